@@ -1,0 +1,39 @@
+"""polyfiber: polyhedral complexes and fibers of ReLU networks.
+
+Names resolve on first use, so that ``import polyfiber`` stays fast.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+# public name -> module that defines it
+_EXPORTS: dict[str, str] = {
+    # networks
+    "ReLUNetwork": "network.model",
+    "NetworkBatch": "network.model",
+    # answers and limits
+    "Budget": "budget",
+    "Verdict": "verdict",
+}
+_SUBPACKAGES = ("complexes", "errors", "fibers", "linear", "dln", "network", "plots")
+
+__all__ = ["__version__", *_EXPORTS]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _EXPORTS:
+        value = getattr(importlib.import_module(f".{_EXPORTS[name]}", __name__), name)
+    elif name in _SUBPACKAGES:
+        value = importlib.import_module(f".{name}", __name__)
+    else:
+        raise AttributeError(f"module 'polyfiber' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_EXPORTS, *_SUBPACKAGES})

@@ -1,0 +1,145 @@
+"""Budgets and progress of long work."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from ._typing import ProgressLike
+from .errors import BudgetExceededError, InputError
+
+log = logging.getLogger("polyfiber")
+
+_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+
+
+def parse_bytes(text: str | int | float) -> int:
+    """Bytes from a number or from a text such as ``"800 MB"`` or ``"2GiB"``.
+
+    Examples
+    --------
+    >>> from polyfiber.budget import parse_bytes
+    >>> parse_bytes("2 GiB")
+    2147483648
+    """
+    if isinstance(text, int | float):
+        value = float(text)
+    else:
+        match = re.fullmatch(r"\s*([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*([A-Za-z]*)\s*", text)
+        if match is None or match.group(2).lower() not in _UNITS:
+            raise InputError(f"cannot read {text!r} as an amount of memory; expected for instance 800MB or 2GiB")
+        value = float(match.group(1)) * _UNITS[match.group(2).lower()]
+    if not 0 < value < float("inf"):
+        raise InputError(f"an amount of memory must be positive and finite, found {text!r}")
+    return int(value)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Limits on time and memory, accepted as ``budget=`` by whatever can be long.
+
+    Parameters
+    ----------
+    seconds : float, optional
+        Wall-clock seconds; the work stops at the next safe point after them.
+    memory : int or str, optional
+        Bytes that the result and its working arrays may take, or a text such as ``"2GiB"``.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> pf.Budget(seconds=10, memory="1GiB").memory
+    1073741824
+    """
+
+    seconds: float | None = None
+    memory: int | None = None
+
+    def __init__(self, seconds: float | None = None, memory: int | float | str | None = None) -> None:
+        if seconds is not None and not float(seconds) >= 0:
+            raise InputError(f"a budget of {seconds!r} seconds makes no sense; expected a number >= 0")
+        object.__setattr__(self, "seconds", None if seconds is None else float(seconds))
+        object.__setattr__(self, "memory", None if memory is None else parse_bytes(memory))
+
+
+@dataclass
+class Progress:
+    """One progress report: phase, how many of how many, and further facts."""
+
+    phase: str
+    done: int
+    total: int | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+class Monitor:
+    """Clock, budget and progress callback of one piece of long work.
+
+    Parameters
+    ----------
+    budget : Budget, optional
+    progress : None, bool or callable
+        None or False: silent. True: lines to the logger ``polyfiber``, at most one a second.
+        A callable receives a `Progress`.
+    """
+
+    def __init__(self, budget: Budget | None = None, progress: ProgressLike = None) -> None:
+        if budget is not None and not isinstance(budget, Budget):
+            raise InputError(f"budget must be a polyfiber.Budget, found {type(budget).__name__}")
+        self.budget = budget or Budget()
+        self.started = time.monotonic()
+        self._last = -1e9
+        self._call: Callable[[Any], None] | None
+        if progress is None or progress is False:
+            self._call = None
+        elif progress is True:
+            self._call = self._log
+        elif callable(progress):
+            self._call = progress
+        else:
+            raise InputError(f"progress must be None, True or a callable, found {type(progress).__name__}")
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self.started
+
+    def report(self, phase: str, done: int, total: int | None = None, **facts: Any) -> None:
+        """Tell the callback where the work stands."""
+        if self._call is not None:
+            self._call(Progress(phase, done, total, facts))
+
+    def check_time(self, what: str, partial: Any = None) -> None:
+        """Raise `BudgetExceededError` with ``partial`` once the time is used up."""
+        limit = self.budget.seconds
+        if limit is not None and self.elapsed > limit:
+            raise BudgetExceededError(
+                f"{what} stopped: {self.elapsed:.3g} s used of a budget of {limit:.3g} s",
+                partial=partial,
+                elapsed=self.elapsed,
+                seconds=limit,
+            )
+
+    def check_memory(self, needed: int, what: str, partial: Any = None) -> None:
+        """Raise `BudgetExceededError` if ``needed`` bytes are more than the budget allows."""
+        limit = self.budget.memory
+        if limit is not None and needed > limit:
+            raise BudgetExceededError(
+                f"{what} needs about {needed / 1e6:.4g} MB, more than the budget of {limit / 1e6:.4g} MB",
+                partial=partial,
+                needed=needed,
+                memory=limit,
+            )
+
+    def _log(self, event: Progress) -> None:
+        now = time.monotonic()
+        if now - self._last < 1.0 and event.done != event.total:
+            return
+        self._last = now
+        of = "" if event.total is None else f"/{event.total}"
+        more = "".join(f", {k} {v}" for k, v in event.facts.items())
+        log.info("%s %s%s%s (%.1f s)", event.phase, event.done, of, more, self.elapsed)

@@ -1,0 +1,1 @@
+"""Canonical and breakpoint complexes of ReLU networks."""

@@ -1,0 +1,95 @@
+"""Every exception and warning of the library.
+
+A message says what was found, what was expected, where, and the likely remedy.
+The same facts are attached as attributes, so that programs need not parse prose.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class PolyfiberError(Exception):
+    """Root of the hierarchy.
+
+    Parameters
+    ----------
+    message : str
+        One sentence or two for a person.
+    **facts
+        The same facts as data; each becomes an attribute, all are in ``facts``.
+    """
+
+    def __init__(self, message: str, **facts: Any) -> None:
+        super().__init__(message)
+        self.facts = facts
+        for name, value in facts.items():
+            setattr(self, name, value)
+
+
+class InputError(PolyfiberError, ValueError):
+    """An argument or a file is not what the call can work with."""
+
+
+class ShapeError(InputError):
+    """Array shapes that do not fit together."""
+
+
+class UnsupportedLayerError(InputError):
+    """The network holds a layer that is not affine or ReLU."""
+
+
+class FileFormatError(InputError):
+    """A file that cannot be read as what it claims to be."""
+
+
+class NumericalError(PolyfiberError, ArithmeticError):
+    """Floating-point arithmetic cannot decide, and no exact path applies."""
+
+
+class UncertifiedSignError(NumericalError):
+    """A sign that neither the filter nor exact arithmetic decided."""
+
+
+class RankAmbiguityError(NumericalError):
+    """Singular values without a gap: a rank is not decided at the given tolerance."""
+
+
+class GenericityError(PolyfiberError):
+    """The input is not generic; names the cell and the neurons that meet there."""
+
+
+class IncompleteError(PolyfiberError):
+    """A computation that stopped before its end; ``partial`` holds what was done."""
+
+    def __init__(self, message: str, *, partial: Any = None, **facts: Any) -> None:
+        super().__init__(message, **facts)
+        self.partial = partial
+
+
+class BudgetExceededError(IncompleteError):
+    """A time or memory budget ran out, or would run out before the work could start."""
+
+
+class SolverError(PolyfiberError):
+    """An optimisation solver returned no usable answer."""
+
+
+class MissingDependencyError(PolyfiberError, ImportError):
+    """An optional package is not installed; the message names the extra to install."""
+
+    def __init__(self, package: str, *, extra: str, purpose: str) -> None:
+        message = f"{purpose} needs the package {package!r}: pip install 'polyfiber[{extra}]'"
+        super().__init__(message, package=package, extra=extra, purpose=purpose)
+
+
+class PolyfiberWarning(UserWarning):
+    """Root of the warnings."""
+
+
+class NearDegenerateWarning(PolyfiberWarning):
+    """The answer is certified, but a small change of the input would alter it."""
+
+
+class PolyfiberDeprecationWarning(FutureWarning):
+    """A name or behaviour that a later release removes."""

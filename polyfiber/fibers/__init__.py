@@ -1,0 +1,1 @@
+"""Fibers: all parameters that compute the same function; equivalence of networks."""

@@ -1,0 +1,1 @@
+"""Linear networks: the rank stratification of the fibers of matrix multiplication."""

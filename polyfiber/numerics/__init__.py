@@ -1,0 +1,1 @@
+"""Exact and floating algebra; faces of the solvers."""

@@ -1,0 +1,1 @@
+"""Pictures: functions take an Axes and return it."""
