@@ -33,7 +33,19 @@ FLOORS: dict[str, int] = {
     "__main__": 11,
 }
 BASE = {"numpy", "scipy", "numba", "networkx", "cvxpy", "cdd"}
-STANDARD_ONLY_AT_TOP = {"cvxpy", "networkx", "cdd", "onnx", "h5py", "torch", "sklearn", "matplotlib", "flint", "safetensors", "highspy"}
+STANDARD_ONLY_AT_TOP = {
+    "cvxpy",
+    "networkx",
+    "cdd",
+    "onnx",
+    "h5py",
+    "torch",
+    "sklearn",
+    "matplotlib",
+    "flint",
+    "safetensors",
+    "highspy",
+}
 
 
 def modules() -> list[Path]:
@@ -77,7 +89,9 @@ def test_imports_go_down(path: Path) -> None:
             assert not name.startswith("abs:polyfiber"), f"{relative}: use relative imports"
             continue
         other, other_floor = floor_of(name)
-        assert other == own or other_floor < own_floor, f"{relative} (floor {own_floor}) imports {name} (floor {other_floor})"
+        assert other == own or other_floor < own_floor, (
+            f"{relative} (floor {own_floor}) imports {name} (floor {other_floor})"
+        )
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(ROOT)))

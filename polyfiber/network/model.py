@@ -57,7 +57,9 @@ def _as_parameter(values: Any, ndim: int, where: str) -> Array:
     if array.dtype.kind not in "fiub":
         raise InputError(f"{where} has dtype {array.dtype}; expected real numbers or fractions")
     if array.dtype.kind in "iu" and array.size and int(np.abs(array.astype(object)).max()) > 2**53:
-        raise InputError(f"{where} holds integers above 2**53, which float64 cannot hold; pass fractions (dtype object)")
+        raise InputError(
+            f"{where} holds integers above 2**53, which float64 cannot hold; pass fractions (dtype object)"
+        )
     if array.dtype.itemsize > 8 and array.dtype.kind == "f":
         raise InputError(f"{where} has dtype {array.dtype}, wider than float64; pass float64 or fractions")
     result = np.array(array, dtype=np.float64, order="C")
@@ -96,7 +98,9 @@ class ReLUNetwork:
 
     __slots__ = ("_biases", "_source", "_weights")
 
-    def __init__(self, weights: Sequence[Any], biases: Sequence[Any], *, source: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, weights: Sequence[Any], biases: Sequence[Any], *, source: Mapping[str, Any] | None = None
+    ) -> None:
         if len(weights) == 0:
             raise InputError("a network needs at least one layer; found no weight matrices")
         if len(weights) != len(biases):
@@ -177,13 +181,19 @@ class ReLUNetwork:
         """The same network with ``Fraction`` parameters (floats are dyadic rationals)."""
         if self.is_exact:
             return self
-        return ReLUNetwork([_exact_array(w) for w in self._weights], [_exact_array(b) for b in self._biases], source=self._source)
+        return ReLUNetwork(
+            [_exact_array(w) for w in self._weights], [_exact_array(b) for b in self._biases], source=self._source
+        )
 
     def rounded(self) -> ReLUNetwork:
         """The nearest float64 network; the same object if it is one already."""
         if not self.is_exact:
             return self
-        return ReLUNetwork([w.astype(np.float64) for w in self._weights], [b.astype(np.float64) for b in self._biases], source=self._source)
+        return ReLUNetwork(
+            [w.astype(np.float64) for w in self._weights],
+            [b.astype(np.float64) for b in self._biases],
+            source=self._source,
+        )
 
     # ---- evaluation -------------------------------------------------------------------------
     def __call__(self, X: Any) -> Array:
@@ -226,7 +236,8 @@ class ReLUNetwork:
         if not isinstance(other, ReLUNetwork):
             return NotImplemented
         return self.architecture == other.architecture and all(
-            bool(np.array_equal(a, b)) for a, b in zip((*self._weights, *self._biases), (*other._weights, *other._biases))
+            bool(np.array_equal(a, b))
+            for a, b in zip((*self._weights, *self._biases), (*other._weights, *other._biases))
         )
 
     def __hash__(self) -> int:
@@ -302,7 +313,9 @@ class NetworkBatch:
 
     def __init__(self, weights: Sequence[Any], biases: Sequence[Any]) -> None:
         if len(weights) == 0 or len(weights) != len(biases):
-            raise ShapeError(f"{len(weights)} weight stacks and {len(biases)} bias stacks; expected one of each per layer")
+            raise ShapeError(
+                f"{len(weights)} weight stacks and {len(biases)} bias stacks; expected one of each per layer"
+            )
         ws = [np.ascontiguousarray(w, dtype=np.float64) for w in weights]
         bs = [np.ascontiguousarray(b, dtype=np.float64) for b in biases]
         size = ws[0].shape[0] if ws[0].ndim == 3 else -1
@@ -368,7 +381,9 @@ class NetworkBatch:
         first = networks[0].architecture
         for i, net in enumerate(networks):
             if net.architecture != first:
-                raise ShapeError(f"network {i} has architecture {net.architecture}, network 0 has {first}; a batch needs one")
+                raise ShapeError(
+                    f"network {i} has architecture {net.architecture}, network 0 has {first}; a batch needs one"
+                )
         layers = range(len(first) - 1)
         return cls(
             [np.stack([n.rounded().weights[l] for n in networks]) for l in layers],
