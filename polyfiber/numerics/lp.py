@@ -1,0 +1,157 @@
+"""Linear programs: HiGHS through scipy, an exact simplex for rationals.
+
+The exact solver is for certificates of small problems (tens of variables): two-phase primal
+simplex in ``Fraction`` with Bland's rule, so it terminates and every answer is a proof.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from .._typing import Array, FloatArray
+from ..errors import SolverError
+from .exact import as_fractions
+
+
+@dataclass(frozen=True)
+class LpResult:
+    """Answer of a linear program.
+
+    Attributes
+    ----------
+    status : str
+        'optimal', 'infeasible' or 'unbounded'.
+    x : array or None
+    value : float or Fraction or None
+    """
+
+    status: str
+    x: Array | None
+    value: Any
+
+
+def solve_lp(
+    cost: Any,
+    *,
+    A_ub: Any = None,
+    b_ub: Any = None,
+    A_eq: Any = None,
+    b_eq: Any = None,
+    bounds: Any = (None, None),
+) -> LpResult:
+    """Minimise ``cost @ x`` with HiGHS; ``bounds`` as in ``scipy.optimize.linprog`` (default: free).
+
+    Raises
+    ------
+    SolverError
+        HiGHS gave neither an optimum nor a proof of infeasibility or unboundedness.
+    """
+    from scipy.optimize import linprog
+
+    result = linprog(cost, A_ub=A_ub, b_ub=b_ub, A_eq=A_eq, b_eq=b_eq, bounds=bounds, method="highs")
+    if result.status == 0:
+        return LpResult("optimal", np.asarray(result.x, dtype=np.float64), float(result.fun))
+    if result.status in (2, 3):
+        return LpResult("infeasible" if result.status == 2 else "unbounded", None, None)
+    raise SolverError(
+        f"HiGHS stopped without an answer: {result.message}",
+        status=int(result.status),
+        solver="HiGHS",
+        size=(0 if A_ub is None else np.shape(A_ub)[0], np.shape(cost)[0]),
+    )
+
+
+def solve_lp_exact(cost: Any, A_eq: Any, b_eq: Any) -> LpResult:
+    """Minimise ``cost @ x`` over ``A_eq @ x = b_eq``, ``x >= 0`` in rational arithmetic.
+
+    Parameters
+    ----------
+    cost : (n,), A_eq : (m, n), b_eq : (m,) array_like
+        Floats are taken as the rationals they store.
+
+    Returns
+    -------
+    LpResult
+        ``x`` an object array of Fraction (a basic solution), ``value`` a Fraction.
+    """
+    A, b, c = as_fractions(A_eq), as_fractions(b_eq), as_fractions(cost)
+    m, n = A.shape
+    rows = []
+    for i in range(m):
+        flip = -1 if b[i] < 0 else 1
+        rows.append([flip * v for v in A[i]] + [Fraction(int(i == k)) for k in range(m)] + [flip * b[i]])
+    basis = list(range(n, n + m))
+    phase_one = [Fraction(0)] * n + [Fraction(1)] * m
+    if _simplex(rows, basis, phase_one, n + m) != "optimal":
+        raise AssertionError("phase one is bounded below by zero")
+    if sum((rows[i][-1] for i in range(m) if basis[i] >= n), Fraction(0)) != 0:
+        return LpResult("infeasible", None, None)
+    for i in range(m):  # drive artificial variables out where a pivot exists
+        if basis[i] >= n:
+            column = next((j for j in range(n) if rows[i][j]), None)
+            if column is not None:
+                _pivot(rows, basis, i, column)
+    status = _simplex(rows, basis, list(c) + [Fraction(0)] * m, n)
+    if status != "optimal":
+        return LpResult(status, None, None)
+    x = np.full(n, Fraction(0), dtype=object)
+    for i, j in enumerate(basis):
+        if j < n:
+            x[j] = rows[i][-1]
+    return LpResult("optimal", x, sum((c[j] * x[j] for j in range(n)), Fraction(0)))
+
+
+def _pivot(rows: list[list[Fraction]], basis: list[int], row: int, column: int) -> None:
+    factor = rows[row][column]
+    rows[row] = [v / factor for v in rows[row]]
+    pivot = rows[row]
+    for i in range(len(rows)):
+        if i != row and rows[i][column]:
+            scale = rows[i][column]
+            rows[i] = [v - scale * p for v, p in zip(rows[i], pivot)]
+    basis[row] = column
+
+
+def _simplex(rows: list[list[Fraction]], basis: list[int], cost: list[Fraction], columns: int) -> str:
+    while True:
+        entering = None
+        for j in range(columns):  # Bland: the first improving column
+            if j in basis:
+                continue
+            reduced = cost[j] - sum((cost[basis[i]] * rows[i][j] for i in range(len(rows))), Fraction(0))
+            if reduced < 0:
+                entering = j
+                break
+        if entering is None:
+            return "optimal"
+        best: tuple[Fraction, int, int] | None = None
+        for i, row in enumerate(rows):
+            if row[entering] > 0:
+                candidate = (row[-1] / row[entering], basis[i], i)
+                if best is None or candidate < best:
+                    best = candidate
+        if best is None:
+            return "unbounded"
+        _pivot(rows, basis, best[2], entering)
+
+
+def interior_point(A: FloatArray, b: FloatArray) -> tuple[FloatArray, float] | None:
+    """Centre and radius of a largest ball in ``{x : A x <= b}`` (radius capped at 1), or None if empty.
+
+    A radius of zero means that the set is flat.
+    """
+    norms = np.sqrt((A * A).sum(axis=1, keepdims=True))
+    n = A.shape[1]
+    result = solve_lp(
+        np.r_[np.zeros(n), -1.0],
+        A_ub=np.hstack([A, norms]),
+        b_ub=b,
+        bounds=[(None, None)] * n + [(0, 1)],
+    )
+    if result.x is None:
+        return None
+    return result.x[:n], float(result.x[n])

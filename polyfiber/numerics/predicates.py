@@ -1,0 +1,144 @@
+"""Signs and ranks with their margins: decided, or said to be undecided.
+
+A sign of a stored number is a fact. Whether it means anything depends on how accurately the
+number is known; `entry_signs` takes that accuracy as an argument and answers 0 with
+``decided=False`` inside it. A rank is decided only across a gap of the singular values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .._typing import Array, BoolArray, FloatArray, SignArray
+from ..errors import RankAmbiguityError
+from . import exact
+
+UNIT = 2.0**-53
+"""Unit roundoff of float64."""
+
+
+@dataclass(frozen=True)
+class EntrySigns:
+    """Signs of the entries of a matrix, row by row relative.
+
+    Attributes
+    ----------
+    signs : (m, n) int8
+        -1, 0 or 1; 0 only for exact zeros and for undecided entries.
+    decided : (m, n) bool
+        False where a non-zero entry is within the tolerance of zero.
+    margin : float
+        Smallest non-zero ``|entry|`` relative to the norm of its row.
+    tolerance : float
+    """
+
+    signs: SignArray
+    decided: BoolArray
+    margin: float
+    tolerance: float
+
+
+def entry_signs(matrix: Array, *, tolerance: float = 4 * UNIT, scale: Array | None = None) -> EntrySigns:
+    """Signs of entries, undecided where the entry is within ``tolerance`` times its row's norm.
+
+    Parameters
+    ----------
+    matrix : (m, n) float64 or object array
+        Exact entries are always decided.
+    tolerance : float
+        Relative accuracy of the entries.
+    scale : (n,) array, optional
+        Column factors applied before rows are compared (positive; signs do not change).
+    """
+    if matrix.dtype == object:
+        signs = np.array([[(v > 0) - (v < 0) for v in row] for row in matrix], dtype=np.int8).reshape(matrix.shape)
+        tolerance = 0.0
+        values = np.abs(matrix.astype(np.float64))
+    else:
+        signs = np.sign(matrix).astype(np.int8)
+        values = np.abs(matrix)
+    if scale is not None:
+        values = values * scale
+    norms = np.sqrt((values * values).sum(axis=1, keepdims=True))
+    relative = values / np.where(norms > 0, norms, 1.0)
+    nonzero = signs != 0
+    decided = ~nonzero | (relative > tolerance) if tolerance else np.ones(signs.shape, dtype=bool)
+    margin = float(relative[nonzero].min()) if nonzero.any() else 0.0
+    return EntrySigns(np.where(decided, signs, 0).astype(np.int8), decided, margin, tolerance)
+
+
+@dataclass(frozen=True)
+class RankDecision:
+    """A numerical rank with the singular values on both sides of the cut.
+
+    Attributes
+    ----------
+    rank : int
+    singular_values : (min(m, n),) float64
+    margin : float
+        Smallest singular value that was kept, relative to the largest (1 for rank 0).
+    excess : float
+        Largest singular value that was dropped, relative to the largest (0 if none, or exact).
+    exact : bool
+        Whether the rank was computed in rational arithmetic.
+    """
+
+    rank: int
+    singular_values: FloatArray
+    margin: float
+    excess: float
+    exact: bool
+
+
+def decide_rank(
+    matrix: Array, *, tolerance: float = 1e-10, gap: float = 1e3, scale: float | None = None
+) -> RankDecision:
+    """Rank of a matrix, with a gap or not at all.
+
+    Singular values above ``tolerance * s`` count, ``s`` the largest one or ``scale``. The decision
+    stands when no singular value lies between ``tolerance / gap`` and ``tolerance * gap``; by Weyl's
+    inequality the rank is then the same for every matrix within ``tolerance * s`` of this one, up to
+    the directions that were dropped. Exact matrices are decided by elimination.
+
+    Raises
+    ------
+    RankAmbiguityError
+        A singular value in the forbidden band; attributes ``singular_values``, ``tolerance``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber.numerics.predicates import decide_rank
+    >>> decide_rank(np.array([[1.0, 2.0], [2.0, 4.0]])).rank
+    1
+    """
+    size = min(matrix.shape)
+    if matrix.dtype == object:
+        values = np.linalg.svd(matrix.astype(np.float64), compute_uv=False) if size else np.zeros(0)
+        found = exact.rank(matrix)
+        top = values[0] if size and values[0] > 0 else 1.0
+        return RankDecision(found, values, float(values[found - 1] / top) if found else 1.0, 0.0, True)
+    values = np.linalg.svd(matrix, compute_uv=False) if size else np.zeros(0)
+    top = float(values[0]) if size else 0.0
+    reference = top if scale is None else max(top, scale)
+    if reference == 0.0:
+        return RankDecision(0, values, 1.0, 0.0, False)
+    relative = values / reference
+    ambiguous = (relative > tolerance / gap) & (relative < tolerance * gap)
+    if ambiguous.any():
+        raise RankAmbiguityError(
+            f"a rank is not decided: relative singular values {relative[ambiguous].tolist()} lie within a factor "
+            f"{gap:g} of the tolerance {tolerance:g}; change tolerance=, or pass fractions for an exact decision",
+            singular_values=values,
+            tolerance=tolerance,
+        )
+    found = int((relative > tolerance).sum())
+    return RankDecision(
+        found,
+        values,
+        float(relative[found - 1]) if found else 1.0,
+        float(relative[found]) if found < size else 0.0,
+        False,
+    )
