@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, cast
 
 import numpy as np
 
@@ -63,7 +63,7 @@ class RankOrder:
 
     def __call__(self, lower: Array, upper: Array) -> BoolArray:
         """Compare rank rows (..., k), broadcasting."""
-        result: BoolArray = (np.asarray(lower) <= np.asarray(upper)).all(axis=-1)
+        result: BoolArray = np.all(np.asarray(lower) <= np.asarray(upper), axis=-1)
         return result
 
 
@@ -189,7 +189,7 @@ class Stratification:
         self._make_labels: Callable[[], Array] | None = None
         self._labels: Array | None = None
         if hasattr(labels, "rows") and hasattr(labels, "shape"):
-            source: LabelSource = labels
+            source = cast(LabelSource, labels)
             if tuple(source.shape)[:1] != (len(d),):
                 raise ShapeError(f"labels have {source.shape[0]} rows but dim has {len(d)} entries")
             self._source = source
@@ -239,7 +239,7 @@ class Stratification:
         index = self._ids(ids)
         if self._labels is None and self._source is not None:
             rows = np.asarray(self._source.rows(index.reshape(-1)))
-            return rows.reshape(*index.shape, rows.shape[-1])
+            return rows.reshape(*index.shape, self._source.shape[1])
         result: Array = self.labels[index]
         return result
 
@@ -354,7 +354,7 @@ class Stratification:
             raise ShapeError(f"a label has {k} entries; found shape {array.shape}")
         if array.size and array.dtype.kind not in "iu":
             raise InputError(f"labels are integers; found dtype {array.dtype}")
-        rows = array.reshape(-1, k)
+        rows = array.reshape(1 if array.ndim == 1 else len(array), k)
         info = np.iinfo(kind)
         low, high = (-1, 1) if kind == np.int8 else (info.min, info.max)
         fits = ((rows >= low) & (rows <= high)).all(axis=1)
@@ -446,9 +446,7 @@ class Stratification:
 
     def of_dim(self, d: int) -> slice:
         """Slice of the ids of dimension d; empty if there is none."""
-        return slice(
-            int(np.searchsorted(self._dim, d, side="left")), int(np.searchsorted(self._dim, d, side="right"))
-        )
+        return slice(int(np.searchsorted(self._dim, d, side="left")), int(np.searchsorted(self._dim, d, side="right")))
 
     def counts(self) -> dict[int, int]:
         """Number of strata of each dimension that occurs."""
@@ -564,7 +562,7 @@ class Stratification:
             chosen = np.sort(np.random.default_rng(rng).choice(self.n, compared, replace=False))
         for j in chosen:
             walked = self.closure(j)
-            ruled = self.lower_set(int(j))
+            ruled = np.flatnonzero(self.leq(np.arange(self.n), np.int64(j)))
             if not np.array_equal(walked, ruled):
                 odd = np.setxor1d(walked, ruled)
                 problems.append(f"walk and rule disagree below stratum {j}, for instance on {odd[0]}")
