@@ -15,6 +15,8 @@ _EXPORTS: dict[str, str] = {
     # networks
     "ReLUNetwork": "network.model",
     "NetworkBatch": "network.model",
+    # fibers
+    "nonnegative_column_rank": "fibers.nonnegative",
     # answers and limits
     "Budget": "budget",
     "Verdict": "verdict",
