@@ -1,1 +1,75 @@
-"""The Riemannian geometry of the deep linear network."""
+"""Geometry of the deep linear network: balanced manifold, metric, entropy, dynamics, geodesics.
+
+After Menon, *The geometry of the deep linear network* (arXiv 2411.09004) and Chen, *Geodesics in the deep linear
+network* (arXiv 2510.07324); where their formulas carry misprints the docstrings say so. Names resolve on first use.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_EXPORTS: dict[str, str] = {
+    # spectral calculus
+    "SingularFrame": "spectral",
+    "singular_frame": "spectral",
+    # metric
+    "Metric": "metrics",
+    "metric": "metrics",
+    "apply_operator": "metrics",
+    "bures_wasserstein_inner": "metrics",
+    # balanced varieties
+    "invariants": "balanced",
+    "imbalance": "balanced",
+    "SVDCoordinates": "balanced",
+    "svd_coordinates": "balanced",
+    "from_svd_coordinates": "balanced",
+    "PolarCoordinates": "balanced",
+    "polar_coordinates": "balanced",
+    "from_polar_coordinates": "balanced",
+    "polar_factor": "balanced",
+    "leaf_dimension": "balanced",
+    "random_balanced": "balanced",
+    "BalancedProjection": "projection",
+    "project_balanced": "projection",
+    # upstairs: submersion and frame
+    "product": "submersion",
+    "lift": "submersion",
+    "push": "submersion",
+    "pull": "submersion",
+    "horizontal_lift": "submersion",
+    "horizontal_defect": "submersion",
+    "project_normal": "submersion",
+    "project_tangent": "submersion",
+    "project_horizontal": "submersion",
+    "project_vertical": "submersion",
+    "second_fundamental_form": "submersion",
+    "retract": "submersion",
+    "verify_submersion": "submersion",
+    "SubmersionReport": "submersion",
+    "TangentFrame": "frames",
+    "tangent_frame": "frames",
+    "gauge_gram": "frames",
+    "gauge_vectors": "frames",
+    # entropy
+    "entropy": "entropies",
+    "entropy_gradient": "entropies",
+    "free_energy": "entropies",
+    "free_energy_gradient": "entropies",
+    "log_orthogonal_volume": "entropies",
+    "log_volume_in_singular_values": "entropies",
+}
+
+__all__ = list(_EXPORTS)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _EXPORTS:
+        raise AttributeError(f"module 'polyfiber.dln' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{_EXPORTS[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_EXPORTS})

@@ -1,0 +1,161 @@
+"""What every function of this package asks of its arguments, said in one place."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .._typing import FloatArray
+from ..errors import InputError, ShapeError
+
+RANK_TOLERANCE = 1e-12
+"""Singular values below this times the largest one are taken as exact zeros.
+
+Fractional powers need it: a round-off value of 1e-17 has the fourth root 5.6e-5.
+"""
+
+
+def as_finite(values: npt.ArrayLike, *, name: str) -> FloatArray:
+    """Float64 array of finite numbers, or InputError."""
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind == "c":
+            raise InputError(f"{name} is complex; the deep linear network is real: pass real matrices", name=name)
+        array = np.asarray(array, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{name} is not an array of numbers: {error}", name=name) from None
+    if not np.isfinite(array).all():
+        bad = int(array.size - np.isfinite(array).sum())
+        raise InputError(f"{name} holds {bad} entries that are NaN or infinite; all must be finite", name=name, bad=bad)
+    return array
+
+
+def as_matrix(values: npt.ArrayLike, *, name: str = "W", square: bool = False) -> FloatArray:
+    """Float64 array of shape (..., m, n), finite and not empty."""
+    array = as_finite(values, name=name)
+    if array.ndim < 2:
+        raise ShapeError(f"{name} has shape {array.shape}; expected a matrix or a batch (..., m, n)", shape=array.shape)
+    if 0 in array.shape[-2:]:
+        raise ShapeError(
+            f"{name} has shape {array.shape}; a matrix needs at least one row and one column", shape=array.shape
+        )
+    if square and array.shape[-1] != array.shape[-2]:
+        raise ShapeError(
+            f"{name} has shape {array.shape}; this function is about square matrices (..., d, d)", shape=array.shape
+        )
+    return array
+
+
+def as_like(values: npt.ArrayLike, reference: FloatArray, *, name: str) -> FloatArray:
+    """Matrices of the same last two axes as ``reference`` whose batches broadcast against it."""
+    array = as_matrix(values, name=name)
+    if array.shape[-2:] != reference.shape[-2:]:
+        raise ShapeError(
+            f"{name} has matrices of shape {array.shape[-2:]} but the point has {reference.shape[-2:]}",
+            found=array.shape,
+            expected=reference.shape,
+        )
+    try:
+        np.broadcast_shapes(array.shape, reference.shape)
+    except ValueError:
+        raise ShapeError(
+            f"the batch {array.shape[:-2]} of {name} does not broadcast against {reference.shape[:-2]}",
+            found=array.shape,
+            expected=reference.shape,
+        ) from None
+    return array
+
+
+def as_depth(depth: Any, *, infinite: bool = False, least: int = 1) -> float:
+    """A depth: an integer at least ``least``, or infinity where the limit is defined.
+
+    Returns an int, except for infinity.
+    """
+    allowed = f"an integer >= {least}" + (" or math.inf" if infinite else "")
+    if isinstance(depth, bool | np.bool_):
+        raise InputError(f"depth is {depth!r}; expected {allowed}", depth=depth)
+    if isinstance(depth, float) and math.isinf(depth) and depth > 0:
+        if infinite:
+            return math.inf
+        raise InputError(f"depth is infinite, but only finite depths make sense here; expected {allowed}", depth=depth)
+    try:
+        value = operator.index(depth)
+    except TypeError:
+        raise InputError(f"depth is {depth!r}; expected {allowed}", depth=depth) from None
+    if value < least:
+        raise InputError(f"depth is {value}; expected {allowed}", depth=value)
+    return value
+
+
+def as_positive(value: Any, *, name: str, zero: bool = False, infinite: bool = False) -> float:
+    """A positive number (or zero, or infinity, where allowed)."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise InputError(f"{name} is {value!r}; expected a number", name=name) from None
+    good = number > 0 or (zero and number == 0)
+    if not good or (math.isinf(number) and not infinite):
+        kind = "non-negative" if zero else "positive"
+        raise InputError(f"{name} is {value!r}; expected a {kind} {'' if infinite else 'finite '}number", name=name)
+    return number
+
+
+def as_layers(weights: Any, *, least: int = 1) -> tuple[FloatArray, ...]:
+    """Layers W_1, ..., W_N (first layer first), each (..., d_p, d_{p-1}), that can be multiplied.
+
+    A sequence of matrices, or one array (..., N, d, d).
+    """
+    if isinstance(weights, np.ndarray):
+        stack = as_finite(weights, name="weights")
+        if stack.ndim < 3:
+            raise ShapeError(
+                f"weights has shape {stack.shape}; expected (..., N, d, d) or a sequence of N matrices",
+                shape=stack.shape,
+            )
+        layers = tuple(as_matrix(stack[..., p, :, :], name=f"layer {p + 1}") for p in range(stack.shape[-3]))
+    else:
+        if not isinstance(weights, Sequence):
+            raise InputError(f"weights is {type(weights).__name__}; expected an array or a sequence of matrices")
+        layers = tuple(as_matrix(layer, name=f"layer {p}") for p, layer in enumerate(weights, start=1))
+    if len(layers) < least:
+        raise ShapeError(f"found {len(layers)} layers; expected at least {least}", layers=len(layers))
+    for p in range(1, len(layers)):
+        if layers[p].shape[-1] != layers[p - 1].shape[-2]:
+            raise ShapeError(
+                f"layer {p + 1} expects {layers[p].shape[-1]} inputs but layer {p} gives {layers[p - 1].shape[-2]} "
+                f"(shapes {layers[p - 1].shape}, {layers[p].shape})",
+                layer=p + 1,
+            )
+    try:
+        np.broadcast_shapes(*(layer.shape[:-2] for layer in layers))
+    except ValueError:
+        raise ShapeError(f"the batches of the layers do not fit: {[layer.shape[:-2] for layer in layers]}") from None
+    return layers
+
+
+def as_stack(weights: Any, *, least: int = 1) -> FloatArray:
+    """Square layers as one array (..., N, d, d), first layer first."""
+    layers = as_layers(weights, least=least)
+    sizes = {layer.shape[-2:] for layer in layers}
+    if len(sizes) > 1 or layers[0].shape[-1] != layers[0].shape[-2]:
+        raise ShapeError(
+            f"expected square layers of one size d x d, found shapes {sorted(sizes)}", shapes=sorted(sizes)
+        )
+    return np.stack(np.broadcast_arrays(*layers), axis=-3)
+
+
+def transpose(matrices: FloatArray) -> FloatArray:
+    """Transpose of the last two axes."""
+    return np.swapaxes(matrices, -1, -2)
+
+
+def unbatched(value: Any) -> Any:
+    """A 0-d array as a float; anything else as it is."""
+    return float(value) if np.ndim(value) == 0 else value
