@@ -15,6 +15,10 @@ _EXPORTS: dict[str, str] = {
     # networks
     "ReLUNetwork": "network.model",
     "NetworkBatch": "network.model",
+    "read_network": "network.readers",
+    "from_torch": "network.readers",
+    "from_sklearn": "network.readers",
+    "write_network": "network.writers",
     # fibers
     "nonnegative_column_rank": "fibers.nonnegative",
     # answers and limits

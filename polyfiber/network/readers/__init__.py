@@ -1,0 +1,140 @@
+"""Networks from files and from the objects of other libraries.
+
+`read_network` looks at the contents of a file, not at its name, and hands the bytes to the
+reader of that format. One module reads one format; none runs code from the file.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+from ...errors import FileFormatError, MissingDependencyError, PolyfiberError
+from ..model import ReLUNetwork
+from .files import read_bytes
+from .sklearn import from_sklearn
+from .torch import from_torch
+
+__all__ = ["detect", "from_sklearn", "from_torch", "read_network"]
+
+FORMATS = "ONNX, PyTorch state dict (.pt), safetensors, Keras (.h5, .keras), NumPy (.npz), .nnet"
+
+
+def read_network(path: str | Path) -> ReLUNetwork:
+    """Read a network from a file, deciding by its contents.
+
+    Parameters
+    ----------
+    path : str or Path
+        ONNX, PyTorch state dict, safetensors, Keras ``.h5`` or ``.keras``, ``.npz``, ``.nnet``.
+
+    Returns
+    -------
+    ReLUNetwork
+        float64 parameters (float16, bfloat16 and float32 widen exactly), or exact rationals
+        from an ``.npz`` that holds them. ``net.source`` holds ``file``, ``format``, ``dtype``,
+        ``head`` (``'sigmoid'``, ``'softmax'``, … when the outputs are its logits, else None),
+        ``folding`` (what was multiplied out, with a bound for each parameter) and ``notes``.
+
+    Raises
+    ------
+    FileFormatError
+        Truncated, empty, too large, a pickle, or of no known format.
+    UnsupportedLayerError
+        A layer other than affine maps and ReLU; the message names it.
+    ShapeError, InputError
+        Shapes that do not chain; NaN or infinite parameters.
+    MissingDependencyError
+        Keras files need h5py (``pip install 'polyfiber[keras]'``).
+
+    Notes
+    -----
+    No code from the file is run: pickles are refused, and a state dict is read by a small
+    interpreter that knows tensors and dictionaries only. Declared sizes are compared with the
+    size of the file before memory is taken. Cost: linear in the size of the file, and for
+    folded layers one exact matrix product.
+
+    Examples
+    --------
+    >>> import polyfiber as pf, tempfile, pathlib
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "net.npz"
+    >>> pf.ReLUNetwork.random((2, 3, 1), rng=0).save(path)
+    >>> pf.read_network(path)
+    ReLUNetwork(2-3-1, float64, 13 parameters, from net.npz)
+    """
+    where = Path(path)
+    source: dict[str, Any] = {"file": where.name}
+    try:
+        data = read_bytes(where)
+        reader = importlib.import_module(f".{detect(data)}", __name__)
+        network: ReLUNetwork = reader.read(data, source)
+        return network
+    except MissingDependencyError:
+        raise
+    except PolyfiberError as error:
+        raise type(error)(f"{where.name}: {error}", **error.facts) from None
+    except Exception as error:  # a damaged file may trip anything: one clear error, never a trace
+        raise FileFormatError(
+            f"{where.name}: cannot be read, probably damaged ({type(error).__name__}: {str(error)[:200]})"
+        ) from error
+
+
+def detect(data: bytes) -> str:
+    """Name of the reader for these bytes; raises FileFormatError with the reason when there is none."""
+    if data.startswith(b"\x89HDF\r\n\x1a\n"):
+        return "keras"
+    if data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return _detect_zip(data)
+    if _is_pickle(data):
+        raise FileFormatError(
+            "this is a Python pickle (scikit-learn, joblib, an old or whole-module torch.save): reading one can run "
+            "any code. Pass the object itself to from_sklearn or from_torch, or save it as ONNX, safetensors or .npz"
+        )
+    if len(data) > 9 and data[8:9] == b"{" and int.from_bytes(data[:8], "little") <= len(data) - 8:
+        return "safetensors"
+    if data.startswith(b"\x93NUMPY"):
+        raise FileFormatError("this is a single NumPy array; expected an .npz with W1, b1, W2, …")
+    if data.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"(\xb5/\xfd")):
+        raise FileFormatError("this file is compressed; unpack it first")
+    if _is_nnet(data):
+        return "nnet"
+    if data[:1].isspace() or data[:1] in (b"{", b"[", b"<"):
+        raise FileFormatError(f"this is a text file; expected one of: {FORMATS}")
+    if data[0] & 7 in (0, 2) and data[0] >> 3 in range(1, 26):
+        return "onnx"
+    raise FileFormatError(f"the contents are of no known format; expected one of: {FORMATS}")
+
+
+def _detect_zip(data: bytes) -> str:
+    from .files import Zip
+
+    names = Zip(data).names
+    if any(n.endswith("constants.pkl") for n in names):
+        raise FileFormatError(
+            "this is a TorchScript archive, which holds code; save module.state_dict() or export to ONNX instead"
+        )
+    if any(n.endswith("data.pkl") for n in names):
+        return "pt"
+    if "config.json" in names or "model.weights.h5" in names:
+        return "keras"
+    if names and all(n.endswith(".npy") for n in names):
+        return "npz"
+    raise FileFormatError(f"a zip archive of {len(names)} entries that is neither .npz, .pt nor .keras")
+
+
+def _is_pickle(data: bytes) -> bool:
+    if data[:1] == b"\x80" and len(data) > 1 and data[1] <= 5:
+        return True
+    head = data[:64]
+    return head.startswith((b"(dp", b"(lp", b"ccopy_reg", b"c__builtin__", b"cos\n", b"cposix\n")) or (
+        data[:2] in (b"\x78\x9c", b"\x78\x01", b"\x78\xda")  # zlib, as joblib writes
+    )
+
+
+def _is_nnet(data: bytes) -> bool:
+    head = data[:4096]
+    if head.startswith(b"//"):
+        return True
+    first = head.split(b"\n", 1)[0].strip()
+    return b"," in first and all(c in b"0123456789, \t\r" for c in first)

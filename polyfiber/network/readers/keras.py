@@ -1,0 +1,366 @@
+"""Keras models: ``.h5`` (configuration and weights in one HDF5 file) and ``.keras`` (a zip of both).
+
+The configuration is JSON and is only read, never executed: ``Lambda`` and custom layers are
+refused. h5py reads the numbers; datasets that point outside the file are refused, and a
+dataset's size is compared with the file's before it is loaded.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ..._typing import Array
+from ...errors import FileFormatError, MissingDependencyError, PolyfiberError, ShapeError, UnsupportedLayerError
+from ..folding import Chain
+from ..model import ReLUNetwork
+from .files import Zip, count, inflated_limit
+
+SUPPORTED = (
+    "InputLayer, Dense, Activation, ReLU, Softmax, BatchNormalization, Normalization, Rescaling, Dropout, "
+    "Flatten, Reshape, in one chain; activations linear, relu, and at the end sigmoid, softmax, log_softmax"
+)
+_IDLE = frozenset(
+    [
+        "InputLayer",
+        "Dropout",
+        "GaussianNoise",
+        "GaussianDropout",
+        "AlphaDropout",
+        "ActivityRegularization",
+        "Flatten",
+        "Reshape",
+    ]
+)
+_HEADS = {"sigmoid": "sigmoid", "softmax": "softmax", "log_softmax": "log-softmax"}
+
+
+def read(data: bytes, source: dict[str, Any]) -> ReLUNetwork:
+    """Network of a ``.h5`` or ``.keras`` file."""
+    try:
+        import h5py
+    except ImportError:
+        raise MissingDependencyError("h5py", extra="keras", purpose="reading a Keras file") from None
+    if data.startswith(b"PK"):
+        archive = Zip(data)
+        source["format"] = "keras"
+        config = _json(archive.read("config.json"), "config.json")
+        weights, archived = archive.read("model.weights.h5"), True
+    else:
+        source["format"] = "keras-h5"
+        config, weights, archived = None, data, False
+    try:
+        with h5py.File(io.BytesIO(weights), "r") as file:
+            if config is None:
+                config = _json(file.attrs.get("model_config"), "model_config")
+            layers = _layers(config)
+            store = _Store(file, layers, archived, len(weights))
+            return _network(layers, store, source)
+    except PolyfiberError:
+        raise
+    except Exception as error:
+        raise FileFormatError(f"a damaged HDF5 file ({type(error).__name__}: {str(error)[:200]})") from None
+
+
+def _json(raw: Any, what: str) -> dict[str, Any]:
+    if raw is None:
+        raise FileFormatError(
+            "the file holds no model_config: weights alone do not say what the layers are. "
+            "Save the whole model (model.save), or export to ONNX"
+        )
+    try:
+        value = json.loads(raw)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise FileFormatError(f"{what} is not JSON: {str(error)[:120]}") from None
+    if not isinstance(value, dict):
+        raise FileFormatError(f"{what} is not a JSON object")
+    return value
+
+
+# ---- the layers -----------------------------------------------------------------------------
+class _Layer:
+    def __init__(self, entry: Any) -> None:
+        if not isinstance(entry, dict) or not isinstance(entry.get("config"), dict):
+            raise FileFormatError("a layer without class_name and config in the model's configuration")
+        self.kind = str(entry.get("class_name"))
+        self.config: dict[str, Any] = entry["config"]
+        self.name = str(entry.get("name") or self.config.get("name") or self.kind)
+        self.inbound = entry.get("inbound_nodes", [])
+
+    @property
+    def label(self) -> str:
+        return f"layer {self.name!r} ({self.kind})"
+
+
+def _layers(config: dict[str, Any]) -> list[_Layer]:
+    """The layers in order of evaluation; anything but a chain is refused."""
+    kind = config.get("class_name")
+    inner = config.get("config")
+    entries = inner.get("layers") if isinstance(inner, dict) else inner
+    if not isinstance(entries, list) or not entries:
+        raise FileFormatError(f"the configuration of the {kind} has no list of layers")
+    layers = [_Layer(e) for e in entries]
+    if kind == "Sequential":
+        return layers
+    if kind not in ("Functional", "Model"):
+        raise UnsupportedLayerError(f"a model of class {kind}; supported: Sequential and Functional in one chain")
+    by_name = {layer.name: layer for layer in layers}
+    if len(by_name) != len(layers):
+        raise FileFormatError("two layers have the same name")
+    follows: dict[str, str] = {}
+    starts = []
+    for layer in layers:
+        sources = list(_inbound(layer.inbound))
+        if not sources:
+            starts.append(layer)
+            continue
+        if len(sources) > 1:
+            raise UnsupportedLayerError(
+                f"{layer.label} joins or is shared by {sources} (residual?); supported is one chain of layers",
+                layer=layer.name,
+            )
+        if sources[0] in follows:
+            raise UnsupportedLayerError(
+                f"the output of layer {sources[0]!r} goes to two layers; supported is one chain"
+            )
+        follows[sources[0]] = layer.name
+    if len(starts) != 1:
+        raise UnsupportedLayerError(f"the model has {len(starts)} inputs; expected one")
+    chain, at = [starts[0]], starts[0].name
+    while at in follows and len(chain) <= len(layers):
+        at = follows[at]
+        chain.append(by_name[at])
+    if len(chain) != len(layers):
+        raise UnsupportedLayerError("the layers are not one chain from the input to the output")
+    return chain
+
+
+def _inbound(nodes: Any) -> Iterator[str]:
+    """Names of the layers that feed a layer, in Keras 2's lists or Keras 3's nested objects."""
+    stack = [nodes]
+    steps = 0
+    while stack:
+        steps += 1
+        if steps > 10_000:
+            raise FileFormatError("inbound_nodes is too large for a chain of layers")
+        item = stack.pop()
+        if isinstance(item, dict):
+            config = item.get("config")
+            history = config.get("keras_history") if isinstance(config, dict) else None
+            if isinstance(history, list) and history and isinstance(history[0], str):
+                yield history[0]
+            else:
+                stack.extend(item.values())
+        elif isinstance(item, list):
+            if len(item) >= 3 and isinstance(item[0], str) and isinstance(item[1], int) and isinstance(item[2], int):
+                yield item[0]
+            else:
+                stack.extend(item)
+
+
+# ---- the numbers ----------------------------------------------------------------------------
+class _Store:
+    """Arrays of each layer, wherever the version of Keras put them."""
+
+    def __init__(self, file: Any, layers: list[_Layer], archived: bool, size: int) -> None:
+        self.file = file
+        self.limit = inflated_limit(size)
+        self.groups: dict[str, str] = {}
+        if not archived:
+            root = "model_weights" if "model_weights" in file else ""
+            for layer in layers:
+                self.groups[layer.name] = f"{root}/{layer.name}" if root else layer.name
+            return
+        # .keras numbers the layers by class: dense, dense_1, …; some wrote "layers\\dense" as one name
+        seen: dict[str, int] = {}
+        for layer in layers:
+            stem = re.sub(r"(?<!^)(?=[A-Z][a-z])|(?<=[a-z0-9])(?=[A-Z])", "_", layer.kind).lower()
+            number = seen.get(stem, 0)
+            seen[stem] = number + 1
+            leaf = stem if number == 0 else f"{stem}_{number}"
+            choices = [
+                f"{a}{b}"
+                for a in ("layers/", "layers\\", "_layer_checkpoint_dependencies\\")
+                for b in (leaf, layer.name)
+            ]
+            self.groups[layer.name] = next((c for c in choices if c in file), choices[0])
+
+    def arrays(self, layer: _Layer) -> dict[str, Array]:
+        """Datasets of a layer by their last name ('kernel', 'bias', or '0', '1')."""
+        found: dict[str, Array] = {}
+        path = self.groups[layer.name]
+        if path in self.file:
+            self._collect(self.file, path, found, layer, 0)
+        return found
+
+    def _collect(self, parent: Any, name: str, found: dict[str, Array], layer: _Layer, depth: int) -> None:
+        import h5py
+
+        if depth > 6:
+            raise FileFormatError(f"{layer.label}: weights nested deeper than Keras writes them")
+        for part in [p for p in name.split("/") if p][:-1]:
+            parent = parent[part]
+        leaf = name.rstrip("/").rpartition("/")[2]
+        if not isinstance(parent.get(leaf, getlink=True), h5py.HardLink):
+            raise FileFormatError(f"{layer.label}: {name!r} is a link, possibly to another file: refused")
+        item = parent[leaf]
+        if isinstance(item, h5py.Group):
+            for key in item:
+                self._collect(item, key, found, layer, depth + 1)
+            return
+        if not isinstance(item, h5py.Dataset):
+            return
+        if item.external or item.is_virtual:
+            raise FileFormatError(f"{layer.label}: {name!r} keeps its numbers outside the file: refused")
+        if item.dtype.kind != "f" or item.shape is None:
+            raise FileFormatError(f"{layer.label}: {name!r} has dtype {item.dtype}; expected floats")
+        what = f"{layer.label}: {name!r}"
+        claimed = count(item.shape, what) * item.dtype.itemsize
+        if claimed > self.limit or (claimed and item.id.get_storage_size() == 0):
+            raise FileFormatError(f"{what} claims shape {item.shape}, {claimed:,} bytes, which the file does not hold")
+        key = leaf.partition(":")[0]
+        if key in found:
+            raise FileFormatError(f"{layer.label} has two arrays {key!r}")
+        found[key] = item[()]
+
+    def named(self, layer: _Layer, names: list[str]) -> dict[str, Array]:
+        """The arrays under their Keras names; ``names`` is their order where they are numbered."""
+        raw = self.arrays(layer)
+        numbered = sorted((k for k in raw if k.isdigit()), key=int)
+        if numbered:
+            if len(numbered) != len(names):
+                raise ShapeError(
+                    f"{layer.label} has {len(numbered)} arrays; expected {len(names)} ({', '.join(names)})"
+                )
+            return {n: raw[k] for n, k in zip(names, numbered)}
+        missing = [n for n in names if n not in raw]
+        if missing:
+            raise FileFormatError(f"{layer.label} lacks {', '.join(missing)}; the file holds {sorted(raw)}")
+        return {n: raw[n] for n in names}
+
+
+# ---- the chain ------------------------------------------------------------------------------
+def _network(layers: list[_Layer], store: _Store, source: dict[str, Any]) -> ReLUNetwork:
+    chain = Chain(_input_width(layers, store))
+    for layer in layers:
+        config = layer.config
+        if layer.kind in _IDLE:
+            continue
+        if layer.kind == "Dense":
+            use_bias = config.get("use_bias", True)
+            arrays = store.named(layer, ["kernel", "bias"] if use_bias else ["kernel"])
+            if arrays["kernel"].ndim != 2:
+                raise ShapeError(f"{layer.label}: kernel of shape {arrays['kernel'].shape}; expected a matrix")
+            chain.dense(arrays["kernel"].T, arrays.get("bias"), name=layer.name)
+            _activate(chain, layer, config.get("activation"))
+        elif layer.kind == "Activation":
+            _activate(chain, layer, config.get("activation"))
+        elif layer.kind == "Softmax":
+            chain.finish("softmax", layer.name)
+        elif layer.kind == "ReLU":
+            special = {k: config.get(k) for k in ("max_value", "negative_slope", "threshold") if config.get(k)}
+            if special:
+                raise UnsupportedLayerError(
+                    f"{layer.label} with {special}; supported is the plain ReLU", layer=layer.name
+                )
+            chain.relu(layer.name)
+        elif layer.kind == "BatchNormalization":
+            _batchnorm(chain, layer, store)
+        elif layer.kind == "Normalization":
+            _normalization(chain, layer, store)
+        elif layer.kind == "Rescaling":
+            scale, offset = (
+                _spread(config.get(k, d), chain.width, layer) for k, d in (("scale", 1.0), ("offset", 0.0))
+            )
+            chain.diagonal(scale=scale, shift=offset, name=layer.name)
+        else:
+            raise UnsupportedLayerError(f"{layer.label} is not supported; supported: {SUPPORTED}", layer=layer.name)
+    return chain.network(source)
+
+
+def _input_width(layers: list[_Layer], store: _Store) -> int:
+    for layer in layers:
+        shape = layer.config.get("batch_input_shape") or layer.config.get("batch_shape")
+        if isinstance(shape, list) and len(shape) > 1 and all(isinstance(n, int) and n > 0 for n in shape[1:]):
+            if len(shape) > 2 and not any(x.kind == "Flatten" for x in layers):
+                raise UnsupportedLayerError(f"inputs of shape {shape} without a Flatten; expected one axis of features")
+            return math.prod(shape[1:])
+        if layer.kind == "Dense":
+            kernel = store.arrays(layer)
+            for array in kernel.values():
+                if array.ndim == 2:
+                    return int(array.shape[0])
+    raise FileFormatError("the width of the input is not stated and no Dense layer shows it")
+
+
+def _activate(chain: Chain, layer: _Layer, activation: Any) -> None:
+    if isinstance(activation, dict):
+        inner = activation.get("config")
+        activation = inner if isinstance(inner, str) else activation.get("class_name")
+    if activation in (None, "linear"):
+        return
+    if activation == "relu":
+        chain.relu(layer.name)
+    elif activation in _HEADS:
+        chain.finish(_HEADS[activation], layer.name)
+    else:
+        raise UnsupportedLayerError(
+            f"{layer.label} has the activation {activation!r}; supported: {SUPPORTED}", layer=layer.name
+        )
+
+
+def _batchnorm(chain: Chain, layer: _Layer, store: _Store) -> None:
+    config = layer.config
+    names = [n for n, key in (("gamma", "scale"), ("beta", "center")) if config.get(key, True)]
+    arrays = store.named(layer, [*names, "moving_mean", "moving_variance"])
+    epsilon = config.get("epsilon", 1e-3)
+    if not isinstance(epsilon, int | float):
+        raise FileFormatError(f"{layer.label}: epsilon is {epsilon!r}; expected a number")
+    chain.normalisation(
+        arrays["moving_mean"],
+        arrays["moving_variance"],
+        arrays.get("gamma"),
+        arrays.get("beta"),
+        epsilon=float(epsilon),
+        name=layer.name,
+    )
+
+
+def _normalization(chain: Chain, layer: _Layer, store: _Store) -> None:
+    config = layer.config
+    if config.get("invert"):
+        raise UnsupportedLayerError(f"{layer.label} with invert=True is not supported", layer=layer.name)
+    mean, variance = config.get("mean"), config.get("variance")
+    if mean is None or variance is None:
+        raw = store.arrays(layer)
+        floats = {k: v for k, v in raw.items() if v.ndim}
+        if {"mean", "variance"} <= floats.keys():
+            mean, variance = floats["mean"], floats["variance"]
+        elif {"0", "1"} <= floats.keys():
+            mean, variance = floats["0"], floats["1"]
+        else:
+            raise FileFormatError(f"{layer.label} lacks mean and variance; the file holds {sorted(raw)}")
+    mean, variance = (_spread(v, chain.width, layer) for v in (mean, variance))
+    # Keras divides by max(sqrt(variance), 1e-7)
+    if (np.asarray(variance) < 1e-14).any():
+        raise UnsupportedLayerError(f"{layer.label}: a variance below 1e-14, where Keras replaces it", layer=layer.name)
+    chain.normalisation(mean, variance, None, None, epsilon=0.0, name=layer.name)
+
+
+def _spread(value: Any, width: int, layer: _Layer) -> Array:
+    if isinstance(value, dict):  # Keras 3 writes arrays as {"class_name": "__numpy__", "config": {"value": …}}
+        inner = value.get("config")
+        value = inner.get("value") if isinstance(inner, dict) else None
+    try:
+        array = np.asarray(value, dtype=np.float64 if not isinstance(value, np.ndarray) else None).reshape(-1)
+    except (TypeError, ValueError):
+        raise FileFormatError(f"{layer.label} holds {str(value)[:60]!r}; expected numbers") from None
+    if array.size not in (1, width):
+        raise ShapeError(f"{layer.label} has {array.size} numbers for {width} features")
+    return np.repeat(array, width) if array.size == 1 else array

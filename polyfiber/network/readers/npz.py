@@ -1,0 +1,176 @@
+"""NumPy archives: our own versioned layout, and plain ``W1, b1, W2, b2, …``.
+
+Our layout adds ``format`` (``'polyfiber.network'``), ``format_version`` and ``meta`` (JSON).
+Exact parameters are strings ``'p/q'``. Arrays are parsed here: nothing is unpickled, and a
+header's claim is compared with the bytes that follow it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from ..._typing import Array
+from ...errors import FileFormatError, InputError, ShapeError
+from ..folding import Chain
+from ..model import ReLUNetwork
+from .files import Zip, count
+
+FORMAT = "polyfiber.network"
+VERSION = (1, 0)
+
+_HEADER = re.compile(
+    r"\{'descr': '([<>|=]?)([a-zA-Z])(\d+)', 'fortran_order': (True|False), 'shape': \(([\d, ]*)\),? ?\}\s*"
+)
+_WEIGHT = re.compile(r"(?:W|w|weights?|kernels?|coefs?)[_.]?(\d+)")
+_BIAS = re.compile(r"(?:b|B|bias(?:es)?|intercepts?)[_.]?(\d+)")
+_FRACTION = re.compile(r"-?\d{1,100000}(/[1-9]\d{0,99999})?")
+
+
+def read(data: bytes, source: dict[str, Any]) -> ReLUNetwork:
+    """Network of an ``.npz`` file."""
+    archive = Zip(data)
+    arrays = {name.removesuffix(".npy"): parse_npy(archive.read(name), name) for name in archive.names}
+    source["format"] = "npz"
+    meta = _meta(arrays)
+    weights = _numbered(arrays, _WEIGHT)
+    biases = _numbered(arrays, _BIAS)
+    if not weights:
+        raise FileFormatError(f"no weights among {list(arrays)[:8]}; expected W1, b1, W2, b2, …")
+    if sorted(weights) != list(range(min(weights), min(weights) + len(weights))) or min(weights) not in (0, 1):
+        raise FileFormatError(f"weights numbered {sorted(weights)}; expected 1, 2, 3, … (or from 0) without gaps")
+    if extra := sorted(set(biases) - set(weights)):
+        raise FileFormatError(f"biases {extra} have no weights")
+    ws = [weights[i] for i in sorted(weights)]
+    bs = [biases.get(i) for i in sorted(weights)]
+    notes = list(meta.get("notes", [])) if isinstance(meta.get("notes"), list) else []
+    if any(w.dtype.kind == "U" for w in ws):
+        exact_ws = [_rationals(w, f"W{i + 1}") for i, w in enumerate(ws)]
+        exact_bs = [_zeros(w) if b is None else _rationals(b, "a bias") for w, b in zip(ws, bs)]
+        facts = {**source, "dtype": "exact", "head": _head(meta), "folding": (), "notes": tuple(notes)}
+        return ReLUNetwork(exact_ws, exact_bs, source=facts)
+    if not meta and _transposed(ws, bs):
+        ws = [w.T for w in ws]
+        notes.append("the matrices are stored as (inputs, outputs) and were transposed")
+    chain = Chain(ws[0].shape[1] if ws[0].ndim == 2 and ws[0].shape[1] else 1)
+    for i, (w, b) in enumerate(zip(ws, bs), start=1):
+        if i > 1:
+            chain.relu(f"ReLU {i - 1}")
+        chain.dense(w, b, name=f"W{i}")
+    if _head(meta):
+        chain.finish(str(_head(meta)))
+    if meta.get("dtype"):
+        source["original_dtype"] = str(meta["dtype"])
+    return chain.network(source, notes=notes)
+
+
+def parse_npy(data: bytes, name: str) -> Array:
+    """The array of one ``.npy`` entry: numbers or strings, never objects."""
+    if not data.startswith(b"\x93NUMPY") or len(data) < 10:
+        raise FileFormatError(f"{name} is not a NumPy array")
+    major = data[6]
+    if major not in (1, 2, 3):
+        raise FileFormatError(f"{name} has .npy version {major}; expected 1, 2 or 3")
+    start = 10 if major == 1 else 12
+    size = int.from_bytes(data[8:start], "little")
+    header = data[start : start + size]
+    match = _HEADER.fullmatch(header.decode("latin-1"))
+    if match is None or size > 10_000:
+        if b"'|O'" in header[:200]:
+            raise FileFormatError(f"{name} holds Python objects (a pickle); expected numbers")
+        raise FileFormatError(f"{name} has a header that is not a plain array's: {header[:80]!r}")
+    order, kind, item, fortran, sizes = match.groups()
+    if kind not in "fiubUS" or int(item) > 1_000_000 or (kind == "f" and int(item) > 8):
+        raise FileFormatError(f"{name} has dtype {kind}{item}; expected float16, float32, float64 or strings")
+    dtype = np.dtype(f"{order}{kind}{item}")
+    shape = [int(n) for n in sizes.replace(" ", "").split(",") if n]
+    body = data[start + size :]
+    if count(shape, name) * dtype.itemsize != len(body):
+        raise FileFormatError(
+            f"{name} declares shape {tuple(shape)} of {dtype}, "
+            f"which takes {count(shape, name) * dtype.itemsize:,} bytes; {len(body):,} are there"
+        )
+    if dtype.itemsize == 0:
+        return np.zeros(shape, dtype=f"{kind}1")
+    return np.frombuffer(body, dtype=dtype).reshape(shape, order="F" if fortran == "True" else "C")
+
+
+def _meta(arrays: dict[str, Array]) -> dict[str, Any]:
+    if "format" not in arrays:
+        return {}
+    if str(arrays["format"].reshape(-1)[:1].tolist()) != str([FORMAT]):
+        raise FileFormatError(f"format is {arrays['format'].tolist()!r}; expected {FORMAT!r}")
+    version = str(arrays.get("format_version", np.array("?")).reshape(-1)[0])
+    match = re.fullmatch(r"(\d{1,4})\.(\d{1,4})", version)
+    if match is None or int(match[1]) > VERSION[0]:
+        raise FileFormatError(
+            f"format_version is {version!r}; this polyfiber reads up to {VERSION[0]}.x. A newer polyfiber wrote it"
+        )
+    try:
+        meta = json.loads(str(arrays["meta"].reshape(-1)[0])) if "meta" in arrays else {}
+    except (ValueError, RecursionError, IndexError):
+        raise FileFormatError("meta is not JSON") from None
+    return {"format": FORMAT, **(meta if isinstance(meta, dict) else {})}
+
+
+def _head(meta: dict[str, Any]) -> str | None:
+    head = meta.get("head")
+    return head if isinstance(head, str) and head else None
+
+
+def _numbered(arrays: dict[str, Array], pattern: re.Pattern[str]) -> dict[int, Array]:
+    found: dict[int, Array] = {}
+    for name, array in arrays.items():
+        if (match := pattern.fullmatch(name)) is not None:
+            if int(match[1]) in found:
+                raise FileFormatError(f"two arrays are number {match[1]}: {name!r} and another")
+            found[int(match[1])] = array
+    return found
+
+
+def _transposed(weights: list[Array], biases: list[Array | None]) -> bool:
+    """Whether the matrices are (inputs, outputs), as the biases or the chain of shapes tell."""
+    if any(w.ndim != 2 for w in weights):
+        raise ShapeError(f"weights of shapes {[w.shape for w in weights]}; expected matrices")
+    pairs = [(w, b) for w, b in zip(weights, biases) if b is not None and b.ndim == 1]
+
+    def fits(axis: int) -> bool:
+        chain = all(a.shape[axis] == b.shape[1 - axis] for a, b in zip(weights[:-1], weights[1:]))
+        return chain and all(w.shape[axis] == len(b) for w, b in pairs)
+
+    return not fits(0) and fits(1)
+
+
+def _rationals(array: Array, what: str) -> Array:
+    out = np.empty(array.shape, dtype=object)
+    for index, value in np.ndenumerate(array):
+        if array.dtype.kind == "U":
+            if _FRACTION.fullmatch(str(value)) is None:
+                raise InputError(f"{what} holds {str(value)[:40]!r} at {index}; expected a fraction like '-3/7'")
+            p, _, q = str(value).partition("/")
+            out[index] = Fraction(_integer(p), _integer(q or "1"))
+        elif array.dtype.kind in "fiu" and np.isfinite(value):
+            out[index] = Fraction(value.item())
+        else:
+            raise InputError(f"{what} holds {value!r} at {index}; expected finite numbers or fractions")
+    return out
+
+
+def _integer(digits: str) -> int:
+    """``int(digits)`` also beyond the interpreter's limit on digits, in pieces."""
+    sign, digits = (-1, digits[1:]) if digits.startswith("-") else (1, digits)
+    value = 0
+    for at in range(0, len(digits), 4000):
+        piece = digits[at : at + 4000]
+        value = value * 10 ** len(piece) + int(piece)
+    return sign * value
+
+
+def _zeros(weight: Array) -> Array:
+    out = np.empty(weight.shape[:1], dtype=object)
+    out[:] = Fraction(0)
+    return out

@@ -1,0 +1,668 @@
+"""ONNX graphs as exporters write them, read as a chain of affine maps and ReLUs.
+
+Every tensor of the graph is one of three things: a constant; a *signal*, an affine or ReLU
+function of the input whose entries in row-major order are a vector; or *beyond* the head, a
+sigmoid or softmax of a signal. Operations on constants are carried out exactly.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from ..._typing import Array
+from ...errors import FileFormatError, PolyfiberError, ShapeError, UnsupportedLayerError
+from ..folding import Chain
+from ..model import ReLUNetwork
+from .onnx_model import DTYPES, Model, Node, Tensor, parse_model
+
+BATCH = (1 << 31) - 1
+"""Stands for the unknown batch size in shapes; a prime, so that products show whether it was mixed in."""
+
+CONSTANT_LIMIT = 1_000_000
+"""Elements that a constant made by an operation may have."""
+
+SUPPORTED = (
+    "Gemm, MatMul, Add, Sub, Mul, Div, Neg, Sum, Relu, Clip(0, ∞), Max(0), BatchNormalization, Dropout, Identity, "
+    "Flatten, Reshape, Squeeze, Unsqueeze, Transpose, Cast, operations on constants, and at the end "
+    "Sigmoid, Softmax, LogSoftmax"
+)
+_AFTER_HEAD = frozenset(
+    [
+        "ArgMax",
+        "Cast",
+        "Concat",
+        "Identity",
+        "Reshape",
+        "Flatten",
+        "Squeeze",
+        "Unsqueeze",
+        "ZipMap",
+        "ArrayFeatureExtractor",
+        "Gather",
+        "Normalizer",
+        "LabelEncoder",
+        "Greater",
+        "GreaterOrEqual",
+        "Less",
+        "Not",
+        "Where",
+        "TopK",
+    ]
+)
+_HEADS = {"Sigmoid": "sigmoid", "Softmax": "softmax", "LogSoftmax": "log-softmax", "ArgMax": "argmax"}
+
+
+@dataclass(frozen=True)
+class Signal:
+    """A function of the input; ``step`` says how it came from ``parent``."""
+
+    shape: tuple[int, ...]
+    parent: Signal | None = None
+    step: Callable[[Chain], None] | None = None
+
+    @property
+    def size(self) -> int:
+        return math.prod(n for n in self.shape if n != BATCH)
+
+
+@dataclass(frozen=True)
+class Beyond:
+    """Something computed from the head of the network."""
+
+    signal: Signal
+    head: str
+
+
+Thing = Array | Signal | Beyond
+
+
+def read(data: bytes, source: dict[str, Any]) -> ReLUNetwork:
+    """Network of an ONNX file."""
+    model = parse_model(data)
+    graph = _Graph(model)
+    source["format"] = "onnx"
+    if model.producer:
+        source["producer"] = model.producer
+    return graph.network(source)
+
+
+class _Graph:
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.notes: list[str] = []
+        self.batch: int | None = None  # a fixed batch size greater than 1
+        self.things: dict[str, Thing] = {}
+        for name, tensor in model.constants.items():
+            self.things[name] = tensor.values
+        free = {name: shape for name, shape in model.inputs.items() if name not in model.constants}
+        used = {name for node in model.nodes for name in node.inputs}
+        real = [name for name in free if name in used] or list(free)
+        if len(real) != 1:
+            raise UnsupportedLayerError(
+                f"the graph has {len(real)} inputs ({', '.join(map(repr, real))}); expected one", inputs=real
+            )
+        self.input = real[0]
+        self.declared = free[self.input]
+        if self.declared is not None:
+            self.things[self.input] = Signal(self._input_shape(self.declared))
+
+    def _input_shape(self, dims: list[int | None]) -> tuple[int, ...]:
+        if not dims:
+            raise ShapeError(f"input {self.input!r} is a scalar; expected a vector of features")
+        column = any(
+            n.op in ("MatMul", "Gemm") and n.inputs[0] in self.model.constants for n in self.model.nodes if n.inputs
+        )
+        first, rest = dims[0], dims[1:]
+        if None in rest:
+            raise ShapeError(
+                f"input {self.input!r} has the shape {dims}; only the first size (the batch) may be open. "
+                "Export with fixed feature sizes"
+            )
+        sizes = [int(n) for n in rest if n is not None]
+        if first is None:
+            if not rest:
+                raise ShapeError(f"input {self.input!r} has one axis of open size; export it with a fixed one")
+            return (BATCH, *sizes)
+        if not rest or first == 1 or (column and math.prod(sizes) == 1):
+            return (first, *sizes)
+        self.batch = first
+        self.notes.append(f"input {self.input!r} has a fixed batch of {first}; each row is one point")
+        return (BATCH, *sizes)
+
+    def network(self, source: dict[str, Any]) -> ReLUNetwork:
+        for node in self.model.nodes:
+            self._run(node)
+        signal, head = self._output()
+        steps: list[Callable[[Chain], None]] = []
+        walk: Signal | None = signal
+        root = signal
+        while walk is not None:
+            if walk.step is not None:
+                steps.append(walk.step)
+            root = walk
+            walk = walk.parent
+        chain = Chain(root.size)
+        for step in reversed(steps):
+            step(chain)
+        if head is not None:
+            chain.finish(head)
+        return chain.network(source, notes=self.notes)
+
+    def _output(self) -> tuple[Signal, str | None]:
+        if not self.model.outputs:
+            raise FileFormatError("the graph has no output")
+        found: list[tuple[Signal, str | None]] = []
+        for name in self.model.outputs:
+            thing = self.things.get(name)
+            if isinstance(thing, Signal):
+                found.append((thing, None))
+            elif isinstance(thing, Beyond):
+                found.append((thing.signal, thing.head))
+            elif thing is None:
+                raise FileFormatError(f"output {name!r} is computed by no node")
+        if not found:
+            raise UnsupportedLayerError("no output depends on the input; expected a network")
+        signals = {id(s) for s, _ in found}
+        if len(signals) > 1:
+            raise UnsupportedLayerError(
+                f"the outputs {', '.join(map(repr, self.model.outputs))} are different functions; "
+                "expected one output (and what a head makes of it)",
+                outputs=self.model.outputs,
+            )
+        heads = [h for _, h in found if h is not None]
+        better = [h for h in heads if h != "argmax"]
+        if len(found) > 1:
+            self.notes.append(f"outputs {', '.join(map(repr, self.model.outputs))} share one network")
+        return found[0][0], next(iter(better or heads), None)
+
+    # ---- nodes ------------------------------------------------------------------------------
+    def _run(self, node: Node) -> None:
+        args: list[Thing | None] = []
+        for name in node.inputs:
+            if name == self.input and name not in self.things:
+                self.things[name] = self._guess_input(node)
+            if name and name not in self.things:
+                raise FileFormatError(f"{node.label} uses {name!r}, which nothing before it computes")
+            args.append(self.things[name] if name else None)
+        if not node.outputs:
+            return
+        try:
+            if any(isinstance(a, Beyond) for a in args):
+                result: Thing = self._after_head(node, args)
+            elif any(isinstance(a, Signal) for a in args):
+                result = self._on_signal(node, args)
+            else:
+                result = _on_constants(node, [a for a in args if not isinstance(a, Signal | Beyond)])
+        except PolyfiberError:
+            raise
+        except Exception as error:
+            raise FileFormatError(f"{node.label} is malformed: {error}") from None
+        self.things[node.outputs[0]] = result
+        if isinstance(result, Beyond):
+            for other in node.outputs[1:]:
+                self.things[other] = result
+
+    def _guess_input(self, node: Node) -> Signal:
+        """The input's width from the first layer, where the file states no shape."""
+        for name in node.inputs:
+            tensor = self.model.constants.get(name)
+            if tensor is not None and tensor.values.ndim == 2:
+                rows = node.op == "Gemm" and node.attributes.get("transB", 0)
+                return Signal((BATCH, tensor.values.shape[1 if rows else 0]))
+        raise ShapeError(f"input {self.input!r} has no declared shape; export the model with one")
+
+    def _after_head(self, node: Node, args: list[Thing | None]) -> Beyond:
+        beyond = [a for a in args if isinstance(a, Beyond)]
+        mixed = any(isinstance(a, Signal) for a in args) or len({id(b.signal) for b in beyond}) > 1
+        complement = (
+            node.op == "Sub" and not isinstance(args[0], Signal | Beyond) and bool(np.all(_const(args[0]) == 1))
+        )
+        scaled = node.op in ("Add", "Mul") and len(beyond) == 1 and not mixed
+        if mixed or not (node.op in _AFTER_HEAD or complement or scaled):
+            raise UnsupportedLayerError(
+                f"{node.label} comes after {beyond[0].head}; a sigmoid or softmax is read as a head at the end only, "
+                f"and the activation between layers must be ReLU. Supported: {SUPPORTED}",
+                node=node.name,
+                op=node.op,
+            )
+        if scaled:
+            raise UnsupportedLayerError(
+                f"{node.label} rescales the {beyond[0].head} output; expected the head to be last", node=node.name
+            )
+        return beyond[0]
+
+    def _on_signal(self, node: Node, args: list[Thing | None]) -> Thing:
+        signals = [a for a in args if isinstance(a, Signal)]
+        if len(signals) > 1:
+            raise UnsupportedLayerError(
+                f"{node.label} joins two branches (residual or concatenated); supported is one chain of layers",
+                node=node.name,
+                op=node.op,
+            )
+        signal = signals[0]
+        if node.op in _HEADS and node.domain in ("", "ai.onnx"):
+            return Beyond(signal, _HEADS[node.op])
+        method = getattr(self, f"_op_{node.op.lower()}", None) if node.domain in ("", "ai.onnx") else None
+        if method is None:
+            raise UnsupportedLayerError(
+                f"{node.label}: the operation {node.op} is not supported. Supported: {SUPPORTED}",
+                node=node.name,
+                op=node.op,
+            )
+        thing: Thing = method(node, signal, args)
+        return thing
+
+    # ---- affine layers ----------------------------------------------------------------------
+    def _op_matmul(self, node: Node, signal: Signal, args: list[Thing | None]) -> Signal:
+        if isinstance(args[0], Signal):
+            return self._product(node, signal, _const(args[1]), None, right=True)
+        return self._product(node, signal, _const(args[0]), None, right=False)
+
+    def _product(self, node: Node, signal: Signal, weight: Array, bias: Array | None, *, right: bool) -> Signal:
+        """``signal @ weight`` (right) or ``weight @ signal``, where it is one matrix on one vector."""
+        shape = signal.shape
+        if weight.ndim > 2 and math.prod(weight.shape[:-2]) == 1:
+            weight = weight.reshape(weight.shape[-2:])
+        if weight.ndim == 1:
+            weight = weight[:, None] if right else weight[None, :]
+        if weight.ndim != 2:
+            raise UnsupportedLayerError(f"{node.label}: a stack of matrices of shape {weight.shape}; expected one")
+        matrix = weight.T if right else weight
+        if right:
+            inner, new = shape[-1], (*shape[:-1], matrix.shape[0])
+        elif len(shape) == 1:
+            inner, new = shape[0], (matrix.shape[0],)
+        else:
+            inner, new = shape[-2], (*shape[:-2], matrix.shape[0], shape[-1])
+        if inner == BATCH or inner != signal.size:
+            raise ShapeError(
+                f"{node.label}: a matrix of shape {weight.shape} on a tensor of shape {_show(shape)}; "
+                "expected all features in the axis that is multiplied (a Flatten before it?)"
+            )
+        name = node.name or node.outputs[0]
+        return Signal(tuple(new), signal, lambda chain: chain.dense(matrix, bias, name=name))
+
+    def _op_gemm(self, node: Node, signal: Signal, args: list[Thing | None]) -> Signal:
+        alpha = node.attributes.get("alpha", 1.0)
+        beta = node.attributes.get("beta", 1.0)
+        if not (isinstance(alpha, int | float) and isinstance(beta, int | float)):
+            raise FileFormatError(f"{node.label}: alpha and beta must be numbers")
+        right = isinstance(args[0], Signal)
+        weight = _const(args[1] if right else args[0])
+        if weight.ndim != 2 or len(signal.shape) != 2:
+            raise ShapeError(
+                f"{node.label}: factors of shapes {_show(signal.shape)} and {weight.shape}; expected two matrices"
+            )
+        if node.attributes.get("transB" if right else "transA", 0):
+            weight = weight.T
+        if node.attributes.get("transA" if right else "transB", 0):
+            signal = self._permute(node, signal, (1, 0))
+        c = args[2] if len(args) > 2 else None
+        if isinstance(c, Signal | Beyond):
+            raise UnsupportedLayerError(f"{node.label}: the added term depends on the input (residual)", node=node.name)
+        if alpha != 1:
+            signal = self._scaled(node, signal, Fraction(alpha))
+        shape = (*signal.shape[:-1], weight.shape[1]) if right else (weight.shape[0], signal.shape[-1])
+        shift = None
+        if c is not None and beta != 0:
+            shift = _feature_vector(node, c, shape)
+            if beta != 1:
+                shift = np.array([Fraction(v) * Fraction(beta) for v in shift.tolist()], dtype=object)
+        return self._product(node, signal, weight, shift, right=right)
+
+    def _scaled(self, node: Node, signal: Signal, factor: Fraction) -> Signal:
+        name = node.name or node.outputs[0]
+        values = np.array([factor] * signal.size, dtype=object)
+        return Signal(signal.shape, signal, lambda chain: chain.diagonal(scale=values, name=name))
+
+    def _elementwise(self, node: Node, signal: Signal, *, scale: Array | None, shift: Array | None) -> Signal:
+        name = node.name or node.outputs[0]
+        return Signal(signal.shape, signal, lambda chain: chain.diagonal(scale=scale, shift=shift, name=name))
+
+    def _other(self, node: Node, signal: Signal, args: list[Thing | None]) -> tuple[Array, bool]:
+        """The constant operand as one number per feature, and whether it stands on the left."""
+        if len(args) != 2:
+            raise FileFormatError(f"{node.label} has {len(args)} operands; expected 2")
+        if "axis" in node.attributes:
+            raise UnsupportedLayerError(f"{node.label}: broadcasting along an axis (opset < 7) is not supported")
+        left = not isinstance(args[0], Signal)
+        return _feature_vector(node, _const(args[0] if left else args[1]), signal.shape), left
+
+    def _op_add(self, node: Node, signal: Signal, args: list[Thing | None]) -> Signal:
+        values, _ = self._other(node, signal, args)
+        return self._elementwise(node, signal, scale=None, shift=values)
+
+    def _op_sum(self, node: Node, signal: Signal, args: list[Thing | None]) -> Signal:
+        return self._op_add(node, signal, args)
+
+    def _op_sub(self, node: Node, signal: Signal, args: list[Thing | None]) -> Signal:
+        values, left = self._other(node, signal, args)
+        if left:
+            return self._elementwise(node, signal, scale=-np.ones(signal.size), shift=values)
+        return self._elementwise(node, signal, scale=None, shift=-values)
+
+    def _op_mul(self, node: Node, signal: Signal, args: list[Thing | None]) -> Signal:
+        values, _ = self._other(node, signal, args)
+        return self._elementwise(node, signal, scale=values, shift=None)
+
+    def _op_div(self, node: Node, signal: Signal, args: list[Thing | None]) -> Signal:
+        values, left = self._other(node, signal, args)
+        if left:
+            raise UnsupportedLayerError(f"{node.label} divides by the input: not piecewise linear", node=node.name)
+        return self._elementwise(node, signal, scale=_reciprocal(values, node.label), shift=None)
+
+    def _op_neg(self, node: Node, signal: Signal, args: list[Thing | None]) -> Signal:
+        return self._elementwise(node, signal, scale=-np.ones(signal.size), shift=None)
+
+    def _op_batchnormalization(self, node: Node, signal: Signal, args: list[Thing | None]) -> Signal:
+        if node.attributes.get("training_mode", 0):
+            raise UnsupportedLayerError(f"{node.label} is in training mode; export the model in evaluation mode")
+        if len(args) < 5:
+            raise FileFormatError(f"{node.label} has {len(args)} inputs; expected 5")
+        gamma, beta, mean, variance = (_const(a) for a in args[1:5])
+        if len(signal.shape) < 2 or signal.shape[1] != signal.size:
+            raise UnsupportedLayerError(f"{node.label}: normalises channels of shape {_show(signal.shape)}")
+        epsilon = float(node.attributes.get("epsilon", np.float32(1e-5)))
+        name = node.name or node.outputs[0]
+        return Signal(
+            signal.shape,
+            signal,
+            lambda chain: chain.normalisation(mean, variance, gamma, beta, epsilon=epsilon, name=name),
+        )
+
+    # ---- ReLU -------------------------------------------------------------------------------
+    def _op_relu(self, node: Node, signal: Signal, args: list[Thing | None]) -> Signal:
+        name = node.name or node.outputs[0]
+        return Signal(signal.shape, signal, lambda chain: chain.relu(name))
+
+    def _op_max(self, node: Node, signal: Signal, args: list[Thing | None]) -> Signal:
+        values, _ = self._other(node, signal, args)
+        if np.any(values != 0):
+            raise UnsupportedLayerError(f"{node.label}: only the maximum with 0 is supported", node=node.name)
+        return self._op_relu(node, signal, args)
+
+    def _op_clip(self, node: Node, signal: Signal, args: list[Thing | None]) -> Signal:
+        def limit(key: str, at: int, default: float) -> float:
+            if key in node.attributes:
+                return float(node.attributes[key])
+            if len(args) > at and args[at] is not None:
+                return float(_const(args[at]).reshape(()).item())
+            return default
+
+        low, high = limit("min", 1, -math.inf), limit("max", 2, math.inf)
+        beyond = float(np.finfo(np.float32).max)
+        if low != 0 or high < beyond:
+            raise UnsupportedLayerError(
+                f"{node.label} clips to [{low}, {high}]; only [0, ∞) is supported, which is ReLU", node=node.name
+            )
+        return self._op_relu(node, signal, args)
+
+    # ---- what does nothing to the vector -----------------------------------------------------
+    def _op_identity(self, node: Node, signal: Signal, args: list[Thing | None]) -> Signal:
+        if args[0] is not signal:
+            raise FileFormatError(f"{node.label}: the input must come first")
+        return signal
+
+    def _op_dropout(self, node: Node, signal: Signal, args: list[Thing | None]) -> Signal:
+        if len(args) > 2 and args[2] is not None and bool(np.any(_const(args[2]))):
+            raise UnsupportedLayerError(f"{node.label} is in training mode; export the model in evaluation mode")
+        return self._op_identity(node, signal, args)
+
+    def _op_cast(self, node: Node, signal: Signal, args: list[Thing | None]) -> Signal:
+        target = DTYPES.get(node.attributes.get("to", 1), "")
+        if target not in ("float32", "float64"):
+            raise UnsupportedLayerError(f"{node.label} casts to {target or 'an unknown type'}: not a linear map")
+        self.notes.append(f"{node.label} to {target} is read as the identity of real numbers")
+        return self._op_identity(node, signal, args)
+
+    def _reshaped(self, node: Node, signal: Signal, shape: tuple[int, ...]) -> Signal:
+        """The signal under another shape that keeps the order of its features."""
+
+        def nontrivial(sizes: tuple[int, ...]) -> tuple[bool, int]:
+            before = sizes[: sizes.index(BATCH)] if BATCH in sizes else ()
+            return math.prod(before) == 1, math.prod(n for n in sizes if n != BATCH)
+
+        if nontrivial(shape) != (True, signal.size):
+            raise UnsupportedLayerError(
+                f"{node.label} gives the shape {_show(shape)} from {_show(signal.shape)}; "
+                "expected the batch and the order of the features to stay as they are",
+                node=node.name,
+            )
+        return Signal(shape, signal)
+
+    def _op_flatten(self, node: Node, signal: Signal, args: list[Thing | None]) -> Signal:
+        axis = int(node.attributes.get("axis", 1))
+        rank = len(signal.shape)
+        if not -rank <= axis <= rank:
+            raise FileFormatError(f"{node.label}: axis {axis} of a tensor with {rank} axes")
+        if axis < 0:
+            axis += rank
+        shape = (math.prod(signal.shape[:axis]), math.prod(signal.shape[axis:]))
+        return self._reshaped(node, signal, shape)
+
+    def _op_reshape(self, node: Node, signal: Signal, args: list[Thing | None]) -> Signal:
+        raw = node.attributes["shape"] if "shape" in node.attributes else _const(args[1]).ravel().tolist()
+        target = [int(n) for n in raw]
+        if not node.attributes.get("allowzero", 0):
+            for i, n in enumerate(target):
+                if n == 0:
+                    target[i] = signal.shape[i]
+        if self.batch is not None and target and target[0] == self.batch and signal.shape[0] == BATCH:
+            target[0] = BATCH
+        total = math.prod(signal.shape)
+        if target.count(-1) == 1:
+            rest = math.prod(n for n in target if n != -1)
+            if rest == 0 or total % rest:
+                raise ShapeError(f"{node.label}: {_show(signal.shape)} does not fit the shape {_show(tuple(target))}")
+            target[target.index(-1)] = total // rest
+        if any(n < 1 for n in target):
+            raise ShapeError(f"{node.label}: the shape {_show(tuple(target))} is not one")
+        return self._reshaped(node, signal, tuple(target))
+
+    def _op_squeeze(self, node: Node, signal: Signal, args: list[Thing | None]) -> Signal:
+        axes = _axes(node, args)
+        rank = len(signal.shape)
+        drop = [i for i, n in enumerate(signal.shape) if n == 1] if axes is None else [a % rank for a in axes]
+        if any(signal.shape[i] != 1 for i in drop):
+            raise ShapeError(f"{node.label}: axes {axes} of {_show(signal.shape)} are not of size 1")
+        return self._reshaped(node, signal, tuple(n for i, n in enumerate(signal.shape) if i not in drop))
+
+    def _op_unsqueeze(self, node: Node, signal: Signal, args: list[Thing | None]) -> Signal:
+        axes = _axes(node, args) or []
+        return self._reshaped(node, signal, tuple(_unsqueezed(signal.shape, axes)))
+
+    def _op_transpose(self, node: Node, signal: Signal, args: list[Thing | None]) -> Signal:
+        perm = node.attributes.get("perm") or list(range(len(signal.shape)))[::-1]
+        return self._permute(node, signal, tuple(perm))
+
+    def _permute(self, node: Node, signal: Signal, perm: tuple[int, ...]) -> Signal:
+        if sorted(perm) != list(range(len(signal.shape))):
+            raise FileFormatError(f"{node.label}: {perm} is not a permutation of {len(signal.shape)} axes")
+        moved = [i for i in perm if signal.shape[i] != 1]
+        if moved != sorted(moved):
+            raise UnsupportedLayerError(
+                f"{node.label} permutes the axes of {_show(signal.shape)} by {perm}; "
+                "supported is a transpose that leaves the order of the features",
+                node=node.name,
+            )
+        return Signal(tuple(signal.shape[i] for i in perm), signal)
+
+    def _op_shape(self, node: Node, signal: Signal, args: list[Thing | None]) -> Array:
+        start, end = node.attributes.get("start", 0), node.attributes.get("end")
+        return np.array(signal.shape[start:end], dtype=np.int64)
+
+
+# ---- constants ------------------------------------------------------------------------------
+def _const(thing: Thing | None) -> Array:
+    if thing is None or isinstance(thing, Signal | Beyond):
+        raise UnsupportedLayerError("an operand that must be constant depends on the input or is missing")
+    return thing
+
+
+def _show(shape: tuple[int, ...]) -> str:
+    return "(" + ", ".join("batch" if n == BATCH else str(n) for n in shape) + ")"
+
+
+def _axes(node: Node, args: list[Thing | None]) -> list[int] | None:
+    if "axes" in node.attributes:
+        return [int(a) for a in node.attributes["axes"]]
+    if len(args) > 1 and args[1] is not None:
+        return [int(a) for a in _const(args[1]).ravel().tolist()]
+    return None
+
+
+def _unsqueezed(shape: tuple[int, ...], axes: list[int]) -> list[int]:
+    rank = len(shape) + len(axes)
+    places = {a % rank for a in axes}
+    if len(places) != len(axes) or rank > 16:
+        raise FileFormatError(f"cannot insert axes {axes} into a tensor with {len(shape)} axes")
+    rest = iter(shape)
+    return [1 if i in places else next(rest) for i in range(rank)]
+
+
+def _feature_vector(node: Node, values: Array, shape: tuple[int, ...]) -> Array:
+    """A constant broadcast to one number per feature of a signal of the given shape."""
+    if values.dtype.kind in "iub":
+        values = _fractions(values.astype(np.int64) if values.dtype.kind == "b" else values, node.label)
+    single = tuple(1 if n == BATCH else n for n in shape)
+    size = math.prod(single)
+    if values.size == 1:
+        return np.repeat(values.reshape(-1), size)
+    try:
+        target = np.broadcast_shapes(values.shape, single)
+    except ValueError:
+        target = None
+    if target is None or math.prod(target) != size:
+        raise ShapeError(f"{node.label}: a constant of shape {values.shape} does not fit a tensor of {_show(shape)}")
+    return np.broadcast_to(values, target).reshape(-1)
+
+
+def _fractions(values: Array, where: str) -> Array:
+    if values.dtype == object:
+        return values
+    if values.size > CONSTANT_LIMIT:
+        raise FileFormatError(f"{where}: arithmetic on {values.size:,} constants; the limit is {CONSTANT_LIMIT:,}")
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise FileFormatError(f"{where}: a constant holds NaN or infinity; expected finite numbers")
+    out = np.empty(values.shape, dtype=object)
+    flat = out.reshape(-1)
+    flat[:] = [Fraction(v) for v in values.ravel().tolist()]
+    return flat.reshape(values.shape)
+
+
+def _reciprocal(values: Array, where: str) -> Array:
+    if np.any(values == 0):
+        raise FileFormatError(f"{where} divides by zero")
+    return np.array([1 / v for v in _fractions(values, where).ravel().tolist()], dtype=object)
+
+
+def _on_constants(node: Node, args: list[Array | None]) -> Array:
+    """Carry out an operation on constants: exactly, or not at all."""
+    where = node.label
+    op, attributes = node.op, node.attributes
+    if op == "Constant":
+        return _constant(node)
+    given = [a for a in args if a is not None]
+    if not given:
+        raise UnsupportedLayerError(f"{where}: the operation {op} is not supported. Supported: {SUPPORTED}", op=op)
+    a = given[0]
+    if op in ("Identity", "Dropout"):
+        return a
+    if op == "Cast":
+        target = DTYPES.get(attributes.get("to", 1), "")
+        if target in ("", "bfloat16") or a.dtype == object:
+            raise UnsupportedLayerError(f"{where}: a cast of constants to {target or 'an unknown type'}")
+        with np.errstate(all="ignore"):
+            return np.asarray(a.astype(target))
+    if op == "Transpose":
+        return np.transpose(a, attributes.get("perm"))
+    if op == "Reshape":
+        shape = [int(n) for n in (attributes["shape"] if "shape" in attributes else given[1].ravel().tolist())]
+        if not attributes.get("allowzero", 0):
+            shape = [a.shape[i] if n == 0 else n for i, n in enumerate(shape)]
+        return a.reshape(shape)
+    if op == "Flatten":
+        axis = int(attributes.get("axis", 1))
+        return a.reshape(math.prod(a.shape[:axis]), -1)
+    if op == "Squeeze":
+        axes = _axes(node, list(args))
+        return np.squeeze(a) if axes is None else np.squeeze(a, tuple(axes))
+    if op == "Unsqueeze":
+        return a.reshape(_unsqueezed(a.shape, _axes(node, list(args)) or []))
+    if op == "Concat":
+        return np.concatenate(given, axis=int(attributes.get("axis", 0)))
+    if op == "Gather":
+        return np.take(a, given[1].astype(np.int64), axis=int(attributes.get("axis", 0)))
+    if op == "Shape":
+        return np.array(a.shape, dtype=np.int64)
+    if op == "Slice" and len(given) >= 3 and a.ndim == 1 and len(given) < 5:
+        return a[int(given[1].ravel()[0]) : int(given[2].ravel()[0])]
+    if op in ("ConstantOfShape", "Expand"):
+        shape = [int(n) for n in (a if op == "ConstantOfShape" else given[1]).ravel().tolist()]
+        if any(n < 0 for n in shape) or math.prod(shape) > CONSTANT_LIMIT:
+            raise FileFormatError(f"{where} makes a constant of shape {shape}; the limit is {CONSTANT_LIMIT:,} numbers")
+        if op == "ConstantOfShape":
+            value = attributes.get("value")
+            return np.full(shape, value.values.ravel()[0] if isinstance(value, Tensor) else np.float32(0))
+        full = np.broadcast_shapes(a.shape, tuple(shape))
+        if math.prod(full) > CONSTANT_LIMIT:
+            raise FileFormatError(f"{where} makes a constant of shape {full}; the limit is {CONSTANT_LIMIT:,} numbers")
+        return np.broadcast_to(a, full)
+    if op in ("Add", "Sub", "Mul", "Div", "Neg"):
+        return _arithmetic(node, given)
+    raise UnsupportedLayerError(
+        f"{where}: the operation {op} on constants is not supported; simplify the model before exporting "
+        f"(or export in evaluation mode). Supported: {SUPPORTED}",
+        node=node.name,
+        op=op,
+    )
+
+
+def _arithmetic(node: Node, args: list[Array]) -> Array:
+    if math.prod(np.broadcast_shapes(*(a.shape for a in args))) > CONSTANT_LIMIT:
+        raise FileFormatError(f"{node.label}: arithmetic on more than {CONSTANT_LIMIT:,} constants")
+    if all(a.dtype.kind in "iu" for a in args) and node.op != "Div":
+        values = [a.astype(object) for a in args]
+    else:
+        values = [_fractions(a, node.label) for a in args]
+    if node.op == "Neg":
+        result: Any = -values[0]
+    else:
+        if len(values) != 2:
+            raise FileFormatError(f"{node.label} has {len(values)} operands; expected 2")
+        x, y = values
+        if node.op == "Div":
+            if np.any(y == 0):
+                raise FileFormatError(f"{node.label} divides by zero")
+            integers = all(a.dtype.kind in "iu" for a in args)
+            result = np.asarray(x / y)
+            if integers:
+                result = np.array([math.trunc(v) for v in result.ravel().tolist()], dtype=object).reshape(result.shape)
+        else:
+            result = x + y if node.op == "Add" else x - y if node.op == "Sub" else x * y
+    result = np.asarray(result, dtype=object)
+    if all(a.dtype.kind in "iu" for a in args):
+        return result.astype(np.int64)
+    return result
+
+
+def _constant(node: Node) -> Array:
+    attributes = node.attributes
+    value = attributes.get("value")
+    if isinstance(value, Tensor):
+        return value.values
+    if "value_float" in attributes:
+        return np.array(attributes["value_float"], dtype=np.float32)
+    if "value_floats" in attributes:
+        return np.array(attributes["value_floats"], dtype=np.float32)
+    if "value_int" in attributes:
+        return np.array(attributes["value_int"], dtype=np.int64)
+    if "value_ints" in attributes:
+        return np.array(attributes["value_ints"], dtype=np.int64)
+    raise UnsupportedLayerError(f"{node.label}: a constant without dense numbers is not supported", node=node.name)

@@ -1,0 +1,223 @@
+"""Networks to files: ``.npz``, ``.onnx``, ``.safetensors``, ``.nnet``.
+
+Whatever is written reads back as the same parameters, bit for bit: binary formats hold float32
+where every parameter is one and float64 otherwise, ``.nnet`` holds decimal numbers with as
+many digits as it takes. Exact networks keep their rationals in ``.npz`` only.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from .._typing import Array
+from ..errors import InputError
+from .model import ReLUNetwork
+from .readers import wire
+from .readers.npz import FORMAT, VERSION
+
+LARGEST = "1.7976931348623157e308"
+
+
+def write_network(net: ReLUNetwork, path: str | Path, *, dtype: str | None = None) -> None:
+    """Write a network; the suffix of ``path`` chooses the format.
+
+    Parameters
+    ----------
+    net : ReLUNetwork
+    path : str or Path
+        ``.npz``, ``.onnx``, ``.safetensors`` or ``.nnet``. The file appears when it is whole.
+    dtype : {'float32', 'float64'}, optional
+        For ``.onnx`` and ``.safetensors``: default float32 if that is exact, else float64.
+
+    Raises
+    ------
+    InputError
+        Unknown suffix; an exact network in a format of floats; a dtype that is not exact for
+        these parameters; a folder that cannot be written to.
+
+    Notes
+    -----
+    A head (softmax, sigmoid) that was read off a file is recorded as metadata and not written
+    as a layer: the outputs stay logits.
+
+    Examples
+    --------
+    >>> import polyfiber as pf, tempfile, pathlib
+    >>> net = pf.ReLUNetwork.random((2, 4, 1), rng=0)
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "net.onnx"
+    >>> net.save(path)
+    >>> pf.read_network(path) == net
+    True
+    """
+    target = Path(path)
+    writer = _WRITERS.get(target.suffix.lower())
+    if writer is None:
+        raise InputError(f"cannot write {target.suffix or 'a file without suffix'!r}; expected {', '.join(_WRITERS)}")
+    if net.is_exact and target.suffix.lower() != ".npz":
+        raise InputError(f"{target.suffix} holds floats; save an exact network as .npz, or save net.rounded()")
+    data = writer(net, dtype)
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        partial.write_bytes(data)
+        os.replace(partial, target)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise InputError(f"cannot write {target.name}: {error.strerror or error}") from None
+
+
+def _float_type(net: ReLUNetwork, dtype: str | None) -> str:
+    arrays = (*net.weights, *net.biases)
+    with np.errstate(over="ignore"):
+        narrow = all(np.array_equal(a.astype(np.float32).astype(np.float64), a) for a in arrays)
+    if dtype is None:
+        return "float32" if narrow else "float64"
+    if dtype not in ("float32", "float64"):
+        raise InputError(f"dtype {dtype!r}; expected 'float32' or 'float64'")
+    if dtype == "float32" and not narrow:
+        raise InputError("float32 would change the parameters; round them first, or write float64")
+    return dtype
+
+
+def _head(net: ReLUNetwork) -> str | None:
+    head = net.source.get("head")
+    return head if isinstance(head, str) else None
+
+
+def _npz(net: ReLUNetwork, dtype: str | None) -> bytes:
+    if dtype not in (None, "float64"):
+        raise InputError(f"dtype {dtype!r}; .npz holds float64 or exact rationals")
+    meta = {
+        "architecture": net.architecture,
+        "exact": net.is_exact,
+        "head": _head(net),
+        "dtype": net.source.get("dtype"),
+        "notes": list(net.source.get("notes", ())),
+    }
+    arrays = {
+        "format": np.array(FORMAT),
+        "format_version": np.array(f"{VERSION[0]}.{VERSION[1]}"),
+        "meta": np.array(json.dumps(meta)),
+    }
+    for i, (w, b) in enumerate(zip(net.weights, net.biases), start=1):
+        arrays[f"W{i}"], arrays[f"b{i}"] = (_strings(w), _strings(b)) if net.is_exact else (w, b)
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in arrays.items():
+            buffer = io.BytesIO()
+            np.lib.format.write_array(buffer, array, allow_pickle=False)
+            # a fixed date: the same network gives the same bytes
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0)), buffer.getvalue())
+    return out.getvalue()
+
+
+def _digits(value: int) -> str:
+    """``str(value)`` also beyond the interpreter's limit on digits."""
+    if abs(value) < 10**4000:
+        return str(value)
+    sign, value, pieces = "-" if value < 0 else "", abs(value), []
+    while value:
+        value, low = divmod(value, 10**4000)
+        pieces.append(str(low).zfill(4000))
+    return sign + "".join(reversed(pieces)).lstrip("0")
+
+
+def _strings(values: Array) -> Array:
+    flat = [f"{_digits(v.numerator)}/{_digits(v.denominator)}" for v in values.ravel().tolist()]
+    return np.array(flat).reshape(values.shape)
+
+
+def _safetensors(net: ReLUNetwork, dtype: str | None) -> bytes:
+    kind = _float_type(net, dtype)
+    metadata = {"format": "pt", "polyfiber.head": _head(net) or ""}
+    header: dict[str, object] = {"__metadata__": metadata}
+    body = bytearray()
+    for i, (w, b) in enumerate(zip(net.weights, net.biases)):
+        for name, array in ((f"{2 * i}.weight", w), (f"{2 * i}.bias", b)):
+            raw = array.astype(np.dtype(kind).newbyteorder("<")).tobytes()
+            offsets = [len(body), len(body) + len(raw)]
+            header[name] = {
+                "dtype": "F32" if kind == "float32" else "F64",
+                "shape": list(array.shape),
+                "data_offsets": offsets,
+            }
+            body += raw
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + bytes(body)
+
+
+def _onnx(net: ReLUNetwork, dtype: str | None) -> bytes:
+    kind = _float_type(net, dtype)
+    code = 1 if kind == "float32" else 11
+    put = wire.put
+
+    def tensor(name: str, array: Array) -> bytes:
+        raw = array.astype(np.dtype(kind).newbyteorder("<")).tobytes()
+        dims = b"".join(put(1, int(n)) for n in array.shape)
+        return put(5, dims + put(2, code) + put(8, name) + put(9, raw))
+
+    def node(op: str, name: str, inputs: list[str], output: str, attributes: bytes = b"") -> bytes:
+        return put(1, b"".join(put(1, i) for i in inputs) + put(2, output) + put(3, name) + put(4, op) + attributes)
+
+    def value(field: int, name: str, width: int) -> bytes:
+        shape = put(1, put(2, "batch")) + put(1, put(1, width))
+        return put(field, put(1, name) + put(2, put(1, put(1, code) + put(2, shape))))
+
+    transpose = put(5, put(1, "transB") + put(3, 1) + put(20, 2))
+    nodes, constants = [], []
+    at = "input"
+    last = len(net.weights)
+    for i, (w, b) in enumerate(zip(net.weights, net.biases), start=1):
+        constants += [tensor(f"W{i}", w), tensor(f"b{i}", b)]
+        output = "output" if i == last else f"z{i}"
+        nodes.append(node("Gemm", f"layer{i}", [at, f"W{i}", f"b{i}"], output, transpose))
+        if i < last:
+            nodes.append(node("Relu", f"relu{i}", [output], f"y{i}"))
+            at = f"y{i}"
+    graph = b"".join(nodes) + put(2, "network") + b"".join(constants)
+    graph += value(11, "input", net.architecture[0]) + value(12, "output", net.architecture[-1])
+    model = put(1, 8) + put(2, "polyfiber") + put(7, graph) + put(8, put(1, "") + put(2, 13))
+    if _head(net):
+        model += put(14, put(1, "polyfiber.head") + put(2, str(_head(net))))
+    return model
+
+
+def _nnet(net: ReLUNetwork, dtype: str | None) -> bytes:
+    if dtype not in (None, "float64"):
+        raise InputError(f"dtype {dtype!r}; .nnet holds decimal numbers of float64")
+    widths = net.architecture
+    box = net.source.get("input_box")
+    low, high = box if box else (["-" + LARGEST] * widths[0], [LARGEST] * widths[0])
+
+    def line(values: object) -> str:
+        return ",".join(v if isinstance(v, str) else repr(float(v)) for v in values) + ","  # type: ignore[attr-defined]
+
+    lines = [
+        "// Neural network in the .nnet format, written by polyfiber",
+        ",".join(map(str, (len(widths) - 1, widths[0], widths[-1], max(widths)))) + ",",
+        ",".join(map(str, widths)) + ",",
+        "0,",
+        line(low),
+        line(high),
+        line([0.0] * (widths[0] + 1)),
+        line([1.0] * (widths[0] + 1)),
+    ]
+    for w, b in zip(net.weights, net.biases):
+        lines += [line(row) for row in w.tolist()]
+        lines += [line([value]) for value in b.tolist()]
+    return ("\n".join(lines) + "\n").encode()
+
+
+_WRITERS: dict[str, Callable[[ReLUNetwork, str | None], bytes]] = {
+    ".npz": _npz,
+    ".onnx": _onnx,
+    ".safetensors": _safetensors,
+    ".nnet": _nnet,
+}
