@@ -58,6 +58,28 @@ _EXPORTS: dict[str, str] = {
     "free_energy_gradient": "entropies",
     "log_orthogonal_volume": "entropies",
     "log_volume_in_singular_values": "entropies",
+    # geodesics
+    "BoundaryError": "hamiltonian",
+    "hamiltonian": "hamiltonian",
+    "exponential": "hamiltonian",
+    "conserved": "hamiltonian",
+    "ConservedQuantities": "hamiltonian",
+    "squared_radius": "hamiltonian",
+    "cone_law": "hamiltonian",
+    "lift_path": "hamiltonian",
+    "Chord": "straight",
+    "shortest_chord": "straight",
+    "chord_defects": "straight",
+    "chord_is_balanced": "straight",
+    "line_is_balanced": "straight",
+    "ExplicitPath": "explicit",
+    "explicit_path": "explicit",
+    "Geodesic": "geodesics",
+    "geodesic": "geodesics",
+    "distance": "geodesics",
+    "logarithm": "geodesics",
+    "NetworkInterpolation": "geodesics",
+    "interpolate_networks": "geodesics",
 }
 
 __all__ = list(_EXPORTS)

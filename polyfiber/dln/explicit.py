@@ -1,0 +1,180 @@
+"""Geodesics of the deep linear network in closed form, where there is one.
+
+Each function returns None where its hypothesis does not hold (to a stated tolerance).
+
+* :func:`aligned`: both matrices have the same singular vectors, any depth.
+* :func:`depth_two`: N = 2 with a normal velocity; contains the Bures-Wasserstein geodesics.
+* :func:`from_conformal`: the first matrix is a multiple of an orthogonal one, and the second is normal relative to it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from .._typing import FloatArray
+from .balanced import polar_factor
+from .metrics import metric
+
+
+@dataclass(frozen=True)
+class ExplicitPath:
+    """A closed-form geodesic: ``at(t)`` is the point, ``velocity`` that at t = 0, ``shortest`` whether known minimal."""
+
+    at: Callable[[float], FloatArray]
+    velocity: FloatArray
+    length: float
+    name: str
+    shortest: bool
+
+
+def aligned(W0: FloatArray, W1: FloatArray, depth: float, *, tolerance: float = 1e-10) -> ExplicitPath | None:
+    """``X(t) = U ((1-t) Sigma_0^{1/N} + t Sigma_1^{1/N})^N V^T`` for matrices with common singular vectors.
+
+    Length squared ``N sum (sigma_0^{1/N} - sigma_1^{1/N})^2``; infinite depth: ``U Sigma_0^{1-t} Sigma_1^t V^T`` and
+    ``sum log(sigma_1/sigma_0)^2``. Shortest if both spectra are paired in the same order (von Neumann's trace
+    inequality applied to the chord); otherwise a shorter path may exist.
+    """
+    frames = _common_frames(W0, W1, tolerance)
+    if frames is None:
+        return None
+    left, s0, s1, right = frames
+    same_order = bool(((s0[:, None] - s0) * (s1[:, None] - s1) >= -1e-14 * s0.max() * s1.max()).all())
+    if math.isinf(depth):
+        rate = np.log(s1 / s0)
+
+        def at(t: float) -> FloatArray:
+            return (left * (s0 * np.exp(rate * t))) @ right.T
+
+        speed = s0 * rate
+        length = float(np.linalg.norm(rate))
+    else:
+        l0, l1 = s0 ** (1.0 / depth), s1 ** (1.0 / depth)
+
+        def at(t: float) -> FloatArray:
+            return (left * ((1.0 - t) * l0 + t * l1) ** depth) @ right.T
+
+        speed = depth * l0 ** (depth - 1.0) * (l1 - l0)
+        length = float(math.sqrt(depth) * np.linalg.norm(l1 - l0))
+    return ExplicitPath(at, (left * speed) @ right.T, length, "common singular vectors", same_order)
+
+
+def _common_frames(
+    W0: FloatArray, W1: FloatArray, tolerance: float
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray] | None:
+    """(U, s0, s1, V) with ``W_i = U diag(s_i) V^T``, s_i > 0, or None: same polar factor and commuting stretches."""
+    turn = polar_factor(W0)
+    a, b = turn.T @ W0, turn.T @ W1
+    size_a, size_b = float(np.linalg.norm(a)), float(np.linalg.norm(b))
+    if np.abs(b - b.T).max() > tolerance * size_b:
+        return None
+    if np.abs(a @ b - b @ a).max() > tolerance * size_a * size_b:
+        return None
+    a, b = 0.5 * (a + a.T), 0.5 * (b + b.T)
+    # an irrational mixture separates the joint eigenspaces of a generic commuting pair
+    for mix in (0.7548776662466927, -0.5698402909980532, 3.3166247903554):
+        vectors = np.linalg.eigh(a / size_a + mix * b / size_b)[1]
+        da, db = vectors.T @ a @ vectors, vectors.T @ b @ vectors
+        off = max(
+            float(np.abs(da - np.diag(np.diag(da))).max()) / size_a,
+            float(np.abs(db - np.diag(np.diag(db))).max()) / size_b,
+        )
+        if off <= 100.0 * tolerance:
+            s0, s1 = np.diag(da).copy(), np.diag(db).copy()
+            if (s0 <= 0).any() or (s1 <= 0).any():
+                return None
+            return turn @ vectors, s0, s1, vectors
+    return None
+
+
+def depth_two(W0: FloatArray, W1: FloatArray, *, tolerance: float = 1e-9) -> ExplicitPath | None:
+    """Depth 2: ``X(t) = U (I + tZ) Sigma_0 (I + tZ) V^T`` where ``Z = T - I`` is normal, ``T Sigma_0 T = U^T W1 V``.
+
+    For equal polar factors T is the matrix geometric mean ``A^{-1} # B`` and this is the Bures-Wasserstein geodesic, of
+    length ``sqrt(2)`` times the Bures-Wasserstein distance, and shortest.
+    """
+    from scipy.linalg import sqrtm
+
+    u, sigma, vt = np.linalg.svd(W0)
+    target = u.T @ W1 @ vt.T
+    root = np.sqrt(sigma)
+    inner = root[:, None] * target * root
+    values = np.linalg.eigvals(inner)
+    if ((np.abs(values.imag) <= 1e-12 * np.abs(values)) & (values.real <= 0)).any():
+        return None
+    t = sqrtm(inner)
+    if np.iscomplexobj(t):
+        if np.abs(t.imag).max() > 1e-10 * np.abs(t.real).max():
+            return None
+        t = t.real
+    t = t / root[:, None] / root
+    z = t - np.eye(len(sigma))
+    size = float(np.linalg.norm(z))
+    if size > 0 and np.abs(z @ z.T - z.T @ z).max() > tolerance * size**2:
+        return None
+    if np.abs((t * sigma) @ t - target).max() > 1e-9 * np.abs(target).max():
+        return None
+    speeds = np.linalg.eigvals(t)
+    if ((np.abs(speeds.imag) <= 1e-12 * np.abs(speeds)) & (speeds.real <= 0)).any():
+        return None  # (1 - t) I + t T becomes singular on the way
+
+    def at(s: float) -> FloatArray:
+        move = np.eye(len(sigma)) + s * z
+        return np.asarray(u @ (move * sigma) @ move @ vt)
+
+    velocity = np.asarray(u @ (z * sigma + sigma[:, None] * z) @ vt)
+    length = float(np.asarray(metric(W0, 2).norm(velocity)))
+    symmetric = bool(np.abs(t - t.T).max() <= 1e-9 * max(float(np.abs(t).max()), 1e-300))
+    positive = symmetric and bool(np.linalg.eigvalsh(0.5 * (t + t.T))[0] > 0)
+    return ExplicitPath(at, velocity, length, "depth two, normal velocity", positive)
+
+
+def from_conformal(W0: FloatArray, W1: FloatArray, depth: float, *, tolerance: float = 1e-10) -> ExplicitPath | None:
+    """``X(t) = c U (I + tY)^N V^T`` from ``W0 = c U V^T``, where ``(I + Y)^N = U^T W1 V / c`` is normal.
+
+    Contains the rotations ``d(cI, cR_phi)^2 = 4 N c^{2/N} (1 - cos(phi/N))``, |phi| < pi, for d = 2. Infinite depth:
+    ``c U exp(tL) V^T``. Known shortest only in the sense of a small rotation; not claimed here.
+    """
+    from scipy.linalg import schur
+
+    u, sigma, vt = np.linalg.svd(W0)
+    c = float(sigma.mean())
+    if sigma[0] - sigma[-1] > tolerance * sigma[0]:
+        return None
+    m = u.T @ W1 @ vt.T / c
+    size = float(np.linalg.norm(m))
+    if np.abs(m @ m.T - m.T @ m).max() > tolerance * size**2:
+        return None
+    t, q = schur(m, output="complex")  # normal: t is diagonal
+    values = np.diag(t)
+    if ((np.abs(values.imag) <= 1e-9 * np.abs(values)) & (values.real <= 0)).any():
+        return None
+    logs = np.log(values)
+    y = np.exp(logs / depth) - 1.0 if not math.isinf(depth) else logs
+
+    def at(s: float) -> FloatArray:
+        power = np.exp(s * y) if math.isinf(depth) else (1.0 + s * y) ** int(depth)
+        return np.asarray(c * (u @ ((q * power) @ q.conj().T).real @ vt))
+
+    factor = 1.0 if math.isinf(depth) else depth
+    velocity = np.asarray(c * factor * (u @ ((q * y) @ q.conj().T).real @ vt))
+    length = float(np.asarray(metric(W0, depth).norm(velocity)))
+    return ExplicitPath(at, velocity, length, "from a multiple of an orthogonal matrix", False)
+
+
+def explicit_path(W0: FloatArray, W1: FloatArray, depth: float) -> ExplicitPath | None:
+    """The first closed form that applies, or None."""
+    if depth == 1:
+        difference = W1 - W0
+        return ExplicitPath(
+            lambda t: W0 + t * difference, difference, float(np.linalg.norm(difference)), "Euclidean", True
+        )
+    found = aligned(W0, W1, depth)
+    if found is None and depth == 2:
+        found = depth_two(W0, W1)
+    if found is None:
+        found = from_conformal(W0, W1, depth)
+    return found

@@ -1,0 +1,175 @@
+"""Straight lines upstairs: when chords of the balanced manifold stay in it, and the shortest chord between fibres.
+
+Lemma 2.2 of Chen (arXiv 2510.07324) and its companions. The shortest chord between the fibres over two matrices bounds
+their distance from below, since the manifold has the metric of its embedding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from .._typing import FloatArray, RngLike
+from ..errors import InputError
+from ._inputs import as_depth, as_like, as_matrix, as_stack, transpose
+from .balanced import polar_factor, svd_coordinates
+from .submersion import lift
+
+
+def chord_defects(start: npt.ArrayLike, end: npt.ArrayLike) -> FloatArray:
+    """The matrices K_p of Lemma 2.2, p = 1..N-1: the chord between two balanced networks is balanced iff all are skew.
+
+    ``K_p = Lambda_0 (R_{p+1} - R_{p-1}) Lambda_1 R_p^T`` with ``R_p = (Q_p^0)^T Q_p^1``, and on the chord
+    ``G_p(t) = -t (1-t) Q_p^0 (K_p + K_p^T) Q_p^{0T}``.
+
+    Parameters
+    ----------
+    start, end : array_like (N, d, d)
+        Balanced networks of full rank.
+
+    Returns
+    -------
+    float64 (N-1, d, d)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber.dln import chord_defects, lift
+    >>> A, B = lift(np.diag([2.0, 1.0]), 3), lift(np.diag([3.0, 0.5]), 3)
+    >>> K = chord_defects(A, B)
+    >>> bool(np.allclose(K + K.transpose(0, 2, 1), 0))
+    True
+    """
+    first, second = as_stack(start), as_stack(end)
+    if first.shape != second.shape or first.ndim != 3:
+        raise InputError(f"expected two networks (N, d, d) of one shape, found {first.shape} and {second.shape}")
+    a, b = svd_coordinates(first), svd_coordinates(second)
+    d = first.shape[-1]
+    if a.rank < d or b.rank < d:
+        raise InputError(f"both networks must have full rank {d}; found {a.rank} and {b.rank}")
+    r = [p.T @ q for p, q in zip(a.frames, b.frames, strict=True)]
+    n = first.shape[0]
+    result = np.zeros((n - 1, d, d))
+    for p in range(1, n):
+        result[p - 1] = (a.values[:, None] * (r[p + 1] - r[p - 1]) * b.values) @ r[p].T
+    return result
+
+
+def chord_is_balanced(start: npt.ArrayLike, end: npt.ArrayLike, *, tolerance: float = 1e-9) -> bool:
+    """Whether the straight line between two balanced networks stays balanced (K_p skew, relative to its size)."""
+    k = chord_defects(start, end)
+    if not k.size:
+        return True
+    scale = max(float((as_stack(start) ** 2).sum()), float((as_stack(end) ** 2).sum()))
+    return bool(np.abs(k + transpose(k)).max() <= tolerance * scale)
+
+
+def line_is_balanced(weights: npt.ArrayLike, V: npt.ArrayLike, *, tolerance: float = 1e-9) -> bool:
+    """Whether the straight line ``W + t V`` through a balanced network stays balanced for all t.
+
+    True iff V is tangent and ``V_{p+1}^T V_{p+1} = V_p V_p^T`` for all p. For a horizontal V over the momentum
+    ``P = U Z V^T`` this means: N = 2, Z normal; N >= 3, Z normal and commuting with the singular values. (The wider
+    condition of Chen, Theorem 2.3, does not suffice for N >= 3.)
+    """
+    stack = as_stack(weights)
+    v = as_like(V, stack, name="V")
+    if stack.shape[-3] == 1:
+        return True
+    upper, lower = v[..., 1:, :, :], v[..., :-1, :, :]
+    bend = transpose(upper) @ upper - lower @ transpose(lower)
+    linear = transpose(stack[..., 1:, :, :]) @ upper - lower @ transpose(stack[..., :-1, :, :])
+    linear = linear + transpose(linear)
+    size = float((v**2).sum())
+    mixed = (size * float((stack**2).sum())) ** 0.5
+    return bool(np.abs(bend).max() <= tolerance * size and np.abs(linear).max() <= tolerance * mixed)
+
+
+@dataclass(frozen=True)
+class Chord:
+    """The shortest straight line found between the fibres over two matrices.
+
+    Attributes
+    ----------
+    start, end : float64 (N, d, d)
+        Balanced networks over the two matrices, the gauge of ``end`` aligned to ``start``.
+    length : float
+        ``||end - start||_F``: at most the distance of the two matrices if it is the shortest of all chords.
+    global_minimum : bool
+        True where the alignment is known to be the best one (depth 1 and 2); otherwise the best of several starts.
+    """
+
+    start: FloatArray
+    end: FloatArray
+    length: float
+    global_minimum: bool
+
+
+def shortest_chord(
+    W0: npt.ArrayLike, W1: npt.ArrayLike, depth: int, *, starts: int = 6, rng: RngLike = 0, limit: int = 500
+) -> Chord:
+    """Align the gauge of a network over W1 to a network over W0 by block Procrustes steps from several starts.
+
+    Parameters
+    ----------
+    W0, W1 : array_like (d, d)
+    depth : int
+    starts : int
+        Identity-like start plus ``starts - 1`` random ones (each cheap).
+    rng
+        For the random starts.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber.dln import shortest_chord
+    >>> round(shortest_chord(np.diag([4.0, 1.0]), np.diag([1.0, 1.0]), 2).length, 12) == round(2**0.5, 12)
+    True
+    """
+    n = int(as_depth(depth))
+    a = lift(as_matrix(W0, name="W0", square=True), n)
+    b = lift(as_matrix(W1, name="W1", square=True), n)
+    if a.ndim != 3 or a.shape != b.shape:
+        raise InputError(f"expected two matrices (d, d) of one size, found {a.shape[-2:]} and {b.shape[-2:]}")
+    if n == 1:
+        return Chord(a, b, float(np.linalg.norm(b - a)), True)
+    d = a.shape[-1]
+    generator = np.random.default_rng(rng)
+    best: FloatArray | None = None
+    best_gain = -np.inf
+    for trial in range(1 if n == 2 else max(1, starts)):
+        if trial == 0:
+            h = np.stack([polar_factor(a[0] @ b[0].T)] * (n - 1))
+        else:
+            h = np.linalg.qr(generator.standard_normal((n - 1, d, d)))[0]
+        h, gain = _procrustes(a, b, h, limit)
+        if gain > best_gain:
+            best, best_gain = h, gain
+    assert best is not None
+    end = _turn(b, best)
+    return Chord(a, end, float(np.linalg.norm(end - a)), n == 2)
+
+
+def _turn(b: FloatArray, h: FloatArray) -> FloatArray:
+    """Gauge action: ``W_p -> h_p W_p h_{p-1}^T`` with h_0 = h_N = I."""
+    result = b.copy()
+    result[:-1] = h @ result[:-1]
+    result[1:] = result[1:] @ transpose(h)
+    return result
+
+
+def _procrustes(a: FloatArray, b: FloatArray, h: FloatArray, limit: int) -> tuple[FloatArray, float]:
+    """Maximise ``sum <a_p, h_p b_p h_{p-1}^T>`` over h_1..h_{N-1} one block at a time."""
+    n, d = a.shape[0], a.shape[-1]
+    frames = [np.eye(d), *h, np.eye(d)]
+    last = -np.inf
+    gain = last
+    for _ in range(limit):
+        for p in range(1, n):
+            frames[p] = polar_factor(a[p - 1] @ frames[p - 1] @ b[p - 1].T + a[p].T @ frames[p + 1] @ b[p])
+        gain = sum(float((a[p] * (frames[p + 1] @ b[p] @ frames[p].T)).sum()) for p in range(n))
+        if gain - last <= 1e-14 * abs(gain):
+            break
+        last = gain
+    return np.stack(frames[1:-1]), gain
