@@ -59,14 +59,14 @@ _EXPORTS: dict[str, str] = {
     "log_orthogonal_volume": "entropies",
     "log_volume_in_singular_values": "entropies",
     # geodesics
-    "BoundaryError": "hamiltonian",
-    "hamiltonian": "hamiltonian",
-    "exponential": "hamiltonian",
-    "conserved": "hamiltonian",
-    "ConservedQuantities": "hamiltonian",
-    "squared_radius": "hamiltonian",
-    "cone_law": "hamiltonian",
-    "lift_path": "hamiltonian",
+    "BoundaryError": "hamilton",
+    "hamiltonian": "hamilton",
+    "exponential": "hamilton",
+    "conserved": "hamilton",
+    "ConservedQuantities": "hamilton",
+    "squared_radius": "hamilton",
+    "cone_law": "hamilton",
+    "lift_path": "hamilton",
     "Chord": "straight",
     "shortest_chord": "straight",
     "chord_defects": "straight",
@@ -80,6 +80,8 @@ _EXPORTS: dict[str, str] = {
     "logarithm": "geodesics",
     "NetworkInterpolation": "geodesics",
     "interpolate_networks": "geodesics",
+    "FrechetMean": "means",
+    "frechet_mean": "means",
 }
 
 __all__ = list(_EXPORTS)

@@ -18,7 +18,7 @@ from .._typing import FloatArray
 from ..errors import InputError, ShapeError, SolverError
 from ._inputs import as_depth, as_finite, as_matrix, as_positive
 from .explicit import ExplicitPath, explicit_path
-from .hamiltonian import BoundaryError, integrate, vector_field
+from .hamilton import BoundaryError, integrate, vector_field
 from .metrics import Metric, metric, require_full_rank
 from .straight import shortest_chord
 from .submersion import lift, product, pull, push
@@ -83,7 +83,7 @@ class Geodesic:
 
     def lift(self, t: npt.ArrayLike, *, start: npt.ArrayLike | None = None) -> FloatArray:
         """Horizontal lift to balanced networks at increasing times, (T, N, d, d), from a network over the start."""
-        from .hamiltonian import lift_path
+        from .hamilton import lift_path
 
         if math.isinf(self.depth):
             raise InputError("at infinite depth there is no space of networks to lift to")
@@ -115,7 +115,8 @@ def geodesic(
     starts : int
         Number of chords between the fibres to start from; the shortest solution is returned.
     guess : array_like (d, d), optional
-        Initial momentum to start from (for instance from a neighbouring problem).
+        Initial momentum to start from (for instance from a neighbouring problem); where it leads to a solution, no
+        chord is computed.
 
     Returns
     -------
@@ -162,28 +163,39 @@ def geodesic(
     closed = explicit_path(a, b, n) if explicit or n == 1 else None
     if np.array_equal(a, b):
         closed = ExplicitPath(lambda t: a.copy(), np.zeros_like(a), 0.0, "constant", True)
-    chord, bound, velocities = _chords(a, b, n, int(starts))
+    direct: Geodesic | None = None
     if closed is not None:
-        proven = closed.shortest or (bound and closed.length <= chord * (1.0 + 1e-12))
         momentum = g0.solve(closed.velocity)
-        direct = Geodesic(
-            a, b, n, closed.velocity, momentum, closed.length, closed.name, 0.0, chord, bound, proven, {}, closed.at
-        )
-        if proven or closed.length <= chord * (1.0 + 1e-9):
-            return direct
-    else:
-        direct = None
+        if closed.shortest:  # then its lift is the shortest chord (a theorem for each of the forms so marked)
+            length = closed.length
+            finite = not math.isinf(n)
+            return Geodesic(
+                a, b, n, closed.velocity, momentum, length, closed.name, 0.0,
+                length if finite else math.nan, finite, True, {}, closed.at,
+            )  # fmt: skip
     solver = _Solver(g0, g1, n, goal)
-    momenta = [g0.solve(v) for v in velocities]
-    if guess is not None:
-        momenta.insert(0, as_matrix(guess, name="guess"))
-        if momenta[0].shape != a.shape:
-            raise ShapeError(f"guess has shape {momenta[0].shape}; expected {a.shape}", shape=momenta[0].shape)
+    chord, bound = math.nan, False
     best: tuple[FloatArray, float, float, str] | None = None
-    for momentum in momenta:
-        found = solver.solve(momentum)
-        if found is not None and (best is None or found[1] < best[1] * (1.0 - 1e-9)):
-            best = found
+    if guess is not None:
+        first = as_matrix(guess, name="guess")
+        if first.shape != a.shape:
+            raise ShapeError(f"guess has shape {first.shape}; expected {a.shape}", shape=first.shape)
+        found = solver.shoot(solver.coordinates(first), g1)
+        if found is not None:
+            best = (solver.momentum(found[0]), float(np.linalg.norm(found[0])), found[1], "shooting")
+    if best is None:
+        chord, bound, velocities = _chords(a, b, n, int(starts))
+        if closed is not None:
+            proven = bound and closed.length <= chord * (1.0 + 1e-12)
+            direct = Geodesic(
+                a, b, n, closed.velocity, momentum, closed.length, closed.name, 0.0, chord, bound, proven, {}, closed.at
+            )
+            if closed.length <= chord * (1.0 + 1e-9):
+                return direct
+        for velocity in velocities:
+            candidate = solver.solve(g0.solve(velocity))
+            if candidate is not None and (best is None or candidate[1] < best[1] * (1.0 - 1e-9)):
+                best = candidate
     if best is None and direct is None:
         raise SolverError(
             f"no geodesic found between the matrices at depth {n}: shooting, continuation and collocation all failed "
@@ -318,10 +330,10 @@ def _check_connected(g0: Metric, g1: Metric) -> None:
 def _chords(a: FloatArray, b: FloatArray, n: float, starts: int) -> tuple[float, bool, list[FloatArray]]:
     """Length of the best chord, whether it is a proven bound, and the velocities ``d phi`` of the chords."""
     if math.isinf(n):
-        chord_depth, scale = 24, 24.0  # a deep finite chord is a good first guess; no bound
+        chord_depth, scale = 8, 8.0  # a deep finite chord is a good first guess; no bound
     else:
         chord_depth, scale = int(n), 1.0
-    best = shortest_chord(a, b, chord_depth)
+    best = shortest_chord(a, b, chord_depth, starts=6 if scale == 1.0 else 1)
     chords = [best]
     for seed in range(1, starts):
         chords.append(shortest_chord(a, b, chord_depth, starts=2, rng=seed))
@@ -374,7 +386,7 @@ class _Solver:
 
     def cheap_jacobian(self, z: FloatArray, target: Metric) -> FloatArray:
         """Derivative of the end of the straight horizontal line upstairs: exact for short geodesics."""
-        depth = 24 if math.isinf(self.depth) else int(self.depth)
+        depth = 8 if math.isinf(self.depth) else int(self.depth)
         w = lift(self.g0.W, depth)
         p = self.momentum(z)
         scale = 1.0 / depth if math.isinf(self.depth) else 1.0
@@ -478,7 +490,7 @@ class _Solver:
         """A curve of invertible matrices from W0 to W1: the image of a chord, or polar interpolation."""
         from scipy.linalg import logm
 
-        depth = 24 if math.isinf(self.depth) else int(self.depth)
+        depth = 8 if math.isinf(self.depth) else int(self.depth)
         chord = shortest_chord(self.g0.W, self.g1.W, depth)
         grid = np.linspace(0.0, 1.0, 41)
         images = product(chord.start + grid[:, None, None, None] * (chord.end - chord.start))

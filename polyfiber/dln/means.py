@@ -1,0 +1,156 @@
+"""Fréchet means of matrices in the metric of the deep linear network."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from .._typing import FloatArray
+from ..errors import InputError, ShapeError, SolverError
+from ._inputs import as_depth, as_finite, as_matrix, as_positive
+from .geodesics import Geodesic, _check_connected, geodesic
+from .hamilton import BoundaryError, exponential
+from .metrics import metric
+
+
+@dataclass(frozen=True)
+class FrechetMean:
+    """A stationary point of the weighted sum of squared distances.
+
+    Attributes
+    ----------
+    mean : float64 (d, d)
+    variance : float
+        ``sum_i w_i d(mean, W_i)^2``.
+    gradient_norm : float
+        Metric length of ``sum_i w_i log_mean(W_i)``; zero at a stationary point.
+    iterations : int
+    distances : float64 (n,)
+    geodesics : tuple of Geodesic
+        From the mean to every matrix.
+    """
+
+    mean: FloatArray
+    variance: float
+    gradient_norm: float
+    iterations: int
+    distances: FloatArray
+    geodesics: tuple[Geodesic, ...]
+
+
+def frechet_mean(
+    matrices: Sequence[npt.ArrayLike] | npt.ArrayLike,
+    depth: float,
+    *,
+    weights: npt.ArrayLike | None = None,
+    start: npt.ArrayLike | None = None,
+    tolerance: float = 1e-8,
+    limit: int = 100,
+) -> FrechetMean:
+    """Fréchet mean of matrices of one component of GL_d in the metric g^N, by Riemannian gradient descent.
+
+    Iterates ``X <- exp_X(step * sum_i w_i log_X(W_i))``, each logarithm started from the one before.
+
+    Parameters
+    ----------
+    matrices : sequence of (d, d), or array (n, d, d)
+    depth : int or math.inf
+    weights : array_like (n,), optional
+        Non-negative with a positive sum; equal by default.
+    start : array_like (d, d), optional
+        First iterate; the matrix of least sum of squared Frobenius distances to the others by default.
+    tolerance : float
+        Metric length of the gradient, relative to the spread, at which to stop.
+    limit : int
+        Iterations.
+
+    Returns
+    -------
+    FrechetMean
+
+    Raises
+    ------
+    InputError
+        Singular matrices or determinants of mixed signs.
+    SolverError
+        If a logarithm fails or the limit is reached.
+
+    Notes
+    -----
+    The result is a stationary point: uniqueness holds for matrices that are close enough together (the metric has
+    curvature of both signs); the function does not decide that. Cost: n geodesics per iteration.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber.dln import frechet_mean
+    >>> m = frechet_mean([np.diag([1.0, 1.0]), np.diag([9.0, 4.0])], 2)    # mean of square roots, squared
+    >>> bool(np.allclose(m.mean, np.diag([4.0, 2.25])))
+    True
+    """
+    n = as_depth(depth, infinite=True)
+    points = [as_matrix(m, name=f"matrix {i}", square=True) for i, m in enumerate(matrices)]  # type: ignore[arg-type]
+    if not points:
+        raise InputError("the mean of no matrices is not defined")
+    if any(m.shape != points[0].shape or m.ndim != 2 for m in points):
+        raise ShapeError(f"expected matrices (d, d) of one size, found {[m.shape for m in points]}")
+    w = np.full(len(points), 1.0) if weights is None else as_finite(weights, name="weights")
+    if w.shape != (len(points),) or (w < 0).any() or w.sum() <= 0:
+        raise InputError(f"weights must be {len(points)} non-negative numbers with a positive sum, found {w!r}")
+    w = w / w.sum()
+    goal = as_positive(tolerance, name="tolerance")
+    frames = [metric(m, n) for m in points]
+    if n > 1:
+        for other in frames[1:]:
+            _check_connected(frames[0], other)
+    if start is None:
+        spread = [sum(wi * float(((m - p) ** 2).sum()) for wi, p in zip(w, points, strict=True)) for m in points]
+        current = points[int(np.argmin(spread))].copy()
+    else:
+        current = as_matrix(start, name="start", square=True)
+        _check_connected(metric(current, n), frames[0])
+    accuracy = min(1e-9, 0.1 * goal)
+    rays = _rays(current, points, n, accuracy, None)
+    step = 1.0
+    for iteration in range(limit + 1):
+        gradient = sum(wi * g.velocity for wi, g in zip(w, rays, strict=True))
+        variance = float(sum(wi * g.length**2 for wi, g in zip(w, rays, strict=True)))
+        size = float(np.asarray(metric(current, n).norm(np.asarray(gradient))))
+        if size <= goal * max(math.sqrt(variance), 1e-300) or variance == 0.0:
+            lengths = np.array([g.length for g in rays])
+            return FrechetMean(current, variance, size, iteration, lengths, tuple(rays))
+        while True:
+            try:
+                trial = exponential(current, step * np.asarray(gradient), n)
+                new = _rays(trial, points, n, accuracy, rays)
+                value = float(sum(wi * g.length**2 for wi, g in zip(w, new, strict=True)))
+                if value <= variance - 0.5 * step * size**2 + 4.0 * accuracy * variance:  # lengths are that accurate
+                    break
+            except (BoundaryError, SolverError):
+                pass
+            step *= 0.5
+            if step < 1e-6:
+                raise SolverError(
+                    f"the mean stalled after {iteration} iterations at gradient {size:.3g}",
+                    status="stalled",
+                    gradient=size,
+                )
+        current, rays = trial, new
+        step = min(1.0, 2.0 * step)
+    raise SolverError(
+        f"the mean did not converge in {limit} iterations (gradient {size:.3g})", status="limit", gradient=size
+    )
+
+
+def _rays(
+    centre: FloatArray, points: list[FloatArray], depth: float, accuracy: float, before: list[Geodesic] | None
+) -> list[Geodesic]:
+    result = []
+    for i, p in enumerate(points):
+        guess = before[i].momentum if before is not None else None
+        result.append(geodesic(centre, p, depth, tolerance=accuracy, guess=guess))
+    return result

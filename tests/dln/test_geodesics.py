@@ -1,0 +1,470 @@
+"""Geodesics: Hamilton's equations, closed forms, the boundary value problem, invariances, means."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy.linalg import expm, sqrtm
+from scipy.stats import ortho_group
+
+import polyfiber as pf
+from polyfiber.dln import (
+    BoundaryError,
+    chord_defects,
+    chord_is_balanced,
+    cone_law,
+    conserved,
+    explicit_path,
+    exponential,
+    frechet_mean,
+    from_svd_coordinates,
+    hamiltonian,
+    horizontal_defect,
+    horizontal_lift,
+    imbalance,
+    interpolate_networks,
+    invariants,
+    lift,
+    line_is_balanced,
+    logarithm,
+    product,
+    push,
+    second_fundamental_form,
+    shortest_chord,
+    squared_radius,
+)
+from polyfiber.dln.hamilton import integrate, vector_field
+from polyfiber.errors import InputError, ShapeError
+
+RNG = np.random.default_rng(23)
+
+
+def same_component(d: int, rng: np.random.Generator = RNG) -> tuple[np.ndarray, np.ndarray]:
+    a, b = rng.standard_normal((2, d, d))
+    if np.linalg.det(a) * np.linalg.det(b) < 0:
+        b[0] *= -1
+    return a, b
+
+
+def positive(d: int, rng: np.random.Generator = RNG) -> np.ndarray:
+    m = rng.standard_normal((d, d))
+    return m @ m.T / d + 0.2 * np.eye(d)
+
+
+def rotation(a: float) -> np.ndarray:
+    return np.array([[math.cos(a), -math.sin(a)], [math.sin(a), math.cos(a)]])
+
+
+# Hamilton's equations ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 5, math.inf])
+@pytest.mark.parametrize(
+    "values", [[2.0, 1.0, 0.3], [1.0, 1.0, 1.0], [1.0, 1.0 - 1e-9, 0.1], [1.0, 0.1, 1e-3]], ids=str
+)
+def test_hamiltons_equations_by_finite_differences(depth: float, values: list[float]) -> None:
+    u, v = ortho_group.rvs(3, size=2, random_state=RNG)
+    X, P = u @ np.diag(values) @ v.T, RNG.standard_normal((3, 3))
+    dx, dp = vector_field(X, P, depth)
+    H0 = hamiltonian(X, P, depth)
+    for _ in range(3):
+        Z = RNG.standard_normal((3, 3))
+        Z /= np.linalg.norm(Z)
+        h = 0.05 * values[-1]
+
+        def along_x(t: float, Z: np.ndarray = Z) -> float:
+            return float(hamiltonian(X + t * Z, P, depth))
+
+        slope = (
+            3 / 2 * (along_x(h) - along_x(-h)) / 2
+            - 3 / 5 * (along_x(2 * h) - along_x(-2 * h)) / 4
+            + 1 / 10 * (along_x(3 * h) - along_x(-3 * h)) / 6
+        ) / h
+        assert -(dp * Z).sum() == pytest.approx(slope, abs=2e-6 * (1 + H0 / values[-1]))
+        assert (dx * Z).sum() == pytest.approx(
+            (hamiltonian(X, P + Z, depth) - hamiltonian(X, P - Z, depth)) / 2, rel=1e-9
+        )
+
+
+@pytest.mark.parametrize("depth", [2, 3, 6, math.inf])
+def test_acceleration_is_the_second_derivative(depth: float) -> None:
+    W, V = RNG.standard_normal((2, 3, 3))
+    found = pf.dln.metric(W, depth).acceleration(V)
+    h = 3e-3 * np.linalg.svd(W, compute_uv=False)[-1]
+    points = {s: exponential(W, s * V, depth, t=h, tolerance=1e-14) for s in (1, -1)}
+    second = (points[1] + points[-1] - 2 * W) / h**2
+    assert np.abs(second - found).max() < 2e-4 * (1 + np.abs(found).max())
+
+
+@pytest.mark.parametrize("depth", [2, 3, 5])
+def test_acceleration_agrees_with_the_space_upstairs(depth: int) -> None:
+    # geodesics upstairs bend by the second fundamental form; project their second derivative
+    W, V = RNG.standard_normal((2, 3, 3))
+    up = lift(W, depth)
+    vel = horizontal_lift(up, V)
+    bend = second_fundamental_form(up, vel)
+    total = push(up, bend)
+    for p in range(depth):
+        for q in range(p):
+            factors = [up[s] for s in range(depth)]
+            factors[p], factors[q] = vel[p], vel[q]
+            total = total + 2 * product(factors)
+    assert np.abs(total - pf.dln.metric(W, depth).acceleration(V)).max() < 1e-8 * (1 + np.abs(total).max())
+
+
+@pytest.mark.parametrize("depth", [2, 3, 7])
+def test_first_integrals_and_the_cone_law(depth: int) -> None:
+    X, P = RNG.standard_normal((2, 3, 3))
+    P *= 0.3 / math.sqrt(2 * hamiltonian(X, P, depth))
+    path = integrate(X, P, depth, np.linspace(0, 1, 5))
+    first = conserved(X, P, depth)
+    for t, x, p in zip(path.times, path.X, path.P):
+        now = conserved(x, p, depth)
+        assert now.energy == pytest.approx(first.energy, rel=1e-9)
+        assert np.abs(now.left - first.left).max() < 1e-10
+        assert np.abs(now.right - first.right).max() < 1e-10
+        assert now.radial == pytest.approx(first.radial + 2 * first.energy * t / depth, abs=1e-9)
+        assert squared_radius(x, depth) == pytest.approx(cone_law(X, P, depth, t), rel=1e-10)
+
+
+def test_horizontal_lift_of_a_geodesic_is_horizontal_balanced_and_of_equal_length() -> None:
+    a, b = same_component(3)
+    g = pf.dln.geodesic(a, b, 3)
+    t = np.linspace(0, 1, 201)
+    path = g.lift(t)
+    assert np.abs(product(path) - g(t)).max() < 1e-7
+    assert float(imbalance(path).max()) < 1e-8
+    length = np.linalg.norm(np.diff(path, axis=0).reshape(200, -1), axis=1).sum()
+    assert length == pytest.approx(g.length, rel=1e-4)
+    velocity = (path[101] - path[99]) / (t[101] - t[99])
+    assert horizontal_defect(path[100], velocity) < 1e-3
+
+
+def test_batches_of_exponentials() -> None:
+    W = np.stack([np.eye(2), np.diag([2.0, 1.0]), rotation(0.3)])
+    V = 0.2 * RNG.standard_normal((3, 2, 2))
+    together = exponential(W, V, 3, t=[0.0, 0.5, 1.0])
+    assert together.shape == (3, 3, 2, 2)
+    for i in range(3):
+        assert np.allclose(together[:, i], exponential(W[i], V[i], 3, t=[0.0, 0.5, 1.0]), atol=1e-9)
+    assert np.allclose(together[0], W)
+
+
+def test_geodesics_can_leave_the_invertible_matrices() -> None:
+    # E1 with lambda -> 0: the space is not complete
+    with pytest.raises(BoundaryError, match="singular"):
+        exponential(np.diag([1.0, 1.0]), np.diag([0.0, -2.1]), 2)
+    with pytest.raises(InputError, match="full rank"):
+        exponential(np.diag([1.0, 0.0]), np.eye(2), 2)
+
+
+# straight lines ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [2, 3, 4])
+def test_invariants_on_a_chord_are_the_skew_defects_of_lemma_2_2(n: int) -> None:
+    d = 3
+    q0, q1 = (ortho_group.rvs(d, size=n + 1, random_state=RNG) for _ in range(2))
+    a = np.stack(from_svd_coordinates(list(q0), [1.5, 1.0, 0.4]))
+    b = np.stack(from_svd_coordinates(list(q1), [2.0, 0.7, 0.1]))
+    K = chord_defects(a, b)
+    t = 0.3
+    # Lemma 2.2 with the singular frames of the first network (its columns are unique up to common signs)
+    for p, G in enumerate(invariants((1 - t) * a + t * b)):
+        spectrum = np.linalg.eigvalsh(-t * (1 - t) * (K[p] + K[p].T))
+        assert np.allclose(np.linalg.eigvalsh(G), spectrum, atol=1e-12)
+    assert not chord_is_balanced(a, b)
+    # R_p = R for all p: balanced
+    r = ortho_group.rvs(d, random_state=RNG)
+    c = np.stack(from_svd_coordinates([q @ r for q in q0], [2.0, 0.7, 0.1]))
+    assert chord_is_balanced(a, c)
+    assert float(imbalance(0.4 * a + 0.6 * c)) < 1e-13
+
+
+def test_which_horizontal_lines_are_straight() -> None:
+    for n, normal_enough in [(2, True), (3, False)]:
+        up = lift(np.diag([2.0, 1.0]), n)
+        g = pf.dln.metric(np.diag([2.0, 1.0]), n)
+        skew = np.array([[0.3, -0.4], [0.4, 0.3]])  # normal, does not commute with Sigma
+        assert line_is_balanced(up, horizontal_lift(up, g.apply(skew))) is normal_enough
+        assert line_is_balanced(up, horizontal_lift(up, g.apply(np.diag([0.3, -0.1]))))
+        assert not line_is_balanced(up, horizontal_lift(up, g.apply(np.array([[0.0, 1.0], [0.0, 0.0]]))))
+    assert line_is_balanced(lift(np.eye(2), 1), np.ones((1, 2, 2)))
+
+
+def test_the_printed_condition_for_explicit_geodesics_fails_at_depth_three() -> None:
+    # both positive definite, so related by one orthogonal matrix; the constant-gauge curve is longer than the geodesic
+    A, B = np.diag([2.0, 0.5]), rotation(0.7) @ np.diag([1.5, 0.3]) @ rotation(-0.7)
+    g = pf.dln.geodesic(A, B, 3, tolerance=1e-11)
+    assert g.length == pytest.approx(0.76754825, abs=1e-8)
+    wa, ua = np.linalg.eigh(A)
+    wb, ub = np.linalg.eigh(B)
+    ra, rb = (ua * np.cbrt(wa)) @ ua.T, (ub * np.cbrt(wb)) @ ub.T
+    t = np.linspace(0, 1, 4001)
+    m = (1 - t)[:, None, None] * ra + t[:, None, None] * rb
+    curve = m @ m @ m
+    mid = 0.5 * (curve[1:] + curve[:-1])
+    length = float(np.asarray(pf.dln.metric(mid, 3).norm(np.diff(curve, axis=0))).sum())
+    assert length == pytest.approx(0.76980161, abs=1e-6)
+    assert length > g.length + 2e-3
+    assert shortest_chord(A, B, 3).length == pytest.approx(0.76726617, abs=1e-7)
+
+
+# closed forms --------------------------------------------------------------------------------------------------------
+
+
+def check_closed_form(a: np.ndarray, b: np.ndarray, depth: float, name: str) -> None:
+    closed = explicit_path(a, b, depth)
+    assert closed is not None
+    assert name in closed.name
+    assert np.abs(closed.at(0.0) - a).max() < 1e-11
+    assert np.abs(closed.at(1.0) - b).max() < 1e-11
+    # Hamilton's equations: integrate from the initial velocity
+    t = np.linspace(0, 1, 5)
+    path = exponential(a, closed.velocity, depth, t=t, tolerance=1e-13)
+    assert np.abs(path - np.stack([closed.at(s) for s in t])).max() < 1e-9
+    assert pf.dln.metric(a, depth).norm(closed.velocity) == pytest.approx(closed.length, rel=1e-10)
+    # length upstairs: the horizontal lift is a straight line
+    if not math.isinf(depth):
+        up = lift(a, int(depth))
+        velocity = horizontal_lift(up, closed.velocity)
+        assert line_is_balanced(up, velocity, tolerance=1e-8)
+        end = up + velocity
+        assert np.abs(product(end) - b).max() < 1e-10
+        assert np.linalg.norm(end - up) == pytest.approx(closed.length, abs=1e-10)
+    # the boundary value solver reproduces it
+    solved = pf.dln.geodesic(a, b, depth, explicit=False, tolerance=1e-11)
+    assert solved.method in ("shooting", "continuation", "collocation") or depth == 1
+    assert solved.length == pytest.approx(closed.length, abs=1e-10)
+    assert np.abs(solved(0.37) - closed.at(0.37)).max() < 1e-8
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 5, math.inf])
+@pytest.mark.parametrize("d", [1, 2, 4])
+def test_aligned_closed_form(d: int, depth: float) -> None:
+    u = ortho_group.rvs(d, random_state=RNG) if d > 1 else np.ones((1, 1))
+    v = ortho_group.rvs(d, random_state=RNG) if d > 1 else -np.ones((1, 1))
+    s0, s1 = np.sort(RNG.uniform(0.3, 2.0, (2, d)), axis=1)
+    check_closed_form(u @ np.diag(s0) @ v.T, u @ np.diag(s1) @ v.T, depth, "Euclidean" if depth == 1 else "common")
+
+
+def test_aligned_closed_form_with_repeated_values() -> None:
+    u, v = ortho_group.rvs(3, size=2, random_state=RNG)
+    check_closed_form(u @ v.T, u @ np.diag([2.0, 2.0, 0.5]) @ v.T, 3, "common")
+    check_closed_form(u @ np.diag([2.0, 2.0, 0.5]) @ v.T, 1.7 * u @ v.T, 4, "common")
+
+
+@pytest.mark.parametrize("d", [2, 3, 5])
+def test_bures_wasserstein_closed_form(d: int) -> None:
+    a, b = positive(d), positive(d)
+    turn = ortho_group.rvs(d, random_state=RNG)
+    check_closed_form(turn @ a, turn @ b, 2, "depth two")
+    root = np.real(sqrtm(a))
+    squared = 2 * (np.trace(a) + np.trace(b) - 2 * np.trace(np.real(sqrtm(root @ b @ root))))
+    g = pf.dln.geodesic(a, b, 2)
+    assert g.length**2 == pytest.approx(squared, rel=1e-10)
+    assert g.shortest
+    assert g.chord == pytest.approx(g.length, rel=1e-10)
+
+
+def test_depth_two_closed_form_beyond_positive_matrices() -> None:
+    u, v = ortho_group.rvs(2, size=2, random_state=RNG)
+    z = 0.4 * rotation(1.1)
+    a = u @ np.diag([1.5, 0.6]) @ v.T
+    b = u @ (np.eye(2) + z) @ np.diag([1.5, 0.6]) @ (np.eye(2) + z) @ v.T
+    check_closed_form(a, b, 2, "depth two")
+
+
+@pytest.mark.parametrize("depth", [2, 3, 6, math.inf])
+def test_conformal_closed_form(depth: float) -> None:
+    u, v = ortho_group.rvs(2, size=2, random_state=RNG)
+    phi = 1.3
+    a, b = 2.0 * u @ v.T, 2.0 * u @ rotation(phi) @ v.T
+    if depth == 2:
+        check_closed_form(a, b, depth, "depth two")
+    else:
+        check_closed_form(a, b, depth, "orthogonal")
+    if not math.isinf(depth):
+        wanted = 4 * depth * 2.0 ** (2 / depth) * (1 - math.cos(phi / depth))
+        assert pf.dln.distance(a, b, depth) ** 2 == pytest.approx(wanted, rel=1e-10)
+    if depth == 3:
+        check_closed_form(
+            np.eye(3), 1.3 * expm(np.array([[0.1, 0.7, 0], [-0.7, 0.1, 0], [0, 0, -0.4]])), 3, "orthogonal"
+        )
+
+
+def test_a_closed_form_that_is_not_shortest_loses() -> None:
+    # swap of the singular values: rotating is shorter than passing straight through (spec C3, E1)
+    a, b = np.diag([1.0, 1e-3]), np.diag([1e-3, 1.0])
+    closed = explicit_path(a, b, 3)
+    assert closed is not None
+    assert not closed.shortest
+    assert closed.length == pytest.approx(math.sqrt(6) * 0.9, rel=1e-12)
+    g = pf.dln.geodesic(a, b, 3)
+    assert g.method != closed.name
+    assert g.length < 0.95 * closed.length
+    assert np.abs(g(1.0) - b).max() < 1e-7
+    assert g.chord <= g.length
+
+
+# the boundary value problem ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("d", "depth"), [(2, 2), (2, 3), (3, 2), (3, 4), (4, 3), (2, math.inf)])
+def test_boundary_value_problem_and_invariances(d: int, depth: float) -> None:
+    a, b = same_component(d)
+    g = pf.dln.geodesic(a, b, depth)
+    assert g.residual < 1e-9
+    assert np.abs(exponential(a, logarithm(a, b, depth), depth) - b).max() < 1e-7
+    assert g.length == pytest.approx(math.sqrt(2 * hamiltonian(a, g.momentum, depth)), rel=1e-9)
+    if not math.isinf(depth):
+        assert g.chord <= g.length * (1 + 1e-9)
+    back = pf.dln.geodesic(b, a, depth)
+    assert back.length == pytest.approx(g.length, rel=1e-7)
+    r, t = ortho_group.rvs(d, size=2, random_state=RNG)
+    assert pf.dln.distance(r @ a @ t.T, r @ b @ t.T, depth) == pytest.approx(g.length, rel=1e-7)
+    assert pf.dln.distance(a.T, b.T, depth) == pytest.approx(g.length, rel=1e-7)
+    factor = 1.0 if math.isinf(depth) else 3.0 ** (1 / depth)
+    assert pf.dln.distance(3 * a, 3 * b, depth) == pytest.approx(factor * g.length, rel=1e-7)
+    if math.isinf(depth):
+        assert pf.dln.distance(np.linalg.inv(a), np.linalg.inv(b), depth) == pytest.approx(g.length, rel=1e-6)
+
+
+@pytest.mark.parametrize("depth", [2, 3])
+def test_length_is_the_minimum_of_an_independent_discretisation(depth: int) -> None:
+    from scipy.optimize import minimize
+
+    a, b = np.array([[1.0, 0.4], [-0.2, 0.8]]), np.array([[0.5, -0.6], [0.9, 1.1]])
+    g = pf.dln.geodesic(a, b, depth)
+    m = 16
+
+    def energy(x: np.ndarray) -> float:
+        path = np.concatenate([a[None], x.reshape(m - 1, 2, 2), b[None]])
+        middle, step = 0.5 * (path[1:] + path[:-1]), np.diff(path, axis=0)
+        return m * float((np.asarray(pf.dln.metric(middle, depth).norm(step)) ** 2).sum())
+
+    start = g(np.linspace(0, 1, m + 1))[1:-1] + 0.02 * RNG.standard_normal((m - 1, 2, 2))
+    found = minimize(energy, start.ravel(), method="L-BFGS-B", options={"maxiter": 400})
+    assert math.sqrt(found.fun) == pytest.approx(g.length, rel=3e-3)
+
+
+def test_triangle_inequality() -> None:
+    a, b = same_component(2)
+    c = 0.5 * (a @ np.linalg.inv(b) @ a) if np.linalg.det(a) > 0 else a @ rotation(0.5)
+    if np.linalg.det(c) * np.linalg.det(a) < 0:
+        c[0] *= -1
+    d = [pf.dln.distance(*pair, 3) for pair in ((a, b), (a, c), (c, b))]
+    assert d[0] <= d[1] + d[2] + 1e-9
+
+
+def test_continuation_and_collocation_reach_the_same_geodesic() -> None:
+    from polyfiber.dln.geodesics import _Solver
+
+    a, b = same_component(2, np.random.default_rng(4))
+    g = pf.dln.geodesic(a, b, 3, explicit=False)
+    solver = _Solver(pf.dln.metric(a, 3), pf.dln.metric(b, 3), 3, 1e-9)
+    start = solver.coordinates(0.8 * g.momentum)
+    for method in (solver.continuation, solver.collocation):
+        found = method(start)
+        assert found is not None
+        assert np.linalg.norm(found[0]) == pytest.approx(g.length, rel=1e-7)
+
+
+def test_ten_by_ten_at_depth_four() -> None:
+    a, b = same_component(10, np.random.default_rng(1))
+    g = pf.dln.geodesic(a, b, 4)
+    assert g.residual < 1e-9
+    assert g.chord < g.length < 1.1 * g.chord
+
+
+def test_ill_conditioned_and_nearly_equal_ends() -> None:
+    u, v = ortho_group.rvs(3, size=2, random_state=RNG)
+    a = u @ np.diag([1.0, 1e-3, 1e-6]) @ v.T
+    b = a + 1e-7 * u @ np.diag([1.0, 1.0, 2.0]) @ v.T
+    g = pf.dln.geodesic(a, b, 3)
+    assert np.abs(g(1.0) - b).max() < 1e-9
+    assert pf.dln.distance(a, a, 3) == 0.0
+    assert np.array_equal(pf.dln.geodesic(a, a, 3)(0.5), a)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "depth", "error"),
+    [
+        (np.eye(2), np.diag([1.0, -1.0]), 2, InputError),
+        (np.diag([1.0, 0.0]), np.eye(2), 2, InputError),
+        (np.eye(2), np.zeros((2, 2)), 3, InputError),
+        (np.eye(2), np.eye(3), 2, ShapeError),
+        (np.ones((2, 3)), np.ones((2, 3)), 2, ShapeError),
+        (np.full((2, 2), np.nan), np.eye(2), 2, InputError),
+        (np.eye(2), np.eye(2), 0, InputError),
+        (np.eye(2)[None], np.eye(2)[None], 2, ShapeError),
+    ],
+)
+def test_bad_ends_are_refused(a: np.ndarray, b: np.ndarray, depth: int, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        pf.dln.geodesic(a, b, depth)
+    with pytest.raises(error):
+        pf.dln.distance(a, b, depth)
+
+
+def test_depth_one_is_euclidean_even_at_singular_matrices() -> None:
+    assert pf.dln.distance(np.zeros((2, 2)), np.diag([3.0, -4.0]), 1) == pytest.approx(5.0)
+
+
+# networks and means --------------------------------------------------------------------------------------------------
+
+
+def test_interpolation_between_networks() -> None:
+    a, b = same_component(3)
+    q = ortho_group.rvs(3, size=2, random_state=RNG)
+    start, end = lift(a, 3), lift(b, 3, gauge=q)
+    path = interpolate_networks(start, end, t=np.linspace(0, 1, 9))
+    assert np.abs(path.products[0] - a).max() < 1e-12
+    assert np.abs(path.products[-1] - b).max() < 1e-6
+    assert float(imbalance(path.weights).max()) < 1e-8
+    assert path.gauge_gap > 0.1
+    with pytest.raises(InputError, match="not balanced"):
+        interpolate_networks(RNG.standard_normal((2, 2, 2)), lift(np.eye(2), 2))
+    with pytest.raises(InputError, match="increasing"):
+        interpolate_networks(start, end, t=[1.0, 0.0])
+
+
+def test_mean_of_aligned_matrices_is_known() -> None:
+    u, v = ortho_group.rvs(3, size=2, random_state=RNG)
+    s = np.sort(RNG.uniform(0.5, 2.0, (4, 3)), axis=1)
+    w = np.array([1.0, 2.0, 3.0, 0.5])
+    for depth in (2, 3, math.inf):
+        mean = frechet_mean([u @ np.diag(x) @ v.T for x in s], depth, weights=w)
+        if math.isinf(depth):
+            wanted = np.exp((w / w.sum()) @ np.log(s))
+        else:
+            wanted = ((w / w.sum()) @ s ** (1 / depth)) ** depth
+        assert np.abs(mean.mean - u @ np.diag(wanted) @ v.T).max() < 1e-6
+
+
+def test_mean_of_positive_matrices_is_the_wasserstein_barycentre() -> None:
+    points = [positive(3) for _ in range(3)]
+    found = frechet_mean(points, 2).mean
+    x = np.eye(3)
+    for _ in range(200):  # the fixed point of Alvarez-Esteban et al.
+        r = np.real(sqrtm(x))
+        inner = sum(np.real(sqrtm(r @ p @ r)) for p in points) / 3
+        x = np.linalg.solve(r, inner @ inner) @ np.linalg.inv(r)
+    assert np.abs(found - x).max() < 1e-6
+
+
+def test_mean_of_two_is_the_midpoint() -> None:
+    a, b = same_component(2)
+    g = pf.dln.geodesic(a, b, 3)
+    mean = frechet_mean(np.stack([a, b]), 3)
+    assert np.abs(mean.mean - g(0.5)).max() < 1e-5
+    assert mean.variance == pytest.approx(0.25 * g.length**2, rel=1e-6)
+    assert mean.gradient_norm < 1e-8
+    with pytest.raises(InputError):
+        frechet_mean([], 2)
+    with pytest.raises(InputError, match="signs"):
+        frechet_mean([np.eye(2), np.diag([1.0, -1.0])], 2)
+    with pytest.raises(InputError, match="weights"):
+        frechet_mean([a, b], 2, weights=[1.0, -1.0])
