@@ -10,6 +10,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numba
+from numba.core import types
+from numba.extending import intrinsic
 
 from ..settings import settings
 
@@ -24,12 +26,6 @@ def kernel(function: F) -> F:
     return compiled
 
 
-def inlined(function: F) -> F:
-    """Compile a small helper that callers in the same file inline."""
-    compiled: F = numba.jit(inline="always", **_OPTIONS)(function)
-    return compiled
-
-
 def parallel_kernel(function: F) -> F:
     """Compile a leaf kernel with ``prange``; output rows must be disjoint. Never cached."""
     compiled: F = numba.jit(cache=False, parallel=True, **_OPTIONS)(function)
@@ -37,3 +33,34 @@ def parallel_kernel(function: F) -> F:
 
 
 prange = numba.prange
+
+if numba.config.DISABLE_JIT:
+
+    def trailing_zeros(word: Any) -> int:
+        """Index of the lowest set bit of a non-zero uint64."""
+        value = int(word)
+        return (value & -value).bit_length() - 1
+
+    def popcount(word: Any) -> int:
+        """Number of set bits of a uint64."""
+        return int(word).bit_count()
+
+else:
+
+    @intrinsic
+    def trailing_zeros(typing_context, word):  # type: ignore[no-untyped-def]
+        """Index of the lowest set bit of a non-zero uint64."""
+
+        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+            return builder.cttz(args[0], context.get_constant(types.boolean, False))
+
+        return types.int64(types.uint64), codegen
+
+    @intrinsic
+    def popcount(typing_context, word):  # type: ignore[no-untyped-def]
+        """Number of set bits of a uint64."""
+
+        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+            return builder.ctpop(args[0])
+
+        return types.int64(types.uint64), codegen

@@ -1,0 +1,442 @@
+"""Build the skeleton of the canonical complex: cut by one neuron at a time, layer by layer."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .._typing import IdArray
+from ..budget import Monitor
+from ..errors import BudgetExceededError, GenericityError, InputError, NumericalError
+from ..kernels import skeleton as sk
+from .frame import Frame
+from .predicate import ExactPredicate
+
+CHUNK = 64
+DEFAULT_ETOL = 1e-11
+
+
+@dataclass
+class BuildStats:
+    """How the decisions of a build were made.
+
+    Attributes
+    ----------
+    filtered, structural, exact : int
+        Signs decided by the floating filter, by ranks, in rational arithmetic.
+        Signs shared by both ends of an edge are inherited and not counted.
+    solves : int
+        Vertices whose n x n system was solved directly for a tighter error bound.
+    exact_seconds : float
+        Time spent in the exact predicate.
+    seconds : float
+        Wall-clock time of the build.
+    """
+
+    filtered: int = 0
+    structural: int = 0
+    exact: int = 0
+    solves: int = 0
+    exact_seconds: float = 0.0
+    seconds: float = 0.0
+    orientation_exact: int = 0
+    phases: dict[str, float] = field(default_factory=dict)
+
+
+class Skeleton:
+    """Vertices (with those at infinity) and half-edges of a canonical complex, growing.
+
+    Use `build_skeleton`; the arrays are documented in `polyfiber.kernels.skeleton`.
+    """
+
+    def __init__(self, frame: Frame, monitor: Monitor, *, etol: float = DEFAULT_ETOL) -> None:
+        self.frame = frame
+        self.monitor = monitor
+        self.etol = etol
+        self.predicate = ExactPredicate(frame)
+        self.stats = BuildStats()
+        self.nv = 0
+        self.n_inf = 0
+        n = frame.n
+        self.one_sided = np.zeros(frame.net.inf + 1, dtype=np.bool_)
+        self.one_sided[: frame.n_domain] = True
+        self.one_sided[frame.net.inf] = True
+        self.dead = np.zeros(0, dtype=np.bool_)
+        cap = 64
+        self.state = sk.State(
+            star=np.full((cap, 3 * n), -1, dtype=np.int32),
+            words=np.zeros((cap, frame.n_words), dtype=np.uint64),
+            x=np.zeros((cap, n)),
+            err=np.zeros(cap),
+            fine=np.zeros(cap, dtype=np.int8),
+            at_inf=np.full(cap, -1, dtype=np.int32),
+            base=np.zeros((cap, n)),
+            base_err=np.zeros(cap),
+        )
+        ids = frame.net.inf
+        link = np.arange(1, 2 * ids + 65, dtype=np.int32)
+        link[-1] = -1
+        self.buckets = (
+            np.zeros((len(link), CHUNK), dtype=np.int32),
+            link,
+            np.full(ids + 1, -1, dtype=np.int32),
+            np.zeros(ids + 1, dtype=np.int32),
+            np.array([0, len(link)], dtype=np.int64),
+        )
+        self.edge_buffer = np.zeros(1024, dtype=np.int32)
+        self.pending = np.zeros(frame.n_words, dtype=np.uint64)
+        width = max(frame.net.max_width, int(frame.network.architecture[-1]), frame.n_domain) + 1
+        self._scratch = (np.zeros((n, n)), np.zeros((n, n + 1)), np.zeros((n, n)))
+        self._forms = (np.zeros(n + 1), np.zeros(n + 1), np.zeros(width), np.zeros(width), np.zeros(n + 1))
+        self._layer_values = (np.zeros(width), np.zeros(width))
+        self._unsure = (np.zeros(1024, dtype=np.int64), np.zeros(1024, dtype=np.int64))
+
+    # ---- memory -----------------------------------------------------------------------------
+    @property
+    def bytes_per_vertex(self) -> int:
+        """Bytes that one vertex takes."""
+        n = self.frame.n
+        return 12 * n + 8 * self.frame.n_words + 8 * n + 8 + 1 + 4
+
+    def reserve(self, nv: int, n_inf: int) -> None:
+        """Grow the arrays to hold so many vertices, of which so many at infinity."""
+        st = self.state
+        cap, cap_inf = st.star.shape[0], st.base.shape[0]
+        if nv > cap:
+            if nv << self.frame.net.shift > 2**31 - 1:
+                raise BudgetExceededError(
+                    f"{nv} vertices of dimension {self.frame.n} need more than 2^31 half-edge ids; "
+                    "restrict the domain to a Box",
+                    partial=None,
+                )
+            new = max(nv, min(2 * cap, cap + (1 << 22)))
+            self.monitor.check_memory(new * self.bytes_per_vertex, f"the skeleton ({nv} vertices so far)")
+            st = st._replace(
+                **{
+                    name: _grown(getattr(st, name), new, fill)
+                    for name, fill in (("star", -1), ("words", 0), ("x", 0), ("err", 0), ("fine", 0), ("at_inf", -1))
+                }
+            )
+        if n_inf > cap_inf:
+            new = max(n_inf, 2 * cap_inf)
+            st = st._replace(base=_grown(st.base, new, 0), base_err=_grown(st.base_err, new, 0))
+        self.state = st
+
+    def reserve_pushes(self, pushes: int) -> None:
+        """Make sure that so many edges can be put into buckets."""
+        chunks, link, head, fill, free = self.buckets
+        need = pushes // CHUNK + int(head.shape[0]) + 2
+        if free[1] >= need:
+            return
+        old = len(link)
+        new = max(2 * old, old + need)
+        link = _grown(link, new, -1)
+        link[old : new - 1] = np.arange(old + 1, new)
+        link[new - 1] = free[0]
+        free[0] = old
+        free[1] += new - old
+        self.buckets = (_grown(chunks, new, 0), link, head, fill, free)
+
+    # ---- start ------------------------------------------------------------------------------
+    def start(self) -> None:
+        """The cone of n independent facets: one vertex, its rays, and their edges at infinity."""
+        frame, n, net = self.frame, self.frame.n, self.frame.net
+        shift = net.shift
+        zeros = np.array(frame.start, dtype=np.int32)
+        sides = [(s, side) for s in range(n) for side in range(1 if self.one_sided[zeros[s]] else 0, 2)]
+        index = {pair: 1 + i for i, pair in enumerate(sides)}
+        self.reserve(1 + len(sides), len(sides))
+        st = self.state
+        self.nv, self.n_inf = 1 + len(sides), len(sides)
+        st.star[0, 2 * n :] = zeros
+        matrix = net.rows[zeros, :n]
+        try:
+            inverse = np.linalg.inv(matrix)
+        except np.linalg.LinAlgError:
+            inverse = np.eye(n)
+        st.x[0] = -inverse @ net.rows[zeros, n]
+        self._solve(0)
+        for (s, side), v in index.items():
+            st.star[v, 2 * n :] = zeros
+            st.star[v, 3 * n - n + s] = net.inf
+            direction = inverse[:, s] * (1.0 if side else -1.0)
+            st.x[v] = direction / max(np.abs(direction).max(), 1e-300)
+            st.at_inf[v] = v - 1
+            st.base[v - 1] = st.x[0]
+            if side:
+                sk.set_bit(st.words[v], int(zeros[s]))
+            st.star[0, 2 * s + side] = v << shift | (2 * s + 1)
+            st.star[v, 2 * s + 1] = 0 << shift | (2 * s + side)
+            for (t, other), w in index.items():
+                if t != s:
+                    st.star[v, 2 * t + other] = w << shift | (2 * s + side)
+            self._solve(v)
+        for k in zeros:  # the other vertices of the cone see these facets as decided
+            sk.clear_bit(self.pending, int(k))
+
+    def _solve(self, v: int) -> None:
+        a, b, r = self._scratch
+        form, _, cur, nxt, rho = self._forms
+        sk.solve_vertex(v, self.frame.net, self.state, a, b, r, form, cur, nxt, rho)
+
+    # ---- one layer --------------------------------------------------------------------------
+    def add_layer(self, layer: int) -> None:
+        """Cut by every facet of a layer (0: the domain)."""
+        net = self.frame.net
+        low, high = int(net.first[layer]), int(net.first[layer + 1])
+        ids = [k for k in range(low, high) if k not in self.frame.start]
+        if not ids:
+            return
+        self.pending[:] = 0
+        for k in ids:
+            sk.set_bit(self.pending, k)
+        self._enter(layer)
+        sizes = np.zeros(net.inf + 1, dtype=np.int64)
+        sk.push_all(self.nv, net, self.state, self.pending, sizes, self.buckets, True)
+        self.reserve_pushes(int(sizes.sum()))
+        sk.push_all(self.nv, net, self.state, self.pending, sizes, self.buckets, False)
+        for k in ids:
+            self.cut(k)
+            if self.one_sided[k]:
+                self._drop_negative(k)
+            self.monitor.report("cutting", k - self.frame.n_domain + 1, self.frame.n_neurons, vertices=self.nv)
+            self.monitor.check_time(f"the skeleton ({self.nv} vertices, {self.frame.name(k)} cut)")
+
+    def _enter(self, layer: int) -> None:
+        y0, y1 = self._layer_values
+        a, b, r = self._scratch
+        form, _, cur, nxt, rho = self._forms
+        batch = 1 << 16
+        for start in range(0, self.nv, batch):
+            stop = min(self.nv, start + batch)
+            while True:
+                counts = np.zeros(3, dtype=np.int64)
+                uv, uk = self._unsure
+                m = sk.enter_layer(
+                    layer, start, stop, self.frame.net, self.state, self.pending, uv, uk, y0, y1, counts,
+                    a, b, r, form, cur, nxt, rho,
+                )  # fmt: skip
+                if m <= len(uv):
+                    break
+                self._unsure = (np.zeros(2 * m, dtype=np.int64), np.zeros(2 * m, dtype=np.int64))
+            self._count(counts)
+            self._decide(uv[:m], uk[:m])
+
+    def cut(self, k: int) -> None:
+        """Cut by one facet whose signs are known at every vertex."""
+        net = self.frame.net
+        size = int(sk.bucket_size(k, self.buckets))
+        sk.clear_bit(self.pending, k)
+        if size == 0:
+            return
+        if size > len(self.edge_buffer):
+            self.edge_buffer = np.zeros(2 * size, dtype=np.int32)
+        edges = self.edge_buffer
+        sk.take(k, self.buckets, edges)
+        if self.dead.any():
+            alive = edges[:size][~self.dead[edges[:size] >> net.shift]]
+            size = len(alive)
+            edges[:size] = alive
+        self.reserve(self.nv + size, self.n_inf + size)
+        a, b, r = self._scratch
+        form, form2, cur, nxt, rho = self._forms
+        while True:
+            counts = np.zeros(3, dtype=np.int64)
+            uv, uk = self._unsure
+            m, n_inf = sk.cut_edges(
+                k, edges, size, self.nv, self.n_inf, net, self.state, self.pending, self.etol, uv, uk, counts,
+                a, b, r, form, form2, cur, nxt, rho,
+            )  # fmt: skip
+            if m <= len(uv):
+                break
+            self._unsure = (np.zeros(2 * m, dtype=np.int64), np.zeros(2 * m, dtype=np.int64))
+        self._count(counts)
+        self._decide(uv[:m], uk[:m])
+        self.reserve_pushes(size * (2 * self.frame.n))
+        sk.splice(k, edges, size, self.nv, net, self.state)
+        broken = sk.link_chords(k, size, self.nv, self.one_sided, net, self.state, self.pending, self.buckets)
+        if broken:
+            raise NumericalError(
+                f"{broken} polygons did not close while cutting by {self.frame.name(k)}: "
+                "the skeleton is inconsistent; please report this network"
+            )
+        self.nv += size
+        self.n_inf = int(n_inf)
+
+    def _count(self, counts: Any) -> None:
+        self.stats.filtered += int(counts[0])
+        self.stats.structural += int(counts[1])
+        self.stats.solves += int(counts[2])
+
+    # ---- exact decisions --------------------------------------------------------------------
+    def _decide(self, vertices: Any, facets: Any) -> None:
+        """Decide unsure signs exactly; refine the vertices on the way."""
+        st, net, n = self.state, self.frame.net, self.frame.n
+        order = np.argsort(vertices, kind="stable")
+        last, point, direction = -1, None, None
+        for v, k in zip(vertices[order].tolist(), facets[order].tolist()):
+            if v != last:
+                last = v
+                ray = st.at_inf[v] >= 0
+                zeros = st.star[v, 2 * n :]
+                try:
+                    point, direction = self.predicate.point(zeros, st.words[v], st.x[v] if ray else None)
+                except ArithmeticError:
+                    names = ", ".join(self.frame.name(int(z)) for z in zeros)
+                    raise GenericityError(
+                        f"the network is not generic: the forms of {names} are linearly dependent where they meet; "
+                        "move one bias a little",
+                        facets=[int(z) for z in zeros],
+                    ) from None
+                self._store_exact(v, point, direction)
+            assert point is not None
+            sign = self.predicate.sign(k, st.words[v], point, direction)
+            if sign == 0:
+                self._refuse(v, k, point)
+            (sk.set_bit if sign > 0 else sk.clear_bit)(st.words[v], k)
+        self.stats.exact = self.predicate.calls
+        self.stats.exact_seconds = self.predicate.seconds
+
+    def _store_exact(self, v: int, point: Any, direction: Any) -> None:
+        """Round exact coordinates; the error is then one rounding (times ``inflate``)."""
+        st = self.state
+        try:
+            main = np.array([float(c) for c in (point if direction is None else direction)])
+            line = np.array([float(c) for c in point])
+        except OverflowError:
+            return
+        error = (np.abs(main).max(initial=0.0) * 2.0**-52 + 1e-300) * self.frame.net.inflate
+        st.x[v], st.err[v], st.fine[v] = main, error, 1
+        if direction is not None:
+            b = int(st.at_inf[v])
+            st.base[b] = line
+            st.base_err[b] = (np.abs(line).max(initial=0.0) * 2.0**-52 + 1e-300) * self.frame.net.inflate
+
+    def _refuse(self, v: int, k: int, point: Any) -> None:
+        st, n, frame = self.state, self.frame.n, self.frame
+        zeros = [int(z) for z in st.star[v, 2 * n :] if z != frame.net.inf]
+        names = ", ".join(frame.name(z) for z in zeros)
+        where = "along a ray on" if len(zeros) < n else "at the vertex of"
+        full = np.zeros(frame.network.architecture[0])
+        full[frame.columns] = [float(c) for c in point]
+        cell = sign_row(frame, st.words[v], [*zeros, k])
+        raise GenericityError(
+            f"the network is not generic: {frame.name(k)} vanishes {where} {names}, near x = "
+            f"{np.array2string(full, precision=6, threshold=8)}; a generic network has exactly "
+            f"{n - len(zeros) + len(zeros)} walls through a vertex. Changing one of these biases by a little repairs it",
+            facets=[*zeros, k],
+            names=[frame.name(z) for z in (*zeros, k)],
+            cell=cell,
+            point=full,
+        )
+
+    # ---- domain -----------------------------------------------------------------------------
+    def _drop_negative(self, k: int) -> None:
+        """Throw away what lies outside a domain facet."""
+        st, net, n = self.state, self.frame.net, self.frame.n
+        dead = _grown(self.dead, st.star.shape[0], False)
+        bit = (st.words[: self.nv, k >> 6] >> np.uint64(k & 63)) & np.uint64(1)
+        zero = (st.star[: self.nv, 2 * n :] == k).any(axis=1)
+        dead[: self.nv] |= ~(bit.astype(bool) | zero)
+        self.dead = dead
+        rows = np.flatnonzero(zero & ~dead[: self.nv])
+        slots = np.argmax(st.star[rows, 2 * n :] == k, axis=1)
+        st.star[rows, 2 * slots] = -1
+        if dead[: self.nv].all():
+            raise InputError("the domain is empty: its inequalities exclude each other")
+
+    def compact(self) -> None:
+        """Remove dead vertices and renumber; the buckets must be empty."""
+        if not self.dead[: self.nv].any():
+            self.dead = np.zeros(0, dtype=np.bool_)
+            return
+        st, n, shift = self.state, self.frame.n, self.frame.net.shift
+        keep = np.flatnonzero(~self.dead[: self.nv])
+        new = np.full(self.nv, -1, dtype=np.int64)
+        new[keep] = np.arange(len(keep))
+        star = st.star[keep].copy()
+        twins = star[:, : 2 * n]
+        mask = (1 << shift) - 1
+        present = twins >= 0
+        target = new[np.where(present, twins, 0) >> shift]
+        if (target[present] < 0).any():
+            raise NumericalError("a kept edge ends at a dropped vertex: the skeleton is inconsistent")
+        star[:, : 2 * n] = np.where(present, (target << shift) | (twins & mask), -1)
+        at_inf = st.at_inf[keep].copy()
+        rays = at_inf >= 0
+        base, base_err = st.base[at_inf[rays]].copy(), st.base_err[at_inf[rays]].copy()
+        at_inf[rays] = np.arange(int(rays.sum()))
+        self.state = st._replace(
+            star=star,
+            words=st.words[keep].copy(),
+            x=st.x[keep].copy(),
+            err=st.err[keep].copy(),
+            fine=st.fine[keep].copy(),
+            at_inf=at_inf,
+            base=base,
+            base_err=base_err,
+        )
+        self.nv, self.n_inf = len(keep), int(rays.sum())
+        self.dead = np.zeros(0, dtype=np.bool_)
+
+    def trim(self) -> None:
+        """Give unused capacity back."""
+        nv, n_inf = self.nv, max(1, self.n_inf)
+        self.state = sk.State(
+            *(np.ascontiguousarray(a[:nv]) for a in self.state[:6]),
+            *(np.ascontiguousarray(a[:n_inf]) for a in self.state[6:]),
+        )
+        self.buckets = ()  # type: ignore[assignment]
+        self.edge_buffer = self.edge_buffer[:0]
+
+
+def _grown(array: Any, size: int, fill: Any) -> Any:
+    if size <= array.shape[0]:
+        return array
+    new = np.empty((size, *array.shape[1:]), dtype=array.dtype)
+    new[: array.shape[0]] = array
+    new[array.shape[0] :] = fill
+    return new
+
+
+def sign_row(frame: Frame, words: Any, zeros: list[int]) -> IdArray:
+    """Sign vector (neurons first, then domain facets) from sign bits and zero ids."""
+    total = frame.n_domain + frame.n_neurons
+    signs = np.array([1 if (int(words[k >> 6]) >> (k & 63)) & 1 else -1 for k in range(total)], dtype=np.int8)
+    signs[[z for z in zeros if z < total]] = 0
+    return np.concatenate([signs[frame.n_domain :], signs[: frame.n_domain]])
+
+
+def expected_vertices(frame: Frame) -> int:
+    """Estimate of the vertices on all of Rⁿ: C(N, n), what N hyperplanes in general position have.
+
+    Random networks at initialisation come within a factor of two of it.
+    """
+    return math.comb(frame.n_neurons + frame.n_domain, frame.n)
+
+
+def build_skeleton(frame: Frame, monitor: Monitor, *, etol: float = DEFAULT_ETOL) -> Skeleton:
+    """Certified skeleton of the canonical complex of a generic network.
+
+    Raises
+    ------
+    GenericityError
+        Names the vertex and the neurons that meet there.
+    BudgetExceededError
+        Time or memory used up.
+    """
+    skeleton = Skeleton(frame, monitor, etol=etol)
+    if frame.n == 0:
+        return skeleton
+    skeleton.start()
+    if frame.n_domain:
+        skeleton.add_layer(0)
+        skeleton.compact()
+    for layer in range(1, len(frame.network.hidden_widths) + 1):
+        skeleton.add_layer(layer)
+    skeleton.stats.seconds = monitor.elapsed
+    skeleton.trim()
+    return skeleton

@@ -1,0 +1,117 @@
+"""Domains: all of Rⁿ, a box, or a polyhedron given by inequalities."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from .._typing import Array
+from ..errors import InputError, ShapeError
+from ..network.model import _as_parameter
+
+
+class Polyhedron:
+    """The set ``{x : A x <= b}``, bounded or not.
+
+    Parameters
+    ----------
+    A : (m, n) array
+        float64, or Fractions (dtype object).
+    b : (m,) array
+
+    Raises
+    ------
+    ShapeError
+        If A and b do not fit together.
+    InputError
+        If a row of A is zero, or a number is not finite.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> triangle = pf.Polyhedron([[-1, 0], [0, -1], [1, 1]], [0, 0, 1])
+    >>> triangle.dimension, triangle.n_facets
+    (2, 3)
+    """
+
+    def __init__(self, A: Any, b: Any) -> None:
+        self.A: Array = _as_parameter(A, 2, "A")
+        self.b: Array = _as_parameter(b, 1, "b")
+        if self.A.shape[0] != self.b.shape[0]:
+            raise ShapeError(f"A has {self.A.shape[0]} rows but b has {self.b.shape[0]} entries")
+        if self.A.shape[1] == 0:
+            raise ShapeError("A has no columns; a domain needs at least one dimension")
+        zero = np.flatnonzero((self.A == 0).all(axis=1))
+        if zero.size:
+            raise InputError(f"row {int(zero[0])} of A is zero, so it is no inequality on x; drop it")
+
+    @property
+    def dimension(self) -> int:
+        """Number of coordinates."""
+        return int(self.A.shape[1])
+
+    @property
+    def n_facets(self) -> int:
+        """Number of inequalities: the extra sign columns of a complex on this domain."""
+        return int(self.A.shape[0])
+
+    def rows(self) -> Array:
+        """Affine forms ``b - A x >= 0`` as an (m, n + 1) array, constant last."""
+        if self.A.dtype == object or self.b.dtype == object:
+            return np.array(
+                [[*(-Fraction(a) for a in row), Fraction(c)] for row, c in zip(self.A, self.b)], dtype=object
+            ).reshape(self.n_facets, self.dimension + 1)
+        return np.concatenate([-self.A, self.b[:, None]], axis=1)
+
+    def contains(self, X: Any) -> Array:
+        """Whether points (…, n) satisfy every inequality, as computed in floating point."""
+        points = np.asarray(X, dtype=np.float64)
+        return (points @ self.A.astype(np.float64).T <= self.b.astype(np.float64)).all(axis=-1)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.n_facets} inequalities in R^{self.dimension})"
+
+
+class Box(Polyhedron):
+    """The box ``lo <= x <= hi``.
+
+    Parameters
+    ----------
+    lo, hi : (n,) arrays or numbers
+        Bounds, finite, ``lo < hi`` in each coordinate. Two numbers need ``dimension``.
+    dimension : int, optional
+        Number of coordinates when both bounds are numbers.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> pf.Box([0, 0], [1, 2]).contains([[0.5, 1.5], [2, 0]]).tolist()
+    [True, False]
+    """
+
+    def __init__(self, lo: Any, hi: Any, *, dimension: int | None = None) -> None:
+        low, high = np.asarray(lo), np.asarray(hi)
+        if low.ndim == 0 and high.ndim == 0:
+            if dimension is None:
+                raise ShapeError("a box from two numbers needs dimension=")
+            shape: tuple[int, ...] = (int(dimension),)
+        else:
+            shape = np.broadcast_shapes(low.shape, high.shape)
+        if len(shape) != 1 or (dimension is not None and shape != (dimension,)):
+            raise ShapeError(f"box bounds have shapes {low.shape} and {high.shape}; expected two vectors of one length")
+        self.lo = _as_parameter(np.broadcast_to(low, shape), 1, "lo")
+        self.hi = _as_parameter(np.broadcast_to(high, shape), 1, "hi")
+        for c in range(shape[0]):
+            if not self.lo[c] < self.hi[c]:
+                raise InputError(f"box bounds in coordinate {c}: lo {self.lo[c]} is not below hi {self.hi[c]}")
+        n = shape[0]
+        A = np.zeros((2 * n, n))
+        A[np.arange(n), np.arange(n)] = -1.0
+        A[n + np.arange(n), np.arange(n)] = 1.0
+        exact = self.lo.dtype == object or self.hi.dtype == object
+        b = np.empty(2 * n, dtype=object if exact else np.float64)
+        b[:n] = -self.lo
+        b[n:] = self.hi
+        super().__init__(A, b)

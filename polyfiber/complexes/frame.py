@@ -1,0 +1,223 @@
+"""From a network and a domain to the arrays that the skeleton kernels work on.
+
+A frame fixes the coordinates of the essential quotient (n linearly independent columns of the
+stacked first-layer and domain matrix), numbers the facets (domain, hidden neurons layer by
+layer, infinity), and carries the error constants of every affine form. The constants are
+derived in docs/certification.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from .._typing import Array, FloatArray, IntArray
+from ..errors import InputError, ShapeError
+from ..kernels.skeleton import Net
+from ..network.model import ReLUNetwork
+from ..numerics.rational import independent_columns
+from .domain import Polyhedron
+
+U = 2.0**-53
+TINY = 2.0**-1074
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Coordinates, numbering and error constants of one network on one domain."""
+
+    network: ReLUNetwork
+    domain: Polyhedron | None
+    columns: IntArray
+    """Input coordinates that parametrise the essential quotient; the others are set to 0."""
+    start: tuple[int, ...]
+    """n facet ids with independent forms, domain facets first."""
+    net: Any
+    """The `Net` of the kernels."""
+    rows: Array
+    """(D + h1, n0 + 1) given forms, all inputs; float64 or Fractions."""
+
+    @property
+    def n(self) -> int:
+        """Dimension of the essential quotient."""
+        return len(self.columns)
+
+    @property
+    def n_domain(self) -> int:
+        """Number D of domain facets."""
+        return 0 if self.domain is None else self.domain.n_facets
+
+    @property
+    def n_neurons(self) -> int:
+        """Number N of hidden neurons."""
+        return self.network.n_hidden
+
+    @property
+    def n_words(self) -> int:
+        """64-bit words per sign vector."""
+        return max(1, (self.n_domain + self.n_neurons + 63) // 64)
+
+    def name(self, facet: int) -> str:
+        """A facet id for people."""
+        if facet < self.n_domain:
+            return f"domain facet {facet}"
+        if facet < self.n_domain + self.n_neurons:
+            layer, position = self.network.neuron(facet - self.n_domain)
+            return f"neuron {position} of layer {layer}"
+        return "infinity"
+
+
+def half_edge_shift(n: int) -> int:
+    """Bits that a half-edge id leaves to slot and side."""
+    return max(1, (2 * n - 1).bit_length())
+
+
+def make_frame(network: ReLUNetwork, domain: Polyhedron | None, *, inflate: float = 1.0) -> Frame:
+    """Frame of a network on a domain (None: all of Rⁿ).
+
+    Parameters
+    ----------
+    inflate : float
+        Factor on every error bound; above 1 it sends more decisions to the exact path (for tests).
+    """
+    n0 = network.architecture[0]
+    if domain is not None and not isinstance(domain, Polyhedron):
+        raise InputError(f"domain must be None, a Box or a Polyhedron, found {type(domain).__name__}")
+    if domain is not None and domain.dimension != n0:
+        raise ShapeError(f"the domain has {domain.dimension} coordinates but the network has {n0} inputs")
+    if not inflate >= 1.0:
+        raise InputError(f"inflate must be at least 1, found {inflate}")
+    rows = _given_rows(network, domain)
+    columns, start = independent_columns(rows[:, :-1], n_first=0 if domain is None else domain.n_facets)
+    net = _kernel_net(network, domain, rows, columns, inflate)
+    return Frame(network, domain, columns, tuple(int(i) for i in start), net, rows)
+
+
+def _given_rows(network: ReLUNetwork, domain: Polyhedron | None) -> Array:
+    n0 = network.architecture[0]
+    parts = []
+    if domain is not None:
+        parts.append(domain.rows())
+    if network.n_hidden:
+        parts.append(np.concatenate([network.weights[0], network.biases[0][:, None]], axis=1))
+    if not parts:
+        return np.zeros((0, n0 + 1))
+    return np.concatenate(parts, axis=0)
+
+
+def _float(values: Array) -> FloatArray:
+    """float64 copy; rationals are rounded (the bounds allow for it)."""
+    return np.ascontiguousarray(values, dtype=np.float64)
+
+
+def _kernel_net(
+    network: ReLUNetwork, domain: Polyhedron | None, rows: Array, columns: IntArray, inflate: float
+) -> Any:
+    n = len(columns)
+    n_domain = 0 if domain is None else domain.n_facets
+    hidden = network.hidden_widths
+    n_layers = len(hidden)
+    n_out = network.architecture[-1]
+    inf = n_domain + network.n_hidden
+    n_ids = inf + 1 + n_out
+    first = np.zeros(n_layers + 2, dtype=np.int64)
+    first[1] = n_domain
+    first[2:] = n_domain + np.cumsum(hidden)
+    if n_layers == 0:
+        first = np.array([0, n_domain], dtype=np.int64)
+    layer_of = np.full(n_ids, -1, dtype=np.int64)
+    layer_of[:n_domain] = 0
+    for l in range(n_layers):
+        layer_of[first[l + 1] : first[l + 2]] = l + 1
+    layer_of[inf + 1 :] = n_layers + 1
+
+    quotient = np.zeros((max(1, rows.shape[0]), n + 1))
+    if rows.shape[0]:
+        quotient[:, :n] = _float(rows[:, columns])
+        quotient[:, n] = _float(rows[:, -1])
+    woff = np.zeros(n_ids, dtype=np.int64)
+    toff = np.zeros(n_layers + 2, dtype=np.int64)
+    biases = np.zeros(n_ids)
+    weights: list[FloatArray] = []
+    transposed: list[FloatArray] = []
+    offset = 0
+    for l in range(1, n_layers + 1):
+        w = _float(network.weights[l])
+        ids = np.arange(first[l + 1], first[l + 2]) if l < n_layers else inf + 1 + np.arange(n_out)
+        woff[ids] = offset + np.arange(len(ids)) * w.shape[1]
+        biases[ids] = _float(network.biases[l])
+        toff[l + 1] = offset
+        weights.append(w.ravel())
+        transposed.append(np.ascontiguousarray(w.T).ravel())
+        offset += w.size
+    if n_layers:
+        biases[first[1] : first[2]] = _float(network.biases[0])
+
+    kappa = np.zeros((n_ids, n))
+    kappa0 = np.zeros(n_ids)
+    sigma = np.zeros(n_ids)
+    drift = np.zeros(n_ids)
+    with np.errstate(over="ignore", invalid="ignore"):
+        magnitude = np.abs(quotient)
+        terms = n + 4.0
+        tiny = np.full(rows.shape[0], (2 * n + 4) * TINY)
+        _store(slice(0, rows.shape[0]), magnitude[: rows.shape[0]], tiny, terms, kappa, kappa0, sigma, drift)
+        level = magnitude[first[1] : first[2]] if n_layers else magnitude[:0]
+        tiny = tiny[n_domain:]
+        for l in range(1, n_layers + 1):
+            w = np.abs(_float(network.weights[l]))
+            b = np.abs(_float(network.biases[l]))
+            level = w @ level
+            level[:, n] += b
+            terms += w.shape[1] + 4.0
+            tiny = w @ tiny + (2 * w.shape[1] + 4) * TINY
+            ids = slice(first[l + 1], first[l + 2]) if l < n_layers else slice(inf + 1, n_ids)
+            _store(ids, level, tiny, terms, kappa, kappa0, sigma, drift)
+        for array in (kappa, kappa0, sigma, drift):
+            array[np.isnan(array)] = np.inf
+    return Net(
+        n=n,
+        shift=half_edge_shift(n),
+        inf=inf,
+        first=first,
+        layer_of=layer_of,
+        rows=quotient,
+        weights=np.concatenate(weights) if weights else np.zeros(1),
+        woff=woff,
+        biases=biases,
+        columns=np.concatenate(transposed) if transposed else np.zeros(1),
+        toff=toff,
+        kappa=kappa,
+        kappa0=kappa0,
+        sigma=sigma,
+        drift=drift,
+        inflate=float(inflate),
+        max_width=max([1, *hidden]),
+    )
+
+
+def _store(
+    ids: slice,
+    level: FloatArray,
+    tiny: FloatArray,
+    terms: float,
+    kappa: FloatArray,
+    kappa0: FloatArray,
+    sigma: FloatArray,
+    drift: FloatArray,
+) -> None:
+    """Error constants of neurons with coefficient magnitudes ``level`` after ``terms`` roundings."""
+    gamma = terms * U / (1 - terms * U) * 1.01
+    kappa[ids] = gamma * level[:, :-1] + tiny[:, None]
+    kappa0[ids] = gamma * level[:, -1] + tiny
+    sigma[ids] = level[:, :-1].sum(axis=1) * (1 + 1e-9) + tiny * level.shape[1]
+    drift[ids] = gamma * sigma[ids] + tiny * level.shape[1]
+
+
+def exact_rows(frame: Frame) -> list[list[Fraction]]:
+    """Given forms as Fractions over the quotient coordinates, constant last."""
+    picked = frame.rows[:, [*frame.columns, frame.rows.shape[1] - 1]]
+    return [[Fraction(value) for value in row] for row in picked]

@@ -1,0 +1,130 @@
+"""The exact predicate: signs of neurons at vertices in rational arithmetic.
+
+A vertex is asked about as what it is, a set of zero facets and a cell, never as a rounded
+point. Floats are dyadic rationals, so nothing is lost.
+"""
+
+from __future__ import annotations
+
+import time
+from fractions import Fraction
+from functools import cached_property
+
+import numpy as np
+
+from ..numerics.rational import solve_exact
+from .frame import Frame, exact_rows
+
+Form = list[Fraction]
+
+
+class ExactPredicate:
+    """Exact forms, points and signs in one frame; counts its own calls.
+
+    Parameters
+    ----------
+    frame : Frame
+    """
+
+    def __init__(self, frame: Frame) -> None:
+        self.frame = frame
+        self.calls = 0
+        self.seconds = 0.0
+
+    @cached_property
+    def _rows(self) -> list[Form]:
+        return exact_rows(self.frame)
+
+    @cached_property
+    def _layers(self) -> list[tuple[list[list[Fraction]], list[Fraction]]]:
+        net = self.frame.network
+        return [
+            ([[Fraction(x) for x in row] for row in w], [Fraction(x) for x in b])
+            for w, b in zip(net.weights[1:], net.biases[1:])
+        ]
+
+    def _active(self, words: np.ndarray, layer: int) -> list[int]:
+        """Positions of active neurons of a hidden layer (1-based)."""
+        first = self.frame.net.first
+        low, high = int(first[layer]), int(first[layer + 1])
+        return [k - low for k in range(low, high) if (int(words[k >> 6]) >> (k & 63)) & 1]
+
+    def form(self, facet: int, words: np.ndarray) -> Form:
+        """Affine form of a facet (or output id) on the cell with these sign bits; constant last."""
+        net = self.frame.net
+        n = self.frame.n
+        layer = int(net.layer_of[facet])
+        if layer <= 1:
+            return self._rows[facet]
+        first_id = int(net.inf) + 1 if layer == len(self._layers) + 1 else int(net.first[layer])
+        w, b = self._layers[layer - 2]
+        row = w[facet - first_id]
+        constant = b[facet - first_id]
+        for q in range(layer - 1, 1, -1):
+            w, b = self._layers[q - 2]
+            active = [a for a in self._active(words, q) if row[a] != 0]
+            constant += sum((row[a] * b[a] for a in active), Fraction(0))
+            width = len(w[0])
+            row = [sum((row[a] * w[a][c] for a in active), Fraction(0)) for c in range(width)]
+        low = int(net.first[1])
+        out = [Fraction(0)] * (n + 1)
+        for a in self._active(words, 1):
+            factor = row[a]
+            if factor != 0:
+                given = self._rows[low + a]
+                for c in range(n + 1):
+                    out[c] += factor * given[c]
+        out[n] += constant
+        return out
+
+    def point(self, zeros: np.ndarray, words: np.ndarray, direction: np.ndarray | None) -> tuple[Form, Form | None]:
+        """Exact coordinates of a vertex: (point, None), or (point of the ray's line, direction).
+
+        Parameters
+        ----------
+        zeros : (n,) facet ids, infinity among them for a ray
+        words : sign bits
+        direction : (n,) float64 or None
+            Approximate direction of a ray; fixes its orientation.
+
+        Raises
+        ------
+        ArithmeticError
+            If the forms are linearly dependent: the zero set is not a vertex.
+        """
+        n = self.frame.n
+        matrix: list[Form] = []
+        right: list[list[Fraction]] = []
+        for k in zeros:
+            if int(k) == self.frame.net.inf:
+                assert direction is not None
+                matrix.append([Fraction(float(value)) for value in direction])
+                right.append([Fraction(0), Fraction(1)])
+            else:
+                form = self.form(int(k), words)
+                matrix.append(form[:n])
+                right.append([-form[n], Fraction(0)])
+        solution = solve_exact(matrix, right)
+        if solution is None:
+            raise ArithmeticError("dependent zero forms")
+        if direction is None:
+            return [row[0] for row in solution], None
+        return [row[0] for row in solution], [row[1] for row in solution]
+
+    def value(self, facet: int, words: np.ndarray, point: Form) -> Fraction:
+        """Value of a facet's form at a point."""
+        form = self.form(facet, words)
+        return sum((a * x for a, x in zip(form, point)), form[-1])
+
+    def sign(self, facet: int, words: np.ndarray, point: Form, direction: Form | None) -> int:
+        """-1, 0 or 1; along a ray the sign far out. 0 means that the input is not generic."""
+        started = time.perf_counter()
+        form = self.form(facet, words)
+        value = Fraction(0)
+        if direction is not None:
+            value = sum((a * x for a, x in zip(form, direction)), Fraction(0))
+        if value == 0:
+            value = sum((a * x for a, x in zip(form, point)), form[-1])
+        self.calls += 1
+        self.seconds += time.perf_counter() - started
+        return (value > 0) - (value < 0)

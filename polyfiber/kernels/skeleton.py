@@ -1,0 +1,761 @@
+"""The 1-skeleton of a simple polyhedral complex, cut by one bent hyperplane at a time.
+
+A vertex is the set of its n zero facets ("slots") and the signs of all others; each slot has
+a negative and a positive edge. Every edge has two ends, since the complex is closed off by one
+more facet at infinity, so every 2-face is a polygon. Cutting by a neuron creates one vertex on
+each edge whose ends have opposite signs; the new edges are found by walking around the polygons
+on the negative side. No hash, no tolerance: the walk only follows identities of facets.
+
+Ids of facets: domain facets, then hidden neurons layer by layer, then infinity (``net.inf``).
+A half-edge is ``vertex << shift | 2 * slot + side``; side 1 is positive.
+
+Signs are certified: a floating value counts only when it exceeds its forward error bound;
+otherwise the pair (vertex, neuron) is listed for the exact predicate. The bounds are derived
+in docs/certification.md.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+
+import numpy as np
+
+from .jit import kernel, popcount, trailing_zeros
+
+# kind[k]: 0 domain facet, l >= 1 neuron of hidden layer l; first[l]: first id of layer l, first[-1] = number of facets
+# rows: (D + h1, n + 1) affine forms of domain facets and first-layer neurons, constant last
+# weights: rows of layers >= 2 one after the other, row of id k at woff[k]; columns[l]: same layer transposed at toff[l]
+# kappa, kappa0, sigma: |computed - exact| <= kappa.|x| + hom * kappa0 + (|form|_1 + sigma * unit) * error of x
+Net = namedtuple(
+    "Net",
+    "n shift inf first layer_of rows weights woff biases columns toff kappa kappa0 sigma drift inflate max_width",
+)
+# star: (cap, 3 n) int32, 2 n half-edge ids (twins), then n facet ids; words: (cap, W) sign bits; x: (cap, n) point or
+# direction; err: its error; fine: 1 once solved directly; at_inf: -1 or row of base; base: (cap_inf, n), base_err
+State = namedtuple("State", "star words x err fine at_inf base base_err")
+
+ONE = np.uint64(1)
+ZERO = np.uint64(0)
+SIX = np.uint64(6)
+LOW = np.uint64(63)
+ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
+EPS = 2.0**-53
+SLOP = 1.0 + 1e-9
+TINY = 1e-300
+
+
+@kernel
+def bit_of(row, k):
+    return (row[k >> 6] >> np.uint64(k & 63)) & ONE
+
+
+@kernel
+def set_bit(row, k):
+    row[k >> 6] |= ONE << np.uint64(k & 63)
+
+
+@kernel
+def clear_bit(row, k):
+    row[k >> 6] &= ~(ONE << np.uint64(k & 63))
+
+
+@kernel
+def range_mask(word, low, high):
+    """Bits of word number ``word`` that belong to ids low <= k < high."""
+    mask = ALL
+    start = word << 6
+    if low > start:
+        if low >= start + 64:
+            return ZERO
+        mask &= ALL << np.uint64(low - start)
+    if high < start + 64:
+        if high <= start:
+            return ZERO
+        mask &= ALL >> np.uint64(start + 64 - high)
+    return mask
+
+
+@kernel
+def affine_form(k, act, net, out, cur, nxt):
+    """Form of facet k on the cell whose active neurons are the bits of act: out[:n], constant out[n]."""
+    n = net.n
+    layer = net.layer_of[k]
+    if layer <= 1:  # domain facets and first-layer neurons are given forms, exact as they are
+        for c in range(n + 1):
+            out[c] = net.rows[k, c]
+        return
+    for c in range(n):
+        out[c] = 0.0
+    const = net.biases[k]
+    row = net.woff[k]
+    q = layer - 1
+    for a in range(net.first[q + 1] - net.first[q]):
+        cur[a] = net.weights[row + a]
+    while q > 1:
+        low = net.first[q]
+        high = net.first[q + 1]
+        width = net.first[q] - net.first[q - 1]
+        for b in range(width):
+            nxt[b] = 0.0
+        for wi in range(low >> 6, ((high - 1) >> 6) + 1):
+            m = act[wi] & range_mask(wi, low, high)
+            while m != ZERO:
+                t = (wi << 6) + trailing_zeros(m)
+                m &= m - ONE
+                r = cur[t - low]
+                const += r * net.biases[t]
+                row = net.woff[t]
+                for b in range(width):
+                    nxt[b] += r * net.weights[row + b]
+        for b in range(width):
+            cur[b] = nxt[b]
+        q -= 1
+    low = net.first[1]
+    high = net.first[2]
+    for wi in range(low >> 6, ((high - 1) >> 6) + 1):
+        m = act[wi] & range_mask(wi, low, high)
+        while m != ZERO:
+            t = (wi << 6) + trailing_zeros(m)
+            m &= m - ONE
+            r = cur[t - low]
+            for c in range(n):
+                out[c] += r * net.rows[t, c]
+            const += r * net.rows[t, n]
+    out[n] = const
+
+
+@kernel
+def form_value(form, point, hom, n):
+    s = form[n] * hom
+    for c in range(n):
+        s += form[c] * point[c]
+    return s
+
+
+@kernel
+def value_bound(k, net, form, point, error, hom):
+    """Bound of |form_value - exact value at the exact point|."""
+    n = net.n
+    s = hom * net.kappa0[k]
+    norm = 0.0
+    for c in range(n):
+        s += net.kappa[k, c] * abs(point[c])
+        norm += abs(form[c])
+    return (s + (norm + net.drift[k]) * error) * net.inflate
+
+
+@kernel
+def a_priori_bound(k, net, point, error, hom):
+    """The same without the form: its norm is at most sigma."""
+    s = hom * net.kappa0[k]
+    for c in range(net.n):
+        s += net.kappa[k, c] * abs(point[c])
+    return (s + net.sigma[k] * error) * net.inflate
+
+
+@kernel
+def slopes_vanish(v, layer, net, st):
+    """Whether every slope of the layer is identically zero along ray v, by ranks alone."""
+    n = net.n
+    rank = n
+    for q in range(1, layer + 1):
+        zeros = 0
+        for s in range(n):
+            k = st.star[v, 2 * n + s]
+            if k != net.inf and (net.layer_of[k] == q or (q == 1 and net.layer_of[k] == 0)):
+                zeros += 1
+        if q == layer:
+            return rank <= zeros
+        active = 0
+        low = net.first[q]
+        high = net.first[q + 1]
+        for wi in range(low >> 6, ((high - 1) >> 6) + 1):
+            active += popcount(st.words[v, wi] & range_mask(wi, low, high))
+        rank = min(rank - zeros, active)
+    return False
+
+
+@kernel
+def is_constant(k, form, net):
+    """Whether a given (not computed) form has no linear part."""
+    if net.layer_of[k] > 1:
+        return False
+    for c in range(net.n):
+        if form[c] != 0.0:
+            return False
+    return True
+
+
+@kernel
+def invert(A, R, n):
+    """Gauss-Jordan with partial pivoting; A is overwritten. False if a pivot is zero or not finite."""
+    for i in range(n):
+        for j in range(n):
+            R[i, j] = 0.0
+        R[i, i] = 1.0
+    for c in range(n):
+        piv = c
+        best = abs(A[c, c])
+        for r in range(c + 1, n):
+            if abs(A[r, c]) > best:
+                best = abs(A[r, c])
+                piv = r
+        if not (best > 0.0 and best < np.inf):
+            return False
+        if piv != c:
+            for j in range(n):
+                A[c, j], A[piv, j] = A[piv, j], A[c, j]
+                R[c, j], R[piv, j] = R[piv, j], R[c, j]
+        d = 1.0 / A[c, c]
+        for j in range(n):
+            A[c, j] *= d
+            R[c, j] *= d
+        for r in range(n):
+            if r != c:
+                f = A[r, c]
+                if f != 0.0:
+                    for j in range(n):
+                        A[r, j] -= f * A[c, j]
+                        R[r, j] -= f * R[c, j]
+    return True
+
+
+@kernel
+def solve_vertex(v, net, st, A, B, R, form, cur, nxt, rho):
+    """Solve the n zero forms of v directly; sets x, err (and base, base_err) with certified bounds."""
+    n = net.n
+    is_inf = st.at_inf[v] >= 0
+    st.fine[v] = 1
+    gauge = -1
+    for s in range(n):
+        k = st.star[v, 2 * n + s]
+        if k == net.inf:
+            gauge = s
+            norm = 0.0
+            for c in range(n):
+                norm += st.x[v, c] * st.x[v, c]
+            for c in range(n):
+                A[s, c] = st.x[v, c] / norm
+                B[s, c] = A[s, c]
+            B[s, n] = 0.0
+        else:
+            affine_form(k, st.words[v], net, form, cur, nxt)
+            for c in range(n):
+                A[s, c] = form[c]
+                B[s, c] = form[c]
+            B[s, n] = form[n]
+    if not invert(A, R, n):
+        st.err[v] = np.inf
+        if is_inf:
+            st.base_err[st.at_inf[v]] = np.inf
+        return
+    theta = 0.0
+    for c in range(n):
+        t = 0.0
+        for j in range(n):
+            s2 = -1.0 if j == c else 0.0
+            for k in range(n):
+                s2 += R[c, k] * B[k, j]
+            t += abs(s2)
+        for k in range(n):
+            if k != gauge:
+                t += abs(R[c, k]) * net.drift[st.star[v, 2 * n + k]]
+            else:
+                g = 0.0
+                for j in range(n):
+                    g += abs(B[k, j])
+                t += abs(R[c, k]) * g * (2 * n + 4) * EPS
+        if not t <= theta:
+            theta = t
+    theta *= SLOP * net.inflate
+    ok = theta < 0.5
+    # the point (finite) or a base point of the ray's line (infinite)
+    if is_inf:
+        for c in range(n):
+            form[c] = st.base[st.at_inf[v], c]
+    else:
+        for c in range(n):
+            form[c] = st.x[v, c]
+    for step in range(2):
+        for s in range(n):
+            r = B[s, n]
+            for c in range(n):
+                r += B[s, c] * form[c]
+            rho[s] = 0.0 if s == gauge else r
+        if step == 0:
+            for c in range(n):
+                d = 0.0
+                for s in range(n):
+                    d += R[c, s] * rho[s]
+                form[c] -= d
+    for s in range(n):
+        if s == gauge:
+            rho[s] = 0.0
+        else:
+            k = st.star[v, 2 * n + s]
+            b = net.kappa0[k]
+            for c in range(n):
+                b += net.kappa[k, c] * abs(form[c])
+            rho[s] = abs(rho[s]) + b * net.inflate
+    e = 0.0
+    for c in range(n):
+        t = 0.0
+        for s in range(n):
+            t += abs(R[c, s]) * rho[s]
+        if not t <= e:
+            e = t
+    e = e / (1.0 - theta) * SLOP + TINY if ok else np.inf
+    if not is_inf:
+        for c in range(n):
+            st.x[v, c] = form[c]
+        st.err[v] = e
+        return
+    b = st.at_inf[v]
+    for c in range(n):
+        st.base[b, c] = form[c]
+    st.base_err[b] = e
+    # direction: forms vanish, gauge is 1
+    for c in range(n):
+        form[c] = R[c, gauge]
+    for step in range(2):
+        for s in range(n):
+            r = -1.0 if s == gauge else 0.0
+            for c in range(n):
+                r += B[s, c] * form[c]
+            rho[s] = r
+        if step == 0:
+            for c in range(n):
+                d = 0.0
+                for s in range(n):
+                    d += R[c, s] * rho[s]
+                form[c] -= d
+    for s in range(n):
+        t = 0.0
+        if s == gauge:
+            for c in range(n):
+                t += abs(B[s, c]) * abs(form[c])
+            t = (t + 1.0) * (2 * n + 4) * EPS
+        else:
+            k = st.star[v, 2 * n + s]
+            for c in range(n):
+                t += net.kappa[k, c] * abs(form[c])
+        rho[s] = abs(rho[s]) + t * net.inflate
+    e = 0.0
+    for c in range(n):
+        t = 0.0
+        for s in range(n):
+            t += abs(R[c, s]) * rho[s]
+        if not t <= e:
+            e = t
+    e = e / (1.0 - theta) * SLOP + TINY if ok else np.inf
+    for c in range(n):
+        st.x[v, c] = form[c]
+    st.err[v] = e
+
+
+@kernel
+def sign_at(v, k, net, st, form, cur, nxt):
+    """Certified sign of facet k at vertex v, or 0 when the filter cannot tell."""
+    n = net.n
+    affine_form(k, st.words[v], net, form, cur, nxt)
+    if st.at_inf[v] < 0:
+        z = form_value(form, st.x[v], 1.0, n)
+        b = value_bound(k, net, form, st.x[v], st.err[v], 1.0)
+    else:
+        z = form_value(form, st.x[v], 0.0, n)
+        b = value_bound(k, net, form, st.x[v], st.err[v], 0.0)
+        if not abs(z) > b and (is_constant(k, form, net) or slopes_vanish(v, net.layer_of[k], net, st)):
+            i = st.at_inf[v]
+            z = form_value(form, st.base[i], 1.0, n)
+            b = value_bound(k, net, form, st.base[i], st.base_err[i], 1.0)
+            if abs(z) > b:
+                return 2 if z > 0 else -2
+            return 0
+    if abs(z) > b:
+        return 1 if z > 0 else -1
+    return 0
+
+
+@kernel
+def enter_layer(layer, start, stop, net, st, pending, unsure_v, unsure_k, y0, y1, counts, A, B, R, form, cur, nxt, rho):
+    """Sign bits of every neuron of the layer at the vertices start <= v < stop.
+
+    counts: filtered, structural, refined. Returns the number of unsure pairs, also beyond capacity.
+    """
+    n = net.n
+    low = net.first[layer]
+    high = net.first[layer + 1]
+    width = high - low
+    n_unsure = 0
+    for v in range(start, stop):
+        finite = st.at_inf[v] < 0
+        hom = 1.0 if finite else 0.0
+        # post-activations of the previous layer at v, or their slopes along v
+        if layer <= 1:
+            for a in range(width):
+                y1[a] = form_value(net.rows[low + a], st.x[v], hom, n)
+        else:
+            h = net.first[2] - net.first[1]
+            for a in range(h):
+                t = net.first[1] + a
+                if bit_of(st.words[v], t):
+                    y0[a] = form_value(net.rows[t], st.x[v], hom, n)
+                else:
+                    y0[a] = 0.0
+            for q in range(2, layer + 1):
+                h = net.first[q] - net.first[q - 1]
+                w = net.first[q + 1] - net.first[q]
+                for b in range(w):
+                    y1[b] = net.biases[net.first[q] + b] * hom
+                off = net.toff[q]
+                for a in range(h):
+                    r = y0[a]
+                    if r != 0.0:
+                        for b in range(w):
+                            y1[b] += r * net.columns[off + a * w + b]
+                if q < layer:
+                    for b in range(w):
+                        if bit_of(st.words[v], net.first[q] + b):
+                            y0[b] = y1[b]
+                        else:
+                            y0[b] = 0.0
+        for a in range(width):
+            k = low + a
+            z = y1[a]
+            if not bit_of(pending, k):
+                continue
+            bound = a_priori_bound(k, net, st.x[v], st.err[v], hom)
+            if abs(z) > bound:
+                counts[0] += 1
+                if z > 0:
+                    set_bit(st.words[v], k)
+                continue
+            s = sign_at(v, k, net, st, form, cur, nxt)
+            if s == 0 and st.fine[v] == 0:
+                solve_vertex(v, net, st, A, B, R, form, cur, nxt, rho)
+                counts[2] += 1
+                s = sign_at(v, k, net, st, form, cur, nxt)
+            if s == 0:
+                if n_unsure < unsure_v.shape[0]:
+                    unsure_v[n_unsure] = v
+                    unsure_k[n_unsure] = k
+                n_unsure += 1
+            else:
+                counts[0 if abs(s) == 1 else 1] += 1
+                if s > 0:
+                    set_bit(st.words[v], k)
+    return n_unsure
+
+
+@kernel
+def next_cut(u, w, words, pending):
+    """Lowest pending neuron whose signs at u and w differ, or -1."""
+    for wi in range(pending.shape[0]):
+        m = (words[u, wi] ^ words[w, wi]) & pending[wi]
+        if m != ZERO:
+            return (wi << 6) + trailing_zeros(m)
+    return -1
+
+
+@kernel
+def push(k, half, bk):
+    """Put a half-edge into the bucket of neuron k (chunks of 64)."""
+    chunks, link, head, fill, free = bk
+    c = head[k]
+    if c < 0 or fill[k] == chunks.shape[1]:
+        new = free[0]
+        free[0] = link[new]
+        free[1] -= 1
+        link[new] = c
+        head[k] = new
+        fill[k] = 0
+        c = new
+    chunks[c, fill[k]] = half
+    fill[k] += 1
+
+
+@kernel
+def take(k, bk, out):
+    """Empty bucket k into out; returns how many."""
+    chunks, link, head, fill, free = bk
+    c = head[k]
+    m = 0
+    count = fill[k]
+    while c >= 0:
+        for i in range(count):
+            out[m] = chunks[c, i]
+            m += 1
+        after = link[c]
+        link[c] = free[0]
+        free[0] = c
+        free[1] += 1
+        c = after
+        count = chunks.shape[1]
+    head[k] = -1
+    fill[k] = 0
+    return m
+
+
+@kernel
+def bucket_size(k, bk):
+    chunks, link, head, fill, free = bk
+    c = head[k]
+    if c < 0:
+        return 0
+    m = fill[k]
+    c = link[c]
+    while c >= 0:
+        m += chunks.shape[1]
+        c = link[c]
+    return m
+
+
+@kernel
+def push_all(nv, net, st, pending, sizes, bk, count_only):
+    """Push every edge into the bucket of its first pending neuron (or only count)."""
+    n = net.n
+    mask = (1 << net.shift) - 1
+    for v in range(nv):
+        for h in range(2 * n):
+            t = st.star[v, h]
+            w = t >> net.shift
+            if t >= 0 and (v < w or (v == w and h < (t & mask))):
+                k = next_cut(v, w, st.words, pending)
+                if k >= 0:
+                    if count_only:
+                        sizes[k] += 1
+                    else:
+                        push(k, (v << net.shift) | h, bk)
+
+
+@kernel
+def cut_edges(
+    i, edges, ne, nv, n_inf, net, st, pending, etol, unsure_v, unsure_k, counts, A, B, R, form, form2, cur, nxt, rho
+):
+    """Create the vertices of neuron i on the waiting edges; decides their pending signs.
+
+    Nothing of the old skeleton changes but refined coordinates, so the call can be repeated.
+    Returns (unsure pairs, new vertices at infinity).
+    """
+    n = net.n
+    mask = (1 << net.shift) - 1
+    W = st.words.shape[1]
+    n_unsure = 0
+    for e in range(ne):
+        v = nv + e
+        h = edges[e]
+        u = h >> net.shift
+        p = (h & mask) >> 1
+        side = h & 1
+        w = st.star[u, h & mask] >> net.shift
+        m = st.star[u, 2 * n + p]
+        for wi in range(W):
+            st.words[v, wi] = st.words[u, wi]
+        if side == 1 and m != net.inf:
+            set_bit(st.words[v], m)
+        clear_bit(st.words[v], i)
+        for s in range(n):
+            st.star[v, 2 * n + s] = st.star[u, 2 * n + s]
+            st.star[v, 2 * s] = -1
+            st.star[v, 2 * s + 1] = -1
+        st.star[v, 2 * n + p] = i
+        st.fine[v] = 0
+        st.at_inf[v] = -1
+        inf_u = st.at_inf[u] >= 0
+        inf_w = st.at_inf[w] >= 0
+        act = st.words[v]
+        affine_form(i, act, net, form, cur, nxt)
+        if inf_u and inf_w:
+            b = n_inf
+            n_inf += 1
+            st.at_inf[v] = b
+            s1 = abs(form_value(form, st.x[u], 0.0, n))
+            s2 = abs(form_value(form, st.x[w], 0.0, n))
+            if not s1 > value_bound(i, net, form, st.x[u], st.err[u], 0.0):
+                s1 = 0.0
+            if not s2 > value_bound(i, net, form, st.x[w], st.err[w], 0.0):
+                s2 = 0.0
+            if s1 + s2 == 0.0:
+                s2 = 1.0
+            norm = 0.0
+            for c in range(n):
+                st.x[v, c] = (s2 * st.x[u, c] + s1 * st.x[w, c]) / (s1 + s2)
+                norm = max(norm, abs(st.x[v, c]))
+                st.base[b, c] = st.base[st.at_inf[u], c]
+            for c in range(n):
+                st.x[v, c] /= norm
+            solve_vertex(v, net, st, A, B, R, form, cur, nxt, rho)
+            counts[2] += 1
+            t = 0.0
+            dt = np.inf
+            fin = v
+            far = v
+        else:
+            fin = u
+            far = w
+            if inf_u:
+                fin = w
+                far = u
+            hom = 0.0 if (inf_u or inf_w) else 1.0
+            za = abs(form_value(form, st.x[fin], 1.0, n))
+            zb = abs(form_value(form, st.x[far], hom, n))
+            ba = value_bound(i, net, form, st.x[fin], st.err[fin], 1.0)
+            bb = value_bound(i, net, form, st.x[far], st.err[far], hom)
+            # a value within its bound has the right sign by construction, but maybe not as computed
+            if not za > ba:
+                za = 0.0
+                ba *= 2.0
+            if not zb > bb:
+                zb = 0.0
+                bb *= 2.0
+            scale = 0.0
+            span = 0.0
+            if hom == 1.0:
+                t = za / (za + zb) if za + zb > 0.0 else 0.5
+                dt = max(ba, bb) / (za + zb) * SLOP + 4 * EPS if za + zb > 0.0 else 1.0
+                if not dt <= 1.0:
+                    dt = 1.0
+                for c in range(n):
+                    d = st.x[far, c] - st.x[fin, c]
+                    st.x[v, c] = st.x[fin, c] + t * d
+                    span = max(span, abs(d))
+                    scale = max(scale, abs(st.x[fin, c]) + abs(st.x[far, c]))
+                st.err[v] = (max(st.err[fin], st.err[far]) + dt * span + 8 * EPS * scale) * SLOP + TINY
+            else:
+                t = za / zb if zb > 0.0 else 1.0
+                dt = (ba + t * bb) / (zb - bb) * SLOP + 4 * EPS * t if zb > bb else np.inf
+                for c in range(n):
+                    d = st.x[far, c]
+                    st.x[v, c] = st.x[fin, c] + t * d
+                    span = max(span, abs(d))
+                    scale = max(scale, abs(st.x[fin, c]) + t * abs(d))
+                st.err[v] = (
+                    st.err[fin] + t * st.err[far] + dt * (span + st.err[far]) + 8 * EPS * scale
+                ) * SLOP + TINY
+            if not st.err[v] <= etol * (1.0 + scale):
+                solve_vertex(v, net, st, A, B, R, form2, cur, nxt, rho)
+                counts[2] += 1
+        for wi in range(W):
+            diff = (st.words[u, wi] ^ st.words[w, wi]) & pending[wi]
+            while diff != ZERO:
+                j = (wi << 6) + trailing_zeros(diff)
+                diff &= diff - ONE
+                if j == i:
+                    continue
+                s = 0
+                if fin != v:
+                    affine_form(j, act, net, form2, cur, nxt)
+                    hom = 0.0 if (inf_u or inf_w) else 1.0
+                    ya = form_value(form2, st.x[fin], 1.0, n)
+                    yb = form_value(form2, st.x[far], hom, n)
+                    ca = value_bound(j, net, form2, st.x[fin], st.err[fin], 1.0)
+                    cb = value_bound(j, net, form2, st.x[far], st.err[far], hom)
+                    if hom == 1.0:
+                        y = ya + t * (yb - ya)
+                        c = max(ca, cb) + dt * abs(yb - ya) + 8 * EPS * (abs(ya) + abs(yb))
+                    else:
+                        y = ya + t * yb
+                        c = ca + t * cb + dt * (abs(yb) + cb) + 8 * EPS * (abs(ya) + t * abs(yb))
+                    c = c * SLOP + TINY
+                    if abs(y) > c:
+                        s = 1 if y > 0 else -1
+                if s == 0:
+                    if st.fine[v] == 0:
+                        solve_vertex(v, net, st, A, B, R, form2, cur, nxt, rho)
+                        counts[2] += 1
+                    s = sign_at(v, j, net, st, form2, cur, nxt)
+                if s == 0:
+                    if n_unsure < unsure_v.shape[0]:
+                        unsure_v[n_unsure] = v
+                        unsure_k[n_unsure] = j
+                    n_unsure += 1
+                else:
+                    counts[0 if abs(s) == 1 else 1] += 1
+                    if s > 0:
+                        set_bit(st.words[v], j)
+                    else:
+                        clear_bit(st.words[v], j)
+    return n_unsure, n_inf
+
+
+@kernel
+def slot_of(x, k, n, star):
+    for s in range(n):
+        if star[x, 2 * n + s] == k:
+            return s
+    return -1
+
+
+@kernel
+def splice(i, edges, ne, nv, net, st):
+    """Insert the new vertices into the edges that they cut."""
+    n = net.n
+    mask = (1 << net.shift) - 1
+    for e in range(ne):
+        v = nv + e
+        h = edges[e]
+        u = h >> net.shift
+        p = (h & mask) >> 1
+        t = st.star[u, h & mask]
+        w = t >> net.shift
+        at_u = 1 if bit_of(st.words[u], i) else 0
+        st.star[v, 2 * p + at_u] = h
+        st.star[v, 2 * p + 1 - at_u] = t
+        st.star[u, h & mask] = (v << net.shift) | (2 * p + at_u)
+        st.star[w, t & mask] = (v << net.shift) | (2 * p + 1 - at_u)
+
+
+@kernel
+def link_chords(i, ne, nv, one_sided, net, st, pending, bk):
+    """Join the new vertices along the polygons they lie on; push all new edges.
+
+    pending must no longer hold i. Returns the number of walks that failed (0 or the input is not simple).
+    """
+    n = net.n
+    shift = net.shift
+    mask = (1 << shift) - 1
+    star = st.star
+    broken = 0
+    for v in range(nv, nv + ne):
+        p = slot_of(v, i, n, star)
+        for q in range(n):
+            if q == p:
+                continue
+            k = star[v, 2 * n + q]
+            for s in range(1 if one_sided[k] else 0, 2):
+                if star[v, 2 * q + s] >= 0:
+                    continue
+                prev = k
+                prev_side = s
+                a = star[v, 2 * p]
+                partner = -1
+                for _ in range(1 << 20):
+                    if a < 0:
+                        break
+                    x = a >> shift
+                    slot_a = (a & mask) >> 1
+                    here = star[x, 2 * n + slot_a]
+                    nxt = slot_of(x, prev, n, star)
+                    if nxt < 0:
+                        break
+                    if here == i:
+                        partner = (x << shift) | (2 * nxt + prev_side)
+                        break
+                    b = star[x, 2 * nxt + prev_side]
+                    prev = here
+                    prev_side = a & 1
+                    a = b
+                if partner < 0 or star[partner >> shift, partner & mask] >= 0:
+                    broken += 1
+                    continue
+                x = partner >> shift
+                star[v, 2 * q + s] = partner
+                star[x, partner & mask] = (v << shift) | (2 * q + s)
+                j = next_cut(v, x, st.words, pending)
+                if j >= 0:
+                    push(j, (v << shift) | (2 * q + s), bk)
+        for s in range(1 if one_sided[i] else 0, 2):
+            j = next_cut(v, star[v, 2 * p + s] >> shift, st.words, pending)
+            if j >= 0:
+                push(j, (v << shift) | (2 * p + s), bk)
+    return broken

@@ -1,0 +1,134 @@
+"""Small exact linear algebra over the rationals: flint when it is installed, Fractions otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+import numpy as np
+import scipy.linalg
+
+from .._typing import Array, IntArray
+
+U = 2.0**-53
+
+
+def solve_exact(matrix: Sequence[Sequence[Fraction]], right: Sequence[Sequence[Fraction]]) -> list[list[Fraction]] | None:
+    """Solve a square system exactly for several right-hand sides; None if it is singular.
+
+    Parameters
+    ----------
+    matrix : n rows of n Fractions
+    right : n rows of m Fractions
+
+    Returns
+    -------
+    n rows of m Fractions, or None
+        Cost O(n³) exact operations.
+    """
+    n = len(matrix)
+    table = [[*row, *extra] for row, extra in zip(matrix, right)]
+    for c in range(n):
+        pivot = next((r for r in range(c, n) if table[r][c] != 0), None)
+        if pivot is None:
+            return None
+        table[c], table[pivot] = table[pivot], table[c]
+        scale = 1 / table[c][c]
+        table[c] = [value * scale for value in table[c]]
+        for r in range(n):
+            factor = table[r][c]
+            if r != c and factor != 0:
+                table[r] = [a - factor * b for a, b in zip(table[r], table[c])]
+    return [row[n:] for row in table]
+
+
+def certainly_invertible(matrix: Array) -> bool:
+    """Whether a float matrix is invertible for sure: an approximate inverse with residual below 1/2."""
+    n = matrix.shape[0]
+    if n == 0:
+        return True
+    try:
+        inverse = scipy.linalg.inv(matrix)
+    except (np.linalg.LinAlgError, ValueError):
+        return False
+    with np.errstate(all="ignore"):
+        residual = np.abs(inverse @ matrix - np.eye(n)) + (n + 2) * U * (np.abs(inverse) @ np.abs(matrix))
+        return bool(residual.sum(axis=1).max() < 0.5)
+
+
+def _pivot_rows(matrix: Array, n_first: int) -> IntArray:
+    """Row order by pivoted QR, the first ``n_first`` rows before the others."""
+    m, n = matrix.shape
+    scale = np.abs(matrix).max(axis=1)
+    scaled = matrix / np.where(scale > 0, scale, 1.0)[:, None]
+    if n_first == 0:
+        return scipy.linalg.qr(scaled.T, mode="r", pivoting=True)[1][: min(m, n)]
+    head = scipy.linalg.qr(scaled[:n_first].T, mode="economic", pivoting=True)
+    diagonal = np.abs(np.diag(head[1]))
+    rank = int((diagonal > 1e-9 * max(1e-300, diagonal.max(initial=0.0))).sum())
+    chosen = head[2][:rank]
+    if rank < n and m > n_first:
+        q = head[0][:, :rank]
+        rest = scaled[n_first:] - (scaled[n_first:] @ q) @ q.T
+        order = scipy.linalg.qr(rest.T, mode="r", pivoting=True)[1]
+        chosen = np.concatenate([chosen, n_first + order[: n - rank]])
+    return chosen
+
+
+def independent_columns(matrix: Array, *, n_first: int = 0) -> tuple[IntArray, IntArray]:
+    """Columns and rows of a non-singular submatrix of the exact rank of the matrix.
+
+    Parameters
+    ----------
+    matrix : (m, n) array, float64 or Fractions
+    n_first : int
+        Rows that are preferred: as many of the first ``n_first`` rows as their rank allows.
+
+    Returns
+    -------
+    columns, rows : int arrays of one length r, the exact rank
+        ``matrix[rows][:, columns]`` is invertible.
+
+    Notes
+    -----
+    Decided in floating point when an approximate inverse certifies full rank, exactly otherwise.
+    """
+    m, n = matrix.shape
+    if m == 0 or n == 0:
+        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    floats = matrix.astype(np.float64)
+    if np.isfinite(floats).all():
+        rows = _pivot_rows(floats, n_first)
+        columns = np.arange(n)
+        if len(rows) < n:
+            columns = np.sort(scipy.linalg.qr(floats[rows], mode="r", pivoting=True)[1][: len(rows)])
+        full = len(rows) == min(m, n)
+        if full and matrix.dtype != object and certainly_invertible(floats[rows][:, columns]):
+            return columns.astype(np.int64), rows.astype(np.int64)
+        candidates = [*rows.tolist(), *(i for i in range(m) if i not in set(rows.tolist()))]
+        order = [int(c) for c in columns] + [c for c in range(n) if c not in set(columns.tolist())]
+    else:
+        candidates, order = list(range(m)), list(range(n))
+    return _independent_exact(matrix, candidates, order)
+
+
+def _independent_exact(matrix: Array, candidates: list[int], order: list[int]) -> tuple[IntArray, IntArray]:
+    """Greedy exact elimination: rows in the order of ``candidates``, columns by ``order``."""
+    reduced: list[tuple[int, list[Fraction]]] = []
+    rows: list[int] = []
+    for i in candidates:
+        row = [Fraction(matrix[i, c]) for c in order]
+        for pivot, other in reduced:
+            factor = row[pivot]
+            if factor != 0:
+                row = [a - factor * b for a, b in zip(row, other)]
+        pivot = next((c for c, value in enumerate(row) if value != 0), -1)
+        if pivot < 0:
+            continue
+        scale = 1 / row[pivot]
+        reduced.append((pivot, [value * scale for value in row]))
+        rows.append(i)
+        if len(rows) == len(order):
+            break
+    columns = sorted(order[pivot] for pivot, _ in reduced)
+    return np.array(columns, dtype=np.int64), np.array(rows, dtype=np.int64)
