@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,10 +89,10 @@ class Skeleton:
         )
         self.edge_buffer = np.zeros(1024, dtype=np.int32)
         self.pending = np.zeros(frame.n_words, dtype=np.uint64)
-        width = max(frame.net.max_width, int(frame.network.architecture[-1]), frame.n_domain) + 1
+        width = frame.net.max_width + 1
+        pad = frame.net.stride
         self._scratch = (np.zeros((n, n)), np.zeros((n, n + 1)), np.zeros((n, n)))
-        self._forms = (np.zeros(n + 1), np.zeros(n + 1), np.zeros(width), np.zeros(width), np.zeros(n + 1))
-        self._layer_values = (np.zeros(width), np.zeros(width))
+        self._forms = (np.zeros(pad), np.zeros(pad), np.zeros(width), np.zeros(width), np.zeros(pad))
         self._unsure = (np.zeros(1024, dtype=np.int64), np.zeros(1024, dtype=np.int64))
 
     # ---- memory -----------------------------------------------------------------------------
@@ -152,12 +153,12 @@ class Skeleton:
         st = self.state
         self.nv, self.n_inf = 1 + len(sides), len(sides)
         st.star[0, 2 * n :] = zeros
-        matrix = net.rows[zeros, :n]
+        matrix = frame.given(zeros)[:, :n]
         try:
             inverse = np.linalg.inv(matrix)
         except np.linalg.LinAlgError:
             inverse = np.eye(n)
-        st.x[0] = -inverse @ net.rows[zeros, n]
+        st.x[0] = -inverse @ frame.given(zeros)[:, n]
         self._solve(0)
         for (s, side), v in index.items():
             st.star[v, 2 * n :] = zeros
@@ -193,7 +194,9 @@ class Skeleton:
         self.pending[:] = 0
         for k in ids:
             sk.set_bit(self.pending, k)
+        started = time.perf_counter()
         self._enter(layer)
+        self.stats.phases["enter"] = self.stats.phases.get("enter", 0) + time.perf_counter() - started
         sizes = np.zeros(net.inf + 1, dtype=np.int64)
         sk.push_all(self.nv, net, self.state, self.pending, sizes, self.buckets, True)
         self.reserve_pushes(int(sizes.sum()))
@@ -206,24 +209,31 @@ class Skeleton:
             self.monitor.check_time(f"the skeleton ({self.nv} vertices, {self.frame.name(k)} cut)")
 
     def _enter(self, layer: int) -> None:
-        y0, y1 = self._layer_values
+        """Signs of every pending neuron of a layer at every vertex; what the first filter leaves goes on."""
+        net = self.frame.net
+        low, high = int(net.first[layer]), int(net.first[layer + 1])
+        pending = unpack(self.pending[None, :])[0, low:high]
+        weights = [_as_float(w) for w in self.frame.network.weights[1:layer]]
+        batch = max(256, (1 << 18) // max(64, high - low))
         a, b, r = self._scratch
         form, _, cur, nxt, rho = self._forms
-        batch = 1 << 16
         for start in range(0, self.nv, batch):
-            stop = min(self.nv, start + batch)
-            while True:
-                counts = np.zeros(3, dtype=np.int64)
-                uv, uk = self._unsure
-                m = sk.enter_layer(
-                    layer, start, stop, self.frame.net, self.state, self.pending, uv, uk, y0, y1, counts,
-                    a, b, r, form, cur, nxt, rho,
-                )  # fmt: skip
-                if m <= len(uv):
-                    break
-                self._unsure = (np.zeros(2 * m, dtype=np.int64), np.zeros(2 * m, dtype=np.int64))
+            rows = slice(start, min(self.nv, start + batch))
+            st = self.state
+            z, bound = first_filter(self.frame, weights, layer, st, rows)
+            with np.errstate(invalid="ignore"):
+                sure = (np.abs(z) > bound) & pending
+                positive = sure & (z > 0)
+            st.words[rows] |= pack(positive, low, self.frame.n_words)
+            vs, ks = np.nonzero(~sure & pending)
+            counts = np.zeros(3, dtype=np.int64)
+            counts[0] = int(sure.sum())
+            if len(vs):
+                vs, ks = vs + start, ks + low
+                unsure = np.zeros(len(vs), dtype=np.bool_)
+                sk.decide_listed(vs, ks, net, st, unsure, counts, a, b, r, form, cur, nxt, rho)
+                self._decide(vs[unsure], ks[unsure])
             self._count(counts)
-            self._decide(uv[:m], uk[:m])
 
     def cut(self, k: int) -> None:
         """Cut by one facet whose signs are known at every vertex."""
@@ -243,6 +253,7 @@ class Skeleton:
         self.reserve(self.nv + size, self.n_inf + size)
         a, b, r = self._scratch
         form, form2, cur, nxt, rho = self._forms
+        t0 = time.perf_counter()
         while True:
             counts = np.zeros(3, dtype=np.int64)
             uv, uk = self._unsure
@@ -255,6 +266,7 @@ class Skeleton:
             self._unsure = (np.zeros(2 * m, dtype=np.int64), np.zeros(2 * m, dtype=np.int64))
         self._count(counts)
         self._decide(uv[:m], uk[:m])
+        t1 = time.perf_counter()
         self.reserve_pushes(size * (2 * self.frame.n))
         sk.splice(k, edges, size, self.nv, net, self.state)
         broken = sk.link_chords(k, size, self.nv, self.one_sided, net, self.state, self.pending, self.buckets)
@@ -265,6 +277,9 @@ class Skeleton:
             )
         self.nv += size
         self.n_inf = int(n_inf)
+        t2 = time.perf_counter()
+        self.stats.phases["cut"] = self.stats.phases.get("cut", 0) + t1 - t0
+        self.stats.phases["link"] = self.stats.phases.get("link", 0) + t2 - t1
 
     def _count(self, counts: Any) -> None:
         self.stats.filtered += int(counts[0])
@@ -391,6 +406,48 @@ class Skeleton:
         )
         self.buckets = ()  # type: ignore[assignment]
         self.edge_buffer = self.edge_buffer[:0]
+
+
+def _as_float(values: Any) -> Any:
+    return np.ascontiguousarray(values, dtype=np.float64)
+
+
+def unpack(words: Any) -> Any:
+    """Sign bits (…, W) uint64 -> (…, 64 W) bool."""
+    little = np.ascontiguousarray(words).astype("<u8", copy=False).view(np.uint8)
+    return np.unpackbits(little, axis=-1, bitorder="little").view(np.bool_)
+
+
+def pack(flags: Any, offset: int, n_words: int) -> Any:
+    """(m, h) bool at bit ``offset`` -> (m, W) uint64."""
+    bits = np.zeros((flags.shape[0], 64 * n_words), dtype=np.bool_)
+    bits[:, offset : offset + flags.shape[1]] = flags
+    return np.packbits(bits, axis=-1, bitorder="little").view("<u8").astype(np.uint64, copy=False)
+
+
+def first_filter(frame: Frame, weights: list[Any], layer: int, st: Any, rows: slice) -> tuple[Any, Any]:
+    """Values (slopes along rays) of a layer's neurons at vertices, with a-priori error bounds.
+
+    Gated by the stored signs, so a zero neuron contributes exactly nothing.
+    """
+    net, n = frame.net, frame.n
+    first = net.first
+    x = st.x[rows]
+    finite = (st.at_inf[rows] < 0).astype(np.float64)[:, None]
+    low, high = int(first[layer]), int(first[layer + 1])
+    with np.errstate(over="ignore", invalid="ignore"):
+        given = frame.given(np.arange(low, high) if layer <= 1 else np.arange(first[1], first[2]))
+        z = x @ given[:, :n].T + finite * given[:, n]
+        if layer > 1:
+            active = unpack(st.words[rows])
+            for q, w in enumerate(weights, start=1):
+                z *= active[:, first[q] : first[q + 1]]
+                z = z @ w.T + finite * net.biases[first[q + 1] : first[q + 2]]
+        bound = np.abs(x) @ net.kappa[low:high].T
+        bound += finite * net.kappa0[low:high]
+        bound += st.err[rows][:, None] * net.sigma[low:high]
+        bound *= net.inflate * (1 + 1e-9)
+    return z, bound
 
 
 def _grown(array: Any, size: int, fill: Any) -> Any:

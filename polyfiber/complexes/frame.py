@@ -60,6 +60,11 @@ class Frame:
         """64-bit words per sign vector."""
         return max(1, (self.n_domain + self.n_neurons + 63) // 64)
 
+    def given(self, facets: Any) -> FloatArray:
+        """Forms of domain facets or first-layer neurons in quotient coordinates, (…, n + 1)."""
+        table: FloatArray = self.net.rows.reshape(-1, self.net.stride)[:, : self.n + 1]
+        return table[facets]
+
     def name(self, facet: int) -> str:
         """A facet id for people."""
         if facet < self.n_domain:
@@ -134,24 +139,21 @@ def _kernel_net(
         layer_of[first[l + 1] : first[l + 2]] = l + 1
     layer_of[inf + 1 :] = n_layers + 1
 
-    quotient = np.zeros((max(1, rows.shape[0]), n + 1))
+    stride = (n + 4) // 4 * 4
+    quotient = np.zeros((max(1, rows.shape[0]), stride))
     if rows.shape[0]:
         quotient[:, :n] = _float(rows[:, columns])
         quotient[:, n] = _float(rows[:, -1])
     woff = np.zeros(n_ids, dtype=np.int64)
-    toff = np.zeros(n_layers + 2, dtype=np.int64)
     biases = np.zeros(n_ids)
     weights: list[FloatArray] = []
-    transposed: list[FloatArray] = []
     offset = 0
     for l in range(1, n_layers + 1):
         w = _float(network.weights[l])
         ids = np.arange(first[l + 1], first[l + 2]) if l < n_layers else inf + 1 + np.arange(n_out)
         woff[ids] = offset + np.arange(len(ids)) * w.shape[1]
         biases[ids] = _float(network.biases[l])
-        toff[l + 1] = offset
         weights.append(w.ravel())
-        transposed.append(np.ascontiguousarray(w.T).ravel())
         offset += w.size
     if n_layers:
         biases[first[1] : first[2]] = _float(network.biases[0])
@@ -161,7 +163,7 @@ def _kernel_net(
     sigma = np.zeros(n_ids)
     drift = np.zeros(n_ids)
     with np.errstate(over="ignore", invalid="ignore"):
-        magnitude = np.abs(quotient)
+        magnitude = np.abs(quotient[:, : n + 1])
         terms = n + 4.0
         tiny = np.full(rows.shape[0], (2 * n + 4) * TINY)
         _store(slice(0, rows.shape[0]), magnitude[: rows.shape[0]], tiny, terms, kappa, kappa0, sigma, drift)
@@ -180,16 +182,15 @@ def _kernel_net(
             array[np.isnan(array)] = np.inf
     return Net(
         n=n,
+        stride=stride,
         shift=half_edge_shift(n),
         inf=inf,
         first=first,
         layer_of=layer_of,
-        rows=quotient,
+        rows=quotient.ravel(),
         weights=np.concatenate(weights) if weights else np.zeros(1),
         woff=woff,
         biases=biases,
-        columns=np.concatenate(transposed) if transposed else np.zeros(1),
-        toff=toff,
         kappa=kappa,
         kappa0=kappa0,
         sigma=sigma,

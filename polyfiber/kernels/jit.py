@@ -26,6 +26,12 @@ def kernel(function: F) -> F:
     return compiled
 
 
+def inline_kernel(function: F) -> F:
+    """Compile a helper that its callers inline: arrays are not passed through a call in an inner loop."""
+    compiled: F = numba.jit(cache=settings.numba_cache, forceinline=True, **_OPTIONS)(function)
+    return compiled
+
+
 def parallel_kernel(function: F) -> F:
     """Compile a leaf kernel with ``prange``; output rows must be disjoint. Never cached."""
     compiled: F = numba.jit(cache=False, parallel=True, **_OPTIONS)(function)

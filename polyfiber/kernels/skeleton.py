@@ -20,15 +20,15 @@ from collections import namedtuple
 
 import numpy as np
 
-from .jit import kernel, popcount, trailing_zeros
+from .jit import inline_kernel, kernel, popcount, trailing_zeros
 
 # kind[k]: 0 domain facet, l >= 1 neuron of hidden layer l; first[l]: first id of layer l, first[-1] = number of facets
-# rows: (D + h1, n + 1) affine forms of domain facets and first-layer neurons, constant last
-# weights: rows of layers >= 2 one after the other, row of id k at woff[k]; columns[l]: same layer transposed at toff[l]
+# rows: affine forms of domain facets and first-layer neurons, constant at n, one every stride (a multiple of 4)
+# weights: rows of layers >= 2 one after the other, row of id k at woff[k]
 # kappa, kappa0, sigma: |computed - exact| <= kappa.|x| + hom * kappa0 + (|form|_1 + sigma * unit) * error of x
 Net = namedtuple(
     "Net",
-    "n shift inf first layer_of rows weights woff biases columns toff kappa kappa0 sigma drift inflate max_width",
+    "n stride shift inf first layer_of rows weights woff biases kappa kappa0 sigma drift inflate max_width",
 )
 # star: (cap, 3 n) int32, 2 n half-edge ids (twins), then n facet ids; words: (cap, W) sign bits; x: (cap, n) point or
 # direction; err: its error; fine: 1 once solved directly; at_inf: -1 or row of base; base: (cap_inf, n), base_err
@@ -44,22 +44,22 @@ SLOP = 1.0 + 1e-9
 TINY = 1e-300
 
 
-@kernel
+@inline_kernel
 def bit_of(row, k):
     return (row[k >> 6] >> np.uint64(k & 63)) & ONE
 
 
-@kernel
+@inline_kernel
 def set_bit(row, k):
     row[k >> 6] |= ONE << np.uint64(k & 63)
 
 
-@kernel
+@inline_kernel
 def clear_bit(row, k):
     row[k >> 6] &= ~(ONE << np.uint64(k & 63))
 
 
-@kernel
+@inline_kernel
 def range_mask(word, low, high):
     """Bits of word number ``word`` that belong to ids low <= k < high."""
     mask = ALL
@@ -75,17 +75,16 @@ def range_mask(word, low, high):
     return mask
 
 
-@kernel
+@inline_kernel
 def affine_form(k, act, net, out, cur, nxt):
     """Form of facet k on the cell whose active neurons are the bits of act: out[:n], constant out[n]."""
     n = net.n
     layer = net.layer_of[k]
     if layer <= 1:  # domain facets and first-layer neurons are given forms, exact as they are
+        start = k * net.stride
         for c in range(n + 1):
-            out[c] = net.rows[k, c]
+            out[c] = net.rows[start + c]
         return
-    for c in range(n):
-        out[c] = 0.0
     const = net.biases[k]
     row = net.woff[k]
     q = layer - 1
@@ -110,21 +109,41 @@ def affine_form(k, act, net, out, cur, nxt):
         for b in range(width):
             cur[b] = nxt[b]
         q -= 1
+    # four columns at a time in registers; even and odd terms apart, to hide the latency of the additions
     low = net.first[1]
     high = net.first[2]
-    for wi in range(low >> 6, ((high - 1) >> 6) + 1):
-        m = act[wi] & range_mask(wi, low, high)
-        while m != ZERO:
-            t = (wi << 6) + trailing_zeros(m)
-            m &= m - ONE
-            r = cur[t - low]
-            for c in range(n):
-                out[c] += r * net.rows[t, c]
-            const += r * net.rows[t, n]
-    out[n] = const
+    for block in range(0, n + 1, 4):
+        s0 = s1 = s2 = s3 = 0.0
+        r0 = r1 = r2 = r3 = 0.0
+        for wi in range(low >> 6, ((high - 1) >> 6) + 1):
+            m = act[wi] & range_mask(wi, low, high)
+            while m != ZERO:
+                t = (wi << 6) + trailing_zeros(m)
+                m &= m - ONE
+                f = cur[t - low]
+                at = t * net.stride + block
+                s0 += f * net.rows[at]
+                s1 += f * net.rows[at + 1]
+                s2 += f * net.rows[at + 2]
+                s3 += f * net.rows[at + 3]
+                if m == ZERO:
+                    break
+                t = (wi << 6) + trailing_zeros(m)
+                m &= m - ONE
+                f = cur[t - low]
+                at = t * net.stride + block
+                r0 += f * net.rows[at]
+                r1 += f * net.rows[at + 1]
+                r2 += f * net.rows[at + 2]
+                r3 += f * net.rows[at + 3]
+        out[block] = s0 + r0
+        out[block + 1] = s1 + r1
+        out[block + 2] = s2 + r2
+        out[block + 3] = s3 + r3
+    out[n] += const
 
 
-@kernel
+@inline_kernel
 def form_value(form, point, hom, n):
     s = form[n] * hom
     for c in range(n):
@@ -132,7 +151,7 @@ def form_value(form, point, hom, n):
     return s
 
 
-@kernel
+@inline_kernel
 def value_bound(k, net, form, point, error, hom):
     """Bound of |form_value - exact value at the exact point|."""
     n = net.n
@@ -142,15 +161,6 @@ def value_bound(k, net, form, point, error, hom):
         s += net.kappa[k, c] * abs(point[c])
         norm += abs(form[c])
     return (s + (norm + net.drift[k]) * error) * net.inflate
-
-
-@kernel
-def a_priori_bound(k, net, point, error, hom):
-    """The same without the form: its norm is at most sigma."""
-    s = hom * net.kappa0[k]
-    for c in range(net.n):
-        s += net.kappa[k, c] * abs(point[c])
-    return (s + net.sigma[k] * error) * net.inflate
 
 
 @kernel
@@ -175,7 +185,7 @@ def slopes_vanish(v, layer, net, st):
     return False
 
 
-@kernel
+@inline_kernel
 def is_constant(k, form, net):
     """Whether a given (not computed) form has no linear part."""
     if net.layer_of[k] > 1:
@@ -377,77 +387,27 @@ def sign_at(v, k, net, st, form, cur, nxt):
 
 
 @kernel
-def enter_layer(layer, start, stop, net, st, pending, unsure_v, unsure_k, y0, y1, counts, A, B, R, form, cur, nxt, rho):
-    """Sign bits of every neuron of the layer at the vertices start <= v < stop.
+def decide_listed(vs, ks, net, st, unsure, counts, A, B, R, form, cur, nxt, rho):
+    """Second filter for pairs (vertex, facet): the form on the cell, then a direct solve.
 
-    counts: filtered, structural, refined. Returns the number of unsure pairs, also beyond capacity.
+    Marks in unsure what is left for the exact predicate.
     """
-    n = net.n
-    low = net.first[layer]
-    high = net.first[layer + 1]
-    width = high - low
-    n_unsure = 0
-    for v in range(start, stop):
-        finite = st.at_inf[v] < 0
-        hom = 1.0 if finite else 0.0
-        # post-activations of the previous layer at v, or their slopes along v
-        if layer <= 1:
-            for a in range(width):
-                y1[a] = form_value(net.rows[low + a], st.x[v], hom, n)
-        else:
-            h = net.first[2] - net.first[1]
-            for a in range(h):
-                t = net.first[1] + a
-                if bit_of(st.words[v], t):
-                    y0[a] = form_value(net.rows[t], st.x[v], hom, n)
-                else:
-                    y0[a] = 0.0
-            for q in range(2, layer + 1):
-                h = net.first[q] - net.first[q - 1]
-                w = net.first[q + 1] - net.first[q]
-                for b in range(w):
-                    y1[b] = net.biases[net.first[q] + b] * hom
-                off = net.toff[q]
-                for a in range(h):
-                    r = y0[a]
-                    if r != 0.0:
-                        for b in range(w):
-                            y1[b] += r * net.columns[off + a * w + b]
-                if q < layer:
-                    for b in range(w):
-                        if bit_of(st.words[v], net.first[q] + b):
-                            y0[b] = y1[b]
-                        else:
-                            y0[b] = 0.0
-        for a in range(width):
-            k = low + a
-            z = y1[a]
-            if not bit_of(pending, k):
-                continue
-            bound = a_priori_bound(k, net, st.x[v], st.err[v], hom)
-            if abs(z) > bound:
-                counts[0] += 1
-                if z > 0:
-                    set_bit(st.words[v], k)
-                continue
+    for e in range(vs.shape[0]):
+        v = vs[e]
+        k = ks[e]
+        s = sign_at(v, k, net, st, form, cur, nxt)
+        if s == 0 and st.fine[v] == 0:
+            solve_vertex(v, net, st, A, B, R, form, cur, nxt, rho)
+            counts[2] += 1
             s = sign_at(v, k, net, st, form, cur, nxt)
-            if s == 0 and st.fine[v] == 0:
-                solve_vertex(v, net, st, A, B, R, form, cur, nxt, rho)
-                counts[2] += 1
-                s = sign_at(v, k, net, st, form, cur, nxt)
-            if s == 0:
-                if n_unsure < unsure_v.shape[0]:
-                    unsure_v[n_unsure] = v
-                    unsure_k[n_unsure] = k
-                n_unsure += 1
-            else:
-                counts[0 if abs(s) == 1 else 1] += 1
-                if s > 0:
-                    set_bit(st.words[v], k)
-    return n_unsure
+        unsure[e] = s == 0
+        if s != 0:
+            counts[0 if abs(s) == 1 else 1] += 1
+            if s > 0:
+                set_bit(st.words[v], k)
 
 
-@kernel
+@inline_kernel
 def next_cut(u, w, words, pending):
     """Lowest pending neuron whose signs at u and w differ, or -1."""
     for wi in range(pending.shape[0]):
@@ -457,7 +417,7 @@ def next_cut(u, w, words, pending):
     return -1
 
 
-@kernel
+@inline_kernel
 def push(k, half, bk):
     """Put a half-edge into the bucket of neuron k (chunks of 64)."""
     chunks, link, head, fill, free = bk
@@ -565,76 +525,67 @@ def cut_edges(
         inf_w = st.at_inf[w] >= 0
         act = st.words[v]
         affine_form(i, act, net, form, cur, nxt)
-        if inf_u and inf_w:
+        both = inf_u and inf_w
+        fin = u
+        far = w
+        if inf_u and not inf_w:
+            fin = w
+            far = u
+        near_hom = 0.0 if both else 1.0
+        far_hom = 0.0 if (inf_u or inf_w) else 1.0
+        za = abs(form_value(form, st.x[fin], near_hom, n))
+        zb = abs(form_value(form, st.x[far], far_hom, n))
+        ba = value_bound(i, net, form, st.x[fin], st.err[fin], near_hom)
+        bb = value_bound(i, net, form, st.x[far], st.err[far], far_hom)
+        # a value within its bound has the right sign by construction, but maybe not as computed
+        if not za > ba:
+            za = 0.0
+            ba *= 2.0
+        if not zb > bb:
+            zb = 0.0
+            bb *= 2.0
+        scale = 0.0
+        span = 0.0
+        direct = False
+        if near_hom == far_hom:
+            t = za / (za + zb) if za + zb > 0.0 else 0.5
+            dt = max(ba, bb) / (za + zb) * SLOP + 4 * EPS if za + zb > 0.0 else 1.0
+            if not dt <= 1.0:
+                dt = 1.0
+            for c in range(n):
+                d = st.x[far, c] - st.x[fin, c]
+                st.x[v, c] = st.x[fin, c] + t * d
+                span = max(span, abs(d))
+                scale = max(scale, abs(st.x[fin, c]) + abs(st.x[far, c]))
+            st.err[v] = (max(st.err[fin], st.err[far]) + dt * span + 8 * EPS * scale) * SLOP + TINY
+        else:
+            t = za / zb if zb > 0.0 else 1.0
+            dt = (ba + t * bb) / (zb - bb) * SLOP + 4 * EPS * t if zb > bb else np.inf
+            for c in range(n):
+                d = st.x[far, c]
+                st.x[v, c] = st.x[fin, c] + t * d
+                span = max(span, abs(d))
+                scale = max(scale, abs(st.x[fin, c]) + t * abs(d))
+            st.err[v] = (st.err[fin] + t * st.err[far] + dt * (span + st.err[far]) + 8 * EPS * scale) * SLOP + TINY
+        if both:
             b = n_inf
             n_inf += 1
             st.at_inf[v] = b
-            s1 = abs(form_value(form, st.x[u], 0.0, n))
-            s2 = abs(form_value(form, st.x[w], 0.0, n))
-            if not s1 > value_bound(i, net, form, st.x[u], st.err[u], 0.0):
-                s1 = 0.0
-            if not s2 > value_bound(i, net, form, st.x[w], st.err[w], 0.0):
-                s2 = 0.0
-            if s1 + s2 == 0.0:
-                s2 = 1.0
+            st.base_err[b] = np.inf  # found when it is first needed
+            for c in range(n):
+                st.base[b, c] = st.base[st.at_inf[u], c]
+            # a slope that may be zero: the weights of the combination are unknown, the direct solve corrects them
+            direct = za == 0.0 or zb == 0.0
             norm = 0.0
             for c in range(n):
-                st.x[v, c] = (s2 * st.x[u, c] + s1 * st.x[w, c]) / (s1 + s2)
                 norm = max(norm, abs(st.x[v, c]))
-                st.base[b, c] = st.base[st.at_inf[u], c]
-            for c in range(n):
-                st.x[v, c] /= norm
-            solve_vertex(v, net, st, A, B, R, form, cur, nxt, rho)
+            if norm < 0.25:
+                direct = True
+                for c in range(n):
+                    st.x[v, c] /= norm
+        if direct or not st.err[v] <= etol * (far_hom + scale):
+            solve_vertex(v, net, st, A, B, R, form2, cur, nxt, rho)
             counts[2] += 1
-            t = 0.0
-            dt = np.inf
-            fin = v
-            far = v
-        else:
-            fin = u
-            far = w
-            if inf_u:
-                fin = w
-                far = u
-            hom = 0.0 if (inf_u or inf_w) else 1.0
-            za = abs(form_value(form, st.x[fin], 1.0, n))
-            zb = abs(form_value(form, st.x[far], hom, n))
-            ba = value_bound(i, net, form, st.x[fin], st.err[fin], 1.0)
-            bb = value_bound(i, net, form, st.x[far], st.err[far], hom)
-            # a value within its bound has the right sign by construction, but maybe not as computed
-            if not za > ba:
-                za = 0.0
-                ba *= 2.0
-            if not zb > bb:
-                zb = 0.0
-                bb *= 2.0
-            scale = 0.0
-            span = 0.0
-            if hom == 1.0:
-                t = za / (za + zb) if za + zb > 0.0 else 0.5
-                dt = max(ba, bb) / (za + zb) * SLOP + 4 * EPS if za + zb > 0.0 else 1.0
-                if not dt <= 1.0:
-                    dt = 1.0
-                for c in range(n):
-                    d = st.x[far, c] - st.x[fin, c]
-                    st.x[v, c] = st.x[fin, c] + t * d
-                    span = max(span, abs(d))
-                    scale = max(scale, abs(st.x[fin, c]) + abs(st.x[far, c]))
-                st.err[v] = (max(st.err[fin], st.err[far]) + dt * span + 8 * EPS * scale) * SLOP + TINY
-            else:
-                t = za / zb if zb > 0.0 else 1.0
-                dt = (ba + t * bb) / (zb - bb) * SLOP + 4 * EPS * t if zb > bb else np.inf
-                for c in range(n):
-                    d = st.x[far, c]
-                    st.x[v, c] = st.x[fin, c] + t * d
-                    span = max(span, abs(d))
-                    scale = max(scale, abs(st.x[fin, c]) + t * abs(d))
-                st.err[v] = (
-                    st.err[fin] + t * st.err[far] + dt * (span + st.err[far]) + 8 * EPS * scale
-                ) * SLOP + TINY
-            if not st.err[v] <= etol * (1.0 + scale):
-                solve_vertex(v, net, st, A, B, R, form2, cur, nxt, rho)
-                counts[2] += 1
         for wi in range(W):
             diff = (st.words[u, wi] ^ st.words[w, wi]) & pending[wi]
             while diff != ZERO:
@@ -643,14 +594,13 @@ def cut_edges(
                 if j == i:
                     continue
                 s = 0
-                if fin != v:
+                if not direct:
                     affine_form(j, act, net, form2, cur, nxt)
-                    hom = 0.0 if (inf_u or inf_w) else 1.0
-                    ya = form_value(form2, st.x[fin], 1.0, n)
-                    yb = form_value(form2, st.x[far], hom, n)
-                    ca = value_bound(j, net, form2, st.x[fin], st.err[fin], 1.0)
-                    cb = value_bound(j, net, form2, st.x[far], st.err[far], hom)
-                    if hom == 1.0:
+                    ya = form_value(form2, st.x[fin], near_hom, n)
+                    yb = form_value(form2, st.x[far], far_hom, n)
+                    ca = value_bound(j, net, form2, st.x[fin], st.err[fin], near_hom)
+                    cb = value_bound(j, net, form2, st.x[far], st.err[far], far_hom)
+                    if near_hom == far_hom:
                         y = ya + t * (yb - ya)
                         c = max(ca, cb) + dt * abs(yb - ya) + 8 * EPS * (abs(ya) + abs(yb))
                     else:
@@ -678,7 +628,7 @@ def cut_edges(
     return n_unsure, n_inf
 
 
-@kernel
+@inline_kernel
 def slot_of(x, k, n, star):
     for s in range(n):
         if star[x, 2 * n + s] == k:
