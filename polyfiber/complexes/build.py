@@ -72,7 +72,8 @@ class Skeleton:
             words=np.zeros((cap, frame.n_words), dtype=np.uint64),
             x=np.zeros((cap, n)),
             err=np.zeros(cap),
-            fine=np.zeros(cap, dtype=np.int8),
+            slot=np.full(cap, -1, dtype=np.int8),
+            line_err=np.zeros(cap),
             at_inf=np.full(cap, -1, dtype=np.int32),
             base=np.zeros((cap, n)),
             base_err=np.zeros(cap),
@@ -100,7 +101,7 @@ class Skeleton:
     def bytes_per_vertex(self) -> int:
         """Bytes that one vertex takes."""
         n = self.frame.n
-        return 12 * n + 8 * self.frame.n_words + 8 * n + 8 + 1 + 4
+        return 12 * n + 8 * self.frame.n_words + 8 * n + 16 + 1 + 4
 
     def reserve(self, nv: int, n_inf: int) -> None:
         """Grow the arrays to hold so many vertices, of which so many at infinity."""
@@ -118,7 +119,7 @@ class Skeleton:
             st = st._replace(
                 **{
                     name: _grown(getattr(st, name), new, fill)
-                    for name, fill in (("star", -1), ("words", 0), ("x", 0), ("err", 0), ("fine", 0), ("at_inf", -1))
+                    for name, fill in (("star", -1), ("words", 0), ("x", 0), ("err", 0), ("slot", -1), ("line_err", 0), ("at_inf", -1))
                 }
             )
         if n_inf > cap_inf:
@@ -324,7 +325,7 @@ class Skeleton:
         except OverflowError:
             return
         error = (np.abs(main).max(initial=0.0) * 2.0**-52 + 1e-300) * self.frame.net.inflate
-        st.x[v], st.err[v], st.fine[v] = main, error, 1
+        st.x[v], st.err[v], st.slot[v] = main, error, -1
         if direction is not None:
             b = int(st.at_inf[v])
             st.base[b] = line
@@ -389,7 +390,8 @@ class Skeleton:
             words=st.words[keep].copy(),
             x=st.x[keep].copy(),
             err=st.err[keep].copy(),
-            fine=st.fine[keep].copy(),
+            slot=st.slot[keep].copy(),
+            line_err=st.line_err[keep].copy(),
             at_inf=at_inf,
             base=base,
             base_err=base_err,
@@ -401,8 +403,8 @@ class Skeleton:
         """Give unused capacity back."""
         nv, n_inf = self.nv, max(1, self.n_inf)
         self.state = sk.State(
-            *(np.ascontiguousarray(a[:nv]) for a in self.state[:6]),
-            *(np.ascontiguousarray(a[:n_inf]) for a in self.state[6:]),
+            *(np.ascontiguousarray(a[:nv]) for a in self.state[:7]),
+            *(np.ascontiguousarray(a[:n_inf]) for a in self.state[7:]),
         )
         self.buckets = ()  # type: ignore[assignment]
         self.edge_buffer = self.edge_buffer[:0]

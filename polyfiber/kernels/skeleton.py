@@ -31,8 +31,9 @@ Net = namedtuple(
     "n stride shift inf first layer_of rows weights woff biases kappa kappa0 sigma drift inflate max_width",
 )
 # star: (cap, 3 n) int32, 2 n half-edge ids (twins), then n facet ids; words: (cap, W) sign bits; x: (cap, n) point or
-# direction; err: its error; fine: 1 once solved directly; at_inf: -1 or row of base; base: (cap_inf, n), base_err
-State = namedtuple("State", "star words x err fine at_inf base base_err")
+# direction; err: its error; slot: where the edge it was created on sits, -1 once solved directly; line_err: error of
+# the point as a point of that edge's line (errors along the line do not matter there); at_inf: -1 or row of base; base: (cap_inf, n), base_err
+State = namedtuple("State", "star words x err slot line_err at_inf base base_err")
 
 ONE = np.uint64(1)
 ZERO = np.uint64(0)
@@ -235,7 +236,7 @@ def solve_vertex(v, net, st, A, B, R, form, cur, nxt, rho):
     """Solve the n zero forms of v directly; sets x, err (and base, base_err) with certified bounds."""
     n = net.n
     is_inf = st.at_inf[v] >= 0
-    st.fine[v] = 1
+    st.slot[v] = -1
     gauge = -1
     for s in range(n):
         k = st.star[v, 2 * n + s]
@@ -396,7 +397,7 @@ def decide_listed(vs, ks, net, st, unsure, counts, A, B, R, form, cur, nxt, rho)
         v = vs[e]
         k = ks[e]
         s = sign_at(v, k, net, st, form, cur, nxt)
-        if s == 0 and st.fine[v] == 0:
+        if s == 0 and st.slot[v] >= 0:
             solve_vertex(v, net, st, A, B, R, form, cur, nxt, rho)
             counts[2] += 1
             s = sign_at(v, k, net, st, form, cur, nxt)
@@ -488,6 +489,12 @@ def push_all(nv, net, st, pending, sizes, bk, count_only):
                         push(k, (v << net.shift) | h, bk)
 
 
+@inline_kernel
+def edge_error(v, slot, st):
+    """Error of vertex v as a point of the line of its edge in a slot."""
+    return st.line_err[v] if st.slot[v] == slot else st.err[v]
+
+
 @kernel
 def cut_edges(
     i, edges, ne, nv, n_inf, net, st, pending, etol, unsure_v, unsure_k, counts, A, B, R, form, form2, cur, nxt, rho
@@ -508,6 +515,7 @@ def cut_edges(
         p = (h & mask) >> 1
         side = h & 1
         w = st.star[u, h & mask] >> net.shift
+        far_slot = (st.star[u, h & mask] & mask) >> 1
         m = st.star[u, 2 * n + p]
         for wi in range(W):
             st.words[v, wi] = st.words[u, wi]
@@ -519,7 +527,7 @@ def cut_edges(
             st.star[v, 2 * s] = -1
             st.star[v, 2 * s + 1] = -1
         st.star[v, 2 * n + p] = i
-        st.fine[v] = 0
+        st.slot[v] = p
         st.at_inf[v] = -1
         inf_u = st.at_inf[u] >= 0
         inf_w = st.at_inf[w] >= 0
@@ -533,17 +541,30 @@ def cut_edges(
             far = u
         near_hom = 0.0 if both else 1.0
         far_hom = 0.0 if (inf_u or inf_w) else 1.0
-        za = abs(form_value(form, st.x[fin], near_hom, n))
-        zb = abs(form_value(form, st.x[far], far_hom, n))
-        ba = value_bound(i, net, form, st.x[fin], st.err[fin], near_hom)
-        bb = value_bound(i, net, form, st.x[far], st.err[far], far_hom)
-        # a value within its bound has the right sign by construction, but maybe not as computed
-        if not za > ba:
-            za = 0.0
-            ba *= 2.0
-        if not zb > bb:
-            zb = 0.0
-            bb *= 2.0
+        # first as points of the edge's line; if a value is then too close to zero, as themselves
+        ea = edge_error(fin, p if fin == u else far_slot, st)
+        eb = edge_error(far, p if far == u else far_slot, st)
+        za = form_value(form, st.x[fin], near_hom, n)
+        zb = form_value(form, st.x[far], far_hom, n)
+        ba = value_bound(i, net, form, st.x[fin], ea, near_hom)
+        bb = value_bound(i, net, form, st.x[far], eb, far_hom)
+        if abs(za) > ba and abs(zb) > bb and (za > 0.0) != (zb > 0.0):
+            za = abs(za)
+            zb = abs(zb)
+        else:
+            # a value within its bound has the right sign by construction, but maybe not as computed
+            ea = st.err[fin]
+            eb = st.err[far]
+            ba = value_bound(i, net, form, st.x[fin], ea, near_hom)
+            bb = value_bound(i, net, form, st.x[far], eb, far_hom)
+            za = abs(za)
+            zb = abs(zb)
+            if not za > ba:
+                za = 0.0
+                ba *= 2.0
+            if not zb > bb:
+                zb = 0.0
+                bb *= 2.0
         scale = 0.0
         span = 0.0
         direct = False
@@ -557,7 +578,8 @@ def cut_edges(
                 st.x[v, c] = st.x[fin, c] + t * d
                 span = max(span, abs(d))
                 scale = max(scale, abs(st.x[fin, c]) + abs(st.x[far, c]))
-            st.err[v] = (max(st.err[fin], st.err[far]) + dt * span + 8 * EPS * scale) * SLOP + TINY
+            line = (max(ea, eb) + 8 * EPS * scale) * SLOP + TINY
+            st.err[v] = (line + dt * span) * SLOP
         else:
             t = za / zb if zb > 0.0 else 1.0
             dt = (ba + t * bb) / (zb - bb) * SLOP + 4 * EPS * t if zb > bb else np.inf
@@ -566,7 +588,9 @@ def cut_edges(
                 st.x[v, c] = st.x[fin, c] + t * d
                 span = max(span, abs(d))
                 scale = max(scale, abs(st.x[fin, c]) + t * abs(d))
-            st.err[v] = (st.err[fin] + t * st.err[far] + dt * (span + st.err[far]) + 8 * EPS * scale) * SLOP + TINY
+            line = (ea + (t + dt) * eb + 8 * EPS * scale) * SLOP + TINY
+            st.err[v] = (line + dt * span) * SLOP
+        st.line_err[v] = line
         if both:
             b = n_inf
             n_inf += 1
@@ -579,7 +603,7 @@ def cut_edges(
             norm = 0.0
             for c in range(n):
                 norm = max(norm, abs(st.x[v, c]))
-            if norm < 0.25:
+            if norm < 0.25:  # nearly opposite rays
                 direct = True
                 for c in range(n):
                     st.x[v, c] /= norm
@@ -598,8 +622,8 @@ def cut_edges(
                     affine_form(j, act, net, form2, cur, nxt)
                     ya = form_value(form2, st.x[fin], near_hom, n)
                     yb = form_value(form2, st.x[far], far_hom, n)
-                    ca = value_bound(j, net, form2, st.x[fin], st.err[fin], near_hom)
-                    cb = value_bound(j, net, form2, st.x[far], st.err[far], far_hom)
+                    ca = value_bound(j, net, form2, st.x[fin], ea, near_hom)
+                    cb = value_bound(j, net, form2, st.x[far], eb, far_hom)
                     if near_hom == far_hom:
                         y = ya + t * (yb - ya)
                         c = max(ca, cb) + dt * abs(yb - ya) + 8 * EPS * (abs(ya) + abs(yb))
@@ -610,7 +634,7 @@ def cut_edges(
                     if abs(y) > c:
                         s = 1 if y > 0 else -1
                 if s == 0:
-                    if st.fine[v] == 0:
+                    if st.slot[v] >= 0:
                         solve_vertex(v, net, st, A, B, R, form2, cur, nxt, rho)
                         counts[2] += 1
                     s = sign_at(v, j, net, st, form2, cur, nxt)
