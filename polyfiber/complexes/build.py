@@ -66,18 +66,7 @@ class Skeleton:
         self.one_sided[: frame.n_domain] = True
         self.one_sided[frame.net.inf] = True
         self.dead = np.zeros(0, dtype=np.bool_)
-        cap = 64
-        self.state = sk.State(
-            star=np.full((cap, 3 * n), -1, dtype=np.int32),
-            words=np.zeros((cap, frame.n_words), dtype=np.uint64),
-            x=np.zeros((cap, n)),
-            err=np.zeros(cap),
-            slot=np.full(cap, -1, dtype=np.int8),
-            line_err=np.zeros(cap),
-            at_inf=np.full(cap, -1, dtype=np.int32),
-            base=np.zeros((cap, n)),
-            base_err=np.zeros(cap),
-        )
+        self.state = new_state(frame, 64, 64)
         ids = frame.net.inf
         link = np.arange(1, 2 * ids + 65, dtype=np.int32)
         link[-1] = -1
@@ -89,7 +78,7 @@ class Skeleton:
             np.array([0, len(link)], dtype=np.int64),
         )
         self.edge_buffer = np.zeros(1024, dtype=np.int32)
-        self.pending = np.zeros(frame.n_words, dtype=np.uint64)
+        self.pending = np.zeros((1, frame.n_words), dtype=np.uint64)
         width = frame.net.max_width + 1
         pad = frame.net.stride
         self._scratch = (np.zeros((n, n)), np.zeros((n, n + 1)), np.zeros((n, n)))
@@ -100,8 +89,7 @@ class Skeleton:
     @property
     def bytes_per_vertex(self) -> int:
         """Bytes that one vertex takes."""
-        n = self.frame.n
-        return 12 * n + 8 * self.frame.n_words + 8 * n + 16 + 1 + 4
+        return 8 * row_units(self.frame)[-1]
 
     def reserve(self, nv: int, n_inf: int) -> None:
         """Grow the arrays to hold so many vertices, of which so many at infinity."""
@@ -114,18 +102,12 @@ class Skeleton:
                     "restrict the domain to a Box",
                     partial=None,
                 )
-            new = max(nv, min(2 * cap, cap + (1 << 22)))
-            self.monitor.check_memory(new * self.bytes_per_vertex, f"the skeleton ({nv} vertices so far)")
-            st = st._replace(
-                **{
-                    name: _grown(getattr(st, name), new, fill)
-                    for name, fill in (("star", -1), ("words", 0), ("x", 0), ("err", 0), ("slot", -1), ("line_err", 0), ("at_inf", -1))
-                }
-            )
+            cap = max(nv, min(2 * cap, cap + (1 << 22)))
+            self.monitor.check_memory(cap * self.bytes_per_vertex, f"the skeleton ({nv} vertices so far)")
         if n_inf > cap_inf:
-            new = max(n_inf, 2 * cap_inf)
-            st = st._replace(base=_grown(st.base, new, 0), base_err=_grown(st.base_err, new, 0))
-        self.state = st
+            cap_inf = max(n_inf, 2 * cap_inf)
+        if cap > st.star.shape[0] or cap_inf > st.base.shape[0]:
+            self.state = moved_state(self.frame, st, self.nv, self.n_inf, cap, cap_inf)
 
     def reserve_pushes(self, pushes: int) -> None:
         """Make sure that so many edges can be put into buckets."""
@@ -153,6 +135,9 @@ class Skeleton:
         self.reserve(1 + len(sides), len(sides))
         st = self.state
         self.nv, self.n_inf = 1 + len(sides), len(sides)
+        st.words[: self.nv] = 0
+        st.star[: self.nv] = -1
+        st.at_inf[0] = -1
         st.star[0, 2 * n :] = zeros
         matrix = frame.given(zeros)[:, :n]
         try:
@@ -169,7 +154,7 @@ class Skeleton:
             st.at_inf[v] = v - 1
             st.base[v - 1] = st.x[0]
             if side:
-                sk.set_bit(st.words[v], int(zeros[s]))
+                sk.set_bit(st.words, v, int(zeros[s]))
             st.star[0, 2 * s + side] = v << shift | (2 * s + 1)
             st.star[v, 2 * s + 1] = 0 << shift | (2 * s + side)
             for (t, other), w in index.items():
@@ -177,7 +162,7 @@ class Skeleton:
                     st.star[v, 2 * t + other] = w << shift | (2 * s + side)
             self._solve(v)
         for k in zeros:  # the other vertices of the cone see these facets as decided
-            sk.clear_bit(self.pending, int(k))
+            sk.clear_bit(self.pending, 0, int(k))
 
     def _solve(self, v: int) -> None:
         a, b, r = self._scratch
@@ -194,7 +179,7 @@ class Skeleton:
             return
         self.pending[:] = 0
         for k in ids:
-            sk.set_bit(self.pending, k)
+            sk.set_bit(self.pending, 0, k)
         started = time.perf_counter()
         self._enter(layer)
         self.stats.phases["enter"] = self.stats.phases.get("enter", 0) + time.perf_counter() - started
@@ -213,7 +198,7 @@ class Skeleton:
         """Signs of every pending neuron of a layer at every vertex; what the first filter leaves goes on."""
         net = self.frame.net
         low, high = int(net.first[layer]), int(net.first[layer + 1])
-        pending = unpack(self.pending[None, :])[0, low:high]
+        pending = unpack(self.pending)[0, low:high]
         weights = [_as_float(w) for w in self.frame.network.weights[1:layer]]
         batch = max(256, (1 << 18) // max(64, high - low))
         a, b, r = self._scratch
@@ -240,7 +225,7 @@ class Skeleton:
         """Cut by one facet whose signs are known at every vertex."""
         net = self.frame.net
         size = int(sk.bucket_size(k, self.buckets))
-        sk.clear_bit(self.pending, k)
+        sk.clear_bit(self.pending, 0, k)
         if size == 0:
             return
         if size > len(self.edge_buffer):
@@ -312,7 +297,7 @@ class Skeleton:
             sign = self.predicate.sign(k, st.words[v], point, direction)
             if sign == 0:
                 self._refuse(v, k, point)
-            (sk.set_bit if sign > 0 else sk.clear_bit)(st.words[v], k)
+            (sk.set_bit if sign > 0 else sk.clear_bit)(st.words, v, k)
         self.stats.exact = self.predicate.calls
         self.stats.exact_seconds = self.predicate.seconds
 
@@ -385,29 +370,60 @@ class Skeleton:
         rays = at_inf >= 0
         base, base_err = st.base[at_inf[rays]].copy(), st.base_err[at_inf[rays]].copy()
         at_inf[rays] = np.arange(int(rays.sum()))
-        self.state = st._replace(
-            star=star,
-            words=st.words[keep].copy(),
-            x=st.x[keep].copy(),
-            err=st.err[keep].copy(),
-            slot=st.slot[keep].copy(),
-            line_err=st.line_err[keep].copy(),
-            at_inf=at_inf,
-            base=base,
-            base_err=base_err,
-        )
+        self.state = new_state(self.frame, len(keep), max(1, int(rays.sum())))
+        self.state.star[:] = star
+        self.state.at_inf[:] = at_inf
+        for name in ("words", "x", "err", "slot", "line_err"):
+            getattr(self.state, name)[:] = getattr(st, name)[keep]
+        self.state.base[: len(base)] = base
+        self.state.base_err[: len(base)] = base_err
         self.nv, self.n_inf = len(keep), int(rays.sum())
         self.dead = np.zeros(0, dtype=np.bool_)
 
     def trim(self) -> None:
         """Give unused capacity back."""
-        nv, n_inf = self.nv, max(1, self.n_inf)
-        self.state = sk.State(
-            *(np.ascontiguousarray(a[:nv]) for a in self.state[:7]),
-            *(np.ascontiguousarray(a[:n_inf]) for a in self.state[7:]),
-        )
+        self.state = moved_state(self.frame, self.state, self.nv, self.n_inf, self.nv, max(1, self.n_inf))
         self.buckets = ()  # type: ignore[assignment]
         self.edge_buffer = self.edge_buffer[:0]
+
+
+def row_units(frame: Frame) -> tuple[int, int, int, int]:
+    """Where words, coordinates and the end of a vertex record lie, in units of 8 bytes.
+
+    A record holds everything about a vertex next to each other, since vertices are visited at
+    random: star, slot and index at infinity as int32, then words, coordinates, two errors.
+    """
+    words = (3 * frame.n + 3) // 2
+    x = words + frame.n_words
+    return words, x, x + frame.n, x + frame.n + 2
+
+
+def new_state(frame: Frame, cap: int, cap_inf: int) -> Any:
+    """Room for so many vertices; the columns are views of one array of records."""
+    n = frame.n
+    words, x, err, end = row_units(frame)
+    record = np.empty((cap, end), dtype=np.uint64)
+    whole, real = record.view(np.int32), record.view(np.float64)
+    return sk.State(
+        star=whole[:, : 3 * n],
+        words=record[:, words:x],
+        x=real[:, x:err],
+        err=real[:, err],
+        slot=whole[:, 3 * n],
+        line_err=real[:, err + 1],
+        at_inf=whole[:, 3 * n + 1],
+        base=np.empty((cap_inf, n)),
+        base_err=np.empty(cap_inf),
+    )
+
+
+def moved_state(frame: Frame, old: Any, nv: int, n_inf: int, cap: int, cap_inf: int) -> Any:
+    """The same vertices in larger (or smaller) arrays."""
+    new = new_state(frame, cap, cap_inf)
+    new.star.base.view(np.uint64)[:nv] = old.star.base.view(np.uint64)[:nv]
+    new.base[:n_inf] = old.base[:n_inf]
+    new.base_err[:n_inf] = old.base_err[:n_inf]
+    return new
 
 
 def _as_float(values: Any) -> Any:

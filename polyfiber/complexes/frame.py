@@ -118,9 +118,7 @@ def _float(values: Array) -> FloatArray:
     return np.ascontiguousarray(values, dtype=np.float64)
 
 
-def _kernel_net(
-    network: ReLUNetwork, domain: Polyhedron | None, rows: Array, columns: IntArray, inflate: float
-) -> Any:
+def _kernel_net(network: ReLUNetwork, domain: Polyhedron | None, rows: Array, columns: IntArray, inflate: float) -> Any:
     n = len(columns)
     n_domain = 0 if domain is None else domain.n_facets
     hidden = network.hidden_widths
@@ -139,7 +137,7 @@ def _kernel_net(
         layer_of[first[l + 1] : first[l + 2]] = l + 1
     layer_of[inf + 1 :] = n_layers + 1
 
-    stride = (n + 4) // 4 * 4
+    stride = 4 if n < 4 else (n + 8) // 8 * 8
     quotient = np.zeros((max(1, rows.shape[0]), stride))
     if rows.shape[0]:
         quotient[:, :n] = _float(rows[:, columns])

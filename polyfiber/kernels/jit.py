@@ -60,7 +60,7 @@ else:
         def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
             return builder.cttz(args[0], context.get_constant(types.boolean, False))
 
-        return types.int64(types.uint64), codegen
+        return types.uint64(types.uint64), codegen
 
     @intrinsic
     def popcount(typing_context, word):  # type: ignore[no-untyped-def]

@@ -23,7 +23,7 @@ import numpy as np
 from .jit import inline_kernel, kernel, popcount, trailing_zeros
 
 # kind[k]: 0 domain facet, l >= 1 neuron of hidden layer l; first[l]: first id of layer l, first[-1] = number of facets
-# rows: affine forms of domain facets and first-layer neurons, constant at n, one every stride (a multiple of 4)
+# rows: affine forms of domain facets and first-layer neurons, constant at n, one every stride (4 or a multiple of 8)
 # weights: rows of layers >= 2 one after the other, row of id k at woff[k]
 # kappa, kappa0, sigma: |computed - exact| <= kappa.|x| + hom * kappa0 + (|form|_1 + sigma * unit) * error of x
 Net = namedtuple(
@@ -36,6 +36,7 @@ Net = namedtuple(
 State = namedtuple("State", "star words x err slot line_err at_inf base base_err")
 
 ONE = np.uint64(1)
+U1, U2, U3, U4, U5, U6, U7 = (np.uint64(i) for i in range(1, 8))
 ZERO = np.uint64(0)
 SIX = np.uint64(6)
 LOW = np.uint64(63)
@@ -46,18 +47,18 @@ TINY = 1e-300
 
 
 @inline_kernel
-def bit_of(row, k):
-    return (row[k >> 6] >> np.uint64(k & 63)) & ONE
+def bit_of(words, v, k):
+    return (words[v, k >> 6] >> np.uint64(k & 63)) & ONE
 
 
 @inline_kernel
-def set_bit(row, k):
-    row[k >> 6] |= ONE << np.uint64(k & 63)
+def set_bit(words, v, k):
+    words[v, k >> 6] |= ONE << np.uint64(k & 63)
 
 
 @inline_kernel
-def clear_bit(row, k):
-    row[k >> 6] &= ~(ONE << np.uint64(k & 63))
+def clear_bit(words, v, k):
+    words[v, k >> 6] &= ~(ONE << np.uint64(k & 63))
 
 
 @inline_kernel
@@ -77,121 +78,149 @@ def range_mask(word, low, high):
 
 
 @inline_kernel
-def affine_form(k, act, net, out, cur, nxt):
-    """Form of facet k on the cell whose active neurons are the bits of act: out[:n], constant out[n]."""
-    n = net.n
-    layer = net.layer_of[k]
+def affine_form(k, words, v, n, stride, first, layer_of, rows, weights, woff, biases, out, cur, nxt):
+    """Form of facet k on the cell whose active neurons are the bits of row v: out[:n], constant out[n]."""
+    layer = layer_of[k]
     if layer <= 1:  # domain facets and first-layer neurons are given forms, exact as they are
-        start = k * net.stride
+        start = k * stride
         for c in range(n + 1):
-            out[c] = net.rows[start + c]
-        return
-    const = net.biases[k]
-    row = net.woff[k]
+            out[c] = rows[start + c]
+    elif layer == 2:
+        combine_rows(weights, woff[k] - first[1], words, v, first[1], first[2], rows, stride, n, out)
+        out[n] += biases[k]
+    else:
+        const = pull_back(k, layer, words, v, first, weights, woff, biases, cur, nxt)
+        combine_rows(cur, -first[1], words, v, first[1], first[2], rows, stride, n, out)
+        out[n] += const
+
+
+@kernel
+def pull_back(k, layer, words, v, first, weights, woff, biases, cur, nxt):
+    """Coefficients of neuron k on the outputs of the first layer, in cur; returns the constant."""
+    const = biases[k]
+    row = woff[k]
     q = layer - 1
-    for a in range(net.first[q + 1] - net.first[q]):
-        cur[a] = net.weights[row + a]
+    for a in range(first[q + 1] - first[q]):
+        cur[a] = weights[row + a]
     while q > 1:
-        low = net.first[q]
-        high = net.first[q + 1]
-        width = net.first[q] - net.first[q - 1]
+        low = first[q]
+        high = first[q + 1]
+        width = first[q] - first[q - 1]
         for b in range(width):
             nxt[b] = 0.0
         for wi in range(low >> 6, ((high - 1) >> 6) + 1):
-            m = act[wi] & range_mask(wi, low, high)
+            m = words[v, wi] & range_mask(wi, low, high)
             while m != ZERO:
-                t = (wi << 6) + trailing_zeros(m)
+                t = (wi << 6) + np.int64(trailing_zeros(m))
                 m &= m - ONE
                 r = cur[t - low]
-                const += r * net.biases[t]
-                row = net.woff[t]
+                const += r * biases[t]
+                part = weights[woff[t] : woff[t] + width]
                 for b in range(width):
-                    nxt[b] += r * net.weights[row + b]
+                    nxt[b] += r * part[b]
         for b in range(width):
             cur[b] = nxt[b]
         q -= 1
-    # four columns at a time in registers; even and odd terms apart, to hide the latency of the additions
-    low = net.first[1]
-    high = net.first[2]
-    for block in range(0, n + 1, 4):
-        s0 = s1 = s2 = s3 = 0.0
-        r0 = r1 = r2 = r3 = 0.0
-        for wi in range(low >> 6, ((high - 1) >> 6) + 1):
-            m = act[wi] & range_mask(wi, low, high)
-            while m != ZERO:
-                t = (wi << 6) + trailing_zeros(m)
-                m &= m - ONE
-                f = cur[t - low]
-                at = t * net.stride + block
-                s0 += f * net.rows[at]
-                s1 += f * net.rows[at + 1]
-                s2 += f * net.rows[at + 2]
-                s3 += f * net.rows[at + 3]
-                if m == ZERO:
-                    break
-                t = (wi << 6) + trailing_zeros(m)
-                m &= m - ONE
-                f = cur[t - low]
-                at = t * net.stride + block
-                r0 += f * net.rows[at]
-                r1 += f * net.rows[at + 1]
-                r2 += f * net.rows[at + 2]
-                r3 += f * net.rows[at + 3]
-        out[block] = s0 + r0
-        out[block + 1] = s1 + r1
-        out[block + 2] = s2 + r2
-        out[block + 3] = s3 + r3
-    out[n] += const
+    return const
 
 
 @inline_kernel
-def form_value(form, point, hom, n):
+def combine_rows(coef, offset, words, v, low, high, rows, stride, n, out):
+    """out = sum of coef[offset + t] * row t over the active t in [low, high); four or eight columns in registers."""
+    # unsigned indices: signed ones are tested for being negative, which keeps the columns from being vectorised
+    shift = np.uint64(offset)
+    step = np.uint64(stride)
+    for block in range(0, n + 1, 8):
+        s0 = s1 = s2 = s3 = 0.0
+        r0 = r1 = r2 = r3 = 0.0
+        column = np.uint64(block)
+        if n + 1 - block <= 4:
+            for wi in range(low >> 6, ((high - 1) >> 6) + 1):
+                m = words[v, wi] & range_mask(wi, low, high)
+                start = np.uint64(wi << 6)
+                while m != ZERO:
+                    t = start + trailing_zeros(m)
+                    m &= m - ONE
+                    f = coef[shift + t]
+                    at = t * step + column
+                    s0 += f * rows[at]
+                    s1 += f * rows[at + U1]
+                    s2 += f * rows[at + U2]
+                    s3 += f * rows[at + U3]
+        else:
+            for wi in range(low >> 6, ((high - 1) >> 6) + 1):
+                m = words[v, wi] & range_mask(wi, low, high)
+                start = np.uint64(wi << 6)
+                while m != ZERO:
+                    t = start + trailing_zeros(m)
+                    m &= m - ONE
+                    f = coef[shift + t]
+                    at = t * step + column
+                    s0 += f * rows[at]
+                    s1 += f * rows[at + U1]
+                    s2 += f * rows[at + U2]
+                    s3 += f * rows[at + U3]
+                    r0 += f * rows[at + U4]
+                    r1 += f * rows[at + U5]
+                    r2 += f * rows[at + U6]
+                    r3 += f * rows[at + U7]
+            out[block + 4] = r0
+            out[block + 5] = r1
+            out[block + 6] = r2
+            out[block + 7] = r3
+        out[block] = s0
+        out[block + 1] = s1
+        out[block + 2] = s2
+        out[block + 3] = s3
+
+
+@inline_kernel
+def form_value(form, x, v, hom, n):
+    """Form at row v of x; hom is 1 for a point, 0 for a direction."""
     s = form[n] * hom
     for c in range(n):
-        s += form[c] * point[c]
+        s += form[c] * x[v, c]
     return s
 
 
 @inline_kernel
-def value_bound(k, net, form, point, error, hom):
+def value_bound(k, kappa, kappa0, drift, inflate, form, x, v, error, hom, n):
     """Bound of |form_value - exact value at the exact point|."""
-    n = net.n
-    s = hom * net.kappa0[k]
+    s = hom * kappa0[k]
     norm = 0.0
     for c in range(n):
-        s += net.kappa[k, c] * abs(point[c])
+        s += kappa[k, c] * abs(x[v, c])
         norm += abs(form[c])
-    return (s + (norm + net.drift[k]) * error) * net.inflate
+    return (s + (norm + drift[k]) * error) * inflate
 
 
 @kernel
-def slopes_vanish(v, layer, net, st):
+def slopes_vanish(v, layer, n, inf, first, layer_of, star, words):
     """Whether every slope of the layer is identically zero along ray v, by ranks alone."""
-    n = net.n
     rank = n
     for q in range(1, layer + 1):
         zeros = 0
         for s in range(n):
-            k = st.star[v, 2 * n + s]
-            if k != net.inf and (net.layer_of[k] == q or (q == 1 and net.layer_of[k] == 0)):
+            k = star[v, 2 * n + s]
+            if k != inf and (layer_of[k] == q or (q == 1 and layer_of[k] == 0)):
                 zeros += 1
         if q == layer:
             return rank <= zeros
         active = 0
-        low = net.first[q]
-        high = net.first[q + 1]
+        low = first[q]
+        high = first[q + 1]
         for wi in range(low >> 6, ((high - 1) >> 6) + 1):
-            active += popcount(st.words[v, wi] & range_mask(wi, low, high))
+            active += popcount(words[v, wi] & range_mask(wi, low, high))
         rank = min(rank - zeros, active)
     return False
 
 
 @inline_kernel
-def is_constant(k, form, net):
+def is_constant(k, layer, form, n):
     """Whether a given (not computed) form has no linear part."""
-    if net.layer_of[k] > 1:
+    if layer > 1:
         return False
-    for c in range(net.n):
+    for c in range(n):
         if form[c] != 0.0:
             return False
     return True
@@ -232,33 +261,62 @@ def invert(A, R, n):
 
 
 @kernel
-def solve_vertex(v, net, st, A, B, R, form, cur, nxt, rho):
+def solve(
+    v,
+    n,
+    stride,
+    inf,
+    inflate,
+    first,
+    layer_of,
+    rows,
+    weights,
+    woff,
+    biases,
+    kappa,
+    kappa0,
+    drift,
+    star,
+    words,
+    x,
+    err,
+    slot,
+    at_inf,
+    base,
+    base_err,
+    A,
+    B,
+    R,
+    form,
+    cur,
+    nxt,
+    rho,
+):
     """Solve the n zero forms of v directly; sets x, err (and base, base_err) with certified bounds."""
-    n = net.n
-    is_inf = st.at_inf[v] >= 0
-    st.slot[v] = -1
+    is_inf = at_inf[v] >= 0
+    slot[v] = -1
     gauge = -1
     for s in range(n):
-        k = st.star[v, 2 * n + s]
-        if k == net.inf:
+        k = star[v, 2 * n + s]
+        if k == inf:
             gauge = s
             norm = 0.0
             for c in range(n):
-                norm += st.x[v, c] * st.x[v, c]
+                norm += x[v, c] * x[v, c]
             for c in range(n):
-                A[s, c] = st.x[v, c] / norm
+                A[s, c] = x[v, c] / norm
                 B[s, c] = A[s, c]
             B[s, n] = 0.0
         else:
-            affine_form(k, st.words[v], net, form, cur, nxt)
+            affine_form(k, words, v, n, stride, first, layer_of, rows, weights, woff, biases, form, cur, nxt)
             for c in range(n):
                 A[s, c] = form[c]
                 B[s, c] = form[c]
             B[s, n] = form[n]
     if not invert(A, R, n):
-        st.err[v] = np.inf
+        err[v] = np.inf
         if is_inf:
-            st.base_err[st.at_inf[v]] = np.inf
+            base_err[at_inf[v]] = np.inf
         return
     theta = 0.0
     for c in range(n):
@@ -270,7 +328,7 @@ def solve_vertex(v, net, st, A, B, R, form, cur, nxt, rho):
             t += abs(s2)
         for k in range(n):
             if k != gauge:
-                t += abs(R[c, k]) * net.drift[st.star[v, 2 * n + k]]
+                t += abs(R[c, k]) * drift[star[v, 2 * n + k]]
             else:
                 g = 0.0
                 for j in range(n):
@@ -278,15 +336,15 @@ def solve_vertex(v, net, st, A, B, R, form, cur, nxt, rho):
                 t += abs(R[c, k]) * g * (2 * n + 4) * EPS
         if not t <= theta:
             theta = t
-    theta *= SLOP * net.inflate
+    theta *= SLOP * inflate
     ok = theta < 0.5
     # the point (finite) or a base point of the ray's line (infinite)
     if is_inf:
         for c in range(n):
-            form[c] = st.base[st.at_inf[v], c]
+            form[c] = base[at_inf[v], c]
     else:
         for c in range(n):
-            form[c] = st.x[v, c]
+            form[c] = x[v, c]
     for step in range(2):
         for s in range(n):
             r = B[s, n]
@@ -303,11 +361,11 @@ def solve_vertex(v, net, st, A, B, R, form, cur, nxt, rho):
         if s == gauge:
             rho[s] = 0.0
         else:
-            k = st.star[v, 2 * n + s]
-            b = net.kappa0[k]
+            k = star[v, 2 * n + s]
+            b = kappa0[k]
             for c in range(n):
-                b += net.kappa[k, c] * abs(form[c])
-            rho[s] = abs(rho[s]) + b * net.inflate
+                b += kappa[k, c] * abs(form[c])
+            rho[s] = abs(rho[s]) + b * inflate
     e = 0.0
     for c in range(n):
         t = 0.0
@@ -318,13 +376,13 @@ def solve_vertex(v, net, st, A, B, R, form, cur, nxt, rho):
     e = e / (1.0 - theta) * SLOP + TINY if ok else np.inf
     if not is_inf:
         for c in range(n):
-            st.x[v, c] = form[c]
-        st.err[v] = e
+            x[v, c] = form[c]
+        err[v] = e
         return
-    b = st.at_inf[v]
+    b = at_inf[v]
     for c in range(n):
-        st.base[b, c] = form[c]
-    st.base_err[b] = e
+        base[b, c] = form[c]
+    base_err[b] = e
     # direction: forms vanish, gauge is 1
     for c in range(n):
         form[c] = R[c, gauge]
@@ -347,10 +405,10 @@ def solve_vertex(v, net, st, A, B, R, form, cur, nxt, rho):
                 t += abs(B[s, c]) * abs(form[c])
             t = (t + 1.0) * (2 * n + 4) * EPS
         else:
-            k = st.star[v, 2 * n + s]
+            k = star[v, 2 * n + s]
             for c in range(n):
-                t += net.kappa[k, c] * abs(form[c])
-        rho[s] = abs(rho[s]) + t * net.inflate
+                t += kappa[k, c] * abs(form[c])
+        rho[s] = abs(rho[s]) + t * inflate
     e = 0.0
     for c in range(n):
         t = 0.0
@@ -360,25 +418,53 @@ def solve_vertex(v, net, st, A, B, R, form, cur, nxt, rho):
             e = t
     e = e / (1.0 - theta) * SLOP + TINY if ok else np.inf
     for c in range(n):
-        st.x[v, c] = form[c]
-    st.err[v] = e
+        x[v, c] = form[c]
+    err[v] = e
 
 
 @kernel
-def sign_at(v, k, net, st, form, cur, nxt):
+def sign_at(
+    v,
+    k,
+    n,
+    stride,
+    inf,
+    inflate,
+    first,
+    layer_of,
+    rows,
+    weights,
+    woff,
+    biases,
+    kappa,
+    kappa0,
+    drift,
+    star,
+    words,
+    x,
+    err,
+    slot,
+    at_inf,
+    base,
+    base_err,
+    form,
+    cur,
+    nxt,
+):
     """Certified sign of facet k at vertex v, or 0 when the filter cannot tell."""
-    n = net.n
-    affine_form(k, st.words[v], net, form, cur, nxt)
-    if st.at_inf[v] < 0:
-        z = form_value(form, st.x[v], 1.0, n)
-        b = value_bound(k, net, form, st.x[v], st.err[v], 1.0)
+    affine_form(k, words, v, n, stride, first, layer_of, rows, weights, woff, biases, form, cur, nxt)
+    if at_inf[v] < 0:
+        z = form_value(form, x, v, 1.0, n)
+        b = value_bound(k, kappa, kappa0, drift, inflate, form, x, v, err[v], 1.0, n)
     else:
-        z = form_value(form, st.x[v], 0.0, n)
-        b = value_bound(k, net, form, st.x[v], st.err[v], 0.0)
-        if not abs(z) > b and (is_constant(k, form, net) or slopes_vanish(v, net.layer_of[k], net, st)):
-            i = st.at_inf[v]
-            z = form_value(form, st.base[i], 1.0, n)
-            b = value_bound(k, net, form, st.base[i], st.base_err[i], 1.0)
+        z = form_value(form, x, v, 0.0, n)
+        b = value_bound(k, kappa, kappa0, drift, inflate, form, x, v, err[v], 0.0, n)
+        if not abs(z) > b and (
+            is_constant(k, layer_of[k], form, n) or slopes_vanish(v, layer_of[k], n, inf, first, layer_of, star, words)
+        ):
+            i = at_inf[v]
+            z = form_value(form, base, i, 1.0, n)
+            b = value_bound(k, kappa, kappa0, drift, inflate, form, base, i, base_err[i], 1.0, n)
             if abs(z) > b:
                 return 2 if z > 0 else -2
             return 0
@@ -388,33 +474,157 @@ def sign_at(v, k, net, st, form, cur, nxt):
 
 
 @kernel
+def solve_vertex(v, net, st, A, B, R, form, cur, nxt, rho):
+    """`solve` for the driver."""
+    n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, _w = net
+    star, words, x, err, slot, line_err, at_inf, base, base_err = st
+    solve(
+        v,
+        n,
+        stride,
+        inf,
+        inflate,
+        first,
+        layer_of,
+        rows,
+        weights,
+        woff,
+        biases,
+        kappa,
+        kappa0,
+        drift,
+        star,
+        words,
+        x,
+        err,
+        slot,
+        at_inf,
+        base,
+        base_err,
+        A,
+        B,
+        R,
+        form,
+        cur,
+        nxt,
+        rho,
+    )
+
+
+@kernel
 def decide_listed(vs, ks, net, st, unsure, counts, A, B, R, form, cur, nxt, rho):
     """Second filter for pairs (vertex, facet): the form on the cell, then a direct solve.
 
     Marks in unsure what is left for the exact predicate.
     """
+    n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, _w = net
+    star, words, x, err, slot, line_err, at_inf, base, base_err = st
     for e in range(vs.shape[0]):
         v = vs[e]
         k = ks[e]
-        s = sign_at(v, k, net, st, form, cur, nxt)
-        if s == 0 and st.slot[v] >= 0:
-            solve_vertex(v, net, st, A, B, R, form, cur, nxt, rho)
+        s = sign_at(
+            v,
+            k,
+            n,
+            stride,
+            inf,
+            inflate,
+            first,
+            layer_of,
+            rows,
+            weights,
+            woff,
+            biases,
+            kappa,
+            kappa0,
+            drift,
+            star,
+            words,
+            x,
+            err,
+            slot,
+            at_inf,
+            base,
+            base_err,
+            form,
+            cur,
+            nxt,
+        )
+        if s == 0 and slot[v] >= 0:
+            solve(
+                v,
+                n,
+                stride,
+                inf,
+                inflate,
+                first,
+                layer_of,
+                rows,
+                weights,
+                woff,
+                biases,
+                kappa,
+                kappa0,
+                drift,
+                star,
+                words,
+                x,
+                err,
+                slot,
+                at_inf,
+                base,
+                base_err,
+                A,
+                B,
+                R,
+                form,
+                cur,
+                nxt,
+                rho,
+            )
             counts[2] += 1
-            s = sign_at(v, k, net, st, form, cur, nxt)
+            s = sign_at(
+                v,
+                k,
+                n,
+                stride,
+                inf,
+                inflate,
+                first,
+                layer_of,
+                rows,
+                weights,
+                woff,
+                biases,
+                kappa,
+                kappa0,
+                drift,
+                star,
+                words,
+                x,
+                err,
+                slot,
+                at_inf,
+                base,
+                base_err,
+                form,
+                cur,
+                nxt,
+            )
         unsure[e] = s == 0
         if s != 0:
             counts[0 if abs(s) == 1 else 1] += 1
             if s > 0:
-                set_bit(st.words[v], k)
+                set_bit(words, v, k)
 
 
 @inline_kernel
 def next_cut(u, w, words, pending):
     """Lowest pending neuron whose signs at u and w differ, or -1."""
-    for wi in range(pending.shape[0]):
-        m = (words[u, wi] ^ words[w, wi]) & pending[wi]
+    for wi in range(pending.shape[1]):
+        m = (words[u, wi] ^ words[w, wi]) & pending[0, wi]
         if m != ZERO:
-            return (wi << 6) + trailing_zeros(m)
+            return (wi << 6) + np.int64(trailing_zeros(m))
     return -1
 
 
@@ -474,25 +684,26 @@ def bucket_size(k, bk):
 @kernel
 def push_all(nv, net, st, pending, sizes, bk, count_only):
     """Push every edge into the bucket of its first pending neuron (or only count)."""
-    n = net.n
-    mask = (1 << net.shift) - 1
+    n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, _w = net
+    star, words, x, err, slot, line_err, at_inf, base, base_err = st
+    mask = (1 << shift) - 1
     for v in range(nv):
         for h in range(2 * n):
-            t = st.star[v, h]
-            w = t >> net.shift
+            t = star[v, h]
+            w = t >> shift
             if t >= 0 and (v < w or (v == w and h < (t & mask))):
-                k = next_cut(v, w, st.words, pending)
+                k = next_cut(v, w, words, pending)
                 if k >= 0:
                     if count_only:
                         sizes[k] += 1
                     else:
-                        push(k, (v << net.shift) | h, bk)
+                        push(k, (v << shift) | h, bk)
 
 
 @inline_kernel
-def edge_error(v, slot, st):
+def edge_error(v, here, slot, line_err, err):
     """Error of vertex v as a point of the line of its edge in a slot."""
-    return st.line_err[v] if st.slot[v] == slot else st.err[v]
+    return line_err[v] if slot[v] == here else err[v]
 
 
 @kernel
@@ -504,35 +715,35 @@ def cut_edges(
     Nothing of the old skeleton changes but refined coordinates, so the call can be repeated.
     Returns (unsure pairs, new vertices at infinity).
     """
-    n = net.n
-    mask = (1 << net.shift) - 1
-    W = st.words.shape[1]
+    n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, _w = net
+    star, words, x, err, slot, line_err, at_inf, base, base_err = st
+    mask = (1 << shift) - 1
+    W = words.shape[1]
     n_unsure = 0
     for e in range(ne):
         v = nv + e
         h = edges[e]
-        u = h >> net.shift
+        u = h >> shift
         p = (h & mask) >> 1
         side = h & 1
-        w = st.star[u, h & mask] >> net.shift
-        far_slot = (st.star[u, h & mask] & mask) >> 1
-        m = st.star[u, 2 * n + p]
+        w = star[u, h & mask] >> shift
+        far_slot = (star[u, h & mask] & mask) >> 1
+        m = star[u, 2 * n + p]
         for wi in range(W):
-            st.words[v, wi] = st.words[u, wi]
-        if side == 1 and m != net.inf:
-            set_bit(st.words[v], m)
-        clear_bit(st.words[v], i)
+            words[v, wi] = words[u, wi]
+        if side == 1 and m != inf:
+            set_bit(words, v, m)
+        clear_bit(words, v, i)
         for s in range(n):
-            st.star[v, 2 * n + s] = st.star[u, 2 * n + s]
-            st.star[v, 2 * s] = -1
-            st.star[v, 2 * s + 1] = -1
-        st.star[v, 2 * n + p] = i
-        st.slot[v] = p
-        st.at_inf[v] = -1
-        inf_u = st.at_inf[u] >= 0
-        inf_w = st.at_inf[w] >= 0
-        act = st.words[v]
-        affine_form(i, act, net, form, cur, nxt)
+            star[v, 2 * n + s] = star[u, 2 * n + s]
+            star[v, 2 * s] = -1
+            star[v, 2 * s + 1] = -1
+        star[v, 2 * n + p] = i
+        slot[v] = p
+        at_inf[v] = -1
+        inf_u = at_inf[u] >= 0
+        inf_w = at_inf[w] >= 0
+        affine_form(i, words, v, n, stride, first, layer_of, rows, weights, woff, biases, form, cur, nxt)
         both = inf_u and inf_w
         fin = u
         far = w
@@ -542,21 +753,21 @@ def cut_edges(
         near_hom = 0.0 if both else 1.0
         far_hom = 0.0 if (inf_u or inf_w) else 1.0
         # first as points of the edge's line; if a value is then too close to zero, as themselves
-        ea = edge_error(fin, p if fin == u else far_slot, st)
-        eb = edge_error(far, p if far == u else far_slot, st)
-        za = form_value(form, st.x[fin], near_hom, n)
-        zb = form_value(form, st.x[far], far_hom, n)
-        ba = value_bound(i, net, form, st.x[fin], ea, near_hom)
-        bb = value_bound(i, net, form, st.x[far], eb, far_hom)
+        ea = edge_error(fin, p if fin == u else far_slot, slot, line_err, err)
+        eb = edge_error(far, p if far == u else far_slot, slot, line_err, err)
+        za = form_value(form, x, fin, near_hom, n)
+        zb = form_value(form, x, far, far_hom, n)
+        ba = value_bound(i, kappa, kappa0, drift, inflate, form, x, fin, ea, near_hom, n)
+        bb = value_bound(i, kappa, kappa0, drift, inflate, form, x, far, eb, far_hom, n)
         if abs(za) > ba and abs(zb) > bb and (za > 0.0) != (zb > 0.0):
             za = abs(za)
             zb = abs(zb)
         else:
             # a value within its bound has the right sign by construction, but maybe not as computed
-            ea = st.err[fin]
-            eb = st.err[far]
-            ba = value_bound(i, net, form, st.x[fin], ea, near_hom)
-            bb = value_bound(i, net, form, st.x[far], eb, far_hom)
+            ea = err[fin]
+            eb = err[far]
+            ba = value_bound(i, kappa, kappa0, drift, inflate, form, x, fin, ea, near_hom, n)
+            bb = value_bound(i, kappa, kappa0, drift, inflate, form, x, far, eb, far_hom, n)
             za = abs(za)
             zb = abs(zb)
             if not za > ba:
@@ -574,44 +785,74 @@ def cut_edges(
             if not dt <= 1.0:
                 dt = 1.0
             for c in range(n):
-                d = st.x[far, c] - st.x[fin, c]
-                st.x[v, c] = st.x[fin, c] + t * d
+                d = x[far, c] - x[fin, c]
+                x[v, c] = x[fin, c] + t * d
                 span = max(span, abs(d))
-                scale = max(scale, abs(st.x[fin, c]) + abs(st.x[far, c]))
+                scale = max(scale, abs(x[fin, c]) + abs(x[far, c]))
             line = (max(ea, eb) + 8 * EPS * scale) * SLOP + TINY
-            st.err[v] = (line + dt * span) * SLOP
+            err[v] = (line + dt * span) * SLOP
         else:
             t = za / zb if zb > 0.0 else 1.0
             dt = (ba + t * bb) / (zb - bb) * SLOP + 4 * EPS * t if zb > bb else np.inf
             for c in range(n):
-                d = st.x[far, c]
-                st.x[v, c] = st.x[fin, c] + t * d
+                d = x[far, c]
+                x[v, c] = x[fin, c] + t * d
                 span = max(span, abs(d))
-                scale = max(scale, abs(st.x[fin, c]) + t * abs(d))
+                scale = max(scale, abs(x[fin, c]) + t * abs(d))
             line = (ea + (t + dt) * eb + 8 * EPS * scale) * SLOP + TINY
-            st.err[v] = (line + dt * span) * SLOP
-        st.line_err[v] = line
+            err[v] = (line + dt * span) * SLOP
+        line_err[v] = line
         if both:
             b = n_inf
             n_inf += 1
-            st.at_inf[v] = b
-            st.base_err[b] = np.inf  # found when it is first needed
+            at_inf[v] = b
+            base_err[b] = np.inf  # found when it is first needed
             for c in range(n):
-                st.base[b, c] = st.base[st.at_inf[u], c]
+                base[b, c] = base[at_inf[u], c]
             # a slope that may be zero: the weights of the combination are unknown, the direct solve corrects them
             direct = za == 0.0 or zb == 0.0
             norm = 0.0
             for c in range(n):
-                norm = max(norm, abs(st.x[v, c]))
+                norm = max(norm, abs(x[v, c]))
             if norm < 0.25:  # nearly opposite rays
                 direct = True
                 for c in range(n):
-                    st.x[v, c] /= norm
-        if direct or not st.err[v] <= etol * (far_hom + scale):
-            solve_vertex(v, net, st, A, B, R, form2, cur, nxt, rho)
+                    x[v, c] /= norm
+        if direct or not err[v] <= etol * (far_hom + scale):
+            solve(
+                v,
+                n,
+                stride,
+                inf,
+                inflate,
+                first,
+                layer_of,
+                rows,
+                weights,
+                woff,
+                biases,
+                kappa,
+                kappa0,
+                drift,
+                star,
+                words,
+                x,
+                err,
+                slot,
+                at_inf,
+                base,
+                base_err,
+                A,
+                B,
+                R,
+                form2,
+                cur,
+                nxt,
+                rho,
+            )
             counts[2] += 1
         for wi in range(W):
-            diff = (st.words[u, wi] ^ st.words[w, wi]) & pending[wi]
+            diff = (words[u, wi] ^ words[w, wi]) & pending[0, wi]
             while diff != ZERO:
                 j = (wi << 6) + trailing_zeros(diff)
                 diff &= diff - ONE
@@ -619,11 +860,11 @@ def cut_edges(
                     continue
                 s = 0
                 if not direct:
-                    affine_form(j, act, net, form2, cur, nxt)
-                    ya = form_value(form2, st.x[fin], near_hom, n)
-                    yb = form_value(form2, st.x[far], far_hom, n)
-                    ca = value_bound(j, net, form2, st.x[fin], ea, near_hom)
-                    cb = value_bound(j, net, form2, st.x[far], eb, far_hom)
+                    affine_form(j, words, v, n, stride, first, layer_of, rows, weights, woff, biases, form2, cur, nxt)
+                    ya = form_value(form2, x, fin, near_hom, n)
+                    yb = form_value(form2, x, far, far_hom, n)
+                    ca = value_bound(j, kappa, kappa0, drift, inflate, form2, x, fin, ea, near_hom, n)
+                    cb = value_bound(j, kappa, kappa0, drift, inflate, form2, x, far, eb, far_hom, n)
                     if near_hom == far_hom:
                         y = ya + t * (yb - ya)
                         c = max(ca, cb) + dt * abs(yb - ya) + 8 * EPS * (abs(ya) + abs(yb))
@@ -634,10 +875,67 @@ def cut_edges(
                     if abs(y) > c:
                         s = 1 if y > 0 else -1
                 if s == 0:
-                    if st.slot[v] >= 0:
-                        solve_vertex(v, net, st, A, B, R, form2, cur, nxt, rho)
+                    if slot[v] >= 0:
+                        solve(
+                            v,
+                            n,
+                            stride,
+                            inf,
+                            inflate,
+                            first,
+                            layer_of,
+                            rows,
+                            weights,
+                            woff,
+                            biases,
+                            kappa,
+                            kappa0,
+                            drift,
+                            star,
+                            words,
+                            x,
+                            err,
+                            slot,
+                            at_inf,
+                            base,
+                            base_err,
+                            A,
+                            B,
+                            R,
+                            form2,
+                            cur,
+                            nxt,
+                            rho,
+                        )
                         counts[2] += 1
-                    s = sign_at(v, j, net, st, form2, cur, nxt)
+                    s = sign_at(
+                        v,
+                        j,
+                        n,
+                        stride,
+                        inf,
+                        inflate,
+                        first,
+                        layer_of,
+                        rows,
+                        weights,
+                        woff,
+                        biases,
+                        kappa,
+                        kappa0,
+                        drift,
+                        star,
+                        words,
+                        x,
+                        err,
+                        slot,
+                        at_inf,
+                        base,
+                        base_err,
+                        form2,
+                        cur,
+                        nxt,
+                    )
                 if s == 0:
                     if n_unsure < unsure_v.shape[0]:
                         unsure_v[n_unsure] = v
@@ -646,9 +944,9 @@ def cut_edges(
                 else:
                     counts[0 if abs(s) == 1 else 1] += 1
                     if s > 0:
-                        set_bit(st.words[v], j)
+                        set_bit(words, v, j)
                     else:
-                        clear_bit(st.words[v], j)
+                        clear_bit(words, v, j)
     return n_unsure, n_inf
 
 
@@ -663,20 +961,21 @@ def slot_of(x, k, n, star):
 @kernel
 def splice(i, edges, ne, nv, net, st):
     """Insert the new vertices into the edges that they cut."""
-    n = net.n
-    mask = (1 << net.shift) - 1
+    n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, _w = net
+    star, words, x, err, slot, line_err, at_inf, base, base_err = st
+    mask = (1 << shift) - 1
     for e in range(ne):
         v = nv + e
         h = edges[e]
-        u = h >> net.shift
+        u = h >> shift
         p = (h & mask) >> 1
-        t = st.star[u, h & mask]
-        w = t >> net.shift
-        at_u = 1 if bit_of(st.words[u], i) else 0
-        st.star[v, 2 * p + at_u] = h
-        st.star[v, 2 * p + 1 - at_u] = t
-        st.star[u, h & mask] = (v << net.shift) | (2 * p + at_u)
-        st.star[w, t & mask] = (v << net.shift) | (2 * p + 1 - at_u)
+        t = star[u, h & mask]
+        w = t >> shift
+        at_u = 1 if bit_of(words, u, i) else 0
+        star[v, 2 * p + at_u] = h
+        star[v, 2 * p + 1 - at_u] = t
+        star[u, h & mask] = (v << shift) | (2 * p + at_u)
+        star[w, t & mask] = (v << shift) | (2 * p + 1 - at_u)
 
 
 @kernel
@@ -685,10 +984,9 @@ def link_chords(i, ne, nv, one_sided, net, st, pending, bk):
 
     pending must no longer hold i. Returns the number of walks that failed (0 or the input is not simple).
     """
-    n = net.n
-    shift = net.shift
+    n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, _w = net
+    star, words, x, err, slot, line_err, at_inf, base, base_err = st
     mask = (1 << shift) - 1
-    star = st.star
     broken = 0
     for v in range(nv, nv + ne):
         p = slot_of(v, i, n, star)
@@ -725,11 +1023,11 @@ def link_chords(i, ne, nv, one_sided, net, st, pending, bk):
                 x = partner >> shift
                 star[v, 2 * q + s] = partner
                 star[x, partner & mask] = (v << shift) | (2 * q + s)
-                j = next_cut(v, x, st.words, pending)
+                j = next_cut(v, x, words, pending)
                 if j >= 0:
                     push(j, (v << shift) | (2 * q + s), bk)
         for s in range(1 if one_sided[i] else 0, 2):
-            j = next_cut(v, star[v, 2 * p + s] >> shift, st.words, pending)
+            j = next_cut(v, star[v, 2 * p + s] >> shift, words, pending)
             if j >= 0:
                 push(j, (v << shift) | (2 * p + s), bk)
     return broken

@@ -13,7 +13,9 @@ from .._typing import Array, IntArray
 U = 2.0**-53
 
 
-def solve_exact(matrix: Sequence[Sequence[Fraction]], right: Sequence[Sequence[Fraction]]) -> list[list[Fraction]] | None:
+def solve_exact(
+    matrix: Sequence[Sequence[Fraction]], right: Sequence[Sequence[Fraction]]
+) -> list[list[Fraction]] | None:
     """Solve a square system exactly for several right-hand sides; None if it is singular.
 
     Parameters
