@@ -102,7 +102,9 @@ class Skeleton:
                     "restrict the domain to a Box",
                     partial=None,
                 )
-            cap = max(nv, min(2 * cap, cap + (1 << 22)))
+            # untouched capacity costs nothing; moving the records does
+            guess = min(expected_vertices(self.frame), (1 << 30) // self.bytes_per_vertex)
+            cap = max(nv, guess if cap < guess else min(2 * cap, cap + (1 << 22)))
             self.monitor.check_memory(cap * self.bytes_per_vertex, f"the skeleton ({nv} vertices so far)")
         if n_inf > cap_inf:
             cap_inf = max(n_inf, 2 * cap_inf)
@@ -255,7 +257,9 @@ class Skeleton:
         t1 = time.perf_counter()
         self.reserve_pushes(size * (2 * self.frame.n))
         sk.splice(k, edges, size, self.nv, net, self.state)
-        broken = sk.link_chords(k, size, self.nv, self.one_sided, net, self.state, self.pending, self.buckets)
+        broken = sk.link_chords(
+            k, size, self.nv, self.one_sided, *flat_star(self.state), net, self.state, self.pending, self.buckets
+        )
         if broken:
             raise NumericalError(
                 f"{broken} polygons did not close while cutting by {self.frame.name(k)}: "
@@ -380,9 +384,8 @@ class Skeleton:
         self.nv, self.n_inf = len(keep), int(rays.sum())
         self.dead = np.zeros(0, dtype=np.bool_)
 
-    def trim(self) -> None:
-        """Give unused capacity back."""
-        self.state = moved_state(self.frame, self.state, self.nv, self.n_inf, self.nv, max(1, self.n_inf))
+    def finish(self) -> None:
+        """Forget the buckets."""
         self.buckets = ()  # type: ignore[assignment]
         self.edge_buffer = self.edge_buffer[:0]
 
@@ -415,6 +418,12 @@ def new_state(frame: Frame, cap: int, cap_inf: int) -> Any:
         base=np.empty((cap_inf, n)),
         base_err=np.empty(cap_inf),
     )
+
+
+def flat_star(st: Any) -> tuple[Any, Any]:
+    """The records as one int32 array, and how many int32 a record takes."""
+    whole = st.star.base.view(np.int32)
+    return whole.ravel(), np.uint64(whole.shape[1])
 
 
 def moved_state(frame: Frame, old: Any, nv: int, n_inf: int, cap: int, cap_inf: int) -> Any:
@@ -513,5 +522,5 @@ def build_skeleton(frame: Frame, monitor: Monitor, *, etol: float = DEFAULT_ETOL
     for layer in range(1, len(frame.network.hidden_widths) + 1):
         skeleton.add_layer(layer)
     skeleton.stats.seconds = monitor.elapsed
-    skeleton.trim()
+    skeleton.finish()
     return skeleton

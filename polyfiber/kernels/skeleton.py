@@ -979,55 +979,69 @@ def splice(i, edges, ne, nv, net, st):
 
 
 @kernel
-def link_chords(i, ne, nv, one_sided, net, st, pending, bk):
+def link_chords(i, ne, nv, one_sided, flat, row, net, st, pending, bk):
     """Join the new vertices along the polygons they lie on; push all new edges.
 
-    pending must no longer hold i. Returns the number of walks that failed (0 or the input is not simple).
+    flat: the star columns as one int32 array with a record every ``row`` entries.
+    pending must no longer hold i. Returns the number of walks that failed (0, or the skeleton is inconsistent).
     """
-    n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, _w = net
-    star, words, x, err, slot, line_err, at_inf, base, base_err = st
-    mask = (1 << shift) - 1
+    n = np.uint64(net.n)
+    shift = np.uint64(net.shift)
+    mask = (ONE << shift) - ONE
+    two_n = n + n
+    words = st.words
     broken = 0
-    for v in range(nv, nv + ne):
-        p = slot_of(v, i, n, star)
+    wall = np.int32(i)
+    for v in range(np.uint64(nv), np.uint64(nv + ne)):
+        at_v = v * row
+        p = ZERO
+        while flat[at_v + two_n + p] != wall:
+            p += ONE
         for q in range(n):
             if q == p:
                 continue
-            k = star[v, 2 * n + q]
-            for s in range(1 if one_sided[k] else 0, 2):
-                if star[v, 2 * q + s] >= 0:
+            k = flat[at_v + two_n + q]
+            for s in range(ONE if one_sided[k] else ZERO, U2):
+                if flat[at_v + q + q + s] >= 0:
                     continue
                 prev = k
                 prev_side = s
-                a = star[v, 2 * p]
-                partner = -1
-                for _ in range(1 << 20):
-                    if a < 0:
-                        break
+                partner = ZERO
+                found = False
+                half = flat[at_v + p + p]
+                while half >= 0:
+                    a = np.uint64(half)
                     x = a >> shift
-                    slot_a = (a & mask) >> 1
-                    here = star[x, 2 * n + slot_a]
-                    nxt = slot_of(x, prev, n, star)
-                    if nxt < 0:
+                    at_x = x * row
+                    out = ZERO
+                    while out < n and flat[at_x + two_n + out] != prev:
+                        out += ONE
+                    if out == n:
                         break
-                    if here == i:
-                        partner = (x << shift) | (2 * nxt + prev_side)
+                    here = flat[at_x + two_n + ((a & mask) >> ONE)]
+                    if here == wall:
+                        partner = (x << shift) | (out + out + prev_side)
+                        found = True
                         break
-                    b = star[x, 2 * nxt + prev_side]
+                    half = flat[at_x + out + out + prev_side]
                     prev = here
-                    prev_side = a & 1
-                    a = b
-                if partner < 0 or star[partner >> shift, partner & mask] >= 0:
+                    prev_side = a & ONE
+                if not found:
                     broken += 1
                     continue
                 x = partner >> shift
-                star[v, 2 * q + s] = partner
-                star[x, partner & mask] = (v << shift) | (2 * q + s)
+                at = x * row + (partner & mask)
+                if flat[at] >= 0:
+                    broken += 1
+                    continue
+                mine = (v << shift) | (q + q + s)
+                flat[at_v + q + q + s] = np.int32(partner)
+                flat[at] = np.int32(mine)
                 j = next_cut(v, x, words, pending)
                 if j >= 0:
-                    push(j, (v << shift) | (2 * q + s), bk)
-        for s in range(1 if one_sided[i] else 0, 2):
-            j = next_cut(v, star[v, 2 * p + s] >> shift, words, pending)
+                    push(j, np.int32(mine), bk)
+        for s in range(ONE if one_sided[i] else ZERO, U2):
+            j = next_cut(v, np.uint64(flat[at_v + p + p + s]) >> shift, words, pending)
             if j >= 0:
-                push(j, (v << shift) | (2 * p + s), bk)
+                push(j, np.int32((v << shift) | (p + p + s)), bk)
     return broken
