@@ -103,13 +103,13 @@ class Skeleton:
                     partial=None,
                 )
             # untouched capacity costs nothing; moving the records does
-            guess = min(expected_vertices(self.frame), (1 << 30) // self.bytes_per_vertex)
+            guess = min(2 * expected_vertices(self.frame), (1 << 30) // self.bytes_per_vertex)
             cap = max(nv, guess if cap < guess else min(2 * cap, cap + (1 << 22)))
             self.monitor.check_memory(cap * self.bytes_per_vertex, f"the skeleton ({nv} vertices so far)")
+            self.state = moved_state(self.frame, st, self.nv, cap)
         if n_inf > cap_inf:
-            cap_inf = max(n_inf, 2 * cap_inf)
-        if cap > st.star.shape[0] or cap_inf > st.base.shape[0]:
-            self.state = moved_state(self.frame, st, self.nv, self.n_inf, cap, cap_inf)
+            new = max(n_inf, 2 * cap_inf)
+            self.state = self.state._replace(base=_grown(st.base, new, 0), base_err=_grown(st.base_err, new, 0))
 
     def reserve_pushes(self, pushes: int) -> None:
         """Make sure that so many edges can be put into buckets."""
@@ -182,9 +182,9 @@ class Skeleton:
         self.pending[:] = 0
         for k in ids:
             sk.set_bit(self.pending, 0, k)
-        started = time.perf_counter()
+        started = time.process_time()
         self._enter(layer)
-        self.stats.phases["enter"] = self.stats.phases.get("enter", 0) + time.perf_counter() - started
+        self.stats.phases["enter"] = self.stats.phases.get("enter", 0) + time.process_time() - started
         sizes = np.zeros(net.inf + 1, dtype=np.int64)
         sk.push_all(self.nv, net, self.state, self.pending, sizes, self.buckets, True)
         self.reserve_pushes(int(sizes.sum()))
@@ -241,12 +241,12 @@ class Skeleton:
         self.reserve(self.nv + size, self.n_inf + size)
         a, b, r = self._scratch
         form, form2, cur, nxt, rho = self._forms
-        t0 = time.perf_counter()
+        t0 = time.process_time()
         while True:
             counts = np.zeros(3, dtype=np.int64)
             uv, uk = self._unsure
             m, n_inf = sk.cut_edges(
-                k, edges, size, self.nv, self.n_inf, net, self.state, self.pending, self.etol, uv, uk, counts,
+                k, edges, size, self.nv, self.n_inf, *flat_star(self.state), net, self.state, self.pending, self.etol, uv, uk, counts,
                 a, b, r, form, form2, cur, nxt, rho,
             )  # fmt: skip
             if m <= len(uv):
@@ -254,7 +254,7 @@ class Skeleton:
             self._unsure = (np.zeros(2 * m, dtype=np.int64), np.zeros(2 * m, dtype=np.int64))
         self._count(counts)
         self._decide(uv[:m], uk[:m])
-        t1 = time.perf_counter()
+        t1 = time.process_time()
         self.reserve_pushes(size * (2 * self.frame.n))
         sk.splice(k, edges, size, self.nv, net, self.state)
         broken = sk.link_chords(
@@ -267,7 +267,7 @@ class Skeleton:
             )
         self.nv += size
         self.n_inf = int(n_inf)
-        t2 = time.perf_counter()
+        t2 = time.process_time()
         self.stats.phases["cut"] = self.stats.phases.get("cut", 0) + t1 - t0
         self.stats.phases["link"] = self.stats.phases.get("link", 0) + t2 - t1
 
@@ -426,13 +426,11 @@ def flat_star(st: Any) -> tuple[Any, Any]:
     return whole.ravel(), np.uint64(whole.shape[1])
 
 
-def moved_state(frame: Frame, old: Any, nv: int, n_inf: int, cap: int, cap_inf: int) -> Any:
-    """The same vertices in larger (or smaller) arrays."""
-    new = new_state(frame, cap, cap_inf)
+def moved_state(frame: Frame, old: Any, nv: int, cap: int) -> Any:
+    """The same vertices in a larger array of records."""
+    new = new_state(frame, cap, 0)
     new.star.base.view(np.uint64)[:nv] = old.star.base.view(np.uint64)[:nv]
-    new.base[:n_inf] = old.base[:n_inf]
-    new.base_err[:n_inf] = old.base_err[:n_inf]
-    return new
+    return new._replace(base=old.base, base_err=old.base_err)
 
 
 def _as_float(values: Any) -> Any:

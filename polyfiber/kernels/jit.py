@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numba
+from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
@@ -51,6 +52,9 @@ if numba.config.DISABLE_JIT:
         """Number of set bits of a uint64."""
         return int(word).bit_count()
 
+    def prefetch(array: Any, index: Any) -> None:
+        """Ask for the cache line of an entry of a contiguous 1-D array; no effect on results."""
+
 else:
 
     @intrinsic
@@ -70,3 +74,21 @@ else:
             return builder.ctpop(args[0])
 
         return types.int64(types.uint64), codegen
+
+    @intrinsic
+    def prefetch(typing_context, array, index):  # type: ignore[no-untyped-def]
+        """Ask for the cache line of an entry of a contiguous 1-D array; no effect on results."""
+
+        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+            data = context.make_array(signature.args[0])(context, builder, args[0]).data
+            pointer = builder.bitcast(builder.gep(data, [args[1]]), ir.IntType(8).as_pointer())
+            declared = builder.module.declare_intrinsic(
+                "llvm.prefetch",
+                [ir.IntType(8).as_pointer()],
+                fnty=ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer(), *[ir.IntType(32)] * 3]),
+            )
+            flags = [ir.Constant(ir.IntType(32), value) for value in (0, 3, 1)]
+            builder.call(declared, [pointer, *flags])
+            return context.get_dummy_value()
+
+        return types.none(array, types.uint64), codegen

@@ -20,7 +20,7 @@ from collections import namedtuple
 
 import numpy as np
 
-from .jit import inline_kernel, kernel, popcount, trailing_zeros
+from .jit import inline_kernel, kernel, popcount, prefetch, trailing_zeros
 
 # kind[k]: 0 domain facet, l >= 1 neuron of hidden layer l; first[l]: first id of layer l, first[-1] = number of facets
 # rows: affine forms of domain facets and first-layer neurons, constant at n, one every stride (4 or a multiple of 8)
@@ -708,7 +708,28 @@ def edge_error(v, here, slot, line_err, err):
 
 @kernel
 def cut_edges(
-    i, edges, ne, nv, n_inf, net, st, pending, etol, unsure_v, unsure_k, counts, A, B, R, form, form2, cur, nxt, rho
+    i,
+    edges,
+    ne,
+    nv,
+    n_inf,
+    flat,
+    row,
+    net,
+    st,
+    pending,
+    etol,
+    unsure_v,
+    unsure_k,
+    counts,
+    A,
+    B,
+    R,
+    form,
+    form2,
+    cur,
+    nxt,
+    rho,
 ):
     """Create the vertices of neuron i on the waiting edges; decides their pending signs.
 
@@ -721,6 +742,16 @@ def cut_edges(
     W = words.shape[1]
     n_unsure = 0
     for e in range(ne):
+        if e + 12 < ne:  # records lie at random places: ask for them ahead of time
+            at = np.uint64(edges[e + 12] >> shift) * row
+            prefetch(flat, at)
+            prefetch(flat, at + np.uint64(16))
+            prefetch(flat, at + row - ONE)
+            h = edges[e + 5]
+            at = np.uint64(star[h >> shift, h & mask] >> shift) * row
+            prefetch(flat, at)
+            prefetch(flat, at + np.uint64(16))
+            prefetch(flat, at + row - ONE)
         v = nv + e
         h = edges[e]
         u = h >> shift
