@@ -17,7 +17,7 @@ from .frame import Frame
 from .predicate import ExactPredicate
 
 CHUNK = 64
-DEFAULT_ETOL = 1e-11
+DEFAULT_ETOL = 1e-5
 
 
 @dataclass
@@ -170,6 +170,12 @@ class Skeleton:
         a, b, r = self._scratch
         form, _, cur, nxt, rho = self._forms
         sk.solve_vertex(v, self.frame.net, self.state, a, b, r, form, cur, nxt, rho)
+
+    def refine(self, vertices: Any) -> None:
+        """Solve vertices directly, for the tightest error bounds that floats give."""
+        a, b, r = self._scratch
+        form, _, cur, nxt, rho = self._forms
+        sk.solve_many(vertices, self.frame.net, self.state, a, b, r, form, cur, nxt, rho)
 
     # ---- one layer --------------------------------------------------------------------------
     def add_layer(self, layer: int) -> None:

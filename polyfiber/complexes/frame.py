@@ -18,7 +18,7 @@ from .._typing import Array, FloatArray, IntArray
 from ..errors import InputError, ShapeError
 from ..kernels.skeleton import Net
 from ..network.model import ReLUNetwork
-from ..numerics.rational import independent_columns
+from ..numerics.independent import independent_columns
 from .domain import Polyhedron
 
 U = 2.0**-53

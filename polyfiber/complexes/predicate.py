@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..numerics.rational import solve_exact
+from ..numerics.exact import rank, solve
 from .frame import Frame, exact_rows
 
 Form = list[Fraction]
@@ -104,8 +104,9 @@ class ExactPredicate:
                 form = self.form(int(k), words)
                 matrix.append(form[:n])
                 right.append([-form[n], Fraction(0)])
-        solution = solve_exact(matrix, right)
-        if solution is None:
+        stacked = np.array(matrix, dtype=object).reshape(n, n)
+        solution = solve(stacked, np.array(right, dtype=object).reshape(n, 2))
+        if solution is None or rank(stacked) < n:
             raise ArithmeticError("dependent zero forms")
         if direction is None:
             return [row[0] for row in solution], None

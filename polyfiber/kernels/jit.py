@@ -27,6 +27,12 @@ def kernel(function: F) -> F:
     return compiled
 
 
+def inlined(function: F) -> F:
+    """Compile a small helper that callers in the same file inline while typing; for plain expressions."""
+    compiled: F = numba.jit(inline="always", **_OPTIONS)(function)
+    return compiled
+
+
 def inline_kernel(function: F) -> F:
     """Compile a helper that its callers inline: arrays are not passed through a call in an inner loop."""
     compiled: F = numba.jit(cache=settings.numba_cache, forceinline=True, **_OPTIONS)(function)

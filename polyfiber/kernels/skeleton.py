@@ -512,6 +512,46 @@ def solve_vertex(v, net, st, A, B, R, form, cur, nxt, rho):
 
 
 @kernel
+def solve_many(vs, net, st, A, B, R, form, cur, nxt, rho):
+    """Solve the listed vertices directly, unless they are already."""
+    n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, _w = net
+    star, words, x, err, slot, line_err, at_inf, base, base_err = st
+    for v in vs:
+        if slot[v] >= 0:
+            solve(
+                v,
+                n,
+                stride,
+                inf,
+                inflate,
+                first,
+                layer_of,
+                rows,
+                weights,
+                woff,
+                biases,
+                kappa,
+                kappa0,
+                drift,
+                star,
+                words,
+                x,
+                err,
+                slot,
+                at_inf,
+                base,
+                base_err,
+                A,
+                B,
+                R,
+                form,
+                cur,
+                nxt,
+                rho,
+            )
+
+
+@kernel
 def decide_listed(vs, ks, net, st, unsure, counts, A, B, R, form, cur, nxt, rho):
     """Second filter for pairs (vertex, facet): the form on the cell, then a direct solve.
 

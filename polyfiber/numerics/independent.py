@@ -1,8 +1,7 @@
-"""Small exact linear algebra over the rationals: flint when it is installed, Fractions otherwise."""
+"""Independent rows and columns of a matrix, certified: in floats where they suffice, exactly where not."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -11,37 +10,6 @@ import scipy.linalg
 from .._typing import Array, IntArray
 
 U = 2.0**-53
-
-
-def solve_exact(
-    matrix: Sequence[Sequence[Fraction]], right: Sequence[Sequence[Fraction]]
-) -> list[list[Fraction]] | None:
-    """Solve a square system exactly for several right-hand sides; None if it is singular.
-
-    Parameters
-    ----------
-    matrix : n rows of n Fractions
-    right : n rows of m Fractions
-
-    Returns
-    -------
-    n rows of m Fractions, or None
-        Cost O(n³) exact operations.
-    """
-    n = len(matrix)
-    table = [[*row, *extra] for row, extra in zip(matrix, right)]
-    for c in range(n):
-        pivot = next((r for r in range(c, n) if table[r][c] != 0), None)
-        if pivot is None:
-            return None
-        table[c], table[pivot] = table[pivot], table[c]
-        scale = 1 / table[c][c]
-        table[c] = [value * scale for value in table[c]]
-        for r in range(n):
-            factor = table[r][c]
-            if r != c and factor != 0:
-                table[r] = [a - factor * b for a, b in zip(table[r], table[c])]
-    return [row[n:] for row in table]
 
 
 def certainly_invertible(matrix: Array) -> bool:

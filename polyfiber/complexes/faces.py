@@ -1,0 +1,306 @@
+"""Faces of a built skeleton: orientation, exact counts, lazy tables of one dimension at a time."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from .._typing import Array, BoolArray, IdArray, IntArray, SignArray, WordArray
+from ..budget import Monitor
+from ..errors import GenericityError, InputError, NumericalError
+from ..kernels import faces as fk
+from .build import Skeleton, unpack
+
+ALPHA_BITS = 30
+
+
+class FaceStore:
+    """All faces of a skeleton: counted at once, written per dimension when asked.
+
+    Parameters
+    ----------
+    skeleton : Skeleton
+        Complete.
+
+    Notes
+    -----
+    Edges are oriented by ``g(x) = sum over i in B of alpha_i |z_i(x)|``, B the n starting facets:
+    affine and bounded below on every face, constant on none for generic alpha. A comparison that
+    the error bounds do not decide is made exactly.
+    """
+
+    def __init__(self, skeleton: Skeleton) -> None:
+        self.skeleton = skeleton
+        self.frame = skeleton.frame
+        self.n = skeleton.frame.n
+        self._planes: dict[int, WordArray] = {}
+        self._owner: dict[int, IdArray] = {}
+        self._tables: dict[int, IdArray] = {}
+        self._above: dict[int, tuple[IntArray, IdArray]] = {}
+        self._unbounded: dict[int, BoolArray] = {}
+
+    # ---- bits -------------------------------------------------------------------------------
+    @property
+    def n_bits(self) -> int:
+        """Number of facets that a sign vector speaks of: D + N."""
+        return self.frame.n_domain + self.frame.n_neurons
+
+    @property
+    def bytes_per_face(self) -> int:
+        """Bytes that a stored face takes."""
+        return 16 * self.frame.n_words + 4
+
+    @cached_property
+    def one_sided(self) -> BoolArray:
+        flags = np.zeros(64 * self.frame.n_words, dtype=np.bool_)
+        flags[: self.frame.n_domain] = True
+        return flags
+
+    def to_signs(self, planes: WordArray) -> SignArray:
+        """Bit planes (m, 2 W) to int8 signs (m, N + D), neurons before domain facets."""
+        W = self.frame.n_words
+        signs = unpack(planes[:, :W]).view(np.int8) - unpack(planes[:, W:]).view(np.int8)
+        d = self.frame.n_domain
+        result: SignArray = np.concatenate([signs[:, d : self.n_bits], signs[:, :d]], axis=1)
+        return result
+
+    def to_planes(self, signs: Array) -> WordArray:
+        """int8 signs (m, N + D) to bit planes (m, 2 W)."""
+        d, N, W = self.frame.n_domain, self.frame.n_neurons, self.frame.n_words
+        bits = np.zeros((signs.shape[0], 2, 64 * W), dtype=np.bool_)
+        for plane, value in ((0, 1), (1, -1)):
+            bits[:, plane, :d] = signs[:, N:] == value
+            bits[:, plane, d : d + N] = signs[:, :N] == value
+        packed = np.packbits(bits, axis=-1, bitorder="little").reshape(signs.shape[0], -1)
+        return np.ascontiguousarray(packed).view("<u8").astype(np.uint64, copy=False)
+
+    # ---- orientation ------------------------------------------------------------------------
+    @cached_property
+    def up(self) -> WordArray:
+        """Mask of upward edges of every skeleton vertex, bit 2 slot + side."""
+        sk = self.skeleton
+        net, n, st, nv = self.frame.net, self.n, sk.state, sk.nv
+        start = np.array(self.frame.start, dtype=np.int64)
+        numerators = np.random.default_rng(20240611).integers(1 << ALPHA_BITS, 2 << ALPHA_BITS, size=n)
+        alpha = numerators / float(1 << ALPHA_BITS)
+        mask = (1 << net.shift) - 1
+        scale = np.abs(self.frame.given(start)[:, :n]).sum(axis=1)
+        alpha = alpha * 2.0 ** -np.round(np.log2(np.where(scale > 0, scale, 1.0)))
+        height, error = self._heights(slice(0, nv), start, alpha)
+        up = np.zeros(nv, dtype=np.uint64)
+        unsure = self._orient(height, error, up)
+        if len(unsure):  # tighter coordinates first, then exact ones
+            ends = np.concatenate([unsure >> net.shift, st.star[unsure >> net.shift, unsure & mask] >> net.shift])
+            ends = np.unique(ends.astype(np.int64))
+            sk.refine(ends)
+            height[ends], error[ends] = self._heights(ends, start, alpha)
+            unsure = self._orient(height, error, up)
+        self._orient_exactly(unsure, up, [Fraction(a) for a in alpha])
+        return up
+
+    def _heights(self, rows: Any, start: IntArray, alpha: Any) -> tuple[Any, Any]:
+        """The orienting function at skeleton vertices, with error bounds."""
+        net, n, st = self.frame.net, self.n, self.skeleton.state
+        given = self.frame.given(start)
+        x, err = st.x[rows], st.err[rows]
+        with np.errstate(over="ignore", invalid="ignore"):
+            z = np.abs(x @ given[:, :n].T + given[:, n])
+            bound = np.abs(x) @ net.kappa[start].T + net.kappa0[start] + err[:, None] * net.sigma[start]
+            zero = (st.star[rows, 2 * n :, None] == start[None, None, :]).any(axis=1)
+            z[zero] = 0.0
+            bound[zero] = 0.0
+            height = z @ alpha
+            error = (bound @ alpha + (n + 4) * 2.0**-53 * height) * net.inflate * (1 + 1e-9)
+        error[~np.isfinite(error)] = np.inf
+        return height, error
+
+    def _orient(self, height: Any, error: Any, up: WordArray) -> IntArray:
+        """Fill the masks; returns the half-edges that are not decided."""
+        sk = self.skeleton
+        unsure = np.zeros(1024, dtype=np.int64)
+        while True:
+            st = sk.state
+            m = fk.orient(sk.nv, self.n, self.frame.net.shift, st.star, st.at_inf, height, error, up, unsure)
+            if m <= len(unsure):
+                return unsure[:m]
+            unsure = np.zeros(2 * m, dtype=np.int64)
+
+    def _orient_exactly(self, halves: IntArray, up: WordArray, alpha: list[Fraction]) -> None:
+        sk = self.skeleton
+        net, n, st = self.frame.net, self.n, sk.state
+        mask = (1 << net.shift) - 1
+
+        def height(v: int) -> Fraction:
+            point, _ = sk.predicate.point(st.star[v, 2 * n :], st.words[v], None)
+            values = (sk.predicate.value(int(k), st.words[v], point) for k in self.frame.start)
+            return sum((a * abs(z) for a, z in zip(alpha, values)), Fraction(0))
+
+        for half in halves.tolist():
+            v, h = half >> net.shift, half & mask
+            t = int(st.star[v, h])
+            w = t >> net.shift
+            difference = height(w) - height(v)
+            if difference == 0:
+                raise GenericityError("the orienting function is constant on an edge; this has probability zero")
+            low, bit = (v, h) if difference > 0 else (w, t & mask)
+            up[low] |= np.uint64(1) << np.uint64(bit)
+            sk.stats.orientation_exact += 1
+
+    @cached_property
+    def counts(self) -> tuple[int, ...]:
+        """f-vector, exact integers, without making a face."""
+        n = self.n
+        if n == 0:
+            return (1,)
+        sk = self.skeleton
+        table = np.zeros((n + 1, n + 1), dtype=np.int64)
+        fk.tally(sk.nv, sk.state.at_inf, self.up, table)
+        f = [0] * (n + 1)
+        for a, b in np.argwhere(table):
+            poly = [math.comb(int(a), i) for i in range(int(a) + 1)]
+            for _ in range(int(b)):
+                poly = [x + 2 * y for x, y in zip([*poly, 0], [0, *poly])]
+            for i, c in enumerate(poly):
+                f[i] += int(table[a, b]) * c
+        return tuple(f)
+
+    def offset(self, dim: int) -> int:
+        """First id of a dimension."""
+        return sum(self.counts[:dim])
+
+    # ---- tables -----------------------------------------------------------------------------
+    def _check_dim(self, dim: int) -> None:
+        if not 0 <= dim <= self.n:
+            raise InputError(f"dimension {dim} does not exist; the complex has dimensions 0 to {self.n}")
+
+    def materialize(self, dims: list[int], monitor: Monitor | None = None) -> None:
+        """Write the faces of some dimensions in one pass."""
+        todo = [d for d in dict.fromkeys(dims) if d not in self._planes]
+        for d in todo:
+            self._check_dim(d)
+        if not todo:
+            return
+        if self.n == 0:
+            self._planes[0] = self._only_face()
+            self._owner[0] = np.zeros(1, dtype=np.int32)
+            return
+        n, W, sk = self.n, self.frame.n_words, self.skeleton
+        sizes = np.zeros(n + 1, dtype=np.int64)
+        sizes[todo] = [self.counts[d] for d in todo]
+        total = int(sizes.sum())
+        (monitor or sk.monitor).check_memory(total * self.bytes_per_face, f"a table of {total} faces")
+        planes = np.empty((total, 2 * W), dtype=np.uint64)
+        owner = np.empty(total, dtype=np.int32)
+        fill = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+        starts = fill.copy()
+        want = np.zeros(n + 1, dtype=np.bool_)
+        want[todo] = True
+        fk.emit(
+            sk.nv, n, self.n_bits, sk.state.star, sk.state.words, sk.state.at_inf, self.up, want, fill, planes, owner
+        )
+        if not np.array_equal(fill - starts, sizes):
+            raise NumericalError("the faces written are not as many as counted; please report this network")
+        for d in todo:
+            part = slice(int(starts[d]), int(starts[d] + sizes[d]))
+            self._planes[d], self._owner[d] = planes[part], owner[part]
+
+    def _only_face(self) -> WordArray:
+        """The single face of a complex without walls (all neurons constant)."""
+        frame = self.frame
+        words = np.zeros(frame.n_words, dtype=np.uint64)
+        signs = np.zeros((1, self.n_bits), dtype=np.int8)
+        for k in range(frame.n_domain, self.n_bits):
+            sign = self.skeleton.predicate.sign(k, words, [], None)
+            if sign == 0:
+                raise GenericityError(
+                    f"{frame.name(k)} is zero everywhere; a generic network has no neuron that vanishes on a cell. "
+                    "Give it a non-zero bias",
+                    facets=[k],
+                )
+            signs[0, k - frame.n_domain] = sign
+            if sign > 0:
+                words[k >> 6] |= np.uint64(1) << np.uint64(k & 63)
+        return self.to_planes(signs)
+
+    def planes(self, dim: int) -> WordArray:
+        """Bit planes (f_dim, 2 W) of one dimension."""
+        self._check_dim(dim)
+        if dim not in self._planes:
+            self.materialize([dim])
+        return self._planes[dim]
+
+    def owner(self, dim: int) -> IdArray:
+        """Lowest skeleton vertex of every face of one dimension."""
+        self.planes(dim)
+        return self._owner[dim]
+
+    def all_planes(self) -> WordArray:
+        """Bit planes of every face, ids in order of dimension."""
+        self.materialize(list(range(self.n + 1)))
+        return np.concatenate([self._planes[d] for d in range(self.n + 1)])
+
+    # ---- look-up ----------------------------------------------------------------------------
+    def table(self, dim: int) -> IdArray:
+        """Open-addressing table of the rows of one dimension."""
+        if dim not in self._tables:
+            planes = self.planes(dim)
+            size = 1 << max(4, (2 * len(planes) - 1).bit_length())
+            table = np.full(size, -1, dtype=np.int32)
+            doubled = fk.fill_table(planes, 0, len(planes), table)
+            if doubled:
+                raise NumericalError(f"{doubled} faces of dimension {dim} occur twice; please report this network")
+            self._tables[dim] = table
+        return self._tables[dim]
+
+    def find(self, dim: int, keys: WordArray) -> IntArray:
+        """Rows of faces given as bit planes, -1 where there is none."""
+        out = np.empty(len(keys), dtype=np.int64)
+        fk.find_rows(np.ascontiguousarray(keys), self.planes(dim), self.table(dim), out)
+        return out
+
+    def covers_above(self, dim: int) -> tuple[IntArray, IdArray]:
+        """CSR of the (dim + 1)-faces above each face of a dimension; row numbers within dimensions."""
+        if dim not in self._above:
+            if dim == self.n:
+                empty = np.zeros(self.counts[dim] + 1, dtype=np.int64)
+                self._above[dim] = (empty, np.zeros(0, dtype=np.int32))
+            else:
+                planes = self.planes(dim)
+                upper = self.planes(dim + 1)
+                indptr = np.zeros(len(planes) + 1, dtype=np.int64)
+                indices = np.empty(len(planes) * 2 * (self.n - dim), dtype=np.int32)
+                missing = _covers(planes, upper, self.table(dim + 1), self.n_bits, self.one_sided, indptr, indices)
+                if missing:
+                    raise NumericalError(f"{missing} faces above {dim}-faces are missing; please report this network")
+                self._above[dim] = (indptr, indices[: indptr[-1]])
+        return self._above[dim]
+
+    def unbounded(self, dim: int) -> BoolArray:
+        """Whether each face of a dimension is unbounded (in the essential quotient)."""
+        if dim not in self._unbounded:
+            planes, sk, net = self.planes(dim), self.skeleton, self.frame.net
+            flags = np.zeros(len(planes), dtype=np.bool_)
+            if dim > 0 and self.n > 0:
+                missing = fk.mark_unbounded(
+                    sk.nv, self.n, self.n_bits, net.inf, sk.state.star, sk.state.words, sk.state.at_inf, dim,
+                    planes, self.table(dim), self.one_sided, flags, 0,
+                )  # fmt: skip
+                if missing:
+                    raise NumericalError(f"{missing} unbounded {dim}-faces are missing; please report this network")
+            self._unbounded[dim] = flags
+        return self._unbounded[dim]
+
+    def fingerprint(self, dim: int) -> tuple[int, int]:
+        """Order-independent fingerprint of the faces of one dimension."""
+        a, b = fk.fingerprint(self.planes(dim), 0, self.counts[dim])
+        return int(a), int(b)
+
+
+def _covers(
+    lower: WordArray, upper: WordArray, table: IdArray, n_bits: int, one_sided: BoolArray, indptr: Any, indices: Any
+) -> int:
+    return int(fk.covers_above(lower, upper, n_bits, one_sided, table, indptr, indices))

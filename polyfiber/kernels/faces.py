@@ -1,0 +1,417 @@
+"""Faces of a simple complex from its skeleton: orient, count, emit, look up.
+
+Edges are oriented by a function that is bounded below on every face and constant on none; then
+every face has exactly one lowest vertex, and a face is a choice, at its lowest vertex, of upward
+edges. So faces are counted by a product over slots and written once each, without a table.
+
+A face is two bit planes: row i of ``planes`` holds its W words of positive, then its W words of
+negative facets; facets in neither are zero.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .jit import inline_kernel, kernel, popcount, trailing_zeros
+
+ONE = np.uint64(1)
+ZERO = np.uint64(0)
+PAIRS = np.uint64(0x5555555555555555)
+S27 = np.uint64(27)
+S30 = np.uint64(30)
+S31 = np.uint64(31)
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+MIX1 = np.uint64(0xBF58476D1CE4E5B9)
+MIX2 = np.uint64(0x94D049BB133111EB)
+
+
+@kernel
+def orient(nv, n, shift, star, at_inf, height, error, up, unsure):
+    """Mask of upward edges of every finite vertex, bit 2 slot + side; edges to infinity go up.
+
+    Half-edges whose ends are not certainly at different heights are listed (and left unset);
+    returns their number, also beyond the capacity of ``unsure``.
+    """
+    m = 0
+    for v in range(nv):
+        mask = ZERO
+        if at_inf[v] < 0:
+            for h in range(2 * n):
+                t = star[v, h]
+                if t < 0:
+                    continue
+                w = t >> shift
+                if at_inf[w] >= 0:
+                    mask |= ONE << np.uint64(h)
+                    continue
+                d = height[w] - height[v]
+                if d > error[v] + error[w]:
+                    mask |= ONE << np.uint64(h)
+                elif not -d > error[v] + error[w]:
+                    if v < w:
+                        if m < unsure.shape[0]:
+                            unsure[m] = (v << shift) | h
+                        m += 1
+        up[v] = mask
+    return m
+
+
+@kernel
+def tally(nv, at_inf, up, counts):
+    """counts[a, b] += 1 for a finite vertex with a slots of one upward edge and b slots of two."""
+    for v in range(nv):
+        if at_inf[v] < 0:
+            m = up[v]
+            both = m & (m >> ONE) & PAIRS
+            one = (m | (m >> ONE)) & PAIRS & ~both
+            counts[np.int64(popcount(one)), np.int64(popcount(both))] += 1
+
+
+@kernel
+def emit(nv, n, n_bits, star, words, at_inf, up, want, fill, planes, owner):
+    """Write every face of the wanted dimensions once.
+
+    want: (n + 1,) bool; fill: (n + 1,) next free row of each dimension, advanced;
+    planes: (rows, 2 W); owner: (rows,) lowest vertex.
+    """
+    W = words.shape[1]
+    choice = np.zeros(n, dtype=np.int64)
+    n_options = np.zeros(n, dtype=np.int64)
+    side = np.zeros((n, 3), dtype=np.int64)
+    plus = np.zeros(W, dtype=np.uint64)
+    minus = np.zeros(W, dtype=np.uint64)
+    word_of = np.zeros(n, dtype=np.int64)
+    bit = np.zeros(n, dtype=np.uint64)
+    valid = np.zeros(W, dtype=np.uint64)
+    for k in range(n_bits):
+        valid[k >> 6] |= ONE << np.uint64(k & 63)
+    for v in range(nv):
+        if at_inf[v] >= 0:
+            continue
+        m = up[v]
+        for w in range(W):
+            plus[w] = words[v, w]
+            minus[w] = ~words[v, w] & valid[w]
+        for q in range(n):
+            k = star[v, 2 * n + q]
+            word_of[q] = k >> 6
+            bit[q] = ONE << np.uint64(k & 63)
+            minus[word_of[q]] &= ~bit[q]
+            plus[word_of[q]] &= ~bit[q]
+            c = 1
+            for s in range(2):
+                if (m >> np.uint64(2 * q + s)) & ONE:
+                    side[q, c] = s
+                    c += 1
+            n_options[q] = c
+            choice[q] = 0
+        dim = 0
+        while True:
+            if want[dim]:
+                row = fill[dim]
+                fill[dim] = row + 1
+                for w in range(W):
+                    planes[row, w] = plus[w]
+                    planes[row, W + w] = minus[w]
+                owner[row] = v
+            q = 0
+            while q < n:
+                w = word_of[q]
+                if choice[q]:
+                    plus[w] &= ~bit[q]
+                    minus[w] &= ~bit[q]
+                else:
+                    dim += 1
+                choice[q] += 1
+                if choice[q] < n_options[q]:
+                    if side[q, choice[q]]:
+                        plus[w] |= bit[q]
+                    else:
+                        minus[w] |= bit[q]
+                    break
+                choice[q] = 0
+                dim -= 1
+                q += 1
+            if q == n:
+                break
+
+
+@kernel
+def edge_ends(nv, n, shift, star, at_inf, up, ends):
+    """(lower, upper) skeleton vertices of every edge, in the order of `emit`."""
+    m = 0
+    for v in range(nv):
+        if at_inf[v] >= 0:
+            continue
+        for q in range(n):
+            for s in range(2):
+                if (up[v] >> np.uint64(2 * q + s)) & ONE:
+                    ends[m, 0] = v
+                    ends[m, 1] = star[v, 2 * q + s] >> shift
+                    m += 1
+    return m
+
+
+# ---- looking faces up -------------------------------------------------------------------------
+@inline_kernel
+def mix(word, index):
+    z = word + GOLDEN * np.uint64(index + 1)
+    z = (z ^ (z >> S30)) * MIX1
+    z = (z ^ (z >> S27)) * MIX2
+    return z ^ (z >> S31)
+
+
+@kernel
+def hash_face(planes, row):
+    h = ZERO
+    for w in range(planes.shape[1]):
+        h += mix(planes[row, w], w)
+    return h
+
+
+@kernel
+def fill_table(planes, low, high, table):
+    """Enter rows low <= i < high into an open-addressing table of row numbers (-1 free).
+
+    Returns the number of rows that were there already.
+    """
+    mask = np.uint64(table.shape[0] - 1)
+    W = planes.shape[1]
+    doubled = 0
+    for i in range(low, high):
+        at = hash_face(planes, i) & mask
+        while True:
+            j = table[at]
+            if j < 0:
+                table[at] = i
+                break
+            same = True
+            for w in range(W):
+                if planes[j, w] != planes[i, w]:
+                    same = False
+                    break
+            if same:
+                doubled += 1
+                break
+            at = (at + ONE) & mask
+    return doubled
+
+
+@inline_kernel
+def find_face(h, key, planes, table):
+    mask = np.uint64(table.shape[0] - 1)
+    at = h & mask
+    W = planes.shape[1]
+    while True:
+        j = table[at]
+        if j < 0:
+            return -1
+        same = True
+        for w in range(W):
+            if planes[j, w] != key[w]:
+                same = False
+                break
+        if same:
+            return np.int64(j)
+        at = (at + ONE) & mask
+
+
+@kernel
+def find_rows(keys, planes, table, out):
+    """Row numbers of keys (m, 2 W), -1 where absent."""
+    for i in range(keys.shape[0]):
+        out[i] = find_face(hash_face(keys, i), keys[i], planes, table)
+
+
+@kernel
+def fingerprint(planes, low, high):
+    """Order-independent sums of face hashes, one plain and one of squares."""
+    a = ZERO
+    b = ZERO
+    for i in range(low, high):
+        h = hash_face(planes, i)
+        a += mix(h, 0)
+        b += mix(h, 1)
+    return a, b
+
+
+@kernel
+def covers_above(planes, upper, n_bits, one_sided, table, indptr, indices):
+    """For each face: the faces one dimension up (rows of ``upper``), by freeing one zero facet.
+
+    Returns how many lookups failed.
+    """
+    W = planes.shape[1] // 2
+    key = np.zeros(2 * W, dtype=np.uint64)
+    m = 0
+    missing = 0
+    indptr[0] = 0
+    for i in range(planes.shape[0]):
+        h = ZERO
+        for w in range(2 * W):
+            key[w] = planes[i, w]
+            h += mix(key[w], w)
+        for w in range(W):
+            zero = ~(key[w] | key[W + w])
+            if (w + 1) << 6 > n_bits:
+                zero &= (ONE << np.uint64(n_bits - (w << 6))) - ONE if n_bits > (w << 6) else ZERO
+            while zero != ZERO:
+                t = np.int64(trailing_zeros(zero))
+                b = ONE << np.uint64(t)
+                zero &= zero - ONE
+                for s in range(1 if one_sided[(w << 6) + t] else 0, 2):
+                    c = w if s == 1 else W + w
+                    old = key[c]
+                    key[c] = old | b
+                    j = find_face(h - mix(old, c) + mix(key[c], c), key, upper, table)
+                    key[c] = old
+                    if j < 0:
+                        missing += 1
+                    else:
+                        indices[m] = j
+                        m += 1
+        indptr[i + 1] = m
+    return missing
+
+
+@kernel
+def mark_unbounded(nv, n, n_bits, inf, star, words, at_inf, dim, planes, table, one_sided, flags, low):
+    """flags[i - low] = True for faces of a dimension whose closure reaches infinity.
+
+    Runs over the vertices at infinity and all faces of their stars. Returns failed lookups.
+    """
+    W = words.shape[1]
+    key = np.zeros(2 * W, dtype=np.uint64)
+    choice = np.zeros(n, dtype=np.int64)
+    valid = np.zeros(W, dtype=np.uint64)
+    missing = 0
+    for k in range(n_bits):
+        valid[k >> 6] |= ONE << np.uint64(k & 63)
+    for v in range(nv):
+        if at_inf[v] < 0:
+            continue
+        for w in range(W):
+            key[w] = words[v, w]
+            key[W + w] = ~words[v, w] & valid[w]
+        for q in range(n):
+            k = star[v, 2 * n + q]
+            choice[q] = 0
+            if k != inf:
+                b = ONE << np.uint64(k & 63)
+                key[k >> 6] &= ~b
+                key[W + (k >> 6)] &= ~b
+        free = 0
+        while True:
+            if free + 1 == dim:
+                h = ZERO
+                for w in range(2 * W):
+                    h += mix(key[w], w)
+                j = find_face(h, key, planes, table)
+                if j < 0:
+                    missing += 1
+                else:
+                    flags[j - low] = True
+            q = 0
+            while q < n:
+                k = star[v, 2 * n + q]
+                if k == inf:
+                    q += 1
+                    continue
+                b = ONE << np.uint64(k & 63)
+                w = k >> 6
+                if choice[q] == 0:
+                    choice[q] = 1
+                    key[w] |= b
+                    free += 1
+                    break
+                if choice[q] == 1 and not one_sided[k]:
+                    choice[q] = 2
+                    key[w] &= ~b
+                    key[W + w] |= b
+                    break
+                choice[q] = 0
+                key[w] &= ~b
+                key[W + w] &= ~b
+                free -= 1
+                q += 1
+            if q == n:
+                break
+    return missing
+
+
+@kernel
+def in_closure(planes, face, vertex_planes, out):
+    """out[i] = whether the cell of row i of vertex_planes lies in the closure of a face (one row of planes)."""
+    W = planes.shape[1]
+    for i in range(vertex_planes.shape[0]):
+        ok = True
+        for w in range(W):
+            if vertex_planes[i, w] & ~planes[face, w]:
+                ok = False
+                break
+        out[i] = ok
+
+
+@kernel
+def flag_volume(face, dim, planes, below_ptr, below, owner, points, n, apex, matrix):
+    """Volume of a bounded cell: sum over flags of faces that avoid the apex of the face above them.
+
+    owner: the apex of each face, a row of points. apex: (n + 1,) scratch; matrix: (n, n) scratch.
+    """
+    at = np.zeros(n + 1, dtype=np.int64)
+    node = np.zeros(n + 1, dtype=np.int64)
+    node[dim] = face
+    apex[dim] = owner[face]
+    at[dim] = below_ptr[face]
+    total = 0.0
+    d = dim
+    W = planes.shape[1]
+    while True:
+        if d == 0:
+            for r in range(dim):
+                for c in range(n):
+                    matrix[r, c] = points[apex[r], c] - points[apex[dim], c]
+            det = 1.0
+            for c in range(dim):
+                piv = c
+                for r in range(c + 1, dim):
+                    if abs(matrix[r, c]) > abs(matrix[piv, c]):
+                        piv = r
+                if matrix[piv, c] == 0.0:
+                    det = 0.0
+                    break
+                if piv != c:
+                    for j in range(dim):
+                        matrix[c, j], matrix[piv, j] = matrix[piv, j], matrix[c, j]
+                    det = -det
+                det *= matrix[c, c]
+                for r in range(c + 1, dim):
+                    f = matrix[r, c] / matrix[c, c]
+                    for j in range(c, dim):
+                        matrix[r, j] -= f * matrix[c, j]
+            total += abs(det)
+            d += 1
+            continue
+        if at[d] == below_ptr[node[d] + 1]:
+            if d == dim:
+                break
+            d += 1
+            continue
+        g = below[at[d]]
+        at[d] += 1
+        # does the face below contain the apex of this one?
+        inside = True
+        a = apex[d]
+        for w in range(W):
+            if planes[a, w] & ~planes[g, w]:
+                inside = False
+                break
+        if inside:
+            continue
+        d -= 1
+        node[d] = g
+        apex[d] = owner[g]
+        at[d] = below_ptr[g]
+    for k in range(2, dim + 1):
+        total /= k
+    return total
