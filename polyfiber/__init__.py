@@ -24,6 +24,13 @@ _EXPORTS: dict[str, str] = {
     # answers and limits
     "Budget": "budget",
     "Verdict": "verdict",
+    # complexes
+    "Box": "complexes.domain",
+    "Polyhedron": "complexes.domain",
+    "PolyhedralComplex": "complexes.complex",
+    "canonical_complex": "complexes.complex",
+    "estimate_size": "complexes.complex",
+    "face_counts": "complexes.complex",
 }
 _SUBPACKAGES = ("complexes", "errors", "fibers", "linear", "dln", "network", "plots")
 

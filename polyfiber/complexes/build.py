@@ -285,7 +285,7 @@ class Skeleton:
     # ---- exact decisions --------------------------------------------------------------------
     def _decide(self, vertices: Any, facets: Any) -> None:
         """Decide unsure signs exactly; refine the vertices on the way."""
-        st, net, n = self.state, self.frame.net, self.frame.n
+        st, n = self.state, self.frame.n
         order = np.argsort(vertices, kind="stable")
         last, point, direction = -1, None, None
         for v, k in zip(vertices[order].tolist(), facets[order].tolist()):
@@ -347,7 +347,7 @@ class Skeleton:
     # ---- domain -----------------------------------------------------------------------------
     def _drop_negative(self, k: int) -> None:
         """Throw away what lies outside a domain facet."""
-        st, net, n = self.state, self.frame.net, self.frame.n
+        st, n = self.state, self.frame.n
         dead = _grown(self.dead, st.star.shape[0], False)
         bit = (st.words[: self.nv, k >> 6] >> np.uint64(k & 63)) & np.uint64(1)
         zero = (st.star[: self.nv, 2 * n :] == k).any(axis=1)

@@ -1,0 +1,234 @@
+"""Evidence that a complex is right and whole, and its independent check.
+
+The skeleton is a set of vertices with certified signs, closed under taking neighbours along
+edges. Closed cells are pointed and the 1-skeleton of the complex is connected, so such a set is
+all of it. The check recomputes every vertex and every sign directly (nothing is inherited from
+edges, as it is in the build), looks at every edge, and walks the skeleton.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import scipy.sparse
+import scipy.sparse.csgraph
+
+from ..errors import NumericalError
+from .build import Skeleton, first_filter, unpack
+from .frame import Frame
+
+if TYPE_CHECKING:
+    from .faces import FaceStore
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What a check of a skeleton looked at and found.
+
+    Attributes
+    ----------
+    ok : bool
+    vertices, edges, signs : int
+        How many were looked at.
+    filtered, exact : int
+        Signs recomputed by the floating filter, and in rational arithmetic.
+    problems : tuple of str
+        Empty when everything holds.
+    """
+
+    ok: bool
+    vertices: int
+    edges: int
+    signs: int
+    filtered: int
+    exact: int
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """How the decisions behind a complex were made.
+
+    Attributes
+    ----------
+    filtered, structural, exact : int
+        Signs decided by a floating value beyond its error bound; by a rank argument; in
+        rational arithmetic.
+    orientation_exact : int
+        Comparisons of heights decided in rational arithmetic.
+    exact_seconds : float
+        Time spent on exact signs.
+    vertices, at_infinity, edges : int
+        Size of the skeleton that was closed under neighbours; ``at_infinity`` counts ray ends.
+    euler : int
+        Alternating sum of the f-vector.
+    largest_error : float
+        Largest coordinate error bound of a vertex.
+    """
+
+    filtered: int
+    structural: int
+    exact: int
+    orientation_exact: int
+    exact_seconds: float
+    vertices: int
+    at_infinity: int
+    edges: int
+    euler: int
+    largest_error: float
+    _skeleton: Any = field(repr=False, compare=False, default=None)
+
+    @classmethod
+    def of(cls, skeleton: Skeleton, store: FaceStore) -> Certificate:
+        """Certificate of a built skeleton."""
+        counts = store.counts
+        st, nv = skeleton.state, skeleton.nv
+        finite = st.at_inf[:nv] < 0
+        return cls(
+            filtered=skeleton.stats.filtered,
+            structural=skeleton.stats.structural,
+            exact=skeleton.stats.exact,
+            orientation_exact=skeleton.stats.orientation_exact,
+            exact_seconds=skeleton.stats.exact_seconds,
+            vertices=int(finite.sum()),
+            at_infinity=int(nv - finite.sum()),
+            edges=counts[1] if len(counts) > 1 else 0,
+            euler=sum((-1) ** k * c for k, c in enumerate(counts)),
+            largest_error=float(st.err[:nv][finite].max(initial=0.0)),
+            _skeleton=skeleton,
+        )
+
+    def verify(self) -> Verification:
+        """Check the skeleton anew, independently of how it was found.
+
+        Cost: one forward evaluation per vertex and layer, one n x n solve per vertex.
+        """
+        return verify_skeleton(self._skeleton)
+
+
+def verify_skeleton(skeleton: Skeleton) -> Verification:
+    """Recompute every vertex and sign directly, check every edge, walk the whole skeleton."""
+    frame = skeleton.frame
+    if frame.n == 0:
+        return Verification(True, 1, 0, 0, 0, 0)
+    problems: list[str] = []
+    filtered, exact = _check_signs(skeleton, problems)
+    edges = _check_edges(skeleton, problems)
+    nv = skeleton.nv
+    return Verification(not problems, nv, edges, filtered + exact, filtered, exact, tuple(problems))
+
+
+def _zero_bits(frame: Frame, star: Any) -> Any:
+    """(m, 64 W) bool of the zero facets of skeleton vertices."""
+    n = frame.n
+    zeros = np.zeros((len(star), 64 * frame.n_words + 1), dtype=np.bool_)
+    ids = star[:, 2 * n :].astype(np.int64)
+    ids = np.where(ids == frame.net.inf, 64 * frame.n_words, ids)
+    np.put_along_axis(zeros, ids, True, axis=1)
+    return zeros[:, :-1]
+
+
+def _check_signs(skeleton: Skeleton, problems: list[str]) -> tuple[int, int]:
+    frame, net = skeleton.frame, skeleton.frame.net
+    nv = skeleton.nv
+    skeleton.refine(np.arange(nv, dtype=np.int64))
+    weights = [np.ascontiguousarray(w, dtype=np.float64) for w in frame.network.weights[1:]]
+    filtered = exact = 0
+    wrong = 0
+    n_layers = len(frame.network.hidden_widths)
+    batch = 4096
+    for start in range(0, nv, batch):
+        rows = slice(start, min(nv, start + batch))
+        st = skeleton.state
+        bits = unpack(st.words[rows])
+        zero = _zero_bits(frame, st.star[rows])
+        if (bits & zero).any():
+            problems.append("a zero facet carries a sign bit")
+        for layer in range(n_layers + 1):
+            low, high = int(net.first[layer]), int(net.first[layer + 1])
+            if low == high:
+                continue
+            z, bound = first_filter(frame, weights[: max(0, layer - 1)], layer, st, rows)
+            with np.errstate(invalid="ignore"):
+                sure = np.abs(z) > bound
+            free = ~zero[:, low:high]
+            filtered += int((sure & free).sum())
+            wrong += int((sure & free & ((z > 0) != bits[:, low:high])).sum())
+            for i, j in np.argwhere(~sure & free):
+                exact += 1
+                wrong += not _sign_agrees(skeleton, start + int(i), low + int(j), bool(bits[i, low + j]))
+    if wrong:
+        problems.append(f"{wrong} signs of vertices are wrong")
+    return filtered, exact
+
+
+def _sign_agrees(skeleton: Skeleton, v: int, k: int, positive: bool) -> bool:
+    st, n = skeleton.state, skeleton.frame.n
+    ray = st.at_inf[v] >= 0
+    try:
+        point, direction = skeleton.predicate.point(st.star[v, 2 * n :], st.words[v], st.x[v] if ray else None)
+    except ArithmeticError:
+        return False
+    return skeleton.predicate.sign(k, st.words[v], point, direction) == (1 if positive else -1)
+
+
+def _check_edges(skeleton: Skeleton, problems: list[str]) -> int:
+    frame, n, shift = skeleton.frame, skeleton.frame.n, skeleton.frame.net.shift
+    st, nv = skeleton.state, skeleton.nv
+    star = st.star[:nv]
+    mask = (1 << shift) - 1
+    twins = star[:, : 2 * n].astype(np.int64)
+    ids = star[:, 2 * n :].astype(np.int64)
+    side = np.arange(2 * n) % 2
+    needed = ~(skeleton.one_sided[ids].repeat(2, axis=1) & (side == 0))
+    if (twins[~needed] >= 0).any():
+        problems.append("an edge leads out of the domain")
+    if (twins[needed] < 0).any():
+        problems.append(f"{int((twins[needed] < 0).sum())} edge ends are open: the skeleton is not closed")
+        return 0
+    v, h = np.nonzero(needed)
+    t = twins[v, h]
+    w, g = t >> shift, t & mask
+    if (w >= nv).any() or (g >= 2 * n).any() or (twins[w, g] != (v << shift | h)).any():
+        problems.append("an edge does not lead back")
+        return len(v) // 2
+    once = (v < w) | ((v == w) & (h < g))
+    v, h, w, g = v[once], h[once], w[once], g[once]
+    if (v == w).any():
+        problems.append("an edge is a loop")
+    for start in range(0, len(v), 1 << 14):
+        part = slice(start, start + (1 << 14))
+        vv, hh, ww, gg = v[part], h[part], w[part], g[part]
+        a, b = ids[vv].copy(), ids[ww].copy()
+        ka, kb = a[np.arange(len(vv)), hh >> 1], b[np.arange(len(ww)), gg >> 1]
+        a[np.arange(len(vv)), hh >> 1] = -1
+        b[np.arange(len(ww)), gg >> 1] = -1
+        if (np.sort(a, axis=1) != np.sort(b, axis=1)).any():
+            problems.append("the ends of an edge lie on different walls")
+            break
+        # beyond the shared zeros, the ends differ only at their own zero facet, whose side is the edge's
+        bits_v, bits_w = unpack(st.words[vv]), unpack(st.words[ww])
+        bits_v = np.concatenate([bits_v, np.zeros((len(vv), 1), dtype=np.bool_)], axis=1)
+        bits_w = np.concatenate([bits_w, np.zeros((len(ww), 1), dtype=np.bool_)], axis=1)
+        last = bits_v.shape[1] - 1
+        ca, cb = np.where(ka == frame.net.inf, last, ka), np.where(kb == frame.net.inf, last, kb)
+        r = np.arange(len(vv))
+        bits_v[r, ca] = (hh & 1).astype(bool)
+        bits_w[r, cb] = (gg & 1).astype(bool)
+        bits_v[:, last] = bits_w[:, last] = False
+        if (bits_v != bits_w).any():
+            problems.append("the ends of an edge have different signs")
+            break
+    graph = scipy.sparse.coo_matrix((np.ones(len(v), dtype=np.int8), (v, w)), shape=(nv, nv))
+    parts = scipy.sparse.csgraph.connected_components(graph, directed=False)[0]
+    if parts != 1:
+        problems.append(f"the skeleton falls into {parts} parts")
+    return len(v)
+
+
+def require(verification: Verification) -> None:
+    """Raise if a check found a problem."""
+    if not verification.ok:
+        raise NumericalError("; ".join(verification.problems))

@@ -1,0 +1,700 @@
+"""The canonical complex of a ReLU network: faces, geometry and evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .._typing import Array, BoolArray, FloatArray, IdArray, IntArray, ProgressLike, SignArray
+from ..budget import Budget, Monitor
+from ..errors import InputError, NumericalError, ShapeError
+from ..kernels import faces as fk
+from ..network.model import ReLUNetwork
+from ..strata import SignOrder, Stratification
+from .build import BuildStats, Skeleton, build_skeleton, expected_vertices, row_units
+from .certificate import Certificate
+from .domain import Polyhedron
+from .faces import FaceStore
+from .frame import Frame, make_frame
+from .geometry import affine_maps_of, forms_of, lineality_basis, locate_signs, norms_of
+
+if TYPE_CHECKING:
+    from .breakpoints import BreakpointComplex
+
+
+@dataclass(frozen=True)
+class Lipschitz:
+    """Exact Lipschitz constant of a network on its domain (up to rounding of one matrix norm).
+
+    Attributes
+    ----------
+    value : float
+        Largest operator norm of a region's linear part.
+    region : int
+        A region where it is attained.
+    ord : 1, 2 or inf
+        The norm on inputs and outputs.
+    """
+
+    value: float
+    region: int
+    ord: float
+
+    def __float__(self) -> float:
+        return self.value
+
+
+@dataclass(frozen=True)
+class HRepresentation:
+    """A region as ``A x <= b`` without redundant rows.
+
+    Attributes
+    ----------
+    A : (m, n0) float64
+    b : (m,) float64
+    facets : (m,) int64
+        Column of the sign vector (neuron, then domain facet) that each row belongs to.
+    """
+
+    A: FloatArray
+    b: FloatArray
+    facets: IntArray
+
+
+@dataclass(frozen=True)
+class VRepresentation:
+    """A region as the hull of vertices plus the cone of rays (plus the lineality space).
+
+    Attributes
+    ----------
+    vertices : (p, n0) float64
+    rays : (q, n0) float64
+        Directions of length 1.
+    lineality : (s, n0) float64
+        Orthonormal basis of the directions in which the whole complex is constant.
+    vertex_ids : (p,) int64
+        Rows of ``cx.vertices``.
+    """
+
+    vertices: FloatArray
+    rays: FloatArray
+    lineality: FloatArray
+    vertex_ids: IntArray
+
+
+@dataclass(frozen=True)
+class DualGraph:
+    """Regions and the facets between them, as a symmetric CSR graph.
+
+    Attributes
+    ----------
+    indptr, indices : CSR arrays over regions
+    facet : (len(indices),) ids of the (n-1)-faces crossed
+    """
+
+    indptr: IntArray
+    indices: IdArray
+    facet: IdArray
+
+    def to_networkx(self) -> Any:
+        """``networkx.Graph`` with regions as nodes and attribute ``facet`` on edges."""
+        import networkx as nx
+
+        graph = nx.Graph()
+        graph.add_nodes_from(range(len(self.indptr) - 1))
+        rows = np.repeat(np.arange(len(self.indptr) - 1), np.diff(self.indptr))
+        graph.add_edges_from(
+            (int(a), int(b), {"facet": int(f)}) for a, b, f in zip(rows, self.indices, self.facet) if a < b
+        )
+        return graph
+
+
+class _Labels:
+    """Sign labels of all faces, made a few rows at a time."""
+
+    dtype = np.dtype(np.int8)
+
+    def __init__(self, store: FaceStore) -> None:
+        self._store = store
+        self._offsets = np.concatenate([[0], np.cumsum(store.counts)]).astype(np.int64)
+        self.shape = (int(self._offsets[-1]), store.n_bits)
+
+    def rows(self, ids: Array) -> SignArray:
+        ids = np.asarray(ids, dtype=np.int64)
+        out = np.empty((len(ids), self.shape[1]), dtype=np.int8)
+        dims = np.searchsorted(self._offsets, ids, side="right") - 1
+        for d in np.unique(dims):
+            mine = dims == d
+            out[mine] = self._store.to_signs(self._store.planes(int(d))[ids[mine] - self._offsets[d]])
+        return out
+
+
+class PolyhedralComplex:
+    """Canonical complex of a ReLU network; made by `canonical_complex`.
+
+    Faces of a dimension are numbered from 0; in `strata` the ids of dimension k start at
+    ``f_0 + … + f_{k-1}``. Tables of a dimension are made when they are first asked for.
+    Where the walls leave directions free (first layer narrower than the input) everything is
+    counted in the essential quotient, and ``lineality_dimension`` says what was divided out.
+    """
+
+    def __init__(self, frame: Frame, skeleton: Skeleton) -> None:
+        self._frame = frame
+        self._skeleton = skeleton
+        self._store = FaceStore(skeleton)
+
+    # ---- what it is -------------------------------------------------------------------------
+    @property
+    def network(self) -> ReLUNetwork:
+        """The network whose complex this is."""
+        return self._frame.network
+
+    @property
+    def domain(self) -> Polyhedron | None:
+        """The domain; None for all of Rⁿ."""
+        return self._frame.domain
+
+    @property
+    def dimension(self) -> int:
+        """Dimension d of the essential quotient, that of the regions there."""
+        return self._frame.n
+
+    @property
+    def lineality_dimension(self) -> int:
+        """Dimension of the space of directions that no wall cuts."""
+        return self.network.architecture[0] - self._frame.n
+
+    @cached_property
+    def f_vector(self) -> tuple[int, ...]:
+        """``(f_0, …, f_d)``: faces of each dimension of the essential quotient."""
+        return self._store.counts
+
+    @property
+    def n_regions(self) -> int:
+        """Number of regions, ``f_d``."""
+        return self.f_vector[-1]
+
+    @property
+    def euler_characteristic(self) -> int:
+        """``sum (-1)^k f_k``; (-1)^d on Rⁿ, 1 on a bounded domain."""
+        return sum((-1) ** k * c for k, c in enumerate(self.f_vector))
+
+    @property
+    def stats(self) -> BuildStats:
+        """How the decisions of the build were made, and how long it took."""
+        return self._skeleton.stats
+
+    @cached_property
+    def certificate(self) -> Certificate:
+        """Evidence that the complex is right and whole; ``.verify()`` checks it anew."""
+        return Certificate.of(self._skeleton, self._store)
+
+    def __repr__(self) -> str:
+        widths = "-".join(map(str, self.network.architecture))
+        where = "R^" + str(self.network.architecture[0]) if self.domain is None else repr(self.domain)
+        return f"PolyhedralComplex({widths} on {where}, f = {self.f_vector}, complete)"
+
+    def fingerprint(self, dim: int) -> tuple[int, int]:
+        """Order-independent fingerprint of the sign vectors of one dimension (two 64-bit sums)."""
+        return self._store.fingerprint(dim)
+
+    # ---- faces ------------------------------------------------------------------------------
+    def materialize(self, dims: Any = None) -> PolyhedralComplex:
+        """Write the faces of the given dimensions (all by default) in one pass; returns itself."""
+        self._store.materialize(list(range(self.dimension + 1)) if dims is None else [int(d) for d in dims])
+        return self
+
+    def signs(self, dim: int) -> SignArray:
+        """Sign vectors of the faces of a dimension.
+
+        Returns
+        -------
+        (f_dim, N + D) int8
+            Columns: hidden neurons layer by layer, then domain facets (0 or 1).
+        """
+        planes = self._store.planes(dim)
+        return self._store.to_signs(planes)
+
+    def iter_signs(self, dim: int, *, rows: int = 1 << 16) -> Iterator[SignArray]:
+        """The same in pieces of at most ``rows`` rows."""
+        planes = self._store.planes(dim)
+        for start in range(0, len(planes), rows):
+            yield self._store.to_signs(planes[start : start + rows])
+
+    @cached_property
+    def strata(self) -> Stratification:
+        """The faces as a `Stratification`: labels, dimensions, order, covers both ways."""
+        dims = np.repeat(np.arange(self.dimension + 1), self.f_vector)
+        return Stratification(
+            _Labels(self._store),
+            dims,
+            order=SignOrder(),
+            ambient_dim=self.dimension,
+            complete=True,
+            covers_above=self._covers_above,
+        )
+
+    def _covers_above(self) -> tuple[Array, Array]:
+        store = self._store
+        self.materialize()
+        ptr, idx = [np.zeros(1, dtype=np.int64)], []
+        total = 0
+        for d in range(self.dimension + 1):
+            indptr, indices = store.covers_above(d)
+            ptr.append(indptr[1:] + total)
+            idx.append(indices + np.int32(store.offset(d + 1)))
+            total += int(indptr[-1])
+        return np.concatenate(ptr), np.concatenate(idx)
+
+    # ---- points -----------------------------------------------------------------------------
+    @cached_property
+    def _finite(self) -> IntArray:
+        """Skeleton vertices that are not at infinity, in the order of dimension 0."""
+        sk = self._skeleton
+        return np.flatnonzero(sk.state.at_inf[: sk.nv] < 0)
+
+    @cached_property
+    def _finite_index(self) -> IntArray:
+        index = np.full(self._skeleton.nv, -1, dtype=np.int64)
+        index[self._finite] = np.arange(len(self._finite))
+        return index
+
+    def _lift(self, points: FloatArray) -> FloatArray:
+        """Quotient coordinates (m, d) to the points of least norm in the inputs (m, n0)."""
+        full = np.zeros((len(points), self.network.architecture[0]))
+        full[:, self._frame.columns] = points
+        basis = self.lineality
+        if len(basis):
+            full -= (full @ basis.T) @ basis
+        return full
+
+    @cached_property
+    def lineality(self) -> FloatArray:
+        """Orthonormal basis (n0 - d, n0) of the directions that no wall cuts."""
+        return lineality_basis(self._frame)
+
+    @cached_property
+    def vertices(self) -> FloatArray:
+        """(f_0, n0): the point of least norm of each minimal face, in the order of ``signs(0)``."""
+        if self.dimension == 0:
+            return np.zeros((1, self.network.architecture[0]))
+        return self._lift(np.ascontiguousarray(self._skeleton.state.x[self._finite]))
+
+    @cached_property
+    def vertex_errors(self) -> FloatArray:
+        """(f_0,) bounds of the error of each quotient coordinate of a vertex (maximum norm)."""
+        if self.dimension == 0:
+            return np.zeros(1)
+        return np.ascontiguousarray(self._skeleton.state.err[self._finite])
+
+    def refine_vertices(self) -> PolyhedralComplex:
+        """Solve every vertex directly, for the tightest coordinates that floats give; returns itself."""
+        if self.dimension:
+            self._skeleton.refine(np.arange(self._skeleton.nv, dtype=np.int64))
+            for name in ("vertices", "vertex_errors", "rays", "_edges"):
+                self.__dict__.pop(name, None)
+        return self
+
+    @cached_property
+    def _edges(self) -> IntArray:
+        sk, n = self._skeleton, self.dimension
+        ends = np.empty((self.f_vector[1] if n else 0, 2), dtype=np.int64)
+        if n:
+            m = fk.edge_ends(sk.nv, n, self._frame.net.shift, sk.state.star, sk.state.at_inf, self._store.up, ends)
+            if m != len(ends):
+                raise NumericalError("the edges written are not as many as counted; please report this network")
+        return ends
+
+    @cached_property
+    def edges(self) -> IntArray:
+        """(f_1, 2) vertex ids of each edge, in the order of ``signs(1)``; second -1 for a ray."""
+        result: IntArray = self._finite_index[self._edges]
+        return result
+
+    @cached_property
+    def rays(self) -> tuple[IntArray, FloatArray]:
+        """Edge ids (r,) and unit directions (r, n0) of the unbounded edges."""
+        if self.dimension == 0:
+            return np.zeros(0, dtype=np.int64), np.zeros((0, self.network.architecture[0]))
+        ids = np.flatnonzero(self.edges[:, 1] < 0)
+        directions = self._lift(np.ascontiguousarray(self._skeleton.state.x[self._edges[ids, 1]]))
+        return ids, directions / np.linalg.norm(directions, axis=1, keepdims=True)
+
+    def is_unbounded(self, dim: int) -> BoolArray:
+        """Whether each face of a dimension is unbounded in the essential quotient."""
+        return self._store.unbounded(dim)
+
+    def interior_points(self, dim: int | None = None) -> FloatArray:
+        """A point in the relative interior of each face: the mean of its vertices plus its rays.
+
+        Returns (f_dim, n0) float64. Not certified: a very thin face may lie within rounding.
+        """
+        d = self.dimension if dim is None else int(dim)
+        below = self._vertex_incidence(d)
+        return self._interior(d, *below)
+
+    def _vertex_incidence(self, dim: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Sums over the closure of each face: vertices, their number, ray directions."""
+        n0 = self.network.architecture[0]
+        total = [np.zeros((c, n0)) for c in self.f_vector[: dim + 1]]
+        number = [np.zeros(c) for c in self.f_vector[: dim + 1]]
+        push = [np.zeros((c, n0)) for c in self.f_vector[: dim + 1]]
+        total[0][:] = self.vertices
+        number[0][:] = 1
+        if dim >= 1:
+            ids, directions = self.rays
+            push[1][ids] = directions
+        for d in range(dim):
+            indptr, indices = self._store.covers_above(d)
+            source = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+            np.add.at(total[d + 1], indices, total[d][source])
+            np.add.at(number[d + 1], indices, number[d][source])
+            np.add.at(push[d + 1], indices, push[d][source])
+        return total[dim], number[dim], push[dim]
+
+    @staticmethod
+    def _interior(dim: int, total: FloatArray, number: FloatArray, push: FloatArray) -> FloatArray:
+        length = np.linalg.norm(push, axis=1, keepdims=True)
+        return total / number[:, None] + push / np.where(length > 0, length, 1.0)
+
+    # ---- functions --------------------------------------------------------------------------
+    def affine_maps(self, regions: Any = None) -> tuple[FloatArray, FloatArray]:
+        """The affine map of each region.
+
+        Parameters
+        ----------
+        regions : ids, optional
+            All regions by default.
+
+        Returns
+        -------
+        A : (m, nL, n0) float64
+        a : (m, nL) float64
+            ``f(x) = A x + a`` on the region.
+        """
+        planes = self._store.planes(self.dimension)
+        if regions is not None:
+            planes = planes[self._region_ids(regions)]
+        return affine_maps_of(self._frame, planes)
+
+    def _region_ids(self, regions: Any) -> IntArray:
+        ids = np.atleast_1d(np.asarray(regions, dtype=np.int64))
+        if ids.size and not (ids.min() >= 0 and ids.max() < self.n_regions):
+            raise InputError(f"region ids lie in 0..{self.n_regions - 1}, found {ids.min()}..{ids.max()}")
+        return ids
+
+    def lipschitz(self, ord: float = 2) -> Lipschitz:
+        """Exact Lipschitz constant on the domain: the largest operator norm over the regions.
+
+        Parameters
+        ----------
+        ord : 1, 2 or numpy.inf
+        """
+        if ord not in (1, 2, np.inf):
+            raise InputError(f"ord must be 1, 2 or inf, found {ord!r}")
+        best, where = -1.0, -1
+        step = max(1, (1 << 22) // max(1, self.network.architecture[0] * self.network.architecture[-1]))
+        for start in range(0, self.n_regions, step):
+            A, _ = self.affine_maps(np.arange(start, min(self.n_regions, start + step)))
+            norms = norms_of(A, ord)
+            i = int(np.argmax(norms))
+            if norms[i] > best:
+                best, where = float(norms[i]), start + i
+        return Lipschitz(best, where, float(ord))
+
+    def locate(self, X: Any) -> IntArray:
+        """Region of each point.
+
+        Parameters
+        ----------
+        X : (…, n0) float64
+
+        Returns
+        -------
+        (…) int64
+            Region ids; a point on a wall gets the smallest id of the regions around it, a point
+            outside the domain -1. Signs that rounding could change are decided exactly.
+        """
+        points = np.asarray(X, dtype=np.float64)
+        if points.ndim == 0 or points.shape[-1] != self.network.architecture[0]:
+            raise ShapeError(f"points of shape {points.shape} do not fit {self.network.architecture[0]} inputs")
+        if not np.isfinite(points).all():
+            raise InputError("points must be finite")
+        flat = points.reshape(-1, points.shape[-1])
+        signs = locate_signs(self._frame, flat, self._skeleton.predicate)
+        ids = np.full(len(flat), -1, dtype=np.int64)
+        inside = (signs >= 0)[:, self._frame.n_neurons :].all(axis=1)
+        whole = inside & (signs != 0).all(axis=1)
+        if whole.any():
+            ids[whole] = self._store.find(self.dimension, self._store.to_planes(signs[whole]))
+        for i in np.flatnonzero(inside & ~whole):
+            ids[i] = self._region_near(signs[i])
+        return ids.reshape(points.shape[:-1])
+
+    def _region_near(self, row: SignArray) -> int:
+        dim = self.dimension - int((row == 0).sum())
+        if dim < 0:
+            return -1
+        face = int(self._store.find(dim, self._store.to_planes(row[None, :]))[0])
+        if face < 0:
+            return -1
+        rows = np.array([face])
+        for d in range(dim, self.dimension):
+            indptr, indices = self._store.covers_above(d)
+            rows = np.unique(np.concatenate([indices[indptr[r] : indptr[r + 1]] for r in rows]))
+        return int(rows.min())
+
+    # ---- regions ----------------------------------------------------------------------------
+    @cached_property
+    def _facet_sides(self) -> tuple[IntArray, IdArray]:
+        """CSR: facets (rows of dimension d - 1) of each region."""
+        indptr, indices = self._store.covers_above(self.dimension - 1)
+        source = np.repeat(np.arange(len(indptr) - 1, dtype=np.int32), np.diff(indptr))
+        order = np.argsort(indices, kind="stable")
+        counts = np.bincount(indices, minlength=self.n_regions)
+        return np.concatenate([[0], np.cumsum(counts)]), source[order]
+
+    def facets_of(self, region: int) -> IdArray:
+        """Facets (rows of dimension d - 1) of a region."""
+        r = int(self._region_ids(region)[0])
+        indptr, indices = self._facet_sides
+        return indices[indptr[r] : indptr[r + 1]]
+
+    def h_representation(self, region: int) -> HRepresentation:
+        """Irredundant inequalities of a region, known from the complex without an LP."""
+        r = int(self._region_ids(region)[0])
+        facets = self.facets_of(r) if self.dimension else np.zeros(0, dtype=np.int32)
+        store, frame = self._store, self._frame
+        own = store.to_signs(store.planes(self.dimension)[r : r + 1])[0]
+        walls = store.to_signs(store.planes(self.dimension - 1)[facets]) if len(facets) else np.zeros((0, len(own)))
+        columns = np.array([int(np.flatnonzero((w == 0) & (own != 0))[0]) for w in walls], dtype=np.int64)
+        forms = forms_of(frame, store.planes(self.dimension)[r], columns)
+        signed = -forms * own[columns][:, None]
+        return HRepresentation(signed[:, :-1], -signed[:, -1], columns)
+
+    def v_representation(self, region: int) -> VRepresentation:
+        """Vertices and rays of a region."""
+        r = int(self._region_ids(region)[0])
+        store = self._store
+        if self.dimension == 0:
+            return VRepresentation(
+                self.vertices, np.zeros((0, self.vertices.shape[1])), self.lineality, np.zeros(1, int)
+            )
+        top = store.planes(self.dimension)
+        mine = np.empty(self.f_vector[0], dtype=np.bool_)
+        fk.in_closure(top, r, store.planes(0), mine)
+        ids = np.flatnonzero(mine)
+        ray_ids, directions = self.rays
+        rays = np.empty(len(ray_ids), dtype=np.bool_)
+        fk.in_closure(top, r, np.ascontiguousarray(store.planes(1)[ray_ids]), rays)
+        return VRepresentation(self.vertices[ids], directions[rays], self.lineality, ids)
+
+    def chebyshev_center(self, region: int) -> tuple[FloatArray, float]:
+        """Centre (n0,) and radius of the largest ball in a region (inf where there is none).
+
+        A linear program in cvxpy; the ball is taken in the essential quotient's section of least norm.
+        """
+        from .convex import chebyshev_center
+
+        h = self.h_representation(region)
+        return chebyshev_center(h.A, h.b)
+
+    def distance(self, x: Any, region: int) -> tuple[float, FloatArray]:
+        """Euclidean distance of a point to a closed region, and the nearest point (a QP in cvxpy)."""
+        from .convex import nearest_point
+
+        h = self.h_representation(region)
+        return nearest_point(h.A, h.b, np.asarray(x, dtype=np.float64))
+
+    @cached_property
+    def dual_graph(self) -> DualGraph:
+        """Regions joined by the facets they share."""
+        if self.dimension == 0:
+            empty = np.zeros(0, dtype=np.int32)
+            return DualGraph(np.zeros(2, dtype=np.int64), empty, empty)
+        indptr, indices = self._store.covers_above(self.dimension - 1)
+        two = np.flatnonzero(np.diff(indptr) == 2)
+        a, b = indices[indptr[two]], indices[indptr[two] + 1]
+        source = np.concatenate([a, b])
+        target = np.concatenate([b, a])
+        facet = np.concatenate([two, two]).astype(np.int32)
+        order = np.lexsort((target, source))
+        counts = np.bincount(source, minlength=self.n_regions)
+        return DualGraph(np.concatenate([[0], np.cumsum(counts)]), target[order], facet[order])
+
+    def volumes(self, dim: int | None = None) -> FloatArray:
+        """Volume of each bounded region; inf for unbounded ones.
+
+        Returns
+        -------
+        (f_d,) float64
+            In input units to the power n0. Sums simplices of a pulling triangulation that the
+            face lattice gives, so only determinants are computed.
+
+        Raises
+        ------
+        InputError
+            If the complex has lineality: then no region is bounded.
+        """
+        if dim is not None and dim != self.dimension:
+            raise InputError("volumes are of regions; lower faces have none in the input space")
+        if self.lineality_dimension:
+            return np.full(self.n_regions, np.inf)
+        n = self.dimension
+        strata = self.strata
+        ptr, idx = strata.covers_below
+        ptr, idx = np.array(ptr), np.array(idx)
+        planes = self._store.all_planes()
+        owner = np.concatenate([self._finite_index[self._store.owner(d)] for d in range(n + 1)])
+        offset = self._store.offset(n)
+        result = np.full(self.n_regions, np.inf)
+        bounded = np.flatnonzero(~self.is_unbounded(n))
+        apex, matrix = np.zeros(n + 1, dtype=np.int64), np.zeros((n, n))
+        points = self.vertices
+        for r in bounded:
+            result[r] = fk.flag_volume(offset + r, n, planes, ptr, idx, owner, points, n, apex, matrix)
+        return result
+
+    # ---- derived complexes ------------------------------------------------------------------
+    def breakpoint_complex(self) -> BreakpointComplex:
+        """Facets where the function bends, with their weights."""
+        from .breakpoints import BreakpointComplex
+
+        return BreakpointComplex.of(self)
+
+    def save(self, path: Any) -> None:
+        """Write a versioned archive (.npz) that `PolyhedralComplex.load` reads without recomputing."""
+        from .archive import save_complex
+
+        save_complex(self, path)
+
+    @classmethod
+    def load(cls, path: Any) -> PolyhedralComplex:
+        """Read an archive written by `save`."""
+        from .archive import load_complex
+
+        return load_complex(path)
+
+
+def _build(
+    network: Any, domain: Polyhedron | None, budget: Budget | None, progress: ProgressLike, inflate: float
+) -> tuple[Frame, Skeleton]:
+    if not isinstance(network, ReLUNetwork):
+        raise InputError(
+            f"expected a polyfiber.ReLUNetwork, found {type(network).__name__}; "
+            "use read_network, from_torch or from_sklearn first"
+        )
+    monitor = Monitor(budget, progress)
+    frame = make_frame(network, domain, inflate=inflate)
+    skeleton = build_skeleton(frame, monitor)
+    return frame, skeleton
+
+
+def canonical_complex(
+    network: ReLUNetwork,
+    domain: Polyhedron | None = None,
+    *,
+    budget: Budget | None = None,
+    progress: ProgressLike = None,
+    inflate: float = 1.0,
+) -> PolyhedralComplex:
+    """Canonical polyhedral complex of a ReLU network.
+
+    A face is a non-empty set of inputs where every hidden neuron keeps one sign in {-, 0, +}.
+    Every sign behind it is certified: by a floating value beyond its error bound, by a rank
+    argument, or in rational arithmetic.
+
+    Parameters
+    ----------
+    network : ReLUNetwork
+        Generic (supertransversal): every k-face lies on exactly d - k walls.
+    domain : Box or Polyhedron, optional
+        All of Rⁿ by default.
+    budget : Budget, optional
+        Limits on seconds and bytes.
+    progress : bool or callable, optional
+    inflate : float
+        Factor on every error bound. Above 1 more decisions go to exact arithmetic; the answer
+        does not change. For tests and for measuring the exact path.
+
+    Returns
+    -------
+    PolyhedralComplex
+
+    Raises
+    ------
+    GenericityError
+        Names the vertex, the neurons that meet there, and what repairs it.
+    BudgetExceededError
+        The budget ran out, or would before an allocation.
+
+    Notes
+    -----
+    About 1 µs per vertex at depth 2 on one core; the number of vertices is near C(N, d) for a
+    random network with N hidden neurons. Definitions: Grigsby and Lindsey, *On transversality
+    of bent hyperplane arrangements and the topological expressiveness of ReLU neural networks*
+    (2022); the algorithm is described in ``docs/engine.md``.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> cx = pf.canonical_complex(pf.ReLUNetwork.random((2, 8, 8, 1), rng=0))
+    >>> cx.f_vector[0] - cx.f_vector[1] + cx.f_vector[2]
+    1
+    """
+    frame, skeleton = _build(network, domain, budget, progress, inflate)
+    return PolyhedralComplex(frame, skeleton)
+
+
+def face_counts(
+    network: ReLUNetwork,
+    domain: Polyhedron | None = None,
+    *,
+    budget: Budget | None = None,
+    progress: ProgressLike = None,
+) -> tuple[int, ...]:
+    """f-vector of the canonical complex without making its faces.
+
+    Same parameters and errors as `canonical_complex`. Memory is that of the skeleton.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> pf.face_counts(pf.ReLUNetwork.random((2, 16, 16, 1), rng=0))
+    (419, 868, 450)
+    """
+    _, skeleton = _build(network, domain, budget, progress, 1.0)
+    return FaceStore(skeleton).counts
+
+
+def estimate_size(network: ReLUNetwork, domain: Polyhedron | None = None) -> dict[str, int]:
+    """Expected vertices, faces and bytes of a complex on all of Rⁿ, before any work.
+
+    The count is that of N hyperplanes in general position, ``C(N, d)``; random networks come
+    within a factor of two, trained ones are usually smaller.
+    """
+    frame = make_frame(network, domain)
+    vertices = expected_vertices(frame)
+    per_vertex = 8 * row_units(frame)[-1]
+    return {
+        "vertices": vertices,
+        "faces": vertices * 2**frame.n,
+        "skeleton_bytes": vertices * per_vertex,
+        "all_faces_bytes": vertices * 2**frame.n * (16 * frame.n_words + 4),
+    }
+
+
+__all__ = [
+    "DualGraph",
+    "HRepresentation",
+    "Lipschitz",
+    "PolyhedralComplex",
+    "VRepresentation",
+    "canonical_complex",
+    "estimate_size",
+    "face_counts",
+]

@@ -1,0 +1,134 @@
+"""Forms, affine maps, norms and point location on the cells of a complex."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from .._typing import FloatArray, IntArray, SignArray, WordArray
+from ..kernels import maps
+from .frame import Frame
+from .predicate import ExactPredicate
+
+
+def full_net(frame: Frame) -> Any:
+    """The kernels' network in all n0 input coordinates instead of those of the quotient."""
+    n0 = frame.network.architecture[0]
+    if frame.n == n0:
+        return frame.net
+    stride = 4 if n0 < 4 else (n0 + 8) // 8 * 8
+    rows = np.zeros((max(1, frame.rows.shape[0]), stride))
+    rows[: frame.rows.shape[0], : n0 + 1] = frame.rows.astype(np.float64)
+    return frame.net._replace(n=n0, stride=stride, rows=rows.ravel())
+
+
+def affine_maps_of(frame: Frame, planes: WordArray) -> tuple[FloatArray, FloatArray]:
+    """Affine maps (m, nL, n0), (m, nL) on regions given as bit planes."""
+    net = full_net(frame)
+    n0, n_out = frame.network.architecture[0], frame.network.architecture[-1]
+    A = np.empty((len(planes), n_out, n0))
+    a = np.empty((len(planes), n_out))
+    if frame.n_neurons == 0:
+        A[:] = frame.network.weights[0].astype(np.float64)
+        a[:] = frame.network.biases[0].astype(np.float64)
+        return A, a
+    ids = net.inf + 1 + np.arange(n_out)
+    maps.forms(planes, ids, net, A, a)
+    return A, a
+
+
+def forms_of(frame: Frame, cell: WordArray, columns: IntArray) -> FloatArray:
+    """Forms (m, n0 + 1), constant last, of sign-vector columns on one cell (a row of bit planes)."""
+    net = full_net(frame)
+    n0 = frame.network.architecture[0]
+    d, N = frame.n_domain, frame.n_neurons
+    ids = np.where(columns < N, columns + d, columns - N)
+    A = np.empty((1, len(ids), n0))
+    a = np.empty((1, len(ids)))
+    if len(ids):
+        maps.forms(np.ascontiguousarray(cell[None, :]), ids.astype(np.int64), net, A, a)
+    return np.concatenate([A[0], a[0][:, None]], axis=1)
+
+
+def norms_of(A: FloatArray, ord: float) -> FloatArray:
+    """Operator norms (m,) of matrices (m, p, q)."""
+    if ord == 2:
+        if min(A.shape[1:]) == 1:
+            return np.sqrt((A**2).sum(axis=(1, 2)))
+        result: FloatArray = np.linalg.norm(A, 2, axis=(1, 2))
+        return result
+    total: FloatArray = np.abs(A).sum(axis=1 if ord == 1 else 2).max(axis=1)
+    return total
+
+
+def lineality_basis(frame: Frame) -> FloatArray:
+    """Orthonormal basis (n0 - d, n0) of the kernel of all given forms."""
+    n0 = frame.network.architecture[0]
+    if frame.n == n0:
+        return np.zeros((0, n0))
+    if frame.n == 0:
+        return np.eye(n0)
+    rows = frame.rows[list(frame.start), :-1].astype(np.float64)
+    _, _, vt = np.linalg.svd(rows, full_matrices=True)
+    result: FloatArray = vt[frame.n :]
+    return result
+
+
+def locate_signs(frame: Frame, points: FloatArray, predicate: ExactPredicate) -> SignArray:
+    """Certified sign vectors (m, N + D) of points; what the filter leaves is decided exactly."""
+    net, n0 = frame.net, frame.network.architecture[0]
+    d, N = frame.n_domain, frame.n_neurons
+    m = len(points)
+    signs = np.zeros((m, N + d), dtype=np.int8)
+    rows = frame.rows.astype(np.float64)
+    terms = (n0 + 4) * 2.0**-53 * 1.01
+    unsure = np.zeros((m, N + d), dtype=np.bool_)
+    with np.errstate(over="ignore", invalid="ignore"):
+        z = points @ rows[:, :-1].T + rows[:, -1]
+        size = np.abs(points) @ np.abs(rows[:, :-1]).T + np.abs(rows[:, -1])
+        tiny = np.full(rows.shape[0], (2 * n0 + 4) * 2.0**-1074)
+        bound = (terms * size + tiny) * net.inflate
+        _put(signs, unsure, z[:, :d], bound[:, :d], N)
+        z, size, tiny = z[:, d:], size[:, d:], tiny[d:]
+        gamma, column = terms, 0
+        for layer, width in enumerate(frame.network.hidden_widths):
+            if layer:
+                w = frame.network.weights[layer].astype(np.float64)
+                b = frame.network.biases[layer].astype(np.float64)
+                y = np.maximum(z, 0.0)
+                # the magnitude of what a ReLU may pass, rounding included
+                z = y @ w.T + b
+                size = size @ np.abs(w).T + np.abs(b)
+                gamma += (w.shape[1] + 4) * 2.0**-53 * 1.01
+                tiny = np.abs(w) @ tiny + (2 * w.shape[1] + 4) * 2.0**-1074
+            bound = (gamma * size + tiny) * net.inflate
+            _put(signs, unsure, z, bound, column)
+            column += width
+    for i in np.flatnonzero(unsure.any(axis=1)):
+        signs[i] = _exact_signs(frame, points[i], predicate)
+    return signs
+
+
+def _put(signs: SignArray, unsure: Any, z: FloatArray, bound: FloatArray, column: int) -> None:
+    part = slice(column, column + z.shape[1])
+    sure = np.abs(z) > bound
+    signs[:, part] = np.where(sure, np.sign(z), 0).astype(np.int8)
+    unsure[:, part] = ~sure
+
+
+def _exact_signs(frame: Frame, point: FloatArray, predicate: ExactPredicate) -> SignArray:
+    net = frame.network.exact()
+    x = [Fraction(float(c)) for c in point]
+    signs: list[int] = []
+    y = x
+    for w, b in zip(net.weights[:-1], net.biases[:-1]):
+        z = [sum((a * c for a, c in zip(row, y) if c), Fraction(0)) + bias for row, bias in zip(w, b)]
+        signs += [(v > 0) - (v < 0) for v in z]
+        y = [max(v, Fraction(0)) for v in z]
+    for row in frame.rows[: frame.n_domain]:
+        value = sum((Fraction(a) * c for a, c in zip(row[:-1], x)), Fraction(row[-1]))
+        signs.append((value > 0) - (value < 0))
+    predicate.calls += 1
+    return np.array(signs, dtype=np.int8)
