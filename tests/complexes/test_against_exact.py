@@ -10,19 +10,10 @@ import pytest
 from hypothesis import given, settings
 
 import polyfiber as pf
-from polyfiber.errors import GenericityError
 from polyfiber.testing import (
-    Case,
-    degenerate_corpus,
     generic_networks,
-    huge_ratio_network,
-    integer_networks,
-    near_coincident_network,
-    rescaled,
-    subnormal_network,
 )
 from tests.oracles.exact_faces import ExactComplex, box, exact_complex
-from tests.oracles.weights import affine_maps, balancing_residual, facet_weights
 
 
 def compare(cx: Any, truth: ExactComplex, *, coordinates: bool = True) -> None:
@@ -89,96 +80,6 @@ def test_rational_networks_are_exact() -> None:
 
         net = pf.ReLUNetwork([draw(*s) for s in shapes], [draw(s[0]) for s in shapes])
         check(net)
-
-
-def test_rescaled_networks_have_the_same_faces() -> None:
-    rng = np.random.default_rng(5)
-    for seed in range(4):
-        net = pf.ReLUNetwork.random((2, 5, 4, 1), rng=seed)
-        twin = rescaled(net, [rng.integers(-200, 201, size=5), rng.integers(-200, 201, size=4)])
-        one, two = pf.canonical_complex(net), pf.canonical_complex(twin)
-        for k in range(3):
-            assert {tuple(r) for r in one.signs(k).tolist()} == {tuple(r) for r in two.signs(k).tolist()}
-
-
-ADVERSARIAL = [
-    *[("huge", huge_ratio_network, a, s) for s in range(3) for a in [(2, 5, 4, 1), (3, 3, 3, 1), (2, 3, 3, 3, 1)]],
-    *[("near", near_coincident_network, a, s) for s in range(3) for a in [(2, 6, 4, 1), (3, 4, 3, 1), (2, 4, 4, 3, 1)]],
-    *[("subnormal", subnormal_network, a, s) for s in range(3) for a in [(2, 5, 4, 1), (3, 3, 3, 1)]],
-]
-
-
-@pytest.mark.parametrize(("kind", "make", "architecture", "seed"), ADVERSARIAL, ids=lambda v: str(v))
-def test_adversarial_weights(kind: str, make: Any, architecture: tuple[int, ...], seed: int) -> None:
-    """Right, or refused as not generic; coordinates are not compared (they may not fit a float)."""
-    net = make(architecture, rng=seed)
-    truth = exact_complex(net.weights, net.biases)
-    try:
-        cx = pf.canonical_complex(net)
-    except GenericityError:
-        assert not is_generic(truth), "a generic network was refused"
-        return
-    compare(cx, truth, coordinates=False)
-
-
-def is_generic(truth: ExactComplex) -> bool:
-    """Supertransversal, as far as it shows: every k-face has exactly d - k zeros."""
-    return all(sum(s == 0 for s in face.signs) == truth.dim - face.dim for face in truth.faces.values())
-
-
-@pytest.mark.parametrize("case", degenerate_corpus(), ids=lambda c: c.name)
-def test_degenerate_corpus(case: Case) -> None:
-    """Right, or refused as not generic: never silently wrong."""
-    net = case.network
-    truth = exact_complex(net.weights, net.biases, domain=case.domain)
-    domain = None if case.domain is None else pf.Polyhedron(*case.domain)
-    try:
-        cx = pf.canonical_complex(net, domain=domain)
-    except GenericityError:
-        assert not is_generic(truth), "a generic network was refused"
-        return
-    compare(cx, truth, coordinates=False)
-    assert tuple(pf.face_counts(net, domain=domain)) == truth.f_vector
-
-
-@settings(max_examples=150, deadline=None)
-@given(integer_networks())
-def test_integer_networks(net: pf.ReLUNetwork) -> None:
-    """Right, or refused as not generic."""
-    truth = exact_complex(net.weights, net.biases)
-    try:
-        cx = pf.canonical_complex(net)
-    except GenericityError:
-        assert not is_generic(truth), "a generic network was refused"
-        return
-    compare(cx, truth)
-
-
-def test_affine_maps_and_weights() -> None:
-    for architecture, seed in [
-        ((2, 4, 3, 2), 0),
-        ((3, 3, 2, 1), 1),
-        ((2, 3, 3, 2, 1), 2),
-        ((1, 4, 3, 2), 3),
-        ((3, 2, 3, 1), 4),
-    ]:
-        net = pf.ReLUNetwork.random(architecture, rng=seed)
-        truth = exact_complex(net.weights, net.biases)
-        cx = pf.canonical_complex(net)
-        a, c = cx.affine_maps()
-        maps = affine_maps(net.weights, net.biases, truth)
-        for row, matrix, vector in zip(cx.signs(truth.dim).tolist(), a, c):
-            exact_a, exact_c = maps[tuple(row)]
-            assert np.allclose(matrix, np.array(exact_a, dtype=float), atol=1e-9)
-            assert np.allclose(vector, np.array(exact_c, dtype=float), atol=1e-9)
-        weights = facet_weights(net.weights, net.biases, truth)
-        assert balancing_residual(truth, weights) < 1e-12
-        bp = pf.breakpoint_complex(net)
-        facet_signs = cx.signs(truth.dim - 1)
-        found = {tuple(facet_signs[i].tolist()): w for i, w in zip(bp.facets, bp.weights)}
-        scale = max(float(np.abs(w).max()) for w in weights.values())
-        for signs, weight in weights.items():
-            assert np.allclose(found.get(signs, np.zeros(len(weight))), weight, atol=1e-9 * scale)
 
 
 def test_locate_finds_the_region_of_interior_points() -> None:

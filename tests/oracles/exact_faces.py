@@ -34,11 +34,12 @@ class Face:
     rays: tuple[tuple[Fraction, ...], ...]
 
     def interior_point(self) -> tuple[Fraction, ...]:
-        """A point of the relative interior: mean of the vertices plus all rays."""
+        """A point of the relative interior: mean of the vertices plus rays scaled to length 1 (maximum norm)."""
         n = len(self.vertices[0])
         point = [sum((v[c] for v in self.vertices), Fraction(0)) / len(self.vertices) for c in range(n)]
         for ray in self.rays:
-            point = [p + r for p, r in zip(point, ray)]
+            longest = max(map(abs, ray))
+            point = [p + r / longest for p, r in zip(point, ray)]
         return tuple(point)
 
 
