@@ -79,7 +79,7 @@ class Skeleton:
         )
         self.edge_buffer = np.zeros(1024, dtype=np.int32)
         self.pending = np.zeros((1, frame.n_words), dtype=np.uint64)
-        width = frame.net.max_width + 1
+        width = max([1, *frame.network.hidden_widths]) + 1
         pad = frame.net.stride
         self._scratch = (np.zeros((n, n)), np.zeros((n, n + 1)), np.zeros((n, n)))
         self._forms = (np.zeros(pad), np.zeros(pad), np.zeros(width), np.zeros(width), np.zeros(pad))
@@ -142,11 +142,14 @@ class Skeleton:
         st.at_inf[0] = -1
         st.star[0, 2 * n :] = zeros
         matrix = frame.given(zeros)[:, :n]
-        try:
-            inverse = np.linalg.inv(matrix)
-        except np.linalg.LinAlgError:
-            inverse = np.eye(n)
-        st.x[0] = -inverse @ frame.given(zeros)[:, n]
+        with np.errstate(all="ignore"):
+            try:
+                inverse = np.linalg.inv(matrix)
+            except np.linalg.LinAlgError:
+                inverse = np.eye(n)
+            if not np.isfinite(inverse).all():
+                inverse = np.eye(n)
+            st.x[0] = -inverse @ frame.given(zeros)[:, n]
         self._solve(0)
         for (s, side), v in index.items():
             st.star[v, 2 * n :] = zeros
@@ -294,7 +297,7 @@ class Skeleton:
                 ray = st.at_inf[v] >= 0
                 zeros = st.star[v, 2 * n :]
                 try:
-                    point, direction = self.predicate.point(zeros, st.words[v], st.x[v] if ray else None)
+                    point, direction = self.predicate.point(zeros, st.words[v], ray=ray)
                 except ArithmeticError:
                     names = ", ".join(self.frame.name(int(z)) for z in zeros)
                     raise GenericityError(
@@ -313,18 +316,16 @@ class Skeleton:
 
     def _store_exact(self, v: int, point: Any, direction: Any) -> None:
         """Round exact coordinates; the error is then one rounding (times ``inflate``)."""
-        st = self.state
-        try:
-            main = np.array([float(c) for c in (point if direction is None else direction)])
-            line = np.array([float(c) for c in point])
-        except OverflowError:
-            return
-        error = (np.abs(main).max(initial=0.0) * 2.0**-52 + 1e-300) * self.frame.net.inflate
-        st.x[v], st.err[v], st.slot[v] = main, error, -1
+        st, inflate = self.state, self.frame.net.inflate
+        st.slot[v] = -1
         if direction is not None:
+            largest = max(abs(c) for c in direction)
+            direction = [c / largest for c in direction]
+            st.x[v], st.err[v] = _rounded(direction, inflate)
             b = int(st.at_inf[v])
-            st.base[b] = line
-            st.base_err[b] = (np.abs(line).max(initial=0.0) * 2.0**-52 + 1e-300) * self.frame.net.inflate
+            st.base[b], st.base_err[b] = _rounded(point, inflate)
+        else:
+            st.x[v], st.err[v] = _rounded(point, inflate)
 
     def _refuse(self, v: int, k: int, point: Any) -> None:
         st, n, frame = self.state, self.frame.n, self.frame
@@ -394,6 +395,15 @@ class Skeleton:
         """Forget the buckets."""
         self.buckets = ()  # type: ignore[assignment]
         self.edge_buffer = self.edge_buffer[:0]
+
+
+def _rounded(values: Any, inflate: float) -> tuple[Any, float]:
+    """Floats nearest to exact coordinates, and a bound of the error; infinite where they overflow."""
+    try:
+        floats = np.array([float(c) for c in values])
+    except OverflowError:
+        return np.zeros(len(values)), np.inf
+    return floats, (float(np.abs(floats).max(initial=0.0)) * 2.0**-52 + 1e-300) * inflate
 
 
 def row_units(frame: Frame) -> tuple[int, int, int, int]:

@@ -168,7 +168,7 @@ def _sign_agrees(skeleton: Skeleton, v: int, k: int, positive: bool) -> bool:
     st, n = skeleton.state, skeleton.frame.n
     ray = st.at_inf[v] >= 0
     try:
-        point, direction = skeleton.predicate.point(st.star[v, 2 * n :], st.words[v], st.x[v] if ray else None)
+        point, direction = skeleton.predicate.point(st.star[v, 2 * n :], st.words[v], ray=ray)
     except ArithmeticError:
         return False
     return skeleton.predicate.sign(k, st.words[v], point, direction) == (1 if positive else -1)

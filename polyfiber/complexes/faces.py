@@ -89,7 +89,7 @@ class FaceStore:
         alpha = numerators / float(1 << ALPHA_BITS)
         mask = (1 << net.shift) - 1
         scale = np.abs(self.frame.given(start)[:, :n]).sum(axis=1)
-        alpha = alpha * 2.0 ** -np.round(np.log2(np.where(scale > 0, scale, 1.0)))
+        alpha = np.ldexp(alpha, -np.clip(np.round(np.log2(np.where(scale > 0, scale, 1.0))), -900, 900).astype(int))
         height, error = self._heights(slice(0, nv), start, alpha)
         up = np.zeros(nv, dtype=np.uint64)
         unsure = self._orient(height, error, up)
@@ -135,7 +135,7 @@ class FaceStore:
         mask = (1 << net.shift) - 1
 
         def height(v: int) -> Fraction:
-            point, _ = sk.predicate.point(st.star[v, 2 * n :], st.words[v], None)
+            point, _ = sk.predicate.point(st.star[v, 2 * n :], st.words[v], ray=False)
             values = (sk.predicate.value(int(k), st.words[v], point) for k in self.frame.start)
             return sum((a * abs(z) for a, z in zip(alpha, values)), Fraction(0))
 

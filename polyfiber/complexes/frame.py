@@ -97,7 +97,7 @@ def make_frame(network: ReLUNetwork, domain: Polyhedron | None, *, inflate: floa
         raise InputError(f"inflate must be at least 1, found {inflate}")
     rows = _given_rows(network, domain)
     columns, start = independent_columns(rows[:, :-1], n_first=0 if domain is None else domain.n_facets)
-    net = _kernel_net(network, domain, rows, columns, inflate)
+    net = _kernel_net(network, domain, rows, columns, start, inflate)
     return Frame(network, domain, columns, tuple(int(i) for i in start), net, rows)
 
 
@@ -118,7 +118,9 @@ def _float(values: Array) -> FloatArray:
     return np.ascontiguousarray(values, dtype=np.float64)
 
 
-def _kernel_net(network: ReLUNetwork, domain: Polyhedron | None, rows: Array, columns: IntArray, inflate: float) -> Any:
+def _kernel_net(
+    network: ReLUNetwork, domain: Polyhedron | None, rows: Array, columns: IntArray, start: IntArray, inflate: float
+) -> Any:
     n = len(columns)
     n_domain = 0 if domain is None else domain.n_facets
     hidden = network.hidden_widths
@@ -194,7 +196,7 @@ def _kernel_net(network: ReLUNetwork, domain: Polyhedron | None, rows: Array, co
         sigma=sigma,
         drift=drift,
         inflate=float(inflate),
-        max_width=max([1, *hidden]),
+        start=np.ascontiguousarray(start, dtype=np.int64),
     )
 
 

@@ -24,6 +24,10 @@ def full_net(frame: Frame) -> Any:
     return frame.net._replace(n=n0, stride=stride, rows=rows.ravel())
 
 
+def _width(frame: Frame) -> int:
+    return max([1, *frame.network.hidden_widths])
+
+
 def affine_maps_of(frame: Frame, planes: WordArray) -> tuple[FloatArray, FloatArray]:
     """Affine maps (m, nL, n0), (m, nL) on regions given as bit planes."""
     net = full_net(frame)
@@ -35,7 +39,7 @@ def affine_maps_of(frame: Frame, planes: WordArray) -> tuple[FloatArray, FloatAr
         a[:] = frame.network.biases[0].astype(np.float64)
         return A, a
     ids = net.inf + 1 + np.arange(n_out)
-    maps.forms(planes, ids, net, A, a)
+    maps.forms(planes, ids, net, _width(frame), A, a)
     return A, a
 
 
@@ -48,7 +52,7 @@ def forms_of(frame: Frame, cell: WordArray, columns: IntArray) -> FloatArray:
     A = np.empty((1, len(ids), n0))
     a = np.empty((1, len(ids)))
     if len(ids):
-        maps.forms(np.ascontiguousarray(cell[None, :]), ids.astype(np.int64), net, A, a)
+        maps.forms(np.ascontiguousarray(cell[None, :]), ids.astype(np.int64), net, _width(frame), A, a)
     return np.concatenate([A[0], a[0][:, None]], axis=1)
 
 

@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..numerics.exact import rank, solve
+from ..numerics.exact import nullspace, rank, solve
 from .frame import Frame, exact_rows
 
 Form = list[Fraction]
@@ -77,40 +77,44 @@ class ExactPredicate:
         out[n] += constant
         return out
 
-    def point(self, zeros: np.ndarray, words: np.ndarray, direction: np.ndarray | None) -> tuple[Form, Form | None]:
+    def point(self, zeros: np.ndarray, words: np.ndarray, *, ray: bool) -> tuple[Form, Form | None]:
         """Exact coordinates of a vertex: (point, None), or (point of the ray's line, direction).
 
         Parameters
         ----------
         zeros : (n,) facet ids, infinity among them for a ray
         words : sign bits
-        direction : (n,) float64 or None
-            Approximate direction of a ray; fixes its orientation.
+        ray : bool
+            Whether the vertex is the end of a ray at infinity. The direction is oriented by the
+            signs of the starting facets, whose forms span: one of them is not constant on it.
 
         Raises
         ------
         ArithmeticError
             If the forms are linearly dependent: the zero set is not a vertex.
         """
-        n = self.frame.n
-        matrix: list[Form] = []
-        right: list[list[Fraction]] = []
-        for k in zeros:
-            if int(k) == self.frame.net.inf:
-                assert direction is not None
-                matrix.append([Fraction(float(value)) for value in direction])
-                right.append([Fraction(0), Fraction(1)])
-            else:
-                form = self.form(int(k), words)
-                matrix.append(form[:n])
-                right.append([-form[n], Fraction(0)])
-        stacked = np.array(matrix, dtype=object).reshape(n, n)
-        solution = solve(stacked, np.array(right, dtype=object).reshape(n, 2))
-        if solution is None or rank(stacked) < n:
+        n, inf = self.frame.n, self.frame.net.inf
+        forms = [self.form(int(k), words) for k in zeros if int(k) != inf]
+        direction: Form | None = None
+        if ray:
+            kernel = nullspace(np.array([f[:n] for f in forms], dtype=object).reshape(len(forms), n))
+            if kernel.shape[1] != 1:
+                raise ArithmeticError("dependent zero forms")
+            direction = self._oriented(list(kernel[:, 0]), words)
+            forms.append([*direction, Fraction(0)])
+        matrix = np.array([f[:n] for f in forms], dtype=object).reshape(n, n)
+        if rank(matrix) < n:
             raise ArithmeticError("dependent zero forms")
-        if direction is None:
-            return [row[0] for row in solution], None
-        return [row[0] for row in solution], [row[1] for row in solution]
+        solution = solve(matrix, np.array([-f[n] for f in forms], dtype=object))
+        return list(solution), direction
+
+    def _oriented(self, direction: Form, words: np.ndarray) -> Form:
+        for k in self.frame.start:
+            slope = sum((a * d for a, d in zip(self._rows[k], direction)), Fraction(0))
+            if slope != 0:
+                positive = bool((int(words[k >> 6]) >> (k & 63)) & 1)
+                return direction if (slope > 0) == positive else [-d for d in direction]
+        raise ArithmeticError("the starting facets do not span")
 
     def value(self, facet: int, words: np.ndarray, point: Form) -> Fraction:
         """Value of a facet's form at a point."""

@@ -9,7 +9,7 @@ from .skeleton import affine_form
 
 
 @kernel
-def forms(words, ids, net, A, a):
+def forms(words, ids, net, width, A, a):
     """Forms of facet or output ids (m,) on cells (r, ...) given by their positive bits: A (r, m, n), a (r, m)."""
     n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, width = (
         net

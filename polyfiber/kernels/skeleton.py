@@ -28,7 +28,7 @@ from .jit import inline_kernel, kernel, popcount, prefetch, trailing_zeros
 # kappa, kappa0, sigma: |computed - exact| <= kappa.|x| + hom * kappa0 + (|form|_1 + sigma * unit) * error of x
 Net = namedtuple(
     "Net",
-    "n stride shift inf first layer_of rows weights woff biases kappa kappa0 sigma drift inflate max_width",
+    "n stride shift inf first layer_of rows weights woff biases kappa kappa0 sigma drift inflate start",
 )
 # star: (cap, 3 n) int32, 2 n half-edge ids (twins), then n facet ids; words: (cap, W) sign bits; x: (cap, n) point or
 # direction; err: its error; slot: where the edge it was created on sits, -1 once solved directly; line_err: error of
@@ -267,6 +267,7 @@ def solve(
     stride,
     inf,
     inflate,
+    start,
     first,
     layer_of,
     rows,
@@ -417,6 +418,27 @@ def solve(
         if not t <= e:
             e = t
     e = e / (1.0 - theta) * SLOP + TINY if ok else np.inf
+    # the solve fixes the line, the signs of the starting facets its orientation
+    if e < np.inf:
+        oriented = False
+        for i in range(start.shape[0]):
+            k = start[i]
+            slope = 0.0
+            bound = 0.0
+            norm = 0.0
+            for c in range(n):
+                g = rows[k * stride + c]
+                slope += g * form[c]
+                bound += kappa[k, c] * abs(form[c])
+                norm += abs(g)
+            if abs(slope) > (bound + (norm + drift[k]) * e) * inflate:
+                oriented = True
+                if (slope > 0.0) != (bit_of(words, v, k) != ZERO):
+                    for c in range(n):
+                        form[c] = -form[c]
+                break
+        if not oriented:
+            e = np.inf
     for c in range(n):
         x[v, c] = form[c]
     err[v] = e
@@ -430,6 +452,7 @@ def sign_at(
     stride,
     inf,
     inflate,
+    start,
     first,
     layer_of,
     rows,
@@ -476,7 +499,9 @@ def sign_at(
 @kernel
 def solve_vertex(v, net, st, A, B, R, form, cur, nxt, rho):
     """`solve` for the driver."""
-    n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, _w = net
+    n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, start = (
+        net
+    )
     star, words, x, err, slot, line_err, at_inf, base, base_err = st
     solve(
         v,
@@ -484,6 +509,7 @@ def solve_vertex(v, net, st, A, B, R, form, cur, nxt, rho):
         stride,
         inf,
         inflate,
+        start,
         first,
         layer_of,
         rows,
@@ -514,7 +540,9 @@ def solve_vertex(v, net, st, A, B, R, form, cur, nxt, rho):
 @kernel
 def solve_many(vs, net, st, A, B, R, form, cur, nxt, rho):
     """Solve the listed vertices directly, unless they are already."""
-    n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, _w = net
+    n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, start = (
+        net
+    )
     star, words, x, err, slot, line_err, at_inf, base, base_err = st
     for v in vs:
         if slot[v] >= 0:
@@ -524,6 +552,7 @@ def solve_many(vs, net, st, A, B, R, form, cur, nxt, rho):
                 stride,
                 inf,
                 inflate,
+                start,
                 first,
                 layer_of,
                 rows,
@@ -557,7 +586,9 @@ def decide_listed(vs, ks, net, st, unsure, counts, A, B, R, form, cur, nxt, rho)
 
     Marks in unsure what is left for the exact predicate.
     """
-    n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, _w = net
+    n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, start = (
+        net
+    )
     star, words, x, err, slot, line_err, at_inf, base, base_err = st
     for e in range(vs.shape[0]):
         v = vs[e]
@@ -569,6 +600,7 @@ def decide_listed(vs, ks, net, st, unsure, counts, A, B, R, form, cur, nxt, rho)
             stride,
             inf,
             inflate,
+            start,
             first,
             layer_of,
             rows,
@@ -597,6 +629,7 @@ def decide_listed(vs, ks, net, st, unsure, counts, A, B, R, form, cur, nxt, rho)
                 stride,
                 inf,
                 inflate,
+                start,
                 first,
                 layer_of,
                 rows,
@@ -630,6 +663,7 @@ def decide_listed(vs, ks, net, st, unsure, counts, A, B, R, form, cur, nxt, rho)
                 stride,
                 inf,
                 inflate,
+                start,
                 first,
                 layer_of,
                 rows,
@@ -724,7 +758,9 @@ def bucket_size(k, bk):
 @kernel
 def push_all(nv, net, st, pending, sizes, bk, count_only):
     """Push every edge into the bucket of its first pending neuron (or only count)."""
-    n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, _w = net
+    n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, start = (
+        net
+    )
     star, words, x, err, slot, line_err, at_inf, base, base_err = st
     mask = (1 << shift) - 1
     for v in range(nv):
@@ -776,7 +812,9 @@ def cut_edges(
     Nothing of the old skeleton changes but refined coordinates, so the call can be repeated.
     Returns (unsure pairs, new vertices at infinity).
     """
-    n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, _w = net
+    n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, start = (
+        net
+    )
     star, words, x, err, slot, line_err, at_inf, base, base_err = st
     mask = (1 << shift) - 1
     W = words.shape[1]
@@ -896,6 +934,7 @@ def cut_edges(
                 stride,
                 inf,
                 inflate,
+                start,
                 first,
                 layer_of,
                 rows,
@@ -953,6 +992,7 @@ def cut_edges(
                             stride,
                             inf,
                             inflate,
+                            start,
                             first,
                             layer_of,
                             rows,
@@ -986,6 +1026,7 @@ def cut_edges(
                         stride,
                         inf,
                         inflate,
+                        start,
                         first,
                         layer_of,
                         rows,
@@ -1032,7 +1073,9 @@ def slot_of(x, k, n, star):
 @kernel
 def splice(i, edges, ne, nv, net, st):
     """Insert the new vertices into the edges that they cut."""
-    n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, _w = net
+    n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, start = (
+        net
+    )
     star, words, x, err, slot, line_err, at_inf, base, base_err = st
     mask = (1 << shift) - 1
     for e in range(ne):
