@@ -25,6 +25,8 @@ _EXPORTS: dict[str, str] = {
     "Budget": "budget",
     "Verdict": "verdict",
     # complexes
+    "BreakpointComplex": "complexes.breakpoints",
+    "breakpoint_complex": "complexes.breakpoints",
     "Box": "complexes.domain",
     "Polyhedron": "complexes.domain",
     "PolyhedralComplex": "complexes.complex",

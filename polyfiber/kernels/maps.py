@@ -11,7 +11,7 @@ from .skeleton import affine_form
 @kernel
 def forms(words, ids, net, width, A, a):
     """Forms of facet or output ids (m,) on cells (r, ...) given by their positive bits: A (r, m, n), a (r, m)."""
-    n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, width = (
+    n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, start = (
         net
     )
     out = np.zeros(stride + 8)
@@ -23,3 +23,73 @@ def forms(words, ids, net, width, A, a):
             for c in range(n):
                 A[r, i, c] = out[c]
             a[r, i] = out[n]
+
+
+@kernel
+def output_columns(words, neurons, net, n_layers, n_out, width, C, M):
+    """Column of each facet's neuron in the outputs, along the active paths of the facet's cell.
+
+    words: (m, W) positive bits of facets; neurons: (m,) facet ids of hidden neurons;
+    C: (m, n_out) values, M: (m, n_out) the same sums with absolute values.
+    """
+    n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, start = (
+        net
+    )
+    value = np.zeros(width + 1)
+    size = np.zeros(width + 1)
+    value2 = np.zeros(width + 1)
+    size2 = np.zeros(width + 1)
+    for r in range(words.shape[0]):
+        k = neurons[r]
+        layer = layer_of[k]
+        a = k - first[layer]
+        only = True  # the first step starts from the neuron alone
+        for q in range(layer + 1, n_layers + 1):
+            low = first[q]
+            below = first[q] - first[q - 1]
+            for t in range(low, first[q + 1]):
+                v = 0.0
+                s = 0.0
+                if (words[r, t >> 6] >> np.uint64(t & 63)) & np.uint64(1):
+                    if only:
+                        v = weights[woff[t] + a]
+                        s = abs(v)
+                    else:
+                        for b in range(below):
+                            v += weights[woff[t] + b] * value[b]
+                            s += abs(weights[woff[t] + b]) * size[b]
+                value2[t - low] = v
+                size2[t - low] = s
+            for b in range(first[q + 1] - low):
+                value[b] = value2[b]
+                size[b] = size2[b]
+            only = False
+        below = first[n_layers + 1] - first[n_layers]
+        for o in range(n_out):
+            t = inf + 1 + o
+            v = 0.0
+            s = 0.0
+            if only:
+                v = weights[woff[t] + a]
+                s = abs(v)
+            else:
+                for b in range(below):
+                    v += weights[woff[t] + b] * value[b]
+                    s += abs(weights[woff[t] + b]) * size[b]
+            C[r, o] = v
+            M[r, o] = s
+
+
+@kernel
+def facet_forms(words, neurons, net, width, G):
+    """Form of each facet's own facet id on its cell: G (m, n + 1), constant last."""
+    n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, start = (
+        net
+    )
+    out = np.zeros(stride + 8)
+    cur = np.zeros(width + 1)
+    nxt = np.zeros(width + 1)
+    for r in range(words.shape[0]):
+        affine_form(neurons[r], words, r, n, stride, first, layer_of, rows, weights, woff, biases, out, cur, nxt)
+        for c in range(n + 1):
+            G[r, c] = out[c]
