@@ -228,6 +228,13 @@ def _check_edges(skeleton: Skeleton, problems: list[str]) -> int:
     return len(v)
 
 
+def check_structure(skeleton: Skeleton) -> list[str]:
+    """Problems of a skeleton's edges and connection, without looking at coordinates."""
+    problems: list[str] = []
+    _check_edges(skeleton, problems)
+    return problems
+
+
 def require(verification: Verification) -> None:
     """Raise if a check found a problem."""
     if not verification.ok:

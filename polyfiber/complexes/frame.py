@@ -80,13 +80,21 @@ def half_edge_shift(n: int) -> int:
     return max(1, (2 * n - 1).bit_length())
 
 
-def make_frame(network: ReLUNetwork, domain: Polyhedron | None, *, inflate: float = 1.0) -> Frame:
+def make_frame(
+    network: ReLUNetwork,
+    domain: Polyhedron | None,
+    *,
+    inflate: float = 1.0,
+    basis: tuple[IntArray, IntArray] | None = None,
+) -> Frame:
     """Frame of a network on a domain (None: all of Rⁿ).
 
     Parameters
     ----------
     inflate : float
         Factor on every error bound; above 1 it sends more decisions to the exact path (for tests).
+    basis : (columns, start), optional
+        Coordinates and starting facets of an earlier frame, instead of choosing them.
     """
     n0 = network.architecture[0]
     if domain is not None and not isinstance(domain, Polyhedron):
@@ -96,7 +104,10 @@ def make_frame(network: ReLUNetwork, domain: Polyhedron | None, *, inflate: floa
     if not inflate >= 1.0:
         raise InputError(f"inflate must be at least 1, found {inflate}")
     rows = _given_rows(network, domain)
-    columns, start = independent_columns(rows[:, :-1], n_first=0 if domain is None else domain.n_facets)
+    if basis is None:
+        columns, start = independent_columns(rows[:, :-1], n_first=0 if domain is None else domain.n_facets)
+    else:
+        columns, start = (np.asarray(b, dtype=np.int64) for b in basis)
     net = _kernel_net(network, domain, rows, columns, start, inflate)
     return Frame(network, domain, columns, tuple(int(i) for i in start), net, rows)
 

@@ -1,0 +1,156 @@
+"""Complexes on disk: one versioned .npz file, read without recomputing and without pickles."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import _version
+from .._typing import Array
+from ..budget import Monitor
+from ..errors import FileFormatError, PolyfiberError
+from ..network.model import ReLUNetwork
+from . import build
+from .certificate import check_structure
+from .domain import Box, Polyhedron
+from .frame import make_frame
+
+if TYPE_CHECKING:
+    from .complex import PolyhedralComplex
+
+FORMAT = "polyfiber-complex"
+FORMAT_VERSION = 1
+
+
+def _put(store: dict[str, Array], name: str, values: Array) -> None:
+    """Floats as they are, rationals as strings ``p/q``."""
+    if values.dtype == object:
+        store[name] = np.array([str(Fraction(v)) for v in values.ravel()], dtype=np.str_).reshape(values.shape)
+    else:
+        store[name] = values
+
+
+def _get(store: Any, name: str) -> Array:
+    values = store[name]
+    if values.dtype.kind != "U":
+        return np.asarray(values)
+    exact = np.empty(values.shape, dtype=object)
+    for index, text in np.ndenumerate(values):
+        exact[index] = Fraction(str(text))
+    return exact
+
+
+def save_complex(cx: PolyhedralComplex, path: Any) -> None:
+    """Write a complex; the file appears under its name only when it is whole."""
+    target = Path(path)
+    frame, sk = cx._frame, cx._skeleton
+    store: dict[str, Array] = {}
+    for i, (w, b) in enumerate(zip(cx.network.weights, cx.network.biases)):
+        _put(store, f"weight_{i}", w)
+        _put(store, f"bias_{i}", b)
+    kind = "all"
+    if isinstance(cx.domain, Box):
+        kind = "box"
+        _put(store, "domain_lo", cx.domain.lo)
+        _put(store, "domain_hi", cx.domain.hi)
+    elif cx.domain is not None:
+        kind = "polyhedron"
+        _put(store, "domain_A", cx.domain.A)
+        _put(store, "domain_b", cx.domain.b)
+    store["columns"] = frame.columns
+    store["start"] = np.array(frame.start, dtype=np.int64)
+    st, nv, n_inf = sk.state, sk.nv, sk.n_inf
+    for name in ("star", "words", "x", "err", "slot", "line_err", "at_inf"):
+        store[name] = np.ascontiguousarray(getattr(st, name)[:nv])
+    store["base"], store["base_err"] = st.base[:n_inf], st.base_err[:n_inf]
+    header = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "polyfiber": _version.__version__,
+        "layers": len(cx.network.weights),
+        "domain": kind,
+        "f_vector": list(cx.f_vector),
+        "source": {k: v for k, v in cx.network.source.items() if isinstance(v, str | int | float | bool)},
+        "stats": {k: v for k, v in vars(sk.stats).items() if isinstance(v, int | float)},
+    }
+    store["header"] = np.array(json.dumps(header))
+    temporary = target.with_name(target.name + ".part")
+    try:
+        with temporary.open("wb") as stream:
+            np.savez_compressed(stream, **store)  # type: ignore[arg-type]
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_complex(path: Any) -> PolyhedralComplex:
+    """Read a complex; its structure is checked, its signs are not recomputed (``certificate.verify`` does)."""
+    from .complex import PolyhedralComplex
+
+    file = Path(path)
+    try:
+        with np.load(file, allow_pickle=False) as store:
+            return PolyhedralComplex(*_parse(store, file))
+    except FileNotFoundError:
+        raise FileFormatError(f"there is no file {file}") from None
+    except PolyfiberError:
+        raise
+    except (OSError, ValueError, KeyError, IndexError, TypeError, EOFError, OverflowError, zipfile.BadZipFile) as error:
+        raise FileFormatError(f"{file} is not a readable archive of a complex: {error}") from None
+
+
+def _parse(store: Any, file: Path) -> tuple[Any, build.Skeleton]:
+    if "header" not in store:
+        raise FileFormatError(f"{file} is no archive of a complex: it has no header")
+    header = json.loads(str(store["header"]))
+    if header.get("format") != FORMAT:
+        raise FileFormatError(f"{file} holds {header.get('format')!r}, expected {FORMAT!r}")
+    if int(header["format_version"]) > FORMAT_VERSION:
+        raise FileFormatError(
+            f"{file} has format version {header['format_version']}; this polyfiber reads up to {FORMAT_VERSION}: upgrade it"
+        )
+    layers = range(int(header["layers"]))
+    network = ReLUNetwork(
+        [_get(store, f"weight_{i}") for i in layers],
+        [_get(store, f"bias_{i}") for i in layers],
+        source=header.get("source"),
+    )
+    domain: Polyhedron | None = None
+    if header["domain"] == "box":
+        domain = Box(_get(store, "domain_lo"), _get(store, "domain_hi"))
+    elif header["domain"] == "polyhedron":
+        domain = Polyhedron(_get(store, "domain_A"), _get(store, "domain_b"))
+    frame = make_frame(network, domain, basis=(store["columns"], store["start"]))
+    skeleton = build.Skeleton(frame, Monitor())
+    star = store["star"]
+    nv, n_inf = len(star), len(store["base"])
+    if frame.n:
+        state = build.new_state(frame, max(1, nv), max(1, n_inf))
+        for name in ("star", "words", "x", "err", "slot", "line_err", "at_inf"):
+            column = getattr(state, name)
+            if store[name].shape != (nv, *column.shape[1:]):
+                raise FileFormatError(
+                    f"{file}: {name} has shape {store[name].shape}, expected {(nv, *column.shape[1:])}"
+                )
+            column[:nv] = store[name]
+        state.base[:n_inf] = store["base"]
+        state.base_err[:n_inf] = store["base_err"]
+        skeleton.state, skeleton.nv, skeleton.n_inf = state, nv, n_inf
+        if ((star[:, 2 * frame.n :] < 0) | (star[:, 2 * frame.n :] > frame.net.inf)).any():
+            raise FileFormatError(f"{file}: facet ids out of range")
+        rays = (star[:, 2 * frame.n :] == frame.net.inf).any(axis=1)
+        if (rays != (store["at_inf"] >= 0)).any() or (store["at_inf"] >= max(1, n_inf)).any():
+            raise FileFormatError(f"{file}: vertices at infinity are inconsistent")
+        problems = check_structure(skeleton)
+        if problems:
+            raise FileFormatError(f"{file} is damaged: {problems[0]}")
+    for key, value in header.get("stats", {}).items():
+        setattr(skeleton.stats, key, value)
+    skeleton.finish()
+    return frame, skeleton
