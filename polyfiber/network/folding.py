@@ -237,10 +237,9 @@ class Chain:
             root, rounded = _inverse_sqrt(total)
             irrational |= rounded
             scale[i] = Fraction(g[i]) * root
-        zero = np.zeros(self.width)
-        self.diagonal(shift=-m, name=name)
-        self.diagonal(scale=scale, shift=zero, name=name, irrational=irrational)
-        self.diagonal(shift=b, name=name)
+        self._append(_Factor(name, None, -m, True, self.width))
+        self._append(_Factor(name, scale, None, True, self.width, irrational))
+        self._append(_Factor(name, None, b, True, self.width))
 
     def relu(self, name: str = "Relu") -> None:
         """Append a ReLU; one that directly follows another changes nothing."""
@@ -261,7 +260,7 @@ class Chain:
 
     # ---- result -----------------------------------------------------------------------------
     def network(self, source: Mapping[str, Any], *, notes: Sequence[str] = ()) -> ReLUNetwork:
-        """The network; ``source`` gains dtype, head, folding and notes."""
+        """The network; ``source`` gains dtype (unless it has one), head, folding and notes."""
         weights, biases, folding = [], [], []
         width = self.n_inputs
         all_notes = [*notes, *self.notes]
@@ -282,8 +281,8 @@ class Chain:
         if self.head is not None:
             all_notes.append(f"the file ends in {self.head}; the network as read gives its logits")
         facts = {
-            **source,
             "dtype": "+".join(sorted(self._dtypes)) or "float64",
+            **source,
             "head": self.head,
             "folding": tuple(folding),
             "notes": tuple(all_notes),
@@ -315,10 +314,6 @@ class Chain:
             index = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
             raise InputError(f"{what} holds {array[index]} at {index}; expected finite numbers", index=index)
         return array
-
-    def saw_dtype(self, name: str) -> None:
-        """Record a source dtype that numpy does not have (bfloat16)."""
-        self._dtypes.add(name)
 
 
 def _inverse_sqrt(value: Fraction) -> tuple[Fraction, bool]:

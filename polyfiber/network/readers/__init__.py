@@ -86,13 +86,13 @@ def detect(data: bytes) -> str:
         return "keras"
     if data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _detect_zip(data)
+    if len(data) > 9 and data[8:9] == b"{" and int.from_bytes(data[:8], "little") <= len(data) - 8:
+        return "safetensors"
     if _is_pickle(data):
         raise FileFormatError(
             "this is a Python pickle (scikit-learn, joblib, an old or whole-module torch.save): reading one can run "
             "any code. Pass the object itself to from_sklearn or from_torch, or save it as ONNX, safetensors or .npz"
         )
-    if len(data) > 9 and data[8:9] == b"{" and int.from_bytes(data[:8], "little") <= len(data) - 8:
-        return "safetensors"
     if data.startswith(b"\x93NUMPY"):
         raise FileFormatError("this is a single NumPy array; expected an .npz with W1, b1, W2, …")
     if data.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"(\xb5/\xfd")):

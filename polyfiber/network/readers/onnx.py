@@ -344,7 +344,7 @@ class _Graph:
     def _op_sub(self, node: Node, signal: Signal, args: list[Thing | None]) -> Signal:
         values, left = self._other(node, signal, args)
         if left:
-            return self._elementwise(node, signal, scale=-np.ones(signal.size), shift=values)
+            return self._elementwise(node, signal, scale=-np.ones(signal.size, dtype=np.int64), shift=values)
         return self._elementwise(node, signal, scale=None, shift=-values)
 
     def _op_mul(self, node: Node, signal: Signal, args: list[Thing | None]) -> Signal:
@@ -358,7 +358,7 @@ class _Graph:
         return self._elementwise(node, signal, scale=_reciprocal(values, node.label), shift=None)
 
     def _op_neg(self, node: Node, signal: Signal, args: list[Thing | None]) -> Signal:
-        return self._elementwise(node, signal, scale=-np.ones(signal.size), shift=None)
+        return self._elementwise(node, signal, scale=-np.ones(signal.size, dtype=np.int64), shift=None)
 
     def _op_batchnormalization(self, node: Node, signal: Signal, args: list[Thing | None]) -> Signal:
         if node.attributes.get("training_mode", 0):

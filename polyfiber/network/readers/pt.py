@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..._typing import Array
-from ...errors import FileFormatError
+from ...errors import FileFormatError, PolyfiberError
 from ..model import ReLUNetwork
 from .files import Zip, array_from, count
 from .state import network_from_state
@@ -86,7 +86,7 @@ def read(data: bytes, source: dict[str, Any]) -> ReLUNetwork:
         raise FileFormatError("the file was written on a big-endian machine; expected little-endian numbers")
     tree = interpret(archive.read(names[0]))
     tensors, notes = _state(tree)
-    dtypes = {t.storage.dtype for t in tensors.values() if t.storage.dtype == "bfloat16"}
+    dtypes = {t.storage.dtype for t in tensors.values() if "float" in t.storage.dtype}
     storages: dict[_Storage, Array] = {}
     arrays = {key: _materialise(tensor, archive, prefix, key, storages) for key, tensor in tensors.items()}
     source["format"] = "pt"
@@ -152,6 +152,8 @@ def interpret(program: bytes) -> Any:
     """Run the pickle of a state dict: plain data, tensors and storages, nothing else."""
     try:
         return _Machine().run(program)
+    except PolyfiberError:
+        raise
     except (IndexError, KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise FileFormatError(f"data.pkl is damaged ({type(error).__name__}: {str(error)[:120]})") from None
 

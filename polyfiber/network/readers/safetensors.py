@@ -34,7 +34,7 @@ def read(data: bytes, source: dict[str, Any]) -> ReLUNetwork:
 
 
 def parse(data: bytes) -> tuple[dict[str, Array], set[str], dict[str, str]]:
-    """(tensors, dtypes that numpy lacks, metadata), every size checked against the file."""
+    """(tensors, their floating dtypes, metadata), every size checked against the file."""
     size = int.from_bytes(data[:8], "little")
     if size > len(data) - 8:
         raise FileFormatError(f"the header claims {size:,} bytes; the file has {len(data):,}")
@@ -61,7 +61,7 @@ def parse(data: bytes) -> tuple[dict[str, Array], set[str], dict[str, str]]:
             raise FileFormatError(f"{what} has offsets {offsets}; the file holds {len(body):,} bytes of numbers")
         covered += offsets[1] - offsets[0]
         tensors[name] = array_from(body[offsets[0] : offsets[1]], dtype, shape, what)
-        if dtype == "bfloat16":
+        if "float" in dtype:
             dtypes.add(dtype)
     if covered != len(body):
         raise FileFormatError(f"the tensors take {covered:,} bytes and the file holds {len(body):,}")

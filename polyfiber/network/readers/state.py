@@ -55,6 +55,8 @@ def network_from_state(
     tensors : mapping of str to array
     ordered : bool
         Whether the order of the mapping is the order of registration.
+    dtypes : set of str, optional
+        The floating dtypes of the file, where numpy's do not tell (bfloat16).
     head : str, optional
         The head, if the file states one.
     """
@@ -69,9 +71,9 @@ def network_from_state(
     before, after = _place(norms, linear)
     if norms:
         notes.append(f"epsilon of the batch normalisations is not in a state dict: {BATCHNORM_EPSILON} is assumed")
+    if dtypes:
+        source["dtype"] = "+".join(sorted(dtypes))
     chain = Chain(linear[0].shape[1])
-    for name in dtypes or ():
-        chain.saw_dtype(name)
     for i, layer in enumerate(linear):
         chain.dense(layer.parts["weight"], layer.parts.get("bias"), name=layer.name)
         for norm in before.get(layer.name, ()):
@@ -82,15 +84,7 @@ def network_from_state(
                 _normalise(chain, norm)
     if head:
         chain.finish(str(head))
-    network = chain.network(source, notes=notes)
-    if dtypes and network.source["dtype"] != "+".join(sorted(dtypes)):
-        names = [n for n in network.source["dtype"].split("+") if n != "float32"]
-        kinds = {str(t.dtype) for t in tensors.values()}
-        if kinds == {"float32"} and set(names) == dtypes:  # widened bfloat16 only
-            return ReLUNetwork(
-                network.weights, network.biases, source={**network.source, "dtype": "+".join(sorted(dtypes))}
-            )
-    return network
+    return chain.network(source, notes=notes)
 
 
 def _group(tensors: Mapping[str, Array]) -> list[_Layer]:

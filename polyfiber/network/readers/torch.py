@@ -73,9 +73,10 @@ def from_torch(module_or_state_dict: Any) -> ReLUNetwork:
     first = next(m for _, m in steps if isinstance(m, str) or type(m).__name__ not in _IDLE)
     width = int(first.num_features) if hasattr(first, "num_features") else widths[0]
     chain = Chain(width)
+    seen: set[str] = set()
     for name, step in steps:
-        _append(chain, name, step)
-    return chain.network(source)
+        _append(chain, name, step, seen)
+    return chain.network({**source, "dtype": "+".join(sorted(seen))})
 
 
 def _counter(key: str) -> bool:
@@ -158,8 +159,7 @@ def _traced(module: Any) -> list[tuple[str, Any]]:
     return steps
 
 
-def _append(chain: Chain, name: str, step: Any) -> None:
-    dtypes: set[str] = set()
+def _append(chain: Chain, name: str, step: Any, dtypes: set[str]) -> None:
     if isinstance(step, str):
         chain.relu(name) if step == "relu" else chain.finish(step, name)
         return
@@ -180,17 +180,17 @@ def _append(chain: Chain, name: str, step: Any) -> None:
         chain.finish(_HEADS[kind], name)
     elif kind not in _IDLE:
         raise UnsupportedLayerError(f"{name} is a {kind}; supported: {SUPPORTED}", layer=name, kind=kind)
-    for dtype in dtypes:
-        chain.saw_dtype(dtype)
 
 
 def _array(value: Any, name: str, dtypes: set[str]) -> Array:
-    """A tensor or array as numpy; bfloat16 is widened to float32."""
+    """A tensor or array as numpy (bfloat16 widened to float32); floating dtypes of tensors are noted."""
     if hasattr(value, "detach"):
         value = value.detach().cpu()
         if str(value.dtype) == "torch.bfloat16":
             dtypes.add("bfloat16")
             value = value.float()
+        elif str(value.dtype).startswith("torch.float"):
+            dtypes.add(str(value.dtype).removeprefix("torch."))
     try:
         array = np.asarray(value.numpy() if hasattr(value, "numpy") else value)
     except PolyfiberError:

@@ -1,0 +1,198 @@
+"""What can be said of a network by looking at its parameters: nothing is enumerated."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from .._typing import Array, BoolArray, IntArray
+from .folding import Rationals
+from .model import ReLUNetwork
+
+PROPORTIONAL_LIMIT = 200_000
+"""Most parameters of a layer for which rows are compared up to scale (in exact arithmetic)."""
+
+EXACT_RANK_LIMIT = 64
+"""Largest smaller side of a rank-deficient matrix whose rank is settled by exact elimination."""
+
+_PRIME = (1 << 31) - 1
+
+
+def describe(net: ReLUNetwork) -> dict[str, Any]:
+    """Facts about a network that its parameters show; plain data, ready for JSON.
+
+    Parameters
+    ----------
+    net : ReLUNetwork
+
+    Returns
+    -------
+    dict
+        ``architecture``, ``depth`` (affine layers), ``hidden_neurons``, ``parameters``,
+        ``arithmetic``; ``file``, ``format``, ``dtype``, ``head``, ``notes``;
+        ``zero_weights`` and ``zero_biases`` (counts by layer);
+        ``bottleneck``: ``n_0 >= n_1 >= … >= n_{L-1}``;
+        ``dead``: (layer, position) of hidden neurons whose value is 0 for every input as the
+        signs of their row show (there may be more);
+        ``constant``: hidden neurons with a zero row and a positive bias;
+        ``unused``: hidden neurons that the next layer ignores;
+        ``duplicate_rows`` and ``proportional_rows``: groups of neurons of a layer with equal
+        rows and biases, or equal up to a positive factor (None where not looked at);
+        ``first_layer_rank`` and whether it is ``first_layer_rank_certified``;
+        ``folding``: what was multiplied out, with the largest change of a weight and a bias.
+        Layers count from 1, positions from 0.
+
+    Notes
+    -----
+    Equality, proportionality and signs are exact. The rank is that of integers modulo a prime,
+    which is a lower bound; it is certified when full, or settled by exact elimination when the
+    smaller side is at most ``EXACT_RANK_LIMIT``. Cost: linear in the number of parameters but
+    for the rank, which takes one elimination.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> from polyfiber.network.summary import describe
+    >>> net = pf.ReLUNetwork([[[1, 0], [2, 0], [0, 0]], [[1, -1, 1]]], [[1, 2, -1], [0]])
+    >>> facts = describe(net)
+    >>> facts["dead"], facts["proportional_rows"], facts["first_layer_rank"], facts["bottleneck"]
+    ([[1, 2]], [[[1, 0], [1, 1]]], 1, False)
+    """
+    widths = net.architecture
+    last = len(net.weights)
+    dead, constant, unused, duplicate = [], [], [], []
+    proportional: list[Any] | None = []
+    for layer, (w, b) in enumerate(zip(net.weights, net.biases), start=1):
+        if layer == last:
+            break
+        zero_row = _all(w == 0)
+        closed = zero_row | _all(w <= 0) if layer > 1 else zero_row
+        is_dead = closed & np.asarray(b <= 0, dtype=bool)
+        is_constant = zero_row & ~is_dead
+        dead += _named(layer, is_dead)
+        constant += _named(layer, is_constant)
+        unused += _named(layer, _all(net.weights[layer].T == 0))
+        duplicate += _groups(layer, [_key(row, bias) for row, bias in zip(w, b)])
+        if w.size > PROPORTIONAL_LIMIT:
+            proportional = None
+        elif proportional is not None:
+            proportional += _groups(layer, [_direction(row, bias) for row, bias in zip(w, b)])
+    rank, certified = _rank(net.weights[0])
+    return {
+        "architecture": list(widths),
+        "depth": last,
+        "hidden_neurons": net.n_hidden,
+        "parameters": net.n_parameters,
+        "arithmetic": "exact" if net.is_exact else "float64",
+        "file": net.source.get("file"),
+        "format": net.source.get("format"),
+        "dtype": net.source.get("dtype", "exact" if net.is_exact else "float64"),
+        "head": net.source.get("head"),
+        "notes": list(net.source.get("notes", ())),
+        "zero_weights": [int(np.sum(w == 0)) for w in net.weights],
+        "zero_biases": [int(np.sum(b == 0)) for b in net.biases],
+        "bottleneck": all(a >= b for a, b in zip(widths[:-2], widths[1:-1])),
+        "dead": dead,
+        "constant": constant,
+        "unused": unused,
+        "duplicate_rows": duplicate,
+        "proportional_rows": proportional,
+        "first_layer_rank": rank,
+        "first_layer_rank_certified": certified,
+        "folding": [
+            {
+                "layer": record["layer"],
+                "operations": list(record["operations"]),
+                "exact": record["exact"],
+                "weight_error": record["weight_error"],
+                "bias_error": record["bias_error"],
+            }
+            for record in net.source.get("folding", ())
+        ],
+    }
+
+
+def _all(condition: Any) -> BoolArray:
+    return np.asarray(np.asarray(condition, dtype=bool).all(axis=1))
+
+
+def _named(layer: int, which: BoolArray) -> list[list[int]]:
+    return [[layer, int(i)] for i in np.flatnonzero(which)]
+
+
+def _key(row: Array, bias: Any) -> Any:
+    values = [*row.tolist(), bias]
+    return tuple(values)
+
+
+def _direction(row: Array, bias: Any) -> Any:
+    """The row and bias divided by the size of the first nonzero entry, exactly; None for zero rows."""
+    values = [Fraction(v) for v in (*row.tolist(), bias if isinstance(bias, Fraction) else float(bias))]
+    lead = next((abs(v) for v in values[:-1] if v), None)
+    return None if lead is None else tuple(v / lead for v in values)
+
+
+def _groups(layer: int, keys: list[Any]) -> list[list[list[int]]]:
+    found: dict[Any, list[list[int]]] = defaultdict(list)
+    for position, key in enumerate(keys):
+        if key is not None:
+            found[key].append([layer, position])
+    return [group for group in found.values() if len(group) > 1]
+
+
+def _rank(matrix: Array) -> tuple[int, bool]:
+    """Rank of a matrix of floats or rationals, and whether it is certain."""
+    integers = Rationals.of(matrix).numerators
+    if integers.shape[0] > integers.shape[1]:
+        integers = integers.T
+    residues = np.asarray(integers % _PRIME).astype(np.int64)
+    rank = _rank_modulo(residues)
+    if rank == integers.shape[0]:
+        return rank, True
+    if integers.shape[0] <= EXACT_RANK_LIMIT and integers.size <= PROPORTIONAL_LIMIT:
+        return _rank_exact(integers), True
+    return rank, False
+
+
+def _rank_modulo(matrix: IntArray) -> int:
+    """Rank over the integers modulo a prime: at most the rank over the rationals."""
+    work = matrix.copy()
+    rank = 0
+    for column in range(work.shape[1]):
+        if rank == work.shape[0]:
+            break
+        pivots = np.flatnonzero(work[rank:, column])
+        if not len(pivots):
+            continue
+        pivot = rank + int(pivots[0])
+        work[[rank, pivot]] = work[[pivot, rank]]
+        inverse = pow(int(work[rank, column]), -1, _PRIME)
+        work[rank] = work[rank] * inverse % _PRIME
+        below = work[rank + 1 :]
+        below -= below[:, column : column + 1] * work[rank] % _PRIME
+        below %= _PRIME
+        rank += 1
+    return rank
+
+
+def _rank_exact(integers: Array) -> int:
+    """Rank by fraction-free elimination."""
+    work = [list(row) for row in integers.tolist()]
+    rank, previous = 0, 1
+    for column in range(integers.shape[1]):
+        pivot = next((i for i in range(rank, len(work)) if work[i][column]), None)
+        if pivot is None:
+            continue
+        work[rank], work[pivot] = work[pivot], work[rank]
+        lead = work[rank]
+        for i in range(rank + 1, len(work)):
+            row, factor = work[i], work[i][column]
+            work[i] = [(lead[column] * a - factor * c) // previous for a, c in zip(row, lead)]
+        previous = lead[column]
+        rank += 1
+        if rank == len(work):
+            break
+    return rank

@@ -1,0 +1,495 @@
+"""ONNX graphs as exporters write them, against onnxruntime; what is refused, and how it is said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import polyfiber as pf
+from polyfiber.errors import FileFormatError, InputError, PolyfiberError, ShapeError, UnsupportedLayerError
+
+onnx = pytest.importorskip("onnx")
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+
+node = helper.make_node
+RNG = np.random.default_rng(7)
+W1 = RNG.standard_normal((5, 4)).astype(np.float32)
+B1 = RNG.standard_normal(5).astype(np.float32)
+W2 = RNG.standard_normal((3, 5)).astype(np.float32)
+B2 = RNG.standard_normal(3).astype(np.float32)
+MEAN = RNG.standard_normal(4).astype(np.float32)
+DEV = RNG.uniform(0.5, 3, 4).astype(np.float32)
+
+
+def build(
+    nodes: Sequence[Any],
+    constants: dict[str, Any],
+    *,
+    shape: Sequence[Any] = ("batch", 4),
+    outputs: Sequence[str] = ("y",),
+    opset: int = 13,
+    kind: int = TensorProto.FLOAT,
+    raw: bool = True,
+) -> bytes:
+    tensors = []
+    for name, value in constants.items():
+        array = np.asarray(value)
+        if raw:
+            tensors.append(numpy_helper.from_array(np.ascontiguousarray(array).reshape(array.shape), name))
+        else:
+            code = helper.np_dtype_to_tensor_dtype(array.dtype)
+            tensors.append(helper.make_tensor(name, code, array.shape, array.ravel().tolist()))
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", kind, shape)],
+        [helper.make_tensor_value_info(o, kind, None) for o in outputs],
+        tensors,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
+    model.ir_version = 8
+    return bytes(model.SerializeToString())
+
+
+def read(tmp_path: Path, data: bytes) -> pf.ReLUNetwork:
+    path = tmp_path / "net.onnx"
+    path.write_bytes(data)
+    return pf.read_network(path)
+
+
+def run(data: bytes, X: np.ndarray) -> np.ndarray:
+    runtime = pytest.importorskip("onnxruntime")
+    options = runtime.SessionOptions()
+    options.log_severity_level = 4
+    session = runtime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    return np.asarray(session.run(None, {"x": X})[0])
+
+
+def gemm(inputs: list[str], out: str, **attributes: Any) -> Any:
+    return node("Gemm", inputs, [out], name=f"gemm_{out}", **attributes)
+
+
+TAIL = [node("Relu", ["h"], ["r"]), gemm(["r", "W2", "b2"], "y", transB=1)]
+BASE = {"W2": W2, "b2": B2}
+
+# name -> (nodes, constants, options of build, shape of the points that are fed)
+GRAPHS: dict[str, tuple[list[Any], dict[str, Any], dict[str, Any], tuple[int, ...]]] = {
+    "gemm transB": ([gemm(["x", "W", "b"], "h", transB=1), *TAIL], {"W": W1, "b": B1}, {}, (9, 4)),
+    "gemm plain": ([gemm(["x", "W", "b"], "h"), *TAIL], {"W": W1.T, "b": B1}, {}, (9, 4)),
+    "gemm no bias": ([gemm(["x", "W"], "h"), *TAIL], {"W": W1.T}, {}, (9, 4)),
+    "gemm alpha beta": (
+        [gemm(["x", "W", "b"], "h", transB=1, alpha=0.3, beta=-1.7), *TAIL],
+        {"W": W1, "b": B1},
+        {},
+        (9, 4),
+    ),
+    "gemm scalar and row biases": ([gemm(["x", "W", "b"], "h"), *TAIL], {"W": W1.T, "b": B1[:1]}, {}, (9, 4)),
+    "gemm constant left": (
+        [
+            gemm(["W", "x", "b"], "h"),
+            node("Relu", ["h"], ["r"]),
+            gemm(["V", "r", "c"], "y", transA=1),
+        ],
+        {"W": W1, "b": B1[:, None], "V": W2.T, "c": B2[:, None]},
+        {"shape": (4, 1)},
+        (4, 1),
+    ),
+    "gemm transA of the signal": (
+        [node("Transpose", ["x"], ["t"], perm=[1, 0]), gemm(["t", "W", "b"], "h", transA=1, transB=1), *TAIL],
+        {"W": W1, "b": B1},
+        {"shape": (1, 4)},
+        (1, 4),
+    ),
+    "matmul add": (
+        [node("MatMul", ["x", "W"], ["m"]), node("Add", ["m", "b"], ["h"]), *TAIL],
+        {"W": W1.T, "b": B1},
+        {},
+        (9, 4),
+    ),
+    "add matmul": (
+        [node("MatMul", ["x", "W"], ["m"]), node("Add", ["b", "m"], ["h"]), *TAIL],
+        {"W": W1.T, "b": B1[None, :]},
+        {},
+        (9, 4),
+    ),
+    "matmul of a vector": (
+        [
+            node("MatMul", ["W", "x"], ["m"]),
+            node("Add", ["m", "b"], ["h"]),
+            node("Relu", ["h"], ["r"]),
+            node("MatMul", ["V", "r"], ["n"]),
+            node("Add", ["n", "c"], ["y"]),
+        ],
+        {"W": W1, "b": B1, "V": W2, "c": B2},
+        {"shape": (4,)},
+        (4,),
+    ),
+    "normalised": (
+        [
+            node("Sub", ["x", "mean"], ["s"]),
+            node("Div", ["s", "dev"], ["d"]),
+            gemm(["d", "W", "b"], "h", transB=1),
+            *TAIL,
+        ],
+        {"mean": MEAN, "dev": DEV, "W": W1, "b": B1},
+        {},
+        (9, 4),
+    ),
+    "other normalisations": (
+        [
+            node("Sub", ["mean", "x"], ["s"]),
+            node("Neg", ["s"], ["n"]),
+            node("Mul", ["dev", "n"], ["d"]),
+            node("Add", ["d", "one"], ["a"]),
+            gemm(["a", "W", "b"], "h", transB=1),
+            *TAIL,
+        ],
+        {"mean": MEAN, "dev": DEV, "one": np.float32(1.5), "W": W1, "b": B1},
+        {},
+        (9, 4),
+    ),
+    "image": (
+        [
+            node("Sub", ["x", "mean"], ["s"]),
+            node("Flatten", ["s"], ["f"]),
+            gemm(["f", "W", "b"], "h", transB=1),
+            *TAIL,
+        ],
+        {"mean": MEAN.reshape(1, 1, 2, 2), "W": W1, "b": B1},
+        {"shape": ("n", 1, 2, 2)},
+        (9, 1, 2, 2),
+    ),
+    "per channel": (
+        [
+            node("Sub", ["x", "mean"], ["s"]),
+            node("Flatten", ["s"], ["f"]),
+            gemm(["f", "W", "b"], "h", transB=1),
+            *TAIL,
+        ],
+        {"mean": MEAN[:2].reshape(1, 2, 1, 1), "W": W1, "b": B1},
+        {"shape": (1, 2, 2, 1)},
+        (1, 2, 2, 1),
+    ),
+    "reshape by shape": (
+        [
+            node("Shape", ["x"], ["sh"]),
+            node("Gather", ["sh", "zero"], ["n"], axis=0),
+            node("Unsqueeze", ["n", "axes"], ["u"]),
+            node("Concat", ["u", "minus"], ["target"], axis=0),
+            node("Reshape", ["x", "target"], ["f"]),
+            gemm(["f", "W", "b"], "h", transB=1),
+            *TAIL,
+        ],
+        {
+            "zero": np.int64(0),
+            "axes": np.array([0]),
+            "minus": np.array([-1]),
+            "W": W1,
+            "b": B1,
+        },
+        {"shape": ("n", 2, 2)},
+        (9, 2, 2),
+    ),
+    "squeeze and friends": (
+        [
+            node("Unsqueeze", ["x", "axes"], ["u"]),
+            node("Transpose", ["u"], ["t"], perm=[1, 0, 2]),
+            node("Squeeze", ["t", "first"], ["q"]),
+            node("Identity", ["q"], ["i"]),
+            node("Reshape", ["i", "target"], ["f"]),
+            node("Cast", ["f"], ["c"], to=TensorProto.FLOAT),
+            gemm(["c", "W", "b"], "h", transB=1),
+            *TAIL,
+        ],
+        {"axes": np.array([1]), "first": np.array([0]), "target": np.array([0, 4]), "W": W1, "b": B1},
+        {},
+        (9, 4),
+    ),
+    "fixed batch": (
+        [
+            node("Reshape", ["x", "target"], ["f"]),
+            gemm(["f", "W", "b"], "h", transB=1),
+            *TAIL,
+        ],
+        {"target": np.array([6, 4]), "W": W1, "b": B1},
+        {"shape": (6, 2, 2)},
+        (6, 2, 2),
+    ),
+    "batch normalisation": (
+        [
+            gemm(["x", "W", "b"], "g", transB=1),
+            node("BatchNormalization", ["g", "gamma", "beta", "m", "v"], ["h"], epsilon=1e-3),
+            node("Dropout", ["h"], ["drop"]),
+            node("Relu", ["drop"], ["r"]),
+            gemm(["r", "W2", "b2"], "y", transB=1),
+        ],
+        {
+            "W": W1,
+            "b": B1,
+            "gamma": B1 + 2,
+            "beta": B1 - 1,
+            "m": B1 * 0.3,
+            "v": np.abs(B1) + 0.01,
+        },
+        {},
+        (9, 4),
+    ),
+    "clip and max as relu": (
+        [
+            gemm(["x", "W", "b"], "h", transB=1),
+            node("Clip", ["h", "zero"], ["r"]),
+            gemm(["r", "W2", "b2"], "g", transB=1),
+            node("Max", ["g", "zero"], ["p"]),
+            gemm(["p", "W3"], "y"),
+        ],
+        {"W": W1, "b": B1, "zero": np.float32(0), "W3": np.eye(3, dtype=np.float32)},
+        {},
+        (9, 4),
+    ),
+    "constants as nodes": (
+        [
+            node("Constant", [], ["W"], value=numpy_helper.from_array(W1)),
+            node("Transpose", ["W"], ["Wt"], perm=[1, 0]),
+            node("Constant", [], ["one"], value_float=1.0),
+            node("ConstantOfShape", ["five"], ["zeros"]),
+            node("Add", ["zeros", "one"], ["ones"]),
+            node("Mul", ["ones", "b"], ["bias"]),
+            node("MatMul", ["x", "Wt"], ["m"]),
+            node("Add", ["m", "bias"], ["h"]),
+            *TAIL,
+        ],
+        {"five": np.array([5]), "b": B1},
+        {},
+        (9, 4),
+    ),
+    "two dense in a row": (
+        [gemm(["x", "W", "b"], "h", transB=1), gemm(["h", "W2", "b2"], "y", transB=1)],
+        {"W": W1, "b": B1},
+        {},
+        (9, 4),
+    ),
+    "numbers not raw": (
+        [gemm(["x", "W", "b"], "h", transB=1), *TAIL],
+        {"W": W1, "b": B1},
+        {"raw": False},
+        (9, 4),
+    ),
+    "relu at both ends": (
+        [node("Relu", ["x"], ["p"]), gemm(["p", "W", "b"], "h", transB=1), node("Relu", ["h"], ["y"])],
+        {"W": W1, "b": B1},
+        {},
+        (9, 4),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_agrees_with_onnxruntime(tmp_path: Path, name: str) -> None:
+    nodes, constants, options, shape = GRAPHS[name]
+    data = build(nodes, {**BASE, **constants}, **options)
+    net = read(tmp_path, data)
+    rng = np.random.default_rng(3)
+    for _ in range(3):
+        X = rng.standard_normal(shape).astype(np.float32)
+        expected = run(data, X)
+        points = X.reshape(-1, net.architecture[0])
+        np.testing.assert_allclose(expected.reshape(len(points), -1), net(points), rtol=1e-5, atol=2e-5)
+    assert net.source["dtype"] == "float32"
+
+
+def test_normalisation_goes_into_the_first_layer(tmp_path: Path) -> None:
+    nodes, constants, options, _ = GRAPHS["normalised"]
+    net = read(tmp_path, build(nodes, {**BASE, **constants}, **options))
+    (record,) = net.source["folding"]
+    assert record["layer"] == 1
+    assert record["operations"] == ("s", "d", "gemm_h")
+    for i in range(5):
+        for j in range(4):
+            true = Fraction(float(W1[i, j])) / Fraction(float(DEV[j]))
+            found = net.weights[0][i, j]
+            assert found == float(true)
+            assert abs(Fraction(found) - true) <= Fraction(record["weight_bounds"][i, j])
+    # the later layer is as in the file, widened
+    np.testing.assert_array_equal(net.weights[1], W2.astype(np.float64))
+
+
+@pytest.mark.parametrize(
+    ("operation", "attributes", "head"),
+    [("Sigmoid", {}, "sigmoid"), ("Softmax", {"axis": 1}, "softmax"), ("LogSoftmax", {"axis": -1}, "log-softmax")],
+)
+def test_head_is_read_as_logits(tmp_path: Path, operation: str, attributes: dict[str, Any], head: str) -> None:
+    body = [gemm(["x", "W", "b"], "h", transB=1), node("Relu", ["h"], ["r"]), gemm(["r", "W2", "b2"], "z", transB=1)]
+    data = build([*body, node(operation, ["z"], ["y"], **attributes)], {**BASE, "W": W1, "b": B1})
+    net = read(tmp_path, data)
+    assert net.source["head"] == head
+    assert any("logits" in note for note in net.source["notes"])
+    X = np.random.default_rng(0).standard_normal((6, 4)).astype(np.float32)
+    Z = net(X)
+    softmax = np.exp(Z) / np.exp(Z).sum(axis=1, keepdims=True)
+    expected = {"sigmoid": 1 / (1 + np.exp(-Z)), "softmax": softmax, "log-softmax": np.log(softmax)}[head]
+    np.testing.assert_allclose(run(data, X), expected, atol=1e-5)
+
+
+def test_label_and_probabilities_as_converters_write_them(tmp_path: Path) -> None:
+    body = [gemm(["x", "W", "b"], "h", transB=1), node("Relu", ["h"], ["r"]), gemm(["r", "W2", "b2"], "z", transB=1)]
+    data = build(
+        [*body, node("Softmax", ["z"], ["p"], axis=1), node("ArgMax", ["p"], ["label"], axis=1)],
+        {**BASE, "W": W1, "b": B1},
+        outputs=("label", "p"),
+    )
+    net = read(tmp_path, data)
+    assert net.source["head"] == "softmax"
+    assert net.architecture == (4, 5, 3)
+
+
+HIDDEN = [gemm(["x", "W", "b"], "h", transB=1)]
+END = [gemm(["r", "W2", "b2"], "y", transB=1)]
+REFUSED: dict[str, tuple[list[Any], dict[str, Any], type[PolyfiberError], str]] = {
+    "LeakyRelu": ([*HIDDEN, node("LeakyRelu", ["h"], ["r"], name="leaky"), *END], {}, UnsupportedLayerError, "leaky"),
+    "PRelu": ([*HIDDEN, node("PRelu", ["h", "b"], ["r"], name="p"), *END], {}, UnsupportedLayerError, "PRelu"),
+    "Tanh": ([*HIDDEN, node("Tanh", ["h"], ["r"]), *END], {}, UnsupportedLayerError, "Tanh"),
+    "hidden sigmoid": ([*HIDDEN, node("Sigmoid", ["h"], ["r"]), *END], {}, UnsupportedLayerError, "between layers"),
+    "residual": (
+        [*HIDDEN, node("Relu", ["h"], ["s"]), node("Add", ["s", "h"], ["r"], name="skip"), *END],
+        {},
+        UnsupportedLayerError,
+        "skip.*branches",
+    ),
+    "product of signals": (
+        [*HIDDEN, node("Mul", ["h", "h"], ["r"]), *END],
+        {},
+        UnsupportedLayerError,
+        "branches",
+    ),
+    "divides by the input": ([node("Div", ["b", "h"], ["y"])], {}, FileFormatError, "nothing before it computes"),
+    "reciprocal": ([*HIDDEN, node("Div", ["b", "h"], ["y"])], {}, UnsupportedLayerError, "divides by the input"),
+    "clip": ([*HIDDEN, node("Clip", ["h", "zero", "six"], ["r"]), *END], {}, UnsupportedLayerError, r"\[0.0, 6.0\]"),
+    "maximum with 1": ([*HIDDEN, node("Max", ["h", "six"], ["r"]), *END], {}, UnsupportedLayerError, "maximum with 0"),
+    "batch mixed in": (
+        [node("Reshape", ["x", "flat"], ["f"]), gemm(["f", "W", "b"], "y", transB=1)],
+        {"flat": np.array([1, -1])},
+        UnsupportedLayerError,
+        "batch",
+    ),
+    "transposed": ([*HIDDEN, node("Transpose", ["h"], ["y"], perm=[1, 0])], {}, UnsupportedLayerError, "permutes"),
+    "cast to integers": (
+        [*HIDDEN, node("Cast", ["h"], ["y"], to=TensorProto.INT64)],
+        {},
+        UnsupportedLayerError,
+        "int64",
+    ),
+    "wrong widths": ([gemm(["x", "W2", "b2"], "y", transB=1)], {}, ShapeError, "expects 5 inputs"),
+    "divided by zero": ([node("Div", ["x", "zero"], ["y"])], {}, FileFormatError, "divides by zero"),
+    "nan": ([gemm(["x", "N", "b"], "y", transB=1)], {"N": W1 * np.nan}, InputError, "nan"),
+    "infinite shift": ([node("Add", ["x", "inf"], ["y"])], {"inf": np.float32(np.inf)}, InputError, "inf"),
+    "no layer": ([node("Identity", ["x"], ["y"])], {}, InputError, "no layer"),
+    "huge constant": (
+        [node("ConstantOfShape", ["size"], ["c"]), node("Add", ["x", "c"], ["y"])],
+        {"size": np.array([10**9])},
+        FileFormatError,
+        "limit",
+    ),
+    "random constant": (
+        [node("RandomNormal", [], ["c"], shape=[4]), node("Add", ["x", "c"], ["y"])],
+        {},
+        UnsupportedLayerError,
+        "RandomNormal",
+    ),
+    "training mode": (
+        [
+            *HIDDEN,
+            node("BatchNormalization", ["h", "b", "b", "b", "v"], ["y", "m", "s"], training_mode=1),
+        ],
+        {"v": np.abs(B1)},
+        UnsupportedLayerError,
+        "training mode",
+    ),
+    "negative variance": (
+        [*HIDDEN, node("BatchNormalization", ["h", "b", "b", "b", "v"], ["y"])],
+        {"v": -np.abs(B1)},
+        InputError,
+        "variance",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(tmp_path: Path, name: str) -> None:
+    nodes, constants, error, message = REFUSED[name]
+    known = {**BASE, "W": W1, "b": B1, "zero": np.float32(0), "six": np.float32(6)}
+    with pytest.raises(error, match=message) as caught:
+        read(tmp_path, build(nodes, {**known, **constants}, opset=15))
+    assert str(caught.value).startswith("net.onnx: ")
+
+
+@pytest.mark.parametrize("operation", ["Conv", "MaxPool", "LSTM", "Gather", "Abs", "Sqrt"])
+def test_refusal_names_the_operation_and_what_is_supported(tmp_path: Path, operation: str) -> None:
+    inputs = ["x", "W"] if operation in ("Conv", "Gather", "LSTM") else ["x"]
+    with pytest.raises(UnsupportedLayerError, match=operation) as caught:
+        read(tmp_path, build([node(operation, inputs, ["y"], name="culprit")], {"W": W1}))
+    assert "culprit" in str(caught.value)
+    assert "Gemm" in str(caught.value)
+    assert caught.value.op == operation  # type: ignore[attr-defined]
+
+
+def test_external_data_is_refused_by_name(tmp_path: Path) -> None:
+    data = build([gemm(["x", "W", "b"], "y", transB=1)], {"W": W1, "b": B1})
+    model = onnx.load_from_string(data)
+    onnx.save_model(model, tmp_path / "net.onnx", save_as_external_data=True, location="net.bin", size_threshold=0)
+    with pytest.raises(FileFormatError, match=r"net\.bin") as caught:
+        pf.read_network(tmp_path / "net.onnx")
+    assert caught.value.location == "net.bin"  # type: ignore[attr-defined]
+
+
+def test_several_inputs_are_refused(tmp_path: Path) -> None:
+    graph = helper.make_graph(
+        [node("Add", ["x", "z"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["b", 4]) for n in ("x", "z")],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+    )
+    with pytest.raises(UnsupportedLayerError, match="2 inputs"):
+        read(tmp_path, helper.make_model(graph).SerializeToString())
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float64])
+def test_other_widths_of_floats(tmp_path: Path, dtype: Any) -> None:
+    for raw in (True, False):
+        data = build(
+            [gemm(["x", "W", "b"], "y", transB=1)],
+            {"W": W1.astype(dtype), "b": B1.astype(dtype)},
+            kind=helper.np_dtype_to_tensor_dtype(np.dtype(dtype)),
+            raw=raw,
+        )
+        net = read(tmp_path, data)
+        np.testing.assert_array_equal(net.weights[0], W1.astype(dtype).astype(np.float64))
+        assert net.source["dtype"] == np.dtype(dtype).name
+
+
+def test_bfloat16(tmp_path: Path) -> None:
+    values = np.array([[1.0, -0.375, 3.5, 2.0**-120]], dtype=np.float32)
+    tensor = helper.make_tensor("W", TensorProto.BFLOAT16, (1, 4), values.ravel().tolist())
+    graph = helper.make_graph(
+        [node("Gemm", ["x", "W"], ["y"], transB=1)],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.BFLOAT16, ["b", 4])],
+        [helper.make_tensor_value_info("y", TensorProto.BFLOAT16, None)],
+        [tensor],
+    )
+    net = read(tmp_path, helper.make_model(graph).SerializeToString())
+    np.testing.assert_array_equal(net.weights[0], values.astype(np.float64))
+
+
+def test_declared_sizes_are_checked_before_anything_is_allocated(tmp_path: Path) -> None:
+    model = onnx.load_from_string(build([gemm(["x", "W", "b"], "y", transB=1)], {"W": W1, "b": B1}))
+    model.graph.initializer[0].dims[:] = [10**9, 10**9]
+    with pytest.raises(FileFormatError, match="declares shape"):
+        read(tmp_path, model.SerializeToString())
+    model.graph.initializer[0].dims[:] = [-1, 4]
+    with pytest.raises(FileFormatError, match="negative"):
+        read(tmp_path, model.SerializeToString())
