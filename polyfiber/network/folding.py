@@ -31,6 +31,13 @@ IDENTITY_LIMIT = 4096
 _SQRT_BITS = 120
 
 
+def printable(text: str, limit: int = 200) -> str:
+    """A name from a file, fit to be shown: control characters escaped, the middle left out if long."""
+    if len(text) > limit:
+        text = f"{text[: limit // 2]} … {text[-limit // 3 :]}"
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+
+
 @dataclass(frozen=True)
 class Rationals:
     """An array of rationals: integers (dtype object) over one positive denominator."""
@@ -202,7 +209,7 @@ class Chain:
         b = None if bias is None else self._take(bias, f"{name}: bias")
         if b is not None and b.shape != (w.shape[0],):
             raise ShapeError(f"{name}: {w.shape[0]} neurons but a bias of shape {b.shape}")
-        self._append(_Factor(name, w, b, False, w.shape[0]))
+        self._append(_Factor(printable(name), w, b, False, w.shape[0]))
         self.width = int(w.shape[0])
 
     def diagonal(self, *, scale: Any = None, shift: Any = None, name: str, irrational: bool = False) -> None:
@@ -216,7 +223,7 @@ class Chain:
         for values in (s, t):
             if values is not None and values.shape != (self.width,):
                 raise ShapeError(f"{name}: shape {values.shape} does not fit {self.width} values")
-        self._append(_Factor(name, s, t, True, self.width, irrational))
+        self._append(_Factor(printable(name), s, t, True, self.width, irrational))
 
     def normalisation(self, mean: Any, variance: Any, gamma: Any, beta: Any, *, epsilon: float, name: str) -> None:
         """Append a batch normalisation ``gamma (x - mean) / sqrt(variance + epsilon) + beta``."""
@@ -228,6 +235,7 @@ class Chain:
                 raise ShapeError(f"{name}: shape {values.shape} does not fit {self.width} values")
         if not math.isfinite(epsilon):
             raise InputError(f"{name}: epsilon is {epsilon!r}; expected a finite number")
+        name = printable(name)
         scale = np.empty(self.width, dtype=object)
         irrational = False
         for i in range(self.width):
@@ -248,7 +256,7 @@ class Chain:
         block = self._blocks[-1]
         block.factors = [f for f in block.factors if not f.idle]
         if not block.factors and len(self._blocks) > 1:
-            self.notes.append(f"{name}: a ReLU directly after a ReLU was dropped")
+            self.notes.append(f"{printable(name)}: a ReLU directly after a ReLU was dropped")
             return
         self._blocks.append(_Block())
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import FileFormatError, MissingDependencyError, PolyfiberError
+from ..folding import printable
 from ..model import ReLUNetwork
 from .files import read_bytes
 from .sklearn import from_sklearn
@@ -73,10 +74,11 @@ def read_network(path: str | Path) -> ReLUNetwork:
     except MissingDependencyError:
         raise
     except PolyfiberError as error:
-        raise type(error)(f"{where.name}: {error}", **error.facts) from None
+        raise type(error)(f"{printable(where.name)}: {printable(str(error), 1200)}", **error.facts) from None
     except Exception as error:  # a damaged file may trip anything: one clear error, never a trace
         raise FileFormatError(
-            f"{where.name}: cannot be read, probably damaged ({type(error).__name__}: {str(error)[:200]})"
+            f"{printable(where.name)}: cannot be read, probably damaged "
+            f"({type(error).__name__}: {printable(str(error))})"
         ) from error
 
 

@@ -59,7 +59,7 @@ class Zip:
             self._archive = zipfile.ZipFile(io.BytesIO(data))
             self._entries = {info.filename: info for info in self._archive.infolist()}
         except Exception as error:
-            raise FileFormatError(f"a damaged zip archive: {error}") from None
+            raise FileFormatError(f"a damaged zip archive: {str(error)[:200]}") from None
         total = sum(info.file_size for info in self._entries.values())
         if total > inflated_limit(len(data)):
             raise FileFormatError(
@@ -85,7 +85,7 @@ class Zip:
             with self._archive.open(self._entries[name]) as stream:
                 data = stream.read(size + 1)
         except Exception as error:
-            raise FileFormatError(f"the archive's entry {name!r} cannot be unpacked: {error}") from None
+            raise FileFormatError(f"the archive's entry {name!r} cannot be unpacked: {str(error)[:200]}") from None
         if len(data) != size:
             raise FileFormatError(f"the archive's entry {name!r} has {len(data)} bytes; it declares {size}")
         return data

@@ -1,13 +1,11 @@
 """Keras models: ``.h5`` (configuration and weights in one HDF5 file) and ``.keras`` (a zip of both).
 
 The configuration is JSON and is only read, never executed: ``Lambda`` and custom layers are
-refused. h5py reads the numbers; datasets that point outside the file are refused, and a
-dataset's size is compared with the file's before it is loaded.
+refused. The HDF5 part is read by `hdf5`, which needs no other package.
 """
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import re
@@ -17,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from ..._typing import Array
-from ...errors import FileFormatError, MissingDependencyError, PolyfiberError, ShapeError, UnsupportedLayerError
+from ...errors import FileFormatError, ShapeError, UnsupportedLayerError
 from ..folding import Chain
 from ..model import ReLUNetwork
-from .files import Zip, count, inflated_limit
+from .files import Zip
+from .hdf5 import Hdf5, read_dataset
 
 SUPPORTED = (
     "InputLayer, Dense, Activation, ReLU, Softmax, BatchNormalization, Normalization, Rescaling, Dropout, "
@@ -43,29 +42,18 @@ _HEADS = {"sigmoid": "sigmoid", "softmax": "softmax", "log_softmax": "log-softma
 
 def read(data: bytes, source: dict[str, Any]) -> ReLUNetwork:
     """Network of a ``.h5`` or ``.keras`` file."""
-    try:
-        import h5py
-    except ImportError:
-        raise MissingDependencyError("h5py", extra="keras", purpose="reading a Keras file") from None
     if data.startswith(b"PK"):
         archive = Zip(data)
         source["format"] = "keras"
         config = _json(archive.read("config.json"), "config.json")
-        weights, archived = archive.read("model.weights.h5"), True
+        file = Hdf5(archive.read("model.weights.h5"))
     else:
         source["format"] = "keras-h5"
-        config, weights, archived = None, data, False
-    try:
-        with h5py.File(io.BytesIO(weights), "r") as file:
-            if config is None:
-                config = _json(file.attrs.get("model_config"), "model_config")
-            layers = _layers(config)
-            store = _Store(file, layers, archived, len(weights))
-            return _network(layers, store, source)
-    except PolyfiberError:
-        raise
-    except Exception as error:
-        raise FileFormatError(f"a damaged HDF5 file ({type(error).__name__}: {str(error)[:200]})") from None
+        file = Hdf5(data)
+        config = _json(file.text_attribute(file.root, "model_config"), "model_config")
+    layers = _layers(config)
+    store = _Store(file, layers, archived=source["format"] == "keras")
+    return _network(layers, store, source)
 
 
 def _json(raw: Any, what: str) -> dict[str, Any]:
@@ -168,14 +156,12 @@ def _inbound(nodes: Any) -> Iterator[str]:
 class _Store:
     """Arrays of each layer, wherever the version of Keras put them."""
 
-    def __init__(self, file: Any, layers: list[_Layer], archived: bool, size: int) -> None:
+    def __init__(self, file: Hdf5, layers: list[_Layer], *, archived: bool) -> None:
         self.file = file
-        self.limit = inflated_limit(size)
         self.groups: dict[str, str] = {}
         if not archived:
-            root = "model_weights" if "model_weights" in file else ""
-            for layer in layers:
-                self.groups[layer.name] = f"{root}/{layer.name}" if root else layer.name
+            root = "" if file.find("model_weights") is None else "model_weights/"
+            self.groups = {layer.name: root + layer.name for layer in layers}
             return
         # .keras numbers the layers by class: dense, dense_1, …; some wrote "layers\\dense" as one name
         seen: dict[str, int] = {}
@@ -184,50 +170,33 @@ class _Store:
             number = seen.get(stem, 0)
             seen[stem] = number + 1
             leaf = stem if number == 0 else f"{stem}_{number}"
-            choices = [
-                f"{a}{b}"
-                for a in ("layers/", "layers\\", "_layer_checkpoint_dependencies\\")
-                for b in (leaf, layer.name)
-            ]
-            self.groups[layer.name] = next((c for c in choices if c in file), choices[0])
+            prefixes = ("layers/", "layers\\", "_layer_checkpoint_dependencies\\")
+            choices = [prefix + name for prefix in prefixes for name in (leaf, layer.name)]
+            self.groups[layer.name] = next((c for c in choices if file.find(c) is not None), choices[0])
 
     def arrays(self, layer: _Layer) -> dict[str, Array]:
         """Datasets of a layer by their last name ('kernel', 'bias', or '0', '1')."""
         found: dict[str, Array] = {}
-        path = self.groups[layer.name]
-        if path in self.file:
-            self._collect(self.file, path, found, layer, 0)
+        address = self.file.find(self.groups[layer.name])
+        if address is not None:
+            self._collect(address, layer, found, 0)
         return found
 
-    def _collect(self, parent: Any, name: str, found: dict[str, Array], layer: _Layer, depth: int) -> None:
-        import h5py
-
+    def _collect(self, address: int, layer: _Layer, found: dict[str, Array], depth: int) -> None:
         if depth > 6:
             raise FileFormatError(f"{layer.label}: weights nested deeper than Keras writes them")
-        for part in [p for p in name.split("/") if p][:-1]:
-            parent = parent[part]
-        leaf = name.rstrip("/").rpartition("/")[2]
-        if not isinstance(parent.get(leaf, getlink=True), h5py.HardLink):
-            raise FileFormatError(f"{layer.label}: {name!r} is a link, possibly to another file: refused")
-        item = parent[leaf]
-        if isinstance(item, h5py.Group):
-            for key in item:
-                self._collect(item, key, found, layer, depth + 1)
-            return
-        if not isinstance(item, h5py.Dataset):
-            return
-        if item.external or item.is_virtual:
-            raise FileFormatError(f"{layer.label}: {name!r} keeps its numbers outside the file: refused")
-        if item.dtype.kind != "f" or item.shape is None:
-            raise FileFormatError(f"{layer.label}: {name!r} has dtype {item.dtype}; expected floats")
-        what = f"{layer.label}: {name!r}"
-        claimed = count(item.shape, what) * item.dtype.itemsize
-        if claimed > self.limit or (claimed and item.id.get_storage_size() == 0):
-            raise FileFormatError(f"{what} claims shape {item.shape}, {claimed:,} bytes, which the file does not hold")
-        key = leaf.partition(":")[0]
-        if key in found:
-            raise FileFormatError(f"{layer.label} has two arrays {key!r}")
-        found[key] = item[()]
+        for name, target in (self.file.children(address) or {}).items():
+            what = f"{layer.label}: {name!r}"
+            if target is None:
+                raise FileFormatError(f"{what} is a link, possibly to another file: refused")
+            dataset = self.file.dataset(target, what)
+            if dataset is None:
+                self._collect(target, layer, found, depth + 1)
+                continue
+            key = name.partition(":")[0]
+            if key in found:
+                raise FileFormatError(f"{layer.label} has two arrays {key!r}")
+            found[key] = read_dataset(dataset, what)
 
     def named(self, layer: _Layer, names: list[str]) -> dict[str, Array]:
         """The arrays under their Keras names; ``names`` is their order where they are numbered."""
@@ -251,6 +220,10 @@ def _network(layers: list[_Layer], store: _Store, source: dict[str, Any]) -> ReL
     for layer in layers:
         config = layer.config
         if layer.kind in _IDLE:
+            if config.get("data_format") == "channels_first":
+                raise UnsupportedLayerError(
+                    f"{layer.label} with channels first reorders the features", layer=layer.name
+                )
             continue
         if layer.kind == "Dense":
             use_bias = config.get("use_bias", True)

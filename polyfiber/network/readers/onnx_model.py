@@ -9,6 +9,7 @@ import numpy as np
 
 from ..._typing import Array
 from ...errors import FileFormatError
+from ..folding import printable
 from . import wire
 from .files import array_from, count
 
@@ -52,7 +53,8 @@ class Node:
     @property
     def label(self) -> str:
         """How messages name the node."""
-        return f"node {self.name!r} ({self.op})" if self.name else f"node {self.op} -> {self.outputs[:1]}"
+        op = printable(self.op, 60)
+        return f"node {printable(self.name)!r} ({op})" if self.name else f"node {op} -> {self.outputs[:1]}"
 
 
 @dataclass

@@ -1,0 +1,256 @@
+"""Whatever the bytes are: a network or one error of ours, quickly, and no large allocation."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import tracemalloc
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import polyfiber as pf
+from polyfiber.errors import FileFormatError, PolyfiberError
+from polyfiber.network.readers import detect
+
+DATA = Path(__file__).resolve().parents[2] / "data"
+SHIPPED = sorted(p for p in DATA.iterdir() if p.suffix in (".onnx", ".npz", ".pt"))
+
+
+def attempt(path: Path) -> pf.ReLUNetwork | PolyfiberError:
+    """The network, or the error if it is one of ours; anything else fails the test."""
+    try:
+        net = pf.read_network(path)
+    except PolyfiberError as error:
+        result = error
+    else:
+        result = None
+    if result is not None:
+        assert str(result).startswith(path.name)
+        assert len(str(result)) < 2000
+        return result
+    assert all(np.isfinite(a).all() for a in (*net.weights, *net.biases))
+    return net
+
+
+def samples(tmp_path: Path) -> dict[str, bytes]:
+    """One small file of each format that this machine can write."""
+    small = DATA / "wine_bottleneck.onnx"
+    net = pf.read_network(small)
+    out = {p.name: p.read_bytes() for p in (small, DATA / "iris_torch.pt", DATA / "iris_torch.onnx")}
+    for suffix in (".npz", ".safetensors", ".nnet"):
+        net.save(tmp_path / f"net{suffix}")
+        out[f"net{suffix}"] = (tmp_path / f"net{suffix}").read_bytes()
+    buffer = io.BytesIO()
+    arrays = {f"{k}{i + 1}": a for i, pair in enumerate(zip(net.weights, net.biases)) for k, a in zip("Wb", pair)}
+    np.savez_compressed(buffer, **arrays)
+    out["compressed.npz"] = buffer.getvalue()
+    try:
+        import h5py
+    except ImportError:
+        return out
+    config = (
+        '{"class_name": "Sequential", "config": {"layers": ['
+        '{"class_name": "Dense", "config": {"name": "a", "activation": "relu"}},'
+        '{"class_name": "Dense", "config": {"name": "b", "activation": "linear"}}]}}'
+    )
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        file.attrs["model_config"] = config
+        for name, (w, b) in zip("ab", zip(net.weights, net.biases)):
+            file[f"model_weights/{name}/{name}/kernel:0"] = w.T
+            file[f"model_weights/{name}/{name}/bias:0"] = b
+    out["net.h5"] = buffer.getvalue()
+    return out
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.name)
+def test_truncated(tmp_path: Path, path: Path) -> None:
+    data = path.read_bytes()
+    target = tmp_path / path.name
+    rng = np.random.default_rng(len(data))
+    for size in [1, 2, 8, 9, 10, 64, len(data) - 1, *rng.integers(0, len(data), 25).tolist()]:
+        target.write_bytes(data[:size])
+        result = attempt(target)
+        # zip archives end in their directory, safetensors and nnet are counted: only ONNX may still be whole
+        assert isinstance(result, PolyfiberError) or path.suffix == ".onnx"
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.name)
+def test_flipped(tmp_path: Path, path: Path) -> None:
+    flip(tmp_path, path.name, path.read_bytes(), 60)
+
+
+@pytest.mark.parametrize("kind", ["net.safetensors", "net.nnet", "net.h5", "compressed.npz"])
+def test_flipped_and_truncated_other_formats(tmp_path: Path, kind: str) -> None:
+    data = samples(tmp_path).get(kind)
+    if data is None:
+        pytest.skip("needs h5py")
+    (tmp_path / kind).write_bytes(data)
+    assert isinstance(attempt(tmp_path / kind), pf.ReLUNetwork)
+    flip(tmp_path, kind, data, 150)
+    for size in np.random.default_rng(2).integers(0, len(data), 60).tolist():
+        (tmp_path / kind).write_bytes(data[:size])
+        attempt(tmp_path / kind)
+
+
+def flip(tmp_path: Path, name: str, data: bytes, times: int) -> None:
+    rng = np.random.default_rng(times + len(data))
+    target = tmp_path / f"flipped_{name}"
+    kinds = {"read": 0, "refused": 0}
+    for i in range(times):
+        damaged = bytearray(data)
+        # half of the flips fall on the first kilobyte, where headers are
+        reach = min(len(data), 1024) if i % 2 else len(data)
+        for at in rng.integers(0, reach, 1 + i % 4):
+            damaged[at] = int(rng.integers(256)) if i % 3 else damaged[at] ^ (1 << int(rng.integers(8)))
+        target.write_bytes(damaged)
+        kinds["refused" if isinstance(attempt(target), PolyfiberError) else "read"] += 1
+    assert kinds["refused"] > 0
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_noise(tmp_path: Path, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    target = tmp_path / "noise.onnx"
+    magics = [
+        b"",
+        b"\x89HDF\r\n\x1a\n",
+        b"PK\x03\x04",
+        b"\x80\x02",
+        b"\x08\x08",
+        b"//\n",
+        b"\x93NUMPY",
+        b"\x40" + bytes(7) + b"{",
+    ]
+    for magic in magics:
+        target.write_bytes(magic + rng.bytes(int(rng.integers(1, 3000))))
+        assert isinstance(attempt(target), PolyfiberError)
+
+
+def test_content_decides_not_the_name(tmp_path: Path) -> None:
+    expected = {
+        "npz": ".npz",
+        "safetensors": ".safetensors",
+        "nnet": ".nnet",
+        "pt": ".pt",
+        "onnx": ".onnx",
+        "keras": ".h5",
+    }
+    for name, data in samples(tmp_path).items():
+        kind = detect(data)
+        assert expected[kind] == Path(name).suffix
+        for suffix in (".bin", ".h5", ".onnx", ""):
+            disguised = tmp_path / f"disguised{suffix}"
+            disguised.write_bytes(data)
+            assert isinstance(attempt(disguised), pf.ReLUNetwork)
+
+
+class Evil:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (os.mkdir, ("/nonexistent/polyfiber-evil",))
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_pickles_are_refused_and_not_run(tmp_path: Path, protocol: int) -> None:
+    for thing in (Evil(), {"coefs_": [np.ones((2, 2))]}, [1, 2]):
+        target = tmp_path / "model.pkl"
+        target.write_bytes(pickle.dumps(thing, protocol=protocol))
+        error = attempt(target)
+        assert isinstance(error, FileFormatError)
+        if protocol >= 2:
+            assert "pickle" in str(error)
+            assert "from_sklearn" in str(error)
+
+
+def test_control_characters_of_a_file_are_not_shown(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(DATA / "iris.onnx")
+    for node in model.graph.node:
+        node.name += "\x1b[31m\n" + "long" * 500
+    (tmp_path / "x.onnx").write_bytes(model.SerializeToString())
+    net = pf.read_network(tmp_path / "x.onnx")
+    shown = [*net.source["notes"], *(o for r in net.source["folding"] for o in r["operations"])]
+    assert all(text.isprintable() and len(text) < 300 for text in shown)
+    model.graph.node[-2].op_type = "Tanh\x1b[31m"
+    (tmp_path / "x.onnx").write_bytes(model.SerializeToString())
+    error = attempt(tmp_path / "x.onnx")
+    assert isinstance(error, PolyfiberError)
+    assert str(error).isprintable()
+
+
+def test_things_that_are_no_files(tmp_path: Path) -> None:
+    (tmp_path / "empty.onnx").write_bytes(b"")
+    (tmp_path / "folder.onnx").mkdir()
+    cases = {
+        "missing.onnx": "cannot open",
+        "empty.onnx": "empty",
+        "folder.onnx": "directory",
+        "nul\0.onnx": "cannot open",
+    }
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "fifo.onnx")  # opening one would wait for a writer
+        cases["fifo.onnx"] = "not a regular file"
+    for name, message in cases.items():
+        with pytest.raises(FileFormatError, match=message):
+            pf.read_network(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b'{"weights": [[1, 2]]}', "text file"),
+        (b"<html>", "text file"),
+        (b"\x1f\x8b" + bytes(20), "compressed"),
+        (b"\x93NUMPY\x01\x00" + bytes(20), "single NumPy array"),
+        (b"\xff\xfe\xfd" * 20, "no known format"),
+        (b"\x00" * 100, "no known format"),
+    ],
+)
+def test_other_files(tmp_path: Path, data: bytes, message: str) -> None:
+    (tmp_path / "x").write_bytes(data)
+    with pytest.raises(FileFormatError, match=message):
+        pf.read_network(tmp_path / "x")
+
+
+def test_other_archives(tmp_path: Path) -> None:
+    for names, message in [
+        (["a.txt"], "neither"),
+        ([], "neither|damaged"),
+        (["net/constants.pkl", "net/data.pkl", "net/code/net.py"], "TorchScript"),
+        (["a/data.pkl", "b/data.pkl"], "2 entries"),
+        (["model.weights.h5"], "config.json"),
+    ]:
+        with zipfile.ZipFile(tmp_path / "x", "w") as archive:
+            for name in names:
+                archive.writestr(name, b"{}")
+        with pytest.raises(FileFormatError, match=message):
+            pf.read_network(tmp_path / "x")
+
+
+def test_a_large_file_is_refused_unread(tmp_path: Path) -> None:
+    with open(tmp_path / "big.onnx", "wb") as file:
+        file.truncate(5 << 30)  # sparse
+    with pytest.raises(FileFormatError, match="limit"):
+        pf.read_network(tmp_path / "big.onnx")
+
+
+def test_claims_of_a_billion_take_no_memory(tmp_path: Path) -> None:
+    """Every size field of small files set to large values; the peak stays small."""
+    targets = {k: v for k, v in samples(tmp_path).items() if not k.endswith(".h5")}
+    pf.read_network(DATA / "iris.onnx")  # imports
+    tracemalloc.start()
+    try:
+        for name, data in targets.items():
+            for at in range(0, min(len(data) - 4, 1200), 37):
+                for claim in (b"\xff\xff\xff\x7f", (10**9).to_bytes(4, "little")):
+                    (tmp_path / name).write_bytes(data[:at] + claim + data[at + 4 :])
+                    attempt(tmp_path / name)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 30 << 20

@@ -1,0 +1,308 @@
+"""Keras files, written here the way the versions of Keras lay them out."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import polyfiber as pf
+from polyfiber.errors import FileFormatError, PolyfiberError, ShapeError, UnsupportedLayerError
+
+h5py = pytest.importorskip("h5py")
+
+RNG = np.random.default_rng(5)
+K1 = RNG.standard_normal((3, 5)).astype(np.float32)
+B1 = RNG.standard_normal(5).astype(np.float32)
+K2 = RNG.standard_normal((5, 2)).astype(np.float32)
+B2 = RNG.standard_normal(2).astype(np.float32)
+NORM = {
+    "gamma": RNG.uniform(0.5, 2, 5).astype(np.float32),
+    "beta": RNG.standard_normal(5).astype(np.float32),
+    "moving_mean": RNG.standard_normal(5).astype(np.float32),
+    "moving_variance": RNG.uniform(0.1, 3, 5).astype(np.float32),
+}
+
+
+def layer(kind: str, name: str, **config: Any) -> dict[str, Any]:
+    return {"class_name": kind, "config": {"name": name, **config}}
+
+
+def dense(name: str, units: int, activation: Any = "linear", **config: Any) -> dict[str, Any]:
+    return layer("Dense", name, units=units, activation=activation, **config)
+
+
+def sequential(*layers: dict[str, Any]) -> dict[str, Any]:
+    return {"class_name": "Sequential", "config": {"name": "s", "layers": list(layers)}}
+
+
+def write_h5(path: Path, config: Any, weights: dict[str, dict[str, Any]], *, root: str = "model_weights") -> None:
+    with h5py.File(path, "w") as file:
+        if config is not None:
+            file.attrs["model_config"] = config if isinstance(config, str | bytes) else json.dumps(config)
+        for name, arrays in weights.items():
+            for key, value in arrays.items():
+                file[f"{root}/{name}/{name}/{key}:0"] = value
+
+
+def write_keras(path: Path, config: Any, weights: dict[str, list[Any]], *, sep: str = "/") -> None:
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        for name, arrays in weights.items():
+            for i, value in enumerate(arrays):
+                file[f"layers{sep}{name}/vars/{i}"] = value
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("metadata.json", "{}")
+        archive.writestr("config.json", json.dumps(config))
+        archive.writestr("model.weights.h5", buffer.getvalue())
+
+
+PLAIN = sequential(
+    layer("InputLayer", "in", batch_input_shape=[None, 3]),
+    dense("one", 5, "relu"),
+    layer("Dropout", "drop", rate=0.1),
+    dense("two", 2, "softmax"),
+)
+PLAIN_WEIGHTS = {"one": {"kernel": K1, "bias": B1}, "two": {"kernel": K2, "bias": B2}}
+
+
+def forward(X: np.ndarray) -> np.ndarray:
+    return np.asarray(np.maximum(X @ K1.astype(float) + B1, 0) @ K2.astype(float) + B2)
+
+
+def test_h5(tmp_path: Path) -> None:
+    write_h5(tmp_path / "net.h5", PLAIN, PLAIN_WEIGHTS)
+    net = pf.read_network(tmp_path / "net.h5")
+    np.testing.assert_array_equal(net.weights[0], K1.T.astype(np.float64))
+    X = RNG.standard_normal((10, 3))
+    np.testing.assert_allclose(net(X), forward(X), rtol=1e-12)
+    assert (net.source["head"], net.source["dtype"], net.source["format"]) == ("softmax", "float32", "keras-h5")
+
+
+def functional(inbound: list[Any]) -> dict[str, Any]:
+    layers = [
+        layer("InputLayer", "in", batch_shape=[None, 3]),
+        dense("two", 2, "sigmoid"),
+        dense("one", 5),
+        layer("Activation", "act", activation="relu"),
+    ]
+    for entry, nodes in zip(layers, inbound):
+        entry["inbound_nodes"] = nodes
+        entry["name"] = entry["config"]["name"]
+    return {"class_name": "Functional", "config": {"name": "f", "layers": layers}}
+
+
+def keras3(source: str) -> list[Any]:
+    tensor = {"class_name": "__keras_tensor__", "config": {"shape": [None, 3], "keras_history": [source, 0, 0]}}
+    return [{"args": [tensor], "kwargs": {"training": False}}]
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_functional_layers_in_any_order(tmp_path: Path, version: int) -> None:
+    if version == 2:
+        config = functional([[], [[["act", 0, 0, {}]]], [[["in", 0, 0, {}]]], [[["one", 0, 0, {}]]]])
+    else:
+        config = functional([[], keras3("act"), keras3("in"), keras3("one")])
+    write_h5(tmp_path / "net.h5", config, PLAIN_WEIGHTS)
+    net = pf.read_network(tmp_path / "net.h5")
+    X = RNG.standard_normal((10, 3))
+    np.testing.assert_allclose(net(X), forward(X), rtol=1e-12)
+    assert net.source["head"] == "sigmoid"
+
+
+@pytest.mark.parametrize("sep", ["/", "\\"])
+def test_keras_archive_numbers_layers_by_class(tmp_path: Path, sep: str) -> None:
+    config = sequential(
+        layer("InputLayer", "in", batch_shape=[None, 3]),
+        dense("first", 5, {"class_name": "function", "config": "relu"}),
+        dense("second", 2),
+    )
+    write_keras(tmp_path / "net.keras", config, {"dense": [K1, B1], "dense_1": [K2, B2]}, sep=sep)
+    net = pf.read_network(tmp_path / "net.keras")
+    X = RNG.standard_normal((10, 3))
+    np.testing.assert_allclose(net(X), forward(X), rtol=1e-12)
+    assert net.source["format"] == "keras"
+
+
+def test_batch_normalisation_normalization_and_rescaling_fold(tmp_path: Path) -> None:
+    config = sequential(
+        layer("InputLayer", "in", batch_input_shape=[None, 3]),
+        layer("Rescaling", "scale", scale=0.25, offset=-1.0),
+        layer("Normalization", "norm", axis=[-1], mean=[1.0, 2.0, 3.0], variance=[4.0, 1.0, 2.0]),
+        dense("one", 5),
+        layer("BatchNormalization", "bn", epsilon=0.001, scale=True, center=True),
+        layer("ReLU", "relu", max_value=None, negative_slope=0.0, threshold=0.0),
+        dense("two", 2, use_bias=False),
+    )
+    weights = {"one": {"kernel": K1, "bias": B1}, "bn": NORM, "two": {"kernel": K2}}
+    write_h5(tmp_path / "net.h5", config, weights)
+    net = pf.read_network(tmp_path / "net.h5")
+    X = RNG.standard_normal((10, 3)) * 5
+    Z = (X * 0.25 - 1 - np.array([1, 2, 3])) / np.sqrt([4, 1, 2]) @ K1.astype(float) + B1
+    gamma, beta, mean, variance = (v.astype(float) for v in NORM.values())
+    Z = gamma * (Z - mean) / np.sqrt(variance + 0.001) + beta
+    np.testing.assert_allclose(net(X), np.maximum(Z, 0) @ K2.astype(float), rtol=1e-11)
+    (record,) = net.source["folding"]
+    assert record["operations"] == ("scale", "norm", "one", "bn")
+    assert 0 < record["weight_error"] < 1e-15
+
+
+def test_batch_normalisation_in_an_archive_is_ordered(tmp_path: Path) -> None:
+    config = sequential(
+        dense("one", 5, "relu"), layer("BatchNormalization", "bn", scale=False, center=True), dense("two", 2)
+    )
+    weights = {
+        "dense": [K1, B1],
+        "batch_normalization": [NORM["beta"], NORM["moving_mean"], NORM["moving_variance"]],
+        "dense_1": [K2, B2],
+    }
+    write_keras(tmp_path / "net.keras", config, weights)
+    net = pf.read_network(tmp_path / "net.keras")
+    X = RNG.standard_normal((10, 3))
+    Y = np.maximum(X @ K1.astype(float) + B1, 0)
+    Y = (Y - NORM["moving_mean"]) / np.sqrt(NORM["moving_variance"].astype(float) + 1e-3) + NORM["beta"]
+    np.testing.assert_allclose(net(X), Y @ K2.astype(float) + B2, rtol=1e-11)
+
+
+def image(*rest: dict[str, Any]) -> dict[str, Any]:
+    return sequential(layer("InputLayer", "in", batch_input_shape=[None, 3, 1]), *rest)
+
+
+REFUSED: dict[str, tuple[Any, type[PolyfiberError], str]] = {
+    "LeakyReLU": (
+        sequential(dense("one", 5), layer("LeakyReLU", "lr"), dense("two", 2)),
+        UnsupportedLayerError,
+        "'lr'",
+    ),
+    "PReLU": (sequential(dense("one", 5), layer("PReLU", "p"), dense("two", 2)), UnsupportedLayerError, "PReLU"),
+    "Conv2D": (sequential(layer("Conv2D", "c"), dense("two", 2)), UnsupportedLayerError, "Conv2D"),
+    "MaxPooling": (sequential(dense("one", 5), layer("MaxPooling1D", "m")), UnsupportedLayerError, "MaxPooling1D"),
+    "Lambda": (sequential(dense("one", 5), layer("Lambda", "l", function="code")), UnsupportedLayerError, "Lambda"),
+    "tanh": (sequential(dense("one", 5, "tanh"), dense("two", 2)), UnsupportedLayerError, "'tanh'"),
+    "capped relu": (
+        sequential(dense("one", 5), layer("ReLU", "r", max_value=6.0), dense("two", 2)),
+        UnsupportedLayerError,
+        "max_value",
+    ),
+    "hidden sigmoid": (sequential(dense("one", 5, "sigmoid"), dense("two", 2)), UnsupportedLayerError, "after sigmoid"),
+    "no flatten": (image(dense("one", 5, "relu"), dense("two", 2)), UnsupportedLayerError, "Flatten"),
+    "missing weights": (sequential(dense("one", 5, "relu"), dense("three", 2)), FileFormatError, "lacks kernel"),
+    "wrong order": (sequential(dense("two", 2, "relu"), dense("one", 5)), ShapeError, "expects 3 inputs"),
+    "subclass": ({"class_name": "MyModel", "config": {"layers": [dense("one", 5)]}}, UnsupportedLayerError, "MyModel"),
+    "no layers": ({"class_name": "Sequential", "config": {"layers": []}}, FileFormatError, "no list of layers"),
+    "layers of nothing": ({"class_name": "Sequential", "config": {"layers": [3]}}, FileFormatError, "class_name"),
+    "a list": ([1], FileFormatError, "not a JSON object"),
+    "not JSON": ("{", FileFormatError, "not JSON"),
+    "nested deep": ("[" * 100_000, FileFormatError, "not JSON|not a JSON"),
+    "none": (None, FileFormatError, "no model_config"),
+    "residual": (
+        functional([[], [[["act", 0, 0, {}], ["in", 0, 0, {}]]], [[["in", 0, 0, {}]]], [[["one", 0, 0, {}]]]]),
+        UnsupportedLayerError,
+        "joins",
+    ),
+    "branch": (
+        functional([[], [[["act", 0, 0, {}]]], [[["in", 0, 0, {}]]], [[["in", 0, 0, {}]]]]),
+        UnsupportedLayerError,
+        "two layers",
+    ),
+    "cycle": (
+        functional([[], [[["act", 0, 0, {}]]], [[["two", 0, 0, {}]]], [[["one", 0, 0, {}]]]]),
+        UnsupportedLayerError,
+        "chain",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(tmp_path: Path, name: str) -> None:
+    config, error, message = REFUSED[name]
+    if isinstance(config, str) and len(config) > 60_000:  # too long for an attribute
+        with zipfile.ZipFile(tmp_path / "net.h5", "w") as archive:
+            archive.writestr("config.json", config)
+            archive.writestr("model.weights.h5", b"")
+    else:
+        write_h5(tmp_path / "net.h5", config, PLAIN_WEIGHTS)
+    with pytest.raises(error, match=message):
+        pf.read_network(tmp_path / "net.h5")
+
+
+def test_links_and_outside_data_are_refused(tmp_path: Path) -> None:
+    write_h5(tmp_path / "other.h5", None, PLAIN_WEIGHTS)
+    for kind in ("external link", "soft link", "external data", "virtual"):
+        path = tmp_path / "net.h5"
+        write_h5(path, PLAIN, {"two": PLAIN_WEIGHTS["two"], "one": {"bias": B1}})
+        with h5py.File(path, "a") as file:
+            group = file["model_weights/one/one"]
+            if kind == "external link":
+                group["kernel:0"] = h5py.ExternalLink(str(tmp_path / "other.h5"), "model_weights/one/one/kernel:0")
+            elif kind == "soft link":
+                group["kernel:0"] = h5py.SoftLink("/model_weights/two/two/kernel:0")
+            elif kind == "external data":
+                raw = str(tmp_path / "raw.bin")
+                group.create_dataset("kernel:0", K1.shape, dtype="f4", external=[(raw, 0, h5py.h5f.UNLIMITED)])
+            else:
+                layout = h5py.VirtualLayout(shape=K1.shape, dtype="f4")
+                layout[...] = h5py.VirtualSource(str(tmp_path / "other.h5"), "model_weights/one/one/kernel:0", K1.shape)
+                group.create_virtual_dataset("kernel:0", layout)
+        with pytest.raises(FileFormatError, match="refused"):
+            pf.read_network(path)
+
+
+def test_claims_that_the_file_does_not_hold(tmp_path: Path) -> None:
+    for options in ({}, {"chunks": (1000, 5)}):
+        write_h5(tmp_path / "net.h5", PLAIN, {"two": PLAIN_WEIGHTS["two"], "one": {"bias": B1}})
+        with h5py.File(tmp_path / "net.h5", "a") as file:
+            file["model_weights/one/one"].create_dataset("kernel:0", (10**9, 5), dtype="f4", **options)
+        with pytest.raises(FileFormatError, match="in chunks" if options else "does not hold"):
+            pf.read_network(tmp_path / "net.h5")
+
+
+def test_integers_and_strings_are_refused(tmp_path: Path) -> None:
+    for value in (np.ones((3, 5), dtype=int), np.full((3, 5), b"x")):
+        write_h5(tmp_path / "net.h5", PLAIN, {**PLAIN_WEIGHTS, "one": {"kernel": value, "bias": B1}})
+        with pytest.raises(FileFormatError, match="expected floats"):
+            pf.read_network(tmp_path / "net.h5")
+
+
+def test_no_other_package_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_h5(tmp_path / "net.h5", PLAIN, PLAIN_WEIGHTS)
+    monkeypatch.setitem(__import__("sys").modules, "h5py", None)
+    assert pf.read_network(tmp_path / "net.h5").architecture == (3, 5, 2)
+
+
+@pytest.mark.parametrize("libver", ["earliest", "v108", "v110", "latest"])
+@pytest.mark.parametrize("encoded", [False, True])
+@pytest.mark.parametrize("dtype", ["<f4", ">f4", "<f8", ">f8", "<f2", ">f2"])
+def test_layouts_of_the_hdf5_library(tmp_path: Path, libver: str, encoded: bool, dtype: str) -> None:
+    """Old and new headers and groups, fixed and variable strings, both byte orders, many members."""
+    config: Any = json.dumps(PLAIN)
+    with h5py.File(tmp_path / "net.h5", "w", libver=libver) as file:
+        file.attrs["backend"] = "tensorflow"
+        file.attrs["model_config"] = config.encode() if encoded else config
+        for i in range(40 if libver == "earliest" else 3):  # several nodes in the tree of the group
+            file[f"model_weights/other_{i}/x"] = np.zeros(3)
+        for name, arrays in PLAIN_WEIGHTS.items():
+            for key, value in arrays.items():
+                file[f"model_weights/{name}/{name}/{key}:0"] = value.astype(dtype)
+    net = pf.read_network(tmp_path / "net.h5")
+    np.testing.assert_array_equal(net.weights[1], K2.T.astype(dtype).astype(np.float64))
+    assert net.source["dtype"] == np.dtype(dtype).name
+
+
+def test_what_keras_does_not_write_is_refused(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "net.h5", "w", libver="latest") as file:
+        file.attrs["model_config"] = json.dumps(PLAIN)
+        for i in range(40):
+            file[f"model_weights/layer_{i}/x"] = np.zeros(3)
+    with pytest.raises(FileFormatError, match="dense storage"):
+        pf.read_network(tmp_path / "net.h5")
+    write_h5(tmp_path / "net.h5", PLAIN, {"two": PLAIN_WEIGHTS["two"], "one": {"bias": B1}})
+    with h5py.File(tmp_path / "net.h5", "a") as file:
+        file["model_weights/one/one"].create_dataset("kernel:0", data=K1, compression="gzip")
+    with pytest.raises(FileFormatError, match="compressed"):
+        pf.read_network(tmp_path / "net.h5")
