@@ -10,7 +10,6 @@ from typing import Any
 
 from ._version import __version__
 
-
 # public name -> module that defines it
 _EXPORTS: dict[str, str] = {
     # networks
