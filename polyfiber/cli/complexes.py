@@ -1,0 +1,255 @@
+"""Commands about complexes: info, complex, demo."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from ..errors import InputError
+from .render import note, progress_line, table, to_json
+
+if TYPE_CHECKING:
+    from ..complexes.domain import Box
+    from ..network.model import ReLUNetwork
+
+
+def parse_box(text: str, dimension: int) -> Box:
+    """A box from ``lo,hi`` (every coordinate) or ``lo1,hi1,lo2,hi2,…``."""
+    from ..complexes.domain import Box
+
+    try:
+        numbers = [float(part) for part in text.replace(":", ",").split(",") if part.strip()]
+    except ValueError:
+        raise InputError(f"cannot read the box {text!r}; expected numbers such as -1,1 or 0,1,0,2") from None
+    if len(numbers) == 2:
+        return Box(numbers[0], numbers[1], dimension=dimension)
+    if len(numbers) == 2 * dimension:
+        return Box(numbers[0::2], numbers[1::2])
+    raise InputError(
+        f"the box {text!r} has {len(numbers)} numbers; the network has {dimension} inputs, so expected 2 or {2 * dimension}"
+    )
+
+
+def make_budget(seconds: float | None, memory: str | None) -> Any:
+    """Budget of the options ``--seconds`` and ``--memory``."""
+    from ..budget import Budget
+
+    return Budget(seconds=seconds, memory=memory)
+
+
+def network_facts(net: ReLUNetwork) -> dict[str, Any]:
+    """What the file says, as plain data."""
+    return {"architecture": list(net.architecture), **{k: v for k, v in net.source.items() if _plain(v)}}
+
+
+def _plain(value: Any) -> bool:
+    return isinstance(value, str | int | float | bool | list | dict | tuple) or value is None
+
+
+def info(
+    file: Path = typer.Argument(..., help="Network: .onnx .npz .safetensors .pt .h5 .keras .nnet"),
+    json: bool = typer.Option(False, "--json", help="Print JSON."),
+) -> None:
+    """What a network file holds, and how large its complex is expected to be."""
+    from ..complexes.complex import estimate_size
+    from ..network.readers import read_network
+    from ..network.summary import describe
+
+    net = read_network(file)
+    facts = dict(describe(net))
+    size = estimate_size(net)
+    facts["expected complex on R^n"] = size
+    if json:
+        to_json(facts)
+        return
+    rows = [(key.replace("_", " "), _show(value)) for key, value in facts.items() if key != "expected complex on R^n"]
+    rows.append(("expected vertices on R^n", _show(size["vertices"])))
+    rows.append(("expected faces on R^n", _show(size["faces"])))
+    rows.append(("skeleton, MB", _show(round(size["skeleton_bytes"] / 1e6, 3))))
+    rows.append(("all faces, MB", _show(round(size["all_faces_bytes"] / 1e6, 3))))
+    table(rows, header=("", str(file)))
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{k} {_show(v)}" for k, v in value.items()) or "-"
+    if isinstance(value, list | tuple):
+        return (
+            "-".join(map(str, value)) if all(isinstance(v, int) for v in value) else ", ".join(map(_show, value)) or "-"
+        )
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return "-" if value is None else str(value)
+
+
+def complex_(
+    file: Path = typer.Argument(..., help="Network: .onnx .npz .safetensors .pt .h5 .keras .nnet"),
+    box: str = typer.Option(None, "--box", help="Domain lo,hi or lo1,hi1,lo2,hi2,…; all of R^n by default."),
+    save: Path = typer.Option(None, "--save", help="Write the complex to a .npz archive."),
+    plot: Path = typer.Option(None, "--plot", help="Draw the regions (2 inputs) or a plane slice to an image."),
+    count: bool = typer.Option(False, "--count", help="Only count the faces."),
+    verify: bool = typer.Option(False, "--verify", help="Check the certificate anew."),
+    seconds: float = typer.Option(None, "--seconds", help="Time budget."),
+    memory: str = typer.Option(None, "--memory", help="Memory budget, such as 2GiB."),
+    json: bool = typer.Option(False, "--json", help="Print JSON."),
+    quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress."),
+) -> None:
+    """Every region and every lower face of a network, certified."""
+    from ..complexes.complex import canonical_complex, face_counts
+    from ..network.readers import read_network
+
+    started = time.perf_counter()
+    net = read_network(file)
+    domain = parse_box(box, net.architecture[0]) if box is not None else None
+    budget = make_budget(seconds, memory)
+    progress = progress_line(quiet=quiet or json)
+    answer: dict[str, Any] = {"network": network_facts(net), "domain": box or "R^n"}
+    if count:
+        counts = face_counts(net, domain, budget=budget, progress=progress)
+        answer |= {"f_vector": list(counts), "seconds": time.perf_counter() - started}
+        _print_complex(answer, json, title=str(file))
+        return
+    cx = canonical_complex(net, domain, budget=budget, progress=progress)
+    certificate = cx.certificate
+    answer |= {
+        "f_vector": list(cx.f_vector),
+        "dimension": cx.dimension,
+        "lineality_dimension": cx.lineality_dimension,
+        "euler_characteristic": cx.euler_characteristic,
+        "decisions": {
+            "filtered": certificate.filtered,
+            "structural": certificate.structural,
+            "exact": certificate.exact,
+        },
+        "lipschitz": _lipschitz(cx),
+        "seconds": time.perf_counter() - started,
+    }
+    if verify:
+        check = certificate.verify()
+        answer["verified"] = {"ok": check.ok, "signs": check.signs, "edges": check.edges, "problems": check.problems}
+    if save is not None:
+        cx.save(save)
+        note(f"saved {save}", quiet=quiet)
+    if plot is not None:
+        _plot(net, cx, plot)
+        note(f"drew {plot}", quiet=quiet)
+    _print_complex(answer, json, title=str(file))
+    if verify and not answer["verified"]["ok"]:
+        raise typer.Exit(1)
+
+
+def _lipschitz(cx: Any) -> dict[str, Any] | None:
+    if cx.n_regions > 2_000_000:
+        return None
+    value = cx.lipschitz()
+    return {"value": value.value, "region": value.region}
+
+
+def _print_complex(answer: dict[str, Any], json: bool, *, title: str) -> None:
+    if json:
+        to_json(answer)
+        return
+    f = answer["f_vector"]
+    names = {0: "vertices", 1: "edges", len(f) - 1: "regions"}
+    if len(f) > 3:
+        names[len(f) - 2] = "facets"
+    rows = [(k, names.get(k, f"{k}-faces"), count) for k, count in enumerate(f)]
+    widths = "-".join(map(str, answer["network"]["architecture"]))
+    table(rows, header=("dimension", "", "faces"), title=f"{title}: {widths} on {answer['domain']}")
+    if "decisions" in answer:
+        d = answer["decisions"]
+        print(f"signs decided: {d['filtered']} filtered, {d['structural']} structural, {d['exact']} exact")
+        print(f"Euler characteristic {answer['euler_characteristic']}, lineality {answer['lineality_dimension']}")
+    if answer.get("lipschitz"):
+        print(f"Lipschitz constant {answer['lipschitz']['value']:.9g} (2-norm), region {answer['lipschitz']['region']}")
+    if "verified" in answer:
+        v = answer["verified"]
+        print(
+            f"certificate {'verified' if v['ok'] else 'REFUTED'}: {v['signs']} signs and {v['edges']} edges checked anew"
+        )
+    print(f"{answer['seconds']:.3g} s")
+
+
+def _plot(net: ReLUNetwork, cx: Any, path: Path) -> None:
+    """Regions of a planar network in a window around its vertices, or a slice of a larger one."""
+    import numpy as np
+
+    from ..complexes.complex import canonical_complex
+    from ..complexes.domain import Box
+    from ..errors import MissingDependencyError
+    from ..plots.planar import plot_regions
+
+    try:
+        import matplotlib
+    except ImportError:
+        raise MissingDependencyError("matplotlib", extra="plot", purpose="drawing") from None
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    n0 = net.architecture[0]
+    if n0 == 2:
+        shown = cx
+        if cx.domain is None or cx.is_unbounded(cx.dimension).any():
+            low, high = (
+                np.quantile(cx.vertices, [0.1, 0.9], axis=0) if len(cx.vertices) > 1 else (-np.ones(2), np.ones(2))
+            )
+            pad = 0.25 * (high - low) + 1e-9
+            shown = canonical_complex(net, Box(low - pad, high + pad))
+    else:
+        from ..complexes.slices import slice_complex
+
+        centre = np.zeros(n0) if cx.domain is None else (cx.domain.lo + cx.domain.hi) / 2
+        reach = 2.0 if cx.domain is None else float((cx.domain.hi - cx.domain.lo)[:2].max() / 2)
+        shown = slice_complex(net, centre, np.eye(n0)[:2], domain=Box(-reach, reach, dimension=2)).complex
+    figure, ax = plt.subplots(figsize=(7, 7), layout="constrained")
+    plot_regions(shown, ax=ax)
+    ax.set_title(f"{shown.n_regions} regions")
+    try:
+        figure.savefig(path, dpi=150)
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot write the picture {path}: {error}") from None
+    plt.close(figure)
+
+
+def demo(
+    plot: Path = typer.Option(None, "--plot", help="Also draw the regions to an image."),
+    json: bool = typer.Option(False, "--json", help="Print JSON."),
+) -> None:
+    """A small network from nothing: its complex, certificate, weights and Lipschitz constant."""
+    from ..complexes.complex import canonical_complex
+    from ..network.model import ReLUNetwork
+
+    net = ReLUNetwork.random((2, 12, 12, 1), rng=7)
+    cx = canonical_complex(net)
+    bp = cx.breakpoint_complex()
+    check = cx.certificate.verify()
+    facts = {
+        "network": "-".join(map(str, net.architecture)),
+        "f_vector": list(cx.f_vector),
+        "euler_characteristic": cx.euler_characteristic,
+        "certificate": "verified" if check.ok else "refuted",
+        "signs_checked": check.signs,
+        "visible_facets": len(bp.facets),
+        "balancing_residual": bp.balance(),
+        "lipschitz": cx.lipschitz().value,
+    }
+    if plot is not None:
+        _plot(net, cx, plot)
+    if json:
+        to_json(facts)
+    else:
+        table(
+            [(k.replace("_", " "), _show(v)) for k, v in facts.items()], header=("demo", "a random 2-12-12-1 network")
+        )
+        print("Next: polyfiber complex YOUR_NETWORK.onnx", file=sys.stderr)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this topic."""
+    app.command("info")(info)
+    app.command("complex")(complex_)
+    app.command("demo")(demo)
