@@ -20,6 +20,7 @@ _EXPORTS: dict[str, str] = {
     "from_sklearn": "network.readers",
     "write_network": "network.writers",
     # fibers
+    "identifiable_share": "fibers.volume",
     "nonnegative_column_rank": "fibers.nonnegative",
     # answers and limits
     "Budget": "budget",

@@ -1,1 +1,34 @@
 """Fibers: all parameters that compute the same function; equivalence of networks."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_EXPORTS: dict[str, str] = {
+    "FiberLabels": "labels",
+    "classify_batch": "labels",
+    "HyperplaneRepresentation": "representation",
+    "analyse_layer": "representation",
+    "LayerwiseFiber": "layerwise",
+    "layerwise_fiber": "layerwise",
+    "hiding_report": "hiding",
+    "identifiable_share": "volume",
+    "identifiable_share_bounds": "volume",
+    "nonnegative_column_rank": "nonnegative",
+    "nonnegative_column_ranks": "nonnegative",
+}
+
+__all__ = list(_EXPORTS)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _EXPORTS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{_EXPORTS[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_EXPORTS})

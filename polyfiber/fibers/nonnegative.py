@@ -115,7 +115,13 @@ class NonnegativeRanks:
 
 
 def nonnegative_column_ranks(
-    matrices: Any, *, tolerance: float = 1e-10, gap: float = 1e3, margin: float = 1e-9, factors: bool = True
+    matrices: Any,
+    *,
+    tolerance: float = 1e-10,
+    gap: float = 1e3,
+    margin: float = 1e-9,
+    factors: bool = True,
+    scale: Any = 0.0,
 ) -> NonnegativeRanks:
     """Nonnegative column ranks of a stack, compiled; undecided ones are marked, not raised.
 
@@ -128,6 +134,8 @@ def nonnegative_column_ranks(
         Least certificate margin that decides pointedness.
     factors : bool
         Whether to compute the factors.
+    scale : float or (B,) array_like
+        Size of the terms that each matrix was summed from: what is small beside it is rounding.
 
     Returns
     -------
@@ -157,7 +165,8 @@ def nonnegative_column_ranks(
     status, least = np.empty(B, dtype=np.int8), np.empty(B)
     left, right = np.zeros((B, m, s + 1)), np.zeros((B, s + 1, n))
     vector = np.zeros((B, max(m, n)))
-    nonnegative_factors(M, tolerance, gap, margin, factors, rank, status, least, left, right, vector)
+    sizes = np.ascontiguousarray(np.broadcast_to(np.asarray(scale, dtype=np.float64), (B,))).copy()
+    nonnegative_factors(M, sizes, tolerance, gap, margin, factors, rank, status, least, left, right, vector)
     undecided = status < 0
     rank[undecided, 1] = -1
     return NonnegativeRanks(rank[:, 1].copy(), rank[:, 0].copy(), status, least, left, right, vector)

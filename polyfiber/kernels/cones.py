@@ -13,12 +13,12 @@ from .jit import kernel
 
 
 @kernel
-def pivoted_basis(M, tolerance, gap, Q, Z):
+def pivoted_basis(M, scale, tolerance, gap, Q, Z):
     """Orthonormal basis ``Q[:, :r]`` of the column space and ``Z[:r] = Q^T M``.
 
     Gram-Schmidt with column pivoting, twice per column. Returns (r, kept, dropped): the smallest
-    pivot that was kept and the largest that was dropped, relative to the first pivot; r < 0 when a
-    pivot lies between ``tolerance / gap`` and ``tolerance * gap``.
+    pivot that was kept and the largest that was dropped, relative to the first pivot or ``scale``,
+    whichever is larger; r < 0 when a pivot lies between ``tolerance / gap`` and ``tolerance * gap``.
     """
     m, n = M.shape
     R = M.copy()
@@ -38,7 +38,7 @@ def pivoted_basis(M, tolerance, gap, Q, Z):
                 best = j
         pivot = np.sqrt(norms[best])
         if r == 0:
-            first = pivot
+            first = max(pivot, scale)
             if pivot == 0.0:
                 return 0, 1.0, 0.0
         relative = pivot / first
@@ -226,12 +226,16 @@ def least_norm_point(P, r, live, n_live, x, weights):
 
 
 @kernel
-def nonnegative_factors(M, tolerance, gap, margin_tolerance, want_factors, rank, status, margin, left, right, vector):
+def nonnegative_factors(
+    M, scale, tolerance, gap, margin_tolerance, want_factors, rank, status, margin, left, right, vector
+):
     """Nonnegative column rank of every matrix of a stack.
 
     Parameters
     ----------
     M : (B, m, n)
+    scale : (B,)
+        Size of the terms that M was summed from; 0 for a matrix that is exact as given.
     rank : (B, 2) int64, out: linear rank, nonnegative column rank
     status : (B,) int8, out: 1 pointed, 2 not pointed, -1 rank undecided, -2 pointedness undecided
     margin : (B,) out: least ``y . p_j`` of the dual vector, or depth of the relation
@@ -248,7 +252,7 @@ def nonnegative_factors(M, tolerance, gap, margin_tolerance, want_factors, rank,
     weights = np.zeros(n)
     Yinv = np.zeros((s, s))
     for t in range(B):
-        r, _kept, _dropped = pivoted_basis(M[t], tolerance, gap, Q, Z)
+        r, _kept, _dropped = pivoted_basis(M[t], scale[t], tolerance, gap, Q, Z)
         left[t] = 0.0
         right[t] = 0.0
         vector[t] = 0.0
@@ -264,7 +268,7 @@ def nonnegative_factors(M, tolerance, gap, margin_tolerance, want_factors, rank,
         if r == 0:
             margin[t] = 1.0
             continue
-        largest = 0.0
+        largest = scale[t]
         for j in range(n):
             c = 0.0
             for i in range(r):

@@ -1,0 +1,113 @@
+"""Fiber labels for batches of three-layer bottleneck networks.
+
+The complete generic classification depends on the signs of ``(W2 | b2)`` alone (Theorem 5), so a
+million networks a second can be labelled. Genericity beyond those signs (ranks of masked products,
+general position) is assumed here and checked by `polyfiber.classify_fiber`, one network at a time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .._typing import Array, BoolArray, FloatArray, SignArray
+from ..errors import InputError
+from ..kernels.labels import fiber_labels
+from ..network.model import NetworkBatch
+
+KINDS = ("identifiable", "layerwise", "hiding", "constant", "undecided")
+
+
+@dataclass(frozen=True)
+class FiberLabels:
+    """Labels of a batch.
+
+    Attributes
+    ----------
+    kind : (B,) int8
+        Index into `KINDS`; 4 where a sign is within its error bound, an entry is zero, or the
+        architecture is no bottleneck with ``n1 >= 2``.
+    hidden_hyperplane : (B,) int16
+        -1 where none is hidden.
+    n_dead, n_linear : (B,) int16
+        Neurons of layer 2.
+    roles : (B, n2) int8
+        0 nonlinear, 1 linear, 2 dead.
+    margin : (B,) float64
+        Least entry of ``(W2 | b2)`` relative to its row; the labels hold for every
+        network whose rows differ by less.
+    sign_error : float
+        Relative size below which an entry has no sign.
+    n_undecided : (B,) int32
+        Entries without a sign, zero rows of layer 1, zero columns of layer 3.
+    """
+
+    kind: SignArray
+    hidden_hyperplane: Array
+    n_dead: Array
+    n_linear: Array
+    roles: SignArray
+    margin: FloatArray
+    sign_error: float
+    n_undecided: Array
+
+    @property
+    def decided(self) -> BoolArray:
+        """Where the label is decided."""
+        result: BoolArray = self.kind != 4
+        return result
+
+    @property
+    def identifiable(self) -> BoolArray:
+        """Where the network is identifiable; False also where undecided."""
+        result: BoolArray = self.kind == 0
+        return result
+
+    def names(self) -> list[str]:
+        """Kinds as text."""
+        return [KINDS[k] for k in self.kind]
+
+    def counts(self) -> dict[str, int]:
+        """How many networks of each kind."""
+        found = np.bincount(self.kind, minlength=len(KINDS))
+        return {name: int(c) for name, c in zip(KINDS, found)}
+
+
+def classify_batch(batch: NetworkBatch, *, sign_error: float = 2.0**-51) -> FiberLabels:
+    """Labels of every network of a batch, with margins and sign error bounds.
+
+    Parameters
+    ----------
+    batch : NetworkBatch
+        Two hidden layers.
+    sign_error : float
+        Relative accuracy of the entries of a row of ``(W2 | b2)``; the default is four units of
+        rounding, 2^-24 suits weights that were stored as float32.
+
+    Raises
+    ------
+    InputError
+        Not a batch, or not two hidden layers.
+
+    Notes
+    -----
+    One pass over W1, W2, b2, W3 in compiled code.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> pf.fibers.classify_batch(pf.NetworkBatch.random((8, 8, 6, 2), 1000, rng=0)).counts()["identifiable"]
+    976
+    """
+    if not isinstance(batch, NetworkBatch):
+        raise InputError(f"expected a NetworkBatch, found {type(batch).__name__}")
+    if len(batch.weights) != 3:
+        raise InputError(f"labels are for two hidden layers; found {batch!r}")
+    (W1, W2, W3), b2 = batch.weights, batch.biases[1]
+    B, n2 = b2.shape
+    kind, hidden = np.empty(B, dtype=np.int8), np.empty(B, dtype=np.int16)
+    counts, roles = np.empty((B, 2), dtype=np.int16), np.empty((B, n2), dtype=np.int8)
+    margin, undecided = np.empty(B), np.empty(B, dtype=np.int32)
+    fiber_labels(W1, W2, b2, W3, float(sign_error), kind, hidden, counts, roles, margin, undecided)
+    return FiberLabels(kind, hidden, counts[:, 0], counts[:, 1], roles, margin, float(sign_error), undecided)

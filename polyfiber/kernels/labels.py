@@ -1,0 +1,119 @@
+"""Fiber labels of many three-layer networks: signs of (W2 | b2) with margins, one pass."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .jit import kernel
+
+
+@kernel
+def fiber_labels(W1, W2, b2, W3, tolerance, kind, hidden, counts, roles, margin, undecided):
+    """Label every network of a stack.
+
+    Parameters
+    ----------
+    W1 : (B, n1, n0), W2 : (B, n2, n1), b2 : (B, n2), W3 : (B, nL, n2)
+    tolerance : float
+        Entries below ``tolerance`` times the norm of their row (columns weighed by the norm of the
+        layer-1 row they multiply) have no sign.
+    kind : (B,) int8, out
+        0 identifiable, 1 layerwise, 2 hiding, 3 constant, 4 undecided.
+    hidden : (B,) int16, out: hidden hyperplane or -1
+    counts : (B, 2) int16, out: dead and linear neurons
+    roles : (B, n2) int8, out: 0 nonlinear, 1 linear, 2 dead
+    margin : (B,) out: least relative entry
+    undecided : (B,) int32, out: number of entries without a sign (zeros included)
+    """
+    B, n2, n1 = W2.shape
+    n0 = W1.shape[2]
+    nL = W3.shape[1]
+    size = np.empty(n1)
+    for t in range(B):
+        for k in range(n1):
+            s0 = 0.0
+            s1 = 0.0
+            s2 = 0.0
+            s3 = 0.0
+            i = 0
+            while i + 3 < n0:
+                s0 += W1[t, k, i] * W1[t, k, i]
+                s1 += W1[t, k, i + 1] * W1[t, k, i + 1]
+                s2 += W1[t, k, i + 2] * W1[t, k, i + 2]
+                s3 += W1[t, k, i + 3] * W1[t, k, i + 3]
+                i += 4
+            while i < n0:
+                s0 += W1[t, k, i] * W1[t, k, i]
+                i += 1
+            size[k] = (s0 + s1) + (s2 + s3)
+        least = np.inf
+        open_entries = 0
+        bad_first = 0
+        for k in range(n1):
+            if size[k] == 0.0:
+                bad_first += 1
+        dead = 0
+        linear = 0
+        unused = 0
+        hides = -2  # -2: no live neuron yet, -1: none hidden
+        for j in range(n2):
+            row = b2[t, j] * b2[t, j]
+            smallest = row
+            positives = 0
+            last = -1
+            for k in range(n1):
+                w = W2[t, j, k]
+                square = w * w * size[k]
+                row += square
+                smallest = min(smallest, square)
+                if w > 0.0:
+                    positives += 1
+                    last = k
+            used = False
+            for o in range(nL):
+                if W3[t, o, j] != 0.0:
+                    used = True
+            if not used:
+                unused += 1
+            if row > 0.0:
+                relative = smallest / row
+                if relative < least:
+                    least = relative
+                if relative <= tolerance * tolerance:
+                    for k in range(n1):
+                        if W2[t, j, k] * W2[t, j, k] * size[k] <= tolerance * tolerance * row:
+                            open_entries += 1
+                    if b2[t, j] * b2[t, j] <= tolerance * tolerance * row:
+                        open_entries += 1
+            else:
+                open_entries += n1 + 1
+                least = 0.0
+            if positives == 0 and b2[t, j] <= 0.0:
+                roles[t, j] = 2
+                dead += 1
+                continue
+            if positives == n1 and b2[t, j] >= 0.0:
+                roles[t, j] = 1
+                linear += 1
+            else:
+                roles[t, j] = 0
+            candidate = last if positives == 1 and b2[t, j] <= 0.0 and n1 >= 2 else -1
+            if hides == -2:
+                hides = candidate
+            elif hides != candidate:
+                hides = -1
+        counts[t, 0] = dead
+        counts[t, 1] = linear
+        hidden[t] = max(hides, -1)
+        margin[t] = np.sqrt(least)
+        undecided[t] = open_entries + bad_first + unused
+        if undecided[t] > 0 or n1 < 2 or n0 < n1:
+            kind[t] = 4
+        elif dead == n2:
+            kind[t] = 3
+        elif hides >= 0:
+            kind[t] = 2
+        elif dead > 0 or linear > 0:
+            kind[t] = 1
+        else:
+            kind[t] = 0
