@@ -20,6 +20,8 @@ _EXPORTS: dict[str, str] = {
     "from_sklearn": "network.readers",
     "write_network": "network.writers",
     # fibers
+    "FiberReport": "fibers.classify",
+    "classify_fiber": "fibers.classify",
     "identifiable_share": "fibers.volume",
     "nonnegative_column_rank": "fibers.nonnegative",
     # answers and limits

@@ -15,7 +15,9 @@ def _bottleneck(architecture: Sequence[int]) -> tuple[int, int]:
     if widths[0] < widths[1]:
         raise InputError(f"{widths} is not a bottleneck: the theorem needs n0 >= n1, found {widths[0]} < {widths[1]}")
     if widths[1] < 2:
-        raise InputError("the sign conditions characterise identifiability for n1 >= 2; n1 = 1 is a function of one scalar")
+        raise InputError(
+            "the sign conditions characterise identifiability for n1 >= 2; n1 = 1 is a function of one scalar"
+        )
     return widths[1], widths[2]
 
 

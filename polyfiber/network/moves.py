@@ -54,6 +54,12 @@ def _hidden_layer(net: ReLUNetwork, layer: int) -> int:
     return layer - 1
 
 
+def _two_hidden_layers(net: ReLUNetwork, layer: int, what: str) -> int:
+    if not 1 <= layer < len(net.weights) - 1:
+        raise InputError(f"{what} needs two hidden layers, {layer} and {layer + 1}; found {net!r}")
+    return layer - 1
+
+
 def _rebuild(net: ReLUNetwork, weights: list[Array], biases: list[Array]) -> ReLUNetwork:
     return ReLUNetwork(weights, biases, source=net.source)
 
@@ -144,6 +150,8 @@ class Rescale(Move):
 class Translate(Move):
     """Translate a hidden hyperplane: ``b1[k] -= s``, and ``b2 += s W2[:, k]`` for the live neurons.
 
+    Written for layers 1 and 2; any two consecutive hidden layers will do (``layer=``).
+
     Keeps the function when every live neuron of layer 2 hides hyperplane ``neuron`` before and
     after (``b2 + s W2[:, k] <= 0``). Paper §5, Eq. (3).
 
@@ -153,33 +161,36 @@ class Translate(Move):
         Index ``k`` of the hidden hyperplane in layer 1.
     shift : float or Fraction
         Any sign; at most `polyfiber.fibers.hiding.admissible_shift`.
+    layer : int
+        Hidden layer of the hyperplane.
     """
 
     neuron: int
     shift: Any
+    layer: int = 1
 
     def apply(self, net: ReLUNetwork) -> ReLUNetwork:
         """The translated network; `InputError` if the hyperplane is not hidden on both sides."""
-        if len(net.weights) != 3:
-            raise InputError(f"a translation needs two hidden layers; found {net!r}")
+        l = _two_hidden_layers(net, self.layer, "a translation")
         weights, biases = _layers(net)
+        W, b = weights[l + 1], biases[l + 1]
         shift = Fraction(self.shift) if net.is_exact else float(self.shift)
-        check_hides(weights[1], biases[1], self.neuron, "before the translation")
-        biases[0][self.neuron] -= shift
-        dead = (weights[1] <= 0).all(axis=1) & (biases[1] <= 0)  # dead on every non-negative input: left alone
-        moved = np.where(dead, biases[1], biases[1] + shift * weights[1][:, self.neuron])
+        check_hides(W, b, self.neuron, "before the translation")
+        biases[l][self.neuron] -= shift
+        dead = (W <= 0).all(axis=1) & (b <= 0)  # dead on every non-negative input: left alone
+        moved = np.where(dead, b, b + shift * W[:, self.neuron])
         # the end point of the half-line is admissible: rounding may leave it an ulp above zero
-        slack = 4 * 2.0**-53 * np.abs(biases[1]) if not net.is_exact else 0
-        biases[1] = np.where(~dead & (moved > 0) & (moved <= slack), 0 * moved, moved)
-        check_hides(weights[1], biases[1], self.neuron, f"after a translation by {float(self.shift):.6g}")
+        slack = 4 * 2.0**-53 * np.abs(b) if not net.is_exact else 0
+        biases[l + 1] = np.where(~dead & (moved > 0) & (moved <= slack), 0 * moved, moved)
+        check_hides(W, biases[l + 1], self.neuron, f"after a translation by {float(self.shift):.6g}")
         return _rebuild(net, weights, biases)
 
     def inverse(self) -> Translate:
         """The opposite shift."""
-        return Translate(self.neuron, -self.shift)
+        return Translate(self.neuron, -self.shift, self.layer)
 
     def __str__(self) -> str:
-        return f"translate hidden hyperplane {self.neuron} by {float(self.shift):.6g}"
+        return f"translate hidden hyperplane {self.neuron} of layer {self.layer} by {float(self.shift):.6g}"
 
 
 def hides(W: Array, b: Array, k: int) -> Array:
@@ -216,10 +227,13 @@ class Flip(Move):
         Index ``k`` of the hidden hyperplane.
     flipped : tuple of int
         The set ``I``, without ``k``.
+    layer : int
+        Hidden layer of the hyperplanes.
     """
 
     neuron: int
     flipped: tuple[int, ...]
+    layer: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "flipped", tuple(sorted({int(i) for i in self.flipped})))
@@ -228,22 +242,21 @@ class Flip(Move):
 
     def apply(self, net: ReLUNetwork) -> ReLUNetwork:
         """The flipped network; `InputError` unless one neuron of layer 2 is live and hides ``neuron``."""
-        if len(net.weights) != 3:
-            raise InputError(f"a flip needs two hidden layers; found {net!r}")
+        l = _two_hidden_layers(net, self.layer, "a flip")
         weights, biases = _layers(net)
-        check_hides(weights[1], biases[1], self.neuron, "for a flip")
-        live = np.flatnonzero(hides(weights[1], biases[1], self.neuron))
+        check_hides(weights[l + 1], biases[l + 1], self.neuron, "for a flip")
+        live = np.flatnonzero(hides(weights[l + 1], biases[l + 1], self.neuron))
         if len(live) != 1:
-            raise InputError(f"a flip needs exactly one live neuron in layer 2; neurons {live.tolist()} are live")
-        if self.flipped and not 0 <= min(self.flipped) <= max(self.flipped) < weights[0].shape[0]:
-            raise InputError(f"hyperplanes {self.flipped} do not exist; layer 1 has {weights[0].shape[0]} neurons")
-        row = weights[1][live[0]]
-        k = self.neuron
+            raise InputError(
+                f"a flip needs exactly one live neuron in layer {self.layer + 1}; neurons {live.tolist()} are live"
+            )
+        W, b, row, k = weights[l], biases[l], weights[l + 1][live[0]], self.neuron
+        if self.flipped and not 0 <= min(self.flipped) <= max(self.flipped) < W.shape[0]:
+            raise InputError(f"hyperplanes {self.flipped} do not exist; layer {self.layer} has {W.shape[0]} neurons")
         for i in self.flipped:  # M_{i} with scales: row_k += (W2_i / W2_k) row_i, row_i = -row_i
             ratio = row[i] / row[k]
-            weights[0][k] = weights[0][k] + ratio * weights[0][i]
-            biases[0][k] = biases[0][k] + ratio * biases[0][i]
-            weights[0][i], biases[0][i] = -weights[0][i], -biases[0][i]
+            W[k], b[k] = W[k] + ratio * W[i], b[k] + ratio * b[i]
+            W[i], b[i] = -W[i], -b[i]
         return _rebuild(net, weights, biases)
 
     def inverse(self) -> Flip:
@@ -251,7 +264,7 @@ class Flip(Move):
         return self
 
     def __str__(self) -> str:
-        return f"flip hyperplanes {self.flipped} around hidden hyperplane {self.neuron}"
+        return f"flip hyperplanes {self.flipped} of layer {self.layer} around hidden hyperplane {self.neuron}"
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ def test_labels_do_not_decide_zeros_and_noise() -> None:
             weights[index][0, 0, 0] = value
         labels = classify_batch(pf.NetworkBatch(weights, b))
         assert not labels.decided.any()
-        assert labels.n_undecided[0] == 1
+        assert labels.n_undecided[0] >= 1
         assert not labels.identifiable.any()
     assert not classify_batch(pf.NetworkBatch.random((2, 3, 2, 1), 5, rng=0)).decided.any()
     assert not classify_batch(pf.NetworkBatch.random((2, 1, 2, 1), 5, rng=0)).decided.any()

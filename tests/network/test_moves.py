@@ -158,6 +158,20 @@ def test_dropping_a_whole_layer_leaves_one_zero_neuron() -> None:
     assert_same_function(net, moved)
 
 
+def test_hidden_hyperplanes_of_deeper_layers_move_too() -> None:
+    inner = hiding_network(6, (4, 3, 2, 2), k=1)
+    first = ReLUNetwork.random((3, 4), rng=1)
+    deep = ReLUNetwork([*first.weights, *inner.weights], [*first.biases, *inner.biases])
+    end = float(min(-inner.biases[1] / inner.weights[1][:, 1]))
+    for shift in (-2.0, end):
+        assert_same_function(deep, mv.Translate(1, shift, layer=2)(deep))
+    with pytest.raises(InputError, match="not hidden"):
+        mv.Translate(0, 0.1, layer=1)(deep)
+    inner = hiding_network(7, (4, 3, 1, 2), k=0)
+    deep = ReLUNetwork([*first.weights, *inner.weights], [*first.biases, *inner.biases])
+    assert_same_function(deep, mv.Flip(0, (2,), layer=2)(deep))
+
+
 def test_wrong_moves_are_refused() -> None:
     net = ReLUNetwork.random((2, 3, 1), rng=1)
     with pytest.raises(InputError, match="not a permutation"):

@@ -1,0 +1,414 @@
+"""Classify the fiber of a network: which parameters compute the same function.
+
+For two hidden layers with ``n0 >= n1 >= 2`` and generic parameters the answer is complete (The
+Symmetries of Three-Layer ReLU Networks, Theorem 5 and §6); one hidden layer on R^n and ``n1 = 1``
+are complete as well. For any other network the report says what was found and what stays open.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .._typing import RngLike
+from ..budget import Budget
+from ..errors import InputError, NumericalError
+from ..network.model import ReLUNetwork
+from ..network.moves import Composition, Rescale, compose, random_trivial
+from .components import ConstantPart, HidingPart, LayerPart, NetworkComponent, SinglePart
+from .findings import Finding, NeuronFacts, find, neuron_facts
+from .hiding import HidingReport, flip_sets, hiding_report
+from .layerwise import LayerwiseFiber
+from .matching import function_distance
+from .regime import Regime, check_regime
+from .representation import LayerAnalysis, analyse_layer
+from .scalar import ScalarFunction, is_single_point, scalar_components, scalar_dimension, scalar_function
+
+
+@dataclass(frozen=True)
+class FiberReport:
+    """What is known about the fiber of a network.
+
+    Attributes
+    ----------
+    network : ReLUNetwork
+    kind : str
+        'identifiable', 'layerwise', 'hiding', 'constant', or 'undecided' (outside the theorems).
+    identifiable : bool or None
+        Whether every parameter with the same function (generic ones, in the theorem's regime) is
+        related by permutation and scaling. None: not decided.
+    reason : str
+        Which row, which column, or why not decided.
+    hidden_hyperplane : int or None
+    roles : tuple of str
+        Of the last hidden layer: 'nonlinear', 'linear', 'dead' or 'cancelling'.
+    complete : bool
+        Whether `components` is proved to list the whole generic fiber.
+    regime : Regime
+        Hypotheses of the theorem, with margins and with what was assumed.
+    facts : NeuronFacts
+    findings : tuple of Finding
+        Dead, constant, always-active, duplicate, opposite and unused neurons, hidden hyperplanes.
+    notes : tuple of str
+    """
+
+    network: ReLUNetwork
+    kind: str
+    identifiable: bool | None
+    reason: str
+    hidden_hyperplane: int | None
+    roles: tuple[str, ...]
+    complete: bool
+    regime: Regime
+    facts: NeuronFacts
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...] = ()
+    layer: LayerwiseFiber | None = field(default=None, repr=False)
+    hiding: HidingReport | None = field(default=None, repr=False)
+    scalar: ScalarFunction | None = field(default=None, repr=False)
+
+    # ---- size -------------------------------------------------------------------------------
+    @functools.cached_property
+    def dimension(self) -> int | None:
+        """Dimension of the largest component modulo scaling; None when undecided."""
+        if self.kind == "undecided":
+            return None
+        if self.kind == "identifiable":
+            return 0
+        if self.scalar is not None and self.kind != "constant":
+            return scalar_dimension(self.scalar, self.network.architecture[2])
+        if self.kind == "hiding":
+            assert self.hiding is not None
+            return 1 + len(self.hiding.dead) * (self.network.architecture[1] + self.network.architecture[3])
+        if self.kind == "constant":
+            return ConstantPart(self.network).dimension
+        assert self.layer is not None
+        return self.layer.dimension
+
+    @property
+    def raw_dimension(self) -> int | None:
+        """Dimension in raw parameter space: one more for the scaling of every hidden neuron."""
+        return None if self.dimension is None else self.dimension + self.network.n_hidden
+
+    @functools.cached_property
+    def local_dimension(self) -> int:
+        """Nullity of the stacked Jacobians at this parameter minus the scalings (needs the complex).
+
+        See `polyfiber.local_fiber`. At a generic parameter it is the dimension of the fiber here,
+        modulo scaling.
+        """
+        from .dimension import local_fiber
+
+        return local_fiber(self.network).dimension
+
+    # ---- its points -------------------------------------------------------------------------
+    def components(self, *, budget: Budget | None = None) -> Iterator[NetworkComponent]:
+        """Components of the generic fiber modulo permutation and scaling, lazily; the own one first.
+
+        Raises
+        ------
+        NumericalError
+            The fiber is not decided.
+        """
+        net = self.network
+        if self.kind == "undecided":
+            raise NumericalError(f"the fiber is not decided: {self.reason}")
+        if self.kind == "identifiable":
+            yield SinglePart(net)
+        elif self.kind == "constant":
+            yield ConstantPart(net)
+        elif self.scalar is not None:
+            yield from scalar_components(self.scalar, net.architecture[2])
+        elif self.kind == "hiding":
+            for flipped in flip_sets(net):
+                yield HidingPart(net, flipped)
+        else:
+            assert self.layer is not None
+            for component in self.layer.components(budget=budget):
+                yield LayerPart(net, component)
+
+    def sample(self, n: int = 1, *, rng: RngLike = None, trivial: bool = False) -> list[ReLUNetwork]:
+        """Random networks on the fiber; every component can come up.
+
+        Parameters
+        ----------
+        n : int
+        rng
+            Anything `numpy.random.default_rng` takes.
+        trivial : bool
+            Whether to apply a random permutation and scaling too.
+        """
+        generator = np.random.default_rng(rng)
+        result = []
+        for _ in range(int(n)):
+            net = self._draw(generator)
+            result.append(random_trivial(net, rng=generator)(net) if trivial else net)
+        return result
+
+    def _draw(self, generator: np.random.Generator) -> ReLUNetwork:
+        if self.kind == "undecided":
+            raise NumericalError(f"the fiber is not decided, nothing can be drawn from it: {self.reason}")
+        if self.layer is not None and self.kind == "layerwise" and self.scalar is None:
+            return LayerPart.network_of(self.network, self.layer.sample(rng=generator))
+        if self.kind == "hiding" and self.hiding is not None and self.scalar is None:
+            flipped: tuple[int, ...] = ()
+            if len(self.hiding.live) == 1:
+                others = [i for i in range(self.network.architecture[1]) if i != self.hidden_hyperplane]
+                flipped = tuple(i for i in others if generator.random() < 0.5)
+            return HidingPart(self.network, flipped).sample(rng=generator)
+        parts = list(itertools.islice(self.components(), 256))
+        return parts[int(generator.integers(len(parts)))].sample(rng=generator)
+
+    def contains(self, other: ReLUNetwork, *, tolerance: float = 1e-9) -> bool:
+        """Whether a network of the same architecture computes the same function.
+
+        Decided where the classification is; elsewhere parameters that agree up to permutation and
+        scaling are accepted and networks that differ at sample points are rejected.
+
+        Raises
+        ------
+        NumericalError
+            Neither: use `polyfiber.are_equivalent`.
+        """
+        if other.architecture != self.network.architecture:
+            return False
+        distance = function_distance(self.network, other)
+        if distance is not None:
+            return distance <= (0.0 if self.network.is_exact and other.is_exact else tolerance)
+        raise NumericalError(
+            "equality of these networks is not decided by normal forms (outside the theorems); use polyfiber.are_equivalent"
+        )
+
+    def __str__(self) -> str:
+        lines = [f"{self.network!r}: {self.kind}", f"  identifiable: {self.identifiable} ({self.reason})"]
+        if self.dimension is not None:
+            more = "" if self.complete else " of the components listed"
+            lines.append(f"  dimension modulo scaling{more}: {self.dimension}")
+        lines += [f"  {text}" for text in (*self.regime.violations, *self.regime.assumed, *self.notes)]
+        return "\n".join(lines)
+
+
+def classify_fiber(
+    net: ReLUNetwork, *, limit: int = 2048, sign_error: float = 2.0**-51, tolerance: float = 1e-9
+) -> FiberReport:
+    """Classify the fiber of a network.
+
+    Parameters
+    ----------
+    net : ReLUNetwork
+        Any architecture; complete answers for two hidden layers with ``n0 >= n1`` (generic), and for
+        one hidden layer.
+    limit : int
+        How many masked products and minors to look at when checking genericity.
+    sign_error : float
+        Relative accuracy of the weights: signs of smaller entries are not decided (0 for rationals).
+    tolerance : float
+        Relative distance within which hyperplanes coincide and weights cancel.
+
+    Returns
+    -------
+    FiberReport
+
+    Raises
+    ------
+    InputError
+        Not a network.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> report = pf.classify_fiber(pf.ReLUNetwork.random((4, 3, 3, 2), rng=0))
+    >>> report.kind, report.identifiable, report.dimension
+    ('layerwise', False, 5)
+    """
+    if not isinstance(net, ReLUNetwork):
+        raise InputError(
+            f"expected a ReLUNetwork, found {type(net).__name__}; see polyfiber.read_network, from_torch, from_sklearn"
+        )
+    regime = check_regime(net, limit=limit, sign_error=sign_error)
+    facts = neuron_facts(net)
+    findings = find(net, facts, tolerance=tolerance)
+    depth = len(net.weights)
+    base: dict[str, Any] = {"network": net, "regime": regime, "facts": facts, "findings": findings}
+    if depth == 1:
+        return FiberReport(
+            kind="identifiable", identifiable=True, reason="an affine map is its parameters", hidden_hyperplane=None,
+            roles=(), complete=True, **base,
+        )  # fmt: skip
+    if depth == 2:
+        return _one_hidden_layer(base, tolerance, sign_error)
+    if depth == 3:
+        gauged = _gauge(net)
+        analysis = analyse_layer(
+            gauged.weights[1], gauged.biases[1], gauged.weights[2], gauged.biases[2],
+            tolerance=tolerance, sign_tolerance=sign_error,
+        )  # fmt: skip
+        if net.architecture[1] == 1 and (net.weights[0] != 0).any():
+            return _one_scalar(base, analysis, tolerance)
+        if regime.applies and not analysis.undecided:
+            return _bottleneck(base, gauged, analysis)
+        return _outside(base, analysis.roles, analysis.undecided)
+    roles = tuple({"dead": "dead", "active": "linear"}.get(s, "nonlinear") for s in facts.status[-1])
+    return _outside(base, roles, ())
+
+
+def _gauge(net: ReLUNetwork) -> ReLUNetwork:
+    """Unit rows in layer 1, so that layer 2 is analysed in the same coordinates along the fiber."""
+    if net.is_exact:
+        return net
+    norms = np.sqrt((net.weights[0] ** 2).sum(axis=1))
+    return Rescale(1, tuple(1.0 / n if n > 0 else 1.0 for n in norms))(net)
+
+
+def gauge_moves(net: ReLUNetwork) -> Composition:
+    """The rescaling that gives layer 1 unit rows."""
+    norms = np.sqrt((net.weights[0].astype(np.float64) ** 2).sum(axis=1))
+    return compose(Rescale(1, tuple(1.0 / n if n > 0 else 1.0 for n in norms)))
+
+
+def _layer_fiber(analysis: LayerAnalysis) -> LayerwiseFiber:
+    decided = (np.abs(analysis.orientation) == 1).all()
+    return LayerwiseFiber(
+        analysis.representation,
+        len(analysis.roles),
+        own_orientation=analysis.orientation if decided else None,
+        assume_generic=analysis.is_generic,
+    )
+
+
+def _one_hidden_layer(base: dict[str, Any], tolerance: float, sign_error: float) -> FiberReport:
+    net: ReLUNetwork = base["network"]
+    analysis = analyse_layer(
+        net.weights[0], net.biases[0], net.weights[1], net.biases[1],
+        domain="space", tolerance=tolerance, sign_tolerance=sign_error,
+    )  # fmt: skip
+    roles = analysis.roles
+    if analysis.undecided:
+        return _outside(base, roles, analysis.undecided)
+    layer = _layer_fiber(analysis)
+    common: dict[str, Any] = {"hidden_hyperplane": None, "roles": roles, "layer": layer, **base}
+    N = layer.representation.n_hyperplanes
+    flat = not any(v != 0 for v in layer.representation.slope.ravel())
+    if N == 0 and flat:
+        notes = ("components listed: neurons without input weights; others cancel in pairs",)
+        return FiberReport(
+            kind="layerwise", identifiable=False, reason="the function is constant: every neuron is free",
+            complete=False, notes=notes, **common,
+        )  # fmt: skip
+    frees = [f for f in base["findings"] if f.frees] or ["cancelling"] * ("cancelling" in roles)
+    if layer.n_spare == 0:
+        first = list(itertools.islice(layer.components(), 2))
+        single = len(first) == 1
+        reason = "every hyperplane is visible, belongs to one neuron, and admits one orientation"
+        if not single:
+            reason = "some neurons can be flipped together without changing the function"
+        return FiberReport(
+            kind="identifiable" if single else "layerwise", identifiable=single, reason=reason, complete=True, **common
+        )
+    notes = ("spare neurons: components with one neuron per hyperplane are listed, degenerate ones are not",)
+    if (np.abs(analysis.orientation) != 1).any() and not frees:
+        return _outside(base, roles, ("neurons bend at one hyperplane from both sides",))
+    reason = f"{layer.n_spare} of {layer.width} neurons are not needed: {frees[0] if frees else 'rows coincide'}"
+    if next(layer.components(), None) is None:
+        return _outside(base, roles, ("the function needs two neurons on some hyperplane",))
+    return FiberReport(kind="layerwise", identifiable=False, reason=reason, complete=False, notes=notes, **common)
+
+
+def _bottleneck(base: dict[str, Any], gauged: ReLUNetwork, analysis: LayerAnalysis) -> FiberReport:
+    net: ReLUNetwork = base["network"]
+    roles = analysis.roles
+    dead = [j for j, r in enumerate(roles) if r == "dead"]
+    linear = [j for j, r in enumerate(roles) if r == "linear"]
+    common: dict[str, Any] = {"roles": roles, **base}
+    if len(dead) == len(roles):
+        return FiberReport(
+            kind="constant", identifiable=False, reason="every neuron of layer 2 is dead: layer 1 is free",
+            hidden_hyperplane=None, complete=True, **common,
+        )  # fmt: skip
+    report = hiding_report(net)
+    if report.hyperplane is not None:
+        k = report.hyperplane
+        flips = f", and 2^{net.architecture[1] - 1} flips" if len(report.live) == 1 else ""
+        notes: tuple[str, ...] = ()
+        if dead:
+            notes = ("dead neurons beside hiding: other components are not excluded by proof",)
+        return FiberReport(
+            kind="hiding", identifiable=False, hidden_hyperplane=k, complete=not dead, hiding=report, notes=notes,
+            reason=f"column {k} of W2 is positive and everything else in (W2 | b2) negative: "
+            f"hyperplane {k} can be translated by up to {float(report.end):.6g}{flips}",
+            **common,
+        )  # fmt: skip
+    layer = _layer_fiber(analysis)
+    notes = ("spare neurons: other components are not excluded by proof",) if dead else ()
+    if not dead and not linear:
+        if next(itertools.islice(layer.components(), 1, None), None) is None:
+            reason = "no row of (W2 | b2) has one sign and no column hides a hyperplane"
+            return FiberReport(
+                kind="identifiable", identifiable=True, reason=reason, hidden_hyperplane=None, complete=True,
+                layer=layer, **common,
+            )  # fmt: skip
+        reason = "some neurons of layer 2 can be flipped together without changing the function"
+    elif dead:
+        reason = f"row {dead[0]} of (W2 | b2) is all negative: neuron {dead[0]} of layer 2 is dead"
+    else:
+        reason = f"row {linear[0]} of (W2 | b2) is all positive: neuron {linear[0]} of layer 2 is linear"
+    return FiberReport(
+        kind="layerwise", identifiable=False, reason=reason, hidden_hyperplane=None, complete=not dead, notes=notes,
+        layer=layer, **common,
+    )  # fmt: skip
+
+
+def _one_scalar(base: dict[str, Any], analysis: LayerAnalysis, tolerance: float) -> FiberReport:
+    net: ReLUNetwork = base["network"]
+    function = scalar_function(net, tolerance=tolerance)
+    common: dict[str, Any] = {"roles": analysis.roles, "scalar": function, **base}
+    if function.undecided:
+        return _outside(base, analysis.roles, function.undecided)
+    if function.n_breaks == 0:
+        dead = all(r == "dead" for r in analysis.roles)
+        if not dead:
+            return _outside(base, analysis.roles, ("the function is constant through cancellation",))
+        return FiberReport(
+            kind="constant", identifiable=False, reason="every neuron of layer 2 is dead: layer 1 is free",
+            hidden_hyperplane=None, complete=True, **common,
+        )  # fmt: skip
+    width = net.architecture[2]
+    generic = analysis.is_generic and not any(v == 0 for v in (*net.weights[1].ravel(), *net.biases[1]))
+    hidden = 0 if all(r == "dead" or _starts_off(net, j) for j, r in enumerate(analysis.roles)) else None
+    single = is_single_point(function, width)
+    kind = "identifiable" if single else ("hiding" if hidden == 0 else "layerwise")
+    reason = "a piecewise linear function of one variable; " + (
+        "one way to cut it" if single else f"{function.n_breaks} breakpoints, {width} neurons in layer 2"
+    )
+    dead = any(r == "dead" for r in analysis.roles)
+    return FiberReport(
+        kind=kind, identifiable=single, reason=reason, hidden_hyperplane=hidden, complete=generic and not dead, **common
+    )
+
+
+def _starts_off(net: ReLUNetwork, j: int) -> bool:
+    """Whether neuron j of layer 2 is off near 0 and on further out."""
+    return bool(net.biases[1][j] <= 0 and net.weights[1][j, 0] > 0)
+
+
+def _outside(base: dict[str, Any], roles: tuple[str, ...], undecided: tuple[str, ...]) -> FiberReport:
+    findings: tuple[Finding, ...] = base["findings"]
+    regime: Regime = base["regime"]
+    freeing = next((f for f in findings if f.frees), None)
+    hidden = next((f.neurons[0] for f in findings if f.kind == "hidden hyperplane" and f.layer == 1), None)
+    why = "; ".join((*undecided, *regime.violations)) or "outside the theorems"
+    return FiberReport(
+        kind="undecided",
+        identifiable=False if freeing is not None else None,
+        reason=f"{freeing.text} (outside the theorem: {why})" if freeing else f"outside the theorem: {why}",
+        hidden_hyperplane=hidden,
+        roles=roles,
+        complete=False,
+        notes=("see local_dimension and findings",),
+        **base,
+    )

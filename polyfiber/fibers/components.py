@@ -1,0 +1,191 @@
+"""Components of the fiber of a network, as values that give points on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from .._typing import RngLike
+from ..network.model import ReLUNetwork
+from ..network.moves import Flip, Translate
+from .hiding import admissible_shift, hiding_report
+from .layerwise import LayerComponent, LayerParameters
+from .mixed import draw, lengths
+
+
+class NetworkComponent(Protocol):
+    """A component: its kind, its dimension modulo scaling, and points on it."""
+
+    @property
+    def kind(self) -> str:
+        """'identifiable', 'layerwise', 'hiding', 'constant' or 'scalar'."""
+
+    @property
+    def dimension(self) -> int:
+        """Dimension modulo scaling."""
+
+    def point(self) -> ReLUNetwork:
+        """A network of the component."""
+
+    def sample(self, *, rng: RngLike = None) -> ReLUNetwork:
+        """A random network of the component."""
+
+
+@dataclass(frozen=True)
+class SinglePart:
+    """One parameter, up to permutation and scaling."""
+
+    network: ReLUNetwork
+    kind = "identifiable"
+    dimension = 0
+
+    def point(self) -> ReLUNetwork:
+        """The network itself."""
+        return self.network
+
+    def sample(self, *, rng: RngLike = None) -> ReLUNetwork:
+        """The network itself."""
+        return self.network
+
+    def __str__(self) -> str:
+        return "one parameter up to permutation and scaling"
+
+
+@dataclass(frozen=True)
+class LayerPart:
+    """First layers fixed; the last hidden layer runs through a component of its layerwise fiber."""
+
+    network: ReLUNetwork
+    layer: LayerComponent
+    kind = "layerwise"
+
+    @property
+    def dimension(self) -> int:
+        """Dimension modulo scaling."""
+        return self.layer.dimension
+
+    @staticmethod
+    def network_of(net: ReLUNetwork, layer: LayerParameters) -> ReLUNetwork:
+        """The network with its last hidden layer replaced; layer 1 in the gauge of unit rows for floats."""
+        if len(net.weights) == 2:
+            return ReLUNetwork([layer.W, layer.C], [layer.b, layer.a])
+        W, b = net.weights[0], net.biases[0]
+        if not net.is_exact:
+            norms = np.sqrt((W**2).sum(axis=1))
+            norms = np.where(norms > 0, norms, 1.0)
+            W, b = W / norms[:, None], b / norms
+        return ReLUNetwork([W, layer.W, layer.C], [b, layer.b, layer.a])
+
+    def point(self) -> ReLUNetwork:
+        """The network with the component's constructed factors."""
+        return self.network_of(self.network, self.layer.point())
+
+    def sample(self, *, rng: RngLike = None) -> ReLUNetwork:
+        """A random network of the component."""
+        return self.network_of(self.network, self.layer.sample(rng=rng))
+
+    def __str__(self) -> str:
+        return f"layer 1 fixed; layer 2: {self.layer}"
+
+
+@dataclass(frozen=True)
+class HidingPart:
+    """A half-line of translations of the hidden hyperplane, after flipping the set ``flipped``.
+
+    With dead neurons in layer 2, also their freedom.
+    """
+
+    network: ReLUNetwork
+    flipped: tuple[int, ...]
+    kind = "hiding"
+
+    @property
+    def dimension(self) -> int:
+        """1, and n1 + nL for each dead neuron."""
+        _, n1, _, m = self.network.architecture
+        return 1 + len(hiding_report(self.network).dead) * (n1 + m)
+
+    def _flipped(self) -> ReLUNetwork:
+        if not self.flipped:
+            return self.network
+        k = hiding_report(self.network).hyperplane
+        assert k is not None
+        return Flip(k, self.flipped)(self.network)
+
+    def _translated(self, share: Any) -> ReLUNetwork:
+        net = self._flipped()
+        report = hiding_report(net)
+        assert report.hyperplane is not None
+        return Translate(report.hyperplane, report.end * share)(net) if share else net
+
+    def point(self) -> ReLUNetwork:
+        """The flipped network; the own component gives the network itself."""
+        return self._flipped()
+
+    def end_point(self) -> ReLUNetwork:
+        """The end of the half-line: the last translation that still hides."""
+        net = self._flipped()
+        report = hiding_report(net)
+        assert report.hyperplane is not None
+        return Translate(report.hyperplane, admissible_shift(net))(net)
+
+    def sample(self, *, rng: RngLike = None) -> ReLUNetwork:
+        """A random point of the half-line, with random dead neurons."""
+        generator = np.random.default_rng(rng)
+        net = self._flipped()
+        report = hiding_report(net)
+        assert report.hyperplane is not None
+        dtype = net.weights[0].dtype
+        # up to the end: in units of the end's own size or of the row, whichever is larger
+        unit = max(abs(report.end), lengths(net.weights[0][report.hyperplane][None])[0])
+        shift = report.end - unit * draw(generator, 1, dtype, positive=True)[0]
+        net = Translate(report.hyperplane, shift)(net)
+        if not report.dead:
+            return net
+        weights, biases = [w.copy() for w in net.weights], [b.copy() for b in net.biases]
+        dead = list(report.dead)
+        weights[1][dead] = -draw(generator, (len(dead), weights[1].shape[1]), dtype, positive=True)
+        biases[1][dead] = -draw(generator, len(dead), dtype, positive=True)
+        weights[2][:, dead] = draw(generator, (weights[2].shape[0], len(dead)), dtype)
+        return ReLUNetwork(weights, biases)
+
+    def __str__(self) -> str:
+        flips = f"hyperplanes {self.flipped} flipped, " if self.flipped else ""
+        return f"{flips}hidden hyperplane on a half-line, dimension {self.dimension}"
+
+
+@dataclass(frozen=True)
+class ConstantPart:
+    """Layer 2 dead: everything but the last bias is free."""
+
+    network: ReLUNetwork
+    kind = "constant"
+
+    @property
+    def dimension(self) -> int:
+        """n1 n0 for layer 1, and n1 + nL for each neuron of layer 2."""
+        n0, n1, n2, m = self.network.architecture
+        return n1 * n0 + n2 * (n1 + m)
+
+    def point(self) -> ReLUNetwork:
+        """The network itself."""
+        return self.network
+
+    def sample(self, *, rng: RngLike = None) -> ReLUNetwork:
+        """A random network with the same constant value."""
+        generator = np.random.default_rng(rng)
+        n0, n1, n2, m = self.network.architecture
+        dtype = self.network.weights[0].dtype
+        return ReLUNetwork(
+            [
+                draw(generator, (n1, n0), dtype),
+                -draw(generator, (n2, n1), dtype, positive=True),
+                draw(generator, (m, n2), dtype),
+            ],
+            [draw(generator, n1, dtype), -draw(generator, n2, dtype, positive=True), self.network.biases[2]],
+        )
+
+    def __str__(self) -> str:
+        return f"constant function: layers 1 and 2 free, dimension {self.dimension}"

@@ -1,0 +1,219 @@
+"""What can be said about any architecture: dead, constant, always-active, duplicate, unused neurons.
+
+A neuron is judged on the inputs that actually reach it. Two ways to know them: the regions of the
+canonical complex, which is exact, or bounds propagated layer by layer, which are sound but may miss
+some. The answer says which was used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from .._typing import Array, FloatArray
+from ..network.model import ReLUNetwork
+from ..network.moves import hides
+from ..numerics.predicates import UNIT
+
+Source = Literal["bounds", "complex"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing found about some neurons.
+
+    Attributes
+    ----------
+    kind : str
+        'dead', 'constant', 'linear', 'unused', 'duplicate', 'opposite' or 'hidden hyperplane'.
+    layer : int
+        Hidden layers count from 1.
+    neurons : tuple of int
+    frees : bool
+        Whether it alone makes the network non-identifiable: some parameter can move, or some
+        other parameter not related by a trivial symmetry computes the same function.
+    text : str
+    """
+
+    kind: str
+    layer: int
+    neurons: tuple[int, ...]
+    frees: bool
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class NeuronFacts:
+    """Activity of every hidden neuron on the image of the layers before it.
+
+    Attributes
+    ----------
+    status : tuple of tuples of str
+        Per hidden layer and neuron: 'dead' (never positive), 'active' (never negative), 'constant'
+        (one value everywhere) or 'bent'.
+    lower, upper : tuple of arrays
+        Bounds of the preactivations (infinite where unbounded).
+    source : 'bounds' or 'complex'
+        What the facts rest on. From bounds, 'bent' means: not shown to be anything else.
+    """
+
+    status: tuple[tuple[str, ...], ...]
+    lower: tuple[FloatArray, ...]
+    upper: tuple[FloatArray, ...]
+    source: Source
+
+    def of(self, layer: int, *kinds: str) -> list[int]:
+        """Neurons of a hidden layer with one of these statuses."""
+        return [i for i, s in enumerate(self.status[layer - 1]) if s in kinds]
+
+
+def neuron_facts(net: ReLUNetwork, *, lower: Any = None, upper: Any = None) -> NeuronFacts:
+    """Facts from interval bounds, on all of R^n or on a box.
+
+    Parameters
+    ----------
+    net : ReLUNetwork
+    lower, upper : (n0,) array_like, optional
+        A box of inputs; infinite by default.
+
+    Notes
+    -----
+    The bounds of each layer treat its inputs as independent in their ranges; they are widened by
+    the rounding error of their own sums, so that 'dead' and 'active' are certain.
+    """
+    n0 = net.architecture[0]
+    low = np.full(n0, -np.inf) if lower is None else np.asarray(lower, dtype=np.float64)
+    high = np.full(n0, np.inf) if upper is None else np.asarray(upper, dtype=np.float64)
+    status, lows, highs = [], [], []
+    for W, b in zip(net.weights[:-1], net.biases[:-1]):
+        z_low, z_high = layer_bounds(W.astype(np.float64), b.astype(np.float64), low, high)
+        kinds = []
+        for i in range(len(b)):
+            if z_high[i] <= 0:
+                kinds.append("dead")
+            elif z_low[i] == z_high[i]:
+                kinds.append("constant")
+            elif z_low[i] >= 0:
+                kinds.append("active")
+            else:
+                kinds.append("bent")
+        status.append(tuple(kinds))
+        lows.append(z_low)
+        highs.append(z_high)
+        low, high = np.maximum(z_low, 0.0), np.maximum(z_high, 0.0)
+    return NeuronFacts(tuple(status), tuple(lows), tuple(highs), "bounds")
+
+
+def layer_bounds(W: FloatArray, b: FloatArray, low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Sound bounds of ``W y + b`` for ``low <= y <= high`` (infinite entries allowed)."""
+    with np.errstate(invalid="ignore"):
+        at_low = np.where(W == 0, 0.0, W * low)
+        at_high = np.where(W == 0, 0.0, W * high)
+    least, most = np.minimum(at_low, at_high), np.maximum(at_low, at_high)
+    results = []
+    for terms, sign in ((least, -1.0), (most, 1.0)):
+        moving = (terms != 0).any(axis=1)
+        size = np.abs(terms).sum(axis=1) + np.abs(b)
+        error = np.where(moving & np.isfinite(size), (W.shape[1] + 2) * UNIT * size, 0.0)
+        total = terms.sum(axis=1) + b
+        results.append(np.where(np.isfinite(total), total + sign * error, total))
+    return results[0], results[1]
+
+
+def find(net: ReLUNetwork, facts: NeuronFacts, *, tolerance: float = 1e-9) -> tuple[Finding, ...]:
+    """Findings about every hidden layer.
+
+    Parameters
+    ----------
+    net : ReLUNetwork
+    facts : NeuronFacts
+    tolerance : float
+        Relative distance within which two rows count as multiples of each other (0 for rationals).
+    """
+    found: list[Finding] = []
+    for layer in range(1, len(net.weights)):
+        W, b, C = net.weights[layer - 1], net.biases[layer - 1], net.weights[layer]
+        for kind, status, text in (
+            ("dead", "dead", "never active: its row and its output column are free"),
+            ("constant", "constant", "constant: the next bias can take its place"),
+            ("linear", "active", "always active: it acts linearly, its bias can grow"),
+        ):
+            for i in facts.of(layer, status):
+                if kind == "linear" and not (C[:, i] != 0).any():
+                    continue
+                found.append(Finding(kind, layer, (i,), True, f"neuron {i} of layer {layer} is {text}"))
+        gone = set(facts.of(layer, "dead", "constant"))
+        unused = [i for i in range(len(b)) if i not in gone and not (C[:, i] != 0).any()]
+        for i in unused:
+            found.append(Finding("unused", layer, (i,), True, f"neuron {i} of layer {layer} has no outgoing weight"))
+        rest = [i for i in range(len(b)) if i not in gone and i not in set(unused)]
+        same, opposite = parallel_rows(W, b, rest, 0.0 if net.is_exact else tolerance)
+        for group in same:
+            text = f"neurons {group} of layer {layer} are positive multiples of each other: their outputs can be shared"
+            found.append(Finding("duplicate", layer, tuple(group), True, text))
+        for i, j in opposite:
+            text = f"neurons {i} and {j} of layer {layer} bend at one hyperplane from opposite sides"
+            found.append(Finding("opposite", layer, (i, j), False, text))
+        if layer + 1 < len(net.weights):
+            found.extend(_hidden(net, layer, facts))
+    return tuple(found)
+
+
+def _hidden(net: ReLUNetwork, layer: int, facts: NeuronFacts) -> list[Finding]:
+    W, b = net.weights[layer], net.biases[layer]
+    used = (net.weights[layer + 1] != 0).any(axis=0)
+    live = [j for j in range(len(b)) if used[j] and j not in facts.of(layer + 1, "dead")]
+    if not live or W.shape[1] < 2:
+        return []
+    for k in range(W.shape[1]):
+        if hides(W[live], b[live], k).all():
+            text = f"layer {layer + 1} hides hyperplane {k} of layer {layer}: it can be translated"
+            return [Finding("hidden hyperplane", layer, (k,), True, text)]
+    return []
+
+
+def parallel_rows(
+    W: Array, b: Array, indices: list[int], tolerance: float
+) -> tuple[list[list[int]], list[tuple[int, int]]]:
+    """Groups of neurons whose rows ``(w | b)`` are positive multiples, and pairs with opposite rows."""
+    rows = np.concatenate([W, b[:, None]], axis=1)
+    if rows.dtype == object:
+        keys: dict[tuple[Any, ...], list[int]] = {}
+        for i in indices:
+            top = max(abs(v) for v in rows[i])
+            if top:
+                keys.setdefault(tuple(v / top for v in rows[i]), []).append(i)
+        groups = list(keys.values())
+        opposite = [
+            (keys[k][0], keys[o][0]) for k in keys if (o := tuple(-v for v in k)) in keys and keys[k][0] < keys[o][0]
+        ]
+        return [g for g in groups if len(g) > 1], opposite
+    if not indices:
+        return [], []
+    chosen = rows[indices]
+    norms = np.sqrt((chosen**2).sum(axis=1, keepdims=True))
+    unit = chosen / np.where(norms > 0, norms, 1.0)
+    groups = []
+    representative: list[int] = []
+    for p in range(len(indices)):
+        if norms[p] == 0:
+            continue
+        for q, r in enumerate(representative):
+            if np.abs(unit[p] - unit[r]).max() <= tolerance:
+                groups[q].append(indices[p])
+                break
+        else:
+            representative.append(p)
+            groups.append([indices[p]])
+    opposite = [
+        (groups[x][0], groups[y][0])
+        for x in range(len(groups))
+        for y in range(x + 1, len(groups))
+        if np.abs(unit[representative[x]] + unit[representative[y]]).max() <= tolerance
+    ]
+    return [g for g in groups if len(g) > 1], opposite

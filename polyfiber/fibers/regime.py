@@ -1,0 +1,198 @@
+"""Is a network in the regime of the theorem: bottleneck, and generic with which margins?
+
+Generic (Def. 8) asks for general position of the bent hyperplanes and for the largest possible rank
+of every masked product of weight matrices. For a bottleneck both reduce to finite lists: minors of
+``(W2 | b2)`` and products ``W3 D2 W2 D1 W1``. The lists grow exponentially; within a limit they are
+gone through completely, beyond it a sample is checked and the rest is named as assumed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from .._typing import FloatArray
+from ..network.model import ReLUNetwork
+from ..numerics.predicates import UNIT
+from ..verdict import Verdict
+
+
+@dataclass(frozen=True)
+class Regime:
+    """Where a network stands relative to the hypotheses of the classification.
+
+    Attributes
+    ----------
+    bottleneck : bool
+        Two hidden layers with ``n0 >= n1 >= 2``.
+    generic : Verdict
+        YES: every condition was checked and holds. NO: one fails (see `violations`). UNDECIDED:
+        none of those checked fails, but not all were checked (see `assumed`).
+    sign_margin : float
+        Least entry of ``(W2 | b2)`` relative to its row, in the gauge of unit rows in layer 1.
+    first_layer_margin : float
+        Least singular value of W1 with unit rows.
+    product_margin : float
+        Least of the singular values that must not vanish, over the masked products looked at, relative to the
+        norms of the factors.
+    position_margin : float
+        Least ``|det| / product of row norms`` over the square minors of ``(W2 | b2)`` looked at.
+    products_checked, products_total, minors_checked, minors_total : int
+    violations, assumed : tuple of str
+    """
+
+    bottleneck: bool
+    generic: Verdict
+    sign_margin: float
+    first_layer_margin: float
+    product_margin: float
+    position_margin: float
+    products_checked: int
+    products_total: int
+    minors_checked: int
+    minors_total: int
+    violations: tuple[str, ...]
+    assumed: tuple[str, ...]
+
+    @property
+    def applies(self) -> bool:
+        """Whether the theorem may be used: a bottleneck with no violated condition."""
+        return self.bottleneck and not self.violations
+
+
+def normalised(net: ReLUNetwork) -> tuple[list[FloatArray], list[FloatArray]]:
+    """Float weights and biases with unit weight rows in every hidden layer (zero rows stay)."""
+    weights = [w.astype(np.float64) for w in net.weights]
+    biases = [b.astype(np.float64) for b in net.biases]
+    for l in range(len(weights) - 1):
+        norms = np.sqrt((weights[l] ** 2).sum(axis=1))
+        norms = np.where(norms > 0, norms, 1.0)
+        weights[l], biases[l] = weights[l] / norms[:, None], biases[l] / norms
+        weights[l + 1] = weights[l + 1] * norms
+    return weights, biases
+
+
+def check_regime(net: ReLUNetwork, *, limit: int = 2048, sign_error: float = 4 * UNIT) -> Regime:
+    """Check the hypotheses of the classification for a network with two hidden layers.
+
+    Parameters
+    ----------
+    net : ReLUNetwork
+    limit : int
+        Most masked products, and most minors, to look at; beyond it a fixed random sample.
+    sign_error : float
+        Relative accuracy of the entries.
+
+    Notes
+    -----
+    Floating point: a quantity below ``64 n`` units of rounding counts as zero, since a network
+    that near to a degenerate one cannot be told from it.
+    """
+    widths = net.architecture
+    if len(widths) != 4:
+        text = f"{len(widths) - 2} hidden layers; the theorem is about two"
+        return Regime(False, Verdict.NO, 0.0, 0.0, 0.0, 0.0, 0, 0, 0, 0, (text,), ())
+    n0, n1, n2, _ = widths
+    violations: list[str] = []
+    assumed: list[str] = []
+    if n0 < n1:
+        violations.append(f"no bottleneck: n0 = {n0} < n1 = {n1}")
+    if n1 < 2:
+        violations.append("n1 = 1: a function of one scalar")
+    (W1, W2, W3), (_, b2, _) = normalised(net)
+    zero_rows = [int(i) for i in np.flatnonzero(~(net.weights[0] != 0).any(axis=1))]
+    if zero_rows:
+        violations.append(f"zero rows {zero_rows} in W1")
+    noise = 64 * max(widths) * UNIT
+    first = float(np.linalg.svd(W1, compute_uv=False)[-1]) if n0 >= n1 else 0.0
+    if n0 >= n1 and first <= noise:
+        violations.append(f"W1 has not full row rank (least singular value {first:.2g})")
+    rows = np.concatenate([W2, b2[:, None]], axis=1)
+    norms = np.sqrt((rows**2).sum(axis=1, keepdims=True))
+    relative = np.abs(rows) / np.where(norms > 0, norms, 1.0)
+    sign_margin = float(relative.min())
+    zeros = int((relative == 0).sum())
+    near = int(((relative > 0) & (relative <= (0.0 if net.is_exact else sign_error))).sum())
+    if zeros:
+        violations.append(f"{zeros} zero entries in (W2 | b2)")
+    if near:
+        violations.append(f"{near} entries of (W2 | b2) within the error bound {sign_error:.2g} of zero")
+    unused = [int(j) for j in np.flatnonzero(~(net.weights[2] != 0).any(axis=0))]
+    if unused:
+        violations.append(f"zero output columns of neurons {unused} of layer 2")
+    if violations:
+        return Regime(
+            n0 >= n1 >= 2, Verdict.NO, sign_margin, first, 0.0, 0.0, 0, 2 ** (n1 + n2), 0, 0, tuple(violations), ()
+        )
+    position, minors, minors_total = _minors(rows / norms, limit)
+    if position <= noise:
+        violations.append(f"hyperplanes of layer 2 are not in general position (relative minor {position:.2g})")
+    if minors < minors_total:
+        assumed.append(f"general position of layer 2: {minors} of {minors_total} minors checked")
+    product, checked, total = _products(W1, W2 / norms, W3 * norms.T, limit)
+    if product <= noise:
+        violations.append(f"a masked product of the weights drops its rank (relative singular value {product:.2g})")
+    if checked < total:
+        assumed.append(f"ranks of masked products: {checked} of {total} checked")
+    verdict = Verdict.NO if violations else (Verdict.UNDECIDED if assumed else Verdict.YES)
+    return Regime(
+        True, verdict, sign_margin, first, product, position, checked, total, minors, minors_total,
+        tuple(violations), tuple(assumed),
+    )  # fmt: skip
+
+
+def _minors(rows: FloatArray, limit: int) -> tuple[float, int, int]:
+    """Least relative square minor; how many were looked at; how many there are."""
+    n2, columns = rows.shape
+    total = math.comb(n2 + columns, n2) - 1
+    least, done = np.inf, 0
+    generator = np.random.default_rng(0)
+    for size in range(1, min(n2, columns) + 1):
+        count = math.comb(n2, size) * math.comb(columns, size)
+        if total <= limit:
+            pairs = itertools.product(
+                itertools.combinations(range(n2), size), itertools.combinations(range(columns), size)
+            )
+            picks = [(list(r), list(c)) for r, c in pairs]
+        else:
+            share = min(count, max(16, limit // min(n2, columns)))
+            picks = [
+                (generator.permutation(n2)[:size].tolist(), generator.permutation(columns)[:size].tolist())
+                for _ in range(share)
+            ]
+        index_r = np.array([p[0] for p in picks])[:, :, None]
+        index_c = np.array([p[1] for p in picks])[:, None, :]
+        blocks = rows[index_r, index_c]
+        sizes = np.sqrt((blocks**2).sum(axis=2)).prod(axis=1)
+        values = np.abs(np.linalg.det(blocks)) / np.where(sizes > 0, sizes, 1.0)
+        least = min(least, float(values.min()))
+        done += len(picks)
+    return least, min(done, total), total
+
+
+def _products(W1: FloatArray, W2: FloatArray, W3: FloatArray, limit: int) -> tuple[float, int, int]:
+    """Least relative singular value that must not vanish among ``W3 D2 W2 D1 W1``."""
+    n1, n0 = W1.shape
+    m, n2 = W3.shape
+    total = (2**n1 - 1) * (2**n2 - 1)
+    if total <= limit:
+        masks1 = np.array(list(itertools.product((0.0, 1.0), repeat=n1))[1:])
+        masks2 = np.array(list(itertools.product((0.0, 1.0), repeat=n2))[1:])
+        masks1, masks2 = np.repeat(masks1, len(masks2), axis=0), np.tile(masks2, (len(masks1), 1))
+    else:
+        generator = np.random.default_rng(0)
+        masks1 = (generator.random((limit, n1)) < generator.random((limit, 1))).astype(np.float64)
+        masks2 = (generator.random((limit, n2)) < generator.random((limit, 1))).astype(np.float64)
+        keep = masks1.any(axis=1) & masks2.any(axis=1)
+        masks1, masks2 = masks1[keep], masks2[keep]
+    left = W3[None] * masks2[:, None, :]
+    middle = W2[None] * masks1[:, None, :]
+    products = left @ middle @ W1
+    values = np.linalg.svd(products, compute_uv=False)
+    ranks = np.minimum(np.minimum(masks1.sum(axis=1), masks2.sum(axis=1)), min(m, n0)).astype(int)
+    needed = values[np.arange(len(values)), ranks - 1]
+    size = np.sqrt((left**2).sum(axis=(1, 2)) * (masks2[:, :, None] * middle**2).sum(axis=(1, 2)))
+    return float((needed / np.where(size > 0, size, 1.0)).min()), len(values), total
