@@ -22,7 +22,9 @@ _EXPORTS: dict[str, str] = {
     # fibers
     "FiberReport": "fibers.classify",
     "classify_fiber": "fibers.classify",
+    "functional_dimension": "fibers.dimension",
     "identifiable_share": "fibers.volume",
+    "local_fiber": "fibers.dimension",
     "nonnegative_column_rank": "fibers.nonnegative",
     # answers and limits
     "Budget": "budget",
