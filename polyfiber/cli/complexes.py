@@ -200,11 +200,7 @@ def _plot(net: ReLUNetwork, cx: Any, path: Path) -> None:
             pad = 0.25 * (high - low) + 1e-9
             shown = canonical_complex(net, Box(low - pad, high + pad))
     else:
-        from ..complexes.slices import slice_complex
-
-        centre = np.zeros(n0) if cx.domain is None else (cx.domain.lo + cx.domain.hi) / 2
-        reach = 2.0 if cx.domain is None else float((cx.domain.hi - cx.domain.lo)[:2].max() / 2)
-        shown = slice_complex(net, centre, np.eye(n0)[:2], domain=Box(-reach, reach, dimension=2)).complex
+        raise InputError(f"a picture needs 2 inputs, the network has {n0}")
     figure, ax = plt.subplots(figsize=(7, 7), layout="constrained")
     plot_regions(shown, ax=ax)
     ax.set_title(f"{shown.n_regions} regions")

@@ -591,6 +591,8 @@ def _build(
     monitor = Monitor(budget, progress)
     frame = make_frame(network, domain, inflate=inflate)
     skeleton = build_skeleton(frame, monitor)
+    if frame.n == 0:
+        FaceStore(skeleton).planes(0)  # refuses a neuron that is zero everywhere
     return frame, skeleton
 
 

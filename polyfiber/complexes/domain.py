@@ -68,7 +68,7 @@ class Polyhedron:
     def contains(self, X: Any) -> Array:
         """Whether points (…, n) satisfy every inequality, as computed in floating point."""
         points = np.asarray(X, dtype=np.float64)
-        return (points @ self.A.astype(np.float64).T <= self.b.astype(np.float64)).all(axis=-1)
+        return np.asarray((points @ self.A.astype(np.float64).T <= self.b.astype(np.float64)).all(axis=-1))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.n_facets} inequalities in R^{self.dimension})"

@@ -187,8 +187,8 @@ def _kernel_net(
             level[:, n] += b
             terms += w.shape[1] + 4.0
             tiny = w @ tiny + (2 * w.shape[1] + 4) * TINY
-            ids = slice(first[l + 1], first[l + 2]) if l < n_layers else slice(inf + 1, n_ids)
-            _store(ids, level, tiny, terms, kappa, kappa0, sigma, drift)
+            part = slice(first[l + 1], first[l + 2]) if l < n_layers else slice(inf + 1, n_ids)
+            _store(part, level, tiny, terms, kappa, kappa0, sigma, drift)
         for array in (kappa, kappa0, sigma, drift):
             array[np.isnan(array)] = np.inf
     return Net(

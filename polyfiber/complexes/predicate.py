@@ -106,6 +106,7 @@ class ExactPredicate:
         if rank(matrix) < n:
             raise ArithmeticError("dependent zero forms")
         solution = solve(matrix, np.array([-f[n] for f in forms], dtype=object))
+        assert solution is not None
         return list(solution), direction
 
     def _oriented(self, direction: Form, words: np.ndarray) -> Form:

@@ -64,28 +64,28 @@ if numba.config.DISABLE_JIT:
 else:
 
     @intrinsic
-    def trailing_zeros(typing_context, word):  # type: ignore[no-untyped-def]
+    def trailing_zeros(typing_context, word):
         """Index of the lowest set bit of a non-zero uint64."""
 
-        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        def codegen(context, builder, signature, args):
             return builder.cttz(args[0], context.get_constant(types.boolean, False))
 
         return types.uint64(types.uint64), codegen
 
     @intrinsic
-    def popcount(typing_context, word):  # type: ignore[no-untyped-def]
+    def popcount(typing_context, word):
         """Number of set bits of a uint64."""
 
-        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        def codegen(context, builder, signature, args):
             return builder.ctpop(args[0])
 
         return types.int64(types.uint64), codegen
 
     @intrinsic
-    def prefetch(typing_context, array, index):  # type: ignore[no-untyped-def]
+    def prefetch(typing_context, array, index):
         """Ask for the cache line of an entry of a contiguous 1-D array; no effect on results."""
 
-        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        def codegen(context, builder, signature, args):
             data = context.make_array(signature.args[0])(context, builder, args[0]).data
             pointer = builder.bitcast(builder.gep(data, [args[1]]), ir.IntType(8).as_pointer())
             declared = builder.module.declare_intrinsic(
