@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .._typing import Array, FloatArray
+from .._typing import Array, FloatArray, IntArray
 from ..network.model import ReLUNetwork
 from ..network.moves import hides
 from ..numerics.predicates import UNIT
@@ -107,6 +107,59 @@ def neuron_facts(net: ReLUNetwork, *, lower: Any = None, upper: Any = None) -> N
         highs.append(z_high)
         low, high = np.maximum(z_low, 0.0), np.maximum(z_high, 0.0)
     return NeuronFacts(tuple(status), tuple(lows), tuple(highs), "bounds")
+
+
+def facts_from_complex(net: ReLUNetwork, complex: Any) -> NeuronFacts:
+    """Exact activity of every neuron: its signs over all regions of the canonical complex.
+
+    The bounds stay those of the propagation.
+    """
+    signs = complex.signs(complex.dimension)[:, : net.n_hidden]
+    never_on, never_off = ~(signs > 0).any(axis=0), ~(signs < 0).any(axis=0)
+    bounds = neuron_facts(net)
+    status, start = [], 0
+    for layer, width in enumerate(net.hidden_widths):
+        kinds = []
+        for i in range(width):
+            if bounds.status[layer][i] == "constant":
+                kinds.append("constant")
+            elif never_on[start + i]:
+                kinds.append("dead")
+            else:
+                kinds.append("active" if never_off[start + i] else "bent")
+        status.append(tuple(kinds))
+        start += width
+    return NeuronFacts(tuple(status), bounds.lower, bounds.upper, "complex")
+
+
+@dataclass(frozen=True)
+class HiddenFacets:
+    """How much of every bent hyperplane the function shows.
+
+    Attributes
+    ----------
+    facets : (N,) int64
+        Facets of each hidden neuron's bent hyperplane.
+    invisible : (N,) int64
+        Those of weight zero: the function does not bend there.
+    """
+
+    facets: IntArray
+    invisible: IntArray
+
+    def fully_hidden(self) -> list[int]:
+        """Neurons with a bent hyperplane of which nothing is visible."""
+        return [int(i) for i in np.flatnonzero((self.facets > 0) & (self.facets == self.invisible))]
+
+
+def hidden_facets(complex: Any) -> HiddenFacets:
+    """Visible and invisible facets of every bent hyperplane, from the weighted canonical complex."""
+    N = complex.network.n_hidden
+    bp = complex.breakpoint_complex()
+    seen = np.bincount(bp.neurons, minlength=N)[:N]
+    signs = complex.signs(complex.dimension - 1)[bp.invisible, :N]
+    hidden = (signs == 0).sum(axis=0)
+    return HiddenFacets((seen + hidden).astype(np.int64), hidden.astype(np.int64))
 
 
 def layer_bounds(W: FloatArray, b: FloatArray, low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -16,6 +16,7 @@ from .hiding import hiding_gauge, live_neurons
 from .regime import check_regime
 from .representation import analyse_layer
 from .scalar import scalar_function
+from .verify import magnitude
 
 
 def function_distance(a: ReLUNetwork, b: ReLUNetwork) -> float | None:
@@ -57,16 +58,8 @@ def _witness(a: ReLUNetwork, b: ReLUNetwork) -> bool:
     n0 = a.architecture[0]
     x = rng.standard_normal((1024, n0)) * 10.0 ** rng.uniform(-1, 2, (1024, 1))
     a, b = a.rounded(), b.rounded()
-    size = np.maximum(_magnitude(a, x), _magnitude(b, x))
+    size = np.maximum(magnitude(a, x), magnitude(b, x))
     return bool((np.abs(a(x) - b(x)) > 1e-11 * size).any())
-
-
-def _magnitude(net: ReLUNetwork, x: FloatArray) -> FloatArray:
-    """Sum of the magnitudes of all terms of the value at each point: rounding errors are relative to it."""
-    y = np.abs(x)
-    for W, b in zip(net.weights, net.biases):
-        y = y @ np.abs(W).T + np.abs(b)
-    return y
 
 
 def _is_constant(net: ReLUNetwork) -> bool:

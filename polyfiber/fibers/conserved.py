@@ -1,0 +1,204 @@
+"""Quantities that gradient flow conserves, and a symmetry that conserves nothing.
+
+Every hidden neuron conserves ``|(w_i, b_i)|^2 - |eta_i|^2``. Neurons of one layer that act linearly on
+all the data conserve the whole matrix ``W_I W_I^T + b_I b_I^T - C_I^T C_I`` (The Symmetries of
+Three-Layer ReLU Networks, Theorem 6). The translation of a hidden hyperplane gives none (Prop. 37):
+the gradient is orthogonal to it, but the directions orthogonal to it are not tangent to any level sets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .._typing import Array, FloatArray
+from ..errors import InputError, ShapeError, SolverError
+from ..network.model import ReLUNetwork
+from .hiding import hiding_report
+
+
+def neuron_balance(net: ReLUNetwork) -> tuple[Array, ...]:
+    """``|(w_i, b_i)|^2 - |eta_i|^2`` for every hidden neuron, layer by layer.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> from polyfiber.fibers.conserved import neuron_balance
+    >>> neuron_balance(pf.ReLUNetwork([[[3.0]], [[2.0]]], [[1.0], [0.0]]))
+    (array([6.]),)
+    """
+    result = []
+    for l in range(len(net.weights) - 1):
+        W, b, C = net.weights[l], net.biases[l], net.weights[l + 1]
+        result.append((W * W).sum(axis=1) + b * b - (C * C).sum(axis=0))
+    return tuple(result)
+
+
+def linear_balance(net: ReLUNetwork, layer: int, neurons: Sequence[int]) -> Array:
+    """``W_I W_I^T + b_I b_I^T - C_I^T C_I`` for neurons that act linearly on the data: (k, k), symmetric."""
+    if not 1 <= layer < len(net.weights):
+        raise InputError(f"layer {layer} is not a hidden layer of {net!r}")
+    index = list(neurons)
+    W, b, C = net.weights[layer - 1][index], net.biases[layer - 1][index], net.weights[layer][:, index]
+    result: Array = W @ W.T + np.outer(b, b) - C.T @ C
+    return result
+
+
+def loss_and_gradient(net: ReLUNetwork, X: Any, Y: Any) -> tuple[float, list[FloatArray], list[FloatArray]]:
+    """Mean squared error ``sum |f(x) - y|^2 / (2 n)`` and its gradient by weights and biases."""
+    x, y = np.asarray(X, dtype=np.float64), np.asarray(Y, dtype=np.float64)
+    if x.ndim != 2 or y.shape != (len(x), net.architecture[-1]):
+        raise ShapeError(f"inputs {x.shape} and targets {y.shape} do not fit {net!r}")
+    values = net.preactivations(x)
+    layers = [x, *(np.maximum(z, 0.0) for z in values[:-1])]
+    error = values[-1] - y
+    loss = float((error * error).sum() / (2 * len(x)))
+    back = error / len(x)
+    weights, biases = [], []
+    for l in range(len(net.weights) - 1, -1, -1):
+        weights.insert(0, back.T @ layers[l])
+        biases.insert(0, back.sum(axis=0))
+        if l:
+            back = (back @ net.weights[l]) * (values[l - 1] > 0)
+    return loss, weights, biases
+
+
+@dataclass(frozen=True)
+class FlowResult:
+    """Gradient flow and the drift of its conserved quantities.
+
+    Attributes
+    ----------
+    networks : tuple of ReLUNetwork
+        Along the flow, the start included.
+    losses : (k,) float64
+    neuron_drift : float
+        Largest change of any neuron's balance, relative to the largest balance term.
+    linear_drift : float or None
+        The same for the matrix of the linear neurons that were named.
+    stayed_linear : bool or None
+        Whether those neurons stayed active on all the data, at every recorded time.
+    """
+
+    networks: tuple[ReLUNetwork, ...]
+    losses: FloatArray
+    neuron_drift: float
+    linear_drift: float | None
+    stayed_linear: bool | None
+
+
+def gradient_flow(
+    net: ReLUNetwork,
+    X: Any,
+    Y: Any,
+    *,
+    time: float = 1.0,
+    steps: int = 20,
+    linear: tuple[int, Sequence[int]] | None = None,
+    rtol: float = 1e-9,
+    atol: float = 1e-11,
+) -> FlowResult:
+    """Integrate gradient flow of the mean squared error and measure what should be conserved.
+
+    Parameters
+    ----------
+    net : ReLUNetwork
+    X : (n, n0), Y : (n, nL) array_like
+    time : float
+        Length of the flow.
+    steps : int
+        How many networks to record.
+    linear : (layer, neurons), optional
+        Neurons that act linearly on the data.
+    rtol, atol : float
+        Tolerances of the integrator (scipy's DOP853).
+
+    Raises
+    ------
+    SolverError
+        The integrator gave up.
+    """
+    from scipy.integrate import solve_ivp
+
+    shapes = [p.shape for pair in zip(net.weights, net.biases) for p in pair]
+
+    def pack(weights: Sequence[Array], biases: Sequence[Array]) -> FloatArray:
+        return np.concatenate([p.ravel() for pair in zip(weights, biases) for p in pair])
+
+    def unpack(theta: FloatArray) -> ReLUNetwork:
+        parts, position = [], 0
+        for shape in shapes:
+            size = int(np.prod(shape))
+            parts.append(theta[position : position + size].reshape(shape))
+            position += size
+        return ReLUNetwork(parts[::2], parts[1::2])
+
+    def slope(_: float, theta: FloatArray) -> FloatArray:
+        _, weights, biases = loss_and_gradient(unpack(theta), X, Y)
+        return -pack(weights, biases)
+
+    found = solve_ivp(
+        slope, (0.0, time), pack(net.weights, net.biases), method="DOP853", rtol=rtol, atol=atol,
+        t_eval=np.linspace(0.0, time, steps + 1),
+    )  # fmt: skip
+    if not found.success:
+        raise SolverError(f"the gradient flow was not integrated: {found.message}", status=int(found.status))
+    networks = tuple(unpack(theta) for theta in found.y.T)
+    losses = np.array([loss_and_gradient(n, X, Y)[0] for n in networks])
+    start = np.concatenate(neuron_balance(net))
+    size = max(float(np.abs(start).max()), max(float((w * w).sum()) for w in net.weights))
+    drift = max(float(np.abs(np.concatenate(neuron_balance(n)) - start).max()) for n in networks) / size
+    linear_drift = stayed = None
+    if linear is not None:
+        layer, neurons = linear
+        first = linear_balance(net, layer, neurons)
+        linear_drift = max(float(np.abs(linear_balance(n, layer, neurons) - first).max()) for n in networks) / size
+        x = np.asarray(X, dtype=np.float64)
+        stayed = all(bool((n.preactivations(x)[layer - 1][:, list(neurons)] > 0).all()) for n in networks)
+    return FlowResult(networks, losses, drift, linear_drift, stayed)
+
+
+def translation_generator(net: ReLUNetwork) -> tuple[list[Array], list[Array]]:
+    """Direction of the translation of the hidden hyperplane: ``-1`` at ``b1[k]``, ``W2[:, k]`` at the live ``b2``.
+
+    Raises
+    ------
+    InputError
+        No hyperplane is hidden.
+    """
+    report = hiding_report(net)
+    if report.hyperplane is None:
+        raise InputError(f"{net!r} hides no hyperplane")
+    weights, biases = [0 * w for w in net.weights], [0 * b for b in net.biases]
+    biases[0][report.hyperplane] = -1
+    live = list(report.live)
+    biases[1][live] = net.weights[1][live, report.hyperplane]
+    return weights, biases
+
+
+def translation_obstruction(net: ReLUNetwork) -> float:
+    """Why the translation conserves nothing: ``omega([X, Y])`` for two directions X, Y with ``omega = 0``.
+
+    Gradient flow satisfies ``omega(theta') = 0`` for the one-form ``omega = -d b1[k] + sum_j W2[j, k] d b2[j]``.
+    A conserved quantity would need its kernel to be closed under brackets (Frobenius). With
+    ``X = d/dW2[j, k]`` and ``Y = d/db2[j] + W2[j, k] d/db1[k]`` the bracket is ``d/db1[k]``, where omega is -1.
+    Evaluated here by differences, not by the formula.
+    """
+    report = hiding_report(net)
+    if report.hyperplane is None:
+        raise InputError(f"{net!r} hides no hyperplane")
+    k, j = report.hyperplane, report.live[0]
+    w = float(net.weights[1][j, k])
+
+    # coordinates (W2[j, k], b2[j], b1[k]) are all that the two fields touch
+    def field_y(point: FloatArray) -> FloatArray:
+        return np.array([0.0, 1.0, point[0]])
+
+    point, step = np.array([w, float(net.biases[1][j]), float(net.biases[0][k])]), 2.0**-10
+    x = np.array([1.0, 0.0, 0.0])
+    bracket = (field_y(point + step * x) - field_y(point - step * x)) / (2 * step)
+    omega = np.array([0.0, w, -1.0])
+    return float(omega @ bracket)

@@ -1,0 +1,127 @@
+"""Compare two networks at the vertices, along the rays and inside the regions of their complexes.
+
+Two networks that agree there, to rounding, agree on every cell on which both are affine. It is the
+check behind every component that the classifier reports; it does not use how the component was found.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .._typing import FloatArray
+from ..budget import Budget
+from ..errors import GenericityError, IncompleteError, ShapeError
+from ..network.model import ReLUNetwork
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """How far two networks are apart at the places that matter.
+
+    Attributes
+    ----------
+    relative : float
+        Largest ``|f - g|`` divided by the sum of the magnitudes of all terms there: equal
+        functions give a small multiple of the unit roundoff.
+    absolute : float
+        Largest ``|f - g|`` among the same points.
+    at : (n0,) array
+        Where the relative one is attained.
+    points : int
+    source : str
+        'complexes' (vertices, ray points, region points of one or both complexes) or 'samples'.
+    """
+
+    relative: float
+    absolute: float
+    at: FloatArray
+    points: int
+    source: str
+
+
+def probe_points(net: ReLUNetwork, *, complex: Any = None, budget: Budget | None = None) -> FloatArray:
+    """Vertices, points far out on every ray, and one point inside every region of a canonical complex."""
+    from ..complexes.complex import canonical_complex
+
+    cx = canonical_complex(net, budget=budget) if complex is None else complex
+    vertices, inside = cx.vertices, cx.interior_points()
+    parts = [vertices, inside]
+    ids, directions = cx.rays
+    if len(ids):
+        starts = vertices[np.maximum(cx.edges[ids, 0], 0)]
+        size = 1.0 + np.abs(vertices).max(initial=0.0)
+        parts += [starts + size * directions, starts + 1e3 * size * directions]
+    return np.concatenate(parts)
+
+
+def sample_points(n0: int, *, count: int = 4096) -> FloatArray:
+    """Fixed random inputs over five orders of magnitude."""
+    rng = np.random.default_rng(0)
+    points: FloatArray = rng.standard_normal((count, n0)) * 10.0 ** rng.uniform(-2, 3, (count, 1))
+    return points
+
+
+def magnitude(net: ReLUNetwork, x: FloatArray) -> FloatArray:
+    """Sum of the magnitudes of all terms of the value at each point: rounding errors are relative to it."""
+    y = np.abs(x)
+    for W, b in zip(net.weights, net.biases):
+        y = y @ np.abs(W).T + np.abs(b)
+    return y
+
+
+def deviation(
+    a: ReLUNetwork,
+    b: ReLUNetwork,
+    *,
+    complexes: Any = (),
+    use_complexes: bool = True,
+    max_faces: int = 200_000,
+    budget: Budget | None = None,
+) -> Deviation:
+    """Largest difference of two networks at the probe points of both complexes.
+
+    Parameters
+    ----------
+    a, b : ReLUNetwork
+        With the same number of inputs and outputs.
+    complexes : sequence of PolyhedralComplex
+        Complexes that are there already (for either network).
+    use_complexes : bool
+        Whether to build the complexes; degenerate networks, and ones with more than about
+        ``max_faces`` faces, are compared at fixed random inputs instead, and `source` says so.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> from polyfiber.fibers.verify import deviation
+    >>> net = pf.ReLUNetwork.random((2, 3, 2, 1), rng=0)
+    >>> deviation(net, net).relative
+    0.0
+    """
+    if a.architecture[0] != b.architecture[0] or a.architecture[-1] != b.architecture[-1]:
+        raise ShapeError(f"{a!r} and {b!r} have different inputs or outputs")
+    parts = [sample_points(a.architecture[0])]
+    source = "samples"
+    given = list(complexes)
+    if not given and use_complexes:
+        from ..complexes.complex import canonical_complex, estimate_size
+
+        for net in (a, b):
+            try:
+                if estimate_size(net)["faces"] <= max_faces:
+                    given.append(canonical_complex(net, budget=budget))
+            except (GenericityError, IncompleteError):
+                continue
+    for cx in given:
+        parts.append(probe_points(cx.network, complex=cx))
+        source = "complexes"
+    x = np.concatenate(parts)
+    fa, fb = a.rounded(), b.rounded()
+    difference = np.abs(fa(x) - fb(x))
+    size = np.maximum(np.maximum(magnitude(fa, x), magnitude(fb, x)), 1e-300)
+    relative = (difference / size).max(axis=1)
+    worst = int(relative.argmax())
+    return Deviation(float(relative[worst]), float(difference.max()), x[worst], len(x), source)
