@@ -57,7 +57,8 @@ def loss_and_gradient(net: ReLUNetwork, X: Any, Y: Any) -> tuple[float, list[Flo
     error = values[-1] - y
     loss = float((error * error).sum() / (2 * len(x)))
     back = error / len(x)
-    weights, biases = [], []
+    weights: list[FloatArray] = []
+    biases: list[FloatArray] = []
     for l in range(len(net.weights) - 1, -1, -1):
         weights.insert(0, back.T @ layers[l])
         biases.insert(0, back.sum(axis=0))
