@@ -10,8 +10,9 @@ relatively and the enclosure enters the bound.
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -25,8 +26,15 @@ from .model import ReLUNetwork
 FOLD_LIMIT = 20_000_000
 """Multiplications of integers that one fold may take (about ten seconds)."""
 
-IDENTITY_LIMIT = 4096
-"""Widest identity or diagonal matrix that is written out as a layer."""
+IDENTITY_LIMIT = 1 << 24
+"""Numbers in all identity and diagonal matrices that are written out as layers."""
+
+LIMB_LIMIT = 5_000_000_000
+"""Products of 64-bit words in one exact matrix product (seconds)."""
+
+DENSE_LIMIT = 1 << 26
+DIAGONAL_LIMIT = 1 << 24
+"""Numbers that the dense and the entrywise steps of one chain may hold (a small file can name a tensor often)."""
 
 _SQRT_BITS = 120
 
@@ -40,10 +48,14 @@ def printable(text: str, limit: int = 200) -> str:
 
 @dataclass(frozen=True)
 class Rationals:
-    """An array of rationals: integers (dtype object) over one positive denominator."""
+    """An array of rationals: integers (dtype object) over positive denominators.
+
+    The denominator is one integer, or an array of them that broadcasts with the numerators
+    (after a division by constants: one for each column). Nothing is reduced.
+    """
 
     numerators: Array
-    denominator: int
+    denominator: int | Array
 
     @classmethod
     def of(cls, values: Any) -> Rationals:
@@ -51,10 +63,10 @@ class Rationals:
         array = np.asarray(values)
         if array.dtype == object:
             flat = [Fraction(v) for v in array.ravel().tolist()]
-            denominator = math.lcm(*(f.denominator for f in flat)) if flat else 1
-            numerators = np.empty(len(flat), dtype=object)
-            numerators[:] = [f.numerator * (denominator // f.denominator) for f in flat]
-            return cls(numerators.reshape(array.shape), denominator)
+            above, below = np.empty(len(flat), dtype=object), np.empty(len(flat), dtype=object)
+            above[:] = [f.numerator for f in flat]
+            below[:] = [f.denominator for f in flat]
+            return cls(above.reshape(array.shape), below.reshape(array.shape))
         mantissas, exponents = np.frexp(array.astype(np.float64))
         integers = np.ldexp(mantissas, 53).astype(np.int64)
         powers = exponents.astype(np.int64) - 53
@@ -67,36 +79,65 @@ class Rationals:
         shifts = np.asarray(powers - least).astype(object)
         return cls(np.asarray(np.left_shift(integers.astype(object), shifts), dtype=object), 2**-least)
 
+    def common(self) -> Rationals:
+        """The same numbers over one denominator."""
+        if isinstance(self.denominator, int):
+            return self
+        below = self.denominator.ravel().tolist()
+        bits = sum(d.bit_length() for d in below)
+        if len(below) * bits > 128 * LIMB_LIMIT:
+            raise InputError(
+                f"a division by {len(below):,} different constants cannot be folded exactly; fold it before"
+            )
+        denominator = math.lcm(*below)
+        return Rationals(np.asarray(self.numerators * (denominator // self.denominator), dtype=object), denominator)
+
     def __abs__(self) -> Rationals:
         return Rationals(np.asarray(np.abs(self.numerators), dtype=object), self.denominator)
 
     def __add__(self, other: Rationals) -> Rationals:
-        common = math.lcm(self.denominator, other.denominator)
-        left = self.numerators * (common // self.denominator)
-        return Rationals(left + other.numerators * (common // other.denominator), common)
+        if isinstance(self.denominator, int) and isinstance(other.denominator, int):
+            common = math.lcm(self.denominator, other.denominator)
+            left = self.numerators * (common // self.denominator)
+            return Rationals(left + other.numerators * (common // other.denominator), common)
+        above = self.numerators * other.denominator + other.numerators * self.denominator
+        return Rationals(above, self.denominator * other.denominator)
 
     def __mul__(self, other: Rationals) -> Rationals:
         return Rationals(self.numerators * other.numerators, self.denominator * other.denominator)
 
     def __matmul__(self, other: Rationals) -> Rationals:
-        product = np.asarray(self.numerators @ other.numerators, dtype=object)
-        return Rationals(product, self.denominator * other.denominator)
+        left, right = self.common(), other.common()
+        longest = max((n.bit_length() for n in right.numerators.ravel().tolist()), default=0)
+        if left.numerators.size * (right.numerators.size // right.numerators.shape[0]) * longest > 64 * LIMB_LIMIT:
+            raise InputError("the layers to fold hold numbers too long for an exact product; fold them before")
+        product = np.asarray(left.numerators @ right.numerators, dtype=object)
+        return Rationals(product, left.denominator * right.denominator)
 
     def reshape(self, *shape: int) -> Rationals:
-        return Rationals(self.numerators.reshape(*shape), self.denominator)
+        below = self.denominator if isinstance(self.denominator, int) else self.denominator.reshape(*shape)
+        return Rationals(self.numerators.reshape(*shape), below)
+
+    def pairs(self) -> Iterator[tuple[int, int]]:
+        """(numerator, denominator) of each entry in row-major order."""
+        if isinstance(self.denominator, int):
+            below: Iterable[int] = itertools.repeat(self.denominator)
+        else:
+            below = np.broadcast_to(self.denominator, self.numerators.shape).ravel().tolist()
+        return zip(self.numerators.ravel().tolist(), below)
 
     def rounded(self, what: str) -> tuple[FloatArray, list[tuple[int, int]]]:
         """Nearest float64 of each entry, and the distance to it as (numerator, denominator)."""
         values = np.empty(self.numerators.size)
         errors = []
-        for i, n in enumerate(self.numerators.ravel().tolist()):
+        for i, (n, d) in enumerate(self.pairs()):
             try:
-                value = n / self.denominator  # integer division rounds to nearest
+                value = n / d  # integer division rounds to nearest
             except OverflowError:
                 raise InputError(f"{what}: folding gives a number beyond float64") from None
             p, q = value.as_integer_ratio()
             values[i] = value
-            errors.append((abs(n * q - p * self.denominator), q * self.denominator))
+            errors.append((abs(n * q - p * d), q * d))
         return values.reshape(self.numerators.shape), errors
 
 
@@ -195,6 +236,7 @@ class Chain:
         self.notes: list[str] = []
         self._blocks = [_Block()]
         self._dtypes: set[str] = set()
+        self._held = {True: 0, False: 0}  # numbers in diagonal and in dense steps
 
     # ---- steps ------------------------------------------------------------------------------
     def dense(self, weight: Any, bias: Any = None, *, name: str) -> None:
@@ -270,7 +312,7 @@ class Chain:
     def network(self, source: Mapping[str, Any], *, notes: Sequence[str] = ()) -> ReLUNetwork:
         """The network; ``source`` gains dtype (unless it has one), head, folding and notes."""
         weights, biases, folding = [], [], []
-        width = self.n_inputs
+        width, spread = self.n_inputs, 0
         all_notes = [*notes, *self.notes]
         for layer, block in enumerate(self._blocks, start=1):
             factors = [f for f in block.factors if not f.idle]
@@ -280,6 +322,13 @@ class Chain:
                     raise InputError("no layer with weights was found; expected at least one")
                 all_notes.append(f"no affine map stood {place}: layer {layer} is the identity")
                 factors = [_Factor("identity", None, None, True, width)]
+            if all(f.diagonal for f in factors):
+                spread += width * width
+                if spread > IDENTITY_LIMIT:
+                    raise InputError(
+                        f"layer {layer}: diagonal layers would be written out as {spread:,} numbers; "
+                        f"the limit is {IDENTITY_LIMIT:,}. Merge them into the layers beside them"
+                    )
             w, b, record = _collapse(factors, width, layer)
             weights.append(w)
             biases.append(b)
@@ -293,7 +342,7 @@ class Chain:
             **source,
             "head": self.head,
             "folding": tuple(folding),
-            "notes": tuple(all_notes),
+            "notes": tuple(dict.fromkeys(all_notes)),
         }
         return ReLUNetwork(weights, biases, source=facts)
 
@@ -305,6 +354,10 @@ class Chain:
                 "and a sigmoid or softmax only at the end",
                 layer=factor.name,
             )
+        limit = DIAGONAL_LIMIT if factor.diagonal else DENSE_LIMIT
+        self._held[factor.diagonal] += sum(a.size for a in (factor.matrix, factor.offset) if a is not None)
+        if self._held[factor.diagonal] > limit:
+            raise InputError(f"{factor.name}: the layers up to here hold more than {limit:,} numbers", limit=limit)
         self._blocks[-1].factors.append(factor)
 
     def _take(self, values: Any, what: str) -> Array:
@@ -362,10 +415,9 @@ def _collapse(factors: list[_Factor], width: int, layer: int) -> tuple[Array, Ar
         bounds = factors[0].exact().sizes()
         for factor in factors[1:]:
             bounds = factor.exact().sizes().after(bounds)
-    if total.diagonal:
-        total = _spread(total)
-        bounds = None if bounds is None else _spread(bounds)
     weight, weight_error = _round(total.matrix, None if bounds is None else bounds.matrix, slack, what)
+    if total.diagonal:
+        weight, weight_error = np.diag(weight), np.diag(weight_error)
     bias, bias_error = _round(total.offset, None if bounds is None else bounds.offset, slack, what)
     record = {
         "layer": layer,
@@ -391,21 +443,12 @@ def _check_cost(factors: list[_Factor], width: int, what: str) -> None:
             cost += factor.width * rows * (width if dense else 1)
             dense = True
         rows = factor.width
-    if not dense and rows > IDENTITY_LIMIT:
-        raise InputError(f"{what}: a diagonal layer of width {rows} would be {rows} x {rows} numbers; merge it first")
     if cost > FOLD_LIMIT:
         raise InputError(
             f"{what}: folding would take {cost:,} exact multiplications; the limit is {FOLD_LIMIT:,}. "
             "Merge these affine layers before exporting the network",
             cost=cost,
         )
-
-
-def _spread(diagonal: _Map) -> _Map:
-    n = len(diagonal.matrix.numerators)
-    matrix = np.zeros((n, n), dtype=object)
-    matrix[np.arange(n), np.arange(n)] = diagonal.matrix.numerators
-    return _Map(Rationals(matrix, diagonal.matrix.denominator), diagonal.offset, False)
 
 
 def _round(exact: Rationals, sizes: Rationals | None, slack: int, what: str) -> tuple[FloatArray, FloatArray]:
@@ -416,8 +459,8 @@ def _round(exact: Rationals, sizes: Rationals | None, slack: int, what: str) -> 
         bounds[:] = [_upper(p, q) for p, q in errors]
     else:
         # |true - exact| <= ((1 + 2^-120)^slack - 1) * sizes <= slack 2^-119 sizes, slack <= 2^100
-        scale = sizes.denominator << (_SQRT_BITS - 1)
-        for i, ((p, q), size) in enumerate(zip(errors, sizes.numerators.ravel().tolist())):
+        for i, ((p, q), (size, below)) in enumerate(zip(errors, sizes.pairs())):
+            scale = below << (_SQRT_BITS - 1)
             bounds[i] = _upper(p * scale + slack * size * q, q * scale)
     shaped = bounds.reshape(values.shape)
     shaped.setflags(write=False)

@@ -145,7 +145,7 @@ def _groups(layer: int, keys: list[Any]) -> list[list[list[int]]]:
 
 def _rank(matrix: Array) -> tuple[int, bool]:
     """Rank of a matrix of floats or rationals, and whether it is certain."""
-    integers = Rationals.of(matrix).numerators
+    integers = Rationals.of(matrix).common().numerators
     if integers.shape[0] > integers.shape[1]:
         integers = integers.T
     residues = np.asarray(integers % _PRIME).astype(np.int64)

@@ -186,5 +186,18 @@ def test_a_fold_that_would_take_minutes_is_refused() -> None:
     wide.diagonal(scale=np.full(5000, 2.0), name="s")
     wide.relu()
     wide.dense(np.ones((1, 5000)), None, name="d")
-    with pytest.raises(InputError, match="diagonal layer"):
+    with pytest.raises(InputError, match="diagonal layers"):
         wide.network({})
+
+
+def test_steps_that_repeat_a_tensor_cannot_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("polyfiber.network.folding.DENSE_LIMIT", 1000)
+    monkeypatch.setattr("polyfiber.network.folding.DIAGONAL_LIMIT", 100)
+    chain, square = Chain(10), np.ones((10, 10))
+    for i in range(10):
+        chain.dense(square, None, name=f"d{i}")
+        chain.diagonal(scale=square[0], name=f"s{i}")
+    with pytest.raises(InputError, match="more than 1,000 numbers"):
+        chain.dense(square, None, name="one more")
+    with pytest.raises(InputError, match="more than 100 numbers"):
+        chain.diagonal(scale=square[0], name="one more")

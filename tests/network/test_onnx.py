@@ -493,3 +493,34 @@ def test_declared_sizes_are_checked_before_anything_is_allocated(tmp_path: Path)
     model.graph.initializer[0].dims[:] = [-1, 4]
     with pytest.raises(FileFormatError, match="negative"):
         read(tmp_path, model.SerializeToString())
+
+
+def test_small_files_cannot_make_large_constants(tmp_path: Path) -> None:
+    """Doubling, repeated filling, wide gathers, and an input of 10^9 features."""
+    double = [node("Concat", [f"c{i}", f"c{i}"], [f"c{i + 1}"], axis=0) for i in range(40)]
+    fill = [node("ConstantOfShape", ["size"], [f"f{i}"]) for i in range(1000)]
+    gather = [node("Gather", ["c0", "many"], ["g"], axis=0)]
+    end = [gemm(["x", "W", "b"], "y", transB=1)]
+    constants = {
+        "W": W1,
+        "b": B1,
+        "c0": np.ones((4, 4000), dtype=np.float32),
+        "size": np.array([900_000]),
+        "many": np.zeros(4000, dtype=np.int64),
+    }
+    for nodes in (double, fill, gather):
+        with pytest.raises(FileFormatError, match="numbers"):
+            read(tmp_path, build([*nodes, *end], constants))
+    data = build([node("Add", ["x", "b1"], ["y"])], {"b1": np.float32(1)}, shape=(1, 10**9))
+    with pytest.raises(ShapeError, match="1,000,000,000 features"):
+        read(tmp_path, data)
+
+
+def test_names_are_unique(tmp_path: Path) -> None:
+    again = [gemm(["x", "W", "b"], "y", transB=1), gemm(["x", "W", "b"], "y", transB=1)]
+    with pytest.raises(FileFormatError, match="there already"):
+        read(tmp_path, build(again, {"W": W1, "b": B1}))
+    model = onnx.load_from_string(build(again[:1], {"W": W1, "b": B1}))
+    model.graph.initializer.append(model.graph.initializer[0])
+    with pytest.raises(FileFormatError, match="two initializers"):
+        read(tmp_path, model.SerializeToString())

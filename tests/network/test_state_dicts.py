@@ -92,6 +92,8 @@ def test_shapes_that_do_not_chain() -> None:
         ({"1.weight": np.ones(1)}, "PReLU"),
         ({"1.weight": np.ones(3), "1.bias": np.ones(3)}, "LayerNorm"),
         ({"1.in_proj_weight": np.ones((3, 3))}, "in_proj_weight"),
+        ({"1.q_proj.weight": np.ones((3, 3))}, "q_proj"),
+        ({"embed.weight": np.ones((3, 3))}, "embed"),
         ({"norm.weight": np.ones(3), "norm.running_mean": np.ones(3), "norm.running_var": np.ones(3)}, "norm"),
     ],
 )
@@ -122,6 +124,12 @@ def test_batch_normalisation_before_and_after_the_relu() -> None:
         Y = np.maximum(norm(Z), 0) if index == 1 else norm(np.maximum(Z, 0))
         np.testing.assert_allclose(net(X), Y @ tensors["3.weight"].T.astype(float) + tensors["3.bias"], rtol=1e-10)
         assert any("1e-05 is assumed" in note for note in net.source["notes"])
+
+
+def test_neighbours_are_noted() -> None:
+    net = pf.from_torch(state(2, 3, 1, names="layers.{}", step=1))
+    assert any("neighbours" in note for note in net.source["notes"])
+    assert not any("neighbours" in note for note in pf.from_torch(state(2, 3, 1)).source["notes"])
 
 
 def test_pruning_masks() -> None:
@@ -213,8 +221,12 @@ def test_handwritten_checkpoint(tmp_path: Path) -> None:
 
 BILLION = b"J\x00\xca\x9a\x3b"
 HOSTILE_PT = {
-    "claims more than the storage": (tensor_program(BILLION + b"K\x02\x86", b"K\x02K\x01\x86"), "claims shape"),
-    "expands one number": (tensor_program(BILLION + BILLION + b"\x86", b"K\x00K\x00\x86"), "claims shape"),
+    "claims more than the storage": (
+        tensor_program(BILLION + b"K\x02\x86", b"K\x02K\x01\x86"),
+        "claim 16,000,000,000 bytes",
+    ),
+    "expands one number": (tensor_program(BILLION + BILLION + b"\x86", b"K\x00K\x00\x86"), "claim 8,000,000"),
+    "expands a little": (tensor_program(b"K\x64K\x64\x86", b"K\x00K\x00\x86"), "claims shape"),
     "storage larger than its entry": (
         tensor_program(b"K\x03K\x02\x86", b"K\x02K\x01\x86", numel=BILLION),
         "claims 1,000,000,000 numbers",
@@ -250,6 +262,13 @@ def test_a_program_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("polyfiber.network.readers.pt.MAX_OPCODES", 1000)
     with pytest.raises(FileFormatError, match="too long"):
         interpret(b"\x80\x02" + b"N0" * 5000 + b".")
+
+
+def test_many_views_of_one_storage_cannot_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("polyfiber.network.readers.pt.inflated_limit", lambda size: 40)
+    data = pt(tensor_program(b"K\x03K\x02\x86", b"K\x02K\x01\x86"), {"data/0": bytes(24)})
+    with pytest.raises(FileFormatError, match="claim 48 bytes"):
+        read(tmp_path, data, "net.pt")
 
 
 def test_missing_storage_and_byte_order(tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def test_safetensors_agrees(tmp_path: Path) -> None:
 def test_head_is_kept(tmp_path: Path) -> None:
     net = pf.ReLUNetwork.random((2, 3, 1), rng=0)
     net = pf.ReLUNetwork(net.weights, net.biases, source={"head": "sigmoid"})
-    for suffix in (".npz", ".safetensors"):
+    for suffix in (".npz", ".safetensors", ".onnx"):
         net.save(tmp_path / f"net{suffix}")
         assert pf.read_network(tmp_path / f"net{suffix}").source["head"] == "sigmoid"
 

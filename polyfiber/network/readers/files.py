@@ -60,6 +60,8 @@ class Zip:
             self._entries = {info.filename: info for info in self._archive.infolist()}
         except Exception as error:
             raise FileFormatError(f"a damaged zip archive: {str(error)[:200]}") from None
+        if len(self._entries) != len(self._archive.infolist()):
+            raise FileFormatError("the archive holds two entries of the same name")
         total = sum(info.file_size for info in self._entries.values())
         if total > inflated_limit(len(data)):
             raise FileFormatError(

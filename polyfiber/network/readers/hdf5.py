@@ -66,6 +66,8 @@ class Hdf5:
     def __init__(self, data: bytes) -> None:
         self._data = memoryview(data)
         self._steps = 0
+        self._members: dict[int, dict[str, int | None] | None] = {}
+        self.size = len(data)
         if not data.startswith(SIGNATURE):
             raise FileFormatError("not an HDF5 file")
         version = self._number(8, 1)
@@ -167,6 +169,11 @@ class Hdf5:
     # ---- groups -----------------------------------------------------------------------------
     def children(self, address: int) -> dict[str, int | None] | None:
         """Name to address of a group's members (None: a link elsewhere); None if no group."""
+        if address not in self._members:
+            self._members[address] = self._children(address)
+        return self._members[address]
+
+    def _children(self, address: int) -> dict[str, int | None] | None:
         found: dict[str, int | None] = {}
         group = False
         for message in self.messages(address):

@@ -216,7 +216,10 @@ class _Store:
 
 # ---- the chain ------------------------------------------------------------------------------
 def _network(layers: list[_Layer], store: _Store, source: dict[str, Any]) -> ReLUNetwork:
-    chain = Chain(_input_width(layers, store))
+    width = _input_width(layers, store)
+    if width > max(store.file.size, 64):
+        raise ShapeError(f"the input claims {width:,} features; the file has {store.file.size:,} bytes")
+    chain = Chain(width)
     for layer in layers:
         config = layer.config
         if layer.kind in _IDLE:

@@ -27,6 +27,12 @@ BATCH = (1 << 31) - 1
 CONSTANT_LIMIT = 1_000_000
 """Elements that a constant made by an operation may have."""
 
+ARITHMETIC_LIMIT = 200_000
+"""Elements of constants that exact arithmetic is done on."""
+
+TOTAL_LIMIT = 20_000_000
+"""Elements of all constants that operations make, beyond those in the file."""
+
 SUPPORTED = (
     "Gemm, MatMul, Add, Sub, Mul, Div, Neg, Sum, Relu, Clip(0, ∞), Max(0), BatchNormalization, Dropout, Identity, "
     "Flatten, Reshape, Squeeze, Unsqueeze, Transpose, Cast, operations on constants, and at the end "
@@ -85,7 +91,7 @@ Thing = Array | Signal | Beyond
 def read(data: bytes, source: dict[str, Any]) -> ReLUNetwork:
     """Network of an ONNX file."""
     model = parse_model(data)
-    graph = _Graph(model)
+    graph = _Graph(model, len(data))
     source["format"] = "onnx"
     if model.producer:
         source["producer"] = model.producer
@@ -93,8 +99,10 @@ def read(data: bytes, source: dict[str, Any]) -> ReLUNetwork:
 
 
 class _Graph:
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, size: int) -> None:
         self.model = model
+        self.size = size  # bytes of the file
+        self.made = 0  # elements of constants made by operations
         self.notes: list[str] = []
         self.batch: int | None = None  # a fixed batch size greater than 1
         self.things: dict[str, Thing] = {}
@@ -110,7 +118,10 @@ class _Graph:
         self.input = real[0]
         self.declared = free[self.input]
         if self.declared is not None:
-            self.things[self.input] = Signal(self._input_shape(self.declared))
+            signal = Signal(self._input_shape(self.declared))
+            if signal.size > max(size, 64):
+                raise ShapeError(f"input {self.input!r} claims {signal.size:,} features; the file has {size:,} bytes")
+            self.things[self.input] = signal
 
     def _input_shape(self, dims: list[int | None]) -> tuple[int, ...]:
         if not dims:
@@ -179,7 +190,7 @@ class _Graph:
         better = [h for h in heads if h != "argmax"]
         if len(found) > 1:
             self.notes.append(f"outputs {', '.join(map(repr, self.model.outputs))} share one network")
-        return found[0][0], next(iter(better or heads), None)
+        return found[0][0], next(iter(better or heads), self.model.head)
 
     # ---- nodes ------------------------------------------------------------------------------
     def _run(self, node: Node) -> None:
@@ -203,6 +214,12 @@ class _Graph:
             raise
         except Exception as error:
             raise FileFormatError(f"{node.label} is malformed: {error}") from None
+        if node.outputs[0] in self.things:
+            raise FileFormatError(f"{node.label} computes {node.outputs[0]!r}, which is there already")
+        if not isinstance(result, Signal | Beyond):
+            self.made += result.size if result.base is None or result.dtype == object else 0
+            if self.made > TOTAL_LIMIT + self.size:
+                raise FileFormatError(f"{node.label}: the operations on constants make more than {self.made:,} numbers")
         self.things[node.outputs[0]] = result
         if isinstance(result, Beyond):
             for other in node.outputs[1:]:
@@ -247,6 +264,8 @@ class _Graph:
             )
         signal = signals[0]
         if node.op in _HEADS and node.domain in ("", "ai.onnx"):
+            if node.attributes.get("axis") == 0 and signal.shape[0] == BATCH:
+                raise UnsupportedLayerError(f"{node.label} works across the batch, not the features", node=node.name)
             return Beyond(signal, _HEADS[node.op])
         method = getattr(self, f"_op_{node.op.lower()}", None) if node.domain in ("", "ai.onnx") else None
         if method is None:
@@ -546,8 +565,8 @@ def _feature_vector(node: Node, values: Array, shape: tuple[int, ...]) -> Array:
 def _fractions(values: Array, where: str) -> Array:
     if values.dtype == object:
         return values
-    if values.size > CONSTANT_LIMIT:
-        raise FileFormatError(f"{where}: arithmetic on {values.size:,} constants; the limit is {CONSTANT_LIMIT:,}")
+    if values.size > ARITHMETIC_LIMIT:
+        raise FileFormatError(f"{where}: arithmetic on {values.size:,} constants; the limit is {ARITHMETIC_LIMIT:,}")
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise FileFormatError(f"{where}: a constant holds NaN or infinity; expected finite numbers")
     out = np.empty(values.shape, dtype=object)
@@ -596,8 +615,12 @@ def _on_constants(node: Node, args: list[Array | None]) -> Array:
     if op == "Unsqueeze":
         return a.reshape(_unsqueezed(a.shape, _axes(node, list(args)) or []))
     if op == "Concat":
+        if sum(a.size for a in given) > 4 * CONSTANT_LIMIT:
+            raise FileFormatError(f"{where} makes a constant of more than {4 * CONSTANT_LIMIT:,} numbers")
         return np.concatenate(given, axis=int(attributes.get("axis", 0)))
     if op == "Gather":
+        if given[1].size * max(1, a.size // max(1, a.shape[int(attributes.get("axis", 0))])) > CONSTANT_LIMIT:
+            raise FileFormatError(f"{where} makes a constant of more than {CONSTANT_LIMIT:,} numbers")
         return np.take(a, given[1].astype(np.int64), axis=int(attributes.get("axis", 0)))
     if op == "Shape":
         return np.array(a.shape, dtype=np.int64)
@@ -625,8 +648,8 @@ def _on_constants(node: Node, args: list[Array | None]) -> Array:
 
 
 def _arithmetic(node: Node, args: list[Array]) -> Array:
-    if math.prod(np.broadcast_shapes(*(a.shape for a in args))) > CONSTANT_LIMIT:
-        raise FileFormatError(f"{node.label}: arithmetic on more than {CONSTANT_LIMIT:,} constants")
+    if math.prod(np.broadcast_shapes(*(a.shape for a in args))) > ARITHMETIC_LIMIT:
+        raise FileFormatError(f"{node.label}: arithmetic on more than {ARITHMETIC_LIMIT:,} constants")
     if all(a.dtype.kind in "iu" for a in args) and node.op != "Div":
         values = [a.astype(object) for a in args]
     else:

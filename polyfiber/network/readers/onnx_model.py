@@ -63,6 +63,7 @@ class Model:
 
     producer: str = ""
     opset: int = 0
+    head: str | None = None  # as our own writer records it
     nodes: list[Node] = field(default_factory=list)
     constants: dict[str, Tensor] = field(default_factory=dict)
     inputs: dict[str, list[int | None] | None] = field(default_factory=dict)  # None: no shape given
@@ -80,6 +81,8 @@ def parse_model(data: bytes) -> Model:
         elif number == 3 and kind == wire.BYTES:
             version = wire.text(value)
         elif number == 7:
+            if graph is not None:
+                raise FileFormatError("two graphs in one model; expected one")
             graph = wire.message(value)
         elif number == 8:
             domain, opset = "", 0
@@ -90,6 +93,10 @@ def parse_model(data: bytes) -> Model:
                     opset = wire.signed(v)
             if domain in ("", "ai.onnx"):
                 model.opset = opset
+        elif number == 14:
+            entry = {n: wire.text(v) for n, _, v in wire.fields(wire.message(value)) if n in (1, 2)}
+            if entry.get(1) == "polyfiber.head":
+                model.head = printable(entry.get(2, ""), 40) or None
     if graph is None:
         raise FileFormatError("no graph in it: this is not an ONNX model")
     model.producer = f"{producer} {version}".strip()
@@ -98,6 +105,8 @@ def parse_model(data: bytes) -> Model:
             model.nodes.append(_node(wire.message(value)))
         elif number == 5:
             name, tensor = parse_tensor(wire.message(value))
+            if name in model.constants:
+                raise FileFormatError(f"two initializers have the name {name!r}")
             model.constants[name] = tensor
         elif number == 11:
             name, shape = _value_info(wire.message(value))

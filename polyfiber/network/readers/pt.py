@@ -19,7 +19,7 @@ import numpy as np
 from ..._typing import Array
 from ...errors import FileFormatError, PolyfiberError
 from ..model import ReLUNetwork
-from .files import Zip, array_from, count
+from .files import Zip, array_from, count, inflated_limit
 from .state import network_from_state
 
 MAX_OPCODES = 2_000_000
@@ -88,6 +88,11 @@ def read(data: bytes, source: dict[str, Any]) -> ReLUNetwork:
     tensors, notes = _state(tree)
     dtypes = {t.storage.dtype for t in tensors.values() if "float" in t.storage.dtype}
     storages: dict[_Storage, Array] = {}
+    total = sum(8 * count(t.shape, f"tensor {k!r}") for k, t in tensors.items())
+    if total > inflated_limit(len(data)):
+        raise FileFormatError(
+            f"the tensors claim {total:,} bytes as float64; the file has {len(data):,}", claimed=total
+        )
     arrays = {key: _materialise(tensor, archive, prefix, key, storages) for key, tensor in tensors.items()}
     source["format"] = "pt"
     network = network_from_state(arrays, source, dtypes=dtypes)

@@ -22,7 +22,9 @@ from ..model import ReLUNetwork
 
 SUPPORTED = "linear layers (weight of two axes, bias) and batch normalisations (with running statistics)"
 BATCHNORM_EPSILON = 1e-5
+MAX_LAYERS = 2000
 _IGNORED = ("num_batches_tracked", "_metadata")
+_OTHER = re.compile(r"attn|attention|embed|(?:^|[._])[qkv](?:_proj)?(?:$|[._])|lstm|gru|rnn", re.IGNORECASE)
 
 
 @dataclass
@@ -64,10 +66,21 @@ def network_from_state(
     notes = []
     linear = [layer for layer in layers if layer.linear]
     norms = [layer for layer in layers if not layer.linear]
+    if odd := next((layer.name for layer in layers if _OTHER.search(layer.name)), None):
+        raise UnsupportedLayerError(
+            f"layer {odd!r} is not of a chain of linear layers; supported: {SUPPORTED}", layer=odd
+        )
+    if len(layers) > MAX_LAYERS:
+        raise InputError(f"{len(layers):,} layers; the limit is {MAX_LAYERS:,}")
     if not linear:
         raise InputError(f"no linear layer among {list(tensors)[:8]}; expected names like '0.weight', '0.bias'")
     linear, how = _order(linear, ordered)
     notes.append(f"a state dict does not say what stands between layers: ReLU is assumed; order by {how}")
+    pairs = [(a.name, b.name) for a, b in zip(linear[:-1], linear[1:]) if _adjacent(a.name, b.name)]
+    if pairs:
+        notes.append(
+            f"{pairs[0][0]} and {pairs[0][1]} are neighbours; in one Sequential nothing would stand between them"
+        )
     before, after = _place(norms, linear)
     if norms:
         notes.append(f"epsilon of the batch normalisations is not in a state dict: {BATCHNORM_EPSILON} is assumed")
@@ -125,6 +138,12 @@ def _group(tensors: Mapping[str, Array]) -> list[_Layer]:
     return list(layers.values())
 
 
+def _adjacent(a: str, b: str) -> bool:
+    """Whether two names are numbers i and i + 1 of one container."""
+    (head, _, i), (other, _, j) = a.rpartition("."), b.rpartition(".")
+    return head == other and i.isdigit() and j.isdigit() and int(j) == int(i) + 1
+
+
 def _chains(layers: list[_Layer]) -> bool:
     return all(a.shape[0] == b.shape[1] for a, b in zip(layers[:-1], layers[1:]))
 
@@ -156,6 +175,8 @@ def _order(layers: list[_Layer], ordered: bool) -> tuple[list[_Layer], str]:
 
 def _orders_by_shape(layers: list[_Layer], limit: int = 20_000) -> list[list[_Layer]]:
     """Up to two orders in which the shapes chain."""
+    if len(layers) > 64:
+        raise InputError(f"the order of the layers is not known: {len(layers)} of them. Number them (0.weight, …)")
     found: list[list[_Layer]] = []
     steps = 0
     stack: list[tuple[list[int], frozenset[int]]] = [([i], frozenset([i])) for i in range(len(layers))]
