@@ -82,6 +82,24 @@ _EXPORTS: dict[str, str] = {
     "interpolate_networks": "geodesics",
     "FrechetMean": "means",
     "frechet_mean": "means",
+    # dynamics
+    "GradientFlow": "flows",
+    "RankEvent": "flows",
+    "gradient_flow": "flows",
+    "observable_flow": "flows",
+    "MatrixCompletion": "completion",
+    "diagonal_example": "completion",
+    "zero_energy_matrix": "completion",
+    "FreeEnergyMinimum": "completion",
+    "free_energy_minima": "completion",
+    "LangevinPaths": "langevin",
+    "sample_langevin": "langevin",
+    "sample_langevin_upstairs": "langevin",
+    "brownian_motion": "langevin",
+    "expected_squared_radius": "langevin",
+    # pymanopt
+    "observable_manifold": "manifolds",
+    "balanced_manifold": "manifolds",
 }
 
 __all__ = list(_EXPORTS)

@@ -1,0 +1,375 @@
+"""Langevin steps for many small matrices at once: one-sided Jacobi SVD and the two step rules.
+
+Arrays in, arrays out. Everything is a polynomial in ``lambda = sigma^{1/N}``: with ``w_p = lambda_k^{2(N-p)}
+lambda_l^{2(p-1)}`` the operator has eigenvalues ``a_kl = sum w_p`` and the entropic repulsion is ``d log a_kl / d log
+sigma_k = (1/N) sum 2 (N-p) w_p / sum w_p``, without a single cancellation.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .jit import kernel, parallel_kernel, prange
+
+EULER = 0
+PRODUCT = 1
+
+REFLECT = 0
+REJECT = 1
+STOP = 2
+
+
+@kernel
+def jacobi_svd(matrix, left, values, right):
+    """One-sided Jacobi SVD of one square matrix: ``matrix = left @ diag(values) @ right.T``, values not sorted.
+
+    ``left``, ``values``, ``right`` are overwritten. Columns of ``left`` at zero values are completed to a basis.
+    """
+    d = matrix.shape[0]
+    size = 0.0
+    for i in range(d):
+        for j in range(d):
+            size = max(size, abs(matrix[i, j]))
+    if size == 0.0:
+        size = 1.0
+    for i in range(d):
+        for j in range(d):
+            left[i, j] = matrix[i, j] / size
+            right[i, j] = 1.0 if i == j else 0.0
+    for _ in range(40):
+        turned = False
+        for p in range(d - 1):
+            for q in range(p + 1, d):
+                alpha = 0.0
+                beta = 0.0
+                gamma = 0.0
+                for i in range(d):
+                    alpha += left[i, p] * left[i, p]
+                    beta += left[i, q] * left[i, q]
+                    gamma += left[i, p] * left[i, q]
+                if gamma == 0.0 or abs(gamma) <= 1e-15 * np.sqrt(alpha * beta):
+                    continue
+                turned = True
+                zeta = (beta - alpha) / (2.0 * gamma)
+                if abs(zeta) > 1e150:
+                    t = 0.5 / zeta
+                else:
+                    t = 1.0 / (abs(zeta) + np.sqrt(1.0 + zeta * zeta))
+                    if zeta < 0.0:
+                        t = -t
+                c = 1.0 / np.sqrt(1.0 + t * t)
+                s = c * t
+                for i in range(d):
+                    x = left[i, p]
+                    y = left[i, q]
+                    left[i, p] = c * x - s * y
+                    left[i, q] = s * x + c * y
+                    x = right[i, p]
+                    y = right[i, q]
+                    right[i, p] = c * x - s * y
+                    right[i, q] = s * x + c * y
+        if not turned:
+            break
+    for k in range(d):
+        total = 0.0
+        for i in range(d):
+            total += left[i, k] * left[i, k]
+        values[k] = np.sqrt(total)
+    top = 0.0
+    for k in range(d):
+        top = max(top, values[k])
+    for k in range(d):
+        if values[k] > 1e-150 * top and values[k] > 0.0:
+            for i in range(d):
+                left[i, k] /= values[k]
+        else:
+            values[k] = 0.0
+            for i in range(d):
+                left[i, k] = 0.0
+    for k in range(d):
+        if values[k] == 0.0:
+            _complete(left, k)
+        values[k] *= size
+
+
+@kernel
+def _complete(left, k):
+    """Fill column k with a unit vector orthogonal to the other columns (zero columns are ignored)."""
+    d = left.shape[0]
+    best = -1.0
+    for axis in range(d):
+        # squared distance of e_axis to the span of the other columns
+        rest = 1.0
+        for j in range(d):
+            if j != k:
+                rest -= left[axis, j] * left[axis, j]
+        if rest > best:
+            best = rest
+            pick = axis
+    for i in range(d):
+        left[i, k] = 0.0
+    left[pick, k] = 1.0
+    for _ in range(2):
+        for j in range(d):
+            if j != k:
+                dot = 0.0
+                for i in range(d):
+                    dot += left[i, j] * left[i, k]
+                for i in range(d):
+                    left[i, k] -= dot * left[i, j]
+    total = 0.0
+    for i in range(d):
+        total += left[i, k] * left[i, k]
+    total = np.sqrt(total)
+    for i in range(d):
+        left[i, k] /= total
+
+
+@kernel
+def _sign_of_determinant(matrix, work):
+    """Sign of the determinant by elimination with partial pivoting; ``work`` is overwritten."""
+    d = matrix.shape[0]
+    for i in range(d):
+        for j in range(d):
+            work[i, j] = matrix[i, j]
+    sign = 1.0
+    for k in range(d):
+        pivot = k
+        for i in range(k + 1, d):
+            if abs(work[i, k]) > abs(work[pivot, k]):
+                pivot = i
+        if work[pivot, k] == 0.0:
+            return 0.0
+        if pivot != k:
+            sign = -sign
+            for j in range(d):
+                x = work[k, j]
+                work[k, j] = work[pivot, j]
+                work[pivot, j] = x
+        if work[k, k] < 0.0:
+            sign = -sign
+        for i in range(k + 1, d):
+            factor = work[i, k] / work[k, k]
+            for j in range(k + 1, d):
+                work[i, j] -= factor * work[k, j]
+    return sign
+
+
+@kernel
+def _step(W, xi, gradient, depth, dt, inverse_beta, kappa, entropic, scheme, left, values, right, lam, z, a, b, out):
+    """One step of one matrix. ``W`` is read, ``out`` written; the other arrays are workspace of size d or d x d."""
+    d = W.shape[0]
+    jacobi_svd(W, left, values, right)
+    for k in range(d):
+        lam[k] = values[k] ** (1.0 / depth) if depth > 1 else values[k]
+    noise = np.sqrt(2.0 * kappa * inverse_beta * dt)
+    # noise and gradient in the singular frame: b = U^T (noise xi) V, a = U^T E' V
+    for k in range(d):
+        for j in range(d):
+            x = 0.0
+            y = 0.0
+            for i in range(d):
+                x += left[i, k] * xi[i, j]
+                y += left[i, k] * gradient[i, j]
+            out[k, j] = x
+            z[k, j] = y
+    for k in range(d):
+        for l in range(d):
+            x = 0.0
+            y = 0.0
+            for j in range(d):
+                x += out[k, j] * right[j, l]
+                y += z[k, j] * right[j, l]
+            b[k, l] = noise * x
+            a[k, l] = -dt * y
+    if scheme == 0:  # Euler-Maruyama in the matrix itself
+        for k in range(d):
+            force = 0.0
+            for l in range(d):
+                x2 = lam[k] * lam[k]
+                y2 = lam[l] * lam[l]
+                total = 0.0
+                slope = 0.0
+                for p in range(1, depth + 1):
+                    w = x2 ** (depth - p) * y2 ** (p - 1)
+                    total += w
+                    slope += (depth - p) * w
+                z[k, l] = np.sqrt(total) * b[k, l] + total * a[k, l]
+                if l != k and total > 0.0:
+                    force += 2.0 * slope / (depth * total)
+            drift = 0.0
+            if lam[k] > 0.0 and depth > 1:
+                speed = lam[k] ** (depth - 2)
+                if entropic:
+                    drift += 0.5 * depth * speed * force
+                drift += kappa * (depth - 1) * speed
+            z[k, k] += dt * inverse_beta * drift
+        for i in range(d):
+            for l in range(d):
+                x = 0.0
+                for k in range(d):
+                    x += left[i, k] * z[k, l]
+                b[i, l] = x
+        for i in range(d):
+            for j in range(d):
+                x = W[i, j]
+                for l in range(d):
+                    x += b[i, l] * right[j, l]
+                out[i, j] = x
+        return
+    # product rule: out = U prod_{p=N}^{1} (Lambda + M_p) V^T, M_p the lifted increment; its Ito drift is exact
+    for i in range(d):
+        for k in range(d):
+            out[i, k] = left[i, k]
+    for p in range(depth, 0, -1):
+        for k in range(d):
+            for l in range(d):
+                large = max(lam[k], lam[l])
+                if large > 0.0:
+                    rk = lam[k] / large
+                    rl = lam[l] / large
+                else:
+                    rk = 1.0
+                    rl = 1.0
+                r2 = min(rk, rl) ** 2
+                q = 0.0
+                for _ in range(depth):
+                    q = q * r2 + 1.0
+                shape = rk ** (depth - p) * rl ** (p - 1)
+                m = shape / np.sqrt(q) * b[k, l] + shape * large ** (depth - 1) * a[k, l]
+                if l == k:
+                    m += lam[k]
+                    if entropic and depth > 1 and lam[k] > 0.0:
+                        force = 0.0
+                        for j in range(d):
+                            if j != k and lam[j] > 0.0:
+                                big = max(lam[k], lam[j])
+                                x2 = (lam[k] / big) ** 2
+                                y2 = (lam[j] / big) ** 2
+                                total = 0.0
+                                slope = 0.0
+                                w = 1.0
+                                if x2 <= y2:
+                                    # w_p relative: y2 = 1, w_p = x2^(N-p)
+                                    for e in range(depth):
+                                        total += w
+                                        slope += e * w
+                                        w *= x2
+                                else:
+                                    for e in range(depth):
+                                        total += w
+                                        slope += (depth - 1 - e) * w
+                                        w *= y2
+                                force += slope / total
+                            elif j != k:
+                                force += depth - 1.0
+                        m += dt * inverse_beta * force / (depth * lam[k])
+                z[k, l] = m
+        for i in range(d):
+            for l in range(d):
+                x = 0.0
+                for k in range(d):
+                    x += out[i, k] * z[k, l]
+                left[i, l] = x
+        for i in range(d):
+            for l in range(d):
+                out[i, l] = left[i, l]
+    for i in range(d):
+        for j in range(d):
+            x = 0.0
+            for l in range(d):
+                x += out[i, l] * right[j, l]
+            left[i, j] = x
+    for i in range(d):
+        for j in range(d):
+            out[i, j] = left[i, j]
+
+
+@kernel
+def _advance(
+    W, xi, gradient, signs, alive, crossings, first, last, depth, dt, inverse_beta, kappa, entropic, scheme, rule
+):
+    """Advance the matrices first..last-1 in place by one step and apply the rule at det = 0."""
+    d = W.shape[1]
+    left = np.empty((d, d))
+    right = np.empty((d, d))
+    values = np.empty(d)
+    lam = np.empty(d)
+    z = np.empty((d, d))
+    a = np.empty((d, d))
+    b = np.empty((d, d))
+    out = np.empty((d, d))
+    for path in range(first, last):
+        if not alive[path]:
+            continue
+        _step(
+            W[path], xi[path], gradient[path], depth, dt, inverse_beta, kappa, entropic, scheme,
+            left, values, right, lam, z, a, b, out,
+        )  # fmt: skip
+        good = True
+        for i in range(d):
+            for j in range(d):
+                if not np.isfinite(out[i, j]):
+                    good = False
+        if good and _sign_of_determinant(out, z) == signs[path]:
+            for i in range(d):
+                for j in range(d):
+                    W[path, i, j] = out[i, j]
+            continue
+        crossings[path] += 1
+        if not good or rule == 1:
+            continue
+        if rule == 2:
+            alive[path] = False
+            continue
+        jacobi_svd(out, left, values, right)
+        least = 0
+        for k in range(1, d):
+            if values[k] < values[least]:
+                least = k
+        if values[least] == 0.0:
+            continue
+        for i in range(d):
+            for j in range(d):
+                W[path, i, j] = out[i, j] - 2.0 * values[least] * left[i, least] * right[j, least]
+
+
+@kernel
+def langevin_step(W, xi, gradient, signs, alive, crossings, depth, dt, inverse_beta, kappa, entropic, scheme, rule):
+    """One Langevin step for a batch of matrices, in place.
+
+    ``W, xi, gradient``: float64 (n, d, d); ``signs``: float64 (n,) signs of the determinants to keep; ``alive``: bool
+    (n,); ``crossings``: int64 (n,), counts the applications of the rule at det = 0.
+    """
+    _advance(
+        W, xi, gradient, signs, alive, crossings, 0, W.shape[0],
+        depth, dt, inverse_beta, kappa, entropic, scheme, rule,
+    )  # fmt: skip
+
+
+@parallel_kernel
+def langevin_step_parallel(
+    W, xi, gradient, signs, alive, crossings, depth, dt, inverse_beta, kappa, entropic, scheme, rule
+):
+    """:func:`langevin_step` on all threads; the same numbers, whatever the number of threads."""
+    n = W.shape[0]
+    blocks = 64
+    for block in prange(blocks):
+        _advance(
+            W, xi, gradient, signs, alive, crossings, block * n // blocks, (block + 1) * n // blocks,
+            depth, dt, inverse_beta, kappa, entropic, scheme, rule,
+        )  # fmt: skip
+
+
+@kernel
+def singular_values_batch(W, out):
+    """Singular values of a batch (n, d, d) by one-sided Jacobi, decreasing, into ``out`` (n, d)."""
+    n, d = W.shape[0], W.shape[1]
+    left = np.empty((d, d))
+    right = np.empty((d, d))
+    values = np.empty(d)
+    for path in range(n):
+        jacobi_svd(W[path], left, values, right)
+        values.sort()
+        for k in range(d):
+            out[path, k] = values[d - 1 - k]
