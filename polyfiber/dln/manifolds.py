@@ -86,7 +86,6 @@ def _require() -> None:
         raise MissingDependencyError(
             "pymanopt", extra="manifolds", purpose="using the manifolds from pymanopt"
         ) from None
-    return RiemannianSubmanifold
 
 
 @cache
