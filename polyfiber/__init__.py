@@ -25,6 +25,7 @@ _EXPORTS: dict[str, str] = {
     "functional_dimension": "fibers.dimension",
     "identifiable_share": "fibers.volume",
     "local_fiber": "fibers.dimension",
+    "minimize": "fibers.minimize",
     "nonnegative_column_rank": "fibers.nonnegative",
     # answers and limits
     "Budget": "budget",

@@ -7,6 +7,15 @@ from typing import Any
 
 _EXPORTS: dict[str, str] = {
     "FiberLabels": "labels",
+    "FiberReport": "classify",
+    "classify_fiber": "classify",
+    "deviation": "verify",
+    "functional_dimension": "dimension",
+    "gradient_flow": "conserved",
+    "hidden_facets": "findings",
+    "hiding_example": "examples",
+    "local_fiber": "dimension",
+    "nonlocal_example": "examples",
     "classify_batch": "labels",
     "HyperplaneRepresentation": "representation",
     "analyse_layer": "representation",

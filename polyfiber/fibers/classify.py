@@ -308,8 +308,9 @@ def _one_hidden_layer(base: dict[str, Any], tolerance: float, sign_error: float)
         if not single:
             reason = "some neurons can be flipped together without changing the function"
         return FiberReport(
-            kind="identifiable" if single else "layerwise", identifiable=single, reason=reason, complete=True, **common
-        )
+            kind="identifiable" if single else "layerwise", identifiable=single, reason=reason, complete=True,
+            notes=_assumed(layer), **common,
+        )  # fmt: skip
     notes = ("spare neurons: components with one neuron per hyperplane are listed, degenerate ones are not",)
     if (np.abs(analysis.orientation) != 1).any() and not frees:
         return _outside(base, roles, ("neurons bend at one hyperplane from both sides",))
@@ -344,13 +345,15 @@ def _bottleneck(base: dict[str, Any], gauged: ReLUNetwork, analysis: LayerAnalys
             **common,
         )  # fmt: skip
     layer = _layer_fiber(analysis)
-    notes = ("spare neurons: other components are not excluded by proof",) if dead else ()
+    notes = _assumed(layer)
+    if dead:
+        notes = (*notes, "spare neurons: other components are not excluded by proof")
     if not dead and not linear:
         if next(itertools.islice(layer.components(), 1, None), None) is None:
             reason = "no row of (W2 | b2) has one sign and no column hides a hyperplane"
             return FiberReport(
                 kind="identifiable", identifiable=True, reason=reason, hidden_hyperplane=None, complete=True,
-                layer=layer, **common,
+                layer=layer, notes=_assumed(layer), **common,
             )  # fmt: skip
         reason = "some neurons of layer 2 can be flipped together without changing the function"
     elif dead:
@@ -361,6 +364,11 @@ def _bottleneck(base: dict[str, Any], gauged: ReLUNetwork, analysis: LayerAnalys
         kind="layerwise", identifiable=False, reason=reason, hidden_hyperplane=None, complete=not dead, notes=notes,
         layer=layer, **common,
     )  # fmt: skip
+
+
+def _assumed(layer: LayerwiseFiber) -> tuple[str, ...]:
+    text = layer.assumed
+    return () if text is None else (text,)
 
 
 def _one_scalar(base: dict[str, Any], analysis: LayerAnalysis, tolerance: float) -> FiberReport:

@@ -269,9 +269,28 @@ class LayerwiseFiber:
         # Lambda_tau - Lambda_own is a sum of ± c_i u_i^T over the flipped i: independent terms never add to 0
         if n_linear or N == 0 or m * n < N or self._own(0) is None:
             return False
-        terms = (rep.weights[:, :, None] * rep.normals[:, None, :]).reshape(N, -1)
-        if rep.is_exact:
-            return exact.rank(terms) == N
+        return self._independent(self._terms())
+
+    @property
+    def assumed(self) -> str | None:
+        """What the list of components takes from genericity without a check, if anything."""
+        N = self.representation.n_hyperplanes
+        m, n = self.representation.slope.shape
+        splits = [s for s in self._splits() if s < min(m, n) and not self.always_non_empty(s)]
+        if N <= _TRIED or not splits or not self.assume_generic or self.own_orientation is None:
+            return None
+        terms = self._terms()
+        if splits == [0] and m * n >= N and self._independent(terms):
+            return None
+        return f"no other orientation of the {N} hyperplanes fits: the theorem for generic parameters, not 2^{N} checks"
+
+    def _terms(self) -> Array:
+        rep = self.representation
+        return (rep.weights[:, :, None] * rep.normals[:, None, :]).reshape(rep.n_hyperplanes, -1)
+
+    def _independent(self, terms: Array) -> bool:
+        if self.representation.is_exact:
+            return exact.rank(terms) == len(terms)
         sizes = np.sqrt((terms * terms).sum(axis=1, keepdims=True))
         return bool(np.linalg.svd(terms / sizes, compute_uv=False)[-1] > 1e-7)
 

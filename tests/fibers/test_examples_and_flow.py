@@ -18,7 +18,8 @@ from polyfiber.fibers.conserved import (
     translation_obstruction,
 )
 from polyfiber.fibers.examples import consecutive_pairs, hiding_example, nonlocal_example, nonlocal_partner
-from polyfiber.fibers.findings import facts_from_complex, hidden_facets
+from polyfiber.fibers.findings import facts_from_complex, hidden_facets, neuron_facts
+from polyfiber.fibers.hiding import admissible_shift
 from polyfiber.fibers.verify import deviation, probe_points
 from polyfiber.network import moves as mv
 
@@ -95,7 +96,7 @@ def test_deviation_sees_a_small_difference() -> None:
 
 def test_translation_beyond_its_end_is_seen() -> None:
     net = hiding_example((3, 3, 2, 1), hidden=1, rng=4)
-    end = pf.fibers.hiding.admissible_shift(net)
+    end = admissible_shift(net)
     assert deviation(net, mv.Translate(1, end)(net)).relative < 1e-13
     weights, biases = list(net.weights), [b.copy() for b in net.biases]
     biases[0][1] -= 1.01 * end
@@ -112,7 +113,7 @@ def test_facts_and_hidden_facets_from_the_complex() -> None:
     # off on the whole image though the signs do not show it: needs both large activations at once
     W1, W2 = np.array([[1.0, 0.0], [-1.0, 0.0]]), np.array([[-3.0, -3.0, 0.0], [1.0, 1.0, -1.0]])
     deep = pf.ReLUNetwork([np.vstack([W1, [[0.3, 1.0]]]), W2, [[1.0, 1.0]]], [[-1.0, -1.0, 0.1], [2.9, -0.1], [0.0]])
-    bounds = pf.fibers.findings.neuron_facts(deep)
+    bounds = neuron_facts(deep)
     exact = facts_from_complex(deep, pf.canonical_complex(deep))
     assert bounds.source == "bounds"
     assert exact.source == "complex"

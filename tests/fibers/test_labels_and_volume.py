@@ -13,6 +13,7 @@ from polyfiber.errors import InputError
 from polyfiber.fibers.hiding import admissible_shift, flip_sets, hiding_gauge, hiding_report
 from polyfiber.fibers.labels import KINDS, classify_batch
 from polyfiber.fibers.volume import identifiable_share, identifiable_share_bounds
+from polyfiber.network import moves as mv
 from polyfiber.network.moves import random_trivial
 
 
@@ -112,8 +113,8 @@ def test_gauge_is_the_same_along_the_fiber() -> None:
         gauged, moves = hiding_gauge(net)
         assert moves(net) == gauged
         for I in sets:
-            other = pf.network.moves.Flip(1, I)(net) if I else net
-            other = pf.network.moves.Translate(1, rng.uniform(-3, 1) * admissible_shift(other))(other)
+            other = mv.Flip(1, I)(net) if I else net
+            other = mv.Translate(1, rng.uniform(-3, 1) * admissible_shift(other))(other)
             again, _ = hiding_gauge(other)
             for x, y in zip((*gauged.weights, *gauged.biases), (*again.weights, *again.biases)):
                 np.testing.assert_allclose(x, y, atol=1e-9)

@@ -1,0 +1,181 @@
+"""Commands about fibers: classify, minimize."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from .complexes import make_budget, network_facts, parse_box
+from .render import note, table, to_json
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def classify(
+    file: Path = typer.Argument(..., help="Network: .onnx .npz .safetensors .pt .h5 .keras .nnet"),
+    local: bool = typer.Option(False, "--local", help="Also the local fiber dimension, from the complex."),
+    components: int = typer.Option(0, "--components", help="Print up to so many components."),
+    sample: Path = typer.Option(None, "--sample", help="Write another network of the fiber to a file."),
+    seed: int = typer.Option(0, "--seed", help="Seed of --sample."),
+    sign_error: float = typer.Option(2.0**-51, "--sign-error", help="Relative accuracy of the weights."),
+    limit: int = typer.Option(2048, "--limit", help="Masked products and minors to check for genericity."),
+    seconds: float = typer.Option(None, "--seconds", help="Time budget of --local."),
+    memory: str = typer.Option(None, "--memory", help="Memory budget of --local, such as 2GiB."),
+    json: bool = typer.Option(False, "--json", help="Print JSON."),
+    quiet: bool = typer.Option(False, "--quiet", "-q", help="No remarks."),
+) -> None:
+    """Which parameters compute the same function: kind, dimension, reasons, margins.
+
+    Exit code 3 when identifiability is not decided.
+    """
+    from itertools import islice
+
+    from ..fibers.classify import classify_fiber
+    from ..fibers.dimension import local_fiber
+    from ..network.readers import read_network
+
+    net = read_network(file)
+    report = classify_fiber(net, limit=limit, sign_error=sign_error)
+    regime = report.regime
+    answer: dict[str, Any] = {
+        "network": network_facts(net),
+        "kind": report.kind,
+        "identifiable": report.identifiable,
+        "reason": report.reason,
+        "dimension": report.dimension,
+        "raw_dimension": report.raw_dimension,
+        "complete": report.complete,
+        "hidden_hyperplane": report.hidden_hyperplane,
+        "roles": {role: report.roles.count(role) for role in dict.fromkeys(report.roles)},
+        "regime": {
+            "bottleneck": regime.bottleneck,
+            "generic": regime.generic.value,
+            "sign_margin": _number(regime.sign_margin),
+            "first_layer_margin": _number(regime.first_layer_margin),
+            "product_margin": _number(regime.product_margin),
+            "position_margin": _number(regime.position_margin),
+            "violations": list(regime.violations),
+            "assumed": list(regime.assumed),
+        },
+        "findings": [{"kind": f.kind, "layer": f.layer, "neurons": list(f.neurons)} for f in report.findings],
+        "notes": list(report.notes),
+    }
+    if local:
+        found = local_fiber(net, budget=make_budget(seconds, memory))
+        answer["local"] = {
+            "functional_dimension": found.functional_dimension,
+            "dimension": found.dimension,
+            "raw_dimension": found.raw_dimension,
+            "regions": found.n_regions,
+            "proven": found.proven,
+        }
+    if components > 0 and report.kind != "undecided":
+        answer["components"] = [str(c) for c in islice(report.components(), components)]
+    if sample is not None:
+        report.sample(1, rng=seed)[0].save(sample)
+        note(f"wrote {sample}", quiet=quiet)
+    if json:
+        to_json(answer)
+    else:
+        _print_report(answer, str(file))
+    if report.identifiable is None:
+        raise typer.Exit(3)
+
+
+def _print_report(answer: dict[str, Any], title: str) -> None:
+    regime = answer["regime"]
+    words = {True: "yes", False: "no", None: "undecided"}
+    rows = [
+        ("architecture", "-".join(map(str, answer["network"]["architecture"]))),
+        ("kind", answer["kind"]),
+        ("identifiable", words[answer["identifiable"]]),
+        ("reason", answer["reason"]),
+        ("dimension modulo scaling", "-" if answer["dimension"] is None else str(answer["dimension"])),
+        ("complete", words[answer["complete"]]),
+        ("last hidden layer", ", ".join(f"{n} {role}" for role, n in answer["roles"].items()) or "-"),
+        ("generic", regime["generic"]),
+    ]
+    if regime["bottleneck"] and not regime["violations"]:
+        margins = ("sign", "first_layer", "product", "position")
+        rows.append(("margins", ", ".join(f"{m.replace('_', ' ')} {regime[m + '_margin']:.3g}" for m in margins)))
+    rows += [("assumed", text) for text in regime["assumed"]]
+    counts: dict[tuple[str, int], int] = {}
+    for f in answer["findings"]:
+        counts[f["kind"], f["layer"]] = counts.get((f["kind"], f["layer"]), 0) + 1
+    rows += [("found", f"{n} {kind} in layer {layer}") for (kind, layer), n in counts.items()]
+    rows += [("note", text) for text in answer["notes"]]
+    if "local" in answer:
+        local = answer["local"]
+        rows.append(("functional dimension", f"{local['functional_dimension']} over {local['regions']} regions"))
+        rows.append(("local dimension modulo scaling", str(local["dimension"])))
+    rows += [("component", text) for text in answer.get("components", [])]
+    table(rows, header=("", title))
+
+
+def minimize(
+    file: Path = typer.Argument(..., help="Network: .onnx .npz .safetensors .pt .h5 .keras .nnet"),
+    output: Path = typer.Option(None, "-o", "--output", help="Write the smaller network."),
+    epsilon: float = typer.Option(0.0, "--epsilon", help="Allow the function to change by so much on --box."),
+    box: str = typer.Option(None, "--box", help="lo,hi or lo1,hi1,lo2,hi2,…; needed with --epsilon."),
+    tolerance: float = typer.Option(1e-9, "--tolerance", help="Relative distance at which neurons coincide."),
+    bounds_only: bool = typer.Option(False, "--bounds", help="Decide activity by bounds, never by the complex."),
+    seconds: float = typer.Option(None, "--seconds", help="Time budget."),
+    memory: str = typer.Option(None, "--memory", help="Memory budget, such as 2GiB."),
+    json: bool = typer.Option(False, "--json", help="Print JSON."),
+    quiet: bool = typer.Option(False, "--quiet", "-q", help="No remarks."),
+) -> None:
+    """The smallest network of the same depth with the same function: lossless compression."""
+    from ..fibers.minimize import minimize as run
+    from ..network.readers import read_network
+
+    net = read_network(file)
+    lower = upper = None
+    if box is not None:
+        domain = parse_box(box, net.architecture[0])
+        lower, upper = domain.lo, domain.hi
+    result = run(
+        net, tolerance=tolerance, use_complex=False if bounds_only else None, epsilon=epsilon, lower=lower,
+        upper=upper, budget=make_budget(seconds, memory),
+    )  # fmt: skip
+    check = result.verify(use_complexes=not bounds_only)
+    answer: dict[str, Any] = {
+        "network": network_facts(net),
+        "architecture": list(result.network.architecture),
+        "saved_neurons": result.saved_neurons,
+        "saved_parameters": result.saved_parameters,
+        "moves": [str(m) for m in result.moves.moves],
+        "bound": result.bound,
+        "dropped": [list(d) for d in result.dropped],
+        "activity_from": result.source,
+        "undecided": list(result.undecided),
+        "largest_relative_difference": check.relative,
+        "compared_at": {"points": check.points, "source": check.source},
+    }
+    if output is not None:
+        result.network.save(output)
+        note(f"wrote {output}", quiet=quiet)
+    if json:
+        to_json(answer)
+        return
+    rows = [
+        ("architecture", "-".join(map(str, net.architecture)) + " -> " + "-".join(map(str, answer["architecture"]))),
+        ("saved", f"{answer['saved_neurons']} neurons, {answer['saved_parameters']} parameters"),
+        *(("move", text if len(text) < 160 else text[:157] + "...") for text in answer["moves"]),
+        ("activity decided from", result.source),
+        ("compared", f"{check.relative:.2g} relative at {check.points} points ({check.source})"),
+        *(("undecided", text) for text in answer["undecided"]),
+    ]
+    if epsilon > 0:
+        rows.append(("bound on the change", f"{result.bound:.6g} on the box"))
+    table(rows, header=("", str(file)))
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this topic."""
+    app.command()(classify)
+    app.command()(minimize)

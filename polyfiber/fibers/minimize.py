@@ -1,0 +1,363 @@
+"""Lossless compression: the smallest network of the same depth that the theory of fibers reaches.
+
+Dead and constant neurons go, duplicates merge, neurons that act linearly are re-factored at the
+nonnegative rank of what they do together, and a layer that realises its hyperplanes with more neurons
+than they need is realised again. Every step is a move that keeps the function on all of R^n.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .._typing import Array, FloatArray
+from ..budget import Budget, Monitor
+from ..errors import BudgetExceededError, GenericityError, InputError, RankAmbiguityError
+from ..network.model import ReLUNetwork
+from ..network.moves import Composition, Neurons, Replace, compose, drop_neurons, merge_neurons, refactor_linear
+from ..numerics.predicates import decide_rank
+from .findings import NeuronFacts, facts_from_complex, layer_bounds, neuron_facts, parallel_rows
+from .layerwise import LayerComponent, LayerwiseFiber
+from .mixed import largest
+from .nonnegative import nonnegative_column_rank
+from .representation import analyse_layer
+from .verify import Deviation, deviation
+
+
+@dataclass(frozen=True)
+class MinimizeResult:
+    """A smaller network with the same function, and how it was reached.
+
+    Attributes
+    ----------
+    network : ReLUNetwork
+    original : ReLUNetwork
+    moves : Composition
+        Applied to the original they give `network` (approximate steps excepted).
+    undecided : tuple of str
+        Reductions that were not made because a decision was within the tolerances.
+    source : 'bounds' or 'complex'
+        What the activity of neurons was decided on.
+    bound : float
+        Bound on the change of the function in the domain: 0 but for ``epsilon > 0``, up to rounding.
+    dropped : tuple of (layer, neuron)
+        Neurons replaced by constants for ``epsilon > 0`` (indices of the original).
+    """
+
+    network: ReLUNetwork
+    original: ReLUNetwork
+    moves: Composition
+    undecided: tuple[str, ...]
+    source: str
+    bound: float = 0.0
+    dropped: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def saved_neurons(self) -> int:
+        """Hidden neurons saved."""
+        return self.original.n_hidden - self.network.n_hidden
+
+    @property
+    def saved_parameters(self) -> int:
+        """Weights and biases saved."""
+        return self.original.n_parameters - self.network.n_parameters
+
+    def verify(self, **options: Any) -> Deviation:
+        """Compare both networks at vertices, rays and region points of their complexes; see `deviation`."""
+        return deviation(self.original, self.network, **options)
+
+    def __repr__(self) -> str:
+        before, after = ("-".join(map(str, n.architecture)) for n in (self.original, self.network))
+        return f"MinimizeResult({before} -> {after}, {len(self.moves)} moves, {self.saved_parameters} parameters saved)"
+
+
+def minimize(
+    net: ReLUNetwork,
+    *,
+    tolerance: float = 1e-9,
+    use_complex: bool | None = None,
+    epsilon: float = 0.0,
+    lower: Any = None,
+    upper: Any = None,
+    budget: Budget | None = None,
+) -> MinimizeResult:
+    """Smallest network of the same depth that dropping, merging and re-factoring reach.
+
+    Parameters
+    ----------
+    net : ReLUNetwork
+    tolerance : float
+        Relative distance within which rows count as multiples, weights as cancelled (0 for rationals).
+    use_complex : bool, optional
+        Decide activity from the canonical complex (exact) or from propagated bounds (sound). Default:
+        the complex for generic networks with up to about two million faces.
+    epsilon : float
+        Also replace neurons by constants as long as the function changes by at most this on the box
+        ``lower <= x <= upper``; the bound that is reached is reported.
+    lower, upper : (n0,) array_like, optional
+        The box; needed for ``epsilon > 0``.
+    budget : Budget, optional
+
+    Returns
+    -------
+    MinimizeResult
+
+    Raises
+    ------
+    InputError
+        ``epsilon > 0`` without a box.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import polyfiber as pf
+    >>> W2 = np.array([[1.0, 2.0], [-1.0, -1.0], [2.0, 4.0]])
+    >>> net = pf.ReLUNetwork([np.eye(2), W2, np.ones((1, 3))], [np.zeros(2), [-1.0, -1.0, -2.0], [0.0]])
+    >>> found = pf.minimize(net)
+    >>> found.network.architecture, len(found.moves)
+    ((2, 2, 1, 1), 2)
+    """
+    if not isinstance(net, ReLUNetwork):
+        raise InputError(f"expected a ReLUNetwork, found {type(net).__name__}")
+    monitor = Monitor(budget)
+    approximate, bound = net, 0.0
+    dropped: list[tuple[int, int]] = []
+    if epsilon > 0:
+        if lower is None or upper is None:
+            raise InputError("epsilon > 0 needs a box: the change of the function is bounded on lower <= x <= upper")
+        approximate, bound, dropped = _drop_small(net, epsilon, lower, upper)
+    run = _Run(approximate, tolerance, monitor)
+    run.to_fixed_point(neuron_facts)
+    if use_complex is None:
+        use_complex = _small(run.net)
+    source = "bounds"
+    if use_complex and run.with_complex(budget):
+        source = "complex"
+    return MinimizeResult(
+        run.net, net, compose(*run.moves), tuple(dict.fromkeys(run.undecided)), source, bound, tuple(dropped)
+    )
+
+
+def _small(net: ReLUNetwork) -> bool:
+    from ..complexes.complex import estimate_size
+
+    return net.n_hidden > 0 and estimate_size(net)["faces"] <= 2_000_000
+
+
+class _Run:
+    """One run of reductions: the network so far and the moves made."""
+
+    def __init__(self, net: ReLUNetwork, tolerance: float, monitor: Monitor) -> None:
+        self.net = net
+        self.tolerance = 0.0 if net.is_exact else tolerance
+        self.monitor = monitor
+        self.moves: list[Replace] = []
+        self.undecided: list[str] = []
+
+    def to_fixed_point(self, facts_of: Callable[[ReLUNetwork], NeuronFacts]) -> None:
+        while self._one_step(facts_of(self.net)):
+            self.monitor.check_time("minimizing", partial=self.net)
+
+    def with_complex(self, budget: Budget | None) -> bool:
+        from ..complexes.complex import canonical_complex
+
+        def facts(net: ReLUNetwork) -> NeuronFacts:
+            return facts_from_complex(net, canonical_complex(net, budget=budget))
+
+        try:
+            self.to_fixed_point(facts)
+        except (GenericityError, BudgetExceededError) as error:
+            self.undecided.append(f"activity from the complex: {type(error).__name__}")
+            return False
+        return True
+
+    def _do(self, move: Replace) -> bool:
+        self.net = move.apply(self.net)
+        self.moves.append(move)
+        return True
+
+    def _one_step(self, facts: NeuronFacts) -> bool:
+        """Make one reduction, if there is one."""
+        for layer in range(len(self.net.weights) - 1, 0, -1):
+            if self._drop(layer, facts) or self._merge(layer) or self._linear(layer, facts) or self._again(layer):
+                return True
+        return False
+
+    def _drop(self, layer: int, facts: NeuronFacts) -> bool:
+        W, b, C = self.net.weights[layer - 1], self.net.biases[layer - 1], self.net.weights[layer]
+        dead = facts.of(layer, "dead")
+        constant = facts.of(layer, "constant")
+        unused = [i for i in range(len(b)) if i not in dead and i not in constant and not (C[:, i] != 0).any()]
+        gone = sorted([*dead, *constant, *unused])
+        if not gone or (len(b) == 1 and not (C != 0).any() and not (W != 0).any()):
+            return False
+        # constant means that no input term can be other than zero: the activation is the bias's
+        values = [b[i] if i in constant and b[i] > 0 else 0 * b[i] for i in gone]
+        kinds = [name for name, group in (("dead", dead), ("constant", constant), ("unused", unused)) if group]
+        return self._do(
+            drop_neurons(self.net, layer, gone, constants=values, why=f"drop {' and '.join(kinds)} neurons")
+        )
+
+    def _merge(self, layer: int) -> bool:
+        W, b = self.net.weights[layer - 1], self.net.biases[layer - 1]
+        same, _ = parallel_rows(W, b, list(range(len(b))), self.tolerance)
+        if not same:
+            return False
+        return self._do(merge_neurons(self.net, layer, same[0], why="merge neurons with one hyperplane"))
+
+    def _linear(self, layer: int, facts: NeuronFacts) -> bool:
+        """Re-factor the neurons that act linearly, at the rank of their product."""
+        if layer == 1:
+            return False
+        active = facts.of(layer, "active")
+        if len(active) < 2:
+            return False
+        old = Neurons.of(self.net, layer, active)
+        product = old.outgoing @ old.weights
+        size = largest(np.abs(old.outgoing.astype(np.float64)) @ np.abs(old.weights.astype(np.float64)))
+        if product.dtype != object and largest(product) <= 1e-13 * size:
+            product = 0 * product
+        try:
+            factors = nonnegative_column_rank(product)
+            if factors.rank < len(active):
+                right, biases = factors.right, 0 * product[0, : factors.rank]
+                biases = np.full(factors.rank, 0 * product.ravel()[0], dtype=product.dtype)
+                return self._do(
+                    refactor_linear(
+                        self.net,
+                        layer,
+                        active,
+                        weights=right,
+                        biases=biases,
+                        outgoing=factors.left,
+                        why=f"re-factor {len(active)} linear neurons at nonnegative rank {factors.rank}",
+                    )
+                )
+            return self._linear_on_box(layer, active, product, facts)
+        except RankAmbiguityError as error:
+            self.undecided.append(f"linear neurons of layer {layer}: {error}")
+            return False
+
+    def _linear_on_box(self, layer: int, active: list[int], product: Array, facts: NeuronFacts) -> bool:
+        """Bounded inputs: any factors will do, with biases that keep them active."""
+        if product.dtype == object:
+            return False
+        high = np.maximum(facts.upper[layer - 2], 0.0)
+        low = np.maximum(facts.lower[layer - 2], 0.0)
+        used = (product != 0).any(axis=0)
+        r = decide_rank(product).rank
+        if r >= len(active) or r == 0 or not np.isfinite(high[used]).all():
+            return False
+        U, s, V = np.linalg.svd(product)
+        right = np.where(used, V[:r], 0.0)
+        least, most = layer_bounds(right, np.zeros(r), low, np.where(used, high, 0.0))
+        biases = np.maximum(-least, 0.0) + 0.01 * (most - least)
+        return self._do(
+            refactor_linear(
+                self.net,
+                layer,
+                active,
+                weights=right,
+                biases=biases,
+                outgoing=U[:, :r] * s[:r],
+                why=f"re-factor {len(active)} linear neurons with bounded inputs at rank {r}",
+            )
+        )
+
+    def _again(self, layer: int) -> bool:
+        """Realise a layer again when its hyperplanes need fewer neurons than it has."""
+        W, b = self.net.weights[layer - 1], self.net.biases[layer - 1]
+        C, a = self.net.weights[layer], self.net.biases[layer]
+        domain: Any = "space" if layer == 1 else "orthant"
+        analysis = analyse_layer(W, b, C, a, domain=domain, tolerance=self.tolerance)
+        N, H = analysis.representation.n_hyperplanes, len(analysis.roles)
+        if analysis.undecided:
+            self.undecided.extend(f"layer {layer}: {text}" for text in analysis.undecided)
+            return False
+        if H == 1 or N >= H:
+            return False
+        fiber = LayerwiseFiber(analysis.representation, H, assume_generic=False)
+        own = np.where(analysis.orientation == 0, 1, analysis.orientation)
+        try:
+            best = _cheapest(fiber, own, H)
+        except RankAmbiguityError as error:
+            self.undecided.append(f"layer {layer}: {error}")
+            return False
+        if best is None:
+            return False
+        component, linear = best
+        point = component.point()
+        width = N + linear
+        keep = max(width, 1)
+        old = Neurons.of(self.net, layer, range(H))
+        new = Neurons(point.W[:keep], point.b[:keep], point.C[:, :keep])
+        if width == 0:  # an affine function of no neuron: one neuron without effect stays
+            new = Neurons(0 * W[:1], 0 * b[:1], 0 * C[:, :1])
+        move = Replace(
+            layer,
+            tuple(range(H)),
+            old,
+            tuple(range(keep)),
+            new,
+            point.a - a,
+            why=f"realise {N} hyperplanes with {keep} instead of {H} neurons",
+        )
+        return self._do(move)
+
+
+def _cheapest(fiber: LayerwiseFiber, own: Array, width: int) -> tuple[LayerComponent, int] | None:
+    """A component with fewer neurons than ``width``: the own orientation, then (few hyperplanes) all."""
+    N = fiber.representation.n_hyperplanes
+    taus: Any = [own]
+    if N <= 8:
+        taus = itertools.chain([own], itertools.product((1, -1), repeat=N))
+    best: tuple[LayerComponent, int] | None = None
+    floor = 0
+    for tau in taus:
+        component = fiber.component(tau, 0)
+        need = component.factorization.rank
+        if fiber.representation.domain == "space" and need:
+            continue
+        if N + need < width and (best is None or need < best[1]):
+            best = (fiber.component(tau, need), need)
+        if best is not None and best[1] == floor:
+            break
+    return best
+
+
+def _drop_small(
+    net: ReLUNetwork, epsilon: float, lower: Any, upper: Any
+) -> tuple[ReLUNetwork, float, list[tuple[int, int]]]:
+    """Replace neurons by constants, least effect first, while the bounds add up to at most ``epsilon``.
+
+    A neuron with activations in ``[p, q]`` becomes ``(p + q) / 2``: the next layer changes by at most
+    ``|eta| (q - p) / 2``, and the output by at most what the absolute weights let through, since
+    ReLU never increases differences. Bounds add up over neurons.
+    """
+    facts = neuron_facts(net, lower=lower, upper=upper)
+    weights = [w.astype(np.float64) for w in net.weights]
+    through: FloatArray = np.eye(weights[-1].shape[0])
+    effects: list[tuple[float, int, int, float]] = []
+    for layer in range(len(weights) - 1, 0, -1):
+        through = through @ np.abs(weights[layer])
+        low, high = np.maximum(facts.lower[layer - 1], 0.0), np.maximum(facts.upper[layer - 1], 0.0)
+        for i in range(len(low)):
+            middle = 0.5 * (low[i] + high[i])
+            effects.append((float(through[:, i].max() * (high[i] - low[i]) / 2), layer, i, middle))
+    total = 0.0
+    chosen: dict[int, list[tuple[int, float]]] = {}
+    for effect, layer, i, middle in sorted(effects):
+        if total + effect > epsilon or not np.isfinite(effect):
+            break
+        total += effect
+        chosen.setdefault(layer, []).append((i, middle))
+    result = net
+    for layer, group in chosen.items():
+        indices = [i for i, _ in group]
+        values = [v for _, v in group]
+        result = drop_neurons(result, layer, indices, constants=values, why="replace by constants")(result)
+    return result, total * (1 + 1e-9), [(layer, i) for layer, group in chosen.items() for i, _ in group]

@@ -1,0 +1,86 @@
+"""The commands classify and minimize: output, JSON, exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import polyfiber as pf
+from polyfiber.cli.app import main
+from polyfiber.fibers.examples import hiding_example
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as stop:
+        main(list(arguments))
+    out, err = capsys.readouterr()
+    return int(stop.value.code or 0), out, err
+
+
+@pytest.fixture
+def hiding_file(tmp_path: Path) -> Path:
+    path = tmp_path / "hiding.npz"
+    hiding_example((4, 3, 1, 2), hidden=1, rng=0).save(path)
+    return path
+
+
+def test_classify(capsys: pytest.CaptureFixture[str], hiding_file: Path, tmp_path: Path) -> None:
+    code, out, _ = run(capsys, "classify", str(hiding_file))
+    assert code == 0
+    assert "hiding" in out
+    sample = tmp_path / "other.npz"
+    code, out, err = run(
+        capsys, "classify", str(hiding_file), "--json", "--local", "--components", "10", "--sample", str(sample)
+    )
+    answer = json.loads(out)
+    assert code == 0
+    assert (answer["kind"], answer["identifiable"], answer["hidden_hyperplane"]) == ("hiding", False, 1)
+    assert answer["dimension"] == answer["local"]["dimension"] == 1
+    assert len(answer["components"]) == 4
+    assert "wrote" in err
+    assert pf.classify_fiber(pf.read_network(hiding_file)).contains(pf.read_network(sample))
+
+
+def test_classify_undecided_and_bad_input(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "wide.npz"
+    pf.ReLUNetwork.random((2, 4, 3, 1), rng=1).save(path)
+    code, out, _ = run(capsys, "classify", str(path))
+    assert code == 3
+    assert "no bottleneck" in out
+    code, out, err = run(capsys, "classify", str(path), "--sample", str(tmp_path / "x.npz"))
+    assert code == 4
+    assert "not decided" in err
+    code, _, err = run(capsys, "classify", str(tmp_path / "missing.npz"))
+    assert code == 4
+    assert len(err.strip().splitlines()) == 1
+    pickle = tmp_path / "model.pkl"
+    pickle.write_bytes(b"\x80\x04\x95\x00\x00")
+    code, _, err = run(capsys, "classify", str(pickle))
+    assert code == 4
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_minimize(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    base = pf.ReLUNetwork.random((3, 3, 3, 2), rng=2)
+    W2, b2 = base.weights[1].copy(), base.biases[1].copy()
+    W2[0], b2[0] = -np.abs(W2[0]), -1.0
+    net = pf.ReLUNetwork([base.weights[0], W2, base.weights[2]], [base.biases[0], b2, base.biases[2]])
+    path, small = tmp_path / "net.npz", tmp_path / "small.npz"
+    net.save(path)
+    code, out, err = run(capsys, "minimize", str(path), "-o", str(small), "--json")
+    answer = json.loads(out)
+    assert code == 0
+    assert answer["architecture"] == [3, 3, 2, 2]
+    assert answer["saved_neurons"] == 1
+    assert answer["largest_relative_difference"] < 1e-13
+    assert answer["compared_at"]["source"] == "complexes"
+    assert pf.read_network(small).architecture == (3, 3, 2, 2)
+    code, out, _ = run(capsys, "minimize", str(path), "--epsilon", "0.5", "--box", "-1,1", "--bounds")
+    assert code == 0
+    assert "bound on the change" in out
+    code, _, err = run(capsys, "minimize", str(path), "--epsilon", "0.5")
+    assert code == 4
+    assert "box" in err

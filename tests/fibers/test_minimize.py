@@ -1,0 +1,147 @@
+"""minimize: what it saves, that the function stays, that the moves reproduce the result."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import polyfiber as pf
+from polyfiber.errors import InputError
+from polyfiber.fibers.examples import nonlocal_example
+from polyfiber.fibers.minimize import MinimizeResult
+from polyfiber.fibers.verify import deviation
+
+
+def check(net: pf.ReLUNetwork, result: object, rtol: float = 1e-11) -> None:
+    assert isinstance(result, MinimizeResult)
+    assert result.moves(net) == result.network
+    assert deviation(net, result.network).relative < rtol
+    if net.is_exact:
+        X = np.random.default_rng(0).integers(-20, 21, (40, net.architecture[0]))
+        assert (net(X) == result.network(X)).all()
+
+
+def blown_up(rng: np.random.Generator, exact: bool = False) -> tuple[pf.ReLUNetwork, tuple[int, ...]]:
+    """A (3, 3, 3, 2) network with one linear neuron, widened by everything that can be taken back."""
+    base = pf.ReLUNetwork.random((3, 3, 3, 2), rng=rng)
+    W1, W2, W3 = (np.round(w * 64) / 64 for w in base.weights)
+    b1, b2, b3 = (np.round(b * 64) / 64 + 1 / 128 for b in base.biases)
+    W2[0], b2[0] = np.abs(W2[0]) + 1 / 64, abs(b2[0])
+    W2[1, 0], W2[1, 1] = abs(W2[1, 0]) + 1 / 64, -abs(W2[1, 1]) - 1 / 64
+    W2[2, 0], W2[2, 1] = -abs(W2[2, 0]) - 1 / 64, abs(W2[2, 1]) + 1 / 64
+    # layer 2: a dead one, a duplicate, the linear one split in two, a constant one
+    W2 = np.vstack([W2, -np.abs(W2[1]) - 0.5, 2 * W2[1], 0.5 * W2[0], np.zeros(3)])
+    b2 = np.r_[b2, -0.5, 2 * b2[1], 0.25 * b2[0], 0.75]
+    W3 = np.hstack([W3, np.round(rng.standard_normal((2, 4)) * 64) / 64])
+    W3[:, 5] = 2 * W3[:, 0]
+    # layer 1: a duplicate row, and one without effect
+    W1 = np.vstack([W1, 4 * W1[1], [[1.0, 1.0, -1.0]]])
+    b1 = np.r_[b1, 4 * b1[1], 0.125]
+    W2 = np.hstack([W2, W2[:, 1:2] / 8, np.zeros((7, 1))])
+    net = pf.ReLUNetwork([W1, W2, W3], [b1, b2, b3])
+    return (net.exact() if exact else net), (3, 3, 3, 2)
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_takes_back_what_was_added(exact: bool) -> None:
+    for seed in range(4):
+        net, widths = blown_up(np.random.default_rng(seed), exact)
+        result = pf.minimize(net)
+        assert result.network.architecture == widths, [str(m) for m in result.moves.moves]
+        check(net, result)
+        assert result.saved_neurons == 6
+        assert "->" in repr(result)
+        again = pf.minimize(result.network)
+        assert len(again.moves) == 0
+        assert again.network == result.network
+
+
+def test_many_linear_neurons_shrink_to_nonnegative_rank() -> None:
+    rng = np.random.default_rng(5)
+    for n1, m in ((3, 1), (3, 2), (2, 3)):
+        base = pf.ReLUNetwork.random((4, n1, 8, m), rng=rng)
+        W2, b2 = base.weights[1].copy(), base.biases[1].copy()
+        W2[:6], b2[:6] = np.abs(W2[:6]), np.abs(b2[:6])
+        W2[6:, 0], W2[6:, 1], b2[6:] = -1.0, 1.0, 0.4
+        W2[7, 0] = -2.0
+        net = pf.ReLUNetwork([base.weights[0], W2, base.weights[2]], [base.biases[0], b2, base.biases[2]])
+        result = pf.minimize(net)
+        assert result.network.architecture[2] <= 2 + min(n1, m + 1)
+        product = W2[:6].T @ base.weights[2][:, :6].T
+        assert result.network.architecture[2] <= 2 + pf.nonnegative_column_rank(product.T).rank
+        check(net, result)
+
+
+def test_first_layer_pairs_that_cancel() -> None:
+    # relu(h) - relu(-h) + relu(-h) * 2 ... : three neurons on one hyperplane are one and a linear part of rank 0
+    w = np.array([[1.0, -2.0], [-1.0, 2.0], [3.0, 1.0], [2.0, -4.0]])
+    b = np.array([0.5, -0.5, 0.2, 1.0])
+    net = pf.ReLUNetwork([w, [[1.0, 0.0, 1.0, -0.25]]], [b, [0.0]])
+    result = pf.minimize(net)
+    assert result.network.architecture == (2, 2, 1)
+    check(net, result)
+
+
+def test_constant_networks_keep_one_neuron_per_layer() -> None:
+    net = pf.ReLUNetwork([np.eye(2), -np.ones((3, 2)), [[1.0, 2.0, 3.0]]], [np.zeros(2), -np.ones(3), [4.0]])
+    result = pf.minimize(net)
+    assert result.network.architecture == (2, 1, 1, 1)
+    check(net, result)
+    assert result.network([[5.0, 5.0]]) == [[4.0]]
+
+
+def test_deep_networks_and_facts_of_the_complex() -> None:
+    net = pf.ReLUNetwork.random((2, 4, 4, 3, 1), rng=7)
+    result = pf.minimize(net)
+    check(net, result)
+    assert result.source == "complex"
+    by_bounds = pf.minimize(net, use_complex=False)
+    assert by_bounds.source == "bounds"
+    assert by_bounds.saved_neurons <= result.saved_neurons
+    example = nonlocal_example((4, 3, 3, 3, 1), rng=1)
+    result = pf.minimize(example)
+    # three always-active neurons of layer 3 feed one output on bounded inputs: rank 1
+    assert result.network.architecture[3] == 1
+    check(example, result)
+
+
+def test_generic_networks_are_minimal_already() -> None:
+    for seed in range(5):
+        net = pf.ReLUNetwork.random((4, 3, 3, 2), rng=100 + seed)
+        result = pf.minimize(net, use_complex=False)
+        check(net, result)
+        report = pf.classify_fiber(net)
+        if report.identifiable:
+            assert result.saved_neurons == 0
+
+
+def test_epsilon_bounds_the_change_on_the_box() -> None:
+    rng = np.random.default_rng(8)
+    net = pf.ReLUNetwork.random((3, 12, 8, 2), rng=rng)
+    weights = [w.copy() for w in net.weights]
+    weights[2][:, :4] *= 1e-4
+    weights[1][:, :5] *= 1e-5
+    net = pf.ReLUNetwork(weights, net.biases)
+    lower, upper = -np.ones(3), np.ones(3)
+    X = rng.uniform(-1, 1, (5000, 3))
+    saved = []
+    for epsilon in (1e-9, 1e-3, 1e-2):
+        result = pf.minimize(net, epsilon=epsilon, lower=lower, upper=upper, use_complex=False)
+        assert result.bound <= epsilon * (1 + 1e-6)
+        assert np.abs(net(X) - result.network(X)).max() <= result.bound + 1e-12
+        saved.append(result.saved_neurons)
+    assert saved[0] < saved[1] <= saved[2]
+    with pytest.raises(InputError, match="box"):
+        pf.minimize(net, epsilon=1e-3)
+    with pytest.raises(InputError, match="ReLUNetwork"):
+        pf.minimize("net")  # type: ignore[arg-type]
+
+
+def test_near_duplicates_are_not_merged() -> None:
+    net = pf.ReLUNetwork.random((3, 3, 3, 1), rng=9)
+    W = net.weights[1].copy()
+    W[1] = W[0] * (1 + 1e-7 * np.arange(3))
+    b = net.biases[1].copy()
+    b[1] = b[0]
+    result = pf.minimize(pf.ReLUNetwork([net.weights[0], W, net.weights[2]], [net.biases[0], b, net.biases[2]]))
+    assert result.network.architecture[2] == 3
