@@ -5,9 +5,10 @@
 Every number is CPU time of one process on one core, without imports and compilation (each process first runs
 a small network of the same dimension). Ours is certified. Columns:
 
-  skeleton    canonical_complex: every vertex, edge and ray, signs decided, completeness certified
+  skeleton    canonical_complex: every vertex, edge and ray, every sign certified as it is decided
   faces       every face of every dimension written with packed signs, on top of the skeleton
-  count       face_counts: the f-vector without making the faces
+  count       face_counts, from the network to the f-vector without making the faces (skeleton included)
+  verify      certificate.verify(): every vertex, sign and edge checked anew, independently of the build
   peak        memory over the interpreter with all faces written
 
 Peers are run on the same networks where they can be found, each in its own interpreter:
@@ -52,6 +53,7 @@ NETWORKS = [
     "6-12-12",
 ]
 RADIUS = 10.0
+sys.path.insert(0, str(ROOT))
 PEERS = {"relucent": "POLYFIBER_BENCH_RELUCENT", "nnenum": "POLYFIBER_BENCH_NNENUM", "edge": "POLYFIBER_BENCH_EDGE"}
 ONE_CORE = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
 
@@ -81,7 +83,7 @@ def measure(name: str, repeat: int) -> dict[str, Any]:
     warm.materialize()
     pf.face_counts(small)
     net = network(name)
-    times: dict[str, list[float]] = {"skeleton": [], "faces": [], "count": []}
+    times: dict[str, list[float]] = {"skeleton": [], "faces": [], "count": [], "verify": []}
     for _ in range(repeat):
         t0 = clock()
         cx = pf.canonical_complex(net)
@@ -90,9 +92,13 @@ def measure(name: str, repeat: int) -> dict[str, Any]:
         t2 = clock()
         counted = pf.face_counts(net)
         t3 = clock()
+        verified = cx.certificate.verify()
+        t4 = clock()
+        if not verified.ok:
+            raise AssertionError(f"{name}: {verified.problems}")
         if tuple(counted) != tuple(cx.f_vector):
             raise AssertionError(f"{name}: counted {counted}, written {cx.f_vector}")
-        for key, value in (("skeleton", t1 - t0), ("faces", t2 - t1), ("count", t3 - t2)):
+        for key, value in (("skeleton", t1 - t0), ("faces", t2 - t1), ("count", t3 - t2), ("verify", t4 - t3)):
             times[key].append(value)
         del cx
     return {"f_vector": list(map(int, counted)), **{k: statistics.median(v) for k, v in times.items()}, "runs": times}
@@ -160,8 +166,8 @@ def run_peer(peer: str, where: tuple[str, str], name: str, seconds: float, most:
 
 def ours_table(rows: dict[str, Any]) -> str:
     lines = [
-        "| network | vertices | regions | all faces | skeleton s | us/vertex | + faces s | ns/face | count s | ns/face | peak MB |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
+        "| network | vertices | regions | all faces | skeleton s | us/vertex | + faces s | ns/face | count s | ns/face | verify s | peak MB |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for name, row in rows.items():
         f = row["f_vector"]
@@ -169,7 +175,7 @@ def ours_table(rows: dict[str, Any]) -> str:
         lines.append(
             f"| {name} | {v} | {f[-1]} | {total} | {row['skeleton']:.4f} | {1e6 * row['skeleton'] / v:.2f} "
             f"| {row['faces']:.4f} | {1e9 * row['faces'] / total:.1f} | {row['count']:.4f} "
-            f"| {1e9 * row['count'] / total:.1f} | {row['peak_mb']:.0f} |"
+            f"| {1e9 * row['count'] / total:.1f} | {row['verify']:.3f} | {row['peak_mb']:.0f} |"
         )
     return "\n".join(lines)
 
@@ -203,6 +209,7 @@ def main() -> None:
     parser.add_argument("--networks", default=",".join(NETWORKS))
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--peer-seconds", type=float, default=20.0)
+    parser.add_argument("--peers", default=",".join(PEERS), help="which of relucent,nnenum,edge; empty for none")
     parser.add_argument("--peer-regions", type=int, default=1000, help="relucent stops after so many regions")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--worker", choices=["measure", "peak"])
@@ -222,7 +229,7 @@ def main() -> None:
         print(f"{name}: done", file=sys.stderr)
     peers: dict[str, Any] = {}
     notes = []
-    for peer in PEERS:
+    for peer in filter(None, options.peers.split(",")):
         where = find_peer(peer)
         if isinstance(where, str):
             notes.append(f"{peer}: {where}")
@@ -236,7 +243,8 @@ def main() -> None:
     )
     print(ours_table(rows))
     print()
-    print(peer_table(rows, peers))
+    if peers:
+        print(peer_table(rows, peers))
     print("\n".join(["", *notes]))
     if options.json:
         options.json.write_text(json.dumps({"ours": rows, "peers": peers, "notes": notes}, indent=1) + "\n")
