@@ -1,0 +1,86 @@
+"""Hard inputs: an answer is right, or refused as not generic; never silently wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+import polyfiber as pf
+from polyfiber.errors import GenericityError
+from polyfiber.testing import (
+    Case,
+    degenerate_corpus,
+    huge_ratio_network,
+    integer_networks,
+    near_coincident_network,
+    rescaled,
+    subnormal_network,
+)
+from tests.complexes.test_against_exact import compare
+from tests.oracles.exact_faces import ExactComplex, exact_complex
+
+
+def test_rescaled_networks_have_the_same_faces() -> None:
+    rng = np.random.default_rng(5)
+    for seed in range(4):
+        net = pf.ReLUNetwork.random((2, 5, 4, 1), rng=seed)
+        twin = rescaled(net, [rng.integers(-200, 201, size=5), rng.integers(-200, 201, size=4)])
+        one, two = pf.canonical_complex(net), pf.canonical_complex(twin)
+        for k in range(3):
+            assert {tuple(r) for r in one.signs(k).tolist()} == {tuple(r) for r in two.signs(k).tolist()}
+
+
+ADVERSARIAL = [
+    *[("huge", huge_ratio_network, a, s) for s in range(3) for a in [(2, 5, 4, 1), (3, 3, 3, 1), (2, 3, 3, 3, 1)]],
+    *[("near", near_coincident_network, a, s) for s in range(3) for a in [(2, 6, 4, 1), (3, 4, 3, 1), (2, 4, 4, 3, 1)]],
+    *[("subnormal", subnormal_network, a, s) for s in range(3) for a in [(2, 5, 4, 1), (3, 3, 3, 1)]],
+]
+
+
+@pytest.mark.parametrize(("kind", "make", "architecture", "seed"), ADVERSARIAL, ids=lambda v: str(v))
+def test_adversarial_weights(kind: str, make: Any, architecture: tuple[int, ...], seed: int) -> None:
+    """Right, or refused as not generic; coordinates are not compared (they may not fit a float)."""
+    net = make(architecture, rng=seed)
+    truth = exact_complex(net.weights, net.biases)
+    try:
+        cx = pf.canonical_complex(net)
+    except GenericityError:
+        assert not is_generic(truth), "a generic network was refused"
+        return
+    compare(cx, truth, coordinates=False)
+
+
+def is_generic(truth: ExactComplex) -> bool:
+    """Supertransversal, as far as it shows: every k-face has exactly d - k zeros."""
+    return all(sum(s == 0 for s in face.signs) == truth.dim - face.dim for face in truth.faces.values())
+
+
+@pytest.mark.parametrize("case", degenerate_corpus(), ids=lambda c: c.name)
+def test_degenerate_corpus(case: Case) -> None:
+    """Right, or refused as not generic: never silently wrong."""
+    net = case.network
+    truth = exact_complex(net.weights, net.biases, domain=case.domain)
+    domain = None if case.domain is None else pf.Polyhedron(*case.domain)
+    try:
+        cx = pf.canonical_complex(net, domain=domain)
+    except GenericityError:
+        assert not is_generic(truth), "a generic network was refused"
+        return
+    compare(cx, truth, coordinates=False)
+    assert tuple(pf.face_counts(net, domain=domain)) == truth.f_vector
+
+
+@settings(max_examples=150, deadline=None)
+@given(integer_networks())
+def test_integer_networks(net: pf.ReLUNetwork) -> None:
+    """Right, or refused as not generic."""
+    truth = exact_complex(net.weights, net.biases)
+    try:
+        cx = pf.canonical_complex(net)
+    except GenericityError:
+        assert not is_generic(truth), "a generic network was refused"
+        return
+    compare(cx, truth)
