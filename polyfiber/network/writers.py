@@ -97,8 +97,12 @@ def _npz(net: ReLUNetwork, dtype: str | None) -> bytes:
         "architecture": net.architecture,
         "exact": net.is_exact,
         "head": _head(net),
-        "dtype": net.source.get("dtype"),
+        "dtype": net.source.get("original_dtype", net.source.get("dtype")),
         "notes": list(net.source.get("notes", ())),
+        "folding": [
+            {k: v for k, v in record.items() if isinstance(v, str | int | float | bool | tuple | list)}
+            for record in (*net.source.get("original_folding", ()), *net.source.get("folding", ()))
+        ],
     }
     arrays = {
         "format": np.array(FORMAT),

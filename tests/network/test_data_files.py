@@ -64,6 +64,10 @@ def test_shipped(name: str) -> None:
     assert net.architecture == SHIPPED[name]
     assert pf.read_network(DATA / f"{name}.npz") == net, "the .npz is the .onnx as read"
     assert net.source["dtype"] == "float32"
+    saved = pf.read_network(DATA / f"{name}.npz").source
+    assert saved["original_dtype"] == "float32"
+    errors = [(r["weight_error"], r["bias_error"]) for r in net.source["folding"]]
+    assert [(r["weight_error"], r["bias_error"]) for r in saved.get("original_folding", ())] == errors
     folded = [record["operations"] for record in net.source["folding"]]
     assert folded == ([] if name == "digits_bottleneck" else [("centre", "scale", "matmul0", "add0")])
     facts = json.loads(json.dumps(describe(net)))

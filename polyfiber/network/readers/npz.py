@@ -37,6 +37,12 @@ def read(data: bytes, source: dict[str, Any]) -> ReLUNetwork:
     arrays = {name.removesuffix(".npy"): parse_npy(archive.read(name), name) for name in archive.names}
     source["format"] = "npz"
     meta = _meta(arrays)
+    if folding := meta.get("folding"):  # of the file that the network was first read from
+        source["original_folding"] = (
+            tuple(r for r in folding if isinstance(r, dict)) if isinstance(folding, list) else ()
+        )
+    if meta.get("dtype"):
+        source["original_dtype"] = str(meta["dtype"])
     weights = _numbered(arrays, _WEIGHT)
     biases = _numbered(arrays, _BIAS)
     if not weights:
@@ -63,8 +69,6 @@ def read(data: bytes, source: dict[str, Any]) -> ReLUNetwork:
         chain.dense(w, b, name=f"W{i}")
     if _head(meta):
         chain.finish(str(_head(meta)))
-    if meta.get("dtype"):
-        source["original_dtype"] = str(meta["dtype"])
     return chain.network(source, notes=notes)
 
 
