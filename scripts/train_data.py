@@ -238,6 +238,11 @@ def readme(rows: list[tuple[str, ...]]) -> str:
         "|---|---|---|---|---|---|",
     ]
     lines += ["| " + " | ".join(row) + " |" for row in rows]
+    lines += [
+        "",
+        "`exporters/` holds networks on iris as Keras 3, `torch.onnx` (dynamo) and skl2onnx write them, made by",
+        "`python scripts/export_data.py`; `tests/golden/exporters.json` has what those libraries compute from them.",
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -46,6 +46,13 @@ def printable(text: str, limit: int = 200) -> str:
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 
+def finite_fraction(value: float | int, where: str) -> Fraction:
+    """The number as a fraction; InputError for NaN and infinity."""
+    if not math.isfinite(value):
+        raise InputError(f"{printable(where)} holds {value!r}; expected finite numbers")
+    return Fraction(value)
+
+
 @dataclass(frozen=True)
 class Rationals:
     """An array of rationals: integers (dtype object) over positive denominators.
@@ -370,7 +377,8 @@ class Chain:
             raise InputError(f"{what} has dtype {array.dtype}; expected float16, float32 or float64")
         elif array.size and int(np.abs(array.astype(object)).max()) > 2**53:
             raise InputError(f"{what} holds integers above 2**53, which float64 cannot hold")
-        array = array.astype(np.float64)
+        with np.errstate(invalid="ignore"):  # a signalling NaN
+            array = array.astype(np.float64)
         if not np.isfinite(array).all():
             index = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
             raise InputError(f"{what} holds {array[index]} at {index}; expected finite numbers", index=index)

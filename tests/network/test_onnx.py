@@ -51,7 +51,9 @@ def build(
         [helper.make_tensor_value_info(o, kind, None) for o in outputs],
         tensors,
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", opset), helper.make_opsetid("ai.onnx.ml", 2)]
+    )
     model.ir_version = 8
     return bytes(model.SerializeToString())
 
@@ -150,6 +152,16 @@ GRAPHS: dict[str, tuple[list[Any], dict[str, Any], dict[str, Any], tuple[int, ..
             *TAIL,
         ],
         {"mean": MEAN, "dev": DEV, "one": np.float32(1.5), "W": W1, "b": B1},
+        {},
+        (9, 4),
+    ),
+    "scaler of a converter": (
+        [
+            node("Scaler", ["x"], ["s"], domain="ai.onnx.ml", offset=MEAN.tolist(), scale=(1 / DEV).tolist()),
+            gemm(["s", "W", "b"], "h", transB=1),
+            *TAIL,
+        ],
+        {"W": W1, "b": B1},
         {},
         (9, 4),
     ),

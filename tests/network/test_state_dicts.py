@@ -348,6 +348,26 @@ class TestTorch:
         module = Net()
         self.compare(torch, module, pf.from_torch(module))
 
+    def test_arithmetic_with_buffers(self, torch: Any) -> None:
+        class Net(torch.nn.Module):  # type: ignore[name-defined,misc]
+            def __init__(self) -> None:
+                super().__init__()
+                self.register_buffer("mean", torch.randn(3))
+                self.register_buffer("deviation", torch.rand(1, 3) + 0.5)
+                self.body = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
+
+            def forward(self, x: Any) -> Any:
+                return 2 - 3.5 * self.body(-((x - self.mean) / self.deviation) + 1)
+
+        module = Net()
+        net = pf.from_torch(module)
+        self.compare(torch, module, net)
+        assert [r["layer"] for r in net.source["folding"]] == [1, 2]
+        with torch.no_grad():
+            module.deviation[0, 1] = 0
+        with pytest.raises(UnsupportedLayerError, match="by zero"):
+            pf.from_torch(module)
+
     def test_refusals(self, torch: Any) -> None:
         nn = torch.nn
 

@@ -50,7 +50,7 @@ class Dataset:
     """A dataset: its declared shape and where its bytes are."""
 
     shape: tuple[int, ...]
-    dtype: str
+    dtype: str | None  # None: not floats
     big_endian: bool
     data: memoryview | None  # None: declared, never written
 
@@ -318,9 +318,7 @@ class Hdf5:
         kind = parts[_DATATYPE]
         dtype = _float(kind)
         if dtype is None:
-            raise FileFormatError(
-                f"{what} holds no floats (HDF5 class {kind[0] & 15 if len(kind) else '?'}); expected floats"
-            )
+            return Dataset(shape, None, False, None)
         layout = parts[_LAYOUT]
         if len(layout) < 2 or layout[0] not in (3, 4):
             raise FileFormatError(
@@ -341,6 +339,8 @@ class Hdf5:
 
 def read_dataset(dataset: Dataset, what: str) -> Array:
     """The numbers of a dataset, after its claim was compared with the bytes that are there."""
+    if dataset.dtype is None:
+        raise FileFormatError(f"{what} holds no floats; expected floats")
     if dataset.data is None:
         claimed = count(dataset.shape, what)
         raise FileFormatError(f"{what} claims shape {dataset.shape}, {claimed:,} numbers, which the file does not hold")

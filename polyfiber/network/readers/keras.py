@@ -16,7 +16,7 @@ import numpy as np
 
 from ..._typing import Array
 from ...errors import FileFormatError, ShapeError, UnsupportedLayerError
-from ..folding import Chain
+from ..folding import Chain, finite_fraction
 from ..model import ReLUNetwork
 from .files import Zip
 from .hdf5 import Hdf5, read_dataset
@@ -193,6 +193,8 @@ class _Store:
             if dataset is None:
                 self._collect(target, layer, found, depth + 1)
                 continue
+            if dataset.dtype is None:
+                continue  # counters, states of random generators
             key = name.partition(":")[0]
             if key in found:
                 raise FileFormatError(f"{layer.label} has two arrays {key!r}")
@@ -324,7 +326,7 @@ def _normalization(chain: Chain, layer: _Layer, store: _Store) -> None:
             raise FileFormatError(f"{layer.label} lacks mean and variance; the file holds {sorted(raw)}")
     mean, variance = (_spread(v, chain.width, layer) for v in (mean, variance))
     # Keras divides by max(sqrt(variance), 1e-7)
-    if (np.asarray(variance) < 1e-14).any():
+    if any(v < 1e-14 for v in variance.tolist()):
         raise UnsupportedLayerError(f"{layer.label}: a variance below 1e-14, where Keras replaces it", layer=layer.name)
     chain.normalisation(mean, variance, None, None, epsilon=0.0, name=layer.name)
 
@@ -333,10 +335,19 @@ def _spread(value: Any, width: int, layer: _Layer) -> Array:
     if isinstance(value, dict):  # Keras 3 writes arrays as {"class_name": "__numpy__", "config": {"value": …}}
         inner = value.get("config")
         value = inner.get("value") if isinstance(inner, dict) else None
-    try:
-        array = np.asarray(value, dtype=np.float64 if not isinstance(value, np.ndarray) else None).reshape(-1)
-    except (TypeError, ValueError):
-        raise FileFormatError(f"{layer.label} holds {str(value)[:60]!r}; expected numbers") from None
+    if isinstance(value, np.ndarray):
+        array = value.reshape(-1)
+    else:
+        stack, flat = [value], []
+        while stack:
+            item = stack.pop()
+            if isinstance(item, list):
+                stack.extend(reversed(item))
+            elif isinstance(item, int | float):
+                flat.append(finite_fraction(item, layer.label))
+            else:
+                raise FileFormatError(f"{layer.label} holds {str(item)[:60]!r}; expected numbers")
+        array = np.array(flat, dtype=object)
     if array.size not in (1, width):
         raise ShapeError(f"{layer.label} has {array.size} numbers for {width} features")
     return np.repeat(array, width) if array.size == 1 else array

@@ -34,7 +34,7 @@ TOTAL_LIMIT = 20_000_000
 """Elements of all constants that operations make, beyond those in the file."""
 
 SUPPORTED = (
-    "Gemm, MatMul, Add, Sub, Mul, Div, Neg, Sum, Relu, Clip(0, ∞), Max(0), BatchNormalization, Dropout, Identity, "
+    "Gemm, MatMul, Add, Sub, Mul, Div, Neg, Sum, Scaler, Relu, Clip(0, ∞), Max(0), BatchNormalization, Dropout, Identity, "
     "Flatten, Reshape, Squeeze, Unsqueeze, Transpose, Cast, operations on constants, and at the end "
     "Sigmoid, Softmax, LogSoftmax"
 )
@@ -267,7 +267,8 @@ class _Graph:
             if node.attributes.get("axis") == 0 and signal.shape[0] == BATCH:
                 raise UnsupportedLayerError(f"{node.label} works across the batch, not the features", node=node.name)
             return Beyond(signal, _HEADS[node.op])
-        method = getattr(self, f"_op_{node.op.lower()}", None) if node.domain in ("", "ai.onnx") else None
+        prefix = {"": "_op_", "ai.onnx": "_op_", "ai.onnx.ml": "_ml_"}.get(node.domain)
+        method = getattr(self, prefix + node.op.lower(), None) if prefix is not None else None
         if method is None:
             raise UnsupportedLayerError(
                 f"{node.label}: the operation {node.op} is not supported. Supported: {SUPPORTED}",
@@ -310,8 +311,8 @@ class _Graph:
     def _op_gemm(self, node: Node, signal: Signal, args: list[Thing | None]) -> Signal:
         alpha = node.attributes.get("alpha", 1.0)
         beta = node.attributes.get("beta", 1.0)
-        if not (isinstance(alpha, int | float) and isinstance(beta, int | float)):
-            raise FileFormatError(f"{node.label}: alpha and beta must be numbers")
+        if not all(isinstance(v, int | float) and math.isfinite(v) for v in (alpha, beta)):
+            raise FileFormatError(f"{node.label}: alpha and beta must be finite numbers; found {alpha!r}, {beta!r}")
         right = isinstance(args[0], Signal)
         weight = _const(args[1] if right else args[0])
         if weight.ndim != 2 or len(signal.shape) != 2:
@@ -393,6 +394,15 @@ class _Graph:
             signal.shape,
             signal,
             lambda chain: chain.normalisation(mean, variance, gamma, beta, epsilon=epsilon, name=name),
+        )
+
+    def _ml_scaler(self, node: Node, signal: Signal, args: list[Thing | None]) -> Signal:
+        """``(x - offset) * scale``, as converters write the scalers of scikit-learn."""
+        offset, scale = (np.array(node.attributes.get(key) or [], dtype=np.float32) for key in ("offset", "scale"))
+        shift = -_feature_vector(node, offset, signal.shape) if offset.size else None
+        factor = _feature_vector(node, scale, signal.shape) if scale.size else None
+        return self._elementwise(
+            node, self._elementwise(node, signal, scale=None, shift=shift), scale=factor, shift=None
         )
 
     # ---- ReLU -------------------------------------------------------------------------------

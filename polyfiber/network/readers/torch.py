@@ -7,24 +7,35 @@ not show (anything but a ``Sequential``).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..._typing import Array
-from ...errors import InputError, MissingDependencyError, PolyfiberError, UnsupportedLayerError
-from ..folding import Chain
+from ...errors import InputError, MissingDependencyError, PolyfiberError, ShapeError, UnsupportedLayerError
+from ..folding import Chain, finite_fraction
 from ..model import ReLUNetwork
 from .state import network_from_state
 
-SUPPORTED = "Linear, ReLU, BatchNorm1d, Dropout, Identity, Flatten, and at the end Sigmoid, Softmax, LogSoftmax"
+SUPPORTED = "Linear, arithmetic with constants, ReLU, BatchNorm1d, Dropout, Identity, Flatten, and at the end Sigmoid, Softmax, LogSoftmax"
 _IDLE = frozenset(["Dropout", "AlphaDropout", "FeatureAlphaDropout", "Identity", "Flatten", "Unflatten"])
 _HEADS = {"Sigmoid": "sigmoid", "Softmax": "softmax", "LogSoftmax": "log-softmax"}
 _RELU_CALLS = frozenset({"relu", "relu_"})
 _IDLE_CALLS = frozenset(
     {"flatten", "view", "reshape", "squeeze", "unsqueeze", "contiguous", "float", "double", "dropout"}
 )
+_ENTRYWISE = {"add": "add", "sub": "sub", "mul": "mul", "truediv": "div", "div": "div", "neg": "neg"}
 _HEAD_CALLS = {"sigmoid": "sigmoid", "softmax": "softmax", "log_softmax": "log-softmax"}
+
+
+@dataclass(frozen=True)
+class _Entrywise:
+    """An operation of a forward with a constant: a buffer, a parameter or a number."""
+
+    kind: str
+    value: Any
+    left: bool  # the constant stands on the left
 
 
 def from_torch(module_or_state_dict: Any) -> ReLUNetwork:
@@ -150,6 +161,8 @@ def _traced(module: Any) -> list[tuple[str, Any]]:
             steps.append((node.name, "relu"))
         elif called in _HEAD_CALLS:
             steps.append((node.name, _HEAD_CALLS[called]))
+        elif called in _ENTRYWISE:
+            steps.append((node.name, _entrywise(module, node, _ENTRYWISE[called], feeding[0])))
         elif called not in _IDLE_CALLS:
             raise UnsupportedLayerError(
                 f"{node.name}: {called} in the forward of {type(module).__name__} is not supported; "
@@ -159,9 +172,47 @@ def _traced(module: Any) -> list[tuple[str, Any]]:
     return steps
 
 
+def _entrywise(module: Any, node: Any, kind: str, signal: Any) -> _Entrywise:
+    others = [a for a in node.args if a is not signal]
+    if node.kwargs or len(others) != (0 if kind == "neg" else 1):
+        raise UnsupportedLayerError(f"{node.name}: {kind} with options is not supported", node=node.name)
+    value: Any = others[0] if others else None
+    if hasattr(value, "op"):  # a node that fetches an attribute of the module
+        found = module
+        for part in str(value.target).split("."):
+            found = getattr(found, part)
+        value = found
+    return _Entrywise(kind, value, bool(others) and node.args[0] is not signal)
+
+
+def _apply(chain: Chain, name: str, step: _Entrywise, dtypes: set[str]) -> None:
+    if step.kind == "neg":
+        chain.diagonal(scale=-np.ones(chain.width, dtype=np.int64), name=name)
+        return
+    values = _array(step.value, name, dtypes).reshape(-1)
+    if values.size not in (1, chain.width) or values.dtype.kind not in "fiu":
+        raise ShapeError(f"{name}: {values.size} constants of dtype {values.dtype} for {chain.width} values")
+    exact = np.empty(chain.width, dtype=object)
+    exact[:] = [finite_fraction(v, name) for v in np.broadcast_to(values, chain.width).tolist()]
+    if step.kind == "add":
+        chain.diagonal(shift=exact, name=name)
+    elif step.kind == "sub":
+        sign = -np.ones(chain.width, dtype=np.int64) if step.left else None
+        chain.diagonal(scale=sign, shift=exact if step.left else -exact, name=name)
+    elif step.kind == "mul":
+        chain.diagonal(scale=exact, name=name)
+    elif step.left or not exact.all():
+        raise UnsupportedLayerError(f"{name} divides by the input, or by zero", node=name)
+    else:
+        chain.diagonal(scale=1 / exact, name=name)
+
+
 def _append(chain: Chain, name: str, step: Any, dtypes: set[str]) -> None:
     if isinstance(step, str):
         chain.relu(name) if step == "relu" else chain.finish(step, name)
+        return
+    if isinstance(step, _Entrywise):
+        _apply(chain, name, step, dtypes)
         return
     kind = type(step).__name__
     if kind == "Linear":
