@@ -21,7 +21,7 @@ from ..errors import InputError, NumericalError
 from ..network.model import ReLUNetwork
 from ..network.moves import Composition, Rescale, compose, random_trivial
 from .components import ConstantPart, HidingPart, LayerPart, NetworkComponent, SinglePart
-from .findings import Finding, NeuronFacts, find, neuron_facts
+from .findings import Finding, NeuronFacts, facts_from_complex, find, invisible_neurons, neuron_facts
 from .hiding import HidingReport, flip_sets, hiding_report
 from .layerwise import LayerwiseFiber
 from .matching import function_distance
@@ -194,7 +194,12 @@ class FiberReport:
 
 
 def classify_fiber(
-    net: ReLUNetwork, *, limit: int = 2048, sign_error: float = 2.0**-51, tolerance: float = 1e-9
+    net: ReLUNetwork,
+    *,
+    limit: int = 2048,
+    sign_error: float = 2.0**-51,
+    tolerance: float = 1e-9,
+    complex: Any = None,
 ) -> FiberReport:
     """Classify the fiber of a network.
 
@@ -209,6 +214,9 @@ def classify_fiber(
         Relative accuracy of the weights: signs of smaller entries are not decided (0 for rationals).
     tolerance : float
         Relative distance within which hyperplanes coincide and weights cancel.
+    complex : PolyhedralComplex, optional
+        The canonical complex: then the activity of neurons is exact instead of bounded, and bent
+        hyperplanes of which nothing is visible are found.
 
     Returns
     -------
@@ -224,15 +232,17 @@ def classify_fiber(
     >>> import polyfiber as pf
     >>> report = pf.classify_fiber(pf.ReLUNetwork.random((4, 3, 3, 2), rng=0))
     >>> report.kind, report.identifiable, report.dimension
-    ('layerwise', False, 5)
+    ('identifiable', True, 0)
     """
     if not isinstance(net, ReLUNetwork):
         raise InputError(
             f"expected a ReLUNetwork, found {type(net).__name__}; see polyfiber.read_network, from_torch, from_sklearn"
         )
     regime = check_regime(net, limit=limit, sign_error=sign_error)
-    facts = neuron_facts(net)
+    facts = neuron_facts(net) if complex is None else facts_from_complex(net, complex)
     findings = find(net, facts, tolerance=tolerance)
+    if complex is not None:
+        findings += invisible_neurons(net, complex, findings)
     depth = len(net.weights)
     base: dict[str, Any] = {"network": net, "regime": regime, "facts": facts, "findings": findings}
     if depth == 1:

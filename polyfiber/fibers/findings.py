@@ -27,7 +27,8 @@ class Finding:
     Attributes
     ----------
     kind : str
-        'dead', 'constant', 'linear', 'unused', 'duplicate', 'opposite' or 'hidden hyperplane'.
+        'dead', 'constant', 'linear', 'unused', 'duplicate', 'opposite', 'hidden hyperplane' or
+        'invisible' (of a bent hyperplane nothing shows; only from the complex).
     layer : int
         Hidden layers count from 1.
     neurons : tuple of int
@@ -160,6 +161,18 @@ def hidden_facets(complex: Any) -> HiddenFacets:
     signs = complex.signs(complex.dimension - 1)[bp.invisible, :N]
     hidden = (signs == 0).sum(axis=0)
     return HiddenFacets((seen + hidden).astype(np.int64), hidden.astype(np.int64))
+
+
+def invisible_neurons(net: ReLUNetwork, complex: Any, known: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """Findings 'invisible': bent hyperplanes without a visible facet that nothing in ``known`` explains."""
+    explained = {(f.layer, i) for f in known for i in f.neurons}
+    found = []
+    for index in hidden_facets(complex).fully_hidden():
+        layer, i = net.neuron(index)
+        if (layer, i) not in explained:
+            text = f"neuron {i} of layer {layer}: nothing of its bent hyperplane is visible"
+            found.append(Finding("invisible", layer, (i,), False, text))
+    return tuple(found)
 
 
 def layer_bounds(W: FloatArray, b: FloatArray, low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -78,7 +78,8 @@ def hiding_report(net: ReLUNetwork) -> HidingReport:
         return HidingReport(None, live, dead, None)
     for k in range(W.shape[1]):
         if hides(W[index], b[index], k).all():
-            return HidingReport(k, live, dead, min(-b[index] / W[index, k]))
+            end = min(-b[index] / W[index, k])
+            return HidingReport(k, live, dead, end if net.is_exact else float(end))
     return HidingReport(None, live, dead, None)
 
 

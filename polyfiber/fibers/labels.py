@@ -98,7 +98,7 @@ def classify_batch(batch: NetworkBatch, *, sign_error: float = 2.0**-51) -> Fibe
     --------
     >>> import polyfiber as pf
     >>> pf.fibers.classify_batch(pf.NetworkBatch.random((8, 8, 6, 2), 1000, rng=0)).counts()["identifiable"]
-    976
+    970
     """
     if not isinstance(batch, NetworkBatch):
         raise InputError(f"expected a NetworkBatch, found {type(batch).__name__}")

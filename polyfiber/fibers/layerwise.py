@@ -427,7 +427,7 @@ class LayerwiseFiber:
 
 
 def layerwise_fiber(W: Any, b: Any, C: Any, a: Any, *, domain: Domain = "orthant", **options: Any) -> LayerwiseFiber:
-    """The fiber of ``y -> C relu(W y + b) + a`` on the orthant or on all of R^n.
+    r"""The fiber of ``y -> C relu(W y + b) + a`` on the orthant or on all of R^n.
 
     Parameters
     ----------
@@ -440,8 +440,9 @@ def layerwise_fiber(W: Any, b: Any, C: Any, a: Any, *, domain: Domain = "orthant
     --------
     >>> from polyfiber.fibers.layerwise import layerwise_fiber
     >>> fiber = layerwise_fiber([[1.0, -2.0], [1.0, 1.0]], [0.5, 1.0], [[1.0, 2.0]], [0.0])
-    >>> [str(c) for c in fiber.components()]
-    ['orientation +, 1 linear, 0 dead, dimension 1']
+    >>> print(*fiber.components(), sep="\n")
+    orientation +, 1 linear, 0 dead, dimension 1
+    orientation -, 1 linear, 0 dead, dimension 1
     """
     analysis = analyse_layer(W, b, C, a, domain=domain, **options)
     return LayerwiseFiber(

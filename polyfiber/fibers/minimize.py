@@ -170,9 +170,8 @@ class _Run:
 
         try:
             self.to_fixed_point(facts)
-        except (GenericityError, BudgetExceededError) as error:
-            self.undecided.append(f"activity from the complex: {type(error).__name__}")
-            return False
+        except (GenericityError, BudgetExceededError):
+            return False  # the result says that its facts come from bounds
         return True
 
     def _do(self, move: Replace) -> bool:

@@ -35,17 +35,25 @@ def fiber_labels(W1, W2, b2, W3, tolerance, kind, hidden, counts, roles, margin,
             s1 = 0.0
             s2 = 0.0
             s3 = 0.0
+            s4 = 0.0
+            s5 = 0.0
+            s6 = 0.0
+            s7 = 0.0
             i = 0
-            while i + 3 < n0:
+            while i + 7 < n0:
                 s0 += W1[t, k, i] * W1[t, k, i]
                 s1 += W1[t, k, i + 1] * W1[t, k, i + 1]
                 s2 += W1[t, k, i + 2] * W1[t, k, i + 2]
                 s3 += W1[t, k, i + 3] * W1[t, k, i + 3]
-                i += 4
+                s4 += W1[t, k, i + 4] * W1[t, k, i + 4]
+                s5 += W1[t, k, i + 5] * W1[t, k, i + 5]
+                s6 += W1[t, k, i + 6] * W1[t, k, i + 6]
+                s7 += W1[t, k, i + 7] * W1[t, k, i + 7]
+                i += 8
             while i < n0:
                 s0 += W1[t, k, i] * W1[t, k, i]
                 i += 1
-            size[k] = (s0 + s1) + (s2 + s3)
+            size[k] = ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7))
         least = np.inf
         open_entries = 0
         bad_first = 0
@@ -61,14 +69,45 @@ def fiber_labels(W1, W2, b2, W3, tolerance, kind, hidden, counts, roles, margin,
             smallest = row
             positives = 0
             last = -1
-            for k in range(n1):
-                w = W2[t, j, k]
-                square = w * w * size[k]
-                row += square
-                smallest = min(smallest, square)
-                if w > 0.0:
-                    positives += 1
-                    last = k
+            row1 = 0.0
+            row2 = 0.0
+            row3 = 0.0
+            least1 = smallest
+            least2 = smallest
+            least3 = smallest
+            k = 0
+            while k + 3 < n1:  # four chains, so that additions and minima do not wait for each other
+                w0 = W2[t, j, k]
+                w1 = W2[t, j, k + 1]
+                w2 = W2[t, j, k + 2]
+                w3 = W2[t, j, k + 3]
+                q0 = w0 * w0 * size[k]
+                q1 = w1 * w1 * size[k + 1]
+                q2 = w2 * w2 * size[k + 2]
+                q3 = w3 * w3 * size[k + 3]
+                row += q0
+                row1 += q1
+                row2 += q2
+                row3 += q3
+                smallest = q0 if q0 < smallest else smallest
+                least1 = q1 if q1 < least1 else least1
+                least2 = q2 if q2 < least2 else least2
+                least3 = q3 if q3 < least3 else least3
+                positives += (w0 > 0.0) + (w1 > 0.0) + (w2 > 0.0) + (w3 > 0.0)
+                k += 4
+            while k < n1:
+                w0 = W2[t, j, k]
+                q0 = w0 * w0 * size[k]
+                row += q0
+                smallest = q0 if q0 < smallest else smallest
+                positives += w0 > 0.0
+                k += 1
+            row = (row + row1) + (row2 + row3)
+            smallest = min(min(smallest, least1), min(least2, least3))
+            if positives == 1:
+                for k in range(n1):
+                    if W2[t, j, k] > 0.0:
+                        last = k
             used = False
             for o in range(nL):
                 if W3[t, o, j] != 0.0:

@@ -110,6 +110,9 @@ def test_facts_and_hidden_facets_from_the_complex() -> None:
     facets = hidden_facets(cx)
     assert facets.fully_hidden() == [0]
     assert (facets.invisible <= facets.facets).all()
+    report = pf.classify_fiber(net, complex=cx)
+    assert report.facts.source == "complex"
+    assert [f.kind for f in report.findings] == ["hidden hyperplane"]
     # off on the whole image though the signs do not show it: needs both large activations at once
     W1, W2 = np.array([[1.0, 0.0], [-1.0, 0.0]]), np.array([[-3.0, -3.0, 0.0], [1.0, 1.0, -1.0]])
     deep = pf.ReLUNetwork([np.vstack([W1, [[0.3, 1.0]]]), W2, [[1.0, 1.0]]], [[-1.0, -1.0, 0.1], [2.9, -0.1], [0.0]])
