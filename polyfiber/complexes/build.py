@@ -243,6 +243,7 @@ class Skeleton:
             self.edge_buffer = np.zeros(2 * size, dtype=np.int32)
         edges = self.edge_buffer
         sk.take(k, self.buckets, edges)
+        edges[:size].sort()
         if self.dead.any():
             alive = edges[:size][~self.dead[edges[:size] >> net.shift]]
             size = len(alive)

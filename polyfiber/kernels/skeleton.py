@@ -882,15 +882,25 @@ def cut_edges(
             if not za > ba:
                 za = 0.0
                 ba *= 2.0
+                if both and slopes_vanish(fin, layer_of[i], n, inf, first, layer_of, star, words):
+                    ba = 0.0
             if not zb > bb:
                 zb = 0.0
                 bb *= 2.0
+                if both and slopes_vanish(far, layer_of[i], n, inf, first, layer_of, star, words):
+                    bb = 0.0
         scale = 0.0
         span = 0.0
         direct = False
         if near_hom == far_hom:
             t = za / (za + zb) if za + zb > 0.0 else 0.5
             dt = max(ba, bb) / (za + zb) * SLOP + 4 * EPS if za + zb > 0.0 else 1.0
+            if both and ba == 0.0:  # a slope that is exactly zero: the new ray is parallel to this one
+                t = 0.0
+                dt = 0.0
+            elif both and bb == 0.0:
+                t = 1.0
+                dt = 0.0
             if not dt <= 1.0:
                 dt = 1.0
             for c in range(n):
@@ -919,7 +929,7 @@ def cut_edges(
             for c in range(n):
                 base[b, c] = base[at_inf[u], c]
             # a slope that may be zero: the weights of the combination are unknown, the direct solve corrects them
-            direct = za == 0.0 or zb == 0.0
+            direct = (za == 0.0 and ba > 0.0) or (zb == 0.0 and bb > 0.0)
             norm = 0.0
             for c in range(n):
                 norm = max(norm, abs(x[v, c]))
@@ -1098,6 +1108,9 @@ def link_chords(i, ne, nv, one_sided, flat, row, net, st, pending, bk):
 
     flat: the star columns as one int32 array with a record every ``row`` entries.
     pending must no longer hold i. Returns the number of walks that failed (0, or the skeleton is inconsistent).
+
+    All walks of a vertex advance together, one polygon edge a round: the records lie at random
+    places, and this way their cache misses overlap.
     """
     n = np.uint64(net.n)
     shift = np.uint64(net.shift)
@@ -1106,54 +1119,79 @@ def link_chords(i, ne, nv, one_sided, flat, row, net, st, pending, bk):
     words = st.words
     broken = 0
     wall = np.int32(i)
+    half = np.zeros(2 * net.n, dtype=np.uint64)  # where each walk arrives
+    prev = np.zeros(2 * net.n, dtype=np.int32)  # the facet that its last edge left
+    prev_side = np.zeros(2 * net.n, dtype=np.uint64)
+    mine = np.zeros(2 * net.n, dtype=np.uint64)  # the half-edge it looks for a partner of
     for v in range(np.uint64(nv), np.uint64(nv + ne)):
         at_v = v * row
         p = ZERO
         while flat[at_v + two_n + p] != wall:
             p += ONE
+        start = np.uint64(flat[at_v + p + p])
+        m = 0
         for q in range(n):
             if q == p:
                 continue
             k = flat[at_v + two_n + q]
             for s in range(ONE if one_sided[k] else ZERO, U2):
-                if flat[at_v + q + q + s] >= 0:
-                    continue
-                prev = k
-                prev_side = s
-                partner = ZERO
-                found = False
-                half = flat[at_v + p + p]
-                while half >= 0:
-                    a = np.uint64(half)
-                    x = a >> shift
-                    at_x = x * row
-                    out = ZERO
-                    while out < n and flat[at_x + two_n + out] != prev:
-                        out += ONE
-                    if out == n:
-                        break
-                    here = flat[at_x + two_n + ((a & mask) >> ONE)]
-                    if here == wall:
-                        partner = (x << shift) | (out + out + prev_side)
-                        found = True
-                        break
-                    half = flat[at_x + out + out + prev_side]
-                    prev = here
-                    prev_side = a & ONE
-                if not found:
+                if flat[at_v + q + q + s] < 0:
+                    half[m] = start
+                    prev[m] = k
+                    prev_side[m] = s
+                    mine[m] = q + q + s
+                    m += 1
+        while m > 0:
+            w = 0
+            while w < m:
+                a = half[w]
+                x = a >> shift
+                at_x = x * row
+                out = n
+                look = prev[w]
+                for c in range(n):  # no early exit: a mispredicted branch costs more than the comparisons
+                    out = c if flat[at_x + two_n + c] == look else out
+                if out == n:
                     broken += 1
+                    m -= 1
+                    half[w] = half[m]
+                    prev[w] = prev[m]
+                    prev_side[w] = prev_side[m]
+                    mine[w] = mine[m]
                     continue
-                x = partner >> shift
-                at = x * row + (partner & mask)
-                if flat[at] >= 0:
+                here = flat[at_x + two_n + ((a & mask) >> ONE)]
+                at = at_x + out + out + prev_side[w]
+                if here == wall:
+                    if flat[at] >= 0:
+                        broken += 1
+                    else:
+                        own = (v << shift) | mine[w]
+                        flat[at_v + mine[w]] = np.int32((x << shift) | (out + out + prev_side[w]))
+                        flat[at] = np.int32(own)
+                        j = next_cut(v, x, words, pending)
+                        if j >= 0:
+                            push(j, np.int32(own), bk)
+                    m -= 1
+                    half[w] = half[m]
+                    prev[w] = prev[m]
+                    prev_side[w] = prev_side[m]
+                    mine[w] = mine[m]
+                    continue
+                following = flat[at]
+                if following < 0:
                     broken += 1
+                    m -= 1
+                    half[w] = half[m]
+                    prev[w] = prev[m]
+                    prev_side[w] = prev_side[m]
+                    mine[w] = mine[m]
                     continue
-                mine = (v << shift) | (q + q + s)
-                flat[at_v + q + q + s] = np.int32(partner)
-                flat[at] = np.int32(mine)
-                j = next_cut(v, x, words, pending)
-                if j >= 0:
-                    push(j, np.int32(mine), bk)
+                half[w] = np.uint64(following)
+                prefetch(flat, (half[w] >> shift) * row + two_n)
+                prefetch(flat, (half[w] >> shift) * row)
+                prev[w] = here
+                prev_side[w] = a & ONE
+                w += 1
         for s in range(ONE if one_sided[i] else ZERO, U2):
             j = next_cut(v, np.uint64(flat[at_v + p + p + s]) >> shift, words, pending)
             if j >= 0:
