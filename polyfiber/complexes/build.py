@@ -12,12 +12,13 @@ import numpy as np
 from .._typing import IdArray
 from ..budget import Monitor
 from ..errors import BudgetExceededError, GenericityError, InputError, NumericalError
+from ..kernels import entry
 from ..kernels import skeleton as sk
 from .frame import Frame
 from .predicate import ExactPredicate
 
 CHUNK = 64
-DEFAULT_ETOL = 1e-5
+DEFAULT_ETOL = 1e-2
 
 
 @dataclass
@@ -206,31 +207,68 @@ class Skeleton:
             self.monitor.check_time(f"the skeleton ({self.nv} vertices, {self.frame.name(k)} cut)")
 
     def _enter(self, layer: int) -> None:
-        """Signs of every pending neuron of a layer at every vertex; what the first filter leaves goes on."""
-        net = self.frame.net
+        """Signs of every pending neuron of a layer at every vertex.
+
+        Three filters: single precision where the magnitudes allow it, then the form on the cell
+        in double precision, then exact arithmetic.
+        """
+        net, st = self.frame.net, self.state
         low, high = int(net.first[layer]), int(net.first[layer + 1])
-        pending = unpack(self.pending)[0, low:high]
-        weights = [_as_float(w) for w in self.frame.network.weights[1:layer]]
-        batch = max(256, (1 << 18) // max(64, high - low))
+        nv = self.nv
+        single = self._fits_single(layer)
+        dtype = np.float32 if single else np.float64
+        # two roundings more per product, in a precision 2^29 times coarser; products below 2^-100 may underflow
+        factor, extra = (2.0**30 * net.inflate, 1e-28) if single else (net.inflate * (1 + 1e-9), 0.0)
+        ids = np.arange(low, high) if layer <= 1 else np.arange(net.first[1], net.first[2])
+        given = np.ascontiguousarray(self.frame.given(ids).T, dtype=dtype)
+        network = self.frame.network
+        weights = [np.ascontiguousarray(w.astype(np.float64).T, dtype=dtype) for w in network.weights[1:layer]]
+        biases = [b.astype(np.float64).astype(dtype) for b in network.biases[1:layer]]
+        kappa = np.ascontiguousarray(net.kappa[low:high].T)
+        kappa0, sigma = net.kappa0[low:high].copy(), net.sigma[low:high] * net.inflate
+        batch = max(64, (1 << 17) // max(64, *network.hidden_widths, high - low))
+        vs, ks = np.empty(4096, dtype=np.int64), np.empty(4096, dtype=np.int64)
+        for start in range(0, nv, batch):
+            rows = slice(start, min(nv, start + batch))
+            x, at_inf, words, err = st.x[rows], st.at_inf[rows], st.words[rows], st.err[rows]
+            z = np.empty((len(x), given.shape[1]), dtype=dtype)
+            with np.errstate(all="ignore"):
+                entry.first_values(x, at_inf, words, given, int(ids[0]), layer > 1, z)
+                for q, w in enumerate(weights, start=2):
+                    z = z @ w
+                    if q < layer:
+                        entry.gate(z, biases[q - 2], at_inf, words, int(net.first[q]))
+            last = biases[-1] if layer > 1 else biases_none(dtype)
+            while True:
+                decided, listed = entry.decide(
+                    z, last, x, err, at_inf, kappa, kappa0, sigma, factor, extra, low, self.pending, words,
+                    start, vs, ks,
+                )  # fmt: skip
+                if listed <= len(vs):
+                    break
+                vs, ks = np.empty(2 * listed, dtype=np.int64), np.empty(2 * listed, dtype=np.int64)
+            self.stats.filtered += int(decided)
+            if listed:
+                self._second_filter(vs[:listed], ks[:listed])
+
+    def _fits_single(self, layer: int) -> bool:
+        """Whether no magnitude of a layer's evaluation can leave the range of single precision."""
+        if layer <= 1 or self.frame.net.inflate != 1.0:
+            return False
+        parts = [np.abs(self.state.x[: self.nv]).max(initial=0.0)]
+        for w, b in zip(self.frame.network.weights[:layer], self.frame.network.biases[:layer]):
+            parts += [np.abs(w.astype(np.float64)).sum(axis=1).max(), np.abs(b.astype(np.float64)).max()]
+        return bool(np.prod(np.maximum(parts, 1.0)) < 2.0**90)
+
+    def _second_filter(self, vs: Any, ks: Any) -> None:
+        """Pairs that the first filter left: the form on the cell, a direct solve, exact arithmetic."""
         a, b, r = self._scratch
         form, _, cur, nxt, rho = self._forms
-        for start in range(0, self.nv, batch):
-            rows = slice(start, min(self.nv, start + batch))
-            st = self.state
-            z, bound = first_filter(self.frame, weights, layer, st, rows)
-            with np.errstate(invalid="ignore"):
-                sure = (np.abs(z) > bound) & pending
-                positive = sure & (z > 0)
-            st.words[rows] |= pack(positive, low, self.frame.n_words)
-            vs, ks = np.nonzero(~sure & pending)
-            counts = np.zeros(3, dtype=np.int64)
-            counts[0] = int(sure.sum())
-            if len(vs):
-                vs, ks = vs + start, ks + low
-                unsure = np.zeros(len(vs), dtype=np.bool_)
-                sk.decide_listed(vs, ks, net, st, unsure, counts, a, b, r, form, cur, nxt, rho)
-                self._decide(vs[unsure], ks[unsure])
-            self._count(counts)
+        counts = np.zeros(3, dtype=np.int64)
+        unsure = np.zeros(len(vs), dtype=np.bool_)
+        sk.decide_listed(vs, ks, self.frame.net, self.state, unsure, counts, a, b, r, form, cur, nxt, rho)
+        self._count(counts)
+        self._decide(vs[unsure], ks[unsure])
 
     def cut(self, k: int) -> None:
         """Cut by one facet whose signs are known at every vertex."""
@@ -450,21 +488,15 @@ def moved_state(frame: Frame, old: Any, nv: int, cap: int) -> Any:
     return new._replace(base=old.base, base_err=old.base_err)
 
 
-def _as_float(values: Any) -> Any:
-    return np.ascontiguousarray(values, dtype=np.float64)
+def biases_none(dtype: Any) -> Any:
+    """The first layer's values hold their biases already."""
+    return np.zeros(0, dtype=dtype)
 
 
 def unpack(words: Any) -> Any:
     """Sign bits (…, W) uint64 -> (…, 64 W) bool."""
     little = np.ascontiguousarray(words).astype("<u8", copy=False).view(np.uint8)
     return np.unpackbits(little, axis=-1, bitorder="little").view(np.bool_)
-
-
-def pack(flags: Any, offset: int, n_words: int) -> Any:
-    """(m, h) bool at bit ``offset`` -> (m, W) uint64."""
-    bits = np.zeros((flags.shape[0], 64 * n_words), dtype=np.bool_)
-    bits[:, offset : offset + flags.shape[1]] = flags
-    return np.packbits(bits, axis=-1, bitorder="little").view("<u8").astype(np.uint64, copy=False)
 
 
 def first_filter(frame: Frame, weights: list[Any], layer: int, st: Any, rows: slice) -> tuple[Any, Any]:

@@ -1129,7 +1129,7 @@ def link_chords(i, ne, nv, one_sided, flat, row, net, st, pending, bk):
         while flat[at_v + two_n + p] != wall:
             p += ONE
         start = np.uint64(flat[at_v + p + p])
-        m = 0
+        m = ZERO
         for q in range(n):
             if q == p:
                 continue
@@ -1140,9 +1140,9 @@ def link_chords(i, ne, nv, one_sided, flat, row, net, st, pending, bk):
                     prev[m] = k
                     prev_side[m] = s
                     mine[m] = q + q + s
-                    m += 1
-        while m > 0:
-            w = 0
+                    m += ONE
+        while m > ZERO:
+            w = ZERO
             while w < m:
                 a = half[w]
                 x = a >> shift
@@ -1153,7 +1153,7 @@ def link_chords(i, ne, nv, one_sided, flat, row, net, st, pending, bk):
                     out = c if flat[at_x + two_n + c] == look else out
                 if out == n:
                     broken += 1
-                    m -= 1
+                    m -= ONE
                     half[w] = half[m]
                     prev[w] = prev[m]
                     prev_side[w] = prev_side[m]
@@ -1171,7 +1171,7 @@ def link_chords(i, ne, nv, one_sided, flat, row, net, st, pending, bk):
                         j = next_cut(v, x, words, pending)
                         if j >= 0:
                             push(j, np.int32(own), bk)
-                    m -= 1
+                    m -= ONE
                     half[w] = half[m]
                     prev[w] = prev[m]
                     prev_side[w] = prev_side[m]
@@ -1180,7 +1180,7 @@ def link_chords(i, ne, nv, one_sided, flat, row, net, st, pending, bk):
                 following = flat[at]
                 if following < 0:
                     broken += 1
-                    m -= 1
+                    m -= ONE
                     half[w] = half[m]
                     prev[w] = prev[m]
                     prev_side[w] = prev_side[m]
@@ -1191,7 +1191,7 @@ def link_chords(i, ne, nv, one_sided, flat, row, net, st, pending, bk):
                 prefetch(flat, (half[w] >> shift) * row)
                 prev[w] = here
                 prev_side[w] = a & ONE
-                w += 1
+                w += ONE
         for s in range(ONE if one_sided[i] else ZERO, U2):
             j = next_cut(v, np.uint64(flat[at_v + p + p + s]) >> shift, words, pending)
             if j >= 0:
