@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import time
 from collections.abc import Callable
@@ -36,6 +37,21 @@ def parse_bytes(text: str | int | float) -> int:
     if not 0 < value < float("inf"):
         raise InputError(f"an amount of memory must be positive and finite, found {text!r}")
     return int(value)
+
+
+def available_memory() -> int | None:
+    """Bytes of memory that can still be had without swapping, where the system tells."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as stream:
+            for line in stream:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except (OSError, ValueError):
+        pass
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return None
 
 
 @dataclass(frozen=True)
@@ -124,12 +140,21 @@ class Monitor:
                 seconds=limit,
             )
 
+    @property
+    def memory_limit(self) -> int | None:
+        """Bytes of the budget, or nine tenths of what the machine has free; None where that is unknown."""
+        if self.budget.memory is not None:
+            return self.budget.memory
+        free = available_memory()
+        return None if free is None else free * 9 // 10
+
     def check_memory(self, needed: int, what: str, partial: Any = None) -> None:
-        """Raise `BudgetExceededError` if ``needed`` bytes are more than the budget allows."""
-        limit = self.budget.memory
+        """Raise `BudgetExceededError` if ``needed`` bytes are more than `memory_limit`."""
+        limit = self.memory_limit
         if limit is not None and needed > limit:
+            source = "the budget" if self.budget.memory is not None else "what this machine has free"
             raise BudgetExceededError(
-                f"{what} needs about {needed / 1e6:.4g} MB, more than the budget of {limit / 1e6:.4g} MB",
+                f"{what} needs about {needed / 1e6:.4g} MB, more than {source}, {limit / 1e6:.4g} MB",
                 partial=partial,
                 needed=needed,
                 memory=limit,

@@ -18,6 +18,7 @@ from .frame import Frame
 from .predicate import ExactPredicate
 
 CHUNK = 64
+PORTION = 1 << 15
 DEFAULT_ETOL = 1e-2
 
 
@@ -105,8 +106,11 @@ class Skeleton:
                 )
             # untouched capacity costs nothing; moving the records does
             guess = min(2 * expected_vertices(self.frame), (1 << 30) // self.bytes_per_vertex)
+            self.monitor.check_memory(nv * self.bytes_per_vertex, f"the skeleton ({nv} vertices so far)")
+            limit = self.monitor.memory_limit
+            if limit is not None:
+                guess = min(guess, limit // (2 * self.bytes_per_vertex))
             cap = max(nv, guess if cap < guess else min(2 * cap, cap + (1 << 22)))
-            self.monitor.check_memory(cap * self.bytes_per_vertex, f"the skeleton ({nv} vertices so far)")
             self.state = moved_state(self.frame, st, self.nv, cap)
         if n_inf > cap_inf:
             new = max(n_inf, 2 * cap_inf)
@@ -204,7 +208,7 @@ class Skeleton:
             if self.one_sided[k]:
                 self._drop_negative(k)
             self.monitor.report("cutting", k - self.frame.n_domain + 1, self.frame.n_neurons, vertices=self.nv)
-            self.monitor.check_time(f"the skeleton ({self.nv} vertices, {self.frame.name(k)} cut)")
+            self._check_time(k)
 
     def _enter(self, layer: int) -> None:
         """Signs of every pending neuron of a layer at every vertex.
@@ -248,6 +252,7 @@ class Skeleton:
                     break
                 vs, ks = np.empty(2 * listed, dtype=np.int64), np.empty(2 * listed, dtype=np.int64)
             self.stats.filtered += int(decided)
+            self.monitor.check_time(f"the skeleton ({self.nv} vertices, entering layer {layer})")
             if listed:
                 self._second_filter(vs[:listed], ks[:listed])
 
@@ -287,37 +292,51 @@ class Skeleton:
             size = len(alive)
             edges[:size] = alive
         self.reserve(self.nv + size, self.n_inf + size)
+        self.reserve_pushes(size * (2 * self.frame.n))
+        # in portions, so that a budget or Ctrl-C is heard in between
+        started = time.process_time()
+        n_inf = self.n_inf
+        for start in range(0, size, PORTION):
+            n_inf = self._cut_portion(k, edges[start : min(size, start + PORTION)], self.nv + start, n_inf)
+            self._check_time(k)
+        cut = time.process_time()
+        sk.splice(k, edges, size, self.nv, net, self.state)
+        for start in range(0, size, PORTION):
+            broken = sk.link_chords(
+                k, min(PORTION, size - start), self.nv + start, self.one_sided, *flat_star(self.state), net,
+                self.state, self.pending, self.buckets,
+            )  # fmt: skip
+            if broken:
+                raise NumericalError(
+                    f"{broken} polygons did not close while cutting by {self.frame.name(k)}: "
+                    "the skeleton is inconsistent; please report this network"
+                )
+            self._check_time(k)
+        self.nv += size
+        self.n_inf = n_inf
+        linked = time.process_time()
+        self.stats.phases["cut"] = self.stats.phases.get("cut", 0) + cut - started
+        self.stats.phases["link"] = self.stats.phases.get("link", 0) + linked - cut
+
+    def _cut_portion(self, k: int, edges: Any, nv: int, n_inf: int) -> int:
         a, b, r = self._scratch
         form, form2, cur, nxt, rho = self._forms
-        t0 = time.process_time()
         while True:
             counts = np.zeros(3, dtype=np.int64)
             uv, uk = self._unsure
-            m, n_inf = sk.cut_edges(
-                k, edges, size, self.nv, self.n_inf, *flat_star(self.state), net, self.state, self.pending, self.etol, uv, uk, counts,
-                a, b, r, form, form2, cur, nxt, rho,
+            m, after = sk.cut_edges(
+                k, edges, len(edges), nv, n_inf, *flat_star(self.state), self.frame.net, self.state, self.pending,
+                self.etol, uv, uk, counts, a, b, r, form, form2, cur, nxt, rho,
             )  # fmt: skip
             if m <= len(uv):
                 break
             self._unsure = (np.zeros(2 * m, dtype=np.int64), np.zeros(2 * m, dtype=np.int64))
         self._count(counts)
         self._decide(uv[:m], uk[:m])
-        t1 = time.process_time()
-        self.reserve_pushes(size * (2 * self.frame.n))
-        sk.splice(k, edges, size, self.nv, net, self.state)
-        broken = sk.link_chords(
-            k, size, self.nv, self.one_sided, *flat_star(self.state), net, self.state, self.pending, self.buckets
-        )
-        if broken:
-            raise NumericalError(
-                f"{broken} polygons did not close while cutting by {self.frame.name(k)}: "
-                "the skeleton is inconsistent; please report this network"
-            )
-        self.nv += size
-        self.n_inf = int(n_inf)
-        t2 = time.process_time()
-        self.stats.phases["cut"] = self.stats.phases.get("cut", 0) + t1 - t0
-        self.stats.phases["link"] = self.stats.phases.get("link", 0) + t2 - t1
+        return int(after)
+
+    def _check_time(self, k: int) -> None:
+        self.monitor.check_time(f"the skeleton ({self.nv} vertices, cutting by {self.frame.name(k)})")
 
     def _count(self, counts: Any) -> None:
         self.stats.filtered += int(counts[0])
@@ -549,6 +568,23 @@ def expected_vertices(frame: Frame) -> int:
     return math.comb(frame.n_neurons + frame.n_domain, frame.n)
 
 
+HOPELESS = 50
+
+
+def _refuse_the_hopeless(frame: Frame, monitor: Monitor, bytes_per_vertex: int) -> None:
+    """Refuse at once what is expected to need 50 times the memory there is (all of Rⁿ only)."""
+    limit = monitor.memory_limit
+    expected = expected_vertices(frame) * bytes_per_vertex
+    if frame.domain is None and limit is not None and expected > HOPELESS * limit:
+        raise BudgetExceededError(
+            f"the complex is expected to have about {expected_vertices(frame):.2g} vertices, {expected / 1e9:.3g} GB, "
+            f"against a limit of {limit / 1e9:.3g} GB; restrict the domain to a Box, or ask about single regions or slices",
+            partial=None,
+            needed=expected,
+            memory=limit,
+        )
+
+
 def build_skeleton(frame: Frame, monitor: Monitor, *, etol: float = DEFAULT_ETOL) -> Skeleton:
     """Certified skeleton of the canonical complex of a generic network.
 
@@ -562,6 +598,7 @@ def build_skeleton(frame: Frame, monitor: Monitor, *, etol: float = DEFAULT_ETOL
     skeleton = Skeleton(frame, monitor, etol=etol)
     if frame.n == 0:
         return skeleton
+    _refuse_the_hopeless(frame, monitor, skeleton.bytes_per_vertex)
     skeleton.start()
     if frame.n_domain:
         skeleton.add_layer(0)

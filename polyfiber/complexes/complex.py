@@ -279,9 +279,14 @@ class PolyhedralComplex:
 
     @cached_property
     def vertices(self) -> FloatArray:
-        """(f_0, n0): the point of least norm of each minimal face, in the order of ``signs(0)``."""
+        """(f_0, n0): the point of least norm of each minimal face, in the order of ``signs(0)``.
+
+        Computed on first use, by one n x n solve per vertex with a certified error bound
+        (`vertex_errors`); the build only needs coordinates that are good enough for signs.
+        """
         if self.dimension == 0:
             return np.zeros((1, self.network.architecture[0]))
+        self._solve_all()
         return self._lift(np.ascontiguousarray(self._skeleton.state.x[self._finite]))
 
     @cached_property
@@ -289,15 +294,13 @@ class PolyhedralComplex:
         """(f_0,) bounds of the error of each quotient coordinate of a vertex (maximum norm)."""
         if self.dimension == 0:
             return np.zeros(1)
+        self._solve_all()
         return np.ascontiguousarray(self._skeleton.state.err[self._finite])
 
-    def refine_vertices(self) -> PolyhedralComplex:
-        """Solve every vertex directly, for the tightest coordinates that floats give; returns itself."""
-        if self.dimension:
+    def _solve_all(self) -> None:
+        if not self.__dict__.get("_solved"):
             self._skeleton.refine(np.arange(self._skeleton.nv, dtype=np.int64))
-            for name in ("vertices", "vertex_errors", "rays", "_edges"):
-                self.__dict__.pop(name, None)
-        return self
+            self.__dict__["_solved"] = True
 
     @cached_property
     def _edges(self) -> IntArray:
@@ -320,6 +323,7 @@ class PolyhedralComplex:
         """Edge ids (r,) and unit directions (r, n0) of the unbounded edges."""
         if self.dimension == 0:
             return np.zeros(0, dtype=np.int64), np.zeros((0, self.network.architecture[0]))
+        self._solve_all()
         ids = np.flatnonzero(self.edges[:, 1] < 0)
         directions = self._lift(np.ascontiguousarray(self._skeleton.state.x[self._edges[ids, 1]]))
         return ids, directions / np.linalg.norm(directions, axis=1, keepdims=True)
