@@ -185,6 +185,13 @@ class Skeleton:
         form, _, cur, nxt, rho = self._forms
         sk.solve_many(vertices, self.frame.net, self.state, a, b, r, form, cur, nxt, rho)
 
+    def judge(self, vertices: Any, facets: Any) -> Any:
+        """Signs of pairs by the form on the cell and the rank rule, 0 where they cannot tell; changes nothing."""
+        form, _, cur, nxt, _ = self._forms
+        out = np.zeros(len(vertices), dtype=np.int8)
+        sk.judge_listed(vertices, facets, self.frame.net, self.state, out, form, cur, nxt)
+        return out
+
     # ---- one layer --------------------------------------------------------------------------
     def add_layer(self, layer: int) -> None:
         """Cut by every facet of a layer (0: the domain)."""

@@ -156,9 +156,15 @@ def _check_signs(skeleton: Skeleton, problems: list[str]) -> tuple[int, int]:
             free = ~zero[:, low:high]
             filtered += int((sure & free).sum())
             wrong += int((sure & free & ((z > 0) != bits[:, low:high])).sum())
-            for i, j in np.argwhere(~sure & free):
+            i, j = np.nonzero(~sure & free)
+            vs, ks = i + start, j + low
+            judged = skeleton.judge(vs, ks)
+            told = judged != 0
+            filtered += int(told.sum())
+            wrong += int((told & ((judged > 0) != bits[i, ks])).sum())
+            for v, k, bit in zip(vs[~told], ks[~told], bits[i, ks][~told]):
                 exact += 1
-                wrong += not _sign_agrees(skeleton, start + int(i), low + int(j), bool(bits[i, low + j]))
+                wrong += not _sign_agrees(skeleton, int(v), int(k), bool(bit))
     if wrong:
         problems.append(f"{wrong} signs of vertices are wrong")
     return filtered, exact

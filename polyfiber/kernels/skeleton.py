@@ -195,22 +195,36 @@ def value_bound(k, kappa, kappa0, drift, inflate, form, x, v, error, hom, n):
 
 
 @kernel
-def slopes_vanish(v, layer, n, inf, first, layer_of, star, words):
-    """Whether every slope of the layer is identically zero along ray v, by ranks alone."""
+def slopes_vanish(v, k, n, inf, first, layer_of, star, words):
+    """Whether the slope of facet k along ray v is identically zero, by ranks alone.
+
+    The zero facets of v are independent. Up to layer q the forms span at most ``rank`` dimensions
+    beyond the zeros of the layers before; when the zeros of k's own layer exhaust them, every
+    slope of the layer vanishes. And when the zeros of deeper layers, which only see the active
+    neurons of k's layer, are as many as these, the slope of every active one vanishes.
+    """
+    layer = layer_of[k]
+    if layer == 0:
+        return False
     rank = n
+    deeper = 0
+    for s in range(n):
+        z = star[v, 2 * n + s]
+        if z != inf and layer_of[z] > layer:
+            deeper += 1
     for q in range(1, layer + 1):
         zeros = 0
         for s in range(n):
-            k = star[v, 2 * n + s]
-            if k != inf and (layer_of[k] == q or (q == 1 and layer_of[k] == 0)):
+            z = star[v, 2 * n + s]
+            if z != inf and (layer_of[z] == q or (q == 1 and layer_of[z] == 0)):
                 zeros += 1
-        if q == layer:
-            return rank <= zeros
         active = 0
         low = first[q]
         high = first[q + 1]
         for wi in range(low >> 6, ((high - 1) >> 6) + 1):
-            active += popcount(words[v, wi] & range_mask(wi, low, high))
+            active += np.int64(popcount(words[v, wi] & range_mask(wi, low, high)))
+        if q == layer:
+            return rank <= zeros or (deeper >= active and bit_of(words, v, k) != ZERO)
         rank = min(rank - zeros, active)
     return False
 
@@ -483,7 +497,7 @@ def sign_at(
         z = form_value(form, x, v, 0.0, n)
         b = value_bound(k, kappa, kappa0, drift, inflate, form, x, v, err[v], 0.0, n)
         if not abs(z) > b and (
-            is_constant(k, layer_of[k], form, n) or slopes_vanish(v, layer_of[k], n, inf, first, layer_of, star, words)
+            is_constant(k, layer_of[k], form, n) or slopes_vanish(v, k, n, inf, first, layer_of, star, words)
         ):
             i = at_inf[v]
             z = form_value(form, base, i, 1.0, n)
@@ -578,6 +592,47 @@ def solve_many(vs, net, st, A, B, R, form, cur, nxt, rho):
                 nxt,
                 rho,
             )
+
+
+@kernel
+def judge_listed(vs, ks, net, st, out, form, cur, nxt):
+    """Certified signs of pairs (vertex, facet) into out; 0 where the filter cannot tell. Changes nothing."""
+    n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, start = (
+        net
+    )
+    star, words, x, err, slot, line_err, at_inf, base, base_err = st
+    for e in range(vs.shape[0]):
+        v = vs[e]
+        k = ks[e]
+        out[e] = sign_at(
+            v,
+            k,
+            n,
+            stride,
+            inf,
+            inflate,
+            start,
+            first,
+            layer_of,
+            rows,
+            weights,
+            woff,
+            biases,
+            kappa,
+            kappa0,
+            drift,
+            star,
+            words,
+            x,
+            err,
+            slot,
+            at_inf,
+            base,
+            base_err,
+            form,
+            cur,
+            nxt,
+        )
 
 
 @kernel
@@ -882,12 +937,12 @@ def cut_edges(
             if not za > ba:
                 za = 0.0
                 ba *= 2.0
-                if both and slopes_vanish(fin, layer_of[i], n, inf, first, layer_of, star, words):
+                if both and slopes_vanish(fin, i, n, inf, first, layer_of, star, words):
                     ba = 0.0
             if not zb > bb:
                 zb = 0.0
                 bb *= 2.0
-                if both and slopes_vanish(far, layer_of[i], n, inf, first, layer_of, star, words):
+                if both and slopes_vanish(far, i, n, inf, first, layer_of, star, words):
                     bb = 0.0
         scale = 0.0
         span = 0.0
