@@ -151,17 +151,21 @@ def test_content_decides_not_the_name(tmp_path: Path) -> None:
 
 
 class Evil:
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return (os.mkdir, ("/nonexistent/polyfiber-evil",))
+        return (os.mkdir, (str(self.trace),))
 
 
 @pytest.mark.parametrize("protocol", range(6))
 def test_pickles_are_refused_and_not_run(tmp_path: Path, protocol: int) -> None:
-    for thing in (Evil(), {"coefs_": [np.ones((2, 2))]}, [1, 2]):
+    for thing in (Evil(tmp_path / "ran"), {"coefs_": [np.ones((2, 2))]}, [1, 2]):
         target = tmp_path / "model.pkl"
         target.write_bytes(pickle.dumps(thing, protocol=protocol))
         error = attempt(target)
         assert isinstance(error, FileFormatError)
+        assert not (tmp_path / "ran").exists()
         if protocol >= 2:
             assert "pickle" in str(error)
             assert "from_sklearn" in str(error)
@@ -232,9 +236,10 @@ def test_other_archives(tmp_path: Path) -> None:
             pf.read_network(tmp_path / "x")
 
 
-def test_a_large_file_is_refused_unread(tmp_path: Path) -> None:
-    with open(tmp_path / "big.onnx", "wb") as file:
-        file.truncate(5 << 30)  # sparse
+def test_a_large_file_is_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("polyfiber.network.readers.files.MAX_FILE", 100)
+    monkeypatch.setattr(Path, "read_bytes", None)
+    (tmp_path / "big.onnx").write_bytes(bytes(101))
     with pytest.raises(FileFormatError, match="limit"):
         pf.read_network(tmp_path / "big.onnx")
 

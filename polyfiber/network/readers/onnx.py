@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -19,25 +18,23 @@ from ..._typing import Array
 from ...errors import FileFormatError, PolyfiberError, ShapeError, UnsupportedLayerError
 from ..folding import Chain
 from ..model import ReLUNetwork
-from .onnx_model import DTYPES, Model, Node, Tensor, parse_model
-
-BATCH = (1 << 31) - 1
-"""Stands for the unknown batch size in shapes; a prime, so that products show whether it was mixed in."""
-
-CONSTANT_LIMIT = 1_000_000
-"""Elements that a constant made by an operation may have."""
-
-ARITHMETIC_LIMIT = 200_000
-"""Elements of constants that exact arithmetic is done on."""
-
-TOTAL_LIMIT = 20_000_000
-"""Elements of all constants that operations make, beyond those in the file."""
-
-SUPPORTED = (
-    "Gemm, MatMul, Add, Sub, Mul, Div, Neg, Sum, Scaler, Relu, Clip(0, ∞), Max(0), BatchNormalization, Dropout, Identity, "
-    "Flatten, Reshape, Squeeze, Unsqueeze, Transpose, Cast, operations on constants, and at the end "
-    "Sigmoid, Softmax, LogSoftmax"
+from .onnx_model import DTYPES, Model, Node, parse_model
+from .onnx_values import (
+    BATCH,
+    SUPPORTED,
+    TOTAL_LIMIT,
+    Beyond,
+    Signal,
+    Thing,
+    axes_of,
+    const,
+    feature_vector,
+    on_constants,
+    reciprocal,
+    show,
+    unsqueezed,
 )
+
 _AFTER_HEAD = frozenset(
     [
         "ArgMax",
@@ -62,30 +59,6 @@ _AFTER_HEAD = frozenset(
     ]
 )
 _HEADS = {"Sigmoid": "sigmoid", "Softmax": "softmax", "LogSoftmax": "log-softmax", "ArgMax": "argmax"}
-
-
-@dataclass(frozen=True)
-class Signal:
-    """A function of the input; ``step`` says how it came from ``parent``."""
-
-    shape: tuple[int, ...]
-    parent: Signal | None = None
-    step: Callable[[Chain], None] | None = None
-
-    @property
-    def size(self) -> int:
-        return math.prod(n for n in self.shape if n != BATCH)
-
-
-@dataclass(frozen=True)
-class Beyond:
-    """Something computed from the head of the network."""
-
-    signal: Signal
-    head: str
-
-
-Thing = Array | Signal | Beyond
 
 
 def read(data: bytes, source: dict[str, Any]) -> ReLUNetwork:
@@ -209,7 +182,7 @@ class _Graph:
             elif any(isinstance(a, Signal) for a in args):
                 result = self._on_signal(node, args)
             else:
-                result = _on_constants(node, [a for a in args if not isinstance(a, Signal | Beyond)])
+                result = on_constants(node, [a for a in args if not isinstance(a, Signal | Beyond)])
         except PolyfiberError:
             raise
         except Exception as error:
@@ -237,9 +210,7 @@ class _Graph:
     def _after_head(self, node: Node, args: list[Thing | None]) -> Beyond:
         beyond = [a for a in args if isinstance(a, Beyond)]
         mixed = any(isinstance(a, Signal) for a in args) or len({id(b.signal) for b in beyond}) > 1
-        complement = (
-            node.op == "Sub" and not isinstance(args[0], Signal | Beyond) and bool(np.all(_const(args[0]) == 1))
-        )
+        complement = node.op == "Sub" and not isinstance(args[0], Signal | Beyond) and bool(np.all(const(args[0]) == 1))
         scaled = node.op in ("Add", "Mul") and len(beyond) == 1 and not mixed
         if mixed or not (node.op in _AFTER_HEAD or complement or scaled):
             raise UnsupportedLayerError(
@@ -281,8 +252,8 @@ class _Graph:
     # ---- affine layers ----------------------------------------------------------------------
     def _op_matmul(self, node: Node, signal: Signal, args: list[Thing | None]) -> Signal:
         if isinstance(args[0], Signal):
-            return self._product(node, signal, _const(args[1]), None, right=True)
-        return self._product(node, signal, _const(args[0]), None, right=False)
+            return self._product(node, signal, const(args[1]), None, right=True)
+        return self._product(node, signal, const(args[0]), None, right=False)
 
     def _product(self, node: Node, signal: Signal, weight: Array, bias: Array | None, *, right: bool) -> Signal:
         """``signal @ weight`` (right) or ``weight @ signal``, where it is one matrix on one vector."""
@@ -302,7 +273,7 @@ class _Graph:
             inner, new = shape[-2], (*shape[:-2], matrix.shape[0], shape[-1])
         if inner == BATCH or inner != signal.size:
             raise ShapeError(
-                f"{node.label}: a matrix of shape {weight.shape} on a tensor of shape {_show(shape)}; "
+                f"{node.label}: a matrix of shape {weight.shape} on a tensor of shape {show(shape)}; "
                 "expected all features in the axis that is multiplied (a Flatten before it?)"
             )
         name = node.name or node.outputs[0]
@@ -314,10 +285,10 @@ class _Graph:
         if not all(isinstance(v, int | float) and math.isfinite(v) for v in (alpha, beta)):
             raise FileFormatError(f"{node.label}: alpha and beta must be finite numbers; found {alpha!r}, {beta!r}")
         right = isinstance(args[0], Signal)
-        weight = _const(args[1] if right else args[0])
+        weight = const(args[1] if right else args[0])
         if weight.ndim != 2 or len(signal.shape) != 2:
             raise ShapeError(
-                f"{node.label}: factors of shapes {_show(signal.shape)} and {weight.shape}; expected two matrices"
+                f"{node.label}: factors of shapes {show(signal.shape)} and {weight.shape}; expected two matrices"
             )
         if node.attributes.get("transB" if right else "transA", 0):
             weight = weight.T
@@ -331,7 +302,7 @@ class _Graph:
         shape = (*signal.shape[:-1], weight.shape[1]) if right else (weight.shape[0], signal.shape[-1])
         shift = None
         if c is not None and beta != 0:
-            shift = _feature_vector(node, c, shape)
+            shift = feature_vector(node, c, shape)
             if beta != 1:
                 shift = np.array([Fraction(v) * Fraction(beta) for v in shift.tolist()], dtype=object)
         return self._product(node, signal, weight, shift, right=right)
@@ -352,7 +323,7 @@ class _Graph:
         if "axis" in node.attributes:
             raise UnsupportedLayerError(f"{node.label}: broadcasting along an axis (opset < 7) is not supported")
         left = not isinstance(args[0], Signal)
-        return _feature_vector(node, _const(args[0] if left else args[1]), signal.shape), left
+        return feature_vector(node, const(args[0] if left else args[1]), signal.shape), left
 
     def _op_add(self, node: Node, signal: Signal, args: list[Thing | None]) -> Signal:
         values, _ = self._other(node, signal, args)
@@ -375,7 +346,7 @@ class _Graph:
         values, left = self._other(node, signal, args)
         if left:
             raise UnsupportedLayerError(f"{node.label} divides by the input: not piecewise linear", node=node.name)
-        return self._elementwise(node, signal, scale=_reciprocal(values, node.label), shift=None)
+        return self._elementwise(node, signal, scale=reciprocal(values, node.label), shift=None)
 
     def _op_neg(self, node: Node, signal: Signal, args: list[Thing | None]) -> Signal:
         return self._elementwise(node, signal, scale=-np.ones(signal.size, dtype=np.int64), shift=None)
@@ -385,9 +356,9 @@ class _Graph:
             raise UnsupportedLayerError(f"{node.label} is in training mode; export the model in evaluation mode")
         if len(args) < 5:
             raise FileFormatError(f"{node.label} has {len(args)} inputs; expected 5")
-        gamma, beta, mean, variance = (_const(a) for a in args[1:5])
+        gamma, beta, mean, variance = (const(a) for a in args[1:5])
         if len(signal.shape) < 2 or signal.shape[1] != signal.size:
-            raise UnsupportedLayerError(f"{node.label}: normalises channels of shape {_show(signal.shape)}")
+            raise UnsupportedLayerError(f"{node.label}: normalises channels of shape {show(signal.shape)}")
         epsilon = float(node.attributes.get("epsilon", np.float32(1e-5)))
         name = node.name or node.outputs[0]
         return Signal(
@@ -399,8 +370,8 @@ class _Graph:
     def _ml_scaler(self, node: Node, signal: Signal, args: list[Thing | None]) -> Signal:
         """``(x - offset) * scale``, as converters write the scalers of scikit-learn."""
         offset, scale = (np.array(node.attributes.get(key) or [], dtype=np.float32) for key in ("offset", "scale"))
-        shift = -_feature_vector(node, offset, signal.shape) if offset.size else None
-        factor = _feature_vector(node, scale, signal.shape) if scale.size else None
+        shift = -feature_vector(node, offset, signal.shape) if offset.size else None
+        factor = feature_vector(node, scale, signal.shape) if scale.size else None
         return self._elementwise(
             node, self._elementwise(node, signal, scale=None, shift=shift), scale=factor, shift=None
         )
@@ -421,7 +392,7 @@ class _Graph:
             if key in node.attributes:
                 return float(node.attributes[key])
             if len(args) > at and args[at] is not None:
-                return float(_const(args[at]).reshape(()).item())
+                return float(const(args[at]).reshape(()).item())
             return default
 
         low, high = limit("min", 1, -math.inf), limit("max", 2, math.inf)
@@ -439,7 +410,7 @@ class _Graph:
         return signal
 
     def _op_dropout(self, node: Node, signal: Signal, args: list[Thing | None]) -> Signal:
-        if len(args) > 2 and args[2] is not None and bool(np.any(_const(args[2]))):
+        if len(args) > 2 and args[2] is not None and bool(np.any(const(args[2]))):
             raise UnsupportedLayerError(f"{node.label} is in training mode; export the model in evaluation mode")
         return self._op_identity(node, signal, args)
 
@@ -459,7 +430,7 @@ class _Graph:
 
         if nontrivial(shape) != (True, signal.size):
             raise UnsupportedLayerError(
-                f"{node.label} gives the shape {_show(shape)} from {_show(signal.shape)}; "
+                f"{node.label} gives the shape {show(shape)} from {show(signal.shape)}; "
                 "expected the batch and the order of the features to stay as they are",
                 node=node.name,
             )
@@ -476,7 +447,7 @@ class _Graph:
         return self._reshaped(node, signal, shape)
 
     def _op_reshape(self, node: Node, signal: Signal, args: list[Thing | None]) -> Signal:
-        raw = node.attributes["shape"] if "shape" in node.attributes else _const(args[1]).ravel().tolist()
+        raw = node.attributes["shape"] if "shape" in node.attributes else const(args[1]).ravel().tolist()
         target = [int(n) for n in raw]
         if not node.attributes.get("allowzero", 0):
             for i, n in enumerate(target):
@@ -488,23 +459,23 @@ class _Graph:
         if target.count(-1) == 1:
             rest = math.prod(n for n in target if n != -1)
             if rest == 0 or total % rest:
-                raise ShapeError(f"{node.label}: {_show(signal.shape)} does not fit the shape {_show(tuple(target))}")
+                raise ShapeError(f"{node.label}: {show(signal.shape)} does not fit the shape {show(tuple(target))}")
             target[target.index(-1)] = total // rest
         if any(n < 1 for n in target):
-            raise ShapeError(f"{node.label}: the shape {_show(tuple(target))} is not one")
+            raise ShapeError(f"{node.label}: the shape {show(tuple(target))} is not one")
         return self._reshaped(node, signal, tuple(target))
 
     def _op_squeeze(self, node: Node, signal: Signal, args: list[Thing | None]) -> Signal:
-        axes = _axes(node, args)
+        axes = axes_of(node, args)
         rank = len(signal.shape)
         drop = [i for i, n in enumerate(signal.shape) if n == 1] if axes is None else [a % rank for a in axes]
         if any(signal.shape[i] != 1 for i in drop):
-            raise ShapeError(f"{node.label}: axes {axes} of {_show(signal.shape)} are not of size 1")
+            raise ShapeError(f"{node.label}: axes {axes} of {show(signal.shape)} are not of size 1")
         return self._reshaped(node, signal, tuple(n for i, n in enumerate(signal.shape) if i not in drop))
 
     def _op_unsqueeze(self, node: Node, signal: Signal, args: list[Thing | None]) -> Signal:
-        axes = _axes(node, args) or []
-        return self._reshaped(node, signal, tuple(_unsqueezed(signal.shape, axes)))
+        axes = axes_of(node, args) or []
+        return self._reshaped(node, signal, tuple(unsqueezed(signal.shape, axes)))
 
     def _op_transpose(self, node: Node, signal: Signal, args: list[Thing | None]) -> Signal:
         perm = node.attributes.get("perm") or list(range(len(signal.shape)))[::-1]
@@ -516,7 +487,7 @@ class _Graph:
         moved = [i for i in perm if signal.shape[i] != 1]
         if moved != sorted(moved):
             raise UnsupportedLayerError(
-                f"{node.label} permutes the axes of {_show(signal.shape)} by {perm}; "
+                f"{node.label} permutes the axes of {show(signal.shape)} by {perm}; "
                 "supported is a transpose that leaves the order of the features",
                 node=node.name,
             )
@@ -525,177 +496,3 @@ class _Graph:
     def _op_shape(self, node: Node, signal: Signal, args: list[Thing | None]) -> Array:
         start, end = node.attributes.get("start", 0), node.attributes.get("end")
         return np.array(signal.shape[start:end], dtype=np.int64)
-
-
-# ---- constants ------------------------------------------------------------------------------
-def _const(thing: Thing | None) -> Array:
-    if thing is None or isinstance(thing, Signal | Beyond):
-        raise UnsupportedLayerError("an operand that must be constant depends on the input or is missing")
-    return thing
-
-
-def _show(shape: tuple[int, ...]) -> str:
-    return "(" + ", ".join("batch" if n == BATCH else str(n) for n in shape) + ")"
-
-
-def _axes(node: Node, args: list[Thing | None]) -> list[int] | None:
-    if "axes" in node.attributes:
-        return [int(a) for a in node.attributes["axes"]]
-    if len(args) > 1 and args[1] is not None:
-        return [int(a) for a in _const(args[1]).ravel().tolist()]
-    return None
-
-
-def _unsqueezed(shape: tuple[int, ...], axes: list[int]) -> list[int]:
-    rank = len(shape) + len(axes)
-    places = {a % rank for a in axes}
-    if len(places) != len(axes) or rank > 16:
-        raise FileFormatError(f"cannot insert axes {axes} into a tensor with {len(shape)} axes")
-    rest = iter(shape)
-    return [1 if i in places else next(rest) for i in range(rank)]
-
-
-def _feature_vector(node: Node, values: Array, shape: tuple[int, ...]) -> Array:
-    """A constant broadcast to one number per feature of a signal of the given shape."""
-    if values.dtype.kind in "iub":
-        values = _fractions(values.astype(np.int64) if values.dtype.kind == "b" else values, node.label)
-    single = tuple(1 if n == BATCH else n for n in shape)
-    size = math.prod(single)
-    if values.size == 1:
-        return np.repeat(values.reshape(-1), size)
-    try:
-        target = np.broadcast_shapes(values.shape, single)
-    except ValueError:
-        target = None
-    if target is None or math.prod(target) != size:
-        raise ShapeError(f"{node.label}: a constant of shape {values.shape} does not fit a tensor of {_show(shape)}")
-    return np.broadcast_to(values, target).reshape(-1)
-
-
-def _fractions(values: Array, where: str) -> Array:
-    if values.dtype == object:
-        return values
-    if values.size > ARITHMETIC_LIMIT:
-        raise FileFormatError(f"{where}: arithmetic on {values.size:,} constants; the limit is {ARITHMETIC_LIMIT:,}")
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
-        raise FileFormatError(f"{where}: a constant holds NaN or infinity; expected finite numbers")
-    out = np.empty(values.shape, dtype=object)
-    flat = out.reshape(-1)
-    flat[:] = [Fraction(v) for v in values.ravel().tolist()]
-    return flat.reshape(values.shape)
-
-
-def _reciprocal(values: Array, where: str) -> Array:
-    if np.any(values == 0):
-        raise FileFormatError(f"{where} divides by zero")
-    return np.array([1 / v for v in _fractions(values, where).ravel().tolist()], dtype=object)
-
-
-def _on_constants(node: Node, args: list[Array | None]) -> Array:
-    """Carry out an operation on constants: exactly, or not at all."""
-    where = node.label
-    op, attributes = node.op, node.attributes
-    if op == "Constant":
-        return _constant(node)
-    given = [a for a in args if a is not None]
-    if not given:
-        raise UnsupportedLayerError(f"{where}: the operation {op} is not supported. Supported: {SUPPORTED}", op=op)
-    a = given[0]
-    if op in ("Identity", "Dropout"):
-        return a
-    if op == "Cast":
-        target = DTYPES.get(attributes.get("to", 1), "")
-        if target in ("", "bfloat16") or a.dtype == object:
-            raise UnsupportedLayerError(f"{where}: a cast of constants to {target or 'an unknown type'}")
-        with np.errstate(all="ignore"):
-            return np.asarray(a.astype(target))
-    if op == "Transpose":
-        return np.transpose(a, attributes.get("perm"))
-    if op == "Reshape":
-        shape = [int(n) for n in (attributes["shape"] if "shape" in attributes else given[1].ravel().tolist())]
-        if not attributes.get("allowzero", 0):
-            shape = [a.shape[i] if n == 0 else n for i, n in enumerate(shape)]
-        return a.reshape(shape)
-    if op == "Flatten":
-        axis = int(attributes.get("axis", 1))
-        return a.reshape(math.prod(a.shape[:axis]), -1)
-    if op == "Squeeze":
-        axes = _axes(node, list(args))
-        return np.squeeze(a) if axes is None else np.squeeze(a, tuple(axes))
-    if op == "Unsqueeze":
-        return a.reshape(_unsqueezed(a.shape, _axes(node, list(args)) or []))
-    if op == "Concat":
-        if sum(a.size for a in given) > 4 * CONSTANT_LIMIT:
-            raise FileFormatError(f"{where} makes a constant of more than {4 * CONSTANT_LIMIT:,} numbers")
-        return np.concatenate(given, axis=int(attributes.get("axis", 0)))
-    if op == "Gather":
-        if given[1].size * max(1, a.size // max(1, a.shape[int(attributes.get("axis", 0))])) > CONSTANT_LIMIT:
-            raise FileFormatError(f"{where} makes a constant of more than {CONSTANT_LIMIT:,} numbers")
-        return np.take(a, given[1].astype(np.int64), axis=int(attributes.get("axis", 0)))
-    if op == "Shape":
-        return np.array(a.shape, dtype=np.int64)
-    if op == "Slice" and len(given) >= 3 and a.ndim == 1 and len(given) < 5:
-        return a[int(given[1].ravel()[0]) : int(given[2].ravel()[0])]
-    if op in ("ConstantOfShape", "Expand"):
-        shape = [int(n) for n in (a if op == "ConstantOfShape" else given[1]).ravel().tolist()]
-        if any(n < 0 for n in shape) or math.prod(shape) > CONSTANT_LIMIT:
-            raise FileFormatError(f"{where} makes a constant of shape {shape}; the limit is {CONSTANT_LIMIT:,} numbers")
-        if op == "ConstantOfShape":
-            value = attributes.get("value")
-            return np.full(shape, value.values.ravel()[0] if isinstance(value, Tensor) else np.float32(0))
-        full = np.broadcast_shapes(a.shape, tuple(shape))
-        if math.prod(full) > CONSTANT_LIMIT:
-            raise FileFormatError(f"{where} makes a constant of shape {full}; the limit is {CONSTANT_LIMIT:,} numbers")
-        return np.broadcast_to(a, full)
-    if op in ("Add", "Sub", "Mul", "Div", "Neg"):
-        return _arithmetic(node, given)
-    raise UnsupportedLayerError(
-        f"{where}: the operation {op} on constants is not supported; simplify the model before exporting "
-        f"(or export in evaluation mode). Supported: {SUPPORTED}",
-        node=node.name,
-        op=op,
-    )
-
-
-def _arithmetic(node: Node, args: list[Array]) -> Array:
-    if math.prod(np.broadcast_shapes(*(a.shape for a in args))) > ARITHMETIC_LIMIT:
-        raise FileFormatError(f"{node.label}: arithmetic on more than {ARITHMETIC_LIMIT:,} constants")
-    if all(a.dtype.kind in "iu" for a in args) and node.op != "Div":
-        values = [a.astype(object) for a in args]
-    else:
-        values = [_fractions(a, node.label) for a in args]
-    if node.op == "Neg":
-        result: Any = -values[0]
-    else:
-        if len(values) != 2:
-            raise FileFormatError(f"{node.label} has {len(values)} operands; expected 2")
-        x, y = values
-        if node.op == "Div":
-            if np.any(y == 0):
-                raise FileFormatError(f"{node.label} divides by zero")
-            integers = all(a.dtype.kind in "iu" for a in args)
-            result = np.asarray(x / y)
-            if integers:
-                result = np.array([math.trunc(v) for v in result.ravel().tolist()], dtype=object).reshape(result.shape)
-        else:
-            result = x + y if node.op == "Add" else x - y if node.op == "Sub" else x * y
-    result = np.asarray(result, dtype=object)
-    if all(a.dtype.kind in "iu" for a in args):
-        return result.astype(np.int64)
-    return result
-
-
-def _constant(node: Node) -> Array:
-    attributes = node.attributes
-    value = attributes.get("value")
-    if isinstance(value, Tensor):
-        return value.values
-    if "value_float" in attributes:
-        return np.array(attributes["value_float"], dtype=np.float32)
-    if "value_floats" in attributes:
-        return np.array(attributes["value_floats"], dtype=np.float32)
-    if "value_int" in attributes:
-        return np.array(attributes["value_int"], dtype=np.int64)
-    if "value_ints" in attributes:
-        return np.array(attributes["value_ints"], dtype=np.int64)
-    raise UnsupportedLayerError(f"{node.label}: a constant without dense numbers is not supported", node=node.name)
