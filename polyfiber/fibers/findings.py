@@ -110,14 +110,14 @@ def neuron_facts(net: ReLUNetwork, *, lower: Any = None, upper: Any = None) -> N
     return NeuronFacts(tuple(status), tuple(lows), tuple(highs), "bounds")
 
 
-def facts_from_complex(net: ReLUNetwork, complex: Any) -> NeuronFacts:
+def facts_from_complex(net: ReLUNetwork, complex: Any, bounds: NeuronFacts | None = None) -> NeuronFacts:
     """Exact activity of every neuron: its signs over all regions of the canonical complex.
 
-    The bounds stay those of the propagation.
+    The bounds stay those of the propagation (``bounds``, by default on all of R^n).
     """
     signs = complex.signs(complex.dimension)[:, : net.n_hidden]
     never_on, never_off = ~(signs > 0).any(axis=0), ~(signs < 0).any(axis=0)
-    bounds = neuron_facts(net)
+    bounds = neuron_facts(net) if bounds is None else bounds
     status, start = [], 0
     for layer, width in enumerate(net.hidden_widths):
         kinds = []

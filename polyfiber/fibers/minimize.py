@@ -42,8 +42,10 @@ class MinimizeResult:
         Reductions that were not made because a decision was within the tolerances.
     source : 'bounds' or 'complex'
         What the activity of neurons was decided on.
+    box : (lower, upper) or None
+        Where the function is kept: on this box, or on all of R^n.
     bound : float
-        Bound on the change of the function in the domain: 0 but for ``epsilon > 0``, up to rounding.
+        Bound on the change of the function there: 0 but for ``epsilon > 0``, up to rounding.
     dropped : tuple of (layer, neuron)
         Neurons replaced by constants for ``epsilon > 0`` (indices of the original).
     """
@@ -53,6 +55,7 @@ class MinimizeResult:
     moves: Composition
     undecided: tuple[str, ...]
     source: str
+    box: tuple[FloatArray, FloatArray] | None = None
     bound: float = 0.0
     dropped: tuple[tuple[int, int], ...] = ()
 
@@ -68,7 +71,7 @@ class MinimizeResult:
 
     def verify(self, **options: Any) -> Deviation:
         """Compare both networks at vertices, rays and region points of their complexes; see `deviation`."""
-        return deviation(self.original, self.network, **options)
+        return deviation(self.original, self.network, box=self.box, **options)
 
     def __repr__(self) -> str:
         before, after = ("-".join(map(str, n.architecture)) for n in (self.original, self.network))
@@ -96,10 +99,11 @@ def minimize(
         Decide activity from the canonical complex (exact) or from propagated bounds (sound). Default:
         the complex for generic networks with up to about two million faces.
     epsilon : float
-        Also replace neurons by constants as long as the function changes by at most this on the box
-        ``lower <= x <= upper``; the bound that is reached is reported.
+        Also replace neurons by constants as long as the function changes by at most this on the box;
+        the bound that is reached is reported.
     lower, upper : (n0,) array_like, optional
-        The box; needed for ``epsilon > 0``.
+        A box: the function is kept on ``lower <= x <= upper`` only, where more neurons are dead or
+        always active. Needed for ``epsilon > 0``.
     budget : Budget, optional
 
     Returns
@@ -123,23 +127,36 @@ def minimize(
     """
     if not isinstance(net, ReLUNetwork):
         raise InputError(f"expected a ReLUNetwork, found {type(net).__name__}")
-    monitor = Monitor(budget)
+    box = _box(net, lower, upper)
     approximate, bound = net, 0.0
     dropped: list[tuple[int, int]] = []
     if epsilon > 0:
-        if lower is None or upper is None:
+        if box is None:
             raise InputError("epsilon > 0 needs a box: the change of the function is bounded on lower <= x <= upper")
-        approximate, bound, dropped = _drop_small(net, epsilon, lower, upper)
-    run = _Run(approximate, tolerance, monitor)
-    run.to_fixed_point(neuron_facts)
+        approximate, bound, dropped = _drop_small(net, epsilon, *box)
+    run = _Run(approximate, tolerance, Monitor(budget), box)
+    run.to_fixed_point(run.facts_by_bounds)
     if use_complex is None:
         use_complex = _small(run.net)
     source = "bounds"
     if use_complex and run.with_complex(budget):
         source = "complex"
     return MinimizeResult(
-        run.net, net, compose(*run.moves), tuple(dict.fromkeys(run.undecided)), source, bound, tuple(dropped)
+        run.net, net, compose(*run.moves), tuple(dict.fromkeys(run.undecided)), source, box, bound, tuple(dropped)
     )
+
+
+def _box(net: ReLUNetwork, lower: Any, upper: Any) -> tuple[FloatArray, FloatArray] | None:
+    if lower is None and upper is None:
+        return None
+    n0 = net.architecture[0]
+    try:
+        low, high = (np.broadcast_to(np.asarray(v, dtype=np.float64), (n0,)).copy() for v in (lower, upper))
+    except (TypeError, ValueError):
+        raise InputError(f"a box needs lower= and upper=, numbers or {n0} of them each") from None
+    if not (np.isfinite(low).all() and np.isfinite(high).all() and (low < high).all()):
+        raise InputError("a box needs finite bounds, lower below upper in every coordinate")
+    return low, high
 
 
 def _small(net: ReLUNetwork) -> bool:
@@ -151,8 +168,11 @@ def _small(net: ReLUNetwork) -> bool:
 class _Run:
     """One run of reductions: the network so far and the moves made."""
 
-    def __init__(self, net: ReLUNetwork, tolerance: float, monitor: Monitor) -> None:
+    def __init__(
+        self, net: ReLUNetwork, tolerance: float, monitor: Monitor, box: tuple[FloatArray, FloatArray] | None
+    ) -> None:
         self.net = net
+        self.box = box
         self.tolerance = 0.0 if net.is_exact else tolerance
         self.monitor = monitor
         self.moves: list[Replace] = []
@@ -162,11 +182,17 @@ class _Run:
         while self._one_step(facts_of(self.net)):
             self.monitor.check_time("minimizing", partial=self.net)
 
+    def facts_by_bounds(self, net: ReLUNetwork) -> NeuronFacts:
+        return neuron_facts(net) if self.box is None else neuron_facts(net, lower=self.box[0], upper=self.box[1])
+
     def with_complex(self, budget: Budget | None) -> bool:
         from ..complexes.complex import canonical_complex
+        from ..complexes.domain import Box
+
+        domain = None if self.box is None else Box(*self.box)
 
         def facts(net: ReLUNetwork) -> NeuronFacts:
-            return facts_from_complex(net, canonical_complex(net, budget=budget))
+            return facts_from_complex(net, canonical_complex(net, domain, budget=budget), self.facts_by_bounds(net))
 
         try:
             self.to_fixed_point(facts)
@@ -210,10 +236,8 @@ class _Run:
 
     def _linear(self, layer: int, facts: NeuronFacts) -> bool:
         """Re-factor the neurons that act linearly, at the rank of their product."""
-        if layer == 1:
-            return False
         active = facts.of(layer, "active")
-        if len(active) < 2:
+        if len(active) < 2 or (layer == 1 and self.box is None):
             return False
         old = Neurons.of(self.net, layer, active)
         product = old.outgoing @ old.weights
@@ -221,9 +245,13 @@ class _Run:
         if product.dtype != object and largest(product) <= 1e-13 * size:
             product = 0 * product
         try:
+            if self._linear_on_box(layer, active, product, facts):
+                return True
+            if layer == 1:
+                return False
             factors = nonnegative_column_rank(product)
             if factors.rank < len(active):
-                right, biases = factors.right, 0 * product[0, : factors.rank]
+                right = factors.right
                 biases = np.full(factors.rank, 0 * product.ravel()[0], dtype=product.dtype)
                 return self._do(
                     refactor_linear(
@@ -236,7 +264,7 @@ class _Run:
                         why=f"re-factor {len(active)} linear neurons at nonnegative rank {factors.rank}",
                     )
                 )
-            return self._linear_on_box(layer, active, product, facts)
+            return False
         except RankAmbiguityError as error:
             self.undecided.append(f"linear neurons of layer {layer}: {error}")
             return False
@@ -245,8 +273,11 @@ class _Run:
         """Bounded inputs: any factors will do, with biases that keep them active."""
         if product.dtype == object:
             return False
-        high = np.maximum(facts.upper[layer - 2], 0.0)
-        low = np.maximum(facts.lower[layer - 2], 0.0)
+        if layer == 1:
+            assert self.box is not None
+            low, high = self.box
+        else:
+            low, high = np.maximum(facts.lower[layer - 2], 0.0), np.maximum(facts.upper[layer - 2], 0.0)
         used = (product != 0).any(axis=0)
         r = decide_rank(product).rank
         if r >= len(active) or r == 0 or not np.isfinite(high[used]).all():
@@ -254,7 +285,7 @@ class _Run:
         U, s, V = np.linalg.svd(product)
         right = np.where(used, V[:r], 0.0)
         least, most = layer_bounds(right, np.zeros(r), low, np.where(used, high, 0.0))
-        biases = np.maximum(-least, 0.0) + 0.01 * (most - least)
+        biases = np.maximum(-least, 0.0) + 0.01 * (most - least) + 1e-12
         return self._do(
             refactor_linear(
                 self.net,

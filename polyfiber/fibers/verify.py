@@ -57,9 +57,15 @@ def probe_points(net: ReLUNetwork, *, complex: Any = None, budget: Budget | None
     return np.concatenate(parts)
 
 
-def sample_points(n0: int, *, count: int = 4096) -> FloatArray:
-    """Fixed random inputs over five orders of magnitude."""
+def sample_points(n0: int, *, count: int = 4096, box: Any = None) -> FloatArray:
+    """Fixed random inputs over five orders of magnitude, or uniform in a box (its corners' directions included)."""
     rng = np.random.default_rng(0)
+    if box is not None:
+        low, high = box
+        share = rng.random((count, n0))
+        share[: count // 4] = np.round(share[: count // 4])
+        inside: FloatArray = low + share * (high - low)
+        return inside
     points: FloatArray = rng.standard_normal((count, n0)) * 10.0 ** rng.uniform(-2, 3, (count, 1))
     return points
 
@@ -78,6 +84,7 @@ def deviation(
     *,
     complexes: Any = (),
     use_complexes: bool = True,
+    box: Any = None,
     max_faces: int = 200_000,
     budget: Budget | None = None,
 ) -> Deviation:
@@ -92,6 +99,8 @@ def deviation(
     use_complexes : bool
         Whether to build the complexes; degenerate networks, and ones with more than about
         ``max_faces`` faces, are compared at fixed random inputs instead, and `source` says so.
+    box : (lower, upper), optional
+        Compare on this box only.
 
     Examples
     --------
@@ -103,16 +112,18 @@ def deviation(
     """
     if a.architecture[0] != b.architecture[0] or a.architecture[-1] != b.architecture[-1]:
         raise ShapeError(f"{a!r} and {b!r} have different inputs or outputs")
-    parts = [sample_points(a.architecture[0])]
+    parts = [sample_points(a.architecture[0], box=box)]
     source = "samples"
     given = list(complexes)
     if not given and use_complexes:
         from ..complexes.complex import canonical_complex, estimate_size
+        from ..complexes.domain import Box
 
+        domain = None if box is None else Box(*box)
         for net in (a, b):
             try:
                 if estimate_size(net)["faces"] <= max_faces:
-                    given.append(canonical_complex(net, budget=budget))
+                    given.append(canonical_complex(net, domain, budget=budget))
             except (GenericityError, IncompleteError):
                 continue
     for cx in given:

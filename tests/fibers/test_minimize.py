@@ -137,6 +137,28 @@ def test_epsilon_bounds_the_change_on_the_box() -> None:
         pf.minimize("net")  # type: ignore[arg-type]
 
 
+def test_on_a_box_more_can_go() -> None:
+    rng = np.random.default_rng(10)
+    base = pf.ReLUNetwork.random((2, 8, 6, 2), rng=rng)
+    biases = [base.biases[0].copy(), *base.biases[1:]]
+    biases[0][:5] = 10.0  # always active on the box, not on the plane
+    biases[0][5] = -10.0  # dead on the box
+    net = pf.ReLUNetwork(base.weights, biases)
+    everywhere = pf.minimize(net)
+    on_box = pf.minimize(net, lower=-1.0, upper=1.0)
+    assert everywhere.network.architecture[1] == 8
+    assert on_box.network.architecture[1] <= 4
+    assert on_box.bound == 0.0
+    check = on_box.verify()
+    assert (check.source, check.relative < 1e-11) == ("complexes", True)
+    X = rng.uniform(-1, 1, (4000, 2))
+    np.testing.assert_allclose(on_box.network(X), net(X), atol=1e-10)
+    assert np.abs(on_box.network(100 * X) - net(100 * X)).max() > 1e-3
+    for lower, upper in ((1.0, -1.0), (0.0, np.inf), (0.0, None), ([0.0], [1.0, 2.0, 3.0])):
+        with pytest.raises(InputError, match="box"):
+            pf.minimize(net, lower=lower, upper=upper)
+
+
 def test_near_duplicates_are_not_merged() -> None:
     net = pf.ReLUNetwork.random((3, 3, 3, 1), rng=9)
     W = net.weights[1].copy()
