@@ -37,6 +37,11 @@ def test_transposed_without_biases_and_other_orders(tmp_path: Path) -> None:
     net = pf.read_network(tmp_path / "net.npz")
     assert net == pf.ReLUNetwork([W1, W2], [B1, B2])
     assert any("transposed" in note for note in net.source["notes"])
+    square = {"W1": W1[:2], "b1": B1[:2], "W2": W1[1:], "b2": B1[:2]}
+    np.savez(tmp_path / "net.npz", **square)
+    net = pf.read_network(tmp_path / "net.npz")
+    assert net == pf.ReLUNetwork([W1[:2], W1[1:]], [B1[:2], B1[:2]])
+    assert any("do not tell" in note for note in net.source["notes"])
     np.savez(tmp_path / "net.npz", W1=np.asfortranarray(W1.astype(">f4")), W2=W2.astype(np.float32))
     net = pf.read_network(tmp_path / "net.npz")
     assert net == pf.ReLUNetwork([W1.astype(np.float32), W2.astype(np.float32)], [np.zeros(3), np.zeros(1)])

@@ -59,9 +59,12 @@ def read(data: bytes, source: dict[str, Any]) -> ReLUNetwork:
         exact_bs = [_zeros(w) if b is None else _rationals(b, "a bias") for w, b in zip(ws, bs)]
         facts = {**source, "dtype": "exact", "head": _head(meta), "folding": (), "notes": tuple(notes)}
         return ReLUNetwork(exact_ws, exact_bs, source=facts)
-    if not meta and _transposed(ws, bs):
+    fits = _fits(ws, bs)
+    if not meta and fits == (False, True):
         ws = [w.T for w in ws]
         notes.append("the matrices are stored as (inputs, outputs) and were transposed")
+    elif not meta and fits == (True, True):
+        notes.append("the shapes do not tell (outputs, inputs) from (inputs, outputs); the first is assumed")
     chain = Chain(ws[0].shape[1] if ws[0].ndim == 2 and ws[0].shape[1] else 1)
     for i, (w, b) in enumerate(zip(ws, bs), start=1):
         if i > 1:
@@ -136,8 +139,8 @@ def _numbered(arrays: dict[str, Array], pattern: re.Pattern[str]) -> dict[int, A
     return found
 
 
-def _transposed(weights: list[Array], biases: list[Array | None]) -> bool:
-    """Whether the matrices are (inputs, outputs), as the biases or the chain of shapes tell."""
+def _fits(weights: list[Array], biases: list[Array | None]) -> tuple[bool, bool]:
+    """Whether biases and chain of shapes fit matrices (outputs, inputs), and (inputs, outputs)."""
     if any(w.ndim != 2 for w in weights):
         raise ShapeError(f"weights of shapes {[w.shape for w in weights]}; expected matrices")
     pairs = [(w, b) for w, b in zip(weights, biases) if b is not None and b.ndim == 1]
@@ -146,7 +149,7 @@ def _transposed(weights: list[Array], biases: list[Array | None]) -> bool:
         chain = all(a.shape[axis] == b.shape[1 - axis] for a, b in zip(weights[:-1], weights[1:]))
         return chain and all(w.shape[axis] == len(b) for w, b in pairs)
 
-    return not fits(0) and fits(1)
+    return fits(0), fits(1)
 
 
 def _rationals(array: Array, what: str) -> Array:
