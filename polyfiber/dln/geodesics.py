@@ -224,11 +224,29 @@ def geodesic(
     )
 
 
-def distance(W0: npt.ArrayLike, W1: npt.ArrayLike, depth: float, *, tolerance: float = 1e-9, starts: int = 1) -> float:
-    """Length of the geodesic found between two invertible matrices; see :func:`geodesic` for its evidence.
+def distance(
+    W0: npt.ArrayLike, W1: npt.ArrayLike, depth: float, *, tolerance: float = 1e-9, starts: int = 1
+) -> float | FloatArray:
+    """Length of the geodesic found between invertible matrices; see :func:`geodesic` for its evidence.
 
     An upper bound of the distance of (GL_d, g^N) by construction. For depth 2 on positive matrices it is ``sqrt(2)``
     times the Bures-Wasserstein distance.
+
+    Parameters
+    ----------
+    W0, W1 : array_like (..., d, d)
+        Batches broadcast; each pair is a boundary value problem of its own.
+    depth, tolerance, starts
+        As in :func:`geodesic`.
+
+    Returns
+    -------
+    float or float64 (...)
+
+    Raises
+    ------
+    InputError, SolverError
+        As :func:`geodesic`.
 
     Examples
     --------
@@ -236,7 +254,20 @@ def distance(W0: npt.ArrayLike, W1: npt.ArrayLike, depth: float, *, tolerance: f
     >>> round(pf.dln.distance([[1.0]], [[8.0]], 3), 12) == round(3**0.5, 12)     # sqrt(3) (8^(1/3) - 1)
     True
     """
-    return geodesic(W0, W1, depth, tolerance=tolerance, starts=starts).length
+    a = as_matrix(W0, name="W0", square=True)
+    b = as_matrix(W1, name="W1", square=True)
+    if a.ndim == b.ndim == 2:
+        return geodesic(a, b, depth, tolerance=tolerance, starts=starts).length
+    if a.shape[-2:] != b.shape[-2:]:
+        raise ShapeError(f"expected matrices of one size, found {a.shape} and {b.shape}", shapes=(a.shape, b.shape))
+    try:
+        a, b = np.broadcast_arrays(a, b)
+    except ValueError:
+        raise ShapeError(f"the batches {a.shape[:-2]} and {b.shape[:-2]} do not broadcast") from None
+    result = np.empty(a.shape[:-2])
+    for index in np.ndindex(result.shape):
+        result[index] = geodesic(a[index], b[index], depth, tolerance=tolerance, starts=starts).length
+    return result
 
 
 def logarithm(W0: npt.ArrayLike, W1: npt.ArrayLike, depth: float, *, tolerance: float = 1e-9) -> FloatArray:

@@ -16,7 +16,7 @@ from .._typing import FloatArray, RngLike
 from ..errors import MissingDependencyError
 from ._inputs import as_depth
 from .balanced import random_balanced
-from .geodesics import distance, geodesic, logarithm
+from .geodesics import geodesic, logarithm
 from .hamilton import exponential
 from .metrics import metric
 from .submersion import (
@@ -151,7 +151,7 @@ def _observable_class() -> Any:
             return logarithm(point_a, point_b, self._depth)
 
         def dist(self, point_a: FloatArray, point_b: FloatArray) -> float:
-            return distance(point_a, point_b, self._depth)
+            return geodesic(point_a, point_b, self._depth).length
 
         def pair_mean(self, point_a: FloatArray, point_b: FloatArray) -> FloatArray:
             return geodesic(point_a, point_b, self._depth)(0.5)

@@ -144,6 +144,22 @@ def test_free_energy_of_the_example_has_no_minimiser_but_confined_it_has(depth: 
     assert minima == sorted(minima, key=lambda m: m.value)
 
 
+@pytest.mark.parametrize("depth", [2, 3, 10, math.inf])
+def test_confined_minimiser_of_the_example_in_closed_form(depth: float) -> None:
+    # sigma_1 = sigma_2 = s: S = const + (1 - 1/N) log s; minimise c s^2 - (1 - 1/N)/beta log s with W_11 = W_22 = 1
+    c, r = 0.05, 1 - (0.0 if math.isinf(depth) else 1 / depth)
+    for beta in (1.0, 2.0):
+        best = free_energy_minima(diagonal_example(confinement=c), depth, beta=beta, starts=8)[0]
+        t = best.W[1, 0]
+        assert np.allclose(best.W, [[1.0, -t], [t, 1.0]], atol=1e-5)
+        assert 1 + t * t == pytest.approx(r / (2 * beta * c), rel=1e-5)
+    # above the critical beta a multiple of the identity: (1 + c) s^2 - s - r / (2 beta) = 0
+    beta = 20.0
+    best = free_energy_minima(diagonal_example(confinement=c), depth, beta=beta, starts=8)[0]
+    s = (1 + math.sqrt(1 + 2 * (1 + c) * r / beta)) / (2 * (1 + c))
+    assert np.allclose(best.W, s * np.eye(2), atol=1e-4)
+
+
 def test_entropy_on_the_zero_set_at_depth_two_is_the_nuclear_norm() -> None:
     # N = 2: a_12 = sigma_1 + sigma_2 and sigma_1 + sigma_2 = sqrt(||W||^2 + 2 |det W|): flat on x = y, |x| <= 1
     x = np.linspace(-1, 1, 9)
