@@ -228,8 +228,8 @@ class Skeleton:
         nv = self.nv
         single = self._fits_single(layer)
         dtype = np.float32 if single else np.float64
-        # two roundings more per product, in a precision 2^29 times coarser; products below 2^-100 may underflow
-        factor, extra = (2.0**30 * net.inflate, 1e-28) if single else (net.inflate * (1 + 1e-9), 0.0)
+        # two roundings more per product, in a precision 2^29 times coarser; and what underflow may add
+        factor, extra = (2.0**30 * net.inflate, 1e-27) if single else (net.inflate * (1 + 1e-9), 0.0)
         ids = np.arange(low, high) if layer <= 1 else np.arange(net.first[1], net.first[2])
         given = np.ascontiguousarray(self.frame.given(ids).T, dtype=dtype)
         network = self.frame.network
@@ -264,13 +264,20 @@ class Skeleton:
                 self._second_filter(vs[:listed], ks[:listed])
 
     def _fits_single(self, layer: int) -> bool:
-        """Whether no magnitude of a layer's evaluation can leave the range of single precision."""
+        """Whether a layer's evaluation stays far from the ends of single precision's range.
+
+        What rounding to subnormals and underflow may add, 2^-150 for each weight and product, is then
+        at most 2^-150 times 2^40 times the number of terms: below the ``extra`` of the caller.
+        """
         if layer <= 1 or self.frame.net.inflate != 1.0:
             return False
+        network = self.frame.network
         parts = [np.abs(self.state.x[: self.nv]).max(initial=0.0)]
-        for w, b in zip(self.frame.network.weights[:layer], self.frame.network.biases[:layer]):
+        for w, b in zip(network.weights[:layer], network.biases[:layer]):
             parts += [np.abs(w.astype(np.float64)).sum(axis=1).max(), np.abs(b.astype(np.float64)).max()]
-        return bool(np.prod(np.maximum(parts, 1.0)) < 2.0**90)
+        with np.errstate(all="ignore"):
+            size = np.prod(np.maximum(parts, 1.0))
+        return bool(size < 2.0**40) and sum(network.architecture) < 2**13
 
     def _second_filter(self, vs: Any, ks: Any) -> None:
         """Pairs that the first filter left: the form on the cell, a direct solve, exact arithmetic."""
