@@ -7,14 +7,30 @@ from typing import Any
 
 # public name -> module that defines it
 _EXPORTS: dict[str, str] = {
+    # strata
     "Move": "strata",
     "RankStratification": "strata",
     "Stratum": "strata",
     "count_strata": "count",
     "enumerate_strata": "strata",
+    "moves_between": "sampling",
     "stratify": "strata",
+    # weights
+    "Barcode": "bars",
+    "Gap": "location",
+    "Location": "location",
+    "apply_move": "sampling",
+    "barcode": "bars",
+    "canonical_weights": "bars",
+    "in_closure": "location",
+    "locate": "location",
+    "raise_to": "sampling",
+    "same_stratum": "location",
+    "sample": "sampling",
+    "sample_barcode": "sampling",
+    "transpose": "weights",
 }
-_MODULES = ("count", "ranks", "strata")
+_MODULES = ("count", "ranks", "sampling", "strata", "weights")
 
 __all__ = [*_EXPORTS]
 
