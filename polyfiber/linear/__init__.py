@@ -29,8 +29,23 @@ _EXPORTS: dict[str, str] = {
     "sample": "sampling",
     "sample_barcode": "sampling",
     "transpose": "weights",
+    # geometry
+    "Connection": "paths",
+    "NearestPoint": "paths",
+    "WeightSpace": "manifold",
+    "along": "manifold",
+    "connect": "paths",
+    "connected_parts": "paths",
+    "nearest": "paths",
+    "normal_space": "manifold",
+    "retract": "manifold",
+    "tangent_space": "manifold",
+    "to_fiber": "manifold",
+    # the fiber as a variety
+    "FiberVariety": "variety",
+    "fiber_variety": "variety",
 }
-_MODULES = ("count", "ranks", "sampling", "strata", "weights")
+_MODULES = ("bars", "count", "location", "manifold", "paths", "ranks", "sampling", "strata", "weights")
 
 __all__ = [*_EXPORTS]
 

@@ -135,7 +135,7 @@ class Barcode:
         return np.array([p for p, c in enumerate(self.layers[j]) if keep(*self.bars[c])], np.int64)
 
     def _check(self, k: int, j: int, i: int, low: int, high: int) -> None:
-        if not (0 <= i and k <= self.n_layers and 0 <= j <= self.n_layers and low <= j <= high):
+        if not (i >= 0 and k <= self.n_layers and 0 <= j <= self.n_layers and low <= j <= high):
             raise InputError(f"no subspace has the indices k={k}, j={j}, i={i}; expected {low} <= j <= {high} for it")
 
     def flow_A(self, k: int, j: int, i: int) -> FloatArray:
@@ -206,6 +206,7 @@ def barcode(
     *,
     ranks: Any = None,
     tolerance: float | None = None,
+    noise: float | None = None,
     gap: float = 100.0,
     exact: bool | None = None,
 ) -> Barcode:
@@ -218,7 +219,7 @@ def barcode(
         Ranks to use instead of those that `locate` finds. Weights near a stratum are *snapped*
         to it: ``reconstruct()`` has exactly these ranks, at a distance of the order of the
         singular values set to zero (``residual``).
-    tolerance, gap, exact
+    tolerance, noise, gap, exact
         As in `locate`.
 
     Returns
@@ -251,7 +252,7 @@ def barcode(
     layers, is_exact = check_weights(weights, exact=exact)
     widths = rk.check_widths(widths_of(layers))
     if ranks is None:
-        table = locate(weights, tolerance=tolerance, gap=gap, exact=exact).stratum.ranks
+        table = locate(weights, tolerance=tolerance, noise=noise, gap=gap, exact=exact).stratum.ranks
     else:
         table = check_table(widths, ranks)
     if is_exact:

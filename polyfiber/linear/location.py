@@ -143,7 +143,12 @@ class Location:
 
 
 def locate(
-    weights: Any, *, tolerance: float | None = None, gap: float = 100.0, exact: bool | None = None
+    weights: Any,
+    *,
+    tolerance: float | None = None,
+    noise: float | None = None,
+    gap: float = 100.0,
+    exact: bool | None = None,
 ) -> Location:
     """Stratum of given weights, with the evidence for every rank.
 
@@ -154,6 +159,9 @@ def locate(
     tolerance : float, optional
         Noise of each layer relative to its spectral norm: a perturbation of that size is not
         told from zero. Default 1e-10, and 1e-5 when a layer is stored in float32.
+    noise : float, optional
+        Noise of every layer in absolute terms (spectral norm), in addition: a layer that is
+        nothing but noise counts as zero. Relative noise alone cannot see that.
     gap : float
         How many times the noise level a singular value must exceed to count as certain. Values
         between make the rank ambiguous.
@@ -195,10 +203,12 @@ def locate(
         raise InputError(f"tolerance must lie between 0 and 1, found {tolerance!r}")
     if not gap >= 1.0:
         raise InputError(f"gap must be at least 1, found {gap!r}")
+    if noise is not None and not (noise >= 0.0 and np.isfinite(noise)):
+        raise InputError(f"noise must be a finite number >= 0, found {noise!r}")
     if is_exact:
         table = exact_ranks(layers)
         return _location(widths, table, {}, True, 0.0, gap)
-    gaps = float_gaps(layers, tolerance, gap)
+    gaps = float_gaps(layers, tolerance, gap, noise or 0.0)
     table = np.diag(widths).astype(np.int64)
     for (k, i), g in gaps.items():
         table[k, i] = g.rank
@@ -254,12 +264,13 @@ def scaled(layers: Sequence[FloatArray]) -> tuple[list[FloatArray], list[float]]
     return [w / s for w, s in zip(layers, norms)], norms
 
 
-def float_gaps(layers: Sequence[FloatArray], tolerance: float, gap: float) -> dict[tuple[int, int], Gap]:
+def float_gaps(layers: Sequence[FloatArray], tolerance: float, gap: float, noise: float) -> dict[tuple[int, int], Gap]:
     """Evidence for every rank ``(k, i)``, from both ends of each product."""
-    units, _ = scaled(layers)
+    units, norms = scaled(layers)
     last = len(units)
-    forward = _carry(units, tolerance, gap)
-    backward = _carry([w.T for w in reversed(units)], tolerance, gap)
+    levels = [tolerance + noise / s for s in norms]
+    forward = _carry(units, levels, gap)
+    backward = _carry([w.T for w in reversed(units)], levels[::-1], gap)
     out: dict[tuple[int, int], Gap] = {}
     for k, i in rk.columns(last):
         a, b = forward[k, i], backward[last - i, last - k]
@@ -278,7 +289,7 @@ def _quality(g: Gap) -> tuple[bool, float]:
     return g.certain, min(kept, dropped)
 
 
-def _carry(units: Sequence[FloatArray], tolerance: float, gap: float) -> dict[tuple[int, int], Gap]:
+def _carry(units: Sequence[FloatArray], levels: Sequence[float], gap: float) -> dict[tuple[int, int], Gap]:
     """Gaps of all products, carrying the column space of each start layer upwards."""
     out: dict[tuple[int, int], Gap] = {}
     last = len(units)
@@ -289,7 +300,7 @@ def _carry(units: Sequence[FloatArray], tolerance: float, gap: float) -> dict[tu
         widest = units[i].shape[1]
         for k in range(i + 1, last + 1):
             image = units[k - 1] if space is None else units[k - 1] @ space
-            threshold = tolerance + error
+            threshold = levels[k - 1] + error
             widest = min(widest, image.shape[0])
             if 0 in image.shape:
                 out[k, i] = Gap(0, float("inf"), 0.0, threshold, not doubtful, 0, widest if doubtful else 0)

@@ -17,7 +17,7 @@ bases the differential of the product is the sum over layers of exactly those bl
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
@@ -31,7 +31,7 @@ from .strata import n_parameters
 from .weights import check_step, flatten, norm, unflatten
 
 Space: TypeAlias = Literal["stratum", "fiber", "orbit"]
-_DENSE = 3000  # side of the Gram matrix up to which the projector is direct
+_DENSE = 2 * 10**6  # entries of the normal basis up to which the projector is direct
 _DEFAULT_MEMORY = 4 << 30
 
 
@@ -67,7 +67,6 @@ class WeightSpace:
     at: Barcode
     of: Space
     kind: Literal["tangent", "normal"]
-    _options: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @cached_property
     def _J(self) -> tuple[list[FloatArray], list[FloatArray]]:
@@ -102,7 +101,11 @@ class WeightSpace:
 
     def complement(self) -> WeightSpace:
         """The orthogonal complement."""
-        return WeightSpace(self.at, self.of, "tangent" if self.kind == "normal" else "normal", self._options)
+        other = WeightSpace(self.at, self.of, "tangent" if self.kind == "normal" else "normal")
+        for shared in ("_J", "_mask", "normal_dim", "_normal_basis", "_turned"):
+            if shared in self.__dict__:
+                other.__dict__[shared] = self.__dict__[shared]
+        return other
 
     def __repr__(self) -> str:
         return f"WeightSpace({self.kind} to the {self.of} at widths {self.widths}: dimension {self.dim} of {self.ambient_dim})"
@@ -170,7 +173,7 @@ class WeightSpace:
     def _project_normal(self, z: Sequence[FloatArray], tolerance: float, max_iterations: int) -> list[FloatArray]:
         if self.normal_dim == 0:
             return [np.zeros_like(v) for v in z]
-        if self.normal_dim <= _DENSE and self.normal_dim * self.ambient_dim <= 4 * 10**7:
+        if self.normal_dim * self.ambient_dim <= _DENSE:
             q = self._normal_basis
             flat = flatten(z)
             return unflatten(q @ (q.T @ flat), self.widths)
@@ -186,31 +189,29 @@ class WeightSpace:
         ``J_j``, the scales, and the two factors of each layer's Gram term (vectors where they
         came out diagonal).
         """
-        from scipy.linalg import block_diag, eigh
+        from scipy.linalg import block_diag, solve_triangular
 
         J, inverse = self._J
         bars, last = self.at.bars, self.at.n_layers
-        left_gram = [m @ m.T for m in inverse]
-        right_gram = [m.T @ m for m in J]
 
-        def turn(gram: list[FloatArray], first: int, final: int, own: list[int]) -> FloatArray:
+        def turn(rows: list[Array], first: int, final: int, own: list[int]) -> FloatArray:
+            """T with orthogonal rows of ``T rows[first]`` and of ``T rows[final]``, own rows."""
             if len(own) == 1 or first > final:
                 return np.eye(len(own))
-            blocks = []
-            for j in (first, final):
-                at = np.searchsorted(self.at.layers[j], own)
-                blocks.append(gram[j][np.ix_(at, at)])
-            out: FloatArray = eigh(blocks[0], blocks[1])[1]
+            a, b = (rows[j][np.searchsorted(self.at.layers[j], own)] for j in (first, final))
+            r = np.linalg.qr(b.T, mode="r")
+            q = np.linalg.svd(solve_triangular(r, a, trans="T"), full_matrices=False)[0]
+            out: FloatArray = solve_triangular(r, q).T
             return out
 
         left_turn, right_turn = [], []
         for i, k in sorted(set(bars)):
             own = [c for c, bar in enumerate(bars) if bar == (i, k)]
-            left_turn.append(turn(left_gram, max(i, 1), k, own))
-            right_turn.append(turn(right_gram, i, min(k, last - 1), own))
+            left_turn.append(turn(inverse, max(i, 1), k, own))
+            right_turn.append(turn([m.T for m in J], i, min(k, last - 1), own))
         u, v = block_diag(*left_turn), block_diag(*right_turn)
-        left = [u[np.ix_(at, at)].T @ m for at, m in zip(self.at.layers, inverse)]
-        right = [m @ v[np.ix_(at, at)] for at, m in zip(self.at.layers, J)]
+        left = [u[np.ix_(at, at)] @ m for at, m in zip(self.at.layers, inverse)]
+        right = [m @ v[np.ix_(at, at)].T for at, m in zip(self.at.layers, J)]
         terms: list[tuple[Array, Array]] = []
         squares = np.zeros((len(bars), len(bars)))
         for j in range(1, last + 1):
@@ -296,9 +297,17 @@ class WeightSpace:
     @cached_property
     def _normal_basis(self) -> FloatArray:
         """Orthonormal columns spanning the normal space, float64 (D, codim)."""
-        columns = np.empty((self.ambient_dim, self.normal_dim))
-        for c, vector in enumerate(self._explicit_normal()):
-            columns[:, c] = flatten(vector)
+        J, inverse = self._J
+        a, b = np.nonzero(self._mask)
+        parts = []
+        for j in range(1, len(self.widths)):
+            block = np.zeros((len(a), self.widths[j], self.widths[j - 1]))
+            on = np.isin(a, self.at.layers[j]) & np.isin(b, self.at.layers[j - 1])
+            left = inverse[j][np.searchsorted(self.at.layers[j], a[on])]
+            right = J[j - 1].T[np.searchsorted(self.at.layers[j - 1], b[on])]
+            block[on] = left[:, :, None] * right[:, None, :]
+            parts.append(block.reshape(len(a), self.widths[j] * self.widths[j - 1]))
+        columns = np.concatenate(parts, axis=1).T
         columns /= np.linalg.norm(columns, axis=0)
         q: FloatArray = np.linalg.qr(columns)[0]
         return q
@@ -333,9 +342,7 @@ class WeightSpace:
                         yield self._at_layers({j: unit, j2: -unit2})
 
     def _at_layers(self, parts: dict[int, FloatArray]) -> list[FloatArray]:
-        return [
-            parts.get(j, np.zeros((self.widths[j], self.widths[j - 1]))) for j in range(1, len(self.widths))
-        ]
+        return [parts.get(j, np.zeros((self.widths[j], self.widths[j - 1]))) for j in range(1, len(self.widths))]
 
     def explicit_basis(self) -> Any:
         """The basis of the paper, lazily: lists of layers, rank one in each layer.
@@ -356,7 +363,8 @@ class WeightSpace:
         """
         monitor = Monitor(budget or Budget(memory=_DEFAULT_MEMORY))
         monitor.check_memory(
-            24 * self.ambient_dim * max(self.normal_dim, self.dim), f"a basis of {self.dim} vectors of {self.ambient_dim}"
+            24 * self.ambient_dim * max(self.normal_dim, self.dim),
+            f"a basis of {self.dim} vectors of {self.ambient_dim}",
         )
         if self.kind == "normal":
             return self._normal_basis.copy()
@@ -366,10 +374,13 @@ class WeightSpace:
 
 
 def _thinned(gram: FloatArray) -> FloatArray:
-    """The diagonal of a Gram matrix that is diagonal up to rounding, else the matrix."""
+    """The diagonal of a Gram matrix that is diagonal up to rounding, else the matrix.
+
+    What is neglected is made up for by the refinement against the true residual.
+    """
     d = np.diagonal(gram)
     off = gram - np.diag(d)
-    if gram.size and float((np.abs(off) / np.sqrt(np.outer(d, d))).max()) < 1e-12:
+    if bool((np.abs(off) <= 1e-9 * np.sqrt(np.outer(d, d))).all()):
         return d.copy()
     return gram
 
@@ -400,7 +411,7 @@ def tangent_space(weights: Any, *, of: Space = "stratum", **options: Any) -> Wei
         kernel of the differential of the product (dimension dof); or the rank stratum of all
         of parameter space, products varying.
     options
-        ``ranks``, ``tolerance``, ``gap``, ``exact`` of `barcode`.
+        ``ranks``, ``tolerance``, ``noise``, ``gap``, ``exact`` of `barcode`.
 
     Returns
     -------
@@ -431,7 +442,7 @@ def normal_space(weights: Any, *, of: Space = "stratum", **options: Any) -> Weig
     Examples
     --------
     >>> import polyfiber as pf
-    >>> pf.linear.normal_space([[[1.0, 0.0]], [[0.0]]]).basis().round(12).ravel().tolist()
+    >>> abs(pf.linear.normal_space([[[1.0, 0.0]], [[0.0]]]).basis()).round(12).ravel().tolist()
     [0.0, 0.0, 1.0]
     """
     return WeightSpace(_barcode(weights, options), _space(of), "normal")
@@ -484,11 +495,19 @@ def move_along(at: Barcode, generators: Sequence[Array], *, time: float = 1.0) -
     """Follow generators for a time: ``J_j exp(time X_j)``; exactly on the stratum."""
     from scipy.linalg import expm
 
+    largest = max((abs(time) * float(np.linalg.norm(x, 2)) for x in generators if x.size), default=0.0)
+    if not largest <= 200.0:
+        raise NumericalError(
+            f"the generators of this step have norm {largest:.2g}, whose exponential leaves the range of float64; "
+            f"take a smaller step (the bases have condition {at.condition:.2g})"
+        )
     J = [np.asarray(j, np.float64) @ expm(time * np.asarray(x)) if j.size else j for j, x in zip(at.J, generators)]
     return make_barcode(at.widths, at.ranks, J, None)
 
 
-def retract(weights: Any, step: Any, *, onto: Space = "stratum", max_iterations: int = 50, **options: Any) -> list[FloatArray]:
+def retract(
+    weights: Any, step: Any, *, onto: Space = "stratum", max_iterations: int = 50, **options: Any
+) -> list[FloatArray]:
     """Move along a tangent step and stay on the stratum, or return to the fiber.
 
     Parameters
@@ -560,8 +579,6 @@ def to_fiber(
     NumericalError
         No convergence, with the error reached.
     """
-    from scipy.sparse.linalg import LinearOperator, lsmr
-
     layers = [np.array(w, np.float64) for w in weights]
     target = np.asarray(product, np.float64)
     if target.shape != (layers[-1].shape[0], layers[0].shape[1]):
@@ -574,31 +591,52 @@ def to_fiber(
     for _ in range(max_iterations):
         off = target - _float_product(layers)
         before, error = error, float(np.linalg.norm(off)) / scale
-        if error <= tolerance or (error <= 1e-11 and error >= 0.5 * before):
+        if error <= tolerance or (error <= 1e-11 and error >= 0.9 * before):
             return layers
-        left, right = partial_products(layers)
-        if off.size * n_parameters(widths) <= 10**7:
-            rows = np.concatenate([np.kron(a, b.T) for a, b in zip(left, right)], axis=1)
-            step = np.linalg.lstsq(rows, off.ravel(), rcond=1e-12)[0]
-        else:
-
-            def forward(v: Array, left: Any = left, right: Any = right) -> Array:
-                parts = unflatten(v, widths)
-                total: Array = sum(a @ p @ b for a, p, b in zip(left, parts, right))
-                return total.ravel()
-
-            def backward(y: Array, left: Any = left, right: Any = right, shape: Any = target.shape) -> Array:
-                m = y.reshape(shape)
-                return flatten([a.T @ m @ b.T for a, b in zip(left, right)])
-
-            operator = LinearOperator((off.size, n_parameters(widths)), matvec=forward, rmatvec=backward)
-            step = lsmr(operator, off.ravel(), atol=1e-14, btol=1e-14, maxiter=2000)[0]
-        layers = [w + z for w, z in zip(layers, unflatten(step, widths))]
+        step = _least_change(*partial_products(layers), off)
+        layers = [w + z for w, z in zip(layers, step)]
     raise NumericalError(
         f"the product stays {error:.2g} (relative) away from W after {max_iterations} steps; "
         "start closer to the fiber or raise max_iterations",
         reached=error,
     )
+
+
+def _least_change(left: Sequence[FloatArray], right: Sequence[FloatArray], off: FloatArray) -> list[FloatArray]:
+    """Weight change of least norm that changes the product by ``off`` to first order.
+
+    ``Z_j = A_j^T Y B_j^T`` with ``sum A_j A_j^T Y B_j^T B_j = off``: densely when small, else by
+    conjugate gradients in the singular bases of the outermost factors.
+    """
+    widths = (right[0].shape[1], *(b.shape[0] for b in right[1:]), left[-1].shape[0])
+    if off.size * n_parameters(widths) <= 10**5:
+        rows = np.concatenate([np.kron(a, b.T) for a, b in zip(left, right)], axis=1)
+        return unflatten(np.linalg.lstsq(rows, off.ravel(), rcond=1e-12)[0], widths)
+    u = np.linalg.svd(left[0], full_matrices=True)[0]
+    v = np.linalg.svd(right[-1], full_matrices=True)[2].T
+    a = [u.T @ m for m in left]
+    b = [m @ v for m in right]
+    diagonal = sum(np.outer((x**2).sum(axis=1), (y**2).sum(axis=0)) for x, y in zip(a, b))
+    scale = 1.0 / np.sqrt(np.where(diagonal > 1e-24 * diagonal.max(initial=1e-300), diagonal, np.inf))
+    grams = [(_thinned(x @ x.T), _thinned(y.T @ y)) for x, y in zip(a, b)]
+    residual = scale * (u.T @ off @ v)
+    x = np.zeros_like(residual)
+    direction = residual.copy()
+    power = float(np.vdot(residual, residual))
+    goal = 1e-20 * power
+    for _ in range(1000):
+        if power <= goal:
+            break
+        c = scale * direction
+        image = scale * sum(_sandwich(p, c, q) for p, q in grams)
+        length = power / float(np.vdot(direction, image))
+        x += length * direction
+        residual = residual - length * image
+        new = float(np.vdot(residual, residual))
+        direction = residual + (new / power) * direction
+        power = new
+    y = scale * x
+    return [p.T @ y @ q.T for p, q in zip(a, b)]
 
 
 def along(weights: Any, direction: Any, **options: Any) -> Callable[[float], list[FloatArray]]:

@@ -153,7 +153,9 @@ def _ends_over(
     new_final[:, through_L] = image
     rest = u2 @ _invertible(dL - rho, gen, spread)
     if rho:
-        rest = rest + image @ gen.standard_normal((rho, dL - rho)) * (min(spread, 1.0) / max(1.0, np.linalg.norm(image, 2)))
+        rest = rest + image @ gen.standard_normal((rho, dL - rho)) * (
+            min(spread, 1.0) / max(1.0, np.linalg.norm(image, 2))
+        )
     new_final[:, ~through_L] = rest
     return new_first, new_final
 
@@ -263,8 +265,7 @@ def raise_to(weights: Any, ranks: Any, *, size: Any = 1e-3, **options: Any) -> l
     ranks : Stratum, label or table
         Entrywise at least the ranks of the weights.
     size : float or Fraction
-        Relative size of the change: each move adds a rank-one matrix of ``size`` times the
-        norm of its layer (or times 1 for a zero layer). With fractions it is taken as it is.
+        Each move adds a rank-one matrix whose largest entry is ``size`` in absolute value.
     options
         To `barcode`.
 
@@ -282,14 +283,9 @@ def raise_to(weights: Any, ranks: Any, *, size: Any = 1e-3, **options: Any) -> l
     ([0.001, 1.0, 0.0], (1, 1, 1, 0, 0, 0))
     """
     at = weights if isinstance(weights, Barcode) else barcode(weights, **options)
-    exact = any(j.dtype == object for j in at.J)
     for move in moves_between(at.widths, at.ranks, ranks):
-        step = size
-        if not exact:
-            p = int(np.searchsorted(at.layers[move.k + 1], at.bars.index((move.s, move.t))))
-            q = int(np.searchsorted(at.layers[move.k], at.bars.index((move.i, move.k))))
-            unit = float(np.linalg.norm(at.J[move.k + 1][:, p]) * np.linalg.norm(at.J_inv[move.k][q]))
-            layer = float(np.linalg.norm(at.reconstruct()[move.k], 2)) if min(at.J[move.k + 1].shape) else 0.0
-            step = size * (layer or 1.0) / unit
-        at = apply_move(at, move, step)
+        p = int(np.searchsorted(at.layers[move.k + 1], at.bars.index((move.s, move.t))))
+        q = int(np.searchsorted(at.layers[move.k], at.bars.index((move.i, move.k))))
+        unit = np.abs(at.J[move.k + 1][:, p]).max() * np.abs(at.J_inv[move.k][q]).max()
+        at = apply_move(at, move, size / unit)
     return at.reconstruct()

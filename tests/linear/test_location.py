@@ -1,0 +1,146 @@
+"""From weights to strata: gaps, ambiguity, exactness, comparisons, hostile input."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+import polyfiber as pf
+from polyfiber import Verdict
+from polyfiber.errors import InputError, RankAmbiguityError, ShapeError
+from tests.linear.cases import small
+
+
+def test_random_points_are_found_with_wide_gaps() -> None:
+    for s, _, b in small(0.1, 1):
+        at = pf.linear.locate(b.reconstruct())
+        assert at.verdict is Verdict.YES
+        assert at.stratum.label == s.label
+        assert (at.stratum.dim, at.stratum.dof, at.stratum.rdof) == (s.dim, s.dof, s.rdof)
+        assert min(g.ratio for g in at.gaps.values()) > 1e3
+        assert np.array_equal(at.lower, at.upper)
+
+
+def test_values_between_the_levels_are_ambiguous() -> None:
+    w = [np.diag([1.0, 3e-10]), np.eye(2)]
+    at = pf.linear.locate(w)
+    assert at.verdict is Verdict.UNDECIDED
+    assert (1, 0) in at.ambiguous
+    assert at.reading is not None
+    with pytest.raises(RankAmbiguityError, match="singular values"):
+        _ = at.stratum
+    labels = {c.label for c in at.candidates()}
+    assert {(1, 1, 2), (2, 2, 2)} <= labels
+    assert pf.linear.locate(w, tolerance=1e-8).stratum.layer_ranks == (1, 2)
+    assert pf.linear.locate(w, tolerance=1e-13).stratum.layer_ranks == (2, 2)
+    assert pf.linear.locate(w, exact=True).stratum.layer_ranks == (2, 2)
+    assert pf.linear.locate(w, gap=1.0).stratum.layer_ranks == (2, 2)
+
+
+def test_noise_carried_through_small_singular_values_makes_later_ranks_ambiguous() -> None:
+    # the image of layer 1 is known up to 1e-10 / 1e-4; a value of 3e-5 after that is neither
+    # noise (1e-6) nor a hundred times the noise
+    tilt = np.array([[1.0, 0.0], [0.0, 1e-4], [0.0, 0.0]])
+    w = [tilt, np.array([[1.0, 0.0, 0.0], [0.0, 3e-5, 1.0]])]
+    at = pf.linear.locate(w)
+    assert at.ambiguous == ((2, 0),)
+    assert (at.gaps[2, 0].low, at.gaps[2, 0].high) == (1, 2)
+
+
+def test_a_layer_that_is_only_noise_needs_an_absolute_level() -> None:
+    rng = np.random.default_rng(0)
+    w = [np.eye(2), 1e-9 * rng.standard_normal((2, 2))]
+    assert pf.linear.locate(w).stratum.label == (2, 2, 2)
+    assert pf.linear.locate(w, noise=1e-8).stratum.label == (2, 0, 0)
+
+
+def test_products_of_many_layers_are_not_multiplied_out() -> None:
+    w = [np.diag([1.0, 1e-3])] * 12  # the product has condition 1e36
+    assert pf.linear.locate(w).stratum.rank == 2
+    nilpotent = [np.array([[0.0, 1.0], [0.0, 0.0]])] * 3
+    assert pf.linear.locate(nilpotent).stratum.label == (1, 0, 1, 0, 0, 1)
+
+
+def test_float32_weights_get_a_wider_tolerance() -> None:
+    rng = np.random.default_rng(0)
+    w = [v.astype(np.float32) for v in pf.linear.sample([2, 2, 4], widths=(5, 6, 4), rng=rng)]
+    assert pf.linear.locate(w).tolerance == 1e-5
+    assert pf.linear.locate(w).stratum.label == (2, 2, 4)
+
+
+def test_rationals_are_exact() -> None:
+    third = Fraction(1, 3)
+    w = [np.array([[third, 2 * third], [1, 2]], object), np.array([[1, -third]], object)]
+    at = pf.linear.locate(w)
+    assert at.exact
+    assert at.stratum.label == (1, 0, 1)
+    almost = [np.array([[third, 2 * third], [1, 2 + Fraction(1, 10**40)]], object), w[1]]
+    assert pf.linear.locate(almost).stratum.label == (2, 1, 1)
+
+
+def test_comparisons() -> None:
+    zero, low, high = [[[0]], [[0]]], [[[3]], [[0]]], [[[3]], [[2]]]
+    other = [[[0]], [[2]]]
+    assert pf.linear.same_stratum(low, [[[-1]], [[0]]]) is Verdict.YES
+    assert pf.linear.same_stratum(low, other) is Verdict.NO
+    assert pf.linear.in_closure(zero, low) is Verdict.YES
+    assert pf.linear.in_closure(low, zero) is Verdict.NO
+    assert pf.linear.in_closure(low, other) is Verdict.NO
+    assert pf.linear.in_closure(low, high) is Verdict.YES
+    fuzzy = [np.diag([1.0, 1e-9]), np.eye(2)]
+    assert pf.linear.same_stratum(fuzzy, [np.eye(2), np.eye(2)]) is Verdict.UNDECIDED
+    assert pf.linear.in_closure(fuzzy, [np.eye(2), np.eye(2)]) is Verdict.YES
+    assert pf.linear.in_closure([np.eye(2), np.eye(2)], fuzzy) is Verdict.UNDECIDED
+    assert pf.linear.in_closure([np.eye(2), np.eye(2)], [np.diag([1.0, 0.0]), np.eye(2)]) is Verdict.NO
+    with pytest.raises(InputError, match="different widths"):
+        pf.linear.same_stratum(zero, fuzzy)
+
+
+def test_duality_of_locations() -> None:
+    for s, _, b in small(0.03, 2):
+        t = pf.linear.locate(pf.linear.transpose(b.reconstruct())).stratum
+        assert (t.dim, t.dof, t.rdof) == (s.dim, s.dof, s.rdof)
+        last = len(s.widths) - 1
+        assert {(last - k, last - i): m for (i, k), m in s.bars.items()} == t.bars
+
+
+@pytest.mark.parametrize(
+    ("weights", "error"),
+    [
+        ([], InputError),
+        (None, InputError),
+        ("abc", InputError),
+        (np.eye(3), ShapeError),
+        ([np.eye(2), np.eye(3)], ShapeError),
+        ([np.zeros(3)], ShapeError),
+        ([[[1.0, np.nan]]], InputError),
+        ([[[1.0, np.inf]]], InputError),
+        ([[[1.0 + 2j]]], InputError),
+        ([[["a"]]], InputError),
+        ([[[1.0, 2.0], [3.0]]], ShapeError),
+        ({"W": np.eye(2)}, InputError),
+    ],
+)
+def test_hostile_weights_are_refused(weights: object, error: type) -> None:
+    with pytest.raises(error):
+        pf.linear.locate(weights)
+
+
+@pytest.mark.parametrize(
+    "options", [{"tolerance": 0.0}, {"tolerance": -1}, {"tolerance": np.nan}, {"gap": 0.5}, {"noise": -1.0}]
+)
+def test_senseless_tolerances_are_refused(options: dict) -> None:
+    with pytest.raises(InputError):
+        pf.linear.locate([np.eye(2)], **options)
+
+
+def test_extreme_but_legal_weights() -> None:
+    assert pf.linear.locate([np.zeros((3, 2)), np.zeros((1, 3))]).stratum.label == (0, 0, 0)
+    assert pf.linear.locate([np.full((2, 2), 1e300), np.full((2, 2), 1e-300)]).stratum.label == (1, 1, 1)
+    tiny = np.full((2, 2), 5e-324)
+    assert pf.linear.locate([tiny, np.eye(2)]).stratum.label == (1, 1, 2)
+    assert pf.linear.locate([np.zeros((0, 2)), np.zeros((3, 0))]).stratum.label == (0, 0, 0)
+    assert pf.linear.locate([np.eye(2, dtype=bool)]).exact
+    assert "decided" in repr(pf.linear.locate([np.eye(2)]))
