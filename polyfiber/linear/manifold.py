@@ -585,7 +585,6 @@ def to_fiber(
         raise InputError(
             f"the product has shape {target.shape}; the weights give {(layers[-1].shape[0], layers[0].shape[1])}"
         )
-    widths = (layers[0].shape[1], *(w.shape[0] for w in layers))
     scale = max(float(np.linalg.norm(target)), float(np.prod([np.linalg.norm(w) for w in layers])) * 1e-3, 1e-300)
     error = np.inf
     for _ in range(max_iterations):
@@ -616,7 +615,9 @@ def _least_change(left: Sequence[FloatArray], right: Sequence[FloatArray], off: 
     v = np.linalg.svd(right[-1], full_matrices=True)[2].T
     a = [u.T @ m for m in left]
     b = [m @ v for m in right]
-    diagonal = sum(np.outer((x**2).sum(axis=1), (y**2).sum(axis=0)) for x, y in zip(a, b))
+    diagonal: FloatArray = np.zeros(off.shape) + sum(
+        np.outer((x**2).sum(axis=1), (y**2).sum(axis=0)) for x, y in zip(a, b)
+    )
     scale = 1.0 / np.sqrt(np.where(diagonal > 1e-24 * diagonal.max(initial=1e-300), diagonal, np.inf))
     grams = [(_thinned(x @ x.T), _thinned(y.T @ y)) for x, y in zip(a, b)]
     residual = scale * (u.T @ off @ v)

@@ -153,9 +153,8 @@ def _ends_over(
     new_final[:, through_L] = image
     rest = u2 @ _invertible(dL - rho, gen, spread)
     if rho:
-        rest = rest + image @ gen.standard_normal((rho, dL - rho)) * (
-            min(spread, 1.0) / max(1.0, np.linalg.norm(image, 2))
-        )
+        size = min(spread, 1.0) / max(1.0, float(np.linalg.norm(image, 2)))
+        rest = rest + size * (image @ gen.standard_normal((rho, dL - rho)))
     new_final[:, ~through_L] = rest
     return new_first, new_final
 
