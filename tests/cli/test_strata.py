@@ -1,0 +1,117 @@
+"""The commands strata and stratum: output, JSON, pictures, exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import polyfiber as pf
+from polyfiber.cli.app import main
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as stop:
+        main(list(arguments))
+    out, err = capsys.readouterr()
+    return int(stop.value.code or 0), out, err
+
+
+def test_strata_prints_the_table_and_the_dag(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(capsys, "strata", "4,6,5", "--rank", "1")
+    assert code == 0
+    assert not err
+    lines = out.splitlines()
+    assert lines[1].split("\t") == ["id", "r10", "r20", "r21", "dim", "dof", "rdof"]
+    assert len([x for x in lines[2:19] if x.count("\t") == 6]) == 17
+    assert "16\t3\t1\t4\t35\t35\t0" in lines
+    assert out.count("maximal") == 3
+    assert "3 components of dimension 34, 35" in out
+
+
+def test_strata_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "strata", "2-2-2", "--json")
+    answer = json.loads(out)
+    assert code == 0
+    assert (answer["count"], len(answer["strata"]), len(answer["edges"])) == (10, 10, 13)
+    code, out, err = run(capsys, "strata", "2,2,2", "--json", "--limit", "3")
+    answer = json.loads(out)
+    assert (answer["count"], len(answer["strata"]), answer["edges"]) == (10, 3, [])
+    assert "3 of 10" in err
+
+
+def test_strata_counts_and_budgets(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert run(capsys, "strata", "8,8,8,8,8", "-r", "1", "--count")[1].strip() == "44473"
+    assert json.loads(run(capsys, "strata", "3,3", "--count", "--json")[1])["strata"] == 4
+    assert run(capsys, "strata", "8,8,8,8,8", "--memory", "1MB")[0] == 3
+    for bad in (["4,6", "--rank", "5"], ["four"], ["4"], [""], ["4,-6"]):
+        code, out, err = run(capsys, "strata", *bad)
+        assert code in (2, 4), bad
+        assert not out
+        assert "Traceback" not in err
+    assert run(capsys, "strata")[0] == 2
+    for widths, rank in (("2,2,2", "1"), ("2,2,2,2", "1")):
+        picture = tmp_path / f"{len(widths)}.png"
+        code, _, err = run(capsys, "strata", widths, "-r", rank, "--plot", str(picture))
+        assert code == 0
+        assert "wrote" in err
+        assert picture.stat().st_size > 5000
+    assert run(capsys, "strata", "2,2", "-r", "1", "--plot", str(tmp_path / "none" / "x.png"))[0] == 4
+    assert run(capsys, "strata", "2,2", "-r", "1", "--plot", str(tmp_path / "x.abc"))[0] == 4
+
+
+def test_stratum_of_a_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    w = pf.linear.sample([2, 1, 2], widths=(4, 6, 5), rng=0)
+    path, picture = tmp_path / "w.npz", tmp_path / "w.svg"
+    np.savez(path, W2=w[1], W1=w[0], b1=np.zeros(6))
+    code, out, err = run(capsys, "stratum", str(path), "--plot", str(picture))
+    assert code == 0
+    assert "stratum: dim 25, dof 40, rdof 15, codim 29" in out
+    assert "not used: b1" in err
+    assert picture.exists()
+    code, out, _ = run(capsys, "stratum", str(path), "--json", "-q")
+    answer = json.loads(out)
+    assert (code, answer["verdict"], answer["dim"]) == (0, "yes", 25)
+    assert [r["rank"] for r in answer["ranks"]] == [2, 1, 2]
+    assert all(g["certain"] for g in answer["gaps"])
+
+
+def test_stratum_says_when_it_does_not_know(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "w.npz"
+    np.savez(path, np.diag([1.0, 1e-9]), np.eye(2))
+    code, out, _ = run(capsys, "stratum", str(path))
+    assert code == 3
+    assert "undecided, 1..2" in out
+    assert run(capsys, "stratum", str(path), "--tolerance", "1e-7")[0] == 0
+    assert run(capsys, "stratum", str(path), "--exact")[0] == 0
+    code, out, _ = run(capsys, "stratum", str(path), "--json")
+    assert (code, json.loads(out)["verdict"]) == (3, "undecided")
+
+
+def test_stratum_orders_layers_by_number(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "w.npz"
+    np.savez(path, **{f"layer{j}": np.ones((j + 1, j)) for j in (10, 2, 9, 1, 3, 4, 5, 6, 7, 8)})
+    code, out, _ = run(capsys, "stratum", str(path))
+    assert code == 0
+    assert "widths 1,2,3,4,5,6,7,8,9,10,11" in out
+
+
+def test_stratum_of_a_network_file_and_of_rubbish(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "net.safetensors"
+    pf.ReLUNetwork.random((2, 3, 1), rng=0).save(path)
+    code, out, err = run(capsys, "stratum", str(path))
+    assert code == 0
+    assert "widths 2,3,1" in out
+    assert "bias" in err
+    empty, text = tmp_path / "empty.npz", tmp_path / "text.npz"
+    np.savez(empty, b=np.zeros(3))
+    text.write_text("not an archive")
+    clash = tmp_path / "clash.npz"
+    np.savez(clash, W1=np.eye(2), W2=np.eye(3))
+    for bad in (empty, text, clash, tmp_path / "missing.npz"):
+        code, out, err = run(capsys, "stratum", str(bad))
+        assert code in (2, 4), bad
+        assert not out
+        assert err.startswith("polyfiber: ")
