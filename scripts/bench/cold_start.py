@@ -2,8 +2,8 @@
 
     python scripts/bench/cold_start.py [--repeat 5] [--json FILE]
 
-Every measurement is a fresh interpreter; wall-clock seconds, median. "Warm" means that compiled kernels
-lie in numba's cache on disk; "empty" that everything is compiled. `compiled` counts signatures compiled anew.
+Every measurement is a fresh interpreter; median of wall-clock (and CPU) seconds. "Warm" means that compiled
+kernels lie in numba's cache on disk; "empty" that everything is compiled first.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -35,13 +36,18 @@ PROGRAMS = {
 }
 
 
-def seconds(program: str, cache: str) -> float:
+def cpu() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def seconds(program: str, cache: str) -> tuple[float, float]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": cache}
-    start = time.perf_counter()
+    start, before = time.perf_counter(), cpu()
     done = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False, cwd=ROOT
     )
-    elapsed = time.perf_counter() - start
+    elapsed = time.perf_counter() - start, cpu() - before
     if done.returncode:
         raise RuntimeError(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"exit {done.returncode}")
     return elapsed
@@ -61,14 +67,24 @@ def main() -> None:
             except RuntimeError as error:
                 rows[name] = {"error": str(error)}
                 continue
-        rows[name] = {"empty": empty, "warm": statistics.median(warm)}
+        rows[name] = {
+            "empty": empty[0],
+            "empty_cpu": empty[1],
+            "warm": statistics.median(w for w, _ in warm),
+            "warm_cpu": statistics.median(c for _, c in warm),
+        }
     base = rows["python alone"]["warm"]
-    print("| program | warm cache, s | over python alone, s | empty cache, s |\n|---|--:|--:|--:|")
+    print(
+        "| program | warm cache, s | over python alone, s | CPU s | empty cache, s | CPU s |\n|---|--:|--:|--:|--:|--:|"
+    )
     for name, row in rows.items():
         if "error" in row:
-            print(f"| {name} | {row['error']} | | |")
+            print(f"| {name} | {row['error']} | | | | |")
         else:
-            print(f"| {name} | {row['warm']:.2f} | {row['warm'] - base:.2f} | {row['empty']:.2f} |")
+            print(
+                f"| {name} | {row['warm']:.2f} | {row['warm'] - base:.2f} | {row['warm_cpu']:.2f} "
+                f"| {row['empty']:.2f} | {row['empty_cpu']:.2f} |"
+            )
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1) + "\n")
 

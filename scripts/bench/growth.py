@@ -93,7 +93,12 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
         faces = np.array([min(r["faces"] for r in rows), max(r["faces"] for r in rows)], dtype=float)
         for cost in (1e-8, 1e-7, 1e-6):
             ax.loglog(faces, cost * faces, color="0.8", lw=0.8, zorder=0)
-            ax.annotate(f"{cost * 1e9:g} ns/face", (faces[1], cost * faces[1]), fontsize=7, color="0.5", ha="right")
+            ax.annotate(
+                f"{cost * 1e9:g} ns/face", (faces[1], cost * faces[1]), (2, -6), textcoords="offset points",
+                fontsize=6, color="0.5", ha="center", va="top",
+            )  # fmt: skip
+        times = [row[name] for row in rows for name in ("written", "counted")]
+        ax.set_ylim(min(times) / 2, max(times) * 2)
         ax.set_title(title, fontsize=10)
         ax.set_xlabel("faces of all dimensions")
         ax.grid(True, which="major", lw=0.3)
