@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
+import zlib
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 
 FORMAT = "polyfiber-complex"
 FORMAT_VERSION = 1
+_DAMAGE = (
+    OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, OverflowError, MemoryError,
+    NotImplementedError, RuntimeError, ZeroDivisionError, SyntaxError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What reading a damaged archive can raise in numpy, zipfile and json."""
 
 
 def _put(store: dict[str, Array], name: str, values: Array) -> None:
@@ -95,13 +101,13 @@ def load_complex(path: Any) -> PolyhedralComplex:
 
     file = Path(path)
     try:
-        with np.load(file, allow_pickle=False) as store:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as store:
             return PolyhedralComplex(*_parse(store, file))
     except FileNotFoundError:
         raise FileFormatError(f"there is no file {file}") from None
     except PolyfiberError:
         raise
-    except (OSError, ValueError, KeyError, IndexError, TypeError, EOFError, OverflowError, zipfile.BadZipFile) as error:
+    except _DAMAGE as error:
         raise FileFormatError(f"{file} is not a readable archive of a complex: {error}") from None
 
 

@@ -1,0 +1,68 @@
+"""Complexes on disk."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import polyfiber as pf
+from polyfiber.errors import FileFormatError
+
+
+@pytest.mark.parametrize("box", [None, 1.0])
+@pytest.mark.parametrize("exact", [False, True])
+def test_round_trip(tmp_path: Path, box: float | None, exact: bool) -> None:
+    net = pf.ReLUNetwork.random((3, 5, 4, 2), rng=2)
+    domain = None if box is None else pf.Box(-box, box, dimension=3)
+    cx = pf.canonical_complex(net.exact() if exact else net, domain)
+    path = tmp_path / "complex.npz"
+    cx.save(path)
+    back = pf.PolyhedralComplex.load(path)
+    assert back.network == cx.network
+    assert back.f_vector == cx.f_vector
+    assert [back.fingerprint(d) for d in range(4)] == [cx.fingerprint(d) for d in range(4)]
+    assert np.array_equal(back.vertices, cx.vertices)
+    assert back.certificate.verify().ok
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_damaged_archives_are_refused(tmp_path: Path) -> None:
+    cx = pf.canonical_complex(pf.ReLUNetwork.random((2, 5, 4, 1), rng=2))
+    path = tmp_path / "complex.npz"
+    cx.save(path)
+    whole = path.read_bytes()
+    rng = np.random.default_rng(0)
+    for size in (0, 10, len(whole) // 2, len(whole) - 5):
+        path.write_bytes(whole[:size])
+        with pytest.raises(FileFormatError):
+            pf.PolyhedralComplex.load(path)
+    for _ in range(60):
+        broken = bytearray(whole)
+        for at in rng.integers(0, len(whole), 3):
+            broken[at] ^= int(rng.integers(1, 256))
+        path.write_bytes(bytes(broken))
+        with contextlib.suppress(pf.errors.PolyfiberError):
+            pf.PolyhedralComplex.load(path)
+    with pytest.raises(FileFormatError, match="no file"):
+        pf.PolyhedralComplex.load(tmp_path / "absent.npz")
+
+
+def test_newer_versions_and_rewired_edges_are_refused(tmp_path: Path) -> None:
+    cx = pf.canonical_complex(pf.ReLUNetwork.random((2, 5, 4, 1), rng=2))
+    path = tmp_path / "complex.npz"
+    cx.save(path)
+    with np.load(path) as store:
+        arrays = dict(store)
+    header = json.loads(str(arrays["header"]))
+    np.savez(path, **{**arrays, "header": np.array(json.dumps({**header, "format_version": 99}))})
+    with pytest.raises(FileFormatError, match="version 99"):
+        pf.PolyhedralComplex.load(path)
+    star = arrays["star"].copy()
+    star[0, 0] = star[1, 0]
+    np.savez(path, **{**arrays, "star": star})
+    with pytest.raises(FileFormatError, match="damaged"):
+        pf.PolyhedralComplex.load(path)

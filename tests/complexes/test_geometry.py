@@ -1,0 +1,195 @@
+"""Geometry of cells: maps, representations, volumes, location, norms, graphs."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from scipy.spatial import ConvexHull
+
+import polyfiber as pf
+from polyfiber.errors import InputError, ShapeError
+
+CASES = [
+    ((2, 8, 8, 1), None),
+    ((2, 8, 8, 2), (-1.0, 1.0)),
+    ((3, 6, 5, 2), None),
+    ((3, 6, 5, 1), (-1.0, 1.0)),
+    ((4, 6, 5, 1), (-2.0, 1.0)),
+    ((5, 3, 4, 2), None),
+    ((5, 3, 4, 2), (-1.0, 1.0)),
+    ((1, 6, 4, 1), None),
+    ((2, 4, 4, 4, 4, 2), None),
+]
+
+
+def build(architecture: tuple[int, ...], box: tuple[float, float] | None, seed: int = 1) -> pf.PolyhedralComplex:
+    domain = None if box is None else pf.Box(*box, dimension=architecture[0])
+    return pf.canonical_complex(pf.ReLUNetwork.random(architecture, rng=seed), domain)
+
+
+@pytest.mark.parametrize(("architecture", "box"), CASES)
+def test_affine_maps_agree_with_the_network_inside_every_region(architecture, box) -> None:
+    cx = build(architecture, box)
+    points = cx.interior_points()
+    A, a = cx.affine_maps()
+    values = cx.network(points)
+    scale = 1 + np.abs(points).max(axis=1, keepdims=True)
+    assert np.abs(np.einsum("rij,rj->ri", A, points) + a - values).max(initial=0) <= 1e-12 * scale.max()
+    assert (cx.locate(points) == np.arange(cx.n_regions)).all()
+    some = [0, cx.n_regions - 1]
+    assert np.array_equal(cx.affine_maps(some)[0], A[some])
+
+
+@pytest.mark.parametrize(("architecture", "box"), CASES)
+def test_interior_points_have_the_signs_of_their_faces(architecture, box) -> None:
+    cx = build(architecture, box)
+    for d in range(cx.dimension + 1):
+        points = cx.interior_points(d)
+        z = np.concatenate(cx.network.preactivations(points)[:-1], axis=1)
+        signs = cx.signs(d)[:, : cx.network.n_hidden]
+        tolerance = 1e-9 * (1 + np.abs(points).max(axis=1, keepdims=True))
+        assert (np.abs(z) <= tolerance)[signs == 0].all()
+        assert (np.sign(z) == signs)[(signs != 0) & (np.abs(z) > tolerance)].all()
+
+
+@pytest.mark.parametrize(("architecture", "box"), CASES)
+def test_representations_fit_each_other(architecture, box) -> None:
+    cx = build(architecture, box)
+    unbounded = cx.is_unbounded(cx.dimension)
+    for r in range(0, cx.n_regions, max(1, cx.n_regions // 20)):
+        h, v = cx.h_representation(r), cx.v_representation(r)
+        slack = h.b - v.vertices @ h.A.T
+        scale = np.abs(h.A).sum(axis=1) * (1 + np.abs(v.vertices).max()) + np.abs(h.b)
+        assert (slack >= -1e-11 * scale).all()
+        assert len(v.vertices) == 0 or ((slack <= 1e-11 * scale).sum(axis=0) + len(v.rays) > 0).all()
+        if len(v.rays):
+            assert (v.rays @ h.A.T).max() <= 1e-11 * np.abs(h.A).sum(axis=1).max()
+        if len(v.lineality):
+            assert np.abs(v.lineality @ h.A.T).max(initial=0) < 1e-12
+        assert unbounded[r] == (len(v.rays) > 0)
+        # every row is needed: some vertex or ray is the only one beyond it when it is dropped
+        assert len(h.facets) == len(np.unique(h.facets)) == len(cx.facets_of(r))
+
+
+@pytest.mark.parametrize("architecture", [(2, 8, 8, 1), (3, 6, 5, 1), (4, 5, 4, 1)])
+def test_volumes_fill_the_box_and_agree_with_hulls(architecture) -> None:
+    cx = build(architecture, (-1.5, 1.0))
+    volumes = cx.volumes()
+    assert volumes.sum() == pytest.approx(2.5 ** architecture[0], rel=1e-12)
+    for r in range(0, cx.n_regions, max(1, cx.n_regions // 15)):
+        if volumes[r] > 1e-9:
+            assert volumes[r] == pytest.approx(ConvexHull(cx.v_representation(r).vertices).volume, rel=1e-7)
+    free = build(architecture, None)
+    assert np.isinf(free.volumes()).sum() == free.is_unbounded(free.dimension).sum() > 0
+
+
+@pytest.mark.parametrize("ord", [1, 2, np.inf])
+def test_lipschitz_constant_bounds_all_and_is_attained(ord) -> None:
+    cx = build((3, 6, 5, 2), None)
+    answer = cx.lipschitz(ord)
+    A, _ = cx.affine_maps()
+    norms = np.array([np.linalg.norm(M, ord) for M in A])
+    assert answer.value == pytest.approx(norms.max(), rel=1e-14)
+    assert norms[answer.region] == pytest.approx(norms.max(), rel=1e-14)
+    x = np.random.default_rng(0).standard_normal((500, 2, 3)) * 3
+    gap = np.linalg.norm(cx.network(x[:, 0]) - cx.network(x[:, 1]), ord, axis=1)
+    assert (gap <= answer.value * np.linalg.norm(x[:, 0] - x[:, 1], ord, axis=1) * (1 + 1e-12)).all()
+    with pytest.raises(InputError, match="ord"):
+        cx.lipschitz(3)
+
+
+def test_locate_on_walls_outside_and_with_bad_points() -> None:
+    net = pf.ReLUNetwork([[[1.0, 0.0], [0.0, 1.0]], [[1.0, 1.0]]], [[0.0, 0.0], [0.0]])
+    cx = pf.canonical_complex(net, pf.Box([-1, -1], [1, 1]))
+    assert cx.locate([2.0, 0.5]) == -1
+    origin = int(cx.locate([0.0, 0.0]))
+    assert origin == 0
+    wall = int(cx.locate([0.0, 0.5]))
+    assert cx.signs(2)[wall, 1] == 1
+    tiny = int(cx.locate([5e-324, 0.5]))
+    assert cx.signs(2)[tiny, 0] == 1
+    assert cx.locate(np.zeros((2, 3, 2))).shape == (2, 3)
+    with pytest.raises(ShapeError):
+        cx.locate([1.0, 2.0, 3.0])
+    with pytest.raises(InputError, match="finite"):
+        cx.locate([np.nan, 0.0])
+
+
+def test_the_dual_graph_is_the_facet_graph() -> None:
+    cx = build((3, 6, 5, 2), None)
+    graph = cx.dual_graph
+    signs = cx.signs(3)
+    source = np.repeat(np.arange(cx.n_regions), np.diff(graph.indptr))
+    assert ((signs[source] != signs[graph.indices]).sum(axis=1) == 1).all()
+    assert len(graph.indices) == 2 * cx.f_vector[2]
+    nx_graph = graph.to_networkx()
+    assert nx_graph.number_of_edges() == cx.f_vector[2]
+    assert nx_graph.number_of_nodes() == cx.n_regions
+
+
+def test_chebyshev_centre_and_distance() -> None:
+    cx = build((2, 5, 4, 1), (-1.0, 1.0))
+    for r in range(0, cx.n_regions, 5):
+        centre, radius = cx.chebyshev_center(r)
+        h = cx.h_representation(r)
+        assert (h.b - h.A @ centre >= radius * np.linalg.norm(h.A, axis=1) - 1e-7).all()
+    distance, point = cx.distance([0.0, 0.0], int(cx.locate([0.0, 0.0])))
+    assert distance == 0
+    assert point.tolist() == [0.0, 0.0]
+    far, nearest = cx.distance([5.0, 0.0], 0)
+    assert far == pytest.approx(np.linalg.norm(nearest - [5.0, 0.0]))
+    assert far >= 4.0 - 1e-6
+
+
+def test_vertices_carry_their_error_bounds() -> None:
+    net = pf.ReLUNetwork.random((3, 5, 4, 1), rng=3)
+    cx = pf.canonical_complex(net)
+    predicate, state = cx._skeleton.predicate, cx._skeleton.state
+    for i in range(0, cx.f_vector[0], 7):
+        v = int(cx._finite[i])
+        exact, _ = predicate.point(state.star[v, 6:], state.words[v], ray=False)
+        error = max(abs(Fraction(float(c)) - x) for c, x in zip(cx.vertices[i], exact))
+        assert error <= cx.vertex_errors[i] < 1e-9
+
+
+def test_rational_networks_are_exact_throughout() -> None:
+    third = Fraction(1, 3)
+    net = pf.ReLUNetwork(
+        [[[third, 1], [1, -third], [-1, 2 * third]], [[1, 1, 1]]], [[third, Fraction(1, 7), -third], [0]]
+    )
+    cx = pf.canonical_complex(net)
+    assert cx.network.is_exact
+    assert cx.f_vector == (3, 9, 7)
+    forced = pf.canonical_complex(net, inflate=1e15)
+    assert forced.stats.exact > 0
+    assert forced.f_vector == (3, 9, 7)
+
+
+def test_domains_with_bad_arguments() -> None:
+    net = pf.ReLUNetwork.random((2, 4, 1), rng=0)
+    with pytest.raises(InputError, match="not below"):
+        pf.Box([0, 0], [1, 0])
+    with pytest.raises(ShapeError, match="dimension"):
+        pf.Box(0, 1)
+    with pytest.raises(InputError, match="zero"):
+        pf.Polyhedron([[0, 0]], [1])
+    with pytest.raises(ShapeError, match="3 coordinates"):
+        pf.canonical_complex(net, pf.Box(0, 1, dimension=3))
+    with pytest.raises(InputError, match="empty"):
+        pf.canonical_complex(net, pf.Polyhedron([[1, 0], [-1, 0]], [-1, -1]))
+    with pytest.raises(InputError, match="ReLUNetwork"):
+        pf.canonical_complex("net.onnx")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="domain"):
+        pf.canonical_complex(net, (0, 1))  # type: ignore[arg-type]
+
+
+def test_an_unbounded_polyhedron() -> None:
+    net = pf.ReLUNetwork.random((2, 6, 5, 1), rng=0)
+    strip = pf.canonical_complex(net, pf.Polyhedron([[1, 0], [-1, 0]], [1, 1]))
+    whole = pf.canonical_complex(net)
+    inside = np.abs(whole.interior_points()[:, 0]) < 1
+    assert strip.euler_characteristic == -1 + 1 + 1 - 1 or strip.n_regions >= inside.sum()
+    assert strip.certificate.verify().ok
+    assert strip.is_unbounded(2).sum() >= 2

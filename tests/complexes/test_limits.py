@@ -1,0 +1,75 @@
+"""Budgets, progress, interruption."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import polyfiber as pf
+from polyfiber.budget import available_memory, parse_bytes
+from polyfiber.errors import BudgetExceededError, InputError
+
+
+def test_memory_budget_is_refused_with_the_amount() -> None:
+    net = pf.ReLUNetwork.random((3, 32, 32, 1), rng=0)
+    with pytest.raises(BudgetExceededError, match="MB") as caught:
+        pf.canonical_complex(net, budget=pf.Budget(memory="1MB"))
+    assert caught.value.needed > 10**6
+    cx = pf.canonical_complex(net, budget=pf.Budget(memory="6MB"))
+    with pytest.raises(BudgetExceededError, match="faces"):
+        cx.materialize()
+
+
+def test_time_budget_stops_the_work() -> None:
+    net = pf.ReLUNetwork.random((3, 48, 48, 1), rng=0)
+    with pytest.raises(BudgetExceededError, match="budget of 0 s"):
+        pf.face_counts(net, budget=pf.Budget(seconds=0))
+
+
+def test_what_cannot_fit_is_refused_at_once() -> None:
+    net = pf.ReLUNetwork.random((20, 300, 300, 1), rng=0)
+    with pytest.raises(BudgetExceededError, match="expected to have"):
+        pf.canonical_complex(net)
+
+
+def test_progress_is_reported() -> None:
+    seen = []
+    pf.face_counts(pf.ReLUNetwork.random((2, 8, 8, 1), rng=0), progress=seen.append)
+    assert seen[-1].done == seen[-1].total == 16
+    assert seen[-1].facts["vertices"] > 0
+    with pytest.raises(InputError, match="progress"):
+        pf.face_counts(pf.ReLUNetwork.random((2, 3, 1), rng=0), progress=3)  # type: ignore[arg-type]
+
+
+def test_bad_budgets() -> None:
+    assert parse_bytes("1.5 GB") == 1_500_000_000
+    for bad in ("lots", "-3MB", 0):
+        with pytest.raises(InputError):
+            pf.Budget(memory=bad)
+    with pytest.raises(InputError):
+        pf.Budget(seconds=-1)
+    with pytest.raises(InputError, match="Budget"):
+        pf.face_counts(pf.ReLUNetwork.random((2, 3, 1), rng=0), budget=3)  # type: ignore[arg-type]
+    assert available_memory() is None or available_memory() > 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_interrupt_ends_cleanly(tmp_path) -> None:
+    path = tmp_path / "large.npz"
+    pf.ReLUNetwork.random((4, 64, 64, 1), rng=0).save(path)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "polyfiber", "complex", str(path)],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(6)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode in (1, 130)
+    assert "Traceback" not in err
