@@ -22,6 +22,7 @@ _EXPORTS: dict[str, str] = {
     "apply_move": "sampling",
     "barcode": "bars",
     "canonical_weights": "bars",
+    "effective_ranks": "location",
     "in_closure": "location",
     "locate": "location",
     "raise_to": "sampling",

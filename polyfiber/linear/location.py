@@ -366,3 +366,42 @@ def _both(a: Any, b: Any, options: dict[str, Any]) -> tuple[Location, Location]:
     if x.widths != y.widths:
         raise InputError(f"weights of different widths have no common stratification: {x.widths} and {y.widths}")
     return x, y
+
+
+def effective_ranks(weights: Any, level: float) -> IntArray:
+    """Ranks at a scale: singular values of ``W_k … W_{i+1}`` above ``level^(k - i)``.
+
+    A reading for weights that are near no stratum in particular, such as those met in training;
+    it decides nothing and carries no error bound, and the table need not be admissible. In a
+    balanced network, where a direction has the same strength in each layer, it counts the
+    directions stronger than ``level``.
+
+    Parameters
+    ----------
+    weights : [W_1, …, W_L]
+    level : float
+        Absolute strength per layer.
+
+    Returns
+    -------
+    int64 (L + 1, L + 1)
+        A rank table; ``ranks.multiplicities`` shows whether it is admissible.
+
+    Examples
+    --------
+    >>> import numpy as np, polyfiber as pf
+    >>> pf.linear.effective_ranks([np.diag([1.0, 0.1]), np.diag([2.0, 0.3])], 0.2).tolist()
+    [[2, 0, 0], [1, 2, 0], [1, 2, 2]]
+    """
+    layers, _ = check_weights(weights, exact=False)
+    if not (level > 0.0 and np.isfinite(level)):
+        raise InputError(f"level must be a positive number, found {level!r}")
+    widths = rk.check_widths(widths_of(layers))
+    table = np.diag(widths).astype(np.int64)
+    for i in range(len(layers)):
+        run = np.eye(widths[i])
+        for k in range(i + 1, len(layers) + 1):
+            run = layers[k - 1] @ run / level
+            if run.size:
+                table[k, i] = int((np.linalg.svd(run, compute_uv=False) > 1.0).sum())
+    return table

@@ -144,3 +144,12 @@ def test_extreme_but_legal_weights() -> None:
     assert pf.linear.locate([np.zeros((0, 2)), np.zeros((3, 0))]).stratum.label == (0, 0, 0)
     assert pf.linear.locate([np.eye(2, dtype=bool)]).exact
     assert "decided" in repr(pf.linear.locate([np.eye(2)]))
+
+
+def test_effective_ranks_are_a_reading_at_a_scale() -> None:
+    w = [np.diag([2.0, 0.5, 1e-3]), np.diag([2.0, 0.5, 1e-3])]
+    assert pf.linear.effective_ranks(w, 0.1)[np.tril_indices(3, -1)].tolist() == [2, 2, 2]
+    assert pf.linear.effective_ranks(w, 1.0)[np.tril_indices(3, -1)].tolist() == [1, 1, 1]
+    assert pf.linear.effective_ranks(w, 10.0)[np.tril_indices(3, -1)].tolist() == [0, 0, 0]
+    with pytest.raises(InputError):
+        pf.linear.effective_ranks(w, 0.0)
