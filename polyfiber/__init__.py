@@ -27,6 +27,13 @@ _EXPORTS: dict[str, str] = {
     "local_fiber": "fibers.dimension",
     "minimize": "fibers.minimize",
     "nonnegative_column_rank": "fibers.nonnegative",
+    # equivalence
+    "CanonicalForm": "fibers.canonical",
+    "Equivalence": "fibers.evidence",
+    "are_equivalent": "fibers.equivalence",
+    "canonical_form": "fibers.canonical",
+    "difference": "fibers.equivalence",
+    "equivalence_classes": "fibers.batches",
     # answers and limits
     "Budget": "budget",
     "Verdict": "verdict",

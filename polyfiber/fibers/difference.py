@@ -1,0 +1,153 @@
+"""The largest difference of two networks on a domain: by enumeration, branch and bound, or MILP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .._typing import FloatArray
+from ..budget import Monitor
+from ..complexes.complex import PolyhedralComplex, canonical_complex
+from ..complexes.domain import Box, Polyhedron
+from ..errors import BudgetExceededError, GenericityError
+from ..network.model import ReLUNetwork
+from .evidence import Difference
+from .exactness import settled_vertices
+from .regions import compare_over, incidence
+from .relaxations import branch_and_bound, milp_maximum, needs_box
+from .stacked import difference_network
+from .witness import rounding_bound
+
+
+def maximum_difference(
+    a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, *, monitor: Monitor, threshold: float | None,
+    method: str, enumerable: bool,
+) -> Difference:  # fmt: skip
+    """`polyfiber.difference` on float networks; stops early at a threshold where the method can."""
+    if method == "milp":
+        return _by_milp(a, b, domain, monitor)
+    box = domain is not None and hasattr(domain, "lo")
+    if method != "bound" and (enumerable or not box):
+        try:
+            return _by_complex(a, b, domain, monitor)
+        except GenericityError:
+            try:
+                return _by_regions(a, b, domain, monitor)
+            except GenericityError:
+                if not box:
+                    raise
+        except BudgetExceededError:
+            if not box:
+                raise
+    return _by_bounds(a, b, domain, monitor, threshold)
+
+
+def _by_complex(a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, monitor: Monitor) -> Difference:
+    """Vertices of both networks side by side: ``f - g`` is affine on every region."""
+    stacked = difference_network(a, b)
+    cx = canonical_complex(stacked, domain, budget=monitor.budget, progress=monitor._call)
+    v, errors = settled_vertices(cx, stacked, domain)
+    if isinstance(domain, Box):
+        v = np.clip(v, domain.lo.astype(np.float64), domain.hi.astype(np.float64))
+    fa, fb = a(v), b(v)
+    gaps = np.abs(fa - fb)
+    gap = gaps.max(axis=1)
+    i = int(np.argmax(gap))
+    lipschitz = float(cx.lipschitz(np.inf).value)
+    error = float((rounding_bound(a, v) + rounding_bound(b, v)).max() + lipschitz * errors.max())
+    inside, outward = incidence(cx)
+    maxima = np.maximum.reduceat(gap[inside.indices], inside.indptr[:-1])
+    maximum, upper = float(gap[i]), float(gap[i]) + error
+    _, directions = cx.rays
+    if len(directions):
+        maxima = _grow(cx, maxima, directions, outward)
+        if np.isinf(maxima).any():
+            maximum = upper = np.inf
+    return Difference(
+        maximum, upper, v[i], int(np.argmax(gaps[i])), (fa[i], fb[i]), True, 1.0, "regions", cx.n_regions,
+        maxima, cx.interior_points(), {"seconds": monitor.elapsed, "largest output": float(np.abs(fa).max())},
+    )  # fmt: skip
+
+
+def _grow(cx: PolyhedralComplex, maxima: FloatArray, directions: FloatArray, outward: Any) -> FloatArray:
+    """Infinity on regions with a ray along which the difference grows."""
+    A, _ = cx.affine_maps()
+    slope = float(np.abs(A).max())
+    rows = np.repeat(np.arange(cx.n_regions), np.diff(outward.indptr))
+    growth = np.abs(np.einsum("qij,qj->qi", A[rows], directions[outward.indices])).max(axis=1)
+    result = maxima.copy()
+    result[rows[growth > 1e-11 * slope]] = np.inf
+    return result
+
+
+def _by_regions(a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, monitor: Monitor) -> Difference:
+    """Where walls of the two coincide: over the regions of one, cut by the other where it bends inside."""
+    f, g = (a, b) if a.n_hidden >= b.n_hidden else (b, a)
+    try:
+        cx = canonical_complex(f, domain, budget=monitor.budget, progress=monitor._call)
+    except GenericityError:
+        f, g = g, f
+        cx = canonical_complex(f, domain, budget=monitor.budget, progress=monitor._call)
+    report = compare_over(cx, f, g, tolerance=1e-12, monitor=monitor, first_difference=False)
+    v = cx.vertices
+    maximum = report.maximum
+    if len(cx.rays[1]) and report.equal is not True:
+        far = cx.rays[1]
+        edges = cx.edges[cx.rays[0], 0]
+        grow = [np.abs(f(v[edges] + t * far) - g(v[edges] + t * far)).max(axis=1) for t in (1e6, 1e7)]
+        if (grow[1] > 5 * grow[0] + 1e-6).any():
+            maximum = np.inf
+    error = float((rounding_bound(a, v) + rounding_bound(b, v)).max()) * 4 if len(v) else 0.0
+    where = report.where
+    values = None if where is None else (a(where), b(where))
+    output = 0 if values is None else int(np.argmax(np.abs(values[0] - values[1])))
+    complete = report.open == 0
+    return Difference(
+        maximum, maximum + error if complete else np.inf, where, output, values, complete,
+        1.0 - report.open / max(1, report.n_regions), "regions", report.n_regions,
+        stats={"seconds": monitor.elapsed, "largest output": float(np.abs(a(v)).max()) if len(v) else 0.0},
+    )  # fmt: skip
+
+
+def _both_signs(a: ReLUNetwork, b: ReLUNetwork) -> ReLUNetwork:
+    net = difference_network(a, b)
+    W, c = list(net.weights), list(net.biases)
+    W[-1], c[-1] = np.concatenate([W[-1], -W[-1]]), np.concatenate([c[-1], -c[-1]])
+    return ReLUNetwork(W, c)
+
+
+def _by_bounds(
+    a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, monitor: Monitor, threshold: float | None
+) -> Difference:
+    lo, hi = needs_box(domain)
+    found = branch_and_bound(_both_signs(a, b), lo, hi, monitor=monitor, threshold=threshold)
+    values = (a(found.where), b(found.where))
+    gap = np.abs(values[0] - values[1])
+    settled = found.upper <= found.lower * (1 + 1e-5) + 1e-15
+    return Difference(
+        float(gap.max()), found.upper, found.where, int(np.argmax(gap)), values, settled, found.proved,
+        "branch and bound", stats={"seconds": monitor.elapsed, "boxes": found.boxes},
+    )  # fmt: skip
+
+
+def _by_milp(a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, monitor: Monitor) -> Difference:
+    lo, hi = needs_box(domain)
+    net = _both_signs(a, b)
+    best, upper, where, complete = -np.inf, -np.inf, lo, True
+    for output in range(net.architecture[-1]):
+        left = None if monitor.budget.seconds is None else monitor.budget.seconds - monitor.elapsed
+        if left is not None and left <= 0:
+            complete, upper = False, np.inf
+            break
+        value, bound, x, status = milp_maximum(net, lo, hi, output=output, seconds=left)
+        complete &= status == "optimal"
+        upper = max(upper, bound, value)
+        if x is not None and value > best:
+            best, where = value, x
+    values = (a(where), b(where))
+    gap = np.abs(values[0] - values[1])
+    return Difference(
+        float(gap.max()), max(float(gap.max()), upper), where, int(np.argmax(gap)), values, complete,
+        1.0 if complete else 0.0, "milp", stats={"seconds": monitor.elapsed},
+    )  # fmt: skip

@@ -1,0 +1,404 @@
+"""Are two networks the same function? Any architecture, any depth, with evidence.
+
+Accept when canonical forms agree; reject by a witness; otherwise decide by geometry: over the
+regions of a canonical complex, on bounded domains by the exact maximum of ``|f - g|``, and beyond the
+reach of enumeration by branch and bound. Beyond the bottleneck the problem is coNP-hard, so a budget
+may end it with *undecided* and what was proved.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .._typing import FloatArray, ProgressLike
+from ..budget import Budget, Monitor
+from ..complexes.complex import canonical_complex, estimate_size
+from ..complexes.domain import Polyhedron
+from ..errors import BudgetExceededError, GenericityError, IncompleteError, InputError, PolyfiberError, ShapeError
+from ..network.model import ReLUNetwork
+from ..verdict import Verdict
+from .canonical import CanonicalForm, canonical_form, compare_raw, flat_parameters, form_of, raw_forms
+from .difference import maximum_difference
+from .evidence import Difference, Equivalence, exact_verdict
+from .regions import compare_over
+from .stacked import check_same_ends
+from .witness import Witness, beyond_tolerance, candidates, make_witness, surely_different
+
+MAX_VERTICES = 3_000_000
+"""Largest expected complex that is enumerated without an explicit memory budget."""
+
+
+def _check(a: Any, b: Any, domain: Any, tolerance: float, epsilon: float | None) -> None:
+    for net in (a, b):
+        if not isinstance(net, ReLUNetwork):
+            raise InputError(
+                f"expected two ReLUNetworks, found {type(net).__name__}; see polyfiber.read_network, from_torch"
+            )
+    check_same_ends(a, b)
+    if domain is not None and not isinstance(domain, Polyhedron):
+        raise InputError(f"domain must be None, a Box or a Polyhedron, found {type(domain).__name__}")
+    if domain is not None and domain.dimension != a.architecture[0]:
+        raise ShapeError(f"the domain has {domain.dimension} coordinates but the networks {a.architecture[0]} inputs")
+    if not 0 <= tolerance < 1:
+        raise InputError(f"tolerance must lie in [0, 1), found {tolerance}; 0 asks for exact equality")
+    if epsilon is not None and (not epsilon >= 0 or domain is None):
+        raise InputError("epsilon is an absolute bound >= 0 of |f - g| and needs a bounded domain")
+
+
+def are_equivalent(
+    a: ReLUNetwork,
+    b: ReLUNetwork,
+    domain: Polyhedron | None = None,
+    *,
+    tolerance: float = 1e-9,
+    epsilon: float | None = None,
+    budget: Budget | None = None,
+    method: str = "auto",
+    progress: ProgressLike = None,
+) -> Equivalence:
+    """Decide whether two networks compute the same function.
+
+    Parameters
+    ----------
+    a, b : ReLUNetwork
+        With the same number of inputs and outputs; widths and depths may differ.
+    domain : Box or Polyhedron, optional
+        All of R^n by default.
+    tolerance : float
+        Relative. On R^n: walls, weights and affine pieces agree, each block of coefficients within
+        the tolerance of its size. On a bounded domain: ``max |f - g|`` is at most the tolerance times
+        the largest ``|f|`` there. 0: exact equality of the stored numbers as rationals.
+    epsilon : float, optional
+        Absolute: is ``max |f - g| <= epsilon`` on the (bounded) domain?
+    budget : Budget, optional
+    method : {'auto', 'forms', 'regions', 'bound'}
+        'forms' stops after canonical forms and witnesses; 'regions' goes straight to geometry;
+        'bound' to branch and bound on the box.
+    progress : bool or callable, optional
+
+    Returns
+    -------
+    Equivalence
+
+    Raises
+    ------
+    ShapeError
+        Different numbers of inputs or outputs.
+
+    Notes
+    -----
+    Canonical forms: The Symmetries of Three-Layer ReLU Networks, Theorem 5 and §6. About 0.1 ms where they
+    decide; by regions about 0.1 ms a region.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> from polyfiber.network.moves import random_trivial
+    >>> a = pf.ReLUNetwork.random((4, 4, 3, 2), rng=0)
+    >>> eq = pf.are_equivalent(a, random_trivial(a, rng=1)(a))
+    >>> eq.verdict, eq.method, eq.exact_verdict
+    (<Verdict.YES: 'yes'>, 'canonical form', <Verdict.NO: 'no'>)
+    """
+    _check(a, b, domain, tolerance, epsilon)
+    if method not in ("auto", "forms", "regions", "bound"):
+        raise InputError(f"method {method!r} is unknown; expected 'auto', 'forms', 'regions' or 'bound'")
+    monitor = Monitor(budget, progress)
+    pair = _Pair(a, b, domain, tolerance, epsilon, monitor, method)
+    if a == b:
+        return pair.yes("parameters", "identical parameters", bound=0.0, known_exact=Verdict.YES)
+    if domain is not None:
+        return _on_domain(pair)
+    if tolerance == 0:
+        return _exactly(pair)
+    return _everywhere(pair)
+
+
+class _Pair:
+    """A question with its inputs; makes the answers."""
+
+    def __init__(
+        self, a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, tolerance: float,
+        epsilon: float | None, monitor: Monitor, method: str,
+    ) -> None:  # fmt: skip
+        self.a, self.b, self.domain, self.tolerance, self.epsilon = a, b, domain, tolerance, epsilon
+        self.monitor, self.method = monitor, method
+        self.fa, self.fb = a.rounded(), b.rounded()
+
+    def _answer(self, verdict: Verdict, method: str, reason: str, **more: Any) -> Equivalence:
+        return Equivalence(
+            self.a, self.b, verdict, method, reason, self.tolerance, domain=self.domain, epsilon=self.epsilon,
+            stats={"seconds": self.monitor.elapsed}, **more,
+        )  # fmt: skip
+
+    def yes(self, method: str, reason: str, **more: Any) -> Equivalence:
+        return self._answer(Verdict.YES, method, reason, proved=1.0, **more)
+
+    def no(self, method: str, reason: str, proof: Witness | None, **more: Any) -> Equivalence:
+        if proof is not None:
+            more = {"bound": proof.gap, "known_exact": Verdict.NO, **more}
+        return self._answer(Verdict.NO, method, reason, proof=proof, **more)
+
+    def undecided(self, reason: str, **more: Any) -> Equivalence:
+        return self._answer(Verdict.UNDECIDED, "none", reason, **more)
+
+    def any_witness(self, n: int = 512, hint: FloatArray | None = None) -> Witness | None:
+        """The best proof of a difference at candidate inputs."""
+        X = candidates(self.fa, self.fb, self.domain, n=n, rng=1)
+        if hint is not None:
+            near = hint + 1e-3 * np.random.default_rng(2).standard_normal((32, len(hint))) * (1e-6 + np.abs(hint))
+            X = np.concatenate([hint[None], near if self.domain is None else near[self.domain.contains(near)], X])
+        sure = surely_different(self.fa, self.fb, X)
+        gap = np.where(sure, np.abs(self.fa(X) - self.fb(X)).max(axis=1), -1.0)
+        if hint is not None and sure[0]:
+            return make_witness(self.a, self.b, X[0])
+        if sure.any():
+            return make_witness(self.a, self.b, X[int(np.argmax(gap))])
+        if hint is not None:
+            return make_witness(self.a, self.b, hint)
+        return None
+
+
+def _forms(pair: _Pair) -> tuple[float, float, CanonicalForm | None, CanonicalForm | None]:
+    """Distance of the canonical forms and what rounding allows; the forms themselves when they differ."""
+    a, b = pair.fa, pair.fb
+    if a.architecture == b.architecture:
+        raw = raw_forms(np.stack([flat_parameters(a), flat_parameters(b)]), a.architecture)
+        allowed = pair.tolerance + float(raw.noise.sum())
+        distance = float(compare_raw(raw, [0], [1], limit=max(1e-3, 2 * allowed))[0][0])
+        if distance <= allowed:
+            return distance, allowed, None, None
+        x, y = form_of(raw, 0), form_of(raw, 1)
+    else:
+        x, y = canonical_form(a), canonical_form(b)
+        allowed = pair.tolerance + x.noise + y.noise
+        distance = np.inf
+    return min(distance, x.distance(y)), allowed, x, y
+
+
+def _everywhere(pair: _Pair) -> Equivalence:
+    distance, allowed = np.inf, 0.0
+    x: CanonicalForm | None = None
+    y: CanonicalForm | None = None
+    if pair.method != "regions":
+        distance, allowed, x, y = _forms(pair)
+        if distance <= allowed:
+            return pair.yes(
+                "canonical form", f"canonical forms agree to {distance:.2g}", bound=distance,
+                certificate={"form distance": distance, "allowed": allowed},
+            )  # fmt: skip
+    X = candidates(pair.fa, pair.fb)
+    beyond = beyond_tolerance(pair.fa, pair.fb, X, pair.tolerance)
+    if beyond.any():
+        size = np.where(beyond, np.abs(pair.fa(X) - pair.fb(X)).max(axis=1) / (1 + np.abs(X).max(axis=1)), -1.0)
+        proof = make_witness(pair.a, pair.b, X[int(np.argmax(size))])
+        if proof is not None:
+            return pair.no("witness", "the outputs differ at an input by more than the tolerance explains", proof)
+    if x is not None and y is not None:
+        answer = _by_forms(pair, distance, x, y)
+        if answer is not None:
+            return answer
+    if pair.method == "forms":
+        return pair.undecided(f"canonical forms differ by {distance:.2g}, which decides nothing here")
+    return _by_regions(pair, x, y)
+
+
+def _by_forms(pair: _Pair, distance: float, x: CanonicalForm, y: CanonicalForm) -> Equivalence | None:
+    """Different forms of functions that have only one form; None where that is not known."""
+    if min(x.margin, y.margin) <= 100 * pair.tolerance:
+        return None
+    reason = f"canonical forms differ by {distance:.2g}, and equal functions have equal forms here"
+    if x.decides == y.decides == "always":
+        return pair.no("canonical form", reason, pair.any_witness())
+    if "constant" in (x.kind, y.kind) or "sufficient" in (x.decides, y.decides):
+        return _scalar(pair)
+    from .regime import check_regime
+
+    if pair.method != "forms" and _feasible(pair, limit=20_000):
+        proof = pair.any_witness()
+        return None if proof is None else _generic_no(pair, reason, proof)
+    regimes = [check_regime(net) for net in (pair.a, pair.b)]
+    if all(r.generic is not Verdict.NO for r in regimes):
+        proof = pair.any_witness()
+        if proof is not None or all(r.generic is Verdict.YES for r in regimes):
+            return pair.no("canonical form", reason, proof)
+    return None
+
+
+def _generic_no(pair: _Pair, reason: str, proof: Witness) -> Equivalence | None:
+    from .regime import check_regime
+
+    if all(check_regime(net).generic is not Verdict.NO for net in (pair.a, pair.b)):
+        return pair.no("canonical form", reason, proof)
+    return None
+
+
+def _scalar(pair: _Pair) -> Equivalence | None:
+    """Two hidden layers with one neuron in the first: functions of one variable."""
+    if not all(len(n.weights) == 3 and n.architecture[1] == 1 for n in (pair.fa, pair.fb)):
+        return None
+    from .matching import function_distance
+
+    distance = function_distance(pair.fa, pair.fb)
+    if distance is None:
+        return None
+    if distance <= pair.tolerance + 1e-12:
+        return pair.yes("scalar function", f"functions of one variable agree to {distance:.2g}", bound=distance)
+    proof = pair.any_witness()
+    return None if proof is None else pair.no("scalar function", "functions of one variable differ", proof)
+
+
+def _feasible(pair: _Pair, limit: int = MAX_VERTICES) -> bool:
+    try:
+        sizes = [estimate_size(net, pair.domain)["vertices"] for net in (pair.fa, pair.fb)]
+    except PolyfiberError:
+        return False
+    return min(sizes) <= limit
+
+
+def _by_regions(pair: _Pair, x: CanonicalForm | None, y: CanonicalForm | None) -> Equivalence:
+    if not _feasible(pair) and pair.monitor.budget.memory is None:
+        return pair.undecided("the complexes are beyond enumeration; pass a box, or a budget with memory")
+    attempts = [(pair.fa, pair.fb), (pair.fb, pair.fa)]
+    if x is None or y is None:
+        x, y = canonical_form(pair.fa), canonical_form(pair.fb)
+    try:
+        tidy = (x.to_network(), y.to_network())
+        attempts += [tidy, (tidy[1], tidy[0])]
+    except PolyfiberError:
+        pass
+    open_part: dict[str, Any] = {}
+    reason = "not decided"
+    if pair.fa.n_hidden < pair.fb.n_hidden:
+        attempts[0], attempts[1] = attempts[1], attempts[0]
+    for f, g in attempts:
+        try:
+            cx = canonical_complex(f, pair.domain, budget=pair.monitor.budget, progress=pair.monitor._call)
+            report = compare_over(cx, f, g, tolerance=pair.tolerance, monitor=pair.monitor)
+        except BudgetExceededError as error:
+            done = getattr(error.partial, "contained", 0) if error.partial is not None else 0
+            total = getattr(error.partial, "n_regions", 0) if error.partial is not None else 0
+            share = done / total if total else 0.0
+            return pair.undecided(str(error), proved=share, certificate={"regions proved": done, "regions": total})
+        except (GenericityError, IncompleteError, PolyfiberError) as error:
+            reason = f"{type(error).__name__}: {error}"
+            continue
+        facts = {
+            "regions": report.n_regions, "contained": report.contained, "split": report.split,
+            "f_vector": list(cx.f_vector), "largest relative difference": report.largest,
+        }  # fmt: skip
+        if report.equal is False:
+            proof = pair.any_witness(hint=report.witness)
+            return pair.no("regions", report.reason, proof, certificate=facts)
+        if report.equal:
+            reason = f"the affine pieces agree on all {report.n_regions} regions"
+            return pair.yes("regions", reason, bound=report.largest, certificate=facts)
+        reason, open_part = report.reason, facts
+    share = open_part.get("contained", 0) / max(1, open_part.get("regions", 1))
+    return pair.undecided(reason, proved=share, certificate=open_part)
+
+
+def _exactly(pair: _Pair) -> Equivalence:
+    verdict, proof = exact_verdict(pair.a, pair.b, pair.domain)
+    if verdict is Verdict.YES:
+        return pair.yes("canonical form", "exact normal forms are equal", bound=0.0, known_exact=verdict)
+    if verdict is Verdict.NO:
+        return pair.no("witness", "the exact outputs differ at an input", proof)
+    from .exactness import exact_by_regions
+
+    if pair.method == "forms" or not _feasible(pair, 200_000):
+        return pair.undecided("exact normal forms differ, and no input was found where the functions do")
+    return exact_by_regions(pair)
+
+
+def _on_domain(pair: _Pair) -> Equivalence:
+    if pair.epsilon is None and pair.method == "auto":
+        if pair.tolerance == 0:
+            verdict, proof = exact_verdict(pair.a, pair.b, pair.domain)
+            if verdict is Verdict.YES:
+                return pair.yes("canonical form", "exact normal forms are equal", bound=0.0, known_exact=verdict)
+            if verdict is Verdict.NO:
+                return pair.no("witness", "the exact outputs differ at an input", proof)
+        else:
+            distance, allowed, _, _ = _forms(pair)
+            if distance <= allowed:
+                return pair.yes("canonical form", f"canonical forms agree to {distance:.2g}", bound=distance)
+    X = candidates(pair.fa, pair.fb, pair.domain)
+    values = pair.fa(X)
+    scale = float(max(np.abs(values).max(initial=0.0), 1e-300))
+    limit = pair.epsilon if pair.epsilon is not None else pair.tolerance * scale
+    gap = np.abs(values - pair.fb(X)).max(axis=1) if len(X) else np.zeros(0)
+    if pair.epsilon is not None and len(gap) and gap.max() > limit:
+        proof = make_witness(pair.a, pair.b, X[int(np.argmax(gap))])
+        if proof is not None and proof.gap > limit:
+            return pair.no("witness", f"|f - g| exceeds {limit:.3g} at an input", proof)
+    found = maximum_difference(
+        pair.fa, pair.fb, pair.domain, monitor=pair.monitor, threshold=limit, method=pair.method,
+        enumerable=_feasible(pair),
+    )  # fmt: skip
+    facts = {"maximum": found.maximum, "upper bound": found.upper, "regions": found.n_regions, "method": found.method}
+    scale = max(scale, found.stats.get("largest output", 0.0))
+    limit = pair.epsilon if pair.epsilon is not None else pair.tolerance * scale
+    proof = None if found.where is None else make_witness(pair.a, pair.b, found.where)
+    if found.maximum > limit + (found.upper - found.maximum if found.complete else 0.0) and proof is not None:
+        return pair.no(found.method, f"|f - g| reaches {found.maximum:.6g}", proof, certificate=facts)
+    slack = 1e-12 * scale if pair.tolerance > 0 or pair.epsilon is not None else 0.0
+    if found.upper <= limit + slack and (pair.tolerance > 0 or pair.epsilon is not None):
+        return pair.yes(
+            found.method, f"|f - g| is at most {found.upper:.6g}", bound=found.upper, certificate=facts,
+            known_exact=Verdict.NO if proof is not None else None,
+        )  # fmt: skip
+    if proof is not None and pair.tolerance == 0 and pair.epsilon is None:
+        return pair.no(found.method, f"|f - g| reaches {found.maximum:.6g}", proof, certificate=facts)
+    return pair.undecided(
+        f"|f - g| lies between {found.maximum:.6g} and {found.upper:.6g}, the limit is {limit:.6g}",
+        bound=found.upper, proved=found.proved, certificate=facts,
+    )  # fmt: skip
+
+
+def difference(
+    a: ReLUNetwork,
+    b: ReLUNetwork,
+    domain: Polyhedron | None = None,
+    *,
+    budget: Budget | None = None,
+    method: str = "auto",
+    progress: ProgressLike = None,
+) -> Difference:
+    """Where two networks differ and by how much: for fine-tuned, pruned or quantised pairs.
+
+    On a bounded domain ``max |f - g|`` is attained at a vertex of the complex of both networks clipped to
+    the domain, so enumeration gives it exactly (up to rounding, which is bounded). Beyond the reach of
+    enumeration branch and bound on a box gives two bounds.
+
+    Parameters
+    ----------
+    a, b : ReLUNetwork
+    domain : Box or Polyhedron, optional
+        On R^n the maximum is infinite unless the slopes agree far out.
+    budget : Budget, optional
+    method : {'auto', 'regions', 'bound', 'milp'}
+        'milp': a mixed-integer program solved by HiGHS (boxes only).
+
+    Returns
+    -------
+    Difference
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> a = pf.ReLUNetwork.random((2, 4, 1), rng=0)
+    >>> b = pf.ReLUNetwork(a.weights, [a.biases[0], a.biases[1] + 0.25])
+    >>> found = pf.difference(a, b, pf.Box(-1, 1, dimension=2))
+    >>> round(found.maximum, 12), found.complete
+    (0.25, True)
+    """
+    _check(a, b, domain, 1e-9, None)
+    if method not in ("auto", "regions", "bound", "milp"):
+        raise InputError(f"method {method!r} is unknown; expected 'auto', 'regions', 'bound' or 'milp'")
+    monitor = Monitor(budget, progress)
+    pair = _Pair(a, b, domain, 1e-9, None, monitor, method)
+    return maximum_difference(
+        pair.fa, pair.fb, domain, monitor=monitor, threshold=None, method=method, enumerable=_feasible(pair)
+    )

@@ -1,0 +1,254 @@
+"""Compare two networks over the regions of a canonical complex.
+
+The regions of f cover its domain and f is affine on each. On a region P let s be the pattern of g at
+an inner point. If every wall inequality of s holds at the vertices and along the rays of P, then g is
+affine on P with the map of s, and f and g agree on P exactly when the two maps agree. Where g bends
+inside P, the complex of g on P decides. Walls that coincide up to rounding cost nothing, unlike
+in the complex of both networks side by side.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .._typing import FloatArray, IntArray
+from ..budget import Monitor
+from ..complexes.complex import PolyhedralComplex, canonical_complex
+from ..complexes.domain import Polyhedron
+from ..errors import BudgetExceededError, GenericityError, PolyfiberError
+from ..network.model import ReLUNetwork
+
+_CHUNK = 4096
+
+
+@dataclass
+class RegionReport:
+    """What the regions said.
+
+    Attributes
+    ----------
+    equal : bool or None
+        None: some regions are open.
+    n_regions, contained, split : int
+        Regions of f; those on which g is affine; those cut further by g.
+    open : int
+        Regions that were not decided.
+    largest : float
+        Largest relative difference of affine maps that was accepted.
+    maximum : float
+        Largest ``|f - g|`` seen at a vertex; exact up to rounding where all regions are bounded and done.
+    where : (n0,) array or None
+        Where it is attained.
+    witness : (n0,) array or None
+        A point of a region on which the pieces differ.
+    reason : str
+    """
+
+    equal: bool | None = True
+    n_regions: int = 0
+    contained: int = 0
+    split: int = 0
+    open: int = 0
+    largest: float = 0.0
+    maximum: float = 0.0
+    where: FloatArray | None = None
+    witness: FloatArray | None = None
+    reason: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def affine_pieces(net: ReLUNetwork, points: FloatArray) -> tuple[list[FloatArray], FloatArray]:
+    """Forms of all hidden neurons and of the outputs on the pattern at each point.
+
+    Returns
+    -------
+    forms : list of (k, n_l, n0 + 1) arrays
+        Per layer, constant last; the last entry is the affine map of the network.
+    signs : (k, N) array of ±1
+    """
+    k, n0 = points.shape
+    forms: list[FloatArray] = []
+    signs = []
+    current = np.zeros((k, n0, n0 + 1))
+    current[:, np.arange(n0), np.arange(n0)] = 1.0
+    for layer, (W, b) in enumerate(zip(net.weights, net.biases)):
+        form = np.matmul(W[None], current)
+        form[:, :, -1] += b
+        forms.append(form)
+        if layer < len(net.weights) - 1:
+            z = np.einsum("kij,kj->ki", form[:, :, :-1], points) + form[:, :, -1]
+            on = z > 0
+            signs.append(np.where(on, 1.0, -1.0))
+            current = form * on[:, :, None]
+    return forms, (np.concatenate(signs, axis=1) if signs else np.zeros((k, 0)))
+
+
+def incidence(cx: PolyhedralComplex) -> tuple[Any, Any]:
+    """Sparse (regions, vertices) and (regions, rays) incidence of a complex, as CSR matrices."""
+    from scipy import sparse
+
+    d = cx.dimension
+    strata = cx.strata
+    ptr, idx = (np.asarray(v) for v in strata.covers_above)
+    offsets = np.concatenate([[0], np.cumsum(cx.f_vector)])
+
+    def step(k: int) -> Any:
+        rows = slice(offsets[k], offsets[k + 1] + 1)
+        local = ptr[rows]
+        columns = idx[local[0] : local[-1]] - offsets[k + 1]
+        data = np.ones(len(columns), dtype=np.int8)
+        return sparse.csr_matrix((data, columns, local - local[0]), shape=(cx.f_vector[k], cx.f_vector[k + 1]))
+
+    def flat(matrix: Any) -> Any:
+        matrix.data[:] = 1
+        return matrix
+
+    above = sparse.identity(cx.f_vector[d], dtype=np.int8, format="csr")
+    for k in range(d - 1, 0, -1):
+        above = flat(step(k) @ above)
+    ids, _ = cx.rays
+    rays = above[ids].T.tocsr() if d else sparse.csr_matrix((cx.f_vector[0], 0), dtype=np.int8)
+    vertices = flat(step(0) @ above).T.tocsr() if d else sparse.identity(1, dtype=np.int8, format="csr")
+    return vertices, rays
+
+
+def compare_over(
+    cx: PolyhedralComplex, f: ReLUNetwork, g: ReLUNetwork, *, tolerance: float, monitor: Monitor,
+    first_difference: bool = True, scale: float | None = None,
+) -> RegionReport:  # fmt: skip
+    """Compare g with f over the complex of f.
+
+    Parameters
+    ----------
+    cx : PolyhedralComplex
+        Of f.
+    tolerance : float
+        Relative: walls, affine maps (to the largest slope of f), values at a vertex.
+    first_difference : bool
+        Stop at the first difference (equivalence); else go on for the maximum of ``|f - g|``.
+    """
+    report = RegionReport(n_regions=cx.n_regions)
+    vertices, directions = cx.vertices, cx.rays[1]
+    inside, outward = incidence(cx)
+    points = cx.interior_points()
+    A, a = cx.affine_maps()
+    slope = float(np.abs(A).max()) if scale is None else scale
+    fv, gv = f(vertices), g(vertices)
+    gap = np.abs(fv - gv).max(axis=1)
+    if len(gap):
+        report.maximum, report.where = float(gap.max()), vertices[int(np.argmax(gap))]
+    failing: list[int] = []
+    for start in range(0, cx.n_regions, _CHUNK):
+        monitor.check_time("comparing regions", partial=report)
+        monitor.report("comparing regions", start, cx.n_regions)
+        ids = np.arange(start, min(cx.n_regions, start + _CHUNK))
+        bad, broken = _compare_chunk(
+            A[ids], a[ids], g, points[ids], vertices, directions, inside[ids], outward[ids], tolerance, slope, report
+        )
+        if bad is not None and first_difference:
+            report.equal, report.witness = False, points[ids[bad]]
+            report.reason = f"the affine maps on region {int(ids[bad])} of {cx.n_regions} differ"
+            return report
+        if bad is not None:
+            report.equal = False
+        report.contained += len(ids) - len(broken)
+        failing += [int(ids[i]) for i in broken]
+    for region in failing:
+        monitor.check_time("splitting regions", partial=report)
+        _split(cx, region, f, g, tolerance, slope, report, monitor)
+        if report.equal is False and first_difference:
+            return report
+    if report.open and report.equal:
+        report.equal = None
+        report.reason = f"{report.open} of {cx.n_regions} regions were not decided"
+    return report
+
+
+def _compare_chunk(
+    A: FloatArray, a: FloatArray, g: ReLUNetwork, points: FloatArray, vertices: FloatArray, directions: FloatArray,
+    inside: Any, outward: Any, tolerance: float, slope: float, report: RegionReport,
+) -> tuple[int | None, IntArray]:  # fmt: skip
+    """A region whose map differs at its inner point (or None), and the regions in which g bends."""
+    forms, signs = affine_pieces(g, points)
+    k = len(points)
+    broken = np.zeros(k, dtype=bool)
+    if signs.shape[1]:
+        H = np.concatenate(forms[:-1], axis=1) * signs[:, :, None]
+        norms = np.abs(H[:, :, :-1]).max(axis=2)
+        for matrix, targets, constant in ((inside, vertices, 1.0), (outward, directions, 0.0)):
+            rows = np.repeat(np.arange(k), np.diff(matrix.indptr))
+            for begin in range(0, len(rows), 1 << 15):
+                part = slice(begin, begin + (1 << 15))
+                r, v = rows[part], targets[matrix.indices[part]]
+                z = np.einsum("qij,qj->qi", H[r][:, :, :-1], v) + constant * H[r][:, :, -1]
+                reach = np.maximum(constant, np.abs(v).max(axis=1))[:, None]
+                allowed = (tolerance + 1e-12) * (norms[r] * reach + constant * np.abs(H[r][:, :, -1])) * 4.0
+                broken[r[(z < -allowed).any(axis=1)]] = True
+    M = forms[-1]
+    difference = np.abs(A - M[:, :, :-1]).max(axis=(1, 2))
+    relative = difference / slope if slope > 0 else difference
+    anchor = np.asarray(inside.argmax(axis=1)).ravel() if inside.shape[1] else np.zeros(k, dtype=np.int64)
+    base = vertices[anchor] if len(vertices) else points
+    mine = np.einsum("kij,kj->ki", A, base) + a
+    theirs = np.einsum("kij,kj->ki", M[:, :, :-1], base) + M[:, :, -1]
+    size = np.abs(mine).max(axis=1) + slope * np.maximum(1.0, np.abs(base).max(axis=1))
+    offset = np.abs(mine - theirs).max(axis=1) / np.where(size > 0, size, 1.0)
+    worst = np.maximum(relative, offset)
+    differs = (worst > 4.0 * tolerance + 1e-13) & ~broken
+    ok = ~differs & ~broken
+    if ok.any():
+        report.largest = max(report.largest, float(worst[ok].max()))
+    bad = int(np.flatnonzero(differs)[np.argmax(worst[differs])]) if differs.any() else None
+    return bad, np.flatnonzero(broken)
+
+
+def _split(
+    cx: PolyhedralComplex, region: int, f: ReLUNetwork, g: ReLUNetwork, tolerance: float, slope: float,
+    report: RegionReport, monitor: Monitor,
+) -> None:  # fmt: skip
+    """Decide one region by the complex of g on it, its facets moved in by the tolerance."""
+    h = cx.h_representation(region)
+    report.split += 1
+    norms = np.abs(h.A).sum(axis=1) + np.abs(h.b)
+    for attempt in range(3):
+        inset = (tolerance + 1e-11) * (4.0 + 3.1 * attempt) * (1.0 + 0.1 * np.arange(len(norms)))
+        try:
+            inner = canonical_complex(g, Polyhedron(h.A, h.b - inset * norms))
+            break
+        except GenericityError:
+            continue
+        except BudgetExceededError:
+            raise
+        except PolyfiberError as error:
+            if "empty" in str(error):
+                report.contained += 1
+                return
+            report.open += 1
+            return
+    else:
+        report.open += 1
+        return
+    points = inner.interior_points()
+    A = cx.affine_maps([region])[0]
+    B = inner.affine_maps()[0]
+    relative = np.abs(B - A).max(axis=(1, 2)) / (slope if slope > 0 else 1.0)
+    values = np.abs(f(points) - g(points)).max(axis=1)
+    size = np.abs(f(points)).max(axis=1) + slope * np.maximum(1.0, np.abs(points).max(axis=1))
+    worst = np.maximum(relative, values / np.where(size > 0, size, 1.0))
+    v = inner.vertices
+    if len(v):
+        gap = np.abs(f(v) - g(v)).max(axis=1)
+        i = int(np.argmax(gap))
+        if gap[i] > report.maximum:
+            report.maximum, report.where = float(gap[i]), v[i]
+    if (worst > 4.0 * tolerance + 1e-13).any():
+        i = int(np.argmax(worst))
+        report.equal = False
+        if report.witness is None:
+            report.witness = points[i]
+            report.reason = f"g bends inside region {region} of {cx.n_regions}, where f is affine"
+    else:
+        report.largest = max(report.largest, float(worst.max()))

@@ -1,0 +1,88 @@
+"""The difference of two networks as one network, side by side."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .._typing import Array
+from ..errors import ShapeError
+from ..network.model import ReLUNetwork
+
+
+def check_same_ends(a: ReLUNetwork, b: ReLUNetwork) -> None:
+    """Raise `ShapeError` unless inputs and outputs are as many."""
+    for end, what in ((0, "inputs"), (-1, "outputs")):
+        if a.architecture[end] != b.architecture[end]:
+            raise ShapeError(
+                f"the networks have {a.architecture[end]} and {b.architecture[end]} {what} "
+                f"({a.architecture} and {b.architecture}); only functions between the same spaces can be compared"
+            )
+
+
+def deepened(net: ReLUNetwork, depth: int) -> ReLUNetwork:
+    """The same function with ``depth`` layers: activations pass through ``relu(y + 1) - 1``.
+
+    The one keeps the passing neurons strictly positive, so that they add no walls. Needs a hidden layer.
+    """
+    W, b = list(net.weights), list(net.biases)
+    zero, one = (W[0].flat[0] * 0, W[0].flat[0] * 0 + 1)
+    while len(W) < depth:
+        n = W[-1].shape[1]
+        identity = np.full((n, n), zero, dtype=W[0].dtype)
+        np.fill_diagonal(identity, one)
+        last, bias = W.pop(), b.pop()
+        W += [identity, last]
+        b += [np.full(n, one, dtype=W[0].dtype), bias - last.sum(axis=1)]
+    return ReLUNetwork(W, b)
+
+
+def difference_network(a: ReLUNetwork, b: ReLUNetwork) -> ReLUNetwork:
+    """``a - b`` as one network: hidden layers side by side.
+
+    Affine maps beside networks are written with one pair of neurons per output.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> from polyfiber.fibers.stacked import difference_network
+    >>> a, b = pf.ReLUNetwork.random((2, 3, 1), rng=0), pf.ReLUNetwork.random((2, 4, 4, 1), rng=1)
+    >>> difference_network(a, b).architecture
+    (2, 7, 7, 1)
+    """
+    check_same_ends(a, b)
+    if a.is_exact != b.is_exact:
+        a, b = a.exact(), b.exact()
+    if len(a.weights) == len(b.weights) == 1:
+        return ReLUNetwork([a.weights[0] - b.weights[0]], [a.biases[0] - b.biases[0]])
+    a, b = (_with_hidden_layer(net) for net in (a, b))
+    depth = max(len(a.weights), len(b.weights))
+    a, b = deepened(a, depth), deepened(b, depth)
+    W: list[Any] = [np.concatenate([a.weights[0], b.weights[0]])]
+    c: list[Any] = [np.concatenate([a.biases[0], b.biases[0]])]
+    for x, y, p, q in zip(a.weights[1:-1], b.weights[1:-1], a.biases[1:-1], b.biases[1:-1]):
+        W.append(_diagonal(x, y))
+        c.append(np.concatenate([p, q]))
+    W.append(np.concatenate([a.weights[-1], -b.weights[-1]], axis=1))
+    c.append(a.biases[-1] - b.biases[-1])
+    return ReLUNetwork(W, c)
+
+
+def _with_hidden_layer(net: ReLUNetwork) -> ReLUNetwork:
+    if len(net.weights) > 1:
+        return net
+    W, b = net.weights[0], net.biases[0]
+    m = len(b)
+    eye = np.full((m, m), W.flat[0] * 0, dtype=W.dtype)
+    np.fill_diagonal(eye, W.flat[0] * 0 + 1)
+    return ReLUNetwork(
+        [np.concatenate([W, -W]), np.concatenate([eye, -eye], axis=1)], [np.concatenate([0 * b, 0 * b]), b]
+    )
+
+
+def _diagonal(x: Array, y: Array) -> Array:
+    result = np.full((x.shape[0] + y.shape[0], x.shape[1] + y.shape[1]), x.flat[0] * 0, dtype=x.dtype)
+    result[: x.shape[0], : x.shape[1]] = x
+    result[x.shape[0] :, x.shape[1] :] = y
+    return result

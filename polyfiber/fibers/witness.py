@@ -1,0 +1,154 @@
+"""Inputs on which two networks differ: candidates, and what rounding or a tolerance can explain there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from .._typing import Array, BoolArray, FloatArray
+from ..network.model import ReLUNetwork
+from ..numerics.exact import as_fractions
+
+
+@dataclass(frozen=True, eq=False)
+class Witness:
+    """An input on which two networks differ.
+
+    Attributes
+    ----------
+    x : (n0,) float64
+    values : pair of (nL,) arrays
+        Outputs of both networks.
+    gap : float
+        Largest absolute difference of an output.
+    proof : 'rounding' or 'exact'
+        The difference exceeds a bound of all rounding errors, or was computed in rationals.
+    """
+
+    x: FloatArray
+    values: tuple[Array, Array]
+    gap: float
+    proof: str
+
+    def verify(self, a: ReLUNetwork, b: ReLUNetwork) -> bool:
+        """Evaluate both networks in rational arithmetic and compare."""
+        point = as_fractions(self.x)
+        return bool((a.exact()(point) != b.exact()(point)).any())
+
+
+def magnitude(net: ReLUNetwork, X: FloatArray) -> FloatArray:
+    """Sum of the magnitudes of the terms of each output, (…, nL): rounding errors are relative to it."""
+    y = np.abs(X)
+    for W, b in zip(net.weights, net.biases):
+        y = y @ np.abs(W).T + np.abs(b)
+    return y
+
+
+def block_magnitude(net: ReLUNetwork, X: FloatArray) -> FloatArray:
+    """The same with every entry replaced by the size of its row, (…,): a relative tolerance is relative to it."""
+    y = np.abs(X)
+    for layer, (W, b) in enumerate(zip(net.weights, net.biases)):
+        norms = np.sqrt((W**2).sum(axis=1))
+        if layer == len(net.weights) - 1:
+            columns = np.abs(W).max(axis=0, initial=0.0)
+            size: FloatArray = (y * columns).sum(axis=-1) + (y * columns).max(axis=-1) * W.shape[1] + np.abs(b).max()
+            return size
+        y = y.sum(axis=-1, keepdims=True) * norms + np.maximum(np.abs(b), norms)
+    raise AssertionError("a network has a layer")
+
+
+def rounding_bound(net: ReLUNetwork, X: FloatArray) -> FloatArray:
+    """Bound (…, nL) of the rounding error of ``net(X)`` in float64."""
+    terms = sum(W.shape[1] + 3 for W in net.weights)
+    return terms * 2.0**-53 * 1.01 * magnitude(net, X) + 2.0**-1000
+
+
+def surely_different(a: ReLUNetwork, b: ReLUNetwork, X: FloatArray) -> BoolArray:
+    """Where the difference of the outputs exceeds every rounding error."""
+    gap = np.abs(a(X) - b(X))
+    return np.asarray((gap > rounding_bound(a, X) + rounding_bound(b, X)).any(axis=-1))
+
+
+def beyond_tolerance(a: ReLUNetwork, b: ReLUNetwork, X: FloatArray, tolerance: float) -> BoolArray:
+    """Where networks whose canonical parameters agree within the tolerance could not differ so much."""
+    layers = max(len(a.weights), len(b.weights))
+    gap = np.abs(a(X) - b(X)).max(axis=-1)
+    allowed = 4.0 * layers * tolerance * np.minimum(block_magnitude(a, X), block_magnitude(b, X))
+    noise = (rounding_bound(a, X) + rounding_bound(b, X)).max(axis=-1)
+    return np.asarray(gap > allowed + 4 * noise)
+
+
+def candidates(a: ReLUNetwork, b: ReLUNetwork, domain: Any = None, *, n: int = 256, rng: Any = 0) -> FloatArray:
+    """Inputs worth trying: random ones of several sizes, points on walls, corners of layer 2's walls."""
+    generator = np.random.default_rng(rng)
+    n0 = a.architecture[0]
+    if domain is not None and hasattr(domain, "lo"):
+        lo, hi = domain.lo.astype(np.float64), domain.hi.astype(np.float64)
+        points = lo + (hi - lo) * generator.random((n, n0))
+        corners = np.where(generator.random((n // 4, n0)) < 0.5, lo, hi)
+        special = np.clip(_special(a, b, generator), lo, hi)
+        return np.concatenate([points, corners, special])
+    scale = 10.0 ** generator.uniform(-2, 2, (n, 1))
+    points = np.concatenate([scale * generator.standard_normal((n, n0)), _special(a, b, generator)])
+    return points if domain is None else points[domain.contains(points)]
+
+
+def _special(a: ReLUNetwork, b: ReLUNetwork, generator: np.random.Generator) -> FloatArray:
+    found: list[FloatArray] = []
+    for net in (a, b):
+        if len(net.weights) < 2:
+            continue
+        W, c = net.weights[0], net.biases[0]
+        norms = (W**2).sum(axis=1)
+        live = norms > 0
+        W, c, norms = W[live], c[live], norms[live]
+        x = generator.standard_normal((len(W), W.shape[1]))
+        foot = x - ((W * x).sum(axis=1) + c)[:, None] / np.maximum(norms, 1e-300)[:, None] * W
+        step = W / np.maximum(norms, 1e-300)[:, None]
+        found += [foot, foot + 1e-3 * step, foot - 1e-3 * step]
+        if len(net.weights) >= 3 and 0 < len(W) <= W.shape[1]:
+            found.append(_lifted(net, W, c, live, generator))
+    return np.concatenate(found) if found else np.zeros((0, a.architecture[0]))
+
+
+def _lifted(net: ReLUNetwork, W: FloatArray, c: FloatArray, live: BoolArray, generator: Any) -> FloatArray:
+    """Inputs whose first layer lands where the walls of layer 2 meet the axes of the orthant, and just beyond."""
+    W2, b2 = net.weights[1][:, live], net.biases[1]
+    n1 = len(W)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        cut = np.where(W2 != 0, -b2[:, None] / W2, 0.0)
+    cut = np.where(np.isfinite(cut) & (cut > 0), cut, 0.0)
+    targets = [np.zeros(n1), -np.ones(n1)]
+    for j in range(len(W2)):
+        for i in range(n1):
+            if cut[j, i] > 0:
+                for factor in (0.5, 1.0, 1.5):
+                    target = -np.ones(n1)
+                    target[i] = factor * cut[j, i]
+                    targets.append(target)
+        targets.append(np.where(cut[j] > 0, cut[j] / n1, 0.5 * generator.random(n1)))
+    inverse = np.linalg.pinv(W)
+    return (np.array(targets) - c) @ inverse.T
+
+
+def exact_difference(a: ReLUNetwork, b: ReLUNetwork, x: FloatArray) -> tuple[Array, Array, Fraction]:
+    """Both outputs at one point in rational arithmetic, and the largest absolute difference."""
+    point = as_fractions(np.asarray(x))
+    u, v = a.exact()(point), b.exact()(point)
+    return u, v, max((abs(p - q) for p, q in zip(u, v)), default=Fraction(0))
+
+
+def make_witness(a: ReLUNetwork, b: ReLUNetwork, x: FloatArray) -> Witness | None:
+    """Witness at one input, or None if the exact outputs are equal there."""
+    fa, fb = a.rounded(), b.rounded()
+    x = np.asarray(x, dtype=np.float64)
+    if not (a.is_exact or b.is_exact) and bool(surely_different(fa, fb, x[None])[0]):
+        u, v = fa(x), fb(x)
+        return Witness(x, (u, v), float(np.abs(u - v).max()), "rounding")
+    p, q, gap = exact_difference(a, b, x)
+    if gap == 0:
+        return None
+    return Witness(x, (p, q), float(gap), "exact")

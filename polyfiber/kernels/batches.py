@@ -1,0 +1,182 @@
+"""Buckets of close keys by sort and sweep, confirmation inside buckets, numbering of classes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .canonical import canonical_forms, compare_forms, form_size
+from .jit import kernel
+
+
+@kernel
+def _sweep(left, right, order, bounds, starts):
+    """Split the runs ``bounds`` of ``order`` where intervals (sorted by left end in each run) leave a gap."""
+    count = 0
+    for b in range(bounds.shape[0] - 1):
+        reach = -np.inf
+        for x in range(bounds[b], bounds[b + 1]):
+            i = order[x]
+            if x == bounds[b] or left[i] > reach:
+                starts[count] = x
+                count += 1
+                reach = right[i]
+            elif right[i] > reach:
+                reach = right[i]
+    starts[count] = order.shape[0]
+    return count
+
+
+def buckets(keys, radius, group):
+    """Sets of rows whose intervals ``keys ± radius`` chain together on every column.
+
+    Parameters
+    ----------
+    keys, radius : (n, K) float64
+    group : (n,) int64
+        Rows of different groups are never together.
+
+    Returns
+    -------
+    order : (n,) int64, bounds : (buckets + 1,) int64
+        Bucket b holds rows ``order[bounds[b] : bounds[b + 1]]``.
+    """
+    n = len(keys)
+    order = np.argsort(group, kind="stable")
+    cuts = np.flatnonzero(np.diff(group[order])) + 1
+    bounds = np.concatenate([[0], cuts, [n]]).astype(np.int64) if n else np.zeros(1, dtype=np.int64)
+    starts = np.empty(n + 1, dtype=np.int64)
+    for k in range(keys.shape[1]):
+        left, right = keys[:, k] - radius[:, k], keys[:, k] + radius[:, k]
+        run = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
+        if k == 0:
+            order = order[np.lexsort((left[order], run))]
+        else:  # only rows that still share a bucket need sorting
+            shared = np.flatnonzero(np.repeat(np.diff(bounds) > 1, np.diff(bounds)))
+            if len(shared) == 0:
+                break
+            inner = np.lexsort((left[order[shared]], run[shared]))
+            order[shared] = order[shared][inner]
+        count = _sweep(left, right, order, bounds, starts)
+        bounds = starts[: count + 1].copy()
+    return order, bounds
+
+
+@kernel
+def close(keys, radius, i, j):
+    """Whether two rows' intervals overlap on every column."""
+    for k in range(keys.shape[1]):
+        if abs(keys[i, k] - keys[j, k]) > radius[i, k] + radius[j, k]:
+            return False
+    return True
+
+
+@kernel
+def _confirm(
+    forms,
+    kind,
+    count,
+    noise,
+    widths,
+    bounds,
+    tolerance,
+    keys,
+    radius,
+    head,
+    heads,
+    pair,
+    distance,
+    orders,
+    open_left,
+    open_right,
+):
+    """Join each row to the first class of its bucket with a matching form; list pairs that are open."""
+    n_open = 0
+    left = pair[:1]
+    right = pair[1:]
+    for b in range(bounds.shape[0] - 1):
+        n_heads = 0
+        for i in range(bounds[b], bounds[b + 1]):
+            head[i] = i
+            mark = n_open
+            for h in range(n_heads):
+                j = heads[h]
+                if not close(keys, radius, i, j):
+                    continue
+                left[0] = j
+                right[0] = i
+                allowed = tolerance + noise[i] + noise[j]
+                compare_forms(forms, kind, count, left, right, widths, allowed, distance, orders)
+                if distance[0] <= allowed:
+                    head[i] = j
+                    n_open = mark
+                    break
+                if n_open == open_left.shape[0]:
+                    return -1
+                open_left[n_open] = i
+                open_right[n_open] = j
+                n_open += 1
+            if head[i] == i:
+                heads[n_heads] = i
+                n_heads += 1
+    return n_open
+
+
+def confirm(flat, widths, bounds, merge, slack, tolerance, keys, radius):
+    """Classes inside buckets by canonical forms.
+
+    Parameters
+    ----------
+    flat : (B, P), rows in bucket order; bounds : (buckets + 1,) int64
+    keys, radius : (B, K)
+
+    Returns
+    -------
+    head : (B,) int64
+        First row of the same bucket with an equal form.
+    open_left, open_right : int64
+        Heads whose keys are close and whose forms differ: not decided here.
+    """
+    B = len(flat)
+    last = int(widths[-2]) if len(widths) > 2 else 0
+    forms = np.empty((B, int(form_size(widths))))
+    kind, hidden, count = np.empty(B, np.int8), np.empty(B, np.int16), np.empty(B, np.int16)
+    orient, margin, noise = np.empty((B, max(1, last)), np.int8), np.empty(B), np.empty(B)
+    flat = np.require(flat, dtype=np.float64, requirements=["C", "W"])
+    canonical_forms(flat, widths, merge, slack, forms, kind, hidden, count, orient, margin, noise)
+    head, heads = np.empty(B, np.int64), np.empty(B, np.int64)
+    distance, orders = np.empty(1), np.empty((1, max(1, int(widths[1:-1].sum()))), np.int32)
+    capacity = 4 * B + 16
+    while True:
+        left, right = np.empty(capacity, np.int64), np.empty(capacity, np.int64)
+        found = _confirm(
+            forms, kind, count, noise, widths, bounds, tolerance, keys, radius, head, heads,
+            np.empty(2, np.int64), distance, orders, left, right,
+        )  # fmt: skip
+        if found >= 0:
+            return head, left[:found], right[:found]
+        capacity *= 4
+
+
+@kernel
+def _number(parent, labels, first):
+    count = 0
+    for i in range(parent.shape[0]):
+        root = parent[i]
+        while parent[root] != root:
+            root = parent[root]
+        parent[i] = root
+        if root == i:
+            labels[i] = count
+            first[count] = i
+            count += 1
+        else:
+            labels[i] = labels[root]
+    return count
+
+
+def number_classes(parent):
+    """Labels in order of first occurrence, and the first row of each class; ``parent[i] <= i``."""
+    n = len(parent)
+    labels, first = np.empty(n, np.int64), np.empty(n, np.int64)
+    count = _number(parent, labels, first)
+    return labels, first[:count].copy()
