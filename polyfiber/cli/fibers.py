@@ -122,7 +122,7 @@ def minimize(
     output: Path = typer.Option(None, "-o", "--output", help="Write the smaller network."),
     epsilon: float = typer.Option(0.0, "--epsilon", help="Allow the function to change by so much on --box."),
     box: str = typer.Option(None, "--box", help="Keep the function on this box only: lo,hi or lo1,hi1,lo2,hi2,…"),
-    tolerance: float = typer.Option(1e-9, "--tolerance", help="Relative distance at which neurons coincide."),
+    tolerance: float = typer.Option(1e-13, "--tolerance", help="Relative distance at which neurons coincide."),
     bounds_only: bool = typer.Option(False, "--bounds", help="Decide activity by bounds, never by the complex."),
     seconds: float = typer.Option(None, "--seconds", help="Time budget."),
     memory: str = typer.Option(None, "--memory", help="Memory budget, such as 2GiB."),

@@ -19,12 +19,13 @@ from .._typing import RngLike
 from ..budget import Budget
 from ..errors import InputError, NumericalError
 from ..network.model import ReLUNetwork
-from ..network.moves import Composition, Rescale, compose, random_trivial
+from ..network.moves import Rescale, random_trivial
 from .components import ConstantPart, HidingPart, LayerPart, NetworkComponent, SinglePart
 from .findings import Finding, NeuronFacts, facts_from_complex, find, invisible_neurons, neuron_facts
 from .hiding import HidingReport, flip_sets, hiding_report
 from .layerwise import LayerwiseFiber
 from .matching import function_distance
+from .mixed import gauge_norms
 from .regime import Regime, check_regime
 from .representation import LayerAnalysis, analyse_layer
 from .scalar import ScalarFunction, is_single_point, scalar_components, scalar_dimension, scalar_function
@@ -271,14 +272,8 @@ def _gauge(net: ReLUNetwork) -> ReLUNetwork:
     """Unit rows in layer 1, so that layer 2 is analysed in the same coordinates along the fiber."""
     if net.is_exact:
         return net
-    norms = np.sqrt((net.weights[0] ** 2).sum(axis=1))
-    return Rescale(1, tuple(1.0 / n if n > 0 else 1.0 for n in norms))(net)
-
-
-def gauge_moves(net: ReLUNetwork) -> Composition:
-    """The rescaling that gives layer 1 unit rows."""
-    norms = np.sqrt((net.weights[0].astype(np.float64) ** 2).sum(axis=1))
-    return compose(Rescale(1, tuple(1.0 / n if n > 0 else 1.0 for n in norms)))
+    norms = gauge_norms(net.weights[0])
+    return Rescale(1, tuple(1.0 / norms))(net)
 
 
 def _layer_fiber(analysis: LayerAnalysis) -> LayerwiseFiber:
@@ -310,6 +305,8 @@ def _one_hidden_layer(base: dict[str, Any], tolerance: float, sign_error: float)
             kind="layerwise", identifiable=False, reason="the function is constant: every neuron is free",
             complete=False, notes=notes, **common,
         )  # fmt: skip
+    if not layer.is_listable:
+        return _outside(base, roles, (f"2^{N} orientations of the hyperplanes would have to be tried",))
     frees = [f for f in base["findings"] if f.frees] or ["cancelling"] * ("cancelling" in roles)
     if layer.n_spare == 0:
         first = list(itertools.islice(layer.components(), 2))
@@ -355,6 +352,9 @@ def _bottleneck(base: dict[str, Any], gauged: ReLUNetwork, analysis: LayerAnalys
             **common,
         )  # fmt: skip
     layer = _layer_fiber(analysis)
+    if not layer.is_listable and not dead and not linear:
+        text = f"2^{layer.representation.n_hyperplanes} orientations of the hyperplanes would have to be tried"
+        return _outside(base, roles, (text,))
     notes = _assumed(layer)
     if dead:
         notes = (*notes, "spare neurons: other components are not excluded by proof")

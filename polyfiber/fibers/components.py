@@ -12,7 +12,7 @@ from ..network.model import ReLUNetwork
 from ..network.moves import Flip, Translate
 from .hiding import admissible_shift, hiding_report
 from .layerwise import LayerComponent, LayerParameters
-from .mixed import draw, lengths
+from .mixed import draw, gauge_norms, lengths
 
 
 class NetworkComponent(Protocol):
@@ -73,8 +73,7 @@ class LayerPart:
             return ReLUNetwork([layer.W, layer.C], [layer.b, layer.a])
         W, b = net.weights[0], net.biases[0]
         if not net.is_exact:
-            norms = np.sqrt((W**2).sum(axis=1))
-            norms = np.where(norms > 0, norms, 1.0)
+            norms = gauge_norms(W)
             W, b = W / norms[:, None], b / norms
         return ReLUNetwork([W, layer.W, layer.C], [b, layer.b, layer.a])
 

@@ -246,7 +246,10 @@ def _hidden(net: ReLUNetwork, layer: int, facts: NeuronFacts) -> list[Finding]:
 def parallel_rows(
     W: Array, b: Array, indices: list[int], tolerance: float
 ) -> tuple[list[list[int]], list[tuple[int, int]]]:
-    """Groups of neurons whose rows ``(w | b)`` are positive multiples, and pairs with opposite rows."""
+    """Groups of neurons whose rows ``(w | b)`` are positive multiples, and pairs with opposite rows.
+
+    Floats are compared entry by entry, within the relative tolerance.
+    """
     rows = np.concatenate([W, b[:, None]], axis=1)
     if rows.dtype == object:
         keys: dict[tuple[Any, ...], list[int]] = {}
@@ -259,27 +262,32 @@ def parallel_rows(
             (keys[k][0], keys[o][0]) for k in keys if (o := tuple(-v for v in k)) in keys and keys[k][0] < keys[o][0]
         ]
         return [g for g in groups if len(g) > 1], opposite
-    if not indices:
-        return [], []
-    chosen = rows[indices]
-    norms = np.sqrt((chosen**2).sum(axis=1, keepdims=True))
-    unit = chosen / np.where(norms > 0, norms, 1.0)
     groups = []
-    representative: list[int] = []
-    for p in range(len(indices)):
-        if norms[p] == 0:
-            continue
-        for q, r in enumerate(representative):
-            if np.abs(unit[p] - unit[r]).max() <= tolerance:
-                groups[q].append(indices[p])
-                break
-        else:
-            representative.append(p)
-            groups.append([indices[p]])
-    opposite = [
-        (groups[x][0], groups[y][0])
-        for x in range(len(groups))
-        for y in range(x + 1, len(groups))
-        if np.abs(unit[representative[x]] + unit[representative[y]]).max() <= tolerance
-    ]
+    opposite = []
+    with np.errstate(over="ignore", under="ignore"):
+        for i in indices:
+            for group in groups:
+                if _ratio(rows[i], rows[group[0]], tolerance) > 0:
+                    group.append(i)
+                    break
+            else:
+                if (rows[i] != 0).any():
+                    groups.append([i])
+        for x, first in enumerate(groups):
+            for second in groups[x + 1 :]:
+                if _ratio(rows[second[0]], rows[first[0]], tolerance) < 0:
+                    opposite.append((first[0], second[0]))
     return [g for g in groups if len(g) > 1], opposite
+
+
+def _ratio(a: FloatArray, b: FloatArray, tolerance: float) -> float:
+    """``r`` with ``a = r b``, every entry within the relative tolerance; 0 if there is none.
+
+    Entry by entry: a neuron with one huge weight is not the multiple of another because their other
+    weights are small beside it, for where that input is off the others are all there is.
+    """
+    if ((a == 0) != (b == 0)).any() or not (b != 0).any():
+        return 0.0
+    at = int(np.abs(b).argmax())
+    r = float(a[at] / b[at])
+    return r if np.isfinite(r) and bool((np.abs(a - r * b) <= tolerance * np.abs(a)).all()) else 0.0

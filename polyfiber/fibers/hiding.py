@@ -18,6 +18,7 @@ from .._typing import Array
 from ..errors import InputError
 from ..network.model import ReLUNetwork
 from ..network.moves import Composition, Flip, Move, Translate, compose, hides
+from .mixed import row_norms
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ def hiding_gauge(net: ReLUNetwork, *, direction: Array | None = None) -> tuple[R
             current = moves[-1].apply(current)
     end = admissible_shift(current)
     row = current.weights[0][k]
-    size = max(abs(v) for v in row) if net.is_exact else float(np.sqrt((row * row).sum()))
+    size = max(abs(v) for v in row) if net.is_exact else float(row_norms(row))
     if end != size:
         moves.append(Translate(k, end - size))
         current = moves[-1].apply(current)

@@ -236,6 +236,13 @@ class LayerwiseFiber:
         m, n = self.representation.slope.shape
         return self.representation.domain == "orthant" and n_linear >= min(n, m + 1)
 
+    @property
+    def is_listable(self) -> bool:
+        """Whether the first components are found at once: few orientations, or emptiness decided by theory."""
+        return self.representation.n_hyperplanes <= _TRIED or all(
+            self.always_non_empty(s) or self._only_own(s) for s in self._splits()
+        )
+
     def components(self, *, budget: Budget | None = None) -> Iterator[LayerComponent]:
         """Non-empty components, lazily; those with the most linear neurons first, the own orientation first.
 

@@ -13,6 +13,7 @@ from ..errors import PolyfiberError
 from ..network.model import ReLUNetwork
 from ..network.moves import Permute, Rescale, compose
 from .hiding import hiding_gauge, live_neurons
+from .mixed import gauge_norms, row_norms
 from .regime import check_regime
 from .representation import analyse_layer
 from .scalar import scalar_function
@@ -113,15 +114,13 @@ def _row_sizes(net: ReLUNetwork) -> Array:
     W = net.weights[0]
     if net.is_exact:
         return np.array([max(abs(v) for v in row) for row in W], dtype=object)
-    sizes: FloatArray = np.sqrt((W**2).sum(axis=1))
-    return sizes
+    return gauge_norms(W)
 
 
 def unit_rows(net: ReLUNetwork) -> FloatArray:
     """Rows ``(w | b)`` of layer 1 with ``|w| = 1``: (n1, n0 + 1)."""
     W, b = net.weights[0].astype(np.float64), net.biases[0].astype(np.float64)
-    norms = np.sqrt((W**2).sum(axis=1, keepdims=True))
-    return np.concatenate([W, b[:, None]], axis=1) / np.where(norms > 0, norms, 1.0)
+    return np.concatenate([W, b[:, None]], axis=1) / gauge_norms(W)[:, None]
 
 
 def match_rows(a: FloatArray, b: FloatArray) -> tuple[list[int], float]:
@@ -145,7 +144,7 @@ def _same_parameters(a: ReLUNetwork, b: ReLUNetwork) -> float | None:
     current = b
     for layer in range(1, len(a.weights)):
         x, y = (np.concatenate([n.weights[layer - 1], n.biases[layer - 1][:, None]], axis=1) for n in (a, current))
-        size_x, size_y = (np.sqrt((v**2).sum(axis=1)) for v in (x, y))
+        size_x, size_y = (row_norms(v) for v in (x, y))
         if not ((size_x > 0).all() and (size_y > 0).all()):
             return np.inf
         order, _ = match_rows(x / size_x[:, None], y / size_y[:, None])

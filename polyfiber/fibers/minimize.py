@@ -22,10 +22,12 @@ from ..network.moves import Composition, Neurons, Replace, compose, drop_neurons
 from ..numerics.predicates import decide_rank
 from .findings import NeuronFacts, facts_from_complex, layer_bounds, neuron_facts, parallel_rows
 from .layerwise import LayerComponent, LayerwiseFiber
-from .mixed import largest
+from .mixed import activation_scales, row_norms
 from .nonnegative import nonnegative_column_rank
 from .representation import analyse_layer
 from .verify import Deviation, deviation
+
+_FAITHFUL = 1e-11  # largest change of a layer, relative to its terms, that still counts as rounding
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class MinimizeResult:
 def minimize(
     net: ReLUNetwork,
     *,
-    tolerance: float = 1e-9,
+    tolerance: float = 1e-13,
     use_complex: bool | None = None,
     epsilon: float = 0.0,
     lower: Any = None,
@@ -94,7 +96,9 @@ def minimize(
     ----------
     net : ReLUNetwork
     tolerance : float
-        Relative distance within which rows count as multiples, weights as cancelled (0 for rationals).
+        Relative distance within which rows count as multiples, weights as cancelled, singular values
+        as zero (nothing of the kind for rationals). The default is rounding: a larger one compresses
+        more and changes the function by about as much.
     use_complex : bool, optional
         Decide activity from the canonical complex (exact) or from propagated bounds (sound). Default:
         the complex for generic networks with up to about two million faces.
@@ -205,6 +209,10 @@ class _Run:
         self.moves.append(move)
         return True
 
+    def _refuse(self, move: Replace, error: float) -> bool:
+        self.undecided.append(f"layer {move.layer}, {move.why}: would change it by {error:.2g} of its size")
+        return False
+
     def _one_step(self, facts: NeuronFacts) -> bool:
         """Make one reduction, if there is one."""
         for layer in range(len(self.net.weights) - 1, 0, -1):
@@ -241,26 +249,31 @@ class _Run:
             return False
         old = Neurons.of(self.net, layer, active)
         product = old.outgoing @ old.weights
-        size = largest(np.abs(old.outgoing.astype(np.float64)) @ np.abs(old.weights.astype(np.float64)))
-        if product.dtype != object and largest(product) <= 1e-13 * size:
-            product = 0 * product
+        rows: Array = np.ones(len(product), dtype=product.dtype)
+        columns: Array = np.ones(product.shape[1], dtype=product.dtype)
+        if product.dtype != object:  # ranks in a gauge that no scaling of neurons changes
+            columns = activation_scales(self.net)[layer - 1]
+            rows = row_norms(np.abs(old.outgoing) @ np.abs(old.weights * columns))
+            rows = np.where(rows > 0, rows, 1.0)
+            product = product * columns / rows[:, None]
+            product = np.where(np.abs(product).max(initial=0.0) <= self.tolerance, 0.0, product)
         try:
-            if self._linear_on_box(layer, active, product, facts):
+            if self._linear_on_box(layer, active, product, rows, columns, facts):
                 return True
             if layer == 1:
                 return False
-            factors = nonnegative_column_rank(product)
+            factors = nonnegative_column_rank(product, tolerance=max(self.tolerance, 1e-15), gap=10.0)
             if factors.rank < len(active):
-                right = factors.right
+                right = factors.right / columns
                 biases = np.full(factors.rank, 0 * product.ravel()[0], dtype=product.dtype)
-                return self._do(
+                return self._refactor(
                     refactor_linear(
                         self.net,
                         layer,
                         active,
                         weights=right,
                         biases=biases,
-                        outgoing=factors.left,
+                        outgoing=rows[:, None] * factors.left,
                         why=f"re-factor {len(active)} linear neurons at nonnegative rank {factors.rank}",
                     )
                 )
@@ -269,7 +282,9 @@ class _Run:
             self.undecided.append(f"linear neurons of layer {layer}: {error}")
             return False
 
-    def _linear_on_box(self, layer: int, active: list[int], product: Array, facts: NeuronFacts) -> bool:
+    def _linear_on_box(
+        self, layer: int, active: list[int], product: Array, rows: Array, columns: Array, facts: NeuronFacts
+    ) -> bool:
         """Bounded inputs: any factors will do, with biases that keep them active."""
         if product.dtype == object:
             return False
@@ -279,31 +294,44 @@ class _Run:
         else:
             low, high = np.maximum(facts.lower[layer - 2], 0.0), np.maximum(facts.upper[layer - 2], 0.0)
         used = (product != 0).any(axis=0)
-        r = decide_rank(product).rank
+        r = decide_rank(product, tolerance=max(self.tolerance, 1e-15), gap=10.0).rank
         if r >= len(active) or r == 0 or not np.isfinite(high[used]).all():
             return False
         U, s, V = np.linalg.svd(product)
-        right = np.where(used, V[:r], 0.0)
+        right = np.where(used, V[:r], 0.0) / columns
         least, most = layer_bounds(right, np.zeros(r), low, np.where(used, high, 0.0))
         biases = np.maximum(-least, 0.0) + 0.01 * (most - least) + 1e-12
-        return self._do(
+        return self._refactor(
             refactor_linear(
                 self.net,
                 layer,
                 active,
                 weights=right,
                 biases=biases,
-                outgoing=U[:, :r] * s[:r],
+                outgoing=rows[:, None] * U[:, :r] * s[:r],
                 why=f"re-factor {len(active)} linear neurons with bounded inputs at rank {r}",
             )
         )
+
+    def _refactor(self, move: Replace) -> bool:
+        """Accept new factors if every entry of the product stays, relative to the terms it is summed from."""
+        if not self.net.is_exact:
+            terms = np.abs(move.old.outgoing) @ np.abs(move.old.weights)
+            change = np.abs(move.old.outgoing @ move.old.weights - move.new.outgoing @ move.new.weights)
+            error = float((change / np.maximum(terms, 1e-300)).max(initial=0.0))
+            if error > _FAITHFUL:
+                return self._refuse(move, error)
+        return self._do(move)
 
     def _again(self, layer: int) -> bool:
         """Realise a layer again when its hyperplanes need fewer neurons than it has."""
         W, b = self.net.weights[layer - 1], self.net.biases[layer - 1]
         C, a = self.net.weights[layer], self.net.biases[layer]
         domain: Any = "space" if layer == 1 else "orthant"
-        analysis = analyse_layer(W, b, C, a, domain=domain, tolerance=self.tolerance)
+        columns: Array = (
+            np.ones(W.shape[1], dtype=W.dtype) if self.net.is_exact else activation_scales(self.net)[layer - 1]
+        )
+        analysis = analyse_layer(W * columns, b, C, a, domain=domain, tolerance=self.tolerance)
         N, H = analysis.representation.n_hyperplanes, len(analysis.roles)
         if analysis.undecided:
             self.undecided.extend(f"layer {layer}: {text}" for text in analysis.undecided)
@@ -324,7 +352,7 @@ class _Run:
         width = N + linear
         keep = max(width, 1)
         old = Neurons.of(self.net, layer, range(H))
-        new = Neurons(point.W[:keep], point.b[:keep], point.C[:, :keep])
+        new = Neurons(point.W[:keep] / columns, point.b[:keep], point.C[:, :keep])
         if width == 0:  # an affine function of no neuron: one neuron without effect stays
             new = Neurons(0 * W[:1], 0 * b[:1], 0 * C[:, :1])
         move = Replace(
@@ -336,7 +364,35 @@ class _Run:
             point.a - a,
             why=f"realise {N} hyperplanes with {keep} instead of {H} neurons",
         )
-        return self._do(move)
+        change = 0.0 if self.net.is_exact else _layer_error(self.net, move)
+        return self._refuse(move, change) if change > _FAITHFUL else self._do(move)
+
+
+def _layer_error(before: ReLUNetwork, move: Replace) -> float:
+    """Largest change of what a layer hands on, relative to the terms it had been summed from.
+
+    At single inputs and random sets of them over many orders of magnitude: what is small beside the
+    rest of a layer counts where the rest is off.
+    """
+    layer, after = move.layer, move.apply(before)
+    rng = np.random.default_rng(0)
+    n = before.architecture[layer - 1]
+    mixed = rng.standard_normal((256, n)) * (rng.random((256, n)) < rng.random((256, 1)))
+    directions = np.concatenate([np.eye(n), -np.eye(n), mixed])
+    if layer > 1:
+        directions = np.abs(directions)
+    directions = directions * activation_scales(before)[layer - 1]
+    with np.errstate(over="ignore", under="ignore"):
+        y = np.concatenate([10.0**k * directions for k in (-8, -4, -2, -1, 0, 1, 2, 4, 8, 12)])
+    values, sizes = [], []
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        for net in (before, after):
+            W, b, C, a = net.weights[layer - 1], net.biases[layer - 1], net.weights[layer], net.biases[layer]
+            values.append(np.maximum(y @ W.T + b, 0.0) @ C.T + a)
+            sizes.append((np.abs(y) @ np.abs(W).T + np.abs(b)) @ np.abs(C).T + np.abs(a))
+        error = np.abs(values[0] - values[1]) / np.maximum(sizes[0], 1e-300)
+    finite = np.isfinite(values[0]).all(axis=1) & np.isfinite(sizes[0]).all(axis=1)
+    return float(np.nan_to_num(error[finite], nan=np.inf).max(initial=0.0))
 
 
 def _cheapest(fiber: LayerwiseFiber, own: Array, width: int) -> tuple[LayerComponent, int] | None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .._typing import Array, FloatArray
+from ..network.model import ReLUNetwork
 from ..numerics import exact
 
 
@@ -16,13 +17,42 @@ def is_rational(dtype: Any) -> bool:
     return bool(np.dtype(dtype).kind == "O")
 
 
+def row_norms(W: FloatArray) -> FloatArray:
+    """Euclidean norms along the last axis; no overflow or underflow of squares, zero rows give 0."""
+    top = np.abs(W).max(axis=-1, initial=0.0)
+    scale = np.ldexp(1.0, np.frexp(np.where(top > 0, top, 1.0))[1])
+    unit = W / scale[..., None]
+    result: FloatArray = scale * np.sqrt((unit * unit).sum(axis=-1))
+    return result
+
+
+def gauge_norms(W: FloatArray) -> FloatArray:
+    """Row norms to divide by; 1 where a row is zero or too extreme for a division by its norm."""
+    norms = row_norms(W)
+    result: FloatArray = np.where((norms > 2.0**-400) & (norms < 2.0**400), norms, 1.0)
+    return result
+
+
+def activation_scales(net: ReLUNetwork) -> list[FloatArray]:
+    """Sizes of the activations of every layer per unit of the inputs: (n_l,) for l = 0, …, L - 1.
+
+    Row norms in the gauge of the layers before; under the positive scalings they change as the activations
+    do, so what is compared after multiplying columns by them does not depend on the scaling.
+    """
+    scales = [np.ones(net.architecture[0])]
+    for W, b in zip(net.weights[:-1], net.biases[:-1]):
+        with np.errstate(over="ignore", under="ignore"):
+            size = row_norms(W.astype(np.float64) * scales[-1])
+            size = np.where(size > 0, size, np.abs(b.astype(np.float64)))
+        scales.append(np.where((size > 0) & np.isfinite(size), size, 1.0))
+    return scales
+
+
 def lengths(W: Array) -> Array:
     """Euclidean norms of rows (floats), largest absolute entries (rationals); never zero."""
     if W.dtype == object:
         return np.array([max((abs(v) for v in row), default=Fraction(0)) or Fraction(1) for row in W], dtype=object)
-    norms = np.sqrt((W * W).sum(axis=1))
-    result: Array = np.where(norms > 0, norms, 1.0)
-    return result
+    return gauge_norms(W)
 
 
 def clean(matrix: FloatArray, scale: float) -> FloatArray:

@@ -18,6 +18,7 @@ from .._typing import FloatArray
 from ..network.model import ReLUNetwork
 from ..numerics.predicates import UNIT
 from ..verdict import Verdict
+from .mixed import gauge_norms, row_norms
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,7 @@ def normalised(net: ReLUNetwork) -> tuple[list[FloatArray], list[FloatArray]]:
     weights = [w.astype(np.float64) for w in net.weights]
     biases = [b.astype(np.float64) for b in net.biases]
     for l in range(len(weights) - 1):
-        norms = np.sqrt((weights[l] ** 2).sum(axis=1))
-        norms = np.where(norms > 0, norms, 1.0)
+        norms = gauge_norms(weights[l])
         weights[l], biases[l] = weights[l] / norms[:, None], biases[l] / norms
         weights[l + 1] = weights[l + 1] * norms
     return weights, biases
@@ -111,7 +111,7 @@ def check_regime(net: ReLUNetwork, *, limit: int = 2048, sign_error: float = 4 *
     if n0 >= n1 and first <= noise:
         violations.append(f"W1 has not full row rank (least singular value {first:.2g})")
     rows = np.concatenate([W2, b2[:, None]], axis=1)
-    norms = np.sqrt((rows**2).sum(axis=1, keepdims=True))
+    norms = row_norms(rows)[:, None]
     relative = np.abs(rows) / np.where(norms > 0, norms, 1.0)
     sign_margin = float(relative.min())
     zeros = int((relative == 0).sum())

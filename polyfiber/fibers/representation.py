@@ -14,7 +14,7 @@ import numpy as np
 
 from .._typing import Array, FloatArray, SignArray
 from ..errors import InputError
-from .mixed import largest, lengths, nonzero
+from .mixed import largest, lengths, nonzero, row_norms
 
 Domain = Literal["orthant", "space"]
 ROLES = ("nonlinear", "linear", "dead", "cancelling")
@@ -104,11 +104,11 @@ class HyperplaneRepresentation:
 
 def _projective(normals: Array, offsets: Array) -> FloatArray:
     rows = np.concatenate([normals, offsets[:, None]], axis=1).astype(np.float64)
-    return rows / np.sqrt((rows * rows).sum(axis=1, keepdims=True))
+    return rows / row_norms(rows)[:, None]
 
 
 def _jump_sizes(representation: HyperplaneRepresentation) -> FloatArray:
-    sizes = np.sqrt((representation.normals.astype(np.float64) ** 2).sum(axis=1))
+    sizes = row_norms(representation.normals.astype(np.float64))
     return representation.weights.astype(np.float64) * sizes[:, None]
 
 
@@ -254,7 +254,7 @@ def analyse_layer(
 def _roles(W: Array, b: Array, domain: Domain, tolerance: float, undecided: list[str]) -> tuple[list[str], float]:
     rows = np.concatenate([W, b[:, None]], axis=1)
     sizes = np.abs(rows.astype(np.float64))
-    norms = np.sqrt((sizes * sizes).sum(axis=1))
+    norms = row_norms(sizes)
     roles, margin = [], np.inf
     for i, row in enumerate(rows):
         relative = sizes[i] / norms[i] if norms[i] > 0 else sizes[i]

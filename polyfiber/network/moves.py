@@ -437,23 +437,25 @@ def merge_neurons(
     Parameters
     ----------
     ratios : (k,) array_like, optional
-        Row ``i`` is ``ratios[i]`` times row 0; measured by least squares when left out.
+        Row ``i`` is ``ratios[i]`` times row 0; measured at its largest entry when left out.
 
     Raises
     ------
     InputError
-        The rows are not positive multiples of each other (relative tolerance 1e-9; exact for rationals).
+        The rows are not positive multiples of each other (each entry within 1e-9; exactly for rationals).
     """
     index = tuple(int(i) for i in indices)
     old = Neurons.of(net, layer, index)
     rows = np.concatenate([old.weights, old.biases[:, None]], axis=1)
     if ratios is None:
-        norm = (rows[0] * rows[0]).sum()
-        if norm == 0:
+        at = max(range(rows.shape[1]), key=lambda j: abs(rows[0, j]))
+        if rows[0, at] == 0:
             raise InputError(f"neuron {index[0]} of layer {layer} has zero weights; drop it instead of merging")
-        ratios = (rows @ rows[0]) / norm
+        ratios = rows[:, at] / rows[0, at]
     r = _vector(ratios, net.is_exact)
-    if not (r > 0).all() or not _close(rows, r[:, None] * rows[0][None, :]):
+    multiples = r[:, None] * rows[0][None, :]
+    slack = 0 if net.is_exact else 1e-9
+    if not (r > 0).all() or not (abs(rows - multiples) <= slack * abs(rows)).all():
         raise InputError(f"rows {index} of layer {layer} are not positive multiples of each other")
     new = Neurons(old.weights[:1], old.biases[:1], (old.outgoing @ r)[:, None])
     position = (index[0] - sum(1 for i in index[1:] if i < index[0]),)
