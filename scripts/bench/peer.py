@@ -36,12 +36,19 @@ def relucent(net: list[tuple[Any, Any]], radius: float, limit: float, most: int)
     config.update_settings(VERBOSE=0)
     # its linear layers, ReLU between, the affine output left on
     model = [(w.astype(np.float64), b.astype(np.float64)) for w, b in net]
-    cx = Complex(model)
-    start = clock()
-    cx.bfs(
-        start=0.01 * np.sqrt(np.arange(2, 2 + net[0][0].shape[1])), max_polys=most, nworkers=1, verify=False, verbose=0
-    )
-    return {"seconds": clock() - start, "regions": len(cx), "capped": len(cx) >= most}
+    where = 0.01 * np.sqrt(np.arange(2, 2 + net[0][0].shape[1]))
+
+    def search(regions: int) -> tuple[float, int]:
+        cx = Complex(model)
+        start = clock()
+        cx.bfs(start=where, max_polys=regions, nworkers=1, verify=False, verbose=0)
+        return clock() - start, len(cx)
+
+    # it has no time limit: a pilot says how many regions fit
+    pilot, found = search(min(25, most))
+    regions = int(min(most, max(25, 25 * limit / max(pilot, 1e-3))))
+    seconds, found = search(regions) if regions > found >= 25 else (pilot, found)
+    return {"seconds": seconds, "regions": found, "capped": found >= regions}
 
 
 def nnenum(net: list[tuple[Any, Any]], radius: float, limit: float, most: int) -> dict[str, Any]:
