@@ -1,0 +1,185 @@
+"""Signs at vertices in integer arithmetic: one forward pass decides all neurons of a layer.
+
+Floats are dyadic and rationals have denominators, so every layer times a positive integer has
+integer entries; scaling a layer and what follows by positive numbers changes no sign.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from .._typing import Array
+from .frame import Frame, exact_rows
+
+Row = list[int]
+
+
+def integer_layer(w: Any, b: Any) -> tuple[Array, Array, int]:
+    """Integer ``(S w, S b, S)`` of a layer, S > 0 the least common denominator."""
+    rows = [[Fraction(x) for x in row] for row in w]
+    shifts = [Fraction(x) for x in b]
+    scale = math.lcm(1, *(x.denominator for row in rows for x in row), *(x.denominator for x in shifts))
+    whole = np.empty((len(rows), len(rows[0]) if rows else 0), dtype=object)
+    for i, row in enumerate(rows):
+        for j, x in enumerate(row):
+            whole[i, j] = x.numerator * (scale // x.denominator)
+    constants = np.empty(len(rows), dtype=object)
+    constants[:] = [x.numerator * (scale // x.denominator) for x in shifts]
+    return whole, constants, scale
+
+
+def eliminate(rows: list[Row], columns: int) -> tuple[list[int], int]:
+    """Fraction-free Gauss-Jordan in place; (pivot column of each of the first rows, common pivot value)."""
+    pivots: list[int] = []
+    previous = 1
+    top = 0
+    for c in range(columns):
+        best = next((r for r in range(top, len(rows)) if rows[r][c]), None)
+        if best is None:
+            continue
+        rows[top], rows[best] = rows[best], rows[top]
+        pivot_row = rows[top]
+        p = pivot_row[c]
+        for r, row in enumerate(rows):
+            if r != top:
+                f = row[c]
+                rows[r] = [(p * a - f * q) // previous for a, q in zip(row, pivot_row)]
+        previous = p
+        pivots.append(c)
+        top += 1
+        if top == len(rows):
+            break
+    return pivots, previous
+
+
+class IntegerForms:
+    """Exact points of vertices and signs of neurons there.
+
+    A vertex is asked about as n independent zero facets and the signs of the neurons before
+    them; a vertex at infinity as n - 1 of them, infinity, and the signs of the starting facets.
+    """
+
+    def __init__(self, frame: Frame) -> None:
+        self.frame = frame
+        self.calls = 0
+        n = frame.n
+        rows = exact_rows(frame)
+        self.domain: list[Row] = []
+        for row in rows[: frame.n_domain]:
+            scale = math.lcm(*(x.denominator for x in row))
+            self.domain.append([int(x * scale) for x in row])
+        own = rows[frame.n_domain :]
+        net = frame.network
+        self.layers: list[tuple[Array, Array, int]] = []
+        if own:
+            self.layers.append(integer_layer([r[:n] for r in own], [r[n] for r in own]))
+            self.layers += [integer_layer(w, b) for w, b in zip(net.weights[1:-1], net.biases[1:-1])]
+
+    def active(self, words: Any, layer: int) -> list[int]:
+        """Positions of the positive neurons of a hidden layer (1-based)."""
+        first = self.frame.net.first
+        low, high = int(first[layer]), int(first[layer + 1])
+        bits = 0
+        for w in range(low >> 6, ((high - 1) >> 6) + 1):
+            bits |= int(words[w]) << (w << 6)
+        bits >>= low
+        return [a for a in range(high - low) if bits >> a & 1]
+
+    def form(self, facet: int, words: Any) -> Row:
+        """A positive multiple of the form of a facet on the cell of these positive bits; constant last."""
+        net = self.frame.net
+        layer = int(net.layer_of[facet])
+        if layer == 0:
+            return self.domain[facet]
+        w, b, _ = self.layers[layer - 1]
+        at = facet - int(net.first[layer])
+        row, constant = w[at], b[at]
+        for q in range(layer - 1, 0, -1):
+            w, b, scale = self.layers[q - 1]
+            active = [a for a in self.active(words, q) if row[a]]
+            constant = constant * scale
+            if not active:
+                return [0] * self.frame.n + [int(constant)]  # later scales are positive
+            row = row[active]
+            constant += row @ b[active]
+            row = row @ w[active]
+        return [*row.tolist(), int(constant)]
+
+    def point(self, basis: list[int], words: Any) -> tuple[Row, int, Row | None]:
+        """(X, D, direction): the vertex X / D, D > 0, or a point X / D and the direction of a ray.
+
+        Raises
+        ------
+        ArithmeticError
+            If the forms are linearly dependent.
+        """
+        n, inf = self.frame.n, self.frame.net.inf
+        forms = [self.form(k, words) for k in basis if k != inf]
+        direction: Row | None = None
+        if len(forms) < n:
+            rows = [f[:n] for f in forms]
+            pivots, scale = eliminate(rows, n)
+            if len(pivots) != n - 1 or len(forms) != n - 1:
+                raise ArithmeticError("dependent zero forms")
+            free = next(c for c in range(n) if c not in pivots)
+            direction = [0] * n
+            direction[free] = scale
+            for r, c in enumerate(pivots):
+                direction[c] = -rows[r][free]
+            divisor = math.gcd(*direction)
+            direction = self._oriented([d // divisor for d in direction], words)
+            forms.append([*direction, 0])
+        rows = [[*f[:n], -f[n]] for f in forms]
+        pivots, scale = eliminate(rows, n)
+        if len(pivots) != n:
+            raise ArithmeticError("dependent zero forms")
+        point = [row[n] for row in rows]
+        if scale < 0:
+            point, scale = [-x for x in point], -scale
+        divisor = math.gcd(scale, *point)
+        return [x // divisor for x in point], scale // divisor, direction
+
+    def _oriented(self, direction: Row, words: Any) -> Row:
+        frame = self.frame
+        for k in frame.start:
+            slope = sum(a * d for a, d in zip(self.form(k, words), direction))
+            if slope:
+                positive = bool((int(words[k >> 6]) >> (k & 63)) & 1)
+                return direction if (slope > 0) == positive else [-d for d in direction]
+        raise ArithmeticError("the starting facets do not span")
+
+    def values(self, layer: int, words: Any, point: Row, scale: int) -> tuple[Array, int]:
+        """Pre-activations of a layer times a positive integer at ``point / scale``, and that integer.
+
+        Gated by the positive bits. With ``scale`` 0: slopes along a direction.
+        """
+        if layer == 0:
+            return np.array([_dot(row, point, scale) for row in self.domain], dtype=object), scale
+        x = np.empty(len(point), dtype=object)
+        x[:] = point
+        w, b, _ = self.layers[0]
+        z = w @ x + b * scale
+        for q in range(1, layer):
+            w, b, _ = self.layers[q]
+            active = self.active(words, q)
+            # z is layer q times (scales of the layers up to q, and the point's)
+            for_bias = math.prod(s for _, _, s in self.layers[:q]) * scale
+            z = w[:, active] @ z[active] + b * for_bias if active else b * for_bias
+        return z, scale
+
+    def signs(self, layer: int, words: Any, point: Row, scale: int, direction: Row | None) -> list[int]:
+        """Signs of all neurons of a layer (0: domain facets); along a ray those far out."""
+        values, _ = self.values(layer, words, point, scale)
+        signs = [(z > 0) - (z < 0) for z in values.tolist()]
+        if direction is not None:
+            slopes, _ = self.values(layer, words, direction, 0)
+            signs = [(t > 0) - (t < 0) or s for t, s in zip(slopes.tolist(), signs)]
+        return signs
+
+
+def _dot(row: Row, point: Row, scale: int) -> int:
+    return sum(a * x for a, x in zip(row, point)) + row[-1] * scale
