@@ -147,6 +147,8 @@ class BreakpointComplex:
     def weights_by_jumps(self) -> FloatArray:
         """The weights of all visible facets computed independently, from the jump of the gradient."""
         cx = self.complex
+        if not len(self.facets):
+            return self.weights.copy()
         A, _ = cx.affine_maps()
         indptr, indices = cx._store.covers_above(cx.dimension - 1)
         signs = cx.signs(cx.dimension)

@@ -20,6 +20,8 @@ from .predicate import ExactPredicate
 CHUNK = 64
 PORTION = 1 << 15
 DEFAULT_ETOL = 1e-2
+EXACT = -2
+"""Mark in ``slot`` of vertices whose coordinates are exact ones, rounded."""
 
 
 @dataclass
@@ -191,6 +193,26 @@ class Skeleton:
         out = np.zeros(len(vertices), dtype=np.int8)
         sk.judge_listed(vertices, facets, self.frame.net, self.state, out, form, cur, nxt)
         return out
+
+    def sharpen(self, vertices: Any, *, rtol: float = 1e-6) -> None:
+        """Coordinates of the listed vertices with a relative error of at most rtol; exact ones where floats cannot."""
+
+        def poor() -> Any:
+            with np.errstate(invalid="ignore"):
+                good = self.state.err[vertices] <= rtol * np.abs(self.state.x[vertices]).max(axis=1)
+            return vertices[~good]
+
+        doubtful = poor()
+        if len(doubtful):
+            self.refine(doubtful)
+            for v in poor().tolist():
+                if self.state.slot[v] != EXACT:
+                    self._store_exact(v, *self._exact_point(v))
+
+    def _exact_point(self, v: int) -> Any:
+        st = self.state
+        zeros = st.star[v, 2 * self.frame.n :]
+        return self.predicate.point(zeros, st.words[v], ray=bool(st.at_inf[v] >= 0))
 
     # ---- one layer --------------------------------------------------------------------------
     def add_layer(self, layer: int) -> None:
@@ -389,7 +411,7 @@ class Skeleton:
     def _store_exact(self, v: int, point: Any, direction: Any) -> None:
         """Round exact coordinates; the error is then one rounding (times ``inflate``)."""
         st, inflate = self.state, self.frame.net.inflate
-        st.slot[v] = -1
+        st.slot[v] = EXACT
         if direction is not None:
             largest = max(abs(c) for c in direction)
             direction = [c / largest for c in direction]

@@ -78,7 +78,9 @@ class Certificate:
     edges: int
     euler: int
     largest_error: float
-    _skeleton: Any = field(repr=False, compare=False, default=None)
+    zeros: int = 0
+    """Walls found to pass through a vertex beyond those that define it; 0 for a generic network."""
+    _store: Any = field(repr=False, compare=False, default=None)
 
     @classmethod
     def of(cls, skeleton: Skeleton, store: FaceStore) -> Certificate:
@@ -97,7 +99,8 @@ class Certificate:
             edges=counts[1] if len(counts) > 1 else 0,
             euler=sum((-1) ** k * c for k, c in enumerate(counts)),
             largest_error=float(st.err[:nv][finite].max(initial=0.0)),
-            _skeleton=skeleton,
+            zeros=getattr(skeleton, "exact_zeros", 0),
+            _store=store,
         )
 
     def verify(self) -> Verification:
@@ -105,7 +108,8 @@ class Certificate:
 
         Cost: one forward evaluation per vertex and layer, one n x n solve per vertex.
         """
-        return verify_skeleton(self._skeleton)
+        verification: Verification = self._store.verify()
+        return verification
 
 
 def verify_skeleton(skeleton: Skeleton) -> Verification:

@@ -11,16 +11,19 @@ import numpy as np
 
 from .._typing import Array, BoolArray, FloatArray, IdArray, IntArray, ProgressLike, SignArray
 from ..budget import Budget, Monitor
-from ..errors import InputError, NumericalError, ShapeError
+from ..errors import GenericityError, InputError, ShapeError
 from ..kernels import faces as fk
 from ..network.model import ReLUNetwork
 from ..strata import SignOrder, Stratification
 from .build import BuildStats, Skeleton, build_skeleton, expected_vertices, row_units
 from .certificate import Certificate
+from .degenerate import LatticeSkeleton, build_lattice
 from .domain import Polyhedron
 from .faces import FaceStore
 from .frame import Frame, make_frame
 from .geometry import affine_maps_of, forms_of, lineality_basis, locate_signs, norms_of
+from .latticestore import LatticeStore
+from .merge import MergedWall, merge_walls
 
 if TYPE_CHECKING:
     from .breakpoints import BreakpointComplex
@@ -142,10 +145,11 @@ class PolyhedralComplex:
     counted in the essential quotient, and ``lineality_dimension`` says what was divided out.
     """
 
-    def __init__(self, frame: Frame, skeleton: Skeleton) -> None:
+    def __init__(self, frame: Frame, skeleton: Skeleton, *, merged: tuple[MergedWall, ...] = ()) -> None:
         self._frame = frame
         self._skeleton = skeleton
-        self._store = FaceStore(skeleton)
+        self._store = face_source(skeleton)
+        self.merged = merged
 
     # ---- what it is -------------------------------------------------------------------------
     @property
@@ -172,6 +176,11 @@ class PolyhedralComplex:
     def f_vector(self) -> tuple[int, ...]:
         """``(f_0, …, f_d)``: faces of each dimension of the essential quotient."""
         return self._store.counts
+
+    @property
+    def is_simple(self) -> bool:
+        """Whether it was built as that of a generic network: every k-face on exactly d - k walls."""
+        return self._store.simple
 
     @property
     def n_regions(self) -> int:
@@ -299,18 +308,14 @@ class PolyhedralComplex:
 
     def _solve_all(self) -> None:
         if not self.__dict__.get("_solved"):
-            self._skeleton.refine(np.arange(self._skeleton.nv, dtype=np.int64))
+            everything = np.arange(self._skeleton.nv, dtype=np.int64)
+            self._skeleton.refine(everything)
+            self._skeleton.sharpen(everything)
             self.__dict__["_solved"] = True
 
     @cached_property
     def _edges(self) -> IntArray:
-        sk, n = self._skeleton, self.dimension
-        ends = np.empty((self.f_vector[1] if n else 0, 2), dtype=np.int64)
-        if n:
-            m = fk.edge_ends(sk.nv, n, self._frame.net.shift, sk.state.star, sk.state.at_inf, self._store.up, ends)
-            if m != len(ends):
-                raise NumericalError("the edges written are not as many as counted; please report this network")
-        return ends
+        return self._store.edge_ends() if self.dimension else np.empty((0, 2), dtype=np.int64)
 
     @cached_property
     def edges(self) -> IntArray:
@@ -440,17 +445,14 @@ class PolyhedralComplex:
         return ids.reshape(points.shape[:-1])
 
     def _region_near(self, row: SignArray) -> int:
-        dim = self.dimension - int((row == 0).sum())
-        if dim < 0:
-            return -1
-        face = int(self._store.find(dim, self._store.to_planes(row[None, :]))[0])
-        if face < 0:
-            return -1
+        dim, face = self._store.face_of(row)
         rows = np.array([face])
         for d in range(dim, self.dimension):
+            if face < 0 or not len(rows):
+                return -1
             indptr, indices = self._store.covers_above(d)
             rows = np.unique(np.concatenate([indices[indptr[r] : indptr[r + 1]] for r in rows]))
-        return int(rows.min())
+        return int(rows.min()) if len(rows) else -1
 
     # ---- regions ----------------------------------------------------------------------------
     @cached_property
@@ -566,9 +568,10 @@ class PolyhedralComplex:
     # ---- derived complexes ------------------------------------------------------------------
     def breakpoint_complex(self) -> BreakpointComplex:
         """Facets where the function bends, with their weights."""
+        from .bends import GeneralBreakpoints
         from .breakpoints import BreakpointComplex
 
-        return BreakpointComplex.of(self)
+        return (BreakpointComplex if self.is_simple else GeneralBreakpoints).of(self)
 
     def save(self, path: Any) -> None:
         """Write a versioned archive (.npz) that `PolyhedralComplex.load` reads without recomputing."""
@@ -584,26 +587,48 @@ class PolyhedralComplex:
         return load_complex(path)
 
 
+def face_source(skeleton: Skeleton) -> FaceStore:
+    """The tables of faces that fit a skeleton, simple or not."""
+    return LatticeStore(skeleton) if isinstance(skeleton, LatticeSkeleton) else FaceStore(skeleton)
+
+
 def _build(
-    network: Any, domain: Polyhedron | None, budget: Budget | None, progress: ProgressLike, inflate: float
+    network: Any,
+    domain: Polyhedron | None,
+    budget: Budget | None,
+    progress: ProgressLike,
+    inflate: float,
+    on_degenerate: str,
 ) -> tuple[Frame, Skeleton]:
+    if on_degenerate not in ("resolve", "refuse"):
+        raise InputError(f"on_degenerate must be 'resolve' or 'refuse', found {on_degenerate!r}")
+    monitor = Monitor(budget, progress)
+    frame = make_frame(network, domain, inflate=inflate)
+    try:
+        skeleton = build_skeleton(frame, monitor)
+        if frame.n == 0:
+            FaceStore(skeleton).planes(0)  # refuses a neuron that is zero everywhere
+    except GenericityError:
+        if on_degenerate == "refuse":
+            raise
+        skeleton = build_lattice(frame, monitor)
+    return frame, skeleton
+
+
+def _require_network(network: Any) -> None:
     if not isinstance(network, ReLUNetwork):
         raise InputError(
             f"expected a polyfiber.ReLUNetwork, found {type(network).__name__}; "
             "use read_network, from_torch or from_sklearn first"
         )
-    monitor = Monitor(budget, progress)
-    frame = make_frame(network, domain, inflate=inflate)
-    skeleton = build_skeleton(frame, monitor)
-    if frame.n == 0:
-        FaceStore(skeleton).planes(0)  # refuses a neuron that is zero everywhere
-    return frame, skeleton
 
 
 def canonical_complex(
     network: ReLUNetwork,
     domain: Polyhedron | None = None,
     *,
+    on_degenerate: str = "resolve",
+    merge_tolerance: float | None = None,
     budget: Budget | None = None,
     progress: ProgressLike = None,
     inflate: float = 1.0,
@@ -617,9 +642,16 @@ def canonical_complex(
     Parameters
     ----------
     network : ReLUNetwork
-        Generic (supertransversal): every k-face lies on exactly d - k walls.
+        Any. Where it is generic (supertransversal) every k-face lies on exactly d - k walls.
     domain : Box or Polyhedron, optional
-        All of Rⁿ by default.
+        All of Rⁿ by default. It may be unbounded, flat, or have redundant inequalities.
+    on_degenerate : 'resolve' or 'refuse'
+        What to do with a network that is not generic: build its complex all the same by cutting
+        the face lattice (``docs/degenerate.md``), or raise `GenericityError`.
+    merge_tolerance : float, optional
+        Treat neurons of a layer as lying on one wall when their normalised rows differ by at
+        most this much, see `polyfiber.complexes.merge`; ``.merged`` reports which. By default
+        the network is taken exactly as given.
     budget : Budget, optional
         Limits on seconds and bytes.
     progress : bool or callable, optional
@@ -634,16 +666,20 @@ def canonical_complex(
     Raises
     ------
     GenericityError
-        Names the vertex, the neurons that meet there, and what repairs it.
+        Only with ``on_degenerate='refuse'``: names the vertex, the neurons that meet there, and
+        what repairs it.
+    InputError
+        The domain is empty.
     BudgetExceededError
         The budget ran out, or would before an allocation.
 
     Notes
     -----
     About 1 µs per vertex at depth 2 on one core; the number of vertices is near C(N, d) for a
-    random network with N hidden neurons. Definitions: Grigsby and Lindsey, *On transversality
-    of bent hyperplane arrangements and the topological expressiveness of ReLU neural networks*
-    (2022); the algorithm is described in ``docs/engine.md``.
+    random network with N hidden neurons. A network that is not generic costs two to ten times
+    as much per face, plus the exact decisions. Definitions: Grigsby and Lindsey, *On
+    transversality of bent hyperplane arrangements and the topological expressiveness of ReLU
+    neural networks* (2022); the algorithm is described in ``docs/engine.md``.
 
     Examples
     --------
@@ -651,21 +687,30 @@ def canonical_complex(
     >>> cx = pf.canonical_complex(pf.ReLUNetwork.random((2, 8, 8, 1), rng=0))
     >>> cx.f_vector[0] - cx.f_vector[1] + cx.f_vector[2]
     1
+    >>> lines = [[1, 0], [0, 1], [1, 1], [1, -1]]  # four lines through one point
+    >>> pf.canonical_complex(pf.ReLUNetwork([lines, [[1, 1, 1, 1]]], [[0] * 4, [0]])).f_vector
+    (1, 8, 8)
     """
-    frame, skeleton = _build(network, domain, budget, progress, inflate)
-    return PolyhedralComplex(frame, skeleton)
+    _require_network(network)
+    merged: tuple[MergedWall, ...] = ()
+    if merge_tolerance is not None:
+        network, merged = merge_walls(network, merge_tolerance)
+    frame, skeleton = _build(network, domain, budget, progress, inflate, on_degenerate)
+    return PolyhedralComplex(frame, skeleton, merged=merged)
 
 
 def face_counts(
     network: ReLUNetwork,
     domain: Polyhedron | None = None,
     *,
+    on_degenerate: str = "resolve",
     budget: Budget | None = None,
     progress: ProgressLike = None,
 ) -> tuple[int, ...]:
     """f-vector of the canonical complex without making its faces.
 
-    Same parameters and errors as `canonical_complex`. Memory is that of the skeleton.
+    Same parameters and errors as `canonical_complex`. Memory is that of the skeleton; of the
+    whole face lattice where the network is not generic.
 
     Examples
     --------
@@ -673,8 +718,9 @@ def face_counts(
     >>> pf.face_counts(pf.ReLUNetwork.random((2, 16, 16, 1), rng=0))
     (419, 868, 450)
     """
-    _, skeleton = _build(network, domain, budget, progress, 1.0)
-    return FaceStore(skeleton).counts
+    _require_network(network)
+    _, skeleton = _build(network, domain, budget, progress, 1.0, on_degenerate)
+    return face_source(skeleton).counts
 
 
 def estimate_size(network: ReLUNetwork, domain: Polyhedron | None = None) -> dict[str, int]:

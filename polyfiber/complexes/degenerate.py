@@ -260,10 +260,8 @@ class LatticeSkeleton(Skeleton):
             if v != last:
                 last = v
                 signs = {}
-                basis = st.star[v, 2 * n :].tolist()
-                point, scale, direction = self.integers.point(basis, st.words[v])
-                far = None if direction is None else [Fraction(d) for d in direction]
-                self._store_exact(v, [Fraction(x, scale) for x in point], far)
+                point, scale, direction = self.integers.point(st.star[v, 2 * n :].tolist(), st.words[v])
+                self._store_exact(v, *_fractions(point, scale, direction))
             if layer not in signs:
                 signs[layer] = self.integers.signs(layer, st.words[v], point, scale, direction)
             sign = signs[layer][k - int(first[layer])]
@@ -274,6 +272,9 @@ class LatticeSkeleton(Skeleton):
                 self.exact_zeros += 1
         self.stats.exact += len(vertices)
         self.stats.exact_seconds += time.perf_counter() - started
+
+    def _exact_point(self, v: int) -> Any:
+        return _fractions(*self.integers.point(self.state.star[v, 2 * self.frame.n :].tolist(), self.state.words[v]))
 
     # ---- one cut ----------------------------------------------------------------------------
     def cut(self, k: int) -> None:
@@ -315,7 +316,7 @@ class LatticeSkeleton(Skeleton):
         m = len(ids)
         if not m:
             return
-        edges, vertices, net, n = self.tables[1], self.tables[0], self.frame.net, self.frame.n
+        edges, vertices, net = self.tables[1], self.tables[0], self.frame.net
         self.reserve(self.nv + m, self.n_inf + m)
         vertices.reserve(self.nv + m)
         edges.reserve(edges.count + m)
@@ -374,9 +375,7 @@ class LatticeSkeleton(Skeleton):
         if table.dim:
             pool = np.empty(max(1, int(table.length[rows].sum())), dtype=np.int32)
             start, length = np.zeros(len(table.start), dtype=np.int64), np.zeros(len(table.start), dtype=np.int32)
-            table.fill = int(
-                lk.kept_lists(rows, table.start, table.length, table.pool, new_below, start, length, pool)
-            )
+            table.fill = int(lk.kept_lists(rows, table.start, table.length, table.pool, new_below, start, length, pool))
             table.pool, table.start, table.length = pool, start, length
         else:
             self._keep_vertices(rows)
@@ -403,6 +402,10 @@ class LatticeSkeleton(Skeleton):
         self.state.base_err[: len(base)] = base_err
         self.zeros = self.zeros[rows].copy()
         self.nv, self.n_inf = len(rows), len(base)
+
+
+def _fractions(point: list[int], scale: int, direction: list[int] | None) -> Any:
+    return [Fraction(x, scale) for x in point], None if direction is None else [Fraction(d) for d in direction]
 
 
 def proportional_rows(rows: Array, chosen: IntArray) -> list[list[tuple[int, int]]]:
@@ -466,4 +469,3 @@ def build_lattice(frame: Frame, monitor: Monitor) -> LatticeSkeleton:
     lattice.stats.seconds = monitor.elapsed
     lattice.finish()
     return lattice
-

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from ..budget import Monitor
 from ..errors import GenericityError, InputError, NumericalError
 from ..kernels import faces as fk
 from .build import Skeleton, unpack
+
+if TYPE_CHECKING:
+    from .certificate import Verification
 
 ALPHA_BITS = 30
 
@@ -32,6 +35,9 @@ class FaceStore:
     affine and bounded below on every face, constant on none for generic alpha. A comparison that
     the error bounds do not decide is made exactly.
     """
+
+    simple = True
+    """Whether every k-face lies on exactly n - k walls."""
 
     def __init__(self, skeleton: Skeleton) -> None:
         self.skeleton = skeleton
@@ -243,7 +249,27 @@ class FaceStore:
         self.materialize(list(range(self.n + 1)))
         return np.concatenate([self._planes[d] for d in range(self.n + 1)])
 
+    def edge_ends(self) -> IntArray:
+        """(f_1, 2) lower and upper skeleton vertex of each edge; only the upper one may be at infinity."""
+        sk = self.skeleton
+        ends = np.empty((self.counts[1], 2), dtype=np.int64)
+        m = fk.edge_ends(sk.nv, self.n, self.frame.net.shift, sk.state.star, sk.state.at_inf, self.up, ends)
+        if m != len(ends):
+            raise NumericalError("the edges written are not as many as counted; please report this network")
+        return ends
+
     # ---- look-up ----------------------------------------------------------------------------
+    def face_of(self, row: SignArray) -> tuple[int, int]:
+        """(dimension, row) of the face with these signs; row -1 where there is none."""
+        dim = self.n - int((row == 0).sum())
+        return (dim, int(self.find(dim, self.to_planes(row[None, :]))[0])) if dim >= 0 else (self.n, -1)
+
+    def verify(self) -> Verification:
+        """Check the skeleton anew, independently of how it was found."""
+        from .certificate import verify_skeleton
+
+        return verify_skeleton(self.skeleton)
+
     def table(self, dim: int) -> IdArray:
         """Open-addressing table of the rows of one dimension."""
         if dim not in self._tables:

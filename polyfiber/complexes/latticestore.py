@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from ..kernels import reach
 from .build import first_filter, unpack
 from .degenerate import LatticeSkeleton
 from .faces import FaceStore
+
+if TYPE_CHECKING:
+    from .certificate import Verification
 
 Csr = tuple[IntArray, IdArray]
 
@@ -131,6 +134,15 @@ class LatticeStore(FaceStore):
         ends[swap] = ends[swap][:, ::-1]
         return ends
 
+    def verify(self) -> Verification:
+        """Check the lattice anew, see `check_lattice`."""
+        from .certificate import Verification
+
+        if self.n == 0:
+            return Verification(True, 1, 0, 0, 0, 0)
+        vertices, incidences, filtered, exact, problems = check_lattice(self)
+        return Verification(not problems, vertices, incidences, filtered + exact, filtered, exact, tuple(problems))
+
     # ---- look-up ----------------------------------------------------------------------------
     def face_of(self, row: SignArray) -> tuple[int, int]:
         """(dimension, row) of the face with these signs; row -1 where there is none."""
@@ -185,7 +197,9 @@ def check_lattice(store: LatticeStore) -> tuple[int, int, int, int, list[str]]:
             W = frame.n_words
             inner = ~lower.infinite[: lower.count]
             for k in range(frame.n_domain):
-                signs = (lower.planes[: lower.count, k >> 6] | lower.planes[: lower.count, W + (k >> 6)]) >> np.uint64(k & 63)
+                signs = (lower.planes[: lower.count, k >> 6] | lower.planes[: lower.count, W + (k >> 6)]) >> np.uint64(
+                    k & 63
+                )
                 inner &= (signs & np.uint64(1)) == 1
             if (sides[inner] != 2).any():
                 problems.append("a facet inside the domain does not lie in two regions")
@@ -231,14 +245,3 @@ def _check_vertices(lattice: LatticeSkeleton, problems: list[str]) -> tuple[int,
     if wrong:
         problems.append(f"{wrong} signs of vertices are wrong")
     return filtered, exact
-
-
-def verify_lattice(store: LatticeStore) -> Any:
-    """`check_lattice` as a `Verification`."""
-    from .certificate import Verification
-
-    if store.n == 0:
-        return Verification(True, 1, 0, 0, 0, 0)
-    vertices, incidences, filtered, exact, problems = check_lattice(store)
-    return Verification(not problems, vertices, incidences, filtered + exact, filtered, exact, tuple(problems))
-

@@ -67,9 +67,24 @@ def new_vertices(i, ids, m, first_v, n_inf, planes, start, pool, basis, net, st,
     Lists the signs that the ends of the edge do not give, as pairs (vertex, facet).
     Returns (pairs, also beyond the capacity; vertices at infinity).
     """
-    n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, start_ids = (
-        net
-    )
+    (
+        n,
+        stride,
+        shift,
+        inf,
+        first,
+        layer_of,
+        rows,
+        weights,
+        woff,
+        biases,
+        kappa,
+        kappa0,
+        sigma,
+        drift,
+        inflate,
+        start_ids,
+    ) = net
     star, words, x, err, slot, line_err, at_inf, base, base_err = st
     W = words.shape[1]
     form = np.zeros(stride + 8)
@@ -165,9 +180,10 @@ def unite_one(planes, f, lower, pool, low, high):
 
 
 @kernel
-def cut_edges(i, ids, m, count, first_v, planes, start, length, pool, fill, basis, infinite, stamp, plus, zero, vertex_planes):
+def cut_edges(
+    i, ids, m, count, first_v, planes, start, length, pool, fill, basis, infinite, stamp, plus, zero, vertex_planes
+):
     """Split the listed edges at their new vertices; the negative part keeps the id. Returns the fill of the pool."""
-    W = planes.shape[1] // 2
     wi = i >> 6
     bit = ONE << np.uint64(i & 63)
     for j in range(m):

@@ -1,0 +1,185 @@
+"""The breakpoint complex where several walls may share a facet: weights from the jump of the gradient.
+
+The weight of a facet is a property of the function, not of one neuron: ``c(F) = (A_P - A_Q) n``,
+with n the unit normal from Q into P. Here P is the side where the shallowest neuron that differs
+between the two regions is positive; it is affine across the facet, so it has opposite signs there.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .._typing import FloatArray, IntArray
+from ..kernels import maps
+from .breakpoints import BreakpointComplex, Ridges
+from .geometry import full_net
+from .integers import IntegerForms, integer_layer
+
+if TYPE_CHECKING:
+    from .complex import PolyhedralComplex
+
+
+class GeneralBreakpoints(BreakpointComplex):
+    """Visible facets and weights of any canonical complex; attributes as in `BreakpointComplex`.
+
+    ``neurons`` names, of the neurons whose walls contain a facet, the shallowest one that bends or
+    would bend there; others may share the facet (`sharing`).
+    """
+
+    @classmethod
+    def of(cls, cx: PolyhedralComplex) -> GeneralBreakpoints:
+        """Breakpoint complex of a canonical complex."""
+        n0, n_out = cx.network.architecture[0], cx.network.architecture[-1]
+        frame, d = cx._frame, cx.dimension
+        empty = np.zeros(0, dtype=np.int64)
+        if d == 0:
+            none = np.zeros((0, n_out))
+            return cls(cx, empty, empty, none, np.zeros((0, n0 + 1)), none, empty, 0)
+        m = cx.f_vector[d - 1]
+        indptr, indices = cx._store.covers_above(d - 1)
+        two = np.flatnonzero(np.diff(indptr) == 2)
+        walls = np.full(m, 0, dtype=np.int64)
+        forms = np.zeros((m, n0 + 1))
+        forms[:, 0] = 1.0  # facets of the domain: replaced below
+        first = indices[indptr[two]].astype(np.int64)
+        second = indices[indptr[two] + 1].astype(np.int64)
+        signs = cx.signs(d)
+        columns = np.argmax(signs[first] != signs[second], axis=1)
+        positive = signs[first, columns] > 0
+        upper, lower = np.where(positive, first, second), np.where(positive, second, first)
+        walls[two] = columns + frame.n_domain
+        planes = cx._store.planes(d)
+        net, width = full_net(frame), max([1, *frame.network.hidden_widths])
+        own = np.zeros((len(two), n0 + 1))
+        maps.facet_forms(np.ascontiguousarray(planes[upper]), walls[two], net, width, own)
+        forms[two] = own
+        boundary = np.setdiff1d(np.arange(m), two)
+        if len(boundary):
+            zero = cx.signs(d - 1)[boundary, frame.n_neurons :] == 0
+            walls[boundary] = np.argmax(zero, axis=1) if frame.n_domain else 0
+            own = np.zeros((len(boundary), n0 + 1))
+            maps.facet_forms(np.ascontiguousarray(cx._store.planes(d - 1)[boundary]), walls[boundary], net, width, own)
+            forms[boundary] = own
+        weights = np.zeros((m, n_out))
+        exact = 0
+        if len(two):
+            A, _ = cx.affine_maps()
+            unit = forms[two, :-1] / np.linalg.norm(forms[two, :-1], axis=1, keepdims=True)
+            jump = A[upper] - A[lower]
+            weights[two] = np.einsum("mij,mj->mi", jump, unit)
+            doubtful = np.argwhere((np.abs(jump) <= 2 * _rounding(cx)).all(axis=2))
+            exact = len(doubtful)
+            if exact:
+                judge = _ExactJumps(cx)
+                for r, o in doubtful.tolist():
+                    if judge.vanishes(planes[upper[r]], planes[lower[r]], int(walls[two[r]]), o):
+                        weights[two[r], o] = 0.0
+        visible = np.flatnonzero((weights != 0).any(axis=1))
+        return cls(cx, visible, walls[visible] - frame.n_domain, weights[visible], forms, weights, walls, exact)
+
+    def sharing(self, facet: int) -> IntArray:
+        """Hidden neurons that vanish on a facet (row of ``complex.signs(d - 1)``)."""
+        cx = self.complex
+        row = cx._store.to_signs(cx._store.planes(cx.dimension - 1)[facet : facet + 1])[0]
+        return np.flatnonzero(row[: cx._frame.n_neurons] == 0)
+
+    @cached_property
+    def ridges(self) -> Ridges:
+        """Interior ridges with their balancing residuals; any number of facets may meet at one."""
+        cx = self.complex
+        d, frame = cx.dimension, cx._frame
+        none = np.zeros(0, dtype=np.int64)
+        empty = Ridges(none, np.zeros((0, 2), np.int64), np.zeros(0, np.bool_), np.zeros(0), np.zeros(0))
+        if d < 2 or not cx.n_regions:
+            return empty
+        indptr, indices = cx._store.covers_above(d - 2)
+        inside = (cx.signs(d - 2)[:, frame.n_neurons :] != 0).all(axis=1)
+        ids = np.flatnonzero(inside & (np.diff(indptr) > 0))
+        if not len(ids):
+            return empty
+        counts = np.diff(indptr)[ids]
+        most = int(counts.max())
+        slots = np.arange(most)
+        present = slots < counts[:, None]
+        facets = indices[np.where(present, indptr[ids][:, None] + slots, 0)].astype(np.int64)
+        normals = self._forms[facets, :-1]
+        normals = normals / np.linalg.norm(normals, axis=2, keepdims=True)
+        normals = np.where(present[:, :, None], normals, 0.0)
+        # the plane across the ridge, spanned by the normals of its facets
+        _, _, basis = np.linalg.svd(normals, full_matrices=False)
+        plane = basis[:, :2]
+        across = np.einsum("rmj,rkj->rmk", normals, plane)
+        turned = np.stack([-across[:, :, 1], across[:, :, 0]], axis=2)
+        side = self._sides(ids, facets, present, turned, plane)
+        size = np.linalg.norm(turned, axis=2, keepdims=True)
+        unit = turned * side[:, :, None] / np.where(size > 0, size, 1.0)
+        c = np.where(present[:, :, None], self._all_weights[facets], 0.0)
+        total = np.einsum("rmi,rmk->rik", c, unit)
+        residual = np.abs(np.einsum("rik,rkj->rij", total, plane)).max(axis=(1, 2), initial=0.0)
+        scale = np.linalg.norm(c, axis=2).sum(axis=1)
+        walls = np.where(present, self._walls[facets], -1)
+        neurons = np.zeros((len(ids), 2), dtype=np.int64)
+        bending = np.zeros(len(ids), dtype=np.bool_)
+        for r in range(len(ids)):
+            here = np.unique(walls[r][present[r]])
+            neurons[r] = here[0], here[-1]
+            for k in here:
+                u = across[r][walls[r] == k]
+                bending[r] |= bool((np.abs(u[0, 0] * u[:, 1] - u[0, 1] * u[:, 0]) > 1e-9).any())
+        return Ridges(ids, neurons - frame.n_domain, bending, residual, scale)
+
+    def _sides(
+        self, ids: IntArray, facets: IntArray, present: Any, turned: FloatArray, plane: FloatArray
+    ) -> FloatArray:
+        """Whether each facet lies along ``turned`` (1) or against it (-1), by a wall that it leaves at the ridge."""
+        cx = self.complex
+        d, frame = cx.dimension, cx._frame
+        store = cx._store
+        r, m = np.nonzero(present)
+        own = np.ascontiguousarray(store.planes(d - 1)[facets[r, m]])
+        signs = store.to_signs(own)
+        free = (store.to_signs(store.planes(d - 2)[ids[r]]) == 0) & (signs != 0)
+        column = np.argmax(free, axis=1)
+        walls = np.where(column < frame.n_neurons, column + frame.n_domain, column - frame.n_neurons)
+        form = np.zeros((len(r), self._forms.shape[1]))
+        maps.facet_forms(own, walls, full_net(frame), max([1, *frame.network.hidden_widths]), form)
+        slope = np.einsum("pj,pkj,pk->p", form[:, :-1], plane[r], turned[r, m])
+        side = np.zeros(present.shape)
+        side[r, m] = np.sign(slope) * signs[np.arange(len(r)), column]
+        return side
+
+
+def _rounding(cx: PolyhedralComplex) -> FloatArray:
+    """(nL, n0) bounds of the rounding errors of any affine map of the network."""
+    total = np.eye(cx.network.architecture[0])
+    terms = 4.0
+    for w in cx.network.weights:
+        total = np.abs(w.astype(np.float64)) @ total
+        terms += w.shape[1] + 4
+    result: FloatArray = terms * 2.0**-53 * 1.01 * total + 1e-300
+    return result
+
+
+class _ExactJumps:
+    """Whether the gradient of an output is the same on both sides of a facet, in integers."""
+
+    def __init__(self, cx: PolyhedralComplex) -> None:
+        self.forms = IntegerForms(cx._frame)
+        self.frame = cx._frame
+        self.last, _, _ = integer_layer(cx.network.weights[-1], cx.network.biases[-1])
+        self.layers = len(cx.network.hidden_widths)
+
+    def _slope(self, words: Any, direction: list[int], output: int) -> int:
+        z, _ = self.forms.values(self.layers, words, direction, 0)
+        active = self.forms.active(words, self.layers)
+        return int(self.last[output, active] @ z[active]) if active else 0
+
+    def vanishes(self, upper: Any, lower: Any, wall: int, output: int) -> bool:
+        """The jump is a multiple of the facet's normal, so one direction across the facet decides."""
+        form = self.forms.form(wall, upper)
+        across = next(c for c in range(self.frame.n) if form[c])
+        direction = [int(c == across) for c in range(self.frame.n)]
+        return self._slope(upper, direction, output) == self._slope(lower, direction, output)
