@@ -63,5 +63,5 @@ def test_inflated_bounds_send_every_kind_of_decision_to_exact_arithmetic() -> No
 def test_refusals_name_the_cell_and_the_neurons() -> None:
     net = pf.ReLUNetwork([[[1, 0], [0, 1], [1, 1]], [[1, 1, 1]]], [[0, 0, 0], [0]])
     with pytest.raises(GenericityError, match="layer 1") as caught:
-        pf.canonical_complex(net)
+        pf.canonical_complex(net, on_degenerate="refuse")
     assert len(caught.value.facts["facets"]) >= 3

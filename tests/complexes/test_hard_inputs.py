@@ -46,7 +46,7 @@ def test_adversarial_weights(kind: str, make: Any, architecture: tuple[int, ...]
     net = make(architecture, rng=seed)
     truth = exact_complex(net.weights, net.biases)
     try:
-        cx = pf.canonical_complex(net)
+        cx = pf.canonical_complex(net, on_degenerate="refuse")
     except GenericityError:
         assert not is_generic(truth), "a generic network was refused"
         return
@@ -65,7 +65,7 @@ def test_degenerate_corpus(case: Case) -> None:
     truth = exact_complex(net.weights, net.biases, domain=case.domain)
     domain = None if case.domain is None else pf.Polyhedron(*case.domain)
     try:
-        cx = pf.canonical_complex(net, domain=domain)
+        cx = pf.canonical_complex(net, domain=domain, on_degenerate="refuse")
     except GenericityError:
         assert not is_generic(truth), "a generic network was refused"
         return
@@ -79,7 +79,7 @@ def test_integer_networks(net: pf.ReLUNetwork) -> None:
     """Right, or refused as not generic."""
     truth = exact_complex(net.weights, net.biases)
     try:
-        cx = pf.canonical_complex(net)
+        cx = pf.canonical_complex(net, on_degenerate="refuse")
     except GenericityError:
         assert not is_generic(truth), "a generic network was refused"
         return
