@@ -22,6 +22,8 @@ from . import ranks as rk
 from .location import locate, scaled
 from .weights import check_weights, norm, widths_of
 
+_LOG_RANGE = 140 * float(np.log(10.0))
+
 
 def bars_of(omega: Any) -> tuple[tuple[int, int], ...]:
     """One ``(i, k)`` per copy of each bar, by birth and then death."""
@@ -186,7 +188,12 @@ def make_barcode(widths: Sequence[int], table: Any, J: Sequence[Array], weights:
     exact = any(j.dtype == object for j in J)
     bars = bars_of(rk.multiplicities(table))
     layers = tuple(alive(bars, j) for j in range(len(widths)))
-    inverse = tuple(ex.inverse(j) if exact else np.linalg.inv(j) for j in J)
+    try:
+        inverse = tuple(ex.inverse(j) if exact else np.linalg.inv(j) for j in J)
+    except np.linalg.LinAlgError:
+        raise NumericalError(
+            "a change of bases came out singular; take a smaller step or better conditioned bases"
+        ) from None
     table = np.array(table, np.int64)
     table.setflags(write=False)
     out = Barcode(tuple(widths), table, bars, layers, tuple(J), inverse, 0.0)
@@ -260,19 +267,23 @@ def barcode(
             raise InputError("exact weights have other ranks than those given; pass exact=False to move them there")
         J = _exact_bases(layers, table)
         return make_barcode(widths, table, J, layers)
-    units, norms = scaled(layers)
+    units, sizes = scaled(layers)
+    for j, v in enumerate(sizes, 1):
+        if not abs(v) <= _LOG_RANGE:
+            raise InputError(
+                f"W_{j} has norm 10^{v / np.log(10):.0f}; bases need norms between 1e-140 and 1e140: rescale the layer "
+                "(ranks do not change, and `locate` works at any scale)",
+                layer=j,
+            )
     J = _float_bases(units, table)
-    logs = np.concatenate([[0.0], np.cumsum(np.log(norms))])
+    logs = np.concatenate([[0.0], np.cumsum(sizes)])
     for j, factor in enumerate(np.exp(logs - logs.mean())):  # a common factor is free
         J[j] = J[j] * factor
-    sizes = [float(np.linalg.norm(j, 2)) for j in J if j.size]
-    if sizes and not all(np.isfinite(s) and s > 0 for s in sizes):
-        raise NumericalError(
-            "the bases are not finite: the product of the layer norms leaves the range of float64; rescale the layers"
-        )
+    if not all(np.isfinite(j).all() and (np.abs(j).max(initial=1.0) < 1e150) for j in J):
+        raise NumericalError("the layers differ too much in size for common bases; rescale them")
     try:
         return make_barcode(widths, table, J, layers)
-    except np.linalg.LinAlgError:
+    except NumericalError:
         raise NumericalError(
             "the bases came out singular: the prescribed ranks are far from those of the weights; "
             "choose ranks that `locate` finds at a larger tolerance"

@@ -6,9 +6,8 @@ in an orthonormal basis, and its row space likewise from the other side, with an
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -79,7 +78,7 @@ class Location:
     ranks: IntArray = field(repr=False)
     lower: IntArray = field(repr=False)
     upper: IntArray = field(repr=False)
-    gaps: MappingProxyType[tuple[int, int], Gap] = field(repr=False)
+    gaps: Mapping[tuple[int, int], Gap] = field(repr=False)
     exact: bool
     tolerance: float
     gap: float
@@ -119,8 +118,9 @@ class Location:
             )
         (k, i) = self.ambiguous[0]
         g = self.gaps[k, i]
+        name = f"W_{k}" if k == i + 1 else f"W_{k}…W_{i + 1}"
         return (
-            f"the rank of W_{k}…W_{i + 1} is not decided: singular values {g.kept:.3g} | {g.dropped:.3g} around the "
+            f"the rank of {name} is not decided: singular values {g.kept:.3g} | {g.dropped:.3g} around the "
             f"noise level {g.threshold:.3g} (tolerance {self.tolerance:.3g}, wanted gap {self.gap:.3g}); "
             "state the noise of the weights as tolerance=, or accept a smaller gap="
         )
@@ -232,7 +232,7 @@ def _location(
     for array in (table, lower, upper):
         array.setflags(write=False)
     verdict = Verdict.YES if good else Verdict.UNDECIDED
-    return Location(widths, verdict, table, lower, upper, MappingProxyType(gaps), is_exact, tolerance, gap)
+    return Location(widths, verdict, table, lower, upper, gaps, is_exact, tolerance, gap)
 
 
 def exact_ranks(layers: Sequence[Array]) -> IntArray:
@@ -255,20 +255,26 @@ def exact_ranks(layers: Sequence[Array]) -> IntArray:
 
 
 def scaled(layers: Sequence[FloatArray]) -> tuple[list[FloatArray], list[float]]:
-    """Layers divided by their spectral norms, and the norms (1 for a zero layer)."""
-    norms = []
+    """Layers divided by their spectral norms, and the logarithms of the norms (0 for a zero layer)."""
+    units, logs = [], []
     for w in layers:
         size = float(np.abs(w).max()) if w.size else 0.0
-        s = size * float(np.linalg.norm(w / size, 2)) if size > 0 else 1.0
-        norms.append(s if np.isfinite(s) and s > 0 else 1.0)
-    return [w / s for w, s in zip(layers, norms)], norms
+        if size == 0.0:
+            units.append(w.copy())
+            logs.append(0.0)
+            continue
+        unit = w / size
+        s = float(np.linalg.norm(unit, 2))
+        units.append(unit / s)
+        logs.append(float(np.log(size) + np.log(s)))
+    return units, logs
 
 
 def float_gaps(layers: Sequence[FloatArray], tolerance: float, gap: float, noise: float) -> dict[tuple[int, int], Gap]:
     """Evidence for every rank ``(k, i)``, from both ends of each product."""
-    units, norms = scaled(layers)
+    units, logs = scaled(layers)
     last = len(units)
-    levels = [tolerance + noise / s for s in norms]
+    levels = [tolerance + (float(np.exp(min(700.0, np.log(noise) - v))) if noise else 0.0) for v in logs]
     forward = _carry(units, levels, gap)
     backward = _carry([w.T for w in reversed(units)], levels[::-1], gap)
     out: dict[tuple[int, int], Gap] = {}

@@ -15,7 +15,7 @@ from . import ranks as rk
 from .bars import Barcode, alive, barcode, bars_of, check_table, make_barcode
 from .location import locate
 from .manifold import WeightSpace
-from .sampling import sample_barcode, split_product
+from .sampling import generator, sample_barcode, split_product
 from .weights import float_weights, norm, widths_of
 from .weights import product as multiply
 
@@ -307,10 +307,7 @@ def over_product(at: Barcode, target: FloatArray) -> Barcode:
     J = [np.array(j, np.float64) for j in at.J]
     J[0][:, ~through_0] -= v1 @ (v1.T @ J[0][:, ~through_0])
     J[last][:, through_L] = target @ J[0][:, through_0]
-    try:
-        return make_barcode(at.widths, at.ranks, J, None)
-    except np.linalg.LinAlgError:
-        raise NumericalError("the bases became singular when the product was restored") from None
+    return make_barcode(at.widths, at.ranks, J, None)
 
 
 def nearest(
@@ -359,7 +356,7 @@ def nearest(
     split_product(own, rho)
     if starts < 1:
         raise InputError(f"starts must be at least 1, found {starts}")
-    gen = np.random.default_rng(rng)
+    gen = generator(rng)
     bound = 0.0
     for j, w in enumerate(layers, 1):
         if w.size:

@@ -82,7 +82,7 @@ def sample_barcode(
     table = check_table(d, ranks)
     if not (np.isfinite(spread) and spread >= 0):
         raise InputError(f"spread must be a finite number >= 0, found {spread!r}")
-    gen = np.random.default_rng(rng)
+    gen = generator(rng)
     J = [_invertible(n, gen, spread) for n in d]
     rho = int(table[-1, 0])
     if product is not None:
@@ -92,6 +92,14 @@ def sample_barcode(
         bars = bars_of(rk.multiplicities(table))
         J[0], J[-1] = _ends_over(target, rho, bars, J[0], J[-1], gen, spread)
     return make_barcode(d, table, J, None)
+
+
+def generator(rng: RngLike) -> np.random.Generator:
+    """Generator of what ``rng=`` was given."""
+    try:
+        return np.random.default_rng(rng)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"rng must be what numpy.random.default_rng takes, found {rng!r}: {error}") from None
 
 
 def _invertible(n: int, gen: np.random.Generator, spread: float) -> FloatArray:

@@ -8,10 +8,10 @@ closure order of representations of the linear quiver.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import operator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -139,10 +139,13 @@ class RankStratification:
     rank: int | None
     bias: bool
     strata: Stratification
-    stats: MappingProxyType[str, Any]
+    stats: Mapping[str, Any]
 
     def __len__(self) -> int:
         return self.strata.n
+
+    def __reduce__(self) -> Any:
+        return _again, (self.widths, self.rank, self.bias)
 
     def __repr__(self) -> str:
         over = "all ranks" if self.rank is None else f"rank {self.rank}"
@@ -220,9 +223,10 @@ class RankStratification:
         return rk.multiplicities(self.tables(ids))
 
     def __getitem__(self, i: int) -> Stratum:
+        i = operator.index(i)
         if not -len(self) <= i < len(self):
             raise IndexError(f"stratum {i} of {len(self)}")
-        i = int(i) % len(self)
+        i %= len(self)
         table = self.tables(i)
         table.setflags(write=False)
         return Stratum(
@@ -462,8 +466,13 @@ def stratify(
         covers_above=lambda: result._edges[0],
         covers_below=lambda: _transposed(result._edges[0]),
     )
-    result = RankStratification(d, rho, bool(bias), strata, MappingProxyType({"strata": n, "bytes": labels.nbytes}))
+    result = RankStratification(d, rho, bool(bias), strata, {"strata": n, "bytes": labels.nbytes})
     return result
+
+
+def _again(widths: tuple[int, ...], rank: int | None, bias: bool) -> RankStratification:
+    """Rebuild a pickled stratification: faster than storing it."""
+    return stratify(widths, rank=rank, bias=bias, budget=Budget())
 
 
 def _transposed(pair: Csr) -> Csr:

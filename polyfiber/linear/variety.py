@@ -133,6 +133,8 @@ def fiber_variety(widths: Any, *, rank: int, budget: Budget | None = None) -> Fi
     >>> pf.linear.fiber_variety((1, 1, 1, 1), rank=1).is_smooth
     True
     """
+    if rank is None:
+        raise InputError("a fiber needs the rank of W; found rank=None")
     st = widths if isinstance(widths, RankStratification) else stratify(widths, rank=rank, budget=budget)
     if st.rank is None or st.rank != rank:
         raise InputError(f"expected a stratification over rank {rank}, found one over {st.rank}")

@@ -47,6 +47,8 @@ def check_weights(weights: Any, *, exact: bool | None = None) -> tuple[list[Arra
             array = np.asarray(w)
         except ValueError as error:
             raise ShapeError(f"W_{j} is not a rectangular array: {error}") from None
+        if np.ma.is_masked(w):
+            raise InputError(f"W_{j} has masked entries; fill them first")
         if array.ndim != 2:
             raise ShapeError(f"W_{j} has shape {array.shape}; expected a matrix", found=array.shape)
         if array.size == 0 and array.dtype.kind == "f":

@@ -145,6 +145,8 @@ def test_bad_requests() -> None:
         lambda: pf.linear.barcode(good).flow_A(0, 2, 0),
         lambda: pf.linear.barcode(good).flow_B(0, 1, 0),
         lambda: pf.linear.canonical_weights((2, 2), [3]),
+        lambda: pf.linear.barcode([np.full((2, 2), 1e308), np.eye(2)]),
+        lambda: pf.linear.barcode([np.full((2, 2), 5e-324), np.eye(2)]),
     ):
         with pytest.raises(InputError):
             call()

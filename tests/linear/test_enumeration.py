@@ -317,3 +317,39 @@ def test_networkx_edges_carry_their_moves() -> None:
     assert nx.is_directed_acyclic_graph(g)
     assert {d["kind"] for *_, d in g.edges(data=True)} <= {"swap", "connect"}
     assert all({"dim", "dof", "rdof", "label"} <= set(d) for _, d in g.nodes(data=True))
+
+
+def test_pickles_come_back_the_same() -> None:
+    import pickle
+
+    s = pf.linear.stratify((2, 3, 2), rank=1, bias=True)
+    again = pickle.loads(pickle.dumps(s))
+    assert repr(again) == repr(s)
+    assert np.array_equal(again.ranks, s.ranks)
+    at = pf.linear.locate([np.eye(2)])
+    assert repr(pickle.loads(pickle.dumps(at))) == repr(at)
+
+
+def test_kernels_as_plain_python_give_the_same() -> None:
+    from polyfiber.kernels import intervals, reach, rows
+
+    def plain(kernel):
+        return getattr(kernel, "py_func", kernel)
+
+    widths = np.array((2, 2, 2), np.int64)
+    s = pf.linear.stratify((2, 2, 2), rank=1)
+    for fixed, low in ((True, 1), (False, 0)):
+        answers = []
+        for fill in (intervals.fill, plain(intervals.fill)):
+            labels, codim = np.zeros((20, 3), np.int16), np.zeros(20, np.int64)
+            n = fill(widths, low, fixed, np.zeros((3, 3), np.int64), False, labels, codim)
+            answers.append((n, labels.tolist(), codim.tolist()))
+        assert answers[0] == answers[1]
+    ptr, idx = (np.array(a) for a in s.strata.covers_below)
+    assert np.array_equal(plain(reach.heights)(ptr, idx), reach.heights(ptr, idx))
+    for a, b in zip(plain(reach.transpose)(ptr, idx, len(s)), reach.transpose(ptr, idx, len(s))):
+        assert np.array_equal(a, b)
+    seeds = np.array([len(s) - 1])
+    assert np.array_equal(plain(reach.reach)(ptr, idx, seeds), reach.reach(ptr, idx, seeds))
+    words = rows.pack_rows(np.array(s.ranks))
+    assert rows.RowTable.of(words)[0].find(words).tolist() == list(range(len(s)))

@@ -121,6 +121,9 @@ def test_duality_of_locations() -> None:
         ([[["a"]]], InputError),
         ([[[1.0, 2.0], [3.0]]], ShapeError),
         ({"W": np.eye(2)}, InputError),
+        ([np.ma.array(np.eye(2), mask=[[1, 0], [0, 0]])], InputError),
+        ((w for w in [np.eye(2)]), InputError),
+        ([[[None]]], InputError),
     ],
 )
 def test_hostile_weights_are_refused(weights: object, error: type) -> None:
@@ -143,6 +146,7 @@ def test_extreme_but_legal_weights() -> None:
     assert pf.linear.locate([tiny, np.eye(2)]).stratum.label == (1, 1, 2)
     assert pf.linear.locate([np.zeros((0, 2)), np.zeros((3, 0))]).stratum.label == (0, 0, 0)
     assert pf.linear.locate([np.eye(2, dtype=bool)]).exact
+    assert pf.linear.locate([np.full((2, 2), 1e308)] * 2, noise=1e300).stratum.label == (1, 1, 1)
     assert "decided" in repr(pf.linear.locate([np.eye(2)]))
 
 

@@ -107,6 +107,8 @@ def test_bad_samples_are_refused() -> None:
         (lambda: pf.linear.sample([1, 1, 1], widths=(2, 2, 2), product=np.eye(2)), InputError),
         (lambda: pf.linear.sample([1, 1, 1], widths=(2, 2, 2), product=np.eye(3)), ShapeError),
         (lambda: pf.linear.sample([1, 1, 1], widths=(2, 2, 2), spread=-1), InputError),
+        (lambda: pf.linear.sample([1, 1, 1], widths=(2, 2, 2), rng="x"), InputError),
+        (lambda: pf.linear.fiber_variety((2, 2), rank=None), InputError),
         (lambda: pf.linear.apply_move(pf.linear.barcode([np.eye(2)] * 2), Move(0, 0, 1, 1)), InputError),
         (lambda: pf.linear.apply_move(pf.linear.barcode([np.eye(2)] * 2), Move(0, 0, 1, 1), 0), InputError),
     ):
