@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
+import pytest
 
 import polyfiber as pf
-from tests.oracles.exact_faces import exact_complex
+from tests.oracles.exact_faces import Face, below, exact_complex, rank
 from tests.oracles.weights import affine_maps, balancing_residual, facet_weights
 
 
@@ -34,3 +37,57 @@ def test_affine_maps_and_weights() -> None:
         scale = max(float(np.abs(w).max()) for w in weights.values())
         for signs, weight in weights.items():
             assert np.allclose(found.get(signs, np.zeros(len(weight))), weight, atol=1e-9 * scale)
+
+
+SMALL = [(2, 4, 1), (2, 3, 2), (2, 3, 3), (2, 2, 2, 2), (3, 3, 2), (3, 2, 3), (2, 4, 2), (2, 2, 3, 2), (3, 4), (2, 5)]
+
+
+@pytest.mark.parametrize("architecture", SMALL, ids=str)
+def test_weights_jump_and_balance_on_a_hundred_networks(architecture: tuple[int, ...]) -> None:
+    for seed in range(10):
+        net = pf.ReLUNetwork.random((*architecture, 1 + seed % 2), rng=500 + seed)
+        truth = exact_complex(net.weights, net.biases)
+        weights = facet_weights(net.weights, net.biases, truth)
+        cx = pf.canonical_complex(net)
+        bp = cx.breakpoint_complex()
+        labels = cx.signs(truth.dim - 1)
+        found = {tuple(labels[i].tolist()): w for i, w in zip(bp.facets, bp.weights)}
+        scale = max(float(np.abs(w).max()) for w in weights.values())
+        assert set(found) == {signs for signs, w in weights.items() if w.any()}, "visible facets differ"
+        for signs, w in found.items():
+            assert np.allclose(w, weights[signs], rtol=1e-9, atol=1e-12 * scale)
+        everywhere = {signs: found.get(signs, np.zeros(len(w))) for signs, w in weights.items()}
+        assert balancing_residual(truth, everywhere) < 1e-11
+        assert bp.balance() < 1e-9
+        a, c = bp.reconstruct()
+        b, e = cx.affine_maps()
+        size = max(np.abs(b).max(), np.abs(e).max())
+        assert np.allclose(a, b, atol=1e-9 * size)
+        assert np.allclose(c, e, atol=1e-7 * size)
+
+
+def test_ridges_bend_where_walls_of_two_layers_cross() -> None:
+    """Lemma 18's dichotomy, decided here from exact spans: no other facet at the ridge continues a facet's span."""
+    for architecture, seed in [((2, 4, 3, 1), 0), ((3, 3, 3, 1), 1), ((2, 3, 3, 3, 1), 2)]:
+        net = pf.ReLUNetwork.random(architecture, rng=seed)
+        truth = exact_complex(net.weights, net.biases)
+        cx = pf.canonical_complex(net)
+        ridges = cx.breakpoint_complex().ridges
+        labels = cx.signs(truth.dim - 2)
+        bending = {tuple(labels[i].tolist()): bool(b) for i, b in zip(ridges.ids, ridges.bending)}
+        assert len(bending) == truth.f_vector[truth.dim - 2]
+        for ridge in truth.of_dim(truth.dim - 2):
+            around = [face for face in truth.of_dim(truth.dim - 1) if below(ridge.signs, face.signs)]
+            assert len(around) == 4
+            continued = sum(
+                rank([*spanned(one), *spanned(two)]) == truth.dim - 1
+                for i, one in enumerate(around)
+                for two in around[:i]
+            )
+            assert bending[ridge.signs] == (continued < 2)
+
+
+def spanned(face: Face) -> list[list[Fraction]]:
+    """Directions that span the linear space of a face."""
+    base = face.vertices[0]
+    return [[a - b for a, b in zip(v, base)] for v in face.vertices[1:]] + [list(r) for r in face.rays]
