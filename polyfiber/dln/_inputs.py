@@ -19,6 +19,9 @@ RANK_TOLERANCE = 1e-12
 Fractional powers need it: a round-off value of 1e-17 has the fourth root 5.6e-5.
 """
 
+LARGEST = 1e75
+"""Entries beyond this overflow in the products and squares formed here; points below its inverse underflow."""
+
 
 def as_finite(values: npt.ArrayLike, *, name: str) -> FloatArray:
     """Float64 array of finite numbers, or InputError."""
@@ -34,11 +37,16 @@ def as_finite(values: npt.ArrayLike, *, name: str) -> FloatArray:
     if not np.isfinite(array).all():
         bad = int(array.size - np.isfinite(array).sum())
         raise InputError(f"{name} holds {bad} entries that are NaN or infinite; all must be finite", name=name, bad=bad)
+    size = float(np.abs(array).max(initial=0.0))
+    if size > LARGEST:
+        raise InputError(
+            f"{name} has an entry of size {size:.3g}; rescale: at most {LARGEST:.0e} is supported", size=size
+        )
     return array
 
 
-def as_matrix(values: npt.ArrayLike, *, name: str = "W", square: bool = False) -> FloatArray:
-    """Float64 array of shape (..., m, n), finite and not empty."""
+def as_matrix(values: npt.ArrayLike, *, name: str = "W", square: bool = False, vector: bool = False) -> FloatArray:
+    """Float64 array of shape (..., m, n), finite, matrices not empty; ``vector``: may be as small as it likes."""
     array = as_finite(values, name=name)
     if array.ndim < 2:
         raise ShapeError(f"{name} has shape {array.shape}; expected a matrix or a batch (..., m, n)", shape=array.shape)
@@ -50,12 +58,18 @@ def as_matrix(values: npt.ArrayLike, *, name: str = "W", square: bool = False) -
         raise ShapeError(
             f"{name} has shape {array.shape}; this function is about square matrices (..., d, d)", shape=array.shape
         )
+    if not vector and array.size:
+        sizes = np.abs(array).max(axis=(-2, -1))
+        if ((sizes > 0) & (sizes < 1.0 / LARGEST)).any():
+            raise InputError(
+                f"{name} has size {float(sizes.min()):.3g}; rescale: 0 or at least {1 / LARGEST:.0e} is supported"
+            )
     return array
 
 
 def as_like(values: npt.ArrayLike, reference: FloatArray, *, name: str) -> FloatArray:
     """Matrices of the same last two axes as ``reference`` whose batches broadcast against it."""
-    array = as_matrix(values, name=name)
+    array = as_matrix(values, name=name, vector=True)
     if array.shape[-2:] != reference.shape[-2:]:
         raise ShapeError(
             f"{name} has matrices of shape {array.shape[-2:]} but the point has {reference.shape[-2:]}",
@@ -148,7 +162,35 @@ def as_stack(weights: Any, *, least: int = 1) -> FloatArray:
         raise ShapeError(
             f"expected square layers of one size d x d, found shapes {sorted(sizes)}", shapes=sorted(sizes)
         )
-    return np.stack(np.broadcast_arrays(*layers), axis=-3)
+    stack = np.stack(np.broadcast_arrays(*layers), axis=-3)
+    require_some(stack, name="weights")
+    return stack
+
+
+def as_stack_like(values: Any, stack: FloatArray, *, name: str = "V") -> FloatArray:
+    """Weight-space vectors (..., N, d, d) over networks ``stack``; also a sequence of N matrices (..., d, d)."""
+    if not isinstance(values, np.ndarray) and isinstance(values, Sequence):
+        layers = [as_matrix(v, name=f"{name}_{p}", vector=True) for p, v in enumerate(values, start=1)]
+        try:
+            values = np.stack(np.broadcast_arrays(*layers), axis=-3)
+        except ValueError:
+            raise ShapeError(
+                f"the matrices of {name} have shapes {[v.shape for v in layers]} that do not fit"
+            ) from None
+    array = as_finite(values, name=name)
+    if array.shape[-3:] != stack.shape[-3:]:
+        raise ShapeError(
+            f"{name} has shape {array.shape}; expected (..., {', '.join(map(str, stack.shape[-3:]))}) like the network",
+            found=array.shape,
+            expected=stack.shape,
+        )
+    return as_like(array, stack, name=name)
+
+
+def require_some(array: FloatArray, *, name: str) -> None:
+    """InputError for an empty batch, where an answer needs at least one matrix."""
+    if array.size == 0:
+        raise InputError(f"{name} is an empty batch of shape {array.shape}; at least one matrix is needed")
 
 
 def transpose(matrices: FloatArray) -> FloatArray:

@@ -49,7 +49,12 @@ class MatrixCompletion:
     def of(cls, matrix: npt.ArrayLike, *, confinement: float = 0.0) -> MatrixCompletion:
         """From a matrix whose unknown entries are NaN."""
         try:
-            values = np.asarray(matrix, dtype=np.float64)
+            raw = np.asarray(matrix)
+            if raw.dtype.kind == "c":
+                raise InputError("the matrix is complex; completion here is of real matrices")
+            values = np.asarray(raw, dtype=np.float64)
+        except InputError:
+            raise
         except (TypeError, ValueError) as error:
             raise InputError(f"not a matrix of numbers: {error}") from None
         if values.ndim != 2 or values.size == 0:

@@ -436,6 +436,12 @@ class _Solver:
             found = self.continuation(z)
             method = "continuation"
         if found is None:
+            for guess in self.other_guesses(z):
+                found = self.shoot(guess, self.g1)
+                method = "shooting"
+                if found is not None:
+                    break
+        if found is None:
             found = self.collocation(z)
             method = "collocation"
         if found is None:
@@ -496,9 +502,7 @@ class _Solver:
 
     def continuation(self, z: FloatArray) -> tuple[FloatArray, float] | None:
         """Move the end point from W0 to W1 along a curve of invertible matrices, solving on the way."""
-        curve = self._curve(z)
-        if curve is None:
-            return None
+        curve = self._curve()
         s, ds = 0.0, 0.25
         current = np.zeros_like(z)
         while s < 1.0:
@@ -517,10 +521,8 @@ class _Solver:
             ds *= 1.5
         return current, residual
 
-    def _curve(self, z: FloatArray) -> Callable[[float], FloatArray] | None:
+    def _curve(self) -> Callable[[float], FloatArray]:
         """A curve of invertible matrices from W0 to W1: the image of a chord, or polar interpolation."""
-        from scipy.linalg import logm
-
         depth = 8 if math.isinf(self.depth) else int(self.depth)
         chord = shortest_chord(self.g0.W, self.g1.W, depth)
         grid = np.linspace(0.0, 1.0, 41)
@@ -528,26 +530,35 @@ class _Solver:
         signs = np.linalg.slogdet(images)[0]
         if (signs == signs[0]).all():
             return lambda t: product(chord.start + t * (chord.end - chord.start))
-        # X(t) = O exp(t log R) ((1-t) A + t B'): rotate the polar factor, interpolate the stretch
+        return self._polar_curve()
+
+    def _polar_curve(self) -> Callable[[float], FloatArray]:
+        """``X(t) = O exp(t log R) ((1-t) A + t B)``: rotate the polar factor, interpolate the stretch; never singular."""
+        from scipy.linalg import expm
+
         u, s0, vt = np.linalg.svd(self.g0.W)
         turn, a = u @ vt, (vt.T * s0) @ vt
         p, s1, qt = np.linalg.svd(self.g1.W)
         turn1, b = p @ qt, (qt.T * s1) @ qt
-        rotation = np.asarray(logm(turn.T @ turn1)).real
-        rotation = 0.5 * (rotation - rotation.T)
-        from scipy.linalg import expm
-
-        if np.abs(turn @ expm(rotation) - turn1).max() > 1e-6:
-            return None
+        rotation = _rotation_logarithm(turn.T @ turn1)
         return lambda t: np.asarray(turn @ expm(t * rotation) @ ((1.0 - t) * a + t * b))
+
+    def other_guesses(self, z: FloatArray) -> list[FloatArray]:
+        """Further starting points: the velocity of the polar curve, and perturbations that break symmetries."""
+        curve = self._polar_curve()
+        h = 1e-6
+        guesses = [self.coordinates(self.g0.solve((curve(h) - curve(0.0)) / h))]
+        generator = np.random.default_rng(0)
+        for base in (z, guesses[0]):
+            noise = generator.standard_normal(z.size)
+            guesses.append(base + 0.3 * np.linalg.norm(base) * noise / np.linalg.norm(noise))
+        return guesses
 
     def collocation(self, z: FloatArray) -> tuple[FloatArray, float] | None:
         """scipy's solve_bvp on (X, P), started on the continuation curve, polished by shooting."""
         from scipy.integrate import solve_bvp
 
-        curve = self._curve(z)
-        if curve is None:
-            return None
+        curve = self._curve()
         d, n = self.d, self.d**2
         times = np.linspace(0.0, 1.0, 21)
         x = np.stack([curve(float(t)) for t in times])
@@ -572,3 +583,26 @@ class _Solver:
         if solution.status != 0 or not np.isfinite(solution.y).all():
             return None
         return self.shoot(self.coordinates(solution.y[n:, 0].reshape(d, d)), self.g1)
+
+
+def _rotation_logarithm(R: FloatArray) -> FloatArray:
+    """A real skew L with ``expm(L) = R`` for a rotation R, eigenvalues -1 paired to half turns."""
+    from scipy.linalg import schur
+
+    t, q = schur(R, output="real")
+    d = len(R)
+    result = np.zeros((d, d))
+    flips = []
+    i = 0
+    while i < d:
+        if i + 1 < d and abs(t[i + 1, i]) > 1e-12:
+            angle = math.atan2(t[i + 1, i], t[i, i])
+            result[i + 1, i], result[i, i + 1] = angle, -angle
+            i += 2
+            continue
+        if t[i, i] < 0:
+            flips.append(i)
+        i += 1
+    for j, k in zip(flips[::2], flips[1::2], strict=False):
+        result[k, j], result[j, k] = math.pi, -math.pi
+    return np.asarray(q @ result @ q.T)

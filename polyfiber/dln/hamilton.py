@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from .._typing import FloatArray
 from ..errors import InputError, NumericalError
-from ._inputs import as_depth, as_finite, as_like, as_matrix, as_positive, as_stack, unbatched
+from ._inputs import as_depth, as_finite, as_like, as_matrix, as_positive, as_stack, require_some, unbatched
 from .metrics import exponents, metric, require_full_rank
 from .spectral import expm1_quotient, log_ratio, singular_frame
 from .submersion import product, pull
@@ -204,6 +204,7 @@ def exponential(
     times = np.atleast_1d(as_finite(t, name="t"))
     if times.ndim != 1 or (times < 0).any():
         raise InputError("t must be a non-negative number or a list of them (for t < 0 reverse the velocity)")
+    require_some(matrix, name="W")
     require_full_rank(singular_frame(matrix), name="W")
     g = metric(matrix, n)
     momentum = g.solve(np.broadcast_to(v, matrix.shape))

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from .._typing import BoolArray, FloatArray, IntArray, RngLike
 from ..errors import InputError, NumericalError, ShapeError
-from ._inputs import as_depth, as_finite, as_matrix, as_positive, as_stack
+from ._inputs import as_depth, as_finite, as_matrix, as_positive, as_stack, require_some
 from .metrics import metric
 from .spectral import singular_frame
 from .submersion import constraint_system, product, pull, push, try_retract
@@ -159,6 +159,7 @@ def sample_langevin(
         start = np.broadcast_to(start, (_count(1 if paths is None else paths, "paths"), *start.shape))
     elif start.ndim != 3 or (paths is not None and paths != len(start)):
         raise ShapeError(f"W has shape {start.shape}; expected (d, d) with paths=n, or (n, d, d)", shape=start.shape)
+    require_some(start, name="W")
     current = np.array(start, dtype=np.float64, order="C")
     frame = singular_frame(current)
     if (frame.values[:, -1] <= 0).any():
@@ -289,6 +290,7 @@ def sample_langevin_upstairs(
         start = np.broadcast_to(start, (_count(1 if paths is None else paths, "paths"), *start.shape))
     elif start.ndim != 4 or (paths is not None and paths != len(start)):
         raise ShapeError(f"weights has shape {start.shape}; expected (N, d, d) with paths=n, or (n, N, d, d)")
+    require_some(start, name="weights")
     if float(imbalance(start).max()) > 1e-8:
         raise InputError("the start is not balanced; project it first with project_balanced")
     current = np.array(start, dtype=np.float64)

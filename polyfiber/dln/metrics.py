@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from .._typing import FloatArray, IntArray
 from ..errors import InputError
-from ._inputs import RANK_TOLERANCE, as_depth, as_like, as_matrix, transpose, unbatched
+from ._inputs import RANK_TOLERANCE, as_depth, as_like, as_matrix, require_some, transpose, unbatched
 from .spectral import SingularFrame, operator_coefficients, power_difference, singular_frame
 
 
@@ -279,6 +279,7 @@ def bures_wasserstein_inner(P: npt.ArrayLike, Z: npt.ArrayLike, Y: npt.ArrayLike
     0.5
     """
     point = as_matrix(P, name="P", square=True)
+    require_some(point, name="P")
     require_positive_definite(point, name="P")
     for name, value in (("Z", Z), ("Y", Y)):
         array = as_like(value, point, name=name)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from .._typing import FloatArray, RngLike
 from ..errors import InputError
-from ._inputs import as_depth, as_like, as_matrix, as_stack, transpose
+from ._inputs import as_depth, as_matrix, as_stack, as_stack_like, transpose
 from .balanced import polar_factor, svd_coordinates
 from .submersion import lift
 
@@ -74,7 +74,7 @@ def line_is_balanced(weights: npt.ArrayLike, V: npt.ArrayLike, *, tolerance: flo
     condition of Chen, Theorem 2.3, does not suffice for N >= 3.)
     """
     stack = as_stack(weights)
-    v = as_like(V, stack, name="V")
+    v = as_stack_like(V, stack)
     if stack.shape[-3] == 1:
         return True
     upper, lower = v[..., 1:, :, :], v[..., :-1, :, :]

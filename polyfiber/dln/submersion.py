@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from .._typing import Array, FloatArray
 from ..errors import InputError, NumericalError
-from ._inputs import as_depth, as_like, as_matrix, as_stack, transpose
+from ._inputs import as_depth, as_matrix, as_stack, as_stack_like, transpose
 from .metrics import metric
 from .spectral import singular_frame
 
@@ -97,7 +97,7 @@ def partial_products(stack: FloatArray) -> tuple[FloatArray, FloatArray]:
 def push(weights: npt.ArrayLike, V: npt.ArrayLike) -> FloatArray:
     """Differential of the product: ``d phi(V) = sum_p (W_N..W_{p+1}) V_p (W_{p-1}..W_1)``, shape (..., d, d)."""
     stack = as_stack(weights)
-    v = as_like(V, stack, name="V")
+    v = as_stack_like(V, stack)
     above, below = partial_products(stack)
     return (above @ v @ below).sum(axis=-3)
 
@@ -108,7 +108,7 @@ def pull(weights: npt.ArrayLike, Z: npt.ArrayLike) -> FloatArray:
     Minus this, at Z = E'(W), is the upstairs gradient flow (Menon (3.6)).
     """
     stack = as_stack(weights)
-    z = as_matrix(Z, name="Z", square=True)
+    z = as_matrix(Z, name="Z", square=True, vector=True)
     above, below = partial_products(stack)
     return transpose(above) @ z[..., None, :, :] @ transpose(below)
 
@@ -214,7 +214,7 @@ def constraint_system(weights: npt.ArrayLike) -> ConstraintSystem:
 def project_normal(weights: npt.ArrayLike, V: npt.ArrayLike) -> FloatArray:
     """Component of V normal to the balanced manifold."""
     stack = as_stack(weights)
-    v = as_like(V, stack, name="V")
+    v = as_stack_like(V, stack)
     if stack.shape[-3] == 1:
         return np.zeros(np.broadcast_shapes(v.shape, stack.shape))
     return constraint_system(stack).project_normal(v)
@@ -222,7 +222,7 @@ def project_normal(weights: npt.ArrayLike, V: npt.ArrayLike) -> FloatArray:
 
 def project_tangent(weights: npt.ArrayLike, V: npt.ArrayLike) -> FloatArray:
     """Component of V tangent to the balanced manifold."""
-    return as_like(V, as_stack(weights), name="V") - project_normal(weights, V)
+    return as_stack_like(V, as_stack(weights)) - project_normal(weights, V)
 
 
 def project_horizontal(weights: npt.ArrayLike, V: npt.ArrayLike) -> FloatArray:
@@ -242,7 +242,7 @@ def project_vertical(weights: npt.ArrayLike, V: npt.ArrayLike) -> FloatArray:
 def horizontal_defect(weights: npt.ArrayLike, V: npt.ArrayLike) -> float:
     """Largest entry of ``V_p W_p^T - W_{p+1}^T V_{p+1}``: zero exactly for horizontal vectors (no SVD needed)."""
     stack = as_stack(weights)
-    v = as_like(V, stack, name="V")
+    v = as_stack_like(V, stack)
     if stack.shape[-3] == 1:
         return 0.0
     gap = v[..., :-1, :, :] @ transpose(stack[..., :-1, :, :]) - transpose(stack[..., 1:, :, :]) @ v[..., 1:, :, :]
@@ -255,7 +255,7 @@ def second_fundamental_form(weights: npt.ArrayLike, V: npt.ArrayLike) -> FloatAr
     Geodesics upstairs solve ``d^2 W / dt^2 = II(dW/dt, dW/dt)``.
     """
     stack = as_stack(weights)
-    v = as_like(V, stack, name="V")
+    v = as_stack_like(V, stack)
     if stack.shape[-3] == 1:
         return np.zeros(np.broadcast_shapes(v.shape, stack.shape))
     upper, lower = v[..., 1:, :, :], v[..., :-1, :, :]
@@ -333,7 +333,7 @@ def retract(weights: npt.ArrayLike, V: npt.ArrayLike, *, tolerance: float = 1e-1
     True
     """
     stack = as_stack(weights)
-    v = as_like(V, stack, name="V")
+    v = as_stack_like(V, stack)
     result = try_retract(stack, v, tolerance=tolerance)
     if not result.converged.all():
         raise NumericalError(

@@ -372,6 +372,33 @@ def test_continuation_and_collocation_reach_the_same_geodesic() -> None:
         assert np.linalg.norm(found[0]) == pytest.approx(g.length, rel=1e-7)
 
 
+@pytest.mark.parametrize("depth", [2, 3, 5])
+def test_half_turns_where_the_chord_meets_det_zero(depth: int) -> None:
+    # two geodesics by symmetry, none of them on the chord; d(I, -I)^2 = 4 N (1 - cos(pi/N)) for d = 2
+    g = pf.dln.geodesic(np.eye(2), -np.eye(2), depth)
+    assert g.length**2 == pytest.approx(4 * depth * (1 - math.cos(math.pi / depth)), rel=1e-8)
+    a, b = np.diag([1.0, -1.0]), np.diag([-2.0, 0.5])
+    g = pf.dln.geodesic(a, b, depth)
+    assert np.abs(g(1.0) - b).max() < 1e-7
+    assert (np.linalg.det(g(np.linspace(0, 1, 20))) < 0).all()
+
+
+def test_rotation_logarithm() -> None:
+    from polyfiber.dln.geodesics import _rotation_logarithm
+
+    for d in (1, 2, 3, 4, 5):
+        q = ortho_group.rvs(d, random_state=RNG) if d > 1 else np.eye(1)
+        if np.linalg.det(q) < 0:
+            q[0] *= -1
+        flips = [q, np.eye(d)]
+        if d > 1:
+            flips.append(q @ np.diag([-1.0, -1.0] + [1.0] * (d - 2)) @ q.T)
+        for rotation_ in flips:
+            log = _rotation_logarithm(rotation_)
+            assert np.abs(log + log.T).max() < 1e-12
+            assert np.abs(expm(log) - rotation_).max() < 1e-10
+
+
 def test_ten_by_ten_at_depth_four() -> None:
     a, b = same_component(10, np.random.default_rng(1))
     g = pf.dln.geodesic(a, b, 4)

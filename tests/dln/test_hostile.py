@@ -1,0 +1,129 @@
+"""Hostile input: every public function answers or raises one error of our hierarchy; no warning, no NaN."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from polyfiber import dln
+from polyfiber.errors import InputError, PolyfiberError
+
+MATRICES: dict[str, object] = {
+    "identity": np.eye(2),
+    "zero": np.zeros((2, 2)),
+    "nan": np.full((2, 2), np.nan),
+    "rectangular": np.ones((2, 3)),
+    "vector": np.ones(2),
+    "number": 3.0,
+    "none": None,
+    "text": "x",
+    "one tiny value": np.diag([1.0, 1e-300]),
+    "tiny": 1e-200 * np.eye(2),
+    "subnormal": 1e-320 * np.eye(2),
+    "huge": 1e200 * np.eye(2),
+    "near overflow": 1e308 * np.ones((2, 2)),
+    "reflection": np.diag([1.0, -1.0]),
+    "empty batch": np.zeros((0, 2, 2)),
+    "integers": np.array([[1, 2], [3, 4]]),
+    "booleans": [[True, False], [False, True]],
+    "round-off rank": np.diag([1.0, 1e-13]),
+    "nilpotent": np.array([[0.0, 1.0], [0.0, 0.0]]),
+    "batch of one": np.eye(2)[None],
+    "ragged": [[1.0], [2.0, 3.0]],
+    "complex": 1j * np.eye(2),
+}
+DEPTHS = [1, 2, 3, 0, -1, 2.0, math.inf, math.nan, None, 50, "2", True]
+
+
+def answers(function: Callable[[], object]) -> None:
+    try:
+        result = function()
+    except PolyfiberError:
+        return
+    if isinstance(result, float | np.ndarray):
+        assert not np.isnan(np.asarray(result, dtype=np.float64)).any()
+
+
+@pytest.mark.parametrize("W", MATRICES.values(), ids=MATRICES.keys())
+def test_functions_of_a_matrix_and_a_depth(W: object) -> None:
+    for depth in DEPTHS:
+        for name in ("entropy", "entropy_gradient", "lift", "squared_radius", "log_volume_in_singular_values"):
+            answers(lambda n=name, d=depth: getattr(dln, n)(W, d))
+        answers(lambda d=depth: dln.metric(W, d).apply(W))
+        answers(lambda d=depth: dln.metric(W, d).norm(W))
+        answers(lambda d=depth: dln.metric(W, d).acceleration(W))
+        answers(lambda d=depth: dln.exponential(W, W, d))
+        answers(lambda d=depth: dln.sample_langevin(W, d, time=0.1, steps=2, rng=0).final)
+        answers(lambda d=depth: dln.observable_flow(W, lambda X: X, [0.0, 0.1], d).products)
+        answers(lambda d=depth: dln.free_energy(W, d, energy=lambda X: (X**2).sum((-2, -1)), beta=1.0))
+        answers(lambda d=depth: dln.free_energy_gradient(W, d, energy_gradient=lambda X: X, beta=1.0))
+
+
+@pytest.mark.parametrize("W", MATRICES.values(), ids=MATRICES.keys())
+def test_functions_of_networks(W: object) -> None:
+    for layers in (W, [W], [W, W], [W, np.eye(2)]):
+        for name in (
+            "invariants",
+            "imbalance",
+            "product",
+            "svd_coordinates",
+            "polar_coordinates",
+            "project_balanced",
+            "tangent_frame",
+            "gauge_vectors",
+            "verify_submersion",
+        ):
+            answers(lambda n=name, v=layers: getattr(dln, n)(v))
+        for name in (
+            "push",
+            "project_normal",
+            "project_tangent",
+            "project_horizontal",
+            "project_vertical",
+            "second_fundamental_form",
+            "retract",
+            "horizontal_defect",
+            "line_is_balanced",
+            "chord_defects",
+            "interpolate_networks",
+        ):
+            answers(lambda n=name, v=layers: getattr(dln, n)(v, v))
+        answers(lambda v=layers: dln.sample_langevin_upstairs(v, time=0.1, steps=2, rng=0).final)
+        for method in ("DOP853", "gauss"):
+            answers(lambda v=layers, m=method: dln.gradient_flow(v, lambda X: X, [0.0, 0.1], method=m).products[-1])
+    answers(lambda: dln.bures_wasserstein_inner(W, W, W))
+    answers(lambda: dln.from_svd_coordinates([W, W], [1.0, 1.0]))
+    answers(lambda: dln.shortest_chord(W, np.eye(2), 3).length)
+    answers(lambda: dln.hamiltonian(W, W, 2))
+    answers(lambda: dln.conserved(W, W, 2))
+    answers(lambda: dln.MatrixCompletion.of(W)(W))  # type: ignore[arg-type]
+    answers(lambda: dln.frechet_mean([W, np.eye(2)], 2).mean)  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("W", MATRICES.values(), ids=MATRICES.keys())
+@pytest.mark.parametrize("depth", [1, 2, 3, math.inf])
+def test_geodesics_from_hostile_ends(W: object, depth: float) -> None:
+    for other in (np.eye(2), np.diag([2.0, -0.5]), W):
+        answers(lambda b=other: dln.distance(W, b, depth))
+        answers(lambda b=other: dln.distance(b, W, depth))
+
+
+def test_vectors_over_a_network_must_have_its_shape() -> None:
+    up = dln.lift(np.eye(2), 2)
+    for bad in (np.eye(2), np.zeros((3, 2, 2)), [np.eye(2), np.eye(3)], "x"):
+        with pytest.raises(InputError):
+            dln.project_tangent(up, bad)
+    assert np.allclose(dln.project_tangent(up, [np.eye(2), np.eye(2)]), 1.0 * np.stack([np.eye(2)] * 2))
+
+
+def test_scales_are_refused_beyond_what_arithmetic_can_hold() -> None:
+    for scale in (1e80, 1e-80):
+        with pytest.raises(InputError, match="rescale"):
+            dln.metric(scale * np.eye(2), 2)
+    # up to there the answers scale as they must: S(cW) = S(W) + (1 - 1/N) d(d-1)/2 log c
+    for scale in (1e70, 1e-70):
+        gained = dln.entropy(scale * np.eye(3), 2) - dln.entropy(np.eye(3), 2)
+        assert gained == pytest.approx(1.5 * math.log(scale), rel=1e-12)
