@@ -75,6 +75,8 @@ def nnenum(net: list[tuple[Any, Any]], radius: float, limit: float, most: int) -
     result = enumerate_network(box, NeuralNetwork(stack))
     seconds = clock() - start
     done = int(result.progress_tuple[0]) or int(result.total_stars)
+    if result.result_str == "error" or not done:
+        raise RuntimeError(f"nnenum: {result.result_str}, {done} stars")
     return {"seconds": seconds, "regions": done, "capped": result.result_str == "timeout", "status": result.result_str}
 
 
