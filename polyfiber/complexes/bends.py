@@ -173,9 +173,9 @@ class _ExactJumps:
         self.layers = len(cx.network.hidden_widths)
 
     def _slope(self, words: Any, direction: list[int], output: int) -> int:
-        z, _ = self.forms.values(self.layers, words, direction, 0)
         active = self.forms.active(words, self.layers)
-        return int(self.last[output, active] @ z[active]) if active else 0
+        z = self.forms.values(self.layers, active, words, direction, 0) if active else []
+        return int(sum(self.last[output, a] * t for a, t in zip(active, z)))
 
     def vanishes(self, upper: Any, lower: Any, wall: int, output: int) -> bool:
         """The jump is a multiple of the facet's normal, so one direction across the facet decides."""

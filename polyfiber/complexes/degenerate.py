@@ -251,25 +251,26 @@ class LatticeSkeleton(Skeleton):
         if not len(vertices):
             return
         started = time.perf_counter()
-        st, n, layer_of, first = self.state, self.frame.n, self.frame.net.layer_of, self.frame.net.first
-        order = np.argsort(vertices, kind="stable")
-        last = -1
-        signs: dict[int, list[int]] = {}
-        for v, k in zip(vertices[order].tolist(), facets[order].tolist()):
-            layer = int(layer_of[k])
-            if v != last:
-                last = v
-                signs = {}
-                point, scale, direction = self.integers.point(st.star[v, 2 * n :].tolist(), st.words[v])
-                self._store_exact(v, *_fractions(point, scale, direction))
-            if layer not in signs:
-                signs[layer] = self.integers.signs(layer, st.words[v], point, scale, direction)
-            sign = signs[layer][k - int(first[layer])]
-            if sign > 0:
-                sk.set_bit(st.words, v, k)
-            elif sign == 0:
-                sk.set_bit(self.zeros, v, k)
-                self.exact_zeros += 1
+        st, n, net = self.state, self.frame.n, self.frame.net
+        order = np.lexsort((facets, vertices))
+        vertices, facets = vertices[order], facets[order]
+        layers = net.layer_of[facets]
+        ends = [*(np.flatnonzero((np.diff(vertices) != 0) | (np.diff(layers) != 0)) + 1).tolist(), len(vertices)]
+        begin = 0
+        for end in ends:
+            v, layer = int(vertices[begin]), int(layers[begin])
+            ids = facets[begin:end].tolist()
+            begin = end
+            words = st.words[v]
+            point, scale, direction = self.integers.point(st.star[v, 2 * n :].tolist(), words)
+            self._store_exact(v, *_fractions(point, scale, direction))
+            low = int(net.first[layer])
+            for k, sign in zip(ids, self.integers.signs(layer, [k - low for k in ids], words, point, scale, direction)):
+                if sign > 0:
+                    sk.set_bit(st.words, v, k)
+                elif sign == 0:
+                    sk.set_bit(self.zeros, v, k)
+                    self.exact_zeros += 1
         self.stats.exact += len(vertices)
         self.stats.exact_seconds += time.perf_counter() - started
 

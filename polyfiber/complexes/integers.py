@@ -16,6 +16,9 @@ from .._typing import Array
 from .frame import Frame, exact_rows
 
 Row = list[int]
+CACHED_FORMS = 1 << 14
+FEW = 2
+"""Up to so many neurons at a vertex are asked by their forms on the cell, more by a forward pass."""
 
 
 def integer_layer(w: Any, b: Any) -> tuple[Array, Array, int]:
@@ -65,7 +68,7 @@ class IntegerForms:
 
     def __init__(self, frame: Frame) -> None:
         self.frame = frame
-        self.calls = 0
+        self._forms: dict[tuple[int, int], Row] = {}
         n = frame.n
         rows = exact_rows(frame)
         self.domain: list[Row] = []
@@ -83,10 +86,7 @@ class IntegerForms:
         """Positions of the positive neurons of a hidden layer (1-based)."""
         first = self.frame.net.first
         low, high = int(first[layer]), int(first[layer + 1])
-        bits = 0
-        for w in range(low >> 6, ((high - 1) >> 6) + 1):
-            bits |= int(words[w]) << (w << 6)
-        bits >>= low
+        bits = _whole(words) >> low
         return [a for a in range(high - low) if bits >> a & 1]
 
     def form(self, facet: int, words: Any) -> Row:
@@ -95,8 +95,17 @@ class IntegerForms:
         layer = int(net.layer_of[facet])
         if layer == 0:
             return self.domain[facet]
+        key = (facet, _whole(words) & ((1 << int(net.first[layer])) - 1) if layer > 1 else 0)
+        found = self._forms.get(key)
+        if found is None:
+            if len(self._forms) >= CACHED_FORMS:
+                self._forms.clear()
+            found = self._forms[key] = self._pull_back(facet, layer, words)
+        return found
+
+    def _pull_back(self, facet: int, layer: int, words: Any) -> Row:
         w, b, _ = self.layers[layer - 1]
-        at = facet - int(net.first[layer])
+        at = facet - int(self.frame.net.first[layer])
         row, constant = w[at], b[at]
         for q in range(layer - 1, 0, -1):
             w, b, scale = self.layers[q - 1]
@@ -152,33 +161,49 @@ class IntegerForms:
                 return direction if (slope > 0) == positive else [-d for d in direction]
         raise ArithmeticError("the starting facets do not span")
 
-    def values(self, layer: int, words: Any, point: Row, scale: int) -> tuple[Array, int]:
-        """Pre-activations of a layer times a positive integer at ``point / scale``, and that integer.
+    def values(self, layer: int, rows: list[int], words: Any, point: Row, scale: int) -> list[int]:
+        """Pre-activations of some neurons of a layer times a positive integer at ``point / scale``.
 
         Gated by the positive bits. With ``scale`` 0: slopes along a direction.
         """
         if layer == 0:
-            return np.array([_dot(row, point, scale) for row in self.domain], dtype=object), scale
-        x = np.empty(len(point), dtype=object)
-        x[:] = point
-        w, b, _ = self.layers[0]
-        z = w @ x + b * scale
-        for q in range(1, layer):
-            w, b, _ = self.layers[q]
-            active = self.active(words, q)
-            # z is layer q times (scales of the layers up to q, and the point's)
-            for_bias = math.prod(s for _, _, s in self.layers[:q]) * scale
-            z = w[:, active] @ z[active] + b * for_bias if active else b * for_bias
-        return z, scale
+            return [_dot(self.domain[r], point, scale) for r in rows]
+        z = np.empty(len(point), dtype=object)
+        z[:] = point
+        for q, (w, b, s) in enumerate(self.layers[:layer], start=1):
+            if q == layer:
+                w, b = w[rows], b[rows]
+            if q > 1:
+                active = self.active(words, q - 1)
+                w, z = w[:, active], z[active]
+            # z is layer q times the scales of the layers up to q and that of the point
+            z = w @ z + b * scale if z.size else b * scale
+            scale *= s
+        values: list[int] = z.tolist()
+        return values
 
-    def signs(self, layer: int, words: Any, point: Row, scale: int, direction: Row | None) -> list[int]:
-        """Signs of all neurons of a layer (0: domain facets); along a ray those far out."""
-        values, _ = self.values(layer, words, point, scale)
-        signs = [(z > 0) - (z < 0) for z in values.tolist()]
+    def signs(
+        self, layer: int, rows: list[int], words: Any, point: Row, scale: int, direction: Row | None
+    ) -> list[int]:
+        """Signs of some neurons of a layer (0: domain facets); along a ray those far out."""
+        if layer and len(rows) <= FEW:
+            low = int(self.frame.net.first[layer])
+            forms = [self.form(low + r, words) for r in rows]
+            values = [_dot(form, point, scale) for form in forms]
+            if direction is not None:
+                slopes = [_dot(form, direction, 0) for form in forms]
+        else:
+            values = self.values(layer, rows, words, point, scale)
+            if direction is not None:
+                slopes = self.values(layer, rows, words, direction, 0)
+        signs = [(z > 0) - (z < 0) for z in values]
         if direction is not None:
-            slopes, _ = self.values(layer, words, direction, 0)
-            signs = [(t > 0) - (t < 0) or s for t, s in zip(slopes.tolist(), signs)]
+            signs = [(t > 0) - (t < 0) or s for t, s in zip(slopes, signs)]
         return signs
+
+
+def _whole(words: Any) -> int:
+    return int.from_bytes(words.astype("<u8", copy=False).tobytes(), "little")
 
 
 def _dot(row: Row, point: Row, scale: int) -> int:

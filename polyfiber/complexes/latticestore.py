@@ -61,7 +61,8 @@ class LatticeStore(FaceStore):
         signs = np.zeros((1, self.n_bits), dtype=np.int8)
         for layer in range(1, len(frame.network.hidden_widths) + 1):
             low = int(frame.net.first[layer])
-            for i, sign in enumerate(integers.signs(layer, words, [], 1, None)):
+            width = frame.network.hidden_widths[layer - 1]
+            for i, sign in enumerate(integers.signs(layer, list(range(width)), words, [], 1, None)):
                 signs[0, low + i - frame.n_domain] = sign
                 if sign > 0:
                     words[(low + i) >> 6] |= np.uint64(1) << np.uint64((low + i) & 63)
@@ -238,10 +239,10 @@ def _check_vertices(lattice: LatticeSkeleton, problems: list[str]) -> tuple[int,
                 here = np.flatnonzero(unsure[i, low:high])
                 if not len(here):
                     continue
-                signs = integers.signs(layer, st.words[v], point, scale, direction)
-                for j in here.tolist():
+                signs = integers.signs(layer, here.tolist(), st.words[v], point, scale, direction)
+                for j, sign in zip(here.tolist(), signs):
                     exact += 1
-                    wrong += signs[j] != int(plus[i, low + j]) - int(minus[i, low + j])
+                    wrong += sign != int(plus[i, low + j]) - int(minus[i, low + j])
     if wrong:
         problems.append(f"{wrong} signs of vertices are wrong")
     return filtered, exact
