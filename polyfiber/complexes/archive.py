@@ -19,14 +19,17 @@ from ..errors import FileFormatError, PolyfiberError
 from ..network.model import ReLUNetwork
 from . import build
 from .certificate import check_structure
+from .degenerate import LatticeSkeleton
 from .domain import Box, Polyhedron
 from .frame import make_frame
+from .latticearchive import get_lattice, put_lattice
 
 if TYPE_CHECKING:
     from .complex import PolyhedralComplex
 
 FORMAT = "polyfiber-complex"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Newest that is read. Complexes of generic networks are written as version 1, face lattices as 2."""
 _DAMAGE = (
     OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, OverflowError, MemoryError,
     NotImplementedError, RuntimeError, ZeroDivisionError, SyntaxError, zipfile.BadZipFile, zlib.error,
@@ -75,9 +78,12 @@ def save_complex(cx: PolyhedralComplex, path: Any) -> None:
     for name in ("star", "words", "x", "err", "slot", "line_err", "at_inf"):
         store[name] = np.ascontiguousarray(getattr(st, name)[:nv])
     store["base"], store["base_err"] = st.base[:n_inf], st.base_err[:n_inf]
+    if isinstance(sk, LatticeSkeleton) and frame.n:
+        put_lattice(store, sk)
     header = {
         "format": FORMAT,
-        "format_version": FORMAT_VERSION,
+        "format_version": 1 if cx.is_simple else 2,
+        "lattice": not cx.is_simple,
         "polyfiber": _version.__version__,
         "layers": len(cx.network.weights),
         "domain": kind,
@@ -133,7 +139,8 @@ def _parse(store: Any, file: Path) -> tuple[Any, build.Skeleton]:
     elif header["domain"] == "polyhedron":
         domain = Polyhedron(_get(store, "domain_A"), _get(store, "domain_b"))
     frame = make_frame(network, domain, basis=(store["columns"], store["start"]))
-    skeleton = build.Skeleton(frame, Monitor())
+    lattice = bool(header.get("lattice", False))
+    skeleton = LatticeSkeleton(frame, Monitor()) if lattice else build.Skeleton(frame, Monitor())
     star = store["star"]
     nv, n_inf = len(star), len(store["base"])
     if frame.n:
@@ -153,7 +160,9 @@ def _parse(store: Any, file: Path) -> tuple[Any, build.Skeleton]:
         rays = (star[:, 2 * frame.n :] == frame.net.inf).any(axis=1)
         if (rays != (store["at_inf"] >= 0)).any() or (store["at_inf"] >= max(1, n_inf)).any():
             raise FileFormatError(f"{file}: vertices at infinity are inconsistent")
-        problems = check_structure(skeleton)
+        if isinstance(skeleton, LatticeSkeleton):
+            get_lattice(store, skeleton, file)
+        problems = [] if lattice else check_structure(skeleton)
         if problems:
             raise FileFormatError(f"{file} is damaged: {problems[0]}")
     for key, value in header.get("stats", {}).items():

@@ -10,7 +10,6 @@ import numpy as np
 from .._typing import BoolArray, IdArray, IntArray, SignArray, WordArray
 from ..budget import Monitor
 from ..kernels import reach
-from .build import first_filter, unpack
 from .degenerate import LatticeSkeleton
 from .faces import FaceStore
 
@@ -136,13 +135,18 @@ class LatticeStore(FaceStore):
         return ends
 
     def verify(self) -> Verification:
-        """Check the lattice anew, see `check_lattice`."""
+        """Check the lattice anew, see `polyfiber.complexes.latticecheck`."""
         from .certificate import Verification
+        from .latticecheck import check_faces, check_signs
 
         if self.n == 0:
             return Verification(True, 1, 0, 0, 0, 0)
-        vertices, incidences, filtered, exact, problems = check_lattice(self)
-        return Verification(not problems, vertices, incidences, filtered + exact, filtered, exact, tuple(problems))
+        problems: list[str] = []
+        filtered, exact = check_signs(self.lattice, problems)
+        incidences = check_faces(self.lattice, problems)
+        return Verification(
+            not problems, self.lattice.nv, incidences, filtered + exact, filtered, exact, tuple(problems)
+        )
 
     # ---- look-up ----------------------------------------------------------------------------
     def face_of(self, row: SignArray) -> tuple[int, int]:
@@ -153,96 +157,3 @@ class LatticeStore(FaceStore):
             if i >= 0:
                 return d, i
         return self.n, -1
-
-
-def check_lattice(store: LatticeStore) -> tuple[int, int, int, int, list[str]]:
-    """Check a lattice anew: (vertices, incidences, signs, signs decided exactly, problems).
-
-    Every sign of every vertex is recomputed, exactly where the filter cannot tell; every face has
-    the union of the planes of its facets and at least one more facet than its dimension; between
-    a face and one two dimensions up there are exactly two; a facet of a region inside the domain
-    lies in two.
-    """
-    lattice, frame = store.lattice, store.frame
-    problems: list[str] = []
-    filtered, exact = _check_vertices(lattice, problems)
-    incidences = 0
-    for table, lower in zip(lattice.tables[1:], lattice.tables[:-1]):
-        m = table.count
-        length = table.length[:m].astype(np.int64)
-        ends = np.cumsum(length)
-        at = np.arange(int(length.sum())) - np.repeat(ends - length, length) + np.repeat(table.start[:m], length)
-        ids = table.pool[at].astype(np.int64)
-        face = np.repeat(np.arange(m), length)
-        incidences += len(ids)
-        united = np.zeros((m, 2 * frame.n_words), dtype=np.uint64)
-        np.bitwise_or.at(united, face, lower.planes[ids])
-        if (united != table.planes[:m]).any():
-            problems.append(f"signs of {table.dim}-faces are not those of their facets")
-        if m and (length <= table.dim).any():
-            problems.append(f"a {table.dim}-face has fewer facets than a simplex")
-        both = table.planes[:m, : frame.n_words] & table.planes[:m, frame.n_words :]
-        if both.any():
-            problems.append(f"a {table.dim}-face has both signs of a wall")
-        if table.dim >= 2:
-            low_length = lower.length[ids].astype(np.int64)
-            low_ends = np.cumsum(low_length)
-            at = np.arange(int(low_length.sum())) - np.repeat(low_ends - low_length, low_length)
-            at += np.repeat(lower.start[ids], low_length)
-            pairs = np.repeat(face, low_length) << 32 | lower.pool[at].astype(np.int64)
-            _, number = np.unique(pairs, return_counts=True)
-            if (number != 2).any():
-                problems.append(f"between a {table.dim - 2}-face and a {table.dim}-face there are not exactly two")
-        if table.dim == frame.n and m:
-            sides = np.bincount(ids, minlength=lower.count)
-            W = frame.n_words
-            inner = ~lower.infinite[: lower.count]
-            for k in range(frame.n_domain):
-                signs = (lower.planes[: lower.count, k >> 6] | lower.planes[: lower.count, W + (k >> 6)]) >> np.uint64(
-                    k & 63
-                )
-                inner &= (signs & np.uint64(1)) == 1
-            if (sides[inner] != 2).any():
-                problems.append("a facet inside the domain does not lie in two regions")
-    return lattice.nv, incidences, filtered, exact, problems
-
-
-def _check_vertices(lattice: LatticeSkeleton, problems: list[str]) -> tuple[int, int]:
-    frame, st, nv, n = lattice.frame, lattice.state, lattice.nv, lattice.frame.n
-    net, integers = frame.net, lattice.integers
-    planes = lattice.tables[0].planes
-    W = frame.n_words
-    wrong = filtered = exact = 0
-    weights = [np.ascontiguousarray(w, dtype=np.float64) for w in frame.network.weights[1:]]
-    for begin in range(0, nv, 4096):
-        rows = slice(begin, min(nv, begin + 4096))
-        plus, minus = unpack(planes[rows, :W]), unpack(planes[rows, W:])
-        if (unpack(st.words[rows]) != plus).any():
-            problems.append("the gates of a vertex are not its positive signs")
-        unsure = np.zeros(plus.shape, dtype=np.bool_)
-        for layer in range(len(frame.network.hidden_widths) + 1):
-            low, high = int(net.first[layer]), int(net.first[layer + 1])
-            if low == high:
-                continue
-            z, bound = first_filter(frame, weights[: max(0, layer - 1)], layer, st, rows)
-            with np.errstate(invalid="ignore"):
-                sure = np.abs(z) > bound
-            filtered += int(sure.sum())
-            wrong += int((sure & ~np.where(z > 0, plus[:, low:high], minus[:, low:high])).sum())
-            unsure[:, low:high] = ~sure
-        for i in np.flatnonzero(unsure.any(axis=1)):
-            v = begin + int(i)
-            basis = st.star[v, 2 * n :].tolist()
-            point, scale, direction = integers.point(basis, st.words[v])
-            for layer in range(len(frame.network.hidden_widths) + 1):
-                low, high = int(net.first[layer]), int(net.first[layer + 1])
-                here = np.flatnonzero(unsure[i, low:high])
-                if not len(here):
-                    continue
-                signs = integers.signs(layer, here.tolist(), st.words[v], point, scale, direction)
-                for j, sign in zip(here.tolist(), signs):
-                    exact += 1
-                    wrong += sign != int(plus[i, low + j]) - int(minus[i, low + j])
-    if wrong:
-        problems.append(f"{wrong} signs of vertices are wrong")
-    return filtered, exact

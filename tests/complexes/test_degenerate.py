@@ -18,7 +18,7 @@ from polyfiber.budget import Monitor
 from polyfiber.complexes.degenerate import build_lattice, proportional_rows
 from polyfiber.complexes.frame import make_frame
 from polyfiber.complexes.latticestore import LatticeStore
-from polyfiber.errors import BudgetExceededError, GenericityError, InputError
+from polyfiber.errors import BudgetExceededError, FileFormatError, GenericityError, InputError
 from polyfiber.testing import Case, degenerate_corpus, integer_networks
 from tests.complexes.test_against_exact import compare
 from tests.golden.make_degenerate import digest
@@ -349,3 +349,44 @@ def test_merging_leaves_other_networks_alone() -> None:
     assert cx.merged == ()
     assert cx.network is net
     assert cx.is_simple
+
+
+# ---- archives -----------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "name", ["max-in-triangle", "exact-thirds", "narrow-first-layer", "all-rows-zero", "flat-domain", "zero-biases-3d"]
+)
+def test_archives(tmp_path: Path, name: str) -> None:
+    case = next(c for c in CORPUS if c.name == name)
+    cx = pf.canonical_complex(case.network, domain_of(case))
+    path = tmp_path / "complex.npz"
+    cx.save(path)
+    back = pf.PolyhedralComplex.load(path)
+    assert not back.is_simple
+    assert back.network == cx.network
+    assert back.f_vector == cx.f_vector
+    for k in range(cx.dimension + 1):
+        assert np.array_equal(back.signs(k), cx.signs(k))
+        assert np.array_equal(back.is_unbounded(k), cx.is_unbounded(k))
+    assert np.array_equal(back.vertices, cx.vertices)
+    assert np.array_equal(back.edges, cx.edges)
+    assert back.certificate.verify().ok
+
+
+def test_damaged_archives_are_refused(tmp_path: Path) -> None:
+    case = next(c for c in CORPUS if c.name == "max-network")
+    path = tmp_path / "complex.npz"
+    pf.canonical_complex(case.network).save(path)
+    with np.load(path) as store:
+        arrays = dict(store)
+    facets = arrays["faces_2_facets"].copy()
+    facets[0] = arrays["faces_1_planes"].shape[0]
+    swapped = arrays["faces_1_planes"][::-1].copy()
+    for broken, match in [
+        ({"faces_2_facets": facets}, "does not exist"),
+        ({"faces_1_planes": swapped}, "damaged"),
+        ({"faces_1_length": arrays["faces_1_length"][1:]}, "fit together"),
+        ({"zeros": arrays["zeros"][1:]}, "zeros"),
+    ]:
+        np.savez(path, **{**arrays, **broken})
+        with pytest.raises(FileFormatError, match=match):
+            pf.PolyhedralComplex.load(path)

@@ -1,0 +1,63 @@
+"""The part of an archive that a face lattice adds to the vertices of a complex."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .._typing import Array
+from ..errors import FileFormatError
+from .degenerate import LatticeSkeleton
+from .latticecheck import check_faces, facet_pairs
+
+COLUMNS = ("planes", "length", "infinite")
+
+
+def put_lattice(store: dict[str, Array], lattice: LatticeSkeleton) -> None:
+    """Add the faces of a lattice to the arrays of an archive."""
+    store["zeros"] = lattice.zeros[: lattice.nv]
+    for k, table in enumerate(lattice.tables):
+        for name in COLUMNS:
+            store[f"faces_{k}_{name}"] = getattr(table, name)[: table.count]
+        store[f"faces_{k}_facets"] = facet_pairs(table, np.arange(table.count))[1].astype(np.int32)
+
+
+def get_lattice(store: Any, lattice: LatticeSkeleton, file: Any) -> None:
+    """Fill a lattice, whose vertices are there already; its structure is checked.
+
+    Raises
+    ------
+    FileFormatError
+        Arrays that do not fit, or faces that do not hang together.
+    """
+    nv, W = lattice.nv, lattice.frame.n_words
+    zeros = np.asarray(store["zeros"], dtype=np.uint64)
+    if zeros.shape != (nv, W):
+        raise FileFormatError(f"{file}: zeros has shape {zeros.shape}, expected {(nv, W)}")
+    lattice.zeros = zeros
+    below = nv
+    for k, table in enumerate(lattice.tables):
+        columns = [np.asarray(store[f"faces_{k}_{name}"]) for name in COLUMNS]
+        m = len(columns[0])
+        shapes = [(m, 2 * W), (m,), (m,)]
+        if [c.shape for c in columns] != shapes or (k == 0 and m != nv):
+            raise FileFormatError(f"{file}: the columns of {k}-faces do not fit together")
+        table.reserve(m)
+        table.count = m
+        for name, column in zip(COLUMNS, columns):
+            getattr(table, name)[:m] = column
+        pool = np.asarray(store[f"faces_{k}_facets"], dtype=np.int32)
+        if (table.length[:m] < 0).any() or int(table.length[:m].sum()) != len(pool):
+            raise FileFormatError(f"{file}: the facets of {k}-faces are not as many as announced")
+        if len(pool) and not (pool.min() >= 0 and pool.max() < below):
+            raise FileFormatError(f"{file}: a {k}-face has a facet that does not exist")
+        table.pool, table.fill = pool.copy(), len(pool)
+        table.start[:m] = np.cumsum(table.length[:m]) - table.length[:m]
+        below = m
+    problems: list[str] = []
+    if (lattice.tables[0].infinite[:nv] != (lattice.state.at_inf[:nv] >= 0)).any():
+        problems.append("vertices at infinity are inconsistent")
+    check_faces(lattice, problems)
+    if problems:
+        raise FileFormatError(f"{file} is damaged: {problems[0]}")

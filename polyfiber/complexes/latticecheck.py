@@ -1,0 +1,104 @@
+"""Independent check of a face lattice: signs of vertices, and how faces hang together.
+
+Why this is enough: a face is given by vertices whose signs are right, so it lies in the closure
+of the cell with its signs. Between a face and one two dimensions up there are exactly two, and
+every facet that is not at infinity lies on a wall that its face does not; so a face is bounded by walls
+only, and is all of that cell. Each facet inside the domain lies in two regions, so no way
+from a region that avoids faces of dimension d - 2 ever leaves the regions: they fill the domain.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .._typing import IntArray
+from .build import first_filter, unpack
+from .degenerate import FaceTable, LatticeSkeleton
+
+
+def check_signs(lattice: LatticeSkeleton, problems: list[str]) -> tuple[int, int]:
+    """Recompute every sign of every vertex, exactly where the filter cannot tell; (filtered, exact)."""
+    frame, st, nv, n = lattice.frame, lattice.state, lattice.nv, lattice.frame.n
+    net, integers = frame.net, lattice.integers
+    planes = lattice.tables[0].planes
+    W = frame.n_words
+    wrong = filtered = exact = 0
+    weights = [np.ascontiguousarray(w, dtype=np.float64) for w in frame.network.weights[1:]]
+    for begin in range(0, nv, 4096):
+        rows = slice(begin, min(nv, begin + 4096))
+        plus, minus = unpack(planes[rows, :W]), unpack(planes[rows, W:])
+        if (unpack(st.words[rows]) != plus).any():
+            problems.append("the gates of a vertex are not its positive signs")
+        unsure = np.zeros(plus.shape, dtype=np.bool_)
+        for layer in range(len(frame.network.hidden_widths) + 1):
+            low, high = int(net.first[layer]), int(net.first[layer + 1])
+            if low == high:
+                continue
+            z, bound = first_filter(frame, weights[: max(0, layer - 1)], layer, st, rows)
+            with np.errstate(invalid="ignore"):
+                sure = np.abs(z) > bound
+            filtered += int(sure.sum())
+            wrong += int((sure & ~np.where(z > 0, plus[:, low:high], minus[:, low:high])).sum())
+            unsure[:, low:high] = ~sure
+        for i in np.flatnonzero(unsure.any(axis=1)):
+            v = begin + int(i)
+            basis = st.star[v, 2 * n :].tolist()
+            point, scale, direction = integers.point(basis, st.words[v])
+            for layer in range(len(frame.network.hidden_widths) + 1):
+                low, high = int(net.first[layer]), int(net.first[layer + 1])
+                here = np.flatnonzero(unsure[i, low:high])
+                if not len(here):
+                    continue
+                signs = integers.signs(layer, here.tolist(), st.words[v], point, scale, direction)
+                for j, sign in zip(here.tolist(), signs):
+                    exact += 1
+                    wrong += sign != int(plus[i, low + j]) - int(minus[i, low + j])
+    if wrong:
+        problems.append(f"{wrong} signs of vertices are wrong")
+    return filtered, exact
+
+
+def check_faces(lattice: LatticeSkeleton, problems: list[str]) -> int:
+    """Check how the faces hang together, without coordinates; returns the incidences looked at."""
+    frame, W = lattice.frame, lattice.frame.n_words
+    incidences = 0
+    for table, lower in zip(lattice.tables[1:], lattice.tables[:-1]):
+        m = table.count
+        face, ids = facet_pairs(table, np.arange(m))
+        length = table.length[:m].astype(np.int64)
+        incidences += len(ids)
+        united = np.zeros((m, 2 * W), dtype=np.uint64)
+        np.bitwise_or.at(united, face, lower.planes[ids])
+        if (united != table.planes[:m]).any():
+            problems.append(f"signs of {table.dim}-faces are not those of their facets")
+        if (length <= table.dim).any():
+            problems.append(f"a {table.dim}-face has fewer facets than a simplex")
+        if (table.planes[:m, :W] & table.planes[:m, W:]).any():
+            problems.append(f"a {table.dim}-face has both signs of a wall")
+        finite = ~lower.infinite[ids]
+        if (lower.planes[ids[finite]] == table.planes[face[finite]]).all(axis=1).any():
+            problems.append(f"a facet of a {table.dim}-face lies on no wall")
+        if (table.infinite[face] & finite).any():
+            problems.append(f"a {table.dim}-face at infinity has a facet that is not")
+        if table.dim >= 2:
+            at, ridges = facet_pairs(lower, ids)
+            _, number = np.unique(face[at] << 32 | ridges, return_counts=True)
+            if (number != 2).any():
+                problems.append(f"between a {table.dim - 2}-face and a {table.dim}-face there are not exactly two")
+        if table.dim == frame.n and m:
+            sides = np.bincount(ids, minlength=lower.count)
+            inner = ~lower.infinite[: lower.count]
+            support = lower.planes[: lower.count, :W] | lower.planes[: lower.count, W:]
+            for k in range(frame.n_domain):
+                inner &= (support[:, k >> 6] >> np.uint64(k & 63)) & np.uint64(1) == 1
+            if (sides[inner] != 2).any():
+                problems.append("a facet inside the domain does not lie in two regions")
+    return incidences
+
+
+def facet_pairs(table: FaceTable, rows: IntArray) -> tuple[IntArray, IntArray]:
+    """(position in rows, facet) for every facet of the listed faces."""
+    length = table.length[rows].astype(np.int64)
+    ends = np.cumsum(length)
+    at = np.arange(int(length.sum())) - np.repeat(ends - length, length) + np.repeat(table.start[rows], length)
+    return np.repeat(np.arange(len(rows)), length), table.pool[at].astype(np.int64)
