@@ -273,11 +273,8 @@ def _collect(networks: Any, monitor: Monitor) -> _Collection:
     if isinstance(networks, str | Path):
         path = Path(networks)
         if path.is_dir():
-            files = sorted(f for f in path.rglob("*") if f.is_file())
-            tables = [f for f in files if f.suffix == ".parquet"]
-            if tables:
-                return _Parquet(tables)
-            return _Listed([f for f in files if f.suffix.lower() in SUFFIXES], monitor)
+            files = network_files(path)
+            return _Parquet(sorted(path.rglob("*.parquet"))) if files is None else _Listed(files, monitor)
         if path.suffix == ".parquet":
             return _Parquet([path])
         raise InputError(f"{path} is neither a directory nor a Parquet file; one network makes no collection")
@@ -288,6 +285,19 @@ def _collect(networks: Any, monitor: Monitor) -> _Collection:
                 raise InputError(f"item {i} is a {type(item).__name__}; expected ReLUNetworks or paths")
         return _Listed(items, monitor)
     raise InputError(f"expected a NetworkBatch, networks, paths or a directory, found {type(networks).__name__}")
+
+
+def network_files(path: str | Path) -> list[Path] | None:
+    """Network files under a directory, in order; None if it is, or holds, a Parquet dataset."""
+    path = Path(path)
+    if path.suffix == ".parquet" or any(path.rglob("*.parquet")):
+        return None
+    return sorted(f for f in path.rglob("*") if f.is_file() and f.suffix.lower() in SUFFIXES)
+
+
+def network_at(path: str | Path, index: int) -> ReLUNetwork:
+    """Network ``index`` of a directory or Parquet dataset."""
+    return _collect(path, Monitor()).network(index)
 
 
 def network_keys(flat: FloatArray, architecture: Sequence[int]) -> tuple[FloatArray, FloatArray]:

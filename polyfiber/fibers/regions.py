@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import FloatArray, IntArray
+from .._typing import BoolArray, FloatArray, IntArray
 from ..budget import Monitor
 from ..complexes.complex import PolyhedralComplex, canonical_complex
 from ..complexes.domain import Polyhedron
-from ..errors import BudgetExceededError, GenericityError, PolyfiberError
+from ..errors import BudgetExceededError, GenericityError, InputError, PolyfiberError
 from ..network.model import ReLUNetwork
 
 _CHUNK = 4096
@@ -167,13 +167,12 @@ def compare_over(
     return report
 
 
-def _compare_chunk(
-    A: FloatArray, a: FloatArray, g: ReLUNetwork, points: FloatArray, vertices: FloatArray, directions: FloatArray,
-    inside: Any, outward: Any, tolerance: float, slope: float, report: RegionReport,
-) -> tuple[int | None, IntArray]:  # fmt: skip
-    """A region whose map differs at its inner point (or None), and the regions in which g bends."""
-    forms, signs = affine_pieces(g, points)
-    k = len(points)
+def bends_inside(
+    forms: list[FloatArray], signs: FloatArray, inside: Any, outward: Any, vertices: FloatArray,
+    directions: FloatArray, tolerance: float,
+) -> BoolArray:  # fmt: skip
+    """Regions in which some wall inequality of the pattern at the inner point fails at a vertex or along a ray."""
+    k = len(signs)
     broken = np.zeros(k, dtype=bool)
     if signs.shape[1]:
         H = np.concatenate(forms[:-1], axis=1) * signs[:, :, None]
@@ -187,6 +186,17 @@ def _compare_chunk(
                 reach = np.maximum(constant, np.abs(v).max(axis=1))[:, None]
                 allowed = (tolerance + 1e-12) * (norms[r] * reach + constant * np.abs(H[r][:, :, -1])) * 4.0
                 broken[r[(z < -allowed).any(axis=1)]] = True
+    return broken
+
+
+def _compare_chunk(
+    A: FloatArray, a: FloatArray, g: ReLUNetwork, points: FloatArray, vertices: FloatArray, directions: FloatArray,
+    inside: Any, outward: Any, tolerance: float, slope: float, report: RegionReport,
+) -> tuple[int | None, IntArray]:  # fmt: skip
+    """A region whose map differs at its inner point (or None), and the regions in which g bends."""
+    forms, signs = affine_pieces(g, points)
+    k = len(points)
+    broken = bends_inside(forms, signs, inside, outward, vertices, directions, tolerance)
     M = forms[-1]
     difference = np.abs(A - M[:, :, :-1]).max(axis=(1, 2))
     relative = difference / slope if slope > 0 else difference
@@ -205,31 +215,45 @@ def _compare_chunk(
     return bad, np.flatnonzero(broken)
 
 
+def shrunk_region(cx: PolyhedralComplex, region: int, g: ReLUNetwork, tolerance: float) -> PolyhedralComplex | None:
+    """The complex of g on a region whose facets are moved in by the tolerance; None if nothing is left.
+
+    Raises
+    ------
+    GenericityError
+        After three different insets.
+    """
+    h = cx.h_representation(region)
+    norms = np.abs(h.A).sum(axis=1) + np.abs(h.b)
+    for attempt in range(3):
+        inset = (tolerance + 1e-11) * (4.0 + 3.1 * attempt) * (1.0 + 0.1 * np.arange(len(norms)))
+        try:
+            return canonical_complex(g, Polyhedron(h.A, h.b - inset * norms))
+        except GenericityError:
+            if attempt == 2:
+                raise
+        except InputError as error:
+            if "empty" in str(error):
+                return None
+            raise
+    return None
+
+
 def _split(
     cx: PolyhedralComplex, region: int, f: ReLUNetwork, g: ReLUNetwork, tolerance: float, slope: float,
     report: RegionReport, monitor: Monitor,
 ) -> None:  # fmt: skip
     """Decide one region by the complex of g on it, its facets moved in by the tolerance."""
-    h = cx.h_representation(region)
     report.split += 1
-    norms = np.abs(h.A).sum(axis=1) + np.abs(h.b)
-    for attempt in range(3):
-        inset = (tolerance + 1e-11) * (4.0 + 3.1 * attempt) * (1.0 + 0.1 * np.arange(len(norms)))
-        try:
-            inner = canonical_complex(g, Polyhedron(h.A, h.b - inset * norms))
-            break
-        except GenericityError:
-            continue
-        except BudgetExceededError:
-            raise
-        except PolyfiberError as error:
-            if "empty" in str(error):
-                report.contained += 1
-                return
-            report.open += 1
-            return
-    else:
+    try:
+        inner = shrunk_region(cx, region, g, tolerance)
+    except BudgetExceededError:
+        raise
+    except PolyfiberError:
         report.open += 1
+        return
+    if inner is None:
+        report.contained += 1
         return
     points = inner.interior_points()
     A = cx.affine_maps([region])[0]

@@ -1,0 +1,201 @@
+"""Commands about equivalence: equiv, dedupe."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from .complexes import make_budget, network_facts, parse_box
+from .render import note, progress_line, table, to_json
+
+
+def _plain(value: Any) -> Any:
+    """Arrays, fractions and infinities as JSON can hold them."""
+    import numpy as np
+
+    if isinstance(value, np.ndarray):
+        return [_plain(v) for v in value.tolist()]
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, str | bool | int) or value is None:
+        return value
+    number = float(value)
+    return number if math.isfinite(number) else str(number)
+
+
+def equiv(
+    first: Path = typer.Argument(..., help="Network: .onnx .npz .safetensors .pt .h5 .keras .nnet"),
+    second: Path = typer.Argument(..., help="The network to compare it with."),
+    domain: str = typer.Option(
+        None, "--domain", "--box", help="Box lo,hi or lo1,hi1,lo2,hi2,…; all of R^n by default."
+    ),
+    tolerance: float = typer.Option(1e-9, "--tolerance", help="Relative tolerance; 0 for exact equality."),
+    epsilon: float = typer.Option(None, "--epsilon", help="Ask for max |f - g| <= epsilon on the box instead."),
+    top1: bool = typer.Option(False, "--top1", help="Ask for the same largest output everywhere on the box instead."),
+    difference: bool = typer.Option(False, "--difference", help="Also report max |f - g| on the box and where."),
+    seconds: float = typer.Option(None, "--seconds", help="Time budget."),
+    memory: str = typer.Option(None, "--memory", help="Memory budget, such as 2GiB."),
+    json: bool = typer.Option(False, "--json", help="Print JSON."),
+    quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress."),
+) -> None:
+    """Are two networks the same function? With evidence.
+
+    Exit code 0: equivalent, 1: different, 3: not decided.
+    """
+    from ..errors import InputError
+    from ..fibers.equivalence import are_equivalent
+    from ..fibers.equivalence import difference as largest_difference
+    from ..fibers.top1 import top1_agreement
+    from ..network.readers import read_network
+
+    a, b = read_network(first), read_network(second)
+    box = None if domain is None else parse_box(domain, a.architecture[0])
+    if box is None and (epsilon is not None or top1 or difference):
+        raise InputError("--epsilon, --top1 and --difference are questions about a box; give one with --domain lo,hi")
+    budget = make_budget(seconds, memory)
+    progress = progress_line(quiet=quiet or json)
+    answer: dict[str, Any] = {"first": network_facts(a), "second": network_facts(b), "domain": domain or "R^n"}
+    result: Any
+    if top1:
+        assert box is not None
+        result = top1_agreement(a, b, box, budget=budget, progress=progress)
+        answer |= {"question": "top-1 agreement"}
+    else:
+        result = are_equivalent(a, b, box, tolerance=tolerance, epsilon=epsilon, budget=budget, progress=progress)
+        answer |= {
+            "question": "equivalence" if epsilon is None else f"|f - g| <= {epsilon:g}",
+            "tolerance": tolerance,
+            "exact_verdict": result.exact_verdict.value,
+            "bound": _plain(result.bound),
+        }
+        if result.moves is not None:
+            answer["moves"] = [str(move) for move in result.moves.moves]
+    answer |= {"verdict": result.verdict.value, "method": result.method, "reason": result.reason}
+    answer |= {"proved_share": float(result.proved), "certificate": _plain(dict(result.certificate))}
+    if result.proof is not None:
+        answer["witness"] = {
+            "input": _plain(result.proof.x),
+            "outputs": [_plain(v) for v in result.proof.values],
+            "gap": _plain(result.proof.gap),
+            "proof": result.proof.proof,
+        }
+    if difference:
+        found = largest_difference(a, b, box, budget=budget, progress=progress)
+        answer["difference"] = {
+            "maximum": _plain(found.maximum), "upper": _plain(found.upper), "where": _plain(found.where),
+            "output": found.output, "complete": found.complete, "method": found.method, "regions": found.n_regions,
+        }  # fmt: skip
+    answer["seconds"] = float(result.stats.get("seconds", 0.0))
+    if json:
+        to_json(answer)
+    else:
+        _print(answer)
+    raise typer.Exit({"yes": 0, "no": 1, "undecided": 3}[answer["verdict"]])
+
+
+def _print(answer: dict[str, Any]) -> None:
+    words = {"yes": "equivalent", "no": "different", "undecided": "not decided"}
+    if answer["question"] == "top-1 agreement":
+        words = {"yes": "agree", "no": "disagree", "undecided": "not decided"}
+    rows: list[tuple[str, Any]] = [("verdict", words[answer["verdict"]])]
+    if "exact_verdict" in answer:
+        rows.append(("exactly", words[answer["exact_verdict"]]))
+    rows += [("method", answer["method"]), ("reason", answer["reason"])]
+    if answer.get("bound") is not None:
+        rows.append(("bound", answer["bound"]))
+    if answer["verdict"] == "undecided":
+        rows.append(("share proved", answer["proved_share"]))
+    if "witness" in answer:
+        rows.append(("differ at", " ".join(f"{v:.17g}" for v in answer["witness"]["input"])))
+        rows.append(("by", answer["witness"]["gap"]))
+    for move in answer.get("moves", []):
+        rows.append(("move", move))
+    if "difference" in answer:
+        found = answer["difference"]
+        rows.append(("max |f - g|", found["maximum"]))
+        rows.append(("at most", found["upper"]))
+        if found["where"] is not None:
+            rows.append(("attained at", " ".join(f"{v:.17g}" for v in found["where"])))
+    rows.append(("seconds", answer["seconds"]))
+    table(rows, header=("", answer["question"]))
+
+
+def dedupe(
+    directory: Path = typer.Argument(..., help="Directory of networks, or Parquet file."),
+    tolerance: float = typer.Option(1e-9, "--tolerance", help="Relative tolerance."),
+    write: Path = typer.Option(None, "--write", help="Write one representative of each class to this directory."),
+    all_classes: bool = typer.Option(False, "--all", help="List classes with one member too."),
+    seconds: float = typer.Option(None, "--seconds", help="Time budget."),
+    json: bool = typer.Option(False, "--json", help="Print JSON."),
+    quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress."),
+) -> None:
+    """Group a collection of networks into classes of equal functions.
+
+    Exit code 3 when some pairs were not decided; they are kept apart.
+    """
+    import shutil
+
+    from ..errors import InputError
+    from ..fibers.batches import group_networks, network_files
+
+    if not directory.exists():
+        raise InputError(f"{directory} does not exist; expected a directory of networks or a Parquet file")
+    files = network_files(directory)
+    if files is not None and not files:
+        raise InputError(f"{directory} holds no network files")
+    found = group_networks(
+        directory if files is None else files, tolerance=tolerance, budget=make_budget(seconds, None),
+        progress=progress_line(quiet=quiet or json),
+    )  # fmt: skip
+
+    def name(i: int) -> str:
+        return str(i) if files is None else str(files[i].relative_to(directory) if directory.is_dir() else files[i])
+
+    classes: list[dict[str, Any]] = []
+    for label, first in enumerate(found.representatives.tolist()):
+        members = found.members(label)
+        classes.append({"class": label, "representative": name(first), "members": [name(int(i)) for i in members]})
+    if write is not None:
+        write.mkdir(parents=True, exist_ok=True)
+        for label, first in enumerate(found.representatives.tolist()):
+            if files is not None:
+                shutil.copy2(files[first], write / f"class{label:06d}{files[first].suffix}")
+            else:
+                from ..fibers.batches import network_at
+
+                network_at(directory, first).save(write / f"class{label:06d}.npz")
+        note(f"wrote {found.n_classes} representatives to {write}", quiet=quiet)
+    undecided = [[name(i), name(j)] for i, j in found.undecided]
+    if json:
+        to_json(
+            {
+                "networks": len(found.labels), "classes": classes, "undecided": undecided,
+                "labels": found.labels.tolist(), "stats": _plain(found.stats),
+            }
+        )  # fmt: skip
+    else:
+        shown = [c for c in classes if all_classes or len(c["members"]) > 1]
+        rows = [(c["class"], len(c["members"]), c["representative"], _short(c["members"][1:])) for c in shown]
+        table(
+            rows, header=("class", "networks", "representative", "equal to it"),
+            title=f"{len(found.labels)} networks, {found.n_classes} classes",
+        )  # fmt: skip
+        for i, j in undecided[:20]:
+            print(f"not decided: {i} and {j}")
+    if undecided:
+        raise typer.Exit(3)
+
+
+def _short(names: list[str]) -> str:
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this topic."""
+    app.command("equiv")(equiv)
+    app.command("dedupe")(dedupe)

@@ -1,0 +1,255 @@
+"""Do two classifiers choose the same class everywhere on a domain? A counterexample or a proof."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .._typing import FloatArray, IntArray, ProgressLike
+from ..budget import Budget, Monitor
+from ..complexes.complex import PolyhedralComplex, canonical_complex, estimate_size
+from ..complexes.domain import Box, Polyhedron
+from ..errors import BudgetExceededError, GenericityError, InputError, PolyfiberError
+from ..network.model import ReLUNetwork
+from ..numerics.exact import as_fractions
+from ..numerics.lp import solve_lp
+from ..verdict import Verdict
+from .canonical import canonical_form
+from .regions import affine_pieces, bends_inside, incidence, shrunk_region
+from .stacked import check_same_ends, difference_network
+from .witness import Witness, candidates
+
+
+@dataclass(frozen=True, eq=False)
+class Agreement:
+    """Whether the largest output is the same everywhere on a domain.
+
+    Attributes
+    ----------
+    verdict : Verdict
+        YES: no input of the domain has different strict winners by more than ``margin``.
+    proof : Witness or None
+        An input with different winners; checked in rational arithmetic.
+    winners : pair of int, or None
+        Classes chosen there.
+    proved : float
+        Share of the regions settled.
+    method, reason : str
+    """
+
+    a: ReLUNetwork = field(repr=False)
+    b: ReLUNetwork = field(repr=False)
+    verdict: Verdict
+    method: str
+    reason: str
+    margin: float
+    proof: Witness | None = None
+    winners: tuple[int, int] | None = None
+    proved: float = 0.0
+    certificate: dict[str, Any] = field(default_factory=dict, repr=False)
+    stats: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    def __bool__(self) -> bool:
+        return bool(self.verdict)
+
+    @property
+    def witness(self) -> FloatArray | None:
+        """Input where the winners differ, or None."""
+        return None if self.proof is None else self.proof.x
+
+    def verify(self) -> bool:
+        """NO: evaluate both networks at the witness in rational arithmetic. YES: try fresh inputs."""
+        if self.verdict is Verdict.NO:
+            return self.proof is not None and _strict_winners(self.a, self.b, self.proof.x) == self.winners
+        return True
+
+
+def _strict_winners(a: ReLUNetwork, b: ReLUNetwork, x: FloatArray) -> tuple[int, int] | None:
+    """Different unique winners in rational arithmetic, or None."""
+    point = as_fractions(x)
+    found = []
+    for net in (a.exact(), b.exact()):
+        values = list(net(point))
+        top = max(values)
+        if values.count(top) != 1:
+            return None
+        found.append(values.index(top))
+    return (found[0], found[1]) if found[0] != found[1] else None
+
+
+def top1_agreement(
+    a: ReLUNetwork,
+    b: ReLUNetwork,
+    domain: Polyhedron,
+    *,
+    margin: float = 1e-9,
+    budget: Budget | None = None,
+    progress: ProgressLike = None,
+) -> Agreement:
+    """Decide whether two classifiers agree on the class of every input of a bounded domain.
+
+    Both networks are affine on every region of the two side by side. A region whose vertices all have
+    the same strict winner in both is settled; on the others a linear program per pair of classes
+    looks for an input where they win with a margin.
+
+    Parameters
+    ----------
+    a, b : ReLUNetwork
+        With at least two outputs.
+    domain : Box or Polyhedron
+        Bounded.
+    margin : float
+        Relative to the largest output: smaller leads count as ties.
+    budget, progress : optional
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> from polyfiber.fibers.top1 import top1_agreement
+    >>> from polyfiber.network.moves import random_trivial
+    >>> a = pf.ReLUNetwork.random((2, 4, 3), rng=0)
+    >>> box = pf.Box(-1, 1, dimension=2)
+    >>> top1_agreement(a, random_trivial(a, rng=1)(a), box).verdict
+    <Verdict.YES: 'yes'>
+    """
+    check_same_ends(a, b)
+    if a.architecture[-1] < 2:
+        raise InputError(f"the networks have {a.architecture[-1]} output; a classifier needs at least two")
+    if not isinstance(domain, Polyhedron) or domain.dimension != a.architecture[0]:
+        raise InputError(f"the domain must be a Box or Polyhedron with {a.architecture[0]} coordinates")
+    monitor = Monitor(budget, progress)
+    fa, fb = a.rounded(), b.rounded()
+
+    def answer(verdict: Verdict, method: str, reason: str, **more: Any) -> Agreement:
+        return Agreement(a, b, verdict, method, reason, margin, stats={"seconds": monitor.elapsed}, **more)
+
+    def refuted(x: FloatArray, method: str) -> Agreement | None:
+        if isinstance(domain, Box):
+            x = np.clip(x, domain.lo.astype(np.float64), domain.hi.astype(np.float64))
+        winners = _strict_winners(a, b, x)
+        if winners is None:
+            return None
+        u, v = fa(x), fb(x)
+        proof = Witness(x, (u, v), float(np.abs(u - v).max()), "exact")
+        text = f"one chooses class {winners[0]}, the other class {winners[1]}"
+        return answer(Verdict.NO, method, text, proof=proof, winners=winners)
+
+    X = candidates(fa, fb, domain, n=2048)
+    if len(X):
+        u, v = fa(X), fb(X)
+        differ = np.flatnonzero(u.argmax(axis=1) != v.argmax(axis=1))
+        lead = np.minimum(_lead(u), _lead(v))
+        for i in differ[np.argsort(-lead[differ])][:8]:
+            found = refuted(X[i], "witness")
+            if found is not None:
+                return found
+    if canonical_form(fa).matches(canonical_form(fb), tolerance=min(margin, 1e-9)):
+        return answer(Verdict.YES, "canonical form", "the networks are equal functions", proved=1.0)
+    try:
+        if estimate_size(fa, domain)["vertices"] > 3_000_000 and monitor.budget.memory is None:
+            return answer(Verdict.UNDECIDED, "none", "the complexes are beyond enumeration")
+        try:
+            pieces = [canonical_complex(difference_network(fa, fb), domain, budget=budget, progress=monitor._call)]
+            bent: IntArray = np.zeros(0, dtype=np.int64)
+        except GenericityError:  # walls of the two coincide: the regions of one, cut by the other where it bends
+            cx = canonical_complex(fa, domain, budget=budget, progress=monitor._call)
+            forms, signs = affine_pieces(fb, cx.interior_points())
+            bent = np.flatnonzero(bends_inside(forms, signs, *incidence(cx), cx.vertices, cx.rays[1], 1e-10))
+            inner = [shrunk_region(cx, int(r), fb, 1e-10) for r in bent]
+            pieces = [cx, *(p for p in inner if p is not None)]
+        scale = max(float(np.abs(net(pieces[0].vertices)).max()) for net in (fa, fb))
+        settled = programs = 0
+        for number, cx in enumerate(pieces):
+            found = _by_regions(cx, fa, fb, margin * scale, monitor, refuted, bent if number == 0 else bent[:0])
+            if isinstance(found, Agreement):
+                return found
+            settled, programs = settled + found[0], programs + found[1]
+        total = sum(cx.n_regions for cx in pieces) - len(bent)
+        facts = {"regions": total, "settled at vertices": settled, "linear programs": programs}
+        reason = f"no region of {total} has an input with different winners beyond {margin * scale:.3g}"
+        return answer(Verdict.YES, "regions", reason, proved=1.0, certificate=facts)
+    except BudgetExceededError as error:
+        done = error.partial if isinstance(error.partial, float) else 0.0
+        return answer(Verdict.UNDECIDED, "none", str(error), proved=done)
+    except PolyfiberError as error:
+        return answer(Verdict.UNDECIDED, "none", f"{type(error).__name__}: {error}")
+
+
+def _lead(values: FloatArray) -> FloatArray:
+    top = np.sort(values, axis=1)
+    result: FloatArray = top[:, -1] - top[:, -2]
+    return result
+
+
+def _by_regions(
+    cx: PolyhedralComplex, a: ReLUNetwork, b: ReLUNetwork, limit: float, monitor: Monitor, refuted: Any, skip: IntArray
+) -> Agreement | tuple[int, int]:
+    """A refutation, or how many regions were settled at vertices and by how many programs the others."""
+    if len(cx.rays[1]):
+        raise InputError("the domain is not bounded; top-1 agreement needs a bounded one")
+    inside, _ = incidence(cx)
+    v = cx.vertices
+    u, w = a(v), b(v)
+    first, second = _possible(u, inside, limit), _possible(w, inside, limit)
+    same = (first == second) & (first >= 0)
+    same[skip] = True
+    points = cx.interior_points()
+    unsettled = np.flatnonzero(~same)
+    maps = [affine_pieces(net, points[unsettled])[0][-1] for net in (a, b)]
+    programs = 0
+    for count, r in enumerate(unsettled):
+        monitor.check_time("comparing winners", partial=float(1 - (len(unsettled) - count) / cx.n_regions))
+        monitor.report("comparing winners", count, len(unsettled))
+        corners = inside[r].indices
+        h = cx.h_representation(int(r))
+        for i in _candidates(u[corners], limit):
+            for j in _candidates(w[corners], limit):
+                if i == j:
+                    continue
+                programs += 1
+                x = _separate(maps[0][count], maps[1][count], i, j, h.A, h.b, limit)
+                found = None if x is None else refuted(x, "regions")
+                if found is not None:
+                    return found
+    return int(same.sum()) - len(skip), programs
+
+
+def _possible(values: FloatArray, inside: Any, limit: float) -> IntArray:
+    """The class that wins at every vertex of a region, or -1: then it wins on the whole region."""
+    winner = values.argmax(axis=1)
+    code = np.where(_lead(values) > limit, winner, -1)
+    low = np.minimum.reduceat(code[inside.indices], inside.indptr[:-1])
+    high = np.maximum.reduceat(code[inside.indices], inside.indptr[:-1])
+    return np.where(low == high, low, -1)
+
+
+def _candidates(values: FloatArray, limit: float) -> list[int]:
+    """Classes that no single other class beats at every corner."""
+    m = values.shape[1]
+    return [
+        i for i in range(m) if not any(k != i and bool((values[:, k] - values[:, i] > limit).all()) for k in range(m))
+    ]
+
+
+def _separate(
+    A: FloatArray, B: FloatArray, i: int, j: int, G: FloatArray, h: FloatArray, limit: float
+) -> FloatArray | None:
+    """An input of ``{G x <= h}`` where class i leads in A and class j in B by more than ``limit``."""
+    n = A.shape[1] - 1
+    rows, right = [np.concatenate([G, np.zeros((len(G), 1))], axis=1)], [h]
+    for M, c in ((A, i), (B, j)):
+        others = np.delete(np.arange(len(M)), c)
+        D = M[others] - M[c]
+        rows.append(np.concatenate([D[:, :-1], np.ones((len(D), 1))], axis=1))
+        right.append(-D[:, -1])
+    cost = np.zeros(n + 1)
+    cost[-1] = -1.0
+    top = float(np.abs(A).max() + np.abs(B).max() + 1.0) * (1.0 + float(np.abs(h).max()))
+    found = solve_lp(
+        cost, A_ub=np.concatenate(rows), b_ub=np.concatenate(right), bounds=[(None, None)] * n + [(None, top)]
+    )
+    if found.x is None or found.x[-1] <= limit:
+        return None
+    return np.asarray(found.x[:n])
