@@ -206,7 +206,7 @@ def _everywhere(pair: _Pair) -> Equivalence:
 
 def _by_forms(pair: _Pair, distance: float, x: CanonicalForm, y: CanonicalForm) -> Equivalence | None:
     """Different forms of functions that have only one form; None where that is not known."""
-    if min(x.margin, y.margin) <= 100 * pair.tolerance:
+    if min(x.margin, y.margin) <= 4 * pair.tolerance:
         return None
     reason = f"canonical forms differ by {distance:.2g}, and equal functions have equal forms here"
     if x.decides == y.decides == "always":
@@ -218,7 +218,7 @@ def _by_forms(pair: _Pair, distance: float, x: CanonicalForm, y: CanonicalForm) 
     if pair.method != "forms" and _feasible(pair, limit=20_000):
         proof = pair.any_witness()
         return None if proof is None else _generic_no(pair, reason, proof)
-    regimes = [check_regime(net) for net in (pair.a, pair.b)]
+    regimes = [check_regime(net, limit=256) for net in (pair.a, pair.b)]
     if all(r.generic is not Verdict.NO for r in regimes):
         proof = pair.any_witness()
         if proof is not None or all(r.generic is Verdict.YES for r in regimes):
@@ -229,7 +229,7 @@ def _by_forms(pair: _Pair, distance: float, x: CanonicalForm, y: CanonicalForm) 
 def _generic_no(pair: _Pair, reason: str, proof: Witness) -> Equivalence | None:
     from .regime import check_regime
 
-    if all(check_regime(net).generic is not Verdict.NO for net in (pair.a, pair.b)):
+    if all(check_regime(net, limit=256).generic is not Verdict.NO for net in (pair.a, pair.b)):
         return pair.no("canonical form", reason, proof)
     return None
 

@@ -162,10 +162,10 @@ def top1_agreement(
         scale = max(float(np.abs(net(pieces[0].vertices)).max()) for net in (fa, fb))
         settled = programs = 0
         for number, cx in enumerate(pieces):
-            found = _by_regions(cx, fa, fb, margin * scale, monitor, refuted, bent if number == 0 else bent[:0])
-            if isinstance(found, Agreement):
-                return found
-            settled, programs = settled + found[0], programs + found[1]
+            outcome = _by_regions(cx, fa, fb, margin * scale, monitor, refuted, bent if number == 0 else bent[:0])
+            if isinstance(outcome, Agreement):
+                return outcome
+            settled, programs = settled + outcome[0], programs + outcome[1]
         total = sum(cx.n_regions for cx in pieces) - len(bent)
         facts = {"regions": total, "settled at vertices": settled, "linear programs": programs}
         reason = f"no region of {total} has an input with different winners beyond {margin * scale:.3g}"

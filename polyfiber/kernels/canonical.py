@@ -213,11 +213,14 @@ def canonical_forms(flat, widths, merge, slack, forms, kind, hidden, count, orie
                     alive2 += 1
                     one = j
             if alive1 >= 2 and alive2 >= 1:
+                best = 0.0
                 for i in range(n1):
-                    if p[offsets[2] + one * n1 + i] > 0.0 and live[starts[1] + i]:
+                    if live[starts[1] + i] and p[offsets[2] + one * n1 + i] > best:
+                        best = p[offsets[2] + one * n1 + i]
                         k = i
-                        break
                 if k >= 0:
+                    close = np.inf  # how far from hiding k, or how safely it is hidden
+                    broken = 0.0
                     for j in range(n2):
                         if live[starts[2] + j] == 0:
                             continue
@@ -227,18 +230,23 @@ def canonical_forms(flat, widths, merge, slack, forms, kind, hidden, count, orie
                             v = p[offsets[2] + j * n1 + i]
                             square += v * v
                         scale = np.sqrt(square)
-                        ok = b <= slack * scale
+                        if b > slack * scale:
+                            broken = max(broken, b / scale)
                         for i in range(n1):
                             if live[starts[1] + i]:
                                 v = p[offsets[2] + j * n1 + i]
                                 if i == k:
-                                    ok = ok and v > 0.0
+                                    close = min(close, v / scale)
+                                    broken = max(broken, -v / scale)
+                                    if v == 0.0:
+                                        broken = max(broken, 1e-300)
                                 else:
-                                    ok = ok and v <= 0.0
-                        if not ok:
-                            k = -1
-                            break
-                        least = min(least, p[offsets[2] + j * n1 + k] / scale)
+                                    broken = max(broken, v / scale)
+                    if broken > 0.0:
+                        k = -1
+                        least = min(least, broken)
+                    else:
+                        least = min(least, close)
             if k >= 0 and alive2 > 1:
                 kind[t] = HIDING
                 hidden[t] = k
@@ -247,7 +255,6 @@ def canonical_forms(flat, widths, merge, slack, forms, kind, hidden, count, orie
                     if live[starts[2] + j]:
                         v = p[offsets[2] + j * n1 + k]
                         end = min(end, max(0.0, -p[biases[2] + j]) / v)
-                        # an entry that is almost positive would end the hiding
                 s = end - 1.0
                 before = p[biases[1] + k]
                 p[biases[1] + k] = before - s

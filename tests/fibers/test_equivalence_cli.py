@@ -1,0 +1,90 @@
+"""The commands equiv and dedupe: exit codes, JSON, files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import polyfiber as pf
+from polyfiber.cli.app import main
+from polyfiber.network.moves import random_trivial
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as stop:
+        main([str(a) for a in arguments])
+    captured = capsys.readouterr()
+    return int(stop.value.code or 0), captured.out, captured.err
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    a = pf.ReLUNetwork.random((3, 3, 2, 2), rng=0)
+    a.save(tmp_path / "a.npz")
+    random_trivial(a, rng=1)(a).save(tmp_path / "b.npz")
+    pf.ReLUNetwork.random((3, 3, 2, 2), rng=2).save(tmp_path / "c.npz")
+    pf.ReLUNetwork([*a.weights[:-1], a.weights[-1] * (1 + 1e-6)], a.biases).save(tmp_path / "d.npz")
+    pf.ReLUNetwork.random((2, 3, 2), rng=2).save(tmp_path / "small.npz")
+    return tmp_path
+
+
+def test_equiv(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "equiv", files / "a.npz", files / "b.npz", "--json")
+    answer = json.loads(out)
+    assert (code, answer["verdict"], answer["method"]) == (0, "yes", "canonical form")
+    assert len(answer["moves"]) == 4
+    code, out, _ = run(capsys, "equiv", files / "a.npz", files / "d.npz", "--json")
+    answer = json.loads(out)
+    assert (code, answer["verdict"]) == (1, "no")
+    assert answer["witness"]["gap"] > 0
+    code, out, _ = run(capsys, "equiv", files / "a.npz", files / "d.npz", "--tolerance", "1e-4", "-q")
+    assert code == 0
+    assert "equivalent" in out
+    code, out, _ = run(
+        capsys,
+        "equiv",
+        files / "a.npz",
+        files / "d.npz",
+        "--domain",
+        "-1,1",
+        "--epsilon",
+        "1e-3",
+        "--difference",
+        "--json",
+    )
+    answer = json.loads(out)
+    assert code == 0
+    assert answer["difference"]["complete"]
+    assert 0 < answer["difference"]["maximum"] < 1e-3
+    code, out, _ = run(capsys, "equiv", files / "a.npz", files / "c.npz", "--domain", "-1,1", "--top1", "-q")
+    assert code == 1
+    assert "disagree" in out
+
+
+def test_equiv_refuses_bad_input_in_one_line(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (("a.npz", "small.npz"), ("a.npz", "missing.npz")):
+        code, out, err = run(capsys, "equiv", *(files / name for name in arguments))
+        assert code == 4
+        assert out == ""
+        assert len(err.strip().splitlines()) == 1
+    code, _, err = run(capsys, "equiv", files / "a.npz", files / "c.npz", "--epsilon", "0.1")
+    assert code == 4
+    assert "--domain" in err
+
+
+def test_dedupe(files: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, out, _ = run(capsys, "dedupe", files, "--json", "--write", tmp_path / "kept")
+    answer = json.loads(out)
+    assert code == 0
+    assert answer["labels"] == [0, 0, 1, 2, 3]
+    assert answer["classes"][0]["members"] == ["a.npz", "b.npz"]
+    assert sorted(f.name for f in (tmp_path / "kept").iterdir()) == [f"class{i:06d}.npz" for i in range(4)]
+    code, out, _ = run(capsys, "dedupe", files / "kept", "-q")
+    assert code == 0
+    assert "4 networks, 4 classes" in out
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert run(capsys, "dedupe", empty)[0] == 4
+    assert run(capsys, "dedupe", tmp_path / "nowhere")[0] == 4

@@ -1,0 +1,226 @@
+"""Equivalence by geometry: regions, exact maxima on boxes, bounds, top-1 agreement, constructed pairs."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import polyfiber as pf
+from polyfiber.budget import Monitor
+from polyfiber.fibers.batches import unflatten
+from polyfiber.fibers.exactness import exact_by_regions
+from polyfiber.fibers.relaxations import branch_and_bound, milp_maximum, relaxed_upper
+from polyfiber.fibers.stacked import deepened, difference_network
+from polyfiber.fibers.top1 import top1_agreement
+from polyfiber.network.moves import random_trivial
+from polyfiber.verdict import Verdict
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def pairs_module() -> Any:
+    spec = importlib.util.spec_from_file_location("make_pairs", ROOT / "scripts" / "make_pairs.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    import sys
+
+    sys.modules["make_pairs"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+make_pairs = pairs_module()
+
+
+@pytest.mark.parametrize("kind", sorted(make_pairs.KINDS))
+def test_constructed_pairs_are_decided_rightly(kind: str) -> None:
+    for seed in range(5):
+        pair = make_pairs.make(kind, seed, top=5)
+        answer = pf.are_equivalent(pair.a, pair.b, pair.domain, tolerance=1e-11)
+        assert answer.verdict is Verdict.of(pair.equal), (kind, seed, str(answer))
+        assert answer.verify()
+        if pair.exact is not None and pair.domain is None:
+            assert answer.exact_verdict is Verdict.of(pair.exact)
+        if answer.verdict is Verdict.NO:
+            assert answer.witness is not None
+            assert pair.domain is None or pair.domain.contains(answer.witness)
+
+
+def test_the_stored_pairs_are_decided_rightly() -> None:
+    index = json.loads((ROOT / "data" / "pairs" / "pairs.json").read_text())
+    with np.load(ROOT / "data" / "pairs" / "pairs.npz") as data:
+        for i, entry in enumerate(index):
+            a, b = (unflatten(data[f"{i}{side}"], entry[side]) for side in "ab")
+            box = None if entry["box"] is None else pf.Box(*entry["box"])
+            assert pf.are_equivalent(a, b, box, tolerance=1e-11).verdict is Verdict.of(entry["equal"]), entry
+
+
+@pytest.mark.parametrize("architecture", [(2, 5, 5, 1), (3, 4, 4, 2), (2, 4, 3, 3, 2), (3, 6, 2)], ids=str)
+def test_regions_agree_with_forms(architecture: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(1)
+    for _ in range(4):
+        a = pf.ReLUNetwork.random(architecture, rng=rng)
+        b = random_trivial(a, rng=rng)(a)
+        answer = pf.are_equivalent(a, b, method="regions")
+        assert answer.verdict is Verdict.YES
+        assert answer.method == "regions"
+        assert answer.certificate["contained"] == answer.certificate["regions"]
+        near = pf.ReLUNetwork([*b.weights[:-1], b.weights[-1] * (1 + 1e-6)], b.biases)
+        answer = pf.are_equivalent(a, near, method="regions")
+        assert answer.verdict is Verdict.NO
+        assert answer.verify()
+
+
+def test_walls_that_only_one_of_them_has() -> None:
+    """g has a neuron with an invisible wall on part of the plane: it bends there, the function does not."""
+    a = pf.ReLUNetwork([[[1.0, 0.0], [0.0, 1.0]], [[1.0, 1.0]], [[1.0]]], [[0.3, -0.2], [-0.5], [0.1]])
+    # the same function with an extra layer-1 neuron that only a dead neuron of layer 2 would see
+    b = pf.ReLUNetwork(
+        [[[1.0, 0.0], [0.0, 1.0], [1.0, -1.0]], [[1.0, 1.0, 0.0], [-1.0, -0.5, -2.0]], [[1.0, 1.0]]],
+        [[0.3, -0.2, 0.05], [-0.5, -0.1], [0.1]],
+    )
+    for first, second in ((a, b), (b, a)):
+        answer = pf.are_equivalent(first, second, method="regions")
+        assert answer.verdict is Verdict.YES, str(answer)
+
+
+def test_difference_network_is_the_difference() -> None:
+    rng = np.random.default_rng(2)
+    for left, right in (((3, 4, 2), (3, 5, 4, 2)), ((3, 2), (3, 4, 2)), ((3, 2), (3, 2)), ((3, 4, 3, 2), (3, 2, 2))):
+        a, b = pf.ReLUNetwork.random(left, rng=rng), pf.ReLUNetwork.random(right, rng=rng)
+        X = rng.standard_normal((40, 3))
+        np.testing.assert_allclose(difference_network(a, b)(X), a(X) - b(X), atol=1e-12)
+    net = pf.ReLUNetwork.random((2, 3, 1), rng=0)
+    X = rng.standard_normal((20, 2))
+    np.testing.assert_allclose(deepened(net, 4)(X), net(X), atol=1e-12)
+
+
+def test_maxima_on_boxes_agree_between_methods() -> None:
+    rng = np.random.default_rng(3)
+    box = pf.Box([-1.0, -0.5], [1.0, 2.0])
+    for _ in range(4):
+        a, b = pf.ReLUNetwork.random((2, 4, 3, 2), rng=rng), pf.ReLUNetwork.random((2, 5, 2), rng=rng)
+        exact = pf.difference(a, b, box)
+        assert exact.complete
+        assert exact.upper - exact.maximum < 1e-9
+        milp = pf.difference(a, b, box, method="milp")
+        bound = pf.difference(a, b, box, method="bound", budget=pf.Budget(seconds=20))
+        assert milp.maximum == pytest.approx(exact.maximum, rel=1e-5)
+        assert bound.maximum == pytest.approx(exact.maximum, rel=1e-5)
+        X = box.lo + (box.hi - box.lo) * rng.random((4000, 2))
+        gap = np.abs(a(X) - b(X)).max(axis=1)
+        assert gap.max() <= exact.upper
+        assert exact.region_maxima is not None
+        assert exact.region_maxima.max() == pytest.approx(exact.maximum)
+        inside = exact.disagreement(0.5 * exact.maximum)
+        assert len(inside)
+        assert box.contains(inside).all()
+        answer = pf.are_equivalent(a, b, box, epsilon=exact.maximum * 1.001)
+        assert answer.verdict is Verdict.YES
+        assert pf.are_equivalent(a, b, box, epsilon=exact.maximum * 0.999).verdict is Verdict.NO
+
+
+def test_differences_without_a_box() -> None:
+    a = pf.ReLUNetwork.random((2, 4, 1), rng=0)
+    shifted = pf.ReLUNetwork(a.weights, [a.biases[0], a.biases[1] + 0.25])
+    assert pf.difference(a, shifted).maximum == pytest.approx(0.25)
+    assert pf.difference(a, pf.ReLUNetwork.random((2, 4, 1), rng=1)).maximum == np.inf
+
+
+def test_relaxations_are_above() -> None:
+    rng = np.random.default_rng(4)
+    for seed in range(5):
+        net = pf.ReLUNetwork.random((3, 6, 5, 4, 2), rng=seed)
+        centre = rng.standard_normal((7, 3))
+        radius = 10.0 ** rng.uniform(-3, 0.5, (7, 3))
+        bounds = relaxed_upper(net, centre - radius, centre + radius)
+        for k in range(7):
+            X = centre[k] + radius[k] * rng.uniform(-1, 1, (500, 3))
+            assert (net(X) <= bounds.upper[k]).all()
+            line = X @ bounds.coefficients[k].T + bounds.constants[k]
+            assert (net(X) <= line + 1e-9).all()
+        if seed > 1:
+            continue
+        report = branch_and_bound(net, -0.5 * np.ones(3), 0.5 * np.ones(3), monitor=Monitor(pf.Budget(seconds=10)))
+        value = max(milp_maximum(net, -0.5 * np.ones(3), 0.5 * np.ones(3), output=o)[0] for o in range(2))
+        assert report.lower <= report.upper
+        assert report.lower == pytest.approx(value, rel=1e-5, abs=1e-6)
+
+
+def test_budgets_end_in_undecided_with_what_was_proved() -> None:
+    a = pf.ReLUNetwork.random((6, 20, 20, 2), rng=0)
+    W = [w.copy() for w in a.weights]
+    W[1] = W[1] * (1 + 1e-3 * np.random.default_rng(0).standard_normal(W[1].shape))
+    b = pf.ReLUNetwork(W, a.biases)
+    box = pf.Box(-1, 1, dimension=6)
+    answer = pf.are_equivalent(a, b, box, epsilon=0.05, method="bound", budget=pf.Budget(seconds=0.3))
+    if answer.verdict is Verdict.UNDECIDED:
+        assert 0 <= answer.proved < 1
+        assert answer.bound is not None
+        assert answer.bound >= 0.05
+        with pytest.raises(ArithmeticError):
+            bool(answer)
+    assert answer.verify()
+    big = pf.ReLUNetwork.random((20, 60, 60, 60, 2), rng=0)
+    odd = pf.ReLUNetwork([*big.weights[:-1], big.weights[-1] * (1 + 1e-8)], big.biases)
+    assert pf.are_equivalent(big, odd, tolerance=1e-7).verdict is Verdict.YES
+    assert pf.are_equivalent(big, odd, method="regions").verdict is not Verdict.YES
+
+
+def test_exact_regions() -> None:
+    class Pair:
+        def __init__(self, a: pf.ReLUNetwork, b: pf.ReLUNetwork, domain: Any = None) -> None:
+            from polyfiber.fibers.equivalence import _Pair
+
+            self.pair = _Pair(a, b, domain, 0.0, None, Monitor(), "auto")
+
+    a = pf.ReLUNetwork.random((2, 4, 3, 1), rng=0).exact()
+    same = random_trivial(a, rng=1)(a)
+    found = exact_by_regions(Pair(a, same).pair)
+    assert found.verdict is Verdict.YES
+    box = pf.Box(-1, 1, dimension=2)
+    assert exact_by_regions(Pair(a, same, box).pair).verdict is Verdict.YES
+    W = [w.copy() for w in same.weights]
+    W[2][0, 0] += type(W[2][0, 0])(1, 2**60)
+    assert exact_by_regions(Pair(a, pf.ReLUNetwork(W, same.biases)).pair).verdict is Verdict.NO
+    # a neuron that is dead through its sign pattern: its wall is crossed, containment needs the corners
+    wide = pf.ReLUNetwork(
+        [
+            a.weights[0],
+            np.concatenate([a.weights[1], -abs(a.weights[1][:1])]),
+            np.concatenate([a.weights[2], a.weights[2][:, :1]], axis=1),
+        ],
+        [a.biases[0], np.concatenate([a.biases[1], [-abs(a.biases[1][0])]]), a.biases[2]],
+    )
+    assert exact_by_regions(Pair(a, wide).pair).verdict in (Verdict.YES, Verdict.UNDECIDED)
+
+
+def test_top1_agreement() -> None:
+    box = pf.Box(-1, 1, dimension=3)
+    a = pf.ReLUNetwork.random((3, 3, 2, 2), rng=0)
+    assert top1_agreement(a, random_trivial(a, rng=1)(a), box).verdict is Verdict.YES
+    doubled = pf.ReLUNetwork([*a.weights[:-1], 2 * a.weights[-1]], [*a.biases[:-1], 2 * a.biases[-1]])
+    answer = top1_agreement(a, doubled, box)
+    assert answer.verdict is Verdict.YES
+    assert answer.certificate["regions"] > 0
+    wide = pf.ReLUNetwork.random((3, 8, 8, 4), rng=0)
+    rng = np.random.default_rng(1)
+    for layer in range(3):
+        W = [w.copy() for w in wide.weights]
+        W[layer] = W[layer] + 1e-5 * rng.standard_normal(W[layer].shape)
+        other = pf.ReLUNetwork(W, wide.biases)
+        answer = top1_agreement(wide, other, box, margin=1e-8)
+        assert answer.verdict is Verdict.NO
+        assert answer.verify()
+        assert answer.witness is not None
+        x = answer.witness
+        assert box.contains(x)
+        assert (int(np.argmax(wide(x))), int(np.argmax(other(x)))) == answer.winners
+    with pytest.raises(ValueError, match="at least two"):
+        top1_agreement(pf.ReLUNetwork.random((3, 2, 1)), pf.ReLUNetwork.random((3, 2, 1)), box)
