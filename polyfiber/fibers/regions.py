@@ -200,7 +200,7 @@ def _compare_chunk(
     M = forms[-1]
     difference = np.abs(A - M[:, :, :-1]).max(axis=(1, 2))
     relative = difference / slope if slope > 0 else difference
-    anchor = np.asarray(inside.argmax(axis=1)).ravel() if inside.shape[1] else np.zeros(k, dtype=np.int64)
+    anchor = inside.indices[inside.indptr[:-1]] if len(vertices) else np.zeros(k, dtype=np.int64)
     base = vertices[anchor] if len(vertices) else points
     mine = np.einsum("kij,kj->ki", A, base) + a
     theirs = np.einsum("kij,kj->ki", M[:, :, :-1], base) + M[:, :, -1]
