@@ -14,7 +14,7 @@ from ..errors import BudgetExceededError, GenericityError
 from ..network.model import ReLUNetwork
 from .evidence import Difference
 from .exactness import settled_vertices
-from .regions import compare_over, incidence
+from .regions import affine_pieces, compare_over, incidence
 from .relaxations import branch_and_bound, milp_maximum, needs_box
 from .stacked import difference_network
 from .witness import rounding_bound
@@ -61,7 +61,7 @@ def _by_complex(a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, monit
     maximum, upper = float(gap[i]), float(gap[i]) + error
     _, directions = cx.rays
     if len(directions):
-        maxima = _grow(cx, maxima, directions, outward)
+        maxima = _grow(cx, (a, b), maxima, directions, outward)
         if np.isinf(maxima).any():
             maximum = upper = np.inf
     return Difference(
@@ -70,10 +70,17 @@ def _by_complex(a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, monit
     )  # fmt: skip
 
 
-def _grow(cx: PolyhedralComplex, maxima: FloatArray, directions: FloatArray, outward: Any) -> FloatArray:
+def _grow(
+    cx: PolyhedralComplex,
+    nets: tuple[ReLUNetwork, ReLUNetwork],
+    maxima: FloatArray,
+    directions: FloatArray,
+    outward: Any,
+) -> FloatArray:
     """Infinity on regions with a ray along which the difference grows."""
     A, _ = cx.affine_maps()
-    slope = float(np.abs(A).max())
+    points = cx.interior_points()
+    slope = max(float(np.abs(affine_pieces(net, points)[0][-1]).max()) for net in nets)
     rows = np.repeat(np.arange(cx.n_regions), np.diff(outward.indptr))
     growth = np.abs(np.einsum("qij,qj->qi", A[rows], directions[outward.indices])).max(axis=1)
     result = maxima.copy()

@@ -76,7 +76,8 @@ class Equivalence:
         """Whether the stored numbers, taken as rationals, give identical functions on the domain.
 
         Two copies rescaled by floats are usually equal within a tolerance and different exactly.
-        Found on demand: by a point evaluated in rational arithmetic, or by exact normal forms.
+        Found on demand: by a point evaluated in rational arithmetic, or by exact normal forms;
+        UNDECIDED otherwise: ``are_equivalent(..., tolerance=0)`` then goes over the regions.
         """
         if self.known_exact is not None:
             return self.known_exact

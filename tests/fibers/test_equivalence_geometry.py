@@ -189,7 +189,7 @@ def test_exact_regions() -> None:
     W = [w.copy() for w in same.weights]
     W[2][0, 0] += type(W[2][0, 0])(1, 2**60)
     assert exact_by_regions(Pair(a, pf.ReLUNetwork(W, same.biases)).pair).verdict is Verdict.NO
-    # a neuron that is dead through its sign pattern: its wall is crossed, containment needs the corners
+    # one more neuron, dead through its signs: its wall is invisible, exact forms and regions agree
     wide = pf.ReLUNetwork(
         [
             a.weights[0],
@@ -198,7 +198,14 @@ def test_exact_regions() -> None:
         ],
         [a.biases[0], np.concatenate([a.biases[1], [-abs(a.biases[1][0])]]), a.biases[2]],
     )
-    assert exact_by_regions(Pair(a, wide).pair).verdict in (Verdict.YES, Verdict.UNDECIDED)
+    assert exact_by_regions(Pair(a, wide).pair).verdict is Verdict.YES
+    # equal for a reason that normal forms do not know: W1 without full rank, the sum of two neurons is linear
+    twice = [[1, 0], [-1, 0], [0, 1]]
+    f = pf.ReLUNetwork([twice, [[1, -1, 1]]], [[0, 0, 1], [0]]).exact()
+    g = pf.ReLUNetwork([[[2, 0], [-2, 0], [0, 1]], [[1, -1, 1]]], [[0, 0, 1], [0]]).exact()
+    h = pf.ReLUNetwork([g.weights[0], g.weights[1] / 2 + np.array([[0, 0, type(W[2][0, 0])(1, 2)]])], g.biases)
+    assert exact_by_regions(Pair(f, h).pair).verdict is Verdict.YES
+    assert exact_by_regions(Pair(f, g).pair).verdict is Verdict.NO
 
 
 def test_top1_agreement() -> None:
