@@ -513,7 +513,7 @@ class Stratification:
         )
         return part, kept
 
-    def validate(self, *, compared: int = 2000, rng: RngLike = 0) -> Validation:
+    def validate(self, *, compared: int | None = None, rng: RngLike = 0) -> Validation:
         """Check the promises of the structure.
 
         Unique labels; covers strictly raise ``dim``, satisfy the rule, agree in both
@@ -523,8 +523,9 @@ class Stratification:
 
         Parameters
         ----------
-        compared : int
-            How many strata are compared with every other by the rule, O(n k) each.
+        compared : int, optional
+            How many strata are compared with every other by the rule, O(n k) each. By default
+            2000, fewer when that would look at more than 2e9 label entries, at least 10.
         rng : what numpy.random.default_rng takes
             Chooses them when there are more.
 
@@ -558,6 +559,8 @@ class Stratification:
             if i >= 0:
                 problems.append(f"{j} < {i} is listed as a cover, but something lies between")
         chosen = np.arange(self.n)
+        if compared is None:
+            compared = max(10, min(2000, 2 * 10**9 // max(1, self.n * self._label_form[0])))
         if self.n > compared:
             chosen = np.sort(np.random.default_rng(rng).choice(self.n, compared, replace=False))
         for j in chosen:

@@ -222,7 +222,8 @@ class RowTable:
         self._store = np.ascontiguousarray(words)
         self._table = np.full(table_size(len(words)), -1, np.int64)
         self.count = len(words)
-        return self, int(insert_all(self._table, self._store, 0, self.count))
+        with np.errstate(over="ignore"):  # hashes wrap around; only heard of without the JIT
+            return self, int(insert_all(self._table, self._store, 0, self.count))
 
     @property
     def rows(self) -> np.ndarray:
@@ -235,7 +236,8 @@ class RowTable:
         out = np.empty(len(words), np.int64)
         done = 0
         while True:
-            self.count, more = intern_rows(self._table, self._store, self.count, words[done:], out[done:])
+            with np.errstate(over="ignore"):
+                self.count, more = intern_rows(self._table, self._store, self.count, words[done:], out[done:])
             done += more
             if done == len(words):
                 return out
@@ -243,11 +245,13 @@ class RowTable:
             bigger[: self.count] = self._store
             self._store = bigger
             self._table = np.full(table_size(len(bigger)), -1, np.int64)
-            insert_all(self._table, self._store, 0, self.count)
+            with np.errstate(over="ignore"):
+                insert_all(self._table, self._store, 0, self.count)
 
     def find(self, words: np.ndarray) -> np.ndarray:
         """Ids of the rows, -1 where a row was never entered; int64 (q,)."""
         words = np.ascontiguousarray(words)
         out = np.empty(len(words), np.int64)
-        find_rows(self._table, self._store, words, out)
+        with np.errstate(over="ignore"):
+            find_rows(self._table, self._store, words, out)
         return out

@@ -252,3 +252,20 @@ def test_any_function_is_an_order() -> None:
     assert pairs(s) == {(0, 1), (0, 2), (1, 3), (1, 4), (2, 4), (3, 5), (4, 5)}
     assert s.is_graded
     assert s.validate().ok
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(1, 40), st.lists(st.integers(0, 60), max_size=60), st.sampled_from([np.int8, np.int16, np.int32]))
+def test_interning_rows_is_a_dictionary(k: int, picks: list[int], kind: type) -> None:
+    from polyfiber.kernels.rows import RowTable, pack_rows, words_per_row
+
+    rng = np.random.default_rng(k)
+    pool = rng.integers(-1, 2, (61, k)).astype(kind)
+    table = RowTable(words_per_row(k, np.dtype(kind)), capacity=2)
+    known: dict[tuple[int, ...], int] = {}
+    for half in (picks[::2], picks[1::2]):
+        rows = pool[half] if half else pool[:0]
+        expected = [known.setdefault(tuple(r), len(known)) for r in rows.tolist()]
+        assert table.intern(pack_rows(rows)).tolist() == expected
+    assert table.count == len(known)
+    assert table.find(pack_rows(pool)).tolist() == [known.get(tuple(r), -1) for r in pool.tolist()]
