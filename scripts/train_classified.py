@@ -59,7 +59,7 @@ def train(name: str, hidden: tuple[int, ...], alpha: float, seed: int, columns: 
     return model, X
 
 
-def local_dimension(net: pf.ReLUNetwork, limit: int = 5_000_000) -> int | None:
+def local_dimension(net: pf.ReLUNetwork, limit: int = 1_000_000) -> int | None:
     from polyfiber.complexes.complex import estimate_size
 
     if estimate_size(net)["faces"] > limit:

@@ -101,7 +101,7 @@ def minimize(
         more and changes the function by about as much.
     use_complex : bool, optional
         Decide activity from the canonical complex (exact) or from propagated bounds (sound). Default:
-        the complex for generic networks with up to about two million faces.
+        the complex for generic networks with up to about half a million faces.
     epsilon : float
         Also replace neurons by constants as long as the function changes by at most this on the box;
         the bound that is reached is reported.
@@ -141,7 +141,7 @@ def minimize(
     run = _Run(approximate, tolerance, Monitor(budget), box)
     run.to_fixed_point(run.facts_by_bounds)
     if use_complex is None:
-        use_complex = _small(run.net)
+        use_complex = _small(run.net, box)
     source = "bounds"
     if use_complex and run.with_complex(budget):
         source = "complex"
@@ -163,10 +163,12 @@ def _box(net: ReLUNetwork, lower: Any, upper: Any) -> tuple[FloatArray, FloatArr
     return low, high
 
 
-def _small(net: ReLUNetwork) -> bool:
+def _small(net: ReLUNetwork, box: tuple[FloatArray, FloatArray] | None) -> bool:
     from ..complexes.complex import estimate_size
+    from ..complexes.domain import Box
 
-    return net.n_hidden > 0 and estimate_size(net)["faces"] <= 2_000_000
+    domain = None if box is None else Box(*box)
+    return net.n_hidden > 0 and estimate_size(net, domain)["faces"] <= 500_000
 
 
 class _Run:

@@ -122,7 +122,7 @@ def deviation(
         domain = None if box is None else Box(*box)
         for net in (a, b):
             try:
-                if estimate_size(net)["faces"] <= max_faces:
+                if estimate_size(net, domain)["faces"] <= max_faces:
                     given.append(canonical_complex(net, domain, budget=budget))
             except (GenericityError, IncompleteError):
                 continue
