@@ -1,4 +1,4 @@
-"""Hard inputs: an answer is right, or refused as not generic; never silently wrong."""
+"""Hard inputs: every face of every network of the corpus, whatever is degenerate about it, equals exact truth."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ ADVERSARIAL = [
 
 @pytest.mark.parametrize(("kind", "make", "architecture", "seed"), ADVERSARIAL, ids=lambda v: str(v))
 def test_adversarial_weights(kind: str, make: Any, architecture: tuple[int, ...], seed: int) -> None:
-    """Right, or refused as not generic; coordinates are not compared (they may not fit a float)."""
+    """Right; coordinates are not compared (they may not fit a float)."""
     net = make(architecture, rng=seed)
     truth = exact_complex(net.weights, net.biases)
     try:
@@ -60,7 +60,6 @@ def is_generic(truth: ExactComplex) -> bool:
 
 @pytest.mark.parametrize("case", degenerate_corpus(), ids=lambda c: c.name)
 def test_degenerate_corpus(case: Case) -> None:
-    """Right, or refused as not generic: never silently wrong."""
     net = case.network
     truth = exact_complex(net.weights, net.biases, domain=case.domain)
     domain = None if case.domain is None else pf.Polyhedron(*case.domain)
@@ -76,7 +75,6 @@ def test_degenerate_corpus(case: Case) -> None:
 @settings(max_examples=150, deadline=None)
 @given(integer_networks())
 def test_integer_networks(net: pf.ReLUNetwork) -> None:
-    """Right, or refused as not generic."""
     truth = exact_complex(net.weights, net.biases)
     try:
         cx = pf.canonical_complex(net, on_degenerate="refuse")
@@ -84,3 +82,14 @@ def test_integer_networks(net: pf.ReLUNetwork) -> None:
         assert not is_generic(truth), "a generic network was refused"
         return
     compare(cx, truth)
+
+
+@settings(max_examples=60, deadline=None)
+@given(integer_networks())
+def test_refusing_is_exactly_for_networks_that_are_not_generic(net: pf.ReLUNetwork) -> None:
+    truth = exact_complex(net.weights, net.biases)
+    if is_generic(truth):
+        compare(pf.canonical_complex(net, on_degenerate="refuse"), truth)
+    else:
+        with pytest.raises(GenericityError):
+            pf.canonical_complex(net, on_degenerate="refuse")
