@@ -135,7 +135,7 @@ class Skeleton:
 
     # ---- start ------------------------------------------------------------------------------
     def start(self) -> None:
-        """The cone of n independent facets: one vertex, its rays, and their edges at infinity."""
+        """The cone of n independent facets: one vertex and its rays."""
         frame, n, net = self.frame, self.frame.n, self.frame.net
         shift = net.shift
         zeros = np.array(frame.start, dtype=np.int32)
@@ -169,9 +169,6 @@ class Skeleton:
                 sk.set_bit(st.words, v, int(zeros[s]))
             st.star[0, 2 * s + side] = v << shift | (2 * s + 1)
             st.star[v, 2 * s + 1] = 0 << shift | (2 * s + side)
-            for (t, other), w in index.items():
-                if t != s:
-                    st.star[v, 2 * t + other] = w << shift | (2 * s + side)
             self._solve(v)
         for k in zeros:  # the other vertices of the cone see these facets as decided
             sk.clear_bit(self.pending, 0, int(k))
@@ -327,49 +324,70 @@ class Skeleton:
             alive = edges[:size][~self.dead[edges[:size] >> net.shift]]
             size = len(alive)
             edges[:size] = alive
-        self.reserve(self.nv + size, self.n_inf + size)
+        self.reserve(self.nv + size, self.n_inf)
         self.reserve_pushes(size * (2 * self.frame.n))
         # in portions, so that a budget or Ctrl-C is heard in between
         started = time.process_time()
-        n_inf = self.n_inf
         for start in range(0, size, PORTION):
-            n_inf = self._cut_portion(k, edges[start : min(size, start + PORTION)], self.nv + start, n_inf)
+            self._cut_portion(k, edges[start : min(size, start + PORTION)], self.nv + start, None)
             self._check_time(k)
         cut = time.process_time()
         sk.splice(k, edges, size, self.nv, net, self.state)
-        for start in range(0, size, PORTION):
-            broken = sk.link_chords(
-                k, min(PORTION, size - start), self.nv + start, self.one_sided, *flat_star(self.state), net,
-                self.state, self.pending, self.buckets,
-            )  # fmt: skip
-            if broken:
-                raise NumericalError(
-                    f"{broken} polygons did not close while cutting by {self.frame.name(k)}: "
-                    "the skeleton is inconsistent; please report this network"
-                )
-            self._check_time(k)
+        found = [self._link_portion(k, start, min(PORTION, size - start)) for start in range(0, size, PORTION)]
         self.nv += size
-        self.n_inf = n_inf
         linked = time.process_time()
-        self.stats.phases["cut"] = self.stats.phases.get("cut", 0) + cut - started
-        self.stats.phases["link"] = self.stats.phases.get("link", 0) + linked - cut
+        self._add_rays(k, *(np.concatenate(part) for part in zip(*found)))
+        rays = time.process_time()
+        for phase, seconds in (("cut", cut - started), ("link", linked - cut), ("rays", rays - linked)):
+            self.stats.phases[phase] = self.stats.phases.get(phase, 0) + seconds
 
-    def _cut_portion(self, k: int, edges: Any, nv: int, n_inf: int) -> int:
+    def _link_portion(self, k: int, start: int, count: int) -> tuple[Any, Any, Any]:
+        """Find the new edges of some new vertices; returns the new rays: half-edges, and two neighbours each."""
+        rays = tuple(np.empty(count * 2 * self.frame.n, dtype=np.int32) for _ in range(3))
+        broken, n_rays = sk.link_chords(
+            k, count, self.nv + start, self.one_sided, *flat_star(self.state), self.frame.net, self.state, self.pending,
+            self.buckets, *rays,
+        )  # fmt: skip
+        if broken:
+            raise NumericalError(
+                f"{broken} polygons did not close while cutting by {self.frame.name(k)}: "
+                "the skeleton is inconsistent; please report this network"
+            )
+        self._check_time(k)
+        a, b, c = (r[:n_rays].copy() for r in rays)
+        return a, b, c
+
+    def _add_rays(self, k: int, halves: Any, a: Any, b: Any) -> None:
+        """New rays of a wall, each inside a polygon between the rays that end at a and at b."""
+        size = len(halves)
+        if not size:
+            return
+        self.reserve(self.nv + size, self.n_inf + size)
+        self.reserve_pushes(size)
+        for start in range(0, size, PORTION):
+            part = slice(start, min(size, start + PORTION))
+            self._cut_portion(k, halves[part], self.nv + start, (a[part], b[part]))
+            self._check_time(k)
+        sk.link_rays(halves, size, self.nv, self.frame.net, self.state, self.pending, self.buckets)
+        self.nv += size
+
+    def _cut_portion(self, k: int, edges: Any, nv: int, rays: tuple[Any, Any] | None) -> None:
         a, b, r = self._scratch
         form, form2, cur, nxt, rho = self._forms
+        ends = (edges, edges) if rays is None else rays
         while True:
             counts = np.zeros(3, dtype=np.int64)
             uv, uk = self._unsure
             m, after = sk.cut_edges(
-                k, edges, len(edges), nv, n_inf, *flat_star(self.state), self.frame.net, self.state, self.pending,
-                self.etol, uv, uk, counts, a, b, r, form, form2, cur, nxt, rho,
+                k, edges, len(edges), nv, self.n_inf, rays is not None, *ends, *flat_star(self.state), self.frame.net,
+                self.state, self.pending, self.etol, uv, uk, counts, a, b, r, form, form2, cur, nxt, rho,
             )  # fmt: skip
             if m <= len(uv):
                 break
             self._unsure = (np.zeros(2 * m, dtype=np.int64), np.zeros(2 * m, dtype=np.int64))
         self._count(counts)
+        self.n_inf = int(after)
         self._decide(uv[:m], uk[:m])
-        return int(after)
 
     def _check_time(self, k: int) -> None:
         self.monitor.check_time(f"the skeleton ({self.nv} vertices, cutting by {self.frame.name(k)})")

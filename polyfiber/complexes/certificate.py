@@ -193,6 +193,8 @@ def _check_edges(skeleton: Skeleton, problems: list[str]) -> int:
     ids = star[:, 2 * n :].astype(np.int64)
     side = np.arange(2 * n) % 2
     needed = ~(skeleton.one_sided[ids].repeat(2, axis=1) & (side == 0))
+    # the end of a ray has one edge, the ray
+    needed &= (st.at_inf[:nv] < 0)[:, None] | (ids == frame.net.inf).repeat(2, axis=1)
     if (twins[~needed] >= 0).any():
         problems.append("an edge leads out of the domain")
     if (twins[needed] < 0).any():

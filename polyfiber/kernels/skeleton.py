@@ -1,10 +1,11 @@
 """The 1-skeleton of a simple polyhedral complex, cut by one bent hyperplane at a time.
 
 A vertex is the set of its n zero facets ("slots") and the signs of all others; each slot has
-a negative and a positive edge. Every edge has two ends, since the complex is closed off by one
-more facet at infinity, so every 2-face is a polygon. Cutting by a neuron creates one vertex on
-each edge whose ends have opposite signs; the new edges are found by walking around the polygons
-on the negative side. No hash, no tolerance: the walk only follows identities of facets.
+a negative and a positive edge. Every edge has two ends: a ray ends in a vertex at infinity, which
+has infinity among its facets. Cutting by a neuron creates one vertex on each edge whose ends have
+opposite signs; the new edges are found by walking around the 2-faces on the negative side, or, past
+infinity, on the positive one; where both ways lead to infinity there is a new ray. No hash, no
+tolerance: the walk only follows identities of facets.
 
 Ids of facets: domain facets, then hidden neurons layer by layer, then infinity (``net.inf``).
 A half-edge is ``vertex << shift | 2 * slot + side``; side 1 is positive.
@@ -627,13 +628,15 @@ def edge_error(v, here, slot, line_err, err):
 
 @kernel
 def cut_edges(
-    i, edges, ne, nv, n_inf, flat, row, net, st, pending, etol, unsure_v, unsure_k, counts, A, B, R, form, form2, cur,
-    nxt, rho,
+    i, edges, ne, nv, n_inf, rays, ray_a, ray_b, flat, row, net, st, pending, etol, unsure_v, unsure_k, counts,
+    A, B, R, form, form2, cur, nxt, rho,
 ):
-    """Create the vertices of neuron i on the waiting edges; decides their pending signs.
+    """Create the vertices of neuron i on the waiting edges, or the ends of its new rays; decides their pending signs.
 
+    With ``rays``, edges are the half-edges of the wall that lead to infinity inside an unbounded polygon, and
+    ray_a, ray_b the ends of that polygon's two rays, between which the new one lies.
     Nothing of the old skeleton changes but refined coordinates, so the call can be repeated.
-    Returns (unsure pairs, new vertices at infinity).
+    Returns (unsure pairs, vertices at infinity).
     """
     n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, start = (
         net
@@ -643,7 +646,20 @@ def cut_edges(
     W = words.shape[1]
     n_unsure = 0
     for e in range(ne):
-        if e + 12 < ne:  # records lie at random places: ask for them ahead of time
+        if rays:  # records lie at random places: ask for them ahead of time
+            if e + 6 < ne:
+                at = np.uint64(ray_a[e + 6]) * row
+                prefetch(flat, at)
+                prefetch(flat, at + np.uint64(16))
+                prefetch(flat, at + row - ONE)
+                at = np.uint64(ray_b[e + 6]) * row
+                prefetch(flat, at)
+                prefetch(flat, at + np.uint64(16))
+                prefetch(flat, at + row - ONE)
+                at = np.uint64(edges[e + 6] >> shift) * row
+                prefetch(flat, at)
+                prefetch(flat, at + np.uint64(16))
+        elif e + 12 < ne:
             at = np.uint64(edges[e + 12] >> shift) * row
             prefetch(flat, at)
             prefetch(flat, at + np.uint64(16))
@@ -655,28 +671,40 @@ def cut_edges(
             prefetch(flat, at + row - ONE)
         v = nv + e
         h = edges[e]
-        u = h >> shift
+        source = h >> shift
         p = (h & mask) >> 1
         side = h & 1
-        w = star[u, h & mask] >> shift
-        far_slot = (star[u, h & mask] & mask) >> 1
-        m = star[u, 2 * n + p]
+        m = star[source, 2 * n + p]
         for wi in range(W):
-            words[v, wi] = words[u, wi]
+            words[v, wi] = words[source, wi]
         if side == 1 and m != inf:
             set_bit(words, v, m)
         clear_bit(words, v, i)
         for s in range(n):
-            star[v, 2 * n + s] = star[u, 2 * n + s]
+            star[v, 2 * n + s] = star[source, 2 * n + s]
             star[v, 2 * s] = -1
             star[v, 2 * s + 1] = -1
-        star[v, 2 * n + p] = i
-        slot[v] = p
         at_inf[v] = -1
+        if rays:
+            u = ray_a[e]
+            w = ray_b[e]
+            for wi in range(W):  # what is still to cut may do so between the source and infinity
+                words[v, wi] = (words[v, wi] & ~pending[0, wi]) | (words[u, wi] & pending[0, wi])
+            star[v, 2 * n + p] = inf
+            slot[v] = n  # no slot: nothing is known of its error but the whole
+            near_slot = -2
+            far_slot = -2
+        else:
+            u = source
+            w = star[u, h & mask] >> shift
+            star[v, 2 * n + p] = i
+            slot[v] = p
+            near_slot = p
+            far_slot = (star[u, h & mask] & mask) >> 1
         inf_u = at_inf[u] >= 0
         inf_w = at_inf[w] >= 0
         affine_form(i, words, v, n, stride, first, layer_of, rows, weights, woff, biases, form, cur, nxt)
-        both = inf_u and inf_w
+        both = rays
         fin = u
         far = w
         if inf_u and not inf_w:
@@ -685,8 +713,8 @@ def cut_edges(
         near_hom = 0.0 if both else 1.0
         far_hom = 0.0 if (inf_u or inf_w) else 1.0
         # first as points of the edge's line; if a value is then too close to zero, as themselves
-        ea = edge_error(fin, p if fin == u else far_slot, slot, line_err, err)
-        eb = edge_error(far, p if far == u else far_slot, slot, line_err, err)
+        ea = edge_error(fin, near_slot if fin == u else far_slot, slot, line_err, err)
+        eb = edge_error(far, near_slot if far == u else far_slot, slot, line_err, err)
         za = form_value(form, x, fin, near_hom, n)
         zb = form_value(form, x, far, far_hom, n)
         ba = value_bound(i, kappa, kappa0, drift, inflate, form, x, fin, ea, near_hom, n)
@@ -748,9 +776,9 @@ def cut_edges(
             b = n_inf
             n_inf += 1
             at_inf[v] = b
-            base_err[b] = np.inf  # found when it is first needed
+            base_err[b] = err[source]  # the source lies on the ray
             for c in range(n):
-                base[b, c] = base[at_inf[u], c]
+                base[b, c] = x[source, c]
             # a slope that may be zero: the weights of the combination are unknown, the direct solve corrects them
             direct = (za == 0.0 and ba > 0.0) or (zb == 0.0 and bb > 0.0)
             norm = 0.0
@@ -789,14 +817,18 @@ def cut_edges(
                     c = c * SLOP + TINY
                     if abs(y) > c:
                         s = 1 if y > 0 else -1
-                if s == 0:
-                    if slot[v] >= 0:
-                        solve(
-                            v, n, stride, inf, inflate, start, first, layer_of, rows, weights, woff, biases, kappa,
-                            kappa0, drift, star, words, x, err, slot, at_inf, base, base_err, A, B, R, form2, cur, nxt,
-                            rho,
-                        )
-                        counts[2] += 1
+                if s == 0 and (rays or slot[v] < 0):  # by the value where the slope is zero by ranks
+                    s = sign_at(
+                        v, j, n, stride, inf, inflate, start, first, layer_of, rows, weights, woff, biases, kappa,
+                        kappa0, drift, star, words, x, err, slot, at_inf, base, base_err, form2, cur, nxt,
+                    )
+                if s == 0 and slot[v] >= 0:
+                    solve(
+                        v, n, stride, inf, inflate, start, first, layer_of, rows, weights, woff, biases, kappa,
+                        kappa0, drift, star, words, x, err, slot, at_inf, base, base_err, A, B, R, form2, cur, nxt,
+                        rho,
+                    )
+                    counts[2] += 1
                     s = sign_at(
                         v, j, n, stride, inf, inflate, start, first, layer_of, rows, weights, woff, biases, kappa,
                         kappa0, drift, star, words, x, err, slot, at_inf, base, base_err, form2, cur, nxt,
@@ -846,11 +878,15 @@ def splice(i, edges, ne, nv, net, st):
 
 
 @kernel
-def link_chords(i, ne, nv, one_sided, flat, row, net, st, pending, bk):
+def link_chords(
+    i, ne, nv, one_sided, flat, row, net, st, pending, bk, ray_half, ray_a, ray_b
+):
     """Join the new vertices along the polygons they lie on; push all new edges.
 
     flat: the star columns as one int32 array with a record every ``row`` entries.
-    pending must no longer hold i. Returns the number of walks that failed (0, or the skeleton is inconsistent).
+    pending must no longer hold i. Returns (walks that failed: 0, or the skeleton is inconsistent; new rays).
+    A walk on the negative side that reaches infinity goes on with the positive side; when that
+    reaches infinity too, the wall leaves the polygon between its two rays: a new ray is listed.
 
     All walks of a vertex advance together, one polygon edge a round: the records lie at random
     places, and this way their cache misses overlap.
@@ -859,13 +895,16 @@ def link_chords(i, ne, nv, one_sided, flat, row, net, st, pending, bk):
     shift = np.uint64(net.shift)
     mask = (ONE << shift) - ONE
     two_n = n + n
+    infinite = two_n + n + ONE  # column at_inf of a record
     words = st.words
     broken = 0
+    n_rays = 0
     wall = np.int32(i)
     half = np.zeros(2 * net.n, dtype=np.uint64)  # where each walk arrives
     prev = np.zeros(2 * net.n, dtype=np.int32)  # the facet that its last edge left
     prev_side = np.zeros(2 * net.n, dtype=np.uint64)
     mine = np.zeros(2 * net.n, dtype=np.uint64)  # the half-edge it looks for a partner of
+    end = np.zeros(2 * net.n, dtype=np.int64)  # the vertex at infinity met on the negative side, or -1
     for v in range(np.uint64(nv), np.uint64(nv + ne)):
         at_v = v * row
         p = ZERO
@@ -883,6 +922,7 @@ def link_chords(i, ne, nv, one_sided, flat, row, net, st, pending, bk):
                     prev[m] = k
                     prev_side[m] = s
                     mine[m] = q + q + s
+                    end[m] = -1
                     m += ONE
         while m > ZERO:
             w = ZERO
@@ -890,53 +930,79 @@ def link_chords(i, ne, nv, one_sided, flat, row, net, st, pending, bk):
                 a = half[w]
                 x = a >> shift
                 at_x = x * row
-                out = n
-                look = prev[w]
-                for c in range(n):  # no early exit: a mispredicted branch costs more than the comparisons
-                    out = c if flat[at_x + two_n + c] == look else out
-                if out == n:
-                    broken += 1
-                    m -= ONE
-                    half[w] = half[m]
-                    prev[w] = prev[m]
-                    prev_side[w] = prev_side[m]
-                    mine[w] = mine[m]
-                    continue
-                here = flat[at_x + two_n + ((a & mask) >> ONE)]
-                at = at_x + out + out + prev_side[w]
-                if here == wall:
-                    if flat[at] >= 0:
+                done = False
+                if flat[at_x + infinite] >= 0:
+                    if end[w] < 0:
+                        end[w] = x
+                        half[w] = np.uint64(flat[at_v + p + p + ONE])
+                        prev[w] = flat[at_v + two_n + (mine[w] >> ONE)]
+                        prev_side[w] = mine[w] & ONE
+                        continue
+                    ray_half[n_rays] = (v << shift) | mine[w]
+                    ray_a[n_rays] = end[w]
+                    ray_b[n_rays] = x
+                    n_rays += 1
+                    done = True
+                else:
+                    out = n
+                    look = prev[w]
+                    for c in range(n):  # no early exit: a mispredicted branch costs more than the comparisons
+                        out = c if flat[at_x + two_n + c] == look else out
+                    here = flat[at_x + two_n + ((a & mask) >> ONE)]
+                    if out == n:
                         broken += 1
+                        done = True
                     else:
-                        own = (v << shift) | mine[w]
-                        flat[at_v + mine[w]] = np.int32((x << shift) | (out + out + prev_side[w]))
-                        flat[at] = np.int32(own)
-                        j = next_cut(v, x, words, pending)
-                        if j >= 0:
-                            push(j, np.int32(own), bk)
+                        at = at_x + out + out + prev_side[w]
+                        following = flat[at]
+                        if here == wall:
+                            if following >= 0:
+                                broken += 1
+                            else:
+                                own = (v << shift) | mine[w]
+                                flat[at_v + mine[w]] = np.int32((x << shift) | (out + out + prev_side[w]))
+                                flat[at] = np.int32(own)
+                                j = next_cut(v, x, words, pending)
+                                if j >= 0:
+                                    push(j, np.int32(own), bk)
+                            done = True
+                        elif following < 0:
+                            broken += 1
+                            done = True
+                        else:
+                            half[w] = np.uint64(following)
+                            prefetch(flat, (half[w] >> shift) * row + two_n)
+                            prefetch(flat, (half[w] >> shift) * row)
+                            prev[w] = here
+                            prev_side[w] = a & ONE
+                if done:
                     m -= ONE
                     half[w] = half[m]
                     prev[w] = prev[m]
                     prev_side[w] = prev_side[m]
                     mine[w] = mine[m]
-                    continue
-                following = flat[at]
-                if following < 0:
-                    broken += 1
-                    m -= ONE
-                    half[w] = half[m]
-                    prev[w] = prev[m]
-                    prev_side[w] = prev_side[m]
-                    mine[w] = mine[m]
-                    continue
-                half[w] = np.uint64(following)
-                prefetch(flat, (half[w] >> shift) * row + two_n)
-                prefetch(flat, (half[w] >> shift) * row)
-                prev[w] = here
-                prev_side[w] = a & ONE
-                w += ONE
+                    end[w] = end[m]
+                else:
+                    w += ONE
         for s in range(ONE if one_sided[i] else ZERO, U2):
             j = next_cut(v, np.uint64(flat[at_v + p + p + s]) >> shift, words, pending)
             if j >= 0:
                 push(j, np.int32((v << shift) | (p + p + s)), bk)
-    return broken
+    return broken, n_rays
+
+
+@kernel
+def link_rays(halves, count, nv, net, st, pending, bk):
+    """Hang the new ends at infinity on their half-edges; push the rays that later neurons cut."""
+    star = st.star
+    mask = (1 << net.shift) - 1
+    for e in range(count):
+        h = halves[e]
+        v = h >> net.shift
+        q = (h & mask) >> 1
+        r = nv + e
+        star[v, h & mask] = (r << net.shift) | (2 * q + 1)
+        star[r, 2 * q + 1] = h
+        j = next_cut(v, r, st.words, pending)
+        if j >= 0:
+            push(j, h, bk)
