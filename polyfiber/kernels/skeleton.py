@@ -308,20 +308,23 @@ def solve(
         return
     theta = 0.0
     for c in range(n):
-        t = 0.0
         for j in range(n):
-            s2 = -1.0 if j == c else 0.0
-            for k in range(n):
-                s2 += R[c, k] * B[k, j]
-            t += abs(s2)
+            rho[j] = 0.0
+        rho[c] = -1.0
+        t = 0.0
         for k in range(n):
+            r = R[c, k]
+            for j in range(n):
+                rho[j] += r * B[k, j]
             if k != gauge:
-                t += abs(R[c, k]) * drift[star[v, 2 * n + k]]
+                t += abs(r) * drift[star[v, 2 * n + k]]
             else:
                 g = 0.0
                 for j in range(n):
                     g += abs(B[k, j])
-                t += abs(R[c, k]) * g * (2 * n + 4) * EPS
+                t += abs(r) * g * (2 * n + 4) * EPS
+        for j in range(n):
+            t += abs(rho[j])
         if not t <= theta:
             theta = t
     theta *= SLOP * inflate
