@@ -132,7 +132,9 @@ def main() -> None:
 
     figure, (top, bottom) = plt.subplots(2, 1, figsize=(8, 6.5), sharex=True, layout="constrained")
     steps = [row["step"] for row in rows]
-    plot_effective_ranks(steps, np.array(labels), names=[f"W{k}…W{i + 1}" for k, i in products], ax=top)
+    plot_effective_ranks(
+        steps, np.array(labels), names=[f"W{k}" if k == i + 1 else f"W{k}…W{i + 1}" for k, i in products], ax=top
+    )
     top.set_xlabel("")
     top.set_title(
         f"effective ranks (strength {options.level} per layer) of a linear network {widths} on digits", fontsize=9
