@@ -400,7 +400,8 @@ class _Solver:
         self.stats["integrations"] += 1
         p = self.momentum(z)
         x = np.broadcast_to(self.g0.W, p.shape)
-        return integrate(np.ascontiguousarray(x), p, self.depth, np.array([1.0]), tolerance=self.accuracy).X[-1]
+        path = integrate(np.ascontiguousarray(x), p, self.depth, np.array([1.0]), tolerance=self.accuracy, limit=2500)
+        return path.X[-1]
 
     def miss(self, x: FloatArray, target: Metric) -> FloatArray:
         r = target.frame.into(target.W - x) / np.sqrt(target.coefficients)

@@ -102,14 +102,22 @@ class HamiltonianPath:
 
 
 def integrate(
-    X: FloatArray, P: FloatArray, depth: float, times: FloatArray, *, tolerance: float = 1e-11, floor: float = 1e-6
+    X: FloatArray,
+    P: FloatArray,
+    depth: float,
+    times: FloatArray,
+    *,
+    tolerance: float = 1e-11,
+    floor: float = 1e-6,
+    limit: int = 100_000,
 ) -> HamiltonianPath:
     """Integrate Hamilton's equations from time 0 through ``times`` (increasing); a batch moves with shared steps.
 
     Raises
     ------
     BoundaryError
-        If a smallest singular value falls below ``floor`` times its initial value.
+        If a smallest singular value falls below ``floor`` times its initial value, or ``limit`` evaluations of the
+        right-hand side are not enough (a path that swings through nearly singular matrices).
     """
     from scipy.integrate import solve_ivp
 
@@ -117,7 +125,13 @@ def integrate(
     size = X.size
     least = floor * np.linalg.svd(X, compute_uv=False)[..., -1]
 
+    calls = 0
+
     def right(t: float, y: FloatArray) -> FloatArray:
+        nonlocal calls
+        calls += 1
+        if calls > limit:
+            raise BoundaryError(f"the geodesic takes more than {limit} evaluations (time {t:.6g} reached)", time=t)
         x = y[:size].reshape(shape)
         dx, dp = vector_field(x, y[size:].reshape(shape), depth)
         return np.concatenate([dx.ravel(), dp.ravel()])
