@@ -96,33 +96,26 @@ class FaceStore:
         mask = (1 << net.shift) - 1
         scale = np.abs(self.frame.given(start)[:, :n]).sum(axis=1)
         alpha = np.ldexp(alpha, -np.clip(np.round(np.log2(np.where(scale > 0, scale, 1.0))), -900, 900).astype(int))
-        height, error = self._heights(slice(0, nv), start, alpha)
+        height, error = np.zeros(nv), np.zeros(nv)
+        self._heights(np.arange(nv), start, alpha, height, error)
         up = np.zeros(nv, dtype=np.uint64)
         unsure = self._orient(height, error, up)
         if len(unsure):  # tighter coordinates first, then exact ones
             ends = np.concatenate([unsure >> net.shift, st.star[unsure >> net.shift, unsure & mask] >> net.shift])
             ends = np.unique(ends.astype(np.int64))
             sk.refine(ends)
-            height[ends], error[ends] = self._heights(ends, start, alpha)
+            self._heights(ends, start, alpha, height, error)
             unsure = self._orient(height, error, up)
         self._orient_exactly(unsure, up, [Fraction(a) for a in alpha])
         return up
 
-    def _heights(self, rows: Any, start: IntArray, alpha: Any) -> tuple[Any, Any]:
+    def _heights(self, vs: IntArray, start: IntArray, alpha: Any, height: Any, error: Any) -> None:
         """The orienting function at skeleton vertices, with error bounds."""
-        net, n, st = self.frame.net, self.n, self.skeleton.state
-        given = self.frame.given(start)
-        x, err = st.x[rows], st.err[rows]
-        with np.errstate(over="ignore", invalid="ignore"):
-            z = np.abs(x @ given[:, :n].T + given[:, n])
-            bound = np.abs(x) @ net.kappa[start].T + net.kappa0[start] + err[:, None] * net.sigma[start]
-            zero = (st.star[rows, 2 * n :, None] == start[None, None, :]).any(axis=1)
-            z[zero] = 0.0
-            bound[zero] = 0.0
-            height = z @ alpha
-            error = (bound @ alpha + (n + 4) * 2.0**-53 * height) * net.inflate * (1 + 1e-9)
-        error[~np.isfinite(error)] = np.inf
-        return height, error
+        net, st = self.frame.net, self.skeleton.state
+        fk.heights(
+            vs, self.n, st.star, st.at_inf, st.x, st.err, start, np.ascontiguousarray(self.frame.given(start)),
+            net.kappa, net.kappa0, net.sigma, alpha, net.inflate, height, error,
+        )  # fmt: skip
 
     def _orient(self, height: Any, error: Any, up: WordArray) -> IntArray:
         """Fill the masks; returns the half-edges that are not decided."""

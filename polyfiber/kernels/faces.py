@@ -415,3 +415,31 @@ def flag_volume(face, dim, planes, below_ptr, below, owner, points, n, apex, mat
     for k in range(2, dim + 1):
         total /= k
     return total
+
+
+@kernel
+def heights(vs, n, star, at_inf, x, err, start, given, kappa, kappa0, sigma, alpha, inflate, height, error):
+    """Orienting function ``sum alpha |z|`` over the starting facets, with error bounds, at the listed vertices."""
+    for v in vs:
+        if at_inf[v] >= 0:
+            height[v] = 0.0
+            error[v] = 0.0
+            continue
+        total = 0.0
+        bound = 0.0
+        for i in range(n):
+            k = start[i]
+            zero = False
+            for s in range(n):
+                zero |= star[v, 2 * n + s] == k
+            z = given[i, n]
+            b = kappa0[k]
+            for c in range(n):
+                z += given[i, c] * x[v, c]
+                b += kappa[k, c] * abs(x[v, c])
+            if not zero:
+                total += alpha[i] * abs(z)
+                bound += alpha[i] * (b + sigma[k] * err[v])
+        height[v] = total
+        e = (bound + (n + 4) * 2.0**-53 * total) * inflate * (1 + 1e-9)
+        error[v] = e if e < np.inf else np.inf
