@@ -47,16 +47,31 @@ def magnitude(net: ReLUNetwork, X: FloatArray) -> FloatArray:
     return y
 
 
-def block_magnitude(net: ReLUNetwork, X: FloatArray) -> FloatArray:
-    """The same with every entry replaced by the size of its row, (…,): a relative tolerance is relative to it."""
-    y = np.abs(X)
+def sensitivity(net: ReLUNetwork, X: FloatArray) -> FloatArray:
+    """How much the outputs can move (…,), per unit of relative change of every block of parameters.
+
+    A row ``(w | b)`` may move by its size, the last layer by its largest weighted column; changes are
+    carried through the layers with ``relu`` as a contraction, so the bound is valid to first order in the change.
+    """
+    y = np.asarray(X, dtype=np.float64)
+    moved = np.zeros(y.shape)
     for layer, (W, b) in enumerate(zip(net.weights, net.biases)):
-        norms = np.sqrt((W**2).sum(axis=1))
+        total = np.abs(y).sum(axis=-1, keepdims=True)
+        carried = moved @ np.abs(W).T
         if layer == len(net.weights) - 1:
-            columns = np.abs(W).max(axis=0, initial=0.0)
-            size: FloatArray = (y * columns).sum(axis=-1) + (y * columns).max(axis=-1) * W.shape[1] + np.abs(b).max()
-            return size
-        y = y.sum(axis=-1, keepdims=True) * norms + np.maximum(np.abs(b), norms)
+            if layer == 0:
+                own = np.abs(W).max() * total + np.abs(b).max()
+            else:
+                sizes = np.sqrt((net.weights[layer - 1] ** 2).sum(axis=1))
+                sizes = np.where(sizes > 0, sizes, 1.0)
+                heavy = float((np.abs(W) * sizes).max())
+                own = heavy * ((y / sizes).sum(axis=-1, keepdims=True) + 1.0) + np.abs(b).max()
+            result: FloatArray = (carried + own).max(axis=-1)
+            return result
+        norms = np.sqrt((W**2).sum(axis=1))
+        z = y @ W.T + b
+        moved = carried + total * norms + np.maximum(np.abs(b), norms)
+        y = np.maximum(z, 0.0)
     raise AssertionError("a network has a layer")
 
 
@@ -74,9 +89,8 @@ def surely_different(a: ReLUNetwork, b: ReLUNetwork, X: FloatArray) -> BoolArray
 
 def beyond_tolerance(a: ReLUNetwork, b: ReLUNetwork, X: FloatArray, tolerance: float) -> BoolArray:
     """Where networks whose canonical parameters agree within the tolerance could not differ so much."""
-    layers = max(len(a.weights), len(b.weights))
     gap = np.abs(a(X) - b(X)).max(axis=-1)
-    allowed = 4.0 * layers * tolerance * np.minimum(block_magnitude(a, X), block_magnitude(b, X))
+    allowed = 4.0 * tolerance * np.minimum(sensitivity(a, X), sensitivity(b, X))
     noise = (rounding_bound(a, X) + rounding_bound(b, X)).max(axis=-1)
     return np.asarray(gap > allowed + 4 * noise)
 

@@ -1,0 +1,297 @@
+"""Equivalence: networks per second, time per pair, and who decides what rightly.
+
+    python scripts/bench/equivalence.py [--part batches|pairs|boxes|confusion] [--scale 1.0] [--json FILE]
+
+  batches     equivalence_classes on stacked networks, every function twice, confirmation included; beside it a rounded
+              digest of sorted, normalised parameters (np.unique), which splits classes at rounding edges
+  pairs       one pair by canonical form, by regions to a full certificate, and exactly
+  boxes       exact maximum of |f - g| on a box for a changed copy: regions, branch and bound, MILP (HiGHS, big-M)
+  confusion   pairs of scripts/make_pairs.py: right / wrong / undecided per kind for this library, random sampling
+              (10^5 inputs), weight matching, and MILP on a box
+
+Medians of process CPU time after a warm-up call, unless a column says wall.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+import numpy as np  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
+
+import make_pairs  # noqa: E402
+
+import polyfiber as pf  # noqa: E402
+from polyfiber.fibers.batches import group_networks  # noqa: E402
+from polyfiber.fibers.matching import _same_parameters  # noqa: E402
+from polyfiber.network.moves import random_trivial  # noqa: E402
+from polyfiber.verdict import Verdict  # noqa: E402
+
+TOLERANCE = 1e-9
+
+
+def median(call: Callable[[], Any], repeat: int) -> float:
+    call()
+    times = []
+    for _ in range(repeat):
+        start = time.process_time()
+        call()
+        times.append(time.process_time() - start)
+    return statistics.median(times)
+
+
+def copies(widths: tuple[int, ...], size: int, rng: np.random.Generator) -> tuple[pf.NetworkBatch, np.ndarray]:
+    """``size`` networks, every function twice under a random permutation and scaling, and the true classes."""
+    base = pf.NetworkBatch.random(widths, size // 2, rng=rng)
+    W, b = [np.repeat(w, 2, axis=0) for w in base.weights], [np.repeat(v, 2, axis=0) for v in base.biases]
+    B = len(W[0])
+    for l in range(len(W) - 1):
+        order = np.argsort(rng.random((B, W[l].shape[1])), axis=1)
+        s = np.exp(rng.standard_normal(order.shape))
+        W[l] = np.take_along_axis(W[l], order[:, :, None], 1) * s[:, :, None]
+        b[l] = np.take_along_axis(b[l], order, 1) * s
+        W[l + 1] = np.take_along_axis(W[l + 1], order[:, None, :], 2) / s[:, None, :]
+    shuffle = rng.permutation(B)
+    return pf.NetworkBatch([w[shuffle] for w in W], [v[shuffle] for v in b]), np.repeat(np.arange(B // 2), 2)[shuffle]
+
+
+def digest_classes(batch: pf.NetworkBatch) -> np.ndarray:
+    """The usual alternative: unit rows, sorted by their first entry, rounded to nine digits, np.unique."""
+    W, b = [w.copy() for w in batch.weights], [v.copy() for v in batch.biases]
+    for l in range(len(W) - 1):
+        norm = np.sqrt((W[l] ** 2).sum(axis=2))
+        W[l] /= norm[:, :, None]
+        b[l] /= norm
+        W[l + 1] *= norm[:, None, :]
+        order = np.argsort(W[l][:, :, 0], axis=1)
+        W[l], b[l] = np.take_along_axis(W[l], order[:, :, None], 1), np.take_along_axis(b[l], order, 1)
+        W[l + 1] = np.take_along_axis(W[l + 1], order[:, None, :], 2)
+    flat = np.concatenate([x.reshape(len(batch), -1) for pair in zip(W, b) for x in pair], axis=1)
+    return np.unique(np.round(flat, 9), axis=0, return_inverse=True)[1].ravel()
+
+
+def right(labels: np.ndarray, truth: np.ndarray) -> int:
+    """How many functions came out as one class of their own."""
+    pairs = np.unique(np.stack([labels, truth], axis=1), axis=0)
+    one_label = np.bincount(pairs[:, 1]) == 1
+    one_function = np.bincount(pairs[:, 0])[pairs[:, 0]] == 1
+    return int(sum(one_label[t] and f for t, f in zip(pairs[:, 1], one_function)))
+
+
+def one_batch(widths: tuple[int, ...], size: int) -> dict[str, Any]:
+    """One measurement, in this process."""
+    rng = np.random.default_rng(0)
+    group_networks(copies(widths, 200, rng)[0], workers=2)
+    batch, truth = copies(widths, size, rng)
+    size = len(batch)
+    given = sum(x.nbytes for x in (*batch.weights, *batch.biases))
+    before = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    wall, cpu = time.perf_counter(), time.process_time()
+    found = group_networks(batch, workers=2)
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    peak = peak_bytes()
+    row = {
+        "widths": "-".join(map(str, widths)), "networks": size, "per second, wall, 2 threads": round(size / wall),
+        "per CPU second": round(size / cpu), "memory / input": round(1 + max(0, peak - before) / given, 2),
+        "right classes": f"{right(found.labels, truth)}/{size // 2}",
+    }  # fmt: skip
+    cpu = time.process_time()
+    labels = digest_classes(batch)
+    cpu = time.process_time() - cpu
+    row |= {"digest, per CPU second": round(size / cpu), "digest, right": f"{right(labels, truth)}/{size // 2}"}
+    return row
+
+
+def peak_bytes() -> int:
+    """Peak resident size since the last reset, where the system lets us reset it; else of the process."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def batches(scale: float) -> list[dict[str, Any]]:
+    rows = []
+    for widths, size in (
+        ((4, 4, 3, 2), 1_000_000),
+        ((16, 16, 8, 4), 100_000),
+        ((4, 16, 2), 200_000),
+        ((4, 8, 8, 8, 2), 100_000),
+    ):
+        argument = json.dumps([widths, max(200, int(size * scale))])
+        done = subprocess.run(
+            [sys.executable, __file__, "--one-batch", argument], capture_output=True, text=True, check=True
+        )
+        rows.append(json.loads(done.stdout))
+    return rows
+
+
+def pairs(scale: float) -> list[dict[str, Any]]:
+    rows = []
+    repeat = max(3, int(21 * scale))
+    for widths, options in (
+        ((16, 16, 8, 4), {}), ((32, 32, 16, 4), {}), ((4, 12, 12, 2), {}), ((4, 12, 12, 2), {"method": "regions"}),
+        ((3, 16, 16, 2), {"method": "regions"}), ((2, 8, 8, 8, 1), {"method": "regions"}),
+    ):  # fmt: skip
+        a = pf.ReLUNetwork.random(widths, rng=1)
+        b = random_trivial(a, rng=2)(a)
+        answer = pf.are_equivalent(a, b, **options)
+        seconds = median(lambda a=a, b=b, o=options: pf.are_equivalent(a, b, **o), 3 if options else repeat)
+        rows.append({
+            "widths": "-".join(map(str, widths)), "method": answer.method, "verdict": answer.verdict.value,
+            "regions": answer.certificate.get("regions", ""), "milliseconds": round(1e3 * seconds, 3),
+        })  # fmt: skip
+    a = pf.ReLUNetwork.random((3, 8, 8, 1), rng=1).exact()
+    b = random_trivial(a, rng=2)(a)
+    for label, call in (
+        ("exact normal form", lambda: pf.are_equivalent(a, b, tolerance=0)),
+        ("exact, side by side", lambda: _exact(a, b)),
+    ):
+        answer = call()
+        rows.append({
+            "widths": "3-8-8-1", "method": label, "verdict": answer.verdict.value,
+            "regions": answer.certificate.get("regions", ""), "milliseconds": round(1e3 * median(call, 3), 3),
+        })  # fmt: skip
+    return rows
+
+
+def _exact(a: pf.ReLUNetwork, b: pf.ReLUNetwork) -> Any:
+    from polyfiber.budget import Monitor
+    from polyfiber.fibers.equivalence import _Pair
+    from polyfiber.fibers.exactness import exact_by_regions
+
+    return exact_by_regions(_Pair(a, b, None, 0.0, None, Monitor(), "auto"))
+
+
+def boxes(scale: float) -> list[dict[str, Any]]:
+    rows = []
+    limit = max(2.0, 30.0 * scale)
+    for widths in ((2, 6, 6, 1), (3, 8, 8, 2), (4, 8, 8, 2), (4, 12, 12, 2), (5, 16, 16, 3), (8, 24, 24, 2)):
+        a = pf.ReLUNetwork.random(widths, rng=1)
+        rng = np.random.default_rng(3)
+        b = pf.ReLUNetwork([w + 0.01 * rng.standard_normal(w.shape) for w in a.weights], a.biases)
+        box = pf.Box(-1, 1, dimension=widths[0])
+        row: dict[str, Any] = {"widths": "-".join(map(str, widths))}
+        for method in ("regions", "bound", "milp"):
+            budget = pf.Budget(seconds=limit, memory="4GiB")
+            if method != "milp":
+                pf.difference(
+                    pf.ReLUNetwork.random((2, 3, 1), rng=0),
+                    pf.ReLUNetwork.random((2, 3, 1), rng=1),
+                    pf.Box(-1, 1, dimension=2),
+                    method=method,
+                )
+            start = time.process_time()
+            try:
+                found = pf.difference(a, b, box, budget=budget, method=method)
+                row[method] = f"{found.maximum:.6g}" + ("" if found.complete else f" to {found.upper:.3g}")
+            except pf.errors.PolyfiberError as error:
+                row[method] = type(error).__name__
+            row[f"{method}, s"] = round(time.process_time() - start, 3)
+        rows.append(row)
+    return rows
+
+
+def confusion(scale: float) -> list[dict[str, Any]]:
+    count, few = max(2, int(400 * scale)), max(1, int(10 * scale))
+    rows = []
+    for kind in make_pairs.KINDS:
+        tables: dict[str, Counter[str]] = {name: Counter() for name in ("ours", "sampling", "matching", "milp")}
+        for seed in range(count):
+            pair = make_pairs.make(kind, seed, top=32 if seed % 2 else 8)
+            answer = pf.are_equivalent(pair.a, pair.b, pair.domain, tolerance=TOLERANCE, budget=pf.Budget(seconds=20))
+            _note(tables["ours"], pair, None if answer.verdict is Verdict.UNDECIDED else bool(answer.verdict))
+            if seed < 5 * few:
+                _note(tables["sampling"], pair, sampled(pair))
+                distance = _same_parameters(pair.a, pair.b)
+                _note(tables["matching"], pair, distance is not None and distance <= TOLERANCE)
+        for seed in range(few):
+            pair = make_pairs.make(kind, seed, top=4)
+            _note(tables["milp"], pair, by_milp(pair, seconds=max(1.0, 10 * scale)))
+        rows.append({"kind": kind, **{name: _show(table) for name, table in tables.items()}})
+    return rows
+
+
+def _note(table: Counter[str], pair: Any, said: bool | None) -> None:
+    below = not pair.equal and pair.size <= TOLERANCE
+    table["undecided" if said is None else "right" if said == pair.equal or (below and said) else "wrong"] += 1
+
+
+def _show(table: Counter[str]) -> str:
+    return "/".join(str(table[name]) for name in ("right", "wrong", "undecided"))
+
+
+def sampled(pair: Any) -> bool:
+    """Equal on 10^5 random inputs, relative to the largest output."""
+    rng = np.random.default_rng(0)
+    n0 = pair.a.architecture[0]
+    if pair.domain is None:
+        X = 3 * rng.standard_normal((100_000, n0))
+    else:
+        X = pair.domain.lo + (pair.domain.hi - pair.domain.lo) * rng.random((100_000, n0))
+    u, v = pair.a(X), pair.b(X)
+    return bool(np.abs(u - v).max() <= TOLERANCE * np.abs(u).max())
+
+
+def by_milp(pair: Any, *, seconds: float) -> bool | None:
+    """Maximum of |f - g| on the pair's box, or on [-3, 3]^n: equal up to the solver's own 1e-6."""
+    box = pair.domain if pair.domain is not None else pf.Box(-3, 3, dimension=pair.a.architecture[0])
+    found = pf.difference(pair.a, pair.b, box, method="milp", budget=pf.Budget(seconds=seconds))
+    if found.maximum > 1e-5:
+        return False
+    return True if found.complete and found.upper <= 1e-5 else None
+
+
+PARTS: dict[str, Callable[[float], list[dict[str, Any]]]] = {
+    "batches": batches, "pairs": pairs, "boxes": boxes, "confusion": confusion,
+}  # fmt: skip
+
+
+def show(rows: list[dict[str, Any]]) -> None:
+    names = list(rows[0])
+    print("| " + " | ".join(names) + " |")
+    print("|" + "---|" * len(names))
+    for row in rows:
+        print("| " + " | ".join(str(row.get(n, "")) for n in names) + " |", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--part", choices=sorted(PARTS), action="append")
+    parser.add_argument("--scale", type=float, default=1.0, help="shrink sizes and counts for a quick look")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--one-batch", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one_batch:
+        widths, size = json.loads(options.one_batch)
+        print(json.dumps(one_batch(tuple(widths), size)))
+        return
+    results = {}
+    for part in options.part or PARTS:
+        print(f"\n## {part}\n")
+        results[part] = PARTS[part](options.scale)
+        show(results[part])
+    if options.json:
+        facts = {"machine": platform.machine(), "python": platform.python_version(), "cores": os.cpu_count()}
+        options.json.write_text(json.dumps({"facts": facts, "scale": options.scale, "results": results}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
