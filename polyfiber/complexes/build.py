@@ -257,6 +257,7 @@ class Skeleton:
         kappa = np.ascontiguousarray(net.kappa[low:high].T)
         kappa0, sigma = net.kappa0[low:high].copy(), net.sigma[low:high] * net.inflate
         batch = max(64, (1 << 17) // max(64, *network.hidden_widths, high - low))
+        pending = np.ascontiguousarray(unpack(self.pending)[0, low:high])
         vs, ks = np.empty(4096, dtype=np.int64), np.empty(4096, dtype=np.int64)
         for start in range(0, nv, batch):
             rows = slice(start, min(nv, start + batch))
@@ -271,7 +272,7 @@ class Skeleton:
             last = biases[-1] if layer > 1 else biases_none(dtype)
             while True:
                 decided, listed = entry.decide(
-                    z, last, x, err, at_inf, kappa, kappa0, sigma, factor, extra, low, self.pending, words,
+                    z, last, x, err, at_inf, kappa, kappa0, sigma, factor, extra, low, pending, words,
                     start, vs, ks,
                 )  # fmt: skip
                 if listed <= len(vs):

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from .jit import kernel
+from .jit import inline_kernel, kernel
 
 ONE = np.uint64(1)
+
+
+@inline_kernel
+def mask_row(z, r, h, words, low):
+    """Clear the entries of a row whose sign bit, id low + column, is not set; a word of signs at a time."""
+    for wi in range(low >> 6, ((low + h - 1) >> 6) + 1):
+        word = words[r, wi]
+        start = max(low, wi << 6)
+        stop = min(low + h, (wi + 1) << 6)
+        for k in range(start, stop):
+            z[r, k - low] *= np.int32((word >> np.uint64(k & 63)) & ONE)
 
 
 @kernel
@@ -23,10 +34,7 @@ def first_values(x, at_inf, words, given, low, gated, out):
             for a in range(h):
                 out[r, a] += v * given[c, a]
         if gated:
-            for a in range(h):
-                k = low + a
-                if (words[r, k >> 6] >> np.uint64(k & 63)) & ONE == np.uint64(0):
-                    out[r, a] = 0.0
+            mask_row(out, r, h, words, low)
 
 
 @kernel
@@ -36,25 +44,26 @@ def gate(z, bias, at_inf, words, low):
     for r in range(m):
         hom = bias.dtype.type(1.0 if at_inf[r] < 0 else 0.0)
         for a in range(h):
-            k = low + a
-            if (words[r, k >> 6] >> np.uint64(k & 63)) & ONE:
-                z[r, a] += bias[a] * hom
-            else:
-                z[r, a] = 0.0
+            z[r, a] += bias[a] * hom
+        mask_row(z, r, h, words, low)
 
 
 @kernel
 def decide(z, bias, x, err, at_inf, kappa, kappa0, sigma, factor, extra, low, pending, words, first, vs, ks):
     """Set the sign bits that exceed their bound; list the others (rows from ``first``).
 
-    bias may be empty when it is in z already. kappa: (n, h) transposed. Returns (decided, listed), listed also
-    beyond the capacity of vs.
+    bias may be empty when it is in z already. kappa: (n, h) transposed; pending: (h,) bool.
+    Returns (decided, listed), listed also beyond the capacity of vs.
     """
     m, h = z.shape
     n = x.shape[1]
     bound = np.zeros(h)
+    value = np.zeros(h)
     decided = 0
     listed = 0
+    n_pending = 0
+    for a in range(h):
+        n_pending += pending[a]
     for r in range(m):
         hom = 1.0 if at_inf[r] < 0 else 0.0
         for a in range(h):
@@ -66,22 +75,28 @@ def decide(z, bias, x, err, at_inf, kappa, kappa0, sigma, factor, extra, low, pe
         e = err[r]
         for a in range(h):
             bound[a] = bound[a] * factor + sigma[a] * e + extra
+            value[a] = z[r, a]
+        if len(bias):
+            for a in range(h):
+                value[a] += bias[a] * hom
+        sure = 0
         for a in range(h):
-            k = low + a
-            bit = ONE << np.uint64(k & 63)
-            if pending[0, k >> 6] & bit == np.uint64(0):
-                continue
-            v = np.float64(z[r, a])
-            if len(bias):
-                v += np.float64(bias[a]) * hom
-            if v > bound[a]:
-                words[r, k >> 6] |= bit
-                decided += 1
-            elif -v > bound[a]:
-                decided += 1
-            else:
+            sure += (abs(value[a]) > bound[a]) & pending[a]
+        decided += sure
+        for wi in range(low >> 6, ((low + h - 1) >> 6) + 1):
+            word = np.uint64(0)
+            start = max(low, wi << 6)
+            stop = min(low + h, (wi + 1) << 6)
+            for k in range(start, stop):
+                a = k - low
+                word |= np.uint64((value[a] > bound[a]) & pending[a]) << np.uint64(k & 63)
+            words[r, wi] |= word
+        if sure == n_pending:
+            continue
+        for a in range(h):
+            if pending[a] and not abs(value[a]) > bound[a]:
                 if listed < vs.shape[0]:
                     vs[listed] = first + r
-                    ks[listed] = k
+                    ks[listed] = low + a
                 listed += 1
     return decided, listed
