@@ -157,9 +157,8 @@ def hidden_facets(complex: Any) -> HiddenFacets:
     """Visible and invisible facets of every bent hyperplane, from the weighted canonical complex."""
     N = complex.network.n_hidden
     bp = complex.breakpoint_complex()
-    seen = np.bincount(bp.neurons, minlength=N)[:N]
-    signs = complex.signs(complex.dimension - 1)[bp.invisible, :N]
-    hidden = (signs == 0).sum(axis=0)
+    zero = complex.signs(complex.dimension - 1)[:, :N] == 0  # several walls may share a facet
+    seen, hidden = zero[bp.facets].sum(axis=0), zero[bp.invisible].sum(axis=0)
     return HiddenFacets((seen + hidden).astype(np.int64), hidden.astype(np.int64))
 
 
