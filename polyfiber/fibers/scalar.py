@@ -73,24 +73,27 @@ class ScalarFunction:
         )
 
     def distance(self, other: ScalarFunction) -> float:
-        """Largest relative difference of the data, over both directions."""
+        """Largest relative difference of the data, over both directions.
+
+        Slopes are relative to the largest jump, breakpoints to 1 and the largest of them, values to what
+        the slopes make of that distance.
+        """
         if self.n_breaks != other.n_breaks or self.direction.shape != other.direction.shape:
             return np.inf
         best = np.inf
         for candidate in (other, other.reversed()):
-            worst = 0.0
-            pairs = [(self.value, candidate.value)]
+            slope = max(largest(self.jumps), largest(candidate.jumps))
+            reach = max(1.0, largest(self.breaks), largest(candidate.breaks))
+            level = max(largest(self.value), largest(candidate.value), slope * reach, 1e-300)
+            pairs = [(self.value, candidate.value, level)]
             if self.n_breaks:
                 pairs += [
-                    (self.direction, candidate.direction),
-                    (self.breaks, candidate.breaks),
-                    (self.jumps, candidate.jumps),
-                    (self.first_slope, candidate.first_slope),
+                    (self.direction, candidate.direction, 1.0),
+                    (self.breaks, candidate.breaks, reach),
+                    (self.jumps, candidate.jumps, slope),
+                    (self.first_slope, candidate.first_slope, slope),
                 ]
-            for a, b in pairs:
-                size = max(largest(a), largest(b), 1e-300)
-                worst = max(worst, largest(a - b) / size)
-            best = min(best, worst)
+            best = min(best, max(largest(a - b) / size for a, b, size in pairs))
         return best
 
 

@@ -181,8 +181,21 @@ def test_one_neuron_in_layer_one(seed: int) -> None:
     parts = list(itertools.islice(report.components(), 40))
     assert max(p.dimension for p in parts) == report.dimension
     assert report.identifiable == (len(parts) == 1 and parts[0].dimension == 0)
+    assert report.dimension is not None
+    assert pf.local_fiber(net).dimension <= report.dimension
     for part in parts:
         for other in (part.point(), part.sample(rng=rng)):
+            assert_same(net, other)
+            assert report.contains(other)
+
+
+def test_values_and_breakpoints_at_zero_have_a_scale() -> None:
+    """The value at the first breakpoint is 0: a sample has 5e-17 there, and is on the fiber."""
+    net = pf.ReLUNetwork([[[-1.0]], [[1.0], [1.0], [0.0]], [[0.0, -1.0, 1.0]]], [[1.0], [1.0, 1.0, 0.0], [1.0]])
+    report = pf.classify_fiber(net)
+    for seed in range(20):
+        for component in report.components():
+            other = component.sample(rng=seed)
             assert_same(net, other)
             assert report.contains(other)
 
