@@ -8,6 +8,7 @@ from typing import Any
 
 import typer
 
+from ..errors import GenericityError, IncompleteError
 from .complexes import make_budget, network_facts, parse_box
 from .render import note, table, to_json
 
@@ -31,7 +32,7 @@ def classify(
 ) -> None:
     """Which parameters compute the same function: kind, dimension, reasons, margins.
 
-    Exit code 3 when identifiability is not decided.
+    Exit code 3 when identifiability, or the local dimension that was asked for, is not decided.
     """
     from itertools import islice
 
@@ -65,15 +66,20 @@ def classify(
         "findings": [{"kind": f.kind, "layer": f.layer, "neurons": list(f.neurons)} for f in report.findings],
         "notes": list(report.notes),
     }
+    open_question = report.identifiable is None
     if local:
-        found = local_fiber(net, budget=make_budget(seconds, memory))
-        answer["local"] = {
-            "functional_dimension": found.functional_dimension,
-            "dimension": found.dimension,
-            "raw_dimension": found.raw_dimension,
-            "regions": found.n_regions,
-            "proven": found.proven,
-        }
+        try:
+            found = local_fiber(net, budget=make_budget(seconds, memory))
+            answer["local"] = {
+                "functional_dimension": found.functional_dimension,
+                "dimension": found.dimension,
+                "raw_dimension": found.raw_dimension,
+                "regions": found.n_regions,
+                "proven": found.proven,
+            }
+        except (IncompleteError, GenericityError) as error:
+            note(f"no local dimension: {' '.join(str(error).split())}")
+            open_question = True
     if components > 0 and report.kind != "undecided":
         answer["components"] = [str(c) for c in islice(report.components(), components)]
     if sample is not None:
@@ -83,7 +89,7 @@ def classify(
         to_json(answer)
     else:
         _print_report(answer, str(file))
-    if report.identifiable is None:
+    if open_question:
         raise typer.Exit(3)
 
 

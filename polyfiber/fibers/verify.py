@@ -85,7 +85,7 @@ def deviation(
     complexes: Any = (),
     use_complexes: bool = True,
     box: Any = None,
-    max_faces: int = 200_000,
+    max_faces: int = 500_000,
     budget: Budget | None = None,
 ) -> Deviation:
     """Largest difference of two networks at the probe points of both complexes.

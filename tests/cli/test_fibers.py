@@ -50,6 +50,10 @@ def test_classify_undecided_and_bad_input(capsys: pytest.CaptureFixture[str], tm
     code, out, _ = run(capsys, "classify", str(path))
     assert code == 3
     assert "no bottleneck" in out
+    code, out, err = run(capsys, "classify", str(path), "--local", "--memory", "10B", "--json")
+    assert code == 3
+    assert json.loads(out)["kind"] == "undecided"
+    assert "no local dimension" in err
     code, out, err = run(capsys, "classify", str(path), "--sample", str(tmp_path / "x.npz"))
     assert code == 4
     assert "not decided" in err
