@@ -325,6 +325,8 @@ class Skeleton:
             alive = edges[:size][~self.dead[edges[:size] >> net.shift]]
             size = len(alive)
             edges[:size] = alive
+            if size == 0:
+                return
         self.reserve(self.nv + size, self.n_inf)
         self.reserve_pushes(size * (2 * self.frame.n))
         # in portions, so that a budget or Ctrl-C is heard in between

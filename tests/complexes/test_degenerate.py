@@ -390,3 +390,9 @@ def test_damaged_archives_are_refused(tmp_path: Path) -> None:
         np.savez(path, **{**arrays, **broken})
         with pytest.raises(FileFormatError, match=match):
             pf.PolyhedralComplex.load(path)
+
+
+def test_an_inequality_that_cuts_only_what_is_gone() -> None:
+    """All edges that wait for it lie outside an earlier one."""
+    net = pf.ReLUNetwork([[[1, 1]], [[1]]], [[0], [0]])
+    check(net, pf.Polyhedron([[-1, 0], [0, -1], [-1, 0], [1, 1]], [0, 0, 1, 1]))
