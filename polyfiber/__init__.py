@@ -34,6 +34,8 @@ _EXPORTS: dict[str, str] = {
     "canonical_form": "fibers.canonical",
     "difference": "fibers.equivalence",
     "equivalence_classes": "fibers.batches",
+    "group_networks": "fibers.batches",
+    "top1_agreement": "fibers.top1",
     # answers and limits
     "Budget": "budget",
     "Verdict": "verdict",

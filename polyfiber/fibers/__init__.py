@@ -6,6 +6,12 @@ import importlib
 from typing import Any
 
 _EXPORTS: dict[str, str] = {
+    "CanonicalForm": "canonical",
+    "canonical_form": "canonical",
+    "exact_normal_form": "canonical",
+    "group_networks": "batches",
+    "write_parquet": "batches",
+    "top1_agreement": "top1",
     "FiberLabels": "labels",
     "FiberReport": "classify",
     "classify_fiber": "classify",

@@ -9,6 +9,7 @@ given to `are_equivalent`.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import warnings
@@ -330,14 +331,25 @@ def _mapper(scheduler: Any, workers: int) -> Callable[[Any, Any], Iterable[Any]]
             import dask  # type: ignore[import-not-found,import-untyped,unused-ignore]
         except ImportError:
             raise MissingDependencyError("dask", extra="data", purpose=f"the scheduler {scheduler!r}") from None
-        return lambda function, items: dask.compute(*[dask.delayed(function)(i) for i in items], scheduler=scheduler)
+        return _in_waves(lambda f, part: dask.compute(*[dask.delayed(f)(i) for i in part], scheduler=scheduler))
     if hasattr(scheduler, "gather"):  # a dask.distributed client
-        return lambda function, items: scheduler.gather(scheduler.map(function, list(items)))
+        return _in_waves(lambda f, part: scheduler.gather(scheduler.map(f, part)))
     if hasattr(scheduler, "map"):  # an executor
-        return lambda function, items: scheduler.map(function, items)
+        return _in_waves(lambda f, part: list(scheduler.map(f, part)))
     raise InputError(
         f"scheduler is a {type(scheduler).__name__}; expected a Dask client, an executor with map, or a Dask scheduler name"
     )
+
+
+def _in_waves(run: Callable[[Any, list[Any]], Iterable[Any]], size: int = 32) -> Callable[[Any, Any], Iterable[Any]]:
+    """Hand over a few blocks at a time, so that a scheduler never holds the whole collection."""
+
+    def mapped(function: Any, items: Iterable[Any]) -> Iterator[Any]:
+        iterator = iter(items)
+        while part := list(itertools.islice(iterator, size)):
+            yield from run(function, part)
+
+    return mapped
 
 
 def _threads(function: Any, items: Iterable[Any], workers: int) -> Iterator[Any]:

@@ -47,15 +47,23 @@ def _by_complex(a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, monit
     """Vertices of both networks side by side: ``f - g`` is affine on every region."""
     stacked = difference_network(a, b)
     cx = canonical_complex(stacked, domain, budget=monitor.budget, progress=monitor._call)
-    v, errors = settled_vertices(cx, stacked, domain)
+    v, errors = cx.vertices.copy(), cx.vertex_errors.copy()
+    lipschitz = float(cx.lipschitz(np.inf).value)
+    gap = np.abs(a(v) - b(v)).max(axis=1)
+    # only vertices that could be the maximum have to be known better
+    sure = gap[errors <= 1e-12 * (1.0 + np.abs(v).max(axis=1))]
+    target = float(sure.max()) * (1 + 1e-9) if len(sure) else 0.0
+    poor = np.flatnonzero(~(gap + lipschitz * errors <= target) & ~(errors <= 1e-12))
+    if len(poor) and not cx.lineality_dimension:
+        v[poor], errors[poor] = settled_vertices(cx, stacked, domain, poor, monitor)
     if isinstance(domain, Box):
         v = np.clip(v, domain.lo.astype(np.float64), domain.hi.astype(np.float64))
     fa, fb = a(v), b(v)
     gaps = np.abs(fa - fb)
     gap = gaps.max(axis=1)
     i = int(np.argmax(gap))
-    lipschitz = float(cx.lipschitz(np.inf).value)
-    error = float((rounding_bound(a, v) + rounding_bound(b, v)).max() + lipschitz * errors.max())
+    error = float((gap + lipschitz * errors).max()) - float(gap[i])
+    error += float((rounding_bound(a, v) + rounding_bound(b, v)).max())
     inside, outward = incidence(cx)
     maxima = np.maximum.reduceat(gap[inside.indices], inside.indptr[:-1])
     maximum, upper = float(gap[i]), float(gap[i]) + error

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import Array, FloatArray
+from .._typing import Array, FloatArray, IntArray
+from ..budget import Monitor
 from ..complexes.complex import canonical_complex
 from ..errors import BudgetExceededError, NumericalError, PolyfiberError
 from ..network.model import ReLUNetwork
@@ -66,27 +67,23 @@ def exact_by_regions(pair: Any) -> Any:
 
 
 def settled_vertices(
-    cx: Any, net: ReLUNetwork, domain: Any, *, largest: float = 1e-10
+    cx: Any, net: ReLUNetwork, domain: Any, chosen: IntArray, monitor: Monitor
 ) -> tuple[FloatArray, FloatArray]:
-    """Vertices of a complex and bounds of their errors; those with poor bounds are solved in rationals.
+    """Chosen vertices of a complex, solved in rationals and rounded, and bounds of their errors.
 
     Walls that nearly coincide meet in vertices whose floating coordinates mean little.
     """
-    vertices, errors = cx.vertices.copy(), cx.vertex_errors.copy()
-    poor = np.flatnonzero(~(errors <= largest * (1.0 + np.abs(vertices).max(axis=1, initial=0.0))))
-    if len(poor) == 0 or cx.lineality_dimension:
-        return vertices, errors
     exact_net = net.exact()
     corners = _ExactCorners(cx, domain)
     regions_of = corners.inside.T.tocsr()
     signs = cx.signs(cx.dimension)
-    for v in poor:
+    points = np.empty((len(chosen), net.architecture[0]))
+    for i, v in enumerate(chosen):
+        monitor.check_time("solving vertices exactly")
         region = int(regions_of[v].indices[0])
         pieces = exact_pieces(exact_net, signs[region, : exact_net.n_hidden] > 0)
-        x = corners.vertex(int(v), corners.table(pieces))
-        vertices[v] = x.astype(np.float64)
-        errors[v] = 2.0**-52 * float(np.abs(vertices[v]).max())
-    return vertices, errors
+        points[i] = corners.vertex(int(v), corners.table(pieces)).astype(np.float64)
+    return points, 2.0**-52 * np.abs(points).max(axis=1, initial=0.0)
 
 
 class _ExactCorners:
