@@ -1,0 +1,37 @@
+"""Every example in a docstring runs, and every public name has a docstring."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+
+import pytest
+
+import polyfiber
+
+MODULES = sorted(
+    m.name
+    for m in pkgutil.walk_packages(polyfiber.__path__, "polyfiber.")
+    if not m.name.startswith(("polyfiber.kernels", "polyfiber.cli")) and not m.name.endswith("__main__")
+)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_run(name: str) -> None:
+    module = importlib.import_module(name)
+    result = doctest.testmod(module, optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+    assert result.failed == 0
+
+
+@pytest.mark.parametrize("name", sorted(set(polyfiber.__all__) - {"__version__"}))
+def test_public_names_are_described(name: str) -> None:
+    value = getattr(polyfiber, name)
+    assert value.__doc__, name
+    assert len(value.__doc__.split()) >= 3, name
+
+
+def test_unknown_names_are_attribute_errors() -> None:
+    with pytest.raises(AttributeError, match="nonsense"):
+        polyfiber.nonsense  # noqa: B018
+    assert set(polyfiber.__all__) <= set(dir(polyfiber))
