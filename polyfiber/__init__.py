@@ -48,6 +48,19 @@ _EXPORTS: dict[str, str] = {
     "canonical_complex": "complexes.complex",
     "estimate_size": "complexes.complex",
     "face_counts": "complexes.complex",
+    # networks too large to enumerate
+    "ActivationBounds": "complexes.bounds",
+    "Exploration": "complexes.explore",
+    "Region": "complexes.regions",
+    "activation_bounds": "complexes.bounds",
+    "explore": "complexes.explore",
+    "feasibility": "complexes.feasibility",
+    "genericity": "complexes.genericity",
+    "path_regions": "complexes.segments",
+    "region": "complexes.regions",
+    "segment_regions": "complexes.segments",
+    "simplify_on": "complexes.bounds",
+    "slice_complex": "complexes.slices",
 }
 _SUBPACKAGES = ("complexes", "errors", "fibers", "linear", "dln", "network", "plots")
 

@@ -1,0 +1,219 @@
+"""Certified exploration: regions around a point, to a budget or to the end."""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from .._typing import BoolArray, FloatArray, IntArray, ProgressLike, SignArray
+from ..budget import Budget, Monitor
+from ..errors import InputError
+from ..network.model import ReLUNetwork
+from .cells import CellStats, as_point, cell_frame
+from .domain import Polyhedron
+from .regions import _difference
+
+
+@dataclass(frozen=True)
+class Exploration:
+    """Regions found by walking through facets.
+
+    Attributes
+    ----------
+    signs : (R, N + D) int8
+        Sign vectors of all regions seen; neurons layer by layer, then domain facets.
+    points : (R, n0) float64
+        A point inside each closed region, a point near the facet through which an open one was seen.
+    closed : (R,) bool
+        Regions whose facets were all decided, so that all their neighbours are listed. The others are known
+        to exist, with this sign vector.
+    n_facets : (R,) int64
+        Number of facets of closed regions, -1 for the others.
+    depth : (R,) int64
+        Walls crossed on the way from the nearest start.
+    edges : (E, 2) int64
+        Pairs of regions that share a facet.
+    walls : (E,) int64
+        The column (smallest, if several coincide) that each pair crosses.
+    complete : bool
+        No region was left open: these are all regions of the domain that can be reached, and regions of a
+        complex are connected through facets.
+    stats : CellStats
+    seconds : float
+    """
+
+    signs: SignArray
+    points: FloatArray
+    closed: BoolArray
+    n_facets: IntArray
+    depth: IntArray
+    edges: IntArray
+    walls: IntArray
+    complete: bool
+    stats: CellStats
+    seconds: float
+
+    @property
+    def n_regions(self) -> int:
+        """Regions seen."""
+        return len(self.signs)
+
+    def __repr__(self) -> str:
+        end = "complete" if self.complete else f"{int((~self.closed).sum())} open"
+        return f"Exploration({self.n_regions} regions, {end}, {len(self.edges)} facets between them)"
+
+
+def explore(
+    network: ReLUNetwork,
+    x: Any,
+    *,
+    domain: Polyhedron | None = None,
+    budget: Budget | None = None,
+    max_regions: int | None = None,
+    order: str = "breadth",
+    progress: ProgressLike = None,
+) -> Exploration:
+    """Explore the regions around one or more points.
+
+    Parameters
+    ----------
+    network : ReLUNetwork
+    x : (n0,) or (m, n0) float64
+        Where to start.
+    domain : Box or Polyhedron, optional
+        Where to stay.
+    budget : Budget, optional
+        When it is used up, what was found is returned with ``complete=False``.
+    max_regions : int, optional
+        Number of regions to close.
+    order : 'breadth' or 'nearest'
+        By the number of walls crossed, or by distance from the start (in the coordinates used for the cells).
+    progress : bool or callable, optional
+
+    Returns
+    -------
+    Exploration
+
+    Notes
+    -----
+    Every region listed exists: it was reached through a certified facet. Where ``closed`` holds, its facets and
+    neighbours are certified too. About 1 ms a region for 300 neurons in 5 inputs.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> net = pf.ReLUNetwork.random((2, 6, 6, 1), rng=0)
+    >>> e = pf.explore(net, [0.0, 0.0])
+    >>> e.complete, e.n_regions == pf.canonical_complex(net).n_regions
+    (True, True)
+    """
+    frame = cell_frame(network, domain)
+    if order not in ("breadth", "nearest"):
+        raise InputError(f"order must be 'breadth' or 'nearest', found {order!r}")
+    if max_regions is not None and max_regions < 0:
+        raise InputError(f"max_regions must not be negative, found {max_regions}")
+    starts = np.atleast_2d(np.asarray(x, dtype=np.float64))
+    monitor = Monitor(budget, progress)
+    before = replace(frame.stats)
+    seen: dict[bytes, int] = {}
+    rows: list[SignArray] = []
+    where: list[FloatArray] = []
+    directions: list[FloatArray | None] = []
+    depth: list[int] = []
+    n_facets: list[int] = []
+    edges: list[tuple[int, int, int]] = []
+    queue: deque[int] = deque()
+    heap: list[tuple[float, int]] = []
+    origin = frame.reference(as_point(frame, starts[0]))
+    per_region = frame.n_domain + frame.n_neurons + 16 * len(origin) + 400
+
+    def add(signs: SignArray, reference: FloatArray, along: FloatArray, level: int) -> tuple[int, bool]:
+        key = signs.tobytes()
+        known = seen.get(key)
+        if known is not None:
+            return known, False
+        r = len(rows)
+        seen[key] = r
+        rows.append(signs)
+        where.append(reference)
+        directions.append(along)
+        depth.append(level)
+        n_facets.append(-1)
+        if order == "breadth":
+            queue.append(r)
+        else:
+            heapq.heappush(heap, (float(np.linalg.norm(reference - origin)), r))
+        return r, True
+
+    for start in starts:
+        point = as_point(frame, start)
+        signs, direction = frame.sign_rows(point)
+        along = (frame.W[0] @ direction if frame.by_layer else direction[frame.columns]) + 0.0
+        add(signs, frame.reference(point), along, 0)
+
+    done = 0
+    limit, memory = monitor.budget.seconds, monitor.budget.memory
+    while queue or heap:
+        if max_regions is not None and done >= max_regions:
+            break
+        if limit is not None and monitor.elapsed > limit:
+            break
+        if memory is not None and len(rows) * per_region + 40 * len(edges) > memory:
+            break
+        r = queue.popleft() if queue else heapq.heappop(heap)[1]
+        along = directions[r]
+        assert along is not None
+        cell = frame.solve(rows[r], where[r], along)
+        G, V, _, _ = frame.rows(rows[r], where[r])
+        wall = G[cell.facets]
+        inner = V[cell.facets] + wall @ cell.interior
+        outer = V[cell.facets] + (wall * cell.witnesses).sum(axis=1)
+        out = cell.witnesses - cell.interior
+        hits = frame.moved(cell.reference, cell.interior + (inner / (inner - outer))[:, None] * out)
+        found = 0
+        for i, row in enumerate(cell.facets):
+            signs_ = frame.flipped(cell, i)
+            if signs_ is None:
+                continue
+            found += 1
+            if np.isnan(hits[i, 0]) or np.isnan(out[i, 0]):
+                if signs_.tobytes() in seen:
+                    other, new = seen[signs_.tobytes()], False
+                else:
+                    from .regions import crossing
+
+                    other, new = add(signs_, *crossing(frame, cell, i), depth[r] + 1)
+            else:
+                other, new = add(signs_, hits[i], out[i], depth[r] + 1)
+            if new or n_facets[other] < 0:
+                edges.append((r, other, int(row)))
+        n_facets[r] = len(cell.facets)
+        where[r] = frame.moved(cell.reference, cell.interior)
+        directions[r] = None
+        done += 1
+        if done % 256 == 0:
+            monitor.report("exploring", done, max_regions, regions=len(rows))
+    d, N = frame.n_domain, frame.n_neurons
+    table = np.array(rows, dtype=np.int8).reshape(len(rows), d + N)
+    pairs = np.array(edges, dtype=np.int64).reshape(-1, 3)
+    crossed = pairs[:, 2]
+    counted = np.array(n_facets, dtype=np.int64)
+    return Exploration(
+        signs=np.concatenate([table[:, d:], table[:, :d]], axis=1),
+        points=frame.to_inputs(starts[0], np.array(where), origin),
+        closed=counted >= 0,
+        n_facets=counted,
+        depth=np.array(depth, dtype=np.int64),
+        edges=pairs[:, :2],
+        walls=np.where(crossed >= d, crossed - d, crossed + N),
+        complete=not queue and not heap,
+        stats=_difference(frame.stats, before),
+        seconds=monitor.elapsed,
+    )
+
+
+__all__ = ["Exploration", "explore"]

@@ -1,0 +1,430 @@
+"""The region of a point: irredundant facets, neighbours, inscribed ball, walls, unbounded directions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from .._typing import BoolArray, FloatArray, IntArray, SignArray
+from ..errors import InputError
+from ..kernels import facets as kf
+from ..network.model import ReLUNetwork
+from ..numerics.exact import rank
+from ..numerics.lp import solve_lp, solve_lp_exact
+from ..verdict import Verdict
+from .cells import Cell, CellFrame, CellStats, as_point, cell_frame
+from .domain import Polyhedron
+
+U = 2.0**-53
+
+
+@dataclass(frozen=True)
+class Ball:
+    """A largest ball in a region.
+
+    Attributes
+    ----------
+    center : (n0,) float64
+    radius : float
+        The optimum that the solver reports; inf where balls of every size fit.
+    certified_radius : float
+        Lower bound: a ball of this radius about ``center`` lies in the region, rounding included.
+    """
+
+    center: FloatArray
+    radius: float
+    certified_radius: float
+
+
+@dataclass(frozen=True)
+class RegionCheck:
+    """Outcome of `Region.verify`.
+
+    Attributes
+    ----------
+    ok : bool
+    witnesses : int
+        Facets whose witness was checked in rational arithmetic.
+    problems : tuple of str
+    """
+
+    ok: bool
+    witnesses: int
+    problems: tuple[str, ...]
+
+
+class Region:
+    """One region of the canonical complex of a network, found without the rest; made by `region`.
+
+    Columns of sign vectors are hidden neurons layer by layer, then domain facets, as in
+    `PolyhedralComplex`. Every facet was certified by a point beyond it alone or in rational
+    arithmetic, every other row by a nonnegative combination of facets.
+    """
+
+    def __init__(self, frame: CellFrame, cell: Cell, point: FloatArray, stats: CellStats) -> None:
+        self._frame = frame
+        self._cell = cell
+        self.point = point
+        """(n0,) the point that was asked about."""
+        self.stats = stats
+        """How the rows were decided."""
+
+    # ---- what it is -------------------------------------------------------------------------
+    def _column(self, row: int) -> int:
+        d = self._frame.n_domain
+        return row - d if row >= d else row + self._frame.n_neurons
+
+    def _public(self, signs: SignArray) -> SignArray:
+        d = self._frame.n_domain
+        return np.concatenate([signs[..., d:], signs[..., :d]], axis=-1)
+
+    @property
+    def network(self) -> ReLUNetwork:
+        """The network."""
+        return self._frame.network
+
+    @cached_property
+    def signs(self) -> SignArray:
+        """(N + D,) int8 sign vector; 0 only for a neuron that vanishes on the whole region."""
+        return self._public(self._cell.signs)
+
+    @cached_property
+    def facets(self) -> IntArray:
+        """(F,) columns of the sign vector whose walls bound the region, irredundant."""
+        return np.array([self._column(int(r)) for r in self._cell.facets], dtype=np.int64)
+
+    @property
+    def n_facets(self) -> int:
+        """Number of facets."""
+        return len(self._cell.facets)
+
+    @cached_property
+    def coincident(self) -> dict[int, tuple[int, ...]]:
+        """Columns that share a facet's wall on this region, for the facets with more than one."""
+        return {self._column(k): tuple(self._column(r) for r in rows) for k, rows in self._cell.groups.items()}
+
+    @cached_property
+    def _forms(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        return self._frame.float_forms(self._cell.signs)
+
+    @property
+    def affine_map(self) -> tuple[FloatArray, FloatArray]:
+        """``A`` (nL, n0) and ``a`` (nL,): the network is ``A x + a`` on the region."""
+        return self._forms[1], self._forms[2]
+
+    @cached_property
+    def _inequalities(self) -> tuple[FloatArray, FloatArray]:
+        rows = self._forms[0][self._cell.facets] * self._cell.signs[self._cell.facets][:, None]
+        return -rows[:, :-1], rows[:, -1]
+
+    @property
+    def A(self) -> FloatArray:
+        """(F, n0): the region is ``A x <= b``, row by facet (floats nearest to the walls)."""
+        return self._inequalities[0]
+
+    @property
+    def b(self) -> FloatArray:
+        """(F,) right-hand sides."""
+        return self._inequalities[1]
+
+    @cached_property
+    def interior_point(self) -> FloatArray:
+        """(n0,) a point well inside the region."""
+        f, cell = self._frame, self._cell
+        return f.to_inputs(self.point, f.moved(cell.reference, cell.interior), cell.reference)
+
+    @cached_property
+    def witnesses(self) -> FloatArray:
+        """(F, n0) points beyond one facet alone; nan where a facet was decided in rational arithmetic."""
+        f, cell = self._frame, self._cell
+        if not len(cell.facets):
+            return np.zeros((0, f.n0))
+        return f.to_inputs(self.point, f.moved(cell.reference, cell.witnesses), cell.reference)
+
+    def __repr__(self) -> str:
+        widths = "-".join(map(str, self.network.architecture))
+        active = int((self.signs[: self.network.n_hidden] > 0).sum())
+        return f"Region({widths}, {active} of {self.network.n_hidden} neurons active, {self.n_facets} facets)"
+
+    # ---- metric -----------------------------------------------------------------------------
+    @cached_property
+    def wall_distances(self) -> FloatArray:
+        """(F,) distance of ``point`` to the hyperplane of each facet; 0 on it."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.maximum(self.b - self.A @ self.point, 0.0) / np.linalg.norm(self.A, axis=1)
+
+    @property
+    def distance(self) -> float:
+        """Distance of ``point`` to the boundary of the region; inf if there is none."""
+        return float(self.wall_distances.min(initial=np.inf))
+
+    @cached_property
+    def inscribed_ball(self) -> Ball:
+        """A largest ball in the region (one linear program over the facets)."""
+        x = self.interior_point
+        if not self.n_facets:
+            return Ball(x, np.inf, np.inf)
+        norms = np.linalg.norm(self.A, axis=1)
+        A, b = self.A / norms[:, None], (self.b - self.A @ x) / norms
+        scale = float(np.median(b))
+        found = solve_lp(
+            np.r_[np.zeros(len(x)), -1.0],
+            A_ub=np.hstack([A, np.ones((len(A), 1))]),
+            b_ub=b / scale,
+            bounds=[(None, None)] * len(x) + [(0, None)],
+        )
+        if found.x is None:
+            return Ball(x, np.inf, self._certified_radius(x))
+        center = x + scale * found.x[:-1]
+        return Ball(center, scale * float(found.x[-1]), self._certified_radius(center))
+
+    def _certified_radius(self, x: FloatArray) -> float:
+        frame, signs = self._frame, self._cell.signs
+        z, err = frame.values(x[None, :])
+        slack = z[0] * signs - err[0]
+        if not (slack[signs != 0] > 0).all():
+            return 0.0
+        slack = slack[self._cell.facets]
+        # what the rounding of the computed normals can add, far above (depth + width) u times their sizes
+        norms = np.linalg.norm(self._magnitudes, axis=1)
+        return float(np.min(slack / (np.linalg.norm(self.A, axis=1) + norms), initial=np.inf) * (1 - 1e-12))
+
+    @cached_property
+    def _magnitudes(self) -> FloatArray:
+        """Error bounds of the normals of the facets."""
+        frame = self._frame
+        level = np.abs(np.asarray(frame.given[:, :-1], dtype=np.float64))
+        parts = [level * 2 * U]
+        level = level[frame.n_domain :]
+        terms = frame.n0 + 4.0
+        for layer in range(1, len(frame.hidden)):
+            active = self._cell.signs[frame.n_domain + frame.offsets[layer - 1] :][: frame.hidden[layer - 1]] > 0
+            level = np.abs(frame.W[layer])[:, active] @ level[active]
+            terms += frame.hidden[layer - 1] + 4.0
+            parts.append(level * (terms * U * 1.02) + 1e-300)
+        return np.concatenate(parts)[self._cell.facets]
+
+    # ---- unbounded directions ---------------------------------------------------------------
+    @cached_property
+    def lineality(self) -> FloatArray:
+        """Orthonormal basis (s, n0) of the directions that no first-layer wall and no domain facet cuts."""
+        f = self._frame
+        if f.n == f.n0 and not f.by_layer:
+            return np.zeros((0, f.n0))
+        rows = np.asarray(f.given[:, :-1], dtype=np.float64)
+        if not len(rows):
+            return np.eye(f.n0)
+        _, _, vt = np.linalg.svd(rows, full_matrices=True)
+        return vt[len(f.columns) :]
+
+    @cached_property
+    def _recession(self) -> tuple[Verdict, FloatArray | None]:
+        frame, cell = self._frame, self._cell
+        if len(self.lineality):
+            return Verdict.NO, self.lineality[0]
+        n = frame.n
+        if self.n_facets <= n:
+            return Verdict.NO, self._escape(None)
+        G, _, E1, _ = frame.rows(cell.signs, cell.reference)
+        rows = G[cell.facets]
+        norms = np.linalg.norm(rows, axis=1)
+        rows = np.ascontiguousarray(rows / norms[:, None])
+        target = -rows.sum(axis=0)
+        k, m = n, len(rows)
+        passive, lam, residual = np.zeros(k + 2, dtype=np.int64), np.zeros(k + 2), np.zeros(k)
+        Q, R = np.zeros((k + 2, k)), np.zeros((k + 2, k + 2))
+        count, norm = kf.nnls(
+            rows, np.arange(m), m, target, k, passive, lam, residual, Q, R,
+            np.zeros(k + 2), np.zeros(k + 2), np.zeros(m + 1, dtype=np.int64),
+        )  # fmt: skip
+        error = E1[cell.facets] / norms * 1.01 + 8 * U
+        if norm <= 1e-9 and count == k:
+            inverse = np.zeros((k, k))
+            theta, size = kf.enclose(rows, error, passive, k, Q, R, inverse)
+            total = float(error.sum() + (m + 2) * U * m)
+            size_of_target = max(1.0, float(np.abs(target).max()))
+            scaled = np.ascontiguousarray(target / size_of_target)
+            if theta < 0.5 and kf.inside(inverse, theta, size, scaled, total / size_of_target, k, lam):
+                return Verdict.YES, None
+        if norm > 1e-9:
+            direction = self._escape(error * norms)
+            if direction is not None:
+                return Verdict.NO, direction
+        exact = frame.exact_forms(cell.signs, cell.facets)[:, :-1][:, frame.columns]
+        exact = exact * np.array([int(s) for s in cell.signs[cell.facets]], dtype=object)[:, None]
+        if rank(exact) == n:
+            zero = np.full(len(exact), Fraction(0), dtype=object)
+            found = solve_lp_exact(zero, exact.T, -exact.sum(axis=0))
+            if found.status == "optimal":
+                return Verdict.YES, None
+        return Verdict.NO, self._escape(None)
+
+    def _escape(self, error: FloatArray | None) -> FloatArray | None:
+        """A direction in which the region is unbounded: certainly so when error bounds are given."""
+        A = self.A / np.linalg.norm(self.A, axis=1, keepdims=True)
+        n0 = self._frame.n0
+        bounds = [(-1.0, 1.0)] * n0 + [(0.0, 1.0)]
+        found = solve_lp(
+            np.r_[np.zeros(n0), -1.0], A_ub=np.hstack([A, np.ones((len(A), 1))]), b_ub=np.zeros(len(A)), bounds=bounds
+        )
+        direction = None if found.x is None else found.x[:-1]
+        if direction is None or not float(found.x[-1]) > 1e-12:  # type: ignore[index]
+            if error is not None:
+                return None
+            # the cone of directions is flat: a longest one in it
+            found = solve_lp(A.sum(axis=0), A_ub=A, b_ub=np.zeros(len(A)), bounds=bounds[:-1])
+            direction = found.x
+            if direction is None or not np.abs(direction).max() > 1e-9:
+                return None
+        elif error is not None:
+            slopes = -(self.A @ direction)
+            bound = (self._magnitudes + (n0 + 2) * U * np.abs(self.A)) @ np.abs(direction) * 1.01
+            if not (slopes > bound).all():
+                return None
+        result: FloatArray = direction / np.linalg.norm(direction)
+        return result
+
+    @property
+    def bounded(self) -> Verdict:
+        """Whether the region is bounded; certified."""
+        return self._recession[0]
+
+    @property
+    def unbounded_direction(self) -> FloatArray | None:
+        """(n0,) a unit direction in which the region goes on for ever; None if it is bounded."""
+        return self._recession[1]
+
+    # ---- neighbours -------------------------------------------------------------------------
+    @cached_property
+    def neighbours(self) -> tuple[SignArray, BoolArray]:
+        """Sign vectors (F, N + D) of the regions beyond each facet, and where there is one (F,)."""
+        signs = np.zeros((self.n_facets, len(self._cell.signs)), dtype=np.int8)
+        there = np.zeros(self.n_facets, dtype=np.bool_)
+        for i in range(self.n_facets):
+            flipped = self._frame.flipped(self._cell, i)
+            if flipped is not None:
+                signs[i], there[i] = flipped, True
+        return self._public(signs), there
+
+    def neighbour(self, i: int) -> Region:
+        """The region beyond the i-th facet.
+
+        Raises
+        ------
+        InputError
+            If the facet lies on the boundary of the domain.
+        """
+        if not 0 <= i < self.n_facets:
+            raise InputError(f"facet {i} does not exist; the region has {self.n_facets}")
+        frame = self._frame
+        signs = frame.flipped(self._cell, i)
+        if signs is None:
+            raise InputError(f"facet {i} lies on the boundary of the domain; nothing is beyond it")
+        before = replace(frame.stats)
+        reference, along = crossing(frame, self._cell, i)
+        cell = frame.solve(signs, reference, along)
+        point = frame.to_inputs(self.point, reference, self._cell.reference)
+        return Region(frame, cell, point, _difference(frame.stats, before))
+
+    # ---- evidence ---------------------------------------------------------------------------
+    def verify(self) -> RegionCheck:
+        """Check the witnesses and the interior point anew in rational arithmetic."""
+        problems = []
+        frame, cell = self._frame, self._cell
+        used = np.flatnonzero(cell.signs != 0)
+        forms = frame.exact_forms(cell.signs, used)
+        forms = forms * np.array([int(s) for s in cell.signs[used]], dtype=object)[:, None]
+        checked = 0
+
+        def values(x: FloatArray) -> Any:
+            return forms[:, :-1] @ np.array([Fraction(float(c)) for c in x], dtype=object) + forms[:, -1]
+
+        if not all(v > 0 for v in values(self.interior_point)):
+            problems.append("the interior point is not inside")
+        for row, witness in zip(cell.facets, self.witnesses):
+            if np.isnan(witness).any():
+                continue
+            negative = used[np.array([v <= 0 for v in values(witness)], dtype=bool)]
+            checked += 1
+            if negative.tolist() != [row]:
+                problems.append(f"the witness of column {self._column(int(row))} is beyond {len(negative)} walls")
+        return RegionCheck(not problems, checked, tuple(problems))
+
+
+def crossing(frame: CellFrame, cell: Cell, i: int) -> tuple[FloatArray, FloatArray]:
+    """A reference point near the i-th facet, and the direction (n,) out of the cell."""
+    witness = cell.witnesses[i]
+    if np.isnan(witness).any():
+        row = int(cell.facets[i])
+        point, normal = frame.exact_facet_point(cell, row, cell.groups.get(row, (row,)))
+        x, out = point.astype(np.float64), normal.astype(np.float64)
+        out = out / np.abs(out).max()
+        if frame.by_layer:
+            return frame.reference(x), frame.W[0] @ out
+        return x, out[frame.columns]
+    G, V, _, _ = frame.rows(cell.signs, cell.reference)
+    row = int(cell.facets[i])
+    inner = V[row] + G[row] @ cell.interior
+    outer = V[row] + G[row] @ witness
+    along = witness - cell.interior
+    return frame.moved(cell.reference, cell.interior + inner / (inner - outer) * along), along
+
+
+def _difference(after: CellStats, before: CellStats) -> CellStats:
+    names = ("cells", "rays", "cone_tests", "bases", "reused", "exact_rows", "exact_points")
+    return CellStats(**{name: getattr(after, name) - getattr(before, name) for name in names})
+
+
+def region(network: ReLUNetwork, x: Any, *, domain: Polyhedron | None = None) -> Region:
+    """The region of a point, with irredundant facets; for networks of any size.
+
+    Parameters
+    ----------
+    network : ReLUNetwork
+    x : (n0,) float64
+        A point on walls gets one of the regions around it: the one in a fixed direction.
+    domain : Box or Polyhedron, optional
+        Its inequalities count as walls too.
+
+    Returns
+    -------
+    Region
+
+    Raises
+    ------
+    InputError
+        If the point is outside the domain.
+
+    Notes
+    -----
+    Preparing a network takes a QR of its first layer and is remembered for the last few networks. Then about
+    0.6 ms for 300 neurons in 5 inputs. A row is a facet when a point beyond it alone is certain despite rounding,
+    redundant when it lies in the cone of facets with multipliers enclosed away from 0; the rest is decided in
+    rational arithmetic. Method: rays, then cone membership over the known facets (Clarkson, *More output-sensitive
+    geometric algorithms*, 1994).
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> net = pf.ReLUNetwork.random((8, 16, 16, 2), rng=0)
+    >>> r = pf.region(net, [0.0] * 8)
+    >>> r.verify().ok, len(r.facets) == len(r.neighbours[0])
+    (True, True)
+    """
+    frame = cell_frame(network, domain)
+    point = as_point(frame, x)
+    before = replace(frame.stats)
+    signs, direction = frame.sign_rows(point)
+    if frame.by_layer:
+        along = frame.W[0] @ direction if direction.any() else np.zeros(frame.n)
+    else:
+        along = direction[frame.columns]
+    cell = frame.solve(signs, frame.reference(point), along)
+    return Region(frame, cell, point, _difference(frame.stats, before))
+
+
+__all__ = ["Ball", "Region", "RegionCheck", "crossing", "region"]
