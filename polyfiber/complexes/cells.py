@@ -20,7 +20,7 @@ from ..errors import InputError, ShapeError, SolverError, UncertifiedSignError
 from ..kernels import facets as kf
 from ..network.model import ReLUNetwork
 from ..numerics.independent import independent_columns
-from ..numerics.lp import interior_point, solve_lp_exact
+from ..numerics.lp import interior_point, solve_lp, solve_lp_exact
 from .domain import Polyhedron
 
 U = 2.0**-53
@@ -335,8 +335,9 @@ class CellFrame:
         status = np.zeros(mm, dtype=np.int8)
         witness = np.full((mm, k), np.nan)
         d0 = np.zeros(k)
+        counts = np.zeros(4, dtype=np.int64)
+        failed = 0
         if k and mm:
-            counts = np.zeros(4, dtype=np.int64)
             along = np.ascontiguousarray(along)
             shots = 6 * k + 12
             failed = kf.facets(G, V, E1, E0, np.zeros(k), along, status, witness, d0, counts, shots, 8)
@@ -350,11 +351,21 @@ class CellFrame:
                 status[:] = kf.UNSURE
         elif mm:
             status[:] = kf.REDUNDANT
+            failed = 1
         groups: dict[int, tuple[int, ...]] = {}
-        unsure = np.flatnonzero(status == kf.UNSURE)
-        if len(unsure):
-            ids = np.arange(m) if rows is None else rows
-            groups = self._decide_exactly(signs, ids, status, unsure)
+        ids = np.arange(m) if rows is None else rows
+        local = None if self.by_layer else (G, V, reference)
+        while True:
+            unsure = np.flatnonzero(status == kf.UNSURE)
+            if not len(unsure):
+                break
+            groups.update(self._decide_exactly(signs, ids, status, unsure, witness, local))
+            waiting = status == kf.WAITING
+            if not waiting.any():
+                break
+            status[waiting] = kf.UNKNOWN
+            if failed or kf.facets(G, V, E1, E0, d0.copy(), np.zeros(k), status, witness, d0, counts, 0, 0):
+                status[waiting] = kf.UNSURE
         own = np.flatnonzero(status == kf.FACET)
         facets = own if rows is None else rows[own]
         points = witness[own]
@@ -374,39 +385,48 @@ class CellFrame:
     def _recentre(self, G: FloatArray, V: FloatArray, E1: FloatArray, E0: FloatArray, *rest: Any) -> int:
         """Look for an interior point by linear programming and try again; nonzero if that fails."""
         status, witness, d0, counts, shots = rest
-        scale = np.abs(G).max(axis=1)
+        scale = np.linalg.norm(G, axis=1)
         scale[scale == 0] = 1.0
+        unit = _local_unit(V / scale, G.shape[1])
         try:
-            found = interior_point(-G / scale[:, None], V / scale)
+            found = interior_point(-G / scale[:, None], V / scale / unit)
         except SolverError:  # no answer is not "empty": the exact path decides
             return 1
         if found is None or not found[1] > 0:
             return 1
         zero = np.zeros(G.shape[1])
-        return int(kf.facets(G, V, E1, E0, found[0], zero, status, witness, d0, counts, shots, 8))
+        return int(kf.facets(G, V, E1, E0, unit * found[0], zero, status, witness, d0, counts, shots, 8))
 
     def _decide_exactly(
-        self, signs: SignArray, ids: IntArray, status: SignArray, unsure: IntArray
+        self,
+        signs: SignArray,
+        ids: IntArray,
+        status: SignArray,
+        unsure: IntArray,
+        witness: FloatArray,
+        local: tuple[FloatArray, FloatArray, FloatArray] | None,
     ) -> dict[int, tuple[int, ...]]:
         """Settle rows in rational arithmetic; rows that coincide with a facet, by facet."""
-        pool = np.flatnonzero((status == kf.FACET) | (status == kf.UNSURE))
+        pool = np.flatnonzero(status != kf.REDUNDANT)
         forms = self.exact_forms(signs, ids[pool])
         forms = forms * np.array([int(s) for s in signs[ids[pool]]], dtype=object)[:, None]
         used = np.concatenate([forms[:, self.columns], forms[:, -1:]], axis=1)
         index = {int(r): i for i, r in enumerate(pool)}
         leaders: dict[tuple[Fraction, ...], int] = {}
+        for e in np.flatnonzero(status == kf.FACET):
+            if np.isnan(witness[e]).any():  # decided exactly before: others may coincide with it
+                leaders[_direction(used[index[int(e)]])] = int(e)
         groups: dict[int, list[int]] = {}
         self.stats.exact_rows += len(unsure)
         alive = set(index)
         for r in unsure:
             r = int(r)
             row = used[index[r]]
-            lead = next((abs(v) for v in row[:-1] if v != 0), None)
-            if lead is None:  # constant: positive on the cell, so no wall
+            key = _direction(row)
+            if not key:  # constant: positive on the cell, so no wall
                 alive.discard(r)
                 status[r] = kf.REDUNDANT
                 continue
-            key = tuple(v / lead for v in row)
             if key in leaders:
                 groups.setdefault(leaders[key], [leaders[key]]).append(r)
                 alive.discard(r)
@@ -417,10 +437,20 @@ class CellFrame:
             r = int(r)
             if r not in alive:
                 continue
-            others = [index[e] for e in sorted(alive) if e != r]
+            rest = [e for e in sorted(alive) if e != r]
+            others = [index[e] for e in rest]
             row = used[index[r]]
             redundant = False
-            if others:
+            if local is not None and len(others) > 24:
+                guess = self._guess(*local, r, rest, forms, index)
+                if guess is True:
+                    status[r] = kf.FACET
+                    continue
+                if guess is not False:
+                    some = [index[e] for e in guess]
+                    found = solve_lp_exact(used[some, -1], used[some, :-1].T, row[:-1])
+                    redundant = found.x is not None and found.value <= row[-1]
+            if others and not redundant:
                 found = solve_lp_exact(used[others, -1], used[others, :-1].T, row[:-1])
                 redundant = found.status == "unbounded" or (found.x is not None and found.value <= row[-1])
             if redundant:
@@ -433,6 +463,46 @@ class CellFrame:
             for lead, rows in groups.items()
             if status[lead] == kf.FACET
         }
+
+    def _guess(
+        self,
+        G: FloatArray,
+        V: FloatArray,
+        reference: FloatArray,
+        r: int,
+        rest: list[int],
+        forms: Array,
+        index: dict[int, int],
+    ) -> bool | list[int]:
+        """True: a point beyond row r alone was found and checked exactly. Otherwise rows that may imply it, or False."""
+        norms = np.linalg.norm(G, axis=1)
+        norms[norms == 0] = 1.0
+        A, v = G / norms[:, None], V / norms
+        unit = _local_unit(v, A.shape[1])
+        rows = np.concatenate([-A[rest], A[[r]]])
+        values = np.concatenate([v[rest], -v[[r]]]) / unit
+        n = A.shape[1]
+        try:
+            found = solve_lp(
+                np.r_[np.zeros(n), -1.0],
+                A_ub=np.hstack([rows, np.ones((len(rows), 1))]),
+                b_ub=values,
+                bounds=[(None, None)] * n + [(None, 1.0)],
+            )
+            if found.x is not None and found.x[-1] > 0:
+                point = np.array([Fraction(c) for c in self.moved(reference, unit * found.x[:-1])], dtype=object)
+                exact = forms[:, :-1] @ point + forms[:, -1]
+                if exact[index[r]] < 0 and all(exact[index[e]] > 0 for e in rest):
+                    return True
+                return False
+            dual = solve_lp(v[rest] / unit, A_eq=A[rest].T, b_eq=A[r], bounds=(0, None))
+        except SolverError:
+            return False
+        if dual.x is None:
+            return False
+        chosen = [e for e, value in zip(rest, dual.x) if value > 1e-12]
+        near = [e for e in np.argsort(np.abs(v))[: 2 * n + 2].tolist() if e in index and e in rest]
+        return sorted({*chosen, *near})
 
     # ---- neighbours -------------------------------------------------------------------------
     def flipped(self, cell: Cell, i: int) -> SignArray | None:
@@ -467,8 +537,6 @@ class CellFrame:
         # maximise t: wall = 0, others >= t * size, t <= 1
         A = others.astype(np.float64)
         size = np.linalg.norm(A[:, :-1], axis=1, keepdims=True) if len(A) else np.zeros((0, 1))
-        from ..numerics.lp import solve_lp
-
         w = wall.astype(np.float64)
         found = solve_lp(
             np.r_[np.zeros(self.n0), -1.0],
@@ -487,6 +555,19 @@ class CellFrame:
         if len(others) and not all(v > 0 for v in others[:, :-1] @ point + others[:, -1]):
             raise UncertifiedSignError("a facet is too thin for a point inside it; please report this network")
         return point, normal
+
+
+def _local_unit(values: FloatArray, n: int) -> float:
+    """A length of the size of a cell: a distance to one of the nearest walls."""
+    nearest = np.sort(np.abs(values[np.isfinite(values)]))
+    unit = float(nearest[min(2 * n, len(nearest) - 1)]) if len(nearest) else 1.0
+    return unit if unit > 0 else 1.0
+
+
+def _direction(row: Array) -> tuple[Fraction, ...]:
+    """An affine form up to positive factors; empty for a constant."""
+    lead = next((abs(v) for v in row[:-1] if v != 0), None)
+    return () if lead is None else tuple(v / lead for v in row)
 
 
 def _lexicographic(value: Fraction, slope: Fraction) -> int:

@@ -20,7 +20,7 @@ import numpy as np
 from .jit import kernel
 
 U = 2.0**-53
-UNKNOWN, FACET, REDUNDANT, UNSURE = 0, 1, 2, 3
+UNKNOWN, FACET, REDUNDANT, UNSURE, WAITING = 0, 1, 2, 3, 4
 
 
 @kernel
@@ -161,7 +161,6 @@ def center(G, V, E1, E0, d, s, H, steps):
         if not s[i] > E0[i] + E1[i] * length:
             return False
     first = d.copy()
-    pull = 0.0
     for it in range(steps + 1):
         for a in range(n):
             grad[a] = 0.0
@@ -178,8 +177,8 @@ def center(G, V, E1, E0, d, s, H, steps):
         trace = 0.0
         for a in range(n):
             trace = max(trace, H[a, a])
-        if it == 0:  # a weak pull to the start: unbounded cells have no centre, and drifting far loses digits
-            pull = 1e-3 * trace + 1e-300
+        # a weak pull to the start: unbounded cells have no centre, and drifting far loses digits
+        pull = 1e-3 * trace + 1e-300
         for a in range(n):
             H[a, a] += pull
             grad[a] -= pull * (d[a] - first[a])
@@ -207,7 +206,7 @@ def center(G, V, E1, E0, d, s, H, steps):
             for b in range(a + 1, n):
                 t -= H[b, a] * step[b]
             step[a] = t / H[a, a]
-        # longest step that keeps a tenth of every slack, at least the damped one
+        # the damped step at least, half way to the wall when far from the centre
         far = 1e3
         for i in range(m):
             t = 0.0
@@ -215,7 +214,7 @@ def center(G, V, E1, E0, d, s, H, steps):
                 t += G[i, c] * step[c]
             if t < 0.0:
                 far = min(far, -s[i] / t)
-        alpha = max(min(1.0, 0.7 * far), min(1.0 / (1.0 + decrement), 0.9 * far))
+        alpha = min(0.9 * far, max(1.0 / (1.0 + decrement), 0.5 * far if decrement > 1.0 else min(1.0, 0.7 * far)))
         for c in range(n):
             trial[c] = d[c] + alpha * step[c]
         length = _slacks(G, V, trial, s2)
@@ -458,8 +457,9 @@ def inside(inverse, theta, norm, target, error, k, lam):
 
 @kernel
 def facets(G, V, E1, E0, start, along, status, witness, d0, counts, shots, steps):
-    """Decide every row of a cell: status (m,) FACET, REDUNDANT or UNSURE.
+    """Decide every row of a cell: status (m,) FACET, REDUNDANT, UNSURE, or WAITING for an unsure row.
 
+    Rows whose status is FACET or REDUNDANT already are taken as such.
     start: (n,) displacement to start from; along: (n,) direction into the cell, zero if start is inside.
     witness: (m, n) points beyond facets; d0: (n,) an interior point.
     counts: rays shot, cone tests, bases enclosed, rows settled by an earlier basis.
@@ -520,8 +520,7 @@ def facets(G, V, E1, E0, start, along, status, witness, d0, counts, shots, steps
         rows[i, n] = 1.0
         er[i] = (E1[i] * column + E0[i] + E1[i] * length) / s[i] * 1.01 + 4 * U
         size[i] = total
-        status[i] = 0
-        if total == 0.0:
+        if total == 0.0 and status[i] == 0:
             big = 0.0
             for c in range(n):
                 big = max(big, abs(G[i, c]))
@@ -533,6 +532,14 @@ def facets(G, V, E1, E0, start, along, status, witness, d0, counts, shots, steps
     sure = np.ones(m + 1, dtype=np.bool_)
     pool[0] = m
     npool = 1
+    for i in range(m):
+        if status[i] == 1:
+            pool[npool] = i
+            npool += 1
+        elif status[i] == 3:
+            pool[npool] = i
+            sure[i] = False
+            npool += 1
     w = np.zeros(n)
     for a in range(min(m, shots)):
         i = order[a]
@@ -607,10 +614,13 @@ def facets(G, V, E1, E0, start, along, status, witness, d0, counts, shots, steps
                 certain = True
                 for b in range(k):
                     certain = certain and sure[passive[b]]
+                if not certain:
+                    status[i] = 4
+                    break
                 counts[2] += 1
                 slot = held if held < n_bases else recent[n_bases - 1]
                 theta, size_ = enclose(rows, er, passive, k, Q, R, inverses[slot])
-                good = theta < 0.5 and certain
+                good = theta < 0.5
                 if good and inside(inverses[slot], theta, size_, rows[i], er[i], k, lam):
                     status[i] = 2
                 thetas[slot] = theta if good else 0.75

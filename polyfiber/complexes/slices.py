@@ -1,0 +1,190 @@
+"""The exact complex of an affine slice of a network of any size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from .._typing import Array, FloatArray, ProgressLike
+from ..budget import Budget
+from ..errors import GenericityError, InputError, ShapeError
+from ..network.folding import Chain, Rationals
+from ..network.model import ReLUNetwork
+from ..numerics.exact import as_fractions, rank
+from .complex import PolyhedralComplex, canonical_complex
+from .domain import Polyhedron
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The complex of a network on ``origin + directions.T @ t``.
+
+    Attributes
+    ----------
+    complex : PolyhedralComplex
+        In the coordinates t. Its columns are the network's hidden neurons: sign vectors are those of the
+        faces of the network's own complex that the slice meets.
+    network : ReLUNetwork
+        The restricted network, (k, n1, …, nL).
+    origin : (n0,) float64
+    directions : (k, n0) float64
+    exact : bool
+        Whether the restricted first layer is exactly the network's; then every sign is one of the given
+        network on the exact slice. If not, ``rounding`` bounds the change.
+    rounding : float
+        Largest change of a parameter of the first layer, by rounding the restriction to float64.
+    """
+
+    complex: PolyhedralComplex
+    network: ReLUNetwork
+    origin: FloatArray
+    directions: FloatArray
+    exact: bool
+    rounding: float
+
+    def points(self, t: Any) -> FloatArray:
+        """Inputs (…, n0) of slice coordinates (…, k)."""
+        result: FloatArray = self.origin + np.asarray(t, dtype=np.float64) @ self.directions
+        return result
+
+    @property
+    def vertices(self) -> FloatArray:
+        """(f_0, n0) vertices as inputs of the network."""
+        return self.points(self.complex.vertices)
+
+    @property
+    def f_vector(self) -> tuple[int, ...]:
+        """Faces of each dimension."""
+        return self.complex.f_vector
+
+    @property
+    def n_regions(self) -> int:
+        """Number of regions."""
+        return self.complex.n_regions
+
+    def __repr__(self) -> str:
+        kind = "exact" if self.exact else f"first layer rounded by {self.rounding:.2g}"
+        return f"Slice({len(self.directions)}-dimensional, f = {self.f_vector}, {kind})"
+
+
+def restricted_network(
+    network: ReLUNetwork, origin: Any, directions: Any, *, arithmetic: str = "auto"
+) -> tuple[ReLUNetwork, bool, float]:
+    """The network on an affine slice: first layer ``W1 D``, ``W1 o + b1``, the rest unchanged.
+
+    Parameters
+    ----------
+    network : ReLUNetwork
+    origin : (n0,) array
+    directions : (k, n0) array
+    arithmetic : 'auto', 'rounded' or 'exact'
+        'rounded' rounds the exact products to float64 and says by how much; 'exact' keeps fractions
+        (everything then runs on those, more slowly); 'auto' rounds float networks and keeps exact ones.
+
+    Returns
+    -------
+    network, exact, rounding
+        Whether the restriction is exact, and the largest change of a parameter.
+    """
+    D, o = as_fractions(directions), as_fractions(origin)
+    n0 = network.architecture[0]
+    if D.ndim != 2 or D.shape[1] != n0 or o.shape != (n0,):
+        raise ShapeError(
+            f"origin {o.shape} and directions {D.shape} do not fit {n0} inputs; expected ({n0},) and (k, {n0})"
+        )
+    if arithmetic not in ("auto", "rounded", "exact"):
+        raise InputError(f"arithmetic must be 'auto', 'rounded' or 'exact', found {arithmetic!r}")
+    w, b = Rationals.of(network.weights[0]), Rationals.of(network.biases[0])
+    weight = w @ Rationals.of(D.T)
+    bias = w @ Rationals.of(o) + b
+    keep = arithmetic == "exact" or (arithmetic == "auto" and network.is_exact)
+    if keep:
+        first, shift = _fractions(weight), _fractions(bias)
+        net = ReLUNetwork([first, *network.weights[1:]], [shift, *network.biases[1:]], source=network.source)
+        return net, True, 0.0
+    chain = Chain(D.shape[0])
+    chain.dense(_fractions(weight), _fractions(bias), name="slice")
+    chain.relu()
+    record = chain.network({"format": "slice"})
+    rounding = 0.0
+    exact = True
+    for entry in record.source["folding"]:
+        if entry["layer"] == 1:
+            exact = bool(entry["exact"])
+            rounding = max(entry["weight_error"], entry["bias_error"])
+    source = {**network.source, "slice": {"exact": exact, "rounding": rounding}}
+    rest = network.rounded()
+    exact = exact and not network.is_exact
+    net = ReLUNetwork([record.weights[0], *rest.weights[1:]], [record.biases[0], *rest.biases[1:]], source=source)
+    return net, exact, rounding
+
+
+def _fractions(values: Rationals) -> Array:
+    out = np.empty(values.numerators.shape, dtype=object)
+    for index, value in np.ndenumerate(values.numerators):
+        out[index] = Fraction(int(value), values.denominator)
+    return out
+
+
+def slice_complex(
+    network: ReLUNetwork,
+    origin: Any,
+    directions: Any,
+    *,
+    domain: Polyhedron | None = None,
+    arithmetic: str = "auto",
+    budget: Budget | None = None,
+    progress: ProgressLike = None,
+) -> Slice:
+    """The canonical complex of a network on an affine slice, complete and certified.
+
+    Parameters
+    ----------
+    network : ReLUNetwork
+        Of any size: the cost is that of a network with k inputs.
+    origin : (n0,) array
+    directions : (k, n0) array
+        Linearly independent; usually k is 1, 2 or 3.
+    domain : Box or Polyhedron, optional
+        In the slice's coordinates t.
+    arithmetic : 'auto', 'rounded' or 'exact'
+        How the restricted first layer is kept, see `restricted_network`. Directions along coordinate axes
+        from an origin of zeros restrict exactly in float64.
+
+    Returns
+    -------
+    Slice
+
+    Raises
+    ------
+    InputError
+        Directions that are linearly dependent.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> net = pf.ReLUNetwork.random((20, 12, 12, 3), rng=0)
+    >>> D = [[1.0] + [0.0] * 19, [0.0, 1.0] + [0.0] * 18]
+    >>> s = pf.slice_complex(net, [0.0] * 20, D, domain=pf.Box(-1, 1, dimension=2))
+    >>> s.exact, s.complex.euler_characteristic
+    (True, 1)
+    """
+    if not isinstance(network, ReLUNetwork):
+        raise InputError(f"expected a polyfiber.ReLUNetwork, found {type(network).__name__}")
+    D = np.atleast_2d(np.asarray(directions))
+    o = np.asarray(origin)
+    small, exact, rounding = restricted_network(network, o, D, arithmetic=arithmetic)
+    if rank(D) < D.shape[0]:
+        raise InputError(f"the {D.shape[0]} directions are linearly dependent (rank {rank(D)})")
+    try:
+        cx = canonical_complex(small, domain, budget=budget, progress=progress)
+    except GenericityError as error:
+        error.add_note("the slice meets a face it should miss; a slightly different origin or direction avoids it")
+        raise
+    return Slice(cx, small, o.astype(np.float64), D.astype(np.float64), exact, rounding)
+
+
+__all__ = ["Slice", "restricted_network", "slice_complex"]
