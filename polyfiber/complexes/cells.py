@@ -113,6 +113,12 @@ class CellFrame:
         self.offsets = np.concatenate([[0], np.cumsum(self.hidden)]).astype(np.int64)
         self.stats = CellStats()
 
+    @cached_property
+    def transposed_weights(self) -> FloatArray:
+        """Deeper hidden layers, each transposed, flat."""
+        deep = self.W[1 : len(self.hidden)]
+        return np.concatenate([np.ascontiguousarray(w.T).ravel() for w in deep]) if deep else np.zeros(1)
+
     @property
     def n0(self) -> int:
         """Number of inputs."""

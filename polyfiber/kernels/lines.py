@@ -1,0 +1,106 @@
+"""Walls along a segment, one event after the other, as long as floats can order them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .jit import kernel
+
+U = 2.0**-53
+
+
+@kernel
+def layer_values(l, widths, weights, woff, biases, offsets, signs, a, b, sa, sb, tiny, terms, ea, eb):
+    """Values and slopes of hidden layer l (0-based, at least 1) on the current piece, with error bounds.
+
+    weights: each layer transposed (inputs, outputs), flat.
+    """
+    h = widths[l - 1]
+    low = offsets[l - 1]
+    high = offsets[l]
+    gamma = terms[l] * U / (1.0 - terms[l] * U) * 1.01
+    wide = widths[l]
+    # one output to a loop, slices: so that the loops vectorise
+    va, vb = a[high : high + wide], b[high : high + wide]
+    za, zb = sa[high : high + wide], sb[high : high + wide]
+    for i in range(wide):
+        va[i] = 0.0
+        vb[i] = 0.0
+        za[i] = 0.0
+        zb[i] = 0.0
+    for p in range(h):
+        q = low + p
+        if signs[q] > 0:
+            base = woff[l] + p * wide
+            w = weights[base : base + wide]
+            aq, bq, saq, sbq = a[q], b[q], sa[q], sb[q]
+            for i in range(wide):
+                va[i] += w[i] * aq
+            for i in range(wide):
+                vb[i] += w[i] * bq
+            for i in range(wide):
+                za[i] += abs(w[i]) * saq
+            for i in range(wide):
+                zb[i] += abs(w[i]) * sbq
+    for i in range(wide):
+        r = high + i
+        c = biases[high - widths[0] + i]
+        a[r] += c
+        sa[r] += abs(c)
+        ea[r] = gamma * sa[r] + tiny[r]
+        eb[r] = gamma * sb[r] + (tiny[r] if sb[r] > 0.0 else 0.0)
+
+
+@kernel
+def advance(widths, weights, woff, biases, offsets, terms, signs, a, b, sa, sb, tiny, ea, eb, times, errors, which):
+    """Follow the segment from the piece with the given signs; (events, reason).
+
+    a, b: (N,) value at t = 0 and slope of each neuron, first layer given, the others computed; sa, sb: sizes
+    for error bounds; tiny: what underflow can add, on any piece; ea, eb: bounds. Events are written to times, errors, which. reason: 0 the end t = 1 was
+    reached, 1 floats cannot tell what comes next, 2 no room for more events.
+    """
+    L = widths.shape[0]
+    N = a.shape[0]
+    start = 1
+    events = 0
+    while True:
+        for l in range(start, L):
+            layer_values(l, widths, weights, woff, biases, offsets, signs, a, b, sa, sb, tiny, terms, ea, eb)
+        best = -1
+        first = 2.0
+        dfirst = 0.0
+        for i in range(N):
+            if signs[i] == 0:
+                return events, 1
+            end = a[i] + b[i]
+            bound = (ea[i] + eb[i]) * 1.01 + 2 * U * (abs(a[i]) + abs(b[i]))
+            if signs[i] < 0:
+                end = -end
+            if end > bound:
+                continue
+            if not end < -bound or not abs(b[i]) > 2 * eb[i]:
+                return events, 1
+            t = -a[i] / b[i]
+            if t < first:
+                first = t
+                dfirst = (ea[i] + abs(t) * eb[i]) / (abs(b[i]) - eb[i]) * 1.01 + 4 * U
+                best = i
+        if best < 0:
+            return events, 0
+        for i in range(N):
+            end = a[i] + b[i]
+            if i != best and (end < 0.0 if signs[i] > 0 else end > 0.0):
+                t = -a[i] / b[i]
+                dt = (ea[i] + abs(t) * eb[i]) / (abs(b[i]) - eb[i]) * 1.01 + 4 * U
+                if not t - dt > first + dfirst:
+                    return events, 1
+        if events == times.shape[0]:
+            return events, 2
+        times[events] = first
+        errors[events] = dfirst
+        which[events] = best
+        events += 1
+        signs[best] = -signs[best]
+        start = 1
+        while start < L and offsets[start] <= best:
+            start += 1
