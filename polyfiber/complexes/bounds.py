@@ -130,18 +130,26 @@ def activation_bounds(
     if method not in METHODS:
         raise InputError(f"method must be one of {METHODS}, found {method!r}")
     monitor = Monitor(budget)
-    work = _Relaxation(network, *bounding_box(domain))
+    box = bounding_box(domain)
+    work = _Relaxation(network, *box)
     for layer in range(len(work.W)):
         work.interval(layer)
         if method != "interval":
             work.substitute(layer)
-        if method == "lp":
+    if method == "lp":
+        # once more with programs; tighter lines do not make every back-substituted bound tighter, so keep both
+        first, work = work, _Relaxation(network, *box)
+        for layer in range(len(work.W)):
+            work.interval(layer)
+            work.substitute(layer)
+            work.meet(first, layer)
             work.programs(layer, domain, monitor)
     hidden = network.hidden_widths
     exact = []
     stable = True
     for layer in range(len(hidden)):
-        exact.append(np.full(hidden[layer], stable and method != "interval" and isinstance(domain, Box)))
+        tight = stable and (layer == 0 or method != "interval") and isinstance(domain, Box)
+        exact.append(np.full(hidden[layer], tight))
         stable = stable and bool(((work.low[layer] > 0) | (work.high[layer] <= 0)).all())
     none = np.zeros(0)
     return ActivationBounds(
@@ -268,6 +276,12 @@ class _Relaxation:
                 self.low[layer] = np.maximum(self.low[layer], -bound)
         self._lines(layer)
 
+    def meet(self, other: _Relaxation, layer: int) -> None:
+        """Take the better of two bounds of a layer."""
+        self.low[layer] = np.maximum(self.low[layer], other.low[layer])
+        self.high[layer] = np.minimum(self.high[layer], other.high[layer])
+        self._lines(layer)
+
     def _upper(self, layer: int, sign: float) -> FloatArray:
         """Upper bounds of ``sign * z`` of a layer."""
         rows = sign * self.W[layer]
@@ -320,9 +334,7 @@ class _Relaxation:
                     break
                 cost = np.zeros(A.shape[1])
                 cost[-last:] = sign * self.W[layer][i]
-                found = linprog(
-                    cost, A_ub=sparse, b_ub=b, bounds=np.stack([low, high], axis=1), method="highs"
-                )
+                found = linprog(cost, A_ub=sparse, b_ub=b, bounds=np.stack([low, high], axis=1), method="highs")
                 if found.status != 0:
                     continue  # the bounds of the relaxation stay
                 y = np.maximum(-found.ineqlin.marginals, 0.0)
@@ -454,7 +466,7 @@ def simplify_on(
     elif bounds.network != network or bounds.domain is not domain:
         raise InputError("the bounds belong to another network or domain")
     offsets = np.concatenate([[0], np.cumsum(network.hidden_widths)])
-    weights, biases = [w for w in network.weights], [b for b in network.biases]
+    weights, biases = list(network.weights), list(network.biases)
     kept = []
     gone = []
     for layer, width in enumerate(network.hidden_widths):

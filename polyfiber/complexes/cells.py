@@ -139,7 +139,8 @@ class CellFrame:
 
     @cached_property
     def _lift(self) -> FloatArray:
-        return np.linalg.pinv(self.W[0])
+        lift: FloatArray = np.linalg.pinv(self.W[0])
+        return lift
 
     def to_inputs(self, x: FloatArray, points: FloatArray, reference: FloatArray) -> FloatArray:
         """Inputs (…, n0) of reference points (…, ·), the nearest to x where there are many."""
@@ -204,9 +205,7 @@ class CellFrame:
     def _inside(self, signs: SignArray) -> None:
         bad = np.flatnonzero(signs[: self.n_domain] <= 0)
         if len(bad):
-            raise InputError(
-                f"the point is outside the domain: inequality {int(bad[0])} fails", inequality=int(bad[0])
-            )
+            raise InputError(f"the point is outside the domain: inequality {int(bad[0])} fails", inequality=int(bad[0]))
 
     def _directions(self, x: FloatArray) -> list[FloatArray]:
         rng = np.random.default_rng(20260101)
@@ -311,7 +310,7 @@ class CellFrame:
     # ---- facets -----------------------------------------------------------------------------
     def solve(self, signs: SignArray, reference: FloatArray, along: FloatArray) -> Cell:
         """Facets of the cell with these signs; ``along`` (n,) points into it from the reference, or is zero."""
-        n, d = self.n, self.n_domain
+        n = self.n
         G, V, E1, E0 = self.rows(signs, reference)
         m = len(V)
         self.stats.cells += 1
@@ -320,15 +319,15 @@ class CellFrame:
         h1 = self.hidden[0] if self.hidden else 0
         interior = np.zeros(n)
         free = np.zeros(0, dtype=np.int64)
+        unit = 1.0
         if self.by_layer:  # inactive first-layer neurons bound a coordinate that nothing else looks at
             active = signs[:h1] > 0
             free = np.flatnonzero(~active)
             coordinates = np.flatnonzero(active)
             rows = np.concatenate([coordinates, np.arange(h1, m)])
             rows = rows[signs[rows] != 0]
-            interior[free] = -np.maximum(1.0, np.abs(reference[free])) - reference[free]
-            inner = reference[free] < 0
-            interior[free[inner]] = 0.0
+            unit = float(np.abs(reference).mean()) or 1.0
+            interior[free] = np.where(reference[free] < -1e-3 * unit, 0.0, -0.5 * unit - reference[free])
         elif (signs == 0).any():
             rows = np.flatnonzero(signs != 0)
         if rows is not None:
@@ -380,7 +379,7 @@ class CellFrame:
             wide = np.tile(interior, (len(own) + len(free), 1))
             wide[: len(own), coordinates] = points
             at = np.arange(len(own), len(wide))
-            wide[at, free] = 1.0 + 2.0 * np.abs(reference[free])
+            wide[at, free] = 0.5 * unit - reference[free]
             facets, points = np.concatenate([facets, free]), wide
             order = np.argsort(facets, kind="stable")
             facets, points = facets[order], points[order]
@@ -498,9 +497,7 @@ class CellFrame:
             if found.x is not None and found.x[-1] > 0:
                 point = np.array([Fraction(c) for c in self.moved(reference, unit * found.x[:-1])], dtype=object)
                 exact = forms[:, :-1] @ point + forms[:, -1]
-                if exact[index[r]] < 0 and all(exact[index[e]] > 0 for e in rest):
-                    return True
-                return False
+                return bool(exact[index[r]] < 0 and all(exact[index[e]] > 0 for e in rest))
             dual = solve_lp(v[rest] / unit, A_eq=A[rest].T, b_eq=A[r], bounds=(0, None))
         except SolverError:
             return False

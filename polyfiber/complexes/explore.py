@@ -165,9 +165,9 @@ def explore(
         if memory is not None and len(rows) * per_region + 40 * len(edges) > memory:
             break
         r = queue.popleft() if queue else heapq.heappop(heap)[1]
-        along = directions[r]
-        assert along is not None
-        cell = frame.solve(rows[r], where[r], along)
+        inward = directions[r]
+        assert inward is not None
+        cell = frame.solve(rows[r], where[r], inward)
         G, V, _, _ = frame.rows(rows[r], where[r])
         wall = G[cell.facets]
         inner = V[cell.facets] + wall @ cell.interior

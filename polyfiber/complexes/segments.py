@@ -188,7 +188,14 @@ def segment_regions(network: ReLUNetwork, x0: Any, x1: Any) -> SegmentRegions:
         signs = changed
         pieces.append(signs.copy())
     return SegmentRegions(
-        network, start, end, np.array(found_t), np.array(found_e), tuple(found_n), np.array(pieces, dtype=np.int8), exact
+        network,
+        start,
+        end,
+        np.array(found_t),
+        np.array(found_e),
+        tuple(found_n),
+        np.array(pieces, dtype=np.int8),
+        exact,
     )
 
 
@@ -222,9 +229,7 @@ class PathRegions:
     def n_regions(self) -> int:
         """Pieces along the path, those on both sides of a corner counted once when their signs agree."""
         total = sum(s.n_regions for s in self.segments)
-        joined = sum(
-            bool((p.signs[-1] == q.signs[0]).all()) for p, q in zip(self.segments[:-1], self.segments[1:])
-        )
+        joined = sum(bool((p.signs[-1] == q.signs[0]).all()) for p, q in zip(self.segments[:-1], self.segments[1:]))
         return total - joined
 
     @property

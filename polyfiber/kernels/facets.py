@@ -160,7 +160,17 @@ def center(G, V, E1, E0, d, s, H, steps):
     for i in range(m):
         if not s[i] > E0[i] + E1[i] * length:
             return False
+    # a pull to the start at the scale of the walls around: an unbounded cell has no centre, and far out digits are lost
     first = d.copy()
+    size = np.zeros(m)
+    for i in range(m):
+        t = 0.0
+        for c in range(n):
+            t += G[i, c] * G[i, c]
+        size[i] = s[i] / np.sqrt(t) if t > 0.0 else 1e300
+    size.sort()
+    middle = size[min(m // 2, m - 1)]
+    pull = 1.0 / (middle * middle) if 1e-100 < middle < 1e100 else 1e-12
     for it in range(steps + 1):
         for a in range(n):
             grad[a] = 0.0
@@ -177,8 +187,6 @@ def center(G, V, E1, E0, d, s, H, steps):
         trace = 0.0
         for a in range(n):
             trace = max(trace, H[a, a])
-        # a weak pull to the start: unbounded cells have no centre, and drifting far loses digits
-        pull = 1e-3 * trace + 1e-300
         for a in range(n):
             H[a, a] += pull
             grad[a] -= pull * (d[a] - first[a])
@@ -291,7 +299,7 @@ def _append(rows, k, e, target, Q, R, y, count):
         norm0 += rows[e, c] * rows[e, c]
     for b in range(count):
         R[b, count] = 0.0
-    for again in range(2):
+    for _again in range(2):
         for b in range(count):
             t = 0.0
             for c in range(k):
@@ -329,7 +337,7 @@ def nnls(rows, pool, npool, target, k, passive, lam, residual, Q, R, y, z, block
     scale = np.sqrt(scale)
     for e in range(npool):
         blocked[e] = 0
-    for it in range(6 * k + 20):
+    for _it in range(6 * k + 20):
         best, most = -1, 1e-13 * scale
         for e in range(npool):
             if blocked[e] != 0:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from .jit import kernel
 
 U = 2.0**-53

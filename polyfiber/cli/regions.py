@@ -1,0 +1,242 @@
+"""Commands for networks too large to enumerate: region, slice, segment, bounds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from ..errors import InputError
+from .complexes import make_budget, parse_box
+from .render import note, progress_line, table, to_json
+
+if TYPE_CHECKING:
+    from ..complexes.slices import Slice
+
+_FILE = typer.Argument(..., help="Network: .onnx .npz .safetensors .pt .h5 .keras .nnet")
+_JSON = typer.Option(False, "--json", help="Print JSON.")
+
+
+def parse_point(text: str | None, dimension: int, what: str) -> list[float]:
+    """A point from ``0.1,0.2,…`` or one number for every coordinate; the origin by default."""
+    if text is None:
+        return [0.0] * dimension
+    try:
+        numbers = [float(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise InputError(f"cannot read {what} {text!r}; expected numbers such as 0.5 or 0,1,0.25") from None
+    if len(numbers) == 1:
+        return numbers * dimension
+    if len(numbers) != dimension:
+        raise InputError(f"{what} has {len(numbers)} numbers; the network has {dimension} inputs")
+    return numbers
+
+
+def _named(net: Any, column: int) -> str:
+    if column < net.n_hidden:
+        layer, position = net.neuron(column)
+        return f"neuron {position} of layer {layer}"
+    return f"domain facet {column - net.n_hidden}"
+
+
+def region_command(
+    file: Path = _FILE,
+    point: str = typer.Option(None, "--at", help="Point x1,x2,… or one number for all; the origin by default."),
+    box: str = typer.Option(None, "--box", help="Domain lo,hi or lo1,hi1,lo2,hi2,…; all of R^n by default."),
+    json: bool = _JSON,
+) -> None:
+    """The region of a point: irredundant facets, distances, inscribed ball."""
+    from ..complexes.regions import region
+    from ..network.readers import read_network
+
+    net = read_network(file)
+    n0 = net.architecture[0]
+    domain = None if box is None else parse_box(box, n0)
+    r = region(net, parse_point(point, n0, "the point"), domain=domain)
+    ball = r.inscribed_ball
+    facts: dict[str, Any] = {
+        "active": int((r.signs[: net.n_hidden] > 0).sum()),
+        "neurons": net.n_hidden,
+        "facets": r.n_facets,
+        "bounded": r.bounded.value,
+        "distance_to_boundary": r.distance,
+        "inscribed_radius": ball.radius,
+        "inscribed_radius_certified": ball.certified_radius,
+        "rows_decided_exactly": r.stats.exact_rows,
+    }
+    walls = [(_named(net, int(c)), float(d)) for c, d in zip(r.facets, r.wall_distances)]
+    if json:
+        A, a = r.affine_map
+        to_json(
+            {key: _finite(value) for key, value in facts.items()}
+            | {"point": r.point, "signs": r.signs, "facet_columns": r.facets, "wall_distances": r.wall_distances}
+            | {"center": ball.center, "affine_map": {"A": A, "a": a}}
+        )
+        return
+    table(walls, header=("facet", "distance of the point to its hyperplane"), title=f"{file}: {r}")
+    for key, value in facts.items():
+        print(
+            f"{key.replace('_', ' ')}: {value:.6g}" if isinstance(value, float) else f"{key.replace('_', ' ')}: {value}"
+        )
+
+
+def _finite(value: Any) -> Any:
+    return str(value) if isinstance(value, float) and value in (float("inf"), float("-inf")) else value
+
+
+def slice_command(
+    file: Path = _FILE,
+    axes: str = typer.Option("0,1", "--axes", help="Input coordinates that span the slice: one, two or three."),
+    origin: str = typer.Option(None, "--origin", help="A point of the slice; the origin by default."),
+    box: str = typer.Option("-1,1", "--box", help="Box in slice coordinates, or 'none' for the whole plane."),
+    plot: Path = typer.Option(None, "--plot", help="Draw a planar slice to an image."),
+    exact: bool = typer.Option(False, "--exact", help="Restrict in rational arithmetic instead of rounding."),
+    seconds: float = typer.Option(None, "--seconds", help="Time budget."),
+    memory: str = typer.Option(None, "--memory", help="Memory budget, such as 2GiB."),
+    json: bool = _JSON,
+    quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress."),
+) -> None:
+    """The exact complex of a coordinate slice of a network of any size."""
+    import numpy as np
+
+    from ..complexes.slices import slice_complex
+    from ..network.readers import read_network
+
+    net = read_network(file)
+    n0 = net.architecture[0]
+    try:
+        chosen = [int(part) for part in axes.split(",")]
+    except ValueError:
+        raise InputError(f"cannot read the axes {axes!r}; expected coordinates such as 0,1") from None
+    if not all(0 <= c < n0 for c in chosen) or len(set(chosen)) != len(chosen) or not 1 <= len(chosen) <= 3:
+        raise InputError(f"axes {axes!r}: expected one to three different coordinates from 0 to {n0 - 1}")
+    if plot is not None and len(chosen) != 2:
+        raise InputError(f"a picture needs a planar slice, found {len(chosen)} axes")
+    domain = None if box == "none" else parse_box(box, len(chosen))
+    s = slice_complex(
+        net,
+        parse_point(origin, n0, "the origin"),
+        np.eye(n0)[chosen],
+        domain=domain,
+        arithmetic="exact" if exact else "auto",
+        budget=make_budget(seconds, memory),
+        progress=progress_line(quiet=quiet or json),
+    )
+    if plot is not None:
+        _draw(s, plot, [f"input {c}" for c in chosen])
+        note(f"drew {plot}", quiet=quiet)
+    facts = {
+        "axes": chosen,
+        "f_vector": list(s.f_vector),
+        "euler_characteristic": s.complex.euler_characteristic,
+        "restriction_exact": s.exact,
+        "restriction_rounding": s.rounding,
+        "seconds": s.complex.stats.seconds,
+    }
+    if json:
+        to_json(facts)
+        return
+    table([(k, c) for k, c in enumerate(s.f_vector)], header=("dimension", "faces"), title=f"{file}: {s}")
+    print("restriction exact" if s.exact else f"first layer rounded by at most {s.rounding:.3g}")
+
+
+def _draw(s: Slice, path: Path, labels: list[str]) -> None:
+    from ..errors import MissingDependencyError
+    from ..plots.planar import plot_regions
+
+    try:
+        import matplotlib
+    except ImportError:
+        raise MissingDependencyError("matplotlib", extra="plot", purpose="drawing") from None
+    if s.complex.domain is None:
+        raise InputError("a picture needs a box: give --box")
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, ax = plt.subplots(figsize=(7, 7), layout="constrained")
+    plot_regions(s.complex, ax=ax)
+    ax.set_xlabel(labels[0])
+    ax.set_ylabel(labels[1])
+    ax.set_title(f"{s.n_regions} regions")
+    try:
+        figure.savefig(path, dpi=150)
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot write the picture {path}: {error}") from None
+    finally:
+        plt.close(figure)
+
+
+def segment_command(
+    file: Path = _FILE,
+    start: str = typer.Option(..., "--from", help="Start x1,x2,… or one number for all coordinates."),
+    end: str = typer.Option(..., "--to", help="End."),
+    json: bool = _JSON,
+) -> None:
+    """Every region along a segment, in certified order."""
+    from ..complexes.segments import segment_regions
+    from ..network.readers import read_network
+
+    net = read_network(file)
+    n0 = net.architecture[0]
+    s = segment_regions(net, parse_point(start, n0, "the start"), parse_point(end, n0, "the end"))
+    if json:
+        to_json(
+            {
+                "pieces": s.n_regions,
+                "t": s.t,
+                "t_errors": s.t_errors,
+                "neurons": s.neurons,
+                "exact_events": s.exact_events,
+                "values": s.values,
+            }
+        )
+        return
+    rows = [(f"{t:.12g}", "; ".join(_named(net, i) for i in who)) for t, who in zip(s.t, s.neurons)]
+    table(rows, header=("t", "changes sign"), title=f"{file}: {s}")
+
+
+def bounds_command(
+    file: Path = _FILE,
+    box: str = typer.Option(..., "--box", help="Box lo,hi or lo1,hi1,lo2,hi2,…"),
+    method: str = typer.Option("relaxation", "--method", help="interval, relaxation or lp."),
+    seconds: float = typer.Option(None, "--seconds", help="Time budget of lp."),
+    json: bool = _JSON,
+) -> None:
+    """Certified bounds of every neuron over a box, and what is constant there."""
+    from ..complexes.bounds import activation_bounds, simplify_on
+    from ..network.readers import read_network
+
+    net = read_network(file)
+    domain = parse_box(box, net.architecture[0])
+    b = activation_bounds(net, domain, method=method, budget=make_budget(seconds, None))
+    small = simplify_on(net, domain, bounds=b)
+    if json:
+        to_json(
+            {
+                "lower": b.lower,
+                "upper": b.upper,
+                "output_lower": b.output_lower,
+                "output_upper": b.output_upper,
+                "signs": b.signs,
+                "simplified": list(small.network.architecture),
+            }
+        )
+        return
+    rows, first = [], 0
+    for layer, width in enumerate(net.hidden_widths, start=1):
+        s = b.signs[first : first + width]
+        rows.append((layer, width, int((s > 0).sum()), int((s < 0).sum()), int((s == 0).sum())))
+        first += width
+    header = ("layer", "neurons", "always active", "never active", "undecided")
+    table(rows, header=header, title=f"{file}: {b}")
+    print("outputs: " + ", ".join(f"[{p:.6g}, {q:.6g}]" for p, q in zip(b.output_lower, b.output_upper)))
+    print(f"on this box: {small}")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this topic."""
+    app.command("region")(region_command)
+    app.command("slice")(slice_command)
+    app.command("segment")(segment_command)
+    app.command("bounds")(bounds_command)

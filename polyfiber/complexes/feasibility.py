@@ -1,0 +1,112 @@
+"""Which questions fit a network, with estimates: nothing is computed but binomials."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import InputError
+from ..network.model import ReLUNetwork
+from .build import expected_vertices, row_units
+from .domain import Polyhedron
+from .frame import make_frame
+
+# rough costs on one core of a 2020s machine; seconds
+PER_VERTEX = 1.5e-6
+PER_FACE = 2e-8
+PER_MULTIPLICATION = 1.0e-9
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One question and what it would take.
+
+    Attributes
+    ----------
+    name : str
+        The function to call.
+    fits : bool
+        Within the limits on seconds and bytes.
+    seconds, bytes : float
+        Estimates, right within an order of magnitude.
+    note : str
+    """
+
+    name: str
+    fits: bool
+    seconds: float
+    bytes: float
+    note: str
+
+
+def feasibility(
+    network: ReLUNetwork,
+    domain: Polyhedron | None = None,
+    *,
+    seconds: float = 600.0,
+    memory: float = 4e9,
+) -> tuple[Feature, ...]:
+    """What can be asked of a network within limits on time and memory.
+
+    Parameters
+    ----------
+    network : ReLUNetwork
+    domain : Box or Polyhedron, optional
+    seconds, memory : float
+        The limits.
+
+    Returns
+    -------
+    tuple of Feature
+        Counts are those of hyperplanes in general position, ``C(N, d)``: random networks come within a factor of
+        two, trained ones are usually smaller, and a small domain can be smaller by orders of magnitude.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> [f.name for f in pf.feasibility(pf.ReLUNetwork.random((64, 32, 16, 10), rng=0)) if not f.fits]
+    ['canonical_complex', 'face_counts']
+    """
+    if not isinstance(network, ReLUNetwork):
+        raise InputError(f"expected a polyfiber.ReLUNetwork, found {type(network).__name__}")
+    frame = make_frame(network, domain)
+    N, d = frame.n_neurons, frame.n
+    vertices = expected_vertices(frame)
+    faces = vertices * 2**d
+    per_vertex = 8 * row_units(frame)[-1]
+    deep = max(1, sum(a * b for a, b in zip(network.architecture[1:], network.architecture[2:])))
+    found: list[Feature] = []
+
+    def add(name: str, time: Any, size: Any, note: str) -> None:
+        time, size = _number(time), _number(size)
+        found.append(Feature(name, time <= seconds and size <= memory, time, size, note))
+
+    shown = f"{_number(vertices):.3g} vertices"
+    add(
+        "canonical_complex",
+        vertices * PER_VERTEX + faces * PER_FACE,
+        vertices * per_vertex + faces * (16 * frame.n_words + 4),
+        f"about {shown}, {_number(faces):.3g} faces in dimension {d}",
+    )
+    add("face_counts", vertices * PER_VERTEX, vertices * per_vertex, f"about {shown}; faces are not kept")
+    rows = N + frame.n_domain
+    region = PER_MULTIPLICATION * (deep * (d + 3) + 12 * rows * d * d + 60 * rows * d) + 1e-4
+    add("region", region, 8.0 * rows * d * 4, f"{rows} rows in dimension {d}")
+    add("explore", 1000 * region, 1000 * 20.0 * (rows + 8 * d), "for 1000 regions")
+    events = max(1, N)
+    add("segment_regions", events * deep * 4 * 2e-10 + 1e-4, events * (N + 64.0), f"about {events} breakpoints")
+    plane = N * (N - 1) // 2
+    add("slice_complex", plane * 8e-6 + 0.01, plane * 300.0, f"a plane, up to {plane} vertices")
+    add("activation_bounds", deep * N * 4e-10 + 1e-3, 16.0 * N * max(network.architecture), "by relaxation, on a box")
+    return tuple(found)
+
+
+def _number(value: Any) -> float:
+    """A float, infinite where an integer is too large for one."""
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf")
+
+
+__all__ = ["Feature", "feasibility"]

@@ -1,0 +1,246 @@
+"""Single regions, exploration: facets against HiGHS, exploration against enumeration."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from scipy.optimize import linprog
+
+import polyfiber as pf
+from polyfiber.complexes.cells import CellFrame
+from polyfiber.errors import InputError, ShapeError
+from polyfiber.kernels import facets as kf
+from polyfiber.testing.strategies import integer_networks
+
+SHAPES = [(2, 8, 8, 1), (3, 5, 5, 5, 1), (4, 3, 6, 2), (3, 10, 2, 8, 1), (6, 8, 8, 8, 1), (8, 4, 2, 6, 1), (1, 5, 4, 1)]
+
+
+def lp_facets(net: pf.ReLUNetwork, signs: np.ndarray, x: np.ndarray) -> list[int]:
+    """Irredundant rows by one linear program each."""
+    forms, _, _ = CellFrame(net).float_forms(signs)
+    forms = forms * signs[:, None]
+    size = np.linalg.norm(forms[:, :-1], axis=1)
+    use = np.flatnonzero(size > 1e-12)
+    A, b = -forms[use, :-1] / size[use, None], (forms[use, :-1] @ x + forms[use, -1]) / size[use]
+    kept = []
+    for i in range(len(A)):
+        relaxed = b.copy()
+        relaxed[i] += 1.0
+        found = linprog(-A[i], A_ub=A, b_ub=relaxed, bounds=(None, None), method="highs")
+        if found.status == 3 or -found.fun > b[i] + 1e-9:
+            kept.append(int(use[i]))
+    return kept
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_facets_agree_with_highs(shape: tuple[int, ...]) -> None:
+    for seed in range(3):
+        net = pf.ReLUNetwork.random(shape, rng=seed)
+        x = np.random.default_rng(seed).uniform(-2, 2, shape[0])
+        region = pf.region(net, x)
+        assert region.facets.tolist() == lp_facets(net, region.signs, x)
+        check = region.verify()
+        assert check.ok, check.problems
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_region_describes_the_network(shape: tuple[int, ...]) -> None:
+    net = pf.ReLUNetwork.random(shape, rng=5)
+    x = np.random.default_rng(5).uniform(-1, 1, shape[0])
+    region = pf.region(net, x)
+    assert (np.sign(np.concatenate(net.preactivations(x)[:-1])) == region.signs).all()
+    A, a = region.affine_map
+    assert np.allclose(A @ x + a, net(x), atol=1e-10)
+    assert (region.A @ x < region.b).all()
+    ball = region.inscribed_ball
+    assert ball.certified_radius <= ball.radius * (1 + 1e-9)
+    if np.isfinite(ball.radius):
+        assert ball.certified_radius > 0.999 * ball.radius
+        # no other point does better, the centre of the ball about x among them
+        assert ball.radius >= region.distance * (1 - 1e-9)
+    for i in range(region.n_facets):
+        other = region.neighbour(i)
+        assert (other.signs != region.signs).sum() == 1
+        assert (other.signs == region.neighbours[0][i]).all()
+        assert int(region.facets[i]) in other.facets
+
+
+@pytest.mark.parametrize("shape", [(2, 6, 6, 1), (3, 6, 4, 1), (3, 2, 4, 1), (2, 5, 3, 4, 1)], ids=str)
+def test_bounded_agrees_with_the_complex(shape: tuple[int, ...]) -> None:
+    net = pf.ReLUNetwork.random(shape, rng=2)
+    cx = pf.canonical_complex(net)
+    unbounded = cx.is_unbounded(cx.dimension)
+    for r, point in list(enumerate(cx.interior_points()))[::7]:
+        region = pf.region(net, point)
+        assert (region.signs == cx.signs(cx.dimension)[r]).all()
+        assert region.bounded is pf.Verdict.of(not (unbounded[r] or cx.lineality_dimension))
+        direction = region.unbounded_direction
+        if direction is not None:
+            assert (region.A @ direction <= 1e-9).all()
+            assert np.isclose(np.linalg.norm(direction), 1)
+        assert sorted(region.facets) == sorted(cx.h_representation(r).facets)
+
+
+@pytest.mark.parametrize(
+    "shape", [(2, 8, 8, 1), (3, 5, 5, 1), (4, 3, 6, 2), (2, 10, 3, 3, 5, 1), (5, 4, 2, 5, 1)], ids=str
+)
+@pytest.mark.parametrize("order", ["breadth", "nearest"])
+def test_exploration_to_exhaustion_is_the_complex(shape: tuple[int, ...], order: str) -> None:
+    net = pf.ReLUNetwork.random(shape, rng=1)
+    for domain in (None, pf.Box(-1.0, 0.7, dimension=shape[0])):
+        cx = pf.canonical_complex(net, domain)
+        found = pf.explore(net, np.zeros(shape[0]), domain=domain, order=order)
+        assert found.complete
+        assert found.closed.all()
+        assert {r.tobytes() for r in found.signs} == {r.tobytes() for r in cx.signs(cx.dimension)}
+        assert len(found.signs) == cx.n_regions
+        assert len(found.edges) == len(cx.dual_graph.indices) // 2
+        z = np.concatenate(net.preactivations(found.points)[:-1], axis=1)
+        assert (np.sign(z) == found.signs[:, : net.n_hidden]).all()
+
+
+@settings(max_examples=25, deadline=None)
+@given(integer_networks(max_inputs=2, max_width=4, max_depth=2))
+def test_integer_networks_explored_from_any_point_give_the_same_regions(net: pf.ReLUNetwork) -> None:
+    n0 = net.architecture[0]
+    sets = []
+    for start in (np.zeros(n0), np.full(n0, 1.0), np.arange(n0) - 0.3):
+        found = pf.explore(net, start)
+        assert found.complete
+        sets.append({r.tobytes() for r in found.signs})
+    assert sets[0] == sets[1] == sets[2]
+    # every point lies in the closure of one of them
+    grid = np.stack(np.meshgrid(*[np.linspace(-2.3, 2.6, 9)] * n0), axis=-1).reshape(-1, n0)
+    exact = net.exact()
+    for x in grid[:: max(1, len(grid) // 40)]:
+        z = np.concatenate(exact.preactivations(np.array([Fraction(c) for c in x], dtype=object))[:-1])
+        signs = np.array([(v > 0) - (v < 0) for v in z])
+        near = [((signs == 0) | (signs == np.frombuffer(r, dtype=np.int8))).all() for r in sets[0]]
+        assert any(near)
+
+
+def test_degenerate_arrangements_have_the_right_number_of_regions() -> None:
+    def lines(rows: list[list[float]], shifts: list[float]) -> pf.ReLUNetwork:
+        return pf.ReLUNetwork([rows, [[1.0] * len(rows)]], [shifts, [0.0]])
+
+    pencil = [[1, 0], [0, 1], [1, 1], [1, -1], [2, 1], [1, 2], [2, -1], [1, -2]]
+    cases = [
+        (lines(pencil, [0] * 8), 16),
+        (lines([[1, 0], [0, 1], [1, 1], [1, -1], [1, 0]], [0.1, 0.2, 0.7, -0.4, 0.1]), 11),
+        (lines([[1, 0], [1, 0], [0, 1], [0, 1], [1, 1]], [0.5, -0.5, 0.5, -0.5, 0.0]), 12),
+        (pf.ReLUNetwork([[[1, -1], [0, 1], [0, -1]], [[1, 1, -1], [0, 0, 1]], [[1, 1]]], [[0] * 3, [0] * 2, [0]]), 5),
+        (pf.ReLUNetwork.random((3, 2, 1), rng=0), 4),
+    ]
+    for net, expected in cases:
+        found = pf.explore(net, np.zeros(net.architecture[0]))
+        assert found.complete
+        assert found.n_regions == expected
+
+
+def test_coincident_walls_are_one_facet() -> None:
+    net = pf.ReLUNetwork([[[1.0, 0.0], [2.0, 0.0], [0.0, 1.0]], [[1.0, 1.0, 1.0]]], [[1.0, 2.0, 0.0], [0.0]])
+    region = pf.region(net, [1.0, 1.0])
+    assert region.n_facets == 2
+    assert list(region.coincident.values()) == [(0, 1)]
+    i = int(np.flatnonzero(np.isin(region.facets, [0, 1]))[0])
+    assert (region.neighbour(i).signs == [-1, -1, 1]).all()
+
+
+def test_points_on_walls_and_outside() -> None:
+    net = pf.ReLUNetwork([[[1.0, 0.0], [0.0, 1.0]], [[1.0, 1.0]]], [[0.0, 0.0], [0.0]])
+    region = pf.region(net, [0.0, 0.0])
+    assert (region.signs != 0).all()
+    assert region.distance == 0.0
+    box = pf.Box(-1, 1, dimension=2)
+    corner = pf.region(net, [1.0, 1.0], domain=box)
+    assert corner.signs.tolist() == [1, 1, 1, 1, 1, 1]
+    assert corner.n_facets == 4
+    assert corner.neighbours[1].sum() == 2
+    with pytest.raises(InputError, match="outside the domain"):
+        pf.region(net, [2.0, 0.0], domain=box)
+    with pytest.raises(ShapeError):
+        pf.region(net, [0.0])
+    with pytest.raises(InputError, match="finite"):
+        pf.region(net, [np.nan, 0.0])
+    with pytest.raises(InputError, match="boundary of the domain"):
+        corner.neighbour(int(np.flatnonzero(~corner.neighbours[1])[0]))
+
+
+def test_one_bit_from_a_wall_is_decided() -> None:
+    net = pf.ReLUNetwork([[[1.0, 3.0], [1.0, -1.0]], [[1.0, 1.0]]], [[-0.1, 0.0], [0.0]])
+    y = 0.1
+    x = np.array([0.1 - 3 * y, y])
+    exact = Fraction(x[0]) + 3 * Fraction(x[1]) - Fraction(0.1)
+    region = pf.region(net, x)
+    assert region.signs[0] == (1 if exact > 0 else -1) or exact == 0
+
+
+def test_budgets_say_what_was_covered() -> None:
+    net = pf.ReLUNetwork.random((4, 12, 12, 1), rng=0)
+    found = pf.explore(net, np.zeros(4), max_regions=20)
+    assert not found.complete
+    assert found.closed.sum() == 20
+    assert (found.n_facets[~found.closed] == -1).all()
+    assert not pf.explore(net, np.zeros(4), budget=pf.Budget(seconds=0)).complete
+    assert not pf.explore(net, np.zeros(4), budget=pf.Budget(memory=20000)).complete
+    every = pf.canonical_complex(net)
+    ids = every.locate(found.points[found.closed])
+    assert (every.signs(4)[ids] == found.signs[found.closed]).all()
+    known = {r.tobytes() for r in every.signs(4)}
+    assert all(r.tobytes() in known for r in found.signs)
+    with pytest.raises(InputError, match="order"):
+        pf.explore(net, np.zeros(4), order="depth")
+
+
+def test_wide_inputs() -> None:
+    net = pf.ReLUNetwork.random((784, 48, 24, 10), rng=0)
+    x = np.random.default_rng(0).uniform(0, 1, 784)
+    region = pf.region(net, x)
+    assert region.bounded is pf.Verdict.NO
+    assert region.lineality.shape == (736, 784)
+    witness = region.witnesses[0]
+    z = np.concatenate(net.preactivations(region.interior_point)[:-1])
+    assert (np.sign(z) == region.signs).all()
+    # beyond its own wall alone, on the forms of this cell
+    rows = region._forms[0] * region._cell.signs[:, None]
+    values = rows[:, :-1] @ witness + rows[:, -1]
+    assert np.flatnonzero(values < 0).tolist() == [int(region._cell.facets[0])]
+
+
+def test_rational_networks() -> None:
+    third = Fraction(1, 3)
+    net = pf.ReLUNetwork(
+        [np.array([[third, 1], [1, -third], [1, 1]], dtype=object), np.array([[1, -1, third]], dtype=object)],
+        [np.array([third, 0, -1], dtype=object), np.array([0], dtype=object)],
+    )
+    found = pf.explore(net, [0.0, 0.0])
+    assert found.complete
+    assert found.n_regions == 7
+
+
+def test_kernel_refuses_what_rounding_could_change() -> None:
+    """With inflated bounds no row is certified; with none all are: the verdicts depend on the bounds."""
+    rng = np.random.default_rng(0)
+    G = rng.standard_normal((12, 3))
+    V = np.ones(12)
+    for error, certain in ((1e-15, True), (0.6, False)):
+        status, witness, d0 = np.zeros(12, dtype=np.int8), np.full((12, 3), np.nan), np.zeros(3)
+        failed = kf.facets(
+            G, V, np.full(12, error), np.full(12, error), np.zeros(3), np.zeros(3), status, witness, d0,
+            np.zeros(4, dtype=np.int64), 30, 8,
+        )  # fmt: skip
+        assert not failed
+        decided = np.isin(status, (kf.FACET, kf.REDUNDANT)).all()
+        assert decided == certain
+
+
+def test_affine_network_has_one_region() -> None:
+    net = pf.ReLUNetwork([[[1.0, 2.0]]], [[0.5]])
+    region = pf.region(net, [0.0, 0.0])
+    assert region.n_facets == 0
+    assert region.distance == np.inf
+    assert region.bounded is pf.Verdict.NO
+    assert pf.explore(net, [0.0, 0.0]).n_regions == 1
