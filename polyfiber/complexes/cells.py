@@ -21,6 +21,7 @@ from ..kernels import facets as kf
 from ..network.model import ReLUNetwork
 from ..numerics.independent import independent_columns
 from ..numerics.lp import interior_point, solve_lp, solve_lp_exact
+from ..numerics.products import exact_product
 from .domain import Polyhedron
 
 U = 2.0**-53
@@ -139,8 +140,7 @@ class CellFrame:
 
     @cached_property
     def _lift(self) -> FloatArray:
-        lift: FloatArray = np.linalg.pinv(self.W[0])
-        return lift
+        return np.asarray(np.linalg.pinv(self.W[0]), dtype=np.float64)
 
     def to_inputs(self, x: FloatArray, points: FloatArray, reference: FloatArray) -> FloatArray:
         """Inputs (…, n0) of reference points (…, ·), the nearest to x where there are many."""
@@ -239,7 +239,7 @@ class CellFrame:
             values = self._exact_domain[:, :-1] @ pair
             signs += [_lexicographic(v + c, s) for (v, s), c in zip(values, self._exact_domain[:, -1])]
         for w, b in self._exact_layers[: len(self.hidden)]:
-            values = _exact_product(w, pair)
+            values = exact_product(w, pair)
             values[:, 0] += b
             mine = [_lexicographic(v, s) for v, s in values]
             signs += mine
@@ -259,7 +259,7 @@ class CellFrame:
                 level = np.concatenate([w, b[:, None]], axis=1)
             else:
                 active = signs[self.n_domain + self.offsets[layer - 1] : self.n_domain + self.offsets[layer]] > 0
-                level = _exact_product(w[:, active], level[active])
+                level = exact_product(w[:, active], level[active])
                 level[:, -1] += b
             parts.append(level)
         return np.concatenate(parts, axis=0)[wanted]
@@ -364,7 +364,8 @@ class CellFrame:
             unsure = np.flatnonzero(status == kf.UNSURE)
             if not len(unsure):
                 break
-            groups.update(self._decide_exactly(signs, ids, status, unsure, witness, local))
+            for lead, more in self._decide_exactly(signs, ids, status, unsure, witness, local).items():
+                groups[lead] = tuple(sorted({*groups.get(lead, ()), *more}))
             waiting = status == kf.WAITING
             if not waiting.any():
                 break
@@ -424,7 +425,7 @@ class CellFrame:
         groups: dict[int, list[int]] = {}
         self.stats.exact_rows += len(unsure)
         alive = set(index)
-        for r in unsure:
+        for r in [*unsure, *np.flatnonzero(status == kf.WAITING)]:
             r = int(r)
             row = used[index[r]]
             key = _direction(row)
@@ -576,19 +577,6 @@ def _direction(row: Array) -> tuple[Fraction, ...]:
 def _lexicographic(value: Fraction, slope: Fraction) -> int:
     lead = value if value != 0 else slope
     return (lead > 0) - (lead < 0)
-
-
-def _exact_product(matrix: Array, other: Array) -> Array:
-    """Product of matrices of Fractions over common denominators."""
-    from ..network.folding import Rationals
-
-    if 0 in matrix.shape or 0 in other.shape:
-        return np.full((matrix.shape[0], other.shape[1]), Fraction(0), dtype=object)
-    product = Rationals.of(matrix) @ Rationals.of(other)
-    out = np.empty(product.numerators.shape, dtype=object)
-    for index, value in np.ndenumerate(product.numerators):
-        out[index] = Fraction(int(value), product.denominator)
-    return out
 
 
 _FRAMES: OrderedDict[tuple[int, int], CellFrame] = OrderedDict()

@@ -13,6 +13,7 @@ from ..errors import BudgetExceededError, GenericityError, InputError
 from ..kernels import maps
 from ..network.model import ReLUNetwork
 from ..numerics import exact
+from ..numerics.products import exact_product
 from ..verdict import Verdict
 from .cells import cell_frame
 from .complex import PolyhedralComplex, canonical_complex, estimate_size
@@ -297,12 +298,10 @@ def _masked_products(network: ReLUNetwork, signs: SignArray, tolerance: float) -
 
 
 def _exact_rank(network: ReLUNetwork, masks: list[Any], first: int, last: int) -> int:
-    from .cells import _exact_product
-
     net = network.exact()
     product = net.weights[first]
     for q in range(first + 1, last + 1):
-        product = _exact_product(net.weights[q][:, masks[q - 1]], product[masks[q - 1]])
+        product = exact_product(net.weights[q][:, masks[q - 1]], product[masks[q - 1]])
     return exact.rank(product)
 
 

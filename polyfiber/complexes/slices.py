@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from .._typing import Array, FloatArray, ProgressLike
+from .._typing import FloatArray, ProgressLike
 from ..budget import Budget
 from ..errors import GenericityError, InputError, ShapeError
-from ..network.folding import Chain, Rationals
 from ..network.model import ReLUNetwork
 from ..numerics.exact import as_fractions, rank
+from ..numerics.products import exact_product, nearest_floats
 from .complex import PolyhedralComplex, canonical_complex
 from .domain import Polyhedron
 
@@ -97,36 +96,21 @@ def restricted_network(
         )
     if arithmetic not in ("auto", "rounded", "exact"):
         raise InputError(f"arithmetic must be 'auto', 'rounded' or 'exact', found {arithmetic!r}")
-    w, b = Rationals.of(network.weights[0]), Rationals.of(network.biases[0])
-    weight = w @ Rationals.of(D.T)
-    bias = w @ Rationals.of(o) + b
-    keep = arithmetic == "exact" or (arithmetic == "auto" and network.is_exact)
-    if keep:
-        first, shift = _fractions(weight), _fractions(bias)
-        net = ReLUNetwork([first, *network.weights[1:]], [shift, *network.biases[1:]], source=network.source)
+    weight = exact_product(as_fractions(network.weights[0]), D.T)
+    bias = exact_product(as_fractions(network.weights[0]), o[:, None])[:, 0] + as_fractions(network.biases[0])
+    if arithmetic == "exact" or (arithmetic == "auto" and network.is_exact):
+        net = ReLUNetwork([weight, *network.weights[1:]], [bias, *network.biases[1:]], source=network.source)
         return net, True, 0.0
-    chain = Chain(D.shape[0])
-    chain.dense(_fractions(weight), _fractions(bias), name="slice")
-    chain.relu()
-    record = chain.network({"format": "slice"})
-    rounding = 0.0
-    exact = True
-    for entry in record.source["folding"]:
-        if entry["layer"] == 1:
-            exact = bool(entry["exact"])
-            rounding = max(entry["weight_error"], entry["bias_error"])
-    source = {**network.source, "slice": {"exact": exact, "rounding": rounding}}
+    try:
+        w, w_error = nearest_floats(weight)
+        b, b_error = nearest_floats(bias)
+    except OverflowError:
+        raise InputError("the restricted first layer holds a number beyond float64; pass arithmetic='exact'") from None
+    rounding = max(w_error, b_error)
+    exact = rounding == 0.0 and not network.is_exact
     rest = network.rounded()
-    exact = exact and not network.is_exact
-    net = ReLUNetwork([record.weights[0], *rest.weights[1:]], [record.biases[0], *rest.biases[1:]], source=source)
-    return net, exact, rounding
-
-
-def _fractions(values: Rationals) -> Array:
-    out = np.empty(values.numerators.shape, dtype=object)
-    for index, value in np.ndenumerate(values.numerators):
-        out[index] = Fraction(int(value), values.denominator)
-    return out
+    source = {**network.source, "slice": {"exact": exact, "rounding": rounding}}
+    return ReLUNetwork([w, *rest.weights[1:]], [b, *rest.biases[1:]], source=source), exact, rounding
 
 
 def slice_complex(
