@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .._typing import Array
-from ..errors import InputError, ShapeError
+from ..errors import InputError, ShapeError, SolverError
 from ..network.model import _as_parameter
 
 
@@ -70,8 +70,88 @@ class Polyhedron:
         points = np.asarray(X, dtype=np.float64)
         return np.asarray((points @ self.A.astype(np.float64).T <= self.b.astype(np.float64)).all(axis=-1))
 
+    @classmethod
+    def hull(cls, vertices: Any, rays: Any = None) -> Polyhedron:
+        """The convex hull of points, plus the cone of rays, as inequalities (pycddlib, floating point).
+
+        Parameters
+        ----------
+        vertices : (p, n) array
+            At least one point.
+        rays : (q, n) array, optional
+
+        Raises
+        ------
+        InputError
+            If the hull is not full-dimensional: a domain must contain a ball.
+        SolverError
+            If the conversion fails in floating point.
+
+        Examples
+        --------
+        >>> import polyfiber as pf
+        >>> pf.Polyhedron.hull([[0, 0], [1, 0], [0, 1], [0.2, 0.2]]).n_facets
+        3
+        """
+        points = _as_parameter(vertices, 2, "vertices").astype(np.float64)
+        directions = (
+            np.zeros((0, points.shape[1])) if rays is None else _as_parameter(rays, 2, "rays").astype(np.float64)
+        )
+        if len(points) == 0:
+            raise InputError("a hull needs at least one point")
+        if directions.shape[1] != points.shape[1]:
+            raise ShapeError(f"points have {points.shape[1]} coordinates but rays have {directions.shape[1]}")
+        generators = np.concatenate([np.insert(points, 0, 1.0, axis=1), np.insert(directions, 0, 0.0, axis=1)])
+        rows, equal = _convert(generators, generators=True)
+        if len(equal):
+            raise InputError(f"the hull lies in a hyperplane ({len(equal)} equations); a domain must contain a ball")
+        return cls(-rows[:, 1:], rows[:, 0])
+
+    def generators(self) -> tuple[Array, Array]:
+        """Vertices (p, n) and rays (q, n) (pycddlib, floating point); lines appear as two opposite rays.
+
+        Raises
+        ------
+        SolverError
+            If the conversion fails in floating point.
+
+        Examples
+        --------
+        >>> import polyfiber as pf
+        >>> vertices, rays = pf.Polyhedron([[-1, 0], [0, -1]], [0, 0]).generators()
+        >>> vertices.tolist(), len(rays)
+        ([[0.0, 0.0]], 2)
+        """
+        rows = np.concatenate([self.b[:, None], -self.A], axis=1).astype(np.float64)
+        found, lines = _convert(rows, generators=False)
+        points = found[:, 0] != 0
+        rays = found[~points, 1:]
+        both = found[sorted(lines), 1:] if len(lines) else rays[:0]
+        vertices = found[points, 1:] / found[points, :1]
+        if not len(vertices) and bool((self.b == 0).all()):  # a cone: cdd leaves its apex out
+            vertices = np.zeros((1, self.dimension))
+        return vertices, np.concatenate([rays, -both])
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.n_facets} inequalities in R^{self.dimension})"
+
+
+def _convert(rows: Array, *, generators: bool) -> tuple[Array, list[int]]:
+    """Generators to inequalities or back, in the format of cdd; and the rows that are linear."""
+    import cdd
+
+    kind = cdd.RepType.GENERATOR if generators else cdd.RepType.INEQUALITY
+    try:
+        polyhedron = cdd.polyhedron_from_matrix(cdd.matrix_from_array(rows.tolist(), rep_type=kind))
+        result = cdd.copy_inequalities(polyhedron) if generators else cdd.copy_generators(polyhedron)
+    except RuntimeError as error:
+        raise SolverError(f"the conversion of a polyhedron failed in floating point: {error}") from None
+    array = np.array(result.array, dtype=np.float64).reshape(len(result.array), rows.shape[1])
+    if generators:  # the trivial inequality 0 x <= 1 is none
+        keep = [i for i in range(len(array)) if (array[i, 1:] != 0).any()]
+        linear = [keep.index(i) for i in result.lin_set if i in keep]
+        return array[keep], linear
+    return array, sorted(result.lin_set)
 
 
 class Box(Polyhedron):
