@@ -56,6 +56,7 @@ def info(
 ) -> None:
     """What a network file holds, and how large its complex is expected to be."""
     from ..complexes.complex import estimate_size
+    from ..complexes.feasibility import feasibility
     from ..network.readers import read_network
     from ..network.summary import describe
 
@@ -63,15 +64,26 @@ def info(
     facts = dict(describe(net))
     size = estimate_size(net)
     facts["expected complex on R^n"] = size
+    questions = feasibility(net)
+    facts["questions"] = [vars(q) for q in questions]
     if json:
         to_json(facts)
         return
-    rows = [(key.replace("_", " "), _show(value)) for key, value in facts.items() if key != "expected complex on R^n"]
+    rows = [
+        (key.replace("_", " "), _show(value))
+        for key, value in facts.items()
+        if key not in ("expected complex on R^n", "questions")
+    ]
     rows.append(("expected vertices on R^n", _show(size["vertices"])))
     rows.append(("expected faces on R^n", _show(size["faces"])))
     rows.append(("skeleton, MB", _show(round(size["skeleton_bytes"] / 1e6, 3))))
     rows.append(("all faces, MB", _show(round(size["all_faces_bytes"] / 1e6, 3))))
     table(rows, header=("", str(file)))
+    table(
+        [(q.name, q.fits, q.seconds, q.bytes / 1e6, q.note) for q in questions],
+        header=("what fits", "", "about s", "about MB", ""),
+        title="in 600 s and 4 GB",
+    )
 
 
 def _show(value: Any) -> str:
@@ -90,7 +102,7 @@ def complex_(
     file: Path = typer.Argument(..., help="Network: .onnx .npz .safetensors .pt .h5 .keras .nnet"),
     box: str = typer.Option(None, "--box", help="Domain lo,hi or lo1,hi1,lo2,hi2,…; all of R^n by default."),
     save: Path = typer.Option(None, "--save", help="Write the complex to a .npz archive."),
-    plot: Path = typer.Option(None, "--plot", help="Draw the regions (2 inputs) or a plane slice to an image."),
+    plot: Path = typer.Option(None, "--plot", help="Draw the regions (2 inputs), or the slice along the first two."),
     count: bool = typer.Option(False, "--count", help="Only count the faces."),
     verify: bool = typer.Option(False, "--verify", help="Check the certificate anew."),
     seconds: float = typer.Option(None, "--seconds", help="Time budget."),
@@ -199,8 +211,18 @@ def _plot(net: ReLUNetwork, cx: Any, path: Path) -> None:
             )
             pad = 0.25 * (high - low) + 1e-9
             shown = canonical_complex(net, Box(low - pad, high + pad))
-    else:
-        raise InputError(f"a picture needs 2 inputs, the network has {n0}")
+    elif n0 == 1:
+        raise InputError("a picture needs at least 2 inputs, the network has 1")
+    else:  # the first two inputs, through the middle of the domain
+        from ..complexes.slices import slice_complex
+
+        low, high = -2.0 * np.ones(2), 2.0 * np.ones(2)
+        centre = np.zeros(n0)
+        if isinstance(cx.domain, Box):
+            lo, hi = cx.domain.lo.astype(np.float64), cx.domain.hi.astype(np.float64)
+            centre = (lo + hi) / 2
+            low, high = lo[:2] - centre[:2], hi[:2] - centre[:2]
+        shown = slice_complex(net, centre, np.eye(n0)[:2], domain=Box(low, high)).complex
     figure, ax = plt.subplots(figsize=(7, 7), layout="constrained")
     plot_regions(shown, ax=ax)
     ax.set_title(f"{shown.n_regions} regions")
