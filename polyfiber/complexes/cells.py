@@ -6,6 +6,7 @@ of the first layer, where the walls of that layer are exact coordinate planes; o
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -57,7 +58,7 @@ class Cell:
     signs: SignArray
     reference: FloatArray
     interior: FloatArray
-    """Displacement of a certified interior point from the reference."""
+    """Displacement of a certified interior point from the reference; nan in a cell too thin for floats."""
     facets: IntArray
     """Row ids: domain facets, then hidden neurons."""
     witnesses: FloatArray
@@ -354,6 +355,7 @@ class CellFrame:
             self.stats.reused += int(counts[3])
             if failed:
                 status[:] = kf.UNSURE
+                d0[:] = np.nan
         elif mm:
             status[:] = kf.REDUNDANT
             failed = 1
@@ -542,23 +544,52 @@ class CellFrame:
         A = others.astype(np.float64)
         size = np.linalg.norm(A[:, :-1], axis=1, keepdims=True) if len(A) else np.zeros((0, 1))
         w = wall.astype(np.float64)
-        found = solve_lp(
-            np.r_[np.zeros(self.n0), -1.0],
-            A_ub=np.hstack([-A[:, :-1], size]) if len(A) else None,
-            b_ub=A[:, -1] if len(A) else None,
-            A_eq=np.r_[w[:-1], 0.0][None, :],
-            b_eq=[-w[-1]],
-            bounds=[(None, None)] * self.n0 + [(None, 1.0)],
-        )
-        if found.x is None:
-            raise UncertifiedSignError(f"no point inside a facet was found: {found.status}")
-        point = np.array([Fraction(v) for v in found.x[:-1]], dtype=object)
+        found = None
+        with contextlib.suppress(SolverError):  # no answer: the exact simplex below has one
+            found = solve_lp(
+                np.r_[np.zeros(self.n0), -1.0],
+                A_ub=np.hstack([-A[:, :-1], size]) if len(A) else None,
+                b_ub=A[:, -1] if len(A) else None,
+                A_eq=np.r_[w[:-1], 0.0][None, :],
+                b_eq=[-w[-1]],
+                bounds=[(None, None)] * self.n0 + [(None, 1.0)],
+            )
         normal = np.array([-v for v in wall[:-1]], dtype=object)
-        # onto the wall exactly, along its normal
-        point = point + normal * ((wall[:-1] @ point + wall[-1]) / (normal @ normal))
-        if len(others) and not all(v > 0 for v in others[:, :-1] @ point + others[:, -1]):
-            raise UncertifiedSignError("a facet is too thin for a point inside it; please report this network")
+        if found is not None and found.x is not None:
+            point = np.array([Fraction(v) for v in found.x[:-1]], dtype=object)
+            # onto the wall exactly, along its normal
+            point = point + normal * ((wall[:-1] @ point + wall[-1]) / (normal @ normal))
+            if all(v > 0 for v in others[:, :-1] @ point + others[:, -1]):
+                return point, normal
+        # the other facets are enough: what they imply is positive inside this one
+        near = self.exact_forms(cell.signs, [r for r in cell.facets if r not in group])
+        near = near * np.array([int(cell.signs[r]) for r in cell.facets if r not in group], dtype=object)[:, None]
+        point = _relative_interior(wall, near)
+        if not all(v > 0 for v in others[:, :-1] @ point + others[:, -1]):
+            raise UncertifiedSignError("a facet has no point inside it alone; please report this network")
         return point, normal
+
+
+def _relative_interior(wall: Array, others: Array) -> Array:
+    """A rational point with wall = 0 and the other forms positive, by the exact simplex."""
+    n, m = len(wall) - 1, len(others)
+    zero, one = Fraction(0), Fraction(1)
+    rows, right = [[*wall[:-1], *(-v for v in wall[:-1]), *[zero] * (m + 2)]], [-wall[-1]]
+    for i, form in enumerate(others):
+        size = max(abs(v) for v in form[:-1])
+        slack = [zero] * m
+        slack[i] = -one
+        rows.append([*form[:-1], *(-v for v in form[:-1]), -size, zero, *slack])
+        right.append(-form[-1])
+    rows.append([*[zero] * (2 * n), one, one, *[zero] * m])
+    right.append(one)
+    cost = [zero] * (2 * n + m + 2)
+    cost[2 * n] = -one
+    found = solve_lp_exact(np.array(cost, dtype=object), np.array(rows, dtype=object), np.array(right, dtype=object))
+    if found.x is None or not found.x[2 * n] > 0:
+        raise UncertifiedSignError("a facet has an empty interior; please report this network")
+    point: Array = found.x[:n] - found.x[n : 2 * n]
+    return point
 
 
 def _local_unit(values: FloatArray, n: int) -> float:

@@ -27,7 +27,8 @@ class Exploration:
     signs : (R, N + D) int8
         Sign vectors of all regions seen; neurons layer by layer, then domain facets.
     points : (R, n0) float64
-        A point inside each closed region, a point near the facet through which an open one was seen.
+        A point inside each closed region (beside it, if it is too thin for floats), a point near the facet through
+        which an open one was seen.
     closed : (R,) bool
         Regions whose facets were all decided, so that all their neighbours are listed. The others are known
         to exist, with this sign vector.
@@ -192,7 +193,8 @@ def explore(
             if new or n_facets[other] < 0:
                 edges.append((r, other, int(row)))
         n_facets[r] = len(cell.facets)
-        where[r] = frame.moved(cell.reference, cell.interior)
+        if not np.isnan(cell.interior).any():
+            where[r] = frame.moved(cell.reference, cell.interior)
         directions[r] = None
         done += 1
         if done % 256 == 0:

@@ -172,8 +172,8 @@ def genericity(
 
     Notes
     -----
-    Definition 8, 14 and 15 of the paper behind ``fibers``: Grigsby, Lindsey and Rolnick, *Hidden symmetries of ReLU
-    networks* (2023) use the same notions. Decisions about faces are exact; margins are floats.
+    Supertransversal: Definition 8, honest: 14, cancellation-free: 15 of the paper that `polyfiber.fibers` follows.
+    Decisions about faces are exact; margins are floats.
 
     Examples
     --------

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .._typing import BoolArray, FloatArray, IntArray, SignArray
-from ..errors import InputError
+from ..errors import InputError, UncertifiedSignError
 from ..kernels import facets as kf
 from ..network.model import ReLUNetwork
 from ..numerics.exact import rank
@@ -133,7 +133,7 @@ class Region:
 
     @cached_property
     def interior_point(self) -> FloatArray:
-        """(n0,) a point well inside the region."""
+        """(n0,) a point well inside the region; nan in a region too thin for floats."""
         f, cell = self._frame, self._cell
         return f.to_inputs(self.point, f.moved(cell.reference, cell.interior), cell.reference)
 
@@ -168,9 +168,11 @@ class Region:
         x = self.interior_point
         if not self.n_facets:
             return Ball(x, np.inf, np.inf)
+        if np.isnan(x).any():
+            x = self.point
         norms = np.linalg.norm(self.A, axis=1)
         A, b = self.A / norms[:, None], (self.b - self.A @ x) / norms
-        scale = float(np.median(b))
+        scale = float(np.median(np.abs(b))) or 1.0
         found = solve_lp(
             np.r_[np.zeros(len(x)), -1.0],
             A_ub=np.hstack([A, np.ones((len(A), 1))]),
@@ -343,7 +345,8 @@ class Region:
         def values(x: FloatArray) -> Any:
             return forms[:, :-1] @ np.array([Fraction(float(c)) for c in x], dtype=object) + forms[:, -1]
 
-        if not all(v > 0 for v in values(self.interior_point)):
+        inner = self.interior_point
+        if not np.isnan(inner).any() and not all(v > 0 for v in values(inner)):
             problems.append("the interior point is not inside")
         for row, witness in zip(cell.facets, self.witnesses):
             if np.isnan(witness).any():
@@ -361,8 +364,11 @@ def crossing(frame: CellFrame, cell: Cell, i: int) -> tuple[FloatArray, FloatArr
     if np.isnan(witness).any():
         row = int(cell.facets[i])
         point, normal = frame.exact_facet_point(cell, row, cell.groups.get(row, (row,)))
-        x, out = point.astype(np.float64), normal.astype(np.float64)
-        out = out / np.abs(out).max()
+        largest = max(abs(v) for v in normal)
+        try:
+            x, out = point.astype(np.float64), (normal / largest).astype(np.float64)
+        except OverflowError:
+            raise UncertifiedSignError("a facet lies beyond the range of float64; restrict the domain") from None
         if frame.by_layer:
             return frame.reference(x), frame.W[0] @ out
         return x, out[frame.columns]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from fractions import Fraction
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +16,8 @@ import polyfiber as pf
 from polyfiber.complexes.cells import CellFrame
 from polyfiber.errors import InputError, ShapeError
 from polyfiber.kernels import facets as kf
+from polyfiber.numerics.lp import interior_point
+from polyfiber.testing import degenerate_corpus
 from polyfiber.testing.strategies import integer_networks
 
 SHAPES = [(2, 8, 8, 1), (3, 5, 5, 5, 1), (4, 3, 6, 2), (3, 10, 2, 8, 1), (6, 8, 8, 8, 1), (8, 4, 2, 6, 1), (1, 5, 4, 1)]
@@ -138,6 +143,25 @@ def test_degenerate_arrangements_have_the_right_number_of_regions() -> None:
         found = pf.explore(net, np.zeros(net.architecture[0]))
         assert found.complete
         assert found.n_regions == expected
+
+
+GOLDEN = json.loads((Path(__file__).parent.parent / "golden" / "degenerate.json").read_text())
+# decided row by row in rational arithmetic: right, but over the time this test has; or beyond float64
+SLOW = {"near-pairs-3-6-6", "concurrent-70", "subnormal-2-6-6", "flat-domain"}
+CASES = [c for c in degenerate_corpus() if c.name in GOLDEN and c.name not in SLOW]
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if GOLDEN[c.name]["f_vector"][-1] <= 60], ids=repr)
+def test_degenerate_corpus_is_explored_whole(case: Any) -> None:
+    start = np.zeros(case.network.architecture[0])
+    domain = None if case.domain is None else pf.Polyhedron(*case.domain)
+    if domain is not None:
+        found = interior_point(domain.A.astype(float), domain.b.astype(float))
+        assert found is not None
+        start = found[0]
+    explored = pf.explore(case.network, start, domain=domain)
+    assert explored.complete
+    assert explored.n_regions == GOLDEN[case.name]["f_vector"][-1]
 
 
 def test_coincident_walls_are_one_facet() -> None:
