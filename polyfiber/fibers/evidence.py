@@ -96,8 +96,9 @@ class Equivalence:
         """Check the answer anew, independently of how it was found.
 
         NO: both networks are evaluated at the witness in rational arithmetic. YES: the moves, when
-        known, are applied to the first network and must give the second one; both networks are
-        compared at fresh inputs, also on walls. UNDECIDED claims nothing.
+        known, are applied to the first network and must give the second one; an answer by regions
+        is found again over the complex of the other network; both are compared at fresh inputs, also on
+        walls. UNDECIDED claims nothing.
         """
         if self.verdict is Verdict.UNDECIDED:
             return True
@@ -113,11 +114,27 @@ class Equivalence:
             return bool((np.abs(a(X) - b(X)).max(axis=1) <= self.epsilon * (1 + 1e-9)).all())
         if self.domain is None and beyond_tolerance(a, b, X, max(self.tolerance, 1e-12)).any():
             return False
+        if self.method == "regions" and self.domain is None and self.tolerance > 0:
+            return self._by_the_other()
         if self.moves is not None:
             from .transport import _distance
 
             return _distance(self.moves(a), b) <= 1e-6
         return True
+
+    def _by_the_other(self) -> bool:
+        """The comparison by regions again, over the complex of the network that was not used."""
+        from ..budget import Monitor
+        from ..complexes.complex import canonical_complex
+        from .regions import compare_over
+
+        f, g = self.a.rounded(), self.b.rounded()
+        if f.n_hidden >= g.n_hidden:  # the first one was used, or the wider one
+            f, g = g, f
+        cx = canonical_complex(f)
+        return cx.certificate.verify().ok and bool(
+            compare_over(cx, f, g, tolerance=4 * self.tolerance, monitor=Monitor()).equal
+        )
 
     def __str__(self) -> str:
         answer = {"yes": "equivalent", "no": "different", "undecided": "not decided"}[self.verdict.value]

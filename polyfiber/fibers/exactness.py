@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from typing import Any
 
@@ -35,6 +36,41 @@ def exact_pieces(net: ReLUNetwork, active: Array) -> list[Array]:
     return forms
 
 
+def integer_layers(net: ReLUNetwork) -> tuple[list[Array], list[Array]]:
+    """Weights and biases as integers: layer l multiplied by the denominators of layers 1 to l.
+
+    Activation patterns stay, and the map on a pattern is a positive multiple of the true one.
+    """
+    weights, biases, carried = [], [], 1
+    for W, b in zip(net.weights, net.biases):
+        scale = math.lcm(*(v.denominator for v in W.ravel()), *((v * carried).denominator for v in b))
+        weights.append(_integers(W * scale))
+        biases.append(_integers(b * (scale * carried)))
+        carried *= scale
+    return weights, biases
+
+
+def _integers(values: Array) -> Array:
+    result = np.empty(values.shape, dtype=object)
+    for index, value in np.ndenumerate(values):
+        result[index] = int(value)
+    return result
+
+
+def integer_map(weights: list[Array], biases: list[Array], active: Array) -> Array:
+    """The affine map (nL, n0 + 1) of `integer_layers` on one activation pattern (N,) of booleans."""
+    form, column = np.concatenate([weights[0], biases[0][:, None]], axis=1), 0
+    for W, b in zip(weights[1:], biases[1:]):
+        on = np.flatnonzero(active[column : column + len(form)])
+        column += len(form)
+        if len(on):
+            form = W[:, on] @ form[on]
+        else:
+            form = np.zeros((len(W), form.shape[1]), dtype=object)
+        form[:, -1] += b
+    return form
+
+
 def exact_by_regions(pair: Any) -> Any:
     """Decide `are_equivalent` with tolerance 0 over the complex of both networks side by side.
 
@@ -47,10 +83,11 @@ def exact_by_regions(pair: Any) -> Any:
     try:
         cx = canonical_complex(walls, pair.domain, budget=pair.monitor.budget)
         signs, points = cx.signs(cx.dimension), None
+        layers = integer_layers(net)
         for r in range(cx.n_regions):
             pair.monitor.check_time("comparing exact maps", partial=r)
             pair.monitor.report("comparing exact maps", r, cx.n_regions)
-            if (exact_pieces(net, signs[r, : net.n_hidden] > 0)[-1] != 0).any():
+            if integer_map(*layers, signs[r, : net.n_hidden] > 0).any():
                 points = cx.interior_points() if points is None else points
                 proof = make_witness(a, b, points[r]) or pair.any_witness(hint=points[r])
                 reason = f"the exact maps on region {r} of {cx.n_regions} differ"
