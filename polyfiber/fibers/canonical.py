@@ -413,7 +413,12 @@ def form_of(raw: RawForms, index: int) -> CanonicalForm:
     if depth == 1:
         kind, decides = "affine", "always"
     elif N == 0 and not A.any():
-        kind, decides, layers, A = "constant", "always", [np.zeros((0, widths[0] + 1))] * (depth - 2), A[:, :0]
+        kind, decides, layers, A = (
+            "constant",
+            "always",
+            [np.zeros((0, (widths[0] if l == 0 else 0) + 1)) for l in range(depth - 2)],
+            A[:, :0],
+        )
         H = np.zeros((0, (widths[0] if depth == 2 else 0) + 1))
         A = np.zeros((m, widths[0] if depth == 2 else 0))
     elif depth == 2:

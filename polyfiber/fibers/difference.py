@@ -19,6 +19,9 @@ from .relaxations import branch_and_bound, milp_maximum, needs_box
 from .stacked import difference_network
 from .witness import rounding_bound
 
+MAX_INCIDENCES = 4_000_000
+"""Vertices of regions up to which the maximum on every single region is worked out too."""
+
 
 def maximum_difference(
     a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, *, monitor: Monitor, threshold: float | None,
@@ -64,17 +67,20 @@ def _by_complex(a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, monit
     i = int(np.argmax(gap))
     error = float((gap + lipschitz * errors).max()) - float(gap[i])
     error += float((rounding_bound(a, v) + rounding_bound(b, v)).max())
-    inside, outward = incidence(cx)
-    maxima = np.maximum.reduceat(gap[inside.indices], inside.indptr[:-1])
     maximum, upper = float(gap[i]), float(gap[i]) + error
-    _, directions = cx.rays
-    if len(directions):
-        maxima = _grow(cx, (a, b), maxima, directions, outward)
-        if np.isinf(maxima).any():
-            maximum = upper = np.inf
+    maxima: FloatArray | None = None
+    directions = np.zeros((0, 0)) if isinstance(domain, Box) else cx.rays[1]
+    if len(directions) or cx.f_vector[0] << cx.dimension <= MAX_INCIDENCES:
+        monitor.check_time("comparing regions")
+        inside, outward = incidence(cx)
+        maxima = np.maximum.reduceat(gap[inside.indices], inside.indptr[:-1])
+        if len(directions):
+            maxima = _grow(cx, (a, b), maxima, directions, outward)
+            if np.isinf(maxima).any():
+                maximum = upper = np.inf
     return Difference(
         maximum, upper, v[i], int(np.argmax(gaps[i])), (fa[i], fb[i]), True, 1.0, "regions", cx.n_regions,
-        maxima, cx.interior_points(), {"seconds": monitor.elapsed, "largest output": float(np.abs(fa).max())},
+        maxima, None if maxima is None else cx.interior_points(), {"seconds": monitor.elapsed, "largest output": float(np.abs(fa).max())},
     )  # fmt: skip
 
 

@@ -189,7 +189,8 @@ class Difference:
     n_regions : int
         Regions of the two networks side by side; 0 if they were not enumerated.
     region_maxima : (n_regions,) array or None
-        Largest ``|f - g|`` on each region; infinite on regions where it grows without bound.
+        Largest ``|f - g|`` on each region; infinite on regions where it grows without bound. None beyond
+        four million incidences of vertices and regions.
     inner_points : (n_regions, n0) array or None
     method : str
     """

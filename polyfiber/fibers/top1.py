@@ -156,7 +156,7 @@ def top1_agreement(
         except GenericityError:  # walls of the two coincide: the regions of one, cut by the other where it bends
             cx = canonical_complex(fa, domain, budget=budget, progress=monitor._call)
             forms, signs = affine_pieces(fb, cx.interior_points())
-            bent = np.flatnonzero(bends_inside(forms, signs, *incidence(cx), cx.vertices, cx.rays[1], 1e-10))
+            bent = np.flatnonzero(bends_inside(forms, signs, *incidence(cx), cx.vertices, cx.rays[1], 1e-10, fb))
             inner = [shrunk_region(cx, int(r), fb, 1e-10) for r in bent]
             pieces = [cx, *(p for p in inner if p is not None)]
         scale = max(float(np.abs(net(pieces[0].vertices)).max()) for net in (fa, fb))

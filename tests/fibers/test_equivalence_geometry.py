@@ -90,6 +90,24 @@ def test_walls_that_only_one_of_them_has() -> None:
         assert answer.verdict is Verdict.YES, str(answer)
 
 
+def test_degenerate_networks_equal_their_copies() -> None:
+    """Concurrent, coinciding and nearly coinciding walls: slivers of rounding size make no difference."""
+    from polyfiber.testing import degenerate_corpus
+
+    decided = 0
+    for number, case in enumerate(degenerate_corpus()):
+        net = case.network.rounded()
+        if number % 3 or net.n_hidden > 16:
+            continue
+        copy = random_trivial(net, rng=number)(net)
+        assert pf.are_equivalent(net, copy).verdict is Verdict.YES, case
+        by_regions = pf.are_equivalent(net, copy, method="regions").verdict
+        assert by_regions is not Verdict.NO, case
+        decided += by_regions is Verdict.YES
+        assert pf.are_equivalent(net, pf.canonical_form(net).to_network()).verdict is Verdict.YES, case
+    assert decided >= 20
+
+
 def test_difference_network_is_the_difference() -> None:
     rng = np.random.default_rng(2)
     for left, right in (((3, 4, 2), (3, 5, 4, 2)), ((3, 2), (3, 4, 2)), ((3, 2), (3, 2)), ((3, 4, 3, 2), (3, 2, 2))):
