@@ -395,4 +395,4 @@ def test_damaged_archives_are_refused(tmp_path: Path) -> None:
 def test_an_inequality_that_cuts_only_what_is_gone() -> None:
     """All edges that wait for it lie outside an earlier one."""
     net = pf.ReLUNetwork([[[1, 1]], [[1]]], [[0], [0]])
-    check(net, pf.Polyhedron([[-1, 0], [0, -1], [-1, 0], [1, 1]], [0, 0, 1, 1]))
+    check(net, pf.Polyhedron([[1, 0], [1, -1], [0, -1], [0, -1]], [1, 1, -1, 1]))
