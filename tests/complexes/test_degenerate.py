@@ -19,7 +19,7 @@ from polyfiber.complexes.degenerate import build_lattice, proportional_rows
 from polyfiber.complexes.frame import make_frame
 from polyfiber.complexes.latticestore import LatticeStore
 from polyfiber.errors import BudgetExceededError, FileFormatError, GenericityError, InputError
-from polyfiber.testing import Case, degenerate_corpus, integer_networks
+from polyfiber.testing import Case, degenerate_corpus, integer_networks, near_coincident_network
 from tests.complexes.test_against_exact import compare
 from tests.golden.make_degenerate import digest
 from tests.oracles.exact_faces import ExactComplex, exact_complex
@@ -396,3 +396,24 @@ def test_an_inequality_that_cuts_only_what_is_gone() -> None:
     """All edges that wait for it lie outside an earlier one."""
     net = pf.ReLUNetwork([[[1, 1]], [[1]]], [[0], [0]])
     check(net, pf.Polyhedron([[1, 0], [1, -1], [0, -1], [0, -1]], [1, 1, -1, 1]))
+
+
+@pytest.mark.parametrize("byte", [0, 200, 254, 255])
+def test_nothing_depends_on_fresh_memory(byte: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records are not cleared when they are made; whatever they hold, no decision may read it."""
+    from polyfiber.complexes import build
+
+    class Poisoned:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(np, name)
+
+        @staticmethod
+        def empty(shape: Any, dtype: Any = float) -> Any:
+            array = np.empty(shape, dtype=dtype)
+            array.view(np.uint8).reshape(-1)[...] = byte
+            return array
+
+    monkeypatch.setattr(build, "np", Poisoned())
+    for architecture, seed in [((2, 4, 4, 3, 1), 1), ((2, 4, 4, 3, 1), 2), ((3, 4, 3, 1), 1)]:
+        net = near_coincident_network(architecture, rng=seed)
+        assert pf.canonical_complex(net).f_vector == exact_complex(net.weights, net.biases).f_vector
