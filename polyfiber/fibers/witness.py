@@ -144,6 +144,9 @@ def _lifted(net: ReLUNetwork, W: FloatArray, c: FloatArray, live: BoolArray, gen
                     target[i] = factor * cut[j, i]
                     targets.append(target)
         targets.append(np.where(cut[j] > 0, cut[j] / n1, 0.5 * generator.random(n1)))
+        reach = 1.0 + abs(b2[j]) / max(float(np.abs(W2[j]).max()), 1e-300)
+        for factor in (0.5, 2.0, 10.0):  # where this neuron is as active as it gets
+            targets.append(np.where(W2[j] > 0, factor * reach * (0.5 + generator.random(n1)), -1.0))
     inverse = np.linalg.pinv(W)
     return (np.array(targets) - c) @ inverse.T
 
