@@ -19,9 +19,8 @@ from .predicate import ExactPredicate
 
 CHUNK = 64
 PORTION = 1 << 15
-DEFAULT_ETOL = 1e-2
+DEFAULT_ETOL = 5e-2
 EXACT = -3
-"""Mark in ``slot`` of vertices whose coordinates are exact ones, rounded; the kernels use -1 and -2."""
 
 
 @dataclass
