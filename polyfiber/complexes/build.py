@@ -21,6 +21,7 @@ CHUNK = 64
 PORTION = 1 << 15
 DEFAULT_ETOL = 5e-2
 EXACT = -3
+"""Mark in ``slot`` of vertices whose coordinates are exact ones, rounded; negative, so it is no slot."""
 
 
 @dataclass

@@ -626,7 +626,7 @@ def push_all(nv, net, st, pending, sizes, bk, count_only):
 @inline_kernel
 def edge_error(v, here, slot, line_err, err):
     """Error of vertex v as a point of the line of its edge in a slot."""
-    return line_err[v] if slot[v] == here else err[v]
+    return line_err[v] if here >= 0 and slot[v] == here else err[v]
 
 
 @kernel
