@@ -96,34 +96,41 @@ class FaceStore:
         mask = (1 << net.shift) - 1
         scale = np.abs(self.frame.given(start)[:, :n]).sum(axis=1)
         alpha = np.ldexp(alpha, -np.clip(np.round(np.log2(np.where(scale > 0, scale, 1.0))), -900, 900).astype(int))
-        height, error = np.zeros(nv), np.zeros(nv)
-        self._heights(np.arange(nv), start, alpha, height, error)
+        height = np.zeros((nv, 2))
+        self._heights(np.arange(nv), start, alpha, height)
         up = np.zeros(nv, dtype=np.uint64)
-        unsure = self._orient(height, error, up)
+        unsure = self._orient(height, up)
         if len(unsure):  # tighter coordinates first, then exact ones
-            ends = np.concatenate([unsure >> net.shift, st.star[unsure >> net.shift, unsure & mask] >> net.shift])
-            ends = np.unique(ends.astype(np.int64))
+            v, h = unsure >> net.shift, unsure & mask
+            twin = st.star[v, h].astype(np.int64)
+            w, g = twin >> net.shift, twin & mask
+            ends = np.unique(np.concatenate([v, w]))
             sk.refine(ends)
-            self._heights(ends, start, alpha, height, error)
-            unsure = self._orient(height, error, up)
+            self._heights(ends, start, alpha, height)
+            difference, error = height[w, 0] - height[v, 0], height[w, 1] + height[v, 1]
+            one = np.uint64(1)
+            rises, falls = difference > error, -difference > error
+            np.bitwise_or.at(up, v[rises], one << h[rises].astype(np.uint64))
+            np.bitwise_or.at(up, w[falls], one << g[falls].astype(np.uint64))
+            unsure = unsure[~(rises | falls)]
         self._orient_exactly(unsure, up, [Fraction(a) for a in alpha])
         return up
 
-    def _heights(self, vs: IntArray, start: IntArray, alpha: Any, height: Any, error: Any) -> None:
+    def _heights(self, vs: IntArray, start: IntArray, alpha: Any, height: Any) -> None:
         """The orienting function at skeleton vertices, with error bounds."""
         net, st = self.frame.net, self.skeleton.state
         fk.heights(
             vs, self.n, st.star, st.at_inf, st.x, st.err, start, np.ascontiguousarray(self.frame.given(start)),
-            net.kappa, net.kappa0, net.sigma, alpha, net.inflate, height, error,
+            net.kappa, net.kappa0, net.sigma, alpha, net.inflate, height,
         )  # fmt: skip
 
-    def _orient(self, height: Any, error: Any, up: WordArray) -> IntArray:
+    def _orient(self, height: Any, up: WordArray) -> IntArray:
         """Fill the masks; returns the half-edges that are not decided."""
         sk = self.skeleton
         unsure = np.zeros(1024, dtype=np.int64)
         while True:
             st = sk.state
-            m = fk.orient(sk.nv, self.n, self.frame.net.shift, st.star, st.at_inf, height, error, up, unsure)
+            m = fk.orient(sk.nv, self.n, self.frame.net.shift, st.star, height, up, unsure)
             if m <= len(unsure):
                 return unsure[:m]
             unsure = np.zeros(2 * m, dtype=np.int64)

@@ -26,28 +26,29 @@ MIX2 = np.uint64(0x94D049BB133111EB)
 
 
 @kernel
-def orient(nv, n, shift, star, at_inf, height, error, up, unsure):
+def orient(nv, n, shift, star, height, up, unsure):
     """Mask of upward edges of every finite vertex, bit 2 slot + side; edges to infinity go up.
 
-    Half-edges whose ends are not certainly at different heights are listed (and left unset);
-    returns their number, also beyond the capacity of ``unsure``.
+    height: (nv, 2) value and error bound, infinite value at infinity. Half-edges whose ends are not
+    certainly at different heights are listed once (and left unset); returns their number, also beyond
+    the capacity of ``unsure``.
     """
     m = 0
     for v in range(nv):
         mask = ZERO
-        if at_inf[v] < 0:
+        own = height[v, 0]
+        error = height[v, 1]
+        if own < np.inf:
             for h in range(2 * n):
                 t = star[v, h]
                 if t < 0:
                     continue
                 w = t >> shift
-                if at_inf[w] >= 0:
+                d = height[w, 0] - own
+                e = height[w, 1] + error
+                if d > e:
                     mask |= ONE << np.uint64(h)
-                    continue
-                d = height[w] - height[v]
-                if d > error[v] + error[w]:
-                    mask |= ONE << np.uint64(h)
-                elif not -d > error[v] + error[w]:
+                elif not -d > e:
                     if v < w:
                         if m < unsure.shape[0]:
                             unsure[m] = (v << shift) | h
@@ -418,12 +419,12 @@ def flag_volume(face, dim, planes, below_ptr, below, owner, points, n, apex, mat
 
 
 @kernel
-def heights(vs, n, star, at_inf, x, err, start, given, kappa, kappa0, sigma, alpha, inflate, height, error):
+def heights(vs, n, star, at_inf, x, err, start, given, kappa, kappa0, sigma, alpha, inflate, height):
     """Orienting function ``sum alpha |z|`` over the starting facets, with error bounds, at the listed vertices."""
     for v in vs:
         if at_inf[v] >= 0:
-            height[v] = 0.0
-            error[v] = 0.0
+            height[v, 0] = np.inf
+            height[v, 1] = 0.0
             continue
         total = 0.0
         bound = 0.0
@@ -440,6 +441,6 @@ def heights(vs, n, star, at_inf, x, err, start, given, kappa, kappa0, sigma, alp
             if not zero:
                 total += alpha[i] * abs(z)
                 bound += alpha[i] * (b + sigma[k] * err[v])
-        height[v] = total
+        height[v, 0] = total if total < np.inf else 0.0
         e = (bound + (n + 4) * 2.0**-53 * total) * inflate * (1 + 1e-9)
-        error[v] = e if e < np.inf else np.inf
+        height[v, 1] = e if e < np.inf else np.inf
