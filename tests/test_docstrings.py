@@ -17,8 +17,13 @@ MODULES = sorted(
 )
 
 
+OPTIONAL = {"polyfiber.dln.manifolds": "pymanopt"}  # examples of an extra that the tests do not install
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_run(name: str) -> None:
+    if name in OPTIONAL:
+        pytest.importorskip(OPTIONAL[name])
     module = importlib.import_module(name)
     result = doctest.testmod(module, optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
     assert result.failed == 0

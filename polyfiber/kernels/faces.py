@@ -44,9 +44,10 @@ def orient(nv, n, shift, star, height, up, unsure):
                 if t < 0:
                     continue
                 w = t >> shift
-                d = height[w, 0] - own
+                other = height[w, 0]
+                d = other - own
                 e = height[w, 1] + error
-                if d > e:
+                if other == np.inf or d > e:
                     mask |= ONE << np.uint64(h)
                 elif not -d > e:
                     if v < w:
