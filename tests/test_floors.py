@@ -46,6 +46,9 @@ STANDARD_ONLY_AT_TOP = {
     "flint",
     "safetensors",
     "highspy",
+    "pyarrow",
+    "dask",
+    "distributed",
 }
 
 

@@ -1,0 +1,34 @@
+"""Tables of a dataset: one module each, found by name."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+
+from ...errors import InputError
+from .base import Item, Table
+
+NAMES = ("networks", "complexes", "cells", "facets", "fibers", "pairs", "strata", "trajectories")
+
+
+def names() -> tuple[str, ...]:
+    """Names of the tables that can be asked for, in the order in which they are written."""
+    return tuple(n for n in NAMES if importlib.util.find_spec(f"{__name__}.{n}") is not None)
+
+
+def table(name: str) -> Table:
+    """The table of a name.
+
+    Examples
+    --------
+    >>> from polyfiber.datasets.tables import table
+    >>> table("networks").columns[0].name
+    'network'
+    """
+    if name not in names():
+        raise InputError(f"no table is called {name!r}; expected one of {', '.join(names())}")
+    found: Table = importlib.import_module(f".{name}", __name__).TABLE
+    return found
+
+
+__all__ = ["NAMES", "Item", "Table", "names", "table"]
