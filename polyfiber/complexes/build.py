@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,7 +58,9 @@ class Skeleton:
     Use `build_skeleton`; the arrays are documented in `polyfiber.kernels.skeleton`.
     """
 
-    def __init__(self, frame: Frame, monitor: Monitor, *, etol: float = DEFAULT_ETOL) -> None:
+    def __init__(
+        self, frame: Frame, monitor: Monitor, *, path: Sequence[tuple[int, int]] = (), etol: float = DEFAULT_ETOL
+    ) -> None:
         self.frame = frame
         self.monitor = monitor
         self.etol = etol
@@ -66,9 +69,12 @@ class Skeleton:
         self.nv = 0
         self.n_inf = 0
         n = frame.n
-        self.one_sided = np.zeros(frame.net.inf + 1, dtype=np.bool_)
-        self.one_sided[: frame.n_domain] = True
-        self.one_sided[frame.net.inf] = True
+        # which side of a facet lies outside: 0 none, 1 the negative, 2 the positive
+        self.closed = np.zeros(frame.net.inf + 1, dtype=np.uint64)
+        self.closed[: frame.n_domain] = 1
+        self.closed[frame.net.inf] = 1
+        for neuron, sign in path:
+            self.closed[frame.n_domain + neuron] = 1 if sign > 0 else 2
         self.dead = np.zeros(0, dtype=np.bool_)
         self.state = new_state(frame, 64, 64)
         ids = frame.net.inf
@@ -134,12 +140,16 @@ class Skeleton:
         self.buckets = (_grown(chunks, new, 0), link, head, fill, free)
 
     # ---- start ------------------------------------------------------------------------------
+    def is_outside(self, facet: int, side: int) -> bool:
+        """Whether a side (0 negative, 1 positive) of a facet is thrown away."""
+        return bool((int(self.closed[facet]) >> side) & 1)
+
     def start(self) -> None:
         """The cone of n independent facets: one vertex and its rays."""
         frame, n, net = self.frame, self.frame.n, self.frame.net
         shift = net.shift
         zeros = np.array(frame.start, dtype=np.int32)
-        sides = [(s, side) for s in range(n) for side in range(1 if self.one_sided[zeros[s]] else 0, 2)]
+        sides = [(s, side) for s in range(n) for side in (0, 1) if not self.is_outside(int(zeros[s]), side)]
         index = {pair: 1 + i for i, pair in enumerate(sides)}
         self.reserve(1 + len(sides), len(sides))
         st = self.state
@@ -217,8 +227,16 @@ class Skeleton:
         net = self.frame.net
         low, high = int(net.first[layer]), int(net.first[layer + 1])
         ids = [k for k in range(low, high) if k not in self.frame.start]
+        # what throws a side away first: less is left for the others to cut
+        self._cut_by(layer, [k for k in ids if self.closed[k]])
+        self.compact()
+        self._cut_by(layer, [k for k in ids if not self.closed[k]])
+
+    def _cut_by(self, layer: int, ids: list[int]) -> None:
+        """Cut by facets of a layer, in order."""
         if not ids:
             return
+        net = self.frame.net
         self.pending[:] = 0
         for k in ids:
             sk.set_bit(self.pending, 0, k)
@@ -231,8 +249,8 @@ class Skeleton:
         sk.push_all(self.nv, net, self.state, self.pending, sizes, self.buckets, False)
         for k in ids:
             self.cut(k)
-            if self.one_sided[k]:
-                self._drop_negative(k)
+            if self.closed[k]:
+                self._drop_outside(k)
             self.monitor.report("cutting", k - self.frame.n_domain + 1, self.frame.n_neurons, vertices=self.nv)
             self._check_time(k)
 
@@ -348,7 +366,7 @@ class Skeleton:
         """Find the new edges of some new vertices; returns the new rays: half-edges, and two neighbours each."""
         rays = tuple(np.empty(count * 2 * self.frame.n, dtype=np.int32) for _ in range(3))
         broken, n_rays = sk.link_chords(
-            k, count, self.nv + start, self.one_sided, *flat_star(self.state), self.frame.net, self.state, self.pending,
+            k, count, self.nv + start, self.closed, *flat_star(self.state), self.frame.net, self.state, self.pending,
             self.buckets, *rays,
         )  # fmt: skip
         if broken:
@@ -461,19 +479,20 @@ class Skeleton:
         )
 
     # ---- domain -----------------------------------------------------------------------------
-    def _drop_negative(self, k: int) -> None:
-        """Throw away what lies outside a domain facet."""
+    def _drop_outside(self, k: int) -> None:
+        """Throw away what lies outside a facet that has one side only."""
         st, n = self.state, self.frame.n
+        out = 0 if self.closed[k] == 1 else 1
         dead = _grown(self.dead, st.star.shape[0], False)
         bit = (st.words[: self.nv, k >> 6] >> np.uint64(k & 63)) & np.uint64(1)
         zero = (st.star[: self.nv, 2 * n :] == k).any(axis=1)
-        dead[: self.nv] |= ~(bit.astype(bool) | zero)
+        dead[: self.nv] |= (bit == out) & ~zero
         self.dead = dead
         rows = np.flatnonzero(zero & ~dead[: self.nv])
         slots = np.argmax(st.star[rows, 2 * n :] == k, axis=1)
-        st.star[rows, 2 * slots] = -1
+        st.star[rows, 2 * slots + out] = -1
         if dead[: self.nv].all():
-            raise InputError("the domain is empty: its inequalities exclude each other")
+            raise InputError("the domain is empty: its inequalities exclude each other", empty=True)
 
     def compact(self) -> None:
         """Remove dead vertices and renumber; the buckets must be empty."""
@@ -642,25 +661,32 @@ def _refuse_the_hopeless(frame: Frame, monitor: Monitor, bytes_per_vertex: int) 
         )
 
 
-def build_skeleton(frame: Frame, monitor: Monitor, *, etol: float = DEFAULT_ETOL) -> Skeleton:
+def build_skeleton(
+    frame: Frame, monitor: Monitor, *, path: Sequence[tuple[int, int]] = (), etol: float = DEFAULT_ETOL
+) -> Skeleton:
     """Certified skeleton of the canonical complex of a generic network.
+
+    Parameters
+    ----------
+    path : sequence of (neuron, sign)
+        Keep only the closed side of these walls with the given sign, 1 or -1; see `polyfiber.complexes.blocks`.
 
     Raises
     ------
+    InputError
+        Nothing is left inside (its attribute ``empty`` is true).
     GenericityError
         Names the vertex and the neurons that meet there.
     BudgetExceededError
         Time or memory used up.
     """
-    skeleton = Skeleton(frame, monitor, etol=etol)
+    skeleton = Skeleton(frame, monitor, path=path, etol=etol)
     if frame.n == 0:
         return skeleton
-    _refuse_the_hopeless(frame, monitor, skeleton.bytes_per_vertex)
+    if not path:
+        _refuse_the_hopeless(frame, monitor, skeleton.bytes_per_vertex)
     skeleton.start()
-    if frame.n_domain:
-        skeleton.add_layer(0)
-        skeleton.compact()
-    for layer in range(1, len(frame.network.hidden_widths) + 1):
+    for layer in range(len(frame.network.hidden_widths) + 1):
         skeleton.add_layer(layer)
     skeleton.stats.seconds = monitor.elapsed
     skeleton.finish()

@@ -150,6 +150,10 @@ def _check_signs(skeleton: Skeleton, problems: list[str]) -> tuple[int, int]:
         zero = _zero_bits(frame, st.star[rows])
         if (bits & zero).any():
             problems.append("a zero facet carries a sign bit")
+        closed = skeleton.closed[: frame.n_domain + frame.n_neurons]
+        inside, lying = bits[:, : len(closed)], zero[:, : len(closed)]
+        if ((inside == (closed == 2)) & (closed != 0) & ~lying).any():
+            problems.append("a vertex lies outside the domain or the block")
         for layer in range(n_layers + 1):
             low, high = int(net.first[layer]), int(net.first[layer + 1])
             if low == high:
@@ -192,7 +196,7 @@ def _check_edges(skeleton: Skeleton, problems: list[str]) -> int:
     twins = star[:, : 2 * n].astype(np.int64)
     ids = star[:, 2 * n :].astype(np.int64)
     side = np.arange(2 * n) % 2
-    needed = ~(skeleton.one_sided[ids].repeat(2, axis=1) & (side == 0))
+    needed = (skeleton.closed[ids].astype(np.int64).repeat(2, axis=1) >> side) & 1 == 0
     # the end of a ray has one edge, the ray
     needed &= (st.at_inf[:nv] < 0)[:, None] | (ids == frame.net.inf).repeat(2, axis=1)
     if (twins[~needed] >= 0).any():

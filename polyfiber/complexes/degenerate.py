@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -80,8 +81,8 @@ class LatticeSkeleton(Skeleton):
     positive ones, so that ``words`` gates what lies behind.
     """
 
-    def __init__(self, frame: Frame, monitor: Monitor) -> None:
-        super().__init__(frame, monitor)
+    def __init__(self, frame: Frame, monitor: Monitor, *, path: Sequence[tuple[int, int]] = ()) -> None:
+        super().__init__(frame, monitor, path=path)
         n, W = frame.n, frame.n_words
         self.integers = IntegerForms(frame)
         self.zeros: WordArray = np.zeros((64, W), dtype=np.uint64)
@@ -121,7 +122,7 @@ class LatticeSkeleton(Skeleton):
         super().start()
         frame, n, inf = self.frame, self.frame.n, self.frame.net.inf
         zeros = list(frame.start)
-        sides = [(0, 1) if self.one_sided[z] else (-1, 0, 1) for z in zeros]
+        sides = [tuple(s for s in (-1, 0, 1) if s == 0 or not self.is_outside(z, 0 if s < 0 else 1)) for z in zeros]
         ids: dict[tuple[tuple[int, ...], bool], int] = {}
         members: list[list[tuple[tuple[int, ...], bool]]] = [[] for _ in range(n + 1)]
         for signs in itertools.product(*sides):
@@ -174,6 +175,7 @@ class LatticeSkeleton(Skeleton):
             return
         copies = self._find_copies(layer)
         ids = [k for k in range(low, high) if k not in self.frame.start and k not in copies]
+        ids.sort(key=lambda k: not self.closed[k])  # what throws a side away first
         self.pending[:] = 0
         for k in ids:
             sk.set_bit(self.pending, 0, k)
@@ -187,12 +189,14 @@ class LatticeSkeleton(Skeleton):
             )  # fmt: skip
         for k in ids:
             self.cut(k)
-            if self.one_sided[k]:
+            if self.closed[k]:
                 self._drop_outside(k)
             self.monitor.report("cutting", k - self.frame.n_domain + 1, self.frame.n_neurons, vertices=self.nv)
             self.monitor.check_time(f"the face lattice ({self.frame.name(k)} cut)")
         for k, (model, sign) in copies.items():
             self._copy(k, model, sign)
+            if layer and self.closed[k]:
+                self._drop_outside(k)
 
     def _planes_of_vertices(self, ids: list[int]) -> None:
         mask = np.zeros(self.frame.n_words, dtype=np.uint64)
@@ -218,7 +222,9 @@ class LatticeSkeleton(Skeleton):
             value = whole[i, -1]
             copies[low + i] = (-1, int(value > 0) - int(value < 0))
         for group in proportional_rows(whole, np.flatnonzero(~flat)):
-            ids = sorted(group, key=lambda item: (low + item[0] not in frame.start, item[0]))
+            ids = sorted(
+                group, key=lambda item: (low + item[0] not in frame.start, not self.closed[low + item[0]], item[0])
+            )
             model, sign = ids[0]
             for i, s in ids[1:]:
                 if low + i not in frame.start and (layer or s == sign):  # opposite inequalities do cut
@@ -356,15 +362,15 @@ class LatticeSkeleton(Skeleton):
 
     # ---- domain -----------------------------------------------------------------------------
     def _drop_outside(self, k: int) -> None:
-        """Throw away the faces on the negative side of a domain facet, and renumber."""
-        W = self.frame.n_words
+        """Throw away the faces outside a facet that has one side only, and renumber."""
+        out = self.frame.n_words if self.closed[k] == 1 else 0
         new_below = np.zeros(0, dtype=np.int64)
         dropped = False
         for table in self.tables:
-            outside = (table.planes[: table.count, W + (k >> 6)] >> np.uint64(k & 63)) & np.uint64(1)
+            outside = (table.planes[: table.count, out + (k >> 6)] >> np.uint64(k & 63)) & np.uint64(1)
             rows = np.flatnonzero(outside == 0)
             if table.dim == 0 and not len(rows):
-                raise InputError("the domain is empty: its inequalities exclude each other")
+                raise InputError("the domain is empty: its inequalities exclude each other", empty=True)
             dropped |= len(rows) < table.count
             new_id = np.full(table.count, -1, dtype=np.int64)
             new_id[rows] = np.arange(len(rows))
@@ -451,8 +457,8 @@ def _near_others(rows: Array, same: list[int]) -> list[int]:
     return [i for i, k in zip(same, keep) if k]
 
 
-def build_lattice(frame: Frame, monitor: Monitor) -> LatticeSkeleton:
-    """Certified face lattice of the canonical complex of any network.
+def build_lattice(frame: Frame, monitor: Monitor, *, path: Sequence[tuple[int, int]] = ()) -> LatticeSkeleton:
+    """Certified face lattice of the canonical complex of any network, or of a block of it (``path``).
 
     Raises
     ------
@@ -461,7 +467,7 @@ def build_lattice(frame: Frame, monitor: Monitor) -> LatticeSkeleton:
     BudgetExceededError
         Time or memory used up.
     """
-    lattice = LatticeSkeleton(frame, monitor)
+    lattice = LatticeSkeleton(frame, monitor, path=path)
     if frame.n == 0:
         return lattice
     lattice.start()

@@ -61,10 +61,11 @@ class FaceStore:
         return 16 * self.frame.n_words + 4
 
     @cached_property
-    def one_sided(self) -> BoolArray:
-        flags = np.zeros(64 * self.frame.n_words, dtype=np.bool_)
-        flags[: self.frame.n_domain] = True
-        return flags
+    def closed(self) -> IntArray:
+        """(64 W,) which side of each facet lies outside: 0 none, 1 the negative, 2 the positive."""
+        codes = np.zeros(64 * self.frame.n_words, dtype=np.int64)
+        codes[: self.n_bits] = self.skeleton.closed[: self.n_bits]
+        return codes
 
     def to_signs(self, planes: WordArray) -> SignArray:
         """Bit planes (m, 2 W) to int8 signs (m, N + D), neurons before domain facets."""
@@ -299,7 +300,7 @@ class FaceStore:
                 upper = self.planes(dim + 1)
                 indptr = np.zeros(len(planes) + 1, dtype=np.int64)
                 indices = np.empty(len(planes) * 2 * (self.n - dim), dtype=np.int32)
-                missing = _covers(planes, upper, self.table(dim + 1), self.n_bits, self.one_sided, indptr, indices)
+                missing = _covers(planes, upper, self.table(dim + 1), self.n_bits, self.closed, indptr, indices)
                 if missing:
                     raise NumericalError(f"{missing} faces above {dim}-faces are missing; please report this network")
                 self._above[dim] = (indptr, indices[: indptr[-1]])
@@ -313,7 +314,7 @@ class FaceStore:
             if dim > 0 and self.n > 0:
                 missing = fk.mark_unbounded(
                     sk.nv, self.n, self.n_bits, net.inf, sk.state.star, sk.state.words, sk.state.at_inf, dim,
-                    planes, self.table(dim), self.one_sided, flags, 0,
+                    planes, self.table(dim), self.closed, flags, 0,
                 )  # fmt: skip
                 if missing:
                     raise NumericalError(f"{missing} unbounded {dim}-faces are missing; please report this network")
@@ -327,6 +328,6 @@ class FaceStore:
 
 
 def _covers(
-    lower: WordArray, upper: WordArray, table: IdArray, n_bits: int, one_sided: BoolArray, indptr: Any, indices: Any
+    lower: WordArray, upper: WordArray, table: IdArray, n_bits: int, closed: IntArray, indptr: Any, indices: Any
 ) -> int:
-    return int(fk.covers_above(lower, upper, n_bits, one_sided, table, indptr, indices))
+    return int(fk.covers_above(lower, upper, n_bits, closed, table, indptr, indices))

@@ -29,6 +29,10 @@ def check_signs(lattice: LatticeSkeleton, problems: list[str]) -> tuple[int, int
         plus, minus = unpack(planes[rows, :W]), unpack(planes[rows, W:])
         if (unpack(st.words[rows]) != plus).any():
             problems.append("the gates of a vertex are not its positive signs")
+        closed = lattice.closed[: frame.n_domain + frame.n_neurons]
+        outside = np.where(closed == 1, minus[:, : len(closed)], plus[:, : len(closed)])
+        if (outside & (closed != 0)).any():
+            problems.append("a vertex lies outside the domain or the block")
         unsure = np.zeros(plus.shape, dtype=np.bool_)
         for layer in range(len(frame.network.hidden_widths) + 1):
             low, high = int(net.first[layer]), int(net.first[layer + 1])
@@ -89,7 +93,7 @@ def check_faces(lattice: LatticeSkeleton, problems: list[str]) -> int:
             sides = np.bincount(ids, minlength=lower.count)
             inner = ~lower.infinite[: lower.count]
             support = lower.planes[: lower.count, :W] | lower.planes[: lower.count, W:]
-            for k in range(frame.n_domain):
+            for k in np.flatnonzero(lattice.closed[: frame.n_domain + frame.n_neurons]).tolist():
                 inner &= (support[:, k >> 6] >> np.uint64(k & 63)) & np.uint64(1) == 1
             if (sides[inner] != 2).any():
                 problems.append("a facet inside the domain does not lie in two regions")

@@ -238,7 +238,7 @@ def fingerprint(planes, low, high):
 
 
 @kernel
-def covers_above(planes, upper, n_bits, one_sided, table, indptr, indices):
+def covers_above(planes, upper, n_bits, closed, table, indptr, indices):
     """For each face: the faces one dimension up (rows of ``upper``), by freeing one zero facet.
 
     Returns how many lookups failed.
@@ -261,7 +261,8 @@ def covers_above(planes, upper, n_bits, one_sided, table, indptr, indices):
                 t = np.int64(trailing_zeros(zero))
                 b = ONE << np.uint64(t)
                 zero &= zero - ONE
-                for s in range(1 if one_sided[(w << 6) + t] else 0, 2):
+                c = closed[(w << 6) + t]
+                for s in range(c & 1, 2 - (c >> 1)):
                     c = w if s == 1 else W + w
                     old = key[c]
                     key[c] = old | b
@@ -277,7 +278,7 @@ def covers_above(planes, upper, n_bits, one_sided, table, indptr, indices):
 
 
 @kernel
-def mark_unbounded(nv, n, n_bits, inf, star, words, at_inf, dim, planes, table, one_sided, flags, low):
+def mark_unbounded(nv, n, n_bits, inf, star, words, at_inf, dim, planes, table, closed, flags, low):
     """flags[i - low] = True for faces of a dimension whose closure reaches infinity.
 
     Runs over the vertices at infinity and all faces of their stars. Returns failed lookups.
@@ -322,11 +323,15 @@ def mark_unbounded(nv, n, n_bits, inf, star, words, at_inf, dim, planes, table, 
                 b = ONE << np.uint64(k & 63)
                 w = k >> 6
                 if choice[q] == 0:
-                    choice[q] = 1
-                    key[w] |= b
                     free += 1
+                    if closed[k] != 2:
+                        choice[q] = 1
+                        key[w] |= b
+                    else:
+                        choice[q] = 2
+                        key[W + w] |= b
                     break
-                if choice[q] == 1 and not one_sided[k]:
+                if choice[q] == 1 and closed[k] == 0:
                     choice[q] = 2
                     key[w] &= ~b
                     key[W + w] |= b

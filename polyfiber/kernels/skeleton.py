@@ -882,11 +882,12 @@ def splice(i, edges, ne, nv, net, st):
 
 @kernel
 def link_chords(
-    i, ne, nv, one_sided, flat, row, net, st, pending, bk, ray_half, ray_a, ray_b
+    i, ne, nv, closed, flat, row, net, st, pending, bk, ray_half, ray_a, ray_b
 ):
     """Join the new vertices along the polygons they lie on; push all new edges.
 
     flat: the star columns as one int32 array with a record every ``row`` entries.
+    closed: what lies outside of each facet: 0 neither side, 1 its negative side, 2 its positive side.
     pending must no longer hold i. Returns (walks that failed: 0, or the skeleton is inconsistent; new rays).
     A walk on the negative side that reaches infinity goes on with the positive side; when that
     reaches infinity too, the wall leaves the polygon between its two rays: a new ray is listed.
@@ -919,7 +920,7 @@ def link_chords(
             if q == p:
                 continue
             k = flat[at_v + two_n + q]
-            for s in range(ONE if one_sided[k] else ZERO, U2):
+            for s in range(closed[k] & ONE, U2 - (closed[k] >> ONE)):
                 if flat[at_v + q + q + s] < 0:
                     half[m] = start
                     prev[m] = k
@@ -987,7 +988,7 @@ def link_chords(
                     end[w] = end[m]
                 else:
                     w += ONE
-        for s in range(ONE if one_sided[i] else ZERO, U2):
+        for s in range(closed[i] & ONE, U2 - (closed[i] >> ONE)):
             j = next_cut(v, np.uint64(flat[at_v + p + p + s]) >> shift, words, pending)
             if j >= 0:
                 push(j, np.int32((v << shift) | (p + p + s)), bk)
