@@ -9,6 +9,11 @@ import importlib
 from typing import Any
 
 _EXPORTS: dict[str, str] = {
+    "Networks": "networks",
+    "Plan": "plan",
+    "Spec": "spec",
+    "make_plan": "plan",
+    "read_spec": "spec",
     "Item": "tables.base",
     "Table": "tables.base",
 }

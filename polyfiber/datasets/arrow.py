@@ -83,6 +83,12 @@ def lists(values: Any, offsets: Any, *, type: str, missing: Any = None) -> Any:
     return pa.ListArray.from_arrays(limits, values, type=target, mask=mask)
 
 
+def ragged(arrays: Sequence[Array], *, type: str) -> Any:
+    """List column from one array per row."""
+    offsets = np.concatenate([[0], np.cumsum([len(a) for a in arrays])])
+    return lists(np.concatenate(arrays) if len(arrays) else np.zeros(0), offsets, type=type)
+
+
 def rows_as_lists(values: Array, *, type: str) -> Any:
     """List column from an array (rows, k, …): each row one list, deeper axes deeper lists."""
     depth = type.count("list<")

@@ -116,6 +116,9 @@ class Item:
         Bytes that a worker may use for it.
     skipped : tuple of Skip
         Known only to the table ``networks``, which is written last.
+    failed : str
+        Why the network could not be made. Such an item has no network, and only the table
+        ``networks`` sees it.
     """
 
     id: int
@@ -132,6 +135,7 @@ class Item:
     domain: Polyhedron | None = None
     memory: int | None = None
     skipped: tuple[Skip, ...] = ()
+    failed: str = ""
 
     def rng(self, name: str) -> np.random.Generator:
         """The generator of this item for one purpose, say the name of a table; always the same stream."""

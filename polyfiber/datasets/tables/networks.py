@@ -8,45 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import ShapeError
-from ...network.model import ReLUNetwork
-from ..arrow import lists
+from ...fibers.canonical import flat_parameters
+from ..arrow import ragged
 from .base import Column, Item, Options, Table
 
 
-def flatten(network: ReLUNetwork) -> np.ndarray:
-    """All parameters in one float64 vector: W1 by rows, b1, W2 by rows, b2, …"""
-    net = network.rounded()
-    return np.concatenate([part.ravel() for both in zip(net.weights, net.biases) for part in both])
-
-
-def unflatten(architecture: Sequence[int], parameters: Any) -> ReLUNetwork:
-    """The network of a row.
-
-    Examples
-    --------
-    >>> from polyfiber import ReLUNetwork
-    >>> net = ReLUNetwork.random((2, 3, 1), rng=0)
-    >>> unflatten(net.architecture, flatten(net)) == net
-    True
-    """
-    flat = np.asarray(parameters, dtype=np.float64)
-    expected = sum(m * (n + 1) for n, m in zip(architecture[:-1], architecture[1:]))
-    if flat.shape != (expected,):
-        raise ShapeError(
-            f"{flat.size} parameters do not fit the architecture {tuple(architecture)}, which has {expected}"
-        )
-    weights, biases, at = [], [], 0
-    for n, m in zip(architecture[:-1], architecture[1:]):
-        weights.append(flat[at : at + m * n].reshape(m, n))
-        biases.append(flat[at + m * n : at + m * (n + 1)])
-        at += m * (n + 1)
-    return ReLUNetwork(weights, biases)
-
-
 def _rows(items: Sequence[Item], options: Options) -> Iterator[Any]:
-    sizes = np.array([0] + [i.network.n_parameters for i in items])
-    depths = np.array([0] + [len(i.network.architecture) for i in items])
+    widths = [np.array([] if i.failed else i.network.architecture, dtype=np.int32) for i in items]
+    parameters = [np.zeros(0) if i.failed else flat_parameters(i.network) for i in items]
     yield TABLE.batch(
         options,
         {
@@ -56,15 +25,10 @@ def _rows(items: Sequence[Item], options: Options) -> Iterator[Any]:
             "index": np.array([i.index for i in items], dtype=np.int64),
             "origin": np.array([i.origin_id for i in items], dtype=np.int64),
             "activation": ["linear" if i.linear else "relu" for i in items],
-            "architecture": lists(
-                np.concatenate([i.network.architecture for i in items]).astype(np.int32),
-                np.cumsum(depths),
-                type="list<int32>",
-            ),
-            "parameters": lists(
-                np.concatenate([flatten(i.network) for i in items]), np.cumsum(sizes), type="list<float64>"
-            ),
+            "architecture": ragged(widths, type="list<int32>"),
+            "parameters": ragged(parameters, type="list<float64>"),
             "provenance": [json.dumps(dict(i.provenance), sort_keys=True) for i in items],
+            "failed": [i.failed for i in items],
             "skipped": [[s.table for s in i.skipped] for i in items],
             "reasons": [[s.reason for s in i.skipped] for i in items],
         },
@@ -74,8 +38,12 @@ def _rows(items: Sequence[Item], options: Options) -> Iterator[Any]:
 def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> Iterator[str]:
     """The item is the network as its source makes it anew; the row is what the file says."""
     for row in rows:
+        if row["failed"] != item.failed:
+            yield f"failed {row['failed']!r} in the file, {item.failed!r} made anew"
+        if item.failed:
+            continue
         stored = np.asarray(row["parameters"], dtype=np.float64)
-        made = flatten(item.network)
+        made = flat_parameters(item.network)
         if tuple(row["architecture"]) != item.network.architecture:
             yield f"architecture {tuple(row['architecture'])} in the file, {item.network.architecture} made anew"
         elif stored.shape != made.shape or not np.array_equal(stored, made):
@@ -96,9 +64,10 @@ TABLE = Table(
         Column("index", "int64", "Number of the network within that entry.", "id"),
         Column("origin", "int64", "The network that it was made from; -1 where there is none in this dataset.", "id"),
         Column("activation", "string", "relu, or linear: no maximum between the layers, biases zero."),
-        Column("architecture", "list<int32>", "Widths n0, …, nL.", "neurons"),
+        Column("architecture", "list<int32>", "Widths n0, …, nL; empty where failed.", "neurons"),
         Column("parameters", "list<float64>", "W1 by rows, b1, W2 by rows, b2, …; the last layer is affine."),
         Column("provenance", "string", "How it was made, as JSON."),
+        Column("failed", "string", "Why the network could not be made; empty for every network that could."),
         Column("skipped", "list<string>", "Tables that this network is left out of."),
         Column("reasons", "list<string>", "Why, for each of them."),
     ),

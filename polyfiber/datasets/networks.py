@@ -1,0 +1,84 @@
+"""The networks of a spec, by number: each is made from its own seed, alone or in any order."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from typing import Any, cast
+
+from ..errors import MissingDependencyError, PolyfiberError
+from ..network.model import ReLUNetwork
+from .sources import KINDS, Made, Source
+from .spec import Spec
+from .tables.base import Item
+
+
+class Networks:
+    """The networks of a spec.
+
+    Examples
+    --------
+    >>> from polyfiber.datasets import Networks, Spec
+    >>> entry = {"kind": "random", "architecture": [2, 4, 1], "count": 5}
+    >>> nets = Networks(Spec.of({"name": "tiny", "seed": 1, "networks": [entry]}))
+    >>> nets.item(3).network.architecture, nets.item(3).network == nets.item(3).network
+    ((2, 4, 1), True)
+    """
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self._base = functools.lru_cache(maxsize=64)(self._network)
+
+    def _network(self, position: int, index: int) -> ReLUNetwork:
+        return self._make(self.spec.sources[position], index).network
+
+    def _make(self, source: Source, index: int) -> Made:
+        def base_of(i: int) -> ReLUNetwork:
+            assert source.base is not None
+            return self._base(source.base.position, i)
+
+        rng = source.generator(self.spec.seed, index)
+        return KINDS[source.kind].make(source, index, rng, base_of)
+
+    def item(self, network: int) -> Item:
+        """A network with its seed and provenance.
+
+        A network that cannot be made (training left the finite numbers, a fiber is not decided) gives
+        an item whose ``failed`` says why; a missing package is an error.
+        """
+        source = self.spec.source_of(network)
+        index = network - source.first
+        common: dict[str, Any] = {
+            "id": network,
+            "source": source.name,
+            "kind": source.kind,
+            "index": index,
+            "entropy": self.spec.seed,
+            "key": (source.position, index),
+            "memory": self.spec.memory,
+        }
+        try:
+            made = self._make(source, index)
+            domain = source.box(made.network.architecture[0])
+        except MissingDependencyError:
+            raise
+        except PolyfiberError as error:
+            return Item(network=cast(ReLUNetwork, None), failed=reason_of(error), **common)
+        return Item(
+            network=made.network,
+            provenance=made.provenance,
+            origin=made.origin,
+            origin_id=-1 if source.base is None or made.origin_index < 0 else source.base.first + made.origin_index,
+            linear=made.linear,
+            domain=domain,
+            **common,
+        )
+
+    def items(self, first: int, stop: int) -> Iterator[Item]:
+        """Items of a range of networks."""
+        return (self.item(i) for i in range(first, stop))
+
+
+def reason_of(error: BaseException) -> str:
+    """One line for the column ``reasons``."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
