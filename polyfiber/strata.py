@@ -246,6 +246,9 @@ class Stratification:
     @cached_property
     def _below(self) -> Csr:
         given = self._given_below() if callable(self._given_below) else self._given_below
+        if given is None and self._given_above is not None:
+            pair: Csr = reach.transpose(*self._above, self.n)
+            return pair
         if given is None:
             return covers_by_rule(self)
         return self._checked_csr(given, "covers_below")

@@ -269,3 +269,18 @@ def test_interning_rows_is_a_dictionary(k: int, picks: list[int], kind: type) ->
         assert table.intern(pack_rows(rows)).tolist() == expected
     assert table.count == len(known)
     assert table.find(pack_rows(pool)).tolist() == [known.get(tuple(r), -1) for r in pool.tolist()]
+
+
+def test_covers_below_are_those_above_turned_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A structure that was given its covers upwards must not compare every pair of strata."""
+    import polyfiber.strata as module
+
+    def refuse(strata: Stratification) -> None:
+        raise AssertionError("covers were given")
+
+    monkeypatch.setattr(module, "covers_by_rule", refuse)
+    signs = np.array([[0], [-1], [1]], np.int8)
+    above = (np.array([0, 2, 2, 2]), np.array([1, 2]))
+    s = Stratification(signs, [0, 1, 1], order=SignOrder(), ambient_dim=1, covers_above=above)
+    assert s.below(1).tolist() == [0]
+    assert s.covers_below[0].tolist() == [0, 0, 1, 2]
