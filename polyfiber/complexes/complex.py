@@ -24,6 +24,7 @@ from .frame import Frame, make_frame
 from .geometry import affine_maps_of, forms_of, lineality_basis, locate_signs, norms_of
 from .latticestore import LatticeStore
 from .merge import MergedWall, merge_walls
+from .polytopes import Polytopes
 
 if TYPE_CHECKING:
     from .breakpoints import BreakpointComplex
@@ -517,6 +518,11 @@ class PolyhedralComplex:
         return nearest_point(h.A, h.b, np.asarray(x, dtype=np.float64))
 
     @cached_property
+    def polytopes(self) -> Polytopes:
+        """All regions as polytopes, in columns: inequalities, vertices, rays, volumes."""
+        return Polytopes(self)
+
+    @cached_property
     def dual_graph(self) -> DualGraph:
         """Regions joined by the facets they share."""
         if self.dimension == 0:
@@ -538,8 +544,8 @@ class PolyhedralComplex:
         Returns
         -------
         (f_d,) float64
-            In input units to the power n0. Sums simplices of a pulling triangulation that the
-            face lattice gives, so only determinants are computed.
+            In input units to the power n0. Sums pyramids over the facets, face by face up the
+            lattice; see `polyfiber.complexes.polytopes`.
 
         Raises
         ------
@@ -550,20 +556,7 @@ class PolyhedralComplex:
             raise InputError("volumes are of regions; lower faces have none in the input space")
         if self.lineality_dimension:
             return np.full(self.n_regions, np.inf)
-        n = self.dimension
-        strata = self.strata
-        ptr, idx = strata.covers_below
-        ptr, idx = np.array(ptr), np.array(idx)
-        planes = self._store.all_planes()
-        owner = np.concatenate([self._finite_index[self._store.owner(d)] for d in range(n + 1)])
-        offset = self._store.offset(n)
-        result = np.full(self.n_regions, np.inf)
-        bounded = np.flatnonzero(~self.is_unbounded(n))
-        apex, matrix = np.zeros(n + 1, dtype=np.int64), np.zeros((n, n))
-        points = self.vertices
-        for r in bounded:
-            result[r] = fk.flag_volume(offset + r, n, planes, ptr, idx, owner, points, n, apex, matrix)
-        return result
+        return self.polytopes.sizes(self.dimension)
 
     # ---- derived complexes ------------------------------------------------------------------
     def breakpoint_complex(self) -> BreakpointComplex:
