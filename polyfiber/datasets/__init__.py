@@ -9,13 +9,22 @@ import importlib
 from typing import Any
 
 _EXPORTS: dict[str, str] = {
+    "Dataset": "reader",
+    "Item": "tables.base",
     "Networks": "networks",
     "Plan": "plan",
+    "Ragged": "reader",
+    "RunReport": "runner",
     "Spec": "spec",
+    "Table": "tables.base",
+    "Validation": "validation",
+    "estimate": "pilot",
+    "finish": "manifest",
+    "load": "reader",
     "make_plan": "plan",
     "read_spec": "spec",
-    "Item": "tables.base",
-    "Table": "tables.base",
+    "run": "runner",
+    "validate": "validation",
 }
 
 __all__ = list(_EXPORTS)

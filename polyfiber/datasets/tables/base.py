@@ -182,6 +182,11 @@ class Item:
             raise found
         return found
 
+    def release(self) -> int:
+        """Drop the complex; returns its number of regions, 0 if no table asked for it."""
+        built = self.__dict__.pop("_complex", None)
+        return 0 if built is None or isinstance(built, PolyfiberError) else int(built.n_regions)
+
 
 Rows: TypeAlias = Callable[[Sequence[Item], Options], Iterator[Any]]
 """``rows(items, options)`` yields ``pyarrow.RecordBatch`` (see `Table.batch`)."""

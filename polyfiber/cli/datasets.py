@@ -1,0 +1,187 @@
+"""Commands about datasets: dataset plan, run, finish, validate."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from .live import live
+from .render import note, table, to_json
+
+dataset = typer.Typer(
+    help="Datasets of networks, complexes, fibers and pairs: plan, run, finish, validate.", no_args_is_help=True
+)
+
+
+@dataset.command("plan")
+def plan_command(
+    spec: Path = typer.Argument(..., help="Spec file (TOML)."),
+    output: Path = typer.Option(None, "--output", "-o", help="Also write plan.json into this directory."),
+    seconds: float = typer.Option(3.0, "--seconds", help="About how long the pilot of one entry may take."),
+    pilot: bool = typer.Option(True, "--pilot/--no-pilot", help="Estimate cost from a few networks."),
+    json: bool = typer.Option(False, "--json", help="Print JSON."),
+) -> None:
+    """Print the partitions of a spec and what they will cost."""
+    from dataclasses import asdict
+
+    from ..datasets import estimate, make_plan, read_spec
+    from ..datasets.runner import prepare
+
+    checked = read_spec(spec)
+    plan = make_plan(checked) if output is None else prepare(checked, output)
+    cost = estimate(plan, seconds=seconds) if pilot else None
+    if json:
+        document = {k: v for k, v in plan.to_json().items() if k != "spec"}
+        document["cost"] = None if cost is None else [asdict(s) for s in cost.sources]
+        to_json(document)
+        return
+    rows = [(p.index, p.source, p.first, p.stop - 1, len(p)) for p in plan.partitions]
+    shown = rows if len(rows) <= 20 else [*rows[:10], *rows[-10:]]
+    table(
+        shown, header=("partition", "entry", "from", "to", "networks"),
+        title=f"{checked.name}: {checked.count} networks in {len(rows)} partitions",
+    )  # fmt: skip
+    if len(shown) < len(rows):
+        note(f"{len(rows) - len(shown)} partitions between them are not shown; --json lists all")
+    if cost is not None:
+        lines = [
+            (s.source, s.networks, s.sampled, round(s.regions), round(sum(s.rows.values())),
+             f"{sum(s.bytes.values()) / 1e6:.3g}", f"{s.seconds:.3g}") for s in cost.sources
+        ]  # fmt: skip
+        if len(lines) > 1:
+            lines.append(
+                ("all", checked.count, sum(s.sampled for s in cost.sources), round(cost.regions), round(cost.rows),
+                 f"{cost.bytes / 1e6:.3g}", f"{cost.seconds:.3g}")
+            )  # fmt: skip
+        table(
+            lines, header=("entry", "networks", "in the pilot", "regions", "rows", "MB", "core seconds"),
+            title="Estimate from a pilot",
+        )  # fmt: skip
+
+
+def _partitions(text: str | None) -> list[int] | None:
+    """Numbers and ranges: ``0,3-7``."""
+    from ..errors import InputError
+
+    if text is None:
+        return None
+    chosen: list[int] = []
+    for piece in text.split(","):
+        first, dash, last = piece.strip().partition("-")
+        if not first.isdigit() or (dash and not last.isdigit()):
+            raise InputError(f"--partitions: found {piece!r}; expected numbers and ranges such as 0,3-7")
+        chosen += range(int(first), int(last or first) + 1)
+    return chosen
+
+
+@dataset.command("run")
+def run_command(
+    spec: Path = typer.Argument(..., help="Spec file (TOML)."),
+    output: Path = typer.Option(..., "--output", "-o", help="Directory of the dataset; completed if it is there."),
+    workers: int = typer.Option(None, "--workers", "-w", help="Processes; all cores by default, 0 for none."),
+    scheduler: str = typer.Option(
+        None, "--scheduler", help="Address of a Dask scheduler; workers share the directory."
+    ),
+    partitions: str = typer.Option(None, "--partitions", help="Only these, such as 0,3-7; does not finish."),
+    redo: bool = typer.Option(False, "--redo", help="Do partitions again that are done."),
+    finish: bool = typer.Option(True, "--finish/--no-finish", help="Write manifest, checksums and card at the end."),
+    json: bool = typer.Option(False, "--json", help="Print JSON."),
+    quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress."),
+) -> None:
+    """Make a dataset, or complete one that was interrupted.
+
+    Exit code 3 when partitions are not done; run again to try them again.
+    """
+    from ..datasets import run
+
+    with live(quiet=quiet or json) as progress:
+        report = run(
+            spec, output, workers=_cores() if workers is None else workers, client=scheduler,
+            partitions=_partitions(partitions), redo=redo, finish=finish, progress=progress,
+        )  # fmt: skip
+    if json:
+        to_json(_facts(report))
+    else:
+        table(
+            [(name, report.rows[name], report.bytes[name]) for name in report.rows], header=("table", "rows", "bytes"),
+            title=f"{report.directory}: {report.networks} networks, {report.skipped} skipped, {report.failed} failed",
+        )  # fmt: skip
+        for index, reason in report.failures[:20]:
+            note(f"partition {index} is not done: {reason}")
+        if not report.complete and not report.failures:
+            note(f"{report.partitions - report.done - report.kept} partitions remain")
+    if report.failures:
+        raise typer.Exit(3)
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _facts(report: Any) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return asdict(report) | {"complete": report.complete}
+
+
+@dataset.command("finish")
+def finish_command(
+    directory: Path = typer.Argument(..., help="Directory of the dataset."),
+    json: bool = typer.Option(False, "--json", help="Print the manifest as JSON."),
+) -> None:
+    """Write manifest, checksums and dataset card; names what is missing (exit code 3)."""
+    from ..datasets import finish
+
+    done = finish(directory)
+    if json:
+        to_json(done.manifest)
+        return
+    rows = [
+        (name, entry["rows"], entry["bytes"], len(entry["files"])) for name, entry in done.manifest["tables"].items()
+    ]
+    table(rows, header=("table", "rows", "bytes", "files"), title=str(done.directory))
+
+
+@dataset.command("validate")
+def validate_command(
+    directory: Path = typer.Argument(..., help="Directory of the dataset."),
+    rows: int = typer.Option(64, "--rows", min=0, help="Rows of each table to derive again, another way."),
+    redo: int = typer.Option(0, "--redo", min=0, help="Partitions to make again and compare byte for byte."),
+    seed: int = typer.Option(None, "--seed", min=0, help="Seed of the sample; random by default."),
+    json: bool = typer.Option(False, "--json", help="Print JSON."),
+    quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress."),
+) -> None:
+    """Check checksums and schema, and derive a random sample of rows again.
+
+    Exit code 0: nothing disagrees, 1: something does.
+    """
+    from ..datasets import validate
+
+    with live(quiet=quiet or json) as progress:
+        found = validate(directory, rows=rows, redo=redo, rng=seed, progress=progress)
+    if json:
+        to_json(
+            {
+                "directory": str(found.directory), "ok": found.ok, "problems": list(found.problems),
+                "files": found.files, "rows": dict(found.rows), "redone": list(found.redone),
+            }
+        )  # fmt: skip
+    else:
+        checked = [("files", found.files), *((f"rows of {name}", count) for name, count in found.rows.items())]
+        checked += [("partitions made again", len(found.redone))] if redo else []
+        table(
+            checked, header=("checked", "number"), title=f"{found.directory}: {'agrees' if found.ok else 'disagrees'}"
+        )
+        for problem in found.problems[:50]:
+            print(problem)
+    raise typer.Exit(0 if found.ok else 1)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this topic."""
+    app.add_typer(dataset, name="dataset")

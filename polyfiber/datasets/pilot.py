@@ -1,0 +1,107 @@
+"""What a plan will cost, from a few of its networks."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from .plan import Partition, Plan
+from .work import run_partition
+
+
+@dataclass(frozen=True)
+class SourceCost:
+    """Estimate of one entry ``[[networks]]``: rows and bytes of each table, regions, seconds of one core."""
+
+    source: str
+    networks: int
+    sampled: int
+    skipped: int
+    regions: float
+    seconds: float
+    rows: Mapping[str, float]
+    bytes: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Estimate of a plan; extrapolated from ``sampled`` networks of each entry, so a guide and no bound."""
+
+    sources: tuple[SourceCost, ...]
+
+    @property
+    def regions(self) -> float:
+        """Regions of all complexes."""
+        return sum(s.regions for s in self.sources)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of one core."""
+        return sum(s.seconds for s in self.sources)
+
+    @property
+    def bytes(self) -> float:
+        """Bytes of all tables."""
+        return sum(sum(s.bytes.values()) for s in self.sources)
+
+    @property
+    def rows(self) -> float:
+        """Rows of all tables."""
+        return sum(sum(s.rows.values()) for s in self.sources)
+
+
+def estimate(plan: Plan, *, seconds: float = 3.0, most: int = 128) -> Cost:
+    """Make a few networks of each entry and all their rows, and extrapolate.
+
+    Parameters
+    ----------
+    plan : Plan
+    seconds : float
+        About how long the pilot of one entry may take; one network is made in any case.
+    most : int
+        Networks of each entry at most.
+
+    Examples
+    --------
+    >>> from polyfiber.datasets import Spec, estimate, make_plan
+    >>> entry = {"kind": "random", "architecture": [2, 4, 1], "count": 1000}
+    >>> cost = estimate(make_plan(Spec.of({"name": "tiny", "seed": 1, "networks": [entry]})), most=4)
+    >>> cost.sources[0].rows["networks"]
+    1000.0
+    """
+    return Cost(tuple(_pilot(plan, i, seconds, most) for i in range(len(plan.spec.sources))))
+
+
+def _pilot(plan: Plan, position: int, seconds: float, most: int) -> SourceCost:
+    source = plan.spec.sources[position]
+    _measure(plan, position, 1)  # compiles the kernels; not counted
+    sampled = 1
+    spent, record = _measure(plan, position, sampled)
+    while sampled < min(most, source.count) and 2 * spent < seconds:
+        sampled = min(2 * sampled, most, source.count)
+        spent, record = _measure(plan, position, sampled)
+    factor = source.count / sampled
+    tables = record["tables"]
+    return SourceCost(
+        source.name,
+        source.count,
+        sampled,
+        record["skipped"],
+        factor * record["regions"],
+        factor * spent,
+        {t: factor * tables[t]["rows"] for t in tables},
+        {t: factor * tables[t]["bytes"] for t in tables},
+    )
+
+
+def _measure(plan: Plan, position: int, count: int) -> tuple[float, dict[str, Any]]:
+    """Do the first networks of an entry as one partition; seconds and record."""
+    source = plan.spec.sources[position]
+    pilot = Partition(0, source.first, source.first + count, source.name, plan.spec.seed, (position,), 0)
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.process_time()
+        record = run_partition(replace(plan, partitions=(pilot,)), 0, folder)
+        return time.process_time() - start, record

@@ -1,0 +1,236 @@
+"""Read a dataset lazily: to numpy, to Arrow, or network by network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .._typing import Array, IntArray
+from ..errors import FileFormatError, IncompleteError, InputError
+from ..fibers.batches import unflatten
+from ..network.model import ReLUNetwork
+from .arrow import parquet, pyarrow
+from .spec import FORMAT_VERSION
+from .store import Directory, read_json
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """A list column: row i holds ``values[offsets[i]:offsets[i + 1]]``.
+
+    Attributes
+    ----------
+    values : (m,) array, or Ragged for lists of lists
+    offsets : (rows + 1,) int64
+    valid : (rows,) bool or None
+        False where the entry is null; None where nothing is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> column = Ragged(np.array([1, 2, 3]), np.array([0, 2, 3]))
+    >>> len(column), column[0].tolist()
+    (2, [1, 2])
+    """
+
+    values: Any
+    offsets: IntArray
+    valid: Array | None = None
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, row: int) -> Any:
+        if not -len(self) <= row < len(self):
+            raise IndexError(f"row {row} of {len(self)}")
+        row %= len(self)
+        start, stop = int(self.offsets[row]), int(self.offsets[row + 1])
+        if isinstance(self.values, Ragged):
+            inner = self.values
+            return [inner[i] for i in range(start, stop)]
+        return self.values[start:stop]
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[i] for i in range(len(self)))
+
+    def stacked(self) -> Array:
+        """All rows as one array, where they have one length.
+
+        Raises
+        ------
+        InputError
+            Rows of different lengths.
+        """
+        lengths = np.diff(self.offsets)
+        if len(lengths) and (lengths != lengths[0]).any():
+            raise InputError(f"rows have between {lengths.min()} and {lengths.max()} entries; expected one length")
+        inner = self.values.stacked() if isinstance(self.values, Ragged) else self.values
+        width = int(lengths[0]) if len(lengths) else 0
+        result: Array = inner.reshape(len(lengths), width, *inner.shape[1:])
+        return result
+
+
+def to_numpy(column: Any) -> Any:
+    """Numpy array or `Ragged` of an Arrow column; texts become object arrays, nulls of numbers NaN."""
+    pa = pyarrow()
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+        if isinstance(column, pa.ChunkedArray):
+            column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], type=column.type)
+    if pa.types.is_list(column.type):
+        offsets = column.offsets.to_numpy().astype(np.int64)
+        values = column.values.slice(int(offsets[0]), int(offsets[-1] - offsets[0]))
+        valid = column.is_valid().to_numpy(zero_copy_only=False) if column.null_count else None
+        return Ragged(to_numpy(values), offsets - offsets[0], valid)
+    return column.to_numpy(zero_copy_only=False)
+
+
+class TableView:
+    """One table of a dataset; nothing is read before it is asked for."""
+
+    def __init__(self, name: str, files: Sequence[Path], rows: Sequence[int], firsts: Sequence[int]) -> None:
+        self.name = name
+        self.files = tuple(files)
+        self._rows = tuple(rows)
+        self._firsts = tuple(firsts)
+
+    def __len__(self) -> int:
+        return sum(self._rows)
+
+    def __repr__(self) -> str:
+        return f"TableView({self.name}, {len(self)} rows in {len(self.files)} files)"
+
+    @cached_property
+    def schema(self) -> Any:
+        """``pyarrow.Schema``, with unit and description in the metadata of each field."""
+        return parquet().read_schema(self.files[0])
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns."""
+        return list(self.schema.names)
+
+    def _check(self, columns: Sequence[str] | None) -> list[str] | None:
+        for name in columns or ():
+            if name not in self.columns:
+                raise InputError(f"table {self.name} has no column {name!r}; it has {', '.join(self.columns)}")
+        return None if columns is None else list(columns)
+
+    def batches(self, columns: Sequence[str] | None = None, *, rows: int = 65536) -> Iterator[Any]:
+        """Record batches of at most ``rows`` rows, file by file; memory stays that of a row group."""
+        wanted = self._check(columns)
+        for path in self.files:
+            with parquet().ParquetFile(path) as stream:
+                yield from stream.iter_batches(batch_size=rows, columns=wanted)
+
+    def to_arrow(self, columns: Sequence[str] | None = None, *, network: int | None = None) -> Any:
+        """``pyarrow.Table`` of some columns; of one network if asked, reading only its file."""
+        wanted = self._check(columns)
+        files: Sequence[Path] = self.files
+        filters = None
+        if network is not None:
+            at = int(np.searchsorted(self._firsts, network, side="right")) - 1
+            files = self.files[max(at, 0) : max(at, 0) + 1]
+            filters = [("network", "=", network)]
+        pieces = [parquet().read_table(f, columns=wanted, filters=filters) for f in files]
+        return pyarrow().concat_tables(pieces)
+
+    def to_numpy(self, columns: Sequence[str] | None = None, *, network: int | None = None) -> dict[str, Any]:
+        """Columns as numpy arrays; list columns as `Ragged`."""
+        found = self.to_arrow(columns, network=network)
+        return {name: to_numpy(found.column(name)) for name in found.column_names}
+
+
+class Dataset(Mapping[str, TableView]):
+    """A finished dataset: its tables by name."""
+
+    def __init__(self, directory: Path, manifest: Mapping[str, Any], firsts: Sequence[int]) -> None:
+        self.directory = directory
+        self.manifest = manifest
+        self._tables = {
+            name: TableView(
+                name, [directory / f["path"] for f in entry["files"]], [f["rows"] for f in entry["files"]], firsts
+            )
+            for name, entry in manifest["tables"].items()
+        }
+
+    def __getitem__(self, name: str) -> TableView:
+        if name not in self._tables:
+            raise InputError(f"{self.directory} has no table {name!r}; it has {', '.join(self._tables)}")
+        return self._tables[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._tables
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tables)
+
+    def __len__(self) -> int:
+        return len(self._tables)
+
+    def __repr__(self) -> str:
+        tables = ", ".join(f"{name} {len(view)}" for name, view in self._tables.items())
+        return f"Dataset({self.manifest['name']}: {tables})"
+
+    def network(self, number: int) -> ReLUNetwork:
+        """A network, as a `ReLUNetwork` (of a linear network: its weights, with zero biases)."""
+        row = self["networks"].to_arrow(["network", "architecture", "parameters"], network=number).to_pylist()
+        if not row:
+            raise InputError(f"network {number} does not exist; there are {len(self['networks'])}")
+        if not row[0]["architecture"]:
+            raise InputError(f"network {number} could not be made; see its column 'failed'")
+        return unflatten(np.asarray(row[0]["parameters"]), row[0]["architecture"])
+
+
+def load(directory: str | Path) -> Dataset:
+    """Open a finished dataset.
+
+    Parameters
+    ----------
+    directory : path
+
+    Returns
+    -------
+    Dataset
+        A mapping from names of tables to `TableView`.
+
+    Raises
+    ------
+    IncompleteError
+        The dataset was not finished.
+    FileFormatError
+        Not a dataset, or one of a newer format.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from polyfiber.datasets import load, run
+    >>> spec = {"name": "tiny", "seed": 1, "networks": [{"kind": "random", "architecture": [2, 4, 1], "count": 5}]}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     report = run(spec, folder + "/tiny", workers=0)
+    ...     data = load(folder + "/tiny")
+    ...     data["networks"].to_numpy(["architecture"])["architecture"].stacked()[0].tolist()
+    [2, 4, 1]
+    """
+    place = Directory(directory)
+    if not (place.path / "manifest.json").exists():
+        if (place.path / "plan.json").exists():
+            raise IncompleteError(f"{place.path}: the dataset is not finished; run it again, or finish it")
+        raise FileFormatError(f"{place.path}: no manifest.json; not the directory of a dataset")
+    manifest = read_json(place.path / "manifest.json", "the manifest")
+    if manifest.get("format") != "polyfiber dataset":
+        raise FileFormatError(f"{place.path / 'manifest.json'}: not the manifest of a dataset")
+    if manifest["format_version"] > FORMAT_VERSION:
+        raise FileFormatError(
+            f"{place.path}: format version {manifest['format_version']}; this release reads up to {FORMAT_VERSION}"
+        )
+    document = read_json(place.path / "plan.json", "the plan")
+    return Dataset(place.path, manifest, [p["networks"][0] for p in document["partitions"]])
+
+
+__all__ = ["Dataset", "Ragged", "TableView", "load", "to_numpy"]

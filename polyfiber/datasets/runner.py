@@ -1,0 +1,273 @@
+"""Run a plan: do what is not done yet, in one process, several, or on a cluster."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .._typing import ProgressLike
+from ..budget import Monitor
+from ..errors import InputError
+from . import schedule
+from .arrow import pyarrow
+from .plan import Plan, make_plan
+from .spec import Spec, read_spec
+from .store import Directory, json_bytes, write_atomically
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """What a run did.
+
+    Attributes
+    ----------
+    directory : Path
+    partitions : int
+        All of them.
+    done : int
+        Done by this run.
+    kept : int
+        Found done.
+    failures : tuple of (partition, reason)
+        Partitions that are not done; run again to try them again.
+    networks, failed, skipped : int
+        Of all partitions that are done: networks; those that could not be made; those that some
+        table leaves out.
+    rows, bytes : mapping
+        Of each table, over all partitions that are done.
+    seconds : float
+    """
+
+    directory: Path
+    partitions: int
+    done: int
+    kept: int
+    failures: tuple[tuple[int, str], ...]
+    networks: int
+    failed: int
+    skipped: int
+    rows: Mapping[str, int]
+    bytes: Mapping[str, int]
+    stats: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every partition is done."""
+        return self.done + self.kept == self.partitions
+
+
+def prepare(spec: Spec | str | Path | Mapping[str, Any], directory: str | Path) -> Plan:
+    """The plan of a directory: made and written if the directory is new, read if it is there.
+
+    Raises
+    ------
+    InputError
+        The directory holds another dataset.
+    """
+    if isinstance(spec, str | Path):
+        spec = read_spec(spec)
+    elif not isinstance(spec, Spec):
+        spec = Spec.of(spec)
+    place = Directory(directory)
+    plan = make_plan(spec)
+    if (place.path / "plan.json").exists():
+        old = Plan.read(place.path)
+        if old.fingerprint != plan.fingerprint:
+            raise InputError(
+                f"{place.path} holds a dataset of another spec ({old.spec.name}); choose another directory"
+            )
+        return old
+    if place.path.exists() and any(p.name != ".lock" for p in place.path.iterdir()):
+        raise InputError(f"{place.path} holds files but no plan.json; choose a new or an empty directory")
+    write_atomically(place.path / "plan.json", json_bytes(plan.to_json()), work=place.path / "work")
+    return plan
+
+
+def run(
+    spec: Spec | str | Path | Mapping[str, Any],
+    directory: str | Path,
+    *,
+    workers: int = 1,
+    client: Any = None,
+    partitions: Sequence[int] | None = None,
+    redo: bool = False,
+    finish: bool = True,
+    progress: ProgressLike = None,
+) -> RunReport:
+    """Make a dataset, or complete one that was interrupted.
+
+    Parameters
+    ----------
+    spec : Spec, path of a TOML file, or mapping
+    directory : path
+        On a cluster: a directory that all workers and this process share.
+    workers : int
+        Processes on this machine, one thread each; 0 works in this process. Ignored with ``client``.
+    client : dask.distributed.Client or str, optional
+        A client, or the address of a scheduler.
+    partitions : sequence of int, optional
+        Do only these; all by default.
+    redo : bool
+        Do partitions again that are done. The bytes will be the same.
+    finish : bool
+        Write manifest, checksums and card when all is done (and ``partitions`` is not given).
+    progress : None, True or callable
+        Receives networks done, with ``partitions``, ``regions``, ``failures`` and ``rows`` as facts.
+
+    Returns
+    -------
+    RunReport
+
+    Raises
+    ------
+    InputError
+        The directory holds another dataset, or another run is at work in it.
+    MissingDependencyError
+        Without pyarrow; without dask where a cluster is asked for.
+
+    Notes
+    -----
+    Files are written under a temporary name, synced and renamed, the record of a partition last:
+    killed at any moment, the next run does the partitions without a record and no others. The bytes
+    of a partition follow from the spec, its seed and the versions in ``plan.json`` alone.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from polyfiber.datasets import run
+    >>> spec = {"name": "tiny", "seed": 1, "networks": [{"kind": "random", "architecture": [2, 4, 1], "count": 5}]}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     report = run(spec, folder + "/tiny", workers=0)
+    >>> report.complete, report.rows["networks"]
+    (True, 5)
+    """
+    pyarrow()
+    if workers < 0:
+        raise InputError(f"workers must be >= 0, found {workers}")
+    if isinstance(client, str):
+        client = schedule.connect(client)
+        try:
+            return run(
+                spec, directory, workers=workers, client=client, partitions=partitions, redo=redo, finish=finish,
+                progress=progress,
+            )  # fmt: skip
+        finally:
+            client.close()
+    place = Directory(directory)
+    monitor = Monitor(None, progress)
+    started = datetime.datetime.now(datetime.UTC)
+    with place.lock(shared=partitions is not None):
+        plan = prepare(spec, place.path)
+        wanted = _wanted(plan, partitions)
+        if partitions is None:
+            place.sweep()
+        records = {i: place.record(i) for i in range(len(plan.partitions))}
+        todo = [i for i in wanted if redo or records[i] is None]
+        tally = _Tally(plan, {i: r for i, r in records.items() if r is not None and i not in set(todo)}, monitor)
+        for outcome in _outcomes(plan, todo, place.path, workers, client):
+            tally.add(outcome, place)
+        report = tally.report(place.path, len(todo))
+        place.log(_entry(report, started, client, workers))
+        if finish and report.complete and partitions is None:
+            from .manifest import finish as write_manifest
+
+            write_manifest(place.path)
+    return report
+
+
+def _wanted(plan: Plan, partitions: Sequence[int] | None) -> list[int]:
+    if partitions is None:
+        return list(range(len(plan.partitions)))
+    for index in partitions:
+        if not 0 <= index < len(plan.partitions):
+            raise InputError(f"partition {index} does not exist; the plan has {len(plan.partitions)}, from 0")
+    return sorted(set(partitions))
+
+
+def _outcomes(
+    plan: Plan, todo: Sequence[int], directory: Path, workers: int, client: Any
+) -> Iterator[schedule.Outcome]:
+    if client is not None:
+        return schedule.cluster(plan, todo, directory, client=client)
+    if workers == 0 or not todo:
+        return schedule.serial(plan, todo, directory)
+    return schedule.processes(plan, todo, directory, workers=workers)
+
+
+class _Tally:
+    """Sums over the partitions that are done, and progress."""
+
+    def __init__(self, plan: Plan, kept: dict[int, dict[str, Any]], monitor: Monitor) -> None:
+        self.plan, self.monitor = plan, monitor
+        self.records = dict(kept)
+        self.n_kept = len(kept)
+        self.failures: list[tuple[int, str]] = []
+        self._tell()
+
+    def add(self, outcome: schedule.Outcome, place: Directory) -> None:
+        """Note a partition that ended."""
+        if outcome.record is None:
+            self.failures.append((outcome.partition, outcome.error))
+        elif place.record(outcome.partition) is None:
+            raise InputError(
+                f"partition {outcome.partition} was done, but its files are not in {place.path}: "
+                "the workers must share this directory"
+            )
+        else:
+            self.records[outcome.partition] = outcome.record
+        self._tell()
+
+    def sum(self, key: str) -> int:
+        return sum(int(r[key]) for r in self.records.values())
+
+    def of_tables(self, key: str) -> dict[str, int]:
+        return {n: sum(int(r["tables"][n][key]) for r in self.records.values()) for n in self.plan.spec.tables}
+
+    def _tell(self) -> None:
+        self.monitor.report(
+            "networks",
+            self.sum("networks"),
+            self.plan.spec.count,
+            partitions=len(self.records),
+            regions=self.sum("regions"),
+            rows=sum(self.of_tables("rows").values()),
+            skipped=self.sum("skipped"),
+            failures=len(self.failures),
+        )
+
+    def report(self, directory: Path, asked: int) -> RunReport:
+        return RunReport(
+            directory,
+            len(self.plan.partitions),
+            asked - len(self.failures),
+            self.n_kept,
+            tuple(sorted(self.failures)),
+            self.sum("networks"),
+            self.sum("failed"),
+            self.sum("skipped"),
+            self.of_tables("rows"),
+            self.of_tables("bytes"),
+            {"seconds": self.monitor.elapsed, "regions": self.sum("regions")},
+        )
+
+
+def _entry(report: RunReport, started: datetime.datetime, client: Any, workers: int) -> dict[str, Any]:
+    """Provenance of a run, apart from the data: when, where, how long."""
+    return {
+        "started": started.isoformat(timespec="seconds"),
+        "seconds": round(report.stats["seconds"], 3),
+        "command": sys.argv,
+        "machine": platform.platform(),
+        "python": platform.python_version(),
+        "workers": "dask" if client is not None else workers,
+        "done": report.done,
+        "kept": report.kept,
+        "failures": [list(f) for f in report.failures],
+        "unix": round(time.time(), 3),
+    }

@@ -1,0 +1,224 @@
+"""Who does the partitions: this process, processes on this machine, or a Dask cluster.
+
+Each scheduler is a generator of `Outcome`, in whatever order the partitions end. A worker that dies
+costs its partition one attempt; after `ATTEMPTS` the partition is given up and the others go on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import multiprocessing.connection
+import os
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError, MissingDependencyError
+from .networks import reason_of
+from .plan import Plan
+from .work import run_partition
+
+ATTEMPTS = 3
+
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A partition that ended: its record, or why it failed."""
+
+    partition: int
+    record: dict[str, Any] | None
+    error: str = ""
+
+
+def serial(plan: Plan, partitions: Sequence[int], directory: Path) -> Iterator[Outcome]:
+    """One after the other, in this process: the reference."""
+    for index in partitions:
+        yield _attempt(plan, index, directory)
+
+
+def _attempt(plan: Plan, index: int, directory: Path) -> Outcome:
+    try:
+        return Outcome(index, run_partition(plan, index, directory))
+    except Exception as error:  # one partition must not end the others; the outcome says what happened
+        return Outcome(index, None, reason_of(error))
+
+
+# ---- processes on this machine ------------------------------------------------------------------
+def _leave_with_parent() -> None:
+    """End this process when the one that started it is gone."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _serve(pipe: Any, document: dict[str, Any], directory: Path) -> None:
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    plan = Plan.from_json(document)
+    with contextlib.suppress(EOFError, KeyboardInterrupt, BrokenPipeError):
+        while (index := pipe.recv()) is not None:
+            pipe.send(_attempt(plan, index, directory))
+
+
+class _Worker:
+    """A process and the partition that it has in hand."""
+
+    def __init__(self, document: dict[str, Any], directory: Path) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.pipe, other = context.Pipe()
+        self.process = context.Process(target=_serve, args=(other, document, directory), daemon=True)
+        with _one_thread():
+            self.process.start()
+        other.close()
+        self.partition = -1
+
+    def give(self, index: int) -> None:
+        self.partition = index
+        with contextlib.suppress(OSError):  # a process that just died is noticed by its sentinel
+            self.pipe.send(index)
+
+    def take(self) -> Outcome | None:
+        """What it answers; None if it has died."""
+        try:
+            answer: Outcome = self.pipe.recv()
+            return answer
+        except (EOFError, OSError):
+            return None
+
+    def stop(self, *, kill: bool = False) -> None:
+        if kill:
+            self.process.kill()
+        else:
+            with contextlib.suppress(OSError):
+                self.pipe.send(None)
+        self.process.join()
+        self.pipe.close()
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Processes started inside use one thread each: they share the cores among them already."""
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def processes(plan: Plan, partitions: Sequence[int], directory: Path, *, workers: int) -> Iterator[Outcome]:
+    """Processes on this machine, started by spawn, with one thread each."""
+    document = plan.to_json()
+    waiting = deque(partitions)
+    deaths: dict[int, int] = {}
+    pool = [_Worker(document, directory) for _ in range(min(workers, len(waiting)))]
+    try:
+        for worker in pool:
+            worker.give(waiting.popleft())
+        while pool:
+            ready = multiprocessing.connection.wait([w.pipe for w in pool])
+            for worker in [w for w in pool if w.pipe in ready]:
+                outcome = worker.take()
+                if outcome is None:
+                    index = worker.partition
+                    worker.stop(kill=True)
+                    pool.remove(worker)
+                    deaths[index] = deaths.get(index, 0) + 1
+                    if deaths[index] < ATTEMPTS:
+                        waiting.append(index)
+                    else:
+                        yield Outcome(
+                            index,
+                            None,
+                            f"the worker died {ATTEMPTS} times at this partition (exit code {worker.process.exitcode})",
+                        )
+                    if waiting:
+                        worker = _Worker(document, directory)
+                        pool.append(worker)
+                        worker.give(waiting.popleft())
+                    continue
+                if waiting:
+                    worker.give(waiting.popleft())
+                else:
+                    pool.remove(worker)
+                    worker.stop()
+                yield outcome
+    finally:
+        for worker in pool:
+            worker.stop(kill=True)
+
+
+# ---- Dask ---------------------------------------------------------------------------------------
+def _dask_task(document: dict[str, Any], index: int, directory: str) -> Outcome:
+    return _attempt(_plan_of(document), index, Path(directory))
+
+
+_plans: dict[str, Plan] = {}
+
+
+def _plan_of(document: dict[str, Any]) -> Plan:
+    """The plan, checked once per worker process."""
+    key = document["fingerprint"]
+    if key not in _plans:
+        _plans.clear()
+        _plans[key] = Plan.from_json(document)
+    return _plans[key]
+
+
+def connect(address: str) -> Any:
+    """A ``dask.distributed.Client`` of a running scheduler.
+
+    Raises
+    ------
+    MissingDependencyError
+        Without dask.
+    InputError
+        Nobody answers at the address.
+    """
+    try:
+        from distributed import Client
+    except ImportError:
+        raise MissingDependencyError("dask[distributed]", extra="data", purpose="running on a Dask cluster") from None
+    try:
+        return Client(address, timeout=30)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise InputError(f"no Dask scheduler answers at {address!r}: {error}") from None
+
+
+def cluster(plan: Plan, partitions: Sequence[int], directory: Path, *, client: Any) -> Iterator[Outcome]:
+    """Workers of a Dask cluster; Dask gives the partition of a worker that died to another one.
+
+    Raises
+    ------
+    InputError
+        A worker reports a partition that is not in this directory: they do not share it.
+    """
+    from distributed import as_completed
+
+    document = client.scatter(plan.to_json(), broadcast=True, hash=False)
+    names = {}
+    futures = []
+    for index in partitions:
+        future = client.submit(_dask_task, document, index, str(directory), pure=False, retries=ATTEMPTS - 1)
+        names[future.key] = index
+        futures.append(future)
+    try:
+        for future in as_completed(futures):
+            if future.status == "finished":
+                yield future.result()
+            else:
+                error = future.exception()
+                yield Outcome(names[future.key], None, reason_of(error) if error is not None else future.status)
+            future.release()
+    finally:
+        client.cancel([f for f in futures if not f.done()])

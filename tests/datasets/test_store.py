@@ -1,0 +1,222 @@
+"""Runs: the same bytes on any number of workers, alone or together; damage is noticed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from polyfiber.datasets import Networks, Spec, finish, load, run, validate
+from polyfiber.errors import FileFormatError, IncompleteError, InputError
+
+pa = pytest.importorskip("pyarrow")
+pq = pytest.importorskip("pyarrow.parquet")
+
+SPEC: dict[str, Any] = {
+    "name": "small",
+    "seed": 3,
+    "partition": 4,
+    "row_group": 256,
+    "networks": [
+        {"name": "r", "kind": "random", "architecture": [[2, 4, 1], [3, 5, 4, 2]], "count": 9},
+        {"kind": "perturbed", "of": "r", "noise": 1e-3},
+        {"kind": "linear", "architecture": [3, 4, 2], "count": 3},
+    ],
+}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file that belongs to the dataset."""
+    left_out = {"runs.jsonl", ".lock"}
+    return {
+        str(p.relative_to(folder)): p.read_bytes()
+        for p in sorted(folder.rglob("*"))
+        if p.is_file() and p.name not in left_out
+    }
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made") / "data"
+    report = run(SPEC, folder, workers=0)
+    assert report.complete
+    return folder
+
+
+@pytest.fixture
+def copied(made: Path, tmp_path: Path) -> Path:
+    shutil.copytree(made, tmp_path / "data")
+    return tmp_path / "data"
+
+
+def test_rows_are_the_networks(made: Path) -> None:
+    data = load(made)
+    nets = Networks(Spec.of(SPEC))
+    assert len(data["networks"]) == 21
+    for i in (0, 8, 9, 17, 20):
+        assert data.network(i) == nets.item(i).network
+    columns = data["networks"].to_numpy(["architecture", "parameters", "origin", "activation"])
+    assert columns["architecture"][1].tolist() == [3, 5, 4, 2]
+    assert columns["origin"].tolist() == [-1] * 9 + list(range(9)) + [-1] * 3
+    assert columns["activation"][-1] == "linear"
+    assert data["networks"].to_numpy(["parameters"], network=13)["parameters"].stacked().shape == (1, 17)
+    assert sum(b.num_rows for b in data["networks"].batches(["index"], rows=5)) == 21
+    with pytest.raises(InputError, match="no column 'colour'"):
+        data["networks"].to_arrow(["colour"])
+    with pytest.raises(InputError, match="no table 'rooms'"):
+        data["rooms"]
+    with pytest.raises(InputError, match="network 99"):
+        data.network(99)
+
+
+def test_workers_and_order_do_not_matter(made: Path, tmp_path: Path) -> None:
+    whole = contents(made)
+    run(SPEC, tmp_path / "two", workers=2)
+    assert contents(tmp_path / "two") == whole
+    for index in (5, 0, 3):
+        run(SPEC, tmp_path / "alone", workers=0, partitions=[index])
+    alone = contents(tmp_path / "alone")
+    assert {k: whole[k] for k in alone} == alone
+    assert sum(k.startswith("networks/") for k in alone) == 3
+    with pytest.raises(IncompleteError, match="4 of 7 partitions"):
+        finish(tmp_path / "alone")
+    with pytest.raises(IncompleteError, match="not finished"):
+        load(tmp_path / "alone")
+    report = run(SPEC, tmp_path / "alone", workers=0)
+    assert (report.kept, report.done) == (3, 4)
+    assert contents(tmp_path / "alone") == whole
+
+
+def test_redo_gives_the_same_bytes(copied: Path) -> None:
+    before = contents(copied)
+    report = run(SPEC, copied, workers=0, redo=True)
+    assert report.done == 7
+    assert contents(copied) == before
+
+
+def test_a_directory_belongs_to_one_spec(copied: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="another spec"):
+        run({**SPEC, "seed": 4}, copied, workers=0)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.tex").write_text("x")
+    with pytest.raises(InputError, match=r"no plan\.json"):
+        run(SPEC, tmp_path / "full", workers=0)
+    with pytest.raises(InputError, match="partition 77"):
+        run(SPEC, copied, workers=0, partitions=[77])
+    with pytest.raises(FileFormatError, match="not the directory of a dataset"):
+        load(tmp_path / "full")
+    with pytest.raises(FileFormatError, match=r"no plan\.json"):
+        finish(tmp_path / "full")
+
+
+def test_no_clock_enters_the_data(made: Path) -> None:
+    text = b"".join(v for k, v in contents(made).items() if not k.startswith("networks/"))
+    assert b"seconds" not in text
+    meta = pq.read_schema(made / "networks" / "part-00000.parquet").metadata
+    facts = json.loads(meta[b"polyfiber"])
+    assert facts["seed"] == 3
+    assert facts["networks"] == [0, 4]
+    assert (made / "runs.jsonl").read_text().count("\n") == 1
+
+
+def test_row_groups_have_a_fixed_size(tmp_path: Path) -> None:
+    from polyfiber.datasets.store import TableWriter
+
+    schema = pa.schema([("network", pa.int64())])
+    rng = np.random.default_rng(0)
+    files = []
+    for trial in range(3):
+        writer = TableWriter(tmp_path / f"{trial}.parquet", schema, metadata={"a": "b"}, row_group=300)
+        at = 0
+        while at < 1000:
+            step = min(1000 - at, int(rng.integers(0, 800)))
+            writer.write(pa.record_batch([pa.array(np.arange(at, at + step))], schema=schema))
+            at += step
+        facts = writer.close()
+        assert facts.rows == 1000
+        files.append((tmp_path / f"{trial}.parquet").read_bytes())
+        assert len(files[-1]) == facts.bytes
+    assert files[0] == files[1] == files[2]
+    meta = pq.ParquetFile(tmp_path / "0.parquet").metadata
+    assert [meta.row_group(i).num_rows for i in range(meta.num_row_groups)] == [300, 300, 300, 100]
+
+
+def test_validate_agrees(made: Path) -> None:
+    found = validate(made, redo=2, rng=0)
+    assert found.ok, found.problems
+    assert found.rows["networks"] == 21
+    assert len(found.redone) == 2
+
+
+def test_validate_notices_damage(copied: Path) -> None:
+    target = copied / "networks" / "part-00002.parquet"
+    whole = target.read_bytes()
+    target.write_bytes(whole[:-8])
+    assert any("part-00002.parquet: the checksum" in p for p in validate(copied).problems)
+    target.unlink()
+    assert any("part-00002.parquet: missing" in p for p in validate(copied).problems)
+    target.write_bytes(whole)
+    assert validate(copied).ok
+    shutil.copy(target, copied / "networks" / "part-00099.parquet")
+    assert any("part-00099.parquet: not part" in p for p in validate(copied).problems)
+
+
+def test_validate_notices_other_rows(copied: Path) -> None:
+    """A row that was changed and written back with correct checksums."""
+    target = copied / "networks" / "part-00001.parquet"
+    rows = pq.read_table(target)
+    values = rows.column("parameters").to_pylist()
+    values[1][0] += 1e-9
+    at = rows.column_names.index("parameters")
+    rows = rows.set_column(
+        at, rows.schema.field("parameters"), pa.array(values, type=rows.schema.field("parameters").type)
+    )
+    pq.write_table(rows, target, row_group_size=256)
+    _reseal(copied, 1)
+    found = validate(copied, rng=1)
+    assert any("network 5: the parameters in the file" in p for p in found.problems), found.problems
+
+
+def _reseal(folder: Path, index: int) -> None:
+    """Make the checksums fit a file that was tampered with."""
+    from polyfiber.datasets.sources.files import checksum
+
+    record = folder / "records" / f"part-{index:05d}.json"
+    document = json.loads(record.read_text())
+    path = folder / "networks" / f"part-{index:05d}.parquet"
+    document["tables"]["networks"] |= {"bytes": path.stat().st_size, "sha256": checksum(path)}
+    record.write_text(json.dumps(document))
+    finish(folder)
+
+
+def test_a_missing_file_is_made_again(copied: Path) -> None:
+    before = contents(copied)
+    (copied / "networks" / "part-00003.parquet").unlink()
+    (copied / "records" / "part-00004.json").write_text("{")
+    (copied / "networks" / "part-00005.parquet").write_bytes(b"short")
+    report = run(SPEC, copied, workers=0)
+    assert (report.done, report.kept) == (3, 4)
+    assert contents(copied) == before
+
+
+def test_a_second_run_is_kept_out(copied: Path) -> None:
+    from polyfiber.datasets.store import Directory
+
+    pytest.importorskip("fcntl")
+    with Directory(copied).lock(), pytest.raises(InputError, match="another run"):
+        run(SPEC, copied, workers=0)
+    with Directory(copied).lock(shared=True):
+        run(SPEC, copied, workers=0, partitions=[0])
+
+
+def test_other_versions_are_refused(copied: Path) -> None:
+    plan = json.loads((copied / "plan.json").read_text())
+    plan["versions"]["numpy"] = "0.0.1"
+    (copied / "plan.json").write_text(json.dumps(plan))
+    report = run(SPEC, copied, workers=0, redo=True)
+    assert len(report.failures) == 7
+    assert "planned with 0.0.1" in report.failures[0][1]
