@@ -48,6 +48,13 @@ _EXPORTS: dict[str, str] = {
     "canonical_complex": "complexes.complex",
     "estimate_size": "complexes.complex",
     "face_counts": "complexes.complex",
+    # complexes by blocks
+    "Block": "complexes.blocks",
+    "count_blocks": "complexes.blockrun",
+    "iter_blocks": "complexes.blockrun",
+    "iter_cells": "complexes.blockrun",
+    "plan_blocks": "complexes.plan",
+    "run_block": "complexes.blockcells",
     # networks too large to enumerate
     "ActivationBounds": "complexes.bounds",
     "Exploration": "complexes.explore",

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import IdArray
+from .._typing import IdArray, WordArray
 from ..budget import Monitor
 from ..errors import BudgetExceededError, GenericityError, InputError, NumericalError
 from ..kernels import entry
@@ -59,9 +59,16 @@ class Skeleton:
     """
 
     def __init__(
-        self, frame: Frame, monitor: Monitor, *, path: Sequence[tuple[int, int]] = (), etol: float = DEFAULT_ETOL
+        self,
+        frame: Frame,
+        monitor: Monitor,
+        *,
+        path: Sequence[tuple[int, int]] = (),
+        room: int | None = None,
+        etol: float = DEFAULT_ETOL,
     ) -> None:
         self.frame = frame
+        self.room = room
         self.monitor = monitor
         self.etol = etol
         self.predicate = ExactPredicate(frame)
@@ -89,6 +96,7 @@ class Skeleton:
         )
         self.edge_buffer = np.zeros(1024, dtype=np.int32)
         self.pending = np.zeros((1, frame.n_words), dtype=np.uint64)
+        self.entered = set(frame.start)
         width = max([1, *frame.network.hidden_widths]) + 1
         pad = frame.net.stride
         self._scratch = (np.zeros((n, n)), np.zeros((n, n + 1)), np.zeros((n, n)))
@@ -112,17 +120,27 @@ class Skeleton:
                     "restrict the domain to a Box",
                     partial=None,
                 )
+            self.check_room(nv)
             # untouched capacity costs nothing; moving the records does
             guess = min(2 * expected_vertices(self.frame), (1 << 30) // self.bytes_per_vertex)
             self.monitor.check_memory(nv * self.bytes_per_vertex, f"the skeleton ({nv} vertices so far)")
             limit = self.monitor.memory_limit
             if limit is not None:
                 guess = min(guess, limit // (2 * self.bytes_per_vertex))
-            cap = max(nv, guess if cap < guess else min(2 * cap, cap + (1 << 22)))
+            cap = self.room or max(nv, guess if cap < guess else min(2 * cap, cap + (1 << 22)))
             self.state = moved_state(self.frame, st, self.nv, cap)
         if n_inf > cap_inf:
             new = max(n_inf, 2 * cap_inf)
             self.state = self.state._replace(base=_grown(st.base, new, 0), base_err=_grown(st.base_err, new, 0))
+
+    def check_room(self, nv: int) -> None:
+        """Raise `BudgetExceededError` (with the attribute ``vertices``) if so many do not fit."""
+        if self.room is not None and nv > self.room:
+            raise BudgetExceededError(
+                f"a block has more than {self.room} vertices, which is all that its memory holds; split it",
+                partial=None,
+                vertices=nv,
+            )
 
     def reserve_pushes(self, pushes: int) -> None:
         """Make sure that so many edges can be put into buckets."""
@@ -242,6 +260,7 @@ class Skeleton:
             sk.set_bit(self.pending, 0, k)
         started = time.process_time()
         self._enter(layer)
+        self.entered.update(ids)
         self.stats.phases["enter"] = self.stats.phases.get("enter", 0) + time.process_time() - started
         sizes = np.zeros(net.inf + 1, dtype=np.int64)
         sk.push_all(self.nv, net, self.state, self.pending, sizes, self.buckets, True)
@@ -525,6 +544,41 @@ class Skeleton:
         self.nv, self.n_inf = len(keep), int(rays.sum())
         self.dead = np.zeros(0, dtype=np.bool_)
 
+    def grow(self) -> None:
+        """Do everything, from the start to the last layer.
+
+        Raises
+        ------
+        InputError
+            Nothing is left inside (its attribute ``empty`` is true).
+        GenericityError
+            Names the vertex and the neurons that meet there.
+        BudgetExceededError
+            Time or memory used up.
+        """
+        if self.frame.n == 0:
+            return
+        self.start()
+        for layer in range(len(self.frame.network.hidden_widths) + 1):
+            self.add_layer(layer)
+        self.stats.seconds = self.monitor.elapsed
+        self.finish()
+
+    def planes_seen(self) -> WordArray:
+        """Bit planes (m, 2 W) of the vertices so far; only the facets in ``entered`` mean something."""
+        st, n, W = self.state, self.frame.n, self.frame.n_words
+        alive = np.ones(self.nv, dtype=np.bool_)
+        alive[: len(self.dead)] = ~self.dead[: self.nv]
+        words, ids = st.words[: self.nv], st.star[: self.nv, 2 * n :].astype(np.int64)
+        planes = np.concatenate([words, ~words], axis=1)
+        for s in range(n):
+            rows = np.flatnonzero(ids[:, s] < 64 * W)
+            bits = ~(np.uint64(1) << (ids[rows, s] & 63).astype(np.uint64))
+            for offset in (0, W):
+                planes[rows, offset + (ids[rows, s] >> 6)] &= bits
+        result: WordArray = planes[alive]
+        return result
+
     def finish(self) -> None:
         """Forget the buckets."""
         self.buckets = ()  # type: ignore[assignment]
@@ -661,33 +715,17 @@ def _refuse_the_hopeless(frame: Frame, monitor: Monitor, bytes_per_vertex: int) 
         )
 
 
-def build_skeleton(
-    frame: Frame, monitor: Monitor, *, path: Sequence[tuple[int, int]] = (), etol: float = DEFAULT_ETOL
-) -> Skeleton:
+def build_skeleton(frame: Frame, monitor: Monitor, *, etol: float = DEFAULT_ETOL) -> Skeleton:
     """Certified skeleton of the canonical complex of a generic network.
-
-    Parameters
-    ----------
-    path : sequence of (neuron, sign)
-        Keep only the closed side of these walls with the given sign, 1 or -1; see `polyfiber.complexes.blocks`.
 
     Raises
     ------
-    InputError
-        Nothing is left inside (its attribute ``empty`` is true).
     GenericityError
         Names the vertex and the neurons that meet there.
     BudgetExceededError
         Time or memory used up.
     """
-    skeleton = Skeleton(frame, monitor, path=path, etol=etol)
-    if frame.n == 0:
-        return skeleton
-    if not path:
-        _refuse_the_hopeless(frame, monitor, skeleton.bytes_per_vertex)
-    skeleton.start()
-    for layer in range(len(frame.network.hidden_widths) + 1):
-        skeleton.add_layer(layer)
-    skeleton.stats.seconds = monitor.elapsed
-    skeleton.finish()
+    skeleton = Skeleton(frame, monitor, etol=etol)
+    _refuse_the_hopeless(frame, monitor, skeleton.bytes_per_vertex)
+    skeleton.grow()
     return skeleton

@@ -81,8 +81,15 @@ class LatticeSkeleton(Skeleton):
     positive ones, so that ``words`` gates what lies behind.
     """
 
-    def __init__(self, frame: Frame, monitor: Monitor, *, path: Sequence[tuple[int, int]] = ()) -> None:
-        super().__init__(frame, monitor, path=path)
+    def __init__(
+        self,
+        frame: Frame,
+        monitor: Monitor,
+        *,
+        path: Sequence[tuple[int, int]] = (),
+        room: int | None = None,
+    ) -> None:
+        super().__init__(frame, monitor, path=path, room=room)
         n, W = frame.n, frame.n_words
         self.integers = IntegerForms(frame)
         self.zeros: WordArray = np.zeros((64, W), dtype=np.uint64)
@@ -98,6 +105,7 @@ class LatticeSkeleton(Skeleton):
         st = self.state
         cap = st.star.shape[0]
         if nv > cap:
+            self.check_room(nv)
             cap = max(nv, 2 * cap)
             self.state = moved_state(self.frame, st, self.nv, cap)
         if len(self.zeros) < cap:
@@ -181,6 +189,7 @@ class LatticeSkeleton(Skeleton):
             sk.set_bit(self.pending, 0, k)
         self.reserve(self.nv, self.n_inf)
         self._enter(layer)
+        self.entered.update(ids)
         self._planes_of_vertices(ids)
         for table, lower in zip(self.tables[1:], self.tables[:-1]):
             lk.unite(
@@ -197,6 +206,7 @@ class LatticeSkeleton(Skeleton):
             self._copy(k, model, sign)
             if layer and self.closed[k]:
                 self._drop_outside(k)
+        self.entered.update(copies)
 
     def _planes_of_vertices(self, ids: list[int]) -> None:
         mask = np.zeros(self.frame.n_words, dtype=np.uint64)
@@ -360,6 +370,11 @@ class LatticeSkeleton(Skeleton):
         )  # fmt: skip
         edges.count += m
 
+    def planes_seen(self) -> WordArray:
+        """Bit planes of the vertices so far, see `Skeleton.planes_seen`."""
+        table = self.tables[0]
+        return table.planes[: table.count]
+
     # ---- domain -----------------------------------------------------------------------------
     def _drop_outside(self, k: int) -> None:
         """Throw away the faces outside a facet that has one side only, and renumber."""
@@ -457,8 +472,8 @@ def _near_others(rows: Array, same: list[int]) -> list[int]:
     return [i for i, k in zip(same, keep) if k]
 
 
-def build_lattice(frame: Frame, monitor: Monitor, *, path: Sequence[tuple[int, int]] = ()) -> LatticeSkeleton:
-    """Certified face lattice of the canonical complex of any network, or of a block of it (``path``).
+def build_lattice(frame: Frame, monitor: Monitor) -> LatticeSkeleton:
+    """Certified face lattice of the canonical complex of any network.
 
     Raises
     ------
@@ -467,12 +482,6 @@ def build_lattice(frame: Frame, monitor: Monitor, *, path: Sequence[tuple[int, i
     BudgetExceededError
         Time or memory used up.
     """
-    lattice = LatticeSkeleton(frame, monitor, path=path)
-    if frame.n == 0:
-        return lattice
-    lattice.start()
-    for layer in range(len(frame.network.hidden_widths) + 1):
-        lattice.add_layer(layer)
-    lattice.stats.seconds = monitor.elapsed
-    lattice.finish()
+    lattice = LatticeSkeleton(frame, monitor)
+    lattice.grow()
     return lattice

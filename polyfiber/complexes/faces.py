@@ -160,20 +160,47 @@ class FaceStore:
     @cached_property
     def counts(self) -> tuple[int, ...]:
         """f-vector, exact integers, without making a face."""
-        n = self.n
+        return self.count()
+
+    def count(self, *, owned: bool = False, bounded: bool = False) -> tuple[int, ...]:
+        """f-vector of some of the faces, without making one.
+
+        Parameters
+        ----------
+        owned : bool
+            Only faces that lie on no wall whose positive side was thrown away (see `polyfiber.complexes.blocks`).
+        bounded : bool
+            Only bounded faces: those with a highest vertex, since the orienting function goes to infinity on every ray.
+        """
+        n, sk = self.n, self.skeleton
         if n == 0:
             return (1,)
-        sk = self.skeleton
-        table = np.zeros((n + 1, n + 1), dtype=np.int64)
-        fk.tally(sk.nv, sk.state.at_inf, self.up, table)
+        strict = sk.closed == 2 if owned else np.zeros(len(sk.closed), dtype=np.bool_)
+        table = np.zeros((n + 1, n + 1, n + 1), dtype=np.int64)
+        edges = self.up
+        if bounded:
+            edges = ~edges
+            for h in range(2 * n):
+                edges &= ~((sk.state.star[: sk.nv, h] < 0).astype(np.uint64) << np.uint64(h))
+            edges &= np.uint64((1 << 2 * n) - 1)
+        fk.tally(sk.nv, n, sk.state.star, sk.state.at_inf, edges, strict, table)
         f = [0] * (n + 1)
-        for a, b in np.argwhere(table):
-            poly = [math.comb(int(a), i) for i in range(int(a) + 1)]
-            for _ in range(int(b)):
+        for a, b, c in np.argwhere(table).tolist():
+            poly = [math.comb(a, i) for i in range(a + 1)]
+            for _ in range(b):
                 poly = [x + 2 * y for x, y in zip([*poly, 0], [0, *poly])]
-            for i, c in enumerate(poly):
-                f[i] += int(table[a, b]) * c
+            for i, factor in enumerate(poly, start=c):
+                f[i] += int(table[a, b, c]) * factor
         return tuple(f)
+
+    def is_owned(self, dim: int) -> BoolArray:
+        """Whether each face of a dimension lies on no wall whose positive side was thrown away."""
+        planes, W = self.planes(dim), self.frame.n_words
+        mask = np.zeros(W, dtype=np.uint64)
+        for k in np.flatnonzero(self.closed == 2).tolist():
+            mask[k >> 6] |= np.uint64(1) << np.uint64(k & 63)
+        result: BoolArray = ((planes[:, W:] & mask) == mask).all(axis=1)
+        return result
 
     def offset(self, dim: int) -> int:
         """First id of a dimension."""

@@ -43,6 +43,14 @@ class LatticeStore(FaceStore):
             return (1,)
         return tuple(len(rows) for rows in self._finite)
 
+    def count(self, *, owned: bool = False, bounded: bool = False) -> tuple[int, ...]:
+        """f-vector of some of the faces, see `FaceStore.count`."""
+        found = []
+        for d in range(self.n + 1):
+            keep = self.is_owned(d) if owned else np.ones(self.counts[d], dtype=np.bool_)
+            found.append(int((keep & ~self.unbounded(d)).sum() if bounded else keep.sum()))
+        return tuple(found)
+
     def materialize(self, dims: list[int], monitor: Monitor | None = None) -> None:
         """Make the tables of some dimensions."""
         for d in dims:

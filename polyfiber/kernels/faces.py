@@ -59,14 +59,28 @@ def orient(nv, n, shift, star, height, up, unsure):
 
 
 @kernel
-def tally(nv, at_inf, up, counts):
-    """counts[a, b] += 1 for a finite vertex with a slots of one upward edge and b slots of two."""
+def tally(nv, n, star, at_inf, edges, strict, counts):
+    """counts[a, b, c] += 1 for a finite vertex with a slots of one edge of its mask, b of two, c strict of one.
+
+    strict: facets whose zeros do not count; a vertex on one without an edge of the mask off it is left out.
+    """
+    some = strict.any()
     for v in range(nv):
         if at_inf[v] < 0:
-            m = up[v]
+            m = edges[v]
             both = m & (m >> ONE) & PAIRS
             one = (m | (m >> ONE)) & PAIRS & ~both
-            counts[np.int64(popcount(one)), np.int64(popcount(both))] += 1
+            c = 0
+            stuck = False
+            if some:
+                for q in range(n):
+                    if strict[star[v, 2 * n + q]]:
+                        bit = ONE << np.uint64(2 * q)
+                        stuck |= (one & bit) == ZERO
+                        one &= ~bit
+                        c += 1
+            if not stuck:
+                counts[np.int64(popcount(one)), np.int64(popcount(both)), c] += 1
 
 
 @kernel

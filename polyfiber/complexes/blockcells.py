@@ -1,0 +1,396 @@
+"""What is inside one block: run the engine on it, then its faces, counts and cells in pieces."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+
+from .._typing import BoolArray, FloatArray, IntArray, ProgressLike, SignArray
+from ..budget import Budget, Monitor
+from ..errors import BudgetExceededError, GenericityError, InputError
+from ..kernels import faces as fk
+from ..network.model import ReLUNetwork
+from .blocks import Block
+from .build import Skeleton
+from .complex import PolyhedralComplex
+from .degenerate import LatticeSkeleton
+from .domain import Polyhedron
+from .frame import Frame, make_frame
+
+MASK = (1 << 64) - 1
+
+
+class BlockOverflow(BudgetExceededError):
+    """A block needs more memory than it may take; ``children`` are the two blocks to run instead."""
+
+    children: tuple[Block, Block]
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Some cells of one dimension of one block.
+
+    Attributes
+    ----------
+    block : Block
+    dim : int
+    signs : (m, N + D) int8
+        Columns as in `PolyhedralComplex.signs`.
+    unbounded : (m,) bool, or None
+    A, a : (m, nL, n0), (m, nL) float64, or None
+        The affine maps, of regions only.
+    vertices, rays : (indptr (m + 1,), points (total, n0)), or None
+        Vertices and directions of rays (of length 1) of each cell.
+    """
+
+    block: Block
+    dim: int
+    signs: SignArray
+    unbounded: BoolArray | None = None
+    A: FloatArray | None = None
+    a: FloatArray | None = None
+    vertices: tuple[IntArray, FloatArray] | None = None
+    rays: tuple[IntArray, FloatArray] | None = None
+
+    def __len__(self) -> int:
+        return len(self.signs)
+
+
+class BlockComplex:
+    """The faces of one block, made by `run_block`.
+
+    Attributes
+    ----------
+    block : Block
+    complex : PolyhedralComplex or None
+        The closed block: all faces in its closure, with their sign vectors in the whole network; None
+        where nothing is left. Those that the block owns are ``owned(dim)``.
+    """
+
+    def __init__(self, block: Block, frame: Frame, skeleton: Skeleton | None) -> None:
+        self.block = block
+        self._frame = frame
+        self.complex = None if skeleton is None else PolyhedralComplex(frame, skeleton)
+        self._skeleton = skeleton
+
+    @property
+    def dimension(self) -> int:
+        """Dimension of the essential quotient."""
+        return self._frame.n
+
+    @property
+    def n_vertices(self) -> int:
+        """Vertices of the closed block with those at infinity: what its memory goes with."""
+        return 0 if self._skeleton is None else self._skeleton.nv
+
+    @cached_property
+    def f_vector(self) -> tuple[int, ...]:
+        """Faces of each dimension that the block owns."""
+        return self._count(bounded=False)
+
+    @cached_property
+    def bounded(self) -> tuple[int, ...]:
+        """Those that are bounded (in the essential quotient)."""
+        return self._count(bounded=True)
+
+    def _count(self, *, bounded: bool) -> tuple[int, ...]:
+        if self.complex is None:
+            return (0,) * (self.dimension + 1)
+        return self.complex._store.count(owned=True, bounded=bounded)
+
+    def owned(self, dim: int) -> BoolArray:
+        """Which faces of a dimension of ``complex`` the block owns."""
+        if self.complex is None:
+            return np.zeros(0, dtype=np.bool_)
+        return self.complex._store.is_owned(dim)
+
+    def fingerprint(self, dim: int) -> tuple[int, int]:
+        """Of the owned faces; those of the blocks add up, modulo 2**64, to that of the whole complex."""
+        if self.complex is None:
+            return (0, 0)
+        planes = np.ascontiguousarray(self.complex._store.planes(dim)[self.owned(dim)])
+        a, b = fk.fingerprint(planes, 0, len(planes))
+        return int(a), int(b)
+
+    def decisions(self) -> dict[str, int]:
+        """How the signs of this block were decided."""
+        if self._skeleton is None:
+            return {"filtered": 0, "structural": 0, "exact": 0, "orientation_exact": 0}
+        stats = self._skeleton.stats
+        return {
+            "filtered": stats.filtered,
+            "structural": stats.structural,
+            "exact": stats.exact,
+            "orientation_exact": stats.orientation_exact,
+        }
+
+    def signs(self, dim: int) -> SignArray:
+        """Sign vectors (m, N + D) int8 of the owned faces of a dimension."""
+        if self.complex is None:
+            return np.zeros((0, self._frame.n_neurons + self._frame.n_domain), dtype=np.int8)
+        return self.complex._store.to_signs(self.complex._store.planes(dim)[self.owned(dim)])
+
+    def cells(
+        self,
+        dim: int | None = None,
+        *,
+        rows: int = 1 << 16,
+        unbounded: bool = False,
+        maps: bool = False,
+        vertices: bool = False,
+    ) -> Iterator[Cells]:
+        """The owned cells of a dimension (regions by default), at most ``rows`` at a time.
+
+        Parameters
+        ----------
+        rows : int
+        unbounded, maps, vertices : bool
+            What to tell besides the signs; maps are of regions only.
+        """
+        dim = self.dimension if dim is None else int(dim)
+        if maps and dim != self.dimension:
+            raise InputError(f"affine maps are of regions (dimension {self.dimension}), found dimension {dim}")
+        if rows < 1:
+            raise InputError(f"rows must be at least 1, found {rows}")
+        if self.complex is None:
+            return
+        cx = self.complex
+        planes = cx._store.planes(dim)
+        ids = np.flatnonzero(self.owned(dim))
+        far = cx.is_unbounded(dim) if unbounded else None
+        incidence = self._incidence(dim) if vertices else None
+        for start in range(0, len(ids), rows):
+            part = ids[start : start + rows]
+            A, a = cx.affine_maps(part) if maps else (None, None)
+            points = rays = None
+            if incidence is not None:
+                points, rays = (_rows_of(table, part, values) for table, values in incidence)
+            yield Cells(
+                self.block,
+                dim,
+                cx._store.to_signs(planes[part]),
+                None if far is None else far[part],
+                A,
+                a,
+                points,
+                rays,
+            )
+
+    def _incidence(self, dim: int) -> list[tuple[Any, FloatArray]]:
+        """Cells of a dimension times vertices, and times rays, as CSR; with their coordinates."""
+        cx = self.complex
+        assert cx is not None
+        below = scipy.sparse.identity(cx.f_vector[0], dtype=np.bool_, format="csr")
+        ray_ids, directions = cx.rays
+        far = None
+        for d in range(dim):
+            indptr, indices = cx._store.covers_above(d)
+            shape = (cx.f_vector[d], cx.f_vector[d + 1])
+            step = scipy.sparse.csr_matrix((np.ones(len(indices), dtype=np.bool_), indices, indptr), shape=shape)
+            below = below @ step
+            if d >= 1:
+                far = far @ step
+            else:
+                ones = np.ones(len(ray_ids), dtype=np.bool_)
+                shape = (len(ray_ids), cx.f_vector[1])
+                far = scipy.sparse.csr_matrix((ones, (np.arange(len(ray_ids)), ray_ids)), shape=shape)
+        if far is None:
+            far = scipy.sparse.csr_matrix((len(ray_ids), cx.f_vector[0]), dtype=np.bool_)
+        return [(below.T.tocsr(), cx.vertices), (far.T.tocsr(), directions)]
+
+
+def _rows_of(table: Any, ids: IntArray, values: FloatArray) -> tuple[IntArray, FloatArray]:
+    part = table[ids]
+    part.sort_indices()
+    return part.indptr.astype(np.int64), values[part.indices]
+
+
+@dataclass(frozen=True)
+class BlockCount:
+    """What one block adds to the whole; plain numbers, so it travels between processes.
+
+    Attributes
+    ----------
+    block : Block
+    f_vector, bounded : tuple of int
+    decisions : dict
+        Signs decided by the filter, by ranks, exactly; and comparisons of heights decided exactly.
+    fingerprints : dict
+        Of the dimensions that were asked for.
+    vertices : int
+        Of the closed block, with those at infinity.
+    verified : bool or None
+        Whether the certificate was checked anew and held.
+    seconds : float
+    extra : dict
+        What a job adds, such as the files that it wrote.
+    """
+
+    block: Block
+    f_vector: tuple[int, ...]
+    bounded: tuple[int, ...]
+    decisions: dict[str, int]
+    fingerprints: dict[int, tuple[int, int]]
+    vertices: int
+    verified: bool | None
+    seconds: float
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, part: BlockComplex, *, fingerprints: Sequence[int] = (), verify: bool = False) -> BlockCount:
+        """Count a block."""
+        started = time.perf_counter()
+        verified: bool | None = None
+        if verify:
+            verified = part.complex is None or part.complex.certificate.verify().ok
+        return cls(
+            part.block,
+            part.f_vector,
+            part.bounded,
+            part.decisions(),
+            {d: part.fingerprint(d) for d in fingerprints},
+            part.n_vertices,
+            verified,
+            time.perf_counter() - started,
+        )
+
+
+def run_block(
+    network: ReLUNetwork,
+    block: Block,
+    domain: Polyhedron | None = None,
+    *,
+    room: int | None = None,
+    on_degenerate: str = "resolve",
+    budget: Budget | None = None,
+    progress: ProgressLike = None,
+    frame: Frame | None = None,
+) -> BlockComplex:
+    """Enumerate one block.
+
+    Parameters
+    ----------
+    network : ReLUNetwork
+    block : Block
+    domain : Box or Polyhedron, optional
+    room : int, optional
+        Most vertices that the block may have (a face lattice: the memory of so many).
+    on_degenerate : 'resolve' or 'refuse'
+        As for `canonical_complex`.
+    budget, progress : optional
+    frame : Frame, optional
+        Of this network and domain, where many blocks are run.
+
+    Returns
+    -------
+    BlockComplex
+
+    Raises
+    ------
+    BlockOverflow
+        More vertices than ``room``; its ``children`` are the two blocks to run instead.
+    BudgetExceededError
+        The budget ran out.
+    GenericityError
+        Only with ``on_degenerate='refuse'``.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> from polyfiber.complexes.blocks import Block
+    >>> from polyfiber.complexes.blockcells import run_block
+    >>> net = pf.ReLUNetwork.random((2, 16, 16, 1), rng=0)
+    >>> parts = [run_block(net, block).f_vector for block in Block().split(3)]
+    >>> tuple(map(sum, zip(*parts))) == pf.face_counts(net)
+    True
+    """
+    if on_degenerate not in ("resolve", "refuse"):
+        raise InputError(f"on_degenerate must be 'resolve' or 'refuse', found {on_degenerate!r}")
+    frame = make_frame(network, domain) if frame is None else frame
+    bad = [neuron for neuron, _ in block.path if neuron >= frame.n_neurons]
+    if bad:
+        raise InputError(f"the path names neuron {bad[0]}; the network has {frame.n_neurons} hidden neurons")
+    monitor = Monitor(budget, progress)
+    if frame.n == 0:
+        return _only_face(block, frame, monitor)
+    skeleton = Skeleton(frame, monitor, path=block.path, room=room)
+    try:
+        return _grown(block, frame, skeleton)
+    except GenericityError:
+        if on_degenerate == "refuse":
+            raise
+    if room is not None:
+        own = Budget(monitor.budget.seconds, min(monitor.budget.memory or MASK, room * skeleton.bytes_per_vertex))
+        monitor = Monitor(own, progress)
+    return _grown(block, frame, LatticeSkeleton(frame, monitor, path=block.path, room=room))
+
+
+def _only_face(block: Block, frame: Frame, monitor: Monitor) -> BlockComplex:
+    """All neurons are constant: one face, in the block with its signs."""
+    part = BlockComplex(block, frame, LatticeSkeleton(frame, monitor))
+    assert part.complex is not None
+    own = bool(block.owns(part.complex.signs(0))[0])
+    return part if own else BlockComplex(block, frame, None)
+
+
+def _grown(block: Block, frame: Frame, skeleton: Skeleton) -> BlockComplex:
+    try:
+        skeleton.grow()
+    except InputError as error:
+        if block.path and getattr(error, "empty", False):
+            return BlockComplex(block, frame, None)
+        raise
+    except BudgetExceededError as error:
+        if skeleton.room is None or hasattr(error, "seconds"):
+            raise
+        children = _children(block, frame, skeleton)
+        if children is None:
+            raise
+        raise BlockOverflow(str(error), children=children) from None
+    return BlockComplex(block, frame, skeleton)
+
+
+def _children(block: Block, frame: Frame, skeleton: Skeleton) -> tuple[Block, Block] | None:
+    """Split a block by a wall that has vertices on both sides, as evenly as can be.
+
+    Only neurons of the first layer that is not constant in the block are flat there. A layer that was cut
+    completely has vertices on both sides of every wall that cuts the block, so that its constancy is certain.
+    """
+    planes, W, d = skeleton.planes_seen(), frame.n_words, frame.n_domain
+    if not len(planes):
+        return None
+    both = np.bitwise_or.reduce(planes, axis=0)
+    positive, negative = (
+        np.array([(int(both[w + (k >> 6)]) >> (k & 63)) & 1 for k in range(64 * W)], dtype=np.bool_) for w in (0, W)
+    )
+    decided = {neuron + d for neuron, _ in block.path}
+    active: list[tuple[int, ...]] = []
+    for layer in range(1, len(frame.network.hidden_widths) + 1):
+        low, high = int(frame.net.first[layer]), int(frame.net.first[layer + 1])
+        ids = [k for k in range(low, high) if k in skeleton.entered and k not in decided]
+        open_ = [k for k in ids if positive[k] and negative[k]]
+        if open_:
+            step = max(1, len(planes) // 4096)
+            sample = np.ascontiguousarray(planes[::step])
+            above = np.array([_share(sample, k, 0) for k in open_])
+            below = np.array([_share(sample, k, W) for k in open_])
+            best = int(np.argmax(np.minimum(above, below)))
+            share = float((above[best] + 1e-3) / (above[best] + below[best] + 2e-3))
+            return block.split(open_[best] - d, active=tuple(active), share=share)
+        if len(ids) + sum(low <= k < high for k in decided) < high - low:
+            return None
+        active.append(tuple(k - d for k in range(low, high) if positive[k]))
+    return None
+
+
+def _share(planes: Any, facet: int, offset: int) -> float:
+    return float(((planes[:, offset + (facet >> 6)] >> np.uint64(facet & 63)) & np.uint64(1)).mean())
+
+
+__all__ = ["BlockComplex", "BlockCount", "BlockOverflow", "Cells", "run_block"]

@@ -1,0 +1,363 @@
+"""Run many blocks: one after the other or in worker processes, within budgets, with exact partial results."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from .._typing import ProgressLike
+from ..budget import Budget, Monitor
+from ..errors import BudgetExceededError, InputError
+from ..network.model import ReLUNetwork
+from .blockcells import MASK, BlockComplex, BlockCount, BlockOverflow, Cells, run_block
+from .blocks import Block, complement
+from .domain import Polyhedron
+from .frame import Frame, make_frame
+from .plan import plan_blocks, room_for
+from .workers import BlockRunner, Setup, WorkerPool
+
+
+@dataclass(frozen=True)
+class BlockSum:
+    """What some blocks have together.
+
+    Attributes
+    ----------
+    complete : bool
+        Whether they are the whole complex.
+    f_vector, bounded : tuple of int
+        Faces, and bounded faces, that these blocks own; the numbers of the complex when complete.
+    fingerprints : dict
+        Of the dimensions that were asked for; those of `PolyhedralComplex.fingerprint` when complete.
+    decisions : dict
+        How signs were decided, summed over the blocks.
+    verified : bool or None
+        Whether every block's certificate was checked anew and held; None if it was not asked for.
+    blocks : tuple of BlockCount
+    remaining : tuple of Block
+        What is missing; `Block.polyhedron` says where it is.
+    seconds : float
+        Wall-clock time.
+    """
+
+    complete: bool
+    f_vector: tuple[int, ...]
+    bounded: tuple[int, ...]
+    fingerprints: dict[int, tuple[int, int]]
+    decisions: dict[str, int]
+    verified: bool | None
+    blocks: tuple[BlockCount, ...] = field(repr=False)
+    remaining: tuple[Block, ...] = field(repr=False)
+    seconds: float = 0.0
+
+    @classmethod
+    def of(
+        cls, network: ReLUNetwork, dimension: int, counts: Sequence[BlockCount], *, seconds: float = 0.0
+    ) -> BlockSum:
+        """Sum of the counts of some blocks of one tree."""
+        remaining = tuple(complement([c.block for c in counts], network=network))
+        dims = set(counts[0].fingerprints) if counts else set()
+        checks = [c.verified for c in counts]
+        return cls(
+            complete=not remaining,
+            f_vector=_sum([c.f_vector for c in counts], dimension + 1),
+            bounded=_sum([c.bounded for c in counts], dimension + 1),
+            fingerprints={
+                d: (
+                    sum(c.fingerprints[d][0] for c in counts) & MASK,
+                    sum(c.fingerprints[d][1] for c in counts) & MASK,
+                )
+                for d in sorted(dims)
+            },
+            decisions={
+                name: sum(c.decisions.get(name, 0) for c in counts) for name in (counts[0].decisions if counts else ())
+            },
+            verified=None if not checks or None in checks else all(checks),
+            blocks=tuple(counts),
+            remaining=remaining,
+            seconds=seconds,
+        )
+
+
+def _sum(rows: Sequence[tuple[int, ...]], width: int) -> tuple[int, ...]:
+    return tuple(sum(row[i] for row in rows) for i in range(width))
+
+
+def run_blocks(
+    network: ReLUNetwork,
+    domain: Polyhedron | None,
+    blocks: Iterable[Block],
+    job: Any,
+    *,
+    room: int,
+    workers: int = 1,
+    on_degenerate: str = "resolve",
+    budget: Budget | None = None,
+    progress: ProgressLike = None,
+) -> Iterator[Any]:
+    """Results of a job on blocks, as they come; a block that is too large is split and replayed.
+
+    Parameters
+    ----------
+    job : callable
+        Takes a `BlockComplex`; picklable where there is more than one worker.
+    room : int
+        Vertices of a block.
+    workers : int
+        1 runs in this process, more start processes (by spawn).
+    budget : Budget
+        Its seconds count from the first block; its memory is not looked at here.
+
+    Raises
+    ------
+    BudgetExceededError
+        The time is up, or a single region does not fit. What was yielded before stands.
+    """
+    if workers < 1:
+        raise InputError(f"workers must be at least 1, found {workers}")
+    setup = Setup.of(network, domain, job, room=room, on_degenerate=on_degenerate)
+    todo = list(blocks)[::-1]
+    monitor = Monitor(budget, progress)
+    if workers == 1:
+        yield from _run_here(setup, todo, monitor)
+    else:
+        with WorkerPool(setup, workers) as pool:
+            yield from _run_there(pool, todo, monitor)
+
+
+def _left(monitor: Monitor) -> float | None:
+    limit = monitor.budget.seconds
+    return None if limit is None else max(0.0, limit - monitor.elapsed)
+
+
+def _run_here(setup: Setup, todo: list[Block], monitor: Monitor) -> Iterator[Any]:
+    runner = BlockRunner(setup)
+    done = 0
+    while todo:
+        monitor.check_time(f"the enumeration ({done} blocks done)")
+        block = todo.pop()
+        try:
+            result = runner(block, seconds=_left(monitor), progress=None)
+        except BlockOverflow as overflow:
+            todo += overflow.children[::-1]
+            continue
+        done += 1
+        monitor.report("blocks", done, done + len(todo))
+        yield result
+
+
+def _run_there(pool: WorkerPool, todo: list[Block], monitor: Monitor) -> Iterator[Any]:
+    done = 0
+    while todo or pool.running:
+        monitor.check_time(f"the enumeration ({done} blocks done)")
+        for worker in pool.idle:
+            if todo:
+                pool.give(worker, todo.pop(), _left(monitor))
+        for _block, kind, value in pool.wait(_left(monitor)):
+            if kind == "done":
+                done += 1
+                monitor.report("blocks", done, done + len(todo) + len(pool.running))
+                yield value
+            elif kind == "split":
+                todo += value[::-1]
+            elif kind == "error":
+                raise value
+            elif kind == "budget":
+                monitor.check_time(f"the enumeration ({done} blocks done)")
+                raise BudgetExceededError(value, partial=None)
+
+
+def iter_blocks(
+    network: ReLUNetwork,
+    domain: Polyhedron | None = None,
+    *,
+    memory: int | float | str | None = None,
+    dims: Sequence[int] = (),
+    blocks: Iterable[Block] | None = None,
+    on_degenerate: str = "resolve",
+    budget: Budget | None = None,
+    progress: ProgressLike = None,
+) -> Iterator[BlockComplex]:
+    """The blocks of a complex, one at a time; only one is held.
+
+    Parameters
+    ----------
+    network : ReLUNetwork
+    domain : Box or Polyhedron, optional
+    memory : int or str, optional
+        Bytes to work in, 256 MB by default.
+    dims : sequence of int
+        Dimensions whose faces will be asked for, so that their memory is counted.
+    blocks : optional
+        Only these; by default `plan_blocks`.
+    on_degenerate, budget, progress : optional
+        As for `canonical_complex`.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> net = pf.ReLUNetwork.random((2, 16, 16, 1), rng=0)
+    >>> sum(block.f_vector[2] for block in pf.iter_blocks(net)) == pf.face_counts(net)[2]
+    True
+    """
+    frame = make_frame(network, domain)
+    room = room_for(frame, memory, dims=tuple(dims), lookup=bool(dims))
+    chosen = plan_blocks(network, domain, room=room, frame=frame).blocks if blocks is None else blocks
+    yield from run_blocks(
+        network, domain, chosen, _itself, room=room, on_degenerate=on_degenerate, budget=budget, progress=progress
+    )
+
+
+def _itself(part: BlockComplex) -> BlockComplex:
+    return part
+
+
+def iter_cells(
+    network: ReLUNetwork,
+    domain: Polyhedron | None = None,
+    *,
+    dim: int | None = None,
+    rows: int = 1 << 16,
+    unbounded: bool = False,
+    maps: bool = False,
+    vertices: bool = False,
+    memory: int | float | str | None = None,
+    blocks: Iterable[Block] | None = None,
+    on_degenerate: str = "resolve",
+    budget: Budget | None = None,
+    progress: ProgressLike = None,
+) -> Iterator[Cells]:
+    """The cells of one dimension, in pieces, without holding the complex.
+
+    Parameters
+    ----------
+    dim : int, optional
+        Regions by default.
+    rows : int
+        Most cells of a piece.
+    unbounded, maps, vertices : bool
+        What to tell besides the sign vectors, see `Cells`.
+    memory, blocks, on_degenerate, budget, progress : optional
+        As for `iter_blocks`.
+
+    Yields
+    ------
+    Cells
+        Every cell of the complex once.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> net = pf.ReLUNetwork.random((2, 16, 16, 1), rng=0)
+    >>> sum(len(cells) for cells in pf.iter_cells(net, rows=100)) == pf.face_counts(net)[2]
+    True
+    """
+    frame = make_frame(network, domain)
+    d = frame.n if dim is None else int(dim)
+    if not 0 <= d <= frame.n:
+        raise InputError(f"dimension {d} does not exist; the complex has dimensions 0 to {frame.n}")
+    room = room_for(frame, memory, dims=(d,), lookup=unbounded or vertices, incidence=vertices)
+    chosen = plan_blocks(network, domain, room=room, frame=frame).blocks if blocks is None else blocks
+    parts = run_blocks(
+        network, domain, chosen, _itself, room=room, on_degenerate=on_degenerate, budget=budget, progress=progress
+    )
+    for part in parts:
+        yield from part.cells(d, rows=rows, unbounded=unbounded, maps=maps, vertices=vertices)
+
+
+def count_blocks(
+    network: ReLUNetwork,
+    domain: Polyhedron | None = None,
+    *,
+    memory: int | float | str | None = None,
+    workers: int = 1,
+    fingerprints: Sequence[int] = (),
+    verify: bool = False,
+    blocks: Iterable[Block] | None = None,
+    on_degenerate: str = "resolve",
+    budget: Budget | None = None,
+    progress: ProgressLike = None,
+) -> BlockSum:
+    """f-vector and more, block by block, in bounded memory.
+
+    Parameters
+    ----------
+    network : ReLUNetwork
+    domain : Box or Polyhedron, optional
+    memory : int or str, optional
+        Bytes that all workers together work in; 256 MB each by default.
+    workers : int
+        Processes. 1 is this one; more are started by spawn, so a script needs ``if __name__ == "__main__":``.
+    fingerprints : dimensions
+        Write their faces (and forget them) for an order-independent fingerprint.
+    verify : bool
+        Check every block's certificate anew.
+    blocks : optional
+        Only these; by default `plan_blocks`.
+    on_degenerate, budget, progress : optional
+        As for `canonical_complex`.
+
+    Returns
+    -------
+    BlockSum
+
+    Raises
+    ------
+    BudgetExceededError
+        ``partial`` is the `BlockSum` of the blocks that were complete; ``partial.remaining`` are the others.
+    KeyboardInterrupt
+        Has the same attribute ``partial``.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> total = pf.count_blocks(pf.ReLUNetwork.random((2, 16, 16, 1), rng=0), fingerprints=[2])
+    >>> total.f_vector, total.complete
+    ((419, 868, 450), True)
+    """
+    frame = make_frame(network, domain)
+    dims = tuple(frame.n if d is None else int(d) for d in fingerprints)
+    if not all(0 <= d <= frame.n for d in dims):
+        raise InputError(f"fingerprints are of dimensions 0 to {frame.n}, found {dims}")
+    room = room_for(frame, per_worker(memory, workers), dims=dims)
+    chosen = first_blocks(network, domain, frame, room, workers) if blocks is None else list(blocks)
+    job = partial(BlockCount.of, fingerprints=dims, verify=verify)
+    started = time.monotonic()
+    counts: list[BlockCount] = []
+
+    def total() -> BlockSum:
+        return BlockSum.of(network, frame.n, counts, seconds=time.monotonic() - started)
+
+    try:
+        for count in run_blocks(
+            network, domain, chosen, job, room=room, workers=workers, on_degenerate=on_degenerate, budget=budget,
+            progress=progress,
+        ):  # fmt: skip
+            counts.append(count)
+    except (BudgetExceededError, KeyboardInterrupt) as stop:
+        stop.partial = total()  # type: ignore[union-attr]
+        raise
+    return total()
+
+
+def per_worker(memory: int | float | str | None, workers: int) -> int | None:
+    """The part of an amount of memory that one worker has."""
+    from ..budget import parse_bytes
+
+    if workers < 1:
+        raise InputError(f"workers must be at least 1, found {workers}")
+    return None if memory is None else parse_bytes(memory) // workers
+
+
+def first_blocks(
+    network: ReLUNetwork, domain: Polyhedron | None, frame: Frame, room: int, workers: int
+) -> tuple[Block, ...]:
+    """Blocks to begin with: for several workers, enough of them to end together."""
+    at_least = 1 if workers == 1 else 8 * workers
+    return plan_blocks(network, domain, room=room, at_least=at_least, frame=frame).blocks
+
+
+__all__ = ["BlockSum", "count_blocks", "iter_blocks", "iter_cells", "run_block", "run_blocks"]

@@ -1,0 +1,212 @@
+"""Worker processes that run blocks: started by spawn, one thread each, no shared state.
+
+Each worker holds one end of a pipe. When this process dies, however it dies, the pipe breaks and the worker ends
+with its block; when a worker dies, the block that it had is named.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import multiprocessing.connection
+import os
+import pickle
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from ..budget import Budget
+from ..errors import BudgetExceededError, PolyfiberError
+from ..network.model import ReLUNetwork
+from .blockcells import BlockOverflow, run_block
+from .blocks import Block
+from .domain import Polyhedron
+from .frame import make_frame
+
+ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What every block of a run has in common; it travels to the workers once.
+
+    Attributes
+    ----------
+    job : callable
+        Takes a `BlockComplex`, returns what is wanted of it (picklable, as the job itself).
+    """
+
+    weights: tuple[Any, ...]
+    biases: tuple[Any, ...]
+    domain: Polyhedron | None
+    job: Any
+    room: int
+    on_degenerate: str
+
+    @classmethod
+    def of(cls, network: ReLUNetwork, domain: Polyhedron | None, job: Any, *, room: int, on_degenerate: str) -> Setup:
+        """Setup of a network on a domain."""
+        return cls(network.weights, network.biases, domain, job, room, on_degenerate)
+
+
+class _Stop(BaseException):
+    """Raised inside a block when the run is being stopped."""
+
+
+class BlockRunner:
+    """Runs the blocks of one setup in this process."""
+
+    def __init__(self, setup: Setup) -> None:
+        self.setup = setup
+        self.network = ReLUNetwork(setup.weights, setup.biases)
+        self.frame = make_frame(self.network, setup.domain)
+
+    def __call__(self, block: Block, *, seconds: float | None, progress: Any) -> Any:
+        """Result of the job on a block; raises as `run_block`."""
+        part = run_block(
+            self.network,
+            block,
+            self.setup.domain,
+            room=self.setup.room,
+            on_degenerate=self.setup.on_degenerate,
+            budget=Budget(seconds=seconds),
+            progress=progress,
+            frame=self.frame,
+        )
+        return self.setup.job(part)
+
+
+def _work(pipe: Any, stop: Any) -> None:
+    """Life of a worker: a setup, then blocks until None."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def check(_event: Any) -> None:
+        if stop.is_set():
+            raise _Stop
+
+    try:
+        runner = BlockRunner(pipe.recv())
+        while (task := pipe.recv()) is not None:
+            block, seconds = task
+            try:
+                answer: tuple[str, Any] = ("done", runner(block, seconds=seconds, progress=check))
+            except BlockOverflow as overflow:
+                answer = ("split", overflow.children)
+            except _Stop:
+                answer = ("stopped", None)
+            except BudgetExceededError as error:
+                answer = ("budget", str(error))
+            except Exception as error:
+                answer = ("error", _portable(error))
+            pipe.send(answer)
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        pass
+
+
+def _portable(error: Exception) -> Exception:
+    try:
+        copy: Exception = pickle.loads(pickle.dumps(error))
+        return copy
+    except Exception:
+        return PolyfiberError(f"{type(error).__name__}: {error}")
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """What is started inside sees one thread for numerical libraries."""
+    before = {name: os.environ.get(name) for name in ONE_THREAD}
+    os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+class WorkerPool:
+    """Some worker processes; a context manager that stops them.
+
+    Parameters
+    ----------
+    setup : Setup
+    count : int
+    """
+
+    def __init__(self, setup: Setup, count: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._stop = context.Event()
+        self._pipes: list[Any] = []
+        self._processes: list[Any] = []
+        self.running: dict[int, Block] = {}
+        with _one_thread():
+            for _ in range(count):
+                ours, theirs = context.Pipe()
+                process = context.Process(target=_work, args=(theirs, self._stop), daemon=True)
+                process.start()
+                theirs.close()
+                self._pipes.append(ours)
+                self._processes.append(process)
+        for i in range(count):
+            self._send(i, setup)
+
+    def _send(self, i: int, message: Any) -> None:
+        try:
+            self._pipes[i].send(message)
+        except (BrokenPipeError, ConnectionResetError):
+            raise self._died(i) from None
+
+    def _died(self, i: int) -> PolyfiberError:
+        self._processes[i].join(5)
+        code = self._processes[i].exitcode
+        block = self.running.get(i)
+        if block is None:
+            return PolyfiberError(
+                f"worker {i} ended at its start (exit code {code}); a program that uses workers must start under "
+                "if __name__ == '__main__':"
+            )
+        return PolyfiberError(f"worker {i} ended (exit code {code}) while it ran the block of path {block.path}")
+
+    @property
+    def idle(self) -> list[int]:
+        """Workers without a block."""
+        return [i for i in range(len(self._pipes)) if i not in self.running]
+
+    def give(self, worker: int, block: Block, seconds: float | None) -> None:
+        """Let an idle worker run a block."""
+        self._send(worker, (block, seconds))
+        self.running[worker] = block
+
+    def wait(self, seconds: float | None) -> list[tuple[Block, str, Any]]:
+        """What came back: (block, 'done' | 'split' | 'stopped' | 'budget' | 'error', value)."""
+        answers = []
+        for pipe in multiprocessing.connection.wait([self._pipes[i] for i in self.running], seconds):
+            i = self._pipes.index(pipe)
+            try:
+                kind, value = self._pipes[i].recv()
+            except (EOFError, ConnectionResetError):
+                raise self._died(i) from None
+            answers.append((self.running.pop(i), kind, value))
+        return answers
+
+    def __enter__(self) -> WorkerPool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the workers: those at work stop at the next wall."""
+        self._stop.set()
+        for pipe in self._pipes:
+            with suppress(BrokenPipeError, ConnectionResetError):
+                pipe.send(None)
+        for pipe, process in zip(self._pipes, self._processes):
+            process.join(5)
+            if process.is_alive():
+                process.terminate()
+                process.join()
+            pipe.close()
+
+
+__all__ = ["BlockRunner", "Setup", "WorkerPool"]
