@@ -83,9 +83,9 @@ def prepare(spec: Spec | str | Path | Mapping[str, Any], directory: str | Path) 
                 f"{place.path} holds a dataset of another spec ({old.spec.name}); choose another directory"
             )
         return old
-    if place.path.exists() and any(p.name != ".lock" for p in place.path.iterdir()):
+    if place.path.exists() and any(p.name not in (".lock", place.work.name) for p in place.path.iterdir()):
         raise InputError(f"{place.path} holds files but no plan.json; choose a new or an empty directory")
-    write_atomically(place.path / "plan.json", json_bytes(plan.to_json()), work=place.path / "work")
+    write_atomically(place.path / "plan.json", json_bytes(plan.to_json()), work=place.work)
     return plan
 
 
@@ -178,6 +178,7 @@ def run(
             from .manifest import finish as write_manifest
 
             write_manifest(place.path)
+            place.sweep()  # what workers that died have left
     return report
 
 

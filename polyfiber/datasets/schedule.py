@@ -24,6 +24,9 @@ from .work import run_partition
 
 ATTEMPTS = 3
 
+IN_FLIGHT = 1024
+"""Partitions that are with a Dask scheduler at a time."""
+
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
@@ -160,8 +163,12 @@ def processes(plan: Plan, partitions: Sequence[int], directory: Path, *, workers
 
 # ---- Dask ---------------------------------------------------------------------------------------
 def _dask_task(document: dict[str, Any], index: int, directory: str) -> Outcome:
-    return _attempt(_plan_of(document), index, Path(directory))
+    with _one_at_a_time:
+        return _attempt(_plan_of(document), index, Path(directory))
 
+
+_one_at_a_time = threading.Lock()
+"""A worker with several threads does one partition at a time: its memory is that of one."""
 
 _plans: dict[str, Plan] = {}
 
@@ -205,20 +212,29 @@ def cluster(plan: Plan, partitions: Sequence[int], directory: Path, *, client: A
     """
     from distributed import as_completed
 
-    document = client.scatter(plan.to_json(), broadcast=True, hash=False)
-    names = {}
-    futures = []
-    for index in partitions:
-        future = client.submit(_dask_task, document, index, str(directory), pure=False, retries=ATTEMPTS - 1)
+    document = {key: value for key, value in plan.to_json().items() if key != "partitions"}
+    waiting = deque(partitions)
+    names: dict[str, int] = {}
+
+    def submit() -> Any:
+        index = waiting.popleft()
+        future = client.submit(_dask_task, document, index, str(directory), pure=False)
         names[future.key] = index
-        futures.append(future)
+        return future
+
+    flying = {future.key: future for future in (submit() for _ in range(min(IN_FLIGHT, len(waiting))))}
+    ended = as_completed(list(flying.values()))
     try:
-        for future in as_completed(futures):
+        for future in ended:
+            del flying[future.key]
             if future.status == "finished":
                 yield future.result()
             else:
-                error = future.exception()
-                yield Outcome(names[future.key], None, reason_of(error) if error is not None else future.status)
-            future.release()
+                error = future.exception() if future.status == "error" else None
+                yield Outcome(names[future.key], None, future.status if error is None else reason_of(error))
+            if waiting:
+                following = submit()
+                flying[following.key] = following
+                ended.add(following)
     finally:
-        client.cancel([f for f in futures if not f.done()])
+        client.cancel(list(flying.values()))

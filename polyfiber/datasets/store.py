@@ -188,7 +188,7 @@ class Directory:
     @property
     def work(self) -> Path:
         """Where unfinished files lie."""
-        return self.path / "work"
+        return self.path / ".partial"
 
     def table_file(self, table: str, index: int) -> Path:
         """File of a table and a partition."""
@@ -230,6 +230,8 @@ class Directory:
         if self.work.is_dir():
             for path in self.work.iterdir():
                 path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # a worker of a run that was killed may still write there
+                self.work.rmdir()
 
     @contextlib.contextmanager
     def lock(self, *, shared: bool = False) -> Iterator[None]:

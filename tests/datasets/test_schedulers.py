@@ -1,0 +1,215 @@
+"""Killed at any moment, on any scheduler: a rerun completes the dataset, and the bytes are the same."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from polyfiber.datasets import run, schedule
+from polyfiber.errors import InputError
+
+from .test_store import contents
+
+pytest.importorskip("pyarrow")
+
+ROOT = Path(__file__).resolve().parents[2]
+SPEC = """
+name = "slow"
+seed = 11
+partition = 2
+[[networks]]
+name = "r"
+kind = "random"
+architecture = [2, 12, 12, 1]
+count = 24
+[[networks]]
+kind = "fiber"
+of = "r"
+per = 2
+[tables.networks]
+"""
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+
+
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("spec") / "slow.toml"
+    path.write_text(SPEC)
+    return path
+
+
+@pytest.fixture(scope="module")
+def whole(spec: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What an undisturbed run makes in this process."""
+    folder = tmp_path_factory.mktemp("whole") / "data"
+    assert run(spec, folder, workers=0).complete
+    return contents(folder)
+
+
+def start(spec: Path, folder: Path, *more: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "polyfiber", "dataset", "run", str(spec), "-o", str(folder), "-q", *more]
+    return subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def wait_for(condition: Any, process: subprocess.Popen[bytes], seconds: float = 60) -> None:
+    limit = time.monotonic() + seconds
+    while not condition() and process.poll() is None and time.monotonic() < limit:
+        time.sleep(0.005)
+
+
+def records(folder: Path) -> int:
+    return len(list((folder / "records").glob("part-*.json")))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("after", [0, 1, 17])
+def test_killed_runs_are_completed(spec: Path, whole: dict[str, bytes], tmp_path: Path, after: int) -> None:
+    folder = tmp_path / "data"
+    process = start(spec, folder, "--workers", "1")
+    wait_for(lambda: records(folder) >= after and (folder / ".partial").exists(), process)
+    process.kill()  # SIGKILL: no handler runs
+    process.communicate()
+    for path in folder.glob("networks/*.parquet"):  # nothing truncated stands in a place
+        assert path.read_bytes() == whole[str(path.relative_to(folder))]
+    report = run(spec, folder, workers=0)
+    assert report.complete
+    assert contents(folder) == whole
+
+
+def test_killed_between_two_renames(spec: Path, whole: dict[str, bytes], tmp_path: Path, monkeypatch: Any) -> None:
+    """The table stands in its place, the record does not: the partition is done again, once."""
+    import polyfiber.datasets.store as store
+
+    calls = 0
+
+    def failing(path: Path, data: bytes, *, work: Path | None = None) -> None:
+        nonlocal calls
+        if path.parent.name == "records":
+            calls += 1
+            if calls == 3:
+                raise KeyboardInterrupt
+        store_write(path, data, work=work)
+
+    store_write = store.write_atomically
+    monkeypatch.setattr(store, "write_atomically", failing)
+    with pytest.raises(KeyboardInterrupt):
+        run(spec, tmp_path / "data", workers=0)
+    monkeypatch.undo()
+    assert records(tmp_path / "data") == 2
+    assert len(list((tmp_path / "data" / "networks").glob("*.parquet"))) == 3
+    report = run(spec, tmp_path / "data", workers=0)
+    assert report.kept == 2
+    assert contents(tmp_path / "data") == whole
+
+
+def test_a_local_worker_that_dies_is_replaced(
+    spec: Path, whole: dict[str, bytes], tmp_path: Path, monkeypatch: Any
+) -> None:
+    started: list[Any] = []
+    worker = schedule._Worker
+
+    class Doomed(worker):  # type: ignore[misc, valid-type]
+        def give(self, index: int) -> None:
+            super().give(index)
+            started.append(index)
+            if len(started) == 5:
+                os.kill(self.process.pid, signal.SIGKILL)
+
+    monkeypatch.setattr(schedule, "_Worker", Doomed)
+    report = run(spec, tmp_path / "data", workers=1)
+    assert report.complete
+    assert contents(tmp_path / "data") == whole
+    assert len(started) == len(set(started)) + 1
+
+
+def test_a_partition_that_always_kills_is_given_up(spec: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    worker = schedule._Worker
+
+    class Doomed(worker):  # type: ignore[misc, valid-type]
+        def give(self, index: int) -> None:
+            super().give(index)
+            if index == 1:
+                os.kill(self.process.pid, signal.SIGKILL)
+
+    monkeypatch.setattr(schedule, "_Worker", Doomed)
+    report = run(spec, tmp_path / "data", workers=1, partitions=[0, 1, 2])
+    assert report.done == 2
+    assert report.failures[0][0] == 1
+    assert "died 3 times" in report.failures[0][1]
+
+
+@contextlib.contextmanager
+def local_cluster() -> Iterator[Any]:
+    distributed = pytest.importorskip("distributed")
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield client
+
+
+@pytest.mark.slow
+def test_a_local_cluster_makes_the_same_bytes(spec: Path, whole: dict[str, bytes], tmp_path: Path) -> None:
+    with local_cluster() as client:
+        report = run(spec, tmp_path / "data", client=client)
+    assert report.complete
+    assert contents(tmp_path / "data") == whole
+
+
+@pytest.mark.slow
+def test_a_cluster_of_processes_with_a_worker_killed(spec: Path, whole: dict[str, bytes], tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    address = tmp_path / "scheduler.json"
+    folder = tmp_path / "data"
+
+    def launch(tool: str, *more: str) -> subprocess.Popen[bytes]:
+        command = [
+            sys.executable,
+            "-m",
+            f"distributed.cli.dask_{tool}",
+            "--scheduler-file",
+            str(address),
+            "--no-dashboard",
+        ]
+        return subprocess.Popen(
+            [*command, *more], env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=tmp_path
+        )
+
+    children = [launch("scheduler", "--port", "0", "--host", "127.0.0.1")]
+    try:
+        wait_for(address.exists, children[0])
+        workers = [launch("worker", "--nthreads", "1", "--no-nanny") for _ in range(2)]
+        children += workers
+        import json
+
+        uri = json.loads(address.read_text())["address"]
+        process = start(spec, folder, "--scheduler", uri)
+        children.append(process)
+        wait_for(lambda: records(folder) >= 4, process)
+        assert process.poll() is None, "the run ended before a worker could be killed"
+        workers[0].kill()
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors.decode()
+    finally:
+        for child in reversed(children):
+            child.kill()
+            child.communicate()
+    assert contents(folder) == whole
+
+
+def test_nobody_answers(tmp_path: Path, spec: Path) -> None:
+    pytest.importorskip("distributed")
+    with pytest.raises(InputError, match="no Dask scheduler answers at 'nowhere"):
+        run(spec, tmp_path / "data", client="nowhere://x")
