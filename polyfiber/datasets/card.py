@@ -39,6 +39,11 @@ def _counts(manifest: dict[str, Any]) -> str:
     lines += ["", f"{counts['networks']:,} networks; {counts['failed']:,} of them could not be made (column `failed`)."]
     for name, entry in counts["left_out"].items():
         lines.append(f"Table `{name}` leaves out {entry['networks']:,}, for instance: {entry['first_reason']}")
+    for whole in manifest["split"]:
+        lines.append(
+            f"Network {whole['network']} was enumerated in {whole['blocks']} blocks; together f = "
+            f"({', '.join(map(str, whole['f_vector']))}), of these bounded ({', '.join(map(str, whole['bounded']))})."
+        )
     return "\n".join(lines)
 
 

@@ -9,9 +9,11 @@ from typing import Any
 
 from ..errors import IncompleteError
 from .card import card
+from .networks import Networks
 from .plan import Plan
 from .sources.files import checksum
 from .spec import FORMAT_VERSION
+from .splitting import Merged, merge, split_networks
 from .store import Directory, json_bytes, part_name, write_atomically
 from .tables import table
 
@@ -50,6 +52,13 @@ def finish(directory: str | Path) -> Finished:
     whole = [r for r in records if r is not None]
     manifest = describe(plan, whole)
     manifest["counts"].update(facts(place, plan))
+    merged = merge_split(place, plan)
+    problems = [text for m in merged for text in m.problems]
+    if problems:
+        raise IncompleteError(
+            f"{place.path}: the blocks do not make a whole complex: {'; '.join(problems[:3])}", partial=problems
+        )
+    manifest["split"] = [m.to_json() for m in merged]
     write_atomically(place.path / "manifest.json", json_bytes(manifest), work=place.work)
     write_atomically(place.path / "README.md", card(plan, manifest).encode(), work=place.work)
     sums = [(checksum(place.path / name), name) for name in ("README.md", "manifest.json", "plan.json")]
@@ -94,6 +103,19 @@ def describe(plan: Plan, records: list[dict[str, Any]]) -> dict[str, Any]:
         "counts": {key: sum(r[key] for r in records) for key in ("networks", "failed", "skipped", "regions")},
         "tables": tables,
     }
+
+
+def merge_split(place: Directory, plan: Plan) -> list[Merged]:
+    """Sums over the blocks of each network that was split."""
+    from .arrow import parquet
+
+    wanted = set(split_networks(plan.spec))
+    rows: dict[int, list[dict[str, Any]]] = {}
+    for p in plan.partitions:
+        if p.blocks:
+            rows.setdefault(p.first, []).extend(parquet().read_table(place.table_file("blocks", p.index)).to_pylist())
+    networks = Networks(plan.spec)
+    return [merge(networks.item(i), rows[i]) for i in sorted(wanted & set(rows))]
 
 
 def facts(place: Directory, plan: Plan) -> dict[str, Any]:

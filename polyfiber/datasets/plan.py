@@ -6,11 +6,14 @@ import importlib.metadata
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from .._version import __version__
+from ..complexes.blocks import Block
 from ..errors import FileFormatError, InputError
+from .sources import Source
 from .spec import FORMAT_VERSION, Spec
 
 
@@ -28,6 +31,10 @@ class Partition:
         Network ``first + i`` draws from ``SeedSequence(entropy, spawn_key=(*key, offset + i))``.
     offset : int
         Number of network ``first`` within its entry.
+    part : int
+        Number of the partition among those of one network that is split; 0 otherwise.
+    blocks : tuple of Block
+        The blocks to enumerate, where the complex of network ``first`` is split.
     """
 
     index: int
@@ -37,9 +44,39 @@ class Partition:
     entropy: int
     key: tuple[int, ...]
     offset: int
+    part: int = 0
+    blocks: tuple[Block, ...] = ()
 
     def __len__(self) -> int:
-        return self.stop - self.first
+        return self.stop - self.first if self.part == 0 else 0
+
+    def to_json(self) -> dict[str, Any]:
+        """As ``plan.json`` holds it."""
+        document: dict[str, Any] = {
+            "index": self.index,
+            "source": self.source,
+            "networks": [self.first, self.stop],
+            "seed": {"entropy": self.entropy, "spawn_key": list(self.key), "offset": self.offset},
+        }
+        if self.blocks:
+            document |= {"part": self.part, "blocks": [block.to_dict() for block in self.blocks]}
+        return document
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Partition:
+        """What `to_json` wrote."""
+        seed = document["seed"]
+        return cls(
+            document["index"],
+            document["networks"][0],
+            document["networks"][1],
+            document["source"],
+            seed["entropy"],
+            tuple(seed["spawn_key"]),
+            seed["offset"],
+            document.get("part", 0),
+            tuple(Block.from_dict(b) for b in document.get("blocks", ())),
+        )
 
 
 @dataclass(frozen=True)
@@ -49,6 +86,16 @@ class Plan:
     spec: Spec
     partitions: tuple[Partition, ...]
     versions: Mapping[str, str]
+
+    def partition(self, index: int) -> Partition:
+        """The partition of a number; a plan that travels to a worker holds only some."""
+        if index not in self._by_index:
+            raise InputError(f"partition {index} does not exist; the plan has {len(self.partitions)}, from 0")
+        return self._by_index[index]
+
+    @cached_property
+    def _by_index(self) -> dict[int, Partition]:
+        return {p.index: p for p in self.partitions}
 
     @property
     def fingerprint(self) -> str:
@@ -66,20 +113,12 @@ class Plan:
             "folder": str(spec.folder),
             "spec": spec.given,
             "resolved": spec.resolved(),
-            "partitions": [
-                {
-                    "index": p.index,
-                    "source": p.source,
-                    "networks": [p.first, p.stop],
-                    "seed": {"entropy": p.entropy, "spawn_key": list(p.key), "offset": p.offset},
-                }
-                for p in self.partitions
-            ],
+            "partitions": [p.to_json() for p in self.partitions],
         }
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Any], *, where: str = "plan.json") -> Plan:
-        """Read what `to_json` wrote.
+    def from_json(cls, document: Mapping[str, Any], *, where: str = "plan.json", spec: Spec | None = None) -> Plan:
+        """Read what `to_json` wrote; ``spec`` is that of the document, if it was checked before.
 
         Raises
         ------
@@ -94,13 +133,14 @@ class Plan:
             raise FileFormatError(
                 f"{where}: format version {document['format_version']}; this release reads up to {FORMAT_VERSION}"
             )
-        plan = make_plan(Spec.of(document["spec"], folder=document["folder"]))
-        if plan.fingerprint != document["fingerprint"]:
+        if spec is None:
+            spec = Spec.of(document["spec"], folder=document["folder"])
+        if spec.fingerprint != document["fingerprint"]:
             raise InputError(
                 f"{where}: the spec gives another plan now than when the directory was made (files of networks or "
                 "defaults have changed); plan into another directory"
             )
-        return Plan(plan.spec, plan.partitions, dict(document["versions"]))
+        return Plan(spec, tuple(Partition.from_json(p) for p in document["partitions"]), dict(document["versions"]))
 
     @classmethod
     def read(cls, directory: str | Path) -> Plan:
@@ -126,21 +166,26 @@ def make_plan(spec: Spec) -> Plan:
     >>> [(p.first, p.stop) for p in plan.partitions]
     [(0, 2), (2, 4), (4, 5)]
     """
+    from .splitting import plan_split
+
     partitions: list[Partition] = []
+
+    def add(source: Source, start: int, stop: int, part: int = 0, blocks: tuple[Block, ...] = ()) -> None:
+        first, last = source.first + start, source.first + stop
+        key = (source.position,)
+        partitions.append(Partition(len(partitions), first, last, source.name, spec.seed, key, start, part, blocks))
+
     for source in spec.sources:
+        if source.split:
+            for start in range(source.count):
+                blocks = plan_split(spec, source.first + start, source.split)
+                if not blocks:  # a network that cannot be made: its row says why
+                    add(source, start, start + 1)
+                for part, block in enumerate(blocks):
+                    add(source, start, start + 1, part, (block,))
+            continue
         for start in range(0, source.count, spec.partition):
-            stop = min(source.count, start + spec.partition)
-            partitions.append(
-                Partition(
-                    len(partitions),
-                    source.first + start,
-                    source.first + stop,
-                    source.name,
-                    spec.seed,
-                    (source.position,),
-                    start,
-                )
-            )
+            add(source, start, min(source.count, start + spec.partition))
     return Plan(spec, tuple(partitions), versions())
 
 

@@ -129,13 +129,13 @@ class TableView:
                 yield from stream.iter_batches(batch_size=rows, columns=wanted)
 
     def to_arrow(self, columns: Sequence[str] | None = None, *, network: int | None = None) -> Any:
-        """``pyarrow.Table`` of some columns; of one network if asked, reading only its file."""
+        """``pyarrow.Table`` of some columns; of one network if asked, reading only its files."""
         wanted = self._check(columns)
         files: Sequence[Path] = self.files
         filters = None
         if network is not None:
-            at = int(np.searchsorted(self._firsts, network, side="right")) - 1
-            files = self.files[max(at, 0) : max(at, 0) + 1]
+            at = max(0, int(np.searchsorted(self._firsts, network, side="right")) - 1)
+            files = self.files[int(np.searchsorted(self._firsts, self._firsts[at])) : at + 1]
             filters = [("network", "=", network)]
         pieces = [parquet().read_table(f, columns=wanted, filters=filters) for f in files]
         return pyarrow().concat_tables(pieces)

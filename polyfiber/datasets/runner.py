@@ -75,16 +75,16 @@ def prepare(spec: Spec | str | Path | Mapping[str, Any], directory: str | Path) 
     elif not isinstance(spec, Spec):
         spec = Spec.of(spec)
     place = Directory(directory)
-    plan = make_plan(spec)
     if (place.path / "plan.json").exists():
         old = Plan.read(place.path)
-        if old.fingerprint != plan.fingerprint:
+        if old.fingerprint != spec.fingerprint:
             raise InputError(
                 f"{place.path} holds a dataset of another spec ({old.spec.name}); choose another directory"
             )
         return old
     if place.path.exists() and any(p.name not in (".lock", place.work.name) for p in place.path.iterdir()):
         raise InputError(f"{place.path} holds files but no plan.json; choose a new or an empty directory")
+    plan = make_plan(spec)
     write_atomically(place.path / "plan.json", json_bytes(plan.to_json()), work=place.work)
     return plan
 
@@ -118,7 +118,8 @@ def run(
     finish : bool
         Write manifest, checksums and card when all is done (and ``partitions`` is not given).
     progress : None, True or callable
-        Receives networks done, with ``partitions``, ``regions``, ``failures`` and ``rows`` as facts.
+        Receives networks done (partitions, where complexes are split), with ``partitions``, ``regions``,
+        ``rows``, ``skipped`` and ``failures`` as facts.
 
     Returns
     -------
@@ -231,11 +232,17 @@ class _Tally:
         return {n: sum(int(r["tables"][n][key]) for r in self.records.values()) for n in self.plan.spec.tables}
 
     def _tell(self) -> None:
+        done, whole = len(self.records), len(self.plan.partitions)
+        facts = {"partitions": done}
+        if any(p.blocks for p in self.plan.partitions):
+            phase, facts = "partitions", {"networks": self.sum("networks")}
+        else:
+            phase, done, whole = "networks", self.sum("networks"), self.plan.spec.count
         self.monitor.report(
-            "networks",
-            self.sum("networks"),
-            self.plan.spec.count,
-            partitions=len(self.records),
+            phase,
+            done,
+            whole,
+            **facts,
             regions=self.sum("regions"),
             rows=sum(self.of_tables("rows").values()),
             skipped=self.sum("skipped"),

@@ -7,6 +7,8 @@ costs its partition one attempt; after `ATTEMPTS` the partition is given up and 
 from __future__ import annotations
 
 import contextlib
+import functools
+import json
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -20,6 +22,7 @@ from typing import Any
 from ..errors import InputError, MissingDependencyError
 from .networks import reason_of
 from .plan import Plan
+from .spec import Spec
 from .work import run_partition
 
 ATTEMPTS = 3
@@ -162,24 +165,26 @@ def processes(plan: Plan, partitions: Sequence[int], directory: Path, *, workers
 
 
 # ---- Dask ---------------------------------------------------------------------------------------
-def _dask_task(document: dict[str, Any], index: int, directory: str) -> Outcome:
+def _dask_task(document: dict[str, Any], directory: str) -> Outcome:
+    """Do the one partition of a document."""
     with _one_at_a_time:
-        return _attempt(_plan_of(document), index, Path(directory))
+        return _attempt(
+            Plan.from_json(document, spec=_spec_of(document)), document["partitions"][0]["index"], Path(directory)
+        )
 
 
 _one_at_a_time = threading.Lock()
 """A worker with several threads does one partition at a time: its memory is that of one."""
 
-_plans: dict[str, Plan] = {}
+
+@functools.lru_cache(maxsize=1)
+def _checked(given: str, folder: str) -> Spec:
+    return Spec.of(json.loads(given), folder=folder)
 
 
-def _plan_of(document: dict[str, Any]) -> Plan:
-    """The plan, checked once per worker process."""
-    key = document["fingerprint"]
-    if key not in _plans:
-        _plans.clear()
-        _plans[key] = Plan.from_json(document)
-    return _plans[key]
+def _spec_of(document: dict[str, Any]) -> Spec:
+    """The spec, checked once per worker process."""
+    return _checked(json.dumps(document["spec"], sort_keys=True), document["folder"])
 
 
 def connect(address: str) -> Any:
@@ -212,13 +217,16 @@ def cluster(plan: Plan, partitions: Sequence[int], directory: Path, *, client: A
     """
     from distributed import as_completed
 
-    document = {key: value for key, value in plan.to_json().items() if key != "partitions"}
+    document = plan.to_json()
+    partition_of = {p["index"]: p for p in document.pop("partitions")}
     waiting = deque(partitions)
     names: dict[str, int] = {}
 
     def submit() -> Any:
         index = waiting.popleft()
-        future = client.submit(_dask_task, document, index, str(directory), pure=False)
+        future = client.submit(
+            _dask_task, {**document, "partitions": [partition_of[index]]}, str(directory), pure=False
+        )
         names[future.key] = index
         return future
 

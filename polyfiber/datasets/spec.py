@@ -103,6 +103,7 @@ class Spec:
                 raise InputError(f"{key}: missing; expected {KEYS[key]}", key=key)
         where = Path(folder).resolve()
         name = fields.identifier(given["name"], "name")
+        sources = _sources(given["networks"], where)
         return cls(
             name=name,
             title=fields.text(given.get("title", name), "title"),
@@ -112,8 +113,8 @@ class Spec:
             partition=fields.integer(1)(given.get("partition", 256), "partition"),
             row_group=fields.integer(256)(given.get("row_group", 65536), "row_group"),
             memory=fields.size(given.get("memory", "1GiB"), "memory"),
-            sources=_sources(given["networks"], where),
-            tables=_tables(given.get("tables", {})),
+            sources=sources,
+            tables=_tables(given.get("tables", {}), split=any(s.split for s in sources)),
             folder=where,
             given=dict(given),
         )
@@ -140,7 +141,8 @@ class Spec:
             "row_group": self.row_group,
             "memory": self.memory,
             "networks": [
-                {"name": s.name, "kind": s.kind, "count": s.count, "domain": s.domain, **s.values} for s in self.sources
+                {"name": s.name, "kind": s.kind, "count": s.count, "domain": s.domain, "split": s.split, **s.values}
+                for s in self.sources
             ],
             "tables": {name: dict(options) for name, options in self.tables.items()},
         }
@@ -197,7 +199,7 @@ def _source(entry: Any, position: int, before: list[Source], folder: Path) -> So
         raise InputError(f"{where}kind: missing; expected one of {', '.join(KINDS)}", key=where + "kind")
     kind = KINDS[fields.choice(*KINDS)(entry["kind"], where + "kind")]
     own = [o.name for o in kind.options]
-    fields.unknown(list(entry), ["name", "kind", "domain", *own], where)
+    fields.unknown(list(entry), ["name", "kind", "domain", "split", *own], where)
     name = fields.identifier(entry.get("name", f"{kind.name}-{position}"), where + "name")
     if any(s.name == name for s in before):
         raise fields.wrong(where + "name", name, "a name that no earlier entry has")
@@ -209,7 +211,16 @@ def _source(entry: Any, position: int, before: list[Source], folder: Path) -> So
     if domain is None and base is not None:
         domain = base.domain
     first = before[-1].first + before[-1].count if before else 0
-    return Source(name, kind.name, position, first, kind.count(values, base), values, domain, folder, base)
+    split = _split(entry.get("split", 0), kind, where + "split")
+    return Source(name, kind.name, position, first, kind.count(values, base), values, domain, folder, base, split)
+
+
+def _split(given: Any, kind: Kind, key: str) -> int:
+    """``true``: as many blocks as memory asks for; a number: at least so many."""
+    split = int(given) if isinstance(given, bool) else int(fields.integer(0)(given, key))
+    if split and kind.name == "linear":
+        raise fields.wrong(key, given, "no split: linear networks have no regions")
+    return split
 
 
 def _base(kind: Kind, values: Mapping[str, Any], before: list[Source], where: str) -> Source | None:
@@ -239,14 +250,14 @@ def _bound(value: Any, key: str) -> Any:
     return fields.sequence(fields.number())(value, key) if isinstance(value, list) else fields.number()(value, key)
 
 
-def _tables(given: Any) -> dict[str, dict[str, Any]]:
+def _tables(given: Any, *, split: bool) -> dict[str, dict[str, Any]]:
     if not isinstance(given, dict):
         raise fields.wrong("tables", given, "entries [tables.<name>]")
     known = table_names()
     fields.unknown(list(given), known, "tables.")
     chosen: dict[str, dict[str, Any]] = {}
     for name in known:
-        if name != "networks" and name not in given:
+        if name != "networks" and name not in given and not (split and name == "blocks"):
             continue
         options = given.get(name, {})
         if options is True:

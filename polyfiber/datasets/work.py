@@ -14,6 +14,7 @@ from ..errors import InputError, MissingDependencyError, PolyfiberError
 from .networks import Networks, reason_of
 from .plan import Partition, Plan, versions
 from .spec import FORMAT_VERSION
+from .splitting import fill_split
 from .store import Directory, TableWriter
 from .tables import table
 from .tables.base import Item, Skip, Table
@@ -68,12 +69,13 @@ def run_partition(plan: Plan, index: int, directory: str | Path) -> dict[str, An
         )
         raise InputError(f"this worker has {odd}; the files would differ. Use one environment, or plan again")
     place = Directory(directory)
-    partition = plan.partitions[index]
+    partition = plan.partition(index)
     withdrawn: dict[tuple[int, str], str] = {}
     while True:
         writers = _open(plan, partition, place.work)
         try:
-            tally = _fill(plan, partition, writers, withdrawn)
+            fill = _fill_split if partition.blocks else _fill
+            tally = fill(plan, partition, writers, withdrawn)
             written = {name: writer.close() for name, writer in writers.items()}
         except _WithdrawError as again:
             withdrawn[again.place] = again.reason
@@ -149,6 +151,19 @@ def _fill(
         tally.failed += len(chunk) - len(good)
         tally.skipped += sum(bool(s) for s in skips.values())
     return tally
+
+
+def _fill_split(
+    plan: Plan, partition: Partition, writers: Mapping[str, TableWriter], withdrawn: Mapping[tuple[int, str], str]
+) -> Tally:
+    """Write the rows of some blocks of one network; its row in table ``networks`` goes with the first of them."""
+    item = Networks(plan.spec).item(partition.first)
+    regions, skips = fill_split(item, partition.part, partition.blocks, plan.spec.tables, writers)
+    if partition.part:
+        return Tally(regions=regions)
+    noted = replace(item, skipped=skips)
+    _emit(table("networks"), [noted], plan.spec.tables["networks"], writers["networks"], {item.id: []}, withdrawn)
+    return Tally(networks=1, regions=regions, skipped=int(bool(skips)))
 
 
 def _emit(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -150,20 +149,9 @@ def test_a_partition_that_always_kills_is_given_up(spec: Path, tmp_path: Path, m
     assert "died 3 times" in report.failures[0][1]
 
 
-@contextlib.contextmanager
-def local_cluster() -> Iterator[Any]:
-    distributed = pytest.importorskip("distributed")
-    with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
-        distributed.Client(cluster) as client,
-    ):
-        yield client
-
-
 @pytest.mark.slow
-def test_a_local_cluster_makes_the_same_bytes(spec: Path, whole: dict[str, bytes], tmp_path: Path) -> None:
-    with local_cluster() as client:
-        report = run(spec, tmp_path / "data", client=client)
+def test_a_local_cluster_makes_the_same_bytes(spec: Path, whole: dict[str, bytes], tmp_path: Path, client: Any) -> None:
+    report = run(spec, tmp_path / "data", client=client)
     assert report.complete
     assert contents(tmp_path / "data") == whole
 
@@ -192,8 +180,6 @@ def test_a_cluster_of_processes_with_a_worker_killed(spec: Path, whole: dict[str
         wait_for(address.exists, children[0])
         workers = [launch("worker", "--nthreads", "1", "--no-nanny") for _ in range(2)]
         children += workers
-        import json
-
         uri = json.loads(address.read_text())["address"]
         process = start(spec, folder, "--scheduler", uri)
         children.append(process)

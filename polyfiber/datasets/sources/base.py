@@ -37,6 +37,8 @@ class Source:
         Relative paths start here.
     base : Source, optional
         The entry that its networks are derived from.
+    split : int
+        0: complexes are made whole. Otherwise each is enumerated in at least so many blocks, one a partition.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Source:
     domain: tuple[list[float] | float, list[float] | float] | None
     folder: Path
     base: Source | None = None
+    split: int = 0
 
     def box(self, dimension: int) -> Polyhedron | None:
         """The domain for networks of so many inputs."""

@@ -191,6 +191,9 @@ class Item:
 Rows: TypeAlias = Callable[[Sequence[Item], Options], Iterator[Any]]
 """``rows(items, options)`` yields ``pyarrow.RecordBatch`` (see `Table.batch`)."""
 
+BlockRows: TypeAlias = Callable[["Item", "PolyhedralComplex", Options, int], Iterator[Any]]
+"""``blocks(item, part, options, first)``: rows of the regions of a block, numbered from ``first``."""
+
 RowCheck: TypeAlias = Callable[[Item, Sequence[Mapping[str, Any]], Options], Iterator[str]]
 """``check(item, rows, options)`` yields one sentence per disagreement.
 
@@ -221,6 +224,9 @@ class Table:
     linear : bool, optional
         True: only linear networks have rows here; False: only ReLU networks; None: both. Others are
         left out silently.
+    blocks : callable, optional
+        Rows of a block of a complex that is split over workers, see `BlockRows`. Without it such
+        networks are skipped in this table.
     """
 
     name: str
@@ -231,6 +237,7 @@ class Table:
     options: tuple[Option, ...] = ()
     group: int = 1
     linear: bool | None = False
+    blocks: BlockRows | None = None
 
     def __post_init__(self) -> None:
         first = self.columns[0]

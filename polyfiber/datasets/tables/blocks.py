@@ -1,0 +1,106 @@
+"""Table ``blocks``: the parts that a huge complex was enumerated by, and what each adds to the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ...complexes.blockcells import BlockComplex, run_block
+from ...complexes.blocks import Block
+from ..arrow import pyarrow
+from .base import Column, Item, Options, Table
+
+
+def _rows(items: Sequence[Item], options: Options) -> Iterator[Any]:
+    """Networks that are not split have no rows here."""
+    yield from ()
+
+
+def block_batch(item: Item, number: int, part: BlockComplex) -> Any:
+    """The row of a block that was enumerated."""
+    d = part.dimension
+    low, high = part.fingerprint(d)
+    return _batch(item, number, part.block, part.f_vector, part.bounded, (low, high), part.n_vertices, "")
+
+
+def failed_batch(item: Item, number: int, block: Block, reason: str) -> Any:
+    """The row of a block that does not fit into a worker's memory."""
+    return _batch(item, number, block, (), (), (0, 0), 0, reason)
+
+
+def _batch(
+    item: Item,
+    number: int,
+    block: Block,
+    f_vector: Sequence[int],
+    bounded: Sequence[int],
+    fingerprint: tuple[int, int],
+    vertices: int,
+    failed: str,
+) -> Any:
+    pa = pyarrow()
+    return TABLE.batch(
+        {},
+        {
+            "network": [item.id],
+            "block": [number],
+            "neurons": [[neuron for neuron, _ in block.path]],
+            "sides": [[sign for _, sign in block.path]],
+            "active": [[list(layer) for layer in block.active]],
+            "f_vector": [list(f_vector)],
+            "bounded": [list(bounded)],
+            "fingerprint": pa.array([list(fingerprint)], type=pa.list_(pa.uint64())),
+            "vertices": [vertices],
+            "failed": [failed],
+        },
+    )
+
+
+def block_of(row: Mapping[str, Any]) -> Block:
+    """The block of a row."""
+    return Block(tuple(zip(row["neurons"], row["sides"])), tuple(tuple(layer) for layer in row["active"]))
+
+
+def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> Iterator[str]:
+    """Enumerate each block as other blocks: cut by a wall that its path does not name."""
+    for row in rows:
+        if row["failed"]:
+            continue
+        block = block_of(row)
+        named = {neuron for neuron, _ in block.path}
+        spare = [k for k in range(item.network.hidden_widths[0]) if k not in named]
+        parts = block.split(spare[item.id % len(spare)]) if spare else (block,)
+        found = [run_block(item.network, part, item.domain) for part in parts]
+        faces = tuple(map(sum, zip(*(part.f_vector for part in found))))
+        bounded = tuple(map(sum, zip(*(part.bounded for part in found))))
+        if faces != tuple(row["f_vector"]):
+            yield f"block {row['block']}: f-vector {tuple(row['f_vector'])} in the file, {faces} in {len(parts)} pieces"
+        if bounded != tuple(row["bounded"]):
+            yield f"block {row['block']}: {tuple(row['bounded'])} bounded in the file, {bounded} in {len(parts)} pieces"
+        for which in (0, 1):
+            total = sum(part.fingerprint(part.dimension)[which] for part in found) % 2**64
+            if total != row["fingerprint"][which]:
+                yield f"block {row['block']}: the regions found in {len(parts)} pieces are others"
+
+
+TABLE = Table(
+    name="blocks",
+    doc=(
+        "One row per block of a complex that was enumerated in blocks (entries with `split`). Blocks are half-open: every "
+        "face of the complex lies in exactly one, so counts add up."
+    ),
+    columns=(
+        Column("network", "int64", "Number of the network in the dataset.", "id"),
+        Column("block", "int64", "Number of the block within the network; ascending, with gaps.", "id"),
+        Column("neurons", "list<int32>", "Path of the block: columns of the sign vector, in order.", "id"),
+        Column("sides", "list<int8>", "Path of the block: side of the wall of each of these neurons.", "sign"),
+        Column("active", "list<list<int32>>", "Active neurons of the layers that the path has passed.", "id"),
+        Column("f_vector", "list<int64>", "Faces of each dimension that the block owns; empty where failed.", "faces"),
+        Column("bounded", "list<int64>", "Those that are bounded.", "faces"),
+        Column("fingerprint", "list<uint64>", "Two sums over the sign vectors of its regions; those of blocks add up."),
+        Column("vertices", "int64", "Vertices of the closed block, those at infinity included.", "faces"),
+        Column("failed", "string", "Why the block could not be enumerated; empty for every block that could."),
+    ),
+    rows=_rows,
+    check=_check,
+)

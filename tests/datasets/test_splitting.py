@@ -1,0 +1,85 @@
+"""One complex over many workers: its blocks are merged without holding it in one place."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import polyfiber as pf
+from polyfiber.datasets import finish, load, run, validate
+from polyfiber.errors import IncompleteError, InputError
+
+from .test_store import contents
+
+pytest.importorskip("pyarrow")
+pq = pytest.importorskip("pyarrow.parquet")
+
+SPEC: dict[str, Any] = {
+    "name": "split",
+    "seed": 5,
+    "memory": "256MB",
+    "networks": [
+        {"name": "whole", "kind": "random", "architecture": [2, 16, 16, 1], "count": 1, "split": 5},
+        {"name": "box", "kind": "random", "architecture": [2, 12, 12, 2], "count": 1, "split": True, "domain": [-1, 1]},
+        {"name": "small", "kind": "random", "architecture": [2, 4, 1], "count": 2},
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("split") / "data"
+    assert run(SPEC, folder, workers=0).complete
+    return folder
+
+
+def test_counts_add_up(made: Path) -> None:
+    data = load(made)
+    first, second = data.manifest["split"]
+    assert first["blocks"] >= 5
+    assert tuple(first["f_vector"]) == pf.face_counts(data.network(0))
+    box = pf.Box(-1.0, 1.0, dimension=2)
+    assert tuple(second["f_vector"]) == pf.face_counts(data.network(1), box)
+    assert second["f_vector"] == second["bounded"]
+    cx = pf.canonical_complex(data.network(0))
+    assert first["fingerprint"] == [f"{v:016x}" for v in cx.fingerprint(2)]
+    assert first["bounded"] == [int(np.sum(~cx.is_unbounded(k))) for k in range(3)]
+    assert len(data["networks"]) == 4
+    assert set(data["blocks"].to_numpy()["network"]) == {0, 1}
+    assert validate(made, redo=2, rng=0).ok
+    assert f"enumerated in {first['blocks']} blocks" in (made / "README.md").read_text()
+
+
+def test_a_block_that_is_lost_is_noticed(made: Path, tmp_path: Path) -> None:
+    run(SPEC, tmp_path / "d", workers=0)
+    plan = json.loads((tmp_path / "d" / "plan.json").read_text())
+    at = next(p["index"] for p in plan["partitions"] if p.get("part") == 2)
+    path = tmp_path / "d" / "blocks" / f"part-{at:05d}.parquet"
+    pq.write_table(pq.read_table(path).slice(0, 0), path)
+    record = tmp_path / "d" / "records" / f"part-{at:05d}.json"
+    document = json.loads(record.read_text())
+    document["tables"]["blocks"]["bytes"] = path.stat().st_size
+    record.write_text(json.dumps(document))
+    with pytest.raises(IncompleteError, match="blocks are missing"):
+        finish(tmp_path / "d")
+
+
+def test_too_little_memory_for_a_block(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="too little to work in"):
+        run({**SPEC, "memory": "1MB"}, tmp_path / "d", workers=0)
+
+
+def test_linear_networks_are_not_split() -> None:
+    entry = {"kind": "linear", "architecture": [3, 2, 2], "count": 1, "split": True}
+    with pytest.raises(InputError, match=r"networks\[0\]\.split: found True; expected no split"):
+        run({**SPEC, "networks": [entry]}, "nowhere")
+
+
+@pytest.mark.slow
+def test_split_over_a_cluster(made: Path, tmp_path: Path, client: Any) -> None:
+    assert run(SPEC, tmp_path / "d", client=client).complete
+    assert contents(tmp_path / "d") == contents(made)
