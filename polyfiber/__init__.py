@@ -66,7 +66,7 @@ _EXPORTS: dict[str, str] = {
     "path_regions": "complexes.segments",
     "region": "complexes.regions",
     "segment_regions": "complexes.segments",
-    "simplify_on": "complexes.bounds",
+    "simplify_on": "complexes.simplify",
     "slice_complex": "complexes.slices",
 }
 _SUBPACKAGES = ("complexes", "errors", "fibers", "linear", "dln", "network", "plots")

@@ -199,12 +199,20 @@ def segment_command(
 def bounds_command(
     file: Path = _FILE,
     box: str = typer.Option(..., "--box", help="Box lo,hi or lo1,hi1,lo2,hi2,…"),
-    method: str = typer.Option("relaxation", "--method", help="interval, relaxation or lp."),
-    seconds: float = typer.Option(None, "--seconds", help="Time budget of lp."),
+    method: str = typer.Option("relaxation", "--method", help="interval, relaxation, lp or exact."),
+    seconds: float = typer.Option(None, "--seconds", help="Time budget of lp and exact."),
     json: bool = _JSON,
 ) -> None:
-    """Certified bounds of every neuron over a box, and what is constant there."""
-    from ..complexes.bounds import activation_bounds, simplify_on
+    """Certified bounds of every neuron over a box, values that it attains, and what is constant there.
+
+    Exit code 3 when the budget ended before the method was done; the bounds printed hold all the same.
+    """
+    from collections import Counter
+
+    import numpy as np
+
+    from ..complexes.bounds import METHODS, activation_bounds
+    from ..complexes.simplify import simplify_on
     from ..network.readers import read_network
 
     net = read_network(file)
@@ -218,20 +226,41 @@ def bounds_command(
                 "upper": b.upper,
                 "output_lower": b.output_lower,
                 "output_upper": b.output_upper,
+                "attained_lower": b.attained_lower,
+                "attained_upper": b.attained_upper,
+                "lower_at": b.lower_at,
+                "upper_at": b.upper_at,
+                "largest_gap": float(b.gap.max()),
                 "signs": b.signs,
+                "methods": list(b.methods),
+                "fallback": list(b.fallback),
                 "simplified": list(small.network.architecture),
             }
         )
+        if b.fallback:
+            raise typer.Exit(3)
         return
     rows, first = [], 0
     for layer, width in enumerate(net.hidden_widths, start=1):
         s = b.signs[first : first + width]
-        rows.append((layer, width, int((s > 0).sum()), int((s < 0).sum()), int((s == 0).sum())))
+        mine = range(first, first + width)
+        both = int(np.isin(b.unstable, mine).sum())
+        by = Counter(b.methods[first : first + width])
+        how = ", ".join(f"{by[m]} {m}" for m in METHODS if by[m])
+        gap = f"{b.gap[first : first + width].max():.3g}"
+        signs = (int((s > 0).sum()), int((s < 0).sum()), both, int((s == 0).sum()) - both)
+        rows.append((layer, width, *signs, gap, how))
         first += width
-    header = ("layer", "neurons", "always active", "never active", "undecided")
-    table(rows, header=header, title=f"{file}: {b}")
-    print("outputs: " + ", ".join(f"[{p:.6g}, {q:.6g}]" for p, q in zip(b.output_lower, b.output_upper)))
+    header = ("layer", "neurons", "always active", "never active", "both signs seen", "undecided", "gap", "by")
+    table(rows, header=header, title=f"{file}: {b.method}")
+    shown = zip(b.output_lower, b.attained_lower[first:], b.attained_upper[first:], b.output_upper)
+    for k, (low, least, most, high) in enumerate(shown):
+        print(f"output {k}: minimum in [{low:.6g}, {least:.6g}], maximum in [{most:.6g}, {high:.6g}]")
     print(f"on this box: {small}")
+    for text in b.fallback:
+        note(text)
+    if b.fallback:
+        raise typer.Exit(3)
 
 
 def register(app: typer.Typer) -> None:

@@ -1,26 +1,36 @@
-"""Bounds of every neuron over a box or polyhedron, and the network without the neurons that are constant there."""
+"""Bounds of every neuron over a box, a bounded polyhedron or a region, with the points that attain what they can."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from .._typing import BoolArray, FloatArray, IntArray, SignArray
+from .._typing import Array, BoolArray, FloatArray, IntArray, SignArray
 from ..budget import Budget, Monitor
-from ..errors import InputError, ShapeError, SolverError
+from ..errors import BudgetExceededError, InputError, PolyfiberError, ShapeError
 from ..network.model import ReLUNetwork
-from ..numerics.lp import interior_point
 from .domain import Box, Polyhedron
+from .ranges import Inside, Points, by_branching, by_vertices
+from .relaxation import Relaxation, bounding_box
 
-U = 2.0**-53
-METHODS = ("interval", "relaxation", "lp")
+METHODS = ("interval", "relaxation", "lp", "exact")
+ENUMERABLE_INPUTS = 10
+"""Inputs up to which 'exact' looks at vertices; a box alone has 2^n of them."""
+SHARE = 0.75
+"""Part of the time that 'exact' gives to vertices; branching has the rest."""
+SECONDS = 60.0
+"""Time for 'exact' without a budget."""
 
 
 @dataclass(frozen=True)
 class ActivationBounds:
     """Bounds of the pre-activation of every neuron on a domain; valid in spite of rounding.
+
+    The true minimum of neuron j lies in ``[lower[j], attained_lower[j]]``, its maximum in
+    ``[attained_upper[j], upper[j]]``.
 
     Attributes
     ----------
@@ -30,10 +40,22 @@ class ActivationBounds:
         ``lower <= z_i(x) <= upper`` for every x of the domain.
     output_lower, output_upper : (nL,) float64
         The same for the outputs.
-    exact : (N,) bool
-        The bounds are the exact range up to rounding: no neuron below changes sign on the domain, so that the
-        neuron is affine there.
+    attained_lower, attained_upper : (N + nL,) float64
+        Values that the neurons, then the outputs, reach at ``lower_at`` and ``upper_at``, rounded towards the inside.
+    lower_at, upper_at : (N + nL, n0) float64
+        Points of the domain.
+    methods : tuple of str
+        What the bounds of each neuron and output rest on: 'interval', 'relaxation', 'lp' or 'exact'.
+    fallback : tuple of str
+        What was asked for and not reached, and why; empty when everything was.
     method : str
+        What was asked for.
+    tolerance : float
+        Relative gap at which a range counts as exact.
+    scale : (N + nL,) float64
+        What the tolerance is relative to: the larger bound, or a thousandth of the terms it is summed from.
+    stats : mapping
+        Linear programs, vertices, nodes, seconds.
     """
 
     network: ReLUNetwork
@@ -42,13 +64,21 @@ class ActivationBounds:
     upper: FloatArray
     output_lower: FloatArray
     output_upper: FloatArray
-    exact: BoolArray
+    attained_lower: FloatArray
+    attained_upper: FloatArray
+    lower_at: FloatArray
+    upper_at: FloatArray
+    methods: tuple[str, ...]
+    fallback: tuple[str, ...]
     method: str
+    tolerance: float
+    scale: FloatArray
+    stats: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def signs(self) -> SignArray:
-        """(N,) int8: -1 for z <= 0, 1 for z > 0 everywhere on the domain, 0 where neither was proved."""
-        return np.where(self.lower > 0, 1, np.where(self.upper <= 0, -1, 0)).astype(np.int8)
+        """(N,) int8: -1 for z <= 0, 1 for z >= 0 everywhere on the domain, 0 where neither was proved."""
+        return np.where(self.upper <= 0, -1, np.where(self.lower >= 0, 1, 0)).astype(np.int8)
 
     @property
     def constant(self) -> IntArray:
@@ -57,24 +87,81 @@ class ActivationBounds:
 
     @property
     def unstable(self) -> IntArray:
-        """Neurons whose sign may change on the domain."""
-        return np.flatnonzero(self.signs == 0)
+        """Neurons that were seen with both signs: no bound can make them constant."""
+        N = len(self.lower)
+        return np.flatnonzero((self.attained_lower[:N] < 0) & (self.attained_upper[:N] > 0))
 
-    def attained(self, samples: int = 4096, *, rng: Any = 0) -> tuple[FloatArray, FloatArray]:
-        """Smallest and largest values seen at random points of a box: the exact range lies in between."""
-        if not isinstance(self.domain, Box):
-            raise InputError("points are drawn from a Box only")
-        lo, hi = self.domain.lo.astype(np.float64), self.domain.hi.astype(np.float64)
-        X = np.random.default_rng(rng).uniform(lo, hi, (samples, len(lo)))
-        z = np.concatenate(self.network.rounded().preactivations(X)[:-1], axis=1)
-        return z.min(axis=0), z.max(axis=0)
+    @property
+    def undecided(self) -> IntArray:
+        """Neurons with neither a constant sign proved nor both signs seen."""
+        return np.setdiff1d(np.flatnonzero(self.signs == 0), self.unstable)
+
+    @property
+    def gap(self) -> FloatArray:
+        """(N + nL,) how much further than attained the bounds reach, the worse of both ends."""
+        low, high = np.r_[self.lower, self.output_lower], np.r_[self.upper, self.output_upper]
+        with np.errstate(invalid="ignore"):
+            gap = np.maximum(self.attained_lower - low, high - self.attained_upper)
+        return np.where(np.isnan(gap), np.inf, gap)
+
+    @property
+    def exact(self) -> BoolArray:
+        """(N,) whether the range is exact: its gap is at most the tolerance times the scale."""
+        result: BoolArray = (self.gap <= self.tolerance * self.scale)[: len(self.lower)]
+        return result
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything that was asked for was reached; with 'exact', every range is."""
+        return not self.fallback
+
+    def value(self, column: int, *, greatest: bool = True) -> Fraction:
+        """The value of a neuron (or output, columns N, N + 1, …) at the point that attains it, as a rational."""
+        x = (self.upper_at if greatest else self.lower_at)[column]
+        if np.isnan(x).any():
+            raise InputError(f"no point is known for column {column}: its values overflow")
+        values = np.concatenate(self.network.exact().preactivations(_rational(x)))
+        result: Fraction = values[column]
+        return result
+
+    def verify(self) -> bool:
+        """Check in rational arithmetic that every attaining point lies in the domain, with a value as stated.
+
+        One exact evaluation of the network for each of up to 2 (N + nL) points.
+        """
+        exact, inside = self.network.exact(), Inside(self.domain)
+        low, high = np.r_[self.lower, self.output_lower], np.r_[self.upper, self.output_upper]
+        cache: dict[bytes, Array | None] = {}
+        for points, sign, least in ((self.upper_at, 1, self.attained_upper), (self.lower_at, -1, self.attained_lower)):
+            for j, x in enumerate(points):
+                if np.isnan(x).any():
+                    continue
+                key = x.tobytes()
+                if key not in cache:
+                    p = _rational(x)
+                    cache[key] = np.concatenate(exact.preactivations(p)) if inside(x) else None
+                values = cache[key]
+                if values is None:
+                    return False
+                bounds = all(
+                    not np.isfinite(e) or s * (Fraction(float(e)) - values[j]) >= 0
+                    for e, s in ((high[j], 1), (low[j], -1))
+                )
+                if not bounds or sign * (values[j] - Fraction(float(least[j]))) < 0:
+                    return False
+        return True
 
     def __repr__(self) -> str:
         s = self.signs
-        return (
+        text = (
             f"ActivationBounds({self.method}: {int((s > 0).sum())} always active, {int((s < 0).sum())} always "
-            f"inactive, {int((s == 0).sum())} of {len(s)} undecided)"
+            f"inactive, {len(self.unstable)} unstable, {len(self.undecided)} of {len(s)} undecided"
         )
+        return text + (f"; {'; '.join(self.fallback)})" if self.fallback else ")")
+
+
+def _rational(x: FloatArray) -> Array:
+    return np.array([Fraction(float(v)) for v in x], dtype=object)
 
 
 def activation_bounds(
@@ -82,20 +169,26 @@ def activation_bounds(
     domain: Polyhedron,
     *,
     method: str = "relaxation",
+    tolerance: float = 1e-9,
     budget: Budget | None = None,
 ) -> ActivationBounds:
-    """Certified bounds of every neuron over a box or a bounded polyhedron.
+    """Certified bounds of every neuron over a box or a bounded polyhedron, and values that are attained.
 
     Parameters
     ----------
     network : ReLUNetwork
     domain : Box or Polyhedron
-        Bounded. A polyhedron that is no Box enters through its bounding box and, for 'lp', as it is.
-    method : 'interval', 'relaxation' or 'lp'
+        Bounded. A polyhedron that is no Box enters through its bounding box, and from 'lp' on as it is.
+    method : 'interval', 'relaxation', 'lp' or 'exact'
         Interval arithmetic; back-substitution of linear bounds of each ReLU (never worse); the linear program over
-        the convex hulls of all ReLUs below a neuron, for the neurons that the relaxation leaves undecided.
+        the convex hulls of all ReLUs below a neuron, for the neurons that the relaxation leaves undecided; the exact
+        range of every neuron and output, from the vertices of the complex of the layers below where they can be
+        enumerated within three quarters of the budget, else by branching on the signs of neurons below, signs first.
+    tolerance : float
+        Gap between bound and attained value, relative to the larger bound, at which a range counts as exact.
     budget : Budget, optional
-        'lp' keeps the bounds of the relaxation for what is left when time is up.
+        'lp' and 'exact' stop when time is up ('exact': after a minute without a budget). What was not reached is
+        listed in ``fallback``, and ``methods`` says what each neuron has instead.
 
     Returns
     -------
@@ -110,16 +203,21 @@ def activation_bounds(
     -----
     Every rounding is paid for: back-substitution charges the residual of each product to the interval bounds of the
     layer below, and a linear program is used only through its multipliers (Neumaier and Shcherbina, *Safe bounds in
-    linear and mixed-integer programming*, 2004). Where all neurons below keep their signs the bounds are the exact
-    range. In general the exact range is hard; `slice_complex` and `canonical_complex` give it where they fit.
+    linear and mixed-integer programming*, 2004, §3), an empty branch only with multipliers that prove it. Attained
+    values are those of points that lie in the domain for certain, less their rounding error. The exact range is
+    NP-hard in general; time grows with the number of neurons that change sign on the domain.
 
     Examples
     --------
     >>> import polyfiber as pf
-    >>> net = pf.ReLUNetwork.random((8, 16, 16, 2), rng=0)
-    >>> b = pf.activation_bounds(net, pf.Box(-0.1, 0.1, dimension=8))
-    >>> bool((b.lower <= b.upper).all()), len(b.constant) > 10
-    (True, True)
+    >>> net = pf.ReLUNetwork.random((3, 12, 12, 2), rng=0)
+    >>> box = pf.Box(-0.5, 0.5, dimension=3)
+    >>> b = pf.activation_bounds(net, box)
+    >>> bool((b.lower <= b.attained_lower[:24]).all() and (b.attained_upper[:24] <= b.upper).all())
+    True
+    >>> e = pf.activation_bounds(net, box, method="exact")
+    >>> e.complete, bool(e.exact.all()), e.verify()
+    (True, True, True)
     """
     if not isinstance(network, ReLUNetwork):
         raise InputError(f"expected a polyfiber.ReLUNetwork, found {type(network).__name__}")
@@ -129,359 +227,227 @@ def activation_bounds(
         raise ShapeError(f"the domain has {domain.dimension} coordinates, the network {network.architecture[0]} inputs")
     if method not in METHODS:
         raise InputError(f"method must be one of {METHODS}, found {method!r}")
-    monitor = Monitor(budget)
-    box = bounding_box(domain)
-    work = _Relaxation(network, *box)
-    for layer in range(len(work.W)):
-        work.interval(layer)
-        if method != "interval":
-            work.substitute(layer)
-    if method == "lp":
-        # once more with programs; tighter lines do not make every back-substituted bound tighter, so keep both
-        first, work = work, _Relaxation(network, *box)
+    if not 0 <= tolerance < 1:
+        raise InputError(f"tolerance must lie in [0, 1), found {tolerance}")
+    return _Work(network, domain, method, tolerance, budget).result()
+
+
+class _Work:
+    """One computation of bounds: the relaxation so far, the points seen, and what decided each neuron."""
+
+    def __init__(
+        self, network: ReLUNetwork, domain: Polyhedron, method: str, tolerance: float, budget: Budget | None
+    ) -> None:
+        self.network, self.domain, self.method, self.tolerance = network, domain, method, tolerance
+        if method == "exact" and (budget is None or budget.seconds is None):
+            budget = Budget(SECONDS, None if budget is None else budget.memory)
+        self.monitor = Monitor(budget)
+        self.box = bounding_box(domain)
+        self.points = Points(network, domain)
+        self.offsets = np.concatenate([[0], np.cumsum([*network.hidden_widths, network.architecture[-1]])])
+        self.methods = np.zeros(int(self.offsets[-1]), dtype=np.int64)
+        self.fallback: list[str] = []
+        self.stats: dict[str, Any] = {"programs": 0, "vertices": 0, "nodes": 0}
+
+    def result(self) -> ActivationBounds:
+        """Bounds by the method asked for."""
+        work = self._first()
+        if self.method == "lp":
+            work = self._again(work, 0, self._programs)
+        elif self.method == "exact":
+            work = self._exactly(work)
+        self.stats["seconds"] = self.monitor.elapsed
+        none = np.zeros(0)
+        return ActivationBounds(
+            self.network,
+            self.domain,
+            np.concatenate([*work.low[:-1], none]),
+            np.concatenate([*work.high[:-1], none]),
+            work.low[-1],
+            work.high[-1],
+            self.points.least,
+            self.points.greatest,
+            self.points.least_at,
+            self.points.greatest_at,
+            tuple(METHODS[m] for m in self.methods),
+            tuple(self.fallback),
+            self.method,
+            self.tolerance,
+            np.concatenate([self._scale(work, layer) for layer in range(len(work.low))]),
+            self.stats,
+        )
+
+    def _first(self) -> Relaxation:
+        work = Relaxation(self.network, self.box)
+        low, high = self.box
         for layer in range(len(work.W)):
             work.interval(layer)
+            if self.method == "interval":
+                continue
+            before = work.low[layer].copy(), work.high[layer].copy()
+            above, below = work.substitute(layer)
+            self._credit(work, layer, before, 1)
+            # where the linear bounds are largest is a good place to look
+            self.points.add(np.where(above > 0, high, low))
+            self.points.add(np.where(below > 0, low, high))
+        if self.method == "interval":
+            for w in (work.W[0], -work.W[0]):
+                self.points.add(np.where(w > 0, high, low))
+        self.points.climb(low, high)
+        return work
+
+    def _credit(self, work: Relaxation, layer: int, before: tuple[FloatArray, FloatArray], method: int) -> None:
+        """Name the method for the neurons whose bounds it improved."""
+        better = (work.low[layer] > before[0]) | (work.high[layer] < before[1])
+        mine = self.methods[self.offsets[layer] : self.offsets[layer + 1]]
+        mine[better] = np.maximum(mine[better], method)
+
+    def _again(self, first: Relaxation, start: int, tighten: Any) -> Relaxation:
+        """The layers from ``start`` on once more, each tightened before the next one is bounded."""
+        work = Relaxation(self.network, self.box)
+        for layer in range(len(work.W)):
+            # tighter lines do not make every back-substituted bound tighter, so keep both
+            work.interval(layer)
             work.substitute(layer)
-            work.meet(first, layer)
-            work.programs(layer, domain, monitor)
-    hidden = network.hidden_widths
-    exact = []
-    stable = True
-    for layer in range(len(hidden)):
-        tight = stable and (layer == 0 or method != "interval") and isinstance(domain, Box)
-        exact.append(np.full(hidden[layer], tight))
-        stable = stable and bool(((work.low[layer] > 0) | (work.high[layer] <= 0)).all())
-    none = np.zeros(0)
-    return ActivationBounds(
-        network,
-        domain,
-        np.concatenate([*work.low[:-1], none]),
-        np.concatenate([*work.high[:-1], none]),
-        work.low[-1],
-        work.high[-1],
-        np.concatenate([*exact, none]).astype(np.bool_),
-        method,
-    )
+            work.meet(layer, first.low[layer], first.high[layer])
+            self._credit(work, layer, (first.low[layer], first.high[layer]), 1)
+            if layer >= start:
+                tighten(work, layer)
+                work.lines(layer)
+        return work
 
+    def _left(self) -> float:
+        limit = self.monitor.budget.seconds
+        return np.inf if limit is None else limit - self.monitor.elapsed
 
-def bounding_box(domain: Polyhedron) -> tuple[FloatArray, FloatArray]:
-    """A box that certainly holds a polyhedron, nearly the smallest; the box itself for a `Box`."""
-    if isinstance(domain, Box):
-        lo, hi = domain.lo, domain.hi
-        low, high = lo.astype(np.float64), hi.astype(np.float64)
-        if lo.dtype == object or hi.dtype == object:
-            low, high = np.nextafter(low, -np.inf), np.nextafter(high, np.inf)
-        return low, high
-    A, b = domain.A.astype(np.float64), domain.b.astype(np.float64)
-    inside = interior_point(A, b)
-    if inside is None or not inside[1] > 0:
-        raise InputError("the domain is empty or flat; activation bounds need a domain with an interior")
-    n = A.shape[1]
-    from scipy.optimize import linprog
-
-    low, high = np.zeros(n), np.zeros(n)
-    multipliers = []
-    for c in range(n):
-        for sign, target in ((1.0, low), (-1.0, high)):
-            cost = np.zeros(n)
-            cost[c] = sign
-            found = linprog(cost, A_ub=A, b_ub=b, bounds=(None, None), method="highs")
-            if found.status == 3:
-                raise InputError(f"the domain is unbounded in coordinate {c}; activation bounds need a bounded one")
-            if found.status != 0:
-                raise SolverError(f"HiGHS stopped without an answer: {found.message}", status=int(found.status))
-            target[c] = sign * found.fun
-            multipliers.append((cost, np.maximum(-found.ineqlin.marginals, 0.0)))
-    # a convex set that meets a larger box, but no face of that box, lies inside it
-    size = (high - low).max()
-    big_low, big_high = low - size, high + size
-    if not ((inside[0] > big_low) & (inside[0] < big_high)).all():
-        raise SolverError("the bounding box misses the interior point; please report this domain")
-    for c in range(n):
-        for k in range(2):
-            cost, y = multipliers[2 * c + k]
-            value = _safe(cost, A, b, y, big_low, big_high)
-            if k == 0:
-                low[c] = value
-            else:
-                high[c] = -value
-    if not ((low > big_low) & (high < big_high)).all():
-        raise SolverError("the bounding box could not be certified; please report this domain")
-    return low, high
-
-
-def _safe(cost: FloatArray, A: FloatArray, b: FloatArray, y: FloatArray, low: FloatArray, high: FloatArray) -> float:
-    """Lower bound of cost @ x over A x <= b and the box, for any multipliers y >= 0, rounding included."""
-    terms = (len(b) + len(cost) + 6) * U * 1.01
-    reduced = cost + y @ A
-    size = np.abs(cost) + y @ np.abs(A)
-    corner = np.maximum(np.abs(low), np.abs(high))
-    value = np.minimum(reduced * low, reduced * high).sum() - y @ b
-    # given coefficients may themselves be rounded rationals: one more unit
-    error = terms * ((np.abs(reduced) + 2 * size) @ corner + 2 * (y @ np.abs(b))) + 1e-300
-    return float(value - error)
-
-
-class _Relaxation:
-    """Layer by layer bounds with the lines that replace each ReLU."""
-
-    def __init__(self, network: ReLUNetwork, low: FloatArray, high: FloatArray) -> None:
-        self.W = [np.asarray(w, dtype=np.float64) for w in network.weights]
-        self.b = [np.asarray(b, dtype=np.float64) for b in network.biases]
-        # rationals are rounded once: charge a unit for every entry
-        self.extra = 2 if network.is_exact else 0
-        self.box = low, high
-        self.low: list[FloatArray] = []
-        self.high: list[FloatArray] = []
-        self.slope: list[FloatArray] = []
-        self.shift: list[FloatArray] = []
-
-    def _input(self, layer: int) -> tuple[FloatArray, FloatArray]:
-        if layer == 0:
-            return self.box
-        return np.maximum(self.low[layer - 1], 0.0), np.maximum(self.high[layer - 1], 0.0)
-
-    def interval(self, layer: int) -> None:
-        """Interval bounds of a layer from those of the layer below."""
-        w, b = self.W[layer], self.b[layer]
-        low, high = self._input(layer)
-        plus, minus = np.maximum(w, 0.0), np.minimum(w, 0.0)
-        size = np.abs(w) @ np.maximum(np.abs(low), np.abs(high)) + np.abs(b)
-        error = (w.shape[1] + 6 + self.extra) * U * 1.01 * 2 * size + 1e-300
-        self.low.append(plus @ low + minus @ high + b - error)
-        self.high.append(plus @ high + minus @ low + b + error)
-        self._lines(layer)
-
-    def _lines(self, layer: int) -> None:
-        low, high = self.low[layer], self.high[layer]
-        slope = np.where(low > 0, 1.0, 0.0)
-        open_ = (low <= 0) & (high > 0)
-        slope[open_] = (high[open_] / (high[open_] - low[open_])).clip(0.0, 1.0)
-        # above max(0, z) at both ends of the interval, so above it in between
-        need = np.maximum(-slope * low, high - slope * high)
-        shift = np.where(open_, need + 4 * U * (np.abs(slope * low) + np.abs(high) + np.abs(slope * high)), 0.0)
-        del self.slope[layer:], self.shift[layer:]
-        self.slope.append(slope)
-        self.shift.append(np.maximum(shift, 0.0))
-
-    def substitute(self, layer: int) -> None:
-        """Tighten a layer by carrying linear bounds down to the inputs."""
-        if layer == 0:
+    # ---- linear programs --------------------------------------------------------------------
+    def _programs(self, work: Relaxation, layer: int) -> None:
+        """Programs for the undecided neurons of a layer, and for the outputs."""
+        last = layer == len(work.W) - 1
+        wanted = np.arange(len(work.low[layer])) if last else work.undecided(layer)
+        if not len(wanted) or (layer == 0 and isinstance(self.domain, Box)):
             return
-        for sign in (1.0, -1.0):
-            bound = self._upper(layer, sign)
-            if sign > 0:
-                self.high[layer] = np.minimum(self.high[layer], bound)
-            else:
-                self.low[layer] = np.maximum(self.low[layer], -bound)
-        self._lines(layer)
-
-    def meet(self, other: _Relaxation, layer: int) -> None:
-        """Take the better of two bounds of a layer."""
-        self.low[layer] = np.maximum(self.low[layer], other.low[layer])
-        self.high[layer] = np.minimum(self.high[layer], other.high[layer])
-        self._lines(layer)
-
-    def _upper(self, layer: int, sign: float) -> FloatArray:
-        """Upper bounds of ``sign * z`` of a layer."""
-        rows = sign * self.W[layer]
-        constant = sign * self.b[layer]
-        total = np.abs(constant)  # magnitudes that were added, for the rounding of the constant
-        slack = np.zeros(len(rows))
-        for q in range(layer - 1, -1, -1):
-            low, high = self.low[q], self.high[q]
-            # below a ReLU: z where it is mostly active, else 0
-            lower_slope = np.where(low > 0, 1.0, np.where((high > 0) & (high > -low), 1.0, 0.0))
-            plus, minus = np.maximum(rows, 0.0), np.minimum(rows, 0.0)
-            add = plus @ self.shift[q]
-            total += add
-            constant = constant + add
-            moved = plus * self.slope[q] + minus * lower_slope
-            y_low, y_high = self._input(q)
-            reach = np.maximum(np.abs(y_low), np.abs(y_high))
-            w, b = self.W[q], self.b[q]
-            size = np.abs(moved) @ np.abs(w)
-            k = (w.shape[0] + 6 + self.extra) * U * 1.01
-            # the computed coefficients are taken as the multipliers; what they miss is charged to the layer below
-            slack += 2 * k * (size @ reach + np.abs(moved) @ np.abs(b)) + k * add
-            total += np.abs(moved) @ np.abs(b)
-            constant = constant + moved @ b
-            rows = moved @ w
-        low, high = self.box
-        reach = np.maximum(np.abs(low), np.abs(high))
-        value = np.maximum(rows, 0.0) @ high + np.minimum(rows, 0.0) @ low
-        k = (len(low) + 4 * layer + 8) * U * 1.01
-        result: FloatArray = value + constant + (slack + 2 * k * (np.abs(rows) @ reach + total)) * (1 + 1e-9) + 1e-300
-        return result
-
-    def programs(self, layer: int, domain: Polyhedron, monitor: Monitor) -> None:
-        """Tighten undecided neurons of a layer by linear programs over the relaxed layers below."""
-        undecided = np.flatnonzero((self.low[layer] <= 0) & (self.high[layer] > 0))
-        if layer == len(self.W) - 1:
-            undecided = np.arange(len(self.low[layer]))
-        if not len(undecided) or (layer == 0 and isinstance(domain, Box)):
-            return
-        from scipy.optimize import linprog
-        from scipy.sparse import csr_array
-
-        A, b, low, high = self._system(layer, domain)
-        sparse = csr_array(A)
-        last = self.W[layer].shape[1]
-        for i in undecided:
+        system = work.system(layer, self.domain)
+        before = work.low[layer].copy(), work.high[layer].copy()
+        failed = 0
+        for count, i in enumerate(wanted):
+            if self._left() <= 0:
+                kind = "outputs" if last else f"neurons of layer {layer + 1}"
+                self._fell_back(f"time was up: {len(wanted) - count} of {len(wanted)} {kind} keep earlier bounds")
+                break
             for sign in (1.0, -1.0):
-                limit = monitor.budget.seconds
-                if limit is not None and monitor.elapsed > limit:
-                    break
-                cost = np.zeros(A.shape[1])
-                cost[-last:] = sign * self.W[layer][i]
-                found = linprog(cost, A_ub=sparse, b_ub=b, bounds=np.stack([low, high], axis=1), method="highs")
-                if found.status != 0:
-                    continue  # the bounds of the relaxation stay
-                y = np.maximum(-found.ineqlin.marginals, 0.0)
-                value = _safe(cost, A, b, y, low, high)
-                bias = sign * self.b[layer][i]
-                value = value + bias - 2 * U * (abs(value) + abs(bias)) * 2
+                self.stats["programs"] += 1
+                bound, v, _ = work.program(system, layer, int(i), sign)
+                if v is not None:
+                    self.points.add(v[None, : len(self.box[0])])
+                elif not np.isfinite(bound):
+                    failed += 1
                 if sign > 0:
-                    self.low[layer][i] = max(self.low[layer][i], value)
+                    work.high[layer][i] = min(work.high[layer][i], bound)
                 else:
-                    self.high[layer][i] = min(self.high[layer][i], -value)
-        self._lines(layer)
+                    work.low[layer][i] = max(work.low[layer][i], -bound)
+        if failed:
+            self._fell_back(f"HiGHS had no answer to {failed} of {2 * len(wanted)} programs of layer {layer + 1}")
+        self._credit(work, layer, before, 2)
 
-    def _system(self, layer: int, domain: Polyhedron) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-        """Rows ``A v <= b`` over v = (x, y_1, …, y_layer), y_q the outputs of ReLU layer q, and their box."""
-        sizes = [len(self.box[0]), *(self.W[q].shape[0] for q in range(layer))]
-        offset = np.concatenate([[0], np.cumsum(sizes)])
-        n = int(offset[-1])
-        blocks, values = [], []
-        if not isinstance(domain, Box):
-            block = np.zeros((domain.n_facets, n))
-            block[:, : sizes[0]] = domain.A.astype(np.float64)
-            blocks.append(block)
-            values.append(domain.b.astype(np.float64))
-        for q in range(layer):
-            w, b = self.W[q], self.b[q]
-            here = slice(int(offset[q]), int(offset[q + 1]))
-            out = np.arange(sizes[q + 1])
-            # y >= w v + b, except where the neuron is never active: the box says y = 0 there
-            block = np.zeros((sizes[q + 1], n))
-            block[:, here] = w
-            block[out, int(offset[q + 1]) + out] = -1.0
-            live = self.high[q] > 0
-            blocks.append(block[live])
-            values.append(-b[live])
-            # y <= slope (w v + b) + shift: rounding of slope * w is absorbed by the right-hand side
-            block = np.zeros((sizes[q + 1], n))
-            block[:, here] = -self.slope[q][:, None] * w
-            block[out, int(offset[q + 1]) + out] = 1.0
-            y_low, y_high = self._input(q)
-            reach = np.abs(w) @ np.maximum(np.abs(y_low), np.abs(y_high)) + np.abs(b)
-            blocks.append(block[live])
-            values.append((self.slope[q] * b + self.shift[q] + 4 * U * (reach + np.abs(self.shift[q])))[live])
-        lows, highs = [self.box[0]], [self.box[1]]
-        for q in range(layer):
-            lows.append(np.maximum(self.low[q], 0.0))
-            highs.append(np.maximum(self.high[q], 0.0))
-        A = np.concatenate(blocks) if blocks else np.zeros((0, n))
-        b = np.concatenate(values) if values else np.zeros(0)
-        return A, b, np.concatenate(lows), np.concatenate(highs)
+    def _fell_back(self, text: str) -> None:
+        if text not in self.fallback:
+            self.fallback.append(text)
 
+    # ---- exact ranges -----------------------------------------------------------------------
+    def _exactly(self, work: Relaxation) -> Relaxation:
+        depth, done = len(work.W) - 1, 0
+        why = ""
+        total = self.monitor.budget.seconds or SECONDS
+        started, last = self.monitor.elapsed, 0.0
+        if not (np.isfinite(work.low[-1]).all() and np.isfinite(work.high[-1]).all()):
+            why = "bounds overflow"
+        elif len(self.box[0]) > ENUMERABLE_INPUTS:
+            why = "too many inputs"
+        first = 1 if isinstance(self.domain, Box) else 0  # intervals are exact for the first layer over a box
+        for k in range(first, depth + 1):
+            spent = self.monitor.elapsed
+            if why or self._left() <= 0 or spent - started + 4 * last > SHARE * total:
+                break
+            part = Monitor(Budget(max(0.0, SHARE * total - (spent - started)), self.monitor.memory_limit))
+            try:
+                self.stats["vertices"] = by_vertices(
+                    work, self.points, self.domain, k, tolerance=self.tolerance, monitor=part
+                )
+            except BudgetExceededError as error:
+                why = str(error)
+                break
+            except PolyfiberError as error:
+                why = f"{type(error).__name__}: {error}"
+                break
+            done = k + 1
+            last = self.monitor.elapsed - spent
+            self.methods[: self.offsets[done]] = 3
+            work = self._again(work, len(work.W), None)
+        self.stats["layers from vertices"] = done
+        if done <= depth:
+            work = self._again(work, done, self._branches)
+        self._settle(work, done)
+        return work
 
-@dataclass(frozen=True)
-class Simplified:
-    """A network without the neurons that are constant on a domain; the same function there, exactly.
+    def _settle(self, work: Relaxation, stop: int) -> None:
+        """Report what rounding kept open: ranges that vertices decided, and signs next to 0."""
+        open_ = sum(len(self._open(work, layer)) for layer in range(stop))
+        if open_:
+            self._fell_back(f"{open_} ranges are known only up to the rounding of a vertex")
+        low, high = (np.concatenate([*part[:-1], np.zeros(0)]) for part in (work.low, work.high))
+        N = len(low)
+        close = (low < 0) & (high > 0) & ~((self.points.least[:N] < 0) & (self.points.greatest[:N] > 0))
+        if close.any():
+            self._fell_back(f"the signs of {int(close.sum())} neurons are not decided")
 
-    Attributes
-    ----------
-    network : ReLUNetwork
-    domain : Polyhedron
-        Where the two networks agree.
-    kept : tuple of (m_l,) int64
-        Neurons kept, by hidden layer.
-    inactive : (p,) int64
-        Hidden neurons that were removed because they are never active on the domain.
-    active : (q,) int64
-        Hidden neurons that are always active: kept, but their walls do not meet the domain.
-    """
+    def _open(self, work: Relaxation, layer: int) -> IntArray:
+        """Neurons of a layer whose gap is above the tolerance, those with an undecided sign first."""
+        part = slice(int(self.offsets[layer]), int(self.offsets[layer + 1]))
+        low, high = work.low[layer], work.high[layer]
+        with np.errstate(invalid="ignore"):
+            gap = np.maximum(self.points.least[part] - low, high - self.points.greatest[part])
+        found = np.flatnonzero(~(gap <= self.tolerance * self._scale(work, layer)))
+        signs = ((low < 0) & (high > 0))[found]
+        return found[np.argsort(~signs, kind="stable")]
 
-    original: ReLUNetwork
-    network: ReLUNetwork
-    domain: Polyhedron
-    kept: tuple[IntArray, ...]
-    inactive: IntArray
-    active: IntArray
+    def _scale(self, work: Relaxation, layer: int) -> FloatArray:
+        """What gaps are relative to."""
+        size = np.maximum(np.abs(work.low[layer]), np.abs(work.high[layer]))
+        return np.maximum(size, 1e-3 * work.size[layer]) + 1e-290
 
-    def expand(self, signs: SignArray) -> SignArray:
-        """Sign vectors (m, N') or (m, N' + D) of the small network as those of the original (-1 where removed)."""
-        offsets = np.concatenate([[0], np.cumsum(self.original.hidden_widths)])
-        columns = np.concatenate([k + o for k, o in zip(self.kept, offsets)]) if self.kept else np.zeros(0, int)
-        small = len(columns)
-        out = np.full((len(signs), int(offsets[-1]) + signs.shape[1] - small), -1, dtype=np.int8)
-        out[:, columns] = signs[:, :small]
-        out[:, int(offsets[-1]) :] = signs[:, small:]
-        return out
-
-    def __repr__(self) -> str:
-        before = "-".join(map(str, self.original.architecture))
-        after = "-".join(map(str, self.network.architecture))
-        return f"Simplified({before} -> {after}, {len(self.active)} neurons always active)"
-
-
-def simplify_on(
-    network: ReLUNetwork,
-    domain: Polyhedron,
-    *,
-    bounds: ActivationBounds | None = None,
-    method: str = "relaxation",
-    budget: Budget | None = None,
-) -> Simplified:
-    """Remove the neurons that are inactive on a whole domain, before enumerating there.
-
-    Parameters
-    ----------
-    network : ReLUNetwork
-    domain : Box or Polyhedron
-    bounds : ActivationBounds, optional
-        Bounds on this domain, if they were computed before.
-    method, budget :
-        Of `activation_bounds`.
-
-    Returns
-    -------
-    Simplified
-        Weights are copied, never computed with, so the function on the domain is exactly the same. A layer that
-        dies out keeps one neuron.
-
-    Examples
-    --------
-    >>> import polyfiber as pf
-    >>> net = pf.ReLUNetwork.random((2, 12, 12, 1), rng=0)
-    >>> box = pf.Box(-0.2, 0.2, dimension=2)
-    >>> s = pf.simplify_on(net, box)
-    >>> big, small = pf.canonical_complex(net, box), pf.canonical_complex(s.network, box)
-    >>> big.f_vector == small.f_vector
-    True
-    """
-    if bounds is None:
-        bounds = activation_bounds(network, domain, method=method, budget=budget)
-    elif bounds.network != network or bounds.domain is not domain:
-        raise InputError("the bounds belong to another network or domain")
-    offsets = np.concatenate([[0], np.cumsum(network.hidden_widths)])
-    weights, biases = list(network.weights), list(network.biases)
-    kept = []
-    gone = []
-    for layer, width in enumerate(network.hidden_widths):
-        upper = bounds.upper[offsets[layer] : offsets[layer + 1]]
-        keep = np.flatnonzero(upper > 0)
-        if len(keep) == 0:
-            # never active, whatever it is; the one with the most distance from its wall
-            keep = np.array([int(np.argmin(upper))])
-        kept.append(keep.astype(np.int64))
-        gone.append(np.setdiff1d(np.arange(width), keep) + offsets[layer])
-        weights[layer], biases[layer] = weights[layer][keep], biases[layer][keep]
-        weights[layer + 1] = weights[layer + 1][:, keep]
-    small = ReLUNetwork(weights, biases, source={**network.source, "simplified": True})
-    removed = np.concatenate([*gone, np.zeros(0)]).astype(np.int64)
-    return Simplified(network, small, domain, tuple(kept), removed, np.flatnonzero(bounds.lower > 0))
+    def _branches(self, work: Relaxation, layer: int) -> None:
+        """Branch and bound for the neurons of a layer whose range is open."""
+        wanted = self._open(work, layer)
+        part = self.methods[self.offsets[layer] : self.offsets[layer + 1]]
+        closed = np.setdiff1d(np.arange(len(part)), wanted)
+        part[closed] = 3
+        kind = "outputs" if layer == len(work.W) - 1 else f"neurons of layer {layer + 1}"
+        rest = sum(len(self._open(work, q)) for q in range(layer, len(work.low))) or 1
+        missed = 0
+        for count, i in enumerate(wanted):
+            size = float(self._scale(work, layer)[i])
+            good = True
+            for sign in (1.0, -1.0):
+                share = self._left() / max(1, rest - count)
+                if share <= 0:
+                    good = False
+                    break
+                search = by_branching(
+                    work, self.points, self.domain, layer, int(i), sign, tolerance=self.tolerance * size, seconds=share
+                )
+                self.stats["nodes"] += search.nodes
+                good &= search.closed
+                if sign > 0:
+                    work.high[layer][i] = min(work.high[layer][i], search.bound)
+                else:
+                    work.low[layer][i] = max(work.low[layer][i], -search.bound)
+            if good:
+                part[i] = 3
+            else:
+                missed += 1
+        if missed:
+            self._fell_back(f"{missed} of {len(part)} {kind} keep a gap: the budget ended before branching closed it")
 
 
-__all__ = ["ActivationBounds", "Simplified", "activation_bounds", "bounding_box", "simplify_on"]
+__all__ = ["ActivationBounds", "activation_bounds"]

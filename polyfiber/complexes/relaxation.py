@@ -1,0 +1,335 @@
+"""Layer by layer bounds of neurons by relaxing each ReLU to two lines; every rounding is paid for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .._typing import Array, FloatArray, IntArray
+from ..errors import InputError, SolverError
+from ..network.model import ReLUNetwork
+from ..numerics.lp import interior_point
+from .domain import Box, Polyhedron
+
+U = 2.0**-53
+TINY = 1e-300
+
+
+def safe_minimum(
+    cost: FloatArray, A: FloatArray, b: FloatArray, y: FloatArray, low: FloatArray, high: FloatArray
+) -> float:
+    """Lower bound of ``cost @ x`` over ``A x <= b`` and a box, for any multipliers ``y >= 0``.
+
+    Whatever the multipliers, ``cost @ x >= (cost + y A) @ x - y b``, and the box bounds the first term; a solver's
+    tolerance makes the bound weaker, never wrong. All roundings are subtracted, and one unit of each entry of A and
+    b, which may be rounded rationals. Neumaier and Shcherbina, *Safe bounds in linear and mixed-integer programming*
+    (2004), §3.
+    """
+    terms = (len(b) + len(cost) + 6) * U * 1.01
+    with np.errstate(all="ignore"):
+        reduced = cost + y @ A
+        size = np.abs(cost) + y @ np.abs(A)
+        corner = np.maximum(np.abs(low), np.abs(high))
+        value = np.minimum(reduced * low, reduced * high).sum() - y @ b
+        error = terms * ((np.abs(reduced) + 2 * size) @ corner + 2 * (y @ np.abs(b))) + TINY
+        result = float(value - error)
+    return result if np.isfinite(result) else -np.inf
+
+
+def bounding_box(domain: Polyhedron) -> tuple[FloatArray, FloatArray]:
+    """A box that certainly holds a polyhedron, nearly the smallest; the box itself for a `Box`.
+
+    Raises
+    ------
+    InputError
+        The polyhedron is empty, flat or unbounded.
+    SolverError
+        HiGHS gave no answer, or its multipliers prove nothing.
+    """
+    if isinstance(domain, Box):
+        lo, hi = domain.lo, domain.hi
+        low, high = lo.astype(np.float64), hi.astype(np.float64)
+        if lo.dtype == object or hi.dtype == object:
+            low, high = np.nextafter(low, -np.inf), np.nextafter(high, np.inf)
+        return low, high
+    A, b = domain.A.astype(np.float64), domain.b.astype(np.float64)
+    inside = interior_point(A, b)
+    if inside is None or not inside[1] > 0:
+        raise InputError("the domain is empty or flat; activation bounds need a domain with an interior")
+    n = A.shape[1]
+    from scipy.optimize import linprog
+
+    low, high = np.zeros(n), np.zeros(n)
+    multipliers = []
+    for c in range(n):
+        for sign, target in ((1.0, low), (-1.0, high)):
+            cost = np.zeros(n)
+            cost[c] = sign
+            found = linprog(cost, A_ub=A, b_ub=b, bounds=(None, None), method="highs")
+            if found.status == 3:
+                raise InputError(f"the domain is unbounded in coordinate {c}; activation bounds need a bounded one")
+            if found.status != 0:
+                raise SolverError(f"HiGHS stopped without an answer: {found.message}", status=int(found.status))
+            target[c] = sign * found.fun
+            multipliers.append((cost, np.maximum(-found.ineqlin.marginals, 0.0)))
+    # a convex set that meets a larger box, but no face of that box, lies inside it
+    size = (high - low).max()
+    big_low, big_high = low - size, high + size
+    if not ((inside[0] > big_low) & (inside[0] < big_high)).all():
+        raise SolverError("the bounding box misses the interior point; please report this domain")
+    for c in range(n):
+        for k in range(2):
+            cost, y = multipliers[2 * c + k]
+            value = safe_minimum(cost, A, b, y, big_low, big_high)
+            if k == 0:
+                low[c] = value
+            else:
+                high[c] = -value
+    if not ((low > big_low) & (high < big_high)).all():
+        raise SolverError("the bounding box could not be certified; please report this domain")
+    return low, high
+
+
+@dataclass
+class System:
+    """Rows ``A v <= b`` over ``v = (x, y_1, …, y_layer)`` within a box; y_q are the outputs of ReLU layer q."""
+
+    A: FloatArray
+    b: FloatArray
+    low: FloatArray
+    high: FloatArray
+
+
+@dataclass
+class Relaxation:
+    """Bounds of the pre-activations of a network on a box, and the lines that replace its ReLUs.
+
+    Parameters
+    ----------
+    network : ReLUNetwork
+    box : (low, high)
+        Finite, each (n0,).
+    """
+
+    network: ReLUNetwork
+    box: tuple[FloatArray, FloatArray]
+    low: list[FloatArray] = field(default_factory=list)
+    high: list[FloatArray] = field(default_factory=list)
+    slope: list[FloatArray] = field(default_factory=list)
+    shift: list[FloatArray] = field(default_factory=list)
+    size: list[FloatArray] = field(default_factory=list)
+    """Largest sum of magnitudes of the terms of each neuron."""
+
+    def __post_init__(self) -> None:
+        self.W = [np.asarray(w, dtype=np.float64) for w in self.network.weights]
+        self.b = [np.asarray(b, dtype=np.float64) for b in self.network.biases]
+        # rationals are rounded once: charge a unit for every entry
+        self.extra = 2 if self.network.is_exact else 0
+
+    def reach(self, layer: int) -> tuple[FloatArray, FloatArray]:
+        """Bounds of what a layer is fed with."""
+        if layer == 0:
+            return self.box
+        return np.maximum(self.low[layer - 1], 0.0), np.maximum(self.high[layer - 1], 0.0)
+
+    # ---- intervals --------------------------------------------------------------------------
+    def interval(self, layer: int) -> None:
+        """Interval bounds of a layer from those of the layer below."""
+        w, b = self.W[layer], self.b[layer]
+        low, high = self.reach(layer)
+        plus, minus = np.maximum(w, 0.0), np.minimum(w, 0.0)
+        with np.errstate(all="ignore"):
+            size = np.abs(w) @ np.maximum(np.abs(low), np.abs(high)) + np.abs(b)
+            error = (w.shape[1] + 6 + self.extra) * U * 1.01 * 2 * size + TINY
+            below, above = plus @ low + minus @ high + b - error, plus @ high + minus @ low + b + error
+        del self.low[layer:], self.high[layer:], self.size[layer:]
+        self.size.append(np.nan_to_num(size))
+        self.low.append(np.where(np.isnan(below), -np.inf, below))
+        self.high.append(np.where(np.isnan(above), np.inf, above))
+        self.lines(layer)
+
+    def lines(self, layer: int) -> None:
+        """The line above each ReLU of a layer: ``slope z + shift``."""
+        low, high = self.low[layer], self.high[layer]
+        slope = np.where(low > 0, 1.0, 0.0)
+        open_ = (low <= 0) & (high > 0)
+        with np.errstate(all="ignore"):
+            slope[open_] = np.nan_to_num(high[open_] / (high[open_] - low[open_])).clip(0.0, 1.0)
+            # above max(0, z) at both ends of the interval, so above it in between
+            need = np.maximum(-slope * low, high - slope * high)
+            need = need + 4 * U * (np.abs(slope * low) + np.abs(high) + np.abs(slope * high))
+        shift = np.where(open_, np.where(np.isnan(need), np.inf, need), 0.0)
+        del self.slope[layer:], self.shift[layer:]
+        self.slope.append(slope)
+        self.shift.append(np.maximum(shift, 0.0))
+
+    def meet(self, layer: int, low: FloatArray, high: FloatArray) -> None:
+        """Take the better of two bounds of a layer."""
+        self.low[layer] = np.maximum(self.low[layer], low)
+        self.high[layer] = np.minimum(self.high[layer], high)
+        self.lines(layer)
+
+    # ---- back-substitution ------------------------------------------------------------------
+    def substitute(self, layer: int) -> tuple[FloatArray, FloatArray]:
+        """Tighten a layer by carrying linear bounds down to the inputs; slopes (m, n0) above and below it."""
+        above, top = self._upper(layer, 1.0)
+        below, bottom = self._upper(layer, -1.0)
+        if layer:
+            self.meet(layer, -bottom, top)
+        return above, -below
+
+    def _upper(self, layer: int, sign: float) -> tuple[FloatArray, FloatArray]:
+        """Slopes and maxima on the box of affine functions above ``sign * z`` of a layer."""
+        rows = sign * self.W[layer]
+        constant = sign * self.b[layer]
+        total = np.abs(constant)  # magnitudes that were added, for the rounding of the constant
+        slack = np.zeros(len(rows))
+        with np.errstate(all="ignore"):
+            for q in range(layer - 1, -1, -1):
+                low, high = self.low[q], self.high[q]
+                # below a ReLU: z where it is mostly active, else 0
+                lower_slope = np.where(low > 0, 1.0, np.where((high > 0) & (high > -low), 1.0, 0.0))
+                plus, minus = np.maximum(rows, 0.0), np.minimum(rows, 0.0)
+                add = plus @ self.shift[q]
+                total += add
+                constant = constant + add
+                moved = plus * self.slope[q] + minus * lower_slope
+                y_low, y_high = self.reach(q)
+                reach = np.maximum(np.abs(y_low), np.abs(y_high))
+                w, b = self.W[q], self.b[q]
+                size = np.abs(moved) @ np.abs(w)
+                k = (w.shape[0] + 6 + self.extra) * U * 1.01
+                # the computed coefficients are taken as the multipliers; what they miss is charged to the layer below
+                slack += 2 * k * (size @ reach + np.abs(moved) @ np.abs(b)) + k * add
+                total += np.abs(moved) @ np.abs(b)
+                constant = constant + moved @ b
+                rows = moved @ w
+            low, high = self.box
+            reach = np.maximum(np.abs(low), np.abs(high))
+            value = np.maximum(rows, 0.0) @ high + np.minimum(rows, 0.0) @ low
+            k = (len(low) + 4 * layer + 8) * U * 1.01
+            result = value + constant + (slack + 2 * k * (np.abs(rows) @ reach + total)) * (1 + 1e-9) + TINY
+        return np.nan_to_num(rows), np.where(np.isnan(result), np.inf, result)
+
+    # ---- linear programs --------------------------------------------------------------------
+    def system(self, layer: int, domain: Polyhedron, fixed: dict[tuple[int, int], int] | None = None) -> System:
+        """The relaxation of everything below a layer as inequalities; ``fixed`` neurons (q, i) keep a sign."""
+        sizes = [len(self.box[0]), *(self.W[q].shape[0] for q in range(layer))]
+        offset = np.concatenate([[0], np.cumsum(sizes)])
+        n = int(offset[-1])
+        blocks, values, lows, highs = [], [], [self.box[0]], [self.box[1]]
+        if not isinstance(domain, Box):
+            block = np.zeros((domain.n_facets, n))
+            block[:, : sizes[0]] = domain.A.astype(np.float64)
+            blocks.append(block)
+            values.append(domain.b.astype(np.float64))
+        for q in range(layer):
+            w, b = self.W[q], self.b[q]
+            slope, shift = self.slope[q].copy(), self.shift[q].copy()
+            y_low, y_high = np.maximum(self.low[q], 0.0), np.maximum(self.high[q], 0.0)
+            on = [i for (p, i), s in (fixed or {}).items() if p == q and s > 0]
+            off = [i for (p, i), s in (fixed or {}).items() if p == q and s < 0]
+            slope[on], shift[on] = 1.0, 0.0
+            y_high[off] = 0.0
+            here, out = slice(int(offset[q]), int(offset[q + 1])), np.arange(sizes[q + 1])
+            above = np.zeros((sizes[q + 1], n))
+            above[:, here] = w
+            if off:  # w v + b <= 0
+                blocks.append(above[off])
+                values.append(-b[off])
+            # y >= w v + b, except where the neuron is never active: the box says y = 0 there
+            above[out, int(offset[q + 1]) + out] = -1.0
+            live = y_high > 0
+            blocks.append(above[live])
+            values.append(-b[live])
+            # y <= slope (w v + b) + shift: rounding of slope * w is absorbed by the right-hand side
+            below = np.zeros((sizes[q + 1], n))
+            below[:, here] = -slope[:, None] * w
+            below[out, int(offset[q + 1]) + out] = 1.0
+            in_low, in_high = self.reach(q)
+            with np.errstate(all="ignore"):
+                reach = np.abs(w) @ np.maximum(np.abs(in_low), np.abs(in_high)) + np.abs(b)
+                right = slope * b + shift + 4 * U * (reach + np.abs(shift))
+            blocks.append(below[live])
+            values.append(np.where(np.isnan(right), np.inf, right)[live])
+            lows.append(y_low)
+            highs.append(y_high)
+        return System(
+            np.concatenate(blocks) if blocks else np.zeros((0, n)),
+            np.concatenate(values) if values else np.zeros(0),
+            np.concatenate(lows),
+            np.concatenate(highs),
+        )
+
+    def program(self, system: System, layer: int, i: int, sign: float) -> tuple[float, FloatArray | None, bool]:
+        """Certified upper bound of ``sign * z_i`` over a system, where HiGHS has its optimum, and whether it is empty.
+
+        The bound is infinite where HiGHS gave no multipliers; emptiness is its word, confirmed by nothing.
+        """
+        from scipy.optimize import linprog
+        from scipy.sparse import csr_array
+
+        cost = np.zeros(len(system.low))
+        w = self.W[layer][i]
+        cost[-len(w) :] = -sign * w
+        if not (np.isfinite(system.high).all() and np.isfinite(system.b).all()):
+            return np.inf, None, False
+        found = linprog(
+            cost,
+            A_ub=csr_array(system.A),
+            b_ub=system.b,
+            bounds=np.stack([system.low, system.high], axis=1),
+            method="highs",
+        )
+        if found.status != 0:
+            return np.inf, None, found.status == 2
+        y = np.maximum(-found.ineqlin.marginals, 0.0)
+        value = -safe_minimum(cost, system.A, system.b, y, system.low, system.high)
+        bias = sign * float(self.b[layer][i])
+        return value + bias + 4 * U * (abs(value) + abs(bias)), np.asarray(found.x), False
+
+    def undecided(self, layer: int) -> IntArray:
+        """Neurons of a layer whose sign the bounds leave open."""
+        return np.flatnonzero((self.low[layer] <= 0) & (self.high[layer] > 0))
+
+
+def relaxed(network: ReLUNetwork, box: tuple[FloatArray, FloatArray], *, lines: bool = True) -> Relaxation:
+    """Bounds of every layer, outputs last, by intervals and (``lines``) back-substitution."""
+    work = Relaxation(network, box)
+    for layer in range(len(work.W)):
+        work.interval(layer)
+        if lines:
+            work.substitute(layer)
+    return work
+
+
+def values_with_errors(network: ReLUNetwork, X: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Values (m, N + nL) of all neurons and outputs at float points, and bounds of their errors."""
+    out, err = [], []
+    y: Array = X
+    off: Array = np.zeros_like(X)  # how far y may be from the exact activations
+    with np.errstate(all="ignore"):
+        for w, b in zip(network.weights, network.biases):
+            w, b = w.astype(np.float64), b.astype(np.float64)
+            z = y @ w.T + b
+            carried = off @ np.abs(w).T
+            rounding = (w.shape[1] + 6) * U * 1.01 * (np.abs(y) @ np.abs(w).T + carried + np.abs(b))
+            error = (carried + rounding) * (1 + 1e-9) + (2 * w.shape[1] + 4) * 2.0**-1074
+            out.append(z)
+            err.append(error)
+            y = np.maximum(z, 0.0)
+            off = np.where(z + error <= 0, 0.0, error)
+    values, errors = np.concatenate(out, axis=1), np.concatenate(err, axis=1)
+    errors[~(np.isfinite(values) & np.isfinite(errors))] = np.inf
+    return values, errors
+
+
+__all__ = [
+    "Relaxation",
+    "System",
+    "bounding_box",
+    "relaxed",
+    "safe_minimum",
+    "values_with_errors",
+]
