@@ -33,7 +33,7 @@ def test_exact_ranges_are_those_of_the_complex(
     if branching:
         monkeypatch.setattr(module, "ENUMERABLE_INPUTS", 0)
     net = pf.ReLUNetwork.random((3, 7, 6, 4, 2), rng=seed)
-    b = pf.activation_bounds(net, domain, method="exact", budget=pf.Budget(seconds=60))
+    b = pf.activation_bounds(net, domain, method="exact", budget=pf.Budget(seconds=600))
     z = np.concatenate(net.preactivations(pf.canonical_complex(net, domain).vertices), axis=1)
     low, high = all_bounds(b)
     slack = 1e-10 * np.abs(z).max()
