@@ -174,7 +174,6 @@ def iter_blocks(
     network: ReLUNetwork,
     domain: Polyhedron | None = None,
     *,
-    memory: int | float | str | None = None,
     dims: Sequence[int] = (),
     blocks: Iterable[Block] | None = None,
     on_degenerate: str = "resolve",
@@ -187,14 +186,14 @@ def iter_blocks(
     ----------
     network : ReLUNetwork
     domain : Box or Polyhedron, optional
-    memory : int or str, optional
-        Bytes to work in, 256 MB by default.
     dims : sequence of int
         Dimensions whose faces will be asked for, so that their memory is counted.
     blocks : optional
         Only these; by default `plan_blocks`.
-    on_degenerate, budget, progress : optional
+    on_degenerate, progress : optional
         As for `canonical_complex`.
+    budget : Budget, optional
+        Its memory is what the blocks work in, 256 MB by default.
 
     Examples
     --------
@@ -204,7 +203,7 @@ def iter_blocks(
     True
     """
     frame = make_frame(network, domain)
-    room = room_for(frame, memory, dims=tuple(dims), lookup=bool(dims))
+    room = room_for(frame, per_worker(budget), dims=tuple(dims), lookup=bool(dims))
     chosen = plan_blocks(network, domain, room=room, frame=frame).blocks if blocks is None else blocks
     yield from run_blocks(
         network, domain, chosen, _itself, room=room, on_degenerate=on_degenerate, budget=budget, progress=progress
@@ -224,7 +223,6 @@ def iter_cells(
     unbounded: bool = False,
     maps: bool = False,
     vertices: bool = False,
-    memory: int | float | str | None = None,
     blocks: Iterable[Block] | None = None,
     on_degenerate: str = "resolve",
     budget: Budget | None = None,
@@ -240,7 +238,7 @@ def iter_cells(
         Most cells of a piece.
     unbounded, maps, vertices : bool
         What to tell besides the sign vectors, see `Cells`.
-    memory, blocks, on_degenerate, budget, progress : optional
+    blocks, on_degenerate, budget, progress : optional
         As for `iter_blocks`.
 
     Yields
@@ -259,7 +257,7 @@ def iter_cells(
     d = frame.n if dim is None else int(dim)
     if not 0 <= d <= frame.n:
         raise InputError(f"dimension {d} does not exist; the complex has dimensions 0 to {frame.n}")
-    room = room_for(frame, memory, dims=(d,), lookup=unbounded or vertices, incidence=vertices)
+    room = room_for(frame, per_worker(budget), dims=(d,), lookup=unbounded or vertices, incidence=vertices)
     chosen = plan_blocks(network, domain, room=room, frame=frame).blocks if blocks is None else blocks
     parts = run_blocks(
         network, domain, chosen, _itself, room=room, on_degenerate=on_degenerate, budget=budget, progress=progress
@@ -272,7 +270,6 @@ def count_blocks(
     network: ReLUNetwork,
     domain: Polyhedron | None = None,
     *,
-    memory: int | float | str | None = None,
     workers: int = 1,
     fingerprints: Sequence[int] = (),
     verify: bool = False,
@@ -287,8 +284,6 @@ def count_blocks(
     ----------
     network : ReLUNetwork
     domain : Box or Polyhedron, optional
-    memory : int or str, optional
-        Bytes that all workers together work in; 256 MB each by default.
     workers : int
         Processes. 1 is this one; more are started by spawn, so a script needs ``if __name__ == "__main__":``.
     fingerprints : dimensions
@@ -297,8 +292,10 @@ def count_blocks(
         Check every block's certificate anew.
     blocks : optional
         Only these; by default `plan_blocks`.
-    on_degenerate, budget, progress : optional
+    on_degenerate, progress : optional
         As for `canonical_complex`.
+    budget : Budget, optional
+        Its memory is what all workers together work in, 256 MB each by default.
 
     Returns
     -------
@@ -322,7 +319,7 @@ def count_blocks(
     dims = tuple(frame.n if d is None else int(d) for d in fingerprints)
     if not all(0 <= d <= frame.n for d in dims):
         raise InputError(f"fingerprints are of dimensions 0 to {frame.n}, found {dims}")
-    room = room_for(frame, per_worker(memory, workers), dims=dims)
+    room = room_for(frame, per_worker(budget, workers), dims=dims)
     chosen = first_blocks(network, domain, frame, room, workers) if blocks is None else list(blocks)
     job = partial(BlockCount.of, fingerprints=dims, verify=verify)
     started = time.monotonic()
@@ -343,13 +340,11 @@ def count_blocks(
     return total()
 
 
-def per_worker(memory: int | float | str | None, workers: int) -> int | None:
-    """The part of an amount of memory that one worker has."""
-    from ..budget import parse_bytes
-
+def per_worker(budget: Budget | None, workers: int = 1) -> int | None:
+    """The part of a budget's memory that one worker has; None where it has no limit."""
     if workers < 1:
         raise InputError(f"workers must be at least 1, found {workers}")
-    return None if memory is None else parse_bytes(memory) // workers
+    return None if budget is None or budget.memory is None else budget.memory // workers
 
 
 def first_blocks(

@@ -701,7 +701,7 @@ def expected_vertices(frame: Frame) -> int:
 HOPELESS = 50
 
 
-def _refuse_the_hopeless(frame: Frame, monitor: Monitor, bytes_per_vertex: int) -> None:
+def refuse_the_hopeless(frame: Frame, monitor: Monitor, bytes_per_vertex: int) -> None:
     """Refuse at once what is expected to need 50 times the memory there is (all of Rⁿ only)."""
     limit = monitor.memory_limit
     expected = expected_vertices(frame) * bytes_per_vertex
@@ -726,6 +726,6 @@ def build_skeleton(frame: Frame, monitor: Monitor, *, etol: float = DEFAULT_ETOL
         Time or memory used up.
     """
     skeleton = Skeleton(frame, monitor, etol=etol)
-    _refuse_the_hopeless(frame, monitor, skeleton.bytes_per_vertex)
+    refuse_the_hopeless(frame, monitor, skeleton.bytes_per_vertex)
     skeleton.grow()
     return skeleton

@@ -11,11 +11,11 @@ import numpy as np
 
 from .._typing import Array, BoolArray, FloatArray, IdArray, IntArray, ProgressLike, SignArray
 from ..budget import Budget, Monitor
-from ..errors import GenericityError, InputError, ShapeError
+from ..errors import BudgetExceededError, GenericityError, InputError, ShapeError
 from ..kernels import faces as fk
 from ..network.model import ReLUNetwork
 from ..strata import SignOrder, Stratification
-from .build import BuildStats, Skeleton, build_skeleton, expected_vertices, row_units
+from .build import BuildStats, Skeleton, build_skeleton, expected_vertices, refuse_the_hopeless, row_units
 from .certificate import Certificate
 from .degenerate import LatticeSkeleton, build_lattice
 from .domain import Polyhedron
@@ -28,6 +28,9 @@ from .polytopes import Polytopes
 
 if TYPE_CHECKING:
     from .breakpoints import BreakpointComplex
+
+LARGE = 1 << 19
+"""Expected vertices above which faces are counted by blocks: they stay in the caches."""
 
 
 @dataclass(frozen=True)
@@ -704,13 +707,31 @@ def face_counts(
     domain: Polyhedron | None = None,
     *,
     on_degenerate: str = "resolve",
+    workers: int = 1,
     budget: Budget | None = None,
     progress: ProgressLike = None,
 ) -> tuple[int, ...]:
     """f-vector of the canonical complex without making its faces.
 
-    Same parameters and errors as `canonical_complex`. Memory is that of the skeleton; of the
-    whole face lattice where the network is not generic.
+    Parameters
+    ----------
+    network, domain, on_degenerate, progress
+        As for `canonical_complex`.
+    workers : int
+        Processes to count in, see `count_blocks`.
+    budget : Budget, optional
+        A complex whose skeleton is expected not to fit its memory (by default, what the machine has free), or to have more
+        than half a million vertices, is counted block by block, in at most that memory.
+
+    Returns
+    -------
+    tuple of int
+
+    Raises
+    ------
+    BudgetExceededError
+        As `canonical_complex`; counted by blocks, ``partial`` is the `BlockSum` of what was complete. Without a budget of
+        seconds, a complex fifty times larger than memory is refused.
 
     Examples
     --------
@@ -718,9 +739,26 @@ def face_counts(
     >>> pf.face_counts(pf.ReLUNetwork.random((2, 16, 16, 1), rng=0))
     (419, 868, 450)
     """
+    from .blockrun import count_blocks
+    from .plan import bytes_of_vertex
+
     _require_network(network)
-    _, skeleton = _build(network, domain, budget, progress, 1.0, on_degenerate)
-    return face_source(skeleton).counts
+    monitor = Monitor(budget, progress)
+    frame = make_frame(network, domain)
+    expected = expected_vertices(frame)
+    limit = monitor.memory_limit
+    if monitor.budget.seconds is None:
+        refuse_the_hopeless(frame, monitor, 8 * row_units(frame)[-1])
+    fits = limit is None or expected * bytes_of_vertex(frame) <= limit
+    if workers == 1 and fits and (domain is not None or expected <= LARGE):
+        try:
+            return face_source(_build(network, domain, budget, progress, 1.0, on_degenerate)[1]).counts
+        except BudgetExceededError as error:
+            if not hasattr(error, "memory"):
+                raise
+    return count_blocks(
+        network, domain, workers=workers, on_degenerate=on_degenerate, budget=budget, progress=progress
+    ).f_vector
 
 
 def estimate_size(network: ReLUNetwork, domain: Polyhedron | None = None) -> dict[str, int]:

@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 
 from .._typing import Array, BoolArray, FloatArray, IntArray, RngLike
-from ..budget import parse_bytes
-from ..errors import InputError
+from ..errors import BudgetExceededError, InputError
 from ..network.model import ReLUNetwork
 from .blocks import Block
 from .build import expected_vertices, row_units
@@ -179,20 +178,23 @@ def bytes_of_vertex(frame: Frame, *, dims: tuple[int, ...] = (), lookup: bool = 
     return total
 
 
-def room_for(frame: Frame, memory: int | float | str | None, **use: Any) -> int:
-    """Vertices that a block may have within an amount of memory; ``use`` as for `bytes_of_vertex`.
+def room_for(frame: Frame, memory: int | None, **use: Any) -> int:
+    """Vertices that a block may have within so many bytes, 256 MB by default; ``use`` as for `bytes_of_vertex`.
 
     Raises
     ------
-    InputError
+    BudgetExceededError
         Less memory than the smallest block takes.
     """
-    amount = DEFAULT_MEMORY if memory is None else parse_bytes(memory)
+    amount = DEFAULT_MEMORY if memory is None else memory
     room = (amount - RESERVE) // bytes_of_vertex(frame, **use)
     if room < SMALLEST_ROOM:
         least = RESERVE + SMALLEST_ROOM * bytes_of_vertex(frame, **use)
-        raise InputError(
-            f"{amount / 1e6:.4g} MB is too little to work in, even by blocks; the least is about {least / 1e6:.4g} MB"
+        raise BudgetExceededError(
+            f"{amount / 1e6:.4g} MB is too little to work in, even by blocks; the least is about {least / 1e6:.4g} MB",
+            partial=None,
+            needed=least,
+            memory=amount,
         )
     return int(min(room, (1 << 30) >> frame.net.shift))
 
@@ -236,7 +238,7 @@ def plan_blocks(
     >>> import polyfiber as pf
     >>> from polyfiber.complexes.plan import plan_blocks
     >>> net = pf.ReLUNetwork.random((3, 16, 16, 1), rng=0)
-    >>> len(plan_blocks(net, target=1000).blocks) > 4
+    >>> len(plan_blocks(net, target=500).blocks) > 2
     True
     """
     frame = make_frame(network, domain) if frame is None else frame

@@ -287,8 +287,8 @@ def test_an_error_in_a_worker_comes_back() -> None:
 
 def test_bad_arguments() -> None:
     net = pf.ReLUNetwork.random((2, 6, 1), rng=0)
-    with pytest.raises(InputError, match="too little"):
-        pf.count_blocks(net, memory="1MB")
+    with pytest.raises(BudgetExceededError, match="too little"):
+        pf.count_blocks(net, budget=pf.Budget(memory="1MB"))
     with pytest.raises(InputError, match="workers"):
         pf.count_blocks(net, workers=0)
     with pytest.raises(InputError, match="dimension"):
@@ -310,7 +310,7 @@ def test_room_grows_with_memory_and_shrinks_with_use() -> None:
     from polyfiber.complexes.frame import make_frame
 
     frame = make_frame(pf.ReLUNetwork.random((3, 40, 40, 1), rng=0), None)
-    small, large = room_for(frame, "100MB"), room_for(frame, "300MB")
+    small, large = room_for(frame, 10**8), room_for(frame, 3 * 10**8)
     assert small < large
-    assert room_for(frame, "300MB", dims=(3,)) < large
-    assert room_for(frame, "300MB", dims=(3,), incidence=True) < room_for(frame, "300MB", dims=(3,))
+    assert room_for(frame, 3 * 10**8, dims=(3,)) < large
+    assert room_for(frame, 3 * 10**8, dims=(3,), incidence=True) < room_for(frame, 3 * 10**8, dims=(3,))
