@@ -54,7 +54,9 @@ _EXPORTS: dict[str, str] = {
     "iter_blocks": "complexes.blockrun",
     "iter_cells": "complexes.blockrun",
     "plan_blocks": "complexes.plan",
+    "read_cells": "complexes.cellstore",
     "run_block": "complexes.blockcells",
+    "write_cells": "complexes.stream",
     # networks too large to enumerate
     "ActivationBounds": "complexes.bounds",
     "Exploration": "complexes.explore",

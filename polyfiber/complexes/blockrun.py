@@ -144,9 +144,9 @@ def _run_here(setup: Setup, todo: list[Block], monitor: Monitor) -> Iterator[Any
         except BlockOverflow as overflow:
             todo += overflow.children[::-1]
             continue
+        yield result
         done += 1
         monitor.report("blocks", done, done + len(todo))
-        yield result
 
 
 def _run_there(pool: WorkerPool, todo: list[Block], monitor: Monitor) -> Iterator[Any]:
@@ -158,9 +158,9 @@ def _run_there(pool: WorkerPool, todo: list[Block], monitor: Monitor) -> Iterato
                 pool.give(worker, todo.pop(), _left(monitor))
         for _block, kind, value in pool.wait(_left(monitor)):
             if kind == "done":
+                yield value
                 done += 1
                 monitor.report("blocks", done, done + len(todo) + len(pool.running))
-                yield value
             elif kind == "split":
                 todo += value[::-1]
             elif kind == "error":

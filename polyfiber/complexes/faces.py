@@ -77,13 +77,7 @@ class FaceStore:
 
     def to_planes(self, signs: Array) -> WordArray:
         """int8 signs (m, N + D) to bit planes (m, 2 W)."""
-        d, N, W = self.frame.n_domain, self.frame.n_neurons, self.frame.n_words
-        bits = np.zeros((signs.shape[0], 2, 64 * W), dtype=np.bool_)
-        for plane, value in ((0, 1), (1, -1)):
-            bits[:, plane, :d] = signs[:, N:] == value
-            bits[:, plane, d : d + N] = signs[:, :N] == value
-        packed = np.packbits(bits, axis=-1, bitorder="little").reshape(signs.shape[0], -1)
-        return np.ascontiguousarray(packed).view("<u8").astype(np.uint64, copy=False)
+        return planes_of(signs, self.frame.n_domain, self.frame.n_words)
 
     # ---- orientation ------------------------------------------------------------------------
     @cached_property
@@ -352,6 +346,17 @@ class FaceStore:
         """Order-independent fingerprint of the faces of one dimension."""
         a, b = fk.fingerprint(self.planes(dim), 0, self.counts[dim])
         return int(a), int(b)
+
+
+def planes_of(signs: Array, n_domain: int, n_words: int) -> WordArray:
+    """int8 signs (m, N + D), neurons before domain facets, to bit planes (m, 2 W), domain facets first."""
+    N = signs.shape[1] - n_domain
+    bits = np.zeros((signs.shape[0], 2, 64 * n_words), dtype=np.bool_)
+    for plane, value in ((0, 1), (1, -1)):
+        bits[:, plane, :n_domain] = signs[:, N:] == value
+        bits[:, plane, n_domain : n_domain + N] = signs[:, :N] == value
+    packed = np.packbits(bits, axis=-1, bitorder="little").reshape(signs.shape[0], -1)
+    return np.ascontiguousarray(packed).view("<u8").astype(np.uint64, copy=False)
 
 
 def _covers(

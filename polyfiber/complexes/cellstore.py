@@ -1,0 +1,289 @@
+"""Cells on disk, read again: the manifest, the journal of blocks, the parts.
+
+A directory holds ``manifest.json`` (what is written, and when complete the totals), ``network.npz``, the journal
+``blocks.jsonl`` with a line for each complete block, and the parts in the folder ``cells``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .._typing import Array
+from ..errors import FileFormatError, InputError
+from ..kernels import faces as fk
+from ..network.model import ReLUNetwork
+from . import parts
+from .blockcells import MASK, BlockCount, Cells
+from .blockrun import BlockSum
+from .blocks import Block
+from .domain import Box, Polyhedron
+from .faces import planes_of
+
+FORMAT = "polyfiber-cells"
+FORMAT_VERSION = 1
+JOURNAL = "blocks.jsonl"
+
+
+def line_of(count: BlockCount) -> str:
+    """A line of the journal."""
+    data = {
+        "block": count.block.to_dict(),
+        "f_vector": list(count.f_vector),
+        "bounded": list(count.bounded),
+        "decisions": count.decisions,
+        "fingerprints": {str(d): [f"{x:016x}" for x in pair] for d, pair in count.fingerprints.items()},
+        "vertices": count.vertices,
+        "verified": count.verified,
+        "seconds": round(count.seconds, 4),
+        "files": count.extra["files"],
+    }
+    return json.dumps(data, separators=(",", ":"))
+
+
+def count_of(data: dict[str, Any]) -> BlockCount:
+    """The count of a line of the journal."""
+    prints = {int(d): (int(a, 16), int(b, 16)) for d, (a, b) in data["fingerprints"].items()}
+    return BlockCount(
+        Block.from_dict(data["block"]),
+        tuple(data["f_vector"]),
+        tuple(data["bounded"]),
+        data["decisions"],
+        prints,
+        data["vertices"],
+        data["verified"],
+        data["seconds"],
+        {"files": data["files"]},
+    )
+
+
+def digest(network: ReLUNetwork) -> str:
+    """SHA-256 of the parameters as given."""
+    state = hashlib.sha256(repr(network.architecture).encode())
+    for array in (*network.weights, *network.biases):
+        if array.dtype == object:
+            state.update(repr([str(Fraction(v)) for v in array.ravel()]).encode())
+        else:
+            state.update(array.astype("<f8").tobytes())
+    return state.hexdigest()
+
+
+def domain_data(domain: Polyhedron | None) -> dict[str, Any] | None:
+    """A domain as plain data: floats as numbers, rationals as texts; `domain_of` reads it."""
+    if domain is None:
+        return None
+
+    def plain(values: Array) -> Any:
+        exact = values.dtype == object
+        return np.vectorize(lambda v: str(Fraction(v)), otypes=[object])(values).tolist() if exact else values.tolist()
+
+    if isinstance(domain, Box):
+        return {"kind": "box", "lo": plain(domain.lo), "hi": plain(domain.hi)}
+    return {"kind": "polyhedron", "A": plain(domain.A), "b": plain(domain.b)}
+
+
+def domain_of(data: dict[str, Any] | None) -> Polyhedron | None:
+    """The domain of `domain_data`."""
+    if data is None:
+        return None
+
+    def numbers(values: Any) -> Array:
+        array = np.array(values, dtype=object)
+        exact = any(isinstance(v, str) for v in array.ravel())
+        return np.vectorize(Fraction, otypes=[object])(array) if exact else array.astype(np.float64)
+
+    if data["kind"] == "box":
+        return Box(numbers(data["lo"]), numbers(data["hi"]))
+    return Polyhedron(numbers(data["A"]), numbers(data["b"]))
+
+
+class CellStore:
+    """A directory of streamed cells, complete or not; see `write_cells` and `read_cells`.
+
+    Attributes
+    ----------
+    directory : Path
+    manifest : dict
+    """
+
+    def __init__(self, directory: Any) -> None:
+        self.directory = Path(directory)
+        path = self.directory / "manifest.json"
+        try:
+            self.manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            if self.manifest["format"] != FORMAT:
+                raise FileFormatError(f"{path} holds {self.manifest['format']!r}, expected {FORMAT!r}")
+            if int(self.manifest["format_version"]) > FORMAT_VERSION:
+                raise FileFormatError(
+                    f"{path} has format version {self.manifest['format_version']}; this polyfiber reads up to "
+                    f"{FORMAT_VERSION}: upgrade it"
+                )
+        except FileNotFoundError:
+            raise FileFormatError(
+                f"{self.directory} is no directory of streamed cells: it has no manifest.json"
+            ) from None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            if isinstance(error, FileFormatError):
+                raise
+            raise FileFormatError(f"{path} cannot be read: {error}") from None
+
+    @property
+    def dims(self) -> tuple[int, ...]:
+        """Dimensions whose cells are written."""
+        return tuple(self.manifest["dims"])
+
+    @property
+    def n_columns(self) -> int:
+        """Length N + D of a sign vector."""
+        return int(self.manifest["columns"])
+
+    @property
+    def cells_folder(self) -> Path:
+        """Where the parts are."""
+        return self.directory / "cells"
+
+    @cached_property
+    def network(self) -> ReLUNetwork:
+        """The network whose cells these are."""
+        from ..network.readers import read_network
+
+        network: ReLUNetwork = read_network(self.directory / "network.npz")
+        if digest(network) != self.manifest["network"]:
+            raise FileFormatError(f"{self.directory / 'network.npz'} is not the network of the manifest")
+        return network
+
+    def counts(self) -> list[BlockCount]:
+        """The blocks of the journal; an unfinished last line does not count."""
+        return [count for count, _ in self._lines()]
+
+    def _lines(self) -> list[tuple[BlockCount, int]]:
+        """Counts, and where each line ends."""
+        path = self.directory / JOURNAL
+        found: list[tuple[BlockCount, int]] = []
+        if not path.exists():
+            return found
+        end = 0
+        with path.open("rb") as stream:
+            for number, line in enumerate(stream, start=1):
+                if not line.endswith(b"\n"):
+                    break
+                end += len(line)
+                try:
+                    found.append((count_of(json.loads(line)), end))
+                except (ValueError, KeyError, TypeError, AttributeError) as error:
+                    raise FileFormatError(f"line {number} of {path} is damaged: {error}") from None
+        return found
+
+    def total(self) -> BlockSum:
+        """Sums over the blocks that are there; ``complete`` and ``remaining`` say what is missing."""
+        return BlockSum.of(self.network, int(self.manifest["dimension"]), self.counts())
+
+    def cells(self, dim: int) -> Iterator[Cells]:
+        """The written cells of a dimension, in pieces.
+
+        Raises
+        ------
+        InputError
+            The dimension was not written.
+        FileFormatError
+            A part is missing or damaged.
+        """
+        if dim not in self.dims:
+            raise InputError(f"{self.directory} has cells of dimensions {self.dims}, not {dim}")
+        shape = (-1, self.manifest["architecture"][-1], self.manifest["architecture"][0])
+        for count in self.counts():
+            entry = count.extra["files"].get(str(dim))
+            if entry is None:
+                continue
+            rows = 0
+            for piece in parts.read_part(self.cells_folder / entry["name"], format=self.manifest["file_format"]):
+                signs = parts.signs_of(piece, self.n_columns)
+                rows += len(signs)
+                A = piece.get("A")
+                yield Cells(
+                    count.block,
+                    dim,
+                    signs,
+                    piece.get("unbounded"),
+                    None if A is None else A.reshape(shape),
+                    piece.get("a"),
+                    piece.get("vertices"),
+                    piece.get("rays"),
+                )
+            if rows != entry["rows"]:
+                raise FileFormatError(f"{entry['name']} has {rows} cells, the journal says {entry['rows']}")
+
+    def check(self) -> list[str]:
+        """Read every part again; problems found, none if each block's cells have the fingerprint of the journal."""
+        problems = []
+        total = self.total()
+        for d in self.dims:
+            try:
+                if self._fingerprint(d) != total.fingerprints.get(d, (0, 0)):
+                    problems.append(f"the cells of dimension {d} do not have the fingerprint of the journal")
+            except FileFormatError as error:
+                problems.append(str(error))
+        listed = {entry["name"] for count in total.blocks for entry in count.extra["files"].values()}
+        extra = {p.name for p in self.cells_folder.iterdir()} - listed
+        if extra and total.complete:  # before that, they are what a resumed run removes
+            problems.append(f"{len(extra)} files in {self.cells_folder} are not in the journal, as {min(extra)}")
+        return problems
+
+    def _fingerprint(self, dim: int) -> tuple[int, int]:
+        network = self.network
+        d = self.n_columns - network.n_hidden
+        words = max(1, (self.n_columns + 63) // 64)
+        a = b = 0
+        for cells in self.cells(dim):
+            planes = planes_of(cells.signs, d, words)
+            x, y = fk.fingerprint(planes, 0, len(planes))
+            a, b = (a + int(x)) & MASK, (b + int(y)) & MASK
+        return a, b
+
+    # ---- writing ----------------------------------------------------------------------------
+    def clean(self) -> int:
+        """Forget an unfinished line and remove parts that no line names; returns how many blocks there are."""
+        lines = self._lines()
+        journal = self.directory / JOURNAL
+        if journal.exists():
+            os.truncate(journal, lines[-1][1] if lines else 0)
+        listed = {entry["name"] for count, _ in lines for entry in count.extra["files"].values()}
+        for path in self.cells_folder.iterdir():
+            if path.name not in listed:
+                parts.remove(path)
+        return len(lines)
+
+    def finish(self) -> None:
+        """Write the totals into the manifest once nothing is missing."""
+        total = self.total()
+        self.manifest |= {
+            "complete": total.complete,
+            "f_vector": list(total.f_vector),
+            "bounded": list(total.bounded),
+            "fingerprints": {str(d): [f"{x:016x}" for x in pair] for d, pair in total.fingerprints.items()},
+            "decisions": total.decisions,
+            "blocks": len(total.blocks),
+        }
+        parts.write_text(self.directory / "manifest.json", json.dumps(self.manifest, indent=2) + "\n")
+
+
+def read_cells(directory: Any) -> CellStore:
+    """Open a directory that `write_cells` made, complete or not.
+
+    Raises
+    ------
+    FileFormatError
+        It is none, or newer than this polyfiber.
+    """
+    return CellStore(directory)
+
+
+__all__ = ["CellStore", "read_cells"]

@@ -1,0 +1,294 @@
+"""Part files: the cells of one dimension of one block, as npz, Parquet or Zarr.
+
+A part appears under its name only when it is whole and on the disk.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .._typing import Array
+from ..errors import FileFormatError, InputError, MissingDependencyError
+from .blockcells import Cells
+
+Columns = dict[str, Any]
+"""Name to array (m, …), or to (indptr (m + 1,), values (total, …)) for rows of unequal length."""
+ROWS = 1 << 16
+FORMATS = ("npz", "parquet", "zarr")
+_DAMAGE = (
+    OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, RuntimeError, MemoryError,
+    NotImplementedError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What reading a damaged part can raise in numpy, zipfile, pyarrow and zarr."""
+
+
+def columns_of(cells: Cells) -> Columns:
+    """Columns of some cells; signs as two bit rows, bit k of a row (lowest first) for column k."""
+    found: Columns = {
+        "plus": np.packbits(cells.signs > 0, axis=1, bitorder="little"),
+        "minus": np.packbits(cells.signs < 0, axis=1, bitorder="little"),
+    }
+    for name in ("unbounded", "A", "a", "vertices", "rays"):
+        if getattr(cells, name) is not None:
+            found[name] = getattr(cells, name)
+    return found
+
+
+def signs_of(columns: Columns, n_columns: int) -> Array:
+    """int8 sign vectors (m, n_columns) of `columns_of`."""
+    plus, minus = (
+        np.unpackbits(columns[name], axis=1, count=n_columns, bitorder="little").view(np.int8)
+        for name in ("plus", "minus")
+    )
+    return plus - minus
+
+
+def suffix(format: str) -> str:
+    """Ending of a part's name."""
+    if format not in FORMATS:
+        raise InputError(f"cells are written as npz, parquet or zarr, found {format!r}")
+    return "." + format
+
+
+def require(format: str) -> None:
+    """Raise `MissingDependencyError` where the package behind a format is not installed."""
+    suffix(format)
+    if format == "parquet":
+        _pyarrow()
+    elif format == "zarr":
+        _zarr()
+
+
+def write_part(path: Path, pieces: Iterable[Columns], *, format: str) -> int:
+    """Write the pieces of one part; returns its bytes.
+
+    The part is made beside its place, flushed to the disk and renamed. A part that is there already is replaced.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        _WRITERS[format](temporary, pieces)
+        size = _flush(temporary)
+        if path.is_dir():
+            shutil.rmtree(path)
+        os.replace(temporary, path)
+        _flush_directory(path.parent)
+    finally:
+        remove(temporary)
+    return size
+
+
+def read_part(path: Path, *, format: str) -> Iterable[Columns]:
+    """The pieces of a part.
+
+    Raises
+    ------
+    FileFormatError
+        The file is missing or damaged.
+    """
+    try:
+        yield from _READERS[format](path)
+    except MissingDependencyError:
+        raise
+    except _DAMAGE as error:
+        raise FileFormatError(f"{path} is not a readable part of a stream of cells: {error}") from None
+
+
+def remove(path: Path) -> None:
+    """Delete a part or what is left of one."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> int:
+    """Bring a file, or all files of a folder, to the disk; returns the bytes."""
+    if path.is_dir():
+        return sum(_flush(inside) for inside in path.rglob("*") if inside.is_file())
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
+    return path.stat().st_size
+
+
+def _flush_directory(path: Path) -> None:
+    """Bring the names in a folder to the disk, where the system can."""
+    if os.name == "posix":
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a small file so that it is there whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    _flush(temporary)
+    os.replace(temporary, path)
+    _flush_directory(path.parent)
+
+
+# ---- npz ----------------------------------------------------------------------------------------
+def _write_npz(path: Path, pieces: Iterable[Columns]) -> None:
+    store: dict[str, Array] = {}
+    whole = list(pieces)
+    for name in whole[0] if whole else ():
+        parts = [piece[name] for piece in whole]
+        if isinstance(parts[0], tuple):
+            lengths = np.concatenate([np.diff(indptr) for indptr, _ in parts])
+            store[name + "_indptr"] = np.concatenate([[0], np.cumsum(lengths)])
+            store[name] = np.concatenate([values for _, values in parts])
+        else:
+            store[name] = np.concatenate(parts)
+    with path.open("wb") as stream:
+        np.savez(stream, **store)  # type: ignore[arg-type]
+
+
+def _read_npz(path: Path) -> Iterable[Columns]:
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as store:
+        whole = {name: store[name] for name in store.files}
+    yield from _pieces(whole)
+
+
+def _pieces(whole: dict[str, Array]) -> Iterable[Columns]:
+    """Cut whole columns in pieces of rows."""
+    names = [name for name in whole if not name.endswith("_indptr")]
+    for start in range(0, len(whole["plus"]) if "plus" in whole else 0, ROWS):
+        piece: Columns = {}
+        for name in names:
+            if name + "_indptr" in whole:
+                indptr = whole[name + "_indptr"][start : start + ROWS + 1]
+                piece[name] = (indptr - indptr[0], whole[name][indptr[0] : indptr[-1]])
+            else:
+                piece[name] = whole[name][start : start + ROWS]
+        yield piece
+
+
+# ---- Parquet ------------------------------------------------------------------------------------
+def _pyarrow() -> Any:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise MissingDependencyError("pyarrow", extra="data", purpose="cells as Parquet") from None
+    return pyarrow
+
+
+def _write_parquet(path: Path, pieces: Iterable[Columns]) -> None:
+    pyarrow = _pyarrow()
+    writer = None
+    try:
+        for piece in pieces:
+            table = pyarrow.table({name: _to_arrow(pyarrow, values) for name, values in piece.items()})
+            if writer is None:
+                bits = [name for name in ("plus", "minus", "unbounded") if name in piece]
+                writer = pyarrow.parquet.ParquetWriter(path, table.schema, compression="zstd", use_dictionary=bits[2:])
+            writer.write_table(table)
+    finally:
+        if writer is not None:
+            writer.close()
+    if writer is None:
+        empty = pyarrow.table(
+            {"plus": pyarrow.array([], pyarrow.binary(1)), "minus": pyarrow.array([], pyarrow.binary(1))}
+        )
+        pyarrow.parquet.write_table(empty, path)
+
+
+def _to_arrow(pyarrow: Any, values: Any) -> Any:
+    """Bytes as fixed binary, matrices as lists of fixed size, unequal rows as lists of them."""
+    if isinstance(values, tuple):
+        indptr, inner = values
+        return pyarrow.ListArray.from_arrays(pyarrow.array(indptr, pyarrow.int32()), _to_arrow(pyarrow, inner))
+    if values.ndim == 1:
+        return pyarrow.array(values)
+    width = int(np.prod(values.shape[1:]))
+    flat = np.ascontiguousarray(values).reshape(len(values), width)
+    if flat.dtype == np.uint8:
+        return pyarrow.FixedSizeBinaryArray.from_buffers(
+            pyarrow.binary(width), len(flat), [None, pyarrow.py_buffer(flat)]
+        )
+    return pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(flat.ravel()), width)
+
+
+def _read_parquet(path: Path) -> Iterable[Columns]:
+    pyarrow = _pyarrow()
+    with pyarrow.parquet.ParquetFile(path) as file:
+        for batch in file.iter_batches(ROWS):
+            if len(batch):
+                yield {name: _from_arrow(pyarrow, batch.column(name)) for name in batch.schema.names}
+
+
+def _from_arrow(pyarrow: Any, column: Any) -> Any:
+    kind = column.type
+    if pyarrow.types.is_fixed_size_binary(kind):
+        width = kind.byte_width
+        data = np.frombuffer(column.buffers()[1], dtype=np.uint8, count=(len(column) + column.offset) * width)
+        return data.reshape(-1, width)[column.offset :]
+    if pyarrow.types.is_list(kind):
+        indptr = np.asarray(column.offsets, dtype=np.int64)
+        return indptr - indptr[0], _from_arrow(pyarrow, column.flatten())
+    if pyarrow.types.is_fixed_size_list(kind):
+        return np.asarray(column.flatten()).reshape(len(column), kind.list_size)
+    return column.to_numpy(zero_copy_only=False)
+
+
+# ---- Zarr ---------------------------------------------------------------------------------------
+def _zarr() -> Any:
+    try:
+        import zarr
+    except ImportError:
+        raise MissingDependencyError("zarr", extra="zarr", purpose="cells as Zarr") from None
+    return zarr
+
+
+def _write_zarr(path: Path, pieces: Iterable[Columns]) -> None:
+    group = _zarr().open_group(str(path), mode="w", zarr_format=3)
+    for piece in pieces:
+        for name, values in piece.items():
+            if isinstance(values, tuple):
+                indptr, inner = values
+                if name in group:
+                    _append(group, name + "_indptr", indptr[1:] + int(group[name + "_indptr"][-1]))
+                else:
+                    _append(group, name + "_indptr", indptr)
+                _append(group, name, inner)
+            else:
+                _append(group, name, values)
+
+
+def _append(group: Any, name: str, values: Array) -> None:
+    if name in group:
+        group[name].append(values)
+        return
+    array = group.create_array(
+        name, shape=values.shape, chunks=(ROWS, *(max(1, s) for s in values.shape[1:])), dtype=values.dtype
+    )
+    array[:] = values
+
+
+def _read_zarr(path: Path) -> Iterable[Columns]:
+    if not path.is_dir():
+        raise FileNotFoundError(f"there is no folder {path}")
+    group = _zarr().open_group(str(path), mode="r")
+    yield from _pieces({name: group[name][:] for name in group.array_keys()})
+
+
+_WRITERS: dict[str, Callable[[Path, Iterable[Columns]], None]] = {
+    "npz": _write_npz,
+    "parquet": _write_parquet,
+    "zarr": _write_zarr,
+}
+_READERS: dict[str, Callable[[Path], Iterable[Columns]]] = {
+    "npz": _read_npz,
+    "parquet": _read_parquet,
+    "zarr": _read_zarr,
+}

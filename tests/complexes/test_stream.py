@@ -1,0 +1,283 @@
+"""Cells on disk: whatever ends a run, a resumed one has every cell once."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import polyfiber as pf
+from polyfiber.complexes import parts
+from polyfiber.complexes.cellstore import domain_data, domain_of
+from polyfiber.errors import BudgetExceededError, FileFormatError, InputError, MissingDependencyError
+
+SMALL = pf.Budget(memory="43MB")
+"""Room for a few thousand vertices: many blocks."""
+ROOT = Path(__file__).parents[2]
+
+
+def network() -> pf.ReLUNetwork:
+    return pf.ReLUNetwork.random((3, 36, 36, 1), rng=4)
+
+
+@pytest.fixture(scope="module")
+def whole() -> pf.PolyhedralComplex:
+    return pf.canonical_complex(network())
+
+
+def agrees(place: Path, cx: pf.PolyhedralComplex, dims: tuple[int, ...] = (3,)) -> None:
+    """Every cell once: fingerprints of what is in the files."""
+    store = pf.read_cells(place)
+    total = store.total()
+    assert total.complete
+    assert store.manifest["complete"]
+    assert total.f_vector == cx.f_vector == tuple(store.manifest["f_vector"])
+    assert total.fingerprints == {d: cx.fingerprint(d) for d in dims}
+    assert store.check() == []
+    for d in dims:
+        rows = np.concatenate([cells.signs for cells in store.cells(d)])
+        assert len(np.unique(rows, axis=0)) == cx.f_vector[d]
+
+
+@pytest.mark.parametrize("file_format", parts.FORMATS)
+def test_what_is_written_is_read(tmp_path: Path, file_format: str) -> None:
+    package = {"npz": "numpy", "parquet": "pyarrow", "zarr": "zarr"}[file_format]
+    pytest.importorskip(package)
+    net = pf.ReLUNetwork.random((2, 9, 8, 3), rng=0)
+    box = pf.Box([-1, -2], [1, 1.5])
+    cx = pf.canonical_complex(net, box)
+    total = pf.write_cells(
+        net, tmp_path, box, dims=[0, 1, 2], file_format=file_format, maps=True, vertices=True, verify=True
+    )
+    assert total.verified
+    agrees(tmp_path, cx, (0, 1, 2))
+    store = pf.read_cells(tmp_path)
+    assert store.network == net
+    index = {row.tobytes(): r for r, row in enumerate(cx.signs(2))}
+    A, a = cx.affine_maps()
+    for cells in store.cells(2):
+        rows = [index[row.tobytes()] for row in cells.signs]
+        assert cells.A is not None
+        assert cells.vertices is not None
+        assert cells.unbounded is not None
+        assert np.allclose(cells.A, A[rows])
+        assert np.allclose(cells.a, a[rows])
+        assert not cells.unbounded.any()
+        indptr, points = cells.vertices
+        for i, r in enumerate(rows):
+            mine, truth = points[indptr[i] : indptr[i + 1]], cx.v_representation(r).vertices
+            assert np.allclose(mine[np.lexsort(mine.T)], truth[np.lexsort(truth.T)])
+
+
+def test_exact_networks_and_domains_survive(tmp_path: Path) -> None:
+    third = Fraction(1, 3)
+    net = pf.ReLUNetwork(
+        [
+            np.array([[third, third * 2], [Fraction(1), Fraction(-1)]], dtype=object),
+            np.array([[third, 1]], dtype=object),
+        ],
+        [np.array([third, Fraction(0)], dtype=object), np.array([third], dtype=object)],
+    )
+    box = pf.Box(np.array([-third, -third], dtype=object), np.array([third, third], dtype=object))
+    pf.write_cells(net, tmp_path, box, file_format="npz", dims=[0, 1, 2])
+    agrees(tmp_path, pf.canonical_complex(net, box), (0, 1, 2))
+    store = pf.read_cells(tmp_path)
+    assert store.network == net
+    again = domain_of(store.manifest["domain"])
+    assert isinstance(again, pf.Box)
+    assert again.lo.tolist() == box.lo.tolist()
+    triangle = pf.Polyhedron([[-1, 0], [0, -1], [1, 0.1]], [0, 0, 1])
+    copy = domain_of(json.loads(json.dumps(domain_data(triangle))))
+    assert copy is not None
+    assert copy.A.tolist() == triangle.A.tolist()
+
+
+def test_resume_after_a_budget(tmp_path: Path, whole: pf.PolyhedralComplex) -> None:
+    net = network()
+    place = tmp_path / "cells"
+    with pytest.raises(BudgetExceededError) as stopped:
+        pf.write_cells(net, place, file_format="npz", budget=pf.Budget(seconds=0, memory=SMALL.memory))
+    assert not stopped.value.partial.complete
+    rounds = 0
+
+    def stop(event: Any) -> None:
+        if event.done == 3:
+            raise KeyboardInterrupt
+
+    while True:
+        rounds += 1
+        try:
+            pf.write_cells(net, place, file_format="npz", resume=True, budget=SMALL, progress=stop)
+            break
+        except KeyboardInterrupt as interrupt:
+            partial = interrupt.partial  # type: ignore[attr-defined]
+            assert not partial.complete
+            assert len(partial.blocks) >= 3 * rounds
+            assert pf.read_cells(place).check() == []
+    assert rounds > 2
+    agrees(place, whole)
+
+
+SCRIPT = """
+import sys
+import polyfiber as pf
+if __name__ == "__main__":
+    net = pf.ReLUNetwork.random((3, 36, 36, 1), rng=4)
+    pf.write_cells(net, sys.argv[1], file_format="npz", workers=int(sys.argv[2]), resume=True, budget=pf.Budget(memory=int(sys.argv[3])))
+"""
+
+
+@pytest.mark.parametrize(("workers", "after"), [(1, 1), (1, 4), (2, 3)])
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_resume_after_kill_9(tmp_path: Path, whole: pf.PolyhedralComplex, workers: int, after: int) -> None:
+    place, script = tmp_path / "cells", tmp_path / "run.py"
+    script.write_text(SCRIPT)
+    memory = workers * 43_000_000
+    process = subprocess.Popen(
+        [sys.executable, str(script), str(place), str(workers), str(memory)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        start_new_session=True,
+    )
+    journal = place / "blocks.jsonl"
+    until = time.monotonic() + 100
+    while process.poll() is None and time.monotonic() < until:
+        if journal.exists() and journal.read_bytes().count(b"\n") >= after:
+            break
+        time.sleep(0.002)
+    process.kill()
+    process.wait()
+    before = len(pf.read_cells(place).counts())
+    assert before >= after
+    partial = pf.read_cells(place).total()
+    if workers == 1:
+        assert not partial.complete
+        assert pf.read_cells(place).total().f_vector[3] < whole.f_vector[3]
+    for _ in range(200):  # workers of a killed run end by themselves
+        try:
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            break
+        time.sleep(0.1)
+    else:
+        pytest.fail("workers outlive a killed run")
+    pf.write_cells(network(), place, file_format="npz", resume=True)
+    agrees(place, whole)
+
+
+def test_a_torn_line_and_stray_parts_are_forgotten(tmp_path: Path, whole: pf.PolyhedralComplex) -> None:
+    net = network()
+    pf.write_cells(net, tmp_path, file_format="npz", budget=SMALL)
+    journal = tmp_path / "blocks.jsonl"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    assert len(lines) > 4
+    journal.write_bytes(b"".join(lines[:3]) + lines[3][:40])
+    (tmp_path / "cells" / ".3-stray.npz.17").write_bytes(b"half")
+    (tmp_path / "cells" / "3-0000000000000000.npz").write_bytes(b"whole, but of no block")
+    assert len(pf.read_cells(tmp_path).counts()) == 3
+    assert pf.read_cells(tmp_path).check() == []
+    pf.write_cells(net, tmp_path, file_format="npz", resume=True, budget=SMALL)
+    agrees(tmp_path, whole)
+    (tmp_path / "cells" / "3-0000000000000000.npz").write_bytes(b"whole, but of no block")
+    assert "not in the journal" in pf.read_cells(tmp_path).check()[0]
+    # a line that is whole but wrong is damage, not an unfinished run
+    journal.write_bytes(lines[0][:40] + b"\n" + lines[1])
+    with pytest.raises(FileFormatError, match="line 1"):
+        pf.read_cells(tmp_path).counts()
+
+
+def test_two_workers_write_the_same(tmp_path: Path, whole: pf.PolyhedralComplex) -> None:
+    total = pf.write_cells(network(), tmp_path, file_format="npz", workers=2)
+    assert len(total.blocks) > 4
+    agrees(tmp_path, whole)
+
+
+def test_damage_is_found(tmp_path: Path) -> None:
+    pf.write_cells(network(), tmp_path, file_format="npz", budget=SMALL)
+    part = next((tmp_path / "cells").iterdir())
+    data = part.read_bytes()
+    part.write_bytes(data[: len(data) // 2])
+    assert any(part.name in problem for problem in pf.read_cells(tmp_path).check())
+    part.unlink()
+    with pytest.raises(FileFormatError, match=r"npz"):
+        list(pf.read_cells(tmp_path).cells(3))
+    with pytest.raises(InputError, match="dimensions"):
+        next(pf.read_cells(tmp_path).cells(1))
+
+
+def test_directories_that_do_not_fit(tmp_path: Path) -> None:
+    net = pf.ReLUNetwork.random((2, 6, 1), rng=0)
+    place = tmp_path / "cells"
+    pf.write_cells(net, place, file_format="npz")
+    with pytest.raises(InputError, match="resume"):
+        pf.write_cells(net, place, file_format="npz")
+    with pytest.raises(InputError, match="another network"):
+        pf.write_cells(pf.ReLUNetwork.random((2, 6, 1), rng=1), place, file_format="npz", resume=True)
+    with pytest.raises(InputError, match="another dims"):
+        pf.write_cells(net, place, file_format="npz", dims=[1], resume=True)
+    assert pf.write_cells(net, place, file_format="npz", resume=True).complete
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "file").write_text("mine")
+    with pytest.raises(InputError, match="not empty"):
+        pf.write_cells(net, other, file_format="npz")
+    with pytest.raises(InputError, match="is a file"):
+        pf.write_cells(net, other / "file", file_format="npz")
+    with pytest.raises(InputError, match="npz, parquet or zarr"):
+        pf.write_cells(net, place, file_format="csv")
+    with pytest.raises(InputError, match="dims"):
+        pf.write_cells(net, place, file_format="npz", dims=[3])
+    with pytest.raises(FileFormatError, match=r"manifest\.json"):
+        pf.read_cells(other)
+    manifest = json.loads((place / "manifest.json").read_text())
+    for change, message in (({"format_version": 99}, "upgrade"), ({"format": "else"}, "expected")):
+        (place / "manifest.json").write_text(json.dumps({**manifest, **change}))
+        with pytest.raises(FileFormatError, match=message):
+            pf.read_cells(place)
+    (place / "manifest.json").write_text("{")
+    with pytest.raises(FileFormatError, match="cannot be read"):
+        pf.read_cells(place)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="flock")
+def test_one_writer_at_a_time(tmp_path: Path) -> None:
+    import fcntl
+
+    net = pf.ReLUNetwork.random((2, 6, 1), rng=0)
+    pf.write_cells(net, tmp_path, file_format="npz")
+    with (tmp_path / "blocks.jsonl").open("ab") as journal:
+        fcntl.flock(journal, fcntl.LOCK_EX)
+        with pytest.raises(InputError, match="another process"):
+            pf.write_cells(net, tmp_path, file_format="npz", resume=True)
+
+
+@pytest.mark.parametrize(("file_format", "package"), [("parquet", "pyarrow"), ("zarr", "zarr")])
+def test_a_missing_package_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file_format: str, package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingDependencyError, match=package):
+        pf.write_cells(pf.ReLUNetwork.random((2, 6, 1), rng=0), tmp_path, file_format=file_format)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_worker_that_is_killed_is_named(tmp_path: Path) -> None:
+    from polyfiber.complexes.blocks import Block
+    from polyfiber.complexes.workers import Setup, WorkerPool
+    from polyfiber.errors import PolyfiberError
+
+    setup = Setup.of(pf.ReLUNetwork.random((4, 40, 40, 1), rng=0), None, len, room=10**7, on_degenerate="resolve")
+    with WorkerPool(setup, 1) as pool:
+        pool.give(0, Block(((3, 1),)), None)
+        time.sleep(0.5)
+        os.kill(pool._processes[0].pid, signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
+        with pytest.raises(PolyfiberError, match=r"\(3, 1\)"):
+            pool.wait(30)
