@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import IncompleteError
+from .arrow import parquet
 from .card import card
 from .networks import Networks
 from .plan import Plan
@@ -51,7 +51,7 @@ def finish(directory: str | Path) -> Finished:
         )
     whole = [r for r in records if r is not None]
     manifest = describe(plan, whole)
-    manifest["counts"].update(facts(place, plan))
+    manifest["counts"]["left_out"] = left_out(place, plan)
     merged = merge_split(place, plan)
     problems = [text for m in merged for text in m.problems]
     if problems:
@@ -107,8 +107,6 @@ def describe(plan: Plan, records: list[dict[str, Any]]) -> dict[str, Any]:
 
 def merge_split(place: Directory, plan: Plan) -> list[Merged]:
     """Sums over the blocks of each network that was split."""
-    from .arrow import parquet
-
     wanted = set(split_networks(plan.spec))
     rows: dict[int, list[dict[str, Any]]] = {}
     for p in plan.partitions:
@@ -118,17 +116,15 @@ def merge_split(place: Directory, plan: Plan) -> list[Merged]:
     return [merge(networks.item(i), rows[i]) for i in sorted(wanted & set(rows))]
 
 
-def facts(place: Directory, plan: Plan) -> dict[str, Any]:
-    """How many networks each table leaves out, and an example of why."""
-    from .arrow import parquet
-
-    left_out: dict[str, dict[str, Any]] = {}
+def left_out(place: Directory, plan: Plan) -> dict[str, Any]:
+    """How many networks each table leaves out, and the first reason."""
+    found: dict[str, Any] = {}
     for p in plan.partitions:
-        columns = (
-            parquet().read_table(place.table_file("networks", p.index), columns=["skipped", "reasons"]).to_pydict()
+        rows = parquet().read_table(place.table_file("networks", p.index), columns=["skipped", "reasons"])
+        names, reasons = (
+            [text for chunk in rows.column(c).chunks for text in chunk.flatten().to_pylist()] for c in rows.column_names
         )
-        for names, reasons in zip(columns["skipped"], columns["reasons"]):
-            for name, reason in zip(names, reasons):
-                entry = left_out.setdefault(name, {"networks": 0, "first_reason": reason})
-                entry["networks"] += 1
-    return {"left_out": json.loads(json.dumps(left_out, sort_keys=True))}
+        for name, reason in zip(names, reasons):
+            entry = found.setdefault(name, {"networks": 0, "first_reason": reason})
+            entry["networks"] += 1
+    return {name: found[name] for name in sorted(found)}
