@@ -20,7 +20,7 @@ from .predicate import ExactPredicate
 
 CHUNK = 64
 PORTION = 1 << 15
-DEFAULT_ETOL = 5e-2
+DEFAULT_ETOL = 1e-3
 EXACT = -3
 """Mark in ``slot`` of vertices whose coordinates are exact ones, rounded; negative, so it is no slot."""
 
@@ -98,9 +98,10 @@ class Skeleton:
         self.pending = np.zeros((1, frame.n_words), dtype=np.uint64)
         self.entered = set(frame.start)
         width = max([1, *frame.network.hidden_widths]) + 1
-        pad = frame.net.stride
+        pad = max(8, frame.net.stride)
         self._scratch = (np.zeros((n, n)), np.zeros((n, n + 1)), np.zeros((n, n)))
         self._forms = (np.zeros(pad), np.zeros(pad), np.zeros(width), np.zeros(width), np.zeros(pad))
+        self._walks = sk.walk_scratch(n)
         self._unsure = (np.zeros(1024, dtype=np.int64), np.zeros(1024, dtype=np.int64))
 
     # ---- memory -----------------------------------------------------------------------------
@@ -130,8 +131,7 @@ class Skeleton:
             cap = self.room or max(nv, guess if cap < guess else min(2 * cap, cap + (1 << 22)))
             self.state = moved_state(self.frame, st, self.nv, cap)
         if n_inf > cap_inf:
-            new = max(n_inf, 2 * cap_inf)
-            self.state = self.state._replace(base=_grown(st.base, new, 0), base_err=_grown(st.base_err, new, 0))
+            self.state = more_bases(self.frame, self.state, max(n_inf, 2 * cap_inf))
 
     def check_room(self, nv: int) -> None:
         """Raise `BudgetExceededError` (with the attribute ``vertices``) if so many do not fit."""
@@ -386,7 +386,7 @@ class Skeleton:
         rays = tuple(np.empty(count * 2 * self.frame.n, dtype=np.int32) for _ in range(3))
         broken, n_rays = sk.link_chords(
             k, count, self.nv + start, self.closed, *flat_star(self.state), self.frame.net, self.state, self.pending,
-            self.buckets, *rays,
+            self.buckets, self._walks, *rays,
         )  # fmt: skip
         if broken:
             raise NumericalError(
@@ -609,19 +609,32 @@ def new_state(frame: Frame, cap: int, cap_inf: int) -> Any:
     """Room for so many vertices; the columns are views of one array of records."""
     n = frame.n
     words, x, err, end = row_units(frame)
-    record = np.empty((cap, end), dtype=np.uint64)
-    whole, real = record.view(np.int32), record.view(np.float64)
+    # kernels read coordinates eight at a time: a row more, that they stay in the memory
+    record = np.empty((cap + 1, end), dtype=np.uint64)
+    whole, real = record.view(np.int32)[:cap], record.view(np.float64)[:cap]
     return sk.State(
         star=whole[:, : 3 * n],
-        words=record[:, words:x],
+        words=record[:cap, words:x],
         x=real[:, x:err],
         err=real[:, err],
         slot=whole[:, 3 * n],
         line_err=real[:, err + 1],
         at_inf=whole[:, 3 * n + 1],
-        base=np.empty((cap_inf, n)),
-        base_err=np.empty(cap_inf),
+        **new_bases(frame, cap_inf),
     )
+
+
+def new_bases(frame: Frame, cap: int) -> dict[str, Any]:
+    """Room for base points of so many vertices at infinity, in rows of whole lanes."""
+    return {"base": np.empty((cap, (frame.n + 8) // 8 * 8))[:, : frame.n], "base_err": np.empty(cap)}
+
+
+def more_bases(frame: Frame, old: Any, cap: int) -> Any:
+    """The same state with room for more base points."""
+    new = new_bases(frame, cap)
+    for name, array in new.items():
+        array[: len(old.base_err)] = getattr(old, name)
+    return old._replace(**new)
 
 
 def flat_star(st: Any) -> tuple[Any, Any]:
@@ -666,7 +679,7 @@ def first_filter(frame: Frame, weights: list[Any], layer: int, st: Any, rows: sl
             for q, w in enumerate(weights, start=1):
                 z *= active[:, first[q] : first[q + 1]]
                 z = z @ w.T + finite * net.biases[first[q + 1] : first[q + 2]]
-        bound = np.abs(x) @ net.kappa[low:high].T
+        bound = np.abs(x) @ net.kappa[low:high, :n].T
         bound += finite * net.kappa0[low:high]
         bound += st.err[rows][:, None] * net.sigma[low:high]
         bound *= net.inflate * (1 + 1e-9)

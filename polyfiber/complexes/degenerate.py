@@ -21,7 +21,7 @@ from ..budget import Monitor
 from ..errors import InputError, NumericalError
 from ..kernels import lattice as lk
 from ..kernels import skeleton as sk
-from .build import Skeleton, moved_state, new_state
+from .build import Skeleton, more_bases, moved_state, new_state
 from .frame import Frame
 from .integers import IntegerForms
 
@@ -114,10 +114,7 @@ class LatticeSkeleton(Skeleton):
             self.zeros = zeros
         cap_inf = st.base.shape[0]
         if n_inf > cap_inf:
-            size = max(n_inf, 2 * cap_inf)
-            base, err = np.zeros((size, self.frame.n)), np.zeros(size)
-            base[:cap_inf], err[:cap_inf] = st.base, st.base_err
-            self.state = self.state._replace(base=base, base_err=err)
+            self.state = more_bases(self.frame, self.state, max(n_inf, 2 * cap_inf))
 
     def check_memory(self) -> None:
         """Against the budget: what the faces take now, and half as much again."""

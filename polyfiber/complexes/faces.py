@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._typing import Array, BoolArray, IdArray, IntArray, SignArray, WordArray
+from .._typing import Array, BoolArray, FloatArray, IdArray, IntArray, SignArray, WordArray
 from ..budget import Monitor
 from ..errors import GenericityError, InputError, NumericalError
 from ..kernels import faces as fk
@@ -83,52 +83,48 @@ class FaceStore:
     @cached_property
     def up(self) -> WordArray:
         """Mask of upward edges of every skeleton vertex, bit 2 slot + side."""
-        sk = self.skeleton
-        net, n, st, nv = self.frame.net, self.n, sk.state, sk.nv
-        start = np.array(self.frame.start, dtype=np.int64)
-        numerators = np.random.default_rng(20240611).integers(1 << ALPHA_BITS, 2 << ALPHA_BITS, size=n)
-        alpha = numerators / float(1 << ALPHA_BITS)
-        mask = (1 << net.shift) - 1
-        scale = np.abs(self.frame.given(start)[:, :n]).sum(axis=1)
-        alpha = np.ldexp(alpha, -np.clip(np.round(np.log2(np.where(scale > 0, scale, 1.0))), -900, 900).astype(int))
-        height = np.zeros((nv, 2))
-        self._heights(np.arange(nv), start, alpha, height)
-        up = np.zeros(nv, dtype=np.uint64)
-        unsure = self._orient(height, up)
-        if len(unsure):  # tighter coordinates first, then exact ones
-            v, h = unsure >> net.shift, unsure & mask
-            twin = st.star[v, h].astype(np.int64)
-            w, g = twin >> net.shift, twin & mask
-            ends = np.unique(np.concatenate([v, w]))
-            sk.refine(ends)
-            self._heights(ends, start, alpha, height)
-            difference, error = height[w, 0] - height[v, 0], height[w, 1] + height[v, 1]
-            one = np.uint64(1)
-            rises, falls = difference > error, -difference > error
-            np.bitwise_or.at(up, v[rises], one << h[rises].astype(np.uint64))
-            np.bitwise_or.at(up, w[falls], one << g[falls].astype(np.uint64))
-            unsure = unsure[~(rises | falls)]
-        self._orient_exactly(unsure, up, [Fraction(a) for a in alpha])
+        sk, net, nv = self.skeleton, self.frame.net, self.skeleton.nv
+        alpha = self._alpha()
+        height, up = np.zeros((nv, 2)), np.zeros(nv, dtype=np.uint64)
+        self._heights(np.arange(nv), alpha, height)
+        unsure = np.empty(max(1024, nv // 2), dtype=np.int64)
+        m = fk.orient(nv, self.n, net.shift, sk.state.star, height, up, unsure)
+        if m > len(unsure):
+            unsure, up = np.empty(m, dtype=np.int64), np.zeros(nv, dtype=np.uint64)
+            fk.orient(nv, self.n, net.shift, sk.state.star, height, up, unsure)
+        unsure = unsure[:m]
+        if m:  # tighter coordinates first, then exact ones
+            ends = np.zeros(nv, dtype=np.bool_)
+            v = unsure >> net.shift
+            ends[v] = True
+            ends[sk.state.star[v, unsure & ((1 << net.shift) - 1)] >> net.shift] = True
+            vertices = np.flatnonzero(ends)
+            sk.refine(vertices)
+            self._heights(vertices, alpha, height)
+            m = fk.settle(unsure, net.shift, sk.state.star, height, up)
+            self._orient_exactly(unsure[:m], up, [Fraction(a) for a in alpha])
         return up
 
-    def _heights(self, vs: IntArray, start: IntArray, alpha: Any, height: Any) -> None:
-        """The orienting function at skeleton vertices, with error bounds."""
-        net, st = self.frame.net, self.skeleton.state
-        fk.heights(
-            vs, self.n, st.star, st.at_inf, st.x, st.err, start, np.ascontiguousarray(self.frame.given(start)),
-            net.kappa, net.kappa0, net.sigma, alpha, net.inflate, height,
-        )  # fmt: skip
+    def _alpha(self) -> FloatArray:
+        """Generic weights of the starting facets in the orienting function, which balance their sizes."""
+        numerators = np.random.default_rng(20240611).integers(1 << ALPHA_BITS, 2 << ALPHA_BITS, size=self.n)
+        scale = np.abs(self.frame.given(list(self.frame.start))[:, : self.n]).sum(axis=1)
+        exponents = np.clip(np.round(np.log2(np.where(scale > 0, scale, 1.0))), -900, 900).astype(int)
+        alpha: FloatArray = np.ldexp(numerators / float(1 << ALPHA_BITS), -exponents)
+        return alpha
 
-    def _orient(self, height: Any, up: WordArray) -> IntArray:
-        """Fill the masks; returns the half-edges that are not decided."""
-        sk = self.skeleton
-        unsure = np.zeros(1024, dtype=np.int64)
-        while True:
-            st = sk.state
-            m = fk.orient(sk.nv, self.n, self.frame.net.shift, st.star, height, up, unsure)
-            if m <= len(unsure):
-                return unsure[:m]
-            unsure = np.zeros(2 * m, dtype=np.int64)
+    def _heights(self, vs: IntArray, alpha: FloatArray, height: FloatArray) -> None:
+        """The orienting function at skeleton vertices, with error bounds."""
+        net, st, n = self.frame.net, self.skeleton.state, self.n
+        start = list(self.frame.start)
+        width = net.kappa.shape[1]
+        columns, weights = np.zeros((n + 1, width)), np.zeros(width)
+        columns[:, :n] = self.frame.given(start).T
+        weights[:n] = alpha
+        with np.errstate(all="ignore"):
+            bound = (alpha @ net.kappa[start])[None, :] * (net.inflate * (1 + 1e-9))
+            slope = float(alpha @ net.sigma[start]) * net.inflate * (1 + 1e-9)
+        fk.heights(vs, n, st.at_inf, st.x, st.err, columns, weights, bound, slope, height)
 
     def _orient_exactly(self, halves: IntArray, up: WordArray, alpha: list[Fraction]) -> None:
         sk = self.skeleton
@@ -169,23 +165,33 @@ class FaceStore:
         n, sk = self.n, self.skeleton
         if n == 0:
             return (1,)
-        strict = sk.closed == 2 if owned else np.zeros(len(sk.closed), dtype=np.bool_)
-        table = np.zeros((n + 1, n + 1, n + 1), dtype=np.int64)
         edges = self.up
         if bounded:
             edges = ~edges
             for h in range(2 * n):
                 edges &= ~((sk.state.star[: sk.nv, h] < 0).astype(np.uint64) << np.uint64(h))
             edges &= np.uint64((1 << 2 * n) - 1)
-        fk.tally(sk.nv, n, sk.state.star, sk.state.at_inf, edges, strict, table)
+        table = self._tally(edges, sk.closed == 2 if owned else np.zeros(len(sk.closed), dtype=np.bool_))
         f = [0] * (n + 1)
         for a, b, c in np.argwhere(table).tolist():
-            poly = [math.comb(a, i) for i in range(a + 1)]
-            for _ in range(b):
-                poly = [x + 2 * y for x, y in zip([*poly, 0], [0, *poly])]
-            for i, factor in enumerate(poly, start=c):
+            for i, factor in enumerate(_faces_at(a, b), start=c):
                 f[i] += int(table[a, b, c]) * factor
         return tuple(f)
+
+    def _tally(self, edges: WordArray, strict: BoolArray) -> IntArray:
+        """Number of vertices with a slots of one edge of the masks, b slots of two, c strict ones of one."""
+        sk = self.skeleton
+        table = np.zeros((self.n + 1,) * 3, dtype=np.int64)
+        fk.tally(sk.nv, self.n, sk.state.star, sk.state.at_inf, edges, strict, table)
+        return table
+
+    def _most_faces(self) -> IntArray:
+        """The most faces of each dimension that one vertex is the lowest of."""
+        most = np.ones(self.n + 1, dtype=np.int64)
+        nothing = np.zeros(len(self.skeleton.closed), dtype=np.bool_)
+        for a, b, _ in np.argwhere(self._tally(self.up, nothing)).tolist():
+            most[: a + b + 1] = np.maximum(most[: a + b + 1], _faces_at(a, b))
+        return most
 
     def is_owned(self, dim: int) -> BoolArray:
         """Whether each face of a dimension lies on no wall whose positive side was thrown away."""
@@ -221,16 +227,22 @@ class FaceStore:
         sizes[todo] = [self.counts[d] for d in todo]
         total = int(sizes.sum())
         (monitor or sk.monitor).check_memory(total * self.bytes_per_face, f"a table of {total} faces")
-        planes = np.empty((total, 2 * W), dtype=np.uint64)
-        owner = np.empty(total, dtype=np.int32)
-        fill = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-        starts = fill.copy()
-        want = np.zeros(n + 1, dtype=np.bool_)
-        want[todo] = True
+        # what is not wanted is written all the same, over and over, behind the tables
+        top = max(todo)
+        room = np.where(np.isin(np.arange(n + 1), todo), 0, self._most_faces())[: top + 1]
+        fill = np.where(room > 0, total + np.cumsum(room) - room, np.cumsum(sizes)[: top + 1] - sizes[: top + 1])
+        starts, fill = fill, fill.astype(np.uint64)
+        planes = np.empty((total + int(room.sum()), 2 * W), dtype=np.uint64)
+        owner = np.empty(len(planes), dtype=np.int32)
+        want = room == 0
+        valid = ~np.zeros(W, dtype=np.uint64)
+        valid[-1] >>= np.uint64(64 * W - self.n_bits)
+        scratch = np.empty(n + 1, dtype=np.uint64), np.empty(n + 1, dtype=np.uint64)
         fk.emit(
-            sk.nv, n, self.n_bits, sk.state.star, sk.state.words, sk.state.at_inf, self.up, want, fill, planes, owner
-        )
-        if not np.array_equal(fill - starts, sizes):
+            sk.nv, n, top, valid, sk.state.star, sk.state.words, sk.state.at_inf, self.up, want, fill,
+            planes.ravel(), owner, *scratch,
+        )  # fmt: skip
+        if not np.array_equal((fill - starts.astype(np.uint64))[want], sizes[: top + 1][want]):
             raise NumericalError("the faces written are not as many as counted; please report this network")
         for d in todo:
             part = slice(int(starts[d]), int(starts[d] + sizes[d]))
@@ -357,6 +369,14 @@ def planes_of(signs: Array, n_domain: int, n_words: int) -> WordArray:
         bits[:, plane, n_domain : n_domain + N] = signs[:, :N] == value
     packed = np.packbits(bits, axis=-1, bitorder="little").reshape(signs.shape[0], -1)
     return np.ascontiguousarray(packed).view("<u8").astype(np.uint64, copy=False)
+
+
+def _faces_at(one: int, two: int) -> list[int]:
+    """Faces of each dimension with a given lowest vertex: (1 + t)^one (1 + 2 t)^two."""
+    poly = [math.comb(one, i) for i in range(one + 1)]
+    for _ in range(two):
+        poly = [x + 2 * y for x, y in zip([*poly, 0], [0, *poly])]
+    return poly
 
 
 def _covers(

@@ -169,7 +169,7 @@ def _kernel_net(
     if n_layers:
         biases[first[1] : first[2]] = _float(network.biases[0])
 
-    kappa = np.zeros((n_ids, n))
+    kappa = np.zeros((n_ids, (n + 8) // 8 * 8))  # whole lanes
     kappa0 = np.zeros(n_ids)
     sigma = np.zeros(n_ids)
     drift = np.zeros(n_ids)
@@ -223,8 +223,10 @@ def _store(
 ) -> None:
     """Error constants of neurons with coefficient magnitudes ``level`` after ``terms`` roundings."""
     gamma = terms * U / (1 - terms * U) * 1.01
-    kappa[ids] = gamma * level[:, :-1] + tiny[:, None]
+    n = level.shape[1] - 1
+    kappa[ids, :n] = gamma * level[:, :-1] + tiny[:, None]
     kappa0[ids] = gamma * level[:, -1] + tiny
+    kappa[ids, n] = kappa0[ids]
     sigma[ids] = level[:, :-1].sum(axis=1) * (1 + 1e-9) + tiny * level.shape[1]
     drift[ids] = gamma * sigma[ids] + tiny * level.shape[1]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from .canonical import canonical_forms, compare_forms, form_size
-from .jit import kernel
+from .jit import bare_kernel
 
 
-@kernel
+@bare_kernel
 def _sweep(left, right, order, bounds, starts):
     """Split the runs ``bounds`` of ``order`` where intervals (sorted by left end in each run) leave a gap."""
     count = 0
@@ -61,7 +61,7 @@ def buckets(keys, radius, group):
     return order, bounds
 
 
-@kernel
+@bare_kernel
 def close(keys, radius, i, j):
     """Whether two rows' intervals overlap on every column."""
     for k in range(keys.shape[1]):
@@ -70,7 +70,7 @@ def close(keys, radius, i, j):
     return True
 
 
-@kernel
+@bare_kernel
 def _confirm(
     forms,
     kind,
@@ -157,7 +157,7 @@ def confirm(flat, widths, bounds, merge, slack, tolerance, keys, radius):
         capacity *= 4
 
 
-@kernel
+@bare_kernel
 def _number(parent, labels, first):
     count = 0
     for i in range(parent.shape[0]):

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .jit import kernel
+from .jit import bare_kernel, kernel
 
 LAYERED = 0
 HIDING = 2
@@ -24,7 +24,7 @@ FLIPS = 3
 EPS = 2.0**-52
 
 
-@kernel
+@bare_kernel
 def form_size(widths):
     """Length of a form."""
     layers = widths.shape[0] - 1
@@ -37,7 +37,7 @@ def form_size(widths):
     return total + last * (n + 1) + last * m + m * n + m
 
 
-@kernel
+@bare_kernel
 def _row_distance(a, i, b, j, n, sign):
     """Distance of rows ``(w | b)`` with unit ``w``: weights as they are, offsets relative to max(1, |b|)."""
     worst = abs(a[i + n] - sign * b[j + n]) / max(1.0, abs(a[i + n]), abs(b[j + n]))
@@ -48,7 +48,7 @@ def _row_distance(a, i, b, j, n, sign):
     return worst
 
 
-@kernel
+@bare_kernel
 def _used_columns(p, live, starts, offsets, widths, l):
     """Mark neurons of hidden layer l dead whose outgoing weights into live neurons vanish."""
     n = widths[l]
@@ -469,7 +469,7 @@ def canonical_forms(flat, widths, merge, slack, forms, kind, hidden, count, orie
         noise[t] = 8.0 * max(error, EPS)
 
 
-@kernel
+@bare_kernel
 def _match(a, x, b, y, rows, inner, previous, free, order, signed, scale_a, scale_b, weights, limit):
     """Match rows ``(w | b)`` of two blocks greedily; ``order[i]`` is the row of b for row i of a.
 

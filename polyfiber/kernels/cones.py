@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .jit import kernel
+from .jit import bare_kernel, kernel
 
 
 @kernel
@@ -81,7 +81,7 @@ def pivoted_basis(M, scale, tolerance, gap, Q, Z):
     return r, kept, dropped
 
 
-@kernel
+@bare_kernel
 def _affine_minimiser(P, corral, k, r, G, weights):
     """Weights of the least-norm point of the affine hull of ``k`` columns; False if degenerate."""
     for a in range(k):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .jit import inline_kernel, kernel
+from .jit import bare_kernel, inline_kernel, kernel
 
 ONE = np.uint64(1)
 
@@ -20,7 +20,7 @@ def mask_row(z, r, h, words, low):
             z[r, k - low] *= np.int32((word >> np.uint64(k & 63)) & ONE)
 
 
-@kernel
+@bare_kernel
 def first_values(x, at_inf, words, given, low, gated, out):
     """out[r, a] = first-layer value (slope along a ray) of neuron a, zero if gated and not active."""
     m, h = out.shape
@@ -37,7 +37,7 @@ def first_values(x, at_inf, words, given, low, gated, out):
             mask_row(out, r, h, words, low)
 
 
-@kernel
+@bare_kernel
 def gate(z, bias, at_inf, words, low):
     """Add the bias (not along rays) and clear what is not active, in place."""
     m, h = z.shape

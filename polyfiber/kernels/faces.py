@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .jit import inline_kernel, kernel, popcount, trailing_zeros
+from .jit import bare_kernel, inline_kernel, kernel, popcount, trailing_zeros
+from .lanes import axpy, first_of, load8, load_row8, magnitude, times, total
 
 ONE = np.uint64(1)
 ZERO = np.uint64(0)
@@ -25,46 +26,71 @@ MIX1 = np.uint64(0xBF58476D1CE4E5B9)
 MIX2 = np.uint64(0x94D049BB133111EB)
 
 
-@kernel
+@bare_kernel
 def orient(nv, n, shift, star, height, up, unsure):
-    """Mask of upward edges of every finite vertex, bit 2 slot + side; edges to infinity go up.
+    """Mask of upward edges of every vertex, bit 2 slot + side; edges to infinity go up, nothing goes up from there.
 
-    height: (nv, 2) value and error bound, infinite value at infinity. Half-edges whose ends are not
+    height: (nv, 2) value and error bound, infinite value at infinity; up: zeros. Half-edges whose ends are not
     certainly at different heights are listed once (and left unset); returns their number, also beyond
     the capacity of ``unsure``.
     """
+    mask = (1 << shift) - 1
     m = 0
     for v in range(nv):
-        mask = ZERO
         own = height[v, 0]
         error = height[v, 1]
-        if own < np.inf:
-            for h in range(2 * n):
-                t = star[v, h]
-                if t < 0:
-                    continue
-                w = t >> shift
-                other = height[w, 0]
-                d = other - own
-                e = height[w, 1] + error
-                if other == np.inf or d > e:
-                    mask |= ONE << np.uint64(h)
-                elif not -d > e:
-                    if v < w:
-                        if m < unsure.shape[0]:
-                            unsure[m] = (v << shift) | h
-                        m += 1
-        up[v] = mask
+        mine = ZERO
+        for h in range(2 * n):
+            t = star[v, h]
+            w = t >> shift
+            if w <= v:  # nothing there, or seen from the other end
+                continue
+            other = height[w, 0]
+            d = other - own
+            e = height[w, 1] + error
+            if other == np.inf or d > e:
+                mine |= ONE << np.uint64(h)
+            elif own == np.inf or -d > e:
+                up[w] |= ONE << np.uint64(t & mask)
+            else:
+                if m < unsure.shape[0]:
+                    unsure[m] = (v << shift) | h
+                m += 1
+        up[v] |= mine
     return m
 
 
-@kernel
+@bare_kernel
+def settle(unsure, shift, star, height, up):
+    """Orient listed edges by new heights; the others stay in front of the list. Returns how many."""
+    mask = (1 << shift) - 1
+    m = 0
+    for e in range(unsure.shape[0]):
+        v = unsure[e] >> shift
+        h = unsure[e] & mask
+        t = star[v, h]
+        w = t >> shift
+        d = height[w, 0] - height[v, 0]
+        error = height[w, 1] + height[v, 1]
+        if d > error:
+            up[v] |= ONE << np.uint64(h)
+        elif -d > error:
+            up[w] |= ONE << np.uint64(t & mask)
+        else:
+            unsure[m] = unsure[e]
+            m += 1
+    return m
+
+
+@bare_kernel
 def tally(nv, n, star, at_inf, edges, strict, counts):
     """counts[a, b, c] += 1 for a finite vertex with a slots of one edge of its mask, b of two, c strict of one.
 
     strict: facets whose zeros do not count; a vertex on one without an edge of the mask off it is left out.
     """
-    some = strict.any()
+    some = False
+    for k in range(strict.shape[0]):
+        some |= strict[k]
     for v in range(nv):
         if at_inf[v] < 0:
             m = edges[v]
@@ -83,76 +109,68 @@ def tally(nv, n, star, at_inf, edges, strict, counts):
                 counts[np.int64(popcount(one)), np.int64(popcount(both)), c] += 1
 
 
-@kernel
-def emit(nv, n, n_bits, star, words, at_inf, up, want, fill, planes, owner):
-    """Write every face of the wanted dimensions once.
+@bare_kernel
+def emit(nv, n, top, valid, star, words, at_inf, up, want, fill, flat, owner, start, count):
+    """Write every face of dimension at most ``top`` once, dimensions side by side.
 
-    want: (n + 1,) bool; fill: (n + 1,) next free row of each dimension, advanced;
-    planes: (rows, 2 W); owner: (rows,) lowest vertex.
+    The faces at a vertex come from it slot by slot: what there is, again with one more facet freed. So the faces
+    of a dimension are runs of copies, with one bit set.
+
+    want: (n + 1,) bool; fill: (n + 1,) next free row of each dimension, advanced where wanted (else the rows are
+    overwritten by the next vertex); flat: rows of 2 W words each; owner: (rows,) lowest vertex; valid: (W,) bits of
+    facets; start, count: (n + 1,) scratch.
     """
-    W = words.shape[1]
-    choice = np.zeros(n, dtype=np.int64)
-    n_options = np.zeros(n, dtype=np.int64)
-    side = np.zeros((n, 3), dtype=np.int64)
-    plus = np.zeros(W, dtype=np.uint64)
-    minus = np.zeros(W, dtype=np.uint64)
-    word_of = np.zeros(n, dtype=np.int64)
-    bit = np.zeros(n, dtype=np.uint64)
-    valid = np.zeros(W, dtype=np.uint64)
-    for k in range(n_bits):
-        valid[k >> 6] |= ONE << np.uint64(k & 63)
-    for v in range(nv):
+    W = np.uint64(words.shape[1])
+    row = W + W
+    for v in range(np.uint64(nv)):
         if at_inf[v] >= 0:
             continue
         m = up[v]
+        for d in range(top + 1):
+            start[d] = fill[d]
+            count[d] = ZERO
+        at = start[0] * row
         for w in range(W):
-            plus[w] = words[v, w]
-            minus[w] = ~words[v, w] & valid[w]
+            flat[at + w] = words[v, w]
+            flat[at + W + w] = ~words[v, w] & valid[w]
         for q in range(n):
             k = star[v, 2 * n + q]
-            word_of[q] = k >> 6
-            bit[q] = ONE << np.uint64(k & 63)
-            minus[word_of[q]] &= ~bit[q]
-            plus[word_of[q]] &= ~bit[q]
-            c = 1
-            for s in range(2):
-                if (m >> np.uint64(2 * q + s)) & ONE:
-                    side[q, c] = s
-                    c += 1
-            n_options[q] = c
-            choice[q] = 0
-        dim = 0
-        while True:
-            if want[dim]:
-                row = fill[dim]
-                fill[dim] = row + 1
-                for w in range(W):
-                    planes[row, w] = plus[w]
-                    planes[row, W + w] = minus[w]
-                owner[row] = v
-            q = 0
-            while q < n:
-                w = word_of[q]
-                if choice[q]:
-                    plus[w] &= ~bit[q]
-                    minus[w] &= ~bit[q]
-                else:
-                    dim += 1
-                choice[q] += 1
-                if choice[q] < n_options[q]:
-                    if side[q, choice[q]]:
-                        plus[w] |= bit[q]
-                    else:
-                        minus[w] |= bit[q]
-                    break
-                choice[q] = 0
-                dim -= 1
-                q += 1
-            if q == n:
-                break
+            keep = ~(ONE << np.uint64(k & 63))
+            w = np.uint64(k >> 6)
+            flat[at + w] &= keep
+            flat[at + W + w] &= keep
+        owner[start[0]] = v
+        count[0] = ONE
+        reached = 0
+        for q in range(n):
+            sides = (m >> np.uint64(2 * q)) & np.uint64(3)
+            if sides == ZERO:
+                continue
+            k = star[v, 2 * n + q]
+            bit = ONE << np.uint64(k & 63)
+            w = np.uint64(k >> 6)
+            reached = min(reached + 1, top)
+            for d in range(reached - 1, -1, -1):
+                many = count[d]
+                source = start[d] * row
+                for side in range(2):
+                    if (sides >> np.uint64(side)) & ONE == ZERO:
+                        continue
+                    first = start[d + 1] + count[d + 1]
+                    target = first * row
+                    for j in range(many * row):
+                        flat[target + j] = flat[source + j]
+                    target += w if side else W + w
+                    for j in range(many):
+                        flat[target + j * row] |= bit
+                        owner[first + j] = v
+                    count[d + 1] += many
+        for d in range(top + 1):
+            if want[d]:
+                fill[d] += count[d]
 
 
-@kernel
+@bare_kernel
 def edge_ends(nv, n, shift, star, at_inf, up, ends):
     """(lower, upper) skeleton vertices of every edge, in the order of `emit`."""
     m = 0
@@ -177,7 +195,7 @@ def mix(word, index):
     return z ^ (z >> S31)
 
 
-@kernel
+@bare_kernel
 def hash_face(planes, row):
     h = ZERO
     for w in range(planes.shape[1]):
@@ -185,7 +203,7 @@ def hash_face(planes, row):
     return h
 
 
-@kernel
+@bare_kernel
 def fill_table(planes, low, high, table):
     """Enter rows low <= i < high into an open-addressing table of row numbers (-1 free).
 
@@ -232,14 +250,14 @@ def find_face(h, key, planes, table):
         at = (at + ONE) & mask
 
 
-@kernel
+@bare_kernel
 def find_rows(keys, planes, table, out):
     """Row numbers of keys (m, 2 W), -1 where absent."""
     for i in range(keys.shape[0]):
         out[i] = find_face(hash_face(keys, i), keys[i], planes, table)
 
 
-@kernel
+@bare_kernel
 def fingerprint(planes, low, high):
     """Order-independent sums of face hashes, one plain and one of squares."""
     a = ZERO
@@ -360,7 +378,7 @@ def mark_unbounded(nv, n, n_bits, inf, star, words, at_inf, dim, planes, table, 
     return missing
 
 
-@kernel
+@bare_kernel
 def in_closure(planes, face, vertex_planes, out):
     """out[i] = whether the cell of row i of vertex_planes lies in the closure of a face (one row of planes)."""
     W = planes.shape[1]
@@ -373,29 +391,29 @@ def in_closure(planes, face, vertex_planes, out):
         out[i] = ok
 
 
-@kernel
-def heights(vs, n, star, at_inf, x, err, start, given, kappa, kappa0, sigma, alpha, inflate, height):
-    """Orienting function ``sum alpha |z|`` over the starting facets, with error bounds, at the listed vertices."""
+@bare_kernel
+def heights(vs, n, at_inf, x, err, columns, alpha, bound, slope, height):
+    """Orienting function ``sum alpha |z|`` over the starting facets, with error bounds, at the listed vertices.
+
+    columns: (n + 1, P) the facets' forms as columns, constants last, zeros beyond n, P >= 8 whole lanes; alpha: (P,);
+    bound: (1, P) sum of alpha times the forms' error constants, times what inflates them; slope: bound for each unit
+    of error of the point.
+    """
+    width = columns.shape[1]
     for v in vs:
         if at_inf[v] >= 0:
             height[v, 0] = np.inf
             height[v, 1] = 0.0
             continue
-        total = 0.0
-        bound = 0.0
-        for i in range(n):
-            k = start[i]
-            zero = False
-            for s in range(n):
-                zero |= star[v, 2 * n + s] == k
-            z = given[i, n]
-            b = kappa0[k]
+        total_height = 0.0
+        error = err[v] * slope
+        for block in range(0, width, 8):
+            z = load_row8(columns, n, block)
             for c in range(n):
-                z += given[i, c] * x[v, c]
-                b += kappa[k, c] * abs(x[v, c])
-            if not zero:
-                total += alpha[i] * abs(z)
-                bound += alpha[i] * (b + sigma[k] * err[v])
-        height[v, 0] = total if total < np.inf else 0.0
-        e = (bound + (n + 4) * 2.0**-53 * total) * inflate * (1 + 1e-9)
-        height[v, 1] = e if e < np.inf else np.inf
+                z = axpy(z, x[v, c], load_row8(columns, c, block))
+            total_height += total(times(magnitude(z), load8(alpha, np.uint64(block))))
+            point = first_of(load_row8(x, v, block), n - block, 1.0)
+            error += total(times(magnitude(point), load_row8(bound, 0, block)))
+        error = (error + (n + 4) * 2.0**-52 * total_height) * (1 + 1e-9)
+        height[v, 0] = total_height if total_height < np.inf else 0.0
+        height[v, 1] = error if error < np.inf else np.inf

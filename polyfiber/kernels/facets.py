@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .jit import kernel
+from .jit import bare_kernel, kernel
 
 U = 2.0**-53
 UNKNOWN, FACET, REDUNDANT, UNSURE, WAITING = 0, 1, 2, 3, 4
@@ -109,7 +109,7 @@ def cell_rows(full, first, x, terms0, given, widths, weights, biases, n_domain, 
         E0[r] += 2 * U * size0[r]
 
 
-@kernel
+@bare_kernel
 def _slacks(G, V, d, out):
     """Values of all rows at d; the one-norm of d."""
     m, n = G.shape
@@ -124,7 +124,7 @@ def _slacks(G, V, d, out):
     return total * (1 + 1e-12)
 
 
-@kernel
+@bare_kernel
 def _cholesky(H, n):
     """Lower factor in place; the smallest pivot (not positive: failed)."""
     least = 1e308
@@ -240,7 +240,7 @@ def center(G, V, E1, E0, d, s, H, steps):
     return True
 
 
-@kernel
+@bare_kernel
 def _shoot(Q, status, u, n):
     """Row hit first along u from the origin, its rate and the rate of the next; -1 if none is hit."""
     best, rate, second = -1, 0.0, 0.0
@@ -259,7 +259,7 @@ def _shoot(Q, status, u, n):
     return best, rate, second
 
 
-@kernel
+@bare_kernel
 def _witness(G, V, E1, E0, d0, T, u, rate, second, j, w, values):
     """Write a point beyond row j alone along u; whether it is certain."""
     m, n = G.shape
@@ -280,7 +280,7 @@ def _witness(G, V, E1, E0, d0, T, u, rate, second, j, w, values):
     return True
 
 
-@kernel
+@bare_kernel
 def _solve_passive(Q, R, y, count, z):
     """Back substitution with the triangular factor."""
     for a in range(count - 1, -1, -1):
@@ -290,7 +290,7 @@ def _solve_passive(Q, R, y, count, z):
         z[a] = t / R[a, a]
 
 
-@kernel
+@bare_kernel
 def _append(rows, k, e, target, Q, R, y, count):
     """Add generator e to the orthonormal basis; False if it is dependent."""
     norm0 = 0.0
@@ -322,7 +322,7 @@ def _append(rows, k, e, target, Q, R, y, count):
     return True
 
 
-@kernel
+@bare_kernel
 def nnls(rows, pool, npool, target, k, passive, lam, residual, Q, R, y, z, blocked):
     """Nonnegative least squares: target by rows[pool[:npool]]; (number of passive generators, residual norm).
 
@@ -412,7 +412,7 @@ def nnls(rows, pool, npool, target, k, passive, lam, residual, Q, R, y, z, block
     return count, np.sqrt(norm)
 
 
-@kernel
+@bare_kernel
 def enclose(rows, er, support, k, Q, R, inverse):
     """Inverse of the matrix with the rows of the support as columns: (theta, its row-sum norm).
 
@@ -445,7 +445,7 @@ def enclose(rows, er, support, k, Q, R, inverse):
     return theta * (1 + 1e-9), norm * (1 + 1e-9)
 
 
-@kernel
+@bare_kernel
 def inside(inverse, theta, norm, target, error, k, lam):
     """Whether the target certainly is a positive combination of the generators behind an inverse."""
     least = 1e308

@@ -7,10 +7,10 @@ with k, so the enumeration is an odometer without dead ends.
 
 import numpy as np
 
-from .jit import kernel
+from .jit import bare_kernel, kernel
 
 
-@kernel
+@bare_kernel
 def fill(widths, low, fixed, state, started, labels, excess):
     """Next labels in lexicographic order of the born counts.
 
@@ -82,7 +82,7 @@ def fill(widths, low, fixed, state, started, labels, excess):
     return m
 
 
-@kernel
+@bare_kernel
 def table_and_bars(widths, label, omega):
     """Write the multiplicities ``omega[t, s]`` of one label into int64 (L + 1, L + 1)."""
     last = widths.shape[0] - 1

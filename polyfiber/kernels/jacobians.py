@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .jit import inlined, kernel
+from .jit import bare_kernel, inlined, kernel
 
 PRIME = 2147483647
 
@@ -151,7 +151,7 @@ def jacobian_rows(mask, widths, offsets, theta, rows):
                 rows[o * c + n0, bias + i] = s
 
 
-@kernel
+@bare_kernel
 def insert_row(basis, pivots, rank, row):
     """Reduce a row by the reduced echelon basis and insert what remains; the new rank."""
     P = row.shape[0]
@@ -204,7 +204,7 @@ def insert_regions(masks, chosen, widths, offsets, theta, basis, pivots, rank):
     return rank
 
 
-@kernel
+@bare_kernel
 def null_vector(basis, pivots, rank, free, out):
     """Complete random free coordinates to a vector that every row of the basis annihilates."""
     P = out.shape[0]

@@ -14,14 +14,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from .jit import inline_kernel, kernel, trailing_zeros
+from .jit import bare_kernel, inline_kernel, kernel, trailing_zeros
 from .skeleton import affine_form, form_value
 
 ONE = np.uint64(1)
 ZERO = np.uint64(0)
 
 
-@kernel
+@bare_kernel
 def crossed(planes, count, i, out):
     """Faces with both signs of facet i in their closure; returns how many."""
     W = planes.shape[1] // 2
@@ -35,7 +35,7 @@ def crossed(planes, count, i, out):
     return m
 
 
-@kernel
+@bare_kernel
 def unite(planes, count, start, length, pool, lower, w0, w1):
     """Planes of every face, words w0 to w1 of both signs, from those of its facets."""
     W = planes.shape[1] // 2
@@ -51,7 +51,7 @@ def unite(planes, count, start, length, pool, lower, w0, w1):
             planes[f, W + w] = q
 
 
-@kernel
+@bare_kernel
 def list_sizes(ids, m, length):
     """Total length of the facet lists of m faces."""
     total = 0
@@ -156,7 +156,7 @@ def new_vertices(i, ids, m, first_v, n_inf, planes, start, pool, basis, net, st,
     return pairs, n_inf
 
 
-@kernel
+@bare_kernel
 def record_signs(us, ks, m, words, zeros, vertex_planes):
     """Enter decided signs of pairs (vertex, facet) into the planes of vertices."""
     W = words.shape[1]
@@ -179,7 +179,7 @@ def unite_one(planes, f, lower, pool, low, high):
         planes[f, w] = p
 
 
-@kernel
+@bare_kernel
 def cut_edges(
     i, ids, m, count, first_v, planes, start, length, pool, fill, basis, infinite, stamp, plus, zero, vertex_planes
 ):
@@ -213,7 +213,7 @@ def cut_edges(
     return fill
 
 
-@kernel
+@bare_kernel
 def cut_faces(
     i, ids, m, count, planes, start, length, pool, fill, basis, infinite, stamp, plus, zero,
     low_count, low_planes, low_start, low_length, low_pool, low_fill, low_basis, low_infinite,
@@ -295,7 +295,7 @@ def cut_faces(
     return fill, low_fill, broken
 
 
-@kernel
+@bare_kernel
 def packed_lists(count, start, length, pool, new_start, new_pool):
     """Copy facet lists one after the other; returns the fill."""
     fill = 0
@@ -307,7 +307,7 @@ def packed_lists(count, start, length, pool, new_start, new_pool):
     return fill
 
 
-@kernel
+@bare_kernel
 def kept_lists(rows, start, length, pool, new_id, new_start, new_length, new_pool):
     """Facet lists of the rows, in new ids, without those whose new id is -1; returns the fill."""
     fill = 0

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from .jit import kernel
+from .jit import bare_kernel
 
 U = 2.0**-53
 
 
-@kernel
+@bare_kernel
 def layer_values(l, widths, weights, woff, biases, offsets, signs, a, b, sa, sb, tiny, terms, ea, eb):
     """Values and slopes of hidden layer l (0-based, at least 1) on the current piece, with error bounds.
 
@@ -49,7 +49,7 @@ def layer_values(l, widths, weights, woff, biases, offsets, signs, a, b, sa, sb,
         eb[r] = gamma * sb[r] + (tiny[r] if sb[r] > 0.0 else 0.0)
 
 
-@kernel
+@bare_kernel
 def advance(widths, weights, woff, biases, offsets, terms, signs, a, b, sa, sb, tiny, ea, eb, times, errors, which):
     """Follow the segment from the piece with the given signs; (events, reason).
 

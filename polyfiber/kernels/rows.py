@@ -7,7 +7,7 @@ the whole row, so that a hash collision costs time and never an answer. Every co
 
 import numpy as np
 
-from .jit import inlined, kernel
+from .jit import bare_kernel, inlined
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -25,7 +25,7 @@ def _mix(z):
     return z ^ (z >> _S31)
 
 
-@kernel
+@bare_kernel
 def hash_row(words, i):
     """Hash of row ``i`` of uint64 (n, w): two splitmix rounds per word, order-dependent."""
     h = _GOLDEN * np.uint64(words.shape[1] + 1)
@@ -35,7 +35,7 @@ def hash_row(words, i):
     return h
 
 
-@kernel
+@bare_kernel
 def pack_signs(signs, out):
     """Write int8 (n, k) of -1, 0, 1 into uint64 (n, ceil(k / 32)), two bits an entry.
 
@@ -55,7 +55,7 @@ def pack_signs(signs, out):
     return -1
 
 
-@kernel
+@bare_kernel
 def insert_all(table, store, start, stop):
     """Enter rows ``start..stop`` of the store.
 
@@ -92,7 +92,7 @@ def insert_all(table, store, start, stop):
     return duplicate
 
 
-@kernel
+@bare_kernel
 def find_rows(table, store, rows, out):
     """Ids in the store of uint64 (q, w) rows into int64 ``out`` (q,); -1 where absent."""
     mask = np.uint64(table.shape[0] - 1)
@@ -115,7 +115,7 @@ def find_rows(table, store, rows, out):
             slot = (slot + one) & mask
 
 
-@kernel
+@bare_kernel
 def intern_rows(table, store, count, rows, out):
     """Find each row or append it to the store; ids into ``out``.
 

@@ -21,7 +21,8 @@ from collections import namedtuple
 
 import numpy as np
 
-from .jit import inline_kernel, kernel, popcount, prefetch, trailing_zeros
+from .jit import bare_kernel, inline_kernel, popcount, prefetch, trailing_zeros
+from .lanes import axpy, first_of, load4, load8, load_row8, magnitude, store, times, total, zero4, zero8
 
 # kind[k]: 0 domain facet, l >= 1 neuron of hidden layer l; first[l]: first id of layer l, first[-1] = number of facets
 # rows: affine forms of domain facets and first-layer neurons, constant at n, one every stride (4 or a multiple of 8)
@@ -37,7 +38,8 @@ Net = namedtuple(
 State = namedtuple("State", "star words x err slot line_err at_inf base base_err")
 
 ONE = np.uint64(1)
-U1, U2, U3, U4, U5, U6, U7 = (np.uint64(i) for i in range(1, 8))
+U2 = np.uint64(2)
+EIGHT = np.uint64(8)
 ZERO = np.uint64(0)
 SIX = np.uint64(6)
 LOW = np.uint64(63)
@@ -95,7 +97,7 @@ def affine_form(k, words, v, n, stride, first, layer_of, rows, weights, woff, bi
         out[n] += const
 
 
-@kernel
+@bare_kernel
 def pull_back(k, layer, words, v, first, weights, woff, biases, cur, nxt):
     """Coefficients of neuron k on the outputs of the first layer, in cur; returns the constant."""
     const = biases[k]
@@ -127,75 +129,62 @@ def pull_back(k, layer, words, v, first, weights, woff, biases, cur, nxt):
 
 @inline_kernel
 def combine_rows(coef, offset, words, v, low, high, rows, stride, n, out):
-    """out = sum of coef[offset + t] * row t over the active t in [low, high); four or eight columns in registers."""
-    # unsigned indices: signed ones are tested for being negative, which keeps the columns from being vectorised
+    """out = sum of coef[offset + t] * row t over the active t in [low, high); a block of columns in registers."""
     shift = np.uint64(offset)
     step = np.uint64(stride)
-    for block in range(0, n + 1, 8):
-        s0 = s1 = s2 = s3 = 0.0
-        r0 = r1 = r2 = r3 = 0.0
-        column = np.uint64(block)
-        if n + 1 - block <= 4:
+    if n < 4:
+        four = zero4()
+        for wi in range(low >> 6, ((high - 1) >> 6) + 1):
+            m = words[v, wi] & range_mask(wi, low, high)
+            start = np.uint64(wi << 6)
+            while m != ZERO:
+                t = start + trailing_zeros(m)
+                m &= m - ONE
+                four = axpy(four, coef[shift + t], load4(rows, t * step))
+        store(out, ZERO, four)
+    else:
+        for block in range(ZERO, step, EIGHT):
+            eight = zero8()
             for wi in range(low >> 6, ((high - 1) >> 6) + 1):
                 m = words[v, wi] & range_mask(wi, low, high)
                 start = np.uint64(wi << 6)
                 while m != ZERO:
                     t = start + trailing_zeros(m)
                     m &= m - ONE
-                    f = coef[shift + t]
-                    at = t * step + column
-                    s0 += f * rows[at]
-                    s1 += f * rows[at + U1]
-                    s2 += f * rows[at + U2]
-                    s3 += f * rows[at + U3]
-        else:
-            for wi in range(low >> 6, ((high - 1) >> 6) + 1):
-                m = words[v, wi] & range_mask(wi, low, high)
-                start = np.uint64(wi << 6)
-                while m != ZERO:
-                    t = start + trailing_zeros(m)
-                    m &= m - ONE
-                    f = coef[shift + t]
-                    at = t * step + column
-                    s0 += f * rows[at]
-                    s1 += f * rows[at + U1]
-                    s2 += f * rows[at + U2]
-                    s3 += f * rows[at + U3]
-                    r0 += f * rows[at + U4]
-                    r1 += f * rows[at + U5]
-                    r2 += f * rows[at + U6]
-                    r3 += f * rows[at + U7]
-            out[block + 4] = r0
-            out[block + 5] = r1
-            out[block + 6] = r2
-            out[block + 7] = r3
-        out[block] = s0
-        out[block + 1] = s1
-        out[block + 2] = s2
-        out[block + 3] = s3
+                    eight = axpy(eight, coef[shift + t], load8(rows, t * step + block))
+            store(out, block, eight)
 
 
 @inline_kernel
 def form_value(form, x, v, hom, n):
     """Form at row v of x; hom is 1 for a point, 0 for a direction."""
-    s = form[n] * hom
-    for c in range(n):
-        s += form[c] * x[v, c]
+    s = 0.0
+    for block in range(0, n + 1, 8):
+        point = first_of(load_row8(x, v, block), n - block, hom)
+        s += total(times(point, load8(form, np.uint64(block))))
     return s
 
 
 @inline_kernel
-def value_bound(k, kappa, kappa0, drift, inflate, form, x, v, error, hom, n):
-    """Bound of |form_value - exact value at the exact point|."""
-    s = hom * kappa0[k]
-    norm = 0.0
-    for c in range(n):
-        s += kappa[k, c] * abs(x[v, c])
-        norm += abs(form[c])
-    return (s + (norm + drift[k]) * error) * inflate
+def form_size(form, n):
+    """Sum of the absolute values of a form's linear coefficients."""
+    s = 0.0
+    for block in range(0, n, 8):
+        s += total(magnitude(first_of(load8(form, np.uint64(block)), n - block, 0.0)))
+    return s
 
 
-@kernel
+@inline_kernel
+def value_bound(k, kappa, drift, inflate, size, x, v, error, hom, n):
+    """Bound of |form_value - exact value at the exact point|; size: `form_size`."""
+    s = 0.0
+    for block in range(0, n + 1, 8):
+        point = first_of(load_row8(x, v, block), n - block, hom)
+        s += total(times(magnitude(point), load_row8(kappa, k, block)))
+    return (s + (size + drift[k]) * error) * inflate
+
+
+@bare_kernel
 def slopes_vanish(v, k, n, inf, first, layer_of, star, words):
     """Whether the slope of facet k along ray v is identically zero, by ranks alone.
 
@@ -241,7 +230,7 @@ def is_constant(k, layer, form, n):
     return True
 
 
-@kernel
+@bare_kernel
 def invert(A, R, n):
     """Gauss-Jordan with partial pivoting; A is overwritten. False if a pivot is zero or not finite."""
     for i in range(n):
@@ -275,7 +264,7 @@ def invert(A, R, n):
     return True
 
 
-@kernel
+@bare_kernel
 def solve(
     v, n, stride, inf, inflate, start, first, layer_of, rows, weights, woff, biases, kappa, kappa0, drift, star, words,
     x, err, slot, at_inf, base, base_err, A, B, R, form, cur, nxt, rho,
@@ -434,25 +423,24 @@ def solve(
     err[v] = e
 
 
-@kernel
+@bare_kernel
 def sign_at(
     v, k, n, stride, inf, inflate, start, first, layer_of, rows, weights, woff, biases, kappa, kappa0, drift, star,
     words, x, err, slot, at_inf, base, base_err, form, cur, nxt,
 ):
     """Certified sign of facet k at vertex v, or 0 when the filter cannot tell."""
     affine_form(k, words, v, n, stride, first, layer_of, rows, weights, woff, biases, form, cur, nxt)
-    if at_inf[v] < 0:
-        z = form_value(form, x, v, 1.0, n)
-        b = value_bound(k, kappa, kappa0, drift, inflate, form, x, v, err[v], 1.0, n)
-    else:
-        z = form_value(form, x, v, 0.0, n)
-        b = value_bound(k, kappa, kappa0, drift, inflate, form, x, v, err[v], 0.0, n)
+    size = form_size(form, n)
+    hom = 1.0 if at_inf[v] < 0 else 0.0
+    z = form_value(form, x, v, hom, n)
+    b = value_bound(k, kappa, drift, inflate, size, x, v, err[v], hom, n)
+    if at_inf[v] >= 0:
         if not abs(z) > b and (
             is_constant(k, layer_of[k], form, n) or slopes_vanish(v, k, n, inf, first, layer_of, star, words)
         ):
             i = at_inf[v]
             z = form_value(form, base, i, 1.0, n)
-            b = value_bound(k, kappa, kappa0, drift, inflate, form, base, i, base_err[i], 1.0, n)
+            b = value_bound(k, kappa, drift, inflate, size, base, i, base_err[i], 1.0, n)
             if abs(z) > b:
                 return 2 if z > 0 else -2
             return 0
@@ -461,7 +449,7 @@ def sign_at(
     return 0
 
 
-@kernel
+@bare_kernel
 def solve_vertex(v, net, st, A, B, R, form, cur, nxt, rho):
     """`solve` for the driver."""
     n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, start = (
@@ -474,7 +462,7 @@ def solve_vertex(v, net, st, A, B, R, form, cur, nxt, rho):
     )
 
 
-@kernel
+@bare_kernel
 def solve_many(vs, net, st, A, B, R, form, cur, nxt, rho):
     """Solve the listed vertices directly, unless they are already."""
     n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, start = (
@@ -489,7 +477,7 @@ def solve_many(vs, net, st, A, B, R, form, cur, nxt, rho):
             )
 
 
-@kernel
+@bare_kernel
 def judge_listed(vs, ks, net, st, out, form, cur, nxt):
     """Certified signs of pairs (vertex, facet) into out; 0 where the filter cannot tell. Changes nothing."""
     n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, start = (
@@ -505,7 +493,7 @@ def judge_listed(vs, ks, net, st, out, form, cur, nxt):
         )
 
 
-@kernel
+@bare_kernel
 def decide_listed(vs, ks, net, st, unsure, counts, A, B, R, form, cur, nxt, rho):
     """Second filter for pairs (vertex, facet): the form on the cell, then a direct solve.
 
@@ -566,7 +554,7 @@ def push(k, half, bk):
     fill[k] += 1
 
 
-@kernel
+@bare_kernel
 def take(k, bk, out):
     """Empty bucket k into out; returns how many."""
     chunks, link, head, fill, free = bk
@@ -588,7 +576,7 @@ def take(k, bk, out):
     return m
 
 
-@kernel
+@bare_kernel
 def bucket_size(k, bk):
     chunks, link, head, fill, free = bk
     c = head[k]
@@ -602,7 +590,7 @@ def bucket_size(k, bk):
     return m
 
 
-@kernel
+@bare_kernel
 def push_all(nv, net, st, pending, sizes, bk, count_only):
     """Push every edge into the bucket of its first pending neuron (or only count)."""
     n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, start = (
@@ -629,7 +617,7 @@ def edge_error(v, here, slot, line_err, err):
     return line_err[v] if here >= 0 and slot[v] == here else err[v]
 
 
-@kernel
+@bare_kernel
 def cut_edges(
     i, edges, ne, nv, n_inf, rays, ray_a, ray_b, flat, row, net, st, pending, etol, unsure_v, unsure_k, counts,
     A, B, R, form, form2, cur, nxt, rho,
@@ -718,10 +706,11 @@ def cut_edges(
         # first as points of the edge's line; if a value is then too close to zero, as themselves
         ea = edge_error(fin, near_slot if fin == u else far_slot, slot, line_err, err)
         eb = edge_error(far, near_slot if far == u else far_slot, slot, line_err, err)
+        size = form_size(form, n)
         za = form_value(form, x, fin, near_hom, n)
         zb = form_value(form, x, far, far_hom, n)
-        ba = value_bound(i, kappa, kappa0, drift, inflate, form, x, fin, ea, near_hom, n)
-        bb = value_bound(i, kappa, kappa0, drift, inflate, form, x, far, eb, far_hom, n)
+        ba = value_bound(i, kappa, drift, inflate, size, x, fin, ea, near_hom, n)
+        bb = value_bound(i, kappa, drift, inflate, size, x, far, eb, far_hom, n)
         if abs(za) > ba and abs(zb) > bb and (za > 0.0) != (zb > 0.0):
             za = abs(za)
             zb = abs(zb)
@@ -729,8 +718,8 @@ def cut_edges(
             # a value within its bound has the right sign by construction, but maybe not as computed
             ea = err[fin]
             eb = err[far]
-            ba = value_bound(i, kappa, kappa0, drift, inflate, form, x, fin, ea, near_hom, n)
-            bb = value_bound(i, kappa, kappa0, drift, inflate, form, x, far, eb, far_hom, n)
+            ba = value_bound(i, kappa, drift, inflate, size, x, fin, ea, near_hom, n)
+            bb = value_bound(i, kappa, drift, inflate, size, x, far, eb, far_hom, n)
             za = abs(za)
             zb = abs(zb)
             if not za > ba:
@@ -809,8 +798,9 @@ def cut_edges(
                     affine_form(j, words, v, n, stride, first, layer_of, rows, weights, woff, biases, form2, cur, nxt)
                     ya = form_value(form2, x, fin, near_hom, n)
                     yb = form_value(form2, x, far, far_hom, n)
-                    ca = value_bound(j, kappa, kappa0, drift, inflate, form2, x, fin, ea, near_hom, n)
-                    cb = value_bound(j, kappa, kappa0, drift, inflate, form2, x, far, eb, far_hom, n)
+                    size = form_size(form2, n)
+                    ca = value_bound(j, kappa, drift, inflate, size, x, fin, ea, near_hom, n)
+                    cb = value_bound(j, kappa, drift, inflate, size, x, far, eb, far_hom, n)
                     if near_hom == far_hom:
                         y = ya + t * (yb - ya)
                         c = max(ca, cb) + dt * abs(yb - ya) + 8 * EPS * (abs(ya) + abs(yb))
@@ -858,7 +848,7 @@ def slot_of(x, k, n, star):
     return -1
 
 
-@kernel
+@bare_kernel
 def splice(i, edges, ne, nv, net, st):
     """Insert the new vertices into the edges that they cut."""
     n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, start = (
@@ -880,9 +870,14 @@ def splice(i, edges, ne, nv, net, st):
         star[w, t & mask] = (v << shift) | (2 * p + 1 - at_u)
 
 
-@kernel
+def walk_scratch(n):
+    """Room for the walks of one vertex."""
+    return tuple(np.zeros(2 * n, dtype=t) for t in (np.uint64, np.int32, np.uint64, np.uint64, np.int64))
+
+
+@bare_kernel
 def link_chords(
-    i, ne, nv, closed, flat, row, net, st, pending, bk, ray_half, ray_a, ray_b
+    i, ne, nv, closed, flat, row, net, st, pending, bk, walks, ray_half, ray_a, ray_b
 ):
     """Join the new vertices along the polygons they lie on; push all new edges.
 
@@ -904,11 +899,9 @@ def link_chords(
     broken = 0
     n_rays = 0
     wall = np.int32(i)
-    half = np.zeros(2 * net.n, dtype=np.uint64)  # where each walk arrives
-    prev = np.zeros(2 * net.n, dtype=np.int32)  # the facet that its last edge left
-    prev_side = np.zeros(2 * net.n, dtype=np.uint64)
-    mine = np.zeros(2 * net.n, dtype=np.uint64)  # the half-edge it looks for a partner of
-    end = np.zeros(2 * net.n, dtype=np.int64)  # the vertex at infinity met on the negative side, or -1
+    # of each walk: where it arrives, the facet that its last edge left and on which side, the half-edge it looks for a
+    # partner of, and the vertex at infinity met on the negative side, or -1
+    half, prev, prev_side, mine, end = walks
     for v in range(np.uint64(nv), np.uint64(nv + ne)):
         at_v = v * row
         p = ZERO
@@ -995,7 +988,7 @@ def link_chords(
     return broken, n_rays
 
 
-@kernel
+@bare_kernel
 def link_rays(halves, count, nv, net, st, pending, bk):
     """Hang the new ends at infinity on their half-edges; push the rays that later neurons cut."""
     star = st.star

@@ -67,6 +67,7 @@ def test_interrupt_ends_cleanly(tmp_path) -> None:
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # ignored in background jobs
     )
     time.sleep(6)
     process.send_signal(signal.SIGINT)
