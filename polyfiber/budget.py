@@ -129,6 +129,11 @@ class Monitor:
         if self._call is not None:
             self._call(Progress(phase, done, total, facts))
 
+    @property
+    def late(self) -> bool:
+        """Whether the time is used up."""
+        return self.budget.seconds is not None and self.elapsed > self.budget.seconds
+
     def check_time(self, what: str, partial: Any = None) -> None:
         """Raise `BudgetExceededError` with ``partial`` once the time is used up."""
         limit = self.budget.seconds

@@ -316,7 +316,8 @@ class Skeleton:
                     break
                 vs, ks = np.empty(2 * listed, dtype=np.int64), np.empty(2 * listed, dtype=np.int64)
             self.stats.filtered += int(decided)
-            self.monitor.check_time(f"the skeleton ({self.nv} vertices, entering layer {layer})")
+            if self.monitor.late:
+                self.monitor.check_time(f"the skeleton ({self.nv} vertices, entering layer {layer})")
             if listed:
                 self._second_filter(vs[:listed], ks[:listed])
 
@@ -430,7 +431,8 @@ class Skeleton:
         self._decide(uv[:m], uk[:m])
 
     def _check_time(self, k: int) -> None:
-        self.monitor.check_time(f"the skeleton ({self.nv} vertices, cutting by {self.frame.name(k)})")
+        if self.monitor.late:  # the text costs more than the test
+            self.monitor.check_time(f"the skeleton ({self.nv} vertices, cutting by {self.frame.name(k)})")
 
     def _count(self, counts: Any) -> None:
         self.stats.filtered += int(counts[0])
