@@ -38,10 +38,10 @@ def plan_command(
         document["cost"] = None if cost is None else [asdict(s) for s in cost.sources]
         to_json(document)
         return
-    rows = [(p.index, p.source, p.first, p.stop - 1, len(p)) for p in plan.partitions]
+    rows = [(p.index, p.source, p.first, p.stop - 1, len(p.blocks) or "whole") for p in plan.partitions]
     shown = rows if len(rows) <= 20 else [*rows[:10], *rows[-10:]]
     table(
-        shown, header=("partition", "entry", "from", "to", "networks"),
+        shown, header=("partition", "entry", "from network", "to network", "blocks"),
         title=f"{checked.name}: {checked.count} networks in {len(rows)} partitions",
     )  # fmt: skip
     if len(shown) < len(rows):

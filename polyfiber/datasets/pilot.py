@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..errors import InputError
 from .plan import Partition, Plan
+from .sources import Source
 from .work import run_partition
 
 
@@ -77,13 +79,10 @@ def estimate(plan: Plan, *, seconds: float = 3.0, most: int = 128) -> Cost:
 
 def _pilot(plan: Plan, position: int, seconds: float, most: int) -> SourceCost:
     source = plan.spec.sources[position]
-    _measure(plan, position, 1)  # compiles the kernels; not counted
-    sampled = 1
-    spent, record = _measure(plan, position, sampled)
-    while sampled < min(most, source.count) and 2 * spent < seconds:
-        sampled = min(2 * sampled, most, source.count)
-        spent, record = _measure(plan, position, sampled)
-    factor = source.count / sampled
+    if source.split:
+        sampled, factor, spent, record = _some_blocks(plan, source, seconds)
+    else:
+        sampled, factor, spent, record = _some_networks(plan, position, seconds, most)
     tables = record["tables"]
     return SourceCost(
         source.name,
@@ -97,10 +96,43 @@ def _pilot(plan: Plan, position: int, seconds: float, most: int) -> SourceCost:
     )
 
 
-def _measure(plan: Plan, position: int, count: int) -> tuple[float, dict[str, Any]]:
-    """Do the first networks of an entry as one partition; seconds and record."""
+def _some_networks(plan: Plan, position: int, seconds: float, most: int) -> tuple[int, float, float, dict[str, Any]]:
+    """The first networks of an entry: how many, which part of all, seconds, record."""
     source = plan.spec.sources[position]
-    pilot = Partition(0, source.first, source.first + count, source.name, plan.spec.seed, (position,), 0)
+
+    def first(count: int) -> Partition:
+        return Partition(0, source.first, source.first + count, source.name, plan.spec.seed, (position,), 0)
+
+    _measure(plan, first(1))  # compiles the kernels; not counted
+    sampled = 1
+    spent, record = _measure(plan, first(1))
+    while sampled < min(most, source.count) and 2 * spent < seconds:
+        sampled = min(2 * sampled, most, source.count)
+        spent, record = _measure(plan, first(sampled))
+    return sampled, source.count / sampled, spent, record
+
+
+def _some_blocks(plan: Plan, source: Source, seconds: float) -> tuple[int, float, float, dict[str, Any]]:
+    """The smallest block of an entry whose complexes are split, then a typical one if there is time."""
+    mine = sorted((p for p in plan.partitions if p.source == source.name and p.blocks), key=_expected)
+    if not mine:
+        raise InputError(f"none of the networks of {source.name} could be made, so nothing can be measured")
+    total = sum(map(_expected, mine))
+    spent, record = _measure(plan, replace(mine[0], index=0))
+    chosen = mine[len(mine) // 2]
+    if spent * _expected(chosen) < seconds * _expected(mine[0]):
+        spent, record = _measure(plan, replace(chosen, index=0))
+    else:
+        chosen = mine[0]
+    return 1, total / _expected(chosen), spent, record
+
+
+def _expected(partition: Partition) -> float:
+    return sum(block.expected for block in partition.blocks)
+
+
+def _measure(plan: Plan, pilot: Partition) -> tuple[float, dict[str, Any]]:
+    """Do a partition aside; seconds and record."""
     with tempfile.TemporaryDirectory() as folder:
         start = time.process_time()
         record = run_partition(replace(plan, partitions=(pilot,)), 0, folder)

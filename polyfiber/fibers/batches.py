@@ -189,6 +189,10 @@ class _Parquet(_Collection):
             architectures, parameters = self._group(index)
             groups: dict[tuple[int, ...], list[int]] = {}
             for i, widths in enumerate(architectures):
+                if not widths:
+                    raise InputError(
+                        f"row {first + i} holds no network, its architecture is empty; leave such rows out"
+                    )
                 groups.setdefault(tuple(widths), []).append(i)
             for architecture, members in groups.items():
                 flat = np.array([parameters[i].as_py() for i in members], dtype=np.float64)
