@@ -11,7 +11,7 @@ import pytest
 
 import polyfiber as pf
 from polyfiber.datasets import finish, load, run, validate
-from polyfiber.errors import IncompleteError, InputError
+from polyfiber.errors import BudgetExceededError, IncompleteError, InputError
 
 from .test_store import contents
 
@@ -69,7 +69,7 @@ def test_a_block_that_is_lost_is_noticed(made: Path, tmp_path: Path) -> None:
 
 
 def test_too_little_memory_for_a_block(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="too little to work in"):
+    with pytest.raises(BudgetExceededError, match="too little to work in"):
         run({**SPEC, "memory": "1MB"}, tmp_path / "d", workers=0)
 
 
