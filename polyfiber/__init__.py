@@ -53,6 +53,7 @@ _EXPORTS: dict[str, str] = {
     "count_blocks": "complexes.blockrun",
     "iter_blocks": "complexes.blockrun",
     "iter_cells": "complexes.blockrun",
+    "pilot_estimate": "complexes.pilots",
     "plan_blocks": "complexes.plan",
     "read_cells": "complexes.cellstore",
     "run_block": "complexes.blockcells",

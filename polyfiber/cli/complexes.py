@@ -52,6 +52,9 @@ def _plain(value: Any) -> bool:
 
 def info(
     file: Path = typer.Argument(..., help="Network: .onnx .npz .safetensors .pt .h5 .keras .nnet"),
+    pilots: int = typer.Option(
+        0, "--pilots", help="Also estimate the complex from so many blocks, with standard errors."
+    ),
     json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
     """What a network file holds, and how large its complex is expected to be."""
@@ -66,18 +69,30 @@ def info(
     facts["expected complex on R^n"] = size
     questions = feasibility(net)
     facts["questions"] = [vars(q) for q in questions]
+    estimate = None
+    if pilots:
+        from ..complexes.pilots import pilot_estimate
+
+        estimate = pilot_estimate(net, pilots=pilots)
+        facts["estimate"] = vars(estimate)
     if json:
         to_json(facts)
         return
     rows = [
         (key.replace("_", " "), _show(value))
         for key, value in facts.items()
-        if key not in ("expected complex on R^n", "questions")
+        if key not in ("expected complex on R^n", "questions", "estimate")
     ]
     rows.append(("expected vertices on R^n", _show(size["vertices"])))
     rows.append(("expected faces on R^n", _show(size["faces"])))
     rows.append(("skeleton, MB", _show(round(size["skeleton_bytes"] / 1e6, 3))))
     rows.append(("all faces, MB", _show(round(size["all_faces_bytes"] / 1e6, 3))))
+    if estimate is not None:
+        rows += [
+            (f"estimated {k}-faces", f"{count:.6g} ± {error:.2g}")
+            for k, (count, error) in enumerate(zip(estimate.f_vector, estimate.f_errors))
+        ]
+        rows.append(("estimated seconds by blocks", f"{estimate.seconds:.3g} ± {estimate.seconds_error:.2g}"))
     table(rows, header=("", str(file)))
     table(
         [(q.name, q.fits, q.seconds, q.bytes / 1e6, q.note) for q in questions],
@@ -104,6 +119,13 @@ def complex_(
     save: Path = typer.Option(None, "--save", help="Write the complex to a .npz archive."),
     plot: Path = typer.Option(None, "--plot", help="Draw the regions (2 inputs), or the slice along the first two."),
     count: bool = typer.Option(False, "--count", help="Only count the faces."),
+    stream: Path = typer.Option(None, "--stream", help="Write the cells to a directory as they come, block by block."),
+    dims: str = typer.Option(None, "--dims", help="With --stream: dimensions such as 0,2 or all; regions by default."),
+    file_format: str = typer.Option("parquet", "--format", help="With --stream: parquet, zarr or npz."),
+    maps: bool = typer.Option(False, "--maps", help="With --stream: the affine maps of regions too."),
+    vertices: bool = typer.Option(False, "--vertices", help="With --stream: the vertices and rays of cells too."),
+    resume: bool = typer.Option(False, "--resume", help="With --stream: go on where an earlier run ended."),
+    workers: int = typer.Option(1, "--workers", help="With --stream or --count: processes."),
     verify: bool = typer.Option(False, "--verify", help="Check the certificate anew."),
     seconds: float = typer.Option(None, "--seconds", help="Time budget."),
     memory: str = typer.Option(None, "--memory", help="Memory budget, such as 2GiB."),
@@ -113,6 +135,8 @@ def complex_(
     """Every region and every lower face of a network, certified."""
     from ..complexes.complex import canonical_complex, face_counts
     from ..network.readers import read_network
+    from .streams import partial_shown
+    from .streams import stream as write_stream
 
     started = time.perf_counter()
     net = read_network(file)
@@ -120,8 +144,19 @@ def complex_(
     budget = make_budget(seconds, memory)
     progress = progress_line(quiet=quiet or json)
     answer: dict[str, Any] = {"network": network_facts(net), "domain": box or "R^n"}
+    if stream is not None:
+        if count or save is not None or plot is not None:
+            raise InputError("--stream holds no complex: leave out --count, --save and --plot")
+        held = write_stream(
+            net, domain, stream, dims=dims, file_format=file_format, maps=maps, vertices=vertices, workers=workers,
+            resume=resume, verify=verify, budget=budget, progress=progress, json=json, quiet=quiet,
+        )  # fmt: skip
+        if not held:
+            raise typer.Exit(1)
+        return
     if count:
-        counts = face_counts(net, domain, budget=budget, progress=progress)
+        with partial_shown(net, domain, json=json):
+            counts = face_counts(net, domain, workers=workers, budget=budget, progress=progress)
         answer |= {"f_vector": list(counts), "seconds": time.perf_counter() - started}
         _print_complex(answer, json, title=str(file))
         return

@@ -144,6 +144,9 @@ def _run_here(setup: Setup, todo: list[Block], monitor: Monitor) -> Iterator[Any
         except BlockOverflow as overflow:
             todo += overflow.children[::-1]
             continue
+        except BudgetExceededError:
+            monitor.check_time(f"the enumeration ({done} blocks done)")
+            raise
         yield result
         done += 1
         monitor.report("blocks", done, done + len(todo))
@@ -348,11 +351,16 @@ def per_worker(budget: Budget | None, workers: int = 1) -> int | None:
 
 
 def first_blocks(
-    network: ReLUNetwork, domain: Polyhedron | None, frame: Frame, room: int, workers: int
+    network: ReLUNetwork,
+    domain: Polyhedron | None,
+    frame: Frame,
+    room: int,
+    workers: int,
+    within: Sequence[Block] = (Block(),),
 ) -> tuple[Block, ...]:
     """Blocks to begin with: for several workers, enough of them to end together."""
     at_least = 1 if workers == 1 else 8 * workers
-    return plan_blocks(network, domain, room=room, at_least=at_least, frame=frame).blocks
+    return plan_blocks(network, domain, room=room, at_least=at_least, within=within, frame=frame).blocks
 
 
 __all__ = ["BlockSum", "count_blocks", "iter_blocks", "iter_cells", "run_block", "run_blocks"]

@@ -249,8 +249,8 @@ class CellStore:
         return a, b
 
     # ---- writing ----------------------------------------------------------------------------
-    def clean(self) -> int:
-        """Forget an unfinished line and remove parts that no line names; returns how many blocks there are."""
+    def clean(self) -> None:
+        """Forget an unfinished line and remove parts that no line names."""
         lines = self._lines()
         journal = self.directory / JOURNAL
         if journal.exists():
@@ -259,7 +259,6 @@ class CellStore:
         for path in self.cells_folder.iterdir():
             if path.name not in listed:
                 parts.remove(path)
-        return len(lines)
 
     def finish(self) -> None:
         """Write the totals into the manifest once nothing is missing."""

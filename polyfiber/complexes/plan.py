@@ -8,7 +8,8 @@ sample says too little, a block turns out too large while it runs and is split t
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -206,6 +207,7 @@ def plan_blocks(
     room: int | None = None,
     target: int | None = None,
     at_least: int = 1,
+    within: Sequence[Block] = (Block(),),
     rng: RngLike = 0,
     frame: Frame | None = None,
 ) -> BlockPlan:
@@ -221,6 +223,8 @@ def plan_blocks(
         Vertices to aim at, half the room by default and at most 131072.
     at_least : int
         Blocks to aim at, so that workers end together.
+    within : sequence of Block
+        What to divide, everything by default; what an earlier run left, for instance.
     rng : optional
         Of the sample; the same numbers give the same plan.
 
@@ -246,17 +250,23 @@ def plan_blocks(
     target = min(room // 2, CACHED) if target is None else int(target)
     if room < 1 or target < 1 or at_least < 1:
         raise InputError(f"room, target and at_least must be positive, found {room}, {target} and {at_least}")
-    ceiling = expected_vertices(frame)
+    ceiling = float(expected_vertices(frame))
     if ceiling <= min(target, 20_000) and at_least == 1:
-        return BlockPlan((Block(expected=float(ceiling)),), room, float(ceiling))
+        return BlockPlan(tuple(within), room, ceiling)
     sample = sample_vertices(frame, rng=rng)
-    expected = float(ceiling) * sample.share if sample.share else float(ceiling)
+    expected = ceiling * sample.share if sample.share else ceiling
+    per_row = expected / max(1, len(sample.above))
+    work: list[tuple[Block, IntArray]] = []
+    for block in within:
+        rows = _rows_inside(block, sample.above)
+        guess = per_row * len(rows) if len(rows) or block.path else expected
+        work.append((replace(block, expected=guess), rows))
+    expected = sum(block.expected for block, _ in work)
     target = max(1, min(target, int(expected / at_least)))
     leaves: list[Block] = []
-    work = [(Block(expected=expected), np.arange(len(sample.above)))]
     while work:
         block, rows = work.pop()
-        choice = None if block.expected <= target else best_split(block, sample.above[rows])
+        choice = None if block.expected <= target or block.active else best_split(block, sample.above[rows])
         if choice is None:
             leaves.append(block)
             continue
@@ -265,6 +275,15 @@ def plan_blocks(
         work += [(minus, rows[~side]), (plus, rows[side])]
     leaves.sort(key=lambda block: -block.expected)
     return BlockPlan(tuple(leaves), room, expected)
+
+
+def _rows_inside(block: Block, above: BoolArray) -> IntArray:
+    """Rows of a sample on the sides of the first layer's walls that a path names."""
+    inside = np.ones(len(above), dtype=np.bool_)
+    for neuron, sign in block.path:
+        if neuron < above.shape[1]:
+            inside &= above[:, neuron] == (sign > 0)
+    return np.flatnonzero(inside)
 
 
 def best_split(block: Block, above: BoolArray) -> int | None:

@@ -133,10 +133,9 @@ def write_cells(
     store = _open(Path(directory), network, manifest, resume=resume)
     started = time.monotonic()
     with _locked(store) as journal:
-        if store.clean():
-            todo = complement((count.block for count in store.counts()), network=network)
-        else:
-            todo = list(first_blocks(network, domain, frame, room, workers))
+        store.clean()
+        missing = complement((count.block for count in store.counts()), network=network)
+        todo = first_blocks(network, domain, frame, room, workers, missing) if missing else ()
         job = WriteJob(str(store.cells_folder), chosen, file_format, options, verify)
         try:
             for count in run_blocks(

@@ -1,0 +1,135 @@
+"""Counting and writing a complex by blocks, for the command ``complex``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import IncompleteError, InputError
+from .render import note, table, to_json
+
+if TYPE_CHECKING:
+    from ..complexes.blockrun import BlockSum
+    from ..complexes.domain import Polyhedron
+    from ..network.model import ReLUNetwork
+
+SHOWN = 8
+"""Missing blocks that are listed on a terminal; JSON has them all."""
+
+
+def parse_dims(text: str | None, dimension: int) -> list[int] | None:
+    """Dimensions from ``0,2`` or ``all``; None stands for regions."""
+    if text is None:
+        return None
+    if text.strip().lower() == "all":
+        return list(range(dimension + 1))
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"cannot read the dimensions {text!r}; expected for instance 0,2 or all") from None
+
+
+@contextmanager
+def partial_shown(net: ReLUNetwork, domain: Polyhedron | None, *, json: bool) -> Iterator[None]:
+    """Print what was complete when the work inside is stopped by a budget or by Ctrl-C."""
+    from ..complexes.blockrun import BlockSum
+
+    try:
+        yield
+    except (IncompleteError, KeyboardInterrupt) as stop:
+        partial = getattr(stop, "partial", None)
+        if isinstance(partial, BlockSum):
+            show(partial, net, domain, json=json, title="stopped before the end")
+        raise
+
+
+def stream(
+    net: ReLUNetwork,
+    domain: Polyhedron | None,
+    directory: Path,
+    *,
+    dims: str | None,
+    file_format: str,
+    maps: bool,
+    vertices: bool,
+    workers: int,
+    resume: bool,
+    verify: bool,
+    budget: Any,
+    progress: Any,
+    json: bool,
+    quiet: bool,
+) -> bool:
+    """Write cells to a directory and say what is there; whether every certificate that was checked held."""
+    from ..complexes.frame import make_frame
+    from ..complexes.stream import write_cells
+
+    with partial_shown(net, domain, json=json):
+        total = write_cells(
+            net,
+            directory,
+            domain,
+            dims=parse_dims(dims, make_frame(net, domain).n),
+            file_format=file_format,
+            maps=maps,
+            vertices=vertices,
+            workers=workers,
+            resume=resume,
+            verify=verify,
+            budget=budget,
+            progress=progress,
+        )
+    note(f"wrote {directory}", quiet=quiet)
+    show(total, net, domain, json=json, title=str(directory))
+    return total.verified is not False
+
+
+def summary(total: BlockSum, net: ReLUNetwork, domain: Polyhedron | None) -> dict[str, Any]:
+    """Plain data of a sum over blocks; what is missing as paths and inequalities ``A x <= b``."""
+    missing = []
+    for block in total.remaining:
+        polyhedron = block.polyhedron(net, domain)
+        missing.append(
+            {
+                "path": [list(step) for step in block.path],
+                "A": [] if polyhedron is None else polyhedron.A.astype(float).tolist(),
+                "b": [] if polyhedron is None else polyhedron.b.astype(float).tolist(),
+            }
+        )
+    return {
+        "complete": total.complete,
+        "f_vector": list(total.f_vector),
+        "bounded": list(total.bounded),
+        "blocks": len(total.blocks),
+        "decisions": total.decisions,
+        "verified": total.verified,
+        "fingerprints": {str(d): [f"{x:016x}" for x in pair] for d, pair in total.fingerprints.items()},
+        "missing": missing,
+        "seconds": total.seconds,
+    }
+
+
+def show(total: BlockSum, net: ReLUNetwork, domain: Polyhedron | None, *, json: bool, title: str) -> None:
+    """Print a sum over blocks."""
+    if json:
+        to_json(summary(total, net, domain))
+        return
+    rows = [(k, f, b) for k, (f, b) in enumerate(zip(total.f_vector, total.bounded))]
+    state = "complete" if total.complete else "NOT complete"
+    table(rows, header=("dimension", "faces", "bounded"), title=f"{title}: {state}, {len(total.blocks)} blocks")
+    if total.decisions:
+        print("signs decided: " + ", ".join(f"{v} {k.replace('_', ' ')}" for k, v in total.decisions.items()))
+    if total.verified is not None:
+        print("certificates of all blocks verified" if total.verified else "certificate REFUTED in a block")
+    for block in total.remaining[:SHOWN]:
+        print("missing: " + (" and ".join(_inequality(net, *step) for step in block.path) or "everything"))
+    if len(total.remaining) > SHOWN:
+        print(f"missing: {len(total.remaining) - SHOWN} blocks more (see --json)")
+    print(f"{total.seconds:.3g} s")
+
+
+def _inequality(net: ReLUNetwork, neuron: int, sign: int) -> str:
+    layer, position = net.neuron(neuron)
+    return f"neuron {position} of layer {layer} {'>=' if sign > 0 else '<'} 0"

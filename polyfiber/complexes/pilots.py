@@ -1,0 +1,192 @@
+"""How large a complex is, from a few of its blocks: unbiased, with standard errors.
+
+A pilot walks down the tree of blocks, choosing a side of each wall with the share of the vertices that a sample
+sees there, until a block is small; the block is enumerated, and its numbers are divided by the probability of the
+walk. The mean over pilots estimates the whole without bias, however poor the sample (Knuth, *Estimating the
+efficiency of backtrack programs*, 1975, with the block's content as the cost of a leaf).
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .._typing import RngLike
+from ..budget import Budget, Monitor
+from ..errors import BudgetExceededError, InputError
+from ..network.model import ReLUNetwork
+from .blockcells import BlockComplex, BlockOverflow, run_block
+from .blocks import Block
+from .build import expected_vertices
+from .domain import Polyhedron
+from .frame import Frame, make_frame
+from .plan import VertexSample, best_split, sample_vertices
+
+PILOT = 1 << 15
+"""Vertices that a pilot block is expected to have."""
+
+
+@dataclass(frozen=True)
+class SizeEstimate:
+    """Estimated size of a complex.
+
+    Attributes
+    ----------
+    f_vector, f_errors : tuple of float
+        Faces of each dimension, with standard errors.
+    bounded, bounded_errors : tuple of float
+        Bounded faces.
+    seconds, seconds_error : float
+        To enumerate it by blocks of the pilots' size on one core.
+    pilots : int
+        How many were run; with one block for everything the numbers are exact and the errors 0.
+    spent : float
+        Seconds that the estimate took.
+    exact : bool
+    """
+
+    f_vector: tuple[float, ...]
+    f_errors: tuple[float, ...]
+    bounded: tuple[float, ...]
+    bounded_errors: tuple[float, ...]
+    seconds: float
+    seconds_error: float
+    pilots: int
+    spent: float
+    exact: bool
+
+
+def pilot_estimate(
+    network: ReLUNetwork,
+    domain: Polyhedron | None = None,
+    *,
+    pilots: int = 16,
+    vertices: int = PILOT,
+    rng: RngLike = 0,
+    budget: Budget | None = None,
+) -> SizeEstimate:
+    """Estimate the f-vector and the time of an enumeration from a few blocks.
+
+    Parameters
+    ----------
+    network : ReLUNetwork
+    domain : Box or Polyhedron, optional
+    pilots : int
+        Blocks to run, at least 2.
+    vertices : int
+        Size of a pilot block.
+    rng : optional
+        What `numpy.random.default_rng` takes.
+    budget : Budget, optional
+        When its seconds are over, fewer pilots are used, but at least 2.
+
+    Returns
+    -------
+    SizeEstimate
+
+    Raises
+    ------
+    BudgetExceededError
+        A single region is larger than a pilot block may be, or the time was over before two pilots.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> net = pf.ReLUNetwork.random((3, 24, 24, 1), rng=0)
+    >>> e = pf.pilot_estimate(net, pilots=8, vertices=2000)
+    >>> abs(e.f_vector[3] - pf.face_counts(net)[3]) < 5 * e.f_errors[3]
+    True
+    """
+    if pilots < 2 or vertices < 64:
+        raise InputError(f"an estimate takes at least 2 pilots of at least 64 vertices, found {pilots} of {vertices}")
+    frame = make_frame(network, domain)
+    generator = np.random.default_rng(rng)
+    monitor = Monitor(budget)
+    ceiling = float(expected_vertices(frame))
+    if ceiling <= vertices:
+        part, seconds = _timed(network, domain, Block(), frame, None, monitor)
+        zero = (0.0,) * (frame.n + 1)
+        counts = tuple(map(float, part.f_vector))
+        return SizeEstimate(counts, zero, tuple(map(float, part.bounded)), zero, seconds, 0.0, 1, monitor.elapsed, True)
+    sample = sample_vertices(frame, rng=generator)
+    expected = ceiling * sample.share if sample.share else ceiling
+    found: list[tuple[float, ...]] = []
+    while len(found) < pilots:
+        if len(found) >= 2 and budget is not None and budget.seconds is not None and monitor.elapsed > budget.seconds:
+            break
+        found.append(_pilot(network, domain, frame, sample, expected, vertices, generator, monitor))
+    table = np.array(found)
+    mean = table.mean(axis=0)
+    error = table.std(axis=0, ddof=1) / np.sqrt(len(table))
+    n = frame.n + 1
+    return SizeEstimate(
+        tuple(mean[:n].tolist()),
+        tuple(error[:n].tolist()),
+        tuple(mean[n : 2 * n].tolist()),
+        tuple(error[n : 2 * n].tolist()),
+        float(mean[-1]),
+        float(error[-1]),
+        len(table),
+        monitor.elapsed,
+        False,
+    )
+
+
+def _pilot(
+    network: ReLUNetwork,
+    domain: Polyhedron | None,
+    frame: Frame,
+    sample: VertexSample,
+    expected: float,
+    vertices: int,
+    generator: Any,
+    monitor: Monitor,
+) -> tuple[float, ...]:
+    """One walk: its faces, bounded faces and seconds, divided by the probability of the walk."""
+    block, weight = Block(expected=expected), 1.0
+    rows = np.arange(len(sample.above))
+    while block.expected > vertices:
+        choice = best_split(block, sample.above[rows])
+        if choice is None:
+            break
+        side = sample.above[rows, choice]
+        share = (float(side.sum()) + 1.0) / (len(side) + 2.0)
+        plus, minus = block.split(choice, share=share)
+        up = bool(generator.random() < share)
+        block, rows = (plus, rows[side]) if up else (minus, rows[~side])
+        weight /= share if up else 1 - share
+    while True:
+        try:
+            part, seconds = _timed(network, domain, block, frame, 4 * vertices, monitor)
+        except BlockOverflow as overflow:
+            total = sum(child.expected for child in overflow.children)
+            share = overflow.children[0].expected / total if total > 0 else 0.5
+            share = min(max(share, 0.1), 0.9)
+            up = bool(generator.random() < share)
+            block = overflow.children[0 if up else 1]
+            weight /= share if up else 1 - share
+            continue
+        return (*(weight * x for x in (*part.f_vector, *part.bounded)), weight * seconds)
+
+
+def _timed(
+    network: ReLUNetwork,
+    domain: Polyhedron | None,
+    block: Block,
+    frame: Frame,
+    room: int | None,
+    monitor: Monitor,
+) -> tuple[BlockComplex, float]:
+    limit = monitor.budget.seconds
+    if limit is not None and monitor.elapsed > 4 * limit:
+        raise BudgetExceededError(f"no two pilots ended within {limit:.3g} s", partial=None, seconds=limit)
+    started = time.process_time()
+    part = run_block(network, block, domain, room=room, frame=frame)
+    _ = part.f_vector, part.bounded
+    return part, time.process_time() - started
+
+
+__all__ = ["SizeEstimate", "pilot_estimate"]
