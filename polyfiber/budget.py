@@ -6,7 +6,9 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -146,6 +148,29 @@ class Monitor:
             )
 
     @property
+    def left(self) -> float | None:
+        """Seconds that are left; None without a limit."""
+        limit = self.budget.seconds
+        return None if limit is None else max(0.0, limit - self.elapsed)
+
+    def rest(self, share: float = 1.0) -> Budget:
+        """What is left, or a share of it, as the budget of one step of the work."""
+        left = self.left
+        return Budget(None if left is None else share * left, self.budget.memory)
+
+    @contextmanager
+    def watching(self) -> Iterator[Monitor]:
+        """Within this block, `heed` in whatever is called stops the work when the time is used up.
+
+        For tables that are worked out when first asked for: the complex does not know who is asking.
+        """
+        token = _watching.set((*_watching.get(), self))
+        try:
+            yield self
+        finally:
+            _watching.reset(token)
+
+    @property
     def memory_limit(self) -> int | None:
         """Bytes of the budget, or nine tenths of what the machine has free; None where that is unknown."""
         if self.budget.memory is not None:
@@ -173,3 +198,21 @@ class Monitor:
         of = "" if event.total is None else f"/{event.total}"
         more = "".join(f", {k} {v}" for k, v in event.facts.items())
         log.info("%s %s%s%s (%.1f s)", event.phase, event.done, of, more, self.elapsed)
+
+
+_watching: ContextVar[tuple[Monitor, ...]] = ContextVar("polyfiber_watching", default=())
+
+
+def heed(what: str) -> None:
+    """Raise `BudgetExceededError` if the time of a monitor that is `watching` is used up.
+
+    Called in slow inner steps (exact arithmetic, tables of faces); costs less than a microsecond.
+    """
+    for monitor in _watching.get():
+        monitor.check_time(what)
+
+
+def heed_memory(needed: int, what: str) -> None:
+    """Raise `BudgetExceededError` if an allocation is beyond the memory of a monitor that is `watching`."""
+    for monitor in _watching.get():
+        monitor.check_memory(needed, what)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .._typing import IdArray, WordArray
-from ..budget import Monitor
+from ..budget import Monitor, heed
 from ..errors import BudgetExceededError, GenericityError, InputError, NumericalError
 from ..kernels import entry
 from ..kernels import skeleton as sk
@@ -231,6 +231,7 @@ class Skeleton:
         if len(doubtful):
             self.refine(doubtful)
             for v in poor().tolist():
+                heed("exact arithmetic")
                 if self.state.slot[v] != EXACT:
                     self._store_exact(v, *self._exact_point(v))
 

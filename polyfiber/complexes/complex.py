@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._typing import Array, BoolArray, FloatArray, IdArray, IntArray, ProgressLike, SignArray
-from ..budget import Budget, Monitor
+from ..budget import Budget, Monitor, heed
 from ..errors import BudgetExceededError, GenericityError, InputError, ShapeError
 from ..kernels import faces as fk
 from ..network.model import ReLUNetwork
 from ..strata import SignOrder, Stratification
-from .build import BuildStats, Skeleton, build_skeleton, expected_vertices, refuse_the_hopeless, row_units
+from .build import PORTION, BuildStats, Skeleton, build_skeleton, expected_vertices, refuse_the_hopeless, row_units
 from .certificate import Certificate
 from .degenerate import LatticeSkeleton, build_lattice
 from .domain import Polyhedron
@@ -320,7 +320,9 @@ class PolyhedralComplex:
     def _solve_all(self) -> None:
         if not self.__dict__.get("_solved"):
             everything = np.arange(self._skeleton.nv, dtype=np.int64)
-            self._skeleton.refine(everything)
+            for start in range(0, len(everything), PORTION):
+                heed("solving vertices")
+                self._skeleton.refine(everything[start : start + PORTION])
             self._skeleton.sharpen(everything)
             self.__dict__["_solved"] = True
 
@@ -369,6 +371,7 @@ class PolyhedralComplex:
             ids, directions = self.rays
             push[1][ids] = directions
         for d in range(dim):
+            heed("adding up vertices")
             indptr, indices = self._store.covers_above(d)
             source = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
             np.add.at(total[d + 1], indices, total[d][source])
@@ -419,6 +422,7 @@ class PolyhedralComplex:
         best, where = -1.0, -1
         step = max(1, (1 << 22) // max(1, self.network.architecture[0] * self.network.architecture[-1]))
         for start in range(0, self.n_regions, step):
+            heed("the affine maps")
             A, _ = self.affine_maps(np.arange(start, min(self.n_regions, start + step)))
             norms = norms_of(A, ord)
             i = int(np.argmax(norms))
@@ -607,14 +611,15 @@ def _build(
         raise InputError(f"on_degenerate must be 'resolve' or 'refuse', found {on_degenerate!r}")
     monitor = Monitor(budget, progress)
     frame = make_frame(network, domain, inflate=inflate)
-    try:
-        skeleton = build_skeleton(frame, monitor)
-        if frame.n == 0:
-            FaceStore(skeleton).planes(0)  # refuses a neuron that is zero everywhere
-    except GenericityError:
-        if on_degenerate == "refuse":
-            raise
-        skeleton = build_lattice(frame, monitor)
+    with monitor.watching():
+        try:
+            skeleton = build_skeleton(frame, monitor)
+            if frame.n == 0:
+                FaceStore(skeleton).planes(0)  # refuses a neuron that is zero everywhere
+        except GenericityError:
+            if on_degenerate == "refuse":
+                raise
+            skeleton = build_lattice(frame, monitor)
     return frame, skeleton
 
 

@@ -274,6 +274,7 @@ class LatticeSkeleton(Skeleton):
             v, layer = int(vertices[begin]), int(layers[begin])
             ids = facets[begin:end].tolist()
             begin = end
+            self.monitor.check_time("exact arithmetic")
             words = st.words[v]
             point, scale, direction = self.integers.point(st.star[v, 2 * n :].tolist(), words)
             self._store_exact(v, *_fractions(point, scale, direction))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._typing import Array, BoolArray, FloatArray, IdArray, IntArray, SignArray, WordArray
-from ..budget import Monitor
+from ..budget import Monitor, heed, heed_memory
 from ..errors import GenericityError, InputError, NumericalError
 from ..kernels import faces as fk
 from .build import Skeleton, unpack
@@ -331,6 +331,8 @@ class FaceStore:
             else:
                 planes = self.planes(dim)
                 upper = self.planes(dim + 1)
+                heed(f"the covers of dimension {dim}")
+                heed_memory(len(planes) * 8 * (self.n - dim), f"the covers of dimension {dim}")
                 indptr = np.zeros(len(planes) + 1, dtype=np.int64)
                 indices = np.empty(len(planes) * 2 * (self.n - dim), dtype=np.int32)
                 missing = _covers(planes, upper, self.table(dim + 1), self.n_bits, self.closed, indptr, indices)

@@ -12,6 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
+from ..budget import heed
 from ..numerics.exact import nullspace, rank, solve
 from .frame import Frame, exact_rows
 
@@ -51,6 +52,7 @@ class ExactPredicate:
 
     def form(self, facet: int, words: np.ndarray) -> Form:
         """Affine form of a facet (or output id) on the cell with these sign bits; constant last."""
+        heed("exact arithmetic")
         net = self.frame.net
         n = self.frame.n
         layer = int(net.layer_of[facet])

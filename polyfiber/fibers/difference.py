@@ -8,48 +8,83 @@ import numpy as np
 
 from .._typing import FloatArray
 from ..budget import Monitor
+from ..complexes.bounds import bounding_box
 from ..complexes.complex import PolyhedralComplex, canonical_complex
 from ..complexes.domain import Box, Polyhedron
-from ..errors import BudgetExceededError, GenericityError
+from ..errors import BudgetExceededError, GenericityError, InputError, PolyfiberError
 from ..network.model import ReLUNetwork
+from .canonical import canonical_form
 from .evidence import Difference
 from .exactness import settled_vertices
 from .regions import affine_pieces, compare_over, incidence
 from .relaxations import branch_and_bound, milp_maximum, needs_box
-from .stacked import difference_network
+from .stacked import difference_network, stacking_error
 from .witness import rounding_bound
 
 MAX_INCIDENCES = 4_000_000
 """Vertices of regions up to which the maximum on every single region is worked out too."""
 
 
+ENUMERATION_SHARE = 0.7
+"""Part of a time budget after which enumeration on a bounded domain leaves the rest to bounds."""
+
+
 def maximum_difference(
     a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, *, monitor: Monitor, threshold: float | None,
     method: str, enumerable: bool,
 ) -> Difference:  # fmt: skip
-    """`polyfiber.difference` on float networks; stops early at a threshold where the method can."""
+    """`polyfiber.difference` on float networks; stops early at a threshold where the method can.
+
+    Raises
+    ------
+    BudgetExceededError
+        Enumeration ran out of time or memory, and there is no bounded domain to fall back to.
+    """
     if method == "milp":
         return _by_milp(a, b, domain, monitor)
-    box = domain is not None and hasattr(domain, "lo")
-    if method != "bound" and (enumerable or not box):
+    box = _box_around(domain)
+    if method != "bound" and (enumerable or box is None):
+        part = Monitor(monitor.rest(1.0 if box is None else ENUMERATION_SHARE), monitor._call)
         try:
-            return _by_complex(a, b, domain, monitor)
-        except GenericityError:
-            try:
-                return _by_regions(a, b, domain, monitor)
-            except GenericityError:
-                if not box:
-                    raise
-        except BudgetExceededError:
-            if not box:
+            with part.watching():
+                return _by_enumeration(a, b, domain, part)
+        except (GenericityError, BudgetExceededError):
+            if box is None:
                 raise
-    return _by_bounds(a, b, domain, monitor, threshold)
+    if box is None:
+        raise InputError("bounds need a bounded domain; pass a Box or a bounded Polyhedron")
+    return _by_bounds(a, b, domain, box, monitor, threshold)
+
+
+def _box_around(domain: Polyhedron | None) -> tuple[FloatArray, FloatArray] | None:
+    """A box that certainly holds the domain; None where there is none."""
+    if domain is None:
+        return None
+    try:
+        return bounding_box(domain)
+    except PolyfiberError:
+        return None
+
+
+def _by_enumeration(a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, monitor: Monitor) -> Difference:
+    if _nearly_equal(a, b):  # their walls coincide up to rounding: side by side is the worst input there is
+        found = _by_regions(a, b, domain, monitor)
+        if found.complete:
+            return found
+    try:
+        return _by_complex(a, b, domain, monitor)
+    except GenericityError:
+        return _by_regions(a, b, domain, monitor)
+
+
+def _nearly_equal(a: ReLUNetwork, b: ReLUNetwork) -> bool:
+    return canonical_form(a).distance(canonical_form(b)) <= 1e-10
 
 
 def _by_complex(a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, monitor: Monitor) -> Difference:
     """Vertices of both networks side by side: ``f - g`` is affine on every region."""
     stacked = difference_network(a, b)
-    cx = canonical_complex(stacked, domain, budget=monitor.budget, progress=monitor._call)
+    cx = canonical_complex(stacked, domain, budget=monitor.rest(), progress=monitor._call)
     v, errors = cx.vertices.copy(), cx.vertex_errors.copy()
     lipschitz = float(cx.lipschitz(np.inf).value)
     gap = np.abs(a(v) - b(v)).max(axis=1)
@@ -65,7 +100,7 @@ def _by_complex(a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, monit
     gaps = np.abs(fa - fb)
     gap = gaps.max(axis=1)
     i = int(np.argmax(gap))
-    error = float((gap + lipschitz * errors).max()) - float(gap[i])
+    error = (float((gap + lipschitz * errors).max()) - float(gap[i])) * (1 + 1e-9)
     error += float((rounding_bound(a, v) + rounding_bound(b, v)).max())
     maximum, upper = float(gap[i]), float(gap[i]) + error
     maxima: FloatArray | None = None
@@ -106,11 +141,12 @@ def _by_regions(a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, monit
     """Where walls of the two coincide: over the regions of one, cut by the other where it bends inside."""
     f, g = (a, b) if a.n_hidden >= b.n_hidden else (b, a)
     try:
-        cx = canonical_complex(f, domain, budget=monitor.budget, progress=monitor._call)
+        cx = canonical_complex(f, domain, budget=monitor.rest(), progress=monitor._call)
     except GenericityError:
         f, g = g, f
-        cx = canonical_complex(f, domain, budget=monitor.budget, progress=monitor._call)
-    report = compare_over(cx, f, g, tolerance=1e-12, monitor=monitor, first_difference=False)
+        cx = canonical_complex(f, domain, budget=monitor.rest(), progress=monitor._call)
+    # what the tolerance passes over is in the slack
+    report = compare_over(cx, f, g, tolerance=1e-9, monitor=monitor, first_difference=False)
     v = cx.vertices
     maximum = report.maximum
     if len(cx.rays[1]) and report.equal is not True:
@@ -119,15 +155,18 @@ def _by_regions(a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, monit
         grow = [np.abs(f(v[edges] + t * far) - g(v[edges] + t * far)).max(axis=1) for t in (1e6, 1e7)]
         if (grow[1] > 5 * grow[0] + 1e-6).any():
             maximum = np.inf
-    error = float((rounding_bound(a, v) + rounding_bound(b, v)).max()) * 4 if len(v) else 0.0
+    error = report.slack + max(0.0, report.upper - report.maximum)
+    if len(v):
+        error += 4 * float((rounding_bound(a, v) + rounding_bound(b, v)).max())
     where = report.where
     values = None if where is None else (a(where), b(where))
     output = 0 if values is None else int(np.argmax(np.abs(values[0] - values[1])))
-    complete = report.open == 0
+    largest = float(np.abs(a(v)).max()) if len(v) else 0.0
+    complete = report.open == 0 and (bool(np.isinf(maximum)) or error <= 1e-6 * maximum + 1e-9 * largest)
     return Difference(
-        maximum, maximum + error if complete else np.inf, where, output, values, complete,
+        maximum, maximum + error if report.open == 0 else np.inf, where, output, values, complete,
         1.0 - report.open / max(1, report.n_regions), "regions", report.n_regions,
-        stats={"seconds": monitor.elapsed, "largest output": float(np.abs(a(v)).max()) if len(v) else 0.0},
+        stats={"seconds": monitor.elapsed, "largest output": largest},
     )  # fmt: skip
 
 
@@ -139,16 +178,25 @@ def _both_signs(a: ReLUNetwork, b: ReLUNetwork) -> ReLUNetwork:
 
 
 def _by_bounds(
-    a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, monitor: Monitor, threshold: float | None
-) -> Difference:
-    lo, hi = needs_box(domain)
-    found = branch_and_bound(_both_signs(a, b), lo, hi, monitor=monitor, threshold=threshold)
+    a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, box: tuple[FloatArray, FloatArray],
+    monitor: Monitor, threshold: float | None,
+) -> Difference:  # fmt: skip
+    rows = None
+    if not isinstance(domain, Box) and domain is not None:
+        rows = (domain.A.astype(np.float64), domain.b.astype(np.float64))
+    error = stacking_error(a, b)
+    limit = None if threshold is None else max(0.0, threshold - error)
+    found = branch_and_bound(_both_signs(a, b), *box, monitor=monitor, threshold=limit, rows=rows)
+    upper, stats = max(0.0, found.upper) + error, {"seconds": monitor.elapsed, "boxes": found.boxes}
+    if found.where is None:  # a domain so thin that no point of it was met
+        return Difference(0.0, upper, None, 0, None, False, found.proved, "branch and bound", stats=stats)
     values = (a(found.where), b(found.where))
     gap = np.abs(values[0] - values[1])
-    settled = found.upper <= found.lower * (1 + 1e-5) + 1e-15
+    largest = float(gap.max())
+    settled = upper <= largest * (1 + 1e-5) + 1e-15
     return Difference(
-        float(gap.max()), found.upper, found.where, int(np.argmax(gap)), values, settled, found.proved,
-        "branch and bound", stats={"seconds": monitor.elapsed, "boxes": found.boxes},
+        largest, max(largest, upper), found.where, int(np.argmax(gap)), values, settled, found.proved,
+        "branch and bound", stats=stats,
     )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from ..verdict import Verdict
 from .canonical import CanonicalForm, canonical_form, compare_raw, flat_parameters, form_of, raw_forms
 from .difference import maximum_difference
 from .evidence import Difference, Equivalence, exact_verdict
-from .regions import compare_over
+from .regions import RegionReport, compare_over
 from .stacked import check_same_ends
 from .witness import Witness, beyond_tolerance, candidates, make_witness, surely_different
 
@@ -108,11 +108,13 @@ def are_equivalent(
     pair = _Pair(a, b, domain, tolerance, epsilon, monitor, method)
     if a == b:
         return pair.yes("parameters", "identical parameters", bound=0.0, known_exact=Verdict.YES)
-    if domain is not None:
-        return _on_domain(pair)
-    if tolerance == 0:
-        return _exactly(pair)
-    return _everywhere(pair)
+    with monitor.watching():
+        try:
+            if domain is not None:
+                return _on_domain(pair)
+            return _exactly(pair) if tolerance == 0 else _everywhere(pair)
+        except BudgetExceededError as error:
+            return pair.undecided(str(error))
 
 
 class _Pair:
@@ -281,11 +283,11 @@ def _by_regions(pair: _Pair, x: CanonicalForm | None, y: CanonicalForm | None) -
         attempts[0], attempts[1] = attempts[1], attempts[0]
     for f, g in attempts:
         try:
-            cx = canonical_complex(f, pair.domain, budget=pair.monitor.budget, progress=pair.monitor._call)
+            cx = canonical_complex(f, pair.domain, budget=pair.monitor.rest(), progress=pair.monitor._call)
             report = compare_over(cx, f, g, tolerance=pair.tolerance, monitor=pair.monitor)
         except BudgetExceededError as error:
-            done = getattr(error.partial, "contained", 0) if error.partial is not None else 0
-            total = getattr(error.partial, "n_regions", 0) if error.partial is not None else 0
+            report = error.partial if isinstance(error.partial, RegionReport) else RegionReport()
+            done, total = report.contained, report.n_regions
             share = done / total if total else 0.0
             return pair.undecided(str(error), proved=share, certificate={"regions proved": done, "regions": total})
         except (GenericityError, IncompleteError, PolyfiberError) as error:

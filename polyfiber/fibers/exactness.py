@@ -80,11 +80,13 @@ def exact_by_regions(pair: Any) -> Any:
     a, b = pair.a, pair.b
     net = difference_network(a.exact(), b.exact())
     walls = net if a.is_exact or b.is_exact else difference_network(a, b)
+    total = 0
     try:
-        cx = canonical_complex(walls, pair.domain, budget=pair.monitor.budget)
+        cx = canonical_complex(walls, pair.domain, budget=pair.monitor.rest(), progress=pair.monitor._call)
         signs, points = cx.signs(cx.dimension), None
         layers = integer_layers(net)
-        for r in range(cx.n_regions):
+        total = cx.n_regions
+        for r in range(total):
             pair.monitor.check_time("comparing exact maps", partial=r)
             pair.monitor.report("comparing exact maps", r, cx.n_regions)
             if integer_map(*layers, signs[r, : net.n_hidden] > 0).any():
@@ -93,7 +95,9 @@ def exact_by_regions(pair: Any) -> Any:
                 reason = f"the exact maps on region {r} of {cx.n_regions} differ"
                 return pair.no("regions", reason, proof, known_exact=Verdict.NO)
     except BudgetExceededError as error:
-        return pair.undecided(str(error))
+        done = error.partial if isinstance(error.partial, int) else 0
+        facts = {"regions proved": done, "regions": total}
+        return pair.undecided(str(error), proved=done / max(1, total), certificate=facts)
     except PolyfiberError as error:
         return pair.undecided(f"{type(error).__name__}: {error}")
     return pair.yes(

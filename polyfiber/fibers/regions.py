@@ -15,13 +15,16 @@ from typing import Any
 import numpy as np
 
 from .._typing import BoolArray, FloatArray, IntArray
-from ..budget import Monitor
+from ..budget import Monitor, heed
 from ..complexes.complex import PolyhedralComplex, canonical_complex
 from ..complexes.domain import Polyhedron
 from ..errors import BudgetExceededError, GenericityError, InputError, PolyfiberError
 from ..network.model import ReLUNetwork
+from .slack import carried, collar, lipschitz_bound
 
 _CHUNK = 4096
+PORTION = 1 << 22
+"""Numbers in the largest working array."""
 _NOISE = 2.0**-46
 
 
@@ -46,6 +49,9 @@ class RegionReport:
     witness : (n0,) array or None
         A point of a region on which the pieces differ.
     reason : str
+    upper, slack : float
+        On bounded regions: the largest difference of the affine maps compared, errors of vertices included, and how
+        far g may be from the maps that stood for it (see `slack`); with the rounding of values they bound ``|f - g|``.
     """
 
     equal: bool | None = True
@@ -58,6 +64,8 @@ class RegionReport:
     where: FloatArray | None = None
     witness: FloatArray | None = None
     reason: str = ""
+    upper: float = 0.0
+    slack: float = 0.0
     facts: dict[str, Any] = field(default_factory=dict)
 
 
@@ -132,6 +140,17 @@ def compare_over(
         Stop at the first difference (equivalence); else go on for the maximum of ``|f - g|``.
     """
     report = RegionReport(n_regions=cx.n_regions)
+    try:
+        return _compare(cx, f, g, tolerance, monitor, first_difference, scale, report)
+    except BudgetExceededError as error:
+        error.partial = report
+        raise
+
+
+def _compare(
+    cx: PolyhedralComplex, f: ReLUNetwork, g: ReLUNetwork, tolerance: float, monitor: Monitor,
+    first_difference: bool, scale: float | None, report: RegionReport,
+) -> RegionReport:  # fmt: skip
     vertices, directions = cx.vertices, cx.rays[1]
     inside, outward = incidence(cx)
     points = cx.interior_points()
@@ -147,14 +166,15 @@ def compare_over(
     if len(gap):
         report.maximum, report.where = float(gap.max()), vertices[int(np.argmax(gap))]
     failing: list[int] = []
+    step = max(16, min(_CHUNK, PORTION // max(1, max(g.architecture) * (g.architecture[0] + 1))))
     thin = _move_off_walls(
         points, near_walls(g, points, tolerance), g, vertices, directions, inside, outward, tolerance
     )
     report.facts["thin"] = int(thin.sum())
-    for start in range(0, cx.n_regions, _CHUNK):
-        monitor.check_time("comparing regions", partial=report)
+    for start in range(0, cx.n_regions, step):
+        monitor.check_time("comparing regions")
         monitor.report("comparing regions", start, cx.n_regions)
-        ids = np.arange(start, min(cx.n_regions, start + _CHUNK))
+        ids = np.arange(start, min(cx.n_regions, start + step))
         bad, broken = _compare_chunk(
             A[ids],
             a[ids],
@@ -168,6 +188,7 @@ def compare_over(
             slope,
             report,
             thin[ids],
+            cx.vertex_errors,
         )
         if bad is not None and first_difference:
             report.equal, report.witness = False, points[ids[bad]]
@@ -178,8 +199,8 @@ def compare_over(
         report.contained += len(ids) - len(broken)
         failing += [int(ids[i]) for i in broken]
     for region in failing:
-        monitor.check_time("splitting regions", partial=report)
-        _split(cx, region, f, g, tolerance, slope, report, monitor)
+        monitor.check_time("splitting regions")
+        _split(cx, region, f, g, tolerance, slope, report, monitor, vertices[inside[region].indices])
         if report.equal is False and first_difference:
             return report
     if report.open and report.equal:
@@ -199,6 +220,7 @@ def _move_off_walls(
     thin = np.zeros(len(points), dtype=bool)
     generator = np.random.default_rng(0)
     for r in np.flatnonzero(ambiguous):
+        heed("looking for inner points")
         corners, far = vertices[inside[r].indices], directions[outward[r].indices]
         weights = generator.dirichlet(np.ones(len(corners)), 24)
         trial = weights @ corners
@@ -248,37 +270,58 @@ def near_walls(net: ReLUNetwork, points: FloatArray, tolerance: float) -> BoolAr
 
 def bends_inside(
     forms: list[FloatArray], signs: FloatArray, inside: Any, outward: Any, vertices: FloatArray,
-    directions: FloatArray, tolerance: float, net: ReLUNetwork,
-) -> BoolArray:  # fmt: skip
-    """Regions in which some wall inequality of the pattern at the inner point fails at a vertex or along a ray."""
+    directions: FloatArray, tolerance: float, net: ReLUNetwork, errors: FloatArray,
+) -> tuple[BoolArray, FloatArray]:  # fmt: skip
+    """Regions in which some wall inequality of the pattern at the inner point fails at a vertex or along a ray.
+
+    Returns
+    -------
+    broken : (k,) bool
+        Where one fails by more than the tolerance and rounding.
+    violations : (k, N)
+        By how much each fails at a vertex, at most, rounding included.
+    """
     k = len(signs)
     broken = np.zeros(k, dtype=bool)
+    violations = np.zeros(signs.shape)
     if signs.shape[1]:
         H = np.concatenate(forms[:-1], axis=1) * signs[:, :, None]
         norms = np.abs(H[:, :, :-1]).max(axis=2)
         S, T = rounding_sizes(net, signs)
         for matrix, targets, constant in ((inside, vertices, 1.0), (outward, directions, 0.0)):
             rows = np.repeat(np.arange(k), np.diff(matrix.indptr))
-            for begin in range(0, len(rows), 1 << 15):
-                part = slice(begin, begin + (1 << 15))
+            portion = max(64, PORTION // max(1, H[0].size))
+            for begin in range(0, len(rows), portion):
+                heed("comparing regions")
+                part = slice(begin, begin + portion)
                 r, v = rows[part], targets[matrix.indices[part]]
                 z = np.einsum("qij,qj->qi", H[r][:, :, :-1], v) + constant * H[r][:, :, -1]
                 reach = np.maximum(constant, np.abs(v).max(axis=1))[:, None]
                 allowed = (tolerance + 1e-12) * (norms[r] * reach + constant * np.abs(H[r][:, :, -1])) * 4.0
-                allowed += _NOISE * (S[r] * reach + constant * T[r])
-                broken[r[(z < -allowed).any(axis=1)]] = True
-    return broken
+                noise = _NOISE * (S[r] * reach + constant * T[r])
+                if constant:  # the exact vertex lies this near
+                    noise += np.abs(H[r][:, :, :-1]).sum(axis=2) * errors[matrix.indices[part], None]
+                broken[r[(z < -allowed - noise).any(axis=1)]] = True
+                if constant:
+                    np.maximum.at(violations, r, np.where(z < noise, noise - z, 0.0))
+    return broken, violations
 
 
 def _compare_chunk(
     A: FloatArray, a: FloatArray, g: ReLUNetwork, points: FloatArray, vertices: FloatArray, directions: FloatArray,
     inside: Any, outward: Any, tolerance: float, slope: float, report: RegionReport, thin: BoolArray,
+    errors: FloatArray,
 ) -> tuple[int | None, IntArray]:  # fmt: skip
     """A region whose map differs at its inner point (or None), and the regions in which g bends."""
     forms, signs = affine_pieces(g, points)
     k = len(points)
-    broken = ~thin & bends_inside(forms, signs, inside, outward, vertices, directions, tolerance, g)
+    broken, violations = bends_inside(forms, signs, inside, outward, vertices, directions, tolerance, g, errors)
+    broken &= ~thin
+    report.slack = max(report.slack, carried(g, violations[~broken]))
     M = forms[-1]
+    report.upper = max(
+        report.upper, _largest_gap(M - np.concatenate([A, a[:, :, None]], axis=2), inside, vertices, errors, ~broken)
+    )
     difference = np.abs(A - M[:, :, :-1]).max(axis=(1, 2))
     relative = difference / slope if slope > 0 else difference
     anchor = inside.indices[inside.indptr[:-1]] if len(vertices) else np.zeros(k, dtype=np.int64)
@@ -296,7 +339,23 @@ def _compare_chunk(
     return bad, np.flatnonzero(broken)
 
 
-def shrunk_region(cx: PolyhedralComplex, region: int, g: ReLUNetwork, tolerance: float) -> PolyhedralComplex | None:
+def _largest_gap(D: FloatArray, inside: Any, vertices: FloatArray, errors: FloatArray, chosen: BoolArray) -> float:
+    """Bound of affine maps (k, nL, n0 + 1) on the vertices of the chosen regions, whose coordinates have errors."""
+    worst = 0.0
+    rows = np.repeat(np.arange(len(D)), np.diff(inside.indptr))
+    portion = max(64, PORTION // max(1, D[0].size))
+    for begin in range(0, len(rows), portion):
+        part = slice(begin, begin + portion)
+        r, v = rows[part], inside.indices[part]
+        gap = np.abs(np.einsum("qij,qj->qi", D[r][:, :, :-1], vertices[v]) + D[r][:, :, -1])
+        gap += np.abs(D[r][:, :, :-1]).sum(axis=2) * errors[v, None]
+        worst = max(worst, float(gap[chosen[r]].max(initial=0.0)))
+    return worst
+
+
+def shrunk_region(
+    cx: PolyhedralComplex, region: int, g: ReLUNetwork, tolerance: float, monitor: Monitor
+) -> PolyhedralComplex | None:
     """The complex of g on a region whose facets are moved in by the tolerance; None if nothing is left.
 
     Raises
@@ -309,7 +368,7 @@ def shrunk_region(cx: PolyhedralComplex, region: int, g: ReLUNetwork, tolerance:
     for attempt in range(3):
         inset = (tolerance + 1e-11) * (4.0 + 3.1 * attempt) * (1.0 + 0.1 * np.arange(len(norms)))
         try:
-            return canonical_complex(g, Polyhedron(h.A, h.b - inset * norms))
+            return canonical_complex(g, Polyhedron(h.A, h.b - inset * norms), budget=monitor.rest())
         except GenericityError:
             if attempt == 2:
                 raise
@@ -322,17 +381,24 @@ def shrunk_region(cx: PolyhedralComplex, region: int, g: ReLUNetwork, tolerance:
 
 def _split(
     cx: PolyhedralComplex, region: int, f: ReLUNetwork, g: ReLUNetwork, tolerance: float, slope: float,
-    report: RegionReport, monitor: Monitor,
+    report: RegionReport, monitor: Monitor, corners: FloatArray,
 ) -> None:  # fmt: skip
     """Decide one region by the complex of g on it, its facets moved in by the tolerance."""
     report.split += 1
     try:
-        inner = shrunk_region(cx, region, g, tolerance)
+        inner = shrunk_region(cx, region, g, tolerance, monitor)
     except BudgetExceededError:
         raise
     except PolyfiberError:
         report.open += 1
         return
+    h = cx.h_representation(region)
+    # the largest of the insets that `shrunk_region` tries
+    inset = (tolerance + 1e-11) * 10.2 * (1.0 + 0.1 * len(h.b)) * (np.abs(h.A).sum(axis=1) + np.abs(h.b))
+    if len(corners):
+        away = collar(h.A, h.b, inset, corners)
+        report.slack = max(report.slack, (lipschitz_bound(f) + lipschitz_bound(g)) * away)
+        report.upper = max(report.upper, float(np.abs(f(corners) - g(corners)).max()))
     if inner is None:
         report.contained += 1
         return
@@ -347,6 +413,8 @@ def _split(
     if len(v):
         gap = np.abs(f(v) - g(v)).max(axis=1)
         i = int(np.argmax(gap))
+        off = (lipschitz_bound(f) + lipschitz_bound(g)) * inner.vertex_errors
+        report.upper = max(report.upper, float((gap + off).max()))
         if gap[i] > report.maximum:
             report.maximum, report.where = float(gap[i]), v[i]
     worst = np.where(near_walls(g, points, tolerance), 0.0, worst)  # slivers between walls that are one

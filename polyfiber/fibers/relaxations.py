@@ -9,8 +9,7 @@ switching neurons the bound is exact, so splitting converges.
 from __future__ import annotations
 
 import heapq
-import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,12 +19,18 @@ from ..budget import Monitor
 from ..errors import BudgetExceededError
 from ..network.model import ReLUNetwork
 
-_ROUNDING = 1e-13
+_UNIT = 2.0**-53
+_TINY = 2.0**-1000
 
 
 @dataclass
 class BoxBounds:
-    """Upper bounds of the outputs on K boxes, with the affine functions behind them."""
+    """Upper bounds of the outputs on K boxes, with the affine functions behind them.
+
+    Every bound holds for the real numbers that the stored floats are: what rounding may have taken away
+    is in it. ``coefficients @ x + constants`` is above every output on its box; ``lower_z``, ``upper_z``
+    enclose the values of the hidden neurons before the ReLU, layer by layer.
+    """
 
     upper: FloatArray
     coefficients: FloatArray
@@ -35,47 +40,83 @@ class BoxBounds:
 
 
 def relaxed_upper(net: ReLUNetwork, lo: FloatArray, hi: FloatArray) -> BoxBounds:
-    """Upper bounds (K, nL) of every output on boxes ``lo, hi`` of shape (K, n0)."""
-    centre, radius = 0.5 * (lo + hi), 0.5 * (hi - lo)
+    """Upper bounds (K, nL) of every output on boxes ``lo, hi`` of shape (K, n0).
+
+    Notes
+    -----
+    Rounding is bounded step by step, as sums of magnitudes times ``gamma_k = k u / (1 - k u)`` (Higham,
+    *Accuracy and Stability of Numerical Algorithms*, 2nd ed., Lemma 3.1 and §3.5, valid for any order of
+    summation). Replacing ``A (W y + b)`` by the rounded ``A'y + c'`` costs at most
+    ``gamma_k |A| (|W| |y| + |b|)``, and ``|y|`` is bounded on the box by the layers before; a rounded slope
+    needs no care, since its line is lifted to lie above the ReLU at both ends of the interval.
+    """
     lower_z: list[FloatArray] = []
     upper_z: list[FloatArray] = []
-    size = np.maximum(np.abs(lo), np.abs(hi))
+    sizes: list[FloatArray] = []
+    tops: list[FloatArray] = [np.maximum(np.abs(lo), np.abs(hi))]
     for layer, (W, b) in enumerate(zip(net.weights, net.biases)):
-        size = size @ np.abs(W).T + np.abs(b)
+        sizes.append(_above(tops[-1] @ np.abs(W).T + np.abs(b), W.shape[1] + 1))
         last = layer == len(net.weights) - 1
         rows = W if last else np.concatenate([W, -W])
         constants = b if last else np.concatenate([b, -b])
-        coefficients, offsets = _substitute(net, layer, rows, constants, lower_z, upper_z, len(lo))
-        top = np.einsum("kri,ki->kr", coefficients, centre) + np.einsum("kri,ki->kr", np.abs(coefficients), radius)
-        top = top + offsets
+        A, c, lost = _substitute(net, layer, rows, constants, lower_z, upper_z, sizes, tops)
+        edge = np.maximum(A * lo[:, None, :], A * hi[:, None, :])
+        extent = np.abs(edge).sum(axis=2) + np.abs(c) + lost
+        bound = edge.sum(axis=2) + c + (lost + _gamma(A.shape[2] + 4) * extent) * (1 + 1e-6) + _TINY
         if last:
-            return BoxBounds(top + _ROUNDING * size, coefficients, offsets, lower_z, upper_z)
+            return BoxBounds(bound, A, c + lost * (1 + 1e-6) + 4 * _UNIT * (np.abs(c) + lost), lower_z, upper_z)
         n = len(b)
-        upper_z.append(top[:, :n] + _ROUNDING * size)
-        lower_z.append(-top[:, n:] - _ROUNDING * size)
+        upper_z.append(bound[:, :n])
+        lower_z.append(-bound[:, n:])
+        tops.append(np.maximum(np.minimum(upper_z[-1], sizes[-1]), 0.0))
     raise AssertionError("a network has a layer")
+
+
+def _gamma(k: int) -> float:
+    """Above ``k u / (1 - k u)`` for every k that fits into memory."""
+    return 1.001 * k * _UNIT
+
+
+def _above(values: FloatArray, terms: int) -> FloatArray:
+    """Above the exact sums of so many nonnegative products."""
+    return np.asarray(values * (1 + 2 * _gamma(terms + 2)) + _TINY)
 
 
 def _substitute(
     net: ReLUNetwork, layer: int, rows: FloatArray, constants: FloatArray, lower: list[FloatArray],
-    upper: list[FloatArray], K: int,
-) -> tuple[FloatArray, FloatArray]:  # fmt: skip
-    """Affine functions of the input above ``rows @ y + constants``, y the activations before ``layer``."""
+    upper: list[FloatArray], sizes: list[FloatArray], tops: list[FloatArray],
+) -> tuple[FloatArray, FloatArray, FloatArray]:  # fmt: skip
+    """Affine functions of the input above ``rows @ y + constants``, y the activations before ``layer``.
+
+    Returns
+    -------
+    A, c, lost : (K, r, n0), (K, r), (K, r)
+        ``A x + c + lost`` is above; ``lost`` bounds what all the rounding before took away.
+    """
+    K = len(sizes[0])
     A = np.broadcast_to(rows, (K, *rows.shape))
     c = np.broadcast_to(constants, (K, len(constants))).copy()
+    lost = np.zeros(c.shape)
     for l in range(layer - 1, -1, -1):
         low, high = lower[l], upper[l]
         on, off = low >= 0, high <= 0
         width = np.where(high > low, high - low, 1.0)
-        slope = np.where(on, 1.0, np.where(off, 0.0, high / width))
-        lift = np.where(on | off, 0.0, -low * high / width)
+        slope = np.where(on, 1.0, np.where(off, 0.0, np.minimum(high / width, 1.0)))
+        lift = np.maximum(-slope * low, high - slope * high) * (1 + 8 * _UNIT) + 4 * _UNIT * high + _TINY
+        lift = np.where(on | off, 0.0, lift)
         below = np.where(on, 1.0, np.where(off, 0.0, (high > -low).astype(np.float64)))
         positive, negative = np.maximum(A, 0.0), np.minimum(A, 0.0)
         c += np.einsum("krj,kj->kr", positive, lift)
+        # products with slopes and lifts, then with weights and biases: all are sums of terms below |A| * size
+        size = np.maximum(sizes[l], np.maximum(np.abs(low), np.abs(high)))
+        terms = A.shape[2] + net.weights[l].shape[1] + 8
+        lost += _gamma(terms) * (4 * np.einsum("krj,kj->kr", np.abs(A), size) + np.abs(c)) * (1 + 1e-6)
+        lost += _TINY * (1 + size.sum(axis=1, keepdims=True) + tops[l].sum(axis=1, keepdims=True))
         A = positive * slope[:, None, :] + negative * below[:, None, :]
         c += A @ net.biases[l]
+        lost += 4 * _UNIT * np.abs(c)
         A = A @ net.weights[l]
-    return np.asarray(A), c
+    return np.asarray(A), c, lost
 
 
 @dataclass
@@ -86,8 +127,8 @@ class BoundReport:
     ----------
     lower, upper : float
         Attained value and proved bound.
-    where : (n0,) array
-        Where the value is attained.
+    where : (n0,) array or None
+        Where the value is attained; None where no point inside was met.
     proved : float
         Share of the volume on which the bound is settled.
     boxes : int
@@ -96,16 +137,16 @@ class BoundReport:
 
     lower: float
     upper: float
-    where: FloatArray
+    where: FloatArray | None
     proved: float
     boxes: int
 
 
 def branch_and_bound(
     net: ReLUNetwork, lo: FloatArray, hi: FloatArray, *, monitor: Monitor, threshold: float | None = None,
-    gap: float = 1e-6, seconds: float = 30.0, batch: int = 64,
+    gap: float = 1e-6, seconds: float = 30.0, rows: tuple[FloatArray, FloatArray] | None = None,
 ) -> BoundReport:  # fmt: skip
-    """Maximise the largest output of a network over a box.
+    """Maximise the largest output of a network over a box, or over the part of it where ``A x <= b``.
 
     Parameters
     ----------
@@ -117,62 +158,116 @@ def branch_and_bound(
         Relative gap at which the maximum counts as found.
     seconds : float
         Limit when the budget names none.
+    rows : (A, b), optional
+        Boxes on which one of these inequalities fails throughout are dropped.
     """
-    best, where = -np.inf, lo
-    counter = itertools.count()
-    limit = monitor.budget.seconds if monitor.budget.seconds is not None else seconds
+    search = _Search(net, rows)
+    limit = monitor.budget.seconds if monitor.budget.seconds is not None else monitor.elapsed + seconds
+    floor = -np.inf if threshold is None else threshold
+    search.look(lo[None].astype(np.float64), hi[None].astype(np.float64))
+    while search.heap:
+        top = -search.heap[0].key
+        target = max(search.best + gap * max(abs(search.best), 1e-12), floor)
+        if top <= target or (threshold is not None and search.best > threshold) or monitor.elapsed > limit:
+            break
+        monitor.report("branch and bound", search.boxes, None, lower=round(search.best, 9), upper=round(top, 9))
+        if not search.split(target):
+            break
+    upper = max(search.best, -search.heap[0].key) if search.heap else max(search.best, search.closed)
+    target = max(search.best, floor)
     span = np.where(hi > lo, hi - lo, 1.0)
-    heap: list[tuple[float, int, FloatArray, FloatArray, FloatArray]] = []
+    # a side without extent counts as 1, so that flat boxes have a volume too
+    sides = [
+        np.where(hi > lo, (box.hi - box.lo) / span, 1.0)
+        for box in search.heap
+        if -box.key > target * (1 + gap) + 1e-300
+    ]
+    rest = float(np.prod(sides, axis=1).sum()) if sides else 0.0
+    return BoundReport(search.best, upper, search.where, float(np.clip(1.0 - rest, 0.0, 1.0)), search.boxes)
 
-    def look(los: FloatArray, his: FloatArray) -> None:
-        nonlocal best, where
-        bounds = relaxed_upper(net, los, his)
-        output = np.argmax(bounds.upper, axis=1)
-        lines = bounds.coefficients[np.arange(len(los)), output]
+
+@dataclass(order=True)
+class _OpenBox:
+    """A box whose bound is above what is asked for; the one with the largest bound comes first."""
+
+    key: float
+    number: int
+    lo: FloatArray = field(compare=False)
+    hi: FloatArray = field(compare=False)
+    line: FloatArray = field(compare=False)
+
+
+class _Search:
+    """Boxes still open, the best input so far, and the largest bound among the boxes that were given up."""
+
+    def __init__(self, net: ReLUNetwork, rows: tuple[FloatArray, FloatArray] | None) -> None:
+        self.net, self.rows = net, rows
+        self.best, self.closed = -np.inf, -np.inf
+        self.where: FloatArray | None = None
+        self.heap: list[_OpenBox] = []
+        self.boxes = 0
+        widest = max(net.architecture)
+        self.batch = int(np.clip((1 << 22) // (2 * widest * widest), 1, 64))
+
+    def _inside(self, X: FloatArray) -> Any:
+        if self.rows is None:
+            return np.ones(len(X), dtype=bool)
+        A, b = self.rows
+        return (b - 1e-12 * (np.abs(X) @ np.abs(A).T + np.abs(b)) >= X @ A.T).all(axis=1)
+
+    def _possible(self, los: FloatArray, his: FloatArray) -> Any:
+        """Boxes that may hold a point of the polyhedron, rounding included."""
+        if self.rows is None:
+            return np.ones(len(los), dtype=bool)
+        A, b = self.rows
+        least = np.minimum(A * los[:, None], A * his[:, None]).sum(axis=2)
+        slack = 1e-12 * (np.maximum(np.abs(los), np.abs(his)) @ np.abs(A).T + np.abs(b)) + _TINY
+        return (least <= b + slack).all(axis=1)
+
+    def look(self, los: FloatArray, his: FloatArray) -> None:
+        """Bound the network on some boxes and try their middles and most promising corners."""
+        keep = self._possible(los, his)
+        self.boxes += len(los)
+        los, his = los[keep], his[keep]
+        if not len(los):
+            return
+        bounds = relaxed_upper(self.net, los, his)
+        tops = np.where(np.isnan(bounds.upper), np.inf, bounds.upper)
+        output = np.argmax(tops, axis=1)
+        lines = np.nan_to_num(bounds.coefficients[np.arange(len(los)), output])
         corners = np.where(lines > 0, his, los)
-        for X in (corners, 0.5 * (los + his)):
-            values = net(X).max(axis=1)
+        for X in (corners, 0.5 * los + 0.5 * his):
+            values = np.where(self._inside(X), self.net(X).max(axis=1), -np.inf)
             i = int(np.argmax(values))
-            if values[i] > best:
-                best, where = float(values[i]), X[i]
-        for i, top in enumerate(bounds.upper.max(axis=1)):
-            heapq.heappush(heap, (-float(top), next(counter), los[i], his[i], lines[i]))
+            if values[i] > self.best:
+                self.best, self.where = float(values[i]), X[i]
+        for i, top in enumerate(tops.max(axis=1)):
+            heapq.heappush(self.heap, _OpenBox(-float(top), self.boxes - len(los) + i, los[i], his[i], lines[i]))
 
-    look(lo[None].astype(np.float64), hi[None].astype(np.float64))
-    boxes, closed = 1, 0.0
-    while heap:
-        top = -heap[0][0]
-        target = max(best + gap * max(abs(best), 1e-12), threshold if threshold is not None else -np.inf)
-        if top <= target or (threshold is not None and best > threshold):
-            break
-        if monitor.elapsed > limit:
-            break
-        monitor.report("branch and bound", boxes, None, lower=round(best, 9), upper=round(top, 9))
-        los, his = [], []
-        for _ in range(min(batch, len(heap))):
-            bound, _, a, b, line = heapq.heappop(heap)
-            if -bound <= target:
-                closed += float(np.prod((b - a) / span))
+    def split(self, target: float) -> bool:
+        """Halve the boxes with the largest bounds; False where a box is too small to be halved."""
+        los: list[FloatArray] = []
+        his: list[FloatArray] = []
+        for _ in range(min(self.batch, len(self.heap))):
+            box = heapq.heappop(self.heap)
+            if -box.key <= target:
+                self.closed = max(self.closed, -box.key)
                 continue
-            score = (np.abs(line) + 1e-3 * np.abs(line).max() + 1e-12) * (b - a)
+            score = (np.abs(box.line) + 1e-3 * np.abs(box.line).max() + 1e-12) * (box.hi - box.lo)
             d = int(np.argmax(score))
-            middle = 0.5 * (a[d] + b[d])
-            if not a[d] < middle < b[d]:
-                heapq.heappush(heap, (bound, next(counter), a, b, line))
-                return BoundReport(best, -bound, where, closed, boxes)
-            left, right = b.copy(), a.copy()
+            middle = 0.5 * box.lo[d] + 0.5 * box.hi[d]
+            if not box.lo[d] < middle < box.hi[d]:
+                heapq.heappush(self.heap, box)
+                if los:
+                    self.look(np.array(los), np.array(his))
+                return False
+            left, right = box.hi.copy(), box.lo.copy()
             left[d], right[d] = middle, middle
-            los += [a, right]
-            his += [left, b]
+            los += [box.lo, right]
+            his += [left, box.hi]
         if los:
-            look(np.array(los), np.array(his))
-            boxes += len(los)
-    target = max(best, threshold if threshold is not None else best)
-    upper = max(best, -heap[0][0]) if heap else best
-    if threshold is not None and upper <= threshold:
-        upper = max(upper, best)
-    rest = sum(float(np.prod((b - a) / span)) for t, _, a, b, _ in heap if -t > target * (1 + gap) + 1e-300)
-    return BoundReport(best, upper, where, float(np.clip(1.0 - rest, 0.0, 1.0)), boxes)
+            self.look(np.array(los), np.array(his))
+        return True
 
 
 def milp_maximum(

@@ -69,6 +69,21 @@ def difference_network(a: ReLUNetwork, b: ReLUNetwork) -> ReLUNetwork:
     return ReLUNetwork(W, c)
 
 
+def stacking_error(a: ReLUNetwork, b: ReLUNetwork) -> float:
+    """Bound of ``|difference_network(a, b) - (a - b)|``: the last biases are differences and sums of floats.
+
+    Everything else in the stacked network is a copy of the given numbers.
+    """
+    size = [0.0, 0.0]
+    for net, k in ((a, 0), (b, 1)):
+        W, c = net.weights[-1].astype(np.float64), net.biases[-1].astype(np.float64)
+        size[k] = float((np.abs(W).sum(axis=1) + np.abs(c)).max())
+    layers = max(len(a.weights), len(b.weights))
+    width = max(a.architecture[-2], b.architecture[-2], 2 * a.architecture[-1])
+    factor = 1.0 if len(a.weights) == len(b.weights) else float(width) * (layers + 1)
+    return 4.0 * (factor + 1.0) * 2.0**-53 * sum(size) + 2.0**-1000
+
+
 def _with_hidden_layer(net: ReLUNetwork) -> ReLUNetwork:
     if len(net.weights) > 1:
         return net

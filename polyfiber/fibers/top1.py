@@ -148,28 +148,34 @@ def top1_agreement(
     if canonical_form(fa).matches(canonical_form(fb), tolerance=min(margin, 1e-9)):
         return answer(Verdict.YES, "canonical form", "the networks are equal functions", proved=1.0)
     try:
-        if estimate_size(fa, domain)["vertices"] > 3_000_000 and monitor.budget.memory is None:
-            return answer(Verdict.UNDECIDED, "none", "the complexes are beyond enumeration")
-        try:
-            pieces = [canonical_complex(difference_network(fa, fb), domain, budget=budget, progress=monitor._call)]
-            bent: IntArray = np.zeros(0, dtype=np.int64)
-        except GenericityError:  # walls of the two coincide: the regions of one, cut by the other where it bends
-            cx = canonical_complex(fa, domain, budget=budget, progress=monitor._call)
-            forms, signs = affine_pieces(fb, cx.interior_points())
-            bent = np.flatnonzero(bends_inside(forms, signs, *incidence(cx), cx.vertices, cx.rays[1], 1e-10, fb))
-            inner = [shrunk_region(cx, int(r), fb, 1e-10) for r in bent]
-            pieces = [cx, *(p for p in inner if p is not None)]
-        scale = max(float(np.abs(net(pieces[0].vertices)).max()) for net in (fa, fb))
-        settled = programs = 0
-        for number, cx in enumerate(pieces):
-            outcome = _by_regions(cx, fa, fb, margin * scale, monitor, refuted, bent if number == 0 else bent[:0])
-            if isinstance(outcome, Agreement):
-                return outcome
-            settled, programs = settled + outcome[0], programs + outcome[1]
-        total = sum(cx.n_regions for cx in pieces) - len(bent)
-        facts = {"regions": total, "settled at vertices": settled, "linear programs": programs}
-        reason = f"no region of {total} has an input with different winners beyond {margin * scale:.3g}"
-        return answer(Verdict.YES, "regions", reason, proved=1.0, certificate=facts)
+        with monitor.watching():
+            if estimate_size(fa, domain)["vertices"] > 3_000_000 and monitor.budget.memory is None:
+                return answer(Verdict.UNDECIDED, "none", "the complexes are beyond enumeration")
+            try:
+                pieces = [
+                    canonical_complex(difference_network(fa, fb), domain, budget=monitor.rest(), progress=monitor._call)
+                ]
+                bent: IntArray = np.zeros(0, dtype=np.int64)
+            except GenericityError:  # walls of the two coincide: the regions of one, cut by the other where it bends
+                cx = canonical_complex(fa, domain, budget=monitor.rest(), progress=monitor._call)
+                forms, signs = affine_pieces(fb, cx.interior_points())
+                bends, _ = bends_inside(
+                    forms, signs, *incidence(cx), cx.vertices, cx.rays[1], 1e-10, fb, cx.vertex_errors
+                )
+                bent = np.flatnonzero(bends)
+                inner = [shrunk_region(cx, int(r), fb, 1e-10, monitor) for r in bent]
+                pieces = [cx, *(p for p in inner if p is not None)]
+            scale = max(float(np.abs(net(pieces[0].vertices)).max()) for net in (fa, fb))
+            settled = programs = 0
+            for number, cx in enumerate(pieces):
+                outcome = _by_regions(cx, fa, fb, margin * scale, monitor, refuted, bent if number == 0 else bent[:0])
+                if isinstance(outcome, Agreement):
+                    return outcome
+                settled, programs = settled + outcome[0], programs + outcome[1]
+            total = sum(cx.n_regions for cx in pieces) - len(bent)
+            facts = {"regions": total, "settled at vertices": settled, "linear programs": programs}
+            reason = f"no region of {total} has an input with different winners beyond {margin * scale:.3g}"
+            return answer(Verdict.YES, "regions", reason, proved=1.0, certificate=facts)
     except BudgetExceededError as error:
         done = error.partial if isinstance(error.partial, float) else 0.0
         return answer(Verdict.UNDECIDED, "none", str(error), proved=done)

@@ -12,6 +12,9 @@ from .._typing import Array, BoolArray, FloatArray
 from ..network.model import ReLUNetwork
 from ..numerics.exact import as_fractions
 
+MAX_TARGETS = 4096
+"""About how many corners of layer 2's walls are tried; wide networks have more."""
+
 
 @dataclass(frozen=True, eq=False)
 class Witness:
@@ -136,8 +139,8 @@ def _lifted(net: ReLUNetwork, W: FloatArray, c: FloatArray, live: BoolArray, gen
         cut = np.where(W2 != 0, -b2[:, None] / W2, 0.0)
     cut = np.where(np.isfinite(cut) & (cut > 0), cut, 0.0)
     targets = [np.zeros(n1), -np.ones(n1)]
-    for j in range(len(W2)):
-        for i in range(n1):
+    for j in generator.permutation(len(W2))[: 1 + MAX_TARGETS // (4 * n1 + 4)]:
+        for i in generator.permutation(n1)[:MAX_TARGETS]:
             if cut[j, i] > 0:
                 for factor in (0.5, 1.0, 1.5):
                     target = -np.ones(n1)

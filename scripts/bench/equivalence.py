@@ -210,22 +210,31 @@ def boxes(scale: float) -> list[dict[str, Any]]:
 
 
 def confusion(scale: float) -> list[dict[str, Any]]:
-    count, few = max(2, int(400 * scale)), max(1, int(10 * scale))
+    ours, others, few = (max(1, int(n * scale)) for n in (1000, 100, 20))
+    pair = make_pairs.make("equal: on a box only", 0, top=4)
+    pf.are_equivalent(pair.a, pair.b, pair.domain)  # compiles
+    pf.are_equivalent(pair.a, pair.b, pair.domain, method="bound", budget=pf.Budget(seconds=1))
     rows = []
     for kind in make_pairs.KINDS:
         tables: dict[str, Counter[str]] = {name: Counter() for name in ("ours", "sampling", "matching", "milp")}
-        for seed in range(count):
+        methods: Counter[str] = Counter()
+        checked = 0
+        for seed in range(ours):
             pair = make_pairs.make(kind, seed, top=32 if seed % 2 else 8)
             answer = pf.are_equivalent(pair.a, pair.b, pair.domain, tolerance=TOLERANCE, budget=pf.Budget(seconds=20))
             _note(tables["ours"], pair, None if answer.verdict is Verdict.UNDECIDED else bool(answer.verdict))
-            if seed < 5 * few:
+            methods[answer.method] += 1
+            checked += answer.verify()
+            if seed < others:
                 _note(tables["sampling"], pair, sampled(pair))
                 distance = _same_parameters(pair.a, pair.b)
                 _note(tables["matching"], pair, distance is not None and distance <= TOLERANCE)
         for seed in range(few):
             pair = make_pairs.make(kind, seed, top=4)
-            _note(tables["milp"], pair, by_milp(pair, seconds=max(1.0, 10 * scale)))
-        rows.append({"kind": kind, **{name: _show(table) for name, table in tables.items()}})
+            _note(tables["milp"], pair, by_milp(pair, seconds=10))
+        how = ", ".join(f"{name} {count}" for name, count in methods.most_common())
+        rows.append({"kind": kind, **{name: _show(table) for name, table in tables.items()}, "ours by": how, "verified": checked})
+        print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
     return rows
 
 
