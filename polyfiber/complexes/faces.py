@@ -227,6 +227,8 @@ class FaceStore:
         sizes[todo] = [self.counts[d] for d in todo]
         total = int(sizes.sum())
         (monitor or sk.monitor).check_memory(total * self.bytes_per_face, f"a table of {total} faces")
+        heed(f"a table of {total} faces")
+        heed_memory(total * self.bytes_per_face, f"a table of {total} faces")
         # what is not wanted is written all the same, over and over, behind the tables
         top = max(todo)
         room = np.where(np.isin(np.arange(n + 1), todo), 0, self._most_faces())[: top + 1]

@@ -233,7 +233,14 @@ def confusion(scale: float) -> list[dict[str, Any]]:
             pair = make_pairs.make(kind, seed, top=4)
             _note(tables["milp"], pair, by_milp(pair, seconds=10))
         how = ", ".join(f"{name} {count}" for name, count in methods.most_common())
-        rows.append({"kind": kind, **{name: _show(table) for name, table in tables.items()}, "ours by": how, "verified": checked})
+        rows.append(
+            {
+                "kind": kind,
+                **{name: _show(table) for name, table in tables.items()},
+                "ours by": how,
+                "verified": checked,
+            }
+        )
         print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
     return rows
 

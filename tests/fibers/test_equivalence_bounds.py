@@ -1,0 +1,226 @@
+"""Bounds that hold as rational numbers, and budgets that are kept."""
+
+from __future__ import annotations
+
+import time
+from fractions import Fraction
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+
+import polyfiber as pf
+from polyfiber.budget import Monitor, heed, heed_memory
+from polyfiber.errors import BudgetExceededError
+from polyfiber.fibers.difference import _by_bounds, _by_regions
+from polyfiber.fibers.relaxations import branch_and_bound, relaxed_upper
+from polyfiber.fibers.slack import carried, collar, lipschitz_bound
+from polyfiber.fibers.stacked import difference_network, stacking_error
+from polyfiber.network.moves import random_trivial
+from polyfiber.numerics.exact import as_fractions
+from polyfiber.verdict import Verdict
+
+
+def wild(rng: np.random.Generator, widths: tuple[int, ...]) -> pf.ReLUNetwork:
+    """Weights of many sizes, with cancellation: rounding is as large as it gets."""
+    W = [
+        rng.standard_normal((m, n)) * 10.0 ** rng.uniform(-6, 6, (m, 1)) * 10.0 ** rng.uniform(-3, 3, (1, n))
+        for n, m in zip(widths[:-1], widths[1:])
+    ]
+    for w in W[1:]:
+        w[:, 1::2] = -w[:, : w.shape[1] // 2 * 2 : 2] * (1 + 1e-14 * rng.standard_normal(w[:, 1::2].shape))
+    return pf.ReLUNetwork(W, [rng.standard_normal(m) for m in widths[1:]])
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_relaxations_hold_as_rational_numbers(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    net = wild(rng, ((2, 4, 4, 2), (3, 6, 2), (2, 4, 6, 4, 1))[seed % 3])
+    exact, n0 = net.exact(), net.architecture[0]
+    for size in (1.0, 1e-9, 0.0):
+        centre = rng.standard_normal(n0)
+        lo, hi = centre - size, centre + size
+        bounds = relaxed_upper(net, lo[None], hi[None])
+        A, c = as_fractions(bounds.coefficients[0]), as_fractions(bounds.constants[0])
+        corners = list(product(*zip(lo, hi)))
+        for x in [*corners, *(lo + (hi - lo) * rng.random((12, n0)))]:
+            if not ((lo <= x) & (x <= hi)).all():
+                continue
+            point = as_fractions(np.asarray(x))
+            value = exact(point)
+            assert (value <= as_fractions(bounds.upper[0])).all()
+            assert (value <= A @ point + c).all()
+            y = point
+            for l, (W, b) in enumerate(zip(exact.weights[:-1], exact.biases[:-1])):
+                z = W @ y + b
+                assert (z >= as_fractions(bounds.lower_z[l][0])).all()
+                assert (z <= as_fractions(bounds.upper_z[l][0])).all()
+                y = np.array([max(v, Fraction(0)) for v in z], dtype=object)
+
+
+def test_bounds_that_would_be_lost_to_rounding() -> None:
+    """Without its error term the bound of this network is below the true maximum."""
+    net = pf.ReLUNetwork([[[0.1], [0.3]], [[3.0, -1.0]]], [[0.7, 0.7], [0.0]])
+    lo, hi = np.array([1.0 / 3.0]), np.array([1.0 / 3.0])
+    for k in range(200):
+        shifted = pf.ReLUNetwork(net.weights, [net.biases[0] * (1 + k / 7), net.biases[1] + 1 / (k + 3)])
+        upper = relaxed_upper(shifted, lo[None], hi[None]).upper[0, 0]
+        true = shifted.exact()(as_fractions(lo))[0]
+        assert Fraction(float(upper)) >= true
+        assert upper - float(true) < 1e-12
+
+
+def test_branch_and_bound_bounds_the_exact_maximum() -> None:
+    for seed in range(3):
+        net = pf.ReLUNetwork.random((2, 5, 4, 2), rng=seed)
+        report = branch_and_bound(net, -np.ones(2), np.ones(2), monitor=Monitor(pf.Budget(seconds=20)))
+        vertices = pf.canonical_complex(net, pf.Box(-1, 1, dimension=2)).vertices
+        assert report.upper >= net(vertices).max() - 1e-12
+        assert report.upper <= report.lower * (1 + 1e-5) + 1e-12 or report.lower < 0
+        assert report.proved == 1.0
+        # a triangle inside the box: never more than on the box, and the bound still holds
+        rows = (np.array([[1.0, 1.0]]), np.array([0.0]))
+        part = branch_and_bound(net, -np.ones(2), np.ones(2), monitor=Monitor(pf.Budget(seconds=1)), rows=rows)
+        inside = pf.canonical_complex(net, pf.Polyhedron([[1, 1], [-1, 0], [0, -1], [1, 0], [0, 1]], [0, 1, 1, 1, 1]))
+        best = float(net(inside.vertices).max())
+        assert part.upper >= best - 1e-12
+        assert part.lower <= best + 1e-9
+        assert part.where is not None
+        assert part.where.sum() <= 0
+
+
+def test_stacking_error_bounds_what_stacking_changes() -> None:
+    rng = np.random.default_rng(3)
+    for left, right in (((2, 3, 2), (2, 4, 3, 2)), ((2, 3, 2), (2, 3, 2)), ((2, 2), (2, 3, 3, 2))):
+        a, b = pf.ReLUNetwork.random(left, rng=rng), pf.ReLUNetwork.random(right, rng=rng)
+        b = pf.ReLUNetwork([w * 1e5 for w in b.weights], [c / 3 for c in b.biases])
+        stacked = difference_network(a, b).exact()
+        for x in as_fractions(rng.standard_normal((5, 2))):
+            gap = stacked(x) - (a.exact()(x) - b.exact()(x))
+            assert max(abs(v) for v in gap) <= Fraction(stacking_error(a, b))
+
+
+def test_slack_bounds_what_the_tolerance_passes_over() -> None:
+    rng = np.random.default_rng(5)
+    net = pf.ReLUNetwork.random((2, 4, 3, 2), rng=rng)
+    X = rng.standard_normal((50, 2))
+    for scale in (1e-6, 1e-2, 1.0):
+        # replace ReLUs by one line each: values move by at most what is carried
+        y, z, off = X, X, []
+        for W, b in zip(net.weights[:-1], net.biases[:-1]):
+            z = z @ W.T + b
+            line = np.where(rng.random(z.shape) < 0.5, z, 0.0)
+            line = np.where(np.abs(z) < scale, line, np.maximum(z, 0.0))
+            off.append(np.abs(line - np.maximum(z, 0.0)))
+            z, y = line, np.maximum(y @ W.T + b, 0.0)
+        moved = np.abs((z - y) @ net.weights[-1].T).max()
+        assert moved <= carried(net, np.concatenate(off, axis=1)) + 1e-15
+    steps = rng.standard_normal((50, 2))
+    change = np.abs(net(X + steps) - net(X)).max(axis=1)
+    assert (change <= lipschitz_bound(net) * np.abs(steps).max(axis=1)).all()
+    square = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    A, b = np.array([[-1.0, 0], [0, -1], [1, 0], [0, 1]]), np.array([0.0, 0, 1, 1])
+    assert collar(A, b, np.full(4, 0.1), square) == pytest.approx(0.1)
+    assert collar(A, b, np.full(4, 0.6), square) == np.inf
+
+
+def test_nearly_equal_networks_are_compared_by_the_regions_of_one() -> None:
+    """Walls that coincide up to rounding are the worst input of a complex of both side by side."""
+    a = pf.ReLUNetwork.random((3, 8, 8, 2), rng=3)
+    box = pf.Box(-1, 1, dimension=3)
+    copy = random_trivial(a, rng=1)(a)
+    found = pf.difference(a, copy, box)
+    assert found.complete
+    assert found.maximum <= 1e-13
+    assert found.upper <= 1e-9
+    lengths = [np.linalg.norm(a(x) - copy(x)) for x in np.random.default_rng(0).uniform(-1, 1, (500, 3))]
+    assert max(lengths) <= found.upper
+    for size in (1e-11, 1e-7, 1e-3):
+        other = pf.ReLUNetwork([*copy.weights[:-1], copy.weights[-1] * (1 + size)], copy.biases)
+        by_regions, side_by_side = _by_regions(a, other, box, Monitor()), pf.difference(a, other, box)
+        assert by_regions.maximum == pytest.approx(side_by_side.maximum, rel=1e-4)
+        assert by_regions.upper >= side_by_side.maximum * (1 - 1e-9)
+
+
+def test_budgets_reach_the_work_they_do_not_know() -> None:
+    monitor = Monitor(pf.Budget(seconds=0.0, memory=1000))
+    heed("nothing watches")
+    heed_memory(10**9, "nothing watches")
+    with monitor.watching(), Monitor().watching():
+        time.sleep(0.001)
+        with pytest.raises(BudgetExceededError, match="exact arithmetic"):
+            heed("exact arithmetic")
+        with pytest.raises(BudgetExceededError):
+            heed_memory(2000, "a table")
+    heed("nothing watches any more")
+    assert Monitor(pf.Budget(seconds=10)).rest(0.5).seconds == pytest.approx(5.0, abs=0.1)
+    assert Monitor().rest().seconds is None
+
+
+class Clock:
+    """Time that passes by itself: each look at it costs a tick. Budgets are then exhausted at every possible place."""
+
+    def __init__(self, monkeypatch: Any, tick: float) -> None:
+        self.now, self.tick = 0.0, tick
+        monkeypatch.setattr("polyfiber.budget.time.monotonic", self)
+
+    def __call__(self) -> float:
+        self.now += self.tick
+        return self.now
+
+
+@pytest.mark.parametrize("tick", [0.5, 0.02, 0.004, 0.001])
+def test_whenever_time_ends_there_is_an_answer(tick: float, monkeypatch: Any) -> None:
+    a = pf.ReLUNetwork.random((2, 5, 4, 2), rng=0)
+    b = pf.ReLUNetwork([*a.weights[:-1], a.weights[-1] * (1 + 1e-3)], a.biases)
+    copy = random_trivial(a, rng=1)(a)
+    box = pf.Box(-1, 1, dimension=2)
+    triangle = pf.Polyhedron([[-1, 0], [0, -1], [1, 1]], [0, 0, 1])
+    true = pf.difference(a, b, box).maximum
+    Clock(monkeypatch, tick)
+    budget = pf.Budget(seconds=1.0)
+    for domain in (box, triangle):
+        found = pf.difference(a, b, domain, budget=budget)
+        assert found.maximum <= true + 1e-9
+        assert domain is triangle or found.upper >= true - 1e-12
+        assert 0 <= found.proved <= 1
+        assert np.isfinite(found.upper)
+    for question in ({"epsilon": 2 * true}, {"tolerance": 1e-9}, {"tolerance": 0.0}):
+        answer = pf.are_equivalent(a, b, box, budget=budget, **question)
+        assert answer.verdict in (
+            (Verdict.YES, Verdict.UNDECIDED) if "epsilon" in question else (Verdict.NO, Verdict.UNDECIDED)
+        )
+        assert answer.verdict is not Verdict.UNDECIDED or answer.bound is None or answer.bound >= true - 1e-12
+    answer = pf.are_equivalent(a, copy, method="regions", budget=budget)
+    assert answer.verdict in (Verdict.YES, Verdict.UNDECIDED)
+    assert 0 <= answer.proved <= 1
+    if answer.verdict is Verdict.UNDECIDED:
+        assert answer.certificate["regions proved"] <= answer.certificate["regions"]
+    found_top = pf.fibers.top1_agreement(a, copy, box, budget=budget)
+    assert found_top.verdict is not Verdict.NO
+
+
+def test_memory_budgets_end_in_bounds() -> None:
+    a = pf.ReLUNetwork.random((4, 12, 12, 2), rng=0)
+    b = pf.ReLUNetwork([w * 1.001 for w in a.weights], a.biases)
+    box = pf.Box(-1, 1, dimension=4)
+    found = pf.difference(a, b, box, budget=pf.Budget(seconds=1, memory="1MB"))
+    assert found.method == "branch and bound"
+    assert found.maximum <= found.upper < np.inf
+    answer = pf.are_equivalent(a, random_trivial(a, rng=1)(a), method="regions", budget=pf.Budget(memory="1MB"))
+    assert answer.verdict is Verdict.UNDECIDED
+    assert "memory" in answer.reason or "MB" in answer.reason
+
+
+def test_bounds_on_a_polyhedron() -> None:
+    a = pf.ReLUNetwork.random((2, 4, 3, 1), rng=2)
+    b = pf.ReLUNetwork.random((2, 4, 3, 1), rng=3)
+    triangle = pf.Polyhedron([[-1, 0], [0, -1], [1, 1]], [0, 0, 1])
+    exact = pf.difference(a, b, triangle)
+    box = (np.zeros(2) - 1e-9, np.ones(2) + 1e-9)
+    found = _by_bounds(a, b, triangle, box, Monitor(pf.Budget(seconds=1)), None)
+    assert found.upper >= exact.maximum - 1e-12
+    assert found.maximum <= exact.maximum + 1e-12
+    assert found.where is not None
+    assert triangle.contains(found.where)
