@@ -41,8 +41,8 @@ def finish(directory: str | Path) -> Finished:
     """
     place = Directory(directory)
     plan = Plan.read(place.path)
-    records = [place.record(p.index) for p in plan.partitions]
-    missing = [i for i, r in enumerate(records) if r is None or r["fingerprint"] != plan.fingerprint]
+    records = [place.record(p.index, plan.fingerprint) for p in plan.partitions]
+    missing = [i for i, r in enumerate(records) if r is None]
     if missing:
         shown = ", ".join(map(str, missing[:10])) + (f" and {len(missing) - 10} more" if len(missing) > 10 else "")
         raise IncompleteError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +14,10 @@ from ..complexes.blocks import Block
 from ..errors import FileFormatError, InputError
 from .sources import Source
 from .spec import FORMAT_VERSION, Spec
+from .store import read_json
+
+MOST = 1_000_000
+"""Partitions of a plan; more would be files that no file system likes."""
 
 
 @dataclass(frozen=True)
@@ -127,31 +130,34 @@ class Plan:
         InputError
             The spec no longer gives the same plan: files of networks have changed.
         """
-        if document.get("format") != "polyfiber dataset plan":
-            raise FileFormatError(f"{where}: not the plan of a dataset")
-        if int(document["format_version"]) > FORMAT_VERSION:
-            raise FileFormatError(
-                f"{where}: format version {document['format_version']}; this release reads up to {FORMAT_VERSION}"
-            )
-        if spec is None:
-            spec = Spec.of(document["spec"], folder=document["folder"])
-        if spec.fingerprint != document["fingerprint"]:
+        try:
+            if document["format"] != "polyfiber dataset plan":
+                raise FileFormatError(f"{where}: not the plan of a dataset")
+            version = int(document["format_version"])
+            if version > FORMAT_VERSION:
+                raise FileFormatError(f"{where}: format version {version}; this release reads up to {FORMAT_VERSION}")
+            if spec is None:
+                spec = Spec.of(document["spec"], folder=document["folder"])
+            partitions = tuple(Partition.from_json(p) for p in document["partitions"])
+            fingerprint, found = document["fingerprint"], dict(document["versions"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise FileFormatError(f"{where}: not the plan of a dataset: {error!r}") from None
+        if spec.fingerprint != fingerprint:
             raise InputError(
                 f"{where}: the spec gives another plan now than when the directory was made (files of networks or "
                 "defaults have changed); plan into another directory"
             )
-        return Plan(spec, tuple(Partition.from_json(p) for p in document["partitions"]), dict(document["versions"]))
+        return Plan(spec, partitions, found)
 
     @classmethod
     def read(cls, directory: str | Path) -> Plan:
         """The plan of a dataset directory."""
         path = Path(directory) / "plan.json"
-        try:
-            document = json.loads(path.read_text(encoding="utf-8"))
-        except OSError:
-            raise FileFormatError(f"{directory}: no plan.json; not the directory of a dataset") from None
-        except ValueError as error:
-            raise FileFormatError(f"{path}: not JSON: {error}") from None
+        if not path.exists():
+            raise FileFormatError(f"{directory}: no plan.json; not the directory of a dataset")
+        document = read_json(path, "the plan")
         return cls.from_json(document, where=str(path))
 
 
@@ -168,6 +174,12 @@ def make_plan(spec: Spec) -> Plan:
     """
     from .splitting import plan_split
 
+    if spec.count > MOST * spec.partition:
+        raise InputError(
+            f"partition: {spec.count} networks by {spec.partition} are more than {MOST} partitions; "
+            f"expected at least {-(-spec.count // MOST)} networks per partition",
+            key="partition",
+        )
     partitions: list[Partition] = []
 
     def add(source: Source, start: int, stop: int, part: int = 0, blocks: tuple[Block, ...] = ()) -> None:

@@ -154,7 +154,10 @@ class Dataset(Mapping[str, TableView]):
         self.manifest = manifest
         self._tables = {
             name: TableView(
-                name, [directory / f["path"] for f in entry["files"]], [f["rows"] for f in entry["files"]], firsts
+                name,
+                [directory / name / Path(f["path"]).name for f in entry["files"]],
+                [f["rows"] for f in entry["files"]],
+                firsts,
             )
             for name, entry in manifest["tables"].items()
         }
@@ -225,12 +228,14 @@ def load(directory: str | Path) -> Dataset:
     manifest = read_json(place.path / "manifest.json", "the manifest")
     if manifest.get("format") != "polyfiber dataset":
         raise FileFormatError(f"{place.path / 'manifest.json'}: not the manifest of a dataset")
-    if manifest["format_version"] > FORMAT_VERSION:
-        raise FileFormatError(
-            f"{place.path}: format version {manifest['format_version']}; this release reads up to {FORMAT_VERSION}"
-        )
+    version = manifest.get("format_version")
+    if not isinstance(version, int) or version > FORMAT_VERSION:
+        raise FileFormatError(f"{place.path}: format version {version}; this release reads up to {FORMAT_VERSION}")
     document = read_json(place.path / "plan.json", "the plan")
-    return Dataset(place.path, manifest, [p["networks"][0] for p in document["partitions"]])
+    try:
+        return Dataset(place.path, manifest, [p["networks"][0] for p in document["partitions"]])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise FileFormatError(f"{place.path}: manifest.json or plan.json is not that of a dataset: {error!r}") from None
 
 
 __all__ = ["Dataset", "Ragged", "TableView", "load", "to_numpy"]

@@ -168,7 +168,7 @@ def run(
         wanted = _wanted(plan, partitions)
         if partitions is None:
             place.sweep()
-        records = {i: place.record(i) for i in range(len(plan.partitions))}
+        records = {i: place.record(i, plan.fingerprint) for i in range(len(plan.partitions))}
         todo = [i for i in wanted if redo or records[i] is None]
         tally = _Tally(plan, {i: r for i, r in records.items() if r is not None and i not in set(todo)}, monitor)
         for outcome in _outcomes(plan, todo, place.path, workers, client):
@@ -216,7 +216,7 @@ class _Tally:
         """Note a partition that ended."""
         if outcome.record is None:
             self.failures.append((outcome.partition, outcome.error))
-        elif place.record(outcome.partition) is None:
+        elif place.record(outcome.partition, self.plan.fingerprint) is None:
             raise InputError(
                 f"partition {outcome.partition} was done, but its files are not in {place.path}: "
                 "the workers must share this directory"

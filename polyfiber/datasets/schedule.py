@@ -12,6 +12,7 @@ import json
 import multiprocessing
 import multiprocessing.connection
 import os
+import signal
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -65,9 +66,10 @@ def _leave_with_parent() -> None:
 
 
 def _serve(pipe: Any, document: dict[str, Any], directory: Path) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends this process
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     plan = Plan.from_json(document)
-    with contextlib.suppress(EOFError, KeyboardInterrupt, BrokenPipeError):
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while (index := pipe.recv()) is not None:
             pipe.send(_attempt(plan, index, directory))
 

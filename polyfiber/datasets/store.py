@@ -198,8 +198,8 @@ class Directory:
         """Record of a partition."""
         return self.path / "records" / part_name(index, "json")
 
-    def record(self, index: int) -> dict[str, Any] | None:
-        """The record of a partition that is done; None if it is not (no record, or a file is missing or short)."""
+    def record(self, index: int, fingerprint: str) -> dict[str, Any] | None:
+        """The record of a partition that is done; None if it is not: no record of this plan, a file missing or short."""
         try:
             record = json.loads(self.record_file(index).read_text(encoding="utf-8"))
             whole = all(
@@ -208,7 +208,7 @@ class Directory:
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
-        return record if whole else None
+        return record if whole and record.get("fingerprint") == fingerprint else None
 
     def commit(self, index: int, temporary: Mapping[str, Path], record: Mapping[str, Any]) -> None:
         """Move the tables of a partition to their places, then write its record."""
@@ -233,6 +233,12 @@ class Directory:
             with contextlib.suppress(OSError):  # a worker of a run that was killed may still write there
                 self.work.rmdir()
 
+    def _lock_file(self) -> Any:
+        try:
+            return open(self.path / ".lock", "a")
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be written to: {error.strerror}") from None
+
     @contextlib.contextmanager
     def lock(self, *, shared: bool = False) -> Iterator[None]:
         """Keep a second run out, as long as this process lives; shared locks let each other in.
@@ -240,13 +246,16 @@ class Directory:
         The system drops the lock when the process ends, however it ends. Where it knows no such
         locks nothing is locked.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{self.path}: no directory, and it cannot be made: {error.strerror}") from None
         try:
             import fcntl
         except ImportError:
             yield
             return
-        with open(self.path / ".lock", "a") as stream:
+        with self._lock_file() as stream:
             try:
                 fcntl.flock(stream, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -259,9 +268,11 @@ class Directory:
 def read_json(path: Path, what: str) -> dict[str, Any]:
     """A JSON document, or one clear error."""
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except OSError:
         raise FileFormatError(f"{path}: {what} is missing") from None
     except ValueError as error:
         raise FileFormatError(f"{path}: {what} is not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise FileFormatError(f"{path}: {what} is a {type(found).__name__}; expected an object")
     return found

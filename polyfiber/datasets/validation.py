@@ -244,7 +244,7 @@ def _read_rows(view: Any, chosen: Any) -> Iterator[dict[str, Any]]:
 
 def _redo(place: Directory, plan: Plan, chosen: Sequence[int], monitor: Monitor) -> Iterator[str]:
     for i, index in enumerate(chosen):
-        kept = place.record(index)
+        kept = place.record(index, plan.fingerprint)
         with tempfile.TemporaryDirectory() as folder:
             made = run_partition(plan, index, folder)
         for name, facts in made["tables"].items():

@@ -220,3 +220,22 @@ def test_other_versions_are_refused(copied: Path) -> None:
     report = run(SPEC, copied, workers=0, redo=True)
     assert len(report.failures) == 7
     assert "planned with 0.0.1" in report.failures[0][1]
+
+
+@pytest.mark.parametrize("name", ["plan.json", "manifest.json"])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": "polyfiber dataset", "format_version": 1}', "null"])
+def test_damaged_documents_are_one_clear_error(copied: Path, name: str, text: str) -> None:
+    (copied / name).write_text(text)
+    with pytest.raises(FileFormatError, match=name.replace(".", r"\.")):
+        validate(copied)
+
+
+def test_directories_that_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match="cannot be made"):
+        run(SPEC, tmp_path / "file", workers=0)
+    entry = {"kind": "random", "architecture": [2, 2, 1], "count": 6_000_000_001}
+    with pytest.raises(InputError, match="partition: 6000000001 networks"):
+        run({**SPEC, "networks": [entry]}, tmp_path / "d", workers=0)
+    with pytest.raises(InputError, match="workers must be >= 0"):
+        run(SPEC, tmp_path / "d", workers=-1)
