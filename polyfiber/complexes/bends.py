@@ -7,6 +7,7 @@ between the two regions is positive; it is affine across the facet, so it has op
 
 from __future__ import annotations
 
+from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +15,21 @@ import numpy as np
 
 from .._typing import FloatArray, IntArray
 from ..kernels import maps
-from .breakpoints import BreakpointComplex, Ridges
+from .breakpoints import BreakpointComplex
 from .geometry import full_net
 from .integers import IntegerForms, integer_layer
+from .predicate import ExactPredicate
+from .ridges import (
+    SHARP,
+    Ridges,
+    as_float,
+    balance,
+    form_slack,
+    full_predicate,
+    root,
+    row_norms,
+    unit_rows,
+)
 
 if TYPE_CHECKING:
     from .complex import PolyhedralComplex
@@ -67,18 +80,33 @@ class GeneralBreakpoints(BreakpointComplex):
         exact = 0
         if len(two):
             A, _ = cx.affine_maps()
-            unit = forms[two, :-1] / np.linalg.norm(forms[two, :-1], axis=1, keepdims=True)
             jump = A[upper] - A[lower]
-            weights[two] = np.einsum("mij,mj->mi", jump, unit)
-            doubtful = np.argwhere((np.abs(jump) <= 2 * _rounding(cx)).all(axis=2))
+            weights[two] = np.einsum("mij,mj->mi", jump, unit_rows(forms[two, :-1]))
+            rounding = 2 * _rounding(cx)
+            doubtful = np.argwhere((np.abs(jump) <= rounding).all(axis=2))
             exact = len(doubtful)
             if exact:
                 judge = _ExactJumps(cx)
                 for r, o in doubtful.tolist():
                     if judge.vanishes(planes[upper[r]], planes[lower[r]], int(walls[two[r]]), o):
                         weights[two[r], o] = 0.0
+            bp = cls(cx, empty, empty, weights[:0], forms, weights, walls, exact)
+            blurred = (np.abs(jump) * SHARP <= rounding.max()).all(axis=2) & (weights[two] != 0)
+            blurred = blurred.any(axis=1) | ~(form_slack(cx)[walls[two]] <= SHARP * row_norms(forms[two, :-1]))
+            bp._sharpen_weights(two[blurred])
         visible = np.flatnonzero((weights != 0).any(axis=1))
         return cls(cx, visible, walls[visible] - frame.n_domain, weights[visible], forms, weights, walls, exact)
+
+    def _sharpen_weights(self, facets: IntArray) -> None:
+        """Exact forms and weights of facets whose coefficients cancel, rounded, in place."""
+        if not len(facets):
+            return
+        predicate = full_predicate(self.complex)
+        for f in facets.tolist():
+            form, column = self._exact_weight(f, predicate)
+            self._forms[f] = [as_float(x) for x in form]
+            length = root(sum((x * x for x in form[:-1]), Fraction(0)))
+            self._all_weights[f] = [as_float(w * length) for w in column]
 
     def sharing(self, facet: int) -> IntArray:
         """Hidden neurons that vanish on a facet (row of ``complex.signs(d - 1)``)."""
@@ -105,51 +133,38 @@ class GeneralBreakpoints(BreakpointComplex):
         slots = np.arange(most)
         present = slots < counts[:, None]
         facets = indices[np.where(present, indptr[ids][:, None] + slots, 0)].astype(np.int64)
-        normals = self._forms[facets, :-1]
-        normals = normals / np.linalg.norm(normals, axis=2, keepdims=True)
-        normals = np.where(present[:, :, None], normals, 0.0)
-        # the plane across the ridge, spanned by the normals of its facets
-        _, _, basis = np.linalg.svd(normals, full_matrices=False)
-        plane = basis[:, :2]
-        across = np.einsum("rmj,rkj->rmk", normals, plane)
-        turned = np.stack([-across[:, :, 1], across[:, :, 0]], axis=2)
-        side = self._sides(ids, facets, present, turned, plane)
-        size = np.linalg.norm(turned, axis=2, keepdims=True)
-        unit = turned * side[:, :, None] / np.where(size > 0, size, 1.0)
-        c = np.where(present[:, :, None], self._all_weights[facets], 0.0)
-        total = np.einsum("rmi,rmk->rik", c, unit)
-        residual = np.abs(np.einsum("rik,rkj->rij", total, plane)).max(axis=(1, 2), initial=0.0)
-        scale = np.linalg.norm(c, axis=2).sum(axis=1)
+        r, m = np.nonzero(present)
+        signs = cx._store.to_signs(cx._store.planes(d - 1)[facets[r, m]])
+        free = (cx._store.to_signs(cx._store.planes(d - 2)[ids[r]]) == 0) & (signs != 0)
+        freed = np.argmax(free, axis=1) + frame.n_domain
+        residual, scale, exact = balance(self, r, facets[r, m], freed, len(ids))
+        normals = unit_rows(self._forms[facets, :-1])
         walls = np.where(present, self._walls[facets], -1)
         neurons = np.zeros((len(ids), 2), dtype=np.int64)
         bending = np.zeros(len(ids), dtype=np.bool_)
-        for r in range(len(ids)):
-            here = np.unique(walls[r][present[r]])
-            neurons[r] = here[0], here[-1]
+        for i in range(len(ids)):
+            here = np.unique(walls[i][present[i]])
+            neurons[i] = here[0], here[-1]
             for k in here:
-                u = across[r][walls[r] == k]
-                bending[r] |= bool((np.abs(u[0, 0] * u[:, 1] - u[0, 1] * u[:, 0]) > 1e-9).any())
-        return Ridges(ids, neurons - frame.n_domain, bending, residual, scale)
+                u = normals[i][walls[i] == k]
+                bending[i] |= bool((np.abs(np.abs(u @ u[0]) - 1.0) > 1e-12).any())
+        return Ridges(ids, neurons - frame.n_domain, bending, residual, scale, exact)
 
-    def _sides(
-        self, ids: IntArray, facets: IntArray, present: Any, turned: FloatArray, plane: FloatArray
-    ) -> FloatArray:
-        """Whether each facet lies along ``turned`` (1) or against it (-1), by a wall that it leaves at the ridge."""
+    def _exact_weight(self, facet: int, predicate: ExactPredicate) -> tuple[list[Fraction], list[Fraction]]:
+        """(form, w) with the weight of a facet w |its linear part|, by the exact affine maps on its two sides."""
         cx = self.complex
-        d, frame = cx.dimension, cx._frame
-        store = cx._store
-        r, m = np.nonzero(present)
-        own = np.ascontiguousarray(store.planes(d - 1)[facets[r, m]])
-        signs = store.to_signs(own)
-        free = (store.to_signs(store.planes(d - 2)[ids[r]]) == 0) & (signs != 0)
-        column = np.argmax(free, axis=1)
-        walls = np.where(column < frame.n_neurons, column + frame.n_domain, column - frame.n_neurons)
-        form = np.zeros((len(r), self._forms.shape[1]))
-        maps.facet_forms(own, walls, full_net(frame), max([1, *frame.network.hidden_widths]), form)
-        slope = np.einsum("pj,pkj,pk->p", form[:, :-1], plane[r], turned[r, m])
-        side = np.zeros(present.shape)
-        side[r, m] = np.sign(slope) * signs[np.arange(len(r)), column]
-        return side
+        indptr, indices = cx._store.covers_above(cx.dimension - 1)
+        wall = int(self._walls[facet])
+        planes = cx._store.planes(cx.dimension)[indices[indptr[facet] : indptr[facet] + 2]]
+        upper, lower = planes if (int(planes[0, wall >> 6]) >> (wall & 63)) & 1 else planes[::-1]
+        form = predicate.form(wall, upper)
+        across = next(c for c, x in enumerate(form[:-1]) if x)
+        outputs = int(cx._frame.net.inf) + 1 + np.arange(cx.network.architecture[-1])
+        column = [
+            (predicate.form(int(o), upper)[across] - predicate.form(int(o), lower)[across]) / form[across]
+            for o in outputs
+        ]
+        return form, column
 
 
 def _rounding(cx: PolyhedralComplex) -> FloatArray:

@@ -7,49 +7,24 @@ ridge and determine the function up to one affine map.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._typing import BoolArray, FloatArray, IntArray
+from .._typing import FloatArray, IntArray
 from ..budget import Budget
 from ..errors import NumericalError
 from ..kernels import maps
 from ..network.model import ReLUNetwork
 from .domain import Polyhedron
 from .geometry import full_net
+from .predicate import ExactPredicate
+from .ridges import SHARP, Ridges, as_float, form_slack, full_predicate, ridges_of, row_norms, unit_rows, zero_facets
 
 if TYPE_CHECKING:
     from .complex import PolyhedralComplex
-
-
-@dataclass(frozen=True)
-class Ridges:
-    """Ridges (faces of dimension d - 2) in the interior of the domain.
-
-    Attributes
-    ----------
-    ids : (r,) int64
-        Faces of dimension d - 2 of the canonical complex.
-    neurons : (r, 2) int64
-        Hidden neurons whose walls cross there, the shallower first.
-    bending : (r,) bool
-        Whether a wall bends there: the two neurons lie in different layers and the shallower
-        one is felt by the deeper one.
-    residual : (r,) float64
-        Largest entry of ``sum over facets F at the ridge of c(F) n_{F/R}^T``; zero up to rounding.
-    scale : (r,) float64
-        Sum of the norms of the weights at the ridge, the yardstick for ``residual``.
-    """
-
-    ids: IntArray
-    neurons: IntArray
-    bending: BoolArray
-    residual: FloatArray
-    scale: FloatArray
 
 
 class BreakpointComplex:
@@ -103,7 +78,7 @@ class BreakpointComplex:
             none = np.zeros((0, n_out))
             return cls(cx, empty, empty, none, np.zeros((0, n0 + 1)), none, empty, 0)
         planes = cx._store.planes(d - 1)
-        walls = wall_of(cx, d - 1)
+        walls = zero_facets(cx, d - 1)[:, 0]
         net = full_net(frame)
         width = max([1, *frame.network.hidden_widths])
         forms = np.zeros((len(planes), n0 + 1))
@@ -119,7 +94,8 @@ class BreakpointComplex:
         terms = sum(w + 4 for w in frame.network.architecture)
         bound = terms * 2.0**-53 * 1.01 * sizes + 1e-300 * (sizes > 0)
         columns, exact = _decide_zeros(cx, planes, walls, columns, bound)
-        weights = columns * np.linalg.norm(forms[:, :-1], axis=1)[:, None]
+        _sharpen(cx, planes, walls, forms)
+        weights = columns * row_norms(forms[:, :-1])[:, None]
         visible = np.flatnonzero((weights != 0).any(axis=1))
         neurons = walls[visible] - frame.n_domain
         return cls(cx, visible, neurons, weights[visible], forms, weights, walls, exact)
@@ -127,9 +103,7 @@ class BreakpointComplex:
     @property
     def normals(self) -> FloatArray:
         """(m, n0) unit normals of the visible facets, towards the positive side of their neuron."""
-        g = self._forms[self.facets, :-1]
-        result: FloatArray = g / np.linalg.norm(g, axis=1, keepdims=True)
-        return result
+        return unit_rows(self._forms[self.facets, :-1])
 
     @property
     def invisible(self) -> IntArray:
@@ -162,47 +136,14 @@ class BreakpointComplex:
     @cached_property
     def ridges(self) -> Ridges:
         """Interior ridges with their balancing residuals."""
+        return ridges_of(self)
+
+    def _exact_weight(self, facet: int, predicate: ExactPredicate) -> tuple[list[Fraction], list[Fraction]]:
+        """(form, w) with the weight of a facet w |its linear part|: its neuron's form, and column in the outputs."""
         cx = self.complex
-        d, frame = cx.dimension, cx._frame
-        n_out = self.weights.shape[1]
-        none = np.zeros(0, dtype=np.int64)
-        if d < 2:
-            return Ridges(none, np.zeros((0, 2), np.int64), np.zeros(0, np.bool_), np.zeros(0), np.zeros(0))
-        indptr, indices = cx._store.covers_above(d - 2)
-        zeros = _zeros_of(cx, d - 2)
-        interior = np.flatnonzero((zeros >= frame.n_domain).all(axis=1))
-        pairs = zeros[interior]
-        # each of the four facets at a ridge frees one of the two zero neurons: the form of that one on the facet
-        net = full_net(frame)
-        width = max([1, *frame.network.hidden_widths])
-        facets = np.stack([indices[indptr[interior] + i] for i in range(4)], axis=1).astype(np.int64)
-        own = self._walls[facets]
-        other = np.where(own == pairs[:, :1], pairs[:, 1:], pairs[:, :1])
-        planes = cx._store.planes(d - 1)
-        flat = facets.ravel()
-        g = np.zeros((len(flat), self._forms.shape[1]))
-        maps.facet_forms(np.ascontiguousarray(planes[flat]), other.ravel(), net, width, g)
-        g = g[:, :-1]
-        plus = (planes[flat, other.ravel() >> 6] >> (other.ravel() & 63).astype(np.uint64)) & np.uint64(1)
-        unit = self._forms[flat, :-1]
-        unit = unit / np.linalg.norm(unit, axis=1, keepdims=True)
-        into = g - (g * unit).sum(axis=1, keepdims=True) * unit
-        into *= np.where(plus > 0, 1.0, -1.0)[:, None] / np.linalg.norm(into, axis=1, keepdims=True)
-        c = self._all_weights[flat]
-        total = np.einsum("ri,rj->rij", c, into).reshape(len(interior), 4, n_out, -1).sum(axis=1)
-        residual = np.abs(total).max(axis=(1, 2), initial=0.0)
-        scale = np.linalg.norm(c, axis=1).reshape(len(interior), 4).sum(axis=1)
-        layers = frame.net.layer_of[pairs]
-        bending = np.zeros(len(interior), dtype=np.bool_)
-        deep = np.flatnonzero(layers[:, 0] != layers[:, 1])
-        if len(deep):
-            normals = unit.reshape(len(interior), 4, -1)[deep]
-            mine = own[deep] == pairs[deep, 1:]
-            # the two facets of the deeper wall: the ridge bends it unless their normals agree
-            order = np.argsort(~mine, axis=1, kind="stable")[:, :2]
-            two = np.take_along_axis(normals, order[:, :, None], axis=1)
-            bending[deep] = np.abs(np.abs((two[:, 0] * two[:, 1]).sum(axis=1)) - 1.0) > 1e-12
-        return Ridges(interior, pairs - frame.n_domain, bending, residual, scale)
+        words = cx._store.planes(cx.dimension - 1)[facet]
+        wall = int(self._walls[facet])
+        return predicate.form(wall, words), exact_column(cx.network.exact(), cx._frame, words, wall)
 
     def balance(self) -> float:
         """Largest balancing residual over the interior ridges, relative to the weights there."""
@@ -239,7 +180,7 @@ class BreakpointComplex:
                     continue
                 done[s] = True
                 queue.append(s)
-                form = self._forms[f] / np.linalg.norm(self._forms[f, :-1])
+                form = self._forms[f] / row_norms(self._forms[f, :-1])
                 side = signs[s, self._walls[f] - cx._frame.n_domain]
                 A[s] = A[r] + side * np.outer(self._all_weights[f], form[:-1])
                 a[s] = a[r] + side * self._all_weights[f] * form[-1]
@@ -248,21 +189,13 @@ class BreakpointComplex:
         return A, a
 
 
-def wall_of(cx: PolyhedralComplex, dim: int) -> IntArray:
-    """Facet id of the single zero of each face of dimension d - 1."""
-    return _zeros_of(cx, dim)[:, 0]
-
-
-def _zeros_of(cx: PolyhedralComplex, dim: int) -> IntArray:
-    """(f_dim, d - dim) zero facet ids of each face, ascending (so shallower layers first)."""
-    signs = cx.signs(dim)
-    d, N = cx._frame.n_domain, cx._frame.n_neurons
-    columns = np.nonzero(signs == 0)[1]
-    per = cx.dimension - dim
-    if len(columns) != per * len(signs):
-        raise NumericalError("a face does not have as many zeros as a generic one; please report this network")
-    ids = np.where(columns < N, columns + d, columns - N).reshape(len(signs), per)
-    return np.sort(ids, axis=1)
+def _sharpen(cx: PolyhedralComplex, planes: Any, walls: IntArray, forms: FloatArray) -> None:
+    """Forms whose coefficients cancel are computed exactly and rounded, in place."""
+    blurred = np.flatnonzero(~(form_slack(cx)[walls] <= SHARP * row_norms(forms[:, :-1])))
+    if len(blurred):
+        predicate = full_predicate(cx)
+        for r in blurred.tolist():
+            forms[r] = [as_float(x) for x in predicate.form(int(walls[r]), planes[r])]
 
 
 def _decide_zeros(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import polyfiber as pf
+from polyfiber.testing import huge_ratio_network, near_coincident_network, subnormal_network
 from tests.oracles.exact_faces import Face, below, exact_complex, rank
 from tests.oracles.weights import affine_maps, balancing_residual, facet_weights
 
@@ -91,3 +92,22 @@ def spanned(face: Face) -> list[list[Fraction]]:
     """Directions that span the linear space of a face."""
     base = face.vertices[0]
     return [[a - b for a, b in zip(v, base)] for v in face.vertices[1:]] + [list(r) for r in face.rays]
+
+
+@pytest.mark.parametrize("kind", ["near", "huge", "subnormal"])
+def test_weights_balance_where_floats_cannot_tell_normals(kind: str) -> None:
+    """Walls equal to a few ulps, weights from 1e-150 to 1e150, subnormals: balanced at every ridge all the same."""
+    make, architecture = {
+        "near": (near_coincident_network, (2, 6, 6, 1)),
+        "huge": (huge_ratio_network, (3, 3, 3, 1)),
+        "subnormal": (subnormal_network, (2, 5, 4, 1)),
+    }[kind]
+    exact = 0
+    for seed in range(10):
+        bp = pf.canonical_complex(make(architecture, rng=seed)).breakpoint_complex()
+        ridges = bp.ridges
+        assert np.isfinite(ridges.residual).all()
+        assert np.isfinite(bp.weights).all()
+        assert bp.balance() < 1e-12
+        exact += ridges.exact
+    assert exact > 0

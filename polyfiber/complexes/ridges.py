@@ -1,0 +1,237 @@
+"""Ridges: where walls cross, and the weights around them balance.
+
+Around a ridge R four facets meet, and ``sum over F of c(F) n_{F/R}^T = 0`` with n_{F/R} the unit normal of R in F.
+Where walls are nearly parallel, or coefficients cancel, floats cannot tell that normal; the sum is then done in
+rational arithmetic, with square roots to 200 bits.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .._typing import BoolArray, FloatArray, IntArray
+from ..errors import NumericalError
+from ..kernels import maps
+from .geometry import full_net
+from .predicate import ExactPredicate
+
+if TYPE_CHECKING:
+    from .breakpoints import BreakpointComplex
+    from .complex import PolyhedralComplex
+
+STEEP = 1e-3
+"""Walls that cross at an angle with a smaller sine are taken for nearly parallel."""
+SHARP = 1e-12
+"""Relative error above which a form is computed exactly."""
+ROOT_BITS = 200
+
+
+@dataclass(frozen=True)
+class Ridges:
+    """Ridges (faces of dimension d - 2) in the interior of the domain.
+
+    Attributes
+    ----------
+    ids : (r,) int64
+        Faces of dimension d - 2 of the canonical complex.
+    neurons : (r, 2) int64
+        Hidden neurons whose walls cross there, the shallower first.
+    bending : (r,) bool
+        Whether a wall bends there: the two neurons lie in different layers and the shallower
+        one is felt by the deeper one.
+    residual : (r,) float64
+        Largest entry of ``sum over facets F at the ridge of c(F) n_{F/R}^T``; zero up to rounding.
+    scale : (r,) float64
+        Sum of the norms of the weights at the ridge, the yardstick for ``residual``.
+    exact : int
+        Ridges whose sum was done in rational arithmetic.
+    """
+
+    ids: IntArray
+    neurons: IntArray
+    bending: BoolArray
+    residual: FloatArray
+    scale: FloatArray
+    exact: int = 0
+
+
+def row_norms(rows: FloatArray) -> FloatArray:
+    """Euclidean norms of rows, also where squares overflow or underflow."""
+    largest = np.abs(rows).max(axis=-1, initial=0.0)
+    safe = np.where(largest > 0, largest, 1.0)[..., None]
+    result: FloatArray = largest * np.linalg.norm(rows / safe, axis=-1)
+    return result
+
+
+def unit_rows(rows: FloatArray) -> FloatArray:
+    """Rows divided by their norms; zero rows stay zero."""
+    largest = np.abs(rows).max(axis=-1, initial=0.0)
+    scaled = rows / np.where(largest > 0, largest, 1.0)[..., None]
+    norms = np.linalg.norm(scaled, axis=-1, keepdims=True)
+    result: FloatArray = scaled / np.where(norms > 0, norms, 1.0)
+    return result
+
+
+def form_slack(cx: PolyhedralComplex) -> FloatArray:
+    """Bound, for each facet id, of what rounding changes in the 1-norm of a wall's linear part."""
+    network, frame = cx.network, cx._frame
+    slack = np.zeros(frame.net.inf)
+    terms = network.architecture[0] + 4.0
+    with np.errstate(over="ignore", invalid="ignore"):
+        size = np.abs(network.weights[0].astype(np.float64)).sum(axis=1)
+        for layer, w in enumerate(network.weights[1:-1], start=2):
+            terms += w.shape[1] + 4.0
+            size = np.abs(w.astype(np.float64)) @ size
+            slack[frame.net.first[layer] : frame.net.first[layer + 1]] = terms * 2.0**-52 * size
+    return np.where(np.isnan(slack), np.inf, slack)
+
+
+def full_predicate(cx: PolyhedralComplex) -> ExactPredicate:
+    """Exact forms in all input coordinates instead of those of the quotient."""
+    frame = cx._frame
+    return ExactPredicate(replace(frame, columns=np.arange(frame.network.architecture[0]), net=full_net(frame)))
+
+
+def zero_facets(cx: PolyhedralComplex, dim: int) -> IntArray:
+    """(f_dim, d - dim) zero facet ids of each face, ascending (so shallower layers first)."""
+    signs = cx.signs(dim)
+    d, N = cx._frame.n_domain, cx._frame.n_neurons
+    columns = np.nonzero(signs == 0)[1]
+    per = cx.dimension - dim
+    if len(columns) != per * len(signs):
+        raise NumericalError("a face does not have as many zeros as a generic one; please report this network")
+    ids = np.where(columns < N, columns + d, columns - N).reshape(len(signs), per)
+    return np.sort(ids, axis=1)
+
+
+def ridges_of(bp: BreakpointComplex) -> Ridges:
+    """Interior ridges of a generic network: four facets of two walls meet at each."""
+    cx = bp.complex
+    d, frame = cx.dimension, cx._frame
+    none = np.zeros(0, dtype=np.int64)
+    if d < 2:
+        return Ridges(none, np.zeros((0, 2), np.int64), np.zeros(0, np.bool_), np.zeros(0), np.zeros(0))
+    indptr, indices = cx._store.covers_above(d - 2)
+    zeros = zero_facets(cx, d - 2)
+    interior = np.flatnonzero((zeros >= frame.n_domain).all(axis=1))
+    pairs = zeros[interior]
+    facets = np.stack([indices[indptr[interior] + i] for i in range(4)], axis=1).astype(np.int64)
+    own = bp._walls[facets]
+    freed = np.where(own == pairs[:, :1], pairs[:, 1:], pairs[:, :1])
+    rows = np.repeat(np.arange(len(interior)), 4)
+    residual, scale, exact = balance(bp, rows, facets.ravel(), freed.ravel(), len(interior))
+    return Ridges(interior, pairs - frame.n_domain, _bending(bp, pairs, facets, own), residual, scale, exact)
+
+
+def balance(
+    bp: BreakpointComplex, rows: IntArray, facets: IntArray, freed: IntArray, n_ridges: int
+) -> tuple[FloatArray, FloatArray, int]:
+    """What is left of the sum around each ridge, its scale, and how many were done in rational arithmetic.
+
+    Parameters
+    ----------
+    rows : (m,) int64
+        Ridge of each pair of a ridge and a facet at it.
+    facets : (m,) int64
+    freed : (m,) int64
+        A neuron (facet id) that is zero on the ridge and not on the facet. Its form on the facet, less the part along
+        the facet's normal, points across the ridge.
+    n_ridges : int
+    """
+    cx, frame = bp.complex, bp.complex._frame
+    planes = np.ascontiguousarray(cx._store.planes(cx.dimension - 1)[facets])
+    g = np.zeros((len(facets), bp._forms.shape[1]))
+    maps.facet_forms(planes, freed, full_net(frame), max([1, *frame.network.hidden_widths]), g)
+    plus = (planes[np.arange(len(freed)), freed >> 6] >> (freed & 63).astype(np.uint64)) & np.uint64(1)
+    side = np.where(plus > 0, 1, -1)
+    c, u = bp._all_weights[facets], bp._forms[facets, :-1]
+    residual, scale = np.zeros(n_ridges), np.zeros(n_ridges)
+    with np.errstate(all="ignore"):
+        unit, direction, size = unit_rows(u), unit_rows(g[:, :-1]), row_norms(g[:, :-1])
+        into = direction - (direction * unit).sum(axis=1, keepdims=True) * unit
+        sine = np.linalg.norm(into, axis=1)
+        total = np.zeros((n_ridges, c.shape[1], u.shape[1]))
+        np.add.at(total, rows, np.einsum("ri,rj->rij", c, unit_rows(into) * side[:, None]))
+        residual[:] = np.abs(total).max(axis=(1, 2), initial=0.0)
+        np.add.at(scale, rows, row_norms(c))
+        # rounded to subnormals or to the largest float, even exact coefficients lose their direction
+        largest = np.abs(u).max(axis=1, initial=0.0)
+        good = (sine > STEEP) & (form_slack(cx)[freed] <= SHARP * sine * size) & (largest > 1e-290) & (largest < 1e300)
+        doubtful = ~(np.isfinite(residual) & np.isfinite(scale))
+        doubtful[rows[~good]] = True
+    _balance_exactly(bp, np.flatnonzero(doubtful[rows]), rows, facets, freed, side, residual, scale)
+    return residual, scale, int(doubtful.sum())
+
+
+def _balance_exactly(
+    bp: BreakpointComplex,
+    pairs: IntArray,
+    rows: IntArray,
+    facets: IntArray,
+    freed: IntArray,
+    side: IntArray,
+    residual: FloatArray,
+    scale: FloatArray,
+) -> None:
+    """Residual and scale of the ridges of the listed pairs in rational arithmetic, in place."""
+    if not len(pairs):
+        return
+    predicate = full_predicate(bp.complex)
+    planes = bp.complex._store.planes(bp.complex.dimension - 1)
+    totals: dict[int, list[list[Fraction]]] = {}
+    sizes: dict[int, Fraction] = {}
+    for at in pairs.tolist():
+        r, facet = int(rows[at]), int(facets[at])
+        form, column = bp._exact_weight(facet, predicate)
+        u = form[:-1]
+        g = predicate.form(int(freed[at]), planes[facet])[:-1]
+        uu, gu = _dot(u, u), _dot(g, u)
+        into = [a - gu / uu * b for a, b in zip(g, u)]
+        factor = root(uu / _dot(into, into)) * int(side[at])
+        term = [[w * factor * x for x in into] for w in column]
+        old = totals.get(r)
+        totals[r] = term if old is None else [[a + b for a, b in zip(x, y)] for x, y in zip(old, term)]
+        sizes[r] = sizes.get(r, Fraction(0)) + root(_dot(column, column) * uu)
+    for r, total in totals.items():
+        residual[r] = as_float(max(abs(x) for row in total for x in row))
+        scale[r] = as_float(sizes[r])
+
+
+def _bending(bp: BreakpointComplex, pairs: IntArray, facets: IntArray, own: IntArray) -> BoolArray:
+    """Whether the deeper wall bends at each ridge: its normals on the two sides of the shallower one differ."""
+    layers = bp.complex._frame.net.layer_of[pairs]
+    bending = np.zeros(len(pairs), dtype=np.bool_)
+    deep = np.flatnonzero(layers[:, 0] != layers[:, 1])
+    if len(deep):
+        normals = unit_rows(bp._forms[facets[deep], :-1])
+        mine = own[deep] == pairs[deep, 1:]
+        order = np.argsort(~mine, axis=1, kind="stable")[:, :2]
+        two = np.take_along_axis(normals, order[:, :, None], axis=1)
+        bending[deep] = np.abs(np.abs((two[:, 0] * two[:, 1]).sum(axis=1)) - 1.0) > 1e-12
+    return bending
+
+
+def _dot(a: list[Fraction], b: list[Fraction]) -> Fraction:
+    return sum((x * y for x, y in zip(a, b)), Fraction(0))
+
+
+def root(value: Fraction) -> Fraction:
+    """Square root, to a relative error of 2^-ROOT_BITS."""
+    if value == 0:
+        return Fraction(0)
+    shift = max(0, 2 * ROOT_BITS + value.denominator.bit_length() - value.numerator.bit_length() + 2)
+    shift += shift & 1
+    return Fraction(math.isqrt((value.numerator << shift) // value.denominator), 1 << (shift // 2))
+
+
+def as_float(value: Fraction) -> float:
+    """Nearest float; the largest one where it overflows."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.copysign(np.finfo(np.float64).max, value)
