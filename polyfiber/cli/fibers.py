@@ -25,8 +25,10 @@ def classify(
     seed: int = typer.Option(0, "--seed", help="Seed of --sample."),
     sign_error: float = typer.Option(2.0**-51, "--sign-error", help="Relative accuracy of the weights."),
     limit: int = typer.Option(2048, "--limit", help="Masked products and minors to check for genericity."),
-    seconds: float = typer.Option(None, "--seconds", help="Time budget of --local."),
-    memory: str = typer.Option(None, "--memory", help="Memory budget of --local, such as 2GiB."),
+    box: str = typer.Option(None, "--box", help="Judge neurons on this box only: lo,hi or lo1,hi1,lo2,hi2,…"),
+    bounds_only: bool = typer.Option(False, "--bounds", help="Judge neurons by bounds, never by the complex."),
+    seconds: float = typer.Option(None, "--seconds", help="Time budget, and that of --local."),
+    memory: str = typer.Option(None, "--memory", help="Memory budget, such as 2GiB."),
     json: bool = typer.Option(False, "--json", help="Print JSON."),
     quiet: bool = typer.Option(False, "--quiet", "-q", help="No remarks."),
 ) -> None:
@@ -34,6 +36,7 @@ def classify(
 
     Exit code 3 when identifiability, or the local dimension that was asked for, is not decided.
     """
+    from collections import Counter
     from itertools import islice
 
     from ..fibers.classify import classify_fiber
@@ -41,7 +44,11 @@ def classify(
     from ..network.readers import read_network
 
     net = read_network(file)
-    report = classify_fiber(net, limit=limit, sign_error=sign_error)
+    domain = None if box is None else parse_box(box, net.architecture[0])
+    report = classify_fiber(
+        net, limit=limit, sign_error=sign_error, domain=domain, budget=make_budget(seconds, memory),
+        **({"max_faces": 0} if bounds_only else {}),
+    )  # fmt: skip
     regime = report.regime
     answer: dict[str, Any] = {
         "network": network_facts(net),
@@ -63,7 +70,12 @@ def classify(
             "violations": list(regime.violations),
             "assumed": list(regime.assumed),
         },
-        "findings": [{"kind": f.kind, "layer": f.layer, "neurons": list(f.neurons)} for f in report.findings],
+        "findings": [
+            {"kind": f.kind, "layer": f.layer, "neurons": list(f.neurons), "by": f.by} for f in report.findings
+        ],
+        "activity_from": report.facts.source,
+        "activity_by": dict(Counter(m for of in report.facts.methods for m in of)),
+        "activity_fallback": list(report.facts.fallback),
         "notes": list(report.notes),
     }
     open_question = report.identifiable is None
@@ -110,6 +122,8 @@ def _print_report(answer: dict[str, Any], title: str) -> None:
         margins = ("sign", "first_layer", "product", "position")
         rows.append(("margins", ", ".join(f"{m.replace('_', ' ')} {regime[m + '_margin']:.3g}" for m in margins)))
     rows += [("assumed", text) for text in regime["assumed"]]
+    by = ", ".join(f"{count} by {name}" for name, count in answer["activity_by"].items())
+    rows += [("activity of neurons", by)] * bool(by) + [("not reached", text) for text in answer["activity_fallback"]]
     counts: dict[tuple[str, int], int] = {}
     for f in answer["findings"]:
         counts[f["kind"], f["layer"]] = counts.get((f["kind"], f["layer"]), 0) + 1
@@ -130,12 +144,16 @@ def minimize(
     box: str = typer.Option(None, "--box", help="Keep the function on this box only: lo,hi or lo1,hi1,lo2,hi2,…"),
     tolerance: float = typer.Option(1e-13, "--tolerance", help="Relative distance at which neurons coincide."),
     bounds_only: bool = typer.Option(False, "--bounds", help="Decide activity by bounds, never by the complex."),
-    seconds: float = typer.Option(None, "--seconds", help="Time budget."),
+    prove: bool = typer.Option(False, "--prove", help="Prove that the result computes the same function."),
+    seconds: float = typer.Option(None, "--seconds", help="Time budget, the proof included."),
     memory: str = typer.Option(None, "--memory", help="Memory budget, such as 2GiB."),
     json: bool = typer.Option(False, "--json", help="Print JSON."),
     quiet: bool = typer.Option(False, "--quiet", "-q", help="No remarks."),
 ) -> None:
-    """The smallest network of the same depth with the same function: lossless compression."""
+    """The smallest network of the same depth with the same function: lossless compression.
+
+    With --prove exit code 1 when the functions differ, 3 when that is not decided; the network is written all the same.
+    """
     from ..fibers.minimize import minimize as run
     from ..network.readers import read_network
 
@@ -146,7 +164,7 @@ def minimize(
         lower, upper = domain.lo, domain.hi
     result = run(
         net, tolerance=tolerance, use_complex=False if bounds_only else None, epsilon=epsilon, lower=lower,
-        upper=upper, budget=make_budget(seconds, memory),
+        upper=upper, prove=prove, budget=make_budget(seconds, memory),
     )  # fmt: skip
     check = result.verify(use_complexes=not bounds_only)
     answer: dict[str, Any] = {
@@ -159,28 +177,50 @@ def minimize(
         "bound": result.bound,
         "dropped": [list(d) for d in result.dropped],
         "activity_from": result.source,
+        "activity_decided_by": list(result.decided_by),
         "undecided": list(result.undecided),
         "largest_relative_difference": check.relative,
         "compared_at": {"points": check.points, "source": check.source},
     }
+    if result.proof is not None:
+        answer["proof"] = {
+            "verdict": check.verdict.value,
+            "method": result.proof.method,
+            "reason": result.proof.reason,
+            "within": "epsilon" if epsilon > 0 else ("tolerance" if result.proof.tolerance else "exact"),
+            "tolerance": result.proof.tolerance,
+            "epsilon": result.proof.epsilon,
+            "bound": result.proof.bound,
+            "proved": result.proof.proved,
+        }
     if output is not None:
         result.network.save(output)
         note(f"wrote {output}", quiet=quiet)
     if json:
         to_json(answer)
-        return
+    else:
+        _print_minimized(answer, result, check, box, str(file))
+    if prove:
+        raise typer.Exit({"yes": 0, "no": 1, "undecided": 3}[check.verdict.value])
+
+
+def _print_minimized(answer: dict[str, Any], result: Any, check: Any, box: str | None, title: str) -> None:
+    net = result.original
     rows = [
         ("architecture", "-".join(map(str, net.architecture)) + " -> " + "-".join(map(str, answer["architecture"]))),
         ("saved", f"{answer['saved_neurons']} neurons, {answer['saved_parameters']} parameters"),
         *(("move", text if len(text) < 160 else text[:157] + "...") for text in answer["moves"]),
         ("function kept on", box or "all inputs"),
         ("activity decided from", result.source),
+        *([("decided by", ", ".join(result.decided_by))] if result.decided_by else []),
         ("compared", f"{check.relative:.2g} relative at {check.points} points ({check.source})"),
         *(("undecided", text) for text in answer["undecided"]),
     ]
-    if epsilon > 0:
+    if result.epsilon > 0:
         rows.append(("bound on the change", f"{result.bound:.6g} on the box"))
-    table(rows, header=("", str(file)))
+    if result.proof is not None:
+        rows.append(("same function", f"{check.verdict.value}: {result.proof.reason} ({result.proof.method})"))
+    table(rows, header=("", title))
 
 
 def register(app: typer.Typer) -> None:

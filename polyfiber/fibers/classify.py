@@ -17,11 +17,14 @@ import numpy as np
 
 from .._typing import RngLike
 from ..budget import Budget
-from ..errors import InputError, NumericalError
+from ..complexes.complex import canonical_complex, estimate_size
+from ..complexes.domain import Polyhedron
+from ..errors import GenericityError, IncompleteError, InputError, NumericalError
 from ..network.model import ReLUNetwork
 from ..network.moves import Rescale, random_trivial
 from .components import ConstantPart, HidingPart, LayerPart, NetworkComponent, SinglePart
-from .findings import Finding, NeuronFacts, facts_from_complex, find, invisible_neurons, neuron_facts
+from .facts import NeuronFacts, facts_from_complex, facts_on, neuron_facts
+from .findings import Finding, find, invisible_neurons
 from .hiding import HidingReport, flip_sets, hiding_report
 from .layerwise import LayerwiseFiber
 from .matching import function_distance
@@ -201,6 +204,9 @@ def classify_fiber(
     sign_error: float = 2.0**-51,
     tolerance: float = 1e-9,
     complex: Any = None,
+    domain: Polyhedron | None = None,
+    max_faces: int = 500_000,
+    budget: Budget | None = None,
 ) -> FiberReport:
     """Classify the fiber of a network.
 
@@ -217,7 +223,15 @@ def classify_fiber(
         Relative distance within which hyperplanes coincide and weights cancel.
     complex : PolyhedralComplex, optional
         The canonical complex: then the activity of neurons is exact instead of bounded, and bent
-        hyperplanes of which nothing is visible are found.
+        hyperplanes of which nothing is visible are found. Where the theorems do not decide it is built here, for
+        networks with up to about ``max_faces`` faces.
+    domain : Box or Polyhedron, optional
+        Bounded: the function matters on it only. Then neurons are judged there, by the complex on the domain or, where that
+        is too large, by linear programs (`polyfiber.activation_bounds`); the theorems are about all of R^n and do not apply.
+    max_faces : int
+        0: never build a complex.
+    budget : Budget, optional
+        Of complex and bounds. When it ends, cheaper bounds are used; `NeuronFacts.methods` says which.
 
     Returns
     -------
@@ -240,12 +254,19 @@ def classify_fiber(
             f"expected a ReLUNetwork, found {type(net).__name__}; see polyfiber.read_network, from_torch, from_sklearn"
         )
     regime = check_regime(net, limit=limit, sign_error=sign_error)
-    facts = neuron_facts(net) if complex is None else facts_from_complex(net, complex)
+    facts, cx = _facts(net, regime, complex, domain, max_faces, budget)
     findings = find(net, facts, tolerance=tolerance)
-    if complex is not None:
-        findings += invisible_neurons(net, complex, findings)
+    if cx is not None:
+        findings += invisible_neurons(net, cx, findings)
     depth = len(net.weights)
     base: dict[str, Any] = {"network": net, "regime": regime, "facts": facts, "findings": findings}
+    if domain is not None:
+        roles = (
+            tuple({"dead": "dead", "active": "linear"}.get(s, "nonlinear") for s in facts.status[-1])
+            if depth > 1
+            else ()
+        )
+        return _outside(base, roles, ("the theorems are about all of R^n, not a bounded domain",))
     if depth == 1:
         return FiberReport(
             kind="identifiable", identifiable=True, reason="an affine map is its parameters", hidden_hyperplane=None,
@@ -266,6 +287,24 @@ def classify_fiber(
         return _outside(base, analysis.roles, analysis.undecided)
     roles = tuple({"dead": "dead", "active": "linear"}.get(s, "nonlinear") for s in facts.status[-1])
     return _outside(base, roles, ())
+
+
+def _facts(
+    net: ReLUNetwork, regime: Regime, given: Any, domain: Polyhedron | None, max_faces: int, budget: Budget | None
+) -> tuple[NeuronFacts, Any]:
+    """Activity of the neurons, and the complex if it was used."""
+    if given is not None:
+        if given.network != net or (given.domain is None) != (domain is None):
+            raise InputError("complex= belongs to another network, or to another domain than domain=")
+        return facts_from_complex(net, given, None if domain is None else facts_on(net, domain)), given
+    deep = len(net.weights) > 2 and not regime.applies
+    if (deep or domain is not None) and 0 < estimate_size(net, domain)["faces"] <= max_faces:
+        try:
+            cx = canonical_complex(net, domain, budget=budget)
+            return facts_from_complex(net, cx, None if domain is None else facts_on(net, domain)), cx
+        except (GenericityError, IncompleteError):
+            pass  # the facts say that they come from bounds
+    return (neuron_facts(net) if domain is None else facts_on(net, domain, method="lp", budget=budget)), None
 
 
 def _gauge(net: ReLUNetwork) -> ReLUNetwork:

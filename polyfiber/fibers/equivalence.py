@@ -329,6 +329,10 @@ def _on_domain(pair: _Pair) -> Equivalence:
                 return pair.yes("canonical form", "exact normal forms are equal", bound=0.0, known_exact=verdict)
             if verdict is Verdict.NO:
                 return pair.no("witness", "the exact outputs differ at an input", proof)
+            if _feasible(pair, 200_000):
+                from .exactness import exact_by_regions
+
+                return exact_by_regions(pair)
         else:
             distance, allowed, _, _ = _forms(pair)
             if distance <= allowed:

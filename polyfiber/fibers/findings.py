@@ -1,23 +1,16 @@
-"""What can be said about any architecture: dead, constant, always-active, duplicate, unused neurons.
-
-A neuron is judged on the inputs that actually reach it. Two ways to know them: the regions of the
-canonical complex, which is exact, or bounds propagated layer by layer, which are sound but may miss
-some. The answer says which was used.
-"""
+"""What can be said about any architecture: dead, constant, always-active, duplicate, unused neurons."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from .._typing import Array, FloatArray, IntArray
 from ..network.model import ReLUNetwork
 from ..network.moves import hides
-from ..numerics.predicates import UNIT
-
-Source = Literal["bounds", "complex"]
+from .facts import NeuronFacts
 
 
 @dataclass(frozen=True)
@@ -36,6 +29,9 @@ class Finding:
         Whether it alone makes the network non-identifiable: some parameter can move, or some
         other parameter not related by a trivial symmetry computes the same function.
     text : str
+    by : str
+        What decided it: 'complex', 'exact range', 'LP bounds', 'linear bounds' or 'interval bounds' for the activity of
+        a neuron, 'weights' for what the weights show.
     """
 
     kind: str
@@ -43,94 +39,10 @@ class Finding:
     neurons: tuple[int, ...]
     frees: bool
     text: str
+    by: str = "weights"
 
     def __str__(self) -> str:
         return self.text
-
-
-@dataclass(frozen=True)
-class NeuronFacts:
-    """Activity of every hidden neuron on the image of the layers before it.
-
-    Attributes
-    ----------
-    status : tuple of tuples of str
-        Per hidden layer and neuron: 'dead' (never positive), 'active' (never negative), 'constant'
-        (one value everywhere) or 'bent'.
-    lower, upper : tuple of arrays
-        Bounds of the preactivations (infinite where unbounded).
-    source : 'bounds' or 'complex'
-        What the facts rest on. From bounds, 'bent' means: not shown to be anything else.
-    """
-
-    status: tuple[tuple[str, ...], ...]
-    lower: tuple[FloatArray, ...]
-    upper: tuple[FloatArray, ...]
-    source: Source
-
-    def of(self, layer: int, *kinds: str) -> list[int]:
-        """Neurons of a hidden layer with one of these statuses."""
-        return [i for i, s in enumerate(self.status[layer - 1]) if s in kinds]
-
-
-def neuron_facts(net: ReLUNetwork, *, lower: Any = None, upper: Any = None) -> NeuronFacts:
-    """Facts from interval bounds, on all of R^n or on a box.
-
-    Parameters
-    ----------
-    net : ReLUNetwork
-    lower, upper : (n0,) array_like, optional
-        A box of inputs; infinite by default.
-
-    Notes
-    -----
-    The bounds of each layer treat its inputs as independent in their ranges; they are widened by
-    the rounding error of their own sums, so that 'dead' and 'active' are certain.
-    """
-    n0 = net.architecture[0]
-    low = np.full(n0, -np.inf) if lower is None else np.asarray(lower, dtype=np.float64)
-    high = np.full(n0, np.inf) if upper is None else np.asarray(upper, dtype=np.float64)
-    status, lows, highs = [], [], []
-    for W, b in zip(net.weights[:-1], net.biases[:-1]):
-        z_low, z_high = layer_bounds(W.astype(np.float64), b.astype(np.float64), low, high)
-        kinds = []
-        for i in range(len(b)):
-            if z_high[i] <= 0:
-                kinds.append("dead")
-            elif z_low[i] == z_high[i]:
-                kinds.append("constant")
-            elif z_low[i] >= 0:
-                kinds.append("active")
-            else:
-                kinds.append("bent")
-        status.append(tuple(kinds))
-        lows.append(z_low)
-        highs.append(z_high)
-        low, high = np.maximum(z_low, 0.0), np.maximum(z_high, 0.0)
-    return NeuronFacts(tuple(status), tuple(lows), tuple(highs), "bounds")
-
-
-def facts_from_complex(net: ReLUNetwork, complex: Any, bounds: NeuronFacts | None = None) -> NeuronFacts:
-    """Exact activity of every neuron: its signs over all regions of the canonical complex.
-
-    The bounds stay those of the propagation (``bounds``, by default on all of R^n).
-    """
-    signs = complex.signs(complex.dimension)[:, : net.n_hidden]
-    never_on, never_off = ~(signs > 0).any(axis=0), ~(signs < 0).any(axis=0)
-    bounds = neuron_facts(net) if bounds is None else bounds
-    status, start = [], 0
-    for layer, width in enumerate(net.hidden_widths):
-        kinds = []
-        for i in range(width):
-            if bounds.status[layer][i] == "constant":
-                kinds.append("constant")
-            elif never_on[start + i]:
-                kinds.append("dead")
-            else:
-                kinds.append("active" if never_off[start + i] else "bent")
-        status.append(tuple(kinds))
-        start += width
-    return NeuronFacts(tuple(status), bounds.lower, bounds.upper, "complex")
 
 
 @dataclass(frozen=True)
@@ -170,24 +82,8 @@ def invisible_neurons(net: ReLUNetwork, complex: Any, known: tuple[Finding, ...]
         layer, i = net.neuron(index)
         if (layer, i) not in explained:
             text = f"neuron {i} of layer {layer}: nothing of its bent hyperplane is visible"
-            found.append(Finding("invisible", layer, (i,), False, text))
+            found.append(Finding("invisible", layer, (i,), False, text, "complex"))
     return tuple(found)
-
-
-def layer_bounds(W: FloatArray, b: FloatArray, low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Sound bounds of ``W y + b`` for ``low <= y <= high`` (infinite entries allowed)."""
-    with np.errstate(invalid="ignore"):
-        at_low = np.where(W == 0, 0.0, W * low)
-        at_high = np.where(W == 0, 0.0, W * high)
-    least, most = np.minimum(at_low, at_high), np.maximum(at_low, at_high)
-    results = []
-    for terms, sign in ((least, -1.0), (most, 1.0)):
-        moving = (terms != 0).any(axis=1)
-        size = np.abs(terms).sum(axis=1) + np.abs(b)
-        error = np.where(moving & np.isfinite(size), (W.shape[1] + 2) * UNIT * size, 0.0)
-        total = terms.sum(axis=1) + b
-        results.append(np.where(np.isfinite(total), total + sign * error, total))
-    return results[0], results[1]
 
 
 def find(net: ReLUNetwork, facts: NeuronFacts, *, tolerance: float = 1e-9) -> tuple[Finding, ...]:
@@ -211,7 +107,8 @@ def find(net: ReLUNetwork, facts: NeuronFacts, *, tolerance: float = 1e-9) -> tu
             for i in facts.of(layer, status):
                 if kind == "linear" and not (C[:, i] != 0).any():
                     continue
-                found.append(Finding(kind, layer, (i,), True, f"neuron {i} of layer {layer} is {text}"))
+                by = facts.methods[layer - 1][i]
+                found.append(Finding(kind, layer, (i,), True, f"neuron {i} of layer {layer} is {text}", by))
         gone = set(facts.of(layer, "dead", "constant"))
         unused = [i for i in range(len(b)) if i not in gone and not (C[:, i] != 0).any()]
         for i in unused:

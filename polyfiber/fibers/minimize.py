@@ -9,24 +9,30 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from .._typing import Array, FloatArray
 from ..budget import Budget, Monitor
+from ..complexes.domain import Box
 from ..errors import BudgetExceededError, GenericityError, InputError, RankAmbiguityError
 from ..network.model import ReLUNetwork
 from ..network.moves import Composition, Neurons, Replace, compose, drop_neurons, merge_neurons, refactor_linear
 from ..numerics.predicates import decide_rank
-from .findings import NeuronFacts, facts_from_complex, layer_bounds, neuron_facts, parallel_rows
+from .equivalence import are_equivalent
+from .evidence import Equivalence
+from .facts import NeuronFacts, facts_from_complex, facts_on, layer_bounds, neuron_facts
+from .findings import parallel_rows
 from .layerwise import LayerComponent, LayerwiseFiber
 from .mixed import activation_scales, row_norms
 from .nonnegative import nonnegative_column_rank
 from .representation import analyse_layer
 from .verify import Deviation, deviation
 
+PROGRAM_SECONDS = 60.0
+"""Time for one round of linear programs without a budget."""
 _FAITHFUL = 1e-11  # largest change of a layer, relative to its terms, that still counts as rounding
 
 
@@ -43,9 +49,16 @@ class MinimizeResult:
     undecided : tuple of str
         Reductions that were not made because a decision was within the tolerances.
     source : 'bounds' or 'complex'
-        What the activity of neurons was decided on.
+        What the activity of neurons was decided on, in the end.
+    decided_by : tuple of str
+        What decided the activity of the neurons that went or were re-factored: 'interval bounds', 'linear bounds',
+        'LP bounds', 'complex'; also in the text of each move.
+    proof : Equivalence or None
+        With ``prove=True``: whether both networks compute the same function, decided anew by `are_equivalent`.
     box : (lower, upper) or None
         Where the function is kept: on this box, or on all of R^n.
+    epsilon : float
+        What was allowed on the box.
     bound : float
         Bound on the change of the function there: 0 but for ``epsilon > 0``, up to rounding.
     dropped : tuple of (layer, neuron)
@@ -58,8 +71,11 @@ class MinimizeResult:
     undecided: tuple[str, ...]
     source: str
     box: tuple[FloatArray, FloatArray] | None = None
+    epsilon: float = 0.0
     bound: float = 0.0
     dropped: tuple[tuple[int, int], ...] = ()
+    decided_by: tuple[str, ...] = ()
+    proof: Equivalence | None = None
 
     @property
     def saved_neurons(self) -> int:
@@ -71,9 +87,29 @@ class MinimizeResult:
         """Weights and biases saved."""
         return self.original.n_parameters - self.network.n_parameters
 
+    def prove(self, *, budget: Budget | None = None, tolerance: float = 1e-9) -> Equivalence:
+        """Decide anew whether both networks compute the same function, without using how the moves were found.
+
+        Rational networks exactly; floats within ``tolerance`` (see `are_equivalent`); a result for ``epsilon > 0``
+        within that epsilon on its box. UNDECIDED, with the reason, when the budget ends or the complex of the
+        networks is out of reach.
+        """
+        domain = None if self.box is None else Box(*self.box)
+        if self.epsilon > 0:
+            return are_equivalent(self.original, self.network, domain, epsilon=self.epsilon, budget=budget)
+        if self.original.is_exact:
+            tolerance = 0.0
+        return are_equivalent(self.original, self.network, domain, tolerance=tolerance, budget=budget)
+
     def verify(self, **options: Any) -> Deviation:
-        """Compare both networks at vertices, rays and region points of their complexes; see `deviation`."""
-        return deviation(self.original, self.network, box=self.box, **options)
+        """Compare both networks at vertices, rays and region points of their complexes; see `deviation`.
+
+        ``verdict`` of the answer is that of the proof, if there is one and it stands up to `Equivalence.verify`.
+        """
+        found = deviation(self.original, self.network, box=self.box, **options)
+        if self.proof is None or not self.proof.verify():
+            return found
+        return replace(found, verdict=self.proof.verdict)
 
     def __repr__(self) -> str:
         before, after = ("-".join(map(str, n.architecture)) for n in (self.original, self.network))
@@ -88,6 +124,7 @@ def minimize(
     epsilon: float = 0.0,
     lower: Any = None,
     upper: Any = None,
+    prove: bool = False,
     budget: Budget | None = None,
 ) -> MinimizeResult:
     """Smallest network of the same depth that dropping, merging and re-factoring reach.
@@ -100,15 +137,19 @@ def minimize(
         as zero (nothing of the kind for rationals). The default is rounding: a larger one compresses
         more and changes the function by about as much.
     use_complex : bool, optional
-        Decide activity from the canonical complex (exact) or from propagated bounds (sound). Default:
-        the complex for generic networks with up to about half a million faces.
+        Decide activity from the canonical complex (exact) or from certified bounds (sound): intervals on R^n; on a box
+        back-substituted linear bounds, then linear programs. Default: the complex for networks with up to about
+        half a million faces.
     epsilon : float
         Also replace neurons by constants as long as the function changes by at most this on the box;
         the bound that is reached is reported.
     lower, upper : (n0,) array_like, optional
         A box: the function is kept on ``lower <= x <= upper`` only, where more neurons are dead or
         always active. Needed for ``epsilon > 0``.
+    prove : bool
+        Also decide by `are_equivalent` whether the result computes the same function; see `MinimizeResult.prove`.
     budget : Budget, optional
+        For everything together; what is left of it goes to the proof, which is UNDECIDED when it ends.
 
     Returns
     -------
@@ -143,11 +184,23 @@ def minimize(
     if use_complex is None:
         use_complex = _small(run.net, box)
     source = "bounds"
-    if use_complex and run.with_complex(budget):
+    if use_complex and run.with_complex():
         source = "complex"
-    return MinimizeResult(
-        run.net, net, compose(*run.moves), tuple(dict.fromkeys(run.undecided)), source, box, bound, tuple(dropped)
+    else:
+        run.with_programs()
+    result = MinimizeResult(
+        run.net,
+        net,
+        compose(*run.moves),
+        tuple(dict.fromkeys(run.undecided)),
+        source,
+        box,
+        epsilon,
+        bound,
+        tuple(dropped),
+        tuple(sorted(run.decided_by)),
     )
+    return replace(result, proof=result.prove(budget=run.left())) if prove else result
 
 
 def _box(net: ReLUNetwork, lower: Any, upper: Any) -> tuple[FloatArray, FloatArray] | None:
@@ -165,7 +218,6 @@ def _box(net: ReLUNetwork, lower: Any, upper: Any) -> tuple[FloatArray, FloatArr
 
 def _small(net: ReLUNetwork, box: tuple[FloatArray, FloatArray] | None) -> bool:
     from ..complexes.complex import estimate_size
-    from ..complexes.domain import Box
 
     domain = None if box is None else Box(*box)
     return net.n_hidden > 0 and estimate_size(net, domain)["faces"] <= 500_000
@@ -183,28 +235,50 @@ class _Run:
         self.monitor = monitor
         self.moves: list[Replace] = []
         self.undecided: list[str] = []
+        self.decided_by: set[str] = set()
+
+    def left(self) -> Budget:
+        """What remains of the budget."""
+        limit = self.monitor.budget
+        if limit.seconds is None:
+            return limit
+        return Budget(max(0.0, limit.seconds - self.monitor.elapsed), limit.memory)
 
     def to_fixed_point(self, facts_of: Callable[[ReLUNetwork], NeuronFacts]) -> None:
         while self._one_step(facts_of(self.net)):
             self.monitor.check_time("minimizing", partial=self.net)
 
-    def facts_by_bounds(self, net: ReLUNetwork) -> NeuronFacts:
-        return neuron_facts(net) if self.box is None else neuron_facts(net, lower=self.box[0], upper=self.box[1])
+    def facts_by_bounds(self, net: ReLUNetwork, method: str = "relaxation") -> NeuronFacts:
+        return neuron_facts(net) if self.box is None else facts_on(net, Box(*self.box), method=method)
 
-    def with_complex(self, budget: Budget | None) -> bool:
+    def with_complex(self) -> bool:
         from ..complexes.complex import canonical_complex
-        from ..complexes.domain import Box
 
         domain = None if self.box is None else Box(*self.box)
 
         def facts(net: ReLUNetwork) -> NeuronFacts:
-            return facts_from_complex(net, canonical_complex(net, domain, budget=budget), self.facts_by_bounds(net))
+            cx = canonical_complex(net, domain, budget=self.left())
+            return facts_from_complex(net, cx, self.facts_by_bounds(net))
 
         try:
             self.to_fixed_point(facts)
         except (GenericityError, BudgetExceededError):
             return False  # the result says that its facts come from bounds
         return True
+
+    def with_programs(self) -> None:
+        """Linear programs for what the cheaper bounds leave open; they need a box."""
+        while self.box is not None:
+            seconds = PROGRAM_SECONDS if self.left().seconds is None else self.left().seconds
+            facts = facts_on(self.net, Box(*self.box), method="lp", budget=Budget(seconds))
+            self.undecided.extend(f"LP bounds: {text}" for text in facts.fallback)
+            # a neuron that goes changes nothing on the box, so the facts of the other layers stay
+            dropped = [self._drop(layer, facts) for layer in range(len(self.net.weights) - 1, 0, -1)]
+            if not any(dropped) and not self._one_step(facts):
+                return
+            if facts.fallback:
+                break
+            self.to_fixed_point(self.facts_by_bounds)
 
     def _do(self, move: Replace) -> bool:
         self.net = move.apply(self.net)
@@ -233,9 +307,10 @@ class _Run:
         # constant means that no input term can be other than zero: the activation is the bias's
         values = [b[i] if i in constant and b[i] > 0 else 0 * b[i] for i in gone]
         kinds = [name for name, group in (("dead", dead), ("constant", constant), ("unused", unused)) if group]
-        return self._do(
-            drop_neurons(self.net, layer, gone, constants=values, why=f"drop {' and '.join(kinds)} neurons")
-        )
+        by = sorted({facts.methods[layer - 1][i] for i in (*dead, *constant)})
+        self.decided_by.update(by)
+        why = f"drop {' and '.join(kinds)} neurons" + (f" (by {', '.join(by)})" if by else "")
+        return self._do(drop_neurons(self.net, layer, gone, constants=values, why=why))
 
     def _merge(self, layer: int) -> bool:
         W, b = self.net.weights[layer - 1], self.net.biases[layer - 1]
@@ -259,8 +334,9 @@ class _Run:
             rows = np.where(rows > 0, rows, 1.0)
             product = product * columns / rows[:, None]
             product = np.where(np.abs(product).max(initial=0.0) <= self.tolerance, 0.0, product)
+        by = ", ".join(sorted({facts.methods[layer - 1][i] for i in active}))
         try:
-            if self._linear_on_box(layer, active, product, rows, columns, facts):
+            if self._linear_on_box(layer, active, product, rows, columns, facts, by):
                 return True
             if layer == 1:
                 return False
@@ -276,8 +352,9 @@ class _Run:
                         weights=right,
                         biases=biases,
                         outgoing=rows[:, None] * factors.left,
-                        why=f"re-factor {len(active)} linear neurons at nonnegative rank {factors.rank}",
-                    )
+                        why=f"re-factor {len(active)} linear neurons at nonnegative rank {factors.rank} (by {by})",
+                    ),
+                    by,
                 )
             return False
         except RankAmbiguityError as error:
@@ -285,7 +362,7 @@ class _Run:
             return False
 
     def _linear_on_box(
-        self, layer: int, active: list[int], product: Array, rows: Array, columns: Array, facts: NeuronFacts
+        self, layer: int, active: list[int], product: Array, rows: Array, columns: Array, facts: NeuronFacts, by: str
     ) -> bool:
         """Bounded inputs: any factors will do, with biases that keep them active."""
         if product.dtype == object:
@@ -311,11 +388,12 @@ class _Run:
                 weights=right,
                 biases=biases,
                 outgoing=rows[:, None] * U[:, :r] * s[:r],
-                why=f"re-factor {len(active)} linear neurons with bounded inputs at rank {r}",
-            )
+                why=f"re-factor {len(active)} linear neurons with bounded inputs at rank {r} (by {by})",
+            ),
+            by,
         )
 
-    def _refactor(self, move: Replace) -> bool:
+    def _refactor(self, move: Replace, by: str) -> bool:
         """Accept new factors if every entry of the product stays, relative to the terms it is summed from."""
         if not self.net.is_exact:
             terms = np.abs(move.old.outgoing) @ np.abs(move.old.weights)
@@ -323,6 +401,7 @@ class _Run:
             error = float((change / np.maximum(terms, 1e-300)).max(initial=0.0))
             if error > _FAITHFUL:
                 return self._refuse(move, error)
+        self.decided_by.update(by.split(", "))
         return self._do(move)
 
     def _again(self, layer: int) -> bool:
@@ -426,7 +505,7 @@ def _drop_small(
     ``|eta| (q - p) / 2``, and the output by at most what the absolute weights let through, since
     ReLU never increases differences. Bounds add up over neurons.
     """
-    facts = neuron_facts(net, lower=lower, upper=upper)
+    facts = facts_on(net, Box(lower, upper))
     weights = [w.astype(np.float64) for w in net.weights]
     through: FloatArray = np.eye(weights[-1].shape[0])
     effects: list[tuple[float, int, int, float]] = []

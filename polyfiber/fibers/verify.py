@@ -15,6 +15,7 @@ from .._typing import FloatArray
 from ..budget import Budget
 from ..errors import GenericityError, IncompleteError, ShapeError
 from ..network.model import ReLUNetwork
+from ..verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Deviation:
     points : int
     source : str
         'complexes' (vertices, ray points, region points of one or both complexes) or 'samples'.
+    verdict : Verdict
+        UNDECIDED, unless a proof says more: comparing values proves nothing by itself.
     """
 
     relative: float
@@ -40,6 +43,7 @@ class Deviation:
     at: FloatArray
     points: int
     source: str
+    verdict: Verdict = Verdict.UNDECIDED
 
 
 def probe_points(net: ReLUNetwork, *, complex: Any = None, budget: Budget | None = None) -> FloatArray:

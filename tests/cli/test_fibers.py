@@ -46,7 +46,7 @@ def test_classify(capsys: pytest.CaptureFixture[str], hiding_file: Path, tmp_pat
 
 def test_classify_undecided_and_bad_input(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     path = tmp_path / "wide.npz"
-    pf.ReLUNetwork.random((2, 4, 3, 1), rng=1).save(path)
+    pf.ReLUNetwork.random((2, 4, 3, 1), rng=0).save(path)
     code, out, _ = run(capsys, "classify", str(path))
     assert code == 3
     assert "no bottleneck" in out
@@ -88,3 +88,28 @@ def test_minimize(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     code, _, err = run(capsys, "minimize", str(path), "--epsilon", "0.5")
     assert code == 4
     assert "box" in err
+
+
+def test_minimize_proves(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    base = pf.ReLUNetwork.random((2, 5, 4, 2), rng=0)
+    W = np.vstack([base.weights[1], 3 * base.weights[1][:1]])
+    C = np.hstack([base.weights[2], [[1.0], [2.0]]])
+    net = pf.ReLUNetwork(
+        [base.weights[0], W, C], [base.biases[0], np.r_[base.biases[1], 3 * base.biases[1][0]], base.biases[2]]
+    )
+    path = tmp_path / "net.npz"
+    net.save(path)
+    code, out, _ = run(capsys, "minimize", str(path), "--prove", "--json")
+    answer = json.loads(out)
+    assert code == 0
+    assert answer["proof"]["verdict"] == "yes"
+    assert answer["saved_neurons"] == 1
+    code, out, _ = run(capsys, "minimize", str(path), "--prove", "--box", "-1,1", "--epsilon", "0.1")
+    assert code == 0
+    assert "same function" in out
+    code, out, _ = run(capsys, "classify", str(path), "--box", "-0.01,0.01", "--bounds", "--json")
+    answer = json.loads(out)
+    assert code == 0
+    assert answer["identifiable"] is False
+    assert {f["by"] for f in answer["findings"]} <= {"interval bounds", "linear bounds", "LP bounds", "weights"}
+    assert answer["activity_from"] == "bounds"

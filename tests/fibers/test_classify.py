@@ -266,3 +266,27 @@ def test_regime_says_what_was_assumed() -> None:
     assert len(large.regime.assumed) == 2
     assert large.identifiable is True
     assert 0 < large.regime.product_margin < 1
+
+
+def test_activity_by_the_complex_where_the_theorem_is_silent() -> None:
+    net = pf.ReLUNetwork.random((2, 4, 3, 1), rng=1)  # no bottleneck; a neuron of layer 2 never acts
+    report = pf.classify_fiber(net)
+    assert report.identifiable is False
+    assert [(f.kind, f.by) for f in report.findings] == [("dead", "complex")]
+    assert pf.classify_fiber(net, max_faces=0).identifiable is None
+    assert pf.classify_fiber(net, budget=pf.Budget(seconds=0)).facts.source == "bounds"
+
+
+def test_a_bounded_domain_is_outside_the_theorems() -> None:
+    net = pf.ReLUNetwork.random((3, 3, 2, 1), rng=0)
+    box = pf.Box(-0.05, 0.05, dimension=3)
+    report = pf.classify_fiber(net, domain=box)
+    assert report.kind == "undecided"
+    assert "bounded domain" in report.reason
+    by_bounds = pf.classify_fiber(net, domain=box, max_faces=0)
+    assert by_bounds.facts.source == "bounds"
+    assert {f.neurons for f in by_bounds.findings} <= {f.neurons for f in report.findings}
+    given = pf.classify_fiber(net, domain=box, complex=pf.canonical_complex(net, box))
+    assert given.facts.status == report.facts.status
+    with pytest.raises(InputError, match="another"):
+        pf.classify_fiber(net, complex=pf.canonical_complex(net, box))

@@ -18,7 +18,8 @@ from polyfiber.fibers.conserved import (
     translation_obstruction,
 )
 from polyfiber.fibers.examples import consecutive_pairs, hiding_example, nonlocal_example, nonlocal_partner
-from polyfiber.fibers.findings import facts_from_complex, hidden_facets, neuron_facts
+from polyfiber.fibers.facts import facts_from_complex, neuron_facts
+from polyfiber.fibers.findings import hidden_facets
 from polyfiber.fibers.hiding import admissible_shift
 from polyfiber.fibers.verify import deviation, probe_points
 from polyfiber.network import moves as mv

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 import polyfiber as pf
 from polyfiber.errors import InputError
 from polyfiber.fibers.examples import nonlocal_example
+from polyfiber.fibers.facts import facts_from_complex, facts_on
 from polyfiber.fibers.minimize import MinimizeResult
 from polyfiber.fibers.verify import deviation
 
@@ -167,3 +170,99 @@ def test_near_duplicates_are_not_merged() -> None:
     b[1] = b[0]
     result = pf.minimize(pf.ReLUNetwork([net.weights[0], W, net.weights[2]], [net.biases[0], b, net.biases[2]]))
     assert result.network.architecture[2] == 3
+
+
+def dead_by_programs() -> pf.ReLUNetwork:
+    """On [-1, 1]^2 neuron 2 of layer 2 is never active, which takes a program (or the complex) to see."""
+    first = [[2, 1], [0, -2], [-1, -3], [-3, -3], [-2, 2]]
+    second = [[1, 3, 0, 1, 3], [2, 1, 0, 0, 3], [-2, 2, 1, -3, -1], [3, 0, -3, 2, 2]]
+    biases = [[2.0, -2.0, -2.0, 2.0, -2.0], [-1.0, -4.0, -2.0, -1.0], [0.0]]
+    return pf.ReLUNetwork([first, second, [[1.0, 1.0, 1.0, 1.0]]], biases)
+
+
+def test_every_step_says_what_decided_it() -> None:
+    net = dead_by_programs()
+    box = {"lower": -1.0, "upper": 1.0}
+    result = pf.minimize(net, use_complex=False, prove=True, **box)
+    assert result.network.architecture == (2, 5, 3, 1)
+    assert result.decided_by == ("LP bounds",)
+    assert "by LP bounds" in str(result.moves.moves[0])
+    assert result.source == "bounds"
+    assert result.proof is not None
+    assert result.proof.verdict is pf.Verdict.YES
+    by_complex = pf.minimize(net, use_complex=True, **box)
+    assert "complex" in by_complex.decided_by
+    assert by_complex.network.architecture[2] <= 3
+    assert pf.minimize(net).saved_neurons == 0
+
+
+def test_facts_on_a_box_are_those_of_the_complex_or_weaker() -> None:
+    names = {"interval bounds", "linear bounds", "LP bounds", "exact range"}
+    for seed in range(6):
+        net = pf.ReLUNetwork.random((3, 8, 8, 6, 1), rng=seed)
+        box = pf.Box(-0.3, 0.4, dimension=3)
+        true = facts_from_complex(net, pf.canonical_complex(net, box))
+        z = net.preactivations(pf.canonical_complex(net, box).vertices)
+        for method in ("interval", "relaxation", "lp", "exact"):
+            found = facts_on(net, box, method=method)
+            for layer in range(3):
+                for i, (kind, exact) in enumerate(zip(found.status[layer], true.status[layer])):
+                    assert kind in ("bent", exact), (seed, method, layer, i)
+                    assert found.methods[layer][i] in names
+                    if method == "exact":
+                        assert kind == exact
+                assert (z[layer] <= found.upper[layer] + 1e-12).all()
+                assert (z[layer] >= found.lower[layer] - 1e-12).all()
+
+
+def test_a_proof_by_every_road() -> None:
+    for exact in (False, True):
+        net, widths = blown_up(np.random.default_rng(1), exact)
+        result = pf.minimize(net, prove=True, budget=pf.Budget(seconds=300))
+        assert result.network.architecture == widths
+        assert result.proof is not None
+        assert result.proof.verdict is pf.Verdict.YES, str(result.proof)
+        assert (result.proof.tolerance == 0) == exact
+        assert result.verify().verdict is pf.Verdict.YES
+    assert pf.minimize(net).verify().verdict is pf.Verdict.UNDECIDED  # no proof was asked for
+    net = dead_by_programs().exact()
+    result = pf.minimize(net, lower=-1.0, upper=1.0, prove=True)
+    assert result.network.architecture[2] <= 3
+    assert result.proof is not None
+    assert (result.proof.verdict, result.proof.tolerance) == (pf.Verdict.YES, 0.0)
+
+
+def test_a_proof_within_epsilon_on_a_box() -> None:
+    net = pf.ReLUNetwork.random((2, 8, 6, 2), rng=3)
+    result = pf.minimize(net, epsilon=0.5, lower=-1.0, upper=1.0, prove=True)
+    assert result.proof is not None
+    assert result.proof.verdict is pf.Verdict.YES
+    assert result.proof.epsilon == 0.5
+    assert result.proof.bound is not None
+    assert result.proof.bound <= 0.5 * (1 + 1e-9)
+
+
+def test_a_wrong_result_is_not_proved() -> None:
+    net, _ = blown_up(np.random.default_rng(2))
+    result = pf.minimize(net)
+    weights = [w.copy() for w in result.network.weights]
+    weights[0][0, 0] += 0.25
+    wrong = dataclasses.replace(result, network=pf.ReLUNetwork(weights, result.network.biases))
+    assert wrong.prove().verdict is pf.Verdict.NO
+    wrong = dataclasses.replace(wrong, proof=result.prove())
+    assert wrong.verify().relative > 1e-6
+
+
+def test_what_cannot_be_proved_says_why() -> None:
+    base = pf.ReLUNetwork.random((12, 20, 20, 20, 2), rng=0)
+    W, b, C = base.weights[1], base.biases[1], base.weights[2]
+    twin = pf.ReLUNetwork(
+        [base.weights[0], np.vstack([W, W[:1]]), np.hstack([C, C[:, :1]]), base.weights[3]],
+        [base.biases[0], np.r_[b, b[:1]], base.biases[2], base.biases[3]],
+    )
+    result = pf.minimize(twin, prove=True)
+    assert result.saved_neurons == 1
+    assert result.proof is not None
+    if result.proof.verdict is pf.Verdict.UNDECIDED:
+        assert "beyond enumeration" in result.proof.reason
+    assert result.verify(use_complexes=False).verdict is result.proof.verdict
