@@ -97,11 +97,16 @@ def run_command(
     """
     from ..datasets import run
 
-    with live(quiet=quiet or json) as progress:
-        report = run(
-            spec, output, workers=_cores() if workers is None else workers, client=scheduler,
-            partitions=_partitions(partitions), redo=redo, finish=finish, progress=progress,
-        )  # fmt: skip
+    chosen = _partitions(partitions)
+    try:
+        with live(quiet=quiet or json) as progress:
+            report = run(
+                spec, output, workers=_cores() if workers is None else workers, client=scheduler, partitions=chosen,
+                redo=redo, finish=finish, progress=progress,
+            )  # fmt: skip
+    except KeyboardInterrupt:
+        note("interrupted; partitions that are done are kept, and the same command goes on from there")
+        raise typer.Exit(130) from None
     if json:
         to_json(_facts(report))
     else:
