@@ -17,7 +17,13 @@ MODULES = sorted(
 )
 
 
-OPTIONAL = {"polyfiber.dln.manifolds": "pymanopt"}  # examples of an extra that the tests do not install
+OPTIONAL = {  # examples that need an extra
+    "polyfiber.dln.manifolds": "pymanopt",
+    "polyfiber.datasets.pilot": "pyarrow",
+    "polyfiber.datasets.reader": "pyarrow",
+    "polyfiber.datasets.runner": "pyarrow",
+    "polyfiber.datasets.validation": "pyarrow",
+}
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,8 @@ import numpy as np
 import pytest
 
 import polyfiber as pf
-from polyfiber.datasets import Networks, Plan, Spec, make_plan, read_spec
-from polyfiber.errors import FileFormatError, InputError
+from polyfiber.datasets import Networks, Plan, Spec, make_plan, read_spec, run
+from polyfiber.errors import FileFormatError, InputError, MissingDependencyError
 
 GOOD: dict[str, Any] = {
     "name": "tiny",
@@ -190,8 +192,8 @@ def test_training_gradients_are_right(classes: bool) -> None:
 def test_files_of_ones_own(tmp_path: Path) -> None:
     net = pf.ReLUNetwork.random((2, 3, 1), rng=0)
     net.save(tmp_path / "a.npz")
-    pf.ReLUNetwork.random((2, 3, 1), rng=1).save(tmp_path / "b.onnx")
-    spec = {"name": "own", "seed": 1, "networks": [{"kind": "files", "paths": ["*.npz", "*.onnx"]}]}
+    pf.ReLUNetwork.random((2, 3, 1), rng=1).save(tmp_path / "b.nnet")
+    spec = {"name": "own", "seed": 1, "networks": [{"kind": "files", "paths": ["*.npz", "*.nnet"]}]}
     plan = make_plan(Spec.of(spec, folder=tmp_path))
     assert plan.spec.count == 2
     assert Networks(plan.spec).item(0).network == net
@@ -219,3 +221,28 @@ def test_spec_files(tmp_path: Path) -> None:
         read_spec(path)
     with pytest.raises(FileFormatError, match="cannot be read"):
         read_spec(tmp_path / "none.toml")
+
+
+def test_extras_are_imported_where_they_are_used() -> None:
+    code = (
+        "import sys, polyfiber, polyfiber.datasets as d, polyfiber.datasets.tables\n"
+        "d.Spec, d.run, d.load, d.validate, polyfiber.datasets.tables.table('networks')\n"
+        "assert not {'pyarrow', 'dask', 'distributed', 'sklearn', 'rich', 'typer'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).resolve().parents[2])
+
+
+def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    plan = make_plan(Spec.of(GOOD))  # plans need no tables
+    assert len(plan.partitions) == 11
+    with pytest.raises(MissingDependencyError, match=r"pip install 'polyfiber\[data\]'"):
+        run(GOOD, tmp_path / "d")
+    assert not (tmp_path / "d").exists()
+
+
+def test_without_dask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pyarrow")
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(MissingDependencyError, match=r"dask\[distributed\].*pip install 'polyfiber\[data\]'"):
+        run(GOOD, tmp_path / "d", client="tcp://127.0.0.1:1")
