@@ -231,7 +231,9 @@ class FaceStore:
         heed_memory(total * self.bytes_per_face, f"a table of {total} faces")
         # what is not wanted is written all the same, over and over, behind the tables
         top = max(todo)
-        room = np.where(np.isin(np.arange(n + 1), todo), 0, self._most_faces())[: top + 1]
+        room = np.zeros(top + 1, dtype=np.int64)
+        if len(todo) <= top:
+            room = np.where(np.isin(np.arange(n + 1), todo), 0, self._most_faces())[: top + 1]
         fill = np.where(room > 0, total + np.cumsum(room) - room, np.cumsum(sizes)[: top + 1] - sizes[: top + 1])
         starts, fill = fill, fill.astype(np.uint64)
         planes = np.empty((total + int(room.sum()), 2 * W), dtype=np.uint64)

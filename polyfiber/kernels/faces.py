@@ -30,33 +30,29 @@ MIX2 = np.uint64(0x94D049BB133111EB)
 def orient(nv, n, shift, star, height, up, unsure):
     """Mask of upward edges of every vertex, bit 2 slot + side; edges to infinity go up, nothing goes up from there.
 
-    height: (nv, 2) value and error bound, infinite value at infinity; up: zeros. Half-edges whose ends are not
+    height: (nv, 2) value and error bound, infinite value at infinity. Half-edges whose ends are not
     certainly at different heights are listed once (and left unset); returns their number, also beyond
     the capacity of ``unsure``.
     """
-    mask = (1 << shift) - 1
     m = 0
     for v in range(nv):
         own = height[v, 0]
         error = height[v, 1]
-        mine = ZERO
+        mask = ZERO
         for h in range(2 * n):
             t = star[v, h]
-            w = t >> shift
-            if w <= v:  # nothing there, or seen from the other end
+            if t < 0:
                 continue
-            other = height[w, 0]
-            d = other - own
+            # which way an edge goes cannot be predicted: compare from both ends, without branches
+            w = t >> shift
+            d = height[w, 0] - own
             e = height[w, 1] + error
-            if other == np.inf or d > e:
-                mine |= ONE << np.uint64(h)
-            elif own == np.inf or -d > e:
-                up[w] |= ONE << np.uint64(t & mask)
-            else:
+            mask |= np.uint64((d > e) | (d == np.inf)) << np.uint64(h)
+            if not abs(d) > e and abs(d) != np.inf and v < w:
                 if m < unsure.shape[0]:
                     unsure[m] = (v << shift) | h
                 m += 1
-        up[v] |= mine
+        up[v] = mask
     return m
 
 
