@@ -8,23 +8,20 @@ from __future__ import annotations
 
 import multiprocessing
 import multiprocessing.connection
-import os
 import pickle
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from ..budget import Budget
 from ..errors import BudgetExceededError, PolyfiberError
 from ..network.model import ReLUNetwork
+from ..settings import one_thread
 from .blockcells import BlockOverflow, run_block
 from .blocks import Block
 from .domain import Polyhedron
 from .frame import make_frame
-
-ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -112,21 +109,6 @@ def _portable(error: Exception) -> Exception:
         return PolyfiberError(f"{type(error).__name__}: {error}")
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """What is started inside sees one thread for numerical libraries."""
-    before = {name: os.environ.get(name) for name in ONE_THREAD}
-    os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
 class WorkerPool:
     """Some worker processes; a context manager that stops them.
 
@@ -142,7 +124,7 @@ class WorkerPool:
         self._pipes: list[Any] = []
         self._processes: list[Any] = []
         self.running: dict[int, Block] = {}
-        with _one_thread():
+        with one_thread():
             for _ in range(count):
                 ours, theirs = context.Pipe()
                 process = context.Process(target=_work, args=(theirs, self._stop), daemon=True)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, MissingDependencyError
+from ..settings import one_thread
 from .networks import reason_of
 from .plan import Plan
 from .spec import Spec
@@ -30,8 +31,6 @@ ATTEMPTS = 3
 
 IN_FLIGHT = 1024
 """Partitions that are with a Dask scheduler at a time."""
-
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.pipe, other = context.Pipe()
         self.process = context.Process(target=_serve, args=(other, document, directory), daemon=True)
-        with _one_thread():
+        with one_thread():
             self.process.start()
         other.close()
         self.partition = -1
@@ -107,21 +106,6 @@ class _Worker:
                 self.pipe.send(None)
         self.process.join()
         self.pipe.close()
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """Processes started inside use one thread each: they share the cores among them already."""
-    before = {name: os.environ.get(name) for name in THREADS}
-    os.environ.update(dict.fromkeys(THREADS, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def processes(plan: Plan, partitions: Sequence[int], directory: Path, *, workers: int) -> Iterator[Outcome]:
