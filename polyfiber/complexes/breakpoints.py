@@ -19,7 +19,7 @@ from ..errors import NumericalError
 from ..kernels import maps
 from ..network.model import ReLUNetwork
 from .domain import Polyhedron
-from .geometry import full_net
+from .geometry import full_net, unit_forms
 from .predicate import ExactPredicate
 from .ridges import SHARP, Ridges, as_float, form_slack, full_predicate, ridges_of, row_norms, unit_rows, zero_facets
 
@@ -110,6 +110,28 @@ class BreakpointComplex:
         """Facets of hidden neurons where the function does not bend."""
         hidden = self._walls >= self.complex._frame.n_domain
         return np.flatnonzero(hidden & (self._all_weights == 0).all(axis=1))
+
+    def columns_of(self, facets: IntArray) -> tuple[IntArray, FloatArray, FloatArray, IntArray]:
+        """Columns of facets of hidden neurons, visible or not.
+
+        Returns
+        -------
+        neurons : (m,) int64
+        weights : (m, nL) float64
+        forms : (m, n0 + 1) float64
+            ``normal . x + constant``, the normal of length 1 and towards the positive side.
+        sides : (m, 2) int64
+            Regions on the positive and on the negative side.
+        """
+        cx = self.complex
+        forms = unit_forms(self._forms[facets])
+        neurons = self._walls[facets] - cx._frame.n_domain
+        indptr, indices = cx._store.covers_above(cx.dimension - 1)
+        sides = np.stack([indices[indptr[facets]], indices[indptr[facets] + 1]], axis=1).astype(np.int64)
+        words = cx._store.planes(cx.dimension)[sides[:, 0], self._walls[facets] >> 6]
+        swap = (words >> (self._walls[facets] & 63).astype(np.uint64)) & np.uint64(1) == 0
+        sides[swap] = sides[swap][:, ::-1]
+        return neurons, self._all_weights[facets], forms, sides
 
     def __repr__(self) -> str:
         return (

@@ -142,6 +142,7 @@ def genericity(
     max_regions: int = 500,
     limit: int = 20,
     tolerance: float = 1e-10,
+    complex: PolyhedralComplex | None = None,
     budget: Budget | None = None,
     rng: Any = 0,
 ) -> Genericity:
@@ -161,6 +162,8 @@ def genericity(
         Breaking faces that are listed.
     tolerance : float
         Relative singular values below this are decided in rational arithmetic.
+    complex : PolyhedralComplex, optional
+        That of the network on the domain, if it is there already; then it is not built again.
     budget : Budget, optional
         For the enumeration; beyond it the answer is as for a large network.
     rng :
@@ -189,11 +192,11 @@ def genericity(
     cx: PolyhedralComplex | None = None
     verdict, n_breaking = Verdict.UNDECIDED, 0
     breaking: list[BreakingFace] = []
-    if expected > max_vertices:
+    if complex is None and expected > max_vertices:
         reason = f"about {expected:.3g} vertices expected, more than max_vertices={max_vertices}"
     else:
         try:
-            cx = canonical_complex(network, domain, budget=budget)
+            cx = canonical_complex(network, domain, budget=budget) if complex is None else complex
             n_breaking, breaking = _breaking_faces(cx, limit)
             verdict = Verdict.of(n_breaking == 0)
             reason = f"all {sum(cx.f_vector)} faces looked at"

@@ -56,6 +56,13 @@ def forms_of(frame: Frame, cell: WordArray, columns: IntArray) -> FloatArray:
     return np.concatenate([A[0], a[0][:, None]], axis=1)
 
 
+def unit_forms(forms: FloatArray) -> FloatArray:
+    """Forms (m, n + 1) divided by the length of their linear part; safe for very large and very small ones."""
+    scaled = forms / np.abs(forms[:, :-1]).max(axis=1, initial=0.0, keepdims=True)
+    result: FloatArray = scaled / np.sqrt(np.einsum("ij,ij->i", scaled[:, :-1], scaled[:, :-1]))[:, None]
+    return result
+
+
 def norms_of(A: FloatArray, ord: float) -> FloatArray:
     """Operator norms (m,) of matrices (m, p, q)."""
     if ord == 2:

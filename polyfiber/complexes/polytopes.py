@@ -15,7 +15,7 @@ import numpy as np
 
 from .._typing import BoolArray, FloatArray, IdArray, IntArray
 from ..kernels import maps, polytopes, reach
-from .geometry import full_net
+from .geometry import full_net, unit_forms
 
 if TYPE_CHECKING:
     from .complex import PolyhedralComplex
@@ -138,8 +138,7 @@ class Polytopes:
         forms = np.empty((len(facets), n0 + 1))
         maps.facet_forms(own, walls, full_net(frame), max([1, *frame.network.hidden_widths]), forms)
         positive = (own[np.arange(len(own)), walls >> 6] >> (walls & 63).astype(np.uint64)) & np.uint64(1)
-        lengths = np.sqrt(np.einsum("ij,ij->i", forms[:, :-1], forms[:, :-1]))
-        forms *= (np.where(positive > 0, -1.0, 1.0) / lengths)[:, None]
+        forms = unit_forms(forms) * np.where(positive > 0, -1.0, 1.0)[:, None]
         columns = np.where(walls >= frame.n_domain, walls - frame.n_domain, walls + frame.n_neurons)
         return Inequalities(ends - ends[0], np.ascontiguousarray(forms[:, :-1]), -forms[:, -1], columns)
 

@@ -1,0 +1,193 @@
+"""Table ``cells``: regions as polytopes, with the affine map on each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...complexes.complex import PolyhedralComplex
+from .. import recheck
+from ..arrow import lists
+from ..fields import boolean
+from .base import BATCH_ROWS, Column, Item, Option, Options, Table
+
+SMALL = 1e-5
+"""Radius of the inscribed ball, relative to the size of its centre, below which only the existence of a point is checked."""
+
+
+def _rows(items: Sequence[Item], options: Options) -> Iterator[Any]:
+    (item,) = items
+    cx = item.complex
+    d = cx.dimension
+    deep = options["vertices"] or options["volumes"]
+    faces = sum(cx.f_vector) if deep else sum(cx.f_vector[max(0, d - 1) :])
+    item.check_memory(faces * (cx._store.bytes_per_face + 8) + cx.n_regions * _bytes(cx, options), "the table of cells")
+    yield from region_batches(item.id, cx, options)
+
+
+def _bytes(cx: PolyhedralComplex, options: Options) -> int:
+    """Bytes of incidences per region: facets, vertices and rays of a simple complex, on the average."""
+    n = cx.dimension
+    per = 4 * 2 * (n + 1)
+    return per * (1 + (2**n if options["vertices"] else 0)) + (8 * n * (n + 1) if options["volumes"] else 0)
+
+
+def region_batches(network: int, cx: PolyhedralComplex, options: Options, *, first: int = 0) -> Iterator[Any]:
+    """Record batches of all regions of a complex, or of a block of one; ``first`` is the number of its first cell."""
+    unbounded = cx.is_unbounded(cx.dimension)
+    if cx.lineality_dimension:
+        unbounded = np.ones(cx.n_regions, dtype=np.bool_)
+    for start in range(0, cx.n_regions, BATCH_ROWS):
+        stop = min(start + BATCH_ROWS, cx.n_regions)
+        yield _batch(network, cx, unbounded, options, start, stop, first)
+
+
+def _batch(
+    network: int, cx: PolyhedralComplex, unbounded: Any, options: Options, start: int, stop: int, first: int
+) -> Any:
+    rows = np.arange(start, stop)
+    store, part = cx._store, slice(start, stop)
+    columns: dict[str, Any] = {
+        "network": np.full(len(rows), network),
+        "cell": rows + first,
+        "dimension": np.full(len(rows), cx.network.architecture[0], dtype=np.int16),
+        "bounded": ~unbounded[part],
+        "signs": store.to_signs(store.planes(cx.dimension)[part]),
+    }
+    if options["affine"]:
+        A, a = cx.affine_maps(rows)
+        columns |= {"A": A.reshape(len(rows), -1), "a": a}
+    if options["inequalities"]:
+        h = cx.polytopes.inequalities(start, stop)
+        columns["walls"] = lists(h.columns.astype(np.int32), h.indptr, type="list<int32>")
+        columns["normals"] = lists(h.A, h.indptr * h.A.shape[1], type="list<float64>")
+        columns["offsets"] = lists(h.b, h.indptr, type="list<float64>")
+    if options["vertices"]:
+        columns["vertices"] = _points(*cx.polytopes.vertices, cx.vertices, start, stop)
+        columns["rays"] = _points(*cx.polytopes.rays, cx.rays[1], start, stop)
+    if options["volumes"]:
+        volumes = cx.volumes()[part]
+        columns["volume"] = _nullable(volumes)
+    return TABLE.batch(options, columns)
+
+
+def _points(indptr: Any, indices: Any, points: Any, start: int, stop: int) -> Any:
+    ends = indptr[start : stop + 1]
+    return lists(points[indices[ends[0] : ends[-1]]], (ends - ends[0]) * points.shape[1], type="list<float64>")
+
+
+def _nullable(values: Any) -> Any:
+    from ..arrow import pyarrow
+
+    return pyarrow().array(values, mask=~np.isfinite(values))
+
+
+def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> Iterator[str]:
+    """Forms by masked products, points by linear programs, vertices by cdd, volumes of hulls."""
+    for row in rows:
+        A, b = recheck.halfspaces(item.network, item.domain, row["signs"])
+        where = f"cell {row['cell']}"
+        ball = recheck.inner_ball(A, b)
+        if ball is None:
+            if recheck.inner_ball(A, b + recheck.NEAR * (1 + np.abs(b))) is None:
+                yield f"{where}: no point has these signs, nor nearly"
+        elif ball[1] > SMALL * (1.0 + np.abs(ball[0]).max()):  # thinner ones cannot be told from none in floats
+            yield from (f"{where}: {text}" for text in _disagreements(item, row, A, b, *ball, options))
+
+
+def _disagreements(
+    item: Item, row: Mapping[str, Any], A: Any, b: Any, x: Any, radius: float, options: Options
+) -> Iterator[str]:
+    n0 = item.network.architecture[0]
+    depth = len(item.network.hidden_widths)
+    z = np.concatenate([np.ravel(v) for v in item.network.rounded().preactivations(x)[:depth]])
+    if not np.array_equal(np.sign(z), row["signs"][: len(z)]):
+        yield f"the signs are others at {x.tolist()}, a point inside"
+    if options["affine"]:
+        map_, constant = np.reshape(row["A"], (-1, n0)), np.array(row["a"])
+        points = x + 0.5 * radius * np.concatenate([np.zeros((1, n0)), np.eye(n0) / np.sqrt(n0)])
+        values = item.network.rounded()(points)
+        size = 1.0 + np.abs(values).max() + np.abs(map_).max() * np.abs(points).max()
+        if np.abs(points @ map_.T + constant - values).max() > recheck.NEAR * size:
+            yield "the affine map and the network differ inside"
+    if options["inequalities"]:
+        yield from _inequalities(row, A, b, n0)
+    if not (options["vertices"] or options["volumes"]) or np.linalg.matrix_rank(A) < n0:
+        return
+    vertices, rays = recheck.generators(A, b)
+    if options["vertices"]:
+        points, directions = np.reshape(row["vertices"], (-1, n0)), np.reshape(row["rays"], (-1, n0))
+        if not (recheck.covered(vertices, points) and recheck.extreme(A, b, points, tight=n0)):
+            yield f"{len(points)} vertices in the file; cdd finds others ({len(vertices)})"
+        if not (recheck.covered(rays, directions) and recheck.extreme(A, 0 * b, directions, tight=n0 - 1)):
+            yield f"{len(directions)} rays in the file; cdd finds others ({len(rays)})"
+    if row["bounded"] != (len(rays) == 0):
+        yield f"bounded is {row['bounded']}; cdd finds {len(rays)} rays"
+    if options["volumes"] and (row["volume"] is None) == row["bounded"]:
+        yield f"bounded is {row['bounded']}, the volume {row['volume']}"
+    elif options["volumes"] and row["bounded"]:
+        volume = recheck.hull_volume(vertices)
+        if abs(volume - row["volume"]) > 1e-5 * volume:
+            yield f"volume {row['volume']:.9g} in the file, {volume:.9g} of the hull"
+
+
+def _inequalities(row: Mapping[str, Any], A: Any, b: Any, n0: int) -> Iterator[str]:
+    walls = np.array(row["walls"], dtype=np.int64)
+    normals, offsets = np.reshape(row["normals"], (-1, n0)), np.array(row["offsets"])
+    if np.abs(A[walls] - normals).max(initial=0.0) > recheck.NEAR or not np.allclose(b[walls], offsets, rtol=1e-6):
+        yield "an inequality is not that of its neuron on this cell"
+        return
+    for i in range(len(walls)):
+        if recheck.needed(normals, offsets, i) < -1e-9 * (1 + abs(offsets[i])):
+            yield f"inequality {i} (column {walls[i]}) cuts nothing"
+    others = np.setdiff1d(np.flatnonzero(np.abs(A).max(axis=1) > 0), walls)
+    for k in others.tolist():
+        rows, bounds = np.concatenate([normals, A[k : k + 1]]), np.append(offsets, b[k])
+        if recheck.needed(rows, bounds, len(walls)) > recheck.NEAR * (1 + abs(b[k])):
+            yield f"an inequality of column {k} is missing"
+
+
+TABLE = Table(
+    name="cells",
+    doc=(
+        "One row per region of a canonical complex. Points and forms are flat lists, one point after another; their "
+        "length is a multiple of the number n0 of inputs. Where the complex has lineality, vertices and rays are those "
+        "of the section of least norm."
+    ),
+    columns=(
+        Column("network", "int64", "Number of the network in the dataset.", "id"),
+        Column("cell", "int64", "Number of the region within the network.", "id"),
+        Column("dimension", "int16", "Dimension of the region in the inputs."),
+        Column("bounded", "bool", "Whether the region is bounded."),
+        Column(
+            "signs", "list<int8>", "Signs of the hidden neurons, layer by layer, then of the domain facets.", "sign"
+        ),
+        Column(
+            "A", "list<float64>", "Linear part of the network on the region, by rows.", "output/input", option="affine"
+        ),
+        Column("a", "list<float64>", "Constant of the network on the region.", "output", option="affine"),
+        Column(
+            "walls", "list<int32>", "Entry of `signs` that each inequality belongs to.", "id", option="inequalities"
+        ),
+        Column(
+            "normals",
+            "list<float64>",
+            "Irredundant inequalities normal . x <= offset: outer normals of length 1, one after another.",
+            option="inequalities",
+        ),
+        Column("offsets", "list<float64>", "Right-hand sides of the inequalities.", "input", option="inequalities"),
+        Column("vertices", "list<float64>", "Vertices, one after another.", "input", option="vertices"),
+        Column("rays", "list<float64>", "Directions of length 1 of the unbounded edges.", option="vertices"),
+        Column("volume", "float64", "Volume; null where unbounded.", "input^n0", nullable=True, option="volumes"),
+    ),
+    rows=_rows,
+    check=_check,
+    options=(
+        Option("affine", True, boolean, "The affine map on each region."),
+        Option("inequalities", True, boolean, "Irredundant inequalities of each region."),
+        Option("vertices", True, boolean, "Vertices and rays of each region."),
+        Option("volumes", True, boolean, "Volumes of the bounded regions."),
+    ),
+)

@@ -1,0 +1,126 @@
+"""Table ``facets``: where the function bends and by how much (the breakpoint complex), and where it could but does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import recheck
+from ..arrow import pyarrow
+from ..fields import boolean
+from .base import BATCH_ROWS, Column, Item, Option, Options, Table
+
+
+def _rows(items: Sequence[Item], options: Options) -> Iterator[Any]:
+    (item,) = items
+    cx = item.complex
+    item.check_memory(sum(cx.f_vector) * (cx._store.bytes_per_face + 8), "the table of facets")
+    if cx.dimension == 0:
+        return
+    bends = cx.breakpoint_complex()
+    d = cx.dimension
+    ids = np.sort(np.concatenate([bends.facets, bends.invisible])) if options["invisible"] else bends.facets
+    points = cx.interior_points(d - 1)
+    sizes = np.where(cx.is_unbounded(d - 1), np.inf, 1.0)
+    if options["sizes"] and not cx.lineality_dimension:
+        sizes = cx.polytopes.sizes(d - 1)
+    layers = np.repeat(np.arange(len(item.network.hidden_widths)), item.network.hidden_widths)
+    first = np.concatenate([[0], np.cumsum(item.network.hidden_widths)])
+    for start in range(0, len(ids), BATCH_ROWS):
+        part = ids[start : start + BATCH_ROWS]
+        neurons, weights, forms, above = bends.columns_of(part)
+        columns: dict[str, Any] = {
+            "network": np.full(len(part), item.id),
+            "facet": part,
+            "layer": (layers[neurons] + 1).astype(np.int16),
+            "neuron": (neurons - first[layers[neurons]]).astype(np.int32),
+            "visible": (weights != 0).any(axis=1),
+            "weight": weights,
+            "normal": forms[:, :-1],
+            "offset": -forms[:, -1],
+            "point": points[part],
+            "positive": above[:, 0],
+            "negative": above[:, 1],
+            "bounded": np.isfinite(sizes[part]) & (cx.lineality_dimension == 0),
+        }
+        if options["sizes"]:
+            lost = ~np.isfinite(sizes[part]) | (cx.lineality_dimension > 0)
+            columns["size"] = pyarrow().array(sizes[part], mask=lost)
+        yield TABLE.batch(options, columns)
+
+
+def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> Iterator[str]:
+    """The jump of the gradient across the facet, from activations on both sides of a point of it.
+
+    Facets that are thinner than rounding, or share their place with another wall, are not judged.
+    """
+    net = item.network.rounded()
+    ends = np.concatenate([[0], np.cumsum(net.hidden_widths)])
+    for row in rows:
+        normal, point = np.array(row["normal"]), np.array(row["point"])
+        where = f"facet {row['facet']}"
+        size = 1.0 + float(np.abs(point).max())
+        if abs(normal @ point - row["offset"]) > recheck.NEAR * size:
+            yield f"{where}: its point is off its hyperplane by {abs(normal @ point - row['offset']):.3g}"
+        sides = _sides(net, point, normal, 1e-9 * size)
+        if sides is None:
+            continue  # thinner than rounding here: nothing can be said from points
+        plus, minus = sides
+        own = int(ends[row["layer"] - 1]) + row["neuron"]
+        changed = np.flatnonzero(plus != minus)
+        if len(changed) > 1 and own in changed:
+            continue  # several walls within a step: which of them bend here cannot be told from points
+        if not (plus[own] > 0 > minus[own]):
+            yield f"{where}: neuron {row['neuron']} of layer {row['layer']} does not change its sign there"
+        jump = (recheck.masked_forms(net, plus)[1] - recheck.masked_forms(net, minus)[1])[:, :-1]
+        weight = np.array(row["weight"])
+        scale = 1.0 + float(np.abs(jump).max())
+        if np.abs(jump - np.outer(weight, normal)).max() > recheck.NEAR * scale:
+            yield f"{where}: weight {weight.tolist()}, but the gradient jumps by {(jump @ normal).tolist()}"
+        if row["visible"] != bool((weight != 0).any()):
+            yield f"{where}: visible is {row['visible']} with weight {weight.tolist()}"
+
+
+def _sides(net: Any, point: Any, normal: Any, step: float) -> tuple[Any, Any] | None:
+    """Sign vectors a step to both sides, if a step ten times as long finds the same ones."""
+    depth = len(net.hidden_widths)
+    found = []
+    for t in (step, -step, 10 * step, -10 * step):
+        z = net.preactivations(point + t * normal)[:depth]
+        found.append(np.sign(np.concatenate([np.ravel(v) for v in z])))
+    plus, minus, far_plus, far_minus = found
+    if not (np.array_equal(plus, far_plus) and np.array_equal(minus, far_minus)):
+        return None
+    return plus, minus
+
+
+TABLE = Table(
+    name="facets",
+    doc=(
+        "One row per facet of a hidden neuron: a piece of its bent hyperplane between two regions. Visible facets make "
+        "the breakpoint complex. Across a facet the linear part of the network jumps by weight * normal^T."
+    ),
+    columns=(
+        Column("network", "int64", "Number of the network in the dataset.", "id"),
+        Column("facet", "int64", "Number of the facet within the network.", "id"),
+        Column("layer", "int16", "Hidden layer of its neuron, from 1."),
+        Column("neuron", "int32", "Position of its neuron in the layer, from 0.", "id"),
+        Column("visible", "bool", "Whether the function bends there: the weight is not zero."),
+        Column("weight", "list<float64>", "Weight c(F): the jump of the gradient of each output.", "output/input"),
+        Column("normal", "list<float64>", "Unit normal, towards the positive side of the neuron."),
+        Column("offset", "float64", "The facet lies in normal . x = offset.", "input"),
+        Column("point", "list<float64>", "A point in the relative interior.", "input"),
+        Column("positive", "int64", "Region (column `cell` of the table cells) on the positive side.", "id"),
+        Column("negative", "int64", "Region on the negative side.", "id"),
+        Column("bounded", "bool", "Whether the facet is bounded."),
+        Column("size", "float64", "Volume of the facet; null where unbounded.", "input^(n0-1)", True, "sizes"),
+    ),
+    rows=_rows,
+    check=_check,
+    options=(
+        Option("invisible", True, boolean, "Facets of weight zero too."),
+        Option("sizes", True, boolean, "Volumes of the bounded facets."),
+    ),
+)
