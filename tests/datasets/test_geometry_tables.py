@@ -12,7 +12,7 @@ from polyfiber.testing.corpus import degenerate_corpus
 
 pytest.importorskip("pyarrow")
 
-from polyfiber.datasets.tables import Item, table  # noqa: E402
+from polyfiber.datasets.tables import Item, table
 
 CASES = [
     ((2, 6, 4, 1), None),
@@ -136,3 +136,30 @@ def test_a_complex_beyond_the_memory_is_refused() -> None:
     item = item_of(pf.ReLUNetwork.random((3, 12, 12, 1), rng=0), memory=200_000)
     with pytest.raises(pf.errors.BudgetExceededError):
         rows_of("cells", item)
+
+
+def test_blocks_hold_the_cells_of_the_whole() -> None:
+    from polyfiber.complexes.blockcells import run_block
+    from polyfiber.complexes.blocks import Block
+
+    item = item_of(pf.ReLUNetwork.random((3, 6, 5, 1), rng=3))
+    kind = table("cells")
+    options = kind.check_options({}, "")
+    assert kind.blocks is not None
+    found: list[dict[str, Any]] = []
+    for block in Block().split(2):
+        part = run_block(item.network, block)
+        assert part.complex is not None
+        for batch in kind.blocks(item, part.complex, options, len(found)):
+            found += batch.to_pylist()
+    assert [r["cell"] for r in found] == list(range(len(found)))
+    assert complaints("cells", item, found[::20]) == []
+    whole = {tuple(r["signs"]): r for r in rows_of("cells", item)}
+    assert len(whole) == len(found)
+    for row in found:
+        other = whole[tuple(row["signs"])]
+        assert row["bounded"] == other["bounded"]
+        assert sorted(row["walls"]) == sorted(other["walls"])
+        if row["bounded"]:
+            assert np.isclose(row["volume"], other["volume"], rtol=1e-9)
+        assert len(row["vertices"]) == len(other["vertices"])

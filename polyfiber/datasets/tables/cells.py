@@ -9,7 +9,7 @@ import numpy as np
 
 from ...complexes.complex import PolyhedralComplex
 from .. import recheck
-from ..arrow import lists
+from ..arrow import lists, pyarrow
 from ..fields import boolean
 from .base import BATCH_ROWS, Column, Item, Option, Options, Table
 
@@ -39,9 +39,20 @@ def region_batches(network: int, cx: PolyhedralComplex, options: Options, *, fir
     unbounded = cx.is_unbounded(cx.dimension)
     if cx.lineality_dimension:
         unbounded = np.ones(cx.n_regions, dtype=np.bool_)
+    owned = cx._store.is_owned(cx.dimension)
     for start in range(0, cx.n_regions, BATCH_ROWS):
         stop = min(start + BATCH_ROWS, cx.n_regions)
-        yield _batch(network, cx, unbounded, options, start, stop, first)
+        batch = _batch(network, cx, unbounded, options, start, stop, first)
+        if not owned[start:stop].all():  # a region where a neuron of the block's path vanishes lies in one block only
+            batch = batch.filter(pyarrow().array(owned[start:stop]))
+            number = np.arange(first + start, first + start + len(batch))
+            batch = batch.set_column(1, batch.schema.field(1), pyarrow().array(number))
+            first -= stop - start - len(batch)
+        yield batch
+
+
+def _of_block(item: Item, cx: PolyhedralComplex, options: Options, first: int) -> Iterator[Any]:
+    yield from region_batches(item.id, cx, options, first=first)
 
 
 def _batch(
@@ -79,8 +90,6 @@ def _points(indptr: Any, indices: Any, points: Any, start: int, stop: int) -> An
 
 
 def _nullable(values: Any) -> Any:
-    from ..arrow import pyarrow
-
     return pyarrow().array(values, mask=~np.isfinite(values))
 
 
@@ -184,6 +193,7 @@ TABLE = Table(
     ),
     rows=_rows,
     check=_check,
+    blocks=_of_block,
     options=(
         Option("affine", True, boolean, "The affine map on each region."),
         Option("inequalities", True, boolean, "Irredundant inequalities of each region."),
