@@ -10,12 +10,12 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from .._typing import RngLike
+from .._typing import BoolArray, RngLike
 from ..budget import Budget
 from ..complexes.complex import canonical_complex, estimate_size
 from ..complexes.domain import Polyhedron
@@ -28,7 +28,7 @@ from .findings import Finding, find, invisible_neurons
 from .hiding import HidingReport, flip_sets, hiding_report
 from .layerwise import LayerwiseFiber
 from .matching import function_distance
-from .mixed import gauge_norms
+from .mixed import gauge_norms, row_norms
 from .regime import Regime, check_regime
 from .representation import LayerAnalysis, analyse_layer
 from .scalar import ScalarFunction, is_single_point, scalar_components, scalar_dimension, scalar_function
@@ -255,7 +255,7 @@ def classify_fiber(
         )
     regime = check_regime(net, limit=limit, sign_error=sign_error)
     facts, cx = _facts(net, regime, complex, domain, max_faces, budget)
-    findings = find(net, facts, tolerance=tolerance)
+    findings = _sure(find(net, facts, tolerance=tolerance), net, 0.0 if net.is_exact else sign_error)
     if cx is not None:
         findings += invisible_neurons(net, cx, findings)
     depth = len(net.weights)
@@ -284,9 +284,29 @@ def classify_fiber(
             return _one_scalar(base, analysis, tolerance)
         if regime.applies and not analysis.undecided:
             return _bottleneck(base, gauged, analysis)
+        if not analysis.undecided and all(role == "dead" for role in analysis.roles):
+            return _constant(base, analysis.roles, complete=False)
         return _outside(base, analysis.roles, analysis.undecided)
     roles = tuple({"dead": "dead", "active": "linear"}.get(s, "nonlinear") for s in facts.status[-1])
     return _outside(base, roles, ())
+
+
+def _sure(findings: tuple[Finding, ...], net: ReLUNetwork, sign_error: float) -> tuple[Finding, ...]:
+    """The same findings, where one that hangs on an entry with no sign (within the error) frees nothing."""
+    shaky: list[BoolArray] = []
+    for W, b in zip(net.weights[:-1], net.biases[:-1]):
+        rows = np.abs(np.concatenate([W, b[:, None]], axis=1).astype(np.float64))
+        near = (rows > 0) & (rows <= sign_error * row_norms(rows)[:, None])
+        shaky.append(np.atleast_1d(near.any(axis=1)))
+    result = []
+    for f in findings:
+        rows_used = [(f.layer, i) for i in f.neurons] if f.kind in ("dead", "linear") else []
+        if f.kind == "hidden hyperplane":
+            rows_used = [(f.layer + 1, j) for j in range(len(shaky[f.layer]))]
+        if any(shaky[layer - 1][i] for layer, i in rows_used):
+            f = replace(f, frees=False, text=f"{f.text} (if an entry within the error of its sign has it)")
+        result.append(f)
+    return tuple(result)
 
 
 def _facts(
@@ -366,6 +386,13 @@ def _one_hidden_layer(base: dict[str, Any], tolerance: float, sign_error: float)
     return FiberReport(kind="layerwise", identifiable=False, reason=reason, complete=False, notes=notes, **common)
 
 
+def _constant(base: dict[str, Any], roles: tuple[str, ...], *, complete: bool) -> FiberReport:
+    return FiberReport(
+        kind="constant", identifiable=False, reason="every neuron of layer 2 is dead: layer 1 is free",
+        hidden_hyperplane=None, roles=roles, complete=complete, **base,
+    )  # fmt: skip
+
+
 def _bottleneck(base: dict[str, Any], gauged: ReLUNetwork, analysis: LayerAnalysis) -> FiberReport:
     net: ReLUNetwork = base["network"]
     roles = analysis.roles
@@ -373,10 +400,7 @@ def _bottleneck(base: dict[str, Any], gauged: ReLUNetwork, analysis: LayerAnalys
     linear = [j for j, r in enumerate(roles) if r == "linear"]
     common: dict[str, Any] = {"roles": roles, **base}
     if len(dead) == len(roles):
-        return FiberReport(
-            kind="constant", identifiable=False, reason="every neuron of layer 2 is dead: layer 1 is free",
-            hidden_hyperplane=None, complete=True, **common,
-        )  # fmt: skip
+        return _constant(base, roles, complete=True)
     report = hiding_report(net)
     if report.hyperplane is not None:
         k = report.hyperplane

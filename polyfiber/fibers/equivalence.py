@@ -108,7 +108,8 @@ def are_equivalent(
     pair = _Pair(a, b, domain, tolerance, epsilon, monitor, method)
     if a == b:
         return pair.yes("parameters", "identical parameters", bound=0.0, known_exact=Verdict.YES)
-    with monitor.watching():
+    # values beyond the range of floats decide nothing
+    with monitor.watching(), np.errstate(over="ignore", invalid="ignore"):
         try:
             if domain is not None:
                 return _on_domain(pair)

@@ -92,6 +92,7 @@ class Equivalence:
 
         return moves_between(self.a, self.b)
 
+    @np.errstate(over="ignore", invalid="ignore")
     def verify(self, *, rng: Any = 0) -> bool:
         """Check the answer anew, independently of how it was found.
 

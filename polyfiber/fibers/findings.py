@@ -76,6 +76,8 @@ def hidden_facets(complex: Any) -> HiddenFacets:
 
 def invisible_neurons(net: ReLUNetwork, complex: Any, known: tuple[Finding, ...]) -> tuple[Finding, ...]:
     """Findings 'invisible': bent hyperplanes without a visible facet that nothing in ``known`` explains."""
+    if complex.dimension == 0:  # one cell: nothing bends
+        return ()
     explained = {(f.layer, i) for f in known for i in f.neurons}
     found = []
     for index in hidden_facets(complex).fully_hidden():

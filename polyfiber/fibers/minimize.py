@@ -469,8 +469,10 @@ def _layer_error(before: ReLUNetwork, move: Replace) -> float:
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         for net in (before, after):
             W, b, C, a = net.weights[layer - 1], net.biases[layer - 1], net.weights[layer], net.biases[layer]
-            values.append(np.maximum(y @ W.T + b, 0.0) @ C.T + a)
-            sizes.append((np.abs(y) @ np.abs(W).T + np.abs(b)) @ np.abs(C).T + np.abs(a))
+            z, terms = y @ W.T + b, np.abs(y) @ np.abs(W).T + np.abs(b)
+            values.append(np.maximum(z, 0.0) @ C.T + a)
+            # a neuron that is off adds nothing, however large its terms
+            sizes.append(np.where(z > -_FAITHFUL * terms, terms, 0.0) @ np.abs(C).T + np.abs(a))
         error = np.abs(values[0] - values[1]) / np.maximum(sizes[0], 1e-300)
     finite = np.isfinite(values[0]).all(axis=1) & np.isfinite(sizes[0]).all(axis=1)
     return float(np.nan_to_num(error[finite], nan=np.inf).max(initial=0.0))

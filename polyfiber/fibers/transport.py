@@ -9,6 +9,7 @@ from ..errors import PolyfiberError
 from ..network.model import ReLUNetwork
 from ..network.moves import Composition, Flip, Move, Neurons, Permute, Replace, Rescale, Translate, compose
 from .hiding import admissible_shift, hiding_report
+from .mixed import row_norms
 
 
 def moves_between(a: ReLUNetwork, b: ReLUNetwork, *, tolerance: float = 1e-7) -> Composition | None:
@@ -63,7 +64,7 @@ def _distance(a: ReLUNetwork, b: ReLUNetwork) -> float:
 
 def _rows(net: ReLUNetwork, layer: int) -> tuple[FloatArray, FloatArray]:
     rows = np.concatenate([net.weights[layer - 1], net.biases[layer - 1][:, None]], axis=1)
-    norms = np.sqrt((rows**2).sum(axis=1))
+    norms = row_norms(rows)
     return rows / np.where(norms > 0, norms, 1.0)[:, None], norms
 
 

@@ -75,11 +75,16 @@ def sample_points(n0: int, *, count: int = 4096, box: Any = None) -> FloatArray:
 
 
 def magnitude(net: ReLUNetwork, x: FloatArray) -> FloatArray:
-    """Sum of the magnitudes of all terms of the value at each point: rounding errors are relative to it."""
-    y = np.abs(x)
+    """Sum of the magnitudes of the terms of the value at each point: rounding errors are relative to it.
+
+    Neurons that are off beyond rounding add no terms.
+    """
+    y, size = x, np.abs(x)
     for W, b in zip(net.weights, net.biases):
-        y = y @ np.abs(W).T + np.abs(b)
-    return y
+        z, size = y @ W.T + b, size @ np.abs(W).T + np.abs(b)
+        if W is not net.weights[-1]:
+            y, size = np.maximum(z, 0.0), np.where(z > -1e-11 * size, size, 0.0)
+    return size
 
 
 def deviation(
@@ -135,8 +140,13 @@ def deviation(
         source = "complexes"
     x = np.concatenate(parts)
     fa, fb = a.rounded(), b.rounded()
-    difference = np.abs(fa(x) - fb(x))
-    size = np.maximum(np.maximum(magnitude(fa, x), magnitude(fb, x)), 1e-300)
-    relative = (difference / size).max(axis=1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        difference = np.abs(fa(x) - fb(x))
+        size = np.maximum(np.maximum(magnitude(fa, x), magnitude(fb, x)), 1e-300)
+        relative = (difference / size).max(axis=1)
+    finite = np.isfinite(difference).all(axis=1) & np.isfinite(size).all(
+        axis=1
+    )  # beyond the range of floats: no answer
+    x, difference, relative = x[finite], difference[finite], relative[finite]
     worst = int(relative.argmax())
     return Deviation(float(relative[worst]), float(difference.max()), x[worst], len(x), source)

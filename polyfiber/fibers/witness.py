@@ -11,6 +11,7 @@ import numpy as np
 from .._typing import Array, BoolArray, FloatArray
 from ..network.model import ReLUNetwork
 from ..numerics.exact import as_fractions
+from .mixed import row_norms
 
 MAX_TARGETS = 4096
 """About how many corners of layer 2's walls are tried; wide networks have more."""
@@ -65,13 +66,13 @@ def sensitivity(net: ReLUNetwork, X: FloatArray) -> FloatArray:
             if layer == 0:
                 own = np.abs(W).max() * total + np.abs(b).max()
             else:
-                sizes = np.sqrt((net.weights[layer - 1] ** 2).sum(axis=1))
+                sizes = row_norms(net.weights[layer - 1])
                 sizes = np.where(sizes > 0, sizes, 1.0)
                 heavy = float((np.abs(W) * sizes).max())
                 own = heavy * ((y / sizes).sum(axis=-1, keepdims=True) + 1.0) + np.abs(b).max()
             result: FloatArray = (carried + own).max(axis=-1)
             return result
-        norms = np.sqrt((W**2).sum(axis=1))
+        norms = row_norms(W)
         z = y @ W.T + b
         moved = carried + total * norms + np.maximum(np.abs(b), norms)
         y = np.maximum(z, 0.0)
@@ -114,21 +115,26 @@ def candidates(a: ReLUNetwork, b: ReLUNetwork, domain: Any = None, *, n: int = 2
 
 
 def _special(a: ReLUNetwork, b: ReLUNetwork, generator: np.random.Generator) -> FloatArray:
-    found: list[FloatArray] = []
-    for net in (a, b):
-        if len(net.weights) < 2:
-            continue
-        W, c = net.weights[0], net.biases[0]
-        norms = (W**2).sum(axis=1)
-        live = norms > 0
-        W, c, norms = W[live], c[live], norms[live]
-        x = generator.standard_normal((len(W), W.shape[1]))
-        foot = x - ((W * x).sum(axis=1) + c)[:, None] / np.maximum(norms, 1e-300)[:, None] * W
-        step = W / np.maximum(norms, 1e-300)[:, None]
-        found += [foot, foot + 1e-3 * step, foot - 1e-3 * step]
-        if len(net.weights) >= 3 and 0 < len(W) <= W.shape[1]:
-            found.append(_lifted(net, W, c, live, generator))
-    return np.concatenate(found) if found else np.zeros((0, a.architecture[0]))
+    with np.errstate(all="ignore"):  # walls beyond the range of floats give no points
+        found = [part for net in (a, b) if len(net.weights) > 1 for part in _near_walls(net, generator)]
+    points = np.concatenate(found) if found else np.zeros((0, a.architecture[0]))
+    return points[np.isfinite(points).all(axis=1)]
+
+
+def _near_walls(net: ReLUNetwork, generator: np.random.Generator) -> list[FloatArray]:
+    """Points on the walls of the first layer and on either side, and on those of the second."""
+    W, c = net.weights[0], net.biases[0]
+    norms = row_norms(W)
+    live = norms > 0
+    W, c, norms = W[live], c[live], norms[live]
+    x = generator.standard_normal((len(W), W.shape[1]))
+    unit, offset = W / norms[:, None], np.clip(c / norms, -1e150, 1e150)
+    foot = x - ((unit * x).sum(axis=1) + offset)[:, None] * unit
+    step = unit / np.clip(norms, 1e-150, 1e150)[:, None]
+    found = [foot, foot + 1e-3 * step, foot - 1e-3 * step]
+    if len(net.weights) >= 3 and 0 < len(W) <= W.shape[1]:
+        found.append(_lifted(net, W, c, live, generator))
+    return found
 
 
 def _lifted(net: ReLUNetwork, W: FloatArray, c: FloatArray, live: BoolArray, generator: Any) -> FloatArray:

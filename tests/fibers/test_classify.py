@@ -290,3 +290,46 @@ def test_a_bounded_domain_is_outside_the_theorems() -> None:
     assert given.facts.status == report.facts.status
     with pytest.raises(InputError, match="another"):
         pf.classify_fiber(net, complex=pf.canonical_complex(net, box))
+
+
+def network(*layers: tuple[object, object]) -> pf.ReLUNetwork:
+    return pf.ReLUNetwork([w for w, _ in layers], [b for _, b in layers])
+
+
+@pytest.mark.parametrize("widths", [(2, 2, 2, 1), (3, 3, 3, 2), (2, 1, 2, 1), (2, 2, 2, 2, 1), (2, 3, 1), (1, 1, 1, 1)])
+def test_zero_networks_are_answered(widths: tuple[int, ...]) -> None:
+    pairs = list(zip(widths[1:], widths[:-1]))
+    net = pf.ReLUNetwork([np.zeros(p) for p in pairs], [np.zeros(p[0]) for p in pairs])
+    report = pf.classify_fiber(net)
+    assert report.identifiable is False
+    small = pf.minimize(net, prove=True)
+    assert all(w == 1 for w in small.network.hidden_widths)
+    assert small.proof is not None
+    assert small.proof.verdict is pf.Verdict.YES
+
+
+def test_no_live_neuron_is_constant_generic_or_not() -> None:
+    net = network((np.eye(2), [1.0, 1.0]), (-np.ones((2, 2)), [-0.5, -0.5]), ([[1.0, 1.0]], [3.0]))
+    report = pf.classify_fiber(net)
+    assert (report.kind, report.identifiable, report.complete) == ("constant", False, False)
+    assert all(report.contains(other) for other in report.sample(4, rng=0))
+
+
+def test_nothing_hangs_on_an_entry_without_a_sign() -> None:
+    """1e-17 beside 1 may be negative: then the neuron would bend."""
+    net = network((np.eye(2), [1.0, 1.0]), ([[1.0, 1e-17], [1.0, -1.0]], [0.5, 0.5]), ([[1.0, 1.0]], [3.0]))
+    report = pf.classify_fiber(net)
+    assert report.identifiable is None
+    assert any("within the error" in str(f) for f in report.findings)
+    assert pf.classify_fiber(net.exact()).identifiable is False
+
+
+@pytest.mark.parametrize("scale", [1e-310, 1e-200, 1e-120, 1e120, 1e200])
+def test_extreme_first_layers_have_the_rank_of_their_rows(scale: float) -> None:
+    W = scale * np.array([[1.0, 0.3], [0.2, 1.0]])
+    net = network((W, [scale, 2.0]), ([[1.0, -2.0], [-1.0, 0.5]], [1.0, -1.0]), ([[1.0, 1.0]], [0.0]))
+    report = pf.classify_fiber(net)
+    assert not any("full row rank" in text for text in report.regime.violations)
+    found = pf.minimize(net, prove=True, budget=pf.Budget(seconds=30))
+    assert found.network == net
+    assert found.verify().relative == 0

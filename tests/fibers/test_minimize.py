@@ -266,3 +266,17 @@ def test_what_cannot_be_proved_says_why() -> None:
     if result.proof.verdict is pf.Verdict.UNDECIDED:
         assert "beyond enumeration" in result.proof.reason
     assert result.verify(use_complexes=False).verdict is result.proof.verdict
+
+
+def test_a_huge_neuron_that_is_off_hides_nothing() -> None:
+    """Neuron 1 of layer 2 has terms of 1e150 and never acts on the box; the function beside it is of size 1."""
+    net = pf.ReLUNetwork(
+        [[[1e150, 1.0], [1.0, 1e-150]], [[1e-150, 1.0], [1.0, -1e150]], [[1.0, 1.0]]], [[1, 1], [1, -1], [0.0]]
+    )
+    for box in ({}, {"lower": -1.0, "upper": 1.0}):
+        result = pf.minimize(net, **box)
+        X = np.array([[1.0, 0.0], [0.5, 0.5], [0.0, 0.0], [-1.0, -1.0], [-0.5, 1.0]])
+        assert np.allclose(net(X), result.network(X), rtol=1e-12)
+        # and the comparison would have seen it
+        constant = pf.ReLUNetwork([np.zeros((1, 2)), np.zeros((1, 1)), np.zeros((1, 1))], [[0.0], [0.0], [1.0]])
+        assert dataclasses.replace(result, network=constant).verify().relative > 0.1
