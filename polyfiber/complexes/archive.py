@@ -17,7 +17,7 @@ from .._typing import Array
 from ..budget import Monitor
 from ..errors import FileFormatError, PolyfiberError
 from ..network.model import ReLUNetwork
-from . import build
+from . import build, records
 from .certificate import check_structure
 from .degenerate import LatticeSkeleton
 from .domain import Box, Polyhedron
@@ -144,7 +144,7 @@ def _parse(store: Any, file: Path) -> tuple[Any, build.Skeleton]:
     star = store["star"]
     nv, n_inf = len(star), len(store["base"])
     if frame.n:
-        state = build.new_state(frame, max(1, nv), max(1, n_inf))
+        state = records.new_state(frame, max(1, nv), max(1, n_inf))
         for name in ("star", "words", "x", "err", "slot", "line_err", "at_inf"):
             column = getattr(state, name)
             if store[name].shape != (nv, *column.shape[1:]):

@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import IdArray, WordArray
+from .._typing import WordArray
 from ..budget import Monitor, heed
 from ..errors import BudgetExceededError, GenericityError, InputError, NumericalError
 from ..kernels import entry
 from ..kernels import skeleton as sk
 from .frame import Frame
 from .predicate import ExactPredicate
+from .records import flat_star, grown, more_bases, moved_state, new_state, row_units, sign_row, unpack
 
 CHUNK = 64
 PORTION = 1 << 15
@@ -150,12 +151,12 @@ class Skeleton:
             return
         old = len(link)
         new = max(2 * old, old + need)
-        link = _grown(link, new, -1)
+        link = grown(link, new, -1)
         link[old : new - 1] = np.arange(old + 1, new)
         link[new - 1] = free[0]
         free[0] = old
         free[1] += new - old
-        self.buckets = (_grown(chunks, new, 0), link, head, fill, free)
+        self.buckets = (grown(chunks, new, 0), link, head, fill, free)
 
     # ---- start ------------------------------------------------------------------------------
     def is_outside(self, facet: int, side: int) -> bool:
@@ -505,7 +506,7 @@ class Skeleton:
         """Throw away what lies outside a facet that has one side only."""
         st, n = self.state, self.frame.n
         out = 0 if self.closed[k] == 1 else 1
-        dead = _grown(self.dead, st.star.shape[0], False)
+        dead = grown(self.dead, st.star.shape[0], False)
         bit = (st.words[: self.nv, k >> 6] >> np.uint64(k & 63)) & np.uint64(1)
         zero = (st.star[: self.nv, 2 * n :] == k).any(axis=1)
         dead[: self.nv] |= (bit == out) & ~zero
@@ -597,71 +598,9 @@ def _rounded(values: Any, inflate: float) -> tuple[Any, float]:
     return floats, (float(np.abs(floats).max(initial=0.0)) * 2.0**-52 + 1e-300) * inflate
 
 
-def row_units(frame: Frame) -> tuple[int, int, int, int]:
-    """Where words, coordinates and the end of a vertex record lie, in units of 8 bytes.
-
-    A record holds everything about a vertex next to each other, since vertices are visited at
-    random: star, slot and index at infinity as int32, then words, coordinates, two errors.
-    """
-    words = (3 * frame.n + 3) // 2
-    x = words + frame.n_words
-    return words, x, x + frame.n, x + frame.n + 2
-
-
-def new_state(frame: Frame, cap: int, cap_inf: int) -> Any:
-    """Room for so many vertices; the columns are views of one array of records."""
-    n = frame.n
-    words, x, err, end = row_units(frame)
-    # kernels read coordinates eight at a time: a row more, that they stay in the memory
-    record = np.empty((cap + 1, end), dtype=np.uint64)
-    whole, real = record.view(np.int32)[:cap], record.view(np.float64)[:cap]
-    return sk.State(
-        star=whole[:, : 3 * n],
-        words=record[:cap, words:x],
-        x=real[:, x:err],
-        err=real[:, err],
-        slot=whole[:, 3 * n],
-        line_err=real[:, err + 1],
-        at_inf=whole[:, 3 * n + 1],
-        **new_bases(frame, cap_inf),
-    )
-
-
-def new_bases(frame: Frame, cap: int) -> dict[str, Any]:
-    """Room for base points of so many vertices at infinity, in rows of whole lanes."""
-    return {"base": np.empty((cap, (frame.n + 8) // 8 * 8))[:, : frame.n], "base_err": np.empty(cap)}
-
-
-def more_bases(frame: Frame, old: Any, cap: int) -> Any:
-    """The same state with room for more base points."""
-    new = new_bases(frame, cap)
-    for name, array in new.items():
-        array[: len(old.base_err)] = getattr(old, name)
-    return old._replace(**new)
-
-
-def flat_star(st: Any) -> tuple[Any, Any]:
-    """The records as one int32 array, and how many int32 a record takes."""
-    whole = st.star.base.view(np.int32)
-    return whole.ravel(), np.uint64(whole.shape[1])
-
-
-def moved_state(frame: Frame, old: Any, nv: int, cap: int) -> Any:
-    """The same vertices in a larger array of records."""
-    new = new_state(frame, cap, 0)
-    new.star.base.view(np.uint64)[:nv] = old.star.base.view(np.uint64)[:nv]
-    return new._replace(base=old.base, base_err=old.base_err)
-
-
 def biases_none(dtype: Any) -> Any:
     """The first layer's values hold their biases already."""
     return np.zeros(0, dtype=dtype)
-
-
-def unpack(words: Any) -> Any:
-    """Sign bits (…, W) uint64 -> (…, 64 W) bool."""
-    little = np.ascontiguousarray(words).astype("<u8", copy=False).view(np.uint8)
-    return np.unpackbits(little, axis=-1, bitorder="little").view(np.bool_)
 
 
 def first_filter(frame: Frame, weights: list[Any], layer: int, st: Any, rows: slice) -> tuple[Any, Any]:
@@ -687,23 +626,6 @@ def first_filter(frame: Frame, weights: list[Any], layer: int, st: Any, rows: sl
         bound += st.err[rows][:, None] * net.sigma[low:high]
         bound *= net.inflate * (1 + 1e-9)
     return z, bound
-
-
-def _grown(array: Any, size: int, fill: Any) -> Any:
-    if size <= array.shape[0]:
-        return array
-    new = np.empty((size, *array.shape[1:]), dtype=array.dtype)
-    new[: array.shape[0]] = array
-    new[array.shape[0] :] = fill
-    return new
-
-
-def sign_row(frame: Frame, words: Any, zeros: list[int]) -> IdArray:
-    """Sign vector (neurons first, then domain facets) from sign bits and zero ids."""
-    total = frame.n_domain + frame.n_neurons
-    signs = np.array([1 if (int(words[k >> 6]) >> (k & 63)) & 1 else -1 for k in range(total)], dtype=np.int8)
-    signs[[z for z in zeros if z < total]] = 0
-    return np.concatenate([signs[frame.n_domain :], signs[: frame.n_domain]])
 
 
 def expected_vertices(frame: Frame) -> int:

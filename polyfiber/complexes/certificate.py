@@ -16,8 +16,9 @@ import scipy.sparse
 import scipy.sparse.csgraph
 
 from ..errors import NumericalError
-from .build import Skeleton, first_filter, unpack
+from .build import Skeleton, first_filter
 from .frame import Frame
+from .records import unpack
 
 if TYPE_CHECKING:
     from .faces import FaceStore

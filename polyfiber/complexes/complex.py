@@ -15,7 +15,7 @@ from ..errors import BudgetExceededError, GenericityError, InputError, ShapeErro
 from ..kernels import faces as fk
 from ..network.model import ReLUNetwork
 from ..strata import SignOrder, Stratification
-from .build import PORTION, BuildStats, Skeleton, build_skeleton, expected_vertices, refuse_the_hopeless, row_units
+from .build import PORTION, BuildStats, Skeleton, build_skeleton, expected_vertices, refuse_the_hopeless
 from .certificate import Certificate
 from .degenerate import LatticeSkeleton, build_lattice
 from .domain import Polyhedron
@@ -25,6 +25,7 @@ from .geometry import affine_maps_of, forms_of, lineality_basis, locate_signs, n
 from .latticestore import LatticeStore
 from .merge import MergedWall, merge_walls
 from .polytopes import Polytopes
+from .records import row_units
 
 if TYPE_CHECKING:
     from .breakpoints import BreakpointComplex

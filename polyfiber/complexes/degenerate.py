@@ -21,9 +21,10 @@ from ..budget import Monitor
 from ..errors import InputError, NumericalError
 from ..kernels import lattice as lk
 from ..kernels import skeleton as sk
-from .build import Skeleton, more_bases, moved_state, new_state
+from .build import Skeleton
 from .frame import Frame
 from .integers import IntegerForms
+from .records import more_bases, moved_state, new_state
 
 
 class FaceTable:

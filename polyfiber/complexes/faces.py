@@ -13,7 +13,8 @@ from .._typing import Array, BoolArray, FloatArray, IdArray, IntArray, SignArray
 from ..budget import Monitor, heed, heed_memory
 from ..errors import GenericityError, InputError, NumericalError
 from ..kernels import faces as fk
-from .build import Skeleton, unpack
+from .build import Skeleton
+from .records import unpack
 
 if TYPE_CHECKING:
     from .certificate import Verification

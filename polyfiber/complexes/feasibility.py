@@ -7,9 +7,10 @@ from typing import Any
 
 from ..errors import InputError
 from ..network.model import ReLUNetwork
-from .build import expected_vertices, row_units
+from .build import expected_vertices
 from .domain import Polyhedron
 from .frame import make_frame
+from .records import row_units
 
 # rough costs on one core of a 2020s machine; seconds
 PER_VERTEX = 1.5e-6

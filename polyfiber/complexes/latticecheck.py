@@ -12,8 +12,9 @@ from __future__ import annotations
 import numpy as np
 
 from .._typing import IntArray
-from .build import first_filter, unpack
+from .build import first_filter
 from .degenerate import FaceTable, LatticeSkeleton
+from .records import unpack
 
 
 def check_signs(lattice: LatticeSkeleton, problems: list[str]) -> tuple[int, int]:

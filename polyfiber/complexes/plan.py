@@ -18,9 +18,10 @@ from .._typing import Array, BoolArray, FloatArray, IntArray, RngLike
 from ..errors import BudgetExceededError, InputError
 from ..network.model import ReLUNetwork
 from .blocks import Block
-from .build import expected_vertices, row_units
+from .build import expected_vertices
 from .domain import Polyhedron
 from .frame import Frame, make_frame
+from .records import row_units
 
 SAMPLES = 2048
 STEPS = 20
