@@ -25,7 +25,7 @@ from .nonnegative import NonnegativeRank, nonnegative_column_rank, nonnegative_c
 from .representation import Domain, HyperplaneRepresentation, analyse_layer
 
 _CHUNK = 1024
-_TRIED = 12  # up to 2^12 orientations are tried one by one rather than trusting the theorem
+TRIED = 12  # up to 2^12 orientations are tried one by one rather than trusting the theorem
 
 
 @dataclass(frozen=True)
@@ -239,7 +239,7 @@ class LayerwiseFiber:
     @property
     def is_listable(self) -> bool:
         """Whether the first components are found at once: few orientations, or emptiness decided by theory."""
-        return self.representation.n_hyperplanes <= _TRIED or all(
+        return self.representation.n_hyperplanes <= TRIED or all(
             self.always_non_empty(s) or self._only_own(s) for s in self._splits()
         )
 
@@ -271,7 +271,7 @@ class LayerwiseFiber:
         if self.own_orientation is None:
             return False
         m, n = rep.slope.shape
-        if N > _TRIED and self.assume_generic and n_linear < min(m, n):
+        if N > TRIED and self.assume_generic and n_linear < min(m, n):
             return True
         # Lambda_tau - Lambda_own is a sum of ± c_i u_i^T over the flipped i: independent terms never add to 0
         if n_linear or N == 0 or m * n < N or self._own(0) is None:
@@ -284,7 +284,7 @@ class LayerwiseFiber:
         N = self.representation.n_hyperplanes
         m, n = self.representation.slope.shape
         splits = [s for s in self._splits() if s < min(m, n) and not self.always_non_empty(s)]
-        if N <= _TRIED or not splits or not self.assume_generic or self.own_orientation is None:
+        if N <= TRIED or not splits or not self.assume_generic or self.own_orientation is None:
             return None
         terms = self._terms()
         if splits == [0] and m * n >= N and self._independent(terms):
@@ -366,7 +366,7 @@ class LayerwiseFiber:
         Up to 2^12 orientations all are looked at; beyond, the own one and 4096 random ones.
         """
         N = self.representation.n_hyperplanes
-        if 2**N <= 2**_TRIED:
+        if 2**N <= 2**TRIED:
             taus = np.array(list(itertools.product((1, -1), repeat=N)), dtype=np.int8).reshape(2**N, N)
         else:
             taus = np.where(np.random.default_rng(0).random((4096, N)) < 0.5, 1, -1).astype(np.int8)

@@ -8,13 +8,16 @@ gone through completely, beyond it a sample is checked and the rest is named as 
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from .._typing import FloatArray
+from .._typing import FloatArray, IntArray
+from ..kernels import regime as kernels
 from ..network.model import ReLUNetwork
 from ..numerics.predicates import UNIT
 from ..verdict import Verdict
@@ -75,6 +78,11 @@ def normalised(net: ReLUNetwork) -> tuple[list[FloatArray], list[FloatArray]]:
     return weights, biases
 
 
+def rounding_of(widths: Sequence[int]) -> float:
+    """Relative size below which a margin counts as zero: ``64 n`` units of rounding."""
+    return 64 * max(widths) * UNIT
+
+
 def check_regime(net: ReLUNetwork, *, limit: int = 2048, sign_error: float = 4 * UNIT) -> Regime:
     """Check the hypotheses of the classification for a network with two hidden layers.
 
@@ -108,7 +116,7 @@ def check_regime(net: ReLUNetwork, *, limit: int = 2048, sign_error: float = 4 *
     zero_rows = [int(i) for i in np.flatnonzero(~(net.weights[0] != 0).any(axis=1))]
     if zero_rows:
         violations.append(f"zero rows {zero_rows} in W1")
-    noise = 64 * max(widths) * UNIT
+    noise = rounding_of(widths)
     first = float(np.linalg.svd(W1, compute_uv=False)[-1]) if n0 >= n1 else 0.0
     if n0 >= n1 and first <= noise:
         violations.append(f"W1 has not full row rank (least singular value {first:.2g})")
@@ -129,12 +137,14 @@ def check_regime(net: ReLUNetwork, *, limit: int = 2048, sign_error: float = 4 *
         return Regime(
             n0 >= n1 >= 2, Verdict.NO, sign_margin, first, 0.0, 0.0, 0, 2 ** (n1 + n2), 0, 0, tuple(violations), ()
         )
-    position, minors, minors_total = _minors(rows / norms, limit)
+    minor, minors, minors_total = least_minors((rows / norms)[None], limit)
+    position = float(minor[0])
     if position <= noise:
         violations.append(f"hyperplanes of layer 2 are not in general position (relative minor {position:.2g})")
     if minors < minors_total:
         assumed.append(f"general position of layer 2: {minors} of {minors_total} minors checked")
-    product, checked, total = _products(W1, W2 / norms, W3 * norms.T, limit)
+    masked, checked, total = least_products(W1[None], (W2 / norms)[None], (W3 * norms.T)[None], limit)
+    product = float(masked[0])
     if product <= noise:
         violations.append(f"a masked product of the weights drops its rank (relative singular value {product:.2g})")
     if checked < total:
@@ -146,55 +156,63 @@ def check_regime(net: ReLUNetwork, *, limit: int = 2048, sign_error: float = 4 *
     )  # fmt: skip
 
 
-def _minors(rows: FloatArray, limit: int) -> tuple[float, int, int]:
-    """Least relative square minor; how many were looked at; how many there are."""
-    n2, columns = rows.shape
-    total = math.comb(n2 + columns, n2) - 1
-    least, done = np.inf, 0
+@functools.lru_cache(maxsize=64)
+def minor_picks(height: int, width: int, limit: int) -> tuple[IntArray, IntArray, IntArray, int, int]:
+    """Which square minors are looked at: sizes, rows, columns; how many that are; how many there are."""
+    total = math.comb(height + width, height) - 1
+    most = min(height, width)
     generator = np.random.default_rng(0)
-    for size in range(1, min(n2, columns) + 1):
-        count = math.comb(n2, size) * math.comb(columns, size)
+    rows: list[Sequence[int]] = []
+    columns: list[Sequence[int]] = []
+    for size in range(1, most + 1):
         if total <= limit:
-            pairs = itertools.product(
-                itertools.combinations(range(n2), size), itertools.combinations(range(columns), size)
-            )
-            picks = [(list(r), list(c)) for r, c in pairs]
-        else:
-            share = min(count, max(16, limit // min(n2, columns)))
-            picks = [
-                (generator.permutation(n2)[:size].tolist(), generator.permutation(columns)[:size].tolist())
-                for _ in range(share)
-            ]
-        index_r = np.array([p[0] for p in picks])[:, :, None]
-        index_c = np.array([p[1] for p in picks])[:, None, :]
-        blocks = rows[index_r, index_c]
-        sizes = np.sqrt((blocks**2).sum(axis=2)).prod(axis=1)
-        values = np.abs(np.linalg.det(blocks)) / np.where(sizes > 0, sizes, 1.0)
-        least = min(least, float(values.min()))
-        done += len(picks)
-    return least, min(done, total), total
+            for r, c in itertools.product(
+                itertools.combinations(range(height), size), itertools.combinations(range(width), size)
+            ):
+                rows.append(r)
+                columns.append(c)
+            continue
+        count = math.comb(height, size) * math.comb(width, size)
+        for _ in range(min(count, max(16, limit // most))):
+            rows.append(generator.permutation(height)[:size].tolist())
+            columns.append(generator.permutation(width)[:size].tolist())
+    sizes = np.array([len(r) for r in rows], dtype=np.int64)
+    packed = [np.array([[*p, *[0] * (most - len(p))] for p in picks], dtype=np.int64) for picks in (rows, columns)]
+    return sizes, packed[0], packed[1], min(len(rows), total), total
 
 
-def _products(W1: FloatArray, W2: FloatArray, W3: FloatArray, limit: int) -> tuple[float, int, int]:
-    """Least relative singular value that must not vanish among ``W3 D2 W2 D1 W1``."""
-    n1, n0 = W1.shape
-    m, n2 = W3.shape
+@functools.lru_cache(maxsize=64)
+def product_masks(n1: int, n2: int, smallest: int, limit: int) -> tuple[FloatArray, FloatArray, IntArray, int]:
+    """Which masks of the two hidden layers are looked at, which singular value must not vanish, how many there are."""
     total = (2**n1 - 1) * (2**n2 - 1)
     if total <= limit:
-        masks1 = np.array(list(itertools.product((0.0, 1.0), repeat=n1))[1:])
-        masks2 = np.array(list(itertools.product((0.0, 1.0), repeat=n2))[1:])
-        masks1, masks2 = np.repeat(masks1, len(masks2), axis=0), np.tile(masks2, (len(masks1), 1))
+        first = np.array(list(itertools.product((False, True), repeat=n1))[1:])
+        second = np.array(list(itertools.product((False, True), repeat=n2))[1:])
+        masks1, masks2 = np.repeat(first, len(second), axis=0), np.tile(second, (len(first), 1))
     else:
         generator = np.random.default_rng(0)
-        masks1 = (generator.random((limit, n1)) < generator.random((limit, 1))).astype(np.float64)
-        masks2 = (generator.random((limit, n2)) < generator.random((limit, 1))).astype(np.float64)
+        masks1 = generator.random((limit, n1)) < generator.random((limit, 1))
+        masks2 = generator.random((limit, n2)) < generator.random((limit, 1))
         keep = masks1.any(axis=1) & masks2.any(axis=1)
         masks1, masks2 = masks1[keep], masks2[keep]
-    left = W3[None] * masks2[:, None, :]
-    middle = W2[None] * masks1[:, None, :]
-    products = left @ middle @ W1
-    values = np.linalg.svd(products, compute_uv=False)
-    ranks = np.minimum(np.minimum(masks1.sum(axis=1), masks2.sum(axis=1)), min(m, n0)).astype(int)
-    needed = values[np.arange(len(values)), ranks - 1]
-    size = np.sqrt((left**2).sum(axis=(1, 2)) * (masks2[:, :, None] * middle**2).sum(axis=(1, 2)))
-    return float((needed / np.where(size > 0, size, 1.0)).min()), len(values), total
+    needed = np.minimum(np.minimum(masks1.sum(axis=1), masks2.sum(axis=1)), smallest).astype(np.int64)
+    return masks1.astype(np.float64), masks2.astype(np.float64), needed, total
+
+
+def least_minors(rows: FloatArray, limit: int) -> tuple[FloatArray, int, int]:
+    """Least relative square minor of each matrix (B, n2, n1 + 1); how many were looked at; how many there are."""
+    sizes, at_rows, at_columns, done, total = minor_picks(*rows.shape[1:], limit)
+    least = np.full(len(rows), np.inf)
+    kernels.least_minors(np.ascontiguousarray(rows), sizes, at_rows, at_columns, least)
+    return least, done, total
+
+
+def least_products(W1: FloatArray, W2: FloatArray, W3: FloatArray, limit: int) -> tuple[FloatArray, int, int]:
+    """Least relative singular value (B,) that must not vanish among ``W3 D2 W2 D1 W1``; how many were looked at; all."""
+    n1, n0 = W1.shape[1:]
+    m, n2 = W3.shape[1:]
+    masks1, masks2, needed, total = product_masks(n1, n2, min(m, n0), limit)
+    least = np.full(len(W1), np.inf)
+    stacks = (np.ascontiguousarray(w) for w in (W1, W2, W3))
+    kernels.least_products(*stacks, masks1, masks2, needed, least)
+    return least, len(needed), total
