@@ -110,7 +110,7 @@ def label_fibers(
     (30, 20)
     """
     batch = networks if isinstance(networks, NetworkBatch) else None
-    listed: Sequence[ReLUNetwork] = list(networks) if batch is None else batch  # type: ignore[arg-type, assignment]
+    listed: Sequence[ReLUNetwork] = list(networks) if batch is None else batch  # type: ignore[assignment]
     if not len(listed):
         raise InputError("no networks were given, so there is no architecture")
     widths = listed[0].architecture

@@ -213,6 +213,6 @@ def least_products(W1: FloatArray, W2: FloatArray, W3: FloatArray, limit: int) -
     m, n2 = W3.shape[1:]
     masks1, masks2, needed, total = product_masks(n1, n2, min(m, n0), limit)
     least = np.full(len(W1), np.inf)
-    stacks = (np.ascontiguousarray(w) for w in (W1, W2, W3))
-    kernels.least_products(*stacks, masks1, masks2, needed, least)
+    first, second, third = (np.ascontiguousarray(w) for w in (W1, W2, W3))
+    kernels.least_products(first, second, third, masks1, masks2, needed, least)
     return least, len(needed), total

@@ -1,0 +1,174 @@
+"""Table ``fibers``: what the classifier says about which parameters compute the same function."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...fibers.classify import FiberReport, classify_fiber
+from ...fibers.dimension import local_fiber
+from ...fibers.labelling import FiberTable, label_fibers
+from ...fibers.labels import KINDS
+from ...fibers.representation import ROLES
+from ...network.model import ReLUNetwork
+from ..arrow import pyarrow
+from ..fields import boolean, integer, number
+from .base import Column, Item, Option, Options, Table
+
+VERDICTS = {1: "yes", 0: "no", -1: "undecided"}
+
+
+def _rows(items: Sequence[Item], options: Options) -> Iterator[Any]:
+    """Networks of one architecture are labelled together; rows come in the order of the items."""
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for i, item in enumerate(items):
+        groups.setdefault(item.network.architecture, []).append(i)
+    rows: list[dict[str, Any]] = [{} for _ in items]
+    for members in groups.values():
+        found = label_fibers(
+            [items[i].network for i in members],
+            limit=options["limit"],
+            sign_error=options["sign_error"],
+            components=options["components"],
+        )
+        for at, i in enumerate(members):
+            rows[i] = _row(items[i], found, at, options)
+    names = [c.name for c in TABLE.columns_for(options)]
+    yield pyarrow().RecordBatch.from_pylist(
+        [{name: row[name] for name in names} for row in rows], schema=TABLE.schema(options)
+    )
+
+
+def _row(item: Item, found: FiberTable, at: int, options: Options) -> dict[str, Any]:
+    roles = found.roles[at]
+    kind = KINDS[found.kind[at]]
+    row: dict[str, Any] = {
+        "network": item.id,
+        "kind": kind,
+        "identifiable": {1: True, 0: False, -1: None}[int(found.identifiable[at])],
+        "complete": bool(found.complete[at]),
+        "roles": [ROLES[r] for r in roles],
+        "n_nonlinear": int((roles == ROLES.index("nonlinear")).sum()),
+        "n_linear": int((roles == ROLES.index("linear")).sum()),
+        "n_dead": int((roles == ROLES.index("dead")).sum()),
+        "hidden_hyperplane": int(found.hidden[at]),
+        "translation": _finite(found.translation[at]),
+        "dimension": _decided(found.dimension[at]),
+        "components": _decided(found.components[at]),
+        "generic": VERDICTS[int(found.generic[at])],
+        "sign_margin": _finite(found.sign_margin[at]),
+        "first_layer_margin": _finite(found.first_layer_margin[at]),
+        "product_margin": _finite(found.product_margin[at]),
+        "position_margin": _finite(found.position_margin[at]),
+        "reason": found.reasons[at],
+    }
+    if options["local_dimension"]:
+        row["local_dimension"] = local_fiber(item.network, regions=item.complex).dimension
+    return row
+
+
+def _finite(value: Any) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _decided(value: Any) -> int | None:
+    return None if value < 0 else int(value)
+
+
+def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> Iterator[str]:
+    """The classifier on this network alone, and values of points of its fiber."""
+    report = classify_fiber(item.network, limit=options["limit"], sign_error=options["sign_error"])
+    for row in rows:
+        single = {
+            "kind": report.kind,
+            "identifiable": report.identifiable,
+            "dimension": report.dimension,
+            "roles": list(report.roles),
+            "hidden_hyperplane": -1 if report.hidden_hyperplane is None else report.hidden_hyperplane,
+            "generic": report.regime.generic.value,
+        }
+        for name, value in single.items():
+            if row[name] != value:
+                yield f"{name} is {row[name]!r} in the file, {value!r} for this network alone"
+    if rows and report.kind not in ("undecided", "constant"):
+        yield from _points(item.network, report, item.rng("check fibers"))
+
+
+def _points(network: ReLUNetwork, report: FiberReport, rng: np.random.Generator) -> Iterator[str]:
+    """Evaluate points of the fiber: they compute the function."""
+    points = 3.0 * rng.standard_normal((64, network.architecture[0]))
+    values = network.rounded()(points)
+    size = 1.0 + float(np.abs(values).max())
+    for other in report.sample(3, rng=rng, trivial=True):
+        if np.abs(other.rounded()(points) - values).max() > 1e-6 * size:
+            yield "a point of the fiber computes another function"
+
+
+TABLE = Table(
+    name="fibers",
+    doc=(
+        "One row per network: the labels of the classifier. Decided are bottleneck networks with two hidden layers, "
+        "generic, and networks with one hidden layer; others say why not."
+    ),
+    columns=(
+        Column("network", "int64", "Number of the network in the dataset.", "id"),
+        Column("kind", "string", "identifiable, layerwise, hiding, constant or undecided."),
+        Column(
+            "identifiable",
+            "bool",
+            "Whether the function determines the parameters up to permutation and scaling; null where not decided.",
+            nullable=True,
+        ),
+        Column("complete", "bool", "Whether the components are proved to be the whole generic fiber."),
+        Column("roles", "list<string>", "Roles in the last hidden layer: nonlinear, linear, dead or cancelling."),
+        Column("n_nonlinear", "int16", "Nonlinear neurons of the last hidden layer.", "neurons"),
+        Column("n_linear", "int16", "Neurons of the last hidden layer that are always active.", "neurons"),
+        Column("n_dead", "int16", "Neurons of the last hidden layer that never act.", "neurons"),
+        Column("hidden_hyperplane", "int32", "Neuron of layer 1 whose hyperplane is hidden by layer 2; -1 for none.", "id"),
+        Column(
+            "translation",
+            "float64",
+            "How far the hidden hyperplane can be translated towards its active side; null where none is hidden.",
+            "output of layer 1",
+            nullable=True,
+        ),
+        Column(
+            "dimension",
+            "int64",
+            "Dimension of the largest component modulo scaling; null where not decided.",
+            "parameters",
+            nullable=True,
+        ),
+        Column(
+            "components",
+            "int64",
+            "Components modulo permutation and scaling, at most as many as the option says; null where not decided.",
+            nullable=True,
+        ),
+        Column(
+            "local_dimension",
+            "int64",
+            "Functional nullity at these parameters minus the scalings, from all regions.",
+            "parameters",
+            option="local_dimension",
+        ),
+        Column("generic", "string", "yes, no, or undecided where minors and masked products were sampled."),
+        Column("sign_margin", "float64", "Least entry of (W2 | b2) relative to its row; null without two hidden layers.", nullable=True),
+        Column("first_layer_margin", "float64", "Least singular value of W1 with unit rows; null as above.", nullable=True),
+        Column("product_margin", "float64", "Least relative singular value of a masked product; null as above.", nullable=True),
+        Column("position_margin", "float64", "Least relative minor of (W2 | b2); null as above.", nullable=True),
+        Column("reason", "string", "Which row, which column, or why not decided."),
+    ),
+    rows=_rows,
+    check=_check,
+    options=(
+        Option("limit", 2048, integer(16), "Masked products, and minors, that are looked at."),
+        Option("sign_error", 2.0**-51, number(0.0), "Relative accuracy of the weights; 2^-24 for float32."),
+        Option("components", 16, integer(1), "Components are counted up to this number."),
+        Option("local_dimension", False, boolean, "The dimension from all regions of the complex too."),
+    ),
+    group=1024,
+)  # fmt: skip
