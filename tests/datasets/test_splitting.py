@@ -27,6 +27,7 @@ SPEC: dict[str, Any] = {
         {"name": "box", "kind": "random", "architecture": [2, 12, 12, 2], "count": 1, "split": True, "domain": [-1, 1]},
         {"name": "small", "kind": "random", "architecture": [2, 4, 1], "count": 2},
     ],
+    "tables": {"cells": {}, "complexes": {}},
 }
 
 
@@ -52,6 +53,27 @@ def test_counts_add_up(made: Path) -> None:
     assert set(data["blocks"].to_numpy()["network"]) == {0, 1}
     assert validate(made, redo=2, rng=0).ok
     assert f"enumerated in {first['blocks']} blocks" in (made / "README.md").read_text()
+
+
+def test_cells_of_blocks_are_those_of_the_whole(made: Path) -> None:
+    """Signs, maps and polytopes of regions, block by block, against a complex that was built whole."""
+    data = load(made)
+    for network, domain in ((0, None), (1, pf.Box(-1.0, 1.0, dimension=2))):
+        cx = pf.canonical_complex(data.network(network), domain)
+        rows = data["cells"].to_numpy(network=network)
+        assert len(np.unique(rows["cell"])) == len(rows["cell"]) == cx.n_regions
+        of = {row.tobytes(): i for i, row in enumerate(cx.signs(2))}
+        ids = np.array([of[np.asarray(row, dtype=np.int8).tobytes()] for row in rows["signs"]])
+        assert len(set(ids)) == cx.n_regions
+        assert np.allclose(np.stack(list(rows["A"])), cx.affine_maps()[0].reshape(cx.n_regions, -1)[ids])
+        assert np.array_equal(rows["bounded"], ~cx.is_unbounded(2)[ids])
+        volumes = cx.volumes()[ids]
+        assert np.allclose(np.nan_to_num(rows["volume"]), np.where(np.isfinite(volumes), volumes, 0.0), rtol=1e-7)
+        assert rows["walls"].offsets[-1] == sum(len(cx.facets_of(int(i))) for i in ids)
+    noted = data["networks"].to_arrow(["skipped", "reasons"]).to_pylist()
+    assert [row["skipped"] for row in noted] == [["complexes"], ["complexes"], [], []]
+    assert "needs it whole" in noted[0]["reasons"][0]
+    assert len(data["complexes"]) == 2
 
 
 def test_a_block_that_is_lost_is_noticed(made: Path, tmp_path: Path) -> None:
