@@ -1,0 +1,157 @@
+"""Table ``pairs``: two networks, whether they compute one function, and how the second was made from the first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...budget import Budget
+from ...complexes.domain import Box
+from ...errors import InputError
+from ...fibers.batches import unflatten
+from ...fibers.canonical import flat_parameters
+from ...fibers.equivalence import are_equivalent
+from ...network.model import ReLUNetwork
+from ...verdict import Verdict
+from ..arrow import pyarrow
+from ..fields import choice, integer, one_or_more
+from ..pairs import KINDS, OF_NETWORK, Pair, make_from, starts_from
+from .base import Column, Item, Option, Options, Table
+
+SAMPLES = 64
+VISIBLE = 1e-6
+_SYMMETRIES = ("equal: permute and rescale", "equal: powers of two")
+
+
+def _rows(items: Sequence[Item], options: Options) -> Iterator[Any]:
+    rows = []
+    for item in items:
+        rng = item.rng("pairs")
+        for j in range(options["per_network"]):
+            kind = options["kinds"][(item.index * options["per_network"] + j) % len(options["kinds"])]
+            made = _pair(kind, item.network, rng, options["top"])
+            if made is not None:
+                rows.append(_row(item.id, j, *made, np.random.default_rng(rng.integers(2**63))))
+    if rows:
+        yield pyarrow().RecordBatch.from_pylist(rows, schema=TABLE.schema(options))
+
+
+def _pair(kind: str, network: ReLUNetwork, rng: np.random.Generator, top: int) -> tuple[Pair, bool] | None:
+    """A pair and whether it starts from the network; None where the kind does not fit the network."""
+    if kind not in OF_NETWORK:
+        return KINDS[kind](kind, rng, top), False
+    if not starts_from(kind, network):
+        return None
+    try:
+        return make_from(kind, network, rng=rng), kind != "equal: linear neurons"
+    except InputError:
+        return None  # a neuron that does not matter, say: a change of its weights would change nothing
+
+
+def _row(network: int, number: int, pair: Pair, own: bool, rng: np.random.Generator) -> dict[str, Any]:
+    difference, seen = _seen(pair, rng)
+    return {
+        "network": network,
+        "pair": number,
+        "relation": "equal" if pair.equal else "different",
+        "made": pair.kind,
+        "own": own,
+        "exact": pair.exact,
+        "change": pair.size,
+        "difference": difference,
+        "seen": seen,
+        "difficulty": difficulty(pair, seen),
+        "box": None if pair.domain is None else [*pair.domain.lo.tolist(), *pair.domain.hi.tolist()],
+        "a_architecture": pair.a.architecture,
+        "a_parameters": flat_parameters(pair.a),
+        "b_architecture": pair.b.architecture,
+        "b_parameters": flat_parameters(pair.b),
+    }
+
+
+def _seen(pair: Pair, rng: np.random.Generator) -> tuple[float, float]:
+    """Largest relative difference at random inputs, and the share of inputs where it exceeds `VISIBLE`."""
+    n0 = pair.a.architecture[0]
+    if pair.domain is None:
+        points = 2.0 * rng.standard_normal((SAMPLES, n0))
+    else:
+        lo, hi = pair.domain.lo.astype(np.float64), pair.domain.hi.astype(np.float64)
+        points = lo + (hi - lo) * rng.random((SAMPLES, n0))
+    a, b = pair.a(points), pair.b(points)
+    size = max(float(np.abs(a).max()), float(np.abs(b).max()), 1e-300)
+    gap = np.abs(a - b).max(axis=1) / size
+    return float(gap.max()), float((gap > VISIBLE).mean())
+
+
+def difficulty(pair: Pair, seen: float) -> str:
+    """easy, medium or hard.
+
+    Different pairs: easy where at least half of the sampled inputs tell them apart, hard where none
+    does. Equal pairs: easy for permutation and scaling alone, hard where the widths differ or several
+    kinds of moves are composed.
+    """
+    if not pair.equal:
+        return "easy" if seen >= 0.5 else ("hard" if seen == 0 else "medium")
+    if pair.kind in _SYMMETRIES:
+        return "easy"
+    composed = pair.kind == "equal: compositions" or pair.a.architecture != pair.b.architecture
+    return "hard" if composed else "medium"
+
+
+def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> Iterator[str]:
+    """Decide each pair anew and verify the answer: witnesses in rational arithmetic, moves by applying them."""
+    for row in rows:
+        a = unflatten(np.array(row["a_parameters"]), row["a_architecture"])
+        b = unflatten(np.array(row["b_parameters"]), row["b_architecture"])
+        half = len(row["box"]) // 2 if row["box"] is not None else 0
+        domain = Box(row["box"][:half], row["box"][half:]) if half else None
+        where = f"pair {row['pair']} ({row['made']})"
+        if row["own"] and a != item.network.rounded():
+            yield f"{where}: its first network is not the network of the row"
+        answer = are_equivalent(a, b, domain, tolerance=1e-11, budget=Budget(seconds=30))
+        if answer.verdict is not Verdict.UNDECIDED and answer.verdict is not Verdict.of(row["relation"] == "equal"):
+            yield f"{where}: {row['relation']} in the file, decided {answer.verdict.value}"
+        elif not answer.verify():
+            yield f"{where}: the evidence does not hold"
+
+
+TABLE = Table(
+    name="pairs",
+    doc=(
+        "One row per pair of networks with the same inputs and outputs. The relation is known by construction. Kinds that "
+        "cannot be made from a network of the dataset draw their own."
+    ),
+    columns=(
+        Column("network", "int64", "Network of the dataset whose seed made the pair.", "id"),
+        Column("pair", "int32", "Number of the pair within the network; with gaps where a kind did not fit.", "id"),
+        Column("relation", "string", "equal or different: on all inputs, or on the box."),
+        Column("made", "string", "How: a kind of polyfiber.datasets.pairs."),
+        Column("own", "bool", "Whether the first network is that of the column network."),
+        Column("exact", "bool", "Whether they are equal as rational functions; null where not known.", nullable=True),
+        Column("change", "float64", "Relative size of the change of parameters; 0 for equal pairs."),
+        Column("difference", "float64", "Largest relative difference at 64 random inputs."),
+        Column("seen", "float64", "Share of these inputs with a relative difference above 1e-6."),
+        Column("difficulty", "string", "easy, medium or hard; see polyfiber.datasets.tables.pairs.difficulty."),
+        Column(
+            "box",
+            "list<float64>",
+            "Lower, then upper bounds of the box that is meant; null: all inputs.",
+            "input",
+            True,
+        ),
+        Column("a_architecture", "list<int32>", "Widths of the first network.", "neurons"),
+        Column("a_parameters", "list<float64>", "Its parameters, as in the table networks."),
+        Column("b_architecture", "list<int32>", "Widths of the second network.", "neurons"),
+        Column("b_parameters", "list<float64>", "Its parameters."),
+    ),
+    rows=_rows,
+    check=_check,
+    options=(
+        Option("kinds", tuple(OF_NETWORK), one_or_more(choice(*KINDS)), "Kinds, taken in turn."),
+        Option("per_network", 1, integer(1), "Pairs for each network."),
+        Option("top", 6, integer(2), "Largest width of networks that a kind draws on its own."),
+    ),
+    group=256,
+)
