@@ -141,7 +141,8 @@ def dedupe(
     import shutil
 
     from ..errors import InputError
-    from ..fibers.batches import group_networks, network_files
+    from ..fibers.batches import group_networks
+    from ..fibers.collection import network_at, network_files
 
     if not directory.exists():
         raise InputError(f"{directory} does not exist; expected a directory of networks or a Parquet file")
@@ -166,8 +167,6 @@ def dedupe(
             if files is not None:
                 shutil.copy2(files[first], write / f"class{label:06d}{files[first].suffix}")
             else:
-                from ..fibers.batches import network_at
-
                 network_at(directory, first).save(write / f"class{label:06d}.npz")
         note(f"wrote {found.n_classes} representatives to {write}", quiet=quiet)
     undecided = [[name(i), name(j)] for i, j in found.undecided]

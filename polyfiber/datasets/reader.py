@@ -12,7 +12,7 @@ import numpy as np
 
 from .._typing import Array, IntArray
 from ..errors import FileFormatError, IncompleteError, InputError
-from ..fibers.batches import unflatten
+from ..fibers.collection import unflatten
 from ..network.model import ReLUNetwork
 from .arrow import parquet, pyarrow
 from .spec import FORMAT_VERSION

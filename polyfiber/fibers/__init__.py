@@ -10,7 +10,7 @@ _EXPORTS: dict[str, str] = {
     "canonical_form": "canonical",
     "exact_normal_form": "canonical",
     "group_networks": "batches",
-    "write_parquet": "batches",
+    "write_parquet": "collection",
     "top1_agreement": "top1",
     "FiberLabels": "labels",
     "FiberReport": "classify",

@@ -10,8 +10,9 @@ import pytest
 
 import polyfiber as pf
 from polyfiber.errors import FileFormatError, InputError, MissingDependencyError, ShapeError
-from polyfiber.fibers.batches import group_networks, unflatten, write_parquet
+from polyfiber.fibers.batches import group_networks
 from polyfiber.fibers.canonical import CanonicalForm, canonical_form, exact_normal_form, flat_parameters
+from polyfiber.fibers.collection import unflatten, write_parquet
 from polyfiber.network.moves import Permute, Rescale, Translate, random_trivial
 from polyfiber.verdict import Verdict
 
@@ -230,23 +231,14 @@ def test_batches_of_one_architecture_and_executors() -> None:
     with ThreadPoolExecutor(2) as pool:
         assert pf.equivalence_classes(batch, scheduler=pool).tolist() == expected
 
-    class Client:
-        """What a dask.distributed client offers."""
-
-        def map(self, function, items):
-            return [(function, item) for item in items]
-
-        def gather(self, futures):
-            return [function(item) for function, item in futures]
-
-    assert pf.equivalence_classes(batch, scheduler=Client()).tolist() == expected
     if importlib.util.find_spec("dask") is None:
         with pytest.raises(MissingDependencyError, match="dask"):
             pf.equivalence_classes(batch, scheduler="threads")
     else:
         assert pf.equivalence_classes(batch, scheduler="threads").tolist() == expected
-    with pytest.raises(InputError):
-        pf.equivalence_classes(batch, scheduler=3)
+    for wrong in (3, "nonsense"):
+        with pytest.raises((InputError, MissingDependencyError)):
+            pf.equivalence_classes(batch, scheduler=wrong)
     assert pf.equivalence_classes([]).tolist() == []
 
 

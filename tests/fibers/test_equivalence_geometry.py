@@ -12,7 +12,7 @@ import pytest
 
 import polyfiber as pf
 from polyfiber.budget import Monitor
-from polyfiber.fibers.batches import unflatten
+from polyfiber.fibers.collection import unflatten
 from polyfiber.fibers.exactness import exact_by_regions
 from polyfiber.fibers.relaxations import branch_and_bound, milp_maximum, relaxed_upper
 from polyfiber.fibers.stacked import deepened, difference_network

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import InputError
-from ...fibers.batches import network_at
+from ...fibers.collection import network_at
 from ...network.readers import read_network
 from .. import fields
 from ..arrow import parquet

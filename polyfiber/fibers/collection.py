@@ -1,0 +1,340 @@
+"""Collections of networks by index: stacked arrays, files read on demand, Parquet tables; bounded memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .._typing import FloatArray, IntArray
+from ..budget import Monitor
+from ..errors import FileFormatError, InputError, MissingDependencyError, PolyfiberError
+from ..network.model import NetworkBatch, ReLUNetwork
+from .canonical import flat_parameters
+
+BLOCK_BYTES = 1 << 21
+"""Parameters that are handed on at a time."""
+
+SUFFIXES = (".onnx", ".npz", ".safetensors", ".pt", ".pth", ".h5", ".keras", ".nnet")
+
+Block = tuple[IntArray, tuple[int, ...], FloatArray]
+"""Ids, architecture, flat parameters."""
+
+
+def rows_per_block(architecture: Sequence[int]) -> int:
+    """Networks of one architecture in a block."""
+    numbers = sum((a + 1) * b for a, b in zip(architecture[:-1], architecture[1:]))
+    return max(16, min(1 << 13, BLOCK_BYTES // (8 * max(1, numbers))))
+
+
+class Collection:
+    """Networks by index, in blocks of one architecture; parameters are fetched when needed.
+
+    Attributes
+    ----------
+    fetch_bytes : int
+        How much to fetch at a time: more where each time costs a pass over files.
+    unreadable : dict
+        Items that could not be read, with the reason; filled while `blocks` runs.
+    """
+
+    fetch_bytes = BLOCK_BYTES
+
+    def __init__(self) -> None:
+        self.unreadable: dict[int, str] = {}
+
+    def blocks(self) -> Iterator[Block]:
+        """(ids, architecture, flat parameters) of blocks that cover everything once."""
+        raise NotImplementedError
+
+    def fetch(self, ids: IntArray) -> FloatArray:
+        """Flat parameters (k, P) of networks of one architecture."""
+        raise NotImplementedError
+
+    def network(self, index: int) -> ReLUNetwork:
+        """One network."""
+        raise NotImplementedError
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+
+class BatchCollection(Collection):
+    """Stacked arrays of one architecture."""
+
+    def __init__(self, batch: NetworkBatch) -> None:
+        super().__init__()
+        self.batch = batch
+
+    def blocks(self) -> Iterator[Block]:
+        rows = rows_per_block(self.batch.architecture)
+        for start in range(0, len(self), rows):
+            ids = np.arange(start, min(len(self), start + rows))
+            yield ids, self.batch.architecture, self._slice(slice(int(ids[0]), int(ids[-1]) + 1))
+
+    def _slice(self, part: Any) -> FloatArray:
+        pieces = [
+            x[part].reshape(-1, int(np.prod(x.shape[1:])))
+            for p in zip(self.batch.weights, self.batch.biases)
+            for x in p
+        ]
+        return np.concatenate(pieces, axis=1)
+
+    def fetch(self, ids: IntArray) -> FloatArray:
+        return self._slice(ids)
+
+    def network(self, index: int) -> ReLUNetwork:
+        return self.batch[int(index)]
+
+    def __len__(self) -> int:
+        return len(self.batch)
+
+
+class ListedCollection(Collection):
+    """Networks, or paths read on demand: parameters stay on disk, one block at a time in memory."""
+
+    fetch_bytes = 1 << 24
+
+    def __init__(self, items: Sequence[Any], monitor: Monitor, *, skip: bool = False) -> None:
+        super().__init__()
+        self.items = items
+        self.monitor = monitor
+        self.skip = skip
+
+    def network(self, index: int) -> ReLUNetwork:
+        item = self.items[int(index)]
+        if isinstance(item, ReLUNetwork):
+            return item
+        from ..network.readers import read_network
+
+        return read_network(item)
+
+    def blocks(self) -> Iterator[Block]:
+        waiting: dict[tuple[int, ...], list[tuple[int, FloatArray]]] = {}
+        size = 0
+        for i in range(len(self)):
+            self.monitor.report("reading networks", i, len(self))
+            try:
+                net = self.network(i)
+            except (PolyfiberError, OSError) as error:
+                if not self.skip:
+                    raise
+                self.unreadable[i] = str(error)
+                continue
+            row = flat_parameters(net)
+            waiting.setdefault(net.architecture, []).append((i, row))
+            size += row.nbytes
+            if size > BLOCK_BYTES:
+                yield from self._flush(waiting)
+                size = 0
+        yield from self._flush(waiting)
+
+    @staticmethod
+    def _flush(waiting: dict[Any, Any]) -> Iterator[Block]:
+        for architecture, rows in waiting.items():
+            yield np.array([i for i, _ in rows], dtype=np.int64), architecture, np.stack([r for _, r in rows])
+        waiting.clear()
+
+    def fetch(self, ids: IntArray) -> FloatArray:
+        return np.stack([flat_parameters(self.network(int(i))) for i in ids])
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+class ParquetCollection(Collection):
+    """Rows of Parquet files written by `write_parquet`: columns ``architecture`` and ``parameters``."""
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        super().__init__()
+        self.parquet = _pyarrow("reading a Parquet dataset")
+        self.files = []
+        for path in files:
+            try:
+                self.files.append(self.parquet.ParquetFile(path))
+            except (OSError, ValueError) as error:  # pyarrow's own errors are ValueErrors
+                raise FileFormatError(f"{path} is no Parquet file that can be read: {error}") from None
+        self.rows: list[tuple[int, int, int]] = []  # file, row group, first row
+        total = 0
+        for f, file in enumerate(self.files):
+            if not {"architecture", "parameters"} <= set(file.schema_arrow.names):
+                raise FileFormatError(
+                    f"{files[f]} has columns {file.schema_arrow.names}; expected 'architecture' and 'parameters'"
+                )
+            for g in range(file.metadata.num_row_groups):
+                self.rows.append((f, g, total))
+                total += file.metadata.row_group(g).num_rows
+        self.total = total
+        self.starts = np.array([r[2] for r in self.rows], dtype=np.int64)
+        self._cached: tuple[int, Any] = (-1, None)
+
+    def _group(self, index: int) -> tuple[list[tuple[int, ...]], FloatArray, IntArray]:
+        """Architectures, all parameters, and where those of each row begin, of one row group."""
+        if self._cached[0] != index:
+            f, g, _ = self.rows[index]
+            table = self.files[f].read_row_group(g, columns=["architecture", "parameters"])
+            if table["architecture"].null_count or table["parameters"].null_count:
+                raise FileFormatError(f"row group {g} of file {f} holds nulls; every row needs its two lists")
+            architectures = [tuple(int(n) for n in widths) for widths in table["architecture"].to_pylist()]
+            column = table["parameters"].combine_chunks()
+            flat = column.flatten().to_numpy(zero_copy_only=False).astype(np.float64, copy=False)
+            starts = np.concatenate([[0], np.cumsum(column.value_lengths().to_numpy(zero_copy_only=False))])
+            self._cached = (index, (architectures, flat, starts.astype(np.int64)))
+        result: tuple[list[tuple[int, ...]], FloatArray, IntArray] = self._cached[1]
+        return result
+
+    def _members(self, group: int, members: IntArray, architecture: tuple[int, ...]) -> FloatArray:
+        """Flat parameters of some rows of a group."""
+        _, flat, starts = self._group(group)
+        size = sum((a + 1) * b for a, b in zip(architecture[:-1], architecture[1:]))
+        lengths = starts[members + 1] - starts[members]
+        wrong = np.flatnonzero(lengths != size)
+        if len(wrong):
+            row = self.rows[group][2] + int(members[wrong[0]])
+            raise FileFormatError(
+                f"row {row} holds {int(lengths[wrong[0]])} parameters; widths {architecture} need {size}"
+            )
+        rows: FloatArray = flat[starts[members][:, None] + np.arange(size)]
+        bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+        if len(bad):
+            raise FileFormatError(
+                f"row {self.rows[group][2] + int(members[bad[0]])} holds parameters that are not finite"
+            )
+        return rows
+
+    def blocks(self) -> Iterator[Block]:
+        for index, (_, _, first) in enumerate(self.rows):
+            groups: dict[tuple[int, ...], list[int]] = {}
+            for i, widths in enumerate(self._group(index)[0]):
+                groups.setdefault(widths, []).append(i)
+            for architecture, rows in groups.items():
+                members, step = np.array(rows, dtype=np.int64), rows_per_block(architecture)
+                for start in range(0, len(members), step):
+                    part = members[start : start + step]
+                    yield first + part, architecture, self._members(index, part, architecture)
+
+    def _place(self, index: int) -> tuple[int, int]:
+        """Row group and row in it."""
+        group = int(np.searchsorted(self.starts, index, side="right")) - 1
+        return group, index - self.rows[group][2]
+
+    def fetch(self, ids: IntArray) -> FloatArray:
+        groups = np.searchsorted(self.starts, ids, side="right") - 1
+        result: FloatArray | None = None
+        for group in np.unique(groups):
+            mine = np.flatnonzero(groups == group)
+            local = ids[mine] - self.rows[group][2]
+            rows = self._members(int(group), local, self._group(int(group))[0][int(local[0])])
+            if result is None:
+                result = np.empty((len(ids), rows.shape[1]))
+            result[mine] = rows
+        assert result is not None
+        return result
+
+    def network(self, index: int) -> ReLUNetwork:
+        group, row = self._place(int(index))
+        widths = self._group(group)[0][row]
+        return unflatten(self._members(group, np.array([row]), widths)[0], widths)
+
+    def __len__(self) -> int:
+        return self.total
+
+
+def _pyarrow(purpose: str) -> Any:
+    try:
+        import pyarrow.parquet  # type: ignore[import-untyped,unused-ignore]
+    except ImportError:
+        raise MissingDependencyError("pyarrow", extra="data", purpose=purpose) from None
+    return pyarrow.parquet
+
+
+def unflatten(flat: FloatArray, architecture: Sequence[int]) -> ReLUNetwork:
+    """The network of a vector of parameters ``W_1, b_1, …, W_L, b_L``."""
+    expected = sum((a + 1) * b for a, b in zip(architecture[:-1], architecture[1:]))
+    if len(flat) != expected:
+        raise InputError(f"{len(flat)} parameters do not fit widths {tuple(architecture)}, which need {expected}")
+    weights, biases, at = [], [], 0
+    for a, b in zip(architecture[:-1], architecture[1:]):
+        weights.append(flat[at : at + a * b].reshape(b, a))
+        biases.append(flat[at + a * b : at + a * b + b])
+        at += (a + 1) * b
+    return ReLUNetwork(weights, biases)
+
+
+def write_parquet(networks: Iterable[ReLUNetwork] | NetworkBatch, path: str | Path, *, rows: int = 8192) -> None:
+    """Write networks as a Parquet table: list columns ``architecture`` (int32) and ``parameters`` (float64).
+
+    Raises
+    ------
+    MissingDependencyError
+        Without pyarrow.
+    """
+    parquet = _pyarrow("writing a Parquet dataset")
+    import pyarrow  # type: ignore[import-untyped,unused-ignore]
+
+    schema = pyarrow.schema(
+        [("architecture", pyarrow.list_(pyarrow.int32())), ("parameters", pyarrow.list_(pyarrow.float64()))]
+    )
+    with parquet.ParquetWriter(path, schema) as writer:
+        block: list[ReLUNetwork] = []
+        iterator = iter(networks)
+        while True:
+            net = next(iterator, None)
+            if net is not None:
+                block.append(net)
+            if block and (net is None or len(block) == rows):
+                data = {
+                    "architecture": [list(n.architecture) for n in block],
+                    "parameters": [flat_parameters(n) for n in block],
+                }
+                writer.write_table(pyarrow.table(data, schema=schema))
+                block = []
+            if net is None:
+                return
+
+
+def collect(networks: Any, monitor: Monitor, *, skip: bool = False) -> Collection:
+    """The collection of what `group_networks` takes."""
+    if isinstance(networks, NetworkBatch):
+        return BatchCollection(networks)
+    if isinstance(networks, str | Path):
+        path = Path(networks)
+        if path.is_dir():
+            files = network_files(path)
+            return (
+                ParquetCollection(sorted(path.rglob("*.parquet")))
+                if files is None
+                else ListedCollection(files, monitor, skip=skip)
+            )
+        if path.suffix == ".parquet":
+            return ParquetCollection([path])
+        raise InputError(f"{path} is neither a directory nor a Parquet file; one network makes no collection")
+    if isinstance(networks, Iterable):
+        items = list(networks)
+        for i, item in enumerate(items):
+            if not isinstance(item, ReLUNetwork | str | Path | os.PathLike):
+                raise InputError(f"item {i} is a {type(item).__name__}; expected ReLUNetworks or paths")
+        return ListedCollection(items, monitor, skip=skip)
+    raise InputError(f"expected a NetworkBatch, networks, paths or a directory, found {type(networks).__name__}")
+
+
+def network_files(path: str | Path) -> list[Path] | None:
+    """Network files under a directory, in order; None if it is, or holds, a Parquet dataset."""
+    path = Path(path)
+    if path.suffix == ".parquet":
+        return None
+    files = sorted(f for f in path.rglob("*") if f.is_file() and f.suffix.lower() in SUFFIXES)
+    tables = sorted(path.rglob("*.parquet"))
+    if tables and files:
+        raise InputError(
+            f"{path} holds {len(tables)} Parquet files and {len(files)} network files; name the Parquet files or a folder of one kind"
+        )
+    return None if tables else files
+
+
+def network_at(path: str | Path, index: int) -> ReLUNetwork:
+    """Network ``index`` of a directory or Parquet dataset."""
+    return collect(path, Monitor()).network(index)

@@ -1,0 +1,201 @@
+"""Batches on real Dask clusters, with a worker killed on the way; collections larger than what is held in memory."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import polyfiber as pf
+from polyfiber.errors import FileFormatError, InputError
+from polyfiber.fibers import batches, collection
+from polyfiber.fibers.batches import group_networks
+from polyfiber.fibers.collection import write_parquet
+from polyfiber.network.moves import random_trivial
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def copies(count: int, widths: tuple[int, ...] = (3, 3, 2, 1)) -> tuple[pf.NetworkBatch, list[int]]:
+    """``count`` functions, each twice, and the labels."""
+    nets = [n for net in pf.NetworkBatch.random(widths, count, rng=0) for n in (net, random_trivial(net, rng=1)(net))]
+    order = np.random.default_rng(2).permutation(2 * count)
+    seen: dict[int, int] = {}
+    return pf.NetworkBatch.stack([nets[i] for i in order]), [seen.setdefault(int(i) // 2, len(seen)) for i in order]
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many tasks from few networks."""
+    monkeypatch.setattr(collection, "BLOCK_BYTES", 4096)
+    monkeypatch.setattr(batches, "BLOCK_BYTES", 4096)
+    monkeypatch.setattr(collection.Collection, "fetch_bytes", 8192)
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+    """A scheduler and two workers, each a process of its own."""
+    pytest.importorskip("distributed")
+    file = tmp_path / "scheduler.json"
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": ROOT}
+    host = ["--host", "127.0.0.1", "--no-dashboard"]
+    scheduler = subprocess.Popen(
+        [sys.executable, "-m", "dask", "scheduler", "--port", "0", "--scheduler-file", str(file), *host], **quiet
+    )
+    workers: list[subprocess.Popen[bytes]] = []
+    try:
+        limit = time.monotonic() + 60
+        while not file.exists():
+            assert scheduler.poll() is None
+            assert time.monotonic() < limit
+            time.sleep(0.05)
+        for number in range(2):
+            command = [sys.executable, "-m", "dask", "worker", "--scheduler-file", str(file), "--nthreads", "1"]
+            place = ["--no-nanny", "--local-directory", str(tmp_path / str(number)), *host]
+            workers.append(subprocess.Popen([*command, *place], **quiet))
+        import json
+
+        yield json.loads(file.read_text())["address"], workers
+    finally:
+        for process in [*workers, scheduler]:
+            process.kill()
+            process.wait()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+def test_a_local_cluster_of_processes(small_blocks: None) -> None:
+    distributed = pytest.importorskip("distributed")
+    batch, expected = copies(200)
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        found = group_networks(batch, scheduler=client)
+        assert len(client.run(lambda: 1)) == 2
+    assert found.labels.tolist() == expected
+    assert found.stats["buckets"] == 200
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+def test_a_worker_killed_on_the_way(cluster: Any, small_blocks: None) -> None:
+    """Its tasks run again on the other worker, and nothing is lost."""
+    from distributed import Client
+
+    address, workers = cluster
+    batch, expected = copies(400)
+
+    with Client(address, timeout=60) as client:
+        client.wait_for_workers(2, timeout=60)
+
+        class Murderous:
+            """The client, but its first worker dies while the second pass has its tasks out."""
+
+            submitted = 0
+
+            def submit(self, function: Any, *args: Any, **options: Any) -> Any:
+                if function is batches._confirm_task:
+                    self.submitted += 1
+                    if self.submitted == 5:
+                        workers[0].kill()
+                return client.submit(function, *args, **options)
+
+            def gather(self, futures: Any) -> Any:
+                return client.gather(futures)
+
+        murderous = Murderous()
+        found = group_networks(batch, scheduler=murderous)
+        assert murderous.submitted >= 8
+        assert workers[0].wait(timeout=10) != 0
+    assert found.labels.tolist() == expected
+    # the address alone is enough, with the worker that is left
+    assert pf.equivalence_classes(batch, scheduler=address).tolist() == expected
+
+
+def test_addresses_that_nobody_answers() -> None:
+    pytest.importorskip("distributed")
+    with pytest.raises(InputError, match="scheduler"):
+        pf.equivalence_classes(copies(2)[0], scheduler="nonsense://127.0.0.1:1")
+
+
+@pytest.mark.filterwarnings("default")
+def test_dask_without_a_cluster(small_blocks: None) -> None:
+    pytest.importorskip("dask")
+    batch, expected = copies(50)
+    for name in ("threads", "synchronous"):
+        assert pf.equivalence_classes(batch, scheduler=name).tolist() == expected
+
+
+def test_small_blocks_change_nothing(small_blocks: None) -> None:
+    """Buckets in many pieces, buckets larger than what is fetched at once, several architectures in one."""
+    batch, expected = copies(150)
+    assert pf.equivalence_classes(batch, workers=2).tolist() == expected
+    net = pf.ReLUNetwork.random((3, 3, 2, 1), rng=5)
+    wide = pf.ReLUNetwork(
+        [net.weights[0], np.concatenate([net.weights[1], -np.ones((1, 3))]), np.ones((1, 3))],
+        [net.biases[0], np.append(net.biases[1], -1.0), net.biases[2]],
+    )
+    wide = pf.ReLUNetwork([*wide.weights[:2], np.append(net.weights[2], [[1.0]], axis=1)], wide.biases)
+    many = [random_trivial((wide, net)[i % 2], rng=i)((wide, net)[i % 2]) for i in range(300)]
+    other = pf.ReLUNetwork([*net.weights[:2], net.weights[2] * (1 + 1e-7)], net.biases)
+    many[100:100] = [other, random_trivial(other, rng=3)(other)]
+    labels = pf.equivalence_classes(many)
+    assert labels.tolist() == [0] * 100 + [1, 1] + [0] * 200
+
+
+def test_a_parquet_dataset_in_row_groups(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    batch, expected = copies(100)
+    mixed = [*batch, *(pf.ReLUNetwork.random((3, 2, 1), rng=i) for i in range(10))]
+    (tmp_path / "set").mkdir()
+    write_parquet(mixed[:77], tmp_path / "set" / "a.parquet", rows=10)
+    write_parquet(mixed[77:], tmp_path / "set" / "b.parquet", rows=16)
+    expected += list(range(100, 110))
+    assert pf.equivalence_classes(tmp_path / "set").tolist() == expected
+    assert collection.network_at(tmp_path / "set", 80) == mixed[80]
+    table = parquet.read_table(tmp_path / "set" / "a.parquet")
+    parquet.write_table(table.select(["architecture"]), tmp_path / "half.parquet")
+    with pytest.raises(FileFormatError, match="parameters"):
+        pf.equivalence_classes(tmp_path / "half.parquet")
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1 not really")
+    with pytest.raises(FileFormatError, match="broken"):
+        pf.equivalence_classes(tmp_path / "broken.parquet")
+    import pyarrow
+
+    for parameters, message in (([1.0, 2.0], "parameters"), ([float("nan")] * 4, "finite"), (None, "null")):
+        wrong = pyarrow.table(
+            {
+                "architecture": [[1, 1, 1]] * 2,
+                "parameters": pyarrow.array([[0.5] * 4, parameters], pyarrow.list_(pyarrow.float64())),
+            }
+        )
+        parquet.write_table(wrong, tmp_path / "wrong.parquet")
+        with pytest.raises(FileFormatError, match=message):
+            pf.equivalence_classes(tmp_path / "wrong.parquet")
+    mixed[0].save(tmp_path / "set" / "one.npz")
+    with pytest.raises(InputError, match="one kind"):
+        pf.equivalence_classes(tmp_path / "set")
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    batch, _ = copies(2)
+    for i, net in enumerate(batch):
+        net.save(tmp_path / f"{i}.npz")
+    (tmp_path / "1a.npz").write_bytes(b"nothing")
+    (tmp_path / "0a.onnx").write_text("not a network")
+    with pytest.raises(FileFormatError):
+        pf.equivalence_classes(tmp_path)
+    found = group_networks(tmp_path, unreadable="skip")
+    truth = pf.equivalence_classes(list(batch)).tolist()
+    assert found.labels.tolist() == [truth[0], -1, truth[1], -1, truth[2], truth[3]]
+    assert sorted(found.unreadable) == [1, 3]
+    assert len(found.representatives) == 2
+    with pytest.raises(InputError, match="unreadable"):
+        group_networks(tmp_path, unreadable="ignore")
