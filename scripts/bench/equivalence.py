@@ -1,9 +1,10 @@
 """Equivalence: networks per second, time per pair, and who decides what rightly.
 
-    python scripts/bench/equivalence.py [--part batches|pairs|boxes|confusion] [--scale 1.0] [--json FILE]
+    python scripts/bench/equivalence.py [--part batches|parquet|pairs|boxes|confusion] [--scale 1.0] [--json FILE]
 
   batches     equivalence_classes on stacked networks, every function twice, confirmation included; beside it a rounded
               digest of sorted, normalised parameters (np.unique), which splits classes at rounding edges
+  parquet     the same from Parquet files that are read a row group at a time: memory above the start
   pairs       one pair by canonical form, by regions to a full certificate, and exactly
   boxes       exact maximum of |f - g| on a box for a changed copy: regions, branch and bound, MILP (HiGHS, big-M)
   confusion   pairs of scripts/make_pairs.py: right / wrong / undecided per kind for this library, random sampling
@@ -22,6 +23,7 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -96,12 +98,18 @@ def right(labels: np.ndarray, truth: np.ndarray) -> int:
 
 
 def one_batch(widths: tuple[int, ...], size: int) -> dict[str, Any]:
-    """One measurement, in this process."""
-    rng = np.random.default_rng(0)
-    group_networks(copies(widths, 200, rng)[0], workers=2)
-    batch, truth = copies(widths, size, rng)
+    """One measurement, in this process; another one makes the networks, so that what that takes is not counted."""
+    group_networks(copies(widths, 200, np.random.default_rng(0))[0], workers=2)
+    with tempfile.TemporaryDirectory() as folder:
+        argument = json.dumps([widths, size, folder])
+        subprocess.run([sys.executable, __file__, "--make-batch", argument], check=True)
+        layers = range(len(widths) - 1)
+        weights, biases = ([np.load(Path(folder) / f"{name}{l}.npy") for l in layers] for name in "Wb")
+        truth = np.load(Path(folder) / "truth.npy")
+    batch = pf.NetworkBatch(weights, biases)
     size = len(batch)
     given = sum(x.nbytes for x in (*batch.weights, *batch.biases))
+    Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
     before = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
     wall, cpu = time.perf_counter(), time.process_time()
     found = group_networks(batch, workers=2)
@@ -119,8 +127,64 @@ def one_batch(widths: tuple[int, ...], size: int) -> dict[str, Any]:
     return row
 
 
+def make_batch(widths: tuple[int, ...], size: int, folder: str) -> None:
+    """Write one collection as arrays."""
+    batch, truth = copies(widths, size, np.random.default_rng(1))
+    for name, arrays in (("W", batch.weights), ("b", batch.biases)):
+        for l, values in enumerate(arrays):
+            np.save(Path(folder) / f"{name}{l}.npy", values)
+    np.save(Path(folder) / "truth.npy", truth)
+
+
+def one_dataset(widths: tuple[int, ...], size: int) -> dict[str, Any]:
+    """A Parquet dataset of files of at most 100 000 networks, grouped without ever being in memory."""
+    with tempfile.TemporaryDirectory() as folder:
+        argument = json.dumps([widths, size, folder])
+        subprocess.run([sys.executable, __file__, "--make-dataset", argument], check=True)
+        truth = np.load(Path(folder) / "truth.npy")
+        parquet = [f for f in Path(folder).iterdir() if f.suffix == ".parquet"]
+        group_networks(copies(widths, 200, np.random.default_rng(0))[0], workers=2)
+        pf.fibers.write_parquet(pf.NetworkBatch.random(widths, 20, rng=0), Path(folder) / "warm.parquet")
+        group_networks(Path(folder) / "warm.parquet")
+        (Path(folder) / "warm.parquet").unlink()
+        Path("/proc/self/clear_refs").write_text("5")
+        before = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+        wall = time.perf_counter()
+        found = group_networks(folder, workers=2)
+        wall = time.perf_counter() - wall
+        extra = max(0, peak_bytes() - before)
+        numbers = sum((a + 1) * b for a, b in zip(widths[:-1], widths[1:]))
+        return {
+            "widths": "-".join(map(str, widths)), "networks": len(truth), "files": len(parquet),
+            "parameters, MB": round(8e-6 * numbers * len(truth)), "memory above the start, MB": round(extra / 1e6),
+            "bytes a network": round(extra / len(truth)), "per second, wall": round(len(truth) / wall),
+            "right classes": f"{right(found.labels, truth)}/{len(truth) // 2}",
+        }  # fmt: skip
+
+
+def make_dataset(widths: tuple[int, ...], size: int, folder: str) -> None:
+    """Write one collection as Parquet files."""
+    batch, truth = copies(widths, size, np.random.default_rng(1))
+    for start in range(0, len(batch), 100_000):
+        part = slice(start, start + 100_000)
+        block = pf.NetworkBatch([w[part] for w in batch.weights], [v[part] for v in batch.biases])
+        pf.fibers.write_parquet(block, Path(folder) / f"{start:09d}.parquet")
+    np.save(Path(folder) / "truth.npy", truth)
+
+
+def parquet(scale: float) -> list[dict[str, Any]]:
+    rows = []
+    for widths, size in (((16, 16, 8, 4), 20_000), ((16, 16, 8, 4), 80_000), ((16, 16, 8, 4), 320_000)):
+        argument = json.dumps([widths, max(200, int(size * scale))])
+        done = subprocess.run(
+            [sys.executable, __file__, "--one-dataset", argument], capture_output=True, text=True, check=True
+        )
+        rows.append(json.loads(done.stdout))
+    return rows
+
+
 def peak_bytes() -> int:
-    """Peak resident size since the last reset, where the system lets us reset it; else of the process."""
+    """Peak resident size since the last reset."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM"):
             return int(line.split()[1]) * 1024
@@ -276,7 +340,7 @@ def by_milp(pair: Any, *, seconds: float) -> bool | None:
 
 
 PARTS: dict[str, Callable[[float], list[dict[str, Any]]]] = {
-    "batches": batches, "pairs": pairs, "boxes": boxes, "confusion": confusion,
+    "batches": batches, "parquet": parquet, "pairs": pairs, "boxes": boxes, "confusion": confusion,
 }  # fmt: skip
 
 
@@ -294,11 +358,22 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1.0, help="shrink sizes and counts for a quick look")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--one-batch", help=argparse.SUPPRESS)
+    for hidden in ("--make-batch", "--one-dataset", "--make-dataset"):
+        parser.add_argument(hidden, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.one_batch:
-        widths, size = json.loads(options.one_batch)
-        print(json.dumps(one_batch(tuple(widths), size)))
+    if options.make_batch:
+        widths, size, folder = json.loads(options.make_batch)
+        make_batch(tuple(widths), size, folder)
         return
+    if options.make_dataset:
+        widths, size, folder = json.loads(options.make_dataset)
+        make_dataset(tuple(widths), size, folder)
+        return
+    for one, asked in ((one_batch, options.one_batch), (one_dataset, options.one_dataset)):
+        if asked:
+            widths, size = json.loads(asked)
+            print(json.dumps(one(tuple(widths), size)))
+            return
     results = {}
     for part in options.part or PARTS:
         print(f"\n## {part}\n")
