@@ -24,7 +24,10 @@ def _plain(value: Any) -> Any:
         return [_plain(v) for v in value]
     if isinstance(value, str | bool | int) or value is None:
         return value
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # a rational beyond all floats
+        return str(value)
     return number if math.isfinite(number) else str(number)
 
 
@@ -47,7 +50,8 @@ def equiv(
 
     Exit code 0: equivalent, 1: different, 3: not decided.
     """
-    from ..errors import InputError
+    from ..budget import Monitor
+    from ..errors import BudgetExceededError, InputError
     from ..fibers.equivalence import are_equivalent
     from ..fibers.equivalence import difference as largest_difference
     from ..fibers.top1 import top1_agreement
@@ -57,7 +61,8 @@ def equiv(
     box = None if domain is None else parse_box(domain, a.architecture[0])
     if box is None and (epsilon is not None or top1 or difference):
         raise InputError("--epsilon, --top1 and --difference are questions about a box; give one with --domain lo,hi")
-    budget = make_budget(seconds, memory)
+    monitor = Monitor(make_budget(seconds, memory))
+    budget = monitor.budget
     progress = progress_line(quiet=quiet or json)
     answer: dict[str, Any] = {"first": network_facts(a), "second": network_facts(b), "domain": domain or "R^n"}
     result: Any
@@ -70,11 +75,16 @@ def equiv(
         answer |= {
             "question": "equivalence" if epsilon is None else f"|f - g| <= {epsilon:g}",
             "tolerance": tolerance,
-            "exact_verdict": result.exact_verdict.value,
+            "exact_verdict": "undecided",
             "bound": _plain(result.bound),
         }
-        if result.moves is not None:
-            answer["moves"] = [str(move) for move in result.moves.moves]
+        try:  # what else is known, with the time that is left
+            with monitor.watching():
+                answer["exact_verdict"] = result.exact_verdict.value
+                if result.moves is not None:
+                    answer["moves"] = [str(move) for move in result.moves.moves]
+        except BudgetExceededError as error:
+            note(f"{error}; the exact verdict or the moves are not reported", quiet=quiet or json)
     answer |= {"verdict": result.verdict.value, "method": result.method, "reason": result.reason}
     answer |= {"proved_share": float(result.proved), "certificate": _plain(dict(result.certificate))}
     if result.proof is not None:
@@ -85,7 +95,7 @@ def equiv(
             "proof": result.proof.proof,
         }
     if difference:
-        found = largest_difference(a, b, box, budget=budget, progress=progress)
+        found = largest_difference(a, b, box, budget=monitor.rest(), progress=progress)
         answer["difference"] = {
             "maximum": _plain(found.maximum), "upper": _plain(found.upper), "where": _plain(found.where),
             "output": found.output, "complete": found.complete, "method": found.method, "regions": found.n_regions,
@@ -96,6 +106,17 @@ def equiv(
     else:
         _print(answer)
     raise typer.Exit({"yes": 0, "no": 1, "undecided": 3}[answer["verdict"]])
+
+
+WIDE = 120
+"""Longest text of a move, and about the longest point, in the table."""
+
+
+def _point(values: list[float]) -> str:
+    """A point to paste; the beginning of a long one."""
+    shown = values if len(values) <= 16 else values[:4]
+    text = " ".join(f"{v:.17g}" for v in shown)
+    return text if len(shown) == len(values) else f"{text} … ({len(values)} coordinates, whole with --json)"
 
 
 def _print(answer: dict[str, Any]) -> None:
@@ -111,16 +132,16 @@ def _print(answer: dict[str, Any]) -> None:
     if answer["verdict"] == "undecided":
         rows.append(("share proved", answer["proved_share"]))
     if "witness" in answer:
-        rows.append(("differ at", " ".join(f"{v:.17g}" for v in answer["witness"]["input"])))
+        rows.append(("differ at", _point(answer["witness"]["input"])))
         rows.append(("by", answer["witness"]["gap"]))
     for move in answer.get("moves", []):
-        rows.append(("move", move))
+        rows.append(("move", move if len(move) <= WIDE else f"{move[:WIDE]}… (whole with --json)"))
     if "difference" in answer:
         found = answer["difference"]
         rows.append(("max |f - g|", found["maximum"]))
         rows.append(("at most", found["upper"]))
         if found["where"] is not None:
-            rows.append(("attained at", " ".join(f"{v:.17g}" for v in found["where"])))
+            rows.append(("attained at", _point(found["where"])))
     rows.append(("seconds", answer["seconds"]))
     table(rows, header=("", answer["question"]))
 
@@ -136,9 +157,11 @@ def dedupe(
 ) -> None:
     """Group a collection of networks into classes of equal functions.
 
-    Exit code 3 when some pairs were not decided; they are kept apart.
+    Exit code 3 when some pairs were not decided (they are kept apart), 4 when some files could not be read
+    (the others are grouped all the same).
     """
     import shutil
+    import sys
 
     from ..errors import InputError
     from ..fibers.batches import group_networks
@@ -151,7 +174,7 @@ def dedupe(
         raise InputError(f"{directory} holds no network files")
     found = group_networks(
         directory if files is None else files, tolerance=tolerance, budget=make_budget(seconds, None),
-        progress=progress_line(quiet=quiet or json),
+        unreadable="skip", progress=progress_line(quiet=quiet or json),
     )  # fmt: skip
 
     def name(i: int) -> str:
@@ -170,10 +193,13 @@ def dedupe(
                 network_at(directory, first).save(write / f"class{label:06d}.npz")
         note(f"wrote {found.n_classes} representatives to {write}", quiet=quiet)
     undecided = [[name(i), name(j)] for i, j in found.undecided]
+    unreadable = {name(i): reason for i, reason in found.unreadable.items()}
+    for reason in unreadable.values():
+        print(f"polyfiber: not read: {reason}", file=sys.stderr)
     if json:
         to_json(
             {
-                "networks": len(found.labels), "classes": classes, "undecided": undecided,
+                "networks": len(found.labels) - len(unreadable), "classes": classes, "undecided": undecided, "unreadable": unreadable,
                 "labels": found.labels.tolist(), "stats": _plain(found.stats),
             }
         )  # fmt: skip
@@ -182,12 +208,12 @@ def dedupe(
         rows = [(c["class"], len(c["members"]), c["representative"], _short(c["members"][1:])) for c in shown]
         table(
             rows, header=("class", "networks", "representative", "equal to it"),
-            title=f"{len(found.labels)} networks, {found.n_classes} classes",
+            title=f"{len(found.labels) - len(unreadable)} networks, {found.n_classes} classes",
         )  # fmt: skip
         for i, j in undecided[:20]:
             print(f"not decided: {i} and {j}")
-    if undecided:
-        raise typer.Exit(3)
+    if unreadable or undecided:
+        raise typer.Exit(4 if unreadable else 3)
 
 
 def _short(names: list[str]) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from .._typing import Array, FloatArray
-from ..errors import PolyfiberError
+from ..budget import heed
+from ..errors import BudgetExceededError, PolyfiberError
 from ..network.model import ReLUNetwork
 from ..network.moves import Composition, Flip, Move, Neurons, Permute, Replace, Rescale, Translate, compose
 from .hiding import admissible_shift, hiding_report
@@ -29,6 +30,7 @@ def moves_between(a: ReLUNetwork, b: ReLUNetwork, *, tolerance: float = 1e-7) ->
     current = a
     try:
         for layer in range(1, len(a.weights)):
+            heed("looking for moves")
             found = _match_layer(current, b, layer, tolerance)
             if found is None and layer == 1 and len(a.weights) == 3:
                 hidden = _hidden_moves(current, b, tolerance)
@@ -48,6 +50,8 @@ def moves_between(a: ReLUNetwork, b: ReLUNetwork, *, tolerance: float = 1e-7) ->
                 return None
             moves += found.moves
             current = found(current)
+    except BudgetExceededError:
+        raise
     except PolyfiberError:
         return None
     return compose(*moves) if _distance(current, b) <= 10 * tolerance else None
@@ -74,11 +78,11 @@ def _match_layer(a: ReLUNetwork, b: ReLUNetwork, layer: int, tolerance: float) -
 
     x, size_x = _rows(a, layer)
     y, size_y = _rows(b, layer)
-    cost = np.abs(x[:, None] - y[None]).max(axis=2)
+    cost = _farthest(x, y)
     if layer == len(a.weights) - 1:  # equal rows: tell them apart by their columns
         p, q = a.weights[layer].T * size_x[:, None], b.weights[layer].T * size_y[:, None]
         top = max(float(np.abs(p).max(initial=0.0)), float(np.abs(q).max(initial=0.0)), 1e-300)
-        cost = cost + 1e-3 * np.abs(p[:, None] - q[None]).max(axis=2) / top
+        cost = cost + 1e-3 * _farthest(p, q) / top
     rows, columns = linear_sum_assignment(cost)
     order = np.empty(len(rows), dtype=np.int64)
     order[columns] = rows
@@ -91,6 +95,11 @@ def _match_layer(a: ReLUNetwork, b: ReLUNetwork, layer: int, tolerance: float) -
         if np.abs(outgoing).max() > tolerance * max(float(np.abs(b.weights[layer]).max()), 1e-300):
             return None
     return compose(Permute(layer, tuple(order)), Rescale(layer, tuple(factors)))
+
+
+def _farthest(x: FloatArray, y: FloatArray) -> FloatArray:
+    """Largest difference of an entry, for every pair of rows; row by row, since all at once may not fit."""
+    return np.array([np.abs(row - y).max(axis=1) for row in x]).reshape(len(x), len(y))
 
 
 def _hidden_moves(a: ReLUNetwork, b: ReLUNetwork, tolerance: float) -> Composition | None:

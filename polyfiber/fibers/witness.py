@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .._typing import Array, BoolArray, FloatArray
+from ..budget import heed
 from ..network.model import ReLUNetwork
 from ..numerics.exact import as_fractions
 from .mixed import row_norms
@@ -162,6 +163,7 @@ def _lifted(net: ReLUNetwork, W: FloatArray, c: FloatArray, live: BoolArray, gen
 
 def exact_difference(a: ReLUNetwork, b: ReLUNetwork, x: FloatArray) -> tuple[Array, Array, Fraction]:
     """Both outputs at one point in rational arithmetic, and the largest absolute difference."""
+    heed("exact arithmetic")
     point = as_fractions(np.asarray(x))
     u, v = a.exact()(point), b.exact()(point)
     return u, v, max((abs(p - q) for p, q in zip(u, v)), default=Fraction(0))
@@ -177,4 +179,12 @@ def make_witness(a: ReLUNetwork, b: ReLUNetwork, x: FloatArray) -> Witness | Non
     p, q, gap = exact_difference(a, b, x)
     if gap == 0:
         return None
-    return Witness(x, (p, q), float(gap), "exact")
+    return Witness(x, (p, q), as_float(gap), "exact")
+
+
+def as_float(value: Any) -> float:
+    """The nearest float; infinite where a rational is beyond all of them."""
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf") if value > 0 else -float("inf")
