@@ -10,8 +10,8 @@ import numpy as np
 from ...budget import Budget
 from ...complexes.domain import Box
 from ...errors import InputError
-from ...fibers.batches import unflatten
 from ...fibers.canonical import flat_parameters
+from ...fibers.collection import unflatten
 from ...fibers.equivalence import are_equivalent
 from ...network.model import ReLUNetwork
 from ...verdict import Verdict
