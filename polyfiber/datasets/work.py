@@ -19,7 +19,7 @@ from .store import Directory, TableWriter
 from .tables import table
 from .tables.base import Item, Skip, Table
 
-CHUNK = 256
+CHUNK = 1024
 """Networks that are in memory at a time."""
 
 

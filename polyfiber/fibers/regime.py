@@ -196,7 +196,8 @@ def product_masks(n1: int, n2: int, smallest: int, limit: int) -> tuple[FloatArr
         keep = masks1.any(axis=1) & masks2.any(axis=1)
         masks1, masks2 = masks1[keep], masks2[keep]
     needed = np.minimum(np.minimum(masks1.sum(axis=1), masks2.sum(axis=1)), smallest).astype(np.int64)
-    return masks1.astype(np.float64), masks2.astype(np.float64), needed, total
+    first, second = (np.ascontiguousarray(m.T, dtype=np.float64) for m in (masks1, masks2))
+    return first, second, needed, total
 
 
 def least_minors(rows: FloatArray, limit: int) -> tuple[FloatArray, int, int]:

@@ -53,89 +53,148 @@ def least_minors(rows, sizes, chosen_rows, chosen_columns, least):
 def least_products(W1, W2, W3, masks1, masks2, needed, least):
     """Least relative singular value that must not vanish of ``W3 D2 W2 D1 W1``: least (B,), lowered.
 
-    W1: (B, n1, n0), W2: (B, n2, n1), W3: (B, m, n2); masks1: (P, n1) and masks2: (P, n2) of 0.0 and 1.0;
+    W1: (B, n1, n0), W2: (B, n2, n1), W3: (B, m, n2); masks1: (n1, P) and masks2: (n2, P) of 0.0 and 1.0;
     needed: (P,) which singular value must not vanish, counted from 1. Relative to the Frobenius
-    norms of ``W3 D2`` and of ``D2 W2 D1``. Singular values by one-sided Jacobi rotations.
+    norms of ``W3 D2`` and of ``D2 W2 D1``. Products of many masks at once; singular values by one-sided
+    Jacobi rotations.
     """
     B, n1, n0 = W1.shape
     n2 = W2.shape[1]
     m = W3.shape[1]
-    tall = m > n0
+    tall = m > n0 and m != 2
     r, c = (n0, m) if tall else (m, n0)
-    left = np.empty(n1)
-    row = np.empty(n0)
-    squares = np.empty((n2, n1))
-    columns = np.empty(n2)
+    room = 256
+    left = np.empty((n1, room))
+    products = np.empty((m, n0, room))
+    on1 = np.zeros((n1, room))
+    on2 = np.zeros((n2, room))
+    part = np.empty(room)
+    outer = np.empty(room)
+    inner = np.empty(room)
     P = np.empty((r, c))
+    lengths = np.empty((2, room))
     values = np.empty(r)
-    for t in range(B):
-        for j in range(n2):
-            columns[j] = 0.0
-            for o in range(m):
-                columns[j] += W3[t, o, j] * W3[t, o, j]
-            for k in range(n1):
-                squares[j, k] = W2[t, j, k] * W2[t, j, k]
-        for p in range(masks1.shape[0]):
-            # masks are numbers, not branches: random ones would be mispredicted half the time
-            outer = 0.0
-            inner = 0.0
+    for start in range(0, needed.shape[0], room):
+        count = min(room, needed.shape[0] - start)
+        # masks are numbers, not branches: random ones would be mispredicted half the time
+        on1[:, :count] = masks1[:, start : start + count]
+        on2[:, :count] = masks2[:, start : start + count]
+        for t in range(B):
+            outer[:] = 0.0
+            inner[:] = 0.0
             for j in range(n2):
-                part = 0.0
+                column = 0.0
+                for o in range(m):
+                    column += W3[t, o, j] * W3[t, o, j]
+                part[:] = 0.0
                 for k in range(n1):
-                    part += masks1[p, k] * squares[j, k]
-                inner += masks2[p, j] * part
-                outer += masks2[p, j] * columns[j]
+                    square = W2[t, j, k] * W2[t, j, k]
+                    for p in range(room):
+                        part[p] += on1[k, p] * square
+                for p in range(room):
+                    inner[p] += on2[j, p] * part[p]
+                    outer[p] += on2[j, p] * column
             for o in range(m):
                 for k in range(n1):
-                    left[k] = 0.0
-                for j in range(n2):
-                    f = masks2[p, j] * W3[t, o, j]
-                    for k in range(n1):
-                        left[k] += f * W2[t, j, k]
+                    left[k, :] = 0.0
+                    for j in range(n2):
+                        f = W3[t, o, j] * W2[t, j, k]
+                        for p in range(room):
+                            left[k, p] += on2[j, p] * f
+                    for p in range(room):
+                        left[k, p] *= on1[k, p]
                 for q in range(n0):
-                    row[q] = 0.0
-                for k in range(n1):
-                    f = masks1[p, k] * left[k]
-                    for q in range(n0):
-                        row[q] += f * W1[t, k, q]
-                if tall:
-                    for q in range(n0):
-                        P[q, o] = row[q]
+                    products[o, q, :] = 0.0
+                    for k in range(n1):
+                        f = W1[t, k, q]
+                        for p in range(room):
+                            products[o, q, p] += left[k, p] * f
+            if m == 2:
+                lengths_of_two(products[0], products[1], lengths)
+            for p in range(count):
+                if m == 2:
+                    value = (
+                        max(lengths[0, p], lengths[1, p])
+                        if needed[start + p] == 1
+                        else min(lengths[0, p], lengths[1, p])
+                    )
                 else:
-                    for q in range(n0):
-                        P[o, q] = row[q]
-            for _ in range(30):
-                turned = False
-                for i in range(r):
-                    for j in range(i + 1, r):
-                        a = 0.0
-                        b = 0.0
-                        g = 0.0
-                        for q in range(c):
-                            a += P[i, q] * P[i, q]
-                            b += P[j, q] * P[j, q]
-                            g += P[i, q] * P[j, q]
-                        if abs(g) <= 1e-15 * np.sqrt(a * b) or g == 0.0:
-                            continue
-                        turned = True
-                        z = (b - a) / (2.0 * g)
-                        h = (1.0 if z >= 0.0 else -1.0) / (abs(z) + np.sqrt(1.0 + z * z))
-                        cosine = 1.0 / np.sqrt(1.0 + h * h)
-                        sine = cosine * h
-                        for q in range(c):
-                            u = P[i, q]
-                            v = P[j, q]
-                            P[i, q] = cosine * u - sine * v
-                            P[j, q] = sine * u + cosine * v
-                if not turned:
-                    break
-            for i in range(r):
-                square = 0.0
+                    for o in range(m):
+                        for q in range(n0):
+                            if tall:
+                                P[q, o] = products[o, q, p]
+                            else:
+                                P[o, q] = products[o, q, p]
+                    orthogonalise(P, values)
+                    values.sort()
+                    value = values[r - needed[start + p]]
+                size = np.sqrt(outer[p] * inner[p])
+                value /= size if size > 0.0 else 1.0
+                if value < least[t]:
+                    least[t] = value
+
+
+@kernel
+def lengths_of_two(first, second, lengths):
+    """Singular values (2, count) of pairs of rows first[:, p], second[:, p]: one rotation makes two rows orthogonal."""
+    n, count = first.shape
+    a = np.zeros(count)
+    b = np.zeros(count)
+    g = np.zeros(count)
+    for q in range(n):
+        for p in range(count):
+            a[p] += first[q, p] * first[q, p]
+            b[p] += second[q, p] * second[q, p]
+            g[p] += first[q, p] * second[q, p]
+    for p in range(count):
+        z = (b[p] - a[p]) / (2.0 * (g[p] if g[p] != 0.0 else 1.0))
+        h = (1.0 if z >= 0.0 else -1.0) / (abs(z) + np.sqrt(1.0 + z * z))
+        h = h if g[p] != 0.0 else 0.0
+        a[p] = 1.0 / np.sqrt(1.0 + h * h)  # cosine
+        b[p] = a[p] * h  # sine
+    lengths[:] = 0.0
+    for q in range(n):
+        for p in range(count):
+            u = a[p] * first[q, p] - b[p] * second[q, p]
+            v = b[p] * first[q, p] + a[p] * second[q, p]
+            lengths[0, p] += u * u
+            lengths[1, p] += v * v
+    for p in range(count):
+        lengths[0, p] = np.sqrt(lengths[0, p])
+        lengths[1, p] = np.sqrt(lengths[1, p])
+
+
+@kernel
+def orthogonalise(P, lengths):
+    """Rotate the rows of a matrix (r, c) until they are orthogonal; their lengths (r,) are then its singular values."""
+    r, c = P.shape
+    for _ in range(30):
+        turned = False
+        for i in range(r):
+            for j in range(i + 1, r):
+                a = 0.0
+                b = 0.0
+                g = 0.0
                 for q in range(c):
-                    square += P[i, q] * P[i, q]
-                values[i] = np.sqrt(square)
-            values.sort()
-            size = np.sqrt(outer * inner)
-            value = values[r - needed[p]] / (size if size > 0.0 else 1.0)
-            if value < least[t]:
-                least[t] = value
+                    a += P[i, q] * P[i, q]
+                    b += P[j, q] * P[j, q]
+                    g += P[i, q] * P[j, q]
+                if abs(g) <= 1e-15 * np.sqrt(a * b) or g == 0.0:
+                    continue
+                turned = True
+                z = (b - a) / (2.0 * g)
+                h = (1.0 if z >= 0.0 else -1.0) / (abs(z) + np.sqrt(1.0 + z * z))
+                cosine = 1.0 / np.sqrt(1.0 + h * h)
+                sine = cosine * h
+                for q in range(c):
+                    u = P[i, q]
+                    v = P[j, q]
+                    P[i, q] = cosine * u - sine * v
+                    P[j, q] = sine * u + cosine * v
+        if not turned:
+            break
+    for i in range(r):
+        square = 0.0
+        for q in range(c):
+            square += P[i, q] * P[i, q]
+        lengths[i] = np.sqrt(square)
