@@ -13,6 +13,7 @@ from .._typing import BoolArray, FloatArray, IntArray, ProgressLike, SignArray
 from ..budget import Budget, Monitor
 from ..errors import InputError
 from ..network.model import ReLUNetwork
+from .cellfacets import flipped, solve_cell
 from .cells import CellStats, as_point, cell_frame
 from .domain import Polyhedron
 from .regions import _difference
@@ -168,7 +169,7 @@ def explore(
         r = queue.popleft() if queue else heapq.heappop(heap)[1]
         inward = directions[r]
         assert inward is not None
-        cell = frame.solve(rows[r], where[r], inward)
+        cell = solve_cell(frame, rows[r], where[r], inward)
         G, V, _, _ = frame.rows(rows[r], where[r])
         wall = G[cell.facets]
         inner = V[cell.facets] + wall @ cell.interior
@@ -177,7 +178,7 @@ def explore(
         hits = frame.moved(cell.reference, cell.interior + (inner / (inner - outer))[:, None] * out)
         found = 0
         for i, row in enumerate(cell.facets):
-            signs_ = frame.flipped(cell, i)
+            signs_ = flipped(frame, cell, i)
             if signs_ is None:
                 continue
             found += 1

@@ -16,7 +16,8 @@ from ..network.model import ReLUNetwork
 from ..numerics.exact import rank
 from ..numerics.lp import solve_lp, solve_lp_exact
 from ..verdict import Verdict
-from .cells import Cell, CellFrame, CellStats, as_point, cell_frame
+from .cellfacets import Cell, exact_facet_point, flipped, solve_cell
+from .cells import CellFrame, CellStats, as_point, cell_frame
 from .domain import Polyhedron
 
 U = 2.0**-53
@@ -307,9 +308,9 @@ class Region:
         signs = np.zeros((self.n_facets, len(self._cell.signs)), dtype=np.int8)
         there = np.zeros(self.n_facets, dtype=np.bool_)
         for i in range(self.n_facets):
-            flipped = self._frame.flipped(self._cell, i)
-            if flipped is not None:
-                signs[i], there[i] = flipped, True
+            other = flipped(self._frame, self._cell, i)
+            if other is not None:
+                signs[i], there[i] = other, True
         return self._public(signs), there
 
     def neighbour(self, i: int) -> Region:
@@ -323,12 +324,12 @@ class Region:
         if not 0 <= i < self.n_facets:
             raise InputError(f"facet {i} does not exist; the region has {self.n_facets}")
         frame = self._frame
-        signs = frame.flipped(self._cell, i)
+        signs = flipped(frame, self._cell, i)
         if signs is None:
             raise InputError(f"facet {i} lies on the boundary of the domain; nothing is beyond it")
         before = replace(frame.stats)
         reference, along = crossing(frame, self._cell, i)
-        cell = frame.solve(signs, reference, along)
+        cell = solve_cell(frame, signs, reference, along)
         point = frame.to_inputs(self.point, reference, self._cell.reference)
         return Region(frame, cell, point, _difference(frame.stats, before))
 
@@ -363,7 +364,7 @@ def crossing(frame: CellFrame, cell: Cell, i: int) -> tuple[FloatArray, FloatArr
     witness = cell.witnesses[i]
     if np.isnan(witness).any():
         row = int(cell.facets[i])
-        point, normal = frame.exact_facet_point(cell, row, cell.groups.get(row, (row,)))
+        point, normal = exact_facet_point(frame, cell, row, cell.groups.get(row, (row,)))
         largest = max(abs(v) for v in normal)
         try:
             x, out = point.astype(np.float64), (normal / largest).astype(np.float64)
@@ -429,7 +430,7 @@ def region(network: ReLUNetwork, x: Any, *, domain: Polyhedron | None = None) ->
         along = frame.W[0] @ direction if direction.any() else np.zeros(frame.n)
     else:
         along = direction[frame.columns]
-    cell = frame.solve(signs, frame.reference(point), along)
+    cell = solve_cell(frame, signs, frame.reference(point), along)
     return Region(frame, cell, point, _difference(frame.stats, before))
 
 
