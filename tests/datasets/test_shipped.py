@@ -1,0 +1,51 @@
+"""What is shipped with the tables is current: the page of columns, the example specs, their cards."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from polyfiber.datasets.spec import read_spec
+from polyfiber.datasets.tables import names, table
+
+ROOT = Path(__file__).resolve().parents[2]
+SPECS = sorted((ROOT / "data" / "specs").glob("*.toml"))
+
+
+def test_the_page_of_columns_is_current() -> None:
+    done = subprocess.run([sys.executable, str(ROOT / "scripts" / "tables_doc.py"), "--check"], check=False)
+    assert done.returncode == 0, "run python scripts/tables_doc.py"
+
+
+def test_there_are_three_examples() -> None:
+    assert [p.stem for p in SPECS] == ["pairs", "polytopes", "trained-fibers"]
+
+
+@pytest.mark.parametrize("path", SPECS, ids=lambda p: p.stem)
+def test_the_card_of_an_example_is_that_of_its_spec(path: Path) -> None:
+    if path.stem == "trained-fibers":
+        pytest.importorskip("sklearn")
+    spec = read_spec(path)
+    card = (ROOT / "docs" / "cards" / f"{path.stem}.md").read_text(encoding="utf-8")
+    assert spec.title in card
+    assert spec.fingerprint in card or str(spec.seed) in card
+    for name, options in spec.tables.items():
+        for column in table(name).columns_for(options):
+            assert f"`{column.name}`" in card, f"{column.name} of {name} is not in the card: run the spec again"
+
+
+def test_every_table_says_what_it_holds() -> None:
+    for name in names():
+        found = table(name)
+        assert found.name == name
+        assert found.doc.endswith(".")
+        for column in found.columns:
+            assert column.doc.endswith("."), (name, column.name)
+        for option in found.options:
+            assert (
+                option.check(list(option.default) if isinstance(option.default, tuple) else option.default, "x")
+                is not None
+            )
