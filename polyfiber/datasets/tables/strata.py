@@ -144,7 +144,9 @@ TABLE = Table(
         Column("own", "bool", "Whether the network's weights lie in it."),
         Column("rank", "int16", "Rank of the product.", "rank"),
         Column("layer_ranks", "list<int16>", "Ranks of W_1, …, W_L.", "rank"),
-        Column("ranks", "list<int16>", "Ranks of W_k … W_{i+1} for (k, i) = (1,0), (2,0), (2,1), (3,0) and so on.", "rank"),
+        Column(
+            "ranks", "list<int16>", "Ranks of W_k … W_{i+1} for (k, i) = (1,0), (2,0), (2,1), (3,0) and so on.", "rank"
+        ),
         Column("dimension", "int64", "Dimension of the stratum.", "parameters"),
         Column("codimension", "int64", "Parameters minus the dimension.", "parameters"),
         Column("dof", "int64", "Nullity of the differential of the product there.", "parameters"),
