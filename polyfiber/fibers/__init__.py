@@ -8,7 +8,7 @@ from typing import Any
 _EXPORTS: dict[str, str] = {
     "CanonicalForm": "canonical",
     "canonical_form": "canonical",
-    "exact_normal_form": "canonical",
+    "exact_normal_form": "exactform",
     "group_networks": "batches",
     "write_parquet": "collection",
     "top1_agreement": "top1",

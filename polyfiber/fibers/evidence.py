@@ -13,7 +13,7 @@ from ..complexes.domain import Polyhedron
 from ..network.model import ReLUNetwork
 from ..network.moves import Composition
 from ..verdict import Verdict
-from .witness import Witness, beyond_tolerance, candidates, make_witness
+from .witness import Witness, candidates, make_witness
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,56 +92,25 @@ class Equivalence:
 
         return moves_between(self.a, self.b)
 
-    @np.errstate(over="ignore", invalid="ignore")
     def verify(self, *, rng: Any = 0) -> bool:
-        """Check the answer anew, independently of how it was found.
+        """Check the answer anew, by another way than the one it was found.
 
-        NO: both networks are evaluated at the witness in rational arithmetic. YES: the moves, when
-        known, are applied to the first network and must give the second one; an answer by regions
-        is found again over the complex of the other network; both are compared at fresh inputs, also on
-        walls. UNDECIDED claims nothing.
+        NO: both networks are evaluated at the witness in rational arithmetic, and differ (by more than
+        ``epsilon``). YES: they agree at fresh inputs, also on walls (exactly, for ``tolerance=0``); beside that, by a canonical form: the
+        moves, when known, are applied to the first network and must give the second one; by regions or a box maximum: the
+        comparison is made over the complex of the other network, its certificate verified. What was found by bounds
+        beyond the reach of enumeration is checked at inputs only. UNDECIDED claims nothing.
         """
-        if self.verdict is Verdict.UNDECIDED:
-            return True
-        if self.verdict is Verdict.NO:
-            if self.proof is None:
-                return self.exact_verdict is Verdict.NO
-            inside = self.domain is None or bool(self.domain.contains(self.proof.x))
-            enough = self.epsilon is None or self.proof.gap > self.epsilon
-            return inside and enough and self.proof.verify(self.a, self.b)
-        a, b = self.a.rounded(), self.b.rounded()
-        X = candidates(a, b, self.domain, n=512, rng=rng)
-        if self.epsilon is not None:
-            return bool((np.abs(a(X) - b(X)).max(axis=1) <= self.epsilon * (1 + 1e-9)).all())
-        if self.domain is None and beyond_tolerance(a, b, X, max(self.tolerance, 1e-12)).any():
-            return False
-        if self.method == "regions" and self.domain is None and self.tolerance > 0:
-            return self._by_the_other()
-        if self.moves is not None:
-            from .transport import _distance
+        from .recheck import recheck
 
-            return _distance(self.moves(a), b) <= 1e-6
-        return True
-
-    def _by_the_other(self) -> bool:
-        """The comparison by regions again, over the complex of the network that was not used."""
-        from ..budget import Monitor
-        from ..complexes.complex import canonical_complex
-        from .regions import compare_over
-
-        f, g = self.a.rounded(), self.b.rounded()
-        if f.n_hidden >= g.n_hidden:  # the first one was used, or the wider one
-            f, g = g, f
-        cx = canonical_complex(f)
-        return cx.certificate.verify().ok and bool(
-            compare_over(cx, f, g, tolerance=4 * self.tolerance, monitor=Monitor()).equal
-        )
+        return recheck(self, rng=rng)
 
     def __str__(self) -> str:
         answer = {"yes": "equivalent", "no": "different", "undecided": "not decided"}[self.verdict.value]
         return f"{answer} ({self.method}): {self.reason}"
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def exact_verdict(
     a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None = None, *, hint: FloatArray | None = None
 ) -> tuple[Verdict, Witness | None]:
@@ -155,7 +124,7 @@ def exact_verdict(
         found = make_witness(a, b, x)
         if found is not None:
             return Verdict.NO, found
-    from .canonical import exact_normal_form
+    from .exactform import exact_normal_form
 
     if exact_normal_form(a) == exact_normal_form(b):
         return Verdict.YES, None

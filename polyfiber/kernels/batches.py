@@ -46,7 +46,8 @@ def buckets(keys, radius, group):
     bounds = np.concatenate([[0], cuts, [n]]).astype(np.int64) if n else np.zeros(1, dtype=np.int64)
     starts = np.empty(n + 1, dtype=np.int64)
     for k in range(keys.shape[1]):
-        left, right = keys[:, k] - radius[:, k], keys[:, k] + radius[:, k]
+        with np.errstate(invalid="ignore"):  # values beyond the range of floats: sorted last, never apart
+            left, right = keys[:, k] - radius[:, k], keys[:, k] + radius[:, k]
         run = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
         if k == 0:
             order = order[np.lexsort((left[order], run))]

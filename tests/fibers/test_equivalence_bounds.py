@@ -224,3 +224,61 @@ def test_bounds_on_a_polyhedron() -> None:
     assert found.maximum <= exact.maximum + 1e-12
     assert found.where is not None
     assert triangle.contains(found.where)
+
+
+def test_verify_refuses_answers_that_are_wrong() -> None:
+    """Whatever the method says it did."""
+    a = pf.ReLUNetwork.random((2, 5, 4, 2), rng=0)
+    b = pf.ReLUNetwork([*a.weights[:-1], a.weights[-1] * (1 + 1e-4)], a.biases)
+    wide = pf.ReLUNetwork(
+        [np.concatenate([a.weights[0], [[1.0, 1.0]]]), np.concatenate([a.weights[1], np.full((4, 1), 1e-4)], axis=1), a.weights[2]],
+        [np.append(a.biases[0], 0.0), *a.biases[1:]],
+    )  # fmt: skip
+    copy = random_trivial(a, rng=1)(a)
+    box = pf.Box(-1, 1, dimension=2)
+    size = pf.difference(a, b, box).maximum
+    for method in ("canonical form", "parameters", "regions", "branch and bound"):
+        for other, right in ((b, False), (wide, False), (copy, True)):
+            for domain in (None, box):
+                claim = pf.Equivalence(a, other, Verdict.YES, method, "", 1e-9, domain=domain)
+                assert claim.verify() is right, (method, other, domain)
+            claim = pf.Equivalence(a, other, Verdict.YES, method, "", 0.0, domain=box)
+            assert not claim.verify()  # not even the copy is equal exactly
+        assert pf.Equivalence(a, b, Verdict.YES, method, "", 1e-9, domain=box, epsilon=2 * size).verify()
+        assert not pf.Equivalence(a, b, Verdict.YES, method, "", 1e-9, domain=box, epsilon=0.9 * size).verify()
+    true = pf.are_equivalent(a, b, box)
+    assert true.verdict is Verdict.NO
+    assert true.verify()
+    assert not pf.Equivalence(a, b, Verdict.NO, "witness", "", 1e-9, box, epsilon=2 * size, proof=true.proof).verify()
+    assert not pf.Equivalence(a, a, Verdict.NO, "witness", "", 1e-9, box, proof=true.proof).verify()
+    shifted = pf.Box(5, 6, dimension=2)
+    assert not pf.Equivalence(a, b, Verdict.NO, "witness", "", 1e-9, shifted, proof=true.proof).verify()
+
+
+def test_numbers_beyond_all_floats() -> None:
+    a = pf.ReLUNetwork.random((3, 4, 3, 2), rng=0)
+    for size in (1e50, 1e150):  # slopes of 1e150, and beyond all floats
+        huge = pf.ReLUNetwork([w * size for w in a.weights], a.biases)
+        copy = random_trivial(huge, rng=1)(huge)
+        answer = pf.are_equivalent(huge, copy)
+        assert answer.verdict is (Verdict.YES if size == 1e50 else Verdict.UNDECIDED)
+        assert answer.exact_verdict is Verdict.NO
+        assert answer.verify()
+        assert pf.are_equivalent(a, huge).verdict is Verdict.NO
+    huge = pf.ReLUNetwork([w * 1e50 for w in a.weights], a.biases)
+    assert pf.equivalence_classes([huge, a, random_trivial(huge, rng=1)(huge), a]).tolist() == [0, 1, 0, 1]
+
+
+def test_wide_networks_take_little_memory() -> None:
+    """Pairs of rows and corners of walls are not listed all at once."""
+    import tracemalloc
+
+    a = pf.ReLUNetwork.random((200, 300, 300, 5), rng=0)
+    copy = random_trivial(a, rng=1)(a)
+    tracemalloc.start()
+    answer = pf.are_equivalent(a, copy)
+    assert answer.moves is not None
+    assert pf.are_equivalent(a, pf.ReLUNetwork.random((200, 300, 300, 5), rng=1)).verdict is Verdict.NO
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4e8

@@ -88,3 +88,29 @@ def test_dedupe(files: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path)
     empty.mkdir()
     assert run(capsys, "dedupe", empty)[0] == 4
     assert run(capsys, "dedupe", tmp_path / "nowhere")[0] == 4
+
+
+def test_dedupe_goes_on_where_files_cannot_be_read(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (files / "aa.onnx").write_text("nothing")
+    code, out, err = run(capsys, "dedupe", files, "--json")
+    answer = json.loads(out)
+    assert code == 4
+    assert answer["networks"] == 5
+    assert list(answer["unreadable"]) == ["aa.onnx"]
+    assert answer["labels"] == [0, -1, 0, 1, 2, 3]
+    assert "aa.onnx" in err
+
+
+def test_long_points_and_moves_are_shortened(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a = pf.ReLUNetwork.random((30, 20, 2), rng=0)
+    a.save(tmp_path / "a.npz")
+    random_trivial(a, rng=1)(a).save(tmp_path / "b.npz")
+    pf.ReLUNetwork.random((30, 20, 2), rng=1).save(tmp_path / "c.npz")
+    code, out, _ = run(capsys, "equiv", tmp_path / "a.npz", tmp_path / "b.npz", "-q")
+    assert code == 0
+    assert "whole with --json" in out
+    code, out, _ = run(capsys, "equiv", tmp_path / "a.npz", tmp_path / "c.npz", "-q")
+    assert code == 1
+    assert "30 coordinates" in out
+    code, out, _ = run(capsys, "equiv", tmp_path / "a.npz", tmp_path / "c.npz", "--json")
+    assert len(json.loads(out)["witness"]["input"]) == 30

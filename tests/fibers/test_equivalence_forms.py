@@ -11,8 +11,9 @@ import pytest
 import polyfiber as pf
 from polyfiber.errors import FileFormatError, InputError, MissingDependencyError, ShapeError
 from polyfiber.fibers.batches import group_networks
-from polyfiber.fibers.canonical import CanonicalForm, canonical_form, exact_normal_form, flat_parameters
+from polyfiber.fibers.canonical import CanonicalForm, canonical_form, flat_parameters
 from polyfiber.fibers.collection import unflatten, write_parquet
+from polyfiber.fibers.exactform import exact_normal_form
 from polyfiber.network.moves import Permute, Rescale, Translate, random_trivial
 from polyfiber.verdict import Verdict
 
