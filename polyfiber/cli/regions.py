@@ -199,6 +199,9 @@ def segment_command(
 def bounds_command(
     file: Path = _FILE,
     box: str = typer.Option(..., "--box", help="Box lo,hi or lo1,hi1,lo2,hi2,…"),
+    at: str = typer.Option(
+        None, "--at", help="Only the region of this point within the box, exactly: x1,x2,… or one number."
+    ),
     method: str = typer.Option("relaxation", "--method", help="interval, relaxation, lp or exact."),
     seconds: float = typer.Option(None, "--seconds", help="Time budget of lp and exact."),
     json: bool = _JSON,
@@ -212,13 +215,17 @@ def bounds_command(
     import numpy as np
 
     from ..complexes.bounds import METHODS, activation_bounds
+    from ..complexes.regions import region
     from ..complexes.simplify import simplify_on
     from ..network.readers import read_network
 
     net = read_network(file)
     domain = parse_box(box, net.architecture[0])
-    b = activation_bounds(net, domain, method=method, budget=make_budget(seconds, None))
-    small = simplify_on(net, domain, bounds=b)
+    where: Any = domain
+    if at is not None:
+        where = region(net, parse_point(at, net.architecture[0], "the point"), domain=domain)
+    b = activation_bounds(net, where, method=method, budget=make_budget(seconds, None))
+    small = simplify_on(net, b.domain, bounds=b)
     if json:
         to_json(
             {
@@ -256,7 +263,7 @@ def bounds_command(
     shown = zip(b.output_lower, b.attained_lower[first:], b.attained_upper[first:], b.output_upper)
     for k, (low, least, most, high) in enumerate(shown):
         print(f"output {k}: minimum in [{low:.6g}, {least:.6g}], maximum in [{most:.6g}, {high:.6g}]")
-    print(f"on this box: {small}")
+    print(f"there: {small}")
     for text in b.fallback:
         note(text)
     if b.fallback:

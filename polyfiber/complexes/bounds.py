@@ -14,6 +14,7 @@ from ..errors import BudgetExceededError, InputError, PolyfiberError, ShapeError
 from ..network.model import ReLUNetwork
 from .domain import Box, Polyhedron
 from .ranges import Inside, Points, by_branching, by_vertices
+from .regions import Region
 from .relaxation import Relaxation, bounding_box
 
 METHODS = ("interval", "relaxation", "lp", "exact")
@@ -49,7 +50,7 @@ class ActivationBounds:
     fallback : tuple of str
         What was asked for and not reached, and why; empty when everything was.
     method : str
-        What was asked for.
+        What was asked for; 'region' over a region.
     tolerance : float
         Relative gap at which a range counts as exact.
     scale : (N + nL,) float64
@@ -166,7 +167,7 @@ def _rational(x: FloatArray) -> Array:
 
 def activation_bounds(
     network: ReLUNetwork,
-    domain: Polyhedron,
+    domain: Polyhedron | Region,
     *,
     method: str = "relaxation",
     tolerance: float = 1e-9,
@@ -177,8 +178,9 @@ def activation_bounds(
     Parameters
     ----------
     network : ReLUNetwork
-    domain : Box or Polyhedron
-        Bounded. A polyhedron that is no Box enters through its bounding box, and from 'lp' on as it is.
+    domain : Box, Polyhedron or Region
+        Bounded. Over a `Region` of the network (see `polyfiber.region`) every neuron is affine, and the range is exact by
+        two linear programs a neuron, whatever the method. A polyhedron that is no Box enters through its bounding box, and from 'lp' on as it is.
     method : 'interval', 'relaxation', 'lp' or 'exact'
         Interval arithmetic; back-substitution of linear bounds of each ReLU (never worse); the linear program over
         the convex hulls of all ReLUs below a neuron, for the neurons that the relaxation leaves undecided; the exact
@@ -221,8 +223,14 @@ def activation_bounds(
     """
     if not isinstance(network, ReLUNetwork):
         raise InputError(f"expected a polyfiber.ReLUNetwork, found {type(network).__name__}")
+    if isinstance(domain, Region):
+        from .regionbounds import bounds_on_region
+
+        if domain.network != network:
+            raise InputError("the region belongs to another network")
+        return bounds_on_region(domain, tolerance=tolerance, budget=budget)
     if not isinstance(domain, Polyhedron):
-        raise InputError(f"domain must be a Box or a Polyhedron, found {type(domain).__name__}")
+        raise InputError(f"domain must be a Box, a Polyhedron or a Region, found {type(domain).__name__}")
     if domain.dimension != network.architecture[0]:
         raise ShapeError(f"the domain has {domain.dimension} coordinates, the network {network.architecture[0]} inputs")
     if method not in METHODS:

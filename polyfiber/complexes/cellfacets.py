@@ -170,10 +170,11 @@ def _decide_exactly(
         else:
             leaders[key] = r
     nearest: dict[tuple[Fraction, ...], tuple[Fraction, int]] = {}
-    for e in sorted(alive):  # of parallel walls on one side only the nearest matters
-        key = _direction(used[index[e]])
+    for row_id in sorted(alive):  # of parallel walls on one side only the nearest matters
+        key = _direction(used[index[row_id]])
         if key:
-            nearest[key[:-1]] = min(nearest.get(key[:-1], (key[-1], e)), (key[-1], e))
+            mine = key[-1], row_id
+            nearest[key[:-1]] = min(nearest.get(key[:-1], mine), mine)
     for r in [int(r) for r in unsure]:
         if r in alive and nearest[_direction(used[index[r]])[:-1]][1] != r:
             alive.discard(r)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import BoolArray, FloatArray, IntArray, SignArray
+from .._typing import Array, BoolArray, FloatArray, IntArray, SignArray
 from ..errors import InputError, UncertifiedSignError
 from ..kernels import facets as kf
 from ..network.model import ReLUNetwork
@@ -131,6 +131,22 @@ class Region:
     def b(self) -> FloatArray:
         """(F,) right-hand sides."""
         return self._inequalities[1]
+
+    def exact_polyhedron(self) -> tuple[Polyhedron, Array]:
+        """The region as a `Polyhedron` in rational numbers, and the exact forms (N + nL, n0 + 1) of neurons and outputs on it."""
+        frame, cell = self._frame, self._cell
+        walls = frame.exact_forms(cell.signs, cell.facets)
+        walls = walls * np.array([int(s) for s in cell.signs[cell.facets]], dtype=object)[:, None]
+        hidden = frame.exact_forms(cell.signs, range(frame.n_domain, frame.n_domain + frame.n_neurons))
+        net = self.network.exact()
+        if len(net.weights) == 1:
+            last = np.concatenate([net.weights[0], net.biases[0][:, None]], axis=1)
+        else:
+            on = self.signs[frame.offsets[-2] : frame.n_neurons] > 0
+            last = net.weights[-1][:, on] @ hidden[frame.offsets[-2] :][on]
+            last = last if on.any() else np.full((len(net.biases[-1]), frame.n0 + 1), Fraction(0), dtype=object)
+            last[:, -1] = last[:, -1] + net.biases[-1]
+        return Polyhedron(-walls[:, :-1], walls[:, -1]), np.concatenate([hidden, last])
 
     @cached_property
     def interior_point(self) -> FloatArray:

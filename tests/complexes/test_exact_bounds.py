@@ -15,6 +15,7 @@ from polyfiber.cli.app import app
 from polyfiber.complexes import bounds as module
 from polyfiber.complexes.ranges import Points, certainly_empty
 from polyfiber.complexes.relaxation import System, bounding_box, relaxed, safe_minimum
+from polyfiber.errors import InputError
 
 TRIANGLE = pf.Polyhedron(np.r_[-np.eye(3), np.ones((1, 3))], [0.3, 0.3, 0.3, 0.4])
 BOX = pf.Box(-0.6, 0.8, dimension=3)
@@ -178,3 +179,45 @@ def test_command(tmp_path) -> None:  # type: ignore[no-untyped-def]
     result = CliRunner().invoke(app, ["bounds", path, "--box", "-1,1", "--method", "lp", "--seconds", "0"])
     assert result.exit_code == 3
     assert "relaxation" in result.output
+
+
+@pytest.mark.parametrize("shape", [(2, 6, 5, 1), (3, 7, 6, 4, 2), (5, 8, 8, 2), (3, 4, 2)], ids=str)
+def test_over_a_region_programs_are_exact(shape: tuple[int, ...]) -> None:
+    net = pf.ReLUNetwork.random(shape, rng=3)
+    box = pf.Box(-1, 1, dimension=shape[0])
+    x = np.full(shape[0], 0.21)
+    region = pf.region(net, x, domain=box)
+    b = pf.activation_bounds(net, region)
+    cx = pf.canonical_complex(net, box)
+    r = int(cx.locate(x[None])[0])
+    assert (cx.signs(cx.dimension)[r] == region.signs).all()
+    z = np.concatenate(net.preactivations(cx.v_representation(r).vertices), axis=1)
+    low, high = all_bounds(b)
+    assert np.allclose(low, z.min(axis=0), atol=1e-10)
+    assert np.allclose(high, z.max(axis=0), atol=1e-10)
+    assert b.complete
+    assert b.exact.all()
+    assert len(b.unstable) == 0
+    assert (b.signs == region.signs[: net.n_hidden]).all()
+    assert b.verify()
+    late = pf.activation_bounds(net, region, budget=pf.Budget(seconds=0))
+    assert not late.complete
+    assert (late.signs == b.signs).all()
+
+
+def test_a_region_must_be_bounded_and_ones_own() -> None:
+    net = pf.ReLUNetwork.random((2, 2, 1), rng=0)
+    with pytest.raises(InputError, match="unbounded"):
+        pf.activation_bounds(net, pf.region(net, [0.0, 0.0]))
+    with pytest.raises(InputError, match="another network"):
+        pf.activation_bounds(pf.ReLUNetwork.random((2, 2, 1), rng=1), pf.region(net, [0.0, 0.0]))
+
+
+def test_command_at_a_point(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    path = str(tmp_path / "net.npz")
+    pf.ReLUNetwork.random((3, 6, 6, 2), rng=0).save(path)
+    result = CliRunner().invoke(app, ["bounds", path, "--box", "-1,1", "--at", "0.2,0.1,-0.3", "--json"])
+    assert result.exit_code == 0, result.output
+    answer = json.loads(result.stdout)
+    assert set(answer["methods"]) == {"exact"}
+    assert 0 not in answer["signs"]
