@@ -95,10 +95,10 @@ def test_too_little_memory_for_a_block(tmp_path: Path) -> None:
         run({**SPEC, "memory": "1MB"}, tmp_path / "d", workers=0)
 
 
-def test_linear_networks_are_not_split() -> None:
+def test_linear_networks_are_not_split(tmp_path: Path) -> None:
     entry = {"kind": "linear", "architecture": [3, 2, 2], "count": 1, "split": True}
     with pytest.raises(InputError, match=r"networks\[0\]\.split: found True; expected no split"):
-        run({**SPEC, "networks": [entry]}, "nowhere")
+        run({**SPEC, "networks": [entry]}, tmp_path / "d")
 
 
 @pytest.mark.slow

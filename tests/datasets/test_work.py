@@ -94,11 +94,11 @@ def test_refused_networks_are_noted(fake: Table, step: int, tmp_path: Path) -> N
     assert validate(tmp_path / "d").ok
 
 
-def test_options_are_checked(fake: Table) -> None:
+def test_options_are_checked(fake: Table, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"tables\.fake\.refused\[1\]: found -1; expected a whole number >= 0"):
-        run(spec(refused=[0, -1]), "nowhere")
+        run(spec(refused=[0, -1]), tmp_path / "d")
     with pytest.raises(InputError, match=r"tables\.fake\.steps: unknown key; expected one of the keys refused, step"):
-        run(spec(steps=1), "nowhere")
+        run(spec(steps=1), tmp_path / "d")
 
 
 def test_other_errors_end_the_partition_only(fake: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
