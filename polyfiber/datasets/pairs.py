@@ -21,8 +21,9 @@ from ..complexes.domain import Box
 from ..errors import InputError
 from ..fibers.canonical import canonical_form
 from ..fibers.classify import classify_fiber
-from ..network.model import ReLUNetwork
-from ..network.moves import Flip, Permute, Rescale, Translate, random_trivial
+from ..fibers.labels import classify_batch
+from ..network.model import NetworkBatch, ReLUNetwork
+from ..network.moves import Flip, Permute, Rescale, Translate, shuffled
 
 _TRIES = 10_000
 
@@ -100,6 +101,11 @@ def _widened(net: ReLUNetwork, rng: np.random.Generator) -> ReLUNetwork:
     return ReLUNetwork([W1, W2, W3], [b1, b2, b3])
 
 
+def _is_single(net: ReLUNetwork) -> bool:
+    """Whether signs alone say that a bottleneck network is identifiable, so that all of its neurons matter."""
+    return bool(classify_batch(NetworkBatch.stack([net])).identifiable[0])
+
+
 def _fiber_point(net: ReLUNetwork, rng: np.random.Generator) -> ReLUNetwork:
     """A random network of the layerwise fiber: other orientations, other linear neurons."""
     report = classify_fiber(net, limit=64)
@@ -125,7 +131,7 @@ def make(kind: str, seed: int, *, top: int = 8) -> Pair:
 
 def _trivial(kind: str, rng: np.random.Generator, top: int, given: ReLUNetwork | None = None) -> Pair:
     net = _bottleneck(rng, top) if given is None else given
-    return Pair(kind, net, random_trivial(net, rng=rng)(net), True, None, 0.0)
+    return Pair(kind, net, shuffled(net, rng=rng), True, None, 0.0)
 
 
 def _powers(kind: str, rng: np.random.Generator, top: int, given: ReLUNetwork | None = None) -> Pair:
@@ -140,13 +146,13 @@ def _powers(kind: str, rng: np.random.Generator, top: int, given: ReLUNetwork | 
 def _translated(kind: str, rng: np.random.Generator, top: int) -> Pair:
     net, k = hiding_network(rng, top)
     shift = _end(net, k) - rng.choice([0.0, rng.uniform(0, 5), 10.0 ** rng.uniform(0, 3)])
-    return Pair(kind, net, random_trivial(net, rng=rng)(Translate(k, shift)(net)) if shift else net, True, None, 0.0)
+    return Pair(kind, net, shuffled(Translate(k, shift)(net), rng=rng) if shift else net, True, None, 0.0)
 
 
 def _flipped(kind: str, rng: np.random.Generator, top: int) -> Pair:
     net, k = hiding_network(rng, top, live=1)
     others = [i for i in range(net.architecture[1]) if i != k and rng.random() < 0.5]
-    return Pair(kind, net, random_trivial(net, rng=rng)(Flip(k, tuple(others))(net)), True, None, 0.0)
+    return Pair(kind, net, shuffled(Flip(k, tuple(others))(net), rng=rng), True, None, 0.0)
 
 
 def _refactored(kind: str, rng: np.random.Generator, top: int, given: ReLUNetwork | None = None) -> Pair:
@@ -157,7 +163,7 @@ def _refactored(kind: str, rng: np.random.Generator, top: int, given: ReLUNetwor
         net = ReLUNetwork([net.weights[0], W2, net.weights[2]], [net.biases[0], b2, net.biases[2]])
         form = canonical_form(net)
         if form.margin > 1e-5 and form.kind == "layerwise":
-            return Pair(kind, net, random_trivial(net, rng=rng)(_fiber_point(net, rng)), True, None, 0.0)
+            return Pair(kind, net, shuffled(_fiber_point(net, rng), rng=rng), True, None, 0.0)
         if given is not None:
             raise InputError(f"{given!r} with a positive row in layer 2 is not layerwise: {form.kind}")
     raise InputError(f"no network with widths up to {top} gave a pair of kind {kind!r}")
@@ -166,12 +172,12 @@ def _refactored(kind: str, rng: np.random.Generator, top: int, given: ReLUNetwor
 def _spare(kind: str, rng: np.random.Generator, top: int, given: ReLUNetwork | None = None) -> Pair:
     net = _bottleneck(rng, top) if given is None else given
     wide = _widened(net, rng)
-    return Pair(kind, net, random_trivial(wide, rng=rng)(wide), True, None, 0.0)
+    return Pair(kind, net, shuffled(wide, rng=rng), True, None, 0.0)
 
 
 def _composed(kind: str, rng: np.random.Generator, top: int, given: ReLUNetwork | None = None) -> Pair:
     if given is not None:
-        net, other = given, _fiber_point(given, rng)
+        net, other = given, given if _is_single(given) else _fiber_point(given, rng)
     elif rng.random() < 0.5:
         net, k = hiding_network(rng, top, live=1 if rng.random() < 0.5 else None)
         other = Translate(k, _end(net, k) - float(rng.uniform(0, 10)))(net)
@@ -181,10 +187,10 @@ def _composed(kind: str, rng: np.random.Generator, top: int, given: ReLUNetwork 
     else:
         net = _bottleneck(rng, min(top, 6))
         other = _fiber_point(net, rng)
-    other = random_trivial(other, rng=rng)(other)
+    other = shuffled(other, rng=rng)
     if rng.random() < 0.5:
         other = _widened(other, rng)
-    return Pair(kind, net, random_trivial(other, rng=rng)(other), True, None, 0.0)
+    return Pair(kind, net, shuffled(other, rng=rng), True, None, 0.0)
 
 
 def _one_layer(kind: str, rng: np.random.Generator, top: int) -> Pair:
@@ -202,13 +208,13 @@ def _one_layer(kind: str, rng: np.random.Generator, top: int) -> Pair:
     C2 = wide.weights[1].copy()
     C2[:, 0] -= 2 * C2[:, H]
     wide = ReLUNetwork([wide.weights[0], C2], wide.biases)
-    return Pair(kind, net, random_trivial(wide, rng=rng)(wide), True, None, 0.0)
+    return Pair(kind, net, shuffled(wide, rng=rng), True, None, 0.0)
 
 
 def _deep(kind: str, rng: np.random.Generator, top: int) -> Pair:
     widths = (int(rng.integers(2, 4)), *(int(v) for v in rng.integers(2, 6, 3)), 2)
     net = ReLUNetwork.random(widths, rng=rng)
-    return Pair(kind, net, random_trivial(net, rng=rng)(net), True, None, 0.0)
+    return Pair(kind, net, shuffled(net, rng=rng), True, None, 0.0)
 
 
 def _integers(kind: str, rng: np.random.Generator, top: int) -> Pair:
@@ -220,7 +226,7 @@ def _integers(kind: str, rng: np.random.Generator, top: int) -> Pair:
             [rng.integers(-2, 3, n1).astype(np.float64), rng.standard_normal(n2), rng.standard_normal(m)],
         )
         if np.linalg.matrix_rank(W1) == n1 and canonical_form(net).margin > 1e-5:
-            return Pair(kind, net, random_trivial(net, rng=rng)(net), True, None, 0.0)
+            return Pair(kind, net, shuffled(net, rng=rng), True, None, 0.0)
 
 
 def _off(kind: str, rng: np.random.Generator, top: int, given: ReLUNetwork | None = None) -> Pair:
@@ -228,8 +234,8 @@ def _off(kind: str, rng: np.random.Generator, top: int, given: ReLUNetwork | Non
     for _ in range(_TRIES):
         net = _bottleneck(rng, top) if given is None else given
         # the changed weight has to matter: no dead neuron, everything visible
-        if canonical_form(net).widths == net.architecture:
-            return Pair(kind, net, random_trivial(net, rng=rng)(_change(net, rng, size)), False, False, size)
+        if _is_single(net) or canonical_form(net).widths == net.architecture:
+            return Pair(kind, net, shuffled(_change(net, rng, size), rng=rng), False, False, size)
         if given is not None:
             raise InputError(f"{given!r} has neurons that do not matter: a changed weight may change nothing")
     raise InputError(f"no network with widths up to {top} gave a pair of kind {kind!r}")
@@ -238,7 +244,7 @@ def _off(kind: str, rng: np.random.Generator, top: int, given: ReLUNetwork | Non
 def _beyond(kind: str, rng: np.random.Generator, top: int) -> Pair:
     net, k = hiding_network(rng, top)
     size = float(10.0 ** -rng.uniform(1, 6))
-    return Pair(kind, net, random_trivial(net, rng=rng)(_moved(net, k, _end(net, k) + size)), False, False, size)
+    return Pair(kind, net, shuffled(_moved(net, k, _end(net, k) + size), rng=rng), False, False, size)
 
 
 def _flip_hidden(kind: str, rng: np.random.Generator, top: int) -> Pair:

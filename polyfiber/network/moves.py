@@ -564,6 +564,29 @@ def random_trivial(net: ReLUNetwork, *, rng: Any = None, spread: float = 1.0) ->
     return compose(*moves)
 
 
+def shuffled(net: ReLUNetwork, *, rng: Any = None, spread: float = 1.0) -> ReLUNetwork:
+    """``random_trivial(net, rng=rng, spread=spread)(net)``, bit by bit, without making the moves; for very many networks.
+
+    Examples
+    --------
+    >>> from polyfiber import ReLUNetwork
+    >>> from polyfiber.network.moves import random_trivial, shuffled
+    >>> net = ReLUNetwork.random((3, 4, 4, 1), rng=0)
+    >>> shuffled(net, rng=5) == random_trivial(net, rng=5)(net)
+    True
+    """
+    generator = np.random.default_rng(rng)
+    if net.is_exact:
+        return random_trivial(net, rng=generator, spread=spread)(net)
+    weights, biases = _layers(net)
+    for l, width in enumerate(net.hidden_widths):
+        order = generator.permutation(width)
+        factors = np.exp(spread * generator.standard_normal(width))
+        weights[l], biases[l] = weights[l][order] * factors[:, None], biases[l][order] * factors
+        weights[l + 1] = weights[l + 1][:, order] / factors
+    return _rebuild(net, weights, biases)
+
+
 # ---- small helpers on float and rational arrays ---------------------------------------------------
 def _plain(value: Any) -> Any:
     if isinstance(value, Fraction):

@@ -33,7 +33,7 @@ def _rows(items: Sequence[Item], options: Options) -> Iterator[Any]:
             kind = options["kinds"][(item.index * options["per_network"] + j) % len(options["kinds"])]
             made = _pair(kind, item.network, rng, options["top"])
             if made is not None:
-                rows.append(_row(item.id, j, *made, np.random.default_rng(rng.integers(2**63))))
+                rows.append(_row(item.id, j, *made, rng))
     if rows:
         yield pyarrow().RecordBatch.from_pylist(rows, schema=TABLE.schema(options))
 
