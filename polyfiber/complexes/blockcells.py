@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from .._typing import BoolArray, FloatArray, IntArray, ProgressLike, SignArray
+from .._typing import BoolArray, ByteArray, FloatArray, IntArray, ProgressLike, SignArray
 from ..budget import Budget, Monitor
 from ..errors import BudgetExceededError, GenericityError, InputError
 from ..kernels import faces as fk
@@ -40,8 +40,10 @@ class Cells:
     ----------
     block : Block
     dim : int
-    signs : (m, N + D) int8
-        Columns as in `PolyhedralComplex.signs`.
+    plus, minus : (m, ceil((N + D) / 8)) uint8
+        Which columns of the sign vectors are positive, negative: bits, the lowest first.
+    n_columns : int
+        Length N + D of a sign vector.
     unbounded : (m,) bool, or None
     A, a : (m, nL, n0), (m, nL) float64, or None
         The affine maps, of regions only.
@@ -51,7 +53,9 @@ class Cells:
 
     block: Block
     dim: int
-    signs: SignArray
+    plus: ByteArray
+    minus: ByteArray
+    n_columns: int
     unbounded: BoolArray | None = None
     A: FloatArray | None = None
     a: FloatArray | None = None
@@ -59,7 +63,16 @@ class Cells:
     rays: tuple[IntArray, FloatArray] | None = None
 
     def __len__(self) -> int:
-        return len(self.signs)
+        return len(self.plus)
+
+    @cached_property
+    def signs(self) -> SignArray:
+        """(m, N + D) int8, columns as in `PolyhedralComplex.signs`."""
+        plus, minus = (
+            np.unpackbits(bits, axis=1, count=self.n_columns, bitorder="little").view(np.int8)
+            for bits in (self.plus, self.minus)
+        )
+        return plus - minus
 
 
 class BlockComplex:
@@ -78,6 +91,7 @@ class BlockComplex:
         self._frame = frame
         self.complex = None if skeleton is None else PolyhedralComplex(frame, skeleton)
         self._skeleton = skeleton
+        self._owned: dict[int, BoolArray] = {}
 
     @property
     def dimension(self) -> int:
@@ -106,9 +120,10 @@ class BlockComplex:
 
     def owned(self, dim: int) -> BoolArray:
         """Which faces of a dimension of ``complex`` the block owns."""
-        if self.complex is None:
-            return np.zeros(0, dtype=np.bool_)
-        return self.complex._store.is_owned(dim)
+        if dim not in self._owned:
+            empty = np.zeros(0, dtype=np.bool_)
+            self._owned[dim] = empty if self.complex is None else self.complex._store.is_owned(dim)
+        return self._owned[dim]
 
     def fingerprint(self, dim: int) -> tuple[int, int]:
         """Of the owned faces; those of the blocks add up, modulo 2**64, to that of the whole complex."""
@@ -174,7 +189,8 @@ class BlockComplex:
             yield Cells(
                 self.block,
                 dim,
-                cx._store.to_signs(planes[part]),
+                *cx._store.to_bits(planes[part]),
+                cx._store.n_bits,
                 None if far is None else far[part],
                 A,
                 a,

@@ -205,13 +205,14 @@ class CellStore:
                 continue
             rows = 0
             for piece in parts.read_part(self.cells_folder / entry["name"], format=self.manifest["file_format"]):
-                signs = parts.signs_of(piece, self.n_columns)
-                rows += len(signs)
+                rows += len(piece["plus"])
                 A = piece.get("A")
                 yield Cells(
                     count.block,
                     dim,
-                    signs,
+                    piece["plus"],
+                    piece["minus"],
+                    self.n_columns,
                     piece.get("unbounded"),
                     None if A is None else A.reshape(shape),
                     piece.get("a"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._typing import Array, BoolArray, FloatArray, IdArray, IntArray, SignArray, WordArray
+from .._typing import Array, BoolArray, ByteArray, FloatArray, IdArray, IntArray, SignArray, WordArray
 from ..budget import Monitor, heed, heed_memory
 from ..errors import GenericityError, InputError, NumericalError
 from ..kernels import faces as fk
@@ -75,6 +75,15 @@ class FaceStore:
         d = self.frame.n_domain
         result: SignArray = np.concatenate([signs[:, d : self.n_bits], signs[:, :d]], axis=1)
         return result
+
+    def to_bits(self, planes: WordArray) -> tuple[ByteArray, ByteArray]:
+        """Bit planes (m, 2 W) to positive and negative columns as bytes (m, ceil((N + D) / 8)), the lowest bit first."""
+        W, width = self.frame.n_words, (self.n_bits + 7) // 8
+        if not self.frame.n_domain:
+            little = np.ascontiguousarray(planes).astype("<u8", copy=False).view(np.uint8)
+            return little[:, :width], little[:, 8 * W : 8 * W + width]
+        signs = self.to_signs(planes)
+        return np.packbits(signs > 0, axis=1, bitorder="little"), np.packbits(signs < 0, axis=1, bitorder="little")
 
     def to_planes(self, signs: Array) -> WordArray:
         """int8 signs (m, N + D) to bit planes (m, 2 W)."""
@@ -200,8 +209,10 @@ class FaceStore:
         mask = np.zeros(W, dtype=np.uint64)
         for k in np.flatnonzero(self.closed == 2).tolist():
             mask[k >> 6] |= np.uint64(1) << np.uint64(k & 63)
-        result: BoolArray = ((planes[:, W:] & mask) == mask).all(axis=1)
-        return result
+        own = np.ones(len(planes), dtype=np.bool_)
+        for w in np.flatnonzero(mask):
+            own &= (planes[:, W + w] & mask[w]) == mask[w]
+        return own
 
     def offset(self, dim: int) -> int:
         """First id of a dimension."""

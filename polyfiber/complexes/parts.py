@@ -31,24 +31,12 @@ _DAMAGE = (
 
 
 def columns_of(cells: Cells) -> Columns:
-    """Columns of some cells; signs as two bit rows, bit k of a row (lowest first) for column k."""
-    found: Columns = {
-        "plus": np.packbits(cells.signs > 0, axis=1, bitorder="little"),
-        "minus": np.packbits(cells.signs < 0, axis=1, bitorder="little"),
-    }
+    """Columns of some cells; their names are those of the attributes."""
+    found: Columns = {"plus": cells.plus, "minus": cells.minus}
     for name in ("unbounded", "A", "a", "vertices", "rays"):
         if getattr(cells, name) is not None:
             found[name] = getattr(cells, name)
     return found
-
-
-def signs_of(columns: Columns, n_columns: int) -> Array:
-    """int8 sign vectors (m, n_columns) of `columns_of`."""
-    plus, minus = (
-        np.unpackbits(columns[name], axis=1, count=n_columns, bitorder="little").view(np.int8)
-        for name in ("plus", "minus")
-    )
-    return plus - minus
 
 
 def suffix(format: str) -> str:
