@@ -57,7 +57,7 @@ class WriteJob:
                 "bytes": parts.write_part(path, pieces, format=self.format),
             }
         count = BlockCount.of(part, fingerprints=self.dims, verify=self.verify)
-        return replace(count, seconds=time.perf_counter() - started, extra={"files": files})
+        return replace(count, seconds=time.perf_counter() - started + part.seconds, extra={"files": files})
 
 
 def write_cells(
