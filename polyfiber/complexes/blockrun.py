@@ -10,7 +10,7 @@ from typing import Any
 
 from .._typing import ProgressLike
 from ..budget import Budget, Monitor
-from ..errors import BudgetExceededError, InputError
+from ..errors import BudgetExceededError, InputError, PolyfiberError
 from ..network.model import ReLUNetwork
 from .blockcells import MASK, BlockComplex, BlockCount, BlockOverflow, Cells, run_block
 from .blocks import Block, complement
@@ -107,7 +107,7 @@ def run_blocks(
     room : int
         Vertices of a block.
     workers : int
-        1 runs in this process, more start processes (by spawn).
+        This process and ``workers - 1`` that it starts (by spawn).
     budget : Budget
         Its seconds count from the first block; its memory is not looked at here.
 
@@ -124,8 +124,8 @@ def run_blocks(
     if workers == 1:
         yield from _run_here(setup, todo, monitor)
     else:
-        with WorkerPool(setup, workers) as pool:
-            yield from _run_there(pool, todo, monitor)
+        with WorkerPool(setup, workers - 1) as pool:
+            yield from _run_everywhere(pool, BlockRunner(setup), todo, monitor)
 
 
 def _left(monitor: Monitor) -> float | None:
@@ -137,33 +137,40 @@ def _run_here(setup: Setup, todo: list[Block], monitor: Monitor) -> Iterator[Any
     runner = BlockRunner(setup)
     done = 0
     while todo:
-        monitor.check_time(f"the enumeration ({done} blocks done)")
-        block = todo.pop()
-        try:
-            result = runner(block, seconds=_left(monitor), progress=None)
-        except BlockOverflow as overflow:
-            todo += overflow.children[::-1]
-            continue
-        except BudgetExceededError:
-            monitor.check_time(f"the enumeration ({done} blocks done)")
-            raise
-        yield result
-        done += 1
-        monitor.report("blocks", done, done + len(todo))
+        for result in _next_block(runner, todo, monitor, done):
+            yield result
+            done += 1
+            monitor.report("blocks", done, done + len(todo))
 
 
-def _run_there(pool: WorkerPool, todo: list[Block], monitor: Monitor) -> Iterator[Any]:
+def _next_block(runner: BlockRunner, todo: list[Block], monitor: Monitor, done: int) -> list[Any]:
+    """Run the block on top in this process: its result, or none if it was split."""
+    what = f"the enumeration ({done} blocks done)"
+    monitor.check_time(what)
+    try:
+        return [runner(todo.pop(), seconds=_left(monitor), progress=None)]
+    except BlockOverflow as overflow:
+        todo += overflow.children[::-1]
+        return []
+    except BudgetExceededError:
+        monitor.check_time(what)
+        raise
+
+
+def _run_everywhere(pool: WorkerPool, runner: BlockRunner, todo: list[Block], monitor: Monitor) -> Iterator[Any]:
+    """Run blocks in the workers, and in this process too: it would only wait, and it has started already."""
     done = 0
-    while todo or pool.running:
+    while todo or pool.waiting_for:
         monitor.check_time(f"the enumeration ({done} blocks done)")
-        for worker in pool.idle:
+        for worker in pool.hungry:
             if todo:
                 pool.give(worker, todo.pop(), _left(monitor))
-        for _block, kind, value in pool.wait(_left(monitor)):
+        results = []
+        if todo:
+            results = _next_block(runner, todo, monitor, done)
+        for _block, kind, value in pool.wait(0 if todo or results else _left(monitor)):
             if kind == "done":
-                yield value
-                done += 1
-                monitor.report("blocks", done, done + len(todo) + len(pool.running))
+                results.append(value)
             elif kind == "split":
                 todo += value[::-1]
             elif kind == "error":
@@ -171,6 +178,10 @@ def _run_there(pool: WorkerPool, todo: list[Block], monitor: Monitor) -> Iterato
             elif kind == "budget":
                 monitor.check_time(f"the enumeration ({done} blocks done)")
                 raise BudgetExceededError(value, partial=None)
+        for result in results:
+            yield result
+            done += 1
+            monitor.report("blocks", done, done + len(todo) + pool.waiting_for)
 
 
 def iter_blocks(
@@ -288,7 +299,7 @@ def count_blocks(
     network : ReLUNetwork
     domain : Box or Polyhedron, optional
     workers : int
-        Processes. 1 is this one; more are started by spawn, so a script needs ``if __name__ == "__main__":``.
+        Processes. The first is this one; others are started by spawn, so a script needs ``if __name__ == "__main__":``.
     fingerprints : dimensions
         Write their faces (and forget them) for an order-independent fingerprint.
     verify : bool
@@ -337,7 +348,7 @@ def count_blocks(
             progress=progress,
         ):  # fmt: skip
             counts.append(count)
-    except (BudgetExceededError, KeyboardInterrupt) as stop:
+    except (PolyfiberError, KeyboardInterrupt) as stop:
         stop.partial = total()  # type: ignore[union-attr]
         raise
     return total()
@@ -359,7 +370,7 @@ def first_blocks(
     within: Sequence[Block] = (Block(),),
 ) -> tuple[Block, ...]:
     """Blocks to begin with: for several workers, enough of them to end together."""
-    at_least = 1 if workers == 1 else 8 * workers
+    at_least = 1 if workers == 1 else 16 * workers
     return plan_blocks(network, domain, room=room, at_least=at_least, within=within, frame=frame).blocks
 
 

@@ -23,7 +23,7 @@ from .blocks import Block
 from .build import expected_vertices
 from .domain import Polyhedron
 from .frame import Frame, make_frame
-from .plan import SAMPLES, VertexSample, best_split, sample_vertices
+from .plan import VertexSample, best_split, sample_vertices
 
 PILOT = 1 << 15
 """Vertices that a pilot block is expected to have."""
@@ -111,7 +111,7 @@ def pilot_estimate(
         zero = (0.0,) * (frame.n + 1)
         counts = tuple(map(float, part.f_vector))
         return SizeEstimate(counts, zero, tuple(map(float, part.bounded)), zero, seconds, 0.0, 1, monitor.elapsed, True)
-    sample = sample_vertices(frame, size=4 * SAMPLES, rng=generator)
+    sample = sample_vertices(frame, rng=generator)
     expected = ceiling * sample.share if sample.share else ceiling
     found: list[tuple[float, ...]] = []
     while len(found) < pilots:

@@ -19,7 +19,7 @@ from typing import Any
 from .. import _version
 from .._typing import ProgressLike
 from ..budget import Budget
-from ..errors import BudgetExceededError, InputError
+from ..errors import InputError, PolyfiberError
 from ..network.model import ReLUNetwork
 from . import parts
 from .blockcells import BlockComplex, BlockCount
@@ -145,7 +145,7 @@ def write_cells(
                 journal.write(line_of(count).encode() + b"\n")
                 journal.flush()
                 os.fsync(journal.fileno())
-        except (BudgetExceededError, KeyboardInterrupt) as stop:
+        except (PolyfiberError, KeyboardInterrupt) as stop:
             stop.partial = replace(store.total(), seconds=time.monotonic() - started)  # type: ignore[union-attr]
             raise
         store.finish()

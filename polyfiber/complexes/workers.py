@@ -23,6 +23,9 @@ from .blocks import Block
 from .domain import Polyhedron
 from .frame import make_frame
 
+AHEAD = 2
+"""Blocks in a worker's queue: it need not wait while this process is at work."""
+
 
 @dataclass(frozen=True)
 class Setup:
@@ -84,6 +87,7 @@ def _work(pipe: Any, stop: Any) -> None:
 
     try:
         runner = BlockRunner(pipe.recv())
+        pipe.send(("ready", None))
         while (task := pipe.recv()) is not None:
             block, seconds = task
             try:
@@ -123,7 +127,8 @@ class WorkerPool:
         self._stop = context.Event()
         self._pipes: list[Any] = []
         self._processes: list[Any] = []
-        self.running: dict[int, Block] = {}
+        self.queues: list[list[Block]] = [[] for _ in range(count)]
+        self._ready = [False] * count
         with one_thread():
             for _ in range(count):
                 ours, theirs = context.Pipe()
@@ -144,43 +149,53 @@ class WorkerPool:
     def _died(self, i: int) -> PolyfiberError:
         self._processes[i].join(5)
         code = self._processes[i].exitcode
-        block = self.running.get(i)
-        if block is None:
+        if not self._ready[i]:
             return PolyfiberError(
                 f"worker {i} ended at its start (exit code {code}); a program that uses workers must start under "
                 "if __name__ == '__main__':"
             )
-        return PolyfiberError(f"worker {i} ended (exit code {code}) while it ran the block of path {block.path}")
+        at = f" while it ran the block of path {self.queues[i][0].path}" if self.queues[i] else ""
+        return PolyfiberError(f"worker {i} ended (exit code {code}){at}")
 
     @property
-    def idle(self) -> list[int]:
-        """Workers without a block."""
-        return [i for i in range(len(self._pipes)) if i not in self.running]
+    def hungry(self) -> list[int]:
+        """Workers with fewer than two blocks, once for each that they can take, those without any first."""
+        return [i for most in range(AHEAD) for i, queue in enumerate(self.queues) if len(queue) <= most]
+
+    @property
+    def waiting_for(self) -> int:
+        """Blocks that were given and did not come back."""
+        return sum(map(len, self.queues))
 
     def give(self, worker: int, block: Block, seconds: float | None) -> None:
-        """Let an idle worker run a block."""
+        """Put a block into a worker's queue."""
+        self.queues[worker].append(block)
         self._send(worker, (block, seconds))
-        self.running[worker] = block
 
     def wait(self, seconds: float | None) -> list[tuple[Block, str, Any]]:
         """What came back: (block, 'done' | 'split' | 'stopped' | 'budget' | 'error', value)."""
         answers = []
-        for pipe in multiprocessing.connection.wait([self._pipes[i] for i in self.running], seconds):
+        for pipe in multiprocessing.connection.wait(self._pipes, seconds):
             i = self._pipes.index(pipe)
             try:
                 kind, value = self._pipes[i].recv()
             except (EOFError, ConnectionResetError):
                 raise self._died(i) from None
-            answers.append((self.running.pop(i), kind, value))
+            if kind == "ready":
+                self._ready[i] = True
+            else:
+                answers.append((self.queues[i].pop(0), kind, value))
         return answers
 
     def __enter__(self) -> WorkerPool:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End the workers: those at work stop at the next wall."""
+        """End the workers: those at work stop at the next wall, those that did not begin at once."""
         self._stop.set()
-        for pipe in self._pipes:
+        for pipe, process, ready in zip(self._pipes, self._processes, self._ready):
+            if not ready:
+                process.terminate()
             with suppress(BrokenPipeError, ConnectionResetError):
                 pipe.send(None)
         for pipe, process in zip(self._pipes, self._processes):

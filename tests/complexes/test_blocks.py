@@ -75,7 +75,10 @@ def test_blocks_are_the_whole(widths: tuple[int, ...]) -> None:
         compare(net, box, parts_of(net, box, room=10**6, blocks=tree(net, [1, 2])))
 
 
-@pytest.mark.parametrize("case", CORPUS[::2], ids=lambda case: case.name)
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, id=case.name, marks=[pytest.mark.slow] if i % 2 else []) for i, case in enumerate(CORPUS)],
+)
 def test_blocks_of_the_degenerate_corpus(case: Case) -> None:
     net = case.network
     domain = None if case.domain is None else pf.Polyhedron(*case.domain)

@@ -276,8 +276,9 @@ def test_a_worker_that_is_killed_is_named(tmp_path: Path) -> None:
 
     setup = Setup.of(pf.ReLUNetwork.random((4, 40, 40, 1), rng=0), None, len, room=10**7, on_degenerate="resolve")
     with WorkerPool(setup, 1) as pool:
+        while not pool._ready[0]:
+            assert pool.wait(60) == []
         pool.give(0, Block(((3, 1),)), None)
-        time.sleep(0.5)
         os.kill(pool._processes[0].pid, signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
         with pytest.raises(PolyfiberError, match=r"\(3, 1\)"):
             pool.wait(30)
