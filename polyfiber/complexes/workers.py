@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from ..budget import Budget
+from ..budget import Budget, Monitor
 from ..errors import BudgetExceededError, PolyfiberError
 from ..network.model import ReLUNetwork
 from ..settings import one_thread
@@ -64,17 +64,19 @@ class BlockRunner:
 
     def __call__(self, block: Block, *, seconds: float | None, progress: Any) -> Any:
         """Result of the job on a block; raises as `run_block`."""
-        part = run_block(
-            self.network,
-            block,
-            self.setup.domain,
-            room=self.setup.room,
-            on_degenerate=self.setup.on_degenerate,
-            budget=Budget(seconds=seconds),
-            progress=progress,
-            frame=self.frame,
-        )
-        return self.setup.job(part)
+        budget = Budget(seconds=seconds)
+        with Monitor(budget).watching():
+            part = run_block(
+                self.network,
+                block,
+                self.setup.domain,
+                room=self.setup.room,
+                on_degenerate=self.setup.on_degenerate,
+                budget=budget,
+                progress=progress,
+                frame=self.frame,
+            )
+            return self.setup.job(part)
 
 
 def _work(pipe: Any, stop: Any) -> None:
