@@ -163,6 +163,8 @@ def parallel_rows(
     groups = []
     opposite = []
     with np.errstate(over="ignore", under="ignore"):
+        if _surely_apart(rows[indices], tolerance):
+            return [], []
         for i in indices:
             for group in groups:
                 if _ratio(rows[i], rows[group[0]], tolerance) > 0:
@@ -176,6 +178,14 @@ def parallel_rows(
                 if _ratio(rows[second[0]], rows[first[0]], tolerance) < 0:
                     opposite.append((first[0], second[0]))
     return [g for g in groups if len(g) > 1], opposite
+
+
+def _surely_apart(rows: FloatArray, tolerance: float) -> bool:
+    """Whether no two rows can be multiples of each other: their values at one point, scaled, are apart."""
+    top = np.abs(rows).max(axis=1, initial=0.0)
+    point = np.sqrt(np.arange(2.0, rows.shape[1] + 2))
+    values = np.sort(np.abs((rows[top > 0] / top[top > 0, None]) @ point))
+    return bool((np.diff(values) > (4 * tolerance + 1e-13) * point.sum()).all())
 
 
 def _ratio(a: FloatArray, b: FloatArray, tolerance: float) -> float:
