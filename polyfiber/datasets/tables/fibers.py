@@ -165,7 +165,7 @@ TABLE = Table(
     rows=_rows,
     check=_check,
     options=(
-        Option("limit", 2048, integer(16), "Masked products, and minors, that are looked at."),
+        Option("limit", 512, integer(16), "Masked products, and minors, that are looked at; classify_fiber looks at 2048."),
         Option("sign_error", 2.0**-51, number(0.0), "Relative accuracy of the weights; 2^-24 for float32."),
         Option("components", 16, integer(1), "Components are counted up to this number."),
         Option("local_dimension", False, boolean, "The dimension from all regions of the complex too."),
