@@ -373,7 +373,12 @@ def _grown(block: Block, frame: Frame, skeleton: Skeleton) -> BlockComplex:
             raise
         children = _children(block, frame, skeleton)
         if children is None:
-            raise
+            raise BudgetExceededError(
+                f"the block of path {block.path} needs more memory than it may take, and no wall that has vertices on both "
+                "sides is left to split it by",
+                partial=None,
+                **error.facts,
+            ) from None
         raise BlockOverflow(str(error), children=children) from None
     return BlockComplex(block, frame, skeleton)
 

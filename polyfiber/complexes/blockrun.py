@@ -107,7 +107,7 @@ def run_blocks(
     room : int
         Vertices of a block.
     workers : int
-        This process and ``workers - 1`` that it starts (by spawn).
+        This process and at most ``workers - 1`` that it starts (by spawn).
     budget : Budget
         Its seconds count from the first block; its memory is not looked at here.
 
@@ -121,10 +121,11 @@ def run_blocks(
     setup = Setup.of(network, domain, job, room=room, on_degenerate=on_degenerate)
     todo = list(blocks)[::-1]
     monitor = Monitor(budget, progress)
-    if workers == 1:
+    others = min(workers, len(todo)) - 1
+    if others < 1:
         yield from _run_here(setup, todo, monitor)
     else:
-        with WorkerPool(setup, workers - 1) as pool:
+        with WorkerPool(setup, others) as pool:
             yield from _run_everywhere(pool, BlockRunner(setup), todo, monitor)
 
 
@@ -163,7 +164,7 @@ def _run_everywhere(pool: WorkerPool, runner: BlockRunner, todo: list[Block], mo
     while todo or pool.waiting_for:
         monitor.check_time(f"the enumeration ({done} blocks done)")
         for worker in pool.hungry:
-            if todo:
+            if len(todo) > 1:  # one is for this process
                 pool.give(worker, todo.pop(), _left(monitor))
         results = []
         if todo:

@@ -77,8 +77,8 @@ class FaceStore:
         return result
 
     def to_bits(self, planes: WordArray) -> tuple[ByteArray, ByteArray]:
-        """Bit planes (m, 2 W) to positive and negative columns as bytes (m, ceil((N + D) / 8)), the lowest bit first."""
-        W, width = self.frame.n_words, (self.n_bits + 7) // 8
+        """Bit planes (m, 2 W) to positive and negative columns as bytes (m, ceil((N + D) / 8)), at least one, the lowest bit first."""
+        W, width = self.frame.n_words, max(1, (self.n_bits + 7) // 8)
         if not self.frame.n_domain:
             little = np.ascontiguousarray(planes).astype("<u8", copy=False).view(np.uint8)
             return little[:, :width], little[:, 8 * W : 8 * W + width]

@@ -26,6 +26,7 @@ from .records import row_units
 SAMPLES = 2048
 STEPS = 20
 SMALLEST_ROOM = 2048
+SMALLEST_BLOCK = 4096
 FEWEST = 8
 """Sampled vertices below which a block is no longer split by the sample."""
 CACHED = 1 << 17
@@ -223,7 +224,7 @@ def plan_blocks(
     target : int, optional
         Vertices to aim at, half the room by default and at most 131072.
     at_least : int
-        Blocks to aim at, so that workers end together.
+        Blocks to aim at, so that workers end together; but none is made smaller than 4096 vertices for it.
     within : sequence of Block
         What to divide, everything by default; what an earlier run left, for instance.
     rng : optional
@@ -263,7 +264,7 @@ def plan_blocks(
         guess = per_row * len(rows) if len(rows) or block.path else expected
         work.append((replace(block, expected=guess), rows))
     expected = sum(block.expected for block, _ in work)
-    target = max(1, min(target, int(expected / at_least)))
+    target = min(target, max(SMALLEST_BLOCK, int(expected / at_least)))
     leaves: list[Block] = []
     while work:
         block, rows = work.pop()

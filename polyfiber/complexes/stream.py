@@ -145,6 +145,8 @@ def write_cells(
                 journal.write(line_of(count).encode() + b"\n")
                 journal.flush()
                 os.fsync(journal.fileno())
+        except OSError as error:
+            raise InputError(f"cannot write to {directory}: {error}", partial=store.total()) from None
         except (PolyfiberError, KeyboardInterrupt) as stop:
             stop.partial = replace(store.total(), seconds=time.monotonic() - started)  # type: ignore[union-attr]
             raise

@@ -16,6 +16,7 @@ from polyfiber.complexes.blockcells import BlockComplex, BlockOverflow, run_bloc
 from polyfiber.complexes.blockrun import BlockSum, run_blocks
 from polyfiber.complexes.blocks import Block, complement
 from polyfiber.complexes.plan import plan_blocks, room_for
+from polyfiber.complexes.workers import Setup, WorkerPool
 from polyfiber.errors import BudgetExceededError, InputError
 from polyfiber.testing import Case, degenerate_corpus, generic_networks, integer_networks
 
@@ -162,6 +163,13 @@ def test_a_network_without_walls() -> None:
     assert pf.count_blocks(net).f_vector == (1,)
 
 
+def test_no_hidden_neurons() -> None:
+    net = pf.ReLUNetwork.random((2, 1), rng=0)
+    assert [cells.signs.shape for cells in pf.iter_cells(net)] == [(1, 0)]
+    box = pf.Box(-1, 1, dimension=2)
+    assert pf.count_blocks(net, box).f_vector == (4, 4, 1)
+
+
 def test_vertices_and_maps_of_cells() -> None:
     net = pf.ReLUNetwork.random((3, 7, 5, 2), rng=1)
     cx = pf.canonical_complex(net)
@@ -272,20 +280,31 @@ def test_an_interrupted_count_keeps_what_was_done() -> None:
 
 def test_two_workers_agree_with_one() -> None:
     net = pf.ReLUNetwork.random((3, 14, 12, 1), rng=5)
+    blocks = plan_blocks(net, room=10**5, target=150).blocks
     one = pf.count_blocks(net, fingerprints=[3])
-    two = pf.count_blocks(net, fingerprints=[3], workers=2)
+    two = pf.count_blocks(net, fingerprints=[3], workers=2, blocks=blocks)
     assert (two.f_vector, two.bounded, two.fingerprints) == (one.f_vector, one.bounded, one.fingerprints)
     assert len(two.blocks) > 4
     with pytest.raises(BudgetExceededError) as stopped:
-        pf.count_blocks(net, workers=2, budget=pf.Budget(seconds=0.01))
+        pf.count_blocks(net, workers=2, blocks=blocks, budget=pf.Budget(seconds=0.01))
     assert not stopped.value.partial.complete
 
 
 def test_an_error_in_a_worker_comes_back() -> None:
     lines = [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [1.0, -1.0]]
     net = pf.ReLUNetwork([lines, [[1.0] * 4]], [[0.0] * 4, [0.0]])
+    setup = Setup.of(net, None, itself, room=10**6, on_degenerate="refuse")
+    with WorkerPool(setup, 1) as pool:
+        pool.give(0, Block(((0, 1),)), None)
+        while not (answers := pool.wait(60)):
+            pass
+    block, kind, error = answers[0]
+    assert block == Block(((0, 1),))
+    assert kind == "error"
+    assert isinstance(error, pf.errors.GenericityError)
+    assert error.facets
     with pytest.raises(pf.errors.GenericityError):
-        pf.count_blocks(net, workers=2, on_degenerate="refuse")
+        pf.count_blocks(net, workers=2, blocks=Block().split(0), on_degenerate="refuse")
 
 
 def test_bad_arguments() -> None:

@@ -67,7 +67,9 @@ def test_plans() -> None:
     assert plan == plan_blocks(net, target=500)
     sizes = [pf.run_block(net, block).n_vertices for block in plan.blocks]
     assert max(sizes) < 5 * 500
-    assert len(plan_blocks(net, target=10**6, at_least=9).blocks) >= 9
+    large = pf.ReLUNetwork.random((3, 64, 64, 1), rng=0)
+    assert len(plan_blocks(large, target=10**6, at_least=9).blocks) >= 9
+    assert len(plan_blocks(net, target=10**6, at_least=9).blocks) < 9
     part = plan.blocks[0]
     inside = plan_blocks(net, target=100, within=[part])
     assert all(block.path[: len(part.path)] == part.path for block in inside.blocks)
