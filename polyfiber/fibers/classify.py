@@ -147,6 +147,8 @@ class FiberReport:
         trivial : bool
             Whether to apply a random permutation and scaling too.
         """
+        if n < 0:
+            raise InputError(f"the number of networks must not be negative, found {n}")
         generator = np.random.default_rng(rng)
         result = []
         for _ in range(int(n)):
@@ -240,7 +242,7 @@ def classify_fiber(
     Raises
     ------
     InputError
-        Not a network.
+        Not a network; a tolerance, limit or domain that makes no sense.
 
     Examples
     --------
@@ -253,6 +255,10 @@ def classify_fiber(
         raise InputError(
             f"expected a ReLUNetwork, found {type(net).__name__}; see polyfiber.read_network, from_torch, from_sklearn"
         )
+    if not 0 <= tolerance < 1 or not 0 <= sign_error < 1:
+        raise InputError(f"tolerance and sign_error must lie in [0, 1), found {tolerance} and {sign_error}")
+    if limit < 1 or max_faces < 0:
+        raise InputError(f"limit must be at least 1 and max_faces at least 0, found {limit} and {max_faces}")
     regime = check_regime(net, limit=limit, sign_error=sign_error)
     facts, cx = _facts(net, regime, complex, domain, max_faces, budget)
     findings = _sure(find(net, facts, tolerance=tolerance), net, 0.0 if net.is_exact else sign_error)

@@ -158,7 +158,9 @@ def minimize(
     Raises
     ------
     InputError
-        ``epsilon > 0`` without a box.
+        ``epsilon > 0`` without a box; a tolerance, epsilon or box that makes no sense.
+    BudgetExceededError
+        Time was up while reductions were made; ``partial`` is the network so far, with the same function.
 
     Examples
     --------
@@ -172,6 +174,10 @@ def minimize(
     """
     if not isinstance(net, ReLUNetwork):
         raise InputError(f"expected a ReLUNetwork, found {type(net).__name__}")
+    if not 0 <= tolerance < 1:
+        raise InputError(f"tolerance must lie in [0, 1), found {tolerance}")
+    if not 0 <= epsilon < np.inf:
+        raise InputError(f"epsilon must be finite and at least 0, found {epsilon}")
     box = _box(net, lower, upper)
     approximate, bound = net, 0.0
     dropped: list[tuple[int, int]] = []

@@ -333,3 +333,19 @@ def test_extreme_first_layers_have_the_rank_of_their_rows(scale: float) -> None:
     found = pf.minimize(net, prove=True, budget=pf.Budget(seconds=30))
     assert found.network == net
     assert found.verify().relative == 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"limit": -1},
+        {"limit": 0},
+        {"sign_error": float("nan")},
+        {"sign_error": -1.0},
+        {"tolerance": 2.0},
+        {"max_faces": -1},
+    ],
+)
+def test_numbers_that_make_no_sense(options: dict[str, float]) -> None:
+    with pytest.raises(InputError):
+        pf.classify_fiber(pf.ReLUNetwork.random((3, 3, 2, 1), rng=0), **options)

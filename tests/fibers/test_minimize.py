@@ -280,3 +280,21 @@ def test_a_huge_neuron_that_is_off_hides_nothing() -> None:
         # and the comparison would have seen it
         constant = pf.ReLUNetwork([np.zeros((1, 2)), np.zeros((1, 1)), np.zeros((1, 1))], [[0.0], [0.0], [1.0]])
         assert dataclasses.replace(result, network=constant).verify().relative > 0.1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"epsilon": float("nan"), "lower": -1, "upper": 1},
+        {"epsilon": -1.0, "lower": -1, "upper": 1},
+        {"epsilon": float("inf"), "lower": -1, "upper": 1},
+        {"tolerance": float("nan")},
+        {"tolerance": -1e-3},
+        {"lower": 0.0},
+        {"lower": float("nan"), "upper": 1.0},
+        {"lower": 1.0, "upper": -1.0},
+    ],
+)
+def test_numbers_that_make_no_sense(options: dict[str, float]) -> None:
+    with pytest.raises(InputError):
+        pf.minimize(pf.ReLUNetwork.random((2, 3, 2, 1), rng=0), **options)
