@@ -17,7 +17,7 @@ __all__ = ["KINDS", "Pair", "hiding_network", "make", "sample"]
 def main() -> None:
     """Write a sample of every kind to ``data/pairs``."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--per-kind", type=int, default=3)
+    parser.add_argument("--per-kind", type=int, default=10)
     parser.add_argument("--top", type=int, default=5)
     parser.add_argument("--out", type=Path, default=ROOT / "data" / "pairs")
     options = parser.parse_args()

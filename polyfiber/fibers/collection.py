@@ -118,6 +118,7 @@ class ListedCollection(Collection):
         size = 0
         for i in range(len(self)):
             self.monitor.report("reading networks", i, len(self))
+            self.monitor.check_time("reading networks")
             try:
                 net = self.network(i)
             except (PolyfiberError, OSError) as error:
@@ -140,7 +141,11 @@ class ListedCollection(Collection):
         waiting.clear()
 
     def fetch(self, ids: IntArray) -> FloatArray:
-        return np.stack([flat_parameters(self.network(int(i))) for i in ids])
+        rows = []
+        for i in ids:
+            self.monitor.check_time("reading networks again")
+            rows.append(flat_parameters(self.network(int(i))))
+        return np.stack(rows)
 
     def __len__(self) -> int:
         return len(self.items)

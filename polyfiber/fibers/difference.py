@@ -19,7 +19,7 @@ from .exactness import settled_vertices
 from .regions import affine_pieces, compare_over, incidence
 from .relaxations import branch_and_bound, milp_maximum, needs_box
 from .stacked import difference_network, stacking_error
-from .witness import rounding_bound
+from .witness import candidates, rounding_bound
 
 MAX_INCIDENCES = 4_000_000
 """Vertices of regions up to which the maximum on every single region is worked out too."""
@@ -186,7 +186,9 @@ def _by_bounds(
         rows = (domain.A.astype(np.float64), domain.b.astype(np.float64))
     error = stacking_error(a, b)
     limit = None if threshold is None else max(0.0, threshold - error)
-    found = branch_and_bound(_both_signs(a, b), *box, monitor=monitor, threshold=limit, rows=rows)
+    found = branch_and_bound(
+        _both_signs(a, b), *box, monitor=monitor, threshold=limit, rows=rows, points=candidates(a, b, domain, n=1024)
+    )
     upper, stats = max(0.0, found.upper) + error, {"seconds": monitor.elapsed, "boxes": found.boxes}
     if found.where is None:  # a domain so thin that no point of it was met
         return Difference(0.0, upper, None, 0, None, False, found.proved, "branch and bound", stats=stats)

@@ -486,7 +486,8 @@ def _sample_rows(component: LayerComponent, rank: int, generator: np.random.Gene
         limits = [c / -d for c, d in zip(centre, direction) if d < 0 and c > 0]
         reach = min(limits) if limits else (Fraction(1) if is_rational(dtype) else 1.0)
         share = draw(generator, 1, dtype, uniform=True)[0]
-        row = centre + share * reach * direction
+        # short of the end: there a row could cancel down to its rounding
+        row = centre + share * reach * 999 / 1000 * direction
         result.append(np.where(row > 0, row, 0 * row))
     return _unit_rows(np.array(result, dtype=dtype))
 
@@ -502,11 +503,12 @@ def _sample_columns(U: Array, target: Array, generator: np.random.Generator) -> 
             raise AssertionError("the row space of U holds that of the target")
         null = exact.nullspace(U.T)
         return particular.T + draw(generator, (m, null.shape[1]), target.dtype) @ null.T
-    pseudo = np.linalg.pinv(U)
+    pseudo = np.linalg.pinv(U, rcond=1e-12)  # rows that are equal up to rounding are one direction
     C = target @ pseudo
     size = max(largest(C), 1.0)
     free = size * generator.standard_normal(C.shape)
-    return C + free - (free @ U) @ pseudo
+    C = C + free - (free @ U) @ pseudo
+    return C + (target - C @ U) @ pseudo  # once more: U may be far from orthogonal
 
 
 def _row_basis(matrix: Array, r: int) -> Array:

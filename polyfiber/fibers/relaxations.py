@@ -145,6 +145,7 @@ class BoundReport:
 def branch_and_bound(
     net: ReLUNetwork, lo: FloatArray, hi: FloatArray, *, monitor: Monitor, threshold: float | None = None,
     gap: float = 1e-6, seconds: float = 30.0, rows: tuple[FloatArray, FloatArray] | None = None,
+    points: FloatArray | None = None,
 ) -> BoundReport:  # fmt: skip
     """Maximise the largest output of a network over a box, or over the part of it where ``A x <= b``.
 
@@ -160,8 +161,12 @@ def branch_and_bound(
         Limit when the budget names none.
     rows : (A, b), optional
         Boxes on which one of these inequalities fails throughout are dropped.
+    points : (k, n0) array, optional
+        Inputs of the box to begin with.
     """
     search = _Search(net, rows)
+    if points is not None and len(points):
+        search.attempt(points)
     limit = monitor.budget.seconds if monitor.budget.seconds is not None else monitor.elapsed + seconds
     floor = -np.inf if threshold is None else threshold
     search.look(lo[None].astype(np.float64), hi[None].astype(np.float64))
@@ -224,6 +229,13 @@ class _Search:
         slack = 1e-12 * (np.maximum(np.abs(los), np.abs(his)) @ np.abs(A).T + np.abs(b)) + _TINY
         return (least <= b + slack).all(axis=1)
 
+    def attempt(self, X: FloatArray) -> None:
+        """Keep the best of some inputs."""
+        values = np.where(self._inside(X), self.net(X).max(axis=1), -np.inf)
+        i = int(np.argmax(values))
+        if values[i] > self.best:
+            self.best, self.where = float(values[i]), X[i]
+
     def look(self, los: FloatArray, his: FloatArray) -> None:
         """Bound the network on some boxes and try their middles and most promising corners."""
         keep = self._possible(los, his)
@@ -237,10 +249,7 @@ class _Search:
         lines = np.nan_to_num(bounds.coefficients[np.arange(len(los)), output])
         corners = np.where(lines > 0, his, los)
         for X in (corners, 0.5 * los + 0.5 * his):
-            values = np.where(self._inside(X), self.net(X).max(axis=1), -np.inf)
-            i = int(np.argmax(values))
-            if values[i] > self.best:
-                self.best, self.where = float(values[i]), X[i]
+            self.attempt(X)
         for i, top in enumerate(tops.max(axis=1)):
             heapq.heappush(self.heap, _OpenBox(-float(top), self.boxes - len(los) + i, los[i], his[i], lines[i]))
 

@@ -279,3 +279,14 @@ def test_bad_input() -> None:
         LayerwiseFiber(fiber.representation, 0)
     with pytest.raises(InputError, match="nan"):
         layerwise_fiber([[np.nan]], [0.0], [[1.0]], [0.0])
+
+
+def test_samples_with_equal_linear_rows_keep_the_function() -> None:
+    """Two linear neurons of rank one: their rows are equal up to rounding, not a basis of a plane."""
+    rng = np.random.default_rng(0)
+    row = np.array([0.29, 0.014, 0.96])
+    fiber = layerwise_fiber(np.stack([row, 2 * row]), np.array([0.4, 0.3]), rng.standard_normal((3, 2)), np.zeros(3))
+    Y = orthant_points(rng, 3, 200)
+    for seed in range(300):
+        sample = fiber.component([], 2).sample(rng=seed)
+        np.testing.assert_allclose(sample(Y), fiber.component([], 2).point()(Y), rtol=1e-9, atol=1e-9)
