@@ -79,6 +79,8 @@ class Points:
         """Points moved into the domain: clipped to a box, pulled towards the centre of a polyhedron."""
         X = X[np.isfinite(X).all(axis=1)]
         if isinstance(self.domain, Box):
+            if (self._low > self._high).any():  # rational bounds with no float in between
+                return X[:0]
             return np.clip(X, self._low, self._high)
         A, b = self.domain.A.astype(np.float64), self.domain.b.astype(np.float64)
         slack, step = b - A @ self.centre, (X - self.centre) @ A.T

@@ -24,7 +24,7 @@ from ..network.model import ReLUNetwork
 from ..network.moves import Rescale, random_trivial
 from .components import ConstantPart, HidingPart, LayerPart, NetworkComponent, SinglePart
 from .facts import NeuronFacts, facts_from_complex, facts_on, neuron_facts
-from .findings import Finding, find, invisible_neurons
+from .findings import Finding, find, image_duplicates, invisible_neurons
 from .hiding import HidingReport, flip_sets, hiding_report
 from .layerwise import LayerwiseFiber
 from .matching import function_distance
@@ -263,6 +263,7 @@ def classify_fiber(
     facts, cx = _facts(net, regime, complex, domain, max_faces, budget)
     findings = _sure(find(net, facts, tolerance=tolerance), net, 0.0 if net.is_exact else sign_error)
     if cx is not None:
+        findings += image_duplicates(net, cx, findings, tolerance=tolerance)
         findings += invisible_neurons(net, cx, findings)
     depth = len(net.weights)
     base: dict[str, Any] = {"network": net, "regime": regime, "facts": facts, "findings": findings}

@@ -10,6 +10,7 @@ import numpy as np
 from .._typing import Array, FloatArray, IntArray
 from ..network.model import ReLUNetwork
 from ..network.moves import hides
+from .exactness import exact_pieces
 from .facts import NeuronFacts
 
 
@@ -86,6 +87,55 @@ def invisible_neurons(net: ReLUNetwork, complex: Any, known: tuple[Finding, ...]
             text = f"neuron {i} of layer {layer}: nothing of its bent hyperplane is visible"
             found.append(Finding("invisible", layer, (i,), False, text, "complex"))
     return tuple(found)
+
+
+def image_duplicates(
+    net: ReLUNetwork, complex: Any, known: tuple[Finding, ...], *, tolerance: float = 1e-9, max_patterns: int = 4096
+) -> tuple[Finding, ...]:
+    """Findings 'duplicate' that only the image of the layers before shows: positive multiples on every region.
+
+    Neurons of one layer that are active on the same regions and whose affine forms are there in one ratio, within
+    the relative tolerance (0 for rationals). Pairs active on more than ``max_patterns`` patterns are not looked at.
+    """
+    signs = complex.signs(complex.dimension)[:, : net.n_hidden] > 0
+    told = {(f.layer, i) for f in known if f.kind in ("dead", "constant", "unused", "duplicate") for i in f.neurons}
+    exact, found, start = net.exact(), [], 0
+    for layer, width in enumerate(net.hidden_widths, start=1):
+        alike: dict[bytes, list[int]] = {}
+        for i in range(width):
+            if (layer, i) not in told and signs[:, start + i].any():
+                alike.setdefault(np.packbits(signs[:, start + i]).tobytes(), []).append(i)
+        for group in alike.values():
+            if layer == 1 or len(group) < 2:
+                continue
+            prefixes = np.unique(signs[signs[:, start + group[0]], :start], axis=0)
+            if len(prefixes) > max_patterns:
+                continue
+            rest = np.zeros(net.n_hidden - start, dtype=np.bool_)
+            forms = [exact_pieces(exact, np.concatenate([p, rest]))[layer - 1][group] for p in prefixes]
+            for same in _in_one_ratio(np.concatenate(forms, axis=1), 0.0 if net.is_exact else tolerance):
+                who = tuple(group[k] for k in same)
+                text = f"neurons {list(who)} of layer {layer} are positive multiples of each other on the image of the layers before"
+                found.append(Finding("duplicate", layer, who, True, text, "complex"))
+        start += width
+    return tuple(found)
+
+
+def _in_one_ratio(rows: Array, tolerance: float) -> list[list[int]]:
+    """Groups of rows (Fractions) that are positive multiples of each other within a relative tolerance."""
+    groups: list[list[int]] = []
+    for k, row in enumerate(rows):
+        for group in groups:
+            first = rows[group[0]]
+            at = max(range(len(row)), key=lambda c, first=first: abs(first[c]))  # type: ignore[misc]
+            ratio = row[at] / first[at] if first[at] else 0
+            size = max(abs(v) for v in row)
+            if ratio > 0 and all(abs(a - ratio * b) <= tolerance * size for a, b in zip(row, first)):
+                group.append(k)
+                break
+        else:
+            groups.append([k])
+    return [g for g in groups if len(g) > 1]
 
 
 def find(net: ReLUNetwork, facts: NeuronFacts, *, tolerance: float = 1e-9) -> tuple[Finding, ...]:

@@ -221,3 +221,14 @@ def test_command_at_a_point(tmp_path) -> None:  # type: ignore[no-untyped-def]
     answer = json.loads(result.stdout)
     assert set(answer["methods"]) == {"exact"}
     assert 0 not in answer["signs"]
+
+
+def test_a_box_without_floats_has_bounds_and_no_points() -> None:
+    third = Fraction(1, 3)
+    box = pf.Box([third], [third + Fraction(1, 10**30)])
+    b = pf.activation_bounds(pf.ReLUNetwork([[[1.0], [-2.0]], [[1.0, 1.0]]], [[-1.0, 2.0], [0.0]]), box)
+    assert b.signs.tolist() == [-1, 1]
+    assert np.isnan(b.upper_at).all()
+    assert b.verify()
+    with pytest.raises(InputError, match="no point"):
+        b.value(0)

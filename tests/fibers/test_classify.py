@@ -349,3 +349,25 @@ def test_extreme_first_layers_have_the_rank_of_their_rows(scale: float) -> None:
 def test_numbers_that_make_no_sense(options: dict[str, float]) -> None:
     with pytest.raises(InputError):
         pf.classify_fiber(pf.ReLUNetwork.random((3, 3, 2, 1), rng=0), **options)
+
+
+def test_duplicates_on_the_image_of_the_layers_before() -> None:
+    """A constant neuron makes rows of layer 2 differ that are one function of the input, up to a factor."""
+    first = ([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]], [0.5, -0.25, 1.0])  # the third is the constant 1
+    second = ([[1.0, 1.0, -1.0], [2.0, 2.0, 0.0], [1.0, -1.0, 0.5]], [0.0, -2.0, 0.25])
+    third = ([[1.0, -1.0, 2.0], [0.5, 1.0, 1.0]], [0.0, 0.0])
+    for net in (network(first, second, third), network(first, second, third).exact()):
+        report = pf.classify_fiber(net, complex=pf.canonical_complex(net))
+        mine = [f for f in report.findings if f.kind == "duplicate"]
+        assert [(f.layer, f.neurons, f.by) for f in mine] == [(2, (0, 1), "complex")]
+        assert report.identifiable is False
+        # what the finding says: the outputs can be shared
+        C = net.rounded().weights[2].copy()
+        C[:, 0] += 2 * 0.125
+        C[:, 1] -= 0.125
+        other = network(first, second, (C, third[1]))
+        X = np.random.default_rng(0).standard_normal((200, 2)) * 3
+        assert np.allclose(net.rounded()(X), other(X), atol=1e-12)
+    different = network(first, ([[1.0, 1.0, -1.0], [2.0, 2.0, 0.0], [1.0, -1.0, 0.5]], [0.0, -1.0, 0.25]), third)
+    report = pf.classify_fiber(different, complex=pf.canonical_complex(different))
+    assert not [f for f in report.findings if f.kind == "duplicate"]
