@@ -12,7 +12,7 @@ from .._typing import ProgressLike
 from ..budget import Budget, Monitor
 from ..errors import BudgetExceededError, InputError, PolyfiberError
 from ..network.model import ReLUNetwork
-from .blockcells import MASK, BlockComplex, BlockCount, BlockOverflow, Cells, run_block
+from .blockcells import MASK, BlockComplex, BlockCount, BlockOverflow, Cells
 from .blocks import Block, complement
 from .domain import Polyhedron
 from .frame import Frame, make_frame
@@ -375,4 +375,4 @@ def first_blocks(
     return plan_blocks(network, domain, room=room, at_least=at_least, within=within, frame=frame).blocks
 
 
-__all__ = ["BlockSum", "count_blocks", "iter_blocks", "iter_cells", "run_block", "run_blocks"]
+__all__ = ["BlockSum", "count_blocks", "iter_blocks", "iter_cells", "run_blocks"]

@@ -10,6 +10,7 @@ from ..network.model import ReLUNetwork
 from .build import expected_vertices
 from .domain import Polyhedron
 from .frame import make_frame
+from .plan import DEFAULT_MEMORY
 from .records import row_units
 
 # rough costs on one core of a 2020s machine; seconds
@@ -89,7 +90,8 @@ def feasibility(
         vertices * per_vertex + faces * (16 * frame.n_words + 4),
         f"about {shown}, {_number(faces):.3g} faces in dimension {d}",
     )
-    add("face_counts", vertices * PER_VERTEX, vertices * per_vertex, f"about {shown}; faces are not kept")
+    by_blocks = min(vertices * per_vertex, DEFAULT_MEMORY)
+    add("face_counts", vertices * PER_VERTEX, by_blocks, f"about {shown}; by blocks where these are many")
     rows = N + frame.n_domain
     region = PER_MULTIPLICATION * (deep * (d + 3) + 12 * rows * d * d + 60 * rows * d) + 1e-4
     add("region", region, 8.0 * rows * d * 4, f"{rows} rows in dimension {d}")

@@ -249,6 +249,23 @@ def test_counting_by_blocks() -> None:
     assert len(total.blocks) == len(blocks)
 
 
+@pytest.mark.slow
+def test_face_counts_by_blocks_where_it_must(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = pf.ReLUNetwork.random((3, 60, 60, 1), rng=0)
+    whole = pf.face_counts(net)
+    phases: list[str] = []
+    budget = pf.Budget(memory="41.5MB")
+    assert pf.face_counts(net, budget=budget, progress=lambda event: phases.append(event.phase)) == whole
+    assert set(phases) == {"blocks"}
+    assert len(phases) > 10
+    monkeypatch.setattr("polyfiber.complexes.complex.LARGE", 1000)
+    phases.clear()
+    assert pf.face_counts(net, progress=lambda event: phases.append(event.phase)) == whole
+    assert set(phases) == {"blocks"}
+    with pytest.raises(BudgetExceededError, match="too little"):
+        pf.face_counts(net, budget=pf.Budget(memory="20MB"))
+
+
 def test_a_partial_result_says_what_it_covers() -> None:
     net = pf.ReLUNetwork.random((3, 14, 12, 1), rng=5)
     blocks = plan_blocks(net, room=10**5, target=150).blocks
