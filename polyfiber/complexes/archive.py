@@ -15,7 +15,7 @@ import numpy as np
 from .. import _version
 from .._typing import Array
 from ..budget import Monitor
-from ..errors import FileFormatError, PolyfiberError
+from ..errors import FileFormatError, InputError, PolyfiberError
 from ..network.model import ReLUNetwork
 from . import build, records
 from .certificate import check_structure
@@ -59,6 +59,10 @@ def save_complex(cx: PolyhedralComplex, path: Any) -> None:
     """Write a complex; the file appears under its name only when it is whole."""
     target = Path(path)
     frame, sk = cx._frame, cx._skeleton
+    if sk.is_block:
+        raise InputError(
+            "an archive holds whole complexes; keep the block itself (its path) and run it again, or write_cells"
+        )
     store: dict[str, Array] = {}
     for i, (w, b) in enumerate(zip(cx.network.weights, cx.network.biases)):
         _put(store, f"weight_{i}", w)

@@ -159,6 +159,11 @@ class Skeleton:
         self.buckets = (grown(chunks, new, 0), link, head, fill, free)
 
     # ---- start ------------------------------------------------------------------------------
+    @property
+    def is_block(self) -> bool:
+        """Whether a side of a neuron's wall is thrown away: then this is a block of a complex, not a whole one."""
+        return bool(self.closed[self.frame.n_domain : self.frame.net.inf].any())
+
     def is_outside(self, facet: int, side: int) -> bool:
         """Whether a side (0 negative, 1 positive) of a facet is thrown away."""
         return bool((int(self.closed[facet]) >> side) & 1)

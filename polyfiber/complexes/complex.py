@@ -210,7 +210,8 @@ class PolyhedralComplex:
     def __repr__(self) -> str:
         widths = "-".join(map(str, self.network.architecture))
         where = "R^" + str(self.network.architecture[0]) if self.domain is None else repr(self.domain)
-        return f"PolyhedralComplex({widths} on {where}, f = {self.f_vector}, complete)"
+        extent = "a closed block" if self._skeleton.is_block else "complete"
+        return f"PolyhedralComplex({widths} on {where}, f = {self.f_vector}, {extent})"
 
     def fingerprint(self, dim: int) -> tuple[int, int]:
         """Order-independent fingerprint of the sign vectors of one dimension (two 64-bit sums)."""

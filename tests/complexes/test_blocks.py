@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -155,6 +156,17 @@ def test_a_path_that_reaches_nothing() -> None:
     twice = pf.ReLUNetwork([[[1.0, 0.0], [2.0, 0.0], [0.0, 1.0]], [[1.0, 1.0, 1.0]]], [[0.0, 0.0, 0.0], [0.0]])
     flat = run_block(twice, Block(((0, 1), (1, -1))))  # the wall only, which the other side owns
     assert flat.f_vector == (0, 0, 0)
+
+
+def test_a_block_says_that_it_is_one(tmp_path: Path) -> None:
+    net = pf.ReLUNetwork.random((2, 6, 1), rng=0)
+    cx = run_block(net, Block(((0, 1),))).complex
+    assert cx is not None
+    assert "a closed block" in repr(cx)
+    assert "complete" in repr(pf.canonical_complex(net))
+    with pytest.raises(InputError, match="whole complexes"):
+        cx.save(tmp_path / "block.npz")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_network_without_walls() -> None:
