@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from polyfiber.datasets.spec import read_spec
+from polyfiber.datasets import run, validate
+from polyfiber.datasets.spec import Spec, read_spec
 from polyfiber.datasets.tables import names, table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,3 +51,19 @@ def test_every_table_says_what_it_holds() -> None:
                 option.check(list(option.default) if isinstance(option.default, tuple) else option.default, "x")
                 is not None
             )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", SPECS, ids=lambda p: p.stem)
+def test_a_small_one_of_its_kind_is_made_and_agrees(path: Path, tmp_path: Path) -> None:
+    if path.stem == "trained-fibers":
+        pytest.importorskip("sklearn")
+    given = tomllib.loads(path.read_text(encoding="utf-8"))
+    for entry in given["networks"]:
+        entry["count"] = 2
+    report = run(Spec.of(given, folder=path.parent), tmp_path / "data", workers=0)
+    assert report.complete
+    assert not report.failed
+    assert not report.skipped
+    found = validate(tmp_path / "data", rows=6, rng=0)
+    assert not found.problems
