@@ -425,7 +425,9 @@ class _Work:
         return np.maximum(size, 1e-3 * work.size[layer]) + 1e-290
 
     def _branches(self, work: Relaxation, layer: int) -> None:
-        """Branch and bound for the neurons of a layer whose range is open."""
+        """Programs for the open signs of a layer, then branch and bound for every range that is open."""
+        if self._left() > 0:
+            self._programs(work, layer)
         wanted = self._open(work, layer)
         part = self.methods[self.offsets[layer] : self.offsets[layer + 1]]
         closed = np.setdiff1d(np.arange(len(part)), wanted)

@@ -325,13 +325,24 @@ def _facts(
             raise InputError("complex= belongs to another network, or to another domain than domain=")
         return facts_from_complex(net, given, None if domain is None else facts_on(net, domain)), given
     deep = len(net.weights) > 2 and not regime.applies
-    if (deep or domain is not None) and 0 < estimate_size(net, domain)["faces"] <= max_faces:
+    faces = estimate_size(net, domain)["faces"] if deep or domain is not None else 0
+    why: tuple[str, ...] = ()
+    if faces > max_faces:
+        why = (f"the complex was not built: about {_short(faces)} faces expected, the limit is {max_faces}",)
+    elif faces:
         try:
             cx = canonical_complex(net, domain, budget=budget)
             return facts_from_complex(net, cx, None if domain is None else facts_on(net, domain)), cx
-        except (GenericityError, IncompleteError):
-            pass  # the facts say that they come from bounds
-    return (neuron_facts(net) if domain is None else facts_on(net, domain, method="lp", budget=budget)), None
+        except (GenericityError, IncompleteError) as error:
+            why = (f"the complex was not built: {error}",)
+    facts = neuron_facts(net) if domain is None else facts_on(net, domain, method="lp", budget=budget)
+    return replace(facts, fallback=(*why, *facts.fallback)), None
+
+
+def _short(count: int) -> str:
+    """A number of any size to two digits."""
+    digits = len(str(count))
+    return str(count) if digits < 5 else f"{str(count)[0]}.{str(count)[1]}e{digits - 1}"
 
 
 def _gauge(net: ReLUNetwork) -> ReLUNetwork:

@@ -40,7 +40,7 @@ class NeuronFacts:
     methods : tuple of tuples of str
         What decided each neuron: 'complex', 'exact range', 'LP bounds', 'linear bounds' or 'interval bounds'.
     fallback : tuple of str
-        What the bounds were asked for and did not reach.
+        What was asked for and not reached, and why: the complex, or what time did not allow.
     """
 
     status: tuple[tuple[str, ...], ...]

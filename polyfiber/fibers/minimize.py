@@ -268,7 +268,8 @@ class _Run:
 
         try:
             self.to_fixed_point(facts)
-        except (GenericityError, BudgetExceededError):
+        except (GenericityError, BudgetExceededError) as error:
+            self.undecided.append(f"activity by the complex: {error}")
             return False  # the result says that its facts come from bounds
         return True
 
