@@ -9,7 +9,7 @@ switching neurons the bound is exact, so splitting converges.
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -171,35 +171,25 @@ def branch_and_bound(
     floor = -np.inf if threshold is None else threshold
     search.look(lo[None].astype(np.float64), hi[None].astype(np.float64))
     while search.heap:
-        top = -search.heap[0].key
+        top = -search.heap[0][0]
         target = max(search.best + gap * max(abs(search.best), 1e-12), floor)
         if top <= target or (threshold is not None and search.best > threshold) or monitor.elapsed > limit:
             break
         monitor.report("branch and bound", search.boxes, None, lower=round(search.best, 9), upper=round(top, 9))
         if not search.split(target):
             break
-    upper = max(search.best, -search.heap[0].key) if search.heap else max(search.best, search.closed)
+    upper = max(search.best, -search.heap[0][0]) if search.heap else max(search.best, search.closed)
     target = max(search.best, floor)
     span = np.where(hi > lo, hi - lo, 1.0)
     # a side without extent counts as 1, so that flat boxes have a volume too
-    sides = [
-        np.where(hi > lo, (box.hi - box.lo) / span, 1.0)
-        for box in search.heap
-        if -box.key > target * (1 + gap) + 1e-300
-    ]
+    open_boxes = [box for box in search.heap if -box[0] > target * (1 + gap) + 1e-300]
+    sides = [np.where(hi > lo, (upper_end - lower_end) / span, 1.0) for _, _, lower_end, upper_end, _ in open_boxes]
     rest = float(np.prod(sides, axis=1).sum()) if sides else 0.0
     return BoundReport(search.best, upper, search.where, float(np.clip(1.0 - rest, 0.0, 1.0)), search.boxes)
 
 
-@dataclass(order=True)
-class _OpenBox:
-    """A box whose bound is above what is asked for; the one with the largest bound comes first."""
-
-    key: float
-    number: int
-    lo: FloatArray = field(compare=False)
-    hi: FloatArray = field(compare=False)
-    line: FloatArray = field(compare=False)
+_OpenBox = tuple[float, int, FloatArray, FloatArray, FloatArray]
+"""Minus the bound, a number of its own, lower and upper ends, slopes of the bounding function."""
 
 
 class _Search:
@@ -212,7 +202,7 @@ class _Search:
         self.heap: list[_OpenBox] = []
         self.boxes = 0
         widest = max(net.architecture)
-        self.batch = int(np.clip((1 << 22) // (2 * widest * widest), 1, 64))
+        self.batch = int(np.clip((1 << 17) // (widest * widest), 1, 512))
 
     def _inside(self, X: FloatArray) -> Any:
         if self.rows is None:
@@ -251,32 +241,28 @@ class _Search:
         for X in (corners, 0.5 * los + 0.5 * his):
             self.attempt(X)
         for i, top in enumerate(tops.max(axis=1)):
-            heapq.heappush(self.heap, _OpenBox(-float(top), self.boxes - len(los) + i, los[i], his[i], lines[i]))
+            heapq.heappush(self.heap, (-float(top), self.boxes - len(los) + i, los[i], his[i], lines[i]))
 
     def split(self, target: float) -> bool:
-        """Halve the boxes with the largest bounds; False where a box is too small to be halved."""
-        los: list[FloatArray] = []
-        his: list[FloatArray] = []
-        for _ in range(min(self.batch, len(self.heap))):
-            box = heapq.heappop(self.heap)
-            if -box.key <= target:
-                self.closed = max(self.closed, -box.key)
-                continue
-            score = (np.abs(box.line) + 1e-3 * np.abs(box.line).max() + 1e-12) * (box.hi - box.lo)
-            d = int(np.argmax(score))
-            middle = 0.5 * box.lo[d] + 0.5 * box.hi[d]
-            if not box.lo[d] < middle < box.hi[d]:
-                heapq.heappush(self.heap, box)
-                if los:
-                    self.look(np.array(los), np.array(his))
-                return False
-            left, right = box.hi.copy(), box.lo.copy()
-            left[d], right[d] = middle, middle
-            los += [box.lo, right]
-            his += [left, box.hi]
-        if los:
-            self.look(np.array(los), np.array(his))
-        return True
+        """Halve the boxes with the largest bounds; False where one is too small to be halved."""
+        chosen = [heapq.heappop(self.heap) for _ in range(min(self.batch, len(self.heap)))]
+        self.closed = max([self.closed, *(-box[0] for box in chosen if -box[0] <= target)])
+        chosen = [box for box in chosen if -box[0] > target]
+        if not chosen:
+            return True
+        los, his, lines = (np.array([box[k] for box in chosen]) for k in (2, 3, 4))
+        size = np.abs(lines)
+        score = (size + 1e-3 * size.max(axis=1, keepdims=True) + 1e-12) * (his - los)
+        rows, d = np.arange(len(chosen)), np.argmax(score, axis=1)
+        middle = 0.5 * los[rows, d] + 0.5 * his[rows, d]
+        fine = (los[rows, d] < middle) & (middle < his[rows, d])
+        for i in np.flatnonzero(~fine):
+            heapq.heappush(self.heap, chosen[i])
+        if fine.any():
+            left, right = his.copy(), los.copy()
+            left[rows, d], right[rows, d] = middle, middle
+            self.look(np.concatenate([los[fine], right[fine]]), np.concatenate([left[fine], his[fine]]))
+        return bool(fine.all())
 
 
 def milp_maximum(
