@@ -107,6 +107,15 @@ class Written:
         return {"rows": self.rows, "bytes": self.bytes, "sha256": self.sha256}
 
 
+def _few_values(field: Any) -> list[str]:
+    """Paths of the values of a column that repeat, texts and signs: a dictionary makes them a third of the size."""
+    pa = pyarrow()
+    if field.type in (pa.string(), pa.int8()):
+        return [field.name]
+    nested = pa.types.is_list(field.type) and field.type.value_type in (pa.string(), pa.int8())
+    return [f"{field.name}.list.element"] if nested else []
+
+
 class TableWriter:
     """One Parquet file, streamed: row groups of a fixed number of rows, whatever the batches were.
 
@@ -130,13 +139,13 @@ class TableWriter:
         self._n_waiting = 0
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = _Hashing(path)
-        texts = [f.name for f in schema if f.type == pyarrow().string()]
+        few = [name for f in schema for name in _few_values(f)]
         self._writer = parquet().ParquetWriter(
             self._file,
             self.schema,
             compression=COMPRESSION,
             compression_level=1,
-            use_dictionary=texts,
+            use_dictionary=few,
             write_statistics=True,
             version="2.6",
         )
