@@ -37,7 +37,10 @@ def plan_split(spec: Spec, network: int, at_least: int) -> tuple[Block, ...]:
     item = Networks(spec).item(network)
     if item.failed:
         return ()
-    plan = plan_blocks(item.network, item.domain, room=room_of(item, spec.tables), at_least=at_least)
+    room = room_of(item, spec.tables)
+    plan = plan_blocks(item.network, item.domain, room=room)
+    if len(plan.blocks) < at_least:  # the wish of the spec, even where blocks become small
+        plan = plan_blocks(item.network, item.domain, room=room, target=max(1, int(plan.expected / at_least)))
     return plan.blocks
 
 

@@ -62,7 +62,7 @@ def start(spec: Path, folder: Path, *more: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
-def wait_for(condition: Any, process: subprocess.Popen[bytes], seconds: float = 60) -> None:
+def wait_for(condition: Any, process: subprocess.Popen[bytes], seconds: float = 100) -> None:
     limit = time.monotonic() + seconds
     while not condition() and process.poll() is None and time.monotonic() < limit:
         time.sleep(0.005)
@@ -186,7 +186,7 @@ def test_a_cluster_of_processes_with_a_worker_killed(spec: Path, whole: dict[str
         wait_for(lambda: records(folder) >= 4, process)
         assert process.poll() is None, "the run ended before a worker could be killed"
         workers[0].kill()
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=180)
         assert process.returncode == 0, errors.decode()
     finally:
         for child in reversed(children):
