@@ -174,7 +174,7 @@ def _stacked(
 
 def _apart(rows: FloatArray, n2: int) -> FloatArray:
     """Least distance (B,) of two hyperplanes of layer 2, by rows with largest entry ±1."""
-    scaled = rows / np.abs(rows).max(axis=2, keepdims=True)
+    scaled = rows / np.maximum(np.abs(rows).max(axis=2, keepdims=True), 1e-300)
     least = np.full(len(rows), np.inf)
     for i, j in itertools.combinations(range(n2), 2):
         minus = np.abs(scaled[:, i] - scaled[:, j]).max(axis=1)
@@ -185,7 +185,7 @@ def _apart(rows: FloatArray, n2: int) -> FloatArray:
 
 def _independent(W2: FloatArray, W3: FloatArray) -> BoolArray:
     """Whether the rank-one terms ``c_j u_j^T`` of layer 2 are independent beyond doubt: then none can be flipped."""
-    u = W2 / np.linalg.norm(W2, axis=2, keepdims=True)
+    u = W2 / np.maximum(np.linalg.norm(W2, axis=2, keepdims=True), 1e-300)
     c = W3 / np.maximum(np.linalg.norm(W3, axis=1, keepdims=True), 1e-300)
     gram = (u @ np.swapaxes(u, 1, 2)) * (np.swapaxes(c, 1, 2) @ c)
     result: BoolArray = np.linalg.eigvalsh(gram)[:, 0] > _CLEAR

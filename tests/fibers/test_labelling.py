@@ -67,3 +67,13 @@ def test_two_rows_that_nearly_coincide_are_classified_alone() -> None:
 def test_other_depths(widths: tuple[int, ...]) -> None:
     nets = [pf.ReLUNetwork.random(widths, rng=s) for s in range(3)]
     agree(label_fibers(nets), nets)
+
+
+def test_a_zero_row_is_classified_alone() -> None:
+    batch = pf.NetworkBatch.random((4, 3, 3, 2), 4, rng=2)
+    W2, b2 = batch.weights[1].copy(), batch.biases[1].copy()
+    W2[:2, 1], b2[:2, 1] = 0.0, 0.0
+    some = pf.NetworkBatch([batch.weights[0], W2, batch.weights[2]], [batch.biases[0], b2, batch.biases[2]])
+    table = label_fibers(some)
+    assert table.alone[:2].all()
+    agree(table, some)
