@@ -72,7 +72,7 @@ _EXPORTS: dict[str, str] = {
     "simplify_on": "complexes.simplify",
     "slice_complex": "complexes.slices",
 }
-_SUBPACKAGES = ("complexes", "errors", "fibers", "linear", "dln", "network", "plots")
+_SUBPACKAGES = ("complexes", "datasets", "errors", "fibers", "linear", "dln", "network", "plots")
 
 __all__ = ["__version__", *_EXPORTS]
 
