@@ -70,10 +70,7 @@ def prepare(spec: Spec | str | Path | Mapping[str, Any], directory: str | Path) 
     InputError
         The directory holds another dataset.
     """
-    if isinstance(spec, str | Path):
-        spec = read_spec(spec)
-    elif not isinstance(spec, Spec):
-        spec = Spec.of(spec)
+    spec = _checked(spec)
     place = Directory(directory)
     if (place.path / "plan.json").exists():
         old = Plan.read(place.path)
@@ -87,6 +84,12 @@ def prepare(spec: Spec | str | Path | Mapping[str, Any], directory: str | Path) 
     plan = make_plan(spec)
     write_atomically(place.path / "plan.json", json_bytes(plan.to_json()), work=place.work)
     return plan
+
+
+def _checked(spec: Spec | str | Path | Mapping[str, Any]) -> Spec:
+    if isinstance(spec, Spec):
+        return spec
+    return read_spec(spec) if isinstance(spec, str | Path) else Spec.of(spec)
 
 
 def run(
@@ -160,6 +163,7 @@ def run(
             )  # fmt: skip
         finally:
             client.close()
+    spec = _checked(spec)  # before anything is written
     place = Directory(directory)
     monitor = Monitor(None, progress)
     started = datetime.datetime.now(datetime.UTC)
