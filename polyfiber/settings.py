@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,8 +17,19 @@ THREADS = (
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """Processes started inside use one thread each for numerical libraries: they share the cores already."""
+def for_workers() -> Iterator[None]:
+    """Processes started inside use one thread each for numerical libraries, and do not hear Ctrl-C.
+
+    They share the cores already; and what is to be done about an interruption is for the process that started them,
+    also while they are still being loaded. An interruption that comes meanwhile is heard at the end.
+    """
+    mask = getattr(signal, "pthread_sigmask", None)  # not on Windows
+    blocked: set[signal.Signals] = set()
+    if mask:
+        from multiprocessing import resource_tracker
+
+        resource_tracker.ensure_running()  # started later, it would let interruptions through again
+        blocked = mask(signal.SIG_BLOCK, {signal.SIGINT})
     before = {name: os.environ.get(name) for name in THREADS}
     os.environ.update(dict.fromkeys(THREADS, "1"))
     try:
@@ -28,6 +40,8 @@ def one_thread() -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+        if mask:
+            mask(signal.SIG_SETMASK, blocked)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from typing import Any
 from ..budget import Budget, Monitor
 from ..errors import BudgetExceededError, PolyfiberError
 from ..network.model import ReLUNetwork
-from ..settings import one_thread
+from ..settings import for_workers
 from .blockcells import BlockOverflow, run_block
 from .blocks import Block
 from .domain import Polyhedron
@@ -131,7 +131,7 @@ class WorkerPool:
         self._processes: list[Any] = []
         self.queues: list[list[Block]] = [[] for _ in range(count)]
         self._ready = [False] * count
-        with one_thread():
+        with for_workers():
             for _ in range(count):
                 ours, theirs = context.Pipe()
                 process = context.Process(target=_work, args=(theirs, self._stop), daemon=True)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, MissingDependencyError
-from ..settings import one_thread
+from ..settings import for_workers
 from .networks import reason_of
 from .plan import Plan
 from .spec import Spec
@@ -80,7 +80,7 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.pipe, other = context.Pipe()
         self.process = context.Process(target=_serve, args=(other, document, directory), daemon=True)
-        with one_thread():
+        with for_workers():
             self.process.start()
         other.close()
         self.partition = -1
