@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def client() -> Iterator[Any]:
     """A ``dask.distributed.Client`` of two worker processes."""
     distributed = pytest.importorskip("distributed")
