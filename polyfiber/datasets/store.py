@@ -4,7 +4,7 @@ DIR/plan.json                        spec, seeds, partitions, versions
 DIR/<table>/part-00000.parquet       rows of one partition
 DIR/records/part-00000.json          rows, bytes and checksums; written last: the partition is done
 DIR/manifest.json, SHA256SUMS, README.md    written by `finish`
-DIR/work/                            unfinished files; whatever lies there is of no account
+DIR/.partial/                        unfinished files; whatever lies there is of no account
 DIR/runs.jsonl                       when and how it was run; no part of the data
 """
 
