@@ -17,6 +17,7 @@ FLOORS: dict[str, int] = {
     "verdict": 1,
     "budget": 1,
     "settings": 1,
+    "processes": 1,
     "kernels": 2,
     "numerics": 3,
     "network": 4,

@@ -82,14 +82,18 @@ def _bars() -> Iterator[Callable[[Any], None]]:
         TextColumn("{task.fields[facts]}"),
     )  # fmt: skip
     tasks: dict[str, Any] = {}
-    with Progress(*columns, console=Console(stderr=True)) as bars:
+    bars = Progress(*columns, console=Console(stderr=True))
 
-        def show(event: Any) -> None:
-            if event.phase not in tasks:
-                tasks[event.phase] = bars.add_task(event.phase, total=event.total, before=event.done, facts="")
-            facts = _facts(event)
-            if event.facts.get("failures"):
-                facts = f"[red]{facts}[/red]"
-            bars.update(tasks[event.phase], completed=event.done, total=event.total, facts=facts)
+    def show(event: Any) -> None:
+        bars.start()  # with a thread: not before the first report, so that workers can be forked until then
+        if event.phase not in tasks:
+            tasks[event.phase] = bars.add_task(event.phase, total=event.total, before=event.done, facts="")
+        facts = _facts(event)
+        if event.facts.get("failures"):
+            facts = f"[red]{facts}[/red]"
+        bars.update(tasks[event.phase], completed=event.done, total=event.total, facts=facts)
 
+    try:
         yield show
+    finally:
+        bars.stop()

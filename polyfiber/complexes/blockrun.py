@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -94,6 +94,7 @@ def run_blocks(
     *,
     room: int,
     workers: int = 1,
+    start_method: str | None = None,
     on_degenerate: str = "resolve",
     budget: Budget | None = None,
     progress: ProgressLike = None,
@@ -107,7 +108,9 @@ def run_blocks(
     room : int
         Vertices of a block.
     workers : int
-        This process and at most ``workers - 1`` that it starts (by spawn).
+        This process and at most ``workers - 1`` that it starts.
+    start_method : 'fork' or 'spawn', optional
+        How they start; by default by fork where that is safe (`polyfiber.processes.fork_is_safe`), else by spawn.
     budget : Budget
         Its seconds count from the first block; its memory is not looked at here.
 
@@ -119,14 +122,15 @@ def run_blocks(
     if workers < 1:
         raise InputError(f"workers must be at least 1, found {workers}")
     setup = Setup.of(network, domain, job, room=room, on_degenerate=on_degenerate)
+    runner = BlockRunner(setup)
     todo = list(blocks)[::-1]
+    planned = len(todo)
     monitor = Monitor(budget, progress)
-    others = min(workers, len(todo)) - 1
-    if others < 1:
-        yield from _run_here(setup, todo, monitor)
-    else:
-        with WorkerPool(setup, others) as pool:
-            yield from _run_everywhere(pool, BlockRunner(setup), todo, monitor)
+    done = yield from _run_here(runner, todo, monitor, workers)
+    if todo:
+        others = (workers if planned == 1 else min(workers, planned)) - 1
+        with WorkerPool(setup, others, method=start_method) as pool:
+            yield from _run_everywhere(pool, runner, todo, monitor, done)
 
 
 def _left(monitor: Monitor) -> float | None:
@@ -134,14 +138,15 @@ def _left(monitor: Monitor) -> float | None:
     return None if limit is None else max(0.0, limit - monitor.elapsed)
 
 
-def _run_here(setup: Setup, todo: list[Block], monitor: Monitor) -> Iterator[Any]:
-    runner = BlockRunner(setup)
+def _run_here(runner: BlockRunner, todo: list[Block], monitor: Monitor, workers: int) -> Generator[Any, None, int]:
+    """Run blocks in this process, all of them or while there is nothing to share; returns how many were done."""
     done = 0
-    while todo:
+    while todo and (workers == 1 or len(todo) == 1):
         for result in _next_block(runner, todo, monitor, done):
             yield result
             done += 1
             monitor.report("blocks", done, done + len(todo))
+    return done
 
 
 def _next_block(runner: BlockRunner, todo: list[Block], monitor: Monitor, done: int) -> list[Any]:
@@ -158,9 +163,10 @@ def _next_block(runner: BlockRunner, todo: list[Block], monitor: Monitor, done: 
         raise
 
 
-def _run_everywhere(pool: WorkerPool, runner: BlockRunner, todo: list[Block], monitor: Monitor) -> Iterator[Any]:
+def _run_everywhere(
+    pool: WorkerPool, runner: BlockRunner, todo: list[Block], monitor: Monitor, done: int
+) -> Iterator[Any]:
     """Run blocks in the workers, and in this process too: it would only wait, and it has started already."""
-    done = 0
     while todo or pool.waiting_for:
         monitor.check_time(f"the enumeration ({done} blocks done)")
         for worker in pool.hungry:
@@ -286,6 +292,7 @@ def count_blocks(
     domain: Polyhedron | None = None,
     *,
     workers: int = 1,
+    start_method: str | None = None,
     fingerprints: Sequence[int] = (),
     verify: bool = False,
     blocks: Iterable[Block] | None = None,
@@ -300,7 +307,10 @@ def count_blocks(
     network : ReLUNetwork
     domain : Box or Polyhedron, optional
     workers : int
-        Processes. The first is this one; others are started by spawn, so a script needs ``if __name__ == "__main__":``.
+        Processes. The first is this one.
+    start_method : 'fork' or 'spawn', optional
+        How the others start. By default by fork where that is safe (Linux, no other threads), within milliseconds; else
+        by spawn, in about a second, and then a script needs ``if __name__ == "__main__":``.
     fingerprints : dimensions
         Write their faces (and forget them) for an order-independent fingerprint.
     verify : bool
@@ -345,8 +355,8 @@ def count_blocks(
 
     try:
         for count in run_blocks(
-            network, domain, chosen, job, room=room, workers=workers, on_degenerate=on_degenerate, budget=budget,
-            progress=progress,
+            network, domain, chosen, job, room=room, workers=workers, start_method=start_method,
+            on_degenerate=on_degenerate, budget=budget, progress=progress,
         ):  # fmt: skip
             counts.append(count)
     except (PolyfiberError, KeyboardInterrupt) as stop:

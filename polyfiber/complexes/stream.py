@@ -71,6 +71,7 @@ def write_cells(
     maps: bool = False,
     vertices: bool = False,
     workers: int = 1,
+    start_method: str | None = None,
     resume: bool = False,
     verify: bool = False,
     on_degenerate: str = "resolve",
@@ -91,8 +92,8 @@ def write_cells(
         Parquet needs pyarrow (extra ``data``), Zarr the package zarr (extra ``zarr``).
     unbounded, maps, vertices : bool
         What to write besides the signs; maps for regions only.
-    workers : int
-        Processes, see `count_blocks`.
+    workers, start_method : optional
+        Processes and how they start, see `count_blocks`.
     resume : bool
         Go on where an earlier run ended, however it ended; start if there was none.
     verify : bool
@@ -139,8 +140,8 @@ def write_cells(
         job = WriteJob(str(store.cells_folder), chosen, file_format, options, verify)
         try:
             for count in run_blocks(
-                network, domain, todo, job, room=room, workers=workers, on_degenerate=on_degenerate, budget=budget,
-                progress=progress,
+                network, domain, todo, job, room=room, workers=workers, start_method=start_method,
+                on_degenerate=on_degenerate, budget=budget, progress=progress,
             ):  # fmt: skip
                 journal.write(line_of(count).encode() + b"\n")
                 journal.flush()

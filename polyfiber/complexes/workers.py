@@ -1,7 +1,7 @@
-"""Worker processes that run blocks: started by spawn, one thread each, no shared state.
+"""Worker processes that run blocks: one thread each, no shared state.
 
-Each worker holds one end of a pipe. When this process dies, however it dies, the pipe breaks and the worker ends
-with its block; when a worker dies, the block that it had is named.
+Each worker holds one end of a pipe. When this process dies, however it dies, the workers die; when a worker dies, the
+pipe breaks and the block that it had is named.
 """
 
 from __future__ import annotations
@@ -9,15 +9,14 @@ from __future__ import annotations
 import multiprocessing
 import multiprocessing.connection
 import pickle
-import signal
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from ..budget import Budget, Monitor
 from ..errors import BudgetExceededError, PolyfiberError
 from ..network.model import ReLUNetwork
-from ..settings import for_workers
+from ..processes import one_blas_thread, start, start_method
 from .blockcells import BlockOverflow, run_block
 from .blocks import Block
 from .domain import Polyhedron
@@ -81,7 +80,6 @@ class BlockRunner:
 
 def _work(pipe: Any, stop: Any) -> None:
     """Life of a worker: a setup, then blocks until None."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def check(_event: Any) -> None:
         if stop.is_set():
@@ -116,29 +114,28 @@ def _portable(error: Exception) -> Exception:
 
 
 class WorkerPool:
-    """Some worker processes; a context manager that stops them.
+    """Some worker processes; a context manager that stops them. Inside, linear algebra uses one thread here too.
 
     Parameters
     ----------
     setup : Setup
     count : int
+    method : 'fork' or 'spawn', optional
+        How they start; by default 'fork' where `fork_is_safe`.
     """
 
-    def __init__(self, setup: Setup, count: int) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._stop = context.Event()
+    def __init__(self, setup: Setup, count: int, *, method: str | None = None) -> None:
+        self.method = start_method(method)
+        self._stop = multiprocessing.get_context(self.method).Event()
+        self._inside = ExitStack()
         self._pipes: list[Any] = []
         self._processes: list[Any] = []
         self.queues: list[list[Block]] = [[] for _ in range(count)]
         self._ready = [False] * count
-        with for_workers():
-            for _ in range(count):
-                ours, theirs = context.Pipe()
-                process = context.Process(target=_work, args=(theirs, self._stop), daemon=True)
-                process.start()
-                theirs.close()
-                self._pipes.append(ours)
-                self._processes.append(process)
+        for _ in range(count):
+            process, pipe = start(_work, self._stop, method=self.method)
+            self._pipes.append(pipe)
+            self._processes.append(process)
         for i in range(count):
             self._send(i, setup)
 
@@ -190,10 +187,12 @@ class WorkerPool:
         return answers
 
     def __enter__(self) -> WorkerPool:
+        self._inside.enter_context(one_blas_thread())
         return self
 
     def __exit__(self, *_: object) -> None:
         """End the workers: those at work stop at the next wall, those that did not begin at once."""
+        self._inside.close()
         self._stop.set()
         for pipe, process, ready in zip(self._pipes, self._processes, self._ready):
             if not ready:

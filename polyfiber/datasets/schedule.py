@@ -9,10 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-import multiprocessing
 import multiprocessing.connection
-import os
-import signal
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -21,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, MissingDependencyError
-from ..settings import for_workers
+from ..processes import start, start_method
 from .networks import reason_of
 from .plan import Plan
 from .spec import Spec
@@ -56,17 +53,7 @@ def _attempt(plan: Plan, index: int, directory: Path) -> Outcome:
 
 
 # ---- processes on this machine ------------------------------------------------------------------
-def _leave_with_parent() -> None:
-    """End this process when the one that started it is gone."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
 def _serve(pipe: Any, document: dict[str, Any], directory: Path) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends this process
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
     plan = Plan.from_json(document)
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while (index := pipe.recv()) is not None:
@@ -77,12 +64,7 @@ class _Worker:
     """A process and the partition that it has in hand."""
 
     def __init__(self, document: dict[str, Any], directory: Path) -> None:
-        context = multiprocessing.get_context("spawn")
-        self.pipe, other = context.Pipe()
-        self.process = context.Process(target=_serve, args=(other, document, directory), daemon=True)
-        with for_workers():
-            self.process.start()
-        other.close()
+        self.process, self.pipe = start(_serve, document, directory, method=start_method())
         self.partition = -1
 
     def give(self, index: int) -> None:
@@ -109,7 +91,7 @@ class _Worker:
 
 
 def processes(plan: Plan, partitions: Sequence[int], directory: Path, *, workers: int) -> Iterator[Outcome]:
-    """Processes on this machine, started by spawn, with one thread each."""
+    """Processes on this machine with one thread each."""
     document = plan.to_json()
     waiting = deque(partitions)
     deaths: dict[int, int] = {}
