@@ -1,6 +1,6 @@
 """The command line: parse, call one library function, render.
 
-Exit codes: 0 done or yes, 1 no, 2 usage, 3 undecided or out of budget, 4 bad input.
+Exit codes: 0 done or yes, 1 no, 2 usage, 3 undecided or out of budget, 4 bad input; see `exits` for the rest.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import typer
 
 from .. import _version
-from ..errors import IncompleteError, PolyfiberError
+from .exits import mend_streams, noting_interrupts, outcome
 
 TOPICS = ("complexes", "fibers", "equivalence", "strata", "regions", "datasets")
 
@@ -55,19 +55,21 @@ def _register() -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run the command line; library errors become one line and an exit code."""
+    """Run the command line; whatever goes wrong is one line on standard error and an exit code."""
+    mend_streams()
     try:
-        app(args=argv, standalone_mode=True)
-    except PolyfiberError as error:
-        if _state["debug"]:
+        with noting_interrupts() as pressed:
+            try:
+                app(args=argv, standalone_mode=True)
+            finally:
+                sys.stdout.flush()
+    except BaseException as error:
+        if _state["debug"] and not isinstance(error, SystemExit):
             raise
-        print(f"polyfiber: {' '.join(str(error).split())}", file=sys.stderr)
-        raise SystemExit(3 if isinstance(error, IncompleteError) else 4) from None
-    except KeyboardInterrupt:
-        print("polyfiber: interrupted", file=sys.stderr)
-        raise SystemExit(130) from None
-    except BrokenPipeError:
-        raise SystemExit(0) from None
+        code, text = outcome(error, interrupted=bool(pressed))
+        if text:
+            print(f"polyfiber: {text}", file=sys.stderr)
+        raise SystemExit(code) from None
 
 
 _register()

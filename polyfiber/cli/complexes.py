@@ -10,11 +10,16 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from ..errors import InputError
+from .outputs import draw_complex, new_figure, require_writable
 from .render import note, progress_line, table, to_json
 
 if TYPE_CHECKING:
     from ..complexes.domain import Box
     from ..network.model import ReLUNetwork
+
+
+MOST_REGIONS = 2_000_000
+"""Up to which the Lipschitz constant is worked out unasked."""
 
 
 def parse_box(text: str, dimension: int) -> Box:
@@ -42,12 +47,13 @@ def make_budget(seconds: float | None, memory: str | None) -> Any:
 
 
 def network_facts(net: ReLUNetwork) -> dict[str, Any]:
-    """What the file says, as plain data."""
-    return {"architecture": list(net.architecture), **{k: v for k, v in net.source.items() if _plain(v)}}
-
-
-def _plain(value: Any) -> bool:
-    return isinstance(value, str | int | float | bool | list | dict | tuple) or value is None
+    """What the file says, as plain data; of what was folded only the largest changes."""
+    facts = {k: v for k, v in net.source.items() if isinstance(v, str | int | float | bool | list | tuple | None)}
+    if "folding" in facts:
+        facts["folding"] = [
+            {k: v for k, v in record.items() if not k.endswith("_bounds")} for record in net.source["folding"]
+        ]
+    return {"architecture": list(net.architecture), **facts}
 
 
 def info(
@@ -105,9 +111,8 @@ def _show(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{k} {_show(v)}" for k, v in value.items()) or "-"
     if isinstance(value, list | tuple):
-        return (
-            "-".join(map(str, value)) if all(isinstance(v, int) for v in value) else ", ".join(map(_show, value)) or "-"
-        )
+        numbers = len(value) > 0 and all(isinstance(v, int) for v in value)
+        return "-".join(map(str, value)) if numbers else ", ".join(map(_show, value)) or "-"
     if isinstance(value, float):
         return f"{value:.6g}"
     return "-" if value is None else str(value)
@@ -116,12 +121,12 @@ def _show(value: Any) -> str:
 def complex_(
     file: Path = typer.Argument(..., help="Network: .onnx .npz .safetensors .pt .h5 .keras .nnet"),
     box: str = typer.Option(None, "--box", help="Domain lo,hi or lo1,hi1,lo2,hi2,…; all of R^n by default."),
-    save: Path = typer.Option(None, "--save", help="Write the complex to a .npz archive."),
+    save: Path = typer.Option(None, "--save", help="Write the complex to an archive, .npz or .zarr."),
     plot: Path = typer.Option(None, "--plot", help="Draw the regions (2 inputs), or the slice along the first two."),
     count: bool = typer.Option(False, "--count", help="Only count the faces."),
     stream: Path = typer.Option(None, "--stream", help="Write the cells to a directory as they come, block by block."),
     dims: str = typer.Option(None, "--dims", help="With --stream: dimensions such as 0,2 or all; regions by default."),
-    file_format: str = typer.Option("parquet", "--format", help="With --stream: parquet, zarr or npz."),
+    file_format: str = typer.Option(None, "--format", help="With --stream: parquet (the default), zarr or npz."),
     maps: bool = typer.Option(False, "--maps", help="With --stream: the affine maps of regions too."),
     vertices: bool = typer.Option(False, "--vertices", help="With --stream: the vertices and rays of cells too."),
     resume: bool = typer.Option(False, "--resume", help="With --stream: go on where an earlier run ended."),
@@ -133,22 +138,34 @@ def complex_(
     quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress."),
 ) -> None:
     """Every region and every lower face of a network, certified."""
+    from ..complexes.archive import archive_format
     from ..complexes.complex import canonical_complex, face_counts
     from ..network.readers import read_network
     from .streams import partial_shown
     from .streams import stream as write_stream
 
     started = time.perf_counter()
+    if stream is None:
+        streamed = {"--dims": dims, "--format": file_format, "--maps": maps, "--vertices": vertices, "--resume": resume}
+        _refuse(streamed, "only with --stream")
+    if stream is not None:
+        _refuse({"--count": count, "--save": save, "--plot": plot}, "not with --stream, which holds no complex")
+    elif count:
+        _refuse({"--verify": verify, "--save": save, "--plot": plot}, "not with --count, which keeps no faces")
+    else:
+        _refuse({"--workers": workers != 1}, "only with --stream or --count")
+    if save is not None:
+        require_writable(save, "the archive", folder=archive_format(save) == "zarr")
+    if plot is not None:
+        new_figure(plot, (1, 1))
     net = read_network(file)
     domain = parse_box(box, net.architecture[0]) if box is not None else None
     budget = make_budget(seconds, memory)
     progress = progress_line(quiet=quiet or json)
     answer: dict[str, Any] = {"network": network_facts(net), "domain": box or "R^n"}
     if stream is not None:
-        if count or save is not None or plot is not None:
-            raise InputError("--stream holds no complex: leave out --count, --save and --plot")
         held = write_stream(
-            net, domain, stream, dims=dims, file_format=file_format, maps=maps, vertices=vertices, workers=workers,
+            net, domain, stream, dims=dims, file_format=file_format or "parquet", maps=maps, vertices=vertices, workers=workers,
             resume=resume, verify=verify, budget=budget, progress=progress, json=json, quiet=quiet,
         )  # fmt: skip
         if not held:
@@ -172,7 +189,7 @@ def complex_(
             "structural": certificate.structural,
             "exact": certificate.exact,
         },
-        "lipschitz": _lipschitz(cx),
+        "lipschitz": _lipschitz(cx, quiet=quiet),
         "seconds": time.perf_counter() - started,
     }
     if verify:
@@ -182,15 +199,25 @@ def complex_(
         cx.save(save)
         note(f"saved {save}", quiet=quiet)
     if plot is not None:
-        _plot(net, cx, plot)
+        draw_complex(net, cx, plot)
         note(f"drew {plot}", quiet=quiet)
     _print_complex(answer, json, title=str(file))
     if verify and not answer["verified"]["ok"]:
         raise typer.Exit(1)
 
 
-def _lipschitz(cx: Any) -> dict[str, Any] | None:
-    if cx.n_regions > 2_000_000:
+def _refuse(given: dict[str, Any], when: str) -> None:
+    """A usage error if one of these options was given."""
+    for name, value in given.items():
+        if value:
+            raise typer.BadParameter(f"{name} goes {when}")
+
+
+def _lipschitz(cx: Any, *, quiet: bool) -> dict[str, Any] | None:
+    if cx.n_regions > MOST_REGIONS:
+        note(
+            f"no Lipschitz constant: that of more than {MOST_REGIONS:,} regions is left to cx.lipschitz()", quiet=quiet
+        )
         return None
     value = cx.lipschitz()
     return {"value": value.value, "region": value.region}
@@ -221,53 +248,6 @@ def _print_complex(answer: dict[str, Any], json: bool, *, title: str) -> None:
     print(f"{answer['seconds']:.3g} s")
 
 
-def _plot(net: ReLUNetwork, cx: Any, path: Path) -> None:
-    """Regions of a planar network in a window around its vertices, or a slice of a larger one."""
-    import numpy as np
-
-    from ..complexes.complex import canonical_complex
-    from ..complexes.domain import Box
-    from ..errors import MissingDependencyError
-    from ..plots.planar import plot_regions
-
-    try:
-        import matplotlib
-    except ImportError:
-        raise MissingDependencyError("matplotlib", extra="plot", purpose="drawing") from None
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    n0 = net.architecture[0]
-    if n0 == 2:
-        shown = cx
-        if cx.domain is None or cx.is_unbounded(cx.dimension).any():
-            low, high = (
-                np.quantile(cx.vertices, [0.1, 0.9], axis=0) if len(cx.vertices) > 1 else (-np.ones(2), np.ones(2))
-            )
-            pad = 0.25 * (high - low) + 1e-9
-            shown = canonical_complex(net, Box(low - pad, high + pad))
-    elif n0 == 1:
-        raise InputError("a picture needs at least 2 inputs, the network has 1")
-    else:  # the first two inputs, through the middle of the domain
-        from ..complexes.slices import slice_complex
-
-        low, high = -2.0 * np.ones(2), 2.0 * np.ones(2)
-        centre = np.zeros(n0)
-        if isinstance(cx.domain, Box):
-            lo, hi = cx.domain.lo.astype(np.float64), cx.domain.hi.astype(np.float64)
-            centre = (lo + hi) / 2
-            low, high = lo[:2] - centre[:2], hi[:2] - centre[:2]
-        shown = slice_complex(net, centre, np.eye(n0)[:2], domain=Box(low, high)).complex
-    figure, ax = plt.subplots(figsize=(7, 7), layout="constrained")
-    plot_regions(shown, ax=ax)
-    ax.set_title(f"{shown.n_regions} regions")
-    try:
-        figure.savefig(path, dpi=150)
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot write the picture {path}: {error}") from None
-    plt.close(figure)
-
-
 def demo(
     plot: Path = typer.Option(None, "--plot", help="Also draw the regions to an image."),
     json: bool = typer.Option(False, "--json", help="Print JSON."),
@@ -276,6 +256,8 @@ def demo(
     from ..complexes.complex import canonical_complex
     from ..network.model import ReLUNetwork
 
+    if plot is not None:
+        new_figure(plot, (1, 1))
     net = ReLUNetwork.random((2, 12, 12, 1), rng=7)
     cx = canonical_complex(net)
     bp = cx.breakpoint_complex()
@@ -291,7 +273,7 @@ def demo(
         "lipschitz": cx.lipschitz().value,
     }
     if plot is not None:
-        _plot(net, cx, plot)
+        draw_complex(net, cx, plot)
     if json:
         to_json(facts)
     else:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 
 from ..errors import InputError
 from .complexes import make_budget, parse_box
+from .outputs import draw, new_figure
 from .render import note, progress_line, table, to_json
-
-if TYPE_CHECKING:
-    from ..complexes.slices import Slice
 
 _FILE = typer.Argument(..., help="Network: .onnx .npz .safetensors .pt .h5 .keras .nnet")
 _JSON = typer.Option(False, "--json", help="Print JSON.")
@@ -114,6 +112,10 @@ def slice_command(
     if plot is not None and len(chosen) != 2:
         raise InputError(f"a picture needs a planar slice, found {len(chosen)} axes")
     domain = None if box == "none" else parse_box(box, len(chosen))
+    if plot is not None:
+        if domain is None:
+            raise InputError("a picture needs a box: give --box")
+        new_figure(plot, (1, 1))
     s = slice_complex(
         net,
         parse_point(origin, n0, "the origin"),
@@ -124,7 +126,7 @@ def slice_command(
         progress=progress_line(quiet=quiet or json),
     )
     if plot is not None:
-        _draw(s, plot, [f"input {c}" for c in chosen])
+        draw(s.complex, plot, labels=(f"input {chosen[0]}", f"input {chosen[1]}"))
         note(f"drew {plot}", quiet=quiet)
     facts = {
         "axes": chosen,
@@ -139,32 +141,6 @@ def slice_command(
         return
     table([(k, c) for k, c in enumerate(s.f_vector)], header=("dimension", "faces"), title=f"{file}: {s}")
     print("restriction exact" if s.exact else f"first layer rounded by at most {s.rounding:.3g}")
-
-
-def _draw(s: Slice, path: Path, labels: list[str]) -> None:
-    from ..errors import MissingDependencyError
-    from ..plots.planar import plot_regions
-
-    try:
-        import matplotlib
-    except ImportError:
-        raise MissingDependencyError("matplotlib", extra="plot", purpose="drawing") from None
-    if s.complex.domain is None:
-        raise InputError("a picture needs a box: give --box")
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, ax = plt.subplots(figsize=(7, 7), layout="constrained")
-    plot_regions(s.complex, ax=ax)
-    ax.set_xlabel(labels[0])
-    ax.set_ylabel(labels[1])
-    ax.set_title(f"{s.n_regions} regions")
-    try:
-        figure.savefig(path, dpi=150)
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot write the picture {path}: {error}") from None
-    finally:
-        plt.close(figure)
 
 
 def segment_command(

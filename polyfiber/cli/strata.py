@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from ..errors import FileFormatError, InputError
+from .outputs import new_figure, write_figure
 from .render import note, progress_line, table, to_json
 
 if TYPE_CHECKING:
@@ -141,26 +142,17 @@ def strata(
 
 
 def _write_picture(st: RankStratification, path: Path) -> None:
-    from ..errors import MissingDependencyError
-
-    try:
-        import matplotlib.figure as mpl
-    except ImportError:
-        raise MissingDependencyError("matplotlib", extra="plot", purpose="--plot") from None
     from ..plots.strata import plot_dag, plot_table
 
     flat = st.n_layers == 2 and st.rank is not None
     side = len({s.layer_ranks[0] for s in st}) if flat else 0
-    figure = mpl.Figure(figsize=(9, 2 + 0.7 * side) if flat else (13, 9), layout="constrained")
+    figure = new_figure(path, (9, 2 + 0.7 * side) if flat else (13, 9))
     ax = figure.add_subplot()
     if flat:
         plot_table(st, ax=ax)
     else:
         plot_dag(st, ax=ax)
-    try:
-        figure.savefig(path, dpi=150)
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot write the picture {str(path)!r}: {error}") from None
+    write_figure(figure, path)
 
 
 def stratum(
@@ -240,17 +232,12 @@ def stratum(
     if plot is not None:
         if found is None:
             raise InputError("there is no flow diagram: the ranks do not fit together")
-        import matplotlib.figure as mpl
-
         from ..plots.strata import plot_flow
 
         b = barcode(layers, ranks=found, exact=False)
-        figure = mpl.Figure(figsize=(1.6 + 1.25 * (last + 1), 5), layout="constrained")
+        figure = new_figure(plot, (1.6 + 1.25 * (last + 1), 5))
         plot_flow(b, ax=figure.add_subplot())
-        try:
-            figure.savefig(plot, dpi=150)
-        except (OSError, ValueError) as error:
-            raise InputError(f"cannot write the picture {str(plot)!r}: {error}") from None
+        write_figure(figure, plot)
         note(f"wrote {plot}", quiet=quiet)
     if not decided:
         raise typer.Exit(3)

@@ -1,11 +1,8 @@
-"""Complexes on disk: one versioned .npz file, read without recomputing and without pickles."""
+"""Complexes on disk: one versioned .npz file or Zarr group, read without recomputing and without pickles."""
 
 from __future__ import annotations
 
 import json
-import os
-import zipfile
-import zlib
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +20,7 @@ from .degenerate import LatticeSkeleton
 from .domain import Box, Polyhedron
 from .frame import make_frame
 from .latticearchive import get_lattice, put_lattice
+from .parts import DAMAGE, appearing, require_zarr
 
 if TYPE_CHECKING:
     from .complex import PolyhedralComplex
@@ -30,11 +28,8 @@ if TYPE_CHECKING:
 FORMAT = "polyfiber-complex"
 FORMAT_VERSION = 2
 """Newest that is read. Complexes of generic networks are written as version 1, face lattices as 2."""
-_DAMAGE = (
-    OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, OverflowError, MemoryError,
-    NotImplementedError, RuntimeError, ZeroDivisionError, SyntaxError, zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
-"""What reading a damaged archive can raise in numpy, zipfile and json."""
+CHUNK = 1 << 16
+"""Rows of a chunk in Zarr."""
 
 
 def _put(store: dict[str, Array], name: str, values: Array) -> None:
@@ -56,8 +51,8 @@ def _get(store: Any, name: str) -> Array:
 
 
 def save_complex(cx: PolyhedralComplex, path: Any) -> None:
-    """Write a complex; the file appears under its name only when it is whole."""
-    target = Path(path)
+    """Write a complex; the archive appears under its name only when it is whole."""
+    target, kind = Path(path), archive_format(path)
     frame, sk = cx._frame, cx._skeleton
     if sk.is_block:
         raise InputError(
@@ -67,13 +62,13 @@ def save_complex(cx: PolyhedralComplex, path: Any) -> None:
     for i, (w, b) in enumerate(zip(cx.network.weights, cx.network.biases)):
         _put(store, f"weight_{i}", w)
         _put(store, f"bias_{i}", b)
-    kind = "all"
+    region = "all"
     if isinstance(cx.domain, Box):
-        kind = "box"
+        region = "box"
         _put(store, "domain_lo", cx.domain.lo)
         _put(store, "domain_hi", cx.domain.hi)
     elif cx.domain is not None:
-        kind = "polyhedron"
+        region = "polyhedron"
         _put(store, "domain_A", cx.domain.A)
         _put(store, "domain_b", cx.domain.b)
     store["columns"] = frame.columns
@@ -90,19 +85,67 @@ def save_complex(cx: PolyhedralComplex, path: Any) -> None:
         "lattice": not cx.is_simple,
         "polyfiber": _version.__version__,
         "layers": len(cx.network.weights),
-        "domain": kind,
+        "domain": region,
         "f_vector": list(cx.f_vector),
         "source": {k: v for k, v in cx.network.source.items() if isinstance(v, str | int | float | bool)},
         "stats": {k: v for k, v in vars(sk.stats).items() if isinstance(v, int | float)},
     }
     store["header"] = np.array(json.dumps(header))
-    temporary = target.with_name(target.name + ".part")
     try:
-        with temporary.open("wb") as stream:
-            np.savez_compressed(stream, **store)  # type: ignore[arg-type]
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
+        with appearing(target) as temporary:
+            _WRITERS[kind](temporary, store)
+    except OSError as error:
+        raise InputError(f"cannot write the archive {target}: {error.strerror or error}") from None
+
+
+def archive_format(path: Any) -> str:
+    """``npz`` or ``zarr``, by the name of an archive.
+
+    Raises
+    ------
+    InputError
+        Another suffix.
+    MissingDependencyError
+        Zarr without the package zarr.
+    """
+    kind = Path(path).suffix[1:].lower()
+    if kind not in _WRITERS:
+        raise InputError(f"the name of an archive ends in .npz or .zarr, found {str(path)!r}")
+    if kind == "zarr":
+        require_zarr()
+    return kind
+
+
+def _write_npz(path: Path, store: dict[str, Array]) -> None:
+    with path.open("wb") as stream:
+        np.savez_compressed(stream, **store)  # type: ignore[arg-type]
+
+
+def _write_zarr(path: Path, store: dict[str, Array]) -> None:
+    """An array each; texts, for which Zarr has no settled type, as bytes of lines with their shape as an attribute."""
+    group = require_zarr().open_group(str(path), mode="w", zarr_format=3)
+    for name, values in store.items():
+        texts = values.dtype.kind == "U"
+        data = np.frombuffer("\n".join(values.ravel().tolist()).encode(), dtype=np.uint8) if texts else values
+        chunks = tuple(max(1, min(s, CHUNK)) for s in data.shape)
+        array = group.create_array(name, shape=data.shape, chunks=chunks, dtype=data.dtype)
+        array[...] = data
+        if texts:
+            array.attrs["texts"] = list(values.shape)
+
+
+def _read_zarr(path: Path) -> dict[str, Array]:
+    group = require_zarr().open_group(str(path), mode="r")
+    store: dict[str, Array] = {}
+    for name, array in group.arrays():
+        store[name] = np.asarray(array[...])
+        if "texts" in array.attrs:
+            lines = store[name].tobytes().decode().split("\n") if store[name].size else []
+            store[name] = np.array(lines, dtype=np.str_).reshape(tuple(array.attrs["texts"]))
+    return store
+
+
+_WRITERS = {"npz": _write_npz, "zarr": _write_zarr}
 
 
 def load_complex(path: Any) -> PolyhedralComplex:
@@ -111,13 +154,15 @@ def load_complex(path: Any) -> PolyhedralComplex:
 
     file = Path(path)
     try:
+        if file.is_dir():
+            return PolyhedralComplex(*_parse(_read_zarr(file), file))
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as store:
             return PolyhedralComplex(*_parse(store, file))
     except FileNotFoundError:
         raise FileFormatError(f"there is no file {file}") from None
     except PolyfiberError:
         raise
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise FileFormatError(f"{file} is not a readable archive of a complex: {error}") from None
 
 

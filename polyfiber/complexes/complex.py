@@ -583,7 +583,18 @@ class PolyhedralComplex:
         return (BreakpointComplex if self.is_simple else GeneralBreakpoints).of(self)
 
     def save(self, path: Any) -> None:
-        """Write a versioned archive (.npz) that `PolyhedralComplex.load` reads without recomputing."""
+        """Write a versioned archive that `PolyhedralComplex.load` reads without recomputing.
+
+        Parameters
+        ----------
+        path : str or Path
+            ``.npz``, or ``.zarr`` for a Zarr group (extra ``zarr``). What is there already is replaced, when it is whole.
+
+        Raises
+        ------
+        InputError
+            Another suffix, or a place that cannot be written to.
+        """
         from .archive import save_complex
 
         save_complex(self, path)

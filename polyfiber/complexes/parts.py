@@ -9,7 +9,8 @@ import os
 import shutil
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,11 @@ Columns = dict[str, Any]
 """Name to array (m, …), or to (indptr (m + 1,), values (total, …)) for rows of unequal length."""
 ROWS = 1 << 16
 FORMATS = ("npz", "parquet", "zarr")
-_DAMAGE = (
-    OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, RuntimeError, MemoryError,
-    NotImplementedError, zipfile.BadZipFile, zlib.error,
+DAMAGE = (
+    OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, OverflowError, MemoryError,
+    NotImplementedError, RuntimeError, ZeroDivisionError, SyntaxError, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
-"""What reading a damaged part can raise in numpy, zipfile, pyarrow and zarr."""
+"""What reading a damaged file can raise in numpy, zipfile, json, pyarrow and zarr."""
 
 
 def columns_of(cells: Cells) -> Columns:
@@ -52,25 +53,32 @@ def require(format: str) -> None:
     if format == "parquet":
         _pyarrow()
     elif format == "zarr":
-        _zarr()
+        require_zarr()
 
 
-def write_part(path: Path, pieces: Iterable[Columns], *, format: str) -> int:
-    """Write the pieces of one part; returns its bytes.
+@contextmanager
+def appearing(path: Path) -> Iterator[Path]:
+    """A name beside ``path`` to write to; at the end that is flushed to the disk and takes the place of ``path``.
 
-    The part is made beside its place, flushed to the disk and renamed. A part that is there already is replaced.
+    What is there already is replaced; after an error nothing is left behind.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        _WRITERS[format](temporary, pieces)
-        size = _flush(temporary)
+        yield temporary
+        _flush(temporary)
         if path.is_dir():
             shutil.rmtree(path)
         os.replace(temporary, path)
         _flush_directory(path.parent)
     finally:
         remove(temporary)
-    return size
+
+
+def write_part(path: Path, pieces: Iterable[Columns], *, format: str) -> int:
+    """Write the pieces of one part; returns its bytes."""
+    with appearing(path) as temporary:
+        _WRITERS[format](temporary, pieces)
+        return _size(temporary)
 
 
 def read_part(path: Path, *, format: str) -> Iterable[Columns]:
@@ -85,7 +93,7 @@ def read_part(path: Path, *, format: str) -> Iterable[Columns]:
         yield from _READERS[format](path)
     except MissingDependencyError:
         raise
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise FileFormatError(f"{path} is not a readable part of a stream of cells: {error}") from None
 
 
@@ -97,13 +105,17 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _flush(path: Path) -> int:
-    """Bring a file, or all files of a folder, to the disk; returns the bytes."""
-    if path.is_dir():
-        return sum(_flush(inside) for inside in path.rglob("*") if inside.is_file())
-    with path.open("rb") as stream:
-        os.fsync(stream.fileno())
-    return path.stat().st_size
+def _size(path: Path) -> int:
+    """Bytes of a file, or of all files of a folder."""
+    return sum(f.stat().st_size for f in (path.rglob("*") if path.is_dir() else [path]) if f.is_file())
+
+
+def _flush(path: Path) -> None:
+    """Bring a file, or all files of a folder, to the disk."""
+    for file in path.rglob("*") if path.is_dir() else [path]:
+        if file.is_file():
+            with file.open("rb") as stream:
+                os.fsync(stream.fileno())
 
 
 def _flush_directory(path: Path) -> None:
@@ -118,11 +130,8 @@ def _flush_directory(path: Path) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a small file so that it is there whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    _flush(temporary)
-    os.replace(temporary, path)
-    _flush_directory(path.parent)
+    with appearing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 # ---- npz ----------------------------------------------------------------------------------------
@@ -230,16 +239,17 @@ def _from_arrow(pyarrow: Any, column: Any) -> Any:
 
 
 # ---- Zarr ---------------------------------------------------------------------------------------
-def _zarr() -> Any:
+def require_zarr() -> Any:
+    """The package zarr, or `MissingDependencyError`."""
     try:
         import zarr
     except ImportError:
-        raise MissingDependencyError("zarr", extra="zarr", purpose="cells as Zarr") from None
+        raise MissingDependencyError("zarr", extra="zarr", purpose="the format Zarr") from None
     return zarr
 
 
 def _write_zarr(path: Path, pieces: Iterable[Columns]) -> None:
-    group = _zarr().open_group(str(path), mode="w", zarr_format=3)
+    group = require_zarr().open_group(str(path), mode="w", zarr_format=3)
     for piece in pieces:
         for name, values in piece.items():
             if isinstance(values, tuple):
@@ -266,7 +276,7 @@ def _append(group: Any, name: str, values: Array) -> None:
 def _read_zarr(path: Path) -> Iterable[Columns]:
     if not path.is_dir():
         raise FileNotFoundError(f"there is no folder {path}")
-    group = _zarr().open_group(str(path), mode="r")
+    group = require_zarr().open_group(str(path), mode="r")
     yield from _pieces({name: group[name][:] for name in group.array_keys()})
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+import polyfiber as pf
 from polyfiber.cli.app import main
+from polyfiber.cli.outputs import draw_complex
 
 DATA = Path(__file__).resolve().parent.parent.parent / "data"
 
@@ -53,6 +55,63 @@ def test_info_reads_every_shipped_network(capsys, name) -> None:
     assert json.loads(out)["architecture"]
     code, out, _ = run(capsys, "info", DATA / name)
     assert "architecture" in out
+    assert "dead\t-\n" in out
+
+
+def test_pictures_of_slices_show_walls_in_the_units_of_the_inputs(monkeypatch, tmp_path) -> None:
+    """Trained on raw measurements, a network has nothing to show around the origin."""
+    drawn = {}
+    monkeypatch.setattr("polyfiber.cli.outputs.draw", lambda cx, path, **facts: drawn.update(facts, cx=cx))
+    for name in ("wine_three", "wine_bottleneck", "breast_cancer"):
+        net = pf.read_network(DATA / f"{name}.onnx")
+        draw_complex(net, pf.canonical_complex(net), tmp_path / "a.png")
+        assert drawn["cx"].n_regions > 5
+    assert "other inputs are" in drawn["title"]
+    net = pf.read_network(DATA / "wine_three.onnx")
+    draw_complex(net, pf.canonical_complex(net, pf.Box([10, 0, 3], [15, 6, 9])), tmp_path / "a.png")
+    assert drawn["cx"].vertices.min(axis=0).tolist() == [10, 0]
+    assert drawn["cx"].vertices.max(axis=0).tolist() == [15, 6]
+    one_wall = pf.ReLUNetwork([[[1.0, 2.0]], [[1.0]]], [[0.5], [0.0]])
+    draw_complex(one_wall, pf.canonical_complex(one_wall), tmp_path / "a.png")
+    assert drawn["cx"].n_regions == 2
+
+
+def test_what_cannot_be_written_is_refused_before_the_work(capsys, monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr("polyfiber.complexes.complex.canonical_complex", None)  # nothing is computed
+    (tmp_path / "folder.npz").mkdir()
+    (tmp_path / "folder.png").mkdir()
+    for option, name, message in (
+        ("--save", "absent/c.npz", "there is no directory"),
+        ("--save", "folder.npz", "is a directory"),
+        ("--save", "c.txt", "ends in .npz or .zarr"),
+        ("--plot", "absent/c.png", "there is no directory"),
+        ("--plot", "folder.png", "is a directory"),
+        ("--plot", "c.xyz", "should end in"),
+        ("--plot", "c", "should end in"),
+    ):
+        code, out, err = run(capsys, "complex", DATA / "iris_petals.npz", option, tmp_path / name)
+        assert (code, out) == (4, "")
+        assert message in err
+        assert err.count("\n") == 1
+    for command in (("demo",), ("slice", DATA / "iris.npz")):
+        code, _, err = run(capsys, *command, "--plot", tmp_path / "absent" / "c.png")
+        assert code == 4
+        assert "there is no directory" in err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["folder.npz", "folder.png"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--dims", "0"), ("--format", "zarr"), ("--maps",), ("--vertices",), ("--resume",), ("--workers", "2"),
+        ("--count", "--verify"), ("--count", "--save", "c.npz"), ("--stream", "s", "--plot", "c.png"),
+        ("--stream", "s", "--count"),
+    ],
+)  # fmt: skip
+def test_options_without_effect_are_refused(capsys, options) -> None:
+    code, out, err = run(capsys, "complex", DATA / "iris_petals.npz", *options)
+    assert (code, out) == (2, "")
+    assert "goes" in err
 
 
 def test_demo(capsys) -> None:

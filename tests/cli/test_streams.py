@@ -61,7 +61,7 @@ def test_stream_resume_and_read(capsys: pytest.CaptureFixture[str], tmp_path: Pa
 
 
 def test_wrong_options(capsys: pytest.CaptureFixture[str], tmp_path: Path, file: Path) -> None:
-    for extra in (("--format", "csv"), ("--dims", "9"), ("--dims", "x"), ("--count",), ("--workers", "0")):
+    for extra in (("--format", "csv"), ("--dims", "9"), ("--dims", "x"), ("--workers", "0")):
         code, _, err = run(capsys, "complex", file, "--stream", tmp_path / "cells", *extra)
         assert code == 4, extra
         assert err.startswith("polyfiber:")

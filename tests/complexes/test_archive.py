@@ -10,24 +10,49 @@ import numpy as np
 import pytest
 
 import polyfiber as pf
-from polyfiber.errors import FileFormatError
+from polyfiber.errors import FileFormatError, InputError
 
 
+@pytest.mark.parametrize("suffix", ["npz", "zarr"])
 @pytest.mark.parametrize("box", [None, 1.0])
 @pytest.mark.parametrize("exact", [False, True])
-def test_round_trip(tmp_path: Path, box: float | None, exact: bool) -> None:
+def test_round_trip(tmp_path: Path, box: float | None, exact: bool, suffix: str) -> None:
+    if suffix == "zarr":
+        pytest.importorskip("zarr")
     net = pf.ReLUNetwork.random((3, 5, 4, 2), rng=2)
     domain = None if box is None else pf.Box(-box, box, dimension=3)
     cx = pf.canonical_complex(net.exact() if exact else net, domain)
-    path = tmp_path / "complex.npz"
+    path = tmp_path / f"complex.{suffix}"
     cx.save(path)
+    cx.save(path)  # replaces
     back = pf.PolyhedralComplex.load(path)
     assert back.network == cx.network
     assert back.f_vector == cx.f_vector
     assert [back.fingerprint(d) for d in range(4)] == [cx.fingerprint(d) for d in range(4)]
     assert np.array_equal(back.vertices, cx.vertices)
     assert back.certificate.verify().ok
-    assert not list(tmp_path.glob("*.part"))
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_degenerate_networks_round_trip_through_zarr(tmp_path: Path) -> None:
+    pytest.importorskip("zarr")
+    cx = pf.canonical_complex(pf.ReLUNetwork([[[1, 0], [0, 1], [1, 1]], [[1, 1, 1]]], [[0, 0, 0], [0]]))
+    cx.save(tmp_path / "c.zarr")
+    back = pf.PolyhedralComplex.load(tmp_path / "c.zarr")
+    assert (back.f_vector, back.is_simple) == (cx.f_vector, False)
+    assert back.certificate.verify().ok
+    (tmp_path / "c.zarr" / "words" / "zarr.json").write_text("{")
+    with pytest.raises(FileFormatError, match="archive"):
+        pf.PolyhedralComplex.load(tmp_path / "c.zarr")
+
+
+def test_places_that_cannot_be_written_to(tmp_path: Path) -> None:
+    cx = pf.canonical_complex(pf.ReLUNetwork.random((2, 3, 1), rng=2))
+    with pytest.raises(InputError, match="ends in"):
+        cx.save(tmp_path / "c.h5")
+    with pytest.raises(InputError, match="cannot write"):
+        cx.save(tmp_path / "absent" / "c.npz")
+    assert not list(tmp_path.iterdir())
 
 
 def test_damaged_archives_are_refused(tmp_path: Path) -> None:

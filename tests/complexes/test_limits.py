@@ -69,8 +69,10 @@ def test_interrupt_ends_cleanly(tmp_path) -> None:
         text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # ignored in background jobs
     )
-    time.sleep(6)
+    time.sleep(3)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
-    assert process.returncode in (1, 130)
+    # Python itself ends by the signal where it had fallen into an exec, as numba's
+    assert process.returncode in (130, -signal.SIGINT)
     assert "Traceback" not in err
+    assert err.endswith("polyfiber: interrupted\n")

@@ -1,0 +1,112 @@
+"""However a command ends: the exit code says how, and nobody sees a trace."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from polyfiber.cli import app as command_line
+from polyfiber.cli.app import main
+from polyfiber.cli.exits import FAULT, INTERRUPTED, NO_READER
+from polyfiber.errors import BudgetExceededError, InputError
+
+DATA = Path(__file__).resolve().parents[2] / "data"
+POSIX = pytest.mark.skipif(os.name != "posix", reason="file descriptors and signals")
+
+
+def ends(*argv: object) -> int:
+    with pytest.raises(SystemExit) as stop:
+        main([str(a) for a in argv])
+    return int(stop.value.code or 0)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (InputError("two\nlines"), 4, "polyfiber: two lines\n"),
+        (BudgetExceededError("spent"), 3, "polyfiber: spent\n"),
+        (OSError(28, "No space left on device"), 4, "polyfiber: [Errno 28] No space left on device\n"),
+        (MemoryError(), 3, "polyfiber: out of memory: an allocation failed; --memory sets a limit beforehand\n"),
+        (KeyboardInterrupt(), INTERRUPTED, "polyfiber: interrupted\n"),
+        (BrokenPipeError(32, "Broken pipe"), NO_READER, ""),
+        (ZeroDivisionError("oh"), FAULT, "polyfiber: internal error: ZeroDivisionError: oh; polyfiber --debug … shows"),
+    ],
+)
+def test_whatever_is_raised(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException, code: int, line: str
+) -> None:
+    def fail(**_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(command_line, "app", fail)
+    assert ends() == code
+    assert capsys.readouterr().err.startswith(line)
+
+
+def test_an_interrupt_that_became_another_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """numba swallows a Ctrl-C in a callback of LLVM and fails later: still an interrupt."""
+
+    def fail(**_: Any) -> None:
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        raise RuntimeError("no compiled object yet")
+
+    monkeypatch.setattr(command_line, "app", fail)
+    before = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert ends() == INTERRUPTED
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_closed_streams_and_narrow_encodings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    assert ends("info", DATA / "iris.onnx") == 0
+    for stream in (sys.stdout, sys.stderr):
+        stream.close()
+    narrow = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", narrow)
+    monkeypatch.setattr(sys, "stderr", narrow)
+    assert ends("info", DATA / "wine_three.npz", "--pilots", "4") == 0
+    assert rb"\xb1" in narrow.buffer.getvalue()  # type: ignore[attr-defined]
+
+
+@POSIX
+def test_a_reader_that_goes_away_and_a_full_disk() -> None:
+    command = [sys.executable, "-m", "polyfiber", "info", str(DATA / "iris.onnx")]
+    reading, writing = os.pipe()
+    os.close(reading)
+    gone = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert (gone.returncode, gone.stderr) == (NO_READER, "")
+    if Path("/dev/full").exists():
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        assert done.returncode == 4
+        assert done.stderr.startswith("polyfiber: ")
+        assert done.stderr.count("\n") == 1
+
+
+@POSIX
+def test_names_that_are_no_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/w\xff.onnx"))
+    try:
+        path.write_bytes((DATA / "wine_three.onnx").read_bytes())
+    except OSError:
+        pytest.skip("the file system wants UTF-8")
+    assert ends("info", path) == 0
+    assert "3-16-16-3" in capsys.readouterr().out
+    assert ends("complex", path, "-q", "--save", path.with_suffix(".npz")) == 0
+    assert path.with_suffix(".npz").exists()
+    assert ends("info", path.with_name("absent\udcff")) == 4
