@@ -4,7 +4,8 @@ Why this is enough: a face is given by vertices whose signs are right, so it lie
 of the cell with its signs. Between a face and one two dimensions up there are exactly two, and
 every facet that is not at infinity lies on a wall that its face does not; so a face is bounded by walls
 only, and is all of that cell. Each facet inside the domain lies in two regions, so no way
-from a region that avoids faces of dimension d - 2 ever leaves the regions: they fill the domain.
+from a region that avoids faces of dimension d - 2 ever leaves the regions: they fill the domain. No face is there
+twice, so they do not cover it several times.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from .._typing import IntArray
+from ..kernels.rows import RowTable
 from .build import first_filter
 from .degenerate import FaceTable, LatticeSkeleton
 from .records import unpack
@@ -67,6 +69,10 @@ def check_faces(lattice: LatticeSkeleton, problems: list[str]) -> int:
     """Check how the faces hang together, without coordinates; returns the incidences looked at."""
     frame, W = lattice.frame, lattice.frame.n_words
     incidences = 0
+    for table in lattice.tables:
+        infinite = table.infinite[: table.count, None].astype(np.uint64)
+        if RowTable.of(np.concatenate([table.planes[: table.count], infinite], axis=1))[1] >= 0:
+            problems.append(f"a {table.dim}-face is there twice")
     for table, lower in zip(lattice.tables[1:], lattice.tables[:-1]):
         m = table.count
         face, ids = facet_pairs(table, np.arange(m))

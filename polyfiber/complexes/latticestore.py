@@ -144,13 +144,14 @@ class LatticeStore(FaceStore):
 
     def verify(self) -> Verification:
         """Check the lattice anew, see `polyfiber.complexes.latticecheck`."""
-        from .certificate import Verification
+        from .certificate import Verification, solved_anew
         from .latticecheck import check_faces, check_signs
 
         if self.n == 0:
             return Verification(True, 1, 0, 0, 0, 0)
         problems: list[str] = []
-        filtered, exact = check_signs(self.lattice, problems)
+        with solved_anew(self.lattice):
+            filtered, exact = check_signs(self.lattice, problems)
         incidences = check_faces(self.lattice, problems)
         return Verification(
             not problems, self.lattice.nv, incidences, filtered + exact, filtered, exact, tuple(problems)

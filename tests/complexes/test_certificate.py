@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import polyfiber as pf
+from polyfiber.complexes import records
 from polyfiber.errors import GenericityError
 
 NETWORKS = [((2, 6, 5, 1), 0), ((3, 5, 4, 1), 1), ((3, 2, 4, 3, 1), 2), ((1, 5, 4, 1), 3), ((4, 4, 3, 1), 4)]
@@ -47,6 +49,70 @@ def test_a_cut_edge_is_found() -> None:
         star: Any = cx._skeleton.state.star
         star[0, seed % 6] = star[0, (seed + 1) % 6]
         assert not certificate.verify().ok
+
+
+def covered_twice(cx: pf.PolyhedralComplex) -> None:
+    """Replace a skeleton by a connected double cover: every vertex twice, one edge crossed."""
+    sk = cx._skeleton
+    n, nv, n_inf, shift, old = sk.frame.n, sk.nv, sk.n_inf, sk.frame.net.shift, sk.state
+    new = records.new_state(sk.frame, 2 * nv, 2 * n_inf)
+    for column, values in zip(new, old):
+        size = n_inf if column is new.base or column is new.base_err else nv
+        column[: 2 * size] = np.concatenate([values[:size], values[:size]])
+    new.at_inf[nv:][new.at_inf[nv:] >= 0] += n_inf
+    new.star[nv:, : 2 * n][new.star[nv:, : 2 * n] >= 0] += nv << shift
+    for v, h in np.argwhere(old.star[:nv, : 2 * n] >= 0).tolist():
+        w, g = old.star[v, h] >> shift, old.star[v, h] & ((1 << shift) - 1)
+        if old.at_inf[v] < 0 and old.at_inf[w] < 0:
+            break
+    for a, b in ((v, w + nv), (v + nv, w)):
+        new.star[a, h], new.star[b, g] = b << shift | g, a << shift | h
+    sk.state, sk.nv, sk.n_inf = new, 2 * nv, 2 * n_inf
+
+
+@pytest.mark.parametrize(("architecture", "seed"), [((2, 4, 3, 1), 0), ((3, 5, 4, 1), 1)], ids=str)
+def test_a_double_cover_is_found(architecture: tuple[int, ...], seed: int) -> None:
+    """Right signs, every edge closed, connected: only that vertices are there twice gives it away."""
+    cx = pf.canonical_complex(pf.ReLUNetwork.random(architecture, rng=seed))
+    certificate = cx.certificate
+    assert certificate.verify().ok
+    covered_twice(cx)
+    assert certificate.verify().problems == ("a vertex is there twice",)
+
+
+def test_stored_coordinates_are_not_believed(tmp_path: Path) -> None:
+    """Archives whose weights were exchanged verify exactly when the complexes agree."""
+    agreed = 0
+    for seed in range(30):
+        cx = pf.canonical_complex(pf.ReLUNetwork.random((2, 6, 5, 1), rng=seed))
+        _ = cx.vertices  # solved, with small errors
+        other = exchanged(cx, tmp_path, seed)
+        truth = pf.canonical_complex(other.network)
+        same = [truth.fingerprint(k) for k in range(3)] == [other.fingerprint(k) for k in range(3)]
+        agreed += same
+        before = other._skeleton.state.x[: other._skeleton.nv].copy()
+        assert other.certificate.verify().ok == same
+        assert np.array_equal(other._skeleton.state.x[: other._skeleton.nv], before)
+    assert 0 < agreed < 30
+
+
+def exchanged(cx: pf.PolyhedralComplex, tmp_path: Path, seed: int) -> pf.PolyhedralComplex:
+    rng = np.random.default_rng(seed)
+    cx.save(tmp_path / "c.npz")
+    with np.load(tmp_path / "c.npz") as store:
+        arrays = dict(store)
+    for name in ("weight_0", "weight_1"):
+        arrays[name] = arrays[name] * (1 + 1e-2 * rng.standard_normal(arrays[name].shape))
+    np.savez(tmp_path / "c.npz", **arrays)
+    return pf.PolyhedralComplex.load(tmp_path / "c.npz")
+
+
+def test_stored_coordinates_of_lattices_are_not_believed(tmp_path: Path) -> None:
+    net = pf.ReLUNetwork([[[1, 0], [0, 1], [1, 1], [1, -3]], [[1, 1, 1, 1]]], [[-1, -1, -2, 1], [0]])
+    cx = pf.canonical_complex(net)
+    assert not cx.is_simple
+    assert cx.certificate.verify().ok
+    assert not exchanged(cx, tmp_path, 0).certificate.verify().ok
 
 
 def test_inflated_bounds_send_every_kind_of_decision_to_exact_arithmetic() -> None:
