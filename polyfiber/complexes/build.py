@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from ..budget import Monitor, heed
 from ..errors import BudgetExceededError, GenericityError, InputError, NumericalError
 from ..kernels import entry
 from ..kernels import skeleton as sk
-from .frame import Frame
+from .frame import Frame, expected_vertices
 from .predicate import ExactPredicate
 from .records import flat_star, grown, more_bases, moved_state, new_state, row_units, sign_row, unpack
 
@@ -83,6 +82,8 @@ class Skeleton:
         self.closed[frame.net.inf] = 1
         for neuron, sign in path:
             self.closed[frame.n_domain + neuron] = 1 if sign > 0 else 2
+        self.fixed = np.zeros(frame.net.inf + 1, dtype=np.int8)
+        self.fixed[frame.n_domain : frame.net.inf] = frame.settled.signs
         self.dead = np.zeros(0, dtype=np.bool_)
         self.state = new_state(frame, 64, 64)
         ids = frame.net.inf
@@ -251,11 +252,20 @@ class Skeleton:
         """Cut by every facet of a layer (0: the domain)."""
         net = self.frame.net
         low, high = int(net.first[layer]), int(net.first[layer + 1])
-        ids = [k for k in range(low, high) if k not in self.frame.start]
+        self._settle(low, high)
+        ids = [k for k in range(low, high) if k not in self.frame.start and not self.fixed[k]]
         # what throws a side away first: less is left for the others to cut
         self._cut_by(layer, [k for k in ids if self.closed[k]])
         self.compact()
         self._cut_by(layer, [k for k in ids if not self.closed[k]])
+
+    def _settle(self, low: int, high: int) -> None:
+        """Give every vertex the signs of facets that are settled; new vertices inherit them."""
+        fixed = low + np.flatnonzero(self.fixed[low:high])
+        for k in fixed.tolist():
+            if self.fixed[k] > 0:
+                self.state.words[: self.nv, k >> 6] |= np.uint64(1) << np.uint64(k & 63)
+        self.entered.update(fixed.tolist())
 
     def _cut_by(self, layer: int, ids: list[int]) -> None:
         """Cut by facets of a layer, in order."""
@@ -631,14 +641,6 @@ def first_filter(frame: Frame, weights: list[Any], layer: int, st: Any, rows: sl
         bound += st.err[rows][:, None] * net.sigma[low:high]
         bound *= net.inflate * (1 + 1e-9)
     return z, bound
-
-
-def expected_vertices(frame: Frame) -> int:
-    """Estimate of the vertices on all of Rⁿ: C(N, n), what N hyperplanes in general position have.
-
-    Random networks at initialisation come within a factor of two of it.
-    """
-    return math.comb(frame.n_neurons + frame.n_domain, frame.n)
 
 
 HOPELESS = 50

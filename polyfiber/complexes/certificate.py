@@ -23,6 +23,7 @@ from ..kernels.rows import RowTable
 from .build import Skeleton, first_filter
 from .frame import Frame
 from .records import unpack
+from .settled import Settled
 
 if TYPE_CHECKING:
     from .faces import FaceStore
@@ -85,6 +86,9 @@ class Certificate:
     largest_error: float
     zeros: int = 0
     """Walls found to pass through a vertex beyond those that define it; 0 for a generic network."""
+    settled: Settled | None = field(repr=False, compare=False, default=None)
+    """Neurons that were left out of the enumeration because bounds prove that they keep one sign on the domain;
+    `verify` recomputes their signs at the vertices like those of all others."""
     _store: Any = field(repr=False, compare=False, default=None)
 
     @classmethod
@@ -105,6 +109,7 @@ class Certificate:
             euler=sum((-1) ** k * c for k, c in enumerate(counts)),
             largest_error=float(st.err[:nv][finite].max(initial=0.0)),
             zeros=getattr(skeleton, "exact_zeros", 0),
+            settled=skeleton.frame.settled,
             _store=store,
         )
 

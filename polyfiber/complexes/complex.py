@@ -15,12 +15,12 @@ from ..errors import BudgetExceededError, GenericityError, InputError, ShapeErro
 from ..kernels import faces as fk
 from ..network.model import ReLUNetwork
 from ..strata import SignOrder, Stratification
-from .build import PORTION, BuildStats, Skeleton, build_skeleton, expected_vertices, refuse_the_hopeless
+from .build import PORTION, BuildStats, Skeleton, build_skeleton, refuse_the_hopeless
 from .certificate import Certificate
 from .degenerate import LatticeSkeleton, build_lattice
 from .domain import Polyhedron
 from .faces import FaceStore
-from .frame import Frame, make_frame
+from .frame import Frame, expected_vertices, make_frame
 from .geometry import affine_maps_of, forms_of, lineality_basis, locate_signs, norms_of
 from .latticestore import LatticeStore
 from .merge import MergedWall, merge_walls

@@ -179,7 +179,9 @@ class LatticeSkeleton(Skeleton):
         low, high = int(net.first[layer]), int(net.first[layer + 1])
         if low == high:
             return
-        copies = self._find_copies(layer)
+        fixed = low + np.flatnonzero(self.fixed[low:high])
+        copies = {int(k): (-1, int(self.fixed[k])) for k in fixed}  # first: others may be copies of theirs
+        copies |= {k: model for k, model in self._find_copies(layer).items() if k not in copies}
         ids = [k for k in range(low, high) if k not in self.frame.start and k not in copies]
         ids.sort(key=lambda k: not self.closed[k])  # what throws a side away first
         self.pending[:] = 0

@@ -1,4 +1,4 @@
-"""Which questions fit a network, with estimates: nothing is computed but binomials."""
+"""Which questions fit a network, with estimates: nothing is computed but binomials, and cheap bounds on a domain."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import Any
 
 from ..errors import InputError
 from ..network.model import ReLUNetwork
-from .build import expected_vertices
 from .domain import Polyhedron
-from .frame import make_frame
+from .frame import expected_vertices, make_frame
 from .plan import DEFAULT_MEMORY
 from .records import row_units
 

@@ -8,8 +8,10 @@ derived in docs/certification.md.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,7 @@ from ..kernels.skeleton import Net
 from ..network.model import ReLUNetwork
 from ..numerics.independent import independent_columns
 from .domain import Polyhedron
+from .settled import Settled, settle
 
 U = 2.0**-53
 TINY = 2.0**-1074
@@ -39,6 +42,8 @@ class Frame:
     """The `Net` of the kernels."""
     rows: Array
     """(D + h1, n0 + 1) given forms, all inputs; float64 or Fractions."""
+    settled: Settled
+    """Neurons that keep one sign on the domain; no wall of theirs is looked for."""
 
     @property
     def n(self) -> int:
@@ -60,6 +65,12 @@ class Frame:
         """64-bit words per sign vector."""
         return max(1, (self.n_domain + self.n_neurons + 63) // 64)
 
+    @cached_property
+    def open(self) -> IntArray:
+        """Domain facets, and the neurons whose sign is not settled: the facets that may have faces."""
+        neurons = self.n_domain + np.flatnonzero(self.settled.signs == 0)
+        return np.concatenate([np.arange(self.n_domain), neurons])
+
     def given(self, facets: Any) -> FloatArray:
         """Forms of domain facets or first-layer neurons in quotient coordinates, (…, n + 1)."""
         table: FloatArray = self.net.rows.reshape(-1, self.net.stride)[:, : self.n + 1]
@@ -73,6 +84,14 @@ class Frame:
             layer, position = self.network.neuron(facet - self.n_domain)
             return f"neuron {position} of layer {layer}"
         return "infinity"
+
+
+def expected_vertices(frame: Frame) -> int:
+    """Estimate of the vertices: C(m, n), what the m open facets have if they are hyperplanes in general position.
+
+    Random networks at initialisation come within a factor of two of it on all of Rⁿ; on a small domain it is far too large.
+    """
+    return math.comb(len(frame.open), frame.n)
 
 
 def half_edge_shift(n: int) -> int:
@@ -108,8 +127,10 @@ def make_frame(
         columns, start = independent_columns(rows[:, :-1], n_first=0 if domain is None else domain.n_facets)
     else:
         columns, start = (np.asarray(b, dtype=np.int64) for b in basis)
-    net = _kernel_net(network, domain, rows, columns, start, inflate)
-    return Frame(network, domain, columns, tuple(int(i) for i in start), net, rows)
+    n_facets = network.n_hidden + (0 if domain is None else domain.n_facets)
+    settled = settle(network, domain, expected=math.comb(n_facets, len(columns)))
+    net = _kernel_net(network, domain, rows, columns, start, inflate, settled)
+    return Frame(network, domain, columns, tuple(int(i) for i in start), net, rows, settled)
 
 
 def _given_rows(network: ReLUNetwork, domain: Polyhedron | None) -> Array:
@@ -130,7 +151,13 @@ def _float(values: Array) -> FloatArray:
 
 
 def _kernel_net(
-    network: ReLUNetwork, domain: Polyhedron | None, rows: Array, columns: IntArray, start: IntArray, inflate: float
+    network: ReLUNetwork,
+    domain: Polyhedron | None,
+    rows: Array,
+    columns: IntArray,
+    start: IntArray,
+    inflate: float,
+    settled: Settled,
 ) -> Any:
     n = len(columns)
     n_domain = 0 if domain is None else domain.n_facets
@@ -182,6 +209,8 @@ def _kernel_net(
         tiny = tiny[n_domain:]
         for l in range(1, n_layers + 1):
             w = np.abs(_float(network.weights[l]))
+            # what is off on the whole domain adds nothing to any sum, and no error
+            w[:, settled.signs[first[l] - n_domain : first[l + 1] - n_domain] < 0] = 0.0
             b = np.abs(_float(network.biases[l]))
             level = w @ level
             level[:, n] += b

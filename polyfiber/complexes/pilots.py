@@ -20,9 +20,8 @@ from ..errors import BudgetExceededError, InputError
 from ..network.model import ReLUNetwork
 from .blockcells import BlockComplex, BlockOverflow, run_block
 from .blocks import Block
-from .build import expected_vertices
 from .domain import Polyhedron
-from .frame import Frame, make_frame
+from .frame import Frame, expected_vertices, make_frame
 from .plan import VertexSample, best_split, sample_vertices
 
 PILOT = 1 << 15

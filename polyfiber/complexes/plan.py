@@ -18,9 +18,8 @@ from .._typing import Array, BoolArray, FloatArray, IntArray, RngLike
 from ..errors import BudgetExceededError, InputError
 from ..network.model import ReLUNetwork
 from .blocks import Block
-from .build import expected_vertices
 from .domain import Polyhedron
-from .frame import Frame, make_frame
+from .frame import Frame, expected_vertices, make_frame
 from .records import row_units
 
 SAMPLES = 2048
@@ -55,7 +54,7 @@ class VertexSample:
 def sample_vertices(frame: Frame, *, size: int = SAMPLES, rng: RngLike = 0) -> VertexSample:
     """Sample vertices by Newton's method on n walls chosen at random; those outside the domain are dropped."""
     n, D = frame.n, frame.n_domain
-    total = D + frame.n_neurons
+    total = len(frame.open)
     width = frame.network.hidden_widths[0] if frame.network.hidden_widths else 0
     if n == 0 or total < n or width == 0:
         return VertexSample(np.zeros((0, width), dtype=np.bool_), 0.0)
@@ -65,6 +64,7 @@ def sample_vertices(frame: Frame, *, size: int = SAMPLES, rng: RngLike = 0) -> V
         if total < 64
         else _distinct(generator, size, total, n)
     )
+    picks = frame.open[picks]
     rows = frame.given(np.arange(D + width))
     weights = [w.astype(np.float64) for w in frame.network.weights[1:-1]]
     biases = [b.astype(np.float64) for b in frame.network.biases[1:-1]]

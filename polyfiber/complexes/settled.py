@@ -1,0 +1,97 @@
+"""Neurons whose sign a domain settles: known from certified bounds before anything is enumerated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .._typing import IntArray, SignArray
+from ..errors import InputError, SolverError
+from ..network.model import ReLUNetwork
+from .domain import Box, Polyhedron
+from .relaxation import bounding_box, relaxed
+
+WORTH = 1 << 12
+"""Expected vertices below which bounds cost more than they save."""
+WORTH_PROGRAMS = 1 << 17
+"""The same for a polyhedron that is no box: its bounding box takes two linear programs a coordinate."""
+MULTIPLICATIONS = 1 << 32
+"""Above so many, back-substitution is left out."""
+
+
+@dataclass(frozen=True, eq=False)
+class Settled:
+    """Signs of hidden neurons that are the same on the whole domain.
+
+    Attributes
+    ----------
+    signs : (N,) int8
+        1 where ``z > 0`` on the whole domain is proved, -1 where ``z < 0`` is, 0 where nothing is.
+    method : str
+        What proved it: 'interval', 'relaxation' (see `activation_bounds`), or 'none' where nobody asked.
+    """
+
+    signs: SignArray
+    method: str
+
+    @property
+    def active(self) -> IntArray:
+        """Neurons that are positive on the whole domain."""
+        return np.flatnonzero(self.signs > 0)
+
+    @property
+    def inactive(self) -> IntArray:
+        """Neurons that are negative on the whole domain."""
+        return np.flatnonzero(self.signs < 0)
+
+    def __repr__(self) -> str:
+        a, i = len(self.active), len(self.inactive)
+        return f"Settled({a + i} of {len(self.signs)} neurons: {a} active, {i} inactive, by {self.method})"
+
+
+def settle(network: ReLUNetwork, domain: Polyhedron | None, *, expected: float) -> Settled:
+    """Which neurons keep one sign on a domain, as far as cheap bounds tell.
+
+    Parameters
+    ----------
+    network : ReLUNetwork
+    domain : Polyhedron or None
+        Unbounded, empty and flat ones settle nothing.
+    expected : float
+        Vertices that are expected without a domain; where these are few, nothing is computed.
+
+    Notes
+    -----
+    Back-substituted linear bounds, every rounding paid for: a few milliseconds for hundreds of neurons.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> from polyfiber.complexes.settled import settle
+    >>> settle(pf.ReLUNetwork.random((2, 64, 64, 1), rng=0), pf.Box(-0.1, 0.1, dimension=2), expected=1e4)
+    Settled(97 of 128 neurons: 50 active, 47 inactive, by relaxation)
+    """
+    nothing = Settled(np.zeros(network.n_hidden, dtype=np.int8), "none")
+    if domain is None or network.n_hidden == 0 or expected < (WORTH if isinstance(domain, Box) else WORTH_PROGRAMS):
+        return nothing
+    try:
+        box = bounding_box(domain)
+    except (InputError, SolverError):
+        return nothing
+    lines = _multiplications(network) <= MULTIPLICATIONS
+    work = relaxed(network, box, lines=lines)
+    low, high = np.concatenate(work.low[:-1]), np.concatenate(work.high[:-1])
+    signs = (low > 0).astype(np.int8) - (high < 0).astype(np.int8)
+    return Settled(signs, "relaxation" if lines else "interval")
+
+
+def _multiplications(network: ReLUNetwork) -> int:
+    """Of back-substitution: every layer through all layers below it, twice for values and once for magnitudes."""
+    widths = network.architecture
+    return sum(
+        4 * widths[layer] * widths[q] * widths[q - 1] for layer in range(2, len(widths)) for q in range(1, layer)
+    )
+
+
+__all__ = ["Settled", "settle"]
