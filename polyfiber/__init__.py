@@ -5,9 +5,7 @@ Names resolve on first use, so that ``import polyfiber`` stays fast.
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
-
+from ._lazy import resolver
 from ._version import __version__
 
 # public name -> module that defines it
@@ -76,17 +74,4 @@ _SUBPACKAGES = ("complexes", "datasets", "errors", "fibers", "linear", "dln", "n
 
 __all__ = ["__version__", *_EXPORTS]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _EXPORTS:
-        value = getattr(importlib.import_module(f".{_EXPORTS[name]}", __name__), name)
-    elif name in _SUBPACKAGES:
-        value = importlib.import_module(f".{name}", __name__)
-    else:
-        raise AttributeError(f"module 'polyfiber' has no attribute {name!r}")
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_EXPORTS, *_SUBPACKAGES})
+__getattr__, __dir__ = resolver(__name__, _EXPORTS, _SUBPACKAGES)

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parent.parent / "polyfiber"
 FLOORS: dict[str, int] = {
     "errors": 0,
     "_typing": 0,
+    "_lazy": 0,
     "_version": 0,
     "verdict": 1,
     "budget": 1,

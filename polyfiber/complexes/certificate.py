@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from .faces import FaceStore
 
 
+BATCH = 4096
+"""Vertices that are looked at together."""
+
+
 @dataclass(frozen=True)
 class Verification:
     """What a check of a skeleton looked at and found.
@@ -174,16 +178,23 @@ def _zero_bits(frame: Frame, star: Any) -> Any:
     return zeros[:, :-1]
 
 
-def _check_signs(skeleton: Skeleton, problems: list[str]) -> tuple[int, int]:
-    frame, net = skeleton.frame, skeleton.frame.net
-    nv = skeleton.nv
+def filtered_signs(frame: Frame, st: Any, rows: slice) -> Iterator[tuple[int, int, Any, Any]]:
+    """For each layer with facets low..high - 1: (low, high, positive, sure), two (rows, high - low) bool arrays."""
     weights = [np.ascontiguousarray(w, dtype=np.float64) for w in frame.network.weights[1:]]
+    for layer in range(len(frame.network.hidden_widths) + 1):
+        low, high = int(frame.net.first[layer]), int(frame.net.first[layer + 1])
+        if low < high:
+            z, bound = first_filter(frame, weights[: max(0, layer - 1)], layer, st, rows)
+            with np.errstate(invalid="ignore"):
+                yield low, high, z > 0, np.abs(z) > bound
+
+
+def _check_signs(skeleton: Skeleton, problems: list[str]) -> tuple[int, int]:
+    frame, nv = skeleton.frame, skeleton.nv
     filtered = exact = wrong = 0
     at, there = -1, None
-    n_layers = len(frame.network.hidden_widths)
-    batch = 4096
-    for start in range(0, nv, batch):
-        rows = slice(start, min(nv, start + batch))
+    for start in range(0, nv, BATCH):
+        rows = slice(start, min(nv, start + BATCH))
         st = skeleton.state
         bits = unpack(st.words[rows])
         zero = _zero_bits(frame, st.star[rows])
@@ -193,16 +204,10 @@ def _check_signs(skeleton: Skeleton, problems: list[str]) -> tuple[int, int]:
         inside, lying = bits[:, : len(closed)], zero[:, : len(closed)]
         if ((inside == (closed == 2)) & (closed != 0) & ~lying).any():
             problems.append("a vertex lies outside the domain or the block")
-        for layer in range(n_layers + 1):
-            low, high = int(net.first[layer]), int(net.first[layer + 1])
-            if low == high:
-                continue
-            z, bound = first_filter(frame, weights[: max(0, layer - 1)], layer, st, rows)
-            with np.errstate(invalid="ignore"):
-                sure = np.abs(z) > bound
+        for low, high, positive, sure in filtered_signs(frame, st, rows):
             free = ~zero[:, low:high]
             filtered += int((sure & free).sum())
-            wrong += int((sure & free & ((z > 0) != bits[:, low:high])).sum())
+            wrong += int((sure & free & (positive != bits[:, low:high])).sum())
             i, j = np.nonzero(~sure & free)
             vs, ks = i + start, j + low
             judged = skeleton.judge(vs, ks)

@@ -14,7 +14,7 @@ import numpy as np
 
 from .._typing import IntArray
 from ..kernels.rows import RowTable
-from .build import first_filter
+from .certificate import BATCH, filtered_signs
 from .degenerate import FaceTable, LatticeSkeleton
 from .records import unpack
 
@@ -26,9 +26,8 @@ def check_signs(lattice: LatticeSkeleton, problems: list[str]) -> tuple[int, int
     planes = lattice.tables[0].planes
     W = frame.n_words
     wrong = filtered = exact = 0
-    weights = [np.ascontiguousarray(w, dtype=np.float64) for w in frame.network.weights[1:]]
-    for begin in range(0, nv, 4096):
-        rows = slice(begin, min(nv, begin + 4096))
+    for begin in range(0, nv, BATCH):
+        rows = slice(begin, min(nv, begin + BATCH))
         plus, minus = unpack(planes[rows, :W]), unpack(planes[rows, W:])
         if (unpack(st.words[rows]) != plus).any():
             problems.append("the gates of a vertex are not its positive signs")
@@ -37,15 +36,9 @@ def check_signs(lattice: LatticeSkeleton, problems: list[str]) -> tuple[int, int
         if (outside & (closed != 0)).any():
             problems.append("a vertex lies outside the domain or the block")
         unsure = np.zeros(plus.shape, dtype=np.bool_)
-        for layer in range(len(frame.network.hidden_widths) + 1):
-            low, high = int(net.first[layer]), int(net.first[layer + 1])
-            if low == high:
-                continue
-            z, bound = first_filter(frame, weights[: max(0, layer - 1)], layer, st, rows)
-            with np.errstate(invalid="ignore"):
-                sure = np.abs(z) > bound
+        for low, high, positive, sure in filtered_signs(frame, st, rows):
             filtered += int(sure.sum())
-            wrong += int((sure & ~np.where(z > 0, plus[:, low:high], minus[:, low:high])).sum())
+            wrong += int((sure & ~np.where(positive, plus[:, low:high], minus[:, low:high])).sum())
             unsure[:, low:high] = ~sure
         for i in np.flatnonzero(unsure.any(axis=1)):
             v = begin + int(i)

@@ -6,8 +6,7 @@ network* (arXiv 2510.07324); where their formulas carry misprints the docstrings
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from .._lazy import resolver
 
 _EXPORTS: dict[str, str] = {
     # spectral calculus
@@ -104,14 +103,4 @@ _EXPORTS: dict[str, str] = {
 
 __all__ = list(_EXPORTS)
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _EXPORTS:
-        raise AttributeError(f"module 'polyfiber.dln' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f".{_EXPORTS[name]}", __name__), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_EXPORTS})
+__getattr__, __dir__ = resolver(__name__, _EXPORTS)

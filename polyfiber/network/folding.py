@@ -250,7 +250,9 @@ class Chain:
         """Append ``x ↦ weight x + bias``; weight (m, n), bias (m,) or None."""
         w = self._take(weight, f"{name}: weight")
         if w.ndim != 2 or 0 in w.shape:
-            raise ShapeError(f"{name}: the weight has shape {w.shape}; expected a matrix (outputs, inputs)")
+            raise ShapeError(
+                f"{name}: the weight has shape {w.shape}; expected a matrix (outputs, inputs), one of each or more"
+            )
         if w.shape[1] != self.width:
             raise ShapeError(
                 f"{name}: expects {w.shape[1]} inputs but the layer before gives {self.width} (weight shape {w.shape})"

@@ -59,6 +59,7 @@ def test_weights_jump_and_balance_on_a_hundred_networks(architecture: tuple[int,
             assert np.allclose(w, weights[signs], rtol=1e-9, atol=1e-12 * scale)
         everywhere = {signs: found.get(signs, np.zeros(len(w))) for signs, w in weights.items()}
         assert balancing_residual(truth, everywhere) < 1e-11
+        assert np.allclose(bp.weights_by_jumps(), bp.weights, rtol=1e-9, atol=1e-12 * scale)
         assert bp.balance() < 1e-9
         a, c = bp.reconstruct()
         b, e = cx.affine_maps()
