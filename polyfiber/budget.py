@@ -212,6 +212,11 @@ def heed(what: str) -> None:
         monitor.check_time(what)
 
 
+def time_left() -> float | None:
+    """Least seconds left to the monitors that are `watching`; None where there is no limit."""
+    return min((left for monitor in _watching.get() if (left := monitor.left) is not None), default=None)
+
+
 def heed_memory(needed: int, what: str) -> None:
     """Raise `BudgetExceededError` if an allocation is beyond the memory of a monitor that is `watching`."""
     for monitor in _watching.get():

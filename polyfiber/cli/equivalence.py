@@ -87,6 +87,10 @@ def equiv(
             note(f"{error}; the exact verdict or the moves are not reported", quiet=quiet or json)
     answer |= {"verdict": result.verdict.value, "method": result.method, "reason": result.reason}
     answer |= {"proved_share": float(result.proved), "certificate": _plain(dict(result.certificate))}
+    growth = getattr(result, "growth", None)
+    if growth is not None:
+        answer["everywhere"] = {"constant": _plain(growth.constant), "slope": _plain(growth.slope), "text": str(growth)}
+        answer["proved"] = str(result.part)
     if result.proof is not None:
         answer["witness"] = {
             "input": _plain(result.proof.x),
@@ -131,6 +135,9 @@ def _print(answer: dict[str, Any]) -> None:
         rows.append(("bound", answer["bound"]))
     if answer["verdict"] == "undecided":
         rows.append(("share proved", answer["proved_share"]))
+        rows += [(name, answer[name]) for name in ("proved",) if name in answer]
+        if "everywhere" in answer:
+            rows.append(("at every input", answer["everywhere"]["text"]))
     if "witness" in answer:
         rows.append(("differ at", _point(answer["witness"]["input"])))
         rows.append(("by", answer["witness"]["gap"]))

@@ -9,7 +9,7 @@ import numpy as np
 from .._typing import Array, FloatArray, IntArray
 from ..errors import InputError, SolverError
 from ..network.model import ReLUNetwork
-from ..numerics.lp import interior_point
+from ..numerics.lp import highs_options, interior_point
 from .domain import Box, Polyhedron
 
 U = 2.0**-53
@@ -281,6 +281,7 @@ class Relaxation:
             b_ub=system.b,
             bounds=np.stack([system.low, system.high], axis=1),
             method="highs",
+            options=highs_options(),
         )
         if found.status != 0:
             return np.inf, None, found.status == 2

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import FloatArray
+from .._typing import Array, FloatArray
 from ..budget import Monitor
 from ..complexes.bounds import bounding_box
 from ..complexes.complex import PolyhedralComplex, canonical_complex
@@ -16,14 +16,18 @@ from ..network.model import ReLUNetwork
 from .canonical import canonical_form
 from .evidence import Difference
 from .exactness import settled_vertices
+from .growth import bound_on_box
 from .regions import affine_pieces, compare_over, incidence
 from .relaxations import branch_and_bound, milp_maximum, needs_box
-from .stacked import difference_network, stacking_error
+from .stacked import both_signs, difference_network, stacking_error
 from .witness import candidates, rounding_bound
 
 MAX_INCIDENCES = 4_000_000
 """Vertices of regions up to which the maximum on every single region is worked out too."""
 
+
+MAX_VERTICES = 3_000_000
+"""Largest expected complex that is enumerated without an explicit memory budget."""
 
 ENUMERATION_SHARE = 0.7
 """Part of a time budget after which enumeration on a bounded domain leaves the rest to bounds."""
@@ -42,7 +46,7 @@ def maximum_difference(
     """
     if method == "milp":
         return _by_milp(a, b, domain, monitor)
-    box = _box_around(domain)
+    box = box_around(domain)
     if method != "bound" and (enumerable or box is None):
         part = Monitor(monitor.rest(1.0 if box is None else ENUMERATION_SHARE), monitor._call)
         try:
@@ -56,7 +60,7 @@ def maximum_difference(
     return _by_bounds(a, b, domain, box, monitor, threshold)
 
 
-def _box_around(domain: Polyhedron | None) -> tuple[FloatArray, FloatArray] | None:
+def box_around(domain: Polyhedron | None) -> tuple[FloatArray, FloatArray] | None:
     """A box that certainly holds the domain; None where there is none."""
     if domain is None:
         return None
@@ -170,13 +174,6 @@ def _by_regions(a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, monit
     )  # fmt: skip
 
 
-def _both_signs(a: ReLUNetwork, b: ReLUNetwork) -> ReLUNetwork:
-    net = difference_network(a, b)
-    W, c = list(net.weights), list(net.biases)
-    W[-1], c[-1] = np.concatenate([W[-1], -W[-1]]), np.concatenate([c[-1], -c[-1]])
-    return ReLUNetwork(W, c)
-
-
 def _by_bounds(
     a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, box: tuple[FloatArray, FloatArray],
     monitor: Monitor, threshold: float | None,
@@ -186,25 +183,42 @@ def _by_bounds(
         rows = (domain.A.astype(np.float64), domain.b.astype(np.float64))
     error = stacking_error(a, b)
     limit = None if threshold is None else max(0.0, threshold - error)
-    found = branch_and_bound(
-        _both_signs(a, b), *box, monitor=monitor, threshold=limit, rows=rows, points=candidates(a, b, domain, n=1024)
-    )
-    upper, stats = max(0.0, found.upper) + error, {"seconds": monitor.elapsed, "boxes": found.boxes}
+    by_weights = bound_on_box(a, b, *box)
+    X = candidates(a, b, domain, n=1024)
+    if threshold is not None and by_weights <= threshold:
+        largest, where, gap, values = _largest_at(a, b, X)
+        return Difference(
+            largest, max(by_weights, largest), where, int(np.argmax(gap)), values, False, 1.0, "weights",
+            stats={"seconds": monitor.elapsed},
+        )  # fmt: skip
+    found = branch_and_bound(both_signs(a, b), *box, monitor=monitor, threshold=limit, rows=rows, points=X)
+    upper = min(max(0.0, found.upper) + error, by_weights)
+    stats = {"seconds": monitor.elapsed, "boxes": found.boxes, "bound by weights": by_weights}
     if found.where is None:  # a domain so thin that no point of it was met
         return Difference(0.0, upper, None, 0, None, False, found.proved, "branch and bound", stats=stats)
-    values = (a(found.where), b(found.where))
-    gap = np.abs(values[0] - values[1])
-    largest = float(gap.max())
+    largest, where, gap, values = _largest_at(a, b, found.where[None])
     settled = upper <= largest * (1 + 1e-5) + 1e-15
     return Difference(
-        largest, max(largest, upper), found.where, int(np.argmax(gap)), values, settled, found.proved,
+        largest, max(largest, upper), where, int(np.argmax(gap)), values, settled, found.proved,
         "branch and bound", stats=stats,
     )  # fmt: skip
 
 
+def _largest_at(
+    a: ReLUNetwork, b: ReLUNetwork, X: FloatArray
+) -> tuple[float, FloatArray | None, FloatArray, tuple[Array, Array] | None]:
+    """Largest ``|f - g|`` among some inputs, where, for every output, and both values."""
+    if not len(X):
+        return 0.0, None, np.zeros(1), None
+    u, v = a(X), b(X)
+    gaps = np.abs(u - v)
+    i = int(np.argmax(gaps.max(axis=1)))
+    return float(gaps[i].max()), X[i], gaps[i], (u[i], v[i])
+
+
 def _by_milp(a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, monitor: Monitor) -> Difference:
     lo, hi = needs_box(domain)
-    net = _both_signs(a, b)
+    net = both_signs(a, b)
     best, upper, where, complete = -np.inf, -np.inf, lo, True
     for output in range(net.architecture[-1]):
         left = None if monitor.budget.seconds is None else monitor.budget.seconds - monitor.elapsed

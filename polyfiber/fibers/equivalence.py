@@ -8,26 +8,32 @@ may end it with *undecided* and what was proved.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from .._typing import FloatArray, ProgressLike
 from ..budget import Budget, Monitor
-from ..complexes.complex import canonical_complex, estimate_size
+from ..complexes.complex import PolyhedralComplex, canonical_complex, estimate_size
 from ..complexes.domain import Polyhedron
 from ..errors import BudgetExceededError, GenericityError, IncompleteError, InputError, PolyfiberError, ShapeError
 from ..network.model import ReLUNetwork
 from ..verdict import Verdict
 from .canonical import CanonicalForm, canonical_form, compare_raw, flat_parameters, form_of, raw_forms
-from .difference import maximum_difference
+from .difference import MAX_VERTICES, box_around, maximum_difference
 from .evidence import Difference, Equivalence, exact_verdict
-from .regions import RegionReport, compare_over
+from .features import shared_features
+from .growth import bound_on_box, growth_bound
+from .partial import ProvedPart, agreeing_cells, go_by_blocks
+from .regions import RegionReport, affine_pieces, compare_over
 from .stacked import check_same_ends
 from .witness import Witness, beyond_tolerance, candidates, make_witness, surely_different
 
-MAX_VERTICES = 3_000_000
-"""Largest expected complex that is enumerated without an explicit memory budget."""
+MAX_BLOCKWISE = 10**11
+"""Largest expected complex that is begun, block by block, within a time budget."""
+ONE_PIECE = 50_000
+"""Expected vertices beyond which a complex is gone through by blocks when the time is limited."""
 
 
 def _check(a: Any, b: Any, domain: Any, tolerance: float, epsilon: float | None) -> None:
@@ -143,8 +149,21 @@ class _Pair:
             more = {"bound": proof.gap, "known_exact": Verdict.NO, **more}
         return self._answer(Verdict.NO, method, reason, proof=proof, **more)
 
-    def undecided(self, reason: str, **more: Any) -> Equivalence:
-        return self._answer(Verdict.UNDECIDED, "none", reason, **more)
+    def undecided(self, reason: str, *, part: ProvedPart | None = None, **more: Any) -> Equivalence:
+        """The answer with the part that was proved, and a bound on the rest, as good as a moment allows."""
+        part = ProvedPart(domain=self.domain, share=more.pop("proved", 0.0)) if part is None else part
+        if self.tolerance > 0 and self.epsilon is None and not part.blocks:
+            X = candidates(self.fa, self.fb, self.domain, n=64, rng=3)
+            part = replace(part, cells=agreeing_cells(self.fa, self.fb, X, tolerance=self.tolerance))
+        growth = growth_bound(self.a, self.b, quick=self.monitor.late)
+        part = replace(part, growth=growth)
+        box = box_around(self.domain)
+        if box is not None:
+            far = float(growth(np.maximum(np.abs(box[0]), np.abs(box[1]))))
+            bounds = [more.get("bound"), far, bound_on_box(self.fa, self.fb, *box)]
+            more["bound"] = min(float(v) for v in bounds if v is not None)
+        more["certificate"] = {**more.get("certificate", {}), **part.summary}
+        return self._answer(Verdict.UNDECIDED, "none", reason, part=part, proved=part.share, **more)
 
     def any_witness(self, n: int = 512, hint: FloatArray | None = None) -> Witness | None:
         """The best proof of a difference at candidate inputs."""
@@ -191,6 +210,13 @@ def _everywhere(pair: _Pair) -> Equivalence:
                 "canonical form", f"canonical forms agree to {distance:.2g}", bound=distance,
                 certificate={"form distance": distance, "allowed": allowed},
             )  # fmt: skip
+        if len(pair.fa.weights) > 3 or (x is not None and x.decides == "sufficient"):
+            shared = shared_features(pair.fa, pair.fb, tolerance=max(allowed, 1e-13))
+            if shared is not None:
+                return pair.yes(
+                    "shared features", f"the features that both networks share agree to {shared:.2g}, layer by layer",
+                    bound=shared, certificate={"distance": shared, "allowed": allowed},
+                )  # fmt: skip
     X = candidates(pair.fa, pair.fb)
     beyond = beyond_tolerance(pair.fa, pair.fb, X, pair.tolerance)
     if beyond.any():
@@ -259,17 +285,23 @@ def _scalar(pair: _Pair) -> Equivalence | None:
     return None if proof is None else pair.no("scalar function", "functions of one variable differ", proof)
 
 
-def _feasible(pair: _Pair, limit: int = MAX_VERTICES) -> bool:
+def _vertices(pair: _Pair, *nets: ReLUNetwork) -> int:
+    """Vertices expected in the smaller of the complexes; beyond all limits where they cannot be estimated."""
     try:
-        sizes = [estimate_size(net, pair.domain)["vertices"] for net in (pair.fa, pair.fb)]
+        return min(estimate_size(net, pair.domain)["vertices"] for net in (nets or (pair.fa, pair.fb)))
     except PolyfiberError:
-        return False
-    return min(sizes) <= limit
+        return MAX_BLOCKWISE + 1
+
+
+def _feasible(pair: _Pair, limit: int = MAX_VERTICES) -> bool:
+    return _vertices(pair) <= limit
 
 
 def _by_regions(pair: _Pair, x: CanonicalForm | None, y: CanonicalForm | None) -> Equivalence:
-    if not _feasible(pair) and pair.monitor.budget.memory is None:
-        return pair.undecided("the complexes are beyond enumeration; pass a box, or a budget with memory")
+    size = _vertices(pair)
+    too_large = size > MAX_VERTICES and pair.monitor.budget.memory is None
+    if too_large or (size > ONE_PIECE and pair.monitor.left is not None):
+        return _by_blocks(pair, size)
     attempts = [(pair.fa, pair.fb), (pair.fb, pair.fa)]
     if x is None or y is None:
         x, y = canonical_form(pair.fa), canonical_form(pair.fb)
@@ -278,19 +310,18 @@ def _by_regions(pair: _Pair, x: CanonicalForm | None, y: CanonicalForm | None) -
         attempts += [tidy, (tidy[1], tidy[0])]
     except PolyfiberError:
         pass
-    open_part: dict[str, Any] = {}
-    reason = "not decided"
+    reason, part = "not decided", None
     if pair.fa.n_hidden < pair.fb.n_hidden:
         attempts[0], attempts[1] = attempts[1], attempts[0]
     for f, g in attempts:
+        report = RegionReport()
         try:
             cx = canonical_complex(f, pair.domain, budget=pair.monitor.rest(), progress=pair.monitor._call)
             report = compare_over(cx, f, g, tolerance=pair.tolerance, monitor=pair.monitor)
         except BudgetExceededError as error:
-            report = error.partial if isinstance(error.partial, RegionReport) else RegionReport()
-            done, total = report.contained, report.n_regions
-            share = done / total if total else 0.0
-            return pair.undecided(str(error), proved=share, certificate={"regions proved": done, "regions": total})
+            if isinstance(error.partial, RegionReport):
+                part = _part_of(error.partial, f)
+            return pair.undecided(str(error), part=part)
         except (GenericityError, IncompleteError, PolyfiberError) as error:
             reason = f"{type(error).__name__}: {error}"
             continue
@@ -304,9 +335,45 @@ def _by_regions(pair: _Pair, x: CanonicalForm | None, y: CanonicalForm | None) -
         if report.equal:
             reason = f"the affine pieces agree on all {report.n_regions} regions"
             return pair.yes("regions", reason, bound=report.largest, certificate=facts)
-        reason, open_part = report.reason, facts
-    share = open_part.get("contained", 0) / max(1, open_part.get("regions", 1))
-    return pair.undecided(reason, proved=share, certificate=open_part)
+        reason, part = report.reason, _part_of(report, f)
+    return pair.undecided(reason, part=part)
+
+
+def _part_of(report: RegionReport, f: ReLUNetwork) -> ProvedPart:
+    done = report.contained + max(0, report.split - report.open)
+    return ProvedPart(f, None, done, min(done / report.n_regions, 1.0 - 1e-9) if report.n_regions else 0.0)
+
+
+def _by_blocks(pair: _Pair, size: int) -> Equivalence:
+    """The regions of the smaller network block by block, in bounded memory, as far as the time goes."""
+    if size > MAX_BLOCKWISE or pair.monitor.left is None:
+        advice = "pass a box" if size > MAX_BLOCKWISE else "pass a box, or a budget to see how far it gets"
+        return pair.undecided(f"about {size:.2g} vertices are beyond enumeration; {advice}")
+    f, g = (pair.fa, pair.fb) if pair.fa.n_hidden >= pair.fb.n_hidden else (pair.fb, pair.fa)
+    if _vertices(pair, f) > 2 * size:
+        f, g = g, f
+    X = candidates(f, g, pair.domain, n=256, rng=4)
+    scale = float(np.abs(affine_pieces(f, X[:256])[0][-1][:, :, :-1]).max())
+    total = RegionReport()
+
+    def check(cx: PolyhedralComplex) -> tuple[bool, RegionReport | None]:
+        report = compare_over(cx, f, g, tolerance=pair.tolerance, monitor=pair.monitor, scale=scale)
+        total.largest = max(total.largest, report.largest)
+        return report.equal is True, report if report.equal is False else None
+
+    found = go_by_blocks(f, pair.domain, check, pair.monitor)
+    facts: dict[str, Any] = {
+        "regions": found.regions, "blocks": len(found.blocks), "f_vector": list(found.f_vector),
+        "largest relative difference": total.largest,
+    }  # fmt: skip
+    if found.failure is not None:
+        proof = pair.any_witness(hint=found.failure.witness)
+        return pair.no("regions", found.failure.reason, proof, certificate=facts)
+    if not found.remaining:
+        reason = f"the affine pieces agree on all {found.regions} regions, block by block"
+        return pair.yes("regions", reason, bound=total.largest, certificate=facts)
+    stopped = found.stopped or f"{len(found.remaining)} blocks hold regions that were not decided"
+    return pair.undecided(stopped, part=found.part(f, pair.domain), certificate=facts)
 
 
 def _exactly(pair: _Pair) -> Equivalence:
@@ -317,8 +384,11 @@ def _exactly(pair: _Pair) -> Equivalence:
         return pair.no("witness", "the exact outputs differ at an input", proof)
     from .exactness import exact_by_regions
 
-    if pair.method == "forms" or not _feasible(pair, 200_000):
+    if pair.method == "forms":
         return pair.undecided("exact normal forms differ, and no input was found where the functions do")
+    size = _vertices(pair)
+    if size > (200_000 if pair.monitor.left is None else MAX_BLOCKWISE):
+        return pair.undecided(f"exact normal forms differ, and about {size:.2g} vertices are beyond enumeration")
     return exact_by_regions(pair)
 
 

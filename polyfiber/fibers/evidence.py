@@ -9,10 +9,14 @@ from typing import Any
 import numpy as np
 
 from .._typing import Array, FloatArray
+from ..budget import Budget
 from ..complexes.domain import Polyhedron
+from ..errors import IncompleteError
 from ..network.model import ReLUNetwork
 from ..network.moves import Composition
 from ..verdict import Verdict
+from .growth import Growth
+from .partial import ProvedPart
 from .witness import Witness, candidates, make_witness
 
 
@@ -25,7 +29,7 @@ class Equivalence:
     verdict : Verdict
         The answer asked for: within the tolerance, or exact when ``tolerance=0``.
     method : str
-        'parameters', 'canonical form', 'scalar function', 'witness', 'regions', 'box maximum',
+        'parameters', 'canonical form', 'shared features', 'scalar function', 'witness', 'regions', 'weights',
         'branch and bound' or 'none'.
     reason : str
     tolerance : float
@@ -33,12 +37,14 @@ class Equivalence:
         Absolute bound asked for instead of the tolerance.
     bound : float or None
         YES: relative distance that was measured (of forms or of affine pieces; with a bounded domain,
-        the maximum of ``|f - g|``). NO: size of the difference at the witness. UNDECIDED: what is known
-        to bound ``|f - g|``, None if nothing.
+        the maximum of ``|f - g|``). NO: size of the difference at the witness. UNDECIDED: on a bounded domain what
+        was proved to bound ``|f - g|``, None on others; see `growth`.
     proof : Witness or None
         An input where they differ, both outputs, and how the difference was proved.
     proved : float
-        Share of the domain on which equality was proved: 1 for YES; regions or volume for UNDECIDED.
+        Share of the domain on which equality was proved: 1 for YES; of the regions or the volume for UNDECIDED.
+    part : ProvedPart or None
+        UNDECIDED: on which regions, blocks or cells equality was proved, and the bound on the rest.
     certificate : mapping
         Summary of what was checked.
     """
@@ -55,6 +61,7 @@ class Equivalence:
     proof: Witness | None = None
     proved: float = 0.0
     certificate: Any = field(default_factory=dict, repr=False)
+    part: ProvedPart | None = None
     stats: Any = field(default_factory=dict, repr=False)
     known_exact: Verdict | None = field(default=None, repr=False)
 
@@ -65,6 +72,11 @@ class Equivalence:
     def witness(self) -> FloatArray | None:
         """Input where the networks differ, or None."""
         return None if self.proof is None else self.proof.x
+
+    @property
+    def growth(self) -> Growth | None:
+        """UNDECIDED: a bound of ``|f - g|`` at every input, ``constant + slope |x|``."""
+        return None if self.part is None else self.part.growth
 
     @property
     def tolerance_verdict(self) -> Verdict:
@@ -92,22 +104,80 @@ class Equivalence:
 
         return moves_between(self.a, self.b)
 
-    def verify(self, *, rng: Any = 0) -> bool:
-        """Check the answer anew, by another way than the one it was found.
+    def recheck(self, *, rng: Any = 0, budget: Budget | None = None) -> Recheck:
+        """Check the answer anew, by other ways than the one it was found, and say what was checked.
 
-        NO: both networks are evaluated at the witness in rational arithmetic, and differ (by more than
-        ``epsilon``). YES: they agree at fresh inputs, also on walls (exactly, for ``tolerance=0``); beside that, by a canonical form: the
-        moves, when known, are applied to the first network and must give the second one; by regions or a box maximum: the
-        comparison is made over the complex of the other network, its certificate verified. What was found by bounds
-        beyond the reach of enumeration is checked at inputs only. UNDECIDED claims nothing.
+        Parameters
+        ----------
+        rng : optional
+            Of the fresh inputs.
+        budget : Budget, optional
+            60 seconds by default. It is kept inside every step, as in `are_equivalent`.
+
+        Returns
+        -------
+        Recheck
+            YES: confirmed by a proof of its own. NO: refuted. UNDECIDED: nothing speaks against the answer, and no
+            proof of it was completed within the budget.
+
+        Notes
+        -----
+        NO: both networks are evaluated at the witness in rational arithmetic, and differ (by more than ``epsilon``, or by
+        more than the tolerance explains). YES, whatever way it was found: they agree at fresh inputs, also on walls (exactly,
+        for ``tolerance=0``), and one of these holds, the cheapest first: the moves, when all of them keep every function, give the second
+        network from the first; the networks share their features layer by layer (`shared_features`, in rationals for ``tolerance=0``);
+        the weights bound the difference on the box; the regions of the *other* network, with its complex certified anew,
+        confirm it; a branch and bound with another relaxation (`boundcheck`) bounds the difference again.
+        UNDECIDED: its bounds are compared with values at fresh inputs.
         """
         from .recheck import recheck
 
-        return recheck(self, rng=rng)
+        return recheck(self, rng=rng, budget=budget)
+
+    def verify(self, *, rng: Any = 0, budget: Budget | None = None) -> bool:
+        """Whether `recheck` confirms the answer (True) or refutes it (False).
+
+        Raises
+        ------
+        IncompleteError
+            Neither within the budget, 60 seconds by default; ``partial`` is the `Recheck`, which says what was checked.
+        """
+        found = self.recheck(rng=rng, budget=budget)
+        if found.verdict is Verdict.UNDECIDED:
+            raise IncompleteError(f"not verified: {found.reason}", partial=found)
+        return bool(found.verdict)
 
     def __str__(self) -> str:
         answer = {"yes": "equivalent", "no": "different", "undecided": "not decided"}[self.verdict.value]
         return f"{answer} ({self.method}): {self.reason}"
+
+
+@dataclass(frozen=True)
+class Recheck:
+    """What a second look at an answer found.
+
+    Attributes
+    ----------
+    verdict : Verdict
+        YES: confirmed. NO: refuted. UNDECIDED: not refuted, and not proved again within the budget.
+    checks : tuple of str
+        What was checked, and held.
+    reason : str
+        What settled it, or what is missing.
+    seconds : float
+    """
+
+    verdict: Verdict
+    checks: tuple[str, ...]
+    reason: str
+    seconds: float = 0.0
+
+    def __bool__(self) -> bool:
+        return bool(self.verdict)
+
+    def __str__(self) -> str:
+        word = {"yes": "confirmed", "no": "refuted", "undecided": "not verified"}[self.verdict.value]
+        return f"{word}: {self.reason}" + (f" (checked: {'; '.join(self.checks)})" if self.checks else "")
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -186,5 +256,5 @@ class Difference:
 
     def __str__(self) -> str:
         kind = "exact maximum" if self.complete else f"at least, and at most {self.upper:.6g};"
-        place = "" if self.where is None else f" at {np.array2string(self.where, precision=6)}"
+        place = "" if self.where is None else f" at {np.array2string(self.where, precision=6, threshold=16)}"
         return f"|f - g|: {kind} {self.maximum:.6g}{place} ({self.method})"

@@ -10,11 +10,12 @@ import numpy as np
 
 from .._typing import Array, FloatArray, IntArray
 from ..budget import Monitor
-from ..complexes.complex import canonical_complex
-from ..errors import BudgetExceededError, NumericalError, PolyfiberError
+from ..complexes.complex import PolyhedralComplex
+from ..errors import NumericalError
 from ..network.model import ReLUNetwork
 from ..numerics import exact
 from ..verdict import Verdict
+from .partial import BlockwiseReport, go_by_blocks
 from .regions import incidence
 from .stacked import difference_network
 from .witness import make_witness
@@ -71,39 +72,42 @@ def integer_map(weights: list[Array], biases: list[Array], active: Array) -> Arr
     return form
 
 
-def exact_by_regions(pair: Any) -> Any:
-    """Decide `are_equivalent` with tolerance 0 over the complex of both networks side by side.
+def exact_maps_agree(a: ReLUNetwork, b: ReLUNetwork, domain: Any, monitor: Monitor) -> BlockwiseReport:
+    """Compare the rational maps of two networks on every region of both side by side, block by block.
 
     ``f - g`` is affine on every region of that complex, which is complete and certified also where walls
-    coincide, so ``f = g`` exactly when the rational map of ``f - g`` vanishes on every region.
+    coincide, so ``f = g`` exactly when the rational map of ``f - g`` vanishes on every region. The ``failure`` of the
+    report is a point of a region on which it does not.
     """
-    a, b = pair.a, pair.b
     net = difference_network(a.exact(), b.exact())
     walls = net if a.is_exact or b.is_exact else difference_network(a, b)
-    total = 0
-    try:
-        cx = canonical_complex(walls, pair.domain, budget=pair.monitor.rest(), progress=pair.monitor._call)
-        signs, points = cx.signs(cx.dimension), None
-        layers = integer_layers(net)
-        total = cx.n_regions
-        for r in range(total):
-            pair.monitor.check_time("comparing exact maps", partial=r)
-            pair.monitor.report("comparing exact maps", r, cx.n_regions)
+    layers = integer_layers(net)
+
+    def check(cx: PolyhedralComplex) -> tuple[bool, FloatArray | None]:
+        signs = cx.signs(cx.dimension)
+        for r in range(cx.n_regions):
+            monitor.check_time("comparing exact maps")
+            monitor.report("comparing exact maps", r, cx.n_regions)
             if integer_map(*layers, signs[r, : net.n_hidden] > 0).any():
-                points = cx.interior_points() if points is None else points
-                proof = make_witness(a, b, points[r]) or pair.any_witness(hint=points[r])
-                reason = f"the exact maps on region {r} of {cx.n_regions} differ"
-                return pair.no("regions", reason, proof, known_exact=Verdict.NO)
-    except BudgetExceededError as error:
-        done = error.partial if isinstance(error.partial, int) else 0
-        facts = {"regions proved": done, "regions": total}
-        return pair.undecided(str(error), proved=done / max(1, total), certificate=facts)
-    except PolyfiberError as error:
-        return pair.undecided(f"{type(error).__name__}: {error}")
+                return False, cx.interior_points()[r]
+        return True, None
+
+    return go_by_blocks(walls, domain, check, monitor, whole=monitor.budget.seconds is None)
+
+
+def exact_by_regions(pair: Any) -> Any:
+    """Decide `are_equivalent` with tolerance 0 over the complex of both networks side by side."""
+    found = exact_maps_agree(pair.a, pair.b, pair.domain, pair.monitor)
+    if found.failure is not None:
+        proof = make_witness(pair.a, pair.b, found.failure) or pair.any_witness(hint=found.failure)
+        reason = f"the exact maps on a region differ, after {found.regions} on which they agree"
+        return pair.no("regions", reason, proof, known_exact=Verdict.NO)
+    facts = {"regions": found.regions, "blocks": len(found.blocks), "f_vector": list(found.f_vector)}
+    if found.remaining:
+        return pair.undecided(found.stopped, part=found.part(difference_network(pair.a, pair.b), pair.domain))
     return pair.yes(
-        "regions", f"the exact difference vanishes on all {cx.n_regions} regions of both side by side",
-        bound=0.0, known_exact=Verdict.YES,
-        certificate={"regions": cx.n_regions, "f_vector": list(cx.f_vector)},
+        "regions", f"the exact difference vanishes on all {found.regions} regions of both side by side",
+        bound=0.0, known_exact=Verdict.YES, certificate=facts,
     )  # fmt: skip
 
 

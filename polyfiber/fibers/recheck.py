@@ -1,101 +1,258 @@
-"""Check an answer about a pair of networks anew, by another way than the one it was found."""
+"""Check an answer about a pair of networks anew, by other ways than the one it was found."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from ..budget import Monitor
+from .._typing import FloatArray
+from ..budget import Budget, Monitor
 from ..complexes.complex import canonical_complex, estimate_size
-from ..complexes.domain import Polyhedron
-from ..errors import GenericityError, PolyfiberError
+from ..complexes.relaxation import bounding_box
+from ..errors import BudgetExceededError, PolyfiberError
 from ..network.model import ReLUNetwork
+from ..network.moves import Replace
 from ..verdict import Verdict
-from .evidence import Equivalence
+from .boundcheck import bound_holds
+from .evidence import Equivalence, Recheck
+from .features import shared_features
+from .growth import bound_on_box
 from .regions import compare_over
 from .witness import beyond_tolerance, candidates, exact_difference, rounding_bound
 
-SMALL = 20_000
-"""Expected vertices up to which an equality without known moves is checked over all regions."""
+SECONDS = 60.0
+"""Time for a recheck without a budget."""
+MAX_FACES = 20_000_000
+"""Expected faces up to which the complex of the other network is tried."""
 
 
-def recheck(answer: Equivalence, *, rng: Any = 0) -> bool:
-    """Whether an answer holds, as `Equivalence.verify` describes."""
-    if answer.verdict is Verdict.UNDECIDED:
-        return True
-    with np.errstate(over="ignore", invalid="ignore"):
-        return _different(answer) if answer.verdict is Verdict.NO else _equal(answer, rng)
-
-
-def _different(answer: Equivalence) -> bool:
-    if answer.proof is None:
-        return answer.exact_verdict is Verdict.NO
-    if answer.domain is not None and not bool(answer.domain.contains(answer.proof.x)):
-        return False
-    gap = exact_difference(answer.a, answer.b, answer.proof.x)[2]
-    return bool(gap > (0 if answer.epsilon is None else answer.epsilon))
-
-
-def _equal(answer: Equivalence, rng: Any) -> bool:
-    a, b = answer.a.rounded(), answer.b.rounded()
-    X = candidates(a, b, answer.domain, n=512, rng=rng)
-    if answer.tolerance == 0 and answer.epsilon is None:
-        if any(exact_difference(answer.a, answer.b, x)[2] for x in X[:: max(1, len(X) // 32)]):
-            return False
-    elif answer.domain is None:
-        if beyond_tolerance(a, b, X, max(answer.tolerance, 1e-12)).any():
-            return False
-    elif not _within(answer, a, b, X):
-        return False
-    if answer.method in ("canonical form", "parameters", "scalar function"):
-        from .transport import _distance, moves_between
-
-        moves = moves_between(a, b)
-        if moves is not None:
-            return _distance(moves(a), b) <= 1e-6
-        return not _small(a, answer.domain) or _over_the_other(answer, a, b)
-    if answer.method == "regions" or _small(a, answer.domain):
-        return _over_the_other(answer, a, b)
-    return True  # by bounds, beyond enumeration: the inputs are all there is
-
-
-def _limit(answer: Equivalence, a: ReLUNetwork, X: Any) -> float:
-    if answer.epsilon is not None:
-        return answer.epsilon
-    return max(answer.tolerance, 1e-12) * float(np.abs(a(X)).max(initial=0.0))
-
-
-def _within(answer: Equivalence, a: ReLUNetwork, b: ReLUNetwork, X: Any) -> bool:
-    """At these inputs, up to the rounding of both values; the scale may be larger elsewhere."""
-    gap = np.abs(a(X) - b(X)).max(axis=1)
-    noise = (rounding_bound(a, X) + rounding_bound(b, X)).max(axis=1)
-    slack = 1.0 if answer.epsilon is not None else 4.0
-    return bool((gap <= slack * _limit(answer, a, X) + noise).all())
-
-
-def _small(net: ReLUNetwork, domain: Polyhedron | None) -> bool:
+def recheck(answer: Equivalence, *, rng: Any = 0, budget: Budget | None = None) -> Recheck:
+    """Whether an answer holds, as `Equivalence.recheck` describes."""
+    if budget is None:
+        budget = Budget(seconds=SECONDS)
+    work = _Work(answer, Monitor(budget), rng)
     try:
-        return estimate_size(net, domain)["vertices"] <= SMALL
-    except PolyfiberError:
-        return False
+        with work.monitor.watching(), np.errstate(over="ignore", invalid="ignore"):
+            if answer.verdict is Verdict.UNDECIDED:
+                return work.open_question()
+            return work.different() if answer.verdict is Verdict.NO else work.equal()
+    except BudgetExceededError as error:
+        return work.result(Verdict.UNDECIDED, str(error))
 
 
-def _over_the_other(answer: Equivalence, a: ReLUNetwork, b: ReLUNetwork) -> bool:
-    """Compare over the regions of the network that was not used, its complex certified anew."""
-    f, g = (b, a) if a.n_hidden >= b.n_hidden else (a, b)
-    try:
-        cx = canonical_complex(f, answer.domain)
+class _Work:
+    """One recheck: the answer, the clock, and what held so far."""
+
+    def __init__(self, answer: Equivalence, monitor: Monitor, rng: Any) -> None:
+        self.answer, self.monitor, self.rng = answer, monitor, rng
+        self.a, self.b = answer.a.rounded(), answer.b.rounded()
+        self.checks: list[str] = []
+        self.missing: list[str] = []
+
+    def result(self, verdict: Verdict, reason: str) -> Recheck:
+        return Recheck(verdict, tuple(self.checks), reason, self.monitor.elapsed)
+
+    @property
+    def exactly(self) -> bool:
+        """Whether the claim is about the stored numbers as rationals."""
+        return self.answer.tolerance == 0 and self.answer.epsilon is None
+
+    # ---- different --------------------------------------------------------------------------
+    def different(self) -> Recheck:
+        answer, proof = self.answer, self.answer.proof
+        if proof is None:
+            if answer.exact_verdict is not Verdict.NO:
+                return self.result(answer.exact_verdict, "no witness is known")
+        else:
+            if answer.domain is not None and not bool(answer.domain.contains(proof.x)):
+                return self.result(Verdict.NO, "the witness is not in the domain")
+            gap = exact_difference(answer.a, answer.b, proof.x)[2]
+            if not gap > (0 if answer.epsilon is None else answer.epsilon):
+                return self.result(Verdict.NO, f"the outputs differ by {float(gap):.3g} at the witness")
+            self.checks.append("the outputs at the witness, in rational arithmetic")
+        within = answer.epsilon is None and answer.tolerance > 0 and answer.domain is None
+        clear = proof is not None and bool(beyond_tolerance(self.a, self.b, proof.x[None], answer.tolerance)[0])
+        if within and not clear:
+            if self._features() is not None:
+                return self.result(Verdict.NO, "they differ, but not by more than the tolerance explains")
+            self.checks.append("the features of the networks do not agree within the tolerance")
+        return self.result(Verdict.YES, "the networks differ")
+
+    # ---- undecided --------------------------------------------------------------------------
+    def open_question(self) -> Recheck:
+        answer = self.answer
+        X = candidates(self.a, self.b, answer.domain, n=512, rng=self.rng)
+        gap = np.abs(self.a(X) - self.b(X)).max(axis=1, initial=0.0)
+        noise = (rounding_bound(self.a, X) + rounding_bound(self.b, X)).max(axis=1, initial=0.0)
+        for bound, what in ((answer.bound, "the bound"), (answer.growth, "the bound of the growth")):
+            if bound is None:
+                continue
+            top = bound(X) if callable(bound) else float(bound)
+            if (gap > top + noise).any():
+                return self.result(Verdict.NO, f"{what} does not hold at an input")
+            self.checks.append(f"{what} at {len(X)} inputs")
+        return self.result(Verdict.YES, "nothing else is claimed")
+
+    # ---- equal ------------------------------------------------------------------------------
+    def equal(self) -> Recheck:
+        X = candidates(self.a, self.b, self.answer.domain, n=512, rng=self.rng)
+        if not self._agree_at(X):
+            return self.result(Verdict.NO, "the outputs differ at an input")
+        self.checks.append(f"values at {len(X)} inputs" if not self.exactly else "exact values at inputs")
+        for attempt in self._proofs():
+            try:
+                found = attempt()
+            except BudgetExceededError:
+                raise
+            except PolyfiberError as error:
+                self.missing.append(f"{type(error).__name__}: {error}")
+                continue
+            if found is not None:
+                return found
+        text = "no proof was completed again"
+        return self.result(Verdict.UNDECIDED, "; ".join([text, *self.missing]))
+
+    def _agree_at(self, X: FloatArray) -> bool:
+        answer = self.answer
+        if self.exactly:
+            return not any(exact_difference(answer.a, answer.b, x)[2] for x in X[:: max(1, len(X) // 32)])
+        if answer.domain is None:
+            return not beyond_tolerance(self.a, self.b, X, max(answer.tolerance, 1e-12)).any()
+        gap = np.abs(self.a(X) - self.b(X)).max(axis=1)
+        noise = (rounding_bound(self.a, X) + rounding_bound(self.b, X)).max(axis=1)
+        slack = 1.0 if answer.epsilon is not None else 4.0  # the scale may be larger elsewhere
+        return bool((gap <= slack * self._limit(X) + noise).all())
+
+    def _limit(self, X: FloatArray) -> float:
+        if self.answer.epsilon is not None:
+            return self.answer.epsilon
+        return max(self.answer.tolerance, 1e-12) * float(np.abs(self.a(X)).max(initial=0.0))
+
+    def _proofs(self) -> Iterator[Callable[[], Recheck | None]]:
+        """Ways to prove it again, the cheapest first."""
+        yield self._by_parameters
+        if self.answer.epsilon is None:
+            yield self._by_moves
+            if self.answer.method != "shared features":  # that would be the same way again
+                yield self._by_features
+        if self.exactly:
+            yield self._by_exact_maps
+            return
+        if self.answer.domain is not None:
+            yield self._by_weights
+        yield self._over_the_other
+        if self.answer.domain is not None:
+            yield self._by_boxes
+
+    def _by_parameters(self) -> Recheck | None:
+        same = self.answer.a == self.answer.b
+        return self.result(Verdict.YES, "the parameters are identical") if same else None
+
+    def _by_moves(self) -> Recheck | None:
+        """Moves that keep every function (each checks its own condition when it is applied) and give the second network."""
+        if self.exactly or self.answer.moves is None:
+            return None
+        from .transport import parameter_distance, unit_distance
+
+        moved = self.answer.moves(self.a)
+        if parameter_distance(moved, self.b) > 1e-6:
+            return self.result(Verdict.NO, "the moves do not give the second network")
+        self.checks.append("the moves, applied to the first network, give the second")
+        if any(isinstance(move, Replace) for move in self.answer.moves.moves):
+            return None  # this one only says what was exchanged
+        if unit_distance(moved, self.b) > max(4 * self.answer.tolerance, 1e-12):
+            return None
+        return self.result(Verdict.YES, "moves that keep every function turn the first network into the second one")
+
+    def _features(self) -> float | None:
+        answer = self.answer
+        if self.exactly:
+            return shared_features(answer.a, answer.b, tolerance=0.0)
+        noise = float(answer.certificate.get("allowed", 0.0)) if isinstance(answer.certificate, dict) else 0.0
+        return shared_features(answer.a, answer.b, tolerance=max(answer.tolerance, noise, 1e-13))
+
+    def _by_features(self) -> Recheck | None:
+        distance = self._features()
+        if distance is None:
+            self.missing.append("the networks do not share their features layer by layer")
+            return None
+        how = "exactly" if self.exactly else f"to {distance:.2g}"
+        return self.result(Verdict.YES, f"the features that both networks share agree {how}, layer by layer")
+
+    def _by_weights(self) -> Recheck | None:
+        domain = self.answer.domain
+        assert domain is not None
+        X = candidates(self.a, self.b, domain, n=512, rng=self.rng)
+        bound = bound_on_box(self.a, self.b, *bounding_box(domain))
+        if bound > self._limit(X):
+            return None
+        return self.result(Verdict.YES, f"|f - g| is at most {bound:.6g} by the differences of the weights")
+
+    def _by_exact_maps(self) -> Recheck | None:
+        from .exactness import exact_maps_agree
+
+        found = exact_maps_agree(self.answer.b, self.answer.a, self.answer.domain, self.monitor)
+        if found.failure is not None:
+            return self.result(Verdict.NO, "the exact maps differ on a region")
+        if found.remaining:
+            self.missing.append(found.stopped)
+            return None
+        reason = f"the exact maps agree on {found.regions} regions of both networks side by side, enumerated again"
+        return self.result(Verdict.YES, reason)
+
+    def _over_the_other(self) -> Recheck | None:
+        """Compare over the regions of the network that was not used, its complex certified anew."""
+        answer = self.answer
+        f, g = (self.b, self.a) if self.a.n_hidden >= self.b.n_hidden else (self.a, self.b)
+        if estimate_size(f, answer.domain)["faces"] > MAX_FACES and self.monitor.budget.memory is None:
+            self.missing.append("the complex of the other network is beyond enumeration")
+            return None
+        share = 0.7 if answer.domain is not None else 1.0
+        part = Monitor(self.monitor.rest(share))
+        try:
+            with part.watching():
+                return self._compare(f, g, part)
+        except BudgetExceededError as error:
+            self.missing.append(str(error))
+            return None
+
+    def _compare(self, f: ReLUNetwork, g: ReLUNetwork, part: Monitor) -> Recheck | None:
+        answer = self.answer
+        cx = canonical_complex(f, answer.domain, budget=part.rest())
         if not cx.certificate.verify().ok:
-            return False
+            return self.result(Verdict.NO, "the complex of the other network has no valid certificate")
         bounded = answer.domain is not None and not len(cx.rays[1])
         tolerance = max(4 * answer.tolerance, 1e-9)
-        report = compare_over(cx, f, g, tolerance=tolerance, monitor=Monitor(), first_difference=not bounded)
-    except GenericityError:
-        return True  # slivers of rounding size: the inputs are all there is
-    if not bounded:
-        return report.equal is not False
-    v = cx.vertices
-    noise = float((rounding_bound(a, v) + rounding_bound(b, v)).max(initial=0.0))
-    limit = 4 * _limit(answer, a, v) if answer.epsilon is None else answer.epsilon * (1 + 1e-9)
-    return report.maximum <= limit + 4 * noise
+        report = compare_over(cx, f, g, tolerance=tolerance, monitor=part, first_difference=not bounded)
+        if not bounded:
+            if report.equal is False:
+                return self.result(Verdict.NO, report.reason)
+            good = report.equal is True
+        else:
+            v = cx.vertices
+            noise = float((rounding_bound(self.a, v) + rounding_bound(self.b, v)).max(initial=0.0))
+            limit = 4 * self._limit(v) if answer.epsilon is None else answer.epsilon * (1 + 1e-9)
+            if report.maximum > limit + 4 * noise:
+                return self.result(Verdict.NO, f"|f - g| reaches {report.maximum:.6g}")
+            good = report.open == 0
+        if not good:
+            self.missing.append(f"{report.open} of {report.n_regions} regions of the other network stay open")
+            return None
+        reason = f"{report.n_regions} regions of the other network confirm it, its complex certified anew"
+        return self.result(Verdict.YES, reason)
+
+    def _by_boxes(self) -> Recheck | None:
+        answer, domain = self.answer, self.answer.domain
+        assert domain is not None
+        X = candidates(self.a, self.b, domain, n=512, rng=self.rng)
+        limit = self._limit(X)
+        if answer.epsilon is None and answer.bound is not None and answer.bound <= 4 * limit:
+            limit = max(limit, answer.bound)  # the largest output was seen better there
+        found = bound_holds(self.a, self.b, domain, bounding_box(domain), limit, monitor=self.monitor)
+        what = f"{found.boxes} boxes and {found.programs} linear programs"
+        if found.complete:
+            return self.result(Verdict.YES, f"|f - g| is at most {limit:.6g} by another relaxation: {what}")
+        self.checks.append(f"the bound on {100 * found.share:.3g} % of the volume by another relaxation: {what}")
+        return None

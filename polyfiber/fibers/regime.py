@@ -17,11 +17,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._typing import FloatArray, IntArray
+from ..budget import heed
 from ..kernels import regime as kernels
 from ..network.model import ReLUNetwork
 from ..numerics.predicates import UNIT
 from ..verdict import Verdict
 from .mixed import gauge_norms, row_norms
+
+LARGEST_MINOR = 96
+"""Size of the largest minors that are sampled: relative determinants of larger ones are below any rounding."""
+PIECE = 1 << 28
+"""Multiplications between two looks at the clock, about."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +139,7 @@ def check_regime(net: ReLUNetwork, *, limit: int = 2048, sign_error: float = 4 *
     unused = [int(j) for j in np.flatnonzero(~(net.weights[2] != 0).any(axis=0))]
     if unused:
         violations.append(f"zero output columns of neurons {unused} of layer 2")
+    heed("checking genericity")
     if violations:
         return Regime(
             n0 >= n1 >= 2, Verdict.NO, sign_margin, first, 0.0, 0.0, 0, 2 ** (n1 + n2), 0, 0, tuple(violations), ()
@@ -160,7 +167,7 @@ def check_regime(net: ReLUNetwork, *, limit: int = 2048, sign_error: float = 4 *
 def minor_picks(height: int, width: int, limit: int) -> tuple[IntArray, IntArray, IntArray, int, int]:
     """Which square minors are looked at: sizes, rows, columns; how many that are; how many there are."""
     total = math.comb(height + width, height) - 1
-    most = min(height, width)
+    most = min(height, width) if total <= limit else min(height, width, LARGEST_MINOR)
     generator = np.random.default_rng(0)
     rows: list[Sequence[int]] = []
     columns: list[Sequence[int]] = []
@@ -215,5 +222,10 @@ def least_products(W1: FloatArray, W2: FloatArray, W3: FloatArray, limit: int) -
     masks1, masks2, needed, total = product_masks(n1, n2, min(m, n0), limit)
     least = np.full(len(W1), np.inf)
     first, second, third = (np.ascontiguousarray(w) for w in (W1, W2, W3))
-    kernels.least_products(first, second, third, masks1, masks2, needed, least)
+    step = max(32, PIECE // (len(W1) * min(m, n0) * (n1 * n2 + n1 * n0)))
+    for start in range(0, len(needed), step):
+        heed("checking genericity")
+        part = slice(start, start + step)
+        some = (np.ascontiguousarray(masks1[:, part]), np.ascontiguousarray(masks2[:, part]), needed[part])
+        kernels.least_products(first, second, third, *some, least)
     return least, len(needed), total

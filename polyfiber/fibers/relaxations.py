@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import FloatArray
+from .._typing import BoolArray, FloatArray
 from ..budget import Monitor
 from ..errors import BudgetExceededError
 from ..network.model import ReLUNetwork
+from ..numerics.lp import native_silence
 
 _UNIT = 2.0**-53
 _TINY = 2.0**-1000
@@ -188,6 +189,16 @@ def branch_and_bound(
     return BoundReport(search.best, upper, search.where, float(np.clip(1.0 - rest, 0.0, 1.0)), search.boxes)
 
 
+def possible_boxes(rows: tuple[FloatArray, FloatArray] | None, los: FloatArray, his: FloatArray) -> BoolArray:
+    """Boxes (K,) that may hold a point with ``A x <= b``, rounding included."""
+    if rows is None:
+        return np.ones(len(los), dtype=bool)
+    A, b = rows
+    least = np.minimum(A * los[:, None], A * his[:, None]).sum(axis=2)
+    slack = 1e-12 * (np.maximum(np.abs(los), np.abs(his)) @ np.abs(A).T + np.abs(b)) + _TINY
+    return np.asarray((least <= b + slack).all(axis=1))
+
+
 _OpenBox = tuple[float, int, FloatArray, FloatArray, FloatArray]
 """Minus the bound, a number of its own, lower and upper ends, slopes of the bounding function."""
 
@@ -210,15 +221,6 @@ class _Search:
         A, b = self.rows
         return (b - 1e-12 * (np.abs(X) @ np.abs(A).T + np.abs(b)) >= X @ A.T).all(axis=1)
 
-    def _possible(self, los: FloatArray, his: FloatArray) -> Any:
-        """Boxes that may hold a point of the polyhedron, rounding included."""
-        if self.rows is None:
-            return np.ones(len(los), dtype=bool)
-        A, b = self.rows
-        least = np.minimum(A * los[:, None], A * his[:, None]).sum(axis=2)
-        slack = 1e-12 * (np.maximum(np.abs(los), np.abs(his)) @ np.abs(A).T + np.abs(b)) + _TINY
-        return (least <= b + slack).all(axis=1)
-
     def attempt(self, X: FloatArray) -> None:
         """Keep the best of some inputs."""
         values = np.where(self._inside(X), self.net(X).max(axis=1), -np.inf)
@@ -228,7 +230,7 @@ class _Search:
 
     def look(self, los: FloatArray, his: FloatArray) -> None:
         """Bound the network on some boxes and try their middles and most promising corners."""
-        keep = self._possible(los, his)
+        keep = possible_boxes(self.rows, los, his)
         self.boxes += len(los)
         los, his = los[keep], his[keep]
         if not len(los):
@@ -315,10 +317,11 @@ def milp_maximum(
     cost = np.zeros(size)
     cost[previous] = -net.weights[-1][output]
     options = {} if seconds is None else {"time_limit": max(0.01, seconds)}
-    result = milp(
-        cost, constraints=LinearConstraint(rows[:r].tocsr(), low[:r], high[:r]), integrality=integral,
-        bounds=Bounds(lower, upper), options=options,
-    )  # fmt: skip
+    with native_silence():
+        result = milp(
+            cost, constraints=LinearConstraint(rows[:r].tocsr(), low[:r], high[:r]), integrality=integral,
+            bounds=Bounds(lower, upper), options=options,
+        )  # fmt: skip
     offset = float(net.biases[-1][output])
     bound = float(-result.mip_dual_bound + offset) if result.mip_dual_bound is not None else float("inf")
     if result.x is None:

@@ -52,20 +52,38 @@ def difference_network(a: ReLUNetwork, b: ReLUNetwork) -> ReLUNetwork:
     (2, 7, 7, 1)
     """
     check_same_ends(a, b)
+    if len(a.weights) == len(b.weights) == 1:
+        a, b = (a.exact(), b.exact()) if a.is_exact != b.is_exact else (a, b)
+        return ReLUNetwork([a.weights[0] - b.weights[0]], [a.biases[0] - b.biases[0]])
+    both = side_by_side(a, b)
+    m = a.architecture[-1]
+    W, c = both.weights[-1], both.biases[-1]
+    return ReLUNetwork([*both.weights[:-1], W[:m] - W[m:]], [*both.biases[:-1], c[:m] - c[m:]])
+
+
+def side_by_side(a: ReLUNetwork, b: ReLUNetwork) -> ReLUNetwork:
+    """Both functions as one network, the outputs of a first.
+
+    Every weight is one of the given numbers or zero; so is every bias, except the last ones where depths differ.
+    """
     if a.is_exact != b.is_exact:
         a, b = a.exact(), b.exact()
-    if len(a.weights) == len(b.weights) == 1:
-        return ReLUNetwork([a.weights[0] - b.weights[0]], [a.biases[0] - b.biases[0]])
     a, b = (_with_hidden_layer(net) for net in (a, b))
     depth = max(len(a.weights), len(b.weights))
     a, b = deepened(a, depth), deepened(b, depth)
     W: list[Any] = [np.concatenate([a.weights[0], b.weights[0]])]
     c: list[Any] = [np.concatenate([a.biases[0], b.biases[0]])]
-    for x, y, p, q in zip(a.weights[1:-1], b.weights[1:-1], a.biases[1:-1], b.biases[1:-1]):
+    for x, y, p, q in zip(a.weights[1:], b.weights[1:], a.biases[1:], b.biases[1:]):
         W.append(_diagonal(x, y))
         c.append(np.concatenate([p, q]))
-    W.append(np.concatenate([a.weights[-1], -b.weights[-1]], axis=1))
-    c.append(a.biases[-1] - b.biases[-1])
+    return ReLUNetwork(W, c)
+
+
+def both_signs(a: ReLUNetwork, b: ReLUNetwork) -> ReLUNetwork:
+    """``(a - b, b - a)`` as one network: its largest output is the largest ``|a - b|``."""
+    net = difference_network(a, b)
+    W, c = list(net.weights), list(net.biases)
+    W[-1], c[-1] = np.concatenate([W[-1], -W[-1]]), np.concatenate([c[-1], -c[-1]])
     return ReLUNetwork(W, c)
 
 

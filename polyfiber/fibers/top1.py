@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from .._typing import FloatArray, IntArray, ProgressLike
-from ..budget import Budget, Monitor
+from ..budget import Budget, Monitor, heed
 from ..complexes.complex import PolyhedralComplex, canonical_complex, estimate_size
 from ..complexes.domain import Box, Polyhedron
-from ..errors import BudgetExceededError, GenericityError, InputError, PolyfiberError
+from ..errors import BudgetExceededError, GenericityError, IncompleteError, InputError, PolyfiberError
 from ..network.model import ReLUNetwork
 from ..numerics.exact import as_fractions
 from ..numerics.lp import solve_lp
 from ..verdict import Verdict
 from .canonical import canonical_form
+from .difference import ENUMERATION_SHARE, MAX_VERTICES, box_around
+from .features import shared_features
 from .regions import affine_pieces, bends_inside, incidence, shrunk_region
 from .stacked import check_same_ends, difference_network
-from .witness import Witness, candidates
+from .top1boxes import settle_boxes
+from .witness import Witness, candidates, rounding_bound
+
+SECONDS = 30.0
+"""Time for boxes without a budget."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +41,11 @@ class Agreement:
     winners : pair of int, or None
         Classes chosen there.
     proved : float
-        Share of the regions settled.
-    method, reason : str
+        Share of the regions, or of the volume, that is settled.
+    method : str
+        'witness', 'canonical form', 'regions', 'branch and bound' or 'none'.
+    reason : str
+    domain : Polyhedron
     """
 
     a: ReLUNetwork = field(repr=False)
@@ -48,6 +57,7 @@ class Agreement:
     proof: Witness | None = None
     winners: tuple[int, int] | None = None
     proved: float = 0.0
+    domain: Polyhedron | None = field(default=None, repr=False)
     certificate: dict[str, Any] = field(default_factory=dict, repr=False)
     stats: dict[str, Any] = field(default_factory=dict, repr=False)
 
@@ -59,11 +69,50 @@ class Agreement:
         """Input where the winners differ, or None."""
         return None if self.proof is None else self.proof.x
 
-    def verify(self) -> bool:
-        """NO: evaluate both networks at the witness in rational arithmetic. YES: try fresh inputs."""
+    def verify(self, *, rng: Any = 0, budget: Budget | None = None) -> bool:
+        """Check the answer anew.
+
+        NO: both networks are evaluated at the witness in rational arithmetic. YES: fresh inputs have no different winners
+        beyond the margin, and either the networks share their features (`shared_features`) or the question is answered again by
+        the other of the two ways, regions and boxes. UNDECIDED claims nothing.
+
+        Parameters
+        ----------
+        rng : optional
+            Of the fresh inputs.
+        budget : Budget, optional
+            60 seconds by default.
+
+        Raises
+        ------
+        IncompleteError
+            YES could be neither proved again within the budget nor refuted.
+        """
         if self.verdict is Verdict.NO:
             return self.proof is not None and _strict_winners(self.a, self.b, self.proof.x) == self.winners
-        return True
+        if self.verdict is Verdict.UNDECIDED:
+            return True
+        a, b = self.a.rounded(), self.b.rounded()
+        X = candidates(a, b, self.domain, n=2048, rng=rng)
+        if len(X):
+            u, v = a(X), b(X)
+            limit = self.margin * float(max(np.abs(u).max(), np.abs(v).max()))
+            noise = (rounding_bound(a, X) + rounding_bound(b, X)).max(axis=1)
+            lead = np.minimum(_lead(u), _lead(v))
+            if ((u.argmax(axis=1) != v.argmax(axis=1)) & (lead > 4 * limit + 4 * noise)).any():
+                return False
+        if shared_features(self.a, self.b, tolerance=1e-9) is not None:
+            return True
+        assert self.domain is not None
+        way = "regions" if self.method == "branch and bound" else "bound"
+        budget = Budget(seconds=60.0) if budget is None else budget
+        again = top1_agreement(self.a, self.b, self.domain, margin=4 * self.margin, budget=budget, method=way)
+        if again.verdict is Verdict.UNDECIDED:
+            raise IncompleteError(
+                f"not verified: inputs agree, but {again.reason}; settled again: {100 * again.proved:.3g} %",
+                partial=again,
+            )
+        return again.verdict is Verdict.YES
 
 
 def _strict_winners(a: ReLUNetwork, b: ReLUNetwork, x: FloatArray) -> tuple[int, int] | None:
@@ -86,13 +135,14 @@ def top1_agreement(
     *,
     margin: float = 1e-9,
     budget: Budget | None = None,
+    method: str = "auto",
     progress: ProgressLike = None,
 ) -> Agreement:
     """Decide whether two classifiers agree on the class of every input of a bounded domain.
 
     Both networks are affine on every region of the two side by side. A region whose vertices all have
     the same strict winner in both is settled; on the others a linear program per pair of classes
-    looks for an input where they win with a margin.
+    looks for an input where they win with a margin. Beyond enumeration boxes are settled by linear relaxations (`settle_boxes`).
 
     Parameters
     ----------
@@ -102,7 +152,11 @@ def top1_agreement(
         Bounded.
     margin : float
         Relative to the largest output: smaller leads count as ties.
-    budget, progress : optional
+    budget : Budget, optional
+        Where enumeration does not end in 0.7 of the time, boxes have the rest; without a budget they have 30 seconds.
+    method : {'auto', 'regions', 'bound'}
+        'regions' and 'bound' leave out witnesses, forms and the other way.
+    progress : optional
 
     Examples
     --------
@@ -119,68 +173,136 @@ def top1_agreement(
         raise InputError(f"the networks have {a.architecture[-1]} output; a classifier needs at least two")
     if not isinstance(domain, Polyhedron) or domain.dimension != a.architecture[0]:
         raise InputError(f"the domain must be a Box or Polyhedron with {a.architecture[0]} coordinates")
+    if method not in ("auto", "regions", "bound"):
+        raise InputError(f"method {method!r} is unknown; expected 'auto', 'regions' or 'bound'")
     monitor = Monitor(budget, progress)
-    fa, fb = a.rounded(), b.rounded()
-
-    def answer(verdict: Verdict, method: str, reason: str, **more: Any) -> Agreement:
-        return Agreement(a, b, verdict, method, reason, margin, stats={"seconds": monitor.elapsed}, **more)
-
-    def refuted(x: FloatArray, method: str) -> Agreement | None:
-        if isinstance(domain, Box):
-            x = np.clip(x, domain.lo.astype(np.float64), domain.hi.astype(np.float64))
-        winners = _strict_winners(a, b, x)
-        if winners is None:
-            return None
-        u, v = fa(x), fb(x)
-        proof = Witness(x, (u, v), float(np.abs(u - v).max()), "exact")
-        text = f"one chooses class {winners[0]}, the other class {winners[1]}"
-        return answer(Verdict.NO, method, text, proof=proof, winners=winners)
-
-    X = candidates(fa, fb, domain, n=2048)
-    if len(X):
-        u, v = fa(X), fb(X)
-        differ = np.flatnonzero(u.argmax(axis=1) != v.argmax(axis=1))
-        lead = np.minimum(_lead(u), _lead(v))
-        for i in differ[np.argsort(-lead[differ])][:8]:
-            found = refuted(X[i], "witness")
-            if found is not None:
-                return found
-    if canonical_form(fa).matches(canonical_form(fb), tolerance=min(margin, 1e-9)):
-        return answer(Verdict.YES, "canonical form", "the networks are equal functions", proved=1.0)
+    question = _Question(a, b, domain, margin, monitor)
     try:
         with monitor.watching():
-            if estimate_size(fa, domain)["vertices"] > 3_000_000 and monitor.budget.memory is None:
-                return answer(Verdict.UNDECIDED, "none", "the complexes are beyond enumeration")
-            try:
-                pieces = [
-                    canonical_complex(difference_network(fa, fb), domain, budget=monitor.rest(), progress=monitor._call)
-                ]
-                bent: IntArray = np.zeros(0, dtype=np.int64)
-            except GenericityError:  # walls of the two coincide: the regions of one, cut by the other where it bends
-                cx = canonical_complex(fa, domain, budget=monitor.rest(), progress=monitor._call)
-                forms, signs = affine_pieces(fb, cx.interior_points())
-                bends, _ = bends_inside(
-                    forms, signs, *incidence(cx), cx.vertices, cx.rays[1], 1e-10, fb, cx.vertex_errors
-                )
-                bent = np.flatnonzero(bends)
-                inner = [shrunk_region(cx, int(r), fb, 1e-10, monitor) for r in bent]
-                pieces = [cx, *(p for p in inner if p is not None)]
-            scale = max(float(np.abs(net(pieces[0].vertices)).max()) for net in (fa, fb))
-            settled = programs = 0
-            for number, cx in enumerate(pieces):
-                outcome = _by_regions(cx, fa, fb, margin * scale, monitor, refuted, bent if number == 0 else bent[:0])
-                if isinstance(outcome, Agreement):
-                    return outcome
-                settled, programs = settled + outcome[0], programs + outcome[1]
-            total = sum(cx.n_regions for cx in pieces) - len(bent)
-            facts = {"regions": total, "settled at vertices": settled, "linear programs": programs}
-            reason = f"no region of {total} has an input with different winners beyond {margin * scale:.3g}"
-            return answer(Verdict.YES, "regions", reason, proved=1.0, certificate=facts)
+            if method == "auto":
+                found = question.at_once()
+                if found is not None:
+                    return found
+            return question.settle(method)
     except BudgetExceededError as error:
-        done = error.partial if isinstance(error.partial, float) else 0.0
-        return answer(Verdict.UNDECIDED, "none", str(error), proved=done)
-    except PolyfiberError as error:
-        return answer(Verdict.UNDECIDED, "none", f"{type(error).__name__}: {error}")
+        return question.answer(Verdict.UNDECIDED, "none", str(error))
+
+
+class _Question:
+    """One question with its inputs; makes the answers."""
+
+    def __init__(self, a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron, margin: float, monitor: Monitor) -> None:
+        self.a, self.b, self.domain, self.margin, self.monitor = a, b, domain, margin, monitor
+        self.fa, self.fb = a.rounded(), b.rounded()
+        self.size = 0.0
+        """Largest output that was seen."""
+
+    def answer(self, verdict: Verdict, method: str, reason: str, **more: Any) -> Agreement:
+        stats = {"seconds": self.monitor.elapsed}
+        return Agreement(self.a, self.b, verdict, method, reason, self.margin, domain=self.domain, stats=stats, **more)
+
+    def refuted(self, x: FloatArray, method: str) -> Agreement | None:
+        if isinstance(self.domain, Box):
+            x = np.clip(x, self.domain.lo.astype(np.float64), self.domain.hi.astype(np.float64))
+        elif not bool(self.domain.contains(x)):
+            return None
+        heed("exact arithmetic")
+        winners = _strict_winners(self.a, self.b, x)
+        if winners is None:
+            return None
+        u, v = self.fa(x), self.fb(x)
+        proof = Witness(x, (u, v), float(np.abs(u - v).max()), "exact")
+        text = f"one chooses class {winners[0]}, the other class {winners[1]}"
+        return self.answer(Verdict.NO, method, text, proof=proof, winners=winners)
+
+    def at_once(self) -> Agreement | None:
+        """By inputs where the winners differ, or by equal functions."""
+        X = candidates(self.fa, self.fb, self.domain, n=2048)
+        if len(X):
+            u, v = self.fa(X), self.fb(X)
+            self.size = float(max(np.abs(u).max(), np.abs(v).max()))
+            differ = np.flatnonzero(u.argmax(axis=1) != v.argmax(axis=1))
+            lead = np.minimum(_lead(u), _lead(v))
+            for i in differ[np.argsort(-lead[differ])][:8]:
+                found = self.refuted(X[i], "witness")
+                if found is not None:
+                    return found
+        if canonical_form(self.fa).matches(canonical_form(self.fb), tolerance=min(self.margin, 1e-9)):
+            return self.answer(Verdict.YES, "canonical form", "the networks are equal functions", proved=1.0)
+        return None
+
+    def settle(self, method: str) -> Agreement:
+        """By regions where these can be enumerated, by boxes elsewhere."""
+        box = box_around(self.domain)
+        feasible = self.monitor.budget.memory is not None or (
+            estimate_size(self.fa, self.domain)["vertices"] <= MAX_VERTICES
+        )
+        found: Agreement | None = None
+        if method != "bound" and feasible:
+            only = method == "regions" or box is None
+            part = Monitor(self.monitor.rest(1.0 if only else ENUMERATION_SHARE), self.monitor._call)
+            try:
+                with part.watching():
+                    return self._by_regions(part)
+            except BudgetExceededError as error:
+                done = error.partial if isinstance(error.partial, float) else 0.0
+                found = self.answer(Verdict.UNDECIDED, "none", str(error), proved=done)
+            except PolyfiberError as error:
+                found = self.answer(Verdict.UNDECIDED, "none", f"{type(error).__name__}: {error}")
+        if method == "regions" or box is None:
+            beyond = "the complexes are beyond enumeration"
+            return self.answer(Verdict.UNDECIDED, "none", beyond) if found is None else found
+        boxes = self._by_boxes(box)
+        if found is not None and boxes.verdict is Verdict.UNDECIDED and boxes.proved < found.proved:
+            return found
+        return boxes
+
+    def _by_boxes(self, box: tuple[FloatArray, FloatArray]) -> Agreement:
+        rows = None
+        if not isinstance(self.domain, Box):
+            rows = (self.domain.A.astype(np.float64), self.domain.b.astype(np.float64))
+        if not self.size:
+            middle = 0.5 * (box[0] + box[1])
+            self.size = float(max(np.abs(net(middle)).max() for net in (self.fa, self.fb)))
+        limit = self.margin * self.size
+        found = settle_boxes(
+            self.fa, self.fb, box, limit, lambda x: self.refuted(x, "branch and bound"),
+            monitor=self.monitor, seconds=SECONDS, rows=rows,
+        )  # fmt: skip
+        if found.found is not None:
+            return cast(Agreement, found.found)
+        facts = {"boxes": found.boxes}
+        if found.complete:
+            reason = f"on each of {found.boxes} boxes one class wins in both, up to {limit:.3g}"
+            return self.answer(Verdict.YES, "branch and bound", reason, proved=1.0, certificate=facts)
+        reason = f"beyond enumeration, and {len(found.heap)} of {found.boxes} boxes are open"
+        return self.answer(Verdict.UNDECIDED, "none", reason, proved=min(found.share, 1 - 1e-12), certificate=facts)
+
+    def _by_regions(self, monitor: Monitor) -> Agreement:
+        fa, fb, domain = self.fa, self.fb, self.domain
+        try:
+            pieces = [
+                canonical_complex(difference_network(fa, fb), domain, budget=monitor.rest(), progress=monitor._call)
+            ]
+            bent: IntArray = np.zeros(0, dtype=np.int64)
+        except GenericityError:  # walls of the two coincide: the regions of one, cut by the other where it bends
+            cx = canonical_complex(fa, domain, budget=monitor.rest(), progress=monitor._call)
+            forms, signs = affine_pieces(fb, cx.interior_points())
+            bends, _ = bends_inside(forms, signs, *incidence(cx), cx.vertices, cx.rays[1], 1e-10, fb, cx.vertex_errors)
+            bent = np.flatnonzero(bends)
+            inner = [shrunk_region(cx, int(r), fb, 1e-10, monitor) for r in bent]
+            pieces = [cx, *(p for p in inner if p is not None)]
+        limit = self.margin * max(float(np.abs(net(pieces[0].vertices)).max()) for net in (fa, fb))
+        settled = programs = 0
+        for number, cx in enumerate(pieces):
+            outcome = _by_regions(cx, fa, fb, limit, monitor, self.refuted, bent if number == 0 else bent[:0])
+            if isinstance(outcome, Agreement):
+                return outcome
+            settled, programs = settled + outcome[0], programs + outcome[1]
+        total = sum(cx.n_regions for cx in pieces) - len(bent)
+        facts = {"regions": total, "settled at vertices": settled, "linear programs": programs}
+        reason = f"no region of {total} has an input with different winners beyond {limit:.3g}"
+        return self.answer(Verdict.YES, "regions", reason, proved=1.0, certificate=facts)
 
 
 def _lead(values: FloatArray) -> FloatArray:

@@ -8,16 +8,16 @@ from .._typing import Array, FloatArray
 from ..budget import heed
 from ..errors import BudgetExceededError, PolyfiberError
 from ..network.model import ReLUNetwork
-from ..network.moves import Composition, Flip, Move, Neurons, Permute, Replace, Rescale, Translate, compose
-from .hiding import admissible_shift, hiding_report
+from ..network.moves import Composition, Flip, Move, Neurons, Permute, Replace, Rescale, Translate, compose, hides
 from .mixed import row_norms
+from .regime import normalised
 
 
 def moves_between(a: ReLUNetwork, b: ReLUNetwork, *, tolerance: float = 1e-7) -> Composition | None:
     """A composition of moves that turns a into b, or None if none of the known kinds does.
 
-    Layers are matched from the input on. Where the rows of a hidden layer do not match, a hidden
-    hyperplane is flipped and translated; where they still do not, the whole layer is exchanged
+    Layers are matched from the input on. Where the rows of a hidden layer do not match, a hyperplane of it that the next
+    layer hides is flipped and translated; where they still do not, the whole layer is exchanged
     (`Replace`), which is a move when it is the last hidden layer of two equal functions.
 
     Notes
@@ -32,8 +32,8 @@ def moves_between(a: ReLUNetwork, b: ReLUNetwork, *, tolerance: float = 1e-7) ->
         for layer in range(1, len(a.weights)):
             heed("looking for moves")
             found = _match_layer(current, b, layer, tolerance)
-            if found is None and layer == 1 and len(a.weights) == 3:
-                hidden = _hidden_moves(current, b, tolerance)
+            if found is None and layer < len(a.weights) - 1:
+                hidden = _hidden_moves(current, b, layer, tolerance)
                 if hidden is not None:
                     moves += hidden.moves
                     current = hidden(current)
@@ -54,15 +54,31 @@ def moves_between(a: ReLUNetwork, b: ReLUNetwork, *, tolerance: float = 1e-7) ->
         raise
     except PolyfiberError:
         return None
-    return compose(*moves) if _distance(current, b) <= 10 * tolerance else None
+    return compose(*moves) if parameter_distance(current, b) <= 10 * tolerance else None
 
 
-def _distance(a: ReLUNetwork, b: ReLUNetwork) -> float:
+def parameter_distance(a: ReLUNetwork, b: ReLUNetwork) -> float:
     """Largest parameter difference relative to the size of its row and column."""
     worst = 0.0
     for x, y in zip((*a.weights, *a.biases), (*b.weights, *b.biases)):
         size = max(float(np.abs(x).max()), float(np.abs(y).max()), 1e-300)
         worst = max(worst, float(np.abs(x - y).max()) / size)
+    return worst
+
+
+def unit_distance(a: ReLUNetwork, b: ReLUNetwork) -> float:
+    """Largest difference of the rows of two networks of one architecture in the gauge of unit rows.
+
+    Rows of hidden layers are relative to themselves, those of the last layer to the largest.
+    """
+    worst = 0.0
+    (V, u), (W, v) = normalised(a), normalised(b)
+    for layer, (x, y, p, q) in enumerate(zip(V, W, u, v)):
+        first, second = (np.concatenate([w, c[:, None]], axis=1) for w, c in ((x, p), (y, q)))
+        size = np.maximum(np.abs(first).max(axis=1), np.abs(second).max(axis=1))
+        if layer == len(V) - 1:
+            size = np.full_like(size, size.max())
+        worst = max(worst, float((np.abs(first - second).max(axis=1) / np.where(size > 0, size, 1.0)).max()))
     return worst
 
 
@@ -102,30 +118,44 @@ def _farthest(x: FloatArray, y: FloatArray) -> FloatArray:
     return np.array([np.abs(row - y).max(axis=1) for row in x]).reshape(len(x), len(y))
 
 
-def _hidden_moves(a: ReLUNetwork, b: ReLUNetwork, tolerance: float) -> Composition | None:
-    """Flips and the translation that bring layer 1 of a to that of b, up to order and scale."""
-    first, second = hiding_report(a), hiding_report(b)
-    if first.hyperplane is None or second.hyperplane is None:
+def _hidden_moves(a: ReLUNetwork, b: ReLUNetwork, layer: int, tolerance: float) -> Composition | None:
+    """Flips and the translation that bring a layer of a, which the next one hides, to that of b, up to order and scale."""
+    first, second = (_hidden_at(net, layer) for net in (a, b))
+    if first is None or second is None:
         return None
-    k = first.hyperplane
+    k = first[0]
     moves: list[Move] = []
     current = a
-    if len(first.live) == 1:
-        x, y = _rows(a, 1)[0], _rows(b, 1)[0]
+    if first[1] == 1:
+        x, y = _rows(a, layer)[0], _rows(b, layer)[0]
         others = [i for i in range(len(x)) if i != k]
         flipped = tuple(i for i in others if _nearest(-x[i], y) < tolerance <= _nearest(x[i], y))
         if flipped:
-            moves.append(Flip(k, flipped))
+            moves.append(Flip(k, flipped, layer))
             current = moves[-1].apply(current)
-    units = []
-    for net, index in ((current, k), (b, second.hyperplane)):
-        norm = float(np.sqrt((net.weights[0][index] ** 2).sum()))
-        units.append(admissible_shift(net) / norm)
-    norm = float(np.sqrt((current.weights[0][k] ** 2).sum()))
-    shift = (units[0] - units[1]) * norm
+    ends, norm = [], 1.0
+    for net, index in ((b, second[0]), (current, k)):
+        W, bias = net.weights[layer], net.biases[layer]
+        live = hides(W, bias, index)
+        norm = float(np.sqrt((net.weights[layer - 1][index] ** 2).sum()))
+        ends.append(float(np.min(-bias[live] / W[live, index])) / norm)
+    shift = (ends[1] - ends[0]) * norm
     if shift:
-        moves.append(Translate(k, shift))
+        moves.append(Translate(k, shift, layer))
     return compose(*moves)
+
+
+def _hidden_at(net: ReLUNetwork, layer: int) -> tuple[int, int] | None:
+    """The hyperplane of a hidden layer that the next one hides, and how many neurons do; the others are dead."""
+    W, b = net.weights[layer], net.biases[layer]
+    if W.shape[1] < 2:
+        return None
+    dead = (W <= 0).all(axis=1) & (b <= 0)
+    for k in range(W.shape[1]):
+        hiding = hides(W, b, k)
+        if hiding.any() and (hiding | dead).all():
+            return k, int(hiding.sum())
+    return None
 
 
 def _nearest(row: Array, rows: Array) -> float:

@@ -6,6 +6,11 @@ simplex in ``Fraction`` with Bland's rule, so it terminates and every answer is 
 
 from __future__ import annotations
 
+import ctypes
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -13,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from .._typing import Array, FloatArray
+from ..budget import heed, time_left
 from ..errors import SolverError
 from .exact import as_fractions
 
@@ -49,10 +55,15 @@ def solve_lp(
     ------
     SolverError
         HiGHS gave neither an optimum nor a proof of infeasibility or unboundedness.
+    BudgetExceededError
+        The time of a monitor that is watching ended inside.
     """
     from scipy.optimize import linprog
 
-    result = linprog(cost, A_ub=A_ub, b_ub=b_ub, A_eq=A_eq, b_eq=b_eq, bounds=bounds, method="highs")
+    options = highs_options()
+    result = linprog(cost, A_ub=A_ub, b_ub=b_ub, A_eq=A_eq, b_eq=b_eq, bounds=bounds, method="highs", options=options)
+    if result.status == 1:
+        heed("a linear program")
     if result.status == 0:
         return LpResult("optimal", np.asarray(result.x, dtype=np.float64), float(result.fun))
     if result.status in (2, 3):
@@ -63,6 +74,36 @@ def solve_lp(
         solver="HiGHS",
         size=(0 if A_ub is None else np.shape(A_ub)[0], np.shape(cost)[0]),
     )
+
+
+def highs_options() -> dict[str, float]:
+    """Options of HiGHS that end it when the time of a watching monitor does (it looks about every iteration)."""
+    left = time_left()
+    return {} if left is None else {"time_limit": max(0.01, left)}
+
+
+@contextmanager
+def native_silence() -> Iterator[None]:
+    """Nothing that compiled code prints on standard output inside gets there.
+
+    HiGHS has messages that no option turns off, and what a command prints is data. Acts on the whole process.
+    """
+    sys.stdout.flush()
+    try:
+        kept = os.dup(1)
+    except OSError:  # closed: nothing can get there
+        yield
+        return
+    sink = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(sink, 1)
+        yield
+    finally:
+        with suppress(OSError, AttributeError, TypeError):  # not every system has its C library under this name
+            ctypes.CDLL(None).fflush(None)
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(sink)
 
 
 def solve_lp_exact(cost: Any, A_eq: Any, b_eq: Any) -> LpResult:
