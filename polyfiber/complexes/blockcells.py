@@ -24,6 +24,8 @@ from .domain import Polyhedron
 from .frame import Frame, make_frame
 
 MASK = (1 << 64) - 1
+SAMPLED = 4096
+"""Vertices of a block that are looked at to choose a wall to split it by."""
 
 
 class BlockOverflow(BudgetExceededError):
@@ -389,7 +391,13 @@ def _children(block: Block, frame: Frame, skeleton: Skeleton) -> tuple[Block, Bl
     Only neurons of the first layer that is not constant in the block are flat there. A layer that was cut
     completely has vertices on both sides of every wall that cuts the block, so that its constancy is certain.
     """
-    planes, W, d = skeleton.planes_seen(), frame.n_words, frame.n_domain
+    step = max(1, skeleton.nv // SAMPLED)
+    return _split_by(block, frame, skeleton, step) or (_split_by(block, frame, skeleton, 1) if step > 1 else None)
+
+
+def _split_by(block: Block, frame: Frame, skeleton: Skeleton, step: int) -> tuple[Block, Block] | None:
+    """The children as a part of the vertices shows them; None where that is too little to tell."""
+    planes, W, d = skeleton.planes_seen(step=step), frame.n_words, frame.n_domain
     if not len(planes):
         return None
     both = np.bitwise_or.reduce(planes, axis=0)
@@ -403,14 +411,13 @@ def _children(block: Block, frame: Frame, skeleton: Skeleton) -> tuple[Block, Bl
         ids = [k for k in range(low, high) if k in skeleton.entered and k not in decided]
         open_ = [k for k in ids if positive[k] and negative[k]]
         if open_:
-            step = max(1, len(planes) // 4096)
-            sample = np.ascontiguousarray(planes[::step])
-            above = np.array([_share(sample, k, 0) for k in open_])
-            below = np.array([_share(sample, k, W) for k in open_])
+            some = np.ascontiguousarray(planes[:: max(1, len(planes) // SAMPLED)])
+            above = np.array([_share(some, k, 0) for k in open_])
+            below = np.array([_share(some, k, W) for k in open_])
             best = int(np.argmax(np.minimum(above, below)))
             share = float((above[best] + 1e-3) / (above[best] + below[best] + 2e-3))
             return block.split(open_[best] - d, active=tuple(active), share=share)
-        if len(ids) + sum(low <= k < high for k in decided) < high - low:
+        if step > 1 or len(ids) + sum(low <= k < high for k in decided) < high - low:
             return None
         active.append(tuple(k - d for k in range(low, high) if positive[k]))
     return None

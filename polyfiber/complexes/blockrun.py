@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -96,8 +95,7 @@ def run_blocks(
     workers: int = 1,
     start_method: str | None = None,
     on_degenerate: str = "resolve",
-    budget: Budget | None = None,
-    progress: ProgressLike = None,
+    monitor: Monitor | None = None,
 ) -> Iterator[Any]:
     """Results of a job on blocks, as they come; a block that is too large is split and replayed.
 
@@ -111,8 +109,8 @@ def run_blocks(
         This process and at most ``workers - 1`` that it starts.
     start_method : 'fork' or 'spawn', optional
         How they start; by default by fork where that is safe (`polyfiber.processes.fork_is_safe`), else by spawn.
-    budget : Budget
-        Its seconds count from the first block; its memory is not looked at here.
+    monitor : Monitor, optional
+        Its clock runs already, so that planning counts; the memory of its budget is not looked at here.
 
     Raises
     ------
@@ -125,7 +123,7 @@ def run_blocks(
     runner = BlockRunner(setup)
     todo = list(blocks)[::-1]
     planned = len(todo)
-    monitor = Monitor(budget, progress)
+    monitor = Monitor() if monitor is None else monitor
     done = yield from _run_here(runner, todo, monitor, workers)
     if todo:
         others = (workers if planned == 1 else min(workers, planned)) - 1
@@ -223,12 +221,11 @@ def iter_blocks(
     >>> sum(block.f_vector[2] for block in pf.iter_blocks(net)) == pf.face_counts(net)[2]
     True
     """
+    monitor = Monitor(budget, progress)
     frame = make_frame(network, domain)
     room = room_for(frame, per_worker(budget), dims=tuple(dims), lookup=bool(dims))
-    chosen = plan_blocks(network, domain, room=room, frame=frame).blocks if blocks is None else blocks
-    yield from run_blocks(
-        network, domain, chosen, _itself, room=room, on_degenerate=on_degenerate, budget=budget, progress=progress
-    )
+    chosen = first_blocks(network, domain, frame, room, 1, monitor) if blocks is None else blocks
+    yield from run_blocks(network, domain, chosen, _itself, room=room, on_degenerate=on_degenerate, monitor=monitor)
 
 
 def _itself(part: BlockComplex) -> BlockComplex:
@@ -274,15 +271,14 @@ def iter_cells(
     >>> sum(len(cells) for cells in pf.iter_cells(net, rows=100)) == pf.face_counts(net)[2]
     True
     """
+    monitor = Monitor(budget, progress)
     frame = make_frame(network, domain)
     d = frame.n if dim is None else int(dim)
     if not 0 <= d <= frame.n:
         raise InputError(f"dimension {d} does not exist; the complex has dimensions 0 to {frame.n}")
     room = room_for(frame, per_worker(budget), dims=(d,), lookup=unbounded or vertices, incidence=vertices)
-    chosen = plan_blocks(network, domain, room=room, frame=frame).blocks if blocks is None else blocks
-    parts = run_blocks(
-        network, domain, chosen, _itself, room=room, on_degenerate=on_degenerate, budget=budget, progress=progress
-    )
+    chosen = first_blocks(network, domain, frame, room, 1, monitor) if blocks is None else blocks
+    parts = run_blocks(network, domain, chosen, _itself, room=room, on_degenerate=on_degenerate, monitor=monitor)
     for part in parts:
         yield from part.cells(d, rows=rows, unbounded=unbounded, maps=maps, vertices=vertices)
 
@@ -340,23 +336,23 @@ def count_blocks(
     >>> total.f_vector, total.complete
     ((419, 868, 450), True)
     """
+    monitor = Monitor(budget, progress)
     frame = make_frame(network, domain)
     dims = tuple(frame.n if d is None else int(d) for d in fingerprints)
     if not all(0 <= d <= frame.n for d in dims):
         raise InputError(f"fingerprints are of dimensions 0 to {frame.n}, found {dims}")
     room = room_for(frame, per_worker(budget, workers), dims=dims)
-    chosen = first_blocks(network, domain, frame, room, workers) if blocks is None else list(blocks)
     job = partial(BlockCount.of, fingerprints=dims, verify=verify)
-    started = time.monotonic()
     counts: list[BlockCount] = []
 
     def total() -> BlockSum:
-        return BlockSum.of(network, frame.n, counts, seconds=time.monotonic() - started)
+        return BlockSum.of(network, frame.n, counts, seconds=monitor.elapsed)
 
     try:
+        chosen = first_blocks(network, domain, frame, room, workers, monitor) if blocks is None else list(blocks)
         for count in run_blocks(
             network, domain, chosen, job, room=room, workers=workers, start_method=start_method,
-            on_degenerate=on_degenerate, budget=budget, progress=progress,
+            on_degenerate=on_degenerate, monitor=monitor,
         ):  # fmt: skip
             counts.append(count)
     except (PolyfiberError, KeyboardInterrupt) as stop:
@@ -378,11 +374,13 @@ def first_blocks(
     frame: Frame,
     room: int,
     workers: int,
+    monitor: Monitor,
     within: Sequence[Block] = (Block(),),
 ) -> tuple[Block, ...]:
     """Blocks to begin with: for several workers, enough of them to end together."""
     at_least = 1 if workers == 1 else 16 * workers
-    return plan_blocks(network, domain, room=room, at_least=at_least, within=within, frame=frame).blocks
+    with monitor.watching():
+        return plan_blocks(network, domain, room=room, at_least=at_least, within=within, frame=frame).blocks
 
 
 __all__ = ["BlockSum", "count_blocks", "iter_blocks", "iter_cells", "run_blocks"]

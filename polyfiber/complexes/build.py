@@ -583,19 +583,20 @@ class Skeleton:
         self.stats.seconds = self.monitor.elapsed
         self.finish()
 
-    def planes_seen(self) -> WordArray:
-        """Bit planes (m, 2 W) of the vertices so far; only the facets in ``entered`` mean something."""
+    def planes_seen(self, *, step: int = 1) -> WordArray:
+        """Bit planes (m, 2 W) of every ``step``-th vertex so far; only the facets in ``entered`` mean something."""
         st, n, W = self.state, self.frame.n, self.frame.n_words
         alive = np.ones(self.nv, dtype=np.bool_)
         alive[: len(self.dead)] = ~self.dead[: self.nv]
-        words, ids = st.words[: self.nv], st.star[: self.nv, 2 * n :].astype(np.int64)
+        rows = np.flatnonzero(alive)[::step]
+        words, ids = st.words[rows], st.star[rows, 2 * n :].astype(np.int64)
         planes = np.concatenate([words, ~words], axis=1)
         for s in range(n):
             rows = np.flatnonzero(ids[:, s] < 64 * W)
             bits = ~(np.uint64(1) << (ids[rows, s] & 63).astype(np.uint64))
             for offset in (0, W):
                 planes[rows, offset + (ids[rows, s] >> 6)] &= bits
-        result: WordArray = planes[alive]
+        result: WordArray = planes
         return result
 
     def finish(self) -> None:

@@ -775,7 +775,7 @@ def face_counts(
             if not hasattr(error, "memory"):
                 raise
     return count_blocks(
-        network, domain, workers=workers, on_degenerate=on_degenerate, budget=budget, progress=progress
+        network, domain, workers=workers, on_degenerate=on_degenerate, budget=monitor.rest(), progress=progress
     ).f_vector
 
 

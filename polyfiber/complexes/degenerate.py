@@ -371,10 +371,10 @@ class LatticeSkeleton(Skeleton):
         )  # fmt: skip
         edges.count += m
 
-    def planes_seen(self) -> WordArray:
-        """Bit planes of the vertices so far, see `Skeleton.planes_seen`."""
+    def planes_seen(self, *, step: int = 1) -> WordArray:
+        """Bit planes of vertices so far, see `Skeleton.planes_seen`."""
         table = self.tables[0]
-        return table.planes[: table.count]
+        return table.planes[: table.count : step]
 
     # ---- domain -----------------------------------------------------------------------------
     def _drop_outside(self, k: int) -> None:

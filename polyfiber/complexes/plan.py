@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from .._typing import Array, BoolArray, FloatArray, IntArray, RngLike
+from ..budget import heed
 from ..errors import BudgetExceededError, InputError
 from ..network.model import ReLUNetwork
 from .blocks import Block
@@ -24,6 +25,8 @@ from .records import row_units
 
 SAMPLES = 2048
 STEPS = 20
+MULTIPLICATIONS = 1 << 28
+"""Of Newton's method; in many dimensions fewer vertices are tried."""
 SMALLEST_ROOM = 2048
 SMALLEST_BLOCK = 4096
 FEWEST = 8
@@ -59,6 +62,7 @@ def sample_vertices(frame: Frame, *, size: int = SAMPLES, rng: RngLike = 0) -> V
     if n == 0 or total < n or width == 0:
         return VertexSample(np.zeros((0, width), dtype=np.bool_), 0.0)
     generator = np.random.default_rng(rng)
+    size = max(64, min(size, MULTIPLICATIONS // (STEPS * n**3)))
     picks = (
         np.argsort(generator.random((size, total)), axis=1)[:, :n]
         if total < 64
@@ -73,6 +77,7 @@ def sample_vertices(frame: Frame, *, size: int = SAMPLES, rng: RngLike = 0) -> V
     alive = np.arange(size)
     with np.errstate(all="ignore"):
         for _ in range(STEPS):
+            heed("planning blocks")
             values, forms = _values_and_forms(x[alive], picks[alive], rows, weights, biases, D)
             step = _solve(forms, values)
             size_of = 1.0 + np.abs(x[alive]).max(axis=1)

@@ -18,7 +18,7 @@ from typing import Any
 
 from .. import _version
 from .._typing import ProgressLike
-from ..budget import Budget
+from ..budget import Budget, Monitor
 from ..errors import InputError, PolyfiberError
 from ..network.model import ReLUNetwork
 from . import parts
@@ -125,6 +125,7 @@ def write_cells(
     ...     sum(len(cells) for cells in pf.read_cells(place).cells(2)) == total.f_vector[2]
     True
     """
+    monitor = Monitor(budget, progress)
     parts.require(file_format)
     frame = make_frame(network, domain)
     chosen = _dims(frame, dims)
@@ -132,16 +133,15 @@ def write_cells(
     manifest = _manifest(network, domain, frame, chosen, file_format, options)
     room = room_for(frame, per_worker(budget, workers), dims=chosen, lookup=unbounded or vertices, incidence=vertices)
     store = _open(Path(directory), network, manifest, resume=resume)
-    started = time.monotonic()
     with _locked(store) as journal:
         store.clean()
         missing = complement((count.block for count in store.counts()), network=network)
-        todo = first_blocks(network, domain, frame, room, workers, missing) if missing else ()
         job = WriteJob(str(store.cells_folder), chosen, file_format, options, verify)
         try:
+            todo = first_blocks(network, domain, frame, room, workers, monitor, missing) if missing else ()
             for count in run_blocks(
                 network, domain, todo, job, room=room, workers=workers, start_method=start_method,
-                on_degenerate=on_degenerate, budget=budget, progress=progress,
+                on_degenerate=on_degenerate, monitor=monitor,
             ):  # fmt: skip
                 journal.write(line_of(count).encode() + b"\n")
                 journal.flush()
@@ -149,10 +149,10 @@ def write_cells(
         except OSError as error:
             raise InputError(f"cannot write to {directory}: {error}", partial=store.total()) from None
         except (PolyfiberError, KeyboardInterrupt) as stop:
-            stop.partial = replace(store.total(), seconds=time.monotonic() - started)  # type: ignore[union-attr]
+            stop.partial = replace(store.total(), seconds=monitor.elapsed)  # type: ignore[union-attr]
             raise
         store.finish()
-    return replace(store.total(), seconds=time.monotonic() - started)
+    return replace(store.total(), seconds=monitor.elapsed)
 
 
 def _dims(frame: Frame, dims: Sequence[int] | None) -> tuple[int, ...]:
