@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ..errors import InputError
+from ..errors import BudgetExceededError, InputError
 from .outputs import draw_complex, new_figure, require_writable
 from .render import note, progress_line, table, to_json
 
@@ -61,9 +61,11 @@ def info(
     pilots: int = typer.Option(
         0, "--pilots", help="Also estimate the complex from so many blocks, with standard errors."
     ),
+    box: str = typer.Option(None, "--box", help="What fits on a domain lo,hi or lo1,hi1,lo2,hi2,…; on R^n by default."),
+    seconds: float = typer.Option(60.0, "--seconds", help="With --pilots: time budget."),
     json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
-    """What a network file holds, and how large its complex is expected to be."""
+    """What a network file holds, how large its complex is expected to be, and what can be asked about it."""
     from ..complexes.complex import estimate_size
     from ..complexes.feasibility import feasibility
     from ..network.readers import read_network
@@ -71,26 +73,33 @@ def info(
 
     net = read_network(file)
     facts = dict(describe(net))
-    size = estimate_size(net)
-    facts["expected complex on R^n"] = size
-    questions = feasibility(net)
+    domain = None if box is None else parse_box(box, net.architecture[0])
+    size = estimate_size(net, domain)
+    where = "R^n" if domain is None else "the box"
+    facts[f"expected complex on {where}"] = size
+    questions = feasibility(net, domain)
     facts["questions"] = [vars(q) for q in questions]
-    estimate = None
+    estimate = stopped = None
     if pilots:
         from ..complexes.pilots import pilot_estimate
 
-        estimate = pilot_estimate(net, pilots=pilots)
-        facts["estimate"] = vars(estimate)
+        try:
+            estimate = pilot_estimate(net, domain, pilots=pilots, budget=make_budget(seconds, None))
+        except BudgetExceededError as error:
+            stopped = error  # the rest is known all the same
+        facts["estimate"] = None if estimate is None else vars(estimate)
     if json:
         to_json(facts)
+        if stopped is not None:
+            raise stopped
         return
     rows = [
         (key.replace("_", " "), _show(value))
         for key, value in facts.items()
-        if key not in ("expected complex on R^n", "questions", "estimate")
+        if key not in (f"expected complex on {where}", "questions", "estimate")
     ]
-    rows.append(("expected vertices on R^n", _show(size["vertices"])))
-    rows.append(("expected faces on R^n", _show(size["faces"])))
+    rows.append((f"expected vertices on {where}", _show(size["vertices"])))
+    rows.append((f"expected faces on {where}", _show(size["faces"])))
     rows.append(("skeleton, MB", _show(round(size["skeleton_bytes"] / 1e6, 3))))
     rows.append(("all faces, MB", _show(round(size["all_faces_bytes"] / 1e6, 3))))
     if estimate is not None:
@@ -105,6 +114,8 @@ def info(
         header=("what fits", "", "about s", "about MB", ""),
         title="in 600 s and 4 GB",
     )
+    if stopped is not None:
+        raise stopped
 
 
 def _show(value: Any) -> str:

@@ -774,19 +774,22 @@ def face_counts(
         except BudgetExceededError as error:
             if not hasattr(error, "memory"):
                 raise
+            budget = monitor.rest()
     return count_blocks(
-        network, domain, workers=workers, on_degenerate=on_degenerate, budget=monitor.rest(), progress=progress
+        network, domain, workers=workers, on_degenerate=on_degenerate, budget=budget, progress=progress
     ).f_vector
 
 
 def estimate_size(network: ReLUNetwork, domain: Polyhedron | None = None) -> dict[str, int]:
-    """Expected vertices, faces and bytes of a complex on all of Rⁿ, before any work.
+    """Expected vertices, faces and bytes of a complex, before any work.
 
     The count is that of N hyperplanes in general position, ``C(N, d)``; random networks come
-    within a factor of two, trained ones are usually smaller.
+    within a factor of two, trained ones are usually smaller. On a domain, the part of these that a sample finds there.
     """
+    from .plan import guessed_vertices
+
     frame = make_frame(network, domain)
-    vertices = expected_vertices(frame)
+    vertices = guessed_vertices(frame)
     per_vertex = 8 * row_units(frame)[-1]
     return {
         "vertices": vertices,

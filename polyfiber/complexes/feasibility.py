@@ -1,4 +1,4 @@
-"""Which questions fit a network, with estimates: nothing is computed but binomials, and cheap bounds on a domain."""
+"""Which questions fit a network, with estimates: nothing is computed but binomials, and on a domain a sample."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 from ..errors import InputError
 from ..network.model import ReLUNetwork
 from .domain import Polyhedron
-from .frame import expected_vertices, make_frame
-from .plan import DEFAULT_MEMORY
+from .frame import make_frame
+from .plan import DEFAULT_MEMORY, guessed_vertices
 from .records import row_units
 
 # rough costs on one core of a 2020s machine; seconds
@@ -60,7 +60,7 @@ def feasibility(
     -------
     tuple of Feature
         Counts are those of hyperplanes in general position, ``C(N, d)``: random networks come within a factor of
-        two, trained ones are usually smaller, and a small domain can be smaller by orders of magnitude.
+        two, trained ones are usually smaller. On a domain, the part of these that a sample of 2048 finds there.
 
     Examples
     --------
@@ -72,7 +72,7 @@ def feasibility(
         raise InputError(f"expected a polyfiber.ReLUNetwork, found {type(network).__name__}")
     frame = make_frame(network, domain)
     N, d = frame.n_neurons, frame.n
-    vertices = expected_vertices(frame)
+    vertices = guessed_vertices(frame)
     faces = vertices * 2**d
     per_vertex = 8 * row_units(frame)[-1]
     deep = max(1, sum(a * b for a, b in zip(network.architecture[1:], network.architecture[2:])))

@@ -6,7 +6,11 @@ CPU seconds of one run each. ``--onnx`` adds a network file with five inputs (an
 from __future__ import annotations
 
 import argparse
+import sys
 import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import polyfiber as pf
 
