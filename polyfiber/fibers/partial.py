@@ -190,7 +190,7 @@ def go_by_blocks(
     vertices = 0
     try:
         chosen, expected, room = _plan(network, domain, whole, monitor.budget.memory)
-        blocks = run_blocks(network, domain, chosen, _itself, room=room, budget=monitor.rest())
+        blocks = run_blocks(network, domain, chosen, _itself, room=room, monitor=Monitor(monitor.rest()))
         for part in blocks:
             monitor.report("blocks", len(report.blocks), None, share=round(vertices / expected, 4))
             good, failure = (True, None) if part.complex is None else check(part.complex)
