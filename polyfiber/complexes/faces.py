@@ -294,11 +294,6 @@ class FaceStore:
         self.planes(dim)
         return self._owner[dim]
 
-    def all_planes(self) -> WordArray:
-        """Bit planes of every face, ids in order of dimension."""
-        self.materialize(list(range(self.n + 1)))
-        return np.concatenate([self._planes[d] for d in range(self.n + 1)])
-
     def edge_ends(self) -> IntArray:
         """(f_1, 2) lower and upper skeleton vertex of each edge; only the upper one may be at infinity."""
         sk = self.skeleton

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -299,8 +298,3 @@ def _float_residues(array: Array, prime: int) -> Array:
     powers = np.array([pow(2, e, prime) for e in range(lowest, highest + 1)], dtype=np.int64)
     factor = powers[exponent - 53 - lowest] if array.size else powers
     return (integers.astype(np.uint64) * factor.astype(np.uint64) % np.uint64(prime)).astype(np.int64)
-
-
-def block_rows(matrices: Sequence[Any]) -> Array:
-    """Stack exact matrices of one width on top of each other."""
-    return np.concatenate([_matrix(m) for m in matrices], axis=0)

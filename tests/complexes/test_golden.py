@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import polyfiber as pf
@@ -35,7 +36,26 @@ def test_van_der_pol_controller() -> None:
     path = NETS / "vdp.onnx"
     if not path.exists():
         pytest.skip("vdp.onnx is not beside this checkout")
-    pytest.importorskip("onnx")
     net = pf.read_network(path)
     assert list(pf.canonical_complex(net).f_vector) == GOLDEN["nets/vdp.onnx"]
     assert list(pf.face_counts(net)) == GOLDEN["nets/vdp.onnx"]
+
+
+@pytest.mark.slow
+def test_cart_pole_controller_on_its_box() -> None:
+    """Two layers of 64 on [-1, 1]^4, checked by its certificate and by what the network does at points."""
+    path = NETS / "cartpole.onnx"
+    if not path.exists():
+        pytest.skip("cartpole.onnx is not beside this checkout")
+    net = pf.read_network(path)
+    cx = pf.canonical_complex(net, pf.Box(-1, 1, dimension=4))
+    assert cx.f_vector == (700345, 2698003, 3897593, 2502424, 602490)
+    assert cx.euler_characteristic == 1
+    check = cx.certificate.verify()
+    assert check.ok
+    assert check.edges == cx.f_vector[1]
+    points = np.random.default_rng(0).uniform(-1, 1, (2000, 4))
+    regions = cx.locate(points)
+    A, a = cx.affine_maps(regions)
+    assert (regions >= 0).all()
+    assert np.allclose(np.einsum("mij,mj->mi", A, points) + a, net(points), atol=1e-9)
