@@ -161,13 +161,16 @@ def _live(target: Callable[..., None], pipe: Any, arguments: tuple[Any, ...], or
 def _let_go(files: tuple[int, ...]) -> None:
     """Point the files that were open at a fork to nowhere: locks and pipes are the parent's alone.
 
-    They are not closed, since objects in this process still hold their numbers.
+    They are not closed, since objects in this process still hold their numbers. One that has been closed since they were
+    listed may be the very number that is opened here.
     """
     if files:
         nowhere = os.open(os.devnull, os.O_RDWR)
         for fd in files:
-            os.dup2(nowhere, fd, inheritable=False)
-        os.close(nowhere)
+            if fd != nowhere:
+                os.dup2(nowhere, fd, inheritable=False)
+        if nowhere not in files:
+            os.close(nowhere)
 
 
 def _end_with(origin: _Origin) -> None:

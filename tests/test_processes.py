@@ -48,6 +48,21 @@ def test_a_child_works_alone(method: str, tmp_path: Path) -> None:
     pipe.close()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="file descriptors")
+def test_files_that_were_closed_since_they_were_listed() -> None:
+    held, closed = os.dup(0), [os.dup(0) for _ in range(3)]
+    for fd in closed:
+        os.close(fd)
+    files = (*closed, held)
+    try:
+        processes._let_go(files)  # opens the lowest free number, one of those closed
+        for fd in files:
+            assert os.path.samestat(os.fstat(fd), os.stat(os.devnull))
+    finally:
+        for fd in files:
+            os.close(fd)
+
+
 def test_which_way() -> None:
     assert processes.start_method("spawn") == "spawn"
     with pytest.raises(InputError, match="'forkserver'"):
