@@ -8,9 +8,13 @@ from typing import Any
 import numpy as np
 
 from .._typing import FloatArray, IntArray, SignArray, WordArray
+from ..budget import heed
 from ..kernels import maps
 from .frame import Frame
 from .predicate import ExactPredicate
+
+PIECE = 1 << 27
+"""Multiplications between two looks at the clock, about."""
 
 
 def full_net(frame: Frame) -> Any:
@@ -39,7 +43,13 @@ def affine_maps_of(frame: Frame, planes: WordArray) -> tuple[FloatArray, FloatAr
         a[:] = frame.network.biases[0].astype(np.float64)
         return A, a
     ids = net.inf + 1 + np.arange(n_out)
-    maps.forms(planes, ids, net, _width(frame), A, a)
+    widths = frame.network.architecture
+    work = n_out * (sum(p * q for p, q in zip(widths[1:-1], widths[2:])) + n0 * widths[1])
+    step = max(64, PIECE // work)
+    for start in range(0, len(planes), step):
+        heed("the affine maps")
+        part = slice(start, start + step)
+        maps.forms(planes[part], ids, net, _width(frame), A[part], a[part])
     return A, a
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .._typing import Array, FloatArray
-from ..budget import Monitor
+from ..budget import Monitor, heed
 from ..complexes.bounds import bounding_box
 from ..complexes.complex import PolyhedralComplex, canonical_complex
 from ..complexes.domain import Box, Polyhedron
@@ -17,7 +17,7 @@ from .canonical import canonical_form
 from .evidence import Difference
 from .exactness import settled_vertices
 from .growth import bound_on_box
-from .regions import affine_pieces, compare_over, incidence
+from .regions import compare_over, incidence, output_maps
 from .relaxations import branch_and_bound, milp_maximum, needs_box
 from .stacked import both_signs, difference_network, stacking_error
 from .witness import candidates, rounding_bound
@@ -90,7 +90,9 @@ def _by_complex(a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, monit
     stacked = difference_network(a, b)
     cx = canonical_complex(stacked, domain, budget=monitor.rest(), progress=monitor._call)
     v, errors = cx.vertices.copy(), cx.vertex_errors.copy()
+    heed("bounding slopes")
     lipschitz = float(cx.lipschitz(np.inf).value)
+    heed("comparing values")
     gap = np.abs(a(v) - b(v)).max(axis=1)
     # only vertices that could be the maximum have to be known better
     sure = gap[errors <= 1e-12 * (1.0 + np.abs(v).max(axis=1))]
@@ -100,6 +102,7 @@ def _by_complex(a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, monit
         v[poor], errors[poor] = settled_vertices(cx, stacked, domain, poor, monitor)
     if isinstance(domain, Box):
         v = np.clip(v, domain.lo.astype(np.float64), domain.hi.astype(np.float64))
+    heed("comparing values")
     fa, fb = a(v), b(v)
     gaps = np.abs(fa - fb)
     gap = gaps.max(axis=1)
@@ -133,7 +136,7 @@ def _grow(
     """Infinity on regions with a ray along which the difference grows."""
     A, _ = cx.affine_maps()
     points = cx.interior_points()
-    slope = max(float(np.abs(affine_pieces(net, points)[0][-1]).max()) for net in nets)
+    slope = max(float(np.abs(output_maps(net, points)).max()) for net in nets)
     rows = np.repeat(np.arange(cx.n_regions), np.diff(outward.indptr))
     growth = np.abs(np.einsum("qij,qj->qi", A[rows], directions[outward.indices])).max(axis=1)
     result = maxima.copy()

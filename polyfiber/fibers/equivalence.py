@@ -26,7 +26,7 @@ from .evidence import Difference, Equivalence, exact_verdict
 from .features import shared_features
 from .growth import bound_on_box, growth_bound
 from .partial import ProvedPart, agreeing_cells, go_by_blocks
-from .regions import RegionReport, affine_pieces, compare_over
+from .regions import RegionReport, compare_over, output_maps
 from .stacked import check_same_ends
 from .witness import Witness, beyond_tolerance, candidates, make_witness, surely_different
 
@@ -353,7 +353,7 @@ def _by_blocks(pair: _Pair, size: int) -> Equivalence:
     if _vertices(pair, f) > 2 * size:
         f, g = g, f
     X = candidates(f, g, pair.domain, n=256, rng=4)
-    scale = float(np.abs(affine_pieces(f, X[:256])[0][-1][:, :, :-1]).max())
+    scale = float(np.abs(output_maps(f, X[:256])[:, :, :-1]).max())
     total = RegionReport()
 
     def check(cx: PolyhedralComplex) -> tuple[bool, RegionReport | None]:
@@ -417,6 +417,13 @@ def _on_domain(pair: _Pair) -> Equivalence:
         proof = make_witness(pair.a, pair.b, X[int(np.argmax(gap))])
         if proof is not None and proof.gap > limit:
             return pair.no("witness", f"|f - g| exceeds {limit:.3g} at an input", proof)
+    box = box_around(pair.domain)
+    if box is not None and pair.method == "auto" and limit > 0:
+        by_weights = bound_on_box(pair.fa, pair.fb, *box)
+        if by_weights <= limit:
+            return pair.yes(
+                "weights", f"the weights are so close that |f - g| is at most {by_weights:.6g}", bound=by_weights
+            )
     found = maximum_difference(
         pair.fa, pair.fb, pair.domain, monitor=pair.monitor, threshold=limit, method=pair.method,
         enumerable=_feasible(pair),
@@ -424,15 +431,12 @@ def _on_domain(pair: _Pair) -> Equivalence:
     facts = {"maximum": found.maximum, "upper bound": found.upper, "regions": found.n_regions, "method": found.method}
     scale = max(scale, found.stats.get("largest output", 0.0))
     limit = pair.epsilon if pair.epsilon is not None else pair.tolerance * scale
+    slack = 1e-12 * scale if pair.tolerance > 0 or pair.epsilon is not None else 0.0
+    if found.upper <= limit + slack and (pair.tolerance > 0 or pair.epsilon is not None):
+        return pair.yes(found.method, f"|f - g| is at most {found.upper:.6g}", bound=found.upper, certificate=facts)
     proof = None if found.where is None else make_witness(pair.a, pair.b, found.where)
     if found.maximum > limit + (found.upper - found.maximum if found.complete else 0.0) and proof is not None:
         return pair.no(found.method, f"|f - g| reaches {found.maximum:.6g}", proof, certificate=facts)
-    slack = 1e-12 * scale if pair.tolerance > 0 or pair.epsilon is not None else 0.0
-    if found.upper <= limit + slack and (pair.tolerance > 0 or pair.epsilon is not None):
-        return pair.yes(
-            found.method, f"|f - g| is at most {found.upper:.6g}", bound=found.upper, certificate=facts,
-            known_exact=Verdict.NO if proof is not None else None,
-        )  # fmt: skip
     if proof is not None and pair.tolerance == 0 and pair.epsilon is None:
         return pair.no(found.method, f"|f - g| reaches {found.maximum:.6g}", proof, certificate=facts)
     return pair.undecided(

@@ -28,7 +28,7 @@ from ..network.model import ReLUNetwork
 from .growth import Growth
 from .regions import PORTION, affine_pieces
 
-FACES = 1 << 17
+FACES = 1 << 15
 """Faces that a block may have, about: few, so that something is proved soon."""
 
 CELLS = 256

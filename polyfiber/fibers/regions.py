@@ -95,6 +95,18 @@ def affine_pieces(net: ReLUNetwork, points: FloatArray) -> tuple[list[FloatArray
     return forms, (np.concatenate(signs, axis=1) if signs else np.zeros((k, 0)))
 
 
+def output_maps(net: ReLUNetwork, points: FloatArray) -> FloatArray:
+    """Affine maps (k, nL, n0 + 1) of a network at points."""
+    n0 = net.architecture[0]
+    maps = np.empty((len(points), net.architecture[-1], n0 + 1))
+    portion = max(16, PORTION // (max(net.architecture) * (n0 + 1)))
+    for start in range(0, len(points), portion):
+        heed("comparing regions")
+        part = slice(start, start + portion)
+        maps[part] = affine_pieces(net, points[part])[0][-1]
+    return maps
+
+
 def incidence(cx: PolyhedralComplex) -> tuple[Any, Any]:
     """Sparse (regions, vertices) and (regions, rays) incidence of a complex, as CSR matrices."""
     from scipy import sparse
@@ -257,6 +269,16 @@ def rounding_sizes(net: ReLUNetwork, signs: FloatArray) -> tuple[FloatArray, Flo
 
 def near_walls(net: ReLUNetwork, points: FloatArray, tolerance: float) -> BoolArray:
     """Points within the tolerance, or within rounding, of a wall of their own pattern."""
+    near = np.zeros(len(points), dtype=bool)
+    portion = max(16, PORTION // max(1, net.n_hidden * (net.architecture[0] + 1)))
+    for start in range(0, len(points), portion):
+        heed("comparing regions")
+        part = slice(start, start + portion)
+        near[part] = _near_walls(net, points[part], tolerance)
+    return near
+
+
+def _near_walls(net: ReLUNetwork, points: FloatArray, tolerance: float) -> BoolArray:
     forms, signs = affine_pieces(net, points)
     if not signs.shape[1]:
         return np.zeros(len(points), dtype=bool)

@@ -13,16 +13,15 @@ from ..complexes.complex import PolyhedralComplex, canonical_complex, estimate_s
 from ..complexes.domain import Box, Polyhedron
 from ..errors import BudgetExceededError, GenericityError, IncompleteError, InputError, PolyfiberError
 from ..network.model import ReLUNetwork
-from ..numerics.exact import as_fractions
 from ..numerics.lp import solve_lp
 from ..verdict import Verdict
 from .canonical import canonical_form
 from .difference import ENUMERATION_SHARE, MAX_VERTICES, box_around
 from .features import shared_features
-from .regions import affine_pieces, bends_inside, incidence, shrunk_region
+from .regions import affine_pieces, bends_inside, incidence, output_maps, shrunk_region
 from .stacked import check_same_ends, difference_network
 from .top1boxes import settle_boxes
-from .witness import Witness, candidates, rounding_bound
+from .witness import Witness, candidates, exact_output, rounding_bound
 
 SECONDS = 30.0
 """Time for boxes without a budget."""
@@ -117,10 +116,9 @@ class Agreement:
 
 def _strict_winners(a: ReLUNetwork, b: ReLUNetwork, x: FloatArray) -> tuple[int, int] | None:
     """Different unique winners in rational arithmetic, or None."""
-    point = as_fractions(x)
     found = []
-    for net in (a.exact(), b.exact()):
-        values = list(net(point))
+    for net in (a, b):
+        values = list(exact_output(net, x))
         top = max(values)
         if values.count(top) != 1:
             return None
@@ -325,7 +323,7 @@ def _by_regions(
     same[skip] = True
     points = cx.interior_points()
     unsettled = np.flatnonzero(~same)
-    maps = [affine_pieces(net, points[unsettled])[0][-1] for net in (a, b)]
+    maps = [output_maps(net, points[unsettled]) for net in (a, b)]
     programs = 0
     for count, r in enumerate(unsettled):
         monitor.check_time("comparing winners", partial=float(1 - (len(unsettled) - count) / cx.n_regions))

@@ -11,6 +11,7 @@ import numpy as np
 from .._typing import Array, BoolArray, FloatArray
 from ..budget import heed
 from ..network.model import ReLUNetwork
+from ..numerics.dyadic import exact_value
 from ..numerics.exact import as_fractions
 from .mixed import row_norms
 
@@ -40,8 +41,7 @@ class Witness:
 
     def verify(self, a: ReLUNetwork, b: ReLUNetwork) -> bool:
         """Evaluate both networks in rational arithmetic and compare."""
-        point = as_fractions(self.x)
-        return bool((a.exact()(point) != b.exact()(point)).any())
+        return exact_difference(a, b, self.x)[2] > 0
 
 
 def magnitude(net: ReLUNetwork, X: FloatArray) -> FloatArray:
@@ -164,9 +164,16 @@ def _lifted(net: ReLUNetwork, W: FloatArray, c: FloatArray, live: BoolArray, gen
 def exact_difference(a: ReLUNetwork, b: ReLUNetwork, x: FloatArray) -> tuple[Array, Array, Fraction]:
     """Both outputs at one point in rational arithmetic, and the largest absolute difference."""
     heed("exact arithmetic")
-    point = as_fractions(np.asarray(x))
-    u, v = a.exact()(point), b.exact()(point)
+    u, v = exact_output(a, x), exact_output(b, x)
     return u, v, max((abs(p - q) for p, q in zip(u, v)), default=Fraction(0))
+
+
+def exact_output(net: ReLUNetwork, x: FloatArray) -> Array:
+    """Output (nL,) at one input in rational arithmetic."""
+    x = np.asarray(x)
+    if not net.is_exact and x.dtype != object:
+        return exact_value(net.weights, net.biases, x)
+    return net.exact()(as_fractions(x))
 
 
 def make_witness(a: ReLUNetwork, b: ReLUNetwork, x: FloatArray) -> Witness | None:

@@ -282,13 +282,15 @@ def confusion(scale: float) -> list[dict[str, Any]]:
     for kind in make_pairs.KINDS:
         tables: dict[str, Counter[str]] = {name: Counter() for name in ("ours", "sampling", "matching", "milp")}
         methods: Counter[str] = Counter()
-        checked = 0
+        checked, longest = 0, 0.0
         for seed in range(ours):
             pair = make_pairs.make(kind, seed, top=32 if seed % 2 else 8)
             answer = pf.are_equivalent(pair.a, pair.b, pair.domain, tolerance=TOLERANCE, budget=pf.Budget(seconds=20))
             _note(tables["ours"], pair, None if answer.verdict is Verdict.UNDECIDED else bool(answer.verdict))
             methods[answer.method] += 1
-            checked += answer.verify()
+            start = time.process_time()
+            checked += answer.recheck(budget=pf.Budget(seconds=20)).verdict is Verdict.YES
+            longest = max(longest, time.process_time() - start)
             if seed < others:
                 _note(tables["sampling"], pair, sampled(pair))
                 distance = _same_parameters(pair.a, pair.b)
@@ -303,10 +305,17 @@ def confusion(scale: float) -> list[dict[str, Any]]:
                 **{name: _show(table) for name, table in tables.items()},
                 "ours by": how,
                 "verified": checked,
+                "longest check, s": round(longest, 2),
             }
         )
         print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
+    rows.append({"kind": "all", **{name: _total(rows, name) for name in ("ours", "sampling", "matching", "milp")}})
+    rows[-1] |= {"verified": sum(row["verified"] for row in rows[:-1])}
     return rows
+
+
+def _total(rows: list[dict[str, Any]], name: str) -> str:
+    return "/".join(str(sum(parts)) for parts in zip(*(map(int, row[name].split("/")) for row in rows)))
 
 
 def _note(table: Counter[str], pair: Any, said: bool | None) -> None:
