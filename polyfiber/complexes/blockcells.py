@@ -22,6 +22,7 @@ from .complex import PolyhedralComplex
 from .degenerate import LatticeSkeleton
 from .domain import Polyhedron
 from .frame import Frame, make_frame
+from .plan import bytes_of_vertex
 
 MASK = (1 << 64) - 1
 SAMPLED = 4096
@@ -376,9 +377,11 @@ def _grown(block: Block, frame: Frame, skeleton: Skeleton) -> BlockComplex:
         children = _children(block, frame, skeleton)
         if children is None:
             raise BudgetExceededError(
-                f"the block of path {block.path} needs more memory than it may take, and no wall that has vertices on both "
-                "sides is left to split it by",
+                f"the block of path {block.path} needs more memory than it may take ({skeleton.room} vertices of "
+                f"{bytes_of_vertex(frame)} bytes or more), and no wall that has vertices on both sides is left to split it by: "
+                "give more memory, or use fewer workers",
                 partial=None,
+                unsplit=True,
                 **error.facts,
             ) from None
         raise BlockOverflow(str(error), children=children) from None

@@ -8,14 +8,14 @@ from functools import partial
 from typing import Any
 
 from .._typing import ProgressLike
-from ..budget import Budget, Monitor
+from ..budget import Budget, Monitor, available_memory
 from ..errors import BudgetExceededError, InputError, PolyfiberError
 from ..network.model import ReLUNetwork
 from .blockcells import MASK, BlockComplex, BlockCount, BlockOverflow, Cells
 from .blocks import Block, complement
 from .domain import Polyhedron
 from .frame import Frame, make_frame
-from .plan import plan_blocks, room_for
+from .plan import DEFAULT_MEMORY, plan_blocks, room_for
 from .workers import BlockRunner, Setup, WorkerPool
 
 
@@ -92,6 +92,7 @@ def run_blocks(
     job: Any,
     *,
     room: int,
+    most: int | None = None,
     workers: int = 1,
     start_method: str | None = None,
     on_degenerate: str = "resolve",
@@ -105,6 +106,8 @@ def run_blocks(
         Takes a `BlockComplex`; picklable where there is more than one worker.
     room : int
         Vertices of a block.
+    most : int, optional
+        Vertices of a block that no wall splits; ``room`` by default.
     workers : int
         This process and at most ``workers - 1`` that it starts.
     start_method : 'fork' or 'spawn', optional
@@ -119,7 +122,7 @@ def run_blocks(
     """
     if workers < 1:
         raise InputError(f"workers must be at least 1, found {workers}")
-    setup = Setup.of(network, domain, job, room=room, on_degenerate=on_degenerate)
+    setup = Setup.of(network, domain, job, room=room, most=most, on_degenerate=on_degenerate)
     runner = BlockRunner(setup)
     todo = list(blocks)[::-1]
     planned = len(todo)
@@ -223,9 +226,11 @@ def iter_blocks(
     """
     monitor = Monitor(budget, progress)
     frame = make_frame(network, domain)
-    room = room_for(frame, per_worker(budget), dims=tuple(dims), lookup=bool(dims))
+    room, most = rooms(frame, budget, dims=tuple(dims), lookup=bool(dims))
     chosen = first_blocks(network, domain, frame, room, 1, monitor) if blocks is None else blocks
-    yield from run_blocks(network, domain, chosen, _itself, room=room, on_degenerate=on_degenerate, monitor=monitor)
+    yield from run_blocks(
+        network, domain, chosen, _itself, room=room, most=most, on_degenerate=on_degenerate, monitor=monitor
+    )
 
 
 def _itself(part: BlockComplex) -> BlockComplex:
@@ -276,9 +281,11 @@ def iter_cells(
     d = frame.n if dim is None else int(dim)
     if not 0 <= d <= frame.n:
         raise InputError(f"dimension {d} does not exist; the complex has dimensions 0 to {frame.n}")
-    room = room_for(frame, per_worker(budget), dims=(d,), lookup=unbounded or vertices, incidence=vertices)
+    room, most = rooms(frame, budget, dims=(d,), lookup=unbounded or vertices, incidence=vertices)
     chosen = first_blocks(network, domain, frame, room, 1, monitor) if blocks is None else blocks
-    parts = run_blocks(network, domain, chosen, _itself, room=room, on_degenerate=on_degenerate, monitor=monitor)
+    parts = run_blocks(
+        network, domain, chosen, _itself, room=room, most=most, on_degenerate=on_degenerate, monitor=monitor
+    )
     for part in parts:
         yield from part.cells(d, rows=rows, unbounded=unbounded, maps=maps, vertices=vertices)
 
@@ -341,7 +348,7 @@ def count_blocks(
     dims = tuple(frame.n if d is None else int(d) for d in fingerprints)
     if not all(0 <= d <= frame.n for d in dims):
         raise InputError(f"fingerprints are of dimensions 0 to {frame.n}, found {dims}")
-    room = room_for(frame, per_worker(budget, workers), dims=dims)
+    room, most = rooms(frame, budget, workers, dims=dims)
     job = partial(BlockCount.of, fingerprints=dims, verify=verify)
     counts: list[BlockCount] = []
 
@@ -351,7 +358,7 @@ def count_blocks(
     try:
         chosen = first_blocks(network, domain, frame, room, workers, monitor) if blocks is None else list(blocks)
         for count in run_blocks(
-            network, domain, chosen, job, room=room, workers=workers, start_method=start_method,
+            network, domain, chosen, job, room=room, most=most, workers=workers, start_method=start_method,
             on_degenerate=on_degenerate, monitor=monitor,
         ):  # fmt: skip
             counts.append(count)
@@ -361,11 +368,19 @@ def count_blocks(
     return total()
 
 
-def per_worker(budget: Budget | None, workers: int = 1) -> int | None:
-    """The part of a budget's memory that one worker has; None where it has no limit."""
+def rooms(frame: Frame, budget: Budget | None, workers: int = 1, **use: Any) -> tuple[int, int]:
+    """Vertices that a block may have, and one that no wall splits; ``use`` as for `plan.bytes_of_vertex`.
+
+    Each worker has its part of the budget's memory. Where no memory was given, a region too large for the 256 MB of
+    a block may take its part of half of what the machine has free.
+    """
     if workers < 1:
         raise InputError(f"workers must be at least 1, found {workers}")
-    return None if budget is None or budget.memory is None else budget.memory // workers
+    if budget is not None and budget.memory is not None:
+        room = room_for(frame, budget.memory // workers, **use)
+        return room, room
+    free = available_memory() or 0
+    return room_for(frame, None, **use), room_for(frame, max(DEFAULT_MEMORY, free // (2 * workers)), **use)
 
 
 def first_blocks(

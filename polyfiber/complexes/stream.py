@@ -23,12 +23,11 @@ from ..errors import InputError, PolyfiberError
 from ..network.model import ReLUNetwork
 from . import parts
 from .blockcells import BlockComplex, BlockCount
-from .blockrun import BlockSum, first_blocks, per_worker, run_blocks
+from .blockrun import BlockSum, first_blocks, rooms, run_blocks
 from .blocks import complement
 from .cellstore import FORMAT, FORMAT_VERSION, JOURNAL, CellStore, digest, domain_data, line_of
 from .domain import Polyhedron
 from .frame import Frame, make_frame
-from .plan import room_for
 
 
 @dataclass(frozen=True)
@@ -131,7 +130,7 @@ def write_cells(
     chosen = _dims(frame, dims)
     options = {"unbounded": bool(unbounded), "maps": bool(maps), "vertices": bool(vertices)}
     manifest = _manifest(network, domain, frame, chosen, file_format, options)
-    room = room_for(frame, per_worker(budget, workers), dims=chosen, lookup=unbounded or vertices, incidence=vertices)
+    room, most = rooms(frame, budget, workers, dims=chosen, lookup=unbounded or vertices, incidence=vertices)
     store = _open(Path(directory), network, manifest, resume=resume)
     with _locked(store) as journal:
         store.clean()
@@ -140,7 +139,7 @@ def write_cells(
         try:
             todo = first_blocks(network, domain, frame, room, workers, monitor, missing) if missing else ()
             for count in run_blocks(
-                network, domain, todo, job, room=room, workers=workers, start_method=start_method,
+                network, domain, todo, job, room=room, most=most, workers=workers, start_method=start_method,
                 on_degenerate=on_degenerate, monitor=monitor,
             ):  # fmt: skip
                 journal.write(line_of(count).encode() + b"\n")

@@ -17,7 +17,7 @@ from ..budget import Budget, Monitor
 from ..errors import BudgetExceededError, PolyfiberError
 from ..network.model import ReLUNetwork
 from ..processes import one_blas_thread, start, start_method
-from .blockcells import BlockOverflow, run_block
+from .blockcells import BlockComplex, BlockOverflow, run_block
 from .blocks import Block
 from .domain import Polyhedron
 from .frame import make_frame
@@ -34,6 +34,8 @@ class Setup:
     ----------
     job : callable
         Takes a `BlockComplex`, returns what is wanted of it (picklable, as the job itself).
+    room, most : int
+        Vertices of a block, and of one that no wall splits.
     """
 
     weights: tuple[Any, ...]
@@ -41,12 +43,23 @@ class Setup:
     domain: Polyhedron | None
     job: Any
     room: int
+    most: int
     on_degenerate: str
 
     @classmethod
-    def of(cls, network: ReLUNetwork, domain: Polyhedron | None, job: Any, *, room: int, on_degenerate: str) -> Setup:
+    def of(
+        cls,
+        network: ReLUNetwork,
+        domain: Polyhedron | None,
+        job: Any,
+        *,
+        room: int,
+        most: int | None = None,
+        on_degenerate: str,
+    ) -> Setup:
         """Setup of a network on a domain."""
-        return cls(network.weights, network.biases, domain, job, room, on_degenerate)
+        most = room if most is None else most
+        return cls(network.weights, network.biases, domain, job, room, most, on_degenerate)
 
 
 class _Stop(BaseException):
@@ -63,19 +76,28 @@ class BlockRunner:
 
     def __call__(self, block: Block, *, seconds: float | None, progress: Any) -> Any:
         """Result of the job on a block; raises as `run_block`."""
-        budget = Budget(seconds=seconds)
-        with Monitor(budget).watching():
-            part = run_block(
-                self.network,
-                block,
-                self.setup.domain,
-                room=self.setup.room,
-                on_degenerate=self.setup.on_degenerate,
-                budget=budget,
-                progress=progress,
-                frame=self.frame,
-            )
-            return self.setup.job(part)
+        monitor = Monitor(Budget(seconds=seconds))
+        with monitor.watching():
+            return self.setup.job(self._part(block, monitor, progress))
+
+    def _part(self, block: Block, monitor: Monitor, progress: Any) -> BlockComplex:
+        room, most = self.setup.room, self.setup.most
+        while True:
+            try:
+                return run_block(
+                    self.network,
+                    block,
+                    self.setup.domain,
+                    room=room,
+                    on_degenerate=self.setup.on_degenerate,
+                    budget=monitor.rest(),
+                    progress=progress,
+                    frame=self.frame,
+                )
+            except BudgetExceededError as error:
+                if room >= most or not hasattr(error, "unsplit"):
+                    raise
+            room = min(4 * room, most)
 
 
 def _work(pipe: Any, stop: Any) -> None:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import polyfiber as pf
-from polyfiber.complexes.blockcells import BlockComplex, BlockOverflow, run_block
+from polyfiber.complexes.blockcells import BlockComplex, BlockCount, BlockOverflow, run_block
 from polyfiber.complexes.blockrun import BlockSum, run_blocks
 from polyfiber.complexes.blocks import Block, complement
 from polyfiber.complexes.plan import plan_blocks, room_for
@@ -365,3 +365,20 @@ def test_room_grows_with_memory_and_shrinks_with_use() -> None:
     assert small < large
     assert room_for(frame, 3 * 10**8, dims=(3,)) < large
     assert room_for(frame, 3 * 10**8, dims=(3,), incidence=True) < room_for(frame, 3 * 10**8, dims=(3,))
+
+
+def test_a_region_that_no_wall_splits() -> None:
+    """It may take more than a block where that is allowed; else the error says what would help."""
+    net = pf.ReLUNetwork([np.eye(8)[:2], [[1.0, 1.0]]], [[0.0, 0.0], [0.0]])
+    box = pf.Box(-1, 1, dimension=8)
+    whole = list(run_blocks(net, box, [Block()], BlockCount.of, room=200, most=10**5))
+    assert tuple(map(sum, zip(*(count.f_vector for count in whole)))) == pf.face_counts(net, box)
+    with pytest.raises(BudgetExceededError, match="no wall .* give more memory"):
+        list(run_blocks(net, box, [Block()], BlockCount.of, room=200))
+    with pytest.raises(BudgetExceededError, match="give more memory") as stopped:
+        pf.count_blocks(
+            pf.ReLUNetwork([np.eye(15)[:1], [[1.0]]], [[0.0], [0.0]]),
+            pf.Box(-1, 1, dimension=15),
+            budget=pf.Budget(memory="50MB"),
+        )
+    assert not stopped.value.partial.complete
