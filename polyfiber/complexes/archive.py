@@ -104,15 +104,18 @@ def archive_format(path: Any) -> str:
     Raises
     ------
     InputError
-        Another suffix.
+        Another suffix, or the name of a directory that is not an archive: it will not be replaced.
     MissingDependencyError
         Zarr without the package zarr.
     """
-    kind = Path(path).suffix[1:].lower()
+    target = Path(path)
+    kind = target.suffix[1:].lower()
     if kind not in _WRITERS:
         raise InputError(f"the name of an archive ends in .npz or .zarr, found {str(path)!r}")
     if kind == "zarr":
         require_zarr()
+    if target.is_dir() and not (kind == "zarr" and (target / "header" / "zarr.json").is_file()):
+        raise InputError(f"{target} is a directory and holds no archive of a complex; choose another name")
     return kind
 
 

@@ -53,6 +53,14 @@ def test_places_that_cannot_be_written_to(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot write"):
         cx.save(tmp_path / "absent" / "c.npz")
     assert not list(tmp_path.iterdir())
+    for name in ("data.npz", "data.zarr"):
+        if name.endswith("zarr"):
+            pytest.importorskip("zarr")
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "zarr.json").write_text("{}")
+        with pytest.raises(InputError, match="holds no archive"):
+            cx.save(tmp_path / name)
+        assert (tmp_path / name / "zarr.json").exists()  # what others keep there is not replaced
 
 
 def test_damaged_archives_are_refused(tmp_path: Path) -> None:

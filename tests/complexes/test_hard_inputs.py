@@ -40,7 +40,9 @@ ADVERSARIAL = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "make", "architecture", "seed"), ADVERSARIAL, ids=lambda v: str(v))
+@pytest.mark.parametrize(
+    ("kind", "make", "architecture", "seed"), ADVERSARIAL, ids=lambda v: getattr(v, "__name__", str(v))
+)
 def test_adversarial_weights(kind: str, make: Any, architecture: tuple[int, ...], seed: int) -> None:
     """Right; coordinates are not compared (they may not fit a float)."""
     net = make(architecture, rng=seed)

@@ -1,0 +1,56 @@
+"""The examples of the documents run, what they link to is there, and commands that they show exist."""
+
+from __future__ import annotations
+
+import doctest
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PLACEHOLDERS = {"blocks", "datasets", "linear"}
+"""Documents whose plain blocks stand for names and folders of the reader's."""
+
+
+def blocks(path: Path) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("path", [p for p in DOCUMENTS if blocks(p)], ids=lambda p: p.stem)
+def test_examples_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "data").symlink_to(ROOT / "data", target_is_directory=True)
+    monkeypatch.chdir(tmp_path)
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
+    names: dict[str, object] = {}
+    for i, block in enumerate(blocks(path), start=1):
+        if ">>>" in block:
+            test = doctest.DocTestParser().get_doctest(block, names, f"block {i}", str(path), 0)
+            runner.run(test, clear_globs=False)
+            names.update(test.globs)
+        else:
+            code = compile(block, f"{path.name}, block {i}", "exec")
+            if path.stem not in PLACEHOLDERS:
+                exec(code, names)
+    assert runner.summarize(verbose=False).failed == 0
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: p.stem)
+def test_links_lead_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)", path.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (path.parent / target).exists(), target
+
+
+def test_paths_and_commands_that_are_named_exist() -> None:
+    from polyfiber.cli.app import app
+
+    known = {c.name or c.callback.__name__ for c in app.registered_commands if c.callback}
+    known |= {group.name for group in app.registered_groups}
+    for path in DOCUMENTS:
+        text = path.read_text(encoding="utf-8")
+        for name in re.findall(r"`((?:polyfiber|tests|scripts|data|docs)/[\w./-]+)`", text):
+            assert (ROOT / name).exists() or (ROOT / f"{name}.py").exists(), f"{path.name}: {name}"
+        for command in re.findall(r"(?:`|\bbin/)polyfiber ([a-z]+)", text):
+            assert command in known, f"{path.name}: polyfiber {command}"
