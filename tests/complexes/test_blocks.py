@@ -373,7 +373,7 @@ def test_a_region_that_no_wall_splits() -> None:
     box = pf.Box(-1, 1, dimension=8)
     whole = list(run_blocks(net, box, [Block()], BlockCount.of, room=200, most=10**5))
     assert tuple(map(sum, zip(*(count.f_vector for count in whole)))) == pf.face_counts(net, box)
-    with pytest.raises(BudgetExceededError, match="no wall .* give more memory"):
+    with pytest.raises(BudgetExceededError, match=r"no wall .* give more memory"):
         list(run_blocks(net, box, [Block()], BlockCount.of, room=200))
     with pytest.raises(BudgetExceededError, match="give more memory") as stopped:
         pf.count_blocks(
