@@ -110,12 +110,17 @@ def info(
         rows.append(("estimated seconds by blocks", f"{estimate.seconds:.3g} ± {estimate.seconds_error:.2g}"))
     table(rows, header=("", str(file)))
     table(
-        [(q.name, q.fits, q.seconds, q.bytes / 1e6, q.note) for q in questions],
+        [(q.name, q.fits, _rough(q.seconds), _rough(q.bytes / 1e6), q.note) for q in questions],
         header=("what fits", "", "about s", "about MB", ""),
         title="in 600 s and 4 GB",
     )
     if stopped is not None:
         raise stopped
+
+
+def _rough(value: float) -> float:
+    """Two digits of an estimate."""
+    return float(f"{value:.2g}")
 
 
 def _show(value: Any) -> str:

@@ -38,13 +38,14 @@ def table(rows: Sequence[Sequence[Any]], *, header: Sequence[str], title: str | 
         return
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text  # plain: names of files and notes may hold brackets, which rich would read as markup
 
-    drawn = Table(title=title, title_justify="left")
+    drawn = Table(title=None if title is None else Text(title), title_justify="left")
     for i, name in enumerate(header):
         numeric = all(_is_number(row[i]) for row in rows)
-        drawn.add_column(name, justify="right" if numeric else "left")
+        drawn.add_column(Text(name), justify="right" if numeric else "left")
     for row in cells:
-        drawn.add_row(*row)
+        drawn.add_row(*map(Text, row))
     Console().print(drawn)
 
 

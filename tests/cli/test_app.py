@@ -114,6 +114,18 @@ def test_options_without_effect_are_refused(capsys, options) -> None:
     assert "goes" in err
 
 
+def test_tables_on_a_terminal_show_brackets_of_names(capsys, monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    path = tmp_path / "[bold]a[" / "b].npz"
+    path.parent.mkdir()
+    path.write_bytes((DATA / "iris_petals.npz").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    for command in ("info", "complex"):
+        code, out, _ = run(capsys, command, "[bold]a[/b].npz")
+        assert code == 0
+        assert "[bold]a[/b].npz" in out
+
+
 def test_demo(capsys) -> None:
     code, out, _ = run(capsys, "demo", "--json")
     assert code == 0
