@@ -178,7 +178,13 @@ def dedupe(
         raise InputError(f"{directory} does not exist; expected a directory of networks or a Parquet file")
     files = network_files(directory)
     if files is not None and not files:
-        raise InputError(f"{directory} holds no network files")
+        what = "holds no network files" if directory.is_dir() else "is one file, and no Parquet file"
+        raise InputError(f"{directory} {what}; expected a directory of networks or a Parquet file")
+    if write is not None:
+        try:
+            write.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"cannot write to the directory {write}: {error.strerror}") from None
     found = group_networks(
         directory if files is None else files, tolerance=tolerance, budget=make_budget(seconds, None),
         unreadable="skip", progress=progress_line(quiet=quiet or json),
@@ -192,7 +198,6 @@ def dedupe(
         members = found.members(label)
         classes.append({"class": label, "representative": name(first), "members": [name(int(i)) for i in members]})
     if write is not None:
-        write.mkdir(parents=True, exist_ok=True)
         for label, first in enumerate(found.representatives.tolist()):
             if files is not None:
                 shutil.copy2(files[first], write / f"class{label:06d}{files[first].suffix}")

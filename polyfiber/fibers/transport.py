@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .._typing import Array, FloatArray
-from ..budget import heed
+from ..budget import Budget, heed, time_left
 from ..errors import BudgetExceededError, PolyfiberError
 from ..network.model import ReLUNetwork
 from ..network.moves import Composition, Flip, Move, Neurons, Permute, Replace, Rescale, Translate, compose, hides
@@ -18,51 +18,74 @@ def moves_between(a: ReLUNetwork, b: ReLUNetwork, *, tolerance: float = 1e-7) ->
 
     Layers are matched from the input on. Where the rows of a hidden layer do not match, a hyperplane of it that the next
     layer hides is flipped and translated; where they still do not, the whole layer is exchanged
-    (`Replace`), which is a move when it is the last hidden layer of two equal functions.
+    (`Replace`), which is a move when it is the last hidden layer of two equal functions. Networks of other widths are
+    matched through their minimal ones: the moves of one minimization, then the inverses of the other's.
 
     Notes
     -----
     The caller knows that the functions are equal; the result is checked parameter by parameter.
     """
-    if a.architecture != b.architecture or a.is_exact or b.is_exact:
+    if len(a.weights) != len(b.weights) or a.is_exact or b.is_exact:
         return None
-    moves: list[Move] = []
-    current = a
     try:
-        for layer in range(1, len(a.weights)):
-            heed("looking for moves")
-            found = _match_layer(current, b, layer, tolerance)
-            if found is None and layer < len(a.weights) - 1:
-                hidden = _hidden_moves(current, b, layer, tolerance)
-                if hidden is not None:
-                    moves += hidden.moves
-                    current = hidden(current)
-                    found = _match_layer(current, b, layer, tolerance)
-            if found is None and layer == len(a.weights) - 1:
-                width = tuple(range(b.architecture[layer]))
-                found = compose(
-                    Replace(
-                        layer, width, Neurons.of(current, layer, width), width, Neurons.of(b, layer, width),
-                        b.biases[layer] - current.biases[layer], why="re-factorize the last hidden layer",
-                    )
-                )  # fmt: skip
-            if found is None:
-                return None
-            moves += found.moves
-            current = found(current)
+        same = a.architecture[:-2] == b.architecture[:-2]
+        moves = _layer_by_layer(a, b, tolerance) if same else _through_minimal(a, b, tolerance)
+        if moves is None or parameter_distance(moves(a), b) > 10 * tolerance:
+            return None
     except BudgetExceededError:
         raise
     except PolyfiberError:
         return None
-    return compose(*moves) if parameter_distance(current, b) <= 10 * tolerance else None
+    return moves
+
+
+def _layer_by_layer(a: ReLUNetwork, b: ReLUNetwork, tolerance: float) -> Composition | None:
+    moves: list[Move] = []
+    current = a
+    for layer in range(1, len(a.weights)):
+        heed("looking for moves")
+        same = a.architecture[layer] == b.architecture[layer]
+        found = _match_layer(current, b, layer, tolerance) if same else None
+        if found is None and layer < len(a.weights) - 1:
+            hidden = _hidden_moves(current, b, layer, tolerance)
+            if hidden is not None:
+                moves += hidden.moves
+                current = hidden(current)
+                found = _match_layer(current, b, layer, tolerance)
+        if found is None and layer == len(a.weights) - 1:
+            old, new = (tuple(range(net.architecture[layer])) for net in (a, b))
+            found = compose(
+                Replace(
+                    layer, old, Neurons.of(current, layer, old), new, Neurons.of(b, layer, new),
+                    b.biases[layer] - current.biases[layer], why="re-factorize the last hidden layer",
+                )
+            )  # fmt: skip
+        if found is None:
+            return None
+        moves += found.moves
+        current = found(current)
+    return compose(*moves)
+
+
+def _through_minimal(a: ReLUNetwork, b: ReLUNetwork, tolerance: float) -> Composition | None:
+    from .minimize import minimize
+
+    first, second = (minimize(net, use_complex=False, budget=Budget(time_left())) for net in (a, b))
+    if first.network.architecture[:-2] != second.network.architecture[:-2]:
+        return None
+    between = _layer_by_layer(first.network, second.network, tolerance)
+    return None if between is None else compose(first.moves, between, second.moves.inverse())
 
 
 def parameter_distance(a: ReLUNetwork, b: ReLUNetwork) -> float:
-    """Largest parameter difference relative to the size of its row and column."""
+    """Largest difference of weights relative to the largest of their layer, of biases relative to both; infinite for other shapes."""
+    if a.architecture != b.architecture:
+        return float("inf")
     worst = 0.0
-    for x, y in zip((*a.weights, *a.biases), (*b.weights, *b.biases)):
-        size = max(float(np.abs(x).max()), float(np.abs(y).max()), 1e-300)
-        worst = max(worst, float(np.abs(x - y).max()) / size)
+    for V, W, u, v in zip(a.weights, b.weights, a.biases, b.biases):
+        size = max(float(np.abs(V).max()), float(np.abs(W).max()), 1e-300)
+        level = max(size, float(np.abs(u).max()), float(np.abs(v).max()))
+        worst = max(worst, float(np.abs(V - W).max()) / size, float(np.abs(u - v).max()) / level)
     return worst
 
 
@@ -150,6 +173,8 @@ def _hidden_at(net: ReLUNetwork, layer: int) -> tuple[int, int] | None:
     W, b = net.weights[layer], net.biases[layer]
     if W.shape[1] < 2:
         return None
+    # at the end of a translation rounding may leave a bias just above zero
+    b = np.where(b <= 4 * 2.0**-53 * np.abs(W).max(axis=1), np.minimum(b, 0.0), b)
     dead = (W <= 0).all(axis=1) & (b <= 0)
     for k in range(W.shape[1]):
         hiding = hides(W, b, k)
