@@ -41,6 +41,7 @@ def equiv(
     epsilon: float = typer.Option(None, "--epsilon", help="Ask for max |f - g| <= epsilon on the box instead."),
     top1: bool = typer.Option(False, "--top1", help="Ask for the same largest output everywhere on the box instead."),
     difference: bool = typer.Option(False, "--difference", help="Also report max |f - g| on the box and where."),
+    verify: bool = typer.Option(False, "--verify", help="Check the answer again, by other ways than it was found."),
     seconds: float = typer.Option(None, "--seconds", help="Time budget."),
     memory: str = typer.Option(None, "--memory", help="Memory budget, such as 2GiB."),
     json: bool = typer.Option(False, "--json", help="Print JSON."),
@@ -105,6 +106,14 @@ def equiv(
             "output": found.output, "complete": found.complete, "method": found.method, "regions": found.n_regions,
         }  # fmt: skip
     answer["seconds"] = float(result.stats.get("seconds", 0.0))
+    if verify:
+        found = result.recheck(budget=monitor.rest() if seconds is not None else None)
+        answer["recheck"] = {
+            "verdict": found.verdict.value, "reason": found.reason, "checks": list(found.checks),
+            "seconds": found.seconds, "text": str(found),
+        }  # fmt: skip
+        if found.verdict.value == "no":
+            answer["verdict"] = "undecided"
     if json:
         to_json(answer)
     else:
@@ -149,6 +158,8 @@ def _print(answer: dict[str, Any]) -> None:
         rows.append(("at most", found["upper"]))
         if found["where"] is not None:
             rows.append(("attained at", _point(found["where"])))
+    if "recheck" in answer:
+        rows.append(("checked again", answer["recheck"]["text"]))
     rows.append(("seconds", answer["seconds"]))
     table(rows, header=("", answer["question"]))
 

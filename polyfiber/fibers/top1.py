@@ -17,6 +17,7 @@ from ..numerics.lp import solve_lp
 from ..verdict import Verdict
 from .canonical import canonical_form
 from .difference import ENUMERATION_SHARE, MAX_VERTICES, box_around
+from .evidence import Recheck
 from .features import shared_features
 from .regions import affine_pieces, bends_inside, incidence, output_maps, shrunk_region
 from .stacked import check_same_ends, difference_network
@@ -68,8 +69,8 @@ class Agreement:
         """Input where the winners differ, or None."""
         return None if self.proof is None else self.proof.x
 
-    def verify(self, *, rng: Any = 0, budget: Budget | None = None) -> bool:
-        """Check the answer anew.
+    def recheck(self, *, rng: Any = 0, budget: Budget | None = None) -> Recheck:
+        """Check the answer anew, and say what was checked.
 
         NO: both networks are evaluated at the witness in rational arithmetic. YES: fresh inputs have no different winners
         beyond the margin, and either the networks share their features (`shared_features`) or the question is answered again by
@@ -81,37 +82,52 @@ class Agreement:
             Of the fresh inputs.
         budget : Budget, optional
             60 seconds by default.
+        """
+        monitor = Monitor(Budget(seconds=60.0) if budget is None else budget)
+        checks: list[str] = []
+
+        def result(verdict: Verdict, reason: str) -> Recheck:
+            return Recheck(verdict, tuple(checks), reason, monitor.elapsed)
+
+        if self.verdict is Verdict.NO:
+            good = self.proof is not None and _strict_winners(self.a, self.b, self.proof.x) == self.winners
+            return result(Verdict.of(good), "the winners at the witness, in rational arithmetic")
+        if self.verdict is Verdict.UNDECIDED:
+            return result(Verdict.YES, "nothing is claimed")
+        assert self.domain is not None
+        a, b = self.a.rounded(), self.b.rounded()
+        X = candidates(a, b, self.domain, n=2048, rng=rng)
+        if len(X) and _disagree(a, b, X, self.margin):
+            return result(Verdict.NO, "the winners differ at an input")
+        checks.append(f"the winners at {len(X)} inputs")
+        if shared_features(self.a, self.b, tolerance=1e-9) is not None:
+            return result(Verdict.YES, "the networks are equal functions by the features that they share")
+        way = "regions" if self.method == "branch and bound" else "bound"
+        again = top1_agreement(self.a, self.b, self.domain, margin=4 * self.margin, budget=monitor.rest(), method=way)
+        reason = f"{again.reason}; settled again: {100 * again.proved:.3g} %"
+        return result(again.verdict, reason)
+
+    def verify(self, *, rng: Any = 0, budget: Budget | None = None) -> bool:
+        """Whether `recheck` confirms the answer (True) or refutes it (False).
 
         Raises
         ------
         IncompleteError
-            YES could be neither proved again within the budget nor refuted.
+            Neither within the budget, 60 seconds by default; ``partial`` is the `Recheck`.
         """
-        if self.verdict is Verdict.NO:
-            return self.proof is not None and _strict_winners(self.a, self.b, self.proof.x) == self.winners
-        if self.verdict is Verdict.UNDECIDED:
-            return True
-        a, b = self.a.rounded(), self.b.rounded()
-        X = candidates(a, b, self.domain, n=2048, rng=rng)
-        if len(X):
-            u, v = a(X), b(X)
-            limit = self.margin * float(max(np.abs(u).max(), np.abs(v).max()))
-            noise = (rounding_bound(a, X) + rounding_bound(b, X)).max(axis=1)
-            lead = np.minimum(_lead(u), _lead(v))
-            if ((u.argmax(axis=1) != v.argmax(axis=1)) & (lead > 4 * limit + 4 * noise)).any():
-                return False
-        if shared_features(self.a, self.b, tolerance=1e-9) is not None:
-            return True
-        assert self.domain is not None
-        way = "regions" if self.method == "branch and bound" else "bound"
-        budget = Budget(seconds=60.0) if budget is None else budget
-        again = top1_agreement(self.a, self.b, self.domain, margin=4 * self.margin, budget=budget, method=way)
-        if again.verdict is Verdict.UNDECIDED:
-            raise IncompleteError(
-                f"not verified: inputs agree, but {again.reason}; settled again: {100 * again.proved:.3g} %",
-                partial=again,
-            )
-        return again.verdict is Verdict.YES
+        found = self.recheck(rng=rng, budget=budget)
+        if found.verdict is Verdict.UNDECIDED:
+            raise IncompleteError(f"not verified: {found.reason}", partial=found)
+        return bool(found.verdict)
+
+
+def _disagree(a: ReLUNetwork, b: ReLUNetwork, X: FloatArray, margin: float) -> bool:
+    """Whether some inputs have different winners beyond the margin and all rounding."""
+    u, v = a(X), b(X)
+    limit = margin * float(max(np.abs(u).max(), np.abs(v).max()))
+    noise = (rounding_bound(a, X) + rounding_bound(b, X)).max(axis=1)
+    lead = np.minimum(_lead(u), _lead(v))
+    return bool(((u.argmax(axis=1) != v.argmax(axis=1)) & (lead > 4 * limit + 4 * noise)).any())
 
 
 def _strict_winners(a: ReLUNetwork, b: ReLUNetwork, x: FloatArray) -> tuple[int, int] | None:

@@ -63,6 +63,29 @@ def test_equiv(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "disagree" in out
 
 
+def test_answers_are_checked_again_on_request(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for other, code, domain in (("b.npz", 0, None), ("c.npz", 1, None), ("b.npz", 0, "-1,1"), ("b.npz", 0, "top1")):
+        more = [] if domain is None else ["--domain", "-1,1", *(["--top1"] if domain == "top1" else [])]
+        found, out, _ = run(capsys, "equiv", files / "a.npz", files / other, *more, "--verify", "--json")
+        assert found == code
+        assert json.loads(out)["recheck"]["verdict"] == "yes"
+    assert "confirmed" in run(capsys, "equiv", files / "a.npz", files / "b.npz", "--verify", "-q")[1]
+
+
+def test_undecided_says_what_was_proved(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a = pf.ReLUNetwork.random((4, 24, 24, 2), rng=0)
+    a.save(tmp_path / "a.npz")
+    pf.ReLUNetwork([w * (1 + 3e-10) for w in a.weights], a.biases).save(tmp_path / "b.npz")
+    code, out, _ = run(
+        capsys, "equiv", tmp_path / "a.npz", tmp_path / "b.npz", "--tolerance", "1e-10", "--seconds", "0", "--json"
+    )
+    answer = json.loads(out)
+    assert code in (1, 3)
+    if code == 3:
+        assert answer["everywhere"]["slope"] < 1e-6
+        assert "proved" in answer
+
+
 def test_equiv_refuses_bad_input_in_one_line(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in (("a.npz", "small.npz"), ("a.npz", "missing.npz")):
         code, out, err = run(capsys, "equiv", *(files / name for name in arguments))
