@@ -141,20 +141,23 @@ def _homogeneous(a: ReLUNetwork, b: ReLUNetwork) -> Growth:
     return Growth(constant * (1 + 1e-12), slope if np.isfinite(slope) else np.inf)
 
 
-def bound_on_box(a: ReLUNetwork, b: ReLUNetwork, lo: FloatArray, hi: FloatArray) -> float:
-    """Bound of ``|f - g|`` on a box, layer by layer with the activations of a bounded by `relaxed_upper`.
+def bound_on_box(
+    a: ReLUNetwork, b: ReLUNetwork, lo: FloatArray, hi: FloatArray, *, uppers: list[FloatArray] | None = None
+) -> float:  # fmt: skip
+    """Bound of ``|f - g|`` on a box, layer by layer with the activations of a bounded.
 
     Infinite for networks of different architectures.
+
+    Parameters
+    ----------
+    uppers : list of (n_l,) arrays, optional
+        Bounds of the hidden neurons of a before the ReLU; by default those of `relaxed_upper`.
     """
     if a.architecture != b.architecture:
         return float("inf")
-    if len(a.weights) == 1:
-        tops = [np.maximum(np.abs(lo), np.abs(hi))]
-        uppers: list[FloatArray] = []
-    else:
-        bounds = relaxed_upper(a, lo[None], hi[None])
-        uppers = [z[0] for z in bounds.upper_z]
-        tops = [np.maximum(np.abs(lo), np.abs(hi)), *(np.maximum(z, 0.0) for z in uppers)]
+    if uppers is None:
+        uppers = [z[0] for z in relaxed_upper(a, lo[None], hi[None]).upper_z]
+    tops = [np.maximum(np.abs(lo), np.abs(hi)), *(np.maximum(z, 0.0) for z in uppers)]
     best = np.inf
     other = aligned(a, b)
     for net, error in ((b, 0.0), (other, 8 * _UNIT)):

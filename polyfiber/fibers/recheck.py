@@ -10,7 +10,7 @@ import numpy as np
 from .._typing import FloatArray
 from ..budget import Budget, Monitor
 from ..complexes.complex import canonical_complex, estimate_size
-from ..complexes.relaxation import bounding_box
+from ..complexes.relaxation import bounding_box, relaxed
 from ..errors import BudgetExceededError, PolyfiberError
 from ..network.model import ReLUNetwork
 from ..network.moves import Replace
@@ -185,8 +185,12 @@ class _Work:
         domain = self.answer.domain
         assert domain is not None
         X = candidates(self.a, self.b, domain, n=512, rng=self.rng)
-        bound = bound_on_box(self.a, self.b, *bounding_box(domain))
+        lo, hi = bounding_box(domain)
+        # the other way round than they were found, and with the intervals of other code
+        uppers = [] if len(self.b.weights) == 1 else relaxed(self.b, (lo, hi)).high[:-1]
+        bound = bound_on_box(self.b, self.a, lo, hi, uppers=uppers)
         if bound > self._limit(X):
+            self.missing.append(f"the weights bound |f - g| by {bound:.6g}")
             return None
         return self.result(Verdict.YES, f"|f - g| is at most {bound:.6g} by the differences of the weights")
 
