@@ -204,6 +204,7 @@ def complex_(
             "filtered": certificate.filtered,
             "structural": certificate.structural,
             "exact": certificate.exact,
+            "exact_seconds": certificate.exact_seconds,
         },
         "lipschitz": _lipschitz(cx, quiet=quiet),
         "seconds": time.perf_counter() - started,
@@ -252,7 +253,8 @@ def _print_complex(answer: dict[str, Any], json: bool, *, title: str) -> None:
     table(rows, header=("dimension", "", "faces"), title=f"{title}: {widths} on {answer['domain']}")
     if "decisions" in answer:
         d = answer["decisions"]
-        print(f"signs decided: {d['filtered']} filtered, {d['structural']} structural, {d['exact']} exact")
+        each = f" ({1e3 * d['exact_seconds'] / d['exact']:.2g} ms each)" if d["exact"] else ""
+        print(f"signs decided: {d['filtered']} filtered, {d['structural']} structural, {d['exact']} exact{each}")
         print(f"Euler characteristic {answer['euler_characteristic']}, lineality {answer['lineality_dimension']}")
     if answer.get("lipschitz"):
         print(f"Lipschitz constant {answer['lipschitz']['value']:.9g} (2-norm), region {answer['lipschitz']['region']}")

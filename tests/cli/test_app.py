@@ -38,6 +38,10 @@ def test_complex_prints_a_table_and_json(capsys, tmp_path) -> None:
 
 
 def test_boxes_counts_and_pictures(capsys, tmp_path) -> None:
+    code, out, _ = run(capsys, "complex", DATA / "wine_three.onnx", "--box=-1,1")
+    assert code == 0
+    assert "6 exact (" in out
+    assert "ms each)" in out
     code, out, _ = run(capsys, "complex", DATA / "wine_three.onnx", "--box=0,20", "--count", "--json")
     f = json.loads(out)["f_vector"]
     assert code == 0
