@@ -28,7 +28,6 @@ FLOORS: dict[str, int] = {
     "dln": 6,
     "fibers": 7,
     "datasets": 8,
-    "io": 9,
     "plots": 9,
     "testing": 9,
     "cli": 10,

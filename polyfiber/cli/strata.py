@@ -32,22 +32,17 @@ def read_layers(path: Path) -> tuple[list[Any], list[str]]:
     """
     import numpy as np
 
-    if not path.exists():
-        raise FileFormatError(f"no file {str(path)!r}")
+    from ..network.readers import read_network
+    from ..network.readers.npz import read_arrays
+
     if path.suffix.lower() == ".npz":
-        try:
-            with np.load(path, allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in archive.files}
-        except (OSError, ValueError) as error:
-            raise FileFormatError(f"cannot read {str(path)!r} as .npz: {error}") from None
+        arrays = read_arrays(path)
         matrices = [n for n, a in arrays.items() if a.ndim == 2]
         if not matrices:
             raise FileFormatError(f"{str(path)!r} holds no matrix; expected W1, W2, … (found {sorted(arrays)})")
         if any(re.search(r"\d", n) for n in matrices):
             matrices.sort(key=lambda n: [int(p) if p.isdigit() else 0 for p in re.findall(r"\d+", n)] or [0])
         return [arrays[n] for n in matrices], sorted(set(arrays) - set(matrices))
-    from ..network.readers import read_network
-
     net = read_network(path)
     return [np.asarray(w) for w in net.weights], [f"bias {j}" for j in range(1, len(net.biases) + 1)]
 

@@ -114,9 +114,13 @@ def archive_format(path: Any) -> str:
         raise InputError(f"the name of an archive ends in .npz or .zarr, found {str(path)!r}")
     if kind == "zarr":
         require_zarr()
-    if target.is_dir() and not (kind == "zarr" and (target / "header" / "zarr.json").is_file()):
+    if target.is_dir() and not (kind == "zarr" and _is_zarr(target)):
         raise InputError(f"{target} is a directory and holds no archive of a complex; choose another name")
     return kind
+
+
+def _is_zarr(path: Path) -> bool:
+    return (path / "header" / "zarr.json").is_file()
 
 
 def _write_npz(path: Path, store: dict[str, Array]) -> None:
@@ -158,9 +162,15 @@ def load_complex(path: Any) -> PolyhedralComplex:
     file = Path(path)
     try:
         if file.is_dir():
+            if not _is_zarr(file):
+                raise FileFormatError(f"{file} is a directory and holds no archive of a complex")
             return PolyhedralComplex(*_parse(_read_zarr(file), file))
-        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as store:
-            return PolyhedralComplex(*_parse(store, file))
+        with file.open("rb") as stream:
+            if stream.read(2) != b"PK":
+                raise FileFormatError(f"{file} is no archive of a complex; expected a file that save wrote")
+            stream.seek(0)
+            with np.load(stream, allow_pickle=False) as store:
+                return PolyhedralComplex(*_parse(store, file))
     except FileNotFoundError:
         raise FileFormatError(f"there is no file {file}") from None
     except PolyfiberError:

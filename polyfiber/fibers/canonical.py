@@ -18,6 +18,7 @@ from .._typing import Array, FloatArray, IdArray, SignArray
 from ..errors import FileFormatError, InputError, NumericalError
 from ..kernels import canonical as kernels
 from ..network.model import ReLUNetwork
+from ..network.readers.npz import read_arrays
 
 MERGE = 1e-10
 """Relative distance within which two hyperplanes are one and weights cancel."""
@@ -316,18 +317,18 @@ class CanonicalForm:
         FileFormatError
             Not such a file, or a newer version of the format.
         """
+        data = read_arrays(Path(path))
         try:
-            with np.load(path, allow_pickle=False) as data:
-                version, inputs, outputs, n = (int(v) for v in data["facts"])
-                if version > FORMAT_VERSION:
-                    raise FileFormatError(f"{path}: canonical form of format {version}, newer than {FORMAT_VERSION}")
-                kind, decides = (str(v) for v in data["text"])
-                margin, noise = (float(v) for v in data["margins"])
-                return cls(
-                    kind, inputs, outputs, tuple(data[f"layer{i}"] for i in range(n)), data["hyperplanes"],
-                    data["weights"], data["slope"], data["constant"], data["orientation"], margin, noise, decides,
-                )  # fmt: skip
-        except (OSError, KeyError, ValueError, EOFError) as error:
+            version, inputs, outputs, n = (int(v) for v in data["facts"])
+            if version > FORMAT_VERSION:
+                raise FileFormatError(f"{path}: canonical form of format {version}, newer than {FORMAT_VERSION}")
+            kind, decides = (str(v) for v in data["text"])
+            margin, noise = (float(v) for v in data["margins"])
+            return cls(
+                kind, inputs, outputs, tuple(data[f"layer{i}"] for i in range(n)), data["hyperplanes"],
+                data["weights"], data["slope"], data["constant"], data["orientation"], margin, noise, decides,
+            )  # fmt: skip
+        except (KeyError, ValueError, TypeError) as error:
             if isinstance(error, FileFormatError):
                 raise
             raise FileFormatError(f"{path} is not a canonical form written by polyfiber: {error}") from None

@@ -82,6 +82,12 @@ def test_damaged_archives_are_refused(tmp_path: Path) -> None:
             pf.PolyhedralComplex.load(path)
     with pytest.raises(FileFormatError, match="no file"):
         pf.PolyhedralComplex.load(tmp_path / "absent.npz")
+    with pytest.raises(FileFormatError, match="is a directory"):
+        pf.PolyhedralComplex.load(tmp_path)
+    path.write_bytes(b"\x80\x04 neither a pickle nor anything else")
+    with pytest.raises(FileFormatError, match="is no archive") as caught:
+        pf.PolyhedralComplex.load(path)
+    assert "pickle" not in str(caught.value)  # numpy advises to load such files unsafely
 
 
 def test_newer_versions_and_rewired_edges_are_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import pickle
@@ -16,6 +17,7 @@ import pytest
 import polyfiber as pf
 from polyfiber.errors import FileFormatError, PolyfiberError
 from polyfiber.network.readers import detect
+from polyfiber.network.readers.npz import read_arrays
 
 DATA = Path(__file__).resolve().parents[2] / "data"
 SHIPPED = sorted(p for p in DATA.rglob("*") if p.suffix in (".onnx", ".npz", ".pt", ".h5", ".keras"))
@@ -185,6 +187,29 @@ def test_control_characters_of_a_file_are_not_shown(tmp_path: Path) -> None:
     error = attempt(tmp_path / "x.onnx")
     assert isinstance(error, PolyfiberError)
     assert str(error).isprintable()
+
+
+def test_arrays_that_are_no_networks_are_read_as_carefully(tmp_path: Path) -> None:
+    """`read_arrays` is behind canonical forms, strata of weights and tables to train on."""
+    form = tmp_path / "form.npz"
+    pf.canonical_form(pf.ReLUNetwork.random((3, 3, 2, 2), rng=0)).save(form)
+    data = form.read_bytes()
+    assert {"facts", "hyperplanes"} <= read_arrays(form).keys()
+    assert pf.CanonicalForm.load(form).inputs == 3
+    rng = np.random.default_rng(0)
+    damaged = [b"", b"PK", pickle.dumps([1]), data[:-30], *(data[: int(n)] for n in rng.integers(1, len(data), 20))]
+    for _ in range(60):
+        flipped = bytearray(data)
+        for at in rng.integers(0, len(data), 3):
+            flipped[at] ^= int(rng.integers(1, 256))
+        damaged.append(bytes(flipped))
+    for bad in damaged:
+        form.write_bytes(bad)
+        for read in (read_arrays, pf.CanonicalForm.load):
+            with contextlib.suppress(FileFormatError):
+                read(form)
+    with pytest.raises(FileFormatError, match="cannot open"):
+        read_arrays(tmp_path / "absent.npz")
 
 
 def test_things_that_are_no_files(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import InputError, MissingDependencyError
+from ...network.readers.npz import read_arrays
 from .. import fields
 from ..tables.base import Option
 from .base import ABSENT, BaseOf, Kind, Made, Source
@@ -39,11 +40,10 @@ def _named(data: str) -> tuple[Any, Any]:
 
 def _table(path: Path) -> tuple[Any, Any]:
     """Arrays ``x`` (samples, columns) and ``y`` (samples,) or (samples, k) of an ``.npz`` file."""
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            x, y = arrays["x"], arrays["y"]
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path}: expected an .npz file with arrays x and y: {error}") from None
+    arrays = read_arrays(path)
+    if not {"x", "y"} <= arrays.keys():
+        raise InputError(f"{path}: expected an .npz file with arrays x and y, found {sorted(arrays)}")
+    x, y = arrays["x"], arrays["y"]
     if x.ndim != 2 or len(x) < 8 or len(y) != len(x) or x.dtype.kind not in "fiu" or y.dtype.kind not in "fiub":
         raise InputError(
             f"{path}: x {x.dtype}{x.shape}, y {y.dtype}{y.shape}; expected (samples, columns) and as many targets"

@@ -10,10 +10,9 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-from ...errors import FileFormatError, MissingDependencyError, PolyfiberError
-from ..folding import printable
+from ...errors import FileFormatError
 from ..model import ReLUNetwork
-from .files import read_bytes
+from .files import naming, read_bytes
 from .sklearn import from_sklearn
 from .torch import from_torch
 
@@ -66,20 +65,11 @@ def read_network(path: str | Path) -> ReLUNetwork:
     """
     where = Path(path)
     source: dict[str, Any] = {"file": where.name}
-    try:
+    with naming(where):
         data = read_bytes(where)
         reader = importlib.import_module(f".{detect(data)}", __name__)
         network: ReLUNetwork = reader.read(data, source)
-        return network
-    except MissingDependencyError:
-        raise
-    except PolyfiberError as error:
-        raise type(error)(f"{printable(where.name)}: {printable(str(error), 1200)}", **error.facts) from None
-    except Exception as error:  # a damaged file may trip anything: one clear error, never a trace
-        raise FileFormatError(
-            f"{printable(where.name)}: cannot be read, probably damaged "
-            f"({type(error).__name__}: {printable(str(error))})"
-        ) from error
+    return network
 
 
 def detect(data: bytes) -> str:

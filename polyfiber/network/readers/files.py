@@ -6,13 +6,15 @@ import io
 import math
 import stat
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from ..._typing import Array
-from ...errors import FileFormatError
+from ...errors import FileFormatError, MissingDependencyError, PolyfiberError
+from ..folding import printable
 
 MAX_FILE = 1 << 30
 """Largest file that is read, in bytes."""
@@ -20,6 +22,21 @@ MAX_FILE = 1 << 30
 INFLATE_FLOOR = 64 << 20
 INFLATE_RATIO = 50
 """Compressed contents may unpack to INFLATE_FLOOR + INFLATE_RATIO * (file size) bytes in all."""
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Put the name of a file before what is said of it; a damaged file may trip anything: one clear error, never a trace."""
+    try:
+        yield
+    except MissingDependencyError:
+        raise
+    except PolyfiberError as error:
+        raise type(error)(f"{printable(path.name)}: {printable(str(error), 1200)}", **error.facts) from None
+    except Exception as error:
+        raise FileFormatError(
+            f"{printable(path.name)}: cannot be read, probably damaged ({type(error).__name__}: {printable(str(error))})"
+        ) from error
 
 
 def read_bytes(path: Path) -> bytes:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from ..._typing import Array
 from ...errors import FileFormatError, InputError, ShapeError
 from ..folding import Chain
 from ..model import ReLUNetwork
-from .files import Zip, count
+from .files import Zip, count, naming, read_bytes
 
 FORMAT = "polyfiber.network"
 VERSION = (1, 0)
@@ -31,10 +32,28 @@ _BIAS = re.compile(r"(?:b|B|bias(?:es)?|intercepts?)[_.]?(\d+)")
 _FRACTION = re.compile(r"-?\d{1,100000}(/[1-9]\d{0,99999})?")
 
 
+def read_arrays(path: Path) -> dict[str, Array]:
+    """The arrays of any ``.npz`` file, read-only, by name: numbers and strings, as hardened as networks.
+
+    Raises
+    ------
+    FileFormatError
+        Missing, damaged, a pickle, or claims of sizes that are not there.
+    """
+    with naming(path):
+        data = read_bytes(path)
+        if not data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+            raise FileFormatError("this is no .npz file (a zip archive of arrays)")
+        return _arrays(Zip(data))
+
+
+def _arrays(archive: Zip) -> dict[str, Array]:
+    return {name.removesuffix(".npy"): parse_npy(archive.read(name), name) for name in archive.names}
+
+
 def read(data: bytes, source: dict[str, Any]) -> ReLUNetwork:
     """Network of an ``.npz`` file."""
-    archive = Zip(data)
-    arrays = {name.removesuffix(".npy"): parse_npy(archive.read(name), name) for name in archive.names}
+    arrays = _arrays(Zip(data))
     source["format"] = "npz"
     meta = _meta(arrays)
     if folding := meta.get("folding"):  # of the file that the network was first read from
