@@ -1,4 +1,4 @@
-"""Commands for networks too large to enumerate: region, slice, segment, bounds."""
+"""Commands for networks too large to enumerate: region, explore, slice, segment, bounds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 from ..errors import InputError
 from .complexes import make_budget, parse_box
-from .outputs import draw, new_figure
+from .outputs import draw, new_figure, require_writable
 from .render import note, progress_line, table, to_json
 
 _FILE = typer.Argument(..., help="Network: .onnx .npz .safetensors .pt .h5 .keras .nnet")
@@ -83,9 +83,84 @@ def _finite(value: Any) -> Any:
     return str(value) if isinstance(value, float) and value in (float("inf"), float("-inf")) else value
 
 
+def explore_command(
+    file: Path = _FILE,
+    at: list[str] = typer.Option(None, "--at", help="Start x1,x2,… or one number for all; several may be given."),
+    box: str = typer.Option(None, "--box", help="Domain lo,hi or lo1,hi1,lo2,hi2,…; all of R^n by default."),
+    regions: int = typer.Option(1000, "--regions", help="Regions to decide the facets of."),
+    order: str = typer.Option("breadth", "--order", help="breadth (walls crossed) or nearest (distance)."),
+    save: Path = typer.Option(None, "--save", help="Write signs, points, edges and the rest to an .npz file."),
+    seconds: float = typer.Option(None, "--seconds", help="Time budget."),
+    json: bool = _JSON,
+    quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress."),
+) -> None:
+    """The regions around points, through certified facets, to a number, to a time or to the end.
+
+    Exit code 3 when the time ended first; what is printed was found all the same.
+    """
+    import numpy as np
+
+    from ..complexes.explore import explore
+    from ..network.readers import read_network
+
+    if save is not None:
+        require_writable(save, "regions")
+    net = read_network(file)
+    n0 = net.architecture[0]
+    walk = explore(
+        net,
+        [parse_point(text, n0, "a start") for text in at or ["0"]],
+        domain=None if box is None else parse_box(box, n0),
+        budget=make_budget(seconds, None),
+        max_regions=regions,
+        order=order,
+        progress=progress_line(quiet=quiet or json),
+    )
+    closed = int(walk.closed.sum())
+    facts = {
+        "closed": closed,
+        "open": walk.n_regions - closed,
+        "complete": walk.complete,
+        "facets_between": len(walk.edges),
+        "walls_crossed_at_most": int(walk.depth.max(initial=0)),
+        "regions_per_second": closed / walk.seconds if walk.seconds else None,
+        "seconds": walk.seconds,
+    }
+    if save is not None:
+        names = ("signs", "points", "closed", "n_facets", "depth", "edges", "walls")
+        with save.open("wb") as stream:
+            np.savez_compressed(stream, **{name: getattr(walk, name) for name in names})
+        note(f"wrote {save}", quiet=quiet)
+    if json:
+        to_json(facts)
+    else:
+        table([(key.replace("_", " "), value) for key, value in facts.items()], header=("", f"{file}: {walk}"))
+    if not walk.complete and closed < regions:
+        raise typer.Exit(3)
+
+
+def _directions(axes: str, along: str | None, n0: int) -> tuple[Any, list[str]]:
+    """Directions of a slice, one a row, and their names."""
+    import numpy as np
+
+    if along is not None:
+        rows = [parse_point(part, n0, "a direction") for part in along.split(";")]
+        if not 1 <= len(rows) <= 3:
+            raise InputError(f"--along {along!r} has {len(rows)} directions; expected one to three")
+        return np.array(rows), [f"direction {i}" for i in range(len(rows))]
+    try:
+        chosen = [int(part) for part in axes.split(",")]
+    except ValueError:
+        raise InputError(f"cannot read the axes {axes!r}; expected coordinates such as 0,1") from None
+    if not all(0 <= c < n0 for c in chosen) or len(set(chosen)) != len(chosen) or not 1 <= len(chosen) <= 3:
+        raise InputError(f"axes {axes!r}: expected one to three different coordinates from 0 to {n0 - 1}")
+    return np.eye(n0)[chosen], [f"input {c}" for c in chosen]
+
+
 def slice_command(
     file: Path = _FILE,
     axes: str = typer.Option("0,1", "--axes", help="Input coordinates that span the slice: one, two or three."),
+    along: str = typer.Option(None, "--along", help="Directions that span it instead, such as '1,0,2;0,1,0.5'."),
     origin: str = typer.Option(None, "--origin", help="A point of the slice; the origin by default."),
     box: str = typer.Option("-1,1", "--box", help="Box in slice coordinates, or 'none' for the whole plane."),
     plot: Path = typer.Option(None, "--plot", help="Draw a planar slice to an image."),
@@ -95,23 +170,16 @@ def slice_command(
     json: bool = _JSON,
     quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress."),
 ) -> None:
-    """The exact complex of a coordinate slice of a network of any size."""
-    import numpy as np
-
+    """The exact complex of an affine slice of a network of any size."""
     from ..complexes.slices import slice_complex
     from ..network.readers import read_network
 
     net = read_network(file)
     n0 = net.architecture[0]
-    try:
-        chosen = [int(part) for part in axes.split(",")]
-    except ValueError:
-        raise InputError(f"cannot read the axes {axes!r}; expected coordinates such as 0,1") from None
-    if not all(0 <= c < n0 for c in chosen) or len(set(chosen)) != len(chosen) or not 1 <= len(chosen) <= 3:
-        raise InputError(f"axes {axes!r}: expected one to three different coordinates from 0 to {n0 - 1}")
-    if plot is not None and len(chosen) != 2:
-        raise InputError(f"a picture needs a planar slice, found {len(chosen)} axes")
-    domain = None if box == "none" else parse_box(box, len(chosen))
+    directions, names = _directions(axes, along, n0)
+    if plot is not None and len(names) != 2:
+        raise InputError(f"a picture needs a planar slice, found dimension {len(names)}")
+    domain = None if box == "none" else parse_box(box, len(names))
     if plot is not None:
         if domain is None:
             raise InputError("a picture needs a box: give --box")
@@ -119,17 +187,17 @@ def slice_command(
     s = slice_complex(
         net,
         parse_point(origin, n0, "the origin"),
-        np.eye(n0)[chosen],
+        directions,
         domain=domain,
         arithmetic="exact" if exact else "auto",
         budget=make_budget(seconds, memory),
         progress=progress_line(quiet=quiet or json),
     )
     if plot is not None:
-        draw(s.complex, plot, labels=(f"input {chosen[0]}", f"input {chosen[1]}"))
+        draw(s.complex, plot, labels=(names[0], names[1]))
         note(f"drew {plot}", quiet=quiet)
     facts = {
-        "axes": chosen,
+        "directions": directions,
         "f_vector": list(s.f_vector),
         "euler_characteristic": s.complex.euler_characteristic,
         "restriction_exact": s.exact,
@@ -146,18 +214,19 @@ def slice_command(
 def segment_command(
     file: Path = _FILE,
     start: str = typer.Option(..., "--from", help="Start x1,x2,… or one number for all coordinates."),
-    end: str = typer.Option(..., "--to", help="End."),
+    end: list[str] = typer.Option(..., "--to", help="End; several make a path."),
     json: bool = _JSON,
 ) -> None:
-    """Every region along a segment, in certified order."""
-    from ..complexes.segments import segment_regions
+    """Every region along a segment or a path, in certified order."""
+    from ..complexes.segments import path_regions
     from ..network.readers import read_network
 
     net = read_network(file)
     n0 = net.architecture[0]
-    s = segment_regions(net, parse_point(start, n0, "the start"), parse_point(end, n0, "the end"))
+    points = [parse_point(start, n0, "the start"), *(parse_point(text, n0, "the end") for text in end)]
+    segments = path_regions(net, points).segments
     if json:
-        to_json(
+        facts = [
             {
                 "pieces": s.n_regions,
                 "t": s.t,
@@ -166,10 +235,13 @@ def segment_command(
                 "exact_events": s.exact_events,
                 "values": s.values,
             }
-        )
+            for s in segments
+        ]
+        to_json(facts[0] if len(facts) == 1 else {"segments": facts})
         return
-    rows = [(f"{t:.12g}", "; ".join(_named(net, i) for i in who)) for t, who in zip(s.t, s.neurons)]
-    table(rows, header=("t", "changes sign"), title=f"{file}: {s}")
+    for s in segments:
+        rows = [(f"{t:.12g}", "; ".join(_named(net, i) for i in who)) for t, who in zip(s.t, s.neurons)]
+        table(rows, header=("t", "changes sign"), title=f"{file}: {s}")
 
 
 def bounds_command(
@@ -249,6 +321,7 @@ def bounds_command(
 def register(app: typer.Typer) -> None:
     """Add the commands of this topic."""
     app.command("region")(region_command)
+    app.command("explore")(explore_command)
     app.command("slice")(slice_command)
     app.command("segment")(segment_command)
     app.command("bounds")(bounds_command)

@@ -697,8 +697,8 @@ def canonical_complex(
     Notes
     -----
     About 1 µs per vertex at depth 2 on one core; the number of vertices is near C(N, d) for a
-    random network with N hidden neurons. A network that is not generic costs two to ten times
-    as much per face, plus the exact decisions. Definitions: Grigsby and Lindsey, *On
+    random network with N hidden neurons. A network that is not generic costs three to twenty-five
+    times as much per face, plus the exact decisions. Definitions: Grigsby and Lindsey, *On
     transversality of bent hyperplane arrangements and the topological expressiveness of ReLU
     neural networks* (2022); the algorithm is described in ``docs/engine.md``.
 
