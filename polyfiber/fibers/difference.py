@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from .._typing import Array, FloatArray
 from ..budget import Monitor, heed
 from ..complexes.bounds import bounding_box
-from ..complexes.complex import PolyhedralComplex, canonical_complex
+from ..complexes.complex import PolyhedralComplex, canonical_complex, estimate_size
 from ..complexes.domain import Box, Polyhedron
 from ..errors import BudgetExceededError, GenericityError, InputError, PolyfiberError
 from ..network.model import ReLUNetwork
@@ -31,6 +32,28 @@ MAX_VERTICES = 3_000_000
 
 ENUMERATION_SHARE = 0.7
 """Part of a time budget after which enumeration on a bounded domain leaves the rest to bounds."""
+
+
+HIGH_DIMENSION = 24
+"""Rank of the first layer beyond which a complex is not estimated but for the number of its walls."""
+
+
+def expected_vertices(net: ReLUNetwork, domain: Polyhedron | None) -> int:
+    """Vertices expected in the complex of a network; 10**30 where there is no estimate.
+
+    In high dimension, where making the frame of an estimate takes as long as other answers, the rank of the first layer tells that
+    there are too many.
+    """
+    walls = net.n_hidden
+    if min(net.weights[0].shape) > HIGH_DIMENSION and len(net.weights) > 1:
+        rank = int(np.linalg.matrix_rank(net.weights[0].astype(np.float64)))
+        least = math.comb(walls, rank) if walls > rank else 1
+        if rank > HIGH_DIMENSION and least > 10**12:
+            return least
+    try:
+        return int(estimate_size(net, domain)["vertices"])
+    except PolyfiberError:
+        return 10**30
 
 
 def maximum_difference(

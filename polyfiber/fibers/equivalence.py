@@ -15,13 +15,13 @@ import numpy as np
 
 from .._typing import FloatArray, ProgressLike
 from ..budget import Budget, Monitor
-from ..complexes.complex import PolyhedralComplex, canonical_complex, estimate_size
+from ..complexes.complex import PolyhedralComplex, canonical_complex
 from ..complexes.domain import Polyhedron
 from ..errors import BudgetExceededError, GenericityError, IncompleteError, InputError, PolyfiberError, ShapeError
 from ..network.model import ReLUNetwork
 from ..verdict import Verdict
 from .canonical import CanonicalForm, canonical_form, compare_raw, flat_parameters, form_of, raw_forms
-from .difference import MAX_VERTICES, box_around, maximum_difference
+from .difference import MAX_VERTICES, box_around, expected_vertices, maximum_difference
 from .evidence import Difference, Equivalence, exact_verdict
 from .features import shared_features
 from .growth import bound_on_box, growth_bound
@@ -285,12 +285,9 @@ def _scalar(pair: _Pair) -> Equivalence | None:
     return None if proof is None else pair.no("scalar function", "functions of one variable differ", proof)
 
 
-def _vertices(pair: _Pair, *nets: ReLUNetwork) -> int:
-    """Vertices expected in the smaller of the complexes; beyond all limits where they cannot be estimated."""
-    try:
-        return min(estimate_size(net, pair.domain)["vertices"] for net in (nets or (pair.fa, pair.fb)))
-    except PolyfiberError:
-        return MAX_BLOCKWISE + 1
+def _vertices(pair: _Pair) -> int:
+    """Vertices expected in the smaller of the complexes."""
+    return min(expected_vertices(net, pair.domain) for net in (pair.fa, pair.fb))
 
 
 def _feasible(pair: _Pair, limit: int = MAX_VERTICES) -> bool:
@@ -350,7 +347,7 @@ def _by_blocks(pair: _Pair, size: int) -> Equivalence:
         advice = "pass a box" if size > MAX_BLOCKWISE else "pass a box, or a budget to see how far it gets"
         return pair.undecided(f"about {size:.2g} vertices are beyond enumeration; {advice}")
     f, g = (pair.fa, pair.fb) if pair.fa.n_hidden >= pair.fb.n_hidden else (pair.fb, pair.fa)
-    if _vertices(pair, f) > 2 * size:
+    if expected_vertices(f, pair.domain) > 2 * size:
         f, g = g, f
     X = candidates(f, g, pair.domain, n=256, rng=4)
     scale = float(np.abs(output_maps(f, X[:256])[:, :, :-1]).max())
@@ -487,6 +484,7 @@ def difference(
         raise InputError(f"method {method!r} is unknown; expected 'auto', 'regions', 'bound' or 'milp'")
     monitor = Monitor(budget, progress)
     pair = _Pair(a, b, domain, 1e-9, None, monitor, method)
+    enumerable = method in ("auto", "regions") and _feasible(pair)
     return maximum_difference(
-        pair.fa, pair.fb, domain, monitor=monitor, threshold=None, method=method, enumerable=_feasible(pair)
+        pair.fa, pair.fb, domain, monitor=monitor, threshold=None, method=method, enumerable=enumerable
     )

@@ -33,7 +33,7 @@ FACES = 1 << 15
 
 CELLS = 256
 """Inputs around which cells are compared where nothing else was proved."""
-WORK = 1 << 31
+WORK = 1 << 29
 """Multiplications that these may take: less than a second."""
 
 

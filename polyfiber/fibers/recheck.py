@@ -9,13 +9,14 @@ import numpy as np
 
 from .._typing import FloatArray
 from ..budget import Budget, Monitor
-from ..complexes.complex import canonical_complex, estimate_size
+from ..complexes.complex import canonical_complex
 from ..complexes.relaxation import bounding_box, relaxed
 from ..errors import BudgetExceededError, PolyfiberError
 from ..network.model import ReLUNetwork
 from ..network.moves import Replace
 from ..verdict import Verdict
 from .boundcheck import bound_holds
+from .difference import expected_vertices
 from .evidence import Equivalence, Recheck
 from .features import shared_features
 from .growth import bound_on_box
@@ -210,7 +211,8 @@ class _Work:
         """Compare over the regions of the network that was not used, its complex certified anew."""
         answer = self.answer
         f, g = (self.b, self.a) if self.a.n_hidden >= self.b.n_hidden else (self.a, self.b)
-        if estimate_size(f, answer.domain)["faces"] > MAX_FACES and self.monitor.budget.memory is None:
+        faces = expected_vertices(f, answer.domain) << min(f.architecture[0], f.architecture[1])
+        if faces > MAX_FACES and self.monitor.budget.memory is None:
             self.missing.append("the complex of the other network is beyond enumeration")
             return None
         share = 0.7 if answer.domain is not None else 1.0

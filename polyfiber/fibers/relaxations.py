@@ -9,6 +9,7 @@ switching neurons the bound is exact, so splitting converges.
 from __future__ import annotations
 
 import heapq
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -280,6 +281,7 @@ def milp_maximum(
     from scipy.optimize import Bounds, LinearConstraint, milp
     from scipy.sparse import lil_matrix
 
+    started = time.monotonic()
     bounds = relaxed_upper(net, lo[None], hi[None])
     hidden = net.hidden_widths
     n0, N = net.architecture[0], sum(hidden)
@@ -316,7 +318,7 @@ def milp_maximum(
         base += width
     cost = np.zeros(size)
     cost[previous] = -net.weights[-1][output]
-    options = {} if seconds is None else {"time_limit": max(0.01, seconds)}
+    options = {} if seconds is None else {"time_limit": max(0.01, seconds - (time.monotonic() - started))}
     with native_silence():
         result = milp(
             cost, constraints=LinearConstraint(rows[:r].tocsr(), low[:r], high[:r]), integrality=integral,

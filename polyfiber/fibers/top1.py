@@ -9,14 +9,14 @@ import numpy as np
 
 from .._typing import FloatArray, IntArray, ProgressLike
 from ..budget import Budget, Monitor, heed
-from ..complexes.complex import PolyhedralComplex, canonical_complex, estimate_size
+from ..complexes.complex import PolyhedralComplex, canonical_complex
 from ..complexes.domain import Box, Polyhedron
 from ..errors import BudgetExceededError, GenericityError, IncompleteError, InputError, PolyfiberError
 from ..network.model import ReLUNetwork
 from ..numerics.lp import solve_lp
 from ..verdict import Verdict
 from .canonical import canonical_form
-from .difference import ENUMERATION_SHARE, MAX_VERTICES, box_around
+from .difference import ENUMERATION_SHARE, MAX_VERTICES, box_around, expected_vertices
 from .evidence import Recheck
 from .features import shared_features
 from .regions import affine_pieces, bends_inside, incidence, output_maps, shrunk_region
@@ -248,9 +248,7 @@ class _Question:
     def settle(self, method: str) -> Agreement:
         """By regions where these can be enumerated, by boxes elsewhere."""
         box = box_around(self.domain)
-        feasible = self.monitor.budget.memory is not None or (
-            estimate_size(self.fa, self.domain)["vertices"] <= MAX_VERTICES
-        )
+        feasible = self.monitor.budget.memory is not None or (expected_vertices(self.fa, self.domain) <= MAX_VERTICES)
         found: Agreement | None = None
         if method != "bound" and feasible:
             only = method == "regions" or box is None
