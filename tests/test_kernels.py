@@ -6,6 +6,7 @@ import ast
 import importlib
 import inspect
 import pkgutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,6 +29,39 @@ def test_no_kernel_is_compiled_with_fastmath(name: str) -> None:
             assert options.get("nopython"), f"{name}.{value.__name__}"
             assert options.get("error_model") == "numpy", f"{name}.{value.__name__}"
     assert found > 0
+
+
+def test_the_cache_looks_at_every_file_that_a_kernel_may_call() -> None:
+    from polyfiber.kernels import maps
+
+    if not hasattr(getattr(maps.forms, "_cache", None), "_cache_file"):
+        pytest.skip("no cache, or no compiler")
+    called = jit.called_sources(maps.forms.py_func)
+    names = {name.rpartition(".")[2] for name, _, _ in called}
+    assert {"skeleton", "lanes", "jit"} <= names
+    assert "langevin" not in names
+    assert maps.forms._cache._cache_file._source_stamp[1] == called
+
+
+def test_processes_that_fill_the_cache_at_once_do_not_mix_their_code(tmp_path: Path) -> None:
+    """Both have read an empty index: numba would give both the first number."""
+    one, two, later = (jit.CodeFile(str(tmp_path), "kernel-1.py311", "stamp") for _ in range(3))
+    read = one._load_index
+    one._load_index = dict  # what it saw before the other wrote
+    two.save("int64", "code for integers")
+    one.save("float64", "code for floats")
+    one._load_index = read
+    assert later.load("float64") == "code for floats"
+    assert later.load("int64") in (None, "code for integers")  # its entry is lost: compiled again
+    two.save("int64", "code for integers")
+    assert later.load("int64") == "code for integers"
+    assert later.load("float64") == "code for floats"
+    changed = jit.CodeFile(str(tmp_path), "kernel-1.py311", "another stamp")
+    assert changed.load("int64") is None
+    changed.STALE = -1.0
+    changed.save("int64", "new code")
+    assert changed.load("int64") == "new code"
+    assert len(list(tmp_path.glob("*.nbc"))) == 1
 
 
 ALLOCATES = {"zeros", "empty", "full", "ones", "arange", "array", "copy", "concatenate", "zeros_like", "empty_like"}

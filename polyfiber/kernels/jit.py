@@ -6,12 +6,20 @@ signs depend on IEEE semantics. A test reads the options of every dispatcher.
 
 from __future__ import annotations
 
+import hashlib
+import os
+import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import FunctionType, ModuleType
 from typing import Any, TypeVar
 
 import numba
 from llvmlite import ir
 from numba.core import types
+from numba.core.caching import IndexDataCacheFile
 from numba.extending import intrinsic
 
 from ..settings import settings
@@ -21,10 +29,72 @@ F = TypeVar("F", bound=Callable[..., Any])
 _OPTIONS: dict[str, Any] = {"nopython": True, "nogil": True, "error_model": "numpy", "fastmath": False}
 
 
+# ---- code on disk -------------------------------------------------------------------------------
+class CodeFile(IndexDataCacheFile):
+    """Compiled code of one kernel on disk, whole and right however many processes fill it at once.
+
+    numba numbers the files of a kernel's signatures 1, 2, … and writes the index first: two processes that compile
+    different signatures at the same time can leave an index that names the other's code, and a process that comes
+    between sees old code under a new index. Here a file is named by what it holds and is there before the index says so.
+    A lost entry of the index costs a compilation.
+    """
+
+    STALE = 600.0
+    """Seconds after which files that the index does not name are removed."""
+
+    def save(self, key: Any, data: Any) -> None:
+        """Keep the code of one signature."""
+        digest = hashlib.sha256(repr((self._source_stamp, key)).encode()).digest()
+        name = self._data_name(int.from_bytes(digest[:7], "big"))
+        self._save_data(name, data)
+        index = self._load_index()
+        index[key] = name
+        self._save_index(index)
+        kept = set(index.values())
+        pattern = self._data_name_pattern.format(number=0).rsplit(".", 2)[0] + ".*.nbc"
+        for path in Path(self._cache_path).glob(pattern):
+            with suppress(OSError):
+                if path.name not in kept and time.time() - path.stat().st_mtime > self.STALE:
+                    path.unlink()
+
+
+_called: dict[str, tuple[tuple[str, int, int], ...]] = {}
+
+
+def called_sources(function: FunctionType) -> tuple[tuple[str, int, int], ...]:
+    """Name, time and size of the files of all kernels that a kernel may call: numba looks at its own file alone."""
+    if function.__module__ not in _called:
+        package = __name__.rpartition(".")[0] + "."
+        found: dict[str, tuple[str, int, int]] = {}
+        waiting = [function.__globals__]
+        while waiting:
+            for value in list(waiting.pop().values()):
+                name = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+                module = sys.modules.get(name) if isinstance(name, str) and name.startswith(package) else None
+                if module is not None and module.__file__ and module.__name__ not in found:
+                    waiting.append(vars(module))
+                    found[module.__name__] = (module.__name__, 0, 0)
+                    with suppress(OSError):  # in a zip archive
+                        info = os.stat(module.__file__)
+                        found[module.__name__] = (module.__name__, info.st_mtime_ns, info.st_size)
+        _called[function.__module__] = tuple(sorted(found.values()))
+    return _called[function.__module__]
+
+
+# ---- decorators ---------------------------------------------------------------------------------
+def _compiled(function: F, **options: Any) -> F:
+    """Compile on first call; the code is kept on disk unless the settings say no."""
+    compiled: F = numba.jit(cache=settings.numba_cache, **options, **_OPTIONS)(function)
+    kept: Any = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
+    if type(kept) is IndexDataCacheFile and isinstance(function, FunctionType):
+        kept.__class__ = CodeFile
+        kept._source_stamp = (kept._source_stamp, called_sources(function))
+    return compiled
+
+
 def kernel(function: F) -> F:
     """Compile a serial kernel on first call; cached on disk unless the settings say no."""
-    compiled: F = numba.jit(cache=settings.numba_cache, **_OPTIONS)(function)
-    return compiled
+    return _compiled(function)
 
 
 def bare_kernel(function: F) -> F:
@@ -33,8 +103,7 @@ def bare_kernel(function: F) -> F:
     Counting references is an atomic operation for every array that is passed on, in the loops that matter most;
     it took a third of the time of a build.
     """
-    compiled: F = numba.jit(cache=settings.numba_cache, _nrt=False, **_OPTIONS)(function)
-    return compiled
+    return _compiled(function, _nrt=False)
 
 
 def inlined(function: F) -> F:
@@ -45,8 +114,7 @@ def inlined(function: F) -> F:
 
 def inline_kernel(function: F) -> F:
     """Compile a helper that its callers inline; it allocates nothing and counts no references, as a `bare_kernel`."""
-    compiled: F = numba.jit(cache=settings.numba_cache, forceinline=True, _nrt=False, **_OPTIONS)(function)
-    return compiled
+    return _compiled(function, forceinline=True, _nrt=False)
 
 
 def parallel_kernel(function: F) -> F:
