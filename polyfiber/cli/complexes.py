@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from ..budget import Monitor
 from ..errors import BudgetExceededError, InputError
 from .outputs import draw_complex, new_figure, require_writable
 from .render import note, progress_line, table, to_json
@@ -177,6 +178,7 @@ def complex_(
     net = read_network(file)
     domain = parse_box(box, net.architecture[0]) if box is not None else None
     budget = make_budget(seconds, memory)
+    monitor = Monitor(budget)
     progress = progress_line(quiet=quiet or json)
     answer: dict[str, Any] = {"network": network_facts(net), "domain": box or "R^n"}
     if stream is not None:
@@ -204,14 +206,22 @@ def complex_(
             "filtered": certificate.filtered,
             "structural": certificate.structural,
             "exact": certificate.exact,
+            "settled_neurons": 0 if certificate.settled is None else len(certificate.settled),
             "exact_seconds": certificate.exact_seconds,
         },
-        "lipschitz": _lipschitz(cx, quiet=quiet),
+        "lipschitz": _lipschitz(cx, monitor, quiet=quiet),
         "seconds": time.perf_counter() - started,
     }
+    stopped = None
     if verify:
-        check = certificate.verify()
-        answer["verified"] = {"ok": check.ok, "signs": check.signs, "edges": check.edges, "problems": check.problems}
+        try:
+            with monitor.watching():
+                check = certificate.verify()
+            answer["verified"] = {
+                "ok": check.ok, "signs": check.signs, "edges": check.edges, "problems": check.problems,
+            }  # fmt: skip
+        except BudgetExceededError as error:
+            stopped, answer["verified"] = error, None  # the complex stands
     if save is not None:
         cx.save(save)
         note(f"saved {save}", quiet=quiet)
@@ -219,6 +229,8 @@ def complex_(
         draw_complex(net, cx, plot)
         note(f"drew {plot}", quiet=quiet)
     _print_complex(answer, json, title=str(file))
+    if stopped is not None:
+        raise stopped
     if verify and not answer["verified"]["ok"]:
         raise typer.Exit(1)
 
@@ -230,13 +242,18 @@ def _refuse(given: dict[str, Any], when: str) -> None:
             raise typer.BadParameter(f"{name} goes {when}")
 
 
-def _lipschitz(cx: Any, *, quiet: bool) -> dict[str, Any] | None:
+def _lipschitz(cx: Any, monitor: Monitor, *, quiet: bool) -> dict[str, Any] | None:
     if cx.n_regions > MOST_REGIONS:
         note(
             f"no Lipschitz constant: that of more than {MOST_REGIONS:,} regions is left to cx.lipschitz()", quiet=quiet
         )
         return None
-    value = cx.lipschitz()
+    try:
+        with monitor.watching():
+            value = cx.lipschitz()
+    except BudgetExceededError:
+        note("no Lipschitz constant: the time is up", quiet=quiet)
+        return None
     return {"value": value.value, "region": value.region}
 
 
@@ -258,7 +275,7 @@ def _print_complex(answer: dict[str, Any], json: bool, *, title: str) -> None:
         print(f"Euler characteristic {answer['euler_characteristic']}, lineality {answer['lineality_dimension']}")
     if answer.get("lipschitz"):
         print(f"Lipschitz constant {answer['lipschitz']['value']:.9g} (2-norm), region {answer['lipschitz']['region']}")
-    if "verified" in answer:
+    if answer.get("verified"):
         v = answer["verified"]
         print(
             f"certificate {'verified' if v['ok'] else 'REFUTED'}: {v['signs']} signs and {v['edges']} edges checked anew"

@@ -20,7 +20,7 @@ import scipy.sparse.csgraph
 from ..budget import heed
 from ..errors import NumericalError
 from ..kernels.rows import RowTable
-from .build import Skeleton, first_filter
+from .build import PORTION, Skeleton, first_filter
 from .frame import Frame
 from .records import unpack
 from .settled import Settled
@@ -151,7 +151,9 @@ def solved_anew(skeleton: Skeleton) -> Iterator[None]:
     kept = [column.copy() for column in columns]
     try:
         st.err[:nv], st.slot[:nv], st.base_err[:n_inf] = np.inf, 0, np.inf
-        skeleton.refine(np.arange(nv, dtype=np.int64))
+        for start in range(0, nv, PORTION):
+            heed("the check of the certificate")
+            skeleton.refine(np.arange(start, min(nv, start + PORTION), dtype=np.int64))
         yield
     finally:
         for column, values in zip(columns, kept):
@@ -194,6 +196,7 @@ def _check_signs(skeleton: Skeleton, problems: list[str]) -> tuple[int, int]:
     filtered = exact = wrong = 0
     at, there = -1, None
     for start in range(0, nv, BATCH):
+        heed("the check of the certificate")
         rows = slice(start, min(nv, start + BATCH))
         st = skeleton.state
         bits = unpack(st.words[rows])
@@ -261,6 +264,7 @@ def _check_edges(skeleton: Skeleton, problems: list[str]) -> int:
     if (v == w).any():
         problems.append("an edge is a loop")
     for start in range(0, len(v), 1 << 14):
+        heed("the check of the certificate")
         part = slice(start, start + (1 << 14))
         vv, hh, ww, gg = v[part], h[part], w[part], g[part]
         a, b = ids[vv].copy(), ids[ww].copy()

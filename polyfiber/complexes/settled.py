@@ -45,6 +45,9 @@ class Settled:
         """Neurons that are negative on the whole domain."""
         return np.flatnonzero(self.signs < 0)
 
+    def __len__(self) -> int:
+        return int((self.signs != 0).sum())
+
     def __repr__(self) -> str:
         a, i = len(self.active), len(self.inactive)
         return f"Settled({a + i} of {len(self.signs)} neurons: {a} active, {i} inactive, by {self.method})"
