@@ -165,7 +165,11 @@ class BreakpointComplex:
         cx = self.complex
         words = cx._store.planes(cx.dimension - 1)[facet]
         wall = int(self._walls[facet])
-        return predicate.form(wall, words), exact_column(cx.network.exact(), cx._frame, words, wall)
+        return predicate.form(wall, words), exact_column(self._exact_network, cx._frame, words, wall)
+
+    @cached_property
+    def _exact_network(self) -> ReLUNetwork:
+        return self.complex.network.exact()
 
     def balance(self) -> float:
         """Largest balancing residual over the interior ridges, relative to the weights there."""
