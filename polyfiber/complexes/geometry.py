@@ -10,6 +10,7 @@ import numpy as np
 from .._typing import FloatArray, IntArray, SignArray, WordArray
 from ..budget import heed
 from ..kernels import maps
+from ..network.model import ReLUNetwork
 from .frame import Frame
 from .predicate import ExactPredicate
 
@@ -127,8 +128,12 @@ def locate_signs(frame: Frame, points: FloatArray, predicate: ExactPredicate) ->
             bound = (gamma * size + tiny) * net.inflate
             _put(signs, unsure, z, bound, column)
             column += width
-    for i in np.flatnonzero(unsure.any(axis=1)):
-        signs[i] = _exact_signs(frame, points[i], predicate)
+    doubtful = np.flatnonzero(unsure.any(axis=1))
+    if len(doubtful):
+        exact = frame.network.exact()
+        for i in doubtful:
+            signs[i] = _exact_signs(frame, exact, points[i])
+            predicate.calls += 1
     return signs
 
 
@@ -139,8 +144,7 @@ def _put(signs: SignArray, unsure: Any, z: FloatArray, bound: FloatArray, column
     unsure[:, part] = ~sure
 
 
-def _exact_signs(frame: Frame, point: FloatArray, predicate: ExactPredicate) -> SignArray:
-    net = frame.network.exact()
+def _exact_signs(frame: Frame, net: ReLUNetwork, point: FloatArray) -> SignArray:
     x = [Fraction(float(c)) for c in point]
     signs: list[int] = []
     y = x
@@ -151,5 +155,4 @@ def _exact_signs(frame: Frame, point: FloatArray, predicate: ExactPredicate) -> 
     for row in frame.rows[: frame.n_domain]:
         value = sum((Fraction(a) * c for a, c in zip(row[:-1], x)), Fraction(row[-1]))
         signs.append((value > 0) - (value < 0))
-    predicate.calls += 1
     return np.array(signs, dtype=np.int8)
