@@ -99,21 +99,21 @@ def equiv(
             "gap": _plain(result.proof.gap),
             "proof": result.proof.proof,
         }
+    answer["seconds"] = float(result.stats.get("seconds", 0.0))
+    if verify:
+        again = result.recheck(budget=monitor.rest() if seconds is not None else None)
+        answer["recheck"] = {
+            "verdict": again.verdict.value, "reason": again.reason, "checks": list(again.checks),
+            "seconds": again.seconds, "text": str(again),
+        }  # fmt: skip
+        if again.verdict.value == "no":
+            answer["verdict"] = "undecided"
     if difference:
         found = largest_difference(a, b, box, budget=monitor.rest(), progress=progress)
         answer["difference"] = {
             "maximum": _plain(found.maximum), "upper": _plain(found.upper), "where": _plain(found.where),
             "output": found.output, "complete": found.complete, "method": found.method, "regions": found.n_regions,
         }  # fmt: skip
-    answer["seconds"] = float(result.stats.get("seconds", 0.0))
-    if verify:
-        found = result.recheck(budget=monitor.rest() if seconds is not None else None)
-        answer["recheck"] = {
-            "verdict": found.verdict.value, "reason": found.reason, "checks": list(found.checks),
-            "seconds": found.seconds, "text": str(found),
-        }  # fmt: skip
-        if found.verdict.value == "no":
-            answer["verdict"] = "undecided"
     if json:
         to_json(answer)
     else:
