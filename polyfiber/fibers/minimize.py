@@ -21,6 +21,7 @@ from ..errors import BudgetExceededError, GenericityError, InputError, RankAmbig
 from ..network.model import ReLUNetwork
 from ..network.moves import Composition, Neurons, Replace, compose, drop_neurons, merge_neurons, refactor_linear
 from ..numerics.predicates import decide_rank
+from ..verdict import Verdict
 from .equivalence import are_equivalent
 from .evidence import Equivalence
 from .facts import NeuronFacts, facts_from_complex, facts_on, layer_bounds, neuron_facts
@@ -104,10 +105,10 @@ class MinimizeResult:
     def verify(self, **options: Any) -> Deviation:
         """Compare both networks at vertices, rays and region points of their complexes; see `deviation`.
 
-        ``verdict`` of the answer is that of the proof, if there is one and it stands up to `Equivalence.verify`.
+        ``verdict`` of the answer is that of the proof, if there is one and it is confirmed by `Equivalence.recheck`.
         """
         found = deviation(self.original, self.network, box=self.box, **options)
-        if self.proof is None or not self.proof.verify():
+        if self.proof is None or self.proof.recheck().verdict is not Verdict.YES:
             return found
         return replace(found, verdict=self.proof.verdict)
 
