@@ -393,7 +393,7 @@ def first_blocks(
     within: Sequence[Block] = (Block(),),
 ) -> tuple[Block, ...]:
     """Blocks to begin with: for several workers, enough of them to end together."""
-    at_least = 1 if workers == 1 else 16 * workers
+    at_least = 1 if workers == 1 else 8 * workers
     with monitor.watching():
         return plan_blocks(network, domain, room=room, at_least=at_least, within=within, frame=frame).blocks
 

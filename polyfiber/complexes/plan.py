@@ -38,6 +38,8 @@ CACHED = 1 << 17
 """Vertices of a block that is planned even where memory would allow more: larger ones are slower per vertex."""
 RESERVE = 40_000_000
 """Bytes kept for what does not grow with a block."""
+LAST = 0.25
+"""Part of the vertices that several workers are given in smaller blocks, at the end."""
 DEFAULT_MEMORY = 256_000_000
 
 
@@ -244,7 +246,8 @@ def plan_blocks(
     target : int, optional
         Vertices to aim at, half the room by default and at most 131072.
     at_least : int
-        Blocks to aim at, so that workers end together; but none is made smaller than 4096 vertices for it.
+        Blocks to aim at, so that workers end together; but none is made smaller than 4096 vertices for it. The last
+        quarter of the vertices is in blocks four times smaller, for the same reason.
     within : sequence of Block
         What to divide, everything by default; what an earlier run left, for instance.
     rng : optional
@@ -285,18 +288,29 @@ def plan_blocks(
         work.append((replace(block, expected=guess), rows))
     expected = sum(block.expected for block, _ in work)
     target = min(target, max(SMALLEST_BLOCK, int(expected / at_least)))
-    leaves: list[Block] = []
+    leaves = _bisected(work, target, sample.above)
+    if at_least > 1:  # small ones for the end
+        last: list[tuple[Block, IntArray]] = []
+        while leaves and sum(block.expected for block, _ in last) < LAST * expected:
+            last.append(leaves.pop())
+        leaves += _bisected(last, max(SMALLEST_BLOCK, target // 4), sample.above)
+    return BlockPlan(tuple(block for block, _ in leaves), room, expected)
+
+
+def _bisected(work: list[tuple[Block, IntArray]], target: int, above: BoolArray) -> list[tuple[Block, IntArray]]:
+    """Blocks, with the rows of a sample inside, divided until each is expected to be small enough; the largest first."""
+    leaves: list[tuple[Block, IntArray]] = []
     while work:
         block, rows = work.pop()
-        choice = None if block.expected <= target or block.active else best_split(block, sample.above[rows])
+        choice = None if block.expected <= target or block.active else best_split(block, above[rows])
         if choice is None:
-            leaves.append(block)
+            leaves.append((block, rows))
             continue
-        side = sample.above[rows, choice]
+        side = above[rows, choice]
         plus, minus = block.split(choice, share=float(side.mean()))
         work += [(minus, rows[~side]), (plus, rows[side])]
-    leaves.sort(key=lambda block: -block.expected)
-    return BlockPlan(tuple(leaves), room, expected)
+    leaves.sort(key=lambda leaf: -leaf[0].expected)
+    return leaves
 
 
 def _rows_inside(block: Block, above: BoolArray) -> IntArray:

@@ -98,9 +98,9 @@ def workers(name: str, how_many: str, what: str) -> dict[str, Any]:
         options = {"unbounded": False, "maps": False, "vertices": False}
         write = WriteJob(str(Path(place) / "cells"), (net.architecture[0],), "npz", options, False)
         job = Timed(BlockCount.of if what == "count" else write)
-        blocks = pf.plan_blocks(net, at_least=32).blocks
         before = time.process_time()
         started = time.perf_counter()
+        blocks = pf.plan_blocks(net, at_least=1 if number == 1 else 8 * number).blocks  # as `count_blocks` does
         cpu = dict(run_blocks(net, None, blocks, job, room=10**7, workers=number))
         ended = time.perf_counter()
     cpu[os.getpid()] -= before
