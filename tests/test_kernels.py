@@ -102,3 +102,23 @@ def test_lanes_are_what_they_say() -> None:
     assert total == ((second[0] + second[4]) + (second[2] + second[6])) + (
         (second[1] + second[5]) + (second[3] + second[7])
     )
+
+
+@jit.kernel
+def _use_words(ids, words, out):
+    one = np.uint64(1)
+    lanes.store(
+        out, one, lanes.either(lanes.load2(words, one), lanes.pair(np.uint64(5), np.uint64(1) << np.uint64(63)))
+    )
+    return lanes.equal16(ids, one, np.int32(-3)), lanes.reach16(ids, one, np.int32(2))
+
+
+def test_tests_of_sixteen_and_pairs_of_words_are_what_they_say() -> None:
+    rng = np.random.default_rng(1)
+    words, out = rng.integers(0, 1 << 63, size=4, dtype=np.uint64), np.zeros(4, dtype=np.uint64)
+    for _ in range(20):
+        ids = rng.integers(-4, 5, size=18).astype(np.int32)
+        equal, above = _use_words(ids, words, out)
+        assert equal == sum(1 << i for i in range(16) if ids[1 + i] == -3)
+        assert above == sum(1 << i for i in range(16) if ids[1 + i] >= 2)
+    assert out.tolist() == [0, int(words[1]) | 5, int(words[2]) | 1 << 63, 0]

@@ -133,7 +133,7 @@ class Skeleton:
             cap = self.room or max(nv, guess if cap < guess else min(2 * cap, cap + (1 << 22)))
             self.state = moved_state(self.frame, st, self.nv, cap)
         if n_inf > cap_inf:
-            self.state = more_bases(self.frame, self.state, max(n_inf, 2 * cap_inf))
+            self.state = more_bases(self.frame, self.state, max(n_inf, 2 * cap_inf, cap // 2))
 
     def check_room(self, nv: int) -> None:
         """Raise `BudgetExceededError` (with the attribute ``vertices``) if so many do not fit."""
@@ -390,7 +390,9 @@ class Skeleton:
             self._cut_portion(k, edges[start : min(size, start + PORTION)], self.nv + start, None)
             self._check_time(k)
         cut = time.process_time()
-        sk.splice(k, edges, size, self.nv, net, self.state)
+        sk.splice(
+            k, edges, size, self.nv, self.closed, *flat_star(self.state), net, self.state, self.pending, self.buckets
+        )  # fmt: skip
         found = [self._link_portion(k, start, min(PORTION, size - start)) for start in range(0, size, PORTION)]
         self.nv += size
         linked = time.process_time()

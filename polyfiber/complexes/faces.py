@@ -59,7 +59,7 @@ class FaceStore:
     @property
     def bytes_per_face(self) -> int:
         """Bytes that a stored face takes."""
-        return 16 * self.frame.n_words + 4
+        return 16 * self.frame.n_words
 
     @cached_property
     def closed(self) -> IntArray:
@@ -95,12 +95,13 @@ class FaceStore:
         """Mask of upward edges of every skeleton vertex, bit 2 slot + side."""
         sk, net, nv = self.skeleton, self.frame.net, self.skeleton.nv
         alpha = self._alpha()
-        height, up = np.zeros((nv, 2)), np.zeros(nv, dtype=np.uint64)
-        self._heights(np.arange(nv), alpha, height)
+        # single precision: what is read at random places should be small
+        height, up = np.empty((nv, 2), dtype=np.float32), np.empty(nv, dtype=np.uint64)
+        self._heights(np.arange(nv, dtype=np.int32), alpha, height)
         unsure = np.empty(max(1024, nv // 2), dtype=np.int64)
         m = fk.orient(nv, self.n, net.shift, sk.state.star, height, up, unsure)
         if m > len(unsure):
-            unsure, up = np.empty(m, dtype=np.int64), np.zeros(nv, dtype=np.uint64)
+            unsure = np.empty(m, dtype=np.int64)
             fk.orient(nv, self.n, net.shift, sk.state.star, height, up, unsure)
         unsure = unsure[:m]
         if m:  # tighter coordinates first, then exact ones
@@ -108,8 +109,9 @@ class FaceStore:
             v = unsure >> net.shift
             ends[v] = True
             ends[sk.state.star[v, unsure & ((1 << net.shift) - 1)] >> net.shift] = True
-            vertices = np.flatnonzero(ends)
+            vertices = np.flatnonzero(ends).astype(np.int32)
             sk.refine(vertices)
+            height = np.empty((nv, 2))
             self._heights(vertices, alpha, height)
             m = fk.settle(unsure, net.shift, sk.state.star, height, up)
             self._orient_exactly(unsure[:m], up, [Fraction(a) for a in alpha])
@@ -181,12 +183,18 @@ class FaceStore:
             for h in range(2 * n):
                 edges &= ~((sk.state.star[: sk.nv, h] < 0).astype(np.uint64) << np.uint64(h))
             edges &= np.uint64((1 << 2 * n) - 1)
-        table = self._tally(edges, sk.closed == 2 if owned else np.zeros(len(sk.closed), dtype=np.bool_))
+        strict = sk.closed == 2 if owned else np.zeros(len(sk.closed), dtype=np.bool_)
+        table = self._tally(edges, strict) if bounded or strict.any() else self._census
         f = [0] * (n + 1)
         for a, b, c in np.argwhere(table).tolist():
             for i, factor in enumerate(_faces_at(a, b), start=c):
                 f[i] += int(table[a, b, c]) * factor
         return tuple(f)
+
+    @cached_property
+    def _census(self) -> IntArray:
+        """`_tally` of the upward edges."""
+        return self._tally(self.up, np.zeros(len(self.skeleton.closed), dtype=np.bool_))
 
     def _tally(self, edges: WordArray, strict: BoolArray) -> IntArray:
         """Number of vertices with a slots of one edge of the masks, b slots of two, c strict ones of one."""
@@ -198,8 +206,7 @@ class FaceStore:
     def _most_faces(self) -> IntArray:
         """The most faces of each dimension that one vertex is the lowest of."""
         most = np.ones(self.n + 1, dtype=np.int64)
-        nothing = np.zeros(len(self.skeleton.closed), dtype=np.bool_)
-        for a, b, _ in np.argwhere(self._tally(self.up, nothing)).tolist():
+        for a, b, _ in np.argwhere(self._census).tolist():
             most[: a + b + 1] = np.maximum(most[: a + b + 1], _faces_at(a, b))
         return most
 
@@ -232,7 +239,6 @@ class FaceStore:
             return
         if self.n == 0:
             self._planes[0] = self._only_face()
-            self._owner[0] = np.zeros(1, dtype=np.int32)
             return
         n, W, sk = self.n, self.frame.n_words, self.skeleton
         sizes = np.zeros(n + 1, dtype=np.int64)
@@ -241,28 +247,23 @@ class FaceStore:
         (monitor or sk.monitor).check_memory(total * self.bytes_per_face, f"a table of {total} faces")
         heed(f"a table of {total} faces")
         heed_memory(total * self.bytes_per_face, f"a table of {total} faces")
-        # what is not wanted is written all the same, over and over, behind the tables
+        # what is not wanted is written all the same, over and over, into the row behind the tables
         top = max(todo)
-        room = np.zeros(top + 1, dtype=np.int64)
-        if len(todo) <= top:
-            room = np.where(np.isin(np.arange(n + 1), todo), 0, self._most_faces())[: top + 1]
-        fill = np.where(room > 0, total + np.cumsum(room) - room, np.cumsum(sizes)[: top + 1] - sizes[: top + 1])
-        starts, fill = fill, fill.astype(np.uint64)
-        planes = np.empty((total + int(room.sum()), 2 * W), dtype=np.uint64)
-        owner = np.empty(len(planes), dtype=np.int32)
-        want = room == 0
+        step = (sizes > 0).astype(np.uint64)
+        starts = np.where(sizes > 0, np.cumsum(sizes) - sizes, total)
+        fill = starts.astype(np.uint64)
+        planes = np.empty((total + 1, 2 * W), dtype=np.uint64)
+        most = int(self._most_faces()[: top + 1].sum())
         valid = ~np.zeros(W, dtype=np.uint64)
         valid[-1] >>= np.uint64(64 * W - self.n_bits)
-        scratch = np.empty(n + 1, dtype=np.uint64), np.empty(n + 1, dtype=np.uint64)
         fk.emit(
-            sk.nv, n, top, valid, sk.state.star, sk.state.words, sk.state.at_inf, self.up, want, fill,
-            planes.ravel(), owner, *scratch,
+            sk.nv, n, np.uint64(top), valid, sk.state.star, sk.state.words, sk.state.at_inf, self.up, step, fill,
+            planes.ravel(), np.empty(most * 2 * W, dtype=np.uint64), np.empty(most, dtype=np.uint64),
         )  # fmt: skip
-        if not np.array_equal((fill - starts.astype(np.uint64))[want], sizes[: top + 1][want]):
+        if not np.array_equal(fill.astype(np.int64), starts + sizes):
             raise NumericalError("the faces written are not as many as counted; please report this network")
         for d in todo:
-            part = slice(int(starts[d]), int(starts[d] + sizes[d]))
-            self._planes[d], self._owner[d] = planes[part], owner[part]
+            self._planes[d] = planes[int(starts[d]) : int(starts[d] + sizes[d])]
 
     def _only_face(self) -> WordArray:
         """The single face of a complex without walls (all neurons constant)."""
@@ -290,8 +291,17 @@ class FaceStore:
         return self._planes[dim]
 
     def owner(self, dim: int) -> IdArray:
-        """Lowest skeleton vertex of every face of one dimension."""
-        self.planes(dim)
+        """Lowest skeleton vertex of every face of one dimension: `emit` writes the faces of one after those of another."""
+        self._check_dim(dim)
+        if dim not in self._owner:
+            if self.n == 0:
+                self._owner[0] = np.zeros(1, dtype=np.int32)
+            else:
+                sk, size = self.skeleton, range(self.n + 1)
+                table = np.array([[_faces_at(a, b)[dim] if dim <= a + b <= self.n else 0 for b in size] for a in size])
+                many = np.empty(sk.nv, dtype=np.int64)
+                fk.look_up(sk.nv, sk.state.at_inf, self.up, table, many)
+                self._owner[dim] = np.repeat(np.arange(sk.nv, dtype=np.int32), many)
         return self._owner[dim]
 
     def edge_ends(self) -> IntArray:

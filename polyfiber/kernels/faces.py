@@ -13,10 +13,13 @@ from __future__ import annotations
 import numpy as np
 
 from .jit import bare_kernel, inline_kernel, kernel, popcount, trailing_zeros
-from .lanes import axpy, first_of, load8, load_row8, magnitude, times, total
+from .lanes import axpy, either, first_of, load2, load8, load_row8, magnitude, pair, store, times, total
 
 ONE = np.uint64(1)
 ZERO = np.uint64(0)
+TWO = np.uint64(2)
+SIX = np.uint64(6)
+LOW = np.uint64(63)
 PAIRS = np.uint64(0x5555555555555555)
 S27 = np.uint64(27)
 S30 = np.uint64(30)
@@ -30,14 +33,13 @@ MIX2 = np.uint64(0x94D049BB133111EB)
 def orient(nv, n, shift, star, height, up, unsure):
     """Mask of upward edges of every vertex, bit 2 slot + side; edges to infinity go up, nothing goes up from there.
 
-    height: (nv, 2) value and error bound, infinite value at infinity. Half-edges whose ends are not
-    certainly at different heights are listed once (and left unset); returns their number, also beyond
-    the capacity of ``unsure``.
+    height: (nv, 2) lower and upper bounds, both infinite at infinity and only there. Half-edges whose ends are not certainly at
+    different heights are listed once (and left unset); returns their number, also beyond the capacity of ``unsure``.
     """
     m = 0
     for v in range(nv):
-        own = height[v, 0]
-        error = height[v, 1]
+        low = height[v, 0]
+        high = height[v, 1]
         mask = ZERO
         for h in range(2 * n):
             t = star[v, h]
@@ -45,10 +47,10 @@ def orient(nv, n, shift, star, height, up, unsure):
                 continue
             # which way an edge goes cannot be predicted: compare from both ends, without branches
             w = t >> shift
-            d = height[w, 0] - own
-            e = height[w, 1] + error
-            mask |= np.uint64((d > e) | (d == np.inf)) << np.uint64(h)
-            if not abs(d) > e and abs(d) != np.inf and v < w:
+            rise = height[w, 0] - high
+            fall = low - height[w, 1]
+            mask |= np.uint64(rise > 0.0) << np.uint64(h)
+            if not max(rise, fall) > 0.0 and v < w:
                 if m < unsure.shape[0]:
                     unsure[m] = (v << shift) | h
                 m += 1
@@ -66,11 +68,9 @@ def settle(unsure, shift, star, height, up):
         h = unsure[e] & mask
         t = star[v, h]
         w = t >> shift
-        d = height[w, 0] - height[v, 0]
-        error = height[w, 1] + height[v, 1]
-        if d > error:
+        if height[w, 0] > height[v, 1]:
             up[v] |= ONE << np.uint64(h)
-        elif -d > error:
+        elif height[w, 1] < height[v, 0]:
             up[w] |= ONE << np.uint64(t & mask)
         else:
             unsure[m] = unsure[e]
@@ -106,15 +106,24 @@ def tally(nv, n, star, at_inf, edges, strict, counts):
 
 
 @bare_kernel
-def emit(nv, n, top, valid, star, words, at_inf, up, want, fill, flat, owner, start, count):
+def look_up(nv, at_inf, edges, table, out):
+    """out[v] = table[a, b] at a finite vertex with a slots of one edge of its mask and b of two; 0 at infinity."""
+    for v in range(nv):
+        m = edges[v]
+        both = m & (m >> ONE) & PAIRS
+        one = (m | (m >> ONE)) & PAIRS & ~both
+        out[v] = table[np.int64(popcount(one)), np.int64(popcount(both))] if at_inf[v] < 0 else 0
+
+
+@bare_kernel
+def emit(nv, n, top, valid, star, words, at_inf, up, step, fill, flat, own, dims):
     """Write every face of dimension at most ``top`` once, dimensions side by side.
 
-    The faces at a vertex come from it slot by slot: what there is, again with one more facet freed. So the faces
-    of a dimension are runs of copies, with one bit set.
+    The faces at a vertex come from it slot by slot: each that there is, again with one more facet freed.
 
-    want: (n + 1,) bool; fill: (n + 1,) next free row of each dimension, advanced where wanted (else the rows are
-    overwritten by the next vertex); flat: rows of 2 W words each; owner: (rows,) lowest vertex; valid: (W,) bits of
-    facets; start, count: (n + 1,) scratch.
+    step: (n + 1,) 1 where a dimension is wanted, else 0; fill: (n + 1,) next free row of each dimension, advanced by
+    the step, so that what is not wanted goes to one and the same row; flat: rows of 2 W words each; valid: (W,) bits
+    of facets; own: (most faces at a vertex * 2 W,), dims: (most faces at a vertex,) scratch.
     """
     W = np.uint64(words.shape[1])
     row = W + W
@@ -122,48 +131,45 @@ def emit(nv, n, top, valid, star, words, at_inf, up, want, fill, flat, owner, st
         if at_inf[v] >= 0:
             continue
         m = up[v]
-        for d in range(top + 1):
-            start[d] = fill[d]
-            count[d] = ZERO
-        at = start[0] * row
         for w in range(W):
-            flat[at + w] = words[v, w]
-            flat[at + W + w] = ~words[v, w] & valid[w]
+            own[w] = words[v, w]
+            own[W + w] = ~words[v, w] & valid[w]
         for q in range(n):
             k = star[v, 2 * n + q]
             keep = ~(ONE << np.uint64(k & 63))
             w = np.uint64(k >> 6)
-            flat[at + w] &= keep
-            flat[at + W + w] &= keep
-        owner[start[0]] = v
-        count[0] = ONE
-        reached = 0
-        for q in range(n):
-            sides = (m >> np.uint64(2 * q)) & np.uint64(3)
-            if sides == ZERO:
-                continue
-            k = star[v, 2 * n + q]
-            bit = ONE << np.uint64(k & 63)
-            w = np.uint64(k >> 6)
-            reached = min(reached + 1, top)
-            for d in range(reached - 1, -1, -1):
-                many = count[d]
-                source = start[d] * row
-                for side in range(2):
-                    if (sides >> np.uint64(side)) & ONE == ZERO:
+            own[w] &= keep
+            own[W + w] &= keep
+        for i in range(row):
+            flat[fill[0] * row + i] = own[i]
+        fill[0] += step[0]
+        dims[0] = ZERO
+        count = ONE
+        while m != ZERO:
+            h = trailing_zeros(m)
+            q = h >> ONE
+            k = np.uint64(star[v, np.uint64(2 * n) + q])
+            bit = ONE << (k & LOW)
+            before = count
+            while m != ZERO and trailing_zeros(m) >> ONE == q:
+                # the word that gets the bit: a positive one, or a negative one
+                at = (k >> SIX) + (ZERO if trailing_zeros(m) & ONE else W)
+                m &= m - ONE
+                for j in range(before):
+                    d = dims[j] + ONE
+                    if d > top:
                         continue
-                    first = start[d + 1] + count[d + 1]
-                    target = first * row
-                    for j in range(many * row):
-                        flat[target + j] = flat[source + j]
-                    target += w if side else W + w
-                    for j in range(many):
-                        flat[target + j * row] |= bit
-                        owner[first + j] = v
-                    count[d + 1] += many
-        for d in range(top + 1):
-            if want[d]:
-                fill[d] += count[d]
+                    source = j * row
+                    target = count * row
+                    out = fill[d] * row
+                    for i in range(ZERO, row, TWO):
+                        one = pair(bit if at == i else ZERO, bit if at == i + ONE else ZERO)
+                        both = either(load2(own, source + i), one)
+                        store(own, target + i, both)
+                        store(flat, out + i, both)
+                    dims[count] = d
+                    count += ONE
+                    fill[d] += step[d]
 
 
 @bare_kernel
@@ -389,27 +395,34 @@ def in_closure(planes, face, vertex_planes, out):
 
 @bare_kernel
 def heights(vs, n, at_inf, x, err, columns, alpha, bound, slope, height):
-    """Orienting function ``sum alpha |z|`` over the starting facets, with error bounds, at the listed vertices.
+    """Lower and upper bounds of the orienting function ``sum alpha |z|`` over the starting facets at vertices.
 
     columns: (n + 1, P) the facets' forms as columns, constants last, zeros beyond n, P >= 8 whole lanes; alpha: (P,);
     bound: (1, P) sum of alpha times the forms' error constants, times what inflates them; slope: bound for each unit
-    of error of the point.
+    of error of the point; height: (nv, 2), its precision that of the bounds, rounded outwards.
     """
     width = columns.shape[1]
+    kind = height.dtype.type
+    rounding = 4.0 * np.finfo(height.dtype).eps
+    most = np.float64(np.finfo(height.dtype).max)
     for v in vs:
         if at_inf[v] >= 0:
             height[v, 0] = np.inf
-            height[v, 1] = 0.0
+            height[v, 1] = np.inf
             continue
-        total_height = 0.0
+        value = 0.0
         error = err[v] * slope
         for block in range(0, width, 8):
             z = load_row8(columns, n, block)
             for c in range(n):
                 z = axpy(z, x[v, c], load_row8(columns, c, block))
-            total_height += total(times(magnitude(z), load8(alpha, np.uint64(block))))
+            value += total(times(magnitude(z), load8(alpha, np.uint64(block))))
             point = first_of(load_row8(x, v, block), n - block, 1.0)
             error += total(times(magnitude(point), load_row8(bound, 0, block)))
-        error = (error + (n + 4) * 2.0**-52 * total_height) * (1 + 1e-9)
-        height[v, 0] = total_height if total_height < np.inf else 0.0
-        height[v, 1] = error if error < np.inf else np.inf
+        error = (error + (n + 4) * 2.0**-52 * value) * (1 + 1e-9) + value * rounding + 1e-37
+        if error < most and value < most:
+            height[v, 0] = kind(max(value - error, 0.0))
+            height[v, 1] = kind(value + error)
+        else:
+            height[v, 0] = kind(0.0)
+            height[v, 1] = most

@@ -128,9 +128,9 @@ prange = numba.prange
 if numba.config.DISABLE_JIT:
 
     def trailing_zeros(word: Any) -> int:
-        """Index of the lowest set bit of a non-zero uint64."""
+        """Index of the lowest set bit of a uint64, 64 if there is none."""
         value = int(word)
-        return (value & -value).bit_length() - 1
+        return (value & -value).bit_length() - 1 if value else 64
 
     def popcount(word: Any) -> int:
         """Number of set bits of a uint64."""

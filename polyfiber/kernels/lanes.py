@@ -1,4 +1,4 @@
-"""Vectors of four or eight doubles in registers.
+"""Vectors of four or eight doubles and pairs of words in registers, and tests of sixteen integers at once.
 
 Left to itself the compiler keeps the columns of an affine form in scalars: sums of unknown length may not be
 reordered, and it does not see that columns can go side by side. These values say so; they map to whatever vector
@@ -22,7 +22,7 @@ if numba.config.DISABLE_JIT:
     def _part(count: int) -> Any:
         def load(array: Any, index: Any) -> Any:
             part = array[int(index) : int(index) + count]
-            return np.concatenate([part, np.zeros(count - len(part))])
+            return np.concatenate([part, np.zeros(count - len(part), dtype=array.dtype)])
 
         return load
 
@@ -30,7 +30,16 @@ if numba.config.DISABLE_JIT:
         part = array[int(row), int(column) : int(column) + 8]
         return np.concatenate([part, np.zeros(8 - len(part))])
 
-    load4, load8, load_row8 = _part(4), _part(8), _row
+    load2, load4, load8, load_row8 = _part(2), _part(4), _part(8), _row
+
+    def _bits(test: Any) -> Any:
+        def bits(array: Any, index: Any, value: Any) -> int:
+            part = array[int(index) : int(index) + 16]
+            return sum(1 << i for i, entry in enumerate(part) if test(entry, value))
+
+        return bits
+
+    equal16, reach16 = _bits(lambda entry, value: entry == value), _bits(lambda entry, value: entry >= value)
 
     def zero4() -> Any:
         """Four zeros."""
@@ -43,6 +52,14 @@ if numba.config.DISABLE_JIT:
     def store(array: Any, index: Any, lanes: Any) -> None:
         """Write all lanes to consecutive entries of a contiguous 1-D array."""
         array[int(index) : int(index) + len(lanes)] = lanes
+
+    def pair(first: Any, second: Any) -> Any:
+        """Two words."""
+        return np.array([first, second], dtype=np.uint64)
+
+    def either(lanes: Any, other: Any) -> Any:
+        """Bits of one or the other."""
+        return lanes | other
 
     def axpy(lanes: Any, factor: Any, other: Any) -> Any:
         """lanes + factor * other, rounded twice."""
@@ -75,20 +92,21 @@ if numba.config.DISABLE_JIT:
 else:
 
     class Lanes(types.Type):
-        """A vector of doubles."""
+        """A vector of doubles or of words of 64 bits."""
 
-        def __init__(self, count: int) -> None:
+        def __init__(self, count: int, entry: ir.Type) -> None:
             self.count = count
-            super().__init__(name=f"Lanes({count})")
+            self.vector = ir.VectorType(entry, count)
+            super().__init__(name=f"Lanes({count} x {entry})")
 
     @register_model(Lanes)
     class LanesModel(models.PrimitiveModel):
         """A register."""
 
         def __init__(self, manager: Any, lanes: Any) -> None:
-            super().__init__(manager, lanes, ir.VectorType(ir.DoubleType(), lanes.count))
+            super().__init__(manager, lanes, lanes.vector)
 
-    FOUR, EIGHT = Lanes(4), Lanes(8)
+    FOUR, EIGHT, PAIR = Lanes(4, ir.DoubleType()), Lanes(8, ir.DoubleType()), Lanes(2, ir.IntType(64))
 
     def _splat(builder: Any, value: Any, count: int) -> Any:
         undefined = ir.Constant(ir.VectorType(value.type, count), ir.Undefined)
@@ -101,9 +119,8 @@ else:
     def _constant(lanes: Any, value: float) -> Any:
         return ir.Constant(ir.VectorType(ir.DoubleType(), lanes.count), [value] * lanes.count)
 
-    def _read(builder: Any, pointer: Any, count: int) -> Any:
-        vector = ir.VectorType(ir.DoubleType(), count)
-        value = builder.load(builder.bitcast(pointer, vector.as_pointer()))
+    def _read(builder: Any, pointer: Any, lanes: Any) -> Any:
+        value = builder.load(builder.bitcast(pointer, lanes.vector.as_pointer()))
         value.align = 8
         return value
 
@@ -114,7 +131,7 @@ else:
 
             def codegen(context, builder, signature, args):
                 data = context.make_array(signature.args[0])(context, builder, args[0]).data
-                return _read(builder, builder.gep(data, [args[1]]), lanes.count)
+                return _read(builder, builder.gep(data, [args[1]]), lanes)
 
             return lanes(array, types.uint64), codegen
 
@@ -128,7 +145,26 @@ else:
 
         return zero
 
-    load4, load8, zero4, zero8 = _load(FOUR), _load(EIGHT), _zero(FOUR), _zero(EIGHT)
+    load2, load4, load8, zero4, zero8 = _load(PAIR), _load(FOUR), _load(EIGHT), _zero(FOUR), _zero(EIGHT)
+
+    def _test(relation: str) -> Any:
+        @intrinsic
+        def bits(typing_context, array, index, value):
+            """Which of sixteen consecutive int32, all of which must exist, stand in a relation to a value: as bits."""
+
+            def codegen(context, builder, signature, args):
+                data = context.make_array(signature.args[0])(context, builder, args[0]).data
+                vector = ir.VectorType(ir.IntType(32), 16)
+                entries = builder.load(builder.bitcast(builder.gep(data, [args[1]]), vector.as_pointer()))
+                entries.align = 4
+                found = builder.icmp_signed(relation, entries, _splat(builder, args[2], 16))
+                return builder.zext(builder.bitcast(found, ir.IntType(16)), ir.IntType(64))
+
+            return types.uint64(array, types.uint64, types.int32), codegen
+
+        return bits
+
+    equal16, reach16 = _test("=="), _test(">=")
 
     @intrinsic
     def load_row8(typing_context, array, row, column):
@@ -139,7 +175,7 @@ else:
             stride = cgutils.unpack_tuple(builder, view.strides, 2)[0]
             start = builder.bitcast(view.data, ir.IntType(8).as_pointer())
             offset = builder.add(builder.mul(stride, args[1]), builder.shl(args[2], ir.Constant(ir.IntType(64), 3)))
-            return _read(builder, builder.gep(start, [offset]), 8)
+            return _read(builder, builder.gep(start, [offset]), EIGHT)
 
         return EIGHT(array, types.int64, types.int64), codegen
 
@@ -154,6 +190,23 @@ else:
             return context.get_dummy_value()
 
         return types.none(array, types.uint64, lanes), codegen
+
+    @intrinsic
+    def pair(typing_context, first, second):
+        """Two words."""
+
+        def codegen(context, builder, signature, args):
+            value = ir.Constant(PAIR.vector, ir.Undefined)
+            for i, word in enumerate(args):
+                value = builder.insert_element(value, word, ir.Constant(ir.IntType(32), i))
+            return value
+
+        return PAIR(types.uint64, types.uint64), codegen
+
+    @intrinsic
+    def either(typing_context, lanes, other):
+        """Bits of one or the other."""
+        return lanes(lanes, other), lambda context, builder, signature, args: builder.or_(*args)
 
     @intrinsic
     def axpy(typing_context, lanes, factor, other):

@@ -22,7 +22,7 @@ from collections import namedtuple
 import numpy as np
 
 from .jit import bare_kernel, inline_kernel, popcount, prefetch, trailing_zeros
-from .lanes import axpy, first_of, load4, load8, load_row8, magnitude, store, times, total, zero4, zero8
+from .lanes import axpy, equal16, first_of, load4, load8, load_row8, magnitude, reach16, store, times, total, zero4, zero8
 
 # kind[k]: 0 domain facet, l >= 1 neuron of hidden layer l; first[l]: first id of layer l, first[-1] = number of facets
 # rows: affine forms of domain facets and first-layer neurons, constant at n, one every stride (4 or a multiple of 8)
@@ -40,6 +40,7 @@ State = namedtuple("State", "star words x err slot line_err at_inf base base_err
 ONE = np.uint64(1)
 U2 = np.uint64(2)
 EIGHT = np.uint64(8)
+SIXTEEN = np.uint64(16)
 ZERO = np.uint64(0)
 SIX = np.uint64(6)
 LOW = np.uint64(63)
@@ -841,54 +842,104 @@ def cut_edges(
 
 
 @inline_kernel
-def slot_of(x, k, n, star):
-    for s in range(n):
-        if star[x, 2 * n + s] == k:
-            return s
-    return -1
+def slot_of(flat, at_ids, n, k):
+    """Slot of facet k in the record whose facet ids start at ``at_ids``; n or more if there is none."""
+    block = ZERO
+    found = equal16(flat, at_ids, k)
+    while found == ZERO and block + SIXTEEN < n:
+        block += SIXTEEN
+        found = equal16(flat, at_ids + block, k)
+    return block + trailing_zeros(found)
+
+
+@inline_kernel
+def ask_for(flat, at):
+    """Prefetch what walks read of a record: its star and index at infinity."""
+    prefetch(flat, at)
+    prefetch(flat, at + SIXTEEN)
 
 
 @bare_kernel
-def splice(i, edges, ne, nv, net, st):
-    """Insert the new vertices into the edges that they cut."""
-    n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, start = (
-        net
-    )
-    star, words, x, err, slot, line_err, at_inf, base, base_err = st
-    mask = (1 << shift) - 1
+def splice(i, edges, ne, nv, closed, flat, row, net, st, pending, bk):
+    """Insert the new vertices into the edges that they cut; join those whose edges meet at a vertex.
+
+    Two edges at a vertex span a polygon, and when both are cut, so is the polygon: no need to walk around it.
+    closed: what lies outside of each facet: 0 neither side, 1 its negative side, 2 its positive side.
+    pending must no longer hold i.
+    """
+    n = np.uint64(net.n)
+    shift = np.uint64(net.shift)
+    mask = (ONE << shift) - ONE
+    two_n = n + n
+    words = st.words
+    bound = np.int32(nv << net.shift)
     for e in range(ne):
-        v = nv + e
-        h = edges[e]
+        if e + 12 < ne:
+            h = np.uint64(edges[e + 12])
+            ask_for(flat, (h >> shift) * row)
+            h = np.uint64(edges[e + 6])
+            ask_for(flat, (np.uint64(flat[(h >> shift) * row + (h & mask)]) >> shift) * row)
+        v = np.uint64(nv + e)
+        at_v = v * row
+        h = np.uint64(edges[e])
         u = h >> shift
-        p = (h & mask) >> 1
-        t = star[u, h & mask]
-        w = t >> shift
-        at_u = 1 if bit_of(words, u, i) else 0
-        star[v, 2 * p + at_u] = h
-        star[v, 2 * p + 1 - at_u] = t
-        star[u, h & mask] = (v << shift) | (2 * p + at_u)
-        star[w, t & mask] = (v << shift) | (2 * p + 1 - at_u)
+        p = (h & mask) >> ONE
+        t = np.uint64(flat[u * row + (h & mask)])
+        at_u = bit_of(words, u, i)
+        flat[at_v + p + p + at_u] = np.int32(h)
+        flat[at_v + p + p + ONE - at_u] = np.int32(t)
+        flat[u * row + (h & mask)] = np.int32((v << shift) | (p + p + at_u))
+        flat[(t >> shift) * row + (t & mask)] = np.int32((v << shift) | (p + p + ONE - at_u))
+        for here in (h, t):
+            x = here >> shift
+            at_x = x * row
+            a = (here & mask) >> ONE
+            side = here & ONE
+            facet = flat[at_x + two_n + a]
+            for block in range(ZERO, two_n, SIXTEEN):
+                cut = reach16(flat, at_x + block, bound) & ((ONE << min(two_n - block, SIXTEEN)) - ONE)
+                while cut != ZERO:
+                    h2 = block + trailing_zeros(cut)
+                    cut &= cut - ONE
+                    if h2 >> ONE == a:
+                        continue
+                    y = np.uint64(flat[at_x + h2]) >> shift
+                    mine = slot_of(flat, at_v + two_n, n, flat[at_x + two_n + (h2 >> ONE)])
+                    mine += mine + (h2 & ONE)
+                    theirs = slot_of(flat, y * row + two_n, n, facet)
+                    theirs += theirs + side
+                    own = np.int32((v << shift) | mine)
+                    flat[at_v + mine] = np.int32((y << shift) | theirs)
+                    flat[y * row + theirs] = own
+                    j = next_cut(v, y, words, pending)
+                    if j >= 0:
+                        push(j, own, bk)
+            s = at_u if x == u else ONE - at_u
+            if (closed[i] >> s) & ONE == ZERO:
+                j = next_cut(v, x, words, pending)
+                if j >= 0:
+                    push(j, np.int32((v << shift) | (p + p + s)), bk)
+
+
+WALKS = 32
 
 
 def walk_scratch(n):
-    """Room for the walks of one vertex."""
-    return tuple(np.zeros(2 * n, dtype=t) for t in (np.uint64, np.int32, np.uint64, np.uint64, np.int64))
+    """Room for the walks that advance together."""
+    return tuple(np.zeros(WALKS + 2 * n, dtype=t) for t in (np.uint64, np.uint64, np.int32, np.uint64, np.int64))
 
 
 @bare_kernel
-def link_chords(
-    i, ne, nv, closed, flat, row, net, st, pending, bk, walks, ray_half, ray_a, ray_b
-):
-    """Join the new vertices along the polygons they lie on; push all new edges.
+def link_chords(i, ne, nv, closed, flat, row, net, st, pending, bk, walks, ray_half, ray_a, ray_b):
+    """Join the new vertices along the polygons they lie on, beyond what `splice` joined; push the new edges.
 
     flat: the star columns as one int32 array with a record every ``row`` entries.
-    closed: what lies outside of each facet: 0 neither side, 1 its negative side, 2 its positive side.
-    pending must no longer hold i. Returns (walks that failed: 0, or the skeleton is inconsistent; new rays).
+    Returns (walks that failed: 0, or the skeleton is inconsistent; new rays).
     A walk on the negative side that reaches infinity goes on with the positive side; when that
     reaches infinity too, the wall leaves the polygon between its two rays: a new ray is listed.
 
-    All walks of a vertex advance together, one polygon edge a round: the records lie at random
-    places, and this way their cache misses overlap.
+    Many walks advance together, one polygon edge a round: the records lie at random places, and this way
+    their cache misses overlap. Two may be under way between the same two vertices; the later one changes nothing.
     """
     n = np.uint64(net.n)
     shift = np.uint64(net.shift)
@@ -899,92 +950,79 @@ def link_chords(
     broken = 0
     n_rays = 0
     wall = np.int32(i)
-    # of each walk: where it arrives, the facet that its last edge left and on which side, the half-edge it looks for a
-    # partner of, and the vertex at infinity met on the negative side, or -1
-    half, prev, prev_side, mine, end = walks
+    last = np.uint64(nv + ne - 1)
+    # of each walk: the half-edge it looks for a partner of, where it arrives, the facet that its last edge left and on
+    # which side, and the vertex at infinity met on the negative side, or -1
+    own, half, prev, prev_side, end = walks
+    m = ZERO
     for v in range(np.uint64(nv), np.uint64(nv + ne)):
         at_v = v * row
-        p = ZERO
-        while flat[at_v + two_n + p] != wall:
-            p += ONE
+        p = slot_of(flat, at_v + two_n, n, wall)
         start = np.uint64(flat[at_v + p + p])
-        m = ZERO
-        for q in range(n):
-            if q == p:
-                continue
-            k = flat[at_v + two_n + q]
-            for s in range(closed[k] & ONE, U2 - (closed[k] >> ONE)):
-                if flat[at_v + q + q + s] < 0:
+        ask_for(flat, (start >> shift) * row)
+        for block in range(ZERO, two_n, SIXTEEN):
+            free = ~reach16(flat, at_v + block, np.int32(0)) & ((ONE << min(two_n - block, SIXTEEN)) - ONE)
+            while free != ZERO:
+                h = block + trailing_zeros(free)
+                free &= free - ONE
+                k = flat[at_v + two_n + (h >> ONE)]
+                if (closed[k] >> (h & ONE)) & ONE == ZERO:
+                    own[m] = (v << shift) | h
                     half[m] = start
                     prev[m] = k
-                    prev_side[m] = s
-                    mine[m] = q + q + s
+                    prev_side[m] = h & ONE
                     end[m] = -1
                     m += ONE
-        while m > ZERO:
-            w = ZERO
-            while w < m:
+        while m >= np.uint64(WALKS) or (m > ZERO and v == last):
+            kept = ZERO
+            for w in range(m):
+                mine = own[w]
                 a = half[w]
                 x = a >> shift
                 at_x = x * row
-                done = False
+                side = prev_side[w]
+                out = slot_of(flat, at_x + two_n, n, prev[w])
+                at = at_x + out + out + side
+                here = flat[at_x + two_n + ((a & mask) >> ONE)]
                 if flat[at_x + infinite] >= 0:
-                    if end[w] < 0:
-                        end[w] = x
-                        half[w] = np.uint64(flat[at_v + p + p + ONE])
-                        prev[w] = flat[at_v + two_n + (mine[w] >> ONE)]
-                        prev_side[w] = mine[w] & ONE
+                    if end[w] >= 0:
+                        ray_half[n_rays] = mine
+                        ray_a[n_rays] = end[w]
+                        ray_b[n_rays] = x
+                        n_rays += 1
                         continue
-                    ray_half[n_rays] = (v << shift) | mine[w]
-                    ray_a[n_rays] = end[w]
-                    ray_b[n_rays] = x
-                    n_rays += 1
-                    done = True
-                else:
-                    out = n
-                    look = prev[w]
-                    for c in range(n):  # no early exit: a mispredicted branch costs more than the comparisons
-                        out = c if flat[at_x + two_n + c] == look else out
-                    here = flat[at_x + two_n + ((a & mask) >> ONE)]
-                    if out == n:
+                    at_own = (mine >> shift) * row
+                    p = slot_of(flat, at_own + two_n, n, wall)
+                    half[kept] = np.uint64(flat[at_own + p + p + ONE])
+                    prev[kept] = flat[at_own + two_n + ((mine & mask) >> ONE)]
+                    prev_side[kept] = mine & ONE
+                    end[kept] = x
+                elif out >= n:
+                    broken += 1
+                    continue
+                elif here == wall:
+                    at_own = (mine >> shift) * row + (mine & mask)
+                    if flat[at] < 0 and flat[at_own] < 0:
+                        flat[at_own] = np.int32((x << shift) | (out + out + side))
+                        flat[at] = np.int32(mine)
+                        j = next_cut(mine >> shift, x, words, pending)
+                        if j >= 0:
+                            push(j, np.int32(mine), bk)
+                    elif flat[at] != np.int32(mine):
                         broken += 1
-                        done = True
-                    else:
-                        at = at_x + out + out + prev_side[w]
-                        following = flat[at]
-                        if here == wall:
-                            if following >= 0:
-                                broken += 1
-                            else:
-                                own = (v << shift) | mine[w]
-                                flat[at_v + mine[w]] = np.int32((x << shift) | (out + out + prev_side[w]))
-                                flat[at] = np.int32(own)
-                                j = next_cut(v, x, words, pending)
-                                if j >= 0:
-                                    push(j, np.int32(own), bk)
-                            done = True
-                        elif following < 0:
-                            broken += 1
-                            done = True
-                        else:
-                            half[w] = np.uint64(following)
-                            prefetch(flat, (half[w] >> shift) * row + two_n)
-                            prefetch(flat, (half[w] >> shift) * row)
-                            prev[w] = here
-                            prev_side[w] = a & ONE
-                if done:
-                    m -= ONE
-                    half[w] = half[m]
-                    prev[w] = prev[m]
-                    prev_side[w] = prev_side[m]
-                    mine[w] = mine[m]
-                    end[w] = end[m]
+                    continue
+                elif flat[at] < 0:
+                    broken += 1
+                    continue
                 else:
-                    w += ONE
-        for s in range(closed[i] & ONE, U2 - (closed[i] >> ONE)):
-            j = next_cut(v, np.uint64(flat[at_v + p + p + s]) >> shift, words, pending)
-            if j >= 0:
-                push(j, np.int32((v << shift) | (p + p + s)), bk)
+                    half[kept] = np.uint64(flat[at])
+                    prev[kept] = here
+                    prev_side[kept] = a & ONE
+                    end[kept] = end[w]
+                ask_for(flat, (half[kept] >> shift) * row)
+                own[kept] = mine
+                kept += ONE
+            m = kept
     return broken, n_rays
 
 
