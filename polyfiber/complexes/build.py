@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from .._typing import WordArray
+from .._typing import IntArray, WordArray
 from ..budget import Monitor, heed
 from ..errors import BudgetExceededError, GenericityError, InputError, NumericalError
 from ..kernels import entry
@@ -19,7 +18,6 @@ from .predicate import ExactPredicate
 from .records import flat_star, grown, more_bases, moved_state, new_state, row_units, sign_row, unpack
 
 CHUNK = 64
-PORTION = 1 << 15
 DEFAULT_ETOL = 1e-3
 EXACT = -3
 """Mark in ``slot`` of vertices whose coordinates are exact ones, rounded; negative, so it is no slot."""
@@ -49,7 +47,6 @@ class BuildStats:
     exact_seconds: float = 0.0
     seconds: float = 0.0
     orientation_exact: int = 0
-    phases: dict[str, float] = field(default_factory=dict)
 
 
 class Skeleton:
@@ -96,7 +93,7 @@ class Skeleton:
             np.zeros(ids + 1, dtype=np.int32),
             np.array([0, len(link)], dtype=np.int64),
         )
-        self.edge_buffer = np.zeros(1024, dtype=np.int32)
+        self._edges = np.empty(1024, dtype=np.int32)
         self.pending = np.zeros((1, frame.n_words), dtype=np.uint64)
         self.entered = set(frame.start)
         width = max([1, *frame.network.hidden_widths]) + 1
@@ -104,7 +101,8 @@ class Skeleton:
         self._scratch = (np.zeros((n, n)), np.zeros((n, n + 1)), np.zeros((n, n)))
         self._forms = (np.zeros(pad), np.zeros(pad), np.zeros(width), np.zeros(width), np.zeros(pad))
         self._walks = sk.walk_scratch(n)
-        self._unsure = (np.zeros(1024, dtype=np.int64), np.zeros(1024, dtype=np.int64))
+        self._unsure: Any = (np.empty(1024, dtype=np.int64), np.empty(1024, dtype=np.int64))
+        self._rays: Any = tuple(np.empty(1024, dtype=np.int32) for _ in range(3))
 
     # ---- memory -----------------------------------------------------------------------------
     @property
@@ -147,11 +145,11 @@ class Skeleton:
     def reserve_pushes(self, pushes: int) -> None:
         """Make sure that so many edges can be put into buckets."""
         chunks, link, head, fill, free = self.buckets
-        need = pushes // CHUNK + int(head.shape[0]) + 2
-        if free[1] >= need:
+        short = int(sk.chunks_short(pushes, self.buckets))
+        if short <= 0:
             return
         old = len(link)
-        new = max(2 * old, old + need)
+        new = max(2 * old, old + short)
         link = grown(link, new, -1)
         link[old : new - 1] = np.arange(old + 1, new)
         link[new - 1] = free[0]
@@ -275,20 +273,59 @@ class Skeleton:
         self.pending[:] = 0
         for k in ids:
             sk.set_bit(self.pending, 0, k)
-        started = time.process_time()
         self._enter(layer)
         self.entered.update(ids)
-        self.stats.phases["enter"] = self.stats.phases.get("enter", 0) + time.process_time() - started
         sizes = np.zeros(net.inf + 1, dtype=np.int64)
         sk.push_all(self.nv, net, self.state, self.pending, sizes, self.buckets, True)
         self.reserve_pushes(int(sizes.sum()))
         sk.push_all(self.nv, net, self.state, self.pending, sizes, self.buckets, False)
-        for k in ids:
-            self.cut(k)
-            if self.closed[k]:
-                self._drop_outside(k)
-            self.monitor.report("cutting", k - self.frame.n_domain + 1, self.frame.n_neurons, vertices=self.nv)
-            self._check_time(k)
+        self._cut(np.array(ids, dtype=np.int64))
+
+    def _cut(self, ids: IntArray) -> None:
+        """Cut by facets whose signs are known at every vertex and whose edges lie in their buckets."""
+        frame, counts = self.frame, np.zeros(3, dtype=np.int64)
+        cursor = np.zeros(14, dtype=np.int64)
+        cursor[sk.NV], cursor[sk.N_INF] = self.nv, self.n_inf
+        state = -1
+        while state != sk.DONE:
+            a, b, r = self._scratch
+            form, form2, cur, nxt, rho = self._forms
+            unsure = self._unsure
+            state = sk.advance(
+                ids, cursor, self._edges, self.dead, self.closed, *flat_star(self.state), frame.net, self.state,
+                self.pending, self.buckets, self._walks, self.etol, *unsure, counts, *self._rays,
+                a, b, r, form, form2, cur, nxt, rho,
+            )  # fmt: skip
+            self.nv, self.n_inf = int(cursor[sk.NV]), int(cursor[sk.N_INF])
+            at = int(cursor[sk.AT])
+            if cursor[sk.BROKEN]:
+                raise NumericalError(
+                    f"{cursor[sk.BROKEN]} polygons did not close while cutting by {frame.name(int(ids[at]))}: "
+                    "the skeleton is inconsistent; please report this network"
+                )
+            if state == sk.ROOM:
+                self._make_room(cursor)
+            elif state == sk.MORE_UNSURE:
+                self._unsure = tuple(np.empty(2 * int(cursor[sk.UNSURE]), dtype=np.int64) for _ in range(2))
+            elif state == sk.DECIDE:
+                m = int(cursor[sk.UNSURE])
+                self._decide(unsure[0][:m], unsure[1][:m])
+            elif state == sk.DROP:
+                self._drop_outside(int(ids[at - 1]))
+            done = int(ids[at]) if at < len(ids) else int(ids[-1]) + 1
+            self.monitor.report("cutting", done - frame.n_domain, frame.n_neurons, vertices=self.nv)
+            if self.monitor.late:  # the text costs more than the test
+                self.monitor.check_time(f"the skeleton ({self.nv} vertices, cutting by {frame.name(min(done, int(ids[-1])))})")
+        self._count(counts)
+
+    def _make_room(self, cursor: IntArray) -> None:
+        """What `advance` asks for."""
+        self.reserve(max(self.nv, int(cursor[sk.NEED_V])), max(self.n_inf, int(cursor[sk.NEED_INF])))
+        self.reserve_pushes(int(cursor[sk.NEED_PUSHES]))
+        if cursor[sk.NEED_EDGES] > len(self._edges):
+            self._edges = np.empty(2 * int(cursor[sk.NEED_EDGES]), dtype=np.int32)
+        if cursor[sk.NEED_RAYS] > len(self._rays[0]):
+            self._rays = tuple(grown(part, 2 * int(cursor[sk.NEED_RAYS]), 0) for part in self._rays)
 
     def _enter(self, layer: int) -> None:
         """Signs of every pending neuron of a layer at every vertex.
@@ -363,95 +400,6 @@ class Skeleton:
         sk.decide_listed(vs, ks, self.frame.net, self.state, unsure, counts, a, b, r, form, cur, nxt, rho)
         self._count(counts)
         self._decide(vs[unsure], ks[unsure])
-
-    def cut(self, k: int) -> None:
-        """Cut by one facet whose signs are known at every vertex."""
-        net = self.frame.net
-        size = int(sk.bucket_size(k, self.buckets))
-        sk.clear_bit(self.pending, 0, k)
-        if size == 0:
-            return
-        if size > len(self.edge_buffer):
-            self.edge_buffer = np.zeros(2 * size, dtype=np.int32)
-        edges = self.edge_buffer
-        sk.take(k, self.buckets, edges)
-        edges[:size].sort()
-        if self.dead.any():
-            alive = edges[:size][~self.dead[edges[:size] >> net.shift]]
-            size = len(alive)
-            edges[:size] = alive
-            if size == 0:
-                return
-        self.reserve(self.nv + size, self.n_inf)
-        self.reserve_pushes(size * (2 * self.frame.n))
-        # in portions, so that a budget or Ctrl-C is heard in between
-        started = time.process_time()
-        for start in range(0, size, PORTION):
-            self._cut_portion(k, edges[start : min(size, start + PORTION)], self.nv + start, None)
-            self._check_time(k)
-        cut = time.process_time()
-        sk.splice(
-            k, edges, size, self.nv, self.closed, *flat_star(self.state), net, self.state, self.pending, self.buckets
-        )  # fmt: skip
-        found = [self._link_portion(k, start, min(PORTION, size - start)) for start in range(0, size, PORTION)]
-        self.nv += size
-        linked = time.process_time()
-        self._add_rays(k, *(np.concatenate(part) for part in zip(*found)))
-        rays = time.process_time()
-        for phase, seconds in (("cut", cut - started), ("link", linked - cut), ("rays", rays - linked)):
-            self.stats.phases[phase] = self.stats.phases.get(phase, 0) + seconds
-
-    def _link_portion(self, k: int, start: int, count: int) -> tuple[Any, Any, Any]:
-        """Find the new edges of some new vertices; returns the new rays: half-edges, and two neighbours each."""
-        rays = tuple(np.empty(count * 2 * self.frame.n, dtype=np.int32) for _ in range(3))
-        broken, n_rays = sk.link_chords(
-            k, count, self.nv + start, self.closed, *flat_star(self.state), self.frame.net, self.state, self.pending,
-            self.buckets, self._walks, *rays,
-        )  # fmt: skip
-        if broken:
-            raise NumericalError(
-                f"{broken} polygons did not close while cutting by {self.frame.name(k)}: "
-                "the skeleton is inconsistent; please report this network"
-            )
-        self._check_time(k)
-        a, b, c = (r[:n_rays].copy() for r in rays)
-        return a, b, c
-
-    def _add_rays(self, k: int, halves: Any, a: Any, b: Any) -> None:
-        """New rays of a wall, each inside a polygon between the rays that end at a and at b."""
-        size = len(halves)
-        if not size:
-            return
-        self.reserve(self.nv + size, self.n_inf + size)
-        self.reserve_pushes(size)
-        for start in range(0, size, PORTION):
-            part = slice(start, min(size, start + PORTION))
-            self._cut_portion(k, halves[part], self.nv + start, (a[part], b[part]))
-            self._check_time(k)
-        sk.link_rays(halves, size, self.nv, self.frame.net, self.state, self.pending, self.buckets)
-        self.nv += size
-
-    def _cut_portion(self, k: int, edges: Any, nv: int, rays: tuple[Any, Any] | None) -> None:
-        a, b, r = self._scratch
-        form, form2, cur, nxt, rho = self._forms
-        ends = (edges, edges) if rays is None else rays
-        while True:
-            counts = np.zeros(3, dtype=np.int64)
-            uv, uk = self._unsure
-            m, after = sk.cut_edges(
-                k, edges, len(edges), nv, self.n_inf, rays is not None, *ends, *flat_star(self.state), self.frame.net,
-                self.state, self.pending, self.etol, uv, uk, counts, a, b, r, form, form2, cur, nxt, rho,
-            )  # fmt: skip
-            if m <= len(uv):
-                break
-            self._unsure = (np.zeros(2 * m, dtype=np.int64), np.zeros(2 * m, dtype=np.int64))
-        self._count(counts)
-        self.n_inf = int(after)
-        self._decide(uv[:m], uk[:m])
-
-    def _check_time(self, k: int) -> None:
-        if self.monitor.late:  # the text costs more than the test
-            self.monitor.check_time(f"the skeleton ({self.nv} vertices, cutting by {self.frame.name(k)})")
 
     def _count(self, counts: Any) -> None:
         self.stats.filtered += int(counts[0])
@@ -604,7 +552,8 @@ class Skeleton:
     def finish(self) -> None:
         """Forget the buckets."""
         self.buckets = ()  # type: ignore[assignment]
-        self.edge_buffer = self.edge_buffer[:0]
+        self._edges = self._edges[:0]
+        self._rays = tuple(part[:0] for part in self._rays)
 
 
 def _rounded(values: Any, inflate: float) -> tuple[Any, float]:

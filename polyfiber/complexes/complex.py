@@ -13,9 +13,10 @@ from .._typing import Array, BoolArray, FloatArray, IdArray, IntArray, ProgressL
 from ..budget import Budget, Monitor, heed
 from ..errors import BudgetExceededError, GenericityError, InputError, ShapeError
 from ..kernels import faces as fk
+from ..kernels.skeleton import PORTION
 from ..network.model import ReLUNetwork
 from ..strata import SignOrder, Stratification
-from .build import PORTION, BuildStats, Skeleton, build_skeleton, refuse_the_hopeless
+from .build import BuildStats, Skeleton, build_skeleton, refuse_the_hopeless
 from .certificate import Certificate
 from .degenerate import LatticeSkeleton, build_lattice
 from .domain import Polyhedron

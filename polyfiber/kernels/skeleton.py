@@ -569,26 +569,11 @@ def push(k, half, bk):
     fill[k] += 1
 
 
-@bare_kernel
-def take(k, bk, out):
-    """Empty bucket k into out; returns how many."""
+@inline_kernel
+def chunks_short(pushes, bk):
+    """How many chunks are missing so that so many pushes surely fit; not positive if none."""
     chunks, link, head, fill, free = bk
-    c = head[k]
-    m = 0
-    count = fill[k]
-    while c >= 0:
-        for i in range(count):
-            out[m] = chunks[c, i]
-            m += 1
-        after = link[c]
-        link[c] = free[0]
-        free[0] = c
-        free[1] += 1
-        c = after
-        count = chunks.shape[1]
-    head[k] = -1
-    fill[k] = 0
-    return m
+    return pushes // chunks.shape[1] + head.shape[0] + 2 - free[1]
 
 
 @bare_kernel
@@ -603,6 +588,29 @@ def bucket_size(k, bk):
         m += chunks.shape[1]
         c = link[c]
     return m
+
+
+@bare_kernel
+def take(k, bk, out):
+    """Empty bucket k into out, what came first first; returns how many."""
+    chunks, link, head, fill, free = bk
+    size = bucket_size(k, bk)
+    m = size
+    c = head[k]
+    count = fill[k]
+    while c >= 0:
+        m -= count
+        for i in range(count):
+            out[m + i] = chunks[c, i]
+        after = link[c]
+        link[c] = free[0]
+        free[0] = c
+        free[1] += 1
+        c = after
+        count = chunks.shape[1]
+    head[k] = -1
+    fill[k] = 0
+    return size
 
 
 @bare_kernel
@@ -634,12 +642,12 @@ def edge_error(v, here, slot, line_err, err):
 
 @bare_kernel
 def cut_edges(
-    i, edges, ne, nv, n_inf, rays, ray_a, ray_b, flat, row, net, st, pending, etol, unsure_v, unsure_k, counts,
-    A, B, R, form, form2, cur, nxt, rho,
+    i, edges, first_edge, ne, nv, n_inf, rays, ray_a, ray_b, flat, row, net, st, pending, etol, unsure_v, unsure_k,
+    counts, A, B, R, form, form2, cur, nxt, rho,
 ):
     """Create the vertices of neuron i on the waiting edges, or the ends of its new rays; decides their pending signs.
 
-    With ``rays``, edges are the half-edges of the wall that lead to infinity inside an unbounded polygon, and
+    Edge e, first_edge <= e < ne, gets vertex nv + e. With ``rays``, edges are the half-edges of the wall that lead to infinity inside an unbounded polygon, and
     ray_a, ray_b the ends of that polygon's two rays, between which the new one lies.
     Nothing of the old skeleton changes but refined coordinates, so the call can be repeated.
     Returns (unsure pairs, vertices at infinity).
@@ -651,7 +659,7 @@ def cut_edges(
     mask = (1 << shift) - 1
     W = words.shape[1]
     n_unsure = 0
-    for e in range(ne):
+    for e in range(first_edge, ne):
         if rays:  # records lie at random places: ask for them ahead of time
             if e + 6 < ne:
                 at = np.uint64(ray_a[e + 6]) * row
@@ -888,7 +896,7 @@ def splice(i, edges, ne, nv, closed, flat, row, net, st, pending, bk):
     words = st.words
     bound = np.int32(nv << net.shift)
     for e in range(ne):
-        if e + 12 < ne:
+        if e + 12 < ne:  # records lie at random places: ask for them ahead of time
             h = np.uint64(edges[e + 12])
             ask_for(flat, (h >> shift) * row)
             h = np.uint64(edges[e + 6])
@@ -944,11 +952,11 @@ def walk_scratch(n):
 
 
 @bare_kernel
-def link_chords(i, ne, nv, closed, flat, row, net, st, pending, bk, walks, ray_half, ray_a, ray_b):
-    """Join the new vertices along the polygons they lie on, beyond what `splice` joined; push the new edges.
+def link_chords(i, low, high, closed, flat, row, net, st, pending, bk, walks, ray_half, ray_a, ray_b, n_rays):
+    """Join the new vertices low <= v < high along the polygons they lie on, beyond what `splice` joined; push the new edges.
 
     flat: the star columns as one int32 array with a record every ``row`` entries.
-    Returns (walks that failed: 0, or the skeleton is inconsistent; new rays).
+    Returns (walks that failed: 0, or the skeleton is inconsistent; new rays, after n_rays that are listed already).
     A walk on the negative side that reaches infinity goes on with the positive side; when that
     reaches infinity too, the wall leaves the polygon between its two rays: a new ray is listed.
 
@@ -962,14 +970,13 @@ def link_chords(i, ne, nv, closed, flat, row, net, st, pending, bk, walks, ray_h
     infinite = two_n + n + ONE  # column at_inf of a record
     words = st.words
     broken = 0
-    n_rays = 0
     wall = np.int32(i)
-    last = np.uint64(nv + ne - 1)
+    last = np.uint64(high - 1)
     # of each walk: the half-edge it looks for a partner of, where it arrives, the facet that its last edge left and on
     # which side, and the vertex at infinity met on the negative side, or -1
     own, half, prev, prev_side, end = walks
     m = ZERO
-    for v in range(np.uint64(nv), np.uint64(nv + ne)):
+    for v in range(np.uint64(low), np.uint64(high)):
         at_v = v * row
         p = slot_of(flat, at_v + two_n, n, wall)
         start = np.uint64(flat[at_v + p + p])
@@ -1055,3 +1062,120 @@ def link_rays(halves, count, nv, net, st, pending, bk):
         j = next_cut(v, r, st.words, pending)
         if j >= 0:
             push(j, h, bk)
+
+
+# where a cutting stands: entries of the cursor of `advance`. What a wall begins with, its vertices, its new rays and where
+# among them the work is, what is there so far, and how much room is asked for
+AT, STAGE, SIZE, START, NV, N_INF, RAYS, UNSURE, BROKEN, NEED_V, NEED_INF, NEED_PUSHES, NEED_EDGES, NEED_RAYS = range(14)
+BEGIN, CUT, LINK, RAY_ROOM, RAY_CUT, END = range(6)
+DONE, ROOM, DECIDE, MORE_UNSURE, DROP, TICK = range(6)
+PORTION = 1 << 15
+
+
+@inline_kernel
+def begin(k, cursor, edges, dead, shift, pending, bk):
+    """Take what waits for wall k, without what was thrown away; True when there is room."""
+    size = bucket_size(k, bk)
+    cursor[NEED_EDGES] = size
+    if size > edges.shape[0]:
+        return False
+    size = take(k, bk, edges)
+    if dead.shape[0] > 0:
+        kept = 0
+        for e in range(size):
+            edges[kept] = edges[e]
+            source = edges[e] >> shift
+            kept += 0 if source < dead.shape[0] and dead[source] else 1
+        size = kept
+    clear_bit(pending, 0, k)
+    cursor[SIZE] = size
+    cursor[START] = 0
+    cursor[RAYS] = 0
+    cursor[STAGE] = CUT
+    return True
+
+
+@bare_kernel
+def advance(
+    ids, cursor, edges, dead, closed, flat, row, net, st, pending, bk, walks, etol, unsure_v, unsure_k, counts,
+    ray_half, ray_a, ray_b, A, B, R, form, form2, cur, nxt, rho,
+):
+    """Cut by the facets ``ids`` one after the other, from where the cursor stands, until something is to be done elsewhere.
+
+    Signs of all ids must be known at every vertex, and every edge must lie in its bucket. Returns what is to be done:
+
+    DONE         nothing: all are cut
+    ROOM         make room: for NEED_V vertices, NEED_INF of them at infinity, NEED_PUSHES pushes, NEED_EDGES waiting
+                 edges, NEED_RAYS new rays
+    DECIDE       the first UNSURE listed pairs have no certified sign yet
+    MORE_UNSURE  room for UNSURE listed pairs
+    DROP         the wall at AT - 1 is cut, and one of its sides is to be thrown away
+    TICK         nothing: it has been a while
+    """
+    n = net.n
+    work = 0
+    while cursor[AT] < ids.shape[0]:
+        k = ids[cursor[AT]]
+        stage = cursor[STAGE]
+        if work >= PORTION:
+            return TICK
+        if stage == BEGIN:
+            work += 64
+            if not begin(k, cursor, edges, dead, net.shift, pending, bk):
+                return ROOM
+        elif stage in (CUT, RAY_CUT):
+            rays = stage == RAY_CUT
+            size = cursor[RAYS] if rays else cursor[SIZE]
+            if cursor[START] == 0 and size > 0:
+                cursor[NEED_V] = cursor[NV] + size
+                cursor[NEED_INF] = cursor[N_INF] + (size if rays else 0)
+                cursor[NEED_PUSHES] = size * (1 if rays else 2 * n)
+                short = cursor[NEED_V] > st.star.shape[0] or cursor[NEED_INF] > st.base.shape[0]
+                if short or chunks_short(cursor[NEED_PUSHES], bk) > 0:
+                    return ROOM
+            stop = min(size, cursor[START] + PORTION)
+            found = 0
+            if stop > cursor[START]:
+                before = counts[0], counts[1], counts[2]
+                found, n_inf = cut_edges(
+                    k, ray_half if rays else edges, cursor[START], stop, cursor[NV], cursor[N_INF], rays, ray_a, ray_b,
+                    flat, row, net, st, pending, etol, unsure_v, unsure_k, counts, A, B, R, form, form2, cur, nxt, rho,
+                )  # fmt: skip
+                cursor[UNSURE] = found
+                if found > unsure_v.shape[0]:
+                    counts[0], counts[1], counts[2] = before
+                    return MORE_UNSURE
+                cursor[N_INF] = n_inf
+            work += stop - cursor[START]
+            cursor[START] = stop
+            if stop == size:
+                cursor[START] = 0
+                cursor[STAGE] = END if rays else LINK
+            if found:
+                return DECIDE
+        elif stage == LINK:
+            stop = min(cursor[SIZE], cursor[START] + PORTION)
+            cursor[NEED_RAYS] = cursor[RAYS] + (stop - cursor[START]) * 2 * n
+            if cursor[NEED_RAYS] > ray_half.shape[0]:
+                return ROOM
+            if cursor[START] == 0:
+                splice(k, edges, cursor[SIZE], cursor[NV], closed, flat, row, net, st, pending, bk)
+            broken, cursor[RAYS] = link_chords(
+                k, cursor[NV] + cursor[START], cursor[NV] + stop, closed, flat, row, net, st, pending, bk, walks,
+                ray_half, ray_a, ray_b, cursor[RAYS],
+            )  # fmt: skip
+            cursor[BROKEN] += broken
+            work += stop - cursor[START]
+            cursor[START] = stop
+            if stop == cursor[SIZE]:
+                cursor[NV] += stop
+                cursor[START] = 0
+                cursor[STAGE] = RAY_CUT
+        else:
+            link_rays(ray_half, cursor[RAYS], cursor[NV], net, st, pending, bk)
+            cursor[NV] += cursor[RAYS]
+            cursor[STAGE] = BEGIN
+            cursor[AT] += 1
+            if closed[k]:
+                return DROP
+    return DONE
