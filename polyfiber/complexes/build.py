@@ -315,7 +315,9 @@ class Skeleton:
             done = int(ids[at]) if at < len(ids) else int(ids[-1]) + 1
             self.monitor.report("cutting", done - frame.n_domain, frame.n_neurons, vertices=self.nv)
             if self.monitor.late:  # the text costs more than the test
-                self.monitor.check_time(f"the skeleton ({self.nv} vertices, cutting by {frame.name(min(done, int(ids[-1])))})")
+                self.monitor.check_time(
+                    f"the skeleton ({self.nv} vertices, cutting by {frame.name(min(done, int(ids[-1])))})"
+                )
         self._count(counts)
 
     def _make_room(self, cursor: IntArray) -> None:

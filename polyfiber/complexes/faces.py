@@ -125,7 +125,7 @@ class FaceStore:
         alpha: FloatArray = np.ldexp(numerators / float(1 << ALPHA_BITS), -exponents)
         return alpha
 
-    def _heights(self, vs: IntArray, alpha: FloatArray, height: FloatArray) -> None:
+    def _heights(self, vs: Array, alpha: FloatArray, height: Array) -> None:
         """The orienting function at skeleton vertices, with error bounds."""
         net, st, n = self.frame.net, self.skeleton.state, self.n
         start = list(self.frame.start)

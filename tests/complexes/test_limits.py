@@ -19,7 +19,7 @@ def test_memory_budget_is_refused_with_the_amount() -> None:
     with pytest.raises(BudgetExceededError, match="MB") as caught:
         pf.canonical_complex(net, budget=pf.Budget(memory="1MB"))
     assert caught.value.needed > 10**6
-    cx = pf.canonical_complex(net, budget=pf.Budget(memory="6MB"))
+    cx = pf.canonical_complex(net, budget=pf.Budget(memory="5.6MB"))
     with pytest.raises(BudgetExceededError, match="faces"):
         cx.materialize()
 
