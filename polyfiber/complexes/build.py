@@ -11,7 +11,7 @@ import numpy as np
 from .._typing import IntArray, WordArray
 from ..budget import Monitor, heed
 from ..errors import BudgetExceededError, GenericityError, InputError, NumericalError
-from ..kernels import entry
+from ..kernels import entry, forms
 from ..kernels import skeleton as sk
 from .frame import Frame, expected_vertices
 from .predicate import ExactPredicate
@@ -199,29 +199,29 @@ class Skeleton:
             st.at_inf[v] = v - 1
             st.base[v - 1] = st.x[0]
             if side:
-                sk.set_bit(st.words, v, int(zeros[s]))
+                forms.set_bit(st.words, v, int(zeros[s]))
             st.star[0, 2 * s + side] = v << shift | (2 * s + 1)
             st.star[v, 2 * s + 1] = 0 << shift | (2 * s + side)
             self._solve(v)
         for k in zeros:  # the other vertices of the cone see these facets as decided
-            sk.clear_bit(self.pending, 0, int(k))
+            forms.clear_bit(self.pending, 0, int(k))
 
     def _solve(self, v: int) -> None:
         a, b, r = self._scratch
         form, _, cur, nxt, rho = self._forms
-        sk.solve_vertex(v, self.frame.net, self.state, a, b, r, form, cur, nxt, rho)
+        forms.solve_vertex(v, self.frame.net, self.state, a, b, r, form, cur, nxt, rho)
 
     def refine(self, vertices: Any) -> None:
         """Solve vertices directly, for the tightest error bounds that floats give."""
         a, b, r = self._scratch
         form, _, cur, nxt, rho = self._forms
-        sk.solve_many(vertices, self.frame.net, self.state, a, b, r, form, cur, nxt, rho)
+        forms.solve_many(vertices, self.frame.net, self.state, a, b, r, form, cur, nxt, rho)
 
     def judge(self, vertices: Any, facets: Any) -> Any:
         """Signs of pairs by the form on the cell and the rank rule, 0 where they cannot tell; changes nothing."""
         form, _, cur, nxt, _ = self._forms
         out = np.zeros(len(vertices), dtype=np.int8)
-        sk.judge_listed(vertices, facets, self.frame.net, self.state, out, form, cur, nxt)
+        forms.judge_listed(vertices, facets, self.frame.net, self.state, out, form, cur, nxt)
         return out
 
     def sharpen(self, vertices: Any, *, rtol: float = 1e-6) -> None:
@@ -272,7 +272,7 @@ class Skeleton:
         net = self.frame.net
         self.pending[:] = 0
         for k in ids:
-            sk.set_bit(self.pending, 0, k)
+            forms.set_bit(self.pending, 0, k)
         self._enter(layer)
         self.entered.update(ids)
         sizes = np.zeros(net.inf + 1, dtype=np.int64)
@@ -399,7 +399,7 @@ class Skeleton:
         form, _, cur, nxt, rho = self._forms
         counts = np.zeros(3, dtype=np.int64)
         unsure = np.zeros(len(vs), dtype=np.bool_)
-        sk.decide_listed(vs, ks, self.frame.net, self.state, unsure, counts, a, b, r, form, cur, nxt, rho)
+        forms.decide_listed(vs, ks, self.frame.net, self.state, unsure, counts, a, b, r, form, cur, nxt, rho)
         self._count(counts)
         self._decide(vs[unsure], ks[unsure])
 
@@ -433,7 +433,7 @@ class Skeleton:
             sign = self.predicate.sign(k, st.words[v], point, direction)
             if sign == 0:
                 self._refuse(v, k, point)
-            (sk.set_bit if sign > 0 else sk.clear_bit)(st.words, v, k)
+            (forms.set_bit if sign > 0 else forms.clear_bit)(st.words, v, k)
         self.stats.exact = self.predicate.calls
         self.stats.exact_seconds = self.predicate.seconds
 

@@ -19,8 +19,8 @@ import numpy as np
 from .._typing import Array, BoolArray, IdArray, IntArray, WordArray
 from ..budget import Monitor
 from ..errors import InputError, NumericalError
+from ..kernels import forms
 from ..kernels import lattice as lk
-from ..kernels import skeleton as sk
 from .build import Skeleton
 from .frame import Frame
 from .integers import IntegerForms
@@ -165,7 +165,7 @@ class LatticeSkeleton(Skeleton):
                     if s:
                         table.planes[f, (z >> 6) + (0 if s > 0 else frame.n_words)] |= np.uint64(1) << np.uint64(z & 63)
                     elif d == 0:
-                        sk.set_bit(self.zeros, f, z)
+                        forms.set_bit(self.zeros, f, z)
 
     @staticmethod
     def _slot_and_side(signs: tuple[int, ...]) -> tuple[int, int]:
@@ -186,7 +186,7 @@ class LatticeSkeleton(Skeleton):
         ids.sort(key=lambda k: not self.closed[k])  # what throws a side away first
         self.pending[:] = 0
         for k in ids:
-            sk.set_bit(self.pending, 0, k)
+            forms.set_bit(self.pending, 0, k)
         self.reserve(self.nv, self.n_inf)
         self._enter(layer)
         self.entered.update(ids)
@@ -284,9 +284,9 @@ class LatticeSkeleton(Skeleton):
             low = int(net.first[layer])
             for k, sign in zip(ids, self.integers.signs(layer, [k - low for k in ids], words, point, scale, direction)):
                 if sign > 0:
-                    sk.set_bit(st.words, v, k)
+                    forms.set_bit(st.words, v, k)
                 elif sign == 0:
-                    sk.set_bit(self.zeros, v, k)
+                    forms.set_bit(self.zeros, v, k)
                     self.exact_zeros += 1
         self.stats.exact += len(vertices)
         self.stats.exact_seconds += time.perf_counter() - started
@@ -297,7 +297,7 @@ class LatticeSkeleton(Skeleton):
     # ---- one cut ----------------------------------------------------------------------------
     def cut(self, k: int) -> None:
         """Cut by one facet whose signs are known at every vertex."""
-        sk.clear_bit(self.pending, 0, k)
+        forms.clear_bit(self.pending, 0, k)
         cut: list[IdArray] = []
         for table in self.tables[1:]:
             out = np.empty(table.count, dtype=np.int32)
@@ -361,7 +361,7 @@ class LatticeSkeleton(Skeleton):
             form, _, cur, nxt, rho = self._forms
             unsure = np.zeros(pairs, dtype=np.bool_)
             counts = np.zeros(3, dtype=np.int64)
-            sk.decide_listed(us, ks, net, st, unsure, counts, a, b, r, form, cur, nxt, rho)
+            forms.decide_listed(us, ks, net, st, unsure, counts, a, b, r, form, cur, nxt, rho)
             self._count(counts)
             self._decide(us[unsure], ks[unsure])
             lk.record_signs(us, ks, pairs, st.words, self.zeros, vertices.planes)

@@ -18,7 +18,7 @@ import numpy as np
 
 from .._typing import Array, FloatArray, IntArray
 from ..errors import InputError, ShapeError
-from ..kernels.skeleton import Net
+from ..kernels.forms import Net
 from ..network.model import ReLUNetwork
 from ..numerics.independent import independent_columns
 from .domain import Polyhedron

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .._typing import IdArray
-from ..kernels import skeleton as sk
+from ..kernels import forms
 from .frame import Frame
 
 
@@ -29,7 +29,7 @@ def new_state(frame: Frame, cap: int, cap_inf: int) -> Any:
     # kernels read coordinates eight at a time: a row more, that they stay in the memory
     record = np.empty((cap + 1, end), dtype=np.uint64)
     whole, real = record.view(np.int32)[:cap], record.view(np.float64)[:cap]
-    return sk.State(
+    return forms.State(
         star=whole[:, : 3 * n],
         words=record[:cap, words:x],
         x=real[:, x:err],

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from .forms import affine_form
 from .jit import kernel
-from .skeleton import affine_form
 
 
 @kernel

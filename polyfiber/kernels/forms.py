@@ -1,0 +1,732 @@
+"""Affine forms of neurons on cells, their certified signs at vertices, and vertices from their forms.
+
+A vertex is the set of its n zero facets ("slots") and the signs of all others. Ids of facets: domain facets, then
+hidden neurons layer by layer, then infinity (``net.inf``).
+
+Signs are certified: a floating value counts only when it exceeds its forward error bound; otherwise the pair
+(vertex, neuron) is left to the exact predicate. The bounds are derived in docs/certification.md.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+
+import numpy as np
+
+from .jit import bare_kernel, inline_kernel, popcount, trailing_zeros
+from .lanes import axpy, first_of, load4, load8, load_row8, magnitude, store, times, total, zero4, zero8
+
+# kind[k]: 0 domain facet, l >= 1 neuron of hidden layer l; first[l]: first id of layer l, first[-1] = number of facets
+# rows: affine forms of domain facets and first-layer neurons, constant at n, one every stride (4 or a multiple of 8)
+# weights: rows of layers >= 2 one after the other, row of id k at woff[k]
+# kappa, kappa0, sigma: |computed - exact| <= kappa.|x| + hom * kappa0 + (|form|_1 + sigma * unit) * error of x
+Net = namedtuple(
+    "Net",
+    "n stride shift inf first layer_of rows weights woff biases kappa kappa0 sigma drift inflate start",
+)
+# star: (cap, 3 n) int32, 2 n half-edge ids (twins), then n facet ids; words: (cap, W) sign bits; x: (cap, n) point or
+# direction; err: its error; slot: where the edge it was created on sits, -1 once solved directly; line_err: error of
+# the point as a point of that edge's line (errors along the line do not matter there); at_inf: -1 or row of base; base: (cap_inf, n), base_err
+State = namedtuple("State", "star words x err slot line_err at_inf base base_err")
+
+ONE = np.uint64(1)
+U2 = np.uint64(2)
+EIGHT = np.uint64(8)
+SIXTEEN = np.uint64(16)
+ZERO = np.uint64(0)
+SIX = np.uint64(6)
+LOW = np.uint64(63)
+ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
+EPS = 2.0**-53
+SLOP = 1.0 + 1e-9
+TINY = 1e-300
+
+
+@inline_kernel
+def bit_of(words, v, k):
+    return (words[v, k >> 6] >> np.uint64(k & 63)) & ONE
+
+
+@inline_kernel
+def set_bit(words, v, k):
+    words[v, k >> 6] |= ONE << np.uint64(k & 63)
+
+
+@inline_kernel
+def clear_bit(words, v, k):
+    words[v, k >> 6] &= ~(ONE << np.uint64(k & 63))
+
+
+@inline_kernel
+def range_mask(word, low, high):
+    """Bits of word number ``word`` that belong to ids low <= k < high."""
+    mask = ALL
+    start = word << 6
+    if low > start:
+        if low >= start + 64:
+            return ZERO
+        mask &= ALL << np.uint64(low - start)
+    if high < start + 64:
+        if high <= start:
+            return ZERO
+        mask &= ALL >> np.uint64(start + 64 - high)
+    return mask
+
+
+@inline_kernel
+def affine_form(k, words, v, n, stride, first, layer_of, rows, weights, woff, biases, out, cur, nxt):
+    """Form of facet k on the cell whose active neurons are the bits of row v: out[:n], constant out[n]."""
+    layer = layer_of[k]
+    if layer <= 1:  # domain facets and first-layer neurons are given forms, exact as they are
+        start = k * stride
+        for c in range(n + 1):
+            out[c] = rows[start + c]
+    elif layer == 2:
+        combine_rows(weights, woff[k] - first[1], words, v, first[1], first[2], rows, stride, n, out)
+        out[n] += biases[k]
+    else:
+        const = pull_back(k, layer, words, v, first, weights, woff, biases, cur, nxt)
+        combine_rows(cur, -first[1], words, v, first[1], first[2], rows, stride, n, out)
+        out[n] += const
+
+
+@bare_kernel
+def pull_back(k, layer, words, v, first, weights, woff, biases, cur, nxt):
+    """Coefficients of neuron k on the outputs of the first layer, in cur; returns the constant."""
+    const = biases[k]
+    row = woff[k]
+    q = layer - 1
+    for a in range(first[q + 1] - first[q]):
+        cur[a] = weights[row + a]
+    while q > 1:
+        low = first[q]
+        high = first[q + 1]
+        width = first[q] - first[q - 1]
+        for b in range(width):
+            nxt[b] = 0.0
+        for wi in range(low >> 6, ((high - 1) >> 6) + 1):
+            m = words[v, wi] & range_mask(wi, low, high)
+            while m != ZERO:
+                t = (wi << 6) + np.int64(trailing_zeros(m))
+                m &= m - ONE
+                r = cur[t - low]
+                const += r * biases[t]
+                part = weights[woff[t] : woff[t] + width]
+                for b in range(width):
+                    nxt[b] += r * part[b]
+        for b in range(width):
+            cur[b] = nxt[b]
+        q -= 1
+    return const
+
+
+@inline_kernel
+def combine_rows(coef, offset, words, v, low, high, rows, stride, n, out):
+    """out = sum of coef[offset + t] * row t over the active t in [low, high); a block of columns in registers."""
+    shift = np.uint64(offset)
+    step = np.uint64(stride)
+    if n < 4:
+        four = zero4()
+        for wi in range(low >> 6, ((high - 1) >> 6) + 1):
+            m = words[v, wi] & range_mask(wi, low, high)
+            start = np.uint64(wi << 6)
+            while m != ZERO:
+                t = start + trailing_zeros(m)
+                m &= m - ONE
+                four = axpy(four, coef[shift + t], load4(rows, t * step))
+        store(out, ZERO, four)
+    else:
+        for block in range(ZERO, step, EIGHT):
+            eight = zero8()
+            for wi in range(low >> 6, ((high - 1) >> 6) + 1):
+                m = words[v, wi] & range_mask(wi, low, high)
+                start = np.uint64(wi << 6)
+                while m != ZERO:
+                    t = start + trailing_zeros(m)
+                    m &= m - ONE
+                    eight = axpy(eight, coef[shift + t], load8(rows, t * step + block))
+            store(out, block, eight)
+
+
+@inline_kernel
+def form_value(form, x, v, hom, n):
+    """Form at row v of x; hom is 1 for a point, 0 for a direction."""
+    s = 0.0
+    for block in range(0, n + 1, 8):
+        point = first_of(load_row8(x, v, block), n - block, hom)
+        s += total(times(point, load8(form, np.uint64(block))))
+    return s
+
+
+@inline_kernel
+def form_size(form, n):
+    """Sum of the absolute values of a form's linear coefficients."""
+    s = 0.0
+    for block in range(0, n, 8):
+        s += total(magnitude(first_of(load8(form, np.uint64(block)), n - block, 0.0)))
+    return s
+
+
+@inline_kernel
+def value_bound(k, kappa, drift, inflate, size, x, v, error, hom, n):
+    """Bound of |form_value - exact value at the exact point|; size: `form_size`."""
+    s = 0.0
+    for block in range(0, n + 1, 8):
+        point = first_of(load_row8(x, v, block), n - block, hom)
+        s += total(times(magnitude(point), load_row8(kappa, k, block)))
+    return (s + (size + drift[k]) * error) * inflate
+
+
+@bare_kernel
+def slopes_vanish(v, k, n, inf, first, layer_of, star, words):
+    """Whether the slope of facet k along ray v is identically zero, by ranks alone.
+
+    The zero facets of v are independent. Up to layer q the forms span at most ``rank`` dimensions
+    beyond the zeros of the layers before; when the zeros of k's own layer exhaust them, every
+    slope of the layer vanishes. And when the zeros of deeper layers, which only see the active
+    neurons of k's layer, are as many as these, the slope of every active one vanishes.
+    """
+    layer = layer_of[k]
+    if layer == 0:
+        return False
+    rank = n
+    deeper = 0
+    for s in range(n):
+        z = star[v, 2 * n + s]
+        if z != inf and layer_of[z] > layer:
+            deeper += 1
+    for q in range(1, layer + 1):
+        zeros = 0
+        for s in range(n):
+            z = star[v, 2 * n + s]
+            if z != inf and (layer_of[z] == q or (q == 1 and layer_of[z] == 0)):
+                zeros += 1
+        active = 0
+        low = first[q]
+        high = first[q + 1]
+        for wi in range(low >> 6, ((high - 1) >> 6) + 1):
+            active += np.int64(popcount(words[v, wi] & range_mask(wi, low, high)))
+        if q == layer:
+            return rank <= zeros or (deeper >= active and bit_of(words, v, k) != ZERO)
+        rank = min(rank - zeros, active)
+    return False
+
+
+@inline_kernel
+def is_constant(k, layer, form, n):
+    """Whether a given (not computed) form has no linear part."""
+    if layer > 1:
+        return False
+    for c in range(n):
+        if form[c] != 0.0:
+            return False
+    return True
+
+
+@bare_kernel
+def invert(A, R, n):
+    """Gauss-Jordan with partial pivoting; A is overwritten. False if a pivot is zero or not finite."""
+    for i in range(n):
+        for j in range(n):
+            R[i, j] = 0.0
+        R[i, i] = 1.0
+    for c in range(n):
+        piv = c
+        best = abs(A[c, c])
+        for r in range(c + 1, n):
+            if abs(A[r, c]) > best:
+                best = abs(A[r, c])
+                piv = r
+        if not (best > 0.0 and best < np.inf):
+            return False
+        if piv != c:
+            for j in range(n):
+                A[c, j], A[piv, j] = A[piv, j], A[c, j]
+                R[c, j], R[piv, j] = R[piv, j], R[c, j]
+        d = 1.0 / A[c, c]
+        for j in range(n):
+            A[c, j] *= d
+            R[c, j] *= d
+        for r in range(n):
+            if r != c:
+                f = A[r, c]
+                if f != 0.0:
+                    for j in range(n):
+                        A[r, j] -= f * A[c, j]
+                        R[r, j] -= f * R[c, j]
+    return True
+
+
+@bare_kernel
+def solve(
+    v,
+    n,
+    stride,
+    inf,
+    inflate,
+    start,
+    first,
+    layer_of,
+    rows,
+    weights,
+    woff,
+    biases,
+    kappa,
+    kappa0,
+    drift,
+    star,
+    words,
+    x,
+    err,
+    slot,
+    at_inf,
+    base,
+    base_err,
+    A,
+    B,
+    R,
+    form,
+    cur,
+    nxt,
+    rho,
+):
+    """Solve the n zero forms of v directly; sets x, err (and base, base_err) with certified bounds."""
+    is_inf = at_inf[v] >= 0
+    slot[v] = -1
+    gauge = -1
+    for s in range(n):
+        k = star[v, 2 * n + s]
+        if k == inf:
+            gauge = s
+            norm = 0.0
+            for c in range(n):
+                norm += x[v, c] * x[v, c]
+            for c in range(n):
+                A[s, c] = x[v, c] / norm
+                B[s, c] = A[s, c]
+            B[s, n] = 0.0
+        else:
+            affine_form(k, words, v, n, stride, first, layer_of, rows, weights, woff, biases, form, cur, nxt)
+            for c in range(n):
+                A[s, c] = form[c]
+                B[s, c] = form[c]
+            B[s, n] = form[n]
+    if not invert(A, R, n):
+        err[v] = np.inf
+        if is_inf:
+            base_err[at_inf[v]] = np.inf
+        return
+    theta = 0.0
+    for c in range(n):
+        for j in range(n):
+            rho[j] = 0.0
+        rho[c] = -1.0
+        t = 0.0
+        for k in range(n):
+            r = R[c, k]
+            for j in range(n):
+                rho[j] += r * B[k, j]
+            if k != gauge:
+                t += abs(r) * drift[star[v, 2 * n + k]]
+            else:
+                g = 0.0
+                for j in range(n):
+                    g += abs(B[k, j])
+                t += abs(r) * g * (2 * n + 4) * EPS
+        for j in range(n):
+            t += abs(rho[j])
+        if not t <= theta:
+            theta = t
+    theta *= SLOP * inflate
+    ok = theta < 0.5
+    # the point (finite) or a base point of the ray's line (infinite)
+    if is_inf:
+        for c in range(n):
+            form[c] = base[at_inf[v], c]
+    else:
+        for c in range(n):
+            form[c] = x[v, c]
+    for step in range(2):
+        for s in range(n):
+            r = B[s, n]
+            for c in range(n):
+                r += B[s, c] * form[c]
+            rho[s] = 0.0 if s == gauge else r
+        if step == 0:
+            for c in range(n):
+                d = 0.0
+                for s in range(n):
+                    d += R[c, s] * rho[s]
+                form[c] -= d
+    for s in range(n):
+        if s == gauge:
+            rho[s] = 0.0
+        else:
+            k = star[v, 2 * n + s]
+            b = kappa0[k]
+            for c in range(n):
+                b += kappa[k, c] * abs(form[c])
+            rho[s] = abs(rho[s]) + b * inflate
+    e = 0.0
+    for c in range(n):
+        t = 0.0
+        for s in range(n):
+            t += abs(R[c, s]) * rho[s]
+        if not t <= e:
+            e = t
+    e = e / (1.0 - theta) * SLOP + TINY if ok else np.inf
+    if not is_inf:
+        for c in range(n):
+            x[v, c] = form[c]
+        err[v] = e
+        return
+    b = at_inf[v]
+    for c in range(n):
+        base[b, c] = form[c]
+    base_err[b] = e
+    # direction: forms vanish, gauge is 1
+    for c in range(n):
+        form[c] = R[c, gauge]
+    for step in range(2):
+        for s in range(n):
+            r = -1.0 if s == gauge else 0.0
+            for c in range(n):
+                r += B[s, c] * form[c]
+            rho[s] = r
+        if step == 0:
+            for c in range(n):
+                d = 0.0
+                for s in range(n):
+                    d += R[c, s] * rho[s]
+                form[c] -= d
+    for s in range(n):
+        t = 0.0
+        if s == gauge:
+            for c in range(n):
+                t += abs(B[s, c]) * abs(form[c])
+            t = (t + 1.0) * (2 * n + 4) * EPS
+        else:
+            k = star[v, 2 * n + s]
+            for c in range(n):
+                t += kappa[k, c] * abs(form[c])
+        rho[s] = abs(rho[s]) + t * inflate
+    e = 0.0
+    for c in range(n):
+        t = 0.0
+        for s in range(n):
+            t += abs(R[c, s]) * rho[s]
+        if not t <= e:
+            e = t
+    e = e / (1.0 - theta) * SLOP + TINY if ok else np.inf
+    # the solve fixes the line, the signs of the starting facets its orientation
+    if e < np.inf:
+        oriented = False
+        for i in range(start.shape[0]):
+            k = start[i]
+            slope = 0.0
+            bound = 0.0
+            norm = 0.0
+            for c in range(n):
+                g = rows[k * stride + c]
+                slope += g * form[c]
+                bound += kappa[k, c] * abs(form[c])
+                norm += abs(g)
+            if abs(slope) > (bound + (norm + drift[k]) * e) * inflate:
+                oriented = True
+                if (slope > 0.0) != (bit_of(words, v, k) != ZERO):
+                    for c in range(n):
+                        form[c] = -form[c]
+                break
+        if not oriented:
+            e = np.inf
+    for c in range(n):
+        x[v, c] = form[c]
+    err[v] = e
+
+
+@bare_kernel
+def sign_at(
+    v,
+    k,
+    n,
+    stride,
+    inf,
+    inflate,
+    start,
+    first,
+    layer_of,
+    rows,
+    weights,
+    woff,
+    biases,
+    kappa,
+    kappa0,
+    drift,
+    star,
+    words,
+    x,
+    err,
+    slot,
+    at_inf,
+    base,
+    base_err,
+    form,
+    cur,
+    nxt,
+):
+    """Certified sign of facet k at vertex v, or 0 when the filter cannot tell."""
+    affine_form(k, words, v, n, stride, first, layer_of, rows, weights, woff, biases, form, cur, nxt)
+    size = form_size(form, n)
+    hom = 1.0 if at_inf[v] < 0 else 0.0
+    z = form_value(form, x, v, hom, n)
+    b = value_bound(k, kappa, drift, inflate, size, x, v, err[v], hom, n)
+    if at_inf[v] >= 0:
+        if not abs(z) > b and (
+            is_constant(k, layer_of[k], form, n) or slopes_vanish(v, k, n, inf, first, layer_of, star, words)
+        ):
+            i = at_inf[v]
+            z = form_value(form, base, i, 1.0, n)
+            b = value_bound(k, kappa, drift, inflate, size, base, i, base_err[i], 1.0, n)
+            if abs(z) > b:
+                return 2 if z > 0 else -2
+            return 0
+    if abs(z) > b:
+        return 1 if z > 0 else -1
+    return 0
+
+
+@bare_kernel
+def solve_vertex(v, net, st, A, B, R, form, cur, nxt, rho):
+    """`solve` for the driver."""
+    n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, start = (
+        net
+    )
+    star, words, x, err, slot, line_err, at_inf, base, base_err = st
+    solve(
+        v,
+        n,
+        stride,
+        inf,
+        inflate,
+        start,
+        first,
+        layer_of,
+        rows,
+        weights,
+        woff,
+        biases,
+        kappa,
+        kappa0,
+        drift,
+        star,
+        words,
+        x,
+        err,
+        slot,
+        at_inf,
+        base,
+        base_err,
+        A,
+        B,
+        R,
+        form,
+        cur,
+        nxt,
+        rho,
+    )
+
+
+@bare_kernel
+def solve_many(vs, net, st, A, B, R, form, cur, nxt, rho):
+    """Solve the listed vertices directly, unless they are already."""
+    n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, start = (
+        net
+    )
+    star, words, x, err, slot, line_err, at_inf, base, base_err = st
+    for v in vs:
+        if slot[v] >= 0:
+            solve(
+                v,
+                n,
+                stride,
+                inf,
+                inflate,
+                start,
+                first,
+                layer_of,
+                rows,
+                weights,
+                woff,
+                biases,
+                kappa,
+                kappa0,
+                drift,
+                star,
+                words,
+                x,
+                err,
+                slot,
+                at_inf,
+                base,
+                base_err,
+                A,
+                B,
+                R,
+                form,
+                cur,
+                nxt,
+                rho,
+            )
+
+
+@bare_kernel
+def judge_listed(vs, ks, net, st, out, form, cur, nxt):
+    """Certified signs of pairs (vertex, facet) into out; 0 where the filter cannot tell. Changes nothing."""
+    n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, start = (
+        net
+    )
+    star, words, x, err, slot, line_err, at_inf, base, base_err = st
+    for e in range(vs.shape[0]):
+        v = vs[e]
+        k = ks[e]
+        out[e] = sign_at(
+            v,
+            k,
+            n,
+            stride,
+            inf,
+            inflate,
+            start,
+            first,
+            layer_of,
+            rows,
+            weights,
+            woff,
+            biases,
+            kappa,
+            kappa0,
+            drift,
+            star,
+            words,
+            x,
+            err,
+            slot,
+            at_inf,
+            base,
+            base_err,
+            form,
+            cur,
+            nxt,
+        )
+
+
+@bare_kernel
+def decide_listed(vs, ks, net, st, unsure, counts, A, B, R, form, cur, nxt, rho):
+    """Second filter for pairs (vertex, facet): the form on the cell, then a direct solve.
+
+    Marks in unsure what is left for the exact predicate.
+    """
+    n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, start = (
+        net
+    )
+    star, words, x, err, slot, line_err, at_inf, base, base_err = st
+    for e in range(vs.shape[0]):
+        v = vs[e]
+        k = ks[e]
+        s = sign_at(
+            v,
+            k,
+            n,
+            stride,
+            inf,
+            inflate,
+            start,
+            first,
+            layer_of,
+            rows,
+            weights,
+            woff,
+            biases,
+            kappa,
+            kappa0,
+            drift,
+            star,
+            words,
+            x,
+            err,
+            slot,
+            at_inf,
+            base,
+            base_err,
+            form,
+            cur,
+            nxt,
+        )
+        if s == 0 and slot[v] >= 0:
+            solve(
+                v,
+                n,
+                stride,
+                inf,
+                inflate,
+                start,
+                first,
+                layer_of,
+                rows,
+                weights,
+                woff,
+                biases,
+                kappa,
+                kappa0,
+                drift,
+                star,
+                words,
+                x,
+                err,
+                slot,
+                at_inf,
+                base,
+                base_err,
+                A,
+                B,
+                R,
+                form,
+                cur,
+                nxt,
+                rho,
+            )
+            counts[2] += 1
+            s = sign_at(
+                v,
+                k,
+                n,
+                stride,
+                inf,
+                inflate,
+                start,
+                first,
+                layer_of,
+                rows,
+                weights,
+                woff,
+                biases,
+                kappa,
+                kappa0,
+                drift,
+                star,
+                words,
+                x,
+                err,
+                slot,
+                at_inf,
+                base,
+                base_err,
+                form,
+                cur,
+                nxt,
+            )
+        unsure[e] = s == 0
+        if s != 0:
+            counts[0 if abs(s) == 1 else 1] += 1
+            if s > 0:
+                set_bit(words, v, k)
