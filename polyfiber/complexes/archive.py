@@ -227,6 +227,8 @@ def _parse(store: Any, file: Path) -> tuple[Any, build.Skeleton]:
         problems = [] if lattice else check_structure(skeleton)
         if problems:
             raise FileFormatError(f"{file} is damaged: {problems[0]}")
+        if not lattice:
+            skeleton.orient_anew()
     for key, value in header.get("stats", {}).items():
         setattr(skeleton.stats, key, value)
     skeleton.finish()

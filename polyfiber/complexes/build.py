@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import IntArray, WordArray
+from .._typing import IdArray, IntArray, WordArray
 from ..budget import Monitor, heed
 from ..errors import BudgetExceededError, GenericityError, InputError, NumericalError
 from ..kernels import entry, forms
 from ..kernels import skeleton as sk
 from .frame import Frame, expected_vertices
+from .orientation import every_edge, lift_of, resolve
 from .predicate import ExactPredicate
 from .records import flat_star, grown, more_bases, moved_state, new_state, row_units, sign_row, unpack
 
@@ -101,6 +102,9 @@ class Skeleton:
         self._scratch = (np.zeros((n, n)), np.zeros((n, n + 1)), np.zeros((n, n)))
         self._forms = (np.zeros(pad), np.zeros(pad), np.zeros(width), np.zeros(width), np.zeros(pad))
         self._walks = sk.walk_scratch(n)
+        self.lift = lift_of(frame) if n else None
+        self._level: IdArray | IntArray = np.empty(1024, dtype=np.int32)
+        self._n_level = 0
         self._unsure: Any = (np.empty(1024, dtype=np.int64), np.empty(1024, dtype=np.int64))
         self._rays: Any = tuple(np.empty(1024, dtype=np.int32) for _ in range(3))
 
@@ -178,6 +182,7 @@ class Skeleton:
         st = self.state
         self.nv, self.n_inf = 1 + len(sides), len(sides)
         st.words[: self.nv] = 0
+        st.up[: self.nv] = 0
         st.star[: self.nv] = -1
         st.at_inf[0] = -1
         st.star[0, 2 * n :] = zeros
@@ -203,6 +208,8 @@ class Skeleton:
             st.star[0, 2 * s + side] = v << shift | (2 * s + 1)
             st.star[v, 2 * s + 1] = 0 << shift | (2 * s + side)
             self._solve(v)
+            st.up[0] |= np.uint64(1) << np.uint64(2 * s + side)
+        forms.heights(np.arange(self.nv), n, self.lift, st.at_inf, st.x, st.err, st.height)
         for k in zeros:  # the other vertices of the cone see these facets as decided
             forms.clear_bit(self.pending, 0, int(k))
 
@@ -284,16 +291,18 @@ class Skeleton:
     def _cut(self, ids: IntArray) -> None:
         """Cut by facets whose signs are known at every vertex and whose edges lie in their buckets."""
         frame, counts = self.frame, np.zeros(3, dtype=np.int64)
-        cursor = np.zeros(14, dtype=np.int64)
-        cursor[sk.NV], cursor[sk.N_INF] = self.nv, self.n_inf
+        cursor = np.zeros(sk.CURSOR, dtype=np.int64)
+        cursor[sk.NV], cursor[sk.N_INF], cursor[sk.LEVEL] = self.nv, self.n_inf, self._n_level
         state = -1
         while state != sk.DONE:
             a, b, r = self._scratch
             form, form2, cur, nxt, rho = self._forms
-            unsure = self._unsure
+            vs, ks = self._unsure
+            flat, row = flat_star(self.state)
+            halves, before, after = self._rays
             state = sk.advance(
-                ids, cursor, self._edges, self.dead, self.closed, *flat_star(self.state), frame.net, self.state,
-                self.pending, self.buckets, self._walks, self.etol, *unsure, counts, *self._rays,
+                ids, cursor, self._edges, self.dead, self.closed, flat, row, frame.net, self.state, self.lift,
+                self.pending, self.buckets, self._walks, self.etol, vs, ks, counts, halves, before, after, self._level,
                 a, b, r, form, form2, cur, nxt, rho,
             )  # fmt: skip
             self.nv, self.n_inf = int(cursor[sk.NV]), int(cursor[sk.N_INF])
@@ -309,7 +318,7 @@ class Skeleton:
                 self._unsure = tuple(np.empty(2 * int(cursor[sk.UNSURE]), dtype=np.int64) for _ in range(2))
             elif state == sk.DECIDE:
                 m = int(cursor[sk.UNSURE])
-                self._decide(unsure[0][:m], unsure[1][:m])
+                self._decide(vs[:m], ks[:m])
             elif state == sk.DROP:
                 self._drop_outside(int(ids[at - 1]))
             done = int(ids[at]) if at < len(ids) else int(ids[-1]) + 1
@@ -318,6 +327,7 @@ class Skeleton:
                 self.monitor.check_time(
                     f"the skeleton ({self.nv} vertices, cutting by {frame.name(min(done, int(ids[-1])))})"
                 )
+        self._n_level = int(cursor[sk.LEVEL])
         self._count(counts)
 
     def _make_room(self, cursor: IntArray) -> None:
@@ -327,7 +337,9 @@ class Skeleton:
         if cursor[sk.NEED_EDGES] > len(self._edges):
             self._edges = np.empty(2 * int(cursor[sk.NEED_EDGES]), dtype=np.int32)
         if cursor[sk.NEED_RAYS] > len(self._rays[0]):
-            self._rays = tuple(grown(part, 2 * int(cursor[sk.NEED_RAYS]), 0) for part in self._rays)
+            self._rays = tuple(grown(part, 2 * int(cursor[sk.NEED_RAYS])) for part in self._rays)
+        if cursor[sk.NEED_LEVEL] > len(self._level):
+            self._level = grown(self._level, 2 * int(cursor[sk.NEED_LEVEL]))
 
     def _enter(self, layer: int) -> None:
         """Signs of every pending neuron of a layer at every vertex.
@@ -357,11 +369,11 @@ class Skeleton:
             x, at_inf, words, err = st.x[rows], st.at_inf[rows], st.words[rows], st.err[rows]
             z = np.empty((len(x), given.shape[1]), dtype=dtype)
             with np.errstate(all="ignore"):
-                entry.first_values(x, at_inf, words, given, int(ids[0]), layer > 1, z)
+                entry.first_values(x, at_inf, given, layer > 1, z)
                 for q, w in enumerate(weights, start=2):
                     z = z @ w
                     if q < layer:
-                        entry.gate(z, biases[q - 2], at_inf, words, int(net.first[q]))
+                        entry.gate(z, biases[q - 2], at_inf)
             last = biases[-1] if layer > 1 else biases_none(dtype)
             while True:
                 decided, listed = entry.decide(
@@ -481,6 +493,7 @@ class Skeleton:
         rows = np.flatnonzero(zero & ~dead[: self.nv])
         slots = np.argmax(st.star[rows, 2 * n :] == k, axis=1)
         st.star[rows, 2 * slots + out] = -1
+        st.up[rows] &= ~(np.uint64(1) << (2 * slots + out).astype(np.uint64))
         if dead[: self.nv].all():
             raise InputError("the domain is empty: its inequalities exclude each other", empty=True)
 
@@ -497,6 +510,10 @@ class Skeleton:
         twins = star[:, : 2 * n]
         mask = (1 << shift) - 1
         present = twins >= 0
+        level = self._level[: self._n_level]
+        level = level[(new[level >> shift] >= 0) & (st.star[level >> shift, level & mask] >= 0)]
+        self._n_level = len(level)
+        self._level[: len(level)] = new[level >> shift] << shift | level & mask
         target = new[np.where(present, twins, 0) >> shift]
         if (target[present] < 0).any():
             raise NumericalError("a kept edge ends at a dropped vertex: the skeleton is inconsistent")
@@ -508,7 +525,7 @@ class Skeleton:
         self.state = new_state(self.frame, len(keep), max(1, int(rays.sum())))
         self.state.star[:] = star
         self.state.at_inf[:] = at_inf
-        for name in ("words", "x", "err", "slot", "line_err"):
+        for name in ("words", "x", "err", "slot", "line_err", "up", "height"):
             getattr(self.state, name)[:] = getattr(st, name)[keep]
         self.state.base[: len(base)] = base
         self.state.base_err[: len(base)] = base_err
@@ -550,6 +567,17 @@ class Skeleton:
                 planes[rows, offset + (ids[rows, s] >> 6)] &= bits
         result: WordArray = planes
         return result
+
+    def orientation(self) -> WordArray:
+        """Mask of upward edges of every vertex, bit 2 slot + side; edges to infinity go up, nothing goes up from there."""
+        level = self._level[: self._n_level].astype(np.int64)
+        self._n_level = 0
+        return resolve(self, level)
+
+    def orient_anew(self) -> None:
+        """Forget all orientations, as when the arrays were read from a file."""
+        self._level = every_edge(self)
+        self._n_level = len(self._level)
 
     def finish(self) -> None:
         """Forget the buckets."""

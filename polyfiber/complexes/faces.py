@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._typing import Array, BoolArray, ByteArray, FloatArray, IdArray, IntArray, SignArray, WordArray
+from .._typing import Array, BoolArray, ByteArray, IdArray, IntArray, SignArray, WordArray
 from ..budget import Monitor, heed, heed_memory
 from ..errors import GenericityError, InputError, NumericalError
 from ..kernels import faces as fk
@@ -18,8 +17,6 @@ from .records import unpack
 
 if TYPE_CHECKING:
     from .certificate import Verification
-
-ALPHA_BITS = 30
 
 
 class FaceStore:
@@ -32,9 +29,8 @@ class FaceStore:
 
     Notes
     -----
-    Edges are oriented by ``g(x) = sum over i in B of alpha_i |z_i(x)|``, B the n starting facets:
-    affine and bounded below on every face, constant on none for generic alpha. A comparison that
-    the error bounds do not decide is made exactly.
+    Edges are oriented (`polyfiber.complexes.orientation`), so that every face has one lowest vertex, and is a choice
+    of upward edges there.
     """
 
     simple = True
@@ -89,75 +85,10 @@ class FaceStore:
         """int8 signs (m, N + D) to bit planes (m, 2 W)."""
         return planes_of(signs, self.frame.n_domain, self.frame.n_words)
 
-    # ---- orientation ------------------------------------------------------------------------
     @cached_property
     def up(self) -> WordArray:
         """Mask of upward edges of every skeleton vertex, bit 2 slot + side."""
-        sk, net, nv = self.skeleton, self.frame.net, self.skeleton.nv
-        alpha = self._alpha()
-        # single precision: what is read at random places should be small
-        height, up = np.empty((nv, 2), dtype=np.float32), np.empty(nv, dtype=np.uint64)
-        self._heights(np.arange(nv, dtype=np.int32), alpha, height)
-        unsure = np.empty(max(1024, nv // 2), dtype=np.int64)
-        m = fk.orient(nv, self.n, net.shift, sk.state.star, height, up, unsure)
-        if m > len(unsure):
-            unsure = np.empty(m, dtype=np.int64)
-            fk.orient(nv, self.n, net.shift, sk.state.star, height, up, unsure)
-        unsure = unsure[:m]
-        if m:  # tighter coordinates first, then exact ones
-            ends = np.zeros(nv, dtype=np.bool_)
-            v = unsure >> net.shift
-            ends[v] = True
-            ends[sk.state.star[v, unsure & ((1 << net.shift) - 1)] >> net.shift] = True
-            vertices = np.flatnonzero(ends).astype(np.int32)
-            sk.refine(vertices)
-            height = np.empty((nv, 2))
-            self._heights(vertices, alpha, height)
-            m = fk.settle(unsure, net.shift, sk.state.star, height, up)
-            self._orient_exactly(unsure[:m], up, [Fraction(a) for a in alpha])
-        return up
-
-    def _alpha(self) -> FloatArray:
-        """Generic weights of the starting facets in the orienting function, which balance their sizes."""
-        numerators = np.random.default_rng(20240611).integers(1 << ALPHA_BITS, 2 << ALPHA_BITS, size=self.n)
-        scale = np.abs(self.frame.given(list(self.frame.start))[:, : self.n]).sum(axis=1)
-        exponents = np.clip(np.round(np.log2(np.where(scale > 0, scale, 1.0))), -900, 900).astype(int)
-        alpha: FloatArray = np.ldexp(numerators / float(1 << ALPHA_BITS), -exponents)
-        return alpha
-
-    def _heights(self, vs: Array, alpha: FloatArray, height: Array) -> None:
-        """The orienting function at skeleton vertices, with error bounds."""
-        net, st, n = self.frame.net, self.skeleton.state, self.n
-        start = list(self.frame.start)
-        width = net.kappa.shape[1]
-        columns, weights = np.zeros((n + 1, width)), np.zeros(width)
-        columns[:, :n] = self.frame.given(start).T
-        weights[:n] = alpha
-        with np.errstate(all="ignore"):
-            bound = (alpha @ net.kappa[start])[None, :] * (net.inflate * (1 + 1e-9))
-            slope = float(alpha @ net.sigma[start]) * net.inflate * (1 + 1e-9)
-        fk.heights(vs, n, st.at_inf, st.x, st.err, columns, weights, bound, slope, height)
-
-    def _orient_exactly(self, halves: IntArray, up: WordArray, alpha: list[Fraction]) -> None:
-        sk = self.skeleton
-        net, n, st = self.frame.net, self.n, sk.state
-        mask = (1 << net.shift) - 1
-
-        def height(v: int) -> Fraction:
-            point, _ = sk.predicate.point(st.star[v, 2 * n :], st.words[v], ray=False)
-            values = (sk.predicate.value(int(k), st.words[v], point) for k in self.frame.start)
-            return sum((a * abs(z) for a, z in zip(alpha, values)), Fraction(0))
-
-        for half in halves.tolist():
-            v, h = half >> net.shift, half & mask
-            t = int(st.star[v, h])
-            w = t >> net.shift
-            difference = height(w) - height(v)
-            if difference == 0:
-                raise GenericityError("the orienting function is constant on an edge; this has probability zero")
-            low, bit = (v, h) if difference > 0 else (w, t & mask)
-            up[low] |= np.uint64(1) << np.uint64(bit)
-            sk.stats.orientation_exact += 1
+        return self.skeleton.orientation()
 
     @cached_property
     def counts(self) -> tuple[int, ...]:

@@ -12,12 +12,13 @@ from .frame import Frame
 
 
 def row_units(frame: Frame) -> tuple[int, int, int, int]:
-    """Where words, coordinates and the end of a vertex record lie, in units of 8 bytes.
+    """Where words, coordinates, errors and the end of a vertex record lie, in units of 8 bytes.
 
     A record holds everything about a vertex next to each other, since vertices are visited at
-    random: star, slot and index at infinity as int32, then words, coordinates, two errors.
+    random: star, slot and index at infinity as int32, then the mask of upward edges, the bounds of its height
+    as float32, words, coordinates, two errors.
     """
-    words = (3 * frame.n + 3) // 2
+    words = (3 * frame.n + 3) // 2 + 2
     x = words + frame.n_words
     return words, x, x + frame.n, x + frame.n + 2
 
@@ -37,6 +38,8 @@ def new_state(frame: Frame, cap: int, cap_inf: int) -> Any:
         slot=whole[:, 3 * n],
         line_err=real[:, err + 1],
         at_inf=whole[:, 3 * n + 1],
+        up=record[:cap, words - 2],
+        height=record.view(np.float32)[:cap, 2 * words - 2 : 2 * words],
         **new_bases(frame, cap_inf),
     )
 
@@ -67,13 +70,14 @@ def moved_state(frame: Frame, old: Any, nv: int, cap: int) -> Any:
     return new._replace(base=old.base, base_err=old.base_err)
 
 
-def grown(array: Any, size: int, fill: Any) -> Any:
-    """The same array, longer if it must be; new rows hold ``fill``."""
+def grown(array: Any, size: int, fill: Any = None) -> Any:
+    """The same array, longer if it must be; new rows hold ``fill``, or anything."""
     if size <= array.shape[0]:
         return array
     new = np.empty((size, *array.shape[1:]), dtype=array.dtype)
     new[: array.shape[0]] = array
-    new[array.shape[0] :] = fill
+    if fill is not None:
+        new[array.shape[0] :] = fill
     return new
 
 

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 
-from .jit import bare_kernel, inline_kernel, kernel
+from .jit import bare_kernel, inline_kernel, kernel, popcount
+from .lanes import above8
 
-ONE = np.uint64(1)
+ZERO = np.uint64(0)
 
 
 @inline_kernel
-def mask_row(z, r, h, words, low):
-    """Clear the entries of a row whose sign bit, id low + column, is not set; a word of signs at a time."""
-    for wi in range(low >> 6, ((low + h - 1) >> 6) + 1):
-        word = words[r, wi]
-        start = max(low, wi << 6)
-        stop = min(low + h, (wi + 1) << 6)
-        for k in range(start, stop):
-            z[r, k - low] *= np.int32((word >> np.uint64(k & 63)) & ONE)
+def rectify(z, r, h):
+    """Clear what is negative in a row; NaN stays, since it must never look decided."""
+    for a in range(h):
+        z[r, a] = 0 if z[r, a] < 0 else z[r, a]
 
 
 @bare_kernel
-def first_values(x, at_inf, words, given, low, gated, out):
-    """out[r, a] = first-layer value (slope along a ray) of neuron a, zero if gated and not active."""
+def first_values(x, at_inf, given, gated, out):
+    """out[r, a] = first-layer value (slope along a ray) of neuron a, zero if gated and negative."""
     m, h = out.shape
     n = given.shape[0] - 1
     for r in range(m):
@@ -34,18 +31,18 @@ def first_values(x, at_inf, words, given, low, gated, out):
             for a in range(h):
                 out[r, a] += v * given[c, a]
         if gated:
-            mask_row(out, r, h, words, low)
+            rectify(out, r, h)
 
 
 @bare_kernel
-def gate(z, bias, at_inf, words, low):
-    """Add the bias (not along rays) and clear what is not active, in place."""
+def gate(z, bias, at_inf):
+    """Add the bias (not along rays) and clear what is negative, in place."""
     m, h = z.shape
     for r in range(m):
         hom = bias.dtype.type(1.0 if at_inf[r] < 0 else 0.0)
         for a in range(h):
             z[r, a] += bias[a] * hom
-        mask_row(z, r, h, words, low)
+        rectify(z, r, h)
 
 
 @kernel
@@ -57,13 +54,17 @@ def decide(z, bias, x, err, at_inf, kappa, kappa0, sigma, factor, extra, low, pe
     """
     m, h = z.shape
     n = x.shape[1]
-    bound = np.zeros(h)
-    value = np.zeros(h)
+    # whole lanes; what is not pending or does not exist never exceeds its bound
+    bound = np.full((h + 7) // 8 * 8, np.inf)
+    value = np.zeros(len(bound))
+    opposite = np.zeros(len(bound))
+    never = np.zeros(h)
     decided = 0
     listed = 0
     n_pending = 0
     for a in range(h):
         n_pending += pending[a]
+        never[a] = 0.0 if pending[a] else np.inf
     for r in range(m):
         hom = 1.0 if at_inf[r] < 0 else 0.0
         for a in range(h):
@@ -74,23 +75,23 @@ def decide(z, bias, x, err, at_inf, kappa, kappa0, sigma, factor, extra, low, pe
                 bound[a] += v * kappa[c, a]
         e = err[r]
         for a in range(h):
-            bound[a] = bound[a] * factor + sigma[a] * e + extra
+            bound[a] = bound[a] * factor + sigma[a] * e + extra + never[a]
             value[a] = z[r, a]
         if len(bias):
             for a in range(h):
                 value[a] += bias[a] * hom
-        sure = 0
         for a in range(h):
-            sure += (abs(value[a]) > bound[a]) & pending[a]
+            opposite[a] = -value[a]
+        sure = 0
+        for a in range(0, h, 8):
+            positive = above8(value, bound, np.uint64(a))
+            sure += popcount(positive | above8(opposite, bound, np.uint64(a)))
+            if positive != ZERO:
+                k = low + a
+                words[r, k >> 6] |= positive << np.uint64(k & 63)
+                if k & 63 > 56 and (k >> 6) + 1 < words.shape[1]:
+                    words[r, (k >> 6) + 1] |= positive >> np.uint64(64 - (k & 63))
         decided += sure
-        for wi in range(low >> 6, ((low + h - 1) >> 6) + 1):
-            word = np.uint64(0)
-            start = max(low, wi << 6)
-            stop = min(low + h, (wi + 1) << 6)
-            for k in range(start, stop):
-                a = k - low
-                word |= np.uint64((value[a] > bound[a]) & pending[a]) << np.uint64(k & 63)
-            words[r, wi] |= word
         if sure == n_pending:
             continue
         for a in range(h):

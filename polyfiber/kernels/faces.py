@@ -1,4 +1,4 @@
-"""Faces of a simple complex from its skeleton: orient, count, emit, look up.
+"""Faces of a simple complex from its oriented skeleton: count, emit, look up.
 
 Edges are oriented by a function that is bounded below on every face and constant on none; then
 every face has exactly one lowest vertex, and a face is a choice, at its lowest vertex, of upward
@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from .jit import bare_kernel, inline_kernel, kernel, popcount, trailing_zeros
-from .lanes import axpy, either, first_of, load2, load8, load_row8, magnitude, pair, store, times, total
+from .lanes import either, load2, pair, store
 
 ONE = np.uint64(1)
 ZERO = np.uint64(0)
@@ -27,55 +27,6 @@ S31 = np.uint64(31)
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 MIX1 = np.uint64(0xBF58476D1CE4E5B9)
 MIX2 = np.uint64(0x94D049BB133111EB)
-
-
-@bare_kernel
-def orient(nv, n, shift, star, height, up, unsure):
-    """Mask of upward edges of every vertex, bit 2 slot + side; edges to infinity go up, nothing goes up from there.
-
-    height: (nv, 2) lower and upper bounds, both infinite at infinity and only there. Half-edges whose ends are not certainly at
-    different heights are listed once (and left unset); returns their number, also beyond the capacity of ``unsure``.
-    """
-    m = 0
-    for v in range(nv):
-        low = height[v, 0]
-        high = height[v, 1]
-        mask = ZERO
-        for h in range(2 * n):
-            t = star[v, h]
-            if t < 0:
-                continue
-            # which way an edge goes cannot be predicted: compare from both ends, without branches
-            w = t >> shift
-            rise = height[w, 0] - high
-            fall = low - height[w, 1]
-            mask |= np.uint64(rise > 0.0) << np.uint64(h)
-            if not max(rise, fall) > 0.0 and v < w:
-                if m < unsure.shape[0]:
-                    unsure[m] = (v << shift) | h
-                m += 1
-        up[v] = mask
-    return m
-
-
-@bare_kernel
-def settle(unsure, shift, star, height, up):
-    """Orient listed edges by new heights; the others stay in front of the list. Returns how many."""
-    mask = (1 << shift) - 1
-    m = 0
-    for e in range(unsure.shape[0]):
-        v = unsure[e] >> shift
-        h = unsure[e] & mask
-        t = star[v, h]
-        w = t >> shift
-        if height[w, 0] > height[v, 1]:
-            up[v] |= ONE << np.uint64(h)
-        elif height[w, 1] < height[v, 0]:
-            up[w] |= ONE << np.uint64(t & mask)
-        else:
-            unsure[m] = unsure[e]
-            m += 1
-    return m
 
 
 @bare_kernel
@@ -391,38 +342,3 @@ def in_closure(planes, face, vertex_planes, out):
                 ok = False
                 break
         out[i] = ok
-
-
-@bare_kernel
-def heights(vs, n, at_inf, x, err, columns, alpha, bound, slope, height):
-    """Lower and upper bounds of the orienting function ``sum alpha |z|`` over the starting facets at vertices.
-
-    columns: (n + 1, P) the facets' forms as columns, constants last, zeros beyond n, P >= 8 whole lanes; alpha: (P,);
-    bound: (1, P) sum of alpha times the forms' error constants, times what inflates them; slope: bound for each unit
-    of error of the point; height: (nv, 2), its precision that of the bounds, rounded outwards.
-    """
-    width = columns.shape[1]
-    kind = height.dtype.type
-    rounding = 4.0 * np.finfo(height.dtype).eps
-    most = np.float64(np.finfo(height.dtype).max)
-    for v in vs:
-        if at_inf[v] >= 0:
-            height[v, 0] = np.inf
-            height[v, 1] = np.inf
-            continue
-        value = 0.0
-        error = err[v] * slope
-        for block in range(0, width, 8):
-            z = load_row8(columns, n, block)
-            for c in range(n):
-                z = axpy(z, x[v, c], load_row8(columns, c, block))
-            value += total(times(magnitude(z), load8(alpha, np.uint64(block))))
-            point = first_of(load_row8(x, v, block), n - block, 1.0)
-            error += total(times(magnitude(point), load_row8(bound, 0, block)))
-        error = (error + (n + 4) * 2.0**-52 * value) * (1 + 1e-9) + value * rounding + 1e-37
-        if error < most and value < most:
-            height[v, 0] = kind(max(value - error, 0.0))
-            height[v, 1] = kind(value + error)
-        else:
-            height[v, 0] = kind(0.0)
-            height[v, 1] = most

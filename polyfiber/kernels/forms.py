@@ -26,8 +26,13 @@ Net = namedtuple(
 )
 # star: (cap, 3 n) int32, 2 n half-edge ids (twins), then n facet ids; words: (cap, W) sign bits; x: (cap, n) point or
 # direction; err: its error; slot: where the edge it was created on sits, -1 once solved directly; line_err: error of
-# the point as a point of that edge's line (errors along the line do not matter there); at_inf: -1 or row of base; base: (cap_inf, n), base_err
-State = namedtuple("State", "star words x err slot line_err at_inf base base_err")
+# the point as a point of that edge's line (errors along the line do not matter there); at_inf: -1 or row of base; base: (cap_inf, n), base_err;
+# up: mask of upward edges, bit 2 slot + side; height: (cap, 2) float32 bounds of the orienting function, infinite at infinity
+State = namedtuple("State", "star words x err slot line_err at_inf base base_err up height")
+# the orienting function, sum of alpha |z| over the starting facets z. columns: (n + 1, P) their forms as columns, constants
+# last, zeros beyond n, P >= 8 whole lanes; alpha: (P,); bound: (1, P) sum of alpha times the forms' error constants, times
+# what inflates them; slope: bound for each unit of error of the point
+Lift = namedtuple("Lift", "columns alpha bound slope")
 
 ONE = np.uint64(1)
 U2 = np.uint64(2)
@@ -501,7 +506,7 @@ def solve_vertex(v, net, st, A, B, R, form, cur, nxt, rho):
     n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, start = (
         net
     )
-    star, words, x, err, slot, line_err, at_inf, base, base_err = st
+    star, words, x, err, slot, line_err, at_inf, base, base_err, up, height = st
     solve(
         v,
         n,
@@ -542,7 +547,7 @@ def solve_many(vs, net, st, A, B, R, form, cur, nxt, rho):
     n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, start = (
         net
     )
-    star, words, x, err, slot, line_err, at_inf, base, base_err = st
+    star, words, x, err, slot, line_err, at_inf, base, base_err, up, height = st
     for v in vs:
         if slot[v] >= 0:
             solve(
@@ -585,7 +590,7 @@ def judge_listed(vs, ks, net, st, out, form, cur, nxt):
     n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, start = (
         net
     )
-    star, words, x, err, slot, line_err, at_inf, base, base_err = st
+    star, words, x, err, slot, line_err, at_inf, base, base_err, up, height = st
     for e in range(vs.shape[0]):
         v = vs[e]
         k = ks[e]
@@ -629,7 +634,7 @@ def decide_listed(vs, ks, net, st, unsure, counts, A, B, R, form, cur, nxt, rho)
     n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, start = (
         net
     )
-    star, words, x, err, slot, line_err, at_inf, base, base_err = st
+    star, words, x, err, slot, line_err, at_inf, base, base_err, up, height = st
     for e in range(vs.shape[0]):
         v = vs[e]
         k = ks[e]
@@ -730,3 +735,38 @@ def decide_listed(vs, ks, net, st, unsure, counts, A, B, R, form, cur, nxt, rho)
             counts[0 if abs(s) == 1 else 1] += 1
             if s > 0:
                 set_bit(words, v, k)
+
+
+@inline_kernel
+def set_height(v, n, lift, x, err, height):
+    """Lower and upper bound of the orienting function at a point, rounded outwards."""
+    columns, alpha, bound, slope = lift
+    kind = height.dtype.type
+    value = 0.0
+    error = err * slope
+    for block in range(0, columns.shape[1], 8):
+        z = load_row8(columns, n, block)
+        for c in range(n):
+            z = axpy(z, x[v, c], load_row8(columns, c, block))
+        value += total(times(magnitude(z), load8(alpha, np.uint64(block))))
+        point = first_of(load_row8(x, v, block), n - block, 1.0)
+        error += total(times(magnitude(point), load_row8(bound, 0, block)))
+    error = (error + (n + 4) * 2.0**-52 * value) * SLOP + value * (4.0 * np.finfo(height.dtype).eps) + 1e-37
+    most = np.float64(np.finfo(height.dtype).max)
+    if error < most and value < most - error:
+        height[v, 0] = kind(max(value - error, 0.0))
+        height[v, 1] = kind(value + error)
+    else:
+        height[v, 0] = kind(0.0)
+        height[v, 1] = kind(most)
+
+
+@bare_kernel
+def heights(vs, n, lift, at_inf, x, err, height):
+    """Bounds of the orienting function at the listed vertices, in the precision of ``height`` (nv, 2)."""
+    for v in vs:
+        if at_inf[v] >= 0:
+            height[v, 0] = np.inf
+            height[v, 1] = np.inf
+        else:
+            set_height(v, n, lift, x, err[v], height)

@@ -39,6 +39,11 @@ if numba.config.DISABLE_JIT:
 
         return bits
 
+    def above8(first: Any, second: Any, index: Any) -> int:
+        """Which of eight doubles exceed those of another array at the same place, as bits."""
+        start = int(index)
+        return sum(1 << i for i in range(8) if first[start + i] > second[start + i])
+
     equal16, reach16 = _bits(lambda entry, value: entry == value), _bits(lambda entry, value: entry >= value)
 
     def zero4() -> Any:
@@ -165,6 +170,20 @@ else:
         return bits
 
     equal16, reach16 = _test("=="), _test(">=")
+
+    @intrinsic
+    def above8(typing_context, first, second, index):
+        """Which of eight doubles exceed those of another contiguous 1-D array at the same place, as bits."""
+
+        def codegen(context, builder, signature, args):
+            values = []
+            for kind, argument in zip(signature.args, args[:2]):
+                data = context.make_array(kind)(context, builder, argument).data
+                values.append(_read(builder, builder.gep(data, [args[2]]), EIGHT))
+            found = builder.fcmp_ordered(">", *values)
+            return builder.zext(builder.bitcast(found, ir.IntType(8)), ir.IntType(64))
+
+        return types.uint64(first, second, types.uint64), codegen
 
     @intrinsic
     def load_row8(typing_context, array, row, column):

@@ -7,6 +7,9 @@ opposite signs; the new edges are found by walking around the 2-faces on the neg
 infinity, on the positive one; where both ways lead to infinity there is a new ray. No hash, no
 tolerance: the walk only follows identities of facets.
 
+Edges are oriented on the way, by a function that is bounded below on every face and constant on none
+(`complexes.orientation`): the parts of an edge go where it went, a new edge is compared at its ends.
+
 Ids of facets: domain facets, then hidden neurons layer by layer, then infinity (``net.inf``).
 A half-edge is ``vertex << shift | 2 * slot + side``; side 1 is positive.
 """
@@ -27,6 +30,7 @@ from .forms import (
     form_size,
     form_value,
     set_bit,
+    set_height,
     sign_at,
     slopes_vanish,
     solve,
@@ -115,7 +119,7 @@ def push_all(nv, net, st, pending, sizes, bk, count_only):
     n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, start = (
         net
     )
-    star, words, x, err, slot, line_err, at_inf, base, base_err = st
+    star, words, x, err, slot, line_err, at_inf, base, base_err, up, height = st
     mask = (1 << shift) - 1
     for v in range(nv):
         for h in range(2 * n):
@@ -138,8 +142,8 @@ def edge_error(v, here, slot, line_err, err):
 
 @bare_kernel
 def cut_edges(
-    i, edges, first_edge, ne, nv, n_inf, rays, ray_a, ray_b, flat, row, net, st, pending, etol, unsure_v, unsure_k,
-    counts, A, B, R, form, form2, cur, nxt, rho,
+    i, edges, first_edge, ne, nv, n_inf, rays, ray_a, ray_b, flat, row, net, st, lift, pending, etol, unsure_v,
+    unsure_k, counts, A, B, R, form, form2, cur, nxt, rho,
 ):
     """Create the vertices of neuron i on the waiting edges, or the ends of its new rays; decides their pending signs.
 
@@ -151,7 +155,7 @@ def cut_edges(
     n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, start = (
         net
     )
-    star, words, x, err, slot, line_err, at_inf, base, base_err = st
+    star, words, x, err, slot, line_err, at_inf, base, base_err, up, height = st
     mask = (1 << shift) - 1
     W = words.shape[1]
     n_unsure = 0
@@ -356,6 +360,12 @@ def cut_edges(
                         set_bit(words, v, j)
                     else:
                         clear_bit(words, v, j)
+        up[v] = ZERO
+        if rays:
+            height[v, 0] = np.inf
+            height[v, 1] = np.inf
+        else:
+            set_height(v, n, lift, x, err[v], height)
     return n_unsure, n_inf
 
 
@@ -377,19 +387,34 @@ def ask_for(flat, at):
     prefetch(flat, at + SIXTEEN)
 
 
+@inline_kernel
+def orient(v, mine, w, theirs, shift, up, height, level, n_level):
+    """Orient a new edge between finite vertices, or list it; returns how many are listed."""
+    rise = height[w, 0] - height[v, 1]
+    fall = height[v, 0] - height[w, 1]
+    up[v] |= np.uint64(rise > 0.0) << mine
+    up[w] |= np.uint64(fall > 0.0) << theirs
+    if not max(rise, fall) > 0.0:
+        level[n_level] = (v << shift) | mine
+        n_level += 1
+    return n_level
+
+
 @bare_kernel
-def splice(i, edges, ne, nv, closed, flat, row, net, st, pending, bk):
+def splice(i, edges, ne, nv, closed, flat, row, net, st, pending, bk, level, n_level):
     """Insert the new vertices into the edges that they cut; join those whose edges meet at a vertex.
 
     Two edges at a vertex span a polygon, and when both are cut, so is the polygon: no need to walk around it.
     closed: what lies outside of each facet: 0 neither side, 1 its negative side, 2 its positive side.
-    pending must no longer hold i.
+    pending must no longer hold i. level: half-edges not oriented yet, the first n_level; returns how many there are.
     """
     n = np.uint64(net.n)
     shift = np.uint64(net.shift)
     mask = (ONE << shift) - ONE
     two_n = n + n
     words = st.words
+    up = st.up
+    height = st.height
     bound = np.int32(nv << net.shift)
     for e in range(ne):
         if e + 12 < ne:  # records lie at random places: ask for them ahead of time
@@ -408,6 +433,13 @@ def splice(i, edges, ne, nv, closed, flat, row, net, st, pending, bk):
         flat[at_v + p + p + ONE - at_u] = np.int32(t)
         flat[u * row + (h & mask)] = np.int32((v << shift) | (p + p + at_u))
         flat[(t >> shift) * row + (t & mask)] = np.int32((v << shift) | (p + p + ONE - at_u))
+        rises = (up[u] >> (h & mask)) & ONE
+        falls = (up[t >> shift] >> (t & mask)) & ONE
+        up[v] |= (rises << (p + p + ONE - at_u)) | (falls << (p + p + at_u))
+        if rises | falls == ZERO:
+            level[n_level] = np.int32((v << shift) | (p + p))
+            level[n_level + 1] = np.int32((v << shift) | (p + p + ONE))
+            n_level += 2
         for here in (h, t):
             x = here >> shift
             at_x = x * row
@@ -429,6 +461,7 @@ def splice(i, edges, ne, nv, closed, flat, row, net, st, pending, bk):
                     own = np.int32((v << shift) | mine)
                     flat[at_v + mine] = np.int32((y << shift) | theirs)
                     flat[y * row + theirs] = own
+                    n_level = orient(v, mine, y, theirs, shift, up, height, level, n_level)
                     j = next_cut(v, y, words, pending)
                     if j >= 0:
                         push(j, own, bk)
@@ -437,6 +470,7 @@ def splice(i, edges, ne, nv, closed, flat, row, net, st, pending, bk):
                 j = next_cut(v, x, words, pending)
                 if j >= 0:
                     push(j, np.int32((v << shift) | (p + p + s)), bk)
+    return n_level
 
 
 WALKS = 32
@@ -448,11 +482,14 @@ def walk_scratch(n):
 
 
 @bare_kernel
-def link_chords(i, low, high, closed, flat, row, net, st, pending, bk, walks, ray_half, ray_a, ray_b, n_rays):
+def link_chords(
+    i, low, high, closed, flat, row, net, st, pending, bk, walks, ray_half, ray_a, ray_b, n_rays, level, n_level
+):
     """Join the new vertices low <= v < high along the polygons they lie on, beyond what `splice` joined; push the new edges.
 
     flat: the star columns as one int32 array with a record every ``row`` entries.
-    Returns (walks that failed: 0, or the skeleton is inconsistent; new rays, after n_rays that are listed already).
+    Returns (walks that failed: 0, or the skeleton is inconsistent; new rays, after n_rays that are listed already;
+    half-edges not oriented yet, after n_level).
     A walk on the negative side that reaches infinity goes on with the positive side; when that
     reaches infinity too, the wall leaves the polygon between its two rays: a new ray is listed.
 
@@ -465,6 +502,8 @@ def link_chords(i, low, high, closed, flat, row, net, st, pending, bk, walks, ra
     two_n = n + n
     infinite = two_n + n + ONE  # column at_inf of a record
     words = st.words
+    up = st.up
+    height = st.height
     broken = 0
     wall = np.int32(i)
     last = np.uint64(high - 1)
@@ -522,6 +561,8 @@ def link_chords(i, low, high, closed, flat, row, net, st, pending, bk, walks, ra
                     if flat[at] < 0 and flat[at_own] < 0:
                         flat[at_own] = np.int32((x << shift) | (out + out + side))
                         flat[at] = np.int32(mine)
+                        theirs = out + out + side
+                        n_level = orient(mine >> shift, mine & mask, x, theirs, shift, up, height, level, n_level)
                         j = next_cut(mine >> shift, x, words, pending)
                         if j >= 0:
                             push(j, np.int32(mine), bk)
@@ -540,7 +581,7 @@ def link_chords(i, low, high, closed, flat, row, net, st, pending, bk, walks, ra
                 own[kept] = mine
                 kept += ONE
             m = kept
-    return broken, n_rays
+    return broken, n_rays, n_level
 
 
 @bare_kernel
@@ -555,14 +596,16 @@ def link_rays(halves, count, nv, net, st, pending, bk):
         r = nv + e
         star[v, h & mask] = (r << net.shift) | (2 * q + 1)
         star[r, 2 * q + 1] = h
+        st.up[v] |= ONE << np.uint64(h & mask)
         j = next_cut(v, r, st.words, pending)
         if j >= 0:
             push(j, h, bk)
 
 
 # where a cutting stands: entries of the cursor of `advance`. What a wall begins with, its vertices, its new rays and where
-# among them the work is, what is there so far, and how much room is asked for
-AT, STAGE, SIZE, START, NV, N_INF, RAYS, UNSURE, BROKEN, NEED_V, NEED_INF, NEED_PUSHES, NEED_EDGES, NEED_RAYS = range(14)
+# among them the work is, what is there so far, edges not oriented yet, and how much room is asked for
+AT, STAGE, SIZE, START, NV, N_INF, RAYS, UNSURE, LEVEL, BROKEN = range(10)
+NEED_V, NEED_INF, NEED_PUSHES, NEED_EDGES, NEED_RAYS, NEED_LEVEL, CURSOR = range(10, 17)
 BEGIN, CUT, LINK, RAY_ROOM, RAY_CUT, END = range(6)
 DONE, ROOM, DECIDE, MORE_UNSURE, DROP, TICK = range(6)
 PORTION = 1 << 15
@@ -593,8 +636,8 @@ def begin(k, cursor, edges, dead, shift, pending, bk):
 
 @bare_kernel
 def advance(
-    ids, cursor, edges, dead, closed, flat, row, net, st, pending, bk, walks, etol, unsure_v, unsure_k, counts,
-    ray_half, ray_a, ray_b, A, B, R, form, form2, cur, nxt, rho,
+    ids, cursor, edges, dead, closed, flat, row, net, st, lift, pending, bk, walks, etol, unsure_v, unsure_k, counts,
+    ray_half, ray_a, ray_b, level, A, B, R, form, form2, cur, nxt, rho,
 ):
     """Cut by the facets ``ids`` one after the other, from where the cursor stands, until something is to be done elsewhere.
 
@@ -602,7 +645,7 @@ def advance(
 
     DONE         nothing: all are cut
     ROOM         make room: for NEED_V vertices, NEED_INF of them at infinity, NEED_PUSHES pushes, NEED_EDGES waiting
-                 edges, NEED_RAYS new rays
+                 edges, NEED_RAYS new rays, NEED_LEVEL edges not oriented
     DECIDE       the first UNSURE listed pairs have no certified sign yet
     MORE_UNSURE  room for UNSURE listed pairs
     DROP         the wall at AT - 1 is cut, and one of its sides is to be thrown away
@@ -635,7 +678,7 @@ def advance(
                 before = counts[0], counts[1], counts[2]
                 found, n_inf = cut_edges(
                     k, ray_half if rays else edges, cursor[START], stop, cursor[NV], cursor[N_INF], rays, ray_a, ray_b,
-                    flat, row, net, st, pending, etol, unsure_v, unsure_k, counts, A, B, R, form, form2, cur, nxt, rho,
+                    flat, row, net, st, lift, pending, etol, unsure_v, unsure_k, counts, A, B, R, form, form2, cur, nxt, rho,
                 )  # fmt: skip
                 cursor[UNSURE] = found
                 if found > unsure_v.shape[0]:
@@ -652,13 +695,16 @@ def advance(
         elif stage == LINK:
             stop = min(cursor[SIZE], cursor[START] + PORTION)
             cursor[NEED_RAYS] = cursor[RAYS] + (stop - cursor[START]) * 2 * n
-            if cursor[NEED_RAYS] > ray_half.shape[0]:
+            cursor[NEED_LEVEL] = cursor[LEVEL] + (cursor[SIZE] - cursor[START]) * 2 * (n + 1)
+            if cursor[NEED_RAYS] > ray_half.shape[0] or cursor[NEED_LEVEL] > level.shape[0]:
                 return ROOM
             if cursor[START] == 0:
-                splice(k, edges, cursor[SIZE], cursor[NV], closed, flat, row, net, st, pending, bk)
-            broken, cursor[RAYS] = link_chords(
+                cursor[LEVEL] = splice(
+                    k, edges, cursor[SIZE], cursor[NV], closed, flat, row, net, st, pending, bk, level, cursor[LEVEL]
+                )  # fmt: skip
+            broken, cursor[RAYS], cursor[LEVEL] = link_chords(
                 k, cursor[NV] + cursor[START], cursor[NV] + stop, closed, flat, row, net, st, pending, bk, walks,
-                ray_half, ray_a, ray_b, cursor[RAYS],
+                ray_half, ray_a, ray_b, cursor[RAYS], level, cursor[LEVEL],
             )  # fmt: skip
             cursor[BROKEN] += broken
             work += stop - cursor[START]
@@ -675,3 +721,23 @@ def advance(
             if closed[k]:
                 return DROP
     return DONE
+
+
+@bare_kernel
+def settle(unsure, shift, star, height, up):
+    """Orient listed edges by bounds of heights (nv, 2); the others stay in front of the list. Returns how many."""
+    mask = (1 << shift) - 1
+    m = 0
+    for e in range(unsure.shape[0]):
+        v = unsure[e] >> shift
+        h = unsure[e] & mask
+        t = star[v, h]
+        w = t >> shift
+        if height[w, 0] > height[v, 1]:
+            up[v] |= ONE << np.uint64(h)
+        elif height[w, 1] < height[v, 0]:
+            up[w] |= ONE << np.uint64(t & mask)
+        else:
+            unsure[m] = unsure[e]
+            m += 1
+    return m
