@@ -85,7 +85,7 @@ def new_vertices(i, ids, m, first_v, n_inf, planes, start, pool, basis, net, st,
         inflate,
         start_ids,
     ) = net
-    star, words, x, err, slot, line_err, at_inf, base, base_err = st
+    star, words, x, err, slot, line_err, at_inf, base, base_err, up, height = st
     W = words.shape[1]
     form = np.zeros(stride + 8)
     cur = np.zeros(width)

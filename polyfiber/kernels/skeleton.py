@@ -606,7 +606,7 @@ def link_rays(halves, count, nv, net, st, pending, bk):
 # among them the work is, what is there so far, edges not oriented yet, and how much room is asked for
 AT, STAGE, SIZE, START, NV, N_INF, RAYS, UNSURE, LEVEL, BROKEN = range(10)
 NEED_V, NEED_INF, NEED_PUSHES, NEED_EDGES, NEED_RAYS, NEED_LEVEL, CURSOR = range(10, 17)
-BEGIN, CUT, LINK, RAY_ROOM, RAY_CUT, END = range(6)
+BEGIN, CUT, LINK, RAY_CUT, END = range(5)
 DONE, ROOM, DECIDE, MORE_UNSURE, DROP, TICK = range(6)
 PORTION = 1 << 15
 
@@ -649,7 +649,7 @@ def advance(
     DECIDE       the first UNSURE listed pairs have no certified sign yet
     MORE_UNSURE  room for UNSURE listed pairs
     DROP         the wall at AT - 1 is cut, and one of its sides is to be thrown away
-    TICK         nothing: it has been a while
+    TICK         nothing: it has been a while, or BROKEN polygons did not close
     """
     n = net.n
     work = 0
@@ -695,7 +695,7 @@ def advance(
         elif stage == LINK:
             stop = min(cursor[SIZE], cursor[START] + PORTION)
             cursor[NEED_RAYS] = cursor[RAYS] + (stop - cursor[START]) * 2 * n
-            cursor[NEED_LEVEL] = cursor[LEVEL] + (cursor[SIZE] - cursor[START]) * 2 * (n + 1)
+            cursor[NEED_LEVEL] = cursor[LEVEL] + (cursor[SIZE] - cursor[START]) * (n + 1)
             if cursor[NEED_RAYS] > ray_half.shape[0] or cursor[NEED_LEVEL] > level.shape[0]:
                 return ROOM
             if cursor[START] == 0:
@@ -706,7 +706,9 @@ def advance(
                 k, cursor[NV] + cursor[START], cursor[NV] + stop, closed, flat, row, net, st, pending, bk, walks,
                 ray_half, ray_a, ray_b, cursor[RAYS], level, cursor[LEVEL],
             )  # fmt: skip
-            cursor[BROKEN] += broken
+            cursor[BROKEN] = broken
+            if broken:
+                return TICK
             work += stop - cursor[START]
             cursor[START] = stop
             if stop == cursor[SIZE]:
