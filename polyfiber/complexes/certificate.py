@@ -20,7 +20,8 @@ import scipy.sparse.csgraph
 from ..budget import heed
 from ..errors import NumericalError
 from ..kernels.rows import RowTable
-from .build import PORTION, Skeleton, first_filter
+from ..kernels.skeleton import PORTION
+from .build import Skeleton, first_filter
 from .frame import Frame
 from .records import unpack
 from .settled import Settled

@@ -143,7 +143,7 @@ else:
 
     @intrinsic
     def trailing_zeros(typing_context, word):
-        """Index of the lowest set bit of a non-zero uint64."""
+        """Index of the lowest set bit of a uint64, 64 if there is none."""
 
         def codegen(context, builder, signature, args):
             return builder.cttz(args[0], context.get_constant(types.boolean, False))
