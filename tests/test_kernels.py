@@ -38,7 +38,7 @@ def test_the_cache_looks_at_every_file_that_a_kernel_may_call() -> None:
         pytest.skip("no cache, or no compiler")
     called = jit.called_sources(maps.forms.py_func)
     names = {name.rpartition(".")[2] for name, _, _ in called}
-    assert {"skeleton", "lanes", "jit"} <= names
+    assert {"forms", "lanes", "jit"} <= names
     assert "langevin" not in names
     assert maps.forms._cache._cache_file._source_stamp[1] == called
 
