@@ -34,6 +34,8 @@ ENUMERATION_SHARE = 0.7
 """Part of a time budget after which enumeration on a bounded domain leaves the rest to bounds."""
 
 
+WIDE = 512
+"""Inputs and neurons of layer 1 beyond which no complex is begun."""
 HIGH_DIMENSION = 24
 """Rank of the first layer beyond which a complex is not estimated but for the number of its walls."""
 
@@ -45,6 +47,8 @@ def expected_vertices(net: ReLUNetwork, domain: Polyhedron | None) -> int:
     there are too many.
     """
     walls = net.n_hidden
+    if min(net.weights[0].shape) > WIDE and len(net.weights) > 1:
+        return 10**30
     if min(net.weights[0].shape) > HIGH_DIMENSION and len(net.weights) > 1:
         rank = int(np.linalg.matrix_rank(net.weights[0].astype(np.float64)))
         least = math.comb(walls, rank) if walls > rank else 1

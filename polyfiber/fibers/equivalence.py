@@ -32,6 +32,8 @@ from .witness import Witness, beyond_tolerance, candidates, make_witness, surely
 
 MAX_BLOCKWISE = 10**11
 """Largest expected complex that is begun, block by block, within a time budget."""
+LARGE = 1_000_000
+"""Parameters beyond which a few inputs are tried before anything else."""
 ONE_PIECE = 50_000
 """Expected vertices beyond which a complex is gone through by blocks when the time is limited."""
 
@@ -200,6 +202,10 @@ def _forms(pair: _Pair) -> tuple[float, float, CanonicalForm | None, CanonicalFo
 
 
 def _everywhere(pair: _Pair) -> Equivalence:
+    if pair.fa.n_parameters > LARGE and pair.method == "auto":  # a form takes seconds
+        found = _by_witness(pair, np.random.default_rng(5).standard_normal((16, pair.fa.architecture[0])))
+        if found is not None:
+            return found
     distance, allowed = np.inf, 0.0
     x: CanonicalForm | None = None
     y: CanonicalForm | None = None
@@ -217,13 +223,9 @@ def _everywhere(pair: _Pair) -> Equivalence:
                     "shared features", f"the features that both networks share agree to {shared:.2g}, layer by layer",
                     bound=shared, certificate={"distance": shared, "allowed": allowed},
                 )  # fmt: skip
-    X = candidates(pair.fa, pair.fb)
-    beyond = beyond_tolerance(pair.fa, pair.fb, X, pair.tolerance)
-    if beyond.any():
-        size = np.where(beyond, np.abs(pair.fa(X) - pair.fb(X)).max(axis=1) / (1 + np.abs(X).max(axis=1)), -1.0)
-        proof = make_witness(pair.a, pair.b, X[int(np.argmax(size))])
-        if proof is not None:
-            return pair.no("witness", "the outputs differ at an input by more than the tolerance explains", proof)
+    found = _by_witness(pair, candidates(pair.fa, pair.fb))
+    if found is not None:
+        return found
     if x is not None and y is not None:
         answer = _by_forms(pair, distance, x, y)
         if answer is not None:
@@ -231,6 +233,16 @@ def _everywhere(pair: _Pair) -> Equivalence:
     if pair.method == "forms":
         return pair.undecided(f"canonical forms differ by {distance:.2g}, which decides nothing here")
     return _by_regions(pair, x, y)
+
+
+def _by_witness(pair: _Pair, X: FloatArray) -> Equivalence | None:
+    beyond = beyond_tolerance(pair.fa, pair.fb, X, pair.tolerance)
+    if not beyond.any():
+        return None
+    size = np.where(beyond, np.abs(pair.fa(X) - pair.fb(X)).max(axis=1) / (1 + np.abs(X).max(axis=1)), -1.0)
+    proof = make_witness(pair.a, pair.b, X[int(np.argmax(size))])
+    reason = "the outputs differ at an input by more than the tolerance explains"
+    return None if proof is None else pair.no("witness", reason, proof)
 
 
 def _by_forms(pair: _Pair, distance: float, x: CanonicalForm, y: CanonicalForm) -> Equivalence | None:

@@ -19,6 +19,12 @@ MAX_TARGETS = 4096
 """About how many corners of layer 2's walls are tried; wide networks have more."""
 
 
+WORK = 1 << 32
+"""Multiplications that evaluating special points may take; of more points a random part is tried."""
+WIDEST_INVERSE = 1000
+"""Width of layer 1 up to which preimages of corners are looked for."""
+
+
 @dataclass(frozen=True, eq=False)
 class Witness:
     """An input on which two networks differ.
@@ -119,7 +125,9 @@ def _special(a: ReLUNetwork, b: ReLUNetwork, generator: np.random.Generator) -> 
     with np.errstate(all="ignore"):  # walls beyond the range of floats give no points
         found = [part for net in (a, b) if len(net.weights) > 1 for part in _near_walls(net, generator)]
     points = np.concatenate(found) if found else np.zeros((0, a.architecture[0]))
-    return points[np.isfinite(points).all(axis=1)]
+    points = points[np.isfinite(points).all(axis=1)]
+    most = max(256, WORK // (a.n_parameters + b.n_parameters))
+    return points if len(points) <= most else points[np.sort(generator.permutation(len(points))[:most])]
 
 
 def _near_walls(net: ReLUNetwork, generator: np.random.Generator) -> list[FloatArray]:
@@ -133,7 +141,7 @@ def _near_walls(net: ReLUNetwork, generator: np.random.Generator) -> list[FloatA
     foot = x - ((unit * x).sum(axis=1) + offset)[:, None] * unit
     step = unit / np.clip(norms, 1e-150, 1e150)[:, None]
     found = [foot, foot + 1e-3 * step, foot - 1e-3 * step]
-    if len(net.weights) >= 3 and 0 < len(W) <= W.shape[1]:
+    if len(net.weights) >= 3 and 0 < len(W) <= min(W.shape[1], WIDEST_INVERSE):
         found.append(_lifted(net, W, c, live, generator))
     return found
 
