@@ -7,6 +7,7 @@ import importlib
 import inspect
 import pkgutil
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -62,6 +63,30 @@ def test_processes_that_fill_the_cache_at_once_do_not_mix_their_code(tmp_path: P
     changed.save("int64", "new code")
     assert changed.load("int64") == "new code"
     assert len(list(tmp_path.glob("*.nbc"))) == 1
+
+
+class Gone(NamedTuple):
+    """A type that an older version of the code had."""
+
+    value: int
+
+
+def test_a_cache_that_cannot_be_read_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An older version's types are no longer there, or a file was cut off: then kernels are compiled again."""
+    old = jit.CodeFile(str(tmp_path), "kernel-1.py311", "stamp")
+    old.save(Gone(1), "old code")
+    assert old.load(Gone(1)) == "old code"
+    with monkeypatch.context() as context:
+        context.delattr(f"{__name__}.Gone")
+        assert old.load("int64") is None
+        old.save("int64", "new code")
+        assert old.load("int64") == "new code"
+    for path in tmp_path.glob("*.nbc"):
+        path.write_bytes(path.read_bytes()[:3])
+    assert old.load("int64") is None
+    index = next(tmp_path.glob("*.nbi"))
+    index.write_bytes(index.read_bytes()[:-4])
+    assert old.load("int64") is None
 
 
 ALLOCATES = {"zeros", "empty", "full", "ones", "arange", "array", "copy", "concatenate", "zeros_like", "empty_like"}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pickle
 import sys
 import time
 from collections.abc import Callable
@@ -30,6 +31,12 @@ _OPTIONS: dict[str, Any] = {"nopython": True, "nogil": True, "error_model": "num
 
 
 # ---- code on disk -------------------------------------------------------------------------------
+_UNREADABLE = (
+    pickle.UnpicklingError, AttributeError, ImportError, EOFError, IndexError, KeyError, TypeError, ValueError,
+)  # fmt: skip
+"""What unpickling a file of other code, or half a file, can raise."""
+
+
 class CodeFile(IndexDataCacheFile):
     """Compiled code of one kernel on disk, whole and right however many processes fill it at once.
 
@@ -41,6 +48,20 @@ class CodeFile(IndexDataCacheFile):
 
     STALE = 600.0
     """Seconds after which files that the index does not name are removed."""
+
+    def load(self, key: Any) -> Any:
+        """Code of one signature; None where there is none that can be read."""
+        try:
+            return super().load(key)
+        except _UNREADABLE:
+            return None
+
+    def _load_index(self) -> Any:
+        """Signatures on disk; none where the index is damaged, or names types that the code no longer has."""
+        try:
+            return super()._load_index()
+        except _UNREADABLE:
+            return {}
 
     def save(self, key: Any, data: Any) -> None:
         """Keep the code of one signature."""
