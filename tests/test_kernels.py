@@ -29,6 +29,8 @@ def test_no_kernel_is_compiled_with_fastmath(name: str) -> None:
             assert not options.get("fastmath"), f"{name}.{value.__name__}"
             assert options.get("nopython"), f"{name}.{value.__name__}"
             assert options.get("error_model") == "numpy", f"{name}.{value.__name__}"
+            # else a kernel that a bare one compiles first would have no memory to allocate
+            assert options.get("_nrt") in (True, False), f"{name}.{value.__name__}"
     assert found > 0
 
 

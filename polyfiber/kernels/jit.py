@@ -103,9 +103,12 @@ def called_sources(function: FunctionType) -> tuple[tuple[str, int, int], ...]:
 
 
 # ---- decorators ---------------------------------------------------------------------------------
-def _compiled(function: F, **options: Any) -> F:
-    """Compile on first call; the code is kept on disk unless the settings say no."""
-    compiled: F = numba.jit(cache=settings.numba_cache, **options, **_OPTIONS)(function)
+def _compiled(function: F, *, counts: bool, **options: Any) -> F:
+    """Compile on first call; the code is kept on disk unless the settings say no.
+
+    Whether references are counted is always said: what is not said is taken from the caller that compiles it first.
+    """
+    compiled: F = numba.jit(cache=settings.numba_cache, _nrt=counts, **options, **_OPTIONS)(function)
     kept: Any = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
     if type(kept) is IndexDataCacheFile and isinstance(function, FunctionType):
         kept.__class__ = CodeFile
@@ -115,7 +118,7 @@ def _compiled(function: F, **options: Any) -> F:
 
 def kernel(function: F) -> F:
     """Compile a serial kernel on first call; cached on disk unless the settings say no."""
-    return _compiled(function)
+    return _compiled(function, counts=True)
 
 
 def bare_kernel(function: F) -> F:
@@ -124,23 +127,23 @@ def bare_kernel(function: F) -> F:
     Counting references is an atomic operation for every array that is passed on, in the loops that matter most;
     it took a third of the time of a build.
     """
-    return _compiled(function, _nrt=False)
+    return _compiled(function, counts=False)
 
 
 def inlined(function: F) -> F:
     """Compile a small helper that callers in the same file inline while typing; for plain expressions."""
-    compiled: F = numba.jit(inline="always", **_OPTIONS)(function)
+    compiled: F = numba.jit(inline="always", _nrt=True, **_OPTIONS)(function)
     return compiled
 
 
 def inline_kernel(function: F) -> F:
     """Compile a helper that its callers inline; it allocates nothing and counts no references, as a `bare_kernel`."""
-    return _compiled(function, forceinline=True, _nrt=False)
+    return _compiled(function, counts=False, forceinline=True)
 
 
 def parallel_kernel(function: F) -> F:
     """Compile a leaf kernel with ``prange``; output rows must be disjoint. Never cached."""
-    compiled: F = numba.jit(cache=False, parallel=True, **_OPTIONS)(function)
+    compiled: F = numba.jit(cache=False, parallel=True, _nrt=True, **_OPTIONS)(function)
     return compiled
 
 
