@@ -147,10 +147,13 @@ def find_peer(name: str) -> tuple[str, str] | str:
     setting = os.environ.get(PEERS[name], sys.executable)
     python, _, path = setting.partition(":")
     module = {"relucent": "relucent", "nnenum": "nnenum.enumerate", "edge": "edge_subdivision"}[name]
-    probe = subprocess.run(
-        [python, "-c", f"import {module}"],
-        env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    try:
+        probe = subprocess.run(
+            [python, "-c", f"import {module}"],
+            env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    except OSError as error:
+        return f"skipped: {PEERS[name]} names no interpreter: {error}"
     return (python, path) if probe.returncode == 0 else f"skipped: {module} cannot be imported (set {PEERS[name]})"
 
 
