@@ -216,7 +216,7 @@ class Skeleton:
     def _solve(self, v: int) -> None:
         a, b, r = self._scratch
         form, _, cur, nxt, rho = self._forms
-        forms.solve_vertex(v, self.frame.net, self.state, a, b, r, form, cur, nxt, rho)
+        forms.solve(v, self.frame.net, self.state, a, b, r, form, cur, nxt, rho)
 
     def refine(self, vertices: Any) -> None:
         """Solve vertices directly, for the tightest error bounds that floats give."""

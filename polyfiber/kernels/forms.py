@@ -79,8 +79,10 @@ def range_mask(word, low, high):
 
 
 @inline_kernel
-def affine_form(k, words, v, n, stride, first, layer_of, rows, weights, woff, biases, out, cur, nxt):
+def affine_form(k, words, v, net, out, cur, nxt):
     """Form of facet k on the cell whose active neurons are the bits of row v: out[:n], constant out[n]."""
+    n, stride, first, layer_of, rows = net.n, net.stride, net.first, net.layer_of, net.rows
+    weights, woff, biases = net.weights, net.woff, net.biases
     layer = layer_of[k]
     if layer <= 1:  # domain facets and first-layer neurons are given forms, exact as they are
         start = k * stride
@@ -183,7 +185,7 @@ def value_bound(k, kappa, drift, inflate, size, x, v, error, hom, n):
 
 
 @bare_kernel
-def slopes_vanish(v, k, n, inf, first, layer_of, star, words):
+def slopes_vanish(v, k, net, st):
     """Whether the slope of facet k along ray v is identically zero, by ranks alone.
 
     The zero facets of v are independent. Up to layer q the forms span at most ``rank`` dimensions
@@ -191,6 +193,7 @@ def slopes_vanish(v, k, n, inf, first, layer_of, star, words):
     slope of the layer vanishes. And when the zeros of deeper layers, which only see the active
     neurons of k's layer, are as many as these, the slope of every active one vanishes.
     """
+    n, inf, first, layer_of, star, words = net.n, net.inf, net.first, net.layer_of, st.star, st.words
     layer = layer_of[k]
     if layer == 0:
         return False
@@ -263,39 +266,12 @@ def invert(A, R, n):
 
 
 @bare_kernel
-def solve(
-    v,
-    n,
-    stride,
-    inf,
-    inflate,
-    start,
-    first,
-    layer_of,
-    rows,
-    weights,
-    woff,
-    biases,
-    kappa,
-    kappa0,
-    drift,
-    star,
-    words,
-    x,
-    err,
-    slot,
-    at_inf,
-    base,
-    base_err,
-    A,
-    B,
-    R,
-    form,
-    cur,
-    nxt,
-    rho,
-):
+def solve(v, net, st, A, B, R, form, cur, nxt, rho):
     """Solve the n zero forms of v directly; sets x, err (and base, base_err) with certified bounds."""
+    n, stride, inf, rows, kappa, kappa0 = net.n, net.stride, net.inf, net.rows, net.kappa, net.kappa0
+    drift, inflate, start = net.drift, net.inflate, net.start
+    star, words, x, err, slot, at_inf = st.star, st.words, st.x, st.err, st.slot, st.at_inf
+    base, base_err = st.base, st.base_err
     is_inf = at_inf[v] >= 0
     slot[v] = -1
     gauge = -1
@@ -311,7 +287,7 @@ def solve(
                 B[s, c] = A[s, c]
             B[s, n] = 0.0
         else:
-            affine_form(k, words, v, n, stride, first, layer_of, rows, weights, woff, biases, form, cur, nxt)
+            affine_form(k, words, v, net, form, cur, nxt)
             for c in range(n):
                 A[s, c] = form[c]
                 B[s, c] = form[c]
@@ -450,45 +426,17 @@ def solve(
 
 
 @bare_kernel
-def sign_at(
-    v,
-    k,
-    n,
-    stride,
-    inf,
-    inflate,
-    start,
-    first,
-    layer_of,
-    rows,
-    weights,
-    woff,
-    biases,
-    kappa,
-    kappa0,
-    drift,
-    star,
-    words,
-    x,
-    err,
-    slot,
-    at_inf,
-    base,
-    base_err,
-    form,
-    cur,
-    nxt,
-):
+def sign_at(v, k, net, st, form, cur, nxt):
     """Certified sign of facet k at vertex v, or 0 when the filter cannot tell."""
-    affine_form(k, words, v, n, stride, first, layer_of, rows, weights, woff, biases, form, cur, nxt)
+    n, layer_of, kappa, drift, inflate = net.n, net.layer_of, net.kappa, net.drift, net.inflate
+    words, x, err, at_inf, base, base_err = st.words, st.x, st.err, st.at_inf, st.base, st.base_err
+    affine_form(k, words, v, net, form, cur, nxt)
     size = form_size(form, n)
     hom = 1.0 if at_inf[v] < 0 else 0.0
     z = form_value(form, x, v, hom, n)
     b = value_bound(k, kappa, drift, inflate, size, x, v, err[v], hom, n)
     if at_inf[v] >= 0:
-        if not abs(z) > b and (
-            is_constant(k, layer_of[k], form, n) or slopes_vanish(v, k, n, inf, first, layer_of, star, words)
-        ):
+        if not abs(z) > b and (is_constant(k, layer_of[k], form, n) or slopes_vanish(v, k, net, st)):
             i = at_inf[v]
             z = form_value(form, base, i, 1.0, n)
             b = value_bound(k, kappa, drift, inflate, size, base, i, base_err[i], 1.0, n)
@@ -501,128 +449,20 @@ def sign_at(
 
 
 @bare_kernel
-def solve_vertex(v, net, st, A, B, R, form, cur, nxt, rho):
-    """`solve` for the driver."""
-    n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, start = (
-        net
-    )
-    star, words, x, err, slot, line_err, at_inf, base, base_err, up, height = st
-    solve(
-        v,
-        n,
-        stride,
-        inf,
-        inflate,
-        start,
-        first,
-        layer_of,
-        rows,
-        weights,
-        woff,
-        biases,
-        kappa,
-        kappa0,
-        drift,
-        star,
-        words,
-        x,
-        err,
-        slot,
-        at_inf,
-        base,
-        base_err,
-        A,
-        B,
-        R,
-        form,
-        cur,
-        nxt,
-        rho,
-    )
-
-
-@bare_kernel
 def solve_many(vs, net, st, A, B, R, form, cur, nxt, rho):
     """Solve the listed vertices directly, unless they are already."""
-    n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, start = (
-        net
-    )
-    star, words, x, err, slot, line_err, at_inf, base, base_err, up, height = st
     for v in vs:
-        if slot[v] >= 0:
-            solve(
-                v,
-                n,
-                stride,
-                inf,
-                inflate,
-                start,
-                first,
-                layer_of,
-                rows,
-                weights,
-                woff,
-                biases,
-                kappa,
-                kappa0,
-                drift,
-                star,
-                words,
-                x,
-                err,
-                slot,
-                at_inf,
-                base,
-                base_err,
-                A,
-                B,
-                R,
-                form,
-                cur,
-                nxt,
-                rho,
-            )
+        if st.slot[v] >= 0:
+            solve(v, net, st, A, B, R, form, cur, nxt, rho)
 
 
 @bare_kernel
 def judge_listed(vs, ks, net, st, out, form, cur, nxt):
     """Certified signs of pairs (vertex, facet) into out; 0 where the filter cannot tell. Changes nothing."""
-    n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, start = (
-        net
-    )
-    star, words, x, err, slot, line_err, at_inf, base, base_err, up, height = st
     for e in range(vs.shape[0]):
         v = vs[e]
         k = ks[e]
-        out[e] = sign_at(
-            v,
-            k,
-            n,
-            stride,
-            inf,
-            inflate,
-            start,
-            first,
-            layer_of,
-            rows,
-            weights,
-            woff,
-            biases,
-            kappa,
-            kappa0,
-            drift,
-            star,
-            words,
-            x,
-            err,
-            slot,
-            at_inf,
-            base,
-            base_err,
-            form,
-            cur,
-            nxt,
-        )
+        out[e] = sign_at(v, k, net, st, form, cur, nxt)
 
 
 @bare_kernel
@@ -631,110 +471,19 @@ def decide_listed(vs, ks, net, st, unsure, counts, A, B, R, form, cur, nxt, rho)
 
     Marks in unsure what is left for the exact predicate.
     """
-    n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, start = (
-        net
-    )
-    star, words, x, err, slot, line_err, at_inf, base, base_err, up, height = st
     for e in range(vs.shape[0]):
         v = vs[e]
         k = ks[e]
-        s = sign_at(
-            v,
-            k,
-            n,
-            stride,
-            inf,
-            inflate,
-            start,
-            first,
-            layer_of,
-            rows,
-            weights,
-            woff,
-            biases,
-            kappa,
-            kappa0,
-            drift,
-            star,
-            words,
-            x,
-            err,
-            slot,
-            at_inf,
-            base,
-            base_err,
-            form,
-            cur,
-            nxt,
-        )
-        if s == 0 and slot[v] >= 0:
-            solve(
-                v,
-                n,
-                stride,
-                inf,
-                inflate,
-                start,
-                first,
-                layer_of,
-                rows,
-                weights,
-                woff,
-                biases,
-                kappa,
-                kappa0,
-                drift,
-                star,
-                words,
-                x,
-                err,
-                slot,
-                at_inf,
-                base,
-                base_err,
-                A,
-                B,
-                R,
-                form,
-                cur,
-                nxt,
-                rho,
-            )
+        s = sign_at(v, k, net, st, form, cur, nxt)
+        if s == 0 and st.slot[v] >= 0:
+            solve(v, net, st, A, B, R, form, cur, nxt, rho)
             counts[2] += 1
-            s = sign_at(
-                v,
-                k,
-                n,
-                stride,
-                inf,
-                inflate,
-                start,
-                first,
-                layer_of,
-                rows,
-                weights,
-                woff,
-                biases,
-                kappa,
-                kappa0,
-                drift,
-                star,
-                words,
-                x,
-                err,
-                slot,
-                at_inf,
-                base,
-                base_err,
-                form,
-                cur,
-                nxt,
-            )
+            s = sign_at(v, k, net, st, form, cur, nxt)
         unsure[e] = s == 0
         if s != 0:
             counts[0 if abs(s) == 1 else 1] += 1
             if s > 0:
-                set_bit(words, v, k)
+                set_bit(st.words, v, k)
 
 
 @inline_kernel

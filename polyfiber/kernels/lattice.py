@@ -67,25 +67,9 @@ def new_vertices(i, ids, m, first_v, n_inf, planes, start, pool, basis, net, st,
     Lists the signs that the ends of the edge do not give, as pairs (vertex, facet).
     Returns (pairs, also beyond the capacity; vertices at infinity).
     """
-    (
-        n,
-        stride,
-        shift,
-        inf,
-        first,
-        layer_of,
-        rows,
-        weights,
-        woff,
-        biases,
-        kappa,
-        kappa0,
-        sigma,
-        drift,
-        inflate,
-        start_ids,
-    ) = net
-    star, words, x, err, slot, line_err, at_inf, base, base_err, up, height = st
+    n, stride = net.n, net.stride
+    star, words, x, err, slot, line_err = st.star, st.words, st.x, st.err, st.slot, st.line_err
+    at_inf, base, base_err = st.at_inf, st.base, st.base_err
     W = words.shape[1]
     form = np.zeros(stride + 8)
     cur = np.zeros(width)
@@ -122,7 +106,7 @@ def new_vertices(i, ids, m, first_v, n_inf, planes, start, pool, basis, net, st,
         line_err[v] = 0.0
         err[v] = np.inf
         at_inf[v] = -1
-        affine_form(i, words, v, n, stride, first, layer_of, rows, weights, woff, biases, form, cur, nxt)
+        affine_form(i, words, v, net, form, cur, nxt)
         far_u = at_inf[u] >= 0
         far_w = at_inf[w] >= 0
         if far_u and far_w:
@@ -214,11 +198,7 @@ def cut_edges(
 
 
 @bare_kernel
-def cut_faces(
-    i, ids, m, count, planes, start, length, pool, fill, basis, infinite, stamp, plus, zero,
-    low_count, low_planes, low_start, low_length, low_pool, low_fill, low_basis, low_infinite,
-    low_stamp, low_plus, low_zero, floor_planes, seen, turn,
-):  # fmt: skip
+def cut_faces(i, ids, m, count, planes, start, length, pool, fill, basis, infinite, stamp, plus, zero, low_count, low_planes, low_start, low_length, low_pool, low_fill, low_basis, low_infinite, low_stamp, low_plus, low_zero, floor_planes, seen, turn):  # fmt: skip
     """Split the listed k-faces, k >= 2, whose facets are already split; new walls are (k-1)-faces.
 
     ``floor_planes``: of the (k-2)-faces; ``seen``: their marks, ``turn`` larger than any of them.

@@ -11,15 +11,13 @@ from .jit import kernel
 @kernel
 def forms(words, ids, net, width, A, a):
     """Forms of facet or output ids (m,) on cells (r, ...) given by their positive bits: A (r, m, n), a (r, m)."""
-    n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, start = (
-        net
-    )
+    n, stride = net.n, net.stride
     out = np.zeros(stride + 8)
     cur = np.zeros(width + 1)
     nxt = np.zeros(width + 1)
     for r in range(words.shape[0]):
         for i in range(ids.shape[0]):
-            affine_form(ids[i], words, r, n, stride, first, layer_of, rows, weights, woff, biases, out, cur, nxt)
+            affine_form(ids[i], words, r, net, out, cur, nxt)
             for c in range(n):
                 A[r, i, c] = out[c]
             a[r, i] = out[n]
@@ -32,9 +30,7 @@ def output_columns(words, neurons, net, n_layers, n_out, width, C, M):
     words: (m, W) positive bits of facets; neurons: (m,) facet ids of hidden neurons;
     C: (m, n_out) values, M: (m, n_out) the same sums with absolute values.
     """
-    n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, start = (
-        net
-    )
+    inf, first, layer_of, weights, woff = net.inf, net.first, net.layer_of, net.weights, net.woff
     value = np.zeros(width + 1)
     size = np.zeros(width + 1)
     value2 = np.zeros(width + 1)
@@ -83,13 +79,11 @@ def output_columns(words, neurons, net, n_layers, n_out, width, C, M):
 @kernel
 def facet_forms(words, neurons, net, width, G):
     """Form of each facet's own facet id on its cell: G (m, n + 1), constant last."""
-    n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, start = (
-        net
-    )
+    n, stride = net.n, net.stride
     out = np.zeros(stride + 8)
     cur = np.zeros(width + 1)
     nxt = np.zeros(width + 1)
     for r in range(words.shape[0]):
-        affine_form(neurons[r], words, r, n, stride, first, layer_of, rows, weights, woff, biases, out, cur, nxt)
+        affine_form(neurons[r], words, r, net, out, cur, nxt)
         for c in range(n + 1):
             G[r, c] = out[c]

@@ -116,10 +116,8 @@ def take(k, bk, out):
 @bare_kernel
 def push_all(nv, net, st, pending, sizes, bk, count_only):
     """Push every edge into the bucket of its first pending neuron (or only count)."""
-    n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, start = (
-        net
-    )
-    star, words, x, err, slot, line_err, at_inf, base, base_err, up, height = st
+    n, shift = net.n, net.shift
+    star, words = st.star, st.words
     mask = (1 << shift) - 1
     for v in range(nv):
         for h in range(2 * n):
@@ -141,10 +139,7 @@ def edge_error(v, here, slot, line_err, err):
 
 
 @bare_kernel
-def cut_edges(
-    i, edges, first_edge, ne, nv, n_inf, rays, ray_a, ray_b, flat, row, net, st, lift, pending, etol, unsure_v,
-    unsure_k, counts, A, B, R, form, form2, cur, nxt, rho,
-):
+def cut_edges(i, edges, first_edge, ne, nv, n_inf, rays, ray_a, ray_b, flat, row, net, st, lift, pending, etol, unsure_v, unsure_k, counts, A, B, R, form, form2, cur, nxt, rho):
     """Create the vertices of neuron i on the waiting edges, or the ends of its new rays; decides their pending signs.
 
     Edge e, first_edge <= e < ne, gets vertex nv + e. With ``rays``, edges are the half-edges of the wall that lead to infinity inside an unbounded polygon, and
@@ -152,10 +147,9 @@ def cut_edges(
     Nothing of the old skeleton changes but refined coordinates, so the call can be repeated.
     Returns (unsure pairs, vertices at infinity).
     """
-    n, stride, shift, inf, first, layer_of, rows, weights, woff, biases, kappa, kappa0, sigma, drift, inflate, start = (
-        net
-    )
-    star, words, x, err, slot, line_err, at_inf, base, base_err, up, height = st
+    n, shift, inf, kappa, drift, inflate = net.n, net.shift, net.inf, net.kappa, net.drift, net.inflate
+    star, words, x, err, slot, line_err = st.star, st.words, st.x, st.err, st.slot, st.line_err
+    at_inf, base, base_err, up, height = st.at_inf, st.base, st.base_err, st.up, st.height
     mask = (1 << shift) - 1
     W = words.shape[1]
     n_unsure = 0
@@ -217,7 +211,7 @@ def cut_edges(
             far_slot = (star[u, h & mask] & mask) >> 1
         inf_u = at_inf[u] >= 0
         inf_w = at_inf[w] >= 0
-        affine_form(i, words, v, n, stride, first, layer_of, rows, weights, woff, biases, form, cur, nxt)
+        affine_form(i, words, v, net, form, cur, nxt)
         both = rays
         fin = u
         far = w
@@ -248,12 +242,12 @@ def cut_edges(
             if not za > ba:
                 za = 0.0
                 ba *= 2.0
-                if both and slopes_vanish(fin, i, n, inf, first, layer_of, star, words):
+                if both and slopes_vanish(fin, i, net, st):
                     ba = 0.0
             if not zb > bb:
                 zb = 0.0
                 bb *= 2.0
-                if both and slopes_vanish(far, i, n, inf, first, layer_of, star, words):
+                if both and slopes_vanish(far, i, net, st):
                     bb = 0.0
         scale = 0.0
         span = 0.0
@@ -304,10 +298,7 @@ def cut_edges(
                 for c in range(n):
                     x[v, c] /= norm
         if direct or not err[v] <= etol * (far_hom + scale):
-            solve(
-                v, n, stride, inf, inflate, start, first, layer_of, rows, weights, woff, biases, kappa, kappa0, drift,
-                star, words, x, err, slot, at_inf, base, base_err, A, B, R, form2, cur, nxt, rho,
-            )
+            solve(v, net, st, A, B, R, form2, cur, nxt, rho)
             counts[2] += 1
         for wi in range(W):
             diff = (words[u, wi] ^ words[w, wi]) & pending[0, wi]
@@ -318,7 +309,7 @@ def cut_edges(
                     continue
                 s = 0
                 if not direct:
-                    affine_form(j, words, v, n, stride, first, layer_of, rows, weights, woff, biases, form2, cur, nxt)
+                    affine_form(j, words, v, net, form2, cur, nxt)
                     ya = form_value(form2, x, fin, near_hom, n)
                     yb = form_value(form2, x, far, far_hom, n)
                     size = form_size(form2, n)
@@ -334,21 +325,11 @@ def cut_edges(
                     if abs(y) > c:
                         s = 1 if y > 0 else -1
                 if s == 0 and (rays or slot[v] < 0):  # by the value where the slope is zero by ranks
-                    s = sign_at(
-                        v, j, n, stride, inf, inflate, start, first, layer_of, rows, weights, woff, biases, kappa,
-                        kappa0, drift, star, words, x, err, slot, at_inf, base, base_err, form2, cur, nxt,
-                    )
+                    s = sign_at(v, j, net, st, form2, cur, nxt)
                 if s == 0 and slot[v] >= 0:
-                    solve(
-                        v, n, stride, inf, inflate, start, first, layer_of, rows, weights, woff, biases, kappa,
-                        kappa0, drift, star, words, x, err, slot, at_inf, base, base_err, A, B, R, form2, cur, nxt,
-                        rho,
-                    )
+                    solve(v, net, st, A, B, R, form2, cur, nxt, rho)
                     counts[2] += 1
-                    s = sign_at(
-                        v, j, n, stride, inf, inflate, start, first, layer_of, rows, weights, woff, biases, kappa,
-                        kappa0, drift, star, words, x, err, slot, at_inf, base, base_err, form2, cur, nxt,
-                    )
+                    s = sign_at(v, j, net, st, form2, cur, nxt)
                 if s == 0:
                     if n_unsure < unsure_v.shape[0]:
                         unsure_v[n_unsure] = v
@@ -635,10 +616,7 @@ def begin(k, cursor, edges, dead, shift, pending, bk):
 
 
 @bare_kernel
-def advance(
-    ids, cursor, edges, dead, closed, flat, row, net, st, lift, pending, bk, walks, etol, unsure_v, unsure_k, counts,
-    ray_half, ray_a, ray_b, level, A, B, R, form, form2, cur, nxt, rho,
-):
+def advance(ids, cursor, edges, dead, closed, flat, row, net, st, lift, pending, bk, walks, etol, unsure_v, unsure_k, counts, ray_half, ray_a, ray_b, level, A, B, R, form, form2, cur, nxt, rho):
     """Cut by the facets ``ids`` one after the other, from where the cursor stands, until something is to be done elsewhere.
 
     Signs of all ids must be known at every vertex, and every edge must lie in its bucket. Returns what is to be done:
