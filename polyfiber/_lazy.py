@@ -1,4 +1,4 @@
-"""Names of a package that resolve on first use, so that importing the package stays fast."""
+"""Names that resolve on first use: the public ones of a package, and those of a floor above."""
 
 from __future__ import annotations
 
@@ -37,3 +37,23 @@ def resolver(
         return sorted({*vars(sys.modules[package]), *exports, *modules})
 
     return get, names
+
+
+def above(name: str) -> Any:
+    """What a method of a value needs from a floor above its own: the one way to reach it.
+
+    Imports go down, so that a value never knows its builders. A method such as ``complex.breakpoint_complex()`` is a
+    convenience for a function of a higher floor; it names that function, and the name is resolved when it is called.
+
+    Parameters
+    ----------
+    name : str
+        ``"module.below.polyfiber:function"``.
+
+    Examples
+    --------
+    >>> above("numerics.exact:as_fractions")([0.5]).tolist()
+    [Fraction(1, 2)]
+    """
+    module, _, attribute = name.partition(":")
+    return getattr(importlib.import_module(f"{__package__}.{module}"), attribute)

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import Array
-from ..errors import InputError, ShapeError, SolverError
-from ..network.model import _as_parameter
+from ._typing import Array
+from .errors import InputError, ShapeError, SolverError
+from .network.model import _as_parameter
 
 
 class Polyhedron:

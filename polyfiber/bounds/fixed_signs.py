@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._typing import IntArray, SignArray
+from ..domain import Box, Polyhedron
 from ..errors import InputError, SolverError
 from ..network.model import ReLUNetwork
-from .domain import Box, Polyhedron
 from .relaxation import bounding_box, relaxed
 
 WORTH = 1 << 12
@@ -71,7 +71,7 @@ def settle(network: ReLUNetwork, domain: Polyhedron | None, *, expected: float) 
     Examples
     --------
     >>> import polyfiber as pf
-    >>> from polyfiber.complexes.settled import settle
+    >>> from polyfiber.bounds.fixed_signs import settle
     >>> settle(pf.ReLUNetwork.random((2, 64, 64, 1), rng=0), pf.Box(-0.1, 0.1, dimension=2), expected=1e4)
     Settled(97 of 128 neurons: 50 active, 47 inactive, by relaxation)
     """

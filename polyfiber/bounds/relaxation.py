@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .._typing import Array, FloatArray, IntArray
+from ..domain import Box, Polyhedron
 from ..errors import InputError, SolverError
 from ..network.model import ReLUNetwork
 from ..numerics.lp import highs_options, interior_point
-from .domain import Box, Polyhedron
 
 U = 2.0**-53
 TINY = 1e-300

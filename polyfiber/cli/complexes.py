@@ -15,7 +15,7 @@ from .outputs import draw_complex, new_figure, require_writable
 from .render import note, progress_line, table, to_json
 
 if TYPE_CHECKING:
-    from ..complexes.domain import Box
+    from ..domain import Box
     from ..network.model import ReLUNetwork
 
 
@@ -25,7 +25,7 @@ MOST_REGIONS = 2_000_000
 
 def parse_box(text: str, dimension: int) -> Box:
     """A box from ``lo,hi`` (every coordinate) or ``lo1,hi1,lo2,hi2,…``."""
-    from ..complexes.domain import Box
+    from ..domain import Box
 
     try:
         numbers = [float(part) for part in text.replace(":", ",").split(",") if part.strip()]
@@ -82,7 +82,7 @@ def info(
     facts["questions"] = [vars(q) for q in questions]
     estimate = stopped = None
     if pilots:
-        from ..complexes.pilots import pilot_estimate
+        from ..complexes.blocks.estimate import pilot_estimate
 
         try:
             estimate = pilot_estimate(net, domain, pilots=pilots, budget=make_budget(seconds, None))

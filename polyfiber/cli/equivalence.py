@@ -52,10 +52,10 @@ def equiv(
     Exit code 0: equivalent, 1: different, 3: not decided.
     """
     from ..budget import Monitor
+    from ..equivalence.decide import are_equivalent
+    from ..equivalence.decide import difference as largest_difference
+    from ..equivalence.top1.decide import top1_agreement
     from ..errors import BudgetExceededError, InputError
-    from ..fibers.equivalence import are_equivalent
-    from ..fibers.equivalence import difference as largest_difference
-    from ..fibers.top1 import top1_agreement
     from ..network.readers import read_network
 
     a, b = read_network(first), read_network(second)
@@ -181,9 +181,9 @@ def dedupe(
     import shutil
     import sys
 
+    from ..equivalence.collections.classes import group_networks
+    from ..equivalence.collections.collection import network_at, network_files
     from ..errors import InputError
-    from ..fibers.batches import group_networks
-    from ..fibers.collection import network_at, network_files
 
     if not directory.exists():
         raise InputError(f"{directory} does not exist; expected a directory of networks or a Parquet file")

@@ -154,7 +154,7 @@ def minimize(
 
     With --prove exit code 1 when the functions differ, 3 when that is not decided; the network is written all the same.
     """
-    from ..fibers.minimize import minimize as run
+    from ..equivalence.minimize import minimize as run
     from ..network.readers import read_network
 
     net = read_network(file)

@@ -12,7 +12,7 @@ from ..errors import InputError, MissingDependencyError
 
 if TYPE_CHECKING:
     from ..complexes.complex import PolyhedralComplex
-    from ..complexes.domain import Box
+    from ..domain import Box
     from ..network.model import ReLUNetwork
 
 
@@ -70,8 +70,8 @@ def draw_complex(net: ReLUNetwork, cx: PolyhedralComplex, path: Path) -> None:
     window around most of the vertices of the plane.
     """
     from ..complexes.complex import canonical_complex
-    from ..complexes.domain import Box
-    from ..complexes.slices import slice_complex
+    from ..complexes.local.slices import slice_complex
+    from ..domain import Box
 
     n0 = net.architecture[0]
     if n0 == 1:
@@ -97,7 +97,7 @@ def draw_complex(net: ReLUNetwork, cx: PolyhedralComplex, path: Path) -> None:
 
 def _window(cx: PolyhedralComplex) -> Box:
     """A box around the middle eight tenths of the vertices of a complex in the plane."""
-    from ..complexes.domain import Box
+    from ..domain import Box
 
     points = cx.vertices if len(cx.vertices) > 1 else cx.vertices + np.array([[-1.0, -1.0], [1.0, 1.0]])
     low, high = np.quantile(points, [0.1, 0.9], axis=0)

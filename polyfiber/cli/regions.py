@@ -45,7 +45,7 @@ def region_command(
     json: bool = _JSON,
 ) -> None:
     """The region of a point: irredundant facets, distances, inscribed ball."""
-    from ..complexes.regions import region
+    from ..complexes.local.region import region
     from ..network.readers import read_network
 
     net = read_network(file)
@@ -100,7 +100,7 @@ def explore_command(
     """
     import numpy as np
 
-    from ..complexes.explore import explore
+    from ..complexes.local.explore import explore
     from ..network.readers import read_network
 
     if save is not None:
@@ -171,7 +171,7 @@ def slice_command(
     quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress."),
 ) -> None:
     """The exact complex of an affine slice of a network of any size."""
-    from ..complexes.slices import slice_complex
+    from ..complexes.local.slices import slice_complex
     from ..network.readers import read_network
 
     net = read_network(file)
@@ -218,7 +218,7 @@ def segment_command(
     json: bool = _JSON,
 ) -> None:
     """Every region along a segment or a path, in certified order."""
-    from ..complexes.segments import path_regions
+    from ..complexes.local.segments import path_regions
     from ..network.readers import read_network
 
     net = read_network(file)
@@ -262,9 +262,9 @@ def bounds_command(
 
     import numpy as np
 
-    from ..complexes.bounds import METHODS, activation_bounds
-    from ..complexes.regions import region
-    from ..complexes.simplify import simplify_on
+    from ..complexes.local.region import region
+    from ..complexes.ranges.activation import METHODS, activation_bounds
+    from ..complexes.ranges.simplify import simplify_on
     from ..network.readers import read_network
 
     net = read_network(file)

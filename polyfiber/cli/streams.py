@@ -11,8 +11,8 @@ from ..errors import IncompleteError, InputError
 from .render import note, table, to_json
 
 if TYPE_CHECKING:
-    from ..complexes.blockrun import BlockSum
-    from ..complexes.domain import Polyhedron
+    from ..complexes.blocks.run import BlockSum
+    from ..domain import Polyhedron
     from ..network.model import ReLUNetwork
 
 SHOWN = 8
@@ -34,7 +34,7 @@ def parse_dims(text: str | None, dimension: int) -> list[int] | None:
 @contextmanager
 def partial_shown(net: ReLUNetwork, domain: Polyhedron | None, *, json: bool) -> Iterator[None]:
     """Print what was complete when the work inside is stopped by a budget or by Ctrl-C."""
-    from ..complexes.blockrun import BlockSum
+    from ..complexes.blocks.run import BlockSum
 
     try:
         yield
@@ -63,8 +63,8 @@ def stream(
     quiet: bool,
 ) -> bool:
     """Write cells to a directory and say what is there; whether every certificate that was checked held."""
-    from ..complexes.frame import make_frame
-    from ..complexes.stream import write_cells
+    from ..complexes.blocks.write import write_cells
+    from ..complexes.skeleton.arrays import make_frame
 
     with partial_shown(net, domain, json=json):
         total = write_cells(

@@ -12,15 +12,16 @@ import numpy as np
 from .. import _version
 from .._typing import Array
 from ..budget import Monitor
+from ..domain import Box, Polyhedron
 from ..errors import FileFormatError, InputError, PolyfiberError
 from ..network.model import ReLUNetwork
-from . import build, records
+from .blocks.parts import DAMAGE, appearing, require_zarr
 from .certificate import check_structure
-from .degenerate import LatticeSkeleton
-from .domain import Box, Polyhedron
-from .frame import make_frame
-from .latticearchive import get_lattice, put_lattice
-from .parts import DAMAGE, appearing, require_zarr
+from .lattice.archive import get_lattice, put_lattice
+from .lattice.build import LatticeSkeleton
+from .skeleton import build
+from .skeleton import layout as records
+from .skeleton.arrays import make_frame
 
 if TYPE_CHECKING:
     from .complex import PolyhedralComplex

@@ -17,17 +17,17 @@ import numpy as np
 import scipy.sparse
 import scipy.sparse.csgraph
 
+from ..bounds.fixed_signs import Settled
 from ..budget import heed
 from ..errors import NumericalError
+from ..kernels.complexes.skeleton import PORTION
 from ..kernels.rows import RowTable
-from ..kernels.skeleton import PORTION
-from .build import Skeleton, first_filter
-from .frame import Frame
-from .records import unpack
-from .settled import Settled
+from .skeleton.arrays import Frame
+from .skeleton.build import Skeleton, first_filter
+from .skeleton.layout import unpack
 
 if TYPE_CHECKING:
-    from .faces import FaceStore
+    from .skeleton.faces import FaceStore
 
 
 BATCH = 4096

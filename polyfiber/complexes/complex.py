@@ -11,25 +11,25 @@ import numpy as np
 
 from .._typing import Array, BoolArray, FloatArray, IdArray, IntArray, ProgressLike, SignArray
 from ..budget import Budget, Monitor, heed
+from ..domain import Polyhedron
 from ..errors import BudgetExceededError, GenericityError, InputError, ShapeError
-from ..kernels import faces as fk
-from ..kernels.skeleton import PORTION
+from ..kernels.complexes import faces as fk
+from ..kernels.complexes.skeleton import PORTION
 from ..network.model import ReLUNetwork
 from ..strata import SignOrder, Stratification
-from .build import BuildStats, Skeleton, build_skeleton, refuse_the_hopeless
 from .certificate import Certificate
-from .degenerate import LatticeSkeleton, build_lattice
-from .domain import Polyhedron
-from .faces import FaceStore
-from .frame import Frame, expected_vertices, make_frame
 from .geometry import affine_maps_of, forms_of, lineality_basis, locate_signs, norms_of
-from .latticestore import LatticeStore
-from .merge import MergedWall, merge_walls
+from .lattice.build import LatticeSkeleton, build_lattice
+from .lattice.merge_walls import MergedWall, merge_walls
+from .lattice.store import LatticeStore
 from .polytopes import Polytopes
-from .records import row_units
+from .skeleton.arrays import Frame, expected_vertices, make_frame
+from .skeleton.build import BuildStats, Skeleton, build_skeleton, refuse_the_hopeless
+from .skeleton.faces import FaceStore
+from .skeleton.layout import row_units
 
 if TYPE_CHECKING:
-    from .breakpoints import BreakpointComplex
+    from .breakpoints.simple import BreakpointComplex
 
 LARGE = 1 << 19
 """Expected vertices above which faces are counted by blocks: they stay in the caches."""
@@ -522,14 +522,14 @@ class PolyhedralComplex:
 
         A linear program in cvxpy; the ball is taken in the essential quotient's section of least norm.
         """
-        from .convex import chebyshev_center
+        from .local.projections import chebyshev_center
 
         h = self.h_representation(region)
         return chebyshev_center(h.A, h.b)
 
     def distance(self, x: Any, region: int) -> tuple[float, FloatArray]:
         """Euclidean distance of a point to a closed region, and the nearest point (a QP in cvxpy)."""
-        from .convex import nearest_point
+        from .local.projections import nearest_point
 
         h = self.h_representation(region)
         return nearest_point(h.A, h.b, np.asarray(x, dtype=np.float64))
@@ -578,8 +578,8 @@ class PolyhedralComplex:
     # ---- derived complexes ------------------------------------------------------------------
     def breakpoint_complex(self) -> BreakpointComplex:
         """Facets where the function bends, with their weights."""
-        from .bends import GeneralBreakpoints
-        from .breakpoints import BreakpointComplex
+        from .breakpoints.shared_walls import GeneralBreakpoints
+        from .breakpoints.simple import BreakpointComplex
 
         return (BreakpointComplex if self.is_simple else GeneralBreakpoints).of(self)
 
@@ -672,7 +672,7 @@ def canonical_complex(
         the face lattice (``docs/degenerate.md``), or raise `GenericityError`.
     merge_tolerance : float, optional
         Treat neurons of a layer as lying on one wall when their normalised rows differ by at
-        most this much, see `polyfiber.complexes.merge`; ``.merged`` reports which. By default
+        most this much, see `polyfiber.complexes.lattice.merge_walls`; ``.merged`` reports which. By default
         the network is taken exactly as given.
     budget : Budget, optional
         Limits on seconds and bytes.
@@ -758,8 +758,8 @@ def face_counts(
     >>> pf.face_counts(pf.ReLUNetwork.random((2, 16, 16, 1), rng=0))
     (419, 868, 450)
     """
-    from .blockrun import count_blocks
-    from .plan import bytes_of_vertex
+    from .blocks.plan import bytes_of_vertex
+    from .blocks.run import count_blocks
 
     _require_network(network)
     monitor = Monitor(budget, progress)
@@ -787,7 +787,7 @@ def estimate_size(network: ReLUNetwork, domain: Polyhedron | None = None) -> dic
     The count is that of N hyperplanes in general position, ``C(N, d)``; random networks come
     within a factor of two, trained ones are usually smaller. On a domain, the part of these that a sample finds there.
     """
-    from .plan import guessed_vertices
+    from .blocks.plan import guessed_vertices
 
     frame = make_frame(network, domain)
     vertices = guessed_vertices(frame)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ..domain import Polyhedron
 from ..errors import InputError
 from ..network.model import ReLUNetwork
-from .domain import Polyhedron
-from .frame import make_frame
-from .plan import DEFAULT_MEMORY, guessed_vertices
-from .records import row_units
+from .blocks.plan import DEFAULT_MEMORY, guessed_vertices
+from .skeleton.arrays import make_frame
+from .skeleton.layout import row_units
 
 # rough costs on one core of a 2020s machine; seconds
 PER_VERTEX = 1.5e-6

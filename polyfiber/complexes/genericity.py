@@ -9,16 +9,16 @@ import numpy as np
 
 from .._typing import FloatArray, SignArray
 from ..budget import Budget
+from ..domain import Polyhedron
 from ..errors import BudgetExceededError, GenericityError, InputError
-from ..kernels import maps
+from ..kernels.complexes import affine_maps as maps
 from ..network.model import ReLUNetwork
 from ..numerics import exact
 from ..numerics.products import exact_product
 from ..verdict import Verdict
-from .cells import cell_frame
 from .complex import PolyhedralComplex, canonical_complex, estimate_size
-from .domain import Polyhedron
-from .explore import explore
+from .local.cell_arrays import cell_frame
+from .local.explore import explore
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ import numpy as np
 
 from .._typing import FloatArray, IntArray, SignArray, WordArray
 from ..budget import heed
-from ..kernels import maps
+from ..kernels.complexes import affine_maps as maps
 from ..network.model import ReLUNetwork
-from .frame import Frame
-from .predicate import ExactPredicate
+from .skeleton.arrays import Frame
+from .skeleton.exact_signs import ExactPredicate
 
 PIECE = 1 << 27
 """Multiplications between two looks at the clock, about."""

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .._typing import BoolArray, FloatArray, IdArray, IntArray
-from ..kernels import maps, polytopes, reach
+from ..kernels import reach
+from ..kernels.complexes import affine_maps as maps
+from ..kernels.complexes import polytopes
 from .geometry import full_net, unit_forms
 
 if TYPE_CHECKING:

@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from ..complexes.domain import Box
+from ..domain import Box
+from ..equivalence.forms.canonical import canonical_form
 from ..errors import InputError
-from ..fibers.canonical import canonical_form
+from ..fibers.batch.labels import classify_batch
 from ..fibers.classify import classify_fiber
-from ..fibers.labels import classify_batch
 from ..network.model import NetworkBatch, ReLUNetwork
 from ..network.moves import Flip, Permute, Rescale, Translate, shuffled
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .._version import __version__
-from ..complexes.blocks import Block
+from ..complexes.blocks.block import Block
 from ..errors import FileFormatError, InputError
 from .sources import Source
 from .spec import FORMAT_VERSION, Spec

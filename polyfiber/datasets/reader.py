@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from .._typing import Array, IntArray
+from ..equivalence.collections.collection import unflatten
 from ..errors import FileFormatError, IncompleteError, InputError
-from ..fibers.collection import unflatten
 from ..network.model import ReLUNetwork
 from .arrow import parquet, pyarrow
 from .spec import FORMAT_VERSION

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .._typing import FloatArray
-from ..complexes.domain import Polyhedron
+from ..domain import Polyhedron
 from ..network.model import ReLUNetwork
 
 NEAR = 1e-6

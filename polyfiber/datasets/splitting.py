@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..complexes.blockcells import BlockComplex
-from ..complexes.blockrun import run_blocks
-from ..complexes.blocks import Block, complement
-from ..complexes.frame import make_frame
-from ..complexes.plan import plan_blocks, room_for
+from ..complexes.blocks.block import Block, complement
+from ..complexes.blocks.contents import BlockComplex
+from ..complexes.blocks.plan import plan_blocks, room_for
+from ..complexes.blocks.run import run_blocks
+from ..complexes.skeleton.arrays import make_frame
 from ..errors import PolyfiberError
 from .networks import Networks, reason_of
 from .spec import Spec

@@ -144,7 +144,7 @@ def sample_langevin(
     >>> run.final.shape
     (5, 2, 2)
     """
-    from ..kernels.langevin import langevin_step, langevin_step_parallel
+    from ..kernels.linear.langevin import langevin_step, langevin_step_parallel
 
     n = int(as_depth(depth))
     b = as_positive(beta, name="beta")

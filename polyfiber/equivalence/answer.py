@@ -10,12 +10,12 @@ import numpy as np
 
 from .._typing import Array, FloatArray
 from ..budget import Budget
-from ..complexes.domain import Polyhedron
+from ..domain import Polyhedron
 from ..errors import IncompleteError
 from ..network.model import ReLUNetwork
 from ..network.moves import Composition
 from ..verdict import Verdict
-from .growth import Growth
+from .bounds.everywhere import Growth
 from .partial import ProvedPart
 from .witness import Witness, candidates, make_witness
 
@@ -100,7 +100,7 @@ class Equivalence:
         """Moves that turn the first network into the second one, when they are known (found on demand)."""
         if self.verdict is not Verdict.YES or self.domain is not None:
             return None
-        from .transport import moves_between
+        from .moves_between import moves_between
 
         return moves_between(self.a, self.b)
 
@@ -130,7 +130,7 @@ class Equivalence:
         confirm it; a branch and bound with another relaxation (`boundcheck`) bounds the difference again.
         UNDECIDED: its bounds are compared with values at fresh inputs.
         """
-        from .recheck import recheck
+        from .checks.recheck import recheck
 
         return recheck(self, rng=rng, budget=budget)
 
@@ -194,7 +194,7 @@ def exact_verdict(
         found = make_witness(a, b, x)
         if found is not None:
             return Verdict.NO, found
-    from .exactform import exact_normal_form
+    from .forms.exact import exact_normal_form
 
     if exact_normal_form(a) == exact_normal_form(b):
         return Verdict.YES, None

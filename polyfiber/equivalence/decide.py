@@ -16,18 +16,18 @@ import numpy as np
 from .._typing import FloatArray, ProgressLike
 from ..budget import Budget, Monitor
 from ..complexes.complex import PolyhedralComplex, canonical_complex
-from ..complexes.domain import Polyhedron
+from ..domain import Polyhedron
 from ..errors import BudgetExceededError, GenericityError, IncompleteError, InputError, PolyfiberError, ShapeError
 from ..network.model import ReLUNetwork
 from ..verdict import Verdict
-from .canonical import CanonicalForm, canonical_form, compare_raw, flat_parameters, form_of, raw_forms
-from .difference import MAX_VERTICES, box_around, expected_vertices, maximum_difference
-from .evidence import Difference, Equivalence, exact_verdict
-from .features import shared_features
-from .growth import bound_on_box, growth_bound
+from .answer import Difference, Equivalence, exact_verdict
+from .bounds.difference import MAX_VERTICES, box_around, expected_vertices, maximum_difference
+from .bounds.difference_network import check_same_ends
+from .bounds.everywhere import bound_on_box, growth_bound
+from .forms.canonical import CanonicalForm, canonical_form, compare_raw, flat_parameters, form_of, raw_forms
+from .forms.shared_features import shared_features
 from .partial import ProvedPart, agreeing_cells, go_by_blocks
-from .regions import RegionReport, compare_over, output_maps
-from .stacked import check_same_ends
+from .regions.compare import RegionReport, compare_over, output_maps
 from .witness import Witness, beyond_tolerance, candidates, make_witness, surely_different
 
 MAX_BLOCKWISE = 10**11
@@ -271,7 +271,7 @@ def _generic(pair: _Pair) -> tuple[bool, bool]:
     Small minors of wide matrices do not speak against it: relative determinants shrink exponentially
     with the size.
     """
-    from .regime import check_regime
+    from ..fibers.regime import check_regime
 
     regimes = [check_regime(net, limit=256) for net in (pair.a, pair.b)]
     possible = all(
@@ -286,7 +286,7 @@ def _scalar(pair: _Pair) -> Equivalence | None:
     """Two hidden layers with one neuron in the first: functions of one variable."""
     if not all(len(n.weights) == 3 and n.architecture[1] == 1 for n in (pair.fa, pair.fb)):
         return None
-    from .matching import function_distance
+    from .forms.distance import function_distance
 
     distance = function_distance(pair.fa, pair.fb)
     if distance is None:
@@ -391,7 +391,7 @@ def _exactly(pair: _Pair) -> Equivalence:
         return pair.yes("canonical form", "exact normal forms are equal", bound=0.0, known_exact=verdict)
     if verdict is Verdict.NO:
         return pair.no("witness", "the exact outputs differ at an input", proof)
-    from .exactness import exact_by_regions
+    from .regions.exact import exact_by_regions
 
     if pair.method == "forms":
         return pair.undecided("exact normal forms differ, and no input was found where the functions do")
@@ -410,7 +410,7 @@ def _on_domain(pair: _Pair) -> Equivalence:
             if verdict is Verdict.NO:
                 return pair.no("witness", "the exact outputs differ at an input", proof)
             if _feasible(pair, 200_000):
-                from .exactness import exact_by_regions
+                from .regions.exact import exact_by_regions
 
                 return exact_by_regions(pair)
         else:

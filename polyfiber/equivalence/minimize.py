@@ -16,21 +16,21 @@ import numpy as np
 
 from .._typing import Array, FloatArray
 from ..budget import Budget, Monitor
-from ..complexes.domain import Box
+from ..domain import Box
 from ..errors import BudgetExceededError, GenericityError, InputError, RankAmbiguityError
+from ..fibers.activity import NeuronFacts, facts_from_complex, facts_on, layer_bounds, neuron_facts
+from ..fibers.findings import parallel_rows
+from ..fibers.hyperplanes import analyse_layer
+from ..fibers.layerwise import LayerComponent, LayerwiseFiber
+from ..fibers.nonnegative_rank import nonnegative_column_rank
+from ..network.float_or_rational import activation_scales, row_norms
 from ..network.model import ReLUNetwork
 from ..network.moves import Composition, Neurons, Replace, compose, drop_neurons, merge_neurons, refactor_linear
 from ..numerics.predicates import decide_rank
 from ..verdict import Verdict
-from .equivalence import are_equivalent
-from .evidence import Equivalence
-from .facts import NeuronFacts, facts_from_complex, facts_on, layer_bounds, neuron_facts
-from .findings import parallel_rows
-from .layerwise import LayerComponent, LayerwiseFiber
-from .mixed import activation_scales, row_norms
-from .nonnegative import nonnegative_column_rank
-from .representation import analyse_layer
-from .verify import Deviation, deviation
+from .answer import Equivalence
+from .checks.sample import Deviation, deviation
+from .decide import are_equivalent
 
 PROGRAM_SECONDS = 60.0
 """Time for one round of linear programs without a budget."""

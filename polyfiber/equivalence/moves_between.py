@@ -7,10 +7,10 @@ import numpy as np
 from .._typing import Array, FloatArray
 from ..budget import Budget, heed, time_left
 from ..errors import BudgetExceededError, PolyfiberError
+from ..fibers.regime import normalised
+from ..network.float_or_rational import row_norms
 from ..network.model import ReLUNetwork
 from ..network.moves import Composition, Flip, Move, Neurons, Permute, Replace, Rescale, Translate, compose, hides
-from .mixed import row_norms
-from .regime import normalised
 
 
 def moves_between(a: ReLUNetwork, b: ReLUNetwork, *, tolerance: float = 1e-7) -> Composition | None:

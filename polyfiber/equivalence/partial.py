@@ -16,17 +16,17 @@ import numpy as np
 
 from .._typing import FloatArray, SignArray
 from ..budget import Monitor
-from ..complexes.blockcells import BlockComplex
-from ..complexes.blockrun import run_blocks
-from ..complexes.blocks import Block, complement
+from ..complexes.blocks.block import Block, complement
+from ..complexes.blocks.contents import BlockComplex
+from ..complexes.blocks.plan import SMALLEST_ROOM, plan_blocks, room_for
+from ..complexes.blocks.run import run_blocks
 from ..complexes.complex import PolyhedralComplex, estimate_size
-from ..complexes.domain import Polyhedron
-from ..complexes.frame import make_frame
-from ..complexes.plan import SMALLEST_ROOM, plan_blocks, room_for
+from ..complexes.skeleton.arrays import make_frame
+from ..domain import Polyhedron
 from ..errors import BudgetExceededError, PolyfiberError
 from ..network.model import ReLUNetwork
-from .growth import Growth
-from .regions import PORTION, affine_pieces
+from .bounds.everywhere import Growth
+from .regions.compare import PORTION, affine_pieces
 
 FACES = 1 << 15
 """Faces that a block may have, about: few, so that something is proved soon."""

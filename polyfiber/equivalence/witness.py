@@ -10,10 +10,10 @@ import numpy as np
 
 from .._typing import Array, BoolArray, FloatArray
 from ..budget import heed
+from ..network.float_or_rational import row_norms
 from ..network.model import ReLUNetwork
 from ..numerics.dyadic import exact_value
 from ..numerics.exact import as_fractions
-from .mixed import row_norms
 
 MAX_TARGETS = 4096
 """About how many corners of layer 2's walls are tried; wide networks have more."""

@@ -13,10 +13,10 @@ from typing import Any, Literal
 import numpy as np
 
 from .._typing import BoolArray, FloatArray
+from ..bounds.relaxation import bounding_box
 from ..budget import Budget
-from ..complexes.bounds import activation_bounds
-from ..complexes.domain import Polyhedron
-from ..complexes.relaxation import bounding_box
+from ..complexes.ranges.activation import activation_bounds
+from ..domain import Polyhedron
 from ..network.model import ReLUNetwork
 from ..numerics.predicates import UNIT
 
@@ -102,7 +102,7 @@ def facts_on(
     Examples
     --------
     >>> import polyfiber as pf
-    >>> from polyfiber.fibers.facts import facts_on
+    >>> from polyfiber.fibers.activity import facts_on
     >>> net = pf.ReLUNetwork([[[1.0], [1.0]], [[1.0, 1.0]]], [[2.0, 0.0], [0.0]])
     >>> facts_on(net, pf.Box(-1, 1, dimension=1)).status
     (('active', 'bent'),)

@@ -15,23 +15,23 @@ from typing import Any
 
 import numpy as np
 
+from .._lazy import above
 from .._typing import BoolArray, RngLike
 from ..budget import Budget
 from ..complexes.complex import canonical_complex, estimate_size
-from ..complexes.domain import Polyhedron
+from ..domain import Polyhedron
 from ..errors import GenericityError, IncompleteError, InputError, NumericalError
+from ..network.float_or_rational import gauge_norms, row_norms
 from ..network.model import ReLUNetwork
 from ..network.moves import Rescale, random_trivial
+from .activity import NeuronFacts, facts_from_complex, facts_on, neuron_facts
 from .components import ConstantPart, HidingPart, LayerPart, NetworkComponent, SinglePart
-from .facts import NeuronFacts, facts_from_complex, facts_on, neuron_facts
 from .findings import Finding, find, image_duplicates, invisible_neurons
 from .hiding import HidingReport, flip_sets, hiding_report
+from .hyperplanes import LayerAnalysis, analyse_layer
 from .layerwise import LayerwiseFiber
-from .matching import function_distance
-from .mixed import gauge_norms, row_norms
+from .one_neuron import ScalarFunction, is_single_point, scalar_components, scalar_dimension, scalar_function
 from .regime import Regime, check_regime
-from .representation import LayerAnalysis, analyse_layer
-from .scalar import ScalarFunction, is_single_point, scalar_components, scalar_dimension, scalar_function
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ class FiberReport:
         """
         if other.architecture != self.network.architecture:
             return False
-        distance = function_distance(self.network, other)
+        distance = above("equivalence.forms.distance:function_distance")(self.network, other)
         if distance is not None:
             return distance <= (0.0 if self.network.is_exact and other.is_exact else tolerance)
         raise NumericalError(

@@ -8,11 +8,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from .._typing import RngLike
+from ..network.float_or_rational import draw, gauge_norms, lengths
 from ..network.model import ReLUNetwork
 from ..network.moves import Flip, Translate
 from .hiding import admissible_shift, hiding_report
 from .layerwise import LayerComponent, LayerParameters
-from .mixed import draw, gauge_norms, lengths
 
 
 class NetworkComponent(Protocol):

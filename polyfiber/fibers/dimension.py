@@ -16,7 +16,7 @@ import numpy as np
 from .._typing import Array, IntArray, RngLike, SignArray
 from ..budget import Budget, Monitor
 from ..errors import InputError, ShapeError
-from ..kernels.jacobians import PRIME, directional, insert_regions, null_vector
+from ..kernels.fibers.jacobians import PRIME, directional, insert_regions, null_vector
 from ..network.model import ReLUNetwork
 from ..numerics import exact
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from .._typing import Array, FloatArray, IntArray
+from ..network.exact_pieces import exact_pieces
 from ..network.model import ReLUNetwork
 from ..network.moves import hides
-from .exactness import exact_pieces
-from .facts import NeuronFacts
+from .activity import NeuronFacts
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ import numpy as np
 
 from .._typing import Array
 from ..errors import InputError
+from ..network.float_or_rational import row_norms
 from ..network.model import ReLUNetwork
 from ..network.moves import Composition, Flip, Move, Translate, compose, hides
-from .mixed import row_norms
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy as np
 
 from .._typing import Array, FloatArray, SignArray
 from ..errors import InputError
-from .mixed import largest, lengths, nonzero, row_norms
+from ..network.float_or_rational import largest, lengths, nonzero, row_norms
 
 Domain = Literal["orthant", "space"]
 ROLES = ("nonlinear", "linear", "dead", "cancelling")

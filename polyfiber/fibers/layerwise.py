@@ -19,10 +19,10 @@ import numpy as np
 from .._typing import Array, BoolArray, FloatArray, RngLike, SignArray
 from ..budget import Budget, Monitor
 from ..errors import BudgetExceededError, InputError, RankAmbiguityError, ShapeError
+from ..network.float_or_rational import clean, draw, fractions, is_rational, largest, lengths, nonzero, ones, zeros
 from ..numerics import exact
-from .mixed import clean, draw, fractions, is_rational, largest, lengths, nonzero, ones, zeros
-from .nonnegative import NonnegativeRank, nonnegative_column_rank, nonnegative_column_ranks
-from .representation import Domain, HyperplaneRepresentation, analyse_layer
+from .hyperplanes import Domain, HyperplaneRepresentation, analyse_layer
+from .nonnegative_rank import NonnegativeRank, nonnegative_column_rank, nonnegative_column_ranks
 
 _CHUNK = 1024
 TRIED = 12  # up to 2^12 orientations are tried one by one rather than trusting the theorem
@@ -92,7 +92,7 @@ class LayerComponent:
         m, n = self.slope.shape
         if self.n_linear == 0:
             return ((0, 0, 0),) if r == 0 else ()
-        from .bridge import two_layer_strata
+        from .linear_neurons import two_layer_strata
 
         return tuple(
             (rank_c, rank_u, dim)

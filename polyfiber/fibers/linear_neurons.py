@@ -23,7 +23,7 @@ def two_layer_strata(n: int, hidden: int, m: int, rank: int) -> tuple[tuple[int,
 
     Examples
     --------
-    >>> from polyfiber.fibers.bridge import two_layer_strata
+    >>> from polyfiber.fibers.linear_neurons import two_layer_strata
     >>> two_layer_strata(3, 2, 2, 2)
     ((2, 2, 4),)
     """

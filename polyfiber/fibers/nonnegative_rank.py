@@ -16,7 +16,7 @@ import numpy as np
 
 from .._typing import Array, FloatArray, IntArray, SignArray
 from ..errors import InputError, RankAmbiguityError, ShapeError, SolverError
-from ..kernels.cones import nonnegative_factors
+from ..kernels.fibers.cones import nonnegative_factors
 from ..numerics import exact
 from ..numerics.lp import solve_lp, solve_lp_exact
 
@@ -148,7 +148,7 @@ def nonnegative_column_ranks(
     Examples
     --------
     >>> import numpy as np
-    >>> from polyfiber.fibers.nonnegative import nonnegative_column_ranks
+    >>> from polyfiber.fibers.nonnegative_rank import nonnegative_column_ranks
     >>> nonnegative_column_ranks(np.array([[[1.0, -1.0]], [[1.0, 2.0]]])).rank.tolist()
     [2, 1]
     """

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from .._typing import Array, RngLike
+from ..network.float_or_rational import is_rational, largest, lengths
 from ..network.model import ReLUNetwork
+from .hyperplanes import HyperplaneRepresentation, analyse_layer
 from .layerwise import LayerComponent, LayerwiseFiber
-from .mixed import is_rational, largest, lengths
-from .representation import HyperplaneRepresentation, analyse_layer
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,11 @@ import numpy as np
 
 from .._typing import FloatArray, IntArray
 from ..budget import heed
-from ..kernels import regime as kernels
+from ..kernels.fibers import regime as kernels
+from ..network.float_or_rational import gauge_norms, row_norms
 from ..network.model import ReLUNetwork
 from ..numerics.predicates import UNIT
 from ..verdict import Verdict
-from .mixed import gauge_norms, row_norms
 
 LARGEST_MINOR = 96
 """Size of the largest minors that are sampled: relative determinants of larger ones are below any rounding."""

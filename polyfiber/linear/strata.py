@@ -19,7 +19,7 @@ import numpy as np
 from .._typing import Array, IntArray, ProgressLike
 from ..budget import Budget, Monitor
 from ..errors import InputError
-from ..kernels.intervals import cover_moves, fill
+from ..kernels.linear.rank_strata import cover_moves, fill
 from ..strata import Csr, RankOrder, Stratification
 from . import ranks as rk
 from .count import count_strata, orbit_points

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from .._typing import Array, FloatArray
-from ..network.model import ReLUNetwork
 from ..numerics import exact
+from .model import ReLUNetwork
 
 
 def is_rational(dtype: Any) -> bool:

@@ -55,9 +55,9 @@ def resident() -> float:
 
 def count(name: str, memory: str) -> dict[str, Any]:
     import polyfiber as pf
-    from polyfiber.complexes.build import build_skeleton
-    from polyfiber.complexes.faces import FaceStore
-    from polyfiber.complexes.frame import make_frame
+    from polyfiber.complexes.skeleton.arrays import make_frame
+    from polyfiber.complexes.skeleton.build import build_skeleton
+    from polyfiber.complexes.skeleton.faces import FaceStore
 
     warm(name)
     net = network(name)
@@ -86,9 +86,9 @@ class Timed:
 
 def workers(name: str, how_many: str, what: str) -> dict[str, Any]:
     import polyfiber as pf
-    from polyfiber.complexes.blockcells import BlockCount
-    from polyfiber.complexes.blockrun import run_blocks
-    from polyfiber.complexes.stream import WriteJob
+    from polyfiber.complexes.blocks.contents import BlockCount
+    from polyfiber.complexes.blocks.run import run_blocks
+    from polyfiber.complexes.blocks.write import WriteJob
 
     warm(name)
     net = network(name)

@@ -41,8 +41,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 import make_pairs  # noqa: E402
 
 import polyfiber as pf  # noqa: E402
-from polyfiber.fibers.batches import group_networks  # noqa: E402
-from polyfiber.fibers.matching import _same_parameters  # noqa: E402
+from polyfiber.equivalence.collections.classes import group_networks  # noqa: E402
+from polyfiber.equivalence.forms.distance import _same_parameters  # noqa: E402
 from polyfiber.network.moves import random_trivial  # noqa: E402
 from polyfiber.verdict import Verdict  # noqa: E402
 
@@ -238,8 +238,8 @@ def pairs(scale: float) -> list[dict[str, Any]]:
 
 def _exact(a: pf.ReLUNetwork, b: pf.ReLUNetwork) -> Any:
     from polyfiber.budget import Monitor
-    from polyfiber.fibers.equivalence import _Pair
-    from polyfiber.fibers.exactness import exact_by_regions
+    from polyfiber.equivalence.decide import _Pair
+    from polyfiber.equivalence.regions.exact import exact_by_regions
 
     return exact_by_regions(_Pair(a, b, None, 0.0, None, Monitor(), "auto"))
 

@@ -34,8 +34,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 import polyfiber as pf  # noqa: E402
-from polyfiber.fibers.labels import classify_batch  # noqa: E402
-from polyfiber.fibers.nonnegative import nonnegative_column_rank, nonnegative_column_ranks  # noqa: E402
+from polyfiber.fibers.batch.labels import classify_batch  # noqa: E402
+from polyfiber.fibers.nonnegative_rank import nonnegative_column_rank, nonnegative_column_ranks  # noqa: E402
 
 
 def median(call: Callable[[], Any], repeat: int) -> float:

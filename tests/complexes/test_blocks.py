@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import polyfiber as pf
-from polyfiber.complexes.blockcells import BlockComplex, BlockCount, BlockOverflow, run_block
-from polyfiber.complexes.blockrun import BlockSum, run_blocks
-from polyfiber.complexes.blocks import Block, complement
-from polyfiber.complexes.plan import plan_blocks, room_for
-from polyfiber.complexes.workers import Setup, WorkerPool
+from polyfiber.complexes.blocks.block import Block, complement
+from polyfiber.complexes.blocks.contents import BlockComplex, BlockCount, BlockOverflow, run_block
+from polyfiber.complexes.blocks.plan import plan_blocks, room_for
+from polyfiber.complexes.blocks.run import BlockSum, run_blocks
+from polyfiber.complexes.blocks.workers import Setup, WorkerPool
 from polyfiber.errors import BudgetExceededError, InputError
 from polyfiber.testing import Case, degenerate_corpus, generic_networks, integer_networks
 
@@ -358,7 +358,7 @@ def test_bad_arguments() -> None:
 
 
 def test_room_grows_with_memory_and_shrinks_with_use() -> None:
-    from polyfiber.complexes.frame import make_frame
+    from polyfiber.complexes.skeleton.arrays import make_frame
 
     frame = make_frame(pf.ReLUNetwork.random((3, 40, 40, 1), rng=0), None)
     small, large = room_for(frame, 10**8), room_for(frame, 3 * 10**8)

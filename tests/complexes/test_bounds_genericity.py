@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 import polyfiber as pf
+from polyfiber.bounds.relaxation import bounding_box
 from polyfiber.cli.app import app
-from polyfiber.complexes.relaxation import bounding_box
 from polyfiber.errors import InputError, ShapeError
 
 TRIANGLE = pf.Polyhedron(np.r_[-np.eye(3), np.ones((1, 3))], [0.3, 0.3, 0.3, 0.4])

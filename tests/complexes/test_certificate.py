@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import polyfiber as pf
-from polyfiber.complexes import records
+from polyfiber.complexes.skeleton import layout as records
 from polyfiber.errors import GenericityError
 
 NETWORKS = [((2, 6, 5, 1), 0), ((3, 5, 4, 1), 1), ((3, 2, 4, 3, 1), 2), ((1, 5, 4, 1), 3), ((4, 4, 3, 1), 4)]

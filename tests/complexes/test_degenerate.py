@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 import polyfiber as pf
 from polyfiber.budget import Monitor
-from polyfiber.complexes.degenerate import build_lattice, proportional_rows
-from polyfiber.complexes.frame import make_frame
-from polyfiber.complexes.latticestore import LatticeStore
+from polyfiber.complexes.lattice.build import build_lattice, proportional_rows
+from polyfiber.complexes.lattice.store import LatticeStore
+from polyfiber.complexes.skeleton.arrays import make_frame
 from polyfiber.errors import BudgetExceededError, FileFormatError, GenericityError, InputError
 from polyfiber.testing import Case, degenerate_corpus, integer_networks, near_coincident_network
 from tests.complexes.test_against_exact import compare
@@ -401,7 +401,8 @@ def test_an_inequality_that_cuts_only_what_is_gone() -> None:
 @pytest.mark.parametrize("byte", [0, 200, 254, 255])
 def test_nothing_depends_on_fresh_memory(byte: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Records are not cleared when they are made; whatever they hold, no decision may read it."""
-    from polyfiber.complexes import build, records
+    from polyfiber.complexes.skeleton import build
+    from polyfiber.complexes.skeleton import layout as records
 
     class Poisoned:
         def __getattr__(self, name: str) -> Any:

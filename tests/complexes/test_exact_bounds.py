@@ -11,10 +11,10 @@ import pytest
 from typer.testing import CliRunner
 
 import polyfiber as pf
+from polyfiber.bounds.relaxation import System, bounding_box, relaxed, safe_minimum
 from polyfiber.cli.app import app
-from polyfiber.complexes import bounds as module
-from polyfiber.complexes.ranges import Points, certainly_empty
-from polyfiber.complexes.relaxation import System, bounding_box, relaxed, safe_minimum
+from polyfiber.complexes.ranges import activation as module
+from polyfiber.complexes.ranges.exact_ranges import Points, certainly_empty
 from polyfiber.errors import InputError
 
 TRIANGLE = pf.Polyhedron(np.r_[-np.eye(3), np.ones((1, 3))], [0.3, 0.3, 0.3, 0.4])

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import polyfiber as pf
-from polyfiber.complexes.frame import make_frame
-from polyfiber.complexes.plan import plan_blocks, sample_vertices
+from polyfiber.complexes.blocks.plan import plan_blocks, sample_vertices
+from polyfiber.complexes.skeleton.arrays import make_frame
 from polyfiber.errors import BudgetExceededError, InputError
 
 

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from scipy.optimize import linprog
 
 import polyfiber as pf
-from polyfiber.complexes.cells import CellFrame
+from polyfiber.complexes.local.cell_arrays import CellFrame
 from polyfiber.errors import InputError, ShapeError, UncertifiedSignError
-from polyfiber.kernels import facets as kf
+from polyfiber.kernels.complexes import cell_facets as kf
 from polyfiber.numerics.lp import interior_point
 from polyfiber.testing import degenerate_corpus
 from polyfiber.testing.strategies import integer_networks

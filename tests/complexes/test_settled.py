@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import polyfiber as pf
-from polyfiber.complexes import settled
-from polyfiber.complexes.settled import settle
+from polyfiber.bounds import fixed_signs as settled
+from polyfiber.bounds.fixed_signs import settle
 from polyfiber.testing.corpus import Case, degenerate_corpus
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 
 import polyfiber as pf
-from polyfiber.complexes.slices import restricted_network
+from polyfiber.complexes.local.slices import restricted_network
 from polyfiber.errors import InputError, ShapeError
 from polyfiber.testing.strategies import integer_networks
 

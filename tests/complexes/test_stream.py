@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 import polyfiber as pf
-from polyfiber.complexes import parts
-from polyfiber.complexes.cellstore import domain_data, domain_of
+from polyfiber.complexes.blocks import parts
+from polyfiber.complexes.blocks.read import domain_data, domain_of
 from polyfiber.errors import BudgetExceededError, FileFormatError, InputError, MissingDependencyError
 
 SMALL = pf.Budget(memory="43MB")
@@ -270,8 +270,8 @@ def test_a_missing_package_is_named(
 
 
 def test_a_worker_that_is_killed_is_named(tmp_path: Path) -> None:
-    from polyfiber.complexes.blocks import Block
-    from polyfiber.complexes.workers import Setup, WorkerPool
+    from polyfiber.complexes.blocks.block import Block
+    from polyfiber.complexes.blocks.workers import Setup, WorkerPool
     from polyfiber.errors import PolyfiberError
 
     setup = Setup.of(pf.ReLUNetwork.random((4, 40, 40, 1), rng=0), None, len, room=10**7, on_degenerate="resolve")

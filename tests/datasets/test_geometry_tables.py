@@ -139,8 +139,8 @@ def test_a_complex_beyond_the_memory_is_refused() -> None:
 
 
 def test_blocks_hold_the_cells_of_the_whole() -> None:
-    from polyfiber.complexes.blockcells import run_block
-    from polyfiber.complexes.blocks import Block
+    from polyfiber.complexes.blocks.block import Block
+    from polyfiber.complexes.blocks.contents import run_block
 
     item = item_of(pf.ReLUNetwork.random((3, 6, 5, 1), rng=3))
     kind = table("cells")

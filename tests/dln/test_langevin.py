@@ -26,7 +26,7 @@ from polyfiber.dln import (
 from polyfiber.dln.entropies import brownian_drift, diagonal
 from polyfiber.dln.spectral import singular_frame
 from polyfiber.errors import InputError, NumericalError, ShapeError
-from polyfiber.kernels.langevin import jacobi_svd, singular_values_batch
+from polyfiber.kernels.linear.langevin import jacobi_svd, singular_values_batch
 
 RNG = np.random.default_rng(17)
 
@@ -62,7 +62,7 @@ def test_jacobi_svd_as_plain_python() -> None:
 
 
 def test_steps_as_plain_python() -> None:
-    from polyfiber.kernels import langevin as kernels
+    from polyfiber.kernels.linear import langevin as kernels
 
     W, xi, E = RNG.standard_normal((3, 2, 3, 3))
     for scheme in (0, 1):

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 import polyfiber as pf
+from polyfiber.equivalence.collections import classes as batches
+from polyfiber.equivalence.collections import collection
+from polyfiber.equivalence.collections.classes import group_networks
+from polyfiber.equivalence.collections.collection import write_parquet
 from polyfiber.errors import FileFormatError, InputError
-from polyfiber.fibers import batches, collection
-from polyfiber.fibers.batches import group_networks
-from polyfiber.fibers.collection import write_parquet
 from polyfiber.network.moves import random_trivial
 
 ROOT = Path(__file__).resolve().parents[2]

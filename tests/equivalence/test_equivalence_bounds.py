@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 import polyfiber as pf
+from polyfiber.bounds.boxes import branch_and_bound, relaxed_upper
 from polyfiber.budget import Monitor, heed, heed_memory
+from polyfiber.equivalence.bounds.difference import _by_bounds, _by_regions
+from polyfiber.equivalence.bounds.difference_network import difference_network, stacking_error
+from polyfiber.equivalence.regions.deviation import carried, collar, lipschitz_bound
 from polyfiber.errors import BudgetExceededError
-from polyfiber.fibers.difference import _by_bounds, _by_regions
-from polyfiber.fibers.relaxations import branch_and_bound, relaxed_upper
-from polyfiber.fibers.slack import carried, collar, lipschitz_bound
-from polyfiber.fibers.stacked import difference_network, stacking_error
 from polyfiber.network.moves import random_trivial
 from polyfiber.numerics.exact import as_fractions
 from polyfiber.verdict import Verdict

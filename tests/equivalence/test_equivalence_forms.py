@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import polyfiber as pf
+from polyfiber.equivalence.collections.classes import group_networks
+from polyfiber.equivalence.collections.collection import unflatten, write_parquet
+from polyfiber.equivalence.forms.canonical import CanonicalForm, canonical_form, flat_parameters
+from polyfiber.equivalence.forms.exact import exact_normal_form
 from polyfiber.errors import FileFormatError, InputError, MissingDependencyError, ShapeError
-from polyfiber.fibers.batches import group_networks
-from polyfiber.fibers.canonical import CanonicalForm, canonical_form, flat_parameters
-from polyfiber.fibers.collection import unflatten, write_parquet
-from polyfiber.fibers.exactform import exact_normal_form
 from polyfiber.network.moves import Permute, Rescale, Translate, random_trivial
 from polyfiber.verdict import Verdict
 

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 import polyfiber as pf
+from polyfiber.bounds.boxes import branch_and_bound, milp_maximum, relaxed_upper
 from polyfiber.budget import Monitor
-from polyfiber.fibers.collection import unflatten
-from polyfiber.fibers.exactness import exact_by_regions
-from polyfiber.fibers.relaxations import branch_and_bound, milp_maximum, relaxed_upper
-from polyfiber.fibers.stacked import deepened, difference_network
-from polyfiber.fibers.top1 import top1_agreement
+from polyfiber.equivalence.bounds.difference_network import deepened, difference_network
+from polyfiber.equivalence.collections.collection import unflatten
+from polyfiber.equivalence.regions.exact import exact_by_regions
+from polyfiber.equivalence.top1.decide import top1_agreement
 from polyfiber.network.moves import random_trivial
 from polyfiber.verdict import Verdict
 
@@ -194,7 +194,7 @@ def test_budgets_end_in_undecided_with_what_was_proved() -> None:
 def test_exact_regions() -> None:
     class Pair:
         def __init__(self, a: pf.ReLUNetwork, b: pf.ReLUNetwork, domain: Any = None) -> None:
-            from polyfiber.fibers.equivalence import _Pair
+            from polyfiber.equivalence.decide import _Pair
 
             self.pair = _Pair(a, b, domain, 0.0, None, Monitor(), "auto")
 

@@ -10,15 +10,15 @@ import pytest
 
 import polyfiber as pf
 from polyfiber.budget import Monitor
-from polyfiber.complexes.bounds import bounding_box
+from polyfiber.complexes.ranges.activation import bounding_box
 from polyfiber.datasets import pairs
+from polyfiber.equivalence.bounds.everywhere import bound_on_box, growth_bound
+from polyfiber.equivalence.checks.bounds import bound_holds
+from polyfiber.equivalence.forms.shared_features import shared_features
+from polyfiber.equivalence.top1.boxes import leads_of
+from polyfiber.equivalence.top1.decide import top1_agreement
+from polyfiber.equivalence.witness import candidates
 from polyfiber.errors import IncompleteError
-from polyfiber.fibers.boundcheck import bound_holds
-from polyfiber.fibers.features import shared_features
-from polyfiber.fibers.growth import bound_on_box, growth_bound
-from polyfiber.fibers.top1 import top1_agreement
-from polyfiber.fibers.top1boxes import leads_of
-from polyfiber.fibers.witness import candidates
 from polyfiber.network.moves import Rescale, Translate, compose, random_trivial
 from polyfiber.numerics.lp import native_silence
 from polyfiber.verdict import Verdict
@@ -188,7 +188,7 @@ class TestWhatIsProvedWhenTimeEnds:
 
     def stopped(self, blocks: int, monkeypatch: Any, **options: Any) -> pf.Equivalence:
         """An answer whose time ends after so many blocks."""
-        import polyfiber.fibers.partial as partial
+        import polyfiber.equivalence.partial as partial
 
         original, done = partial.run_blocks, []
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 import polyfiber as pf
+from polyfiber.equivalence.checks.sample import deviation
+from polyfiber.equivalence.minimize import MinimizeResult
 from polyfiber.errors import InputError
+from polyfiber.fibers.activity import facts_from_complex, facts_on
 from polyfiber.fibers.examples import nonlocal_example
-from polyfiber.fibers.facts import facts_from_complex, facts_on
-from polyfiber.fibers.minimize import MinimizeResult
-from polyfiber.fibers.verify import deviation
 
 
 def check(net: pf.ReLUNetwork, result: object, rtol: float = 1e-11) -> None:

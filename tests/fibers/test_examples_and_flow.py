@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import polyfiber as pf
+from polyfiber.equivalence.checks.sample import deviation, probe_points
 from polyfiber.errors import InputError, ShapeError
+from polyfiber.fibers.activity import facts_from_complex, neuron_facts
 from polyfiber.fibers.conserved import (
     gradient_flow,
     linear_balance,
@@ -18,10 +20,8 @@ from polyfiber.fibers.conserved import (
     translation_obstruction,
 )
 from polyfiber.fibers.examples import consecutive_pairs, hiding_example, nonlocal_example, nonlocal_partner
-from polyfiber.fibers.facts import facts_from_complex, neuron_facts
 from polyfiber.fibers.findings import hidden_facets
 from polyfiber.fibers.hiding import admissible_shift
-from polyfiber.fibers.verify import deviation, probe_points
 from polyfiber.network import moves as mv
 
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import polyfiber as pf
-from polyfiber.fibers.labelling import FiberTable, label_fibers
-from polyfiber.fibers.labels import KINDS
-from polyfiber.fibers.representation import ROLES
+from polyfiber.fibers.batch.classify_many import FiberTable, label_fibers
+from polyfiber.fibers.batch.labels import KINDS
+from polyfiber.fibers.hyperplanes import ROLES
 
 
 def agree(table: FiberTable, networks: Any, **options: Any) -> None:

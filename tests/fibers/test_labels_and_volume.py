@@ -10,9 +10,9 @@ import pytest
 
 import polyfiber as pf
 from polyfiber.errors import InputError
+from polyfiber.fibers.batch.labels import KINDS, classify_batch
 from polyfiber.fibers.hiding import admissible_shift, flip_sets, hiding_gauge, hiding_report
-from polyfiber.fibers.labels import KINDS, classify_batch
-from polyfiber.fibers.volume import identifiable_share, identifiable_share_bounds
+from polyfiber.fibers.parameter_share import identifiable_share, identifiable_share_bounds
 from polyfiber.network import moves as mv
 from polyfiber.network.moves import random_trivial
 

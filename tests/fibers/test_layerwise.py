@@ -10,8 +10,8 @@ import pytest
 
 from polyfiber.budget import Budget
 from polyfiber.errors import BudgetExceededError, InputError, ShapeError
+from polyfiber.fibers.hyperplanes import analyse_layer
 from polyfiber.fibers.layerwise import LayerParameters, LayerwiseFiber, layerwise_fiber
-from polyfiber.fibers.representation import analyse_layer
 
 
 def orthant_points(rng: np.random.Generator, n: int, count: int = 4000) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from polyfiber.errors import InputError, RankAmbiguityError, ShapeError
-from polyfiber.fibers.nonnegative import nonnegative_column_rank, nonnegative_column_ranks
+from polyfiber.fibers.nonnegative_rank import nonnegative_column_rank, nonnegative_column_ranks
 
 
 def pointed_oracle(M: np.ndarray) -> bool:

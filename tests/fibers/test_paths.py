@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 import polyfiber as pf
+from polyfiber.equivalence.checks.sample import deviation
 from polyfiber.errors import InputError
 from polyfiber.fibers.components import HidingPart
 from polyfiber.fibers.examples import hiding_example
 from polyfiber.fibers.hiding import admissible_shift
 from polyfiber.fibers.layerwise import layerwise_fiber
 from polyfiber.fibers.paths import layer_path, network_path
-from polyfiber.fibers.verify import deviation
 from polyfiber.network.moves import Translate
 
 

@@ -331,7 +331,8 @@ def test_pickles_come_back_the_same() -> None:
 
 
 def test_kernels_as_plain_python_give_the_same() -> None:
-    from polyfiber.kernels import intervals, reach, rows
+    from polyfiber.kernels import reach, rows
+    from polyfiber.kernels.linear import rank_strata as intervals
 
     def plain(kernel):
         return getattr(kernel, "py_func", kernel)

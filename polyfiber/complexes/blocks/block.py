@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import Array, BoolArray
-from ..errors import InputError
-from ..network.model import ReLUNetwork
-from .domain import Polyhedron
+from ..._typing import Array, BoolArray
+from ...domain import Polyhedron
+from ...errors import InputError
+from ...network.model import ReLUNetwork
 
 Decision = tuple[int, int]
 
@@ -42,7 +42,7 @@ class Block:
 
     Examples
     --------
-    >>> from polyfiber.complexes.blocks import Block
+    >>> from polyfiber.complexes.blocks.block import Block
     >>> whole = Block()
     >>> left, right = whole.split(3)
     >>> left.path, right.path, Block.from_dict(left.to_dict()) == left
@@ -182,7 +182,7 @@ def complement(done: Iterable[Block], *, network: ReLUNetwork) -> list[Block]:
     Examples
     --------
     >>> import polyfiber as pf
-    >>> from polyfiber.complexes.blocks import Block, complement
+    >>> from polyfiber.complexes.blocks.block import Block, complement
     >>> net = pf.ReLUNetwork.random((2, 5, 1), rng=0)
     >>> [b.path for b in complement([Block(((3, 1), (0, -1)))], network=net)]
     [((3, 1), (0, 1)), ((3, -1),)]

@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from .._typing import BoolArray, ByteArray, FloatArray, IntArray, ProgressLike, SignArray
-from ..budget import Budget, Monitor
-from ..errors import BudgetExceededError, GenericityError, InputError
-from ..kernels import faces as fk
-from ..network.model import ReLUNetwork
-from .blocks import Block
-from .build import Skeleton
-from .complex import PolyhedralComplex
-from .degenerate import LatticeSkeleton
-from .domain import Polyhedron
-from .frame import Frame, make_frame
+from ..._typing import BoolArray, ByteArray, FloatArray, IntArray, ProgressLike, SignArray
+from ...budget import Budget, Monitor
+from ...domain import Polyhedron
+from ...errors import BudgetExceededError, GenericityError, InputError
+from ...kernels.complexes import faces as fk
+from ...network.model import ReLUNetwork
+from ..complex import PolyhedralComplex
+from ..lattice.build import LatticeSkeleton
+from ..skeleton.arrays import Frame, make_frame
+from ..skeleton.build import Skeleton
+from .block import Block
 from .plan import bytes_of_vertex
 
 MASK = (1 << 64) - 1
@@ -328,8 +328,8 @@ def run_block(
     Examples
     --------
     >>> import polyfiber as pf
-    >>> from polyfiber.complexes.blocks import Block
-    >>> from polyfiber.complexes.blockcells import run_block
+    >>> from polyfiber.complexes.blocks.block import Block
+    >>> from polyfiber.complexes.blocks.contents import run_block
     >>> net = pf.ReLUNetwork.random((2, 16, 16, 1), rng=0)
     >>> parts = [run_block(net, block).f_vector for block in Block().split(3)]
     >>> tuple(map(sum, zip(*parts))) == pf.face_counts(net)

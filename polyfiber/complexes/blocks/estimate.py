@@ -15,14 +15,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._typing import RngLike
-from ..budget import Budget, Monitor
-from ..errors import BudgetExceededError, InputError
-from ..network.model import ReLUNetwork
-from .blockcells import BlockComplex, BlockOverflow, run_block
-from .blocks import Block
-from .domain import Polyhedron
-from .frame import Frame, expected_vertices, make_frame
+from ..._typing import RngLike
+from ...budget import Budget, Monitor
+from ...domain import Polyhedron
+from ...errors import BudgetExceededError, InputError
+from ...network.model import ReLUNetwork
+from ..skeleton.arrays import Frame, expected_vertices, make_frame
+from .block import Block
+from .contents import BlockComplex, BlockOverflow, run_block
 from .plan import MOST, VertexSample, best_split, sample_vertices
 
 PILOT = 1 << 14

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import Array
-from ..errors import FileFormatError, InputError, MissingDependencyError
-from .blockcells import Cells
+from ..._typing import Array
+from ...errors import FileFormatError, InputError, MissingDependencyError
+from .contents import Cells
 
 Columns = dict[str, Any]
 """Name to array (m, …), or to (indptr (m + 1,), values (total, …)) for rows of unequal length."""

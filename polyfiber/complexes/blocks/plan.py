@@ -15,14 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import Array, BoolArray, FloatArray, IntArray, RngLike
-from ..budget import heed
-from ..errors import BudgetExceededError, InputError
-from ..network.model import ReLUNetwork
-from .blocks import Block
-from .domain import Polyhedron
-from .frame import Frame, expected_vertices, make_frame
-from .records import row_units
+from ..._typing import Array, BoolArray, FloatArray, IntArray, RngLike
+from ...budget import heed
+from ...domain import Polyhedron
+from ...errors import BudgetExceededError, InputError
+from ...network.model import ReLUNetwork
+from ..skeleton.arrays import Frame, expected_vertices, make_frame
+from ..skeleton.layout import row_units
+from .block import Block
 
 SAMPLES = 2048
 STEPS = 20
@@ -265,7 +265,7 @@ def plan_blocks(
     Examples
     --------
     >>> import polyfiber as pf
-    >>> from polyfiber.complexes.plan import plan_blocks
+    >>> from polyfiber.complexes.blocks.plan import plan_blocks
     >>> net = pf.ReLUNetwork.random((3, 16, 16, 1), rng=0)
     >>> len(plan_blocks(net, target=500).blocks) > 2
     True

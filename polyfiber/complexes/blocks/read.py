@@ -17,16 +17,16 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import Array
-from ..errors import FileFormatError, InputError
-from ..kernels import faces as fk
-from ..network.model import ReLUNetwork
+from ..._typing import Array
+from ...domain import Box, Polyhedron
+from ...errors import FileFormatError, InputError
+from ...kernels.complexes import faces as fk
+from ...network.model import ReLUNetwork
+from ..skeleton.faces import planes_of
 from . import parts
-from .blockcells import MASK, BlockCount, Cells
-from .blockrun import BlockSum
-from .blocks import Block
-from .domain import Box, Polyhedron
-from .faces import planes_of
+from .block import Block
+from .contents import MASK, BlockCount, Cells
+from .run import BlockSum
 
 FORMAT = "polyfiber-cells"
 FORMAT_VERSION = 1
@@ -153,7 +153,7 @@ class CellStore:
     @cached_property
     def network(self) -> ReLUNetwork:
         """The network whose cells these are."""
-        from ..network.readers import read_network
+        from ...network.readers import read_network
 
         network: ReLUNetwork = read_network(self.directory / "network.npz")
         if digest(network) != self.manifest["network"]:

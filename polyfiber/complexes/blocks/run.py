@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from .._typing import ProgressLike
-from ..budget import Budget, Monitor, available_memory
-from ..errors import BudgetExceededError, InputError, PolyfiberError
-from ..network.model import ReLUNetwork
-from .blockcells import MASK, BlockComplex, BlockCount, BlockOverflow, Cells
-from .blocks import Block, complement
-from .domain import Polyhedron
-from .frame import Frame, make_frame
+from ..._typing import ProgressLike
+from ...budget import Budget, Monitor, available_memory
+from ...domain import Polyhedron
+from ...errors import BudgetExceededError, InputError, PolyfiberError
+from ...network.model import ReLUNetwork
+from ..skeleton.arrays import Frame, make_frame
+from .block import Block, complement
+from .contents import MASK, BlockComplex, BlockCount, BlockOverflow, Cells
 from .plan import DEFAULT_MEMORY, plan_blocks, room_for
 from .workers import BlockRunner, Setup, WorkerPool
 

@@ -13,14 +13,14 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from ..budget import Budget, Monitor
-from ..errors import BudgetExceededError, PolyfiberError
-from ..network.model import ReLUNetwork
-from ..processes import one_blas_thread, start, start_method
-from .blockcells import BlockComplex, BlockOverflow, run_block
-from .blocks import Block
-from .domain import Polyhedron
-from .frame import make_frame
+from ...budget import Budget, Monitor
+from ...domain import Polyhedron
+from ...errors import BudgetExceededError, PolyfiberError
+from ...network.model import ReLUNetwork
+from ...processes import one_blas_thread, start, start_method
+from ..skeleton.arrays import make_frame
+from .block import Block
+from .contents import BlockComplex, BlockOverflow, run_block
 
 AHEAD = 2
 """Blocks in a worker's queue: it need not wait while this process is at work."""

@@ -16,18 +16,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .. import _version
-from .._typing import ProgressLike
-from ..budget import Budget, Monitor
-from ..errors import InputError, PolyfiberError
-from ..network.model import ReLUNetwork
+from ... import _version
+from ..._typing import ProgressLike
+from ...budget import Budget, Monitor
+from ...domain import Polyhedron
+from ...errors import InputError, PolyfiberError
+from ...network.model import ReLUNetwork
+from ..skeleton.arrays import Frame, make_frame
 from . import parts
-from .blockcells import BlockComplex, BlockCount
-from .blockrun import BlockSum, first_blocks, rooms, run_blocks
-from .blocks import complement
-from .cellstore import FORMAT, FORMAT_VERSION, JOURNAL, CellStore, digest, domain_data, line_of
-from .domain import Polyhedron
-from .frame import Frame, make_frame
+from .block import complement
+from .contents import BlockComplex, BlockCount
+from .read import FORMAT, FORMAT_VERSION, JOURNAL, CellStore, digest, domain_data, line_of
+from .run import BlockSum, first_blocks, rooms, run_blocks
 
 
 @dataclass(frozen=True)

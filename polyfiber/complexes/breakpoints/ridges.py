@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._typing import BoolArray, FloatArray, IntArray
-from ..errors import NumericalError
-from ..kernels import maps
-from .geometry import full_net
-from .predicate import ExactPredicate
+from ..._typing import BoolArray, FloatArray, IntArray
+from ...errors import NumericalError
+from ...kernels.complexes import affine_maps as maps
+from ..geometry import full_net
+from ..skeleton.exact_signs import ExactPredicate
 
 if TYPE_CHECKING:
-    from .breakpoints import BreakpointComplex
-    from .complex import PolyhedralComplex
+    from ..complex import PolyhedralComplex
+    from .simple import BreakpointComplex
 
 STEEP = 1e-3
 """Walls that cross at an angle with a smaller sine are taken for nearly parallel."""

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._typing import FloatArray, IntArray
-from ..kernels import maps
-from .breakpoints import BreakpointComplex
-from .geometry import full_net
-from .integers import IntegerForms, integer_layer
-from .predicate import ExactPredicate
+from ..._typing import FloatArray, IntArray
+from ...kernels.complexes import affine_maps as maps
+from ..geometry import full_net
+from ..skeleton.exact_signs import ExactPredicate
+from ..skeleton.integer_signs import IntegerForms, integer_layer
 from .ridges import (
     SHARP,
     Ridges,
@@ -30,9 +29,10 @@ from .ridges import (
     row_norms,
     unit_rows,
 )
+from .simple import BreakpointComplex
 
 if TYPE_CHECKING:
-    from .complex import PolyhedralComplex
+    from ..complex import PolyhedralComplex
 
 
 class GeneralBreakpoints(BreakpointComplex):

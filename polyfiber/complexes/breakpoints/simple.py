@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._typing import FloatArray, IntArray
-from ..budget import Budget
-from ..errors import NumericalError
-from ..kernels import maps
-from ..network.model import ReLUNetwork
-from .domain import Polyhedron
-from .geometry import full_net, unit_forms
-from .predicate import ExactPredicate
+from ..._typing import FloatArray, IntArray
+from ...budget import Budget
+from ...domain import Polyhedron
+from ...errors import NumericalError
+from ...kernels.complexes import affine_maps as maps
+from ...network.model import ReLUNetwork
+from ..geometry import full_net, unit_forms
+from ..skeleton.exact_signs import ExactPredicate
 from .ridges import SHARP, Ridges, as_float, form_slack, full_predicate, ridges_of, row_norms, unit_rows, zero_facets
 
 if TYPE_CHECKING:
-    from .complex import PolyhedralComplex
+    from ..complex import PolyhedralComplex
 
 
 class BreakpointComplex:
@@ -274,6 +274,6 @@ def breakpoint_complex(
     >>> bp.weights.shape[1], bp.balance() < 1e-9
     (1, True)
     """
-    from .complex import canonical_complex
+    from ..complex import canonical_complex
 
     return canonical_complex(network, domain, budget=budget).breakpoint_complex()

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import Array
-from ..errors import FileFormatError
-from .degenerate import LatticeSkeleton
-from .latticecheck import check_faces, facet_pairs
+from ..._typing import Array
+from ...errors import FileFormatError
+from .build import LatticeSkeleton
+from .check import check_faces, facet_pairs
 
 COLUMNS = ("planes", "length", "infinite")
 

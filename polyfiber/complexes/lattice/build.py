@@ -16,15 +16,15 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import Array, BoolArray, IdArray, IntArray, WordArray
-from ..budget import Monitor
-from ..errors import InputError, NumericalError
-from ..kernels import forms
-from ..kernels import lattice as lk
-from .build import Skeleton
-from .frame import Frame
-from .integers import IntegerForms
-from .records import more_bases, moved_state, new_state
+from ..._typing import Array, BoolArray, IdArray, IntArray, WordArray
+from ...budget import Monitor
+from ...errors import InputError, NumericalError
+from ...kernels.complexes import forms
+from ...kernels.complexes import lattice as lk
+from ..skeleton.arrays import Frame
+from ..skeleton.build import Skeleton
+from ..skeleton.integer_signs import IntegerForms
+from ..skeleton.layout import more_bases, moved_state, new_state
 
 
 class FaceTable:

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from .._typing import IntArray
-from ..kernels.rows import RowTable
-from .certificate import BATCH, filtered_signs
-from .degenerate import FaceTable, LatticeSkeleton
-from .records import unpack
+from ..._typing import IntArray
+from ...kernels.rows import RowTable
+from ..certificate import BATCH, filtered_signs
+from ..skeleton.layout import unpack
+from .build import FaceTable, LatticeSkeleton
 
 
 def check_signs(lattice: LatticeSkeleton, problems: list[str]) -> tuple[int, int]:

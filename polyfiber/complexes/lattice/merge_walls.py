@@ -7,9 +7,9 @@ from fractions import Fraction
 
 import numpy as np
 
-from ..errors import InputError
-from ..network.model import ReLUNetwork
-from ..numerics.exact import as_fractions
+from ...errors import InputError
+from ...network.model import ReLUNetwork
+from ...numerics.exact import as_fractions
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def merge_walls(network: ReLUNetwork, tolerance: float) -> tuple[ReLUNetwork, tu
     Examples
     --------
     >>> import polyfiber as pf
-    >>> from polyfiber.complexes.merge import merge_walls
+    >>> from polyfiber.complexes.lattice.merge_walls import merge_walls
     >>> net = pf.ReLUNetwork([[[1.0, 0.0], [3.0, 1e-12]], [[1.0, 1.0]]], [[0.5, 1.5], [0.0]])
     >>> [(m.neuron, m.into, m.sign) for m in merge_walls(net, 1e-9)[1]]
     [(1, 0, 1)]

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._typing import BoolArray, IdArray, IntArray, SignArray, WordArray
-from ..budget import Monitor
-from ..kernels import reach
-from .degenerate import LatticeSkeleton
-from .faces import FaceStore
+from ..._typing import BoolArray, IdArray, IntArray, SignArray, WordArray
+from ...budget import Monitor
+from ...kernels import reach
+from ..skeleton.faces import FaceStore
+from .build import LatticeSkeleton
 
 if TYPE_CHECKING:
-    from .certificate import Verification
+    from ..certificate import Verification
 
 Csr = tuple[IntArray, IdArray]
 
@@ -143,9 +143,9 @@ class LatticeStore(FaceStore):
         return ends
 
     def verify(self) -> Verification:
-        """Check the lattice anew, see `polyfiber.complexes.latticecheck`."""
-        from .certificate import Verification, solved_anew
-        from .latticecheck import check_faces, check_signs
+        """Check the lattice anew, see `polyfiber.complexes.lattice.check`."""
+        from ..certificate import Verification, solved_anew
+        from .check import check_faces, check_signs
 
         if self.n == 0:
             return Verification(True, 1, 0, 0, 0, 0)

@@ -15,14 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import Array, FloatArray, IntArray, SignArray
-from ..errors import InputError, ShapeError, UncertifiedSignError
-from ..kernels import facets as kf
-from ..network.model import ReLUNetwork
-from ..numerics.independent import independent_columns
-from ..numerics.lp import interior_point
-from ..numerics.products import exact_product
-from .domain import Polyhedron
+from ..._typing import Array, FloatArray, IntArray, SignArray
+from ...domain import Polyhedron
+from ...errors import InputError, ShapeError, UncertifiedSignError
+from ...kernels.complexes import cell_facets as kf
+from ...network.model import ReLUNetwork
+from ...numerics.independent import independent_columns
+from ...numerics.lp import interior_point
+from ...numerics.products import exact_product
 
 U = 2.0**-53
 

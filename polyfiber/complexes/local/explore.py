@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import BoolArray, FloatArray, IntArray, ProgressLike, SignArray
-from ..budget import Budget, Monitor
-from ..errors import InputError
-from ..network.model import ReLUNetwork
-from .cellfacets import flipped, solve_cell
-from .cells import CellStats, as_point, cell_frame
-from .domain import Polyhedron
-from .regions import _difference
+from ..._typing import BoolArray, FloatArray, IntArray, ProgressLike, SignArray
+from ...budget import Budget, Monitor
+from ...domain import Polyhedron
+from ...errors import InputError
+from ...network.model import ReLUNetwork
+from .cell_arrays import CellStats, as_point, cell_frame
+from .facets import flipped, solve_cell
+from .region import _difference
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,7 @@ def explore(
                 if signs_.tobytes() in seen:
                     other, new = seen[signs_.tobytes()], False
                 else:
-                    from .regions import crossing
+                    from .region import crossing
 
                     other, new = add(signs_, *crossing(frame, cell, i), depth[r] + 1)
             else:

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import Array, FloatArray, IntArray, SignArray
-from ..errors import SolverError, UncertifiedSignError
-from ..kernels import facets as kf
-from ..numerics.lp import interior_point, solve_lp, solve_lp_exact
-from .cells import CellFrame
+from ..._typing import Array, FloatArray, IntArray, SignArray
+from ...errors import SolverError, UncertifiedSignError
+from ...kernels.complexes import cell_facets as kf
+from ...numerics.lp import interior_point, solve_lp, solve_lp_exact
+from .cell_arrays import CellFrame
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .._typing import FloatArray
-from ..errors import ShapeError, SolverError
+from ..._typing import FloatArray
+from ...errors import ShapeError, SolverError
 
 
 def chebyshev_center(A: FloatArray, b: FloatArray) -> tuple[FloatArray, float]:

@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import Array, BoolArray, FloatArray, IntArray, SignArray
-from ..errors import InputError, UncertifiedSignError
-from ..kernels import facets as kf
-from ..network.model import ReLUNetwork
-from ..numerics.exact import rank
-from ..numerics.lp import solve_lp, solve_lp_exact
-from ..verdict import Verdict
-from .cellfacets import Cell, exact_facet_point, flipped, solve_cell
-from .cells import CellFrame, CellStats, as_point, cell_frame
-from .domain import Polyhedron
+from ..._typing import Array, BoolArray, FloatArray, IntArray, SignArray
+from ...domain import Polyhedron
+from ...errors import InputError, UncertifiedSignError
+from ...kernels.complexes import cell_facets as kf
+from ...network.model import ReLUNetwork
+from ...numerics.exact import rank
+from ...numerics.lp import solve_lp, solve_lp_exact
+from ...verdict import Verdict
+from .cell_arrays import CellFrame, CellStats, as_point, cell_frame
+from .facets import Cell, exact_facet_point, flipped, solve_cell
 
 U = 2.0**-53
 

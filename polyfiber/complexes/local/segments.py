@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import FloatArray, SignArray
-from ..errors import InputError, ShapeError
-from ..kernels import lines
-from ..network.model import ReLUNetwork
-from .cells import CellFrame, as_point, cell_frame
+from ..._typing import FloatArray, SignArray
+from ...errors import InputError, ShapeError
+from ...kernels.complexes import segments as lines
+from ...network.model import ReLUNetwork
+from .cell_arrays import CellFrame, as_point, cell_frame
 
 U = 2.0**-53
 

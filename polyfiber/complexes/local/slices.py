@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import FloatArray, ProgressLike
-from ..budget import Budget
-from ..errors import GenericityError, InputError, ShapeError
-from ..network.model import ReLUNetwork
-from ..numerics.exact import as_fractions, rank
-from ..numerics.products import exact_product, nearest_floats
-from .complex import PolyhedralComplex, canonical_complex
-from .domain import Polyhedron
+from ..._typing import FloatArray, ProgressLike
+from ...budget import Budget
+from ...domain import Polyhedron
+from ...errors import GenericityError, InputError, ShapeError
+from ...network.model import ReLUNetwork
+from ...numerics.exact import as_fractions, rank
+from ...numerics.products import exact_product, nearest_floats
+from ..complex import PolyhedralComplex, canonical_complex
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import Array, BoolArray, FloatArray, IntArray, SignArray
-from ..budget import Budget, Monitor
-from ..errors import BudgetExceededError, InputError, PolyfiberError, ShapeError
-from ..network.model import ReLUNetwork
-from .domain import Box, Polyhedron
-from .ranges import Inside, Points, by_branching, by_vertices
-from .regions import Region
-from .relaxation import Relaxation, bounding_box
+from ..._typing import Array, BoolArray, FloatArray, IntArray, SignArray
+from ...bounds.relaxation import Relaxation, bounding_box
+from ...budget import Budget, Monitor
+from ...domain import Box, Polyhedron
+from ...errors import BudgetExceededError, InputError, PolyfiberError, ShapeError
+from ...network.model import ReLUNetwork
+from ..local.region import Region
+from .exact_ranges import Inside, Points, by_branching, by_vertices
 
 METHODS = ("interval", "relaxation", "lp", "exact")
 ENUMERABLE_INPUTS = 10
@@ -224,7 +224,7 @@ def activation_bounds(
     if not isinstance(network, ReLUNetwork):
         raise InputError(f"expected a polyfiber.ReLUNetwork, found {type(network).__name__}")
     if isinstance(domain, Region):
-        from .regionbounds import bounds_on_region
+        from .over_region import bounds_on_region
 
         if domain.network != network:
             raise InputError("the region belongs to another network")

@@ -14,13 +14,13 @@ from fractions import Fraction
 
 import numpy as np
 
-from .._typing import Array, FloatArray
-from ..budget import Budget, Monitor
-from ..network.model import ReLUNetwork
-from ..numerics.lp import interior_point, solve_lp_exact
-from .complex import PolyhedralComplex, canonical_complex
-from .domain import Box, Polyhedron
-from .relaxation import Relaxation, System, U, safe_minimum, values_with_errors
+from ..._typing import Array, FloatArray
+from ...bounds.relaxation import Relaxation, System, U, safe_minimum, values_with_errors
+from ...budget import Budget, Monitor
+from ...domain import Box, Polyhedron
+from ...network.model import ReLUNetwork
+from ...numerics.lp import interior_point, solve_lp_exact
+from ..complex import PolyhedralComplex, canonical_complex
 
 SHARPENED = 4096
 """Vertices that are solved again, at most, to close the gap that their rounding leaves."""

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import FloatArray
-from ..budget import Budget, Monitor
-from ..errors import InputError
-from ..verdict import Verdict
-from .bounds import ActivationBounds
-from .ranges import Points
-from .regions import Region
-from .relaxation import U, bounding_box, safe_minimum
+from ..._typing import FloatArray
+from ...bounds.relaxation import U, bounding_box, safe_minimum
+from ...budget import Budget, Monitor
+from ...errors import InputError
+from ...verdict import Verdict
+from ..local.region import Region
+from .activation import ActivationBounds
+from .exact_ranges import Points
 
 
 def bounds_on_region(region: Region, *, tolerance: float, budget: Budget | None) -> ActivationBounds:

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._typing import IntArray, SignArray
-from ..budget import Budget
-from ..errors import InputError
-from ..network.model import ReLUNetwork
-from .bounds import ActivationBounds, activation_bounds
-from .domain import Polyhedron
+from ..._typing import IntArray, SignArray
+from ...budget import Budget
+from ...domain import Polyhedron
+from ...errors import InputError
+from ...network.model import ReLUNetwork
+from .activation import ActivationBounds, activation_bounds
 
 
 @dataclass(frozen=True)

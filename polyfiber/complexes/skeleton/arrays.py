@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import Array, FloatArray, IntArray
-from ..errors import InputError, ShapeError
-from ..kernels.forms import Net
-from ..network.model import ReLUNetwork
-from ..numerics.independent import independent_columns
-from .domain import Polyhedron
-from .settled import Settled, settle
+from ..._typing import Array, FloatArray, IntArray
+from ...bounds.fixed_signs import Settled, settle
+from ...domain import Polyhedron
+from ...errors import InputError, ShapeError
+from ...kernels.complexes.forms import Net
+from ...network.model import ReLUNetwork
+from ...numerics.independent import independent_columns
 
 U = 2.0**-53
 TINY = 2.0**-1074

@@ -8,15 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import IdArray, IntArray, WordArray
-from ..budget import Monitor, heed
-from ..errors import BudgetExceededError, GenericityError, InputError, NumericalError
-from ..kernels import entry, forms
-from ..kernels import skeleton as sk
-from .frame import Frame, expected_vertices
+from ..._typing import IdArray, IntArray, WordArray
+from ...budget import Monitor, heed
+from ...errors import BudgetExceededError, GenericityError, InputError, NumericalError
+from ...kernels.complexes import forms
+from ...kernels.complexes import layer_filter as entry
+from ...kernels.complexes import skeleton as sk
+from .arrays import Frame, expected_vertices
+from .exact_signs import ExactPredicate
+from .layout import flat_star, grown, more_bases, moved_state, new_state, row_units, sign_row, unpack
 from .orientation import every_edge, lift_of, resolve
-from .predicate import ExactPredicate
-from .records import flat_star, grown, more_bases, moved_state, new_state, row_units, sign_row, unpack
 
 CHUNK = 64
 DEFAULT_ETOL = 1e-3
@@ -53,7 +54,7 @@ class BuildStats:
 class Skeleton:
     """Vertices (with those at infinity) and half-edges of a canonical complex, growing.
 
-    Use `build_skeleton`; the arrays are documented in `polyfiber.kernels.skeleton`.
+    Use `build_skeleton`; the arrays are documented in `polyfiber.kernels.complexes.skeleton`.
     """
 
     def __init__(

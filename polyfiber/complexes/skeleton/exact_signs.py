@@ -12,9 +12,9 @@ from functools import cached_property
 
 import numpy as np
 
-from ..budget import heed
-from ..numerics.exact import nullspace, rank, solve
-from .frame import Frame, exact_rows
+from ...budget import heed
+from ...numerics.exact import nullspace, rank, solve
+from .arrays import Frame, exact_rows
 
 Form = list[Fraction]
 

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._typing import Array, BoolArray, ByteArray, IdArray, IntArray, SignArray, WordArray
-from ..budget import Monitor, heed, heed_memory
-from ..errors import GenericityError, InputError, NumericalError
-from ..kernels import faces as fk
+from ..._typing import Array, BoolArray, ByteArray, IdArray, IntArray, SignArray, WordArray
+from ...budget import Monitor, heed, heed_memory
+from ...errors import GenericityError, InputError, NumericalError
+from ...kernels.complexes import faces as fk
 from .build import Skeleton
-from .records import unpack
+from .layout import unpack
 
 if TYPE_CHECKING:
-    from .certificate import Verification
+    from ..certificate import Verification
 
 
 class FaceStore:
@@ -29,7 +29,7 @@ class FaceStore:
 
     Notes
     -----
-    Edges are oriented (`polyfiber.complexes.orientation`), so that every face has one lowest vertex, and is a choice
+    Edges are oriented (`polyfiber.complexes.skeleton.orientation`), so that every face has one lowest vertex, and is a choice
     of upward edges there.
     """
 
@@ -101,7 +101,7 @@ class FaceStore:
         Parameters
         ----------
         owned : bool
-            Only faces that lie on no wall whose positive side was thrown away (see `polyfiber.complexes.blocks`).
+            Only faces that lie on no wall whose positive side was thrown away (see `polyfiber.complexes.blocks.block`).
         bounded : bool
             Only bounded faces: those with a highest vertex, since the orienting function goes to infinity on every ray.
         """
@@ -252,7 +252,7 @@ class FaceStore:
 
     def verify(self) -> Verification:
         """Check the skeleton anew, independently of how it was found."""
-        from .certificate import verify_skeleton
+        from ..certificate import verify_skeleton
 
         return verify_skeleton(self.skeleton)
 

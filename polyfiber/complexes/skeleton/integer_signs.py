@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import Array
-from .frame import Frame, exact_rows
+from ..._typing import Array
+from .arrays import Frame, exact_rows
 
 Row = list[int]
 CACHED_FORMS = 1 << 14

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import IdArray
-from ..kernels import forms
-from .frame import Frame
+from ..._typing import IdArray
+from ...kernels.complexes import forms
+from .arrays import Frame
 
 
 def row_units(frame: Frame) -> tuple[int, int, int, int]:

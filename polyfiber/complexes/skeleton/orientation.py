@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._typing import FloatArray, IntArray, WordArray
-from ..errors import GenericityError
-from ..kernels import forms
-from ..kernels import skeleton as kernels
-from .frame import Frame
+from ..._typing import FloatArray, IntArray, WordArray
+from ...errors import GenericityError
+from ...kernels.complexes import forms
+from ...kernels.complexes import skeleton as kernels
+from .arrays import Frame
 
 if TYPE_CHECKING:
     from .build import Skeleton

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ...complexes.domain import Box, Polyhedron
+from ...domain import Box, Polyhedron
 from ...errors import InputError
 from ...network.model import ReLUNetwork
 from ..tables.base import Option

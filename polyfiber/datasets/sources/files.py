@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from ...equivalence.collections.collection import network_at
 from ...errors import InputError
-from ...fibers.collection import network_at
 from ...network.readers import read_network
 from .. import fields
 from ..arrow import parquet

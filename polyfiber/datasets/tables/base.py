@@ -29,7 +29,7 @@ from ..fields import Check, unknown
 
 if TYPE_CHECKING:
     from ...complexes.complex import PolyhedralComplex
-    from ...complexes.domain import Polyhedron
+    from ...domain import Polyhedron
 
 BATCH_ROWS = 16384
 """Rows that a table should yield at a time; a guide, the bytes of the files do not depend on it."""

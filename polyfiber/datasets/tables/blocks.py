@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ...complexes.blockcells import BlockComplex, run_block
-from ...complexes.blocks import Block
+from ...complexes.blocks.block import Block
+from ...complexes.blocks.contents import BlockComplex, run_block
 from ..arrow import pyarrow
 from .base import Column, Item, Options, Table
 

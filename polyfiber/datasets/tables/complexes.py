@@ -9,8 +9,8 @@ import numpy as np
 
 from ...budget import Budget
 from ...complexes.complex import PolyhedralComplex, canonical_complex
-from ...complexes.explore import explore
 from ...complexes.genericity import genericity
+from ...complexes.local.explore import explore
 from ...errors import PolyfiberError
 from ..fields import boolean, integer
 from .base import Column, Item, Option, Options, Table
@@ -91,7 +91,7 @@ def _start(item: Item, row: Mapping[str, Any]) -> np.ndarray:
     direction = np.random.default_rng(row["network"]).standard_normal(n0)
     if item.domain is None:
         return direction
-    from ...complexes.convex import chebyshev_center
+    from ...complexes.local.projections import chebyshev_center
 
     centre, radius = chebyshev_center(item.domain.A, item.domain.b)
     step = 0.5 * min(radius, 1.0) / float(np.linalg.norm(direction))

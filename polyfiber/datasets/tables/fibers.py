@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from ...fibers.batch.classify_many import FiberTable, label_fibers
+from ...fibers.batch.labels import KINDS
 from ...fibers.classify import FiberReport, classify_fiber
 from ...fibers.dimension import local_fiber
-from ...fibers.labelling import FiberTable, label_fibers
-from ...fibers.labels import KINDS
-from ...fibers.representation import ROLES
+from ...fibers.hyperplanes import ROLES
 from ...network.model import ReLUNetwork
 from ..arrow import pyarrow
 from ..fields import boolean, integer, number

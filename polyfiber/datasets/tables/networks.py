@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...fibers.canonical import flat_parameters
+from ...equivalence.forms.canonical import flat_parameters
 from ..arrow import ragged
 from .base import Column, Item, Options, Table
 

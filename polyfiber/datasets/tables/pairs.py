@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from ...budget import Budget
-from ...complexes.domain import Box
+from ...domain import Box
+from ...equivalence.collections.collection import unflatten
+from ...equivalence.decide import are_equivalent
+from ...equivalence.forms.canonical import flat_parameters
 from ...errors import InputError
-from ...fibers.canonical import flat_parameters
-from ...fibers.collection import unflatten
-from ...fibers.equivalence import are_equivalent
 from ...network.model import ReLUNetwork
 from ...verdict import Verdict
 from ..arrow import pyarrow

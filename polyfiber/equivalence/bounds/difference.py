@@ -7,21 +7,21 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import Array, FloatArray
-from ..budget import Monitor, heed
-from ..complexes.bounds import bounding_box
-from ..complexes.complex import PolyhedralComplex, canonical_complex, estimate_size
-from ..complexes.domain import Box, Polyhedron
-from ..errors import BudgetExceededError, GenericityError, InputError, PolyfiberError
-from ..network.model import ReLUNetwork
-from .canonical import canonical_form
-from .evidence import Difference
-from .exactness import settled_vertices
-from .growth import bound_on_box
-from .regions import compare_over, incidence, output_maps
-from .relaxations import branch_and_bound, milp_maximum, needs_box
-from .stacked import both_signs, difference_network, stacking_error
-from .witness import candidates, rounding_bound
+from ..._typing import Array, FloatArray
+from ...bounds.boxes import branch_and_bound, milp_maximum, needs_box
+from ...budget import Monitor, heed
+from ...complexes.complex import PolyhedralComplex, canonical_complex, estimate_size
+from ...complexes.ranges.activation import bounding_box
+from ...domain import Box, Polyhedron
+from ...errors import BudgetExceededError, GenericityError, InputError, PolyfiberError
+from ...network.model import ReLUNetwork
+from ..answer import Difference
+from ..forms.canonical import canonical_form
+from ..regions.compare import compare_over, incidence, output_maps
+from ..regions.exact import settled_vertices
+from ..witness import candidates, rounding_bound
+from .difference_network import both_signs, difference_network, stacking_error
+from .everywhere import bound_on_box
 
 MAX_INCIDENCES = 4_000_000
 """Vertices of regions up to which the maximum on every single region is worked out too."""

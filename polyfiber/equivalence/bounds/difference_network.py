@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import Array
-from ..errors import ShapeError
-from ..network.model import ReLUNetwork
+from ..._typing import Array
+from ...errors import ShapeError
+from ...network.model import ReLUNetwork
 
 
 def check_same_ends(a: ReLUNetwork, b: ReLUNetwork) -> None:
@@ -46,7 +46,7 @@ def difference_network(a: ReLUNetwork, b: ReLUNetwork) -> ReLUNetwork:
     Examples
     --------
     >>> import polyfiber as pf
-    >>> from polyfiber.fibers.stacked import difference_network
+    >>> from polyfiber.equivalence.bounds.difference_network import difference_network
     >>> a, b = pf.ReLUNetwork.random((2, 3, 1), rng=0), pf.ReLUNetwork.random((2, 4, 4, 1), rng=1)
     >>> difference_network(a, b).architecture
     (2, 7, 7, 1)

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._typing import FloatArray
-from ..errors import PolyfiberError
-from ..network.model import ReLUNetwork
-from ..network.moves import Permute, Rescale, compose
-from .mixed import row_norms
-from .relaxations import relaxed_upper
-from .stacked import both_signs, stacking_error
+from ..._typing import FloatArray
+from ...bounds.boxes import relaxed_upper
+from ...errors import PolyfiberError
+from ...network.float_or_rational import row_norms
+from ...network.model import ReLUNetwork
+from ...network.moves import Permute, Rescale, compose
+from .difference_network import both_signs, stacking_error
 
 _UNIT = 2.0**-53
 _TINY = 2.0**-1000
@@ -37,7 +37,7 @@ class Growth:
     Examples
     --------
     >>> import polyfiber as pf
-    >>> from polyfiber.fibers.growth import growth_bound
+    >>> from polyfiber.equivalence.bounds.everywhere import growth_bound
     >>> a = pf.ReLUNetwork.random((2, 4, 1), rng=0)
     >>> b = pf.ReLUNetwork(a.weights, [a.biases[0], a.biases[1] + 0.25])
     >>> bound = growth_bound(a, b)

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._typing import FloatArray
-from ..budget import Monitor
-from ..complexes.domain import Box, Polyhedron
-from ..complexes.relaxation import Relaxation, relaxed
-from ..network.model import ReLUNetwork
-from .relaxations import possible_boxes
-from .stacked import both_signs, stacking_error
+from ..._typing import FloatArray
+from ...bounds.boxes import possible_boxes
+from ...bounds.relaxation import Relaxation, relaxed
+from ...budget import Monitor
+from ...domain import Box, Polyhedron
+from ...network.model import ReLUNetwork
+from ..bounds.difference_network import both_signs, stacking_error
 
 PROGRAM_SIZE = 400
 """Variables up to which linear programs are tried on a box."""
@@ -51,7 +51,7 @@ def bound_holds(
     >>> import numpy as np
     >>> import polyfiber as pf
     >>> from polyfiber.budget import Monitor
-    >>> from polyfiber.fibers.boundcheck import bound_holds
+    >>> from polyfiber.equivalence.checks.bounds import bound_holds
     >>> a = pf.ReLUNetwork.random((2, 4, 1), rng=0)
     >>> b = pf.ReLUNetwork(a.weights, [a.biases[0], a.biases[1] + 0.25])
     >>> box = pf.Box(-1, 1, dimension=2)

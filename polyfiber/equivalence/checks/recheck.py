@@ -7,21 +7,21 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import FloatArray
-from ..budget import Budget, Monitor
-from ..complexes.complex import canonical_complex
-from ..complexes.relaxation import bounding_box, relaxed
-from ..errors import BudgetExceededError, PolyfiberError
-from ..network.model import ReLUNetwork
-from ..network.moves import Replace
-from ..verdict import Verdict
-from .boundcheck import bound_holds
-from .difference import expected_vertices
-from .evidence import Equivalence, Recheck
-from .features import shared_features
-from .growth import bound_on_box
-from .regions import compare_over
-from .witness import beyond_tolerance, candidates, exact_difference, rounding_bound
+from ..._typing import FloatArray
+from ...bounds.relaxation import bounding_box, relaxed
+from ...budget import Budget, Monitor
+from ...complexes.complex import canonical_complex
+from ...errors import BudgetExceededError, PolyfiberError
+from ...network.model import ReLUNetwork
+from ...network.moves import Replace
+from ...verdict import Verdict
+from ..answer import Equivalence, Recheck
+from ..bounds.difference import expected_vertices
+from ..bounds.everywhere import bound_on_box
+from ..forms.shared_features import shared_features
+from ..regions.compare import compare_over
+from ..witness import beyond_tolerance, candidates, exact_difference, rounding_bound
+from .bounds import bound_holds
 
 SECONDS = 60.0
 """Time for a recheck without a budget."""
@@ -155,7 +155,7 @@ class _Work:
         """Moves that keep every function (each checks its own condition when it is applied) and give the second network."""
         if self.exactly or self.answer.moves is None:
             return None
-        from .transport import parameter_distance, unit_distance
+        from ..moves_between import parameter_distance, unit_distance
 
         moved = self.answer.moves(self.a)
         if parameter_distance(moved, self.b) > 1e-6:
@@ -196,7 +196,7 @@ class _Work:
         return self.result(Verdict.YES, f"|f - g| is at most {bound:.6g} by the differences of the weights")
 
     def _by_exact_maps(self) -> Recheck | None:
-        from .exactness import exact_maps_agree
+        from ..regions.exact import exact_maps_agree
 
         found = exact_maps_agree(self.answer.b, self.answer.a, self.answer.domain, self.monitor)
         if found.failure is not None:

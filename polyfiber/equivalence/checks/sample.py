@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import FloatArray
-from ..budget import Budget
-from ..errors import GenericityError, IncompleteError, ShapeError
-from ..network.model import ReLUNetwork
-from ..verdict import Verdict
+from ..._typing import FloatArray
+from ...budget import Budget
+from ...errors import GenericityError, IncompleteError, ShapeError
+from ...network.model import ReLUNetwork
+from ...verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Deviation:
 
 def probe_points(net: ReLUNetwork, *, complex: Any = None, budget: Budget | None = None) -> FloatArray:
     """Vertices, points far out on every ray, and one point inside every region of a canonical complex."""
-    from ..complexes.complex import canonical_complex
+    from ...complexes.complex import canonical_complex
 
     cx = canonical_complex(net, budget=budget) if complex is None else complex
     vertices, inside = cx.vertices, cx.interior_points()
@@ -114,7 +114,7 @@ def deviation(
     Examples
     --------
     >>> import polyfiber as pf
-    >>> from polyfiber.fibers.verify import deviation
+    >>> from polyfiber.equivalence.checks.sample import deviation
     >>> net = pf.ReLUNetwork.random((2, 3, 2, 1), rng=0)
     >>> deviation(net, net).relative
     0.0
@@ -125,8 +125,8 @@ def deviation(
     source = "samples"
     given = list(complexes)
     if not given and use_complexes:
-        from ..complexes.complex import canonical_complex, estimate_size
-        from ..complexes.domain import Box
+        from ...complexes.complex import canonical_complex, estimate_size
+        from ...domain import Box
 
         domain = None if box is None else Box(*box)
         for net in (a, b):

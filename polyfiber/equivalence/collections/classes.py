@@ -18,15 +18,15 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import FloatArray, IntArray, ProgressLike
-from ..budget import Budget, Monitor
-from ..errors import InputError, PolyfiberWarning
-from ..kernels import batches as kernels
-from ..kernels import canonical as canonical_kernels
-from ..verdict import Verdict
-from .canonical import MERGE, SLACK, generic_numbers
+from ..._typing import FloatArray, IntArray, ProgressLike
+from ...budget import Budget, Monitor
+from ...errors import InputError, PolyfiberWarning
+from ...kernels.fibers import batches as kernels
+from ...kernels.fibers import canonical as canonical_kernels
+from ...verdict import Verdict
+from ..forms.canonical import MERGE, SLACK, generic_numbers
 from .collection import BLOCK_BYTES, Block, Collection, collect
-from .mapping import Mapper, mapper
+from .parallel_map import Mapper, mapper
 
 N_KEYS = 6
 
@@ -336,7 +336,7 @@ class _Confirm:
             self.monitor.check_time("grouping networks")
 
     def _ask(self, index: int, heads: list[int]) -> None:
-        from .equivalence import are_equivalent
+        from ..decide import are_equivalent
 
         for other in sorted(set(heads)):
             if self.parent[index] != index:

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import FloatArray, IntArray
-from ..budget import Monitor
-from ..errors import FileFormatError, InputError, MissingDependencyError, PolyfiberError
-from ..network.model import NetworkBatch, ReLUNetwork
-from .canonical import flat_parameters
+from ..._typing import FloatArray, IntArray
+from ...budget import Monitor
+from ...errors import FileFormatError, InputError, MissingDependencyError, PolyfiberError
+from ...network.model import NetworkBatch, ReLUNetwork
+from ..forms.canonical import flat_parameters
 
 BLOCK_BYTES = 1 << 21
 """Parameters that are handed on at a time."""
@@ -109,7 +109,7 @@ class ListedCollection(Collection):
         item = self.items[int(index)]
         if isinstance(item, ReLUNetwork):
             return item
-        from ..network.readers import read_network
+        from ...network.readers import read_network
 
         return read_network(item)
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from ..errors import InputError, MissingDependencyError
+from ...errors import InputError, MissingDependencyError
 
 Mapper = Callable[[Any, Iterable[Any]], Iterable[Any]]
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import Array, FloatArray, IdArray, SignArray
-from ..errors import FileFormatError, InputError, NumericalError
-from ..kernels import canonical as kernels
-from ..network.model import ReLUNetwork
-from ..network.readers.npz import read_arrays
+from ..._typing import Array, FloatArray, IdArray, SignArray
+from ...errors import FileFormatError, InputError, NumericalError
+from ...kernels.fibers import canonical as kernels
+from ...network.model import ReLUNetwork
+from ...network.readers.npz import read_arrays
 
 MERGE = 1e-10
 """Relative distance within which two hyperplanes are one and weights cancel."""
@@ -263,7 +263,7 @@ class CanonicalForm:
         rows, offsets, columns = on[:, :-1], on[:, -1], self.weights.T
         if np.any(slope != 0.0):
             if self.layers:
-                from .nonnegative import nonnegative_column_rank
+                from ...fibers.nonnegative_rank import nonnegative_column_rank
 
                 factors = nonnegative_column_rank(slope)
                 extra, out = factors.right, factors.left

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from .._typing import Array, FloatArray
-from ..errors import PolyfiberError
-from ..network.model import ReLUNetwork
-from ..network.moves import Permute, Rescale, compose
-from .hiding import hiding_gauge, live_neurons
-from .mixed import gauge_norms, row_norms
-from .regime import check_regime
-from .representation import analyse_layer
-from .scalar import scalar_function
-from .verify import magnitude
+from ..._typing import Array, FloatArray
+from ...errors import PolyfiberError
+from ...fibers.hiding import hiding_gauge, live_neurons
+from ...fibers.hyperplanes import analyse_layer
+from ...fibers.one_neuron import scalar_function
+from ...fibers.regime import check_regime
+from ...network.float_or_rational import gauge_norms, row_norms
+from ...network.model import ReLUNetwork
+from ...network.moves import Permute, Rescale, compose
+from ..checks.sample import magnitude
 
 
 def function_distance(a: ReLUNetwork, b: ReLUNetwork) -> float | None:

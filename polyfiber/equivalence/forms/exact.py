@@ -5,8 +5,8 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
-from ..budget import heed
-from ..network.model import ReLUNetwork
+from ...budget import heed
+from ...network.model import ReLUNetwork
 
 
 def exact_normal_form(net: ReLUNetwork) -> tuple[Any, ...]:
@@ -18,7 +18,7 @@ def exact_normal_form(net: ReLUNetwork) -> tuple[Any, ...]:
     Examples
     --------
     >>> import polyfiber as pf
-    >>> from polyfiber.fibers.exactform import exact_normal_form
+    >>> from polyfiber.equivalence.forms.exact import exact_normal_form
     >>> from polyfiber.network.moves import Rescale
     >>> net = pf.ReLUNetwork.random((2, 2, 1), rng=0)
     >>> [exact_normal_form(net) == exact_normal_form(Rescale(1, (s, 1.0))(net)) for s in (4.0, 0.1)]

@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import Array, IntArray
-from ..budget import heed
-from ..network.model import ReLUNetwork
-from ..network.moves import hides
+from ..._typing import Array, IntArray
+from ...budget import heed
+from ...network.model import ReLUNetwork
+from ...network.moves import hides
 
 
 @dataclass
@@ -96,7 +96,7 @@ def shared_features(a: ReLUNetwork, b: ReLUNetwork, *, tolerance: float) -> floa
     Examples
     --------
     >>> import polyfiber as pf
-    >>> from polyfiber.fibers.features import shared_features
+    >>> from polyfiber.equivalence.forms.shared_features import shared_features
     >>> from polyfiber.network.moves import random_trivial
     >>> net = pf.ReLUNetwork.random((3, 5, 5, 5, 2), rng=0)
     >>> shared_features(net, random_trivial(net, rng=1)(net), tolerance=1e-9) < 1e-13

@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import BoolArray, FloatArray, IntArray
-from ..budget import Monitor, heed
-from ..complexes.complex import PolyhedralComplex, canonical_complex
-from ..complexes.domain import Polyhedron
-from ..errors import BudgetExceededError, GenericityError, InputError, PolyfiberError
-from ..network.model import ReLUNetwork
-from .slack import carried, collar, lipschitz_bound
+from ..._typing import BoolArray, FloatArray, IntArray
+from ...budget import Monitor, heed
+from ...complexes.complex import PolyhedralComplex, canonical_complex
+from ...domain import Polyhedron
+from ...errors import BudgetExceededError, GenericityError, InputError, PolyfiberError
+from ...network.model import ReLUNetwork
+from .deviation import carried, collar, lipschitz_bound
 
 _CHUNK = 4096
 PORTION = 1 << 22

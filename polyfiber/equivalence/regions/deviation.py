@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .._typing import FloatArray
-from ..network.model import ReLUNetwork
+from ..._typing import FloatArray
+from ...network.model import ReLUNetwork
 
 
 def carried(net: ReLUNetwork, violations: FloatArray) -> float:

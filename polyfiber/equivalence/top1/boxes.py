@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import FloatArray
-from ..budget import Monitor
-from ..network.model import ReLUNetwork
-from .relaxations import possible_boxes, relaxed_upper
-from .stacked import side_by_side
+from ..._typing import FloatArray
+from ...bounds.boxes import possible_boxes, relaxed_upper
+from ...budget import Monitor
+from ...network.model import ReLUNetwork
+from ..bounds.difference_network import side_by_side
 
 _UNIT = 2.0**-53
 _OpenBox = tuple[float, int, FloatArray, FloatArray]
@@ -133,7 +133,7 @@ def leads_of(a: ReLUNetwork, b: ReLUNetwork, i: int) -> ReLUNetwork:
     Examples
     --------
     >>> import polyfiber as pf
-    >>> from polyfiber.fibers.top1boxes import leads_of
+    >>> from polyfiber.equivalence.top1.boxes import leads_of
     >>> a, b = (pf.ReLUNetwork.random((2, 4, 3), rng=k) for k in (0, 1))
     >>> values = leads_of(a, b, 1)([0.5, 0.25])
     >>> f = a([0.5, 0.25])

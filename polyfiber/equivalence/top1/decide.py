@@ -7,22 +7,22 @@ from typing import Any, cast
 
 import numpy as np
 
-from .._typing import FloatArray, IntArray, ProgressLike
-from ..budget import Budget, Monitor, heed
-from ..complexes.complex import PolyhedralComplex, canonical_complex
-from ..complexes.domain import Box, Polyhedron
-from ..errors import BudgetExceededError, GenericityError, IncompleteError, InputError, PolyfiberError
-from ..network.model import ReLUNetwork
-from ..numerics.lp import solve_lp
-from ..verdict import Verdict
-from .canonical import canonical_form
-from .difference import ENUMERATION_SHARE, MAX_VERTICES, box_around, expected_vertices
-from .evidence import Recheck
-from .features import shared_features
-from .regions import affine_pieces, bends_inside, incidence, output_maps, shrunk_region
-from .stacked import check_same_ends, difference_network
-from .top1boxes import settle_boxes
-from .witness import Witness, candidates, exact_output, rounding_bound
+from ..._typing import FloatArray, IntArray, ProgressLike
+from ...budget import Budget, Monitor, heed
+from ...complexes.complex import PolyhedralComplex, canonical_complex
+from ...domain import Box, Polyhedron
+from ...errors import BudgetExceededError, GenericityError, IncompleteError, InputError, PolyfiberError
+from ...network.model import ReLUNetwork
+from ...numerics.lp import solve_lp
+from ...verdict import Verdict
+from ..answer import Recheck
+from ..bounds.difference import ENUMERATION_SHARE, MAX_VERTICES, box_around, expected_vertices
+from ..bounds.difference_network import check_same_ends, difference_network
+from ..forms.canonical import canonical_form
+from ..forms.shared_features import shared_features
+from ..regions.compare import affine_pieces, bends_inside, incidence, output_maps, shrunk_region
+from ..witness import Witness, candidates, exact_output, rounding_bound
+from .boxes import settle_boxes
 
 SECONDS = 30.0
 """Time for boxes without a budget."""
@@ -175,7 +175,7 @@ def top1_agreement(
     Examples
     --------
     >>> import polyfiber as pf
-    >>> from polyfiber.fibers.top1 import top1_agreement
+    >>> from polyfiber.equivalence.top1.decide import top1_agreement
     >>> from polyfiber.network.moves import random_trivial
     >>> a = pf.ReLUNetwork.random((2, 4, 3), rng=0)
     >>> box = pf.Box(-1, 1, dimension=2)

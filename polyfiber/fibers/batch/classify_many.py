@@ -15,16 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import BoolArray, FloatArray, IntArray, SignArray
-from ..budget import Budget
-from ..errors import BudgetExceededError, InputError, NumericalError
-from ..network.model import NetworkBatch, ReLUNetwork
-from ..verdict import Verdict
-from .classify import FiberReport, classify_fiber
+from ..._typing import BoolArray, FloatArray, IntArray, SignArray
+from ...budget import Budget
+from ...errors import BudgetExceededError, InputError, NumericalError
+from ...network.model import NetworkBatch, ReLUNetwork
+from ...verdict import Verdict
+from ..classify import FiberReport, classify_fiber
+from ..hyperplanes import ROLES
+from ..layerwise import TRIED
+from ..regime import least_minors, least_products, rounding_of
 from .labels import KINDS, classify_batch
-from .layerwise import TRIED
-from .regime import least_minors, least_products, rounding_of
-from .representation import ROLES
 
 _STACK = 4096
 _CLEAR = 1e-6  # least eigenvalue of a Gram matrix that leaves no doubt about independence
@@ -37,7 +37,7 @@ class FiberTable:
     Attributes
     ----------
     kind : (B,) int8
-        Index into `polyfiber.fibers.labels.KINDS`.
+        Index into `polyfiber.fibers.batch.labels.KINDS`.
     identifiable : (B,) int8
         1, 0, or -1 where not decided.
     complete : (B,) bool
@@ -104,7 +104,7 @@ def label_fibers(
     Examples
     --------
     >>> import polyfiber as pf
-    >>> from polyfiber.fibers.labelling import label_fibers
+    >>> from polyfiber.fibers.batch.classify_many import label_fibers
     >>> table = label_fibers(pf.NetworkBatch.random((4, 3, 3, 2), 50, rng=0))
     >>> int(table.identifiable.sum()), int(table.alone.sum())
     (30, 20)

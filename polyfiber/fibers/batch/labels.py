@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._typing import Array, BoolArray, FloatArray, SignArray
-from ..errors import InputError
-from ..kernels.labels import fiber_labels
-from ..network.model import NetworkBatch
+from ..._typing import Array, BoolArray, FloatArray, SignArray
+from ...errors import InputError
+from ...kernels.fibers.labels import fiber_labels
+from ...network.model import NetworkBatch
 
 KINDS = ("identifiable", "layerwise", "hiding", "constant", "undecided")
 

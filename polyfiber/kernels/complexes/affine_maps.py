@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..jit import kernel
 from .forms import affine_form
-from .jit import kernel
 
 
 @kernel

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .jit import bare_kernel, kernel
+from ..jit import bare_kernel, kernel
 
 U = 2.0**-53
 UNKNOWN, FACET, REDUNDANT, UNSURE, WAITING = 0, 1, 2, 3, 4

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .jit import bare_kernel, inline_kernel, kernel, popcount, trailing_zeros
-from .lanes import either, load2, pair, store
+from ..jit import bare_kernel, inline_kernel, kernel, popcount, trailing_zeros
+from ..lanes import either, load2, pair, store
 
 ONE = np.uint64(1)
 ZERO = np.uint64(0)

@@ -13,8 +13,8 @@ from collections import namedtuple
 
 import numpy as np
 
-from .jit import bare_kernel, inline_kernel, popcount, trailing_zeros
-from .lanes import axpy, first_of, load4, load8, load_row8, magnitude, store, times, total, zero4, zero8
+from ..jit import bare_kernel, inline_kernel, popcount, trailing_zeros
+from ..lanes import axpy, first_of, load4, load8, load_row8, magnitude, store, times, total, zero4, zero8
 
 # kind[k]: 0 domain facet, l >= 1 neuron of hidden layer l; first[l]: first id of layer l, first[-1] = number of facets
 # rows: affine forms of domain facets and first-layer neurons, constant at n, one every stride (4 or a multiple of 8)

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..jit import bare_kernel, inline_kernel, kernel, trailing_zeros
 from .forms import affine_form, form_value
-from .jit import bare_kernel, inline_kernel, kernel, trailing_zeros
 
 ONE = np.uint64(1)
 ZERO = np.uint64(0)

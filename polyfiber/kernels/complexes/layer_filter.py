@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .jit import bare_kernel, inline_kernel, kernel, popcount
-from .lanes import above8
+from ..jit import bare_kernel, inline_kernel, kernel, popcount
+from ..lanes import above8
 
 ZERO = np.uint64(0)
 

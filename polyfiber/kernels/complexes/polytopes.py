@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .jit import kernel, trailing_zeros
+from ..jit import kernel, trailing_zeros
 
 ONE = np.uint64(1)
 ZERO = np.uint64(0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .jit import bare_kernel
+from ..jit import bare_kernel
 
 U = 2.0**-53
 

@@ -18,6 +18,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..jit import bare_kernel, inline_kernel, prefetch, trailing_zeros
+from ..lanes import equal16, reach16
 from .forms import (
     EPS,
     ONE,
@@ -36,8 +38,6 @@ from .forms import (
     solve,
     value_bound,
 )
-from .jit import bare_kernel, inline_kernel, prefetch, trailing_zeros
-from .lanes import equal16, reach16
 
 SIXTEEN = np.uint64(16)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..jit import bare_kernel
 from .canonical import canonical_forms, compare_forms, form_size
-from .jit import bare_kernel
 
 
 @bare_kernel

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .jit import bare_kernel, kernel
+from ..jit import bare_kernel, kernel
 
 LAYERED = 0
 HIDING = 2

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .jit import bare_kernel, inlined, kernel
+from ..jit import bare_kernel, inlined, kernel
 
 PRIME = 2147483647
 

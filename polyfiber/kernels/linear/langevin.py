@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .jit import kernel, parallel_kernel, prange
+from ..jit import kernel, parallel_kernel, prange
 
 EULER = 0
 PRODUCT = 1

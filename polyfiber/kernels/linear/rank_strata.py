@@ -7,7 +7,7 @@ with k, so the enumeration is an odometer without dead ends.
 
 import numpy as np
 
-from .jit import bare_kernel, kernel
+from ..jit import bare_kernel, kernel
 
 
 @bare_kernel
