@@ -173,14 +173,55 @@ def test_nnet_normalisation_is_folded(tmp_path: Path) -> None:
         ({"header": "2,"}, "first line"),
         ({"ranges": "0.0,1.0,1.0,"}, "range is 0"),
         ({"means": "nan,1.0,1.0,"}, "finite"),
-        ({"means": "1.0,1.0,"}, "expected 3"),
-        ({"comment": "// caf\u00e9"}, "plain text"),
+        ({"means": "1.0,1.0,"}, "2 means and 3 ranges"),
+        ({"ranges": "1.0,1.0,"}, "3 means and 2 ranges"),
+        ({"low": "1\u00e9,2"}, "not a number"),
     ],
 )
 def test_hostile_nnet(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     (tmp_path / "net.nnet").write_text(nnet(**changes), encoding="utf-8")
     with pytest.raises(FileFormatError, match=message):
         pf.read_network(tmp_path / "net.nnet")
+
+
+def test_nnet_of_the_first_acas_release(tmp_path: Path) -> None:
+    """More means and ranges than inputs: inputs first, output last, never the one behind the inputs."""
+    changes = {"means": "1.0,-2.5,35.1,0.0,7.5,", "ranges": "3.0,0.7,100.0,6.0,373.9,"}
+    changes |= {"low": "-10.0,-20.0,0.0,-3.0,", "high": "10.0,20.0,100.0,3.0,"}
+    (tmp_path / "plain.nnet").write_text(nnet())
+    (tmp_path / "net.nnet").write_text(nnet(**changes))
+    net = pf.read_network(tmp_path / "net.nnet")
+    assert net == pf.read_network(tmp_path / "plain.nnet")
+    assert net.source["input_box"] == ((-10.0, -20.0), (10.0, 20.0))
+    assert any("left out" in note for note in net.source["notes"])
+
+
+def test_nnet_with_text_that_nobody_reads(tmp_path: Path) -> None:
+    for name, changes in {
+        "flag": {"flag": "This line extraneous"},
+        "comment": {"comment": "// caf\u00e9\n//\xff"},
+    }.items():
+        for encoding in ("utf-8", "latin-1"):
+            (tmp_path / f"{name}.nnet").write_text(nnet(**changes), encoding=encoding)
+            assert pf.read_network(tmp_path / f"{name}.nnet").architecture == (2, 3, 1)
+
+
+def test_numbers_that_only_python_reads_are_refused(tmp_path: Path) -> None:
+    for number in ("1_0", "\u0663", "0x1p3", "1e"):
+        (tmp_path / "net.nnet").write_text(nnet(b2=number), encoding="utf-8")
+        with pytest.raises(FileFormatError, match="not a number"):
+            pf.read_network(tmp_path / "net.nnet")
+
+
+def test_text_is_never_taken_for_bytes(tmp_path: Path) -> None:
+    for text, message in [
+        ("2\n1, 1, 1\n0\n", "begins with layers"),
+        ("2 layers\n", "text file"),
+        ("\n\nhello", "text file"),
+    ]:
+        (tmp_path / "net.nnet").write_text(text)
+        with pytest.raises(FileFormatError, match=message):
+            pf.read_network(tmp_path / "net.nnet")
 
 
 def test_nnet_with_nan_weights(tmp_path: Path) -> None:

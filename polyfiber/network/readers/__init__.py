@@ -91,8 +91,8 @@ def detect(data: bytes) -> str:
         raise FileFormatError("this file is compressed; unpack it first")
     if _is_nnet(data):
         return "nnet"
-    if data[:1].isspace() or data[:1] in (b"{", b"[", b"<"):
-        raise FileFormatError(f"this is a text file; expected one of: {FORMATS}")
+    if is_text(data):
+        raise FileFormatError(f"this is a text file, and not a .nnet; expected one of: {FORMATS}")
     if data[0] & 7 in (0, 2) and data[0] >> 3 in range(1, 26):
         return "onnx"
     raise FileFormatError(f"the contents are of no known format; expected one of: {FORMATS}")
@@ -124,9 +124,17 @@ def _is_pickle(data: bytes) -> bool:
     )
 
 
+def is_text(data: bytes) -> bool:
+    """Whether the beginning holds no byte that texts do not hold; the formats of numbers all do."""
+    return not any(byte < 32 and byte not in b"\t\n\v\f\r" for byte in data[:4096])
+
+
 def _is_nnet(data: bytes) -> bool:
-    head = data[:4096]
+    """Text whose first line that is no comment consists of numbers and commas."""
+    head = data[:4096].removeprefix(b"\xef\xbb\xbf")
+    if not is_text(head):
+        return False
     if head.startswith(b"//"):
         return True
-    first = head.split(b"\n", 1)[0].strip()
-    return b"," in first and all(c in b"0123456789, \t\r" for c in first)
+    first = next((line for line in head.splitlines() if line.strip()), b"").strip()
+    return first[:1].isdigit() and all(c in b"0123456789, \t" for c in first)
