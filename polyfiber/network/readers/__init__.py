@@ -125,8 +125,10 @@ def _is_pickle(data: bytes) -> bool:
 
 
 def is_text(data: bytes) -> bool:
-    """Whether the beginning holds no byte that texts do not hold; the formats of numbers all do."""
-    return not any(byte < 32 and byte not in b"\t\n\v\f\r" for byte in data[:4096])
+    """Whether the beginning is mostly ASCII and holds no byte that texts do not hold; the formats of numbers all do."""
+    head = data[:4096]
+    controls = any(byte < 32 and byte not in b"\t\n\v\f\r" for byte in head)
+    return not controls and 2 * sum(byte < 128 for byte in head) > len(head)
 
 
 def _is_nnet(data: bytes) -> bool:
