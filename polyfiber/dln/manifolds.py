@@ -15,11 +15,11 @@ import numpy as np
 from .._typing import FloatArray, RngLike
 from ..errors import MissingDependencyError
 from ._inputs import as_depth
-from .balanced import random_balanced
-from .geodesics import geodesic, logarithm
-from .hamilton import exponential
-from .metrics import metric
-from .submersion import (
+from .geodesics.boundary import geodesic, logarithm
+from .geodesics.hamilton import exponential
+from .space.balanced import random_balanced
+from .space.metrics import metric
+from .space.submersion import (
     constraint_system,
     project_tangent,
     retract,
@@ -139,7 +139,7 @@ def _observable_class() -> Any:
             # the horizontal straight line upstairs, multiplied out
             if math.isinf(self._depth):
                 return point + tangent_vector
-            from .submersion import horizontal_lift, lift, product
+            from .space.submersion import horizontal_lift, lift, product
 
             up = lift(point, int(self._depth))
             return product(up + horizontal_lift(up, tangent_vector))

@@ -58,7 +58,7 @@ def collocation(d: int, depth: int, seed: int) -> float:
     from scipy.integrate import solve_bvp
 
     from polyfiber.dln import metric
-    from polyfiber.dln.hamilton import vector_field
+    from polyfiber.dln.geodesics.hamilton import vector_field
 
     a, b = pair(d, seed)
     n = d * d
@@ -85,7 +85,7 @@ def collocation(d: int, depth: int, seed: int) -> float:
 def numpy_langevin(W: np.ndarray, depth: int, dt: float, steps: int, seed: int) -> np.ndarray:
     """The Euler step with numpy's batched SVD and the library's formulas; no rule at det = 0."""
     from polyfiber.dln import metric
-    from polyfiber.dln.entropies import brownian_drift, diagonal
+    from polyfiber.dln.space.entropies import brownian_drift, diagonal
 
     rng = np.random.default_rng(seed)
     for _ in range(steps):

@@ -35,7 +35,7 @@ from polyfiber.dln import (
     shortest_chord,
     squared_radius,
 )
-from polyfiber.dln.hamilton import integrate, vector_field
+from polyfiber.dln.geodesics.hamilton import integrate, vector_field
 from polyfiber.errors import InputError, ShapeError
 
 RNG = np.random.default_rng(23)
@@ -365,7 +365,7 @@ def test_triangle_inequality() -> None:
 
 
 def test_continuation_and_collocation_reach_the_same_geodesic() -> None:
-    from polyfiber.dln.geodesics import _Solver
+    from polyfiber.dln.geodesics.boundary import _Solver
 
     a, b = same_component(2, np.random.default_rng(4))
     g = pf.dln.geodesic(a, b, 3, explicit=False)
@@ -389,7 +389,7 @@ def test_half_turns_where_the_chord_meets_det_zero(depth: int) -> None:
 
 
 def test_rotation_logarithm() -> None:
-    from polyfiber.dln.geodesics import _rotation_logarithm
+    from polyfiber.dln.geodesics.boundary import _rotation_logarithm
 
     for d in (1, 2, 3, 4, 5):
         q = ortho_group.rvs(d, random_state=RNG) if d > 1 else np.eye(1)

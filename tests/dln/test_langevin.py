@@ -23,7 +23,7 @@ from polyfiber.dln import (
     sample_langevin_upstairs,
     squared_radius,
 )
-from polyfiber.dln.entropies import brownian_drift, diagonal
+from polyfiber.dln.space.entropies import brownian_drift, diagonal
 from polyfiber.dln.spectral import singular_frame
 from polyfiber.errors import InputError, NumericalError, ShapeError
 from polyfiber.kernels.linear.langevin import jacobi_svd, singular_values_batch

@@ -27,7 +27,7 @@ from polyfiber.dln import (
     tangent_frame,
     verify_submersion,
 )
-from polyfiber.dln.submersion import constraint, constraint_pull, constraint_push
+from polyfiber.dln.space.submersion import constraint, constraint_pull, constraint_push
 from polyfiber.errors import InputError, NumericalError
 
 RNG = np.random.default_rng(11)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..._typing import FloatArray
-from ...dln.flows import gradient_flow
-from ...dln.langevin import sample_langevin
+from ...dln.dynamics.flows import gradient_flow
+from ...dln.dynamics.langevin import sample_langevin
 from ..fields import choice, integer, number
 from .base import Column, Item, Option, Options, Table
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .._typing import BoolArray, FloatArray, RngLike
-from ..errors import InputError, ShapeError
-from ._inputs import as_depth, as_finite, as_matrix, as_positive, unbatched
-from .entropies import entropy, entropy_gradient
-from .metrics import metric
+from ..._typing import BoolArray, FloatArray, RngLike
+from ...errors import InputError, ShapeError
+from .._inputs import as_depth, as_finite, as_matrix, as_positive, unbatched
+from ..space.entropies import entropy, entropy_gradient
+from ..space.metrics import metric
 
 
 @dataclass(frozen=True)

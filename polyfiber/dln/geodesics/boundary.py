@@ -1,7 +1,7 @@
 """Geodesics between two matrices: closed forms where they hold, else shooting with continuation, else collocation.
 
 A geodesic found here is a solution of the boundary value problem; it is a *local* minimum of length at best. Evidence
-for more is attached: the chord bound (:mod:`polyfiber.dln.straight`) and whether a closed form is known to be shortest.
+for more is attached: the chord bound (:mod:`polyfiber.dln.geodesics.straight`) and whether a closed form is known to be shortest.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .._typing import FloatArray
-from ..errors import InputError, ShapeError, SolverError
-from ._inputs import as_depth, as_finite, as_matrix, as_positive
+from ..._typing import FloatArray
+from ...errors import InputError, ShapeError, SolverError
+from .._inputs import as_depth, as_finite, as_matrix, as_positive
+from ..space.metrics import Metric, metric, require_full_rank
+from ..space.submersion import lift, product, pull, push
 from .explicit import ExplicitPath, explicit_path
 from .hamilton import BoundaryError, integrate, vector_field
-from .metrics import Metric, metric, require_full_rank
 from .straight import shortest_chord
-from .submersion import lift, product, pull, push
 
 
 @dataclass(frozen=True)
@@ -322,8 +322,8 @@ def interpolate_networks(
     >>> bool(np.allclose(path.weights[1], 2 * np.eye(2)))
     True
     """
-    from ._inputs import as_stack
-    from .balanced import imbalance
+    from .._inputs import as_stack
+    from ..space.balanced import imbalance
 
     first, last = as_stack(start), as_stack(end)
     if first.ndim != 3 or first.shape != last.shape:

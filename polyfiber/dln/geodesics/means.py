@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .._typing import FloatArray
-from ..errors import InputError, ShapeError, SolverError
-from ._inputs import as_depth, as_finite, as_matrix, as_positive
-from .geodesics import Geodesic, _check_connected, geodesic
+from ..._typing import FloatArray
+from ...errors import InputError, ShapeError, SolverError
+from .._inputs import as_depth, as_finite, as_matrix, as_positive
+from ..space.metrics import metric
+from .boundary import Geodesic, _check_connected, geodesic
 from .hamilton import BoundaryError, exponential
-from .metrics import metric
 
 
 @dataclass(frozen=True)

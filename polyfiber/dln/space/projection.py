@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .._typing import FloatArray
-from ..errors import InputError, NumericalError, ShapeError
-from ._inputs import as_layers, as_matrix
+from ..._typing import FloatArray
+from ...errors import InputError, NumericalError, ShapeError
+from .._inputs import as_layers, as_matrix
 from .balanced import SVDCoordinates, _one, invariants, polar_factor
 from .submersion import _symmetric_basis
 

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .._typing import FloatArray
-from ..errors import InputError, NumericalError
-from ._inputs import as_depth, as_finite, as_like, as_matrix, as_positive, as_stack, require_some, unbatched
-from .metrics import exponents, metric, require_full_rank
-from .spectral import expm1_quotient, log_ratio, singular_frame
-from .submersion import product, pull
+from ..._typing import FloatArray
+from ...errors import InputError, NumericalError
+from .._inputs import as_depth, as_finite, as_like, as_matrix, as_positive, as_stack, require_some, unbatched
+from ..space.metrics import exponents, metric, require_full_rank
+from ..space.submersion import product, pull
+from ..spectral import expm1_quotient, log_ratio, singular_frame
 
 
 class BoundaryError(NumericalError):

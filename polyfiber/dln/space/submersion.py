@@ -12,11 +12,11 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from .._typing import Array, FloatArray
-from ..errors import InputError, NumericalError
-from ._inputs import as_depth, as_matrix, as_stack, as_stack_like, transpose
+from ..._typing import Array, FloatArray
+from ...errors import InputError, NumericalError
+from .._inputs import as_depth, as_matrix, as_stack, as_stack_like, transpose
+from ..spectral import singular_frame
 from .metrics import metric
-from .spectral import singular_frame
 
 
 def product(weights: npt.ArrayLike) -> FloatArray:
@@ -29,7 +29,7 @@ def product(weights: npt.ArrayLike) -> FloatArray:
     >>> product([np.array([[1.0, 2.0]]), np.array([[3.0], [4.0]])]).tolist()
     [[3.0, 6.0], [4.0, 8.0]]
     """
-    from ._inputs import as_layers
+    from .._inputs import as_layers
 
     layers = as_layers(weights)
     result = layers[0]

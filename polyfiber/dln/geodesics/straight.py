@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .._typing import FloatArray, RngLike
-from ..errors import InputError
-from ._inputs import as_depth, as_matrix, as_stack, as_stack_like, transpose
-from .balanced import polar_factor, svd_coordinates
-from .submersion import lift
+from ..._typing import FloatArray, RngLike
+from ...errors import InputError
+from .._inputs import as_depth, as_matrix, as_stack, as_stack_like, transpose
+from ..space.balanced import polar_factor, svd_coordinates
+from ..space.submersion import lift
 
 
 def chord_defects(start: npt.ArrayLike, end: npt.ArrayLike) -> FloatArray:

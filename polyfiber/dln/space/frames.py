@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .._typing import FloatArray, IntArray
-from ..errors import InputError
-from ._inputs import as_depth, as_finite, as_stack, transpose
+from ..._typing import FloatArray, IntArray
+from ...errors import InputError
+from .._inputs import as_depth, as_finite, as_stack, transpose
 from .balanced import svd_coordinates
 
 

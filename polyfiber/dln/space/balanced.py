@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .._typing import FloatArray, RngLike
-from ..errors import InputError, ShapeError
-from ._inputs import RANK_TOLERANCE, as_depth, as_finite, as_layers, as_matrix, transpose
+from ..._typing import FloatArray, RngLike
+from ...errors import InputError, ShapeError
+from .._inputs import RANK_TOLERANCE, as_depth, as_finite, as_layers, as_matrix, transpose
 
 
 def invariants(weights: npt.ArrayLike) -> tuple[FloatArray, ...]:

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .._typing import FloatArray, IntArray
-from ..errors import InputError
-from ._inputs import RANK_TOLERANCE, as_depth, as_like, as_matrix, require_some, transpose, unbatched
-from .spectral import SingularFrame, operator_coefficients, power_difference, singular_frame
+from ..._typing import FloatArray, IntArray
+from ...errors import InputError
+from .._inputs import RANK_TOLERANCE, as_depth, as_like, as_matrix, require_some, transpose, unbatched
+from ..spectral import SingularFrame, operator_coefficients, power_difference, singular_frame
 
 
 @dataclass(frozen=True)

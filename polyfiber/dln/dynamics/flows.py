@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .._typing import FloatArray
-from ..errors import InputError, NumericalError, ShapeError
-from ._inputs import as_depth, as_finite, as_layers, as_matrix, as_positive
-from .balanced import _one, invariants
-from .metrics import metric
+from ..._typing import FloatArray
+from ...errors import InputError, NumericalError, ShapeError
+from .._inputs import as_depth, as_finite, as_layers, as_matrix, as_positive
+from ..space.balanced import _one, invariants
+from ..space.metrics import metric
 
 Gradient = Callable[[FloatArray], npt.ArrayLike]
 

@@ -19,12 +19,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from .._typing import BoolArray, FloatArray, IntArray, RngLike
-from ..errors import InputError, NumericalError, ShapeError
-from ._inputs import as_depth, as_finite, as_matrix, as_positive, as_stack, require_some
-from .metrics import metric
-from .spectral import singular_frame
-from .submersion import constraint_system, product, pull, push, try_retract
+from ..._typing import BoolArray, FloatArray, IntArray, RngLike
+from ...errors import InputError, NumericalError, ShapeError
+from .._inputs import as_depth, as_finite, as_matrix, as_positive, as_stack, require_some
+from ..space.metrics import metric
+from ..space.submersion import constraint_system, product, pull, push, try_retract
+from ..spectral import singular_frame
 
 Gradient = Callable[[FloatArray], npt.ArrayLike]
 
@@ -144,7 +144,7 @@ def sample_langevin(
     >>> run.final.shape
     (5, 2, 2)
     """
-    from ..kernels.linear.langevin import langevin_step, langevin_step_parallel
+    from ...kernels.linear.langevin import langevin_step, langevin_step_parallel
 
     n = int(as_depth(depth))
     b = as_positive(beta, name="beta")
@@ -277,7 +277,7 @@ def sample_langevin_upstairs(
     >>> run.final.shape, bool(imbalance(run.final).max() < 1e-10)
     ((4, 3, 2, 2), True)
     """
-    from .balanced import imbalance
+    from ..space.balanced import imbalance
 
     b = as_positive(beta, name="beta")
     k = as_positive(kappa, name="kappa", zero=True)

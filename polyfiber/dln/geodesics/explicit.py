@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._typing import FloatArray
-from .balanced import polar_factor
-from .metrics import metric
+from ..._typing import FloatArray
+from ..space.balanced import polar_factor
+from ..space.metrics import metric
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from .._typing import FloatArray
-from ..errors import InputError
-from ._inputs import RANK_TOLERANCE, as_depth, as_matrix, as_positive, unbatched
+from ..._typing import FloatArray
+from ...errors import InputError
+from .._inputs import RANK_TOLERANCE, as_depth, as_matrix, as_positive, unbatched
+from ..spectral import SingularFrame, log_ratio, operator_coefficients, repulsion, singular_frame
 from .metrics import metric, require_full_rank
-from .spectral import SingularFrame, log_ratio, operator_coefficients, repulsion, singular_frame
 
 
 def log_orthogonal_volume(d: int) -> float:

@@ -1,0 +1,1 @@
+"""What moves: gradient flow upstairs and downstairs, matrix completion, Langevin dynamics."""

@@ -1,0 +1,1 @@
+"""Geodesics: Hamilton's equations, closed forms, chords, the boundary value problem, means."""
