@@ -12,6 +12,9 @@ from ._version import __version__
 _EXPORTS: dict[str, str] = {
     # networks
     "ReLUNetwork": "network.model",
+    "PiecewiseLinearNetwork": "network.piecewise",
+    "GateBlock": "network.piecewise",
+    "AffineMap": "network.piecewise",
     "NetworkBatch": "network.model",
     "read_network": "network.readers",
     "from_torch": "network.readers",

@@ -123,7 +123,7 @@ class ReLUNetwork:
             bs = [_exact_array(b) for b in bs]
         self._weights: tuple[Array, ...] = tuple(ws)
         self._biases: tuple[Array, ...] = tuple(bs)
-        self._source: Mapping[str, Any] = MappingProxyType(dict(source or {}))
+        self._source: dict[str, Any] = dict(source or {})
 
     # ---- parameters -------------------------------------------------------------------------
     @property
@@ -139,7 +139,7 @@ class ReLUNetwork:
     @property
     def source(self) -> Mapping[str, Any]:
         """Where the network came from: format, dtype, head, folding. Empty if built by hand."""
-        return self._source
+        return MappingProxyType(self._source)
 
     @property
     def architecture(self) -> tuple[int, ...]:
@@ -243,6 +243,9 @@ class ReLUNetwork:
     def __hash__(self) -> int:
         return hash((self.architecture, *(tuple(a.ravel().tolist()) for a in (*self._weights, *self._biases))))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _network, (self._weights, self._biases, self._source)
+
     def __repr__(self) -> str:
         kind = "exact" if self.is_exact else "float64"
         widths = "-".join(map(str, self.architecture))
@@ -275,6 +278,10 @@ class ReLUNetwork:
             weights.append(generator.standard_normal((n_out, n_in)) * np.sqrt(2 / n_in))
             biases.append(generator.standard_normal(n_out) * 0.5)
         return cls(weights, biases)
+
+
+def _network(weights: Any, biases: Any, source: Any) -> ReLUNetwork:
+    return ReLUNetwork(weights, biases, source=source)
 
 
 def _exact_array(values: Array) -> Array:
@@ -356,6 +363,9 @@ class NetworkBatch:
 
     def __iter__(self) -> Iterator[ReLUNetwork]:
         return (self[i] for i in range(len(self)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return NetworkBatch, (self._weights, self._biases)
 
     def __repr__(self) -> str:
         return f"NetworkBatch({len(self)} networks {'-'.join(map(str, self.architecture))})"

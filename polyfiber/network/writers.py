@@ -13,26 +13,31 @@ import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from .._typing import Array
 from ..errors import InputError
 from .model import ReLUNetwork
+from .piecewise import AffineMap, PiecewiseLinearNetwork
 from .readers import wire
 from .readers.npz import FORMAT, VERSION
+from .readers.npz_piecewise import FORMAT as PIECEWISE
+from .sparse import SparseMatrix
 
 LARGEST = "1.7976931348623157e308"
 
 
-def write_network(net: ReLUNetwork, path: str | Path, *, dtype: str | None = None) -> None:
+def write_network(net: ReLUNetwork | PiecewiseLinearNetwork, path: str | Path, *, dtype: str | None = None) -> None:
     """Write a network; the suffix of ``path`` chooses the format.
 
     Parameters
     ----------
-    net : ReLUNetwork
+    net : ReLUNetwork or PiecewiseLinearNetwork
     path : str or Path
-        ``.npz``, ``.onnx``, ``.safetensors`` or ``.nnet``. The file appears when it is whole.
+        ``.npz``, ``.onnx``, ``.safetensors`` or ``.nnet`` (a ReLU chain), ``.npz`` (any network). The file appears
+        when it is whole.
     dtype : {'float32', 'float64'}, optional
         For ``.onnx`` and ``.safetensors``: default float32 if that is exact, else float64.
 
@@ -62,7 +67,12 @@ def write_network(net: ReLUNetwork, path: str | Path, *, dtype: str | None = Non
         raise InputError(f"cannot write {target.suffix or 'a file without suffix'!r}; expected {', '.join(_WRITERS)}")
     if net.is_exact and target.suffix.lower() != ".npz":
         raise InputError(f"{target.suffix} holds floats; save an exact network as .npz, or save net.rounded()")
-    data = writer(net, dtype)
+    if isinstance(net, PiecewiseLinearNetwork):
+        if target.suffix.lower() != ".npz":
+            raise InputError(f"{target.suffix} is written for ReLU chains only; save this network as .npz")
+        data = _npz_piecewise(net)
+    else:
+        data = writer(net, dtype)
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
         partial.write_bytes(data)
@@ -85,7 +95,7 @@ def _float_type(net: ReLUNetwork, dtype: str | None) -> str:
     return dtype
 
 
-def _head(net: ReLUNetwork) -> str | None:
+def _head(net: ReLUNetwork | PiecewiseLinearNetwork) -> str | None:
     head = net.source.get("head")
     return head if isinstance(head, str) else None
 
@@ -93,7 +103,15 @@ def _head(net: ReLUNetwork) -> str | None:
 def _npz(net: ReLUNetwork, dtype: str | None) -> bytes:
     if dtype not in (None, "float64"):
         raise InputError(f"dtype {dtype!r}; .npz holds float64 or exact rationals")
-    meta = {
+    arrays: dict[str, Array] = {}
+    for i, (w, b) in enumerate(zip(net.weights, net.biases), start=1):
+        arrays[f"W{i}"], arrays[f"b{i}"] = _numbers(w), _numbers(b)
+    return _archive(FORMAT, _facts(net), arrays)
+
+
+def _facts(net: ReLUNetwork | PiecewiseLinearNetwork) -> dict[str, Any]:
+    """What the archives of both kinds of networks say beside the numbers."""
+    return {
         "architecture": net.architecture,
         "exact": net.is_exact,
         "head": _head(net),
@@ -104,13 +122,47 @@ def _npz(net: ReLUNetwork, dtype: str | None) -> bytes:
             for record in (*net.source.get("original_folding", ()), *net.source.get("folding", ()))
         ],
     }
+
+
+def _npz_piecewise(net: PiecewiseLinearNetwork) -> bytes:
+    """The layout is described in `readers.npz_piecewise`."""
+    arrays: dict[str, Array] = {}
+    reads: list[list[int]] = []
+
+    def put(label: str, affine: AffineMap) -> None:
+        reads.append(list(affine.weights))
+        arrays[f"b_{label}"] = _numbers(affine.bias)
+        for j, matrix in affine.weights.items():
+            key = f"W_{label}_{j}"
+            if isinstance(matrix, SparseMatrix):
+                arrays[f"{key}_indptr"], arrays[f"{key}_indices"] = matrix.indptr, matrix.indices
+                arrays[f"{key}_data"] = _numbers(matrix.data)
+            else:
+                arrays[key] = _numbers(matrix)
+
+    groups = []
+    for l, block in enumerate(net.blocks, start=1):
+        put(str(l), block.affine)
+        arrays[f"s_{l}"] = _numbers(block.slopes)
+        groups.append([[g.node, g.operation, list(g.shape), g.role] for g in block.groups])
+        for k, group in enumerate(block.groups):
+            arrays[f"g_{l}_{k}"] = group.positions
+    put("out", net.output)
+    meta = {**_facts(net), "reads": reads, "groups": groups, "input_shape": list(net.input_shape)}
+    return _archive(PIECEWISE, meta, arrays)
+
+
+def _numbers(values: Array) -> Array:
+    return _strings(values) if values.dtype == object else values
+
+
+def _archive(kind: str, meta: dict[str, Any], arrays: dict[str, Array]) -> bytes:
     arrays = {
-        "format": np.array(FORMAT),
+        "format": np.array(kind),
         "format_version": np.array(f"{VERSION[0]}.{VERSION[1]}"),
         "meta": np.array(json.dumps(meta)),
+        **arrays,
     }
-    for i, (w, b) in enumerate(zip(net.weights, net.biases), start=1):
-        arrays[f"W{i}"], arrays[f"b{i}"] = (_strings(w), _strings(b)) if net.is_exact else (w, b)
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
         for name, array in arrays.items():
@@ -134,7 +186,7 @@ def _digits(value: int) -> str:
 
 def _strings(values: Array) -> Array:
     flat = [f"{_digits(v.numerator)}/{_digits(v.denominator)}" for v in values.ravel().tolist()]
-    return np.array(flat).reshape(values.shape)
+    return np.array(flat, dtype=None if flat else "U1").reshape(values.shape)
 
 
 def _safetensors(net: ReLUNetwork, dtype: str | None) -> bytes:

@@ -12,6 +12,7 @@ from typing import Any
 
 from ...errors import FileFormatError
 from ..model import ReLUNetwork
+from ..piecewise import PiecewiseLinearNetwork
 from .files import naming, read_bytes
 from .sklearn import from_sklearn
 from .torch import from_torch
@@ -21,7 +22,7 @@ __all__ = ["detect", "from_sklearn", "from_torch", "read_network"]
 FORMATS = "ONNX, PyTorch state dict (.pt), safetensors, Keras (.h5, .keras), NumPy (.npz), .nnet"
 
 
-def read_network(path: str | Path) -> ReLUNetwork:
+def read_network(path: str | Path) -> ReLUNetwork | PiecewiseLinearNetwork:
     """Read a network from a file, deciding by its contents.
 
     Parameters
@@ -31,8 +32,8 @@ def read_network(path: str | Path) -> ReLUNetwork:
 
     Returns
     -------
-    ReLUNetwork
-        float64 parameters (float16, bfloat16 and float32 widen exactly), or exact rationals
+    ReLUNetwork or PiecewiseLinearNetwork
+        A ReLUNetwork where the file is a ReLU chain, else a PiecewiseLinearNetwork. float64 parameters (float16, bfloat16 and float32 widen exactly), or exact rationals
         from an ``.npz`` that holds them. ``net.source`` holds ``file``, ``format``, ``dtype``,
         ``head`` (``'sigmoid'``, ``'softmax'``, … when the outputs are its logits, else None),
         ``folding`` (what was multiplied out, with a bound for each parameter) and ``notes``.
@@ -68,7 +69,7 @@ def read_network(path: str | Path) -> ReLUNetwork:
     with naming(where):
         data = read_bytes(where)
         reader = importlib.import_module(f".{detect(data)}", __name__)
-        network: ReLUNetwork = reader.read(data, source)
+        network: ReLUNetwork | PiecewiseLinearNetwork = reader.read(data, source)
     return network
 
 

@@ -17,8 +17,10 @@ import numpy as np
 
 from ..._typing import Array
 from ...errors import FileFormatError, InputError, ShapeError
-from ..folding import Chain
+from ..folding import Chain, printable
 from ..model import ReLUNetwork
+from ..piecewise import PiecewiseLinearNetwork
+from . import npz_piecewise
 from .files import Zip, count, naming, read_bytes
 
 FORMAT = "polyfiber.network"
@@ -51,7 +53,7 @@ def _arrays(archive: Zip) -> dict[str, Array]:
     return {name.removesuffix(".npy"): parse_npy(archive.read(name), name) for name in archive.names}
 
 
-def read(data: bytes, source: dict[str, Any]) -> ReLUNetwork:
+def read(data: bytes, source: dict[str, Any]) -> ReLUNetwork | PiecewiseLinearNetwork:
     """Network of an ``.npz`` file."""
     arrays = _arrays(Zip(data))
     source["format"] = "npz"
@@ -62,6 +64,8 @@ def read(data: bytes, source: dict[str, Any]) -> ReLUNetwork:
         )
     if meta.get("dtype"):
         source["original_dtype"] = str(meta["dtype"])
+    if meta.get("format") == npz_piecewise.FORMAT:
+        return npz_piecewise.network_of(arrays, meta, source, rationals)
     weights = _numbered(arrays, _WEIGHT)
     biases = _numbered(arrays, _BIAS)
     if not weights:
@@ -74,8 +78,8 @@ def read(data: bytes, source: dict[str, Any]) -> ReLUNetwork:
     bs = [biases.get(i) for i in sorted(weights)]
     notes = list(meta.get("notes", [])) if isinstance(meta.get("notes"), list) else []
     if any(w.dtype.kind == "U" for w in ws):
-        exact_ws = [_rationals(w, f"W{i + 1}") for i, w in enumerate(ws)]
-        exact_bs = [_zeros(w) if b is None else _rationals(b, "a bias") for w, b in zip(ws, bs)]
+        exact_ws = [rationals(w, f"W{i + 1}") for i, w in enumerate(ws)]
+        exact_bs = [_zeros(w) if b is None else rationals(b, "a bias") for w, b in zip(ws, bs)]
         facts = {**source, "dtype": "exact", "head": _head(meta), "folding": (), "notes": tuple(notes)}
         return ReLUNetwork(exact_ws, exact_bs, source=facts)
     fits = _fits(ws, bs)
@@ -128,8 +132,9 @@ def parse_npy(data: bytes, name: str) -> Array:
 def _meta(arrays: dict[str, Array]) -> dict[str, Any]:
     if "format" not in arrays:
         return {}
-    if str(arrays["format"].reshape(-1)[:1].tolist()) != str([FORMAT]):
-        raise FileFormatError(f"format is {arrays['format'].tolist()!r}; expected {FORMAT!r}")
+    kind = str(arrays["format"].reshape(-1)[0]) if arrays["format"].size == 1 else ""
+    if kind not in (FORMAT, npz_piecewise.FORMAT):
+        raise FileFormatError(f"format is {printable(kind)!r}; expected {FORMAT!r} or {npz_piecewise.FORMAT!r}")
     version = str(arrays.get("format_version", np.array("?")).reshape(-1)[0])
     match = re.fullmatch(r"(\d{1,4})\.(\d{1,4})", version)
     if match is None or int(match[1]) > VERSION[0]:
@@ -140,7 +145,7 @@ def _meta(arrays: dict[str, Array]) -> dict[str, Any]:
         meta = json.loads(str(arrays["meta"].reshape(-1)[0])) if "meta" in arrays else {}
     except (ValueError, RecursionError, IndexError):
         raise FileFormatError("meta is not JSON") from None
-    return {"format": FORMAT, **(meta if isinstance(meta, dict) else {})}
+    return {**(meta if isinstance(meta, dict) else {}), "format": kind}
 
 
 def _head(meta: dict[str, Any]) -> str | None:
@@ -171,7 +176,8 @@ def _fits(weights: list[Array], biases: list[Array | None]) -> tuple[bool, bool]
     return fits(0), fits(1)
 
 
-def _rationals(array: Array, what: str) -> Array:
+def rationals(array: Array, what: str) -> Array:
+    """Fractions of an array of strings ``p/q`` or of numbers."""
     out = np.empty(array.shape, dtype=object)
     for index, value in np.ndenumerate(array):
         if array.dtype.kind == "U":

@@ -1,0 +1,199 @@
+"""Piecewise-linear networks as values, against their definition written out number by number."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import polyfiber as pf
+from polyfiber.errors import InputError, PolyfiberError, ShapeError
+from polyfiber.network.piecewise import GateGroup, require_chain
+from polyfiber.network.sparse import SparseMatrix
+
+SLOPES = [(0, 1), (0.25, 1), (-1, 1), (1, 0), (2, -3), (0, -1), (0.1, 1)]
+
+
+def draw(seed: int) -> pf.PiecewiseLinearNetwork:
+    """Random wiring; small integers and quarters, dead rows, gates of every kind, dense and sparse maps."""
+    rng = np.random.default_rng(seed)
+    widths = [int(rng.integers(1, 4))]
+
+    def affine(rows: int) -> tuple[dict[int, Any], Any]:
+        read = [j for j in range(len(widths)) if rng.random() < 0.7] or [len(widths) - 1]
+        maps: dict[int, Any] = {}
+        for j in read:
+            dense = rng.integers(-3, 4, (rows, widths[j])) * (rng.random((rows, widths[j])) < 0.7) / 4
+            maps[j] = SparseMatrix.of(dense) if rng.random() < 0.5 else dense
+        return maps, rng.integers(-2, 3, rows) / 2
+
+    blocks = []
+    for _ in range(int(rng.integers(0, 4))):
+        m = int(rng.integers(1, 5))
+        weights, bias = affine(m)
+        slopes = [SLOPES[i] for i in rng.integers(0, len(SLOPES), m)]
+        blocks.append(pf.GateBlock(weights, bias, slopes=slopes))
+        widths.append(m)
+    return pf.PiecewiseLinearNetwork(widths[0], blocks, pf.AffineMap(*affine(int(rng.integers(1, 3)))))
+
+
+def by_definition(net: pf.PiecewiseLinearNetwork, x: list[Fraction]) -> list[Fraction]:
+    values = [x]
+    for block in [*net.blocks, None]:
+        affine = net.output if block is None else block.affine
+        z = [Fraction(b) for b in affine.bias.tolist()]
+        for j, matrix in affine.weights.items():
+            for i, row in enumerate(affine.dense(j, len(values[j])).tolist()):
+                z[i] += sum((Fraction(w) * v for w, v in zip(row, values[j])), Fraction(0))
+            assert matrix.shape == (len(z), len(values[j]))
+        if block is None:
+            return z
+        slopes = [[Fraction(s) for s in pair] for pair in block.slopes.tolist()]
+        values.append([s[1] * v if v >= 0 else s[0] * v for s, v in zip(slopes, z)])
+    raise AssertionError
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_evaluation_and_chain(seed: int) -> None:
+    net = draw(seed)
+    rng = np.random.default_rng(seed)
+    exact, chain = net.exact(), net.to_chain()
+    for x in rng.integers(-8, 9, (12, net.n_inputs)) / 4:
+        point = np.array([Fraction(v) for v in x], dtype=object)
+        expected = by_definition(net, list(point))
+        assert exact(point).tolist() == expected == chain.exact()(point).tolist()
+        np.testing.assert_allclose(net(x), np.array(expected, dtype=float), atol=1e-12)
+    assert exact.rounded() == net
+    assert net.is_chain == (chain.n_hidden == net.n_hidden and "emulated" not in chain.source)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_values_are_values(seed: int) -> None:
+    net = draw(seed)
+    for other in (pickle.loads(pickle.dumps(net)), copy.deepcopy(net), copy.copy(net)):
+        assert other == net
+        assert hash(other) == hash(net)
+        for block in other.blocks:
+            with pytest.raises(ValueError, match="read-only"):
+                block.bias[0] = 1
+    assert len(repr(net)) < 200
+    assert net.architecture == (net.n_inputs, *net.hidden_widths, net.n_outputs)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_save_and_load(seed: int, tmp_path: Path) -> None:
+    net = draw(seed)
+    for k, saved in enumerate((net, net.exact())):
+        saved.save(tmp_path / f"{k}.npz")
+        loaded = pf.read_network(tmp_path / f"{k}.npz")
+        assert loaded == saved
+        assert (loaded.is_exact, loaded.source["format"]) == (saved.is_exact, "npz")
+    group = GateGroup("conv", "Relu", (2, 2), np.array([3]), "lower")
+    block = pf.GateBlock({0: np.ones((1, 4))}, [0.0], groups=[group])
+    named = pf.PiecewiseLinearNetwork(4, [block], pf.AffineMap({1: [[1.0]]}, [0.0]), input_shape=(2, 2))
+    named.save(tmp_path / "named.npz")
+    loaded = pf.read_network(tmp_path / "named.npz")
+    assert (loaded.gate_name(0), loaded.input_shape) == ("conv[1, 1] lower", (2, 2))
+    with pytest.raises(InputError, match=r"save this network as \.npz"):
+        net.save(tmp_path / "net.nnet")
+
+
+def test_inner_values_as_outputs() -> None:
+    net = draw(3)
+    X = np.random.default_rng(0).standard_normal((5, net.n_inputs))
+    values = net.preactivations(X)
+    for l, block in enumerate(net.blocks, start=1):
+        np.testing.assert_array_equal(net.inner(l, gates=False)(X), values[l - 1])
+        np.testing.assert_array_equal(net.inner(l)(X), block.outputs(values[l - 1]))
+    with pytest.raises(InputError, match="does not exist"):
+        net.inner(0)
+
+
+def test_relu_chains_there_and_back() -> None:
+    chain = pf.ReLUNetwork.random((3, 5, 4, 2), rng=0)
+    net = pf.PiecewiseLinearNetwork.from_chain(chain)
+    assert net.is_chain
+    assert net.as_chain() == chain == net.to_chain() == require_chain(net, "a theorem")
+    assert (net.n_hidden, net.architecture, net.neuron(6)) == (chain.n_hidden, chain.architecture, chain.neuron(6))
+    X = np.random.default_rng(1).standard_normal((9, 3))
+    np.testing.assert_array_equal(net(X), chain(X))
+    leaky = pf.PiecewiseLinearNetwork(
+        1, [pf.GateBlock({0: [[1.0]]}, [0.0], slopes=(0.1, 1))], pf.AffineMap({1: [[1.0]]}, [0.0])
+    )
+    with pytest.raises(InputError, match="to_chain"):
+        leaky.as_chain()
+    with pytest.raises(InputError, match="theorems about ReLU chains"):
+        require_chain(leaky, "minimize")
+
+
+def test_chain_of_slopes_that_floats_cannot_multiply_is_exact() -> None:
+    block = pf.GateBlock({0: [[0.3]]}, [0.7], slopes=(0.1, 1))
+    net = pf.PiecewiseLinearNetwork(1, [block], pf.AffineMap({1: [[0.3]]}, [0.0]))
+    assert net.to_chain().is_exact
+
+
+def test_names_of_gates() -> None:
+    first = GateGroup("conv", "Relu", (2, 3, 3), np.array([0, 17]))
+    second = GateGroup("clip", "Clip", (4,), np.array([3]), "upper")
+    block = pf.GateBlock({0: np.eye(3)}, np.zeros(3), groups=[first, second])
+    net = pf.PiecewiseLinearNetwork(3, [block], pf.AffineMap({1: np.ones((1, 3))}, [0.0]))
+    assert [net.gate_name(i) for i in range(3)] == ["conv[0, 0, 0]", "conv[1, 2, 2]", "clip[3] upper"]
+    assert pickle.loads(pickle.dumps(net)).gate_name(1) == "conv[1, 2, 2]"
+    assert pf.PiecewiseLinearNetwork.from_chain(pf.ReLUNetwork.random((2, 3, 1))).gate_name(2) == "block 1[2]"
+
+
+ONE = pf.AffineMap({0: [[1.0]]}, [0.0])
+GATE = pf.GateBlock({0: [[1.0]]}, [0.0])
+BAD: dict[str, tuple[Callable[[], Any], type[PolyfiberError], str]] = {
+    "equal slopes": (lambda: pf.GateBlock({0: [[1.0]]}, [0.0], slopes=(0.5, 0.5)), InputError, "not a gate"),
+    "nan slope": (lambda: pf.GateBlock({0: [[1.0]]}, [0.0], slopes=(np.nan, 1)), InputError, "nan"),
+    "nan weight": (lambda: pf.AffineMap({0: [[np.nan]]}, [0.0]), InputError, "nan"),
+    "infinite bias": (lambda: pf.AffineMap({0: [[1.0]]}, [np.inf]), InputError, "inf"),
+    "slopes": (lambda: pf.GateBlock({0: [[1.0]]}, [0.0], slopes=[0, 1, 2]), ShapeError, "slopes"),
+    "key": (lambda: pf.AffineMap({-1: [[1.0]]}, [0.0]), InputError, "key"),
+    "no mapping": (lambda: pf.AffineMap([[[1.0]]], [0.0]), InputError, "mapping"),  # type: ignore[arg-type]
+    "rows": (lambda: pf.AffineMap({0: [[1.0]]}, [0.0, 1.0]), ShapeError, "bias has 2"),
+    "no gates": (lambda: pf.GateBlock({0: np.zeros((0, 1))}, []), ShapeError, "without gates"),
+    "reads itself": (
+        lambda: pf.PiecewiseLinearNetwork(1, [pf.GateBlock({1: [[1.0]]}, [0.0])], ONE), InputError, "not before it",
+    ),
+    "reads later": (
+        lambda: pf.PiecewiseLinearNetwork(1, [pf.GateBlock({2: [[1.0]]}, [0.0]), GATE], ONE), InputError, "not before",
+    ),
+    "output reads nothing there": (
+        lambda: pf.PiecewiseLinearNetwork(1, [GATE], pf.AffineMap({2: [[1.0]]}, [0.0])), InputError, "the output reads",
+    ),
+    "columns": (lambda: pf.PiecewiseLinearNetwork(2, [GATE], ONE), ShapeError, "the input of 2 values"),
+    "no inputs": (lambda: pf.PiecewiseLinearNetwork(0, [], ONE), InputError, "positive"),
+    "no outputs": (lambda: pf.PiecewiseLinearNetwork(1, [], pf.AffineMap({}, [])), ShapeError, "one output"),
+    "groups": (
+        lambda: pf.GateBlock({0: [[1.0]]}, [0.0], groups=[GateGroup("a", "Relu", (2,), np.arange(2))]), ShapeError, "groups",
+    ),
+    "input shape": (lambda: pf.PiecewiseLinearNetwork(1, [], ONE, input_shape=(2, 2)), ShapeError, "input_shape"),
+    "points": (lambda: pf.PiecewiseLinearNetwork(1, [], ONE)([[1.0, 2.0]]), ShapeError, "do not fit"),
+    "gate": (lambda: pf.PiecewiseLinearNetwork(1, [GATE], ONE).neuron(1), InputError, "does not exist"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input(name: str) -> None:
+    make, error, message = BAD[name]
+    with pytest.raises(error, match=message):
+        make()
+
+
+def test_a_chain_beyond_memory_is_refused() -> None:
+    n = 20_000
+    unit = SparseMatrix(np.arange(n + 1), np.arange(n), np.ones(n), (n, n))
+    net = pf.PiecewiseLinearNetwork(
+        n, [pf.GateBlock({0: unit}, np.zeros(n), slopes=(-1, 1))], pf.AffineMap({1: unit}, np.zeros(n))
+    )
+    assert net(np.full(n, -1.0)).sum() == n
+    with pytest.raises(InputError, match="too large"):
+        net.to_chain()
