@@ -69,7 +69,7 @@ def info(
     """What a network file holds, how large its complex is expected to be, and what can be asked about it."""
     from ..complexes.complex import estimate_size
     from ..complexes.feasibility import feasibility
-    from ..network.readers import read_network
+    from ..network.readers import read_chain as read_network
     from ..network.summary import describe
 
     net = read_network(file)
@@ -157,7 +157,7 @@ def complex_(
     """Every region and every lower face of a network, certified."""
     from ..complexes.archive import archive_format
     from ..complexes.complex import canonical_complex, face_counts
-    from ..network.readers import read_network
+    from ..network.readers import read_chain as read_network
     from .streams import partial_shown
     from .streams import stream as write_stream
 

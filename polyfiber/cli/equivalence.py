@@ -56,7 +56,7 @@ def equiv(
     from ..equivalence.decide import difference as largest_difference
     from ..equivalence.top1.decide import top1_agreement
     from ..errors import BudgetExceededError, InputError
-    from ..network.readers import read_network
+    from ..network.readers import read_chain as read_network
 
     a, b = read_network(first), read_network(second)
     box = None if domain is None else parse_box(domain, a.architecture[0])

@@ -41,7 +41,7 @@ def classify(
 
     from ..fibers.classify import classify_fiber
     from ..fibers.dimension import local_fiber
-    from ..network.readers import read_network
+    from ..network.readers import read_chain as read_network
 
     net = read_network(file)
     domain = None if box is None else parse_box(box, net.architecture[0])
@@ -155,7 +155,7 @@ def minimize(
     With --prove exit code 1 when the functions differ, 3 when that is not decided; the network is written all the same.
     """
     from ..equivalence.minimize import minimize as run
-    from ..network.readers import read_network
+    from ..network.readers import read_chain as read_network
 
     net = read_network(file)
     lower = upper = None

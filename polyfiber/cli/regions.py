@@ -46,7 +46,7 @@ def region_command(
 ) -> None:
     """The region of a point: irredundant facets, distances, inscribed ball."""
     from ..complexes.local.region import region
-    from ..network.readers import read_network
+    from ..network.readers import read_chain as read_network
 
     net = read_network(file)
     n0 = net.architecture[0]
@@ -101,7 +101,7 @@ def explore_command(
     import numpy as np
 
     from ..complexes.local.explore import explore
-    from ..network.readers import read_network
+    from ..network.readers import read_chain as read_network
 
     if save is not None:
         require_writable(save, "regions")
@@ -172,7 +172,7 @@ def slice_command(
 ) -> None:
     """The exact complex of an affine slice of a network of any size."""
     from ..complexes.local.slices import slice_complex
-    from ..network.readers import read_network
+    from ..network.readers import read_chain as read_network
 
     net = read_network(file)
     n0 = net.architecture[0]
@@ -219,7 +219,7 @@ def segment_command(
 ) -> None:
     """Every region along a segment or a path, in certified order."""
     from ..complexes.local.segments import path_regions
-    from ..network.readers import read_network
+    from ..network.readers import read_chain as read_network
 
     net = read_network(file)
     n0 = net.architecture[0]
@@ -265,7 +265,7 @@ def bounds_command(
     from ..complexes.local.region import region
     from ..complexes.ranges.activation import METHODS, activation_bounds
     from ..complexes.ranges.simplify import simplify_on
-    from ..network.readers import read_network
+    from ..network.readers import read_chain as read_network
 
     net = read_network(file)
     domain = parse_box(box, net.architecture[0])

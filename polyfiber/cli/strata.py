@@ -32,7 +32,7 @@ def read_layers(path: Path) -> tuple[list[Any], list[str]]:
     """
     import numpy as np
 
-    from ..network.readers import read_network
+    from ..network.readers import read_chain as read_network
     from ..network.readers.npz import read_arrays
 
     if path.suffix.lower() == ".npz":

@@ -153,7 +153,7 @@ class CellStore:
     @cached_property
     def network(self) -> ReLUNetwork:
         """The network whose cells these are."""
-        from ...network.readers import read_network
+        from ...network.readers import read_chain as read_network
 
         network: ReLUNetwork = read_network(self.directory / "network.npz")
         if digest(network) != self.manifest["network"]:

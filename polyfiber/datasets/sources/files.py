@@ -12,7 +12,7 @@ import numpy as np
 
 from ...equivalence.collections.collection import network_at
 from ...errors import InputError
-from ...network.readers import read_network
+from ...network.readers import read_chain as read_network
 from .. import fields
 from ..arrow import parquet
 from ..tables.base import Option

@@ -109,7 +109,7 @@ class ListedCollection(Collection):
         item = self.items[int(index)]
         if isinstance(item, ReLUNetwork):
             return item
-        from ...network.readers import read_network
+        from ...network.readers import read_chain as read_network
 
         return read_network(item)
 

@@ -12,12 +12,12 @@ from typing import Any
 
 from ...errors import FileFormatError
 from ..model import ReLUNetwork
-from ..piecewise import PiecewiseLinearNetwork
+from ..piecewise import PiecewiseLinearNetwork, require_chain
 from .files import naming, read_bytes
 from .sklearn import from_sklearn
 from .torch import from_torch
 
-__all__ = ["detect", "from_sklearn", "from_torch", "read_network"]
+__all__ = ["detect", "from_sklearn", "from_torch", "read_chain", "read_network"]
 
 FORMATS = "ONNX, PyTorch state dict (.pt), safetensors, Keras (.h5, .keras), NumPy (.npz), .nnet"
 
@@ -71,6 +71,13 @@ def read_network(path: str | Path) -> ReLUNetwork | PiecewiseLinearNetwork:
         reader = importlib.import_module(f".{detect(data)}", __name__)
         network: ReLUNetwork | PiecewiseLinearNetwork = reader.read(data, source)
     return network
+
+
+def read_chain(path: str | Path) -> ReLUNetwork:
+    """`read_network` for callers that know ReLU chains only; InputError for any other network."""
+    network = read_network(path)
+    with naming(Path(path)):
+        return require_chain(network, "what is asked")
 
 
 def detect(data: bytes) -> str:
