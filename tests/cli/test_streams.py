@@ -102,6 +102,7 @@ def test_ctrl_c_shows_what_is_complete(tmp_path: Path, workers: int) -> None:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # ignored in background jobs
     )
     journal = place / "blocks.jsonl"
     until = time.monotonic() + 120

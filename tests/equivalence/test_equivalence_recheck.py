@@ -14,6 +14,7 @@ from polyfiber.complexes.ranges.activation import bounding_box
 from polyfiber.datasets import pairs
 from polyfiber.equivalence.bounds.everywhere import bound_on_box, growth_bound
 from polyfiber.equivalence.checks.bounds import bound_holds
+from polyfiber.equivalence.checks.recheck import _Work
 from polyfiber.equivalence.forms.shared_features import shared_features
 from polyfiber.equivalence.top1.boxes import leads_of
 from polyfiber.equivalence.top1.decide import top1_agreement
@@ -174,7 +175,7 @@ def test_answers_by_bounds_are_proved_again() -> None:
     true = pf.difference(a, b, box).maximum
     answer = pf.are_equivalent(a, b, box, epsilon=2.5 * true, method="bound", budget=pf.Budget(seconds=30))
     assert (answer.verdict, answer.method) == (Verdict.YES, "branch and bound")
-    work = pf.fibers.recheck._Work(answer, Monitor(pf.Budget(seconds=30)), 0)
+    work = _Work(answer, Monitor(pf.Budget(seconds=30)), 0)
     found = work._by_boxes()
     assert found is not None
     assert "another relaxation" in found.reason
