@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._lazy import above
 from .._typing import Array, BoolArray, FloatArray, IdArray, IntArray, ProgressLike, SignArray
 from ..budget import Budget, Monitor, heed
 from ..domain import Polyhedron
@@ -30,6 +31,7 @@ from .skeleton.layout import row_units
 
 if TYPE_CHECKING:
     from .breakpoints.simple import BreakpointComplex
+    from .topology.sets import PolyhedralSet
 
 LARGE = 1 << 19
 """Expected vertices above which faces are counted by blocks: they stay in the caches."""
@@ -582,6 +584,64 @@ class PolyhedralComplex:
         from .breakpoints.simple import BreakpointComplex
 
         return (BreakpointComplex if self.is_simple else GeneralBreakpoints).of(self)
+
+    def level_set(self, value: Any = 0, output: Any = 0, *, budget: Budget | None = None) -> PolyhedralSet:
+        """The set where an output has a value, as a polyhedral complex of its own.
+
+        Nothing is enumerated again: signs of ``f - value`` at the vertices and far out on the rays say which faces are
+        met, and how the pieces hang together follows from the faces. A cell on which the output is constant and equal to
+        the value belongs to the set whole.
+
+        Parameters
+        ----------
+        value : number or sequence of numbers
+            Floats or Fractions, taken exactly.
+        output : int or sequence of int
+            Several outputs with as many values: the intersection.
+        budget : Budget, optional
+
+        Raises
+        ------
+        InputError
+            A value that is not finite, an output that does not exist, a network without hidden layers.
+
+        Examples
+        --------
+        >>> import polyfiber as pf
+        >>> cx = pf.canonical_complex(pf.ReLUNetwork.random((2, 8, 6, 1), rng=0))
+        >>> curve = cx.level_set(0.0)
+        >>> curve.f_vector, curve.betti_numbers("borel-moore")
+        ((9, 11), (0, 2))
+        """
+        found: PolyhedralSet = above("complexes.topology.build:level_set")(self, value, output, budget=budget)
+        return found
+
+    def sublevel_set(self, value: Any = 0, output: Any = 0, *, budget: Budget | None = None) -> PolyhedralSet:
+        """The set where an output is at most a value; arguments as in `level_set`."""
+        found: PolyhedralSet = above("complexes.topology.build:level_set")(
+            self, value, output, keep=(-1, 0), budget=budget
+        )
+        return found
+
+    def superlevel_set(self, value: Any = 0, output: Any = 0, *, budget: Budget | None = None) -> PolyhedralSet:
+        """The set where an output is at least a value; arguments as in `level_set`."""
+        found: PolyhedralSet = above("complexes.topology.build:level_set")(
+            self, value, output, keep=(0, 1), budget=budget
+        )
+        return found
+
+    def decision_boundary(self, *, budget: Budget | None = None) -> PolyhedralSet:
+        """Where two or more classes tie for the largest output; with one output, where it is zero.
+
+        Cells are labelled by the tying classes, see `PolyhedralSet.classes`. Walls of classes that lose divide nothing.
+        """
+        found: PolyhedralSet = above("complexes.topology.build:decision_boundary")(self, budget=budget)
+        return found
+
+    def class_region(self, label: int, *, budget: Budget | None = None) -> PolyhedralSet:
+        """Where a class attains the largest output; with one output, class 0 is ``f <= 0`` and class 1 is ``f >= 0``."""
+        found: PolyhedralSet = above("complexes.topology.build:class_region")(self, label, budget=budget)
+        return found
 
     def save(self, path: Any) -> None:
         """Write a versioned archive that `PolyhedralComplex.load` reads without recomputing.

@@ -1,0 +1,334 @@
+"""Cells of a complex, cut by gates: which faces are met, in what, and how the pieces hang together.
+
+A gate is affine on a cell, so the cell is all on one side, or lies in the gate, or is cut in three: by signs at its vertices
+and at the ends of its rays. All incidences of the pieces follow from those of the cells. With A cut and B a facet of A:
+
+- the piece ``A = 0`` has the facets ``B = 0`` of cut B, and the cells of two dimensions less in A that lie in the gate;
+- the piece ``A > 0`` has the facets ``B > 0`` of cut B, the B on that side, and ``A = 0``.
+
+A facet of a cut cell never lies in the gate: the gate would support the cell, not cut it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..._typing import BoolArray, FloatArray, IntArray, SignArray
+from ...budget import heed
+from ...kernels import reach
+from .gates import Gates
+
+if TYPE_CHECKING:
+    from ..complex import PolyhedralComplex
+
+UNKNOWN = 2
+"""The sign of a gate that was not asked on a cell."""
+
+
+@dataclass(frozen=True)
+class Csr:
+    """Lists of row numbers, one after the other."""
+
+    indptr: IntArray
+    indices: IntArray
+
+    @property
+    def owners(self) -> IntArray:
+        """The list that each index belongs to."""
+        return np.repeat(np.arange(len(self.indptr) - 1), np.diff(self.indptr))
+
+    @classmethod
+    def of(cls, owners: IntArray, members: IntArray, count: int) -> Csr:
+        """Lists from pairs (owner, member), sorted."""
+        order = np.lexsort((members, owners))
+        indptr = np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=count))]).astype(np.int64)
+        return cls(indptr, members[order])
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Cells of one dimension.
+
+    Attributes
+    ----------
+    face : (m, 2) int64
+        The face of the canonical complex that each cell lies in: dimension and row.
+    gates : (m, q) int8
+        Signs of the gates, `UNKNOWN` where they were not asked.
+    below : Csr
+        Facets of each cell: rows one dimension below. Empty for vertices.
+    """
+
+    face: IntArray
+    gates: SignArray
+    below: Csr
+
+    def __len__(self) -> int:
+        return len(self.face)
+
+
+class Cells:
+    """A closed or locally closed union of cells with their incidences.
+
+    Attributes
+    ----------
+    gates : Gates
+    layers : list of Layer
+        Dimension 0 first.
+    points : (m,) int64
+        Point of each vertex, see `Gates`.
+    ends : (m, 2) int64
+        Points of each edge; one of them may be at infinity.
+    """
+
+    def __init__(self, gates: Gates, layers: list[Layer], points: IntArray, ends: IntArray) -> None:
+        self.gates = gates
+        self.layers = layers
+        self.points = points
+        self.ends = ends
+
+    @classmethod
+    def of(cls, cx: PolyhedralComplex, gates: Gates) -> Cells:
+        """All faces of a canonical complex."""
+        layers = []
+        store = cx._store
+        for k in range(cx.dimension + 1):
+            m = cx.f_vector[k]
+            below = Csr(np.zeros(m + 1, dtype=np.int64), np.zeros(0, dtype=np.int64))
+            if k:
+                heed("incidences")
+                indptr, indices = reach.transpose(*store.covers_above(k - 1), m)
+                below = Csr(np.asarray(indptr, dtype=np.int64), np.asarray(indices, dtype=np.int64))
+            face = np.stack([np.full(m, k), np.arange(m)], axis=1).astype(np.int64)
+            layers.append(Layer(face, np.full((m, gates.count), UNKNOWN, dtype=np.int8), below))
+        if cx.dimension == 0:
+            return cls(gates, layers, np.zeros(1, dtype=np.int64), np.zeros((0, 2), dtype=np.int64))
+        return cls(gates, layers, cx._finite.astype(np.int64), cx._edges.astype(np.int64))
+
+    @property
+    def dimension(self) -> int:
+        """Largest dimension of a cell; -1 where there is none."""
+        return max((k for k, layer in enumerate(self.layers) if len(layer)), default=-1)
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Cells of each dimension, up to the largest."""
+        return tuple(len(layer) for layer in self.layers[: self.dimension + 1])
+
+    # ---- signs ------------------------------------------------------------------------------
+    def _sides(self, gate: int) -> list[tuple[BoolArray, BoolArray]]:
+        """For each dimension: whether a gate is somewhere negative, somewhere positive on each cell."""
+        at = self.gates.signs[:, gate]
+        own = at[self.points]
+        found: list[tuple[BoolArray, BoolArray]] = [(own < 0, own > 0)]
+        if len(self.layers) > 1:
+            a, b = at[self.ends[:, 0]], at[self.ends[:, 1]]
+            found.append(((a < 0) | (b < 0), (a > 0) | (b > 0)))
+        for layer in self.layers[2:]:
+            heed("the signs of cells")
+            low, high = found[-1]
+            ptr, idx = layer.below.indptr[:-1], layer.below.indices
+            low, high = (np.logical_or.reduceat(side[idx], ptr) if len(layer) else side[:0] for side in (low, high))
+            found.append((low, high))
+        return found
+
+    # ---- cutting ----------------------------------------------------------------------------
+    def cut(self, gate: int, keep: tuple[int, ...]) -> Cells:
+        """The cells, cut by a gate; of the pieces those of the given signs.
+
+        Parameters
+        ----------
+        gate : int
+        keep : tuple of -1, 0, 1
+            ``(0,)`` for the section, ``(-1, 0)`` for a closed side, ``(-1, 0, 1)`` for all pieces.
+        """
+        plan = _Plan(self, gate, keep)
+        layers = []
+        for k, count in enumerate(plan.counts):
+            heed("cutting cells")
+            face = np.empty((count, 2), dtype=np.int64)
+            gates = np.empty((count, self.gates.count), dtype=np.int8)
+            for ids, layer, s in plan.groups(k):
+                own = np.flatnonzero(ids >= 0)
+                face[ids[own]] = layer.face[own]
+                gates[ids[own]] = layer.gates[own]
+                gates[ids[own], gate] = s[own]
+            layers.append(Layer(face, gates, plan.below(k)))
+        points = np.empty(plan.counts[0], dtype=np.int64)
+        kept = plan.whole[0] >= 0
+        points[plan.whole[0][kept]] = self.points[kept]
+        middle = np.full(len(self.ends), -1, dtype=np.int64)  # the new point of each cut edge
+        if len(plan.counts) > 1:
+            made = np.flatnonzero(plan.section[1] >= 0)
+            middle[made] = self._meet(gate, 1, made) + np.arange(len(made))
+            points[plan.section[1][made]] = middle[made]
+        ends = self._ends(plan, layers, points, middle) if len(plan.counts) > 1 else np.zeros((0, 2), dtype=np.int64)
+        while len(layers) > 1 and not len(layers[-1]):
+            layers.pop()
+        return Cells(self.gates, layers, points, ends)
+
+    def _meet(self, gate: int, k: int, rows: IntArray, guess: FloatArray | None = None) -> int:
+        """Make the point in which a gate meets each of some edges, or the end of the ray in which it meets 2-faces."""
+        layer, gates = self.layers[k], self.gates
+        n, far = gates.n, k == 2
+        star = np.empty((len(rows), n), dtype=np.int64)
+        words = np.empty((len(rows), gates.frame.n_words), dtype=np.uint64)
+        vanishing = self.vanishing(k, rows)
+        vanishing[:, gates.id_of(gate)] = True
+        for dim in np.unique(layer.face[rows, 0]):
+            mine = np.flatnonzero(layer.face[rows, 0] == dim)
+            words[mine] = gates.padded(gates.complex._store.planes(int(dim))[layer.face[rows[mine], 1]])
+        size = n - far
+        even = vanishing.sum(axis=1) == size
+        star[even, :size] = np.nonzero(vanishing[even])[1].reshape(-1, size)
+        for i in np.flatnonzero(~even):
+            # the gate first: it is independent of what vanishes on the cell, which is not always so of the others
+            candidates = [gates.id_of(gate), *(int(c) for c in np.flatnonzero(vanishing[i]) if c != gates.id_of(gate))]
+            star[i, :size] = gates.basis(candidates, words[i], size)
+        if far:
+            star[:, n - 1] = gates.frame.net.inf
+        start = np.zeros((len(rows), n)) if guess is None else guess
+        zero = tuple(np.flatnonzero((layer.gates[rows] == 0).all(axis=0)).tolist()) if len(rows) else ()
+        return gates.add(star, words, start, np.full(len(rows), far), tuple({*zero, gate}))
+
+    def vanishing(self, k: int, rows: IntArray) -> BoolArray:
+        """(m, facets + gates) which facets and gates vanish on cells of dimension k."""
+        layer, gates = self.layers[k], self.gates
+        store, d = gates.complex._store, gates.frame.n_domain
+        out = np.zeros((len(rows), gates.first + gates.count), dtype=np.bool_)
+        for dim in np.unique(layer.face[rows, 0]):
+            mine = np.flatnonzero(layer.face[rows, 0] == dim)
+            signs = store.to_signs(store.planes(int(dim))[layer.face[rows[mine], 1]])
+            out[mine, :d] = signs[:, signs.shape[1] - d :] == 0
+            out[mine, d : gates.first] = signs[:, : signs.shape[1] - d] == 0
+        out[:, gates.first :] = layer.gates[rows] == 0
+        return out
+
+    def _ends(self, plan: _Plan, layers: list[Layer], points: IntArray, middle: IntArray) -> IntArray:
+        """Points at the ends of the new edges."""
+        ends = np.full((plan.counts[1], 2), -1, dtype=np.int64)
+        kept = np.flatnonzero(plan.whole[1] >= 0)
+        ends[plan.whole[1][kept]] = self.ends[kept]
+        at = self.gates.signs[:, plan.gate]
+        for s in plan.sides:
+            own = np.flatnonzero(plan.part[s][1] >= 0)
+            side = self.ends[own][np.arange(len(own)), (at[self.ends[own, 1]] == s).astype(np.int64)]
+            new = middle[own] if 0 in plan.keep else np.full(len(own), -1)
+            ends[plan.part[s][1][own]] = np.stack([new, side], axis=1)
+        if len(plan.section) > 2:
+            cells = np.flatnonzero(plan.section[2] >= 0)
+            rows = plan.section[2][cells]
+            below = layers[1].below
+            many = np.diff(below.indptr)[rows]
+            first = points[below.indices[below.indptr[rows]]]
+            ends[rows, 0] = first
+            two = many == 2
+            ends[rows[two], 1] = points[below.indices[below.indptr[rows[two]] + 1]]
+            rays = np.flatnonzero(~two)
+            if len(rays):
+                ends[rows[rays], 1] = self._meet(plan.gate, 2, cells[rays], self._outward(cells[rays])) + np.arange(
+                    len(rays)
+                )
+        return ends
+
+    def _outward(self, cells: IntArray) -> FloatArray:
+        """A direction inside the cone of each of some unbounded 2-faces: the sum of its two unit rays."""
+        below = self.layers[2].below
+        far = self.gates.far
+        coordinates = self.gates.coordinates
+        out = np.zeros((len(cells), self.gates.n))
+        for side in range(2):
+            for i, cell in enumerate(cells.tolist()):
+                edges = below.indices[below.indptr[cell] : below.indptr[cell + 1]]
+                tips = self.ends[edges, side]
+                for tip in tips[far[tips]]:
+                    out[i] += coordinates[tip] / np.linalg.norm(coordinates[tip])
+        return out
+
+
+class _Plan:
+    """What becomes of every cell when a gate cuts: row numbers of the pieces, -1 where there is none."""
+
+    def __init__(self, cells: Cells, gate: int, keep: tuple[int, ...]) -> None:
+        self.cells = cells
+        self.gate = gate
+        self.keep = keep
+        self.sides = [s for s in (-1, 1) if s in keep]
+        self.sign = [
+            np.where(lo & hi, UNKNOWN, hi.astype(np.int8) - lo.astype(np.int8)).astype(np.int8)
+            for lo, hi in cells._sides(gate)
+        ]
+        layers = cells.layers
+        self.whole = [np.full(len(layer), -1, dtype=np.int64) for layer in layers]
+        self.section = [np.full(len(layer), -1, dtype=np.int64) for layer in layers]
+        self.part = {s: [np.full(len(layer), -1, dtype=np.int64) for layer in layers] for s in self.sides}
+        self.counts: list[int] = []
+        for k in range(len(layers)):
+            kept = np.flatnonzero(np.isin(self.sign[k], keep))
+            self.whole[k][kept] = np.arange(len(kept))
+            m = len(kept)
+            if 0 in keep and k + 1 < len(layers):
+                m = self._number(self.section[k + 1], self.sign[k + 1] == UNKNOWN, m)
+            for s in self.sides:
+                m = self._number(self.part[s][k], self.sign[k] == UNKNOWN, m)
+            self.counts.append(m)
+
+    @staticmethod
+    def _number(ids: IntArray, mask: BoolArray, start: int) -> int:
+        count = int(mask.sum())
+        ids[mask] = start + np.arange(count)
+        return start + count
+
+    def groups(self, k: int) -> list[tuple[IntArray, Layer, SignArray]]:
+        """New cells of dimension k by where they come from: row numbers, cells, signs of the gate."""
+        layers = self.cells.layers
+        found = [(self.whole[k], layers[k], self.sign[k])]
+        if k + 1 < len(layers):
+            found.append((self.section[k + 1], layers[k + 1], np.zeros(len(layers[k + 1]), dtype=np.int8)))
+        found += [(self.part[s][k], layers[k], np.full(len(layers[k]), s, dtype=np.int8)) for s in self.sides]
+        return found
+
+    def below(self, k: int) -> Csr:
+        """Facets of the new cells of dimension k."""
+        layers = self.cells.layers
+        if k == 0:
+            return Csr(np.zeros(self.counts[0] + 1, dtype=np.int64), np.zeros(0, dtype=np.int64))
+        owners: list[IntArray] = []
+        members: list[IntArray] = []
+
+        def pair(a: IntArray, b: IntArray) -> None:
+            both = (a >= 0) & (b >= 0)
+            owners.append(a[both])
+            members.append(b[both])
+
+        below = layers[k].below
+        upper, lower = below.owners, below.indices
+        pair(self.whole[k][upper], self.whole[k - 1][lower])
+        for s in self.sides:
+            mine = self.part[s]
+            pair(mine[k][upper], mine[k - 1][lower])
+            # an uncut facet of a cut cell lies on one side of it, never in the gate
+            pair(mine[k][upper], np.where(self.sign[k - 1][lower] == s, self.whole[k - 1][lower], -1))
+            pair(mine[k], self.section[k])
+        if k + 1 < len(layers):
+            above = layers[k + 1].below
+            cut = np.flatnonzero(self.section[k + 1][above.owners] >= 0)
+            upper, lower = above.owners[cut], above.indices[cut]
+            pair(self.section[k + 1][upper], self.section[k][lower])
+            # cells of two dimensions less that lie in the gate: each is a facet of two facets
+            at, ridge = _composed(upper, lower, below)
+            inside = self.sign[k - 1][ridge] == 0
+            twice = np.unique(np.stack([at[inside], ridge[inside]], axis=1), axis=0)
+            pair(self.section[k + 1][twice[:, 0]], self.whole[k - 1][twice[:, 1]])
+        return Csr.of(np.concatenate(owners), np.concatenate(members), self.counts[k])
+
+
+def _composed(owners: IntArray, members: IntArray, below: Csr) -> tuple[IntArray, IntArray]:
+    """Pairs (owner, x) for every x in the list of one of the owner's members."""
+    lengths = np.diff(below.indptr)[members]
+    ends = np.cumsum(lengths)
+    at = np.arange(int(lengths.sum())) - np.repeat(ends - lengths, lengths) + np.repeat(below.indptr[members], lengths)
+    return np.repeat(owners, lengths), below.indices[at]

@@ -1,0 +1,165 @@
+"""Homology of cells with incidences: oriented boundary maps and Betti numbers.
+
+Pairs of cells that cancel are taken away first; nearly all go, and what is left is a small matrix whose rank is exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..._typing import Array, BoolArray, IntArray, SignArray
+from ...errors import InputError, NumericalError
+from ...kernels import reach
+from ...kernels.complexes import incidence
+from ...numerics import exact
+
+
+def incidence_numbers(below: Sequence[tuple[IntArray, IntArray]]) -> list[SignArray]:
+    """Oriented incidence numbers, aligned with the facets of every cell.
+
+    Parameters
+    ----------
+    below : sequence of CSR pairs
+        ``below[k]`` lists the facets of the cells of dimension k; ``below[0]`` is empty. An edge may have one vertex.
+
+    Returns
+    -------
+    list of int8 arrays
+        +1 or -1 for each entry of ``below[k][1]``; the boundary of a boundary is zero.
+    """
+    numbers: list[SignArray] = [np.zeros(0, dtype=np.int8)]
+    for k in range(1, len(below)):
+        ptr, idx = below[k]
+        sign = np.ones(len(idx), dtype=np.int8)
+        if k == 1:
+            two = np.flatnonzero(np.diff(ptr) == 2)
+            sign[ptr[two]] = -1
+        elif len(idx):
+            wrong = incidence.orient(ptr, idx, *below[k - 1], numbers[k - 1], sign)
+            if wrong:
+                raise NumericalError(f"{wrong} cells of dimension {k} cannot be oriented; please report this network")
+        numbers.append(sign)
+    return numbers
+
+
+def boundary_matrix(pair: tuple[IntArray, IntArray], numbers: SignArray, rows: int) -> Any:
+    """Boundary map as a ``scipy.sparse.csc_array`` of int8: columns are cells, rows their facets."""
+    from scipy.sparse import csc_array
+
+    ptr, idx = pair
+    return csc_array((numbers, idx, ptr), shape=(rows, len(ptr) - 1))
+
+
+def betti_numbers(
+    below: Sequence[tuple[IntArray, IntArray]], keep: Sequence[BoolArray], field: int, *, closed: bool
+) -> tuple[int, ...]:
+    """Betti numbers of a chain complex of cells.
+
+    Parameters
+    ----------
+    below : sequence of CSR pairs
+        Facets of the cells of each dimension.
+    keep : sequence of bool arrays
+        Which cells take part.
+    field : 2 or 0
+        Two elements, or the rationals.
+    closed : bool
+        Whether the facets of a cell that takes part all do and every edge has two vertices: ordinary homology, where
+        one vertex of each component may be set aside.
+    """
+    if field not in (0, 2):
+        raise InputError(f"field must be 2 (two elements) or 0 (the rationals), found {field!r}")
+    if not below:
+        return (0,)
+    sizes = [len(k) for k in keep]
+    start = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    ptr = np.concatenate([[0], *(np.asarray(p[1:]) + e for (p, _), e in zip(below, _ends(below)))]).astype(np.int64)
+    down = np.concatenate([idx + (start[k - 1] if k else 0) for k, (_, idx) in enumerate(below)]).astype(np.int64)
+    alive = np.concatenate(keep).astype(np.bool_)
+    n = len(alive)
+    if not alive.any():
+        return (0,) * len(sizes)
+    up_ptr, up = reach.transpose(ptr, down, n)
+    result = [0] * len(sizes)
+    if closed:
+        points = _one_of_each_component(below, keep)
+        alive[points] = False
+        result[0] = len(points)
+    incidence.remove_pairs(ptr, down, up_ptr, up, alive, np.empty(max(1, n), dtype=np.int64))
+    left = [np.flatnonzero(alive[start[k] : start[k + 1]]) for k in range(len(sizes))]
+    ranks = [0] * (len(sizes) + 1)
+    if any(len(a) and len(b) for a, b in zip(left[1:], left)):
+        numbers = incidence_numbers(below)
+        for k in range(1, len(sizes)):
+            ranks[k] = _rank(boundary_matrix(below[k], numbers[k], sizes[k - 1])[left[k - 1]][:, left[k]], field)
+    for k in range(len(sizes)):
+        result[k] += len(left[k]) - ranks[k] - ranks[k + 1]
+    return tuple(result)
+
+
+def _ends(below: Sequence[tuple[IntArray, IntArray]]) -> IntArray:
+    """Where the lists of each dimension begin when all are put one after the other."""
+    return np.concatenate([[0], np.cumsum([len(idx) for _, idx in below])[:-1]]).astype(np.int64)
+
+
+def components(below: Sequence[tuple[IntArray, IntArray]], keep: Sequence[BoolArray]) -> tuple[int, list[IntArray]]:
+    """Connected components of a union of cells: their number, and the component of every cell (-1: takes no part)."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    sizes = [len(k) for k in keep]
+    start = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    alive = np.concatenate(keep) if keep else np.zeros(0, dtype=np.bool_)
+    rows = [np.zeros(0, dtype=np.int64)]
+    columns = [np.zeros(0, dtype=np.int64)]
+    for k in range(1, len(below)):
+        ptr, idx = below[k]
+        rows.append(np.repeat(np.arange(len(ptr) - 1), np.diff(ptr)) + start[k])
+        columns.append(idx + start[k - 1])
+    a, b = np.concatenate(rows), np.concatenate(columns)
+    both = alive[a] & alive[b]
+    graph = coo_array((np.ones(int(both.sum()), dtype=np.int8), (a[both], b[both])), shape=(len(alive),) * 2)
+    _, labels = connected_components(graph, directed=False)
+    labels = labels.astype(np.int64)
+    labels[~alive] = -1
+    names, labels[alive] = np.unique(labels[alive], return_inverse=True)
+    return len(names), [labels[start[k] : start[k + 1]] for k in range(len(sizes))]
+
+
+def _one_of_each_component(below: Sequence[tuple[IntArray, IntArray]], keep: Sequence[BoolArray]) -> IntArray:
+    _, labels = components(below, keep)
+    _, first = np.unique(labels[0][labels[0] >= 0], return_index=True)
+    result: IntArray = np.flatnonzero(labels[0] >= 0)[first]
+    return result
+
+
+def _rank(matrix: Any, field: int) -> int:
+    dense = matrix.toarray()
+    if not dense.size or not dense.any():
+        return 0
+    if field == 0:
+        return int(exact.rank(exact.as_fractions(dense.astype(np.int64))))
+    return _rank_mod_2(dense & 1)
+
+
+def _rank_mod_2(matrix: Array) -> int:
+    """Rank over two elements: rows packed in words, one pivot after the other."""
+    rows = np.packbits(matrix.astype(np.bool_), axis=1)
+    rank = 0
+    for column in range(matrix.shape[1]):
+        bit = np.uint8(128 >> (column & 7))
+        hit = np.flatnonzero(rows[rank:, column >> 3] & bit)
+        if not len(hit):
+            continue
+        pivot = rank + int(hit[0])
+        rows[[rank, pivot]] = rows[[pivot, rank]]
+        others = rank + hit[1:]
+        others = others[(rows[others, column >> 3] & bit) != 0]
+        rows[others] ^= rows[rank]
+        rank += 1
+        if rank == len(rows):
+            break
+    return rank

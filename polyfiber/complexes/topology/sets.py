@@ -1,0 +1,423 @@
+"""Sets given by the outputs, as polyhedral complexes of their own: faces, vertices, rays, labels, topology."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from ..._lazy import above
+from ..._typing import BoolArray, FloatArray, IntArray, SignArray
+from ...budget import Budget, Monitor
+from ...errors import InputError, ShapeError
+from ...strata import SignOrder, Stratification
+from . import homology
+from .cells import Cells
+
+if TYPE_CHECKING:
+    from ..complex import PolyhedralComplex
+
+Support = Literal["bounded", "compactified", "borel-moore"]
+SUPPORTS: tuple[Support, ...] = ("bounded", "compactified", "borel-moore")
+
+
+class PolyhedralSet:
+    """A closed set of inputs given by the outputs of a network, as a polyhedral complex.
+
+    Made by `PolyhedralComplex.level_set`, ``sublevel_set``, ``superlevel_set``, ``decision_boundary`` and ``class_region``.
+    A cell is the part of a face of the canonical complex in which every condition keeps one sign. Ids count from 0 in each
+    dimension.
+
+    Attributes
+    ----------
+    complex : PolyhedralComplex
+        The canonical complex that was cut.
+    description : str
+        The set in words.
+    keep : tuple of int
+        Signs of ``f - value`` that belong to a level, sublevel or superlevel set.
+    label : int or None
+        The class of a class region.
+    """
+
+    def __init__(
+        self,
+        cells: Cells,
+        description: str,
+        classes: Sequence[BoolArray] | None = None,
+        *,
+        keep: tuple[int, ...] = (0,),
+        label: int | None = None,
+    ) -> None:
+        self.complex: PolyhedralComplex = cells.gates.complex
+        self.description = description
+        self._cells = cells
+        self._classes = classes
+        self.keep = keep
+        self.label = label
+
+    # ---- what it is -------------------------------------------------------------------------
+    @property
+    def dimension(self) -> int:
+        """Largest dimension of a cell in the essential quotient; -1 for the empty set."""
+        return self._cells.dimension
+
+    @property
+    def lineality_dimension(self) -> int:
+        """Dimension of the directions along which the set is constant, as in the canonical complex."""
+        return self.complex.lineality_dimension
+
+    @property
+    def f_vector(self) -> tuple[int, ...]:
+        """Number of cells of each dimension; ``()`` for the empty set."""
+        return self._cells.counts
+
+    def __repr__(self) -> str:
+        return f"PolyhedralSet({self.description}, f = {self.f_vector})"
+
+    def _layer(self, dim: int) -> Any:
+        if not 0 <= dim <= self.dimension:
+            raise InputError(f"dimension {dim} does not exist; the set has dimensions 0 to {self.dimension}")
+        return self._cells.layers[dim]
+
+    def signs(self, dim: int) -> SignArray:
+        """(f_dim, N + D) int8 signs of the hidden neurons and domain facets on the cells of a dimension."""
+        layer, store = self._layer(dim), self.complex._store
+        out = np.empty((len(layer), store.n_bits), dtype=np.int8)
+        for k in np.unique(layer.face[:, 0]):
+            mine = layer.face[:, 0] == k
+            out[mine] = store.to_signs(store.planes(int(k))[layer.face[mine, 1]])
+        return out
+
+    def faces(self, dim: int) -> IntArray:
+        """(f_dim, 2) the face of the canonical complex, dimension and row, that each cell lies in."""
+        result: IntArray = self._layer(dim).face.copy()
+        return result
+
+    def classes(self, dim: int) -> BoolArray:
+        """(f_dim, classes) which classes attain the largest output on each cell of a decision boundary or class region.
+
+        Raises
+        ------
+        InputError
+            For a set that is not about classes.
+        """
+        if self._classes is None:
+            raise InputError(f"{self.description} is not about classes; use decision_boundary or class_region")
+        self._layer(dim)
+        return self._classes[dim].copy()
+
+    @cached_property
+    def strata(self) -> Stratification:
+        """The cells as a `Stratification`: signs and one column for each condition, dimensions, covers."""
+        d = self.dimension
+        if d < 0:
+            raise InputError("the set is empty: it has no strata")
+        labels = [np.concatenate([self.signs(k), self._condition_signs(k)], axis=1) for k in range(d + 1)]
+        ptr, idx, start = [np.zeros(1, dtype=np.int64)], [], 0
+        total = 0
+        for k in range(d + 1):
+            p, i = self._below[k]
+            ptr.append(np.asarray(p[1:]) + total)
+            idx.append(i + (start - self.f_vector[k - 1] if k else 0))
+            total += len(i)
+            start += self.f_vector[k]
+        return Stratification(
+            np.concatenate(labels),
+            np.repeat(np.arange(d + 1), self.f_vector),
+            (np.concatenate(ptr), np.concatenate(idx)),
+            order=SignOrder(),
+            ambient_dim=self.complex.dimension,
+        )
+
+    def _condition_signs(self, dim: int) -> SignArray:
+        if self._classes is not None:
+            return np.where(self._classes[dim], 0, -1).astype(np.int8)
+        result: SignArray = self._layer(dim).gates
+        return result
+
+    # ---- points -----------------------------------------------------------------------------
+    @cached_property
+    def vertices(self) -> FloatArray:
+        """(f_0, n0) float64 vertices; with lineality the points of least norm. Errors: `vertex_errors`."""
+        if self.dimension < 0 or self.complex.dimension == 0:
+            return np.zeros((len(self._cells.points), self.complex.network.architecture[0]))
+        return self.complex._lift(self._cells.gates.coordinates[self._cells.points])
+
+    @cached_property
+    def vertex_errors(self) -> FloatArray:
+        """(f_0,) bounds of the error of each quotient coordinate of a vertex."""
+        if self.complex.dimension == 0:
+            return np.zeros(len(self._cells.points))
+        return self._cells.gates.errors[self._cells.points]
+
+    def exact_vertex(self, vertex: int) -> tuple[Fraction, ...]:
+        """Rational coordinates of a vertex in the quotient coordinates (all inputs where there is no lineality)."""
+        if not 0 <= vertex < len(self._cells.points):
+            raise InputError(f"vertex ids lie in 0..{len(self._cells.points) - 1}, found {vertex}")
+        return tuple(self._cells.gates.exact(int(self._cells.points[vertex]))[0])
+
+    @cached_property
+    def edges(self) -> IntArray:
+        """(f_1, 2) vertices of each edge; second -1 for a ray."""
+        ends = self._cells.ends
+        index = np.full(len(self._cells.gates.signs), -1, dtype=np.int64)
+        index[self._cells.points] = np.arange(len(self._cells.points))
+        found = index[ends] if len(ends) else np.zeros((0, 2), dtype=np.int64)
+        swap = (found[:, 0] < 0) & (found[:, 1] >= 0)
+        found[swap] = found[swap][:, ::-1]
+        return found
+
+    @cached_property
+    def rays(self) -> tuple[IntArray, FloatArray]:
+        """Ids (r,) of the unbounded edges and their unit directions (r, n0)."""
+        ids = np.flatnonzero(self.edges[:, 1] < 0)
+        gates = self._cells.gates
+        if not len(ids):
+            return ids, np.zeros((0, self.complex.network.architecture[0]))
+        ends = self._cells.ends[ids]
+        tips = np.where(gates.far[ends[:, 0]], ends[:, 0], ends[:, 1])
+        directions = self.complex._lift(gates.coordinates[tips])
+        return ids, directions / np.linalg.norm(directions, axis=1, keepdims=True)
+
+    def is_unbounded(self, dim: int) -> BoolArray:
+        """Whether each cell of a dimension is unbounded in the essential quotient."""
+        self._layer(dim)
+        return self._unbounded[dim].copy()
+
+    @cached_property
+    def _unbounded(self) -> list[BoolArray]:
+        found = [np.zeros(len(self._cells.points), dtype=np.bool_)]
+        if self.dimension >= 1:
+            found.append(self.edges[:, 1] < 0)
+        for k in range(2, self.dimension + 1):
+            ptr, idx = self._below[k]
+            found.append(np.logical_or.reduceat(found[k - 1][idx], ptr[:-1]) if len(ptr) > 1 else found[0][:0])
+        return found[: self.dimension + 1]
+
+    @cached_property
+    def _below(self) -> list[tuple[IntArray, IntArray]]:
+        layers = self._cells.layers[: self.dimension + 1]
+        return [(layer.below.indptr, layer.below.indices) for layer in layers]
+
+    def facets_of(self, dim: int) -> tuple[IntArray, IntArray]:
+        """CSR pair: the facets (rows of dimension ``dim - 1``) of each cell of a dimension."""
+        self._layer(dim)
+        ptr, idx = self._below[dim]
+        return ptr.copy(), idx.copy()
+
+    # ---- topology ---------------------------------------------------------------------------
+    def _support(self, support: str) -> list[BoolArray]:
+        if support not in SUPPORTS:
+            raise InputError(f"support must be one of {', '.join(map(repr, SUPPORTS))}, found {support!r}")
+        if support == "bounded":
+            if self.lineality_dimension and self.dimension >= 0:
+                raise InputError(
+                    f"the set is constant along {self.lineality_dimension} directions, so no cell is bounded; "
+                    "use support='borel-moore' or 'compactified'"
+                )
+            return [~u for u in self._unbounded]
+        return [np.ones(len(u), dtype=np.bool_) for u in self._unbounded]
+
+    @property
+    def is_compact(self) -> bool:
+        """Whether the set is bounded (the empty set is)."""
+        return self.dimension < 0 or not (self.lineality_dimension or any(u.any() for u in self._unbounded))
+
+    def boundary_matrix(self, dim: int) -> Any:
+        """Oriented boundary map from the cells of a dimension to those below: ``scipy.sparse`` int8, columns are cells."""
+        self._layer(dim)
+        if dim == 0:
+            raise InputError("vertices have no boundary; dim must be at least 1")
+        return homology.boundary_matrix(self._below[dim], self._incidence_numbers[dim], self.f_vector[dim - 1])
+
+    @cached_property
+    def _incidence_numbers(self) -> list[SignArray]:
+        return homology.incidence_numbers(self._below)
+
+    def euler_characteristic(self, support: Support = "bounded") -> int:
+        """Euler characteristic of the bounded cells, of the one-point compactification, or with compact supports.
+
+        Parameters
+        ----------
+        support : 'bounded', 'compactified' or 'borel-moore'
+        """
+        keep = self._support(support)
+        value = sum((-1) ** k * int(mask.sum()) for k, mask in enumerate(keep))
+        if support == "bounded":
+            return value
+        value *= (-1) ** self.lineality_dimension
+        return value + (support == "compactified" and not self.is_compact)
+
+    def betti_numbers(self, support: Support = "bounded", field: int = 2) -> tuple[int, ...]:
+        """Betti numbers ``(b_0, b_1, …)``.
+
+        Parameters
+        ----------
+        support : 'bounded', 'compactified' or 'borel-moore'
+            Of the subcomplex of bounded cells; of the set with a point at infinity (the set itself where it is compact);
+            of locally finite chains. The last two differ in ``b_0`` only. With lineality of dimension s the numbers of
+            the quotient move up by s.
+        field : 2 or 0
+            Two elements or the rationals.
+
+        Returns
+        -------
+        tuple of int
+            One entry for each dimension up to that of the set; ``(0,)`` for the empty set.
+        """
+        keep = self._support(support)
+        closed = support == "bounded" or self.is_compact
+        found = homology.betti_numbers(self._below, keep, field, closed=closed)
+        found = (0,) * (self.lineality_dimension if self.dimension >= 0 else 0) + found
+        if support == "compactified" and not self.is_compact:
+            found = (found[0] + 1, *found[1:])
+        return found
+
+    def components(self) -> tuple[int, list[IntArray]]:
+        """Connected components: how many, and for each dimension the component of every cell."""
+        if self.dimension < 0:
+            return 0, []
+        return homology.components(self._below, [np.ones(c, dtype=np.bool_) for c in self.f_vector])
+
+    def validate(self) -> tuple[str, ...]:
+        """What is wrong with the incidences; empty when nothing is.
+
+        The boundary of a boundary is zero, every cell between two others two dimensions apart has one companion, an edge
+        has one or two vertices, and the two ways to the Euler characteristic agree.
+        """
+        problems: list[str] = []
+        if self.dimension < 0:
+            return ()
+        for k in range(2, self.dimension + 1):
+            product = self.boundary_matrix(k - 1).astype(np.int64) @ self.boundary_matrix(k).astype(np.int64)
+            if product.count_nonzero():
+                problems.append(f"the boundary of the boundary of {k}-cells is not zero")
+            twice = abs(self.boundary_matrix(k - 1).astype(np.int64)) @ abs(self.boundary_matrix(k).astype(np.int64))
+            if (twice.data > 2).any() or (k > 2 and (twice.data != 2).any()):
+                problems.append(f"a ridge of a {k}-cell does not lie in two of its facets")
+        if self.dimension >= 1:
+            many = np.diff(self._below[1][0])
+            if not (((many == 2) & ~self._unbounded[1]) | ((many == 1) & self._unbounded[1])).all():
+                problems.append("an edge has a wrong number of vertices")
+        supports = SUPPORTS[1:] if self.lineality_dimension else SUPPORTS
+        for support in supports:
+            betti = self.betti_numbers(support)
+            if sum((-1) ** k * b for k, b in enumerate(betti)) != self.euler_characteristic(support):
+                problems.append(f"Betti numbers and cells give two Euler characteristics (support {support!r})")
+        return tuple(problems)
+
+    @cached_property
+    def certificate(self) -> SetCertificate:
+        """Evidence that the set is right; ``.verify()`` derives it again."""
+        return SetCertificate(self)
+
+    # ---- measures and meshes ----------------------------------------------------------------
+    def sizes(self, dim: int | None = None) -> FloatArray:
+        """Length, area or volume of each cell of a dimension (the largest by default); inf where unbounded.
+
+        Sums of simplices from rounded vertices: not certified.
+        """
+        d = self.dimension if dim is None else int(dim)
+        result: FloatArray = above("complexes.topology.surfaces:sizes")(self, d)
+        return result
+
+    def mesh(self) -> Any:
+        """The set as a mesh, for inputs of dimension 2 and 3; see `polyfiber.complexes.topology.surfaces.Mesh`.
+
+        Raises
+        ------
+        InputError
+            Other dimensions, or an unbounded set: take the complex on a box.
+        """
+        return above("complexes.topology.surfaces:mesh_of")(self)
+
+    def save(self, path: Any) -> None:
+        """Write the mesh as ``.obj``, ``.ply`` or ``.vtu`` (with cell data)."""
+        self.mesh().save(path)
+
+
+@dataclass(frozen=True)
+class SetVerification:
+    """What a check of a set looked at.
+
+    Attributes
+    ----------
+    ok : bool
+    problems : tuple of str
+    cells, compared : int
+        Cells of the set, and cells of the second derivation that they were compared with.
+    """
+
+    ok: bool
+    problems: tuple[str, ...]
+    cells: int
+    compared: int
+
+
+class SetCertificate:
+    """How a set follows from its complex."""
+
+    def __init__(self, owner: PolyhedralSet) -> None:
+        self._owner = owner
+
+    def verify(self, *, budget: Budget | None = None) -> SetVerification:
+        """Derive the set again by other code and compare all cells.
+
+        The conditions become neurons of one more hidden layer, and the canonical complex of that network is enumerated
+        from nothing: new walls are cut by the engine, not by `cells`. Its cells where the conditions hold must be those of
+        the set, sign for sign. Incidences are checked by `PolyhedralSet.validate`.
+        """
+        owner = self._owner
+        gates = owner._cells.gates
+        problems = list(owner.validate())
+        with Monitor(budget, None).watching():
+            cx = above("complexes.complex:canonical_complex")(gates.network, owner.complex.domain, budget=budget)
+        expected = above("complexes.topology.build:cells_again")(owner, cx)
+        compared = 0
+        for k in range(max(len(expected), owner.dimension + 1)):
+            there = expected[k] if k < len(expected) else set()
+            compared += len(there)
+            here: set[bytes] = set()
+            if k <= owner.dimension:
+                rows = np.concatenate([owner.signs(k), owner._condition_signs(k)], axis=1)
+                here = {row.tobytes() for row in rows}
+                if len(here) != len(rows):
+                    problems.append(f"cells of dimension {k} occur twice")
+            if here != there:
+                problems.append(
+                    f"{len(there - here)} cells of dimension {k} are missing, {len(here - there)} are extra"
+                )
+        return SetVerification(not problems, tuple(problems), sum(owner.f_vector), compared)
+
+
+def require_output(cx: PolyhedralComplex, output: Any) -> int:
+    """An output that exists."""
+    n_out = cx.network.architecture[-1]
+    if not isinstance(output, (int, np.integer)) or isinstance(output, bool):
+        raise InputError(f"an output is named by its number, found {output!r}")
+    if not 0 <= int(output) < n_out:
+        raise InputError(f"output {output} does not exist; the network has outputs 0 to {n_out - 1}")
+    return int(output)
+
+
+def require_value(value: Any) -> Fraction:
+    """A finite number as a Fraction."""
+    try:
+        return Fraction(value)
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(f"a level must be a finite number, found {value!r}") from None
+
+
+def require_rows(points: Any, n0: int) -> FloatArray:
+    """Points (m, n0) of finite numbers."""
+    rows = np.atleast_2d(np.asarray(points, dtype=np.float64))
+    if rows.ndim != 2 or rows.shape[1] != n0:
+        raise ShapeError(f"points of shape {np.shape(points)} do not fit {n0} inputs")
+    if not np.isfinite(rows).all():
+        raise InputError("points must be finite")
+    return rows

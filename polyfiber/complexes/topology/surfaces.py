@@ -1,0 +1,276 @@
+"""Cells as simplices, polygons and files: lengths, areas, volumes, and meshes of sets in the plane and in space."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..._typing import Array, FloatArray, IntArray
+from ...errors import InputError
+
+if TYPE_CHECKING:
+    from .sets import PolyhedralSet
+
+
+def simplices(owner: PolyhedralSet, dim: int) -> tuple[IntArray, IntArray]:
+    """Bounded cells cut into simplices without new vertices: every face from its first vertex.
+
+    Two cells cut a face that they share in the same way.
+
+    Returns
+    -------
+    cells : (m,) int64
+        The cell that each simplex lies in.
+    corners : (m, dim + 1) int64
+        Vertices.
+    """
+    count = owner.f_vector[0]
+    cells, corners = np.arange(count), np.arange(count)[:, None]
+    lowest = np.arange(count)
+    for k in range(1, dim + 1):
+        ptr, idx = owner.facets_of(k)
+        keep = ~owner.is_unbounded(k)
+        owners = np.repeat(np.arange(len(ptr) - 1), np.diff(ptr))
+        apex = np.minimum.reduceat(lowest[idx], ptr[:-1]) if len(ptr) > 1 else lowest[:0]
+        # the simplices of the facets that the apex does not lie on
+        order = np.argsort(cells, kind="stable")
+        start = np.searchsorted(cells[order], np.arange(len(lowest) + 1))
+        wanted = np.flatnonzero(keep[owners] & (lowest[idx] != apex[owners]))
+        lengths = (start[1:] - start[:-1])[idx[wanted]]
+        ends = np.cumsum(lengths)
+        at = np.arange(int(lengths.sum())) - np.repeat(ends - lengths, lengths) + np.repeat(start[idx[wanted]], lengths)
+        new = np.repeat(owners[wanted], lengths)
+        corners = np.concatenate([apex[new][:, None], corners[order[at]]], axis=1)
+        cells, lowest = new, apex
+    return cells, corners
+
+
+def sizes(owner: PolyhedralSet, dim: int) -> FloatArray:
+    """Length, area or volume of each cell of a dimension; inf where it is unbounded."""
+    unbounded = owner.is_unbounded(dim)
+    if dim == 0:
+        return np.ones(len(unbounded))
+    cells, corners = simplices(owner, dim)
+    spans = owner.vertices[corners[:, 1:]] - owner.vertices[corners[:, :1]]
+    triangular = np.linalg.qr(spans.transpose(0, 2, 1), mode="r")
+    volume = np.abs(np.prod(np.diagonal(triangular, axis1=1, axis2=2), axis=1)) / float(np.prod(np.arange(1, dim + 1)))
+    total = np.bincount(cells, weights=volume, minlength=len(unbounded))
+    if owner.lineality_dimension:
+        return np.full(len(unbounded), np.inf)
+    return np.where(unbounded, np.inf, total)
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """A set in the plane or in space: points and polygons (or segments), with numbers for each.
+
+    Attributes
+    ----------
+    points : (v, 2) or (v, 3) float64
+    ptr : (m + 1,) int64
+    indices : (ptr[-1],) int64
+        Polygon i has the corners ``indices[ptr[i]:ptr[i + 1]]``, in order around it; segments have two.
+    normals : (m, 3) float64 or None
+        Unit normals in the direction in which the output grows, for level sets in space.
+    cell_data : dict
+        Numbers for each polygon.
+    border : (b,) int64
+        Polygons that lie on the boundary of the domain.
+
+    Notes
+    -----
+    Corners go round the normal counterclockwise. Around a regular value every edge inside the domain lies in exactly two
+    polygons.
+    """
+
+    points: FloatArray
+    ptr: IntArray
+    indices: IntArray
+    normals: FloatArray | None = None
+    cell_data: dict[str, Array] = field(default_factory=dict)
+    border: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+
+    @property
+    def n_polygons(self) -> int:
+        """Number of polygons or segments."""
+        return len(self.ptr) - 1
+
+    def polygon(self, i: int) -> IntArray:
+        """Corners of one polygon."""
+        return self.indices[self.ptr[i] : self.ptr[i + 1]]
+
+    def triangles(self) -> tuple[IntArray, IntArray]:
+        """Every polygon as a fan: corners (t, 3), and the polygon of each triangle."""
+        many = np.diff(self.ptr) - 2
+        owner = np.repeat(np.arange(self.n_polygons), np.maximum(many, 0))
+        ends = np.cumsum(np.maximum(many, 0))
+        step = np.arange(len(owner)) - np.repeat(ends - np.maximum(many, 0), np.maximum(many, 0))
+        first = self.ptr[owner]
+        return np.stack([self.indices[first], self.indices[first + step + 1], self.indices[first + step + 2]], 1), owner
+
+    def edge_use(self) -> tuple[IntArray, IntArray]:
+        """Edges (e, 2) of the polygons and how many polygons each lies in."""
+        last = self.ptr[1:] - 1
+        following = np.arange(len(self.indices)) + 1
+        following[last] = self.ptr[:-1]
+        pairs = np.sort(np.stack([self.indices, self.indices[following]], axis=1), axis=1)
+        edges, uses = np.unique(pairs, axis=0, return_counts=True)
+        return edges, uses
+
+    def save(self, path: Any) -> None:
+        """Write ``.obj``, ``.ply`` (text) or ``.vtu`` (text, with cell data).
+
+        Raises
+        ------
+        InputError
+            Another suffix, or a place that cannot be written to.
+        """
+        target = Path(path)
+        writers: dict[str, Callable[[Mesh], str]] = {".obj": _obj, ".ply": _ply, ".vtu": _vtu}
+        if target.suffix.lower() not in writers:
+            raise InputError(f"a mesh is written as .obj, .ply or .vtu, found {target.suffix or 'no suffix'!r}")
+        try:
+            target.write_text(writers[target.suffix.lower()](self), encoding="ascii")
+        except OSError as error:
+            raise InputError(f"cannot write {target}: {error.strerror or error}") from None
+
+
+def mesh_of(owner: PolyhedralSet) -> Mesh:
+    """The cells of largest dimension as segments or polygons; see `PolyhedralSet.mesh`."""
+    n0, d = owner.complex.network.architecture[0], owner.dimension
+    if n0 not in (2, 3) or owner.lineality_dimension:
+        raise InputError(
+            f"meshes are of sets in the plane or in space that depend on all inputs; this one has {n0} inputs"
+        )
+    if d not in (1, 2):
+        what = "empty" if d < 0 else f"of dimension {d}"
+        raise InputError(
+            f"a mesh has segments or polygons, but the set is {what}; mesh a level set or a boundary instead"
+        )
+    if not owner.is_compact:
+        raise InputError("the set is unbounded; take the complex on a box and mesh that")
+    layer = owner._cells.layers[d]
+    on_border = (owner.signs(d)[:, owner.complex.network.n_hidden :] == 0).any(axis=1)
+    data: dict[str, Array] = {"face_dimension": layer.face[:, 0], "face": layer.face[:, 1]}
+    if owner._classes is not None:
+        data |= {f"class_{c}": owner.classes(d)[:, c].astype(np.int64) for c in range(owner.classes(d).shape[1])}
+    if d == 1:
+        ptr, indices = np.arange(0, 2 * len(layer) + 1, 2), owner.edges.ravel()
+        return Mesh(owner.vertices, ptr, indices, None, data, np.flatnonzero(on_border))
+    ptr, indices = _around(owner)
+    normals = None
+    if n0 == 3:
+        normals = _normals(owner, ptr, indices)
+        if owner._classes is None:
+            _turn(owner, ptr, indices, normals)
+    return Mesh(owner.vertices, ptr, indices, normals, data, np.flatnonzero(on_border))
+
+
+def _around(owner: PolyhedralSet) -> tuple[IntArray, IntArray]:
+    """Corners of every 2-cell in order, from its edges."""
+    ptr, edges = owner.facets_of(2)
+    ends = owner.edges
+    indices = np.empty(len(edges), dtype=np.int64)
+    for c in range(len(ptr) - 1):
+        mine = ends[edges[ptr[c] : ptr[c + 1]]]
+        beside: dict[int, list[int]] = {}
+        for a, b in mine.tolist():
+            beside.setdefault(a, []).append(b)
+            beside.setdefault(b, []).append(a)
+        start = int(mine[0, 0])
+        walk, previous, current = [start], start, beside[start][0]
+        while current != start:
+            walk.append(current)
+            one, two = beside[current]
+            previous, current = current, (two if one == previous else one)
+        indices[ptr[c] : ptr[c + 1]] = walk
+    return ptr, indices
+
+
+def _normals(owner: PolyhedralSet, ptr: IntArray, indices: IntArray) -> FloatArray:
+    """Unit normals of polygons in space, from their vertices (Newell)."""
+    x = owner.vertices
+    following = np.arange(len(indices)) + 1
+    following[ptr[1:] - 1] = ptr[:-1]
+    centred = x[indices] - np.repeat(x[indices[ptr[:-1]]], np.diff(ptr), axis=0)
+    after = x[indices[following]] - np.repeat(x[indices[ptr[:-1]]], np.diff(ptr), axis=0)
+    cross = np.cross(centred, after)
+    total = np.add.reduceat(cross, ptr[:-1]) if len(ptr) > 1 else np.zeros((0, 3))
+    length = np.linalg.norm(total, axis=1, keepdims=True)
+    result: FloatArray = total / np.where(length > 0, length, 1.0)
+    return result
+
+
+def _turn(owner: PolyhedralSet, ptr: IntArray, indices: IntArray, normals: FloatArray) -> None:
+    """Turn polygons so that their normals follow the gradient of the first gate, in place."""
+    cx, layer = owner.complex, owner._cells.layers[2]
+    inside = np.flatnonzero(layer.face[:, 0] == cx.dimension)
+    A, _ = cx.affine_maps(layer.face[inside, 1])
+    gates = owner._cells.gates
+    row = gates.combination(0)
+    slope = np.einsum("mij,i->mj", A, row)
+    wrong = inside[np.einsum("mj,mj->m", slope, normals[inside]) < 0]
+    normals[wrong] *= -1
+    for c in wrong.tolist():
+        indices[ptr[c] : ptr[c + 1]] = indices[ptr[c] : ptr[c + 1]][::-1].copy()
+
+
+# ---- files --------------------------------------------------------------------------------------
+def _in_space(points: FloatArray) -> FloatArray:
+    return np.concatenate([points, np.zeros((len(points), 3 - points.shape[1]))], axis=1)
+
+
+def _obj(mesh: Mesh) -> str:
+    lines = [f"v {x!r} {y!r} {z!r}" for x, y, z in _in_space(mesh.points).tolist()]
+    for i in range(mesh.n_polygons):
+        corners = " ".join(str(v + 1) for v in mesh.polygon(i).tolist())
+        lines.append(("l " if len(mesh.polygon(i)) == 2 else "f ") + corners)
+    return "\n".join(lines) + "\n"
+
+
+def _ply(mesh: Mesh) -> str:
+    lines = ["ply", "format ascii 1.0", f"element vertex {len(mesh.points)}"]
+    lines += [f"property double {c}" for c in "xyz"]
+    segments = bool(mesh.n_polygons) and bool((np.diff(mesh.ptr) == 2).all())
+    if segments:
+        lines += [f"element edge {mesh.n_polygons}", "property int vertex1", "property int vertex2"]
+    else:
+        lines += [f"element face {mesh.n_polygons}", "property list uchar int vertex_indices"]
+    lines.append("end_header")
+    lines += [f"{x!r} {y!r} {z!r}" for x, y, z in _in_space(mesh.points).tolist()]
+    for i in range(mesh.n_polygons):
+        corners = " ".join(map(str, mesh.polygon(i).tolist()))
+        lines.append(corners if segments else f"{len(mesh.polygon(i))} {corners}")
+    return "\n".join(lines) + "\n"
+
+
+def _vtu(mesh: Mesh) -> str:
+    def array(name: str, kind: str, values: Any, components: int = 1) -> str:
+        text = " ".join(map(repr if kind == "Float64" else str, np.asarray(values).ravel().tolist()))
+        return f'<DataArray type="{kind}" Name="{name}" NumberOfComponents="{components}" format="ascii">{text}</DataArray>'
+
+    many = np.diff(mesh.ptr)
+    kinds = np.where(many == 2, 3, 7)  # VTK_LINE, VTK_POLYGON
+    data = [
+        array(name, "Float64" if np.asarray(v).dtype.kind == "f" else "Int64", v) for name, v in mesh.cell_data.items()
+    ]
+    if mesh.normals is not None:
+        data.append(array("normal", "Float64", mesh.normals, 3))
+    return "\n".join(
+        [
+            '<?xml version="1.0"?>',
+            '<VTKFile type="UnstructuredGrid" version="0.1" byte_order="LittleEndian">',
+            f'<UnstructuredGrid><Piece NumberOfPoints="{len(mesh.points)}" NumberOfCells="{mesh.n_polygons}">',
+            f"<Points>{array('points', 'Float64', _in_space(mesh.points), 3)}</Points>",
+            f"<Cells>{array('connectivity', 'Int64', mesh.indices)}",
+            f"{array('offsets', 'Int64', mesh.ptr[1:])}",
+            f"{array('types', 'UInt8', kinds)}</Cells>",
+            f"<CellData>{''.join(data)}</CellData>",
+            "</Piece></UnstructuredGrid></VTKFile>",
+            "",
+        ]
+    )

@@ -1,0 +1,138 @@
+"""Orientation of cells from their incidences alone, and removal of pairs of cells that carry no homology."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..jit import kernel
+
+
+@kernel
+def orient(ptr, idx, low_ptr, low_idx, low_sign, sign):
+    """Incidence numbers of cells and their facets from those one dimension below: the boundary of a boundary is zero.
+
+    Two facets of a cell that share a ridge must induce opposite orientations on it; signs spread from facet to facet.
+    Returns the number of cells whose facets cannot be signed (0 for polyhedra).
+    """
+    ridges = 0
+    for r in low_idx:
+        ridges = max(ridges, r + 1)
+    seen = np.full(ridges, -1, dtype=np.int64)  # local facet that a ridge was met in
+    stamp = np.full(ridges, -1, dtype=np.int64)
+    at = np.zeros(ridges, dtype=np.int64)
+    most = 0
+    for c in range(ptr.shape[0] - 1):
+        most = max(most, ptr[c + 1] - ptr[c])
+    parent = np.zeros(most, dtype=np.int64)
+    parity = np.zeros(most, dtype=np.int8)
+    wrong = 0
+    for c in range(ptr.shape[0] - 1):
+        m = ptr[c + 1] - ptr[c]
+        for i in range(m):
+            parent[i] = i
+            parity[i] = 1
+        bad = False
+        for i in range(m):
+            f = idx[ptr[c] + i]
+            for e in range(low_ptr[f], low_ptr[f + 1]):
+                r = low_idx[e]
+                if stamp[r] != c:
+                    stamp[r] = c
+                    seen[r] = i
+                    at[r] = e
+                    continue
+                # roots with signs relative to them
+                a, sa = i, np.int8(1)
+                while parent[a] != a:
+                    sa = sa * parity[a]
+                    a = parent[a]
+                b, sb = seen[r], np.int8(1)
+                while parent[b] != b:
+                    sb = sb * parity[b]
+                    b = parent[b]
+                relation = -low_sign[e] * low_sign[at[r]] * sa * sb
+                if a == b:
+                    if relation != 1:
+                        bad = True
+                else:
+                    parent[a] = b
+                    parity[a] = relation
+        for i in range(m):
+            a, sa = i, np.int8(1)
+            while parent[a] != a:
+                sa = sa * parity[a]
+                a = parent[a]
+            sign[ptr[c] + i] = sa
+        if bad:
+            wrong += 1
+    return wrong
+
+
+@kernel
+def remove_pairs(down_ptr, down, up_ptr, up, alive, queue):
+    """Take away pairs (a, b) of which a is the only facet left of b, or b the only cell left above a.
+
+    No other incidence changes by that, over any field, so the homology of what is left is the same. ``alive`` is
+    updated; the queue has room for as many entries as cells and is first filled with all that are alive.
+    """
+    n = alive.shape[0]
+    below = np.zeros(n, dtype=np.int64)
+    above = np.zeros(n, dtype=np.int64)
+    waiting = np.zeros(n, dtype=np.bool_)
+    head, tail, size = 0, 0, 0
+    for c in range(n):
+        if alive[c]:
+            for e in range(down_ptr[c], down_ptr[c + 1]):
+                if alive[down[e]]:
+                    below[c] += 1
+                    above[down[e]] += 1
+            queue[tail] = c
+            tail += 1
+            size += 1
+            waiting[c] = True
+    removed = 0
+    while size > 0:
+        c = queue[head]
+        head = 0 if head + 1 == queue.shape[0] else head + 1
+        size -= 1
+        waiting[c] = False
+        if not alive[c]:
+            continue
+        other = -1
+        if below[c] == 1:
+            for e in range(down_ptr[c], down_ptr[c + 1]):
+                if alive[down[e]]:
+                    other = down[e]
+        elif above[c] == 1:
+            for e in range(up_ptr[c], up_ptr[c + 1]):
+                if alive[up[e]]:
+                    other = up[e]
+        if other < 0:
+            continue
+        removed += 1
+        for side in range(2):
+            x = c if side == 0 else other
+            alive[x] = False
+        for side in range(2):
+            x = c if side == 0 else other
+            for e in range(down_ptr[x], down_ptr[x + 1]):
+                y = down[e]
+                if alive[y]:
+                    above[y] -= 1
+                    if not waiting[y]:
+                        tail = 0 if tail == queue.shape[0] else tail
+                        queue[tail] = y
+                        tail += 1
+                        size += 1
+                        waiting[y] = True
+            for e in range(up_ptr[x], up_ptr[x + 1]):
+                y = up[e]
+                if alive[y]:
+                    below[y] -= 1
+                    if not waiting[y]:
+                        tail = 0 if tail == queue.shape[0] else tail
+                        queue[tail] = y
+                        tail += 1
+                        size += 1
+                        waiting[y] = True
+    return removed
