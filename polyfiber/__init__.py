@@ -46,9 +46,9 @@ _EXPORTS: dict[str, str] = {
     "Box": "domain",
     "Polyhedron": "domain",
     "PolyhedralComplex": "complexes.complex",
-    "canonical_complex": "complexes.complex",
-    "estimate_size": "complexes.complex",
-    "face_counts": "complexes.complex",
+    "canonical_complex": "complexes.build",
+    "estimate_size": "complexes.build",
+    "face_counts": "complexes.build",
     # complexes by blocks
     "Block": "complexes.blocks.block",
     "count_blocks": "complexes.blocks.run",

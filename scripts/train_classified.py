@@ -60,7 +60,7 @@ def train(name: str, hidden: tuple[int, ...], alpha: float, seed: int, columns: 
 
 
 def local_dimension(net: pf.ReLUNetwork, limit: int = 1_000_000) -> int | None:
-    from polyfiber.complexes.complex import estimate_size
+    from polyfiber.complexes.build import estimate_size
 
     if estimate_size(net)["faces"] > limit:
         return None

@@ -1,10 +1,12 @@
-"""Imports go down, never up; optional packages are imported where they are used."""
+"""Imports go down, never up and never in circles; optional packages are imported where they are used."""
 
 from __future__ import annotations
 
 import ast
+import functools
 from pathlib import Path
 
+import networkx as nx
 import pytest
 
 ROOT = Path(__file__).parent.parent / "polyfiber"
@@ -66,6 +68,45 @@ def floor_of(dotted: str) -> tuple[str, int]:
     return head, FLOORS[head]
 
 
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+@functools.cache
+def import_graph(*, hints: bool = False) -> nx.DiGraph:
+    """Modules and what they import, wherever in the file it says so; with ``hints``, for annotations alone too."""
+    known = {name_of(path) for path in modules()}
+    graph = nx.DiGraph()
+    graph.add_nodes_from(known)
+    for path in modules():
+        own = name_of(path)
+        package = own.split(".") if path.name == "__init__.py" and own != "__init__" else own.split(".")[:-1]
+        tree = ast.parse(path.read_text())
+        typing_only = [n for n in ast.walk(tree) if isinstance(n, ast.If) and "TYPE_CHECKING" in ast.unparse(n.test)]
+        skipped = set() if hints else {id(inner) for branch in typing_only for inner in ast.walk(branch)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.level and id(node) not in skipped:
+                base = package[: len(package) - (node.level - 1)] + (node.module.split(".") if node.module else [])
+                for alias in node.names:
+                    whole = ".".join([*base, alias.name])
+                    target = whole if whole in known else ".".join(base)
+                    if target in known and target != own:
+                        graph.add_edge(own, target)
+    return graph
+
+
+def calls_of_above(tree: ast.AST) -> list[tuple[ast.Call, bool]]:
+    """Calls of `_lazy.above`, and whether each stands inside a function."""
+    functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)]
+    inside = {id(inner) for function in functions for inner in ast.walk(function)}
+    calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)]
+    return [(call, id(call) in inside) for call in calls if call.func.id == "above"]  # type: ignore[attr-defined]
+
+
+def defined_in(path: Path) -> set[str]:
+    return {n.name for n in ast.parse(path.read_text()).body if isinstance(n, ast.FunctionDef | ast.ClassDef)}
+
+
 def imports(path: Path) -> list[tuple[str, bool]]:
     """(dotted name inside polyfiber or absolute name, at module level) of every import."""
     relative = path.relative_to(ROOT).with_suffix("")
@@ -100,6 +141,35 @@ def test_imports_go_down(path: Path) -> None:
         assert other == own or other_floor < own_floor, (
             f"{relative} (floor {own_floor}) imports {name} (floor {other_floor})"
         )
+
+
+def test_no_circles() -> None:
+    """Neither files nor imports inside functions go round in a circle: values below, builders above.
+
+    Names for annotations alone (``if TYPE_CHECKING``) are not followed: nothing runs there.
+    """
+    graph = import_graph()
+    circles = [sorted(c) for c in nx.strongly_connected_components(graph) if len(c) > 1]
+    assert not circles, f"these import each other: {circles}; split the value from its builder, or see _lazy.above"
+
+
+def test_methods_reach_up_in_one_way() -> None:
+    """``above("module:name")`` runs inside a function, and names a higher floor or what stands on the module that says it.
+
+    Elsewhere a plain import does.
+    """
+    graph = import_graph(hints=True)
+    told = 0
+    for path in modules():
+        own = name_of(path)
+        for node, inside in calls_of_above(ast.parse(path.read_text())):
+            assert inside, f"{own} calls above() at module level: that is an import upwards"
+            module, _, attribute = ast.literal_eval(node.args[0]).partition(":")
+            assert attribute in defined_in(ROOT / (module.replace(".", "/") + ".py")), f"{own}: no {module}:{attribute}"
+            higher = floor_of(module)[1] > floor_of(own)[1]
+            assert higher or nx.has_path(graph, module, own), f"{own}: {module} does not stand on it; import it"
+            told += 1
+    assert told
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(ROOT)))

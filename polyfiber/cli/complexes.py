@@ -67,7 +67,7 @@ def info(
     json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
     """What a network file holds, how large its complex is expected to be, and what can be asked about it."""
-    from ..complexes.complex import estimate_size
+    from ..complexes.build import estimate_size
     from ..complexes.feasibility import feasibility
     from ..network.readers import read_chain as read_network
     from ..network.summary import describe
@@ -156,7 +156,7 @@ def complex_(
 ) -> None:
     """Every region and every lower face of a network, certified."""
     from ..complexes.archive import archive_format
-    from ..complexes.complex import canonical_complex, face_counts
+    from ..complexes.build import canonical_complex, face_counts
     from ..network.readers import read_chain as read_network
     from .streams import partial_shown
     from .streams import stream as write_stream
@@ -288,7 +288,7 @@ def demo(
     json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
     """A small network from nothing: its complex, certificate, weights and Lipschitz constant."""
-    from ..complexes.complex import canonical_complex
+    from ..complexes.build import canonical_complex
     from ..network.model import ReLUNetwork
 
     if plot is not None:

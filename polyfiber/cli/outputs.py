@@ -69,7 +69,7 @@ def draw_complex(net: ReLUNetwork, cx: PolyhedralComplex, path: Path) -> None:
     The slice goes through the middle of the box, or through the median of the vertices. What is unbounded is drawn in a
     window around most of the vertices of the plane.
     """
-    from ..complexes.complex import canonical_complex
+    from ..complexes.build import canonical_complex
     from ..complexes.local.slices import slice_complex
     from ..domain import Box
 

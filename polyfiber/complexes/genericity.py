@@ -16,7 +16,8 @@ from ..network.model import ReLUNetwork
 from ..numerics import exact
 from ..numerics.products import exact_product
 from ..verdict import Verdict
-from .complex import PolyhedralComplex, canonical_complex, estimate_size
+from .build import canonical_complex, estimate_size
+from .complex import PolyhedralComplex
 from .local.cell_arrays import cell_frame
 from .local.explore import explore
 

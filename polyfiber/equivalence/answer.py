@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .._lazy import above
 from .._typing import Array, FloatArray
 from ..budget import Budget
 from ..domain import Polyhedron
@@ -100,9 +101,8 @@ class Equivalence:
         """Moves that turn the first network into the second one, when they are known (found on demand)."""
         if self.verdict is not Verdict.YES or self.domain is not None:
             return None
-        from .moves_between import moves_between
-
-        return moves_between(self.a, self.b)
+        moves: Composition | None = above("equivalence.moves_between:moves_between")(self.a, self.b)
+        return moves
 
     def recheck(self, *, rng: Any = 0, budget: Budget | None = None) -> Recheck:
         """Check the answer anew, by other ways than the one it was found, and say what was checked.
@@ -130,9 +130,8 @@ class Equivalence:
         confirm it; a branch and bound with another relaxation (`boundcheck`) bounds the difference again.
         UNDECIDED: its bounds are compared with values at fresh inputs.
         """
-        from .checks.recheck import recheck
-
-        return recheck(self, rng=rng, budget=budget)
+        found: Recheck = above("equivalence.checks.recheck:recheck")(self, rng=rng, budget=budget)
+        return found
 
     def verify(self, *, rng: Any = 0, budget: Budget | None = None) -> bool:
         """Whether `recheck` confirms the answer (True) or refutes it (False).

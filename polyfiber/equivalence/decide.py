@@ -15,7 +15,8 @@ import numpy as np
 
 from .._typing import FloatArray, ProgressLike
 from ..budget import Budget, Monitor
-from ..complexes.complex import PolyhedralComplex, canonical_complex
+from ..complexes.build import canonical_complex
+from ..complexes.complex import PolyhedralComplex
 from ..domain import Polyhedron
 from ..errors import BudgetExceededError, GenericityError, IncompleteError, InputError, PolyfiberError, ShapeError
 from ..network.model import ReLUNetwork

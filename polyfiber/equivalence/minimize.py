@@ -224,7 +224,7 @@ def _box(net: ReLUNetwork, lower: Any, upper: Any) -> tuple[FloatArray, FloatArr
 
 
 def _small(net: ReLUNetwork, box: tuple[FloatArray, FloatArray] | None) -> bool:
-    from ..complexes.complex import estimate_size
+    from ..complexes.build import estimate_size
 
     domain = None if box is None else Box(*box)
     return net.n_hidden > 0 and estimate_size(net, domain)["faces"] <= 500_000
@@ -259,7 +259,7 @@ class _Run:
         return neuron_facts(net) if self.box is None else facts_on(net, Box(*self.box), method=method)
 
     def with_complex(self) -> bool:
-        from ..complexes.complex import canonical_complex
+        from ..complexes.build import canonical_complex
 
         domain = None if self.box is None else Box(*self.box)
 

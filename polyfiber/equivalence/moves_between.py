@@ -11,6 +11,7 @@ from ..fibers.regime import normalised
 from ..network.float_or_rational import row_norms
 from ..network.model import ReLUNetwork
 from ..network.moves import Composition, Flip, Move, Neurons, Permute, Replace, Rescale, Translate, compose, hides
+from .minimize import minimize
 
 
 def moves_between(a: ReLUNetwork, b: ReLUNetwork, *, tolerance: float = 1e-7) -> Composition | None:
@@ -68,8 +69,6 @@ def _layer_by_layer(a: ReLUNetwork, b: ReLUNetwork, tolerance: float) -> Composi
 
 
 def _through_minimal(a: ReLUNetwork, b: ReLUNetwork, tolerance: float) -> Composition | None:
-    from .minimize import minimize
-
     first, second = (minimize(net, use_complex=False, budget=Budget(time_left())) for net in (a, b))
     if first.network.architecture[:-2] != second.network.architecture[:-2]:
         return None

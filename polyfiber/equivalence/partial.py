@@ -20,7 +20,8 @@ from ..complexes.blocks.block import Block, complement
 from ..complexes.blocks.contents import BlockComplex
 from ..complexes.blocks.plan import SMALLEST_ROOM, plan_blocks, room_for
 from ..complexes.blocks.run import run_blocks
-from ..complexes.complex import PolyhedralComplex, estimate_size
+from ..complexes.build import estimate_size
+from ..complexes.complex import PolyhedralComplex
 from ..complexes.skeleton.arrays import make_frame
 from ..domain import Polyhedron
 from ..errors import BudgetExceededError, PolyfiberError

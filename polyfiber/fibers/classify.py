@@ -18,7 +18,7 @@ import numpy as np
 from .._lazy import above
 from .._typing import BoolArray, RngLike
 from ..budget import Budget
-from ..complexes.complex import canonical_complex, estimate_size
+from ..complexes.build import canonical_complex, estimate_size
 from ..domain import Polyhedron
 from ..errors import GenericityError, IncompleteError, InputError, NumericalError
 from ..network.float_or_rational import gauge_norms, row_norms

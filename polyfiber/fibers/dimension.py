@@ -162,7 +162,7 @@ def local_fiber(
 def _region_signs(net: ReLUNetwork, regions: Any, budget: Budget | None) -> SignArray:
     N = net.n_hidden
     if regions is None:
-        from ..complexes.complex import canonical_complex
+        from ..complexes.build import canonical_complex
 
         regions = canonical_complex(net, budget=budget)
     if hasattr(regions, "signs"):

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from .._lazy import above
 from .._typing import Array, FloatArray, RngLike
 from ..errors import InputError, ShapeError
 
@@ -255,9 +256,7 @@ class ReLUNetwork:
     # ---- files and constructors -------------------------------------------------------------
     def save(self, path: str | Path) -> None:
         """Write the network; the format follows the suffix (see `polyfiber.network.writers`)."""
-        from .writers import write_network
-
-        write_network(self, path)
+        above("network.writers:write_network")(self, path)
 
     @classmethod
     def random(cls, architecture: Sequence[int], *, rng: RngLike = None) -> ReLUNetwork:

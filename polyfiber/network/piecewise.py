@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from .._lazy import above
 from .._typing import Array, IntArray
 from ..errors import InputError, ShapeError
 from .model import ReLUNetwork, _as_parameter, _exact_array, _frozen
@@ -500,9 +501,8 @@ class PiecewiseLinearNetwork:
         InputError
             Matrices that are too large to be written out.
         """
-        from .emulation import chain_of
-
-        return chain_of(self)
+        chain: ReLUNetwork = above("network.emulation:chain_of")(self)
+        return chain
 
     # ---- evaluation -------------------------------------------------------------------------
     def __call__(self, X: Any) -> Array:
@@ -549,9 +549,7 @@ class PiecewiseLinearNetwork:
 
     def save(self, path: str | Path) -> None:
         """Write the network; the format follows the suffix (see `polyfiber.network.writers`)."""
-        from .writers import write_network
-
-        write_network(self, path)
+        above("network.writers:write_network")(self, path)
 
 
 def _network(n: int, blocks: Any, output: AffineMap, shape: Any, source: Any) -> PiecewiseLinearNetwork:

@@ -81,7 +81,7 @@ def test_pictures_of_slices_show_walls_in_the_units_of_the_inputs(monkeypatch, t
 
 
 def test_what_cannot_be_written_is_refused_before_the_work(capsys, monkeypatch, tmp_path) -> None:
-    monkeypatch.setattr("polyfiber.complexes.complex.canonical_complex", None)  # nothing is computed
+    monkeypatch.setattr("polyfiber.complexes.build.canonical_complex", None)  # nothing is computed
     (tmp_path / "folder.npz").mkdir()
     (tmp_path / "folder.png").mkdir()
     for option, name, message in (

@@ -270,7 +270,7 @@ def test_face_counts_by_blocks_where_it_must(monkeypatch: pytest.MonkeyPatch) ->
     assert pf.face_counts(net, budget=budget, progress=lambda event: phases.append(event.phase)) == whole
     assert set(phases) == {"blocks"}
     assert len(phases) > 10
-    monkeypatch.setattr("polyfiber.complexes.complex.LARGE", 1000)
+    monkeypatch.setattr("polyfiber.complexes.build.LARGE", 1000)
     phases.clear()
     assert pf.face_counts(net, progress=lambda event: phases.append(event.phase)) == whole
     assert set(phases) == {"blocks"}

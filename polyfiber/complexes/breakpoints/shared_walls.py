@@ -178,6 +178,11 @@ def _rounding(cx: PolyhedralComplex) -> FloatArray:
     return result
 
 
+def breakpoints_of(cx: PolyhedralComplex) -> BreakpointComplex:
+    """Breakpoint complex of any canonical complex, simple or not."""
+    return (BreakpointComplex if cx.is_simple else GeneralBreakpoints).of(cx)
+
+
 class _ExactJumps:
     """Whether the gradient of an output is the same on both sides of a facet, in integers."""
 

@@ -19,6 +19,7 @@ from ...domain import Polyhedron
 from ...errors import NumericalError
 from ...kernels.complexes import affine_maps as maps
 from ...network.model import ReLUNetwork
+from ..build import canonical_complex
 from ..geometry import full_net, unit_forms
 from ..skeleton.exact_signs import ExactPredicate
 from .ridges import SHARP, Ridges, as_float, form_slack, full_predicate, ridges_of, row_norms, unit_rows, zero_facets
@@ -274,6 +275,4 @@ def breakpoint_complex(
     >>> bp.weights.shape[1], bp.balance() < 1e-9
     (1, True)
     """
-    from ..complex import canonical_complex
-
     return canonical_complex(network, domain, budget=budget).breakpoint_complex()

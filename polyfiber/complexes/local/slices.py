@@ -14,7 +14,8 @@ from ...errors import GenericityError, InputError, ShapeError
 from ...network.model import ReLUNetwork
 from ...numerics.exact import as_fractions, rank
 from ...numerics.products import exact_product, nearest_floats
-from ..complex import PolyhedralComplex, canonical_complex
+from ..build import canonical_complex
+from ..complex import PolyhedralComplex
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ from ...budget import Budget, Monitor
 from ...domain import Box, Polyhedron
 from ...network.model import ReLUNetwork
 from ...numerics.lp import interior_point, solve_lp_exact
-from ..complex import PolyhedralComplex, canonical_complex
+from ..build import canonical_complex
+from ..complex import PolyhedralComplex
 
 SHARPENED = 4096
 """Vertices that are solved again, at most, to close the gap that their rounding leaves."""

@@ -12,7 +12,7 @@ from ...budget import Budget, Monitor
 from ...errors import InputError
 from ...verdict import Verdict
 from ..local.region import Region
-from .activation import ActivationBounds
+from .answer import ActivationBounds
 from .exact_ranges import Points
 
 

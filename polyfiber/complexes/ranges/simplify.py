@@ -11,7 +11,8 @@ from ...budget import Budget
 from ...domain import Polyhedron
 from ...errors import InputError
 from ...network.model import ReLUNetwork
-from .activation import ActivationBounds, activation_bounds
+from .activation import activation_bounds
+from .answer import ActivationBounds
 
 
 @dataclass(frozen=True)

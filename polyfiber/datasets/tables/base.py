@@ -158,7 +158,7 @@ class Item:
 
     @cached_property
     def _complex(self) -> PolyhedralComplex | PolyfiberError:
-        from ...complexes.complex import canonical_complex
+        from ...complexes.build import canonical_complex
 
         try:
             if self.linear:

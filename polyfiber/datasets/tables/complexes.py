@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from ...budget import Budget
-from ...complexes.complex import PolyhedralComplex, canonical_complex
+from ...complexes.build import canonical_complex
+from ...complexes.complex import PolyhedralComplex
 from ...complexes.genericity import genericity
 from ...complexes.local.explore import explore
 from ...errors import PolyfiberError

@@ -10,7 +10,8 @@ import numpy as np
 from ..._typing import Array, FloatArray
 from ...bounds.boxes import branch_and_bound, milp_maximum, needs_box
 from ...budget import Monitor, heed
-from ...complexes.complex import PolyhedralComplex, canonical_complex, estimate_size
+from ...complexes.build import canonical_complex, estimate_size
+from ...complexes.complex import PolyhedralComplex
 from ...complexes.ranges.activation import bounding_box
 from ...domain import Box, Polyhedron
 from ...errors import BudgetExceededError, GenericityError, InputError, PolyfiberError

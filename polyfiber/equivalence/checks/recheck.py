@@ -10,7 +10,7 @@ import numpy as np
 from ..._typing import FloatArray
 from ...bounds.relaxation import bounding_box, relaxed
 from ...budget import Budget, Monitor
-from ...complexes.complex import canonical_complex
+from ...complexes.build import canonical_complex
 from ...errors import BudgetExceededError, PolyfiberError
 from ...network.model import ReLUNetwork
 from ...network.moves import Replace
@@ -19,6 +19,7 @@ from ..answer import Equivalence, Recheck
 from ..bounds.difference import expected_vertices
 from ..bounds.everywhere import bound_on_box
 from ..forms.shared_features import shared_features
+from ..moves_between import parameter_distance, unit_distance
 from ..regions.compare import compare_over
 from ..witness import beyond_tolerance, candidates, exact_difference, rounding_bound
 from .bounds import bound_holds
@@ -155,8 +156,6 @@ class _Work:
         """Moves that keep every function (each checks its own condition when it is applied) and give the second network."""
         if self.exactly or self.answer.moves is None:
             return None
-        from ..moves_between import parameter_distance, unit_distance
-
         moved = self.answer.moves(self.a)
         if parameter_distance(moved, self.b) > 1e-6:
             return self.result(Verdict.NO, "the moves do not give the second network")

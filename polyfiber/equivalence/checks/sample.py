@@ -48,7 +48,7 @@ class Deviation:
 
 def probe_points(net: ReLUNetwork, *, complex: Any = None, budget: Budget | None = None) -> FloatArray:
     """Vertices, points far out on every ray, and one point inside every region of a canonical complex."""
-    from ...complexes.complex import canonical_complex
+    from ...complexes.build import canonical_complex
 
     cx = canonical_complex(net, budget=budget) if complex is None else complex
     vertices, inside = cx.vertices, cx.interior_points()
@@ -125,7 +125,7 @@ def deviation(
     source = "samples"
     given = list(complexes)
     if not given and use_complexes:
-        from ...complexes.complex import canonical_complex, estimate_size
+        from ...complexes.build import canonical_complex, estimate_size
         from ...domain import Box
 
         domain = None if box is None else Box(*box)

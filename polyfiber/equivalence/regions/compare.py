@@ -16,7 +16,8 @@ import numpy as np
 
 from ..._typing import BoolArray, FloatArray, IntArray
 from ...budget import Monitor, heed
-from ...complexes.complex import PolyhedralComplex, canonical_complex
+from ...complexes.build import canonical_complex
+from ...complexes.complex import PolyhedralComplex
 from ...domain import Polyhedron
 from ...errors import BudgetExceededError, GenericityError, InputError, PolyfiberError
 from ...network.model import ReLUNetwork

@@ -9,7 +9,8 @@ import numpy as np
 
 from ..._typing import FloatArray, IntArray, ProgressLike
 from ...budget import Budget, Monitor, heed
-from ...complexes.complex import PolyhedralComplex, canonical_complex
+from ...complexes.build import canonical_complex
+from ...complexes.complex import PolyhedralComplex
 from ...domain import Box, Polyhedron
 from ...errors import BudgetExceededError, GenericityError, IncompleteError, InputError, PolyfiberError
 from ...network.model import ReLUNetwork

@@ -1,0 +1,154 @@
+"""What is known of the range of every neuron and output on a domain, and how to check it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from ..._typing import Array, BoolArray, FloatArray, IntArray, SignArray
+from ...domain import Polyhedron
+from ...errors import InputError
+from ...network.model import ReLUNetwork
+from .exact_ranges import Inside
+
+
+@dataclass(frozen=True)
+class ActivationBounds:
+    """Bounds of the pre-activation of every neuron on a domain; valid in spite of rounding.
+
+    The true minimum of neuron j lies in ``[lower[j], attained_lower[j]]``, its maximum in
+    ``[attained_upper[j], upper[j]]``.
+
+    Attributes
+    ----------
+    network : ReLUNetwork
+    domain : Polyhedron
+    lower, upper : (N,) float64
+        ``lower <= z_i(x) <= upper`` for every x of the domain.
+    output_lower, output_upper : (nL,) float64
+        The same for the outputs.
+    attained_lower, attained_upper : (N + nL,) float64
+        Values that the neurons, then the outputs, reach at ``lower_at`` and ``upper_at``, rounded towards the inside.
+    lower_at, upper_at : (N + nL, n0) float64
+        Points of the domain.
+    methods : tuple of str
+        What the bounds of each neuron and output rest on: 'interval', 'relaxation', 'lp' or 'exact'.
+    fallback : tuple of str
+        What was asked for and not reached, and why; empty when everything was.
+    method : str
+        What was asked for; 'region' over a region.
+    tolerance : float
+        Relative gap at which a range counts as exact.
+    scale : (N + nL,) float64
+        What the tolerance is relative to: the larger bound, or a thousandth of the terms it is summed from.
+    stats : mapping
+        Linear programs, vertices, nodes, seconds.
+    """
+
+    network: ReLUNetwork
+    domain: Polyhedron
+    lower: FloatArray
+    upper: FloatArray
+    output_lower: FloatArray
+    output_upper: FloatArray
+    attained_lower: FloatArray
+    attained_upper: FloatArray
+    lower_at: FloatArray
+    upper_at: FloatArray
+    methods: tuple[str, ...]
+    fallback: tuple[str, ...]
+    method: str
+    tolerance: float
+    scale: FloatArray
+    stats: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def signs(self) -> SignArray:
+        """(N,) int8: -1 for z <= 0, 1 for z >= 0 everywhere on the domain, 0 where neither was proved."""
+        return np.where(self.upper <= 0, -1, np.where(self.lower >= 0, 1, 0)).astype(np.int8)
+
+    @property
+    def constant(self) -> IntArray:
+        """Neurons whose sign is proved constant."""
+        return np.flatnonzero(self.signs != 0)
+
+    @property
+    def unstable(self) -> IntArray:
+        """Neurons that were seen with both signs: no bound can make them constant."""
+        N = len(self.lower)
+        return np.flatnonzero((self.attained_lower[:N] < 0) & (self.attained_upper[:N] > 0))
+
+    @property
+    def undecided(self) -> IntArray:
+        """Neurons with neither a constant sign proved nor both signs seen."""
+        return np.setdiff1d(np.flatnonzero(self.signs == 0), self.unstable)
+
+    @property
+    def gap(self) -> FloatArray:
+        """(N + nL,) how much further than attained the bounds reach, the worse of both ends."""
+        low, high = np.r_[self.lower, self.output_lower], np.r_[self.upper, self.output_upper]
+        with np.errstate(invalid="ignore"):
+            gap = np.maximum(self.attained_lower - low, high - self.attained_upper)
+        return np.where(np.isnan(gap), np.inf, gap)
+
+    @property
+    def exact(self) -> BoolArray:
+        """(N,) whether the range is exact: its gap is at most the tolerance times the scale."""
+        result: BoolArray = (self.gap <= self.tolerance * self.scale)[: len(self.lower)]
+        return result
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything that was asked for was reached; with 'exact', every range is."""
+        return not self.fallback
+
+    def value(self, column: int, *, greatest: bool = True) -> Fraction:
+        """The value of a neuron (or output, columns N, N + 1, …) at the point that attains it, as a rational."""
+        x = (self.upper_at if greatest else self.lower_at)[column]
+        if np.isnan(x).any():
+            raise InputError(f"no point is known for column {column}: its values overflow")
+        values = np.concatenate(self.network.exact().preactivations(_rational(x)))
+        result: Fraction = values[column]
+        return result
+
+    def verify(self) -> bool:
+        """Check in rational arithmetic that every attaining point lies in the domain, with a value as stated.
+
+        One exact evaluation of the network for each of up to 2 (N + nL) points.
+        """
+        exact, inside = self.network.exact(), Inside(self.domain)
+        low, high = np.r_[self.lower, self.output_lower], np.r_[self.upper, self.output_upper]
+        cache: dict[bytes, Array | None] = {}
+        for points, sign, least in ((self.upper_at, 1, self.attained_upper), (self.lower_at, -1, self.attained_lower)):
+            for j, x in enumerate(points):
+                if np.isnan(x).any():
+                    continue
+                key = x.tobytes()
+                if key not in cache:
+                    p = _rational(x)
+                    cache[key] = np.concatenate(exact.preactivations(p)) if inside(x) else None
+                values = cache[key]
+                if values is None:
+                    return False
+                bounds = all(
+                    not np.isfinite(e) or s * (Fraction(float(e)) - values[j]) >= 0
+                    for e, s in ((high[j], 1), (low[j], -1))
+                )
+                if not bounds or sign * (values[j] - Fraction(float(least[j]))) < 0:
+                    return False
+        return True
+
+    def __repr__(self) -> str:
+        s = self.signs
+        text = (
+            f"ActivationBounds({self.method}: {int((s > 0).sum())} always active, {int((s < 0).sum())} always "
+            f"inactive, {len(self.unstable)} unstable, {len(self.undecided)} of {len(s)} undecided"
+        )
+        return text + (f"; {'; '.join(self.fallback)})" if self.fallback else ")")
+
+
+def _rational(x: FloatArray) -> Array:
+    return np.array([Fraction(float(v)) for v in x], dtype=object)
