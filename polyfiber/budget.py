@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,47 +12,9 @@ from typing import Any
 
 from ._typing import ProgressLike
 from .errors import BudgetExceededError, InputError
+from .memory import available_memory, parse_bytes
 
 log = logging.getLogger("polyfiber")
-
-_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
-
-
-def parse_bytes(text: str | int | float) -> int:
-    """Bytes from a number or from a text such as ``"800 MB"`` or ``"2GiB"``.
-
-    Examples
-    --------
-    >>> from polyfiber.budget import parse_bytes
-    >>> parse_bytes("2 GiB")
-    2147483648
-    """
-    if isinstance(text, int | float):
-        value = float(text)
-    else:
-        match = re.fullmatch(r"\s*([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*([A-Za-z]*)\s*", text)
-        if match is None or match.group(2).lower() not in _UNITS:
-            raise InputError(f"cannot read {text!r} as an amount of memory; expected for instance 800MB or 2GiB")
-        value = float(match.group(1)) * _UNITS[match.group(2).lower()]
-    if not 0 < value < float("inf"):
-        raise InputError(f"an amount of memory must be positive and finite, found {text!r}")
-    return int(value)
-
-
-def available_memory() -> int | None:
-    """Bytes of memory that can still be had without swapping, where the system tells."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as stream:
-            for line in stream:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-    except (OSError, ValueError):
-        pass
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):
-        return None
-
 
 @dataclass(frozen=True)
 class Budget:
@@ -172,17 +132,16 @@ class Monitor:
 
     @property
     def memory_limit(self) -> int | None:
-        """Bytes of the budget, or nine tenths of what the machine has free; None where that is unknown."""
-        if self.budget.memory is not None:
-            return self.budget.memory
-        free = available_memory()
-        return None if free is None else free * 9 // 10
+        """Bytes of the budget, nine tenths of what this process can still have (see `polyfiber.memory`), or the less of both."""
+        free, asked = available_memory(), self.budget.memory
+        least = None if free is None else free * 9 // 10
+        return least if asked is None else asked if least is None else min(asked, least)
 
     def check_memory(self, needed: int, what: str, partial: Any = None) -> None:
         """Raise `BudgetExceededError` if ``needed`` bytes are more than `memory_limit`."""
         limit = self.memory_limit
         if limit is not None and needed > limit:
-            source = "the budget" if self.budget.memory is not None else "what this machine has free"
+            source = "the budget" if limit == self.budget.memory else "what this process can still have"
             raise BudgetExceededError(
                 f"{what} needs about {needed / 1e6:.4g} MB, more than {source}, {limit / 1e6:.4g} MB",
                 partial=partial,

@@ -26,6 +26,10 @@ class PolyfiberError(Exception):
         for name, value in facts.items():
             setattr(self, name, value)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and pickles do not call the constructor again: each class has its own."""
+        return _remade, (type(self), self.args, self.__dict__)
+
 
 class InputError(PolyfiberError, ValueError):
     """An argument or a file is not what the call can work with."""
@@ -81,6 +85,13 @@ class MissingDependencyError(PolyfiberError, ImportError):
     def __init__(self, package: str, *, extra: str, purpose: str) -> None:
         message = f"{purpose} needs the package {package!r}: pip install 'polyfiber[{extra}]'"
         super().__init__(message, package=package, extra=extra, purpose=purpose)
+
+
+def _remade(kind: type[PolyfiberError], args: tuple[Any, ...], facts: dict[str, Any]) -> PolyfiberError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(facts)
+    return error
 
 
 class PolyfiberWarning(UserWarning):

@@ -19,6 +19,7 @@ FLOORS: dict[str, int] = {
     "_version": 0,
     "verdict": 1,
     "budget": 1,
+    "memory": 1,
     "settings": 1,
     "processes": 1,
     "kernels": 2,

@@ -231,6 +231,16 @@ class ReLUNetwork:
             y = np.where(z > 0, z, 0 * z) if z.dtype == object else np.maximum(z, 0.0)
         return values
 
+    # ---- copies -----------------------------------------------------------------------------
+    def __getstate__(self) -> tuple[Any, ...]:
+        return self._weights, self._biases, dict(self._source)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        weights, biases, source = state
+        self._weights = tuple(_frozen(w) for w in weights)
+        self._biases = tuple(_frozen(b) for b in biases)
+        self._source = MappingProxyType(source)
+
     # ---- identity ---------------------------------------------------------------------------
     def __eq__(self, other: object) -> bool:
         """Equal architectures and equal parameters (not: equal functions)."""
@@ -346,6 +356,12 @@ class NetworkBatch:
     def biases(self) -> tuple[FloatArray, ...]:
         """Stacked biases, (B, n_l) each, read-only."""
         return self._biases
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        return self._weights, self._biases
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self._weights, self._biases = (tuple(_frozen(a) for a in arrays) for arrays in state)
 
     @property
     def architecture(self) -> tuple[int, ...]:
