@@ -16,6 +16,7 @@ FLOORS: dict[str, int] = {
     "errors": 0,
     "_typing": 0,
     "_lazy": 0,
+    "_once": 0,
     "_version": 0,
     "verdict": 1,
     "budget": 1,

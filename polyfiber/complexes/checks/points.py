@@ -1,0 +1,227 @@
+"""Vertices computed again: coordinates within their bounds, and which end of an edge is higher.
+
+Forms are products of gated weight matrices here, in numpy, with bounds from the magnitudes along the active paths; the
+kernels add up rows and use bounds from all paths. What neither tells is decided in rationals.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from ..._typing import BoolArray, FloatArray, IntArray
+from ...budget import heed
+from ..build import Skeleton
+from ..frame import Frame
+from ..orientation import weights_of
+from ..records import unpack
+
+BATCH = 1024
+U = 2.0**-53
+TINY = 2.0**-1074
+
+
+class Forms:
+    """Affine forms of facets on cells, as matrix products over the active neurons.
+
+    Parameters
+    ----------
+    frame : Frame
+    """
+
+    def __init__(self, frame: Frame) -> None:
+        self.frame = frame
+        with np.errstate(over="ignore"):
+            self.weights = [np.asarray(w, dtype=np.float64) for w in frame.network.weights]
+            self.biases = [np.asarray(b, dtype=np.float64) for b in frame.network.biases]
+            self.rows = np.asarray(frame.rows[:, [*frame.columns, -1]], dtype=np.float64)
+        first, net = frame.net.first, frame.net
+        self.layer = np.zeros(net.inf, dtype=np.int64)
+        for layer in range(1, len(frame.network.hidden_widths) + 1):
+            self.layer[first[layer] : first[layer + 1]] = layer
+        self.slack, self.floor = [0.0], [0.0]
+        terms, tiny = frame.n + 4.0, (2 * frame.n + 4) * TINY
+        for w in self.weights:
+            self.slack.append(terms * U / (1 - terms * U) * 1.01)
+            self.floor.append(tiny)
+            terms += len(w) + 4.0
+            tiny = float(np.abs(w).sum(axis=1).max(initial=0.0)) * tiny + (2 * len(w) + 4) * TINY
+        self.slack[0], self.floor[0] = self.slack[1], self.floor[1]
+
+    def __call__(self, facets: IntArray, active: BoolArray) -> tuple[FloatArray, FloatArray]:
+        """Forms (p, n + 1), constant last, of facets (p,) on cells given by active facets (p, 64 W); and their errors.
+
+        The errors (p, n + 1) are of each coefficient, and leave room for evaluating the form at a float point.
+        """
+        n, first = self.frame.n, self.frame.net.first
+        forms, errors = np.empty((len(facets), n + 1)), np.empty((len(facets), n + 1))
+        layers = self.layer[facets]
+        for layer in np.unique(layers).tolist():
+            mine = layers == layer
+            if layer <= 1:
+                forms[mine] = self.rows[facets[mine]]
+                size = np.abs(forms[mine])
+            else:
+                here = facets[mine] - first[layer]
+                row, constant = self.weights[layer - 1][here], self.biases[layer - 1][here]
+                size, shift = np.abs(row), np.abs(constant)
+                on = active[mine]
+                for q in range(layer - 1, 0, -1):
+                    gate = on[:, first[q] : first[q + 1]]
+                    row, size = row * gate, size * gate
+                    if q > 1:
+                        b = self.biases[q - 1]
+                        constant, shift = constant + row @ b, shift + size @ np.abs(b)
+                        w = self.weights[q - 1]
+                        row, size = row @ w, size @ np.abs(w)
+                given = self.rows[first[1] : first[2]]
+                row, size = row @ given, size @ np.abs(given)
+                row[:, n] += constant
+                size[:, n] += shift
+                forms[mine] = row
+            errors[mine] = self.slack[layer] * size + self.floor[layer]
+        return forms, errors
+
+
+def check_points(skeleton: Skeleton, problems: list[str]) -> tuple[int, int]:
+    """Whether every vertex lies within its error bound of its coordinates; (how many were looked at, exactly).
+
+    A vertex at infinity claims that a positive multiple of its direction is that near.
+    """
+    frame, st, nv = skeleton.frame, skeleton.state, skeleton.nv
+    forms = Forms(frame)
+    exact = wrong = 0
+    for start in range(0, nv, BATCH):
+        heed("the check of coordinates")
+        rows = np.arange(start, min(nv, start + BATCH))
+        bound = _distance_bounds(skeleton, forms, rows)
+        # of a direction a multiple is claimed to be that near, and the multiple taken here need not be the nearest
+        claim = st.err[rows] * np.where(st.at_inf[rows] >= 0, frame.n + 1, 1)
+        with np.errstate(invalid="ignore"):
+            told = bound <= claim
+        for v in rows[~told & ~(st.err[rows] == np.inf)].tolist():
+            heed("the check of coordinates")
+            exact += 1
+            wrong += not _lies_near(skeleton, v)
+    if wrong:
+        problems.append(f"{wrong} vertices lie farther from their coordinates than their error bounds say")
+    return nv, exact
+
+
+def _distance_bounds(skeleton: Skeleton, forms: Forms, rows: IntArray) -> FloatArray:
+    """Bounds (m,) of the distance, maximum norm, of vertices from their coordinates; inf or nan where floats cannot tell."""
+    frame, st, n = skeleton.frame, skeleton.state, skeleton.frame.n
+    ids = st.star[rows, 2 * n :].astype(np.int64)
+    far = ids == frame.net.inf
+    x = st.x[rows]
+    active = unpack(st.words[rows]).repeat(n, axis=0)
+    with np.errstate(all="ignore"):
+        form, error = forms(np.where(far, 0, ids).ravel(), active)
+        form, error = form.reshape(-1, n, n + 1), error.reshape(-1, n, n + 1)
+        form[far.any(axis=1), :, n] = 0.0  # of a direction only slopes count
+        error[far.any(axis=1), :, n] = 0.0
+        i, s = np.nonzero(far)
+        gauge = x[i] / (x[i] ** 2).sum(axis=1, keepdims=True)  # a row that is 1 on the direction
+        form[i, s, :n], form[i, s, n], error[i, s] = gauge, -1.0, 0.0
+        error[i, s, :n] = (n + 4) * U * np.abs(gauge)
+        error[i, s, n] = (n + 4) * U
+        A, size = form[:, :, :n], np.abs(form[:, :, :n])
+        R = _inverses(A)
+        scale = np.abs(R)
+        theta = np.abs(R @ A - np.eye(n)) + scale @ (error[:, :, :n] + (n + 2) * U * size)
+        theta = theta.sum(axis=2).max(axis=1) * (1 + 1e-9)
+        residual = np.abs((A @ x[:, :, None])[:, :, 0] + form[:, :, n])
+        residual += (error[:, :, :n] @ np.abs(x)[:, :, None])[:, :, 0] + error[:, :, n]
+        bound = (scale @ residual[:, :, None])[:, :, 0].max(axis=1) / (1 - theta) * (1 + 1e-9) + 1e-300
+        return np.where(theta < 0.5, bound, np.inf)
+
+
+def _inverses(matrices: FloatArray) -> FloatArray:
+    """Inverses of matrices (m, n, n); nan where there is none."""
+    try:
+        return np.linalg.inv(matrices)
+    except np.linalg.LinAlgError:
+        if len(matrices) == 1:
+            return np.full_like(matrices, np.nan)
+        half = len(matrices) // 2
+        return np.concatenate([_inverses(matrices[:half]), _inverses(matrices[half:])])
+
+
+def _lies_near(skeleton: Skeleton, v: int) -> bool:
+    """The claim of one vertex in rationals."""
+    st = skeleton.state
+    x, err = [Fraction(c) for c in st.x[v].tolist()], Fraction(float(st.err[v]))
+    try:
+        point, direction = skeleton._exact_point(v)
+    except ArithmeticError:
+        return False
+    if direction is not None:
+        along = sum((a * b for a, b in zip(x, direction)), Fraction(0))
+        if along <= 0:
+            return False
+        factor = sum((a * a for a in x), Fraction(0)) / along
+        point = [factor * d for d in direction]
+        err *= len(x) + 1  # the multiple that is nearest may be another one
+    return max(abs(a - b) for a, b in zip(point, x)) <= err
+
+
+def check_heights(skeleton: Skeleton, up: Any, problems: list[str]) -> tuple[int, int]:
+    """Whether every edge goes up where the masks say; (edges looked at, exactly).
+
+    The coordinates of the skeleton must be certified.
+    """
+    frame, st, nv, n = skeleton.frame, skeleton.state, skeleton.nv, skeleton.frame.n
+    shift = frame.net.shift
+    start = list(frame.start)
+    alpha = weights_of(frame)
+    rows = np.asarray(frame.rows[start][:, [*frame.columns, -1]], dtype=np.float64)
+    with np.errstate(all="ignore"):
+        x, error = st.x[:nv], st.err[:nv, None]
+        value = np.abs(x @ rows[:, :n].T + rows[:, n])
+        size = np.abs(rows)
+        slack = (n + 6) * U * (np.abs(x) @ size[:, :n].T + size[:, n]) + error * size[:, :n].sum(axis=1)
+        slack = slack * (1 + 1e-9) + (2 * n + 8) * TINY
+        height, bound = value @ alpha, slack @ alpha + (n + 4) * U * (value @ alpha)
+        bound = bound * (1 + 1e-9) + 1e-300
+    twins = st.star[:nv, : 2 * n].astype(np.int64)
+    v, h = np.nonzero(twins >= 0)
+    w, g = twins[v, h] >> shift, twins[v, h] & ((1 << shift) - 1)
+    claims = (up[v] >> h.astype(np.uint64)) & np.uint64(1) == 1
+    back = (up[w] >> g.astype(np.uint64)) & np.uint64(1) == 1
+    if (claims == back).any():
+        problems.append("an edge goes up at both of its ends, or at none")
+    far = st.at_inf[:nv] >= 0
+    if (claims & far[v]).any():
+        problems.append("an edge goes up from infinity")
+    keep = claims & ~far[v] & ~far[w]
+    v, w = v[keep], w[keep]
+    with np.errstate(all="ignore"):
+        rise, doubt = height[w] - height[v], height[w] * 0 + bound[w] + bound[v] + U * np.abs(height[w] - height[v])
+        sure, wrong = rise > doubt, int((rise < -doubt).sum())
+        open_ = np.flatnonzero(~sure & ~(rise < -doubt))
+    known: dict[int, Fraction | None] = {}
+    for i in open_.tolist():
+        heed("the check of heights")
+        low, high = (_exact_height(skeleton, int(p), alpha, known) for p in (v[i], w[i]))
+        wrong += low is None or high is None or not low < high
+    if wrong:
+        problems.append(f"{wrong} edges go down where they should go up")
+    return len(v), len(open_)
+
+
+def _exact_height(skeleton: Skeleton, v: int, alpha: FloatArray, known: dict[int, Fraction | None]) -> Fraction | None:
+    if v not in known:
+        try:
+            point, _ = skeleton._exact_point(v)
+        except ArithmeticError:
+            known[v] = None
+            return None
+        total = Fraction(0)
+        columns = [*skeleton.frame.columns, -1]
+        for a, k in zip(alpha.tolist(), skeleton.frame.start):
+            *row, constant = skeleton.frame.rows[k][columns]
+            total += Fraction(a) * abs(sum((Fraction(c) * p for c, p in zip(row, point)), Fraction(constant)))
+        known[v] = total
+    return known[v]

@@ -1,0 +1,157 @@
+"""Counts and tables of faces made again from the vertices, in numpy, and compared with those that were given out.
+
+Of a simple complex: at a vertex, every choice of some of its walls and of one side of each is a face. Those that go up
+are the faces whose lowest vertex it is, so each face is there once; those at a vertex at infinity are the unbounded ones.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..._typing import IntArray, WordArray
+from ...budget import heed
+from ..build import Skeleton
+
+if TYPE_CHECKING:
+    from ..faces import FaceStore
+
+
+def counted(skeleton: Skeleton, up: WordArray) -> tuple[int, ...]:
+    """f-vector from the masks of upward edges: sum over vertices of the product over walls of 1 + (edges up) t."""
+    n, nv = skeleton.frame.n, skeleton.nv
+    finite = skeleton.state.at_inf[:nv] < 0
+    sides = (up[finite, None] >> np.arange(2 * n, dtype=np.uint64)) & np.uint64(1)
+    number = (sides[:, 0::2] + sides[:, 1::2]).astype(np.int64)
+    kinds, times = np.unique(np.stack([(number == 1).sum(axis=1), (number == 2).sum(axis=1)]), axis=1, return_counts=True)
+    total = [0] * (n + 1)
+    for (one, two), many in zip(kinds.T.tolist(), times.tolist()):
+        for a in range(one + 1):
+            for b in range(two + 1):
+                total[a + b] += many * math.comb(one, a) * math.comb(two, b) * 2**b
+    return tuple(total)
+
+
+def planes_at(skeleton: Skeleton, vertices: IntArray) -> WordArray:
+    """Bit planes (m, 2 W) of the vertices themselves."""
+    st, n, W = skeleton.state, skeleton.frame.n, skeleton.frame.n_words
+    positive = st.words[vertices]
+    planes = np.concatenate([positive, ~positive], axis=1)
+    total = skeleton.frame.n_domain + skeleton.frame.n_neurons
+    for w in range(W):
+        bits = min(64, max(0, total - 64 * w))
+        planes[:, W + w] &= np.uint64((1 << bits) - 1)
+    for s in range(n):
+        ids = st.star[vertices, 2 * n + s].astype(np.int64)
+        wall = np.flatnonzero(ids != skeleton.frame.net.inf)
+        bit = ~(np.uint64(1) << (ids[wall] & 63).astype(np.uint64))
+        for offset in (0, W):
+            planes[wall, offset + (ids[wall] >> 6)] &= bit
+    return planes
+
+
+def faces_at(skeleton: Skeleton, vertices: IntArray, sides: WordArray, dim: int) -> Iterator[WordArray]:
+    """Bit planes of the faces made of ``dim`` walls of a vertex and a side of each, of those that ``sides`` (m,) allows."""
+    st, n, W = skeleton.state, skeleton.frame.n, skeleton.frame.n_words
+    planes = planes_at(skeleton, vertices)
+    for walls in itertools.combinations(range(n), dim):
+        for chosen in itertools.product((0, 1), repeat=dim):
+            heed(f"the check of faces of dimension {dim}")
+            mask = np.uint64(sum(1 << (2 * s + side) for s, side in zip(walls, chosen)))
+            rows = np.flatnonzero((sides & mask) == mask)
+            found = planes[rows]
+            for s, side in zip(walls, chosen):
+                ids = st.star[vertices[rows], 2 * n + s].astype(np.int64)
+                at = (ids >> 6) + (0 if side else W)
+                found[np.arange(len(rows)), at] |= np.uint64(1) << (ids & 63).astype(np.uint64)
+            yield found
+
+
+def _sorted(rows: WordArray) -> WordArray:
+    return rows[np.lexsort(rows.T[::-1])] if len(rows) else rows
+
+
+def same_rows(a: WordArray, b: WordArray) -> bool:
+    """Whether two tables have the same rows, each once, in any order."""
+    if a.shape != b.shape:
+        return False
+    a, b = _sorted(a), _sorted(b)
+    return bool((a == b).all()) and not (len(a) > 1 and (a[1:] == a[:-1]).all(axis=1).any())
+
+
+def check_tables(store: FaceStore, up: WordArray, problems: list[str]) -> int:
+    """Compare the tables that a simple complex has given out so far; returns the rows looked at."""
+    skeleton, n = store.skeleton, store.n
+    if n == 0:
+        return 0
+    finite = np.flatnonzero(skeleton.state.at_inf[: skeleton.nv] < 0)
+    counts = counted(skeleton, up)
+    if counts != store.counts:
+        problems.append(f"the f-vector is {counts}, not {store.counts}")
+    looked = 0
+    for dim, table in sorted(store._planes.items()):
+        looked += len(table)
+        again = list(faces_at(skeleton, finite, up[finite], dim))
+        if not same_rows(table, np.concatenate(again)):
+            problems.append(f"the faces of dimension {dim} are not those at the vertices")
+    for dim, (indptr, indices) in sorted(store._above.items()):
+        looked += len(indices)
+        if dim < n and not _covers_hold(store, dim, indptr, indices):
+            problems.append(f"the covers of dimension {dim} are wrong")
+    far = np.flatnonzero(skeleton.state.at_inf[: skeleton.nv] >= 0)
+    allowed = _inner_sides(skeleton, far)
+    for dim, flags in sorted(store._unbounded.items()):
+        looked += len(flags)
+        rows = [r for r in faces_at(skeleton, far, allowed, dim - 1)] if dim else []
+        again = np.unique(np.concatenate(rows), axis=0) if rows else np.zeros((0, 2 * skeleton.frame.n_words), np.uint64)
+        if not same_rows(store.planes(dim)[flags], again):
+            problems.append(f"the unbounded faces of dimension {dim} are not those at infinity")
+    return looked
+
+
+def _inner_sides(skeleton: Skeleton, vertices: IntArray) -> WordArray:
+    """Masks (m,) of the sides of the walls at vertices that are not thrown away; none of infinity."""
+    n = skeleton.frame.n
+    ids = skeleton.state.star[vertices, 2 * n :].astype(np.int64)
+    closed = skeleton.closed[ids].astype(np.int64)
+    mask = np.zeros(len(vertices), dtype=np.uint64)
+    for s in range(n):
+        for side in (0, 1):
+            inside = ((closed[:, s] >> side) & 1 == 0) & (ids[:, s] != skeleton.frame.net.inf)
+            mask |= inside.astype(np.uint64) << np.uint64(2 * s + side)
+    return mask
+
+
+def _covers_hold(store: FaceStore, dim: int, indptr: Any, indices: Any) -> bool:
+    """Each face has as many covers as its walls have sides inside, all different, each with one more sign."""
+    lower, upper = store.planes(dim), store.planes(dim + 1)
+    if len(indptr) != len(lower) + 1 or (len(indices) and not (0 <= indices.min() and indices.max() < len(upper))):
+        return False
+    face = np.repeat(np.arange(len(lower)), np.diff(indptr))
+    more = upper[indices] & ~lower[face]
+    single = (more & (more - np.uint64(1))) == 0
+    if (lower[face] & ~upper[indices]).any() or not single.all() or ((more != 0).sum(axis=1) != 1).any():
+        return False
+    pairs = np.stack([face, indices.astype(np.int64)], axis=1)
+    if len(np.unique(pairs, axis=0)) != len(pairs):
+        return False
+    signs = store.to_signs(lower)
+    closed = np.concatenate([store.closed[store.frame.n_domain : store.n_bits], store.closed[: store.frame.n_domain]])
+    sides = ((signs == 0) * (2 - (closed > 0))).sum(axis=1)
+    return bool((sides == np.diff(indptr)).all())
+
+
+def check_edges_of(store: FaceStore, ends: IntArray, problems: list[str]) -> None:
+    """Whether the ends of every edge are two different ones with no signs but those of the edge."""
+    if not len(ends):
+        return
+    planes = store.planes(1)
+    every = np.arange(store.skeleton.nv)
+    own = planes_at(store.skeleton, every) if store.simple else store.lattice.tables[0].planes  # type: ignore[attr-defined]
+    united = own[ends[:, 0]] | own[ends[:, 1]]
+    if len(ends) != len(planes) or (united != planes).any() or (ends[:, 0] == ends[:, 1]).any():
+        problems.append("the ends of an edge do not have its signs")
