@@ -16,6 +16,7 @@ from .memory import available_memory, parse_bytes
 
 log = logging.getLogger("polyfiber")
 
+
 @dataclass(frozen=True)
 class Budget:
     """Limits on time and memory, accepted as ``budget=`` by whatever can be long.

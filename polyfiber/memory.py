@@ -93,7 +93,7 @@ def _groups(proc: Path, root: Path) -> tuple[tuple[Path, str, str, str], ...]:
         return ()
     found = []
     for line in lines:
-        _, controllers, path = (line.split(":", 2) + ["", ""])[:3]
+        _, controllers, path = [*line.split(":", 2), "", ""][:3]
         if controllers == "":
             names, base = ("memory.max", "memory.current", "inactive_file"), root
         elif "memory" in controllers.split(","):
@@ -132,7 +132,9 @@ def process_memory() -> int | None:
         import resource
     except ImportError:  # Windows
         return None
-    limits = [(resource.getrlimit(kind)[0], column) for kind, column in ((resource.RLIMIT_AS, 0), (resource.RLIMIT_DATA, 5))]
+    limits = [
+        (resource.getrlimit(kind)[0], column) for kind, column in ((resource.RLIMIT_AS, 0), (resource.RLIMIT_DATA, 5))
+    ]
     limits = [(limit, column) for limit, column in limits if limit != resource.RLIM_INFINITY]
     if not limits:
         return None

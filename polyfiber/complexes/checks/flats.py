@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 
 from ...numerics.exact import nullspace, rank
-from ..frame import Frame, exact_rows
+from ..skeleton.arrays import Frame, exact_rows
 
 
 def implied_rank(frame: Frame, facets: Sequence[int]) -> int | None:
@@ -35,7 +35,9 @@ def implied_rank(frame: Frame, facets: Sequence[int]) -> int | None:
     sizes = np.array([float(max(abs(c) for c in row)) for row in forms])
     basis = kernel.astype(np.float64)
     weights = np.linalg.lstsq(basis, found.x / sizes, rcond=None)[0]
-    combination = [sum((Fraction(k) * Fraction(w) for k, w in zip(row, weights.tolist())), Fraction(0)) for row in kernel]
+    combination = [
+        sum((Fraction(k) * Fraction(w) for k, w in zip(row, weights.tolist())), Fraction(0)) for row in kernel
+    ]
     if not all(c > 0 for c in combination):
         return None
     return rank(forms[:, :-1])

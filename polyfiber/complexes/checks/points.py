@@ -13,10 +13,10 @@ import numpy as np
 
 from ..._typing import BoolArray, FloatArray, IntArray
 from ...budget import heed
-from ..build import Skeleton
-from ..frame import Frame
-from ..orientation import weights_of
-from ..records import unpack
+from ..skeleton.arrays import Frame
+from ..skeleton.build import Skeleton
+from ..skeleton.layout import unpack
+from ..skeleton.orientation import weights_of
 
 BATCH = 1024
 U = 2.0**-53
@@ -135,7 +135,8 @@ def _distance_bounds(skeleton: Skeleton, forms: Forms, rows: IntArray) -> FloatA
         residual = np.abs((A @ x[:, :, None])[:, :, 0] + form[:, :, n])
         residual += (error[:, :, :n] @ np.abs(x)[:, :, None])[:, :, 0] + error[:, :, n]
         bound = (scale @ residual[:, :, None])[:, :, 0].max(axis=1) / (1 - theta) * (1 + 1e-9) + 1e-300
-        return np.where(theta < 0.5, bound, np.inf)
+        result: FloatArray = np.where(theta < 0.5, bound, np.inf)
+        return result
 
 
 def _inverses(matrices: FloatArray) -> FloatArray:

@@ -15,10 +15,10 @@ import numpy as np
 
 from ..._typing import IntArray, WordArray
 from ...budget import heed
-from ..build import Skeleton
+from ..skeleton.build import Skeleton
 
 if TYPE_CHECKING:
-    from ..faces import FaceStore
+    from ..skeleton.faces import FaceStore
 
 
 def counted(skeleton: Skeleton, up: WordArray) -> tuple[int, ...]:
@@ -27,7 +27,9 @@ def counted(skeleton: Skeleton, up: WordArray) -> tuple[int, ...]:
     finite = skeleton.state.at_inf[:nv] < 0
     sides = (up[finite, None] >> np.arange(2 * n, dtype=np.uint64)) & np.uint64(1)
     number = (sides[:, 0::2] + sides[:, 1::2]).astype(np.int64)
-    kinds, times = np.unique(np.stack([(number == 1).sum(axis=1), (number == 2).sum(axis=1)]), axis=1, return_counts=True)
+    kinds, times = np.unique(
+        np.stack([(number == 1).sum(axis=1), (number == 2).sum(axis=1)]), axis=1, return_counts=True
+    )
     total = [0] * (n + 1)
     for (one, two), many in zip(kinds.T.tolist(), times.tolist()):
         for a in range(one + 1):
@@ -106,9 +108,9 @@ def check_tables(store: FaceStore, up: WordArray, problems: list[str]) -> int:
     allowed = _inner_sides(skeleton, far)
     for dim, flags in sorted(store._unbounded.items()):
         looked += len(flags)
-        rows = [r for r in faces_at(skeleton, far, allowed, dim - 1)] if dim else []
-        again = np.unique(np.concatenate(rows), axis=0) if rows else np.zeros((0, 2 * skeleton.frame.n_words), np.uint64)
-        if not same_rows(store.planes(dim)[flags], again):
+        none = np.zeros((0, 2 * skeleton.frame.n_words), dtype=np.uint64)
+        rows = list(faces_at(skeleton, far, allowed, dim - 1)) if dim else []
+        if not same_rows(store.planes(dim)[flags], np.unique(np.concatenate([none, *rows]), axis=0)):
             problems.append(f"the unbounded faces of dimension {dim} are not those at infinity")
     return looked
 
@@ -129,7 +131,7 @@ def _inner_sides(skeleton: Skeleton, vertices: IntArray) -> WordArray:
 def _covers_hold(store: FaceStore, dim: int, indptr: Any, indices: Any) -> bool:
     """Each face has as many covers as its walls have sides inside, all different, each with one more sign."""
     lower, upper = store.planes(dim), store.planes(dim + 1)
-    if len(indptr) != len(lower) + 1 or (len(indices) and not (0 <= indices.min() and indices.max() < len(upper))):
+    if len(indptr) != len(lower) + 1 or (len(indices) and not (indices.min() >= 0 and indices.max() < len(upper))):
         return False
     face = np.repeat(np.arange(len(lower)), np.diff(indptr))
     more = upper[indices] & ~lower[face]
