@@ -142,7 +142,8 @@ def _distance_bounds(skeleton: Skeleton, forms: Forms, rows: IntArray) -> FloatA
 def _inverses(matrices: FloatArray) -> FloatArray:
     """Inverses of matrices (m, n, n); nan where there is none."""
     try:
-        return np.linalg.inv(matrices)
+        inverses: FloatArray = np.linalg.inv(matrices).astype(np.float64, copy=False)
+        return inverses
     except np.linalg.LinAlgError:
         if len(matrices) == 1:
             return np.full_like(matrices, np.nan)
