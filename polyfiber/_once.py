@@ -39,7 +39,7 @@ class Lock:
 
 
 class once(Generic[T]):
-    """A property that is computed once, under the ``_lock`` of its object, and kept in its ``__dict__``.
+    """A property that is computed once, under the ``_lock`` of its object, and kept in the dictionary ``_kept``.
 
     What `functools.cached_property` is, for objects that several threads read.
 
@@ -48,7 +48,7 @@ class once(Generic[T]):
     >>> from polyfiber._once import Lock, once
     >>> class Circle:
     ...     def __init__(self, radius):
-    ...         self.radius, self._lock = radius, Lock()
+    ...         self.radius, self._lock, self._kept = radius, Lock(), {}
     ...
     ...     @once
     ...     def area(self):
@@ -72,7 +72,7 @@ class once(Generic[T]):
     def __get__(self, owner: Any, kind: type | None = None) -> Any:
         if owner is None:
             return self
-        kept = owner.__dict__
+        kept = owner._kept
         value = kept.get(self.name, _ABSENT)
         if value is _ABSENT:
             with owner._lock:

@@ -19,7 +19,7 @@ FLOORS: dict[str, int] = {
     "_once": 0,
     "_version": 0,
     "verdict": 1,
-    "budget": 1,
+    "budget": 2,
     "memory": 1,
     "settings": 1,
     "processes": 1,

@@ -1,52 +1,52 @@
-"""Evidence that a complex is right and whole, and its independent check.
+"""Evidence that a complex is right and whole, and its check by other code.
 
-The skeleton is a set of vertices with certified signs, closed under taking neighbours along
-edges. Closed cells are pointed and the 1-skeleton of the complex is connected, so such a set is
-all of it, if no vertex is there twice. The check solves every vertex and recomputes every sign directly (nothing
-is inherited from edges, as it is in the build, and nothing stored is believed), looks at every edge, and walks the skeleton.
+`verify_complex` believes nothing that was stored or built but the vertices' walls and signs, which it checks: the frame
+is made again from network and domain, every vertex is solved again, every sign, height, count and table that was given
+out is computed by other code than made it. Why this is enough is said in ``docs/certification.md``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import scipy.sparse
-import scipy.sparse.csgraph
 
+from .._typing import WordArray
 from ..bounds.fixed_signs import Settled
-from ..budget import heed
-from ..errors import NumericalError
-from ..kernels.complexes.skeleton import PORTION
-from ..kernels.rows import RowTable
-from .skeleton.arrays import Frame
-from .skeleton.build import Skeleton, first_filter
-from .skeleton.layout import unpack
+from ..budget import Budget, Monitor
+from ..errors import BudgetExceededError, NumericalError, PolyfiberError
+from ..verdict import Verdict
+from .checks import points, skeleton, tables
+from .checks.weights import check_weights
+from .lattice import check as lattice_check
+from .lattice.build import LatticeSkeleton
+from .skeleton.arrays import make_frame
+from .skeleton.build import Skeleton
 
 if TYPE_CHECKING:
-    from .skeleton.faces import FaceStore
-
-
-BATCH = 4096
-"""Vertices that are looked at together."""
+    from .complex import PolyhedralComplex
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What a check of a skeleton looked at and found.
+    """What a check of a complex looked at and found.
 
     Attributes
     ----------
     ok : bool
+        Everything was checked and holds.
     vertices, edges, signs : int
-        How many were looked at.
+        How many were looked at (of a face lattice, incidences instead of edges).
     filtered, exact : int
         Signs recomputed by the floating filter, and in rational arithmetic.
     problems : tuple of str
         Empty when everything holds.
+    unfinished : tuple of str
+        What could not be checked, and why.
+    recomputed : tuple of str
+        What was computed again, and by which other code.
     """
 
     ok: bool
@@ -56,6 +56,15 @@ class Verification:
     filtered: int
     exact: int
     problems: tuple[str, ...] = ()
+    unfinished: tuple[str, ...] = ()
+    recomputed: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> Verdict:
+        """NO where a problem was found, UNDECIDED where something could not be checked, else YES."""
+        if self.problems:
+            return Verdict.NO
+        return Verdict.UNDECIDED if self.unfinished else Verdict.YES
 
 
 @dataclass(frozen=True)
@@ -94,215 +103,209 @@ class Certificate:
     settled: Settled | None = field(repr=False, compare=False, default=None)
     """Neurons that were left out of the enumeration because bounds prove that they keep one sign on the domain;
     `verify` recomputes their signs at the vertices like those of all others."""
-    _store: Any = field(repr=False, compare=False, default=None)
+    _complex: Any = field(repr=False, compare=False, default=None)
 
     @classmethod
-    def of(cls, skeleton: Skeleton, store: FaceStore) -> Certificate:
-        """Certificate of a built skeleton."""
-        counts = store.counts
-        st, nv = skeleton.state, skeleton.nv
+    def of(cls, cx: PolyhedralComplex) -> Certificate:
+        """Certificate of a built complex."""
+        counts, sk = cx.f_vector, cx._skeleton
+        st, nv = sk.state, sk.nv
         finite = st.at_inf[:nv] < 0
         return cls(
-            filtered=skeleton.stats.filtered,
-            structural=skeleton.stats.structural,
-            exact=skeleton.stats.exact,
-            orientation_exact=skeleton.stats.orientation_exact,
-            exact_seconds=skeleton.stats.exact_seconds,
+            filtered=sk.stats.filtered,
+            structural=sk.stats.structural,
+            exact=sk.stats.exact,
+            orientation_exact=sk.stats.orientation_exact,
+            exact_seconds=sk.stats.exact_seconds,
             vertices=int(finite.sum()),
             at_infinity=int(nv - finite.sum()),
             edges=counts[1] if len(counts) > 1 else 0,
             euler=sum((-1) ** k * c for k, c in enumerate(counts)),
             largest_error=float(st.err[:nv][finite].max(initial=0.0)),
-            zeros=getattr(skeleton, "exact_zeros", 0),
-            settled=skeleton.frame.settled,
-            _store=store,
+            zeros=getattr(sk, "exact_zeros", 0),
+            settled=sk.frame.settled,
+            _complex=cx,
         )
 
-    def verify(self) -> Verification:
-        """Check the skeleton anew, independently of how it was found.
+    def verify(self, *, everything: bool = False, budget: Budget | None = None) -> Verification:
+        """Check the complex anew, by other code than made it; see `verify_complex`.
 
-        Cost: one forward evaluation per vertex and layer, one n x n solve per vertex.
+        Parameters
+        ----------
+        everything : bool
+            Make all that can be asked for (faces, covers, vertices, breakpoint weights), and check it too. By default
+            what was asked for so far is checked.
+        budget : Budget, optional
+            What it does not suffice for is named in ``unfinished``.
+
+        Notes
+        -----
+        Cost: one forward evaluation per vertex and layer, two n x n solves per vertex, a sort of every table.
         """
-        verification: Verification = self._store.verify()
-        return verification
+        return verify_complex(self._complex, everything=everything, budget=budget)
 
 
-def verify_skeleton(skeleton: Skeleton) -> Verification:
-    """Recompute every vertex and sign directly, check every edge, walk the whole skeleton."""
-    frame = skeleton.frame
-    if frame.n == 0:
-        return Verification(True, 1, 0, 0, 0, 0)
-    problems: list[str] = []
-    with solved_anew(skeleton):
-        filtered, exact = _check_signs(skeleton, problems)
-    _check_distinct(skeleton, problems)
-    edges = _check_edges(skeleton, problems)
-    nv = skeleton.nv
-    return Verification(not problems, nv, edges, filtered + exact, filtered, exact, tuple(problems))
+class _Check:
+    """The stages of a check: a problem, an error or the end of a budget is written down, and the next stage goes on."""
+
+    def __init__(self, budget: Budget | None) -> None:
+        self.monitor = Monitor(budget)
+        self.problems: list[str] = []
+        self.unfinished: list[str] = []
+        self.recomputed: list[str] = []
+
+    def stage(self, what: str, step: Callable[..., Any], *arguments: Any, otherwise: Any = None) -> Any:
+        """Result of one stage; ``otherwise`` where it does not come to its end."""
+        try:
+            with self.monitor.watching():
+                self.monitor.check_time(what)
+                return step(*arguments)
+        except BudgetExceededError as error:
+            if not self.monitor.late and not hasattr(error, "needed"):
+                raise  # of someone who is watching this check
+            self.unfinished.append(f"{what}: {error}")
+        except MemoryError as error:
+            self.unfinished.append(f"{what}: {str(error) or 'memory is used up'}")
+        except Exception as error:  # whatever a damaged complex may lead to is a finding, not a crash
+            self.problems.append(f"{what} cannot be checked: {_short(error)}")
+        return otherwise
+
+    def note(self, text: str) -> None:
+        self.recomputed.append(text)
 
 
-@contextmanager
-def solved_anew(skeleton: Skeleton) -> Iterator[None]:
-    """Within this block coordinates and error bounds are those of a fresh direct solve of every vertex.
+def _short(error: Exception) -> str:
+    text = str(error) if isinstance(error, PolyfiberError) else f"{type(error).__name__}: {error}"
+    return text if len(text) < 300 else text[:297] + "..."
 
-    What was stored (by the build, or read from an archive) serves as a first guess and is believed in nothing.
+
+def verify_complex(cx: PolyhedralComplex, *, everything: bool = False, budget: Budget | None = None) -> Verification:
+    """Check a complex by other code than made it; changes nothing, and never raises for what it finds.
+
+    Parameters
+    ----------
+    cx : PolyhedralComplex
+    everything : bool
+        Make all tables first, so that they are checked too.
+    budget : Budget, optional
+
+    Returns
+    -------
+    Verification
+        Its ``verdict`` is YES, NO with ``problems``, or UNDECIDED with what is ``unfinished``.
     """
-    st, nv, n_inf = skeleton.state, skeleton.nv, skeleton.n_inf
-    columns = (st.x[:nv], st.err[:nv], st.slot[:nv], st.base[:n_inf], st.base_err[:n_inf])
-    kept = [column.copy() for column in columns]
-    try:
-        st.err[:nv], st.slot[:nv], st.base_err[:n_inf] = np.inf, 0, np.inf
-        for start in range(0, nv, PORTION):
-            heed("the check of the certificate")
-            skeleton.refine(np.arange(start, min(nv, start + PORTION), dtype=np.int64))
-        yield
-    finally:
-        for column, values in zip(columns, kept):
-            column[...] = values
+    check = _Check(budget)
+    if everything:
+        check.stage("making all tables", _make_everything, cx)
+    work = check.stage("the frame", _working_copy, cx, check.problems)
+    if work is None:
+        return _summary(check, 0, 0, 0, 0)
+    if work.frame.n == 0:
+        exact = check.stage("the only face", _check_only_face, cx, work, check.problems, otherwise=0)
+        return _summary(check, 1, 0, 0, exact)
+    simple = not isinstance(work, LatticeSkeleton)
+    if not check.stage("references", _in_range, work, check.problems, otherwise=False):
+        return _summary(check, work.nv, 0, 0, 0)
+    at, rational = check.stage("coordinates", points.check_points, work, check.problems, otherwise=(0, 0))
+    check.note(f"{at} vertices within their bounds: gated matrix products in numpy, {rational} in rationals")
+    check.stage("solving vertices", skeleton.solve_anew, work)
+    check.stage("distinct vertices", skeleton.check_distinct, work, check.problems)
+    signs = skeleton.check_signs if simple else lattice_check.check_signs
+    filtered, exact = check.stage("signs", signs, work, check.problems, otherwise=(0, 0))
+    check.note(f"{filtered + exact} signs: forward evaluation at vertices solved again, {exact} in rationals")
+    edges = skeleton.check_edges if simple else lattice_check.check_faces
+    number = check.stage("edges" if simple else "the face lattice", edges, work, check.problems, otherwise=0)
+    check.note(f"{number} {'edges' if simple else 'incidences of faces'}: ends and signs compared, without coordinates")
+    if not check.problems:
+        _check_given_out(check, cx, work, simple)
+    if everything and not check.problems and not check.unfinished:
+        found = check.stage("breakpoint weights", check_weights, cx, check.problems, otherwise=0)
+        check.note(f"{found} breakpoint weights: the jump of the gradient between the two regions")
+    return _summary(check, work.nv, number, filtered, exact)
 
 
-def _check_distinct(skeleton: Skeleton, problems: list[str]) -> None:
-    """No vertex twice: a skeleton that covers the true one several times would pass all else."""
-    st, nv, n = skeleton.state, skeleton.nv, skeleton.frame.n
-    ids = np.zeros((nv, n + n % 2), dtype=np.int32)
-    ids[:, :n] = np.sort(st.star[:nv, 2 * n :], axis=1)
-    _, twice = RowTable.of(np.concatenate([st.words[:nv], ids.view(np.uint64)], axis=1))
-    if twice >= 0:
-        problems.append("a vertex is there twice")
+def _summary(check: _Check, vertices: int, edges: int, filtered: int, exact: int) -> Verification:
+    return Verification(
+        not check.problems and not check.unfinished,
+        vertices,
+        edges,
+        filtered + exact,
+        filtered,
+        exact,
+        tuple(check.problems),
+        tuple(check.unfinished),
+        tuple(check.recomputed),
+    )
 
 
-def _zero_bits(frame: Frame, star: Any) -> Any:
-    """(m, 64 W) bool of the zero facets of skeleton vertices."""
-    n = frame.n
-    zeros = np.zeros((len(star), 64 * frame.n_words + 1), dtype=np.bool_)
-    ids = star[:, 2 * n :].astype(np.int64)
-    ids = np.where(ids == frame.net.inf, 64 * frame.n_words, ids)
-    np.put_along_axis(zeros, ids, True, axis=1)
-    return zeros[:, :-1]
-
-
-def filtered_signs(frame: Frame, st: Any, rows: slice) -> Iterator[tuple[int, int, Any, Any]]:
-    """For each layer with facets low..high - 1: (low, high, positive, sure), two (rows, high - low) bool arrays."""
-    weights = [np.ascontiguousarray(w, dtype=np.float64) for w in frame.network.weights[1:]]
-    for layer in range(len(frame.network.hidden_widths) + 1):
-        low, high = int(frame.net.first[layer]), int(frame.net.first[layer + 1])
-        if low < high:
-            z, bound = first_filter(frame, weights[: max(0, layer - 1)], layer, st, rows)
-            with np.errstate(invalid="ignore"):
-                yield low, high, z > 0, np.abs(z) > bound
-
-
-def _check_signs(skeleton: Skeleton, problems: list[str]) -> tuple[int, int]:
-    frame, nv = skeleton.frame, skeleton.nv
-    filtered = exact = wrong = 0
-    at, there = -1, None
-    for start in range(0, nv, BATCH):
-        heed("the check of the certificate")
-        rows = slice(start, min(nv, start + BATCH))
-        st = skeleton.state
-        bits = unpack(st.words[rows])
-        zero = _zero_bits(frame, st.star[rows])
-        if (bits & zero).any():
-            problems.append("a zero facet carries a sign bit")
-        closed = skeleton.closed[: frame.n_domain + frame.n_neurons]
-        inside, lying = bits[:, : len(closed)], zero[:, : len(closed)]
-        if ((inside == (closed == 2)) & (closed != 0) & ~lying).any():
-            problems.append("a vertex lies outside the domain or the block")
-        for low, high, positive, sure in filtered_signs(frame, st, rows):
-            free = ~zero[:, low:high]
-            filtered += int((sure & free).sum())
-            wrong += int((sure & free & (positive != bits[:, low:high])).sum())
-            i, j = np.nonzero(~sure & free)
-            vs, ks = i + start, j + low
-            judged = skeleton.judge(vs, ks)
-            told = judged != 0
-            filtered += int(told.sum())
-            wrong += int((told & ((judged > 0) != bits[i, ks])).sum())
-            for (v, k), bit in zip(np.stack([vs[~told], ks[~told]], axis=1).tolist(), bits[i, ks][~told]):
-                heed("the check of the certificate")
-                exact += 1
-                if v != at:
-                    at, there = v, _exact_point(skeleton, v)
-                wrong += there is None or skeleton.predicate.sign(k, st.words[v], *there) != (1 if bit else -1)
-    if wrong:
-        problems.append(f"{wrong} signs of vertices are wrong")
-    return filtered, exact
-
-
-def _exact_point(skeleton: Skeleton, v: int) -> Any:
-    """Exact coordinates of a vertex, or None where its facets do not meet in one point."""
-    st, n = skeleton.state, skeleton.frame.n
-    try:
-        return skeleton.predicate.point(st.star[v, 2 * n :], st.words[v], ray=bool(st.at_inf[v] >= 0))
-    except ArithmeticError:
+def _working_copy(cx: PolyhedralComplex, problems: list[str]) -> Skeleton | None:
+    """The skeleton in a frame that is made again, in arrays of its own."""
+    with cx._lock:
+        old = cx._skeleton
+        kept = old.__getstate__()
+    frame = make_frame(cx.network, cx.domain)
+    if frame.n != old.frame.n or not np.array_equal(frame.rows, old.frame.rows):
+        problems.append("the frame is not that of the network and the domain")
         return None
+    if not (np.array_equal(frame.columns, old.frame.columns) and frame.start == old.frame.start):
+        again = frame.rows[list(old.frame.start)][:, old.frame.columns]
+        if not _invertible(again, frame.n):
+            problems.append("the coordinates of the frame are not independent")
+            return None
+        frame = make_frame(cx.network, cx.domain, basis=(old.frame.columns, np.array(old.frame.start)))
+    work: Skeleton = object.__new__(type(old))
+    work.__setstate__({**kept, "frame": frame})
+    return work
 
 
-def _check_edges(skeleton: Skeleton, problems: list[str]) -> int:
-    frame, n, shift = skeleton.frame, skeleton.frame.n, skeleton.frame.net.shift
-    st, nv = skeleton.state, skeleton.nv
-    star = st.star[:nv]
-    mask = (1 << shift) - 1
-    twins = star[:, : 2 * n].astype(np.int64)
-    ids = star[:, 2 * n :].astype(np.int64)
-    side = np.arange(2 * n) % 2
-    needed = (skeleton.closed[ids].astype(np.int64).repeat(2, axis=1) >> side) & 1 == 0
-    # the end of a ray has one edge, the ray
-    needed &= (st.at_inf[:nv] < 0)[:, None] | (ids == frame.net.inf).repeat(2, axis=1)
-    if (twins[~needed] >= 0).any():
-        problems.append("an edge leads out of the domain")
-    if (twins[needed] < 0).any():
-        problems.append(f"{int((twins[needed] < 0).sum())} edge ends are open: the skeleton is not closed")
-        return 0
-    v, h = np.nonzero(needed)
-    t = twins[v, h]
-    w, g = t >> shift, t & mask
-    if (w >= nv).any() or (g >= 2 * n).any() or (twins[w, g] != (v << shift | h)).any():
-        problems.append("an edge does not lead back")
-        return len(v) // 2
-    once = (v < w) | ((v == w) & (h < g))
-    v, h, w, g = v[once], h[once], w[once], g[once]
-    if (v == w).any():
-        problems.append("an edge is a loop")
-    for start in range(0, len(v), 1 << 14):
-        heed("the check of the certificate")
-        part = slice(start, start + (1 << 14))
-        vv, hh, ww, gg = v[part], h[part], w[part], g[part]
-        a, b = ids[vv].copy(), ids[ww].copy()
-        ka, kb = a[np.arange(len(vv)), hh >> 1], b[np.arange(len(ww)), gg >> 1]
-        a[np.arange(len(vv)), hh >> 1] = -1
-        b[np.arange(len(ww)), gg >> 1] = -1
-        if (np.sort(a, axis=1) != np.sort(b, axis=1)).any():
-            problems.append("the ends of an edge lie on different walls")
-            break
-        # beyond the shared zeros, the ends differ only at their own zero facet, whose side is the edge's
-        bits_v, bits_w = unpack(st.words[vv]), unpack(st.words[ww])
-        bits_v = np.concatenate([bits_v, np.zeros((len(vv), 1), dtype=np.bool_)], axis=1)
-        bits_w = np.concatenate([bits_w, np.zeros((len(ww), 1), dtype=np.bool_)], axis=1)
-        last = bits_v.shape[1] - 1
-        ca, cb = np.where(ka == frame.net.inf, last, ka), np.where(kb == frame.net.inf, last, kb)
-        r = np.arange(len(vv))
-        bits_v[r, ca] = (hh & 1).astype(bool)
-        bits_w[r, cb] = (gg & 1).astype(bool)
-        bits_v[:, last] = bits_w[:, last] = False
-        if (bits_v != bits_w).any():
-            problems.append("the ends of an edge have different signs")
-            break
-    graph = scipy.sparse.coo_matrix((np.ones(len(v), dtype=np.int8), (v, w)), shape=(nv, nv))
-    parts = scipy.sparse.csgraph.connected_components(graph, directed=False)[0]
-    if parts != 1:
-        problems.append(f"the skeleton falls into {parts} parts")
-    return len(v)
+def _invertible(matrix: Any, n: int) -> bool:
+    from ..numerics.exact import rank
+
+    return matrix.shape == (n, n) and rank(matrix) == n
 
 
-def check_structure(skeleton: Skeleton) -> list[str]:
-    """Problems of a skeleton's edges and connection, without looking at coordinates."""
-    problems: list[str] = []
-    _check_edges(skeleton, problems)
-    return problems
+def _in_range(work: Skeleton, problems: list[str]) -> bool:
+    simple = not isinstance(work, LatticeSkeleton)
+    return skeleton.in_range(work, problems, edges=simple) and (
+        simple or lattice_check.in_range(work, problems)  # type: ignore[arg-type]
+    )
+
+
+def _check_given_out(check: _Check, cx: PolyhedralComplex, work: Skeleton, simple: bool) -> None:
+    """Heights, counts and tables, once vertices, signs and edges hold."""
+    store = cx._store
+    if simple:
+        with cx._lock:
+            up: WordArray = np.array(store.up)
+        looked, rational = check.stage("heights", points.check_heights, work, up, check.problems, otherwise=(0, 0))
+        check.note(f"{looked} heights of edges: numpy, {rational} in rationals")
+        rows = check.stage("tables", tables.check_tables, store, up, check.problems, otherwise=0)
+        check.note(f"counts {store.counts} from the heights, and {rows} rows of tables made again from the vertices")
+    else:
+        rows = check.stage("tables", tables.check_lattice_tables, store, check.problems, otherwise=0)
+        check.note(f"counts {store.counts} and {rows} rows of tables from the checked lattice")
+    check.stage("columns", tables.check_columns, cx, work, check.problems)
+
+
+def _check_only_face(cx: PolyhedralComplex, work: Skeleton, problems: list[str]) -> int:
+    """Where all neurons are constant: their values at the origin, in rationals."""
+    exact = cx.network.exact()
+    values = exact.preactivations(np.zeros(cx.network.architecture[0], dtype=object))[:-1]
+    signs = [int(z > 0) - int(z < 0) for layer in values for z in layer]
+    if cx.signs(0)[0, : len(signs)].tolist() != signs or cx.f_vector != (1,):
+        problems.append("the signs of the only face are wrong")
+    return len(signs)
+
+
+def _make_everything(cx: PolyhedralComplex) -> None:
+    cx.materialize()
+    for d in range(cx.dimension + 1):
+        cx._store.covers_above(d)
+        cx._store.unbounded(d)
+    _ = cx.vertices, cx.vertex_errors, cx.edges, cx.rays
 
 
 def require(verification: Verification) -> None:
     """Raise if a check found a problem."""
     if not verification.ok:
-        raise NumericalError("; ".join(verification.problems))
+        raise NumericalError("; ".join((*verification.problems, *verification.unfinished)))

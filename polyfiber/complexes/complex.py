@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .._lazy import above
+from .._once import once
 from .._typing import Array, BoolArray, FloatArray, IdArray, IntArray, SignArray
 from ..budget import Budget, heed
 from ..domain import Polyhedron
@@ -153,7 +154,17 @@ class PolyhedralComplex:
         self._frame = frame
         self._skeleton = skeleton
         self._store = face_source(skeleton)
+        self._lock = self._store._lock
+        self._kept: dict[str, Any] = {}
+        self._polytopes: Polytopes | None = None
         self.merged = merged
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and pickles hold the skeleton; tables are made again when they are asked for."""
+        with self._lock:
+            if self.dimension:
+                _ = self._store.up  # what is open about heights is decided
+            return _restored, (self._frame, self._skeleton, self.merged)
 
     # ---- what it is -------------------------------------------------------------------------
     @property
@@ -176,7 +187,7 @@ class PolyhedralComplex:
         """Dimension of the space of directions that no wall cuts."""
         return self.network.architecture[0] - self._frame.n
 
-    @cached_property
+    @once
     def f_vector(self) -> tuple[int, ...]:
         """``(f_0, …, f_d)``: faces of each dimension of the essential quotient."""
         return self._store.counts
@@ -201,10 +212,10 @@ class PolyhedralComplex:
         """How the decisions of the build were made, and how long it took."""
         return self._skeleton.stats
 
-    @cached_property
+    @property
     def certificate(self) -> Certificate:
         """Evidence that the complex is right and whole; ``.verify()`` checks it anew."""
-        return Certificate.of(self._skeleton, self._store)
+        return Certificate.of(self)
 
     def __repr__(self) -> str:
         widths = "-".join(map(str, self.network.architecture))
@@ -239,7 +250,7 @@ class PolyhedralComplex:
         for start in range(0, len(planes), rows):
             yield self._store.to_signs(planes[start : start + rows])
 
-    @cached_property
+    @once
     def strata(self) -> Stratification:
         """The faces as a `Stratification`: labels, dimensions, order, covers both ways."""
         dims = np.repeat(np.arange(self.dimension + 1), self.f_vector)
@@ -249,29 +260,17 @@ class PolyhedralComplex:
             order=SignOrder(),
             ambient_dim=self.dimension,
             complete=True,
-            covers_above=self._covers_above,
+            covers_above=partial(_all_covers, self._store),
         )
 
-    def _covers_above(self) -> tuple[Array, Array]:
-        store = self._store
-        self.materialize()
-        ptr, idx = [np.zeros(1, dtype=np.int64)], []
-        total = 0
-        for d in range(self.dimension + 1):
-            indptr, indices = store.covers_above(d)
-            ptr.append(indptr[1:] + total)
-            idx.append(indices + np.int32(store.offset(d + 1)))
-            total += int(indptr[-1])
-        return np.concatenate(ptr), np.concatenate(idx)
-
     # ---- points -----------------------------------------------------------------------------
-    @cached_property
+    @once
     def _finite(self) -> IntArray:
         """Skeleton vertices that are not at infinity, in the order of dimension 0."""
         sk = self._skeleton
         return np.flatnonzero(sk.state.at_inf[: sk.nv] < 0)
 
-    @cached_property
+    @once
     def _finite_index(self) -> IntArray:
         index = np.full(self._skeleton.nv, -1, dtype=np.int64)
         index[self._finite] = np.arange(len(self._finite))
@@ -286,12 +285,12 @@ class PolyhedralComplex:
             full -= (full @ basis.T) @ basis
         return full
 
-    @cached_property
+    @once
     def lineality(self) -> FloatArray:
         """Orthonormal basis (n0 - d, n0) of the directions that no wall cuts."""
         return lineality_basis(self._frame)
 
-    @cached_property
+    @once
     def vertices(self) -> FloatArray:
         """(f_0, n0): the point of least norm of each minimal face, in the order of ``signs(0)``.
 
@@ -303,7 +302,7 @@ class PolyhedralComplex:
         self._solve_all()
         return self._lift(np.ascontiguousarray(self._skeleton.state.x[self._finite]))
 
-    @cached_property
+    @once
     def vertex_errors(self) -> FloatArray:
         """(f_0,) bounds of the error of each quotient coordinate of a vertex (maximum norm)."""
         if self.dimension == 0:
@@ -315,29 +314,34 @@ class PolyhedralComplex:
         """Points (m, n0) and error bounds (m,) of some vertices, better than ``rtol``: by rationals where it takes that."""
         self._solve_all()
         chosen = self._finite[np.asarray(vertices, dtype=np.int64)]
-        self._skeleton.sharpen(chosen, rtol=rtol)
-        return self._lift(self._skeleton.state.x[chosen]), self._skeleton.state.err[chosen]
+        with self._lock:
+            self._skeleton.sharpen(chosen, rtol=rtol)
+            return self._lift(self._skeleton.state.x[chosen]), self._skeleton.state.err[chosen]
 
     def _solve_all(self) -> None:
-        if not self.__dict__.get("_solved"):
-            everything = np.arange(self._skeleton.nv, dtype=np.int64)
-            for start in range(0, len(everything), PORTION):
-                heed("solving vertices")
-                self._skeleton.refine(everything[start : start + PORTION])
-            self._skeleton.sharpen(everything)
-            self.__dict__["_solved"] = True
+        _ = self._solved
 
-    @cached_property
+    @once
+    def _solved(self) -> bool:
+        """Whether every vertex has been solved directly: so it is, once this is asked."""
+        everything = np.arange(self._skeleton.nv, dtype=np.int64)
+        for start in range(0, len(everything), PORTION):
+            heed("solving vertices")
+            self._skeleton.refine(everything[start : start + PORTION])
+        self._skeleton.sharpen(everything)
+        return True
+
+    @once
     def _edges(self) -> IntArray:
         return self._store.edge_ends() if self.dimension else np.empty((0, 2), dtype=np.int64)
 
-    @cached_property
+    @once
     def edges(self) -> IntArray:
         """(f_1, 2) vertex ids of each edge, in the order of ``signs(1)``; second -1 for a ray."""
         result: IntArray = self._finite_index[self._edges]
         return result
 
-    @cached_property
+    @once
     def rays(self) -> tuple[IntArray, FloatArray]:
         """Edge ids (r,) and unit directions (r, n0) of the unbounded edges."""
         if self.dimension == 0:
@@ -471,7 +475,7 @@ class PolyhedralComplex:
         return int(rows.min()) if len(rows) else -1
 
     # ---- regions ----------------------------------------------------------------------------
-    @cached_property
+    @once
     def _facet_sides(self) -> tuple[IntArray, IdArray]:
         """CSR: facets (rows of dimension d - 1) of each region."""
         indptr, indices = self._store.covers_above(self.dimension - 1)
@@ -532,12 +536,18 @@ class PolyhedralComplex:
         h = self.h_representation(region)
         return nearest_point(h.A, h.b, np.asarray(x, dtype=np.float64))
 
-    @cached_property
+    @property
     def polytopes(self) -> Polytopes:
         """All regions as polytopes, in columns: inequalities, vertices, rays, volumes."""
-        return Polytopes(self)
+        with self._lock:
+            if self._polytopes is None:
+                # of another view of the same columns: a cycle of references would keep the memory of finished work
+                view: PolyhedralComplex = object.__new__(type(self))
+                view.__dict__.update(self.__dict__)
+                self._polytopes = Polytopes(view)
+            return self._polytopes
 
-    @cached_property
+    @once
     def dual_graph(self) -> DualGraph:
         """Regions joined by the facets they share."""
         if self.dimension == 0:
@@ -657,6 +667,23 @@ class PolyhedralComplex:
         """Read an archive written by `save`."""
         loaded: PolyhedralComplex = above("complexes.archive:load_complex")(path)
         return loaded
+
+
+def _restored(frame: Frame, skeleton: Skeleton, merged: tuple[MergedWall, ...]) -> PolyhedralComplex:
+    return PolyhedralComplex(frame, skeleton, merged=merged)
+
+
+def _all_covers(store: FaceStore) -> tuple[Array, Array]:
+    """CSR of the covers above all faces, numbered through all dimensions."""
+    store.materialize(list(range(store.n + 1)))
+    ptr, idx = [np.zeros(1, dtype=np.int64)], []
+    total = 0
+    for d in range(store.n + 1):
+        indptr, indices = store.covers_above(d)
+        ptr.append(indptr[1:] + total)
+        idx.append(indices + np.int32(store.offset(d + 1)))
+        total += int(indptr[-1])
+    return np.concatenate(ptr), np.concatenate(idx)
 
 
 def face_source(skeleton: Skeleton) -> FaceStore:

@@ -8,11 +8,11 @@ comparing regions with vertices.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._once import once
 from .._typing import BoolArray, FloatArray, IdArray, IntArray
 from ..kernels import reach
 from ..kernels.complexes import affine_maps as maps
@@ -68,6 +68,8 @@ class Polytopes:
 
     def __init__(self, cx: PolyhedralComplex) -> None:
         self.complex = cx
+        self._lock = cx._lock
+        self._kept: dict[str, Any] = {}
         self._sizes: dict[int, FloatArray] = {}
         self._bases: dict[int, FloatArray] = {}
 
@@ -78,21 +80,21 @@ class Polytopes:
         result: Csr = reach.transpose(indptr, indices, self.complex.f_vector[dim])
         return result
 
-    @cached_property
+    @once
     def facets(self) -> Csr:
         """CSR of the facets of each region; empty rows where nothing is cut."""
         if self.complex.dimension == 0:
             return np.zeros(2, dtype=np.int64), np.zeros(0, dtype=np.int32)
         return self.facets_of(self.complex.dimension)
 
-    @cached_property
+    @once
     def vertices(self) -> Csr:
         """CSR of the vertices of each region (rows of ``cx.vertices``), ascending."""
         f = self.complex.f_vector
         own = np.arange(f[0], dtype=np.int32)
         return self._members((np.arange(f[0] + 1), own), 0, f[0])
 
-    @cached_property
+    @once
     def rays(self) -> Csr:
         """CSR of the rays of each region (rows of ``cx.rays[1]``), ascending."""
         cx = self.complex

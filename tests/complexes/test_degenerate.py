@@ -38,6 +38,10 @@ def lattice(net: pf.ReLUNetwork, domain: pf.Polyhedron | None = None) -> Lattice
     return LatticeStore(build_lattice(make_frame(net, domain), Monitor()))
 
 
+def verified(store: LatticeStore) -> bool:
+    return pf.PolyhedralComplex(store.frame, store.lattice).certificate.verify().ok
+
+
 def check(net: pf.ReLUNetwork, domain: pf.Polyhedron | None = None) -> tuple[pf.PolyhedralComplex, ExactComplex]:
     truth = exact_complex(net.weights, net.biases, domain=None if domain is None else (domain.A, domain.b))
     cx = pf.canonical_complex(net, domain)
@@ -143,7 +147,7 @@ def test_generic_networks_have_the_same_lattice(seed: int, architecture: tuple[i
         assert store.fingerprint(k) == cx.fingerprint(k)
     for k in range(cx.dimension):
         assert len(store.covers_above(k)[1]) == len(cx._store.covers_above(k)[1])
-    assert store.verify().ok
+    assert verified(store)
 
 
 # ---- domains ------------------------------------------------------------------------------------
@@ -280,24 +284,24 @@ def test_verification_notices_tampering() -> None:
 
     def fresh() -> Any:
         store = lattice(net)
-        assert store.verify().ok
+        assert verified(store)
         return store, store.lattice
 
     store, lat = fresh()
     v = int(np.flatnonzero(lat.tables[0].planes[: lat.nv].any(axis=1))[0])
     W = lat.frame.n_words
     lat.tables[0].planes[v] = np.concatenate([lat.tables[0].planes[v, W:], lat.tables[0].planes[v, :W]])
-    assert not store.verify().ok
+    assert not verified(store)
     store, lat = fresh()
     table = lat.tables[2]
     others = set(range(lat.tables[1].count)) - set(
         table.pool[table.start[0] : table.start[0] + table.length[0]].tolist()
     )
     table.pool[table.start[0]] = min(others)
-    assert not store.verify().ok
+    assert not verified(store)
     store, lat = fresh()
     lat.tables[2].count -= 1
-    assert not store.verify().ok
+    assert not verified(store)
 
 
 def test_every_neuron_constant() -> None:
@@ -378,6 +382,9 @@ def test_damaged_archives_are_refused(tmp_path: Path) -> None:
     pf.canonical_complex(case.network).save(path)
     with np.load(path) as store:
         arrays = dict(store)
+    header = json.loads(str(arrays["header"]))
+    del header["digests"]
+    arrays["header"] = np.array(json.dumps(header))
     facets = arrays["faces_2_facets"].copy()
     facets[0] = arrays["faces_1_planes"].shape[0]
     swapped = arrays["faces_1_planes"][::-1].copy()
@@ -385,7 +392,6 @@ def test_damaged_archives_are_refused(tmp_path: Path) -> None:
         ({"faces_2_facets": facets}, "does not exist"),
         ({"faces_1_planes": swapped}, "damaged"),
         ({"faces_1_length": arrays["faces_1_length"][1:]}, "fit together"),
-        ({"zeros": arrays["zeros"][1:]}, "zeros"),
     ]:
         np.savez(path, **{**arrays, **broken})
         with pytest.raises(FileFormatError, match=match):

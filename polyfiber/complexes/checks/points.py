@@ -21,6 +21,8 @@ from ..skeleton.orientation import weights_of
 BATCH = 1024
 U = 2.0**-53
 TINY = 2.0**-1074
+LONG = float(np.finfo(np.longdouble).eps)
+"""Rounding of the longest floats: as that of ordinary ones, where the machine has no others."""
 
 
 class Forms:
@@ -41,19 +43,19 @@ class Forms:
         self.layer = np.zeros(net.inf, dtype=np.int64)
         for layer in range(1, len(frame.network.hidden_widths) + 1):
             self.layer[first[layer] : first[layer + 1]] = layer
-        self.slack, self.floor = [0.0], [0.0]
-        terms, tiny = frame.n + 4.0, (2 * frame.n + 4) * TINY
-        for w in self.weights:
+        rounded = 0.0 if frame.rows.dtype != object else U
+        self.slack, self.floor = [rounded, rounded], [TINY, TINY]
+        terms, tiny = 4.0, TINY
+        for w in self.weights[1:]:
+            terms += w.shape[1] + 4.0
+            tiny = float(np.abs(w).sum(axis=1).max(initial=0.0)) * tiny + (2 * w.shape[1] + 4) * TINY
             self.slack.append(terms * U / (1 - terms * U) * 1.01)
             self.floor.append(tiny)
-            terms += len(w) + 4.0
-            tiny = float(np.abs(w).sum(axis=1).max(initial=0.0)) * tiny + (2 * len(w) + 4) * TINY
-        self.slack[0], self.floor[0] = self.slack[1], self.floor[1]
 
     def __call__(self, facets: IntArray, active: BoolArray) -> tuple[FloatArray, FloatArray]:
         """Forms (p, n + 1), constant last, of facets (p,) on cells given by active facets (p, 64 W); and their errors.
 
-        The errors (p, n + 1) are of each coefficient, and leave room for evaluating the form at a float point.
+        The errors (p, n + 1) are of each coefficient; given forms of floats have none.
         """
         n, first = self.frame.n, self.frame.net.first
         forms, errors = np.empty((len(facets), n + 1)), np.empty((len(facets), n + 1))
@@ -126,13 +128,15 @@ def _distance_bounds(skeleton: Skeleton, forms: Forms, rows: IntArray) -> FloatA
         gauge = x[i] / (x[i] ** 2).sum(axis=1, keepdims=True)  # a row that is 1 on the direction
         form[i, s, :n], form[i, s, n], error[i, s] = gauge, -1.0, 0.0
         error[i, s, :n] = (n + 4) * U * np.abs(gauge)
-        error[i, s, n] = (n + 4) * U
         A, size = form[:, :, :n], np.abs(form[:, :, :n])
         R = _inverses(A)
         scale = np.abs(R)
         theta = np.abs(R @ A - np.eye(n)) + scale @ (error[:, :, :n] + (n + 2) * U * size)
         theta = theta.sum(axis=2).max(axis=1) * (1 + 1e-9)
-        residual = np.abs((A @ x[:, :, None])[:, :, 0] + form[:, :, n])
+        # in the longest floats there are: what is left is small beside the terms that it is the sum of
+        terms = (form[:, :, :n].astype(np.longdouble) * x[:, None, :]).sum(axis=2) + form[:, :, n]
+        sizes = (size @ np.abs(x)[:, :, None])[:, :, 0] + np.abs(form[:, :, n])
+        residual = np.abs(terms).astype(np.float64) * (1 + 4 * U) + (n + 4) * LONG * sizes + (n + 4) * TINY
         residual += (error[:, :, :n] @ np.abs(x)[:, :, None])[:, :, 0] + error[:, :, n]
         bound = (scale @ residual[:, :, None])[:, :, 0].max(axis=1) / (1 - theta) * (1 + 1e-9) + 1e-300
         result: FloatArray = np.where(theta < 0.5, bound, np.inf)

@@ -13,12 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..._typing import IntArray, WordArray
+from ..._typing import BoolArray, FloatArray, IntArray, WordArray
 from ...budget import heed
+from ..lattice.check import facet_pairs
 from ..skeleton.build import Skeleton
 
 if TYPE_CHECKING:
+    from ..complex import PolyhedralComplex
+    from ..lattice.store import LatticeStore
+    from ..skeleton.arrays import Frame
     from ..skeleton.faces import FaceStore
+
+
+TINY = 1e-300
 
 
 def counted(skeleton: Skeleton, up: WordArray) -> tuple[int, ...]:
@@ -157,3 +164,87 @@ def check_edges_of(store: FaceStore, ends: IntArray, problems: list[str]) -> Non
     united = own[ends[:, 0]] | own[ends[:, 1]]
     if len(ends) != len(planes) or (united != planes).any() or (ends[:, 0] == ends[:, 1]).any():
         problems.append("the ends of an edge do not have its signs")
+
+
+def check_lattice_tables(store: LatticeStore, problems: list[str]) -> int:
+    """Compare the tables that a face lattice has given out so far with its facet lists; returns the rows looked at."""
+    tables = store.lattice.tables
+    finite = [~t.infinite[: t.count] for t in tables]
+    counts = tuple(int(rows.sum()) for rows in finite)
+    if counts != store.counts:
+        problems.append(f"the f-vector is {counts}, not {store.counts}")
+    looked = 0
+    for dim, planes in sorted(store._planes.items()):
+        looked += len(planes)
+        if not same_rows(planes, tables[dim].planes[: tables[dim].count][finite[dim]]):
+            problems.append(f"the faces of dimension {dim} are not those of the lattice")
+    for dim in range(store.n):
+        upper = tables[dim + 1]
+        face, facet = facet_pairs(upper, np.arange(upper.count))
+        inside = finite[dim + 1][face] & finite[dim][facet]
+        pairs = np.stack([_new_ids(finite[dim])[facet[inside]], _new_ids(finite[dim + 1])[face[inside]]], axis=1)
+        if dim in store._above:
+            indptr, indices = store._above[dim]
+            looked += len(indices)
+            given = np.stack([np.repeat(np.arange(len(indptr) - 1), np.diff(indptr)), indices], axis=1)
+            if not np.array_equal(np.unique(given, axis=0), np.unique(pairs, axis=0)) or len(given) != len(pairs):
+                problems.append(f"the covers of dimension {dim} are wrong")
+        if dim + 1 in store._unbounded:
+            far = np.bincount(face, weights=~finite[dim][facet], minlength=upper.count) > 0
+            looked += int(finite[dim + 1].sum())
+            if not np.array_equal(store._unbounded[dim + 1], far[finite[dim + 1]]):
+                problems.append(f"the unbounded faces of dimension {dim + 1} are wrong")
+    return looked
+
+
+def _new_ids(kept: BoolArray) -> IntArray:
+    return np.cumsum(kept) - 1
+
+
+# ---- columns ------------------------------------------------------------------------------------
+TOLERANCE = 1e-9
+"""Relative error that the last steps of a column may add: lifting a point to the inputs, making a direction one of length 1."""
+
+
+def check_columns(cx: PolyhedralComplex, again: Skeleton, problems: list[str]) -> None:
+    """Compare the points, edges and rays that a complex has given out so far with vertices that were solved again."""
+    kept, frame = cx._kept, cx._frame
+    finite = np.flatnonzero(again.state.at_inf[: again.nv] < 0)
+    x, err = again.state.x, again.state.err
+    if "_edges" in kept:
+        check_edges_of(cx._store, kept["_edges"], problems)
+    if "edges" in kept:
+        index = np.full(again.nv, -1)
+        index[finite] = np.arange(len(finite))
+        if not np.array_equal(kept["edges"], index[cx._edges]):
+            problems.append("the ends of edges are not those of the skeleton")
+    # two points are the same in the quotient where all forms agree on them
+    rows = np.abs(frame.rows[:, :-1].astype(np.float64))
+    with np.errstate(all="ignore"):
+        if "vertices" in kept:
+            given, full = kept["vertices"], np.zeros((len(finite), frame.network.architecture[0]))
+            full[:, frame.columns] = x[finite]
+            slack = err[finite] + cx.vertex_errors
+            if given.shape != full.shape or _differ(frame, given, full, slack, rows):
+                problems.append("the vertices are not those of the skeleton")
+        if "rays" in kept:
+            ids, given = kept["rays"]
+            ends = cx._edges[ids, 1]
+            full = np.zeros((len(ids), frame.network.architecture[0]))
+            full[:, frame.columns] = x[ends]
+            size = np.linalg.norm(full - (full @ cx.lineality.T) @ cx.lineality, axis=1)
+            slack = err[ends] / size * (1 + np.abs(x[ends]).sum(axis=1) / size) + TOLERANCE
+            if not np.array_equal(ids, np.flatnonzero(cx.edges[:, 1] < 0)) or (
+                len(ids) and _differ(frame, given, full / size[:, None], slack, rows)
+            ):
+                problems.append("the rays are not those of the skeleton")
+
+
+def _differ(frame: Frame, a: FloatArray, b: FloatArray, slack: FloatArray, rows: FloatArray) -> bool:
+    """Whether points (m, n0) differ by more than the slack (m,) in the coordinates of the quotient; nan and inf never do."""
+    if frame.n == a.shape[1]:
+        off, room = np.abs(a - b).max(axis=1, initial=0.0), slack + TOLERANCE * np.abs(b).max(axis=1, initial=0.0)
+        return bool((off > room).any())
+    off = np.abs((a - b) @ frame.rows[:, :-1].astype(np.float64).T)
+    room = (slack[:, None] + TOLERANCE * (np.abs(a) + np.abs(b)).max(axis=1, keepdims=True)) * rows.sum(axis=1)
+    return bool((off > room * (1 + TOLERANCE) + TINY).any())

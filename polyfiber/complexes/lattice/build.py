@@ -26,6 +26,10 @@ from ..skeleton.build import Skeleton
 from ..skeleton.integer_signs import IntegerForms
 from ..skeleton.layout import more_bases, moved_state, new_state
 
+MARKS = ("stamp", "plus", "zero", "seen")
+KEPT = ("planes", "start", "length", "basis", "infinite", "pool")
+"""Columns of a table of faces: marks of the cut that is going on, and what stays."""
+
 
 class FaceTable:
     """Faces of one dimension: facet lists, planes, a basis of zero facets, marks of the last cut."""
@@ -44,6 +48,20 @@ class FaceTable:
         self.plus: IdArray = np.zeros(16, dtype=np.int32)
         self.zero: IdArray = np.zeros(16, dtype=np.int32)
         self.seen: IntArray = np.zeros(16, dtype=np.int64)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without room to grow and without the marks of the last cut."""
+        return {
+            name: value[: self.fill if name == "pool" else self.count].copy() if name in KEPT else value
+            for name, value in vars(self).items()
+            if name not in MARKS
+        }
+
+    def __setstate__(self, kept: dict[str, Any]) -> None:
+        vars(self).update(kept)
+        for name in MARKS:
+            setattr(self, name, np.full(self.count, -1 if name == "stamp" else 0, dtype=np.int32))
+        self.seen = self.seen.astype(np.int64)
 
     def reserve(self, count: int) -> None:
         """Room for so many faces."""
@@ -82,6 +100,8 @@ class LatticeSkeleton(Skeleton):
     positive ones, so that ``words`` gates what lies behind.
     """
 
+    copies: dict[int, tuple[int, int]]
+
     def __init__(
         self,
         frame: Frame,
@@ -92,13 +112,24 @@ class LatticeSkeleton(Skeleton):
     ) -> None:
         super().__init__(frame, monitor, path=path, room=room)
         n, W = frame.n, frame.n_words
-        self.integers = IntegerForms(frame)
-        self.zeros: WordArray = np.zeros((64, W), dtype=np.uint64)
-        self.tables = [FaceTable(k, n, W) for k in range(n + 1)]
-        self.turn = 1
-        self.copies: dict[int, tuple[int, int]] = {}
+        self._begin(np.zeros((64, W), dtype=np.uint64), [FaceTable(k, n, W) for k in range(n + 1)])
+
+    # ---- copies -----------------------------------------------------------------------------
+    def __getstate__(self) -> dict[str, Any]:
+        own = {name: getattr(self, name) for name in ("tables", "copies", "exact_zeros")}
+        return super().__getstate__() | own
+
+    def __setstate__(self, kept: dict[str, Any]) -> None:
+        super().__setstate__(kept)
+        self._begin(np.zeros((self.nv, self.frame.n_words), dtype=np.uint64), kept["tables"])
+        self.copies, self.exact_zeros = kept["copies"], kept["exact_zeros"]
+
+    def _begin(self, zeros: WordArray, tables: list[FaceTable]) -> None:
+        self.integers = IntegerForms(self.frame)
+        self.zeros, self.tables, self.turn = zeros, tables, 1
+        self.copies = {}
         self.exact_zeros = 0
-        self._width = max([1, *frame.network.hidden_widths]) + 1
+        self._width = max([1, *self.frame.network.hidden_widths]) + 1
 
     # ---- memory -----------------------------------------------------------------------------
     def reserve(self, nv: int, n_inf: int) -> None:

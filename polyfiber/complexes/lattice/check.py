@@ -5,16 +5,18 @@ of the cell with its signs. Between a face and one two dimensions up there are e
 every facet that is not at infinity lies on a wall that its face does not; so a face is bounded by walls
 only, and is all of that cell. Each facet inside the domain lies in two regions, so no way
 from a region that avoids faces of dimension d - 2 ever leaves the regions: they fill the domain. No face is there
-twice, so they do not cover it several times.
+twice, so they do not cover it several times. In a flat domain the same holds in its flat: that the inequalities which
+vanish on all faces vanish on the domain, and leave a flat of the dimension of the largest faces, is proved apart.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from ..._typing import IntArray
+from ..._typing import IntArray, WordArray
 from ...kernels.rows import RowTable
-from ..certificate import BATCH, filtered_signs
+from ..checks.flats import implied_rank
+from ..checks.skeleton import BATCH, filtered_signs
 from ..skeleton.layout import unpack
 from .build import FaceTable, LatticeSkeleton
 
@@ -58,10 +60,34 @@ def check_signs(lattice: LatticeSkeleton, problems: list[str]) -> tuple[int, int
     return filtered, exact
 
 
+def in_range(lattice: LatticeSkeleton, problems: list[str]) -> bool:
+    """Whether the lists of facets point into their tables."""
+    below = lattice.nv
+    for table in lattice.tables:
+        m = table.count
+        start, length = table.start[:m], table.length[:m].astype(np.int64)
+        whole = m <= len(table.planes) and bool((length >= 0).all() and (start >= 0).all())
+        if not whole or (start + length).max(initial=0) > len(table.pool) or (table.dim == 0 and m != lattice.nv):
+            problems.append(f"the columns of {table.dim}-faces do not fit together")
+            return False
+        ids = facet_pairs(table, np.arange(m))[1]
+        if len(ids) and not (ids.min() >= 0 and ids.max() < below):
+            problems.append(f"a {table.dim}-face has a facet that does not exist")
+            return False
+        below = m
+    return True
+
+
 def check_faces(lattice: LatticeSkeleton, problems: list[str]) -> int:
     """Check how the faces hang together, without coordinates; returns the incidences looked at."""
     frame, W = lattice.frame, lattice.frame.n_words
     incidences = 0
+    top = max((t.dim for t in lattice.tables if not t.infinite[: t.count].all()), default=0)
+    of_top = lattice.tables[top]
+    whole = np.bitwise_or.reduce(of_top.planes[: of_top.count][~of_top.infinite[: of_top.count]], axis=0, initial=0)
+    signed = [k for k in range(frame.n_domain + frame.n_neurons) if _bit(whole[:W] | whole[W:], k)]
+    boundary = [k for k in np.flatnonzero(lattice.closed[: frame.n_domain + frame.n_neurons]).tolist() if k in signed]
+    flat = [k for k in range(frame.n_domain) if k not in signed]
     for table in lattice.tables:
         infinite = table.infinite[: table.count, None].astype(np.uint64)
         if RowTable.of(np.concatenate([table.planes[: table.count], infinite], axis=1))[1] >= 0:
@@ -89,15 +115,24 @@ def check_faces(lattice: LatticeSkeleton, problems: list[str]) -> int:
             _, number = np.unique(face[at] << 32 | ridges, return_counts=True)
             if (number != 2).any():
                 problems.append(f"between a {table.dim - 2}-face and a {table.dim}-face there are not exactly two")
-        if table.dim == frame.n and m:
-            sides = np.bincount(ids, minlength=lower.count)
+        if table.dim == top:
+            far = table.infinite[:m]
+            sides = np.bincount(ids[~far[face]], minlength=lower.count)
             inner = ~lower.infinite[: lower.count]
             support = lower.planes[: lower.count, :W] | lower.planes[: lower.count, W:]
-            for k in np.flatnonzero(lattice.closed[: frame.n_domain + frame.n_neurons]).tolist():
+            for k in boundary:
                 inner &= (support[:, k >> 6] >> np.uint64(k & 63)) & np.uint64(1) == 1
             if (sides[inner] != 2).any():
                 problems.append("a facet inside the domain does not lie in two regions")
+    if top < frame.n and implied_rank(frame, flat) != frame.n - top:
+        problems.append(f"the faces, of dimension {top} at most, are not proved to fill the domain")
+    if top == 0 and int((~lattice.tables[0].infinite[: lattice.nv]).sum()) != 1:
+        problems.append("a complex without edges has one vertex")
     return incidences
+
+
+def _bit(words: WordArray, k: int) -> bool:
+    return bool((int(words[k >> 6]) >> (k & 63)) & 1)
 
 
 def facet_pairs(table: FaceTable, rows: IntArray) -> tuple[IntArray, IntArray]:

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import TYPE_CHECKING
-
 import numpy as np
 
+from ..._once import once
 from ..._typing import BoolArray, IdArray, IntArray, SignArray, WordArray
 from ...budget import Monitor
 from ...kernels import reach
-from ..skeleton.faces import FaceStore
+from ..skeleton.faces import Csr, FaceStore
 from .build import LatticeSkeleton
-
-if TYPE_CHECKING:
-    from ..certificate import Verification
-
-Csr = tuple[IntArray, IdArray]
 
 
 class LatticeStore(FaceStore):
@@ -36,7 +29,7 @@ class LatticeStore(FaceStore):
         self._finite = [np.flatnonzero(~t.infinite[: t.count]) for t in skeleton.tables]
         self._below: dict[int, Csr] = {}
 
-    @cached_property
+    @once
     def counts(self) -> tuple[int, ...]:
         """f-vector."""
         if self.n == 0:
@@ -55,12 +48,12 @@ class LatticeStore(FaceStore):
         """Make the tables of some dimensions."""
         for d in dims:
             self._check_dim(d)
-            if d not in self._planes:
-                if self.n == 0:
-                    self._planes[0] = self._only_face()
-                    continue
-                table = self.lattice.tables[d]
-                self._planes[d] = np.ascontiguousarray(table.planes[self._finite[d]])
+            self._made(self._planes, d, self._make_planes)
+
+    def _make_planes(self, dim: int) -> WordArray:
+        if self.n == 0:
+            return self._only_face()
+        return np.ascontiguousarray(self.lattice.tables[dim].planes[self._finite[dim]])
 
     def _only_face(self) -> WordArray:
         frame, integers = self.frame, self.lattice.integers
@@ -75,23 +68,17 @@ class LatticeStore(FaceStore):
                     words[(low + i) >> 6] |= np.uint64(1) << np.uint64((low + i) & 63)
         return self.to_planes(signs)
 
-    def owner(self, dim: int) -> IdArray:
+    def _make_owner(self, dim: int) -> IdArray:
         """A skeleton vertex of every face of one dimension."""
-        if dim not in self._owner:
-            if dim == 0:
-                self._owner[0] = self._finite[0].astype(np.int32) if self.n else np.zeros(1, dtype=np.int32)
-            else:
-                indptr, indices = self.covers_below(dim)
-                self._owner[dim] = self.owner(dim - 1)[indices[indptr[:-1]]]
-        return self._owner[dim]
+        if dim == 0:
+            return self._finite[0].astype(np.int32) if self.n else np.zeros(1, dtype=np.int32)
+        indptr, indices = self.covers_below(dim)
+        return self.owner(dim - 1)[indices[indptr[:-1]]]
 
     # ---- covers -----------------------------------------------------------------------------
     def covers_below(self, dim: int) -> Csr:
         """CSR of the facets of each face of a dimension; row numbers within dimensions."""
-        if dim not in self._below:
-            indptr, indices, _ = self._facets(dim)
-            self._below[dim] = (indptr, indices)
-        return self._below[dim]
+        return self._made(self._below, dim, lambda d: self._facets(d)[:2])
 
     def _facets(self, dim: int) -> tuple[IntArray, IdArray, BoolArray]:
         """CSR of finite facets, and whether there is one at infinity."""
@@ -111,26 +98,16 @@ class LatticeStore(FaceStore):
         indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         return indptr, new_id[ids[~far]], unbounded
 
-    def covers_above(self, dim: int) -> Csr:
-        """CSR of the (dim + 1)-faces above each face of a dimension."""
+    def _make_covers_above(self, dim: int) -> Csr:
         self._check_dim(dim)
-        if dim not in self._above:
-            if dim == self.n:
-                self._above[dim] = (np.zeros(self.counts[dim] + 1, dtype=np.int64), np.zeros(0, dtype=np.int32))
-            else:
-                indptr, indices = reach.transpose(*self.covers_below(dim + 1), self.counts[dim])
-                self._above[dim] = (np.asarray(indptr, dtype=np.int64), np.asarray(indices, dtype=np.int32))
-        return self._above[dim]
+        if dim == self.n:
+            return np.zeros(self.counts[dim] + 1, dtype=np.int64), np.zeros(0, dtype=np.int32)
+        indptr, indices = reach.transpose(*self.covers_below(dim + 1), self.counts[dim])
+        return np.asarray(indptr, dtype=np.int64), np.asarray(indices, dtype=np.int32)
 
-    def unbounded(self, dim: int) -> BoolArray:
-        """Whether each face of a dimension is unbounded (in the essential quotient)."""
+    def _make_unbounded(self, dim: int) -> BoolArray:
         self._check_dim(dim)
-        if dim not in self._unbounded:
-            flags = np.zeros(self.counts[dim], dtype=np.bool_)
-            if dim:
-                flags = self._facets(dim)[2]
-            self._unbounded[dim] = flags
-        return self._unbounded[dim]
+        return self._facets(dim)[2] if dim else np.zeros(self.counts[0], dtype=np.bool_)
 
     def edge_ends(self) -> IntArray:
         """(f_1, 2) skeleton vertices of each edge, a finite one first."""
@@ -141,21 +118,6 @@ class LatticeStore(FaceStore):
         swap = self.lattice.tables[0].infinite[ends[:, 0]]
         ends[swap] = ends[swap][:, ::-1]
         return ends
-
-    def verify(self) -> Verification:
-        """Check the lattice anew, see `polyfiber.complexes.lattice.check`."""
-        from ..certificate import Verification, solved_anew
-        from .check import check_faces, check_signs
-
-        if self.n == 0:
-            return Verification(True, 1, 0, 0, 0, 0)
-        problems: list[str] = []
-        with solved_anew(self.lattice):
-            filtered, exact = check_signs(self.lattice, problems)
-        incidences = check_faces(self.lattice, problems)
-        return Verification(
-            not problems, self.lattice.nv, incidences, filtered + exact, filtered, exact, tuple(problems)
-        )
 
     # ---- look-up ----------------------------------------------------------------------------
     def face_of(self, row: SignArray) -> tuple[int, int]:

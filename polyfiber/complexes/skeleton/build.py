@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,9 @@ from .orientation import every_edge, lift_of, resolve
 
 CHUNK = 64
 DEFAULT_ETOL = 1e-3
+KEPT = ("star", "words", "x", "err", "slot", "line_err", "at_inf", "up")
+KEPT_OF_RAYS = ("base", "base_err")
+"""Columns of a finished skeleton: of its vertices, and of those at infinity."""
 EXACT = -3
 """Mark in ``slot`` of vertices whose coordinates are exact ones, rounded; negative, so it is no slot."""
 
@@ -108,6 +111,31 @@ class Skeleton:
         self._n_level = 0
         self._unsure: Any = (np.empty(1024, dtype=np.int64), np.empty(1024, dtype=np.int64))
         self._rays: Any = tuple(np.empty(1024, dtype=np.int32) for _ in range(3))
+
+    # ---- copies -----------------------------------------------------------------------------
+    def __getstate__(self) -> dict[str, Any]:
+        """What a finished skeleton is: its columns, without room to grow, clock and scratch."""
+        sizes = dict.fromkeys(KEPT, self.nv) | dict.fromkeys(KEPT_OF_RAYS, self.n_inf)
+        names = ("frame", "room", "etol", "stats", "nv", "n_inf", "closed")
+        return {name: getattr(self, name) for name in names} | {
+            "columns": {name: np.array(getattr(self.state, name)[:size]) for name, size in sizes.items()},
+            "level": self._level[: self._n_level].copy(),
+        }
+
+    def __setstate__(self, kept: dict[str, Any]) -> None:
+        Skeleton.__init__(self, kept["frame"], Monitor(), room=kept["room"], etol=kept["etol"])
+        self.fill(kept["columns"])
+        self.closed, self.stats = kept["closed"].copy(), kept["stats"]
+        self._level, self._n_level = kept["level"], len(kept["level"])
+        self.finish()
+
+    def fill(self, columns: Mapping[str, Any]) -> None:
+        """Take vertices from columns; those that are missing hold anything."""
+        nv, n_inf = len(columns["star"]), len(columns["base"])
+        self.state = new_state(self.frame, max(1, nv), max(1, n_inf))
+        for name, values in columns.items():
+            getattr(self.state, name)[: len(values)] = values
+        self.nv, self.n_inf = nv, n_inf
 
     # ---- memory -----------------------------------------------------------------------------
     @property

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 
-from ..._lazy import above
+from ..._once import Lock, once
 from ..._typing import Array, BoolArray, ByteArray, IdArray, IntArray, SignArray, WordArray
 from ...budget import Monitor, heed, heed_memory
 from ...errors import GenericityError, InputError, NumericalError
@@ -16,8 +16,8 @@ from ...kernels.complexes import faces as fk
 from .build import Skeleton
 from .layout import unpack
 
-if TYPE_CHECKING:
-    from ..certificate import Verification
+T = TypeVar("T")
+Csr = tuple[IntArray, IdArray]
 
 
 class FaceStore:
@@ -30,6 +30,8 @@ class FaceStore:
 
     Notes
     -----
+    Several threads may ask: what is made, is made by one of them, under the lock ``_lock``.
+
     Edges are oriented (`polyfiber.complexes.skeleton.orientation`), so that every face has one lowest vertex, and is a choice
     of upward edges there.
     """
@@ -41,10 +43,12 @@ class FaceStore:
         self.skeleton = skeleton
         self.frame = skeleton.frame
         self.n = skeleton.frame.n
+        self._lock = Lock()
+        self._kept: dict[str, Any] = {}
         self._planes: dict[int, WordArray] = {}
         self._owner: dict[int, IdArray] = {}
         self._tables: dict[int, IdArray] = {}
-        self._above: dict[int, tuple[IntArray, IdArray]] = {}
+        self._above: dict[int, Csr] = {}
         self._unbounded: dict[int, BoolArray] = {}
 
     # ---- bits -------------------------------------------------------------------------------
@@ -58,7 +62,7 @@ class FaceStore:
         """Bytes that a stored face takes."""
         return 16 * self.frame.n_words
 
-    @cached_property
+    @once
     def closed(self) -> IntArray:
         """(64 W,) which side of each facet lies outside: 0 none, 1 the negative, 2 the positive."""
         codes = np.zeros(64 * self.frame.n_words, dtype=np.int64)
@@ -86,12 +90,12 @@ class FaceStore:
         """int8 signs (m, N + D) to bit planes (m, 2 W)."""
         return planes_of(signs, self.frame.n_domain, self.frame.n_words)
 
-    @cached_property
+    @once
     def up(self) -> WordArray:
         """Mask of upward edges of every skeleton vertex, bit 2 slot + side."""
         return self.skeleton.orientation()
 
-    @cached_property
+    @once
     def counts(self) -> tuple[int, ...]:
         """f-vector, exact integers, without making a face."""
         return self.count()
@@ -123,7 +127,7 @@ class FaceStore:
                 f[i] += int(table[a, b, c]) * factor
         return tuple(f)
 
-    @cached_property
+    @once
     def _census(self) -> IntArray:
         """`_tally` of the upward edges."""
         return self._tally(self.up, np.zeros(len(self.skeleton.closed), dtype=np.bool_))
@@ -164,9 +168,12 @@ class FaceStore:
 
     def materialize(self, dims: list[int], monitor: Monitor | None = None) -> None:
         """Write the faces of some dimensions in one pass."""
-        todo = [d for d in dict.fromkeys(dims) if d not in self._planes]
-        for d in todo:
+        for d in dims:
             self._check_dim(d)
+        with self._lock:
+            self._write([d for d in dict.fromkeys(dims) if d not in self._planes], monitor)
+
+    def _write(self, todo: list[int], monitor: Monitor | None) -> None:
         if not todo:
             return
         if self.n == 0:
@@ -225,16 +232,24 @@ class FaceStore:
     def owner(self, dim: int) -> IdArray:
         """Lowest skeleton vertex of every face of one dimension: `emit` writes the faces of one after those of another."""
         self._check_dim(dim)
-        if dim not in self._owner:
-            if self.n == 0:
-                self._owner[0] = np.zeros(1, dtype=np.int32)
-            else:
-                sk, size = self.skeleton, range(self.n + 1)
-                table = np.array([[_faces_at(a, b)[dim] if dim <= a + b <= self.n else 0 for b in size] for a in size])
-                many = np.empty(sk.nv, dtype=np.int64)
-                fk.look_up(sk.nv, sk.state.at_inf, self.up, table, many)
-                self._owner[dim] = np.repeat(np.arange(sk.nv, dtype=np.int32), many)
-        return self._owner[dim]
+        return self._made(self._owner, dim, self._make_owner)
+
+    def _make_owner(self, dim: int) -> IdArray:
+        if self.n == 0:
+            return np.zeros(1, dtype=np.int32)
+        sk, size = self.skeleton, range(self.n + 1)
+        table = np.array([[_faces_at(a, b)[dim] if dim <= a + b <= self.n else 0 for b in size] for a in size])
+        many = np.empty(sk.nv, dtype=np.int64)
+        fk.look_up(sk.nv, sk.state.at_inf, self.up, table, many)
+        return np.repeat(np.arange(sk.nv, dtype=np.int32), many)
+
+    def _made(self, tables: dict[int, T], dim: int, make: Callable[[int], T]) -> T:
+        """A table of one dimension, made by the first thread that asks."""
+        if dim not in tables:
+            with self._lock:
+                if dim not in tables:
+                    tables[dim] = make(dim)
+        return tables[dim]
 
     def edge_ends(self) -> IntArray:
         """(f_1, 2) lower and upper skeleton vertex of each edge; only the upper one may be at infinity."""
@@ -251,22 +266,18 @@ class FaceStore:
         dim = self.n - int((row == 0).sum())
         return (dim, int(self.find(dim, self.to_planes(row[None, :]))[0])) if dim >= 0 else (self.n, -1)
 
-    def verify(self) -> Verification:
-        """Check the skeleton anew, independently of how it was found."""
-        found: Verification = above("complexes.certificate:verify_skeleton")(self.skeleton)
-        return found
-
     def table(self, dim: int) -> IdArray:
         """Open-addressing table of the rows of one dimension."""
-        if dim not in self._tables:
-            planes = self.planes(dim)
-            size = 1 << max(4, (2 * len(planes) - 1).bit_length())
-            table = np.full(size, -1, dtype=np.int32)
-            doubled = fk.fill_table(planes, 0, len(planes), table)
-            if doubled:
-                raise NumericalError(f"{doubled} faces of dimension {dim} occur twice; please report this network")
-            self._tables[dim] = table
-        return self._tables[dim]
+        return self._made(self._tables, dim, self._make_table)
+
+    def _make_table(self, dim: int) -> IdArray:
+        planes = self.planes(dim)
+        size = 1 << max(4, (2 * len(planes) - 1).bit_length())
+        table = np.full(size, -1, dtype=np.int32)
+        doubled = fk.fill_table(planes, 0, len(planes), table)
+        if doubled:
+            raise NumericalError(f"{doubled} faces of dimension {dim} occur twice; please report this network")
+        return table
 
     def find(self, dim: int, keys: WordArray) -> IntArray:
         """Rows of faces given as bit planes, -1 where there is none."""
@@ -274,39 +285,39 @@ class FaceStore:
         fk.find_rows(np.ascontiguousarray(keys), self.planes(dim), self.table(dim), out)
         return out
 
-    def covers_above(self, dim: int) -> tuple[IntArray, IdArray]:
+    def covers_above(self, dim: int) -> Csr:
         """CSR of the (dim + 1)-faces above each face of a dimension; row numbers within dimensions."""
-        if dim not in self._above:
-            if dim == self.n:
-                empty = np.zeros(self.counts[dim] + 1, dtype=np.int64)
-                self._above[dim] = (empty, np.zeros(0, dtype=np.int32))
-            else:
-                planes = self.planes(dim)
-                upper = self.planes(dim + 1)
-                heed(f"the covers of dimension {dim}")
-                heed_memory(len(planes) * 8 * (self.n - dim), f"the covers of dimension {dim}")
-                indptr = np.zeros(len(planes) + 1, dtype=np.int64)
-                indices = np.empty(len(planes) * 2 * (self.n - dim), dtype=np.int32)
-                missing = _covers(planes, upper, self.table(dim + 1), self.n_bits, self.closed, indptr, indices)
-                if missing:
-                    raise NumericalError(f"{missing} faces above {dim}-faces are missing; please report this network")
-                self._above[dim] = (indptr, indices[: indptr[-1]])
-        return self._above[dim]
+        return self._made(self._above, dim, self._make_covers_above)
+
+    def _make_covers_above(self, dim: int) -> Csr:
+        if dim == self.n:
+            return np.zeros(self.counts[dim] + 1, dtype=np.int64), np.zeros(0, dtype=np.int32)
+        planes = self.planes(dim)
+        upper = self.planes(dim + 1)
+        heed(f"the covers of dimension {dim}")
+        heed_memory(len(planes) * 8 * (self.n - dim), f"the covers of dimension {dim}")
+        indptr = np.zeros(len(planes) + 1, dtype=np.int64)
+        indices = np.empty(len(planes) * 2 * (self.n - dim), dtype=np.int32)
+        missing = _covers(planes, upper, self.table(dim + 1), self.n_bits, self.closed, indptr, indices)
+        if missing:
+            raise NumericalError(f"{missing} faces above {dim}-faces are missing; please report this network")
+        return indptr, indices[: indptr[-1]]
 
     def unbounded(self, dim: int) -> BoolArray:
         """Whether each face of a dimension is unbounded (in the essential quotient)."""
-        if dim not in self._unbounded:
-            planes, sk, net = self.planes(dim), self.skeleton, self.frame.net
-            flags = np.zeros(len(planes), dtype=np.bool_)
-            if dim > 0 and self.n > 0:
-                missing = fk.mark_unbounded(
-                    sk.nv, self.n, self.n_bits, net.inf, sk.state.star, sk.state.words, sk.state.at_inf, dim,
-                    planes, self.table(dim), self.closed, flags, 0,
-                )  # fmt: skip
-                if missing:
-                    raise NumericalError(f"{missing} unbounded {dim}-faces are missing; please report this network")
-            self._unbounded[dim] = flags
-        return self._unbounded[dim]
+        return self._made(self._unbounded, dim, self._make_unbounded)
+
+    def _make_unbounded(self, dim: int) -> BoolArray:
+        planes, sk, net = self.planes(dim), self.skeleton, self.frame.net
+        flags = np.zeros(len(planes), dtype=np.bool_)
+        if dim > 0 and self.n > 0:
+            missing = fk.mark_unbounded(
+                sk.nv, self.n, self.n_bits, net.inf, sk.state.star, sk.state.words, sk.state.at_inf, dim,
+                planes, self.table(dim), self.closed, flags, 0,
+            )  # fmt: skip
+            if missing:
+                raise NumericalError(f"{missing} unbounded {dim}-faces are missing; please report this network")
+        return flags
 
     def fingerprint(self, dim: int) -> tuple[int, int]:
         """Order-independent fingerprint of the faces of one dimension."""

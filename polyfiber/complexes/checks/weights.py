@@ -1,0 +1,68 @@
+"""Weights of breakpoint facets against the jump of the gradient."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...budget import heed
+
+if TYPE_CHECKING:
+    from ..complex import PolyhedralComplex
+
+U = 2.0**-53
+BATCH = 1 << 12
+
+
+def check_weights(cx: PolyhedralComplex, problems: list[str]) -> int:
+    """Whether ``A_P - A_Q`` is the weight times the normal, for every facet between two regions; returns their number.
+
+    The maps are made by gating weight matrices with the signs of the regions, in numpy; what rounding may change is
+    bounded by the magnitudes along all paths.
+    """
+    d = cx.dimension
+    if d == 0 or not cx.n_regions:
+        return 0
+    bp = cx.breakpoint_complex()
+    indptr, indices = cx._store.covers_above(d - 1)
+    two = np.flatnonzero(np.diff(indptr) == 2)
+    signs = cx.signs(d)
+    walls = bp._walls[two] - cx._frame.n_domain
+    wrong = 0
+    with np.errstate(all="ignore"):
+        weights = [np.asarray(w, dtype=np.float64) for w in cx.network.weights]
+        size, terms = np.eye(weights[0].shape[1]), 4.0
+        for w in weights:
+            size, terms = np.abs(w) @ size, terms + w.shape[1] + 4
+        slack = 2.02 * terms * U * size + 1e-300
+        for start in range(0, len(two), BATCH):
+            heed("the check of breakpoint weights")
+            part = slice(start, start + BATCH)
+            facets = two[part]
+            first, second = indices[indptr[facets]], indices[indptr[facets] + 1]
+            jump = _linear_parts(weights, signs[first]) - _linear_parts(weights, signs[second])
+            jump *= np.where(signs[first, walls[part]] > 0, 1.0, -1.0)[:, None, None]
+            form = bp._forms[facets, :-1]
+            largest = np.abs(form).max(axis=1, keepdims=True)
+            normal = form / largest
+            normal /= np.linalg.norm(normal, axis=1, keepdims=True)
+            said = bp._all_weights[facets][:, :, None] * normal[:, None, :]
+            wrong += int((np.abs(jump - said) > slack + 1e-12 * np.abs(said)).any(axis=(1, 2)).sum())
+    if wrong:
+        problems.append(f"{wrong} weights of facets are not the jumps of the gradient there")
+    visible = np.flatnonzero((bp._all_weights != 0).any(axis=1))
+    if not (np.array_equal(visible, bp.facets) and np.array_equal(bp.weights, bp._all_weights[visible])):
+        problems.append("the visible facets are not those with a weight")
+    return len(two)
+
+
+def _linear_parts(weights: list[np.ndarray], signs: np.ndarray) -> np.ndarray:
+    """Linear parts (m, nL, n0) on regions given by their signs (m, N + D)."""
+    total = np.broadcast_to(weights[0], (len(signs), *weights[0].shape))
+    column = 0
+    for w in weights[1:]:
+        width = w.shape[1]
+        total = w @ (total * (signs[:, column : column + width] > 0)[:, :, None])
+        column += width
+    return total
