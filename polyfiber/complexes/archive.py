@@ -255,6 +255,8 @@ def _compare_digests(
 
 def _stats(header: dict[str, Any]) -> BuildStats:
     given, stats = header.get("stats", {}), BuildStats()
+    if not isinstance(given, dict) or not all(name.isidentifier() and name[0] != "_" for name in given):
+        raise FileFormatError("damaged: its statistics are none")
     for name, value in vars(stats).items():
         found = given.get(name, value)
         if type(found) not in (int, float) or not 0 <= found < 2**63:
