@@ -37,7 +37,6 @@ from .skeleton.arrays import Frame, make_frame
 from .skeleton.build import BuildStats, Skeleton
 from .skeleton.layout import unpack
 
-if TYPE_CHECKING:
 FORMAT = "polyfiber-complex"
 FORMAT_VERSION = 2
 """Newest that is read. Complexes of generic networks are written as version 1, face lattices as 2."""

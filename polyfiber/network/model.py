@@ -239,7 +239,7 @@ class ReLUNetwork:
         weights, biases, source = state
         self._weights = tuple(_frozen(w) for w in weights)
         self._biases = tuple(_frozen(b) for b in biases)
-        self._source = MappingProxyType(source)
+        self._source = source
 
     # ---- identity ---------------------------------------------------------------------------
     def __eq__(self, other: object) -> bool:
