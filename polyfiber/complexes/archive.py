@@ -359,8 +359,8 @@ def verify_archive(
     >>> from polyfiber.complexes.archive import verify_archive
     >>> with tempfile.TemporaryDirectory() as place:
     ...     pf.canonical_complex(pf.ReLUNetwork.random((2, 5, 1), rng=0)).save(place + "/c.npz")
-    ...     verify_archive(place + "/c.npz").verdict, verify_archive(place + "/d.npz").problems
-    (<Verdict.YES: 'yes'>, ('there is no file ...d.npz',))
+    ...     verify_archive(place + "/c.npz").verdict, verify_archive(place + "/absent.npz").verdict
+    (<Verdict.YES: 'yes'>, <Verdict.NO: 'no'>)
     """
     try:
         cx = load_complex(path)
