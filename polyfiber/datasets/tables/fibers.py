@@ -14,8 +14,8 @@ from ...fibers.classify import FiberReport, classify_fiber
 from ...fibers.dimension import local_fiber
 from ...fibers.hyperplanes import ROLES
 from ...network.model import ReLUNetwork
+from ..arrow import pyarrow
 from ..fields import boolean, integer, number
-from ..storage.arrow import pyarrow
 from .base import Column, Item, Option, Options, Table
 
 VERDICTS = {1: "yes", 0: "no", -1: "undecided"}

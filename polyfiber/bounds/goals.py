@@ -1,0 +1,92 @@
+"""What may be asked of two networks on a box, as groups of linear statements about their outputs.
+
+A goal holds at an input when in every group one of the alternatives ``c . (f, f - g) <= limit`` does. Being near is one
+statement an output and sign; agreeing on the winner is, for every ordered pair of classes, that f does not prefer the first, or g not the second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .._typing import FloatArray
+from ..kernels.bounds.pair import Goal
+
+Alternative = tuple[dict[int, float], float, float]
+"""Coefficients by column (output o of f is o, of f - g is m + o), a constant, and the limit."""
+
+
+def make_goal(groups: Sequence[Sequence[Alternative]], rows: tuple[FloatArray, FloatArray] | None, n0: int) -> Goal:
+    """A goal from its groups, on the part of a box where ``A x <= b`` for ``rows = (A, b)``."""
+    start, entry = [0], [0]
+    column: list[int] = []
+    value: list[float] = []
+    constant: list[float] = []
+    limit: list[float] = []
+    for group in groups:
+        for coefficients, shift, most in group:
+            column += coefficients.keys()
+            value += coefficients.values()
+            entry.append(len(column))
+            constant.append(shift)
+            limit.append(most)
+        start.append(len(limit))
+    A, b = (np.zeros((0, n0)), np.zeros(0)) if rows is None else rows
+    return Goal(
+        np.array(start, dtype=np.int64), np.array(entry, dtype=np.int64), np.array(column, dtype=np.int64),
+        np.array(value), np.array(constant), np.array(limit),
+        np.ascontiguousarray(A, dtype=np.float64), np.ascontiguousarray(b, dtype=np.float64),
+    )  # fmt: skip
+
+
+def near(epsilon: FloatArray, relative: FloatArray) -> list[list[Alternative]]:
+    """``|f_o - g_o| <= epsilon_o + relative_o |f_o|`` for every output o.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber.bounds.goals import near
+    >>> near(np.array([0.5]), np.zeros(1))
+    [[({1: 1.0}, 0.0, 0.5)], [({1: -1.0}, 0.0, 0.5)]]
+    """
+    m = len(epsilon)
+    groups: list[list[Alternative]] = []
+    for o in range(m):
+        for sign in (1.0, -1.0):
+            e, r = float(epsilon[o]), float(relative[o])
+            if r == 0.0:
+                groups.append([({m + o: sign}, 0.0, e)])
+            else:
+                groups.append([({m + o: sign, o: -r}, 0.0, e), ({m + o: sign, o: r}, 0.0, e)])
+    return groups
+
+
+def same_winner(m: int, delta: float) -> list[list[Alternative]]:
+    """No input where f prefers class i to j and g prefers j to i, both by more than delta.
+
+    The third alternative follows from either of the others and is often much easier: ``(f_i - f_j) + (g_j - g_i)`` is a
+    difference of differences.
+    """
+    groups: list[list[Alternative]] = []
+    for i in range(m):
+        for j in range(m):
+            if i != j:
+                f: dict[int, float] = {i: 1.0, j: -1.0}
+                g: dict[int, float] = {j: 1.0, i: -1.0, m + j: -1.0, m + i: 1.0}
+                both: dict[int, float] = {m + i: 1.0, m + j: -1.0}
+                groups.append([(both, 0.0, 2 * delta), (f, 0.0, delta), (g, 0.0, delta)])
+    return groups
+
+
+def value(groups: Sequence[Sequence[Alternative]], f: Any, d: Any) -> Any:
+    """By how much outputs violate the goal: the largest, over groups, of the least excess of an alternative; exact for rationals."""
+    outputs = [*f, *d]
+    return max(
+        min(sum((c * outputs[k] for k, c in terms.items()), shift * 1) - most for terms, shift, most in group)
+        for group in groups
+    )
+
+
+__all__ = ["Alternative", "make_goal", "near", "same_winner", "value"]

@@ -1,0 +1,364 @@
+"""Branch and bound over boxes for statements about two networks together: the driver of the compiled search."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .._typing import FloatArray
+from ..budget import Monitor
+from ..kernels.bounds import boxes as search_kernel
+from ..kernels.bounds.boxes import Pool, Search
+from ..kernels.bounds.pair import N_CHARGES, Goal, Pair
+from ..kernels.bounds.planes import Planes
+from ..kernels.bounds.zonotopes import Forms
+from .goals import Alternative, make_goal
+from .pairing import Side, flat_pair
+from .tree import Tree
+
+BATCH = 64
+"""Functionals that are substituted at once."""
+SLICE = 0.05
+"""Seconds between two looks at the clock, about."""
+POOL_MEMORY = 1 << 30
+"""Bytes of open boxes, without a budget, beyond which the newest box is taken first."""
+STARTS = 64
+ROUNDS = 60
+
+UNIT = np.full(N_CHARGES, 2.0**-53)
+"""Every charge in full."""
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a search over boxes came to.
+
+    Attributes
+    ----------
+    status : 'proved', 'violated' or 'open'
+    excess : float
+        The goal is violated by at most so much anywhere: <= 0 where it is proved.
+    best : float
+        The largest violation that was met, in floating point; negative where none.
+    point : (n0,) array or None
+        Where.
+    share : float
+        Of the volume that is settled.
+    boxes, substitutions, open : int
+    stopped : str
+        Why the search ended with boxes open.
+    tree : Tree
+    seconds : float
+    """
+
+    status: str
+    excess: float
+    best: float
+    point: FloatArray | None
+    share: float
+    boxes: int
+    substitutions: int
+    open: int
+    stopped: str
+    tree: Tree
+    seconds: float
+
+
+class BoxSearch:
+    """A search for an input of a box that violates a goal, or for a proof that there is none.
+
+    Parameters
+    ----------
+    sides : (Side, Side)
+        From `pairing.paired`.
+    groups : sequence of sequences of alternatives
+        See `goals`.
+    lo, hi : (n0,) arrays
+        ``lo == hi`` in some coordinates is a flat box.
+    rows : (A, b), optional
+        Only the part where ``A x <= b`` counts.
+    confirm : callable, optional
+        Takes an input at which the goal seems violated; whether it is so exactly. Without it floating point is believed.
+    follow : bool
+        Find the largest violation instead: the limit rises with the best input, up to the relative ``gap``.
+    """
+
+    def __init__(
+        self, sides: tuple[Side, Side], groups: Sequence[Sequence[Alternative]], lo: FloatArray, hi: FloatArray, *,
+        rows: tuple[FloatArray, FloatArray] | None = None, confirm: Callable[[FloatArray], bool] | None = None,
+        follow: bool = False, gap: float = 1e-6,
+    ) -> None:  # fmt: skip
+        self.pair: Pair = flat_pair(*sides)
+        self.lo, self.hi = (np.array(v, dtype=np.float64) for v in (lo, hi))
+        self.groups = groups
+        self.goal: Goal = make_goal(groups, rows, len(self.lo))
+        self.confirm = confirm
+        self.follow = follow
+        widths = self.pair.widths
+        self.n_hidden = int(self.pair.first[len(widths) - 2])
+        self.forms, self.planes = _forms(widths, self.n_hidden), _planes(widths, self.n_hidden)
+        self.state = _state(widths, self.n_hidden, len(self.goal.limit), self.lo, self.hi)
+        self.pool = _pool(64, len(self.lo), self.n_hidden, len(groups), 1 << 12)
+        self.seconds = 0.0
+        self.unit = UNIT
+        numbers = self.state.numbers
+        numbers[search_kernel.GAP] = gap
+        numbers[search_kernel.KEEP] = np.inf if follow else 0.0
+        self.state.counts[search_kernel.FOLLOW] = follow
+        self._root()
+
+    def _root(self) -> None:
+        pool, counts = self.pool, self.state.counts
+        pool.lo[0], pool.hi[0] = self.lo, self.hi
+        pool.bounds[0, 0::2], pool.bounds[0, 1::2] = -np.inf, np.inf
+        pool.bound[0], pool.share[0], pool.key[0] = np.inf, 1.0, np.inf
+        pool.split[0] = -1
+        size = len(pool.bound)
+        pool.free[: size - 1] = np.arange(size - 1, 0, -1)
+        counts[search_kernel.FREE], counts[search_kernel.HEAP], counts[search_kernel.NODES] = size - 1, 1, 1
+
+    # ---- looking for a violation ----------------------------------------------------------------
+    def attack(self, points: FloatArray | None = None, *, rng: Any = 0) -> None:
+        """Climb from random inputs of the box, and from the given ones."""
+        generator = np.random.default_rng(rng)
+        n0 = len(self.lo)
+        span = self.hi - self.lo
+        X = self.lo + span * generator.random((STARTS, n0))
+        X[1::4] = np.where(generator.random(X[1::4].shape) < 0.5, self.lo, self.hi)
+        if points is not None and len(points):
+            X = np.concatenate([np.asarray(points, dtype=np.float64).reshape(-1, n0), X])
+        for x in np.clip(X, self.lo, self.hi):
+            search_kernel.climb(self.pair, self.goal, x, self.lo, self.hi, 0.25, ROUNDS, self.state)
+
+    def _climb_on(self) -> None:
+        """From the best point so far, in small steps: a search burrows to the level and stops just above it."""
+        if np.isfinite(self.state.numbers[search_kernel.BEST]):
+            for radius in (0.05, 1e-3):
+                x = self.state.best.copy()
+                search_kernel.climb(self.pair, self.goal, x, self.lo, self.hi, radius, ROUNDS, self.state)
+
+    def _violated(self) -> bool:
+        """Whether the best point violates the goal exactly; if not it is not tried again."""
+        numbers = self.state.numbers
+        if self.follow or not numbers[search_kernel.BEST] > numbers[search_kernel.KEEP]:
+            return False
+        if self.confirm is None or self.confirm(self.state.best.copy()):
+            return True
+        numbers[search_kernel.KEEP] = numbers[search_kernel.BEST]
+        return False
+
+    # ---- the search -----------------------------------------------------------------------------
+    def run(
+        self, monitor: Monitor, *, seconds: float | None = None, phase: str = "boxes", attack: bool = True
+    ) -> Outcome:
+        """Search until it is settled, the budget is used up, or an interruption comes; may be called again to go on.
+
+        Parameters
+        ----------
+        monitor : Monitor
+        seconds : float, optional
+            Limit for this call, where that of the monitor is later or there is none.
+        """
+        started = time.monotonic()
+        limit = np.inf if seconds is None else started + seconds
+        stopped, status = "", "open"
+        steps, climbed = 16, -np.inf
+        try:
+            if attack:
+                self.attack()
+            if self._violated():
+                status = "violated"
+            while status == "open":
+                began = time.monotonic()
+                if monitor.late or began > limit:
+                    stopped = f"the time is used up after {self.state.counts[search_kernel.BOXES]} boxes"
+                    break
+                code = search_kernel.search(
+                    self.pair, self.goal, self.pool, self.state, self.planes, self.forms, self.unit, steps
+                )
+                took = time.monotonic() - began
+                steps = int(np.clip(steps * SLICE / max(took, 1e-4), 1, 4 * steps))
+                if code == search_kernel.FOUND:
+                    self._climb_on()
+                    if self._violated():
+                        status = "violated"
+                elif code == search_kernel.FULL:
+                    stopped = self._grow(monitor)
+                    if stopped:
+                        break
+                elif code == search_kernel.STUCK:
+                    self._set_aside()
+                elif code == search_kernel.DONE:
+                    status = "open" if self.aside else "proved"
+                    stopped = "boxes as small as floats allow are left" if self.aside else ""
+                    break
+                elif self.state.numbers[search_kernel.BEST] > climbed:
+                    self._climb_on()
+                    climbed = float(self.state.numbers[search_kernel.BEST])
+                    if self._violated():
+                        status = "violated"
+                self._tell(monitor, phase, time.monotonic() - started)
+        except KeyboardInterrupt:
+            stopped = "interrupted"
+        self.seconds += time.monotonic() - started
+        return self._outcome(status, stopped)
+
+    aside: tuple[tuple[float, float, int], ...] = ()
+    """Boxes that cannot be halved: bound, share, node."""
+
+    def _set_aside(self) -> None:
+        place = int(self.state.counts[search_kernel.OPEN])
+        counts, pool = self.state.counts, self.pool
+        point = pool.lo[place].copy()
+        settled = False
+        if (pool.lo[place] == pool.hi[place]).all() and self.confirm is not None and not self.follow:
+            settled = not self.confirm(point)  # one input: decided exactly
+        if settled:
+            pool.split[pool.node[place]] = -2
+            self.state.numbers[search_kernel.SHARE] += pool.share[place]
+            self.state.numbers[search_kernel.CLOSED] = max(0.0, self.state.numbers[search_kernel.CLOSED])
+        else:
+            self.aside = (*self.aside, (float(pool.bound[place]), float(pool.share[place]), int(pool.node[place])))
+        pool.free[counts[search_kernel.FREE]] = place
+        counts[search_kernel.FREE] += 1
+
+    def _grow(self, monitor: Monitor) -> str:
+        """More room; the newest box first once memory is short. Returns why that is not possible, or nothing."""
+        counts, pool = self.state.counts, self.pool
+        nodes = len(pool.split)
+        if counts[search_kernel.NODES] + 2 > nodes:
+            longer = {
+                name: np.concatenate([getattr(pool, name), np.zeros_like(getattr(pool, name))])
+                for name in ("split", "child")
+            }
+            pool = pool._replace(**longer)
+        if counts[search_kernel.FREE] == 0:
+            size = len(pool.bound)
+            each = 8 * (2 * len(self.lo) + 6 * self.n_hidden + 8)
+            most = POOL_MEMORY if monitor.budget.memory is None else monitor.budget.memory // 2
+            if 2 * size * each > most and not counts[search_kernel.DEEP]:
+                counts[search_kernel.DEEP] = 1
+                n = counts[search_kernel.HEAP]
+                # from now on the newest first; of the open ones the smallest
+                order = np.argsort(-pool.share[pool.heap[:n]], kind="stable")
+                pool.heap[:n] = pool.heap[:n][order[::-1]]
+                pool.key[:n] = np.arange(0, -n, -1) - 1.0
+                most = 2 * most  # a little more for the way down
+            if size * each > most:
+                return f"{n_text(size)} open boxes take {size * each / 1e6:.4g} MB, all the memory that was allowed"
+            more = min(size, max(64, int(most // each) - size)) if 2 * size * each > most else size
+            fields = {}
+            for name in ("lo", "hi", "bounds", "proved", "bound", "share", "node", "heap", "key", "free"):
+                old = getattr(pool, name)
+                fields[name] = np.concatenate([old, np.zeros((more, *old.shape[1:]), dtype=old.dtype)])
+            pool = pool._replace(**fields)
+            pool.free[:more] = np.arange(size + more - 1, size - 1, -1)
+            counts[search_kernel.FREE] = more
+        self.pool = pool
+        return ""
+
+    # ---- telling --------------------------------------------------------------------------------
+    @property
+    def excess(self) -> float:
+        """By how much the goal may be violated, as far as it is known."""
+        numbers, counts, pool = self.state.numbers, self.state.counts, self.pool
+        found = [float(numbers[search_kernel.CLOSED]), *(bound for bound, _, _ in self.aside)]
+        n = int(counts[search_kernel.HEAP])
+        if n:
+            found.append(float(pool.bound[pool.heap[:n]].max()))
+        if np.isfinite(numbers[search_kernel.BEST]):
+            found.append(float(numbers[search_kernel.BEST]))
+        return max(found)
+
+    def _tell(self, monitor: Monitor, phase: str, seconds: float) -> None:
+        if monitor._call is not None:
+            numbers, counts = self.state.numbers, self.state.counts
+            boxes = int(counts[search_kernel.BOXES])
+            monitor.report(
+                phase, boxes, None, share=round(float(numbers[search_kernel.SHARE]), 6), bound=self.excess,
+                best=float(numbers[search_kernel.BEST]), open=int(counts[search_kernel.HEAP]),
+                rate=round(boxes / max(seconds, 1e-3)),
+            )  # fmt: skip
+
+    def _outcome(self, status: str, stopped: str) -> Outcome:
+        numbers, counts = self.state.numbers, self.state.counts
+        best = float(numbers[search_kernel.BEST])
+        point = self.state.best.copy() if np.isfinite(best) else None
+        share = float(numbers[search_kernel.SHARE])
+        n = int(counts[search_kernel.NODES])
+        tree = Tree(self.lo, self.hi, self.pool.split[:n].copy(), self.pool.child[:n].copy())
+        return Outcome(
+            status, self.excess, best, point, 1.0 if status == "proved" else min(share, 1.0 - 2.0**-40),
+            int(counts[search_kernel.BOXES]), int(counts[search_kernel.BACKS]),
+            int(counts[search_kernel.HEAP]) + len(self.aside), stopped, tree, self.seconds,
+        )  # fmt: skip
+
+
+def n_text(count: int) -> str:
+    """A number with separators."""
+    return f"{count:,}"
+
+
+# ---- working arrays --------------------------------------------------------------------------------
+def _forms(widths: Any, n_hidden: int) -> Forms:
+    n0, layers = int(widths[0]), len(widths) - 1
+    stride = -(-int(widths.max()) // 8) * 8
+    rows = 1 + n0 + n_hidden
+
+    def table(*shape: int) -> FloatArray:
+        return np.zeros(shape)
+
+    flat = rows * stride
+    return Forms(
+        np.array([stride, rows]), table(n0), table(n0), table(layers * flat), table(flat), table(flat), table(flat),
+        table(flat), table(flat), table(stride * stride), table(stride * stride), table(stride * stride),
+        np.zeros((layers + 1, stride), dtype=np.int64), np.zeros((layers + 1, 3), dtype=np.int64),
+        np.zeros(stride, dtype=np.int64), np.arange(max(rows, stride)), table(19, stride), table(2, rows),
+        np.zeros((2, rows), dtype=np.int64), table(layers, stride),
+    )  # fmt: skip
+
+
+def _planes(widths: Any, n_hidden: int) -> Planes:
+    n0, layers, m = int(widths[0]), len(widths) - 1, int(widths[-1])
+    widest = int(widths.max())
+    room = BATCH
+
+    def ints(*shape: int) -> Any:
+        return np.zeros(shape, dtype=np.int64)
+
+    def table() -> FloatArray:
+        return np.zeros((widest + 4) * room)
+
+    return Planes(
+        np.array([room]), np.zeros((2, n_hidden + m + n0)), np.zeros((2, n_hidden + m)), ints(layers + 1, widest),
+        ints(layers + 1), np.arange(widest + n0), table(), table(), table(), table(), np.zeros(room), np.zeros(room),
+        np.zeros(room), ints(room), ints(room), np.zeros(room), np.zeros((4, n0)), np.zeros(4),
+    )  # fmt: skip
+
+
+def _state(widths: Any, n_hidden: int, alternatives: int, lo: FloatArray, hi: FloatArray) -> Search:
+    n0, m, widest = len(lo), int(widths[-1]), int(widths.max())
+    numbers = np.zeros(8)
+    numbers[search_kernel.BEST] = numbers[search_kernel.CLOSED] = -np.inf
+    with np.errstate(over="ignore"):
+        width = np.where(hi > lo, hi - lo, 1.0)
+    return Search(
+        np.zeros((6, n_hidden)), np.zeros((2, n_hidden + m + 8)), np.zeros((2, n_hidden + m + 8)),
+        np.zeros((2, widest)), np.zeros((2, widest)), np.zeros(n0), np.zeros(n0), np.zeros(n0), np.zeros(n0), numbers,
+        np.zeros(8, dtype=np.int64), width, np.zeros(alternatives), np.zeros(widest, dtype=np.int64),
+    )  # fmt: skip
+
+
+def _pool(places: int, n0: int, n_hidden: int, groups: int, nodes: int) -> Pool:
+    def ints() -> Any:
+        return np.zeros(places, dtype=np.int64)
+
+    return Pool(
+        np.zeros((places, n0)), np.zeros((places, n0)), np.zeros((places, 6, n_hidden)),
+        np.zeros((places, groups), dtype=np.uint8), np.zeros(places), np.zeros(places), ints(), ints(),
+        np.zeros(places), ints(), np.zeros(nodes, dtype=np.int32), np.zeros(nodes, dtype=np.int32),
+    )  # fmt: skip

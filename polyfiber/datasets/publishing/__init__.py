@@ -1,1 +1,0 @@
-"""What a finished dataset says about itself: manifest, checksums, card."""

@@ -1,0 +1,123 @@
+"""Geometry of one cell from the weights and its sign vector alone: what the checks of tables compare with.
+
+Nothing here uses the complex: forms by masked products, points by linear programs, vertices by cdd.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .._typing import FloatArray
+from ..domain import Polyhedron
+from ..network.model import ReLUNetwork
+
+NEAR = 1e-6
+"""Relative difference that rounding may cause in a re-derived number."""
+
+
+def masked_forms(network: ReLUNetwork, signs: Any) -> tuple[FloatArray, FloatArray]:
+    """Forms (N, n0 + 1) of all hidden neurons and of the outputs (nL, n0 + 1) where neurons have these signs."""
+    net = network.rounded()
+    n0 = net.architecture[0]
+    form = np.concatenate([np.eye(n0), np.zeros((n0, 1))], axis=1)
+    hidden, at = [], 0
+    for w, b in list(zip(net.weights, net.biases))[:-1]:
+        z = w @ form
+        z[:, -1] += b
+        hidden.append(z)
+        form = z * (np.asarray(signs[at : at + len(b)]) > 0)[:, None]
+        at += len(b)
+    out = net.weights[-1] @ form
+    out[:, -1] += net.biases[-1]
+    return np.concatenate([*hidden, np.zeros((0, n0 + 1))]), out
+
+
+def _absolute(network: ReLUNetwork) -> ReLUNetwork:
+    net = network.rounded()
+    return ReLUNetwork([np.abs(w) for w in net.weights], [np.abs(b) for b in net.biases])
+
+
+def halfspaces(network: ReLUNetwork, domain: Polyhedron | None, signs: Any) -> tuple[FloatArray, FloatArray]:
+    """``A x <= b`` of the closed region with these signs: unit rows, one per column of ``signs``; zero rows for constants.
+
+    A form that is smaller than 1e-9 of the terms it is summed from says nothing in floats: its row is zero too.
+    """
+    forms, _ = masked_forms(network, signs)
+    N = network.n_hidden
+    terms, _ = masked_forms(_absolute(network), signs)
+    forms = np.where((np.abs(forms[:, :-1]).max(axis=1) > 1e-9 * terms[:, :-1].max(axis=1))[:, None], forms, 0.0)
+    rows = -forms * np.asarray(signs[:N], dtype=np.float64)[:, None]
+    A, b = rows[:, :-1], -rows[:, -1]
+    if domain is not None:
+        A = np.concatenate([A, np.asarray(domain.A, dtype=np.float64)])
+        b = np.concatenate([b, np.asarray(domain.b, dtype=np.float64)])
+    size = np.linalg.norm(A, axis=1)
+    size[size == 0] = 1.0
+    return A / size[:, None], b / size
+
+
+def inner_ball(A: FloatArray, b: FloatArray, *, most: float = 1.0) -> tuple[FloatArray, float] | None:
+    """Centre and radius (at most ``most``) of a ball in ``A x <= b`` with unit rows; None where there is none."""
+    from scipy.optimize import linprog
+
+    n = A.shape[1]
+    live = np.abs(A).max(axis=1) > 0
+    rows = np.concatenate([A[live], np.ones((int(live.sum()), 1))], axis=1)
+    found = linprog(
+        np.concatenate([np.zeros(n), [-1.0]]), A_ub=rows, b_ub=b[live], bounds=[(None, None)] * n + [(0.0, most)]
+    )
+    return (found.x[:n], float(found.x[n])) if found.status == 0 and found.x[n] > 0 else None
+
+
+def needed(A: FloatArray, b: FloatArray, row: int) -> float:
+    """How far (at most 1) a point of the other inequalities can violate one of them; unit rows."""
+    from scipy.optimize import linprog
+
+    others = np.arange(len(b)) != row
+    bound = np.concatenate([A[others], A[row : row + 1]])
+    limit = np.concatenate([b[others], [b[row] + 1.0]])
+    found = linprog(-A[row], A_ub=bound, b_ub=limit, bounds=[(None, None)] * A.shape[1])
+    return float(-found.fun - b[row]) if found.status == 0 else np.inf
+
+
+def generators(A: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Vertices and unit rays of a pointed polyhedron ``A x <= b``, by cdd."""
+    import cdd
+
+    rows = np.concatenate([b[:, None], -A], axis=1)
+    matrix = cdd.matrix_from_array(rows.tolist(), rep_type=cdd.RepType.INEQUALITY)
+    found = cdd.copy_generators(cdd.polyhedron_from_matrix(matrix))
+    points = np.array(found.array, dtype=np.float64).reshape(-1, rows.shape[1])
+    is_vertex = points[:, 0] == 1
+    rays, vertices = points[~is_vertex, 1:], points[is_vertex, 1:]
+    if not len(vertices):  # cdd leaves the apex of a cone at the origin out
+        vertices = np.zeros((1, A.shape[1]))
+    return vertices, rays / np.linalg.norm(rays, axis=1, keepdims=True)
+
+
+def extreme(A: FloatArray, b: FloatArray, points: FloatArray, *, tight: int) -> bool:
+    """Whether points satisfy ``A x <= b`` (unit rows) and lie on at least ``tight`` walls each, up to rounding."""
+    slack = b - points @ A.T
+    near = NEAR * (1.0 + np.abs(points).max(axis=1, initial=0.0))[:, None]
+    return bool((slack >= -near).all() and ((slack <= near).sum(axis=1) >= tight).all())
+
+
+def covered(points: FloatArray, by: FloatArray, *, tolerance: float = NEAR) -> bool:
+    """Whether each of the points has one of the others nearby."""
+    if not len(points) or not len(by):
+        return len(points) == 0
+    gap = np.abs(points[:, None, :] - by[None, :, :]).max(axis=2).min(axis=1)
+    return bool((gap < tolerance * (1.0 + np.abs(points).max(axis=1))).all())
+
+
+def hull_volume(points: FloatArray) -> float:
+    """Volume of a full-dimensional hull; long thin ones are made round before they are measured."""
+    from scipy.spatial import ConvexHull
+
+    if points.shape[1] == 1:
+        return float(np.ptp(points))
+    centred = points - points.mean(axis=0)
+    triangle = np.linalg.qr(centred)[1]
+    return float(ConvexHull(np.linalg.solve(triangle.T, centred.T).T).volume * abs(np.linalg.det(triangle)))

@@ -1,1 +1,0 @@
-"""Where tables lie: Arrow types, Parquet files, the directory of a dataset."""

@@ -1,0 +1,253 @@
+"""Validate a dataset: checksums, schema, and a random sample of rows derived again, another way."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .._typing import ProgressLike, RngLike
+from ..budget import Monitor
+from ..errors import PolyfiberError
+from .arrow import parquet
+from .manifest import SUMS
+from .networks import Networks, reason_of
+from .plan import Partition, Plan
+from .reader import Dataset, load
+from .sources.files import checksum
+from .store import Directory, read_json
+from .tables import table
+from .tables.base import Item
+from .work import run_partition
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What `validate` found.
+
+    Attributes
+    ----------
+    directory : Path
+    problems : tuple of str
+        One sentence each; empty if the dataset is what it claims to be, as far as was looked.
+    files : int
+        Files whose checksum was compared.
+    rows : mapping
+        Rows of each table that were derived again.
+    redone : tuple of int
+        Partitions that were made again and compared byte for byte.
+    """
+
+    directory: Path
+    problems: tuple[str, ...]
+    files: int
+    rows: Mapping[str, int]
+    redone: tuple[int, ...] = ()
+    stats: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing disagrees."""
+        return not self.problems
+
+
+def validate(
+    directory: str | Path, *, rows: int = 64, redo: int = 0, rng: RngLike = None, progress: ProgressLike = None
+) -> Validation:
+    """Check a finished dataset.
+
+    Parameters
+    ----------
+    directory : path
+    rows : int
+        How many rows of each table to derive again, by means that do not share the code that wrote
+        them (rationals, linear programs, evaluation); all rows if there are fewer.
+    redo : int
+        How many partitions to make again and compare byte for byte (needs the versions of the plan).
+    rng
+        Which rows and partitions; anything `numpy.random.default_rng` takes.
+    progress : None, True or callable
+
+    Returns
+    -------
+    Validation
+
+    Raises
+    ------
+    FileFormatError, IncompleteError
+        Not a dataset, or not finished.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from polyfiber.datasets import run, validate
+    >>> spec = {"name": "tiny", "seed": 1, "networks": [{"kind": "random", "architecture": [2, 4, 1], "count": 5}]}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     report = run(spec, folder + "/tiny", workers=0)
+    ...     found = validate(folder + "/tiny", rng=0)
+    >>> found.ok, found.rows["networks"]
+    (True, 5)
+    """
+    data = load(directory)
+    place = Directory(directory)
+    plan = Plan.read(place.path)
+    monitor = Monitor(None, progress)
+    generator = np.random.default_rng(rng)
+    problems = list(_files(place, data, monitor))
+    n_files = len(_sums(place))
+    if not problems:
+        problems += _structure(place, plan, data, monitor)
+    checked: dict[str, int] = dict.fromkeys(plan.spec.tables, 0)
+    redone: list[int] = []
+    if not problems:  # a damaged file would only be reported again
+        for name in plan.spec.tables:
+            checked[name], found = _rows(name, plan, data, rows, generator, monitor)
+            problems += found
+        chosen = generator.permutation(len(plan.partitions))[:redo]
+        redone = sorted(int(i) for i in chosen)
+        problems += _redo(place, plan, redone, monitor)
+    return Validation(place.path, tuple(problems), n_files, checked, tuple(redone), {"seconds": monitor.elapsed})
+
+
+def _sums(place: Directory) -> list[tuple[str, str]]:
+    path = place.path / SUMS
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [(line[:64], line[66:]) for line in lines]
+
+
+def _files(place: Directory, data: Dataset, monitor: Monitor) -> Iterator[str]:
+    """Checksums; files that are missing or that nobody knows."""
+    sums = _sums(place)
+    if not sums:
+        yield f"{SUMS} is missing or empty"
+    known = {name for _, name in sums}
+    for entry in data.manifest["tables"].values():
+        for file in entry["files"]:
+            if file["path"] not in known:
+                yield f"{file['path']}: in the manifest, not in {SUMS}"
+    for i, (digest, name) in enumerate(sums):
+        path = place.path / name
+        if not path.is_file():
+            yield f"{name}: missing"
+        elif checksum(path) != digest:
+            yield f"{name}: the checksum is not the one in {SUMS}"
+        monitor.report("checksums", i + 1, len(sums))
+    for name in data:
+        for path in sorted((place.path / name).glob("*")):
+            if path.relative_to(place.path).as_posix() not in known:
+                yield f"{path.relative_to(place.path).as_posix()}: not part of the dataset"
+
+
+def _structure(place: Directory, plan: Plan, data: Dataset, monitor: Monitor) -> Iterator[str]:
+    """Manifest against plan; schema, rows and row groups of every file."""
+    if data.manifest["fingerprint"] != plan.fingerprint:
+        yield "manifest.json and plan.json are of different specs"
+    if set(data) != set(plan.spec.tables):
+        yield f"manifest.json lists the tables {sorted(data)}, the plan {sorted(plan.spec.tables)}"
+        return
+    for name, options in plan.spec.tables.items():
+        schema = table(name).schema(options)
+        files = data.manifest["tables"][name]["files"]
+        if len(files) != len(plan.partitions):
+            yield f"table {name}: {len(files)} files for {len(plan.partitions)} partitions"
+            continue
+        for partition, file in zip(plan.partitions, files):
+            yield from _file(place, file, schema, partition, plan.spec.row_group)
+        monitor.report("schema", len(files), len(files), table=name)
+    records = [read_json(place.record_file(p.index), "the record") for p in plan.partitions]
+    total = sum(len(p) for p in plan.partitions)
+    if sum(r["networks"] for r in records) != total or len(data["networks"]) != total:
+        yield f"{len(data['networks'])} rows in table networks; the plan has {total} networks"
+
+
+def _file(
+    place: Directory, file: Mapping[str, Any], schema: Any, partition: Partition, row_group: int
+) -> Iterator[str]:
+    name = file["path"]
+    try:
+        stream = parquet().ParquetFile(place.path / name)
+    except Exception as error:  # whatever pyarrow finds wrong with it
+        yield f"{name}: not a Parquet file: {error}"
+        return
+    with stream:
+        if not stream.schema_arrow.remove_metadata().equals(schema.remove_metadata()):
+            yield f"{name}: the schema is not that of its table"
+            return
+        meta = stream.metadata
+        if meta.num_rows != file["rows"]:
+            yield f"{name}: {meta.num_rows} rows, the manifest says {file['rows']}"
+        groups = [meta.row_group(i) for i in range(meta.num_row_groups)]
+        if any(g.num_rows != row_group for g in groups[:-1]):
+            yield f"{name}: a row group that does not have {row_group} rows"
+        for group in groups:
+            bounds = group.column(0).statistics
+            if bounds is not None and not (partition.first <= bounds.min and bounds.max < partition.stop):
+                yield f"{name}: rows of networks {bounds.min} to {bounds.max}; expected {partition.first} to {partition.stop - 1}"
+
+
+def _rows(
+    name: str, plan: Plan, data: Dataset, count: int, generator: np.random.Generator, monitor: Monitor
+) -> tuple[int, list[str]]:
+    """Draw rows of a table and derive them again."""
+    found, options = table(name), plan.spec.tables[name]
+    networks = Networks(plan.spec)
+    problems: list[str] = []
+    view = data[name]
+    total = len(view)
+    chosen = np.sort(generator.choice(total, size=min(count, total), replace=False)) if total else np.zeros(0, int)
+    by_network: dict[int, list[dict[str, Any]]] = {}
+    for row in _read_rows(view, chosen):
+        by_network.setdefault(row["network"], []).append(row)
+    for i, (number, group) in enumerate(by_network.items()):
+        item = networks.item(number)
+        if name != "networks" and not item.failed:
+            item = _stored(item, data)
+        try:
+            complaints = [f"{name}, network {number}: {text}" for text in found.check(item, group, options)]
+        except PolyfiberError as error:
+            complaints = [f"{name}, network {number}: cannot be derived again: {reason_of(error)}"]
+        problems += complaints
+        item.release()
+        monitor.report("rows", i + 1, len(by_network), table=name, disagreements=len(problems))
+    return len(chosen), problems
+
+
+def _stored(item: Item, data: Dataset) -> Item:
+    """The item with its network, and that of its origin, as the files have them."""
+    origin = data.network(item.origin_id) if item.origin is not None and item.origin_id >= 0 else item.origin
+    return replace(item, network=data.network(item.id), origin=origin)
+
+
+def _read_rows(view: Any, chosen: Any) -> Iterator[dict[str, Any]]:
+    """Rows by their number in the table, reading one row group at a time."""
+    start = 0
+    wanted: Sequence[int] = chosen.tolist()
+    at = 0
+    for path in view.files:
+        with parquet().ParquetFile(path) as stream:
+            for group in range(stream.metadata.num_row_groups):
+                size = stream.metadata.row_group(group).num_rows
+                mine = []
+                while at < len(wanted) and wanted[at] < start + size:
+                    mine.append(wanted[at] - start)
+                    at += 1
+                if mine:
+                    yield from stream.read_row_group(group).take(mine).to_pylist()
+                start += size
+
+
+def _redo(place: Directory, plan: Plan, chosen: Sequence[int], monitor: Monitor) -> Iterator[str]:
+    for i, index in enumerate(chosen):
+        kept = place.record(index, plan.fingerprint)
+        with tempfile.TemporaryDirectory() as folder:
+            made = run_partition(plan, index, folder)
+        for name, facts in made["tables"].items():
+            if kept is None or kept["tables"].get(name) != facts:
+                yield f"{name}, partition {index}: made again, it is not the same file"
+        monitor.report("partitions made again", i + 1, len(chosen))

@@ -1,0 +1,1 @@
+"""Bounds of two networks together on boxes, and the search that splits the boxes."""

@@ -1,0 +1,438 @@
+"""Zonotopes of a and d = a - b over a box: forward bounds of both networks together.
+
+A form is an affine function of symbols in [-1, 1]: a constant, one symbol an input, one for each unstable neuron of f (shared by
+a and d), and rows ``g`` of symbols that only d has. What rounding and folding may have changed is one number for each neuron and form.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from ..jit import bare_kernel
+from .pair import (
+    BIAS,
+    DIFFERENCE,
+    FOLD,
+    FORM_A,
+    FORM_D,
+    GOAL,
+    HALF,
+    MARGIN,
+    MUTUAL,
+    OFFSET,
+    RADIUS,
+    RELU,
+    SMALLEST,
+    TINY,
+    product,
+    products,
+)
+
+
+class Forms(NamedTuple):
+    """Working arrays of one search; R rows of ``stride`` columns, a whole number of vectors.
+
+    Attributes
+    ----------
+    sizes : int64 (2,)
+        stride, R.
+    middle, half : float64 (n0,)
+    pre : float64 (L * R * stride,)
+        Forms of a, layer by layer.
+    dp, gp : float64 (R * stride,)
+        Forms of d before the ReLU of the current layer.
+    y, d, g : float64 (R * stride,)
+        Forms of relu(a) and of D after it.
+    tf, tg, td : float64 (stride * stride,)
+        The parts of Wf, Wg, dW between live neurons, transposed.
+    lists : int64 (L + 1, stride)
+        Columns of the forms of a layer: neurons of it.
+    counts : int64 (L + 1, 3)
+        Columns, rows of symbols of f, rows ``g`` when a layer was reached.
+    live, order : int64 (stride,)
+        Columns that are live; 0, 1, 2, …
+    vectors : float64 (24, stride)
+    weight : float64 (2, R)
+    owner : int64 (2, R)
+        Layer * stride + column of a symbol.
+    extent : float64 (L, stride)
+        Radii of the forms of a.
+    """
+
+    sizes: Any
+    middle: Any
+    half: Any
+    pre: Any
+    dp: Any
+    gp: Any
+    y: Any
+    d: Any
+    g: Any
+    tf: Any
+    tg: Any
+    td: Any
+    lists: Any
+    counts: Any
+    live: Any
+    order: Any
+    vectors: Any
+    weight: Any
+    owner: Any
+    extent: Any
+
+
+EA, ED, SY, SD, RA, RD, RB, CA, CD, LAM, MU, P, Q, SHIFT, OWN, SHARED, VA, VD, VY = range(19)
+"""Rows of ``vectors``."""
+
+
+@bare_kernel
+def clamp(value):
+    """Into [0, 1]; not a number becomes 1."""
+    if value < 0.0:
+        return 0.0
+    return value if value <= 1.0 else 1.0
+
+
+@bare_kernel
+def lift(slope, low, high, unit):
+    """How far above ``slope t`` relu(t) may be on [low, high], rounded up; the slope lies in [0, 1]."""
+    top = max(-slope * low, (1.0 - slope) * high)
+    return top * (1.0 + 4.0 * unit[OFFSET]) + (SMALLEST if unit[TINY] > 0.0 else 0.0)
+
+
+@bare_kernel
+def begin(lo, hi, w, unit):
+    """Forms of the inputs."""
+    stride, n0 = w.sizes[0], lo.shape[0]
+    for r in range(n0 + 1):
+        for i in range(stride):
+            w.y[r * stride + i] = 0.0
+            w.d[r * stride + i] = 0.0
+    v = w.vectors
+    for k in range(n0):
+        middle = 0.5 * lo[k] + 0.5 * hi[k]
+        half = max(hi[k] - middle, middle - lo[k])
+        half = half * (1.0 + 2.0 * unit[HALF])
+        w.middle[k], w.half[k] = middle, half
+        w.y[k] = middle
+        w.y[(k + 1) * stride + k] = half
+        v[EA, k] = v[ED, k] = v[SD, k] = 0.0
+        v[SY, k] = abs(middle) + half
+        w.live[k] = w.lists[0, k] = k
+    w.counts[0, 0], w.counts[0, 1], w.counts[0, 2] = n0, n0 + 1, 0
+
+
+@bare_kernel
+def affine(pair, l, count, rows, extra, w, unit):
+    """Forms of the pre-activations of layer l from those of the live neurons before it, and what rounding may cost."""
+    stride, R = w.sizes[0], w.sizes[1]
+    m = pair.widths[l + 1]
+    s, o = pair.first[l], pair.at[l]
+    columns = w.counts[l + 1, 0]
+    v, names = w.vectors, w.lists[l + 1]
+    before = w.lists[l]
+    tf, tg, td = w.tf, w.tg, w.td
+    tiny = SMALLEST if unit[TINY] > 0.0 else 0.0
+    for i in range(columns):
+        bias = pair.bf[s + names[i]]
+        change = pair.db[s + names[i]]
+        v[VA, i] = MARGIN * unit[BIAS] * abs(bias) + tiny
+        v[VD, i] = MARGIN * (unit[BIAS] + unit[DIFFERENCE]) * abs(change) + tiny
+    ga = MARGIN * (count + 3) * unit[FORM_A]
+    gd = MARGIN * (2 * count + 4) * unit[FORM_D]
+    for j in range(count):
+        c = w.live[j]
+        q = o + before[c] * m
+        ea = v[EA, c] + ga * v[SY, c]
+        ey = v[EA, c] + gd * v[SY, c] + MARGIN * unit[DIFFERENCE] * (v[SY, c] + v[EA, c])
+        ed = v[ED, c] + gd * v[SD, c]
+        for i in range(columns):
+            name = names[i]
+            f, g, d = pair.wft[q + name], pair.wgt[q + name], pair.dwt[q + name]
+            tf[j * stride + i], tg[j * stride + i], td[j * stride + i] = f, g, d
+            v[VA, i] += abs(f) * ea
+            v[VD, i] += abs(g) * ed + abs(d) * ey
+    if pair.folds[l] and unit[FOLD] > 0.0:
+        n = pair.widths[l]
+        for i in range(columns):
+            name = names[i]
+            v[VA, i] += MARGIN * pair.ebf[s + name]
+            v[VD, i] += MARGIN * (pair.ebf[s + name] + pair.ebg[s + name])
+            for j in range(count):
+                c = w.live[j]
+                q = o + name * n + before[c]
+                v[VA, i] += MARGIN * pair.ewf[q] * (v[SY, c] + v[EA, c])
+                both = (pair.ewf[q] + pair.ewg[q]) * (v[SY, c] + v[EA, c]) + pair.ewg[q] * (v[SD, c] + v[ED, c])
+                v[VD, i] += MARGIN * both
+    start = l * R * stride
+    shape = (rows, count, columns, stride, stride, stride)
+    product(w.pre[start:], w.y, tf, w.order, w.live, w.order, shape)
+    products(w.dp, w.d, tg, w.y, td, w.order, w.live, w.order, shape)
+    product(w.gp, w.g, tg, w.order, w.live, w.order, (extra, count, columns, stride, stride, stride))
+    for i in range(columns):
+        w.pre[start + i] += pair.bf[s + names[i]]
+        w.dp[i] += pair.db[s + names[i]]
+        v[EA, i], v[ED, i] = v[VA, i], v[VD, i]
+        v[RA, i] = v[RD, i] = v[RB, i] = 0.0
+        v[CA, i], v[CD, i] = w.pre[start + i], w.dp[i]
+    for r in range(1, rows):
+        q = r * stride
+        for i in range(columns):
+            a, d = w.pre[start + q + i], w.dp[q + i]
+            v[RA, i] += abs(a)
+            v[RD, i] += abs(d)
+            v[RB, i] += abs(a - d)
+    for r in range(extra):
+        q = r * stride
+        for i in range(columns):
+            size = abs(w.gp[q + i])
+            v[RD, i] += size
+            v[RB, i] += size
+
+
+@bare_kernel
+def tighten(box, kind, i, low, high):
+    """Meet the bounds ``box[kind, i]``, ``box[kind + 1, i]`` with others; not a number changes nothing."""
+    if low > box[kind, i]:
+        box[kind, i] = low
+    if high < box[kind + 1, i]:
+        box[kind + 1, i] = high
+
+
+@bare_kernel
+def meet(box, i, unit):
+    """Use that ``d = a - b`` on the six bounds of a neuron."""
+    for _ in range(2):
+        for which in range(3):
+            if which == 0:
+                low, high = box[0, i] - box[3, i], box[1, i] - box[2, i]
+            elif which == 1:
+                low, high = box[2, i] + box[4, i], box[3, i] + box[5, i]
+            else:
+                low, high = box[0, i] - box[5, i], box[1, i] - box[4, i]
+            low -= 2.0 * unit[MUTUAL] * abs(low) + SMALLEST
+            high += 2.0 * unit[MUTUAL] * abs(high) + SMALLEST
+            tighten(box, 4 if which == 0 else 0 if which == 1 else 2, i, low, high)
+
+
+@bare_kernel
+def neurons(pair, l, rows, extra, box, w, unit):
+    """Bounds of the neurons of a hidden layer, and what the ReLU makes of the forms: coefficients in ``vectors``.
+
+    Returns
+    -------
+    int, int, int
+        Live neurons, and the rows of both kinds with the new symbols.
+    """
+    stride = w.sizes[0]
+    s = pair.first[l]
+    v, names = w.vectors, w.lists[l + 1]
+    gamma = MARGIN * (rows + extra + 5) * unit[RADIUS]
+    tiny = SMALLEST if unit[TINY] > 0.0 else 0.0
+    u = MARGIN * unit[RELU]
+    count, top, more = 0, rows, extra
+    for i in range(w.counts[l + 1, 0]):
+        n = s + names[i]
+        ca, cd = v[CA, i], v[CD, i]
+        ta, td, tb = v[RA, i] + v[EA, i], v[RD, i] + v[ED, i], v[RB, i] + v[EA, i] + v[ED, i]
+        sa, sd = abs(ca) + ta, abs(cd) + td
+        ta += gamma * sa + tiny
+        td += gamma * sd + tiny
+        tb += gamma * (sa + sd) + tiny
+        tighten(box, 0, n, ca - ta, ca + ta)
+        tighten(box, 2, n, (ca - cd) - tb, (ca - cd) + tb)
+        tighten(box, 4, n, cd - td, cd + td)
+        meet(box, n, unit)
+        la, ua, lb, ub, ld, ud = box[0, n], box[1, n], box[2, n], box[3, n], box[4, n], box[5, n]
+        w.extent[l, i] = v[RA, i]
+        lam = mu = p = q = shift = own = shared = 0.0
+        mb = 0.0
+        if la >= 0.0:
+            lam = 1.0
+        elif ua > 0.0:
+            lam = clamp(ua / (ua - la))
+            mu = 0.5 * lift(lam, la, ua, unit)
+        other = 0.0
+        if lb >= 0.0:
+            other = 1.0
+        elif ub > 0.0:
+            other = clamp(ub / (ub - lb))
+            mb = 0.5 * lift(other, lb, ub, unit)
+        if mu > 0.0 and mb > 0.0 and not 4.0 * mb < max(ud, -ld):  # D = t d with t in [0, 1]
+            q, own = 0.5, 0.5 * max(ud, -ld)
+        else:  # relu(a) - relu(b), each by its line
+            p, q, shift, own, shared = lam - other, other, mu - mb, mb, mu
+        v[LAM, i], v[MU, i], v[P, i], v[Q, i] = lam, mu, p, q
+        v[SHIFT, i], v[OWN, i], v[SHARED, i] = shift, own, shared
+        ea, ed = v[EA, i], v[ED, i]
+        v[EA, i] = lam * ea + 3.0 * u * (lam * sa + mu) + tiny
+        v[ED, i] = abs(p) * ea + q * ed + 4.0 * u * (abs(p) * sa + q * sd + abs(shift) + shared) + tiny
+        v[SY, i] = lam * sa + 2.0 * mu
+        v[SD, i] = abs(p) * sa + q * sd + abs(shift) + shared + own
+        if ua > 0.0 or ub > 0.0:
+            w.live[count] = i
+            count += 1
+            if mu > 0.0:
+                w.owner[0, top] = l * stride + i
+                top += 1
+            if own > 0.0:
+                w.owner[1, more] = l * stride + i
+                more += 1
+    return count, top, more
+
+
+@bare_kernel
+def rectify(l, rows, extra, top, more, w):
+    """Forms of relu(a) and of D, with the new symbols."""
+    stride, R = w.sizes[0], w.sizes[1]
+    v = w.vectors
+    columns = w.counts[l + 1, 0]
+    start = l * R * stride
+    for r in range(rows):
+        k = r * stride
+        for i in range(columns):
+            a = w.pre[start + k + i]
+            w.y[k + i] = v[LAM, i] * a
+            w.d[k + i] = v[P, i] * a + v[Q, i] * w.dp[k + i]
+    for i in range(columns):
+        w.y[i] += v[MU, i]
+        w.d[i] += v[SHIFT, i]
+    for r in range(extra):
+        k = r * stride
+        for i in range(columns):
+            w.g[k + i] = v[Q, i] * w.gp[k + i]
+    for r in range(rows, top):
+        k = r * stride
+        for i in range(columns):
+            w.y[k + i] = 0.0
+            w.d[k + i] = 0.0
+        i = w.owner[0, r] - l * stride
+        w.y[k + i] = v[MU, i]
+        w.d[k + i] = v[SHARED, i]
+    for r in range(extra, more):
+        k = r * stride
+        for i in range(columns):
+            w.g[k + i] = 0.0
+        i = w.owner[1, r] - l * stride
+        w.g[k + i] = v[OWN, i]
+
+
+@bare_kernel
+def forward(pair, lo, hi, box, w, unit):
+    """Bounds of all hidden neurons on a box, met with those in ``box``, and the forms of the outputs.
+
+    Parameters
+    ----------
+    lo, hi : float64 (n0,)
+    box : float64 (6, N), overwritten
+        Bounds of a, b, d: lower and upper of each.
+    unit : float64 (N_CHARGES,)
+
+    Notes
+    -----
+    The forms of the outputs are left in ``w.pre``, ``w.dp``, ``w.gp`` and their errors in ``w.vectors``.
+    """
+    layers = pair.widths.shape[0] - 1
+    begin(lo, hi, w, unit)
+    count, rows, extra = w.counts[0, 0], w.counts[0, 1], 0
+    for l in range(layers):
+        columns = 0
+        for i in range(pair.widths[l + 1]):
+            n = pair.first[l] + i
+            if l == layers - 1 or box[1, n] > 0.0 or box[3, n] > 0.0:
+                w.lists[l + 1, columns] = i
+                columns += 1
+        w.counts[l + 1, 0], w.counts[l + 1, 1], w.counts[l + 1, 2] = columns, rows, extra
+        affine(pair, l, count, rows, extra, w, unit)
+        if l < layers - 1:
+            count, top, more = neurons(pair, l, rows, extra, box, w, unit)
+            rectify(l, rows, extra, top, more, w)
+            rows, extra = top, more
+
+
+@bare_kernel
+def bound_of_alternative(pair, goal, k, w, unit):
+    """Above an alternative less its limit, by the forms of the outputs."""
+    layers = pair.widths.shape[0] - 1
+    stride, R, m = w.sizes[0], w.sizes[1], pair.widths[layers]
+    rows, extra = w.counts[layers, 1], w.counts[layers, 2]
+    start = (layers - 1) * R * stride
+    v = w.vectors
+    begin_, end = goal.entry[k], goal.entry[k + 1]
+    shift = goal.constant[k] - goal.limit[k]
+    middle, radius = shift, 0.0
+    error, size = 0.0, abs(goal.constant[k]) + abs(goal.limit[k])
+    for t in range(begin_, end):
+        c, value = goal.column[t], goal.value[t]
+        if c < m:
+            middle += value * v[CA, c]
+            error += abs(value) * v[EA, c]
+            size += abs(value) * (abs(v[CA, c]) + v[RA, c])
+        else:
+            middle += value * v[CD, c - m]
+            error += abs(value) * v[ED, c - m]
+            size += abs(value) * (abs(v[CD, c - m]) + v[RD, c - m])
+    for r in range(1, rows):
+        total = 0.0
+        for t in range(begin_, end):
+            c = goal.column[t]
+            total += goal.value[t] * (w.pre[start + r * stride + c] if c < m else w.dp[r * stride + c - m])
+        radius += abs(total)
+    for r in range(extra):
+        total = 0.0
+        for t in range(begin_, end):
+            c = goal.column[t]
+            if c >= m:
+                total += goal.value[t] * w.gp[r * stride + c - m]
+        radius += abs(total)
+    error += MARGIN * (end - begin_ + 3) * unit[GOAL] * size
+    error += MARGIN * (rows + extra + 6) * unit[RADIUS] * (size + error)
+    return middle + radius + error + (SMALLEST if unit[TINY] > 0.0 else 0.0)
+
+
+@bare_kernel
+def attribution(pair, goal, k, w, score):
+    """How much of the radius of an alternative comes from each input, through the symbols of neurons too.
+
+    A symbol passes what it has to inputs and to earlier symbols, in proportion to what they have in the radius of its neuron's a.
+
+    Parameters
+    ----------
+    score : float64 (n0,), overwritten
+    """
+    layers = pair.widths.shape[0] - 1
+    stride, R, m = w.sizes[0], w.sizes[1], pair.widths[layers]
+    rows, extra = w.counts[layers, 1], w.counts[layers, 2]
+    start = (layers - 1) * R * stride
+    n0 = score.shape[0]
+    for r in range(1, rows):
+        total = 0.0
+        for t in range(goal.entry[k], goal.entry[k + 1]):
+            c = goal.column[t]
+            total += goal.value[t] * (w.pre[start + r * stride + c] if c < m else w.dp[r * stride + c - m])
+        w.weight[0, r] = abs(total)
+    for r in range(extra):
+        total = 0.0
+        for t in range(goal.entry[k], goal.entry[k + 1]):
+            c = goal.column[t]
+            if c >= m:
+                total += goal.value[t] * w.gp[r * stride + c - m]
+        w.weight[1, r] = abs(total)
+    f, e = rows - 1, extra - 1
+    while f > n0 or e >= 0:
+        # the later neuron first
+        if f > n0 and (e < 0 or w.owner[0, f] >= w.owner[1, e]):
+            amount, owner = w.weight[0, f], w.owner[0, f]
+            f -= 1
+        else:
+            amount, owner = w.weight[1, e], w.owner[1, e]
+            e -= 1
+        l, i = owner // stride, owner % stride
+        radius = w.extent[l, i]
+        if amount > 0.0 and radius > 0.0:
+            base = l * R * stride + i
+            share = amount / radius
+            for r in range(1, w.counts[l + 1, 1]):
+                w.weight[0, r] += share * abs(w.pre[base + r * stride])
+    for j in range(n0):
+        score[j] = w.weight[0, 1 + j]
