@@ -15,7 +15,7 @@ import typer
 from .. import _version
 from .exits import mend_streams, noting_interrupts, outcome
 
-TOPICS = ("complexes", "fibers", "equivalence", "strata", "regions", "datasets")
+TOPICS = ("complexes", "topology", "fibers", "equivalence", "strata", "regions", "datasets")
 
 app = typer.Typer(
     name="polyfiber",

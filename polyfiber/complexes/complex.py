@@ -647,6 +647,10 @@ class PolyhedralComplex:
         found: PolyhedralSet = above("complexes.topology.build:class_region")(self, label, budget=budget)
         return found
 
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """Draw the regions of a bounded planar complex; options as in `polyfiber.plots.plot_regions`."""
+        return above("plots.planar:plot_regions")(self, ax=ax, **options)
+
     def save(self, path: Any) -> None:
         """Write a versioned archive that `PolyhedralComplex.load` reads without recomputing.
 

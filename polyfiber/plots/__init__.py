@@ -1,1 +1,18 @@
-"""Pictures: functions take an Axes and return it."""
+"""Pictures: functions take an Axes and return it; `style` holds the colours."""
+
+from __future__ import annotations
+
+from .._lazy import resolver
+
+_EXPORTS: dict[str, str] = {
+    "plot_breakpoints": "planar",
+    "plot_regions": "planar",
+    "plot_set": "planar",
+    "plot_dag": "strata",
+    "plot_flow": "strata",
+    "plot_table": "strata",
+}
+
+__all__ = list(_EXPORTS)
+
+__getattr__, __dir__ = resolver(__name__, _EXPORTS)

@@ -337,6 +337,10 @@ class PolyhedralSet:
         """
         return above("complexes.topology.surfaces:mesh_of")(self)
 
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """Draw a set in the plane; options as in `polyfiber.plots.plot_set`."""
+        return above("plots.planar:plot_set")(self, ax=ax, **options)
+
     def save(self, path: Any) -> None:
         """Write the mesh as ``.obj``, ``.ply`` or ``.vtu`` (with cell data)."""
         self.mesh().save(path)

@@ -161,7 +161,8 @@ def mesh_of(owner: PolyhedralSet) -> Mesh:
     if d == 1:
         ptr, indices = np.arange(0, 2 * len(layer) + 1, 2), owner.edges.ravel()
         return Mesh(owner.vertices, ptr, indices, None, data, np.flatnonzero(on_border))
-    ptr, indices = _around(owner)
+    ptr, edges = owner.facets_of(2)
+    indices = corners_around(ptr, edges, owner.edges)
     normals = None
     if n0 == 3:
         normals = _normals(owner, ptr, indices)
@@ -170,11 +171,9 @@ def mesh_of(owner: PolyhedralSet) -> Mesh:
     return Mesh(owner.vertices, ptr, indices, normals, data, np.flatnonzero(on_border))
 
 
-def _around(owner: PolyhedralSet) -> tuple[IntArray, IntArray]:
-    """Corners of every 2-cell in order, from its edges."""
-    ptr, edges = owner.facets_of(2)
-    ends = owner.edges
-    indices = np.empty(len(edges), dtype=np.int64)
+def corners_around(ptr: IntArray, edges: IntArray, ends: IntArray) -> IntArray:
+    """Corners of bounded 2-cells in order: (ptr[-1],) vertices, from the edges of each cell and their ends (…, 2)."""
+    indices = np.empty(int(ptr[-1]), dtype=np.int64)
     for c in range(len(ptr) - 1):
         mine = ends[edges[ptr[c] : ptr[c + 1]]]
         beside: dict[int, list[int]] = {}
@@ -188,7 +187,7 @@ def _around(owner: PolyhedralSet) -> tuple[IntArray, IntArray]:
             one, two = beside[current]
             previous, current = current, (two if one == previous else one)
         indices[ptr[c] : ptr[c + 1]] = walk
-    return ptr, indices
+    return indices
 
 
 def _normals(owner: PolyhedralSet, ptr: IntArray, indices: IntArray) -> FloatArray:

@@ -1,0 +1,63 @@
+"""The commands levelset and boundary: text and JSON say the same, files are written, bad input has one line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import polyfiber as pf
+from polyfiber.cli.app import app
+
+DATA = Path(__file__).parents[2] / "data"
+
+
+def run(*argv: str):
+    return CliRunner().invoke(app, list(argv))
+
+
+def test_levelset_agrees_with_the_library(tmp_path: Path) -> None:
+    file = str(DATA / "iris_petals.onnx")
+    found = run("levelset", file, "--value", "1/3", "--box", "0,8,-1,4", "--verify", "--json")
+    assert found.exit_code == 0
+    facts = json.loads(found.stdout)
+    curve = pf.canonical_complex(pf.read_network(file), pf.Box([0, -1], [8, 4])).level_set(1 / 3)
+    assert facts["f_vector"] == list(curve.f_vector)
+    assert facts["verified"]
+    text = run("levelset", file, "--value", "1/3", "--box", "0,8,-1,4", "--quiet")
+    assert str(curve.f_vector[1]) in text.stdout
+    picture = tmp_path / "p.png"
+    assert run("levelset", file, "--box", "0,8,-1,4", "--plot", str(picture), "--side", "below").exit_code == 0
+    assert picture.stat().st_size > 1000
+
+
+def test_boundary_names_the_classes_that_meet(tmp_path: Path) -> None:
+    mesh = tmp_path / "b.obj"
+    found = run("boundary", str(DATA / "iris_petals.onnx"), "--box", "0,8,-1,4", "--json", "--save", str(mesh))
+    facts = json.loads(found.stdout)
+    assert set(facts["pairs_that_meet"]) == {"0 and 1", "0 and 2", "1 and 2"}
+    assert sum(facts["pairs_that_meet"].values()) == facts["f_vector"][1]
+    assert mesh.read_text().count("\nl ") == facts["f_vector"][1]
+    assert facts["size"] > 0
+
+
+@pytest.mark.parametrize(
+    ("argv", "text"),
+    [
+        (["--value", "nan"], "cannot read the level"),
+        (["--output", "7"], "output 7 does not exist"),
+        (["--save", "x.stl"], "written as .obj"),
+        (["--field", "3"], "field must be"),
+        (["--support", "open"], "support must be"),
+    ],
+)
+def test_bad_input_has_one_line(argv: list[str], text: str) -> None:
+    found = run("levelset", str(DATA / "iris_petals.onnx"), *argv)
+    assert isinstance(found.exception, pf.errors.InputError)
+    assert text in str(found.exception)
+
+
+def test_a_choice_that_does_not_exist_is_a_usage_error() -> None:
+    assert run("levelset", str(DATA / "iris_petals.onnx"), "--side", "up").exit_code == 2
