@@ -251,7 +251,9 @@ def plot_breakpoints(bp: BreakpointComplex, *, ax: Any = None, output: int = 0) 
     for sign, colour, name in ((1, "#00248f", "bends up"), (-1, "#b2182b", "bends down")):
         mine = sign * weights > 0
         widths = 0.4 + 3.6 * np.abs(weights[mine]) / largest
-        ax.add_collection(LineCollection(list(ends[mine]), colors=colour, linewidths=widths.tolist(), gid=name.replace(" ", "-")))
+        ax.add_collection(
+            LineCollection(list(ends[mine]), colors=colour, linewidths=widths.tolist(), gid=name.replace(" ", "-"))
+        )
         ax.plot([], [], color=colour, label=f"{name}: {int(mine.sum())} facets")
     ax.legend(
         handles=[h for h in ax.lines if isinstance(h, Line2D)],
