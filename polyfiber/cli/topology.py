@@ -38,7 +38,7 @@ def _level(text: str) -> Fraction:
 
 
 def _complex(file: Path, box: str | None, seconds: float | None, memory: str | None, quiet: bool) -> Any:
-    from ..complexes.complex import canonical_complex
+    from ..complexes.build import canonical_complex
     from ..network.readers import read_chain
 
     net = read_chain(file)
