@@ -18,6 +18,7 @@ MODULES = sorted(
 
 
 OPTIONAL = {  # examples that need an extra
+    "polyfiber.plots.planar": "matplotlib",
     "polyfiber.dln.manifolds": "pymanopt",
     "polyfiber.datasets.pilot": "pyarrow",
     "polyfiber.datasets.reader": "pyarrow",

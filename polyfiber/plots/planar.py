@@ -78,7 +78,7 @@ def plot_regions(
     >>> cx = pf.canonical_complex(pf.ReLUNetwork.random((2, 6, 3), rng=0), pf.Box([-2, -2], [2, 2]))
     >>> ax = plot_regions(cx, ax=Figure().add_subplot(), color_by="class")
     >>> ax.get_title()
-    '26 regions, 3 classes'
+    '16 regions, 2 classes'
     """
     if color_by not in ("value", "slope", "class"):
         raise InputError(f"color_by must be 'value', 'slope' or 'class', found {color_by!r}")
