@@ -20,9 +20,7 @@ from ..budget import Monitor
 from ..errors import BudgetExceededError
 from ..network.model import ReLUNetwork
 from ..numerics.lp import native_silence
-
-_UNIT = 2.0**-53
-_TINY = 2.0**-1000
+from ..numerics.rounding import TINY, UNIT, gamma, outward
 
 
 @dataclass
@@ -57,31 +55,21 @@ def relaxed_upper(net: ReLUNetwork, lo: FloatArray, hi: FloatArray) -> BoxBounds
     sizes: list[FloatArray] = []
     tops: list[FloatArray] = [np.maximum(np.abs(lo), np.abs(hi))]
     for layer, (W, b) in enumerate(zip(net.weights, net.biases)):
-        sizes.append(_above(tops[-1] @ np.abs(W).T + np.abs(b), W.shape[1] + 1))
+        sizes.append(outward(tops[-1] @ np.abs(W).T + np.abs(b), W.shape[1] + 1))
         last = layer == len(net.weights) - 1
         rows = W if last else np.concatenate([W, -W])
         constants = b if last else np.concatenate([b, -b])
         A, c, lost = _substitute(net, layer, rows, constants, lower_z, upper_z, sizes, tops)
         edge = np.maximum(A * lo[:, None, :], A * hi[:, None, :])
         extent = np.abs(edge).sum(axis=2) + np.abs(c) + lost
-        bound = edge.sum(axis=2) + c + (lost + _gamma(A.shape[2] + 4) * extent) * (1 + 1e-6) + _TINY
+        bound = edge.sum(axis=2) + c + (lost + gamma(A.shape[2] + 4) * extent) * (1 + 1e-6) + TINY
         if last:
-            return BoxBounds(bound, A, c + lost * (1 + 1e-6) + 4 * _UNIT * (np.abs(c) + lost), lower_z, upper_z)
+            return BoxBounds(bound, A, c + lost * (1 + 1e-6) + 4 * UNIT * (np.abs(c) + lost), lower_z, upper_z)
         n = len(b)
         upper_z.append(bound[:, :n])
         lower_z.append(-bound[:, n:])
         tops.append(np.maximum(np.minimum(upper_z[-1], sizes[-1]), 0.0))
     raise AssertionError("a network has a layer")
-
-
-def _gamma(k: int) -> float:
-    """Above ``k u / (1 - k u)`` for every k that fits into memory."""
-    return 1.001 * k * _UNIT
-
-
-def _above(values: FloatArray, terms: int) -> FloatArray:
-    """Above the exact sums of so many nonnegative products."""
-    return np.asarray(values * (1 + 2 * _gamma(terms + 2)) + _TINY)
 
 
 def _substitute(
@@ -104,7 +92,7 @@ def _substitute(
         on, off = low >= 0, high <= 0
         width = np.where(high > low, high - low, 1.0)
         slope = np.where(on, 1.0, np.where(off, 0.0, np.minimum(high / width, 1.0)))
-        lift = np.maximum(-slope * low, high - slope * high) * (1 + 8 * _UNIT) + 4 * _UNIT * high + _TINY
+        lift = np.maximum(-slope * low, high - slope * high) * (1 + 8 * UNIT) + 4 * UNIT * high + TINY
         lift = np.where(on | off, 0.0, lift)
         below = np.where(on, 1.0, np.where(off, 0.0, (high > -low).astype(np.float64)))
         positive, negative = np.maximum(A, 0.0), np.minimum(A, 0.0)
@@ -112,11 +100,11 @@ def _substitute(
         # products with slopes and lifts, then with weights and biases: all are sums of terms below |A| * size
         size = np.maximum(sizes[l], np.maximum(np.abs(low), np.abs(high)))
         terms = A.shape[2] + net.weights[l].shape[1] + 8
-        lost += _gamma(terms) * (4 * np.einsum("krj,kj->kr", np.abs(A), size) + np.abs(c)) * (1 + 1e-6)
-        lost += _TINY * (1 + size.sum(axis=1, keepdims=True) + tops[l].sum(axis=1, keepdims=True))
+        lost += gamma(terms) * (4 * np.einsum("krj,kj->kr", np.abs(A), size) + np.abs(c)) * (1 + 1e-6)
+        lost += TINY * (1 + size.sum(axis=1, keepdims=True) + tops[l].sum(axis=1, keepdims=True))
         A = positive * slope[:, None, :] + negative * below[:, None, :]
         c += A @ net.biases[l]
-        lost += 4 * _UNIT * np.abs(c)
+        lost += 4 * UNIT * np.abs(c)
         A = A @ net.weights[l]
     return np.asarray(A), c, lost
 
@@ -196,7 +184,7 @@ def possible_boxes(rows: tuple[FloatArray, FloatArray] | None, los: FloatArray, 
         return np.ones(len(los), dtype=bool)
     A, b = rows
     least = np.minimum(A * los[:, None], A * his[:, None]).sum(axis=2)
-    slack = 1e-12 * (np.maximum(np.abs(los), np.abs(his)) @ np.abs(A).T + np.abs(b)) + _TINY
+    slack = 1e-12 * (np.maximum(np.abs(los), np.abs(his)) @ np.abs(A).T + np.abs(b)) + TINY
     return np.asarray((least <= b + slack).all(axis=1))
 
 

@@ -11,9 +11,7 @@ from ..domain import Box, Polyhedron
 from ..errors import InputError, SolverError
 from ..network.model import ReLUNetwork
 from ..numerics.lp import highs_options, interior_point
-
-U = 2.0**-53
-TINY = 1e-300
+from ..numerics.rounding import TINY, UNIT, gamma
 
 
 def safe_minimum(
@@ -26,7 +24,7 @@ def safe_minimum(
     b, which may be rounded rationals. Neumaier and Shcherbina, *Safe bounds in linear and mixed-integer programming*
     (2004), §3.
     """
-    terms = (len(b) + len(cost) + 6) * U * 1.01
+    terms = gamma(len(b) + len(cost) + 6)
     with np.errstate(all="ignore"):
         reduced = cost + y @ A
         size = np.abs(cost) + y @ np.abs(A)
@@ -141,7 +139,7 @@ class Relaxation:
         plus, minus = np.maximum(w, 0.0), np.minimum(w, 0.0)
         with np.errstate(all="ignore"):
             size = np.abs(w) @ np.maximum(np.abs(low), np.abs(high)) + np.abs(b)
-            error = (w.shape[1] + 6 + self.extra) * U * 1.01 * 2 * size + TINY
+            error = gamma(w.shape[1] + 6 + self.extra) * 2 * size + TINY
             below, above = plus @ low + minus @ high + b - error, plus @ high + minus @ low + b + error
         del self.low[layer:], self.high[layer:], self.size[layer:]
         self.size.append(np.nan_to_num(size))
@@ -158,7 +156,7 @@ class Relaxation:
             slope[open_] = np.nan_to_num(high[open_] / (high[open_] - low[open_])).clip(0.0, 1.0)
             # above max(0, z) at both ends of the interval, so above it in between
             need = np.maximum(-slope * low, high - slope * high)
-            need = need + 4 * U * (np.abs(slope * low) + np.abs(high) + np.abs(slope * high))
+            need = need + 4 * UNIT * (np.abs(slope * low) + np.abs(high) + np.abs(slope * high))
         shift = np.where(open_, np.where(np.isnan(need), np.inf, need), 0.0)
         del self.slope[layer:], self.shift[layer:]
         self.slope.append(slope)
@@ -199,7 +197,7 @@ class Relaxation:
                 reach = np.maximum(np.abs(y_low), np.abs(y_high))
                 w, b = self.W[q], self.b[q]
                 size = np.abs(moved) @ np.abs(w)
-                k = (w.shape[0] + 6 + self.extra) * U * 1.01
+                k = gamma(w.shape[0] + 6 + self.extra)
                 # the computed coefficients are taken as the multipliers; what they miss is charged to the layer below
                 slack += 2 * k * (size @ reach + np.abs(moved) @ np.abs(b)) + k * add
                 total += np.abs(moved) @ np.abs(b)
@@ -208,7 +206,7 @@ class Relaxation:
             low, high = self.box
             reach = np.maximum(np.abs(low), np.abs(high))
             value = np.maximum(rows, 0.0) @ high + np.minimum(rows, 0.0) @ low
-            k = (len(low) + 4 * layer + 8) * U * 1.01
+            k = gamma(len(low) + 4 * layer + 8)
             result = value + constant + (slack + 2 * k * (np.abs(rows) @ reach + total)) * (1 + 1e-9) + TINY
         return np.nan_to_num(rows), np.where(np.isnan(result), np.inf, result)
 
@@ -250,7 +248,7 @@ class Relaxation:
             in_low, in_high = self.reach(q)
             with np.errstate(all="ignore"):
                 reach = np.abs(w) @ np.maximum(np.abs(in_low), np.abs(in_high)) + np.abs(b)
-                right = slope * b + shift + 4 * U * (reach + np.abs(shift))
+                right = slope * b + shift + 4 * UNIT * (reach + np.abs(shift))
             blocks.append(below[live])
             values.append(np.where(np.isnan(right), np.inf, right)[live])
             lows.append(y_low)
@@ -288,7 +286,7 @@ class Relaxation:
         y = np.maximum(-found.ineqlin.marginals, 0.0)
         value = -safe_minimum(cost, system.A, system.b, y, system.low, system.high)
         bias = sign * float(self.b[layer][i])
-        return value + bias + 4 * U * (abs(value) + abs(bias)), np.asarray(found.x), False
+        return value + bias + 4 * UNIT * (abs(value) + abs(bias)), np.asarray(found.x), False
 
     def undecided(self, layer: int) -> IntArray:
         """Neurons of a layer whose sign the bounds leave open."""
@@ -315,7 +313,7 @@ def values_with_errors(network: ReLUNetwork, X: FloatArray) -> tuple[FloatArray,
             w, b = w.astype(np.float64), b.astype(np.float64)
             z = y @ w.T + b
             carried = off @ np.abs(w).T
-            rounding = (w.shape[1] + 6) * U * 1.01 * (np.abs(y) @ np.abs(w).T + carried + np.abs(b))
+            rounding = gamma(w.shape[1] + 6) * (np.abs(y) @ np.abs(w).T + carried + np.abs(b))
             error = (carried + rounding) * (1 + 1e-9) + (2 * w.shape[1] + 4) * 2.0**-1074
             out.append(z)
             err.append(error)

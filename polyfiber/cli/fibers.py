@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from ..errors import GenericityError, IncompleteError
+from ..numerics.rounding import UNIT
 from .complexes import make_budget, network_facts, parse_box
 from .render import note, table, to_json
 
@@ -23,7 +24,7 @@ def classify(
     components: int = typer.Option(0, "--components", help="Print up to so many components."),
     sample: Path = typer.Option(None, "--sample", help="Write another network of the fiber to a file."),
     seed: int = typer.Option(0, "--seed", help="Seed of --sample."),
-    sign_error: float = typer.Option(2.0**-51, "--sign-error", help="Relative accuracy of the weights."),
+    sign_error: float = typer.Option(4 * UNIT, "--sign-error", help="Relative accuracy of the weights."),
     limit: int = typer.Option(2048, "--limit", help="Masked products and minors to check for genericity."),
     box: str = typer.Option(None, "--box", help="Judge neurons on this box only: lo,hi or lo1,hi1,lo2,hi2,…"),
     bounds_only: bool = typer.Option(False, "--bounds", help="Judge neurons by bounds, never by the complex."),

@@ -11,6 +11,7 @@ from ..fibers.regime import normalised
 from ..network.float_or_rational import row_norms
 from ..network.model import ReLUNetwork
 from ..network.moves import Composition, Flip, Move, Neurons, Permute, Replace, Rescale, Translate, compose, hides
+from ..numerics.rounding import UNIT
 from .minimize import minimize
 
 
@@ -173,7 +174,7 @@ def _hidden_at(net: ReLUNetwork, layer: int) -> tuple[int, int] | None:
     if W.shape[1] < 2:
         return None
     # at the end of a translation rounding may leave a bias just above zero
-    b = np.where(b <= 4 * 2.0**-53 * np.abs(W).max(axis=1), np.minimum(b, 0.0), b)
+    b = np.where(b <= 4 * UNIT * np.abs(W).max(axis=1), np.minimum(b, 0.0), b)
     dead = (W <= 0).all(axis=1) & (b <= 0)
     for k in range(W.shape[1]):
         hiding = hides(W, b, k)

@@ -14,6 +14,7 @@ from ..network.float_or_rational import row_norms
 from ..network.model import ReLUNetwork
 from ..numerics.dyadic import exact_value
 from ..numerics.exact import as_fractions
+from ..numerics.rounding import TINY, gamma
 
 MAX_TARGETS = 4096
 """About how many corners of layer 2's walls are tried; wide networks have more."""
@@ -89,7 +90,7 @@ def sensitivity(net: ReLUNetwork, X: FloatArray) -> FloatArray:
 def rounding_bound(net: ReLUNetwork, X: FloatArray) -> FloatArray:
     """Bound (…, nL) of the rounding error of ``net(X)`` in float64."""
     terms = sum(W.shape[1] + 3 for W in net.weights)
-    return terms * 2.0**-53 * 1.01 * magnitude(net, X) + 2.0**-1000
+    return gamma(terms) * magnitude(net, X) + TINY
 
 
 def surely_different(a: ReLUNetwork, b: ReLUNetwork, X: FloatArray) -> BoolArray:

@@ -18,7 +18,7 @@ from ..budget import Budget
 from ..complexes.ranges.activation import activation_bounds
 from ..domain import Polyhedron
 from ..network.model import ReLUNetwork
-from ..numerics.predicates import UNIT
+from ..numerics.rounding import UNIT
 
 Source = Literal["bounds", "complex"]
 _NAMES = {"interval": "interval bounds", "relaxation": "linear bounds", "lp": "LP bounds", "exact": "exact range"}

@@ -24,6 +24,7 @@ from ..errors import GenericityError, IncompleteError, InputError, NumericalErro
 from ..network.float_or_rational import gauge_norms, row_norms
 from ..network.model import ReLUNetwork
 from ..network.moves import Rescale, random_trivial
+from ..numerics.rounding import UNIT
 from .activity import NeuronFacts, facts_from_complex, facts_on, neuron_facts
 from .components import ConstantPart, HidingPart, LayerPart, NetworkComponent, SinglePart
 from .findings import Finding, find, image_duplicates, invisible_neurons
@@ -203,7 +204,7 @@ def classify_fiber(
     net: ReLUNetwork,
     *,
     limit: int = 2048,
-    sign_error: float = 2.0**-51,
+    sign_error: float = 4 * UNIT,
     tolerance: float = 1e-9,
     complex: Any = None,
     domain: Polyhedron | None = None,

@@ -15,6 +15,7 @@ import numpy as np
 from .._typing import Array, FloatArray, SignArray
 from ..errors import InputError
 from ..network.float_or_rational import largest, lengths, nonzero, row_norms
+from ..numerics.rounding import UNIT
 
 Domain = Literal["orthant", "space"]
 ROLES = ("nonlinear", "linear", "dead", "cancelling")
@@ -160,7 +161,7 @@ def analyse_layer(
     *,
     domain: Domain = "orthant",
     tolerance: float = 1e-9,
-    sign_tolerance: float = 2.0**-51,
+    sign_tolerance: float = 4 * UNIT,
 ) -> LayerAnalysis:
     """Roles of the neurons of ``y -> C relu(W y + b) + a`` and its hyperplane representation.
 

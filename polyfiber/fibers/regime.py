@@ -21,7 +21,7 @@ from ..budget import heed
 from ..kernels.fibers import regime as kernels
 from ..network.float_or_rational import gauge_norms, row_norms
 from ..network.model import ReLUNetwork
-from ..numerics.predicates import UNIT
+from ..numerics.rounding import UNIT
 from ..verdict import Verdict
 
 LARGEST_MINOR = 96

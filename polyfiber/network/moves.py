@@ -20,6 +20,7 @@ import numpy as np
 from .._typing import Array
 from ..errors import InputError, ShapeError
 from ..numerics.exact import as_fractions
+from ..numerics.rounding import UNIT
 from .model import ReLUNetwork
 
 
@@ -180,7 +181,7 @@ class Translate(Move):
         dead = (W <= 0).all(axis=1) & (b <= 0)  # dead on every non-negative input: left alone
         moved = np.where(dead, b, b + shift * W[:, self.neuron])
         # the end point of the half-line is admissible: rounding may leave it an ulp above zero
-        slack = 4 * 2.0**-53 * np.abs(b) if not net.is_exact else 0
+        slack = 4 * UNIT * np.abs(b) if not net.is_exact else 0
         biases[l + 1] = np.where(~dead & (moved > 0) & (moved <= slack), 0 * moved, moved)
         check_hides(W, biases[l + 1], self.neuron, f"after a translation by {float(self.shift):.6g}")
         return _rebuild(net, weights, biases)

@@ -8,8 +8,7 @@ import numpy as np
 import scipy.linalg
 
 from .._typing import Array, IntArray
-
-U = 2.0**-53
+from .rounding import UNIT
 
 
 def certainly_invertible(matrix: Array) -> bool:
@@ -22,7 +21,7 @@ def certainly_invertible(matrix: Array) -> bool:
     except np.linalg.LinAlgError:
         return False
     with np.errstate(all="ignore"):
-        residual = np.abs(inverse @ matrix - np.eye(n)) + (n + 2) * U * (np.abs(inverse) @ np.abs(matrix))
+        residual = np.abs(inverse @ matrix - np.eye(n)) + (n + 2) * UNIT * (np.abs(inverse) @ np.abs(matrix))
         return bool(residual.sum(axis=1).max() < 0.5)
 
 

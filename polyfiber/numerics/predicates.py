@@ -14,8 +14,8 @@ import numpy as np
 from .._typing import Array, BoolArray, FloatArray, SignArray
 from ..errors import RankAmbiguityError
 from . import exact
+from .rounding import UNIT
 
-UNIT = 2.0**-53
 """Unit roundoff of float64."""
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from ..._typing import BoolArray, FloatArray, IntArray
 from ...errors import NumericalError
 from ...kernels.complexes import affine_maps as maps
+from ...numerics.rounding import UNIT
 from ..geometry import full_net
 from ..skeleton.exact_signs import ExactPredicate
 
@@ -87,7 +88,7 @@ def form_slack(cx: PolyhedralComplex) -> FloatArray:
         for layer, w in enumerate(network.weights[1:-1], start=2):
             terms += w.shape[1] + 4.0
             size = np.abs(w.astype(np.float64)) @ size
-            slack[frame.net.first[layer] : frame.net.first[layer + 1]] = terms * 2.0**-52 * size
+            slack[frame.net.first[layer] : frame.net.first[layer + 1]] = terms * 2 * UNIT * size
     return np.where(np.isnan(slack), np.inf, slack)
 
 

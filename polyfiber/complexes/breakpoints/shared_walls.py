@@ -15,6 +15,7 @@ import numpy as np
 
 from ..._typing import FloatArray, IntArray
 from ...kernels.complexes import affine_maps as maps
+from ...numerics.rounding import TINY, gamma
 from ..geometry import full_net
 from ..skeleton.exact_signs import ExactPredicate
 from ..skeleton.integer_signs import IntegerForms, integer_layer
@@ -174,7 +175,7 @@ def _rounding(cx: PolyhedralComplex) -> FloatArray:
     for w in cx.network.weights:
         total = np.abs(w.astype(np.float64)) @ total
         terms += w.shape[1] + 4
-    result: FloatArray = terms * 2.0**-53 * 1.01 * total + 1e-300
+    result: FloatArray = gamma(terms) * total + TINY
     return result
 
 

@@ -19,6 +19,7 @@ from ...domain import Polyhedron
 from ...errors import NumericalError
 from ...kernels.complexes import affine_maps as maps
 from ...network.model import ReLUNetwork
+from ...numerics.rounding import TINY, gamma
 from ..build import canonical_complex
 from ..geometry import full_net, unit_forms
 from ..skeleton.exact_signs import ExactPredicate
@@ -93,7 +94,7 @@ class BreakpointComplex:
         maps.output_columns(own, walls[inside], net, n_layers, n_out, width, values, magnitudes)
         columns[inside], sizes[inside] = values, magnitudes
         terms = sum(w + 4 for w in frame.network.architecture)
-        bound = terms * 2.0**-53 * 1.01 * sizes + 1e-300 * (sizes > 0)
+        bound = gamma(terms) * sizes + TINY * (sizes > 0)
         columns, exact = _decide_zeros(cx, planes, walls, columns, bound)
         _sharpen(cx, planes, walls, forms)
         weights = columns * row_norms(forms[:, :-1])[:, None]

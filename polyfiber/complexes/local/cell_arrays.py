@@ -23,8 +23,7 @@ from ...network.model import ReLUNetwork
 from ...numerics.independent import independent_columns
 from ...numerics.lp import interior_point
 from ...numerics.products import exact_product
-
-U = 2.0**-53
+from ...numerics.rounding import UNIT, gamma
 
 
 @dataclass
@@ -87,7 +86,7 @@ class CellFrame:
         else:
             self.full = floats
             self.first = np.ascontiguousarray(floats[:, :-1][:, self.columns])
-            self.terms0, self.given_error = n0 + 4.0, 0.0 if exact_floats else 2 * U
+            self.terms0, self.given_error = n0 + 4.0, 0.0 if exact_floats else 2 * UNIT
         self.widths = np.array([h1, *self.hidden[1:]], dtype=np.int64)
         deep = [np.asarray(w, dtype=np.float64) for w in network.weights[1 : len(self.hidden)]]
         self.deep_weights = np.concatenate([w.ravel() for w in deep]) if deep else np.zeros(1)
@@ -147,7 +146,7 @@ class CellFrame:
         """Values of all rows (domain, neurons) at inputs (m, n0), and bounds of their errors."""
         rows = np.asarray(self.given, dtype=np.float64)
         d = self.n_domain
-        terms = (self.n0 + 4) * U * 1.01
+        terms = gamma(self.n0 + 4)
         out, err = [], []
         with np.errstate(over="ignore", invalid="ignore"):
             z = X @ rows[:, :-1].T + rows[:, -1]
@@ -160,7 +159,7 @@ class CellFrame:
                 w, b = self.W[layer], self.b[layer]
                 z = np.maximum(z, 0.0) @ w.T + b
                 size = size @ np.abs(w).T + np.abs(b)
-                terms += (w.shape[1] + 4) * U * 1.01
+                terms += gamma(w.shape[1] + 4)
                 tiny = np.abs(w) @ tiny + (2 * w.shape[1] + 4) * 2.0**-1074
                 out.append(z)
                 err.append(terms * size + tiny)

@@ -16,11 +16,10 @@ from ...kernels.complexes import cell_facets as kf
 from ...network.model import ReLUNetwork
 from ...numerics.exact import rank
 from ...numerics.lp import solve_lp, solve_lp_exact
+from ...numerics.rounding import UNIT
 from ...verdict import Verdict
 from .cell_arrays import CellFrame, CellStats, as_point, cell_frame
 from .facets import Cell, exact_facet_point, flipped, solve_cell
-
-U = 2.0**-53
 
 
 @dataclass(frozen=True)
@@ -217,14 +216,14 @@ class Region:
         """Error bounds of the normals of the facets."""
         frame = self._frame
         level = np.abs(np.asarray(frame.given[:, :-1], dtype=np.float64))
-        parts = [level * 2 * U]
+        parts = [level * 2 * UNIT]
         level = level[frame.n_domain :]
         terms = frame.n0 + 4.0
         for layer in range(1, len(frame.hidden)):
             active = self._cell.signs[frame.n_domain + frame.offsets[layer - 1] :][: frame.hidden[layer - 1]] > 0
             level = np.abs(frame.W[layer])[:, active] @ level[active]
             terms += frame.hidden[layer - 1] + 4.0
-            parts.append(level * (terms * U * 1.02) + 1e-300)
+            parts.append(level * (terms * UNIT * 1.02) + 1e-300)
         return np.concatenate(parts)[self._cell.facets]
 
     # ---- unbounded directions ---------------------------------------------------------------
@@ -260,11 +259,11 @@ class Region:
             rows, np.arange(m), m, target, k, passive, lam, residual, Q, R,
             np.zeros(k + 2), np.zeros(k + 2), np.zeros(m + 1, dtype=np.int64),
         )  # fmt: skip
-        error = E1[cell.facets] / norms * 1.01 + 8 * U
+        error = E1[cell.facets] / norms * 1.01 + 8 * UNIT
         if norm <= 1e-9 and count == k:
             inverse = np.zeros((k, k))
             theta, size = kf.enclose(rows, error, passive, k, Q, R, inverse)
-            total = float(error.sum() + (m + 2) * U * m)
+            total = float(error.sum() + (m + 2) * UNIT * m)
             size_of_target = max(1.0, float(np.abs(target).max()))
             scaled = np.ascontiguousarray(target / size_of_target)
             if theta < 0.5 and kf.inside(inverse, theta, size, scaled, total / size_of_target, k, lam):
@@ -301,7 +300,7 @@ class Region:
                 return None
         elif error is not None:
             slopes = -(self.A @ direction)
-            bound = (self._magnitudes + (n0 + 2) * U * np.abs(self.A)) @ np.abs(direction) * 1.01
+            bound = (self._magnitudes + (n0 + 2) * UNIT * np.abs(self.A)) @ np.abs(direction) * 1.01
             if not (slopes > bound).all():
                 return None
         result: FloatArray = direction / np.linalg.norm(direction)

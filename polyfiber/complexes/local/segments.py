@@ -13,9 +13,8 @@ from ..._typing import FloatArray, SignArray
 from ...errors import InputError, ShapeError
 from ...kernels.complexes import segments as lines
 from ...network.model import ReLUNetwork
+from ...numerics.rounding import UNIT, gamma
 from .cell_arrays import CellFrame, as_point, cell_frame
-
-U = 2.0**-53
 
 
 @dataclass(frozen=True)
@@ -146,8 +145,8 @@ def segment_regions(network: ReLUNetwork, x0: Any, x1: Any) -> SegmentRegions:
         small = np.abs(frame.W[layer]) @ small + (2 * hidden[layer - 1] + 4) * 2.0**-1074
         tiny[frame.offsets[layer] : frame.offsets[layer + 1]] = small
     terms = frame.n0 + 5.0 + np.concatenate([[0.0], np.cumsum(np.array(hidden[:-1]) + 4.0)])
-    gamma = terms[0] * U * 1.01
-    ea[:h1], eb[:h1] = gamma * sa[:h1] + tiny[:h1], gamma * sb[:h1] + tiny[:h1]
+    rounded = gamma(terms[0])
+    ea[:h1], eb[:h1] = rounded * sa[:h1] + tiny[:h1], rounded * sb[:h1] + tiny[:h1]
     widths = frame.widths
     woff = np.concatenate([[0, 0], np.cumsum(widths[1:] * widths[:-1])]).astype(np.int64)
     times, errors, which = np.zeros(256), np.zeros(256), np.zeros(256, dtype=np.int64)
@@ -183,7 +182,7 @@ def segment_regions(network: ReLUNetwork, x0: Any, x1: Any) -> SegmentRegions:
         if len(different) == 0:
             raise InputError("a breakpoint changes nothing; please report this network")
         found_t.append(float(now))
-        found_e.append(2.0**-52)
+        found_e.append(2 * UNIT)
         found_n.append(tuple(int(i) for i in different))
         signs = changed
         pieces.append(signs.copy())

@@ -15,11 +15,12 @@ from fractions import Fraction
 import numpy as np
 
 from ..._typing import Array, FloatArray
-from ...bounds.relaxation import Relaxation, System, U, safe_minimum, values_with_errors
+from ...bounds.relaxation import Relaxation, System, safe_minimum, values_with_errors
 from ...budget import Budget, Monitor
 from ...domain import Box, Polyhedron
 from ...network.model import ReLUNetwork
 from ...numerics.lp import interior_point, solve_lp_exact
+from ...numerics.rounding import UNIT
 from ..build import canonical_complex
 from ..complex import PolyhedralComplex
 
@@ -97,7 +98,7 @@ class Points:
             t = (share[todo] * (1 - shrink))[:, None]
             moved = np.where(t < 1, self.centre + t * (X[todo] - self.centre), X[todo])
             result[todo] = moved
-            error = (A.shape[1] + 6) * U * (np.abs(moved) @ np.abs(A).T + np.abs(b))
+            error = (A.shape[1] + 6) * UNIT * (np.abs(moved) @ np.abs(A).T + np.abs(b))
             good[todo] = (moved @ A.T + error <= b).all(axis=1)
             if shrink == 0.0 and self.domain.A.dtype != object:  # exactly on a facet counts too
                 for k in np.flatnonzero(todo & ~good)[:256]:

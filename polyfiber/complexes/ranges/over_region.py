@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from ..._typing import FloatArray
-from ...bounds.relaxation import U, bounding_box, safe_minimum
+from ...bounds.relaxation import bounding_box, safe_minimum
 from ...budget import Budget, Monitor
 from ...errors import InputError
+from ...numerics.rounding import UNIT
 from ...verdict import Verdict
 from ..local.region import Region
 from .answer import ActivationBounds
@@ -73,7 +74,7 @@ def _least(
         return -np.inf, False
     points.add(found.x[None, :])
     value = safe_minimum(row[:-1], A, b, np.maximum(-found.ineqlin.marginals, 0.0), *box)
-    return value + row[-1] - 4 * U * (abs(value) + abs(row[-1])), True
+    return value + row[-1] - 4 * UNIT * (abs(value) + abs(row[-1])), True
 
 
 __all__ = ["bounds_on_region"]

@@ -14,6 +14,7 @@ from ...fibers.classify import FiberReport, classify_fiber
 from ...fibers.dimension import local_fiber
 from ...fibers.hyperplanes import ROLES
 from ...network.model import ReLUNetwork
+from ...numerics.rounding import UNIT
 from ..arrow import pyarrow
 from ..fields import boolean, integer, number
 from .base import Column, Item, Option, Options, Table
@@ -166,7 +167,7 @@ TABLE = Table(
     check=_check,
     options=(
         Option("limit", 512, integer(16), "Masked products, and minors, that are looked at; classify_fiber looks at 2048."),
-        Option("sign_error", 2.0**-51, number(0.0), "Relative accuracy of the weights; 2^-24 for float32."),
+        Option("sign_error", 4 * UNIT, number(0.0), "Relative accuracy of the weights; 2^-24 for float32."),
         Option("components", 16, integer(1), "Components are counted up to this number."),
         Option("local_dimension", False, boolean, "The dimension from all regions of the complex too."),
     ),

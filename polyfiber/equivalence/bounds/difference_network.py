@@ -9,6 +9,7 @@ import numpy as np
 from ..._typing import Array
 from ...errors import ShapeError
 from ...network.model import ReLUNetwork
+from ...numerics.rounding import TINY, UNIT
 
 
 def check_same_ends(a: ReLUNetwork, b: ReLUNetwork) -> None:
@@ -99,7 +100,7 @@ def stacking_error(a: ReLUNetwork, b: ReLUNetwork) -> float:
     layers = max(len(a.weights), len(b.weights))
     width = max(a.architecture[-2], b.architecture[-2], 2 * a.architecture[-1])
     factor = 1.0 if len(a.weights) == len(b.weights) else float(width) * (layers + 1)
-    return 4.0 * (factor + 1.0) * 2.0**-53 * sum(size) + 2.0**-1000
+    return 4.0 * (factor + 1.0) * UNIT * sum(size) + TINY
 
 
 def _with_hidden_layer(net: ReLUNetwork) -> ReLUNetwork:

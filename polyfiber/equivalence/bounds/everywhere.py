@@ -18,10 +18,9 @@ from ...errors import PolyfiberError
 from ...network.float_or_rational import row_norms
 from ...network.model import ReLUNetwork
 from ...network.moves import Permute, Rescale, compose
+from ...numerics.rounding import UNIT, outward
 from .difference_network import both_signs, stacking_error
 
-_UNIT = 2.0**-53
-_TINY = 2.0**-1000
 MAX_WIDTH = 1024
 """Widest layer that is matched, and whose relaxation is worked out."""
 
@@ -71,7 +70,7 @@ def growth_bound(a: ReLUNetwork, b: ReLUNetwork, *, quick: bool = False) -> Grow
     Rounding is bounded as in `relaxations`. The networks are compared as given, and with the neurons of b put in the
     order and scale of those of a.
     """
-    rounding = _UNIT if a.is_exact or b.is_exact else 0.0
+    rounding = UNIT if a.is_exact or b.is_exact else 0.0
     a, b = a.rounded(), b.rounded()
     sizes = _by_sizes(a, b)
     found = [Growth(sizes.constant * (1 + 1e-9), sizes.slope * (1 + 1e-9)) if rounding else sizes]
@@ -79,7 +78,7 @@ def growth_bound(a: ReLUNetwork, b: ReLUNetwork, *, quick: bool = False) -> Grow
         found.append(_layer_by_layer(a, b, rounding))
         other = aligned(a, b)
         if other is not None:
-            found.append(_layer_by_layer(a, other, rounding + 8 * _UNIT))
+            found.append(_layer_by_layer(a, other, rounding + 8 * UNIT))
     best = min(found, key=_at_one)
     if not quick and not rounding and max(a.architecture + b.architecture) <= MAX_WIDTH:
         found.append(_homogeneous(a, b))
@@ -93,7 +92,8 @@ def _at_one(bound: Growth) -> float:
 
 
 def _above(values: FloatArray, terms: int) -> FloatArray:
-    return np.asarray(values * (1 + 8 * (terms + 4) * _UNIT) + _TINY)
+    """Above the exact values of one step: a column of terms with four operations on each."""
+    return outward(values, 4 * (terms + 4))
 
 
 def _magnitudes(net: ReLUNetwork) -> list[FloatArray]:
@@ -123,7 +123,7 @@ def _layer_by_layer(a: ReLUNetwork, b: ReLUNetwork, error: float) -> Growth:
 
 
 def _step(V: FloatArray, W: FloatArray, error: float, apart: FloatArray, sizes: FloatArray) -> FloatArray:
-    changed = np.abs(V - W) * (1 + 4 * _UNIT) + 2 * error * np.abs(W)
+    changed = np.abs(V - W) * (1 + 4 * UNIT) + 2 * error * np.abs(W)
     return np.asarray(np.abs(W) @ apart * (1 + 2 * error) + changed @ sizes)
 
 
@@ -160,12 +160,12 @@ def bound_on_box(
     tops = [np.maximum(np.abs(lo), np.abs(hi)), *(np.maximum(z, 0.0) for z in uppers)]
     best = np.inf
     other = aligned(a, b)
-    for net, error in ((b, 0.0), (other, 8 * _UNIT)):
+    for net, error in ((b, 0.0), (other, 8 * UNIT)):
         if net is None:
             continue
         apart: FloatArray = np.zeros(a.architecture[0])
         for l, (V, W, u, v) in enumerate(zip(a.weights, net.weights, a.biases, net.biases)):
-            apart = _step(V, W, error, apart, tops[l]) + np.abs(u - v) * (1 + 4 * _UNIT) + 2 * error * np.abs(v)
+            apart = _step(V, W, error, apart, tops[l]) + np.abs(u - v) * (1 + 4 * UNIT) + 2 * error * np.abs(v)
             apart = _above(apart, W.shape[1])
             if l < len(uppers):  # off in both networks
                 apart = np.where(uppers[l] + apart <= 0, 0.0, apart)

@@ -19,6 +19,7 @@ from ...errors import FileFormatError, InputError, NumericalError
 from ...kernels.fibers import canonical as kernels
 from ...network.model import ReLUNetwork
 from ...network.readers.npz import read_arrays
+from ...numerics.rounding import UNIT
 
 MERGE = 1e-10
 """Relative distance within which two hyperplanes are one and weights cancel."""
@@ -259,7 +260,7 @@ class CanonicalForm:
         constant = self.constant - half @ on[:, -1]
         scale = max(_top(self.slope), _top(self.weights))
         terms = np.abs(self.slope) + np.abs(half) @ np.abs(on[:, :-1])
-        slope = np.where(np.abs(slope) <= (64 * 2.0**-52 + self.noise) * np.maximum(terms, 1e-3 * scale), 0.0, slope)
+        slope = np.where(np.abs(slope) <= (128 * UNIT + self.noise) * np.maximum(terms, 1e-3 * scale), 0.0, slope)
         rows, offsets, columns = on[:, :-1], on[:, -1], self.weights.T
         if np.any(slope != 0.0):
             if self.layers:

@@ -18,9 +18,9 @@ from ..._typing import FloatArray
 from ...bounds.boxes import possible_boxes, relaxed_upper
 from ...budget import Monitor
 from ...network.model import ReLUNetwork
+from ...numerics.rounding import UNIT
 from ..bounds.difference_network import side_by_side
 
-_UNIT = 2.0**-53
 _OpenBox = tuple[float, int, FloatArray, FloatArray]
 """Minus the share of the volume, a number of its own, lower and upper ends."""
 
@@ -91,7 +91,7 @@ def settle_boxes(
                 nets[i] = leads_of(a, b, i)
             bounds = relaxed_upper(nets[i], los[mine], his[mine])
             top = np.where(np.isnan(bounds.upper), np.inf, bounds.upper)
-            top = top + 4 * _UNIT * _size(nets[i], bounds.upper_z)  # the last weights are rounded differences
+            top = top + 4 * UNIT * _size(nets[i], bounds.upper_z)  # the last weights are rounded differences
             settled[mine] = (top <= limit).all(axis=1)
             worst = top.argmax(axis=1)
             lines[mine] = np.nan_to_num(bounds.coefficients[np.arange(len(mine)), worst])

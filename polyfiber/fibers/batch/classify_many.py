@@ -19,6 +19,7 @@ from ..._typing import BoolArray, FloatArray, IntArray, SignArray
 from ...budget import Budget
 from ...errors import BudgetExceededError, InputError, NumericalError
 from ...network.model import NetworkBatch, ReLUNetwork
+from ...numerics.rounding import UNIT
 from ...verdict import Verdict
 from ..classify import FiberReport, classify_fiber
 from ..hyperplanes import ROLES
@@ -82,7 +83,7 @@ def label_fibers(
     networks: NetworkBatch | Sequence[ReLUNetwork],
     *,
     limit: int = 2048,
-    sign_error: float = 2.0**-51,
+    sign_error: float = 4 * UNIT,
     tolerance: float = 1e-9,
     components: int = 16,
 ) -> FiberTable:

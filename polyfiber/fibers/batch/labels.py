@@ -15,6 +15,7 @@ from ..._typing import Array, BoolArray, FloatArray, SignArray
 from ...errors import InputError
 from ...kernels.fibers.labels import fiber_labels
 from ...network.model import NetworkBatch
+from ...numerics.rounding import UNIT
 
 KINDS = ("identifiable", "layerwise", "hiding", "constant", "undecided")
 
@@ -74,7 +75,7 @@ class FiberLabels:
         return {name: int(c) for name, c in zip(KINDS, found)}
 
 
-def classify_batch(batch: NetworkBatch, *, sign_error: float = 2.0**-51) -> FiberLabels:
+def classify_batch(batch: NetworkBatch, *, sign_error: float = 4 * UNIT) -> FiberLabels:
     """Labels of every network of a batch, with margins and sign error bounds.
 
     Parameters

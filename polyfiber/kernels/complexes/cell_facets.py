@@ -18,8 +18,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..jit import bare_kernel, kernel
+from ..rounding import UNIT
 
-U = 2.0**-53
 UNKNOWN, FACET, REDUNDANT, UNSURE, WAITING = 0, 1, 2, 3, 4
 
 
@@ -51,7 +51,7 @@ def cell_rows(full, first, x, terms0, given, widths, weights, biases, n_domain, 
         V[i] = v
         size1[i] = big
         size0[i] = s
-        gamma = terms0 * U * 1.01
+        gamma = terms0 * UNIT * 1.01
         E1[i] = given * big
         E0[i] = gamma * s
         if terms0 > 0:
@@ -66,7 +66,7 @@ def cell_rows(full, first, x, terms0, given, widths, weights, biases, n_domain, 
         high = low + h
         wide = widths[layer]
         terms += h + 4.0
-        gamma = terms * U / (1.0 - terms * U) * 1.01
+        gamma = terms * UNIT / (1.0 - terms * UNIT) * 1.01
         for i in range(wide):
             r = high + i
             for c in range(n):
@@ -102,11 +102,11 @@ def cell_rows(full, first, x, terms0, given, widths, weights, biases, n_domain, 
                 G[r, c] = -G[r, c]
             V[r] = -V[r]
         # what a dot product with a displacement rounds, too
-        E1[r] += (n + 4) * U * size1[r] * 1.01
-        E0[r] += 2 * U * size0[r]
+        E1[r] += (n + 4) * UNIT * size1[r] * 1.01
+        E0[r] += 2 * UNIT * size0[r]
     for r in range(n_domain):
-        E1[r] += (n + 4) * U * size1[r] * 1.01
-        E0[r] += 2 * U * size0[r]
+        E1[r] += (n + 4) * UNIT * size1[r] * 1.01
+        E0[r] += 2 * UNIT * size0[r]
 
 
 @bare_kernel
@@ -439,7 +439,7 @@ def enclose(rows, er, support, k, Q, R, inverse):
                 p = inverse[a, c] * rows[support[b], c]
                 t += p
                 s += abs(p)
-            total += abs(t) + (k + 2) * U * s * 1.01 + size * er[support[b]]
+            total += abs(t) + (k + 2) * UNIT * s * 1.01 + size * er[support[b]]
         theta = max(theta, total)
         norm = max(norm, size)
     return theta * (1 + 1e-9), norm * (1 + 1e-9)
@@ -459,7 +459,7 @@ def inside(inverse, theta, norm, target, error, k, lam):
         most = max(most, abs(t))
         if t < 0.0:
             return False
-    bound = (norm * (error + (k + 2) * U * 1.01) + theta * most) / (1.0 - theta) * (1 + 1e-9)
+    bound = (norm * (error + (k + 2) * UNIT * 1.01) + theta * most) / (1.0 - theta) * (1 + 1e-9)
     return least > bound
 
 
@@ -526,7 +526,7 @@ def facets(G, V, E1, E0, start, along, status, witness, d0, counts, shots, steps
             rows[i, c] = t
             total += t * t
         rows[i, n] = 1.0
-        er[i] = (E1[i] * column + E0[i] + E1[i] * length) / s[i] * 1.01 + 4 * U
+        er[i] = (E1[i] * column + E0[i] + E1[i] * length) / s[i] * 1.01 + 4 * UNIT
         size[i] = total
         if total == 0.0 and status[i] == 0:
             big = 0.0

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from ..jit import bare_kernel
-
-U = 2.0**-53
+from ..rounding import UNIT
 
 
 @bare_kernel
@@ -16,7 +15,7 @@ def layer_values(l, widths, weights, woff, biases, offsets, signs, a, b, sa, sb,
     h = widths[l - 1]
     low = offsets[l - 1]
     high = offsets[l]
-    gamma = terms[l] * U / (1.0 - terms[l] * U) * 1.01
+    gamma = terms[l] * UNIT / (1.0 - terms[l] * UNIT) * 1.01
     wide = widths[l]
     # one output to a loop, slices: so that the loops vectorise
     va, vb = a[high : high + wide], b[high : high + wide]
@@ -71,7 +70,7 @@ def advance(widths, weights, woff, biases, offsets, terms, signs, a, b, sa, sb, 
             if signs[i] == 0:
                 return events, 1
             end = a[i] + b[i]
-            bound = (ea[i] + eb[i]) * 1.01 + 2 * U * (abs(a[i]) + abs(b[i]))
+            bound = (ea[i] + eb[i]) * 1.01 + 2 * UNIT * (abs(a[i]) + abs(b[i]))
             if signs[i] < 0:
                 end = -end
             if end > bound:
@@ -81,7 +80,7 @@ def advance(widths, weights, woff, biases, offsets, terms, signs, a, b, sa, sb, 
             t = -a[i] / b[i]
             if t < first:
                 first = t
-                dfirst = (ea[i] + abs(t) * eb[i]) / (abs(b[i]) - eb[i]) * 1.01 + 4 * U
+                dfirst = (ea[i] + abs(t) * eb[i]) / (abs(b[i]) - eb[i]) * 1.01 + 4 * UNIT
                 best = i
         if best < 0:
             return events, 0
@@ -89,7 +88,7 @@ def advance(widths, weights, woff, biases, offsets, terms, signs, a, b, sa, sb, 
             end = a[i] + b[i]
             if i != best and (end < 0.0 if signs[i] > 0 else end > 0.0):
                 t = -a[i] / b[i]
-                dt = (ea[i] + abs(t) * eb[i]) / (abs(b[i]) - eb[i]) * 1.01 + 4 * U
+                dt = (ea[i] + abs(t) * eb[i]) / (abs(b[i]) - eb[i]) * 1.01 + 4 * UNIT
                 if not t - dt > first + dfirst:
                     return events, 1
         if events == times.shape[0]:

@@ -17,11 +17,12 @@ from __future__ import annotations
 import numpy as np
 
 from ..jit import bare_kernel, kernel
+from ..rounding import UNIT
 
 LAYERED = 0
 HIDING = 2
 FLIPS = 3
-EPS = 2.0**-52
+EPS = 2.0 * UNIT
 
 
 @bare_kernel
