@@ -23,7 +23,7 @@ OPTIONAL = {  # examples that need an extra
     "polyfiber.datasets.pilot": "pyarrow",
     "polyfiber.datasets.reader": "pyarrow",
     "polyfiber.datasets.runner": "pyarrow",
-    "polyfiber.datasets.validation": "pyarrow",
+    "polyfiber.datasets.checks.validation": "pyarrow",
 }
 
 

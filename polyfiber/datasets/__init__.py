@@ -1,5 +1,9 @@
 """Polyhedral datasets: plan, run and finish tables of networks, complexes, cells, fibers and pairs.
 
+Where things are: `spec`, `fields` and `plan` say what is to be made, `networks`, `sources` and `pairs` make networks, `tables` their rows, `pilot` an estimate;
+`runner` does a plan by `execution` (a partition, processes, clusters, blocks); `storage` knows files and Arrow; `publishing` writes manifest and card;
+`reader` reads, `checks` validates.
+
 Names resolve on first use; pyarrow is imported only where a table is written or read.
 """
 
@@ -16,14 +20,14 @@ _EXPORTS: dict[str, str] = {
     "RunReport": "runner",
     "Spec": "spec",
     "Table": "tables.base",
-    "Validation": "validation",
+    "Validation": "checks.validation",
     "estimate": "pilot",
-    "finish": "manifest",
+    "finish": "publishing.manifest",
     "load": "reader",
     "make_plan": "plan",
     "read_spec": "spec",
     "run": "runner",
-    "validate": "validation",
+    "validate": "checks.validation",
 }
 
 __all__ = list(_EXPORTS)

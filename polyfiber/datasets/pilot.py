@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import InputError
+from .execution.work import run_partition
 from .plan import Partition, Plan
 from .sources import Source
-from .work import run_partition
 
 
 @dataclass(frozen=True)

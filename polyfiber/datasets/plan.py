@@ -14,7 +14,7 @@ from ..complexes.blocks.block import Block
 from ..errors import FileFormatError, InputError
 from .sources import Source
 from .spec import FORMAT_VERSION, Spec
-from .store import read_json
+from .storage.store import read_json
 
 MOST = 1_000_000
 """Partitions of a plan; more would be files that no file system likes."""
@@ -172,7 +172,7 @@ def make_plan(spec: Spec) -> Plan:
     >>> [(p.first, p.stop) for p in plan.partitions]
     [(0, 2), (2, 4), (4, 5)]
     """
-    from .splitting import plan_split
+    from .execution.splitting import plan_split
 
     if spec.count > MOST * spec.partition:
         raise InputError(

@@ -14,9 +14,9 @@ from .._typing import Array, IntArray
 from ..equivalence.collections.collection import unflatten
 from ..errors import FileFormatError, IncompleteError, InputError
 from ..network.model import ReLUNetwork
-from .arrow import parquet, pyarrow
 from .spec import FORMAT_VERSION
-from .store import Directory, read_json
+from .storage.arrow import parquet, pyarrow
+from .storage.store import Directory, read_json
 
 
 @dataclass(frozen=True)

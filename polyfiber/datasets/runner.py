@@ -14,11 +14,11 @@ from typing import Any
 from .._typing import ProgressLike
 from ..budget import Monitor
 from ..errors import InputError
-from . import schedule
-from .arrow import pyarrow
+from .execution import schedule
 from .plan import Plan, make_plan
 from .spec import Spec, read_spec
-from .store import Directory, json_bytes, write_atomically
+from .storage.arrow import pyarrow
+from .storage.store import Directory, json_bytes, write_atomically
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ def run(
         report = tally.report(place.path, len(todo))
         place.log(_entry(report, started, client, workers))
         if finish and report.complete and partitions is None:
-            from .manifest import finish as write_manifest
+            from .publishing.manifest import finish as write_manifest
 
             write_manifest(place.path)
             place.sweep()  # what workers that died have left

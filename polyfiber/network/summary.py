@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .._typing import Array, BoolArray, IntArray
-from .folding import Rationals
+from .exact_rows import integers as over_one_denominator
 from .model import ReLUNetwork
 
 PROPORTIONAL_LIMIT = 200_000
@@ -145,7 +145,7 @@ def _groups(layer: int, keys: list[Any]) -> list[list[list[int]]]:
 
 def _rank(matrix: Array) -> tuple[int, bool]:
     """Rank of a matrix of floats or rationals, and whether it is certain."""
-    integers = Rationals.of(matrix).common().numerators
+    integers, _ = over_one_denominator(matrix)
     if integers.shape[0] > integers.shape[1]:
         integers = integers.T
     residues = np.asarray(integers % _PRIME).astype(np.int64)

@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 import polyfiber as pf  # noqa: E402
-from polyfiber.datasets.store import TableWriter  # noqa: E402
+from polyfiber.datasets.storage.store import TableWriter  # noqa: E402
 from polyfiber.datasets.tables import Item, table  # noqa: E402
 
 LEAN = {"inequalities": False, "vertices": False, "volumes": False}

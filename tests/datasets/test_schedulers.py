@@ -89,7 +89,7 @@ def test_killed_runs_are_completed(spec: Path, whole: dict[str, bytes], tmp_path
 
 def test_killed_between_two_renames(spec: Path, whole: dict[str, bytes], tmp_path: Path, monkeypatch: Any) -> None:
     """The table stands in its place, the record does not: the partition is done again, once."""
-    import polyfiber.datasets.store as store
+    import polyfiber.datasets.storage.store as store
 
     calls = 0
 

@@ -124,7 +124,7 @@ def test_no_clock_enters_the_data(made: Path) -> None:
 
 
 def test_row_groups_have_a_fixed_size(tmp_path: Path) -> None:
-    from polyfiber.datasets.store import TableWriter
+    from polyfiber.datasets.storage.store import TableWriter
 
     schema = pa.schema([("network", pa.int64())])
     rng = np.random.default_rng(0)
@@ -204,7 +204,7 @@ def test_a_missing_file_is_made_again(copied: Path) -> None:
 
 
 def test_a_second_run_is_kept_out(copied: Path) -> None:
-    from polyfiber.datasets.store import Directory
+    from polyfiber.datasets.storage.store import Directory
 
     pytest.importorskip("fcntl")
     with Directory(copied).lock(), pytest.raises(InputError, match="another run"):

@@ -14,7 +14,7 @@ from ...equivalence.collections.collection import network_at
 from ...errors import InputError
 from ...network.readers import read_chain as read_network
 from .. import fields
-from ..arrow import parquet
+from ..storage.arrow import parquet
 from ..tables.base import Option
 from .base import ABSENT, BaseOf, Kind, Made, Source
 

@@ -24,8 +24,8 @@ import numpy as np
 from ...budget import Budget
 from ...errors import BudgetExceededError, InputError, PolyfiberError
 from ...network.model import ReLUNetwork
-from ..arrow import arrow_type, check_type, column_of, pyarrow
 from ..fields import Check, unknown
+from ..storage.arrow import arrow_type, check_type, column_of, pyarrow
 
 if TYPE_CHECKING:
     from ...complexes.complex import PolyhedralComplex

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...complexes.blocks.block import Block
 from ...complexes.blocks.contents import BlockComplex, run_block
-from ..arrow import pyarrow
+from ..storage.arrow import pyarrow
 from .base import Column, Item, Options, Table
 
 

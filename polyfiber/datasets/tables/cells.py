@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from ...complexes.complex import PolyhedralComplex
-from .. import recheck
-from ..arrow import lists, pyarrow
+from ..checks import cell_geometry
 from ..fields import boolean
+from ..storage.arrow import lists, pyarrow
 from .base import BATCH_ROWS, Column, Item, Option, Options, Table
 
 SMALL = 1e-5
@@ -96,11 +96,11 @@ def _nullable(values: Any) -> Any:
 def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> Iterator[str]:
     """Forms by masked products, points by linear programs, vertices by cdd, volumes of hulls."""
     for row in rows:
-        A, b = recheck.halfspaces(item.network, item.domain, row["signs"])
+        A, b = cell_geometry.halfspaces(item.network, item.domain, row["signs"])
         where = f"cell {row['cell']}"
-        ball = recheck.inner_ball(A, b)
+        ball = cell_geometry.inner_ball(A, b)
         if ball is None:
-            if recheck.inner_ball(A, b + recheck.NEAR * (1 + np.abs(b))) is None:
+            if cell_geometry.inner_ball(A, b + cell_geometry.NEAR * (1 + np.abs(b))) is None:
                 yield f"{where}: no point has these signs, nor nearly"
         elif ball[1] > SMALL * (1.0 + np.abs(ball[0]).max()):  # thinner ones cannot be told from none in floats
             yield from (f"{where}: {text}" for text in _disagreements(item, row, A, b, *ball, options))
@@ -119,25 +119,25 @@ def _disagreements(
         points = x + 0.5 * radius * np.concatenate([np.zeros((1, n0)), np.eye(n0) / np.sqrt(n0)])
         values = item.network.rounded()(points)
         size = 1.0 + np.abs(values).max() + np.abs(map_).max() * np.abs(points).max()
-        if np.abs(points @ map_.T + constant - values).max() > recheck.NEAR * size:
+        if np.abs(points @ map_.T + constant - values).max() > cell_geometry.NEAR * size:
             yield "the affine map and the network differ inside"
     if options["inequalities"]:
         yield from _inequalities(row, A, b, n0)
     if not (options["vertices"] or options["volumes"]) or np.linalg.matrix_rank(A) < n0:
         return
-    vertices, rays = recheck.generators(A, b)
+    vertices, rays = cell_geometry.generators(A, b)
     if options["vertices"]:
         points, directions = np.reshape(row["vertices"], (-1, n0)), np.reshape(row["rays"], (-1, n0))
-        if not (recheck.covered(vertices, points) and recheck.extreme(A, b, points, tight=n0)):
+        if not (cell_geometry.covered(vertices, points) and cell_geometry.extreme(A, b, points, tight=n0)):
             yield f"{len(points)} vertices in the file; cdd finds others ({len(vertices)})"
-        if not (recheck.covered(rays, directions) and recheck.extreme(A, 0 * b, directions, tight=n0 - 1)):
+        if not (cell_geometry.covered(rays, directions) and cell_geometry.extreme(A, 0 * b, directions, tight=n0 - 1)):
             yield f"{len(directions)} rays in the file; cdd finds others ({len(rays)})"
     if row["bounded"] != (len(rays) == 0):
         yield f"bounded is {row['bounded']}; cdd finds {len(rays)} rays"
     if options["volumes"] and (row["volume"] is None) == row["bounded"]:
         yield f"bounded is {row['bounded']}, the volume {row['volume']}"
     elif options["volumes"] and row["bounded"]:
-        volume = recheck.hull_volume(vertices)
+        volume = cell_geometry.hull_volume(vertices)
         if abs(volume - row["volume"]) > 1e-5 * volume:
             yield f"volume {row['volume']:.9g} in the file, {volume:.9g} of the hull"
 
@@ -145,16 +145,18 @@ def _disagreements(
 def _inequalities(row: Mapping[str, Any], A: Any, b: Any, n0: int) -> Iterator[str]:
     walls = np.array(row["walls"], dtype=np.int64)
     normals, offsets = np.reshape(row["normals"], (-1, n0)), np.array(row["offsets"])
-    if np.abs(A[walls] - normals).max(initial=0.0) > recheck.NEAR or not np.allclose(b[walls], offsets, rtol=1e-6):
+    if np.abs(A[walls] - normals).max(initial=0.0) > cell_geometry.NEAR or not np.allclose(
+        b[walls], offsets, rtol=1e-6
+    ):
         yield "an inequality is not that of its neuron on this cell"
         return
     for i in range(len(walls)):
-        if recheck.needed(normals, offsets, i) < -1e-9 * (1 + abs(offsets[i])):
+        if cell_geometry.needed(normals, offsets, i) < -1e-9 * (1 + abs(offsets[i])):
             yield f"inequality {i} (column {walls[i]}) cuts nothing"
     others = np.setdiff1d(np.flatnonzero(np.abs(A).max(axis=1) > 0), walls)
     for k in others.tolist():
         rows, bounds = np.concatenate([normals, A[k : k + 1]]), np.append(offsets, b[k])
-        if recheck.needed(rows, bounds, len(walls)) > recheck.NEAR * (1 + abs(b[k])):
+        if cell_geometry.needed(rows, bounds, len(walls)) > cell_geometry.NEAR * (1 + abs(b[k])):
             yield f"an inequality of column {k} is missing"
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import recheck
-from ..arrow import pyarrow
+from ..checks import cell_geometry
 from ..fields import boolean
+from ..storage.arrow import pyarrow
 from .base import BATCH_ROWS, Column, Item, Option, Options, Table
 
 
@@ -62,7 +62,7 @@ def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> I
         normal, point = np.array(row["normal"]), np.array(row["point"])
         where = f"facet {row['facet']}"
         size = 1.0 + float(np.abs(point).max())
-        if abs(normal @ point - row["offset"]) > recheck.NEAR * size:
+        if abs(normal @ point - row["offset"]) > cell_geometry.NEAR * size:
             yield f"{where}: its point is off its hyperplane by {abs(normal @ point - row['offset']):.3g}"
         sides = _sides(net, point, normal, 1e-9 * size)
         if sides is None:
@@ -74,10 +74,10 @@ def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> I
             continue  # several walls within a step: which of them bend here cannot be told from points
         if not (plus[own] > 0 > minus[own]):
             yield f"{where}: neuron {row['neuron']} of layer {row['layer']} does not change its sign there"
-        jump = (recheck.masked_forms(net, plus)[1] - recheck.masked_forms(net, minus)[1])[:, :-1]
+        jump = (cell_geometry.masked_forms(net, plus)[1] - cell_geometry.masked_forms(net, minus)[1])[:, :-1]
         weight = np.array(row["weight"])
         scale = 1.0 + float(np.abs(jump).max())
-        if np.abs(jump - np.outer(weight, normal)).max() > recheck.NEAR * scale:
+        if np.abs(jump - np.outer(weight, normal)).max() > cell_geometry.NEAR * scale:
             yield f"{where}: weight {weight.tolist()}, but the gradient jumps by {(jump @ normal).tolist()}"
         if row["visible"] != bool((weight != 0).any()):
             yield f"{where}: visible is {row['visible']} with weight {weight.tolist()}"

@@ -15,8 +15,8 @@ from ...fibers.dimension import local_fiber
 from ...fibers.hyperplanes import ROLES
 from ...network.model import ReLUNetwork
 from ...numerics.rounding import UNIT
-from ..arrow import pyarrow
 from ..fields import boolean, integer, number
+from ..storage.arrow import pyarrow
 from .base import Column, Item, Option, Options, Table
 
 VERDICTS = {1: "yes", 0: "no", -1: "undecided"}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...equivalence.forms.canonical import flat_parameters
-from ..arrow import ragged
+from ..storage.arrow import ragged
 from .base import Column, Item, Options, Table
 
 

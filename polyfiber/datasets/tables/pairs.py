@@ -15,9 +15,9 @@ from ...equivalence.forms.canonical import flat_parameters
 from ...errors import InputError
 from ...network.model import ReLUNetwork
 from ...verdict import Verdict
-from ..arrow import pyarrow
 from ..fields import choice, integer, one_or_more
 from ..pairs import KINDS, OF_NETWORK, Pair, make_from, starts_from
+from ..storage.arrow import pyarrow
 from .base import Column, Item, Option, Options, Table
 
 SAMPLES = 64

@@ -14,8 +14,8 @@ from ...linear.location import locate
 from ...linear.ranks import columns as rank_columns
 from ...linear.sampling import sample
 from ...linear.strata import stratify
-from ..arrow import lists
 from ..fields import choice, integer
+from ..storage.arrow import lists
 from .base import Column, Item, Option, Options, Table
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..._typing import Array
 from ...errors import FileFormatError, MissingDependencyError, PolyfiberError
-from ..folding import printable
+from ..names import printable
 
 MAX_FILE = 1 << 30
 """Largest file that is read, in bytes."""

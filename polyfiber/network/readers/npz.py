@@ -17,8 +17,9 @@ import numpy as np
 
 from ..._typing import Array
 from ...errors import FileFormatError, InputError, ShapeError
-from ..folding import Chain, printable
+from ..folding import Chain
 from ..model import ReLUNetwork
+from ..names import printable
 from ..piecewise import PiecewiseLinearNetwork
 from . import npz_piecewise
 from .files import Zip, count, naming, read_bytes

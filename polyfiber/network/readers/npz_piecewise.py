@@ -14,7 +14,7 @@ import numpy as np
 
 from ..._typing import Array
 from ...errors import FileFormatError
-from ..folding import printable
+from ..names import printable
 from ..piecewise import AffineMap, GateBlock, GateGroup, PiecewiseLinearNetwork
 from ..sparse import Matrix, SparseMatrix
 

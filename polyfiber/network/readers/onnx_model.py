@@ -9,7 +9,7 @@ import numpy as np
 
 from ..._typing import Array
 from ...errors import FileFormatError
-from ..folding import printable
+from ..names import printable
 from . import wire
 from .files import array_from, count
 

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError, MissingDependencyError
-from ..processes import start, start_method
-from .networks import reason_of
-from .plan import Plan
-from .spec import Spec
+from ...errors import InputError, MissingDependencyError
+from ...processes import start, start_method
+from ..networks import reason_of
+from ..plan import Plan
+from ..spec import Spec
 from .work import run_partition
 
 ATTEMPTS = 3

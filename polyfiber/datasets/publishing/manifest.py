@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import IncompleteError
-from .arrow import parquet
+from ...errors import IncompleteError
+from ..execution.splitting import Merged, merge, split_networks
+from ..networks import Networks
+from ..plan import Plan
+from ..sources.files import checksum
+from ..spec import FORMAT_VERSION
+from ..storage.arrow import parquet
+from ..storage.store import Directory, json_bytes, part_name, write_atomically
+from ..tables import table
 from .card import card
-from .networks import Networks
-from .plan import Plan
-from .sources.files import checksum
-from .spec import FORMAT_VERSION
-from .splitting import Merged, merge, split_networks
-from .store import Directory, json_bytes, part_name, write_atomically
-from .tables import table
 
 SUMS = "SHA256SUMS"
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import FileFormatError, InputError
+from ...errors import FileFormatError, InputError
 from .arrow import parquet, pyarrow
 
 COMPRESSION = "zstd"

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import FloatArray
-from ..domain import Polyhedron
-from ..network.model import ReLUNetwork
+from ..._typing import FloatArray
+from ...domain import Polyhedron
+from ...network.model import ReLUNetwork
 
 NEAR = 1e-6
 """Relative difference that rounding may cause in a re-derived number."""

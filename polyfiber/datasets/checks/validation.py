@@ -10,19 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import ProgressLike, RngLike
-from ..budget import Monitor
-from ..errors import PolyfiberError
-from .arrow import parquet
-from .manifest import SUMS
-from .networks import Networks, reason_of
-from .plan import Partition, Plan
-from .reader import Dataset, load
-from .sources.files import checksum
-from .store import Directory, read_json
-from .tables import table
-from .tables.base import Item
-from .work import run_partition
+from ..._typing import ProgressLike, RngLike
+from ...budget import Monitor
+from ...errors import PolyfiberError
+from ..execution.work import run_partition
+from ..networks import Networks, reason_of
+from ..plan import Partition, Plan
+from ..publishing.manifest import SUMS
+from ..reader import Dataset, load
+from ..sources.files import checksum
+from ..storage.arrow import parquet
+from ..storage.store import Directory, read_json
+from ..tables import table
+from ..tables.base import Item
 
 
 @dataclass(frozen=True)

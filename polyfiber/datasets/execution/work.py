@@ -10,14 +10,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError, MissingDependencyError, PolyfiberError
-from .networks import Networks, reason_of
-from .plan import Partition, Plan, versions
-from .spec import FORMAT_VERSION
+from ...errors import InputError, MissingDependencyError, PolyfiberError
+from ..networks import Networks, reason_of
+from ..plan import Partition, Plan, versions
+from ..spec import FORMAT_VERSION
+from ..storage.store import Directory, TableWriter
+from ..tables import table
+from ..tables.base import Item, Skip, Table
 from .splitting import fill_split
-from .store import Directory, TableWriter
-from .tables import table
-from .tables.base import Item, Skip, Table
 
 CHUNK = 1024
 """Networks that are in memory at a time."""

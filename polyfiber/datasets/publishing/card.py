@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from .plan import Plan
-from .sources import KINDS
+from ..plan import Plan
+from ..sources import KINDS
 
 
 def card(plan: Plan, manifest: dict[str, Any]) -> str:

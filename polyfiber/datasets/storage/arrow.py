@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import Array
-from ..errors import InputError, MissingDependencyError
+from ..._typing import Array
+from ...errors import InputError, MissingDependencyError
 
 _PLAIN = (
     "bool",

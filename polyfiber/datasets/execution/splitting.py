@@ -6,18 +6,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..complexes.blocks.block import Block, complement
-from ..complexes.blocks.contents import BlockComplex
-from ..complexes.blocks.plan import plan_blocks, room_for
-from ..complexes.blocks.run import run_blocks
-from ..complexes.skeleton.arrays import make_frame
-from ..errors import PolyfiberError
-from .networks import Networks, reason_of
-from .spec import Spec
-from .store import TableWriter
-from .tables import table
-from .tables.base import Item, Skip
-from .tables.blocks import block_batch, block_of, failed_batch
+from ...complexes.blocks.block import Block, complement
+from ...complexes.blocks.contents import BlockComplex
+from ...complexes.blocks.plan import plan_blocks, room_for
+from ...complexes.blocks.run import run_blocks
+from ...complexes.skeleton.arrays import make_frame
+from ...errors import PolyfiberError
+from ..networks import Networks, reason_of
+from ..spec import Spec
+from ..storage.store import TableWriter
+from ..tables import table
+from ..tables.base import Item, Skip
+from ..tables.blocks import block_batch, block_of, failed_batch
 
 STRIDE = 1 << 32
 """Cells of part p of a network are numbered from ``p * STRIDE``; so are its blocks, from ``p * STRIDE``."""

@@ -1,0 +1,1 @@
+"""What a finished dataset says about itself: manifest, checksums, card."""

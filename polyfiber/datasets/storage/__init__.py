@@ -1,0 +1,1 @@
+"""Where tables lie: Arrow types, Parquet files, the directory of a dataset."""
