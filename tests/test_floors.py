@@ -41,7 +41,7 @@ FLOORS: dict[str, int] = {
     "__init__": 13,
     "__main__": 13,
 }
-BASE = {"numpy", "scipy", "numba", "networkx", "cvxpy", "cdd"}
+BASE = {"numpy", "scipy", "numba", "networkx", "cvxpy", "cdd", "onnx", "h5py", "safetensors"}
 STANDARD_ONLY_AT_TOP = {
     "cvxpy",
     "networkx",

@@ -129,6 +129,9 @@ def extremum(w: Wiring, operands: Sequence[IntArray], place: Place, *, largest: 
     made = np.full(n, -1, dtype=np.int64)
     stack = np.stack(operands)
     for size in np.unique(count).tolist():
+        if size == 0:
+            made[count == 0] = -2
+            continue
         which = np.flatnonzero(count == size)
         part = stack[:, which]
         order = np.argsort(part == -2, axis=0, kind="stable")  # those left out last, the others in order

@@ -20,7 +20,7 @@ from ..errors import InputError, ShapeError
 from .names import printable
 from .piecewise import GateGroup
 
-NONZERO_LIMIT = 1 << 25
+NONZERO_LIMIT = 1 << 24
 """Entries of all sparse affine maps of one network."""
 
 DENSE_LIMIT = 1 << 26
@@ -189,6 +189,13 @@ class Wiring:
         limit = NONZERO_LIMIT if kind == "sparse" else DENSE_LIMIT
         if self.held[kind] > limit:
             raise InputError(f"{what}: the layers up to here hold more than {limit:,} numbers", limit=limit)
+
+    def expect(self, count: int, what: str) -> None:
+        """InputError if so many entries are more than one network may have; asked before arrays of them are made."""
+        if count > NONZERO_LIMIT:
+            raise InputError(
+                f"{what}: {count:,} values or entries; the limit is {NONZERO_LIMIT:,}", limit=NONZERO_LIMIT
+            )
 
     def numbers(self, values: Any, what: str, *, note: bool = True) -> Array:
         """Finite float64, or Fractions as they are; the floating type in the file is noted."""

@@ -20,8 +20,8 @@ import numpy as np
 from .._typing import Array
 from ..errors import InputError
 from .model import ReLUNetwork
+from .onnx_writer import float_type, head_of, onnx_bytes
 from .piecewise import AffineMap, PiecewiseLinearNetwork
-from .readers import wire
 from .readers.npz import FORMAT, VERSION
 from .readers.npz_piecewise import FORMAT as PIECEWISE
 from .sparse import SparseMatrix
@@ -36,8 +36,8 @@ def write_network(net: ReLUNetwork | PiecewiseLinearNetwork, path: str | Path, *
     ----------
     net : ReLUNetwork or PiecewiseLinearNetwork
     path : str or Path
-        ``.npz``, ``.onnx``, ``.safetensors`` or ``.nnet`` (a ReLU chain), ``.npz`` (any network). The file appears
-        when it is whole.
+        ``.npz`` or ``.onnx`` (any network), ``.safetensors`` or ``.nnet`` (ReLU chains). The file appears when it is
+        whole.
     dtype : {'float32', 'float64'}, optional
         For ``.onnx`` and ``.safetensors``: default float32 if that is exact, else float64.
 
@@ -67,12 +67,9 @@ def write_network(net: ReLUNetwork | PiecewiseLinearNetwork, path: str | Path, *
         raise InputError(f"cannot write {target.suffix or 'a file without suffix'!r}; expected {', '.join(_WRITERS)}")
     if net.is_exact and target.suffix.lower() != ".npz":
         raise InputError(f"{target.suffix} holds floats; save an exact network as .npz, or save net.rounded()")
-    if isinstance(net, PiecewiseLinearNetwork):
-        if target.suffix.lower() != ".npz":
-            raise InputError(f"{target.suffix} is written for ReLU chains only; save this network as .npz")
-        data = _npz_piecewise(net)
-    else:
-        data = writer(net, dtype)
+    if isinstance(net, PiecewiseLinearNetwork) and target.suffix.lower() not in (".npz", ".onnx"):
+        raise InputError(f"{target.suffix} is written for ReLU chains only; save this network as .npz or .onnx")
+    data = writer(net, dtype)
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
         partial.write_bytes(data)
@@ -82,27 +79,11 @@ def write_network(net: ReLUNetwork | PiecewiseLinearNetwork, path: str | Path, *
         raise InputError(f"cannot write {target.name}: {error.strerror or error}") from None
 
 
-def _float_type(net: ReLUNetwork, dtype: str | None) -> str:
-    arrays = (*net.weights, *net.biases)
-    with np.errstate(over="ignore"):
-        narrow = all(np.array_equal(a.astype(np.float32).astype(np.float64), a) for a in arrays)
-    if dtype is None:
-        return "float32" if narrow else "float64"
-    if dtype not in ("float32", "float64"):
-        raise InputError(f"dtype {dtype!r}; expected 'float32' or 'float64'")
-    if dtype == "float32" and not narrow:
-        raise InputError("float32 would change the parameters; round them first, or write float64")
-    return dtype
-
-
-def _head(net: ReLUNetwork | PiecewiseLinearNetwork) -> str | None:
-    head = net.source.get("head")
-    return head if isinstance(head, str) else None
-
-
-def _npz(net: ReLUNetwork, dtype: str | None) -> bytes:
+def _npz(net: ReLUNetwork | PiecewiseLinearNetwork, dtype: str | None) -> bytes:
     if dtype not in (None, "float64"):
         raise InputError(f"dtype {dtype!r}; .npz holds float64 or exact rationals")
+    if isinstance(net, PiecewiseLinearNetwork):
+        return _npz_piecewise(net)
     arrays: dict[str, Array] = {}
     for i, (w, b) in enumerate(zip(net.weights, net.biases), start=1):
         arrays[f"W{i}"], arrays[f"b{i}"] = _numbers(w), _numbers(b)
@@ -114,7 +95,7 @@ def _facts(net: ReLUNetwork | PiecewiseLinearNetwork) -> dict[str, Any]:
     return {
         "architecture": net.architecture,
         "exact": net.is_exact,
-        "head": _head(net),
+        "head": head_of(net),
         "dtype": net.source.get("original_dtype", net.source.get("dtype")),
         "notes": list(net.source.get("notes", ())),
         "folding": [
@@ -190,8 +171,8 @@ def _strings(values: Array) -> Array:
 
 
 def _safetensors(net: ReLUNetwork, dtype: str | None) -> bytes:
-    kind = _float_type(net, dtype)
-    metadata = {"format": "pt", "polyfiber.head": _head(net) or ""}
+    kind = float_type([*net.weights, *net.biases], dtype)
+    metadata = {"format": "pt", "polyfiber.head": head_of(net) or ""}
     header: dict[str, object] = {"__metadata__": metadata}
     body = bytearray()
     for i, (w, b) in enumerate(zip(net.weights, net.biases)):
@@ -207,42 +188,6 @@ def _safetensors(net: ReLUNetwork, dtype: str | None) -> bytes:
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text + bytes(body)
-
-
-def _onnx(net: ReLUNetwork, dtype: str | None) -> bytes:
-    kind = _float_type(net, dtype)
-    code = 1 if kind == "float32" else 11
-    put = wire.put
-
-    def tensor(name: str, array: Array) -> bytes:
-        raw = array.astype(np.dtype(kind).newbyteorder("<")).tobytes()
-        dims = b"".join(put(1, int(n)) for n in array.shape)
-        return put(5, dims + put(2, code) + put(8, name) + put(9, raw))
-
-    def node(op: str, name: str, inputs: list[str], output: str, attributes: bytes = b"") -> bytes:
-        return put(1, b"".join(put(1, i) for i in inputs) + put(2, output) + put(3, name) + put(4, op) + attributes)
-
-    def value(field: int, name: str, width: int) -> bytes:
-        shape = put(1, put(2, "batch")) + put(1, put(1, width))
-        return put(field, put(1, name) + put(2, put(1, put(1, code) + put(2, shape))))
-
-    transpose = put(5, put(1, "transB") + put(3, 1) + put(20, 2))
-    nodes, constants = [], []
-    at = "input"
-    last = len(net.weights)
-    for i, (w, b) in enumerate(zip(net.weights, net.biases), start=1):
-        constants += [tensor(f"W{i}", w), tensor(f"b{i}", b)]
-        output = "output" if i == last else f"z{i}"
-        nodes.append(node("Gemm", f"layer{i}", [at, f"W{i}", f"b{i}"], output, transpose))
-        if i < last:
-            nodes.append(node("Relu", f"relu{i}", [output], f"y{i}"))
-            at = f"y{i}"
-    graph = b"".join(nodes) + put(2, "network") + b"".join(constants)
-    graph += value(11, "input", net.architecture[0]) + value(12, "output", net.architecture[-1])
-    model = put(1, 8) + put(2, "polyfiber") + put(7, graph) + put(8, put(1, "") + put(2, 13))
-    if _head(net):
-        model += put(14, put(1, "polyfiber.head") + put(2, str(_head(net))))
-    return model
 
 
 def _nnet(net: ReLUNetwork, dtype: str | None) -> bytes:
@@ -271,9 +216,9 @@ def _nnet(net: ReLUNetwork, dtype: str | None) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
-_WRITERS: dict[str, Callable[[ReLUNetwork, str | None], bytes]] = {
+_WRITERS: dict[str, Callable[[Any, str | None], bytes]] = {
     ".npz": _npz,
-    ".onnx": _onnx,
+    ".onnx": onnx_bytes,
     ".safetensors": _safetensors,
     ".nnet": _nnet,
 }

@@ -1,0 +1,39 @@
+"""ONNX graphs as exporters write them, read as piecewise-linear networks.
+
+`model` parses a file with the ``onnx`` package, after `limits` has counted what that would cost. `graph` runs the nodes
+that the outputs need: every tensor is a constant, a signal (an array of slots of a wiring), or beyond the head. `movement`
+moves values, `constants` computes with constants, `affine` makes affine maps, `windows` describes convolutions and
+poolings; units become gates.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ....errors import InputError
+from ...model import ReLUNetwork
+from ...piecewise import PiecewiseLinearNetwork
+from .graph import Graph
+from .model import parse_model
+
+__all__ = ["read"]
+
+
+def read(data: bytes, source: dict[str, Any]) -> ReLUNetwork | PiecewiseLinearNetwork:
+    """Network of an ONNX file."""
+    model = parse_model(data)
+    source["format"] = "onnx"
+    if model.producer:
+        source["producer"] = model.producer
+    graph = Graph(model, len(data))
+    try:
+        return graph.network(source)
+    except InputError:
+        if graph.batch is None:
+            raise
+        # a first axis of fixed size may be one of features after all
+        try:
+            return Graph(model, len(data), whole=True).network(source)
+        except InputError:
+            pass
+        raise

@@ -1,0 +1,310 @@
+"""Operations on constants in an ONNX graph: exactly where they are rational, as a runtime computes them elsewhere.
+
+Sums, products and quotients are carried out in rationals whose digits are limited; moving numbers about is exact anyway.
+Roots, comparisons and the like go to the reference implementation of ``onnx`` in floating point, which the reader notes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from ...._typing import Array
+from ....errors import FileFormatError, UnsupportedLayerError
+from .model import DTYPES, Node, tensor_values
+from .movement import MOVING, Moved, moved
+
+CONSTANT_LIMIT = 1_000_000
+"""Elements that a constant made by an operation may have."""
+
+MOST_BITS = 1 << 13
+"""Bits of a numerator or denominator."""
+
+ARITHMETIC_LIMIT = 1 << 28
+"""Elements times bits of all exact operations of a file (seconds)."""
+
+TOTAL_LIMIT = 20_000_000
+"""Elements of all constants that operations make, beyond those in the file."""
+
+_ENTRYWISE = frozenset(
+    [
+        "Abs",
+        "Acos",
+        "Acosh",
+        "And",
+        "Asin",
+        "Asinh",
+        "Atan",
+        "Atanh",
+        "BitwiseAnd",
+        "BitwiseNot",
+        "BitwiseOr",
+        "BitwiseXor",
+        "Ceil",
+        "Clip",
+        "Cos",
+        "Cosh",
+        "Elu",
+        "Equal",
+        "Erf",
+        "Exp",
+        "Floor",
+        "Greater",
+        "GreaterOrEqual",
+        "HardSigmoid",
+        "IsInf",
+        "IsNaN",
+        "LeakyRelu",
+        "Less",
+        "LessOrEqual",
+        "Log",
+        "Max",
+        "Mean",
+        "Min",
+        "Mod",
+        "Not",
+        "Or",
+        "PRelu",
+        "Pow",
+        "Reciprocal",
+        "Relu",
+        "Round",
+        "Sigmoid",
+        "Sign",
+        "Sin",
+        "Sinh",
+        "Softplus",
+        "Softsign",
+        "Sqrt",
+        "Tan",
+        "Tanh",
+        "Where",
+        "Xor",
+    ]
+)
+_REDUCING = frozenset(
+    [
+        "ArgMax",
+        "ArgMin",
+        "ReduceL1",
+        "ReduceL2",
+        "ReduceLogSum",
+        "ReduceLogSumExp",
+        "ReduceMax",
+        "ReduceMean",
+        "ReduceMin",
+        "ReduceProd",
+        "ReduceSum",
+        "ReduceSumSquare",
+        "Softmax",
+        "LogSoftmax",
+        "CumSum",
+    ]
+)
+
+
+class Constants:
+    """Evaluates operations on constants within limits that hold for one file.
+
+    Parameters
+    ----------
+    size : int
+        Bytes of the file.
+    opset : int
+    note : callable
+        Takes a sentence about what was computed in floating point.
+    """
+
+    def __init__(self, size: int, opset: int, note: Callable[[str], None]) -> None:
+        self.size, self.opset, self.note = size, opset, note
+        self.made = 0  # elements
+        self.work = 0  # elements times bits
+
+    def run(self, node: Node, args: Sequence[Array | None]) -> list[Array]:
+        """The outputs of an operation on constants."""
+        results = self._run(node, args)
+        for result in results:
+            self.made += result.size if result.base is None or result.dtype == object else 0
+        if self.made > TOTAL_LIMIT + self.size:
+            raise FileFormatError(f"{node.label}: the operations on constants make more than {self.made:,} numbers")
+        return results
+
+    def _run(self, node: Node, args: Sequence[Array | None]) -> list[Array]:
+        op, a = node.op, node.attributes
+        given = [x for x in args if x is not None]
+        if node.domain != "":
+            raise UnsupportedLayerError(
+                f"{node.label}: operations of {node.domain!r} on constants are not supported", op=op
+            )
+        if op == "Constant":
+            return [_constant(node)]
+        if op == "ConstantOfShape":
+            shape = self._room(node, given[0].ravel().tolist())
+            value = a.get("value")
+            return [np.full(shape, np.float32(0) if value is None else tensor_values(value).ravel()[0])]
+        if op == "Range":
+            start, limit, delta = (x.reshape(()).item() for x in given[:3])
+            if delta == 0 or not all(math.isfinite(v) for v in (start, limit, delta)):
+                raise FileFormatError(f"{node.label} has the step {delta}, or ends that are not finite")
+            self._room(node, [max(0, math.ceil((limit - start) / delta))])
+            return [np.arange(start, limit, delta, dtype=given[0].dtype)]
+        if op == "Cast":
+            return [_cast(node, given[0])]
+        if op == "CastLike":
+            return [given[0].astype(given[1].dtype)]
+        if op == "Shape":
+            return [np.array(given[0].shape[a.get("start", 0) : a.get("end")], dtype=np.int64)]
+        if op == "Size":
+            return [np.array(given[0].size, dtype=np.int64)]
+        if op in ("Add", "Sub", "Mul", "Div", "Neg", "Sum"):
+            return [self._arithmetic(node, given)]
+        if op in ("MatMul", "Gemm") and all(x.ndim == 2 for x in given[:2]):
+            return [self._product(node, given)]
+        if op in MOVING:
+            return moved(node, list(args), Moved(self._room, lambda x: x))
+        if op in _ENTRYWISE or op in _REDUCING:
+            return self._reference(node, args)
+        raise UnsupportedLayerError(
+            f"{node.label}: the operation {op} on constants is not supported; simplify the model before exporting "
+            "(or export in evaluation mode)",
+            node=node.name,
+            op=op,
+        )
+
+    # ---- limits -----------------------------------------------------------------------------
+    def _room(self, node: Node, shape: Sequence[int]) -> tuple[int, ...]:
+        """The shape, checked to be one that may be made."""
+        sizes = tuple(int(n) for n in shape)
+        if len(sizes) > 16 or any(n < 0 for n in sizes) or math.prod(sizes) > CONSTANT_LIMIT:
+            raise FileFormatError(
+                f"{node.label} makes a constant of shape {sizes[:16]}; the limit is {CONSTANT_LIMIT:,} numbers"
+            )
+        return sizes
+
+    def _spend(self, node: Node, values: Sequence[Array], size: int) -> None:
+        bits = 64
+        for x in values:
+            if x.dtype == object:
+                bits = max(bits, max((_bits(v) for v in x.ravel().tolist()), default=0))
+        if bits > MOST_BITS:
+            raise FileFormatError(
+                f"{node.label}: exact constants of more than {MOST_BITS:,} bits; fold them before exporting"
+            )
+        self.work += size * bits
+        if self.work > ARITHMETIC_LIMIT:
+            raise FileFormatError(f"{node.label}: too much exact arithmetic on constants; fold them before exporting")
+
+    # ---- arithmetic -------------------------------------------------------------------------
+    def _arithmetic(self, node: Node, args: list[Array]) -> Array:
+        expected = {"Neg": (1, 1), "Sum": (1, 1000)}.get(node.op, (2, 2))
+        if not expected[0] <= len(args) <= expected[1] or "axis" in node.attributes:
+            raise FileFormatError(f"{node.label} has {len(args)} operands; expected {expected[0]} (and no axis)")
+        size = math.prod(self._room(node, np.broadcast_shapes(*(a.shape for a in args))))
+        self._spend(node, args, size * len(args))
+        integers = all(a.dtype.kind in "iu" for a in args)
+        if integers and node.op != "Div":
+            values = [a.astype(object) for a in args]
+        else:
+            values = [fractions(a, node.label) for a in args]
+        if node.op == "Neg":
+            result: Any = -values[0]
+        elif node.op == "Div":
+            if np.any(values[1] == 0):
+                raise FileFormatError(f"{node.label} divides by zero")
+            result = np.asarray(values[0] / values[1])
+            if integers:
+                result = np.array([math.trunc(v) for v in result.ravel().tolist()], dtype=object).reshape(result.shape)
+        elif node.op == "Mul":
+            result = values[0] * values[1]
+        else:
+            result = values[0]
+            for other in values[1:]:
+                result = result - other if node.op == "Sub" else result + other
+        result = np.asarray(result, dtype=object)
+        self._spend(node, [] if integers else [result], 0)
+        return result.astype(args[0].dtype) if integers else result
+
+    def _product(self, node: Node, given: list[Array]) -> Array:
+        a, b = (fractions(x, node.label) for x in given[:2])
+        if node.attributes.get("transA", 0):
+            a = a.T
+        if node.attributes.get("transB", 0):
+            b = b.T
+        if a.shape[1] != b.shape[0]:
+            raise FileFormatError(f"{node.label}: factors of shapes {a.shape} and {b.shape}")
+        self._room(node, (a.shape[0], b.shape[1]))
+        self._spend(node, [a, b], a.size * b.shape[1])
+        result = np.asarray(a @ b, dtype=object) * Fraction(node.attributes.get("alpha", 1.0))
+        if len(given) > 2:
+            result = result + fractions(given[2], node.label) * Fraction(node.attributes.get("beta", 1.0))
+        self._spend(node, [result], 0)
+        return np.asarray(result, dtype=object)
+
+    def _reference(self, node: Node, args: Sequence[Array | None]) -> list[Array]:
+        """By the reference implementation of ``onnx``, in floating point."""
+        from onnx import helper
+        from onnx.reference import ReferenceEvaluator
+
+        given = {n: a for n, a in zip(node.inputs, args) if a is not None}
+        floats = {n: a.astype(np.float64) if a.dtype == object else a for n, a in given.items()}
+        self._room(node, np.broadcast_shapes(*(a.shape for a in floats.values())) if node.op in _ENTRYWISE else [0])
+        self._spend(node, [], sum(a.size for a in floats.values()))
+        kinds = {a.dtype for a in floats.values() if a.dtype.kind == "f"}
+        if len(kinds) > 1:
+            floats = {n: a.astype(np.float64) if a.dtype.kind == "f" else a for n, a in floats.items()}
+        inputs = [
+            helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape)
+            for n, a in floats.items()
+        ]
+        outputs = [helper.make_empty_tensor_value_info(o) for o in node.outputs if o]
+        graph = helper.make_graph([node.message], "constants", inputs, outputs)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.opset or 13)])
+        with np.errstate(all="ignore"):
+            results = [np.asarray(r) for r in ReferenceEvaluator(model).run(None, floats)]
+        if any(r.dtype.kind == "f" for r in results):
+            self.note(f"{node.label} on constants is computed in {results[0].dtype}, as a runtime does")
+        return results
+
+
+def _bits(value: Any) -> int:
+    if isinstance(value, Fraction):
+        return max(value.numerator.bit_length(), value.denominator.bit_length())
+    return int(value).bit_length()
+
+
+def fractions(values: Array, where: str) -> Array:
+    """The numbers as Fractions; FileFormatError for NaN and infinity."""
+    if values.dtype == object:
+        return values
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise FileFormatError(f"{where}: a constant holds NaN or infinity; expected finite numbers")
+    out = np.empty(values.size, dtype=object)
+    out[:] = [Fraction(v) for v in values.ravel().tolist()]
+    return out.reshape(values.shape)
+
+
+def _cast(node: Node, values: Array) -> Array:
+    target = DTYPES.get(node.attributes.get("to", 1), "")
+    if target in ("", "bfloat16"):
+        raise UnsupportedLayerError(f"{node.label}: a cast of constants to {target or 'an unknown type'}")
+    if values.dtype == object:
+        if target not in ("float32", "float64"):
+            raise UnsupportedLayerError(f"{node.label}: a cast of computed constants to {target}")
+        return values  # stays exact
+    with np.errstate(all="ignore"):
+        return np.asarray(values.astype(target))
+
+
+def _constant(node: Node) -> Array:
+    attributes = node.attributes
+    if hasattr(attributes.get("value"), "dims"):
+        return tensor_values(attributes["value"])
+    for key, dtype in (("value_float", np.float32), ("value_int", np.int64)):
+        for name in (key, f"{key}s"):
+            if name in attributes:
+                return np.array(attributes[name], dtype=dtype)
+    raise UnsupportedLayerError(f"{node.label}: a constant without dense numbers is not supported", node=node.name)

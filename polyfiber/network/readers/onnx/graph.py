@@ -1,0 +1,477 @@
+"""ONNX graphs as wirings: each node that the outputs need, after those that it needs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...._typing import Array, IntArray
+from ....errors import FileFormatError, InputError, PolyfiberError, ShapeError, UnsupportedLayerError
+from ...assembly import assemble
+from ...model import ReLUNetwork
+from ...names import printable
+from ...piecewise import PiecewiseLinearNetwork
+from ...units import clip, extremum, limited, relu, sloped
+from ...wiring import Place, Wiring
+from .affine import AFFINE, grouped, materialised, number, scaler
+from .constants import Constants
+from .model import DTYPES, Model, Node, Schemas, tensor_values
+from .movement import MOVING, Moved, moved
+from .signals import SUPPORTED, Beyond, Signal, Thing, const, refuse, spread
+from .windows import windows
+
+_HEADS = {"Sigmoid": "sigmoid", "Softmax": "softmax", "LogSoftmax": "log-softmax", "ArgMax": "argmax"}
+_AFTER_HEAD = frozenset(
+    [
+        "ArgMax",
+        "ArrayFeatureExtractor",
+        "Cast",
+        "Concat",
+        "Flatten",
+        "Gather",
+        "Greater",
+        "GreaterOrEqual",
+        "Identity",
+        "LabelEncoder",
+        "Less",
+        "Normalizer",
+        "Not",
+        "Reshape",
+        "Squeeze",
+        "TopK",
+        "Unsqueeze",
+        "Where",
+        "ZipMap",
+    ]
+)
+
+
+class Graph:
+    """Reads the nodes of a model as functions of one point.
+
+    Parameters
+    ----------
+    model : Model
+    size : int
+        Bytes of the file.
+    whole : bool
+        Whether a first axis of fixed size is one of features. Otherwise it is the batch, and each row is one point.
+    """
+
+    def __init__(self, model: Model, size: int, *, whole: bool = False) -> None:
+        self.model, self.size, self.whole = model, size, whole
+        self.batch: int | None = None  # a fixed batch size greater than 1
+        self.things: dict[str, Thing] = {}
+        self.makers: dict[str, Node] = {}
+        self.notes: list[str] = []
+        self.constants = Constants(size, model.opset, self._note)
+        self.schemas = Schemas(model)
+        for node in model.nodes:
+            for name in filter(None, node.outputs):
+                if name in self.makers or name in model.tensors:
+                    raise FileFormatError(f"{node.label} computes {printable(name)!r}, which is there already")
+                self.makers[name] = node
+        self.order = self._order()
+        self._open_inputs()
+
+    def _note(self, text: str) -> None:
+        self.notes.append(text)
+
+    # ---- which nodes, in which order --------------------------------------------------------
+    def _order(self) -> list[Node]:
+        """The nodes that the outputs need, each behind those that it needs; whatever order the file has them in."""
+        order: list[Node] = []
+        state: dict[int, int] = {}  # 1: being looked at, 2: done
+        stack = [(self.makers[o], False) for o in reversed(self.model.outputs) if o in self.makers]
+        while stack:
+            node, done = stack.pop()
+            if done:
+                state[id(node)] = 2
+                order.append(node)
+                continue
+            if state.get(id(node)) == 2:
+                continue
+            state[id(node)] = 1
+            stack.append((node, True))
+            for name in node.inputs:
+                before = self.makers.get(name)
+                if before is None:
+                    continue
+                if state.get(id(before)) == 1:
+                    raise FileFormatError(f"{before.label} needs its own result: the graph has a cycle")
+                if state.get(id(before)) != 2:
+                    stack.append((before, False))
+        return order
+
+    # ---- inputs -----------------------------------------------------------------------------
+    def _open_inputs(self) -> None:
+        model = self.model
+        used = {name for node in self.order for name in node.inputs} | set(model.outputs)
+        free = {n: s for n, s in model.inputs.items() if n not in model.tensors}
+        real = {n: s for n, s in free.items() if n in used} or dict(list(free.items())[:1])
+        if not real:
+            raise UnsupportedLayerError("the graph has no input that an output depends on")
+        shapes = {name: self._input_shape(name, shape) for name, shape in real.items()}
+        sizes = [math.prod(s) for s in shapes.values()]
+        if sum(sizes) > max(self.size, 64) * 64:
+            raise ShapeError(
+                f"the inputs {', '.join(map(repr, real))} claim {sum(sizes):,} features; the file has {self.size:,} bytes"
+            )
+        self.wiring = Wiring(sum(sizes))
+        at = 0
+        for (name, shape), size in zip(shapes.items(), sizes):
+            self.things[name] = Signal(np.arange(at, at + size).reshape(shape))
+            at += size
+        self.shapes = shapes
+        if len(shapes) > 1:
+            listed = ", ".join(f"{printable(n)!r} ({math.prod(s)})" for n, s in shapes.items())
+            self._note(f"the inputs are joined to one vector in the order of the file: {listed}")
+        first = next(iter(shapes.values()))
+        batched = len(first) > 1 and first[0] == 1
+        self.input_shape = (sum(sizes),) if len(shapes) > 1 else first[1:] if batched else first
+
+    def _input_shape(self, name: str, dims: list[int | None] | None) -> tuple[int, ...]:
+        """The shape for one point: the batch as an axis of 1."""
+        if dims is None or (len(dims) == 2 and dims[1] is None):
+            return (1, self._first_width(name))
+        if not dims:
+            raise ShapeError(f"input {printable(name)!r} is a scalar; expected a vector of features")
+        first, rest = dims[0], dims[1:]
+        if any(n is None for n in rest):
+            raise ShapeError(
+                f"input {printable(name)!r} has the shape {dims}; only the first size (the batch) may be open. "
+                "Export with fixed feature sizes"
+            )
+        sizes = [int(n) for n in rest if n is not None]
+        if first is None:
+            if not rest:
+                raise ShapeError(f"input {printable(name)!r} has one axis of open size; export it with a fixed one")
+            return (1, *sizes)
+        column = math.prod(sizes) == 1 and any(
+            n.op in ("MatMul", "Gemm") and n.inputs and n.inputs[0] in self.model.tensors for n in self.order
+        )
+        if not rest or first == 1 or column or self.whole:
+            return (first, *sizes)
+        self.batch = first
+        self._note(f"input {printable(name)!r} has a fixed batch of {first}; each row is one point")
+        return (1, *sizes)
+
+    def _first_width(self, name: str) -> int:
+        """The width of an input from the first layer that reads it, where the file states none."""
+        for node in self.order:
+            if name not in node.inputs:
+                continue
+            for other in node.inputs:
+                tensor = self.model.tensors.get(other)
+                if tensor is not None and len(tensor.dims) == 2 and node.op in ("MatMul", "Gemm"):
+                    rows = node.op == "Gemm" and node.attributes.get("transB", 0)
+                    return max(1, int(tensor.dims[1 if rows else 0]))
+        raise ShapeError(f"input {printable(name)!r} has no declared shape; export the model with one")
+
+    # ---- the network ------------------------------------------------------------------------
+    def network(self, source: dict[str, Any]) -> ReLUNetwork | PiecewiseLinearNetwork:
+        """Run all nodes and assemble what the outputs are."""
+        for node in self.order:
+            self._run(node)
+        found: list[tuple[str, Signal, str | None]] = []
+        for name in self.model.outputs:
+            thing = self._thing(name)
+            if isinstance(thing, Signal):
+                found.append((name, thing, None))
+            elif isinstance(thing, Beyond):
+                found.append((name, thing.signal, thing.head))
+        if not found:
+            raise UnsupportedLayerError("no output depends on the input; expected a network")
+        parts: dict[bytes, tuple[str, Signal, list[str]]] = {}
+        for name, signal, head in found:
+            held = parts.setdefault(signal.slots.tobytes(), (name, signal, []))
+            if head is not None:
+                held[2].append(head)
+        heads = [next((h for h in p[2] if h != "argmax"), p[2][0] if p[2] else None) for p in parts.values()]
+        if len(found) > len(parts):
+            self._note(f"outputs {', '.join(repr(printable(n)) for n, _, _ in found)} share one network")
+        head = heads[0] if len(parts) == 1 else None
+        if len(parts) > 1:
+            listed = [
+                f"{printable(name)!r} ({signal.slots.size}{', before its ' + h if h else ''})"
+                for (name, signal, _), h in zip(parts.values(), heads)
+            ]
+            self._note(f"the outputs are joined to one vector: {', '.join(listed)}")
+            source["outputs"] = {name: int(signal.slots.size) for name, signal, _ in parts.values()}
+        slots = np.concatenate([signal.slots.ravel() for _, signal, _ in parts.values()])
+        if not len(slots):
+            raise ShapeError("the output has no values")
+        if np.any(slots < 0):
+            slots = slots.copy()
+            slots[slots < 0] = self.wiring.constant(np.zeros(int(np.sum(slots < 0))), name="padding")
+        return assemble(
+            self.wiring,
+            slots,
+            source,
+            input_shape=self.input_shape,
+            head=head or self.model.head,
+            notes=self.notes,
+        )
+
+    # ---- nodes ------------------------------------------------------------------------------
+    def _thing(self, name: str) -> Thing:
+        if name in self.things:
+            return self.things[name]
+        if name in self.model.tensors:
+            self.things[name] = tensor_values(self.model.tensors[name])
+            return self.things[name]
+        raise FileFormatError(f"{printable(name)!r} is used, and nothing in the file computes it")
+
+    def _run(self, node: Node) -> None:
+        args: list[Thing | None] = [self._thing(name) if name else None for name in node.inputs]
+        try:
+            results = self._results(node, args)
+        except PolyfiberError:
+            raise
+        except Exception as error:
+            raise FileFormatError(f"{node.label} is malformed: {printable(str(error))}") from None
+        if len(results) < sum(1 for o in node.outputs if o in self._needed):
+            raise refuse(node, "has further outputs, which are not supported")
+        for name, result in zip(node.outputs, results):
+            if name:
+                self.things[name] = result
+
+    @property
+    def _needed(self) -> set[str]:
+        if not hasattr(self, "_needed_names"):
+            self._needed_names = {name for n in self.order for name in n.inputs} | set(self.model.outputs)
+        return self._needed_names
+
+    def _results(self, node: Node, args: list[Any]) -> Sequence[Thing]:
+        if any(isinstance(a, Beyond) for a in args):
+            return [self._after_head(node, args)] * max(1, len(node.outputs))
+        signals = [a for a in args if isinstance(a, Signal)]
+        if not signals:
+            if node.op != "Constant":
+                self.schemas.check(node)
+            if node.op == "Dropout" and args:
+                return [args[0]]
+            return self.constants.run(node, args)
+        if node.domain == "ai.onnx.ml" and node.op == "Scaler":
+            return [scaler(self.wiring, node, args)]
+        if node.domain != "":
+            raise refuse(node, f"of the domain {printable(node.domain)!r} is not supported. Supported: {SUPPORTED}")
+        if node.op in _HEADS:
+            if node.attributes.get("axis") == 0 and signals[0].shape[0] == 1 and len(signals[0].shape) > 1:
+                raise refuse(node, "works across the batch, not the features")
+            return [Beyond(signals[0], _HEADS[node.op])]
+        if node.op == "Shape":
+            shape = list(signals[0].shape)
+            return [np.array(shape[node.attributes.get("start", 0) : node.attributes.get("end")], dtype=np.int64)]
+        if node.op not in MOVING and node.op not in AFFINE and node.op not in _UNITS:
+            raise UnsupportedLayerError(
+                f"{node.label}: the operation {printable(node.op)} is not supported (not piecewise linear, or not known). "
+                f"Supported: {SUPPORTED}",
+                node=node.name,
+                op=node.op,
+            )
+        self.schemas.check(node)
+        if node.op in MOVING:
+            return [Signal(r) for r in self._moved(node, args)]
+        if node.op in AFFINE:
+            return [AFFINE[node.op](self.wiring, node, args)]
+        return [_UNITS[node.op](self, node, args)]
+
+    def _moved(self, node: Node, args: list[Any]) -> list[Array]:
+        slots: list[Any] = [a.slots if isinstance(a, Signal) else a for a in args]
+        if node.op == "Concat":
+            slots = [a.slots if isinstance(a, Signal) else self._fill(node, a) for a in args if a is not None]
+        elif any(isinstance(a, Signal) for a in args[1:]) or not isinstance(args[0], Signal):
+            raise refuse(node, "takes indices or shapes that depend on the input; not supported")
+        return moved(node, slots, Moved(self._room, lambda x: self._fill(node, x), self._rebatched))
+
+    def _fill(self, node: Node, values: Array) -> IntArray:
+        """Slots of constants; -1 where they are 0."""
+        flat = np.asarray(values).ravel()
+        made = np.full(len(flat), -1, dtype=np.int64)
+        which = np.flatnonzero(np.asarray(flat != 0, dtype=bool))
+        if len(which):
+            made[which] = self.wiring.constant(flat[which], name=node.shown)
+        return made.reshape(np.shape(values))
+
+    def _room(self, node: Node, shape: Sequence[int]) -> tuple[int, ...]:
+        sizes = tuple(int(n) for n in shape)
+        if len(sizes) > 16 or any(n < 0 for n in sizes):
+            raise FileFormatError(f"{node.label} gives a tensor of shape {sizes[:16]}")
+        self.wiring.expect(math.prod(sizes), node.shown)
+        return sizes
+
+    def _rebatched(self, target: list[int]) -> list[int]:
+        """A shape that names a fixed batch, for one point."""
+        return [1, *target[1:]] if self.batch is not None and target[:1] == [self.batch] else target
+
+    def _after_head(self, node: Node, args: list[Any]) -> Beyond:
+        beyond = [a for a in args if isinstance(a, Beyond)]
+        mixed = any(isinstance(a, Signal) for a in args) or len({id(b.signal) for b in beyond}) > 1
+        complement = node.op == "Sub" and isinstance(args[0], np.ndarray) and bool(np.all(args[0] == 1))
+        scaled = node.op in ("Add", "Mul", "Div") and len(beyond) == 1 and not mixed
+        if mixed or not (node.op in _AFTER_HEAD or complement or scaled):
+            raise refuse(
+                node,
+                f"comes after {beyond[0].head}; a sigmoid or softmax is read as a head at the end only, and what stands "
+                f"between layers must be piecewise linear. Supported: {SUPPORTED}",
+            )
+        if scaled:
+            raise refuse(node, f"rescales the {beyond[0].head} output; expected the head to be last")
+        return beyond[0]
+
+
+# ---- units --------------------------------------------------------------------------------------
+def _place(node: Node, shape: Sequence[int]) -> Place:
+    """Places in the output of a node, batch left out."""
+    inner = shape[1:] if len(shape) > 1 and shape[0] == 1 else shape
+    return Place.whole(node.shown, node.op, inner)
+
+
+def _relu(g: Graph, node: Node, args: Sequence[Any]) -> Signal:
+    signal = args[0]
+    return Signal(relu(g.wiring, signal.slots.ravel(), _place(node, signal.shape)).reshape(signal.shape))
+
+
+def _sloped(g: Graph, node: Node, signal: Signal, below: Any, above: float = 1.0) -> Signal:
+    slots = signal.slots.ravel()
+    lower = np.broadcast_to(np.asarray(below), (len(slots),))
+    pairs = np.stack([lower, np.full(len(slots), above, dtype=lower.dtype)], axis=1)
+    return Signal(sloped(g.wiring, slots, pairs, _place(node, signal.shape)).reshape(signal.shape))
+
+
+def _leaky(g: Graph, node: Node, args: Sequence[Any]) -> Signal:
+    return _sloped(g, node, args[0], number(node, "alpha", float(np.float32(0.01))))
+
+
+def _prelu(g: Graph, node: Node, args: Sequence[Any]) -> Signal:
+    signal, slope = args[0], const(node, args[1], "a slope")
+    if not isinstance(signal, Signal):
+        raise refuse(node, "has a slope that depends on the input: not piecewise linear")
+    values = g.wiring.numbers(slope, f"{node.shown}: slope")
+    return _sloped(g, node, signal, spread(node, values, signal.shape))
+
+
+def _abs(g: Graph, node: Node, args: Sequence[Any]) -> Signal:
+    return _sloped(g, node, args[0], -1.0)
+
+
+def _clip(g: Graph, node: Node, args: Sequence[Any]) -> Signal:
+    def limit(key: str, at: int, default: float) -> float:
+        value = node.attributes.get(key)
+        if value is None and len(args) > at and args[at] is not None:
+            value = const(node, args[at], "a limit").reshape(()).item()
+        value = default if value is None else float(value)
+        if math.isnan(value):
+            raise InputError(f"{node.label} clips at nan")
+        return value if abs(value) < float(np.finfo(np.float32).max) else math.copysign(math.inf, value)
+
+    low, high = limit("min", 1, -math.inf), limit("max", 2, math.inf)
+    if low == math.inf or high == -math.inf:
+        raise InputError(f"{node.label} clips to [{low}, {high}]")
+    signal = args[0]
+    return Signal(clip(g.wiring, signal.slots.ravel(), low, high, _place(node, signal.shape)).reshape(signal.shape))
+
+
+def _hard_sigmoid(g: Graph, node: Node, args: Sequence[Any]) -> Signal:
+    alpha, beta = number(node, "alpha", float(np.float32(0.2))), number(node, "beta", 0.5)
+    signal, w = args[0], g.wiring
+    n = signal.slots.size
+    z = w.diagonal(signal.slots.ravel(), scale=np.full(n, alpha), shift=np.full(n, beta), name=node.shown)
+    return Signal(clip(w, materialised(w, node, z), 0.0, 1.0, _place(node, signal.shape)).reshape(signal.shape))
+
+
+def _extreme(g: Graph, node: Node, args: Sequence[Any], *, largest: bool) -> Signal:
+    """Of signals by a tree, then with the largest (smallest) of the constants."""
+    given = [a for a in args if a is not None]
+    shape = np.broadcast_shapes(*(a.shape for a in given))
+    place = _place(node, shape)
+    signals = [np.broadcast_to(a.slots, shape).ravel() for a in given if isinstance(a, Signal)]
+    g.wiring.expect(len(signals) * math.prod(shape), node.shown)
+    slots = extremum(g.wiring, signals, place, largest=largest)
+    constants = [spread(node, const(node, a), shape) for a in given if not isinstance(a, Signal)]
+    if constants:
+        stack = np.stack([c.astype(object) for c in constants]) if len(constants) > 1 else constants[0][None]
+        values = g.wiring.numbers(stack.max(axis=0) if largest else stack.min(axis=0), node.shown)
+        slots = limited(g.wiring, slots, values, place, largest=largest)
+    return Signal(slots.reshape(shape))
+
+
+def _pooled(g: Graph, node: Node, patches: IntArray, axes: int, shape: Sequence[int]) -> Signal:
+    """Maxima over the last axes: along the last one first, so that windows below each other share them."""
+    g.wiring.expect(patches.size, node.shown)
+    full = _place(node, shape)
+    for _ in range(axes):
+        rows = patches.reshape(-1, patches.shape[-1])
+        # places of the output, each as often as there are partial maxima for it
+        at = full.at(np.repeat(np.arange(math.prod(shape)), len(rows) // max(1, math.prod(shape))))
+        patches = extremum(g.wiring, list(rows.T), at).reshape(patches.shape[:-1])
+    return Signal(patches.reshape(tuple(shape)))
+
+
+def _max_pool(g: Graph, node: Node, args: Sequence[Any]) -> Signal:
+    signal = args[0]
+    kernel = tuple(int(k) for k in node.attributes.get("kernel_shape", ()))
+    shape = windows(node, signal.shape, kernel)
+    full = (*signal.shape[:2], *shape.sizes)
+    g.wiring.expect(math.prod(full) * math.prod(kernel), node.shown)
+    patches = shape.of(signal.slots, -2)
+    if np.any(np.all(patches == -2, axis=tuple(range(-len(kernel), 0)))):
+        raise refuse(node, "has windows that hold nothing but padding")
+    return _pooled(g, node, patches, len(kernel), full)
+
+
+def _global_max(g: Graph, node: Node, args: Sequence[Any]) -> Signal:
+    shape = args[0].shape
+    rows = args[0].slots.reshape(*shape[:2], -1)
+    return _pooled(g, node, rows, 1, (*shape[:2], *[1] * (len(shape) - 2)))
+
+
+def _reduce_extreme(g: Graph, node: Node, args: Sequence[Any], *, largest: bool) -> Signal:
+    rows, shape = grouped(node, args[0], args)
+    g.wiring.expect(rows.size, node.shown)
+    return Signal(extremum(g.wiring, list(rows.T), _place(node, shape), largest=largest).reshape(shape))
+
+
+def _where(g: Graph, node: Node, args: Sequence[Any]) -> Signal:
+    condition = const(node, args[0], "a condition").astype(bool)
+    shape = np.broadcast_shapes(condition.shape, *(a.shape for a in args[1:]))
+    g.wiring.expect(math.prod(shape), node.shown)
+    a, b = (a.slots if isinstance(a, Signal) else g._fill(node, a) for a in args[1:])
+    return Signal(np.where(condition, np.broadcast_to(a, shape), np.broadcast_to(b, shape)))
+
+
+def _dropout(g: Graph, node: Node, args: Sequence[Any]) -> Signal:
+    if len(args) > 2 and args[2] is not None and bool(np.any(const(node, args[2]))):
+        raise refuse(node, "is in training mode; export the model in evaluation mode")
+    return Signal(args[0].slots)
+
+
+def _cast(g: Graph, node: Node, args: Sequence[Any]) -> Signal:
+    target = DTYPES.get(node.attributes.get("to", 1), "")
+    if target not in ("float32", "float64"):
+        raise refuse(node, f"casts to {target or 'an unknown type'}: not a linear map")
+    g._note(f"{node.label} to {target} is read as the identity of real numbers")
+    return Signal(args[0].slots)
+
+
+_UNITS: dict[str, Callable[[Graph, Node, Sequence[Any]], Signal]] = {
+    "Relu": _relu,
+    "LeakyRelu": _leaky,
+    "PRelu": _prelu,
+    "Abs": _abs,
+    "Clip": _clip,
+    "HardSigmoid": _hard_sigmoid,
+    "Max": lambda g, n, a: _extreme(g, n, a, largest=True),
+    "Min": lambda g, n, a: _extreme(g, n, a, largest=False),
+    "MaxPool": _max_pool,
+    "GlobalMaxPool": _global_max,
+    "ReduceMax": lambda g, n, a: _reduce_extreme(g, n, a, largest=True),
+    "ReduceMin": lambda g, n, a: _reduce_extreme(g, n, a, largest=False),
+    "Where": _where,
+    "Dropout": _dropout,
+    "Cast": _cast,
+}

@@ -1,0 +1,67 @@
+"""What flows through a graph: constants, signals, and what comes behind the head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ...._typing import Array, IntArray
+from ....errors import ShapeError, UnsupportedLayerError
+from .constants import fractions
+from .model import Node
+
+SUPPORTED = (
+    "Gemm, MatMul, Conv, ConvTranspose, BatchNormalization, AveragePool, MaxPool and their global forms, Add, Sub, Mul, Div, "
+    "Neg, Sum, Mean by constants and between branches where affine, Relu, LeakyRelu, PRelu, Clip, HardSigmoid, Abs, Max, Min, "
+    "ReduceMax, ReduceMin, ReduceMean, ReduceSum, Concat, Split, Slice, Gather, Pad, Transpose, Reshape, Flatten, Squeeze, "
+    "Unsqueeze, Expand, Tile, Where by constants, Resize by nearest, DepthToSpace, Scaler, Identity, Dropout, Cast, operations "
+    "on constants, and at the end Sigmoid, Softmax, LogSoftmax, ArgMax"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Signal:
+    """Functions of the input: an array of slots of the wiring, with the batch as an axis of 1; -1 is a constant zero."""
+
+    slots: IntArray
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.slots.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Beyond:
+    """Something computed from the head of the network."""
+
+    signal: Signal
+    head: str
+
+
+Thing: TypeAlias = Array | Signal | Beyond
+
+
+def refuse(node: Node, message: str) -> UnsupportedLayerError:
+    """The one error for an operation that is not piecewise linear, or not read."""
+    return UnsupportedLayerError(f"{node.label} {message}", node=node.name, op=node.op)
+
+
+def const(node: Node, thing: Any, what: str = "an operand") -> Array:
+    """A thing that must be a constant."""
+    if not isinstance(thing, np.ndarray | np.generic):
+        raise refuse(node, f"needs {what} that is constant; it depends on the input or is missing")
+    return np.asarray(thing)
+
+
+def spread(node: Node, values: Array, shape: tuple[int, ...]) -> Array:
+    """A constant broadcast to a shape: one number for each value, in row-major order."""
+    if values.dtype.kind in "iub":
+        values = fractions(values.astype(np.int64), node.label)
+    if values.size == 1 and values.ndim <= len(shape):
+        return np.repeat(values.reshape(-1), int(np.prod(shape)))
+    try:
+        return np.broadcast_to(values, shape).reshape(-1)
+    except ValueError:
+        raise ShapeError(f"{node.label}: a constant of shape {values.shape} does not fit a tensor of {shape}") from None
