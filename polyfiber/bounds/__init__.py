@@ -1,0 +1,7 @@
+"""What weights and a domain say before anything is enumerated: certified ranges, fixed signs, differences of two networks.
+
+Rooms: `relaxation` bounds the neurons of one network layer by layer; `fixed_signs` asks it which neurons a domain settles,
+before a complex is built. `boxes` is a second relaxation, written apart, that checks the first. `pairing` brings two networks
+into one shape, `goals` says what is asked of both, `split` drives the compiled search over boxes (`kernels.bounds`), and
+`tree` keeps what it halved, as evidence.
+"""

@@ -1,1 +1,7 @@
-"""Networks as values: parameters, evaluation, files, moves."""
+"""Networks as values: parameters, evaluation, files, moves.
+
+`model` is the chain that the theory is about, `piecewise` a network of gates with slopes and skips; `emulation` turns the second
+into the first. Files come in by ``readers``: each gives a chain of affine steps and ReLUs, `folding` multiplies the steps
+out exactly and rounds once. `writers` is the way back. `moves` are the changes that keep the function; `summary` prints;
+`float_or_rational` and `exact_pieces` do arithmetic on either kind of parameter.
+"""

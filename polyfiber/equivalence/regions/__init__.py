@@ -1,0 +1,1 @@
+"""Two networks compared piece by piece, on regions where both are affine."""

@@ -1,0 +1,1 @@
+"""Kernels of linear networks: rank arrays and their covers, Langevin steps."""
