@@ -11,7 +11,7 @@ import numpy as np
 from ..._typing import Array, BoolArray, IntArray
 from ...budget import Budget, Monitor
 from ...errors import InputError
-from .cells import Cells, Csr, Layer
+from .cells import Cells, Csr, Layer, section
 from .gates import Gates
 from .sets import PolyhedralSet, require_output, require_value
 
@@ -52,9 +52,10 @@ def level_set(
         rows[r, o] = Fraction(1)
     with Monitor(budget, None).watching():
         gates = Gates(cx, rows, np.array([-v for v in levels], dtype=object))
-        cells = Cells.of(cx, gates)
-        for g in range(len(chosen)):
-            cells = cells.cut(g, keep)
+        cells = section(cx, gates) if keep == (0,) else None
+        for g in range(len(chosen)) if cells is None else range(1, len(chosen)):
+            cells = (cells or Cells.of(cx, gates)).cut(g, keep)
+        assert cells is not None
     relation = {(0,): "=", (-1, 0): "<=", (0, 1): ">="}[keep]
     text = " and ".join(f"f_{o} {relation} {float(v):g}" for o, v in zip(chosen, levels))
     return PolyhedralSet(cells, text, keep=keep)
@@ -186,8 +187,8 @@ def _united(gates: Gates, parts: list[tuple[Cells, list[BoolArray]]]) -> tuple[C
     for k in range(top):
         own = [(c, t[k]) for c, t in parts if k < len(c.layers)]
         tied = np.concatenate([t for _, t in own])
-        face = np.concatenate([c.layers[k].face for c, _ in own])
-        keys = np.concatenate([face, np.packbits(tied, axis=1)], axis=1)
+        planes = np.concatenate([c.layers[k].planes for c, _ in own])
+        keys = np.concatenate([planes.view(np.uint8), np.packbits(tied, axis=1)], axis=1)
         _, first, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
         inverse = inverse.reshape(-1)
         shifts = np.cumsum([0, *(len(c.layers[k]) for c, _ in own)])
@@ -210,7 +211,7 @@ def _united(gates: Gates, parts: list[tuple[Cells, list[BoolArray]]]) -> tuple[C
             for c, _ in parts:
                 same[c.points] = points[before[id(c)]]
             ends = np.where(far[every], every, same[every])
-        layers.append(Layer(face[first], np.concatenate([c.layers[k].gates for c, _ in own])[first], below))
+        layers.append(Layer(planes[first], np.concatenate([c.layers[k].gates for c, _ in own])[first], below))
         classes.append(tied[first])
         before = number
     return Cells(gates, layers, points, ends), classes

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..._typing import BoolArray, FloatArray, IntArray, SignArray
+from ..._typing import BoolArray, IntArray, SignArray, WordArray
 from ...budget import heed
 from ...kernels import reach
+from ...kernels.complexes import incidence
 from .gates import Gates
 
 if TYPE_CHECKING:
@@ -54,20 +55,20 @@ class Layer:
 
     Attributes
     ----------
-    face : (m, 2) int64
-        The face of the canonical complex that each cell lies in: dimension and row.
+    planes : (m, 2 W) uint64
+        Signs of the face of the canonical complex that each cell lies in, as bit planes.
     gates : (m, q) int8
         Signs of the gates, `UNKNOWN` where they were not asked.
     below : Csr
         Facets of each cell: rows one dimension below. Empty for vertices.
     """
 
-    face: IntArray
+    planes: WordArray
     gates: SignArray
     below: Csr
 
     def __len__(self) -> int:
-        return len(self.face)
+        return len(self.planes)
 
 
 class Cells:
@@ -102,8 +103,7 @@ class Cells:
                 heed("incidences")
                 indptr, indices = reach.transpose(*store.covers_above(k - 1), m)
                 below = Csr(np.asarray(indptr, dtype=np.int64), np.asarray(indices, dtype=np.int64))
-            face = np.stack([np.full(m, k), np.arange(m)], axis=1).astype(np.int64)
-            layers.append(Layer(face, np.full((m, gates.count), UNKNOWN, dtype=np.int8), below))
+            layers.append(Layer(store.planes(k), np.full((m, gates.count), UNKNOWN, dtype=np.int8), below))
         if cx.dimension == 0:
             return cls(gates, layers, np.zeros(1, dtype=np.int64), np.zeros((0, 2), dtype=np.int64))
         return cls(gates, layers, cx._finite.astype(np.int64), cx._edges.astype(np.int64))
@@ -149,14 +149,14 @@ class Cells:
         layers = []
         for k, count in enumerate(plan.counts):
             heed("cutting cells")
-            face = np.empty((count, 2), dtype=np.int64)
+            planes = np.empty((count, self.layers[k].planes.shape[1]), dtype=np.uint64)
             gates = np.empty((count, self.gates.count), dtype=np.int8)
             for ids, layer, s in plan.groups(k):
                 own = np.flatnonzero(ids >= 0)
-                face[ids[own]] = layer.face[own]
+                planes[ids[own]] = layer.planes[own]
                 gates[ids[own]] = layer.gates[own]
                 gates[ids[own], gate] = s[own]
-            layers.append(Layer(face, gates, plan.below(k)))
+            layers.append(Layer(planes, gates, plan.below(k)))
         points = np.empty(plan.counts[0], dtype=np.int64)
         kept = plan.whole[0] >= 0
         points[plan.whole[0][kept]] = self.points[kept]
@@ -170,42 +170,10 @@ class Cells:
             layers.pop()
         return Cells(self.gates, layers, points, ends)
 
-    def _meet(self, gate: int, k: int, rows: IntArray, guess: FloatArray | None = None) -> int:
+    def _meet(self, gate: int, k: int, rows: IntArray) -> int:
         """Make the point in which a gate meets each of some edges, or the end of the ray in which it meets 2-faces."""
-        layer, gates = self.layers[k], self.gates
-        n, far = gates.n, k == 2
-        star = np.empty((len(rows), n), dtype=np.int64)
-        words = np.empty((len(rows), gates.frame.n_words), dtype=np.uint64)
-        vanishing = self.vanishing(k, rows)
-        vanishing[:, gates.id_of(gate)] = True
-        for dim in np.unique(layer.face[rows, 0]):
-            mine = np.flatnonzero(layer.face[rows, 0] == dim)
-            words[mine] = gates.padded(gates.complex._store.planes(int(dim))[layer.face[rows[mine], 1]])
-        size = n - far
-        even = vanishing.sum(axis=1) == size
-        star[even, :size] = np.nonzero(vanishing[even])[1].reshape(-1, size)
-        for i in np.flatnonzero(~even):
-            # the gate first: it is independent of what vanishes on the cell, which is not always so of the others
-            candidates = [gates.id_of(gate), *(int(c) for c in np.flatnonzero(vanishing[i]) if c != gates.id_of(gate))]
-            star[i, :size] = gates.basis(candidates, words[i], size)
-        if far:
-            star[:, n - 1] = gates.frame.net.inf
-        start = np.zeros((len(rows), n)) if guess is None else guess
-        zero = tuple(np.flatnonzero((layer.gates[rows] == 0).all(axis=0)).tolist()) if len(rows) else ()
-        return gates.add(star, words, start, np.full(len(rows), far), tuple({*zero, gate}))
-
-    def vanishing(self, k: int, rows: IntArray) -> BoolArray:
-        """(m, facets + gates) which facets and gates vanish on cells of dimension k."""
-        layer, gates = self.layers[k], self.gates
-        store, d = gates.complex._store, gates.frame.n_domain
-        out = np.zeros((len(rows), gates.first + gates.count), dtype=np.bool_)
-        for dim in np.unique(layer.face[rows, 0]):
-            mine = np.flatnonzero(layer.face[rows, 0] == dim)
-            signs = store.to_signs(store.planes(int(dim))[layer.face[rows[mine], 1]])
-            out[mine, :d] = signs[:, signs.shape[1] - d :] == 0
-            out[mine, d : gates.first] = signs[:, : signs.shape[1] - d] == 0
-        out[:, gates.first :] = layer.gates[rows] == 0
-        return out
+        layer = self.layers[k]
+        return meet(self.gates, gate, layer.planes[rows], layer.gates[rows], far=k == 2)
 
     def _ends(self, plan: _Plan, layers: list[Layer], points: IntArray, middle: IntArray) -> IntArray:
         """Points at the ends of the new edges."""
@@ -229,24 +197,109 @@ class Cells:
             ends[rows[two], 1] = points[below.indices[below.indptr[rows[two]] + 1]]
             rays = np.flatnonzero(~two)
             if len(rays):
-                ends[rows[rays], 1] = self._meet(plan.gate, 2, cells[rays], self._outward(cells[rays])) + np.arange(
-                    len(rays)
-                )
+                ends[rows[rays], 1] = self._meet(plan.gate, 2, cells[rays]) + np.arange(len(rays))
         return ends
 
-    def _outward(self, cells: IntArray) -> FloatArray:
-        """A direction inside the cone of each of some unbounded 2-faces: the sum of its two unit rays."""
-        below = self.layers[2].below
-        far = self.gates.far
-        coordinates = self.gates.coordinates
-        out = np.zeros((len(cells), self.gates.n))
-        for side in range(2):
-            for i, cell in enumerate(cells.tolist()):
-                edges = below.indices[below.indptr[cell] : below.indptr[cell + 1]]
-                tips = self.ends[edges, side]
-                for tip in tips[far[tips]]:
-                    out[i] += coordinates[tip] / np.linalg.norm(coordinates[tip])
-        return out
+
+def vanishing(gates: Gates, planes: WordArray, signs: SignArray) -> BoolArray:
+    """(m, facets + gates) which facets and gates vanish on cells."""
+    store, d = gates.complex._store, gates.frame.n_domain
+    own = store.to_signs(planes) == 0
+    return np.concatenate([own[:, own.shape[1] - d :], own[:, : own.shape[1] - d], signs == 0], axis=1)
+
+
+def meet(gates: Gates, gate: int, planes: WordArray, signs: SignArray, *, far: bool) -> int:
+    """Make the points in which a gate meets edges, or (``far``) the ends of the rays in which it meets 2-faces.
+
+    Parameters
+    ----------
+    planes : (m, 2 W) uint64
+    signs : (m, q) int8
+        The cells: their faces in the canonical complex, and the signs of the gates there.
+
+    Returns
+    -------
+    int
+        Id of the first point.
+    """
+    n = gates.n
+    star = np.empty((len(planes), n), dtype=np.int64)
+    words = gates.padded(planes)
+    gone = vanishing(gates, planes, signs)
+    gone[:, gates.id_of(gate)] = True
+    size = n - far
+    even = gone.sum(axis=1) == size
+    star[even, :size] = np.nonzero(gone[even])[1].reshape(-1, size)
+    for i in np.flatnonzero(~even):
+        # the gate first: it is independent of what vanishes on the cell, which is not always so of the others
+        candidates = [gates.id_of(gate), *(int(c) for c in np.flatnonzero(gone[i]) if c != gates.id_of(gate))]
+        star[i, :size] = gates.basis(candidates, words[i], size)
+    if far:
+        star[:, n - 1] = gates.frame.net.inf
+    guess = gates.directions(star[:, : n - 1], words) if far else np.zeros((len(planes), n))
+    zero = set(np.flatnonzero((signs == 0).all(axis=0)).tolist()) if len(planes) else set()
+    return gates.add(star, words, guess, np.full(len(planes), far), tuple(zero | {gate}))
+
+
+def section(cx: PolyhedralComplex, gates: Gates) -> Cells | None:
+    """The section of a whole simple complex by gate 0, from the cut edges alone; None where the gate meets a vertex.
+
+    Around a cut edge of a simple complex every zero facet may be freed to either side, and each face made so is cut too.
+    So the faces that are cut are found upwards from the edges, and no other face is ever made.
+    """
+    at, store = gates.signs[:, 0], cx._store
+    if not (store.simple and cx.dimension >= 1) or not at.all():
+        return None
+    ends = cx._edges
+    cut = np.flatnonzero(at[ends[:, 0]] != at[ends[:, 1]])
+    if not len(cut):
+        return None
+    planes = _edge_planes(cx, ends[cut])
+    empty = Csr(np.zeros(len(cut) + 1, dtype=np.int64), np.zeros(0, dtype=np.int64))
+    signs = np.zeros((len(cut), gates.count), dtype=np.int8)
+    first = meet(gates, 0, planes, np.full_like(signs, UNKNOWN), far=False)
+    points = first + np.arange(len(cut))
+    layers = [Layer(planes, signs, empty)]
+    new_ends = np.zeros((0, 2), dtype=np.int64)
+    for k in range(1, cx.dimension):
+        heed("cutting cells")
+        room = len(planes) * 2 * (cx.dimension - k)
+        upper = np.empty((room + 1, planes.shape[1]), dtype=np.uint64)
+        above, below = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int64)
+        table = np.full(1 << (2 * room + 1).bit_length(), -1, dtype=np.int32)
+        count, pairs = incidence.cofaces(planes, store.n_bits, store.closed, upper, table, above, below)
+        planes = upper[:count].copy()
+        lists = Csr.of(above[:pairs], below[:pairs], count)
+        signs = np.zeros((count, gates.count), dtype=np.int8)
+        layers.append(Layer(planes, signs, lists))
+        if k == 1:
+            many = np.diff(lists.indptr)
+            start = lists.indptr[:-1]
+            new_ends = np.stack([points[lists.indices[start]], points[lists.indices[start + many - 1]]], axis=1)
+            rays = np.flatnonzero(many == 1)
+            if len(rays):
+                tips = meet(gates, 0, planes[rays], np.full_like(signs[rays], UNKNOWN), far=True)
+                new_ends[rays, 1] = tips + np.arange(len(rays))
+    return Cells(gates, layers, points, new_ends)
+
+
+def _edge_planes(cx: PolyhedralComplex, ends: IntArray) -> WordArray:
+    """Bit planes of edges of a simple skeleton from those of their two ends."""
+    sk, store, n = cx._skeleton, cx._store, cx.dimension
+    W = cx._frame.n_words
+    valid = ~np.zeros(W, dtype=np.uint64)
+    valid[-1] >>= np.uint64(64 * W - store.n_bits)
+    planes = np.zeros((len(ends), 2 * W), dtype=np.uint64)
+    for side in range(2):
+        zeros = np.zeros((len(ends), W), dtype=np.uint64)
+        for slot in range(n):
+            facet = sk.state.star[ends[:, side], 2 * n + slot].astype(np.int64)
+            real = np.flatnonzero(facet < store.n_bits)  # not infinity
+            zeros[real, facet[real] >> 6] |= np.uint64(1) << (facet[real] & 63).astype(np.uint64)
+        words = sk.state.words[ends[:, side]]
+        planes[:, :W] |= words & ~zeros & valid
+        planes[:, W:] |= ~words & ~zeros & valid
+    return planes
 
 
 class _Plan:

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..._typing import Array, BoolArray, FloatArray, IntArray, SignArray, WordArray
 from ...budget import Budget, Monitor
+from ...kernels.complexes import affine_maps
 from ...network.model import ReLUNetwork
 from ..lattice.build import LatticeSkeleton
 from ..skeleton.arrays import Frame, make_frame
@@ -51,36 +52,31 @@ class Gates:
             value = self.network.exact().preactivations(origin)[self.layer - 1]
             self.signs: SignArray = np.array([[(v > 0) - (v < 0) for v in value[0]]], dtype=np.int8)
             return
-        sk = cx._skeleton
-        cx._solve_all()
-        star = sk.state.star[: sk.nv, 2 * self.n :].astype(np.int64)
-        star[star == frame.net.inf] = self.frame.net.inf
-        judge = self._judge(star, sk.state.words[: sk.nv], sk.state.at_inf[: sk.nv] >= 0, sk.state.x[: sk.nv])
-        far = sk.state.at_inf[: sk.nv] >= 0
-        judge.state.err[: sk.nv] = sk.state.err[: sk.nv]
-        judge.state.slot[: sk.nv] = -1
-        judge.state.base[: int(far.sum())] = sk.state.base[sk.state.at_inf[: sk.nv][far]]
-        judge.state.base_err[: int(far.sum())] = sk.state.base_err[sk.state.at_inf[: sk.nv][far]]
+        sk, old = cx._skeleton, cx._skeleton.state
+        m, at_inf = sk.nv, cx._skeleton.state.at_inf[: cx._skeleton.nv]
+        far = np.flatnonzero(at_inf >= 0)
+        judge = self._judge(m, len(far))
+        st, last = judge.state, slice(2 * self.n, 3 * self.n)
+        st.star[:m, last] = old.star[:m, last]
+        at_end = st.star[far, last]
+        at_end[at_end == frame.net.inf] = self.frame.net.inf
+        st.star[far, last] = at_end
+        st.words[:m, : frame.n_words] = old.words[:m]
+        st.words[:m, frame.n_words :] = 0
+        st.x[:m], st.err[:m], st.slot[:m] = old.x[:m], old.err[:m], old.slot[:m]
+        st.at_inf[:m] = -1
+        st.at_inf[far] = np.arange(len(far))
+        st.base[: len(far)], st.base_err[: len(far)] = old.base[at_inf[far]], old.base_err[at_inf[far]]
         self._batches = [judge]
         self._starts = [0]
         self.signs = self._decide(judge, ())
 
     # ---- points -----------------------------------------------------------------------------
-    def _judge(self, star: IntArray, words: WordArray, far: BoolArray, x: FloatArray) -> LatticeSkeleton:
-        """A skeleton that holds points and has no edges: it knows how to decide signs there."""
-        m, n = len(star), self.n
+    def _judge(self, m: int, n_far: int) -> LatticeSkeleton:
+        """A skeleton with room for points and no edges: it knows how to decide signs there."""
         judge = LatticeSkeleton(self.frame, Monitor(Budget(), None))
-        judge.reserve(m, int(far.sum()))
-        st = judge.state
-        st.star.base[:] = 0  # kernels read whole lanes, beyond the columns that are set here
-        st.base[:], st.base_err[:] = 0.0, 0.0
-        st.star[:m, 2 * n :] = star
-        st.words[:m, : words.shape[1]] = words
-        st.x[:m] = x
-        st.slot[:m] = 0  # not solved yet
-        st.at_inf[:m] = -1
-        st.at_inf[:m][far] = np.arange(int(far.sum()))
-        judge.nv, judge.n_inf = m, int(far.sum())
+        judge.reserve(m, n_far)
+        judge.nv, judge.n_inf = m, n_far
         return judge
 
     def _decide(self, judge: LatticeSkeleton, zero: tuple[int, ...]) -> SignArray:
@@ -118,7 +114,15 @@ class Gates:
         zero : tuple of int
             Gates that vanish at all of them.
         """
-        judge = self._judge(star, words, far, guess)
+        m, n_far = len(star), int(far.sum())
+        judge = self._judge(m, n_far)
+        st = judge.state
+        st.star[:m, 2 * self.n :] = star
+        st.words[:m], st.x[:m], st.err[:m] = words, guess, np.inf
+        st.slot[:m] = 0  # not solved yet
+        st.at_inf[:m] = -1
+        st.at_inf[:m][far] = np.arange(n_far)
+        st.base[:], st.base_err[:] = 0.0, np.inf
         judge.refine(np.arange(judge.nv, dtype=np.int64))
         judge.sharpen(np.arange(judge.nv, dtype=np.int64))
         first = len(self.signs)
@@ -151,6 +155,38 @@ class Gates:
         judge, i = self._batch(point)
         place, scale, direction = judge.integers.point(judge.state.star[i, 2 * self.n :].tolist(), judge.state.words[i])
         return [Fraction(c, scale) for c in place], None if direction is None else [Fraction(c) for c in direction]
+
+    def directions(self, zeros: IntArray, words: WordArray) -> FloatArray:
+        """Unit vectors (m, n) along the lines on which some facets and gates vanish, the way that the cells go on.
+
+        Parameters
+        ----------
+        zeros : (m, n - 1) int64
+            Independent facets and gates.
+        words : (m, W) uint64
+            Positive facets of unbounded 2-cells (or rays): they say which way is out.
+        """
+        m, n, net = len(zeros), self.n, self.frame.net
+        forms = np.zeros((m * (n - 1), n + 1))
+        width = max([1, *self.network.hidden_widths])
+        affine_maps.facet_forms(np.repeat(words, n - 1, axis=0), zeros.ravel(), net, width, forms)
+        rows = forms[:, :n].reshape(m, n - 1, n)
+        size = np.abs(rows).max(axis=2, keepdims=True)
+        found: FloatArray = np.linalg.svd(rows / np.where(size > 0, size, 1.0))[2][:, -1]
+        start = self.frame.given(np.array(self.frame.start))[:, :n]
+        slopes = found @ (start / np.abs(start).max(axis=1, keepdims=True)).T
+        pick = np.abs(slopes).argmax(axis=1)
+        ids = np.array(self.frame.start)[pick]
+        positive = (words[np.arange(m), ids >> 6] >> (ids & 63).astype(np.uint64)) & np.uint64(1)
+        largest = slopes[np.arange(m), pick]
+        found *= np.where((largest > 0) == (positive == 1), 1.0, -1.0)[:, None]
+        for i in np.flatnonzero(~(np.abs(largest) > 1e-6) | ~np.isfinite(found).all(axis=1)):
+            basis = [*zeros[i].tolist(), net.inf]
+            exact = self._batches[0].integers.point(basis, words[i])[2]
+            assert exact is not None
+            top = max(abs(c) for c in exact)
+            found[i] = [float(Fraction(c, top)) for c in exact]
+        return found
 
     # ---- what vanishes ----------------------------------------------------------------------
     def basis(self, candidates: list[int], words: Any, size: int) -> list[int]:

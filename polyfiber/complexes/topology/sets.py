@@ -87,17 +87,18 @@ class PolyhedralSet:
 
     def signs(self, dim: int) -> SignArray:
         """(f_dim, N + D) int8 signs of the hidden neurons and domain facets on the cells of a dimension."""
-        layer, store = self._layer(dim), self.complex._store
-        out = np.empty((len(layer), store.n_bits), dtype=np.int8)
-        for k in np.unique(layer.face[:, 0]):
-            mine = layer.face[:, 0] == k
-            out[mine] = store.to_signs(store.planes(int(k))[layer.face[mine, 1]])
-        return out
+        result: SignArray = self.complex._store.to_signs(self._layer(dim).planes)
+        return result
 
     def faces(self, dim: int) -> IntArray:
         """(f_dim, 2) the face of the canonical complex, dimension and row, that each cell lies in."""
-        result: IntArray = self._layer(dim).face.copy()
-        return result
+        planes, store = self._layer(dim).planes, self.complex._store
+        out = np.full((len(planes), 2), -1, dtype=np.int64)
+        for k in range(dim, self.complex.dimension + 1):
+            rest = np.flatnonzero(out[:, 1] < 0)
+            if len(rest):
+                out[rest, 0], out[rest, 1] = k, store.find(k, planes[rest])
+        return out
 
     def classes(self, dim: int) -> BoolArray:
         """(f_dim, classes) which classes attain the largest output on each cell of a decision boundary or class region.

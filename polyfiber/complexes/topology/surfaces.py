@@ -153,13 +153,13 @@ def mesh_of(owner: PolyhedralSet) -> Mesh:
         )
     if not owner.is_compact:
         raise InputError("the set is unbounded; take the complex on a box and mesh that")
-    layer = owner._cells.layers[d]
     on_border = (owner.signs(d)[:, owner.complex.network.n_hidden :] == 0).any(axis=1)
-    data: dict[str, Array] = {"face_dimension": layer.face[:, 0], "face": layer.face[:, 1]}
+    faces = owner.faces(d)
+    data: dict[str, Array] = {"face_dimension": faces[:, 0], "face": faces[:, 1]}
     if owner._classes is not None:
         data |= {f"class_{c}": owner.classes(d)[:, c].astype(np.int64) for c in range(owner.classes(d).shape[1])}
     if d == 1:
-        ptr, indices = np.arange(0, 2 * len(layer) + 1, 2), owner.edges.ravel()
+        ptr, indices = np.arange(0, 2 * len(faces) + 1, 2), owner.edges.ravel()
         return Mesh(owner.vertices, ptr, indices, None, data, np.flatnonzero(on_border))
     ptr, edges = owner.facets_of(2)
     indices = corners_around(ptr, edges, owner.edges)
@@ -206,9 +206,9 @@ def _normals(owner: PolyhedralSet, ptr: IntArray, indices: IntArray) -> FloatArr
 
 def _turn(owner: PolyhedralSet, ptr: IntArray, indices: IntArray, normals: FloatArray) -> None:
     """Turn polygons so that their normals follow the gradient of the first gate, in place."""
-    cx, layer = owner.complex, owner._cells.layers[2]
-    inside = np.flatnonzero(layer.face[:, 0] == cx.dimension)
-    A, _ = cx.affine_maps(layer.face[inside, 1])
+    cx, faces = owner.complex, owner.faces(2)
+    inside = np.flatnonzero(faces[:, 0] == cx.dimension)
+    A, _ = cx.affine_maps(faces[inside, 1])
     gates = owner._cells.gates
     row = gates.combination(0)
     slope = np.einsum("mij,i->mj", A, row)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..jit import kernel
+from ..jit import kernel, trailing_zeros
+from .faces import hash_face
 
 
 @kernel
@@ -136,3 +137,52 @@ def remove_pairs(down_ptr, down, up_ptr, up, alive, queue):
                         size += 1
                         waiting[y] = True
     return removed
+
+
+@kernel
+def cofaces(planes, n_bits, closed, upper, table, above, below):
+    """Faces one dimension above some faces of a simple complex, each once: free a zero facet, to either open side.
+
+    ``upper`` and the pairs (above, below) of rows have room for every choice; ``table`` is open addressing, -1 free, with
+    a power of two entries, more than twice as many as there are faces. Returns (faces, pairs).
+    """
+    W = planes.shape[1] // 2
+    one = np.uint64(1)
+    mask = np.uint64(table.shape[0] - 1)
+    count = 0
+    pairs = 0
+    for i in range(planes.shape[0]):
+        for w in range(W):
+            zero = ~(planes[i, w] | planes[i, W + w])
+            if (w + 1) << 6 > n_bits:
+                zero &= (one << np.uint64(n_bits - (w << 6))) - one if n_bits > (w << 6) else np.uint64(0)
+            while zero != np.uint64(0):
+                t = np.int64(trailing_zeros(zero))
+                bit = one << np.uint64(t)
+                zero &= zero - one
+                c = closed[(w << 6) + t]
+                for side in range(c & 1, 2 - (c >> 1)):
+                    for x in range(2 * W):
+                        upper[count, x] = planes[i, x]
+                    upper[count, w if side == 1 else W + w] |= bit
+                    at = hash_face(upper, count) & mask
+                    row = -1
+                    while row < 0:
+                        j = np.int64(table[at])
+                        if j < 0:
+                            table[at] = count
+                            row = count
+                            count += 1
+                            break
+                        same = True
+                        for x in range(2 * W):
+                            if upper[j, x] != upper[count, x]:
+                                same = False
+                                break
+                        if same:
+                            row = j
+                        at = (at + one) & mask
+                    above[pairs] = row
+                    below[pairs] = i
+                    pairs += 1
+    return count, pairs
