@@ -26,7 +26,7 @@ from ..skeleton.build import Skeleton
 from ..skeleton.integer_signs import IntegerForms
 from ..skeleton.layout import more_bases, moved_state, new_state
 
-MARKS = ("stamp", "plus", "zero", "seen")
+MARKS = lk.Marks._fields
 KEPT = ("planes", "start", "length", "basis", "infinite", "pool")
 """Columns of a table of faces: marks of the cut that is going on, and what stays."""
 
@@ -48,6 +48,18 @@ class FaceTable:
         self.plus: IdArray = np.zeros(16, dtype=np.int32)
         self.zero: IdArray = np.zeros(16, dtype=np.int32)
         self.seen: IntArray = np.zeros(16, dtype=np.int64)
+
+    @property
+    def faces(self) -> Any:
+        """The columns that stay, as kernels take them."""
+        return lk.Faces(
+            self.planes, self.start, self.length, self.pool, self.basis, self.infinite, self.count, self.fill
+        )
+
+    @property
+    def marks(self) -> Any:
+        """The marks of the cut that is going on, as kernels take them."""
+        return lk.Marks(self.stamp, self.plus, self.zero, self.seen)
 
     def __getstate__(self) -> dict[str, Any]:
         """Without room to grow and without the marks of the last cut."""
@@ -129,7 +141,6 @@ class LatticeSkeleton(Skeleton):
         self.zeros, self.tables, self.turn = zeros, tables, 1
         self.copies = {}
         self.exact_zeros = 0
-        self._width = max([1, *self.frame.network.hidden_widths]) + 1
 
     # ---- memory -----------------------------------------------------------------------------
     def reserve(self, nv: int, n_inf: int) -> None:
@@ -340,17 +351,14 @@ class LatticeSkeleton(Skeleton):
             m = len(ids)
             if not m:
                 continue
-            total = int(lk.list_sizes(ids, m, table.length))
+            total = int(lk.list_sizes(ids, table.length))
             table.reserve(table.count + m)
             lower.reserve(lower.count + m)
             table.reserve_pool(2 * total + 2 * m)
             lower.reserve_pool(total)
             table.fill, lower.fill, broken = lk.cut_faces(
-                k, ids, m, table.count, table.planes, table.start, table.length, table.pool, table.fill, table.basis,
-                table.infinite, table.stamp, table.plus, table.zero,
-                lower.count, lower.planes, lower.start, lower.length, lower.pool, lower.fill, lower.basis,
-                lower.infinite, lower.stamp, lower.plus, lower.zero, floor.planes, floor.seen, self.turn,
-            )  # fmt: skip
+                k, ids, table.faces, table.marks, lower.faces, lower.marks, floor.planes, floor.seen, self.turn
+            )
             if broken:
                 raise NumericalError(
                     f"{broken} faces of dimension {table.dim} fell apart while cutting by {self.frame.name(k)}; "
@@ -374,9 +382,8 @@ class LatticeSkeleton(Skeleton):
         while True:
             us, ks = self._unsure
             pairs, n_inf = lk.new_vertices(
-                k, ids, m, nv, self.n_inf, edges.planes, edges.start, edges.pool, edges.basis, net, st, self.zeros,
-                vertices.planes, self._width, us, ks,
-            )  # fmt: skip
+                k, ids, nv, self.n_inf, edges.faces, net, st, self.zeros, vertices.planes, (us, ks)
+            )
             if pairs <= len(us):
                 break
             self._unsure = (np.zeros(2 * pairs, dtype=np.int64), np.zeros(2 * pairs, dtype=np.int64))
@@ -395,11 +402,8 @@ class LatticeSkeleton(Skeleton):
             forms.decide_listed(us, ks, net, st, unsure, counts, a, b, r, form, cur, nxt, rho)
             self._count(counts)
             self._decide(us[unsure], ks[unsure])
-            lk.record_signs(us, ks, pairs, st.words, self.zeros, vertices.planes)
-        edges.fill = lk.cut_edges(
-            k, ids, m, edges.count, nv, edges.planes, edges.start, edges.length, edges.pool, edges.fill, edges.basis,
-            edges.infinite, edges.stamp, edges.plus, edges.zero, vertices.planes,
-        )  # fmt: skip
+            lk.record_signs(us, ks, st.words, self.zeros, vertices.planes)
+        edges.fill = lk.cut_edges(k, ids, nv, edges.faces, edges.marks, vertices.planes)
         edges.count += m
 
     def planes_seen(self, *, step: int = 1) -> WordArray:

@@ -12,10 +12,18 @@ Rows of ``planes`` hold W positive words, then W negative ones. Lists of facets 
 
 from __future__ import annotations
 
+from collections import namedtuple
+
 import numpy as np
 
 from ..jit import bare_kernel, inline_kernel, kernel, trailing_zeros
 from .forms import affine_form, form_value
+
+# faces of one dimension: the first ``count`` rows, lists in the first ``fill`` entries of the pool
+Faces = namedtuple("Faces", "planes start length pool basis infinite count fill")
+# marks of the cut that is going on, one a face: the last facet that split it, its positive part, its wall; and the last turn
+# in which it was seen
+Marks = namedtuple("Marks", "stamp plus zero seen")
 
 ONE = np.uint64(1)
 ZERO = np.uint64(0)
@@ -52,30 +60,35 @@ def unite(planes, count, start, length, pool, lower, w0, w1):
 
 
 @bare_kernel
-def list_sizes(ids, m, length):
-    """Total length of the facet lists of m faces."""
+def list_sizes(ids, length):
+    """Total length of the facet lists of some faces."""
     total = 0
-    for j in range(m):
+    for j in range(ids.shape[0]):
         total += length[ids[j]]
     return total
 
 
 @kernel
-def new_vertices(i, ids, m, first_v, n_inf, planes, start, pool, basis, net, st, zeros, vertex_planes, width, us, ks):
+def new_vertices(i, ids, first_v, n_inf, edges, net, st, zeros, vertex_planes, pairs):
     """A vertex of facet i on each listed edge: zero facets, known signs, first coordinates.
 
-    Lists the signs that the ends of the edge do not give, as pairs (vertex, facet).
-    Returns (pairs, also beyond the capacity; vertices at infinity).
+    Lists the signs that the ends of the edge do not give in ``pairs``: vertices, facets.
+    Returns (how many, also beyond the capacity; vertices at infinity).
     """
+    us, ks = pairs
+    planes, start, pool, basis = edges.planes, edges.start, edges.pool, edges.basis
+    width = 1
+    for q in range(1, net.first.shape[0] - 1):
+        width = max(width, net.first[q + 1] - net.first[q])
     n, stride = net.n, net.stride
     star, words, x, err, slot, line_err = st.star, st.words, st.x, st.err, st.slot, st.line_err
     at_inf, base, base_err = st.at_inf, st.base, st.base_err
     W = words.shape[1]
     form = np.zeros(stride + 8)
-    cur = np.zeros(width)
-    nxt = np.zeros(width)
-    pairs = 0
-    for j in range(m):
+    cur = np.zeros(width + 1)
+    nxt = np.zeros(width + 1)
+    listed = 0
+    for j in range(ids.shape[0]):
         e = ids[j]
         v = first_v + j
         u = pool[start[e]]
@@ -97,10 +110,10 @@ def new_vertices(i, ids, m, first_v, n_inf, planes, start, pool, basis, net, st,
                 k = (q << 6) + np.int64(trailing_zeros(both))
                 both &= both - ONE
                 if k != i:
-                    if pairs < us.shape[0]:
-                        us[pairs] = v
-                        ks[pairs] = k
-                    pairs += 1
+                    if listed < us.shape[0]:
+                        us[listed] = v
+                        ks[listed] = k
+                    listed += 1
         zeros[v, i >> 6] |= ONE << np.uint64(i & 63)
         slot[v] = 0
         line_err[v] = 0.0
@@ -137,14 +150,14 @@ def new_vertices(i, ids, m, first_v, n_inf, planes, start, pool, basis, net, st,
             t = a / (a + b) if a + b > 0.0 else 0.5
             for c in range(n):
                 x[v, c] = x[u, c] + t * (x[w, c] - x[u, c])
-    return pairs, n_inf
+    return listed, n_inf
 
 
 @bare_kernel
-def record_signs(us, ks, m, words, zeros, vertex_planes):
+def record_signs(us, ks, words, zeros, vertex_planes):
     """Enter decided signs of pairs (vertex, facet) into the planes of vertices."""
     W = words.shape[1]
-    for j in range(m):
+    for j in range(us.shape[0]):
         v = us[j]
         w = ks[j] >> 6
         bit = ONE << np.uint64(ks[j] & 63)
@@ -164,13 +177,13 @@ def unite_one(planes, f, lower, pool, low, high):
 
 
 @bare_kernel
-def cut_edges(
-    i, ids, m, count, first_v, planes, start, length, pool, fill, basis, infinite, stamp, plus, zero, vertex_planes
-):
+def cut_edges(i, ids, first_v, edges, marks, vertex_planes):
     """Split the listed edges at their new vertices; the negative part keeps the id. Returns the fill of the pool."""
+    planes, start, length, pool, basis, infinite, count, fill = edges
+    stamp, plus, zero = marks.stamp, marks.plus, marks.zero
     wi = i >> 6
     bit = ONE << np.uint64(i & 63)
-    for j in range(m):
+    for j in range(ids.shape[0]):
         e = ids[j]
         v = first_v + j
         u = pool[start[e]]
@@ -198,17 +211,21 @@ def cut_edges(
 
 
 @bare_kernel
-def cut_faces(i, ids, m, count, planes, start, length, pool, fill, basis, infinite, stamp, plus, zero, low_count, low_planes, low_start, low_length, low_pool, low_fill, low_basis, low_infinite, low_stamp, low_plus, low_zero, floor_planes, seen, turn):  # fmt: skip
+def cut_faces(i, ids, faces, marks, low, low_marks, floor_planes, seen, turn):
     """Split the listed k-faces, k >= 2, whose facets are already split; new walls are (k-1)-faces.
 
     ``floor_planes``: of the (k-2)-faces; ``seen``: their marks, ``turn`` larger than any of them.
-    Returns (fill, low_fill, number of faces whose wall has too few facets).
+    Returns (fill of both pools, number of faces whose wall has too few facets).
     """
+    planes, start, length, pool, basis, infinite, count, fill = faces
+    low_planes, low_start, low_length, low_pool, low_basis, low_infinite, low_count, low_fill = low
+    stamp, plus, zero = marks.stamp, marks.plus, marks.zero
+    low_stamp, low_plus, low_zero = low_marks.stamp, low_marks.plus, low_marks.zero
     W = planes.shape[1] // 2
     wi = i >> 6
     bit = ONE << np.uint64(i & 63)
     broken = 0
-    for j in range(m):
+    for j in range(ids.shape[0]):
         f = ids[j]
         new = count + j
         wall = low_count + j
