@@ -31,6 +31,7 @@ from .skeleton.faces import FaceStore
 
 if TYPE_CHECKING:
     from .breakpoints.simple import BreakpointComplex
+    from .topology.critical import CriticalPoints, Persistence
     from .topology.sets import PolyhedralSet
 
 
@@ -645,6 +646,27 @@ class PolyhedralComplex:
     def class_region(self, label: int, *, budget: Budget | None = None) -> PolyhedralSet:
         """Where a class attains the largest output; with one output, class 0 is ``f <= 0`` and class 1 is ``f >= 0``."""
         found: PolyhedralSet = above("complexes.topology.build:class_region")(self, label, budget=budget)
+        return found
+
+    def critical_points(self, output: int = 0, *, budget: Budget | None = None) -> CriticalPoints:
+        """Vertices inside the domain where an output is critical, with their indices; degenerate ones are named.
+
+        Examples
+        --------
+        >>> import polyfiber as pf
+        >>> tent = pf.ReLUNetwork([[[1, 0], [-1, 0], [0, 1], [0, -1]], [[1, 1, 1, 1]]], [[0] * 4, [0]])
+        >>> pf.canonical_complex(tent, pf.Box([-1, -1], [1, 1])).critical_points().counts  # |x| + |y|: one minimum
+        (1,)
+        """
+        found: CriticalPoints = above("complexes.topology.critical:critical_points")(self, output, budget=budget)
+        return found
+
+    def persistence(self, output: int = 0, *, budget: Budget | None = None) -> Persistence:
+        """Births and deaths of the homology of the sublevel sets of an output on a bounded domain, over two elements.
+
+        Vertices that floats cannot order are compared as rationals. Raises `InputError` where the domain is unbounded.
+        """
+        found: Persistence = above("complexes.topology.critical:sublevel_persistence")(self, output, budget=budget)
         return found
 
     def plot(self, ax: Any = None, **options: Any) -> Any:

@@ -186,3 +186,87 @@ def cofaces(planes, n_bits, closed, upper, table, above, below):
                     below[pairs] = i
                     pairs += 1
     return count, pairs
+
+
+@kernel
+def persistence_pairs(ptr, rows, sequence):
+    """Pairs of births and deaths over two elements, by reduction of columns from the left.
+
+    Cell ``sequence[j]`` enters at place j; ``rows[ptr[c]:ptr[c + 1]]`` are the places of its facets. Returns for each place
+    the place where what was born there dies, -1 if never, -2 if nothing is born there.
+    """
+    n = sequence.shape[0]
+    pairs = np.full(n, -1, dtype=np.int64)
+    owner = np.full(n, -1, dtype=np.int64)  # place of the column whose lowest entry this is
+    start = np.zeros(n, dtype=np.int64)
+    length = np.zeros(n, dtype=np.int64)
+    pool = np.empty(max(16, 2 * rows.shape[0]), dtype=np.int64)
+    used = 0
+    flag = np.zeros(n, dtype=np.bool_)
+    heap = np.empty(n, dtype=np.int64)
+    for j in range(n):
+        c = sequence[j]
+        h = 0  # size of the heap of places, largest first
+        for e in range(ptr[c], ptr[c + 1]):
+            r = rows[e]
+            flag[r] = not flag[r]
+            i = h
+            heap[h] = r
+            h += 1
+            while i > 0 and heap[(i - 1) // 2] < heap[i]:
+                heap[i], heap[(i - 1) // 2] = heap[(i - 1) // 2], heap[i]
+                i = (i - 1) // 2
+        low = -1
+        while h > 0:
+            top = heap[0]
+            if not flag[top]:
+                h -= 1
+                heap[0] = heap[h]
+                i = 0
+                while 2 * i + 1 < h:
+                    b = 2 * i + 1
+                    if b + 1 < h and heap[b + 1] > heap[b]:
+                        b += 1
+                    if heap[b] <= heap[i]:
+                        break
+                    heap[i], heap[b] = heap[b], heap[i]
+                    i = b
+                continue
+            if owner[top] < 0:
+                low = top
+                break
+            k = owner[top]
+            for e in range(start[k], start[k] + length[k]):
+                r = pool[e]
+                flag[r] = not flag[r]
+                if flag[r]:
+                    if h == heap.shape[0]:
+                        grown = np.empty(2 * h, dtype=np.int64)
+                        grown[:h] = heap
+                        heap = grown
+                    i = h
+                    heap[h] = r
+                    h += 1
+                    while i > 0 and heap[(i - 1) // 2] < heap[i]:
+                        heap[i], heap[(i - 1) // 2] = heap[(i - 1) // 2], heap[i]
+                        i = (i - 1) // 2
+        if low >= 0:
+            owner[low] = j
+            pairs[low] = j
+            pairs[j] = -2
+            start[j] = used
+            for x in range(h):
+                r = heap[x]
+                if flag[r]:
+                    flag[r] = False  # once each
+                    if used == pool.shape[0]:
+                        more = np.empty(2 * used, dtype=np.int64)
+                        more[:used] = pool
+                        pool = more
+                    pool[used] = r
+                    used += 1
+            length[j] = used - start[j]
+        else:
+            for x in range(h):
+                flag[heap[x]] = False
+    return pairs

@@ -1,0 +1,293 @@
+"""Critical points of an output and the persistence of its sublevel sets.
+
+At a vertex the output is linear on every cell around it. Its *lower link* is the part of the link on whose edges the output
+falls; a vertex is critical when the lower link is not contractible, and its index is one more than the dimension of the
+homology (Banchoff 1967, Kühnel 1990). In a simple complex the link is the boundary of a cross-polytope, and the answer can
+be read off edge by edge: along every wall line both edges must fall or both must rise, and the index is the number of lines on
+which both fall. An edge along which the output is constant makes a vertex degenerate: named, not counted.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..._typing import FloatArray, IntArray, SignArray
+from ...budget import Budget, Monitor, heed
+from ...errors import InputError
+from ...kernels.complexes import incidence
+from ..skeleton.build import first_filter
+from . import homology
+from .cells import Cells
+from .gates import Gates
+from .sets import require_output
+
+if TYPE_CHECKING:
+    from ..complex import PolyhedralComplex
+
+
+@dataclass(frozen=True)
+class CriticalPoints:
+    """Critical vertices of one output, inside the domain.
+
+    Attributes
+    ----------
+    vertices : (m,) int64
+        Rows of ``cx.vertices``.
+    index : (m,) int64
+        0 for minima, the dimension of the space for maxima.
+    multiplicity : (m,) int64
+        1 for ordinary critical points; more where several saddles meet in one vertex (a vertex appears once for each index).
+    values : (m,) float64
+        The output there.
+    degenerate : (p,) int64
+        Vertices with an edge along which the output is constant: they may be critical, and are not counted.
+    """
+
+    vertices: IntArray
+    index: IntArray
+    multiplicity: IntArray
+    values: FloatArray
+    degenerate: IntArray
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Critical points of each index, with multiplicity, up to the largest index found."""
+        if not len(self.index):
+            return ()
+        return tuple(np.bincount(self.index, weights=self.multiplicity).astype(int).tolist())
+
+
+@dataclass(frozen=True)
+class Persistence:
+    """Birth and death of the homology of sublevel sets, over two elements.
+
+    Attributes
+    ----------
+    dimension : (m,) int64
+    birth, death : (m,) float64
+        Values of the output; death is inf for what the whole domain has.
+    """
+
+    dimension: IntArray
+    birth: FloatArray
+    death: FloatArray
+
+    def betti(self, value: float) -> tuple[int, ...]:
+        """Betti numbers of the sublevel set of a value that no vertex has."""
+        alive = (self.birth <= value) & (self.death > value)
+        top = int(self.dimension.max(initial=-1))
+        return tuple(int((alive & (self.dimension == k)).sum()) for k in range(top + 1))
+
+
+def _gates(cx: PolyhedralComplex, output: int) -> Gates:
+    rows = np.full((1, cx.network.architecture[-1]), Fraction(0))
+    rows[0, require_output(cx, output)] = Fraction(1)
+    return Gates(cx, rows, np.array([Fraction(0)], dtype=object))
+
+
+class _Values:
+    """The output at vertices (its slope along rays), with error bounds; exact values where they are asked for."""
+
+    def __init__(self, gates: Gates) -> None:
+        self.gates = gates
+        judge = gates._batches[0]
+        weights = [w.astype(np.float64) for w in gates.network.weights[1 : gates.layer]]
+        z, bound = first_filter(gates.frame, weights, gates.layer, judge.state, slice(0, judge.nv))
+        self.value, self.bound = z[:, 0], np.where(np.isfinite(z[:, 0]), bound[:, 0], np.inf)
+        self._exact: dict[int, Fraction] = {}
+
+    def exact(self, point: int) -> Fraction:
+        """The value at a vertex, or the slope at the end of a ray, as a rational."""
+        if point not in self._exact:
+            heed("exact values")
+            judge, i = self.gates._batch(point)
+            integers, words = judge.integers, judge.state.words[i]
+            place, scale, direction = integers.point(judge.state.star[i, 2 * self.gates.n :].tolist(), words)
+            at, scale = (place, scale) if direction is None else (direction, 0)
+            whole = integers.values(self.gates.layer, [0], words, at, scale)[0]
+            self._exact[point] = Fraction(whole, (scale or 1) * math.prod(s for _, _, s in integers.layers))
+        return self._exact[point]
+
+    def slope_signs(self, low: IntArray, high: IntArray) -> SignArray:
+        """Sign of the output's change from vertices to neighbours, or out along rays."""
+        far = self.gates.far[high]
+        with np.errstate(invalid="ignore"):
+            change = np.where(far, self.value[high], self.value[high] - self.value[low])
+            error = np.where(far, self.bound[high], self.bound[high] + self.bound[low]) + np.abs(change) * 2.0**-50
+            sure = np.abs(change) > error
+        signs = np.where(sure, np.sign(change), 0).astype(np.int8)
+        for i in np.flatnonzero(~sure):
+            a = self.exact(int(high[i]))
+            b = Fraction(0) if far[i] else self.exact(int(low[i]))
+            signs[i] = (a > b) - (a < b)
+        return signs
+
+
+def critical_points(cx: PolyhedralComplex, output: int = 0, *, budget: Budget | None = None) -> CriticalPoints:
+    """Critical vertices of an output inside the domain; see `PolyhedralComplex.critical_points`."""
+    with Monitor(budget, None).watching():
+        gates = _gates(cx, output)
+        n, count = cx.dimension, cx.f_vector[0]
+        if n == 0:
+            none = np.zeros(0, dtype=np.int64)
+            return CriticalPoints(none, none, none, np.zeros(0), np.zeros(1, dtype=np.int64))
+        values = _Values(gates)
+        ends, finite = cx._edges, cx._finite_index
+        up = values.slope_signs(ends[:, 0], ends[:, 1])
+        low, high = finite[ends[:, 0]], finite[ends[:, 1]]
+        inner = _inside(cx)
+        flat = np.zeros(count, dtype=np.bool_)
+        flat[low[up == 0]] = True
+        flat[high[(up == 0) & (high >= 0)]] = True
+        rows, index, many = (_simple if cx.is_simple else _by_links)(cx, gates, up, low, high, inner & ~flat)
+        at = values.value[cx._finite[rows]]
+        return CriticalPoints(rows, index, many, at, np.flatnonzero(inner & flat))
+
+
+def _inside(cx: PolyhedralComplex) -> np.ndarray:
+    """(f_0,) whether each vertex lies inside the domain."""
+    signs = cx.signs(0)
+    result: np.ndarray = (signs[:, cx.network.n_hidden :] != 0).all(axis=1)
+    return result
+
+
+def _simple(
+    cx: PolyhedralComplex, gates: Gates, up: SignArray, low: IntArray, high: IntArray, wanted: np.ndarray
+) -> tuple[IntArray, IntArray, IntArray]:
+    """Critical vertices of a simple complex: on every wall line both edges fall, or both rise."""
+    n, count = cx.dimension, cx.f_vector[0]
+    signs, edges = cx.signs(0), cx.signs(1)
+    falls = np.zeros((count, edges.shape[1]), dtype=np.int8)  # per wall that an edge leaves: how many edges fall
+    for ends, rising in ((low, up), (high, -up)):
+        own = np.flatnonzero(ends >= 0)
+        v = ends[own]
+        leaves = (edges[own] != 0) & (signs[v] == 0)  # the one wall of the vertex that the edge is not on
+        np.add.at(falls, (v, leaves.argmax(axis=1)), (rising[own] < 0).astype(np.int8))
+    walls = signs == 0
+    both = np.where(walls, falls != 1, True).all(axis=1)
+    rows = np.flatnonzero(both & wanted)
+    index = (falls[rows] == 2).sum(axis=1).astype(np.int64)
+    assert (walls[rows].sum(axis=1) == n).all()
+    return rows, index, np.ones(len(rows), dtype=np.int64)
+
+
+def _by_links(
+    cx: PolyhedralComplex, gates: Gates, up: SignArray, low: IntArray, high: IntArray, wanted: np.ndarray
+) -> tuple[IntArray, IntArray, IntArray]:
+    """Critical vertices by the homology of their lower links."""
+    cells = Cells.of(cx, gates)
+    above = [cx._store.covers_above(k) for k in range(cx.dimension)]
+    rows, index, many = [], [], []
+    falling = {0: up < 0, 1: up > 0}
+    for v in np.flatnonzero(wanted).tolist():
+        heed("lower links")
+        star = above[0][1][above[0][0][v] : above[0][0][v + 1]].astype(np.int64)
+        kept = [np.array([e for e in star if falling[int(low[e] != v)][e]], dtype=np.int64)]
+        for k in range(1, cx.dimension):
+            ptr, idx = above[k]
+            star = np.unique(np.concatenate([idx[ptr[f] : ptr[f + 1]] for f in star])).astype(np.int64)
+            below, inside = cells.layers[k + 1].below, set(kept[-1].tolist())
+            own = [below.indices[below.indptr[f] : below.indptr[f + 1]] for f in star]
+            through = [[g for g in facets.tolist() if _contains(above, v, k, g)] for facets in own]
+            kept.append(np.array([f for f, g in zip(star, through) if g and inside.issuperset(g)], dtype=np.int64))
+        link = _link(cells, above, v, kept)
+        sizes = [np.ones(len(k), dtype=np.bool_) for k in kept]
+        betti = [0] if not len(kept[0]) else list(homology.betti_numbers(link, sizes, 2, closed=True))
+        reduced = [1] if not len(kept[0]) else [0, betti[0] - 1, *betti[1:]]  # the empty link has homology in degree -1
+        for i, b in enumerate(reduced):
+            if b:
+                rows.append(v)
+                index.append(i)
+                many.append(b)
+    return tuple(np.array(x, dtype=np.int64) for x in (rows, index, many))  # type: ignore[return-value]
+
+
+def _contains(above: list[tuple[IntArray, Any]], v: int, dim: int, face: int) -> bool:
+    """Whether a face of a dimension has v among its vertices."""
+    reached = {v}
+    for k in range(dim):
+        ptr, idx = above[k]
+        reached = {int(f) for g in reached for f in idx[ptr[g] : ptr[g + 1]]}
+    return face in reached
+
+
+def _link(
+    cells: Cells, above: list[tuple[IntArray, Any]], v: int, kept: list[IntArray]
+) -> list[tuple[IntArray, IntArray]]:
+    """Incidences of a part of the link of a vertex: faces of dimension k + 1 there are cells of dimension k."""
+    result = []
+    for k, faces in enumerate(kept):
+        ptr, idx = [0], []
+        if k == 0:
+            result.append((np.zeros(len(faces) + 1, dtype=np.int64), np.zeros(0, dtype=np.int64)))
+            continue
+        number = {int(f): i for i, f in enumerate(kept[k - 1])}
+        below = cells.layers[k + 1].below
+        for f in faces.tolist():
+            idx += [number[int(g)] for g in below.indices[below.indptr[f] : below.indptr[f + 1]] if int(g) in number]
+            ptr.append(len(idx))
+        result.append((np.array(ptr, dtype=np.int64), np.array(idx, dtype=np.int64)))
+    return result
+
+
+def sublevel_persistence(cx: PolyhedralComplex, output: int = 0, *, budget: Budget | None = None) -> Persistence:
+    """Persistent homology of the sublevel sets of an output; see `PolyhedralComplex.persistence`."""
+    if cx.lineality_dimension or cx.dimension == 0 or cx.is_unbounded(cx.dimension).any():
+        raise InputError("persistence of sublevel sets needs a bounded domain; take the complex on a Box")
+    with Monitor(budget, None).watching():
+        gates = _gates(cx, output)
+        values = _Values(gates)
+        at = values.value[cx._finite]
+        rank = _exact_ranks(values, cx._finite, at)
+        level = np.empty(int(rank.max()) + 1)
+        level[rank] = at
+        cells = Cells.of(cx, gates)
+        entry = [rank]
+        for k in range(1, cx.dimension + 1):
+            below = cells.layers[k].below
+            entry.append(np.maximum.reduceat(entry[-1][below.indices], below.indptr[:-1]))
+        start = np.concatenate([[0], np.cumsum(cx.f_vector)]).astype(np.int64)
+        when, dims = np.concatenate(entry), np.repeat(np.arange(cx.dimension + 1), cx.f_vector)
+        sequence = np.lexsort((dims, when))
+        place = np.empty(len(sequence), dtype=np.int64)
+        place[sequence] = np.arange(len(sequence))
+        lists = [cells.layers[k].below for k in range(cx.dimension + 1)]
+        ptr = np.concatenate([[0], np.cumsum(np.concatenate([np.diff(b.indptr) for b in lists]))]).astype(np.int64)
+        rows = place[np.concatenate([b.indices + (start[k - 1] if k else 0) for k, b in enumerate(lists)])]
+        pairs = incidence.persistence_pairs(ptr, rows, sequence)
+        births = np.flatnonzero(pairs >= 0)
+        open_ends = np.flatnonzero(pairs == -1)
+        value = level[when[sequence]]
+        born, died = value[births], value[pairs[births]]
+        lasting = when[sequence[births]] != when[sequence[pairs[births]]]
+        dimension = np.concatenate([dims[sequence[births[lasting]]], dims[sequence[open_ends]]])
+        return Persistence(
+            dimension,
+            np.concatenate([born[lasting], value[open_ends]]),
+            np.concatenate([died[lasting], np.full(len(open_ends), np.inf)]),
+        )
+
+
+def _exact_ranks(values: _Values, finite: IntArray, at: FloatArray) -> IntArray:
+    """Place of every vertex by value, equal for equal values; what floats cannot tell apart is compared as rationals."""
+    order = np.argsort(at, kind="stable")
+    bound = values.bound[finite]
+    close = np.diff(at[order]) <= (bound[order][1:] + bound[order][:-1]) + np.abs(at[order][1:]) * 2.0**-50
+    rank = np.empty(len(order), dtype=np.int64)
+    begin, place = 0, 0
+    for end in [*np.flatnonzero(~close).tolist(), len(order) - 1]:
+        mine = order[begin : end + 1].tolist()
+        if len(mine) > 1:
+            exact = {v: values.exact(int(finite[v])) for v in mine}
+            mine.sort(key=exact.__getitem__)
+        for i, v in enumerate(mine):
+            place += i > 0 and exact[v] != exact[mine[i - 1]]
+            rank[v] = place
+        place += 1
+        begin = end + 1
+    return rank
