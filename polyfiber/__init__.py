@@ -37,6 +37,8 @@ _EXPORTS: dict[str, str] = {
     "equivalence_classes": "equivalence.collections.classes",
     "group_networks": "equivalence.collections.classes",
     "top1_agreement": "equivalence.top1.decide",
+    # topology
+    "is_injective": "complexes.topology.images",
     # answers and limits
     "Budget": "budget",
     "Verdict": "verdict",

@@ -32,6 +32,7 @@ from .skeleton.faces import FaceStore
 if TYPE_CHECKING:
     from .breakpoints.simple import BreakpointComplex
     from .topology.critical import CriticalPoints, Persistence
+    from .topology.images import Image
     from .topology.sets import PolyhedralSet
 
 
@@ -667,6 +668,16 @@ class PolyhedralComplex:
         Vertices that floats cannot order are compared as rationals. Raises `InputError` where the domain is unbounded.
         """
         found: Persistence = above("complexes.topology.critical:sublevel_persistence")(self, output, budget=budget)
+        return found
+
+    def image(self) -> Image:
+        """The polytope that the network maps each region to: images of its vertices and of its rays."""
+        found: Image = above("complexes.topology.images:image")(self)
+        return found
+
+    def preimage(self, target: Polyhedron, *, budget: Budget | None = None) -> PolyhedralSet:
+        """The inputs whose outputs lie in a `Box` or `Polyhedron`, as a polyhedral complex of its own."""
+        found: PolyhedralSet = above("complexes.topology.images:preimage")(self, target, budget=budget)
         return found
 
     def plot(self, ax: Any = None, **options: Any) -> Any:

@@ -1,0 +1,99 @@
+"""Images, preimages and injectivity: against sampling, determinants, and pairs that are evaluated exactly."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import polyfiber as pf
+
+
+def test_images_hold_the_values() -> None:
+    net = pf.ReLUNetwork.random((2, 6, 2), rng=0)
+    cx = pf.canonical_complex(net, pf.Box([-1, -1], [1, 1]))
+    shown = cx.image()
+    from scipy.spatial import ConvexHull
+
+    x = np.random.default_rng(0).uniform(-1, 1, (200, 2))
+    for y, r in zip(net(x), cx.locate(x)):
+        if shown.rank[r] == 2:
+            hull = ConvexHull(shown.points[r])
+            assert (hull.equations[:, :-1] @ y + hull.equations[:, -1] <= 1e-9).all()
+
+
+def test_a_preimage_is_what_is_mapped_there() -> None:
+    net = pf.ReLUNetwork.random((2, 6, 4, 2), rng=1)
+    cx = pf.canonical_complex(net, pf.Box([-2, -2], [2, 2]))
+    low, high = np.quantile(net(np.random.default_rng(0).uniform(-2, 2, (500, 2))), [0.2, 0.8], axis=0)
+    found = cx.preimage(pf.Box(low, high))
+    x = np.random.default_rng(1).uniform(-2, 2, (20000, 2))
+    share = ((net(x) >= low) & (net(x) <= high)).all(axis=1).mean()
+    assert found.sizes().sum() / 16 == pytest.approx(share, abs=0.02)
+    assert found.certificate.verify().ok
+    with pytest.raises(pf.errors.ShapeError):
+        cx.preimage(pf.Box([0], [1]))
+
+
+def _check(found: object, net: pf.ReLUNetwork) -> None:
+    a, b = found.witness  # type: ignore[attr-defined]
+    assert a != b
+    exact = net.exact()
+    rows = np.array([list(a), list(b)], dtype=object)
+    values = exact(rows)
+    assert (values[0] == values[1]).all()
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_injectivity_has_a_witness_or_a_proof(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    kind = seed % 5
+    if kind == 0:  # leaky ReLU of an invertible map: injective
+        W = rng.standard_normal((2, 2))
+        net = pf.ReLUNetwork([np.vstack([W, -W]), np.hstack([np.eye(2), -0.5 * np.eye(2)])], [np.zeros(4), np.zeros(2)])
+        assert pf.is_injective(net).verdict.name == "YES"
+        return
+    if kind == 1:  # fewer outputs than inputs
+        net = pf.ReLUNetwork.random((2, 4, 1), rng=seed)
+    elif kind == 2:  # a fold: |x| beside y
+        net = pf.ReLUNetwork([[[1, 0], [-1, 0], [0, 1], [0, -1]], [[1, 1, 0, 0], [0, 0, 1, -1]]], [[0] * 4, [0, 0]])
+    elif kind == 3:
+        net = pf.ReLUNetwork.random((2, 5, 3), rng=seed)
+    else:
+        net = pf.ReLUNetwork([np.round(rng.standard_normal(s) * 2) for s in ((3, 1), (2, 3))], [[0, -1, 1], [0, 0]])
+    found = pf.is_injective(net, budget=pf.Budget(seconds=30))
+    if found.verdict.name == "NO":
+        _check(found, net)
+    if kind in (1, 2):
+        assert found.verdict.name == "NO"
+
+
+def test_one_dimension_is_monotone_or_not() -> None:
+    """In one dimension a network is injective exactly when all its slopes have one sign."""
+    answers = set()
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        net = pf.ReLUNetwork(
+            [
+                np.round(rng.standard_normal((4, 1)) * 2) / 2,
+                np.round(rng.standard_normal((1, 4)) * 2) / 2 + (seed % 2) * 2,
+            ],
+            [np.round(rng.standard_normal(4)), np.zeros(1)],
+        )
+        if not (net.weights[0] != 0).any():
+            continue
+        cx = pf.canonical_complex(net)
+        if cx.lineality_dimension:
+            continue
+        slopes = cx.affine_maps()[0].ravel()
+        found = pf.is_injective(net)
+        assert found.verdict.name == ("YES" if (slopes > 0).all() or (slopes < 0).all() else "NO")
+        if found.verdict.name == "NO":
+            _check(found, net)
+        answers.add(found.verdict.name)
+    assert "NO" in answers
+
+
+def test_a_budget_of_nothing_is_undecided() -> None:
+    net = pf.ReLUNetwork.random((2, 12, 8, 3), rng=0)
+    found = pf.is_injective(net, budget=pf.Budget(seconds=0.02))
+    assert found.verdict.name in ("UNDECIDED", "NO")
