@@ -18,7 +18,7 @@ from polyfiber.kernels import jit, lanes
 MODULES = sorted(
     m.name.removeprefix("polyfiber.kernels.")
     for m in pkgutil.walk_packages(kernels.__path__, "polyfiber.kernels.")
-    if not m.ispkg and not m.name.endswith((".jit", ".lanes"))
+    if not m.ispkg and not m.name.endswith((".jit", ".lanes", ".rounding"))  # the last holds constants alone
 )
 
 

@@ -276,11 +276,10 @@ def test_kernel_refuses_what_rounding_could_change() -> None:
     G = rng.standard_normal((12, 3))
     V = np.ones(12)
     for error, certain in ((1e-15, True), (0.6, False)):
-        status, witness, d0 = np.zeros(12, dtype=np.int8), np.full((12, 3), np.nan), np.zeros(3)
-        failed = kf.facets(
-            G, V, np.full(12, error), np.full(12, error), np.zeros(3), np.zeros(3), status, witness, d0,
-            np.zeros(4, dtype=np.int64), 30, 8,
-        )  # fmt: skip
+        cell = kf.Rows(G, V, np.full(12, error), np.full(12, error))
+        status = np.zeros(12, dtype=np.int8)
+        found = kf.Found(status, np.full((12, 3), np.nan), np.zeros(3), np.zeros(4, dtype=np.int64))
+        failed = kf.facets(cell, np.zeros(3), np.zeros(3), found, 30, 8)
         assert not failed
         decided = np.isin(status, (kf.FACET, kf.REDUNDANT)).all()
         assert decided == certain

@@ -268,27 +268,14 @@ class CellFrame:
         assert level is not None
         return np.concatenate(parts, axis=0), level[:, :-1], level[:, -1]
 
-    def rows(self, signs: SignArray, reference: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    def rows(self, signs: SignArray, reference: FloatArray) -> kf.Rows:
         """Oriented rows (G, V, E1, E0) of a cell about a reference point."""
         m = self.n_domain + self.n_neurons
-        G, V, E1, E0 = np.empty((m, self.n)), np.empty(m), np.empty(m), np.empty(m)
-        kf.cell_rows(
-            self.full,
-            self.first,
-            reference,
-            self.terms0,
-            self.given_error,
-            self.widths,
-            self.deep_weights,
-            self.deep_biases,
-            self.n_domain,
-            signs[self.n_domain :],
-            G,
-            V,
-            E1,
-            E0,
-        )
-        return G, V, E1, E0
+        out = kf.Rows(np.empty((m, self.n)), np.empty(m), np.empty(m), np.empty(m))
+        deep = kf.Layers(self.widths, self.deep_weights, self.deep_biases)
+        given = self.full, self.first, reference, self.terms0, self.given_error
+        kf.cell_rows(*given, deep, self.n_domain, signs[self.n_domain :], out)
+        return out
 
 
 def _lexicographic(value: Fraction, slope: Fraction) -> int:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
@@ -38,8 +37,8 @@ class Cell:
 def solve_cell(frame: CellFrame, signs: SignArray, reference: FloatArray, along: FloatArray) -> Cell:
     """Facets of the cell with these signs; ``along`` (n,) points into it from the reference, or is zero."""
     n = frame.n
-    G, V, E1, E0 = frame.rows(signs, reference)
-    m = len(V)
+    cell = frame.rows(signs, reference)
+    m = len(cell.V)
     frame.stats.cells += 1
     rows: IntArray | None = None
     coordinates: IntArray | None = None
@@ -58,23 +57,20 @@ def solve_cell(frame: CellFrame, signs: SignArray, reference: FloatArray, along:
     elif (signs == 0).any():
         rows = np.flatnonzero(signs != 0)
     if rows is not None:
-        G, V, E1, E0 = G[rows], V[rows], E1[rows], E0[rows]
+        cell = kf.Rows(*(part[rows] for part in cell))
         if coordinates is not None:
-            G = np.ascontiguousarray(G[:, coordinates])
+            cell = cell._replace(G=np.ascontiguousarray(cell.G[:, coordinates]))
             along = along[coordinates]
-    k = G.shape[1]
-    mm = len(V)
-    status = np.zeros(mm, dtype=np.int8)
-    witness = np.full((mm, k), np.nan)
-    d0 = np.zeros(k)
-    counts = np.zeros(4, dtype=np.int64)
+    mm, k = cell.G.shape
+    found = kf.Found(np.zeros(mm, dtype=np.int8), np.full((mm, k), np.nan), np.zeros(k), np.zeros(4, dtype=np.int64))
+    status, witness, d0, counts = found
     failed = 0
     if k and mm:
         along = np.ascontiguousarray(along)
         shots = 6 * k + 12
-        failed = kf.facets(G, V, E1, E0, np.zeros(k), along, status, witness, d0, counts, shots, 8)
+        failed = kf.facets(cell, np.zeros(k), along, found, shots, 8)
         if failed:
-            failed = _recentre(G, V, E1, E0, status, witness, d0, counts, shots)
+            failed = _recentre(cell, found, shots)
         frame.stats.rays += int(counts[0])
         frame.stats.cone_tests += int(counts[1])
         frame.stats.bases += int(counts[2])
@@ -87,7 +83,7 @@ def solve_cell(frame: CellFrame, signs: SignArray, reference: FloatArray, along:
         failed = 1
     groups: dict[int, tuple[int, ...]] = {}
     ids = np.arange(m) if rows is None else rows
-    local = None if frame.by_layer else (G, V, reference)
+    local = None if frame.by_layer else (cell.G, cell.V, reference)
     while True:
         unsure = np.flatnonzero(status == kf.UNSURE)
         if not len(unsure):
@@ -98,7 +94,7 @@ def solve_cell(frame: CellFrame, signs: SignArray, reference: FloatArray, along:
         if not waiting.any():
             break
         status[waiting] = kf.UNKNOWN
-        if failed or kf.facets(G, V, E1, E0, d0.copy(), np.zeros(k), status, witness, d0, counts, 0, 0):
+        if failed or kf.facets(cell, d0.copy(), np.zeros(k), found, 0, 0):
             status[waiting] = kf.UNSURE
     own = np.flatnonzero(status == kf.FACET)
     facets = own if rows is None else rows[own]
@@ -117,20 +113,19 @@ def solve_cell(frame: CellFrame, signs: SignArray, reference: FloatArray, along:
     return Cell(signs, reference, interior, facets, points, groups)
 
 
-def _recentre(G: FloatArray, V: FloatArray, E1: FloatArray, E0: FloatArray, *rest: Any) -> int:
+def _recentre(cell: kf.Rows, found: kf.Found, shots: int) -> int:
     """Look for an interior point by linear programming and try again; nonzero if that fails."""
-    status, witness, d0, counts, shots = rest
+    G, V = cell.G, cell.V
     scale = np.linalg.norm(G, axis=1)
     scale[scale == 0] = 1.0
     unit = _local_unit(V / scale, G.shape[1])
     try:
-        found = interior_point(-G / scale[:, None], V / scale / unit)
+        inner = interior_point(-G / scale[:, None], V / scale / unit)
     except SolverError:  # no answer is not "empty": the exact path decides
         return 1
-    if found is None or not found[1] > 0:
+    if inner is None or not inner[1] > 0:
         return 1
-    zero = np.zeros(G.shape[1])
-    return int(kf.facets(G, V, E1, E0, unit * found[0], zero, status, witness, d0, counts, shots, 8))
+    return int(kf.facets(cell, unit * inner[0], np.zeros(G.shape[1]), found, shots, 8))
 
 
 def _decide_exactly(

@@ -253,20 +253,16 @@ class Region:
         rows = np.ascontiguousarray(rows / norms[:, None])
         target = -rows.sum(axis=0)
         k, m = n, len(rows)
-        passive, lam, residual = np.zeros(k + 2, dtype=np.int64), np.zeros(k + 2), np.zeros(k)
-        Q, R = np.zeros((k + 2, k)), np.zeros((k + 2, k + 2))
-        count, norm = kf.nnls(
-            rows, np.arange(m), m, target, k, passive, lam, residual, Q, R,
-            np.zeros(k + 2), np.zeros(k + 2), np.zeros(m + 1, dtype=np.int64),
-        )  # fmt: skip
+        work = kf.nnls_work(k, m)
+        count, norm = kf.nnls(rows, np.arange(m), m, target, k, work)
         error = E1[cell.facets] / norms * 1.01 + 8 * UNIT
         if norm <= 1e-9 and count == k:
             inverse = np.zeros((k, k))
-            theta, size = kf.enclose(rows, error, passive, k, Q, R, inverse)
+            theta, size = kf.enclose(rows, error, work.passive, k, work.Q, work.R, inverse)
             total = float(error.sum() + (m + 2) * UNIT * m)
             size_of_target = max(1.0, float(np.abs(target).max()))
             scaled = np.ascontiguousarray(target / size_of_target)
-            if theta < 0.5 and kf.inside(inverse, theta, size, scaled, total / size_of_target, k, lam):
+            if theta < 0.5 and kf.inside(inverse, theta, size, scaled, total / size_of_target, k, work.lam):
                 return Verdict.YES, None
         if norm > 1e-9:
             direction = self._escape(error * norms)

@@ -149,6 +149,8 @@ def segment_regions(network: ReLUNetwork, x0: Any, x1: Any) -> SegmentRegions:
     ea[:h1], eb[:h1] = rounded * sa[:h1] + tiny[:h1], rounded * sb[:h1] + tiny[:h1]
     widths = frame.widths
     woff = np.concatenate([[0, 0], np.cumsum(widths[1:] * widths[:-1])]).astype(np.int64)
+    layers = lines.Layers(widths, frame.transposed_weights, woff, frame.deep_biases, frame.offsets, terms)
+    line = lines.Line(a, b, sa, sb, tiny, ea, eb)
     times, errors, which = np.zeros(256), np.zeros(256), np.zeros(256, dtype=np.int64)
     found_t: list[float] = []
     found_e: list[float] = []
@@ -158,10 +160,7 @@ def segment_regions(network: ReLUNetwork, x0: Any, x1: Any) -> SegmentRegions:
     now: Fraction | None = None
     while True:
         before = signs.copy()
-        events, reason = lines.advance(
-            widths, frame.transposed_weights, woff, frame.deep_biases, frame.offsets, terms, signs,
-            a, b, sa, sb, tiny, ea, eb, times, errors, which,
-        )  # fmt: skip
+        events, reason = lines.advance(layers, signs, line, lines.Events(times, errors, which))
         for k in range(events):
             found_t.append(float(times[k]))
             found_e.append(float(errors[k]))

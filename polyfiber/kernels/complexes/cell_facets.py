@@ -15,6 +15,8 @@ a direction in which a new facet is hit first.
 
 from __future__ import annotations
 
+from collections import namedtuple
+
 import numpy as np
 
 from ..jit import bare_kernel, kernel
@@ -23,16 +25,28 @@ from ..rounding import UNIT
 UNKNOWN, FACET, REDUNDANT, UNSURE, WAITING = 0, 1, 2, 3, 4
 
 
+# hidden layers behind the first: widths of all, weights and biases flat
+Layers = namedtuple("Layers", "widths weights biases")
+# rows of a cell, nonnegative on it: G (m, n) coefficients and V (m,) values at the reference; (m,) bounds of the error, for
+# each unit of displacement and alone
+Rows = namedtuple("Rows", "G V E1 E0")
+# what `facets` finds: see there
+Found = namedtuple("Found", "status witness d0 counts")
+# of `nnls`: generators in use and their multipliers, target minus the combination; factors, and what is at work
+Work = namedtuple("Work", "passive lam residual Q R y z blocked")
+
+
 @kernel
-def cell_rows(full, first, x, terms0, given, widths, weights, biases, n_domain, signs, G, V, E1, E0):
+def cell_rows(full, first, x, terms0, given, deep, n_domain, signs, out):
     """Rows of a cell, oriented to be nonnegative on it, and their error bounds.
 
     full: (D + h1, n0 + 1) given forms; first: (D + h1, n) their coefficients in the coordinates used;
     x: (n0,) reference; terms0: roundings of a given form (0: the given forms are exact at x);
     given: relative error of the given coefficients (0 for floats).
-    weights, biases: deeper hidden layers, flat; signs: (N,) int8, 0 for a neuron that is zero on the cell.
-    Results, rows: domain facets, then hidden neurons: G (m, n), V, E1, E0 (m,).
+    deep: `Layers`; signs: (N,) int8, 0 for a neuron that is zero on the cell. out: `Rows`, domain facets first.
     """
+    widths, weights, biases = deep
+    G, V, E1, E0 = out
     m1, n = first.shape
     n0 = x.shape[0]
     size1 = np.zeros(G.shape[0])
@@ -146,11 +160,12 @@ def _cholesky(H, n):
 
 
 @kernel
-def center(G, V, E1, E0, d, s, H, steps):
+def center(cell, d, s, H, steps):
     """Move d, strictly inside, towards the analytic centre; H ends as a Cholesky factor of the Hessian there.
 
     Returns False when d is not certainly inside.
     """
+    G, V, E1, E0 = cell
     m, n = G.shape
     grad = np.zeros(n)
     step = np.zeros(n)
@@ -260,8 +275,9 @@ def _shoot(Q, status, u, n):
 
 
 @bare_kernel
-def _witness(G, V, E1, E0, d0, T, u, rate, second, j, w, values):
+def _witness(cell, d0, T, u, rate, second, j, w, values):
     """Write a point beyond row j alone along u; whether it is certain."""
+    G, V, E1, E0 = cell
     m, n = G.shape
     t = 2.0 / (rate + second)
     for a in range(n):
@@ -322,12 +338,22 @@ def _append(rows, k, e, target, Q, R, y, count):
     return True
 
 
+@kernel
+def nnls_work(k, m):
+    """Room for `nnls` with targets of length k and m generators."""
+    return Work(
+        np.zeros(k + 1, dtype=np.int64), np.zeros(k + 1), np.zeros(k), np.zeros((k + 1, k)), np.zeros((k + 1, k + 1)),
+        np.zeros(k + 1), np.zeros(k + 1), np.zeros(m + 2, dtype=np.int64),
+    )  # fmt: skip
+
+
 @bare_kernel
-def nnls(rows, pool, npool, target, k, passive, lam, residual, Q, R, y, z, blocked):
+def nnls(rows, pool, npool, target, k, work):
     """Nonnegative least squares: target by rows[pool[:npool]]; (number of passive generators, residual norm).
 
-    passive: their row indices; lam: their multipliers; residual: target minus the combination.
+    work: `Work`, which holds what is found too.
     """
+    passive, lam, residual, Q, R, y, z, blocked = work
     count = 0
     for c in range(k):
         residual[c] = target[c]
@@ -464,15 +490,17 @@ def inside(inverse, theta, norm, target, error, k, lam):
 
 
 @kernel
-def facets(G, V, E1, E0, start, along, status, witness, d0, counts, shots, steps):
-    """Decide every row of a cell: status (m,) FACET, REDUNDANT, UNSURE, or WAITING for an unsure row.
+def facets(cell, start, along, found, shots, steps):
+    """Decide every row of a cell (`Rows`): status (m,) FACET, REDUNDANT, UNSURE, or WAITING for an unsure row.
 
     Rows whose status is FACET or REDUNDANT already are taken as such.
     start: (n,) displacement to start from; along: (n,) direction into the cell, zero if start is inside.
-    witness: (m, n) points beyond facets; d0: (n,) an interior point.
+    found: `Found`, witness: (m, n) points beyond facets; d0: (n,) an interior point.
     counts: rays shot, cone tests, bases enclosed, rows settled by an earlier basis.
     Returns 0, or 1 when no certain interior point was found.
     """
+    G, V, E1, E0 = cell
+    status, witness, d0, counts = found
     m, n = G.shape
     k = n + 1
     s = np.zeros(m)
@@ -494,7 +522,7 @@ def facets(G, V, E1, E0, start, along, status, witness, d0, counts, shots, steps
                 far = min(far, max(s[i], 0.0) / -t)
         for c in range(n):
             d0[c] += 0.5 * far * along[c]
-    if not center(G, V, E1, E0, d0, s, H, steps):
+    if not center(cell, d0, s, H, steps):
         return 1
     # whitened coordinates: d = d0 + T w, rows (q, 1) after division by the slack
     T = np.zeros((n, n))
@@ -558,20 +586,14 @@ def facets(G, V, E1, E0, start, along, status, witness, d0, counts, shots, steps
         j, rate, second = _shoot(rows[:m], status, u, n)
         counts[0] += 1
         if j >= 0 and status[j] == 0:
-            if _witness(G, V, E1, E0, d0, T, u, rate, second, j, w, values):
+            if _witness(cell, d0, T, u, rate, second, j, w, values):
                 status[j] = 1
                 pool[npool] = j
                 npool += 1
                 for c in range(n):
                     witness[j, c] = w[c]
-    passive = np.zeros(k + 1, dtype=np.int64)
-    blocked = np.zeros(m + 2, dtype=np.int64)
-    lam = np.zeros(k + 1)
-    z = np.zeros(k + 1)
-    y = np.zeros(k + 1)
-    residual = np.zeros(k)
-    Q = np.zeros((k + 1, k))
-    R = np.zeros((k + 1, k + 1))
+    work = nnls_work(k, m)
+    passive, lam, residual, Q, R = work[:5]
     n_bases = max(4, min(64, 200000 // (k * k)))
     inverses = np.zeros((n_bases, k, k))
     thetas = np.zeros(n_bases)
@@ -595,7 +617,7 @@ def facets(G, V, E1, E0, start, along, status, witness, d0, counts, shots, steps
             if done:
                 break
             counts[1] += 1
-            count, norm = nnls(rows, pool, npool, rows[i], k, passive, lam, residual, Q, R, y, z, blocked)
+            count, norm = nnls(rows, pool, npool, rows[i], k, work)
             if norm > 1e-10:
                 for c in range(n):
                     u[c] = -residual[c]
@@ -607,7 +629,7 @@ def facets(G, V, E1, E0, start, along, status, witness, d0, counts, shots, steps
                     sure[i] = False
                     npool += 1
                     break
-                if _witness(G, V, E1, E0, d0, T, u, rate, second, j, w, values):
+                if _witness(cell, d0, T, u, rate, second, j, w, values):
                     status[j] = 1
                     for c in range(n):
                         witness[j, c] = w[c]

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections import namedtuple
+
 from ..jit import bare_kernel
 from ..rounding import UNIT
 
+# weights: each layer transposed (inputs, outputs), flat, layer l from woff[l]; offsets: first neuron of each layer; terms:
+# roundings in a row
+Layers = namedtuple("Layers", "widths weights woff biases offsets terms")
+# of each neuron: value at t = 0 and slope, sizes for their error bounds, what underflow can add on any piece, the bounds
+Line = namedtuple("Line", "a b sa sb tiny ea eb")
+Events = namedtuple("Events", "times errors which")
+
 
 @bare_kernel
-def layer_values(l, widths, weights, woff, biases, offsets, signs, a, b, sa, sb, tiny, terms, ea, eb):
-    """Values and slopes of hidden layer l (0-based, at least 1) on the current piece, with error bounds.
-
-    weights: each layer transposed (inputs, outputs), flat.
-    """
+def layer_values(l, layers, signs, line):
+    """Values and slopes of hidden layer l (0-based, at least 1) on the current piece, with error bounds."""
+    widths, weights, woff, biases, offsets, terms = layers
+    a, b, sa, sb, tiny, ea, eb = line
     h = widths[l - 1]
     low = offsets[l - 1]
     high = offsets[l]
@@ -49,20 +57,22 @@ def layer_values(l, widths, weights, woff, biases, offsets, signs, a, b, sa, sb,
 
 
 @bare_kernel
-def advance(widths, weights, woff, biases, offsets, terms, signs, a, b, sa, sb, tiny, ea, eb, times, errors, which):
+def advance(layers, signs, line, found):
     """Follow the segment from the piece with the given signs; (events, reason).
 
-    a, b: (N,) value at t = 0 and slope of each neuron, first layer given, the others computed; sa, sb: sizes
-    for error bounds; tiny: what underflow can add, on any piece; ea, eb: bounds. Events are written to times, errors, which. reason: 0 the end t = 1 was
-    reached, 1 floats cannot tell what comes next, 2 no room for more events.
+    Of the line, the first layer is given, the others are computed. reason: 0 the end t = 1 was reached, 1 floats cannot tell
+    what comes next, 2 no room for more events.
     """
-    L = widths.shape[0]
+    offsets = layers.offsets
+    a, b, _, _, _, ea, eb = line
+    times, errors, which = found
+    L = layers.widths.shape[0]
     N = a.shape[0]
     start = 1
     events = 0
     while True:
         for l in range(start, L):
-            layer_values(l, widths, weights, woff, biases, offsets, signs, a, b, sa, sb, tiny, terms, ea, eb)
+            layer_values(l, layers, signs, line)
         best = -1
         first = 2.0
         dfirst = 0.0
