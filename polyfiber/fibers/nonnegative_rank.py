@@ -16,7 +16,7 @@ import numpy as np
 
 from .._typing import Array, FloatArray, IntArray, SignArray
 from ..errors import InputError, RankAmbiguityError, ShapeError, SolverError
-from ..kernels.fibers.cones import nonnegative_factors
+from ..kernels.fibers.cones import Ranks, nonnegative_factors
 from ..numerics import exact
 from ..numerics.lp import solve_lp, solve_lp_exact
 
@@ -166,7 +166,7 @@ def nonnegative_column_ranks(
     left, right = np.zeros((B, m, s + 1)), np.zeros((B, s + 1, n))
     vector = np.zeros((B, max(m, n)))
     sizes = np.ascontiguousarray(np.broadcast_to(np.asarray(scale, dtype=np.float64), (B,))).copy()
-    nonnegative_factors(M, sizes, tolerance, gap, margin, factors, rank, status, least, left, right, vector)
+    nonnegative_factors(M, sizes, tolerance, gap, margin, factors, Ranks(rank, status, least, left, right, vector))
     undecided = status < 0
     rank[undecided, 1] = -1
     return NonnegativeRanks(rank[:, 1].copy(), rank[:, 0].copy(), status, least, left, right, vector)

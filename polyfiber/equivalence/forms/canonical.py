@@ -48,27 +48,20 @@ class RawForms:
     margin: FloatArray
     noise: FloatArray
 
+    @property
+    def columns(self) -> Any:
+        """As kernels take them."""
+        return kernels.Forms(*(getattr(self, name) for name in kernels.Forms._fields))
+
 
 def raw_forms(flat: FloatArray, architecture: Any, *, merge: float = MERGE, slack: float = SLACK) -> RawForms:
     """Forms of networks given as rows of parameters: (B, P) float64."""
     widths = np.asarray(architecture, dtype=np.int64)
-    B, last = len(flat), int(widths[-2]) if len(widths) > 2 else 0
     flat = np.require(flat, dtype=np.float64, requirements=["C", "W"])
-    raw = RawForms(
-        widths,
-        np.empty((B, int(kernels.form_size(widths)))),
-        np.empty(B, dtype=np.int8),
-        np.empty(B, dtype=np.int16),
-        np.empty(B, dtype=np.int16),
-        np.empty((B, max(1, last)), dtype=np.int8),
-        np.empty(B),
-        np.empty(B),
-    )
+    found = kernels.room_for(len(flat), widths)
     with np.errstate(all="ignore"):
-        kernels.canonical_forms(
-            flat, widths, merge, slack, raw.forms, raw.kind, raw.hidden, raw.count, raw.orient, raw.margin, raw.noise
-        )
-    return raw
+        kernels.canonical_forms(flat, widths, merge, slack, found)
+    return RawForms(widths, *found)
 
 
 def compare_raw(raw: RawForms, left: Any, right: Any, *, limit: float) -> tuple[FloatArray, IdArray]:
@@ -76,7 +69,7 @@ def compare_raw(raw: RawForms, left: Any, right: Any, *, limit: float) -> tuple[
     left, right = (np.ascontiguousarray(v, dtype=np.int64) for v in (left, right))
     distance = np.empty(len(left))
     orders = np.full((len(left), max(1, int(raw.widths[1:-1].sum()))), -1, dtype=np.int32)
-    kernels.compare_forms(raw.forms, raw.kind, raw.count, left, right, raw.widths, limit, distance, orders)
+    kernels.compare_forms(raw.columns, left, right, raw.widths, limit, distance, orders)
     return distance, orders
 
 

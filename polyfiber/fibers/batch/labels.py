@@ -13,7 +13,7 @@ import numpy as np
 
 from ..._typing import Array, BoolArray, FloatArray, SignArray
 from ...errors import InputError
-from ...kernels.fibers.labels import fiber_labels
+from ...kernels.fibers.labels import Labels, fiber_labels
 from ...network.model import NetworkBatch
 from ...numerics.rounding import UNIT
 
@@ -110,5 +110,5 @@ def classify_batch(batch: NetworkBatch, *, sign_error: float = 4 * UNIT) -> Fibe
     kind, hidden = np.empty(B, dtype=np.int8), np.empty(B, dtype=np.int16)
     counts, roles = np.empty((B, 2), dtype=np.int16), np.empty((B, n2), dtype=np.int8)
     margin, undecided = np.empty(B), np.empty(B, dtype=np.int32)
-    fiber_labels(W1, W2, b2, W3, float(sign_error), kind, hidden, counts, roles, margin, undecided)
+    fiber_labels(W1, W2, b2, W3, float(sign_error), Labels(kind, hidden, counts, roles, margin, undecided))
     return FiberLabels(kind, hidden, counts[:, 0], counts[:, 1], roles, margin, float(sign_error), undecided)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..jit import bare_kernel
-from .canonical import canonical_forms, compare_forms, form_size
+from .canonical import canonical_forms, compare_forms, room_for
 
 
 @bare_kernel
@@ -72,25 +72,11 @@ def close(keys, radius, i, j):
 
 
 @bare_kernel
-def _confirm(
-    forms,
-    kind,
-    count,
-    noise,
-    widths,
-    bounds,
-    tolerance,
-    keys,
-    radius,
-    head,
-    heads,
-    pair,
-    distance,
-    orders,
-    open_left,
-    open_right,
-):
+def _confirm(found, widths, bounds, tolerance, keys, radius, head, heads, room, listed):
     """Join each row to the first class of its bucket with a matching form; list pairs that are open."""
+    noise = found.noise
+    pair, distance, orders = room
+    open_left, open_right = listed
     n_open = 0
     left = pair[:1]
     right = pair[1:]
@@ -106,7 +92,7 @@ def _confirm(
                 left[0] = j
                 right[0] = i
                 allowed = tolerance + noise[i] + noise[j]
-                compare_forms(forms, kind, count, left, right, widths, allowed, distance, orders)
+                compare_forms(found, left, right, widths, allowed, distance, orders)
                 if distance[0] <= allowed:
                     head[i] = j
                     n_open = mark
@@ -138,21 +124,16 @@ def confirm(flat, widths, bounds, merge, slack, tolerance, keys, radius):
         Heads whose keys are close and whose forms differ: not decided here.
     """
     B = len(flat)
-    last = int(widths[-2]) if len(widths) > 2 else 0
-    forms = np.empty((B, int(form_size(widths))))
-    kind, hidden, count = np.empty(B, np.int8), np.empty(B, np.int16), np.empty(B, np.int16)
-    orient, margin, noise = np.empty((B, max(1, last)), np.int8), np.empty(B), np.empty(B)
+    forms = room_for(B, widths)
     flat = np.require(flat, dtype=np.float64, requirements=["C", "W"])
-    canonical_forms(flat, widths, merge, slack, forms, kind, hidden, count, orient, margin, noise)
+    canonical_forms(flat, widths, merge, slack, forms)
     head, heads = np.empty(B, np.int64), np.empty(B, np.int64)
-    distance, orders = np.empty(1), np.empty((1, max(1, int(widths[1:-1].sum()))), np.int32)
+    pair, distance = np.empty(2, np.int64), np.empty(1)
+    room = pair, distance, np.empty((1, max(1, int(widths[1:-1].sum()))), np.int32)
     capacity = 4 * B + 16
     while True:
         left, right = np.empty(capacity, np.int64), np.empty(capacity, np.int64)
-        found = _confirm(
-            forms, kind, count, noise, widths, bounds, tolerance, keys, radius, head, heads,
-            np.empty(2, np.int64), distance, orders, left, right,
-        )  # fmt: skip
+        found = _confirm(forms, widths, bounds, tolerance, keys, radius, head, heads, room, (left, right))
         if found >= 0:
             return head, left[:found], right[:found]
         capacity *= 4

@@ -14,6 +14,8 @@ hyperplane row ``alpha``, the first weight row ``c``.
 
 from __future__ import annotations
 
+from collections import namedtuple
+
 import numpy as np
 
 from ..jit import bare_kernel, kernel
@@ -23,6 +25,12 @@ LAYERED = 0
 HIDING = 2
 FLIPS = 3
 EPS = 2.0 * UNIT
+# of every network: forms (form_size,); kind LAYERED, HIDING or FLIPS; its hidden hyperplane or -1; count of visible
+# hyperplanes of the last hidden layer; orient (n_last,) +1 where the neurons of a hyperplane are active on its positive side
+# only; margin, the smallest relative quantity that a decision rested on; noise, the relative error that the form may carry
+Forms = namedtuple("Forms", "forms kind hidden count orient margin noise")
+# of `_match`: how the columns of the second form are permuted, which of its rows are free, which each row of the first gets
+Matching = namedtuple("Matching", "previous free order")
 
 
 @bare_kernel
@@ -68,8 +76,18 @@ def _used_columns(p, live, starts, offsets, widths, l):
 
 
 @kernel
-def canonical_forms(flat, widths, merge, slack, forms, kind, hidden, count, orient, margin, noise):
-    """Canonical form of every row.
+def room_for(rows, widths):
+    """`Forms` of so many networks, to be filled."""
+    last = widths[-2] if len(widths) > 2 else 0
+    return Forms(
+        np.empty((rows, form_size(widths))), np.empty(rows, dtype=np.int8), np.empty(rows, dtype=np.int16),
+        np.empty(rows, dtype=np.int16), np.empty((rows, max(1, last)), dtype=np.int8), np.empty(rows), np.empty(rows),
+    )  # fmt: skip
+
+
+@kernel
+def canonical_forms(flat, widths, merge, slack, found):
+    """Canonical form of every row, into ``found`` (`Forms`, see there).
 
     Parameters
     ----------
@@ -79,14 +97,8 @@ def canonical_forms(flat, widths, merge, slack, forms, kind, hidden, count, orie
         Relative distance within which hyperplanes are one and weights cancel.
     slack : float
         Relative size below which a positive bias of layer 2 still counts as hiding.
-    forms : (B, form_size) out
-    kind : (B,) int8 out: LAYERED, HIDING or FLIPS
-    hidden : (B,) int16 out: hidden hyperplane or -1
-    count : (B,) int16 out: visible hyperplanes of the last hidden layer
-    orient : (B, n_last) int8 out: +1 where the hyperplane's neurons are active on its positive side only
-    margin : (B,) out: smallest relative quantity that a decision rested on
-    noise : (B,) out: relative rounding error that the form may carry
     """
+    forms, kind, hidden, count, orient, margin, noise = found
     B = flat.shape[0]
     layers = widths.shape[0] - 1
     m = widths[layers]
@@ -471,24 +483,24 @@ def canonical_forms(flat, widths, merge, slack, forms, kind, hidden, count, orie
 
 
 @bare_kernel
-def _match(a, x, b, y, rows, inner, previous, free, order, signed, scale_a, scale_b, weights, limit):
-    """Match rows ``(w | b)`` of two blocks greedily; ``order[i]`` is the row of b for row i of a.
+def _match(a, b, at, rows, inner, room, signed, scale, weights, limit):
+    """Match rows ``(w | b)`` of two blocks of two forms greedily, blocks that begin at ``at``.
 
-    ``previous`` permutes the columns of b. ``signed``: rows agree up to sign. ``weights`` > 0: that many
-    weights per row at ``scale_a``, ``scale_b`` have to agree too (already relative). Returns the worst
-    distance; the search stops early once it exceeds ``limit``.
+    ``room``: `Matching`. ``signed``: rows agree up to sign. ``weights`` > 0: that many weights per row at ``scale`` have to
+    agree too (already relative). Returns the worst distance; the search stops early once it exceeds ``limit``.
     """
+    previous, free, order = room
     worst = 0.0
     for j in range(rows):
         free[j] = 1
     for i in range(rows):
         best = np.inf
         chosen = -1
-        u = x + i * (inner + 1)
+        u = at + i * (inner + 1)
         for j in range(rows):
             if free[j] == 0:
                 continue
-            v = y + j * (inner + 1)
+            v = at + j * (inner + 1)
             for s in range(2 if signed else 1):
                 sign = 1.0 - 2.0 * s
                 d = abs(a[u + inner] - sign * b[v + inner])
@@ -504,7 +516,7 @@ def _match(a, x, b, y, rows, inner, previous, free, order, signed, scale_a, scal
                             break
                 if d < best:
                     for r in range(weights):
-                        e = abs(a[scale_a + i * weights + r] - b[scale_b + j * weights + r])
+                        e = abs(a[scale + i * weights + r] - b[scale + j * weights + r])
                         if e > d:
                             d = e
                 if d < best:
@@ -522,17 +534,18 @@ def _match(a, x, b, y, rows, inner, previous, free, order, signed, scale_a, scal
 
 
 @kernel
-def compare_forms(forms, kind, count, left, right, widths, limit, distance, orders):
+def compare_forms(found, left, right, widths, limit, distance, orders):
     """Distance of the forms ``left[q]`` and ``right[q]``; a lower bound above ``limit`` where they differ.
 
     Parameters
     ----------
-    forms : (B, S) float64; kind : (B,) int8; count : (B,) int16
+    found : `Forms`
     left, right : (Q,) int64
     distance : (Q,) out
     orders : (Q, hidden neurons) int32 out
         Which neuron of the right form each neuron of the left one was matched with.
     """
+    forms, kind, count = found.forms, found.kind, found.count
     layers = widths.shape[0] - 1
     m = widths[layers]
     last = widths[layers - 1] if layers > 1 else 0
@@ -543,6 +556,7 @@ def compare_forms(forms, kind, count, left, right, widths, limit, distance, orde
     free = np.empty(widest, dtype=np.int8)
     previous = np.empty(widest, dtype=np.int64)
     order = np.empty(widest, dtype=np.int64)
+    room = Matching(previous, free, order)
     at_h = 0
     for l in range(1, layers - 1):
         at_h += widths[l] * (widths[l - 1] + 1)
@@ -561,7 +575,7 @@ def compare_forms(forms, kind, count, left, right, widths, limit, distance, orde
         if kind[left[q]] == FLIPS:
             n1 = widths[1]
             # one weight per row: alpha, zero for the row of l
-            worst = _match(a, 0, b, 0, n1, widths[0], previous, free, order, True, at_h, at_h, 1, limit)
+            worst = _match(a, b, 0, n1, widths[0], room, True, at_h, 1, limit)
             if worst <= limit:
                 for i in range(n1):
                     orders[q, i] = order[i]
@@ -584,7 +598,7 @@ def compare_forms(forms, kind, count, left, right, widths, limit, distance, orde
         start = 0
         for l in range(1, layers - 1):
             inner = widths[l - 1]
-            d = _match(a, spot, b, spot, widths[l], inner, previous, free, order, False, 0, 0, 0, limit)
+            d = _match(a, b, spot, widths[l], inner, room, False, 0, 0, limit)
             worst = max(worst, d)
             if worst > limit:
                 break
@@ -595,7 +609,7 @@ def compare_forms(forms, kind, count, left, right, widths, limit, distance, orde
             start += widths[l]
         if worst <= limit and layers > 1:
             rows = count[left[q]]
-            d = _match(a, at_h, b, at_h, rows, n, previous, free, order, True, 0, 0, 0, limit)
+            d = _match(a, b, at_h, rows, n, room, True, 0, 0, limit)
             worst = max(worst, d)
             for i in range(last):
                 orders[q, start + i] = order[i] if i < rows else -1

@@ -7,6 +7,8 @@ Finding the nearest point in a polytope, 1976): its norm is the largest margin
 
 from __future__ import annotations
 
+from collections import namedtuple
+
 import numpy as np
 
 from ..jit import bare_kernel, kernel
@@ -225,23 +227,23 @@ def least_norm_point(P, r, live, n_live, x, weights):
     return k, converged
 
 
+# of every matrix: rank (2,) linear and nonnegative column rank; status 1 pointed, 2 not pointed, -1 rank undecided, -2
+# pointedness undecided; margin, least ``y . p_j`` of the dual vector, or depth of the relation; left (m, s + 1), right
+# (s + 1, n), s = min(m, n), the factors, zero padded; vector (max(m, n),), dual vector in R^m (pointed) or convex weights
+Ranks = namedtuple("Ranks", "rank status margin left right vector")
+
+
 @kernel
-def nonnegative_factors(
-    M, scale, tolerance, gap, margin_tolerance, want_factors, rank, status, margin, left, right, vector
-):
-    """Nonnegative column rank of every matrix of a stack.
+def nonnegative_factors(M, scale, tolerance, gap, margin_tolerance, want_factors, found):
+    """Nonnegative column rank of every matrix of a stack, into ``found`` (`Ranks`, see there).
 
     Parameters
     ----------
     M : (B, m, n)
     scale : (B,)
         Size of the terms that M was summed from; 0 for a matrix that is exact as given.
-    rank : (B, 2) int64, out: linear rank, nonnegative column rank
-    status : (B,) int8, out: 1 pointed, 2 not pointed, -1 rank undecided, -2 pointedness undecided
-    margin : (B,) out: least ``y . p_j`` of the dual vector, or depth of the relation
-    left : (B, m, s + 1), right : (B, s + 1, n), s = min(m, n), out: the factors, zero padded
-    vector : (B, max(m, n)), out: dual vector in R^m (pointed) or convex weights of the columns
     """
+    rank, status, margin, left, right, vector = found
     B, m, n = M.shape
     s = min(m, n)
     Q = np.zeros((m, s))

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections import namedtuple
+
 import numpy as np
 
 from ..jit import kernel
 
+# of every network: kind 0 identifiable, 1 layerwise, 2 hiding, 3 constant, 4 undecided; its hidden hyperplane or -1; counts
+# (2,) of dead and linear neurons; roles (n2,) 0 nonlinear, 1 linear, 2 dead; margin, the least relative entry; undecided, the
+# number of entries without a sign (zeros included)
+Labels = namedtuple("Labels", "kind hidden counts roles margin undecided")
+
 
 @kernel
-def fiber_labels(W1, W2, b2, W3, tolerance, kind, hidden, counts, roles, margin, undecided):
-    """Label every network of a stack.
+def fiber_labels(W1, W2, b2, W3, tolerance, found):
+    """Label every network of a stack, into ``found`` (`Labels`, see there).
 
     Parameters
     ----------
@@ -17,14 +24,8 @@ def fiber_labels(W1, W2, b2, W3, tolerance, kind, hidden, counts, roles, margin,
     tolerance : float
         Entries below ``tolerance`` times the norm of their row (columns weighed by the norm of the
         layer-1 row they multiply) have no sign.
-    kind : (B,) int8, out
-        0 identifiable, 1 layerwise, 2 hiding, 3 constant, 4 undecided.
-    hidden : (B,) int16, out: hidden hyperplane or -1
-    counts : (B, 2) int16, out: dead and linear neurons
-    roles : (B, n2) int8, out: 0 nonlinear, 1 linear, 2 dead
-    margin : (B,) out: least relative entry
-    undecided : (B,) int32, out: number of entries without a sign (zeros included)
     """
+    kind, hidden, counts, roles, margin, undecided = found
     B, n2, n1 = W2.shape
     n0 = W1.shape[2]
     nL = W3.shape[1]
