@@ -39,7 +39,7 @@ class Gates:
 
     def __init__(self, cx: PolyhedralComplex, rows: Array, constants: Array) -> None:
         self.complex = cx
-        self._rows = rows
+        self._rows, self._constants = rows, constants
         self.network = with_gates(cx.network, rows, constants)
         frame = cx._frame
         self.frame: Frame = make_frame(self.network, cx.domain, basis=(frame.columns, np.array(frame.start)))
@@ -203,6 +203,10 @@ class Gates:
                 if len(chosen) == size:
                     return chosen
         raise ArithmeticError("a cell has too few independent walls; please report this network")
+
+    def exact_gate(self, gate: int) -> tuple[Array, Fraction]:
+        """The outputs' factors (nL,) in a gate and its constant, as Fractions."""
+        return self._rows[gate], Fraction(self._constants[gate])
 
     def combination(self, gate: int) -> FloatArray:
         """(nL,) the outputs' factors in a gate, rounded."""

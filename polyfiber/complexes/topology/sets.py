@@ -21,6 +21,7 @@ from .cells import Cells
 
 if TYPE_CHECKING:
     from ..complex import PolyhedralComplex
+    from .distance import Nearest
 
 Support = Literal["bounded", "compactified", "borel-moore"]
 SUPPORTS: tuple[Support, ...] = ("bounded", "compactified", "borel-moore")
@@ -317,6 +318,30 @@ class PolyhedralSet:
     def certificate(self) -> SetCertificate:
         """Evidence that the set is right; ``.verify()`` derives it again."""
         return SetCertificate(self)
+
+    def nearest_point(self, x: Any, *, budget: Budget | None = None) -> Nearest:
+        """The point of the set that is nearest to an input, exactly.
+
+        Parameters
+        ----------
+        x : (n0,) float64
+        budget : Budget, optional
+
+        Returns
+        -------
+        Nearest
+            Distance, its exact square, the point in floats and in rationals, the cell.
+
+        Examples
+        --------
+        >>> import polyfiber as pf
+        >>> tent = pf.ReLUNetwork([[[1, 0], [-1, 0], [0, 1], [0, -1]], [[1, 1, 1, 1]]], [[0] * 4, [0]])
+        >>> near = pf.canonical_complex(tent).level_set(1).nearest_point([0.0, 0.25])  # |x| + |y| = 1
+        >>> near.squared, near.exact_point
+        (Fraction(9, 32), (Fraction(-3, 8), Fraction(5, 8)))
+        """
+        found: Nearest = above("complexes.topology.distance:nearest_point")(self, x, budget=budget)
+        return found
 
     # ---- measures and meshes ----------------------------------------------------------------
     def sizes(self, dim: int | None = None) -> FloatArray:
