@@ -1,4 +1,4 @@
-"""Bounds of a network on boxes by linear relaxations, and branch and bound with them.
+"""Bounds of one network on boxes by linear relaxations.
 
 Each ReLU that may switch on a box is replaced by a line above and a line below; substituting backwards
 gives an affine function above every output (Zhang, Weng, Chen, Hsieh and Daniel, *Efficient neural
@@ -8,7 +8,6 @@ switching neurons the bound is exact, so splitting converges.
 
 from __future__ import annotations
 
-import heapq
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from .._typing import BoolArray, FloatArray
-from ..budget import Monitor
 from ..errors import BudgetExceededError
 from ..network.model import ReLUNetwork
 from ..numerics.lp import native_silence
@@ -109,75 +107,6 @@ def _substitute(
     return np.asarray(A), c, lost
 
 
-@dataclass
-class BoundReport:
-    """Result of branch and bound for ``max_o h_o`` on a box.
-
-    Attributes
-    ----------
-    lower, upper : float
-        Attained value and proved bound.
-    where : (n0,) array or None
-        Where the value is attained; None where no point inside was met.
-    proved : float
-        Share of the volume on which the bound is settled.
-    boxes : int
-        Boxes looked at.
-    """
-
-    lower: float
-    upper: float
-    where: FloatArray | None
-    proved: float
-    boxes: int
-
-
-def branch_and_bound(
-    net: ReLUNetwork, lo: FloatArray, hi: FloatArray, *, monitor: Monitor, threshold: float | None = None,
-    gap: float = 1e-6, seconds: float = 30.0, rows: tuple[FloatArray, FloatArray] | None = None,
-    points: FloatArray | None = None,
-) -> BoundReport:  # fmt: skip
-    """Maximise the largest output of a network over a box, or over the part of it where ``A x <= b``.
-
-    Parameters
-    ----------
-    net : ReLUNetwork
-    lo, hi : (n0,) arrays
-    threshold : float, optional
-        Stop as soon as the maximum is known to exceed it or not to.
-    gap : float
-        Relative gap at which the maximum counts as found.
-    seconds : float
-        Limit when the budget names none.
-    rows : (A, b), optional
-        Boxes on which one of these inequalities fails throughout are dropped.
-    points : (k, n0) array, optional
-        Inputs of the box to begin with.
-    """
-    search = _Search(net, rows)
-    if points is not None and len(points):
-        search.attempt(points)
-    limit = monitor.budget.seconds if monitor.budget.seconds is not None else monitor.elapsed + seconds
-    floor = -np.inf if threshold is None else threshold
-    search.look(lo[None].astype(np.float64), hi[None].astype(np.float64))
-    while search.heap:
-        top = -search.heap[0][0]
-        target = max(search.best + gap * max(abs(search.best), 1e-12), floor)
-        if top <= target or (threshold is not None and search.best > threshold) or monitor.elapsed > limit:
-            break
-        monitor.report("branch and bound", search.boxes, None, lower=round(search.best, 9), upper=round(top, 9))
-        if not search.split(target):
-            break
-    upper = max(search.best, -search.heap[0][0]) if search.heap else max(search.best, search.closed)
-    target = max(search.best, floor)
-    span = np.where(hi > lo, hi - lo, 1.0)
-    # a side without extent counts as 1, so that flat boxes have a volume too
-    open_boxes = [box for box in search.heap if -box[0] > target * (1 + gap) + 1e-300]
-    sides = [np.where(hi > lo, (upper_end - lower_end) / span, 1.0) for _, _, lower_end, upper_end, _ in open_boxes]
-    rest = float(np.prod(sides, axis=1).sum()) if sides else 0.0
-    return BoundReport(search.best, upper, search.where, float(np.clip(1.0 - rest, 0.0, 1.0)), search.boxes)
-
-
 def possible_boxes(rows: tuple[FloatArray, FloatArray] | None, los: FloatArray, his: FloatArray) -> BoolArray:
     """Boxes (K,) that may hold a point with ``A x <= b``, rounding included."""
     if rows is None:
@@ -186,74 +115,6 @@ def possible_boxes(rows: tuple[FloatArray, FloatArray] | None, los: FloatArray, 
     least = np.minimum(A * los[:, None], A * his[:, None]).sum(axis=2)
     slack = 1e-12 * (np.maximum(np.abs(los), np.abs(his)) @ np.abs(A).T + np.abs(b)) + TINY
     return np.asarray((least <= b + slack).all(axis=1))
-
-
-_OpenBox = tuple[float, int, FloatArray, FloatArray, FloatArray]
-"""Minus the bound, a number of its own, lower and upper ends, slopes of the bounding function."""
-
-
-class _Search:
-    """Boxes still open, the best input so far, and the largest bound among the boxes that were given up."""
-
-    def __init__(self, net: ReLUNetwork, rows: tuple[FloatArray, FloatArray] | None) -> None:
-        self.net, self.rows = net, rows
-        self.best, self.closed = -np.inf, -np.inf
-        self.where: FloatArray | None = None
-        self.heap: list[_OpenBox] = []
-        self.boxes = 0
-        widest = max(net.architecture)
-        self.batch = int(np.clip((1 << 17) // (widest * widest), 1, 512))
-
-    def _inside(self, X: FloatArray) -> Any:
-        if self.rows is None:
-            return np.ones(len(X), dtype=bool)
-        A, b = self.rows
-        return (b - 1e-12 * (np.abs(X) @ np.abs(A).T + np.abs(b)) >= X @ A.T).all(axis=1)
-
-    def attempt(self, X: FloatArray) -> None:
-        """Keep the best of some inputs."""
-        values = np.where(self._inside(X), self.net(X).max(axis=1), -np.inf)
-        i = int(np.argmax(values))
-        if values[i] > self.best:
-            self.best, self.where = float(values[i]), X[i]
-
-    def look(self, los: FloatArray, his: FloatArray) -> None:
-        """Bound the network on some boxes and try their middles and most promising corners."""
-        keep = possible_boxes(self.rows, los, his)
-        self.boxes += len(los)
-        los, his = los[keep], his[keep]
-        if not len(los):
-            return
-        bounds = relaxed_upper(self.net, los, his)
-        tops = np.where(np.isnan(bounds.upper), np.inf, bounds.upper)
-        output = np.argmax(tops, axis=1)
-        lines = np.nan_to_num(bounds.coefficients[np.arange(len(los)), output])
-        corners = np.where(lines > 0, his, los)
-        for X in (corners, 0.5 * los + 0.5 * his):
-            self.attempt(X)
-        for i, top in enumerate(tops.max(axis=1)):
-            heapq.heappush(self.heap, (-float(top), self.boxes - len(los) + i, los[i], his[i], lines[i]))
-
-    def split(self, target: float) -> bool:
-        """Halve the boxes with the largest bounds; False where one is too small to be halved."""
-        chosen = [heapq.heappop(self.heap) for _ in range(min(self.batch, len(self.heap)))]
-        self.closed = max([self.closed, *(-box[0] for box in chosen if -box[0] <= target)])
-        chosen = [box for box in chosen if -box[0] > target]
-        if not chosen:
-            return True
-        los, his, lines = (np.array([box[k] for box in chosen]) for k in (2, 3, 4))
-        size = np.abs(lines)
-        score = (size + 1e-3 * size.max(axis=1, keepdims=True) + 1e-12) * (his - los)
-        rows, d = np.arange(len(chosen)), np.argmax(score, axis=1)
-        middle = 0.5 * los[rows, d] + 0.5 * his[rows, d]
-        fine = (los[rows, d] < middle) & (middle < his[rows, d])
-        for i in np.flatnonzero(~fine):
-            heapq.heappush(self.heap, chosen[i])
-        if fine.any():
-            left, right = his.copy(), los.copy()
-            left[rows, d], right[rows, d] = middle, middle
-            self.look(np.concatenate([los[fine], right[fine]]), np.concatenate([left[fine], his[fine]]))
-        return bool(fine.all())
 
 
 def milp_maximum(

@@ -26,6 +26,8 @@ SLICE = 0.05
 """Seconds between two looks at the clock, about."""
 POOL_MEMORY = 1 << 30
 """Bytes of open boxes, without a budget, beyond which the newest box is taken first."""
+MOST = 4096
+"""Boxes in one slice at most."""
 STARTS = 64
 ROUNDS = 60
 
@@ -166,7 +168,7 @@ class BoxSearch:
         started = time.monotonic()
         limit = np.inf if seconds is None else started + seconds
         stopped, status = "", "open"
-        steps, climbed = 16, -np.inf
+        steps, climbed = 1, -np.inf
         try:
             if attack:
                 self.attack()
@@ -174,14 +176,16 @@ class BoxSearch:
                 status = "violated"
             while status == "open":
                 began = time.monotonic()
-                if monitor.late or began > limit:
+                boxes = int(self.state.counts[search_kernel.BOXES])
+                if boxes and (monitor.late or began > limit):  # the whole box is looked at in any case
                     stopped = f"the time is used up after {self.state.counts[search_kernel.BOXES]} boxes"
                     break
                 code = search_kernel.search(
                     self.pair, self.goal, self.pool, self.state, self.planes, self.forms, self.unit, steps
                 )
                 took = time.monotonic() - began
-                steps = int(np.clip(steps * SLICE / max(took, 1e-4), 1, 4 * steps))
+                rate = (self.state.counts[search_kernel.BOXES] - boxes) / max(took, 1e-6)
+                steps = int(np.clip(rate * SLICE, 1, min(4 * steps, MOST)))
                 if code == search_kernel.FOUND:
                     self._climb_on()
                     if self._violated():
@@ -287,7 +291,7 @@ class BoxSearch:
     def _outcome(self, status: str, stopped: str) -> Outcome:
         numbers, counts = self.state.numbers, self.state.counts
         best = float(numbers[search_kernel.BEST])
-        point = self.state.best.copy() if np.isfinite(best) else None
+        point = self.state.best.copy() if best > -np.inf else None  # infinite where values overflow
         share = float(numbers[search_kernel.SHARE])
         n = int(counts[search_kernel.NODES])
         tree = Tree(self.lo, self.hi, self.pool.split[:n].copy(), self.pool.child[:n].copy())

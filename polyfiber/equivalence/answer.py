@@ -17,6 +17,7 @@ from ..network.model import ReLUNetwork
 from ..network.moves import Composition
 from ..verdict import Verdict
 from .bounds.everywhere import Growth
+from .bounds.near_equal import NearEqual
 from .partial import ProvedPart
 from .witness import Witness, candidates, make_witness
 
@@ -34,8 +35,8 @@ class Equivalence:
         'branch and bound' or 'none'.
     reason : str
     tolerance : float
-    epsilon : float or None
-        Absolute bound asked for instead of the tolerance.
+    epsilon : float, array or None
+        Bound of ``|f - g|`` asked for instead of the tolerance.
     bound : float or None
         YES: relative distance that was measured (of forms or of affine pieces; with a bounded domain,
         the maximum of ``|f - g|``). NO: size of the difference at the witness. UNDECIDED: on a bounded domain what
@@ -48,6 +49,8 @@ class Equivalence:
         UNDECIDED: on which regions, blocks or cells equality was proved, and the bound on the rest.
     certificate : mapping
         Summary of what was checked.
+    near : NearEqual or None
+        With ``epsilon``: the search over boxes, with its tree, the best gap and where, and what is open.
     """
 
     a: ReLUNetwork = field(repr=False)
@@ -57,7 +60,7 @@ class Equivalence:
     reason: str
     tolerance: float
     domain: Polyhedron | None = None
-    epsilon: float | None = None
+    epsilon: Any = None
     bound: float | None = None
     proof: Witness | None = None
     proved: float = 0.0
@@ -65,6 +68,7 @@ class Equivalence:
     part: ProvedPart | None = None
     stats: Any = field(default_factory=dict, repr=False)
     known_exact: Verdict | None = field(default=None, repr=False)
+    near: NearEqual | None = field(default=None, repr=False)
 
     def __bool__(self) -> bool:
         return bool(self.verdict)

@@ -25,11 +25,12 @@ from .answer import Difference, Equivalence, exact_verdict
 from .bounds.difference import MAX_VERTICES, box_around, expected_vertices, maximum_difference
 from .bounds.difference_network import check_same_ends
 from .bounds.everywhere import bound_on_box, growth_bound
+from .bounds.near_equal import NEAR_SECONDS, Question
 from .forms.canonical import CanonicalForm, canonical_form, compare_raw, flat_parameters, form_of, raw_forms
 from .forms.shared_features import shared_features
 from .partial import ProvedPart, agreeing_cells, go_by_blocks
 from .regions.compare import RegionReport, compare_over, output_maps
-from .witness import Witness, beyond_tolerance, candidates, make_witness, surely_different
+from .witness import Witness, as_float, beyond_tolerance, candidates, exact_output, make_witness, surely_different
 
 MAX_BLOCKWISE = 10**11
 """Largest expected complex that is begun, block by block, within a time budget."""
@@ -39,7 +40,7 @@ ONE_PIECE = 50_000
 """Expected vertices beyond which a complex is gone through by blocks when the time is limited."""
 
 
-def _check(a: Any, b: Any, domain: Any, tolerance: float, epsilon: float | None) -> None:
+def _check(a: Any, b: Any, domain: Any, tolerance: float, epsilon: Any) -> None:
     for net in (a, b):
         if not isinstance(net, ReLUNetwork):
             raise InputError(
@@ -52,8 +53,8 @@ def _check(a: Any, b: Any, domain: Any, tolerance: float, epsilon: float | None)
         raise ShapeError(f"the domain has {domain.dimension} coordinates but the networks {a.architecture[0]} inputs")
     if not 0 <= tolerance < 1:
         raise InputError(f"tolerance must lie in [0, 1), found {tolerance}; 0 asks for exact equality")
-    if epsilon is not None and (not epsilon >= 0 or domain is None):
-        raise InputError("epsilon is an absolute bound >= 0 of |f - g| and needs a bounded domain")
+    if epsilon is not None and domain is None:
+        raise InputError("epsilon bounds |f - g| on a bounded domain; pass a Box or a bounded Polyhedron")
 
 
 def are_equivalent(
@@ -62,7 +63,8 @@ def are_equivalent(
     domain: Polyhedron | None = None,
     *,
     tolerance: float = 1e-9,
-    epsilon: float | None = None,
+    epsilon: Any = None,
+    relative: Any = 0.0,
     budget: Budget | None = None,
     method: str = "auto",
     progress: ProgressLike = None,
@@ -79,8 +81,10 @@ def are_equivalent(
         Relative. On R^n: walls, weights and affine pieces agree, each block of coefficients within
         the tolerance of its size. On a bounded domain: ``max |f - g|`` is at most the tolerance times
         the largest ``|f|`` there. 0: exact equality of the stored numbers as rationals.
-    epsilon : float, optional
-        Absolute: is ``max |f - g| <= epsilon`` on the (bounded) domain?
+    epsilon : float or (nL,) array, optional
+        Ask instead whether ``|f_o - g_o| <= epsilon_o + relative_o |f_o|`` for every output on the (bounded) domain.
+    relative : float or (nL,) array
+        Beside epsilon.
     budget : Budget, optional
     method : {'auto', 'forms', 'regions', 'bound'}
         'forms' stops after canonical forms and witnesses; 'regions' goes straight to geometry;
@@ -117,6 +121,8 @@ def are_equivalent(
     pair = _Pair(a, b, domain, tolerance, epsilon, monitor, method)
     if a == b:
         return pair.yes("parameters", "identical parameters", bound=0.0, known_exact=Verdict.YES)
+    if epsilon is not None and method in ("auto", "bound"):
+        return _near(pair, relative)
     # values beyond the range of floats decide nothing
     with monitor.watching(), np.errstate(over="ignore", invalid="ignore"):
         try:
@@ -452,6 +458,29 @@ def _on_domain(pair: _Pair) -> Equivalence:
     return pair.undecided(
         f"|f - g| lies between {found.maximum:.6g} and {found.upper:.6g}, the limit is {limit:.6g}",
         bound=found.upper, proved=found.proved, certificate=facts,
+    )  # fmt: skip
+
+
+def _near(pair: _Pair, relative: Any) -> Equivalence:
+    """Is |f - g| within an allowance? By splitting boxes; allowances of zero ask for equality."""
+    assert pair.domain is not None
+    question = Question.of(pair.a, pair.b, pair.domain, pair.epsilon, relative)
+    if not question.epsilon.any() and not question.relative.any():
+        return are_equivalent(
+            pair.a, pair.b, pair.domain, tolerance=0.0, budget=pair.monitor.rest(), progress=pair.monitor._call
+        )
+    found = question.answer(
+        question.search().run(pair.monitor, seconds=NEAR_SECONDS if pair.monitor.left is None else None)
+    )
+    proof = None
+    if found.point is not None and found.verdict is Verdict.NO:
+        x = found.point
+        proof = Witness(x, (exact_output(pair.a, x), exact_output(pair.b, x)), as_float(found.gap), "exact")
+    known = Verdict.NO if found.gap is not None and found.gap > 0 else None
+    return Equivalence(
+        pair.a, pair.b, found.verdict, "branch and bound", found.reason, pair.tolerance, domain=pair.domain,
+        epsilon=pair.epsilon, bound=found.bound if proof is None else proof.gap, proof=proof, proved=found.proved,
+        certificate=found.summary, stats={"seconds": pair.monitor.elapsed}, known_exact=known, near=found,
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import polyfiber as pf
-from polyfiber.bounds.boxes import branch_and_bound, relaxed_upper
+from polyfiber.bounds.boxes import relaxed_upper
 from polyfiber.budget import Monitor, heed, heed_memory
 from polyfiber.equivalence.bounds.difference import _by_bounds, _by_regions
 from polyfiber.equivalence.bounds.difference_network import difference_network, stacking_error
@@ -69,25 +69,6 @@ def test_bounds_that_would_be_lost_to_rounding() -> None:
         true = shifted.exact()(as_fractions(lo))[0]
         assert Fraction(float(upper)) >= true
         assert upper - float(true) < 1e-12
-
-
-def test_branch_and_bound_bounds_the_exact_maximum() -> None:
-    for seed in range(3):
-        net = pf.ReLUNetwork.random((2, 5, 4, 2), rng=seed)
-        report = branch_and_bound(net, -np.ones(2), np.ones(2), monitor=Monitor(pf.Budget(seconds=20)))
-        vertices = pf.canonical_complex(net, pf.Box(-1, 1, dimension=2)).vertices
-        assert report.upper >= net(vertices).max() - 1e-12
-        assert report.upper <= report.lower * (1 + 1e-5) + 1e-12 or report.lower < 0
-        assert report.proved == 1.0
-        # a triangle inside the box: never more than on the box, and the bound still holds
-        rows = (np.array([[1.0, 1.0]]), np.array([0.0]))
-        part = branch_and_bound(net, -np.ones(2), np.ones(2), monitor=Monitor(pf.Budget(seconds=1)), rows=rows)
-        inside = pf.canonical_complex(net, pf.Polyhedron([[1, 1], [-1, 0], [0, -1], [1, 0], [0, 1]], [0, 1, 1, 1, 1]))
-        best = float(net(inside.vertices).max())
-        assert part.upper >= best - 1e-12
-        assert part.lower <= best + 1e-9
-        assert part.where is not None
-        assert part.where.sum() <= 0
 
 
 def test_stacking_error_bounds_what_stacking_changes() -> None:
@@ -220,8 +201,7 @@ def test_bounds_on_a_polyhedron() -> None:
     b = pf.ReLUNetwork.random((2, 4, 3, 1), rng=3)
     triangle = pf.Polyhedron([[-1, 0], [0, -1], [1, 1]], [0, 0, 1])
     exact = pf.difference(a, b, triangle)
-    box = (np.zeros(2) - 1e-9, np.ones(2) + 1e-9)
-    found = _by_bounds(a, b, triangle, box, Monitor(pf.Budget(seconds=1)), None)
+    found = _by_bounds(a, b, triangle, Monitor(pf.Budget(seconds=1)), None)
     assert found.upper >= exact.maximum - 1e-12
     assert found.maximum <= exact.maximum + 1e-12
     assert found.where is not None

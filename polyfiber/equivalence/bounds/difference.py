@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..._typing import Array, FloatArray
-from ...bounds.boxes import branch_and_bound, milp_maximum, needs_box
+from ..._typing import FloatArray
+from ...bounds.boxes import milp_maximum, needs_box
 from ...budget import Monitor, heed
 from ...complexes.build import canonical_complex, estimate_size
 from ...complexes.complex import PolyhedralComplex
@@ -16,13 +16,14 @@ from ...complexes.ranges.activation import bounding_box
 from ...domain import Box, Polyhedron
 from ...errors import BudgetExceededError, GenericityError, InputError, PolyfiberError
 from ...network.model import ReLUNetwork
+from ...verdict import Verdict
 from ..answer import Difference
 from ..forms.canonical import canonical_form
 from ..regions.compare import compare_over, incidence, output_maps
 from ..regions.exact import settled_vertices
-from ..witness import candidates, rounding_bound
-from .difference_network import both_signs, difference_network, stacking_error
-from .everywhere import bound_on_box
+from ..witness import as_float, candidates, rounding_bound
+from .difference_network import both_signs, difference_network
+from .near_equal import Question, largest_difference
 
 MAX_INCIDENCES = 4_000_000
 """Vertices of regions up to which the maximum on every single region is worked out too."""
@@ -35,6 +36,8 @@ ENUMERATION_SHARE = 0.7
 """Part of a time budget after which enumeration on a bounded domain leaves the rest to bounds."""
 
 
+SECONDS = 30.0
+"""Time for boxes without a budget."""
 WIDE = 512
 """Inputs and neurons of layer 1 beyond which no complex is begun."""
 HIGH_DIMENSION = 24
@@ -85,7 +88,8 @@ def maximum_difference(
                 raise
     if box is None:
         raise InputError("bounds need a bounded domain; pass a Box or a bounded Polyhedron")
-    return _by_bounds(a, b, domain, box, monitor, threshold)
+    assert domain is not None
+    return _by_bounds(a, b, domain, monitor, threshold)
 
 
 def box_around(domain: Polyhedron | None) -> tuple[FloatArray, FloatArray] | None:
@@ -206,45 +210,38 @@ def _by_regions(a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, monit
 
 
 def _by_bounds(
-    a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, box: tuple[FloatArray, FloatArray],
-    monitor: Monitor, threshold: float | None,
+    a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron, monitor: Monitor, threshold: float | None
 ) -> Difference:  # fmt: skip
-    rows = None
-    if not isinstance(domain, Box) and domain is not None:
-        rows = (domain.A.astype(np.float64), domain.b.astype(np.float64))
-    error = stacking_error(a, b)
-    limit = None if threshold is None else max(0.0, threshold - error)
-    by_weights = bound_on_box(a, b, *box)
-    X = candidates(a, b, domain, n=1024)
-    if threshold is not None and by_weights <= threshold:
-        largest, where, gap, values = _largest_at(a, b, X)
-        return Difference(
-            largest, max(by_weights, largest), where, int(np.argmax(gap)), values, False, 1.0, "weights",
-            stats={"seconds": monitor.elapsed},
-        )  # fmt: skip
-    found = branch_and_bound(both_signs(a, b), *box, monitor=monitor, threshold=limit, rows=rows, points=X)
-    upper = min(max(0.0, found.upper) + error, by_weights)
-    stats = {"seconds": monitor.elapsed, "boxes": found.boxes, "bound by weights": by_weights}
-    if found.where is None:  # a domain so thin that no point of it was met
-        return Difference(0.0, upper, None, 0, None, False, found.proved, "branch and bound", stats=stats)
-    largest, where, gap, values = _largest_at(a, b, found.where[None])
-    settled = upper <= largest * (1 + 1e-5) + 1e-15
+    """Both bounds by splitting boxes; with a threshold it stops as soon as that is known to hold or not to."""
+    seconds = SECONDS if monitor.left is None else None
+    X = candidates(a, b, domain, n=64)
+    if threshold is not None and threshold > 0:
+        question = Question.of(a, b, domain, threshold)
+        search = question.search()
+        search.attack(X)
+        near = question.answer(search.run(monitor, seconds=seconds, attack=False))
+        attained, where, share = as_float(near.gap or 0), near.point, near.proved
+        upper = threshold if near.verdict is Verdict.YES else near.bound
+        boxes = near.boxes
+    else:
+        found = largest_difference(a, b, domain, monitor=monitor, points=X, seconds=seconds)
+        attained, where, upper, share, boxes = (
+            found.attained,
+            found.point,
+            found.upper,
+            found.found.share,
+            found.found.boxes,
+        )
+    upper = max(upper, attained)
+    values, output = None, 0
+    if where is not None:
+        values = (a(where), b(where))
+        output = int(np.argmax(np.abs(values[0] - values[1])))
+    settled = where is not None and upper <= attained * (1 + 1e-5) + 1e-15
     return Difference(
-        largest, max(largest, upper), where, int(np.argmax(gap)), values, settled, found.proved,
-        "branch and bound", stats=stats,
+        attained, upper, where, output, values, settled, share, "branch and bound",
+        stats={"seconds": monitor.elapsed, "boxes": boxes},
     )  # fmt: skip
-
-
-def _largest_at(
-    a: ReLUNetwork, b: ReLUNetwork, X: FloatArray
-) -> tuple[float, FloatArray | None, FloatArray, tuple[Array, Array] | None]:
-    """Largest ``|f - g|`` among some inputs, where, for every output, and both values."""
-    if not len(X):
-        return 0.0, None, np.zeros(1), None
-    u, v = a(X), b(X)
-    gaps = np.abs(u - v)
-    i = int(np.argmax(gaps.max(axis=1)))
-    return float(gaps[i].max()), X[i], gaps[i], (u[i], v[i])
 
 
 def _by_milp(a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, monitor: Monitor) -> Difference:

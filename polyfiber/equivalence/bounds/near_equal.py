@@ -26,6 +26,8 @@ from ...network.model import ReLUNetwork
 from ...verdict import Verdict
 from ..witness import as_float, exact_output
 
+NEAR_SECONDS = 60.0
+"""Time for boxes without a budget, where other ways may follow."""
 GAP = 1e-6
 """Relative gap at which the largest difference counts as found."""
 
@@ -77,6 +79,15 @@ class NearEqual:
 
     def __bool__(self) -> bool:
         return bool(self.verdict)
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "boxes": self.boxes, "open": self.open, "substitutions": self.substitutions, "share": self.proved,
+            "upper bound": self.bound, "attained": None if self.gap is None else as_float(self.gap),
+            "attained at": None if self.point is None else self.point.tolist(), "leaves": self.tree.n_leaves,
+        }  # fmt: skip
 
     def __str__(self) -> str:
         word = {"yes": "near", "no": "not near", "undecided": "not decided"}[self.verdict.value]
@@ -150,21 +161,19 @@ class Question:
     def of(cls, a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron, epsilon: Any, relative: Any = 0.0) -> Question:
         """Check the inputs and put the networks side by side."""
         m = a.architecture[-1]
-        allowances = [allowance(v, m, name) for v, name in ((epsilon, "epsilon"), (relative, "relative"))]
+        most, share = allowance(epsilon, m, "epsilon"), allowance(relative, m, "relative")
         sides = paired(a, b)
         if domain.dimension != a.architecture[0]:
             raise ShapeError(
                 f"the domain has {domain.dimension} coordinates but the networks {a.architecture[0]} inputs"
             )
         box, rows = box_and_rows(domain)
-        return cls(a, b, domain, *allowances, near(*allowances), sides, box, rows)
+        return cls(a, b, domain, most, share, near(most, share), sides, box, rows)
 
     def search(self, *, follow: bool = False) -> BoxSearch:
         """A search for an input where the networks are too far apart, or where they are farthest apart."""
         lo, hi = self.box
-        return BoxSearch(
-            self.sides, self.groups, lo, hi, rows=self.rows, confirm=self.refuted, follow=follow, gap=GAP
-        )
+        return BoxSearch(self.sides, self.groups, lo, hi, rows=self.rows, confirm=self.refuted, follow=follow, gap=GAP)
 
     def exactly(self, x: FloatArray) -> tuple[Fraction, Fraction]:
         """Excess over the allowance, and largest gap, at one input in rationals."""
@@ -240,14 +249,17 @@ class Bracket:
 
 
 def largest_difference(
-    a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron, *, monitor: Monitor, points: FloatArray | None = None
-) -> Bracket:
+    a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron, *, monitor: Monitor, points: FloatArray | None = None,
+    seconds: float | None = None,
+) -> Bracket:  # fmt: skip
     """Bracket the largest ``|f_o - g_o|`` over a bounded domain and all outputs, tighter until the budget ends.
 
     Parameters
     ----------
     points : (k, n0) array, optional
         Inputs to begin with.
+    seconds : float, optional
+        Limit when the budget names none.
 
     Examples
     --------
@@ -263,7 +275,7 @@ def largest_difference(
     question = Question.of(a, b, domain, 0.0)
     search = question.search(follow=True)
     search.attack(points)
-    found = search.run(monitor, phase="largest difference", attack=False)
+    found = search.run(monitor, phase="largest difference", attack=False, seconds=seconds)
     point, attained = found.point, 0.0
     if point is not None and question.inside(point):
         attained = as_float(question.exactly(point)[1])

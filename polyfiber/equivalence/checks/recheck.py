@@ -23,6 +23,7 @@ from ..moves_between import parameter_distance, unit_distance
 from ..regions.compare import compare_over
 from ..witness import beyond_tolerance, candidates, exact_difference, rounding_bound
 from .bounds import bound_holds
+from .near import recheck_near
 
 SECONDS = 60.0
 """Time for a recheck without a budget."""
@@ -34,6 +35,8 @@ def recheck(answer: Equivalence, *, rng: Any = 0, budget: Budget | None = None) 
     """Whether an answer holds, as `Equivalence.recheck` describes."""
     if budget is None:
         budget = Budget(seconds=SECONDS)
+    if answer.near is not None:
+        return recheck_near(answer.near, monitor=Monitor(budget), rng=rng)[0]
     work = _Work(answer, Monitor(budget), rng)
     try:
         with work.monitor.watching(), np.errstate(over="ignore", invalid="ignore"):
