@@ -157,15 +157,15 @@ def test_narrow_floats_widen_exactly(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ({"shape": [10**9, 10**9]}, "takes"),
-        ({"shape": [-3, -2]}, "negative"),
-        ({"shape": [True, 6]}, "integers"),
-        ({"shape": "3"}, "integers"),
-        ({"shape": [1] * 40}, "axes"),
-        ({"data_offsets": [0, 10**12]}, "offsets"),
-        ({"data_offsets": [24, 0]}, "offsets"),
-        ({"dtype": "F8_E4M3"}, "F8_E4M3"),
-        ({"dtype": ["F32"]}, "dtype"),
+        ({"shape": [10**9, 10**9]}, "not a valid"),
+        ({"shape": [-3, -2]}, "not a valid"),
+        ({"shape": [True, 6]}, "not a valid"),
+        ({"shape": "3"}, "not a valid"),
+        ({"shape": [1] * 40}, "axes|not a valid"),
+        ({"data_offsets": [0, 10**12]}, "not a valid"),
+        ({"data_offsets": [24, 0]}, "not a valid"),
+        ({"dtype": "F8_E4M3"}, "F8_E4M3|not a valid"),
+        ({"dtype": ["F32"]}, "not a valid"),
     ],
 )
 def test_hostile_safetensors(tmp_path: Path, entry: dict[str, Any], message: str) -> None:
@@ -179,7 +179,7 @@ def test_hostile_safetensors_header(tmp_path: Path) -> None:
     for text in (b"{" * 50_000, b'{"a":NaN}', b'{"a":3}', b"{} trailing", b'{"a":' * 60_000):
         with pytest.raises(FileFormatError):
             read(tmp_path, len(text).to_bytes(8, "little") + text + bytes(24))
-    with pytest.raises(FileFormatError, match="the file holds"):  # bytes that belong to no tensor
+    with pytest.raises(FileFormatError, match="not fully covered"):  # bytes that belong to no tensor
         read(tmp_path, safetensors(state(2, 3, 1)) + bytes(8))
 
 

@@ -1,7 +1,7 @@
 """Keras models: ``.h5`` (configuration and weights in one HDF5 file) and ``.keras`` (a zip of both).
 
 The configuration is JSON and is only read, never executed: ``Lambda`` and custom layers are
-refused. The HDF5 part is read by `hdf5`, which needs no other package.
+refused. The HDF5 part is read by ``h5py`` in a process of its own, see `hdf5`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ...errors import FileFormatError, ShapeError, UnsupportedLayerError
 from ..folding import Chain, finite_fraction
 from ..model import ReLUNetwork
 from .files import Zip
-from .hdf5 import Hdf5, read_dataset
+from .hdf5 import Hdf5
 
 SUPPORTED = (
     "InputLayer, Dense, Activation, ReLU, Softmax, BatchNormalization, Normalization, Rescaling, Dropout, "
@@ -37,6 +37,7 @@ _IDLE = frozenset(
         "Reshape",
     ]
 )
+_KERAS_1 = {"kernel": "W", "bias": "b"}
 _HEADS = {"sigmoid": "sigmoid", "softmax": "softmax", "log_softmax": "log-softmax"}
 
 
@@ -50,8 +51,18 @@ def read(data: bytes, source: dict[str, Any]) -> ReLUNetwork:
     else:
         source["format"] = "keras-h5"
         file = Hdf5(data)
-        config = _json(file.text_attribute(file.root, "model_config"), "model_config")
+        config = _json(file.attributes.get("model_config"), "model_config")
     layers = _layers(config)
+    if file.attributes.get("keras_version", "").startswith("1."):
+        source["keras"] = file.attributes["keras_version"]
+        other = next(
+            (x for x in layers if x.kind not in ("InputLayer", "Dense", "Activation", "Dropout", "Flatten")), None
+        )
+        if other is not None:
+            raise UnsupportedLayerError(
+                f"{other.label} of a file of Keras 1, of which only Dense and Activation are read; load and save it with Keras 2",
+                layer=other.name,
+            )
     store = _Store(file, layers, archived=source["format"] == "keras")
     return _network(layers, store, source)
 
@@ -160,7 +171,7 @@ class _Store:
         self.file = file
         self.groups: dict[str, str] = {}
         if not archived:
-            root = "" if file.find("model_weights") is None else "model_weights/"
+            root = "model_weights/" if "model_weights" in file else ""
             self.groups = {layer.name: root + layer.name for layer in layers}
             return
         # .keras numbers the layers by class: dense, dense_1, …; some wrote "layers\\dense" as one name
@@ -172,37 +183,25 @@ class _Store:
             leaf = stem if number == 0 else f"{stem}_{number}"
             prefixes = ("layers/", "layers\\", "_layer_checkpoint_dependencies\\")
             choices = [prefix + name for prefix in prefixes for name in (leaf, layer.name)]
-            self.groups[layer.name] = next((c for c in choices if file.find(c) is not None), choices[0])
+            self.groups[layer.name] = next((c for c in choices if c in file), choices[0])
 
     def arrays(self, layer: _Layer) -> dict[str, Array]:
         """Datasets of a layer by their last name ('kernel', 'bias', or '0', '1')."""
         found: dict[str, Array] = {}
-        address = self.file.find(self.groups[layer.name])
-        if address is not None:
-            self._collect(address, layer, found, 0)
-        return found
-
-    def _collect(self, address: int, layer: _Layer, found: dict[str, Array], depth: int) -> None:
-        if depth > 6:
-            raise FileFormatError(f"{layer.label}: weights nested deeper than Keras writes them")
-        for name, target in (self.file.children(address) or {}).items():
-            what = f"{layer.label}: {name!r}"
-            if target is None:
-                raise FileFormatError(f"{what} is a link, possibly to another file: refused")
-            dataset = self.file.dataset(target, what)
-            if dataset is None:
-                self._collect(target, layer, found, depth + 1)
-                continue
-            if dataset.dtype is None:
+        for path, array in self.file.below(self.groups[layer.name]).items():
+            if array is None:
                 continue  # counters, states of random generators
-            key = name.partition(":")[0]
+            key = path.rpartition("/")[2].partition(":")[0]
             if key in found:
                 raise FileFormatError(f"{layer.label} has two arrays {key!r}")
-            found[key] = read_dataset(dataset, what)
+            found[key] = array
+        return found
 
     def named(self, layer: _Layer, names: list[str]) -> dict[str, Array]:
         """The arrays under their Keras names; ``names`` is their order where they are numbered."""
         raw = self.arrays(layer)
+        if old := {n: f"{layer.name}_{_KERAS_1[n]}" for n in names if n in _KERAS_1}:  # as Keras 1 named them
+            raw = {next((n for n, k in old.items() if k == key), key): v for key, v in raw.items()}
         numbered = sorted((k for k in raw if k.isdigit()), key=int)
         if numbered:
             if len(numbered) != len(names):
@@ -231,7 +230,7 @@ def _network(layers: list[_Layer], store: _Store, source: dict[str, Any]) -> ReL
                 )
             continue
         if layer.kind == "Dense":
-            use_bias = config.get("use_bias", True)
+            use_bias = config.get("use_bias", config.get("bias", True))
             arrays = store.named(layer, ["kernel", "bias"] if use_bias else ["kernel"])
             if arrays["kernel"].ndim != 2:
                 raise ShapeError(f"{layer.label}: kernel of shape {arrays['kernel'].shape}; expected a matrix")
