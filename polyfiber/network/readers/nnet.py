@@ -68,8 +68,8 @@ class _Lines:
 
     def integers(self, what: str, size: int | None = None) -> list[int]:
         values = self.row(what, size)
-        if any(not v.is_integer() or v < 1 for v in values):
-            raise FileFormatError(f"{what} must be positive integers; found {values[:8]}")
+        if any(not v.is_integer() or not 1 <= v < 1 << 31 for v in values):
+            raise FileFormatError(f"{what} must be positive integers below 2**31; found {values[:8]}")
         return [int(v) for v in values]
 
     def remaining(self) -> int:

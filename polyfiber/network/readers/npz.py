@@ -125,7 +125,9 @@ def parse_npy(data: bytes, name: str) -> Array:
             f"{name} declares shape {tuple(shape)} of {dtype}, "
             f"which takes {count(shape, name) * dtype.itemsize:,} bytes; {len(body):,} are there"
         )
-    if dtype.itemsize == 0:
+    if dtype.itemsize == 0:  # empty strings
+        if count(shape, name) > len(data):
+            raise FileFormatError(f"{name} declares {count(shape, name):,} empty strings in {len(data):,} bytes")
         return np.zeros(shape, dtype=f"{kind}1")
     return np.frombuffer(body, dtype=dtype).reshape(shape, order="F" if fortran == "True" else "C")
 
