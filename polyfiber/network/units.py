@@ -40,7 +40,8 @@ def sloped(w: Wiring, slots: IntArray, slopes: Any, place: Place) -> IntArray:
         made[rest] = w.gates(slots[rest], pairs[rest], place.at(rest))
         for low, high in {tuple(pair) for pair in pairs[rest].tolist()}:
             if low >= 0 and high >= 0:
-                which = rest[np.asarray((pairs[rest, 0] == low) & (pairs[rest, 1] == high), dtype=bool)]
+                same = np.asarray((pairs[rest, 0] == low) & (pairs[rest, 1] == high), dtype=bool)
+                which = rest[same & (made[rest] != slots[rest])]  # slopes (1, 1) change nothing
                 w.mark(made[which], slots[which], Activation("sloped", (low, high)))
     return made
 
@@ -59,6 +60,8 @@ def clip(w: Wiring, slots: IntArray, low: float, high: float, place: Place) -> I
         return w.constant(np.full(len(slots), high), name=place.node)
     if low == 0 and high == math.inf:
         return relu(w, slots, place)
+    if low == -math.inf and high == math.inf:
+        return slots
     n = len(slots)
     zero = np.flatnonzero(slots < 0)
     if len(zero):

@@ -16,7 +16,7 @@ from ...wiring import Wiring
 from .constants import fractions
 from .model import Node
 from .movement import axes_of
-from .signals import Signal, const, refuse, spread
+from .signals import Signal, const, refuse, spread, weights
 from .windows import numbers, windows
 
 
@@ -44,7 +44,7 @@ def matmul(w: Wiring, node: Node, args: Sequence[Any]) -> Signal:
     left, right = args[0], args[1]
     if isinstance(left, Signal) and isinstance(right, Signal):
         raise refuse(node, "multiplies two values that depend on the input: not piecewise linear")
-    weight = const(node, right if isinstance(left, Signal) else left)
+    weight = weights(node, right if isinstance(left, Signal) else left)
     if weight.ndim > 2 and math.prod(weight.shape[:-2]) == 1:
         weight = weight.reshape(weight.shape[-2:])
     if isinstance(left, Signal):
@@ -73,7 +73,7 @@ def gemm(w: Wiring, node: Node, args: Sequence[Any]) -> Signal:
     if isinstance(a, Signal) == isinstance(b, Signal):
         raise refuse(node, "multiplies two values that depend on the input: not piecewise linear")
     right = isinstance(a, Signal)
-    signal, weight = (a, const(node, b)) if right else (b, const(node, a))
+    signal, weight = (a, weights(node, b)) if right else (b, weights(node, a))
     if weight.ndim != 2 or len(signal.shape) != 2:
         raise ShapeError(f"{node.label}: factors of shapes {signal.shape} and {weight.shape}; expected two matrices")
     weight = weight.T if node.attributes.get("transB" if right else "transA", 0) else weight
@@ -104,7 +104,7 @@ def gemm(w: Wiring, node: Node, args: Sequence[Any]) -> Signal:
 
 # ---- convolutions -------------------------------------------------------------------------------
 def _kernel(node: Node, signal: Signal, args: Sequence[Any]) -> tuple[Array, int]:
-    weight, groups = const(node, args[1], "a kernel"), int(node.attributes.get("group", 1))
+    weight, groups = weights(node, args[1], "a kernel"), int(node.attributes.get("group", 1))
     if weight.ndim < 3 or weight.ndim != len(signal.shape) or signal.shape[0] != 1 or 0 in weight.shape:
         raise ShapeError(f"{node.label}: a kernel of shape {weight.shape} on a tensor of shape {signal.shape}")
     stated = node.attributes.get("kernel_shape")
@@ -123,7 +123,7 @@ def _kernel(node: Node, signal: Signal, args: Sequence[Any]) -> tuple[Array, int
 def _channel_bias(w: Wiring, node: Node, args: Sequence[Any], channels: int, places: int) -> Array | None:
     if len(args) < 3 or args[2] is None:
         return None
-    bias = w.numbers(const(node, args[2], "a bias"), f"{node.shown}: bias")
+    bias = w.numbers(weights(node, args[2], "a bias"), f"{node.shown}: bias")
     if bias.shape != (channels,):
         raise ShapeError(f"{node.label}: a bias of shape {bias.shape} for {channels} channels")
     return np.repeat(bias, places)
@@ -169,6 +169,8 @@ def conv_transpose(w: Wiring, node: Node, args: Sequence[Any]) -> Signal:
     if stated is not None or auto in ("SAME_UPPER", "SAME_LOWER"):
         target = [int(v) for v in stated][-n:] if stated is not None else [i * s for i, s in zip(sizes, strides)]
         total = [f - t for f, t in zip(full, target)]
+        if min(total) < 0:
+            raise refuse(node, f"would need negative pads for an output of {target}; runtimes disagree about it")
         upper = auto != "SAME_LOWER" if stated is None else auto == "SAME_UPPER"
         before = [t // 2 if upper else t - t // 2 for t in total]
     else:
@@ -178,7 +180,9 @@ def conv_transpose(w: Wiring, node: Node, args: Sequence[Any]) -> Signal:
         before = pads[:n]
         target = [f - b - a for f, b, a in zip(full, before, pads[n:])]
     if min(target) < 1 or min(before) < 0:
-        raise refuse(node, f"gives a tensor of {target}; expected positive sizes and pads of at least 0")
+        raise refuse(
+            node, f"gives a tensor of {target} with pads {before}; expected positive sizes, pads of at least 0"
+        )
     each, channels = weight.shape[1], weight.shape[1] * groups
     if weight.shape[0] != signal.shape[1]:
         raise ShapeError(f"{node.label}: a kernel of shape {weight.shape} on {signal.shape}")
@@ -327,7 +331,7 @@ def batch_normalisation(w: Wiring, node: Node, args: Sequence[Any]) -> Signal:
     if len(args) < 5:
         raise FileFormatError(f"{node.label} has {len(args)} inputs; expected 5")
     signal = args[0]
-    gamma, beta, mean, variance = (const(node, a) for a in args[1:5])
+    gamma, beta, mean, variance = (weights(node, a) for a in args[1:5])
     if len(signal.shape) < 2 or any(v.shape != (signal.shape[1],) for v in (gamma, beta, mean, variance)):
         raise ShapeError(f"{node.label}: parameters of shape {gamma.shape} for a tensor of shape {signal.shape}")
     places = math.prod(signal.shape[2:])
@@ -369,7 +373,7 @@ AFFINE: dict[str, Callable[[Wiring, Node, Sequence[Any]], Signal]] = {
     "Sub": lambda w, n, a: combination(w, n, a, (1, -1)),
     "Sum": lambda w, n, a: combination(w, n, a, [1] * len(a)),
     "Mean": lambda w, n, a: combination(w, n, a, [Fraction(1, max(1, len(a)))] * len(a)),
-    "Neg": lambda w, n, a: scaled(w, n, a[0], np.array(-1)),
+    "Neg": lambda w, n, a: scaled(w, n, a[0], np.array(-1.0, dtype=object)),
     "Mul": multiplied,
     "Div": divided,
     "BatchNormalization": batch_normalisation,

@@ -20,7 +20,7 @@ from .affine import AFFINE, grouped, materialised, number, scaler
 from .constants import Constants
 from .model import DTYPES, Model, Node, Schemas, tensor_values
 from .movement import MOVING, Moved, moved
-from .signals import SUPPORTED, Beyond, Signal, Thing, const, refuse, spread
+from .signals import SUPPORTED, Beyond, Signal, Thing, const, refuse, spread, weights
 from .windows import windows
 
 _HEADS = {"Sigmoid": "sigmoid", "Softmax": "softmax", "LogSoftmax": "log-softmax", "ArgMax": "argmax"}
@@ -348,7 +348,7 @@ def _leaky(g: Graph, node: Node, args: Sequence[Any]) -> Signal:
 
 
 def _prelu(g: Graph, node: Node, args: Sequence[Any]) -> Signal:
-    signal, slope = args[0], const(node, args[1], "a slope")
+    signal, slope = args[0], weights(node, args[1], "a slope")
     if not isinstance(signal, Signal):
         raise refuse(node, "has a slope that depends on the input: not piecewise linear")
     values = g.wiring.numbers(slope, f"{node.shown}: slope")

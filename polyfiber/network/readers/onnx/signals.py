@@ -8,8 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ...._typing import Array, IntArray
-from ....errors import ShapeError, UnsupportedLayerError
-from .constants import fractions
+from ....errors import FileFormatError, ShapeError, UnsupportedLayerError
 from .model import Node
 
 SUPPORTED = (
@@ -55,10 +54,17 @@ def const(node: Node, thing: Any, what: str = "an operand") -> Array:
     return np.asarray(thing)
 
 
+def weights(node: Node, thing: Any, what: str = "an operand") -> Array:
+    """A constant of floats (or exact numbers that were computed from floats)."""
+    values = const(node, thing, what)
+    if values.dtype.kind not in "fO":
+        raise FileFormatError(f"{node.label} has {what} of {values.dtype}; expected floats like the input's")
+    return values
+
+
 def spread(node: Node, values: Array, shape: tuple[int, ...]) -> Array:
     """A constant broadcast to a shape: one number for each value, in row-major order."""
-    if values.dtype.kind in "iub":
-        values = fractions(values.astype(np.int64), node.label)
+    values = weights(node, values)
     if values.size == 1 and values.ndim <= len(shape):
         return np.repeat(values.reshape(-1), int(np.prod(shape)))
     try:
