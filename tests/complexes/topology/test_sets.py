@@ -116,6 +116,32 @@ def test_betti_numbers_that_two_programs_agree_on(name: str, expected: tuple[int
     assert surface.betti_numbers(field=0) == expected
 
 
+def test_a_trained_torus() -> None:
+    net = pf.read_network(Path(__file__).parents[3] / "data" / "torus_distance.onnx")
+    cx = pf.canonical_complex(net, pf.Box([-1.6, -1.6, -0.8], [1.6, 1.6, 0.8]))
+    surface = cx.level_set()
+    assert surface.betti_numbers() == surface.betti_numbers(field=0) == (1, 2, 1)
+    # Alexander duality: the inside is a solid torus; the outside of the box minus it has the complementary homology
+    assert cx.sublevel_set().betti_numbers() == (1, 1, 0, 0)
+    assert cx.superlevel_set().betti_numbers() == (1, 1, 1, 0)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_complements_in_a_box_are_dual(seed: int) -> None:
+    """For a level set that misses the border: b_k of one side and b_{n-1-k} of the other belong together."""
+    rng = np.random.default_rng(seed)
+    n = 2 + seed % 2
+    base = two_tents(n) if seed % 3 else pyramid(n)
+    W = [w.copy() for w in base.weights]
+    W[0] = W[0] + 0.02 * rng.standard_normal(W[0].shape)
+    cx = pf.canonical_complex(pf.ReLUNetwork(W, base.biases), pf.Box([-8.0] * n, [8.0] * n))
+    inside, outside = cx.sublevel_set(1), cx.superlevel_set(1)
+    a, b = inside.betti_numbers() + (0,) * n, outside.betti_numbers() + (0,) * n
+    # in the sphere (box and its outside): reduced b_k(inside) = reduced b_{n-1-k}(outside), the border sphere taken off
+    reduced = [b[k] - (k == 0) - (k == n - 1) for k in range(n)]
+    assert [a[k] for k in range(n)] == [reduced[n - 1 - k] + 1 if k == 0 else reduced[n - 1 - k] for k in range(n)]
+
+
 def test_decision_boundary_of_three_classes_meets_in_a_point() -> None:
     # outputs relu(x), relu(y), relu(-x - y): near the origin three classes meet
     net = pf.ReLUNetwork([[[1, 0], [0, 1], [-1, -1]], np.eye(3)], [[0, 0, 0], [0, 0, 0]])
