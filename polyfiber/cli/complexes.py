@@ -11,6 +11,7 @@ import typer
 
 from ..budget import Monitor
 from ..errors import BudgetExceededError, InputError
+from .options import Limits, Output, Streamed, grouped
 from .outputs import draw_complex, new_figure, require_writable
 from .render import note, progress_line, table, to_json
 
@@ -141,18 +142,11 @@ def complex_(
     save: Path = typer.Option(None, "--save", help="Write the complex to an archive, .npz or .zarr."),
     plot: Path = typer.Option(None, "--plot", help="Draw the regions (2 inputs), or the slice along the first two."),
     count: bool = typer.Option(False, "--count", help="Only count the faces."),
-    stream: Path = typer.Option(None, "--stream", help="Write the cells to a directory as they come, block by block."),
-    dims: str = typer.Option(None, "--dims", help="With --stream: dimensions such as 0,2 or all; regions by default."),
-    file_format: str = typer.Option(None, "--format", help="With --stream: parquet (the default), zarr or npz."),
-    maps: bool = typer.Option(False, "--maps", help="With --stream: the affine maps of regions too."),
-    vertices: bool = typer.Option(False, "--vertices", help="With --stream: the vertices and rays of cells too."),
-    resume: bool = typer.Option(False, "--resume", help="With --stream: go on where an earlier run ended."),
-    workers: int = typer.Option(1, "--workers", help="With --stream or --count: processes."),
     verify: bool = typer.Option(False, "--verify", help="Check the certificate anew."),
-    seconds: float = typer.Option(None, "--seconds", help="Time budget."),
-    memory: str = typer.Option(None, "--memory", help="Memory budget, such as 2GiB."),
-    json: bool = typer.Option(False, "--json", help="Print JSON."),
-    quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress."),
+    *,
+    streamed: Streamed,
+    limits: Limits,
+    output: Output,
 ) -> None:
     """Every region and every lower face of a network, certified."""
     from ..complexes.archive import archive_format
@@ -162,38 +156,36 @@ def complex_(
     from .streams import stream as write_stream
 
     started = time.perf_counter()
-    if stream is None:
-        streamed = {"--dims": dims, "--format": file_format, "--maps": maps, "--vertices": vertices, "--resume": resume}
-        _refuse(streamed, "only with --stream")
-    if stream is not None:
+    if streamed.stream is None:
+        given = {"--dims": streamed.dims, "--format": streamed.file_format, "--resume": streamed.resume}
+        given |= {"--maps": streamed.maps, "--vertices": streamed.vertices}
+        _refuse(given, "only with --stream")
+    if streamed.stream is not None:
         _refuse({"--count": count, "--save": save, "--plot": plot}, "not with --stream, which holds no complex")
     elif count:
         _refuse({"--verify": verify, "--save": save, "--plot": plot}, "not with --count, which keeps no faces")
     else:
-        _refuse({"--workers": workers != 1}, "only with --stream or --count")
+        _refuse({"--workers": streamed.workers != 1}, "only with --stream or --count")
     if save is not None:
         require_writable(save, "the archive", folder=archive_format(save) == "zarr")
     if plot is not None:
         new_figure(plot, (1, 1))
     net = read_network(file)
     domain = parse_box(box, net.architecture[0]) if box is not None else None
-    budget = make_budget(seconds, memory)
+    budget = limits.budget
     monitor = Monitor(budget)
-    progress = progress_line(quiet=quiet or json)
+    progress = progress_line(quiet=output.quiet or output.json)
     answer: dict[str, Any] = {"network": network_facts(net), "domain": box or "R^n"}
-    if stream is not None:
-        held = write_stream(
-            net, domain, stream, dims=dims, file_format=file_format or "parquet", maps=maps, vertices=vertices, workers=workers,
-            resume=resume, verify=verify, budget=budget, progress=progress, json=json, quiet=quiet,
-        )  # fmt: skip
+    if streamed.stream is not None:
+        held = write_stream(net, domain, streamed, verify=verify, budget=budget, progress=progress, output=output)
         if not held:
             raise typer.Exit(1)
         return
     if count:
-        with partial_shown(net, domain, json=json):
-            counts = face_counts(net, domain, workers=workers, budget=budget, progress=progress)
+        with partial_shown(net, domain, json=output.json):
+            counts = face_counts(net, domain, workers=streamed.workers, budget=budget, progress=progress)
         answer |= {"f_vector": list(counts), "seconds": time.perf_counter() - started}
-        _print_complex(answer, json, title=str(file))
+        _print_complex(answer, output.json, title=str(file))
         return
     cx = canonical_complex(net, domain, budget=budget, progress=progress)
     certificate = cx.certificate
@@ -209,7 +201,7 @@ def complex_(
             "settled_neurons": 0 if certificate.settled is None else len(certificate.settled),
             "exact_seconds": certificate.exact_seconds,
         },
-        "lipschitz": _lipschitz(cx, monitor, quiet=quiet),
+        "lipschitz": _lipschitz(cx, monitor, quiet=output.quiet),
         "seconds": time.perf_counter() - started,
     }
     stopped = None
@@ -224,11 +216,11 @@ def complex_(
             stopped, answer["verified"] = error, None  # the complex stands
     if save is not None:
         cx.save(save)
-        note(f"saved {save}", quiet=quiet)
+        note(f"saved {save}", quiet=output.quiet)
     if plot is not None:
         draw_complex(net, cx, plot)
-        note(f"drew {plot}", quiet=quiet)
-    _print_complex(answer, json, title=str(file))
+        note(f"drew {plot}", quiet=output.quiet)
+    _print_complex(answer, output.json, title=str(file))
     if stopped is not None:
         raise stopped
     if verify and not answer["verified"]["ok"]:
@@ -321,5 +313,5 @@ def demo(
 def register(app: typer.Typer) -> None:
     """Add the commands of this topic."""
     app.command("info")(info)
-    app.command("complex")(complex_)
+    app.command("complex")(grouped(complex_))
     app.command("demo")(demo)

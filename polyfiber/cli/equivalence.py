@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from .complexes import make_budget, network_facts, parse_box
+from .options import Limits, Output, grouped
 from .render import note, progress_line, table, to_json
 
 
@@ -42,10 +43,9 @@ def equiv(
     top1: bool = typer.Option(False, "--top1", help="Ask for the same largest output everywhere on the box instead."),
     difference: bool = typer.Option(False, "--difference", help="Also report max |f - g| on the box and where."),
     verify: bool = typer.Option(False, "--verify", help="Check the answer again, by other ways than it was found."),
-    seconds: float = typer.Option(None, "--seconds", help="Time budget."),
-    memory: str = typer.Option(None, "--memory", help="Memory budget, such as 2GiB."),
-    json: bool = typer.Option(False, "--json", help="Print JSON."),
-    quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress."),
+    *,
+    limits: Limits,
+    output: Output,
 ) -> None:
     """Are two networks the same function? With evidence.
 
@@ -62,9 +62,9 @@ def equiv(
     box = None if domain is None else parse_box(domain, a.architecture[0])
     if box is None and (epsilon is not None or top1 or difference):
         raise InputError("--epsilon, --top1 and --difference are questions about a box; give one with --domain lo,hi")
-    monitor = Monitor(make_budget(seconds, memory))
+    monitor = Monitor(limits.budget)
     budget = monitor.budget
-    progress = progress_line(quiet=quiet or json)
+    progress = progress_line(quiet=output.quiet or output.json)
     answer: dict[str, Any] = {"first": network_facts(a), "second": network_facts(b), "domain": domain or "R^n"}
     result: Any
     if top1:
@@ -85,7 +85,7 @@ def equiv(
                 if result.moves is not None:
                     answer["moves"] = [str(move) for move in result.moves.moves]
         except BudgetExceededError as error:
-            note(f"{error}; the exact verdict or the moves are not reported", quiet=quiet or json)
+            note(f"{error}; the exact verdict or the moves are not reported", quiet=output.quiet or output.json)
     answer |= {"verdict": result.verdict.value, "method": result.method, "reason": result.reason}
     answer |= {"proved_share": float(result.proved), "certificate": _plain(dict(result.certificate))}
     growth = getattr(result, "growth", None)
@@ -101,7 +101,7 @@ def equiv(
         }
     answer["seconds"] = float(result.stats.get("seconds", 0.0))
     if verify:
-        again = result.recheck(budget=monitor.rest() if seconds is not None else None)
+        again = result.recheck(budget=monitor.rest() if limits.seconds is not None else None)
         answer["recheck"] = {
             "verdict": again.verdict.value, "reason": again.reason, "checks": list(again.checks),
             "seconds": again.seconds, "text": str(again),
@@ -114,7 +114,7 @@ def equiv(
             "maximum": _plain(found.maximum), "upper": _plain(found.upper), "where": _plain(found.where),
             "output": found.output, "complete": found.complete, "method": found.method, "regions": found.n_regions,
         }  # fmt: skip
-    if json:
+    if output.json:
         to_json(answer)
     else:
         _print(answer)
@@ -245,5 +245,5 @@ def _short(names: list[str]) -> str:
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this topic."""
-    app.command("equiv")(equiv)
+    app.command("equiv")(grouped(equiv))
     app.command("dedupe")(dedupe)

@@ -10,7 +10,8 @@ import typer
 
 from ..errors import GenericityError, IncompleteError
 from ..numerics.rounding import UNIT
-from .complexes import make_budget, network_facts, parse_box
+from .complexes import network_facts, parse_box
+from .options import Limits, Output, grouped
 from .render import note, table, to_json
 
 
@@ -28,10 +29,9 @@ def classify(
     limit: int = typer.Option(2048, "--limit", help="Masked products and minors to check for genericity."),
     box: str = typer.Option(None, "--box", help="Judge neurons on this box only: lo,hi or lo1,hi1,lo2,hi2,…"),
     bounds_only: bool = typer.Option(False, "--bounds", help="Judge neurons by bounds, never by the complex."),
-    seconds: float = typer.Option(None, "--seconds", help="Time budget, and that of --local."),
-    memory: str = typer.Option(None, "--memory", help="Memory budget, such as 2GiB."),
-    json: bool = typer.Option(False, "--json", help="Print JSON."),
-    quiet: bool = typer.Option(False, "--quiet", "-q", help="No remarks."),
+    *,
+    limits: Limits,
+    printed: Output,
 ) -> None:
     """Which parameters compute the same function: kind, dimension, reasons, margins.
 
@@ -47,7 +47,7 @@ def classify(
     net = read_network(file)
     domain = None if box is None else parse_box(box, net.architecture[0])
     report = classify_fiber(
-        net, limit=limit, sign_error=sign_error, domain=domain, budget=make_budget(seconds, memory),
+        net, limit=limit, sign_error=sign_error, domain=domain, budget=limits.budget,
         **({"max_faces": 0} if bounds_only else {}),
     )  # fmt: skip
     regime = report.regime
@@ -82,7 +82,7 @@ def classify(
     open_question = report.identifiable is None
     if local:
         try:
-            found = local_fiber(net, budget=make_budget(seconds, memory))
+            found = local_fiber(net, budget=limits.budget)
             answer["local"] = {
                 "functional_dimension": found.functional_dimension,
                 "dimension": found.dimension,
@@ -97,8 +97,8 @@ def classify(
         answer["components"] = [str(c) for c in islice(report.components(), components)]
     if sample is not None:
         report.sample(1, rng=seed)[0].save(sample)
-        note(f"wrote {sample}", quiet=quiet)
-    if json:
+        note(f"wrote {sample}", quiet=printed.quiet)
+    if printed.json:
         to_json(answer)
     else:
         _print_report(answer, str(file))
@@ -146,10 +146,9 @@ def minimize(
     tolerance: float = typer.Option(1e-13, "--tolerance", help="Relative distance at which neurons coincide."),
     bounds_only: bool = typer.Option(False, "--bounds", help="Decide activity by bounds, never by the complex."),
     prove: bool = typer.Option(False, "--prove", help="Prove that the result computes the same function."),
-    seconds: float = typer.Option(None, "--seconds", help="Time budget, the proof included."),
-    memory: str = typer.Option(None, "--memory", help="Memory budget, such as 2GiB."),
-    json: bool = typer.Option(False, "--json", help="Print JSON."),
-    quiet: bool = typer.Option(False, "--quiet", "-q", help="No remarks."),
+    *,
+    limits: Limits,
+    printed: Output,
 ) -> None:
     """The smallest network of the same depth with the same function: lossless compression.
 
@@ -165,7 +164,7 @@ def minimize(
         lower, upper = domain.lo, domain.hi
     result = run(
         net, tolerance=tolerance, use_complex=False if bounds_only else None, epsilon=epsilon, lower=lower,
-        upper=upper, prove=prove, budget=make_budget(seconds, memory),
+        upper=upper, prove=prove, budget=limits.budget,
     )  # fmt: skip
     check = result.verify(use_complexes=not bounds_only)
     answer: dict[str, Any] = {
@@ -196,8 +195,8 @@ def minimize(
         }
     if output is not None:
         result.network.save(output)
-        note(f"wrote {output}", quiet=quiet)
-    if json:
+        note(f"wrote {output}", quiet=printed.quiet)
+    if printed.json:
         to_json(answer)
     else:
         _print_minimized(answer, result, check, box, str(file))
@@ -226,5 +225,5 @@ def _print_minimized(answer: dict[str, Any], result: Any, check: Any, box: str |
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this topic."""
-    app.command()(classify)
-    app.command()(minimize)
+    app.command()(grouped(classify))
+    app.command()(grouped(minimize))

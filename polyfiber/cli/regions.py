@@ -9,6 +9,7 @@ import typer
 
 from ..errors import InputError
 from .complexes import make_budget, parse_box
+from .options import Limits, Output, grouped
 from .outputs import draw, new_figure, require_writable
 from .render import note, progress_line, table, to_json
 
@@ -165,10 +166,9 @@ def slice_command(
     box: str = typer.Option("-1,1", "--box", help="Box in slice coordinates, or 'none' for the whole plane."),
     plot: Path = typer.Option(None, "--plot", help="Draw a planar slice to an image."),
     exact: bool = typer.Option(False, "--exact", help="Restrict in rational arithmetic instead of rounding."),
-    seconds: float = typer.Option(None, "--seconds", help="Time budget."),
-    memory: str = typer.Option(None, "--memory", help="Memory budget, such as 2GiB."),
-    json: bool = _JSON,
-    quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress."),
+    *,
+    limits: Limits,
+    output: Output,
 ) -> None:
     """The exact complex of an affine slice of a network of any size."""
     from ..complexes.local.slices import slice_complex
@@ -190,12 +190,12 @@ def slice_command(
         directions,
         domain=domain,
         arithmetic="exact" if exact else "auto",
-        budget=make_budget(seconds, memory),
-        progress=progress_line(quiet=quiet or json),
+        budget=limits.budget,
+        progress=progress_line(quiet=output.quiet or output.json),
     )
     if plot is not None:
         draw(s.complex, plot, labels=(names[0], names[1]))
-        note(f"drew {plot}", quiet=quiet)
+        note(f"drew {plot}", quiet=output.quiet)
     facts = {
         "directions": directions,
         "f_vector": list(s.f_vector),
@@ -204,7 +204,7 @@ def slice_command(
         "restriction_rounding": s.rounding,
         "seconds": s.complex.stats.seconds,
     }
-    if json:
+    if output.json:
         to_json(facts)
         return
     table([(k, c) for k, c in enumerate(s.f_vector)], header=("dimension", "faces"), title=f"{file}: {s}")
@@ -322,6 +322,6 @@ def register(app: typer.Typer) -> None:
     """Add the commands of this topic."""
     app.command("region")(region_command)
     app.command("explore")(explore_command)
-    app.command("slice")(slice_command)
+    app.command("slice")(grouped(slice_command))
     app.command("segment")(segment_command)
     app.command("bounds")(bounds_command)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import IncompleteError, InputError
+from .options import Output, Streamed
 from .render import note, table, to_json
 
 if TYPE_CHECKING:
@@ -48,41 +48,34 @@ def partial_shown(net: ReLUNetwork, domain: Polyhedron | None, *, json: bool) ->
 def stream(
     net: ReLUNetwork,
     domain: Polyhedron | None,
-    directory: Path,
+    options: Streamed,
     *,
-    dims: str | None,
-    file_format: str,
-    maps: bool,
-    vertices: bool,
-    workers: int,
-    resume: bool,
     verify: bool,
     budget: Any,
     progress: Any,
-    json: bool,
-    quiet: bool,
+    output: Output,
 ) -> bool:
     """Write cells to a directory and say what is there; whether every certificate that was checked held."""
     from ..complexes.blocks.write import write_cells
     from ..complexes.skeleton.arrays import make_frame
 
-    with partial_shown(net, domain, json=json):
+    with partial_shown(net, domain, json=output.json):
         total = write_cells(
             net,
-            directory,
+            options.stream,
             domain,
-            dims=parse_dims(dims, make_frame(net, domain).n),
-            file_format=file_format,
-            maps=maps,
-            vertices=vertices,
-            workers=workers,
-            resume=resume,
+            dims=parse_dims(options.dims, make_frame(net, domain).n),
+            file_format=options.file_format or "parquet",
+            maps=options.maps,
+            vertices=options.vertices,
+            workers=options.workers,
+            resume=options.resume,
             verify=verify,
             budget=budget,
             progress=progress,
         )
-    note(f"wrote {directory}", quiet=quiet)
-    show(total, net, domain, json=json, title=str(directory))
+    note(f"wrote {options.stream}", quiet=output.quiet)
+    show(total, net, domain, json=output.json, title=str(options.stream))
     return total.verified is not False
 
 

@@ -75,12 +75,11 @@ def _used_columns(p, live, starts, offsets, widths, l):
             live[starts[l] + i] = 0
 
 
-@kernel
 def room_for(rows, widths):
     """`Forms` of so many networks, to be filled."""
-    last = widths[-2] if len(widths) > 2 else 0
+    last = int(widths[-2]) if len(widths) > 2 else 0
     return Forms(
-        np.empty((rows, form_size(widths))), np.empty(rows, dtype=np.int8), np.empty(rows, dtype=np.int16),
+        np.empty((rows, int(form_size(widths)))), np.empty(rows, dtype=np.int8), np.empty(rows, dtype=np.int16),
         np.empty(rows, dtype=np.int16), np.empty((rows, max(1, last)), dtype=np.int8), np.empty(rows), np.empty(rows),
     )  # fmt: skip
 
