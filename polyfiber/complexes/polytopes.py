@@ -157,22 +157,29 @@ class Polytopes:
             non-negative terms, each the volume of a facet times a height, divided by ``dim``.
         """
         if dim not in self._sizes:
-            cx = self.complex
-            if dim == 0:
-                self._sizes[0] = np.ones(cx.f_vector[0])
-                self._bases[0] = np.zeros((cx.f_vector[0], 0, cx.network.architecture[0]))
-                return self._sizes[0]
-            below, store = self.sizes(dim - 1), cx._store
-            ptr, facets = self.facets if dim == cx.dimension else self.facets_of(dim)
-            size = np.where(self.unbounded(dim), np.inf, 0.0)
-            basis = np.zeros((len(size), dim, cx.network.architecture[0]))
-            polytopes.pyramids(
-                dim, ptr, facets, store.planes(dim - 1), store.planes(0), self._apex(dim), cx.vertices,
-                self._apex(dim - 1), self._bases[dim - 1], below, size, basis,
-            )  # fmt: skip
-            self._sizes[dim], self._bases[dim] = size, basis
-            del self._bases[dim - 1]
+            with self._lock:
+                self._make_sizes(dim)
         return self._sizes[dim]
+
+    def _make_sizes(self, dim: int) -> None:
+        cx = self.complex
+        if dim in self._sizes:
+            return
+        if dim == 0:
+            self._bases[0] = np.zeros((cx.f_vector[0], 0, cx.network.architecture[0]))
+            self._sizes[0] = np.ones(cx.f_vector[0])
+            return
+        below, store = self.sizes(dim - 1), cx._store
+        ptr, facets = self.facets if dim == cx.dimension else self.facets_of(dim)
+        size = np.where(self.unbounded(dim), np.inf, 0.0)
+        basis = np.zeros((len(size), dim, cx.network.architecture[0]))
+        polytopes.pyramids(
+            dim, ptr, facets, store.planes(dim - 1), store.planes(0), self._apex(dim), cx.vertices,
+            self._apex(dim - 1), self._bases[dim - 1], below, size, basis,
+        )  # fmt: skip
+        self._bases[dim] = basis
+        self._sizes[dim] = size
+        del self._bases[dim - 1]
 
     def unbounded(self, dim: int) -> BoolArray:
         """Whether each face of a dimension is unbounded in the essential quotient."""

@@ -35,7 +35,7 @@ _EXPORTS: dict[str, str] = {
     "LayerwiseFiber": "layerwise",
     "layerwise_fiber": "layerwise",
     "hiding_report": "hiding",
-    "identifiable_share": "identifiable_share",
+    "identifiable_share": "parameter_share",
     "identifiable_share_bounds": "parameter_share",
     "nonnegative_column_rank": "nonnegative_rank",
     "nonnegative_column_ranks": "nonnegative_rank",
