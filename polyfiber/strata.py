@@ -200,6 +200,17 @@ class Stratification:
         self._given_below = covers_below
         self._given_above = covers_above
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What is made on first use may hang on anything; a copy holds what it makes."""
+        kept = {name: value for name, value in vars(self).items() if name not in ("_above", "_below")}
+        if callable(self._given_above):
+            kept["_given_above"] = self._above
+        if callable(self._given_below):
+            kept["_given_below"] = self._below
+        if self._make_labels is not None:
+            kept["_labels"], kept["_make_labels"] = self.labels, None
+        return kept
+
     def _checked_labels(self, labels: Any) -> Array:
         array = np.asarray(labels)
         if array.ndim != 2 or array.shape[0] != len(self._dim):

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -648,4 +648,8 @@ def along(weights: Any, direction: Any, **options: Any) -> Callable[[float], lis
     at = _barcode(weights, options)
     tangent = WeightSpace(at, "stratum", "tangent").project(direction)
     generators = infinitesimal_action(at, tangent)
-    return lambda t: move_along(at, generators, time=float(t)).reconstruct()
+    return partial(_moved, at, generators)
+
+
+def _moved(at: Barcode, generators: Any, time: float) -> list[FloatArray]:
+    return move_along(at, generators, time=float(time)).reconstruct()

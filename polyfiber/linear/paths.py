@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -132,28 +133,31 @@ def _rotation_path(q: FloatArray) -> Callable[[float], FloatArray]:
                 reversed_.append(at)
             at += 1
     planes += [(a, b, np.pi) for a, b in zip(reversed_[::2], reversed_[1::2])]
+    return partial(_turned, planes, z)
 
-    def path(time: float) -> FloatArray:
-        r = np.eye(n)
-        for a, b, angle in planes:
-            c, s = np.cos(time * angle), np.sin(time * angle)
-            r[a, a], r[a, b], r[b, a], r[b, b] = c, -s, s, c
-        out: FloatArray = z @ r @ z.T
-        return out
 
-    return path
+def _turned(planes: list[tuple[int, int, float]], z: FloatArray, time: float) -> FloatArray:
+    r = np.eye(len(z))
+    for a, b, angle in planes:
+        c, s = np.cos(time * angle), np.sin(time * angle)
+        r[a, a], r[a, b], r[b, a], r[b, b] = c, -s, s, c
+    out: FloatArray = z @ r @ z.T
+    return out
 
 
 def _linear_path(h: FloatArray) -> Callable[[float], FloatArray]:
     """Path of invertible matrices from the identity to h, of positive determinant."""
     if h.size == 0:
-        return lambda t: h
+        return partial(_turned, [], h)  # nothing to turn
     q, r = np.linalg.qr(h)
     sign = np.where(np.diagonal(r) < 0, -1.0, 1.0)
     q, r = q * sign, r * sign[:, None]
     turn = _rotation_path(q)
-    eye = np.eye(len(h))
-    return lambda t: turn(t) @ ((1.0 - t) * eye + t * r)
+    return partial(_sheared, turn, r)
+
+
+def _sheared(turn: Callable[[float], FloatArray], r: FloatArray, t: float) -> FloatArray:
+    return turn(t) @ ((1.0 - t) * np.eye(len(r)) + t * r)
 
 
 def _sign(h: FloatArray) -> int:
@@ -248,20 +252,21 @@ def _join(start: Barcode, end: Barcode) -> Connection:
             J[j][:, at] *= -1.0
     h = parts(J)
     ways = {n: _linear_path(m) for n, m in blocks(h).items()}
-    lower = h[0][np.ix_(~through_0, through_0)]
-    upper = h[last][np.ix_(through_L, ~through_L)]
+    return Connection(Verdict.YES, (), partial(_carried, start, ways, h[0], h[last], through_0, through_L))
 
-    def curve(t: float) -> list[FloatArray]:
-        first, final = np.zeros_like(h[0]), np.zeros_like(h[last])
-        first[np.ix_(through_0, through_0)] = final[np.ix_(through_L, through_L)] = ways["through"](t)
-        first[np.ix_(~through_0, ~through_0)] = ways["in"](t)
-        first[np.ix_(~through_0, through_0)] = t * lower
-        final[np.ix_(~through_L, ~through_L)] = ways["out"](t)
-        final[np.ix_(through_L, ~through_L)] = t * upper
-        moved = [first, *(ways[str(j)](t) for j in range(1, last)), final]
-        return make_barcode(widths, start.ranks, [j @ m for j, m in zip(start.J, moved)], None).reconstruct()
 
-    return Connection(Verdict.YES, (), curve)
+def _carried(
+    start: Barcode, ways: dict[str, Any], h_0: FloatArray, h_L: FloatArray, through_0: Any, through_L: Any, t: float
+) -> list[FloatArray]:
+    """Weights at time t: the frames of the start, moved along the ways of the blocks."""
+    first, final = np.zeros_like(h_0), np.zeros_like(h_L)
+    first[np.ix_(through_0, through_0)] = final[np.ix_(through_L, through_L)] = ways["through"](t)
+    first[np.ix_(~through_0, ~through_0)] = ways["in"](t)
+    first[np.ix_(~through_0, through_0)] = t * h_0[np.ix_(~through_0, through_0)]
+    final[np.ix_(~through_L, ~through_L)] = ways["out"](t)
+    final[np.ix_(through_L, ~through_L)] = t * h_L[np.ix_(through_L, ~through_L)]
+    moved = [first, *(ways[str(j)](t) for j in range(1, start.n_layers)), final]
+    return make_barcode(start.widths, start.ranks, [j @ m for j, m in zip(start.J, moved)], None).reconstruct()
 
 
 # nearest point -----------------------------------------------------------------------------------

@@ -1,0 +1,248 @@
+"""Everything that a public name returns pickles, copies, and goes to another process.
+
+Result types are found from the annotations of public functions, methods and attributes; values of them from the examples
+in the docstrings, and from a few more here. A new result type of which no example makes a value is a failure.
+"""
+
+from __future__ import annotations
+
+import copy
+import doctest
+import functools
+import importlib
+import inspect
+import multiprocessing
+import pickle
+import pkgutil
+import re
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import polyfiber as pf
+from polyfiber import fibers, linear
+from polyfiber._once import once
+
+PACKAGES = ("polyfiber", "polyfiber.linear", "polyfiber.fibers")
+ABSTRACT = {
+    "NetworkComponent",  # a protocol: its classes are looked at
+    "Source",  # of datasets; the word in annotations means another
+    "Growth", "ProvedPart", "GateGroup",  # frozen records of numbers, networks and domains that only long runs make
+}  # fmt: skip
+
+NET = pf.ReLUNetwork.random((2, 5, 4, 1), rng=0)
+LINES = [[1, 0], [0, 1], [1, 1], [1, -1]]  # through one point
+CROSSING = pf.ReLUNetwork([LINES, [[1, 1, 1, 1]]], [[0] * 4, [0]])
+BOX = pf.Box([-1, -1], [1, 1])
+
+
+# ---- result types -------------------------------------------------------------------------------
+@functools.cache
+def classes() -> dict[str, type]:
+    """Every class of the package, by name."""
+    found: dict[str, type] = {}
+    for info in pkgutil.walk_packages(pf.__path__, "polyfiber."):
+        if "__main__" not in info.name and ".cli" not in info.name:
+            module = importlib.import_module(info.name)
+            found |= {n: c for n, c in vars(module).items() if inspect.isclass(c) and c.__module__ == info.name}
+    return found
+
+
+def named(annotation: Any) -> Iterator[type]:
+    words = re.findall(r"[A-Za-z_]\w*", annotation) if isinstance(annotation, str) else [getattr(annotation, "__name__", "")]
+    yield from (classes()[word] for word in words if word in classes())
+
+
+def public_names() -> list[tuple[str, Any]]:
+    return [
+        (name, getattr(importlib.import_module(package), name))
+        for package in PACKAGES
+        for name in importlib.import_module(package).__all__
+    ]
+
+
+def result_types() -> set[type]:
+    """Classes that public names return or have as attributes, and what these have, and so on."""
+    seen: set[type] = set()
+    todo: list[type] = []
+
+    def add(annotation: Any) -> None:
+        new = [c for c in named(annotation) if c not in seen]
+        seen.update(new)
+        todo.extend(new)
+
+    for _, thing in public_names():
+        add(thing.__name__ if inspect.isclass(thing) else getattr(thing, "__annotations__", {}).get("return", ""))
+    while todo:
+        kind = todo.pop()
+        for name, value in inspect.getmembers_static(kind):
+            if not name.startswith("_"):
+                made = next((getattr(value, a) for a in ("fget", "func", "make", "__func__") if hasattr(value, a)), value)
+                add(getattr(made, "__annotations__", {}).get("return", ""))
+        for base in kind.__mro__:
+            for name, annotation in vars(base).get("__annotations__", {}).items():
+                if not name.startswith("_"):
+                    add(annotation)
+    return {c for c in seen if not issubclass(c, Warning) and c.__name__ not in ABSTRACT}
+
+
+# ---- values -------------------------------------------------------------------------------------
+def complexes(folder: Path) -> Any:
+    found = []
+    for net, domain in ((NET, None), (NET, BOX), (CROSSING, None), (NET.exact(), None)):
+        cx = pf.canonical_complex(net, domain)
+        bp = cx.breakpoint_complex()
+        check = cx.certificate.verify(everything=True)
+        found += [cx, cx.strata, cx.certificate, check, cx.stats, cx.lipschitz(), cx.dual_graph, bp, bp.ridges]
+        walls = cx.decision_boundary()
+        found += [walls, walls.certificate, walls.certificate.verify(), cx.strata.validate()]
+        found += [cx.polytopes, cx.polytopes.inequalities(), cx.h_representation(0), cx.v_representation(0)]
+    return found
+
+
+def blocks(folder: Path) -> Any:
+    pf.write_cells(NET, folder / "cells", file_format="npz")
+    store = pf.read_cells(folder / "cells")
+    parts = [*pf.iter_blocks(NET), *pf.iter_cells(NET, unbounded=True, maps=True, vertices=True)]
+    return [*parts, pf.count_blocks(NET), pf.plan_blocks(NET), pf.pilot_estimate(NET), store, store.total()]
+
+
+def regions(folder: Path) -> Any:
+    region = pf.region(NET, [0.1, 0.2], domain=BOX)
+    bounds = pf.activation_bounds(NET, BOX)
+    found = [region, region.inscribed_ball, region.verify(), pf.activation_bounds(NET, BOX, method="exact"), pf.explore(NET, [0.1, 0.2]), bounds]
+    found += [pf.segment_regions(NET, [0, 0], [1, 1]), pf.path_regions(NET, [[0, 0], [1, 1], [2, 0]])]
+    found += [pf.slice_complex(NET, [0, 0], [[1, 0], [0, 1]]), pf.simplify_on(NET, BOX)]
+    return [*found, pf.genericity(NET), pf.genericity(CROSSING), pf.feasibility(NET)]
+
+
+def equivalences(folder: Path) -> Any:
+    other = pf.ReLUNetwork.random((2, 5, 4, 1), rng=1)
+    same = pf.are_equivalent(NET, NET)
+    found = [same, pf.are_equivalent(NET, other), pf.are_equivalent(NET, other, BOX), pf.difference(NET, other, BOX)]
+    found += [same.recheck(), pf.canonical_form(NET), pf.equivalence_classes([NET, other, NET])]
+    return [*found, pf.top1_agreement(*(pf.ReLUNetwork.random((2, 4, 3), rng=i) for i in (0, 1)), BOX), pf.minimize(NET)]
+
+
+def of_fibers(folder: Path) -> Any:
+    bottleneck = pf.ReLUNetwork.random((3, 2, 1), rng=0)
+    narrow = pf.ReLUNetwork.random((2, 3, 2, 3, 1), rng=0)
+    reports = [pf.classify_fiber(net) for net in (NET, CROSSING, bottleneck, narrow)]
+    return [*reports, pf.local_fiber(NET), pf.Verdict.YES]
+
+
+
+def more_of_fibers(folder: Path) -> Any:
+    hiding = fibers.hiding_example(rng=0)
+    W, C = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]), np.ones((1, 3))
+    layer = fibers.layerwise_fiber(W, np.array([0.1, 0.2, 0.3]), C, np.zeros(1))
+    analysis = fibers.analyse_layer(W, np.array([0.1, 0.2, 0.3]), C, np.zeros(1))
+    scalar = pf.classify_fiber(pf.ReLUNetwork([[[1.0, 1.0]], [[2.0], [1.0]], [[1.0, 1.0]]], [[0.0], [-0.5, 0.25], [0.0]]))
+    found = [layer, list(layer.components()), layer.sample(rng=0), analysis, scalar, fibers.hiding_report(hiding), pf.classify_fiber(hiding)]
+    found += [fibers.hidden_facets(pf.canonical_complex(NET)), fibers.classify_batch(pf.NetworkBatch.random((4, 3, 2, 2), 3, rng=0))]
+    found += [fibers.nonnegative_column_ranks(np.ones((2, 2, 3))), pf.group_networks([NET, NET])]
+    found += [fibers.deviation(NET, NET), fibers.gradient_flow(NET, [[0.1, 0.2]], [[1.0]], time=0.01, steps=2)]
+    return found
+
+
+def of_linear(folder: Path) -> Any:
+    strata = linear.stratify((2, 2, 2))
+    weights = [np.diag([1.0, 1e-9]), np.eye(2)]
+    found = [strata, strata[0], linear.locate(weights)]
+    W = [np.diag([2.0, 1.0]), np.eye(2)]
+    return [*found, linear.connect(W, W), linear.along(W, W), linear.nearest(W, [1, 0, 0], starts=1)]
+
+
+def documented(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What the examples of public names leave in variables or print."""
+    found: list[Any] = []
+    show = sys.__displayhook__
+
+    def keep(value: Any) -> None:
+        found.append(value)
+        show(value)
+
+    monkeypatch.setattr(sys, "__displayhook__", keep)
+    runner = doctest.DocTestRunner(verbose=False, optionflags=doctest.ELLIPSIS)
+    finder, done = doctest.DocTestFinder(exclude_empty=True), set()
+    for name, thing in public_names():
+        if id(thing) in done or not hasattr(thing, "__doc__") or name.startswith("__"):
+            continue
+        done.add(id(thing))
+        for test in finder.find(thing, name, module=sys.modules[thing.__module__]):
+            runner.run(test, out=lambda _text: None, clear_globs=False)  # whether they hold is for others to test
+            found += [v for k, v in test.globs.items() if vars(sys.modules[thing.__module__]).get(k) is not v]
+    return found
+
+
+def types_of(value: Any, seen: dict[int, Any]) -> None:
+    """Put a value and all that it holds into ``seen``, by identity."""
+    if id(value) in seen or isinstance(value, str | bytes | int | float | np.ndarray | type | type(sys)):
+        return
+    seen[id(value)] = value
+    if isinstance(value, dict):
+        parts: Any = value.values()
+    elif isinstance(value, list | tuple | set | frozenset):
+        parts = value
+    elif type(value).__module__.startswith("polyfiber"):
+        slots = [s for c in type(value).__mro__ for s in vars(c).get("__slots__", ())]
+        parts = [*getattr(value, "__dict__", {}).values(), *(getattr(value, s) for s in slots if hasattr(value, s))]
+    else:
+        return
+    for part in parts:
+        types_of(part, seen)
+
+
+def our_own(values: Any) -> list[Any]:
+    seen: dict[int, Any] = {}
+    types_of(values, seen)
+    return [v for v in seen.values() if type(v).__module__.startswith("polyfiber")]
+
+
+def facts(value: Any) -> Any:
+    """Something to compare a value with its copy by."""
+    if isinstance(value, pf.ReLUNetwork | pf.NetworkBatch):
+        return [a.tolist() for a in (*value.weights, *value.biases)], [a.flags.writeable for a in value.weights]
+    if isinstance(value, pf.PolyhedralComplex):
+        return value.f_vector, value.vertices.tolist(), [value.fingerprint(d) for d in range(value.dimension + 1)]
+    return type(value), re.sub(r"0x[0-9a-f]+", "", repr(value)) if "object at" not in repr(value) else ""
+
+
+MORE = (complexes, blocks, regions, equivalences, of_fibers, more_of_fibers, of_linear)
+
+
+@pytest.fixture(scope="module")
+def values(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Any]]:
+    with pytest.MonkeyPatch.context() as patch:
+        yield our_own([documented(patch), *(make(tmp_path_factory.mktemp("values")) for make in MORE)])
+
+
+def test_every_result_type_has_an_example(values: list[Any]) -> None:
+    kinds = {type(v) for v in values}
+    missing = [f"{c.__module__}.{c.__name__}" for c in result_types() if not any(issubclass(k, c) for k in kinds)]
+    assert not missing, f"no example here or in a docstring makes a value of {sorted(missing)}"
+
+
+def test_values_pickle_and_copy(values: list[Any]) -> None:
+    first: dict[type, Any] = {}
+    for value in values:
+        first.setdefault(type(value), value)
+    wrong = {}
+    for kind, value in first.items():
+        try:
+            for again in (pickle.loads(pickle.dumps(value)), copy.deepcopy(value), copy.copy(value)):
+                assert facts(again) == facts(value)
+        except Exception as error:
+            wrong[kind.__name__] = f"{type(error).__name__}: {error}"[:200]
+    assert not wrong, "\n".join(f"{k}: {v}" for k, v in wrong.items())
+
+
+def test_values_reach_other_processes(values: list[Any]) -> None:
+    first = {type(v): v for v in values}
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.map(facts, list(first.values())) == [facts(v) for v in first.values()]
