@@ -182,12 +182,19 @@ def test_a_torn_line_and_stray_parts_are_forgotten(tmp_path: Path, whole: pf.Pol
     journal.write_bytes(b"".join(lines[:3]) + lines[3][:40])
     (tmp_path / "cells" / ".3-stray.npz.17").write_bytes(b"half")
     (tmp_path / "cells" / "3-0000000000000000.npz").write_bytes(b"whole, but of no block")
+    with pytest.raises(FileFormatError, match="of a complete store, its blocks are 3"):
+        pf.read_cells(tmp_path).counts()
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    (tmp_path / "manifest.json").write_text(json.dumps({**manifest, "complete": False}))  # as in a run that was killed
     assert len(pf.read_cells(tmp_path).counts()) == 3
     assert pf.read_cells(tmp_path).check() == []
     pf.write_cells(net, tmp_path, file_format="npz", resume=True, budget=SMALL)
     agrees(tmp_path, whole)
     (tmp_path / "cells" / "3-0000000000000000.npz").write_bytes(b"whole, but of no block")
     assert "not in the journal" in pf.read_cells(tmp_path).check()[0]
+    journal.write_bytes(b"".join(lines[:2]))  # a journal that was damaged later is repaired
+    pf.write_cells(net, tmp_path, file_format="npz", resume=True, budget=SMALL)
+    agrees(tmp_path, whole)
     # a line that is whole but wrong is damage, not an unfinished run
     journal.write_bytes(lines[0][:40] + b"\n" + lines[1])
     with pytest.raises(FileFormatError, match="line 1"):

@@ -18,6 +18,7 @@ import numpy as np
 
 from ..._typing import Array
 from ...errors import FileFormatError, InputError, MissingDependencyError
+from ..containers import largest, open_zarr, read_npz, regular, require_zarr
 from .contents import Cells
 
 Columns = dict[str, Any]
@@ -67,7 +68,7 @@ def appearing(path: Path) -> Iterator[Path]:
         yield temporary
         _flush(temporary)
         if path.is_dir():
-            shutil.rmtree(path)
+            remove(path)
         os.replace(temporary, path)
         _flush_directory(path.parent)
     finally:
@@ -93,13 +94,15 @@ def read_part(path: Path, *, format: str) -> Iterable[Columns]:
         yield from _READERS[format](path)
     except MissingDependencyError:
         raise
+    except FileFormatError as error:
+        raise FileFormatError(f"{path} is not a readable part of a stream of cells: {error}") from None
     except DAMAGE as error:
         raise FileFormatError(f"{path} is not a readable part of a stream of cells: {error}") from None
 
 
 def remove(path: Path) -> None:
-    """Delete a part or what is left of one."""
-    if path.is_dir():
+    """Delete a part or what is left of one; of a link, the link."""
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
@@ -151,14 +154,23 @@ def _write_npz(path: Path, pieces: Iterable[Columns]) -> None:
 
 
 def _read_npz(path: Path) -> Iterable[Columns]:
-    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as store:
-        whole = {name: store[name] for name in store.files}
-    yield from _pieces(whole)
+    regular(path)
+    yield from _pieces(read_npz(path))
 
 
 def _pieces(whole: dict[str, Array]) -> Iterable[Columns]:
     """Cut whole columns in pieces of rows."""
     names = [name for name in whole if not name.endswith("_indptr")]
+    rows = len(whole["plus"]) if "plus" in whole else 0
+    for name in names:
+        indptr = whole.get(name + "_indptr")
+        if indptr is None:
+            fits = whole[name].ndim >= 1 and len(whole[name]) == rows
+        else:
+            ends = indptr.shape == (rows + 1,) and indptr.dtype.kind in "iu" and indptr[0] == 0
+            fits = bool(ends and (np.diff(indptr) >= 0).all() and indptr[-1] == len(whole[name]))
+        if not fits:
+            raise FileFormatError(f"the column {name} does not have {rows} rows")
     for start in range(0, len(whole["plus"]) if "plus" in whole else 0, ROWS):
         piece: Columns = {}
         for name in names:
@@ -217,8 +229,12 @@ def _to_arrow(pyarrow: Any, values: Any) -> Any:
 
 
 def _read_parquet(path: Path) -> Iterable[Columns]:
-    pyarrow = _pyarrow()
+    pyarrow, size = _pyarrow(), regular(path)
     with pyarrow.parquet.ParquetFile(path) as file:
+        about = file.metadata
+        claimed = sum(about.row_group(i).total_byte_size for i in range(about.num_row_groups))
+        if max(claimed, about.num_rows) > largest(size):
+            raise FileFormatError(f"{size:,} bytes claim {about.num_rows:,} rows in {claimed:,} bytes")
         for batch in file.iter_batches(ROWS):
             if len(batch):
                 yield {name: _from_arrow(pyarrow, batch.column(name)) for name in batch.schema.names}
@@ -239,15 +255,6 @@ def _from_arrow(pyarrow: Any, column: Any) -> Any:
 
 
 # ---- Zarr ---------------------------------------------------------------------------------------
-def require_zarr() -> Any:
-    """The package zarr, or `MissingDependencyError`."""
-    try:
-        import zarr
-    except ImportError:
-        raise MissingDependencyError("zarr", extra="zarr", purpose="the format Zarr") from None
-    return zarr
-
-
 def _write_zarr(path: Path, pieces: Iterable[Columns]) -> None:
     group = require_zarr().open_group(str(path), mode="w", zarr_format=3)
     for piece in pieces:
@@ -274,9 +281,9 @@ def _append(group: Any, name: str, values: Array) -> None:
 
 
 def _read_zarr(path: Path) -> Iterable[Columns]:
-    if not path.is_dir():
-        raise FileNotFoundError(f"there is no folder {path}")
-    group = require_zarr().open_group(str(path), mode="r")
+    if path.is_symlink() or not path.is_dir():
+        raise FileFormatError(f"{path.name} is no folder")
+    group = open_zarr(path)
     yield from _pieces({name: group[name][:] for name in group.array_keys()})
 
 

@@ -6,7 +6,6 @@ A directory holds ``manifest.json`` (what is written, and when complete the tota
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -22,6 +21,8 @@ from ...domain import Box, Polyhedron
 from ...errors import FileFormatError, InputError
 from ...kernels.complexes import faces as fk
 from ...network.model import ReLUNetwork
+from ..containers import parse_json, regular
+from ..digests import network_digest
 from ..skeleton.faces import planes_of
 from . import parts
 from .block import Block
@@ -52,6 +53,9 @@ def line_of(count: BlockCount) -> str:
 def count_of(data: dict[str, Any]) -> BlockCount:
     """The count of a line of the journal."""
     prints = {int(d): (int(a, 16), int(b, 16)) for d, (a, b) in data["fingerprints"].items()}
+    numbers = (*data["f_vector"], *data["bounded"], *data["decisions"].values(), data["vertices"])
+    if not all(type(x) is int and x >= 0 for x in numbers):
+        raise ValueError("counts that are no counts")
     return BlockCount(
         Block.from_dict(data["block"]),
         tuple(data["f_vector"]),
@@ -63,17 +67,6 @@ def count_of(data: dict[str, Any]) -> BlockCount:
         data["seconds"],
         {"files": data["files"]},
     )
-
-
-def digest(network: ReLUNetwork) -> str:
-    """SHA-256 of the parameters as given."""
-    state = hashlib.sha256(repr(network.architecture).encode())
-    for array in (*network.weights, *network.biases):
-        if array.dtype == object:
-            state.update(repr([str(Fraction(v)) for v in array.ravel()]).encode())
-        else:
-            state.update(array.astype("<f8").tobytes())
-    return state.hexdigest()
 
 
 def domain_data(domain: Polyhedron | None) -> dict[str, Any] | None:
@@ -105,6 +98,34 @@ def domain_of(data: dict[str, Any] | None) -> Polyhedron | None:
     return Polyhedron(numbers(data["A"]), numbers(data["b"]))
 
 
+def part_name(dim: int, block: Block, file_format: str) -> str:
+    """Name of the file with the cells of one dimension of a block."""
+    return f"{dim}-{block.key}{parts.suffix(file_format)}"
+
+
+LARGEST_MANIFEST = 1 << 26
+"""Bytes of a manifest; the domain is written in it."""
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    if regular(path) > LARGEST_MANIFEST:
+        raise FileFormatError(f"more than {LARGEST_MANIFEST:,} bytes")
+    data = parse_json(path.read_text(encoding="utf-8"))
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise FileFormatError(
+            f"it holds {data.get('format') if isinstance(data, dict) else data!r}, expected {FORMAT!r}"
+        )
+    version = data.get("format_version")
+    if type(version) is not int or version > FORMAT_VERSION:
+        raise FileFormatError(f"format version {version!r}; this polyfiber reads up to {FORMAT_VERSION}: upgrade it")
+    dims, whole = data.get("dims"), [data.get(name) for name in ("columns", "dimension")]
+    if not isinstance(dims, list) or not all(type(k) is int and 0 <= k < 1 << 31 for k in (*dims, *whole)):
+        raise FileFormatError("its dimensions are damaged")
+    if data.get("file_format") not in parts.FORMATS or not isinstance(data.get("options"), dict):
+        raise FileFormatError("its format of parts is damaged")
+    return data
+
+
 class CellStore:
     """A directory of streamed cells, complete or not; see `write_cells` and `read_cells`.
 
@@ -118,27 +139,18 @@ class CellStore:
         self.directory = Path(directory)
         path = self.directory / "manifest.json"
         try:
-            self.manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            if self.manifest["format"] != FORMAT:
-                raise FileFormatError(f"{path} holds {self.manifest['format']!r}, expected {FORMAT!r}")
-            if int(self.manifest["format_version"]) > FORMAT_VERSION:
-                raise FileFormatError(
-                    f"{path} has format version {self.manifest['format_version']}; this polyfiber reads up to "
-                    f"{FORMAT_VERSION}: upgrade it"
-                )
-        except FileNotFoundError:
-            raise FileFormatError(
-                f"{self.directory} is no directory of streamed cells: it has no manifest.json"
-            ) from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            if isinstance(error, FileFormatError):
-                raise
+            if not path.exists():
+                raise FileFormatError(f"{self.directory} is no directory of streamed cells: it has no manifest.json")
+            self.manifest: dict[str, Any] = _manifest(path)
+        except FileFormatError as error:
+            raise FileFormatError(f"{path} cannot be read: {error}") from None
+        except (OSError, ValueError) as error:
             raise FileFormatError(f"{path} cannot be read: {error}") from None
 
     @property
     def dims(self) -> tuple[int, ...]:
         """Dimensions whose cells are written."""
-        return tuple(self.manifest["dims"])
+        return tuple(int(d) for d in self.manifest["dims"])
 
     @property
     def n_columns(self) -> int:
@@ -155,21 +167,57 @@ class CellStore:
         """The network whose cells these are."""
         from ...network.readers import read_chain as read_network
 
+        regular(self.directory / "network.npz")
         network: ReLUNetwork = read_network(self.directory / "network.npz")
-        if digest(network) != self.manifest["network"]:
+        if network_digest(network) != self.manifest["network"]:
             raise FileFormatError(f"{self.directory / 'network.npz'} is not the network of the manifest")
         return network
 
+    @property
+    def domain(self) -> Polyhedron | None:
+        """The domain of the cells."""
+        try:
+            return domain_of(self.manifest["domain"])
+        except (ValueError, KeyError, TypeError, ZeroDivisionError, OverflowError) as error:
+            raise FileFormatError(f"{self.directory / 'manifest.json'} names no domain: {error}") from None
+
     def counts(self) -> list[BlockCount]:
-        """The blocks of the journal; an unfinished last line does not count."""
-        return [count for count, _ in self._lines()]
+        """The blocks of the journal; an unfinished last line does not count.
+
+        Raises
+        ------
+        FileFormatError
+            A damaged line; or the store is complete, and the journal does not have the totals of the manifest.
+        """
+        counts = [count for count, _ in self._lines()]
+        if self.manifest.get("complete"):
+            self._compare(counts)
+        return counts
+
+    def _compare(self, counts: list[BlockCount]) -> None:
+        """The journal of a complete store against its manifest."""
+        total = BlockSum.of(self.network, int(self.manifest["dimension"]), counts)
+        found = {
+            "blocks": len(counts),
+            "f_vector": list(total.f_vector),
+            "bounded": list(total.bounded),
+            "fingerprints": {str(d): [f"{x:016x}" for x in pair] for d, pair in total.fingerprints.items()},
+            "complete": total.complete,
+        }
+        wrong = [name for name, value in found.items() if self.manifest.get(name) != value]
+        if wrong:
+            raise FileFormatError(
+                f"{self.directory / JOURNAL} is damaged: of a complete store, its {wrong[0].replace('_', ' ')} are "
+                f"{found[wrong[0]]}, the manifest says {self.manifest.get(wrong[0])}"
+            )
 
     def _lines(self) -> list[tuple[BlockCount, int]]:
         """Counts, and where each line ends."""
         path = self.directory / JOURNAL
         found: list[tuple[BlockCount, int]] = []
-        if not path.exists():
+        if not path.exists() and not path.is_symlink():
             return found
+        regular(path)
         end = 0
         with path.open("rb") as stream:
             for number, line in enumerate(stream, start=1):
@@ -177,10 +225,19 @@ class CellStore:
                     break
                 end += len(line)
                 try:
-                    found.append((count_of(json.loads(line)), end))
-                except (ValueError, KeyError, TypeError, AttributeError) as error:
+                    count = count_of(parse_json(line.decode()))
+                    self._check_names(count)
+                    found.append((count, end))
+                except (ValueError, KeyError, TypeError, AttributeError, InputError) as error:
                     raise FileFormatError(f"line {number} of {path} is damaged: {error}") from None
         return found
+
+    def _check_names(self, count: BlockCount) -> None:
+        """A block's parts have the names that it gives them, so none lies elsewhere."""
+        for d, entry in count.extra["files"].items():
+            expected = part_name(int(d), count.block, self.manifest["file_format"])
+            if int(d) not in self.dims or entry["name"] != expected or type(entry["rows"]) is not int:
+                raise FileFormatError(f"a part {str(entry['name'])[:80]!r}; expected {expected!r}")
 
     def total(self) -> BlockSum:
         """Sums over the blocks that are there; ``complete`` and ``remaining`` say what is missing."""
@@ -198,7 +255,9 @@ class CellStore:
         """
         if dim not in self.dims:
             raise InputError(f"{self.directory} has cells of dimensions {self.dims}, not {dim}")
-        shape = (-1, self.manifest["architecture"][-1], self.manifest["architecture"][0])
+        shape = (-1, self.network.architecture[-1], self.network.architecture[0])
+        if self.cells_folder.is_symlink():
+            raise FileFormatError(f"{self.cells_folder} is a link; expected a folder")
         for count in self.counts():
             entry = count.extra["files"].get(str(dim))
             if entry is None:
@@ -252,6 +311,8 @@ class CellStore:
     # ---- writing ----------------------------------------------------------------------------
     def clean(self) -> None:
         """Forget an unfinished line and remove parts that no line names."""
+        if self.cells_folder.is_symlink():
+            raise FileFormatError(f"{self.cells_folder} is a link; what it points to is left alone")
         lines = self._lines()
         journal = self.directory / JOURNAL
         if journal.exists():

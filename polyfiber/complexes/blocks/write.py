@@ -22,11 +22,13 @@ from ...budget import Budget, Monitor
 from ...domain import Polyhedron
 from ...errors import InputError, PolyfiberError
 from ...network.model import ReLUNetwork
+from ..containers import regular
+from ..digests import network_digest
 from ..skeleton.arrays import Frame, make_frame
 from . import parts
 from .block import complement
 from .contents import BlockComplex, BlockCount
-from .read import FORMAT, FORMAT_VERSION, JOURNAL, CellStore, digest, domain_data, line_of
+from .read import FORMAT, FORMAT_VERSION, JOURNAL, CellStore, domain_data, line_of, part_name
 from .run import BlockSum, first_blocks, rooms, run_blocks
 
 
@@ -48,7 +50,7 @@ class WriteJob:
             if not rows:
                 continue
             chosen = {**self.options, "maps": self.options["maps"] and d == part.dimension}
-            path = Path(self.folder) / f"{d}-{part.block.key}{parts.suffix(self.format)}"
+            path = Path(self.folder) / part_name(d, part.block, self.format)
             pieces = (parts.columns_of(cells) for cells in part.cells(d, rows=parts.ROWS, **chosen))
             files[str(d)] = {
                 "name": path.name,
@@ -173,7 +175,7 @@ def _manifest(
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "polyfiber": _version.__version__,
-        "network": digest(network),
+        "network": network_digest(network),
         "architecture": list(network.architecture),
         "domain": domain_data(domain),
         "dimension": frame.n,
@@ -200,6 +202,7 @@ def _open(directory: Path, network: ReLUNetwork, manifest: dict[str, Any], *, re
                 f"{directory} was begun with another {other[0].replace('_', ' ')}: {store.manifest.get(other[0])!r} there, "
                 f"{manifest[other[0]]!r} now"
             )
+        store.manifest["complete"] = False  # until it is: what is missing of a damaged one is made again
         return store
     if directory.exists() and not directory.is_dir():
         raise InputError(f"{directory} is a file; expected a directory")
@@ -217,7 +220,10 @@ def _open(directory: Path, network: ReLUNetwork, manifest: dict[str, Any], *, re
 @contextmanager
 def _locked(store: CellStore) -> Iterator[Any]:
     """The journal, open to append; one process at a time, where the system has locks."""
-    with (store.directory / JOURNAL).open("ab") as journal:
+    path = store.directory / JOURNAL
+    if path.is_symlink() or path.exists():
+        regular(path)
+    with path.open("ab") as journal:
         try:
             import fcntl
         except ImportError:  # Windows
