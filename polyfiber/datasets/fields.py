@@ -2,20 +2,40 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..budget import parse_bytes
-from ..errors import InputError
+from ..errors import InputError, MissingDependencyError
 
 Check = Callable[[Any, str], Any]
 """``check(value, key)`` returns the value as it is used, or raises `InputError` naming the key."""
 
 
+MOST = 1_000_000_000
+"""Networks, rows and copies that a spec may ask for at one place."""
+
+LARGEST = 1 << 30
+"""Bytes that the parameters of one network may take."""
+
+
 def wrong(key: str, found: Any, expected: str) -> InputError:
     """The error of a value that does not fit."""
-    return InputError(f"{key}: found {found!r}; expected {expected}", key=key, found=found, expected=expected)
+    shown = _short(found)
+    return InputError(f"{key}: found {shown}; expected {expected}", key=key, found=found, expected=expected)
+
+
+def _short(found: Any) -> str:
+    """A value as an error shows it: at most about a hundred characters, however large or deep it is."""
+    if isinstance(found, int) and abs(found) >= 10**40:
+        return f"a number of {found.bit_length()} bits"
+    try:
+        text = repr(found[:200] if isinstance(found, str | list) else found)
+    except (RecursionError, ValueError):
+        return f"a {type(found).__name__} that is nested too deeply or too large"
+    return text if len(text) <= 120 else text[:100] + "…"
 
 
 def integer(least: int | None = None, most: int | None = None) -> Check:
@@ -43,13 +63,59 @@ def number(least: float | None = None, *, above: float | None = None) -> Check:
     )
 
     def check(value: Any, key: str) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not _finite(value):
             raise wrong(key, value, words)
         if (least is not None and value < least) or (above is not None and not value > above):
             raise wrong(key, value, words)
         return float(value)
 
     return check
+
+
+def _finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond the floats
+        return False
+
+
+def licence(value: Any, key: str) -> str:
+    """An SPDX expression such as ``CC-BY-4.0`` or ``MIT OR Apache-2.0``, in its canonical letters."""
+    name = text(value, key)
+    try:
+        from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+    except ImportError:
+        if name in ("CC0-1.0", "CC-BY-4.0", "MIT", "Apache-2.0"):
+            return name
+        raise MissingDependencyError("packaging", extra="data", purpose="checking an SPDX expression") from None
+    try:
+        return str(canonicalize_license_expression(name))
+    except InvalidLicenseExpression:
+        raise wrong(
+            key, value, "an SPDX identifier or expression, such as CC0-1.0, CC-BY-4.0 or LicenseRef-mine"
+        ) from None
+
+
+def date(value: Any, key: str) -> str:
+    """A day, as ``2026-03-31``."""
+    if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
+        return value.isoformat()
+    try:
+        return datetime.date.fromisoformat(text(value, key)).isoformat()
+    except ValueError:
+        raise wrong(key, value, "a day such as 2026-03-31") from None
+
+
+def width(value: Any, key: str) -> int:
+    """Neurons of a layer."""
+    return int(integer(1, 1 << 24)(value, key))
+
+
+def sha256(value: Any, key: str) -> str:
+    """A checksum in hexadecimal."""
+    if not isinstance(value, str) or len(value) != 64 or not set(value) <= set("0123456789abcdef"):
+        raise wrong(key, value, "a SHA-256 in hexadecimal")
+    return value
 
 
 def boolean(value: Any, key: str) -> bool:
@@ -63,14 +129,20 @@ def text(value: Any, key: str) -> str:
     """A non-empty text."""
     if not isinstance(value, str) or not value.strip():
         raise wrong(key, value, "a text that is not empty")
+    if len(value) > 10_000:
+        raise wrong(key, value, "a text of at most 10000 characters")
     return value
 
 
 def identifier(value: Any, key: str) -> str:
     """A short name: letters, digits, ``-``, ``_`` and ``.``, starting with a letter or digit."""
     allowed = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
-    if not isinstance(value, str) or not value or not set(value) <= allowed or value[0] in "-_.":
-        raise wrong(key, value, "a name of letters, digits, '-', '_' and '.', starting with a letter or digit")
+    if not isinstance(value, str) or not value or not set(value) <= allowed or value[0] in "-_." or len(value) > 100:
+        raise wrong(
+            key,
+            value,
+            "a name of letters, digits, '-', '_' and '.', starting with a letter or digit, at most 100 characters",
+        )
     return value
 
 
@@ -124,18 +196,25 @@ def size(value: Any, key: str) -> int:
         raise wrong(key, value, "an amount of memory such as '1GiB'")
     try:
         return parse_bytes(value)
-    except InputError:
+    except (InputError, OverflowError):
         raise wrong(key, value, "an amount of memory such as '1GiB'") from None
 
 
 def architecture(value: Any, key: str) -> tuple[int, ...]:
     """Widths ``[n0, …, nL]``: at least two, each at least 1."""
-    return tuple(sequence(integer(1), least=2)(value, key))
+    widths = tuple(sequence(width, least=2)(value, key))
+    size = 8 * sum((a + 1) * b for a, b in zip(widths[:-1], widths[1:]))
+    if size > LARGEST:
+        raise wrong(
+            key, list(widths)[:8], f"widths whose parameters take at most {LARGEST >> 20} MiB, not {size >> 20}"
+        )
+    return widths
 
 
 def unknown(found: Sequence[str], known: Sequence[str], where: str) -> None:
     """Raise for a key that nobody reads."""
     for key in found:
         if key not in known:
+            key = str(key)[:100]
             expected = "one of the keys " + ", ".join(known) if known else "no keys here"
             raise InputError(f"{where}{key}: unknown key; expected {expected}", key=where + key, expected=expected)

@@ -9,6 +9,7 @@ from typing import Any, cast
 from ..errors import MissingDependencyError, PolyfiberError
 from ..network.model import ReLUNetwork
 from .sources import KINDS, Made, Source
+from .sources.inputs import ChangedError
 from .spec import Spec
 from .tables.base import Item
 
@@ -60,7 +61,7 @@ class Networks:
         try:
             made = self._make(source, index)
             domain = source.box(made.network.architecture[0])
-        except MissingDependencyError:
+        except (MissingDependencyError, ChangedError):
             raise
         except PolyfiberError as error:
             return Item(network=cast(ReLUNetwork, None), failed=reason_of(error), **common)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,9 @@ from ..complexes.blocks.block import Block
 from ..errors import FileFormatError, InputError
 from .sources import Source
 from .spec import FORMAT_VERSION, Spec
-from .storage.store import read_json
+from .storage.documents import reason
+from .storage.places import Place
+from .storage.store import Directory
 
 MOST = 1_000_000
 """Partitions of a plan; more would be files that no file system likes."""
@@ -113,15 +115,14 @@ class Plan:
             "format_version": FORMAT_VERSION,
             "fingerprint": self.fingerprint,
             "versions": dict(self.versions),
-            "folder": str(spec.folder),
             "spec": spec.given,
             "resolved": spec.resolved(),
             "partitions": [p.to_json() for p in self.partitions],
         }
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Any], *, where: str = "plan.json", spec: Spec | None = None) -> Plan:
-        """Read what `to_json` wrote; ``spec`` is that of the document, if it was checked before.
+    def from_json(cls, document: Mapping[str, Any], *, where: str = "plan.json", dataset: Any = None) -> Plan:
+        """Read what `to_json` wrote; ``dataset`` is the place that holds copies of the files of the spec.
 
         Raises
         ------
@@ -136,29 +137,62 @@ class Plan:
             version = int(document["format_version"])
             if version > FORMAT_VERSION:
                 raise FileFormatError(f"{where}: format version {version}; this release reads up to {FORMAT_VERSION}")
-            if spec is None:
-                spec = Spec.of(document["spec"], folder=document["folder"])
+            spec = Spec.of(document["spec"], planned=document["resolved"], dataset="." if dataset is None else dataset)
             partitions = tuple(Partition.from_json(p) for p in document["partitions"])
             fingerprint, found = document["fingerprint"], dict(document["versions"])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            if isinstance(error, InputError):
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError) as error:
+            if isinstance(error, FileFormatError):
                 raise
-            raise FileFormatError(f"{where}: not the plan of a dataset: {error!r}") from None
+            raise FileFormatError(f"{where}: not the plan of a dataset: {reason(error)}") from None
         if spec.fingerprint != fingerprint:
             raise InputError(
                 f"{where}: the spec gives another plan now than when the directory was made (files of networks or "
                 "defaults have changed); plan into another directory"
             )
+        _check_partitions(spec, partitions, where)
         return Plan(spec, partitions, found)
 
     @classmethod
-    def read(cls, directory: str | Path) -> Plan:
-        """The plan of a dataset directory."""
-        path = Path(directory) / "plan.json"
-        if not path.exists():
-            raise FileFormatError(f"{directory}: no plan.json; not the directory of a dataset")
-        document = read_json(path, "the plan")
-        return cls.from_json(document, where=str(path))
+    def read(cls, directory: str | Path | Place | Directory) -> Plan:
+        """The plan of a dataset."""
+        files = directory if isinstance(directory, Directory) else Directory(directory)
+        if not files.has("plan.json"):
+            raise FileFormatError(f"{files}: no plan.json; not the directory of a dataset")
+        return cls.from_json(files.json("plan.json", "the plan"), where=f"{files}/plan.json", dataset=files.place)
+
+
+def _check_partitions(spec: Spec, partitions: tuple[Partition, ...], where: str) -> None:
+    """Partitions of a document are those that the spec is cut into; only the blocks are taken from it."""
+    whole = all(isinstance(v, int) for p in partitions for v in (p.index, p.first, p.stop, p.offset, p.part))
+    rest = iter(partitions)
+    expected = 0
+    for source in spec.sources if whole else ():
+        step = 1 if source.split else spec.partition
+        start = 0
+        while start < source.count:
+            stop = min(source.count, start + step)
+            part = 0
+            while True:
+                own = Partition(
+                    expected,
+                    source.first + start,
+                    source.first + stop,
+                    source.name,
+                    spec.seed,
+                    (source.position,),
+                    start,
+                    part,
+                )
+                found = next(rest, None)
+                if found is None or replace(found, blocks=()) != own or (found.blocks and not source.split):
+                    raise FileFormatError(f"{where}: partition {expected} is not the one that the spec gives")
+                expected, part = expected + 1, part + 1
+                after = partitions[expected] if expected < len(partitions) else None
+                if not (source.split and after is not None and after.first == own.first and after.part == part):
+                    break
+            start = stop
+    if not whole or expected != len(partitions):
+        raise FileFormatError(f"{where}: {len(partitions)} partitions; the spec gives {expected}")
 
 
 def make_plan(spec: Spec) -> Plan:

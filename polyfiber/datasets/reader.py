@@ -14,9 +14,10 @@ from .._typing import Array, IntArray
 from ..equivalence.collections.collection import unflatten
 from ..errors import FileFormatError, IncompleteError, InputError
 from ..network.model import ReLUNetwork
+from . import fields
 from .spec import FORMAT_VERSION
-from .storage.arrow import parquet, pyarrow
-from .storage.store import Directory, read_json
+from .storage.arrow import pyarrow, told
+from .storage.store import Directory, is_count, is_file, table_name
 
 
 @dataclass(frozen=True)
@@ -93,11 +94,44 @@ def to_numpy(column: Any) -> Any:
 class TableView:
     """One table of a dataset; nothing is read before it is asked for."""
 
-    def __init__(self, name: str, files: Sequence[Path], rows: Sequence[int], firsts: Sequence[int]) -> None:
+    def __init__(self, name: str, place: Directory, files: Sequence[Mapping[str, Any]], firsts: Sequence[int]) -> None:
         self.name = name
-        self.files = tuple(files)
-        self._rows = tuple(rows)
+        self.files = tuple(str(f["path"]) for f in files)
+        self._place = place
+        self._rows = tuple(int(f["rows"]) for f in files)
+        self._sums = {str(f["path"]): f["sha256"] for f in files}
         self._firsts = tuple(firsts)
+
+    def open(self, file: str) -> Any:
+        """A ``ParquetFile`` of one of `files`, after its checksum: computed when it is first read, and when it changes.
+
+        Raises
+        ------
+        FileFormatError
+            The file is gone, damaged, or not the one of the manifest.
+        """
+        if self._place.sha256(file) != self._sums[file]:
+            raise FileFormatError(
+                f"{self._place}/{file} is damaged: its checksum is not that of the manifest; run the dataset again"
+            )
+        return self._place.parquet(file)
+
+    def _read(self, file: str, columns: Sequence[str] | None, network: int | None) -> Any:
+        """Rows of a file, a row group at a time, of one network if asked."""
+        pa = pyarrow()
+        with self.open(file) as stream, told(f"{self._place}/{file}"):
+            pieces = []
+            for group in range(stream.metadata.num_row_groups):
+                bounds = stream.metadata.row_group(group).column(0).statistics
+                if network is not None and bounds is not None and not bounds.min <= network <= bounds.max:
+                    continue
+                wanted = columns if network is None or columns is None else [*dict.fromkeys(["network", *columns])]
+                piece = stream.read_row_group(group, columns=wanted)
+                if network is not None:
+                    piece = piece.filter(pa.compute.equal(piece.column("network"), network))
+                pieces.append(piece if columns is None else piece.select(columns))
+            empty = stream.schema_arrow.empty_table()
+            return pa.concat_tables(pieces) if pieces else (empty if columns is None else empty.select(columns))
 
     def __len__(self) -> int:
         return sum(self._rows)
@@ -108,7 +142,8 @@ class TableView:
     @cached_property
     def schema(self) -> Any:
         """``pyarrow.Schema``, with unit and description in the metadata of each field."""
-        return parquet().read_schema(self.files[0])
+        with self.open(self.files[0]) as stream:
+            return stream.schema_arrow
 
     @property
     def columns(self) -> list[str]:
@@ -125,20 +160,17 @@ class TableView:
         """Record batches of at most ``rows`` rows, file by file; memory stays that of a row group."""
         wanted = self._check(columns)
         for path in self.files:
-            with parquet().ParquetFile(path) as stream:
+            with self.open(path) as stream, told(f"{self._place}/{path}"):
                 yield from stream.iter_batches(batch_size=rows, columns=wanted)
 
     def to_arrow(self, columns: Sequence[str] | None = None, *, network: int | None = None) -> Any:
         """``pyarrow.Table`` of some columns; of one network if asked, reading only its files."""
         wanted = self._check(columns)
-        files: Sequence[Path] = self.files
-        filters = None
+        files: Sequence[str] = self.files
         if network is not None:
             at = max(0, int(np.searchsorted(self._firsts, network, side="right")) - 1)
             files = self.files[int(np.searchsorted(self._firsts, self._firsts[at])) : at + 1]
-            filters = [("network", "=", network)]
-        pieces = [parquet().read_table(f, columns=wanted, filters=filters) for f in files]
-        return pyarrow().concat_tables(pieces)
+        return pyarrow().concat_tables([self._read(f, wanted, network) for f in files])
 
     def to_numpy(self, columns: Sequence[str] | None = None, *, network: int | None = None) -> dict[str, Any]:
         """Columns as numpy arrays; list columns as `Ragged`."""
@@ -149,17 +181,13 @@ class TableView:
 class Dataset(Mapping[str, TableView]):
     """A finished dataset: its tables by name."""
 
-    def __init__(self, directory: Path, manifest: Mapping[str, Any], firsts: Sequence[int]) -> None:
-        self.directory = directory
+    def __init__(self, place: Directory, manifest: Mapping[str, Any], firsts: Sequence[int]) -> None:
+        self.place = place
+        self.directory = place.path
         self.manifest = manifest
+        self.partitions = tuple(firsts)
         self._tables = {
-            name: TableView(
-                name,
-                [directory / name / Path(f["path"]).name for f in entry["files"]],
-                [f["rows"] for f in entry["files"]],
-                firsts,
-            )
-            for name, entry in manifest["tables"].items()
+            name: TableView(name, place, entry["files"], firsts) for name, entry in manifest["tables"].items()
         }
 
     def __getitem__(self, name: str) -> TableView:
@@ -195,7 +223,7 @@ def load(directory: str | Path) -> Dataset:
 
     Parameters
     ----------
-    directory : path
+    directory : path or address
 
     Returns
     -------
@@ -220,22 +248,45 @@ def load(directory: str | Path) -> Dataset:
     ...     data["networks"].to_numpy(["architecture"])["architecture"].stacked()[0].tolist()
     [2, 4, 1]
     """
+    data = opened(directory)
+    strangers = data.place.strangers(data, len(data.partitions))
+    if strangers:
+        raise FileFormatError(f"{data.place}: {', '.join(strangers[:5])}: not part of the dataset; move it elsewhere")
+    return data
+
+
+def opened(directory: str | Path) -> Dataset:
+    """What `load` returns, whatever other files lie there."""
     place = Directory(directory)
-    if not (place.path / "manifest.json").exists():
-        if (place.path / "plan.json").exists():
-            raise IncompleteError(f"{place.path}: the dataset is not finished; run it again, or finish it")
-        raise FileFormatError(f"{place.path}: no manifest.json; not the directory of a dataset")
-    manifest = read_json(place.path / "manifest.json", "the manifest")
+    if not place.has("manifest.json"):
+        if place.has("plan.json"):
+            raise IncompleteError(f"{place}: the dataset is not finished; run it again, or finish it")
+        raise FileFormatError(f"{place}: no manifest.json; not the directory of a dataset")
+    manifest = place.json("manifest.json", "the manifest")
     if manifest.get("format") != "polyfiber dataset":
-        raise FileFormatError(f"{place.path / 'manifest.json'}: not the manifest of a dataset")
+        raise FileFormatError(f"{place}/manifest.json: not the manifest of a dataset")
     version = manifest.get("format_version")
     if not isinstance(version, int) or version > FORMAT_VERSION:
         raise FileFormatError(f"{place.path}: format version {version}; this release reads up to {FORMAT_VERSION}")
-    document = read_json(place.path / "plan.json", "the plan")
+    document = place.json("plan.json", "the plan")
     try:
-        return Dataset(place.path, manifest, [p["networks"][0] for p in document["partitions"]])
+        firsts = [p["networks"][0] for p in document["partitions"]]
+        if not all(map(is_count, firsts)) or firsts != sorted(firsts) or not isinstance(manifest["name"], str):
+            raise FileFormatError(f"{place}: plan.json is not that of a dataset")
+        for name, entry in manifest["tables"].items():
+            fields.identifier(name, "tables")
+            for i, file in enumerate(entry["files"]):
+                if not is_file(file) or file["path"] != table_name(name, i):
+                    raise FileFormatError(
+                        f"{place}/manifest.json: entry {i} of the files of {name} is not that of a dataset"
+                    )
+            if len(entry["files"]) != len(firsts):
+                raise FileFormatError(
+                    f"{place}/manifest.json: {len(entry['files'])} files of {name} for {len(firsts)} partitions"
+                )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise FileFormatError(f"{place.path}: manifest.json or plan.json is not that of a dataset: {error!r}") from None
+        raise FileFormatError(f"{place}: manifest.json or plan.json is not that of a dataset: {error}") from None
+    return Dataset(place, manifest, firsts)
 
 
 __all__ = ["Dataset", "Ragged", "TableView", "load", "to_numpy"]

@@ -16,9 +16,14 @@ from ..budget import Monitor
 from ..errors import InputError
 from .execution import schedule
 from .plan import Plan, make_plan
+from .publishing.manifest import finish as write_finish
+from .publishing.manifest import refuse_strangers
+from .sources import KINDS
+from .sources.inputs import COPIES, copy_name
 from .spec import Spec, read_spec
 from .storage.arrow import pyarrow
-from .storage.store import Directory, json_bytes, write_atomically
+from .storage.places import UNFINISHED
+from .storage.store import Directory
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,7 @@ class RunReport:
 
     Attributes
     ----------
-    directory : Path
+    directory : Path, or the address of a bucket
     partitions : int
         All of them.
     done : int
@@ -44,7 +49,7 @@ class RunReport:
     seconds : float
     """
 
-    directory: Path
+    directory: Path | str
     partitions: int
     done: int
     kept: int
@@ -62,8 +67,11 @@ class RunReport:
         return self.done + self.kept == self.partitions
 
 
-def prepare(spec: Spec | str | Path | Mapping[str, Any], directory: str | Path) -> Plan:
+def prepare(spec: Spec | str | Path | Mapping[str, Any], directory: str | Path | Directory) -> Plan:
     """The plan of a directory: made and written if the directory is new, read if it is there.
+
+    Files that the spec names are copied in first, so that the dataset needs nothing else afterwards.
+    Words for the card (title, licence, …) are taken from the spec that is given now.
 
     Raises
     ------
@@ -71,19 +79,31 @@ def prepare(spec: Spec | str | Path | Mapping[str, Any], directory: str | Path) 
         The directory holds another dataset.
     """
     spec = _checked(spec)
-    place = Directory(directory)
-    if (place.path / "plan.json").exists():
-        old = Plan.read(place.path)
+    place = directory if isinstance(directory, Directory) else Directory(directory)
+    if place.has("plan.json"):
+        old = Plan.read(place)
         if old.fingerprint != spec.fingerprint:
-            raise InputError(
-                f"{place.path} holds a dataset of another spec ({old.spec.name}); choose another directory"
-            )
-        return old
-    if place.path.exists() and any(p.name not in (".lock", place.work.name) for p in place.path.iterdir()):
-        raise InputError(f"{place.path} holds files but no plan.json; choose a new or an empty directory")
+            raise InputError(f"{place} holds a dataset of another spec ({old.spec.name}); choose another directory")
+        _copy_inputs(spec, place)
+        plan = Plan(Spec.of(spec.given, planned=spec.resolved(), dataset=place.place), old.partitions, old.versions)
+        if plan.to_json() != old.to_json():
+            place.write_json("plan.json", plan.to_json())
+        return plan
+    if any(name not in (".lock", UNFINISHED, COPIES) for name in place.place.names()):
+        raise InputError(f"{place} holds files but no plan.json; choose a new or an empty directory")
     plan = make_plan(spec)
-    write_atomically(place.path / "plan.json", json_bytes(plan.to_json()), work=place.work)
-    return plan
+    _copy_inputs(spec, place)
+    place.write_json("plan.json", plan.to_json())
+    return Plan.read(place)
+
+
+def _copy_inputs(spec: Spec, place: Directory) -> None:
+    """Put the files that networks are made from beside the data."""
+    for source in spec.sources:
+        for name, digest in KINDS[source.kind].files(source.values):
+            copy = copy_name(name, digest)
+            if not place.has(copy) or place.sha256(copy) != digest:
+                place.place.copy_in(copy, source.inputs.path(name, digest))
 
 
 def _checked(spec: Spec | str | Path | Mapping[str, Any]) -> Spec:
@@ -108,8 +128,9 @@ def run(
     Parameters
     ----------
     spec : Spec, path of a TOML file, or mapping
-    directory : path
-        On a cluster: a directory that all workers and this process share.
+    directory : path or address
+        A folder, or ``s3://…``, ``gs://…``, ``memory://…`` and what else fsspec knows. On a cluster: one
+        that all workers and this process share.
     workers : int
         Processes on this machine, one thread each; 0 works in this process. Ignored with ``client``.
     client : dask.distributed.Client or str, optional
@@ -168,22 +189,23 @@ def run(
     monitor = Monitor(None, progress)
     started = datetime.datetime.now(datetime.UTC)
     with place.lock(shared=partitions is not None):
-        plan = prepare(spec, place.path)
+        plan = prepare(spec, place)
         wanted = _wanted(plan, partitions)
         if partitions is None:
             place.sweep()
-        records = {i: place.record(i, plan.fingerprint) for i in range(len(plan.partitions))}
+        refuse_strangers(place, plan)
+        records = {p.index: place.record(p, plan.fingerprint, plan.spec.tables) for p in plan.partitions}
         todo = [i for i in wanted if redo or records[i] is None]
         tally = _Tally(plan, {i: r for i, r in records.items() if r is not None and i not in set(todo)}, monitor)
-        for outcome in _outcomes(plan, todo, place.path, workers, client):
+        for outcome in _outcomes(plan, todo, place, workers, client):
             tally.add(outcome, place)
         report = tally.report(place.path, len(todo))
         place.log(_entry(report, started, client, workers))
         if finish and report.complete and partitions is None:
-            from .publishing.manifest import finish as write_manifest
-
-            write_manifest(place.path)
+            write_finish(place)
             place.sweep()  # what workers that died have left
+        elif todo != list(range(len(plan.partitions))):
+            place.remember()
     return report
 
 
@@ -197,13 +219,13 @@ def _wanted(plan: Plan, partitions: Sequence[int] | None) -> list[int]:
 
 
 def _outcomes(
-    plan: Plan, todo: Sequence[int], directory: Path, workers: int, client: Any
+    plan: Plan, todo: Sequence[int], place: Directory, workers: int, client: Any
 ) -> Iterator[schedule.Outcome]:
     if client is not None:
-        return schedule.cluster(plan, todo, directory, client=client)
-    if workers == 0 or not todo:
-        return schedule.serial(plan, todo, directory)
-    return schedule.processes(plan, todo, directory, workers=workers)
+        return schedule.cluster(plan, todo, place, client=client)
+    if workers == 0 or not todo or not place.place.shared:
+        return schedule.serial(plan, todo, place)
+    return schedule.processes(plan, todo, place, workers=workers)
 
 
 class _Tally:
@@ -220,14 +242,18 @@ class _Tally:
         """Note a partition that ended."""
         if outcome.record is None:
             self.failures.append((outcome.partition, outcome.error))
-        elif place.record(outcome.partition, self.plan.fingerprint) is None:
+        elif not self._is_there(outcome.partition, place):
             raise InputError(
-                f"partition {outcome.partition} was done, but its files are not in {place.path}: "
+                f"partition {outcome.partition} was done, but its files are not in {place}: "
                 "the workers must share this directory"
             )
         else:
             self.records[outcome.partition] = outcome.record
         self._tell()
+
+    def _is_there(self, index: int, place: Directory) -> bool:
+        spec = self.plan.spec
+        return place.record(self.plan.partition(index), spec.fingerprint, spec.tables, deep=False) is not None
 
     def sum(self, key: str) -> int:
         return sum(int(r[key]) for r in self.records.values())
@@ -253,7 +279,7 @@ class _Tally:
             failures=len(self.failures),
         )
 
-    def report(self, directory: Path, asked: int) -> RunReport:
+    def report(self, directory: Path | str, asked: int) -> RunReport:
         return RunReport(
             directory,
             len(self.plan.partitions),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +14,38 @@ from ..errors import FileFormatError, InputError
 from . import fields
 from .sources import KINDS, Source
 from .sources.base import Kind
+from .sources.inputs import Inputs
+from .storage.documents import LARGEST_SPEC, parse_toml
+from .storage.places import Place, place_of
 from .tables import names as table_names
 from .tables import table
 
 FORMAT_VERSION = 1
+SECONDS = 3600.0
+"""Seconds that a table may spend on a network, unless the spec says otherwise."""
+
+ABOUT: dict[str, fields.Check] = {
+    "authors": fields.one_or_more(fields.text),
+    "version": fields.text,
+    "date": fields.date,
+    "citation": fields.text,
+    "url": fields.text,
+    "limitations": fields.text,
+}
 KEYS = {
     "format_version": "version of the layout of specs and datasets, 1",
     "name": "short name",
     "title": "title of the dataset card",
     "description": "what the dataset is for",
     "licence": "SPDX identifier of the licence of the data",
+    "authors": "names of those who made it",
+    "version": "version of the data",
+    "date": "day of this version, such as 2026-03-31",
+    "citation": "how to cite it, as text or BibTeX",
+    "url": "where it is published",
+    "limitations": "what it must not be used for, what it leaves out",
+    "splits": "names of splits (train, test, …) with the entries of each",
+    "seconds": "seconds that one table may spend on one network; beyond them it is recorded as skipped",
     "seed": "whole number >= 0 from which every random number follows",
     "partition": "networks per partition",
     "row_group": "rows per row group of the Parquet files",
@@ -40,6 +62,14 @@ class Spec:
     Attributes
     ----------
     name, title, description, licence : str
+    about : mapping
+        For the card: ``authors``, ``version``, ``date``, ``citation``, ``url``, ``limitations``, where given.
+    splits : mapping
+        Names of entries by split; empty where there is none.
+    seconds : float
+        Seconds that a table may spend on a network.
+    licences : mapping
+        Licence of what the networks of an entry are made from, where the entry says.
     seed : int
     partition : int
         Networks per partition.
@@ -51,8 +81,8 @@ class Spec:
         The entries ``[[networks]]``, in order.
     tables : mapping
         Options of each table, in the order in which tables are written; ``networks`` is always there.
-    folder : Path
-        Where relative paths start.
+    inputs : Inputs
+        Where the files are that it names.
     given : mapping
         The spec as it was given.
     """
@@ -67,19 +97,28 @@ class Spec:
     memory: int
     sources: tuple[Source, ...]
     tables: Mapping[str, Mapping[str, Any]]
-    folder: Path
+    inputs: Inputs
     given: Mapping[str, Any]
+    about: Mapping[str, Any] = field(default_factory=dict)
+    splits: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    seconds: float = SECONDS
+    licences: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, given: Mapping[str, Any], *, folder: str | Path = ".") -> Spec:
+    def of(
+        cls, given: Mapping[str, Any], *, folder: str | Path | Place = ".", planned: Any = None, dataset: Any = None
+    ) -> Spec:
         """Check a spec given as a mapping.
 
         Parameters
         ----------
         given : mapping
             What a TOML file holds.
-        folder : path
-            Where relative paths of networks and data start.
+        folder : path or address
+            Where relative paths of networks and data start; nothing outside of it is read.
+        planned, dataset : mapping, Place
+            The document that `resolved` made, and the dataset that holds copies of the files: what a
+            plan is read with.
 
         Raises
         ------
@@ -101,22 +140,30 @@ class Spec:
         for key in ("name", "seed", "networks"):
             if key not in given:
                 raise InputError(f"{key}: missing; expected {KEYS[key]}", key=key)
-        where = Path(folder).resolve()
+        inputs = Inputs(folder) if planned is None else Inputs(dataset, copied=True)
         name = fields.identifier(given["name"], "name")
-        sources = _sources(given["networks"], where)
+        sources = _sources(given["networks"], inputs, planned)
         return cls(
             name=name,
             title=fields.text(given.get("title", name), "title"),
             description=fields.text(given.get("description", f"Dataset {name}, made by polyfiber."), "description"),
-            licence=fields.text(given.get("licence", "CC0-1.0"), "licence"),
-            seed=fields.integer(0)(given["seed"], "seed"),
-            partition=fields.integer(1)(given.get("partition", 256), "partition"),
-            row_group=fields.integer(256)(given.get("row_group", 65536), "row_group"),
+            licence=fields.licence(given.get("licence", "CC0-1.0"), "licence"),
+            seed=fields.integer(0, 1 << 256)(given["seed"], "seed"),
+            partition=fields.integer(1, 1 << 20)(given.get("partition", 256), "partition"),
+            row_group=fields.integer(256, 1 << 24)(given.get("row_group", 65536), "row_group"),
             memory=fields.size(given.get("memory", "1GiB"), "memory"),
             sources=sources,
             tables=_tables(given.get("tables", {}), split=any(s.split for s in sources)),
-            folder=where,
-            given=dict(given),
+            inputs=inputs,
+            given=dict(given) | ({"date": fields.date(given["date"], "date")} if "date" in given else {}),
+            about={key: check(given[key], key) for key, check in ABOUT.items() if key in given},
+            splits=_splits(given.get("splits", {}), sources),
+            seconds=fields.number(above=0.0)(given.get("seconds", SECONDS), "seconds"),
+            licences={
+                s.name: fields.licence(e["licence"], f"networks[{s.position}].licence")
+                for s, e in zip(sources, given["networks"])
+                if "licence" in e
+            },
         )
 
     @property
@@ -133,7 +180,8 @@ class Spec:
 
     def resolved(self) -> dict[str, Any]:
         """Everything that the bytes of the data depend on, as JSON can hold it."""
-        return {
+        more = {"seconds": self.seconds} if self.seconds != SECONDS else {}
+        return more | {
             "format_version": FORMAT_VERSION,
             "name": self.name,
             "seed": self.seed,
@@ -154,13 +202,16 @@ class Spec:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def read_spec(path: str | Path) -> Spec:
+def read_spec(path: str | Path, *, folder: str | Path | None = None) -> Spec:
     """Read and check a spec file.
 
     Parameters
     ----------
-    path : path of a TOML file
+    path : path or address of a TOML file
         See ``docs/datasets.md`` for its keys.
+    folder : path or address, optional
+        Where relative paths of networks and data start: the folder of the spec by default. Nothing
+        outside of it is read.
 
     Raises
     ------
@@ -169,29 +220,39 @@ def read_spec(path: str | Path) -> Spec:
     InputError
         Naming the key, what was found and what was expected.
     """
-    where = Path(path)
+    where = os.fspath(path)
+    above, _, name = where.rpartition("/")
+    home = place_of(above or ("/" if where.startswith("/") else "."), inner_links=True)
     try:
-        given = tomllib.loads(where.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise FileFormatError(f"{where}: not a TOML file: {error}") from None
-    except OSError as error:
-        raise FileFormatError(f"{where}: cannot be read: {error.strerror}") from None
+        given = parse_toml(home.read(name, most=LARGEST_SPEC), where)
+    except FileFormatError as error:
+        raise FileFormatError(
+            f"{where}: cannot be read: No such file" if str(error).endswith(": missing") else str(error)
+        ) from None
     try:
-        return Spec.of(given, folder=where.parent)
+        return Spec.of(given, folder=home if folder is None else folder)
     except InputError as error:
         raise type(error)(f"{where}: {error}", **error.facts) from None
 
 
-def _sources(given: Any, folder: Path) -> tuple[Source, ...]:
+def _sources(given: Any, inputs: Inputs, planned: Any) -> tuple[Source, ...]:
     if not isinstance(given, list) or not given:
         raise fields.wrong("networks", given, "at least one entry [[networks]]")
     sources: list[Source] = []
     for position, entry in enumerate(given):
-        sources.append(_source(entry, position, sources, folder))
+        found = None
+        if planned is not None:
+            entries = planned.get("networks") if isinstance(planned, dict) else None
+            if not isinstance(entries, list) or len(entries) != len(given) or not isinstance(entries[position], dict):
+                raise fields.wrong("resolved", entries, f"{len(given)} entries of networks")
+            found = entries[position]
+        sources.append(_source(entry, position, sources, inputs, found))
+        if sources[-1].first + sources[-1].count > 1 << 53:
+            raise fields.wrong(f"networks[{position}]", sources[-1].count, "at most 2^53 networks in all")
     return tuple(sources)
 
 
-def _source(entry: Any, position: int, before: list[Source], folder: Path) -> Source:
+def _source(entry: Any, position: int, before: list[Source], inputs: Inputs, found: Any) -> Source:
     where = f"networks[{position}]."
     if not isinstance(entry, dict):
         raise fields.wrong(where[:-1], entry, "an entry [[networks]] with keys")
@@ -199,25 +260,27 @@ def _source(entry: Any, position: int, before: list[Source], folder: Path) -> So
         raise InputError(f"{where}kind: missing; expected one of {', '.join(KINDS)}", key=where + "kind")
     kind = KINDS[fields.choice(*KINDS)(entry["kind"], where + "kind")]
     own = [o.name for o in kind.options]
-    fields.unknown(list(entry), ["name", "kind", "domain", "split", *own], where)
+    fields.unknown(list(entry), ["name", "kind", "domain", "split", "licence", *own], where)
     name = fields.identifier(entry.get("name", f"{kind.name}-{position}"), where + "name")
     if any(s.name == name for s in before):
         raise fields.wrong(where + "name", name, "a name that no earlier entry has")
     values = kind.check(entry, where)
     base = _base(kind, values, before, where)
-    if kind.resolve is not None:
-        values = kind.resolve(values, folder, where)
+    if found is not None:
+        values |= {name: check(found.get(name), where + name) for name, check in kind.found.items()}
+    elif kind.resolve is not None:
+        values = kind.resolve(values, inputs, where)
     domain = _domain(entry.get("domain"), where + "domain")
     if domain is None and base is not None:
         domain = base.domain
     first = before[-1].first + before[-1].count if before else 0
     split = _split(entry.get("split", 0), kind, where + "split")
-    return Source(name, kind.name, position, first, kind.count(values, base), values, domain, folder, base, split)
+    return Source(name, kind.name, position, first, kind.count(values, base), values, domain, inputs, base, split)
 
 
 def _split(given: Any, kind: Kind, key: str) -> int:
     """``true``: as many blocks as memory asks for; a number: at least so many."""
-    split = int(given) if isinstance(given, bool) else int(fields.integer(0)(given, key))
+    split = int(given) if isinstance(given, bool) else int(fields.integer(0, 100_000)(given, key))
     if split and kind.name == "linear":
         raise fields.wrong(key, given, "no split: linear networks have no regions")
     return split
@@ -233,6 +296,32 @@ def _base(kind: Kind, values: Mapping[str, Any], before: list[Source], where: st
             return source
     known = ", ".join(repr(s.name) for s in before) or "none yet"
     raise fields.wrong(where + "of", values["of"], f"the name of an earlier entry ({known})")
+
+
+def _splits(given: Any, sources: Sequence[Source]) -> dict[str, list[str]]:
+    """Splits by entries: each in one, and derived networks where their origins are."""
+    if not isinstance(given, dict):
+        raise fields.wrong("splits", given, "names of splits with lists of entries")
+    splits = {
+        fields.identifier(name, "splits"): fields.one_or_more(fields.identifier)(entries, f"splits.{name}")
+        for name, entries in given.items()
+    }
+    where: dict[str, str] = {}
+    known = {s.name for s in sources}
+    for split, entries in splits.items():
+        for entry in entries:
+            if entry not in known or entry in where:
+                raise fields.wrong(f"splits.{split}", entry, "the name of an entry that no other split has")
+            where[entry] = split
+    if splits and set(where) != known:
+        raise fields.wrong("splits", sorted(known - set(where)), "every entry of [[networks]] in one split")
+    for source in sources:
+        if splits and source.base is not None and where[source.base.name] != where[source.name]:
+            raise fields.wrong(
+                f"splits.{where[source.name]}", source.name,
+                f"it beside {source.base.name!r}, which its networks are made from: else one split holds near copies of another",
+            )  # fmt: skip
+    return splits
 
 
 def _domain(given: Any, key: str) -> tuple[Any, Any] | None:

@@ -95,9 +95,9 @@ def test_a_missing_and_a_spare_inequality_are_noticed() -> None:
     row = next(r for r in rows_of("cells", item) if len(r["walls"]) >= 4)
     less = row | {"walls": row["walls"][1:], "normals": row["normals"][2:], "offsets": row["offsets"][1:]}
     assert any("missing" in text for text in complaints("cells", item, [less]))
-    from polyfiber.datasets import recheck
+    from polyfiber.datasets.checks import cell_geometry
 
-    A, b = recheck.halfspaces(item.network, None, row["signs"])
+    A, b = cell_geometry.halfspaces(item.network, None, row["signs"])
     k = next(i for i in range(len(b)) if i not in row["walls"])
     more = row | {
         "walls": [*row["walls"], k],

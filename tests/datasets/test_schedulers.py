@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from polyfiber.datasets import run, schedule
+from polyfiber.datasets import run
+from polyfiber.datasets.execution import schedule
 from polyfiber.errors import InputError
 
 from .test_store import contents
@@ -89,20 +90,19 @@ def test_killed_runs_are_completed(spec: Path, whole: dict[str, bytes], tmp_path
 
 def test_killed_between_two_renames(spec: Path, whole: dict[str, bytes], tmp_path: Path, monkeypatch: Any) -> None:
     """The table stands in its place, the record does not: the partition is done again, once."""
-    import polyfiber.datasets.storage.store as store
+    from polyfiber.datasets.storage.places import LocalPlace
 
     calls = 0
+    put = LocalPlace.put
 
-    def failing(path: Path, data: bytes, *, work: Path | None = None) -> None:
+    def failing(self: LocalPlace, name: str, path: Path) -> None:
         nonlocal calls
-        if path.parent.name == "records":
-            calls += 1
-            if calls == 3:
-                raise KeyboardInterrupt
-        store_write(path, data, work=work)
+        calls += name.startswith("records/")
+        if calls == 3:
+            raise KeyboardInterrupt
+        put(self, name, path)
 
-    store_write = store.write_atomically
-    monkeypatch.setattr(store, "write_atomically", failing)
+    monkeypatch.setattr(LocalPlace, "put", failing)
     with pytest.raises(KeyboardInterrupt):
         run(spec, tmp_path / "data", workers=0)
     monkeypatch.undo()

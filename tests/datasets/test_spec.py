@@ -199,9 +199,12 @@ def test_files_of_ones_own(tmp_path: Path) -> None:
     assert Networks(plan.spec).item(0).network == net
     document = json.loads(json.dumps(plan.to_json()))
     assert Plan.from_json(document).fingerprint == plan.fingerprint
-    pf.ReLUNetwork.random((2, 3, 1), rng=2).save(tmp_path / "a.npz")
+    document["resolved"]["networks"][0]["files"][0][1] = "0" * 64
     with pytest.raises(InputError, match="another plan now"):
         Plan.from_json(document)
+    pf.ReLUNetwork.random((2, 3, 1), rng=2).save(tmp_path / "a.npz")
+    with pytest.raises(InputError, match="has changed since the plan"):
+        Networks(plan.spec).item(0)
     with pytest.raises(InputError, match=r"networks\[0\].paths\[0\]: found 'z"):
         Spec.of({"name": "own", "seed": 1, "networks": [{"kind": "files", "paths": "z*.npz"}]}, folder=tmp_path)
     (tmp_path / "broken.npz").write_bytes(b"PK no")

@@ -84,7 +84,12 @@ def test_a_block_that_is_lost_is_noticed(made: Path, tmp_path: Path) -> None:
     pq.write_table(pq.read_table(path).slice(0, 0), path)
     record = tmp_path / "d" / "records" / f"part-{at:05d}.json"
     document = json.loads(record.read_text())
-    document["tables"]["blocks"]["bytes"] = path.stat().st_size
+    import hashlib
+
+    document["tables"]["blocks"] |= {
+        "bytes": path.stat().st_size,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+    }
     record.write_text(json.dumps(document))
     with pytest.raises(IncompleteError, match="blocks are missing"):
         finish(tmp_path / "d")

@@ -31,7 +31,7 @@ SPEC: dict[str, Any] = {
 
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file that belongs to the dataset."""
-    left_out = {"runs.jsonl", ".lock"}
+    left_out = {"runs.jsonl", ".lock", ".checked"}
     return {
         str(p.relative_to(folder)): p.read_bytes()
         for p in sorted(folder.rglob("*"))
@@ -234,8 +234,8 @@ def test_directories_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(InputError, match="cannot be made"):
         run(SPEC, tmp_path / "file", workers=0)
-    entry = {"kind": "random", "architecture": [2, 2, 1], "count": 6_000_000_001}
-    with pytest.raises(InputError, match="partition: 6000000001 networks"):
+    entry = {"kind": "random", "architecture": [2, 2, 1], "count": 600_000_001}
+    with pytest.raises(InputError, match="partition: 600000001 networks"):
         run({**SPEC, "networks": [entry]}, tmp_path / "d", workers=0)
     with pytest.raises(InputError, match="workers must be >= 0"):
         run(SPEC, tmp_path / "d", workers=-1)

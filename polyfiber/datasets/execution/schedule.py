@@ -6,9 +6,9 @@ costs its partition one attempt; after `ATTEMPTS` the partition is given up and 
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import functools
-import json
 import multiprocessing.connection
 import threading
 from collections import deque
@@ -17,14 +17,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...errors import InputError, MissingDependencyError
+from ...errors import IncompleteError, InputError, MissingDependencyError, PolyfiberError
 from ...processes import start, start_method
 from ..networks import reason_of
 from ..plan import Plan
-from ..spec import Spec
+from ..storage.store import Directory
 from .work import run_partition
 
 ATTEMPTS = 3
+
+PATIENCE = 20.0
+"""Seconds without an answer after which the Dask scheduler is asked whether it is there."""
 
 IN_FLIGHT = 1024
 """Partitions that are with a Dask scheduler at a time."""
@@ -39,13 +42,13 @@ class Outcome:
     error: str = ""
 
 
-def serial(plan: Plan, partitions: Sequence[int], directory: Path) -> Iterator[Outcome]:
+def serial(plan: Plan, partitions: Sequence[int], directory: Directory) -> Iterator[Outcome]:
     """One after the other, in this process: the reference."""
     for index in partitions:
         yield _attempt(plan, index, directory)
 
 
-def _attempt(plan: Plan, index: int, directory: Path) -> Outcome:
+def _attempt(plan: Plan, index: int, directory: str | Path | Directory) -> Outcome:
     try:
         return Outcome(index, run_partition(plan, index, directory))
     except Exception as error:  # one partition must not end the others; the outcome says what happened
@@ -53,8 +56,9 @@ def _attempt(plan: Plan, index: int, directory: Path) -> Outcome:
 
 
 # ---- processes on this machine ------------------------------------------------------------------
-def _serve(pipe: Any, document: dict[str, Any], directory: Path) -> None:
-    plan = Plan.from_json(document)
+def _serve(pipe: Any, address: str) -> None:
+    directory = Directory(address)
+    plan = Plan.read(directory)
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while (index := pipe.recv()) is not None:
             pipe.send(_attempt(plan, index, directory))
@@ -63,8 +67,8 @@ def _serve(pipe: Any, document: dict[str, Any], directory: Path) -> None:
 class _Worker:
     """A process and the partition that it has in hand."""
 
-    def __init__(self, document: dict[str, Any], directory: Path) -> None:
-        self.process, self.pipe = start(_serve, document, directory, method=start_method())
+    def __init__(self, address: str) -> None:
+        self.process, self.pipe = start(_serve, address, method=start_method())
         self.partition = -1
 
     def give(self, index: int) -> None:
@@ -90,12 +94,12 @@ class _Worker:
         self.pipe.close()
 
 
-def processes(plan: Plan, partitions: Sequence[int], directory: Path, *, workers: int) -> Iterator[Outcome]:
+def processes(plan: Plan, partitions: Sequence[int], directory: Directory, *, workers: int) -> Iterator[Outcome]:
     """Processes on this machine with one thread each."""
-    document = plan.to_json()
+    address = str(directory)
     waiting = deque(partitions)
     deaths: dict[int, int] = {}
-    pool = [_Worker(document, directory) for _ in range(min(workers, len(waiting)))]
+    pool = [_Worker(address) for _ in range(min(workers, len(waiting)))]
     try:
         for worker in pool:
             worker.give(waiting.popleft())
@@ -117,7 +121,7 @@ def processes(plan: Plan, partitions: Sequence[int], directory: Path, *, workers
                             f"the worker died {ATTEMPTS} times at this partition (exit code {worker.process.exitcode})",
                         )
                     if waiting:
-                        worker = _Worker(document, directory)
+                        worker = _Worker(address)
                         pool.append(worker)
                         worker.give(waiting.popleft())
                     continue
@@ -133,12 +137,14 @@ def processes(plan: Plan, partitions: Sequence[int], directory: Path, *, workers
 
 
 # ---- Dask ---------------------------------------------------------------------------------------
-def _dask_task(document: dict[str, Any], directory: str) -> Outcome:
-    """Do the one partition of a document."""
+def _dask_task(address: str, fingerprint: str, index: int) -> Outcome:
+    """Do one partition of the plan that lies in the dataset; tasks carry its number and nothing else."""
     with _one_at_a_time:
-        return _attempt(
-            Plan.from_json(document, spec=_spec_of(document)), document["partitions"][0]["index"], Path(directory)
-        )
+        try:
+            directory, plan = _planned(address, fingerprint)
+        except PolyfiberError as error:
+            return Outcome(index, None, reason_of(error))
+        return _attempt(plan, index, directory)
 
 
 _one_at_a_time = threading.Lock()
@@ -146,13 +152,15 @@ _one_at_a_time = threading.Lock()
 
 
 @functools.lru_cache(maxsize=1)
-def _checked(given: str, folder: str) -> Spec:
-    return Spec.of(json.loads(given), folder=folder)
-
-
-def _spec_of(document: dict[str, Any]) -> Spec:
-    """The spec, checked once per worker process."""
-    return _checked(json.dumps(document["spec"], sort_keys=True), document["folder"])
+def _planned(address: str, fingerprint: str) -> tuple[Directory, Plan]:
+    """The plan, read once per worker process."""
+    directory = Directory(address)
+    if not directory.has("plan.json"):
+        raise InputError(f"{address} is not there for this worker: the workers must share this directory")
+    plan = Plan.read(directory)
+    if plan.fingerprint != fingerprint:
+        raise InputError(f"{address} holds another plan for this worker: the workers must share this directory")
+    return directory, plan
 
 
 def connect(address: str) -> Any:
@@ -175,42 +183,54 @@ def connect(address: str) -> Any:
         raise InputError(f"no Dask scheduler answers at {address!r}: {error}") from None
 
 
-def cluster(plan: Plan, partitions: Sequence[int], directory: Path, *, client: Any) -> Iterator[Outcome]:
+def cluster(plan: Plan, partitions: Sequence[int], directory: Directory, *, client: Any) -> Iterator[Outcome]:
     """Workers of a Dask cluster; Dask gives the partition of a worker that died to another one.
 
     Raises
     ------
     InputError
         A worker reports a partition that is not in this directory: they do not share it.
+    IncompleteError
+        The scheduler is gone; the partitions that are done are kept.
     """
-    from distributed import as_completed
+    from distributed import wait
 
-    document = plan.to_json()
-    partition_of = {p["index"]: p for p in document.pop("partitions")}
     waiting = deque(partitions)
-    names: dict[str, int] = {}
-
-    def submit() -> Any:
-        index = waiting.popleft()
-        future = client.submit(
-            _dask_task, {**document, "partitions": [partition_of[index]]}, str(directory), pure=False
-        )
-        names[future.key] = index
-        return future
-
-    flying = {future.key: future for future in (submit() for _ in range(min(IN_FLIGHT, len(waiting))))}
-    ended = as_completed(list(flying.values()))
+    flying: dict[Any, int] = {}
     try:
-        for future in ended:
-            del flying[future.key]
-            if future.status == "finished":
-                yield future.result()
-            else:
-                error = future.exception() if future.status == "error" else None
-                yield Outcome(names[future.key], None, future.status if error is None else reason_of(error))
-            if waiting:
-                following = submit()
-                flying[following.key] = following
-                ended.add(following)
+        while waiting or flying:
+            try:
+                while waiting and len(flying) < IN_FLIGHT:
+                    index = waiting.popleft()
+                    future = client.submit(_dask_task, str(directory), plan.fingerprint, index, pure=False)
+                    flying[future] = index
+                with contextlib.suppress(TimeoutError):
+                    wait(list(flying), timeout=PATIENCE, return_when="FIRST_COMPLETED")
+                ended = [future for future in flying if future.done()]
+                if not ended:
+                    client.run_on_scheduler(_here)  # raises where nobody answers
+            except (OSError, RuntimeError, ValueError, concurrent.futures.CancelledError) as error:
+                raise _lost(client, error) from None
+            for future in ended:
+                index = flying.pop(future)
+                if future.status == "finished":
+                    yield future.result()
+                elif future.status == "error":
+                    yield Outcome(index, None, reason_of(future.exception()))
+                else:
+                    raise _lost(client, None)
     finally:
-        client.cancel(list(flying.values()))
+        with contextlib.suppress(Exception):  # a scheduler that is gone has nothing to cancel
+            client.cancel(list(flying))
+
+
+def _here() -> bool:
+    return True
+
+
+def _lost(client: Any, error: BaseException | None) -> IncompleteError:
+    address = getattr(getattr(client, "scheduler", None), "address", None) or "the given address"
+    why = "" if error is None else f" ({type(error).__name__})"
+    return IncompleteError(
+        f"the Dask scheduler at {address} no longer answers{why}; partitions that are done are kept. Start it again and run again"
+    )

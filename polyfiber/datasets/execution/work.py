@@ -42,14 +42,14 @@ class Tally:
     skipped: int = 0
 
 
-def run_partition(plan: Plan, index: int, directory: str | Path) -> dict[str, Any]:
+def run_partition(plan: Plan, index: int, directory: str | Path | Directory) -> dict[str, Any]:
     """Do a partition and put it in its place.
 
     Parameters
     ----------
     plan : Plan
     index : int
-    directory : path
+    directory : path, address or Directory
         The dataset; must be the same directory on every worker.
 
     Returns
@@ -68,7 +68,7 @@ def run_partition(plan: Plan, index: int, directory: str | Path) -> dict[str, An
             f"{k} {v} (planned with {plan.versions.get(k)})" for k, v in here.items() if plan.versions.get(k) != v
         )
         raise InputError(f"this worker has {odd}; the files would differ. Use one environment, or plan again")
-    place = Directory(directory)
+    place = directory if isinstance(directory, Directory) else Directory(directory)
     partition = plan.partition(index)
     withdrawn: dict[tuple[int, str], str] = {}
     while True:

@@ -6,47 +6,52 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...errors import IncompleteError
+from ...errors import IncompleteError, InputError
 from ..execution.splitting import Merged, merge, split_networks
 from ..networks import Networks
 from ..plan import Plan
-from ..sources.files import checksum
+from ..sources import KINDS
+from ..sources.inputs import copy_name
 from ..spec import FORMAT_VERSION
-from ..storage.arrow import parquet
-from ..storage.store import Directory, json_bytes, part_name, write_atomically
+from ..storage.store import Directory, record_name, table_name
 from ..tables import table
 from .card import card
+from .croissant import croissant
 
 SUMS = "SHA256SUMS"
+DOCUMENTS = ("README.md", "croissant.json", "manifest.json", "plan.json")
 
 
 @dataclass(frozen=True)
 class Finished:
     """What `finish` wrote: the manifest, and how many files have a checksum."""
 
-    directory: Path
+    directory: Path | str
     manifest: dict[str, Any]
     files: int
 
 
-def finish(directory: str | Path) -> Finished:
-    """Write ``manifest.json``, ``README.md`` (the card) and ``SHA256SUMS``.
+def finish(directory: str | Path | Directory) -> Finished:
+    """Write ``manifest.json``, ``README.md`` (the card), ``croissant.json`` and ``SHA256SUMS``.
+
+    The files are compared with their records first; a file that is known by size and time is not read again.
 
     Raises
     ------
     IncompleteError
-        Partitions are not done; names them. ``partial`` lists their numbers.
+        Partitions are not done, or their files are damaged; names them. ``partial`` lists their numbers.
     FileFormatError
         Not the directory of a dataset.
     """
-    place = Directory(directory)
-    plan = Plan.read(place.path)
-    records = [place.record(p.index, plan.fingerprint) for p in plan.partitions]
+    place = directory if isinstance(directory, Directory) else Directory(directory)
+    plan = Plan.read(place)
+    refuse_strangers(place, plan)
+    records = [place.record(p, plan.fingerprint, plan.spec.tables) for p in plan.partitions]
     missing = [i for i, r in enumerate(records) if r is None]
     if missing:
         shown = ", ".join(map(str, missing[:10])) + (f" and {len(missing) - 10} more" if len(missing) > 10 else "")
         raise IncompleteError(
-            f"{place.path}: {len(missing)} of {len(records)} partitions are not done ({shown}); run again",
+            f"{place}: {len(missing)} of {len(records)} partitions are not done, or damaged ({shown}); run again",
             partial=missing,
         )
     whole = [r for r in records if r is not None]
@@ -56,17 +61,28 @@ def finish(directory: str | Path) -> Finished:
     problems = [text for m in merged for text in m.problems]
     if problems:
         raise IncompleteError(
-            f"{place.path}: the blocks do not make a whole complex: {'; '.join(problems[:3])}", partial=problems
+            f"{place}: the blocks do not make a whole complex: {'; '.join(problems[:3])}", partial=problems
         )
     manifest["split"] = [m.to_json() for m in merged]
-    write_atomically(place.path / "manifest.json", json_bytes(manifest), work=place.work)
-    write_atomically(place.path / "README.md", card(plan, manifest).encode(), work=place.work)
-    sums = [(checksum(place.path / name), name) for name in ("README.md", "manifest.json", "plan.json")]
+    place.write_json("manifest.json", manifest)
+    place.place.write("README.md", card(plan, manifest).encode())
+    place.write_json("croissant.json", croissant(plan, manifest))
+    copies = {copy_name(*f): f[1] for s in plan.spec.sources for f in KINDS[s.kind].files(s.values)}
+    sums = [(place.sha256(name), name) for name in (*DOCUMENTS, *copies)]
     sums += [(file["sha256"], file["path"]) for entry in manifest["tables"].values() for file in entry["files"]]
-    sums += [(checksum(place.record_file(i)), f"records/{part_name(i, 'json')}") for i in range(len(records))]
+    sums += [(place.sha256(record_name(i)), record_name(i)) for i in range(len(records))]
     text = "".join(f"{digest}  {name}\n" for digest, name in sorted(sums, key=lambda s: s[1]))
-    write_atomically(place.path / SUMS, text.encode(), work=place.work)
+    place.place.write(SUMS, text.encode())
+    place.remember()
     return Finished(place.path, manifest, len(sums))
+
+
+def refuse_strangers(place: Directory, plan: Plan) -> None:
+    """Readers that take all files of a folder would take these too; what a run did not write it does not delete."""
+    strangers = place.strangers(plan.spec.tables, len(plan.partitions))
+    if strangers:
+        more = f" and {len(strangers) - 5} more" if len(strangers) > 5 else ""
+        raise InputError(f"{place}: {', '.join(strangers[:5])}{more}: not part of the dataset; move it elsewhere")
 
 
 def describe(plan: Plan, records: list[dict[str, Any]]) -> dict[str, Any]:
@@ -76,7 +92,7 @@ def describe(plan: Plan, records: list[dict[str, Any]]) -> dict[str, Any]:
     for name, options in spec.tables.items():
         found = table(name)
         files = [
-            {"path": f"{name}/{part_name(r['partition'])}", **r["tables"][name]} for r in records
+            {"path": table_name(name, r["partition"]), **r["tables"][name]} for r in records
         ]  # fmt: skip
         tables[name] = {
             "about": found.doc,
@@ -96,6 +112,8 @@ def describe(plan: Plan, records: list[dict[str, Any]]) -> dict[str, Any]:
         "title": spec.title,
         "description": spec.description,
         "licence": spec.licence,
+        **spec.about,
+        "splits": {name: list(entries) for name, entries in spec.splits.items()},
         "fingerprint": plan.fingerprint,
         "seed": spec.seed,
         "versions": dict(plan.versions),
@@ -111,7 +129,7 @@ def merge_split(place: Directory, plan: Plan) -> list[Merged]:
     rows: dict[int, list[dict[str, Any]]] = {}
     for p in plan.partitions:
         if p.blocks:
-            rows.setdefault(p.first, []).extend(parquet().read_table(place.table_file("blocks", p.index)).to_pylist())
+            rows.setdefault(p.first, []).extend(place.parquet(table_name("blocks", p.index)).read().to_pylist())
     networks = Networks(plan.spec)
     return [merge(networks.item(i), rows[i]) for i in sorted(wanted & set(rows))]
 
@@ -120,7 +138,7 @@ def left_out(place: Directory, plan: Plan) -> dict[str, Any]:
     """How many networks each table leaves out, and the first reason."""
     found: dict[str, Any] = {}
     for p in plan.partitions:
-        rows = parquet().read_table(place.table_file("networks", p.index), columns=["skipped", "reasons"])
+        rows = place.parquet(table_name("networks", p.index)).read(columns=["skipped", "reasons"])
         names, reasons = (
             [text for chunk in rows.column(c).chunks for text in chunk.flatten().to_pylist()] for c in rows.column_names
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,7 +11,9 @@ import numpy as np
 from ...domain import Box, Polyhedron
 from ...errors import InputError
 from ...network.model import ReLUNetwork
+from ..fields import Check
 from ..tables.base import Option
+from .inputs import Inputs
 
 ABSENT: Any = object()
 """Default of an option that must be given."""
@@ -33,8 +34,8 @@ class Source:
         Options of the kind, checked, defaults filled in.
     domain : tuple of two lists, or None
         Bounds of the box on which complexes are taken; None for all of Rⁿ.
-    folder : Path
-        Relative paths start here.
+    inputs : Inputs
+        Where the files are that it names.
     base : Source, optional
         The entry that its networks are derived from.
     split : int
@@ -48,7 +49,7 @@ class Source:
     count: int
     values: Mapping[str, Any]
     domain: tuple[list[float] | float, list[float] | float] | None
-    folder: Path
+    inputs: Inputs
     base: Source | None = None
     split: int = 0
 
@@ -93,8 +94,12 @@ class Kind:
     count : callable
         ``count(values, base)``: how many networks; ``base`` is the entry that ``of`` names.
     resolve : callable, optional
-        ``resolve(values, folder, key)``: what the outside world adds, say the files that a pattern
+        ``resolve(values, inputs, key)``: what the outside world adds, say the files that a pattern
         matches and their checksums; done once, when the spec is read.
+    found : mapping of str to Check
+        The values that ``resolve`` adds; a plan holds them, and they are checked when it is read.
+    files : callable
+        ``files(values)``: name and checksum of every file that the networks are made from.
     derived : bool
         Whether it has the key ``of``.
     """
@@ -104,7 +109,9 @@ class Kind:
     make: Callable[[Source, int, np.random.Generator, BaseOf], Made]
     describe: Callable[[Mapping[str, Any]], str]
     count: Callable[[Mapping[str, Any], Source | None], int] = lambda values, base: int(values["count"])
-    resolve: Callable[[dict[str, Any], Path, str], dict[str, Any]] | None = None
+    resolve: Callable[[dict[str, Any], Inputs, str], dict[str, Any]] | None = None
+    found: Mapping[str, Check] = field(default_factory=dict)
+    files: Callable[[Mapping[str, Any]], list[tuple[str, str]]] = lambda values: []
     derived: bool = False
 
     def check(self, given: Mapping[str, Any], where: str) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def _describe_perturbed(v: Mapping[str, Any]) -> str:
 
 
 _OF = Option("of", ABSENT, fields.identifier, "the name of an earlier entry of [[networks]]")
-_PER = Option("per", 1, fields.integer(1), "copies of each network")
+_PER = Option("per", 1, fields.integer(1, fields.MOST), "copies of each network")
 
 PERTURBED = Kind(
     "perturbed",

@@ -2,64 +2,44 @@
 
 from __future__ import annotations
 
-import glob
-import hashlib
-import os
+import functools
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ...equivalence.collections.collection import network_at
+from ...equivalence.collections.collection import ParquetCollection
 from ...errors import InputError
 from ...network.readers import read_chain as read_network
 from .. import fields
-from ..storage.arrow import parquet
+from ..storage.arrow import open_parquet
 from ..tables.base import Option
 from .base import ABSENT, BaseOf, Kind, Made, Source
+from .inputs import Inputs, checksum
 
 
-def checksum(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as stream:
-        while piece := stream.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
-
-
-def _resolve(values: dict[str, Any], folder: Path, key: str) -> dict[str, Any]:
+def _resolve(values: dict[str, Any], inputs: Inputs, key: str) -> dict[str, Any]:
     """List the files, their checksums, and how many networks each holds."""
     names: list[str] = []
     for i, pattern in enumerate(values["paths"]):
-        found = sorted(glob.glob(str(folder / pattern), recursive=True))
-        found = [f for f in found if os.path.isfile(f)]
-        if not found:
-            raise fields.wrong(f"{key}paths[{i}]", pattern, f"a file, or a pattern that matches files, from {folder}")
-        names += [os.path.relpath(f, folder) for f in found]
+        names += inputs.find(pattern, f"{key}paths[{i}]")
     files = []
     for name in dict.fromkeys(names):
-        path = folder / name
+        path = inputs.local(name, f"{key}paths")
         if path.suffix == ".parquet":
-            count = int(parquet("reading a Parquet dataset").ParquetFile(path).metadata.num_rows)
+            count = int(open_parquet(str(path), path).metadata.num_rows)
+            ParquetCollection([path])  # refuses now what could not be read later
         else:
-            read_network(path)  # refuses now what could not be read later
+            read_network(path)
             count = 1
-        files.append([Path(name).as_posix(), checksum(path), count])
+        files.append([name, checksum(path), count])
     return {"paths": values["paths"], "files": files}
 
 
-_seen: dict[tuple[str, int, int], str] = {}
-
-
-def _unchanged(path: Path, expected: str) -> None:
-    """Raise if a file is no longer the one that was planned with."""
-    facts = path.stat()
-    key = (str(path), facts.st_mtime_ns, facts.st_size)
-    if key not in _seen:
-        _seen[key] = checksum(path)
-    if _seen[key] != expected:
-        raise InputError(f"{path} has changed since the plan was made; plan again in another directory")
+@functools.lru_cache(maxsize=2)
+def _rows_of(path: str, digest: str) -> ParquetCollection:
+    """One open file, which keeps its last row group: rows taken in order cost one pass."""
+    return ParquetCollection([Path(path)])
 
 
 def _file(source: Source, index: int, rng: np.random.Generator, base_of: BaseOf) -> Made:
@@ -67,18 +47,23 @@ def _file(source: Source, index: int, rng: np.random.Generator, base_of: BaseOf)
         if index >= count:
             index -= count
             continue
-        path = source.folder / name
-        if not path.is_file():
-            raise InputError(f"{path} is gone; it was there when the plan was made")
-        _unchanged(path, expected)
+        path = source.inputs.path(name, expected)
         facts: dict[str, Any] = {"file": name, "sha256": expected}
         if path.suffix == ".parquet":
-            return Made(network_at(path, index), {**facts, "row": index})
+            return Made(_rows_of(str(path), expected).network(index), {**facts, "row": index})
         net = read_network(path)
         if net.is_exact:
             facts["rounded"] = "the rationals of the file were rounded to float64"
         return Made(net.rounded(), facts)
     raise InputError(f"network {index} is beyond the files of {source.name}")
+
+
+def _listed(value: Any, key: str) -> list[Any]:
+    """Names, checksums and counts as a plan holds them."""
+    return [
+        [fields.text(name, key), fields.sha256(digest, key), fields.integer(0, fields.MOST)(count, key)]
+        for name, digest, count in fields.sequence(fields.sequence(lambda v, k: v, least=3, most=3))(value, key)
+    ]
 
 
 FILES = Kind(
@@ -88,4 +73,6 @@ FILES = Kind(
     lambda v: f"{sum(f[2] for f in v['files'])} networks from {len(v['files'])} files: {', '.join(v['paths'])}.",
     count=lambda v, base: sum(f[2] for f in v["files"]),
     resolve=_resolve,
+    found={"files": _listed},
+    files=lambda v: [(f[0], f[1]) for f in v["files"]],
 )

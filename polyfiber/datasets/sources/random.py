@@ -82,7 +82,7 @@ RANDOM = Kind(
     "random",
     (
         Option("architecture", ABSENT, _architectures, "widths [n0, …, nL], or a list of them, taken in turn"),
-        Option("count", ABSENT, fields.integer(1), "a number of networks >= 1"),
+        Option("count", ABSENT, fields.integer(1, fields.MOST), "a number of networks >= 1"),
         Option("law", "normal", fields.choice(*LAWS), "law of the weights"),
         Option("scale", "he", fields.choice(*SCALES), "scale s of the weights"),
         Option("bias", "normal", fields.choice(*BIASES), "law of the biases"),
@@ -121,7 +121,7 @@ LINEAR = Kind(
     "linear",
     (
         Option("architecture", ABSENT, _architectures, "widths [d0, …, dL], or a list of them, taken in turn"),
-        Option("count", ABSENT, fields.integer(1), "a number of networks >= 1"),
+        Option("count", ABSENT, fields.integer(1, fields.MOST), "a number of networks >= 1"),
         Option("law", "strata", fields.choice("strata", "normal"), "uniform over strata, or Gaussian weights"),
         Option("rank", None, fields.integer(0), "rank of the product; all ranks by default"),
         Option("spread", 1.0, fields.number(0), "spread of the hidden changes of basis"),

@@ -14,7 +14,7 @@ from ...network.readers.npz import read_arrays
 from .. import fields
 from ..tables.base import Option
 from .base import ABSENT, BaseOf, Kind, Made, Source
-from .files import checksum
+from .inputs import Inputs, checksum
 from .training import Task, make_task, score, train
 
 NAMED = ("iris", "wine", "breast_cancer", "diabetes", "digits")
@@ -22,8 +22,8 @@ NAMED = ("iris", "wine", "breast_cancer", "diabetes", "digits")
 
 
 @functools.lru_cache(maxsize=8)
-def _task(data: str, columns: tuple[int, ...] | None, folder: str, digest: str | None) -> Task:
-    x, y = _named(data) if data in NAMED else _table(Path(folder) / data)
+def _task(data: str, columns: tuple[int, ...] | None, path: str, digest: str | None) -> Task:
+    x, y = _named(data) if data in NAMED else _table(Path(path))
     if columns is not None and max(columns) >= x.shape[1]:
         raise InputError(f"{data} has {x.shape[1]} columns, 0 to {x.shape[1] - 1}; found column {max(columns)}")
     return make_task(x if columns is None else x[:, list(columns)], y)
@@ -51,31 +51,31 @@ def _table(path: Path) -> tuple[Any, Any]:
     return x, y
 
 
-def _resolve(values: dict[str, Any], folder: Path, key: str) -> dict[str, Any]:
+def _resolve(values: dict[str, Any], inputs: Inputs, key: str) -> dict[str, Any]:
     digest = None
     if values["data"] not in NAMED:
-        path = folder / values["data"]
-        if not path.is_file():
-            raise fields.wrong(
-                f"{key}data", values["data"], f"one of {', '.join(NAMED)}, or an .npz file from {folder}"
-            )
-        digest = checksum(path)
+        try:
+            digest = checksum(inputs.local(values["data"], f"{key}data"))
+        except InputError as error:
+            named = ", ".join(NAMED)
+            raise InputError(f"{error}; or one of {named}", **{**error.facts, "key": f"{key}data"}) from None
     values = {**values, "sha256": digest}
-    task = _the_task(values, folder)
+    task = _the_task(values, inputs)
     columns = values["columns"]
     if columns is not None and len(columns) != task.x.shape[1]:
         raise fields.wrong(f"{key}columns", list(columns), "columns that are not constant")
     return values
 
 
-def _the_task(values: Mapping[str, Any], folder: Path) -> Task:
+def _the_task(values: Mapping[str, Any], inputs: Inputs) -> Task:
     columns = None if values["columns"] is None else tuple(values["columns"])
-    return _task(values["data"], columns, str(folder), values["sha256"])
+    path = "" if values["data"] in NAMED else str(inputs.path(values["data"], values["sha256"]))
+    return _task(values["data"], columns, path, values["sha256"])
 
 
 def _trained(source: Source, index: int, rng: np.random.Generator, base_of: BaseOf) -> Made:
     v = source.values
-    task = _the_task(v, source.folder)
+    task = _the_task(v, source.inputs)
     hidden = tuple(v["hidden"][index % len(v["hidden"])])
     net = train(task, hidden, rng, epochs=v["epochs"], rate=v["rate"], decay=v["decay"])
     name = "accuracy" if task.classes else "r2"
@@ -84,8 +84,8 @@ def _trained(source: Source, index: int, rng: np.random.Generator, base_of: Base
 
 def _hidden(value: Any, key: str) -> list[tuple[int, ...]]:
     if isinstance(value, list) and value and isinstance(value[0], list):
-        return [tuple(a) for a in fields.sequence(fields.sequence(fields.integer(1)))(value, key)]
-    return [tuple(fields.sequence(fields.integer(1))(value, key))]
+        return [tuple(a) for a in fields.sequence(fields.sequence(fields.width))(value, key)]
+    return [tuple(fields.sequence(fields.width)(value, key))]
 
 
 def _describe(v: Mapping[str, Any]) -> str:
@@ -104,12 +104,14 @@ TRAINED = Kind(
         Option("data", ABSENT, fields.text, f"one of {', '.join(NAMED)}, or an .npz file with arrays x and y"),
         Option("columns", None, fields.sequence(fields.integer(0)), "columns of the data to use; all by default"),
         Option("hidden", ABSENT, _hidden, "hidden widths [n1, …], or a list of them, taken in turn"),
-        Option("count", ABSENT, fields.integer(1), "a number of networks >= 1"),
-        Option("epochs", 50, fields.integer(0), "passes over the data"),
+        Option("count", ABSENT, fields.integer(1, fields.MOST), "a number of networks >= 1"),
+        Option("epochs", 50, fields.integer(0, 100_000), "passes over the data"),
         Option("rate", 0.01, fields.number(above=0), "learning rate"),
         Option("decay", 0.0, fields.number(0), "weight decay"),
     ),
     _trained,
     _describe,
     resolve=_resolve,
+    found={"sha256": fields.nullable(fields.sha256)},
+    files=lambda v: [] if v["sha256"] is None else [(v["data"], v["sha256"])],
 )

@@ -4,7 +4,9 @@ DIR/plan.json                        spec, seeds, partitions, versions
 DIR/<table>/part-00000.parquet       rows of one partition
 DIR/records/part-00000.json          rows, bytes and checksums; written last: the partition is done
 DIR/manifest.json, SHA256SUMS, README.md    written by `finish`
+DIR/sources/<sha256>.<suffix>        files of networks and data that the spec names
 DIR/.partial/                        unfinished files; whatever lies there is of no account
+DIR/.checked                         checksums that were read, by size and time of the files; of no account
 DIR/runs.jsonl                       when and how it was run; no part of the data
 """
 
@@ -15,54 +17,27 @@ import hashlib
 import io
 import json
 import os
-import uuid
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ...errors import FileFormatError, InputError
-from .arrow import parquet, pyarrow
+from ...errors import FileFormatError, PolyfiberError
+from .arrow import open_parquet, parquet, pyarrow
+from .documents import LARGEST, json_bytes, parse_json
+from .places import Facts, LocalPlace, Place, place_of
+
+if TYPE_CHECKING:
+    from ..plan import Partition
 
 COMPRESSION = "zstd"
+CHECKED = ".checked"
 
 
 def part_name(index: int, suffix: str = "parquet") -> str:
     """File name of a partition."""
     return f"part-{index:05d}.{suffix}"
-
-
-def sync_directory(path: Path) -> None:
-    """Make a rename in a directory survive a crash of the machine, where the system can."""
-    with contextlib.suppress(OSError, AttributeError):
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def write_atomically(path: Path, data: bytes, *, work: Path | None = None) -> None:
-    """Write a file so that it is there whole or not at all: temporary name, fsync, rename."""
-    folder = path.parent if work is None else work
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".{path.name}.{uuid.uuid4().hex}"
-    try:
-        with open(temporary, "xb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        path.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_directory(path.parent)
-
-
-def json_bytes(document: Mapping[str, Any]) -> bytes:
-    """JSON with sorted keys and a last newline."""
-    return (json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
 class _Hashing(io.RawIOBase):
@@ -189,99 +164,164 @@ class TableWriter:
 
 
 class Directory:
-    """Paths and states of a dataset directory."""
+    """Files and states of a dataset, in a folder of this machine or in a bucket."""
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path).resolve()
+    def __init__(self, where: str | Path | Place) -> None:
+        self.place = place_of(where)
+        self._sums: dict[str, tuple[Facts, str]] | None = None
+
+    def __str__(self) -> str:
+        return str(self.place)
+
+    @property
+    def path(self) -> Path | str:
+        """The folder, or the address."""
+        return self.place.path if isinstance(self.place, LocalPlace) else self.place.url
 
     @property
     def work(self) -> Path:
-        """Where unfinished files lie."""
-        return self.path / ".partial"
+        """Where unfinished files lie, on this machine."""
+        return self.place.scratch
 
-    def table_file(self, table: str, index: int) -> Path:
-        """File of a table and a partition."""
-        return self.path / table / part_name(index)
+    def has(self, name: str) -> bool:
+        """Whether a file is there."""
+        return self.place.facts(name) is not None
 
-    def record_file(self, index: int) -> Path:
-        """Record of a partition."""
-        return self.path / "records" / part_name(index, "json")
+    def json(self, name: str, what: str) -> dict[str, Any]:
+        """A JSON document, or one clear error."""
+        where = f"{self.place}/{name}"
+        if not self.has(name):
+            raise FileFormatError(f"{where}: {what} is missing")
+        return parse_json(self.place.read(name, most=LARGEST), where, what)
 
-    def record(self, index: int, fingerprint: str) -> dict[str, Any] | None:
-        """The record of a partition that is done; None if it is not: no record of this plan, a file missing or short."""
-        try:
-            record = json.loads(self.record_file(index).read_text(encoding="utf-8"))
-            whole = all(
-                self.table_file(name, index).stat().st_size == facts["bytes"]
-                for name, facts in record["tables"].items()
-            )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    def write_json(self, name: str, document: Mapping[str, Any]) -> None:
+        """Write a JSON document."""
+        self.place.write(name, json_bytes(document))
+
+    def parquet(self, name: str) -> Any:
+        """A ``pyarrow.parquet.ParquetFile``, or one clear error."""
+        return open_parquet(self.place.open(name), f"{self.place}/{name}")
+
+    # ---- checksums ----------------------------------------------------------------------------
+    def sha256(self, name: str) -> str:
+        """SHA-256 of a file: read once, then known by size and stamp."""
+        facts = self.place.facts(name)
+        if facts is None:
+            raise FileFormatError(f"{self.place}/{name}: missing")
+        known = self._known()
+        if name not in known or known[name][0] != facts or not facts.stamp:
+            known[name] = (facts, self.read_sum(name))
+        return known[name][1]
+
+    def read_sum(self, name: str) -> str:
+        """SHA-256 of a file, read now whatever is known."""
+        digest = hashlib.sha256()
+        source = self.place.open(name)
+        with open(source, "rb") if isinstance(source, str) else source as stream:
+            while piece := stream.read(1 << 20):
+                digest.update(piece)
+        return digest.hexdigest()
+
+    def _known(self) -> dict[str, tuple[Facts, str]]:
+        if self._sums is None:
+            self._sums = {}
+            with contextlib.suppress(PolyfiberError, KeyError, TypeError, ValueError):
+                for name, (size, stamp, digest) in self.json(CHECKED, "checksums")["files"].items():
+                    self._sums[str(name)] = (Facts(int(size), str(stamp)), str(digest))
+        return self._sums
+
+    def remember(self) -> None:
+        """Keep the checksums that were read, so that the next run need not read the files again."""
+        files = {name: [f.size, f.stamp, digest] for name, (f, digest) in self._known().items()}
+        self.write_json(CHECKED, {"files": files})
+
+    # ---- partitions ---------------------------------------------------------------------------
+    def record(
+        self, partition: Partition, fingerprint: str, tables: Iterable[str], *, deep: bool = True
+    ) -> dict[str, Any] | None:
+        """The record of a partition that is done.
+
+        None if it is not: no record, one that is broken or of another plan or partition, a file that is
+        missing, has another size, or (``deep``) another checksum.
+        """
+        name = record_name(partition.index)
+        if not self.has(name):
             return None
-        return record if whole and record.get("fingerprint") == fingerprint else None
+        try:
+            record = parse_json(self.place.read(name, most=1 << 24), name, "the record")
+        except FileFormatError:
+            return None
+        if not fits(record, partition, fingerprint, tables):
+            return None
+        for table, facts in record["tables"].items():
+            file = table_name(table, partition.index)
+            found = self.place.facts(file)
+            if found is None or found.size != facts["bytes"] or (deep and self.sha256(file) != facts["sha256"]):
+                return None
+        return record
+
+    def strangers(self, tables: Iterable[str], partitions: int) -> list[str]:
+        """Files in the folders of tables and records that no partition of the plan has."""
+        found = []
+        for folder, suffix in [*((name, "parquet") for name in tables), ("records", "json")]:
+            known = {part_name(i, suffix) for i in range(partitions)}
+            found += [f"{folder}/{name}" for name in self.place.names(folder) if name not in known]
+        return found
 
     def commit(self, index: int, temporary: Mapping[str, Path], record: Mapping[str, Any]) -> None:
         """Move the tables of a partition to their places, then write its record."""
         for name, path in temporary.items():
-            final = self.table_file(name, index)
-            final.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(path, final)
-            sync_directory(final.parent)
-        write_atomically(self.record_file(index), json_bytes(record), work=self.work)
+            self.place.put(table_name(name, index), path)
+        self.write_json(record_name(index), record)
 
     def log(self, entry: Mapping[str, Any]) -> None:
         """One line of ``runs.jsonl``."""
-        line = json.dumps(entry, sort_keys=True) + "\n"
-        with open(self.path / "runs.jsonl", "a", encoding="utf-8") as stream:
-            stream.write(line)
+        self.place.append("runs.jsonl", json.dumps(entry, sort_keys=True) + "\n")
 
     def sweep(self) -> None:
         """Delete unfinished files of runs that are over."""
-        if self.work.is_dir():
-            for path in self.work.iterdir():
-                path.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # a worker of a run that was killed may still write there
-                self.work.rmdir()
+        self.place.sweep()
 
-    def _lock_file(self) -> Any:
-        try:
-            return open(self.path / ".lock", "a")
-        except OSError as error:
-            raise InputError(f"{self.path}: cannot be written to: {error.strerror}") from None
-
-    @contextlib.contextmanager
-    def lock(self, *, shared: bool = False) -> Iterator[None]:
-        """Keep a second run out, as long as this process lives; shared locks let each other in.
-
-        The system drops the lock when the process ends, however it ends. Where it knows no such
-        locks nothing is locked.
-        """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"{self.path}: no directory, and it cannot be made: {error.strerror}") from None
-        try:
-            import fcntl
-        except ImportError:
-            yield
-            return
-        with self._lock_file() as stream:
-            try:
-                fcntl.flock(stream, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise InputError(f"{self.path}: another run is at work in this directory") from None
-            except OSError:  # a file system without locks
-                pass
-            yield
+    def lock(self, *, shared: bool = False) -> contextlib.AbstractContextManager[None]:
+        """Keep a second run out; see `LocalPlace.lock`."""
+        return self.place.lock(shared=shared)
 
 
-def read_json(path: Path, what: str) -> dict[str, Any]:
-    """A JSON document, or one clear error."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except OSError:
-        raise FileFormatError(f"{path}: {what} is missing") from None
-    except ValueError as error:
-        raise FileFormatError(f"{path}: {what} is not JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise FileFormatError(f"{path}: {what} is a {type(found).__name__}; expected an object")
-    return found
+def table_name(table: str, index: int) -> str:
+    """File of a table and a partition."""
+    return f"{table}/{part_name(index)}"
+
+
+def record_name(index: int) -> str:
+    """Record of a partition."""
+    return f"records/{part_name(index, 'json')}"
+
+
+def is_count(value: Any) -> bool:
+    """A whole number from 0 to 2^63."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 63
+
+
+def is_file(facts: Any) -> bool:
+    """Rows, bytes and checksum of a file, as records and manifests hold them."""
+    return (
+        isinstance(facts, dict)
+        and is_count(facts.get("rows"))
+        and is_count(facts.get("bytes"))
+        and isinstance(facts.get("sha256"), str)
+        and re.fullmatch("[0-9a-f]{64}", facts["sha256"]) is not None
+    )
+
+
+def fits(record: Mapping[str, Any], partition: Partition, fingerprint: str, tables: Iterable[str]) -> bool:
+    """Whether a record is that of a partition of a plan."""
+    own = (record.get("fingerprint"), record.get("partition"), record.get("source"), record.get("first"))
+    files = record.get("tables")
+    return (
+        own == (fingerprint, partition.index, partition.source, partition.first)
+        and record.get("networks") == len(partition)
+        and all(is_count(record.get(key)) for key in ("networks", "failed", "skipped", "regions"))
+        and isinstance(files, dict)
+        and set(files) == set(tables)
+        and all(is_file(f) for f in files.values())
+    )

@@ -1,0 +1,177 @@
+"""Nothing outside of a dataset is read, written or deleted, whatever lies in it and whatever its documents say."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from polyfiber.datasets import Spec, finish, load, run, validate
+from polyfiber.datasets.storage.places import LocalPlace, place_of
+from polyfiber.errors import FileFormatError, InputError, PolyfiberError
+
+pytest.importorskip("pyarrow")
+
+SPEC: dict[str, Any] = {
+    "name": "small",
+    "seed": 3,
+    "partition": 2,
+    "networks": [{"name": "r", "kind": "random", "architecture": [2, 3, 1], "count": 4}],
+}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made") / "data"
+    run(SPEC, folder, workers=0)
+    return folder
+
+
+@pytest.fixture
+def copied(made: Path, tmp_path: Path) -> Path:
+    shutil.copytree(made, tmp_path / "data")
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def victim(tmp_path: Path) -> Path:
+    folder = tmp_path / "victim"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "thesis.tex").write_text("ten years")
+    (folder / ".thesis.0123456789abcdef0123456789abcdef").write_text("named as ours")
+    return folder
+
+
+def everything(folder: Path) -> dict[str, tuple[bytes, int]]:
+    return {str(p): (p.read_bytes(), p.stat().st_mtime_ns) for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+PLACES = [".partial", "networks", "records", "plan.json", "manifest.json", "README.md", "SHA256SUMS", "croissant.json",
+          "runs.jsonl", ".lock", ".checked", "networks/part-00001.parquet", "records/part-00000.json", "sources"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PLACES)
+@pytest.mark.parametrize("act", ["run", "redo", "finish", "load", "validate"])
+def test_a_link_is_never_followed(copied: Path, victim: Path, name: str, act: str) -> None:
+    """Every place of a dataset as a link to a folder or a file outside: with what was there moved into it."""
+    target = copied / name
+    outside = victim / "taken"
+    if target.exists():
+        shutil.move(target, outside)
+    elif "." in name[1:]:
+        outside.write_text("{}")
+    else:
+        outside.mkdir()
+        (outside / "thesis.tex").write_text("more")
+        (outside / ".a.0123456789abcdef0123456789abcdef").write_text("named as ours")
+    target.symlink_to(outside)
+    before, said = everything(victim), "no link was in the way"
+    try:
+        if act in ("run", "redo"):
+            run(SPEC, copied, workers=0, redo=act == "redo")
+        elif act == "finish":
+            finish(copied)
+        elif act == "load":
+            load(copied)["networks"].to_numpy()
+        else:
+            assert not validate(copied).ok or name in (".partial", "runs.jsonl", ".lock", ".checked", "sources")
+    except PolyfiberError as error:
+        said = str(error)
+    assert everything(victim) == before
+    assert "link" in said
+
+
+def test_a_hard_link_is_not_written_through(copied: Path, victim: Path) -> None:
+    (copied / "runs.jsonl").unlink()
+    os.link(victim / "thesis.tex", copied / "runs.jsonl")
+    with pytest.raises(InputError, match="is a link or no regular file"):
+        run(SPEC, copied, workers=0)
+    assert (victim / "thesis.tex").read_text() == "ten years"
+
+
+def test_only_our_own_unfinished_files_are_swept(copied: Path) -> None:
+    (copied / ".partial" / "kept").mkdir(parents=True)
+    (copied / ".partial" / "notes.txt").write_text("mine")
+    ours = copied / ".partial" / ".manifest.json.0123456789abcdef0123456789abcdef"
+    ours.write_text("half")
+    run(SPEC, copied, workers=0)
+    assert not ours.exists()
+    assert (copied / ".partial" / "notes.txt").read_text() == "mine"
+    assert (copied / ".partial" / "kept").is_dir()
+
+
+@pytest.mark.parametrize("kind", ["fifo", "folder"])
+@pytest.mark.parametrize("name", ["plan.json", "networks/part-00001.parquet", "records/part-00000.json", "SHA256SUMS"])
+def test_what_is_no_file_is_an_error_at_once(copied: Path, name: str, kind: str) -> None:
+    (copied / name).unlink()
+    os.mkfifo(copied / name) if kind == "fifo" else (copied / name).mkdir()
+    for act in (lambda: run(SPEC, copied, workers=0), lambda: finish(copied), lambda: validate(copied)):
+        try:
+            said = str(getattr(act(), "problems", "no regular file"))
+        except PolyfiberError as error:
+            said = str(error)
+        assert "no regular file" in said
+
+
+@pytest.mark.parametrize(
+    "path", ["../victim/thesis.tex", "/etc/hostname", "networks/../../victim/thesis.tex", "a\0b", ""]
+)
+def test_names_that_lead_elsewhere(copied: Path, victim: Path, path: str) -> None:
+    sums = (copied / "SHA256SUMS").read_text()
+    (copied / "SHA256SUMS").write_text(sums + f"{'0' * 64}  {path}\n")
+    assert any("is no name of a file inside" in p for p in validate(copied).problems)
+    (copied / "SHA256SUMS").write_text(sums)
+    manifest = json.loads((copied / "manifest.json").read_text())
+    manifest["tables"]["networks"]["files"][0]["path"] = path
+    (copied / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(FileFormatError, match=r"manifest\.json"):
+        load(copied)
+    manifest["tables"] = {path or "..": manifest["tables"]["networks"]}
+    (copied / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(FileFormatError, match="not that of a dataset"):
+        load(copied)
+
+
+def test_specs_name_files_of_their_folder_only(tmp_path: Path, victim: Path) -> None:
+    (tmp_path / "spec").mkdir()
+    (tmp_path / "spec" / "out").symlink_to(victim)
+    for path in ("../victim/thesis.tex", "/etc/hostname", "out/thesis.tex", "a\0b", "**/../x", "x" * 5000):
+        with pytest.raises(InputError, match=r"networks\[0\]"):
+            Spec.of({**SPEC, "networks": [{"kind": "files", "paths": path}]}, folder=tmp_path / "spec")
+        entry = {"kind": "trained", "data": path, "hidden": [2], "count": 1}
+        with pytest.raises(InputError, match=r"networks\[0\]"):
+            Spec.of({**SPEC, "networks": [entry]}, folder=tmp_path / "spec")
+
+
+def test_patterns_cost_no_more_than_their_folder(tmp_path: Path) -> None:
+    deep = tmp_path
+    for i in range(12):
+        deep = deep / f"a{i}"
+    deep.mkdir(parents=True)
+    (deep / "x.nnet").write_text("")
+    place = place_of(tmp_path)
+    assert isinstance(place, LocalPlace)
+    from polyfiber.datasets.sources.inputs import Inputs
+
+    inputs = Inputs(tmp_path)
+    assert (
+        inputs.find("**/" * 200 + "x.nnet", "k")
+        == inputs.find("**/*.nnet", "k")
+        == ["/".join(f"a{i}" for i in range(12)) + "/x.nnet"]
+    )
+    with pytest.raises(InputError, match="pattern that matches files"):
+        inputs.find("**/" * 200 + "y.nnet", "k")
+
+
+def test_addresses() -> None:
+    with pytest.raises(InputError, match="no file system that is known"):
+        place_of("s4://bucket/x")
+    with pytest.raises(InputError, match="no file system that is known"):
+        place_of("simplecache::s3://bucket/x")
+    with pytest.raises(InputError, match="pass the address as text"):
+        place_of(Path("s3://bucket/x"))
+    assert str(place_of("memory://a/b/")) == "memory://a/b"
