@@ -240,6 +240,8 @@ def readme(rows: list[tuple[str, ...]]) -> str:
     lines += ["| " + " | ".join(row) + " |" for row in rows]
     lines += [
         "",
+        "`torus_distance.onnx` (3-24-24-1) is the signed distance of a torus, fitted by `python scripts/signed_distance.py --train`.",
+        "",
         "`exporters/` holds networks on iris as Keras 3, `torch.onnx` (dynamo) and skl2onnx write them, made by",
         "`python scripts/export_data.py`; `tests/golden/exporters.json` has what those libraries compute from them.",
     ]
