@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -69,18 +70,25 @@ class IntegerForms:
     def __init__(self, frame: Frame) -> None:
         self.frame = frame
         self._forms: dict[tuple[int, int], Row] = {}
-        n = frame.n
-        rows = exact_rows(frame)
-        self.domain: list[Row] = []
-        for row in rows[: frame.n_domain]:
+
+    @cached_property
+    def domain(self) -> list[Row]:
+        """Rows of the domain as integers."""
+        found = []
+        for row in exact_rows(self.frame)[: self.frame.n_domain]:
             scale = math.lcm(*(x.denominator for x in row))
-            self.domain.append([int(x * scale) for x in row])
-        own = rows[frame.n_domain :]
-        net = frame.network
-        self.layers: list[tuple[Array, Array, int]] = []
-        if own:
-            self.layers.append(integer_layer([r[:n] for r in own], [r[n] for r in own]))
-            self.layers += [integer_layer(w, b) for w, b in zip(net.weights[1:-1], net.biases[1:-1])]
+            found.append([int(x * scale) for x in row])
+        return found
+
+    @cached_property
+    def layers(self) -> list[tuple[Array, Array, int]]:
+        """Hidden layers as integers, see `integer_layer`; made when the first sign is asked for."""
+        n, net = self.frame.n, self.frame.network
+        own = exact_rows(self.frame)[self.frame.n_domain :]
+        if not own:
+            return []
+        first = integer_layer([r[:n] for r in own], [r[n] for r in own])
+        return [first, *(integer_layer(w, b) for w, b in zip(net.weights[1:-1], net.biases[1:-1]))]
 
     def active(self, words: Any, layer: int) -> list[int]:
         """Positions of the positive neurons of a hidden layer (1-based)."""

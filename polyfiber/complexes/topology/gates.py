@@ -18,7 +18,6 @@ from ...network.model import ReLUNetwork
 from ..lattice.build import LatticeSkeleton
 from ..skeleton.arrays import Frame, make_frame
 from ..skeleton.integer_signs import eliminate
-from ..skeleton.layout import unpack
 
 if TYPE_CHECKING:
     from ..complex import PolyhedralComplex
@@ -91,11 +90,11 @@ class Gates:
             k = self.first + g
             judge.pending[0, k >> 6] |= np.uint64(1) << np.uint64(k & 63)
         judge._enter(self.layer)
-        part = slice(self.first, self.first + q)
-        positive = unpack(judge.state.words[:m])[:, part]
-        nothing = unpack(judge.zeros[:m])[:, part]
-        signs[:] = np.where(nothing, 0, np.where(positive, 1, -1))
-        signs[:, list(zero)] = 0
+        for g in asked:
+            word, shift, one = (self.first + g) >> 6, np.uint64((self.first + g) & 63), np.uint64(1)
+            positive = (judge.state.words[:m, word] >> shift) & one
+            nothing = (judge.zeros[:m, word] >> shift) & one
+            signs[:, g] = np.where(nothing == one, 0, np.where(positive == one, 1, -1))
         return signs
 
     def add(self, star: IntArray, words: WordArray, guess: FloatArray, far: BoolArray, zero: tuple[int, ...]) -> int:
