@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import re
 from pathlib import Path
 
 import networkx as nx
@@ -143,6 +144,12 @@ def test_imports_go_down(path: Path) -> None:
         assert other == own or other_floor < own_floor, (
             f"{relative} (floor {own_floor}) imports {name} (floor {other_floor})"
         )
+
+
+def test_the_table_of_floors_is_current() -> None:
+    rows = re.findall(r"^\| (\d+) \| (`[^|]*`) \|", (ROOT.parent / "docs" / "design.md").read_text(), flags=re.M)
+    told = {name: int(floor) for floor, names in rows for name in re.findall(r"`(\w+)`", names)}
+    assert told == {name: floor for name, floor in FLOORS.items() if name not in ("__init__", "__main__")}
 
 
 def test_no_circles() -> None:

@@ -22,7 +22,7 @@ from polyfiber.errors import BudgetExceededError, FileFormatError, InputError, M
 
 SMALL = pf.Budget(memory="43MB")
 """Room for a few thousand vertices: many blocks."""
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def network() -> pf.ReLUNetwork:

@@ -13,7 +13,7 @@ import polyfiber as pf
 from polyfiber.datasets import finish, load, run, validate
 from polyfiber.errors import BudgetExceededError, IncompleteError, InputError
 
-from .test_store import contents
+from ..storage.test_store import contents
 
 pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")

@@ -20,7 +20,7 @@ from polyfiber.equivalence.collections.collection import write_parquet
 from polyfiber.errors import FileFormatError, InputError
 from polyfiber.network.moves import random_trivial
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def copies(count: int, widths: tuple[int, ...] = (3, 3, 2, 1)) -> tuple[pf.NetworkBatch, list[int]]:

@@ -17,11 +17,11 @@ from polyfiber.datasets import run
 from polyfiber.datasets.execution import schedule
 from polyfiber.errors import InputError
 
-from .test_store import contents
+from ..storage.test_store import contents
 
 pytest.importorskip("pyarrow")
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SPEC = """
 name = "slow"
 seed = 11

@@ -145,7 +145,7 @@ def test_degenerate_arrangements_have_the_right_number_of_regions() -> None:
         assert found.n_regions == expected
 
 
-GOLDEN = json.loads((Path(__file__).parent.parent / "golden" / "degenerate.json").read_text())
+GOLDEN = json.loads((Path(__file__).parent.parent.parent / "golden" / "degenerate.json").read_text())
 REFUSED = {"subnormal-2-6-6": UncertifiedSignError, "flat-domain": InputError}
 # decided row by row in rational arithmetic: 8 and 20 s
 SLOW = {"near-pairs-3-6-6"}

@@ -16,7 +16,7 @@ import polyfiber as pf
 from polyfiber.errors import FileFormatError, InputError, ShapeError, UnsupportedLayerError
 from polyfiber.network.readers.pt import interpret
 
-DATA = Path(__file__).resolve().parents[2] / "data"
+DATA = Path(__file__).resolve().parents[3] / "data"
 
 
 def state(*widths: int, names: str = "{}", step: int = 2, seed: int = 0) -> dict[str, np.ndarray]:
