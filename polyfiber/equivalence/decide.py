@@ -404,9 +404,7 @@ def _cells_on_domain(pair: _Pair, monitor: Monitor) -> Equivalence | None:
 
     def limit(size: FloatArray) -> FloatArray:
         """What is asked of each output: epsilon, or the tolerance times the largest |f_o|."""
-        return (
-            np.full(len(size), pair.epsilon) if pair.epsilon is not None else pair.tolerance * np.maximum(size, least)
-        )
+        return pair.tolerance * np.maximum(size, least) if asked is None else asked
 
     blurs = BLURS if pair.epsilon is None else 0.0
     for stop in (1, None):
