@@ -6,7 +6,8 @@ import functools
 from collections.abc import Iterator
 from typing import Any, cast
 
-from ..errors import MissingDependencyError, PolyfiberError
+from ..budget import Budget, Monitor
+from ..errors import BudgetExceededError, MissingDependencyError, PolyfiberError
 from ..network.model import ReLUNetwork
 from .sources import KINDS, Made, Source
 from .sources.inputs import ChangedError
@@ -57,9 +58,11 @@ class Networks:
             "entropy": self.spec.seed,
             "key": (source.position, index),
             "memory": self.spec.memory,
+            "seconds": self.spec.seconds,
         }
         try:
-            made = self._make(source, index)
+            with Monitor(Budget(seconds=self.spec.seconds)).watching():
+                made = self._make(source, index)
             domain = source.box(made.network.architecture[0])
         except (MissingDependencyError, ChangedError):
             raise
@@ -81,5 +84,7 @@ class Networks:
 
 
 def reason_of(error: BaseException) -> str:
-    """One line for the column ``reasons``."""
+    """One line for the column ``reasons``; the same on every machine, so no time that was measured."""
+    if isinstance(error, BudgetExceededError) and error.facts.get("seconds") is not None:
+        return "BudgetExceededError: needs more time than the spec allows for one network (key seconds)"
     return f"{type(error).__name__}: {' '.join(str(error).split())}"

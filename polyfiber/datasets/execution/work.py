@@ -10,10 +10,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from ...budget import Budget, Monitor
 from ...errors import InputError, MissingDependencyError, PolyfiberError
 from ..networks import Networks, reason_of
 from ..plan import Partition, Plan, versions
-from ..spec import FORMAT_VERSION
+from ..spec import FORMAT_VERSION, SECONDS
 from ..storage.store import Directory, TableWriter
 from ..tables import table
 from ..tables.base import Item, Skip, Table
@@ -219,7 +220,15 @@ def _culprit(found: Table, items: Sequence[Item], options: Mapping[str, Any]) ->
 
 def _batches(found: Table, items: Sequence[Item], options: Mapping[str, Any]) -> Iterator[Any]:
     schema = found.schema(options)
-    for batch in found.rows(items, options):
+    seconds = sum(item.seconds or SECONDS for item in items)
+    watched = Monitor(Budget(seconds=seconds))
+    rows = found.rows(items, options)
+    while True:
+        with watched.watching():
+            batch = next(rows, None)
+        if batch is None:
+            return
+        watched.check_time(f"table {found.name}")
         if not batch.schema.equals(schema):
             raise AssertionError(f"table {found.name}: rows of schema {batch.schema}, expected {schema}")
         yield batch

@@ -28,7 +28,8 @@ def _resolve(values: dict[str, Any], inputs: Inputs, key: str) -> dict[str, Any]
         path = inputs.local(name, f"{key}paths")
         if path.suffix == ".parquet":
             count = int(open_parquet(str(path), path).metadata.num_rows)
-            ParquetCollection([path])  # refuses now what could not be read later
+            for _ in ParquetCollection([path]).blocks():  # one pass: refuses now what could not be read later
+                pass
         else:
             read_network(path)
             count = 1

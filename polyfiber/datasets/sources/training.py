@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..._typing import Array, FloatArray
+from ...budget import heed
 from ...errors import NumericalError
 from ...network.model import ReLUNetwork
 
@@ -101,6 +102,7 @@ def train(
     second = [np.zeros_like(p) for p in parts]
     step = 0
     for _ in range(epochs):
+        heed("training")
         order = rng.permutation(len(task.x))
         for at in range(0, len(order), batch):
             chosen = order[at : at + batch]

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ..._typing import Array
-from ...errors import FileFormatError, InputError, MissingDependencyError, PolyfiberError
-from .documents import reason
+from ...equivalence.collections.parquet_files import open_parquet, told
+from ...errors import InputError, MissingDependencyError
 
 _PLAIN = (
     "bool",
@@ -43,54 +41,6 @@ def parquet(purpose: str = "writing and reading tables") -> Any:
     """``pyarrow.parquet``."""
     pyarrow(purpose)
     return importlib.import_module("pyarrow.parquet")
-
-
-SLACK = 1 << 28
-"""Bytes that any row group may take once it is decoded."""
-
-GROWTH = 64
-"""How much larger than its file a row group may be once it is decoded, beyond `SLACK`."""
-
-
-def open_parquet(source: Any, where: object, *, columns: Sequence[str] | None = None) -> Any:
-    """A ``ParquetFile`` whose row groups, read one at a time, stay within ``SLACK + GROWTH * file size`` bytes.
-
-    Raises
-    ------
-    FileFormatError
-        Not Parquet, a damaged footer, or a row group that would decode to more (a bomb).
-    """
-    pq = parquet("reading a Parquet file")
-    try:
-        file = pq.ParquetFile(source)
-        meta = file.metadata
-        size = source.seek(0, 2) if hasattr(source, "seek") else os.stat(source).st_size
-        for i in range(meta.num_row_groups):
-            group = meta.row_group(i)
-            chunks = [group.column(j) for j in range(group.num_columns)]
-            chunks = [c for c in chunks if columns is None or c.path_in_schema.partition(".")[0] in columns]
-            needed = sum(max(c.total_uncompressed_size, 8 * c.num_values) for c in chunks)
-            if needed > SLACK + GROWTH * size or any(c.num_values < 0 for c in chunks):
-                raise FileFormatError(
-                    f"{where}: row group {i} would take {needed / 1e6:.4g} MB of memory, the file has {size / 1e6:.4g} MB; "
-                    "write it with smaller row groups"
-                )
-    except (FileFormatError, MissingDependencyError):
-        raise
-    except Exception as error:  # pyarrow raises many kinds at damaged files
-        raise FileFormatError(f"{where}: not a Parquet file that can be read: {reason(error)}") from None
-    return file
-
-
-@contextlib.contextmanager
-def told(where: object) -> Iterator[None]:
-    """Whatever pyarrow raises while it reads pages, as one clear error."""
-    try:
-        yield
-    except PolyfiberError:
-        raise
-    except (OSError, ValueError, KeyError, NotImplementedError, MemoryError, OverflowError) as error:
-        raise FileFormatError(f"{where}: cannot be read: {reason(error)}") from None
 
 
 def check_type(name: str) -> str:
@@ -170,3 +120,8 @@ def column_of(values: Any, type: str) -> Any:
         plain = [v.tolist() if isinstance(v, np.ndarray) else v for v in values]
         return pa.array(plain, type=target)
     raise InputError(f"cannot make a column of {type} from a {values.__class__.__name__}")
+
+
+__all__ = [
+    "arrow_type", "check_type", "column_of", "lists", "open_parquet", "parquet", "pyarrow", "ragged", "rows_as_lists", "told",
+]  # fmt: skip

@@ -114,6 +114,8 @@ class Item:
         Where its complex is taken; all of Rⁿ by default.
     memory : int, optional
         Bytes that a worker may use for it.
+    seconds : float, optional
+        Seconds that a table may spend on it.
     skipped : tuple of Skip
         Known only to the table ``networks``, which is written last.
     failed : str
@@ -134,6 +136,7 @@ class Item:
     linear: bool = False
     domain: Polyhedron | None = None
     memory: int | None = None
+    seconds: float | None = None
     skipped: tuple[Skip, ...] = ()
     failed: str = ""
 
@@ -144,8 +147,8 @@ class Item:
 
     @property
     def budget(self) -> Budget:
-        """The memory of a worker as a `Budget`."""
-        return Budget(memory=self.memory)
+        """What a table may spend on it as a `Budget`."""
+        return Budget(seconds=self.seconds, memory=self.memory)
 
     def check_memory(self, needed: int, what: str) -> None:
         """Raise `BudgetExceededError` (so the item is skipped, with this reason) if ``needed`` bytes are too many."""

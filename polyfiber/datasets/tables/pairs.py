@@ -155,8 +155,8 @@ TABLE = Table(
     check=_check,
     options=(
         Option("kinds", tuple(OF_NETWORK), one_or_more(choice(*KINDS)), "Kinds, taken in turn."),
-        Option("per_network", 1, integer(1), "Pairs for each network."),
-        Option("top", 6, integer(2), "Largest width of networks that a kind draws on its own."),
+        Option("per_network", 1, integer(1, 100_000), "Pairs for each network."),
+        Option("top", 6, integer(2, 1000), "Largest width of networks that a kind draws on its own."),
     ),
     group=256,
 )

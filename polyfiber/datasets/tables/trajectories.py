@@ -23,6 +23,9 @@ def target_of(item: Item) -> FloatArray:
 
 def _rows(items: Sequence[Item], options: Options) -> Iterator[Any]:
     (item,) = items
+    paths = options["paths"] if options["process"] == "langevin" else 1
+    numbers = sum(w.size for w in item.network.weights) + 4 * max(item.network.architecture) ** 2
+    item.check_memory(8 * paths * (options["records"] + 1) * numbers, "the table of trajectories")
     target = target_of(item)
     weights = [w.astype(np.float64) for w in item.network.weights]
     times = np.linspace(0.0, options["time"], options["records"] + 1)
@@ -148,9 +151,9 @@ TABLE = Table(
             "Gradient flow of the layers, or Langevin paths of the product.",
         ),
         Option("time", 2.0, number(above=0.0), "Final time."),
-        Option("records", 20, integer(1), "Records after the start, equally spaced."),
-        Option("steps", 10, integer(1), "Langevin steps for each record."),
-        Option("paths", 4, integer(1), "Langevin paths for each network."),
+        Option("records", 20, integer(1, 1_000_000), "Records after the start, equally spaced."),
+        Option("steps", 10, integer(1, 1_000_000), "Langevin steps for each record."),
+        Option("paths", 4, integer(1, 100_000), "Langevin paths for each network."),
         Option("beta", 10.0, number(above=0.0), "Inverse temperature."),
         Option("kappa", 1.0, number(0.0), "Strength of the noise of the product relative to that of the gauge."),
     ),

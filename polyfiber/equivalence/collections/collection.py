@@ -15,6 +15,7 @@ from ...budget import Monitor
 from ...errors import FileFormatError, InputError, MissingDependencyError, PolyfiberError
 from ...network.model import NetworkBatch, ReLUNetwork
 from ..forms.canonical import flat_parameters
+from .parquet_files import open_parquet, told
 
 BLOCK_BYTES = 1 << 21
 """Parameters that are handed on at a time."""
@@ -158,13 +159,9 @@ class ParquetCollection(Collection):
 
     def __init__(self, files: Sequence[Path]) -> None:
         super().__init__()
-        self.parquet = _pyarrow("reading a Parquet dataset")
-        self.files = []
-        for path in files:
-            try:
-                self.files.append(self.parquet.ParquetFile(path))
-            except (OSError, ValueError) as error:  # pyarrow's own errors are ValueErrors
-                raise FileFormatError(f"{path} is no Parquet file that can be read: {error}") from None
+        wanted = ["architecture", "parameters"]
+        self.names = [str(path) for path in files]
+        self.files = [open_parquet(name, name, columns=wanted) for name in self.names]
         self.rows: list[tuple[int, int, int]] = []  # file, row group, first row
         total = 0
         for f, file in enumerate(self.files):
@@ -172,6 +169,7 @@ class ParquetCollection(Collection):
                 raise FileFormatError(
                     f"{files[f]} has columns {file.schema_arrow.names}; expected 'architecture' and 'parameters'"
                 )
+            _check_types(file.schema_arrow, self.names[f])
             for g in range(file.metadata.num_row_groups):
                 self.rows.append((f, g, total))
                 total += file.metadata.row_group(g).num_rows
@@ -183,10 +181,13 @@ class ParquetCollection(Collection):
         """Architectures, all parameters, and where those of each row begin, of one row group."""
         if self._cached[0] != index:
             f, g, _ = self.rows[index]
-            table = self.files[f].read_row_group(g, columns=["architecture", "parameters"])
+            with told(self.names[f]):
+                table = self.files[f].read_row_group(g, columns=["architecture", "parameters"])
             if table["architecture"].null_count or table["parameters"].null_count:
-                raise FileFormatError(f"row group {g} of file {f} holds nulls; every row needs its two lists")
+                raise FileFormatError(f"row group {g} of {self.names[f]} holds nulls; every row needs its two lists")
             widths, ends = _lists(table["architecture"])
+            if widths.dtype.kind not in "iu" or (len(widths) and (widths.min() < 1 or widths.max() >= 1 << 31)):
+                raise FileFormatError(f"row group {g} of {self.names[f]} holds widths that are no whole numbers >= 1")
             rows = len(ends) - 1
             same = rows > 0 and len(widths) % rows == 0 and bool((np.diff(ends) == len(widths) // rows).all())
             if same and bool((widths.reshape(rows, -1) == widths[: ends[1]]).all()):
@@ -194,6 +195,11 @@ class ParquetCollection(Collection):
             else:
                 architectures = [tuple(widths[a:b].tolist()) for a, b in itertools.pairwise(ends.tolist())]
             flat, starts = _lists(table["parameters"])
+            for i in np.flatnonzero(np.diff(ends) < 2).tolist():
+                if ends[i + 1] > ends[i] or starts[i + 1] > starts[i]:
+                    raise FileFormatError(
+                        f"row {self.rows[index][2] + i} of {self.names[f]} has widths {architectures[i]}; expected at least two"
+                    )
             self._cached = (index, (architectures, flat.astype(np.float64, copy=False), starts))
         result: tuple[list[tuple[int, ...]], FloatArray, IntArray] = self._cached[1]
         return result
@@ -221,7 +227,10 @@ class ParquetCollection(Collection):
         for index, (_, _, first) in enumerate(self.rows):
             groups: dict[tuple[int, ...], list[int]] = {}
             for i, widths in enumerate(self._group(index)[0]):
-                groups.setdefault(widths, []).append(i)
+                if widths:
+                    groups.setdefault(widths, []).append(i)
+                else:  # a network of a dataset that could not be made
+                    self.unreadable[first + i] = f"row {first + i} holds no network: its widths are empty"
             for architecture, rows in groups.items():
                 members, step = np.array(rows, dtype=np.int64), rows_per_block(architecture)
                 for start in range(0, len(members), step):
@@ -249,10 +258,25 @@ class ParquetCollection(Collection):
     def network(self, index: int) -> ReLUNetwork:
         group, row = self._place(int(index))
         widths = self._group(group)[0][row]
+        if not widths:
+            raise FileFormatError(f"row {index} holds no network: its widths are empty")
         return unflatten(self._members(group, np.array([row]), widths)[0], widths)
 
     def __len__(self) -> int:
         return self.total
+
+
+def _check_types(schema: Any, name: str) -> None:
+    """Lists of whole numbers and lists of floats, and nothing nested deeper."""
+    import pyarrow
+
+    types = pyarrow.types
+    for column, fits in (("architecture", types.is_integer), ("parameters", types.is_floating)):
+        kind = schema.field(column).type
+        listed = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
+        if not listed or not fits(kind.value_type):
+            expected = "whole numbers" if column == "architecture" else "floats"
+            raise FileFormatError(f"{name}: column {column!r} holds {kind}; expected lists of {expected}")
 
 
 def _lists(column: Any) -> tuple[Any, IntArray]:
