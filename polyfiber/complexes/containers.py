@@ -184,16 +184,17 @@ def _files(folder: Path) -> Iterator[tuple[Path, int]]:
     """Every file below a folder, with its size; links and other things that are no files are refused."""
     stack = [folder]
     while stack:
-        here = stack.pop()
-        for entry in os.scandir(here):
-            if entry.is_symlink() or not (entry.is_dir(follow_symlinks=False) or entry.is_file(follow_symlinks=False)):
+        with os.scandir(stack.pop()) as inside:
+            entries = list(inside)
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                stack.append(Path(entry.path))
+            elif entry.is_file(follow_symlinks=False):
+                yield Path(entry.path), entry.stat(follow_symlinks=False).st_size
+            else:
                 raise FileFormatError(
                     f"{Path(entry.path).relative_to(folder)} is a link or no file; expected files alone"
                 )
-            if entry.is_dir(follow_symlinks=False):
-                stack.append(Path(entry.path))
-            else:
-                yield Path(entry.path), entry.stat(follow_symlinks=False).st_size
 
 
 def _described(path: Path, sizes: dict[Path, int]) -> dict[str, Any]:

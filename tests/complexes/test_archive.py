@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import polyfiber as pf
+from polyfiber.complexes.archive import verify_archive
 from polyfiber.errors import FileFormatError, InputError
 
 
@@ -105,3 +108,51 @@ def test_newer_versions_and_rewired_edges_are_refused(tmp_path: Path) -> None:
     np.savez(path, **{**arrays, "star": star})
     with pytest.raises(FileFormatError, match="damaged"):
         pf.PolyhedralComplex.load(path)
+
+
+def test_single_changes_are_noticed_or_harmless(tmp_path: Path) -> None:
+    """A short run of scripts/attacks/archives.py: one entry changed, every digest made again."""
+    attack = _attack()
+    for k, kind in enumerate(attack.KINDS):
+        if kind == "cells":
+            pytest.importorskip("zarr")
+        rng = np.random.default_rng([99, k])
+        for turn in range(2):
+            folder = tmp_path / f"{kind}{turn}"
+            folder.mkdir()
+            found = (
+                attack.right_cells(rng, folder, 12)
+                if kind == "cells"
+                else attack.right_archive(rng, kind, folder, 12, digests=False)
+            )
+            assert not [miss for miss in found if miss]
+
+
+def _attack() -> Any:
+    path = Path(__file__).parents[2] / "scripts" / "attacks" / "archives.py"
+    spec = importlib.util.spec_from_file_location("attack_archives", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_verify_archive_says_whose_complex_it_is(tmp_path: Path) -> None:
+    net = pf.ReLUNetwork.random((2, 5, 1), rng=0)
+    path = tmp_path / "c.npz"
+    pf.canonical_complex(net).save(path)
+    assert verify_archive(path, network=net, domain=None).ok
+    other = pf.ReLUNetwork.random((2, 5, 1), rng=1)
+    assert verify_archive(path, network=other).problems == ("it is the complex of another network",)
+    assert verify_archive(path, domain=pf.Box([0, 0], [1, 1])).problems == ("it is the complex on another domain",)
+    assert verify_archive(path, budget=pf.Budget(seconds=0)).verdict is pf.Verdict.UNDECIDED
+
+
+def test_walls_that_were_merged_are_kept(tmp_path: Path) -> None:
+    net = pf.ReLUNetwork([[[1.0, 0.0], [3.0, 1e-13], [0.0, 1.0]], [[1.0, 1.0, 1.0]]], [[0.1, 0.3, 0.0], [0.0]])
+    cx = pf.canonical_complex(net, merge_tolerance=1e-9)
+    cx.save(tmp_path / "c.npz")
+    back = pf.PolyhedralComplex.load(tmp_path / "c.npz")
+    assert back.merged == cx.merged != ()
+    assert back.certificate.zeros == cx.certificate.zeros
