@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from ._typing import Array
 from .errors import InputError, ShapeError, SolverError
 from .network.model import _as_parameter
+from .numerics.hulls import AffineHull, affine_hull
 
 
 class Polyhedron:
@@ -64,6 +66,17 @@ class Polyhedron:
                 [[*(-Fraction(a) for a in row), Fraction(c)] for row, c in zip(self.A, self.b)], dtype=object
             ).reshape(self.n_facets, self.dimension + 1)
         return np.concatenate([-self.A, self.b[:, None]], axis=1)
+
+    @cached_property
+    def affine_hull(self) -> AffineHull | None:
+        """The flat that the set lies in; None if it has an interior.
+
+        Raises
+        ------
+        InputError
+            The set is empty (its attribute ``empty`` is true).
+        """
+        return affine_hull(self.rows())
 
     def contains(self, X: Any) -> Array:
         """Whether points (…, n) satisfy every inequality, as computed in floating point."""
@@ -160,7 +173,7 @@ class Box(Polyhedron):
     Parameters
     ----------
     lo, hi : (n,) arrays or numbers
-        Bounds, finite, ``lo < hi`` in each coordinate. Two numbers need ``dimension``.
+        Bounds, finite, ``lo <= hi`` in each coordinate; where they are equal the box is flat. Two numbers need ``dimension``.
     dimension : int, optional
         Number of coordinates when both bounds are numbers.
 
@@ -184,8 +197,8 @@ class Box(Polyhedron):
         self.lo = _as_parameter(np.broadcast_to(low, shape), 1, "lo")
         self.hi = _as_parameter(np.broadcast_to(high, shape), 1, "hi")
         for c in range(shape[0]):
-            if not self.lo[c] < self.hi[c]:
-                raise InputError(f"box bounds in coordinate {c}: lo {self.lo[c]} is not below hi {self.hi[c]}")
+            if not self.lo[c] <= self.hi[c]:
+                raise InputError(f"box bounds in coordinate {c}: lo {self.lo[c]} is above hi {self.hi[c]}")
         n = shape[0]
         A = np.zeros((2 * n, n))
         A[np.arange(n), np.arange(n)] = -1.0
@@ -195,3 +208,16 @@ class Box(Polyhedron):
         b[:n] = -self.lo
         b[n:] = self.hi
         super().__init__(A, b)
+
+    @cached_property
+    def affine_hull(self) -> AffineHull | None:
+        """The flat that the box lies in; None if it has an interior."""
+        n = self.dimension
+        fixed = np.flatnonzero([a == b for a, b in zip(self.lo, self.hi)])
+        if not len(fixed):
+            return None
+        free = np.setdiff1d(np.arange(n), fixed)
+        lift = np.full((n, len(free) + 1), Fraction(0), dtype=object)
+        lift[free, np.arange(len(free))] = Fraction(1)
+        lift[fixed, -1] = [Fraction(v) for v in self.lo[fixed]]
+        return AffineHull(np.concatenate([fixed, n + fixed]), free, lift)

@@ -267,6 +267,9 @@ def _stats(header: dict[str, Any]) -> BuildStats:
 def _frame(store: dict[str, Array], network: ReLUNetwork, domain: Polyhedron | None) -> Frame:
     """The frame of network and domain, in the coordinates of the archive if these are independent."""
     frame = make_frame(network, domain)
+    flat = True
+    if frame.hull is not None and np.shape(store["columns"]) != (frame.n,):  # written when flats were not known
+        flat, frame = False, make_frame(network, domain, flat=False)
     columns, start = (np.asarray(store[name]) for name in ("columns", "start"))
     if columns.dtype.kind not in "iu" or start.dtype.kind not in "iu" or not columns.shape == start.shape == (frame.n,):
         raise FileFormatError("damaged: coordinates that do not fit the network")
@@ -274,10 +277,10 @@ def _frame(store: dict[str, Array], network: ReLUNetwork, domain: Polyhedron | N
         return frame
     inside = (columns >= 0).all() and (columns < network.architecture[0]).all()
     if not (inside and (start >= 0).all() and (start < len(frame.rows)).all()) or (
-        rank(frame.rows[start][:, columns]) < frame.n
+        rank(frame.chart[start][:, columns]) < frame.n
     ):
         raise FileFormatError("damaged: coordinates that are not independent")
-    return make_frame(network, domain, basis=(columns, start))
+    return make_frame(network, domain, basis=(columns, start), flat=flat)
 
 
 def _fill(skeleton: Skeleton, store: dict[str, Array]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -243,16 +244,19 @@ def _working_copy(cx: PolyhedralComplex, problems: list[str]) -> Skeleton | None
     with cx._lock:
         old = cx._skeleton
         kept = old.__getstate__()
-    frame = make_frame(cx.network, cx.domain)
-    if frame.n != old.frame.n or not np.array_equal(frame.rows, old.frame.rows):
+    flat = old.frame.hull is not None
+    frame = make_frame(cx.network, cx.domain, flat=flat)
+    if frame.n != old.frame.n or not all(
+        np.array_equal(*p) for p in ((frame.rows, old.frame.rows), (frame.chart, old.frame.chart))
+    ):
         problems.append("the frame is not that of the network and the domain")
         return None
     if not (np.array_equal(frame.columns, old.frame.columns) and frame.start == old.frame.start):
-        again = frame.rows[list(old.frame.start)][:, old.frame.columns]
+        again = frame.chart[list(old.frame.start)][:, old.frame.columns]
         if not _invertible(again, frame.n):
             problems.append("the coordinates of the frame are not independent")
             return None
-        frame = make_frame(cx.network, cx.domain, basis=(old.frame.columns, np.array(old.frame.start)))
+        frame = make_frame(cx.network, cx.domain, basis=(old.frame.columns, np.array(old.frame.start)), flat=flat)
     work: Skeleton = object.__new__(type(old))
     work.__setstate__({**kept, "frame": frame})
     return work
@@ -288,9 +292,11 @@ def _check_given_out(check: _Check, cx: PolyhedralComplex, work: Skeleton, simpl
 
 
 def _check_only_face(cx: PolyhedralComplex, work: Skeleton, problems: list[str]) -> int:
-    """Where all neurons are constant: their values at the origin, in rationals."""
+    """Where all neurons are constant: their values at a point, in rationals."""
     exact = cx.network.exact()
-    values = exact.preactivations(np.zeros(cx.network.architecture[0], dtype=object))[:-1]
+    values = exact.preactivations(
+        work.frame.lifted(np.full((1, cx.network.architecture[0]), Fraction(0), dtype=object))[0]
+    )[:-1]
     signs = [int(z > 0) - int(z < 0) for layer in values for z in layer]
     if cx.signs(0)[0, : len(signs)].tolist() != signs or cx.f_vector != (1,):
         problems.append("the signs of the only face are wrong")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +19,10 @@ from ..errors import InputError, ShapeError
 from ..kernels.complexes import faces as fk
 from ..kernels.complexes.skeleton import PORTION
 from ..network.model import ReLUNetwork
+from ..numerics.products import nearest
 from ..strata import SignOrder, Stratification
 from .certificate import Certificate
-from .geometry import affine_maps_of, forms_of, lineality_basis, locate_signs, norms_of
+from .geometry import affine_maps_of, forms_of, lineality_basis, locate_signs, map_errors, norms_of
 from .lattice.build import LatticeSkeleton
 from .lattice.merge_walls import MergedWall
 from .lattice.store import LatticeStore
@@ -48,11 +50,14 @@ class Lipschitz:
         A region where it is attained.
     ord : 1, 2 or inf
         The norm on inputs and outputs.
+    error : float
+        Bound of the error of ``value``: what rounding does to the affine maps and to a norm. Infinite where floats overflow.
     """
 
     value: float
     region: int
     ord: float
+    error: float = field(default=0.0, repr=False)
 
     def __float__(self) -> float:
         return self.value
@@ -187,7 +192,7 @@ class PolyhedralComplex:
     @property
     def lineality_dimension(self) -> int:
         """Dimension of the space of directions that no wall cuts."""
-        return self.network.architecture[0] - self._frame.n
+        return self._frame.lineality
 
     @once
     def f_vector(self) -> tuple[int, ...]:
@@ -282,9 +287,16 @@ class PolyhedralComplex:
         """Quotient coordinates (m, d) to the points of least norm in the inputs (m, n0)."""
         full = np.zeros((len(points), self.network.architecture[0]))
         full[:, self._frame.columns] = points
+        hull = self._frame.hull
+        if hull is not None:
+            lift = nearest(hull.lift[hull.fixed])
+            with np.errstate(over="ignore", invalid="ignore"):
+                full[:, hull.fixed] = full[:, hull.free] @ lift[:, :-1].T + lift[:, -1]
         basis = self.lineality
         if len(basis):
-            full -= (full @ basis.T) @ basis
+            with np.errstate(over="ignore", invalid="ignore"):
+                shorter: FloatArray = full - (full @ basis.T) @ basis
+            full = np.where(np.isfinite(shorter), shorter, full)  # infinite coordinates have an infinite bound
         return full
 
     @once
@@ -300,17 +312,30 @@ class PolyhedralComplex:
         (`vertex_errors`); the build only needs coordinates that are good enough for signs.
         """
         if self.dimension == 0:
-            return np.zeros((1, self.network.architecture[0]))
+            return self._lift(np.zeros((1, 0)))
         self._solve_all()
         return self._lift(np.ascontiguousarray(self._skeleton.state.x[self._finite]))
 
     @once
     def vertex_errors(self) -> FloatArray:
-        """(f_0,) bounds of the error of each quotient coordinate of a vertex (maximum norm)."""
+        """(f_0,) bounds of the errors of `vertices` (maximum norm); with lineality, of their quotient coordinates."""
         if self.dimension == 0:
-            return np.zeros(1)
+            return self._input_errors(np.zeros((1, 0)), np.zeros(1))
         self._solve_all()
-        return np.ascontiguousarray(self._skeleton.state.err[self._finite])
+        st, rows = self._skeleton.state, self._finite
+        return self._input_errors(st.x[rows], np.ascontiguousarray(st.err[rows]))
+
+    def _input_errors(self, points: FloatArray, errors: FloatArray) -> FloatArray:
+        """Bounds for input coordinates from those for quotient coordinates (m, d): those that a flat domain fixes are lifted."""
+        hull = self._frame.hull
+        if hull is None or self.lineality_dimension:
+            return errors
+        lift = np.abs(nearest(hull.lift[hull.fixed]))
+        with np.errstate(over="ignore", invalid="ignore"):
+            gain = lift[:, :-1].sum(axis=1).max(initial=1.0)
+            size = np.abs(points) @ lift[:, :-1].T + lift[:, -1]
+            bound = (errors * gain + (points.shape[1] + 2) * 2.0**-52 * size.max(axis=1, initial=0.0)) * (1 + 1e-9)
+        return np.where(np.isfinite(bound), bound, np.inf)
 
     def sharpened(self, vertices: Array, *, rtol: float = 1e-14) -> tuple[FloatArray, FloatArray]:
         """Points (m, n0) and error bounds (m,) of some vertices, better than ``rtol``: by rationals where it takes that."""
@@ -318,7 +343,26 @@ class PolyhedralComplex:
         chosen = self._finite[np.asarray(vertices, dtype=np.int64)]
         with self._lock:
             self._skeleton.sharpen(chosen, rtol=rtol)
-            return self._lift(self._skeleton.state.x[chosen]), self._skeleton.state.err[chosen]
+            x, err = self._skeleton.state.x[chosen], self._skeleton.state.err[chosen]
+        return self._lift(x), self._input_errors(x, err)
+
+    def exact_vertices(self, vertices: Array | None = None) -> Array:
+        """The same points as `vertices` (all by default, or these rows) as Fractions, (m, n0) of dtype object.
+
+        One rational solve for each.
+        """
+        rows = np.arange(self.f_vector[0]) if vertices is None else np.asarray(vertices, dtype=np.int64)
+        full = np.full((len(rows), self.network.architecture[0]), Fraction(0), dtype=object)
+        if self.dimension:
+            for i, row in enumerate(rows.tolist()):
+                heed("exact coordinates")
+                full[i, self._frame.columns] = self._exact_points(row)
+        return self._frame.lifted(full)
+
+    def _exact_points(self, vertex: int) -> list[Fraction]:
+        """Exact quotient coordinates (d,) of a vertex."""
+        with self._lock:
+            return list(self._skeleton._exact_point(int(self._finite[vertex]))[0])
 
     def _solve_all(self) -> None:
         _ = self._solved
@@ -326,6 +370,8 @@ class PolyhedralComplex:
     @once
     def _solved(self) -> bool:
         """Whether every vertex has been solved directly: so it is, once this is asked."""
+        if self.dimension == 0:
+            return True
         everything = np.arange(self._skeleton.nv, dtype=np.int64)
         for start in range(0, len(everything), PORTION):
             heed("solving vertices")
@@ -420,22 +466,35 @@ class PolyhedralComplex:
     def lipschitz(self, ord: float = 2) -> Lipschitz:
         """Exact Lipschitz constant on the domain: the largest operator norm over the regions.
 
+        On a flat domain steps along the flat count.
+
         Parameters
         ----------
         ord : 1, 2 or numpy.inf
+            On a flat that is not parallel to coordinate axes only 2.
         """
         if ord not in (1, 2, np.inf):
             raise InputError(f"ord must be 1, 2 or inf, found {ord!r}")
-        best, where = -1.0, -1
+        hull = self._frame.hull
+        if hull is not None and not hull.is_straight and ord != 2:
+            raise InputError(
+                "on a slanted flat only ord=2 is known: steps along the flat are no steps along coordinates"
+            )
+        best, where = 0.0, 0
         step = max(1, (1 << 22) // max(1, self.network.architecture[0] * self.network.architecture[-1]))
         for start in range(0, self.n_regions, step):
             heed("the affine maps")
             A, _ = self.affine_maps(np.arange(start, min(self.n_regions, start + step)))
-            norms = norms_of(A, ord)
+            with np.errstate(over="ignore", invalid="ignore"):
+                norms = norms_of(A, ord)
+            norms = np.where(np.isnan(norms), np.inf, norms)
             i = int(np.argmax(norms))
             if norms[i] > best:
                 best, where = float(norms[i]), start + i
-        return Lipschitz(best, where, float(ord))
+        with np.errstate(over="ignore", invalid="ignore"):
+            off = map_errors(self._frame)
+            error = float(norms_of(off[None], ord)[0]) + best * (sum(off.shape) + 16) * 2.0**-50
+        return Lipschitz(best, where, float(ord), error if np.isfinite(error) else np.inf)
 
     def locate(self, X: Any) -> IntArray:
         """Region of each point.
@@ -565,25 +624,44 @@ class PolyhedralComplex:
         counts = np.bincount(source, minlength=self.n_regions)
         return DualGraph(np.concatenate([[0], np.cumsum(counts)]), target[order], facet[order])
 
-    def volumes(self, dim: int | None = None) -> FloatArray:
+    def volumes(self, dim: int | None = None, *, exact: bool = False) -> Array:
         """Volume of each bounded region; inf for unbounded ones.
+
+        Parameters
+        ----------
+        exact : bool
+            Work out every volume as a `Fraction`; much slower.
 
         Returns
         -------
-        (f_d,) float64
-            In input units to the power n0. Sums pyramids over the facets, face by face up the
-            lattice; see `polyfiber.complexes.polytopes`.
+        (f_d,) float64, or object with Fractions
+            In input units to the power d. Sums pyramids over the facets, face by face up the
+            lattice; see `polyfiber.complexes.polytopes`. The errors are within `volume_errors`, so on a bounded
+            domain the volumes add up to the domain's within the sum of these.
 
         Raises
         ------
         InputError
-            If the complex has lineality: then no region is bounded.
+            For lower faces; or ``exact`` on a flat domain that does not lie along coordinate axes.
         """
         if dim is not None and dim != self.dimension:
             raise InputError("volumes are of regions; lower faces have none in the input space")
         if self.lineality_dimension:
             return np.full(self.n_regions, np.inf)
-        return self.polytopes.sizes(self.dimension)
+        if not exact:
+            return self.polytopes.sizes(self.dimension)
+        out = np.full(self.n_regions, np.inf, dtype=object)
+        for region in np.flatnonzero(~self.is_unbounded(self.dimension)).tolist():
+            heed("exact volumes")
+            out[region] = self.polytopes.exact_size(region)
+        return out
+
+    @property
+    def volume_errors(self) -> FloatArray:
+        """(f_d,) bounds of the errors of `volumes`; 0 where they are infinite."""
+        if self.lineality_dimension:
+            return np.zeros(self.n_regions)
+        return self.polytopes.size_errors(self.dimension)
 
     # ---- derived complexes ------------------------------------------------------------------
     def breakpoint_complex(self) -> BreakpointComplex:

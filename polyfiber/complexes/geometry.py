@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import FloatArray, IntArray, SignArray, WordArray
+from .._typing import Array, FloatArray, IntArray, SignArray, WordArray
 from ..budget import heed
 from ..kernels.complexes import affine_maps as maps
 from ..network.model import ReLUNetwork
-from .skeleton.arrays import Frame
+from ..numerics.products import nearest
+from .skeleton.arrays import Frame, given_rows
 from .skeleton.exact_signs import ExactPredicate
 
 PIECE = 1 << 27
@@ -25,7 +26,7 @@ def full_net(frame: Frame) -> Any:
         return frame.net
     stride = 4 if n0 < 4 else (n0 + 8) // 8 * 8
     rows = np.zeros((max(1, frame.rows.shape[0]), stride))
-    rows[: frame.rows.shape[0], : n0 + 1] = frame.rows.astype(np.float64)
+    rows[: frame.rows.shape[0], : n0 + 1] = nearest(frame.rows)
     return frame.net._replace(n=n0, stride=stride, rows=rows.ravel())
 
 
@@ -40,8 +41,8 @@ def affine_maps_of(frame: Frame, planes: WordArray) -> tuple[FloatArray, FloatAr
     A = np.empty((len(planes), n_out, n0))
     a = np.empty((len(planes), n_out))
     if frame.n_neurons == 0:
-        A[:] = frame.network.weights[0].astype(np.float64)
-        a[:] = frame.network.biases[0].astype(np.float64)
+        A[:] = nearest(frame.network.weights[0])
+        a[:] = nearest(frame.network.biases[0])
         return A, a
     ids = net.inf + 1 + np.arange(n_out)
     widths = frame.network.architecture
@@ -52,6 +53,21 @@ def affine_maps_of(frame: Frame, planes: WordArray) -> tuple[FloatArray, FloatAr
         part = slice(start, start + step)
         maps.forms(planes[part], ids, net, _width(frame), A[part], a[part])
     return A, a
+
+
+def map_errors(frame: Frame) -> FloatArray:
+    """Bounds (nL, n0) of the errors of the entries of every affine map's linear part, see docs/certification.md."""
+    widths = frame.network.architecture
+    level = np.abs(nearest(frame.rows[frame.n_domain :, :-1])) if frame.n_neurons else None
+    terms = widths[0] + 4.0
+    with np.errstate(over="ignore", invalid="ignore"):
+        for w in frame.network.weights[1:] if frame.n_neurons else frame.network.weights[:1]:
+            size = np.abs(nearest(w))
+            level = size if level is None else size @ level
+            terms += w.shape[1] + 4.0
+        assert level is not None
+        bound: FloatArray = terms * 2.0**-52 * level + 1e-300 * (1.0 + level)
+    return np.where(np.isnan(bound), np.inf, bound)
 
 
 def forms_of(frame: Frame, cell: WordArray, columns: IntArray) -> FloatArray:
@@ -74,12 +90,22 @@ def unit_forms(forms: FloatArray) -> FloatArray:
     return result
 
 
+def unit_rows(rows: Array) -> FloatArray:
+    """Rows over their largest entries, as floats; for numbers of any size."""
+    exact = np.array([[Fraction(x) for x in row] for row in rows], dtype=object).reshape(rows.shape)
+    return nearest(np.array([row / max(map(abs, row)) for row in exact], dtype=object).reshape(rows.shape))
+
+
 def norms_of(A: FloatArray, ord: float) -> FloatArray:
     """Operator norms (m,) of matrices (m, p, q)."""
     if ord == 2:
-        if min(A.shape[1:]) == 1:
-            return np.sqrt((A**2).sum(axis=(1, 2)))
-        result: FloatArray = np.linalg.norm(A, 2, axis=(1, 2))
+        with np.errstate(all="ignore"):
+            size = np.abs(A).max(axis=(1, 2), initial=0.0)
+            usable = np.isfinite(size) & (size > 0)
+            scaled = np.where(usable[:, None, None], A / size[:, None, None], 0.0)
+            plain = min(A.shape[1:]) == 1
+            norms = np.sqrt((scaled**2).sum(axis=(1, 2))) if plain else np.linalg.norm(scaled, 2, axis=(1, 2))
+            result: FloatArray = np.where(usable, norms * size, np.where(size == 0, 0.0, np.inf))
         return result
     total: FloatArray = np.abs(A).sum(axis=1 if ord == 1 else 2).max(axis=1)
     return total
@@ -88,14 +114,15 @@ def norms_of(A: FloatArray, ord: float) -> FloatArray:
 def lineality_basis(frame: Frame) -> FloatArray:
     """Orthonormal basis (n0 - d, n0) of the kernel of all given forms."""
     n0 = frame.network.architecture[0]
-    if frame.n == n0:
+    if not frame.lineality:
         return np.zeros((0, n0))
-    if frame.n == 0:
-        return np.eye(n0)
-    rows = frame.rows[list(frame.start), :-1].astype(np.float64)
-    _, _, vt = np.linalg.svd(rows, full_matrices=True)
-    result: FloatArray = vt[frame.n :]
-    return result
+    if frame.hull is None:
+        if frame.n == 0:
+            return np.eye(n0)
+        _, _, vt = np.linalg.svd(unit_rows(frame.rows[list(frame.start), :-1]), full_matrices=True)
+        result: FloatArray = vt[frame.n :]
+        return result
+    return np.ascontiguousarray(np.linalg.qr(unit_rows(frame.lines.T).T)[0].T)
 
 
 def locate_signs(frame: Frame, points: FloatArray, predicate: ExactPredicate) -> SignArray:
@@ -104,10 +131,11 @@ def locate_signs(frame: Frame, points: FloatArray, predicate: ExactPredicate) ->
     d, N = frame.n_domain, frame.n_neurons
     m = len(points)
     signs = np.zeros((m, N + d), dtype=np.int8)
-    rows = frame.rows.astype(np.float64)
+    given = given_rows(frame.network, frame.domain)
+    rows = nearest(given)
     terms = (n0 + 4) * 2.0**-53 * 1.01
     unsure = np.zeros((m, N + d), dtype=np.bool_)
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is unsure
         z = points @ rows[:, :-1].T + rows[:, -1]
         size = np.abs(points) @ np.abs(rows[:, :-1]).T + np.abs(rows[:, -1])
         tiny = np.full(rows.shape[0], (2 * n0 + 4) * 2.0**-1074)
@@ -117,8 +145,8 @@ def locate_signs(frame: Frame, points: FloatArray, predicate: ExactPredicate) ->
         gamma, column = terms, 0
         for layer, width in enumerate(frame.network.hidden_widths):
             if layer:
-                w = frame.network.weights[layer].astype(np.float64)
-                b = frame.network.biases[layer].astype(np.float64)
+                w = nearest(frame.network.weights[layer])
+                b = nearest(frame.network.biases[layer])
                 y = np.maximum(z, 0.0)
                 # the magnitude of what a ReLU may pass, rounding included
                 z = y @ w.T + b
@@ -132,19 +160,19 @@ def locate_signs(frame: Frame, points: FloatArray, predicate: ExactPredicate) ->
     if len(doubtful):
         exact = frame.network.exact()
         for i in doubtful:
-            signs[i] = _exact_signs(frame, exact, points[i])
+            signs[i] = _exact_signs(exact, given[:d], points[i])
             predicate.calls += 1
     return signs
 
 
 def _put(signs: SignArray, unsure: Any, z: FloatArray, bound: FloatArray, column: int) -> None:
     part = slice(column, column + z.shape[1])
-    sure = np.abs(z) > bound
+    sure = (np.abs(z) > bound) & np.isfinite(z)
     signs[:, part] = np.where(sure, np.sign(z), 0).astype(np.int8)
     unsure[:, part] = ~sure
 
 
-def _exact_signs(frame: Frame, net: ReLUNetwork, point: FloatArray) -> SignArray:
+def _exact_signs(net: ReLUNetwork, sides: Array, point: FloatArray) -> SignArray:
     x = [Fraction(float(c)) for c in point]
     signs: list[int] = []
     y = x
@@ -152,7 +180,7 @@ def _exact_signs(frame: Frame, net: ReLUNetwork, point: FloatArray) -> SignArray
         z = [sum((a * c for a, c in zip(row, y) if c), Fraction(0)) + bias for row, bias in zip(w, b)]
         signs += [(v > 0) - (v < 0) for v in z]
         y = [max(v, Fraction(0)) for v in z]
-    for row in frame.rows[: frame.n_domain]:
+    for row in sides:
         value = sum((Fraction(a) * c for a, c in zip(row[:-1], x)), Fraction(row[-1]))
         signs.append((value > 0) - (value < 0))
     return np.array(signs, dtype=np.int8)

@@ -8,6 +8,7 @@ import numpy as np
 import scipy.linalg
 
 from .._typing import Array, IntArray
+from .products import nearest
 from .rounding import UNIT
 
 
@@ -65,7 +66,7 @@ def independent_columns(matrix: Array, *, n_first: int = 0) -> tuple[IntArray, I
     m, n = matrix.shape
     if m == 0 or n == 0:
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
-    floats = matrix.astype(np.float64)
+    floats = nearest(matrix)
     if np.isfinite(floats).all():
         rows = _pivot_rows(floats, n_first)
         columns = np.arange(n)

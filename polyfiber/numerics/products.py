@@ -40,6 +40,27 @@ def exact_product(left: Array, right: Array) -> Array:
     return out
 
 
+def nearest(values: Array) -> FloatArray:
+    """float64 copy of numbers. Rationals keep their sign: beyond the range they are infinite, and below it not 0.
+
+    Examples
+    --------
+    >>> from fractions import Fraction
+    >>> nearest(np.array([Fraction(1, 3), Fraction(-(10**400)), Fraction(1, 10**400)]))
+    array([3.33333333e-001,            -inf, 4.94065646e-324])
+    """
+    if values.dtype != object:
+        return values.astype(np.float64)
+    return np.array([_nearest(v) for v in values.ravel()], dtype=np.float64).reshape(values.shape)
+
+
+def _nearest(value: Fraction) -> float:
+    try:
+        return float(value) or ((value > 0) * 5e-324 - (value < 0) * 5e-324)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
 def nearest_floats(values: Array) -> tuple[FloatArray, float]:
     """Nearest float64 of each Fraction, and an upper bound on the largest distance (0 only where all are exact).
 
@@ -53,4 +74,4 @@ def nearest_floats(values: Array) -> tuple[FloatArray, float]:
     return floats, math.nextafter(float(worst), math.inf) if worst else 0.0
 
 
-__all__ = ["exact_product", "nearest_floats", "over_common"]
+__all__ = ["exact_product", "nearest", "nearest_floats", "over_common"]

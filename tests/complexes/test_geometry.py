@@ -169,8 +169,8 @@ def test_rational_networks_are_exact_throughout() -> None:
 
 def test_domains_with_bad_arguments() -> None:
     net = pf.ReLUNetwork.random((2, 4, 1), rng=0)
-    with pytest.raises(InputError, match="not below"):
-        pf.Box([0, 0], [1, 0])
+    with pytest.raises(InputError, match="is above hi"):
+        pf.Box([0, 0], [1, -1])
     with pytest.raises(ShapeError, match="dimension"):
         pf.Box(0, 1)
     with pytest.raises(InputError, match="zero"):

@@ -47,7 +47,7 @@ def check(net: pf.ReLUNetwork, domain: pf.Polyhedron | None = None) -> tuple[pf.
     cx = pf.canonical_complex(net, domain)
     compare(cx, truth)
     unbounded = {face.signs for face in truth.faces.values() if face.rays}
-    for k in range(truth.dim + 1):
+    for k in range(cx.dimension + 1):
         rows = [tuple(row) for row in cx.signs(k)[cx.is_unbounded(k)].tolist()]
         assert set(rows) == {s for s in unbounded if truth.faces[s].dim == k}
     return cx, truth
@@ -187,14 +187,18 @@ def test_unbounded_domain_with_a_crowded_apex() -> None:
 
 
 def test_flat_domains() -> None:
-    """Opposite inequalities leave no region, but faces of lower dimension."""
+    """A domain without an interior is treated in its own dimension."""
     net = pf.ReLUNetwork([[[1, 0], [0, 1]], [[1, 1]]], [[0, 0], [0]])
     segment = pf.Polyhedron([[1, 1], [-1, -1], [1, 0], [-1, 0]], [1, -1, 2, 2])
     cx, _ = check(net, segment)
-    assert (cx.f_vector, cx.n_regions) == ((4, 3, 0), 0)
-    assert cx.locate([[0.5, 0.5]]).tolist() == [-1]
+    assert (cx.f_vector, cx.n_regions) == ((4, 3), 3)
+    found = cx.locate([[0.5, 0.5], [0.5, 0.25]])
+    assert found[0] >= 0
+    assert found[1] == -1
+    assert np.allclose(np.sort(cx.volumes()), np.sqrt(2) * np.array([1, 1, 2]))
     point, _ = check(net, pf.Polyhedron([[1, 0], [-1, 0], [0, 1], [0, -1]], [1, -1, 2, -2]))
-    assert point.f_vector == (1, 0, 0)
+    assert point.f_vector == (1,)
+    assert point.vertices.tolist() == [[1, 2]]
 
 
 def test_empty_domain() -> None:

@@ -25,11 +25,12 @@ def digest(signs: Any) -> str:
 
 def truth(case: Case) -> dict[str, Any]:
     cx: ExactComplex = exact_complex(case.network.weights, case.network.biases, domain=case.domain)
+    top = max(face.dim for face in cx.faces.values())  # a flat domain is treated in its own dimension
     return {
         "architecture": list(case.network.architecture),
         "lineality_dimension": cx.lineality_dimension,
-        "f_vector": list(cx.f_vector),
-        "signs": [digest(cx.signs(k)) for k in range(cx.dim + 1)],
+        "f_vector": list(cx.f_vector[: top + 1]),
+        "signs": [digest(cx.signs(k)) for k in range(top + 1)],
     }
 
 

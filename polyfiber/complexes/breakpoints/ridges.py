@@ -17,6 +17,7 @@ import numpy as np
 from ..._typing import BoolArray, FloatArray, IntArray
 from ...errors import NumericalError
 from ...kernels.complexes import affine_maps as maps
+from ...numerics.products import nearest
 from ...numerics.rounding import UNIT
 from ..geometry import full_net
 from ..skeleton.exact_signs import ExactPredicate
@@ -84,10 +85,10 @@ def form_slack(cx: PolyhedralComplex) -> FloatArray:
     slack = np.zeros(frame.net.inf)
     terms = network.architecture[0] + 4.0
     with np.errstate(over="ignore", invalid="ignore"):
-        size = np.abs(network.weights[0].astype(np.float64)).sum(axis=1)
+        size = np.abs(nearest(network.weights[0])).sum(axis=1)
         for layer, w in enumerate(network.weights[1:-1], start=2):
             terms += w.shape[1] + 4.0
-            size = np.abs(w.astype(np.float64)) @ size
+            size = np.abs(nearest(w)) @ size
             slack[frame.net.first[layer] : frame.net.first[layer + 1]] = terms * 2 * UNIT * size
     return np.where(np.isnan(slack), np.inf, slack)
 
@@ -95,14 +96,18 @@ def form_slack(cx: PolyhedralComplex) -> FloatArray:
 def full_predicate(cx: PolyhedralComplex) -> ExactPredicate:
     """Exact forms in all input coordinates instead of those of the quotient."""
     frame = cx._frame
-    return ExactPredicate(replace(frame, columns=np.arange(frame.network.architecture[0]), net=full_net(frame)))
+    return ExactPredicate(
+        replace(frame, columns=np.arange(frame.network.architecture[0]), net=full_net(frame), chart=frame.rows)
+    )
 
 
 def zero_facets(cx: PolyhedralComplex, dim: int) -> IntArray:
     """(f_dim, d - dim) zero facet ids of each face, ascending (so shallower layers first)."""
     signs = cx.signs(dim)
     d, N = cx._frame.n_domain, cx._frame.n_neurons
-    columns = np.nonzero(signs == 0)[1]
+    zero = signs == 0
+    zero[:, N + cx._frame.vanishing] = False
+    columns = np.nonzero(zero)[1]
     per = cx.dimension - dim
     if len(columns) != per * len(signs):
         raise NumericalError("a face does not have as many zeros as a generic one; please report this network")

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..._typing import FloatArray, IntArray
 from ...kernels.complexes import affine_maps as maps
+from ...numerics.products import nearest
 from ...numerics.rounding import TINY, gamma
 from ..geometry import full_net
 from ..skeleton.exact_signs import ExactPredicate
@@ -73,6 +74,7 @@ class GeneralBreakpoints(BreakpointComplex):
         boundary = np.setdiff1d(np.arange(m), two)
         if len(boundary):
             zero = cx.signs(d - 1)[boundary, frame.n_neurons :] == 0
+            zero[:, frame.vanishing] = False
             walls[boundary] = np.argmax(zero, axis=1) if frame.n_domain else 0
             own = np.zeros((len(boundary), n0 + 1))
             maps.facet_forms(np.ascontiguousarray(cx._store.planes(d - 1)[boundary]), walls[boundary], net, width, own)
@@ -173,7 +175,7 @@ def _rounding(cx: PolyhedralComplex) -> FloatArray:
     total = np.eye(cx.network.architecture[0])
     terms = 4.0
     for w in cx.network.weights:
-        total = np.abs(w.astype(np.float64)) @ total
+        total = np.abs(nearest(w)) @ total
         terms += w.shape[1] + 4
     result: FloatArray = gamma(terms) * total + TINY
     return result

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..._typing import BoolArray, FloatArray, IntArray
 from ...budget import heed
+from ...numerics.products import nearest
 from ..skeleton.arrays import Frame
 from ..skeleton.build import Skeleton
 from ..skeleton.layout import unpack
@@ -36,14 +37,14 @@ class Forms:
     def __init__(self, frame: Frame) -> None:
         self.frame = frame
         with np.errstate(over="ignore"):
-            self.weights = [np.asarray(w, dtype=np.float64) for w in frame.network.weights]
-            self.biases = [np.asarray(b, dtype=np.float64) for b in frame.network.biases]
-            self.rows = np.asarray(frame.rows[:, [*frame.columns, -1]], dtype=np.float64)
+            self.weights = [nearest(w) for w in frame.network.weights]
+            self.biases = [nearest(b) for b in frame.network.biases]
+            self.rows = nearest(frame.chart[:, [*frame.columns, -1]])
         first, net = frame.net.first, frame.net
         self.layer = np.zeros(net.inf, dtype=np.int64)
         for layer in range(1, len(frame.network.hidden_widths) + 1):
             self.layer[first[layer] : first[layer + 1]] = layer
-        rounded = 0.0 if frame.rows.dtype != object else U
+        rounded = 0.0 if frame.chart.dtype != object else U
         self.slack, self.floor = [rounded, rounded], [TINY, TINY]
         terms, tiny = 4.0, TINY
         for w in self.weights[1:]:
@@ -182,7 +183,7 @@ def check_heights(skeleton: Skeleton, up: Any, problems: list[str]) -> tuple[int
     shift = frame.net.shift
     start = list(frame.start)
     alpha = weights_of(frame)
-    rows = np.asarray(frame.rows[start][:, [*frame.columns, -1]], dtype=np.float64)
+    rows = nearest(frame.chart[start][:, [*frame.columns, -1]])
     with np.errstate(all="ignore"):
         x, error = st.x[:nv], st.err[:nv, None]
         value = np.abs(x @ rows[:, :n].T + rows[:, n])
@@ -194,8 +195,8 @@ def check_heights(skeleton: Skeleton, up: Any, problems: list[str]) -> tuple[int
     twins = st.star[:nv, : 2 * n].astype(np.int64)
     v, h = np.nonzero(twins >= 0)
     w, g = twins[v, h] >> shift, twins[v, h] & ((1 << shift) - 1)
-    claims = (up[v] >> h.astype(np.uint64)) & np.uint64(1) == 1
-    back = (up[w] >> g.astype(np.uint64)) & np.uint64(1) == 1
+    upward = unpack(up)
+    claims, back = upward[v, h], upward[w, g]
     if (claims == back).any():
         problems.append("an edge goes up at both of its ends, or at none")
     far = st.at_inf[:nv] >= 0
@@ -227,7 +228,7 @@ def _exact_height(skeleton: Skeleton, v: int, alpha: FloatArray, known: dict[int
         total = Fraction(0)
         columns = [*skeleton.frame.columns, -1]
         for a, k in zip(alpha.tolist(), skeleton.frame.start):
-            *row, constant = skeleton.frame.rows[k][columns]
+            *row, constant = skeleton.frame.chart[k][columns]
             total += Fraction(a) * abs(sum((Fraction(c) * p for c, p in zip(row, point)), Fraction(constant)))
         known[v] = total
     return known[v]

@@ -17,6 +17,7 @@ import scipy.sparse.csgraph
 from ...budget import heed
 from ...kernels.complexes.skeleton import PORTION
 from ...kernels.rows import RowTable
+from ...numerics.products import nearest
 from ..skeleton.arrays import Frame
 from ..skeleton.build import Skeleton, first_filter
 from ..skeleton.layout import unpack
@@ -70,12 +71,13 @@ def _zero_bits(frame: Frame, star: Any) -> Any:
     ids = star[:, 2 * n :].astype(np.int64)
     ids = np.where(ids == frame.net.inf, 64 * frame.n_words, ids)
     np.put_along_axis(zeros, ids, True, axis=1)
+    zeros[:, frame.vanishing] = True
     return zeros[:, :-1]
 
 
 def filtered_signs(frame: Frame, st: Any, rows: slice) -> Iterator[tuple[int, int, Any, Any]]:
     """For each layer with facets low..high - 1: (low, high, positive, sure), two (rows, high - low) bool arrays."""
-    weights = [np.ascontiguousarray(w, dtype=np.float64) for w in frame.network.weights[1:]]
+    weights = [nearest(w) for w in frame.network.weights[1:]]
     for layer in range(len(frame.network.hidden_widths) + 1):
         low, high = int(frame.net.first[layer]), int(frame.net.first[layer + 1])
         if low < high:

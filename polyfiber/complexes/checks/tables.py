@@ -15,8 +15,10 @@ import numpy as np
 
 from ..._typing import BoolArray, FloatArray, IntArray, WordArray
 from ...budget import heed
+from ...numerics.products import nearest
 from ..lattice.check import facet_pairs
 from ..skeleton.build import Skeleton
+from ..skeleton.layout import packed, unpack
 
 if TYPE_CHECKING:
     from ..complex import PolyhedralComplex
@@ -32,8 +34,8 @@ def counted(skeleton: Skeleton, up: WordArray) -> tuple[int, ...]:
     """f-vector from the masks of upward edges: sum over vertices of the product over walls of 1 + (edges up) t."""
     n, nv = skeleton.frame.n, skeleton.nv
     finite = skeleton.state.at_inf[:nv] < 0
-    sides = (up[finite, None] >> np.arange(2 * n, dtype=np.uint64)) & np.uint64(1)
-    number = (sides[:, 0::2] + sides[:, 1::2]).astype(np.int64)
+    sides = unpack(up[finite])[:, : 2 * n].astype(np.int64)
+    number = sides[:, 0::2] + sides[:, 1::2]
     kinds, times = np.unique(
         np.stack([(number == 1).sum(axis=1), (number == 2).sum(axis=1)]), axis=1, return_counts=True
     )
@@ -49,11 +51,10 @@ def planes_at(skeleton: Skeleton, vertices: IntArray) -> WordArray:
     """Bit planes (m, 2 W) of the vertices themselves."""
     st, n, W = skeleton.state, skeleton.frame.n, skeleton.frame.n_words
     positive = st.words[vertices]
-    planes = np.concatenate([positive, ~positive], axis=1)
     total = skeleton.frame.n_domain + skeleton.frame.n_neurons
-    for w in range(W):
-        bits = min(64, max(0, total - 64 * w))
-        planes[:, W + w] &= np.uint64((1 << bits) - 1)
+    signed = np.zeros((1, 64 * W), dtype=np.bool_)
+    signed[0, np.setdiff1d(np.arange(total), skeleton.frame.vanishing)] = True
+    planes = np.concatenate([positive, ~positive & packed(signed, W)], axis=1)
     for s in range(n):
         ids = st.star[vertices, 2 * n + s].astype(np.int64)
         wall = np.flatnonzero(ids != skeleton.frame.net.inf)
@@ -63,15 +64,14 @@ def planes_at(skeleton: Skeleton, vertices: IntArray) -> WordArray:
     return planes
 
 
-def faces_at(skeleton: Skeleton, vertices: IntArray, sides: WordArray, dim: int) -> Iterator[WordArray]:
-    """Bit planes of the faces made of ``dim`` walls of a vertex and a side of each, of those that ``sides`` (m,) allows."""
+def faces_at(skeleton: Skeleton, vertices: IntArray, sides: BoolArray, dim: int) -> Iterator[WordArray]:
+    """Bit planes of the faces made of ``dim`` walls of a vertex and a side of each, of those that ``sides`` (m, 2 n) allows."""
     st, n, W = skeleton.state, skeleton.frame.n, skeleton.frame.n_words
     planes = planes_at(skeleton, vertices)
     for walls in itertools.combinations(range(n), dim):
         for chosen in itertools.product((0, 1), repeat=dim):
             heed(f"the check of faces of dimension {dim}")
-            mask = np.uint64(sum(1 << (2 * s + side) for s, side in zip(walls, chosen)))
-            rows = np.flatnonzero((sides & mask) == mask)
+            rows = np.flatnonzero(sides[:, [2 * s + side for s, side in zip(walls, chosen)]].all(axis=1))
             found = planes[rows]
             for s, side in zip(walls, chosen):
                 ids = st.star[vertices[rows], 2 * n + s].astype(np.int64)
@@ -104,7 +104,7 @@ def check_tables(store: FaceStore, up: WordArray, problems: list[str]) -> int:
     looked = 0
     for dim, table in sorted(store._planes.items()):
         looked += len(table)
-        again = list(faces_at(skeleton, finite, up[finite], dim))
+        again = list(faces_at(skeleton, finite, unpack(up[finite])[:, : 2 * n], dim))
         if not same_rows(table, np.concatenate(again)):
             problems.append(f"the faces of dimension {dim} are not those at the vertices")
     for dim, (indptr, indices) in sorted(store._above.items()):
@@ -122,17 +122,13 @@ def check_tables(store: FaceStore, up: WordArray, problems: list[str]) -> int:
     return looked
 
 
-def _inner_sides(skeleton: Skeleton, vertices: IntArray) -> WordArray:
-    """Masks (m,) of the sides of the walls at vertices that are not thrown away; none of infinity."""
+def _inner_sides(skeleton: Skeleton, vertices: IntArray) -> BoolArray:
+    """Which of the sides (m, 2 n) of the walls at vertices are not thrown away; none of infinity."""
     n = skeleton.frame.n
     ids = skeleton.state.star[vertices, 2 * n :].astype(np.int64)
     closed = skeleton.closed[ids].astype(np.int64)
-    mask = np.zeros(len(vertices), dtype=np.uint64)
-    for s in range(n):
-        for side in (0, 1):
-            inside = ((closed[:, s] >> side) & 1 == 0) & (ids[:, s] != skeleton.frame.net.inf)
-            mask |= inside.astype(np.uint64) << np.uint64(2 * s + side)
-    return mask
+    inside = (closed.repeat(2, axis=1) >> (np.arange(2 * n) % 2)) & 1 == 0
+    return inside & (ids != skeleton.frame.net.inf).repeat(2, axis=1)
 
 
 def _covers_hold(store: FaceStore, dim: int, indptr: Any, indices: Any) -> bool:
@@ -150,7 +146,7 @@ def _covers_hold(store: FaceStore, dim: int, indptr: Any, indices: Any) -> bool:
         return False
     signs = store.to_signs(lower)
     closed = np.concatenate([store.closed[store.frame.n_domain : store.n_bits], store.closed[: store.frame.n_domain]])
-    sides = ((signs == 0) * (2 - (closed > 0))).sum(axis=1)
+    sides = ((signs == 0) * np.array([2, 1, 1, 0])[closed]).sum(axis=1)
     return bool((sides == np.diff(indptr)).all())
 
 
@@ -219,11 +215,12 @@ def check_columns(cx: PolyhedralComplex, again: Skeleton, problems: list[str]) -
         if not np.array_equal(kept["edges"], index[cx._edges]):
             problems.append("the ends of edges are not those of the skeleton")
     # two points are the same in the quotient where all forms agree on them
-    rows = np.abs(frame.rows[:, :-1].astype(np.float64))
+    rows = np.abs(nearest(frame.rows[:, :-1]))
     with np.errstate(all="ignore"):
         if "vertices" in kept:
             given, full = kept["vertices"], np.zeros((len(finite), frame.network.architecture[0]))
             full[:, frame.columns] = x[finite]
+            _put_on_flat(frame, full, 1.0)
             slack = err[finite] + cx.vertex_errors
             if given.shape != full.shape or _differ(frame, given, full, slack, rows):
                 problems.append("the vertices are not those of the skeleton")
@@ -232,6 +229,7 @@ def check_columns(cx: PolyhedralComplex, again: Skeleton, problems: list[str]) -
             ends = cx._edges[ids, 1]
             full = np.zeros((len(ids), frame.network.architecture[0]))
             full[:, frame.columns] = x[ends]
+            _put_on_flat(frame, full, 0.0)
             size = np.linalg.norm(full - (full @ cx.lineality.T) @ cx.lineality, axis=1)
             slack = err[ends] / size * (1 + np.abs(x[ends]).sum(axis=1) / size) + TOLERANCE
             if not np.array_equal(ids, np.flatnonzero(cx.edges[:, 1] < 0)) or (
@@ -240,11 +238,18 @@ def check_columns(cx: PolyhedralComplex, again: Skeleton, problems: list[str]) -
                 problems.append("the rays are not those of the skeleton")
 
 
+def _put_on_flat(frame: Frame, full: FloatArray, hom: float) -> None:
+    """Fill in the coordinates that a flat domain makes functions of the others; hom 1 for points, 0 for directions."""
+    if frame.hull is not None:
+        lift = nearest(frame.hull.lift[frame.hull.fixed])
+        full[:, frame.hull.fixed] = full[:, frame.hull.free] @ lift[:, :-1].T + hom * lift[:, -1]
+
+
 def _differ(frame: Frame, a: FloatArray, b: FloatArray, slack: FloatArray, rows: FloatArray) -> bool:
     """Whether points (m, n0) differ by more than the slack (m,) in the coordinates of the quotient; nan and inf never do."""
-    if frame.n == a.shape[1]:
+    if not frame.lineality:
         off, room = np.abs(a - b).max(axis=1, initial=0.0), slack + TOLERANCE * np.abs(b).max(axis=1, initial=0.0)
         return bool((off > room).any())
-    off = np.abs((a - b) @ frame.rows[:, :-1].astype(np.float64).T)
+    off = np.abs((a - b) @ nearest(frame.rows[:, :-1]).T)
     room = (slack[:, None] + TOLERANCE * (np.abs(a) + np.abs(b)).max(axis=1, keepdims=True)) * rows.sum(axis=1)
     return bool((off > room * (1 + TOLERANCE) + TINY).any())

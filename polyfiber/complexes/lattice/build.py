@@ -21,6 +21,7 @@ from ...budget import Monitor
 from ...errors import InputError, NumericalError
 from ...kernels.complexes import forms
 from ...kernels.complexes import lattice as lk
+from ...numerics.products import nearest
 from ..skeleton.arrays import Frame
 from ..skeleton.build import Skeleton
 from ..skeleton.integer_signs import IntegerForms
@@ -264,10 +265,10 @@ class LatticeSkeleton(Skeleton):
         frame = self.frame
         low = int(frame.net.first[layer])
         if layer == 0:
-            whole = frame.rows[: frame.n_domain]
+            whole = frame.chart[: frame.n_domain]
         else:
             w, b = frame.network.weights[layer - 1], frame.network.biases[layer - 1]
-            whole = np.concatenate([w, b[:, None]], axis=1)
+            whole = np.concatenate([w, b[:, None]], axis=1) if layer > 1 else frame.chart[frame.n_domain :]
         copies: dict[int, tuple[int, int]] = {}
         flat = (whole[:, :-1] == 0).all(axis=1)
         for i in np.flatnonzero(flat).tolist():
@@ -492,7 +493,7 @@ def _near_others(rows: Array, same: list[int]) -> list[int]:
     """Those of the rows whose direction is within 1e-9 of another's, in one projection."""
     if rows.dtype == object:
         return same
-    part = rows[same].astype(np.float64)
+    part = nearest(rows[same])
     with np.errstate(all="ignore"):
         part = part / np.abs(part).max(axis=1, keepdims=True)
         lead = part[np.arange(len(part)), np.argmax(part != 0, axis=1)]

@@ -66,6 +66,7 @@ class LatticeStore(FaceStore):
                 signs[0, low + i - frame.n_domain] = sign
                 if sign > 0:
                     words[(low + i) >> 6] |= np.uint64(1) << np.uint64((low + i) & 63)
+        signs[0, frame.n_neurons :] = frame.constant
         return self.to_planes(signs)
 
     def _make_owner(self, dim: int) -> IdArray:

@@ -15,14 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from ..._typing import Array, FloatArray, IntArray, SignArray
+from ..._typing import Array, BoolArray, FloatArray, IntArray, SignArray
 from ...domain import Polyhedron
 from ...errors import InputError, ShapeError, UncertifiedSignError
 from ...kernels.complexes import cell_facets as kf
 from ...network.model import ReLUNetwork
+from ...numerics.exact import as_fractions
 from ...numerics.independent import independent_columns
 from ...numerics.lp import interior_point
-from ...numerics.products import exact_product
+from ...numerics.products import exact_product, nearest
 from ...numerics.rounding import UNIT, gamma
 
 
@@ -73,11 +74,17 @@ class CellFrame:
         parts = [] if domain is None else [domain.rows()]
         if self.hidden:
             parts.append(np.concatenate([network.weights[0], network.biases[0][:, None]], axis=1))
-        self.given: Array = np.concatenate(parts, axis=0) if parts else np.zeros((0, n0 + 1))
+        self.hull = None if domain is None else domain.affine_hull
+        given: Array = np.concatenate(parts, axis=0) if parts else np.zeros((0, n0 + 1))
+        self.tangential = given if self.hull is None else self.hull.tangential(given)
+        self.given: Array = given if self.hull is None else self.hull.in_chart(given)
+        self.vanishing: BoolArray = np.zeros(len(given) + sum(self.hidden[1:]), dtype=np.bool_)
+        if self.hull is not None:
+            self.vanishing[self.hull.equal] = True
         self.columns, rows = independent_columns(self.given[:, :-1], n_first=self.n_domain)
         h1 = self.hidden[0] if self.hidden else 0
         self.by_layer = domain is None and h1 > 0 and len(rows) == h1
-        floats = np.ascontiguousarray(self.given, dtype=np.float64)
+        floats = np.ascontiguousarray(nearest(self.given))
         exact_floats = self.given.dtype != object
         if self.by_layer:
             self.full = np.concatenate([np.eye(h1), np.zeros((h1, 1))], axis=1)
@@ -88,12 +95,12 @@ class CellFrame:
             self.first = np.ascontiguousarray(floats[:, :-1][:, self.columns])
             self.terms0, self.given_error = n0 + 4.0, 0.0 if exact_floats else 2 * UNIT
         self.widths = np.array([h1, *self.hidden[1:]], dtype=np.int64)
-        deep = [np.asarray(w, dtype=np.float64) for w in network.weights[1 : len(self.hidden)]]
+        deep = [nearest(w) for w in network.weights[1 : len(self.hidden)]]
         self.deep_weights = np.concatenate([w.ravel() for w in deep]) if deep else np.zeros(1)
-        deep_b = [np.asarray(b, dtype=np.float64) for b in network.biases[1 : len(self.hidden)]]
+        deep_b = [nearest(b) for b in network.biases[1 : len(self.hidden)]]
         self.deep_biases = np.concatenate(deep_b) if deep_b else np.zeros(1)
-        self.W = [np.asarray(w, dtype=np.float64) for w in network.weights]
-        self.b = [np.asarray(b, dtype=np.float64) for b in network.biases]
+        self.W = [nearest(w) for w in network.weights]
+        self.b = [nearest(b) for b in network.biases]
         self.offsets = np.concatenate([[0], np.cumsum(self.hidden)]).astype(np.int64)
         self.stats = CellStats()
 
@@ -139,12 +146,35 @@ class CellFrame:
             return result
         out = np.array(np.broadcast_to(reference, (*displacement.shape[:-1], len(reference))))
         out[..., self.columns] += displacement
+        if self.hull is not None:
+            fixed, lift = self.hull.fixed, nearest(self.hull.lift[self.hull.fixed])
+            out[..., fixed] = out[..., self.hull.free] @ lift[:, :-1].T + lift[:, -1]
         return out
+
+    def on_flat(self, point: Array) -> Array:
+        """An exact point (n0,) with the coordinates that a flat domain fixes put right."""
+        if self.hull is None:
+            return point
+        return exact_product(self.hull.lift, np.array([*point[self.hull.free], Fraction(1)], dtype=object)[:, None])[
+            :, 0
+        ]
+
+    def along(self, x: FloatArray, step: FloatArray, *, linear: bool = False) -> FloatArray:
+        """``x + step``, the step made tangent to a flat domain."""
+        if self.hull is None:
+            return np.asarray(x + step)
+        if not self.hull.dimension:
+            return x
+        basis = np.linalg.qr(nearest(self.hull.lift[:, :-1]))[0]
+        moved = x + basis @ (basis.T @ step)
+        if self.hull.is_straight and not linear:
+            moved[self.hull.fixed] = x[self.hull.fixed]
+        return np.asarray(moved)
 
     # ---- signs ------------------------------------------------------------------------------
     def values(self, X: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Values of all rows (domain, neurons) at inputs (m, n0), and bounds of their errors."""
-        rows = np.asarray(self.given, dtype=np.float64)
+        rows = nearest(self.given)
         d = self.n_domain
         terms = gamma(self.n0 + 4)
         out, err = [], []
@@ -163,30 +193,34 @@ class CellFrame:
                 tiny = np.abs(w) @ tiny + (2 * w.shape[1] + 4) * 2.0**-1074
                 out.append(z)
                 err.append(terms * size + tiny)
-        bounds = np.concatenate(err, axis=1)
-        bounds[np.isnan(bounds)] = np.inf
-        return np.concatenate(out, axis=1), bounds
+        values, bounds = np.concatenate(out, axis=1), np.concatenate(err, axis=1)
+        bounds[np.isnan(bounds) | ~np.isfinite(values)] = np.inf
+        return values, bounds
 
     def sign_rows(self, x: FloatArray) -> tuple[SignArray, FloatArray]:
         """Signs (D + N,) of the region at x, and the direction that was taken where x lies on walls.
 
         The direction is zero where the filter decided every sign, so that x lies inside.
         """
+        if self.hull is not None and not self.hull.contains(np.array([Fraction(c) for c in x], dtype=object)):
+            raise InputError(
+                "the point is outside the domain, which is flat; floats rarely lie on a slanted flat exactly"
+            )
         z, err = self.values(x[None, :])
-        if (np.abs(z[0]) > err[0]).all():
-            signs = np.sign(z[0]).astype(np.int8)
+        if ((np.abs(z[0]) > err[0]) | self.vanishing).all():
+            signs = np.where(self.vanishing, 0, np.sign(z[0])).astype(np.int8)
             self._inside(signs)
             return signs, np.zeros(self.n0)
         for direction in self._directions(x):
             signs = self.exact_signs(x, direction)
             self._inside(signs)
-            zeros = np.flatnonzero(signs == 0)
+            zeros = np.flatnonzero((signs == 0) & ~self.vanishing)
             if not len(zeros) or self._vanish(signs, zeros):
                 return signs, direction
         raise UncertifiedSignError("no direction leaves every wall at the point; please report this network")
 
     def _inside(self, signs: SignArray) -> None:
-        bad = np.flatnonzero(signs[: self.n_domain] <= 0)
+        bad = np.flatnonzero((signs <= 0)[: self.n_domain] & ~self.vanishing[: self.n_domain])
         if len(bad):
             raise InputError(f"the point is outside the domain: inequality {int(bad[0])} fails", inequality=int(bad[0]))
 
@@ -195,17 +229,27 @@ class CellFrame:
         draws = np.round(rng.standard_normal((6, self.n0)) * 1024) / 1024
         if self.domain is None:
             return list(draws)
-        found = interior_point(self.domain.A.astype(np.float64), self.domain.b.astype(np.float64))
+        # within the flat of the domain, in the coordinates that parametrise it: no form looks at the others
+        free = np.arange(self.n0) if self.hull is None else self.hull.free
+        sides = nearest(self.given[: self.n_domain])
+        sides = sides[(sides[:, :-1] != 0).any(axis=1)]
+        found = interior_point(-sides[:, free], sides[:, -1])
         if found is None or not found[1] > 0:
-            raise InputError("the domain has no interior point")
-        middle, radius = found
-        size = 0.5 * radius / np.linalg.norm(draws, axis=1, keepdims=True)
+            raise InputError("the domain has no interior point that floats find")
+        middle = x.copy()
+        middle[free] = found[0]
+        draws[:, np.setdiff1d(np.arange(self.n0), free)] = 0.0
+        size = 0.5 * found[1] / np.maximum(np.linalg.norm(draws, axis=1, keepdims=True), 1e-300)
         return list(middle + size * draws - x)
 
     @cached_property
     def _exact_layers(self) -> list[tuple[Array, Array]]:
         exact = self.network.exact()
-        return list(zip(exact.weights, exact.biases))
+        layers = list(zip(exact.weights, exact.biases))
+        if self.hull is not None and self.hidden:
+            first = as_fractions(self.given[self.n_domain :])
+            layers[0] = first[:, :-1], first[:, -1]
+        return layers
 
     @cached_property
     def _exact_domain(self) -> Array:
@@ -253,12 +297,13 @@ class CellFrame:
     # ---- forms ------------------------------------------------------------------------------
     def float_forms(self, signs: SignArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Forms (D + N, n0 + 1) of all rows on a cell, and the affine map (nL, n0), (nL,)."""
-        parts = [np.asarray(self.given[: self.n_domain], dtype=np.float64)]
+        given = nearest(self.tangential)
+        parts = [given[: self.n_domain]]
         level: FloatArray | None = None
         for layer in range(len(self.W)):
             w, b = self.W[layer], self.b[layer]
             if level is None:
-                level = np.concatenate([w, b[:, None]], axis=1)
+                level = given[self.n_domain :] if self.hidden else np.concatenate([w, b[:, None]], axis=1)
             else:
                 active = signs[self.n_domain + self.offsets[layer - 1] : self.n_domain + self.offsets[layer]] > 0
                 level = w[:, active] @ level[active]

@@ -15,6 +15,7 @@ from ..._typing import Array, FloatArray, IntArray, SignArray
 from ...errors import SolverError, UncertifiedSignError
 from ...kernels.complexes import cell_facets as kf
 from ...numerics.lp import interior_point, solve_lp, solve_lp_exact
+from ...numerics.products import nearest
 from .cell_arrays import CellFrame
 
 
@@ -54,7 +55,7 @@ def solve_cell(frame: CellFrame, signs: SignArray, reference: FloatArray, along:
         rows = rows[signs[rows] != 0]
         unit = float(np.abs(reference).mean()) or 1.0
         interior[free] = np.where(reference[free] < -1e-3 * unit, 0.0, -0.5 * unit - reference[free])
-    elif (signs == 0).any():
+    elif (signs == 0).any():  # vanishing neurons, sides of a flat domain
         rows = np.flatnonzero(signs != 0)
     if rows is not None:
         cell = kf.Rows(*(part[rows] for part in cell))
@@ -250,7 +251,7 @@ def flipped(frame: CellFrame, cell: Cell, i: int) -> SignArray | None:
     row = int(cell.facets[i])
     if row < frame.n_domain:
         return None
-    if not cell.groups and not (cell.signs == 0).any():
+    if not cell.groups and not ((cell.signs == 0) & ~frame.vanishing).any():
         signs = cell.signs.copy()
         signs[row] = -signs[row]
         return signs
@@ -261,7 +262,7 @@ def _cross_exactly(frame: CellFrame, cell: Cell, i: int) -> SignArray:
     """Signs beyond a facet where several neurons may change: exact, at a point of the facet."""
     row = int(cell.facets[i])
     group = cell.groups.get(row, (row,))
-    if len(group) == 1 and not (cell.signs == 0).any():
+    if len(group) == 1 and not ((cell.signs == 0) & ~frame.vanishing).any():
         signs = cell.signs.copy()
         signs[row] = -signs[row]
         return signs
@@ -277,9 +278,9 @@ def exact_facet_point(frame: CellFrame, cell: Cell, row: int, group: tuple[int, 
     wall, others = oriented[0], oriented[1:]
     others = others[np.array([any(v != 0 for v in f[:-1]) for f in others], dtype=bool)] if len(others) else others
     # maximise t: wall = 0, others >= t * size, t <= 1
-    A = others.astype(np.float64)
+    A = nearest(others)
     size = np.linalg.norm(A[:, :-1], axis=1, keepdims=True) if len(A) else np.zeros((0, 1))
-    w = wall.astype(np.float64)
+    w = nearest(wall)
     found = None
     with contextlib.suppress(SolverError):  # no answer: the exact simplex below has one
         found = solve_lp(
@@ -300,17 +301,19 @@ def exact_facet_point(frame: CellFrame, cell: Cell, row: int, group: tuple[int, 
     # the other facets are enough: what they imply is positive inside this one
     near = frame.exact_forms(cell.signs, [r for r in cell.facets if r not in group])
     near = near * np.array([int(cell.signs[r]) for r in cell.facets if r not in group], dtype=object)[:, None]
-    point = _relative_interior(wall, near)
+    point = relative_interior(near, wall)
     if not all(v > 0 for v in others[:, :-1] @ point + others[:, -1]):
         raise UncertifiedSignError("a facet has no point inside it alone; please report this network")
     return point, normal
 
 
-def _relative_interior(wall: Array, others: Array) -> Array:
-    """A rational point with wall = 0 and the other forms positive, by the exact simplex."""
-    n, m = len(wall) - 1, len(others)
+def relative_interior(others: Array, wall: Array | None = None) -> Array:
+    """A rational point (n,) with the forms positive, and ``wall`` zero if given, by the exact simplex."""
+    m, n = len(others), others.shape[1] - 1
     zero, one = Fraction(0), Fraction(1)
-    rows, right = [[*wall[:-1], *(-v for v in wall[:-1]), *[zero] * (m + 2)]], [-wall[-1]]
+    rows, right = [], []
+    if wall is not None:
+        rows, right = [[*wall[:-1], *(-v for v in wall[:-1]), *[zero] * (m + 2)]], [-wall[-1]]
     for i, form in enumerate(others):
         size = max(abs(v) for v in form[:-1])
         slack = [zero] * m
@@ -323,7 +326,7 @@ def _relative_interior(wall: Array, others: Array) -> Array:
     cost[2 * n] = -one
     found = solve_lp_exact(np.array(cost, dtype=object), np.array(rows, dtype=object), np.array(right, dtype=object))
     if found.x is None or not found.x[2 * n] > 0:
-        raise UncertifiedSignError("a facet has an empty interior; please report this network")
+        raise UncertifiedSignError("a cell or facet has an empty interior; please report this network")
     point: Array = found.x[:n] - found.x[n : 2 * n]
     return point
 
@@ -341,4 +344,4 @@ def _direction(row: Array) -> tuple[Fraction, ...]:
     return () if lead is None else tuple(v / lead for v in row)
 
 
-__all__ = ["Cell", "exact_facet_point", "flipped", "solve_cell"]
+__all__ = ["Cell", "exact_facet_point", "flipped", "relative_interior", "solve_cell"]

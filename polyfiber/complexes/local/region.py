@@ -16,10 +16,11 @@ from ...kernels.complexes import cell_facets as kf
 from ...network.model import ReLUNetwork
 from ...numerics.exact import rank
 from ...numerics.lp import solve_lp, solve_lp_exact
+from ...numerics.products import nearest
 from ...numerics.rounding import UNIT
 from ...verdict import Verdict
 from .cell_arrays import CellFrame, CellStats, as_point, cell_frame
-from .facets import Cell, exact_facet_point, flipped, solve_cell
+from .facets import Cell, exact_facet_point, flipped, relative_interior, solve_cell
 
 
 @dataclass(frozen=True)
@@ -149,9 +150,37 @@ class Region:
 
     @cached_property
     def interior_point(self) -> FloatArray:
-        """(n0,) a point well inside the region; nan in a region too thin for floats."""
+        """(n0,) a point certainly inside the region, far from its walls if there is one.
+
+        nan in a region where no float was found; `exact_interior_point` has a rational point.
+        """
         f, cell = self._frame, self._cell
-        return f.to_inputs(self.point, f.moved(cell.reference, cell.interior), cell.reference)
+        x = f.to_inputs(self.point, f.moved(cell.reference, cell.interior), cell.reference)
+        for candidate in (x, self.point):
+            if np.isfinite(candidate).all() and self._holds(candidate):
+                return candidate
+        return np.full(f.n0, np.nan)
+
+    def _holds(self, x: FloatArray) -> bool:
+        """Whether a point certainly lies in the interior of the region: the network has these signs there."""
+        frame, signs = self._frame, self._cell.signs
+        if frame.hull is not None and not frame.hull.contains(np.array([Fraction(c) for c in x], dtype=object)):
+            return False
+        z, err = frame.values(x[None, :])
+        sure = np.abs(z[0]) > err[0]
+        if (sure & (np.sign(z[0]) != signs)).any():
+            return False
+        return bool(sure.all() or (frame.exact_signs(x, np.zeros(frame.n0)) == signs).all())
+
+    @cached_property
+    def exact_interior_point(self) -> Array:
+        """(n0,) Fractions: a point inside the region, also where no float lies inside."""
+        frame, cell = self._frame, self._cell
+        if not np.isnan(self.interior_point).any():
+            return np.array([Fraction(c) for c in self.interior_point], dtype=object)
+        forms = frame.exact_forms(cell.signs, cell.facets)
+        forms = forms * np.array([int(s) for s in cell.signs[cell.facets]], dtype=object)[:, None]
+        return frame.on_flat(relative_interior(forms))
 
     @cached_property
     def witnesses(self) -> FloatArray:
@@ -197,7 +226,7 @@ class Region:
         )
         if found.x is None:
             return Ball(x, np.inf, self._certified_radius(x))
-        center = x + scale * found.x[:-1]
+        center = self._frame.along(x, scale * found.x[:-1])
         return Ball(center, scale * float(found.x[-1]), self._certified_radius(center))
 
     def _certified_radius(self, x: FloatArray) -> float:
@@ -215,7 +244,7 @@ class Region:
     def _magnitudes(self) -> FloatArray:
         """Error bounds of the normals of the facets."""
         frame = self._frame
-        level = np.abs(np.asarray(frame.given[:, :-1], dtype=np.float64))
+        level = np.abs(nearest(frame.tangential[:, :-1]))
         parts = [level * 2 * UNIT]
         level = level[frame.n_domain :]
         terms = frame.n0 + 4.0
@@ -233,7 +262,10 @@ class Region:
         f = self._frame
         if f.n == f.n0 and not f.by_layer:
             return np.zeros((0, f.n0))
-        rows = np.asarray(f.given[:, :-1], dtype=np.float64)
+        if f.hull is not None:
+            lines = f.hull.lines(f.given)
+            return np.ascontiguousarray(np.linalg.qr(nearest(lines))[0].T)
+        rows = nearest(f.given[:, :-1])
         if not len(rows):
             return np.eye(f.n0)
         _, _, vt = np.linalg.svd(rows, full_matrices=True)
@@ -245,6 +277,8 @@ class Region:
         if len(self.lineality):
             return Verdict.NO, self.lineality[0]
         n = frame.n
+        if n == 0:
+            return Verdict.YES, None
         if self.n_facets <= n:
             return Verdict.NO, self._escape(None)
         G, _, E1, _ = frame.rows(cell.signs, cell.reference)
@@ -299,6 +333,7 @@ class Region:
             bound = (self._magnitudes + (n0 + 2) * UNIT * np.abs(self.A)) @ np.abs(direction) * 1.01
             if not (slopes > bound).all():
                 return None
+        direction = self._frame.along(np.zeros(n0), direction, linear=True)
         result: FloatArray = direction / np.linalg.norm(direction)
         return result
 
@@ -378,7 +413,9 @@ def crossing(frame: CellFrame, cell: Cell, i: int) -> tuple[FloatArray, FloatArr
         point, normal = exact_facet_point(frame, cell, row, cell.groups.get(row, (row,)))
         largest = max(abs(v) for v in normal)
         try:
-            x, out = point.astype(np.float64), (normal / largest).astype(np.float64)
+            x, out = nearest(point), nearest(normal / largest)
+            if not np.isfinite(x).all():
+                raise OverflowError
         except OverflowError:
             raise UncertifiedSignError("a facet lies beyond the range of float64; restrict the domain") from None
         if frame.by_layer:

@@ -16,13 +16,16 @@ from typing import Any
 
 import numpy as np
 
-from ..._typing import Array, FloatArray, IntArray
+from ..._typing import Array, FloatArray, IntArray, SignArray
 from ...bounds.fixed_signs import Settled, settle
 from ...domain import Polyhedron
 from ...errors import InputError, ShapeError
 from ...kernels.complexes.forms import Net
 from ...network.model import ReLUNetwork
+from ...numerics.exact import as_fractions, nullspace, solve
+from ...numerics.hulls import AffineHull
 from ...numerics.independent import independent_columns
+from ...numerics.products import exact_product, nearest
 
 U = 2.0**-53
 TINY = 2.0**-1074
@@ -41,7 +44,11 @@ class Frame:
     net: Any
     """The `Net` of the kernels."""
     rows: Array
-    """(D + h1, n0 + 1) given forms, all inputs; float64 or Fractions."""
+    """(D + h1, n0 + 1) given forms, all inputs; float64 or Fractions. On a flat domain the forms with tangential gradients."""
+    chart: Array
+    """The same forms in the coordinates that parametrise the domain's flat, zero at the others; `rows` where there is none."""
+    hull: AffineHull | None
+    """The flat that the domain lies in, or None."""
     settled: Settled
     """Neurons that keep one sign on the domain; no wall of theirs is looked for."""
 
@@ -65,11 +72,56 @@ class Frame:
         """64-bit words per sign vector."""
         return max(1, (self.n_domain + self.n_neurons + 63) // 64)
 
+    @property
+    def lineality(self) -> int:
+        """Dimension of the directions, in the domain's flat, that no wall cuts."""
+        return (self.network.architecture[0] if self.hull is None else self.hull.dimension) - self.n
+
+    @cached_property
+    def constant(self) -> SignArray:
+        """(D,) int8: sign of the domain facets that are constant on the domain's flat; 0 also where its sign changes."""
+        signs = np.zeros(self.n_domain, dtype=np.int8)
+        if self.hull is not None:
+            part = self.chart[: self.n_domain]
+            flat = (part[:, :-1] == 0).all(axis=1)
+            signs[flat] = [int(v > 0) - int(v < 0) for v in part[flat, -1]]
+        return signs
+
+    @cached_property
+    def vanishing(self) -> IntArray:
+        """Domain facets that are zero on all of the domain."""
+        return np.zeros(0, dtype=np.int64) if self.hull is None else self.hull.equal
+
     @cached_property
     def open(self) -> IntArray:
         """Domain facets, and the neurons whose sign is not settled: the facets that may have faces."""
         neurons = self.n_domain + np.flatnonzero(self.settled.signs == 0)
-        return np.concatenate([np.arange(self.n_domain), neurons])
+        sides = np.setdiff1d(np.flatnonzero(self.constant == 0), self.vanishing)
+        return np.concatenate([sides, neurons])
+
+    def lifted(self, points: Array) -> Array:
+        """Inputs (m, n0) as Fractions with the coordinates in `columns` given: the points of least norm there."""
+        n0, hull = points.shape[1], self.hull
+        if self.n == n0:
+            return points
+        if hull is not None:
+            one = np.full((len(points), 1), Fraction(1), dtype=object)
+            points = exact_product(np.concatenate([points[:, hull.free], one], axis=1), hull.lift.T)
+        if not self.lineality:
+            return points
+        lines = self.lines
+        shift = solve(exact_product(lines.T, lines), exact_product(lines.T, points.T))
+        assert shift is not None
+        return points - exact_product(lines, shift).T
+
+    @cached_property
+    def lines(self) -> Array:
+        """(n0, s) Fractions: a basis of the directions, in the domain's flat, that no wall cuts."""
+        n0, hull = self.network.architecture[0], self.hull
+        free = np.arange(n0) if hull is None else hull.free
+        rows = as_fractions(self.chart[list(self.start)][:, free]).reshape(self.n, len(free))
+        lines = nullspace(rows) if self.n else as_fractions(np.eye(len(free)))
+        return lines if hull is None else exact_product(hull.lift[:, :-1], lines)
 
     def given(self, facets: Any) -> FloatArray:
         """Forms of domain facets or first-layer neurons in quotient coordinates, (…, n + 1)."""
@@ -105,6 +157,7 @@ def make_frame(
     *,
     inflate: float = 1.0,
     basis: tuple[IntArray, IntArray] | None = None,
+    flat: bool = True,
 ) -> Frame:
     """Frame of a network on a domain (None: all of Rⁿ).
 
@@ -114,6 +167,8 @@ def make_frame(
         Factor on every error bound; above 1 it sends more decisions to the exact path (for tests).
     basis : (columns, start), optional
         Coordinates and starting facets of an earlier frame, instead of choosing them.
+    flat : bool
+        Whether a domain without an interior is treated in its own dimension; archives of version 0.1 did not.
     """
     n0 = network.architecture[0]
     if domain is not None and not isinstance(domain, Polyhedron):
@@ -122,18 +177,22 @@ def make_frame(
         raise ShapeError(f"the domain has {domain.dimension} coordinates but the network has {n0} inputs")
     if not inflate >= 1.0:
         raise InputError(f"inflate must be at least 1, found {inflate}")
-    rows = _given_rows(network, domain)
+    rows = given_rows(network, domain)
+    hull = domain.affine_hull if domain is not None and flat else None
+    chart = rows if hull is None else hull.in_chart(rows)
+    rows = rows if hull is None else hull.tangential(rows)
     if basis is None:
-        columns, start = independent_columns(rows[:, :-1], n_first=0 if domain is None else domain.n_facets)
+        columns, start = independent_columns(chart[:, :-1], n_first=0 if domain is None else domain.n_facets)
     else:
         columns, start = (np.asarray(b, dtype=np.int64) for b in basis)
     n_facets = network.n_hidden + (0 if domain is None else domain.n_facets)
     settled = settle(network, domain, expected=math.comb(n_facets, len(columns)))
-    net = _kernel_net(network, domain, rows, columns, start, inflate, settled)
-    return Frame(network, domain, columns, tuple(int(i) for i in start), net, rows, settled)
+    net = _kernel_net(network, domain, chart, columns, start, inflate, settled)
+    return Frame(network, domain, columns, tuple(int(i) for i in start), net, rows, chart, hull, settled)
 
 
-def _given_rows(network: ReLUNetwork, domain: Polyhedron | None) -> Array:
+def given_rows(network: ReLUNetwork, domain: Polyhedron | None) -> Array:
+    """(D + h1, n0 + 1) forms of the domain's facets and the first layer's neurons, constant last."""
     n0 = network.architecture[0]
     parts = []
     if domain is not None:
@@ -146,8 +205,8 @@ def _given_rows(network: ReLUNetwork, domain: Polyhedron | None) -> Array:
 
 
 def _float(values: Array) -> FloatArray:
-    """float64 copy; rationals are rounded (the bounds allow for it)."""
-    return np.ascontiguousarray(values, dtype=np.float64)
+    """float64 copy; rationals are rounded (the bounds allow for it), to infinity beyond the range of floats."""
+    return np.ascontiguousarray(nearest(values))
 
 
 def _kernel_net(
@@ -203,21 +262,25 @@ def _kernel_net(
     with np.errstate(over="ignore", invalid="ignore"):
         magnitude = np.abs(quotient[:, : n + 1])
         terms = n + 4.0
+        # what products lose by underflow: tiny if layers are multiplied from the first one up, lost from the last one down
         tiny = np.full(rows.shape[0], (2 * n + 4) * TINY)
-        _store(slice(0, rows.shape[0]), magnitude[: rows.shape[0]], tiny, terms, kappa, kappa0, sigma, drift)
+        lost = np.zeros(n + 1)
+        _store(slice(0, rows.shape[0]), magnitude[: rows.shape[0]], tiny, lost, terms, kappa, kappa0, sigma, drift)
         level = magnitude[first[1] : first[2]] if n_layers else magnitude[:0]
         tiny = tiny[n_domain:]
+        widest = max([n + 1, *hidden])
         for l in range(1, n_layers + 1):
             w = np.abs(_float(network.weights[l]))
             # what is off on the whole domain adds nothing to any sum, and no error
             w[:, settled.signs[first[l] - n_domain : first[l + 1] - n_domain] < 0] = 0.0
             b = np.abs(_float(network.biases[l]))
+            lost = lost + (2 * widest + 4) * TINY * level.sum(axis=0)
             level = w @ level
             level[:, n] += b
             terms += w.shape[1] + 4.0
             tiny = w @ tiny + (2 * w.shape[1] + 4) * TINY
             part = slice(first[l + 1], first[l + 2]) if l < n_layers else slice(inf + 1, n_ids)
-            _store(part, level, tiny, terms, kappa, kappa0, sigma, drift)
+            _store(part, level, tiny, lost, terms, kappa, kappa0, sigma, drift)
         for array in (kappa, kappa0, sigma, drift):
             array[np.isnan(array)] = np.inf
     return Net(
@@ -244,6 +307,7 @@ def _store(
     ids: slice,
     level: FloatArray,
     tiny: FloatArray,
+    lost: FloatArray,
     terms: float,
     kappa: FloatArray,
     kappa0: FloatArray,
@@ -253,14 +317,15 @@ def _store(
     """Error constants of neurons with coefficient magnitudes ``level`` after ``terms`` roundings."""
     gamma = terms * U / (1 - terms * U) * 1.01
     n = level.shape[1] - 1
-    kappa[ids, :n] = gamma * level[:, :-1] + tiny[:, None]
-    kappa0[ids] = gamma * level[:, -1] + tiny
-    kappa[ids, n] = kappa0[ids]
-    sigma[ids] = level[:, :-1].sum(axis=1) * (1 + 1e-9) + tiny * level.shape[1]
-    drift[ids] = gamma * sigma[ids] + tiny * level.shape[1]
+    # the last factor pays for rays too, where kappa0 does not count: the largest entry of a direction is above 1 / (4 sqrt(n))
+    under = (tiny[:, None] + lost) * (4 * n + 4)
+    kappa[ids, : n + 1] = gamma * level + under
+    kappa0[ids] = kappa[ids, n]
+    sigma[ids] = level[:, :-1].sum(axis=1) * (1 + 1e-9) + under.sum(axis=1)
+    drift[ids] = gamma * sigma[ids] + under.sum(axis=1)
 
 
 def exact_rows(frame: Frame) -> list[list[Fraction]]:
     """Given forms as Fractions over the quotient coordinates, constant last."""
-    picked = frame.rows[:, [*frame.columns, frame.rows.shape[1] - 1]]
+    picked = frame.chart[:, [*frame.columns, frame.chart.shape[1] - 1]]
     return [[Fraction(value) for value in row] for row in picked]

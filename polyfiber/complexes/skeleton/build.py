@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,18 @@ from ...errors import BudgetExceededError, GenericityError, InputError, Numerica
 from ...kernels.complexes import forms
 from ...kernels.complexes import layer_filter as entry
 from ...kernels.complexes import skeleton as sk
+from ...numerics.products import nearest
 from .arrays import Frame, expected_vertices
 from .exact_signs import ExactPredicate
-from .layout import flat_star, grown, more_bases, moved_state, new_state, row_units, sign_row, unpack
+from .layout import flat_star, grown, more_bases, moved_state, new_state, packed, row_units, sign_row, unpack
 from .orientation import every_edge, lift_of, resolve
 
 CHUNK = 64
 DEFAULT_ETOL = 1e-3
+FEW_UNSURE = 3
+"""Signs of a vertex that may stay unsure on entering a layer before it is solved for a tighter bound."""
+CARRIED = 96
+"""First layers of planar networks from this width on have the forms of the second carried along from vertex to vertex."""
 KEPT = ("star", "words", "x", "err", "slot", "line_err", "at_inf", "up")
 KEPT_OF_RAYS = ("base", "base_err")
 """Columns of a finished skeleton: of its vertices, and of those at infinity."""
@@ -54,40 +60,6 @@ class BuildStats:
     orientation_exact: int = 0
 
 
-@dataclass(frozen=True)
-class Unfinished:
-    """What a build had done when its budget ran out.
-
-    Attributes
-    ----------
-    layers : int
-        Hidden layers that were cut completely.
-    vertices, at_infinity : int
-        Of the complex of the walls so far; ``at_infinity`` counts ends of rays.
-    neurons : tuple of int
-        Hidden neurons whose signs are known at every vertex: those of the layers so far, and of the one begun.
-    stats : BuildStats
-        How the decisions so far were made.
-    seconds : float
-    """
-
-    layers: int
-    vertices: int
-    at_infinity: int
-    neurons: tuple[int, ...]
-    stats: BuildStats
-    seconds: float
-
-    @classmethod
-    def of(cls, skeleton: Skeleton) -> Unfinished:
-        """What a skeleton had come to."""
-        frame = skeleton.frame
-        neurons = (k - frame.n_domain for k in skeleton.entered if frame.n_domain <= k < frame.net.inf)
-        far = int((skeleton.state.at_inf[: skeleton.nv] >= 0).sum())
-        elapsed = skeleton.monitor.elapsed
-        return cls(max(0, skeleton.layers - 1), skeleton.nv - far, far, tuple(sorted(neurons)), skeleton.stats, elapsed)
-
-
 class Skeleton:
     """Vertices (with those at infinity) and half-edges of a canonical complex, growing.
 
@@ -111,15 +83,16 @@ class Skeleton:
         self.stats = BuildStats()
         self.nv = 0
         self.n_inf = 0
-        self.layers = 0
         n = frame.n
-        # which side of a facet lies outside: 0 none, 1 the negative, 2 the positive
+        # which side of a facet lies outside: 0 none, 1 the negative, 2 the positive, 3 both
         self.closed = np.zeros(frame.net.inf + 1, dtype=np.uint64)
         self.closed[: frame.n_domain] = 1
+        self.closed[frame.vanishing] = 3
         self.closed[frame.net.inf] = 1
         for neuron, sign in path:
             self.closed[frame.n_domain + neuron] = 1 if sign > 0 else 2
         self.fixed = np.zeros(frame.net.inf + 1, dtype=np.int8)
+        self.fixed[: frame.n_domain] = frame.constant
         self.fixed[frame.n_domain : frame.net.inf] = frame.settled.signs
         self.dead = np.zeros(0, dtype=np.bool_)
         self.state = new_state(frame, 64, 64)
@@ -261,8 +234,6 @@ class Skeleton:
             st.x[0] = -inverse @ frame.given(zeros)[:, n]
         self._solve(0)
         for (s, side), v in index.items():
-            if self.monitor.late:
-                self.monitor.check_time(f"the skeleton (ray {v} of {len(index)} of its first cone)")
             st.star[v, 2 * n :] = zeros
             st.star[v, 3 * n - n + s] = net.inf
             direction = inverse[:, s] * (1.0 if side else -1.0)
@@ -274,7 +245,7 @@ class Skeleton:
             st.star[0, 2 * s + side] = v << shift | (2 * s + 1)
             st.star[v, 2 * s + 1] = 0 << shift | (2 * s + side)
             self._solve(v)
-            st.up[0] |= np.uint64(1) << np.uint64(2 * s + side)
+            forms.set_bit(st.up, 0, 2 * s + side)
         forms.heights(np.arange(self.nv), n, self.lift, st.at_inf, st.x, st.err, st.height)
         for k in zeros:  # the other vertices of the cone see these facets as decided
             forms.clear_bit(self.pending, 0, int(k))
@@ -301,8 +272,9 @@ class Skeleton:
         """Coordinates of the listed vertices with a relative error of at most rtol; exact ones where floats cannot."""
 
         def poor() -> Any:
+            err = self.state.err[vertices]
             with np.errstate(invalid="ignore"):
-                good = self.state.err[vertices] <= rtol * np.abs(self.state.x[vertices]).max(axis=1)
+                good = (err <= rtol * np.abs(self.state.x[vertices]).max(axis=1, initial=0.0)) & (err < np.inf)
             return vertices[~good]
 
         doubtful = poor()
@@ -324,7 +296,7 @@ class Skeleton:
         net = self.frame.net
         low, high = int(net.first[layer]), int(net.first[layer + 1])
         self._settle(low, high)
-        ids = [k for k in range(low, high) if k not in self.frame.start and not self.fixed[k]]
+        ids = [k for k in range(low, high) if k not in self.frame.start and not self.fixed[k] and self.closed[k] != 3]
         # what throws a side away first: less is left for the others to cut
         self._cut_by(layer, [k for k in ids if self.closed[k]])
         self.compact()
@@ -415,45 +387,109 @@ class Skeleton:
         """
         net, st = self.frame.net, self.state
         low, high = int(net.first[layer]), int(net.first[layer + 1])
-        nv = self.nv
-        single = self._fits_single(layer)
-        dtype = np.float32 if single else np.float64
-        # two roundings more per product, in a precision 2^29 times coarser; and what underflow may add
-        factor, extra = (2.0**30 * net.inflate, 1e-27) if single else (net.inflate * (1 + 1e-9), 0.0)
         ids = np.arange(low, high) if layer <= 1 else np.arange(net.first[1], net.first[2])
-        given = np.ascontiguousarray(self.frame.given(ids).T, dtype=dtype)
         network = self.frame.network
-        weights = [np.ascontiguousarray(w.astype(np.float64).T, dtype=dtype) for w in network.weights[1:layer]]
-        biases = [b.astype(np.float64).astype(dtype) for b in network.biases[1:layer]]
+        given = self.frame.given(ids)
+        weights = [nearest(w).T for w in network.weights[1:layer]]
+        biases = [nearest(b) for b in network.biases[1:layer]]
         kappa = np.ascontiguousarray(net.kappa[low:high].T)
         kappa0, sigma = net.kappa0[low:high].copy(), net.sigma[low:high] * net.inflate
-        batch = max(64, (1 << 17) // max(64, *network.hidden_widths, high - low))
         pending = np.ascontiguousarray(unpack(self.pending)[0, low:high])
-        vs, ks = np.empty(4096, dtype=np.int64), np.empty(4096, dtype=np.int64)
-        for start in range(0, nv, batch):
-            rows = slice(start, min(nv, start + batch))
-            x, at_inf, words, err = st.x[rows], st.at_inf[rows], st.words[rows], st.err[rows]
-            z = np.empty((len(x), given.shape[1]), dtype=dtype)
-            with np.errstate(all="ignore"):
-                entry.first_values(x, at_inf, given, layer > 1, z)
-                for q, w in enumerate(weights, start=2):
-                    z = z @ w
-                    if q < layer:
-                        entry.gate(z, biases[q - 2], at_inf)
-            last = biases[-1] if layer > 1 else biases_none(dtype)
+        room = [np.empty(4096, dtype=np.int64) for _ in range(2)]
+
+        def listed(kernel: Any, *args: Any) -> Any:
             while True:
-                decided, listed = entry.decide(
-                    z, last, x, err, at_inf, kappa, kappa0, sigma, factor, extra, low, pending, words,
-                    start, vs, ks,
-                )  # fmt: skip
-                if listed <= len(vs):
-                    break
-                vs, ks = np.empty(2 * listed, dtype=np.int64), np.empty(2 * listed, dtype=np.int64)
-            self.stats.filtered += int(decided)
+                decided, found = kernel(*args, *room)
+                if found <= len(room[0]):
+                    return int(decided), room[0][:found], room[1][:found]
+                room[:] = [np.empty(2 * found, dtype=np.int64) for _ in range(2)]
+
+        def settled(decided: int, vs: Any, ks: Any) -> None:
+            self.stats.filtered += decided
             if self.monitor.late:
                 self.monitor.check_time(f"the skeleton ({self.nv} vertices, entering layer {layer})")
-            if listed:
-                self._second_filter(vs[:listed], ks[:listed])
+            if len(vs):
+                self._second_filter(vs, ks)
+
+        certain = net.inflate * (1 + 1e-9)
+        if layer == 2 and self.frame.n == 2 and len(given) >= CARRIED:
+            h = (high - low + 7) // 8 * 8  # whole lanes; what is not pending never exceeds its bound
+            wide = [np.zeros((len(a), h)) for a in (weights[0], kappa)] + [np.zeros(h) for _ in range(3)]
+            for target, source in zip(wide, (weights[0], kappa, biases[0], sigma, np.where(pending, kappa0, np.inf))):
+                target[..., : high - low] = source
+            columns, near, shift, spread, around = wide
+            around[high - low :] = np.inf
+            mask = np.append(pending, np.zeros(h - len(pending), dtype=np.bool_))
+            settled(*listed(
+                entry.decide_in_order, self._along_walls(), float(len(given) + 10), given, columns, shift, int(net.first[1]),
+                st.x, st.err, st.at_inf, near, around, spread, certain, low, mask, st.words,
+            ))  # fmt: skip
+            return
+        single = self._fits_single(layer)
+        wanted = int(pending.sum())
+        batch = max(64, (1 << 17) // max(64, *network.hidden_widths, high - low))
+        arrays: dict[bool, Any] = {}
+
+        def filtered(rows: Any, single: bool) -> Any:
+            """The pairs of these vertices (a slice, or ids) that the first filter leaves."""
+            dtype = np.float32 if single else np.float64
+            # two roundings more per product, in a precision 2^29 times coarser; and what underflow may add
+            factor, extra = (2.0**30 * net.inflate, 1e-27) if single else (certain, 0.0)
+            if single not in arrays:
+                arrays[single] = (
+                    [np.ascontiguousarray(w, dtype=dtype) for w in (given.T, *weights)],
+                    [b.astype(dtype) for b in biases],
+                )
+            (first, *deep), shifts = arrays[single]
+            x, at_inf, words, err = st.x[rows], st.at_inf[rows], st.words[rows], st.err[rows]
+            z = np.empty((len(x), given.shape[0]), dtype=dtype)
+            with np.errstate(all="ignore"):
+                entry.first_values(x, at_inf, first, layer > 1, z)
+                for q, w in enumerate(deep, start=2):
+                    z = z @ w
+                    if q < layer:
+                        entry.gate(z, shifts[q - 2], at_inf)
+            last = shifts[-1] if layer > 1 else biases_none(dtype)
+            _, vs, ks = listed(
+                entry.decide, z, last, x, err, at_inf, kappa, kappa0, sigma, factor, extra, low, pending, words, 0
+            )
+            if isinstance(rows, slice):
+                return vs + rows.start, ks.copy()
+            st.words[rows] = words
+            return rows[vs], ks.copy()
+
+        start = 0
+        while start < self.nv:
+            rows = slice(start, min(self.nv, start + batch))
+            vs, ks = filtered(rows, single)
+            if single and 32 * len(vs) > (rows.stop - start) * wanted:  # deep down its bounds decide little
+                single = False
+                continue
+            if not single and len(vs) > FEW_UNSURE:  # a poor point leaves all its signs open: solve it once
+                poor = start + np.flatnonzero(np.bincount(vs - start) > FEW_UNSURE)
+                poor = poor[st.slot[poor] >= 0]
+                if len(poor):
+                    self.refine(poor)
+                    self.stats.solves += len(poor)
+                    others = ~np.isin(vs, poor)
+                    again = filtered(poor, False)
+                    vs, ks = (np.concatenate([part[others], more]) for part, more in zip((vs, ks), again))
+            settled((rows.stop - start) * wanted - len(vs), vs, ks)
+            start += batch
+
+    def _along_walls(self) -> IntArray:
+        """Vertices in the plane, wall by wall and along each: neighbours differ in few signs of the first layer."""
+        st, nv, net = self.state, self.nv, self.frame.net
+        wall = st.star[:nv, 4:6].min(axis=1).astype(np.int64)  # infinity comes last
+        forms = np.zeros((net.inf + 1, 3))
+        ids = np.flatnonzero(net.layer_of[: net.inf] <= 1)
+        forms[ids] = self.frame.given(ids)
+        with np.errstate(all="ignore"):
+            place = st.x[:nv, 0] * forms[wall, 1] - st.x[:nv, 1] * forms[wall, 0]
+            far = st.at_inf[:nv] >= 0
+            place = np.where(far, np.sign(place) * np.inf, place)
+        order: IntArray = np.lexsort((place, wall))
+        return order
 
     def _fits_single(self, layer: int) -> bool:
         """Whether a layer's evaluation stays far from the ends of single precision's range.
@@ -466,7 +502,7 @@ class Skeleton:
         network = self.frame.network
         parts = [np.abs(self.state.x[: self.nv]).max(initial=0.0)]
         for w, b in zip(network.weights[:layer], network.biases[:layer]):
-            parts += [np.abs(w.astype(np.float64)).sum(axis=1).max(), np.abs(b.astype(np.float64)).max()]
+            parts += [np.abs(nearest(w)).sum(axis=1).max(), np.abs(nearest(b)).max()]
         with np.errstate(all="ignore"):
             size = np.prod(np.maximum(parts, 1.0))
         return bool(size < 2.0**40) and sum(network.architecture) < 2**13
@@ -534,7 +570,7 @@ class Skeleton:
         names = ", ".join(frame.name(z) for z in zeros)
         where = "along a ray on" if len(zeros) < n else "at the vertex of"
         full = np.zeros(frame.network.architecture[0])
-        full[frame.columns] = [float(c) for c in point]
+        full[frame.columns] = nearest(np.array(point, dtype=object))
         cell = sign_row(frame, st.words[v], [*zeros, k])
         raise GenericityError(
             f"the network is not generic: {frame.name(k)} vanishes {where} {names}, near x = "
@@ -559,7 +595,8 @@ class Skeleton:
         rows = np.flatnonzero(zero & ~dead[: self.nv])
         slots = np.argmax(st.star[rows, 2 * n :] == k, axis=1)
         st.star[rows, 2 * slots + out] = -1
-        st.up[rows] &= ~(np.uint64(1) << (2 * slots + out).astype(np.uint64))
+        edges = 2 * slots + out
+        st.up[rows, edges >> 6] &= ~(np.uint64(1) << (edges & 63).astype(np.uint64))
         if dead[: self.nv].all():
             raise InputError("the domain is empty: its inequalities exclude each other", empty=True)
 
@@ -612,17 +649,18 @@ class Skeleton:
         """
         if self.frame.n == 0:
             return
-        try:
-            self.start()
-            for layer in range(len(self.frame.network.hidden_widths) + 1):
-                self.layers = layer
-                self.add_layer(layer)
-        except BudgetExceededError as error:
-            if error.partial is None:
-                error.partial = Unfinished.of(self)
-            raise
+        self.start()
+        for layer in range(len(self.frame.network.hidden_widths) + 1):
+            self.add_layer(layer)
         self.stats.seconds = self.monitor.elapsed
         self.finish()
+
+    @cached_property
+    def signed(self) -> WordArray:
+        """(W,) bits of the facets that have a sign: all but those that are zero on the whole domain."""
+        bits = np.zeros((1, 64 * self.frame.n_words), dtype=np.bool_)
+        bits[:, : self.frame.net.inf] = self.closed[: self.frame.net.inf] != 3
+        return packed(bits, self.frame.n_words)[0]
 
     def planes_seen(self, *, step: int = 1) -> WordArray:
         """Bit planes (m, 2 W) of every ``step``-th vertex so far; only the facets in ``entered`` mean something."""
@@ -631,7 +669,7 @@ class Skeleton:
         alive[: len(self.dead)] = ~self.dead[: self.nv]
         rows = np.flatnonzero(alive)[::step]
         words, ids = st.words[rows], st.star[rows, 2 * n :].astype(np.int64)
-        planes = np.concatenate([words, ~words], axis=1)
+        planes = np.concatenate([words, ~words & self.signed], axis=1)
         for s in range(n):
             rows = np.flatnonzero(ids[:, s] < 64 * W)
             bits = ~(np.uint64(1) << (ids[rows, s] & 63).astype(np.uint64))
@@ -659,11 +697,8 @@ class Skeleton:
 
 
 def _rounded(values: Any, inflate: float) -> tuple[Any, float]:
-    """Floats nearest to exact coordinates, and a bound of the error; infinite where they overflow."""
-    try:
-        floats = np.array([float(c) for c in values])
-    except OverflowError:
-        return np.zeros(len(values)), np.inf
+    """Floats nearest to exact coordinates, and a bound of the error; both infinite beyond the range of floats."""
+    floats = nearest(np.array(values, dtype=object))
     return floats, (float(np.abs(floats).max(initial=0.0)) * 2.0**-52 + 1e-300) * inflate
 
 
@@ -694,6 +729,7 @@ def first_filter(frame: Frame, weights: list[Any], layer: int, st: Any, rows: sl
         bound += finite * net.kappa0[low:high]
         bound += st.err[rows][:, None] * net.sigma[low:high]
         bound *= net.inflate * (1 + 1e-9)
+        bound[~np.isfinite(z)] = np.inf
     return z, bound
 
 

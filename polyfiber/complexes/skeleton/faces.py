@@ -11,13 +11,17 @@ import numpy as np
 from ..._once import Lock, once
 from ..._typing import Array, BoolArray, ByteArray, IdArray, IntArray, SignArray, WordArray
 from ...budget import Monitor, heed, heed_memory
-from ...errors import GenericityError, InputError, NumericalError
+from ...errors import BudgetExceededError, GenericityError, InputError, NumericalError
 from ...kernels.complexes import faces as fk
 from .build import Skeleton
-from .layout import unpack
+from .layout import packed, unpack
 
 T = TypeVar("T")
 Csr = tuple[IntArray, IdArray]
+
+
+MOST_ROWS = 1 << 31
+"""Rows are numbered in 32 bits."""
 
 
 class FaceStore:
@@ -64,7 +68,7 @@ class FaceStore:
 
     @once
     def closed(self) -> IntArray:
-        """(64 W,) which side of each facet lies outside: 0 none, 1 the negative, 2 the positive."""
+        """(64 W,) which side of each facet lies outside: 0 none, 1 the negative, 2 the positive, 3 both."""
         codes = np.zeros(64 * self.frame.n_words, dtype=np.int64)
         codes[: self.n_bits] = self.skeleton.closed[: self.n_bits]
         return codes
@@ -92,7 +96,7 @@ class FaceStore:
 
     @once
     def up(self) -> WordArray:
-        """Mask of upward edges of every skeleton vertex, bit 2 slot + side."""
+        """Masks (nv, U) of upward edges of every skeleton vertex, bit 2 slot + side."""
         return self.skeleton.orientation()
 
     @once
@@ -115,10 +119,7 @@ class FaceStore:
             return (1,)
         edges = self.up
         if bounded:
-            edges = ~edges
-            for h in range(2 * n):
-                edges &= ~((sk.state.star[: sk.nv, h] < 0).astype(np.uint64) << np.uint64(h))
-            edges &= np.uint64((1 << 2 * n) - 1)
+            edges = ~edges & packed(sk.state.star[: sk.nv, : 2 * n] >= 0, edges.shape[1])
         strict = sk.closed == 2 if owned else np.zeros(len(sk.closed), dtype=np.bool_)
         table = self._tally(edges, strict) if bounded or strict.any() else self._census
         f = [0] * (n + 1)
@@ -135,16 +136,13 @@ class FaceStore:
     def _tally(self, edges: WordArray, strict: BoolArray) -> IntArray:
         """Number of vertices with a slots of one edge of the masks, b slots of two, c strict ones of one."""
         sk = self.skeleton
-        table = np.zeros((self.n + 1,) * 3, dtype=np.int64)
+        table = np.zeros((self.n + 1, self.n + 1, min(self.n, int(strict.sum())) + 1), dtype=np.int64)
         fk.tally(sk.nv, self.n, sk.state.star, sk.state.at_inf, edges, strict, table)
         return table
 
-    def _most_faces(self) -> IntArray:
-        """The most faces of each dimension that one vertex is the lowest of."""
-        most = np.ones(self.n + 1, dtype=np.int64)
-        for a, b, _ in np.argwhere(self._census).tolist():
-            most[: a + b + 1] = np.maximum(most[: a + b + 1], _faces_at(a, b))
-        return most
+    def _most_faces(self, top: int) -> int:
+        """The most faces of dimensions up to ``top`` that one vertex is the lowest of."""
+        return max((sum(_faces_at(a, b)[: top + 1]) for a, b, _ in np.argwhere(self._census).tolist()), default=1)
 
     def is_owned(self, dim: int) -> BoolArray:
         """Whether each face of a dimension lies on no wall whose positive side was thrown away."""
@@ -180,9 +178,15 @@ class FaceStore:
             self._planes[0] = self._only_face()
             return
         n, W, sk = self.n, self.frame.n_words, self.skeleton
+        total = sum(self.counts[d] for d in todo)
+        if total >= MOST_ROWS:
+            raise BudgetExceededError(
+                f"the faces of dimensions {todo} are {total}, and tables hold at most {MOST_ROWS - 1}; "
+                "ask for lower dimensions, or restrict the domain",
+                partial=None,
+            )
         sizes = np.zeros(n + 1, dtype=np.int64)
         sizes[todo] = [self.counts[d] for d in todo]
-        total = int(sizes.sum())
         (monitor or sk.monitor).check_memory(total * self.bytes_per_face, f"a table of {total} faces")
         heed(f"a table of {total} faces")
         heed_memory(total * self.bytes_per_face, f"a table of {total} faces")
@@ -192,9 +196,8 @@ class FaceStore:
         starts = np.where(sizes > 0, np.cumsum(sizes) - sizes, total)
         fill = starts.astype(np.uint64)
         planes = np.empty((total + 1, 2 * W), dtype=np.uint64)
-        most = int(self._most_faces()[: top + 1].sum())
-        valid = ~np.zeros(W, dtype=np.uint64)
-        valid[-1] >>= np.uint64(64 * W - self.n_bits)
+        most = self._most_faces(top)
+        valid = sk.signed
         fk.emit(
             sk.nv, n, np.uint64(top), valid, sk.state.star, sk.state.words, sk.state.at_inf, self.up, step, fill,
             planes.ravel(), np.empty(most * 2 * W, dtype=np.uint64), np.empty(most, dtype=np.uint64),
@@ -220,6 +223,7 @@ class FaceStore:
             signs[0, k - frame.n_domain] = sign
             if sign > 0:
                 words[k >> 6] |= np.uint64(1) << np.uint64(k & 63)
+        signs[0, frame.n_neurons :] = frame.constant
         return self.to_planes(signs)
 
     def planes(self, dim: int) -> WordArray:
@@ -237,8 +241,10 @@ class FaceStore:
     def _make_owner(self, dim: int) -> IdArray:
         if self.n == 0:
             return np.zeros(1, dtype=np.int32)
-        sk, size = self.skeleton, range(self.n + 1)
-        table = np.array([[_faces_at(a, b)[dim] if dim <= a + b <= self.n else 0 for b in size] for a in size])
+        sk, table = self.skeleton, np.zeros((self.n + 1, self.n + 1), dtype=np.int64)
+        self.planes(dim)  # refuses what is too large for numbers of rows
+        for a, b, _ in np.argwhere(self._census).tolist():
+            table[a, b] = _faces_at(a, b)[dim] if dim <= a + b else 0
         many = np.empty(sk.nv, dtype=np.int64)
         fk.look_up(sk.nv, sk.state.at_inf, self.up, table, many)
         return np.repeat(np.arange(sk.nv, dtype=np.int32), many)
@@ -263,7 +269,7 @@ class FaceStore:
     # ---- look-up ----------------------------------------------------------------------------
     def face_of(self, row: SignArray) -> tuple[int, int]:
         """(dimension, row) of the face with these signs; row -1 where there is none."""
-        dim = self.n - int((row == 0).sum())
+        dim = self.n + len(self.frame.vanishing) - int((row == 0).sum())
         return (dim, int(self.find(dim, self.to_planes(row[None, :]))[0])) if dim >= 0 else (self.n, -1)
 
     def table(self, dim: int) -> IdArray:
@@ -312,7 +318,7 @@ class FaceStore:
         flags = np.zeros(len(planes), dtype=np.bool_)
         if dim > 0 and self.n > 0:
             missing = fk.mark_unbounded(
-                sk.nv, self.n, self.n_bits, net.inf, sk.state.star, sk.state.words, sk.state.at_inf, dim,
+                sk.nv, self.n, sk.signed, net.inf, sk.state.star, sk.state.words, sk.state.at_inf, dim,
                 planes, self.table(dim), self.closed, flags, 0,
             )  # fmt: skip
             if missing:

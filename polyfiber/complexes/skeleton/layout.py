@@ -11,14 +11,19 @@ from ...kernels.complexes import forms
 from .arrays import Frame
 
 
+def edge_words(n: int) -> int:
+    """64-bit words of a mask of the 2 n edges at a vertex."""
+    return (2 * n + 63) // 64
+
+
 def row_units(frame: Frame) -> tuple[int, int, int, int]:
     """Where words, coordinates, errors and the end of a vertex record lie, in units of 8 bytes.
 
     A record holds everything about a vertex next to each other, since vertices are visited at
-    random: star, slot and index at infinity as int32, then the mask of upward edges, the bounds of its height
+    random: star, slot and index at infinity as int32, then the masks of upward edges, the bounds of its height
     as float32, words, coordinates, two errors.
     """
-    words = (3 * frame.n + 3) // 2 + 2
+    words = (3 * frame.n + 3) // 2 + edge_words(frame.n) + 1
     x = words + frame.n_words
     return words, x, x + frame.n, x + frame.n + 2
 
@@ -38,7 +43,7 @@ def new_state(frame: Frame, cap: int, cap_inf: int) -> Any:
         slot=whole[:, 3 * n],
         line_err=real[:, err + 1],
         at_inf=whole[:, 3 * n + 1],
-        up=record[:cap, words - 2],
+        up=record[:cap, words - 1 - edge_words(n) : words - 1],
         height=record.view(np.float32)[:cap, 2 * words - 2 : 2 * words],
         **new_bases(frame, cap_inf),
     )
@@ -85,6 +90,14 @@ def unpack(words: Any) -> Any:
     """Sign bits (…, W) uint64 -> (…, 64 W) bool."""
     little = np.ascontiguousarray(words).astype("<u8", copy=False).view(np.uint8)
     return np.unpackbits(little, axis=-1, bitorder="little").view(np.bool_)
+
+
+def packed(bits: Any, n_words: int) -> Any:
+    """bool (m, k) -> words (m, n_words) uint64, column k in bit k & 63 of word k >> 6; inverse of `unpack`."""
+    padded = np.zeros((len(bits), 64 * n_words), dtype=np.bool_)
+    padded[:, : bits.shape[1]] = bits
+    little = np.packbits(padded, axis=1, bitorder="little").view("<u8")
+    return little.astype(np.uint64, copy=False)
 
 
 def sign_row(frame: Frame, words: Any, zeros: list[int]) -> IdArray:

@@ -17,6 +17,7 @@ from ...errors import GenericityError
 from ...kernels.complexes import forms
 from ...kernels.complexes import skeleton as kernels
 from .arrays import Frame
+from .layout import packed
 
 if TYPE_CHECKING:
     from .build import Skeleton
@@ -52,14 +53,14 @@ def every_edge(skeleton: Skeleton) -> IntArray:
     star = st.star[:nv, : 2 * n].astype(np.int64)
     ends, finite = star >> shift, st.at_inf[:nv] < 0
     rays = finite[:, None] & (star >= 0) & ~finite[ends]
-    st.up[:nv] = (rays.astype(np.uint64) << np.arange(2 * n, dtype=np.uint64)).sum(axis=1, dtype=np.uint64)
+    st.up[:nv] = packed(rays, st.up.shape[1])
     v, h = np.nonzero(finite[:, None] & (star >= 0) & finite[ends] & (ends > np.arange(nv)[:, None]))
     halves: IntArray = v << shift | h
     return halves
 
 
 def resolve(skeleton: Skeleton, halves: IntArray) -> WordArray:
-    """Orient the listed edges; returns the masks of upward edges of all vertices, (nv,), bit 2 slot + side.
+    """Orient the listed edges; returns the masks of upward edges of all vertices, (nv, U), bit 2 slot + side.
 
     First by the coordinates there are, in double precision, then by tighter ones, then by exact ones.
     """
@@ -98,5 +99,5 @@ def _exactly(skeleton: Skeleton, halves: IntArray) -> None:
         if difference == 0:
             raise GenericityError("the orienting function is constant on an edge; this has probability zero")
         low, bit = (v, h) if difference > 0 else (w, t & ((1 << net.shift) - 1))
-        st.up[low] |= np.uint64(1) << np.uint64(bit)
+        forms.set_bit(st.up, low, bit)
         skeleton.stats.orientation_exact += 1

@@ -18,6 +18,7 @@ from ..lanes import either, load2, pair, store
 ONE = np.uint64(1)
 ZERO = np.uint64(0)
 TWO = np.uint64(2)
+THREE = np.uint64(3)
 SIX = np.uint64(6)
 LOW = np.uint64(63)
 PAIRS = np.uint64(0x5555555555555555)
@@ -27,6 +28,19 @@ S31 = np.uint64(31)
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 MIX1 = np.uint64(0xBF58476D1CE4E5B9)
 MIX2 = np.uint64(0x94D049BB133111EB)
+
+
+@inline_kernel
+def slots_of(edges, v):
+    """Number of slots of a vertex with one edge of its mask, and with two."""
+    a = 0
+    b = 0
+    for w in range(edges.shape[1]):
+        m = edges[v, w]
+        both = m & (m >> ONE) & PAIRS
+        a += np.int64(popcount((m | (m >> ONE)) & PAIRS & ~both))
+        b += np.int64(popcount(both))
+    return a, b
 
 
 @bare_kernel
@@ -40,30 +54,25 @@ def tally(nv, n, star, at_inf, edges, strict, counts):
         some |= strict[k]
     for v in range(nv):
         if at_inf[v] < 0:
-            m = edges[v]
-            both = m & (m >> ONE) & PAIRS
-            one = (m | (m >> ONE)) & PAIRS & ~both
+            a, b = slots_of(edges, v)
             c = 0
             stuck = False
             if some:
                 for q in range(n):
                     if strict[star[v, 2 * n + q]]:
-                        bit = ONE << np.uint64(2 * q)
-                        stuck |= (one & bit) == ZERO
-                        one &= ~bit
+                        h = 2 * q
+                        stuck |= (edges[v, h >> 6] >> np.uint64(h & 63)) & THREE == ZERO
                         c += 1
             if not stuck:
-                counts[np.int64(popcount(one)), np.int64(popcount(both)), c] += 1
+                counts[a - c, b, c] += 1
 
 
 @bare_kernel
 def look_up(nv, at_inf, edges, table, out):
     """out[v] = table[a, b] at a finite vertex with a slots of one edge of its mask and b of two; 0 at infinity."""
     for v in range(nv):
-        m = edges[v]
-        both = m & (m >> ONE) & PAIRS
-        one = (m | (m >> ONE)) & PAIRS & ~both
-        out[v] = table[np.int64(popcount(one)), np.int64(popcount(both))] if at_inf[v] < 0 else 0
+        a, b = slots_of(edges, v)
+        out[v] = table[a, b] if at_inf[v] < 0 else 0
 
 
 @bare_kernel
@@ -81,7 +90,6 @@ def emit(nv, n, top, valid, star, words, at_inf, up, step, fill, flat, own, dims
     for v in range(np.uint64(nv)):
         if at_inf[v] >= 0:
             continue
-        m = up[v]
         for w in range(W):
             own[w] = words[v, w]
             own[W + w] = ~words[v, w] & valid[w]
@@ -96,31 +104,33 @@ def emit(nv, n, top, valid, star, words, at_inf, up, step, fill, flat, own, dims
         fill[0] += step[0]
         dims[0] = ZERO
         count = ONE
-        while m != ZERO:
-            h = trailing_zeros(m)
-            q = h >> ONE
-            k = np.uint64(star[v, np.uint64(2 * n) + q])
-            bit = ONE << (k & LOW)
-            before = count
-            while m != ZERO and trailing_zeros(m) >> ONE == q:
-                # the word that gets the bit: a positive one, or a negative one
-                at = (k >> SIX) + (ZERO if trailing_zeros(m) & ONE else W)
-                m &= m - ONE
-                for j in range(before):
-                    d = dims[j] + ONE
-                    if d > top:
-                        continue
-                    source = j * row
-                    target = count * row
-                    out = fill[d] * row
-                    for i in range(ZERO, row, TWO):
-                        one = pair(bit if at == i else ZERO, bit if at == i + ONE else ZERO)
-                        both = either(load2(own, source + i), one)
-                        store(own, target + i, both)
-                        store(flat, out + i, both)
-                    dims[count] = d
-                    count += ONE
-                    fill[d] += step[d]
+        for word in range(up.shape[1]):
+            m = up[v, word]
+            slot = np.uint64(word << 5)
+            while m != ZERO:
+                q = trailing_zeros(m) >> ONE
+                k = np.uint64(star[v, np.uint64(2 * n) + slot + q])
+                bit = ONE << (k & LOW)
+                before = count
+                while m != ZERO and trailing_zeros(m) >> ONE == q:
+                    # the word that gets the bit: a positive one, or a negative one
+                    at = (k >> SIX) + (ZERO if trailing_zeros(m) & ONE else W)
+                    m &= m - ONE
+                    for j in range(before):
+                        d = dims[j] + ONE
+                        if d > top:
+                            continue
+                        source = j * row
+                        target = count * row
+                        out = fill[d] * row
+                        for i in range(ZERO, row, TWO):
+                            one = pair(bit if at == i else ZERO, bit if at == i + ONE else ZERO)
+                            both = either(load2(own, source + i), one)
+                            store(own, target + i, both)
+                            store(flat, out + i, both)
+                        dims[count] = d
+                        count += ONE
+                        fill[d] += step[d]
 
 
 @bare_kernel
@@ -132,9 +142,10 @@ def edge_ends(nv, n, shift, star, at_inf, up, ends):
             continue
         for q in range(n):
             for s in range(2):
-                if (up[v] >> np.uint64(2 * q + s)) & ONE:
+                h = 2 * q + s
+                if (up[v, h >> 6] >> np.uint64(h & 63)) & ONE:
                     ends[m, 0] = v
-                    ends[m, 1] = star[v, 2 * q + s] >> shift
+                    ends[m, 1] = star[v, h] >> shift
                     m += 1
     return m
 
@@ -263,18 +274,15 @@ def covers_above(planes, upper, n_bits, closed, table, indptr, indices):
 
 
 @kernel
-def mark_unbounded(nv, n, n_bits, inf, star, words, at_inf, dim, planes, table, closed, flags, low):
+def mark_unbounded(nv, n, valid, inf, star, words, at_inf, dim, planes, table, closed, flags, low):
     """flags[i - low] = True for faces of a dimension whose closure reaches infinity.
 
-    Runs over the vertices at infinity and all faces of their stars. Returns failed lookups.
+    Runs over the vertices at infinity and the faces of their stars; valid: (W,) bits of facets. Returns failed lookups.
     """
     W = words.shape[1]
     key = np.zeros(2 * W, dtype=np.uint64)
     choice = np.zeros(n, dtype=np.int64)
-    valid = np.zeros(W, dtype=np.uint64)
     missing = 0
-    for k in range(n_bits):
-        valid[k >> 6] |= ONE << np.uint64(k & 63)
     for v in range(nv):
         if at_inf[v] < 0:
             continue
@@ -308,6 +316,9 @@ def mark_unbounded(nv, n, n_bits, inf, star, words, at_inf, dim, planes, table, 
                 b = ONE << np.uint64(k & 63)
                 w = k >> 6
                 if choice[q] == 0:
+                    if free + 1 >= dim:  # more would be too many
+                        q += 1
+                        continue
                     free += 1
                     if closed[k] != 2:
                         choice[q] = 1

@@ -3,8 +3,8 @@
 A vertex is the set of its n zero facets ("slots") and the signs of all others. Ids of facets: domain facets, then
 hidden neurons layer by layer, then infinity (``net.inf``).
 
-Signs are certified: a floating value counts only when it exceeds its forward error bound; otherwise the pair
-(vertex, neuron) is left to the exact predicate. The bounds are derived in docs/certification.md.
+Signs are certified: a floating value counts only when it is finite and exceeds its forward error bound; otherwise the
+pair (vertex, neuron) is left to the exact predicate. The bounds are derived in docs/certification.md.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Net = namedtuple(
 # star: (cap, 3 n) int32, 2 n half-edge ids (twins), then n facet ids; words: (cap, W) sign bits; x: (cap, n) point or
 # direction; err: its error; slot: where the edge it was created on sits, -1 once solved directly; line_err: error of
 # the point as a point of that edge's line (errors along the line do not matter there); at_inf: -1 or row of base; base: (cap_inf, n), base_err;
-# up: mask of upward edges, bit 2 slot + side; height: (cap, 2) float32 bounds of the orienting function, infinite at infinity
+# up: (cap, U) masks of upward edges, bit 2 slot + side; height: (cap, 2) float32 bounds of the orienting function, infinite at infinity
 State = namedtuple("State", "star words x err slot line_err at_inf base base_err up height")
 # the orienting function, sum of alpha |z| over the starting facets z. columns: (n + 1, P) their forms as columns, constants
 # last, zeros beyond n, P >= 8 whole lanes; alpha: (P,); bound: (1, P) sum of alpha times the forms' error constants, times
@@ -45,6 +45,20 @@ ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 EPS = 2.0**-53
 SLOP = 1.0 + 1e-9
 TINY = 1e-300
+UNDERFLOW = 2.0**-1073  # more than two products lose by underflow
+INF = np.inf
+
+
+@inline_kernel
+def exceeds(z, b):
+    """Whether a value is certainly not zero: it is finite, and beyond its bound. Never for what is not a number."""
+    return b < abs(z) < INF
+
+
+@inline_kernel
+def worst(a, b):
+    """The larger of two bounds; infinite if one of them is not a number."""
+    return a if b <= a else (b if a <= b else INF)
 
 
 @inline_kernel
@@ -134,6 +148,7 @@ def combine_rows(coef, offset, words, v, low, high, rows, stride, n, out):
     step = np.uint64(stride)
     if n < 4:
         four = zero4()
+        other = zero4()  # two sums: neither waits for the other
         for wi in range(low >> 6, ((high - 1) >> 6) + 1):
             m = words[v, wi] & range_mask(wi, low, high)
             start = np.uint64(wi << 6)
@@ -141,7 +156,12 @@ def combine_rows(coef, offset, words, v, low, high, rows, stride, n, out):
                 t = start + trailing_zeros(m)
                 m &= m - ONE
                 four = axpy(four, coef[shift + t], load4(rows, t * step))
-        store(out, ZERO, four)
+                if m == ZERO:
+                    break
+                t = start + trailing_zeros(m)
+                m &= m - ONE
+                other = axpy(other, coef[shift + t], load4(rows, t * step))
+        store(out, ZERO, axpy(other, 1.0, four))
     else:
         for block in range(ZERO, step, EIGHT):
             eight = zero8()
@@ -181,7 +201,7 @@ def value_bound(k, kappa, drift, inflate, size, x, v, error, hom, n):
     for block in range(0, n + 1, 8):
         point = first_of(load_row8(x, v, block), n - block, hom)
         s += total(times(magnitude(point), load_row8(kappa, k, block)))
-    return (s + (size + drift[k]) * error) * inflate
+    return (s + (size + drift[k]) * error) * inflate + TINY
 
 
 @bare_kernel
@@ -293,9 +313,9 @@ def solve(v, net, st, A, B, R, form, cur, nxt, rho):
                 B[s, c] = form[c]
             B[s, n] = form[n]
     if not invert(A, R, n):
-        err[v] = np.inf
+        err[v] = INF
         if is_inf:
-            base_err[at_inf[v]] = np.inf
+            base_err[at_inf[v]] = INF
         return
     theta = 0.0
     for c in range(n):
@@ -316,8 +336,7 @@ def solve(v, net, st, A, B, R, form, cur, nxt, rho):
                 t += abs(r) * g * (2 * n + 4) * EPS
         for j in range(n):
             t += abs(rho[j])
-        if not t <= theta:
-            theta = t
+        theta = worst(theta, t)
     theta *= SLOP * inflate
     ok = theta < 0.5
     # the point (finite) or a base point of the ray's line (infinite)
@@ -327,6 +346,9 @@ def solve(v, net, st, A, B, R, form, cur, nxt, rho):
     else:
         for c in range(n):
             form[c] = x[v, c]
+    for c in range(n):
+        if not abs(form[c]) < INF:
+            form[c] = 0.0
     for step in range(2):
         for s in range(n):
             r = B[s, n]
@@ -353,9 +375,8 @@ def solve(v, net, st, A, B, R, form, cur, nxt, rho):
         t = 0.0
         for s in range(n):
             t += abs(R[c, s]) * rho[s]
-        if not t <= e:
-            e = t
-    e = e / (1.0 - theta) * SLOP + TINY if ok else np.inf
+        e = worst(e, t)
+    e = e / (1.0 - theta) * SLOP + TINY if ok else INF
     if not is_inf:
         for c in range(n):
             x[v, c] = form[c]
@@ -390,17 +411,16 @@ def solve(v, net, st, A, B, R, form, cur, nxt, rho):
             k = star[v, 2 * n + s]
             for c in range(n):
                 t += kappa[k, c] * abs(form[c])
-        rho[s] = abs(rho[s]) + t * inflate
+        rho[s] = abs(rho[s]) + t * inflate + UNDERFLOW * n
     e = 0.0
     for c in range(n):
         t = 0.0
         for s in range(n):
             t += abs(R[c, s]) * rho[s]
-        if not t <= e:
-            e = t
-    e = e / (1.0 - theta) * SLOP + TINY if ok else np.inf
+        e = worst(e, t)
+    e = e / (1.0 - theta) * SLOP + TINY if ok else INF
     # the solve fixes the line, the signs of the starting facets its orientation
-    if e < np.inf:
+    if e < INF:
         oriented = False
         for i in range(start.shape[0]):
             k = start[i]
@@ -412,14 +432,14 @@ def solve(v, net, st, A, B, R, form, cur, nxt, rho):
                 slope += g * form[c]
                 bound += kappa[k, c] * abs(form[c])
                 norm += abs(g)
-            if abs(slope) > (bound + (norm + drift[k]) * e) * inflate:
+            if exceeds(slope, (bound + (norm + drift[k]) * e) * inflate + TINY):
                 oriented = True
                 if (slope > 0.0) != (bit_of(words, v, k) != ZERO):
                     for c in range(n):
                         form[c] = -form[c]
                 break
         if not oriented:
-            e = np.inf
+            e = INF
     for c in range(n):
         x[v, c] = form[c]
     err[v] = e
@@ -436,14 +456,14 @@ def sign_at(v, k, net, st, form, cur, nxt):
     z = form_value(form, x, v, hom, n)
     b = value_bound(k, kappa, drift, inflate, size, x, v, err[v], hom, n)
     if at_inf[v] >= 0:
-        if not abs(z) > b and (is_constant(k, layer_of[k], form, n) or slopes_vanish(v, k, net, st)):
+        if not exceeds(z, b) and (is_constant(k, layer_of[k], form, n) or slopes_vanish(v, k, net, st)):
             i = at_inf[v]
             z = form_value(form, base, i, 1.0, n)
             b = value_bound(k, kappa, drift, inflate, size, base, i, base_err[i], 1.0, n)
-            if abs(z) > b:
+            if exceeds(z, b):
                 return 2 if z > 0 else -2
             return 0
-    if abs(z) > b:
+    if exceeds(z, b):
         return 1 if z > 0 else -1
     return 0
 

@@ -8,6 +8,9 @@ from ..jit import kernel, trailing_zeros
 
 ONE = np.uint64(1)
 ZERO = np.uint64(0)
+EPS = 2.0**-52
+SLOP = 1.0 + 1e-9
+TINY = 1e-300
 
 
 @kernel
@@ -70,26 +73,53 @@ def incident_walls(ptr, facets, low, planes, lower, n_domain, n_bits, walls):
 
 
 @kernel
-def pyramids(dim, ptr, facets, lower, vertex_planes, apex, points, lower_apex, lower_basis, lower_size, size, basis):
-    """Volumes of bounded faces from those of their facets: a pyramid over each facet that avoids the apex.
+def pyramids(
+    dim,
+    ptr,
+    facets,
+    lower,
+    vertex_planes,
+    apex,
+    points,
+    errors,
+    lower_apex,
+    minor,
+    axis,
+    lower_form,
+    lower_bound,
+    form,
+    bound,
+):
+    """Oriented volumes of faces, as vectors of minors, from those of their facets: pyramids over those that avoid the apex.
+
+    The volume form of a k-face is the k-vector ``v_1 ^ ... ^ v_k`` of its directions with the volume as its length: the
+    volumes of its projections to every k coordinates, signed. That of a pyramid is ``(b - a) ^ form of the base / k``, b any point of
+    the base. Nothing is divided, so a face thinner than rounding has a small error, not a wrong direction.
 
     ptr, facets: CSR of facets; lower: their bit planes; vertex_planes: those of the vertices.
-    apex, lower_apex: a vertex of every face and of every facet; points: (vertices, n).
-    lower_basis: (facets, dim - 1, n) orthonormal; lower_size: their volumes.
-    size: (faces,) inf where unbounded, overwritten elsewhere; basis: (faces, dim, n), written.
-    A height within 1e-300 of zero adds nothing. For vertices, dim = 1.
+    apex, lower_apex: a vertex of every face and of every facet; points: (vertices, n), each coordinate within errors (vertices,).
+    minor, axis: (C(n, dim), dim): minor[J, p] is the set J without its p-th element axis[J, p], as a number.
+    lower_form: (facets, C(n, dim - 1)), each entry within lower_bound (facets,). form, bound: the same of the faces, written;
+    a bound is infinite for a face that is not bounded, whose facets may be anything, where it is so on entry.
     """
     n = points.shape[1]
     W = lower.shape[1]
-    rest = np.empty(n)
-    best = np.empty(n)
+    entries = form.shape[1]
+    most = 1
     for f in range(ptr.shape[0] - 1):
-        if size[f] == np.inf:
+        most = max(most, ptr[f + 1] - ptr[f])
+    part = np.empty((most, entries))
+    slack = np.empty(most)
+    d = np.empty(n)
+    for f in range(ptr.shape[0] - 1):
+        for j in range(entries):
+            form[f, j] = 0.0
+        if bound[f] == np.inf:
             continue
         a = apex[f]
-        total = 0.0
-        highest = 0.0
-        base = -1
+        m = 0
+        best = 0
+        highest = -1.0
         for e in range(ptr[f], ptr[f + 1]):
             g = facets[e]
             inside = True
@@ -100,34 +130,51 @@ def pyramids(dim, ptr, facets, lower, vertex_planes, apex, points, lower_apex, l
             if inside:
                 continue
             b = lower_apex[g]
+            length = 0.0
             for c in range(n):
-                rest[c] = points[a, c] - points[b, c]
-            for _ in range(2):  # the second time removes what rounding left of the first
-                for k in range(dim - 1):
-                    t = 0.0
-                    for c in range(n):
-                        t += rest[c] * lower_basis[g, k, c]
-                    for c in range(n):
-                        rest[c] -= t * lower_basis[g, k, c]
+                d[c] = points[b, c] - points[a, c]
+                length += abs(d[c])
+            off = errors[a] + errors[b] + EPS * length
+            size = 0.0
+            for j in range(lower_form.shape[1]):
+                size = max(size, abs(lower_form[g, j]))
             top = 0.0
-            for c in range(n):
-                top = max(top, abs(rest[c]))
-            if top <= 1e-300:
-                continue
-            square = 0.0
-            for c in range(n):
-                square += (rest[c] / top) ** 2
-            height = top * np.sqrt(square)
-            total += height * lower_size[g]
-            if height > highest:
-                highest = height
-                base = g
-                for c in range(n):
-                    best[c] = rest[c]
-        size[f] = total / dim
-        if base >= 0:
-            for k in range(dim - 1):
-                for c in range(n):
-                    basis[f, k, c] = lower_basis[base, k, c]
-            for c in range(n):
-                basis[f, dim - 1, c] = best[c] / highest
+            for j in range(entries):
+                t = 0.0
+                for p in range(dim):
+                    u = d[axis[j, p]] * lower_form[g, minor[j, p]]
+                    t += u if p & 1 == 0 else -u
+                part[m, j] = t
+                top = max(top, abs(t))
+            low = lower_bound[g]
+            slack[m] = (length * (low + (dim + 1) * EPS * size) + dim * off * (size + low)) * SLOP + TINY
+            if top - slack[m] > highest:
+                highest = top - slack[m]
+                best = m
+            m += 1
+        error = 0.0
+        reference = 0.0
+        for j in range(entries):
+            reference += abs(part[best, j]) if m else 0.0
+        for i in range(m):
+            t = 0.0
+            size = 0.0
+            top = 0.0
+            for j in range(entries):
+                t += part[i, j] * part[best, j]
+                size += abs(part[i, j])
+                top = max(top, abs(part[i, j]))
+            # all have one direction: the sign of a product with the clearest tells which way it points
+            doubt = (
+                reference * slack[i] + size * slack[best] + entries * (slack[i] * slack[best] + EPS * reference * top)
+            )
+            error += slack[i] + 2.0 * EPS * m * top
+            if i != best and not abs(t) > doubt * SLOP + TINY:
+                error += 2.0 * (top + slack[i])
+            for j in range(entries):
+                form[f, j] += part[i, j] if t >= 0.0 else -part[i, j]
+        error = error / dim * SLOP
+        for j in range(entries):
+            form[f, j] /= dim
+            error += EPS * abs(form[f, j])
+        bound[f] = error + TINY if error < np.inf else np.inf

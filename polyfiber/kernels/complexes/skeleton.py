@@ -22,13 +22,16 @@ from ..jit import bare_kernel, inline_kernel, prefetch, trailing_zeros
 from ..lanes import equal16, reach16
 from .forms import (
     EPS,
+    INF,
     ONE,
     SLOP,
     TINY,
+    UNDERFLOW,
     ZERO,
     affine_form,
     bit_of,
     clear_bit,
+    exceeds,
     form_size,
     form_value,
     set_bit,
@@ -37,9 +40,12 @@ from .forms import (
     slopes_vanish,
     solve,
     value_bound,
+    worst,
 )
 
 SIXTEEN = np.uint64(16)
+SIX = np.uint64(6)
+LOW = np.uint64(63)
 
 
 @inline_kernel
@@ -228,7 +234,7 @@ def cut_edges(i, edges, first_edge, ne, nv, n_inf, rays, ray_a, ray_b, flat, row
         zb = form_value(form, x, far, far_hom, n)
         ba = value_bound(i, kappa, drift, inflate, size, x, fin, ea, near_hom, n)
         bb = value_bound(i, kappa, drift, inflate, size, x, far, eb, far_hom, n)
-        if abs(za) > ba and abs(zb) > bb and (za > 0.0) != (zb > 0.0):
+        if exceeds(za, ba) and exceeds(zb, bb) and (za > 0.0) != (zb > 0.0):
             za = abs(za)
             zb = abs(zb)
         else:
@@ -239,22 +245,23 @@ def cut_edges(i, edges, first_edge, ne, nv, n_inf, rays, ray_a, ray_b, flat, row
             bb = value_bound(i, kappa, drift, inflate, size, x, far, eb, far_hom, n)
             za = abs(za)
             zb = abs(zb)
-            if not za > ba:
+            if not exceeds(za, ba):
+                ba = 2.0 * ba if za < INF else INF
                 za = 0.0
-                ba *= 2.0
                 if both and slopes_vanish(fin, i, net, st):
                     ba = 0.0
-            if not zb > bb:
+            if not exceeds(zb, bb):
+                bb = 2.0 * bb if zb < INF else INF
                 zb = 0.0
-                bb *= 2.0
                 if both and slopes_vanish(far, i, net, st):
                     bb = 0.0
         scale = 0.0
         span = 0.0
         direct = False
         if near_hom == far_hom:
-            t = za / (za + zb) if za + zb > 0.0 else 0.5
-            dt = max(ba, bb) / (za + zb) * SLOP + 4 * EPS if za + zb > 0.0 else 1.0
+            some = 0.0 < za + zb < INF
+            t = za / (za + zb) if some else 0.5
+            dt = worst(ba, bb) / (za + zb) * SLOP + 4 * EPS if some else 1.0
             if both and ba == 0.0:  # a slope that is exactly zero: the new ray is parallel to this one
                 t = 0.0
                 dt = 0.0
@@ -268,19 +275,20 @@ def cut_edges(i, edges, first_edge, ne, nv, n_inf, rays, ray_a, ray_b, flat, row
                 x[v, c] = x[fin, c] + t * d
                 span = max(span, abs(d))
                 scale = max(scale, abs(x[fin, c]) + abs(x[far, c]))
-            line = (max(ea, eb) + 8 * EPS * scale) * SLOP + TINY
-            err[v] = (line + dt * span) * SLOP
+            line = (worst(ea, eb) + 8 * EPS * scale) * SLOP + TINY
         else:
             t = za / zb if zb > 0.0 else 1.0
-            dt = (ba + t * bb) / (zb - bb) * SLOP + 4 * EPS * t if zb > bb else np.inf
+            dt = (ba + t * bb) / (zb - bb) * SLOP + 4 * EPS * t + UNDERFLOW if zb > bb else INF
             for c in range(n):
                 d = x[far, c]
                 x[v, c] = x[fin, c] + t * d
                 span = max(span, abs(d))
                 scale = max(scale, abs(x[fin, c]) + t * abs(d))
             line = (ea + (t + dt) * eb + 8 * EPS * scale) * SLOP + TINY
-            err[v] = (line + dt * span) * SLOP
-        line_err[v] = line
+        error = (line + dt * span) * SLOP
+        sound = error < INF  # all that it was made of is finite then, the coordinates too
+        line_err[v] = line if sound else INF
+        err[v] = error if sound else INF
         if both:
             b = n_inf
             n_inf += 1
@@ -317,12 +325,12 @@ def cut_edges(i, edges, first_edge, ne, nv, n_inf, rays, ray_a, ray_b, flat, row
                     cb = value_bound(j, kappa, drift, inflate, size, x, far, eb, far_hom, n)
                     if near_hom == far_hom:
                         y = ya + t * (yb - ya)
-                        c = max(ca, cb) + dt * abs(yb - ya) + 8 * EPS * (abs(ya) + abs(yb))
+                        c = worst(ca, cb) + dt * abs(yb - ya) + 8 * EPS * (abs(ya) + abs(yb))
                     else:
                         y = ya + t * yb
                         c = ca + t * cb + dt * (abs(yb) + cb) + 8 * EPS * (abs(ya) + t * abs(yb))
                     c = c * SLOP + TINY
-                    if abs(y) > c:
+                    if exceeds(y, c):
                         s = 1 if y > 0 else -1
                 if s == 0 and (rays or slot[v] < 0):  # by the value where the slope is zero by ranks
                     s = sign_at(v, j, net, st, form2, cur, nxt)
@@ -341,10 +349,11 @@ def cut_edges(i, edges, first_edge, ne, nv, n_inf, rays, ray_a, ray_b, flat, row
                         set_bit(words, v, j)
                     else:
                         clear_bit(words, v, j)
-        up[v] = ZERO
+        for wi in range(up.shape[1]):
+            up[v, wi] = ZERO
         if rays:
-            height[v, 0] = np.inf
-            height[v, 1] = np.inf
+            height[v, 0] = INF
+            height[v, 1] = INF
         else:
             set_height(v, n, lift, x, err[v], height)
     return n_unsure, n_inf
@@ -373,8 +382,8 @@ def orient(v, mine, w, theirs, shift, up, height, level, n_level):
     """Orient a new edge between finite vertices, or list it; returns how many are listed."""
     rise = height[w, 0] - height[v, 1]
     fall = height[v, 0] - height[w, 1]
-    up[v] |= np.uint64(rise > 0.0) << mine
-    up[w] |= np.uint64(fall > 0.0) << theirs
+    up[v, mine >> SIX] |= np.uint64(rise > 0.0) << (mine & LOW)
+    up[w, theirs >> SIX] |= np.uint64(fall > 0.0) << (theirs & LOW)
     if not max(rise, fall) > 0.0:
         level[n_level] = (v << shift) | mine
         n_level += 1
@@ -414,9 +423,10 @@ def splice(i, edges, ne, nv, closed, flat, row, net, st, pending, bk, level, n_l
         flat[at_v + p + p + ONE - at_u] = np.int32(t)
         flat[u * row + (h & mask)] = np.int32((v << shift) | (p + p + at_u))
         flat[(t >> shift) * row + (t & mask)] = np.int32((v << shift) | (p + p + ONE - at_u))
-        rises = (up[u] >> (h & mask)) & ONE
-        falls = (up[t >> shift] >> (t & mask)) & ONE
-        up[v] |= (rises << (p + p + ONE - at_u)) | (falls << (p + p + at_u))
+        rises = bit_of(up, u, h & mask)
+        falls = bit_of(up, t >> shift, t & mask)
+        even = (p + p) & LOW
+        up[v, (p + p) >> SIX] |= (rises << (even + ONE - at_u)) | (falls << (even + at_u))
         if rises | falls == ZERO:
             level[n_level] = np.int32((v << shift) | (p + p))
             level[n_level + 1] = np.int32((v << shift) | (p + p + ONE))
@@ -577,7 +587,7 @@ def link_rays(halves, count, nv, net, st, pending, bk):
         r = nv + e
         star[v, h & mask] = (r << net.shift) | (2 * q + 1)
         star[r, 2 * q + 1] = h
-        st.up[v] |= ONE << np.uint64(h & mask)
+        set_bit(st.up, v, h & mask)
         j = next_cut(v, r, st.words, pending)
         if j >= 0:
             push(j, h, bk)
@@ -714,9 +724,9 @@ def settle(unsure, shift, star, height, up):
         t = star[v, h]
         w = t >> shift
         if height[w, 0] > height[v, 1]:
-            up[v] |= ONE << np.uint64(h)
+            set_bit(up, v, h)
         elif height[w, 1] < height[v, 0]:
-            up[w] |= ONE << np.uint64(t & mask)
+            set_bit(up, w, t & mask)
         else:
             unsure[m] = unsure[e]
             m += 1

@@ -1,1 +1,0 @@
-"""Kernels of equivalence: cells that cover a domain, on which two networks are affine."""

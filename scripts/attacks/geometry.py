@@ -1,0 +1,370 @@
+"""Attack the complexes: every face, vertex, volume and cover against exact brute force, on weights of every kind.
+
+    python scripts/attacks/geometry.py [--seconds 240] [--count N] [--seed 0] [--part faces|volumes|overflow|flats|wide|all]
+
+The truth is `tests/oracles/exact_faces.py`: cones cut one by one in Python integers, no floating point, no LP, no code of the
+library. Volumes of the truth are sums of determinants of rational simplices.
+
+  faces      networks with n = 1 ... 6 inputs: f-vectors, sign vectors of all faces, covers, vertices within their bounds
+  volumes    boxes in n = 2, 3, 4: the volumes add up to the box within the sum of their bounds; small ones one by one
+  overflow   weights and biases of exponents +-300, +-1000 (rational), subnormals
+  flats      domains without an interior, against the oracle and against the network restricted to them
+  wide       n = 7 ... 12 and 10^4 to 10^5 faces: counts against the formula or the oracle's split
+
+One line a kind: how many inputs were tried, how many answers were wrong, how many were refused with a clear error.
+Exit code 1 if one was wrong; each failure is printed with what reproduces it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import polyfiber as pf
+from polyfiber.errors import PolyfiberError
+from tests.oracles.exact_faces import ExactComplex, box, exact_complex
+from tests.oracles.volumes import region_volumes
+
+Case = tuple[pf.ReLUNetwork, Any, Any]
+"""A network, a domain of the library, and the same domain as (A, b) for the oracle."""
+MOST_FACES = 6000
+
+# ---- weights ------------------------------------------------------------------------------------
+
+
+def gaussian(rng: np.random.Generator, shape: Any) -> Any:
+    return rng.standard_normal(shape)
+
+
+def tenths(rng: np.random.Generator, shape: Any) -> Any:
+    return np.round(rng.standard_normal(shape) * 4) / 10
+
+
+def eighths(rng: np.random.Generator, shape: Any) -> Any:
+    return np.round(rng.standard_normal(shape) * 8) / 8
+
+
+def dyadic(rng: np.random.Generator, shape: Any) -> Any:
+    return np.round(rng.standard_normal(shape) * 4) * 2.0 ** -rng.integers(0, 20, size=shape)
+
+
+def single(rng: np.random.Generator, shape: Any) -> Any:
+    return rng.standard_normal(shape).astype(np.float32).astype(np.float64)
+
+
+def integers(rng: np.random.Generator, shape: Any) -> Any:
+    return rng.integers(-2, 3, size=shape).astype(np.float64)
+
+
+def exponents(rng: np.random.Generator, shape: Any) -> Any:
+    return rng.standard_normal(shape) * 10.0 ** rng.integers(-300, 301, size=shape)
+
+
+def few_exponents(rng: np.random.Generator, shape: Any) -> Any:
+    return np.round(rng.standard_normal(shape) * 3) * 10.0 ** (100.0 * rng.integers(-3, 4, size=shape))
+
+
+def subnormals(rng: np.random.Generator, shape: Any) -> Any:
+    return rng.integers(-50, 51, size=shape) * 5e-324 * 2.0 ** rng.integers(0, 40, size=shape)
+
+
+def rationals(rng: np.random.Generator, shape: Any) -> Any:
+    out = np.empty(shape, dtype=object)
+    for index in np.ndindex(*np.atleast_1d(shape)):
+        power = int(rng.integers(-1000, 1001))
+        out[index] = (
+            int(rng.integers(-9, 10))
+            * (Fraction(10**power) if power >= 0 else Fraction(1, 10**-power))
+            * Fraction(1, int(rng.integers(1, 8)))
+        )
+    return out
+
+
+def thirds(rng: np.random.Generator, shape: Any) -> Any:
+    out = np.empty(shape, dtype=object)
+    for index in np.ndindex(*np.atleast_1d(shape)):
+        out[index] = Fraction(int(rng.integers(-6, 7)), int(rng.integers(1, 8)))
+    return out
+
+
+ORDINARY: dict[str, Callable[..., Any]] = {
+    "gaussian": gaussian,
+    "k/10": tenths,
+    "k/8": eighths,
+    "dyadic": dyadic,
+    "float32": single,
+    "integer": integers,
+    "rational": thirds,
+}
+EXTREME: dict[str, Callable[..., Any]] = {
+    "10^+-300": exponents,
+    "10^(100 k)": few_exponents,
+    "subnormal": subnormals,
+    "10^+-1000 rational": rationals,
+}
+
+
+def network(rng: np.random.Generator, widths: tuple[int, ...], make: Callable[..., Any]) -> pf.ReLUNetwork:
+    """A network of these weights; sometimes pruned, with repeated rows, without biases, with a dead layer."""
+    weights = [make(rng, (b, a)) for a, b in zip(widths[:-1], widths[1:])]
+    biases = [make(rng, (b,)) for b in widths[1:]]
+    habit = int(rng.integers(0, 8))
+    if habit == 1:
+        for w in weights:
+            w[rng.random(w.shape) < 0.4] = 0
+    elif habit == 2:
+        for w, b in zip(weights[:-1], biases[:-1]):
+            if len(b) > 1:
+                i, j = rng.choice(len(b), 2, replace=False)
+                w[i], b[i] = w[j], b[j]
+                if rng.random() < 0.3:
+                    w[i], b[i] = -w[j], -b[j]
+    elif habit == 3:
+        for b in biases:
+            b[:] = 0
+    elif habit == 4:
+        layer = int(rng.integers(0, len(weights) - 1))
+        weights[layer][int(rng.integers(0, len(biases[layer])))] = 0
+    elif habit == 5:
+        layer = int(rng.integers(0, len(weights) - 1))
+        weights[layer][:] = -abs(weights[layer])
+        biases[layer][:] = -abs(biases[layer])
+    return pf.ReLUNetwork(weights, biases)
+
+
+def widths_for(rng: np.random.Generator, n: int) -> tuple[int, ...]:
+    """Hidden widths that brute force can follow."""
+    most = {1: 6, 2: 6, 3: 5, 4: 4, 5: 3, 6: 3}[n]
+    depth = int(rng.integers(1, 4)) if n <= 3 else int(rng.integers(1, 3))
+    return (n, *(int(rng.integers(1, most + 1)) for _ in range(depth)), 1)
+
+
+def domain(rng: np.random.Generator, n: int, make: Callable[..., Any]) -> tuple[Any, Any]:
+    kind = int(rng.integers(0, 4))
+    if kind == 0:
+        return None, None
+    if kind == 1:
+        lo, hi = -np.round(rng.random(n) * 8 + 1) / 8, np.round(rng.random(n) * 8 + 1) / 8
+        return pf.Box(lo, hi), box(lo, hi)
+    if kind == 2:
+        lo = make(rng, (n,))
+        hi = np.array([a + abs(b) + (1 if isinstance(a, Fraction) else 5e-324) for a, b in zip(lo, make(rng, (n,)))])
+        if np.isfinite(hi.astype(np.float64) if hi.dtype != object else 0.0).all() and all(
+            a < b for a, b in zip(lo, hi)
+        ):
+            return pf.Box(lo, hi), box(lo, hi)
+        return None, None
+    m = int(rng.integers(1, 5))
+    A = make(rng, (m, n))
+    b = abs(make(rng, (m,)))
+    b = np.where(b == 0, b + 1, b)
+    keep = [i for i in range(m) if any(v != 0 for v in A[i])]
+    return (pf.Polyhedron(A[keep], b[keep]), (A[keep], b[keep])) if keep else (None, None)
+
+
+# ---- comparisons --------------------------------------------------------------------------------
+
+
+def trimmed(counts: tuple[int, ...]) -> tuple[int, ...]:
+    """Without the dimensions above the domain's."""
+    while len(counts) > 1 and counts[-1] == 0:
+        counts = counts[:-1]
+    return counts
+
+
+def compare(cx: pf.PolyhedralComplex, truth: ExactComplex, *, covers: bool = False) -> str:
+    """What is wrong, or an empty string."""
+    f = trimmed(truth.f_vector)
+    if tuple(cx.f_vector) != f:
+        return f"f-vector {cx.f_vector}, true {f}"
+    for k in range(len(f)):
+        if {tuple(row) for row in cx.signs(k).tolist()} != truth.signs(k):
+            return f"faces of dimension {k}"
+    points, errors, exact = cx.vertices, cx.vertex_errors, truth.vertices()
+    for signs, point, error in zip(cx.signs(0).tolist(), points, errors):
+        true = exact[tuple(signs)]
+        if cx.lineality_dimension:
+            continue  # bounds are of quotient coordinates
+        for x, t in zip(point.tolist(), true):
+            if math.isnan(x):
+                return "a coordinate is not a number"
+            if math.isinf(error):
+                if math.isfinite(x) and abs(t) > Fraction(sys.float_info.max) * 2:
+                    return f"a coordinate beyond floats is {x}"
+                continue
+            if abs(Fraction(x) - t) > Fraction(error):
+                return f"vertex {point} is off by {float(abs(Fraction(x) - t)):.3g}, its bound is {error:.3g}"
+    if covers and sum(f) < 400:
+        mine = set()
+        for k in range(len(f) - 1):
+            lower, upper = [tuple(r) for r in cx.signs(k).tolist()], [tuple(r) for r in cx.signs(k + 1).tolist()]
+            indptr, indices = cx._store.covers_above(k)
+            mine |= {
+                (lower[i], upper[j]) for i in range(len(lower)) for j in indices[indptr[i] : indptr[i + 1]].tolist()
+            }
+        if mine != truth.covers():
+            return "covers"
+    return ""
+
+
+def faces_case(rng: np.random.Generator) -> tuple[str, str]:
+    kind = list(ORDINARY)[int(rng.integers(0, len(ORDINARY)))]
+    n = int(rng.choice([1, 2, 2, 3, 3, 4, 5, 6]))
+    net = network(rng, widths_for(rng, n), ORDINARY[kind])
+    dom, sides = domain(rng, n, ORDINARY[kind])
+    return f"faces {kind}", _built(net, dom, sides, covers=True)
+
+
+def overflow_case(rng: np.random.Generator) -> tuple[str, str]:
+    kind = list(EXTREME)[int(rng.integers(0, len(EXTREME)))]
+    n = int(rng.integers(1, 4))
+    net = network(rng, widths_for(rng, n), EXTREME[kind])
+    dom, sides = domain(rng, n, EXTREME[kind] if kind != "subnormal" else gaussian)
+    return f"overflow {kind}", _built(net, dom, sides)
+
+
+def _built(net: pf.ReLUNetwork, dom: Any, sides: Any, *, covers: bool = False) -> str:
+    try:
+        truth = exact_complex(net.weights, net.biases, domain=sides, limit=MOST_FACES)
+    except MemoryError:
+        return "too large"
+    empty = not truth.faces
+    try:
+        cx = pf.canonical_complex(net, dom)
+    except PolyfiberError as error:
+        if empty and getattr(error, "empty", False):
+            return ""
+        return f"refused: {type(error).__name__}: {error}"
+    return compare(cx, truth, covers=covers)
+
+
+def volumes_case(rng: np.random.Generator) -> tuple[str, str]:
+    kind = ["k/10", "k/8", "dyadic", "float32"][int(rng.integers(0, 4))]
+    n = int(rng.integers(2, 5))
+    widths = (n, int(rng.integers(1, 5)), int(rng.integers(1, 4)), 1)
+    net = network(rng, widths, ORDINARY[kind])
+    lo, hi = -np.round(1 + 20 * rng.random(n)) / 8, np.round(1 + 20 * rng.random(n)) / 10
+    name = f"volumes {kind} n={n}"
+    cx = pf.canonical_complex(net, pf.Box(lo, hi))
+    sizes, bounds = cx.volumes(), cx.volume_errors
+    total = sum((Fraction(v) for v in sizes.tolist()), Fraction(0))
+    true = math.prod((Fraction(b) - Fraction(a) for a, b in zip(lo.tolist(), hi.tolist())), start=Fraction(1))
+    if not np.isfinite(bounds).all():
+        return name, "a bound is not finite"
+    if abs(total - true) > sum((Fraction(b) for b in bounds.tolist()), Fraction(0)):
+        return name, f"the sum is {float(total)}, true {float(true)}, bounds {bounds.sum():.3g}"
+    if float(bounds.sum()) > 1e-6 * float(true):
+        return name, f"the bounds add up to {bounds.sum():.3g} of {float(true):.3g}"
+    if sum(cx.f_vector) < 150 and rng.random() < 0.2:
+        truth = exact_complex(net.weights, net.biases, domain=box(lo, hi))
+        exact = region_volumes(truth)
+        for signs, v, e in zip(cx.signs(n).tolist(), sizes.tolist(), bounds.tolist()):
+            if abs(Fraction(v) - exact[tuple(signs)]) > Fraction(e):
+                return name, f"a region has volume {v} +- {e}, true {float(exact[tuple(signs)])}"
+    return name, ""
+
+
+def flats_case(rng: np.random.Generator) -> tuple[str, str]:
+    kind = ["k/10", "k/8", "float32", "gaussian", "rational"][int(rng.integers(0, 5))]
+    n = int(rng.integers(1, 5))
+    net = network(rng, widths_for(rng, n), ORDINARY[kind])
+    A, b = box(-np.ones(n), np.ones(n))
+    way = ["box", "pair", "point"][int(rng.integers(0, 3))]
+    if way == "box":
+        lo, hi = -np.round(rng.random(n) * 8 + 1) / 8, np.round(rng.random(n) * 8 + 1) / 8
+        fixed = rng.random(n) < 0.5
+        fixed[int(rng.integers(0, n))] = True
+        hi[fixed] = lo[fixed]
+        dom, sides = pf.Box(lo, hi), box(lo, hi)
+    elif way == "pair":
+        row = [int(v) for v in rng.integers(-2, 3, size=n)]
+        row = row if any(row) else [1] * n
+        A, b = [*A, row, [-3 * v for v in row]], [*b, Fraction(1, 4), Fraction(-3, 4)]
+        dom, sides = pf.Polyhedron(np.array(A, dtype=object), np.array(b, dtype=object)), (A, b)
+    else:  # sum x <= -n touches the box in a corner
+        A, b = [*A, [1] * n], [*b, -n]
+        dom, sides = pf.Polyhedron(np.array(A, dtype=float), np.array([float(v) for v in b])), (A, b)
+    return f"flats {way} {kind}", _built(net, dom, sides)
+
+
+def wide_case(rng: np.random.Generator) -> tuple[str, str]:
+    """One layer in n = 7 ... 40: every count is a formula (general position, or independent hyperplanes)."""
+    n = int(rng.integers(7, 41))
+    extra = int(rng.integers(0, 4 if n > 12 else 6))
+    net = pf.ReLUNetwork.random((n, n + extra, 1), rng=int(rng.integers(1 << 30)))
+    m = n + extra
+    true = tuple(sum(math.comb(m, n - k) * math.comb(m - n + k, i) for i in range(k + 1)) for k in range(n + 1))
+    found = pf.canonical_complex(net).f_vector
+    return (
+        f"wide n={'7-12' if n <= 12 else '13-32' if n <= 32 else '33-40'}",
+        "" if found == true else f"{n}, {m}: {found}",
+    )
+
+
+PARTS: dict[str, Callable[[np.random.Generator], tuple[str, str]]] = {
+    "faces": faces_case,
+    "volumes": volumes_case,
+    "overflow": overflow_case,
+    "flats": flats_case,
+    "wide": wide_case,
+}
+
+
+def attack(part: str, *, seed: int, count: int | None, seconds: float) -> tuple[Counter[str], Counter[str], list[str]]:
+    """(inputs tried by kind, those refused or too large, failures); input i of a seed is always the same."""
+    tried: Counter[str] = Counter()
+    left: Counter[str] = Counter()
+    wrong: list[str] = []
+    end = time.monotonic() + seconds
+    i = 0
+    while (count is None or i < count) and time.monotonic() < end:
+        rng = np.random.default_rng([seed, i])
+        try:
+            name, verdict = PARTS[part](rng)
+        except Exception as error:  # a raw error is a failure as well
+            name, verdict = part, f"{type(error).__name__}: {error}"
+        if verdict == "too large":
+            left[name] += 1
+        else:
+            tried[name] += 1
+            if verdict:
+                wrong.append(f"{part} --seed {seed}, input {i} ({name}): {verdict}")
+        i += 1
+    return tried, left, wrong
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=240, help="for all parts together")
+    parser.add_argument("--count", type=int, help="inputs of each part")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--part", choices=[*PARTS, "all"], default="all")
+    options = parser.parse_args()
+    warnings.simplefilter("error")
+    parts = list(PARTS) if options.part == "all" else [options.part]
+    failed = 0
+    for part in parts:
+        tried, left, wrong = attack(part, seed=options.seed, count=options.count, seconds=options.seconds / len(parts))
+        for line in wrong:
+            print("WRONG", line)
+        for name in sorted({*tried, *left}):
+            bad = sum(f"({name})" in line for line in wrong)
+            print(f"{name:32} {tried[name]:6} tried, {bad} wrong, {left[name]} too large for the oracle")
+        failed += len(wrong)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
