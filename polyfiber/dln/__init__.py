@@ -80,6 +80,8 @@ _EXPORTS: dict[str, str] = {
     "Geodesic": "geodesics.boundary",
     "geodesic": "geodesics.boundary",
     "distance": "geodesics.boundary",
+    "distance_gradient": "geodesics.boundary",
+    "ConjugateTest": "geodesics.conjugate",
     "logarithm": "geodesics.boundary",
     "NetworkInterpolation": "geodesics.boundary",
     "interpolate_networks": "geodesics.boundary",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -23,7 +25,7 @@ def count_strata(widths: Any, rank: int | None = None, *, budget: Budget | None 
     rank : int, optional
         Rank of the product. None counts the strata of the whole parameter space, all ranks.
     budget : Budget, optional
-        Memory of the table; 2 GiB by default.
+        Seconds, and memory of the table; 2 GiB by default.
 
     Returns
     -------
@@ -46,11 +48,17 @@ def count_strata(widths: Any, rank: int | None = None, *, budget: Budget | None 
     about ``L^2 / 2`` times its size; two layers have a closed form. A layer wider than its two
     neighbours together only adds bars of length zero and is cut down first.
 
+    Deep networks go layer by layer instead: how the bars alive at a layer can go on depends only on
+    how many were born together, a partition of the width. That is linear in depth for fixed widths;
+    whichever is cheaper is taken.
+
     Examples
     --------
     >>> import polyfiber as pf
     >>> pf.linear.count_strata((4, 6, 5), rank=1), pf.linear.count_strata((2, 2, 2))
     (17, 10)
+    >>> pf.linear.count_strata((2,) * 40, rank=0)
+    4364512004302539107987
     """
     d = check_widths(widths)
     rho = check_rank(d, rank)
@@ -69,12 +77,54 @@ def count_strata(widths: Any, rank: int | None = None, *, budget: Budget | None 
     if shifted[0] < shifted[-1]:
         shifted = shifted[::-1]  # transposition keeps the count; the first axis is the one not stored
     size = int(np.prod([m + 1 for m in shifted[1:]], dtype=object))
+    if _layer_cost(shifted) < size * len(shifted):
+        return _by_layers(shifted, rho is None, monitor)
     monitor.check_memory(24 * size, f"counting the strata of widths {d}")
     _, peak = _sweep(shifted, rho is None, np.dtype(np.float64))
     if peak < 2.0**62:
         return int(_sweep(shifted, rho is None, np.dtype(np.int64))[0])
     monitor.check_memory(80 * size, f"counting the strata of widths {d} with long integers")
     return int(_sweep(shifted, rho is None, np.dtype(object))[0])
+
+
+def _layer_cost(m: tuple[int, ...]) -> int:
+    """Steps of `_by_layers`, about: over partitions of each width, the product of (part + 1)."""
+    widest = max(m)
+    coefficients = [1] + [0] * widest
+    for part in range(1, widest + 1):
+        for total in range(part, widest + 1):
+            coefficients[total] += (part + 1) * coefficients[total - part]
+    return sum(coefficients[v] for v in m)
+
+
+def _by_layers(m: tuple[int, ...], top: bool, monitor: Monitor) -> int:
+    """The count, layer by layer; without ``top`` no bar runs from the first layer to the last."""
+
+    @cache
+    def survivors(parts: tuple[int, ...]) -> dict[tuple[int, ...], int]:
+        """How many ways leave these parts of groups that can shrink each by itself; groups are told apart."""
+        if not parts:
+            return {(): 1}
+        out: Counter[tuple[int, ...]] = Counter()
+        for rest, ways in survivors(parts[1:]).items():
+            for left in range(parts[0] + 1):
+                out[tuple(sorted((*rest, left), reverse=True)) if left else rest] += ways
+        return out
+
+    # alive: (bars born at layer 0 that must not reach the end, sizes of the other groups) -> ways
+    alive: dict[tuple[int, tuple[int, ...]], int] = {(0, (m[0],) if m[0] else ()) if top else (m[0], ()): 1}
+    for j, width in enumerate(m[1:], 1):
+        after: Counter[tuple[int, tuple[int, ...]]] = Counter()
+        for (first, parts), ways in alive.items():
+            monitor.check_time("counting strata")
+            for rest, more in survivors(parts).items():
+                room = width - sum(rest)
+                for kept in range(min(first, room) + 1 if j < len(m) - 1 else min(1, room + 1)):
+                    born = room - kept
+                    key = (kept, tuple(sorted((*rest, born), reverse=True)) if born else rest)
+                    after[key] += ways * more
+        alive = dict(after)
+    return sum(alive.values())
 
 
 def _capped(m: tuple[int, ...]) -> tuple[int, ...]:

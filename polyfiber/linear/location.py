@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .._typing import Array, FloatArray, IntArray
-from ..errors import InputError, RankAmbiguityError
+from ..errors import InputError, PolyfiberError, RankAmbiguityError
 from ..numerics import exact as ex
 from ..verdict import Verdict
 from . import ranks as rk
@@ -71,6 +71,9 @@ class Location:
         Empty when exact.
     exact : bool
     tolerance, gap : float
+    backward_error : float
+        Where undecided: largest relative change of a layer that puts the weights exactly on the stratum `reading`, as
+        found (an upper bound of the least one). 0 for exact weights, NaN where decided or without a reading.
     """
 
     widths: tuple[int, ...]
@@ -82,6 +85,7 @@ class Location:
     exact: bool
     tolerance: float
     gap: float
+    backward_error: float = float("nan")
 
     @property
     def ambiguous(self) -> tuple[tuple[int, int], ...]:
@@ -90,7 +94,7 @@ class Location:
 
     @property
     def reading(self) -> Stratum | None:
-        """Stratum of the ranks as read, decided or not; None if no weights have these ranks."""
+        """Stratum of the ranks as read, decided or not; None if no weights have these ranks. See `backward_error`."""
         if bool((rk.multiplicities(self.ranks) < 0).any()):
             return None
         return stratum_of(self.widths, self.ranks, rank=int(self.ranks[-1, 0]))
@@ -183,7 +187,12 @@ def locate(
     ``e_k = (eta + e_{k-1}) / s`` where s is the least kept singular value (Wedin), zero when
     the space is everything; a singular value up to ``eta + e_{k-1}`` may come from noise
     (Weyl). Each rank is read from both ends of the product and the more certain reading is
-    kept. Cost: L (L + 1) singular value decompositions.
+    kept. Where an image fills the whole column space of the layer, that space is carried on with the
+    error ``eta / s`` of the layer alone: products of many layers of one rank are as certain as their
+    interfaces. Cost: L (L + 1) singular value decompositions.
+
+    Undecided ranks come with a best reading: the ranks at the bare tolerance, if weights have them, and
+    the change of the layers that makes them exact (`barcode` moves the weights there).
 
     Examples
     --------
@@ -207,12 +216,42 @@ def locate(
         raise InputError(f"noise must be a finite number >= 0, found {noise!r}")
     if is_exact:
         table = exact_ranks(layers)
-        return _location(widths, table, {}, True, 0.0, gap)
+        return replace(_location(widths, table, {}, True, 0.0, gap), backward_error=0.0)
     gaps = float_gaps(layers, tolerance, gap, noise or 0.0)
+    found = _location(widths, _table_of(widths, gaps), gaps, False, tolerance, gap)
+    if found.verdict is Verdict.YES:
+        return found
+    return _with_best_reading(found, layers, noise or 0.0)
+
+
+def _table_of(widths: tuple[int, ...], gaps: Mapping[tuple[int, int], Gap]) -> IntArray:
     table = np.diag(widths).astype(np.int64)
     for (k, i), g in gaps.items():
         table[k, i] = g.rank
-    return _location(widths, table, gaps, False, tolerance, gap)
+    return table
+
+
+def _with_best_reading(at: Location, layers: Sequence[FloatArray], noise: float) -> Location:
+    """The reading, with error bounds or without, that the smallest change of the layers makes exact."""
+    from .bars import barcode
+
+    best: tuple[float, IntArray] | None = None
+    for table in (at.ranks, _table_of(at.widths, float_gaps(layers, at.tolerance, at.gap, noise, grow=False))):
+        if bool((rk.multiplicities(table) < 0).any()):
+            continue
+        error = _truncation(table, at.gaps)
+        if error is None:
+            try:
+                error = barcode(layers, ranks=table, exact=False).residual
+            except PolyfiberError:
+                continue
+        if best is None or error < best[0]:
+            best = (error, table)
+    if best is None:
+        return at
+    table = best[1].copy()
+    table.setflags(write=False)
+    return replace(at, ranks=table, backward_error=best[0])
 
 
 def _location(
@@ -233,6 +272,16 @@ def _location(
         array.setflags(write=False)
     verdict = Verdict.YES if good else Verdict.UNDECIDED
     return Location(widths, verdict, table, lower, upper, gaps, is_exact, tolerance, gap)
+
+
+def _truncation(table: IntArray, gaps: Mapping[tuple[int, int], Gap]) -> float | None:
+    """Relative change that cuts every layer to its rank, where no product has a lower rank than its layers; else None."""
+    last = len(table) - 1
+    ranks = [int(table[j, j - 1]) for j in range(1, last + 1)]
+    if any(table[k, i] != min(ranks[i:k]) for k, i in rk.columns(last)):
+        return None
+    own = [gaps[j, j - 1] for j in range(1, last + 1)]
+    return max(g.dropped for g in own) if [g.rank for g in own] == ranks else None
 
 
 def exact_ranks(layers: Sequence[Array]) -> IntArray:
@@ -270,13 +319,15 @@ def scaled(layers: Sequence[FloatArray]) -> tuple[list[FloatArray], list[float]]
     return units, logs
 
 
-def float_gaps(layers: Sequence[FloatArray], tolerance: float, gap: float, noise: float) -> dict[tuple[int, int], Gap]:
-    """Evidence for every rank ``(k, i)``, from both ends of each product."""
+def float_gaps(
+    layers: Sequence[FloatArray], tolerance: float, gap: float, noise: float, *, grow: bool = True
+) -> dict[tuple[int, int], Gap]:
+    """Evidence for every rank ``(k, i)``, from both ends of each product; errors do not ``grow``: a bare reading."""
     units, logs = scaled(layers)
     last = len(units)
     levels = [tolerance + (float(np.exp(min(700.0, np.log(noise) - v))) if noise else 0.0) for v in logs]
-    forward = _carry(units, levels, gap)
-    backward = _carry([w.T for w in reversed(units)], levels[::-1], gap)
+    forward = _carry(units, levels, gap, grow)
+    backward = _carry([w.T for w in reversed(units)], levels[::-1], gap, grow)
     out: dict[tuple[int, int], Gap] = {}
     for k, i in rk.columns(last):
         a, b = forward[k, i], backward[last - i, last - k]
@@ -295,11 +346,12 @@ def _quality(g: Gap) -> tuple[bool, float]:
     return g.certain, min(kept, dropped)
 
 
-def _carry(units: Sequence[FloatArray], levels: Sequence[float], gap: float) -> dict[tuple[int, int], Gap]:
+def _carry(units: Sequence[FloatArray], levels: Sequence[float], gap: float, grow: bool) -> dict[tuple[int, int], Gap]:
     """Gaps of all products, carrying the column space of each start layer upwards."""
     out: dict[tuple[int, int], Gap] = {}
     last = len(units)
-    for i in range(last):
+    own: dict[int, tuple[FloatArray, float]] = {}  # layers of decided rank: column space, and how far it may be off
+    for i in range(last - 1, -1, -1):
         space: FloatArray | None = None
         error = 0.0
         doubtful = False
@@ -321,7 +373,11 @@ def _carry(units: Sequence[FloatArray], levels: Sequence[float], gap: float) -> 
             out[k, i] = Gap(r, kept, dropped, threshold, certain, low, widest if doubtful else r)
             doubtful = not certain
             space = left[:, :r]
-            error = 0.0 if r in (0, image.shape[0]) else min(1.0, threshold / kept)
+            error = 0.0 if r in (0, image.shape[0]) or not grow else min(1.0, threshold / kept)
+            if k == i + 1 and certain:
+                own[k] = (space, error)
+            elif certain and k in own and own[k][0].shape[1] == r:
+                space, error = own[k]
     return out
 
 

@@ -36,7 +36,7 @@ from polyfiber.dln import (
     squared_radius,
 )
 from polyfiber.dln.geodesics.hamilton import integrate, vector_field
-from polyfiber.errors import InputError, ShapeError
+from polyfiber.errors import BudgetExceededError, InputError, ShapeError
 
 RNG = np.random.default_rng(23)
 
@@ -161,8 +161,10 @@ def test_geodesics_can_leave_the_invertible_matrices() -> None:
     # E1 with lambda -> 0: the space is not complete
     with pytest.raises(BoundaryError, match="singular"):
         exponential(np.diag([1.0, 1.0]), np.diag([0.0, -2.1]), 2)
-    with pytest.raises(InputError, match="full rank"):
+    with pytest.raises(InputError, match="rank 1"):
         exponential(np.diag([1.0, 0.0]), np.eye(2), 2)
+    with pytest.raises(InputError, match="zero matrix"):
+        exponential(np.zeros((2, 2)), np.zeros((2, 2)), 2)
 
 
 # straight lines ------------------------------------------------------------------------------------------------------
@@ -241,7 +243,7 @@ def check_closed_form(a: np.ndarray, b: np.ndarray, depth: float, name: str) -> 
         assert np.linalg.norm(end - up) == pytest.approx(closed.length, abs=1e-10)
     # the boundary value solver reproduces it
     solved = pf.dln.geodesic(a, b, depth, explicit=False, tolerance=1e-11)
-    assert solved.method in ("shooting", "continuation", "collocation") or depth == 1
+    assert solved.method in ("shooting", "continuation") or depth == 1
     assert solved.length == pytest.approx(closed.length, abs=1e-10)
     assert np.abs(solved(0.37) - closed.at(0.37)).max() < 1e-8
 
@@ -364,17 +366,23 @@ def test_triangle_inequality() -> None:
     assert d[0] <= d[1] + d[2] + 1e-9
 
 
-def test_continuation_and_collocation_reach_the_same_geodesic() -> None:
-    from polyfiber.dln.geodesics.boundary import _Solver
+def test_continuation_reaches_the_same_geodesic() -> None:
+    from polyfiber.budget import Monitor
+    from polyfiber.dln.geodesics.guesses import guesses
+    from polyfiber.dln.geodesics.reduction import end_of, reduce
+    from polyfiber.dln.geodesics.shooting import Shooter
 
     a, b = same_component(2, np.random.default_rng(4))
     g = pf.dln.geodesic(a, b, 3, explicit=False)
-    solver = _Solver(pf.dln.metric(a, 3), pf.dln.metric(b, 3), 3, 1e-9)
-    start = solver.coordinates(0.8 * g.momentum)
-    for method in (solver.continuation, solver.collocation):
-        found = method(start)
-        assert found is not None
-        assert np.linalg.norm(found[0]) == pytest.approx(g.length, rel=1e-7)
+    room = reduce(a, b - a, 2)
+    ends = [end_of(room.inside(w), 2, 3, (2, 2)) for w in (a, b)]
+    solver = Shooter(*ends, room.inside(b - a), 3, 1e-9, (2, 2), Monitor())
+    lengths = []
+    for curve in guesses(*ends, solver.difference, 3):
+        found = solver.continuation(curve.at, ends[0].vector(curve.velocity))
+        if found is not None:
+            lengths.append(room.length_outside(float(np.linalg.norm(found[0])), 3))
+    assert min(lengths) == pytest.approx(g.length, rel=1e-7)
 
 
 @pytest.mark.parametrize("depth", [2, 3, 5])
@@ -389,7 +397,7 @@ def test_half_turns_where_the_chord_meets_det_zero(depth: int) -> None:
 
 
 def test_rotation_logarithm() -> None:
-    from polyfiber.dln.geodesics.boundary import _rotation_logarithm
+    from polyfiber.dln.geodesics.guesses import rotation_logarithm
 
     for d in (1, 2, 3, 4, 5):
         q = ortho_group.rvs(d, random_state=RNG) if d > 1 else np.eye(1)
@@ -399,7 +407,7 @@ def test_rotation_logarithm() -> None:
         if d > 1:
             flips.append(q @ np.diag([-1.0, -1.0] + [1.0] * (d - 2)) @ q.T)
         for rotation_ in flips:
-            log = _rotation_logarithm(rotation_)
+            log = rotation_logarithm(rotation_)
             assert np.abs(log + log.T).max() < 1e-12
             assert np.abs(expm(log) - rotation_).max() < 1e-10
 
@@ -428,7 +436,7 @@ def test_ill_conditioned_and_nearly_equal_ends() -> None:
         (np.diag([1.0, 0.0]), np.eye(2), 2, InputError),
         (np.eye(2), np.zeros((2, 2)), 3, InputError),
         (np.eye(2), np.eye(3), 2, ShapeError),
-        (np.ones((2, 3)), np.ones((2, 3)), 2, ShapeError),
+        (np.ones((2, 3)), np.ones((3, 2)), 2, ShapeError),
         (np.full((2, 2), np.nan), np.eye(2), 2, InputError),
         (np.eye(2), np.eye(2), 0, InputError),
     ],
@@ -509,3 +517,164 @@ def test_mean_of_two_is_the_midpoint() -> None:
         frechet_mean([np.eye(2), np.diag([1.0, -1.0])], 2)
     with pytest.raises(InputError, match="weights"):
         frechet_mean([a, b], 2, weights=[1.0, -1.0])
+
+
+# close ends, low rank, evidence --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("separation", [1e-3, 1e-6, 1e-10, 1e-12, 1e-14])
+def test_close_ends_are_right_to_the_last_bits(separation: float) -> None:
+    a, z = np.array([[2.0, 1.0], [0.0, 1.0]]), np.array([[0.3, 1.0], [-0.7, 0.2]])
+    b = a + separation * z
+    exact = float(np.asarray(pf.dln.metric(0.5 * (a + b), 3).norm(b - a)))  # the midpoint rule, of third order
+    assert pf.dln.distance(a, b, 3) == pytest.approx(exact, rel=max(1e-6, separation))
+    turn = np.eye(2) + separation * np.array([[0.0, 1.0], [-1.0, 0.0]])
+    exact = float(np.asarray(pf.dln.metric(np.eye(2), 3).norm(turn - np.eye(2))))
+    g = pf.dln.geodesic(np.eye(2), turn, 3)
+    assert g.length == pytest.approx(exact, rel=max(1e-6, separation))
+    assert g.residual < 1e-9
+
+
+def test_the_turn_of_1e_11() -> None:
+    turn = np.eye(2) + 1e-11 * np.array([[0.0, 1.0], [-1.0, 0.0]])
+    assert pf.dln.distance(np.eye(2), turn, 3) == pytest.approx(8.165e-12, rel=1e-4)
+    a, z = np.array([[2.0, 1.0], [0.0, 1.0]]), np.array([[0.3, 1.0], [-0.7, 0.2]])
+    assert pf.dln.distance(a, a + 1e-10 * z, 3) == pytest.approx(5.438e-11, rel=1e-4)
+
+
+def test_nearly_singular_ends_find_the_way_round() -> None:
+    # explicit curves have lengths 2.425 (straight), 2.221 (rotation), 2.0722 (cone of rank one): none is the shortest
+    g = pf.dln.geodesic(np.diag([1.0, 1e-6]), np.diag([1e-6, 1.0]), 3)
+    assert g.length == pytest.approx(2.07213381, abs=1e-7)
+    assert g.chord < g.length < math.sqrt(6 * (1 - math.cos(math.pi / math.sqrt(6))))
+
+
+@pytest.mark.parametrize("depth", [2, 3, 6])
+@pytest.mark.parametrize(("m", "n"), [(2, 2), (3, 2), (4, 5), (1, 3)])
+def test_rank_one_is_a_cone(m: int, n: int, depth: int) -> None:
+    rng = np.random.default_rng(m + 10 * n + depth)
+    a, b = (
+        np.outer(rng.standard_normal(m), rng.standard_normal(n)),
+        np.outer(rng.standard_normal(m), rng.standard_normal(n)),
+    )
+    cone = pf.dln.geodesic(a, b, depth)
+    assert cone.method == "rank one"
+    assert cone.shortest
+    shot = pf.dln.geodesic(a, b, depth, explicit=False, starts=4, tolerance=1e-11)
+    assert shot.length == pytest.approx(cone.length, rel=1e-9)
+    assert np.abs(cone(1.0) - b).max() < 1e-13 * np.abs(b).max() + 1e-14
+    assert np.abs(shot(0.3) - cone(0.3)).max() < 1e-7
+    t = np.linspace(0.0, 1.0, 401)
+    x = cone(t)
+    middle = list(cone(0.5 * (t[1:] + t[:-1])))
+    steps = [
+        float(np.asarray(pf.dln.metric(c, depth).norm(pf.dln.metric(c, depth).project(s))))
+        for c, s in zip(middle, np.diff(x, axis=0))
+    ]
+    assert sum(steps) == pytest.approx(cone.length, rel=1e-4)
+    velocity = (cone(1e-6) - a) / 1e-6
+    assert np.abs(velocity - cone.velocity).max() < 1e-4 * np.abs(cone.velocity).max()
+    assert pf.dln.distance(a, a * (1 + 1e-14), depth) == pytest.approx(
+        math.sqrt(depth) * np.linalg.norm(a) ** (1 / depth) * 1e-14 / depth, rel=0.02
+    )
+
+
+def test_rank_one_half_turns_need_a_third_direction() -> None:
+    a = np.outer([1.0, 0.0], [1.0, 0.0])
+    for depth in (2, 5):
+        # (u, v) and (-u, -v) are one matrix: -W is a quarter turn of each, or a half turn of one
+        g = pf.dln.geodesic(a, -a, depth)
+        delta = math.pi / math.sqrt(depth)
+        assert g.length == pytest.approx(math.sqrt(2 * depth * (1 - math.cos(delta))), rel=1e-12)
+        assert np.abs(g(1.0) + a).max() < 1e-12
+    with pytest.raises(InputError, match="components"):
+        pf.dln.geodesic([[1.0]], [[-1.0]], 3)
+    g = pf.dln.geodesic([[1.0, 0.0]], [[-1.0, 0.0]], 3)  # a sphere of two points on the left: v turns
+    assert g.length == pytest.approx(math.sqrt(6 * (1 - math.cos(math.pi / math.sqrt(3)))), rel=1e-12)
+
+
+@pytest.mark.parametrize(("m", "n", "r"), [(3, 3, 2), (5, 3, 2), (3, 4, 3), (6, 6, 2)])
+@pytest.mark.parametrize("depth", [2, 3, 5])
+def test_geodesics_of_every_rank_and_shape(m: int, n: int, r: int, depth: int) -> None:
+    rng = np.random.default_rng(100 * m + 10 * n + r + depth)
+    a, b = (rng.standard_normal((m, r)) @ rng.standard_normal((r, n)) for _ in range(2))
+    g = pf.dln.geodesic(a, b, depth)
+    assert g.rank == r
+    assert g.residual < 1e-9
+    assert g.minimum is not None
+    assert g.minimum.verdict is not pf.Verdict.NO
+    assert g.lower_bound <= g.length
+    assert g.chord <= g.length * (1 + 1e-9)
+    assert np.abs(exponential(a, g.velocity, depth) - b).max() < 1e-6 * np.abs(b).max()
+    assert (pf.dln.singular_frame(g(np.linspace(0, 1, 5))).rank == r).all()
+    p, q = ortho_group.rvs(m, random_state=rng), ortho_group.rvs(n, random_state=rng)
+    for x, y, factor in ((p @ a @ q, p @ b @ q, 1.0), (a.T, b.T, 1.0), (b, a, 1.0), (2 * a, 2 * b, 2 ** (1 / depth))):
+        assert pf.dln.distance(x, y, depth) == pytest.approx(factor * g.length, rel=1e-6)
+    # zeros beside the matrix change nothing
+    wide = np.zeros((2, m + 1, n + 2))
+    wide[:, :m, :n] = a, b
+    assert pf.dln.distance(*wide, depth) == pytest.approx(g.length, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("m", "n", "r", "depth"), [(2, 2, 2, 3), (3, 3, 2, 2), (4, 3, 2, 3), (3, 3, 3, math.inf), (3, 2, 1, 4)]
+)
+def test_derivatives_of_the_distance(m: int, n: int, r: int, depth: float) -> None:
+    rng = np.random.default_rng(m + n + r)
+    a, b = (rng.standard_normal((m, r)) @ rng.standard_normal((r, n)) for _ in range(2))
+    if r == m == n and np.linalg.det(a) * np.linalg.det(b) < 0:
+        b[0] *= -1
+    gradients = pf.dln.distance_gradient(a, b, depth)
+    for which, point in enumerate((a, b)):
+        left, right = rng.standard_normal((m, m)), rng.standard_normal((n, n))
+        h = 1e-5
+
+        ends = []
+        for t in (h, -h):
+            x = expm(t * left) @ point @ expm(t * right)
+            ends.append(float(pf.dln.distance(x, b, depth) if which == 0 else pf.dln.distance(a, x, depth)))
+        slope = (ends[0] - ends[1]) / (2 * h)
+        assert (gradients[which] * (left @ point + point @ right)).sum() == pytest.approx(slope, rel=1e-5, abs=1e-6)
+        g = pf.dln.metric(point, depth)
+        assert g.norm(g.apply(gradients[which])) == pytest.approx(1.0, rel=1e-6)
+
+
+def test_conjugate_points_on_a_long_turn() -> None:
+    # X(t) = R(t theta) as a matrix of rank two in the plane is shortest up to a half turn only (d = 2, N = 3)
+    from polyfiber.dln.geodesics.conjugate import conjugate_test
+    from polyfiber.dln.geodesics.reduction import end_of, reduce
+
+    verdicts = []
+    for angle in (0.5, 2.0, 3.0, 4.5, 6.0):
+        velocity = 3.0 * (math.cos(angle / 3) - 1) * np.eye(2) + 3.0 * math.sin(angle / 3) * np.array(
+            [[0.0, -1.0], [1.0, 0.0]]
+        )
+        assert np.abs(exponential(np.eye(2), velocity, 3) - rotation(angle)).max() < 1e-9
+        room = reduce(np.eye(2), velocity, 2)
+        start = end_of(room.inside(np.eye(2)), 2, 3, (2, 2))
+        z = start.covector(room.covector_inside(pf.dln.metric(np.eye(2), 3).solve(velocity), 3))
+        verdicts.append(conjugate_test(start, z, 3, (2, 2)))
+    assert verdicts[0].index == 0
+    assert [v.index for v in verdicts] == sorted(v.index for v in verdicts)
+    # a solution that passes a conjugate point is longer than the geodesic found
+    for test, angle in zip(verdicts, (0.5, 2.0, 3.0, 4.5, 6.0), strict=True):
+        whole = math.sqrt(12 * (1 - math.cos(angle / 3)))
+        if test.index:
+            assert pf.dln.distance(np.eye(2), rotation(angle), 3) < whole * (1 - 1e-6)
+
+
+def test_infinite_depth_cannot_turn_spaces() -> None:
+    a = np.diag([2.0, 1.0, 0.0])
+    b = np.zeros((3, 3))
+    b[:2, :2] = [[1.0, 0.5], [0.2, 3.0]]
+    g = pf.dln.geodesic(a, b, math.inf)
+    assert g.length == pytest.approx(float(pf.dln.distance(a[:2, :2], b[:2, :2], math.inf)), rel=1e-9)
+    assert np.abs(g(1.0) - b).max() < 1e-7
+    with pytest.raises(InputError, match="infinite"):
+        pf.dln.geodesic(a, np.diag([2.0, 0.0, 1.0]), math.inf)
+
+
+def test_a_budget_stops_the_search() -> None:
+    a, b = same_component(4)
+    with pytest.raises(BudgetExceededError):
+        pf.dln.geodesic(a, b, 3, budget=pf.Budget(seconds=0))

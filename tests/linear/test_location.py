@@ -157,3 +157,39 @@ def test_effective_ranks_are_a_reading_at_a_scale() -> None:
     assert pf.linear.effective_ranks(w, 10.0)[np.tril_indices(3, -1)].tolist() == [0, 0, 0]
     with pytest.raises(InputError):
         pf.linear.effective_ranks(w, 0.0)
+
+
+def test_deep_products_of_one_rank_are_decided() -> None:
+    rng = np.random.default_rng(3)
+    for depth in (10, 20, 40):
+        layers = [rng.standard_normal((10, 3)) @ rng.standard_normal((3, 10)) for _ in range(depth)]
+        at = pf.linear.locate(layers)
+        assert at.verdict is Verdict.YES
+        assert set(at.stratum.label) == {3}
+        # noise below the tolerance changes nothing
+        noisy = [w * (1.0 + 1e-12 * rng.standard_normal(w.shape)) for w in layers]
+        assert pf.linear.locate(noisy).stratum.label == at.stratum.label
+    # a product that loses rank between layers of one rank is not called one of full rank
+    a, b = np.eye(4)[:, :2], np.eye(4)[:, 2:]
+    broken = [a @ rng.standard_normal((2, 4)), rng.standard_normal((4, 2)) @ b.T, rng.standard_normal((4, 4))]
+    at = pf.linear.locate(broken)
+    assert (at.ranks[1, 0], at.ranks[2, 1], at.ranks[2, 0], at.ranks[3, 0]) == (2, 2, 0, 0)
+
+
+def test_undecided_weights_have_a_best_reading_with_its_backward_error() -> None:
+    rng = np.random.default_rng(4)
+    graded = np.diag([1.0] * 3 + [1e-3] * 3 + [0.0] * 4)
+    layers = [rng.standard_normal((10, 10)) @ graded @ rng.standard_normal((10, 10)) for _ in range(12)]
+    at = pf.linear.locate(layers)
+    assert at.verdict is Verdict.UNDECIDED
+    assert at.reading is not None
+    assert set(at.reading.label) == {6}
+    assert at.backward_error < 1e-14
+    # a rank near the tolerance: the reading is one change of that size away
+    layers = [np.diag([1.0, 3e-9]), np.diag([1.0, 0.5])]
+    at = pf.linear.locate(layers)
+    assert at.verdict is Verdict.UNDECIDED
+    assert at.reading is not None
+    assert at.backward_error < 1e-8
+    assert np.isnan(pf.linear.locate([np.eye(2)]).backward_error)
+    assert pf.linear.locate([[[1, 0], [0, 0]]]).backward_error == 0.0

@@ -354,3 +354,27 @@ def test_kernels_as_plain_python_give_the_same() -> None:
     assert np.array_equal(plain(reach.reach)(ptr, idx, seeds), reach.reach(ptr, idx, seeds))
     words = rows.pack_rows(np.array(s.ranks))
     assert rows.RowTable.of(words)[0].find(words).tolist() == list(range(len(s)))
+
+
+def test_counts_of_deep_networks() -> None:
+    for widths, rank, wanted in (
+        ((2,) * 20, 0, 29544397587),
+        ((2,) * 40, 0, 4364512004302539107987),
+        ((1,) * 60, 0, 2**59 - 1),
+        ((2,) * 20, 1, 524287),
+    ):
+        assert pf.linear.count_strata(widths, rank) == wanted
+    with pytest.raises(BudgetExceededError):
+        pf.linear.count_strata((12,) * 200, 0, budget=pf.Budget(seconds=0))
+
+
+def test_both_ways_of_counting_agree() -> None:
+    from polyfiber.budget import Monitor
+    from polyfiber.linear.count import _by_layers, _capped, _sweep
+
+    for last in (2, 3, 4):
+        for widths in itertools.product(range(3), repeat=last + 1):
+            for rank in (None, *range(min(widths) + 1)):
+                shifted = _capped(tuple(w - (rank or 0) for w in widths))
+                table = int(_sweep(shifted, rank is None, np.dtype(np.int64))[0])
+                assert _by_layers(shifted, rank is None, Monitor()) == table

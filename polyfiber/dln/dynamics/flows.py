@@ -6,17 +6,21 @@ manifold the product follows ``dW/dt = -A_{N,W}(E'(W))`` (Menon, arXiv 2411.0900
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..._typing import FloatArray
+from ...budget import Budget, Monitor
 from ...errors import InputError, NumericalError, ShapeError
 from .._inputs import as_depth, as_finite, as_layers, as_matrix, as_positive
 from ..space.balanced import _one, invariants
 from ..space.metrics import metric
+from ..spectral import SingularFrame, singular_frame
 
 Gradient = Callable[[FloatArray], npt.ArrayLike]
 
@@ -42,7 +46,7 @@ class GradientFlow:
     weights : tuple of float64 (T, d_p, d_{p-1})
         Layers; empty for a flow of the end-to-end matrix alone.
     drift : float
-        Largest ``||G_p(t) - G_p(0)||_F / max_p ||W_p(0)||_F^2``: zero for the exact flow. NaN downstairs.
+        Largest ``||G_p(t) - G_p(0)||_F / max_p ||W_p(0)||_F^2``: zero for the exact flow. NaN downstairs at full rank.
     rank_events : tuple of RankEvent
         Where ``sigma_k / sigma_1`` of the product crosses ``rank_threshold``; index k counts from zero. The exact flow
         keeps the rank at all finite times: an event is an approach to lower rank.
@@ -69,6 +73,7 @@ def gradient_flow(
     rtol: float = 1e-9,
     atol: float = 1e-11,
     rank_threshold: float = 1e-3,
+    budget: Budget | None = None,
 ) -> GradientFlow:
     """Gradient flow of ``E(W_N ... W_1)`` in the weights.
 
@@ -86,6 +91,8 @@ def gradient_flow(
     rtol, atol : float
     rank_threshold : float
         For the events.
+    budget : Budget, optional
+        Seconds.
 
     Returns
     -------
@@ -94,7 +101,8 @@ def gradient_flow(
     Raises
     ------
     NumericalError
-        If the integrator stops (stiff or exploding problems: try "Radau").
+        If the integrator stops (stiff or exploding problems: try "Radau"), or the energy gradient is not finite.
+    BudgetExceededError
 
     Examples
     --------
@@ -113,7 +121,10 @@ def gradient_flow(
     def split(y: FloatArray) -> list[FloatArray]:
         return [y[..., a:b].reshape(*y.shape[:-1], *s) for a, b, s in zip(ends, ends[1:], shapes)]
 
+    monitor = Monitor(budget)
+
     def right(t: float, y: FloatArray) -> FloatArray:
+        monitor.check_time(f"the gradient flow at time {t:.6g}")
         ws = split(y)
         below = [np.eye(shapes[0][1])]
         for w in ws:
@@ -157,6 +168,7 @@ def observable_flow(
     rtol: float = 1e-9,
     atol: float = 1e-11,
     rank_threshold: float = 1e-3,
+    budget: Budget | None = None,
 ) -> GradientFlow:
     """Gradient flow ``dW/dt = -A_{N,W}(E'(W))`` of the end-to-end matrix of a balanced network (Menon (4.11)).
 
@@ -168,10 +180,18 @@ def observable_flow(
     times : array_like (T,)
     depth : int or math.inf
         For infinite depth the flow of the limit metric (time divided by N).
+    budget : Budget, optional
+        Seconds.
 
     Returns
     -------
     GradientFlow
+
+    Notes
+    -----
+    For N >= 2 the rank r of W is kept (Menon, Theorem 3). Where it is below min(m, n) the flow is that of a balanced
+    network with hidden widths r, whose products cannot have a higher rank: a flow of W itself would leave the rank
+    like ``exp(2 |E'| t)`` times rounding at N = 2. At N = 1 nothing keeps the rank.
 
     Examples
     --------
@@ -187,9 +207,20 @@ def observable_flow(
     n = as_depth(depth, infinite=True)
     grid = _grid(times)
     shape = start.shape
+    frame = singular_frame(start)
+    rank = int(frame.rank)
+    if rank < min(shape) and n > 1:
+        return _low_rank_flow(
+            frame, rank, energy_gradient, grid, n,
+            method=method, rtol=rtol, atol=atol, rank_threshold=rank_threshold, budget=budget,
+        )  # fmt: skip
+    monitor = Monitor(budget)
 
     def right(t: float, y: FloatArray) -> FloatArray:
+        monitor.check_time(f"the gradient flow at time {t:.6g}")
         w = y.reshape(shape)
+        if not np.isfinite(w).all():
+            return np.full(w.size, np.nan)
         return -metric(w, n, tolerance=0.0).apply(_gradient(energy_gradient, w)).ravel()
 
     def observe(y: FloatArray) -> FloatArray:
@@ -197,6 +228,28 @@ def observable_flow(
 
     states, evaluations, events = _solve(right, start.ravel(), grid, method, rtol, atol, observe, rank_threshold)
     return GradientFlow(grid, observe(states), (), float("nan"), events, evaluations)
+
+
+def _low_rank_flow(
+    frame: SingularFrame, rank: int, energy_gradient: Gradient, grid: FloatArray, depth: float, **options: Any
+) -> GradientFlow:
+    """The flow of the end-to-end matrix within the matrices of its rank."""
+    left, values, right = frame.left[:, :rank], frame.values[:rank], frame.right[:, :rank]
+    if rank == 0:
+        still = np.zeros((grid.size, frame.left.shape[0], frame.right.shape[0]))
+        return GradientFlow(grid, still, (), 0.0, (), 0)
+    if math.isinf(depth):  # the spaces cannot turn: a flow of r x r matrices
+
+        def inner(core: FloatArray) -> FloatArray:
+            return np.asarray(left.T @ _gradient(energy_gradient, left @ core @ right.T) @ right)
+
+        flow = observable_flow(np.diag(values), inner, grid, depth, **options)
+        return replace(flow, products=left @ flow.products @ right.T)
+    n = int(depth)
+    strength = values ** (1.0 / n)
+    middle = [np.diag(strength)] * (n - 2)
+    flow = gradient_flow([strength[:, None] * right.T, *middle, left * strength], energy_gradient, grid, **options)
+    return replace(flow, weights=())
 
 
 def _solve(
@@ -328,7 +381,15 @@ def _grid(times: npt.ArrayLike) -> FloatArray:
 
 
 def _gradient(function: Gradient, W: FloatArray) -> FloatArray:
+    """E'(W). A trial step that overflowed gives NaN, so that the step is rejected; a NaN at a finite matrix is refused."""
+    if not np.isfinite(W).all():
+        return np.full(W.shape, np.nan)
     value = np.asarray(function(W), dtype=np.float64)
     if value.shape != W.shape:
         raise InputError(f"the energy gradient has shape {value.shape}; expected {W.shape}")
+    if not np.isfinite(value).all():
+        raise NumericalError(
+            f"the energy gradient holds {int(value.size - np.isfinite(value).sum())} entries that are NaN or infinite, at "
+            f"a matrix with entries up to {float(np.abs(W).max()):.3g}; a flow needs a finite one"
+        )
     return value

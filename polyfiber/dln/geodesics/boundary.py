@@ -1,54 +1,73 @@
-"""Geodesics between two matrices: closed forms where they hold, else shooting with continuation, else collocation.
+"""Geodesics between two matrices of one rank: closed forms where they hold, else shooting and continuation.
 
-A geodesic found here is a solution of the boundary value problem; it is a *local* minimum of length at best. Evidence
-for more is attached: the chord bound (:mod:`polyfiber.dln.geodesics.straight`) and whether a closed form is known to be shortest.
+A geodesic found here solves the boundary value problem; it is a *local* minimum of length at best, and the test for
+conjugate points says whether it is one. Evidence for more is attached: the shortest chord between the fibres, a lower
+bound that is proven, the other solutions found, and whether a closed form is known to be shortest.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from ..._typing import FloatArray
+from ...budget import Budget, Monitor
 from ...errors import InputError, ShapeError, SolverError
-from .._inputs import as_depth, as_finite, as_matrix, as_positive
-from ..space.metrics import Metric, metric, require_full_rank
-from ..space.submersion import lift, product, pull, push
-from .explicit import ExplicitPath, explicit_path
-from .hamilton import BoundaryError, integrate, vector_field
-from .straight import shortest_chord
+from ...verdict import Verdict
+from .._inputs import as_depth, as_finite, as_matrix, as_positive, as_stack
+from ..space.balanced import imbalance
+from ..space.metrics import Metric, metric
+from ..space.submersion import lift, product
+from .conjugate import ConjugateTest, conjugate_test
+from .explicit import ExplicitPath, explicit_path, residual
+from .guesses import Guess, aligned_chords, guesses
+from .hamilton import BoundaryError, carry, integrate
+from .rank_one import rank_one_path
+from .reduction import end_of, reduce
+from .shooting import Shooter
+
+_SUSPICIOUS = 1.25
+"""A geodesic this much longer than the shortest chord is probably not the shortest; among solved pairs most are within 1.1."""
 
 
 @dataclass(frozen=True)
 class Geodesic:
-    """A geodesic of (GL_d, g^N) from ``start`` to ``end`` in unit time, with the evidence for it.
+    """A geodesic of the matrices of one rank from ``start`` to ``end`` in unit time, with the evidence for it.
 
     Attributes
     ----------
-    start, end : float64 (d, d)
+    start, end : float64 (m, n)
     depth : int or inf
-    velocity : float64 (d, d)
+    velocity : float64 (m, n)
         At the start: the logarithm of ``end`` at ``start``.
-    momentum : float64 (d, d)
+    momentum : float64 (m, n)
         ``A^{-1}`` of the velocity; the Euclidean gradient of half the squared distance is minus this.
     length : float
     method : str
-        Name of the closed form, "shooting", "continuation" or "collocation".
+        Name of the closed form, "shooting" or "continuation".
     residual : float
-        Metric size of the miss at the end, divided by the length; zero for a closed form.
+        Metric size of the miss at the end, divided by the length; for a closed form too.
     chord : float
         Length of the shortest straight line found between the fibres; a lower bound of the distance where it is the
         shortest of all (``chord_is_bound``). NaN for infinite depth, where there is no space upstairs.
     chord_is_bound : bool
     shortest : bool
         True only where a theorem says so (a closed form marked shortest, or length equal to a proven chord bound).
+    rank : int
+        Of all matrices on the way. Distances are those of the stratum of this rank; see ``docs/dln.md`` for when its
+        closure can be shorter.
+    lower_bound : float
+        Proven, up to rounding: no path is shorter, ``sqrt(N) |sigma_0^{1/N} - sigma_1^{1/N}|`` or a proven chord.
+    minimum : ConjugateTest or None
+        Whether it is a local minimum of length; None where not asked for or the path is constant.
+    tried : tuple of (str, float)
+        Kind of each starting curve that was solved and the length found from it, NaN where none was.
     stats : dict
-        ``integrations``, ``jacobians``, ``continuation_steps``.
+        ``integrations``, ``jacobians``, ``continuation_steps``, ``guesses``.
     """
 
     start: FloatArray
@@ -62,11 +81,15 @@ class Geodesic:
     chord: float
     chord_is_bound: bool
     shortest: bool
+    rank: int = 0
+    lower_bound: float = 0.0
+    minimum: ConjugateTest | None = None
+    tried: tuple[tuple[str, float], ...] = ()
     stats: dict[str, int] = field(default_factory=dict)
     _path: Callable[[float], FloatArray] | None = field(default=None, repr=False, compare=False)
 
     def __call__(self, t: npt.ArrayLike) -> FloatArray:
-        """Points at times in [0, 1]: (d, d) for a number, (T, d, d) for an array.
+        """Points at times in [0, 1]: (m, n) for a number, (T, m, n) for an array.
 
         Closed forms are evaluated, others integrated (one integration for all times).
         """
@@ -77,7 +100,7 @@ class Geodesic:
             points = [self._path(float(s)) for s in np.atleast_1d(times)]
             return points[0] if times.ndim == 0 else np.stack(points) if points else np.zeros((0, *self.start.shape))
         order = np.unique(np.atleast_1d(times))
-        path = integrate(self.start, self.momentum, self.depth, order, tolerance=1e-12)
+        path = integrate(self.start, self.momentum, self.depth, order, rank=self.rank, tolerance=1e-12)
         result = path.X[np.searchsorted(order, np.atleast_1d(times))]
         return np.asarray(result[0] if times.ndim == 0 else result)
 
@@ -90,6 +113,14 @@ class Geodesic:
         first = lift(self.start, int(self.depth)) if start is None else start
         return lift_path(self.start, self.momentum, t, start=first)
 
+    def __repr__(self) -> str:
+        state = "" if self.minimum is None else f", local minimum {self.minimum.verdict.value}"
+        shape = "x".join(map(str, self.start.shape))
+        return (
+            f"Geodesic({shape}, rank {self.rank}, depth {self.depth}: length {self.length:.9g} by {self.method}, "
+            f"residual {self.residual:.1g}, chord {self.chord:.9g}{state})"
+        )
+
 
 def geodesic(
     W0: npt.ArrayLike,
@@ -98,25 +129,33 @@ def geodesic(
     *,
     tolerance: float = 1e-9,
     explicit: bool = True,
-    starts: int = 1,
+    starts: int = 2,
     guess: npt.ArrayLike | None = None,
+    check: bool = True,
+    budget: Budget | None = None,
 ) -> Geodesic:
-    """Geodesic of the deep linear network of depth N between two invertible matrices.
+    """Geodesic of the deep linear network of depth N between two matrices of one rank.
 
     Parameters
     ----------
-    W0, W1 : array_like (d, d)
-        Of full rank, with determinants of equal sign (GL_d has two components).
+    W0, W1 : array_like (m, n)
+        Of one rank r >= 1; square ones of full rank with determinants of equal sign (GL_d has two components).
     depth : int >= 1 or math.inf
+        At depth 1 the space is that of all matrices with the Euclidean metric. At infinite depth the column and the row
+        space cannot move: those of both matrices must be equal.
     tolerance : float
         Size of the miss at W1, relative to the length, at which the iteration stops.
     explicit : bool
         Use closed forms where they hold.
     starts : int
-        Number of chords between the fibres to start from; the shortest solution is returned.
-    guess : array_like (d, d), optional
+        How many different starting curves to solve from; the shortest solution is returned.
+    guess : array_like (m, n), optional
         Initial momentum to start from (for instance from a neighbouring problem); where it leads to a solution, no
-        chord is computed.
+        other curve is tried.
+    check : bool
+        Test for conjugate points.
+    budget : Budget, optional
+        Seconds for the whole search.
 
     Returns
     -------
@@ -125,17 +164,22 @@ def geodesic(
     Raises
     ------
     InputError
-        Singular end points, determinants of different sign, entries that are not finite, depth below one.
+        Matrices of different ranks or in different components, entries that are not finite, depth below one.
     SolverError
-        If neither shooting, continuation nor collocation reaches the tolerance. This can happen when every short path
-        passes close to a singular matrix: the space is not complete, and a minimal path need not exist.
+        If no starting curve leads to a solution within the tolerance.
+    BudgetExceededError
+        With the best geodesic so far, or None, as ``partial``.
 
     Notes
     -----
-    Order of methods: closed form; damped quasi-Newton shooting from the chord velocity, with an exact Jacobian when
-    progress stalls; continuation of the end point along the image of the chord; collocation
-    (``scipy.integrate.solve_bvp``). Cost for d = 10, N = 4: about a second. Chen (arXiv 2510.07324), Theorem 2.1; the
-    condition of its Theorem 2.3 is not sufficient for N >= 3 and is not used.
+    Displacements from W0 are integrated, and the difference of the matrices is what they are compared with, so that the
+    distance of matrices that differ in their last digits is right to the last digits of the difference.
+
+    Matrices of rank r are first cut to min(m, 2r) x min(n, 2r). Starting curves, the shortest first: images of chords
+    between balanced networks, singular vectors that turn at constant speed with the cheapest signs, the polar factor
+    that turns. From each: damped Newton shooting; if it fails, continuation of the end point along the curve. Cost:
+    about 0.1 s at d = 8. Chen (arXiv 2510.07324), Theorem 2.1, extended to every rank (``docs/dln.md``); the condition
+    of its Theorem 2.3 is not sufficient for N >= 3 and is not used.
 
     Examples
     --------
@@ -146,95 +190,236 @@ def geodesic(
     (True, True)
     >>> bool(np.allclose(g(0.5), np.diag([2.25, 1.0])))
     True
+    >>> A = np.array([[1.0, 0.0, 0.0], [0.0, 2.0, 0.0]])
+    >>> g = pf.dln.geodesic(A, A[:, [0, 2, 1]], 3)          # a 2 x 3 matrix of rank 2 turns into another
+    >>> g.rank, g.method, g.residual < 1e-9, g.minimum.verdict.value
+    (2, 'shooting', True, 'yes')
     """
     n = as_depth(depth, infinite=True)
     goal = as_positive(tolerance, name="tolerance")
-    a = as_matrix(W0, name="W0", square=True)
-    b = as_matrix(W1, name="W1", square=True)
+    a = as_matrix(W0, name="W0")
+    b = as_matrix(W1, name="W1")
     if a.ndim != 2 or a.shape != b.shape:
         raise ShapeError(
-            f"expected two matrices (d, d) of one size, found {a.shape} and {b.shape}", shapes=(a.shape, b.shape)
+            f"expected two matrices (m, n) of one size, found {a.shape} and {b.shape}", shapes=(a.shape, b.shape)
         )
     if isinstance(starts, bool) or int(starts) != starts or starts < 1:
         raise InputError(f"starts is {starts!r}; expected an integer >= 1")
-    g0, g1 = metric(a, n), metric(b, n)
-    if n > 1:
-        _check_connected(g0, g1)
-    closed = explicit_path(a, b, n) if explicit or n == 1 else None
-    if np.array_equal(a, b):
-        closed = ExplicitPath(lambda t: a.copy(), np.zeros_like(a), 0.0, "constant", True)
-    direct: Geodesic | None = None
-    if closed is not None:
-        momentum = g0.solve(closed.velocity)
-        if closed.shortest:  # then its lift is the shortest chord (a theorem for each of the forms so marked)
-            length = closed.length
-            finite = not math.isinf(n)
-            return Geodesic(
-                a, b, n, closed.velocity, momentum, length, closed.name, 0.0,
-                length if finite else math.nan, finite, True, {}, closed.at,
-            )  # fmt: skip
-    solver = _Solver(g0, g1, n, goal)
-    chord, bound = math.nan, False
-    best: tuple[FloatArray, float, float, str] | None = None
+    first = None
     if guess is not None:
-        first = as_matrix(guess, name="guess")
+        first = as_matrix(guess, name="guess", vector=True)
         if first.shape != a.shape:
             raise ShapeError(f"guess has shape {first.shape}; expected {a.shape}", shape=first.shape)
-        found = solver.shoot(solver.coordinates(first), g1)
+    g0, g1 = metric(a, n), metric(b, n)
+    if n == 1:
+        path = explicit_path(a, b, 1)
+        assert path is not None
+        return _closed(a, b, n, path, 0.0, int(g0.rank), path.length, True)
+    rank = common_rank(g0, g1)
+    if np.array_equal(a, b):
+        still = ExplicitPath(lambda t: a.copy(), np.zeros_like(a), 0.0, "constant", True)
+        return _closed(a, b, n, still, 0.0, rank, math.nan if math.isinf(n) else 0.0, not math.isinf(n))
+    if math.isinf(n) and rank < max(a.shape):
+        return _infinitely_deep(a, b, rank, tolerance=goal, starts=starts, check=check, budget=budget)
+    monitor = Monitor(budget)
+    closed = _closed_form(a, b, n, rank, goal) if explicit else None
+    if closed is not None and closed[0].shortest:  # its lift is then the shortest chord
+        chord = closed[0].length if not math.isinf(n) else math.nan
+        return _closed(a, b, n, *closed, rank, chord, not math.isinf(n))
+    room = reduce(a, b - a, rank)
+    shape = room.left.shape[1], room.right.shape[1]
+    first_end, last_end = (end_of(room.inside(w), rank, n, shape) for w in (a, b))
+    difference = room.inside(b - a)
+    solver = Shooter(first_end, last_end, difference, n, goal, shape, monitor)
+    best: tuple[FloatArray, float, str] | None = None
+    tried: list[tuple[str, float]] = []
+    chord = math.nan
+    if first is not None:
+        z = first_end.covector(room.covector_inside(first, n))
+        found = solver.shoot(z, last_end, difference)
         if found is not None:
-            best = (solver.momentum(found[0]), float(np.linalg.norm(found[0])), found[1], "shooting")
+            best = (*found, "shooting")
+            tried.append(("guess", room.length_outside(float(np.linalg.norm(found[0])), n)))
+
+    def minimal(z: FloatArray) -> bool:
+        return not check or conjugate_test(first_end, z, n, shape).verdict is not Verdict.NO
+
     if best is None:
-        chord, bound, velocities = _chords(a, b, n, int(starts))
-        if closed is not None:
-            proven = bound and closed.length <= chord * (1.0 + 1e-12)
-            direct = Geodesic(
-                a, b, n, closed.velocity, momentum, closed.length, closed.name, 0.0, chord, bound, proven, {}, closed.at
+        curves = guesses(first_end, last_end, difference, n)
+        chord = _chord_of(curves, solver, room.length_outside)
+
+        def scaled(length: float) -> float:
+            return room.length_outside(length, n)
+
+        best = _solve_from(solver, curves, starts, tried, scaled, minimal)
+        suspicious = best is None or scaled(float(np.linalg.norm(best[0]))) > _SUSPICIOUS * chord
+        if suspicious and closed is None:  # what cannot be seen from one end may be seen from the other
+            back = Shooter(last_end, first_end, -difference, n, goal, shape, monitor)
+            curves = guesses(last_end, first_end, -difference, n)
+            found_back = _solve_from(back, curves, 1, tried, scaled, lambda z: True)
+            turned = None if found_back is None else _turned_round(solver, back, found_back[0])
+            if turned is not None and (best is None or np.linalg.norm(turned[0]) < np.linalg.norm(best[0])):
+                best = turned
+    direct = None if closed is None else _closed(a, b, n, *closed, rank, chord, n == 2)
+    if best is None or (direct is not None and direct.length <= room.length_outside(float(np.linalg.norm(best[0])), n)):
+        if direct is None:
+            raise SolverError(
+                f"no geodesic found between the matrices at depth {n}: shooting and continuation from "
+                f"{len(tried)} curves failed ({solver.stats['integrations']} integrations); least singular values "
+                f"{g0.frame.values[rank - 1]:.3g} and {g1.frame.values[rank - 1]:.3g}. Try an intermediate matrix",
+                status="failed",
+                stats=dict(solver.stats),
             )
-            if closed.length <= chord * (1.0 + 1e-9):
-                return direct
-        for velocity in velocities:
-            candidate = solver.solve(g0.solve(velocity))
-            if candidate is not None and (best is None or candidate[1] < best[1] * (1.0 - 1e-9)):
-                best = candidate
-    if best is None and direct is None:
-        raise SolverError(
-            f"no geodesic found between the matrices at depth {n}: shooting, continuation and collocation all failed "
-            f"({solver.stats['integrations']} integrations); smallest singular values "
-            f"{g0.frame.values[-1]:.3g} and {g1.frame.values[-1]:.3g}. Try an intermediate matrix, or more starts",
-            status="failed",
-            stats=dict(solver.stats),
-        )
-    if best is None or (direct is not None and direct.length <= best[1] * (1.0 + 1e-9)):
-        assert direct is not None
-        return direct
-    momentum, length, residual, method = best
+        test = conjugate_test(first_end, first_end.covector(room.covector_inside(direct.momentum, n)), n, shape)
+        return replace(direct, minimum=test if check else None, tried=tuple(tried), stats=dict(solver.stats))
+    z, miss, method = best
+    momentum = room.covector_outside(first_end.momentum(z), n)
+    length = room.length_outside(float(np.linalg.norm(z)), n)
+    slack = 1e-14 * room.length_outside(first_end.reach(n) + last_end.reach(n), n) if not math.isinf(n) else 0.0
     return Geodesic(
-        a,
-        b,
-        n,
-        g0.apply(momentum),
-        momentum,
-        length,
-        method,
-        residual,
-        chord,
-        bound,
-        bool(bound and length <= chord * (1.0 + 1e-9)),
-        dict(solver.stats),
-    )
+        a, b, n, room.outside(first_end.tangent(z)), momentum, length, method, miss, chord, n == 2,
+        bool(n == 2 and slack < 1e-9 * length and length <= chord * (1.0 + 1e-9)), rank,
+        lower_bound(g0, g1, chord if n == 2 else 0.0),
+        conjugate_test(first_end, z, n, shape) if check else None, tuple(tried), dict(solver.stats),
+    )  # fmt: skip
+
+
+def _turned_round(solver: Shooter, back: Shooter, z: FloatArray) -> tuple[FloatArray, float, str] | None:
+    """The geodesic of the reverse problem with initial coordinates z, run backwards and polished."""
+    P = back.start.momentum(z)[None]
+    once = np.array([1.0])
+    try:
+        flown = carry(back.start.W, np.zeros_like(P), P, solver.depth, once, rank=back.start.rank, floor=1e-9)
+    except BoundaryError:
+        return None
+    solver.work[0] = 0.0
+    found = solver.shoot(solver.start.covector(-flown.P[0, 0]), solver.finish, solver.difference)
+    return None if found is None else (*found, "continuation")
+
+
+def _solve_from(
+    solver: Shooter,
+    curves: list[Guess],
+    starts: int,
+    tried: list[tuple[str, float]],
+    scaled: Callable[[float], float],
+    minimal: Callable[[FloatArray], bool],
+) -> tuple[FloatArray, float, str] | None:
+    """The shortest solution from the first ``starts`` curves that lead to one, and from more if it is not minimal."""
+    best: tuple[FloatArray, float, str] | None = None
+
+    def solutions() -> Iterator[tuple[str, FloatArray, float, str]]:
+        # ends near lower rank hide what lies on the other side: come from above first
+        for name, z, miss in solver.from_above():
+            yield f"{name} from above", z, miss, "continuation"
+        for curve in curves:
+            if best is not None and len(tried) >= starts + 3:
+                return
+            found = solver.solve(curve, patient=best is None)
+            if found is None:
+                tried.append((curve.name, math.nan))
+            else:
+                yield curve.name, *found
+
+    for solved, (name, z, miss, method) in enumerate(solutions(), 1):
+        tried.append((name, scaled(float(np.linalg.norm(z)))))
+        if best is None or np.linalg.norm(z) < np.linalg.norm(best[0]) * (1.0 - 1e-9):
+            best = (z, miss, method)
+        if solved >= starts and minimal(best[0]):
+            break
+    return best
+
+
+def _chord_of(curves: list[Guess], solver: Shooter, scaled: Callable[[float, float], float]) -> float:
+    """Length of the shortest chord among the curves; NaN at infinite depth."""
+    if math.isinf(solver.depth):
+        return math.nan
+    lengths = [c.length for c in curves if c.name == "chord"]
+    if not lengths:  # very close ends: one alignment
+        lengths = [c.length for c in aligned_chords(solver.start, solver.finish, solver.depth, starts=1)]
+    return scaled(min(lengths), solver.depth)
+
+
+def _closed_form(
+    a: FloatArray, b: FloatArray, depth: float, rank: int, goal: float
+) -> tuple[ExplicitPath, float] | None:
+    """A closed form that joins the matrices within the tolerance, and its residual."""
+    if rank == 1 and not math.isinf(depth):
+        path = rank_one_path(a, b, depth)
+        return None if path is None else (path, 0.0)
+    if rank < max(a.shape):
+        return None
+    path = explicit_path(a, b, depth)
+    if path is None:
+        return None
+    miss = residual(path, a, b, depth)
+    return (path, miss) if miss <= goal else None
+
+
+def _closed(
+    a: FloatArray, b: FloatArray, depth: float, path: ExplicitPath, miss: float, rank: int, chord: float, bound: bool
+) -> Geodesic:
+    g0 = metric(a, depth)
+    momentum = path.velocity if depth == 1 else g0.solve(path.velocity, tolerance=1e-6)
+    proven = path.shortest or bool(bound and path.length <= chord * (1.0 + 1e-12))
+    floor = path.length if proven else lower_bound(g0, metric(b, depth), chord if bound else 0.0)
+    return Geodesic(
+        a, b, depth, path.velocity, momentum, path.length, path.name, miss, chord, bound, proven, rank, floor,
+        _path=path.at,
+    )  # fmt: skip
+
+
+def _infinitely_deep(a: FloatArray, b: FloatArray, rank: int, **options: object) -> Geodesic:
+    """At infinite depth spaces cannot turn: matrices of rank r with equal spaces are r x r matrices."""
+    room = reduce(a, b - a, rank, tight=True)
+    inner = [room.left.T @ w @ room.right for w in (a, b)]
+    off = float(np.linalg.norm(b - room.left @ inner[1] @ room.right.T)) / float(np.linalg.norm(b))
+    if off > 1e-9:
+        raise InputError(
+            f"at infinite depth the column and row spaces of a matrix of rank {rank} cannot move, and those of W0 and W1 "
+            f"differ (by {off:.3g}): their distance is infinite"
+        )
+    core = geodesic(inner[0], inner[1], math.inf, **options)  # type: ignore[arg-type]
+
+    def out(M: FloatArray) -> FloatArray:
+        return np.asarray(room.left @ M @ room.right.T)
+
+    return replace(
+        core, start=a, end=b, velocity=out(core.velocity), momentum=out(core.momentum), rank=rank,
+        _path=lambda t: out(core(t)),
+    )  # fmt: skip
+
+
+def lower_bound(g0: Metric, g1: Metric, chord: float) -> float:
+    """``sqrt(N) |sigma_0^{1/N} - sigma_1^{1/N}|``, von Neumann's trace inequality on every layer of a chord, or ``chord``.
+
+    For infinite depth the limit ``|log sigma_0 - log sigma_1|``. Lowered by what rounding can do.
+    """
+    s0, s1 = g0.frame.values, g1.frame.values
+    r = int(g0.rank)
+    if math.isinf(g0.depth):
+        gaps = np.log(s0[:r] / s1[:r])
+        slack = 1e-14 * r
+    else:
+        l0, l1 = s0 ** (1.0 / g0.depth), s1 ** (1.0 / g0.depth)
+        gaps = math.sqrt(g0.depth) * (l0 - l1)
+        # a singular value is known to 1e-15 of the largest
+        below = 1e-15 * max(s0[0], s1[0]) / min(s0[r - 1], s1[r - 1])
+        slack = 1e-14 * float(np.linalg.norm(l0) + np.linalg.norm(l1)) * math.sqrt(g0.depth) + below * float(l0[r - 1])
+    return max(0.0, max(float(np.linalg.norm(gaps)), chord) - slack)
 
 
 def distance(
-    W0: npt.ArrayLike, W1: npt.ArrayLike, depth: float, *, tolerance: float = 1e-9, starts: int = 1
+    W0: npt.ArrayLike, W1: npt.ArrayLike, depth: float, *, tolerance: float = 1e-9, starts: int = 2
 ) -> float | FloatArray:
-    """Length of the geodesic found between invertible matrices; see :func:`geodesic` for its evidence.
+    """Length of the geodesic found between matrices of one rank; see :func:`geodesic` for its evidence.
 
-    An upper bound of the distance of (GL_d, g^N) by construction. For depth 2 on positive matrices it is ``sqrt(2)``
+    An upper bound of the distance in their stratum by construction. For depth 2 on positive matrices it is ``sqrt(2)``
     times the Bures-Wasserstein distance.
 
     Parameters
     ----------
-    W0, W1 : array_like (..., d, d)
+    W0, W1 : array_like (..., m, n)
         Batches broadcast; each pair is a boundary value problem of its own.
     depth, tolerance, starts
         As in :func:`geodesic`.
@@ -254,10 +439,10 @@ def distance(
     >>> round(pf.dln.distance([[1.0]], [[8.0]], 3), 12) == round(3**0.5, 12)     # sqrt(3) (8^(1/3) - 1)
     True
     """
-    a = as_matrix(W0, name="W0", square=True)
-    b = as_matrix(W1, name="W1", square=True)
+    a = as_matrix(W0, name="W0")
+    b = as_matrix(W1, name="W1")
     if a.ndim == b.ndim == 2:
-        return geodesic(a, b, depth, tolerance=tolerance, starts=starts).length
+        return geodesic(a, b, depth, tolerance=tolerance, starts=starts, check=False).length
     if a.shape[-2:] != b.shape[-2:]:
         raise ShapeError(f"expected matrices of one size, found {a.shape} and {b.shape}", shapes=(a.shape, b.shape))
     try:
@@ -266,13 +451,64 @@ def distance(
         raise ShapeError(f"the batches {a.shape[:-2]} and {b.shape[:-2]} do not broadcast") from None
     result = np.empty(a.shape[:-2])
     for index in np.ndindex(result.shape):
-        result[index] = geodesic(a[index], b[index], depth, tolerance=tolerance, starts=starts).length
+        result[index] = geodesic(a[index], b[index], depth, tolerance=tolerance, starts=starts, check=False).length
     return result
+
+
+def distance_gradient(
+    W0: npt.ArrayLike, W1: npt.ArrayLike, depth: float, *, tolerance: float = 1e-9
+) -> tuple[FloatArray, FloatArray]:
+    """Euclidean gradients of the distance with respect to W0 and W1: ``-P(0) / length`` and ``P(1) / length``.
+
+    Parameters
+    ----------
+    W0, W1 : array_like (m, n)
+    depth, tolerance
+        As in :func:`geodesic`.
+
+    Returns
+    -------
+    float64 (m, n), float64 (m, n)
+        ``d(W0 + e Z, W1) = d(W0, W1) + e <first, Z> + O(e^2)`` for Z tangent to the matrices of the rank, and alike for
+        W1. At rank below min(m, n) the part normal to the stratum is zero. Riemannian gradients are ``A`` of them and
+        have length one.
+
+    Raises
+    ------
+    InputError
+        Equal matrices: the distance is not differentiable there. Otherwise as :func:`geodesic`.
+
+    Notes
+    -----
+    First variation of the length; right for the geodesic that was found (``starts=2``). Not differentiable where the
+    shortest geodesic is not unique.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber.dln import distance_gradient
+    >>> first, second = distance_gradient([[1.0]], [[8.0]], 3)       # d = sqrt(3) (w1^(1/3) - w0^(1/3))
+    >>> round(first[0, 0] * 3**0.5, 9), round(second[0, 0] * 3**0.5, 9)
+    (-1.0, 0.25)
+    """
+    path = geodesic(W0, W1, depth, tolerance=tolerance, check=False)
+    if path.length == 0.0:
+        raise InputError(
+            "the matrices are equal, and the distance to a matrix is not differentiable at the matrix itself"
+        )
+    if path.depth == 1:
+        unit = (path.end - path.start) / path.length
+        return -unit, unit
+    flow = integrate(path.start, path.momentum, path.depth, np.array([1.0]), rank=path.rank, tolerance=1e-12)
+    ends = metric(path.start, path.depth), metric(path.end, path.depth)
+    slopes = (-path.momentum / path.length, flow.P[-1] / path.length)
+    first, second = (g.project(v) for g, v in zip(ends, slopes, strict=True))
+    return first, second
 
 
 def logarithm(W0: npt.ArrayLike, W1: npt.ArrayLike, depth: float, *, tolerance: float = 1e-9) -> FloatArray:
     """Initial velocity at W0 of the geodesic found to W1; inverse of :func:`polyfiber.dln.exponential`."""
-    return geodesic(W0, W1, depth, tolerance=tolerance).velocity
+    return geodesic(W0, W1, depth, tolerance=tolerance, check=False).velocity
 
 
 @dataclass(frozen=True)
@@ -322,9 +558,6 @@ def interpolate_networks(
     >>> bool(np.allclose(path.weights[1], 2 * np.eye(2)))
     True
     """
-    from .._inputs import as_stack
-    from ..space.balanced import imbalance
-
     first, last = as_stack(start), as_stack(end)
     if first.ndim != 3 or first.shape != last.shape:
         raise ShapeError(f"expected two networks (N, d, d) of one shape, found {first.shape} and {last.shape}")
@@ -335,7 +568,7 @@ def interpolate_networks(
     times = as_finite(t, name="t")
     if times.ndim != 1 or times.size == 0 or (np.diff(times) <= 0).any() or times[0] < 0 or times[-1] > 1:
         raise InputError("t must be an increasing list of numbers in [0, 1]")
-    path = geodesic(product(first), product(last), first.shape[0], tolerance=tolerance)
+    path = geodesic(product(first), product(last), first.shape[0], tolerance=tolerance, check=False)
     if path.length == 0.0:
         weights = np.broadcast_to(first, (times.size, *first.shape)).copy()
     else:
@@ -346,9 +579,17 @@ def interpolate_networks(
     return NetworkInterpolation(weights, product(weights), path, float(np.linalg.norm(final - last)))
 
 
-def _check_connected(g0: Metric, g1: Metric) -> None:
-    require_full_rank(g0.frame, name="W0")
-    require_full_rank(g1.frame, name="W1")
+def common_rank(g0: Metric, g1: Metric) -> int:
+    """The rank of both matrices, or InputError: different ranks, the zero matrix, different components of GL_d."""
+    r0, r1 = int(g0.rank), int(g1.rank)
+    if r0 != r1:
+        raise InputError(
+            f"the matrices have ranks {r0} and {r1}, not one rank: they lie on different strata, and no geodesic of a "
+            "stratum joins them (at depth 1, where ranks play no role, one does)",
+            ranks=(r0, r1),
+        )
+    if r0 == 0 or g0.W.shape[0] != g0.W.shape[1] or r0 < g0.W.shape[0]:
+        return r0
     signs = np.linalg.slogdet(g0.W)[0], np.linalg.slogdet(g1.W)[0]
     if signs[0] != signs[1]:
         raise InputError(
@@ -356,254 +597,4 @@ def _check_connected(g0: Metric, g1: Metric) -> None:
             "components of GL_d and no geodesic joins them; reflect one of them (multiply by diag(-1, 1, ..., 1))",
             signs=signs,
         )
-
-
-def _chords(a: FloatArray, b: FloatArray, n: float, starts: int) -> tuple[float, bool, list[FloatArray]]:
-    """Length of the best chord, whether it is a proven bound, and the velocities ``d phi`` of the chords."""
-    if math.isinf(n):
-        chord_depth, scale = 8, 8.0  # a deep finite chord is a good first guess; no bound
-    else:
-        chord_depth, scale = int(n), 1.0
-    best = shortest_chord(a, b, chord_depth, starts=6 if scale == 1.0 else 1)
-    chords = [best]
-    for seed in range(1, starts):
-        chords.append(shortest_chord(a, b, chord_depth, starts=2, rng=seed))
-    velocities = [push(c.start, c.end - c.start) for c in chords]
-    distinct: list[FloatArray] = []
-    for v in velocities:
-        if all(np.linalg.norm(v - w) > 1e-6 * np.linalg.norm(w) for w in distinct):
-            distinct.append(v)
-    if scale != 1.0:
-        return math.nan, False, distinct
-    return best.length, best.global_minimum, distinct
-
-
-class _Solver:
-    """The boundary value problem ``X(1; W0, P) = W1`` in metric coordinates at both ends."""
-
-    def __init__(self, g0: Metric, g1: Metric, depth: float, tolerance: float) -> None:
-        self.g0, self.g1, self.depth, self.tolerance = g0, g1, depth, tolerance
-        self.accuracy = min(1e-10, 0.03 * tolerance)
-        self.d = g0.W.shape[-1]
-        self.stats: dict[str, int] = {"integrations": 0, "jacobians": 0, "continuation_steps": 0}
-
-    # coordinates: z = A_0^{1/2} P in the frame of W0 (Euclidean length = length of the geodesic)
-    def momentum(self, z: FloatArray) -> FloatArray:
-        d = self.d
-        coordinates = z.reshape(*z.shape[:-1], d, d) / np.sqrt(self.g0.coefficients)
-        return np.asarray(self.g0.frame.out(coordinates))
-
-    def coordinates(self, momentum: FloatArray) -> FloatArray:
-        return np.asarray(np.sqrt(self.g0.coefficients) * self.g0.frame.into(momentum)).ravel()
-
-    def end(self, z: FloatArray) -> FloatArray:
-        self.stats["integrations"] += 1
-        p = self.momentum(z)
-        x = np.broadcast_to(self.g0.W, p.shape)
-        path = integrate(np.ascontiguousarray(x), p, self.depth, np.array([1.0]), tolerance=self.accuracy, limit=2500)
-        return path.X[-1]
-
-    def miss(self, x: FloatArray, target: Metric) -> FloatArray:
-        r = target.frame.into(target.W - x) / np.sqrt(target.coefficients)
-        return r.reshape(*x.shape[:-2], -1)
-
-    def jacobian(self, z: FloatArray, target: Metric) -> FloatArray:
-        """Derivative of the end point (in coordinates of the target) by central differences, one batched integration."""
-        self.stats["jacobians"] += 1
-        h = 1e-5 * max(float(np.linalg.norm(z)), 1e-3)
-        steps = h * np.eye(z.size)
-        ends = self.end(np.concatenate([z + steps, z - steps]))
-        m = -self.miss(ends, target)
-        return np.asarray((m[: z.size] - m[z.size :]).T / (2.0 * h))
-
-    def cheap_jacobian(self, z: FloatArray, target: Metric) -> FloatArray:
-        """Derivative of the end of the straight horizontal line upstairs: exact for short geodesics."""
-        depth = 8 if math.isinf(self.depth) else int(self.depth)
-        w = lift(self.g0.W, depth)
-        p = self.momentum(z)
-        scale = 1.0 / depth if math.isinf(self.depth) else 1.0
-        moved = w + scale * pull(w, p)
-        basis = self.momentum(np.eye(z.size))
-        directions = scale * pull(w[None], basis)
-        images = push(moved[None], directions)
-        coordinates = target.frame.into(images) / np.sqrt(target.coefficients)
-        return np.asarray(coordinates.reshape(z.size, -1).T)
-
-    def solve(self, momentum: FloatArray) -> tuple[FloatArray, float, float, str] | None:
-        z = self.coordinates(momentum)
-        found = self.shoot(z, self.g1)
-        method = "shooting"
-        if found is None:
-            found = self.continuation(z)
-            method = "continuation"
-        if found is None:
-            for guess in self.other_guesses(z):
-                found = self.shoot(guess, self.g1)
-                method = "shooting"
-                if found is not None:
-                    break
-        if found is None:
-            found = self.collocation(z)
-            method = "collocation"
-        if found is None:
-            return None
-        z, residual = found
-        return self.momentum(z), float(np.linalg.norm(z)), residual, method
-
-    def shoot(self, z: FloatArray, target: Metric, *, goal: float | None = None) -> tuple[FloatArray, float] | None:
-        """Damped Broyden iteration; the Jacobian is recomputed by differences when a step fails to help."""
-        goal = self.tolerance if goal is None else goal
-        try:
-            r = self.miss(self.end(z), target)
-        except BoundaryError:
-            return None
-        size = float(np.linalg.norm(r))
-        j = self.cheap_jacobian(z, target)
-        fresh, fails = False, 0
-        for _ in range(60):
-            scale = max(float(np.linalg.norm(z)), 1e-12)
-            if size <= goal * scale:
-                return z, size / scale
-            try:
-                dz = np.linalg.solve(j, r)
-            except np.linalg.LinAlgError:
-                dz = np.full_like(r, np.nan)
-            step, accepted = 1.0, False
-            reach = 0.5 * scale + 2.0 * size
-            if not np.isfinite(dz).all():
-                dz = np.zeros_like(r)
-            if np.linalg.norm(dz) > reach:
-                dz *= reach / np.linalg.norm(dz)
-            while step > (1e-3 if fresh else 0.2):
-                try:
-                    trial = self.miss(self.end(z + step * dz), target)
-                except BoundaryError:
-                    step *= 0.4
-                    continue
-                trial_size = float(np.linalg.norm(trial))
-                if trial_size < (1.0 - 0.3 * step) * size:
-                    accepted = True
-                    break
-                step *= 0.4
-            if not accepted:
-                if fresh:
-                    fails += 1
-                    return (z, size / scale) if size <= 10.0 * goal * scale else None
-                try:
-                    j = self.jacobian(z, target)
-                except BoundaryError:
-                    return None
-                fresh = True
-                continue
-            s = step * dz
-            y = r - trial  # change of the end point along s
-            j = j + np.outer(y - j @ s, s) / float(s @ s)
-            z, r, size, fresh = z + s, trial, trial_size, False
-        return None
-
-    def continuation(self, z: FloatArray) -> tuple[FloatArray, float] | None:
-        """Move the end point from W0 to W1 along a curve of invertible matrices, solving on the way."""
-        curve = self._curve()
-        s, ds = 0.0, 0.25
-        current = np.zeros_like(z)
-        while s < 1.0:
-            nxt = min(1.0, s + ds)
-            target = metric(curve(nxt), self.depth) if nxt < 1.0 else self.g1
-            guess = current * (nxt / s) if s > 0 else nxt * z
-            found = self.shoot(guess, target, goal=self.tolerance if nxt == 1.0 else 1e-4)
-            self.stats["continuation_steps"] += 1
-            if found is None:
-                ds *= 0.5
-                if ds < 1e-3:
-                    return None
-                continue
-            current, residual = found
-            s = nxt
-            ds *= 1.5
-        return current, residual
-
-    def _curve(self) -> Callable[[float], FloatArray]:
-        """A curve of invertible matrices from W0 to W1: the image of a chord, or polar interpolation."""
-        depth = 8 if math.isinf(self.depth) else int(self.depth)
-        chord = shortest_chord(self.g0.W, self.g1.W, depth)
-        grid = np.linspace(0.0, 1.0, 41)
-        images = product(chord.start + grid[:, None, None, None] * (chord.end - chord.start))
-        signs = np.linalg.slogdet(images)[0]
-        if (signs == signs[0]).all():
-            return lambda t: product(chord.start + t * (chord.end - chord.start))
-        return self._polar_curve()
-
-    def _polar_curve(self) -> Callable[[float], FloatArray]:
-        """``X(t) = O exp(t log R) ((1-t) A + t B)``: rotate the polar factor, interpolate the stretch; never singular."""
-        from scipy.linalg import expm
-
-        u, s0, vt = np.linalg.svd(self.g0.W)
-        turn, a = u @ vt, (vt.T * s0) @ vt
-        p, s1, qt = np.linalg.svd(self.g1.W)
-        turn1, b = p @ qt, (qt.T * s1) @ qt
-        rotation = _rotation_logarithm(turn.T @ turn1)
-        return lambda t: np.asarray(turn @ expm(t * rotation) @ ((1.0 - t) * a + t * b))
-
-    def other_guesses(self, z: FloatArray) -> list[FloatArray]:
-        """Further starting points: the velocity of the polar curve, and perturbations that break symmetries."""
-        curve = self._polar_curve()
-        h = 1e-6
-        guesses = [self.coordinates(self.g0.solve((curve(h) - curve(0.0)) / h))]
-        generator = np.random.default_rng(0)
-        for base in (z, guesses[0]):
-            noise = generator.standard_normal(z.size)
-            guesses.append(base + 0.3 * np.linalg.norm(base) * noise / np.linalg.norm(noise))
-        return guesses
-
-    def collocation(self, z: FloatArray) -> tuple[FloatArray, float] | None:
-        """scipy's solve_bvp on (X, P), started on the continuation curve, polished by shooting."""
-        from scipy.integrate import solve_bvp
-
-        curve = self._curve()
-        d, n = self.d, self.d**2
-        times = np.linspace(0.0, 1.0, 21)
-        x = np.stack([curve(float(t)) for t in times])
-        velocity = np.gradient(x, times, axis=0)
-        p = np.asarray(metric(x, self.depth).solve(velocity))
-        w0, w1 = self.g0.W.ravel(), self.g1.W.ravel()
-
-        def right(t: FloatArray, y: FloatArray) -> FloatArray:
-            m = y.T
-            dx, dp = vector_field(m[:, :n].reshape(-1, d, d), m[:, n:].reshape(-1, d, d), self.depth)
-            return np.concatenate([dx.reshape(-1, n), dp.reshape(-1, n)], axis=1).T
-
-        def ends(left: FloatArray, final: FloatArray) -> FloatArray:
-            return np.concatenate([left[:n] - w0, final[:n] - w1])
-
-        y0 = np.concatenate([x.reshape(-1, n), p.reshape(-1, n)], axis=1).T
-        try:
-            with np.errstate(all="ignore"):
-                solution: Any = solve_bvp(right, ends, times, y0, tol=1e-6, max_nodes=4000)
-        except (np.linalg.LinAlgError, ValueError, FloatingPointError):
-            return None
-        if solution.status != 0 or not np.isfinite(solution.y).all():
-            return None
-        return self.shoot(self.coordinates(solution.y[n:, 0].reshape(d, d)), self.g1)
-
-
-def _rotation_logarithm(R: FloatArray) -> FloatArray:
-    """A real skew L with ``expm(L) = R`` for a rotation R, eigenvalues -1 paired to half turns."""
-    from scipy.linalg import schur
-
-    t, q = schur(R, output="real")
-    d = len(R)
-    result = np.zeros((d, d))
-    flips = []
-    i = 0
-    while i < d:
-        if i + 1 < d and abs(t[i + 1, i]) > 1e-12:
-            angle = math.atan2(t[i + 1, i], t[i, i])
-            result[i + 1, i], result[i, i + 1] = angle, -angle
-            i += 2
-            continue
-        if t[i, i] < 0:
-            flips.append(i)
-        i += 1
-    for j, k in zip(flips[::2], flips[1::2], strict=False):
-        result[k, j], result[j, k] = math.pi, -math.pi
-    return np.asarray(q @ result @ q.T)
+    return r0

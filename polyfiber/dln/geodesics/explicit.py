@@ -43,8 +43,11 @@ def aligned(W0: FloatArray, W1: FloatArray, depth: float, *, tolerance: float = 
         return None
     left, s0, s1, right = frames
     same_order = bool(((s0[:, None] - s0) * (s1[:, None] - s1) >= -1e-14 * s0.max() * s1.max()).all())
+    # singular values differ by the diagonal of W1 - W0, which is exact for matrices that are close to each other
+    growth = np.log1p(np.clip(((left.T @ (W1 - W0) @ right).diagonal()) / s0, -0.5, None))
+    growth = np.where(s1 < 0.5 * s0, np.log(s1 / s0), growth)
     if math.isinf(depth):
-        rate = np.log(s1 / s0)
+        rate = growth
 
         def at(t: float) -> FloatArray:
             return (left * (s0 * np.exp(rate * t))) @ right.T
@@ -57,8 +60,9 @@ def aligned(W0: FloatArray, W1: FloatArray, depth: float, *, tolerance: float = 
         def at(t: float) -> FloatArray:
             return (left * ((1.0 - t) * l0 + t * l1) ** depth) @ right.T
 
-        speed = depth * l0 ** (depth - 1.0) * (l1 - l0)
-        length = float(math.sqrt(depth) * np.linalg.norm(l1 - l0))
+        gaps = l0 * np.expm1(growth / depth)
+        speed = depth * l0 ** (depth - 1.0) * gaps
+        length = float(math.sqrt(depth) * np.linalg.norm(gaps))
     return ExplicitPath(at, (left * speed) @ right.T, length, "common singular vectors", same_order)
 
 
@@ -166,7 +170,7 @@ def from_conformal(W0: FloatArray, W1: FloatArray, depth: float, *, tolerance: f
 
 
 def explicit_path(W0: FloatArray, W1: FloatArray, depth: float) -> ExplicitPath | None:
-    """The first closed form that applies, or None."""
+    """The first closed form that applies, or None; square matrices of full rank."""
     if depth == 1:
         difference = W1 - W0
         return ExplicitPath(
@@ -178,3 +182,19 @@ def explicit_path(W0: FloatArray, W1: FloatArray, depth: float) -> ExplicitPath 
     if found is None:
         found = from_conformal(W0, W1, depth)
     return found
+
+
+def residual(path: ExplicitPath, W0: FloatArray, W1: FloatArray, depth: float) -> float:
+    """What a closed form leaves of the way to W1, relative to its length, measured by the metric at W1.
+
+    Hypotheses of closed forms hold to tolerances relative to the matrices, not to their distance. For matrices that are
+    very close to each other the rounding of ``at(1)`` counts too, and a closed form is then not taken.
+    """
+    if path.length == 0.0:
+        return 0.0 if np.array_equal(W0, W1) else math.inf
+    if depth == 1:
+        return 0.0
+    end = metric(W1, depth)
+    miss = end.project(W1 - path.at(1.0))
+    slack = 4.0 * np.finfo(float).eps * float(np.asarray(end.norm(end.project(np.abs(W1)))))
+    return float(np.asarray(end.norm(miss)) + slack) / path.length

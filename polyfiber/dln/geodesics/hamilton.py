@@ -1,24 +1,29 @@
-"""Geodesics of (GL_d, g^N) as a Hamiltonian system, the exponential map and its conserved quantities.
+"""Geodesics of g^N on the matrices of one rank as a Hamiltonian system, the exponential map, conserved quantities.
 
 ``H(X, P) = (1/2) Tr(P^T A_X(P))`` gives ``dX/dt = A_X(P)`` and ``dP/dt = -(S_1 X + X S_2)`` with symmetric S_1, S_2
-built from Loewner matrices (Chen, arXiv 2510.07324, Theorem 2.1). No Christoffel symbols appear, and every entry is a
-divided difference that stays finite where singular values meet.
+built from Loewner matrices (Chen, arXiv 2510.07324, Theorem 2.1, at full rank). No Christoffel symbols appear, and
+every entry is a divided difference that stays finite where singular values meet. At rank r the same equations hold with
+the powers of ``W W^T`` cut off at the r-th singular value: that function is smooth near the matrices of rank r, its
+flow keeps them, and the part of P normal to them plays no role.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 
 from ..._typing import FloatArray
 from ...errors import InputError, NumericalError
+from ...kernels.linear.geodesics import BOUNDARY, DONE, LIMIT, Problem, Tableau, field_of, flow
 from .._inputs import as_depth, as_finite, as_like, as_matrix, as_positive, as_stack, require_some, unbatched
-from ..space.metrics import exponents, metric, require_full_rank
+from ..space.metrics import metric
 from ..space.submersion import product, pull
-from ..spectral import expm1_quotient, log_ratio, singular_frame
+from ..spectral import singular_frame
+from .reduction import reduce
 
 
 class BoundaryError(NumericalError):
@@ -35,52 +40,95 @@ def hamiltonian(X: npt.ArrayLike, P: npt.ArrayLike, depth: float) -> float | Flo
     >>> hamiltonian(np.eye(2), np.eye(2), 3)
     3.0
     """
-    g = metric(as_matrix(X, name="X", square=True), depth)
+    g = metric(as_matrix(X, name="X"), depth)
     p = as_like(P, g.W, name="P")
     return unbatched(0.5 * (p * g.apply(p)).sum(axis=(-2, -1)))
 
 
-def vector_field(X: FloatArray, P: FloatArray, depth: float) -> tuple[FloatArray, FloatArray]:
-    """Right-hand side ``(dX/dt, dP/dt)`` of Hamilton's equations for matrices of full rank, shapes (..., d, d)."""
-    left, sigma, right_t = np.linalg.svd(X)
-    left_t = np.swapaxes(left, -1, -2)
-    pi = left_t @ P @ np.swapaxes(right_t, -1, -2)
-    x, y = sigma[..., :, None], sigma[..., None, :]
-    large = np.maximum(x, y)
-    u = -2.0 * np.abs(log_ratio(x, y))
-    if math.isinf(depth):
-        a = large**2 * expm1_quotient(1.0, 0.0, u)
-    else:
-        a = large ** (2.0 - 2.0 / depth) * expm1_quotient(1.0, 1.0 / depth, u)
-    s1, s2 = _stresses(sigma, pi, large, u, depth)
-    dp = -(s1 * y + x * s2)
-    return left @ (a * pi) @ right_t, left @ dp @ right_t
-
-
-def _stresses(
-    sigma: FloatArray, pi: FloatArray, large: FloatArray, u: FloatArray, depth: float
+def vector_field(
+    X: FloatArray, P: FloatArray, depth: float, *, rank: int | None = None
 ) -> tuple[FloatArray, FloatArray]:
-    alpha, delta, weight = _exponent_arrays(depth)
-    shape = (-1, *[1] * u.ndim)
-    al = alpha.reshape(shape)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        gamma = np.expm1(al * u) / np.expm1(u)
-    gamma = np.where(u == 0.0, al, gamma) * large ** (2.0 * al - 2.0) * weight.reshape(shape)
-    power = sigma ** (2.0 * delta.reshape(shape[:-1]))
-    pi_t = np.swapaxes(pi, -1, -2)
-    s1 = (gamma * ((pi * power[..., None, :]) @ pi_t)).sum(axis=0)
-    s2 = (gamma * ((pi_t * power[..., None, :]) @ pi)).sum(axis=0)
-    return s1, s2
+    """Right-hand side ``(dX/dt, dP/dt)`` of Hamilton's equations, shapes (..., d, d), at matrices of one rank."""
+    d = X.shape[-1]
+    flat_x = np.ascontiguousarray(X, dtype=np.float64).reshape(-1, d, d)
+    flat_p = np.ascontiguousarray(P, dtype=np.float64).reshape(-1, d, d)
+    dx, dp = np.empty_like(flat_x), np.empty_like(flat_p)
+    field_of(_problem(np.zeros((d, d)), d if rank is None else rank, depth), flat_x, flat_p, dx, dp)
+    return dx.reshape(X.shape), dp.reshape(X.shape)
 
 
-_CACHE: dict[float, tuple[FloatArray, FloatArray, FloatArray]] = {}
+_NODES = 0.5 + 0.5 * np.polynomial.legendre.leggauss(16)[0]
+_WEIGHTS = 0.5 * np.polynomial.legendre.leggauss(16)[1]
 
 
-def _exponent_arrays(depth: float) -> tuple[FloatArray, FloatArray, FloatArray]:
-    if depth not in _CACHE:
-        table = np.array(exponents(depth), dtype=np.float64).reshape(-1, 3)
-        _CACHE[depth] = (table[:, 0], table[:, 1], table[:, 2])
-    return _CACHE[depth]
+def _problem(
+    start: FloatArray, rank: int, depth: float, tolerance: float = 1e-10, floor: float = 0.0, limit: int = 0
+) -> Problem:
+    n = 0 if math.isinf(depth) else int(depth)
+    return Problem(np.ascontiguousarray(start), rank, n, _NODES, _WEIGHTS, float(tolerance), float(floor), limit)
+
+
+@cache
+def _tableau() -> Tableau:
+    from scipy.integrate import DOP853
+
+    return Tableau(*(np.ascontiguousarray(x, dtype=np.float64) for x in (DOP853.A, DOP853.B, DOP853.E3, DOP853.E5)))
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A geodesic and neighbours of it: ``D`` displacements from the start and ``P`` momenta, float64 (T, n, d, d)."""
+
+    D: FloatArray
+    P: FloatArray
+    evaluations: int
+
+
+def carry(
+    start: FloatArray,
+    D: FloatArray,
+    P: FloatArray,
+    depth: float,
+    times: FloatArray,
+    *,
+    rank: int,
+    tolerance: float = 1e-11,
+    floor: float = 1e-6,
+    limit: int = 100_000,
+) -> Bundle:
+    """Integrate a bundle (n, d, d) of geodesics that starts at ``start + D`` with momenta P; the first one chooses steps.
+
+    Displacements are integrated, not points: a geodesic of length 1e-14 is as accurate as one of length 1.
+
+    Raises
+    ------
+    BoundaryError
+        If the least singular value of the first member falls below ``floor`` times its initial value, or ``limit``
+        evaluations are not enough (a path that swings through matrices of lower rank).
+    """
+    least = float(np.linalg.svd(start, compute_uv=False)[rank - 1])
+    problem = _problem(start, rank, depth, max(tolerance, 2e-14), floor * least, limit)
+    out_d, out_p = np.empty((2, times.size, *D.shape))
+    arrays = (np.ascontiguousarray(times, dtype=np.float64), np.array(D, order="C"), np.array(P, order="C"))
+    with np.errstate(all="ignore"):
+        status, calls, reached, _ = flow(problem, _tableau(), *arrays, out_d, out_p)
+    if status == BOUNDARY:
+        raise BoundaryError(
+            f"the geodesic comes within {floor:.1g} of a singular matrix, of lower rank, at time {reached:.6g}",
+            time=float(reached),
+            evaluations=int(calls),
+        )
+    if status == LIMIT:
+        raise BoundaryError(
+            f"the geodesic takes more than {limit} evaluations (time {reached:.6g} reached)",
+            time=reached,
+            evaluations=int(calls),
+        )
+    if status != DONE:
+        raise BoundaryError(
+            "the integration of the geodesic left the range of numbers", time=float(reached), evaluations=int(calls)
+        )
+    return Bundle(out_d, out_p, int(calls))
 
 
 @dataclass(frozen=True)
@@ -90,7 +138,7 @@ class HamiltonianPath:
     Attributes
     ----------
     times : float64 (T,)
-    X, P : float64 (T, ..., d, d)
+    X, P : float64 (T, ..., m, n)
     evaluations : int
         Calls of the right-hand side.
     """
@@ -107,75 +155,38 @@ def integrate(
     depth: float,
     times: FloatArray,
     *,
+    rank: int | None = None,
     tolerance: float = 1e-11,
     floor: float = 1e-6,
     limit: int = 100_000,
 ) -> HamiltonianPath:
-    """Integrate Hamilton's equations from time 0 through ``times`` (increasing); a batch moves with shared steps.
+    """Integrate Hamilton's equations from time 0 through ``times`` (increasing), every matrix of a batch by itself.
+
+    ``X``: (..., m, n), of one rank (default: full). Cost: about 100 evaluations for moderate lengths.
 
     Raises
     ------
     BoundaryError
-        If a smallest singular value falls below ``floor`` times its initial value, or ``limit`` evaluations of the
-        right-hand side are not enough (a path that swings through nearly singular matrices).
+        As :func:`carry`.
     """
-    from scipy.integrate import solve_ivp
-
-    shape = X.shape
-    size = X.size
-    least = floor * np.linalg.svd(X, compute_uv=False)[..., -1]
-
-    calls = 0
-
-    def right(t: float, y: FloatArray) -> FloatArray:
-        nonlocal calls
-        calls += 1
-        if calls > limit:
-            raise BoundaryError(f"the geodesic takes more than {limit} evaluations (time {t:.6g} reached)", time=t)
-        x = y[:size].reshape(shape)
-        dx, dp = vector_field(x, y[size:].reshape(shape), depth)
-        return np.concatenate([dx.ravel(), dp.ravel()])
-
-    def near_boundary(t: float, y: FloatArray) -> float:
-        values = np.linalg.svd(y[:size].reshape(shape), compute_uv=False)[..., -1]
-        return float(np.min(values - least))
-
-    near_boundary.terminal = True  # type: ignore[attr-defined]
-    y0 = np.concatenate([X.ravel(), P.ravel()])
     times = np.asarray(times, dtype=np.float64)
-    if times[-1] == 0.0:
-        return HamiltonianPath(
-            times, np.broadcast_to(X, (times.size, *shape)), np.broadcast_to(P, (times.size, *shape)), 0
+    r = min(X.shape[-2:]) if rank is None else rank
+    out_x, out_p = np.empty((2, times.size, *X.shape))
+    calls = 0
+    for index in np.ndindex(X.shape[:-2]):
+        x, p = X[index], P[index]
+        velocity = metric(x, depth).apply(p)
+        room = reduce(x, velocity, r, tight=math.isinf(depth))
+        inner = room.covector_inside(p, depth)
+        zero = np.zeros((1, room.size, room.size))
+        found = carry(
+            room.inside(x), zero, inner[None], depth, times, rank=r, tolerance=tolerance, floor=floor, limit=limit
         )
-    scale = np.concatenate(
-        [
-            np.full(size, tolerance * max(float(np.abs(X).max()), 1e-300)),
-            np.full(size, tolerance * max(float(np.abs(P).max()), 1e-300)),
-        ]
-    )
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        try:
-            solution = solve_ivp(
-                right,
-                (0.0, float(times[-1])),
-                y0,
-                method="DOP853",
-                t_eval=times,
-                rtol=max(tolerance, 3e-14),
-                atol=scale,
-                events=near_boundary,
-            )
-        except np.linalg.LinAlgError:
-            raise BoundaryError("the geodesic left the invertible matrices", time=None) from None
-    if solution.status == 1:
-        raise BoundaryError(
-            f"the geodesic comes within {floor:.1g} of a singular matrix at time {solution.t_events[0][0]:.6g}",
-            time=float(solution.t_events[0][0]),
-        )
-    if solution.status != 0 or not np.isfinite(solution.y).all():
-        raise BoundaryError(f"the integration of the geodesic stopped: {solution.message}", time=None)
-    y = solution.y.T
-    return HamiltonianPath(times, y[:, :size].reshape(-1, *shape), y[:, size:].reshape(-1, *shape), int(solution.nfev))
+        calls += found.evaluations
+        for t in range(times.size):
+            out_x[(t, *index)] = x + room.outside(found.D[t, 0])
+            out_p[(t, *index)] = room.covector_outside(found.P[t, 0], depth)
+    return HamiltonianPath(times, out_x, out_p, calls)
 
 
 def exponential(
@@ -185,23 +196,27 @@ def exponential(
 
     Parameters
     ----------
-    W : array_like (..., d, d)
-        Of full rank.
-    velocity : array_like (..., d, d)
+    W : array_like (..., m, n)
+        Of one rank r >= 1; the geodesic is that of the matrices of rank r.
+    velocity : array_like (..., m, n)
+        Tangent to the matrices of rank r (``Metric.project`` makes it so).
     depth : int >= 1 or math.inf
+        At depth 1 the space is that of all matrices with the Euclidean metric, and geodesics are straight lines.
     t : float or array_like (T,)
-        Non-negative times; one number gives (..., d, d), an array (T, ..., d, d).
+        Non-negative times; one number gives (..., m, n), an array (T, ..., m, n).
     tolerance : float
         Relative error per step of the Runge-Kutta method of order 8.
 
     Raises
     ------
     BoundaryError
-        If the geodesic reaches a singular matrix before t: (GL_d, g^N) is not complete.
+        If the geodesic reaches a matrix of lower rank before t: the space is not complete.
+    InputError
+        A velocity that leaves the matrices of that rank; the zero matrix, a point by itself; ranks that differ.
 
     Notes
     -----
-    Cost: about 15 steps of 12 SVDs for moderate lengths.
+    Cost: about 100 singular value decompositions of size min(m, n, 2r) for moderate lengths, compiled.
 
     Examples
     --------
@@ -210,22 +225,30 @@ def exponential(
     >>> X = exponential(np.eye(2), np.eye(2), 2)      # radial: X(t) = (1 + t/2)^2 I
     >>> bool(np.allclose(X, 2.25 * np.eye(2)))
     True
+    >>> exponential([[1.0, 0.0]], [[1.0, 0.0]], 2).tolist()
+    [[2.25, 0.0]]
     """
     n = as_depth(depth, infinite=True)
-    matrix = as_matrix(W, square=True)
+    matrix = as_matrix(W)
     v = as_like(velocity, matrix, name="velocity")
     matrix = np.broadcast_to(matrix, np.broadcast_shapes(matrix.shape, v.shape))
     times = np.atleast_1d(as_finite(t, name="t"))
     if times.ndim != 1 or (times < 0).any():
         raise InputError("t must be a non-negative number or a list of them (for t < 0 reverse the velocity)")
     require_some(matrix, name="W")
-    require_full_rank(singular_frame(matrix), name="W")
-    g = metric(matrix, n)
-    momentum = g.solve(np.broadcast_to(v, matrix.shape))
+    accuracy = as_positive(tolerance, name="tolerance")
+    if n == 1:
+        straight = matrix + times.reshape(-1, *[1] * matrix.ndim) * v
+        return np.asarray(straight[0] if np.ndim(t) == 0 else straight)
+    ranks = np.unique(singular_frame(matrix).rank)
+    if ranks.size > 1 or ranks[0] == 0:
+        raise InputError(
+            f"W has ranks {ranks.tolist()}; expected one rank of at least 1 (the zero matrix is a point by itself)",
+            rank=ranks,
+        )
+    momentum = metric(matrix, n).solve(np.broadcast_to(v, matrix.shape))
     order = np.unique(times)
-    path = integrate(
-        np.ascontiguousarray(matrix), momentum, n, order, tolerance=as_positive(tolerance, name="tolerance")
-    )
+    path = integrate(np.ascontiguousarray(matrix), momentum, n, order, rank=int(ranks[0]), tolerance=accuracy)
     result = path.X[np.searchsorted(order, times)]
     return np.asarray(result[0] if np.ndim(t) == 0 else result)
 
@@ -238,7 +261,7 @@ class ConservedQuantities:
     ----------
     energy : float
         H.
-    left, right : float64 (d, d)
+    left, right : float64 (m, m), (n, n)
         ``P X^T - X P^T`` and ``X^T P - P^T X``: momenta of the isometries ``X -> R X T^T``.
     radial : float
         ``Tr(X^T P)``, not conserved: it grows at the constant rate ``2 H / N`` (see :func:`cone_law`), and is
@@ -253,7 +276,7 @@ class ConservedQuantities:
 
 def conserved(X: npt.ArrayLike, P: npt.ArrayLike, depth: float) -> ConservedQuantities:
     """Energy and the momenta of the isometry group at (X, P); one point."""
-    x = as_matrix(X, name="X", square=True)
+    x = as_matrix(X, name="X")
     p = as_like(P, x, name="P")
     if x.ndim != 2 or p.ndim != 2:
         raise InputError("one point of phase space at a time")
@@ -312,11 +335,12 @@ def lift_path(X: npt.ArrayLike, P: npt.ArrayLike, times: npt.ArrayLike, *, start
         raise InputError("the network `start` does not multiply to X")
     grid = as_finite(times, name="times")
     size = n * d * d
+    rank = int(singular_frame(x).rank)
 
     def right(t: float, y: FloatArray) -> FloatArray:
         w = y[:size].reshape(n, d, d)
         momentum = y[size:].reshape(d, d)
-        _, dp = vector_field(product(w), momentum, n)
+        _, dp = vector_field(product(w), momentum, n, rank=rank)
         return np.concatenate([pull(w, momentum).ravel(), dp.ravel()])
 
     y0 = np.concatenate([stack.ravel(), p.ravel()])

@@ -13,7 +13,7 @@ from ..._typing import FloatArray
 from ...errors import InputError, ShapeError, SolverError
 from .._inputs import as_depth, as_finite, as_matrix, as_positive
 from ..space.metrics import metric
-from .boundary import Geodesic, _check_connected, geodesic
+from .boundary import Geodesic, common_rank, geodesic
 from .hamilton import BoundaryError, exponential
 
 
@@ -106,13 +106,13 @@ def frechet_mean(
     frames = [metric(m, n) for m in points]
     if n > 1:
         for other in frames[1:]:
-            _check_connected(frames[0], other)
+            common_rank(frames[0], other)
     if start is None:
         spread = [sum(wi * float(((m - p) ** 2).sum()) for wi, p in zip(w, points, strict=True)) for m in points]
         current = points[int(np.argmin(spread))].copy()
     else:
         current = as_matrix(start, name="start", square=True)
-        _check_connected(metric(current, n), frames[0])
+        common_rank(metric(current, n), frames[0])
     accuracy = min(1e-9, 0.1 * goal)
     rays = _rays(current, points, n, accuracy, None)
     step = 1.0
@@ -152,5 +152,5 @@ def _rays(
     result = []
     for i, p in enumerate(points):
         guess = before[i].momentum if before is not None else None
-        result.append(geodesic(centre, p, depth, tolerance=accuracy, guess=guess))
+        result.append(geodesic(centre, p, depth, tolerance=accuracy, guess=guess, check=False))
     return result

@@ -14,8 +14,11 @@ import numpy.typing as npt
 from ..._typing import FloatArray, RngLike
 from ...errors import InputError
 from .._inputs import as_depth, as_matrix, as_stack, as_stack_like, transpose
-from ..space.balanced import polar_factor, svd_coordinates
+from ..space.balanced import svd_coordinates
 from ..space.submersion import lift
+from ..spectral import singular_frame
+from .guesses import gauge_starts, thin_chord
+from .reduction import end_of
 
 
 def chord_defects(start: npt.ArrayLike, end: npt.ArrayLike) -> FloatArray:
@@ -128,48 +131,24 @@ def shortest_chord(
     True
     """
     n = int(as_depth(depth))
-    a = lift(as_matrix(W0, name="W0", square=True), n)
-    b = lift(as_matrix(W1, name="W1", square=True), n)
-    if a.ndim != 3 or a.shape != b.shape:
-        raise InputError(f"expected two matrices (d, d) of one size, found {a.shape[-2:]} and {b.shape[-2:]}")
+    first, second = as_matrix(W0, name="W0", square=True), as_matrix(W1, name="W1", square=True)
+    if first.ndim != 2 or first.shape != second.shape:
+        raise InputError(f"expected two matrices (d, d) of one size, found {first.shape} and {second.shape}")
+    a = lift(first, n)
     if n == 1:
-        return Chord(a, b, float(np.linalg.norm(b - a)), True)
-    d = a.shape[-1]
-    generator = np.random.default_rng(rng)
-    best: FloatArray | None = None
-    best_gain = -np.inf
-    for trial in range(1 if n == 2 else max(1, starts)):
-        if trial == 0:
-            h = np.stack([polar_factor(a[0] @ b[0].T)] * (n - 1))
-        else:
-            h = np.linalg.qr(generator.standard_normal((n - 1, d, d)))[0]
-        h, gain = _procrustes(a, b, h, limit)
-        if gain > best_gain:
-            best, best_gain = h, gain
+        return Chord(a, lift(second, n), float(np.linalg.norm(second - first)), True)
+    ranks = [int(singular_frame(w).rank) for w in (first, second)]
+    rank = max(*ranks, 1)
+    depth_of = float(n)
+    before, after = (end_of(w, rank, depth_of, first.shape) for w in (first, second))
+    best: tuple[float, list[FloatArray]] | None = None
+    for h in gauge_starts(before, after, n, 1 if n == 2 else max(1, starts), rng=rng):
+        _, layers, length = thin_chord(before, after, n, h, limit=limit)
+        if best is None or length < best[0]:
+            best = (length, layers)
     assert best is not None
-    end = _turn(b, best)
+    # hidden widths r become d in the frame that `lift` uses over the first matrix
+    frame = before.right[:, :rank]
+    layers = [frame @ best[1][0], *(frame @ w @ frame.T for w in best[1][1:-1]), best[1][-1] @ frame.T]
+    end = np.stack(layers)
     return Chord(a, end, float(np.linalg.norm(end - a)), n == 2)
-
-
-def _turn(b: FloatArray, h: FloatArray) -> FloatArray:
-    """Gauge action: ``W_p -> h_p W_p h_{p-1}^T`` with h_0 = h_N = I."""
-    result = b.copy()
-    result[:-1] = h @ result[:-1]
-    result[1:] = result[1:] @ transpose(h)
-    return result
-
-
-def _procrustes(a: FloatArray, b: FloatArray, h: FloatArray, limit: int) -> tuple[FloatArray, float]:
-    """Maximise ``sum <a_p, h_p b_p h_{p-1}^T>`` over h_1..h_{N-1} one block at a time."""
-    n, d = a.shape[0], a.shape[-1]
-    frames = [np.eye(d), *h, np.eye(d)]
-    last = -np.inf
-    gain = last
-    for _ in range(limit):
-        for p in range(1, n):
-            frames[p] = polar_factor(a[p - 1] @ frames[p - 1] @ b[p - 1].T + a[p].T @ frames[p + 1] @ b[p])
-        gain = sum(float((a[p] * (frames[p + 1] @ b[p] @ frames[p].T)).sum()) for p in range(n))
-        if gain - last <= 1e-14 * abs(gain):
-            break
-        last = gain
-    return np.stack(frames[1:-1]), gain

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..jacobi import orthogonalise
 from ..jit import kernel
 
 
@@ -74,6 +75,7 @@ def least_products(W1, W2, W3, masks1, masks2, needed, least):
     P = np.empty((r, c))
     lengths = np.empty((2, room))
     values = np.empty(r)
+    alone = np.empty((r, 0))
     for start in range(0, needed.shape[0], room):
         count = min(room, needed.shape[0] - start)
         # masks are numbers, not branches: random ones would be mispredicted half the time
@@ -125,7 +127,7 @@ def least_products(W1, W2, W3, masks1, masks2, needed, least):
                                 P[q, o] = products[o, q, p]
                             else:
                                 P[o, q] = products[o, q, p]
-                    orthogonalise(P, values)
+                    orthogonalise(P, alone, values, 0.0)
                     values.sort()
                     value = values[r - needed[start + p]]
                 size = np.sqrt(outer[p] * inner[p])
@@ -162,39 +164,3 @@ def lengths_of_two(first, second, lengths):
     for p in range(count):
         lengths[0, p] = np.sqrt(lengths[0, p])
         lengths[1, p] = np.sqrt(lengths[1, p])
-
-
-@kernel
-def orthogonalise(P, lengths):
-    """Rotate the rows of a matrix (r, c) until they are orthogonal; their lengths (r,) are then its singular values."""
-    r, c = P.shape
-    for _ in range(30):
-        turned = False
-        for i in range(r):
-            for j in range(i + 1, r):
-                a = 0.0
-                b = 0.0
-                g = 0.0
-                for q in range(c):
-                    a += P[i, q] * P[i, q]
-                    b += P[j, q] * P[j, q]
-                    g += P[i, q] * P[j, q]
-                if abs(g) <= 1e-15 * np.sqrt(a * b) or g == 0.0:
-                    continue
-                turned = True
-                z = (b - a) / (2.0 * g)
-                h = (1.0 if z >= 0.0 else -1.0) / (abs(z) + np.sqrt(1.0 + z * z))
-                cosine = 1.0 / np.sqrt(1.0 + h * h)
-                sine = cosine * h
-                for q in range(c):
-                    u = P[i, q]
-                    v = P[j, q]
-                    P[i, q] = cosine * u - sine * v
-                    P[j, q] = sine * u + cosine * v
-        if not turned:
-            break
-    for i in range(r):
-        square = 0.0
-        for q in range(c):
-            square += P[i, q] * P[i, q]
-        lengths[i] = np.sqrt(square)

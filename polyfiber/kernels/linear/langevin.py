@@ -1,4 +1,4 @@
-"""Langevin steps for many small matrices at once: one-sided Jacobi SVD and the two step rules.
+"""Langevin steps for many small matrices at once: the two step rules.
 
 Arrays in, arrays out. Everything is a polynomial in ``lambda = sigma^{1/N}``: with ``w_p = lambda_k^{2(N-p)}
 lambda_l^{2(p-1)}`` the operator has eigenvalues ``a_kl = sum w_p`` and the entropic repulsion is ``d log a_kl / d log
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..jacobi import jacobi_svd, sign_of_determinant
 from ..jit import kernel, parallel_kernel, prange
 
 EULER = 0
@@ -17,142 +18,6 @@ PRODUCT = 1
 REFLECT = 0
 REJECT = 1
 STOP = 2
-
-
-@kernel
-def jacobi_svd(matrix, left, values, right):
-    """One-sided Jacobi SVD of one square matrix: ``matrix = left @ diag(values) @ right.T``, values not sorted.
-
-    ``left``, ``values``, ``right`` are overwritten. Columns of ``left`` at zero values are completed to a basis.
-    """
-    d = matrix.shape[0]
-    size = 0.0
-    for i in range(d):
-        for j in range(d):
-            size = max(size, abs(matrix[i, j]))
-    if size == 0.0:
-        size = 1.0
-    for i in range(d):
-        for j in range(d):
-            left[i, j] = matrix[i, j] / size
-            right[i, j] = 1.0 if i == j else 0.0
-    for _ in range(40):
-        turned = False
-        for p in range(d - 1):
-            for q in range(p + 1, d):
-                alpha = 0.0
-                beta = 0.0
-                gamma = 0.0
-                for i in range(d):
-                    alpha += left[i, p] * left[i, p]
-                    beta += left[i, q] * left[i, q]
-                    gamma += left[i, p] * left[i, q]
-                if gamma == 0.0 or abs(gamma) <= 1e-15 * np.sqrt(alpha * beta):
-                    continue
-                turned = True
-                zeta = (beta - alpha) / (2.0 * gamma)
-                if abs(zeta) > 1e150:
-                    t = 0.5 / zeta
-                else:
-                    t = 1.0 / (abs(zeta) + np.sqrt(1.0 + zeta * zeta))
-                    if zeta < 0.0:
-                        t = -t
-                c = 1.0 / np.sqrt(1.0 + t * t)
-                s = c * t
-                for i in range(d):
-                    x = left[i, p]
-                    y = left[i, q]
-                    left[i, p] = c * x - s * y
-                    left[i, q] = s * x + c * y
-                    x = right[i, p]
-                    y = right[i, q]
-                    right[i, p] = c * x - s * y
-                    right[i, q] = s * x + c * y
-        if not turned:
-            break
-    for k in range(d):
-        total = 0.0
-        for i in range(d):
-            total += left[i, k] * left[i, k]
-        values[k] = np.sqrt(total)
-    top = 0.0
-    for k in range(d):
-        top = max(top, values[k])
-    for k in range(d):
-        if values[k] > 1e-150 * top and values[k] > 0.0:
-            for i in range(d):
-                left[i, k] /= values[k]
-        else:
-            values[k] = 0.0
-            for i in range(d):
-                left[i, k] = 0.0
-    for k in range(d):
-        if values[k] == 0.0:
-            _complete(left, k)
-        values[k] *= size
-
-
-@kernel
-def _complete(left, k):
-    """Fill column k with a unit vector orthogonal to the other columns (zero columns are ignored)."""
-    d = left.shape[0]
-    best = -1.0
-    for axis in range(d):
-        # squared distance of e_axis to the span of the other columns
-        rest = 1.0
-        for j in range(d):
-            if j != k:
-                rest -= left[axis, j] * left[axis, j]
-        if rest > best:
-            best = rest
-            pick = axis
-    for i in range(d):
-        left[i, k] = 0.0
-    left[pick, k] = 1.0
-    for _ in range(2):
-        for j in range(d):
-            if j != k:
-                dot = 0.0
-                for i in range(d):
-                    dot += left[i, j] * left[i, k]
-                for i in range(d):
-                    left[i, k] -= dot * left[i, j]
-    total = 0.0
-    for i in range(d):
-        total += left[i, k] * left[i, k]
-    total = np.sqrt(total)
-    for i in range(d):
-        left[i, k] /= total
-
-
-@kernel
-def _sign_of_determinant(matrix, work):
-    """Sign of the determinant by elimination with partial pivoting; ``work`` is overwritten."""
-    d = matrix.shape[0]
-    for i in range(d):
-        for j in range(d):
-            work[i, j] = matrix[i, j]
-    sign = 1.0
-    for k in range(d):
-        pivot = k
-        for i in range(k + 1, d):
-            if abs(work[i, k]) > abs(work[pivot, k]):
-                pivot = i
-        if work[pivot, k] == 0.0:
-            return 0.0
-        if pivot != k:
-            sign = -sign
-            for j in range(d):
-                x = work[k, j]
-                work[k, j] = work[pivot, j]
-                work[pivot, j] = x
-        if work[k, k] < 0.0:
-            sign = -sign
-        for i in range(k + 1, d):
-            factor = work[i, k] / work[k, k]
-            for j in range(k + 1, d):
-                work[i, j] -= factor * work[k, j]
-    return sign
 
 
 @kernel
@@ -311,7 +176,7 @@ def _advance(
             for j in range(d):
                 if not np.isfinite(out[i, j]):
                     good = False
-        if good and _sign_of_determinant(out, z) == signs[path]:
+        if good and sign_of_determinant(out, z) == signs[path]:
             for i in range(d):
                 for j in range(d):
                     W[path, i, j] = out[i, j]

@@ -18,7 +18,7 @@ from polyfiber.dln import (
     observable_flow,
     zero_energy_matrix,
 )
-from polyfiber.errors import InputError, NumericalError, ShapeError
+from polyfiber.errors import BudgetExceededError, InputError, NumericalError, ShapeError
 
 RNG = np.random.default_rng(29)
 TARGET = RNG.standard_normal((3, 3))
@@ -167,3 +167,51 @@ def test_entropy_on_the_zero_set_at_depth_two_is_the_nuclear_norm() -> None:
     assert np.ptp(S) < 1e-12
     away = np.asarray(pf.dln.entropy(zero_energy_matrix(x, -x), 2))
     assert (away >= S - 1e-12).all()
+
+
+def test_low_rank_is_kept_by_flows() -> None:
+    # N = 2 from rank one: W = a b^T with da = -E' b, db = -E'^T a, integrated here by itself
+    from scipy.integrate import solve_ivp
+
+    u, v = np.array([1.0, 1.0, 0.0]) / 2**0.5, np.array([1.0, 0.0, 1.0]) / 2**0.5
+    Y = np.array([[3.0, 0.2, 0.0], [0.1, 2.0, 0.3], [0.0, 0.2, 1.0]])
+    flow = observable_flow(np.outer(u, v), lambda W: W - Y, [0.0, 5.0], 2)
+
+    def thin(t: float, y: np.ndarray) -> np.ndarray:
+        E = np.outer(y[:3], y[3:]) - Y
+        return -np.concatenate([E @ y[3:], E.T @ y[:3]])
+
+    y = solve_ivp(thin, (0.0, 5.0), np.concatenate([u, v]), rtol=1e-11, atol=1e-12).y[:, -1]
+    assert np.abs(flow.products[-1] - np.outer(y[:3], y[3:])).max() < 1e-7
+    assert 0.5 * ((flow.products[-1] - Y) ** 2).sum() == pytest.approx(2.520, abs=5e-4)
+    values = np.linalg.svd(flow.products[-1], compute_uv=False)
+    assert values[1] < 1e-12 * values[0]
+
+
+@pytest.mark.parametrize("depth", [2, 3, 5, math.inf])
+def test_low_rank_flows_of_any_shape_follow_the_operator(depth: float) -> None:
+    rng = np.random.default_rng(8)
+    W, Y = 0.3 * rng.standard_normal((4, 2)) @ rng.standard_normal((2, 3)), rng.standard_normal((4, 3))
+    h = 1e-5
+    products = observable_flow(W, lambda X: X - Y, [0.0, h, 2 * h], depth, rtol=1e-12, atol=1e-14).products
+    slope = (-3 * products[0] + 4 * products[1] - products[2]) / (2 * h)
+    wanted = -pf.dln.metric(W, depth).apply(W - Y)
+    assert np.abs(slope - wanted).max() < 1e-5 * np.abs(wanted).max()
+    assert int(pf.dln.singular_frame(products[-1]).rank) == 2
+    assert np.array_equal(
+        observable_flow(np.zeros((2, 2)), lambda X: X - 1.0, [0.0, 1.0], depth).products[-1], np.zeros((2, 2))
+    )
+
+
+def test_gradients_that_are_not_finite_are_refused() -> None:
+    for bad in (np.nan, np.inf):
+        with pytest.raises(NumericalError, match="finite"):
+            gradient_flow([[[1.0]], [[1.0]]], lambda W, b=bad: np.full_like(W, b), [0.0, 1.0])
+        with pytest.raises(NumericalError, match="finite"):
+            gradient_flow([[[1.0]], [[1.0]]], lambda W, b=bad: np.full_like(W, b), [0.0, 1.0], method="gauss")
+        with pytest.raises(NumericalError, match="finite"):
+            observable_flow(np.eye(2), lambda W, b=bad: np.full_like(W, b), [0.0, 1.0], 2)
+        with pytest.raises(NumericalError, match="finite"):
+            observable_flow(np.diag([1.0, 0.0]), lambda W, b=bad: np.full_like(W, b), [0.0, 1.0], 3)
+    with pytest.raises(BudgetExceededError):
+        gradient_flow([[[1.0]], [[1.0]]], lambda W: W - 4.0, [0.0, 1.0], budget=pf.Budget(seconds=0))

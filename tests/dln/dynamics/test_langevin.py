@@ -26,7 +26,8 @@ from polyfiber.dln import (
 from polyfiber.dln.space.entropies import brownian_drift, diagonal
 from polyfiber.dln.spectral import singular_frame
 from polyfiber.errors import InputError, NumericalError, ShapeError
-from polyfiber.kernels.linear.langevin import jacobi_svd, singular_values_batch
+from polyfiber.kernels.jacobi import jacobi_svd
+from polyfiber.kernels.linear.langevin import singular_values_batch
 
 RNG = np.random.default_rng(17)
 
