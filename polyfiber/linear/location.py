@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .._lazy import above
 from .._typing import Array, FloatArray, IntArray
 from ..errors import InputError, PolyfiberError, RankAmbiguityError
 from ..numerics import exact as ex
@@ -233,8 +234,7 @@ def _table_of(widths: tuple[int, ...], gaps: Mapping[tuple[int, int], Gap]) -> I
 
 def _with_best_reading(at: Location, layers: Sequence[FloatArray], noise: float) -> Location:
     """The reading, with error bounds or without, that the smallest change of the layers makes exact."""
-    from .bars import barcode
-
+    barcode = above("linear.bars:barcode")
     best: tuple[float, IntArray] | None = None
     for table in (at.ranks, _table_of(at.widths, float_gaps(layers, at.tolerance, at.gap, noise, grow=False))):
         if bool((rk.multiplicities(table) < 0).any()):
