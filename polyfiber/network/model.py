@@ -259,7 +259,7 @@ class ReLUNetwork:
 
     def __repr__(self) -> str:
         kind = "exact" if self.is_exact else "float64"
-        widths = "-".join(map(str, self.architecture))
+        widths = short_widths(self.architecture)
         origin = f", from {self._source['file']}" if "file" in self._source else ""
         return f"ReLUNetwork({widths}, {kind}, {self.n_parameters} parameters{origin})"
 
@@ -300,6 +300,14 @@ def _exact_array(values: Array) -> Array:
     for index, value in np.ndenumerate(values):
         exact[index] = Fraction(value.item())
     return _frozen(exact)
+
+
+def short_widths(architecture: Sequence[int]) -> str:
+    """``3-16-16-3``; the middle of long ones left out."""
+    if len(architecture) <= 14:
+        return "-".join(map(str, architecture))
+    ends = (*architecture[:6], f"…({len(architecture) - 10} more)…", *architecture[-4:])
+    return "-".join(map(str, ends))
 
 
 def _widths(architecture: Sequence[int]) -> tuple[int, ...]:

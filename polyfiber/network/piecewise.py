@@ -23,7 +23,7 @@ import numpy as np
 from .._lazy import above
 from .._typing import Array, IntArray
 from ..errors import InputError, ShapeError
-from .model import ReLUNetwork, _as_parameter, _exact_array, _frozen
+from .model import ReLUNetwork, _as_parameter, _exact_array, _frozen, short_widths
 from .sparse import Matrix, SparseMatrix, apply, dense, nonzeros
 
 RELU = (0.0, 1.0)
@@ -541,7 +541,7 @@ class PiecewiseLinearNetwork:
 
     def __repr__(self) -> str:
         kind = "exact" if self.is_exact else "float64"
-        widths = "-".join(map(str, self.architecture))
+        widths = short_widths(self.architecture)
         count = sum(nonzeros(w) for a in (*(b.affine for b in self._blocks), self._output) for w in a.weights.values())
         origin = f", from {self._source['file']}" if "file" in self._source else ""
         gates = f"{self.n_hidden} gate{'s' * (self.n_hidden != 1)}"

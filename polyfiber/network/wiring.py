@@ -26,8 +26,11 @@ NONZERO_LIMIT = 1 << 24
 DENSE_LIMIT = 1 << 26
 """Entries of all dense ones (a small file can name a tensor often)."""
 
-SLOT_LIMIT = 1 << 24
+SLOT_LIMIT = 1 << 23
 """Values of all tensors of one network."""
+
+GATE_LIMIT = 1 << 20
+"""Gates of one network, those that nobody reads in the end included."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +140,7 @@ class Wiring:
         self.inputs: IntArray = np.arange(n_inputs)
         self.nodes: list[Affine | Gates] = []
         self.size = int(n_inputs)
+        self.n_gates = 0
         self.dtypes: set[str] = set()
         self.notes: list[str] = []
         self.held = {"sparse": 0, "dense": 0}
@@ -323,6 +327,9 @@ class Wiring:
             made[equal] = self.diagonal(slots[equal], scale=pairs[equal, 1], name=place.node)
             made[~equal] = self.gates(slots[~equal], pairs[~equal], place.at(np.flatnonzero(~equal)), role)
             return made
+        self.n_gates += n
+        if self.n_gates > GATE_LIMIT:
+            raise InputError(f"{place.node}: the network has more than {GATE_LIMIT:,} gates", limit=GATE_LIMIT)
         level = self.level(slots) + 1
         made = self._grow(n, level, place.node)
         self._nonnegative[made] = np.asarray((pairs[:, 0] <= 0) & (pairs[:, 1] >= 0), dtype=bool)

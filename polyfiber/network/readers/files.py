@@ -116,7 +116,7 @@ def count(shape: Sequence[int], what: str) -> int:
         raise FileFormatError(f"{what} declares {len(shape)} axes; the limit is 16")
     if any(n < 0 for n in shape):
         raise FileFormatError(f"{what} declares the shape {tuple(shape)}; sizes cannot be negative")
-    if math.prod(max(n, 1) for n in shape) >= 1 << 48:
+    if 0 in shape and math.prod(max(n, 1) for n in shape) >= 1 << 48:
         raise FileFormatError(f"{what} declares the shape {tuple(shape)}, more than any file holds")
     return math.prod(shape)
 

@@ -28,6 +28,8 @@ _NUMBER = re.compile(rb"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[-+]?(?:nan|in
 MOST_NUMBERS = 1 << 20
 """Numbers that a line of the header may hold."""
 
+_ANYTHING = re.compile(rb"\S")
+
 
 class _Lines:
     """Lines that are neither empty nor comments, one at a time: a row is numbers before the next one is looked at."""
@@ -44,7 +46,9 @@ class _Lines:
         return line
 
     def _next(self) -> bytes | None:
-        while self.at < len(self.data):
+        while (found := _ANYTHING.search(self.data, self.at)) is not None:
+            self.number += self.data.count(b"\n", self.at, found.start())
+            self.at = found.start()
             end = self.data.find(b"\n", self.at)
             end = len(self.data) if end < 0 else end
             line = self.data[self.at : end].strip()

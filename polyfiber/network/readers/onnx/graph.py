@@ -402,7 +402,7 @@ def _extreme(g: Graph, node: Node, args: Sequence[Any], *, largest: bool) -> Sig
 
 def _pooled(g: Graph, node: Node, patches: IntArray, axes: int, shape: Sequence[int]) -> Signal:
     """Maxima over the last axes: along the last one first, so that windows below each other share them."""
-    g.wiring.expect(patches.size, node.shown)
+    g.wiring.expect(4 * patches.size, node.shown)
     full = _place(node, shape)
     for _ in range(axes):
         rows = patches.reshape(-1, patches.shape[-1])
@@ -417,7 +417,7 @@ def _max_pool(g: Graph, node: Node, args: Sequence[Any]) -> Signal:
     kernel = tuple(int(k) for k in node.attributes.get("kernel_shape", ()))
     shape = windows(node, signal.shape, kernel)
     full = (*signal.shape[:2], *shape.sizes)
-    g.wiring.expect(math.prod(full) * math.prod(kernel), node.shown)
+    g.wiring.expect(4 * math.prod(full) * math.prod(kernel), node.shown)  # comparisons cost more than entries
     patches = shape.of(signal.slots, -2)
     if np.any(np.all(patches == -2, axis=tuple(range(-len(kernel), 0)))):
         raise refuse(node, "has windows that hold nothing but padding")
@@ -432,7 +432,7 @@ def _global_max(g: Graph, node: Node, args: Sequence[Any]) -> Signal:
 
 def _reduce_extreme(g: Graph, node: Node, args: Sequence[Any], *, largest: bool) -> Signal:
     rows, shape = grouped(node, args[0], args)
-    g.wiring.expect(rows.size, node.shown)
+    g.wiring.expect(4 * rows.size, node.shown)
     return Signal(extremum(g.wiring, list(rows.T), _place(node, shape), largest=largest).reshape(shape))
 
 

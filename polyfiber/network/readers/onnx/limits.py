@@ -27,11 +27,6 @@ def check_cost(data: bytes, descriptor: Any) -> None:
     stack: list[tuple[int, int, Any, int]] = [(0, len(data), descriptor, 0)]
     while stack:
         at, end, schema, depth = stack.pop()
-        messages += 1
-        if messages > MOST_MESSAGES or depth > MOST_DEPTH:
-            raise FileFormatError(
-                f"the file holds more than {MOST_MESSAGES:,} messages, or messages nested deeper than {MOST_DEPTH}"
-            )
         known = inside.get(schema.full_name)
         if known is None:
             known = {f.number: f.message_type for f in schema.fields if f.message_type is not None}
@@ -52,6 +47,11 @@ def check_cost(data: bytes, descriptor: Any) -> None:
                 size, at = _varint(data, at, end)
                 child = known.get(key >> 3)
                 if child is not None and at + size <= end:
+                    messages += 1
+                    if messages > MOST_MESSAGES or depth >= MOST_DEPTH:
+                        raise FileFormatError(
+                            f"the file holds more than {MOST_MESSAGES:,} messages, or some nested deeper than {MOST_DEPTH}"
+                        )
                     stack.append((at, at + size, child, depth + 1))
                 at += size
             else:
