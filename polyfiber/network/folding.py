@@ -19,12 +19,12 @@ import numpy as np
 
 from .._typing import IntArray
 from ..errors import InputError, ShapeError, UnsupportedLayerError
-from .assembly import assemble
-from .exact_rows import SQRT_BITS
 from .model import ReLUNetwork
 from .names import printable
-from .units import relu
-from .wiring import Place, Wiring
+from .wiring.assembly import assemble
+from .wiring.exact_rows import SQRT_BITS
+from .wiring.slots import Place, Wiring
+from .wiring.units import relu
 
 
 def finite_fraction(value: float | int, where: str) -> Fraction:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from .._typing import Array, BoolArray, IntArray
-from .exact_rows import integers as over_one_denominator
 from .model import ReLUNetwork
+from .wiring.exact_rows import integers as over_one_denominator
 
 PROPORTIONAL_LIMIT = 200_000
 """Most parameters of a layer for which rows are compared up to scale (in exact arithmetic)."""

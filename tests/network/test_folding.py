@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from polyfiber.errors import InputError, ShapeError, UnsupportedLayerError
-from polyfiber.network.exact_rows import ExactRows, integers
 from polyfiber.network.folding import Chain, _inverse_sqrt
+from polyfiber.network.wiring.exact_rows import ExactRows, integers
 
 
 def exact(values: Any) -> np.ndarray:
@@ -193,8 +193,8 @@ def test_a_fold_that_would_take_minutes_is_refused() -> None:
 
 
 def test_steps_that_repeat_a_tensor_cannot_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("polyfiber.network.wiring.DENSE_LIMIT", 1000)
-    monkeypatch.setattr("polyfiber.network.wiring.NONZERO_LIMIT", 210)
+    monkeypatch.setattr("polyfiber.network.wiring.slots.DENSE_LIMIT", 1000)
+    monkeypatch.setattr("polyfiber.network.wiring.slots.NONZERO_LIMIT", 210)
     chain, square = Chain(10), np.ones((10, 10))
     for i in range(10):
         chain.dense(square, None, name=f"d{i}")

@@ -533,7 +533,7 @@ def test_bfloat16(tmp_path: Path) -> None:
 def test_declared_sizes_are_checked_before_anything_is_allocated(tmp_path: Path) -> None:
     model = onnx.load_from_string(build([gemm(["x", "W", "b"], "y", transB=1)], {"W": W1, "b": B1}))
     model.graph.initializer[0].dims[:] = [10**9, 10**9]
-    with pytest.raises(FileFormatError, match="declares shape|declares the shape"):
+    with pytest.raises(FileFormatError, match=r"declares (the )?shape"):
         read(tmp_path, model.SerializeToString())
     model.graph.initializer[0].dims[:] = [-1, 4]
     with pytest.raises(FileFormatError, match="negative"):

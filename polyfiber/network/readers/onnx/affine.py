@@ -12,7 +12,7 @@ import numpy as np
 from ...._typing import Array, IntArray
 from ....errors import FileFormatError, ShapeError
 from ...folding import normalisation
-from ...wiring import Wiring
+from ...wiring.slots import Wiring
 from .constants import fractions
 from .model import Node
 from .movement import axes_of

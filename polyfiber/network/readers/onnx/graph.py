@@ -10,12 +10,12 @@ import numpy as np
 
 from ...._typing import Array, IntArray
 from ....errors import FileFormatError, InputError, PolyfiberError, ShapeError, UnsupportedLayerError
-from ...assembly import assemble
 from ...model import ReLUNetwork
 from ...names import printable
 from ...piecewise import PiecewiseLinearNetwork
-from ...units import clip, extremum, limited, relu, sloped
-from ...wiring import Place, Wiring
+from ...wiring.assembly import assemble
+from ...wiring.slots import Place, Wiring
+from ...wiring.units import clip, extremum, limited, relu, sloped
 from .affine import AFFINE, grouped, materialised, number, scaler
 from .constants import Constants
 from .model import DTYPES, Model, Node, Schemas, tensor_values

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import Array, BoolArray, IntArray
-from ..errors import InputError, ShapeError
-from .names import printable
-from .piecewise import GateGroup
+from ..._typing import Array, BoolArray, IntArray
+from ...errors import InputError, ShapeError
+from ..names import printable
+from ..piecewise import GateGroup
 
 NONZERO_LIMIT = 1 << 24
 """Entries of all sparse affine maps of one network."""
@@ -123,7 +123,7 @@ class Wiring:
 
     Examples
     --------
-    >>> from polyfiber.network.assembly import assemble
+    >>> from polyfiber.network.wiring.assembly import assemble
     >>> w = Wiring(2)
     >>> h = w.dense(w.inputs, [[1.0, -1.0]], None, name="hidden")
     >>> y = w.gates(h, (0.0, 1.0), Place.whole("relu", "Relu", (1,)))

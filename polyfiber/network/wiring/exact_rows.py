@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import Array, FloatArray, IntArray
-from ..errors import InputError
+from ..._typing import Array, FloatArray, IntArray
+from ...errors import InputError
 
 PRODUCT_LIMIT = 20_000_000
 """Nonzero products of integers that one exact product of maps may take (about ten seconds)."""

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import Array, IntArray
-from .wiring import Activation, Place, Wiring
+from ..._typing import Array, IntArray
+from .slots import Activation, Place, Wiring
 
 
 def _full(n: int, value: Any) -> Array:

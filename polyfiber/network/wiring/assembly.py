@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import Array, BoolArray, FloatArray, IntArray
-from ..errors import InputError
+from ..._typing import Array, BoolArray, FloatArray, IntArray
+from ...errors import InputError
+from ..model import ReLUNetwork
+from ..piecewise import AffineMap, GateBlock, PiecewiseLinearNetwork
+from ..sparse import SparseMatrix
 from .exact_rows import ExactRows, Products, entries_of
-from .model import ReLUNetwork
-from .piecewise import AffineMap, GateBlock, PiecewiseLinearNetwork
-from .sparse import SparseMatrix
-from .wiring import Affine, Gates, Wiring
+from .slots import Affine, Gates, Wiring
 
 WRITTEN_OUT = 1 << 22
 SPARSITY = 8
