@@ -172,6 +172,22 @@ def heed(what: str) -> None:
         monitor.check_time(what)
 
 
+_listeners: list[Callable[[str], None]] = []
+
+
+def on_compiling(call: Callable[[str], None]) -> None:
+    """Have a function called with a kernel's name when it begins to be compiled: on the first run, and after an update."""
+    _listeners.append(call)
+
+
+def compiling(name: str) -> None:
+    """Tell listeners, and whoever watches the progress of the work, that a kernel is being compiled."""
+    for call in _listeners:
+        call(name)
+    for monitor in _watching.get():
+        monitor.report("compiling kernels, once", 0)
+
+
 def time_left() -> float | None:
     """Least seconds left to the monitors that are `watching`; None where there is no limit."""
     return min((left for monitor in _watching.get() if (left := monitor.left) is not None), default=None)

@@ -13,6 +13,7 @@ from typing import Any
 import typer
 
 from .. import _version
+from ..budget import on_compiling
 from .exits import mend_streams, noting_interrupts, outcome
 
 TOPICS = ("complexes", "topology", "fibers", "equivalence", "strata", "regions", "datasets")
@@ -44,7 +45,7 @@ def _options(
     _state["debug"] = debug
 
 
-_state: dict[str, Any] = {"debug": False}
+_state: dict[str, Any] = {"debug": False, "compiling": False}
 
 
 def _register() -> None:
@@ -54,9 +55,21 @@ def _register() -> None:
             importlib.import_module(name).register(app)
 
 
+def _say_compiling(name: str) -> None:
+    """Once: that the silence is compilation."""
+    if not _state["compiling"] and not {"-q", "--quiet"} & set(sys.argv):
+        print(
+            "compiling, once (half a minute or less on an idle machine); later runs load the code",
+            file=sys.stderr,
+            flush=True,
+        )
+    _state["compiling"] = True
+
+
 def main(argv: list[str] | None = None) -> None:
     """Run the command line; whatever goes wrong is one line on standard error and an exit code."""
     mend_streams()
+    on_compiling(_say_compiling)
     try:
         with noting_interrupts() as pressed:
             try:

@@ -77,6 +77,8 @@ def progress_line(*, quiet: bool = False) -> Callable[[Any], None] | None:
     terminal = sys.stderr.isatty()
 
     def show(event: Any) -> None:
+        if event.phase.startswith("compiling"):
+            return  # said already
         now = time.monotonic()
         final = event.total is not None and event.done >= event.total
         if now - last[0] < (0.2 if terminal else 5.0) and not (terminal and final):

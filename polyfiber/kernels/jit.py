@@ -19,16 +19,34 @@ from typing import Any, TypeVar
 
 import numba
 from llvmlite import ir
-from numba.core import types
+from numba.core import event, types
 from numba.core.caching import IndexDataCacheFile
 from numba.extending import intrinsic
 
+from ..budget import compiling
 from ..settings import settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _OPTIONS: dict[str, Any] = {"nopython": True, "nogil": True, "error_model": "numpy", "fastmath": False}
 
+
+class _Compilations(event.Listener):
+    """Says when compilation begins; what a kernel needs is compiled inside, and not told again."""
+
+    def __init__(self) -> None:
+        self.depth = 0
+
+    def on_start(self, event: Any) -> None:
+        if self.depth == 0:
+            compiling(event.data["dispatcher"].py_func.__name__)
+        self.depth += 1
+
+    def on_end(self, event: Any) -> None:
+        self.depth -= 1
+
+
+event.register("numba:compile", _Compilations())
 
 # ---- code on disk -------------------------------------------------------------------------------
 _UNREADABLE = (

@@ -110,3 +110,18 @@ def test_names_that_are_no_text(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert ends("complex", path, "-q", "--save", path.with_suffix(".npz")) == 0
     assert path.with_suffix(".npz").exists()
     assert ends("info", path.with_name("absent\udcff")) == 4
+
+
+def test_compilation_is_said_once_and_at_once(tmp_path) -> None:
+    """A first run is not silent: standard error says that kernels are compiled, before the answer."""
+    import os
+    import subprocess
+    import sys
+    from pathlib import Path
+
+    file = Path(__file__).parents[2] / "data" / "iris_petals.npz"
+    env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    argv = [sys.executable, "-m", "polyfiber", "segment", str(file), "--from", "0,0", "--to", "1,1"]
+    done = subprocess.run(argv, capture_output=True, text=True, env=env, timeout=280)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("compiling, once") == 1

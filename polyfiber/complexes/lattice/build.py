@@ -243,7 +243,7 @@ class LatticeSkeleton(Skeleton):
             self.cut(k)
             if self.closed[k]:
                 self._drop_outside(k)
-            self.monitor.report("cutting", k - self.frame.n_domain + 1, self.frame.n_neurons, vertices=self.nv)
+            self.monitor.report("cutting", max(0, k - self.frame.n_domain + 1), self.frame.n_neurons, vertices=self.nv)
             self.monitor.check_time(f"the face lattice ({self.frame.name(k)} cut)")
         for k, (model, sign) in copies.items():
             self._copy(k, model, sign)

@@ -360,7 +360,7 @@ class Skeleton:
             elif state == sk.DROP:
                 self._drop_outside(int(ids[at - 1]))
             done = int(ids[at]) if at < len(ids) else int(ids[-1]) + 1
-            self.monitor.report("cutting", done - frame.n_domain, frame.n_neurons, vertices=self.nv)
+            self.monitor.report("cutting", max(0, done - frame.n_domain), frame.n_neurons, vertices=self.nv)
             if self.monitor.late:  # the text costs more than the test
                 self.monitor.check_time(
                     f"the skeleton ({self.nv} vertices, cutting by {frame.name(min(done, int(ids[-1])))})"
