@@ -43,6 +43,7 @@ def equiv(
     top1: bool = typer.Option(False, "--top1", help="Ask for the same largest output everywhere on the box instead."),
     difference: bool = typer.Option(False, "--difference", help="Also report max |f - g| on the box and where."),
     verify: bool = typer.Option(False, "--verify", help="Check the answer again, by other ways than it was found."),
+    save: Path = typer.Option(None, "--save", help="Write the answer and both networks as JSON, for polyfiber verify."),
     *,
     limits: Limits,
     output: Output,
@@ -54,6 +55,7 @@ def equiv(
     from ..budget import Monitor
     from ..equivalence.decide import are_equivalent
     from ..equivalence.decide import difference as largest_difference
+    from ..equivalence.saved import save_answer
     from ..equivalence.top1.decide import top1_agreement
     from ..errors import BudgetExceededError, InputError
     from ..network.readers import read_chain as read_network
@@ -100,6 +102,10 @@ def equiv(
             "proof": result.proof.proof,
         }
     answer["seconds"] = float(result.stats.get("seconds", 0.0))
+    if save is not None:
+        if top1:
+            raise InputError("--save keeps answers about equality; not with --top1")
+        save_answer(result, save)
     if verify:
         again = result.recheck(budget=monitor.rest() if limits.seconds is not None else None)
         answer["recheck"] = {

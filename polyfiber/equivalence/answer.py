@@ -12,12 +12,13 @@ from .._lazy import above
 from .._typing import Array, FloatArray
 from ..budget import Budget
 from ..domain import Polyhedron
-from ..errors import IncompleteError
+from ..errors import IncompleteError, NumericalError
 from ..network.model import ReLUNetwork
 from ..network.moves import Composition
 from ..verdict import Verdict
 from .bounds.everywhere import Growth
 from .bounds.near_equal import NearEqual
+from .grounds import Ground
 from .partial import ProvedPart
 from .witness import Witness, candidates, make_witness
 
@@ -69,6 +70,22 @@ class Equivalence:
     stats: Any = field(default_factory=dict, repr=False)
     known_exact: Verdict | None = field(default=None, repr=False)
     near: NearEqual | None = field(default=None, repr=False)
+
+    @classmethod
+    def equal(cls, a: ReLUNetwork, b: ReLUNetwork, tolerance: float, ground: Ground, **more: Any) -> Equivalence:
+        """YES, resting on a ground (`grounds`), which exists only where it proves equality."""
+        more = {"proved": 1.0, "bound": ground.bound, "certificate": ground.certificate, **more}
+        return cls(a, b, Verdict.YES, ground.method, ground.reason, tolerance, **more)
+
+    @classmethod
+    def different(
+        cls, a: ReLUNetwork, b: ReLUNetwork, tolerance: float, proof: Witness, method: str, reason: str, **more: Any
+    ) -> Equivalence:
+        """NO, resting on a witness (`witness.decisive`) whose gap exceeds what the tolerance explains."""
+        if not (isinstance(proof, Witness) and proof.gap > 0):
+            raise NumericalError(f"{proof!r} proves no difference; please report this")
+        more = {"bound": proof.gap, "known_exact": Verdict.NO, **more}
+        return cls(a, b, Verdict.NO, method, reason, tolerance, proof=proof, **more)
 
     def __bool__(self) -> bool:
         return bool(self.verdict)

@@ -1,9 +1,8 @@
 """Are two networks the same function? Any architecture, any depth, with evidence.
 
-Accept when canonical forms agree; reject by a witness; otherwise decide by geometry: over the
-regions of a canonical complex, on bounded domains by the exact maximum of ``|f - g|``, and beyond the
-reach of enumeration by branch and bound. Beyond the bottleneck the problem is coNP-hard, so a budget
-may end it with *undecided* and what was proved.
+Accept when canonical forms agree; reject by a witness; otherwise cut the domain into cells on which both are affine and bound ``|f - g|`` on
+each (`regions.cover`); beyond the reach of cells, branch and bound on boxes. What may make a verdict is written in `grounds`.
+Beyond the bottleneck the problem is coNP-hard, so a budget may end it with *undecided* and what was proved.
 """
 
 from __future__ import annotations
@@ -15,29 +14,36 @@ import numpy as np
 
 from .._typing import FloatArray, ProgressLike
 from ..budget import Budget, Monitor
-from ..complexes.build import canonical_complex
-from ..complexes.complex import PolyhedralComplex
-from ..domain import Polyhedron
-from ..errors import BudgetExceededError, GenericityError, IncompleteError, InputError, PolyfiberError, ShapeError
+from ..domain import Box, Polyhedron
+from ..errors import BudgetExceededError, InputError, ShapeError
 from ..network.model import ReLUNetwork
 from ..verdict import Verdict
 from .answer import Difference, Equivalence, exact_verdict
-from .bounds.difference import MAX_VERTICES, box_around, expected_vertices, maximum_difference
+from .bounds.difference import (
+    ENUMERATION_SHARE,
+    MAX_VERTICES,
+    box_around,
+    expected_vertices,
+    maximum_difference,
+)
 from .bounds.difference_network import check_same_ends
 from .bounds.everywhere import bound_on_box, growth_bound
 from .bounds.near_equal import NEAR_SECONDS, Question
 from .forms.canonical import CanonicalForm, canonical_form, compare_raw, flat_parameters, form_of, raw_forms
 from .forms.shared_features import shared_features
-from .partial import ProvedPart, agreeing_cells, go_by_blocks
-from .regions.compare import RegionReport, compare_over, output_maps
-from .witness import Witness, as_float, beyond_tolerance, candidates, exact_output, make_witness, surely_different
+from .grounds import Bounded, ComparedCells, EqualForms, Ground, ProvedBoxes, SameParameters
+from .partial import ProvedPart, agreeing_cells
+from .regions.cover import Covered, CoverSearch, essential_inputs, sizes_of
+from .witness import Witness, as_float, candidates, decisive, exact_output, excess, explained, rounding_bound
 
+YES_SHARE = 1e-3
+"""Of the tolerance: what a YES by cells asks for, relative to what the terms of an output add up to."""
+BLURS = 1.0
+"""How many times what 32 roundings of parameters and coordinates do to the values of a point a difference may be without being one."""
 MAX_BLOCKWISE = 10**11
-"""Largest expected complex that is begun, block by block, within a time budget."""
+"""Largest expected complex that is begun, block by block or cell by cell, within a time budget."""
 LARGE = 1_000_000
 """Parameters beyond which a few inputs are tried before anything else."""
-ONE_PIECE = 50_000
-"""Expected vertices beyond which a complex is gone through by blocks when the time is limited."""
 
 
 def _check(a: Any, b: Any, domain: Any, tolerance: float, epsilon: Any) -> None:
@@ -46,6 +52,12 @@ def _check(a: Any, b: Any, domain: Any, tolerance: float, epsilon: Any) -> None:
             raise InputError(
                 f"expected two ReLUNetworks, found {type(net).__name__}; see polyfiber.read_network, from_torch"
             )
+        try:
+            net.rounded()
+        except OverflowError:
+            raise InputError(
+                "a parameter is beyond the range of floats, 1.8e308; rescale the networks, both by the same factor"
+            ) from None
     check_same_ends(a, b)
     if domain is not None and not isinstance(domain, Polyhedron):
         raise InputError(f"domain must be None, a Box or a Polyhedron, found {type(domain).__name__}")
@@ -120,15 +132,15 @@ def are_equivalent(
     monitor = Monitor(budget, progress)
     pair = _Pair(a, b, domain, tolerance, epsilon, monitor, method)
     if a == b:
-        return pair.yes("parameters", "identical parameters", bound=0.0, known_exact=Verdict.YES)
+        return pair.yes(SameParameters(), known_exact=Verdict.YES)
     if epsilon is not None and method in ("auto", "bound"):
         return _near(pair, relative)
     # values beyond the range of floats decide nothing
     with monitor.watching(), np.errstate(over="ignore", invalid="ignore"):
         try:
-            if domain is not None:
-                return _on_domain(pair)
-            return _exactly(pair) if tolerance == 0 else _everywhere(pair)
+            if tolerance == 0 and epsilon is None and method != "bound":
+                return _exactly(pair)
+            return _everywhere(pair) if domain is None else _on_domain(pair)
         except BudgetExceededError as error:
             return pair.undecided(str(error))
 
@@ -138,25 +150,20 @@ class _Pair:
 
     def __init__(
         self, a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, tolerance: float,
-        epsilon: float | None, monitor: Monitor, method: str,
+        epsilon: Any, monitor: Monitor, method: str,
     ) -> None:  # fmt: skip
         self.a, self.b, self.domain, self.tolerance, self.epsilon = a, b, domain, tolerance, epsilon
         self.monitor, self.method = monitor, method
         self.fa, self.fb = a.rounded(), b.rounded()
 
-    def _answer(self, verdict: Verdict, method: str, reason: str, **more: Any) -> Equivalence:
-        return Equivalence(
-            self.a, self.b, verdict, method, reason, self.tolerance, domain=self.domain, epsilon=self.epsilon,
-            stats={"seconds": self.monitor.elapsed}, **more,
-        )  # fmt: skip
+    def _facts(self) -> dict[str, Any]:
+        return {"domain": self.domain, "epsilon": self.epsilon, "stats": {"seconds": self.monitor.elapsed}}
 
-    def yes(self, method: str, reason: str, **more: Any) -> Equivalence:
-        return self._answer(Verdict.YES, method, reason, proved=1.0, **more)
+    def yes(self, ground: Ground, **more: Any) -> Equivalence:
+        return Equivalence.equal(self.a, self.b, self.tolerance, ground, **self._facts(), **more)
 
-    def no(self, method: str, reason: str, proof: Witness | None, **more: Any) -> Equivalence:
-        if proof is not None:
-            more = {"bound": proof.gap, "known_exact": Verdict.NO, **more}
-        return self._answer(Verdict.NO, method, reason, proof=proof, **more)
+    def no(self, method: str, reason: str, proof: Witness, **more: Any) -> Equivalence:
+        return Equivalence.different(self.a, self.b, self.tolerance, proof, method, reason, **self._facts(), **more)
 
     def undecided(self, reason: str, *, part: ProvedPart | None = None, **more: Any) -> Equivalence:
         """The answer with the part that was proved, and a bound on the rest, as good as a moment allows."""
@@ -172,23 +179,25 @@ class _Pair:
             bounds = [more.get("bound"), far, bound_on_box(self.fa, self.fb, *box)]
             more["bound"] = min(float(v) for v in bounds if v is not None)
         more["certificate"] = {**more.get("certificate", {}), **part.summary}
-        return self._answer(Verdict.UNDECIDED, "none", reason, part=part, proved=part.share, **more)
+        return Equivalence(
+            self.a, self.b, Verdict.UNDECIDED, "none", reason, self.tolerance, part=part, proved=part.share,
+            **self._facts(), **more,
+        )  # fmt: skip
 
-    def any_witness(self, n: int = 512, hint: FloatArray | None = None) -> Witness | None:
-        """The best proof of a difference at candidate inputs."""
-        X = candidates(self.fa, self.fb, self.domain, n=n, rng=1)
-        if hint is not None:
-            near = hint + 1e-3 * np.random.default_rng(2).standard_normal((32, len(hint))) * (1e-6 + np.abs(hint))
-            X = np.concatenate([hint[None], near if self.domain is None else near[self.domain.contains(near)], X])
-        sure = surely_different(self.fa, self.fb, X)
-        gap = np.where(sure, np.abs(self.fa(X) - self.fb(X)).max(axis=1), -1.0)
-        if hint is not None and sure[0]:
-            return make_witness(self.a, self.b, X[0])
-        if sure.any():
-            return make_witness(self.a, self.b, X[int(np.argmax(gap))])
-        if hint is not None:
-            return make_witness(self.a, self.b, hint)
-        return self.any_witness(16 * n) if n < 10_000 else None
+    def witness_among(self, X: FloatArray) -> Witness | None:
+        """The clearest of the inputs at which the gap exceeds what the tolerance explains (on all of R^n)."""
+        X = X[np.isfinite(X).all(axis=1)]
+        X = X if self.domain is None else X[self.domain.contains(X)]
+        if not len(X):
+            return None
+        beyond = excess(self.fa, self.fb, X, self.tolerance)
+        for i in np.argsort(-beyond)[:2]:
+            if beyond[i] > 0.999:
+                x = X[i]
+                proof = decisive(self.a, self.b, x, explained(self.fa, self.fb, x, self.tolerance))
+                if proof is not None:
+                    return proof
+        return None
 
 
 def _forms(pair: _Pair) -> tuple[float, float, CanonicalForm | None, CanonicalForm | None]:
@@ -210,98 +219,53 @@ def _forms(pair: _Pair) -> tuple[float, float, CanonicalForm | None, CanonicalFo
 
 def _everywhere(pair: _Pair) -> Equivalence:
     if pair.fa.n_parameters > LARGE and pair.method == "auto":  # a form takes seconds
-        found = _by_witness(pair, np.random.default_rng(5).standard_normal((16, pair.fa.architecture[0])))
-        if found is not None:
-            return found
-    distance, allowed = np.inf, 0.0
-    x: CanonicalForm | None = None
-    y: CanonicalForm | None = None
+        proof = pair.witness_among(np.random.default_rng(5).standard_normal((16, pair.fa.architecture[0])))
+        if proof is not None:
+            return pair.no("witness", _DIFFER, proof)
+    distance = np.inf
     if pair.method != "regions":
-        distance, allowed, x, y = _forms(pair)
-        if distance <= allowed:
-            return pair.yes(
-                "canonical form", f"canonical forms agree to {distance:.2g}", bound=distance,
-                certificate={"form distance": distance, "allowed": allowed},
-            )  # fmt: skip
+        distance, allowed, x, _ = _forms(pair)
+        if distance <= allowed < 1:
+            return pair.yes(EqualForms(distance, allowed))
         if len(pair.fa.weights) > 3 or (x is not None and x.decides == "sufficient"):
-            shared = shared_features(pair.fa, pair.fb, tolerance=max(allowed, 1e-13))
+            allowed = max(allowed, 1e-13)
+            shared = shared_features(pair.fa, pair.fb, tolerance=allowed) if allowed < 1 else None
             if shared is not None:
-                return pair.yes(
-                    "shared features", f"the features that both networks share agree to {shared:.2g}, layer by layer",
-                    bound=shared, certificate={"distance": shared, "allowed": allowed},
-                )  # fmt: skip
-    found = _by_witness(pair, candidates(pair.fa, pair.fb))
-    if found is not None:
-        return found
-    if x is not None and y is not None:
-        answer = _by_forms(pair, distance, x, y)
-        if answer is not None:
-            return answer
+                text = "the features that both networks share agree, layer by layer,"
+                return pair.yes(EqualForms(shared, allowed, "shared features", text))
+    X = candidates(pair.fa, pair.fb)
+    proof = pair.witness_among(X)
+    if proof is not None:
+        return pair.no("witness", _DIFFER, proof)
     if pair.method == "forms":
         return pair.undecided(f"canonical forms differ by {distance:.2g}, which decides nothing here")
-    return _by_regions(pair, x, y)
+    answer = _by_cells(pair)
+    if answer.verdict is Verdict.UNDECIDED:
+        proof = pair.witness_among(climbed(pair, X))
+        if proof is not None:
+            return pair.no("witness", _DIFFER, proof)
+    return answer
 
 
-def _by_witness(pair: _Pair, X: FloatArray) -> Equivalence | None:
-    beyond = beyond_tolerance(pair.fa, pair.fb, X, pair.tolerance)
-    if not beyond.any():
-        return None
-    size = np.where(beyond, np.abs(pair.fa(X) - pair.fb(X)).max(axis=1) / (1 + np.abs(X).max(axis=1)), -1.0)
-    proof = make_witness(pair.a, pair.b, X[int(np.argmax(size))])
-    reason = "the outputs differ at an input by more than the tolerance explains"
-    return None if proof is None else pair.no("witness", reason, proof)
+_DIFFER = "the outputs differ at an input by more than the tolerance explains"
 
 
-def _by_forms(pair: _Pair, distance: float, x: CanonicalForm, y: CanonicalForm) -> Equivalence | None:
-    """Different forms of functions that have only one form; None where that is not known."""
-    if min(x.margin, y.margin) <= 4 * pair.tolerance:
-        return None
-    reason = f"canonical forms differ by {distance:.2g}, and equal functions have equal forms here"
-    if x.decides == y.decides == "always":
-        return pair.no("canonical form", reason, pair.any_witness())
-    if "constant" in (x.kind, y.kind) or "sufficient" in (x.decides, y.decides):
-        return _scalar(pair)
-    if pair.method != "forms" and _feasible(pair, limit=20_000):
-        proof = pair.any_witness()
-        return None if proof is None or not _generic(pair)[0] else pair.no("canonical form", reason, proof)
-    possible, certain = _generic(pair)
-    if possible:
-        proof = pair.any_witness()
-        if proof is not None or certain:
-            return pair.no("canonical form", reason, proof)
-    return None
-
-
-def _generic(pair: _Pair) -> tuple[bool, bool]:
-    """Whether both networks may be, and whether they surely are, in the regime of the theorem.
-
-    Small minors of wide matrices do not speak against it: relative determinants shrink exponentially
-    with the size.
-    """
-    from ..fibers.regime import check_regime
-
-    regimes = [check_regime(net, limit=256) for net in (pair.a, pair.b)]
-    possible = all(
-        r.generic is not Verdict.NO
-        or (r.bottleneck and r.position_margin > 0 and all("general position" in v for v in r.violations))
-        for r in regimes
-    )
-    return possible, all(r.generic is Verdict.YES for r in regimes)
-
-
-def _scalar(pair: _Pair) -> Equivalence | None:
-    """Two hidden layers with one neuron in the first: functions of one variable."""
-    if not all(len(n.weights) == 3 and n.architecture[1] == 1 for n in (pair.fa, pair.fb)):
-        return None
-    from .forms.distance import function_distance
-
-    distance = function_distance(pair.fa, pair.fb)
-    if distance is None:
-        return None
-    if distance <= pair.tolerance + 1e-12:
-        return pair.yes("scalar function", f"functions of one variable agree to {distance:.2g}", bound=distance)
-    proof = pair.any_witness()
-    return None if proof is None else pair.no("scalar function", "functions of one variable differ", proof)
+def climbed(pair: _Pair, X: FloatArray, rounds: int = 24) -> FloatArray:
+    """Inputs moved, a random step at a time, to where the gap stands out most against what is explained."""
+    rng = np.random.default_rng(7)
+    if pair.monitor.late or pair.fa.n_parameters + pair.fb.n_parameters > LARGE:
+        return X[:0]
+    best = excess(pair.fa, pair.fb, X, pair.tolerance)
+    chosen = np.argsort(-best)[:16]
+    X, best = X[chosen], best[chosen]
+    for _ in range(rounds):
+        step = X * (1 + 10.0 ** rng.uniform(-3, 1, (16, 1)))[: len(X)] * rng.choice([1.0, 0.3], (len(X), 1))
+        moved = X + 10.0 ** rng.uniform(-4, 0, (len(X), 1)) * (1e-3 + np.abs(X)) * rng.standard_normal(X.shape)
+        for trial in (step, moved):
+            found = excess(pair.fa, pair.fb, trial, pair.tolerance)
+            better = found > best
+            X, best = np.where(better[:, None], trial, X), np.where(better, found, best)
+    return X
 
 
 def _vertices(pair: _Pair) -> int:
@@ -309,94 +273,80 @@ def _vertices(pair: _Pair) -> int:
     return min(expected_vertices(net, pair.domain) for net in (pair.fa, pair.fb))
 
 
-def _feasible(pair: _Pair, limit: int = MAX_VERTICES) -> bool:
-    return _vertices(pair) <= limit
-
-
-def _by_regions(pair: _Pair, x: CanonicalForm | None, y: CanonicalForm | None) -> Equivalence:
+def _search(pair: _Pair, f: ReLUNetwork, g: ReLUNetwork) -> CoverSearch | str:
+    """The cells of a pair, or why they are not begun."""
     size = _vertices(pair)
-    too_large = size > MAX_VERTICES and pair.monitor.budget.memory is None
-    if too_large or (size > ONE_PIECE and pair.monitor.left is not None):
-        return _by_blocks(pair, size)
-    attempts = [(pair.fa, pair.fb), (pair.fb, pair.fa)]
-    if x is None or y is None:
-        x, y = canonical_form(pair.fa), canonical_form(pair.fb)
-    try:
-        tidy = (x.to_network(), y.to_network())
-        attempts += [tidy, (tidy[1], tidy[0])]
-    except PolyfiberError:
-        pass
-    reason, part = "not decided", None
-    if pair.fa.n_hidden < pair.fb.n_hidden:
-        attempts[0], attempts[1] = attempts[1], attempts[0]
-    for f, g in attempts:
-        report = RegionReport()
-        try:
-            cx = canonical_complex(f, pair.domain, budget=pair.monitor.rest(), progress=pair.monitor._call)
-            report = compare_over(cx, f, g, tolerance=pair.tolerance, monitor=pair.monitor)
-        except BudgetExceededError as error:
-            if isinstance(error.partial, RegionReport):
-                part = _part_of(error.partial, f)
-            return pair.undecided(str(error), part=part)
-        except (GenericityError, IncompleteError, PolyfiberError) as error:
-            reason = f"{type(error).__name__}: {error}"
-            continue
-        facts = {
-            "regions": report.n_regions, "contained": report.contained, "split": report.split,
-            "f_vector": list(cx.f_vector), "largest relative difference": report.largest,
-        }  # fmt: skip
-        if report.equal is False:
-            proof = pair.any_witness(hint=report.witness)
-            return pair.no("regions", report.reason, proof, certificate=facts)
-        if report.equal:
-            reason = f"the affine pieces agree on all {report.n_regions} regions"
-            return pair.yes("regions", reason, bound=report.largest, certificate=facts)
-        reason, part = report.reason, _part_of(report, f)
-    return pair.undecided(reason, part=part)
-
-
-def _part_of(report: RegionReport, f: ReLUNetwork) -> ProvedPart:
-    done = report.contained + max(0, report.split - report.open)
-    return ProvedPart(f, None, done, min(done / report.n_regions, 1.0 - 1e-9) if report.n_regions else 0.0)
-
-
-def _by_blocks(pair: _Pair, size: int) -> Equivalence:
-    """The regions of the smaller network block by block, in bounded memory, as far as the time goes."""
-    if size > MAX_BLOCKWISE or pair.monitor.left is None:
+    if size > (MAX_VERTICES if pair.monitor.left is None else MAX_BLOCKWISE):
         advice = "pass a box" if size > MAX_BLOCKWISE else "pass a box, or a budget to see how far it gets"
-        return pair.undecided(f"about {size:.2g} vertices are beyond enumeration; {advice}")
-    f, g = (pair.fa, pair.fb) if pair.fa.n_hidden >= pair.fb.n_hidden else (pair.fb, pair.fa)
-    if expected_vertices(f, pair.domain) > 2 * size:
-        f, g = g, f
-    X = candidates(f, g, pair.domain, n=256, rng=4)
-    scale = float(np.abs(output_maps(f, X[:256])[:, :, :-1]).max())
-    total = RegionReport()
+        return f"about {size:.2g} vertices are beyond enumeration; {advice}"
+    try:
+        search = CoverSearch(f, g, pair.domain)
+    except ValueError as error:
+        return str(error)
+    pair.monitor.check_memory(search.memory, "comparing cells")
+    return search
 
-    def check(cx: PolyhedralComplex) -> tuple[bool, RegionReport | None]:
-        report = compare_over(cx, f, g, tolerance=pair.tolerance, monitor=pair.monitor, scale=scale)
-        total.largest = max(total.largest, report.largest)
-        return report.equal is True, report if report.equal is False else None
 
-    found = go_by_blocks(f, pair.domain, check, pair.monitor)
-    facts: dict[str, Any] = {
-        "regions": found.regions, "blocks": len(found.blocks), "f_vector": list(found.f_vector),
-        "largest relative difference": total.largest,
-    }  # fmt: skip
-    if found.failure is not None:
-        proof = pair.any_witness(hint=found.failure.witness)
-        return pair.no("regions", found.failure.reason, proof, certificate=facts)
-    if not found.remaining:
-        reason = f"the affine pieces agree on all {found.regions} regions, block by block"
-        return pair.yes("regions", reason, bound=total.largest, certificate=facts)
-    stopped = found.stopped or f"{len(found.remaining)} blocks hold regions that were not decided"
-    return pair.undecided(stopped, part=found.part(f, pair.domain), certificate=facts)
+def _by_cells(pair: _Pair) -> Equivalence:
+    """Cells of both networks on all of R^n, each compared with the tolerance."""
+    f, g, basis = essential_inputs(pair.fa, pair.fb) if pair.domain is None else (pair.fa, pair.fb, None)
+    search = _search(pair, f, g)
+    if isinstance(search, str):
+        return pair.undecided(search)
+    limits, share = np.zeros(f.architecture[-1]), YES_SHARE * pair.tolerance
+    # the first suspect is looked at at once; where it is in the grey zone, the rest may show more
+    for stop in (1, None):
+        found = search.run(limits, pair.monitor, share=share, blurs=BLURS, stop=stop)
+        if not found.suspects:
+            break
+        X = suspected_inputs(found)
+        proof = pair.witness_among(X if basis is None else X @ basis.T)
+        if proof is not None:
+            facts = {"regions": found.cells, "bound relative to the limit": found.ratio}
+            return pair.no(
+                "regions", f"the affine pieces differ on one of {found.cells} cells", proof, certificate=facts
+            )
+    if found.proves:
+        bound = found.ratio * share
+        return pair.yes(ComparedCells(found.cells, found.waiting, found.lost, found.above, found.ratio, bound))
+    return pair.undecided(_open(found), part=_part_of(pair, found))
+
+
+def _open(found: Covered) -> str:
+    texts = [
+        f"{number} {what}"
+        for number, what in (
+            (found.above, "cells lie between what proves a YES and what proves a NO"),
+            (found.lost, "cells are beyond what floats and memory hold"),
+            (found.waiting, "cells were not begun when the time ended"),
+        )
+        if number
+    ]
+    return f"after {found.cells} cells: {'; '.join(texts)}"
+
+
+def _part_of(pair: _Pair, found: Covered) -> ProvedPart:
+    done = found.cells - found.above - found.lost
+    return ProvedPart(pair.fa, pair.domain, done, min(found.share, 1.0 - 1e-9), True)
+
+
+def suspected_inputs(found: Covered) -> FloatArray:
+    """Inputs near the generators at which a limit is exceeded: a point and towards the middle of its cell, and far along a ray."""
+    X = []
+    for generator, base in found.suspects:
+        h = generator[:-1]
+        if generator[-1] > 0:
+            X += [h + t * (base - h) for t in (0.0, 1e-9, 1e-6, 1e-3, 0.1, 0.5)]
+        else:
+            X += [base + 2.0**k * h for k in (0, 3, 7, 11, 17, 23, 30, 40, 60, 100)]
+    return np.array(X).reshape(-1, found.where.shape[1])
 
 
 def _exactly(pair: _Pair) -> Equivalence:
     verdict, proof = exact_verdict(pair.a, pair.b, pair.domain)
     if verdict is Verdict.YES:
-        return pair.yes("canonical form", "exact normal forms are equal", bound=0.0, known_exact=verdict)
-    if verdict is Verdict.NO:
+        return pair.yes(EqualForms(0.0, 0.0, text="exact normal forms are equal"), known_exact=verdict)
+    if verdict is Verdict.NO and proof is not None:
         return pair.no("witness", "the exact outputs differ at an input", proof)
     from .regions.exact import exact_by_regions
 
@@ -408,53 +358,132 @@ def _exactly(pair: _Pair) -> Equivalence:
     return exact_by_regions(pair)
 
 
-def _on_domain(pair: _Pair) -> Equivalence:
-    if pair.epsilon is None and pair.method == "auto":
-        if pair.tolerance == 0:
-            verdict, proof = exact_verdict(pair.a, pair.b, pair.domain)
-            if verdict is Verdict.YES:
-                return pair.yes("canonical form", "exact normal forms are equal", bound=0.0, known_exact=verdict)
-            if verdict is Verdict.NO:
-                return pair.no("witness", "the exact outputs differ at an input", proof)
-            if _feasible(pair, 200_000):
-                from .regions.exact import exact_by_regions
+# ---- on a domain -------------------------------------------------------------------------------------------------------
 
-                return exact_by_regions(pair)
-        else:
-            distance, allowed, _, _ = _forms(pair)
-            if distance <= allowed:
-                return pair.yes("canonical form", f"canonical forms agree to {distance:.2g}", bound=distance)
+
+def _on_domain(pair: _Pair) -> Equivalence:
+    if box_around(pair.domain) is None:
+        return _everywhere(pair)
+    if pair.epsilon is None and pair.method == "auto":
+        distance, allowed, _, _ = _forms(pair)
+        # relative to what f reaches on the domain, parameters within the tolerance may be too far apart
+        if distance <= YES_SHARE * pair.tolerance + (allowed - pair.tolerance) and distance <= allowed < 1:
+            return pair.yes(EqualForms(distance, allowed))
+    if pair.method in ("auto", "regions"):
+        part = Monitor(pair.monitor.rest(ENUMERATION_SHARE), pair.monitor._call)
+        found = _cells_on_domain(pair, part)
+        if found is not None:
+            return found
+    return _by_bounds(pair)
+
+
+def _sampled(pair: _Pair) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Inputs of the domain, gaps (k, nL) there, and the largest |f_o| among them."""
     X = candidates(pair.fa, pair.fb, pair.domain)
     values = pair.fa(X)
-    scale = float(max(np.abs(values).max(initial=0.0), 1e-300))
-    limit = pair.epsilon if pair.epsilon is not None else pair.tolerance * scale
-    gap = np.abs(values - pair.fb(X)).max(axis=1) if len(X) else np.zeros(0)
-    if pair.epsilon is not None and len(gap) and gap.max() > limit:
-        proof = make_witness(pair.a, pair.b, X[int(np.argmax(gap))])
-        if proof is not None and proof.gap > limit:
+    gaps = np.abs(values - pair.fb(X))
+    return X, gaps, np.abs(values).max(axis=0, initial=0.0)
+
+
+def _cells_on_domain(pair: _Pair, monitor: Monitor) -> Equivalence | None:
+    """Cells of both networks on the domain; None where they do not decide."""
+    X, gaps, reached = _sampled(pair)
+    asked = None if pair.epsilon is None else np.array(np.broadcast_to(pair.epsilon, pair.fa.architecture[-1]), float)
+    if asked is not None and len(X):
+        best = int(np.argmax((gaps - asked).max(axis=1)))
+        proof = _inside(pair, X[best], asked) if (gaps[best] > asked).any() else None
+        if proof is not None:
+            return pair.no("witness", "|f - g| exceeds epsilon at an input", proof)
+    try:
+        search = _search(pair, pair.fa, pair.fb)
+    except BudgetExceededError:
+        return None
+    if isinstance(search, str):
+        return None
+    least = YES_SHARE * search.largest()
+
+    def limit(size: FloatArray) -> FloatArray:
+        """What is asked of each output: epsilon, or the tolerance times the largest |f_o|."""
+        return pair.tolerance * np.maximum(size, least) if asked is None else asked
+
+    blurs = BLURS if pair.epsilon is None else 0.0
+    for stop in (1, None):
+        limits = limit(reached)
+        found = search.run(limits, monitor, blurs=blurs, stop=stop)
+        if found.proves:
+            bound = float(found.upper.max())
+            most = max(bound, float(limits.max()))  # beside rounding, which counts by itself
+            return pair.yes(Bounded(bound, most, "regions", _domain_facts(found)))
+        reached = np.maximum(reached, found.size)
+        # until the cells are complete, f is at most what its terms add up to
+        ceiling = limit(found.ceiling if found.complete else search.largest())
+        for x in [*suspected_inputs(found), *found.where]:
+            noise = 4.0 * (rounding_bound(pair.fa, x) + rounding_bound(pair.fb, x)) if pair.epsilon is None else 0.0
+            proof = _inside(pair, x, ceiling + noise)
+            if proof is not None:
+                facts = _domain_facts(found)
+                return pair.no("regions", f"|f - g| reaches {proof.gap:.6g}", proof, certificate=facts)
+        if stop is None and found.complete and bool((limit(reached) > limits).any()):
+            limits = limit(reached)
+            found = search.run(limits, monitor, blurs=blurs, stop=None)
+            if found.proves:
+                bound = float(found.upper.max())
+                return pair.yes(Bounded(bound, max(bound, float(limits.max())), "regions", _domain_facts(found)))
+    if not found.complete:
+        return None
+    upper = float(found.upper.max())
+    return pair.undecided(
+        f"|f - g| lies between {found.gap.max():.6g} and {upper:.6g}, too near to the limit {limits.max():.6g}",
+        bound=upper, certificate=_domain_facts(found),
+    )  # fmt: skip
+
+
+def _domain_facts(found: Covered) -> dict[str, Any]:
+    return {
+        "maximum": float(found.gap.max()), "upper bound": float(found.upper.max()), "regions": found.cells,
+        "not compared": found.waiting + found.lost,
+    }  # fmt: skip
+
+
+def _inside(pair: _Pair, x: FloatArray, limit: float | FloatArray) -> Witness | None:
+    """A witness beyond the limit at an input, which is moved into a box by rounding errors and must lie in other domains."""
+    if isinstance(pair.domain, Box):
+        x = np.clip(x, pair.domain.lo.astype(np.float64), pair.domain.hi.astype(np.float64))
+    if pair.domain is not None and not bool(pair.domain.contains(x)):
+        return None
+    return decisive(pair.a, pair.b, x, limit)
+
+
+def _by_bounds(pair: _Pair) -> Equivalence:
+    """Bounds of ``|f - g|`` by weights and by branch and bound: against epsilon, or the tolerance times the largest |f_o| that was seen."""
+    X, gaps, reached = _sampled(pair)
+    # one limit for all outputs: that of the smallest
+    own = pair.tolerance * reached if pair.epsilon is None else np.asarray(pair.epsilon, dtype=np.float64)
+    limit = float(own.min(initial=np.inf))
+    limit = limit if np.isfinite(limit) else 0.0
+    for i in np.argsort(-gaps.max(axis=1))[:1] if pair.epsilon is not None else []:
+        proof = _inside(pair, X[i], limit)
+        if proof is not None:
             return pair.no("witness", f"|f - g| exceeds {limit:.3g} at an input", proof)
     box = box_around(pair.domain)
     if box is not None and pair.method == "auto" and limit > 0:
         by_weights = bound_on_box(pair.fa, pair.fb, *box)
         if by_weights <= limit:
-            return pair.yes(
-                "weights", f"the weights are so close that |f - g| is at most {by_weights:.6g}", bound=by_weights
-            )
+            text = "the weights are so close that |f - g| is at most"
+            return pair.yes(Bounded(by_weights, limit, "weights", text=text))
     found = maximum_difference(
-        pair.fa, pair.fb, pair.domain, monitor=pair.monitor, threshold=limit, method=pair.method,
-        enumerable=_feasible(pair),
+        pair.fa, pair.fb, pair.domain, monitor=pair.monitor, threshold=limit, method="bound", enumerable=False
     )  # fmt: skip
-    facts = {"maximum": found.maximum, "upper bound": found.upper, "regions": found.n_regions, "method": found.method}
-    scale = max(scale, found.stats.get("largest output", 0.0))
-    limit = pair.epsilon if pair.epsilon is not None else pair.tolerance * scale
-    slack = 1e-12 * scale if pair.tolerance > 0 or pair.epsilon is not None else 0.0
-    if found.upper <= limit + slack and (pair.tolerance > 0 or pair.epsilon is not None):
-        return pair.yes(found.method, f"|f - g| is at most {found.upper:.6g}", bound=found.upper, certificate=facts)
-    proof = None if found.where is None else make_witness(pair.a, pair.b, found.where)
-    if found.maximum > limit + (found.upper - found.maximum if found.complete else 0.0) and proof is not None:
-        return pair.no(found.method, f"|f - g| reaches {found.maximum:.6g}", proof, certificate=facts)
-    if proof is not None and pair.tolerance == 0 and pair.epsilon is None:
-        return pair.no(found.method, f"|f - g| reaches {found.maximum:.6g}", proof, certificate=facts)
+    facts = {"maximum": found.maximum, "regions": found.n_regions, "method": found.method}
+    if found.upper <= limit:
+        return pair.yes(Bounded(found.upper, limit, found.method, facts))
+    if found.where is not None:
+        ceiling: Any = limit
+        if pair.epsilon is None:  # f is at most what its terms add up to
+            ceiling = pair.tolerance * sizes_of(pair.fa, found.where, box)[-1][:, -1]
+        proof = _inside(pair, found.where, ceiling)
+        if proof is not None:
+            return pair.no(found.method, f"|f - g| reaches {found.maximum:.6g}", proof, certificate=facts)
     return pair.undecided(
         f"|f - g| lies between {found.maximum:.6g} and {found.upper:.6g}, the limit is {limit:.6g}",
         bound=found.upper, proved=found.proved, certificate=facts,
@@ -472,15 +501,20 @@ def _near(pair: _Pair, relative: Any) -> Equivalence:
     found = question.answer(
         question.search().run(pair.monitor, seconds=NEAR_SECONDS if pair.monitor.left is None else None)
     )
-    proof = None
-    if found.point is not None and found.verdict is Verdict.NO:
+    known: dict[str, Any] = {"known_exact": Verdict.NO} if found.gap is not None and found.gap > 0 else {}
+    if found.verdict is Verdict.YES:
+        return pair.yes(
+            ProvedBoxes(found.boxes, found.open, found.bound, found.reason, found.summary), near=found, **known
+        )
+    if found.verdict is Verdict.NO and found.point is not None:
         x = found.point
         proof = Witness(x, (exact_output(pair.a, x), exact_output(pair.b, x)), as_float(found.gap), "exact")
-    known = Verdict.NO if found.gap is not None and found.gap > 0 else None
+        return pair.no(
+            "branch and bound", found.reason, proof, near=found, proved=found.proved, certificate=found.summary
+        )
     return Equivalence(
-        pair.a, pair.b, found.verdict, "branch and bound", found.reason, pair.tolerance, domain=pair.domain,
-        epsilon=pair.epsilon, bound=found.bound if proof is None else proof.gap, proof=proof, proved=found.proved,
-        certificate=found.summary, stats={"seconds": pair.monitor.elapsed}, known_exact=known, near=found,
+        pair.a, pair.b, Verdict.UNDECIDED, "branch and bound", found.reason, pair.tolerance, bound=found.bound,
+        proved=found.proved, certificate=found.summary, near=found, **pair._facts(), **known,
     )  # fmt: skip
 
 
@@ -526,7 +560,7 @@ def difference(
         raise InputError(f"method {method!r} is unknown; expected 'auto', 'regions', 'bound' or 'milp'")
     monitor = Monitor(budget, progress)
     pair = _Pair(a, b, domain, 1e-9, None, monitor, method)
-    enumerable = method in ("auto", "regions") and _feasible(pair)
+    enumerable = method in ("auto", "regions") and _vertices(pair) <= MAX_VERTICES
     return maximum_difference(
         pair.fa, pair.fb, domain, monitor=monitor, threshold=None, method=method, enumerable=enumerable
     )

@@ -31,6 +31,7 @@ from ..verdict import Verdict
 from .answer import Equivalence
 from .checks.sample import Deviation, deviation
 from .decide import are_equivalent
+from .grounds import Bounded
 
 PROGRAM_SECONDS = 60.0
 """Time for one round of linear programs without a budget."""
@@ -97,7 +98,19 @@ class MinimizeResult:
         """
         domain = None if self.box is None else Box(*self.box)
         if self.epsilon > 0:
-            return are_equivalent(self.original, self.network, domain, epsilon=self.epsilon, budget=budget)
+            found = are_equivalent(self.original, self.network, domain, epsilon=self.epsilon, budget=budget)
+            if found.verdict is Verdict.UNDECIDED and found.bound is not None and found.bound <= self.epsilon:
+                ground = Bounded(found.bound, self.epsilon, found.method)  # a bound below epsilon is the proof
+                return Equivalence.equal(
+                    self.original,
+                    self.network,
+                    tolerance,
+                    ground,
+                    domain=domain,
+                    epsilon=self.epsilon,
+                    stats=found.stats,
+                )
+            return found
         if self.original.is_exact:
             tolerance = 0.0
         return are_equivalent(self.original, self.network, domain, tolerance=tolerance, budget=budget)
@@ -105,10 +118,10 @@ class MinimizeResult:
     def verify(self, **options: Any) -> Deviation:
         """Compare both networks at vertices, rays and region points of their complexes; see `deviation`.
 
-        ``verdict`` of the answer is that of the proof, if there is one and it is confirmed by `Equivalence.recheck`.
+        ``verdict`` of the answer is that of the proof, if there is one and `Equivalence.recheck` does not refute it.
         """
         found = deviation(self.original, self.network, box=self.box, **options)
-        if self.proof is None or self.proof.recheck().verdict is not Verdict.YES:
+        if self.proof is None or self.proof.recheck().verdict is Verdict.NO:
             return found
         return replace(found, verdict=self.proof.verdict)
 

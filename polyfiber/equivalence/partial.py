@@ -27,7 +27,7 @@ from ..domain import Polyhedron
 from ..errors import BudgetExceededError, PolyfiberError
 from ..network.model import ReLUNetwork
 from .bounds.everywhere import Growth
-from .regions.compare import PORTION, affine_pieces
+from .regions.pieces import PORTION, affine_pieces
 
 FACES = 1 << 15
 """Faces that a block may have, about: few, so that something is proved soon."""

@@ -59,11 +59,12 @@ def magnitude(net: ReLUNetwork, X: FloatArray) -> FloatArray:
     return y
 
 
-def sensitivity(net: ReLUNetwork, X: FloatArray) -> FloatArray:
-    """How much the outputs can move (…,), per unit of relative change of every block of parameters.
+def sensitivity(net: ReLUNetwork, X: FloatArray, tolerance: float = 0.0) -> FloatArray:
+    """How much each output can move (…, nL), per unit of relative change of every block of parameters.
 
-    A row ``(w | b)`` may move by its size, the last layer by its largest weighted column; changes are
-    carried through the layers with ``relu`` as a contraction, so the bound is valid to first order in the change.
+    A row ``(w | b)`` may move by its size, a row of the last layer by its largest weighted entry; changes are
+    carried through the layers with ``relu`` as a contraction, so the bound is valid to first order in the change. Neurons that
+    four times the tolerance, as a change, leaves off add nothing.
     """
     y = np.asarray(X, dtype=np.float64)
     moved = np.zeros(y.shape)
@@ -72,17 +73,15 @@ def sensitivity(net: ReLUNetwork, X: FloatArray) -> FloatArray:
         carried = moved @ np.abs(W).T
         if layer == len(net.weights) - 1:
             if layer == 0:
-                own = np.abs(W).max() * total + np.abs(b).max()
-            else:
-                sizes = row_norms(net.weights[layer - 1])
-                sizes = np.where(sizes > 0, sizes, 1.0)
-                heavy = float((np.abs(W) * sizes).max())
-                own = heavy * ((y / sizes).sum(axis=-1, keepdims=True) + 1.0) + np.abs(b).max()
-            result: FloatArray = (carried + own).max(axis=-1)
-            return result
+                return np.asarray(carried + np.abs(W).max(axis=1) * total + np.abs(b))
+            sizes = row_norms(net.weights[layer - 1])
+            sizes = np.where(sizes > 0, sizes, 1.0)
+            heavy = (np.abs(W) * sizes).max(axis=1)
+            return np.asarray(carried + heavy * ((y / sizes).sum(axis=-1, keepdims=True) + 1.0) + np.abs(b))
         norms = row_norms(W)
         z = y @ W.T + b
         moved = carried + total * norms + np.maximum(np.abs(b), norms)
+        moved = np.where((z < -4.0 * tolerance * moved) & (tolerance > 0), 0.0, moved)
         y = np.maximum(z, 0.0)
     raise AssertionError("a network has a layer")
 
@@ -99,12 +98,37 @@ def surely_different(a: ReLUNetwork, b: ReLUNetwork, X: FloatArray) -> BoolArray
     return np.asarray((gap > rounding_bound(a, X) + rounding_bound(b, X)).any(axis=-1))
 
 
+def present(net: ReLUNetwork, X: FloatArray, tolerance: float) -> FloatArray:
+    """As `magnitude`, of the terms that are there: neurons that stay off when every parameter moves by twice the tolerance add nothing."""
+    y, size = np.asarray(X, dtype=np.float64), np.abs(X)
+    for layer, (W, b) in enumerate(zip(net.weights, net.biases)):
+        z, size = y @ W.T + b, size @ np.abs(W).T + np.abs(b)
+        if layer < len(net.weights) - 1:
+            y, size = np.maximum(z, 0.0), np.where(z < -2.0 * (layer + 1) * tolerance * size, 0.0, size)
+    return np.asarray(size)
+
+
+def explained(a: ReLUNetwork, b: ReLUNetwork, X: FloatArray, tolerance: float) -> FloatArray:
+    """Gap (…, nL) that rounded parameters, and parameters of either network moved by the tolerance, explain at inputs of R^n.
+
+    Parameters count in blocks, or each by itself, in one network or the other, whichever explains least: four times the tolerance times
+    `sensitivity`, or the tolerance times what the terms that are there add up to (`present`), for each layer once.
+    """
+    sizes = [present(net, X, tolerance) for net in (a, b)]
+    blocks = [4.0 * tolerance * sensitivity(net, X, tolerance) for net in (a, b)]
+    single = [tolerance * len(net.weights) * size for net, size in zip((a, b), sizes)]
+    return np.asarray(np.minimum.reduce([*blocks, *single]) + 2.0**-46 * np.maximum(*sizes))
+
+
 def beyond_tolerance(a: ReLUNetwork, b: ReLUNetwork, X: FloatArray, tolerance: float) -> BoolArray:
-    """Where networks whose canonical parameters agree within the tolerance could not differ so much."""
-    gap = np.abs(a(X) - b(X)).max(axis=-1)
-    allowed = 4.0 * tolerance * np.minimum(sensitivity(a, X), sensitivity(b, X))
-    noise = (rounding_bound(a, X) + rounding_bound(b, X)).max(axis=-1)
-    return np.asarray(gap > allowed + 4 * noise)
+    """Where networks whose parameters agree within the tolerance could not differ so much."""
+    return np.asarray((np.abs(a(X) - b(X)) > explained(a, b, X, tolerance)).any(axis=-1))
+
+
+def excess(a: ReLUNetwork, b: ReLUNetwork, X: FloatArray, tolerance: float) -> FloatArray:
+    """Largest gap of an output (…,) relative to what is explained there; what is not finite counts as 0."""
+    found = (np.abs(a(X) - b(X)) / np.maximum(explained(a, b, X, tolerance), 1e-300)).max(axis=-1)
+    return np.where(np.isfinite(found), found, 0.0)
 
 
 def candidates(a: ReLUNetwork, b: ReLUNetwork, domain: Any = None, *, n: int = 256, rng: Any = 0) -> FloatArray:
@@ -187,15 +211,31 @@ def exact_output(net: ReLUNetwork, x: FloatArray) -> Array:
 
 def make_witness(a: ReLUNetwork, b: ReLUNetwork, x: FloatArray) -> Witness | None:
     """Witness at one input, or None if the exact outputs are equal there."""
-    fa, fb = a.rounded(), b.rounded()
+    return decisive(a, b, x, 0.0)
+
+
+def decisive(a: ReLUNetwork, b: ReLUNetwork, x: FloatArray, allowed: float | FloatArray) -> Witness | None:
+    """Witness at one input where the gap of some output certainly exceeds ``allowed`` (nL,), or None.
+
+    Where floats cannot tell, both outputs are computed in rationals.
+    """
     x = np.asarray(x, dtype=np.float64)
-    if not (a.is_exact or b.is_exact) and bool(surely_different(fa, fb, x[None])[0]):
-        u, v = fa(x), fb(x)
-        return Witness(x, (u, v), float(np.abs(u - v).max()), "rounding")
-    p, q, gap = exact_difference(a, b, x)
-    if gap == 0:
+    if not np.isfinite(x).all():
         return None
-    return Witness(x, (p, q), as_float(gap), "exact")
+    fa, fb = a.rounded(), b.rounded()
+    allowed = np.broadcast_to(np.asarray(allowed, dtype=np.float64), (a.architecture[-1],))
+    if not (a.is_exact or b.is_exact):
+        u, v = fa(x), fb(x)
+        gap, noise = np.abs(u - v), rounding_bound(fa, x) + rounding_bound(fb, x)
+        if bool((gap * (1 - 1e-15) - noise > allowed).any()):
+            return Witness(x, (u, v), float(gap.max()), "rounding")
+        if bool((gap * (1 + 1e-15) + noise <= allowed).all()):
+            return None
+    p, q, _ = exact_difference(a, b, x)
+    gaps = [abs(s - t) for s, t in zip(p, q)]
+    if not any(gap > limit for gap, limit in zip(gaps, allowed) if limit < np.inf):
+        return None
+    return Witness(x, (p, q), as_float(max(gaps)), "exact")
 
 
 def as_float(value: Any) -> float:

@@ -12,15 +12,15 @@ from ...bounds.boxes import milp_maximum, needs_box
 from ...budget import Monitor, heed
 from ...complexes.build import canonical_complex, estimate_size
 from ...complexes.complex import PolyhedralComplex
-from ...complexes.ranges.activation import bounding_box
 from ...domain import Box, Polyhedron
 from ...errors import BudgetExceededError, GenericityError, InputError, PolyfiberError
 from ...network.model import ReLUNetwork
 from ...verdict import Verdict
 from ..answer import Difference
 from ..forms.canonical import canonical_form
-from ..regions.compare import compare_over, incidence, output_maps
+from ..regions.cover import CoverSearch, enclosing_box
 from ..regions.exact import settled_vertices
+from ..regions.pieces import incidence, output_maps
 from ..witness import as_float, candidates, rounding_bound
 from .difference_network import both_signs, difference_network
 from .near_equal import Question, largest_difference
@@ -94,23 +94,18 @@ def maximum_difference(
 
 def box_around(domain: Polyhedron | None) -> tuple[FloatArray, FloatArray] | None:
     """A box that certainly holds the domain; None where there is none."""
-    if domain is None:
-        return None
-    try:
-        return bounding_box(domain)
-    except PolyfiberError:
-        return None
+    return enclosing_box(domain)
 
 
 def _by_enumeration(a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, monitor: Monitor) -> Difference:
     if _nearly_equal(a, b):  # their walls coincide up to rounding: side by side is the worst input there is
-        found = _by_regions(a, b, domain, monitor)
+        found = _by_cells(a, b, domain, monitor)
         if found.complete:
             return found
     try:
         return _by_complex(a, b, domain, monitor)
     except GenericityError:
-        return _by_regions(a, b, domain, monitor)
+        return _by_cells(a, b, domain, monitor)
 
 
 def _nearly_equal(a: ReLUNetwork, b: ReLUNetwork) -> bool:
@@ -176,35 +171,26 @@ def _grow(
     return result
 
 
-def _by_regions(a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, monitor: Monitor) -> Difference:
-    """Where walls of the two coincide: over the regions of one, cut by the other where it bends inside."""
-    f, g = (a, b) if a.n_hidden >= b.n_hidden else (b, a)
+def _by_cells(a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, monitor: Monitor) -> Difference:
+    """Where walls of the two coincide up to rounding: over cells of both (`regions.cover`)."""
     try:
-        cx = canonical_complex(f, domain, budget=monitor.rest(), progress=monitor._call)
-    except GenericityError:
-        f, g = g, f
-        cx = canonical_complex(f, domain, budget=monitor.rest(), progress=monitor._call)
-    # what the tolerance passes over is in the slack
-    report = compare_over(cx, f, g, tolerance=1e-9, monitor=monitor, first_difference=False)
-    v = cx.vertices
-    maximum = report.maximum
-    if len(cx.rays[1]) and report.equal is not True:
-        far = cx.rays[1]
-        edges = cx.edges[cx.rays[0], 0]
-        grow = [np.abs(f(v[edges] + t * far) - g(v[edges] + t * far)).max(axis=1) for t in (1e6, 1e7)]
-        if (grow[1] > 5 * grow[0] + 1e-6).any():
-            maximum = np.inf
-    error = report.slack + max(0.0, report.upper - report.maximum)
-    if len(v):
-        error += 4 * float((rounding_bound(a, v) + rounding_bound(b, v)).max())
-    where = report.where
-    values = None if where is None else (a(where), b(where))
-    output = 0 if values is None else int(np.argmax(np.abs(values[0] - values[1])))
-    largest = float(np.abs(a(v)).max()) if len(v) else 0.0
-    complete = report.open == 0 and (bool(np.isinf(maximum)) or error <= 1e-6 * maximum + 1e-9 * largest)
+        search = CoverSearch(a, b, domain)
+    except ValueError as error:
+        raise GenericityError(str(error)) from None
+    monitor.check_memory(search.memory, "comparing cells")
+    found = search.run(np.full(a.architecture[-1], np.inf), monitor)
+    o = int(np.argmax(found.gap))
+    where = found.where[o]
+    if isinstance(domain, Box):
+        where = np.clip(where, domain.lo.astype(np.float64), domain.hi.astype(np.float64))
+    u, v = a(where), b(where)
+    maximum, upper = float(np.abs(u - v).max()), float(found.upper.max()) if found.complete else np.inf
+    if found.complete and np.isinf(upper):
+        maximum = np.inf
+    largest = float(found.size.max())
+    close = bool(np.isinf(maximum)) or upper - maximum <= 1e-6 * maximum + 1e-9 * largest
     return Difference(
-        maximum, maximum + error if report.open == 0 else np.inf, where, output, values, complete,
-        1.0 - report.open / max(1, report.n_regions), "regions", report.n_regions,
+        maximum, max(upper, maximum), where, o, (u, v), found.complete and close, found.share, "regions", found.cells,
         stats={"seconds": monitor.elapsed, "largest output": largest},
     )  # fmt: skip
 

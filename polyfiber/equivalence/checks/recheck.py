@@ -16,14 +16,15 @@ from ...network.model import ReLUNetwork
 from ...network.moves import Replace
 from ...verdict import Verdict
 from ..answer import Equivalence, Recheck
-from ..bounds.difference import expected_vertices
+from ..bounds.difference import MAX_VERTICES, expected_vertices
 from ..bounds.everywhere import bound_on_box
 from ..forms.shared_features import shared_features
 from ..moves_between import parameter_distance, unit_distance
-from ..regions.compare import compare_over
-from ..witness import beyond_tolerance, candidates, exact_difference, rounding_bound
+from ..regions.cover import CoverSearch, essential_inputs
+from ..witness import beyond_tolerance, candidates, exact_difference, explained, magnitude, rounding_bound
 from .bounds import bound_holds
 from .near import recheck_near
+from .regions import compare_over
 
 SECONDS = 60.0
 """Time for a recheck without a budget."""
@@ -66,23 +67,30 @@ class _Work:
 
     # ---- different --------------------------------------------------------------------------
     def different(self) -> Recheck:
+        """Both networks at the witness in rationals, and whether the tolerance explains the gap."""
         answer, proof = self.answer, self.answer.proof
         if proof is None:
-            if answer.exact_verdict is not Verdict.NO:
-                return self.result(answer.exact_verdict, "no witness is known")
-        else:
-            if answer.domain is not None and not bool(answer.domain.contains(proof.x)):
-                return self.result(Verdict.NO, "the witness is not in the domain")
-            gap = exact_difference(answer.a, answer.b, proof.x)[2]
-            if not gap > (0 if answer.epsilon is None else answer.epsilon):
-                return self.result(Verdict.NO, f"the outputs differ by {float(gap):.3g} at the witness")
-            self.checks.append("the outputs at the witness, in rational arithmetic")
-        within = answer.epsilon is None and answer.tolerance > 0 and answer.domain is None
-        clear = proof is not None and bool(beyond_tolerance(self.a, self.b, proof.x[None], answer.tolerance)[0])
-        if within and not clear:
+            verdict = answer.exact_verdict if self.exactly else Verdict.UNDECIDED
+            return self.result(verdict, "no witness is known")
+        if answer.domain is not None and not bool(answer.domain.contains(proof.x)):
+            return self.result(Verdict.NO, "the witness is not in the domain")
+        u, v, gap = exact_difference(answer.a, answer.b, proof.x)
+        if not gap > (0 if answer.epsilon is None else answer.epsilon):
+            return self.result(Verdict.NO, f"the outputs differ by {float(gap):.3g} at the witness")
+        self.checks.append("the outputs at the witness, in rational arithmetic")
+        if self.exactly or answer.epsilon is not None:
+            return self.result(Verdict.YES, "the networks differ")
+        if answer.domain is None:
+            allowed = explained(self.a, self.b, proof.x, answer.tolerance)
+        else:  # less than any |f_o| that is reached would be asked for
+            X = candidates(self.a, self.b, answer.domain, n=512, rng=self.rng)
+            reached = np.abs(self.a(np.concatenate([X, proof.x[None]]))).max(axis=0)
+            allowed = answer.tolerance * reached
+        if not any(abs(p - q) > limit for p, q, limit in zip(u, v, allowed)):
             if self._features() is not None:
                 return self.result(Verdict.NO, "they differ, but not by more than the tolerance explains")
-            self.checks.append("the features of the networks do not agree within the tolerance")
+            return self.result(Verdict.UNDECIDED, "they differ at the witness, by what the tolerance could explain")
+        self.checks.append("the gap there exceeds what the tolerance explains")
         return self.result(Verdict.YES, "the networks differ")
 
     # ---- undecided --------------------------------------------------------------------------
@@ -125,15 +133,22 @@ class _Work:
             return not any(exact_difference(answer.a, answer.b, x)[2] for x in X[:: max(1, len(X) // 32)])
         if answer.domain is None:
             return not beyond_tolerance(self.a, self.b, X, max(answer.tolerance, 1e-12)).any()
-        gap = np.abs(self.a(X) - self.b(X)).max(axis=1)
-        noise = (rounding_bound(self.a, X) + rounding_bound(self.b, X)).max(axis=1)
-        slack = 1.0 if answer.epsilon is not None else 4.0  # the scale may be larger elsewhere
-        return bool((gap <= slack * self._limit(X) + noise).all())
+        gap, noise = np.abs(self.a(X) - self.b(X)), rounding_bound(self.a, X) + rounding_bound(self.b, X)
+        return bool((gap <= self._limits(X) + 64 * noise).all())
+
+    def _limits(self, X: FloatArray) -> FloatArray:
+        """What was asked of each output on a domain: epsilon, or the tolerance times the largest |f_o|, at least a thousandth of its terms."""
+        answer = self.answer
+        if answer.epsilon is not None:
+            return np.full(self.a.architecture[-1], answer.epsilon)
+        lo, hi = bounding_box(answer.domain) if answer.domain is not None else (X.min(axis=0), X.max(axis=0))
+        far = np.maximum(np.abs(lo), np.abs(hi)).astype(np.float64)
+        terms = np.minimum(magnitude(self.a, far), magnitude(self.b, far))
+        reached = np.abs(self.a(X)).max(axis=0, initial=0.0)
+        return np.asarray(max(answer.tolerance, 1e-12) * np.maximum(4 * reached, 1e-3 * terms))
 
     def _limit(self, X: FloatArray) -> float:
-        if self.answer.epsilon is not None:
-            return self.answer.epsilon
-        return max(self.answer.tolerance, 1e-12) * float(np.abs(self.a(X)).max(initial=0.0))
+        return float(self._limits(X).min())
 
     def _proofs(self) -> Iterator[Callable[[], Recheck | None]]:
         """Ways to prove it again, the cheapest first."""
@@ -147,7 +162,9 @@ class _Work:
             return
         if self.answer.domain is not None:
             yield self._by_weights
-        yield self._over_the_other
+        if self.answer.method != "regions":  # that would be the same way again
+            yield self._by_cells
+        yield self._over_regions
         if self.answer.domain is not None:
             yield self._by_boxes
 
@@ -209,47 +226,75 @@ class _Work:
         reason = f"the exact maps agree on {found.regions} regions of both networks side by side, enumerated again"
         return self.result(Verdict.YES, reason)
 
-    def _over_the_other(self) -> Recheck | None:
-        """Compare over the regions of the network that was not used, its complex certified anew."""
+    def _by_cells(self) -> Recheck | None:
+        """Cells of both networks (`regions.cover`), for answers that were found another way."""
         answer = self.answer
-        f, g = (self.b, self.a) if self.a.n_hidden >= self.b.n_hidden else (self.a, self.b)
-        faces = expected_vertices(f, answer.domain) << min(f.architecture[0], f.architecture[1])
-        if faces > MAX_FACES and self.monitor.budget.memory is None:
-            self.missing.append("the complex of the other network is beyond enumeration")
+        f, g, _ = essential_inputs(self.a, self.b) if answer.domain is None else (self.a, self.b, None)
+        if min(expected_vertices(net, answer.domain) for net in (f, g)) > MAX_VERTICES:
+            self.missing.append("the cells of both networks are beyond enumeration")
             return None
-        share = 0.7 if answer.domain is not None else 1.0
-        part = Monitor(self.monitor.rest(share))
         try:
-            with part.watching():
-                return self._compare(f, g, part)
-        except BudgetExceededError as error:
+            search = CoverSearch(f, g, answer.domain)
+        except ValueError as error:
             self.missing.append(str(error))
             return None
+        share, limits = max(answer.tolerance, 1e-12), np.zeros(f.architecture[-1])
+        if answer.domain is not None:
+            share, limits = 0.0, self._limits(candidates(self.a, self.b, answer.domain, n=512, rng=self.rng))
+        blurs = 0.0 if answer.epsilon is not None else 1.0
+        found = search.run(limits, Monitor(self.monitor.rest(0.6)), share=share, blurs=blurs)
+        if found.proves:
+            return self.result(Verdict.YES, f"{found.cells} cells of both networks confirm it")
+        if answer.domain is not None and answer.epsilon is not None and found.gap.max() > answer.epsilon:
+            where = found.where[int(np.argmax(found.gap))]
+            if bool(answer.domain.contains(where)) and exact_difference(answer.a, answer.b, where)[2] > answer.epsilon:
+                return self.result(Verdict.NO, f"|f - g| reaches {found.gap.max():.6g}")
+        self.missing.append(f"{found.above + found.lost + found.waiting} cells do not confirm it")
+        return None
 
-    def _compare(self, f: ReLUNetwork, g: ReLUNetwork, part: Monitor) -> Recheck | None:
+    def _over_regions(self) -> Recheck | None:
+        """The regions of one network, its complex certified anew, cut where the other bends; no step is shared with `regions.cover`."""
         answer = self.answer
-        cx = canonical_complex(f, answer.domain, budget=part.rest())
-        if not cx.certificate.verify().ok:
-            return self.result(Verdict.NO, "the complex of the other network has no valid certificate")
-        bounded = answer.domain is not None and not len(cx.rays[1])
-        tolerance = max(4 * answer.tolerance, 1e-9)
-        report = compare_over(cx, f, g, tolerance=tolerance, monitor=part, first_difference=not bounded)
-        if not bounded:
-            if report.equal is False:
-                return self.result(Verdict.NO, report.reason)
-            good = report.equal is True
-        else:
-            v = cx.vertices
-            noise = float((rounding_bound(self.a, v) + rounding_bound(self.b, v)).max(initial=0.0))
-            limit = 4 * self._limit(v) if answer.epsilon is None else answer.epsilon * (1 + 1e-9)
-            if report.maximum > limit + 4 * noise:
-                return self.result(Verdict.NO, f"|f - g| reaches {report.maximum:.6g}")
-            good = report.open == 0
-        if not good:
-            self.missing.append(f"{report.open} of {report.n_regions} regions of the other network stay open")
-            return None
-        reason = f"{report.n_regions} regions of the other network confirm it, its complex certified anew"
-        return self.result(Verdict.YES, reason)
+        f, g, _ = essential_inputs(self.a, self.b) if answer.domain is None else (self.a, self.b, None)
+        f, g = (f, g) if f.n_hidden >= g.n_hidden else (g, f)
+        part = Monitor(self.monitor.rest(0.7))
+        for first, second in ((f, g), (g, f)):
+            if expected_vertices(first, answer.domain) << min(first.architecture[:2]) > MAX_FACES:
+                self.missing.append("the complex of a network is beyond enumeration")
+                continue
+            try:
+                with part.watching():
+                    cx = canonical_complex(first, answer.domain, budget=part.rest())
+                    if cx.lineality_dimension or not cx.certificate.verify().ok:
+                        self.missing.append("a network has no corner, or its complex no valid certificate")
+                        continue
+                    look = compare_over(cx, first, second, self._allowed(), part)
+            except BudgetExceededError as error:
+                self.missing.append(str(error))
+                return None
+            if look.confirms:
+                reason = f"{look.pieces} pieces of {cx.n_regions} regions of a network confirm it, its complex certified anew"
+                return self.result(Verdict.YES, reason)
+            self.missing.append(
+                f"{look.open} pieces stay open, and bounds are at most {look.worst:.3g} of what is allowed"
+            )
+        return None
+
+    def _allowed(self) -> Callable[[FloatArray, FloatArray], FloatArray]:
+        """What ``|f - g|`` may be at points and along rays: the tolerance of what terms add up to, or the limit on the domain."""
+        answer = self.answer
+        if answer.domain is not None:
+            limits = self._limits(candidates(self.a, self.b, answer.domain, n=512, rng=self.rng))
+            return lambda x, point: np.where(point[:, None] > 0, limits, 0.0)
+        short = essential_inputs(self.a, self.b)[:2]
+        bare = [ReLUNetwork(net.weights, [0 * c for c in net.biases]) for net in short]
+        tolerance = max(answer.tolerance, 1e-12)
+
+        def allowed(x: FloatArray, point: FloatArray) -> FloatArray:
+            here, far = (np.minimum(*(magnitude(net, x) for net in kind)) for kind in (short, bare))
+            return np.asarray(tolerance * np.where(point[:, None] > 0, here, far))
+
+        return allowed
 
     def _by_boxes(self) -> Recheck | None:
         answer, domain = self.answer, self.answer.domain

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ..._typing import Array, IntArray
+from ..._typing import Array, FloatArray, IntArray
 from ...budget import heed
 from ...network.model import ReLUNetwork
 from ...network.moves import hides
@@ -66,6 +66,11 @@ class _Worst:
         relative = top / size if size > 0 else top
         # numbers beyond all floats prove nothing
         self.value = max(self.value, relative) if np.isfinite(top) and np.isfinite(size) else np.inf
+
+    def see_each(self, difference: Array, sizes: FloatArray) -> None:
+        """Rows, each relative to a size of its own."""
+        for row, size in zip(difference, sizes):
+            self.see(row, float(size))
 
 
 def row_tops(rows: Array) -> Array:
@@ -167,13 +172,15 @@ def _sums(rows: Array, classes: IntArray, count: int) -> Array:
 
 
 def _drop_faint(nets: list[_Layers], layer: int, tolerance: float, worst: _Worst) -> None:
-    """Neurons whose outgoing columns are nothing but rounding in every network go."""
-    tops = np.array([row_tops(net.W[layer + 1].T).astype(np.float64) for net in nets])
-    size = float(tops.max(initial=0.0))
-    faint = np.asarray((tops <= tolerance * size).all(axis=0))
+    """Neurons whose outgoing weights are nothing but rounding, beside the others of each row, in every network go."""
+    shares = []
+    for net in nets:
+        tops = row_tops(net.W[layer + 1]).astype(np.float64)
+        shares.append(np.abs(net.W[layer + 1]).astype(np.float64) / np.where(tops > 0, tops, 1.0)[:, None])
+    faint = np.asarray(np.all([(share <= tolerance).all(axis=0) for share in shares], axis=0))
     if faint.any():
-        worst.see(tops[:, faint], size)
-        for net in nets:
+        for net, share in zip(nets, shares):
+            worst.see(share[:, faint], 1.0)
             net.keep(layer, ~faint)
 
 
@@ -192,13 +199,15 @@ def _classes(table: Array, tolerance: float, worst: _Worst, *, sided: bool = Tru
             if classes[i] == len(heads):
                 heads.append(i)
         return classes, heads
-    reach = np.maximum(1.0, np.abs(table).max(axis=1, initial=0.0))
+    # weights as they are, beside the largest, which is 1; offsets relative to themselves
+    reach = np.ones(table.shape)
+    reach[:, -1] = np.maximum(1.0, np.abs(table[:, -1]))
     for i, row in enumerate(table):
         heed("looking for shared features")
-        far = np.abs(table[heads] - row).max(axis=1, initial=0.0)
+        size = np.maximum(reach[heads], reach[i])
+        far = (np.abs(table[heads] - row) / size).max(axis=1, initial=0.0)
         if not sided:
-            far = np.minimum(far, np.abs(table[heads] + row).max(axis=1, initial=0.0))
-        far = far / np.maximum(reach[heads], reach[i])
+            far = np.minimum(far, (np.abs(table[heads] + row) / size).max(axis=1, initial=0.0))
         near = np.flatnonzero(far <= tolerance)
         if len(near) > 1:
             return None
@@ -217,7 +226,7 @@ def _classes(table: Array, tolerance: float, worst: _Worst, *, sided: bool = Tru
 def _last(pair: list[_Layers], tolerance: float, worst: _Worst, *, orthant: bool) -> float | None:
     """Jumps across hyperplanes and affine rests of the last two layers."""
     if len(pair[0].W) == 1:
-        return _rest([(net.W[0], net.b[0]) for net in pair], 0.0, tolerance, worst)
+        return _rest([(net.W[0], net.b[0]) for net in pair], np.zeros(len(pair[0].b[0])), tolerance, worst)
     slack = 2.0**-44 if tolerance else 0
     tables, jumps, rests = [], [], []
     for net in pair:
@@ -233,7 +242,7 @@ def _last(pair: list[_Layers], tolerance: float, worst: _Worst, *, orthant: bool
         scale = row_tops(W)[~linear]
         tables.append(rows[~linear] / scale[:, None])
         jumps.append((C[:, ~linear] * scale).T)
-    size = max(float(np.abs(own).max(initial=0)) for own in jumps)
+    size = np.maximum(*(np.abs(own).max(axis=0, initial=0).astype(np.float64) for own in jumps))
     if not _same_sums(tables, jumps, size, tolerance, worst):
         return None
     return _rest(rests, size, tolerance, worst)
@@ -243,25 +252,25 @@ def _half(like: Array) -> Any:
     return Fraction(1, 2) if like.dtype == object else 0.5
 
 
-def _same_sums(tables: list[Array], weights: list[Array], size: float, tolerance: float, worst: _Worst) -> bool:
-    """Compare the sums of the weights on each hyperplane of two networks; False where hyperplanes are not clear."""
+def _same_sums(tables: list[Array], weights: list[Array], size: FloatArray, tolerance: float, worst: _Worst) -> bool:
+    """Compare the sums of the weights (k, nL) on each hyperplane of two networks, relative to sizes (nL,); False where hyperplanes are not clear."""
     found = _classes(np.concatenate(tables), tolerance, worst, sided=False)
     if found is None:
         return False
     classes, heads = found
     first = len(tables[0])
     sums = [_sums(w, own, len(heads)) for w, own in zip(weights, (classes[:first], classes[first:]))]
-    worst.see((sums[0] - sums[1]).astype(np.float64), size)
+    worst.see_each((sums[0] - sums[1]).astype(np.float64).T, size)
     return True
 
 
-def _rest(rests: list[tuple[Array, Array]], size: float, tolerance: float, worst: _Worst) -> float | None:
-    """Compare slopes and constants, relative to the largest of their kind and to the jumps."""
+def _rest(rests: list[tuple[Array, Array]], size: FloatArray, tolerance: float, worst: _Worst) -> float | None:
+    """Compare slopes and constants, for each output relative to the largest of their kind and to the jumps."""
     (A, a), (B, b) = rests
-    slope = max(size, *(float(np.abs(x).max(initial=0)) for x in (A, B)))
-    level = max(slope, *(float(np.abs(x).max(initial=0)) for x in (a, b)))
-    worst.see((A - B).astype(np.float64), slope)
-    worst.see((a - b).astype(np.float64), level)
+    slope = np.maximum.reduce([size, *(row_tops(x).astype(np.float64) for x in (A, B))])
+    level = np.maximum.reduce([slope, *(np.abs(x).astype(np.float64) for x in (a, b))])
+    worst.see_each((A - B).astype(np.float64), slope)
+    worst.see_each((a - b).astype(np.float64)[:, None], level)
     return worst.value if worst.value <= tolerance else None
 
 
@@ -301,7 +310,7 @@ def _flips(pair: list[_Layers], hidden: tuple[int, int], tolerance: float, worst
         tables.append(rows[others] / scale[:, None])
         weights.append((half * scale / size)[:, None])
         outer.append((net.W[2][:, 0] * size, net.b[2]))
-    if not _same_sums(tables, weights, 1.0, tolerance, worst):
+    if not _same_sums(tables, weights, np.ones(1), tolerance, worst):
         return None
     worst.see((forms[0] - forms[1]).astype(np.float64), max(1.0, *(float(np.abs(f).max()) for f in forms)))
-    return _rest(outer, 0.0, tolerance, worst)
+    return _rest([(c[:, None], a) for c, a in outer], np.zeros(len(outer[0][1])), tolerance, worst)

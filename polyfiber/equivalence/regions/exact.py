@@ -16,9 +16,10 @@ from ...numerics import exact
 from ...numerics.rounding import UNIT
 from ...verdict import Verdict
 from ..bounds.difference_network import difference_network
+from ..grounds import ExactCells
 from ..partial import BlockwiseReport, go_by_blocks
-from ..witness import make_witness
-from .compare import incidence
+from ..witness import Witness, candidates, make_witness
+from .pieces import incidence
 
 
 def exact_maps_agree(a: ReLUNetwork, b: ReLUNetwork, domain: Any, monitor: Monitor) -> BlockwiseReport:
@@ -48,16 +49,26 @@ def exact_by_regions(pair: Any) -> Any:
     """Decide `are_equivalent` with tolerance 0 over the complex of both networks side by side."""
     found = exact_maps_agree(pair.a, pair.b, pair.domain, pair.monitor)
     if found.failure is not None:
-        proof = make_witness(pair.a, pair.b, found.failure) or pair.any_witness(hint=found.failure)
         reason = f"the exact maps on a region differ, after {found.regions} on which they agree"
-        return pair.no("regions", reason, proof, known_exact=Verdict.NO)
-    facts = {"regions": found.regions, "blocks": len(found.blocks), "f_vector": list(found.f_vector)}
+        proof = _witness_near(pair, found.failure)
+        if proof is None:
+            return pair.undecided(f"{reason}; no float input of it was found where the outputs differ")
+        return pair.no("regions", reason, proof)
     if found.remaining:
         return pair.undecided(found.stopped, part=found.part(difference_network(pair.a, pair.b), pair.domain))
-    return pair.yes(
-        "regions", f"the exact difference vanishes on all {found.regions} regions of both side by side",
-        bound=0.0, known_exact=Verdict.YES, certificate=facts,
-    )  # fmt: skip
+    return pair.yes(ExactCells(found.regions, len(found.blocks), len(found.remaining)), known_exact=Verdict.YES)
+
+
+def _witness_near(pair: Any, point: FloatArray) -> Witness | None:
+    """An input of the domain, at a point of a region or around it, where the exact outputs differ."""
+    rng = np.random.default_rng(0)
+    steps = 10.0 ** rng.uniform(-12, 0, (64, 1)) * (1e-6 + np.abs(point)) * rng.standard_normal((64, len(point)))
+    X = np.concatenate([point[None], point + steps, candidates(pair.fa, pair.fb, pair.domain, n=64)[:256]])
+    for x in X if pair.domain is None else X[pair.domain.contains(X)]:
+        proof = make_witness(pair.a, pair.b, x)
+        if proof is not None:
+            return proof
+    return None
 
 
 def settled_vertices(

@@ -7,26 +7,25 @@ from typing import Any, cast
 
 import numpy as np
 
-from ..._typing import FloatArray, IntArray, ProgressLike
+from ..._typing import FloatArray, ProgressLike
 from ...budget import Budget, Monitor, heed
-from ...complexes.build import canonical_complex
-from ...complexes.complex import PolyhedralComplex
 from ...domain import Box, Polyhedron
-from ...errors import BudgetExceededError, GenericityError, IncompleteError, InputError, PolyfiberError
+from ...errors import BudgetExceededError, IncompleteError, InputError, PolyfiberError
 from ...network.model import ReLUNetwork
-from ...numerics.lp import solve_lp
 from ...verdict import Verdict
 from ..answer import Recheck
 from ..bounds.difference import ENUMERATION_SHARE, MAX_VERTICES, box_around, expected_vertices
-from ..bounds.difference_network import check_same_ends, difference_network
+from ..bounds.difference_network import check_same_ends
 from ..forms.canonical import canonical_form
 from ..forms.shared_features import shared_features
-from ..regions.compare import affine_pieces, bends_inside, incidence, output_maps, shrunk_region
+from ..regions.cover import CoverSearch
 from ..witness import Witness, candidates, exact_output, rounding_bound
 from .boxes import settle_boxes
 
 SECONDS = 30.0
 """Time for boxes without a budget."""
+SUSPECTS = 64
+"""Cells without a common winner that are looked at before the question is given to boxes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,9 +154,8 @@ def top1_agreement(
 ) -> Agreement:
     """Decide whether two classifiers agree on the class of every input of a bounded domain.
 
-    Both networks are affine on every region of the two side by side. A region whose vertices all have
-    the same strict winner in both is settled; on the others a linear program per pair of classes
-    looks for an input where they win with a margin. Beyond enumeration boxes are settled by linear relaxations (`settle_boxes`).
+    The domain, which may be flat, is cut into cells on which both networks are affine and no two outputs change places (`CoverSearch`). A cell is settled
+    where one class wins in both, up to the margin; on others the middle is a counterexample. Beyond enumeration boxes are settled by linear relaxations (`settle_boxes`).
 
     Parameters
     ----------
@@ -249,20 +247,25 @@ class _Question:
     def settle(self, method: str) -> Agreement:
         """By regions where these can be enumerated, by boxes elsewhere."""
         box = box_around(self.domain)
+        if box is None:
+            raise InputError("the domain is not bounded; top-1 agreement needs a bounded one")
+        if not self.size:
+            self.size = self._size_inside(box)
         feasible = self.monitor.budget.memory is not None or (expected_vertices(self.fa, self.domain) <= MAX_VERTICES)
         found: Agreement | None = None
         if method != "bound" and feasible:
-            only = method == "regions" or box is None
-            part = Monitor(self.monitor.rest(1.0 if only else ENUMERATION_SHARE), self.monitor._call)
+            part = Monitor(self.monitor.rest(1.0 if method == "regions" else ENUMERATION_SHARE), self.monitor._call)
             try:
                 with part.watching():
-                    return self._by_regions(part)
+                    found = self._by_regions(part)
+                if found is not None and found.verdict is not Verdict.UNDECIDED:
+                    return found
             except BudgetExceededError as error:
                 done = error.partial if isinstance(error.partial, float) else 0.0
                 found = self.answer(Verdict.UNDECIDED, "none", str(error), proved=done)
             except PolyfiberError as error:
                 found = self.answer(Verdict.UNDECIDED, "none", f"{type(error).__name__}: {error}")
-        if method == "regions" or box is None:
+        if method == "regions":
             beyond = "the complexes are beyond enumeration"
             return self.answer(Verdict.UNDECIDED, "none", beyond) if found is None else found
         boxes = self._by_boxes(box)
@@ -270,13 +273,16 @@ class _Question:
             return found
         return boxes
 
+    def _size_inside(self, box: tuple[FloatArray, FloatArray]) -> float:
+        """Largest output at inputs of the domain; at the middle of the box around it where none is met."""
+        X = candidates(self.fa, self.fb, self.domain, n=256)
+        X = X if len(X) else (0.5 * box[0] + 0.5 * box[1])[None]
+        return float(max(np.abs(net(X)).max() for net in (self.fa, self.fb)))
+
     def _by_boxes(self, box: tuple[FloatArray, FloatArray]) -> Agreement:
         rows = None
         if not isinstance(self.domain, Box):
             rows = (self.domain.A.astype(np.float64), self.domain.b.astype(np.float64))
-        if not self.size:
-            middle = 0.5 * (box[0] + box[1])
-            self.size = float(max(np.abs(net(middle)).max() for net in (self.fa, self.fb)))
         limit = self.margin * self.size
         found = settle_boxes(
             self.fa, self.fb, box, limit, lambda x: self.refuted(x, "branch and bound"),
@@ -291,106 +297,34 @@ class _Question:
         reason = f"beyond enumeration, and {len(found.heap)} of {found.boxes} boxes are open"
         return self.answer(Verdict.UNDECIDED, "none", reason, proved=min(found.share, 1 - 1e-12), certificate=facts)
 
-    def _by_regions(self, monitor: Monitor) -> Agreement:
-        fa, fb, domain = self.fa, self.fb, self.domain
+    def _by_regions(self, monitor: Monitor) -> Agreement | None:
+        """Cells of both networks, cut where outputs tie as well; None where cells cannot be made."""
         try:
-            pieces = [
-                canonical_complex(difference_network(fa, fb), domain, budget=monitor.rest(), progress=monitor._call)
-            ]
-            bent: IntArray = np.zeros(0, dtype=np.int64)
-        except GenericityError:  # walls of the two coincide: the regions of one, cut by the other where it bends
-            cx = canonical_complex(fa, domain, budget=monitor.rest(), progress=monitor._call)
-            forms, signs = affine_pieces(fb, cx.interior_points())
-            bends, _ = bends_inside(forms, signs, *incidence(cx), cx.vertices, cx.rays[1], 1e-10, fb, cx.vertex_errors)
-            bent = np.flatnonzero(bends)
-            inner = [shrunk_region(cx, int(r), fb, 1e-10, monitor) for r in bent]
-            pieces = [cx, *(p for p in inner if p is not None)]
-        limit = self.margin * max(float(np.abs(net(pieces[0].vertices)).max()) for net in (fa, fb))
-        settled = programs = 0
-        for number, cx in enumerate(pieces):
-            outcome = _by_regions(cx, fa, fb, limit, monitor, self.refuted, bent if number == 0 else bent[:0])
-            if isinstance(outcome, Agreement):
-                return outcome
-            settled, programs = settled + outcome[0], programs + outcome[1]
-        total = sum(cx.n_regions for cx in pieces) - len(bent)
-        facts = {"regions": total, "settled at vertices": settled, "linear programs": programs}
-        reason = f"no region of {total} has an input with different winners beyond {limit:.3g}"
-        return self.answer(Verdict.YES, "regions", reason, proved=1.0, certificate=facts)
+            search = CoverSearch(self.fa, self.fb, self.domain, classes=True)
+        except ValueError:
+            return None
+        monitor.check_memory(search.memory, "comparing cells")
+        limit = self.margin * self.size
+        rows = np.full(self.fa.architecture[-1], limit)
+        found = search.run(rows, monitor)
+        if found.suspects:  # every cell has one winner in each network: where they differ the middle shows it
+            again = search.run(rows, monitor, stop=SUSPECTS)
+            for _, middle in [*found.suspects, *again.suspects]:
+                refuted = self.refuted(middle, "regions")
+                if refuted is not None:
+                    return refuted
+            found = again
+        facts = {"regions": found.cells, "not compared": found.waiting + found.lost}
+        if found.proves:
+            reason = f"no cell of {found.cells} has an input with different winners beyond {limit:.3g}"
+            return self.answer(Verdict.YES, "regions", reason, proved=1.0, certificate=facts)
+        if found.waiting and monitor.late:
+            raise BudgetExceededError("comparing cells stopped when the time ended", partial=min(found.share, 1 - 1e-9))
+        reason = f"{found.above} cells are within rounding of a tie, {found.lost} beyond what floats hold"
+        return self.answer(Verdict.UNDECIDED, "none", reason, proved=min(found.share, 1 - 1e-9), certificate=facts)
 
 
 def _lead(values: FloatArray) -> FloatArray:
     top = np.sort(values, axis=1)
     result: FloatArray = top[:, -1] - top[:, -2]
     return result
-
-
-def _by_regions(
-    cx: PolyhedralComplex, a: ReLUNetwork, b: ReLUNetwork, limit: float, monitor: Monitor, refuted: Any, skip: IntArray
-) -> Agreement | tuple[int, int]:
-    """A refutation, or how many regions were settled at vertices and by how many programs the others."""
-    if len(cx.rays[1]):
-        raise InputError("the domain is not bounded; top-1 agreement needs a bounded one")
-    inside, _ = incidence(cx)
-    v = cx.vertices
-    u, w = a(v), b(v)
-    first, second = _possible(u, inside, limit), _possible(w, inside, limit)
-    same = (first == second) & (first >= 0)
-    same[skip] = True
-    points = cx.interior_points()
-    unsettled = np.flatnonzero(~same)
-    maps = [output_maps(net, points[unsettled]) for net in (a, b)]
-    programs = 0
-    for count, r in enumerate(unsettled):
-        monitor.check_time("comparing winners", partial=float(1 - (len(unsettled) - count) / cx.n_regions))
-        monitor.report("comparing winners", count, len(unsettled))
-        corners = inside[r].indices
-        h = cx.h_representation(int(r))
-        for i in _candidates(u[corners], limit):
-            for j in _candidates(w[corners], limit):
-                if i == j:
-                    continue
-                programs += 1
-                x = _separate(maps[0][count], maps[1][count], i, j, h.A, h.b, limit)
-                found = None if x is None else refuted(x, "regions")
-                if found is not None:
-                    return found
-    return int(same.sum()) - len(skip), programs
-
-
-def _possible(values: FloatArray, inside: Any, limit: float) -> IntArray:
-    """The class that wins at every vertex of a region, or -1: then it wins on the whole region."""
-    winner = values.argmax(axis=1)
-    code = np.where(_lead(values) > limit, winner, -1)
-    low = np.minimum.reduceat(code[inside.indices], inside.indptr[:-1])
-    high = np.maximum.reduceat(code[inside.indices], inside.indptr[:-1])
-    return np.where(low == high, low, -1)
-
-
-def _candidates(values: FloatArray, limit: float) -> list[int]:
-    """Classes that no single other class beats at every corner."""
-    m = values.shape[1]
-    return [
-        i for i in range(m) if not any(k != i and bool((values[:, k] - values[:, i] > limit).all()) for k in range(m))
-    ]
-
-
-def _separate(
-    A: FloatArray, B: FloatArray, i: int, j: int, G: FloatArray, h: FloatArray, limit: float
-) -> FloatArray | None:
-    """An input of ``{G x <= h}`` where class i leads in A and class j in B by more than ``limit``."""
-    n = A.shape[1] - 1
-    rows, right = [np.concatenate([G, np.zeros((len(G), 1))], axis=1)], [h]
-    for M, c in ((A, i), (B, j)):
-        others = np.delete(np.arange(len(M)), c)
-        D = M[others] - M[c]
-        rows.append(np.concatenate([D[:, :-1], np.ones((len(D), 1))], axis=1))
-        right.append(-D[:, -1])
-    cost = np.zeros(n + 1)
-    cost[-1] = -1.0
-    top = float(np.abs(A).max() + np.abs(B).max() + 1.0) * (1.0 + float(np.abs(h).max()))
-    found = solve_lp(
-        cost, A_ub=np.concatenate(rows), b_ub=np.concatenate(right), bounds=[(None, None)] * n + [(None, top)]
-    )
-    if found.x is None or found.x[-1] <= limit:
-        return None
-    return np.asarray(found.x[:n])

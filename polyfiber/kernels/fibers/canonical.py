@@ -130,6 +130,7 @@ def canonical_forms(flat, widths, merge, slack, found):
     at_a = at_A + m * n
     live = np.empty(max(1, hidden_total), dtype=np.int8)
     rough = np.empty(m * n + m)
+    heavy = np.empty(max(1, widths[widths.shape[0] - 1]))
     for t in range(B):
         for x in range(P):
             p[x] = flat[t, x]
@@ -344,7 +345,8 @@ def canonical_forms(flat, widths, merge, slack, found):
         for r in range(m):
             rough[m * n + r] = abs(p[biases[layers] + r])
         shown = 0
-        heavy = 0.0
+        for r in range(m):  # outputs may be of very different size
+            heavy[r] = 0.0
         for i in range(last):
             if live[starts[layers - 1] + i] == 0:
                 continue
@@ -380,7 +382,7 @@ def canonical_forms(flat, widths, merge, slack, found):
             offset = b / norm
             for r in range(m):
                 w = 0.5 * norm * p[out + r * last + i]
-                heavy = max(heavy, abs(2.0 * w))
+                heavy[r] = max(heavy[r], abs(2.0 * w))
                 for c in range(n):
                     forms[t, at_A + r * n + c] += w * p[row + c]
                     rough[r * n + c] += abs(w * p[row + c])
@@ -422,10 +424,11 @@ def canonical_forms(flat, widths, merge, slack, found):
         for j in range(shown):
             c0 = 0.0
             for r in range(m):
-                c0 = max(c0, abs(forms[t, at_c + j * m + r]))
-            if c0 <= merge * heavy:
+                if heavy[r] > 0.0:
+                    c0 = max(c0, abs(forms[t, at_c + j * m + r]) / heavy[r])
+            if c0 <= merge:
                 continue
-            least = min(least, c0 / heavy)
+            least = min(least, c0)
             if kept != j:
                 for c in range(n + 1):
                     forms[t, at_h + kept * (n + 1) + c] = forms[t, at_h + j * (n + 1) + c]
@@ -441,18 +444,16 @@ def canonical_forms(flat, widths, merge, slack, found):
             orient[t, j] = 0
         count[t] = kept
         # ---- what the affine part owes to rounding; entries that are nothing else are zero ----
-        biggest = heavy
-        for x in range(m * n):
-            biggest = max(biggest, abs(forms[t, at_A + x]))
-        level = heavy
         for r in range(m):
-            level = max(level, abs(forms[t, at_a + r]))
-        for x in range(m * n):
-            if abs(forms[t, at_A + x]) <= 16.0 * EPS * rough[x]:
-                forms[t, at_A + x] = 0.0
-            if biggest > 0.0:
-                error = max(error, EPS * rough[x] / biggest)
-        for r in range(m):
+            biggest = heavy[r]
+            for x in range(r * n, (r + 1) * n):
+                biggest = max(biggest, abs(forms[t, at_A + x]))
+            level = max(biggest, abs(forms[t, at_a + r]))
+            for x in range(r * n, (r + 1) * n):
+                if abs(forms[t, at_A + x]) <= 16.0 * EPS * rough[x]:
+                    forms[t, at_A + x] = 0.0
+                if biggest > 0.0:
+                    error = max(error, EPS * rough[x] / biggest)
             if level > 0.0:
                 error = max(error, EPS * rough[m * n + r] / level)
         # ---- prefix neurons that only cancelled neurons used ----
@@ -582,14 +583,10 @@ def compare_forms(found, left, right, widths, limit, distance, orders):
                     if a[at_h + i] == 0.0:
                         e = _row_distance(a, i * (widths[0] + 1), b, order[i] * (widths[0] + 1), widths[0], 1.0)
                         worst = max(worst, e)
-                top = 1e-300
-                for r in range(m):
-                    top = max(top, abs(a[at_c + r]), abs(b[at_c + r]))
-                for r in range(m):
+                for r in range(m):  # each output by its own size
+                    top = max(1e-300, abs(a[at_c + r]), abs(b[at_c + r]))
                     worst = max(worst, abs(a[at_c + r] - b[at_c + r]) / top)
-                for r in range(m):
                     top = max(top, abs(a[at_a + r]), abs(b[at_a + r]))
-                for r in range(m):
                     worst = max(worst, abs(a[at_a + r] - b[at_a + r]) / top)
             distance[q] = worst
             continue
@@ -614,22 +611,17 @@ def compare_forms(found, left, right, widths, limit, distance, orders):
                 orders[q, start + i] = order[i] if i < rows else -1
         if worst <= limit:
             rows = count[left[q]]
-            top = 1e-300
-            for i in range(rows * m):
-                top = max(top, abs(a[at_c + i]), abs(b[at_c + i]))
-            for i in range(rows):
-                for r in range(m):
-                    e = abs(a[at_c + i * m + r] - b[at_c + order[i] * m + r])
-                    worst = max(worst, e / top)
-            slope = top
-            level = top
-            for i in range(m * n):
-                slope = max(slope, abs(a[at_A + i]), abs(b[at_A + i]))
-            for i in range(m):
-                level = max(level, abs(a[at_a + i]), abs(b[at_a + i]))
-            for r in range(m):
+            for r in range(m):  # each output by its own size
+                top = 1e-300
+                for i in range(rows):
+                    top = max(top, abs(a[at_c + i * m + r]), abs(b[at_c + i * m + r]))
+                for c in range(r * n, (r + 1) * n):
+                    top = max(top, abs(a[at_A + c]), abs(b[at_A + c]))
+                for i in range(rows):
+                    worst = max(worst, abs(a[at_c + i * m + r] - b[at_c + order[i] * m + r]) / top)
                 for c in range(n):
-                    worst = max(worst, abs(a[at_A + r * n + c] - b[at_A + r * n + previous[c]]) / slope)
+                    worst = max(worst, abs(a[at_A + r * n + c] - b[at_A + r * n + previous[c]]) / top)
+                level = max(top, abs(a[at_a + r]), abs(b[at_a + r]))
                 worst = max(worst, abs(a[at_a + r] - b[at_a + r]) / level)
         distance[q] = worst
 

@@ -1,0 +1,94 @@
+"""The command verify: check a file again, by other ways than it was made."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from .options import Limits, Output, grouped
+from .render import table, to_json
+
+
+def verify(
+    file: Path = typer.Argument(
+        ..., help="A saved answer (.json), an archive of a complex (.npz, .zarr), or a dataset."
+    ),
+    *,
+    limits: Limits,
+    printed: Output,
+) -> None:
+    """Check a saved answer, an archive or a dataset again, by other ways than it was made.
+
+    Exit code 0: confirmed, 1: refuted, 3: neither within the budget.
+    """
+    from ..errors import FileFormatError
+
+    if not file.exists():
+        raise FileFormatError(f"there is no file {file}")
+    kind = _kind(file)
+    verdict, facts = {"answer": _answer, "archive": _archive, "dataset": _dataset}[kind](file, limits)
+    facts = {"file": str(file), "kind": kind, "verdict": verdict, **facts}
+    if printed.json:
+        to_json(facts)
+    else:
+        words = {"yes": "confirmed", "no": "refuted", "undecided": "not verified"}
+        rows = [(name, "; ".join(map(str, v)) if isinstance(v, list) else v) for name, v in facts.items()]
+        rows = [(name, words[value] if name == "verdict" else value) for name, value in rows if value not in ("", None)]
+        table(rows, header=("", "checked again"))
+    raise typer.Exit({"yes": 0, "no": 1, "undecided": 3}[verdict])
+
+
+def _kind(file: Path) -> str:
+    """What a file holds, by its content."""
+    from ..errors import FileFormatError
+
+    if file.is_dir():
+        if (file / "manifest.json").exists() or (file / "plan.json").exists():
+            return "dataset"
+        return "archive"
+    if zipfile.is_zipfile(file):
+        return "archive"
+    with file.open("rb") as stream:
+        if stream.read(64).lstrip().startswith(b"{"):
+            return "answer"
+    raise FileFormatError(
+        f"{file} is no saved answer, archive of a complex or dataset; see equiv --save, complex --save"
+    )
+
+
+def _answer(file: Path, limits: Limits) -> tuple[str, dict[str, Any]]:
+    from ..equivalence.saved import load_answer
+
+    answer = load_answer(file)
+    found = answer.recheck(budget=limits.budget if limits.seconds is not None else None)
+    claim = {"yes": "equivalent", "no": "different", "undecided": "not decided"}[answer.verdict.value]
+    return found.verdict.value, {
+        "claim": claim, "found by": answer.method, "checks": list(found.checks), "reason": found.reason,
+        "seconds": found.seconds,
+    }  # fmt: skip
+
+
+def _archive(file: Path, limits: Limits) -> tuple[str, dict[str, Any]]:
+    from ..complexes.complex import PolyhedralComplex
+
+    cx = PolyhedralComplex.load(file)
+    check = cx.certificate.verify()
+    return ("yes" if check.ok else "no"), {"claim": f"faces {tuple(cx.f_vector)}", "reason": str(check)}
+
+
+def _dataset(file: Path, limits: Limits) -> tuple[str, dict[str, Any]]:
+    from ..datasets import validate
+
+    found = validate(file)
+    return ("yes" if found.ok else "no"), {
+        "claim": f"{found.files} files", "checks": [f"{n} rows of {name}" for name, n in dict(found.rows).items()],
+        "reason": "; ".join(list(found.problems)[:5]) or "nothing disagrees",
+    }  # fmt: skip
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("verify")(grouped(verify))

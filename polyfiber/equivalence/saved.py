@@ -1,0 +1,131 @@
+"""Answers in files: the claim with both networks, to be checked by whoever reads it, with no trust in what made it."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .._typing import Array
+from ..domain import Box, Polyhedron
+from ..errors import FileFormatError, PolyfiberError
+from ..network.model import ReLUNetwork
+from ..verdict import Verdict
+from .answer import Equivalence
+from .witness import Witness, exact_output
+
+KIND = "polyfiber answer"
+VERSION = 1
+LARGEST = 1 << 28
+"""Bytes of a file that is read."""
+
+
+def save_answer(answer: Equivalence, path: str | Path) -> None:
+    """Write the claim of an answer, the networks, and the witness, as JSON; numbers exactly, as hexadecimal floats or ratios.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> import polyfiber as pf
+    >>> from polyfiber.equivalence.saved import load_answer, save_answer
+    >>> a = pf.ReLUNetwork.random((2, 4, 1), rng=0)
+    >>> file = pathlib.Path(tempfile.mkdtemp()) / "answer.json"
+    >>> save_answer(pf.are_equivalent(a, a), file)
+    >>> load_answer(file).recheck().verdict
+    <Verdict.YES: 'yes'>
+    """
+    domain: Any = None
+    if isinstance(answer.domain, Box):
+        domain = {"lo": _texts(answer.domain.lo), "hi": _texts(answer.domain.hi)}
+    elif answer.domain is not None:
+        domain = {"A": [_texts(row) for row in answer.domain.A], "b": _texts(answer.domain.b)}
+    data = {
+        "kind": KIND, "version": VERSION, "verdict": answer.verdict.value, "method": answer.method, "reason": answer.reason,
+        "tolerance": float(answer.tolerance).hex(),
+        "epsilon": None if answer.epsilon is None else _texts(np.atleast_1d(np.asarray(answer.epsilon, dtype=np.float64))),
+        "bound": None if answer.bound is None else float(answer.bound).hex(), "domain": domain,
+        "witness": None if answer.proof is None else _texts(answer.proof.x),
+        "networks": [_network(net) for net in (answer.a, answer.b)],
+    }  # fmt: skip
+    Path(path).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+
+
+def load_answer(path: str | Path) -> Equivalence:
+    """Read a claim. It is what the file says; `Equivalence.recheck` says whether it holds.
+
+    Raises
+    ------
+    FileFormatError
+        No such file, or one that `save_answer` did not write.
+    """
+    file = Path(path)
+    try:
+        if file.stat().st_size > LARGEST:
+            raise FileFormatError(f"{file} has {file.stat().st_size} bytes; an answer has at most {LARGEST}")
+        data = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(data, dict) or data.get("kind") != KIND:
+            raise FileFormatError(f"{file} is no saved answer: expected the kind {KIND!r}")
+        if not isinstance(data["version"], int) or data["version"] > VERSION:
+            raise FileFormatError(f"{file}: answer of format {data['version']}, newer than {VERSION}")
+        a, b = (_read_network(net) for net in data["networks"])
+        proof = None
+        if data["witness"] is not None:
+            x = _numbers(data["witness"]).astype(np.float64)
+            u, v = exact_output(a, x), exact_output(b, x)
+            gap = max(abs(p - q) for p, q in zip(u, v))
+            proof = Witness(x, (u, v), float(gap), "exact")
+        epsilon = None if data["epsilon"] is None else _numbers(data["epsilon"]).astype(np.float64)
+        return Equivalence(
+            a, b, Verdict(data["verdict"]), str(data["method"]), str(data["reason"]), float.fromhex(data["tolerance"]),
+            domain=_read_domain(data["domain"]), epsilon=epsilon if epsilon is None or epsilon.size > 1 else float(epsilon[0]),
+            bound=None if data["bound"] is None else float.fromhex(data["bound"]), proof=proof,
+        )  # fmt: skip
+    except FileFormatError:
+        raise
+    except (
+        OSError,
+        PolyfiberError,
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+    ) as error:
+        text = f"{type(error).__name__}: {error}"[:200]
+        raise FileFormatError(f"{file} is no answer that can be read: {text}") from None
+
+
+def _texts(values: Array) -> list[str]:
+    return [str(v) if isinstance(v, Fraction) else float(v).hex() for v in values]
+
+
+def _numbers(texts: Any) -> Array:
+    """Floats, or rationals where one of them is written as a ratio."""
+    if any(len(t) > 4096 for t in texts):
+        raise FileFormatError("a number has more than 4096 characters")
+    exact = not all("x" in t for t in texts)
+    values = [Fraction(float.fromhex(t)) if "x" in t else Fraction(t) for t in texts]
+    return np.array(values, dtype=object) if exact else np.array([float(v) for v in values])
+
+
+def _network(net: ReLUNetwork) -> dict[str, Any]:
+    flat = [_texts(part.ravel()) for pair in zip(net.weights, net.biases) for part in pair]
+    return {"architecture": list(net.architecture), "parameters": flat}
+
+
+def _read_network(data: Any) -> ReLUNetwork:
+    widths, flat = data["architecture"], [_numbers(part) for part in data["parameters"]]
+    weights = [flat[2 * l].reshape(b, a) for l, (a, b) in enumerate(zip(widths[:-1], widths[1:]))]
+    return ReLUNetwork(weights, [flat[2 * l + 1] for l in range(len(weights))])
+
+
+def _read_domain(data: Any) -> Polyhedron | None:
+    if data is None:
+        return None
+    if "lo" in data:
+        return Box(_numbers(data["lo"]), _numbers(data["hi"]))
+    return Polyhedron(np.array([_numbers(row) for row in data["A"]]), _numbers(data["b"]))

@@ -1,0 +1,1 @@
+"""Kernels of equivalence: cells that cover a domain, on which two networks are affine."""

@@ -1,0 +1,159 @@
+"""Attack the verdicts on pairs: equal ones by exact rewriting, near misses by exact change, truth in rationals.
+
+    python scripts/attacks/pairs.py --seconds 60 --seed 1 [--mode tolerance|exact|box] [--count 20000] [--json FILE]
+
+Equal: two random rewritings of one network by up to six of 22 exact operators (`polyfiber.testing.rewritings`), rounded to floats, so that
+they differ by the rounding of parameters alone. Near misses: one of them changed as well (`polyfiber.testing.near_misses`); the largest exact gap at the input that
+the construction names and at many others, relative to what the function reaches in a ball of that size, is the *residual*.
+
+Wrong: NO for an equal pair, or for a residual below 1e-3 of the tolerance; YES for a residual above 1e3 of it; a witness without an exact gap. Between is the grey zone. Only
+UNDECIDED outside it counts as undecided. Every pair is asked in a random order. Prints a table and the wrong pairs' seeds; ends with 1 if there are any.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections import Counter
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+import polyfiber as pf
+from polyfiber.testing.near_misses import FAMILIES, WEIGHTS, base_network, changed
+from polyfiber.testing.rewritings import rewritten
+
+TOLERANCE = 1e-9
+
+
+def residual(f: pf.ReLUNetwork, g: pf.ReLUNetwork, X: np.ndarray) -> tuple[float, np.ndarray | None]:
+    """Largest gap relative to what f reaches in the ball of an input, over inputs and outputs, and where; gaps in rationals."""
+    radii = 1.0 + np.abs(X).max(axis=1)
+    rng = np.random.default_rng(0)
+    best, where = 0.0, None
+    a, b = f.rounded(), g.rounded()
+    rough = np.abs(a(X) - b(X)).max(axis=1) / radii
+    for i in np.argsort(-rough)[:6]:
+        x = [Fraction(float(v)) for v in X[i]]
+        gap = np.abs((f.exact()(x) - g.exact()(x)).astype(np.float64))
+        ball = radii[i] * rng.uniform(-1, 1, (256, X.shape[1]))
+        reach = np.maximum(np.abs(a(ball)).max(axis=0), np.abs(a(X[i])))
+        relative = np.where(gap > 0, gap / np.maximum(reach, 1e-300), 0.0).max()
+        if relative > best:
+            best, where = float(relative), X[i]
+    return best, where
+
+
+def inputs(n: int, where: Any, rng: np.random.Generator, box: pf.Box | None) -> np.ndarray:
+    """Inputs of many sizes, and around the one that a construction names."""
+    X = rng.standard_normal((600, n)) * 10.0 ** rng.uniform(-1, 8 if box is None else 1, (600, 1))
+    if where is not None:
+        p = np.asarray(where).astype(np.float64)
+        X = np.concatenate([p[None], p + 1e-3 * rng.standard_normal((8, n)), X])
+    return X if box is None else np.concatenate([X[box.contains(X)], rng.uniform(box.lo, box.hi, (200, n))])
+
+
+def one(seed: int, mode: str, steps: int) -> dict[str, Any]:
+    """One pair: what it is, what was answered, and whether that was wrong."""
+    rng = np.random.default_rng(seed)
+    family, weights = FAMILIES[int(rng.integers(len(FAMILIES)))], WEIGHTS[int(rng.integers(len(WEIGHTS)))]
+    base = base_network(family, weights, rng)
+    f, _ = rewritten(base, rng, steps=int(rng.integers(0, steps + 1)), hidden=28)
+    g, used = rewritten(base, rng, steps=int(rng.integers(1, steps + 1)), hidden=28)
+    kind, where = "equal", None
+    if rng.random() < 0.5:
+        miss = changed(g if rng.random() < 0.5 else base, rng)
+        kind, where = miss.kind, miss.where
+        g, more = rewritten(miss.network, rng, steps=int(rng.integers(0, 3)), hidden=40)
+        used = (*used, *more)
+    if rng.random() < 0.15:  # outputs of very different size
+        s = np.array([Fraction(2) ** int(v) for v in rng.choice([-30, 0, 0, 20], f.architecture[-1])], dtype=object)
+        f, g = (
+            pf.ReLUNetwork([*n.weights[:-1], n.weights[-1] * s[:, None]], [*n.biases[:-1], n.biases[-1] * s])
+            for n in (f, g)
+        )
+    if rng.random() < 0.5:
+        f, g = g, f
+    n = f.architecture[0]
+    box = None
+    if mode == "box":
+        middle = rng.uniform(-2, 2, n)
+        box = pf.Box(middle - rng.uniform(0.1, 4, n), middle + rng.uniform(0.1, 4, n))
+        if where is not None and rng.random() < 0.7:
+            p = np.asarray(where).astype(np.float64)
+            box = pf.Box(p - rng.uniform(0.1, 4, n), p + rng.uniform(0.1, 4, n))
+    level, _ = (0.0, None) if kind == "equal" else residual(f, g, inputs(n, where, rng, box))
+    if mode != "exact":
+        f, g = f.rounded(), g.rounded()
+    started = time.process_time()
+    answer = pf.are_equivalent(f, g, box, tolerance=0.0 if mode == "exact" else TOLERANCE, budget=pf.Budget(seconds=10))
+    spent = time.process_time() - started
+    said = answer.verdict.name
+    exact = mode == "exact"
+    equal = kind == "equal"
+    differ = kind != "equal" and (level > 0 if exact else level >= 1e3 * TOLERANCE)
+    grey = not equal and not differ
+    wrong = (said == "NO" and equal) or (said == "YES" and differ)
+    if said == "NO" and not wrong:
+        gap = 0.0 if answer.witness is None else max(
+            abs(v) for v in f.exact()([Fraction(float(v)) for v in answer.witness])
+            - g.exact()([Fraction(float(v)) for v in answer.witness])
+        )  # fmt: skip
+        wrong = gap == 0 or (box is not None and not bool(box.contains(answer.witness)))
+    return {
+        "seed": seed, "kind": kind, "family": family, "weights": weights, "said": said, "wrong": bool(wrong), "grey": grey,
+        "method": answer.method, "reason": answer.reason, "level": level, "hidden": [f.n_hidden, g.n_hidden],
+        "inputs": n, "seconds": spent, "used": used,
+    }  # fmt: skip
+
+
+def main() -> None:
+    """Run the attack and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--count", type=int, default=10**9)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps", type=int, default=6)
+    parser.add_argument("--mode", choices=("tolerance", "exact", "box"), default="tolerance")
+    parser.add_argument("--json", default=None, help="append every pair as a line")
+    options = parser.parse_args()
+    until, table, seconds = time.monotonic() + options.seconds, Counter(), []
+    out = None if options.json is None else open(options.json, "a", encoding="utf-8")  # noqa: SIM115
+    number = wrong = 0
+    while number < options.count and time.monotonic() < until:
+        seed = options.seed * 10**7 + number
+        number += 1
+        try:
+            found = one(seed, options.mode, options.steps)
+        except Exception as error:  # an exception is a wrong answer here
+            found = {
+                "seed": seed,
+                "kind": "error",
+                "said": type(error).__name__,
+                "wrong": True,
+                "grey": False,
+                "reason": str(error),
+                "seconds": 0.0,
+            }
+        if out is not None:
+            print(json.dumps(found), file=out, flush=True)
+        wrong += found["wrong"]
+        seconds.append(found["seconds"])
+        table[found["kind"], "grey" if found["grey"] else "clear", found["said"]] += 1
+        if found["wrong"]:
+            print("WRONG", json.dumps(found), flush=True)
+    for key in sorted({k[:2] for k in table}):
+        row = {said: n for (kind, zone, said), n in sorted(table.items()) if (kind, zone) == key}
+        print(f"{key[0]:16} {key[1]:6}", row)
+    clear = sum(n for k, n in table.items() if k[1] == "clear")
+    left = sum(n for k, n in table.items() if k[1] == "clear" and k[2] == "UNDECIDED")
+    print(f"{options.mode}: {number} pairs, {wrong} wrong, {left} of {clear} outside the grey zone undecided, "
+          f"median {1e3 * np.median(seconds):.3g} ms, longest {max(seconds):.3g} s of CPU time")  # fmt: skip
+    sys.exit(bool(wrong))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,272 @@
+"""Verdicts that were wrong, by kind; and a part of the attack on pairs (`scripts/attacks/pairs.py`)."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import sys
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import polyfiber as pf
+from polyfiber.budget import Monitor
+from polyfiber.equivalence.grounds import Bounded, ComparedCells, EqualForms, ExactCells
+from polyfiber.equivalence.regions.cover import CoverSearch
+from polyfiber.equivalence.top1.decide import top1_agreement
+from polyfiber.errors import NumericalError
+from polyfiber.network.moves import random_trivial
+from polyfiber.testing.rewritings import OPERATORS, rewritten
+from polyfiber.verdict import Verdict
+
+N, z = pf.ReLUNetwork, np.zeros
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def attack() -> Any:
+    spec = importlib.util.spec_from_file_location("attack_pairs", ROOT / "scripts" / "attacks" / "pairs.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["attack_pairs"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+# ---- a unit that vanishes on a cell hides nothing ----------------------------------------------------------------------
+
+
+def bump(net: pf.ReLUNetwork, where: Any, half: float) -> pf.ReLUNetwork:
+    """A pyramid of height 1 in place of the first unit of layer 2, which is zero."""
+    n = net.architecture[0]
+    p, E = np.asarray(where, dtype=np.float64), np.vstack([np.eye(n), -np.eye(n)])
+    W, b = [w.copy() for w in net.weights], [c.copy() for c in net.biases]
+    rows = np.zeros((len(b[1]), 2 * n))
+    rows[0] = -1.0
+    b[1][0] = half
+    W[2][:, 0] = 1 / half
+    return N([np.vstack([W[0], E]), np.hstack([W[1], rows]), W[2]], [np.concatenate([b[0], -p, p]), b[1], b[2]])
+
+
+def test_a_pruned_unit_hides_no_bump() -> None:
+    f = N(
+        [[[1, 0], [-1, 0], [0, -1]], -np.ones((1, 3)), [[1]], [[1]]],
+        [[-3.5, 3.5, 2.5], [0.125], [0], [1]],
+    )
+    g = N([z((1, 2)), z((1, 1)), z((1, 1)), z((1, 1))], [[0], [0], [0], [1]])
+    for a, b in ((f, g), (g, f)):
+        answer = pf.are_equivalent(a, b)
+        assert answer.verdict is Verdict.NO
+        assert answer.verify()
+        assert pf.are_equivalent(a, b, pf.Box([3, 2], [4, 3])).verdict is Verdict.NO
+        assert pf.are_equivalent(a, b, pf.Box([5, 5], [6, 6])).verdict is Verdict.YES
+    assert len(set(pf.equivalence_classes([f, g]).tolist())) == 2
+    rng = np.random.default_rng(0)
+    for k in range(40):
+        n = 1 + k % 3
+        W = [rng.standard_normal(s) for s in ((6, n), (6, 6), (1, 6))]
+        W[1][0] = 0
+        net = N(W, [rng.standard_normal(6), np.insert(rng.standard_normal(5), 0, 0.0), rng.standard_normal(1)])
+        other = bump(net, rng.standard_normal(n) * (64 if k % 2 else 1), 2.0 ** -(k % 7))
+        for a, b in ((net, other), (other, net)):
+            assert pf.are_equivalent(a, b).verdict is Verdict.NO
+
+
+def test_a_slope_that_begins_far_out_is_found() -> None:
+    for k in (0, 10, 20, 30):
+        f, g = N([[[1.0]], [[0.0]]], [[0], [0]]), N([[[1.0]], [[1.0]]], [[-(2.0**k)], [0]])
+        assert pf.are_equivalent(f, g).verdict is Verdict.NO
+
+
+# ---- rounding makes no difference ---------------------------------------------------------------------------------------
+
+
+def test_slivers_of_either_complex_make_no_difference() -> None:
+    f = N([[[1, 2], [2, -1]], [[1, 1]]], [[0.5, -0.25], [0]])
+    W = np.array([[1, 2], [2, -1]] + [[0.3 * s, 0.7 * s] for s in (3, 5, 7)])
+    b = np.array([0.5, -0.25] + [0.1 * s for s in (3, 5, 7)])
+    g = N([W, np.eye(5), [[1, 1, 2 / 3, 3 / 5, -5 / 7]]], [b, z(5), [0]])
+    box = pf.Box(-1, 1, dimension=2)
+    for a, c in ((f, g), (g, f)):
+        assert pf.are_equivalent(a, c).verdict is Verdict.YES
+        assert pf.are_equivalent(a, c, box).verdict is Verdict.YES
+
+
+def test_zero_and_constant_functions_have_a_scale() -> None:
+    """The scale is that of the terms, not of what rounding leaves of them."""
+    rows = np.array([[0.3 * s, 0.7 * s] for s in (3, 5, 7)])
+    offsets = np.array([0.1 * s for s in (3, 5, 7)])
+    box = pf.Box(-1, 1, dimension=2)
+    for value in (0.0, 1.0):
+        f = N([rows, [[2 / 3, 3 / 5, -5 / 7]]], [offsets, [value]])
+        g = N([z((1, 2)), z((1, 1))], [[0], [value]])
+        for domain in (None, box):
+            assert pf.are_equivalent(f, g, domain).verdict is Verdict.YES
+            assert pf.are_equivalent(g, f, domain).verdict is Verdict.YES
+
+
+def test_forms_of_different_depth_prove_no_difference() -> None:
+    x, y = N([[[1.0]]], [[0]]), N([[[1.0], [-1.0]], [[1.0, -1.0]]], [[0, 0], [0]])
+    assert pf.are_equivalent(x, y).verdict is Verdict.YES
+    assert pf.are_equivalent(y, x).verdict is Verdict.YES
+    nets = []
+    for depth in range(1, 6):
+        W = [z((1, 1)) for _ in range(depth)]
+        nets.append(N(W, [*(np.ones(1) for _ in range(depth - 1)), np.full(1, 3.0)]))
+    for a, b in itertools.permutations(nets, 2):
+        assert pf.are_equivalent(a, b).verdict is Verdict.YES
+
+
+def test_outputs_of_different_size_count_each_by_itself() -> None:
+    a = pf.ReLUNetwork.random((2, 4, 2), rng=0)
+    size = np.array([[1.0], [1e-12]])
+    f = N([a.weights[0], a.weights[1] * size], [a.biases[0], a.biases[1] * size[:, 0]])
+    half = np.array([[1.0], [0.5]])
+    g = N([f.weights[0], f.weights[1] * half], [f.biases[0], f.biases[1] * half[:, 0]])
+    for domain in (None, pf.Box(-1, 1, dimension=2)):
+        assert pf.are_equivalent(f, g, domain).verdict is Verdict.NO
+        assert pf.are_equivalent(f, random_trivial(f, rng=1)(f), domain).verdict is Verdict.YES
+
+
+# ---- flat domains --------------------------------------------------------------------------------------------------------
+
+
+def test_winners_on_a_flat_domain() -> None:
+    f = N([[[1.0, 0.0], [-1.0, 0.0]]], [[0.0, 0.0]])
+    g = N([[[-1.0, 0.0], [1.0, 0.0]]], [[0.0, 0.0]])
+    segment = pf.Polyhedron([[1, 0], [-1, 0], [0, 1], [0, -1]], [1, 1, 0, 0])
+    answer = top1_agreement(f, g, segment)
+    assert answer.verdict is Verdict.NO
+    assert segment.contains(answer.witness)
+    assert top1_agreement(f, f, segment).verdict is Verdict.YES
+    assert pf.are_equivalent(f, g, segment).verdict is Verdict.NO
+    # equal on the segment, different beside it
+    h = N([[[1.0, 1.0], [-1.0, 0.0]]], [[0.0, 0.0]])
+    assert pf.are_equivalent(f, h, segment).verdict is Verdict.YES
+    assert pf.are_equivalent(f, h).verdict is Verdict.NO
+
+
+# ---- what may make a verdict ---------------------------------------------------------------------------------------------
+
+
+def test_no_ground_without_a_proof() -> None:
+    with pytest.raises(NumericalError):
+        ComparedCells(10, 1, 0, 0, 0.5, 0.0)
+    with pytest.raises(NumericalError):
+        ComparedCells(10, 0, 1, 0, 0.5, 0.0)
+    with pytest.raises(NumericalError):
+        ComparedCells(10, 0, 0, 0, float("nan"), 0.0)
+    with pytest.raises(NumericalError):
+        EqualForms(2e-9, 1e-9)
+    with pytest.raises(NumericalError):
+        EqualForms(float("nan"), 1e-9)
+    with pytest.raises(NumericalError):
+        Bounded(1.0, 0.5, "weights")
+    with pytest.raises(NumericalError):
+        ExactCells(4, 1, 1)
+    a = pf.ReLUNetwork.random((2, 3, 1), rng=0)
+    with pytest.raises(NumericalError):
+        pf.Equivalence.different(a, a, 1e-9, None, "witness", "")  # type: ignore[arg-type]
+
+
+def test_cells_cover_the_domain() -> None:
+    """The bound holds at points that no step of the search has seen, and cells add up to the whole."""
+    rng = np.random.default_rng(3)
+    for seed in range(12):
+        n = 1 + seed % 3
+        f = pf.ReLUNetwork.random((n, 5, 4, 2), rng=seed)
+        g = pf.ReLUNetwork.random((n, 4, 2), rng=seed + 100)
+        if seed % 2:  # walls through one point, and parallel ones
+            f = N([np.round(w) for w in f.weights], [0 * c for c in f.biases])
+        box = pf.Box(-np.ones(n), 1.5 * np.ones(n))
+        found = CoverSearch(f, g, box).run(np.full(2, np.inf), Monitor())
+        assert found.complete
+        assert found.share == 1.0
+        X = rng.uniform(-1, 1.5, (20000, n))
+        gaps = np.abs(f(X) - g(X))
+        assert (gaps.max(axis=0) <= found.upper).all()
+        assert (found.upper - found.gap <= 1e-9 * (1 + found.gap)).all()  # attained up to rounding
+        true = pf.difference(f, g, box)
+        assert true.maximum == pytest.approx(found.gap.max(), rel=1e-9, abs=1e-12)
+        everywhere = CoverSearch(f, g).run(np.full(2, np.inf), Monitor())
+        far = rng.standard_normal((2000, n)) * 10.0 ** rng.uniform(0, 3, (2000, 1))
+        bounded = np.isfinite(everywhere.upper)
+        assert (np.abs(f(far) - g(far)).max(axis=0)[bounded] <= everywhere.upper[bounded] * (1 + 1e-9)).all()
+
+
+@pytest.mark.parametrize("name", sorted(OPERATORS))
+def test_operators_keep_the_function(name: str) -> None:
+    rng = np.random.default_rng(1)
+    done = 0
+    for seed in range(30):
+        widths = ((2, 3, 1), (2, 2, 2, 1), (3, 3, 1, 2), (1, 4, 1), (2, 2, 2, 2, 1), (3, 2))[seed % 6]
+        base = pf.ReLUNetwork.random(widths, rng=seed)
+        if len(widths) == 4:  # one that hides
+            W, b = [w.copy() for w in base.weights], [c.copy() for c in base.biases]
+            W[1], b[1] = -np.abs(W[1]), -np.abs(b[1])
+            W[1][:, 0] *= -1
+            base = N(W, b)
+        other = OPERATORS[name](base.exact(), rng)
+        if other is None:
+            continue
+        done += 1
+        for x in rng.integers(-9, 10, (4, widths[0])):
+            point = [Fraction(int(v), 3) for v in x]
+            assert (base.exact()(point) == other(point)).all()
+    assert done >= 3
+
+
+@pytest.mark.parametrize("mode", ["tolerance", "box", "exact"])
+def test_a_part_of_the_attack(mode: str) -> None:
+    one = attack().one
+    left = 0
+    for seed in range(25 if mode == "exact" else 100):
+        found = one(seed, mode, 3 if mode == "exact" else 6)
+        assert not found["wrong"], found
+        left += found["said"] == "UNDECIDED" and not found["grey"]
+    assert left <= 3
+
+
+def test_equal_networks_are_confirmed_another_way() -> None:
+    rng = np.random.default_rng(5)
+    confirmed = 0
+    for seed in range(12):
+        base = pf.ReLUNetwork.random((2, 4, 3, 1), rng=seed).exact()
+        f, g = (rewritten(base, rng, steps=3)[0].rounded() for _ in range(2))
+        answer = pf.are_equivalent(f, g)
+        assert answer.verdict is Verdict.YES
+        again = answer.recheck(budget=pf.Budget(seconds=20))
+        assert again.verdict is not Verdict.NO, again
+        confirmed += again.verdict is Verdict.YES
+    assert confirmed >= 9
+
+
+# ---- bad input -----------------------------------------------------------------------------------------------------------
+
+
+def test_whatever_comes_there_is_one_answer_or_one_error() -> None:
+    a = pf.ReLUNetwork.random((2, 3, 1), rng=0)
+    for bad in (np.nan, np.inf):
+        with pytest.raises(pf.errors.InputError):
+            N([np.full((1, 2), bad)], [[0]])
+    huge = N([a.weights[0] * 1e200, a.weights[1] * 1e200], a.biases)
+    assert pf.are_equivalent(a, huge).verdict is not Verdict.YES
+    assert pf.are_equivalent(huge, random_trivial(huge, rng=1)(huge)).verdict in (Verdict.YES, Verdict.UNDECIDED)
+    beyond = N([[[Fraction(10**400)]], [[1]]], [[0], [0]])
+    small = N([[[1]], [[1]]], [[0], [0]])
+    with pytest.raises(pf.errors.InputError, match="beyond the range of floats"):
+        pf.are_equivalent(beyond, small, tolerance=0)
+    affine = N([[[1.0, 2.0]]], [[0.5]])
+    assert pf.are_equivalent(affine, N([[[1.0, 2.0]]], [[0.5]])).verdict is Verdict.YES
+    assert pf.are_equivalent(affine, N([[[1.0, 2.5]]], [[0.5]])).verdict is Verdict.NO
+    wide = N(
+        [np.vstack([a.weights[0], [[0.5, 0.5]]]), np.append(a.weights[1], [[0.0]], axis=1)],
+        [np.append(a.biases[0], 0.1), a.biases[1]],
+    )
+    for domain in (None, pf.Box(-1, 1, dimension=2)):
+        for method in ("auto", "regions"):
+            answer = pf.are_equivalent(a, wide, domain, budget=pf.Budget(seconds=0), method=method)
+            assert answer.verdict in (Verdict.YES, Verdict.UNDECIDED)
