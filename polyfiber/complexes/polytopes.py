@@ -266,8 +266,8 @@ class Polytopes:
             form = np.empty((len(bound), len(minor)))
             points, errors, _ = self._coordinates
             polytopes.pyramids(
-                dim, ptr, facets, store.planes(dim - 1), store.planes(0), self._apex(dim), points, errors,
-                self._apex(dim - 1), minor, axis, lower_form, lower_bound, form, bound,
+                dim, ptr, facets, (store.planes(dim - 1), store.planes(0)), (self._apex(dim), self._apex(dim - 1)),
+                points, errors, (minor, axis), polytopes.Volumes(lower_form, lower_bound), polytopes.Volumes(form, bound),
             )  # fmt: skip
             self._forms[dim] = form, bound
             self._forms.pop(dim - 1, None)

@@ -396,11 +396,9 @@ class LatticeSkeleton(Skeleton):
         self.stats.solves += m
         us, ks = us[:pairs], ks[:pairs]
         if pairs:
-            a, b, r = self._scratch
-            form, _, cur, nxt, rho = self._forms
             unsure = np.zeros(pairs, dtype=np.bool_)
             counts = np.zeros(3, dtype=np.int64)
-            forms.decide_listed(us, ks, net, st, unsure, counts, a, b, r, form, cur, nxt, rho)
+            forms.decide_listed(us, ks, net, st, unsure, counts, self._work)
             self._count(counts)
             self._decide(us[unsure], ks[unsure])
             lk.record_signs(us, ks, st.words, self.zeros, vertices.planes)

@@ -99,7 +99,7 @@ class Skeleton:
         ids = frame.net.inf
         link = np.arange(1, 2 * ids + 65, dtype=np.int32)
         link[-1] = -1
-        self.buckets = (
+        self.buckets = sk.Buckets(
             np.zeros((len(link), CHUNK), dtype=np.int32),
             link,
             np.full(ids + 1, -1, dtype=np.int32),
@@ -111,8 +111,10 @@ class Skeleton:
         self.entered = set(frame.start)
         width = max([1, *frame.network.hidden_widths]) + 1
         pad = max(8, frame.net.stride)
-        self._scratch = (np.zeros((n, n)), np.zeros((n, n + 1)), np.zeros((n, n)))
-        self._forms = (np.zeros(pad), np.zeros(pad), np.zeros(width), np.zeros(width), np.zeros(pad))
+        self._work = forms.Work(
+            np.zeros((n, n)), np.zeros((n, n + 1)), np.zeros((n, n)),
+            np.zeros(pad), np.zeros(pad), np.zeros(width), np.zeros(width), np.zeros(pad),
+        )  # fmt: skip
         self._walks = sk.walk_scratch(n)
         self.lift = lift_of(frame) if n else None
         self._level: IdArray | IntArray = np.empty(1024, dtype=np.int32)
@@ -196,7 +198,7 @@ class Skeleton:
         link[new - 1] = free[0]
         free[0] = old
         free[1] += new - old
-        self.buckets = (grown(chunks, new, 0), link, head, fill, free)
+        self.buckets = sk.Buckets(grown(chunks, new, 0), link, head, fill, free)
 
     # ---- start ------------------------------------------------------------------------------
     @property
@@ -251,21 +253,16 @@ class Skeleton:
             forms.clear_bit(self.pending, 0, int(k))
 
     def _solve(self, v: int) -> None:
-        a, b, r = self._scratch
-        form, _, cur, nxt, rho = self._forms
-        forms.solve(v, self.frame.net, self.state, a, b, r, form, cur, nxt, rho)
+        forms.solve(v, self.frame.net, self.state, self._work)
 
     def refine(self, vertices: Any) -> None:
         """Solve vertices directly, for the tightest error bounds that floats give."""
-        a, b, r = self._scratch
-        form, _, cur, nxt, rho = self._forms
-        forms.solve_many(vertices, self.frame.net, self.state, a, b, r, form, cur, nxt, rho)
+        forms.solve_many(vertices, self.frame.net, self.state, self._work)
 
     def judge(self, vertices: Any, facets: Any) -> Any:
         """Signs of pairs by the form on the cell and the rank rule, 0 where they cannot tell; changes nothing."""
-        form, _, cur, nxt, _ = self._forms
         out = np.zeros(len(vertices), dtype=np.int8)
-        forms.judge_listed(vertices, facets, self.frame.net, self.state, out, form, cur, nxt)
+        forms.judge_listed(vertices, facets, self.frame.net, self.state, out, self._work)
         return out
 
     def sharpen(self, vertices: Any, *, rtol: float = 1e-6) -> None:
@@ -333,16 +330,10 @@ class Skeleton:
         cursor[sk.NV], cursor[sk.N_INF], cursor[sk.LEVEL] = self.nv, self.n_inf, self._n_level
         state = -1
         while state != sk.DONE:
-            a, b, r = self._scratch
-            form, form2, cur, nxt, rho = self._forms
             vs, ks = self._unsure
-            flat, row = flat_star(self.state)
-            halves, before, after = self._rays
-            state = sk.advance(
-                ids, cursor, self._edges, self.dead, self.closed, flat, row, frame.net, self.state, self.lift,
-                self.pending, self.buckets, self._walks, self.etol, vs, ks, counts, halves, before, after, self._level,
-                a, b, r, form, form2, cur, nxt, rho,
-            )  # fmt: skip
+            cut = sk.Cut(self.closed, *flat_star(self.state), frame.net, self.state, self.lift, self.pending, self.etol)
+            lists, unsure = sk.Lists(self._edges, self._level, *self._rays), sk.Unsure(vs, ks, counts)
+            state = sk.advance(ids, cursor, self.dead, cut, self.buckets, self._walks, lists, unsure, self._work)
             self.nv, self.n_inf = int(cursor[sk.NV]), int(cursor[sk.N_INF])
             at = int(cursor[sk.AT])
             if cursor[sk.BROKEN]:
@@ -399,7 +390,7 @@ class Skeleton:
 
         def listed(kernel: Any, *args: Any) -> Any:
             while True:
-                decided, found = kernel(*args, *room)
+                decided, found = kernel(*args, tuple(room))
                 if found <= len(room[0]):
                     return int(decided), room[0][:found], room[1][:found]
                 room[:] = [np.empty(2 * found, dtype=np.int64) for _ in range(2)]
@@ -421,8 +412,9 @@ class Skeleton:
             around[high - low :] = np.inf
             mask = np.append(pending, np.zeros(h - len(pending), dtype=np.bool_))
             settled(*listed(
-                entry.decide_in_order, self._along_walls(), float(len(given) + 10), given, columns, shift, int(net.first[1]),
-                st.x, st.err, st.at_inf, near, around, spread, certain, low, mask, st.words,
+                entry.decide_in_order, self._along_walls(), float(len(given) + 10),
+                entry.Behind(given, int(net.first[1]), columns, shift), entry.Points(st.x, st.err, st.at_inf, st.words),
+                entry.Margin(near, around, spread, certain, 0.0), low, mask,
             ))  # fmt: skip
             return
         single = self._fits_single(layer)
@@ -450,9 +442,8 @@ class Skeleton:
                     if q < layer:
                         entry.gate(z, shifts[q - 2], at_inf)
             last = shifts[-1] if layer > 1 else biases_none(dtype)
-            _, vs, ks = listed(
-                entry.decide, z, last, x, err, at_inf, kappa, kappa0, sigma, factor, extra, low, pending, words, 0
-            )
+            margin = entry.Margin(kappa, kappa0, sigma, factor, extra)
+            _, vs, ks = listed(entry.decide, z, last, entry.Points(x, err, at_inf, words), margin, low, pending)
             if isinstance(rows, slice):
                 return vs + rows.start, ks.copy()
             st.words[rows] = words
@@ -509,11 +500,9 @@ class Skeleton:
 
     def _second_filter(self, vs: Any, ks: Any) -> None:
         """Pairs that the first filter left: the form on the cell, a direct solve, exact arithmetic."""
-        a, b, r = self._scratch
-        form, _, cur, nxt, rho = self._forms
         counts = np.zeros(3, dtype=np.int64)
         unsure = np.zeros(len(vs), dtype=np.bool_)
-        forms.decide_listed(vs, ks, self.frame.net, self.state, unsure, counts, a, b, r, form, cur, nxt, rho)
+        forms.decide_listed(vs, ks, self.frame.net, self.state, unsure, counts, self._work)
         self._count(counts)
         self._decide(vs[unsure], ks[unsure])
 

@@ -199,8 +199,8 @@ class FaceStore:
         most = self._most_faces(top)
         valid = sk.signed
         fk.emit(
-            sk.nv, n, np.uint64(top), valid, sk.state.star, sk.state.words, sk.state.at_inf, self.up, step, fill,
-            planes.ravel(), np.empty(most * 2 * W, dtype=np.uint64), np.empty(most, dtype=np.uint64),
+            sk.nv, n, np.uint64(top), valid, sk.state, self.up, step, fill, planes.ravel(),
+            (np.empty(most * 2 * W, dtype=np.uint64), np.empty(most, dtype=np.uint64)),
         )  # fmt: skip
         if not np.array_equal(fill.astype(np.int64), starts + sizes):
             raise NumericalError("the faces written are not as many as counted; please report this network")
@@ -318,9 +318,8 @@ class FaceStore:
         flags = np.zeros(len(planes), dtype=np.bool_)
         if dim > 0 and self.n > 0:
             missing = fk.mark_unbounded(
-                sk.nv, self.n, sk.signed, net.inf, sk.state.star, sk.state.words, sk.state.at_inf, dim,
-                planes, self.table(dim), self.closed, flags, 0,
-            )  # fmt: skip
+                sk.nv, net, sk.signed, sk.state, dim, planes, self.table(dim), self.closed, flags
+            )
             if missing:
                 raise NumericalError(f"{missing} unbounded {dim}-faces are missing; please report this network")
         return flags

@@ -76,15 +76,17 @@ def look_up(nv, at_inf, edges, table, out):
 
 
 @bare_kernel
-def emit(nv, n, top, valid, star, words, at_inf, up, step, fill, flat, own, dims):
+def emit(nv, n, top, valid, st, up, step, fill, flat, scratch):
     """Write every face of dimension at most ``top`` once, dimensions side by side.
 
     The faces at a vertex come from it slot by slot: each that there is, again with one more facet freed.
 
     step: (n + 1,) 1 where a dimension is wanted, else 0; fill: (n + 1,) next free row of each dimension, advanced by
     the step, so that what is not wanted goes to one and the same row; flat: rows of 2 W words each; valid: (W,) bits
-    of facets; own: (most faces at a vertex * 2 W,), dims: (most faces at a vertex,) scratch.
+    of facets; scratch: (most faces at a vertex * 2 W,), (most faces at a vertex,).
     """
+    star, words, at_inf = st.star, st.words, st.at_inf
+    own, dims = scratch
     W = np.uint64(words.shape[1])
     row = W + W
     for v in range(np.uint64(nv)):
@@ -274,11 +276,13 @@ def covers_above(planes, upper, n_bits, closed, table, indptr, indices):
 
 
 @kernel
-def mark_unbounded(nv, n, valid, inf, star, words, at_inf, dim, planes, table, closed, flags, low):
-    """flags[i - low] = True for faces of a dimension whose closure reaches infinity.
+def mark_unbounded(nv, net, valid, st, dim, planes, table, closed, flags):
+    """flags[i] = True for faces of a dimension whose closure reaches infinity.
 
     Runs over the vertices at infinity and the faces of their stars; valid: (W,) bits of facets. Returns failed lookups.
     """
+    n, inf = net.n, net.inf
+    star, words, at_inf = st.star, st.words, st.at_inf
     W = words.shape[1]
     key = np.zeros(2 * W, dtype=np.uint64)
     choice = np.zeros(n, dtype=np.int64)
@@ -306,7 +310,7 @@ def mark_unbounded(nv, n, valid, inf, star, words, at_inf, dim, planes, table, c
                 if j < 0:
                     missing += 1
                 else:
-                    flags[j - low] = True
+                    flags[j] = True
             q = 0
             while q < n:
                 k = star[v, 2 * n + q]

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..jit import bare_kernel, inline_kernel, popcount, trailing_zeros
 from ..lanes import axpy, first_of, load4, load8, load_row8, magnitude, store, times, total, zero4, zero8
+from ..rounding import TINY, UNIT
 
 # kind[k]: 0 domain facet, l >= 1 neuron of hidden layer l; first[l]: first id of layer l, first[-1] = number of facets
 # rows: affine forms of domain facets and first-layer neurons, constant at n, one every stride (4 or a multiple of 8)
@@ -33,6 +34,9 @@ State = namedtuple("State", "star words x err slot line_err at_inf base base_err
 # last, zeros beyond n, P >= 8 whole lanes; alpha: (P,); bound: (1, P) sum of alpha times the forms' error constants, times
 # what inflates them; slope: bound for each unit of error of the point
 Lift = namedtuple("Lift", "columns alpha bound slope")
+# scratch: (n, n), (n, n + 1) and (n, n) of a solve; a form and that of a solve, whole lanes; two rows of a layer; the right
+# side of a solve
+Work = namedtuple("Work", "A B R form form2 cur nxt rho")
 
 ONE = np.uint64(1)
 U2 = np.uint64(2)
@@ -42,9 +46,7 @@ ZERO = np.uint64(0)
 SIX = np.uint64(6)
 LOW = np.uint64(63)
 ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
-EPS = 2.0**-53
 SLOP = 1.0 + 1e-9
-TINY = 1e-300
 UNDERFLOW = 2.0**-1073  # more than two products lose by underflow
 INF = np.inf
 
@@ -286,8 +288,9 @@ def invert(A, R, n):
 
 
 @bare_kernel
-def solve(v, net, st, A, B, R, form, cur, nxt, rho):
+def solve(v, net, st, work):
     """Solve the n zero forms of v directly; sets x, err (and base, base_err) with certified bounds."""
+    A, B, R, _, form, cur, nxt, rho = work
     n, stride, inf, rows, kappa, kappa0 = net.n, net.stride, net.inf, net.rows, net.kappa, net.kappa0
     drift, inflate, start = net.drift, net.inflate, net.start
     star, words, x, err, slot, at_inf = st.star, st.words, st.x, st.err, st.slot, st.at_inf
@@ -333,7 +336,7 @@ def solve(v, net, st, A, B, R, form, cur, nxt, rho):
                 g = 0.0
                 for j in range(n):
                     g += abs(B[k, j])
-                t += abs(r) * g * (2 * n + 4) * EPS
+                t += abs(r) * g * (2 * n + 4) * UNIT
         for j in range(n):
             t += abs(rho[j])
         theta = worst(theta, t)
@@ -406,7 +409,7 @@ def solve(v, net, st, A, B, R, form, cur, nxt, rho):
         if s == gauge:
             for c in range(n):
                 t += abs(B[s, c]) * abs(form[c])
-            t = (t + 1.0) * (2 * n + 4) * EPS
+            t = (t + 1.0) * (2 * n + 4) * UNIT
         else:
             k = star[v, 2 * n + s]
             for c in range(n):
@@ -469,34 +472,35 @@ def sign_at(v, k, net, st, form, cur, nxt):
 
 
 @bare_kernel
-def solve_many(vs, net, st, A, B, R, form, cur, nxt, rho):
+def solve_many(vs, net, st, work):
     """Solve the listed vertices directly, unless they are already."""
     for v in vs:
         if st.slot[v] >= 0:
-            solve(v, net, st, A, B, R, form, cur, nxt, rho)
+            solve(v, net, st, work)
 
 
 @bare_kernel
-def judge_listed(vs, ks, net, st, out, form, cur, nxt):
+def judge_listed(vs, ks, net, st, out, work):
     """Certified signs of pairs (vertex, facet) into out; 0 where the filter cannot tell. Changes nothing."""
     for e in range(vs.shape[0]):
         v = vs[e]
         k = ks[e]
-        out[e] = sign_at(v, k, net, st, form, cur, nxt)
+        out[e] = sign_at(v, k, net, st, work.form, work.cur, work.nxt)
 
 
 @bare_kernel
-def decide_listed(vs, ks, net, st, unsure, counts, A, B, R, form, cur, nxt, rho):
+def decide_listed(vs, ks, net, st, unsure, counts, work):
     """Second filter for pairs (vertex, facet): the form on the cell, then a direct solve.
 
     Marks in unsure what is left for the exact predicate.
     """
+    form, cur, nxt = work.form, work.cur, work.nxt
     for e in range(vs.shape[0]):
         v = vs[e]
         k = ks[e]
         s = sign_at(v, k, net, st, form, cur, nxt)
         if s == 0 and st.slot[v] >= 0:
-            solve(v, net, st, A, B, R, form, cur, nxt, rho)
+            solve(v, net, st, work)
             counts[2] += 1
             s = sign_at(v, k, net, st, form, cur, nxt)
         unsure[e] = s == 0
@@ -520,7 +524,7 @@ def set_height(v, n, lift, x, err, height):
         value += total(times(magnitude(z), load8(alpha, np.uint64(block))))
         point = first_of(load_row8(x, v, block), n - block, 1.0)
         error += total(times(magnitude(point), load_row8(bound, 0, block)))
-    error = (error + (n + 4) * 2.0**-52 * value) * SLOP + value * (4.0 * np.finfo(height.dtype).eps) + 1e-37
+    error = (error + (n + 4) * 2 * UNIT * value) * SLOP + value * (4.0 * np.finfo(height.dtype).eps) + 1e-37
     most = np.float64(np.finfo(height.dtype).max)
     if error < most and value < most - error:
         height[v, 0] = kind(max(value - error, 0.0))

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections import namedtuple
+
 import numpy as np
 
 from ..jit import bare_kernel, inline_kernel, kernel, popcount, trailing_zeros
 from ..lanes import above8, axpy, load8, store, zero8
 from .forms import ONE, bit_of, range_mask
+
+# vertices: point or direction, its error, -1 or where its base is, sign bits
+Points = namedtuple("Points", "x err at_inf words")
+# bounds of the values of a layer: kappa (n, h) transposed, kappa0, sigma as in `Net`; times a factor, and something more
+Margin = namedtuple("Margin", "kappa kappa0 sigma factor extra")
+# forms (h1, 3) of a first layer, whose ids start at ``first``; weights (h1, h) transposed and biases of the second one
+Behind = namedtuple("Behind", "rows first weights bias")
 
 ZERO = np.uint64(0)
 EIGHT = np.uint64(8)
@@ -48,21 +57,23 @@ def gate(z, bias, at_inf):
 
 
 @inline_kernel
-def settle_row(v, value, bound, opposite, low, h, n_pending, pending, words, row, vs, ks, listed):
+def settle_row(v, value, bound, opposite, low, n_pending, pending, words, pairs, listed):
     """Set the sign bits of a row's values that exceed their bounds, and list the other pending ones.
 
     value, bound, opposite: whole lanes; what is not pending or does not exist has an infinite bound.
-    Returns (decided, listed), listed also beyond the capacity of vs.
+    Returns (decided, listed), listed also beyond the capacity of the pairs.
     """
+    vs, ks = pairs
+    h = pending.shape[0]
     sure = 0
     for a in range(0, h, 8):
         positive = above8(value, bound, np.uint64(a))
         sure += popcount(positive | above8(opposite, bound, np.uint64(a)))
         if positive != ZERO:
             k = low + a
-            words[row, k >> 6] |= positive << np.uint64(k & 63)
+            words[v, k >> 6] |= positive << np.uint64(k & 63)
             if k & 63 > 56 and (k >> 6) + 1 < words.shape[1]:
-                words[row, (k >> 6) + 1] |= positive >> np.uint64(64 - (k & 63))
+                words[v, (k >> 6) + 1] |= positive >> np.uint64(64 - (k & 63))
     if sure != n_pending:
         for a in range(h):
             if pending[a] and not abs(value[a]) > bound[a]:
@@ -74,12 +85,14 @@ def settle_row(v, value, bound, opposite, low, h, n_pending, pending, words, row
 
 
 @kernel
-def decide(z, bias, x, err, at_inf, kappa, kappa0, sigma, factor, extra, low, pending, words, first, vs, ks):
-    """Set the sign bits that exceed their bound; list the others (rows from ``first``).
+def decide(z, bias, points, margin, low, pending, pairs):
+    """Set the sign bits that exceed their bound; list the others in ``pairs``: rows, facets.
 
-    bias may be empty when it is in z already. kappa: (n, h) transposed; pending: (h,) bool.
-    Returns (decided, listed), listed also beyond the capacity of vs.
+    bias may be empty when it is in z already. pending: (h,) bool.
+    Returns (decided, listed), listed also beyond the capacity of the pairs.
     """
+    x, err, at_inf, words = points
+    kappa, kappa0, sigma, factor, extra = margin
     m, h = z.shape
     n = x.shape[1]
     bound = np.full((h + 7) // 8 * 8, np.inf)
@@ -110,9 +123,7 @@ def decide(z, bias, x, err, at_inf, kappa, kappa0, sigma, factor, extra, low, pe
         for a in range(h):
             value[a] += value[a] - value[a]  # NaN unless it is finite
             opposite[a] = -value[a]
-        sure, listed = settle_row(
-            first + r, value, bound, opposite, low, h, n_pending, pending, words, r, vs, ks, listed
-        )  # fmt: skip
+        sure, listed = settle_row(r, value, bound, opposite, low, n_pending, pending, words, pairs, listed)
         decided += sure
     return decided, listed
 
@@ -131,33 +142,16 @@ def differing(words, v, gates, low, high, changed):
 
 
 @kernel
-def decide_in_order(
-    order,
-    roundings,
-    rows,
-    weights,
-    bias,
-    first,
-    x,
-    err,
-    at_inf,
-    kappa,
-    kappa0,
-    sigma,
-    factor,
-    low,
-    pending,
-    words,
-    vs,
-    ks,
-):
+def decide_in_order(order, roundings, behind, points, margin, low, pending, pairs):
     """The same in the plane, for the second layer and all vertices: its forms are carried along from each to the next of ``order``.
 
     Where neighbours in the order differ in few signs of the first layer, this costs a few products a neuron, not one for each
-    neuron of the first layer. rows: (h1, 3) forms of the first layer, whose ids start at ``first``; weights: (h1, h') transposed, bias,
-    kappa (2, h'), kappa0, sigma, pending: of the second layer, filled up to whole lanes, with infinite kappa0 where nothing
-    is pending; roundings: how many kappa allows for; forms are made anew before rounding has added up to many times that.
+    neuron of the first layer. behind: `Behind`; the second layer is filled up to whole lanes, with infinite kappa0 where nothing
+    is pending. roundings: how many kappa allows for; forms are made anew before rounding has added up to many times that.
     """
+    rows, first, weights, bias = behind
+    x, err, at_inf, words = points
+    kappa, kappa0, sigma, factor, _ = margin
     h1, h = weights.shape
     wide = np.uint64(h)
     flat = weights.ravel()
@@ -217,6 +211,6 @@ def decide_in_order(
             b = axpy(axpy(zero8(), hom * grown, load8(kappa0, block)), abs(p) * grown, load8(near, block))
             b = axpy(axpy(b, abs(q) * grown, load8(near, wide + block)), e, load8(sigma, block))
             store(bound, block, b)
-        sure, listed = settle_row(v, value, bound, opposite, low, h, n_pending, pending, words, v, vs, ks, listed)
+        sure, listed = settle_row(v, value, bound, opposite, low, n_pending, pending, words, pairs, listed)
         decided += sure
     return decided, listed

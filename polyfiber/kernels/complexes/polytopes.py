@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections import namedtuple
+
 import numpy as np
 
 from ..jit import kernel, trailing_zeros
+from ..rounding import TINY, UNIT
 
 ONE = np.uint64(1)
 ZERO = np.uint64(0)
-EPS = 2.0**-52
+EPS = 2.0 * UNIT
 SLOP = 1.0 + 1e-9
-TINY = 1e-300
+# volume forms (faces, C(n, dim)), each entry within its bound (faces,)
+Volumes = namedtuple("Volumes", "form bound")
 
 
 @kernel
@@ -73,37 +77,26 @@ def incident_walls(ptr, facets, low, planes, lower, n_domain, n_bits, walls):
 
 
 @kernel
-def pyramids(
-    dim,
-    ptr,
-    facets,
-    lower,
-    vertex_planes,
-    apex,
-    points,
-    errors,
-    lower_apex,
-    minor,
-    axis,
-    lower_form,
-    lower_bound,
-    form,
-    bound,
-):
+def pyramids(dim, ptr, facets, planes, apexes, points, errors, minors, lower, upper):
     """Oriented volumes of faces, as vectors of minors, from those of their facets: pyramids over those that avoid the apex.
 
     The volume form of a k-face is the k-vector ``v_1 ^ ... ^ v_k`` of its directions with the volume as its length: the
     volumes of its projections to every k coordinates, signed. That of a pyramid is ``(b - a) ^ form of the base / k``, b any point of
     the base. Nothing is divided, so a face thinner than rounding has a small error, not a wrong direction.
 
-    ptr, facets: CSR of facets; lower: their bit planes; vertex_planes: those of the vertices.
-    apex, lower_apex: a vertex of every face and of every facet; points: (vertices, n), each coordinate within errors (vertices,).
-    minor, axis: (C(n, dim), dim): minor[J, p] is the set J without its p-th element axis[J, p], as a number.
-    lower_form: (facets, C(n, dim - 1)), each entry within lower_bound (facets,). form, bound: the same of the faces, written;
-    a bound is infinite for a face that is not bounded, whose facets may be anything, where it is so on entry.
+    ptr, facets: CSR of facets; planes: bit planes of the facets and of the vertices; apexes: a vertex of every face and of every
+    facet; points: (vertices, n), each coordinate within errors (vertices,).
+    minors: (C(n, dim), dim) twice, first[J, p] is the set J without its p-th element second[J, p], as a number.
+    lower, upper: `Volumes` of the facets, and of the faces, to be written; a bound is infinite for a face that is not bounded,
+    whose facets may be anything, where it is so on entry.
     """
+    base_planes, vertex_planes = planes
+    apex, lower_apex = apexes
+    minor, axis = minors
+    lower_form, lower_bound = lower
+    form, bound = upper
     n = points.shape[1]
-    W = lower.shape[1]
+    W = base_planes.shape[1]
     entries = form.shape[1]
     most = 1
     for f in range(ptr.shape[0] - 1):
@@ -124,7 +117,7 @@ def pyramids(
             g = facets[e]
             inside = True
             for w in range(W):
-                if vertex_planes[a, w] & ~lower[g, w]:
+                if vertex_planes[a, w] & ~base_planes[g, w]:
                     inside = False
                     break
             if inside:

@@ -16,16 +16,17 @@ A half-edge is ``vertex << shift | 2 * slot + side``; side 1 is positive.
 
 from __future__ import annotations
 
+from collections import namedtuple
+
 import numpy as np
 
 from ..jit import bare_kernel, inline_kernel, prefetch, trailing_zeros
 from ..lanes import equal16, reach16
+from ..rounding import TINY, UNIT
 from .forms import (
-    EPS,
     INF,
     ONE,
     SLOP,
-    TINY,
     UNDERFLOW,
     ZERO,
     affine_form,
@@ -46,6 +47,18 @@ from .forms import (
 SIXTEEN = np.uint64(16)
 SIX = np.uint64(6)
 LOW = np.uint64(63)
+
+# what is cut. closed: what lies outside of each facet: 0 neither side, 1 its negative side, 2 its positive side; flat: the star
+# columns as one int32 array with a record every ``row`` entries; net, st, lift as in `forms`; pending: (1, W) bits of the
+# neurons that are still to cut; etol: relative error above which a vertex is solved directly
+Cut = namedtuple("Cut", "closed flat row net st lift pending etol")
+# lists that grow: half-edges that wait for the wall; half-edges not oriented yet; new rays, by the half-edge of the wall, and
+# the ends of the two rays that each lies between
+Lists = namedtuple("Lists", "edges level rays ray_a ray_b")
+# pairs without a certified sign, and how signs were decided: filtered, by ranks, after a direct solve
+Unsure = namedtuple("Unsure", "vertices facets counts")
+# chunks of 64 half-edges, chained by link; of each neuron the first chunk and how full it is; free: first free chunk, and how many
+Buckets = namedtuple("Buckets", "chunks link head fill free")
 
 
 @inline_kernel
@@ -145,14 +158,20 @@ def edge_error(v, here, slot, line_err, err):
 
 
 @bare_kernel
-def cut_edges(i, edges, first_edge, ne, nv, n_inf, rays, ray_a, ray_b, flat, row, net, st, lift, pending, etol, unsure_v, unsure_k, counts, A, B, R, form, form2, cur, nxt, rho):
+def cut_edges(i, rays, lists, ne, cursor, cut, unsure, work):
     """Create the vertices of neuron i on the waiting edges, or the ends of its new rays; decides their pending signs.
 
-    Edge e, first_edge <= e < ne, gets vertex nv + e. With ``rays``, edges are the half-edges of the wall that lead to infinity inside an unbounded polygon, and
+    Edge e, from where the cursor stands to ne, gets vertex nv + e. With ``rays``, edges are the half-edges of the wall that lead to infinity inside an unbounded polygon, and
     ray_a, ray_b the ends of that polygon's two rays, between which the new one lies.
     Nothing of the old skeleton changes but refined coordinates, so the call can be repeated.
     Returns (unsure pairs, vertices at infinity).
     """
+    _, flat, row, net, st, lift, pending, etol = cut
+    unsure_v, unsure_k, counts = unsure
+    form, form2, cur, nxt = work.form, work.form2, work.cur, work.nxt
+    ray_a, ray_b = lists.ray_a, lists.ray_b
+    edges = lists.rays if rays else lists.edges
+    first_edge, nv, n_inf = cursor[START], cursor[NV], cursor[N_INF]
     n, shift, inf, kappa, drift, inflate = net.n, net.shift, net.inf, net.kappa, net.drift, net.inflate
     star, words, x, err, slot, line_err = st.star, st.words, st.x, st.err, st.slot, st.line_err
     at_inf, base, base_err, up, height = st.at_inf, st.base, st.base_err, st.up, st.height
@@ -261,7 +280,7 @@ def cut_edges(i, edges, first_edge, ne, nv, n_inf, rays, ray_a, ray_b, flat, row
         if near_hom == far_hom:
             some = 0.0 < za + zb < INF
             t = za / (za + zb) if some else 0.5
-            dt = worst(ba, bb) / (za + zb) * SLOP + 4 * EPS if some else 1.0
+            dt = worst(ba, bb) / (za + zb) * SLOP + 4 * UNIT if some else 1.0
             if both and ba == 0.0:  # a slope that is exactly zero: the new ray is parallel to this one
                 t = 0.0
                 dt = 0.0
@@ -275,16 +294,16 @@ def cut_edges(i, edges, first_edge, ne, nv, n_inf, rays, ray_a, ray_b, flat, row
                 x[v, c] = x[fin, c] + t * d
                 span = max(span, abs(d))
                 scale = max(scale, abs(x[fin, c]) + abs(x[far, c]))
-            line = (worst(ea, eb) + 8 * EPS * scale) * SLOP + TINY
+            line = (worst(ea, eb) + 8 * UNIT * scale) * SLOP + TINY
         else:
             t = za / zb if zb > 0.0 else 1.0
-            dt = (ba + t * bb) / (zb - bb) * SLOP + 4 * EPS * t + UNDERFLOW if zb > bb else INF
+            dt = (ba + t * bb) / (zb - bb) * SLOP + 4 * UNIT * t + UNDERFLOW if zb > bb else INF
             for c in range(n):
                 d = x[far, c]
                 x[v, c] = x[fin, c] + t * d
                 span = max(span, abs(d))
                 scale = max(scale, abs(x[fin, c]) + t * abs(d))
-            line = (ea + (t + dt) * eb + 8 * EPS * scale) * SLOP + TINY
+            line = (ea + (t + dt) * eb + 8 * UNIT * scale) * SLOP + TINY
         error = (line + dt * span) * SLOP
         sound = error < INF  # all that it was made of is finite then, the coordinates too
         line_err[v] = line if sound else INF
@@ -306,7 +325,7 @@ def cut_edges(i, edges, first_edge, ne, nv, n_inf, rays, ray_a, ray_b, flat, row
                 for c in range(n):
                     x[v, c] /= norm
         if direct or not err[v] <= etol * (far_hom + scale):
-            solve(v, net, st, A, B, R, form2, cur, nxt, rho)
+            solve(v, net, st, work)
             counts[2] += 1
         for wi in range(W):
             diff = (words[u, wi] ^ words[w, wi]) & pending[0, wi]
@@ -325,17 +344,17 @@ def cut_edges(i, edges, first_edge, ne, nv, n_inf, rays, ray_a, ray_b, flat, row
                     cb = value_bound(j, kappa, drift, inflate, size, x, far, eb, far_hom, n)
                     if near_hom == far_hom:
                         y = ya + t * (yb - ya)
-                        c = worst(ca, cb) + dt * abs(yb - ya) + 8 * EPS * (abs(ya) + abs(yb))
+                        c = worst(ca, cb) + dt * abs(yb - ya) + 8 * UNIT * (abs(ya) + abs(yb))
                     else:
                         y = ya + t * yb
-                        c = ca + t * cb + dt * (abs(yb) + cb) + 8 * EPS * (abs(ya) + t * abs(yb))
+                        c = ca + t * cb + dt * (abs(yb) + cb) + 8 * UNIT * (abs(ya) + t * abs(yb))
                     c = c * SLOP + TINY
                     if exceeds(y, c):
                         s = 1 if y > 0 else -1
                 if s == 0 and (rays or slot[v] < 0):  # by the value where the slope is zero by ranks
                     s = sign_at(v, j, net, st, form2, cur, nxt)
                 if s == 0 and slot[v] >= 0:
-                    solve(v, net, st, A, B, R, form2, cur, nxt, rho)
+                    solve(v, net, st, work)
                     counts[2] += 1
                     s = sign_at(v, j, net, st, form2, cur, nxt)
                 if s == 0:
@@ -391,13 +410,14 @@ def orient(v, mine, w, theirs, shift, up, height, level, n_level):
 
 
 @bare_kernel
-def splice(i, edges, ne, nv, closed, flat, row, net, st, pending, bk, level, n_level):
+def splice(i, ne, nv, cut, bk, lists, n_level):
     """Insert the new vertices into the edges that they cut; join those whose edges meet at a vertex.
 
     Two edges at a vertex span a polygon, and when both are cut, so is the polygon: no need to walk around it.
-    closed: what lies outside of each facet: 0 neither side, 1 its negative side, 2 its positive side.
-    pending must no longer hold i. level: half-edges not oriented yet, the first n_level; returns how many there are.
+    Pending must no longer hold i. Returns how many half-edges are not oriented yet, n_level of them before.
     """
+    closed, flat, row, net, st, _, pending, _ = cut
+    edges, level = lists.edges, lists.level
     n = np.uint64(net.n)
     shift = np.uint64(net.shift)
     mask = (ONE << shift) - ONE
@@ -473,12 +493,9 @@ def walk_scratch(n):
 
 
 @bare_kernel
-def link_chords(
-    i, low, high, closed, flat, row, net, st, pending, bk, walks, ray_half, ray_a, ray_b, n_rays, level, n_level
-):
+def link_chords(i, low, high, cut, bk, walks, lists, n_rays, n_level):
     """Join the new vertices low <= v < high along the polygons they lie on, beyond what `splice` joined; push the new edges.
 
-    flat: the star columns as one int32 array with a record every ``row`` entries.
     Returns (walks that failed: 0, or the skeleton is inconsistent; new rays, after n_rays that are listed already;
     half-edges not oriented yet, after n_level).
     A walk on the negative side that reaches infinity goes on with the positive side; when that
@@ -487,6 +504,8 @@ def link_chords(
     Many walks advance together, one polygon edge a round: the records lie at random places, and this way
     their cache misses overlap. Two may be under way between the same two vertices; the later one changes nothing.
     """
+    closed, flat, row, net, st, _, pending, _ = cut
+    ray_half, ray_a, ray_b, level = lists.rays, lists.ray_a, lists.ray_b, lists.level
     n = np.uint64(net.n)
     shift = np.uint64(net.shift)
     mask = (ONE << shift) - ONE
@@ -626,7 +645,7 @@ def begin(k, cursor, edges, dead, shift, pending, bk):
 
 
 @bare_kernel
-def advance(ids, cursor, edges, dead, closed, flat, row, net, st, lift, pending, bk, walks, etol, unsure_v, unsure_k, counts, ray_half, ray_a, ray_b, level, A, B, R, form, form2, cur, nxt, rho):
+def advance(ids, cursor, dead, cut, bk, walks, lists, unsure, work):
     """Cut by the facets ``ids`` one after the other, from where the cursor stands, until something is to be done elsewhere.
 
     Signs of all ids must be known at every vertex, and every edge must lie in its bucket. Returns what is to be done:
@@ -639,16 +658,18 @@ def advance(ids, cursor, edges, dead, closed, flat, row, net, st, lift, pending,
     DROP         the wall at AT - 1 is cut, and one of its sides is to be thrown away
     TICK         nothing: it has been a while, or BROKEN polygons did not close
     """
+    closed, net, st, pending = cut.closed, cut.net, cut.st, cut.pending
+    counts = unsure.counts
     n = net.n
-    work = 0
+    done = 0
     while cursor[AT] < ids.shape[0]:
         k = ids[cursor[AT]]
         stage = cursor[STAGE]
-        if work >= PORTION:
+        if done >= PORTION:
             return TICK
         if stage == BEGIN:
-            work += 64
-            if not begin(k, cursor, edges, dead, net.shift, pending, bk):
+            done += 64
+            if not begin(k, cursor, lists.edges, dead, net.shift, pending, bk):
                 return ROOM
         elif stage in (CUT, RAY_CUT):
             rays = stage == RAY_CUT
@@ -664,16 +685,13 @@ def advance(ids, cursor, edges, dead, closed, flat, row, net, st, lift, pending,
             found = 0
             if stop > cursor[START]:
                 before = counts[0], counts[1], counts[2]
-                found, n_inf = cut_edges(
-                    k, ray_half if rays else edges, cursor[START], stop, cursor[NV], cursor[N_INF], rays, ray_a, ray_b,
-                    flat, row, net, st, lift, pending, etol, unsure_v, unsure_k, counts, A, B, R, form, form2, cur, nxt, rho,
-                )  # fmt: skip
+                found, n_inf = cut_edges(k, rays, lists, stop, cursor, cut, unsure, work)
                 cursor[UNSURE] = found
-                if found > unsure_v.shape[0]:
+                if found > unsure.vertices.shape[0]:
                     counts[0], counts[1], counts[2] = before
                     return MORE_UNSURE
                 cursor[N_INF] = n_inf
-            work += stop - cursor[START]
+            done += stop - cursor[START]
             cursor[START] = stop
             if stop == size:
                 cursor[START] = 0
@@ -684,27 +702,24 @@ def advance(ids, cursor, edges, dead, closed, flat, row, net, st, lift, pending,
             stop = min(cursor[SIZE], cursor[START] + PORTION)
             cursor[NEED_RAYS] = cursor[RAYS] + (stop - cursor[START]) * 2 * n
             cursor[NEED_LEVEL] = cursor[LEVEL] + (cursor[SIZE] - cursor[START]) * (n + 1)
-            if cursor[NEED_RAYS] > ray_half.shape[0] or cursor[NEED_LEVEL] > level.shape[0]:
+            if cursor[NEED_RAYS] > lists.rays.shape[0] or cursor[NEED_LEVEL] > lists.level.shape[0]:
                 return ROOM
             if cursor[START] == 0:
-                cursor[LEVEL] = splice(
-                    k, edges, cursor[SIZE], cursor[NV], closed, flat, row, net, st, pending, bk, level, cursor[LEVEL]
-                )  # fmt: skip
+                cursor[LEVEL] = splice(k, cursor[SIZE], cursor[NV], cut, bk, lists, cursor[LEVEL])
             broken, cursor[RAYS], cursor[LEVEL] = link_chords(
-                k, cursor[NV] + cursor[START], cursor[NV] + stop, closed, flat, row, net, st, pending, bk, walks,
-                ray_half, ray_a, ray_b, cursor[RAYS], level, cursor[LEVEL],
-            )  # fmt: skip
+                k, cursor[NV] + cursor[START], cursor[NV] + stop, cut, bk, walks, lists, cursor[RAYS], cursor[LEVEL]
+            )
             cursor[BROKEN] = broken
             if broken:
                 return TICK
-            work += stop - cursor[START]
+            done += stop - cursor[START]
             cursor[START] = stop
             if stop == cursor[SIZE]:
                 cursor[NV] += stop
                 cursor[START] = 0
                 cursor[STAGE] = RAY_CUT
         else:
-            link_rays(ray_half, cursor[RAYS], cursor[NV], net, st, pending, bk)
+            link_rays(lists.rays, cursor[RAYS], cursor[NV], net, st, pending, bk)
             cursor[NV] += cursor[RAYS]
             cursor[STAGE] = BEGIN
             cursor[AT] += 1
