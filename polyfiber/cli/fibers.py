@@ -11,7 +11,7 @@ import typer
 from ..errors import GenericityError, IncompleteError
 from ..numerics.rounding import UNIT
 from .complexes import network_facts, parse_box
-from .options import Limits, Output, grouped
+from .options import Drawn, Limits, Output, grouped
 from .render import note, table, to_json
 
 
@@ -23,13 +23,12 @@ def classify(
     file: Path = typer.Argument(..., help="Network: .onnx .npz .safetensors .pt .h5 .keras .nnet"),
     local: bool = typer.Option(False, "--local", help="Also the local fiber dimension, from the complex."),
     components: int = typer.Option(0, "--components", help="Print up to so many components."),
-    sample: Path = typer.Option(None, "--sample", help="Write another network of the fiber to a file."),
-    seed: int = typer.Option(0, "--seed", help="Seed of --sample."),
     sign_error: float = typer.Option(4 * UNIT, "--sign-error", help="Relative accuracy of the weights."),
     limit: int = typer.Option(2048, "--limit", help="Masked products and minors to check for genericity."),
     box: str = typer.Option(None, "--box", help="Judge neurons on this box only: lo,hi or lo1,hi1,lo2,hi2,…"),
     bounds_only: bool = typer.Option(False, "--bounds", help="Judge neurons by bounds, never by the complex."),
     *,
+    drawn: Drawn,
     limits: Limits,
     printed: Output,
 ) -> None:
@@ -95,9 +94,9 @@ def classify(
             open_question = True
     if components > 0 and report.kind != "undecided":
         answer["components"] = [str(c) for c in islice(report.components(), components)]
-    if sample is not None:
-        report.sample(1, rng=seed)[0].save(sample)
-        note(f"wrote {sample}", quiet=printed.quiet)
+    if drawn.sample is not None:
+        report.sample(1, rng=drawn.seed)[0].save(drawn.sample)
+        note(f"wrote {drawn.sample}", quiet=printed.quiet)
     if printed.json:
         to_json(answer)
     else:

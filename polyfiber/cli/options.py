@@ -51,6 +51,14 @@ class Streamed:
     workers: int = typer.Option(1, "--workers", help="With --stream or --count: processes.")
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """One more network of a fiber."""
+
+    sample: Path = typer.Option(None, "--sample", help="Write another network of the fiber to a file.")
+    seed: int = typer.Option(0, "--seed", help="Seed of --sample.")
+
+
 def grouped(command: Callable[..., None]) -> Callable[..., None]:
     """A command with every parameter of a dataclass replaced by the fields of that class, as the parser wants them."""
     groups: dict[str, Any] = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from collections import deque
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,6 +13,7 @@ from ...budget import Budget, Monitor
 from ...domain import Polyhedron
 from ...errors import InputError
 from ...network.model import ReLUNetwork
+from ...numerics.search import BestFirst
 from .cell_arrays import CellStats, as_point, cell_frame
 from .facets import flipped, solve_cell
 from .region import _difference
@@ -129,7 +129,7 @@ def explore(
     n_facets: list[int] = []
     edges: list[tuple[int, int, int]] = []
     queue: deque[int] = deque()
-    heap: list[tuple[float, int]] = []
+    near: BestFirst[int] = BestFirst()
     origin = frame.reference(as_point(frame, starts[0]))
     per_region = frame.n_domain + frame.n_neurons + 16 * len(origin) + 400
 
@@ -148,7 +148,7 @@ def explore(
         if order == "breadth":
             queue.append(r)
         else:
-            heapq.heappush(heap, (float(np.linalg.norm(reference - origin)), r))
+            near.push(-float(np.linalg.norm(reference - origin)), r)
         return r, True
 
     for start in starts:
@@ -159,14 +159,14 @@ def explore(
 
     done = 0
     limit, memory = monitor.budget.seconds, monitor.budget.memory
-    while queue or heap:
+    while queue or near:
         if max_regions is not None and done >= max_regions:
             break
         if limit is not None and monitor.elapsed > limit:
             break
         if memory is not None and len(rows) * per_region + 40 * len(edges) > memory:
             break
-        r = queue.popleft() if queue else heapq.heappop(heap)[1]
+        r = queue.popleft() if queue else near.pop()[1]
         inward = directions[r]
         assert inward is not None
         cell = solve_cell(frame, rows[r], where[r], inward)
@@ -213,7 +213,7 @@ def explore(
         depth=np.array(depth, dtype=np.int64),
         edges=pairs[:, :2],
         walls=np.where(crossed >= d, crossed - d, crossed + N),
-        complete=not queue and not heap,
+        complete=not queue and not near,
         stats=_difference(frame.stats, before),
         seconds=monitor.elapsed,
     )

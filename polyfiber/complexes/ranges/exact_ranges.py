@@ -7,8 +7,6 @@ with all of them fixed the linear program is exact. Both give certified bounds a
 
 from __future__ import annotations
 
-import heapq
-import itertools
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -21,6 +19,7 @@ from ...domain import Box, Polyhedron
 from ...network.model import ReLUNetwork
 from ...numerics.lp import interior_point, solve_lp_exact
 from ...numerics.rounding import UNIT
+from ...numerics.search import BestFirst
 from ..build import canonical_complex
 from ..complex import PolyhedralComplex
 
@@ -276,19 +275,19 @@ def by_branching(
     for q in range(layer - 1, -1, -1):
         influence[q] = through
         through = through @ np.abs(work.W[q])
-    counter = itertools.count()
-    heap: list[tuple[float, int, dict[tuple[int, int], int]]] = [(-start, next(counter), {})]
+    nodes_open: BestFirst[dict[tuple[int, int], int]] = BestFirst()
+    nodes_open.push(start, {})
     stuck, nodes = -np.inf, 0  # bound of leaves that could not be closed
-    while heap and -heap[0][0] > attained() + tolerance:
+    while nodes_open.bound > attained() + tolerance:
         if clock.elapsed > seconds:
             break
-        bound, _, fixed = heapq.heappop(heap)
+        bound, fixed = nodes_open.pop()
         nodes += 1
         system = work.system(layer, domain, fixed)
         top, v, empty = work.program(system, layer, i, sign)
         if empty and certainly_empty(system):
             continue
-        top = min(top, -bound)
+        top = min(top, bound)
         branch = None
         if v is not None:
             points.add(v[None, : work.box[0].size])
@@ -301,8 +300,8 @@ def by_branching(
             stuck = max(stuck, min(top, _leaf(work, domain, layer, i, sign, fixed)))
             continue
         for s in (1, -1):
-            heapq.heappush(heap, (-top, next(counter), {**fixed, branch: s}))
-    found = max(stuck, -heap[0][0] if heap else -np.inf)
+            nodes_open.push(top, {**fixed, branch: s})
+    found = max(stuck, nodes_open.bound)
     found = min(start, max(found, attained()))
     return Search(found, found <= attained() + tolerance, nodes)
 

@@ -6,8 +6,6 @@ for all j, up to the margin, no input of the box has different winners beyond th
 
 from __future__ import annotations
 
-import heapq
-import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,9 +17,10 @@ from ...bounds.boxes import possible_boxes, relaxed_upper
 from ...budget import Monitor
 from ...network.model import ReLUNetwork
 from ...numerics.rounding import UNIT
+from ...numerics.search import BestFirst
 from ..bounds.difference_network import side_by_side
 
-_OpenBox = tuple[float, int, FloatArray, FloatArray]
+Ends = tuple[FloatArray, FloatArray]
 """Minus the share of the volume, a number of its own, lower and upper ends."""
 
 
@@ -44,8 +43,7 @@ class BoxSearch:
     share: float = 0.0
     boxes: int = 0
     complete: bool = False
-    heap: list[_OpenBox] = field(default_factory=list)
-    numbers: Any = field(default_factory=itertools.count, repr=False)
+    open: BestFirst[Ends] = field(default_factory=BestFirst, repr=False)
 
 
 def settle_boxes(
@@ -70,12 +68,12 @@ def settle_boxes(
     search = BoxSearch()
     until = monitor.budget.seconds if monitor.budget.seconds is not None else monitor.elapsed + seconds
     batch = int(np.clip((1 << 16) // max(a.architecture + b.architecture) ** 2, 1, 256))
-    heapq.heappush(search.heap, (-1.0, next(search.numbers), box[0].astype(np.float64), box[1].astype(np.float64)))
-    while search.heap and monitor.elapsed <= until:
+    search.open.push(1.0, (box[0].astype(np.float64), box[1].astype(np.float64)))
+    while search.open and monitor.elapsed <= until:
         monitor.report("branch and bound", search.boxes, None, share=round(search.share, 6))
-        taken = [heapq.heappop(search.heap) for _ in range(min(batch, len(search.heap)))]
-        parts = -np.array([t[0] for t in taken])
-        los, his = np.array([t[2] for t in taken]), np.array([t[3] for t in taken])
+        taken = [search.open.pop() for _ in range(min(batch, len(search.open)))]
+        parts = np.array([part for part, _ in taken])
+        los, his = (np.array([ends[side] for _, ends in taken]) for side in (0, 1))
         search.boxes += len(taken)
         middles = 0.5 * los + 0.5 * his
         u, v = a(middles).argmax(axis=1), b(middles).argmax(axis=1)
@@ -98,26 +96,26 @@ def settle_boxes(
         search.share += float(parts[settled].sum())
         if not _halve(search, np.flatnonzero(~settled), parts, los, his, lines):
             return search
-    search.complete = not search.heap
+    search.complete = not search.open
     return search
 
 
 def _halve(
     search: BoxSearch, chosen: Any, parts: FloatArray, los: FloatArray, his: FloatArray, lines: FloatArray
 ) -> bool:
-    """Put both halves of some boxes on the heap; False where one is as small as floats allow."""
+    """Put both halves of some boxes back; False where one is as small as floats allow."""
     for k in chosen:
         width = his[k] - los[k]
         size = np.abs(lines[k])
         d = int(np.argmax((size + 1e-3 * size.max() + 1e-12) * width))
         middle = 0.5 * los[k, d] + 0.5 * his[k, d]
         if not los[k, d] < middle < his[k, d]:
-            heapq.heappush(search.heap, (-float(parts[k]), next(search.numbers), los[k], his[k]))
+            search.open.push(float(parts[k]), (los[k], his[k]))
             return False
         left, right = his[k].copy(), los[k].copy()
         left[d] = right[d] = middle
         for ends in ((los[k], left), (right, his[k])):
-            heapq.heappush(search.heap, (-float(parts[k]) / 2, next(search.numbers), *ends))
+            search.open.push(float(parts[k]) / 2, ends)
     return True
 
 
