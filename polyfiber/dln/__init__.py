@@ -92,6 +92,8 @@ _EXPORTS: dict[str, str] = {
     "RankEvent": "dynamics.flows",
     "gradient_flow": "dynamics.flows",
     "observable_flow": "dynamics.flows",
+    "TrainingPath": "dynamics.training",
+    "training_path": "dynamics.training",
     "MatrixCompletion": "dynamics.completion",
     "diagonal_example": "dynamics.completion",
     "zero_energy_matrix": "dynamics.completion",

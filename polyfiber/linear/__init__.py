@@ -46,7 +46,17 @@ _EXPORTS: dict[str, str] = {
     "retract": "manifold",
     "tangent_space": "manifold",
     "to_fiber": "manifold",
+    # critical points of the square loss
+    "CriticalType": "critical",
+    "Sharpness": "critical",
+    "critical_type": "critical",
+    "flattest": "critical",
+    "hessian": "critical",
+    "sharpness": "critical",
+    "whitened_target": "critical",
     # the fiber as a variety
+    "LearningCoefficient": "learning",
+    "learning_coefficient": "learning",
     "FiberVariety": "variety",
     "fiber_variety": "variety",
 }
