@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 import typer
@@ -18,8 +17,8 @@ dataset = typer.Typer(
 
 @dataset.command("plan")
 def plan_command(
-    spec: Path = typer.Argument(..., help="Spec file (TOML)."),
-    output: Path = typer.Option(None, "--output", "-o", help="Also write plan.json into this directory."),
+    spec: str = typer.Argument(..., help="Spec file (TOML), or its address."),
+    output: str = typer.Option(None, "--output", "-o", help="Also write plan.json into this directory."),
     seconds: float = typer.Option(3.0, "--seconds", help="About how long the pilot of one entry may take."),
     pilot: bool = typer.Option(True, "--pilot/--no-pilot", help="Estimate cost from a few networks."),
     json: bool = typer.Option(False, "--json", help="Print JSON."),
@@ -79,8 +78,13 @@ def _partitions(text: str | None) -> list[int] | None:
 
 @dataset.command("run")
 def run_command(
-    spec: Path = typer.Argument(..., help="Spec file (TOML)."),
-    output: Path = typer.Option(..., "--output", "-o", help="Directory of the dataset; completed if it is there."),
+    spec: str = typer.Argument(..., help="Spec file (TOML), or its address."),
+    output: str = typer.Option(
+        ..., "--output", "-o", help="Directory or address (s3://…, gs://…) of the dataset; completed if it is there."
+    ),
+    folder: str = typer.Option(
+        None, "--folder", help="Where relative paths of the spec start; its own folder by default."
+    ),
     workers: int = typer.Option(None, "--workers", "-w", help="Processes; all cores by default, 0 for none."),
     scheduler: str = typer.Option(
         None, "--scheduler", help="Address of a Dask scheduler; workers share the directory."
@@ -95,13 +99,13 @@ def run_command(
 
     Exit code 3 when partitions are not done; run again to try them again.
     """
-    from ..datasets import run
+    from ..datasets import read_spec, run
 
     chosen = _partitions(partitions)
     try:
         with live(quiet=quiet or json) as progress:
             report = run(
-                spec, output, workers=_cores() if workers is None else workers, client=scheduler, partitions=chosen,
+                read_spec(spec, folder=folder), output, workers=_cores() if workers is None else workers, client=scheduler, partitions=chosen,
                 redo=redo, finish=finish, progress=progress,
             )  # fmt: skip
     except KeyboardInterrupt:
@@ -136,7 +140,7 @@ def _facts(report: Any) -> dict[str, Any]:
 
 @dataset.command("finish")
 def finish_command(
-    directory: Path = typer.Argument(..., help="Directory of the dataset."),
+    directory: str = typer.Argument(..., help="Directory or address of the dataset."),
     json: bool = typer.Option(False, "--json", help="Print the manifest as JSON."),
 ) -> None:
     """Write manifest, checksums and dataset card; names what is missing (exit code 3)."""
@@ -154,7 +158,7 @@ def finish_command(
 
 @dataset.command("validate")
 def validate_command(
-    directory: Path = typer.Argument(..., help="Directory of the dataset."),
+    directory: str = typer.Argument(..., help="Directory or address of the dataset."),
     rows: int = typer.Option(64, "--rows", min=0, help="Rows of each table to derive again, another way."),
     redo: int = typer.Option(0, "--redo", min=0, help="Partitions to make again and compare byte for byte."),
     seed: int = typer.Option(None, "--seed", min=0, help="Seed of the sample; random by default."),
@@ -174,16 +178,20 @@ def validate_command(
             {
                 "directory": str(found.directory), "ok": found.ok, "problems": list(found.problems),
                 "files": found.files, "rows": dict(found.rows), "redone": list(found.redone),
+                "undecided": dict(found.undecided), "reasons": list(found.reasons),
             }
         )  # fmt: skip
     else:
         checked = [("files", found.files), *((f"rows of {name}", count) for name, count in found.rows.items())]
+        checked += [(f"undecided of {name}", count) for name, count in found.undecided.items() if count]
         checked += [("partitions made again", len(found.redone))] if redo else []
         table(
             checked, header=("checked", "number"), title=f"{found.directory}: {'agrees' if found.ok else 'disagrees'}"
         )
         for problem in found.problems[:50]:
             print(problem)
+        for reason in found.reasons[:20]:
+            note(f"not decided: {reason}")
     raise typer.Exit(0 if found.ok else 1)
 
 

@@ -5,6 +5,8 @@ Nothing here uses the complex: forms by masked products, points by linear progra
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Any
 
 import numpy as np
@@ -58,14 +60,27 @@ def halfspaces(network: ReLUNetwork, domain: Polyhedron | None, signs: Any) -> t
     return A / size[:, None], b / size
 
 
-def inner_ball(A: FloatArray, b: FloatArray, *, most: float = 1.0) -> tuple[FloatArray, float] | None:
-    """Centre and radius (at most ``most``) of a ball in ``A x <= b`` with unit rows; None where there is none."""
+def _linprog(*arguments: Any, **more: Any) -> Any:
+    """``scipy.optimize.linprog``; the solver prints some of its warnings past Python, and stdout belongs to the answer."""
     from scipy.optimize import linprog
 
+    sys.stdout.flush()
+    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        return linprog(*arguments, **more)
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def inner_ball(A: FloatArray, b: FloatArray, *, most: float = 1.0) -> tuple[FloatArray, float] | None:
+    """Centre and radius (at most ``most``) of a ball in ``A x <= b`` with unit rows; None where there is none."""
     n = A.shape[1]
     live = np.abs(A).max(axis=1) > 0
     rows = np.concatenate([A[live], np.ones((int(live.sum()), 1))], axis=1)
-    found = linprog(
+    found = _linprog(
         np.concatenate([np.zeros(n), [-1.0]]), A_ub=rows, b_ub=b[live], bounds=[(None, None)] * n + [(0.0, most)]
     )
     return (found.x[:n], float(found.x[n])) if found.status == 0 and found.x[n] > 0 else None
@@ -73,12 +88,10 @@ def inner_ball(A: FloatArray, b: FloatArray, *, most: float = 1.0) -> tuple[Floa
 
 def needed(A: FloatArray, b: FloatArray, row: int) -> float:
     """How far (at most 1) a point of the other inequalities can violate one of them; unit rows."""
-    from scipy.optimize import linprog
-
     others = np.arange(len(b)) != row
     bound = np.concatenate([A[others], A[row : row + 1]])
     limit = np.concatenate([b[others], [b[row] + 1.0]])
-    found = linprog(-A[row], A_ub=bound, b_ub=limit, bounds=[(None, None)] * A.shape[1])
+    found = _linprog(-A[row], A_ub=bound, b_ub=limit, bounds=[(None, None)] * A.shape[1])
     return float(-found.fun - b[row]) if found.status == 0 else np.inf
 
 

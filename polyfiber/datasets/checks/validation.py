@@ -21,7 +21,7 @@ from ..reader import Dataset, opened
 from ..storage.documents import LARGEST
 from ..storage.store import Directory, fits, record_name
 from ..tables import table
-from ..tables.base import Item
+from ..tables.base import Item, Unsure
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,10 @@ class Validation:
         Rows of each table that were derived again.
     redone : tuple of int
         Partitions that were made again and compared byte for byte.
+    undecided : mapping
+        Of each table, the answers that the checks could not decide: no disagreement, no agreement either.
+    reasons : tuple of str
+        Why, each once.
     """
 
     directory: Path | str
@@ -46,6 +50,8 @@ class Validation:
     files: int
     rows: Mapping[str, int]
     redone: tuple[int, ...] = ()
+    undecided: Mapping[str, int] = field(default_factory=dict)
+    reasons: tuple[str, ...] = ()
     stats: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -102,14 +108,27 @@ def validate(
         problems += _structure(place, plan, data, monitor)
     checked: dict[str, int] = dict.fromkeys(plan.spec.tables, 0)
     redone: list[int] = []
+    unsure: dict[str, int] = {}
+    reasons: list[str] = []
     if not problems:  # a damaged file would only be reported again
         for name in plan.spec.tables:
             checked[name], found = _rows(name, plan, data, rows, generator, monitor)
-            problems += found
+            unsure[name] = sum(isinstance(text, Unsure) for text in found)
+            reasons += [f"{name}: {text}" for text in found if isinstance(text, Unsure)]
+            problems += [text for text in found if not isinstance(text, Unsure)]
         chosen = generator.permutation(len(plan.partitions))[:redo]
         redone = sorted(int(i) for i in chosen)
         problems += _redo(place, plan, redone, monitor)
-    return Validation(place.path, tuple(problems), n_files, checked, tuple(redone), {"seconds": monitor.elapsed})
+    return Validation(
+        place.path,
+        tuple(problems),
+        n_files,
+        checked,
+        tuple(redone),
+        unsure,
+        tuple(dict.fromkeys(reasons)),
+        {"seconds": monitor.elapsed},
+    )
 
 
 def _sums(place: Directory) -> list[tuple[str, str]]:
@@ -224,13 +243,48 @@ def _rows(
         if name != "networks" and not item.failed:
             item = _stored(item, data)
         try:
-            complaints = [f"{name}, network {number}: {text}" for text in found.check(item, group, options)]
-        except PolyfiberError as error:
+            complaints = [
+                text if isinstance(text, Unsure) else f"{name}, network {number}: {text}"
+                for text in found.check(item, group, options)
+            ]
+        except Exception as error:  # rows that are no such rows may raise anything
             complaints = [f"{name}, network {number}: cannot be derived again: {reason_of(error)}"]
+        if name == "networks" and not item.failed:
+            complaints += [
+                f"networks, network {number}: {text}" for row in group for text in _skips(item, row, plan, data)
+            ]
         problems += complaints
         item.release()
         monitor.report("rows", i + 1, len(by_network), table=name, disagreements=len(problems))
     return len(chosen), problems
+
+
+def _skips(item: Item, row: Mapping[str, Any], plan: Plan, data: Dataset) -> Iterator[str]:
+    """Tables that a network is left out of have no rows of it, and refuse it again, with the same words; the others have rows."""
+    skipped = dict(zip(row["skipped"], row["reasons"]))
+    for name in skipped:
+        if name not in plan.spec.tables or name == "networks":
+            yield f"left out of {name!r}, which is no table that leaves networks out"
+    for name, options in plan.spec.tables.items():
+        found = table(name)
+        if name in ("networks", "blocks") or not found.accepts(item):
+            continue
+        count = data[name].to_arrow(["network"], network=item.id).num_rows
+        if name not in skipped:
+            if count == 0 and name in ("complexes", "cells", "fibers", "strata", "trajectories"):
+                yield f"no rows in {name}, and no reason for it"
+            continue
+        if count:
+            yield f"left out of {name}, which has {count} rows of it"
+        if plan.spec.source_of(item.id).split:
+            continue  # left out for being enumerated in blocks
+        try:
+            for _ in found.rows([item], options):
+                pass
+            yield f"left out of {name}, which takes it when it is tried again"
+        except PolyfiberError as error:
+            if reason_of(error) != skipped[name]:
+                yield f"left out of {name} for {skipped[name]!r}; tried again: {reason_of(error)!r}"
 
 
 def _stored(item: Item, data: Dataset) -> Item:

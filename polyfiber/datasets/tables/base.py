@@ -197,8 +197,15 @@ Rows: TypeAlias = Callable[[Sequence[Item], Options], Iterator[Any]]
 BlockRows: TypeAlias = Callable[["Item", "PolyhedralComplex", Options, int], Iterator[Any]]
 """``blocks(item, part, options, first)``: rows of the regions of a block, numbered from ``first``."""
 
+
+class Unsure(str):
+    """What a check could not decide, and why: no disagreement, but no agreement either."""
+
+    __slots__ = ()
+
+
 RowCheck: TypeAlias = Callable[[Item, Sequence[Mapping[str, Any]], Options], Iterator[str]]
-"""``check(item, rows, options)`` yields one sentence per disagreement.
+"""``check(item, rows, options)`` yields one sentence per disagreement, and `Unsure` where it cannot tell.
 
 The item's network comes from the file; the rows are Python values. What it finds must come another
 way than ``rows`` took: rationals, linear programs, evaluation at points, …
@@ -230,6 +237,8 @@ class Table:
     blocks : callable, optional
         Rows of a block of a complex that is split over workers, see `BlockRows`. Without it such
         networks are skipped in this table.
+    provenance : tuple of str
+        Columns that say where a row comes from or number it, and that the check does not derive again.
     """
 
     name: str
@@ -241,6 +250,7 @@ class Table:
     group: int = 1
     linear: bool | None = False
     blocks: BlockRows | None = None
+    provenance: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         first = self.columns[0]

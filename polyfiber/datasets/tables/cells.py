@@ -11,7 +11,7 @@ from ...complexes.complex import PolyhedralComplex
 from ..checks import cell_geometry
 from ..fields import boolean
 from ..storage.arrow import lists, pyarrow
-from .base import BATCH_ROWS, Column, Item, Option, Options, Table
+from .base import BATCH_ROWS, Column, Item, Option, Options, Table, Unsure
 
 SMALL = 1e-5
 """Radius of the inscribed ball, relative to the size of its centre, below which only the existence of a point is checked."""
@@ -102,8 +102,13 @@ def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> I
         if ball is None:
             if cell_geometry.inner_ball(A, b + cell_geometry.NEAR * (1 + np.abs(b))) is None:
                 yield f"{where}: no point has these signs, nor nearly"
-        elif ball[1] > SMALL * (1.0 + np.abs(ball[0]).max()):  # thinner ones cannot be told from none in floats
-            yield from (f"{where}: {text}" for text in _disagreements(item, row, A, b, *ball, options))
+            else:
+                yield Unsure("thinner cells than floats can tell from none")
+            continue
+        if ball[1] <= SMALL * (1.0 + np.abs(ball[0]).max()):
+            yield Unsure("thinner cells than floats can tell from none")
+            continue
+        yield from (f"{where}: {text}" for text in _disagreements(item, row, A, b, *ball, options))
 
 
 def _disagreements(
@@ -123,7 +128,11 @@ def _disagreements(
             yield "the affine map and the network differ inside"
     if options["inequalities"]:
         yield from _inequalities(row, A, b, n0)
-    if not (options["vertices"] or options["volumes"]) or np.linalg.matrix_rank(A) < n0:
+    if row["dimension"] != n0:
+        yield f"dimension {row['dimension']}; a region has {n0}"
+    if np.linalg.matrix_rank(A) < n0:
+        if row["bounded"] or (options["volumes"] and row["volume"] is not None):
+            yield "bounded, but no wall cuts some direction"
         return
     vertices, rays = cell_geometry.generators(A, b)
     if options["vertices"]:
@@ -195,6 +204,7 @@ TABLE = Table(
     ),
     rows=_rows,
     check=_check,
+    provenance=("cell",),
     blocks=_of_block,
     options=(
         Option("affine", True, boolean, "The affine map on each region."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,8 +14,19 @@ from ...complexes.complex import PolyhedralComplex
 from ...complexes.genericity import genericity
 from ...complexes.local.explore import explore
 from ...errors import PolyfiberError
+from ..checks.faces import (
+    MOST_REGIONS,
+    Faces,
+    Unclear,
+    all_faces,
+    lipschitz,
+    product_margin,
+    unbent_ridges,
+    vertex_margin,
+    weight_margin,
+)  # fmt: skip
 from ..fields import boolean, integer
-from .base import Column, Item, Option, Options, Table
+from .base import Column, Item, Option, Options, Table, Unsure
 
 EXPLORED = 1000
 """Regions up to which a row is checked by walking from region to region."""
@@ -60,7 +72,10 @@ def _margins(item: Item, cx: PolyhedralComplex, regions: int) -> dict[str, Any]:
 
 
 def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> Iterator[str]:
-    """Small complexes anew: every decision in exact arithmetic, and by walking from region to region."""
+    """Small complexes from the weights alone, by linear programs and cdd; larger ones in exact arithmetic, and by walking.
+
+    Of complexes with more than 160 regions the margins and bounded faces are not derived again: undecided.
+    """
     for row in rows:
         f = row["f_vector"]
         if len(f) != row["dimension"] + 1 or row["dimension"] + row["lineality"] != item.network.architecture[0]:
@@ -68,22 +83,79 @@ def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> I
             continue
         if any(b > c for b, c in zip(row["bounded"], f)) or row["bounded"][0] != f[0]:
             yield f"bounded faces {row['bounded']} of {f}"
-        if f[-1] > EXPLORED:
-            continue
-        anew = canonical_complex(item.network, item.domain, inflate=1e16)
-        if list(anew.f_vector) != f:
-            yield f"f-vector {f} in the file, {list(anew.f_vector)} with every decision in exact arithmetic"
-        if not row["simple"]:
-            continue
+        walls = 0 if item.domain is None else len(item.domain.b)
+        if (row["neurons"], row["domain_facets"]) != (item.network.n_hidden, walls):
+            yield f"{row['neurons']} neurons and {row['domain_facets']} domain facets; expected {item.network.n_hidden} and {walls}"
         try:
-            walked = explore(
-                item.network, _start(item, row), domain=item.domain, max_regions=EXPLORED + 1, budget=Budget(seconds=20)
-            )
-        except PolyfiberError as error:
-            yield f"the regions cannot be walked: {error}"
-            continue
-        if walked.complete and len(walked.signs) != f[-1]:
-            yield f"{f[-1]} regions in the file, {len(walked.signs)} by walking through facets"
+            if f[-1] > 4 * MOST_REGIONS:
+                raise Unclear(f"more than {MOST_REGIONS} regions")
+            yield from _against_faces(item, row, all_faces(item.network, item.domain), options)
+        except Unclear as error:
+            yield from _larger(item, row, f)
+            yield Unsure(f"bounded faces and margins: {error}")
+
+
+def _against_faces(item: Item, row: Mapping[str, Any], faces: Faces, options: Options) -> Iterator[str]:
+    net = item.network.rounded()
+    made: dict[str, Any] = {
+        "dimension": faces.dimension,
+        "lineality": faces.lineality,
+        "f_vector": [len(s) for s in faces.signs],
+        "bounded": [int(b.sum()) for b in faces.bounded],
+        "simple": faces.breaking == 0,
+    }
+    if options["lipschitz"]:
+        made["lipschitz"] = lipschitz(net, faces)
+    if options["genericity"]:
+        made |= {"supertransversal": "yes" if faces.breaking == 0 else "no", "breaking_faces": faces.breaking}
+        if options["regions"] >= len(faces.signs[-1]):
+            least, full = product_margin(net, faces)
+            made |= {"product_margin": least, "full_rank_products": "yes" if full else "no"}
+        else:
+            yield Unsure("masked products: the table looks at some regions only")
+        if faces.breaking:
+            made |= {
+                "vertex_margin": None,
+                "weight_margin": None,
+                "honest": "undecided",
+                "cancellation_free": "undecided",
+            }
+            made |= {"unbent_ridges": 0, "cancelling_facets": 0}
+        else:
+            cancelling, weight = weight_margin(net, faces)
+            unbent = unbent_ridges(net, faces)
+            made |= {"vertex_margin": vertex_margin(net, faces), "weight_margin": weight}
+            made |= {"cancelling_facets": cancelling, "cancellation_free": "no" if cancelling else "yes"}
+            made |= {"unbent_ridges": unbent, "honest": "no" if unbent else "yes"}
+    for name, value in made.items():
+        close = (
+            isinstance(value, float)
+            and isinstance(row[name], float)
+            and math.isclose(value, row[name], rel_tol=1e-5, abs_tol=1e-12)
+        )
+        if row[name] != value and not close:
+            yield f"{name} is {row[name]!r} in the file, {value!r} from the weights alone"
+
+
+def _larger(item: Item, row: Mapping[str, Any], f: Sequence[int]) -> Iterator[str]:
+    """Counts of faces in exact arithmetic, and of regions by walking through facets."""
+    if f[-1] > EXPLORED:
+        yield Unsure(f"f-vector: more than {EXPLORED} regions")
+        return
+    anew = canonical_complex(item.network, item.domain, inflate=1e16)
+    if list(anew.f_vector) != f:
+        yield f"f-vector {f} in the file, {list(anew.f_vector)} with every decision in exact arithmetic"
+    if not row["simple"]:
+        return
+    try:
+        walked = explore(
+            item.network, _start(item, row), domain=item.domain, max_regions=EXPLORED + 1, budget=Budget(seconds=20)
+        )
+    except PolyfiberError as error:
+        yield f"the regions cannot be walked: {error}"
+        return
+    if walked.complete and len(walked.signs) != f[-1]:
+        yield f"{f[-1]} regions in the file, {len(walked.signs)} by walking through facets"
 
 
 def _start(item: Item, row: Mapping[str, Any]) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 from ..checks import cell_geometry
 from ..fields import boolean
 from ..storage.arrow import pyarrow
-from .base import BATCH_ROWS, Column, Item, Option, Options, Table
+from .base import BATCH_ROWS, Column, Item, Option, Options, Table, Unsure
 
 
 def _rows(items: Sequence[Item], options: Options) -> Iterator[Any]:
@@ -66,12 +66,14 @@ def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> I
             yield f"{where}: its point is off its hyperplane by {abs(normal @ point - row['offset']):.3g}"
         sides = _sides(net, point, normal, 1e-9 * size)
         if sides is None:
-            continue  # thinner than rounding here: nothing can be said from points
+            yield Unsure("thinner than rounding: nothing can be said from points")
+            continue
         plus, minus = sides
         own = int(ends[row["layer"] - 1]) + row["neuron"]
         changed = np.flatnonzero(plus != minus)
         if len(changed) > 1 and own in changed:
-            continue  # several walls within a step: which of them bend here cannot be told from points
+            yield Unsure("several walls within a step: which of them bend cannot be told from points")
+            continue
         if not (plus[own] > 0 > minus[own]):
             yield f"{where}: neuron {row['neuron']} of layer {row['layer']} does not change its sign there"
         jump = (cell_geometry.masked_forms(net, plus)[1] - cell_geometry.masked_forms(net, minus)[1])[:, :-1]
@@ -79,8 +81,34 @@ def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> I
         scale = 1.0 + float(np.abs(jump).max())
         if np.abs(jump - np.outer(weight, normal)).max() > cell_geometry.NEAR * scale:
             yield f"{where}: weight {weight.tolist()}, but the gradient jumps by {(jump @ normal).tolist()}"
+        yield from (f"{where}: {text}" for text in _polytope(item, row, plus, own, options))
         if row["visible"] != bool((weight != 0).any()):
             yield f"{where}: visible is {row['visible']} with weight {weight.tolist()}"
+
+
+def _polytope(item: Item, row: Mapping[str, Any], signs: Any, own: int, options: Options) -> Iterator[str]:
+    """Boundedness and size of the facet: cdd on the inequalities of a region beside it, in the plane of the facet."""
+    domain = 0 if item.domain is None else len(item.domain.b)
+    A, b = cell_geometry.halfspaces(item.network, item.domain, np.concatenate([signs, np.ones(domain)]))
+    A, b = np.delete(A, own, axis=0), np.delete(b, own)
+    normal, point = np.array(row["normal"]), np.array(row["point"])
+    plane = np.linalg.svd(normal[None, :])[2][1:].T
+    if not plane.shape[1]:
+        bounded, size = True, 1.0
+    else:
+        A, b = A @ plane, b - A @ point
+        if np.linalg.matrix_rank(A, tol=1e-9) < plane.shape[1]:
+            bounded, size = False, None
+        else:
+            vertices, rays = cell_geometry.generators(A, b)
+            bounded = not len(rays)
+            size = cell_geometry.hull_volume(vertices) if bounded and len(vertices) > plane.shape[1] else None
+    if row["bounded"] != bounded:
+        yield f"bounded is {row['bounded']}; cdd finds it {'bounded' if bounded else 'unbounded'}"
+    elif options["sizes"] and (row["size"] is None) == bounded:
+        yield f"bounded is {row['bounded']}, the size {row['size']}"
+    elif options["sizes"] and bounded and size is not None and abs(size - row["size"]) > 1e-5 * size:
+        yield f"size {row['size']:.9g} in the file, {size:.9g} of the hull"
 
 
 def _sides(net: Any, point: Any, normal: Any, step: float) -> tuple[Any, Any] | None:
@@ -119,6 +147,7 @@ TABLE = Table(
     ),
     rows=_rows,
     check=_check,
+    provenance=("facet", "positive", "negative"),
     options=(
         Option("invisible", True, boolean, "Facets of weight zero too."),
         Option("sizes", True, boolean, "Volumes of the bounded facets."),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from ...budget import Budget
+from ...errors import BudgetExceededError, NumericalError
 from ...fibers.batch.classify_many import FiberTable, label_fibers
 from ...fibers.batch.labels import KINDS
 from ...fibers.classify import FiberReport, classify_fiber
@@ -17,7 +20,7 @@ from ...network.model import ReLUNetwork
 from ...numerics.rounding import UNIT
 from ..fields import boolean, integer, number
 from ..storage.arrow import pyarrow
-from .base import Column, Item, Option, Options, Table
+from .base import Column, Item, Option, Options, Table, Unsure
 
 VERDICTS = {1: "yes", 0: "no", -1: "undecided"}
 
@@ -82,6 +85,17 @@ def _decided(value: Any) -> int | None:
 def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> Iterator[str]:
     """The classifier on this network alone, and values of points of its fiber."""
     report = classify_fiber(item.network, limit=options["limit"], sign_error=options["sign_error"])
+    roles = report.roles
+    most = options["components"]
+    try:
+        number = (
+            None
+            if report.kind == "undecided"
+            else sum(1 for _ in itertools.islice(report.components(budget=Budget(seconds=30)), most))
+        )
+    except (NumericalError, BudgetExceededError):
+        number = None
+    margins = _margins(item.network, report, options["limit"])
     for row in rows:
         single = {
             "kind": report.kind,
@@ -90,12 +104,80 @@ def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> I
             "roles": list(report.roles),
             "hidden_hyperplane": -1 if report.hidden_hyperplane is None else report.hidden_hyperplane,
             "generic": report.regime.generic.value,
+            "complete": report.complete,
+            "components": number,
+            "reason": report.reason,
+            "n_nonlinear": roles.count("nonlinear"),
+            "n_linear": roles.count("linear"),
+            "n_dead": roles.count("dead"),
         }
+        for name, margin in margins.items():
+            if (row[name] is None) != (margin is None) or (
+                margin is not None and not math.isclose(row[name], margin, rel_tol=1e-6, abs_tol=1e-12)
+            ):
+                yield f"{name} is {row[name]!r} in the file, {margin!r} from the layers"
+        if options["local_dimension"]:
+            yield from _nullity(item, row["local_dimension"])
         for name, value in single.items():
             if row[name] != value:
                 yield f"{name} is {row[name]!r} in the file, {value!r} for this network alone"
     if rows and report.kind not in ("undecided", "constant"):
         yield from _points(item.network, report, item.rng("check fibers"))
+
+
+def _margins(network: ReLUNetwork, report: FiberReport, limit: int) -> dict[str, float | None]:
+    """Margins from the layers by definition, where all minors and products were looked at; else those of the classifier."""
+    regime = report.regime
+    names = ("sign_margin", "first_layer_margin", "product_margin", "position_margin")
+    found: dict[str, float | None] = {name: _finite(getattr(regime, name)) for name in names}
+    found["translation"] = None
+    k = report.hidden_hyperplane
+    if k is not None:
+        W2, b2 = (np.asarray(v, dtype=np.float64) for v in (network.weights[1], network.biases[1]))
+        up = W2[:, k] > 0
+        found["translation"] = (
+            float(np.min(-b2[up] / W2[up, k]))
+            if up.any() and report.hiding is not None and report.hiding.end is not None
+            else None
+        )
+    if not regime.bottleneck:
+        return found
+    W1, W2 = (np.asarray(w, dtype=np.float64) for w in network.weights[:2])
+    lengths = np.linalg.norm(W1, axis=1)
+    lengths[lengths == 0] = 1.0
+    rows = np.concatenate([W2 * lengths, np.asarray(network.biases[1], dtype=np.float64)[:, None]], axis=1)
+    sizes = np.linalg.norm(rows, axis=1)
+    sizes[sizes == 0] = 1.0
+    found["sign_margin"] = _finite(float(np.abs(rows / sizes[:, None]).min()))
+    found["first_layer_margin"] = float(np.linalg.svd(W1 / lengths[:, None], compute_uv=False)[-1])
+    return found
+
+
+def _nullity(item: Item, stored: int) -> Iterator[str]:
+    """Parameters minus the rank of the derivative at random inputs, minus the scalings: at least the dimension from all regions."""
+    net = item.network.rounded()
+    rng = item.rng("check nullity")
+    count = sum(w.size + b.size for w, b in zip(net.weights, net.biases))
+    points = np.concatenate([s * rng.standard_normal((2 * count, net.architecture[0])) for s in (0.3, 1.0, 4.0)])
+    rows = []
+    for x in points:
+        values, masks = [x], []
+        for w, b in list(zip(net.weights, net.biases))[:-1]:
+            z = w @ values[-1] + b
+            masks.append(z > 0)
+            values.append(np.maximum(z, 0.0))
+        back, parts = np.eye(net.architecture[-1]), list[Any]()
+        for layer in range(len(net.weights) - 1, -1, -1):
+            parts = [np.einsum("oi,j->oij", back, values[layer]).reshape(len(back), -1), back, *parts]
+            if layer:
+                back = (back @ net.weights[layer]) * masks[layer - 1]
+        rows.append(np.concatenate(parts, axis=1))
+    singular = np.linalg.svd(np.concatenate(rows), compute_uv=False)
+    nullity = count - int((singular > 1e-9 * singular[0]).sum()) - net.n_hidden
+    if stored > nullity:
+        yield f"local_dimension is {stored} in the file; the derivatives at {len(points)} inputs leave {nullity}"
+    elif stored < nullity:
+        yield Unsure("local dimension: random inputs miss some regions")
 
 
 def _points(network: ReLUNetwork, report: FiberReport, rng: np.random.Generator) -> Iterator[str]:

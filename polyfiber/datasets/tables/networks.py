@@ -38,8 +38,20 @@ def _rows(items: Sequence[Item], options: Options) -> Iterator[Any]:
 def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> Iterator[str]:
     """The item is the network as its source makes it anew; the row is what the file says."""
     for row in rows:
-        if row["failed"] != item.failed:
-            yield f"failed {row['failed']!r} in the file, {item.failed!r} made anew"
+        for name, value in (
+            ("source", item.source),
+            ("kind", item.kind),
+            ("index", item.index),
+            ("failed", item.failed),
+        ):
+            if row[name] != value:
+                yield f"{name} is {row[name]!r} in the file, {value!r} by the plan"
+        if row["activation"] != ("linear" if item.linear else "relu"):
+            yield f"activation {row['activation']!r} in the file, {'linear' if item.linear else 'relu'!r} by its source"
+        if row["provenance"] != json.dumps(dict(item.provenance), sort_keys=True):
+            yield f"provenance {row['provenance']} in the file, {json.dumps(dict(item.provenance), sort_keys=True)} made anew"
+        if len(row["skipped"]) != len(row["reasons"]):
+            yield f"{len(row['skipped'])} tables were skipped, but {len(row['reasons'])} reasons are given"
         if item.failed:
             continue
         stored = np.asarray(row["parameters"], dtype=np.float64)
@@ -50,8 +62,6 @@ def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> I
             yield "the parameters in the file are not those that its source makes"
         if row["origin"] != item.origin_id:
             yield f"origin {row['origin']} in the file, {item.origin_id} made anew"
-        if len(row["skipped"]) != len(row["reasons"]):
-            yield f"{len(row['skipped'])} tables were skipped, but {len(row['reasons'])} reasons are given"
 
 
 TABLE = Table(
@@ -73,6 +83,7 @@ TABLE = Table(
     ),
     rows=_rows,
     check=_check,
+    provenance=("source", "index", "provenance"),
     group=256,
     linear=None,
 )

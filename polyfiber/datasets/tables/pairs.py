@@ -51,7 +51,7 @@ def _pair(kind: str, network: ReLUNetwork, rng: np.random.Generator, top: int) -
 
 
 def _row(network: int, number: int, pair: Pair, own: bool, rng: np.random.Generator) -> dict[str, Any]:
-    difference, seen = _seen(pair, rng)
+    difference, seen = _seen(pair, _inputs(pair, rng))
     return {
         "network": network,
         "pair": number,
@@ -71,14 +71,17 @@ def _row(network: int, number: int, pair: Pair, own: bool, rng: np.random.Genera
     }
 
 
-def _seen(pair: Pair, rng: np.random.Generator) -> tuple[float, float]:
-    """Largest relative difference at random inputs, and the share of inputs where it exceeds `VISIBLE`."""
+def _inputs(pair: Pair, rng: np.random.Generator) -> Any:
+    """Random inputs, in the box of the pair if it has one."""
     n0 = pair.a.architecture[0]
     if pair.domain is None:
-        points = 2.0 * rng.standard_normal((SAMPLES, n0))
-    else:
-        lo, hi = pair.domain.lo.astype(np.float64), pair.domain.hi.astype(np.float64)
-        points = lo + (hi - lo) * rng.random((SAMPLES, n0))
+        return 2.0 * rng.standard_normal((SAMPLES, n0))
+    lo, hi = pair.domain.lo.astype(np.float64), pair.domain.hi.astype(np.float64)
+    return lo + (hi - lo) * rng.random((SAMPLES, n0))
+
+
+def _seen(pair: Pair, points: Any) -> tuple[float, float]:
+    """Largest relative difference at inputs, and the share of inputs where it exceeds `VISIBLE`."""
     a, b = pair.a(points), pair.b(points)
     size = max(float(np.abs(a).max()), float(np.abs(b).max()), 1e-300)
     gap = np.abs(a - b).max(axis=1) / size
@@ -108,6 +111,7 @@ def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> I
         half = len(row["box"]) // 2 if row["box"] is not None else 0
         domain = Box(row["box"][:half], row["box"][half:]) if half else None
         where = f"pair {row['pair']} ({row['made']})"
+        yield from (f"{where}: {text}" for text in _construction(item, row, a, b, domain, options))
         if row["own"] and a != item.network.rounded():
             yield f"{where}: its first network is not the network of the row"
         answer = are_equivalent(a, b, domain, tolerance=1e-11, budget=Budget(seconds=10))
@@ -117,9 +121,58 @@ def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> I
             yield f"{where}: the answer {answer.verdict.value} does not hold: {again.reason}"
         if (
             row["relation"] == "equal"
-            and _seen(Pair("", a, b, True, None, 0.0, domain), item.rng("check pairs"))[1] > 0
+            and _differs(a, b, _inputs(Pair("", a, b, True, None, 0.0, domain), item.rng("check pairs")))[1] > 0
         ):
             yield f"{where}: equal in the file, but the values differ at random inputs"
+
+
+def _construction(
+    item: Item, row: Mapping[str, Any], a: ReLUNetwork, b: ReLUNetwork, domain: Box | None, options: Options
+) -> Iterator[str]:
+    """The draws of the network replayed up to this pair; what the pair says of itself derived from its two networks."""
+    rng = item.rng("pairs")
+    kinds, per = options["kinds"], options["per_network"]
+    made, points = None, None
+    for j in range(min(per, row["pair"] + 1)):
+        made = _pair(kinds[(item.index * per + j) % len(kinds)], item.network, rng, options["top"])
+        points = None if made is None else _inputs(made[0], rng)
+    if made is None or row["pair"] >= per:
+        yield "no such pair is drawn for this network"
+        return
+    pair, own = made
+    if row["made"] != pair.kind or row["own"] != own or row["exact"] != pair.exact:
+        yield f"made {row['made']!r}, own {row['own']}, exact {row['exact']}; drawn are {pair.kind!r}, {own}, {pair.exact}"
+    if a != pair.a or b != pair.b or (domain is None) != (pair.domain is None):
+        yield "other networks than those that are drawn"
+        return
+    if domain is not None and not (
+        np.array_equal(domain.lo, pair.domain.lo) and np.array_equal(domain.hi, pair.domain.hi)
+    ):
+        yield "another box than the one that is drawn"
+    difference, seen = _differs(a, b, points)
+    if abs(row["difference"] - difference) > 1e-9 * max(1.0, difference) or (abs(row["seen"] - seen) > 2 / SAMPLES):
+        yield f"difference {row['difference']:.3g} seen {row['seen']:.3g} in the file, {difference:.3g} and {seen:.3g} evaluated"
+    if (row["change"] == 0.0) != pair.equal or abs(row["change"] - pair.size) > 0.0:
+        yield f"change {row['change']!r} in the file, drawn {pair.size!r}"
+    easy = seen >= 0.5 if not pair.equal else pair.kind in _SYMMETRIES
+    hard = seen == 0 if not pair.equal else (pair.kind == "equal: compositions" or a.architecture != b.architecture)
+    expected = "easy" if easy else ("hard" if hard else "medium")
+    if row["difficulty"] != expected:
+        yield f"difficulty {row['difficulty']!r} in the file, {expected!r} by definition"
+
+
+def _differs(a: ReLUNetwork, b: ReLUNetwork, points: Any) -> tuple[float, float]:
+    """`_seen` with products of its own, input by input."""
+
+    def value(net: ReLUNetwork, x: Any) -> Any:
+        for w, c in list(zip(net.weights, net.biases))[:-1]:
+            x = np.maximum((w * x).sum(axis=1) + c, 0.0)
+        return (net.weights[-1] * x).sum(axis=1) + net.biases[-1]
+
+    u, v = (np.array([value(net.rounded(), x) for x in points]) for net in (a, b))
+    size = max(float(np.abs(u).max()), float(np.abs(v).max()), 1e-300)
+    gap = np.abs(u - v).max(axis=1) / size
+    return float(gap.max()), float((gap > VISIBLE).mean())
 
 
 TABLE = Table(
@@ -153,6 +206,7 @@ TABLE = Table(
     ),
     rows=_rows,
     check=_check,
+    provenance=("pair",),
     options=(
         Option("kinds", tuple(OF_NETWORK), one_or_more(choice(*KINDS)), "Kinds, taken in turn."),
         Option("per_network", 1, integer(1, 100_000), "Pairs for each network."),

@@ -65,6 +65,7 @@ def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> I
     widths = item.network.architecture
     pairs = rank_columns(len(widths) - 1)
     own = _ranks(item.network.weights, pairs)
+    total_strata = count_strata(widths, rank=own[pairs.index((len(widths) - 1, 0))])
     for row in rows:
         where = f"stratum {row['stratum']}"
         label = list(row["ranks"])
@@ -82,6 +83,14 @@ def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> I
         total = sum(a * b for a, b in zip(widths[:-1], widths[1:]))
         if row["dimension"] + row["codimension"] != total:
             yield f"{where}: dimension and codimension do not add up to {total} parameters"
+        if row["strata"] != total_strata:
+            yield f"{where}: {row['strata']} strata in the file, {total_strata} counted"
+        layers = [label[pairs.index((j, j - 1))] for j in range(1, len(widths))]
+        if list(row["layer_ranks"]) != layers:
+            yield f"{where}: layer ranks {list(row['layer_ranks'])} in the file, {layers} in the ranks"
+        nullity = total - _jacobian_rank(weights)
+        if row["dof"] != nullity:
+            yield f"{where}: dof {row['dof']} in the file, nullity {nullity} of the differential of the product"
         if row["maximal"] != (len(row["above"]) == 0) or len(row["moves"]) != 4 * len(row["above"]):
             yield f"{where}: {len(row['above'])} strata above it, maximal is {row['maximal']}"
         yield from _order(where, row, rows)
@@ -108,6 +117,19 @@ def _ranks(weights: Sequence[Any], pairs: Sequence[tuple[int, int]]) -> list[int
             product = w @ product
         found.append(int(np.linalg.matrix_rank(product, tol=1e-8)))
     return found
+
+
+def _jacobian_rank(weights: Sequence[FloatArray]) -> int:
+    """Rank of ``(dW_j) -> sum W_L … dW_j … W_1``."""
+    blocks = []
+    for j in range(len(weights)):
+        left, right = np.eye(weights[-1].shape[0]), np.eye(weights[0].shape[1])
+        for w in weights[:j]:
+            right = w @ right
+        for w in weights[:j:-1]:
+            left = left @ w
+        blocks.append(np.kron(left, right.T))
+    return int(np.linalg.matrix_rank(np.concatenate(blocks, axis=1), tol=1e-8))
 
 
 def _orbit_dimension(weights: Sequence[FloatArray]) -> int:
@@ -156,6 +178,7 @@ TABLE = Table(
     ),
     rows=_rows,
     check=_check,
+    provenance=("stratum",),
     options=(
         Option(
             "which", "fiber", choice("fiber", "own"), "All strata of the fiber, or the one that the weights lie in."

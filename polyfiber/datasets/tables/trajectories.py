@@ -84,7 +84,20 @@ def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> I
     ends = np.cumsum([0, *(w.size for w in start)])
     first = [w.T @ w - v @ v.T for v, w in zip(start[:-1], start[1:])]
     size = max(float((w * w).sum()) for w in start)
+    times = np.linspace(0.0, options["time"], options["records"] + 1)
+    paths = options["paths"] if options["process"] == "langevin" else 1
+    seen: set[tuple[int, int]] = set()
     for row in rows:
+        if not (0 <= row["path"] < paths and 0 <= row["step"] < len(times)) or (row["path"], row["step"]) in seen:
+            yield f"path {row['path']}, step {row['step']}: there are {paths} paths of {len(times)} records, each once"
+            continue
+        seen.add((row["path"], row["step"]))
+        if row["time"] != times[row["step"]]:
+            yield f"path {row['path']}, step {row['step']}: time {row['time']}, expected {times[row['step']]}"
+        if not np.array_equal(row["target"], target.ravel()):
+            yield f"path {row['path']}, step {row['step']}: the target is another"
+        if options["process"] == "langevin" and (row["weights"] or row["drift"] is not None):
+            yield f"path {row['path']}, step {row['step']}: weights or drift on a Langevin path, which has none"
         where = f"path {row['path']}, step {row['step']}"
         W = np.reshape(row["product"], (widths[-1], widths[0]))
         if not np.allclose(np.linalg.svd(W, compute_uv=False), row["singular_values"], rtol=1e-9, atol=1e-12):
@@ -95,6 +108,8 @@ def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> I
             initial = start[0]
             for w in start[1:]:
                 initial = w @ initial
+            if row["step"] == 0 and not np.allclose(W, initial, rtol=1e-9, atol=1e-12):
+                yield f"{where}: the path does not start at the network"
             if np.linalg.slogdet(W)[0] != np.linalg.slogdet(initial)[0]:
                 yield f"{where}: the path has crossed det = 0"
             continue
@@ -107,6 +122,10 @@ def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> I
         drift = max(
             (float(np.abs(w.T @ w - v @ v.T - g).max()) for v, w, g in zip(layers[:-1], layers[1:], first)), default=0.0
         )
+        if row["drift"] is None or not 0.0 <= row["drift"] <= 1e-6:
+            yield f"{where}: drift {row['drift']}; the invariants move by less than a millionth"
+        elif drift > 10.0 * (row["drift"] + 1e-12) * size:
+            yield f"{where}: drift {row['drift']:.3g} in the file, {drift / size:.3g} in its own layers"
         if drift > 1e-6 * size:
             yield f"{where}: an invariant of the flow has moved by {drift:.3g}"
         if row["time"] > 0:

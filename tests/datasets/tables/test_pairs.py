@@ -35,15 +35,16 @@ def test_pairs_of_every_kind_pass_the_check() -> None:
     assert {r["difficulty"] for r in rows} == {"easy", "medium", "hard"}
     for row in rows:
         if row["made"] != "corner of volume 1e-14":  # branch and bound on seven inputs takes a while
-            assert list(kind.check(items[row["network"]], [row], {})) == []
+            assert list(kind.check(items[row["network"]], [row], options)) == []
 
 
 def test_a_wrong_relation_is_noticed() -> None:
     kind, item = table("pairs"), item_of(0, (4, 3, 3, 2))
-    for row in rows_of([item], kinds=["equal: permute and rescale", "off by 1e-4"], per_network=2):
+    options = {"kinds": ["equal: permute and rescale", "off by 1e-4"], "per_network": 2, "top": 6}
+    for row in rows_of([item], **options):
         other = {"equal": "different", "different": "equal"}[row["relation"]]
-        assert list(kind.check(item, [row | {"relation": other}], {}))
-        assert list(kind.check(item, [row | {"a_parameters": [2 * v for v in row["a_parameters"]]}], {}))
+        assert list(kind.check(item, [row | {"relation": other}], options))
+        assert list(kind.check(item, [row | {"a_parameters": [2 * v for v in row["a_parameters"]]}], options))
 
 
 def test_kinds_that_do_not_fit_are_left_out() -> None:

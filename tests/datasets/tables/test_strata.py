@@ -67,9 +67,9 @@ def test_trajectories(process: str) -> None:
     rows = rows_of("trajectories", item, process=process, records=6)
     assert len(rows) == 7 * (4 if process == "langevin" else 1)
     assert rows == rows_of("trajectories", item, process=process, records=6)
-    assert complaints("trajectories", item, rows[::3], process=process) == []
+    assert complaints("trajectories", item, rows[::3], process=process, records=6) == []
     wrong = rows[3] | {"product": [v + 0.1 for v in rows[3]["product"]]}
-    assert complaints("trajectories", item, [wrong], process=process)
+    assert complaints("trajectories", item, [wrong], process=process, records=6)
     if process == "flow":
         energies = [r["energy"] for r in rows]
         assert energies == sorted(energies, reverse=True)
