@@ -70,10 +70,18 @@ def info(
     """What a network file holds, how large its complex is expected to be, and what can be asked about it."""
     from ..complexes.build import estimate_size
     from ..complexes.feasibility import feasibility
-    from ..network.readers import read_chain as read_network
-    from ..network.summary import describe
+    from ..network.model import ReLUNetwork
+    from ..network.readers import read_network
+    from ..network.summary import describe, describe_piecewise
 
     net = read_network(file)
+    if not isinstance(net, ReLUNetwork):
+        facts = describe_piecewise(net)
+        if json:
+            to_json(facts)
+        else:
+            table([(key.replace("_", " "), _show(value)) for key, value in facts.items()], header=("", str(file)))
+        return
     facts = dict(describe(net))
     domain = None if box is None else parse_box(box, net.architecture[0])
     size = estimate_size(net, domain)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from fractions import Fraction
 from typing import Any
 
@@ -10,6 +10,8 @@ import numpy as np
 
 from .._typing import Array, BoolArray, IntArray
 from .model import ReLUNetwork
+from .piecewise import PiecewiseLinearNetwork
+from .sparse import nonzeros
 from .wiring.exact_rows import integers as over_one_denominator
 
 PROPORTIONAL_LIMIT = 200_000
@@ -110,6 +112,46 @@ def describe(net: ReLUNetwork) -> dict[str, Any]:
                 "weight_error": record["weight_error"],
                 "bias_error": record["bias_error"],
             }
+            for record in net.source.get("folding", ())
+        ],
+    }
+
+
+def describe_piecewise(net: PiecewiseLinearNetwork) -> dict[str, Any]:
+    """Facts about a piecewise-linear network that its parameters show; plain data, ready for JSON.
+
+    ``architecture`` counts inputs, gates of each block and outputs; ``wiring`` says for each block and the output which
+    blocks it reads (0 is the input); ``gates`` counts them by their slopes; the rest is as for `describe`.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> block = pf.GateBlock({0: [[1.0], [2.0]]}, [0.0, 0.0], slopes=[(0, 1), (-1, 1)])
+    >>> facts = describe_piecewise(pf.PiecewiseLinearNetwork(1, [block], pf.AffineMap({0: [[1.0]], 1: [[1, 1]]}, [0.0])))
+    >>> facts["gates"], facts["wiring"], facts["nonzeros"]
+    ({'ReLU': 1, 'absolute value': 1}, [[0], [0, 1]], 5)
+    """
+    gates: Counter[str] = Counter()
+    for block in net.blocks:
+        for low, high in block.slopes.tolist():
+            other = f"slopes {low} and {high}"
+            gates[
+                {(0, 1): "ReLU", (-1, 1): "absolute value"}.get((low, high), f"leaky, {low}" if high == 1 else other)
+            ] += 1
+    maps = [*(b.affine for b in net.blocks), net.output]
+    return {
+        "architecture": list(net.architecture),
+        "input_shape": list(net.input_shape),
+        "blocks": len(net.blocks),
+        "gates": dict(gates),
+        "wiring": [list(a.weights) for a in maps],
+        "nonzeros": sum(nonzeros(w) for a in maps for w in a.weights.values()),
+        "parameters": net.n_parameters,
+        "arithmetic": "exact" if net.is_exact else "float64",
+        **{key: net.source.get(key) for key in ("file", "format", "dtype", "head")},
+        "notes": list(net.source.get("notes", ())),
+        "folding": [
+            {key: record[key] for key in ("layer", "exact", "weight_error", "bias_error")}
             for record in net.source.get("folding", ())
         ],
     }

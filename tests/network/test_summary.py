@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import polyfiber as pf
-from polyfiber.network.summary import _rank_exact, _rank_modulo, describe
+from polyfiber.network.summary import _rank_exact, _rank_modulo, describe, describe_piecewise
 
 
 def test_known_facts() -> None:
@@ -76,3 +76,13 @@ def test_folding_is_summarised() -> None:
     net = pf.from_torch({"0.weight": np.ones((2, 2)), "0.bias": np.ones(2)})
     assert describe(net)["folding"] == []
     assert describe(net)["format"] == "torch"
+
+
+def test_piecewise_linear_networks() -> None:
+    slopes = [(0, 1), (0.25, 1), (2, 3)]
+    block = pf.GateBlock({0: [[1.0], [2.0], [0.0]]}, [0.0] * 3, slopes=slopes)
+    net = pf.PiecewiseLinearNetwork(1, [block], pf.AffineMap({0: [[1.0]], 1: [[1, 0, 1]]}, [0.0]))
+    facts = describe_piecewise(net)
+    assert facts["gates"] == {"ReLU": 1, "leaky, 0.25": 1, "slopes 2.0 and 3.0": 1}
+    assert (facts["wiring"], facts["nonzeros"], facts["architecture"]) == ([[0], [0, 1]], 5, [1, 3, 1])
+    json.dumps(facts)

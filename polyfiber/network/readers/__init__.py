@@ -10,7 +10,7 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-from ...errors import FileFormatError
+from ...errors import FileFormatError, InputError
 from ..model import ReLUNetwork
 from ..piecewise import PiecewiseLinearNetwork, require_chain
 from .files import naming, read_bytes
@@ -76,8 +76,12 @@ def read_network(path: str | Path) -> ReLUNetwork | PiecewiseLinearNetwork:
 def read_chain(path: str | Path) -> ReLUNetwork:
     """`read_network` for callers that know ReLU chains only; InputError for any other network."""
     network = read_network(path)
-    with naming(Path(path)):
-        return require_chain(network, "what is asked")
+    if isinstance(network, PiecewiseLinearNetwork) and not network.is_chain:
+        raise InputError(
+            f"{Path(path).name}: what is asked is answered for ReLU chains only, and this is no chain: {network!r}. "
+            "Its to_chain() in Python is one with the same function"
+        )
+    return require_chain(network, "what is asked")
 
 
 def detect(data: bytes) -> str:
