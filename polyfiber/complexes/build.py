@@ -34,8 +34,8 @@ def _build(
     if on_degenerate not in ("resolve", "refuse"):
         raise InputError(f"on_degenerate must be 'resolve' or 'refuse', found {on_degenerate!r}")
     monitor = Monitor(budget, progress)
-    frame = make_frame(network, domain, inflate=inflate)
     with monitor.watching():
+        frame = make_frame(network, domain, inflate=inflate)
         try:
             skeleton = build_skeleton(frame, monitor)
             if frame.n == 0:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..._typing import FloatArray, IntArray
-from ...budget import Budget
+from ...budget import Budget, Monitor
 from ...domain import Polyhedron
-from ...errors import NumericalError
+from ...errors import BudgetExceededError, NumericalError
 from ...kernels.complexes import affine_maps as maps
 from ...network.model import ReLUNetwork
 from ...numerics.rounding import TINY, gamma
@@ -276,4 +276,11 @@ def breakpoint_complex(
     >>> bp.weights.shape[1], bp.balance() < 1e-9
     (1, True)
     """
-    return canonical_complex(network, domain, budget=budget).breakpoint_complex()
+    monitor = Monitor(budget)
+    cx = canonical_complex(network, domain, budget=budget)
+    try:
+        with monitor.watching():
+            return cx.breakpoint_complex()
+    except BudgetExceededError as error:
+        error.partial = cx
+        raise

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..._typing import FloatArray, ProgressLike
-from ...budget import Budget
+from ...budget import Budget, Monitor
 from ...domain import Polyhedron
 from ...errors import GenericityError, InputError, ShapeError
 from ...network.model import ReLUNetwork
@@ -161,11 +161,12 @@ def slice_complex(
         raise InputError(f"expected a polyfiber.ReLUNetwork, found {type(network).__name__}")
     D = np.atleast_2d(np.asarray(directions))
     o = np.asarray(origin)
+    monitor = Monitor(budget)
     small, exact, rounding = restricted_network(network, o, D, arithmetic=arithmetic)
     if rank(D) < D.shape[0]:
         raise InputError(f"the {D.shape[0]} directions are linearly dependent (rank {rank(D)})")
     try:
-        cx = canonical_complex(small, domain, budget=budget, progress=progress)
+        cx = canonical_complex(small, domain, budget=monitor.rest(), progress=progress)
     except GenericityError as error:
         error.add_note("the slice meets a face it should miss; a slightly different origin or direction avoids it")
         raise

@@ -110,7 +110,7 @@ class _Work:
             budget = Budget(SECONDS, None if budget is None else budget.memory)
         self.monitor = Monitor(budget)
         self.box = bounding_box(domain)
-        self.points = Points(network, domain)
+        self.points = Points(network, domain, enough=lambda: self.monitor.late)
         self.offsets = np.concatenate([[0], np.cumsum([*network.hidden_widths, network.architecture[-1]])])
         self.methods = np.zeros(int(self.offsets[-1]), dtype=np.int64)
         self.fallback: list[str] = []
@@ -151,6 +151,9 @@ class _Work:
             work.interval(layer)
             if self.method == "interval":
                 continue
+            if self.monitor.late:
+                self._fell_back("time was up: the other layers by interval arithmetic")
+                continue
             before = work.low[layer].copy(), work.high[layer].copy()
             above, below = work.substitute(layer)
             self._credit(work, layer, before, 1)
@@ -175,7 +178,8 @@ class _Work:
         for layer in range(len(work.W)):
             # tighter lines do not make every back-substituted bound tighter, so keep both
             work.interval(layer)
-            work.substitute(layer)
+            if not self.monitor.late:
+                work.substitute(layer)
             work.meet(layer, first.low[layer], first.high[layer])
             self._credit(work, layer, (first.low[layer], first.high[layer]), 1)
             if layer >= start:

@@ -7,6 +7,7 @@ with all of them fixed the linear program is exact. Both give certified bounds a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -47,6 +48,10 @@ class Inside:
         return all(sum((a * v for a, v in zip(row, exact)), row[-1]) >= 0 for row in self._rows)
 
 
+PIECE = 256
+"""Points that are looked at together."""
+
+
 class Points:
     """Points of a bounded domain and the extremes of all neurons and outputs that were seen at them.
 
@@ -58,8 +63,9 @@ class Points:
         Where; inside the domain for certain.
     """
 
-    def __init__(self, network: ReLUNetwork, domain: Polyhedron) -> None:
+    def __init__(self, network: ReLUNetwork, domain: Polyhedron, *, enough: Callable[[], bool] = lambda: False) -> None:
         self.network, self.domain, self._holds = network, domain, Inside(domain)
+        self.enough = enough  # points are looked at until it says so
         n0, size = network.architecture[0], network.n_hidden + network.architecture[-1]
         self.least, self.greatest = np.full(size, np.inf), np.full(size, -np.inf)
         self.least_at, self.greatest_at = np.full((size, n0), np.nan), np.full((size, n0), np.nan)
@@ -106,9 +112,13 @@ class Points:
 
     def add(self, X: FloatArray) -> None:
         """Look at points; those outside the domain are moved into it first."""
-        X = self.inside(np.asarray(X, dtype=np.float64))
-        for start in range(0, len(X), 4096):
-            part = X[start : start + 4096]
+        X = np.asarray(X, dtype=np.float64)
+        for start in range(0, len(X), PIECE):
+            if start and self.enough():
+                break
+            part = self.inside(X[start : start + PIECE])
+            if not len(part):
+                continue
             z, err = values_with_errors(self.network, part)
             with np.errstate(invalid="ignore", over="ignore"):
                 above, below = z - err, z + err
@@ -125,6 +135,8 @@ class Points:
     def climb(self, low: FloatArray, high: FloatArray, rounds: int = 3) -> None:
         """From the best points so far, jump to the corner of a box that the gradient points at."""
         for _ in range(rounds):
+            if self.enough():
+                break
             before = self.greatest.copy(), self.least.copy()
             for at, sign in ((self.greatest_at, 1.0), (self.least_at, -1.0)):
                 slope = sign * gradients(self.network, np.where(np.isnan(at), self.centre, at))

@@ -60,6 +60,40 @@ class BuildStats:
     orientation_exact: int = 0
 
 
+@dataclass(frozen=True)
+class Unfinished:
+    """What a build had done when its budget ran out.
+
+    Attributes
+    ----------
+    layers : int
+        Hidden layers that were cut completely.
+    vertices, at_infinity : int
+        Of the complex of the walls so far; ``at_infinity`` counts ends of rays.
+    neurons : tuple of int
+        Hidden neurons whose signs are known at every vertex: those of the layers so far, and of the one begun.
+    stats : BuildStats
+        How the decisions so far were made.
+    seconds : float
+    """
+
+    layers: int
+    vertices: int
+    at_infinity: int
+    neurons: tuple[int, ...]
+    stats: BuildStats
+    seconds: float
+
+    @classmethod
+    def of(cls, skeleton: Skeleton) -> Unfinished:
+        """What a skeleton had come to."""
+        frame = skeleton.frame
+        neurons = (k - frame.n_domain for k in skeleton.entered if frame.n_domain <= k < frame.net.inf)
+        far = int((skeleton.state.at_inf[: skeleton.nv] >= 0).sum())
+        elapsed = skeleton.monitor.elapsed
+        return cls(max(0, skeleton.layers - 1), skeleton.nv - far, far, tuple(sorted(neurons)), skeleton.stats, elapsed)
+
+
 class Skeleton:
     """Vertices (with those at infinity) and half-edges of a canonical complex, growing.
 
@@ -83,6 +117,7 @@ class Skeleton:
         self.stats = BuildStats()
         self.nv = 0
         self.n_inf = 0
+        self.layers = 0
         n = frame.n
         # which side of a facet lies outside: 0 none, 1 the negative, 2 the positive, 3 both
         self.closed = np.zeros(frame.net.inf + 1, dtype=np.uint64)
@@ -236,6 +271,8 @@ class Skeleton:
             st.x[0] = -inverse @ frame.given(zeros)[:, n]
         self._solve(0)
         for (s, side), v in index.items():
+            if self.monitor.late:
+                self.monitor.check_time(f"the skeleton (ray {v} of {len(index)} of its first cone)")
             st.star[v, 2 * n :] = zeros
             st.star[v, 3 * n - n + s] = net.inf
             direction = inverse[:, s] * (1.0 if side else -1.0)
@@ -638,9 +675,15 @@ class Skeleton:
         """
         if self.frame.n == 0:
             return
-        self.start()
-        for layer in range(len(self.frame.network.hidden_widths) + 1):
-            self.add_layer(layer)
+        try:
+            self.start()
+            for layer in range(len(self.frame.network.hidden_widths) + 1):
+                self.layers = layer
+                self.add_layer(layer)
+        except BudgetExceededError as error:
+            if error.partial is None:
+                error.partial = Unfinished.of(self)
+            raise
         self.stats.seconds = self.monitor.elapsed
         self.finish()
 
