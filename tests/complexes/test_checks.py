@@ -148,7 +148,7 @@ def test_equalities_that_inequalities_imply() -> None:
     one = pf.ReLUNetwork.random((2, 3, 1), rng=0)
 
     def implied(A: Any, b: Any, facets: list[int]) -> int | None:
-        return implied_rank(make_frame(one, pf.Polyhedron(A, b)), facets)
+        return implied_rank(make_frame(one, pf.Polyhedron(A, b), flat=False), facets)
 
     assert implied([[3, 0], [-0.3, 0], [0, 1], [0, -1]], [3, -0.3, 1, 1], [0, 1]) in (1, None)  # 0.3 is no third of 0.9
     assert implied([[2, 0], [-4, 0], [0, 1], [0, -1]], [2, -4, 1, 1], [0, 1]) == 1

@@ -17,11 +17,12 @@ def implied_rank(frame: Frame, facets: Sequence[int]) -> int | None:
     Non-negative forms vanish together if a positive combination of them is zero (and only then, if the domain is not
     empty: Farkas). A combination is found in floats, moved onto the exact kernel, and checked in rationals.
     """
+    rows = exact_rows(frame)
+    facets = [k for k in facets if any(rows[k])]  # in the coordinates of a flat those that vanish on it are zero
     if not facets:
         return 0
     import scipy.optimize
 
-    rows = exact_rows(frame)
     forms = np.array([rows[k] for k in facets], dtype=object)
     scaled = np.array([[float(c / max(abs(d) for d in row)) if any(row) else 0.0 for c in row] for row in forms])
     found = scipy.optimize.linprog(
