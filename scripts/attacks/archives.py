@@ -140,27 +140,66 @@ def signed_again(store: dict[str, np.ndarray]) -> None:
 
 # ---- comparing ----------------------------------------------------------------------------------
 def same(a: pf.PolyhedralComplex, b: pf.PolyhedralComplex) -> bool:
-    """Whether every public accessor returns the same."""
+    """Whether every public accessor returns the same, up to the order of faces (another starting cone gives another)."""
     if a.network != b.network or domain_digest(a.domain) != domain_digest(b.domain):
         return False
     if (a.f_vector, a.is_simple, a.lineality_dimension) != (b.f_vector, b.is_simple, b.lineality_dimension):
         return False
-    for d in range(a.dimension + 1):
-        if not np.array_equal(a.signs(d), b.signs(d)) or not np.array_equal(a.is_unbounded(d), b.is_unbounded(d)):
+    orders = [[np.lexsort(cx.signs(d).T) for d in range(cx.dimension + 1)] for cx in (a, b)]
+    ranks = [[np.argsort(order) for order in own] for own in orders]
+    for d, (p, q) in enumerate(zip(*orders)):
+        if not np.array_equal(a.signs(d)[p], b.signs(d)[q]) or not np.array_equal(
+            a.is_unbounded(d)[p], b.is_unbounded(d)[q]
+        ):
             return False
-        if d < a.dimension and not all(map(np.array_equal, a._store.covers_above(d), b._store.covers_above(d))):
+        if d < a.dimension and not np.array_equal(*(covers(cx, d, own) for cx, own in zip((a, b), ranks))):
             return False
+    p, q = orders[0][0], orders[1][0]
     with np.errstate(all="ignore"):
-        near = (
-            np.abs(a.vertices - b.vertices).max(axis=1, initial=0.0) <= 2 * (a.vertex_errors + b.vertex_errors) + 1e-12
-        )
-    if not near.all() or not np.array_equal(a.edges, b.edges) or not np.array_equal(a.rays[0], b.rays[0]):
+        slack = 2 * (a.vertex_errors[p] + b.vertex_errors[q]) + 1e-12
+        near = np.abs(a.vertices[p] - b.vertices[q]).max(axis=1, initial=0.0) <= slack
+    if not near.all():
         return False
-    close = [(a.rays[1], b.rays[1]), *zip(a.affine_maps(), b.affine_maps())]
+    close = (
+        [(x[orders[0][-1]], y[orders[1][-1]]) for x, y in zip(a.affine_maps(), b.affine_maps())] if a.n_regions else []
+    )
+    if a.dimension:
+        close += [
+            tuple(ends(cx, own) for cx, own in zip((a, b), ranks)),
+            tuple(directions(cx, own) for cx, own in zip((a, b), orders)),
+        ]
     if a.dimension and a.n_regions:
-        p, q = a.breakpoint_complex(), b.breakpoint_complex()
-        close += [(p.facets, q.facets), (p.weights, q.weights), (p.neurons, q.neurons)]
+        found = [weights(cx, own[-2]) for cx, own in zip((a, b), orders)]
+        close.append((found[0], found[1]))
     return all(x.shape == y.shape and np.allclose(x, y, rtol=1e-7, atol=1e-9) for x, y in close)
+
+
+def covers(cx: pf.PolyhedralComplex, dim: int, ranks: list[np.ndarray]) -> np.ndarray:
+    indptr, indices = cx._store.covers_above(dim)
+    face = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+    return np.unique(np.stack([ranks[dim][face], ranks[dim + 1][indices]], axis=1), axis=0)
+
+
+def ends(cx: pf.PolyhedralComplex, ranks: list[np.ndarray]) -> np.ndarray:
+    """Sorted ends of each edge, edges in the order of their signs; -1 for infinity."""
+    new = np.where(cx.edges >= 0, ranks[0][cx.edges], -1)
+    return np.sort(new, axis=1)[np.argsort(ranks[1])]
+
+
+def directions(cx: pf.PolyhedralComplex, orders: list[np.ndarray]) -> np.ndarray:
+    """Direction of each edge that is a ray, 0 of others, in the order of their signs."""
+    ids, rays = cx.rays
+    full = np.zeros((cx.f_vector[1], cx.network.architecture[0]))
+    full[ids] = rays
+    return full[orders[1]]
+
+
+def weights(cx: pf.PolyhedralComplex, order: np.ndarray) -> np.ndarray:
+    """Weight of each facet, 0 where the function does not bend."""
+    bp = cx.breakpoint_complex()
+    full = np.zeros((cx.f_vector[-2], bp.weights.shape[1]))
+    full[bp.facets] = bp.weights
+    return full[order]
 
 
 def right_archive(rng: np.random.Generator, kind: str, folder: Path, tries: int, digests: bool) -> list[str]:
