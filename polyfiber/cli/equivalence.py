@@ -76,7 +76,7 @@ def equiv(
     else:
         result = are_equivalent(a, b, box, tolerance=tolerance, epsilon=epsilon, budget=budget, progress=progress)
         answer |= {
-            "question": "equivalence" if epsilon is None else f"|f - g| <= {epsilon:g}",
+            "question": "equivalence" if not epsilon else f"|f - g| <= {epsilon:g}",
             "tolerance": tolerance,
             "exact_verdict": "undecided",
             "bound": _plain(result.bound),
@@ -138,13 +138,29 @@ def _point(values: list[float]) -> str:
     return text if len(shown) == len(values) else f"{text} … ({len(values)} coordinates, whole with --json)"
 
 
+def _sentence(answer: dict[str, Any]) -> str:
+    """The answer about near networks as one would say it."""
+    facts, asked = answer["certificate"], answer["question"]
+    if answer["verdict"] == "yes":
+        seen = facts.get("attained")
+        text = f"Yes: {asked} at every input of the box"
+        return text + (f"; the largest difference that was met is {seen:.6g}." if seen is not None else ".")
+    if answer["verdict"] == "no" and "witness" in answer:
+        return f"No: at an input of the box an output differs by {answer['witness']['gap']:.6g}, computed exactly."
+    return f"Not decided: {answer['reason']}."
+
+
 def _print(answer: dict[str, Any]) -> None:
     words = {"yes": "equivalent", "no": "different", "undecided": "not decided"}
+    if answer["question"].startswith("|f - g|"):
+        words = {"yes": "near", "no": "not near", "undecided": "not decided"}
+        print(_sentence(answer))
     if answer["question"] == "top-1 agreement":
         words = {"yes": "agree", "no": "disagree", "undecided": "not decided"}
     rows: list[tuple[str, Any]] = [("verdict", words[answer["verdict"]])]
     if "exact_verdict" in answer:
-        rows.append(("exactly", words[answer["exact_verdict"]]))
+        exactly = {"yes": "equivalent", "no": "different", "undecided": "not decided"}
+        rows.append(("exactly", (words if "near" not in words.values() else exactly)[answer["exact_verdict"]]))
     rows += [("method", answer["method"]), ("reason", answer["reason"])]
     if answer.get("bound") is not None:
         rows.append(("bound", answer["bound"]))

@@ -8,6 +8,7 @@ than they need is realised again. Every step is a move that keeps the function o
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -29,10 +30,17 @@ from ..network.moves import Composition, Neurons, Replace, compose, drop_neurons
 from ..numerics.predicates import decide_rank
 from ..verdict import Verdict
 from .answer import Equivalence
+from .bounds.near_equal import near_equal
 from .checks.sample import Deviation, deviation
 from .decide import are_equivalent
 from .grounds import Bounded
 
+SAMPLES = 2000
+"""Inputs at which the effect of removing a neuron is measured."""
+REMOVAL_SECONDS = 60.0
+"""Time for all removals within epsilon, without a budget."""
+ATTEMPT_SECONDS = 3.0
+"""Time for the proof of one removal."""
 PROGRAM_SECONDS = 60.0
 """Time for one round of linear programs without a budget."""
 _FAITHFUL = 1e-11  # largest change of a layer, relative to its terms, that still counts as rounding
@@ -193,13 +201,14 @@ def minimize(
     if not 0 <= epsilon < np.inf:
         raise InputError(f"epsilon must be finite and at least 0, found {epsilon}")
     box = _box(net, lower, upper)
+    monitor = Monitor(budget)
     approximate, bound = net, 0.0
     dropped: list[tuple[int, int]] = []
     if epsilon > 0:
         if box is None:
             raise InputError("epsilon > 0 needs a box: the change of the function is bounded on lower <= x <= upper")
-        approximate, bound, dropped = _drop_small(net, epsilon, *box)
-    run = _Run(approximate, tolerance, Monitor(budget), box)
+        approximate, bound, dropped = _drop_small(net, epsilon, box, monitor)
+    run = _Run(approximate, tolerance, monitor, box)
     run.to_fixed_point(run.facts_by_bounds)
     if use_complex is None:
         use_complex = _small(run.net, box)
@@ -520,34 +529,61 @@ def _cheapest(fiber: LayerwiseFiber, own: Array, width: int) -> tuple[LayerCompo
 
 
 def _drop_small(
-    net: ReLUNetwork, epsilon: float, lower: Any, upper: Any
+    net: ReLUNetwork, epsilon: float, box: tuple[FloatArray, FloatArray], monitor: Monitor
 ) -> tuple[ReLUNetwork, float, list[tuple[int, int]]]:
-    """Replace neurons by constants, least effect first, while the bounds add up to at most ``epsilon``.
+    """Replace neurons by constants, least effect first, as long as ``|f - g| <= epsilon`` on the box is proved for all together.
 
-    A neuron with activations in ``[p, q]`` becomes ``(p + q) / 2``: the next layer changes by at most
-    ``|eta| (q - p) / 2``, and the output by at most what the absolute weights let through, since
-    ReLU never increases differences. Bounds add up over neurons.
+    The effect is measured at random inputs, where a removal that changes too much is refused at once; what is left is proved or
+    refused by splitting boxes (`bounds.near_equal`): the longest beginning of the list first, then one neuron after the other.
     """
-    facts = facts_on(net, Box(lower, upper))
-    weights = [w.astype(np.float64) for w in net.weights]
-    through: FloatArray = np.eye(weights[-1].shape[0])
-    effects: list[tuple[float, int, int, float]] = []
-    for layer in range(len(weights) - 1, 0, -1):
-        through = through @ np.abs(weights[layer])
-        low, high = np.maximum(facts.lower[layer - 1], 0.0), np.maximum(facts.upper[layer - 1], 0.0)
-        for i in range(len(low)):
-            middle = 0.5 * (low[i] + high[i])
-            effects.append((float(through[:, i].max() * (high[i] - low[i]) / 2), layer, i, middle))
-    total = 0.0
-    chosen: dict[int, list[tuple[int, float]]] = {}
-    for effect, layer, i, middle in sorted(effects):
-        if total + effect > epsilon or not np.isfinite(effect):
+    domain, plain = Box(*box), net.rounded()
+    X = np.random.default_rng(0).uniform(*box, (SAMPLES, len(box[0])))
+    true, units = plain(X), [np.maximum(z, 0.0) for z in plain.preactivations(X)[:-1]]
+    effects = []
+    for layer, y in enumerate(units, start=1):
+        low, high = y.min(axis=0), y.max(axis=0)
+        size = np.abs(plain.weights[layer]).max(axis=0) * (high - low)
+        effects += [(float(size[i]), layer, i, float(low[i] + high[i]) / 2) for i in range(len(low))]
+    effects.sort()
+    end = REMOVAL_SECONDS if monitor.left is None else 0.7 * monitor.left
+    clock = Monitor(Budget(seconds=end))
+
+    def without(chosen: list[int]) -> ReLUNetwork:
+        """The neurons held at their constants, in place."""
+        weights, biases = [W.copy() for W in plain.weights], [b.copy() for b in plain.biases]
+        for k in chosen:
+            _, layer, i, middle = effects[k]
+            weights[layer - 1][i], biases[layer - 1][i] = 0.0, middle
+        return ReLUNetwork(weights, biases)
+
+    def near(chosen: list[int]) -> bool:
+        g = without(chosen)
+        per_layer = Counter(effects[k][1] for k in chosen)
+        if any(per_layer[layer] >= len(y[0]) for layer, y in enumerate(units, start=1)):
+            return False  # a layer keeps a neuron
+        if not float(np.abs(g(X) - true).max()) <= epsilon or clock.late:
+            return False
+        seconds = min(ATTEMPT_SECONDS, clock.left or 0.0)
+        return near_equal(net, g, domain, epsilon=epsilon, budget=Budget(seconds=seconds)).verdict is Verdict.YES
+
+    low, high = 0, len(effects) + 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if near(list(range(middle))) else (low, middle)
+    chosen = list(range(low))
+    for k in range(low, len(effects)):
+        monitor.report("removing neurons", k, len(effects), removed=len(chosen))
+        if clock.late:
             break
-        total += effect
-        chosen.setdefault(layer, []).append((i, middle))
+        if near([*chosen, k]):
+            chosen.append(k)
     result = net
-    for layer, group in chosen.items():
-        indices = [i for i, _ in group]
-        values = [v for _, v in group]
-        result = drop_neurons(result, layer, indices, constants=values, why="replace by constants")(result)
-    return result, total * (1 + 1e-9), [(layer, i) for layer, group in chosen.items() for i, _ in group]
+    for layer in range(1, len(plain.weights)):
+        group = [effects[k] for k in chosen if effects[k][1] == layer]
+        if group:
+            indices, values = [i for _, _, i, _ in group], [v for *_, v in group]
+            result = drop_neurons(result, layer, indices, constants=values, why="replace by constants")(result)
+    if not chosen:
+        return net, 0.0, []
+    bound = near_equal(net, without(chosen), domain, epsilon=epsilon, budget=Budget(seconds=ATTEMPT_SECONDS)).bound
+    return result, bound, [(effects[k][1], effects[k][2]) for k in chosen]

@@ -1,0 +1,159 @@
+"""Are noisy, rounded and pruned copies near their originals? CPU seconds of ours, beside a mixed-integer program by HiGHS.
+
+    python scripts/bench/near_equal.py [--nets DIRECTORY] [--seconds 100] [--milp 100] [--rows pairs,copies,wide,small] [--verify 60]
+
+The pairs: ACAS Xu networks of the directory (acasxu_i_j.onnx) and the same with noise N(0, 0.001) added in float32 to every initializer, as a
+public benchmark of 2026 makes them; box and epsilon as there. One core; compilation is excluded by a small question before. A row says
+what was answered, boxes, CPU seconds, the proved bound, the attained gap; with --milp what HiGHS answers in so many seconds for the output and sign
+with the largest gap alone (big-M, bounds of neurons from our relaxation); with --verify the time of the second look at the tree, its size in bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import polyfiber as pf
+from polyfiber.bounds.boxes import milp_maximum
+from polyfiber.budget import Monitor
+from polyfiber.equivalence.bounds.difference_network import both_signs
+from polyfiber.equivalence.bounds.near_equal import Question
+from polyfiber.equivalence.checks.near import recheck_near
+from polyfiber.network.copies import half_precision, pruned, quantised, with_fewer_units
+
+LO, HI = np.array([0.6, -0.5, -0.5, 0.45, -0.5]), np.array([0.679857769, 0.5, 0.5, 0.5, -0.45])
+PAIRS = [
+    (0, "2_4"), (1, "1_2"), (5, "4_5"), (10, "3_7"), (11, "3_7"), (14, "5_7"), (17, "2_8"), (22, "4_7"), (26, "5_1"),
+    (28, "4_1"), (30, "2_8"), (33, "5_7"), (39, "3_1"), (19, "5_7"), (44, "2_8"),
+]  # fmt: skip
+
+Row = tuple[str, pf.ReLUNetwork, pf.ReLUNetwork, pf.Box, float | None]
+"""Name, f, g, box, epsilon; None: 1.2 times the largest gap that is found by climbing."""
+
+
+def noisy(path: Path, seed: int) -> pf.ReLUNetwork:
+    """The network of a file with noise on every initializer, in the order of the file."""
+    import onnx
+    from onnx import numpy_helper
+
+    model = onnx.load(path)
+    np.random.seed(seed)  # noqa: NPY002 (the recipe of the benchmark)
+    for tensor in model.graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        noise = np.random.normal(0, 0.001, values.shape).astype(np.float32)  # noqa: NPY002
+        tensor.CopyFrom(numpy_helper.from_array((values + noise).astype(np.float32), tensor.name))
+    with tempfile.TemporaryDirectory() as directory:
+        onnx.save(model, f"{directory}/g.onnx")
+        return pf.read_network(f"{directory}/g.onnx")
+
+
+def pairs(nets: Path) -> Iterator[Row]:
+    """The noisy pairs."""
+    for seed, name in PAIRS:
+        path = nets / f"acasxu_{name}.onnx"
+        yield f"{seed} ({name}) + noise", pf.read_network(path), noisy(path, seed), pf.Box(LO, HI), 0.05
+
+
+def copies(nets: Path) -> Iterator[Row]:
+    """Rounded and pruned copies, and float16 copies on a box 5000 times as large."""
+    inputs = np.random.default_rng(0).uniform(LO, HI, (1000, 5))
+    for name in ("1_2", "3_7", "5_1"):
+        f = pf.read_network(nets / f"acasxu_{name}.onnx")
+        makers = {
+            "float16": half_precision(f), "int8": quantised(f), "int8 per channel": quantised(f, per="channel"),
+            "5 % pruned": pruned(f, 0.05), "10 % pruned": pruned(f, 0.1), "30 % pruned": pruned(f, 0.3),
+            "10 % fewer units": with_fewer_units(f, 0.1, inputs),
+        }  # fmt: skip
+        for kind, g in makers.items():
+            yield f"{name} {kind}", f, g, pf.Box(LO, HI), None if "int8" in kind or "%" in kind else 0.05
+    for name in ("1_2", "2_4", "3_1", "4_1", "5_1"):
+        f = pf.read_network(nets / f"acasxu_{name}.onnx")
+        yield f"{name} float16, ±0.5", f, half_precision(f), pf.Box(-0.5, 0.5, dimension=5), 0.05
+
+
+def wide(nets: Path) -> Iterator[Row]:
+    """Ten and twenty inputs."""
+    for n, radius in ((10, 0.1), (20, 0.05)):
+        for seed in range(4):
+            rng = np.random.default_rng(seed)
+            f = pf.ReLUNetwork.random((n, 64, 64, 64, 1), rng=rng)
+            g = pf.ReLUNetwork(
+                [W + 1e-3 * rng.standard_normal(W.shape) for W in f.weights],
+                [b + 1e-3 * rng.standard_normal(b.shape) for b in f.biases],
+            )
+            middle = rng.standard_normal(n)
+            yield f"{n}-64-64-64-1, ±{radius}, {seed}", f, g, pf.Box(middle - radius, middle + radius), None
+
+
+def small(nets: Path) -> Iterator[Row]:
+    """Networks of a few dozen neurons."""
+    for widths in ((3, 32, 32, 1), (5, 16, 16, 3)):
+        for seed in range(3):
+            rng = np.random.default_rng(seed)
+            f = pf.ReLUNetwork.random(widths, rng=rng)
+            g = pf.ReLUNetwork([W + 1e-3 * rng.standard_normal(W.shape) for W in f.weights], f.biases)
+            yield f"{'-'.join(map(str, widths))}, ±1, {seed}", f, g, pf.Box(-1, 1, dimension=widths[0]), None
+
+
+def run(row: Row, options: Any) -> list[str]:
+    """One row of the table."""
+    name, f, g, box, epsilon = row
+    if epsilon is None:
+        climb = Question.of(f, g, box, 0.0).search(follow=True)
+        climb.attack()
+        epsilon = 1.2 * float(climb.excess if np.isfinite(climb.excess) else climb.state.numbers[1])
+    started = time.process_time()
+    question = Question.of(f, g, box, epsilon)
+    answer = question.answer(question.search().run(Monitor(pf.Budget(seconds=options.seconds))))
+    seconds = time.process_time() - started
+    gap = 0.0 if answer.gap is None else float(answer.gap)
+    cells = [
+        name, f"{epsilon:.4g}", answer.verdict.value, f"{answer.boxes}", f"{seconds:.2f}", f"{answer.bound:.6g}", f"{gap:.6g}"
+    ]  # fmt: skip
+    if options.milp:
+        net = both_signs(f, g)
+        output = int(np.argmax(net(answer.point))) if answer.point is not None else 0
+        started = time.process_time()
+        value, bound, _, _ = milp_maximum(net, box.lo, box.hi, output=output, seconds=options.milp)
+        verdict = "no" if value > epsilon else "yes" if bound <= epsilon else "undecided"
+        cells.append(f"{verdict} {time.process_time() - started:.1f}")
+    if options.verify and answer.verdict.value == "yes":
+        again, _ = recheck_near(answer, monitor=Monitor(pf.Budget(seconds=options.verify)))
+        cells.append(f"{again.verdict.value} {again.seconds:.1f} s, {answer.tree.packed().nbytes} B")
+    return cells
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--nets", type=Path, help="directory with acasxu_i_j.onnx, for the rows 'pairs' and 'copies'")
+    parser.add_argument("--rows", default="small,wide", help="pairs, copies, wide, small")
+    parser.add_argument("--seconds", type=float, default=100.0)
+    parser.add_argument("--milp", type=float, default=0.0, help="seconds for HiGHS on the worst output alone")
+    parser.add_argument("--verify", type=float, default=0.0, help="seconds for a second look at every YES")
+    options = parser.parse_args()
+    warm = pf.ReLUNetwork.random((2, 4, 4, 1), rng=0)
+    pf.are_equivalent(warm, half_precision(warm), pf.Box(-1, 1, dimension=2), epsilon=1e-3)
+    head = ["pair", "epsilon", "answer", "boxes", "CPU s", "bound", "attained"]
+    head += ["HiGHS, one output"] * bool(options.milp) + ["second look"] * bool(options.verify)
+    print("| " + " | ".join(head) + " |")
+    print("|" + "---|" * len(head))
+    total = 0.0
+    for kind in options.rows.split(","):
+        for row in {"pairs": pairs, "copies": copies, "wide": wide, "small": small}[kind](options.nets):
+            cells = run(row, options)
+            total += float(cells[4])
+            print("| " + " | ".join(cells) + " |", flush=True)
+    print(f"\n{total:.1f} CPU s together")
+
+
+if __name__ == "__main__":
+    main()
