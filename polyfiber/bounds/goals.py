@@ -64,19 +64,24 @@ def near(epsilon: FloatArray, relative: FloatArray) -> list[list[Alternative]]:
 
 
 def same_winner(m: int, delta: float) -> list[list[Alternative]]:
-    """No input where f prefers class i to j and g prefers j to i, both by more than delta.
+    """No input where class i leads in f and class j in g, each ahead of all others by more than delta.
 
-    The third alternative follows from either of the others and is often much easier: ``(f_i - f_j) + (g_j - g_i)`` is a
-    difference of differences.
+    Examples
+    --------
+    >>> from polyfiber.bounds.goals import same_winner
+    >>> [len(group) for group in same_winner(3, 0.0)]
+    [5, 5, 5, 5, 5, 5]
     """
     groups: list[list[Alternative]] = []
     for i in range(m):
         for j in range(m):
-            if i != j:
-                f: dict[int, float] = {i: 1.0, j: -1.0}
-                g: dict[int, float] = {j: 1.0, i: -1.0, m + j: -1.0, m + i: 1.0}
-                both: dict[int, float] = {m + i: 1.0, m + j: -1.0}
-                groups.append([(both, 0.0, 2 * delta), (f, 0.0, delta), (g, 0.0, delta)])
+            if i == j:
+                continue
+            group: list[Alternative] = [({m + i: 1.0, m + j: -1.0}, 0.0, 2 * delta)]  # (f_i - f_j) + (g_j - g_i)
+            group += [({i: 1.0, k: -1.0}, 0.0, delta) for k in range(m) if k != i]
+            # g is f less the difference
+            group += [({j: 1.0, k: -1.0, m + j: -1.0, m + k: 1.0}, 0.0, delta) for k in range(m) if k != j]
+            groups.append(group)
     return groups
 
 

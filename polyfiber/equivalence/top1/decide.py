@@ -294,7 +294,7 @@ class _Question:
         if found.complete:
             reason = f"on each of {found.boxes} boxes one class wins in both, up to {limit:.3g}"
             return self.answer(Verdict.YES, "branch and bound", reason, proved=1.0, certificate=facts)
-        reason = f"beyond enumeration, and {len(found.open)} of {found.boxes} boxes are open"
+        reason = f"beyond enumeration, and {found.open} of {found.boxes} boxes are open"
         return self.answer(Verdict.UNDECIDED, "none", reason, proved=min(found.share, 1 - 1e-12), certificate=facts)
 
     def _by_regions(self, monitor: Monitor) -> Agreement | None:

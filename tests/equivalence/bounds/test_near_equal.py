@@ -18,7 +18,7 @@ from polyfiber.equivalence.checks.leaves import _Checker, prove_leaves
 from polyfiber.errors import FileFormatError, InputError, ShapeError
 from polyfiber.verdict import Verdict
 
-from ..oracles.rationals import outputs
+from ...oracles.rationals import outputs
 
 
 def copy_of(net: pf.ReLUNetwork, rng: Any, kind: int) -> pf.ReLUNetwork:
