@@ -26,6 +26,8 @@ SLICE = 0.05
 """Seconds between two looks at the clock, about."""
 POOL_MEMORY = 1 << 30
 """Bytes of open boxes, without a budget, beyond which the newest box is taken first."""
+SPEED = 4e9
+"""Additions and multiplications a second, about."""
 MOST = 4096
 """Boxes in one slice at most."""
 STARTS = 64
@@ -170,6 +172,10 @@ class BoxSearch:
         stopped, status = "", "open"
         steps, climbed = 1, -np.inf
         try:
+            left = monitor.left
+            if left is not None and not self.state.counts[search_kernel.BOXES] and self.box_seconds > max(left, 1.0):
+                stopped = f"one box would take about {self.box_seconds:.3g} s, more than is left"
+                return self._outcome(status, stopped)
             if attack:
                 self.attack()
             if self._violated():
@@ -210,6 +216,14 @@ class BoxSearch:
             stopped = "interrupted"
         self.seconds += time.monotonic() - started
         return self._outcome(status, stopped)
+
+    @property
+    def box_seconds(self) -> float:
+        """About what one box takes at worst: forms with every neuron unstable, and as many substitutions as neurons."""
+        widths = self.pair.widths.astype(np.float64)
+        products = widths[1:] * widths[:-1]
+        rows = 1.0 + widths[0] + np.concatenate([[0.0], np.cumsum(widths[1:-1])])
+        return float(6.0 * (rows * products + 2.0 * widths[1:] * np.cumsum(products)).sum()) / SPEED
 
     aside: tuple[tuple[float, float, int], ...] = ()
     """Boxes that cannot be halved: bound, share, node."""

@@ -42,6 +42,8 @@ BLURS = 1.0
 """How many times what 32 roundings of parameters and coordinates do to the values of a point a difference may be without being one."""
 MAX_BLOCKWISE = 10**11
 """Largest expected complex that is begun, block by block or cell by cell, within a time budget."""
+FEW = 50_000
+"""Expected vertices up to which cells are compared where splitting boxes does not decide an epsilon."""
 LARGE = 1_000_000
 """Parameters beyond which a few inputs are tried before anything else."""
 
@@ -498,9 +500,15 @@ def _near(pair: _Pair, relative: Any) -> Equivalence:
         return are_equivalent(
             pair.a, pair.b, pair.domain, tolerance=0.0, budget=pair.monitor.rest(), progress=pair.monitor._call
         )
-    found = question.answer(
-        question.search().run(pair.monitor, seconds=NEAR_SECONDS if pair.monitor.left is None else None)
-    )
+    left, cells = pair.monitor.left, False
+    if pair.method == "auto" and not question.relative.any() and question.search().box_seconds < 1.0:
+        cells = _vertices(pair) <= FEW  # another way is at hand: an epsilon within rounding of the maximum
+    seconds = NEAR_SECONDS if left is None else 0.5 * left if cells else left
+    found = question.answer(question.search().run(pair.monitor, seconds=seconds))
+    if found.verdict is Verdict.UNDECIDED and cells and not pair.monitor.late:
+        other = _cells_on_domain(pair, Monitor(pair.monitor.rest(), pair.monitor._call))
+        if other is not None and other.verdict is not Verdict.UNDECIDED:
+            return other
     known: dict[str, Any] = {"known_exact": Verdict.NO} if found.gap is not None and found.gap > 0 else {}
     if found.verdict is Verdict.YES:
         return pair.yes(

@@ -27,7 +27,7 @@ from polyfiber.bounds.pairing import paired
 from polyfiber.budget import Monitor
 from polyfiber.equivalence.bounds.near_equal import largest_difference
 from polyfiber.equivalence.checks.leaves import _Checker
-from polyfiber.network.copies import half_precision, pruned, quantised
+from polyfiber.equivalence.copies import half_precision, pruned, quantised
 from polyfiber.verdict import Verdict
 from tests.bounds.test_rounding import UNIT, adversarial, backward, forward, search_on
 from tests.oracles.rationals import outputs

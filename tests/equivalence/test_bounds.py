@@ -176,7 +176,7 @@ def test_bounds_on_a_polyhedron() -> None:
     b = pf.ReLUNetwork.random((2, 4, 3, 1), rng=3)
     triangle = pf.Polyhedron([[-1, 0], [0, -1], [1, 1]], [0, 0, 1])
     exact = pf.difference(a, b, triangle)
-    found = _by_bounds(a, b, triangle, Monitor(pf.Budget(seconds=1)), None)
+    found = _by_bounds(a, b, triangle, Monitor(pf.Budget(seconds=1)), None, (np.zeros(2), np.ones(2)))
     assert found.upper >= exact.maximum - 1e-12
     assert found.maximum <= exact.maximum + 1e-12
     assert found.where is not None

@@ -23,6 +23,7 @@ from ..regions.exact import settled_vertices
 from ..regions.pieces import incidence, output_maps
 from ..witness import as_float, candidates, rounding_bound
 from .difference_network import both_signs, difference_network
+from .everywhere import bound_on_box
 from .near_equal import Question, largest_difference
 
 MAX_INCIDENCES = 4_000_000
@@ -89,7 +90,7 @@ def maximum_difference(
     if box is None:
         raise InputError("bounds need a bounded domain; pass a Box or a bounded Polyhedron")
     assert domain is not None
-    return _by_bounds(a, b, domain, monitor, threshold)
+    return _by_bounds(a, b, domain, monitor, threshold, box)
 
 
 def box_around(domain: Polyhedron | None) -> tuple[FloatArray, FloatArray] | None:
@@ -196,7 +197,8 @@ def _by_cells(a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, monitor
 
 
 def _by_bounds(
-    a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron, monitor: Monitor, threshold: float | None
+    a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron, monitor: Monitor, threshold: float | None,
+    box: tuple[FloatArray, FloatArray],
 ) -> Difference:  # fmt: skip
     """Both bounds by splitting boxes; with a threshold it stops as soon as that is known to hold or not to."""
     seconds = SECONDS if monitor.left is None else None
@@ -218,6 +220,8 @@ def _by_bounds(
             found.found.share,
             found.found.boxes,
         )
+    if not np.isfinite(upper):  # not even one box was looked at
+        upper = bound_on_box(a, b, *box)
     upper = max(upper, attained)
     values, output = None, 0
     if where is not None:

@@ -268,3 +268,14 @@ def test_the_second_look_is_above_exact_values(seed: int) -> None:
         u, v = outputs(a, p), outputs(b, p)
         for k, (o, sign) in enumerate((o, sign) for o in range(2) for sign in (1, -1)):
             assert sign * (u[o] - v[o]) <= min(Fraction(float(tops[k])), Fraction(float(tops2[k])))
+
+
+def test_a_box_that_takes_longer_than_the_budget_is_not_begun() -> None:
+    rng = np.random.default_rng(10)
+    a = pf.ReLUNetwork.random((200, 700, 700, 2), rng=rng)
+    b = pf.ReLUNetwork([W * (1 + 1e-9) for W in a.weights], a.biases)
+    box = pf.Box(-0.01, 0.01, dimension=200)
+    answer = near_equal(a, b, box, epsilon=1e-3, budget=pf.Budget(seconds=0.5))
+    assert answer.verdict is Verdict.UNDECIDED
+    assert "one box" in answer.reason
+    assert answer.boxes == 0

@@ -16,7 +16,7 @@ from polyfiber.equivalence.bounds.everywhere import bound_on_box, growth_bound
 from polyfiber.equivalence.checks.bounds import bound_holds
 from polyfiber.equivalence.checks.recheck import _Work
 from polyfiber.equivalence.forms.shared_features import shared_features
-from polyfiber.equivalence.top1.boxes import leads_of
+from polyfiber.equivalence.top1.boxes import settle_boxes
 from polyfiber.equivalence.top1.decide import top1_agreement
 from polyfiber.equivalence.witness import candidates
 from polyfiber.errors import IncompleteError
@@ -289,12 +289,24 @@ def test_winners_beyond_enumeration() -> None:
     assert mean.verdict is not Verdict.UNDECIDED or 0 <= mean.proved < 1
 
 
-def test_leads() -> None:
-    a, b = classifiers((3, 6, 5, 4), 0.1, 1)
-    X = np.random.default_rng(0).standard_normal((50, 3))
-    values = leads_of(a, b, 2)(X)
-    expected = np.concatenate([np.delete(net(X) - net(X)[:, 2:3], 2, axis=1) for net in (a, b)], axis=1)
-    assert np.allclose(values, expected, atol=1e-12)
+def test_boxes_for_winners_against_inputs() -> None:
+    """A disagreement that inputs show is never excluded; where the margin is beyond all of them it is."""
+    for seed in range(6):
+        a, b = classifiers((2, 6, 5, 4), 0.1, seed)
+        X = np.random.default_rng(seed).uniform(-1, 1, (20000, 2))
+        u, v = a(X), b(X)
+        leads = [np.sort(w, axis=1)[:, -1] - np.sort(w, axis=1)[:, -2] for w in (u, v)]
+        apart = np.where(u.argmax(axis=1) != v.argmax(axis=1), np.minimum(*leads), 0.0)
+        ends = (-np.ones(2), np.ones(2))
+        best = float(apart.max())
+        for limit, right in ((1.2 * best + 1e-3, True), (0.8 * best, False)):
+            if best == 0.0 and not right:
+                continue
+            found = settle_boxes(a, b, ends, limit, lambda x: x, monitor=Monitor(pf.Budget(seconds=10)), seconds=10)
+            assert found.complete is right
+            if not right:
+                w = [net(found.found) for net in (a, b)]
+                assert w[0].argmax() != w[1].argmax()
 
 
 def test_compiled_code_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import polyfiber as pf
+from polyfiber.equivalence.copies import half_precision, pruned, quantised, with_fewer_units
 from polyfiber.errors import InputError
-from polyfiber.network.copies import half_precision, pruned, quantised, with_fewer_units
 
 
 def test_copies_are_what_they_say() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from .._typing import FloatArray
 from ..errors import InputError
-from .model import ReLUNetwork
+from ..network.model import ReLUNetwork
 
 
 def half_precision(net: ReLUNetwork) -> ReLUNetwork:
@@ -24,7 +24,7 @@ def half_precision(net: ReLUNetwork) -> ReLUNetwork:
     Examples
     --------
     >>> import polyfiber as pf
-    >>> from polyfiber.network.copies import half_precision
+    >>> from polyfiber.equivalence.copies import half_precision
     >>> half_precision(pf.ReLUNetwork([[[0.1]]], [[1.0]])).weights[0].item()
     0.0999755859375
     """
@@ -53,7 +53,7 @@ def quantised(net: ReLUNetwork, *, bits: int = 8, per: str = "tensor") -> ReLUNe
     Examples
     --------
     >>> import polyfiber as pf
-    >>> from polyfiber.network.copies import quantised
+    >>> from polyfiber.equivalence.copies import quantised
     >>> quantised(pf.ReLUNetwork([[[1.27, 0.304]]], [[0.0]])).weights[0].round(12).tolist()
     [[1.27, 0.3]]
     """
@@ -78,7 +78,7 @@ def pruned(net: ReLUNetwork, share: float) -> ReLUNetwork:
     Examples
     --------
     >>> import polyfiber as pf
-    >>> from polyfiber.network.copies import pruned
+    >>> from polyfiber.equivalence.copies import pruned
     >>> pruned(pf.ReLUNetwork([[[3.0, -1.0, 2.0, 0.5]]], [[0.0]]), 0.5).weights[0].tolist()
     [[3.0, 0.0, 2.0, 0.0]]
     """
@@ -107,7 +107,7 @@ def with_fewer_units(net: ReLUNetwork, share: float, X: FloatArray) -> ReLUNetwo
     --------
     >>> import numpy as np
     >>> import polyfiber as pf
-    >>> from polyfiber.network.copies import with_fewer_units
+    >>> from polyfiber.equivalence.copies import with_fewer_units
     >>> net = pf.ReLUNetwork.random((2, 8, 8, 1), rng=0)
     >>> with_fewer_units(net, 0.25, np.random.default_rng(0).uniform(-1, 1, (100, 2))).architecture
     (2, 6, 6, 1)
