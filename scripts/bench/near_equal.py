@@ -1,6 +1,6 @@
 """Are noisy, rounded and pruned copies near their originals? CPU seconds of ours, beside a mixed-integer program by HiGHS.
 
-    python scripts/bench/near_equal.py [--nets DIRECTORY] [--seconds 100] [--milp 100] [--rows pairs,copies,wide,small] [--verify 60]
+    python scripts/bench/near_equal.py [--nets DIRECTORY] [--seconds 100] [--milp 100] [--rows pairs,copies,wide,small,digits] [--verify 60]
 
 The pairs: ACAS Xu networks of the directory (acasxu_i_j.onnx) and the same with noise N(0, 0.001) added in float32 to every initializer, as a
 public benchmark of 2026 makes them; box and epsilon as there. One core; compilation is excluded by a small question before. A row says
@@ -104,6 +104,17 @@ def small(nets: Path) -> Iterator[Row]:
             yield f"{'-'.join(map(str, widths))}, ±1, {seed}", f, g, pf.Box(-1, 1, dimension=widths[0]), None
 
 
+def digits(nets: Path) -> Iterator[Row]:
+    """Eight-bit copies of a classifier of 8 by 8 digits, around images."""
+    from sklearn.datasets import load_digits
+
+    f = pf.read_network(nets / "mnist8x8_lin.h5")
+    X = load_digits().data[:20] / 16.0
+    g = quantised(f)
+    for k, x in enumerate(X):
+        yield f"{'-'.join(map(str, f.architecture))} int8, image {k}, ±0.02", f, g, pf.Box(x - 0.02, x + 0.02), None
+
+
 def run(row: Row, options: Any) -> list[str]:
     """One row of the table."""
     name, f, g, box, epsilon = row
@@ -135,7 +146,7 @@ def run(row: Row, options: Any) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--nets", type=Path, help="directory with acasxu_i_j.onnx, for the rows 'pairs' and 'copies'")
-    parser.add_argument("--rows", default="small,wide", help="pairs, copies, wide, small")
+    parser.add_argument("--rows", default="small,wide", help="pairs, copies, wide, small, digits")
     parser.add_argument("--seconds", type=float, default=100.0)
     parser.add_argument("--milp", type=float, default=0.0, help="seconds for HiGHS on the worst output alone")
     parser.add_argument("--verify", type=float, default=0.0, help="seconds for a second look at every YES")
@@ -148,7 +159,9 @@ def main() -> None:
     print("|" + "---|" * len(head))
     total = 0.0
     for kind in options.rows.split(","):
-        for row in {"pairs": pairs, "copies": copies, "wide": wide, "small": small}[kind](options.nets):
+        for row in {"pairs": pairs, "copies": copies, "wide": wide, "small": small, "digits": digits}[kind](
+            options.nets
+        ):
             cells = run(row, options)
             total += float(cells[4])
             print("| " + " | ".join(cells) + " |", flush=True)

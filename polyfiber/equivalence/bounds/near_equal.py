@@ -6,7 +6,7 @@ where the gap, computed in rationals, exceeds epsilon. Otherwise it is said how 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -141,6 +141,59 @@ def near_equal(
     monitor = Monitor(budget, progress)
     search = question.search()
     return question.answer(search.run(monitor))
+
+
+def near_equal_on(
+    a: ReLUNetwork, b: ReLUNetwork, domains: Iterable[Polyhedron], *, epsilon: Any, relative: Any = 0.0,
+    seconds: float = 60.0, budget: Budget | None = None, progress: ProgressLike = None,
+) -> list[NearEqual]:  # fmt: skip
+    """`near_equal` on one domain after the other; a row of `NearEqual.summary` each makes a table.
+
+    Parameters
+    ----------
+    domains : iterable of Box or Polyhedron
+        Such as `balls` around data.
+    seconds : float
+        For each domain at most.
+    budget : Budget, optional
+        For all together; domains that were not begun are looked at for one box.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import polyfiber as pf
+    >>> from polyfiber.equivalence.bounds.near_equal import balls, near_equal_on
+    >>> a = pf.ReLUNetwork.random((4, 8, 8, 2), rng=0)
+    >>> b = pf.ReLUNetwork([W.astype("float16") for W in a.weights], a.biases)
+    >>> found = near_equal_on(a, b, balls(np.zeros((3, 4)), 0.1), epsilon=0.01)
+    >>> [answer.verdict.value for answer in found]
+    ['yes', 'yes', 'yes']
+    """
+    monitor = Monitor(budget, progress)
+    found: list[NearEqual] = []
+    for number, domain in enumerate(domains):
+        monitor.report("domains", number, None, settled=sum(r.verdict is not Verdict.UNDECIDED for r in found))
+        left = seconds if monitor.left is None else min(seconds, monitor.left)
+        own = Budget(left, monitor.budget.memory)
+        found.append(near_equal(a, b, domain, epsilon=epsilon, relative=relative, budget=own))
+    return found
+
+
+def balls(X: Any, radius: float, *, lower: Any = -np.inf, upper: Any = np.inf) -> list[Box]:
+    """Boxes of a radius around points (k, n0), cut at bounds that all inputs have.
+
+    Examples
+    --------
+    >>> from polyfiber.equivalence.bounds.near_equal import balls
+    >>> box, = balls([[0.05, 0.5]], 0.1, lower=0.0)
+    >>> box.lo.tolist()
+    [0.0, 0.4]
+    """
+    points = np.atleast_2d(np.asarray(X, dtype=np.float64))
+    if not 0 < radius < np.inf:
+        raise InputError(f"a radius is a positive number, found {radius!r}")
+    ends = [np.clip(points - radius, lower, upper), np.clip(points + radius, lower, upper)]
+    return [Box(lo, hi) for lo, hi in zip(*ends)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -347,4 +400,4 @@ def folding_effect(side: Side, x: Array) -> float:
     return float(moved.max()) * (1 + 1e-6) + 2.0**-1000
 
 
-__all__ = ["Bracket", "NearEqual", "Question", "largest_difference", "near_equal"]
+__all__ = ["Bracket", "NearEqual", "Question", "balls", "largest_difference", "near_equal", "near_equal_on"]
