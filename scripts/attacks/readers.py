@@ -248,7 +248,9 @@ def by_library(data: bytes, kind: str, net: Any) -> str:
         elif kind == ".pt":
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 blobs = [archive.read(n) for n in archive.namelist() if "/data/" in n]
-            single = [np.asarray(v, dtype=np.float32).tobytes() for v in (*net.weights, *net.biases)]
+            folded = {record["layer"] for record in net.source["folding"]}
+            layers = [pair for l, pair in enumerate(zip(net.weights, net.biases), start=1) if l not in folded]
+            single = [np.asarray(v, dtype=np.float32).tobytes() for pair in layers for v in pair]
             return "agree" if all(any(s in b for b in blobs) for s in single) else "alone"
         else:
             return by_nnet(data, net)

@@ -284,3 +284,38 @@ def test_claims_of_a_billion_take_no_memory(tmp_path: Path) -> None:
     finally:
         tracemalloc.stop()
     assert peak < 30 << 20
+
+
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "cases"
+COLLECTED = [
+    p
+    for p in sorted((SHARED / "hostile").glob("*"))
+    if p.name.partition("_")[0] in ("onnx", "npz", "h5", "keras", "nnet", "pt", "st", "empty.bin")
+]
+HARMLESS = {"h5_good.h5": (2, 1), "onnx_cast_chain.onnx": (2, 1), "onnx_cos.onnx": (2, 1)}
+
+
+@pytest.mark.parametrize("path", COLLECTED, ids=lambda p: p.name)
+def test_collected_attacks(path: Path) -> None:
+    """Refused with one error; three only hold much that nobody needs."""
+    result = attempt(path)
+    if path.name in HARMLESS:
+        assert isinstance(result, pf.ReLUNetwork)
+        assert result.architecture == HARMLESS[path.name]
+    else:
+        assert isinstance(result, PolyfiberError)
+        assert "Error:" not in str(result) or path.suffix in (".h5", ".safetensors")
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="needs the collected cases")
+def test_collected_files() -> None:
+    values = {
+        "extra_normalisation.nnet": ([12, 3], 8.7),
+        "extraneous_line.nnet": ([12, 3], 12.95),
+        "keras1_layout.h5": ([1, -2], -0.026140141430459174),
+    }
+    for name, (point, value) in values.items():
+        net = pf.read_network(SHARED / "files" / name)
+        assert net(np.array(point, dtype=float)).item() == pytest.approx(value, abs=1e-7)
+    with pytest.raises(FileFormatError, match="begins with layers, inputs, outputs"):
+        pf.read_network(SHARED / "files" / "tiny_text.nnet")

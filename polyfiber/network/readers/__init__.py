@@ -46,15 +46,14 @@ def read_network(path: str | Path) -> ReLUNetwork | PiecewiseLinearNetwork:
         A layer other than affine maps and ReLU; the message names it.
     ShapeError, InputError
         Shapes that do not chain; NaN or infinite parameters.
-    MissingDependencyError
-        Keras files need h5py (``pip install 'polyfiber[keras]'``).
 
     Notes
     -----
     No code from the file is run: pickles are refused, and a state dict is read by a small
     interpreter that knows tensors and dictionaries only. Declared sizes are compared with the
-    size of the file before memory is taken. Cost: linear in the size of the file, and for
-    folded layers one exact matrix product.
+    size of the file before memory is taken. Cost: linear in the size of the file and in the
+    entries of its affine maps; folded layers cost their exact products. Limits are in the
+    documentation of files. HDF5 files start a process, a quarter of a second.
 
     Examples
     --------
