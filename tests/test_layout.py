@@ -1,7 +1,8 @@
-"""Where things are: folders that can be held in mind, tests found by the name of their module."""
+"""Where things are: folders that can be held in mind, tests found by the name of their module, short lists of parameters."""
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import pytest
@@ -15,17 +16,28 @@ WHOLE = {
     ".": {"docstrings", "documents", "floors", "layout", "kernels", "released_files", "values"},
     "bounds": {"rounding"},
     "complexes": {
-        "against_exact", "against_lp", "cdd", "degenerate_domains", "exact_points", "golden", "hard_inputs", "identities",
+        "against_exact", "attacks", "against_lp", "cdd", "degenerate_domains", "exact_points", "golden", "hard_inputs", "identities",
         "limits", "oracles",
     },
     "complexes/topology": {"critical", "distance", "images"},
-    "datasets": {"outside", "shipped"},
+    "datasets": {"hostile_inputs", "outside", "shipped"},
+    "datasets/tables": {"falsified"},
     "dln": {"exports", "hostile"},
     "equivalence": {"near_equal"},
     "fibers": {"degenerate"},
     "network": {"data_files", "exporters", "hostile", "graphs"},
 }  # fmt: skip
 """Tests that hold a whole package against a truth of its own, and are named after that truth."""
+
+
+MOST_PARAMETERS = 10
+LONG = {
+    "complexes/blocks/write.py: write_cells": "public: what to write, where, how, and within what",
+    "complexes/blocks/run.py: iter_cells": "public: the same without a file",
+    "dln/dynamics/langevin.py: sample_langevin": "public: an equation, a scheme, a start, and what to keep",
+    "cli/equivalence.py: equiv": "a command: the options of one question, each on its own",
+}
+"""Functions with more parameters than that, and why. At most five."""
 
 
 def modules() -> list[Path]:
@@ -44,3 +56,20 @@ def test_a_test_is_found_by_the_name_of_its_module(path: Path) -> None:
     place = PACKAGE / folder / name
     known = place.is_dir() or place.with_suffix(".py").exists() or name in WHOLE.get(folder.as_posix(), set())
     assert known, f"{path.relative_to(ROOT)} is named after no module or package of polyfiber/{folder}; see WHOLE"
+
+
+def parameters(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    a = node.args
+    names = [x.arg for x in (*a.posonlyargs, *a.args, *a.kwonlyargs, *(y for y in (a.vararg, a.kwarg) if y))]
+    return len(names) - (names[:1] in (["self"], ["cls"]))
+
+
+def test_lists_of_parameters_are_short() -> None:
+    found = {
+        f"{path.relative_to(PACKAGE).as_posix()}: {node.name}"
+        for path in modules()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and parameters(node) > MOST_PARAMETERS
+    }
+    assert found == set(LONG), "hand over what means something together as one value"
+    assert len(LONG) <= 5

@@ -144,7 +144,7 @@ def sample_langevin(
     >>> run.final.shape
     (5, 2, 2)
     """
-    from ...kernels.linear.langevin import langevin_step, langevin_step_parallel
+    from ...kernels.linear.langevin import Equation, Paths, langevin_step, langevin_step_parallel
 
     n = int(as_depth(depth))
     b = as_positive(beta, name="beta")
@@ -176,13 +176,12 @@ def sample_langevin(
     every, snapshots, times = _recording(record, count, horizon, current)
     dt = horizon / count
     step = langevin_step_parallel if parallel else langevin_step
+    equation = Equation(n, dt, 1.0 / b, k, bool(entropic), SCHEMES[scheme], RULES[rule])
     zero = np.zeros_like(current)
     for i in range(count):
         gradient = zero if energy_gradient is None else _gradient(energy_gradient, current)
         xi = generator.standard_normal(current.shape) if given is None else np.ascontiguousarray(given[i])
-        step(
-            current, xi, gradient, signs, alive, crossings, n, dt, 1.0 / b, k, bool(entropic), SCHEMES[scheme], RULES[rule]
-        )  # fmt: skip
+        step(Paths(current, xi, gradient, signs, alive, crossings), equation)
         if every and (i + 1) % every == 0:
             snapshots[(i + 1) // every] = current
     return LangevinPaths(current, times, snapshots, crossings, alive, {"steps": count, "dt": dt})

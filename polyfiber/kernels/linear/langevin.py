@@ -7,6 +7,8 @@ sigma_k = (1/N) sum 2 (N-p) w_p / sum w_p``, without a single cancellation.
 
 from __future__ import annotations
 
+from collections import namedtuple
+
 import numpy as np
 
 from ..jacobi import jacobi_svd, sign_of_determinant
@@ -20,9 +22,20 @@ REJECT = 1
 STOP = 2
 
 
+# of a step: depth, its length, 1 / beta, kappa, whether the entropic force acts, which scheme, the rule at det = 0
+Equation = namedtuple("Equation", "depth dt inverse_beta kappa entropic scheme rule")
+# float64 (n, d, d) matrices, noise and gradients; (n,) signs of the determinants to keep, bool alive, int64 how often the rule
+# at det = 0 was applied
+Paths = namedtuple("Paths", "W xi gradient signs alive crossings")
+# workspace of size d or d x d
+Work = namedtuple("Work", "left values right lam z a b")
+
+
 @kernel
-def _step(W, xi, gradient, depth, dt, inverse_beta, kappa, entropic, scheme, left, values, right, lam, z, a, b, out):
-    """One step of one matrix. ``W`` is read, ``out`` written; the other arrays are workspace of size d or d x d."""
+def _step(W, xi, gradient, equation, work, out):
+    """One step of one matrix. ``W`` is read, ``out`` written."""
+    depth, dt, inverse_beta, kappa, entropic, scheme, _ = equation
+    left, values, right, lam, z, a, b = work
     d = W.shape[0]
     jacobi_svd(W, left, values, right)
     for k in range(d):
@@ -151,10 +164,10 @@ def _step(W, xi, gradient, depth, dt, inverse_beta, kappa, entropic, scheme, lef
 
 
 @kernel
-def _advance(
-    W, xi, gradient, signs, alive, crossings, first, last, depth, dt, inverse_beta, kappa, entropic, scheme, rule
-):
+def _advance(paths, first, last, equation):
     """Advance the matrices first..last-1 in place by one step and apply the rule at det = 0."""
+    W, xi, gradient, signs, alive, crossings = paths
+    rule = equation.rule
     d = W.shape[1]
     left = np.empty((d, d))
     right = np.empty((d, d))
@@ -164,13 +177,11 @@ def _advance(
     a = np.empty((d, d))
     b = np.empty((d, d))
     out = np.empty((d, d))
+    work = Work(left, values, right, lam, z, a, b)
     for path in range(first, last):
         if not alive[path]:
             continue
-        _step(
-            W[path], xi[path], gradient[path], depth, dt, inverse_beta, kappa, entropic, scheme,
-            left, values, right, lam, z, a, b, out,
-        )  # fmt: skip
+        _step(W[path], xi[path], gradient[path], equation, work, out)
         good = True
         for i in range(d):
             for j in range(d):
@@ -200,30 +211,18 @@ def _advance(
 
 
 @kernel
-def langevin_step(W, xi, gradient, signs, alive, crossings, depth, dt, inverse_beta, kappa, entropic, scheme, rule):
-    """One Langevin step for a batch of matrices, in place.
-
-    ``W, xi, gradient``: float64 (n, d, d); ``signs``: float64 (n,) signs of the determinants to keep; ``alive``: bool
-    (n,); ``crossings``: int64 (n,), counts the applications of the rule at det = 0.
-    """
-    _advance(
-        W, xi, gradient, signs, alive, crossings, 0, W.shape[0],
-        depth, dt, inverse_beta, kappa, entropic, scheme, rule,
-    )  # fmt: skip
+def langevin_step(paths, equation):
+    """One Langevin step for a batch of matrices, in place."""
+    _advance(paths, 0, paths.W.shape[0], equation)
 
 
 @parallel_kernel
-def langevin_step_parallel(
-    W, xi, gradient, signs, alive, crossings, depth, dt, inverse_beta, kappa, entropic, scheme, rule
-):
+def langevin_step_parallel(paths, equation):
     """:func:`langevin_step` on all threads; the same numbers, whatever the number of threads."""
-    n = W.shape[0]
+    n = paths.W.shape[0]
     blocks = 64
     for block in prange(blocks):
-        _advance(
-            W, xi, gradient, signs, alive, crossings, block * n // blocks, (block + 1) * n // blocks,
-            depth, dt, inverse_beta, kappa, entropic, scheme, rule,
-        )  # fmt: skip
+        _advance(paths, block * n // blocks, (block + 1) * n // blocks, equation)
 
 
 @kernel

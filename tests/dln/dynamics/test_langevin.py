@@ -69,9 +69,10 @@ def test_steps_as_plain_python() -> None:
     for scheme in (0, 1):
         found = []
         for step in (kernels._step, kernels._step.py_func):
-            work = [np.empty(s) for s in ((3, 3), 3, (3, 3), 3, (3, 3), (3, 3), (3, 3), (3, 3))]
-            step(W[0], xi[0], E[0], 3, 1e-2, 0.5, 0.7, True, scheme, *work)
-            found.append(work[-1].copy())
+            work = kernels.Work(*(np.empty(s) for s in ((3, 3), 3, (3, 3), 3, (3, 3), (3, 3), (3, 3))))
+            out = np.empty((3, 3))
+            step(W[0], xi[0], E[0], kernels.Equation(3, 1e-2, 0.5, 0.7, True, scheme, 0), work, out)
+            found.append(out)
         assert np.allclose(found[0], found[1], atol=1e-13)
     assert np.isfinite(found).all()
 
