@@ -1,4 +1,4 @@
-"""Commands about linear networks: strata, stratum."""
+"""Commands about linear networks: strata, stratum, geodesic, critical."""
 
 from __future__ import annotations
 
@@ -238,7 +238,132 @@ def stratum(
         raise typer.Exit(3)
 
 
+def geodesic(
+    start: Path = typer.Argument(..., help="Weights of one network: .npz with W1, W2, …, or a network file."),
+    end: Path = typer.Argument(..., help="Weights of the other."),
+    depth: int | None = typer.Option(
+        None, "--depth", "-N", help="Depth of the metric; by default the number of layers."
+    ),
+    starts: int = typer.Option(
+        2, "--starts", min=1, help="Starting curves to solve from; the shortest solution counts."
+    ),
+    seconds: float | None = typer.Option(None, "--seconds", help="Time budget."),
+    quiet: bool = typer.Option(False, "--quiet", "-q", help="Nothing on standard error."),
+    json: bool = typer.Option(False, "--json", help="Print JSON."),
+) -> None:
+    """Geodesic between the end-to-end matrices of two linear networks, with the evidence for its length."""
+    import math
+
+    from ..budget import Budget
+    from ..dln import geodesic as join
+    from ..linear.weights import float_weights, product
+
+    ends = []
+    for file in (start, end):
+        layers, left_out = read_layers(file)
+        if left_out:
+            note(f"not used of {file}: {', '.join(left_out)}", quiet=quiet)
+        ends.append(float_weights(layers))
+    if depth is None and len(ends[0]) != len(ends[1]):
+        raise InputError(
+            f"the networks have {len(ends[0])} and {len(ends[1])} layers; say with --depth in which metric they are compared"
+        )
+    n = len(ends[0]) if depth is None else depth
+    budget = None if seconds is None else Budget(seconds=seconds)
+    g = join(product(ends[0]), product(ends[1]), n, starts=starts, budget=budget)
+    test = g.minimum
+    facts = {
+        "shape": list(g.start.shape),
+        "rank": g.rank,
+        "depth": n,
+        "length": g.length,
+        "method": g.method,
+        "residual": g.residual,
+        "lower_bound": g.lower_bound,
+        "chord": None if math.isnan(g.chord) else g.chord,
+        "shortest": g.shortest,
+        "local_minimum": None if test is None else test.verdict.value,
+        "conjugate_points": None if test is None else test.index,
+        "tried": [[name, None if math.isnan(length) else length] for name, length in g.tried],
+    }
+    if json:
+        to_json(facts)
+    else:
+        rows = [(name.replace("_", " "), value) for name, value in facts.items() if name not in ("tried", "shape")]
+        table(rows, header=("", "value"), title=f"geodesic between {'x'.join(map(str, g.start.shape))} matrices")
+        for name, length in g.tried:
+            print(f"from {name}: {length:.9g}")
+
+
+def critical(
+    widths: str = typer.Argument(..., help="Widths, input first: 3,2,2,3"),
+    target: Path | None = typer.Option(None, "--target", help="Target: a .npz with one matrix, or factors of it."),
+    values: str | None = typer.Option(None, "--values", help="Singular values of a diagonal target instead: 3,2,1"),
+    rank: int | None = typer.Option(None, "--rank", "-r", help="Rank of the product; without it, all ranks."),
+    json: bool = typer.Option(False, "--json", help="Print JSON."),
+) -> None:
+    """Which rank strata are critical for the square loss to a target, and of which type."""
+    import numpy as np
+
+    from ..linear.critical import critical_type
+    from ..linear.strata import stratify
+    from ..linear.weights import float_weights, product
+
+    d = parse_widths(widths)
+    if (target is None) == (values is None):
+        raise InputError("give the target as a file (--target) or by its singular values (--values), not both")
+    if values is not None:
+        try:
+            diagonal = [float(v) for v in values.split(",")]
+        except ValueError:
+            raise InputError(f"cannot read the singular values {values!r}; expected numbers such as 3,2,1") from None
+        if len(diagonal) > min(d[0], d[-1]):
+            raise InputError(f"{len(diagonal)} singular values do not fit a {d[-1]} x {d[0]} matrix")
+        matrix = np.zeros((d[-1], d[0]))
+        matrix[range(len(diagonal)), range(len(diagonal))] = diagonal
+    else:
+        assert target is not None
+        matrix = product(float_weights(read_layers(target)[0]))
+    ranks = range(min(d) + 1) if rank is None else [rank]
+    found = []
+    for rho in ranks:
+        if rho > int(np.linalg.matrix_rank(matrix)) and rank is None:
+            break
+        found += [critical_type(s, matrix) for s in stratify(d, rank=rho)]
+    if json:
+        to_json(
+            [
+                {
+                    "ranks": t.stratum.label,
+                    "rank": t.stratum.rank,
+                    "critical": t.critical.value,
+                    "kind": t.kind,
+                    "loss": t.loss,
+                    "index": t.index,
+                    "nullity": t.nullity,
+                }
+                for t in found
+            ]
+        )
+        return
+    names = [f"r{k}{i}" for k in range(1, len(d)) for i in range(k)]
+    rows = [
+        (
+            *t.stratum.label,
+            t.critical.value,
+            t.kind,
+            f"{t.loss:.6g}",
+            *((t.index, t.nullity) if t.index >= 0 else ("", "")),
+        )
+        for t in found
+    ]
+    title = f"widths {','.join(map(str, d))}: strata over the best approximations of the target"
+    table(rows, header=(*names, "critical", "kind", "loss", "negative", "zero"), title=title)
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     app.command()(strata)
     app.command()(stratum)
+    app.command()(geodesic)
+    app.command()(critical)

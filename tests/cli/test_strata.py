@@ -115,3 +115,38 @@ def test_stratum_of_a_network_file_and_of_rubbish(capsys: pytest.CaptureFixture[
         assert code in (2, 4), bad
         assert not out
         assert err.startswith("polyfiber: ")
+
+
+def test_geodesic_between_two_networks(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for name, size in (("a", 1.0), ("b", 2.0)):
+        np.savez(tmp_path / f"{name}.npz", W1=size * np.eye(2), W2=size * np.eye(2), W3=size * np.eye(2))
+    code, out, _ = run(capsys, "geodesic", str(tmp_path / "a.npz"), str(tmp_path / "b.npz"), "--json")
+    answer = json.loads(out)
+    assert code == 0
+    assert answer["depth"] == 3
+    assert answer["length"] == pytest.approx(6**0.5)
+    assert answer["shortest"] is True
+    code, out, _ = run(capsys, "geodesic", str(tmp_path / "a.npz"), str(tmp_path / "b.npz"), "--depth", "2")
+    assert code == 0
+    assert "length" in out
+    np.savez(tmp_path / "c.npz", W1=np.diag([1.0, -1.0]))
+    code, _, err = run(capsys, "geodesic", str(tmp_path / "a.npz"), str(tmp_path / "c.npz"))
+    assert code == 4
+    assert "--depth" in err
+    code, _, err = run(capsys, "geodesic", str(tmp_path / "a.npz"), str(tmp_path / "c.npz"), "--depth", "2")
+    assert code == 4
+    assert "components" in err
+
+
+def test_critical_strata(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, out, _ = run(capsys, "critical", "3,2,2,3", "--values", "3,2,1", "--rank", "1", "--json")
+    assert code == 0
+    kinds = {tuple(t["ranks"]): (t["kind"], t["index"]) for t in json.loads(out)}
+    assert kinds[1, 1, 1, 1, 1, 1] == ("saddle", 0)
+    assert kinds[1, 1, 2, 1, 1, 1] == ("strict saddle", 2)
+    np.savez(tmp_path / "y.npz", W1=np.diag([2.0, 1.0]))
+    code, out, _ = run(capsys, "critical", "2,2,2", "--target", str(tmp_path / "y.npz"))
+    assert code == 0
+    assert "global minimum" in out
+    for wrong in (["2,2,2"], ["2,2,2", "--values", "1,x"], ["2,2,2", "--values", "1,2,3"]):
+        assert run(capsys, "critical", *wrong)[0] == 4
