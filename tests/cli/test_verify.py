@@ -1,0 +1,28 @@
+"""The command verify, by kind of file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import polyfiber as pf
+
+from .test_app import run
+
+
+def test_archives_and_stores_of_cells(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    net = pf.ReLUNetwork.random((2, 5, 1), rng=0)
+    pf.canonical_complex(net).save(tmp_path / "c.npz")
+    pf.write_cells(net, tmp_path / "cells", file_format="npz")
+    for name in ("c.npz", "cells"):
+        code, out, _ = run(capsys, "verify", tmp_path / name, "--json")
+        assert code == 0, out
+        assert '"yes"' in out
+    part = next((tmp_path / "cells" / "cells").iterdir())
+    with np.load(part) as file:
+        arrays = dict(file)
+    arrays["plus"] = arrays["plus"] ^ np.uint8(1)
+    np.savez(part, **arrays)
+    assert run(capsys, "verify", tmp_path / "cells")[0] == 1
