@@ -11,22 +11,101 @@ from ..sources import KINDS
 
 def card(plan: Plan, manifest: dict[str, Any]) -> str:
     """Markdown with the header that dataset hubs read."""
-    parts = [_header(manifest), f"# {manifest['title']}", manifest["description"], _counts(manifest), _sources(plan)]
+    parts = [
+        _header(plan, manifest),
+        f"# {manifest['title']}",
+        manifest["description"],
+        _counts(manifest),
+        _sources(plan),
+    ]
     parts += [_table(name, entry) for name, entry in manifest["tables"].items()]
-    parts += [_reading(manifest), _provenance(plan, manifest), f"## Licence\n\n{manifest['licence']}"]
+    parts += [_reading(manifest), _provenance(plan, manifest), *_words(plan, manifest)]
     return "\n\n".join(parts) + "\n"
 
 
-def _header(manifest: dict[str, Any]) -> str:
+def _header(plan: Plan, manifest: dict[str, Any]) -> str:
     lines = [
         "---",
-        f"license: {manifest['licence'].lower()}",
+        *_licence(manifest["licence"]),
         f"pretty_name: {json.dumps(manifest['title'], ensure_ascii=False)}",
         "configs:",
     ]
-    for name in manifest["tables"]:
-        lines += [f"- config_name: {name}", f"  data_files: {name}/*.parquet"]
+    for name, entry in manifest["tables"].items():
+        lines += [f"- config_name: {name}"]
+        if not plan.spec.splits:
+            lines += [f"  data_files: {name}/*.parquet"]
+            continue
+        lines += ["  data_files:"]
+        for split, entries in plan.spec.splits.items():
+            lines += [f"  - split: {split}", "    path:"]
+            lines += [f"    - {f['path']}" for f, p in zip(entry["files"], plan.partitions) if p.source in entries]
     return "\n".join([*lines, "---"])
+
+
+HUB = (
+    "apache-2.0",
+    "mit",
+    "cc0-1.0",
+    "cc-by-4.0",
+    "cc-by-sa-4.0",
+    "cc-by-nc-4.0",
+    "bsd-3-clause",
+    "bsd-2-clause",
+    "gpl-3.0",
+    "odbl",
+    "pddl",
+    "odc-by",
+)
+"""Licences that the largest hub knows by name; others are `other` there, with a name of their own."""
+
+
+def _licence(licence: str) -> list[str]:
+    own = licence.lower()
+    return [f"license: {own}"] if own in HUB else ["license: other", f"license_name: {json.dumps(licence)}"]
+
+
+def _words(plan: Plan, manifest: dict[str, Any]) -> list[str]:
+    """Who, when, how to cite, what not to do with it, under which licence."""
+    about, spec = plan.spec.about, plan.spec
+    parts = []
+    facts = [
+        (word, about[key])
+        for word, key in (("Version", "version"), ("Date", "date"), ("Published at", "url"))
+        if key in about
+    ]
+    if "authors" in about:
+        facts.insert(0, ("Authors", ", ".join(about["authors"])))
+    if facts:
+        parts.append("## About\n\n" + "\n".join(f"- {word}: {text}" for word, text in facts))
+    if "limitations" in about:
+        parts.append(f"## Limitations\n\n{about['limitations']}")
+    if spec.splits:
+        rows = "\n".join(
+            f"- `{name}`: entries {', '.join(f'`{e}`' for e in entries)}" for name, entries in spec.splits.items()
+        )
+        parts.append(
+            f"## Splits\n\nBy entries of the spec; networks made from others are in the split of their origins.\n\n{rows}"
+        )
+    if "citation" in about:
+        parts.append(f"## Citation\n\n```\n{about['citation']}\n```")
+    licence = f"## Licence\n\n{manifest['licence']}"
+    for source in spec.sources:
+        stated = spec.licences.get(source.name) or SOURCES.get(str(source.values.get("data", "")))
+        if stated or source.kind in ("files", "trained"):
+            licence += (
+                f"\n\nWhat the networks of `{source.name}` are made from: {stated or 'licence not stated in the spec'}."
+            )
+    return [*parts, licence]
+
+
+SOURCES = {
+    "iris": "CC-BY-4.0 (UCI Machine Learning Repository)",
+    "wine": "CC-BY-4.0 (UCI Machine Learning Repository)",
+    "breast_cancer": "CC-BY-4.0 (UCI Machine Learning Repository)",
+    "digits": "CC-BY-4.0 (UCI Machine Learning Repository)",
+    "diabetes": "data of Efron, Hastie, Johnstone and Tibshirani (2004), distributed with scikit-learn; no licence stated",
+}
+"""Licence of the data that ships inside scikit-learn."""
 
 
 def _counts(manifest: dict[str, Any]) -> str:
