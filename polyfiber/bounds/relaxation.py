@@ -10,7 +10,9 @@ from .._typing import Array, FloatArray, IntArray
 from ..domain import Box, Polyhedron
 from ..errors import InputError, SolverError
 from ..network.model import ReLUNetwork
+from ..numerics.hulls import AffineHull
 from ..numerics.lp import highs_options, interior_point
+from ..numerics.products import nearest
 from ..numerics.rounding import TINY, UNIT, gamma
 
 
@@ -51,6 +53,8 @@ def bounding_box(domain: Polyhedron) -> tuple[FloatArray, FloatArray]:
         if lo.dtype == object or hi.dtype == object:
             low, high = np.nextafter(low, -np.inf), np.nextafter(high, np.inf)
         return low, high
+    if domain.affine_hull is not None:
+        return _flat_bounding_box(domain, domain.affine_hull)
     A, b = domain.A.astype(np.float64), domain.b.astype(np.float64)
     inside = interior_point(A, b)
     if inside is None or not inside[1] > 0:
@@ -86,6 +90,19 @@ def bounding_box(domain: Polyhedron) -> tuple[FloatArray, FloatArray]:
                 high[c] = -value
     if not ((low > big_low) & (high < big_high)).all():
         raise SolverError("the bounding box could not be certified; please report this domain")
+    return low, high
+
+
+def _flat_bounding_box(domain: Polyhedron, hull: AffineHull) -> tuple[FloatArray, FloatArray]:
+    """That of a polyhedron in a flat along coordinate axes: in the free coordinates it has an interior."""
+    chart = hull.in_chart(domain.rows())
+    if not hull.is_straight or chart.dtype == object:
+        raise InputError("the domain is flat and not parallel to coordinate axes; give the network restricted to it")
+    low = nearest(hull.lift[:, -1])
+    low, high = np.nextafter(low, -np.inf), np.nextafter(low, np.inf)
+    sides = chart[(chart[:, :-1] != 0).any(axis=1)][:, [*hull.free, -1]]
+    if hull.dimension:
+        low[hull.free], high[hull.free] = bounding_box(Polyhedron(-sides[:, :-1], sides[:, -1]))
     return low, high
 
 

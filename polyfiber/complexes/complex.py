@@ -260,6 +260,7 @@ class PolyhedralComplex:
     @once
     def strata(self) -> Stratification:
         """The faces as a `Stratification`: labels, dimensions, order, covers both ways."""
+        self._store.check_rows(list(range(self.dimension + 1)))
         dims = np.repeat(np.arange(self.dimension + 1), self.f_vector)
         return Stratification(
             _Labels(self._store),
@@ -646,6 +647,7 @@ class PolyhedralComplex:
         """
         if dim is not None and dim != self.dimension:
             raise InputError("volumes are of regions; lower faces have none in the input space")
+        self._store.check_rows([self.dimension])
         if self.lineality_dimension:
             return np.full(self.n_regions, np.inf)
         if not exact:
@@ -659,6 +661,7 @@ class PolyhedralComplex:
     @property
     def volume_errors(self) -> FloatArray:
         """(f_d,) bounds of the errors of `volumes`; 0 where they are infinite."""
+        self._store.check_rows([self.dimension])
         if self.lineality_dimension:
             return np.zeros(self.n_regions)
         return self.polytopes.size_errors(self.dimension)

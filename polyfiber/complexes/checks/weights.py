@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...budget import heed
+from ...numerics.products import nearest
 
 if TYPE_CHECKING:
     from ..complex import PolyhedralComplex
@@ -31,7 +32,9 @@ def check_weights(cx: PolyhedralComplex, problems: list[str]) -> int:
     walls = bp._walls[two] - cx._frame.n_domain
     wrong = 0
     with np.errstate(all="ignore"):
-        weights = [np.asarray(w, dtype=np.float64) for w in cx.network.weights]
+        weights = [nearest(w) for w in cx.network.weights]
+        if cx._frame.hull is not None and cx._frame.n_neurons:  # on a flat domain only the gradients along it count
+            weights[0] = nearest(cx._frame.rows[cx._frame.n_domain :, :-1])
         size, terms = np.eye(weights[0].shape[1]), 4.0
         for w in weights:
             size, terms = np.abs(w) @ size, terms + w.shape[1] + 4

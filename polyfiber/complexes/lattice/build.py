@@ -9,6 +9,7 @@ change crosses stays as it is, whatever vanishes on it. See docs/degenerate.md.
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections.abc import Sequence
 from fractions import Fraction
@@ -18,7 +19,7 @@ import numpy as np
 
 from ..._typing import Array, BoolArray, IdArray, IntArray, WordArray
 from ...budget import Monitor
-from ...errors import InputError, NumericalError
+from ...errors import BudgetExceededError, InputError, NumericalError
 from ...kernels.complexes import forms
 from ...kernels.complexes import lattice as lk
 from ...numerics.products import nearest
@@ -30,6 +31,10 @@ from ..skeleton.layout import more_bases, moved_state, new_state
 MARKS = lk.Marks._fields
 KEPT = ("planes", "start", "length", "basis", "infinite", "pool")
 """Columns of a table of faces: marks of the cut that is going on, and what stays."""
+
+
+MOST_FIRST = 1 << 23
+"""Faces that a lattice may begin with: all of a cone of n walls, 3^n where none is a side of the domain."""
 
 
 class FaceTable:
@@ -172,6 +177,13 @@ class LatticeSkeleton(Skeleton):
         frame, n, inf = self.frame, self.frame.n, self.frame.net.inf
         zeros = list(frame.start)
         sides = [tuple(s for s in (-1, 0, 1) if s == 0 or not self.is_outside(z, 0 if s < 0 else 1)) for z in zeros]
+        first = math.prod(map(len, sides))
+        if first > MOST_FIRST:
+            raise BudgetExceededError(
+                f"the network is not generic, and the lattice of all faces in {n} dimensions begins with {first:.2g} of them, "
+                f"more than {MOST_FIRST}; restrict it to a slice, or move its biases a little",
+                partial=None,
+            )
         ids: dict[tuple[tuple[int, ...], bool], int] = {}
         members: list[list[tuple[tuple[int, ...], bool]]] = [[] for _ in range(n + 1)]
         for signs in itertools.product(*sides):

@@ -164,6 +164,23 @@ class FaceStore:
         if not 0 <= dim <= self.n:
             raise InputError(f"dimension {dim} does not exist; the complex has dimensions 0 to {self.n}")
 
+    def check_rows(self, dims: list[int]) -> int:
+        """Number of faces of some dimensions.
+
+        Raises
+        ------
+        BudgetExceededError
+            They are too many for a table.
+        """
+        total = sum(self.counts[d] for d in dims)
+        if total >= MOST_ROWS:
+            raise BudgetExceededError(
+                f"{total} faces of dimensions {dims[0]} to {dims[-1]}, and tables hold at most {MOST_ROWS - 1}; "
+                "ask for lower dimensions, or restrict the domain",
+                partial=None,
+            )
+        return total
+
     def materialize(self, dims: list[int], monitor: Monitor | None = None) -> None:
         """Write the faces of some dimensions in one pass."""
         for d in dims:
@@ -178,13 +195,7 @@ class FaceStore:
             self._planes[0] = self._only_face()
             return
         n, W, sk = self.n, self.frame.n_words, self.skeleton
-        total = sum(self.counts[d] for d in todo)
-        if total >= MOST_ROWS:
-            raise BudgetExceededError(
-                f"the faces of dimensions {todo} are {total}, and tables hold at most {MOST_ROWS - 1}; "
-                "ask for lower dimensions, or restrict the domain",
-                partial=None,
-            )
+        total = self.check_rows(todo)
         sizes = np.zeros(n + 1, dtype=np.int64)
         sizes[todo] = [self.counts[d] for d in todo]
         (monitor or sk.monitor).check_memory(total * self.bytes_per_face, f"a table of {total} faces")
