@@ -402,16 +402,16 @@ def _cells_on_domain(pair: _Pair, monitor: Monitor) -> Equivalence | None:
         return None
     if isinstance(search, str):
         return None
-    least = YES_SHARE * search.largest()
 
     def limit(size: FloatArray) -> FloatArray:
         """What is asked of each output: epsilon, or the tolerance times the largest |f_o|."""
-        return pair.tolerance * np.maximum(size, least) if asked is None else asked
+        return pair.tolerance * size if asked is None else asked
 
-    blurs = BLURS if pair.epsilon is None else 0.0
+    # a function that vanishes on the domain has its terms for a scale, those that are there
+    share, blurs = (YES_SHARE * pair.tolerance, BLURS) if asked is None else (0.0, 0.0)
     for stop in (1, None):
         limits = limit(reached)
-        found = search.run(limits, monitor, blurs=blurs, stop=stop)
+        found = search.run(limits, monitor, share=share, blurs=blurs, stop=stop)
         if found.proves:
             bound = float(found.upper.max())
             most = max(bound, float(limits.max()))  # beside rounding, which counts by itself
@@ -427,7 +427,7 @@ def _cells_on_domain(pair: _Pair, monitor: Monitor) -> Equivalence | None:
                 return pair.no("regions", f"|f - g| reaches {proof.gap:.6g}", proof, certificate=facts)
         if stop is None and found.complete and bool((limit(reached) > limits).any()):
             limits = limit(reached)
-            found = search.run(limits, monitor, blurs=blurs, stop=None)
+            found = search.run(limits, monitor, share=share, blurs=blurs, stop=None)
             if found.proves:
                 bound = float(found.upper.max())
                 return pair.yes(Bounded(bound, max(bound, float(limits.max())), "regions", _domain_facts(found)))
