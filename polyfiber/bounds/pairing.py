@@ -16,8 +16,8 @@ from .._typing import FloatArray, IntArray
 from ..errors import ShapeError
 from ..kernels.bounds.pair import Pair
 from ..network.model import ReLUNetwork
+from ..numerics.rounding import UNIT
 
-_UNIT = 2.0**-53
 MATCHED = 2048
 """Widest layer whose neurons are matched."""
 
@@ -43,8 +43,8 @@ class Side:
         weights, biases = list(rounded.weights), list(rounded.biases)
         if net.is_exact:
             with np.errstate(over="ignore"):
-                errors = [np.abs(W) * _UNIT + 2.0**-1074 for W in weights]
-                shifts = [np.abs(b) * _UNIT + 2.0**-1074 for b in biases]
+                errors = [np.abs(W) * UNIT + 2.0**-1074 for W in weights]
+                shifts = [np.abs(b) * UNIT + 2.0**-1074 for b in biases]
         else:
             errors, shifts = [np.zeros_like(W) for W in weights], [np.zeros_like(b) for b in biases]
             for record in net.source.get("folding", ()):
@@ -95,7 +95,7 @@ class Side:
         column = factors[:, None]
         scaled, shifted, back = W * column, b * factors, V / factors
         exact = np.frexp(factors)[0] == 0.5  # powers of two, as long as nothing leaves the range
-        u = np.where(exact, 0.0, 2 * _UNIT)
+        u = np.where(exact, 0.0, 2 * UNIT)
         tiny = 2.0**-1070
         moved = [
             scaled,

@@ -20,6 +20,7 @@ from ..kernels.complexes import faces as fk
 from ..kernels.complexes.skeleton import PORTION
 from ..network.model import ReLUNetwork
 from ..numerics.products import nearest
+from ..numerics.rounding import UNIT
 from ..strata import SignOrder, Stratification
 from .certificate import Certificate
 from .geometry import affine_maps_of, forms_of, lineality_basis, locate_signs, map_errors, norms_of
@@ -335,7 +336,7 @@ class PolyhedralComplex:
         with np.errstate(over="ignore", invalid="ignore"):
             gain = lift[:, :-1].sum(axis=1).max(initial=1.0)
             size = np.abs(points) @ lift[:, :-1].T + lift[:, -1]
-            bound = (errors * gain + (points.shape[1] + 2) * 2.0**-52 * size.max(axis=1, initial=0.0)) * (1 + 1e-9)
+            bound = (errors * gain + (points.shape[1] + 2) * (2 * UNIT) * size.max(axis=1, initial=0.0)) * (1 + 1e-9)
         return np.where(np.isfinite(bound), bound, np.inf)
 
     def sharpened(self, vertices: Array, *, rtol: float = 1e-14) -> tuple[FloatArray, FloatArray]:

@@ -12,6 +12,7 @@ from ..budget import heed
 from ..kernels.complexes import affine_maps as maps
 from ..network.model import ReLUNetwork
 from ..numerics.products import nearest
+from ..numerics.rounding import UNIT
 from .skeleton.arrays import Frame, given_rows
 from .skeleton.exact_signs import ExactPredicate
 
@@ -66,7 +67,7 @@ def map_errors(frame: Frame) -> FloatArray:
             level = size if level is None else size @ level
             terms += w.shape[1] + 4.0
         assert level is not None
-        bound: FloatArray = terms * 2.0**-52 * level + 1e-300 * (1.0 + level)
+        bound: FloatArray = terms * (2 * UNIT) * level + 1e-300 * (1.0 + level)
     return np.where(np.isnan(bound), np.inf, bound)
 
 
@@ -133,7 +134,7 @@ def locate_signs(frame: Frame, points: FloatArray, predicate: ExactPredicate) ->
     signs = np.zeros((m, N + d), dtype=np.int8)
     given = given_rows(frame.network, frame.domain)
     rows = nearest(given)
-    terms = (n0 + 4) * 2.0**-53 * 1.01
+    terms = (n0 + 4) * UNIT * 1.01
     unsure = np.zeros((m, N + d), dtype=np.bool_)
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is unsure
         z = points @ rows[:, :-1].T + rows[:, -1]
@@ -151,7 +152,7 @@ def locate_signs(frame: Frame, points: FloatArray, predicate: ExactPredicate) ->
                 # the magnitude of what a ReLU may pass, rounding included
                 z = y @ w.T + b
                 size = size @ np.abs(w).T + np.abs(b)
-                gamma += (w.shape[1] + 4) * 2.0**-53 * 1.01
+                gamma += (w.shape[1] + 4) * UNIT * 1.01
                 tiny = np.abs(w) @ tiny + (2 * w.shape[1] + 4) * 2.0**-1074
             bound = (gamma * size + tiny) * net.inflate
             _put(signs, unsure, z, bound, column)

@@ -24,6 +24,7 @@ from ..kernels import reach
 from ..kernels.complexes import affine_maps as maps
 from ..kernels.complexes import polytopes
 from ..numerics.products import nearest
+from ..numerics.rounding import UNIT
 from .geometry import full_net, unit_forms
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def _length(vector: list[Fraction]) -> tuple[float, float]:
     """Length of a rational vector as a float, and a bound of its error."""
     if len(vector) == 1:
         length = float(nearest(np.array(vector, dtype=object))[0])
-        return abs(length), abs(length) * 2.0**-52 + 5e-324
+        return abs(length), abs(length) * (2 * UNIT) + 5e-324
     square = sum(v * v for v in vector)
     if square == 0:
         return 0.0, 0.0
@@ -222,7 +223,7 @@ class Polytopes:
             scaled = form / np.where(largest > 0, largest, 1.0)[:, None]
             size = largest * np.sqrt((scaled**2).sum(axis=1))
             # the length of the vector is off by at most that of its error, and rounding
-            error = bound * math.sqrt(form.shape[1]) * (1 + 1e-9) + size * ((form.shape[1] + 4) * 2.0**-52)
+            error = bound * math.sqrt(form.shape[1]) * (1 + 1e-9) + size * ((form.shape[1] + 4) * (2 * UNIT))
             error = np.where(np.isfinite(size) & np.isfinite(error), error, np.inf)
             poor = ~far & ~(error <= SHARP * size) if dim else np.zeros(len(size), dtype=np.bool_)
         size, error = np.where(far, np.inf, size), np.where(far, 0.0, error)

@@ -13,8 +13,7 @@ from ..errors import InputError, SolverError
 from .exact import as_fractions, inverse, nullspace, rref
 from .lp import interior_point, solve_lp_exact
 from .products import exact_product, nearest
-
-U = 2.0**-53
+from .rounding import UNIT
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,7 +195,7 @@ def _has_interior(forms: Array) -> bool:
     if found is None:
         return False
     slack = b - A @ found[0]
-    bound = (A.shape[1] + 6) * 4 * U * (np.abs(A) @ np.abs(found[0]) + np.abs(b))
+    bound = (A.shape[1] + 6) * 4 * UNIT * (np.abs(A) @ np.abs(found[0]) + np.abs(b))
     return bool((slack > bound).all())
 
 

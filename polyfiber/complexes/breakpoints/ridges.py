@@ -89,7 +89,7 @@ def form_slack(cx: PolyhedralComplex) -> FloatArray:
         for layer, w in enumerate(network.weights[1:-1], start=2):
             terms += w.shape[1] + 4.0
             size = np.abs(nearest(w)) @ size
-            slack[frame.net.first[layer] : frame.net.first[layer + 1]] = terms * 2 * UNIT * size
+            slack[frame.net.first[layer] : frame.net.first[layer + 1]] = terms * (2 * UNIT) * size
     return np.where(np.isnan(slack), np.inf, slack)
 
 

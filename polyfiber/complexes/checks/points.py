@@ -14,13 +14,13 @@ import numpy as np
 from ..._typing import BoolArray, FloatArray, IntArray
 from ...budget import heed
 from ...numerics.products import nearest
+from ...numerics.rounding import UNIT
 from ..skeleton.arrays import Frame
 from ..skeleton.build import Skeleton
 from ..skeleton.layout import unpack
 from ..skeleton.orientation import weights_of
 
 BATCH = 1024
-U = 2.0**-53
 TINY = 2.0**-1074
 LONG = float(np.finfo(np.longdouble).eps)
 """Rounding of the longest floats: as that of ordinary ones, where the machine has no others."""
@@ -44,13 +44,13 @@ class Forms:
         self.layer = np.zeros(net.inf, dtype=np.int64)
         for layer in range(1, len(frame.network.hidden_widths) + 1):
             self.layer[first[layer] : first[layer + 1]] = layer
-        rounded = 0.0 if frame.chart.dtype != object else U
+        rounded = 0.0 if frame.chart.dtype != object else UNIT
         self.slack, self.floor = [rounded, rounded], [TINY, TINY]
         terms, tiny = 4.0, TINY
         for w in self.weights[1:]:
             terms += w.shape[1] + 4.0
             tiny = float(np.abs(w).sum(axis=1).max(initial=0.0)) * tiny + (2 * w.shape[1] + 4) * TINY
-            self.slack.append(terms * U / (1 - terms * U) * 1.01)
+            self.slack.append(terms * UNIT / (1 - terms * UNIT) * 1.01)
             self.floor.append(tiny)
 
     def __call__(self, facets: IntArray, active: BoolArray) -> tuple[FloatArray, FloatArray]:
@@ -128,16 +128,16 @@ def _distance_bounds(skeleton: Skeleton, forms: Forms, rows: IntArray) -> FloatA
         i, s = np.nonzero(far)
         gauge = x[i] / (x[i] ** 2).sum(axis=1, keepdims=True)  # a row that is 1 on the direction
         form[i, s, :n], form[i, s, n], error[i, s] = gauge, -1.0, 0.0
-        error[i, s, :n] = (n + 4) * U * np.abs(gauge)
+        error[i, s, :n] = (n + 4) * UNIT * np.abs(gauge)
         A, size = form[:, :, :n], np.abs(form[:, :, :n])
         R = _inverses(A)
         scale = np.abs(R)
-        theta = np.abs(R @ A - np.eye(n)) + scale @ (error[:, :, :n] + (n + 2) * U * size)
+        theta = np.abs(R @ A - np.eye(n)) + scale @ (error[:, :, :n] + (n + 2) * UNIT * size)
         theta = theta.sum(axis=2).max(axis=1) * (1 + 1e-9)
         # in the longest floats there are: what is left is small beside the terms that it is the sum of
         terms = (form[:, :, :n].astype(np.longdouble) * x[:, None, :]).sum(axis=2) + form[:, :, n]
         sizes = (size @ np.abs(x)[:, :, None])[:, :, 0] + np.abs(form[:, :, n])
-        residual = np.abs(terms).astype(np.float64) * (1 + 4 * U) + (n + 4) * LONG * sizes + (n + 4) * TINY
+        residual = np.abs(terms).astype(np.float64) * (1 + 4 * UNIT) + (n + 4) * LONG * sizes + (n + 4) * TINY
         residual += (error[:, :, :n] @ np.abs(x)[:, :, None])[:, :, 0] + error[:, :, n]
         bound = (scale @ residual[:, :, None])[:, :, 0].max(axis=1) / (1 - theta) * (1 + 1e-9) + 1e-300
         result: FloatArray = np.where(theta < 0.5, bound, np.inf)
@@ -188,9 +188,9 @@ def check_heights(skeleton: Skeleton, up: Any, problems: list[str]) -> tuple[int
         x, error = st.x[:nv], st.err[:nv, None]
         value = np.abs(x @ rows[:, :n].T + rows[:, n])
         size = np.abs(rows)
-        slack = (n + 6) * U * (np.abs(x) @ size[:, :n].T + size[:, n]) + error * size[:, :n].sum(axis=1)
+        slack = (n + 6) * UNIT * (np.abs(x) @ size[:, :n].T + size[:, n]) + error * size[:, :n].sum(axis=1)
         slack = slack * (1 + 1e-9) + (2 * n + 8) * TINY
-        height, bound = value @ alpha, slack @ alpha + (n + 4) * U * (value @ alpha)
+        height, bound = value @ alpha, slack @ alpha + (n + 4) * UNIT * (value @ alpha)
         bound = bound * (1 + 1e-9) + 1e-300
     twins = st.star[:nv, : 2 * n].astype(np.int64)
     v, h = np.nonzero(twins >= 0)
@@ -205,7 +205,7 @@ def check_heights(skeleton: Skeleton, up: Any, problems: list[str]) -> tuple[int
     keep = claims & ~far[v] & ~far[w]
     v, w = v[keep], w[keep]
     with np.errstate(all="ignore"):
-        rise, doubt = height[w] - height[v], height[w] * 0 + bound[w] + bound[v] + U * np.abs(height[w] - height[v])
+        rise, doubt = height[w] - height[v], height[w] * 0 + bound[w] + bound[v] + UNIT * np.abs(height[w] - height[v])
         sure, wrong = rise > doubt, int((rise < -doubt).sum())
         open_ = np.flatnonzero(~sure & ~(rise < -doubt))
     known: dict[int, Fraction | None] = {}

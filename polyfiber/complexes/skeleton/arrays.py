@@ -26,8 +26,8 @@ from ...numerics.exact import as_fractions, nullspace, solve
 from ...numerics.hulls import AffineHull
 from ...numerics.independent import independent_columns
 from ...numerics.products import exact_product, nearest
+from ...numerics.rounding import UNIT
 
-U = 2.0**-53
 TINY = 2.0**-1074
 
 
@@ -315,7 +315,7 @@ def _store(
     drift: FloatArray,
 ) -> None:
     """Error constants of neurons with coefficient magnitudes ``level`` after ``terms`` roundings."""
-    gamma = terms * U / (1 - terms * U) * 1.01
+    gamma = terms * UNIT / (1 - terms * UNIT) * 1.01
     n = level.shape[1] - 1
     # the last factor pays for rays too, where kappa0 does not count: the largest entry of a direction is above 1 / (4 sqrt(n))
     under = (tiny[:, None] + lost) * (4 * n + 4)

@@ -16,6 +16,7 @@ from ...kernels.complexes import forms
 from ...kernels.complexes import layer_filter as entry
 from ...kernels.complexes import skeleton as sk
 from ...numerics.products import nearest
+from ...numerics.rounding import UNIT
 from .arrays import Frame, expected_vertices
 from .exact_signs import ExactPredicate
 from .layout import flat_star, grown, more_bases, moved_state, new_state, packed, row_units, sign_row, unpack
@@ -731,7 +732,7 @@ class Skeleton:
 def _rounded(values: Any, inflate: float) -> tuple[Any, float]:
     """Floats nearest to exact coordinates, and a bound of the error; both infinite beyond the range of floats."""
     floats = nearest(np.array(values, dtype=object))
-    return floats, (float(np.abs(floats).max(initial=0.0)) * 2.0**-52 + 1e-300) * inflate
+    return floats, (float(np.abs(floats).max(initial=0.0)) * (2 * UNIT) + 1e-300) * inflate
 
 
 def biases_none(dtype: Any) -> Any:

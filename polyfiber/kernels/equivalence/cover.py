@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..jit import bare_kernel, inline_kernel, popcount
+from ..rounding import UNIT
 
-UNIT = 2.0**-53
 BLUR = 2.0**-48
 """Relative change of parameters and coordinates that rounding explains: generators gather a rounding or two with each cut."""
 SMALLEST = 1e-280
