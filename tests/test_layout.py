@@ -21,6 +21,7 @@ WHOLE = {
     },
     "complexes/topology": {"critical", "distance", "images"},
     "datasets": {"hostile_inputs", "outside", "shipped"},
+    "datasets/storage": {"remote"},
     "datasets/tables": {"falsified"},
     "dln": {"exports", "hostile"},
     "equivalence": {"near_equal"},
