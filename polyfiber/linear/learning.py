@@ -54,7 +54,7 @@ def learning_coefficient(widths: Any, rank: int) -> LearningCoefficient:
     M. Aoyagi, *Consideration on the learning efficiency of multiple-layered neural networks with linear units* (2024), in
     the form of S. Pepin Lehalleur and R. Rimanyi (arXiv 2411.19920). That twice the coefficient is the least codimension
     of a stratum and the number of components a binomial is tested against :func:`stratify`; the multiplicity is quoted,
-    and checked by volumes at three fibers (``scripts/attacks/linear_volumes.py``). Cost: sorting the widths.
+    not checked by volumes. Cost: sorting the widths.
 
     Examples
     --------
