@@ -48,7 +48,7 @@ def test_plan_run_finish_validate(spec: Path, tmp_path: Path, capsys: Any) -> No
     code, out, err = call(capsys, "finish", folder)
     assert (code, out) == (3, "")
     assert err.count("\n") == 1
-    assert "1 of 3 partitions are not done (1)" in err
+    assert "1 of 3 partitions are not done, or damaged (1)" in err
     code, out, err = call(capsys, "validate", folder)
     assert code == 3
     code, out, err = call(capsys, "run", spec, "-o", folder, "-w", "0")
@@ -85,7 +85,7 @@ def test_errors_are_one_line(spec: Path, tmp_path: Path, capsys: Any) -> None:
 def test_a_partition_that_fails_gives_code_three(
     spec: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from polyfiber.datasets import schedule
+    from polyfiber.datasets.execution import schedule
 
     def failing(plan: Any, index: int, directory: Any) -> Any:
         raise OSError("no space left")

@@ -12,9 +12,11 @@ import contextlib
 import hashlib
 import os
 import re
+import shutil
 import stat
 import tempfile
 import uuid
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -309,8 +311,9 @@ class RemotePlace:
     def scratch(self) -> Path:
         """A folder of this machine; files go from there into the bucket."""
         if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="polyfiber-")
-        return Path(self._folder.name)
+            self._folder = tempfile.mkdtemp(prefix="polyfiber-")
+            weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        return Path(self._folder)
 
     def _path(self, name: str) -> str:
         return "/".join([self.root, *checked_name(name, self.url)])

@@ -225,7 +225,7 @@ def exponential(
     >>> X = exponential(np.eye(2), np.eye(2), 2)      # radial: X(t) = (1 + t/2)^2 I
     >>> bool(np.allclose(X, 2.25 * np.eye(2)))
     True
-    >>> exponential([[1.0, 0.0]], [[1.0, 0.0]], 2).tolist()
+    >>> exponential([[1.0, 0.0]], [[1.0, 0.0]], 2).round(9).tolist()
     [[2.25, 0.0]]
     """
     n = as_depth(depth, infinite=True)

