@@ -201,6 +201,8 @@ def is_injective(
 def _decide(cx: PolyhedralComplex, monitor: Monitor) -> Injectivity:
     n0, n_out = cx.network.architecture[0], cx.network.architecture[-1]
     origin = tuple([Fraction(0)] * n0)
+    if cx.dimension + cx.lineality_dimension < n0:
+        raise InputError("the domain is flat; restrict the network to it first, for instance with slice_complex")
     if cx.lineality_dimension:
         kernel = exact.nullspace(cx.network.exact().weights[0])
         if cx.domain is None:

@@ -97,3 +97,8 @@ def test_a_budget_of_nothing_is_undecided() -> None:
     net = pf.ReLUNetwork.random((2, 12, 8, 3), rng=0)
     found = pf.is_injective(net, budget=pf.Budget(seconds=0.02))
     assert found.verdict.name in ("UNDECIDED", "NO")
+
+
+def test_flat_domains_are_refused() -> None:
+    with pytest.raises(pf.errors.InputError, match="flat"):
+        pf.is_injective(pf.ReLUNetwork.random((2, 6, 4, 3), rng=0), pf.Box([-1, 0], [1, 0]))
