@@ -240,6 +240,16 @@ def readme(rows: list[tuple[str, ...]]) -> str:
     lines += ["| " + " | ".join(row) + " |" for row in rows]
     lines += [
         "",
+        "Beyond the ReLU chain, float32, inputs in the units of the data, trained and exported by `python scripts/train_graphs.py`",
+        "(fixed seeds, a quarter of the data held out):",
+        "",
+        "| file | gates | data | held out | |",
+        "|---|---|---|---|---|",
+        "| `digits_cnn.onnx` | 768 | digits | accuracy 0.98 | Conv, Relu, MaxPool, twice, Gemm; 8 x 8 images, values 0 to 16 |",
+        "| `digits_residual.onnx` | 640 | digits | accuracy 0.98 | strided Conv, two residual blocks, AveragePool, Gemm |",
+        "| `iris_petals_leaky.onnx` | 24 | iris | accuracy 1.00 | LeakyRelu; petal length and width in cm; small enough for its whole complex |",
+        "| `wine_three_residual.onnx` | 24 | wine | accuracy 0.98 | a residual block; alcohol, flavanoids, colour intensity; small enough for its whole complex |",
+        "",
         "`torus_distance.onnx` (3-24-24-1) is the signed distance of a torus, fitted by `python scripts/signed_distance.py --train`.",
         "",
         "`exporters/` holds networks on iris as Keras 3, `torch.onnx` (dynamo) and skl2onnx write them, made by",

@@ -203,3 +203,35 @@ def test_flipped_files_made_by_others(tmp_path: Path) -> None:
             (tmp_path / path.name).write_bytes(damaged)
             with contextlib.suppress(pf.errors.PolyfiberError):  # any other error fails the test
                 pf.read_network(tmp_path / path.name)
+
+
+GRAPHS = {
+    "digits_cnn": (64, 256, 128, 128, 128, 64, 64, 10),
+    "digits_residual": (64, 128, 128, 128, 128, 128, 10),
+    "iris_petals_leaky": (2, 12, 12, 3),
+    "wine_three_residual": (3, 8, 8, 8, 3),
+}
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_shipped_graphs_agree_with_onnxruntime(name: str) -> None:
+    path = DATA / f"{name}.onnx"
+    assert path.stat().st_size < 300_000
+    net = pf.read_network(path)
+    assert isinstance(net, pf.PiecewiseLinearNetwork)
+    assert net.architecture == GRAPHS[name]
+    rng = np.random.default_rng(0)
+    low, high = {"digits": (0, 16), "iris": (0, 7), "wine": (0, 14)}[name.partition("_")[0]]
+    X = rng.uniform(low, high, (1000, *net.input_shape)).astype(np.float32)
+    found = net(X.reshape(1000, -1).astype(np.float64))
+    expected = run_onnx(path, X)
+    np.testing.assert_allclose(found, expected, rtol=2e-4, atol=2e-4)
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_shipped_graphs_classify_their_data(name: str) -> None:
+    datasets = pytest.importorskip("sklearn.datasets")
+    X, y = getattr(datasets, f"load_{name.partition('_')[0]}")(return_X_y=True)
+    columns = {"iris_petals_leaky": [2, 3], "wine_three_residual": [0, 6, 9]}.get(name)
+    X = X if columns is None else X[:, columns]
+    assert (pf.read_network(DATA / f"{name}.onnx")(X).argmax(axis=1) == y).mean() > 0.95
