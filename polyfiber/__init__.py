@@ -75,7 +75,18 @@ _EXPORTS: dict[str, str] = {
     "simplify_on": "complexes.ranges.simplify",
     "slice_complex": "complexes.local.slices",
 }
-_SUBPACKAGES = ("complexes", "datasets", "dln", "equivalence", "errors", "fibers", "linear", "network", "plots")
+_SUBPACKAGES = (
+    "complexes",
+    "datasets",
+    "dln",
+    "equivalence",
+    "errors",
+    "fibers",
+    "invariants",
+    "linear",
+    "network",
+    "plots",
+)
 
 __all__ = ["__version__", *_EXPORTS]
 

@@ -29,6 +29,7 @@ FLOORS: dict[str, int] = {
     "network": 5,
     "domain": 6,
     "strata": 6,
+    "invariants": 7,
     "bounds": 7,
     "complexes": 8,
     "linear": 8,

@@ -212,3 +212,33 @@ def orbit_points(widths: tuple[int, ...], omega: Any, q: int) -> int:
     points, left = divmod(group, stabiliser)
     assert left == 0, "the order of a stabiliser divides the order of the group"
     return points
+
+
+def orbit_class(widths: tuple[int, ...], omega: Any) -> tuple[int, ...]:
+    """Coefficients in q, lowest first, of `orbit_points`: they hold for every prime power at once.
+
+    ``GL(n)`` has ``q^(n(n-1)/2) prod_{i<=n} (q^i - 1)`` elements, so all factors but a power of q are of the form ``q^i - 1``.
+
+    Examples
+    --------
+    Non-zero numbers, q - 1 of them:
+
+    >>> orbit_class((1, 1), [[0, 0], [1, 0]])
+    (-1, 1)
+    """
+    bars = [(s, t, int(omega[t][s])) for t in range(len(widths)) for s in range(t + 1) if omega[t][s]]
+    hom = sum(x * y for i, k, x in bars for s, t, y in bars if s <= i <= t <= k)
+    power = sum(w * (w - 1) // 2 for w in widths) - hom + sum(x * x - x * (x - 1) // 2 for _, _, x in bars)
+    factors = Counter(i for w in widths for i in range(1, w + 1))
+    factors.subtract(i for _, _, x in bars for i in range(1, x + 1))
+    made = [1]
+    for i, times in factors.items():
+        for _ in range(times):
+            made = [a - b for a, b in zip([0] * i + made, made + [0] * i)]
+    for i, times in factors.items():
+        for _ in range(-times):  # from the top: q^i - 1 is monic
+            quotient = [0] * (len(made) - i)
+            for k in range(len(quotient) - 1, -1, -1):
+                quotient[k] = made[k + i] + (quotient[k + i] if k + i < len(quotient) else 0)
+            made = quotient
+    return (0,) * power + tuple(made)

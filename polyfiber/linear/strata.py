@@ -19,10 +19,11 @@ import numpy as np
 from .._typing import Array, IntArray, ProgressLike
 from ..budget import Budget, Monitor
 from ..errors import InputError
+from ..invariants import ClassPolynomial
 from ..kernels.linear.rank_strata import cover_moves, fill
 from ..strata import Csr, RankOrder, Stratification
 from . import ranks as rk
-from .count import count_strata, orbit_points
+from .count import count_strata, orbit_class, orbit_points
 
 _CHUNK = 1 << 16
 _DEFAULT_MEMORY = 4 << 30
@@ -298,6 +299,37 @@ class RankStratification:
         if self.bias:
             raise InputError("points over finite fields are counted without biases; stratify with bias=False")
         return [orbit_points(self.widths, m, q) for m in self.multiplicities()]
+
+    def classes(self) -> list[ClassPolynomial]:
+        """Class of each stratum: the polynomial in q that counts its points over the field with q elements.
+
+        Its value at -1 is the Euler characteristic with compact support of the real stratum, at 1 that of the complex one
+        (`polyfiber.invariants`). For a fixed rank the class over one W; biases are affine factors.
+
+        Examples
+        --------
+        The two axes of ``w_2 w_1 = 0``: a point and two punctured lines.
+
+        >>> import polyfiber as pf
+        >>> print(*pf.linear.stratify((1, 1, 1), rank=0).classes(), sep=", ")
+        1, q - 1, q - 1
+        """
+        found = [orbit_class(self.widths, m) for m in self.multiplicities()]
+        if self.rank is not None:
+            ends = (self.widths[0], self.widths[-1])
+            whole = orbit_class(ends, [[ends[0] - self.rank, 0], [self.rank, ends[1] - self.rank]])
+            found = [_divided(c, whole) for c in found]
+        return [ClassPolynomial((0,) * self.extra_parameters + c) for c in found]
+
+
+def _divided(number: tuple[int, ...], by: tuple[int, ...]) -> tuple[int, ...]:
+    """Quotient of polynomials, lowest power first; the divisor is monic and divides."""
+    left, n = list(number), len(by) - 1
+    for k in range(len(left) - 1, n - 1, -1):
+        for i in range(n):
+            left[k - n + i] -= left[k] * by[i]
+    assert not any(left[:n]), "matrices of one rank have fibers of one size"
+    return tuple(left[n:])
 
 
 def n_parameters(widths: Sequence[int]) -> int:
