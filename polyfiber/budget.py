@@ -24,7 +24,8 @@ class Budget:
     Parameters
     ----------
     seconds : float, optional
-        Wall-clock seconds; the work stops at the next safe point after them.
+        Wall-clock seconds; the work stops at the next safe point after them. Compiling kernels (on the first run, and
+        after an update) is not counted: an answer does not depend on whether the code was there.
     memory : int or str, optional
         Bytes that the result and its working arrays may take, or a text such as ``"2GiB"``.
 
@@ -71,6 +72,7 @@ class Monitor:
             raise InputError(f"budget must be a polyfiber.Budget, found {type(budget).__name__}")
         self.budget = budget or Budget()
         self.started = time.monotonic()
+        self._compiled = _compilation.seconds
         self._last = -1e9
         self._call: Callable[[Any], None] | None
         if progress is None or progress is False:
@@ -84,8 +86,8 @@ class Monitor:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the start."""
-        return time.monotonic() - self.started
+        """Seconds since the start, without those in which kernels were compiled."""
+        return max(0.0, time.monotonic() - self.started - (_compilation.seconds - self._compiled))
 
     def report(self, phase: str, done: int, total: int | None = None, **facts: Any) -> None:
         """Tell the callback where the work stands."""
@@ -172,6 +174,14 @@ def heed(what: str) -> None:
         monitor.check_time(what)
 
 
+class _Compilation:
+    """Seconds that this process has spent compiling kernels; one compilation runs at a time (numba's lock)."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+
+_compilation = _Compilation()
 _listeners: list[Callable[[str], None]] = []
 
 
@@ -186,6 +196,11 @@ def compiling(name: str) -> None:
         call(name)
     for monitor in _watching.get():
         monitor.report("compiling kernels, once", 0)
+
+
+def compiled(seconds: float) -> None:
+    """Take the time of a compilation out of what budgets count."""
+    _compilation.seconds += seconds
 
 
 def time_left() -> float | None:

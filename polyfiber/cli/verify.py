@@ -17,11 +17,12 @@ def verify(
         ...,
         help="A saved answer (.json), an archive of a complex (.npz, .zarr), a directory of streamed cells, or a dataset.",
     ),
+    row: str = typer.Option(None, "--row", help="Of a dataset, one row only: TABLE:NUMBER, counted from 0."),
     *,
     limits: Limits,
     printed: Output,
 ) -> None:
-    """Check a saved answer, an archive or a dataset again, by other ways than it was made.
+    """Check a saved answer, an archive, a dataset or a row of one again, by other ways than it was made.
 
     Exit code 0: confirmed, 1: refuted, 3: neither within the budget.
     """
@@ -30,7 +31,13 @@ def verify(
     if not file.exists():
         raise FileFormatError(f"there is no file {file}")
     kind = _kind(file)
-    verdict, facts = {"answer": _answer, "archive": _archive, "cells": _cells, "dataset": _dataset}[kind](file, limits)
+    if row is not None:
+        kind = _row_of(kind, file, row)
+    verdict, facts = (
+        _dataset_row(file, row)
+        if row is not None
+        else {"answer": _answer, "archive": _archive, "cells": _cells, "dataset": _dataset}[kind](file, limits)
+    )
     facts = {"file": str(file), "kind": kind, "verdict": verdict, **facts}
     if printed.json:
         to_json(facts)
@@ -93,13 +100,38 @@ def _told(found: Any) -> tuple[str, dict[str, Any]]:
     }  # fmt: skip
 
 
+def _row_of(kind: str, file: Path, row: str) -> str:
+    """The kind 'dataset row', if that is what was asked for."""
+    from ..errors import InputError
+
+    name, _, number = row.rpartition(":")
+    if kind != "dataset":
+        raise InputError(f"--row is for datasets; {file} holds something else: {kind}")
+    if not name or not number.isdecimal() or len(number) > 18:
+        raise InputError(f"--row {row!r} names no row; expected TABLE:NUMBER, such as complexes:17")
+    return "dataset row"
+
+
+def _dataset_row(file: Path, row: str) -> tuple[str, dict[str, Any]]:
+    from ..datasets import validate_row
+
+    name, _, number = row.rpartition(":")
+    found = validate_row(file, name, int(number))
+    verdict = "no" if found.problems else "undecided" if found.reasons else "yes"
+    return verdict, {
+        "claim": f"row {number} of {name}", "checks": [f"every column of row {number} but provenance"],
+        "reason": "; ".join([*found.problems, *found.reasons][:5]) or "nothing disagrees",
+    }  # fmt: skip
+
+
 def _dataset(file: Path, limits: Limits) -> tuple[str, dict[str, Any]]:
     from ..datasets import validate
 
     found = validate(file)
-    return ("yes" if found.ok else "no"), {
+    verdict = "no" if found.problems else "undecided" if found.reasons else "yes"
+    return verdict, {
         "claim": f"{found.files} files", "checks": [f"{n} rows of {name}" for name, n in dict(found.rows).items()],
-        "reason": "; ".join(list(found.problems)[:5]) or "nothing disagrees",
+        "reason": "; ".join([*found.problems, *found.reasons][:5]) or "nothing disagrees",
     }  # fmt: skip
 
 

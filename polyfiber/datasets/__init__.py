@@ -28,6 +28,7 @@ _EXPORTS: dict[str, str] = {
     "read_spec": "spec",
     "run": "runner",
     "validate": "checks.validation",
+    "validate_row": "checks.validation",
 }
 
 __all__ = list(_EXPORTS)

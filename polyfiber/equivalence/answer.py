@@ -185,19 +185,24 @@ class Recheck:
     reason : str
         What settled it, or what is missing.
     seconds : float
+    found_by : str
+        The way by which the answer had been found; what checked it is the last of ``checks``.
     """
 
     verdict: Verdict
     checks: tuple[str, ...]
     reason: str
     seconds: float = 0.0
+    found_by: str = ""
 
     def __bool__(self) -> bool:
         return bool(self.verdict)
 
     def __str__(self) -> str:
         word = {"yes": "confirmed", "no": "refuted", "undecided": "not verified"}[self.verdict.value]
-        return f"{word}: {self.reason}" + (f" (checked: {'; '.join(self.checks)})" if self.checks else "")
+        roads = [f"found by {self.found_by}"] if self.found_by else []
+        roads += [f"checked: {'; '.join(self.checks)}"] if self.checks else []
+        return f"{word}: {self.reason}" + (f" ({'; '.join(roads)})" if roads else "")
 
 
 @np.errstate(over="ignore", invalid="ignore")

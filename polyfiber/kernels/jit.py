@@ -23,7 +23,7 @@ from numba.core import event, types
 from numba.core.caching import IndexDataCacheFile
 from numba.extending import intrinsic
 
-from ..budget import compiling
+from ..budget import compiled, compiling
 from ..settings import settings
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -36,14 +36,18 @@ class _Compilations(event.Listener):
 
     def __init__(self) -> None:
         self.depth = 0
+        self.started = 0.0
 
     def on_start(self, event: Any) -> None:
         if self.depth == 0:
             compiling(event.data["dispatcher"].py_func.__name__)
+            self.started = time.monotonic()
         self.depth += 1
 
     def on_end(self, event: Any) -> None:
         self.depth -= 1
+        if self.depth == 0:
+            compiled(time.monotonic() - self.started)
 
 
 event.register("numba:compile", _Compilations())

@@ -26,3 +26,19 @@ def test_archives_and_stores_of_cells(tmp_path: Path, capsys: pytest.CaptureFixt
     arrays["plus"] = arrays["plus"] ^ np.uint8(1)
     np.savez(part, **arrays)
     assert run(capsys, "verify", tmp_path / "cells")[0] == 1
+
+
+def test_a_row_of_a_dataset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from polyfiber.datasets import run as make
+
+    spec = {"name": "t", "seed": 1, "networks": [{"kind": "random", "architecture": [2, 3, 1], "count": 4}]}
+    make({**spec, "tables": {"complexes": {}}}, tmp_path / "t", workers=0)
+    code, out, _ = run(capsys, "verify", tmp_path / "t", "--row", "complexes:2")
+    assert code == 0, out
+    assert "row 2 of complexes" in out
+    for row in ("complexes:4", "complexes", "banana:0", "complexes:-1"):
+        assert run(capsys, "verify", tmp_path / "t", "--row", row)[0] == 4
+    pf.canonical_complex(pf.ReLUNetwork.random((2, 3, 1), rng=0)).save(tmp_path / "c.npz")
+    code, _, error = run(capsys, "verify", tmp_path / "c.npz", "--row", "complexes:0")
+    assert code == 4
+    assert "--row is for datasets" in error

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..._typing import ProgressLike, RngLike
 from ...budget import Monitor
-from ...errors import PolyfiberError
+from ...errors import InputError, PolyfiberError
 from ..execution.work import run_partition
 from ..networks import Networks, reason_of
 from ..plan import Partition, Plan
@@ -131,6 +131,55 @@ def validate(
     )
 
 
+def validate_row(directory: str | Path, table_name: str, row: int) -> Validation:
+    """Derive one row of a table again, as `validate` does; files and the other rows are not looked at.
+
+    Parameters
+    ----------
+    directory : path
+    table_name : str
+    row : int
+        Number of the row in the table, from 0.
+
+    Returns
+    -------
+    Validation
+
+    Raises
+    ------
+    FileFormatError, IncompleteError
+        Not a dataset, or not finished.
+    InputError
+        No such table, or no such row.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from polyfiber.datasets import run, validate_row
+    >>> spec = {"name": "tiny", "seed": 1, "networks": [{"kind": "random", "architecture": [2, 4, 1], "count": 5}]}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     report = run(spec, folder + "/tiny", workers=0)
+    ...     found = validate_row(folder + "/tiny", "networks", 3)
+    >>> found.ok, dict(found.rows)
+    (True, {'networks': 1})
+    """
+    data = opened(directory)
+    plan = Plan.read(data.place)
+    if table_name not in plan.spec.tables:
+        raise InputError(f"there is no table {table_name!r}; found {', '.join(plan.spec.tables)}")
+    total = len(data[table_name])
+    if not 0 <= row < total:
+        raise InputError(f"row {row} of {table_name!r} does not exist; the table has rows 0 to {total - 1}")
+    monitor = Monitor(None)
+    found = _chosen_rows(table_name, plan, data, np.array([row]), monitor)
+    unsure = tuple(text for text in found if isinstance(text, Unsure))
+    problems = tuple(text for text in found if not isinstance(text, Unsure))
+    seconds = {"seconds": monitor.elapsed}
+    return Validation(
+        data.place.path, problems, 0, {table_name: 1}, (), {table_name: len(unsure)}, tuple(unsure), seconds
+    )
+
+
 def _sums(place: Directory) -> list[tuple[str, str]]:
     if not place.has(SUMS):
         return []
@@ -229,12 +278,17 @@ def _rows(
     name: str, plan: Plan, data: Dataset, count: int, generator: np.random.Generator, monitor: Monitor
 ) -> tuple[int, list[str]]:
     """Draw rows of a table and derive them again."""
+    total = len(data[name])
+    chosen = np.sort(generator.choice(total, size=min(count, total), replace=False)) if total else np.zeros(0, int)
+    return len(chosen), _chosen_rows(name, plan, data, chosen, monitor)
+
+
+def _chosen_rows(name: str, plan: Plan, data: Dataset, chosen: Any, monitor: Monitor) -> list[str]:
+    """Derive rows of a table, by their numbers, again."""
     found, options = table(name), plan.spec.tables[name]
     networks = Networks(plan.spec)
     problems: list[str] = []
     view = data[name]
-    total = len(view)
-    chosen = np.sort(generator.choice(total, size=min(count, total), replace=False)) if total else np.zeros(0, int)
     by_network: dict[int, list[dict[str, Any]]] = {}
     for row in _read_rows(view, chosen):
         by_network.setdefault(row["network"], []).append(row)
@@ -256,7 +310,7 @@ def _rows(
         problems += complaints
         item.release()
         monitor.report("rows", i + 1, len(by_network), table=name, disagreements=len(problems))
-    return len(chosen), problems
+    return problems
 
 
 def _skips(item: Item, row: Mapping[str, Any], plan: Plan, data: Dataset) -> Iterator[str]:

@@ -37,7 +37,7 @@ def recheck_near(answer: NearEqual, *, monitor: Monitor, rng: Any = 0) -> tuple[
     question = Question.of(answer.a, answer.b, answer.domain, answer.epsilon, answer.relative)
 
     def said(verdict: Verdict, reason: str, *checks: str) -> Recheck:
-        return Recheck(verdict, checks, reason, monitor.elapsed)
+        return Recheck(verdict, checks, reason, monitor.elapsed, "boxes on which both networks are bounded together")
 
     if answer.verdict is Verdict.NO:
         if answer.point is None or not question.inside(answer.point):

@@ -58,7 +58,7 @@ class _Work:
         self.missing: list[str] = []
 
     def result(self, verdict: Verdict, reason: str) -> Recheck:
-        return Recheck(verdict, tuple(self.checks), reason, self.monitor.elapsed)
+        return Recheck(verdict, tuple(self.checks), reason, self.monitor.elapsed, self.answer.method)
 
     @property
     def exactly(self) -> bool:

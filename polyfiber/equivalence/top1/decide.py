@@ -87,7 +87,7 @@ class Agreement:
         checks: list[str] = []
 
         def result(verdict: Verdict, reason: str) -> Recheck:
-            return Recheck(verdict, tuple(checks), reason, monitor.elapsed)
+            return Recheck(verdict, tuple(checks), reason, monitor.elapsed, self.method)
 
         if self.verdict is Verdict.NO:
             good = self.proof is not None and _strict_winners(self.a, self.b, self.proof.x) == self.winners
