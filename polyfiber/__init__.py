@@ -23,6 +23,8 @@ _EXPORTS: dict[str, str] = {
     # fibers
     "FiberReport": "fibers.classify",
     "classify_fiber": "fibers.classify",
+    "FeatureRelations": "fibers.relations.features",
+    "feature_relations": "fibers.relations.features",
     "functional_dimension": "fibers.dimension",
     "identifiable_share": "fibers.parameter_share",
     "local_fiber": "fibers.dimension",
