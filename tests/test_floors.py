@@ -59,6 +59,7 @@ STANDARD_ONLY_AT_TOP = {
     "pyarrow",
     "dask",
     "distributed",
+    "vnnlib",
 }
 
 

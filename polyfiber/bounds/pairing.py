@@ -141,8 +141,13 @@ def paired(f: ReLUNetwork, g: ReLUNetwork, *, match: bool = True) -> tuple[Side,
                 f"the networks have {f.architecture[end]} and {g.architecture[end]} {what}; "
                 "only functions between the same spaces can be compared"
             )
-    depth = max(len(f.weights), len(g.weights))
-    x, y = (Side.of(net).deepened(depth) for net in (f, g))
+    return paired_sides(Side.of(f), Side.of(g), match=match)
+
+
+def paired_sides(x: Side, y: Side, *, match: bool = True) -> tuple[Side, Side]:
+    """`paired` for networks that are sides already, with as many inputs and outputs."""
+    depth = max(len(x.weights), len(y.weights))
+    x, y = x.deepened(depth), y.deepened(depth)
     same = x.widths == y.widths and _close(x, y)
     for layer in range(1, depth):
         m, n = len(x.biases[layer - 1]), len(y.biases[layer - 1])

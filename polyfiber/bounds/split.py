@@ -89,12 +89,14 @@ class BoxSearch:
         Takes an input at which the goal seems violated; whether it is so exactly. Without it floating point is believed.
     follow : bool
         Find the largest violation instead: the limit rises with the best input, up to the relative ``gap``.
+    alone : bool
+        The second network is zero everywhere, in every neuron: the statement is about the first alone.
     """
 
     def __init__(
         self, sides: tuple[Side, Side], groups: Sequence[Sequence[Alternative]], lo: FloatArray, hi: FloatArray, *,
         rows: tuple[FloatArray, FloatArray] | None = None, confirm: Callable[[FloatArray], bool] | None = None,
-        follow: bool = False, gap: float = 1e-6,
+        follow: bool = False, gap: float = 1e-6, alone: bool = False,
     ) -> None:  # fmt: skip
         self.pair: Pair = flat_pair(*sides)
         self.lo, self.hi = (np.array(v, dtype=np.float64) for v in (lo, hi))
@@ -114,6 +116,8 @@ class BoxSearch:
         numbers[search_kernel.KEEP] = np.inf if follow else 0.0
         self.state.counts[search_kernel.FOLLOW] = follow
         self._root()
+        if alone:
+            self.pool.bounds[0, 2:4] = 0.0
 
     def _root(self) -> None:
         pool, counts = self.pool, self.state.counts
@@ -183,7 +187,9 @@ class BoxSearch:
             while status == "open":
                 began = time.monotonic()
                 boxes = int(self.state.counts[search_kernel.BOXES])
-                if boxes and (monitor.late or began > limit):  # the whole box is looked at in any case
+                if (
+                    boxes and self.state.counts[search_kernel.HEAP] and (monitor.late or began > limit)
+                ):  # the whole box is looked at in any case
                     stopped = f"the time is used up after {self.state.counts[search_kernel.BOXES]} boxes"
                     break
                 code = search_kernel.search(

@@ -16,7 +16,7 @@ from .. import _version
 from ..budget import on_compiling
 from .exits import mend_streams, noting_interrupts, outcome
 
-TOPICS = ("complexes", "topology", "fibers", "equivalence", "strata", "regions", "datasets", "verify")
+TOPICS = ("complexes", "topology", "fibers", "equivalence", "strata", "regions", "datasets", "verify", "prove")
 
 app = typer.Typer(
     name="polyfiber",

@@ -501,7 +501,10 @@ def _near(pair: _Pair, relative: Any) -> Equivalence:
             pair.a, pair.b, pair.domain, tolerance=0.0, budget=pair.monitor.rest(), progress=pair.monitor._call
         )
     left, cells = pair.monitor.left, False
-    if pair.method == "auto" and not question.relative.any() and question.search().box_seconds < 1.0:
+    slanted = (
+        not isinstance(pair.domain, Box) and (hull := pair.domain.affine_hull) is not None and not hull.is_straight
+    )
+    if pair.method == "auto" and not question.relative.any() and not slanted and question.search().box_seconds < 1.0:
         cells = _vertices(pair) <= FEW  # another way is at hand: an epsilon within rounding of the maximum
     seconds = NEAR_SECONDS if left is None else 0.5 * left if cells else left
     found = question.answer(question.search().run(pair.monitor, seconds=seconds))

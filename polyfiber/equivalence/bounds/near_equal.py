@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from ..._typing import Array, FloatArray, ProgressLike
+from ...bounds.enclosing import enclosing_box
 from ...bounds.goals import Alternative, near
 from ...bounds.pairing import Side, paired
-from ...bounds.relaxation import bounding_box
 from ...bounds.split import BoxSearch, Outcome
 from ...bounds.tree import Tree
 from ...budget import Budget, Monitor
@@ -345,7 +345,7 @@ def box_and_rows(domain: Polyhedron) -> tuple[tuple[FloatArray, FloatArray], tup
     InputError
         The domain is unbounded or empty, or its numbers are beyond floats.
     """
-    box = bounding_box(domain)
+    box = enclosing_box(domain)
     if not all(bool(np.isfinite(end).all()) for end in box):
         raise InputError("the domain reaches beyond the range of floats; pass a smaller one")
     if isinstance(domain, Box):
