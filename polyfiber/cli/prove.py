@@ -23,7 +23,7 @@ def prove(
 
     Answers are about real arithmetic. Exit code 0: unsat (nothing violates the property), 1: sat, 3: unknown.
     """
-    from ..equivalence.queries.prove import decimal, rounded
+    from ..equivalence.queries.formulas import decimal, rounded
     from ..equivalence.queries.prove import prove as answer
     from ..equivalence.queries.vnnlib import read_query
     from ..errors import InputError

@@ -10,18 +10,21 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
 
+import numpy as np
+
 from ...errors import InputError
+from ..witness import as_float
 
 MOST_CASES = 4096
 """Cases of a disjunctive form that are worked through."""
 
 
 class Variable(NamedTuple):
-    """Entry ``index`` of the inputs or the outputs of a network, counted from 0."""
+    """Entry ``place`` of the inputs or the outputs of a network, counted from 0."""
 
     network: int
     output: bool
-    index: int
+    place: int
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Atom:
         return value < 0 or (value == 0 and not self.strict)
 
     def __str__(self) -> str:
-        parts = [f"{c} {'Y' if v.output else 'X'}{v.network}[{v.index}]" for v, c in self.terms.items()]
+        parts = [f"{c} {'Y' if v.output else 'X'}{v.network}[{v.place}]" for v, c in self.terms.items()]
         return f"{' + '.join([*parts, str(self.constant)])} {'<' if self.strict else '<='} 0"
 
 
@@ -168,4 +171,39 @@ def conjuncts(formula: Formula) -> Sequence[Formula]:
     return [formula]
 
 
-__all__ = ["Atom", "Both", "Either", "Formula", "Linear", "Variable", "cases", "compare", "conjuncts", "holds"]
+def rounded(value: Fraction) -> str:
+    """The nearest float, in its shortest decimal."""
+    return str(np.format_float_positional(as_float(value), trim="0"))
+
+
+def decimal(value: Fraction) -> str:
+    """A rational as a decimal: the shortest of its float if it is one, else its own digits or 17 of them.
+
+    Examples
+    --------
+    >>> from fractions import Fraction
+    >>> from polyfiber.equivalence.queries.formulas import decimal
+    >>> decimal(Fraction(1, 2)), decimal(Fraction("0.679857769"))
+    ('0.5', '0.679857769')
+    """
+    near = as_float(value)
+    shortest = rounded(value)
+    if not np.isfinite(near) or Fraction(near) == value or Fraction(shortest) == value:
+        return shortest
+    rest = value.denominator
+    twos = fives = 0
+    while rest % 2 == 0:
+        rest, twos = rest // 2, twos + 1
+    while rest % 5 == 0:
+        rest, fives = rest // 5, fives + 1
+    if rest == 1 and max(twos, fives) <= 400:
+        digits = max(twos, fives)
+        whole = abs(value.numerator) * 10**digits // value.denominator
+        text = str(whole).zfill(digits + 1)
+        return ("-" if value < 0 else "") + (f"{text[:-digits]}.{text[-digits:]}" if digits else text)
+    return shortest
+
+
+__all__ = [
+    "Atom", "Both", "Either", "Formula", "Linear", "Variable", "cases", "compare", "conjuncts", "decimal", "holds", "rounded"
+]  # fmt: skip

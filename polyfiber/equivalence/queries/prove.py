@@ -27,7 +27,7 @@ from ...errors import InputError, ShapeError
 from ...network.model import ReLUNetwork
 from ..bounds.near_equal import folding_effect
 from ..witness import as_float, exact_output
-from .formulas import Atom, Formula, Variable, cases, conjuncts, holds
+from .formulas import Atom, Formula, Variable, cases, conjuncts, decimal, holds, rounded
 from .vnnlib import Query, read_query
 
 SLICES = 4
@@ -161,7 +161,7 @@ class _Asked:
                     f"network {net.name} is declared with {net.n_inputs} inputs and {net.n_outputs} outputs; the one given has "
                     f"{ends[0]} and {ends[1]}"
                 )
-        parts = [tuple((i,) for i in range(query.networks[0].n_inputs))]
+        parts: list[tuple[tuple[int, ...], ...]] = [tuple((i,) for i in range(query.networks[0].n_inputs))]
         size = query.networks[0].n_inputs
         if len(nets) == 2:
             more, size = _second_inputs(query.formula, query.networks[1].n_inputs, size)
@@ -170,7 +170,7 @@ class _Asked:
 
     def point(self, z: Sequence[Fraction]) -> dict[Variable, Fraction]:
         """All inputs and outputs, exactly."""
-        at = {}
+        at: dict[Variable, Fraction] = {}
         for k, net in enumerate(self.networks):
             x = [sum((z[i] for i in own), Fraction(0)) for own in self.parts[k]]
             floats = np.array([as_float(v) for v in x])
@@ -188,7 +188,7 @@ class _Asked:
             if v.output:
                 of_y[v] = c
             else:
-                for i in self.parts[v.network][v.index]:
+                for i in self.parts[v.network][v.place]:
                     of_z[i] = of_z.get(i, Fraction(0)) + c
         return {i: c for i, c in of_z.items() if c}, of_y
 
@@ -239,7 +239,7 @@ class _Asked:
             found = self._bounded(low, high, rows)
             if found is None:
                 return None
-            low, high = [list(map(Fraction, end.tolist())) for end in found]
+            low, high = [*map(Fraction, found[0].tolist())], [*map(Fraction, found[1].tolist())]
         ends = [(a, b) for a, b in zip(low, high) if a is not None and b is not None]
         if any(a > b for a, b in ends):
             return None
@@ -291,9 +291,9 @@ class _Asked:
         of_z, of_y = self.moved(atom)
         exact: dict[int, Fraction] = {}
         for v, c in of_y.items():
-            exact[v.index] = exact.get(v.index, Fraction(0)) - c
+            exact[v.place] = exact.get(v.place, Fraction(0)) - c
             if v.network:  # g = f - (f - g)
-                exact[m + v.index] = exact.get(m + v.index, Fraction(0)) + c
+                exact[m + v.place] = exact.get(m + v.place, Fraction(0)) + c
         for t, i in enumerate(passed):
             if i in of_z:
                 exact[m - len(passed) + t] = -of_z[i]
@@ -394,7 +394,7 @@ def _second_inputs(formula: Formula, n: int, size: int) -> tuple[tuple[tuple[int
         if (u.network, v.network) == (0, 1) and c == -d:  # d (v - u) + constant <= 0
             end = -atom.constant / d
             ends, pick = (above, min) if d > 0 else (below, max)
-            ends[u.index, v.index] = pick(ends.get((u.index, v.index), end), end)
+            ends[u.place, v.place] = pick(ends.get((u.place, v.place), end), end)
     parts: list[tuple[int, ...] | None] = [None] * n
     used: set[int] = set()
     both = [(i, j) for i, j in above if (i, j) in below]
@@ -470,37 +470,4 @@ def _toward(value: Fraction, end: float) -> float:
     return near if gap == 0 or (gap > 0) == (end > 0) else float(np.nextafter(near, end))
 
 
-def rounded(value: Fraction) -> str:
-    """The nearest float, in its shortest decimal."""
-    return str(np.format_float_positional(as_float(value), trim="0"))
-
-
-def decimal(value: Fraction) -> str:
-    """A rational as a decimal: the shortest of its float if it is one, else its own digits or 17 of them.
-
-    Examples
-    --------
-    >>> from fractions import Fraction
-    >>> from polyfiber.equivalence.queries.prove import decimal
-    >>> decimal(Fraction(1, 2)), decimal(Fraction("0.679857769"))
-    ('0.5', '0.679857769')
-    """
-    near = as_float(value)
-    shortest = rounded(value)
-    if not np.isfinite(near) or Fraction(near) == value or Fraction(shortest) == value:
-        return shortest
-    rest = value.denominator
-    twos = fives = 0
-    while rest % 2 == 0:
-        rest, twos = rest // 2, twos + 1
-    while rest % 5 == 0:
-        rest, fives = rest // 5, fives + 1
-    if rest == 1 and max(twos, fives) <= 400:
-        digits = max(twos, fives)
-        whole = abs(value.numerator) * 10**digits // value.denominator
-        text = str(whole).zfill(digits + 1)
-        return ("-" if value < 0 else "") + (f"{text[:-digits]}.{text[-digits:]}" if digits else text)
-    return shortest
-
-
-__all__ = ["Proof", "decimal", "prove", "rounded"]
+__all__ = ["Proof", "prove"]

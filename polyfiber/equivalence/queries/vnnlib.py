@@ -172,7 +172,7 @@ def _second(text: str, name: str) -> Query:
                 places[d.name] = (number, output, tensor)
                 first += tensor.size
             sides.append(tuple(tensors))
-        networks.append(Declared(net.name, *sides, str(net.equal_to), str(net.isometric_to)))
+        networks.append(Declared(net.name, sides[0], sides[1], str(net.equal_to), str(net.isometric_to)))
     formulas = tuple(_boolean(a.expr, places, vnnlib) for a in query.assertions)
     return _checked(Query(2, tuple(networks), Both(formulas)), name)
 
@@ -241,7 +241,7 @@ def _first(text: str, name: str) -> Query:
             place = _entry(item[1], name)
             if item[2] != "Real":
                 raise InputError(f"{name}: {item[1]} is {item[2]!r}; expected Real")
-            sizes[place.output] = max(sizes[place.output], place.index + 1)
+            sizes[place.output] = max(sizes[place.output], place.place + 1)
         elif isinstance(item, list) and len(item) == 2 and item[0] == "assert":
             formulas.append(_logic(item[1], name))
         else:
@@ -251,7 +251,7 @@ def _first(text: str, name: str) -> Query:
             f"{name} declares {sizes[0]} inputs X_i and {sizes[1]} outputs Y_j; expected at least one each"
         )
     tensors = [(Tensor(letter, "Real", (size,), 0),) for letter, size in zip("XY", sizes)]
-    return _checked(Query(1, (Declared("N", *tensors),), Both(tuple(formulas))), name)
+    return _checked(Query(1, (Declared("N", tensors[0], tensors[1]),), Both(tuple(formulas))), name)
 
 
 def _items(text: str, name: str) -> list[Any]:
@@ -309,7 +309,7 @@ def _checked(query: Query, name: str) -> Query:
         raise InputError(f"{name} declares {len(query.networks)} networks; one or two are decided")
     for number_, net in enumerate(query.networks):
         for output, most in ((False, net.n_inputs), (True, net.n_outputs)):
-            used = [v.index for v in _variables(query.formula) if v.network == number_ and v.output == output]
+            used = [v.place for v in _variables(query.formula) if v.network == number_ and v.output == output]
             if used and max(used) >= most:
                 raise FileFormatError(f"{name} uses entry {max(used)} of {most} {'outputs' if output else 'inputs'}")
     return query

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import polyfiber as pf
-from polyfiber.equivalence.queries.formulas import Atom, Both, Either, Formula, Variable, holds
-from polyfiber.equivalence.queries.prove import decimal, prove
+from polyfiber.equivalence.queries.formulas import Atom, Both, Either, Formula, Variable, decimal, holds
+from polyfiber.equivalence.queries.prove import prove
 from polyfiber.equivalence.queries.vnnlib import Declared, Query, Tensor, parse_query
 from tests.oracles.patterns import slack
 from tests.oracles.rationals import outputs
