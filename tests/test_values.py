@@ -24,9 +24,9 @@ import numpy as np
 import pytest
 
 import polyfiber as pf
-from polyfiber import fibers, linear
+from polyfiber import datasets, dln, fibers, linear
 
-PACKAGES = ("polyfiber", "polyfiber.linear", "polyfiber.fibers")
+PACKAGES = ("polyfiber", "polyfiber.linear", "polyfiber.fibers", "polyfiber.dln", "polyfiber.datasets")
 ABSTRACT = {
     "NetworkComponent",  # a protocol: its classes are looked at
     "Source",  # of datasets; the word in annotations means another
@@ -197,6 +197,19 @@ def of_linear(folder: Path) -> Any:
     ]
 
 
+def of_deep_networks(folder: Path) -> Any:
+    A, B = np.array([[2.0, 1.0], [0.0, 1.0]]), np.array([[1.5, 0.3], [0.2, 1.2]])
+    found = [dln.geodesic(A, B, 3), dln.geodesic(A, B, 3, explicit=False), dln.geodesic(A, A, 3), dln.geodesic(A, B, 1)]
+    found += [dln.geodesic(np.outer([1.0, 2.0], [1.0, 0.0]), np.outer([1.0, 1.0], [1.0, 1.0]), 4)]
+    return [*found, dln.frechet_mean([A, B], 3)]
+
+
+def of_datasets(folder: Path) -> Any:
+    spec = {"name": "t", "seed": 1, "networks": [{"kind": "random", "architecture": [2, 3, 1], "count": 4}]}
+    report = datasets.run(spec, folder / "t", workers=0)
+    return [report, datasets.validate(folder / "t", rng=0), datasets.make_plan(spec)]
+
+
 def documented(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What the examples of public names leave in variables or print."""
     found: list[Any] = []
@@ -252,7 +265,9 @@ def facts(value: Any) -> Any:
     return type(value), re.sub(r"0x[0-9a-f]+", "", repr(value)) if "object at" not in repr(value) else ""
 
 
-MORE = (complexes, blocks, regions, equivalences, of_fibers, more_of_fibers, of_linear)
+MORE = (
+    complexes, blocks, regions, equivalences, of_fibers, more_of_fibers, of_linear, of_deep_networks, of_datasets,
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..._typing import FloatArray
 from ...budget import Budget, Monitor
-from ...errors import InputError, ShapeError, SolverError
+from ...errors import InputError, NumericalError, ShapeError, SolverError
 from ...verdict import Verdict
 from .._inputs import as_depth, as_finite, as_matrix, as_positive, as_stack
 from ..space.balanced import imbalance
@@ -365,7 +366,7 @@ def _closed(
     floor = path.length if proven else lower_bound(g0, metric(b, depth), chord if bound else 0.0)
     return Geodesic(
         a, b, depth, path.velocity, momentum, path.length, path.name, miss, chord, bound, proven, rank, floor,
-        _path=path.at,
+        _path=_ClosedForm(a, b, depth, rank, path.at),
     )  # fmt: skip
 
 
@@ -386,8 +387,46 @@ def _infinitely_deep(a: FloatArray, b: FloatArray, rank: int, **options: object)
 
     return replace(
         core, start=a, end=b, velocity=out(core.velocity), momentum=out(core.momentum), rank=rank,
-        _path=lambda t: out(core(t)),
+        _path=_Embedded(core, room.left, room.right),
     )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class _ClosedForm:
+    """Points of a closed form; another process works the form out again from the ends, as functions do not travel."""
+
+    start: FloatArray
+    end: FloatArray
+    depth: float
+    rank: int
+    at: Callable[[float], FloatArray]
+
+    def __call__(self, t: float) -> FloatArray:
+        return self.at(t)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _closed_form_of, (self.start, self.end, self.depth, self.rank)
+
+
+def _closed_form_of(start: FloatArray, end: FloatArray, depth: float, rank: int) -> _ClosedForm:
+    if np.array_equal(start, end):
+        return _ClosedForm(start, end, depth, rank, lambda t: start.copy())
+    path = rank_one_path(start, end, depth) if rank == 1 and 1 < depth < math.inf else explicit_path(start, end, depth)
+    if path is None:
+        raise NumericalError(f"the closed form between matrices of rank {rank} was not found again; please report this")
+    return _ClosedForm(start, end, depth, rank, path.at)
+
+
+@dataclass(frozen=True, eq=False)
+class _Embedded:
+    """Points of a geodesic of r x r matrices, as m x n matrices of rank r."""
+
+    core: Geodesic
+    left: FloatArray
+    right: FloatArray
+
+    def __call__(self, t: float) -> FloatArray:
+        return np.asarray(self.left @ self.core(t) @ self.right.T)
 
 
 def lower_bound(g0: Metric, g1: Metric, chord: float) -> float:
