@@ -143,6 +143,47 @@ def test_chebyshev_centre_and_distance() -> None:
     assert far >= 4.0 - 1e-6
 
 
+def test_interior_points_in_rationals_have_the_signs_of_their_faces() -> None:
+    """Also on unbounded faces, whose rays are exact."""
+    net = pf.ReLUNetwork.random((3, 4, 3, 1), rng=1)
+    exact = net.exact()
+    for domain in (None, pf.Box([-1, -1, 0.25], [1, 1, 0.25])):
+        cx = pf.canonical_complex(net, domain)
+        for dim in range(cx.dimension + 1):
+            for x, signs in zip(cx.interior_points(dim, exact=True), cx.signs(dim)):
+                found: list[int] = []
+                for W, b in zip(exact.weights[:-1], exact.biases[:-1]):
+                    z = W @ x + b
+                    found += [(v > 0) - (v < 0) for v in z]
+                    x = np.where(z > 0, z, 0 * z)
+                assert found == signs[: net.n_hidden].tolist()
+
+
+def test_the_largest_ball_is_bounded_both_ways() -> None:
+    cx = build((2, 5, 4, 1), (-1.0, 1.0))
+    balls = [cx.largest_ball(r) for r in range(cx.n_regions)]
+    assert all(0 < b.radius <= b.upper < b.radius * (1 + 1e-9) for b in balls)
+    flat = pf.canonical_complex(pf.ReLUNetwork.random((3, 5, 1), rng=2), pf.Box([-1, -1, 0.5], [1, 1, 0.5]))
+    assert all(0 < (b := flat.largest_ball(r)).radius <= b.upper < b.radius + 1e-9 for r in range(flat.n_regions))
+    cone = pf.canonical_complex(pf.ReLUNetwork([[[1, 0], [0, 1]], [[1, 1]]], [[0, 0], [0]]))
+    assert cone.chebyshev_center(0)[1] == np.inf
+
+
+def test_distances_of_a_region_are_within_their_errors() -> None:
+    from fractions import Fraction
+
+    for seed in range(4):
+        region = pf.region(pf.ReLUNetwork.random((3, 8, 6, 1), rng=seed), [0.1, 0.2, 0.3])
+        polyhedron, _ = region.exact_polyhedron()
+        for row, side, near, off in zip(polyhedron.A, polyhedron.b, region.wall_distances, region.wall_distance_errors):
+            slack = side - sum(a * Fraction(float(x)) for a, x in zip(row, region.point))
+            size = sum(v * v for v in row)
+            low, high = max(Fraction(0), Fraction(near) - Fraction(off)), Fraction(near) + Fraction(off)
+            assert low**2 * size <= slack**2 <= high**2 * size
+            assert off <= 1e-12
+        assert region.distance_error <= region.wall_distance_errors.max()
+
+
 def test_vertices_carry_their_error_bounds() -> None:
     net = pf.ReLUNetwork.random((3, 5, 4, 1), rng=3)
     cx = pf.canonical_complex(net)

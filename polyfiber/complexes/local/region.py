@@ -204,8 +204,32 @@ class Region:
 
     @property
     def distance(self) -> float:
-        """Distance of ``point`` to the boundary of the region; inf if there is none."""
+        """Distance of ``point`` to the boundary of the region; inf if there is none. See `distance_error`."""
         return float(self.wall_distances.min(initial=np.inf))
+
+    @cached_property
+    def wall_distance_errors(self) -> FloatArray:
+        """(F,) bounds of the errors of `wall_distances`: of the values of neurons at ``point``, and of the normals."""
+        if not self.n_facets:
+            return np.zeros(0)
+        with np.errstate(all="ignore"):
+            values, off = (v[0] for v in self._frame.values(self.point[None, :]))
+            values = np.maximum(values * self._cell.signs, 0.0)[self._cell.facets]
+            off = off[self._cell.facets]
+            size, slip = np.linalg.norm(self.A, axis=1), np.linalg.norm(self._magnitudes, axis=1)
+            low = np.maximum(values - off, 0.0) / (size + slip)
+            high = (values + off) / (size - slip)
+            off = np.maximum(self.wall_distances - low, high - self.wall_distances) * (1 + 1e-12)
+            off += (len(self.point) + 8) * UNIT * high
+        return np.where((slip < size) & np.isfinite(off), off, np.inf)
+
+    @property
+    def distance_error(self) -> float:
+        """Bound of the error of `distance`."""
+        if not self.n_facets:
+            return 0.0
+        low, high = self.wall_distances - self.wall_distance_errors, self.wall_distances + self.wall_distance_errors
+        return float(max(self.distance - low.min(), high.min() - self.distance))
 
     @cached_property
     def inscribed_ball(self) -> Ball:

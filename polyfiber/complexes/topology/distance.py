@@ -1,8 +1,6 @@
 """How far an input is from a decision boundary or level set: the nearest point, exactly.
 
-For each cell of largest dimension the nearest point solves a small quadratic program. Floats find its active inequalities
-(least distance programming, Lawson and Hanson 1974); the point and its multipliers are then solved in rationals, and checked:
-feasible and with multipliers of the right sign they prove that no point of the cell is nearer. Cells that a hyperplane keeps
+For each cell of largest dimension the nearest point solves a small quadratic program (`numerics.polyhedra`). Cells that a hyperplane keeps
 farther away are left out, by a bound that allows for rounding.
 """
 
@@ -14,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..._typing import Array, FloatArray
+from ..._typing import FloatArray
 from ...budget import Budget, Monitor, heed
-from ...errors import InputError, NumericalError
-from ...numerics import exact
+from ...errors import InputError
+from ...numerics.polyhedra import nearest_point as exact_nearest_point
+from ...numerics.polyhedra import root
 from ..breakpoints.ridges import full_predicate
 from .sets import require_rows
 
@@ -72,22 +71,12 @@ def _search(found: PolyhedralSet, start: list[Fraction], point: FloatArray) -> N
             heed("the nearest point")
             if best is not None and bounds[i] * (1 - 1e-9) - 1e-12 > float(best[0]) ** 0.5:
                 break
-            squared, at = systems.project(k, int(cells[i]), start, point)
+            squared, at = systems.project(k, int(cells[i]), start)
             if best is None or squared < best[0]:
                 best = squared, at, int(cells[i])
     assert best is not None
     squared, at, cell = best
-    return Nearest(_root(squared), squared, np.array([float(v) for v in at]), tuple(at), cell)
-
-
-def _root(value: Fraction) -> float:
-    """Square root of a rational, rounded once or twice."""
-    from math import isqrt
-
-    if value == 0:
-        return 0.0
-    shift = 2 * max(0, 60 - (value.numerator.bit_length() - value.denominator.bit_length()) // 2)
-    return float(Fraction(isqrt((value.numerator << (2 * shift)) // value.denominator), 1 << shift))
+    return Nearest(float(root(squared)), squared, np.array([float(v) for v in at]), tuple(at), cell)
 
 
 class _Systems:
@@ -155,56 +144,6 @@ class _Systems:
             self._kept[key] = self._rows(dim, cell)
         return self._kept[key]
 
-    def project(self, dim: int, cell: int, start: list[Fraction], point: FloatArray) -> tuple[Fraction, list[Fraction]]:
+    def project(self, dim: int, cell: int, start: list[Fraction]) -> tuple[Fraction, list[Fraction]]:
         """Exact squared distance and nearest point of a closed cell."""
-        equal, at_least = self.rows_of(dim, cell)
-        active = _float_active(equal, at_least, point)
-        for _ in range(4 * (len(at_least) + 1)):
-            at, multipliers = _project_on(equal, [at_least[i] for i in active], start)
-            worst = [(sum((a * v for a, v in zip(r, at)), r[-1]), i) for i, r in enumerate(at_least) if i not in active]
-            violated = min(worst, default=(Fraction(0), -1))
-            wrong = min(zip(multipliers, active), default=(Fraction(0), -1))
-            if violated[0] >= 0 and wrong[0] >= 0:
-                return sum(((a - b) ** 2 for a, b in zip(at, start)), Fraction(0)), at
-            if wrong[0] < 0:
-                active.remove(wrong[1])
-            else:
-                active.append(violated[1])
-        raise NumericalError("the nearest point of a cell was not found; please report this network")
-
-
-def _float_active(equal: list[Any], at_least: list[Any], point: FloatArray) -> list[int]:
-    """Inequalities that are active at the nearest point, as floats see it: nonnegative least squares."""
-    from scipy.optimize import nnls
-
-    rows, who = [], []
-    for i, r in enumerate([*equal, *([-v for v in e] for e in equal), *at_least]):
-        a = np.array([float(v) for v in r])
-        size = float(np.linalg.norm(a[:-1]))
-        if not (size > 0 and np.isfinite(size)):
-            continue
-        rows.append(np.append(a[:-1] / size, -(a[:-1] @ point + a[-1]) / size))  # G y >= h with y = x - point
-        who.append(i - 2 * len(equal))
-    table = np.array(rows).T
-    target = np.zeros(len(table))
-    target[-1] = 1.0
-    try:
-        weights, _ = nnls(table, target, maxiter=50 * table.shape[1])
-    except RuntimeError:
-        return []
-    return [w for w, u in zip(who, weights) if w >= 0 and u > 1e-12]
-
-
-def _project_on(equal: list[Any], active: list[Any], start: list[Fraction]) -> tuple[list[Fraction], list[Fraction]]:
-    """Nearest point of the flat where rows vanish, and the multipliers of the active rows (independent rows only count)."""
-    rows = [*equal, *active]
-    if not rows:
-        return start, []
-    A = np.array([r[:-1] for r in rows], dtype=object)
-    right = np.array([-(sum((a * v for a, v in zip(r, start)), r[-1])) for r in rows], dtype=object)
-    gram: Array = A @ A.T
-    multipliers = exact.solve(gram, right)
-    if multipliers is None:
-        raise NumericalError("walls of a cell exclude each other; please report this network")
-    step = A.T @ multipliers
-    return [s + d for s, d in zip(start, step)], list(multipliers[len(equal) :])
+        return exact_nearest_point(*self.rows_of(dim, cell), start)

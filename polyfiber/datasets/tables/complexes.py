@@ -13,7 +13,7 @@ from ...complexes.build import canonical_complex
 from ...complexes.complex import PolyhedralComplex
 from ...complexes.genericity import genericity
 from ...complexes.local.explore import explore
-from ...errors import PolyfiberError
+from ...errors import NumericalError, PolyfiberError
 from ..checks.faces import (
     MOST_REGIONS,
     Faces,
@@ -164,9 +164,12 @@ def _start(item: Item, row: Mapping[str, Any]) -> np.ndarray:
     direction = np.random.default_rng(row["network"]).standard_normal(n0)
     if item.domain is None:
         return direction
-    from ...complexes.local.projections import chebyshev_center
+    from ...numerics.lp import interior_point
 
-    centre, radius = chebyshev_center(item.domain.A, item.domain.b)
+    found = interior_point(np.asarray(item.domain.A, dtype=np.float64), np.asarray(item.domain.b, dtype=np.float64))
+    if found is None:
+        raise NumericalError("the domain has no interior point that floats find")
+    centre, radius = found
     step = 0.5 * min(radius, 1.0) / float(np.linalg.norm(direction))
     return np.asarray(centre + step * direction, dtype=np.float64)
 

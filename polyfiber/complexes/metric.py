@@ -1,0 +1,107 @@
+"""Distances to cells, balls in them and points inside, in rational arithmetic."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .._typing import Array, FloatArray, IntArray
+from ..budget import heed
+from ..errors import InputError, ShapeError
+from ..numerics.polyhedra import LargestBall, directed, largest_ball, nearest_point, root
+from .breakpoints.ridges import full_predicate
+
+if TYPE_CHECKING:
+    from .complex import PolyhedralComplex
+
+Rows = list[list[Fraction]]
+
+
+def exact_rays(cx: PolyhedralComplex) -> tuple[IntArray, Array]:
+    """Edges that go to infinity, and their exact directions (r, n0) of Fractions, in the coordinates of `exact_vertices`."""
+    n0 = cx.network.architecture[0]
+    if cx.dimension == 0:
+        return np.zeros(0, dtype=np.int64), np.full((0, n0), Fraction(0), dtype=object)
+    ids = np.flatnonzero(cx.edges[:, 1] < 0)
+    full = np.full((len(ids), n0), Fraction(0), dtype=object)
+    for i, end in enumerate(cx._edges[ids, 1].tolist()):
+        heed("exact directions")
+        with cx._lock:
+            full[i, cx._frame.columns] = list(cx._skeleton._exact_point(int(end))[1])
+    zero = np.full((1, n0), Fraction(0), dtype=object)
+    return ids, cx._frame.lifted(full) - cx._frame.lifted(zero)
+
+
+def exact_interior_points(cx: PolyhedralComplex, dim: int) -> Array:
+    """(f_dim, n0) Fractions: the mean of the vertices of each face plus the sum of its rays, certainly in its relative interior."""
+    n0 = cx.network.architecture[0]
+    total = cx.exact_vertices()
+    number = np.ones(len(total), dtype=object)
+    push: Any = np.full((len(total), n0), Fraction(0), dtype=object)
+    for d in range(dim):
+        heed("adding up vertices")
+        indptr, indices = cx._store.covers_above(d)
+        source = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+        above = [np.full((cx.f_vector[d + 1], n0), Fraction(0), dtype=object) for _ in range(2)]
+        count = np.zeros(cx.f_vector[d + 1], dtype=object)
+        if d == 0:
+            ids, directions = exact_rays(cx)
+            above[1][ids] = directions
+        np.add.at(above[0], indices, total[source])
+        np.add.at(above[1], indices, push[source])
+        np.add.at(count, indices, number[source])
+        total, push, number = above[0], above[1], count
+    result: Array = total * np.array([Fraction(1, int(k)) for k in number], dtype=object)[:, None] + push
+    return result
+
+
+def system(cx: PolyhedralComplex, region: int) -> tuple[Rows, Rows]:
+    """Exact equations of a region (of a flat domain) and its irredundant inequalities, constants last."""
+    store, frame = cx._store, cx._frame
+    planes = store.planes(cx.dimension)[region]
+    own = store.to_signs(planes[None])[0]
+    predicate = full_predicate(cx)
+
+    def form(column: int) -> list[Fraction]:
+        return predicate.form(column + frame.n_domain if column < frame.n_neurons else column - frame.n_neurons, planes)
+
+    equal = [row for c in np.flatnonzero(own == 0).tolist() if any((row := form(c))[:-1])]
+    at_least = []
+    for c in cx.h_representation(region).facets.tolist():
+        at_least.append(form(c) if own[c] > 0 else [-v for v in form(c)])
+    return equal, at_least
+
+
+def region_distance(cx: PolyhedralComplex, x: Any, region: int) -> tuple[float, FloatArray]:
+    """Distance of a point to a closed region, rounded once, and the nearest point."""
+    point = np.asarray(x, dtype=np.float64)
+    n0 = cx.network.architecture[0]
+    if point.shape != (n0,):
+        raise ShapeError(f"a point of shape {point.shape} does not fit {n0} inputs", shape=point.shape)
+    if not np.isfinite(point).all():
+        raise InputError(f"the point {point.tolist()} is not finite")
+    start = [Fraction(float(v)) for v in point]
+    squared, at = nearest_point(*system(cx, region), start)
+    if squared == 0:
+        return 0.0, point.copy()
+    return float(root(squared)), np.array([float(v) for v in at])
+
+
+def region_ball(cx: PolyhedralComplex, region: int) -> LargestBall:
+    """A ball in a region that is as large as floats find it, with what is proved of its radius."""
+    equal, at_least = system(cx, region)
+    corner = cx.exact_vertices(cx.v_representation(region).vertex_ids[: cx.dimension + 1])
+    inside = [sum(column, Fraction(0)) / len(corner) for column in corner.T]
+    return largest_ball(equal, at_least, inside)
+
+
+def rounded_ball(ball: LargestBall) -> tuple[FloatArray, float]:
+    """A float next to the centre, and a radius that holds about it."""
+    center = np.array([float(v) for v in ball.center])
+    if not np.isfinite(center).all() or math.isinf(ball.radius):
+        return center, ball.radius
+    moved = sum(((Fraction(float(c)) - v) ** 2 for c, v in zip(center, ball.center)), Fraction(0))
+    return center, max(0.0, directed(Fraction(ball.radius) - root(moved, up=True), up=False))
