@@ -146,7 +146,11 @@ class Polyhedron:
         return vertices, np.concatenate([rays, -both])
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.n_facets} inequalities in R^{self.dimension})"
+        """One line: short inequalities themselves, else how many there are."""
+        text = f"Polyhedron({self.A.tolist()}, {self.b.tolist()})"
+        if self.A.dtype == self.b.dtype == np.float64 and len(text) <= 100:
+            return text
+        return f"Polyhedron({self.n_facets} inequalities in R^{self.dimension})"
 
 
 def _convert(rows: Array, *, generators: bool) -> tuple[Array, list[int]]:
@@ -167,6 +171,16 @@ def _convert(rows: Array, *, generators: bool) -> tuple[Array, list[int]]:
     return array, sorted(result.lin_set)
 
 
+def _bound(value: Any) -> str:
+    """A bound as it is written in code, short."""
+    return repr(value) if isinstance(value, int | float) else str(value)
+
+
+def _bounds(values: list[Any]) -> str:
+    texts = [_bound(v) for v in values]
+    return f"[{', '.join(texts if len(texts) <= 4 else [*texts[:2], '…', texts[-1]])}]"
+
+
 class Box(Polyhedron):
     """The box ``lo <= x <= hi``.
 
@@ -180,15 +194,27 @@ class Box(Polyhedron):
     Examples
     --------
     >>> import polyfiber as pf
+    >>> pf.Box(-1, 1, dimension=3)
+    Box(-1.0, 1.0, dimension=3)
     >>> pf.Box([0, 0], [1, 2]).contains([[0.5, 1.5], [2, 0]]).tolist()
     [True, False]
     """
+
+    def __repr__(self) -> str:
+        """One line with the bounds; of many coordinates the first and the last."""
+        low, high = ([float(v) if isinstance(v, float) else v for v in side.tolist()] for side in (self.lo, self.hi))
+        n = self.dimension
+        if n > 1 and len(set(low)) == len(set(high)) == 1:
+            return f"Box({_bound(low[0])}, {_bound(high[0])}, dimension={n})"
+        return f"Box({_bounds(low)}, {_bounds(high)})"
 
     def __init__(self, lo: Any, hi: Any, *, dimension: int | None = None) -> None:
         low, high = np.asarray(lo), np.asarray(hi)
         if low.ndim == 0 and high.ndim == 0:
             if dimension is None:
-                raise ShapeError("a box from two numbers needs dimension=")
+                raise ShapeError(
+                    f"a box from two numbers needs the number of inputs: Box({_bound(low.tolist())}, {_bound(high.tolist())}, dimension=n)"
+                )
             shape: tuple[int, ...] = (int(dimension),)
         else:
             shape = np.broadcast_shapes(low.shape, high.shape)

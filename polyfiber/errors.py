@@ -6,6 +6,7 @@ The same facts are attached as attributes, so that programs need not parse prose
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 
@@ -45,6 +46,10 @@ class UnsupportedLayerError(InputError):
 
 class FileFormatError(InputError):
     """A file that cannot be read as what it claims to be."""
+
+
+class MissingFileError(FileFormatError, FileNotFoundError):
+    """A file that is not there; also a `FileNotFoundError`."""
 
 
 class NumericalError(PolyfiberError, ArithmeticError):
@@ -104,3 +109,22 @@ class NearDegenerateWarning(PolyfiberWarning):
 
 class PolyfiberDeprecationWarning(FutureWarning):
     """A name or behaviour that a later release removes."""
+
+
+def renamed(old: str, new: str, *, stacklevel: int = 3) -> None:
+    """Warn that a name of the last release still works, and is gone in the next one.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> with warnings.catch_warnings(record=True) as heard:
+    ...     warnings.simplefilter("always")
+    ...     renamed("f(lower=)", "f(domain=)")
+    >>> print(heard[0].message)
+    f(lower=) is called f(domain=) now; the old name goes in the next release
+    """
+    warnings.warn(
+        f"{old} is called {new} now; the old name goes in the next release",
+        PolyfiberDeprecationWarning,
+        stacklevel=stacklevel + 1,
+    )

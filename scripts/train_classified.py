@@ -77,7 +77,7 @@ def row(title: str, data: str, hidden: tuple[int, ...], alpha: float, seed: int,
     exact = pf.minimize(net)
     lower, upper = X.min(axis=0), X.max(axis=0)
     upper = np.where(upper > lower, upper, lower + 1.0)
-    loose = pf.minimize(net, epsilon=EPSILON, lower=lower, upper=upper)
+    loose = pf.minimize(net, epsilon=EPSILON, domain=pf.Box(lower, upper))
     counts: dict[str, int] = {}
     for finding in report.findings:
         counts[finding.kind] = counts.get(finding.kind, 0) + 1

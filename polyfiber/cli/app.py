@@ -1,7 +1,4 @@
-"""The command line: parse, call one library function, render.
-
-Exit codes: 0 done or yes, 1 no, 2 usage, 3 undecided or out of budget, 4 bad input; see `exits` for the rest.
-"""
+"""The command line: parse, call one library function, render. Exit codes: see `exits`."""
 
 from __future__ import annotations
 
@@ -20,9 +17,15 @@ TOPICS = ("complexes", "topology", "fibers", "equivalence", "strata", "regions",
 
 app = typer.Typer(
     name="polyfiber",
-    help="Polyhedral complexes and fibers of ReLU networks: complete, certified, fast.",
+    help=(
+        "Polyhedral complexes and fibers of ReLU networks: complete, certified, fast.\n\n"
+        "Every answer begins with a sentence; --json prints the same as one document. Domains are written in one way: "
+        "--domain -1,1 or --domain 0,1,0,2.\n\n"
+        "Exit codes: 0 done or yes, 1 no, 2 usage, 3 not decided or out of budget, 4 bad input, 70 a fault of polyfiber, "
+        "130 after Ctrl-C, 141 when the reader of the output is gone."
+    ),
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,35 +9,22 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from ..budget import Monitor
-from ..errors import BudgetExceededError, InputError
-from .options import Limits, Output, Streamed, grouped
+from ..errors import BudgetExceededError
+from ..words import count as counted
+from ..words import widths
+from .options import NETWORK, Limits, Output, Streamed, Where, grouped, refuse
 from .outputs import draw_complex, new_figure, require_writable
-from .render import note, progress_line, table, to_json
+from .parsing import parse_domain as parse_box
+from .render import facts as show_facts
+from .render import note, shown, table, tell
 
 if TYPE_CHECKING:
-    from ..domain import Box
     from ..network.model import ReLUNetwork
 
+__all__ = ["make_budget", "network_facts", "parse_box", "register"]
 
 MOST_REGIONS = 2_000_000
 """Up to which the Lipschitz constant is worked out unasked."""
-
-
-def parse_box(text: str, dimension: int) -> Box:
-    """A box from ``lo,hi`` (every coordinate) or ``lo1,hi1,lo2,hi2,…``."""
-    from ..domain import Box
-
-    try:
-        numbers = [float(part) for part in text.replace(":", ",").split(",") if part.strip()]
-    except ValueError:
-        raise InputError(f"cannot read the box {text!r}; expected numbers such as -1,1 or 0,1,0,2") from None
-    if len(numbers) == 2:
-        return Box(numbers[0], numbers[1], dimension=dimension)
-    if len(numbers) == 2 * dimension:
-        return Box(numbers[0::2], numbers[1::2])
-    raise InputError(
-        f"the box {text!r} has {len(numbers)} numbers; the network has {dimension} inputs, so expected 2 or {2 * dimension}"
-    )
 
 
 def make_budget(seconds: float | None, memory: str | None) -> Any:
@@ -59,71 +45,83 @@ def network_facts(net: ReLUNetwork) -> dict[str, Any]:
 
 
 def info(
-    file: Path = typer.Argument(..., help="Network: .onnx .npz .safetensors .pt .h5 .keras .nnet"),
+    file: Path = NETWORK,
     pilots: int = typer.Option(
-        0, "--pilots", help="Also estimate the complex from so many blocks, with standard errors."
+        0, "--pilots", min=0, help="Also estimate the complex from so many blocks, with standard errors."
     ),
-    box: str = typer.Option(None, "--box", help="What fits on a domain lo,hi or lo1,hi1,lo2,hi2,…; on R^n by default."),
-    seconds: float = typer.Option(60.0, "--seconds", help="With --pilots: time budget."),
-    json: bool = typer.Option(False, "--json", help="Print JSON."),
+    *,
+    where: Where,
+    limits: Limits,
+    output: Output,
 ) -> None:
-    """What a network file holds, how large its complex is expected to be, and what can be asked about it."""
+    """Say what a network file holds, how large its complex is expected to be, and which questions fit.
+
+    Exit code 3 when the pilots did not end within --seconds (60 by default); the rest is printed all the same.
+    """
     from ..complexes.build import estimate_size
     from ..complexes.feasibility import feasibility
     from ..network.model import ReLUNetwork
     from ..network.readers import read_network
     from ..network.summary import describe, describe_piecewise
 
+    if not pilots:
+        refuse(("--seconds", "--memory"), "only with --pilots; the rest takes no time")
     net = read_network(file)
     if not isinstance(net, ReLUNetwork):
+        refuse(
+            ("--pilots", "--domain", "--box"),
+            f"only with a chain of layers and ReLUs; {file} holds a network with other gates",
+        )
         facts = describe_piecewise(net)
-        if json:
-            to_json(facts)
-        else:
-            table([(key.replace("_", " "), _show(value)) for key, value in facts.items()], header=("", str(file)))
+        sentence = (
+            f"{file} holds a piecewise-linear network {widths(net.architecture)} that is no plain chain of layers and ReLUs; "
+            "complexes, regions, slices and equivalence can be asked of it, fibers cannot."
+        )
+        if tell(sentence, facts, json=output.json):
+            show_facts(facts, title=str(file))
         return
     facts = dict(describe(net))
-    domain = None if box is None else parse_box(box, net.architecture[0])
+    domain = where.domain_of(net)
     size = estimate_size(net, domain)
-    where = "R^n" if domain is None else "the box"
-    facts[f"expected complex on {where}"] = size
     questions = feasibility(net, domain)
-    facts["questions"] = [vars(q) for q in questions]
+    facts |= {"domain": where.text, "expected": size, "questions": [vars(q) for q in questions]}
     estimate = stopped = None
     if pilots:
         from ..complexes.blocks.estimate import pilot_estimate
 
+        seconds = 60.0 if limits.seconds is None else limits.seconds
         try:
-            estimate = pilot_estimate(net, domain, pilots=pilots, budget=make_budget(seconds, None))
+            estimate = pilot_estimate(net, domain, pilots=pilots, budget=make_budget(seconds, limits.memory))
         except BudgetExceededError as error:
             stopped = error  # the rest is known all the same
         facts["estimate"] = None if estimate is None else vars(estimate)
-    if json:
-        to_json(facts)
-        if stopped is not None:
-            raise stopped
-        return
-    rows = [
-        (key.replace("_", " "), _show(value))
-        for key, value in facts.items()
-        if key not in (f"expected complex on {where}", "questions", "estimate")
-    ]
-    rows.append((f"expected vertices on {where}", _show(size["vertices"])))
-    rows.append((f"expected faces on {where}", _show(size["faces"])))
-    rows.append(("skeleton, MB", _show(round(size["skeleton_bytes"] / 1e6, 3))))
-    rows.append(("all faces, MB", _show(round(size["all_faces_bytes"] / 1e6, 3))))
-    if estimate is not None:
-        rows += [
-            (f"estimated {k}-faces", f"{count:.6g} ± {error:.2g}")
-            for k, (count, error) in enumerate(zip(estimate.f_vector, estimate.f_errors))
+    fits = [q.name for q in questions if q.fits]
+    largest = "its whole complex can be enumerated here" if "canonical_complex" in fits else (
+        "its whole complex is too large for 600 s and 4 GB; ask about regions, slices, bounds or pairs instead"
+    )  # fmt: skip
+    sentence = f"{file} holds a ReLU network {widths(net.architecture)} with {counted(net.n_parameters, 'parameter')}; {largest}."
+    if tell(sentence, facts, json=output.json):
+        rows = [
+            (k.replace("_", " "), shown(v)) for k, v in facts.items() if k not in ("expected", "questions", "estimate")
         ]
-        rows.append(("estimated seconds by blocks", f"{estimate.seconds:.3g} ± {estimate.seconds_error:.2g}"))
-    table(rows, header=("", str(file)))
-    table(
-        [(q.name, q.fits, _rough(q.seconds), _rough(q.bytes / 1e6), q.note) for q in questions],
-        header=("what fits", "", "about s", "about MB", ""),
-        title="in 600 s and 4 GB",
-    )
+        rows[0] = ("architecture", widths(net.architecture))
+        rows += [(f"expected {k}", shown(size[k])) for k in ("vertices", "faces")]
+        rows += [
+            (f"{k}, MB", shown(size[f"{n}_bytes"] / 1e6))
+            for k, n in (("skeleton", "skeleton"), ("all faces", "all_faces"))
+        ]
+        if estimate is not None:
+            rows += [
+                (f"estimated {k}-faces", f"{count:.6g} ± {error:.2g}")
+                for k, (count, error) in enumerate(zip(estimate.f_vector, estimate.f_errors))
+            ]
+            rows.append(("estimated seconds by blocks", f"{estimate.seconds:.3g} ± {estimate.seconds_error:.2g}"))
+        table(rows, header=("", str(file)))
+        table(
+            [(q.name, q.fits, _rough(q.seconds), _rough(q.bytes / 1e6), q.note) for q in questions],
+            header=("what fits", "", "about s", "about MB", ""),
+            title="in 600 s and 4 GB",
+        )
     if stopped is not None:
         raise stopped
 
@@ -133,30 +131,21 @@ def _rough(value: float) -> float:
     return float(f"{value:.2g}")
 
 
-def _show(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{k} {_show(v)}" for k, v in value.items()) or "-"
-    if isinstance(value, list | tuple):
-        numbers = len(value) > 0 and all(isinstance(v, int) for v in value)
-        return "-".join(map(str, value)) if numbers else ", ".join(map(_show, value)) or "-"
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return "-" if value is None else str(value)
-
-
 def complex_(
-    file: Path = typer.Argument(..., help="Network: .onnx .npz .safetensors .pt .h5 .keras .nnet"),
-    box: str = typer.Option(None, "--box", help="Domain lo,hi or lo1,hi1,lo2,hi2,…; all of R^n by default."),
-    save: Path = typer.Option(None, "--save", help="Write the complex to an archive, .npz or .zarr."),
-    plot: Path = typer.Option(None, "--plot", help="Draw the regions (2 inputs), or the slice along the first two."),
-    count: bool = typer.Option(False, "--count", help="Only count the faces."),
-    verify: bool = typer.Option(False, "--verify", help="Check the certificate anew."),
+    file: Path = NETWORK,
+    save: Path = typer.Option(None, "--save", metavar="FILE", help="Write the complex to an archive, .npz or .zarr."),
+    plot: Path = typer.Option(
+        None, "--plot", metavar="FILE", help="Draw the regions of 2 inputs, or the slice along the first two of more."
+    ),
+    count: bool = typer.Option(False, "--count", help="Only count the faces, and keep none."),
+    verify: bool = typer.Option(False, "--verify", help="Check the certificate anew: exit code 1 if it is refuted."),
     *,
+    where: Where,
     streamed: Streamed,
     limits: Limits,
     output: Output,
 ) -> None:
-    """Every region and every lower face of a network, certified."""
+    """Enumerate every region and every lower face of a network, each decision certified."""
     from ..complexes.archive import archive_format
     from ..complexes.build import canonical_complex, face_counts
     from ..network.readers import read_chain as read_network
@@ -165,25 +154,23 @@ def complex_(
 
     started = time.perf_counter()
     if streamed.stream is None:
-        given = {"--dims": streamed.dims, "--format": streamed.file_format, "--resume": streamed.resume}
-        given |= {"--maps": streamed.maps, "--vertices": streamed.vertices}
-        _refuse(given, "only with --stream")
+        refuse(("--dims", "--format", "--resume", "--maps", "--vertices"), "only with --stream")
     if streamed.stream is not None:
-        _refuse({"--count": count, "--save": save, "--plot": plot}, "not with --stream, which holds no complex")
+        refuse(("--count", "--save", "--plot"), "not with --stream, which holds no complex")
     elif count:
-        _refuse({"--verify": verify, "--save": save, "--plot": plot}, "not with --count, which keeps no faces")
+        refuse(("--verify", "--save", "--plot"), "not with --count, which keeps no faces")
     else:
-        _refuse({"--workers": streamed.workers != 1}, "only with --stream or --count")
+        refuse(("--workers", "-w"), "only with --stream or --count")
     if save is not None:
         require_writable(save, "the archive", folder=archive_format(save) == "zarr")
     if plot is not None:
         new_figure(plot, (1, 1))
     net = read_network(file)
-    domain = parse_box(box, net.architecture[0]) if box is not None else None
+    domain = where.domain_of(net)
     budget = limits.budget
     monitor = Monitor(budget)
-    progress = progress_line(quiet=output.quiet or output.json)
-    answer: dict[str, Any] = {"network": network_facts(net), "domain": box or "R^n"}
+    progress = output.progress
+    answer: dict[str, Any] = {"network": network_facts(net), "domain": where.text}
     if streamed.stream is not None:
         held = write_stream(net, domain, streamed, verify=verify, budget=budget, progress=progress, output=output)
         if not held:
@@ -193,7 +180,10 @@ def complex_(
         with partial_shown(net, domain, json=output.json):
             counts = face_counts(net, domain, workers=streamed.workers, budget=budget, progress=progress)
         answer |= {"f_vector": list(counts), "seconds": time.perf_counter() - started}
-        _print_complex(answer, output.json, title=str(file))
+        sentence = (
+            f"The network cuts {_ground(where)} into {counted(counts[-1], 'region')}, certified; nothing was kept."
+        )
+        _print_complex(sentence, answer, output.json, title=str(file))
         return
     cx = canonical_complex(net, domain, budget=budget, progress=progress)
     certificate = cx.certificate
@@ -224,22 +214,27 @@ def complex_(
             stopped, answer["verified"] = error, None  # the complex stands
     if save is not None:
         cx.save(save)
-        note(f"saved {save}", quiet=output.quiet)
+        note(f"wrote {save}", quiet=output.quiet)
     if plot is not None:
         draw_complex(net, cx, plot)
         note(f"drew {plot}", quiet=output.quiet)
-    _print_complex(answer, output.json, title=str(file))
+    refuted = verify and answer["verified"] is not None and not answer["verified"]["ok"]
+    sure = "REFUTED by the check" if refuted else (
+        "every sign certified and checked anew" if answer.get("verified") else "every sign certified"
+    )  # fmt: skip
+    sentence = (
+        f"The network cuts {_ground(where)} into {counted(cx.n_regions, 'region')} on each of which it is affine; "
+        f"the enumeration is complete, {sure}."
+    )
+    _print_complex(sentence, answer, output.json, title=str(file))
     if stopped is not None:
         raise stopped
-    if verify and not answer["verified"]["ok"]:
+    if refuted:
         raise typer.Exit(1)
 
 
-def _refuse(given: dict[str, Any], when: str) -> None:
-    """A usage error if one of these options was given."""
-    for name, value in given.items():
-        if value:
-            raise typer.BadParameter(f"{name} goes {when}")
+def _ground(where: Where) -> str:
+    return "the input space R^n" if where.text == "R^n" else f"the domain {where.text}"
 
 
 def _lipschitz(cx: Any, monitor: Monitor, *, quiet: bool) -> dict[str, Any] | None:
@@ -257,20 +252,21 @@ def _lipschitz(cx: Any, monitor: Monitor, *, quiet: bool) -> dict[str, Any] | No
     return {"value": value.value, "region": value.region}
 
 
-def _print_complex(answer: dict[str, Any], json: bool, *, title: str) -> None:
-    if json:
-        to_json(answer)
+def _print_complex(sentence: str, answer: dict[str, Any], json: bool, *, title: str) -> None:
+    if not tell(sentence, answer, json=json):
         return
     f = answer["f_vector"]
     names = {0: "vertices", 1: "edges", len(f) - 1: "regions"}
     if len(f) > 3:
         names[len(f) - 2] = "facets"
     rows = [(k, names.get(k, f"{k}-faces"), count) for k, count in enumerate(f)]
-    widths = "-".join(map(str, answer["network"]["architecture"]))
-    table(rows, header=("dimension", "", "faces"), title=f"{title}: {widths} on {answer['domain']}")
+    table(
+        rows, header=("dimension", "", "faces"),
+        title=f"{title}: {widths(answer['network']['architecture'])} on {answer['domain']}",
+    )  # fmt: skip
     if "decisions" in answer:
         d = answer["decisions"]
-        each = f" ({1e3 * d['exact_seconds'] / d['exact']:.2g} ms each)" if d["exact"] else ""
+        each = f" ({d['exact_seconds']:.2g} s for all)" if d["exact"] else ""
         print(f"signs decided: {d['filtered']} filtered, {d['structural']} structural, {d['exact']} exact{each}")
         print(f"Euler characteristic {answer['euler_characteristic']}, lineality {answer['lineality_dimension']}")
     if answer.get("lipschitz"):
@@ -284,24 +280,25 @@ def _print_complex(answer: dict[str, Any], json: bool, *, title: str) -> None:
 
 
 def demo(
-    plot: Path = typer.Option(None, "--plot", help="Also draw the regions to an image."),
-    json: bool = typer.Option(False, "--json", help="Print JSON."),
+    plot: Path = typer.Option(None, "--plot", metavar="FILE", help="Also draw the regions to an image."),
+    *,
+    output: Output,
 ) -> None:
-    """A small network from nothing: its complex, certificate, weights and Lipschitz constant."""
+    """Show what the engine does on a small network made from nothing: complex, certificate, weights, Lipschitz constant."""
     from ..complexes.build import canonical_complex
     from ..network.model import ReLUNetwork
 
     if plot is not None:
         new_figure(plot, (1, 1))
     net = ReLUNetwork.random((2, 12, 12, 1), rng=7)
-    cx = canonical_complex(net)
+    cx = canonical_complex(net, progress=output.progress)
     bp = cx.breakpoint_complex()
     check = cx.certificate.verify()
     facts = {
-        "network": "-".join(map(str, net.architecture)),
+        "network": widths(net.architecture),
         "f_vector": list(cx.f_vector),
         "euler_characteristic": cx.euler_characteristic,
-        "certificate": "verified" if check.ok else "refuted",
+        "verified": check.ok,
         "signs_checked": check.signs,
         "visible_facets": len(bp.facets),
         "balancing_residual": bp.balance(),
@@ -309,17 +306,17 @@ def demo(
     }
     if plot is not None:
         draw_complex(net, cx, plot)
-    if json:
-        to_json(facts)
-    else:
-        table(
-            [(k.replace("_", " "), _show(v)) for k, v in facts.items()], header=("demo", "a random 2-12-12-1 network")
-        )
-        print("Next: polyfiber complex YOUR_NETWORK.onnx", file=sys.stderr)
+        note(f"drew {plot}", quiet=output.quiet)
+    sentence = (
+        f"A random network {widths(net.architecture)} cuts the plane into {counted(cx.n_regions, 'region')}; every sign was "
+        "certified, and checked anew by other code. Next: polyfiber complex YOUR_NETWORK.onnx"
+    )
+    if tell(sentence, facts, json=output.json):
+        show_facts(facts, title="demo")
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this topic."""
-    app.command("info")(info)
-    app.command("complex")(grouped(complex_))
-    app.command("demo")(demo)
+    app.command("info")(grouped(info))
+    app.command("complex")(grouped(complex_, forks=True))
+    app.command("demo")(grouped(demo))

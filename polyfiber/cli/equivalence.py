@@ -2,72 +2,68 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
 import typer
 
-from .complexes import make_budget, network_facts, parse_box
-from .options import Limits, Output, grouped
-from .render import note, progress_line, table, to_json
-
-
-def _plain(value: Any) -> Any:
-    """Arrays, fractions and infinities as JSON can hold them."""
-    import numpy as np
-
-    if isinstance(value, np.ndarray):
-        return [_plain(v) for v in value.tolist()]
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    if isinstance(value, str | bool | int) or value is None:
-        return value
-    try:
-        number = float(value)
-    except OverflowError:  # a rational beyond all floats
-        return str(value)
-    return number if math.isfinite(number) else str(number)
+from ..words import count as counted
+from .complexes import network_facts
+from .options import NETWORK, Limits, Output, Where, grouped, refuse
+from .outputs import require_writable
+from .render import leave, note, table, tell
+from .render import plain as _plain
 
 
 def equiv(
-    first: Path = typer.Argument(..., help="Network: .onnx .npz .safetensors .pt .h5 .keras .nnet"),
-    second: Path = typer.Argument(..., help="The network to compare it with."),
-    domain: str = typer.Option(
-        None, "--domain", "--box", help="Box lo,hi or lo1,hi1,lo2,hi2,…; all of R^n by default."
+    first: Path = NETWORK,
+    second: Path = typer.Argument(..., metavar="OTHER", help="File of the network to compare it with."),
+    tolerance: float = typer.Option(1e-9, "--tolerance", min=0.0, help="Relative tolerance; 0 for exact equality."),
+    epsilon: float = typer.Option(
+        None, "--epsilon", min=0.0, help="Ask instead whether no output differs by more than this on the domain."
     ),
-    tolerance: float = typer.Option(1e-9, "--tolerance", help="Relative tolerance; 0 for exact equality."),
-    epsilon: float = typer.Option(None, "--epsilon", help="Ask for max |f - g| <= epsilon on the box instead."),
-    top1: bool = typer.Option(False, "--top1", help="Ask for the same largest output everywhere on the box instead."),
-    difference: bool = typer.Option(False, "--difference", help="Also report max |f - g| on the box and where."),
+    top1: bool = typer.Option(
+        False, "--top1", help="Ask instead whether the largest output is the same everywhere on the domain."
+    ),
+    difference: bool = typer.Option(
+        False, "--difference", help="Also report the largest difference on the domain, and where it is."
+    ),
     verify: bool = typer.Option(False, "--verify", help="Check the answer again, by other ways than it was found."),
-    save: Path = typer.Option(None, "--save", help="Write the answer and both networks as JSON, for polyfiber verify."),
+    save: Path = typer.Option(
+        None, "--save", metavar="FILE", help="Write the answer and both networks as JSON, for polyfiber verify."
+    ),
     *,
+    where: Where,
     limits: Limits,
     output: Output,
 ) -> None:
-    """Are two networks the same function? With evidence.
+    """Decide whether two networks are the same function, with evidence.
 
-    Exit code 0: equivalent, 1: different, 3: not decided.
+    Exit code 0: they are, 1: they are not, 3: not decided.
     """
     from ..budget import Monitor
     from ..equivalence.decide import are_equivalent
     from ..equivalence.decide import difference as largest_difference
     from ..equivalence.saved import save_answer
     from ..equivalence.top1.decide import top1_agreement
-    from ..errors import BudgetExceededError, InputError
+    from ..errors import BudgetExceededError
     from ..network.readers import read_chain as read_network
 
+    if where.text == "R^n":
+        refuse(("--epsilon", "--top1", "--difference"), "only with a bounded domain; give --domain lo,hi")
+    if top1:
+        refuse(("--epsilon", "--tolerance"), "not with --top1, which compares no values")
+        refuse(("--save",), "not with --top1; answers about equality are kept")
+    if epsilon is not None:
+        refuse(("--tolerance",), "not with --epsilon, which is absolute")
+    if save is not None:
+        require_writable(save, "the answer")
     a, b = read_network(first), read_network(second)
-    box = None if domain is None else parse_box(domain, a.architecture[0])
-    if box is None and (epsilon is not None or top1 or difference):
-        raise InputError("--epsilon, --top1 and --difference are questions about a box; give one with --domain lo,hi")
+    box = where.domain_of(a)
     monitor = Monitor(limits.budget)
     budget = monitor.budget
-    progress = progress_line(quiet=output.quiet or output.json)
-    answer: dict[str, Any] = {"first": network_facts(a), "second": network_facts(b), "domain": domain or "R^n"}
+    progress = output.progress
+    answer: dict[str, Any] = {"first": network_facts(a), "second": network_facts(b), "domain": where.text}
     result: Any
     if top1:
         assert box is not None
@@ -87,9 +83,10 @@ def equiv(
                 if result.moves is not None:
                     answer["moves"] = [str(move) for move in result.moves.moves]
         except BudgetExceededError as error:
-            note(f"{error}; the exact verdict or the moves are not reported", quiet=output.quiet or output.json)
+            note(f"{error}; the exact verdict or the moves are not reported", quiet=output.quiet)
     answer |= {"verdict": result.verdict.value, "method": result.method, "reason": result.reason}
     answer |= {"proved_share": float(result.proved), "certificate": _plain(dict(result.certificate))}
+    sentence = result.sentence
     growth = getattr(result, "growth", None)
     if growth is not None:
         answer["everywhere"] = {"constant": _plain(growth.constant), "slope": _plain(growth.slope), "text": str(growth)}
@@ -103,28 +100,27 @@ def equiv(
         }
     answer["seconds"] = float(result.stats.get("seconds", 0.0))
     if save is not None:
-        if top1:
-            raise InputError("--save keeps answers about equality; not with --top1")
         save_answer(result, save)
     if verify:
         again = result.recheck(budget=monitor.rest() if limits.seconds is not None else None)
         answer["recheck"] = {
             "verdict": again.verdict.value, "reason": again.reason, "checks": list(again.checks),
-            "seconds": again.seconds, "text": str(again),
+            "seconds": again.seconds, "text": again.sentence,
         }  # fmt: skip
         if again.verdict.value == "no":
             answer["verdict"] = "undecided"
+            sentence = f"Not decided: the answer found ({result.method}) was refuted when it was checked again; please report this."
+        elif again.verdict.value == "yes" and result.verdict.value != "undecided":
+            sentence += " Confirmed by a second way."
     if difference:
         found = largest_difference(a, b, box, budget=monitor.rest(), progress=progress)
         answer["difference"] = {
             "maximum": _plain(found.maximum), "upper": _plain(found.upper), "where": _plain(found.where),
             "output": found.output, "complete": found.complete, "method": found.method, "regions": found.n_regions,
         }  # fmt: skip
-    if output.json:
-        to_json(answer)
-    else:
+    if tell(sentence, answer, json=output.json):
         _print(answer)
-    raise typer.Exit({"yes": 0, "no": 1, "undecided": 3}[answer["verdict"]])
+    leave(answer["verdict"])
 
 
 WIDE = 120
@@ -133,28 +129,15 @@ WIDE = 120
 
 def _point(values: list[float]) -> str:
     """A point to paste; the beginning of a long one."""
-    shown = values if len(values) <= 16 else values[:4]
-    text = " ".join(f"{v:.17g}" for v in shown)
-    return text if len(shown) == len(values) else f"{text} … ({len(values)} coordinates, whole with --json)"
-
-
-def _sentence(answer: dict[str, Any]) -> str:
-    """The answer about near networks as one would say it."""
-    facts, asked = answer["certificate"], answer["question"]
-    if answer["verdict"] == "yes":
-        seen = facts.get("attained")
-        text = f"Yes: {asked} at every input of the box"
-        return text + (f"; the largest difference that was met is {seen:.6g}." if seen is not None else ".")
-    if answer["verdict"] == "no" and "witness" in answer:
-        return f"No: at an input of the box an output differs by {answer['witness']['gap']:.6g}, computed exactly."
-    return f"Not decided: {answer['reason']}."
+    begin = values if len(values) <= 16 else values[:4]
+    text = " ".join(f"{v:.17g}" for v in begin)
+    return text if len(begin) == len(values) else f"{text} … ({len(values)} coordinates, whole with --json)"
 
 
 def _print(answer: dict[str, Any]) -> None:
     words = {"yes": "equivalent", "no": "different", "undecided": "not decided"}
     if answer["question"].startswith("|f - g|"):
         words = {"yes": "near", "no": "not near", "undecided": "not decided"}
-        print(_sentence(answer))
     if answer["question"] == "top-1 agreement":
         words = {"yes": "agree", "no": "disagree", "undecided": "not decided"}
     rows: list[tuple[str, Any]] = [("verdict", words[answer["verdict"]])]
@@ -187,13 +170,17 @@ def _print(answer: dict[str, Any]) -> None:
 
 
 def dedupe(
-    directory: Path = typer.Argument(..., help="Directory of networks, or Parquet file."),
-    tolerance: float = typer.Option(1e-9, "--tolerance", help="Relative tolerance."),
-    write: Path = typer.Option(None, "--write", help="Write one representative of each class to this directory."),
-    all_classes: bool = typer.Option(False, "--all", help="List classes with one member too."),
-    seconds: float = typer.Option(None, "--seconds", help="Time budget."),
-    json: bool = typer.Option(False, "--json", help="Print JSON."),
-    quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress."),
+    directory: Path = typer.Argument(
+        ..., metavar="COLLECTION", help="A directory of network files, or a Parquet file."
+    ),
+    tolerance: float = typer.Option(1e-9, "--tolerance", min=0.0, help="Relative tolerance of equality."),
+    write: Path = typer.Option(
+        None, "--write", metavar="DIR", help="Write one representative of each class to this directory."
+    ),
+    all_classes: bool = typer.Option(False, "--all", help="In text: list classes with one member too."),
+    *,
+    limits: Limits,
+    output: Output,
 ) -> None:
     """Group a collection of networks into classes of equal functions.
 
@@ -207,6 +194,8 @@ def dedupe(
     from ..equivalence.collections.collection import network_at, network_files
     from ..errors import InputError
 
+    if output.json:
+        refuse(("--all",), "not with --json, which lists every class")
     if not directory.exists():
         raise InputError(f"{directory} does not exist; expected a directory of networks or a Parquet file")
     files = network_files(directory)
@@ -219,8 +208,8 @@ def dedupe(
         except OSError as error:
             raise InputError(f"cannot write to the directory {write}: {error.strerror}") from None
     found = group_networks(
-        directory if files is None else files, tolerance=tolerance, budget=make_budget(seconds, None),
-        unreadable="skip", progress=progress_line(quiet=quiet or json),
+        directory if files is None else files, tolerance=tolerance, budget=limits.budget,
+        unreadable="skip", progress=output.progress,
     )  # fmt: skip
 
     def name(i: int) -> str:
@@ -236,24 +225,24 @@ def dedupe(
                 shutil.copy2(files[first], write / f"class{label:06d}{files[first].suffix}")
             else:
                 network_at(directory, first).save(write / f"class{label:06d}.npz")
-        note(f"wrote {found.n_classes} representatives to {write}", quiet=quiet)
+        note(f"wrote {found.n_classes} representatives to {write}", quiet=output.quiet)
     undecided = [[name(i), name(j)] for i, j in found.undecided]
     unreadable = {name(i): reason for i, reason in found.unreadable.items()}
     for reason in unreadable.values():
         print(f"polyfiber: not read: {reason}", file=sys.stderr)
-    if json:
-        to_json(
-            {
-                "networks": len(found.labels) - len(unreadable), "classes": classes, "undecided": undecided, "unreadable": unreadable,
-                "labels": found.labels.tolist(), "stats": _plain(found.stats),
-            }
-        )  # fmt: skip
-    else:
-        shown = [c for c in classes if all_classes or len(c["members"]) > 1]
-        rows = [(c["class"], len(c["members"]), c["representative"], _short(c["members"][1:])) for c in shown]
+    facts = {
+        "networks": len(found.labels) - len(unreadable), "n_classes": found.n_classes, "classes": classes,
+        "undecided": undecided, "unreadable": unreadable, "labels": found.labels, "stats": found.stats,
+    }  # fmt: skip
+    sentence = found.sentence
+    if unreadable:
+        sentence += f" {counted(len(unreadable), 'file')} could not be read and {'is' if len(unreadable) == 1 else 'are'} left out."
+    if tell(sentence, facts, json=output.json):
+        listed = [c for c in classes if all_classes or len(c["members"]) > 1]
+        rows = [(c["class"], len(c["members"]), c["representative"], _short(c["members"][1:])) for c in listed]
         table(
             rows, header=("class", "networks", "representative", "equal to it"),
-            title=f"{len(found.labels) - len(unreadable)} networks, {found.n_classes} classes",
+            title=f"{facts['networks']} networks, {found.n_classes} classes",
         )  # fmt: skip
         for i, j in undecided[:20]:
             print(f"not decided: {i} and {j}")
@@ -267,5 +256,5 @@ def _short(names: list[str]) -> str:
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this topic."""
-    app.command("equiv")(grouped(equiv))
-    app.command("dedupe")(dedupe)
+    app.command("equiv")(grouped(equiv, forks=True))
+    app.command("dedupe")(grouped(dedupe, forks=True))

@@ -2,39 +2,41 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
 import typer
 
-from ..errors import GenericityError, IncompleteError
-from ..numerics.rounding import UNIT
-from .complexes import network_facts, parse_box
-from .options import Drawn, Limits, Output, grouped
-from .render import note, table, to_json
-
-
-def _number(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
+from ..errors import GenericityError, IncompleteError, InputError
+from .complexes import network_facts
+from .options import NETWORK, Drawn, Limits, Output, Where, grouped, refuse
+from .outputs import require_writable
+from .render import leave, note, shown, table, tell
 
 
 def classify(
-    file: Path = typer.Argument(..., help="Network: .onnx .npz .safetensors .pt .h5 .keras .nnet"),
-    local: bool = typer.Option(False, "--local", help="Also the local fiber dimension, from the complex."),
-    components: int = typer.Option(0, "--components", help="Print up to so many components."),
-    sign_error: float = typer.Option(4 * UNIT, "--sign-error", help="Relative accuracy of the weights."),
-    limit: int = typer.Option(2048, "--limit", help="Masked products and minors to check for genericity."),
-    box: str = typer.Option(None, "--box", help="Judge neurons on this box only: lo,hi or lo1,hi1,lo2,hi2,…"),
+    file: Path = NETWORK,
+    local: bool = typer.Option(
+        False, "--local", help="Also count the directions in which the weights can move, from the complex."
+    ),
+    components: int = typer.Option(0, "--components", min=0, help="Print up to so many components of the fiber."),
+    sign_error: float = typer.Option(
+        None, "--sign-error", metavar="E", help="Relative accuracy of the weights; 4 units of rounding by default."
+    ),
+    limit: int = typer.Option(
+        2048, "--limit", min=1, help="How many masked products and minors to check for genericity."
+    ),
     bounds_only: bool = typer.Option(False, "--bounds", help="Judge neurons by bounds, never by the complex."),
     *,
+    where: Where,
     drawn: Drawn,
     limits: Limits,
     printed: Output,
 ) -> None:
-    """Which parameters compute the same function: kind, dimension, reasons, margins.
+    """Say which other weights compute the same function: how many, of which kind, why, and how sure that is.
 
-    Exit code 3 when identifiability, or the local dimension that was asked for, is not decided.
+    Exit code 3 when that is not decided, or the local dimension that was asked for is not. --components and --sample need a
+    decided fiber: exit code 4 with the reason where it is not.
     """
     from collections import Counter
     from itertools import islice
@@ -43,15 +45,20 @@ def classify(
     from ..fibers.dimension import local_fiber
     from ..network.readers import read_chain as read_network
 
+    if drawn.sample is None:
+        refuse(("--seed",), "only with --sample")
+    else:
+        require_writable(drawn.sample, "the sample")
     net = read_network(file)
-    domain = None if box is None else parse_box(box, net.architecture[0])
-    report = classify_fiber(
-        net, limit=limit, sign_error=sign_error, domain=domain, budget=limits.budget,
-        **({"max_faces": 0} if bounds_only else {}),
-    )  # fmt: skip
+    domain = where.domain_of(net)
+    more: dict[str, Any] = {"max_faces": 0} if bounds_only else {}
+    if sign_error is not None:
+        more["sign_error"] = sign_error
+    report = classify_fiber(net, limit=limit, domain=domain, budget=limits.budget, **more)
     regime = report.regime
     answer: dict[str, Any] = {
         "network": network_facts(net),
+        "domain": where.text,
         "kind": report.kind,
         "identifiable": report.identifiable,
         "reason": report.reason,
@@ -62,16 +69,18 @@ def classify(
         "roles": {role: report.roles.count(role) for role in dict.fromkeys(report.roles)},
         "regime": {
             "bottleneck": regime.bottleneck,
-            "generic": regime.generic.value,
-            "sign_margin": _number(regime.sign_margin),
-            "first_layer_margin": _number(regime.first_layer_margin),
-            "product_margin": _number(regime.product_margin),
-            "position_margin": _number(regime.position_margin),
+            "applies": regime.applies and domain is None,
+            "generic": regime.generic.value if regime.bottleneck else None,
+            "sign_margin": regime.sign_margin,
+            "first_layer_margin": regime.first_layer_margin,
+            "product_margin": regime.product_margin,
+            "position_margin": regime.position_margin,
             "violations": list(regime.violations),
             "assumed": list(regime.assumed),
         },
         "findings": [
-            {"kind": f.kind, "layer": f.layer, "neurons": list(f.neurons), "by": f.by} for f in report.findings
+            {"kind": f.kind, "layer": f.layer, "neurons": list(f.neurons), "by": f.by, "frees": f.frees}
+            for f in report.findings
         ],
         "activity_from": report.facts.source,
         "activity_by": dict(Counter(m for of in report.facts.methods for m in of)),
@@ -90,16 +99,21 @@ def classify(
                 "proven": found.proven,
             }
         except (IncompleteError, GenericityError) as error:
-            note(f"no local dimension: {' '.join(str(error).split())}")
+            note(f"no local dimension: {' '.join(str(error).split())}", quiet=printed.quiet)
             open_question = True
-    if components > 0 and report.kind != "undecided":
+    if components > 0:
+        if report.kind == "undecided":
+            raise InputError(
+                f"--components: the fiber is not decided, so its components are not known. {report.sentence}"
+            )
         answer["components"] = [str(c) for c in islice(report.components(), components)]
     if drawn.sample is not None:
         report.sample(1, rng=drawn.seed)[0].save(drawn.sample)
         note(f"wrote {drawn.sample}", quiet=printed.quiet)
-    if printed.json:
-        to_json(answer)
-    else:
+    sentence = report.sentence
+    if "local" in answer and report.kind == "undecided":
+        sentence += f" {found.sentence}"
+    if tell(sentence, answer, json=printed.json):
         _print_report(answer, str(file))
     if open_question:
         raise typer.Exit(3)
@@ -110,17 +124,19 @@ def _print_report(answer: dict[str, Any], title: str) -> None:
     words = {True: "yes", False: "no", None: "undecided"}
     rows = [
         ("architecture", "-".join(map(str, answer["network"]["architecture"]))),
-        ("kind", answer["kind"]),
+        *([] if answer["kind"] == "undecided" else [("kind", answer["kind"])]),
         ("identifiable", words[answer["identifiable"]]),
         ("reason", answer["reason"]),
         ("dimension modulo scaling", "-" if answer["dimension"] is None else str(answer["dimension"])),
-        ("complete", words[answer["complete"]]),
+        ("all components listed", words[answer["complete"]]),
         ("last hidden layer", ", ".join(f"{n} {role}" for role, n in answer["roles"].items()) or "-"),
-        ("generic", regime["generic"]),
+        ("theorem applies", "yes" if regime["applies"] else "no"),
     ]
+    if regime["generic"] is not None:
+        rows.append(("generic", regime["generic"]))
     if regime["bottleneck"] and not regime["violations"]:
         margins = ("sign", "first_layer", "product", "position")
-        rows.append(("margins", ", ".join(f"{m.replace('_', ' ')} {regime[m + '_margin']:.3g}" for m in margins)))
+        rows.append(("margins", ", ".join(f"{m.replace('_', ' ')} {shown(regime[m + '_margin'])}" for m in margins)))
     rows += [("assumed", text) for text in regime["assumed"]]
     by = ", ".join(f"{count} by {name}" for name, count in answer["activity_by"].items())
     rows += [("activity of neurons", by)] * bool(by) + [("not reached", text) for text in answer["activity_fallback"]]
@@ -138,32 +154,37 @@ def _print_report(answer: dict[str, Any], title: str) -> None:
 
 
 def minimize(
-    file: Path = typer.Argument(..., help="Network: .onnx .npz .safetensors .pt .h5 .keras .nnet"),
-    output: Path = typer.Option(None, "-o", "--output", help="Write the smaller network."),
-    epsilon: float = typer.Option(0.0, "--epsilon", help="Allow the function to change by so much on --box."),
-    box: str = typer.Option(None, "--box", help="Keep the function on this box only: lo,hi or lo1,hi1,lo2,hi2,…"),
-    tolerance: float = typer.Option(1e-13, "--tolerance", help="Relative distance at which neurons coincide."),
+    file: Path = NETWORK,
+    output: Path = typer.Option(None, "-o", "--output", metavar="FILE", help="Write the smaller network."),
+    epsilon: float = typer.Option(
+        0.0, "--epsilon", min=0.0, help="Allow every output to change by so much on the domain."
+    ),
+    tolerance: float = typer.Option(
+        1e-13, "--tolerance", min=0.0, help="Relative distance at which neurons count as copies of each other."
+    ),
     bounds_only: bool = typer.Option(False, "--bounds", help="Decide activity by bounds, never by the complex."),
     prove: bool = typer.Option(False, "--prove", help="Prove that the result computes the same function."),
     *,
+    where: Where,
     limits: Limits,
     printed: Output,
 ) -> None:
-    """The smallest network of the same depth with the same function: lossless compression.
+    """Drop, merge and re-factor neurons that the function does not need: a smaller network of the same depth.
 
-    With --prove exit code 1 when the functions differ, 3 when that is not decided; the network is written all the same.
+    It is the smallest that these moves reach, which may not be the smallest there is. With --prove exit code 1 when the
+    functions differ, 3 when that is not decided; the network is written all the same.
     """
     from ..equivalence.minimize import minimize as run
     from ..network.readers import read_chain as read_network
 
+    if epsilon > 0 and where.text == "R^n":
+        raise typer.BadParameter("--epsilon bounds the change on a bounded domain; give --domain lo,hi")
+    if output is not None:
+        require_writable(output, "the network")
     net = read_network(file)
-    lower = upper = None
-    if box is not None:
-        domain = parse_box(box, net.architecture[0])
-        lower, upper = domain.lo, domain.hi
     result = run(
-        net, tolerance=tolerance, use_complex=False if bounds_only else None, epsilon=epsilon, lower=lower,
-        upper=upper, prove=prove, budget=limits.budget,
+        net, domain=where.domain_of(net), tolerance=tolerance, use_complex=False if bounds_only else None,
+        epsilon=epsilon, prove=prove, budget=limits.budget,
     )  # fmt: skip
     check = result.verify(use_complexes=not bounds_only)
     answer: dict[str, Any] = {
@@ -172,9 +193,9 @@ def minimize(
         "saved_neurons": result.saved_neurons,
         "saved_parameters": result.saved_parameters,
         "moves": [str(m) for m in result.moves.moves],
-        "kept_on": box or "R^n",
+        "domain": where.text,
         "bound": result.bound,
-        "dropped": [list(d) for d in result.dropped],
+        "dropped": [{"layer": layer, "neuron": neuron} for layer, neuron in result.dropped],
         "activity_from": result.source,
         "activity_decided_by": list(result.decided_by),
         "undecided": list(result.undecided),
@@ -195,30 +216,33 @@ def minimize(
     if output is not None:
         result.network.save(output)
         note(f"wrote {output}", quiet=printed.quiet)
-    if printed.json:
-        to_json(answer)
-    else:
-        _print_minimized(answer, result, check, box, str(file))
+    if tell(result.sentence, answer, json=printed.json):
+        _print_minimized(answer, result, check, str(file))
     if prove:
-        raise typer.Exit({"yes": 0, "no": 1, "undecided": 3}[check.verdict.value])
+        leave(check.verdict)
 
 
-def _print_minimized(answer: dict[str, Any], result: Any, check: Any, box: str | None, title: str) -> None:
+def _print_minimized(answer: dict[str, Any], result: Any, check: Any, title: str) -> None:
     net = result.original
     rows = [
         ("architecture", "-".join(map(str, net.architecture)) + " -> " + "-".join(map(str, answer["architecture"]))),
         ("saved", f"{answer['saved_neurons']} neurons, {answer['saved_parameters']} parameters"),
         *(("move", text if len(text) < 160 else text[:157] + "...") for text in answer["moves"]),
-        ("function kept on", box or "all inputs"),
+        ("function kept on", answer["domain"]),
         ("activity decided from", result.source),
         *([("decided by", ", ".join(result.decided_by))] if result.decided_by else []),
         ("compared", f"{check.relative:.2g} relative at {check.points} points ({check.source})"),
         *(("undecided", text) for text in answer["undecided"]),
     ]
     if result.epsilon > 0:
-        rows.append(("bound on the change", f"{result.bound:.6g} on the box"))
+        rows.append(("bound on the change", f"{result.bound:.6g} on the domain"))
     if result.proof is not None:
-        rows.append(("same function", f"{check.verdict.value}: {result.proof.reason} ({result.proof.method})"))
+        rows.append(
+            (
+                "same function" if result.epsilon == 0 else "within epsilon",
+                f"{check.verdict.value}: {result.proof.reason} ({result.proof.method})",
+            )
+        )
     table(rows, header=("", title))
 
 

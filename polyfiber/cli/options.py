@@ -1,26 +1,62 @@
-"""Options that commands share, a class for each group; `grouped` spells them out for the parser."""
+"""Options that commands share, a class for each group; `grouped` spells them out for the parser.
+
+A command takes a group as one parameter and reads its fields: ``where.domain_of(net)``, ``limits.budget``, ``output.progress``.
+"""
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 import typer
 
+from .choices import CellFormat
+from .parsing import DOMAIN_HELP, parse_domain, readable_domain
+from .render import heartbeat, progress_line
+
 if TYPE_CHECKING:
     from ..budget import Budget
+    from ..domain import Polyhedron
+
+FORMATS = ".onnx, .npz, .safetensors, .pt, .h5, .keras or .nnet"
+NETWORK = typer.Argument(..., metavar="NETWORK", help=f"File of a network: {FORMATS}.")
+
+
+@dataclass(frozen=True)
+class Where:
+    """The domain of a question: one grammar in every command."""
+
+    domain: str = typer.Option(None, "--domain", "--box", metavar="DOMAIN", help=DOMAIN_HELP, callback=readable_domain)
+
+    def domain_of(self, net: Any) -> Polyhedron | None:
+        """The domain, for a network with these inputs."""
+        return parse_domain(self.domain, net.architecture[0])
+
+    @property
+    def text(self) -> str:
+        """As JSON and titles have it."""
+        return "R^n" if parse_is_everything(self.domain) else str(self.domain)
+
+
+def parse_is_everything(text: str | None) -> bool:
+    """Whether a text stands for all inputs."""
+    return parse_domain(text, 1) is None if text in (None, "all", "none", "R^n") else False
 
 
 @dataclass(frozen=True)
 class Limits:
     """What a command may use."""
 
-    seconds: float = typer.Option(None, "--seconds", help="Time budget of everything that was asked for.")
-    memory: str = typer.Option(None, "--memory", help="Memory budget, such as 2GiB.")
+    seconds: float = typer.Option(
+        None, "--seconds", metavar="S", help="Stop after so many seconds, with what is known then."
+    )
+    memory: str = typer.Option(None, "--memory", metavar="SIZE", help="Memory to stay within, such as 2GiB.")
 
     @property
     def budget(self) -> Budget:
@@ -34,35 +70,79 @@ class Limits:
 class Output:
     """How a command prints."""
 
-    json: bool = typer.Option(False, "--json", help="Print JSON.")
-    quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress and no remarks.")
+    json: bool = typer.Option(False, "--json", help="Print one JSON document instead of text.")
+    quiet: bool = typer.Option(False, "--quiet", "-q", help="Print nothing on standard error: no progress, no remarks.")
+
+    @property
+    def progress(self) -> Callable[[Any], None] | None:
+        """The callback that shows progress on standard error."""
+        return progress_line(quiet=self.quiet)
 
 
 @dataclass(frozen=True)
 class Streamed:
     """Cells to a directory."""
 
-    stream: Path = typer.Option(None, "--stream", help="Write the cells to a directory as they come, block by block.")
+    stream: Path = typer.Option(
+        None, "--stream", metavar="DIR", help="Write the cells to a directory as they come, block by block."
+    )
     dims: str = typer.Option(None, "--dims", help="With --stream: dimensions such as 0,2 or all; regions by default.")
-    file_format: str = typer.Option(None, "--format", help="With --stream: parquet (the default), zarr or npz.")
-    maps: bool = typer.Option(False, "--maps", help="With --stream: the affine maps of regions too.")
-    vertices: bool = typer.Option(False, "--vertices", help="With --stream: the vertices and rays of cells too.")
+    file_format: CellFormat = typer.Option(
+        None, "--format", help="With --stream: the files to write; parquet by default."
+    )
+    maps: bool = typer.Option(False, "--maps", help="With --stream: write the affine maps of regions too.")
+    vertices: bool = typer.Option(False, "--vertices", help="With --stream: write the vertices and rays of cells too.")
     resume: bool = typer.Option(False, "--resume", help="With --stream: go on where an earlier run ended.")
-    workers: int = typer.Option(1, "--workers", help="With --stream or --count: processes.")
+    workers: int = typer.Option(1, "--workers", "-w", min=1, help="With --stream or --count: processes to work in.")
 
 
 @dataclass(frozen=True)
 class Drawn:
     """One more network of a fiber."""
 
-    sample: Path = typer.Option(None, "--sample", help="Write another network of the fiber to a file.")
-    seed: int = typer.Option(0, "--seed", help="Seed of --sample.")
+    sample: Path = typer.Option(None, "--sample", metavar="FILE", help="Write another network of the fiber to a file.")
+    seed: int = typer.Option(0, "--seed", help="With --sample: seed of the choice.")
 
 
-def grouped(command: Callable[..., None]) -> Callable[..., None]:
-    """A command with every parameter of a dataclass replaced by the fields of that class, as the parser wants them."""
+_given: ContextVar[dict[str, bool]] = ContextVar("polyfiber_given")
+"""Every flag of the command that runs, and whether it stands on the command line."""
+
+
+def given(flag: str) -> bool:
+    """Whether an option was written, whatever its value."""
+    return _given.get({}).get(flag, False)
+
+
+def refuse(flags: Sequence[str], why: str) -> None:
+    """A usage error if one of these options was written: an option without effect is a mistake to be told, not ignored."""
+    for flag in flags:
+        if given(flag):
+            raise typer.BadParameter(f"{flag} goes {why}")
+
+
+@contextmanager
+def _noting(context: typer.Context) -> Iterator[None]:
+    written = {
+        flag: getattr(context.get_parameter_source(p.name or ""), "name", "") == "COMMANDLINE"
+        for p in context.command.params
+        for flag in (*p.opts, *p.secondary_opts)
+    }
+    token = _given.set(written)
+    try:
+        yield
+    finally:
+        _given.reset(token)
+
+
+def grouped(command: Callable[..., None], *, forks: bool = False) -> Callable[..., None]:
+    """A command as the parser wants it: every parameter that is a group replaced by its options.
+
+    While it runs `given` and `refuse` know what was written, and a line on standard error says every few seconds that it is
+    still at work, unless `--quiet` is there or it ``forks`` (processes are not forked beside a second thread; such commands
+    report progress all the time).
+    """
     groups: dict[str, Any] = {}
-    spelled: list[inspect.Parameter] = []
+    spelled = [inspect.Parameter("context_", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)]
     hints = get_type_hints(command)
     for name, parameter in inspect.signature(command).parameters.items():
         kind = hints[name]
@@ -77,10 +157,13 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
             spelled.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=kind))
 
     @functools.wraps(command)
-    def run(**given: Any) -> None:
+    def run(context_: typer.Context, **options: Any) -> None:
         for name, kind in groups.items():
-            given[name] = kind(**{f.name: given.pop(f.name) for f in fields(kind)})
-        command(**given)
+            options[name] = kind(**{f.name: options.pop(f.name) for f in fields(kind)})
+        printed = next((v for v in options.values() if isinstance(v, Output)), None)
+        silent = forks or printed is None or printed.quiet
+        with _noting(context_), heartbeat(str(context_.info_name), quiet=silent):
+            command(**options)
 
     run.__signature__ = inspect.Signature(spelled)  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in spelled}

@@ -8,53 +8,50 @@ from typing import Any
 import typer
 
 from ..errors import InputError
-from .complexes import make_budget, parse_box
-from .options import Limits, Output, grouped
+from ..words import count as counted
+from ..words import neuron, widths
+from .choices import Method, Order
+from .options import NETWORK, Limits, Output, Where, grouped, refuse
 from .outputs import draw, new_figure, require_writable
-from .render import note, progress_line, table, to_json
+from .parsing import parse_domain, parse_integers, parse_point
+from .render import facts as show_facts
+from .render import note, table, tell
 
-_FILE = typer.Argument(..., help="Network: .onnx .npz .safetensors .pt .h5 .keras .nnet")
-_JSON = typer.Option(False, "--json", help="Print JSON.")
 
-
-def parse_point(text: str | None, dimension: int, what: str) -> list[float]:
-    """A point from ``0.1,0.2,…`` or one number for every coordinate; the origin by default."""
-    if text is None:
-        return [0.0] * dimension
-    try:
-        numbers = [float(part) for part in text.split(",") if part.strip()]
-    except ValueError:
-        raise InputError(f"cannot read {what} {text!r}; expected numbers such as 0.5 or 0,1,0.25") from None
-    if len(numbers) == 1:
-        return numbers * dimension
-    if len(numbers) != dimension:
-        raise InputError(f"{what} has {len(numbers)} numbers; the network has {dimension} inputs")
-    return numbers
+def _neuron(net: Any, column: int) -> dict[str, int]:
+    """A column of signs as JSON names it: a neuron, or a facet of the domain."""
+    if column < net.n_hidden:
+        layer, position = net.neuron(column)
+        return {"layer": int(layer), "neuron": int(position)}
+    return {"domain_facet": int(column) - net.n_hidden}
 
 
 def _named(net: Any, column: int) -> str:
+    """The same as text."""
     if column < net.n_hidden:
-        layer, position = net.neuron(column)
-        return f"neuron {position} of layer {layer}"
+        return neuron(*map(int, net.neuron(column)))
     return f"domain facet {column - net.n_hidden}"
 
 
 def region_command(
-    file: Path = _FILE,
-    point: str = typer.Option(None, "--at", help="Point x1,x2,… or one number for all; the origin by default."),
-    box: str = typer.Option(None, "--box", help="Domain lo,hi or lo1,hi1,lo2,hi2,…; all of R^n by default."),
-    json: bool = _JSON,
+    file: Path = NETWORK,
+    point: str = typer.Option(
+        None, "--at", metavar="POINT", help="A point x1,x2,… or one number for every input; the origin by default."
+    ),
+    *,
+    where: Where,
+    output: Output,
 ) -> None:
-    """The region of a point: irredundant facets, distances, inscribed ball."""
+    """Describe the region of a point: its irredundant facets, distances, the largest ball in it, the affine map."""
     from ..complexes.local.region import region
     from ..network.readers import read_chain as read_network
 
     net = read_network(file)
-    n0 = net.architecture[0]
-    domain = None if box is None else parse_box(box, n0)
-    r = region(net, parse_point(point, n0, "the point"), domain=domain)
+    r = region(net, parse_point(point, net.architecture[0], "the point"), domain=where.domain_of(net))
     ball = r.inscribed_ball
+    A, a = r.affine_map
     facts: dict[str, Any] = {
+        "domain": where.text,
         "active": int((r.signs[: net.n_hidden] > 0).sum()),
         "neurons": net.n_hidden,
         "facets": r.n_facets,
@@ -63,39 +60,39 @@ def region_command(
         "inscribed_radius": ball.radius,
         "inscribed_radius_certified": ball.certified_radius,
         "rows_decided_exactly": r.stats.exact_rows,
-    }
-    walls = [(_named(net, int(c)), float(d)) for c, d in zip(r.facets, r.wall_distances)]
-    if json:
-        A, a = r.affine_map
-        to_json(
-            {key: _finite(value) for key, value in facts.items()}
-            | {"point": r.point, "signs": r.signs, "facet_columns": r.facets, "wall_distances": r.wall_distances}
-            | {"center": ball.center, "affine_map": {"A": A, "a": a}}
-        )
-        return
-    table(walls, header=("facet", "distance of the point to its hyperplane"), title=f"{file}: {r}")
-    for key, value in facts.items():
-        print(
-            f"{key.replace('_', ' ')}: {value:.6g}" if isinstance(value, float) else f"{key.replace('_', ' ')}: {value}"
-        )
-
-
-def _finite(value: Any) -> Any:
-    return str(value) if isinstance(value, float) and value in (float("inf"), float("-inf")) else value
+        "walls": [
+            {**_neuron(net, int(c)), "distance": float(d)} for c, d in zip(r.facets, r.wall_distances)
+        ],
+        "point": r.point,
+        "signs": r.signs,
+        "facet_columns": r.facets,
+        "center": ball.center,
+        "affine_map": {"A": A, "a": a},
+    }  # fmt: skip
+    if tell(r.sentence, facts, json=output.json):
+        walls = [(_named(net, int(c)), float(d)) for c, d in zip(r.facets, r.wall_distances)]
+        table(walls, header=("facet", "distance of the point to its hyperplane"), title=f"{file}: {r!r}")
+        show_facts(facts, title="", leave_out=("walls", "point", "signs", "facet_columns", "center", "affine_map"))
 
 
 def explore_command(
-    file: Path = _FILE,
-    at: list[str] = typer.Option(None, "--at", help="Start x1,x2,… or one number for all; several may be given."),
-    box: str = typer.Option(None, "--box", help="Domain lo,hi or lo1,hi1,lo2,hi2,…; all of R^n by default."),
-    regions: int = typer.Option(1000, "--regions", help="Regions to decide the facets of."),
-    order: str = typer.Option("breadth", "--order", help="breadth (walls crossed) or nearest (distance)."),
-    save: Path = typer.Option(None, "--save", help="Write signs, points, edges and the rest to an .npz file."),
-    seconds: float = typer.Option(None, "--seconds", help="Time budget."),
-    json: bool = _JSON,
-    quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress."),
+    file: Path = NETWORK,
+    at: list[str] = typer.Option(
+        None, "--at", metavar="POINT", help="A start x1,x2,… or one number for every input; several may be given."
+    ),
+    regions: int = typer.Option(1000, "--regions", min=1, help="How many regions to decide the facets of."),
+    order: Order = typer.Option(
+        Order.BREADTH, "--order", help="Visit by walls crossed (breadth) or by distance (nearest)."
+    ),
+    save: Path = typer.Option(
+        None, "--save", metavar="FILE", help="Write signs, points, edges and the rest to an .npz file."
+    ),
+    *,
+    where: Where,
+    limits: Limits,
+    output: Output,
 ) -> None:
-    """The regions around points, through certified facets, to a number, to a time or to the end.
+    """Walk over the regions around points, through certified facets, to a number, to a time or to the end.
 
     Exit code 3 when the time ended first; what is printed was found all the same.
     """
@@ -111,14 +108,15 @@ def explore_command(
     walk = explore(
         net,
         [parse_point(text, n0, "a start") for text in at or ["0"]],
-        domain=None if box is None else parse_box(box, n0),
-        budget=make_budget(seconds, None),
+        domain=where.domain_of(net),
+        budget=limits.budget,
         max_regions=regions,
-        order=order,
-        progress=progress_line(quiet=quiet or json),
+        order=order.value,
+        progress=output.progress,
     )
     closed = int(walk.closed.sum())
     facts = {
+        "domain": where.text,
         "closed": closed,
         "open": walk.n_regions - closed,
         "complete": walk.complete,
@@ -131,11 +129,9 @@ def explore_command(
         names = ("signs", "points", "closed", "n_facets", "depth", "edges", "walls")
         with save.open("wb") as stream:
             np.savez_compressed(stream, **{name: getattr(walk, name) for name in names})
-        note(f"wrote {save}", quiet=quiet)
-    if json:
-        to_json(facts)
-    else:
-        table([(key.replace("_", " "), value) for key, value in facts.items()], header=("", f"{file}: {walk}"))
+        note(f"wrote {save}", quiet=output.quiet)
+    if tell(walk.sentence, facts, json=output.json):
+        show_facts(facts, title=f"{file}: {walk!r}")
     if not walk.complete and closed < regions:
         raise typer.Exit(3)
 
@@ -149,40 +145,43 @@ def _directions(axes: str, along: str | None, n0: int) -> tuple[Any, list[str]]:
         if not 1 <= len(rows) <= 3:
             raise InputError(f"--along {along!r} has {len(rows)} directions; expected one to three")
         return np.array(rows), [f"direction {i}" for i in range(len(rows))]
-    try:
-        chosen = [int(part) for part in axes.split(",")]
-    except ValueError:
-        raise InputError(f"cannot read the axes {axes!r}; expected coordinates such as 0,1") from None
+    chosen = parse_integers(axes, "the axes", "0,1")
     if not all(0 <= c < n0 for c in chosen) or len(set(chosen)) != len(chosen) or not 1 <= len(chosen) <= 3:
         raise InputError(f"axes {axes!r}: expected one to three different coordinates from 0 to {n0 - 1}")
     return np.eye(n0)[chosen], [f"input {c}" for c in chosen]
 
 
 def slice_command(
-    file: Path = _FILE,
+    file: Path = NETWORK,
     axes: str = typer.Option("0,1", "--axes", help="Input coordinates that span the slice: one, two or three."),
     along: str = typer.Option(None, "--along", help="Directions that span it instead, such as '1,0,2;0,1,0.5'."),
-    origin: str = typer.Option(None, "--origin", help="A point of the slice; the origin by default."),
-    box: str = typer.Option("-1,1", "--box", help="Box in slice coordinates, or 'none' for the whole plane."),
-    plot: Path = typer.Option(None, "--plot", help="Draw a planar slice to an image."),
+    origin: str = typer.Option(None, "--origin", metavar="POINT", help="A point of the slice; the origin by default."),
+    plot: Path = typer.Option(None, "--plot", metavar="FILE", help="Draw a planar slice to an image."),
     exact: bool = typer.Option(False, "--exact", help="Restrict in rational arithmetic instead of rounding."),
     *,
+    where: Where,
     limits: Limits,
     output: Output,
 ) -> None:
-    """The exact complex of an affine slice of a network of any size."""
+    """Enumerate the complex of an affine slice of a network of any size.
+
+    The domain is in the coordinates of the slice: one for each direction, 0 at the origin; -1,1 by default.
+    """
     from ..complexes.local.slices import slice_complex
     from ..network.readers import read_chain as read_network
 
+    if along is not None:
+        refuse(("--axes",), "not with --along, which says the directions itself")
     net = read_network(file)
     n0 = net.architecture[0]
     directions, names = _directions(axes, along, n0)
     if plot is not None and len(names) != 2:
         raise InputError(f"a picture needs a planar slice, found dimension {len(names)}")
-    domain = None if box == "none" else parse_box(box, len(names))
+    text = "-1,1" if where.domain is None else where.domain
+    domain = parse_domain(text, len(names))
     if plot is not None:
         if domain is None:
-            raise InputError("a picture needs a box: give --box")
+            raise InputError("a picture needs a bounded slice: give --domain lo,hi")
         new_figure(plot, (1, 1))
     s = slice_complex(
         net,
@@ -191,12 +190,13 @@ def slice_command(
         domain=domain,
         arithmetic="exact" if exact else "auto",
         budget=limits.budget,
-        progress=progress_line(quiet=output.quiet or output.json),
+        progress=output.progress,
     )
     if plot is not None:
         draw(s.complex, plot, labels=(names[0], names[1]))
         note(f"drew {plot}", quiet=output.quiet)
     facts = {
+        "domain": text,
         "directions": directions,
         "f_vector": list(s.f_vector),
         "euler_characteristic": s.complex.euler_characteristic,
@@ -204,20 +204,21 @@ def slice_command(
         "restriction_rounding": s.rounding,
         "seconds": s.complex.stats.seconds,
     }
-    if output.json:
-        to_json(facts)
-        return
-    table([(k, c) for k, c in enumerate(s.f_vector)], header=("dimension", "faces"), title=f"{file}: {s}")
-    print("restriction exact" if s.exact else f"first layer rounded by at most {s.rounding:.3g}")
+    if tell(s.sentence, facts, json=output.json):
+        table(list(enumerate(s.f_vector)), header=("dimension", "faces"), title=f"{file}: {s!r}")
+        show_facts(
+            facts, title="", only=("domain", "euler_characteristic", "restriction_exact", "restriction_rounding")
+        )
 
 
 def segment_command(
-    file: Path = _FILE,
-    start: str = typer.Option(..., "--from", help="Start x1,x2,… or one number for all coordinates."),
-    end: list[str] = typer.Option(..., "--to", help="End; several make a path."),
-    json: bool = _JSON,
+    file: Path = NETWORK,
+    start: str = typer.Option(..., "--from", metavar="POINT", help="Start x1,x2,… or one number for every input."),
+    end: list[str] = typer.Option(..., "--to", metavar="POINT", help="End; several make a path."),
+    *,
+    output: Output,
 ) -> None:
-    """Every region along a segment or a path, in certified order."""
+    """List every region along a segment or a path, in certified order, and which neurons change sign between them."""
     from ..complexes.local.segments import path_regions
     from ..network.readers import read_chain as read_network
 
@@ -225,36 +226,43 @@ def segment_command(
     n0 = net.architecture[0]
     points = [parse_point(start, n0, "the start"), *(parse_point(text, n0, "the end") for text in end)]
     segments = path_regions(net, points).segments
-    if json:
-        facts = [
-            {
-                "pieces": s.n_regions,
-                "t": s.t,
-                "t_errors": s.t_errors,
-                "neurons": s.neurons,
-                "exact_events": s.exact_events,
-                "values": s.values,
-            }
-            for s in segments
-        ]
-        to_json(facts[0] if len(facts) == 1 else {"segments": facts})
-        return
-    for s in segments:
-        rows = [(f"{t:.12g}", "; ".join(_named(net, i) for i in who)) for t, who in zip(s.t, s.neurons)]
-        table(rows, header=("t", "changes sign"), title=f"{file}: {s}")
+    facts = [
+        {
+            "pieces": s.n_regions,
+            "t": s.t,
+            "t_errors": s.t_errors,
+            "neurons": [[_neuron(net, int(i)) for i in who] for who in s.neurons],
+            "exact_events": s.exact_events,
+            "values": s.values,
+        }
+        for s in segments
+    ]
+    pieces = sum(s.n_regions for s in segments)
+    sentence = (
+        f"The {'segment' if len(segments) == 1 else 'path'} crosses {counted(pieces, 'piece')} on each of which the network is "
+        "affine; where pieces meet, and which neuron changes sign there, is certified."
+    )
+    if tell(sentence, facts[0] if len(facts) == 1 else {"segments": facts}, json=output.json):
+        for s in segments:
+            rows = [(f"{t:.12g}", "; ".join(_named(net, i) for i in who)) for t, who in zip(s.t, s.neurons)]
+            table(rows, header=("t", "changes sign"), title=f"{file}: {s!r}")
 
 
 def bounds_command(
-    file: Path = _FILE,
-    box: str = typer.Option(..., "--box", help="Box lo,hi or lo1,hi1,lo2,hi2,…"),
+    file: Path = NETWORK,
     at: str = typer.Option(
-        None, "--at", help="Only the region of this point within the box, exactly: x1,x2,… or one number."
+        None,
+        "--at",
+        metavar="POINT",
+        help="Only the region of this point within the domain, exactly: x1,x2,… or one number for every input.",
     ),
-    method: str = typer.Option("relaxation", "--method", help="interval, relaxation, lp or exact."),
-    seconds: float = typer.Option(None, "--seconds", help="Time budget of lp and exact."),
-    json: bool = _JSON,
+    method: Method = typer.Option(Method.RELAXATION, "--method", help="From the cheapest to the sharpest."),
+    *,
+    where: Where,
+    limits: Limits,
+    output: Output,
 ) -> None:
-    """Certified bounds of every neuron over a box, values that it attains, and what is constant there.
+    """Bound every neuron over a bounded domain: certified bounds, values that are attained, what is constant there.
 
     Exit code 3 when the budget ended before the method was done; the bounds printed hold all the same.
     """
@@ -267,61 +275,71 @@ def bounds_command(
     from ..complexes.ranges.simplify import simplify_on
     from ..network.readers import read_chain as read_network
 
-    net = read_network(file)
-    domain = parse_box(box, net.architecture[0])
-    where: Any = domain
+    if where.text == "R^n":
+        raise typer.BadParameter("bounds are of a bounded domain; give --domain lo,hi")
+    if at is None and method in (Method.INTERVAL, Method.RELAXATION):
+        refuse(("--seconds", "--memory"), "only with --method lp or exact; the others take no time")
     if at is not None:
-        where = region(net, parse_point(at, net.architecture[0], "the point"), domain=domain)
-    b = activation_bounds(net, where, method=method, budget=make_budget(seconds, None))
+        refuse(("--method",), "not with --at: over one region every range is exact")
+    net = read_network(file)
+    domain = where.domain_of(net)
+    over: Any = domain
+    if at is not None:
+        over = region(net, parse_point(at, net.architecture[0], "the point"), domain=domain)
+    b = activation_bounds(net, over, method=method.value, budget=limits.budget)
     small = simplify_on(net, b.domain, bounds=b)
-    if json:
-        to_json(
-            {
-                "lower": b.lower,
-                "upper": b.upper,
-                "output_lower": b.output_lower,
-                "output_upper": b.output_upper,
-                "attained_lower": b.attained_lower,
-                "attained_upper": b.attained_upper,
-                "lower_at": b.lower_at,
-                "upper_at": b.upper_at,
-                "largest_gap": float(b.gap.max()),
-                "signs": b.signs,
-                "methods": list(b.methods),
-                "fallback": list(b.fallback),
-                "simplified": list(small.network.architecture),
-            }
-        )
-        if b.fallback:
-            raise typer.Exit(3)
-        return
-    rows, first = [], 0
+    layers, first = [], 0
     for layer, width in enumerate(net.hidden_widths, start=1):
         s = b.signs[first : first + width]
-        mine = range(first, first + width)
-        both = int(np.isin(b.unstable, mine).sum())
+        both = int(np.isin(b.unstable, range(first, first + width)).sum())
         by = Counter(b.methods[first : first + width])
-        how = ", ".join(f"{by[m]} {m}" for m in METHODS if by[m])
-        gap = f"{b.gap[first : first + width].max():.3g}"
-        signs = (int((s > 0).sum()), int((s < 0).sum()), both, int((s == 0).sum()) - both)
-        rows.append((layer, width, *signs, gap, how))
+        layers.append(
+            {
+                "layer": layer,
+                "neurons": width,
+                "always_active": int((s > 0).sum()),
+                "never_active": int((s < 0).sum()),
+                "both_signs_seen": both,
+                "undecided": int((s == 0).sum()) - both,
+                "gap": float(b.gap[first : first + width].max()),
+                "by": {m: by[m] for m in METHODS if by[m]},
+            }
+        )
         first += width
-    header = ("layer", "neurons", "always active", "never active", "both signs seen", "undecided", "gap", "by")
-    table(rows, header=header, title=f"{file}: {b.method}")
-    shown = zip(b.output_lower, b.attained_lower[first:], b.attained_upper[first:], b.output_upper)
-    for k, (low, least, most, high) in enumerate(shown):
-        print(f"output {k}: minimum in [{low:.6g}, {least:.6g}], maximum in [{most:.6g}, {high:.6g}]")
-    print(f"there: {small}")
-    for text in b.fallback:
-        note(text)
+    facts = {
+        "domain": where.text,
+        "layers": layers,
+        "lower": b.lower,
+        "upper": b.upper,
+        "output_lower": b.output_lower,
+        "output_upper": b.output_upper,
+        "attained_lower": b.attained_lower,
+        "attained_upper": b.attained_upper,
+        "lower_at": b.lower_at,
+        "upper_at": b.upper_at,
+        "largest_gap": float(b.gap.max()),
+        "signs": b.signs,
+        "methods": list(b.methods),
+        "fallback": list(b.fallback),
+        "simplified": list(small.network.architecture),
+    }
+    if tell(b.sentence, facts, json=output.json):
+        header = [name.replace("_", " ") for name in layers[0]]
+        table([tuple(row.values()) for row in layers], header=header, title=f"{file}: {b.method}")
+        shown = zip(b.output_lower, b.attained_lower[first:], b.attained_upper[first:], b.output_upper)
+        for k, (low, least, most, high) in enumerate(shown):
+            print(f"output {k}: minimum in [{low:.6g}, {least:.6g}], maximum in [{most:.6g}, {high:.6g}]")
+        print(f"the same function there with fewer neurons: {widths(small.network.architecture)}")
+        for text in b.fallback:
+            note(text)
     if b.fallback:
         raise typer.Exit(3)
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this topic."""
-    app.command("region")(region_command)
-    app.command("explore")(explore_command)
+    app.command("region")(grouped(region_command))
+    app.command("explore")(grouped(explore_command))
     app.command("slice")(grouped(slice_command))
-    app.command("segment")(segment_command)
-    app.command("bounds")(bounds_command)
+    app.command("segment")(grouped(segment_command))
+    app.command("bounds")(grouped(bounds_command))

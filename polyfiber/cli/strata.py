@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from ..errors import FileFormatError, InputError
+from ..words import count as counted
+from .options import Limits, Output, grouped, refuse
 from .outputs import new_figure, write_figure
-from .render import note, progress_line, table, to_json
+from .parsing import numbers, parse_widths
+from .render import facts as show_facts
+from .render import note, shown, table, tell
 
 if TYPE_CHECKING:
     from ..linear.strata import RankStratification
 
-
-def parse_widths(text: str) -> tuple[int, ...]:
-    """Widths from ``4,6,5`` (also ``4-6-5`` or ``4x6x5``)."""
-    compact = "".join(text.split())
-    if not re.fullmatch(r"\d+([,x-]\d+)*", compact):
-        raise InputError(f"cannot read the widths {text!r}; expected numbers such as 4,6,5 (input width first)")
-    return tuple(int(p) for p in re.split(r"[,x-]", compact))
+_WIDTHS = typer.Argument(..., metavar="WIDTHS", help="Widths of the layers, input first: 4,6,5.")
+_RANK = typer.Option(None, "--rank", "-r", min=0, help="Rank of the product of the layers; without it, all ranks.")
+_WEIGHTS = "weights of a linear network: .npz with W1, W2, …, or a network file (its biases are left out)."
 
 
 def read_layers(path: Path) -> tuple[list[Any], list[str]]:
@@ -64,76 +64,76 @@ def draw_dag(strata: RankStratification) -> list[str]:
 
 
 def strata(
-    widths: str = typer.Argument(..., help="Widths, input first: 4,6,5"),
-    rank: int | None = typer.Option(None, "--rank", "-r", help="Rank of the product; without it, all ranks."),
-    bias: bool = typer.Option(False, "--bias", help="Layers with biases."),
+    widths: str = _WIDTHS,
+    rank: int | None = _RANK,
+    bias: bool = typer.Option(False, "--bias", help="Count the biases of the layers in the dimensions too."),
     count: bool = typer.Option(False, "--count", help="Only the number of strata, without listing them."),
     limit: int = typer.Option(100, "--limit", min=0, help="Rows and lines to print; 0 prints all."),
-    plot: Path | None = typer.Option(None, "--plot", help="Write the DAG as a picture (.png, .svg, .pdf)."),
-    seconds: float | None = typer.Option(None, "--seconds", help="Time budget."),
-    memory: str | None = typer.Option(None, "--memory", help="Memory budget, for instance 2GiB."),
-    quiet: bool = typer.Option(False, "--quiet", "-q", help="Nothing on standard error."),
-    json: bool = typer.Option(False, "--json", help="Print JSON."),
+    plot: Path | None = typer.Option(None, "--plot", metavar="FILE", help="Draw the strata and their closures."),
+    *,
+    limits: Limits,
+    output: Output,
 ) -> None:
-    """Rank strata of a linear network: table (dim, dof, rdof) and the DAG of their closures."""
-    from ..budget import Budget
+    """List the rank strata of a linear network: their dimensions, freedoms, and which lies in the closure of which."""
     from ..linear.count import count_strata
     from ..linear.strata import stratify
     from ..linear.variety import fiber_variety
 
     d = parse_widths(widths)
-    budget = None if seconds is None and memory is None else Budget(seconds=seconds, memory=memory)
+    of = f"the linear networks of widths {widths}" + ("" if rank is None else f" whose product has rank {rank}")
     if count:
-        n = count_strata(d, rank, budget=budget)
-        if json:
-            to_json({"widths": d, "rank": rank, "strata": n})
-        else:
-            print(n)
+        refuse(("--bias", "--limit", "--plot"), "not with --count, which lists nothing")
+        n = count_strata(d, rank, budget=limits.budget)
+        tell(
+            f"{n} rank strata: so many patterns of ranks of consecutive products do {of} have; an exact count.",
+            {"widths": d, "rank": rank, "strata": n}, json=output.json,
+        )  # fmt: skip
         return
-    st = stratify(d, rank=rank, bias=bias, budget=budget, progress=progress_line(quiet=quiet))
-    shown = range(len(st)) if limit == 0 else range(min(limit, len(st)))
+    if plot is not None:
+        new_figure(plot, (1, 1))
+    st = stratify(d, rank=rank, bias=bias, budget=limits.budget, progress=output.progress)
+    listed = range(len(st)) if limit == 0 else range(min(limit, len(st)))
+    sentence = (
+        f"The parameters of {of} fall into {counted(len(st), 'rank stratum', 'rank strata')}, smooth pieces on each of which all "
+        f"ranks of consecutive products are constant; {counted(len(st.maximal()), 'of them is', 'of them are')} maximal. Exact."
+    )
     names = [f"r{k}{i}" if max(k, i) < 10 else f"r{k},{i}" for k, i in st.columns]
-    if json:
-        edges = []
-        if len(shown) == len(st):
-            edges = [
-                {"lower": a, "upper": b, "move": [m.i, m.k, m.s, m.t], "kind": m.kind, "layer": m.layer}
-                for a, b, m in st.edges()
-            ]
-        answer: dict[str, Any] = {
-            "widths": d,
-            "rank": rank,
-            "bias": bias,
-            "ambient_dim": st.strata.ambient_dim,
-            "count": len(st),
-            "columns": names,
-            "strata": [
-                {"id": s.id, "ranks": s.label, "dim": s.dim, "dof": s.dof, "rdof": s.rdof}
-                for s in (st[i] for i in shown)
-            ],
-            "edges": edges,
-            "maximal": st.maximal(),
-        }
-        if len(shown) < len(st):
-            note(f"{len(shown)} of {len(st)} strata, no edges; --limit 0 prints all", quiet=quiet)
-        to_json(answer)
+    edges = []
+    if len(listed) == len(st):
+        edges = [
+            {"lower": a, "upper": b, "move": [m.i, m.k, m.s, m.t], "kind": m.kind, "layer": m.layer}
+            for a, b, m in st.edges()
+        ]
     else:
+        note(f"{len(listed)} of {len(st)} strata, no closures; --limit 0 prints all", quiet=output.quiet)
+    answer: dict[str, Any] = {
+        "widths": d,
+        "rank": rank,
+        "bias": bias,
+        "ambient_dim": st.strata.ambient_dim,
+        "count": len(st),
+        "columns": names,
+        "strata": [
+            {"id": s.id, "ranks": s.label, "dim": s.dim, "dof": s.dof, "rdof": s.rdof} for s in (st[i] for i in listed)
+        ],
+        "edges": edges,
+        "maximal": st.maximal(),
+    }
+    if tell(sentence, answer, json=output.json):
         title = f"widths {','.join(map(str, d))}: {len(st)} strata in dimension {st.strata.ambient_dim}"
-        rows = [(s.id, *s.label, s.dim, s.dof, s.rdof) for s in (st[i] for i in shown)]
+        rows = [(s.id, *s.label, s.dim, s.dof, s.rdof) for s in (st[i] for i in listed)]
         table(rows, header=("id", *names, "dim", "dof", "rdof"), title=title)
-        if len(shown) < len(st):
-            note(f"{len(shown)} of {len(st)} strata; --limit 0 prints all", quiet=quiet)
-        else:
+        if len(listed) == len(st):
             print()
             print("covers, lower -> upper (move of bars):")
             for line in draw_dag(st):
                 print(line)
             if rank is not None:
                 print()
-                print(repr(fiber_variety(st, rank=rank)))
+                print(str(fiber_variety(st, rank=rank)))
     if plot is not None:
         _write_picture(st, plot)
-        note(f"wrote {plot}", quiet=quiet)
+        note(f"wrote {plot}", quiet=output.quiet)
 
 
 def _write_picture(st: RankStratification, path: Path) -> None:
@@ -151,61 +151,66 @@ def _write_picture(st: RankStratification, path: Path) -> None:
 
 
 def stratum(
-    file: Path = typer.Argument(..., help="Weights: .npz with W1, W2, …, or a network file."),
-    tolerance: float | None = typer.Option(None, "--tolerance", help="Noise relative to each layer (default 1e-10)."),
-    noise: float | None = typer.Option(None, "--noise", help="Absolute noise of every layer, in addition."),
-    gap: float = typer.Option(100.0, "--gap", help="Required factor between noise and the values that count."),
+    file: Path = typer.Argument(..., metavar="WEIGHTS", help=f"File with {_WEIGHTS}"),
+    tolerance: float | None = typer.Option(
+        None, "--tolerance", min=0.0, help="Noise relative to each layer; 1e-10 by default."
+    ),
+    noise: float | None = typer.Option(None, "--noise", min=0.0, help="Absolute noise of every layer, in addition."),
+    gap: float = typer.Option(100.0, "--gap", help="Factor that must lie between noise and the values that count."),
     exact: bool = typer.Option(False, "--exact", help="Read the numbers as exact rationals."),
-    plot: Path | None = typer.Option(None, "--plot", help="Write the basis flow diagram (.png, .svg, .pdf)."),
-    quiet: bool = typer.Option(False, "--quiet", "-q", help="Nothing on standard error."),
-    json: bool = typer.Option(False, "--json", help="Print JSON."),
+    plot: Path | None = typer.Option(None, "--plot", metavar="FILE", help="Draw the basis flow diagram."),
+    *,
+    output: Output,
 ) -> None:
-    """The rank stratum of the weights in a file, with the gap behind every rank."""
+    """Find the rank stratum that the weights in a file lie on, with the gap behind every rank.
+
+    Exit code 3 when a rank is not decided at this tolerance.
+    """
     from ..linear.bars import barcode
     from ..linear.location import locate
     from ..linear.paths import connected_parts
     from ..verdict import Verdict
 
+    if exact:
+        refuse(("--tolerance", "--noise", "--gap"), "not with --exact, where every rank is decided")
     layers, left_out = read_layers(file)
     if left_out:
-        note(f"not used: {', '.join(left_out)}", quiet=quiet)
+        note(f"not used: {', '.join(left_out)}", quiet=output.quiet)
     at = locate(layers, tolerance=tolerance, noise=noise, gap=gap, exact=True if exact else None)
     found = at.reading
     decided = at.verdict is Verdict.YES
     last = len(layers)
     pairs = [(k, i) for k in range(1, last + 1) for i in range(k)]
-    if json:
-        answer: dict[str, Any] = {
-            "widths": at.widths,
-            "verdict": at.verdict.value,
-            "exact": at.exact,
-            "tolerance": at.tolerance,
-            "ranks": [{"k": k, "i": i, "rank": int(at.ranks[k, i])} for k, i in pairs],
-            "gaps": [
-                {
-                    "k": k,
-                    "i": i,
-                    "kept": g.kept if g.kept != float("inf") else None,
-                    "dropped": g.dropped,
-                    "threshold": g.threshold,
-                    "certain": g.certain,
-                    "low": g.low,
-                    "high": g.high,
-                }
-                for (k, i), g in at.gaps.items()
-            ],
-        }
-        if found is not None:
-            answer |= {
-                "dim": found.dim,
-                "dof": found.dof,
-                "rdof": found.rdof,
-                "codim": found.codim,
-                "bars": [{"from": i, "to": k, "multiplicity": m} for (i, k), m in found.bars.items()],
-                "connected_parts": connected_parts(found.widths, found),
+    answer: dict[str, Any] = {
+        "widths": at.widths,
+        "verdict": at.verdict.value,
+        "exact": at.exact,
+        "tolerance": at.tolerance,
+        "ranks": [{"k": k, "i": i, "rank": int(at.ranks[k, i])} for k, i in pairs],
+        "gaps": [
+            {
+                "k": k,
+                "i": i,
+                "kept": g.kept,
+                "dropped": g.dropped,
+                "threshold": g.threshold,
+                "certain": g.certain,
+                "low": g.low,
+                "high": g.high,
             }
-        to_json(answer)
-    else:
+            for (k, i), g in at.gaps.items()
+        ],
+    }
+    if found is not None:
+        answer |= {
+            "dim": found.dim,
+            "dof": found.dof,
+            "rdof": found.rdof,
+            "codim": found.codim,
+            "bars": [{"from": i, "to": k, "multiplicity": m} for (i, k), m in found.bars.items()],
+            "connected_parts": connected_parts(found.widths, found),
+        }
+    if tell(at.sentence, answer, json=output.json):
         rows: list[tuple[Any, ...]] = []
         for k, i in pairs:
             name = f"W{k}" if k == i + 1 else f"W{k}..W{i + 1}"
@@ -217,9 +222,7 @@ def stratum(
                 rows.append((name, g.rank, state, f"{g.kept:.3g} | {g.dropped:.3g}", f"{g.threshold:.2g}"))
         title = f"widths {','.join(map(str, at.widths))}"
         table(rows, header=("product", "rank", "decided", "kept | dropped", "noise"), title=title)
-        if found is None:
-            print("these ranks do not fit together; try another tolerance")
-        else:
+        if found is not None:
             bars = ", ".join(f"{m} x [{i},{k}]" for (i, k), m in found.bars.items())
             print(f"bars: {bars}")
             print(f"stratum: dim {found.dim}, dof {found.dof}, rdof {found.rdof}, codim {found.codim}")
@@ -233,28 +236,25 @@ def stratum(
         figure = new_figure(plot, (1.6 + 1.25 * (last + 1), 5))
         plot_flow(b, ax=figure.add_subplot())
         write_figure(figure, plot)
-        note(f"wrote {plot}", quiet=quiet)
+        note(f"wrote {plot}", quiet=output.quiet)
     if not decided:
         raise typer.Exit(3)
 
 
 def geodesic(
-    start: Path = typer.Argument(..., help="Weights of one network: .npz with W1, W2, …, or a network file."),
-    end: Path = typer.Argument(..., help="Weights of the other."),
+    start: Path = typer.Argument(..., metavar="WEIGHTS", help=f"File with {_WEIGHTS}"),
+    end: Path = typer.Argument(..., metavar="OTHER", help="The same of the other end."),
     depth: int | None = typer.Option(
-        None, "--depth", "-N", help="Depth of the metric; by default the number of layers."
+        None, "--depth", "-N", min=1, help="Depth of the metric; by default the number of layers."
     ),
     starts: int = typer.Option(
         2, "--starts", min=1, help="Starting curves to solve from; the shortest solution counts."
     ),
-    seconds: float | None = typer.Option(None, "--seconds", help="Time budget."),
-    quiet: bool = typer.Option(False, "--quiet", "-q", help="Nothing on standard error."),
-    json: bool = typer.Option(False, "--json", help="Print JSON."),
+    *,
+    limits: Limits,
+    output: Output,
 ) -> None:
-    """Geodesic between the end-to-end matrices of two linear networks, with the evidence for its length."""
-    import math
-
-    from ..budget import Budget
+    """Join the end-to-end matrices of two linear networks by a geodesic, with the evidence for its length."""
     from ..dln import geodesic as join
     from ..linear.weights import float_weights, product
 
@@ -262,15 +262,14 @@ def geodesic(
     for file in (start, end):
         layers, left_out = read_layers(file)
         if left_out:
-            note(f"not used of {file}: {', '.join(left_out)}", quiet=quiet)
+            note(f"not used of {file}: {', '.join(left_out)}", quiet=output.quiet)
         ends.append(float_weights(layers))
     if depth is None and len(ends[0]) != len(ends[1]):
         raise InputError(
             f"the networks have {len(ends[0])} and {len(ends[1])} layers; say with --depth in which metric they are compared"
         )
     n = len(ends[0]) if depth is None else depth
-    budget = None if seconds is None else Budget(seconds=seconds)
-    g = join(product(ends[0]), product(ends[1]), n, starts=starts, budget=budget)
+    g = join(product(ends[0]), product(ends[1]), n, starts=starts, budget=limits.budget)
     test = g.minimum
     facts = {
         "shape": list(g.start.shape),
@@ -280,29 +279,33 @@ def geodesic(
         "method": g.method,
         "residual": g.residual,
         "lower_bound": g.lower_bound,
-        "chord": None if math.isnan(g.chord) else g.chord,
+        "chord": g.chord,
         "shortest": g.shortest,
         "local_minimum": None if test is None else test.verdict.value,
         "conjugate_points": None if test is None else test.index,
-        "tried": [[name, None if math.isnan(length) else length] for name, length in g.tried],
+        "tried": [{"from": name, "length": length} for name, length in g.tried],
     }
-    if json:
-        to_json(facts)
-    else:
-        rows = [(name.replace("_", " "), value) for name, value in facts.items() if name not in ("tried", "shape")]
-        table(rows, header=("", "value"), title=f"geodesic between {'x'.join(map(str, g.start.shape))} matrices")
+    if tell(g.sentence, facts, json=output.json):
+        shape = "x".join(map(str, g.start.shape))
+        show_facts(facts, title=f"geodesic between {shape} matrices", leave_out=("tried", "shape"))
         for name, length in g.tried:
-            print(f"from {name}: {length:.9g}")
+            print(f"from {name}: {shown(length)}")
 
 
 def critical(
-    widths: str = typer.Argument(..., help="Widths, input first: 3,2,2,3"),
-    target: Path | None = typer.Option(None, "--target", help="Target: a .npz with one matrix, or factors of it."),
-    values: str | None = typer.Option(None, "--values", help="Singular values of a diagonal target instead: 3,2,1"),
-    rank: int | None = typer.Option(None, "--rank", "-r", help="Rank of the product; without it, all ranks."),
-    json: bool = typer.Option(False, "--json", help="Print JSON."),
+    widths: str = _WIDTHS,
+    target: Path | None = typer.Option(
+        None, "--target", metavar="FILE", help="The target: an .npz with one matrix, or with factors of it."
+    ),
+    values: str | None = typer.Option(None, "--values", help="Singular values of a diagonal target instead: 3,2,1."),
+    rank: int | None = _RANK,
+    *,
+    output: Output,
 ) -> None:
-    """Which rank strata are critical for the square loss to a target, and of which type."""
+    """Say which rank strata are critical for the square loss to a target, and of which type.
+
+    Give the target by one of --target and --values.
+    """
     import numpy as np
 
     from ..linear.critical import critical_type
@@ -311,12 +314,9 @@ def critical(
 
     d = parse_widths(widths)
     if (target is None) == (values is None):
-        raise InputError("give the target as a file (--target) or by its singular values (--values), not both")
+        raise typer.BadParameter("give the target either as a file (--target) or by its singular values (--values)")
     if values is not None:
-        try:
-            diagonal = [float(v) for v in values.split(",")]
-        except ValueError:
-            raise InputError(f"cannot read the singular values {values!r}; expected numbers such as 3,2,1") from None
+        diagonal = numbers(values, "the singular values", "3,2,1")
         if len(diagonal) > min(d[0], d[-1]):
             raise InputError(f"{len(diagonal)} singular values do not fit a {d[-1]} x {d[0]} matrix")
         matrix = np.zeros((d[-1], d[0]))
@@ -330,21 +330,28 @@ def critical(
         if rho > int(np.linalg.matrix_rank(matrix)) and rank is None:
             break
         found += [critical_type(s, matrix) for s in stratify(d, rank=rho)]
-    if json:
-        to_json(
-            [
-                {
-                    "ranks": t.stratum.label,
-                    "rank": t.stratum.rank,
-                    "critical": t.critical.value,
-                    "kind": t.kind,
-                    "loss": t.loss,
-                    "index": t.index,
-                    "nullity": t.nullity,
-                }
-                for t in found
-            ]
-        )
+    answer = {
+        "widths": d,
+        "strata": [
+            {
+                "ranks": t.stratum.label,
+                "rank": t.stratum.rank,
+                "critical": t.critical.value,
+                "kind": t.kind,
+                "loss": t.loss,
+                "index": t.index if t.index >= 0 else None,
+                "nullity": t.nullity if t.index >= 0 else None,
+            }
+            for t in found
+        ],
+    }
+    least = min((t.loss for t in found), default=float("nan"))
+    kinds = {kind: sum(t.kind == kind for t in found) for kind in dict.fromkeys(t.kind for t in found)}
+    sentence = (
+        f"{counted(len(found), 'stratum', 'strata')} over the best approximations of the target: "
+        f"{', '.join(f'{n} {kind}' for kind, n in kinds.items())}; the least loss among them is {shown(least)}."
+    )
+    if not tell(sentence, answer, json=output.json):
         return
     names = [f"r{k}{i}" for k in range(1, len(d)) for i in range(k)]
     rows = [
@@ -363,7 +370,7 @@ def critical(
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    app.command()(strata)
-    app.command()(stratum)
-    app.command()(geodesic)
-    app.command()(critical)
+    app.command()(grouped(strata))
+    app.command()(grouped(stratum))
+    app.command()(grouped(geodesic))
+    app.command()(grouped(critical))

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ..errors import IncompleteError, InputError
+from ..errors import IncompleteError
 from .options import Output, Streamed
-from .render import note, table, to_json
+from .parsing import parse_integers
+from .render import note, table, tell
 
 if TYPE_CHECKING:
     from ..complexes.blocks.run import BlockSum
@@ -25,10 +26,7 @@ def parse_dims(text: str | None, dimension: int) -> list[int] | None:
         return None
     if text.strip().lower() == "all":
         return list(range(dimension + 1))
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise InputError(f"cannot read the dimensions {text!r}; expected for instance 0,2 or all") from None
+    return parse_integers(text, "the dimensions", "0,2 (or all)")
 
 
 @contextmanager
@@ -65,7 +63,7 @@ def stream(
             options.stream,
             domain,
             dims=parse_dims(options.dims, make_frame(net, domain).n),
-            file_format=options.file_format or "parquet",
+            file_format="parquet" if options.file_format is None else options.file_format.value,
             maps=options.maps,
             vertices=options.vertices,
             workers=options.workers,
@@ -106,8 +104,13 @@ def summary(total: BlockSum, net: ReLUNetwork, domain: Polyhedron | None) -> dic
 
 def show(total: BlockSum, net: ReLUNetwork, domain: Polyhedron | None, *, json: bool, title: str) -> None:
     """Print a sum over blocks."""
-    if json:
-        to_json(summary(total, net, domain))
+    found = total.f_vector[-1] if total.f_vector else 0
+    sentence = (
+        f"{found} regions, certified: this is all of the complex."
+        if total.complete
+        else f"NOT complete: {found} regions so far, certified; what is missing is listed, and --resume or more --seconds goes on."
+    )
+    if not tell(sentence, summary(total, net, domain), json=json):
         return
     rows = [(k, f, b) for k, (f, b) in enumerate(zip(total.f_vector, total.bounded))]
     state = "complete" if total.complete else "NOT complete"

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from ..errors import InputError
-from .complexes import parse_box
-from .options import Limits, Output, grouped
+from ..words import count as counted
+from .choices import Field, Side, Support
+from .options import NETWORK, Limits, Output, Where, grouped
 from .outputs import new_figure, require_writable, write_figure
-from .render import note, progress_line, table, to_json
+from .parsing import parse_level
+from .render import note, shown, table, tell
 
 if TYPE_CHECKING:
     from ..complexes.topology.sets import PolyhedralSet
 
-_FILE = typer.Argument(..., help="Network: .onnx .npz .safetensors .pt .h5 .keras .nnet")
-_BOX = typer.Option(None, "--box", help="Domain lo,hi or lo1,hi1,lo2,hi2,…; all of R^n by default.")
 _NAMES = ("vertices", "edges", "polygons", "cells of dimension 3")
 
 
@@ -27,28 +26,19 @@ _NAMES = ("vertices", "edges", "polygons", "cells of dimension 3")
 class Wanted:
     """What is asked of a set, and where it goes."""
 
-    support: str = typer.Option("bounded", "--support", help="Homology of: bounded, compactified or borel-moore cells.")
-    field: int = typer.Option(2, "--field", help="Betti numbers over two elements (2) or the rationals (0).")
-    save: Path = typer.Option(None, "--save", help="Write a mesh: .obj, .ply or .vtu (2 or 3 inputs).")
-    plot: Path = typer.Option(None, "--plot", help="Draw the set to an image (2 inputs).")
+    support: Support = typer.Option(Support.BOUNDED, "--support", help="Which cells count in homology.")
+    field: Field = typer.Option(Field.TWO, "--field", help="Betti numbers over two elements (2) or the rationals (0).")
+    save: Path = typer.Option(None, "--save", metavar="FILE", help="Write a mesh: .obj, .ply or .vtu (2 or 3 inputs).")
+    plot: Path = typer.Option(None, "--plot", metavar="FILE", help="Draw the set to an image (2 inputs).")
     verify: bool = typer.Option(False, "--verify", help="Derive every cell again by other code.")
 
 
-def _level(text: str) -> Fraction:
-    try:
-        return Fraction(text)
-    except (ValueError, ZeroDivisionError):
-        raise InputError(f"cannot read the level {text!r}; expected a number such as 0.5 or 1/3") from None
-
-
-def _complex(file: Path, box: str | None, limits: Limits, printed: Output) -> Any:
+def _complex(file: Path, where: Where, limits: Limits, printed: Output) -> Any:
     from ..complexes.build import canonical_complex
     from ..network.readers import read_chain
 
     net = read_chain(file)
-    domain = None if box is None else parse_box(box, net.architecture[0])
-    progress = progress_line(quiet=printed.quiet or printed.json)
-    return canonical_complex(net, domain, budget=limits.budget, progress=progress), limits.budget
+    return canonical_complex(net, where.domain_of(net), budget=limits.budget, progress=printed.progress), limits.budget
 
 
 def _prepare(wanted: Wanted) -> None:
@@ -69,7 +59,7 @@ def _report(
     wanted: Wanted,
     printed: Output,
 ) -> None:
-    support, field = wanted.support, wanted.field
+    support, field = wanted.support.value, int(wanted.field.value)
     lineal = support == "bounded" and found.lineality_dimension > 0
     if lineal:
         support = "borel-moore"
@@ -101,63 +91,54 @@ def _report(
         found.plot(figure.add_subplot())
         write_figure(figure, wanted.plot)
         note(f"drew {wanted.plot}", quiet=printed.quiet)
-    if printed.json:
-        to_json(facts)
-    else:
+    sentence = found.sentence if ok else f"REFUTED by the check, please report this: {'; '.join(facts['problems'])}"
+    if tell(sentence, facts, json=printed.json):
         names = [_NAMES[k] if k < len(_NAMES) else f"cells of dimension {k}" for k in range(len(found.f_vector))]
-        print(f"# {title}: {found.description}")
-        table(list(zip(names, found.f_vector)), header=("cells", "number"))
+        table(list(zip(names, found.f_vector)), header=("cells", "number"), title=f"{title}: {found.description}")
         betti = ", ".join(map(str, facts["betti_numbers"]))
         over = "two elements" if field == 2 else "the rationals"
-        print(f"{'bounded' if found.is_compact else 'unbounded'}, {facts['components']} component(s)")
+        print(f"{'compact' if found.is_compact else 'not compact'}, {counted(facts['components'], 'component')}")
         print(f"Betti numbers over {over} ({support}): {betti}; Euler characteristic {facts['euler_characteristic']}")
         for key, value in more.items():
-            text = "; ".join(f"{k}: {v}" for k, v in value.items()) if isinstance(value, dict) else f"{value:.6g}"
-            print(f"{key.replace('_', ' ')}: {text}")
-        if wanted.verify:
-            print(
-                f"verified: {facts['cells_compared']} cells derived again by other code"
-                if ok
-                else "NOT verified: " + "; ".join(facts["problems"])
-            )
+            print(f"{key.replace('_', ' ')}: {shown(value)}")
+        if wanted.verify and ok:
+            print(f"verified: {facts['cells_compared']} cells derived again by other code")
     if not ok:
         raise typer.Exit(1)
 
 
 def levelset_command(
-    file: Path = _FILE,
+    file: Path = NETWORK,
     value: str = typer.Option("0", "--value", help="The level, taken exactly: 0.5 or 1/3."),
-    output: int = typer.Option(0, "--output", help="Which output."),
-    side: str = typer.Option("level", "--side", help="level (f = value), below (f <= value) or above (f >= value)."),
-    box: str = _BOX,
+    output: int = typer.Option(0, "--output", min=0, help="Which output of the network; they count from 0."),
+    side: Side = typer.Option(Side.LEVEL, "--side", help="Where f equals the value, is at most it or is at least it."),
     *,
+    where: Where,
     wanted: Wanted,
     limits: Limits,
     printed: Output,
 ) -> None:
-    """Where an output has a value, or lies on one side of it: cells, topology, mesh."""
-    if side not in ("level", "below", "above"):
-        raise typer.BadParameter(f"{side!r} is not one of level, below, above", param_hint="--side")
-    level = _level(value)
+    """Find where an output has a value, or lies on one side of it: cells, topology, mesh."""
+    level = parse_level(value)
     _prepare(wanted)
-    cx, budget = _complex(file, box, limits, printed)
-    make = {"level": cx.level_set, "below": cx.sublevel_set, "above": cx.superlevel_set}[side]
+    cx, budget = _complex(file, where, limits, printed)
+    make = {Side.LEVEL: cx.level_set, Side.BELOW: cx.sublevel_set, Side.ABOVE: cx.superlevel_set}[side]
     _report(make(level, output, budget=budget), str(file), {}, wanted, printed)
 
 
 def boundary_command(
-    file: Path = _FILE,
-    box: str = _BOX,
+    file: Path = NETWORK,
     *,
+    where: Where,
     wanted: Wanted,
     limits: Limits,
     printed: Output,
 ) -> None:
-    """Where the class changes: the decision boundary, the classes that meet there, its topology and size."""
+    """Find where the class changes: the decision boundary, the classes that meet there, its topology and size."""
     import numpy as np
 
     _prepare(wanted)
-    cx, budget = _complex(file, box, limits, printed)
+    cx, budget = _complex(file, where, limits, printed)
     found = cx.decision_boundary(budget=budget)
     more: dict[str, Any] = {}
     if found.dimension >= 0:

@@ -9,12 +9,13 @@ from typing import Any
 import typer
 
 from .options import Limits, Output, grouped
-from .render import table, to_json
+from .render import leave, shown, table, tell
 
 
 def verify(
     file: Path = typer.Argument(
         ...,
+        metavar="FILE",
         help="A saved answer (.json), an archive of a complex (.npz, .zarr), a directory of streamed cells, or a dataset.",
     ),
     row: str = typer.Option(None, "--row", help="Of a dataset, one row only: TABLE:NUMBER, counted from 0."),
@@ -26,10 +27,10 @@ def verify(
 
     Exit code 0: confirmed, 1: refuted, 3: neither within the budget.
     """
-    from ..errors import FileFormatError
+    from ..errors import MissingFileError
 
     if not file.exists():
-        raise FileFormatError(f"there is no file {file}")
+        raise MissingFileError(f"there is no file {file}")
     kind = _kind(file)
     if row is not None:
         kind = _row_of(kind, file, row)
@@ -39,14 +40,18 @@ def verify(
         else {"answer": _answer, "archive": _archive, "cells": _cells, "dataset": _dataset}[kind](file, limits)
     )
     facts = {"file": str(file), "kind": kind, "verdict": verdict, **facts}
-    if printed.json:
-        to_json(facts)
-    else:
-        words = {"yes": "confirmed", "no": "refuted", "undecided": "not verified"}
-        rows = [(name, "; ".join(map(str, v)) if isinstance(v, list) else v) for name, v in facts.items()]
-        rows = [(name, words[value] if name == "verdict" else value) for name, value in rows if value not in ("", None)]
-        table(rows, header=("", "checked again"))
-    raise typer.Exit({"yes": 0, "no": 1, "undecided": 3}[verdict])
+    sentences = {
+        "yes": f"Confirmed: {file} was checked again, by other ways than it was made, and holds.",
+        "no": f"Refuted: {file} does not hold; {facts['reason']}.",
+        "undecided": f"Not verified: nothing speaks against {file}, and no proof was completed; give more --seconds. {facts['reason']}.",
+    }
+    if tell(sentences[verdict], facts, json=printed.json):
+        rows = [
+            (name.replace("_", " "), "; ".join(map(str, v)) if isinstance(v, list) else shown(v))
+            for name, v in facts.items()
+        ]
+        table([row for row in rows if row[1] not in ("", "-")], header=("", "checked again"))
+    leave(verdict)
 
 
 def _kind(file: Path) -> str:
@@ -76,7 +81,7 @@ def _answer(file: Path, limits: Limits) -> tuple[str, dict[str, Any]]:
     found = answer.recheck(budget=limits.budget if limits.seconds is not None else None)
     claim = {"yes": "equivalent", "no": "different", "undecided": "not decided"}[answer.verdict.value]
     return found.verdict.value, {
-        "claim": claim, "found by": answer.method, "checks": list(found.checks), "reason": found.reason,
+        "claim": claim, "found_by": answer.method, "checks": list(found.checks), "reason": found.reason,
         "seconds": found.seconds,
     }  # fmt: skip
 

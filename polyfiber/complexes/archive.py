@@ -20,7 +20,14 @@ from .. import _version
 from .._typing import Array
 from ..budget import Budget, Monitor
 from ..domain import Box, Polyhedron
-from ..errors import BudgetExceededError, FileFormatError, InputError, MissingDependencyError, PolyfiberError
+from ..errors import (
+    BudgetExceededError,
+    FileFormatError,
+    InputError,
+    MissingDependencyError,
+    MissingFileError,
+    PolyfiberError,
+)
 from ..network.model import ReLUNetwork
 from ..numerics.digits import fraction_of, text_of
 from ..numerics.exact import rank
@@ -166,7 +173,7 @@ def load_complex(path: Any) -> PolyhedralComplex:
     try:
         return _loaded(_read(file))
     except FileNotFoundError:
-        raise FileFormatError(f"there is no file {file}") from None
+        raise MissingFileError(f"there is no file {file}") from None
     except MemoryError:
         raise BudgetExceededError(f"reading {file} needs more memory than this process can have") from None
     except (FileFormatError, InputError) as error:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import words
 from .._typing import WordArray
 from ..bounds.fixed_signs import Settled
 from ..budget import Budget, Monitor
@@ -66,6 +67,18 @@ class Verification:
         if self.problems:
             return Verdict.NO
         return Verdict.UNDECIDED if self.unfinished else Verdict.YES
+
+    @property
+    def sentence(self) -> str:
+        """Whether everything holds, and what was looked at."""
+        if self.problems:
+            return f"Refuted: {words.count(len(self.problems), 'problem')}, first: {self.problems[0]}."
+        if self.unfinished:
+            return f"Not verified: nothing speaks against it, but {self.unfinished[0]}; a larger budget goes on."
+        return f"Verified: {self.vertices} vertices and {self.signs} signs were computed anew by other code, and nothing disagrees."
+
+    def __str__(self) -> str:
+        return self.sentence
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import words
 from .._typing import FloatArray, SignArray
 from ..budget import Budget
 from ..domain import Polyhedron
@@ -117,8 +118,18 @@ class Genericity:
     regions: int
     enumerated: bool
 
+    @property
+    def sentence(self) -> str:
+        """Whether the walls are in general position, and what would decide it."""
+        return {
+            "yes": "The walls are in general position: each face lies on exactly as many walls as its codimension, proved.",
+            "no": f"The walls are not in general position: {words.count(self.n_breaking, 'face')} lie on more walls than their codimension.",
+            "undecided": f"Not decided whether the walls are in general position: {self.reason}.",
+        }[self.supertransversal.value]
+
     def __str__(self) -> str:
         lines = [
+            self.sentence,
             f"supertransversal: {self.supertransversal.value} ({self.reason})",
             f"masked products of full rank: {self.full_rank_products.value} "
             f"({self.products} products from {self.regions} regions)",

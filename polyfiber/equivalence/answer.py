@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import words
 from .._lazy import above
 from .._typing import Array, FloatArray
 from ..budget import Budget
@@ -167,9 +168,60 @@ class Equivalence:
             raise IncompleteError(f"not verified: {found.reason}", partial=found)
         return bool(found.verdict)
 
+    @property
+    def sentence(self) -> str:
+        """Whether they are the same function, up to what, how sure, and what would decide an open question."""
+        return told(self)
+
     def __str__(self) -> str:
-        answer = {"yes": "equivalent", "no": "different", "undecided": "not decided"}[self.verdict.value]
-        return f"{answer} ({self.method}): {self.reason}"
+        return self.sentence
+
+    def __repr__(self) -> str:
+        return words.short(f"Equivalence({self.verdict.value}, {self.method}: {self.reason})")
+
+
+def _point(x: FloatArray) -> str:
+    """An input, cut where it is long."""
+    shown = ", ".join(f"{v:.6g}" for v in x[:4])
+    return f"({shown}{', …' if len(x) > 4 else ''})"
+
+
+def told(eq: Equivalence) -> str:
+    """The answer in words, for someone who knows no theorem."""
+    where = words.place(eq.domain, eq.a.architecture[0])
+    near = eq.epsilon is not None and np.any(np.asarray(eq.epsilon) > 0)
+    within = (
+        f"differ by at most {words.number(np.max(np.asarray(eq.epsilon)))} in every output"
+        if near
+        else "are the same function"
+    )
+    if eq.verdict is Verdict.YES:
+        exactly = eq.tolerance == 0 or eq.method == "parameters" or eq.known_exact is Verdict.YES
+        up_to = "" if near else ", exactly" if exactly else f", up to a relative {eq.tolerance:g}"
+        return f"Yes: the networks {within} {where}{up_to}. Proved: {eq.reason}."
+    if eq.verdict is Verdict.NO and eq.proof is not None:
+        gap = words.number(eq.proof.gap) if _fits(eq.proof.gap) else "more than the largest float"
+        return f"No: at the input {_point(eq.proof.x)} an output differs by {gap}, computed exactly" + (
+            f"; that is more than {words.number(np.max(np.asarray(eq.epsilon)))}."
+            if near
+            else ", more than the tolerance explains."
+        )
+    decide = "a larger budget (more seconds)"
+    if eq.domain is None:
+        decide += ", or the question on a bounded domain,"
+    known = (
+        ""
+        if eq.bound is None or not np.isfinite(eq.bound)
+        else f" Known: no output differs by more than {eq.bound:.6g} there."
+    )
+    return f"Not decided whether the networks {within} {where}: {eq.reason}.{known} {decide[0].upper()}{decide[1:]} may decide it."
+
+
+def _fits(value: Any) -> bool:
+    try:
+        return bool(np.isfinite(float(value)))
+    except OverflowError:
+        return False
 
 
 @dataclass(frozen=True)
@@ -197,6 +249,11 @@ class Recheck:
 
     def __bool__(self) -> bool:
         return bool(self.verdict)
+
+    @property
+    def sentence(self) -> str:
+        """Whether the answer was confirmed, and how."""
+        return str(self)
 
     def __str__(self) -> str:
         word = {"yes": "confirmed", "no": "refuted", "undecided": "not verified"}[self.verdict.value]
@@ -279,7 +336,23 @@ class Difference:
             return np.zeros((0, 0))
         return self.inner_points[self.region_maxima > threshold]
 
+    @property
+    def sentence(self) -> str:
+        """By how much the networks differ, how sure, and what would say more."""
+        at = "" if self.where is None else f", at the input {_point(self.where)}"
+        if np.isinf(self.maximum):
+            return (
+                "The outputs differ by more than any number on the domain: it is unbounded, and so is the difference."
+            )
+        if self.complete:
+            return f"The largest difference of an output on the domain is {self.maximum:.6g}{at}; this is proved (at most {self.upper:.9g})."
+        return (
+            f"The largest difference of an output on the domain is at least {self.maximum:.6g}{at} and at most {self.upper:.6g}, proved; "
+            "a larger budget narrows this."
+        )
+
     def __str__(self) -> str:
-        kind = "exact maximum" if self.complete else f"at least, and at most {self.upper:.6g};"
-        place = "" if self.where is None else f" at {np.array2string(self.where, precision=6, threshold=16)}"
-        return f"|f - g|: {kind} {self.maximum:.6g}{place} ({self.method})"
+        return self.sentence
+
+    def __repr__(self) -> str:
+        return words.short(f"Difference(maximum {self.maximum:.6g}, upper {self.upper:.6g}, {self.method})")

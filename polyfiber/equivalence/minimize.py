@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from .. import words
 from .._typing import Array, FloatArray
 from ..budget import Budget, Monitor
-from ..domain import Box
-from ..errors import BudgetExceededError, GenericityError, InputError, RankAmbiguityError
+from ..domain import Box, Polyhedron
+from ..errors import BudgetExceededError, GenericityError, InputError, RankAmbiguityError, ShapeError, renamed
 from ..fibers.activity import NeuronFacts, facts_from_complex, facts_on, layer_bounds, neuron_facts
 from ..fibers.findings import parallel_rows
 from ..fibers.hyperplanes import analyse_layer
@@ -88,6 +89,11 @@ class MinimizeResult:
     proof: Equivalence | None = None
 
     @property
+    def domain(self) -> Box | None:
+        """Where the function is kept; None for all of R^n."""
+        return None if self.box is None else Box(*self.box)
+
+    @property
     def saved_neurons(self) -> int:
         """Hidden neurons saved."""
         return self.original.n_hidden - self.network.n_hidden
@@ -133,6 +139,31 @@ class MinimizeResult:
             return found
         return replace(found, verdict=self.proof.verdict)
 
+    @property
+    def sentence(self) -> str:
+        """What was saved, that the function is kept, how sure, and what to do next."""
+        before, after = (words.widths(n.architecture) for n in (self.original, self.network))
+        where = words.place(self.domain, self.original.architecture[0])
+        if self.saved_neurons == 0 and self.saved_parameters == 0:
+            open_ = f" {words.count(len(self.undecided), 'reduction')} not decided." if self.undecided else ""
+            return (
+                f"Nothing saved: no neuron of {before} is idle, a copy, or replaceable by fewer {where}.{open_} A smaller network that "
+                "these moves do not reach is not excluded."
+            )
+        saved = f"{words.count(self.saved_neurons, 'neuron')} and {words.count(self.saved_parameters, 'parameter')}"
+        kept = "the same function" if self.epsilon == 0 else f"no output changed by more than {self.bound:.6g}"
+        text = f"Saved {saved}: {before} became {after}, {kept} {where}"
+        if self.proof is None:
+            return f"{text}; each move keeps it, up to rounding. A proof of the whole: --prove, or prove=True."
+        return {
+            "yes": f"{text}; proved anew by comparing the two networks.",
+            "no": f"{text} was claimed, and REFUTED by comparing the two networks; please report this.",
+            "undecided": f"{text}; each move keeps it, and the proof of the whole is not decided: {self.proof.reason}; more seconds may decide it.",
+        }[self.proof.verdict.value]
+
+    def __str__(self) -> str:
+        return self.sentence
+
     def __repr__(self) -> str:
         before, after = ("-".join(map(str, n.architecture)) for n in (self.original, self.network))
         return f"MinimizeResult({before} -> {after}, {len(self.moves)} moves, {self.saved_parameters} parameters saved)"
@@ -144,6 +175,7 @@ def minimize(
     tolerance: float = 1e-13,
     use_complex: bool | None = None,
     epsilon: float = 0.0,
+    domain: Polyhedron | None = None,
     lower: Any = None,
     upper: Any = None,
     prove: bool = False,
@@ -165,9 +197,10 @@ def minimize(
     epsilon : float
         Also replace neurons by constants as long as the function changes by at most this on the box;
         the bound that is reached is reported.
+    domain : Box, optional
+        The function is kept there only, where more neurons are dead or always active. Needed for ``epsilon > 0``.
     lower, upper : (n0,) array_like, optional
-        A box: the function is kept on ``lower <= x <= upper`` only, where more neurons are dead or
-        always active. Needed for ``epsilon > 0``.
+        Old names of the bounds of ``domain``; they warn.
     prove : bool
         Also decide by `are_equivalent` whether the result computes the same function; see `MinimizeResult.prove`.
     budget : Budget, optional
@@ -200,13 +233,13 @@ def minimize(
         raise InputError(f"tolerance must lie in [0, 1), found {tolerance}")
     if not 0 <= epsilon < np.inf:
         raise InputError(f"epsilon must be finite and at least 0, found {epsilon}")
-    box = _box(net, lower, upper)
+    box = _box(net, domain, lower, upper)
     monitor = Monitor(budget)
     approximate, bound = net, 0.0
     dropped: list[tuple[int, int]] = []
     if epsilon > 0:
         if box is None:
-            raise InputError("epsilon > 0 needs a box: the change of the function is bounded on lower <= x <= upper")
+            raise InputError("epsilon > 0 needs domain=, a box: the change of the function is bounded on it")
         approximate, bound, dropped = _drop_small(net, epsilon, box, monitor)
     run = _Run(approximate, tolerance, monitor, box)
     run.to_fixed_point(run.facts_by_bounds)
@@ -232,16 +265,26 @@ def minimize(
     return replace(result, proof=result.prove(budget=run.left())) if prove else result
 
 
-def _box(net: ReLUNetwork, lower: Any, upper: Any) -> tuple[FloatArray, FloatArray] | None:
-    if lower is None and upper is None:
-        return None
+def _box(net: ReLUNetwork, domain: Polyhedron | None, lower: Any, upper: Any) -> tuple[FloatArray, FloatArray] | None:
     n0 = net.architecture[0]
+    if lower is not None or upper is not None:
+        if domain is not None:
+            raise InputError("give the box as domain= alone; lower= and upper= are its old names")
+        renamed("minimize(lower=, upper=)", "minimize(domain=pf.Box(lo, hi))")
+    elif domain is None:
+        return None
+    elif not isinstance(domain, Box):
+        raise InputError(f"minimize keeps the function on a Box, found {type(domain).__name__}")
+    elif domain.dimension != n0:
+        raise ShapeError(f"the domain has {domain.dimension} coordinates, the network {n0} inputs")
+    else:
+        lower, upper = domain.lo, domain.hi
     try:
         low, high = (np.broadcast_to(np.asarray(v, dtype=np.float64), (n0,)).copy() for v in (lower, upper))
     except (TypeError, ValueError):
         raise InputError(f"a box needs lower= and upper=, numbers or {n0} of them each") from None
     if not (np.isfinite(low).all() and np.isfinite(high).all() and (low < high).all()):
-        raise InputError("a box needs finite bounds, lower below upper in every coordinate")
+        raise InputError("minimize needs a box with finite bounds, lower below upper in every coordinate")
     return low, high
 
 

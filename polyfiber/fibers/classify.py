@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import words
 from .._lazy import above
 from .._typing import BoolArray, RngLike
 from ..budget import Budget
@@ -33,6 +34,7 @@ from .hyperplanes import LayerAnalysis, analyse_layer
 from .layerwise import LayerwiseFiber
 from .one_neuron import ScalarFunction, is_single_point, scalar_components, scalar_dimension, scalar_function
 from .regime import Regime, check_regime
+from .told import told
 
 
 @dataclass(frozen=True)
@@ -191,8 +193,19 @@ class FiberReport:
             "equality of these networks is not decided by normal forms (outside the theorems); use polyfiber.are_equivalent"
         )
 
+    @property
+    def sentence(self) -> str:
+        """Whether the function determines the weights, up to what, how sure, and what to do next."""
+        return told(self)
+
+    def __repr__(self) -> str:
+        widths = words.widths(self.network.architecture)
+        return words.short(
+            f"FiberReport({widths}: {self.kind}, identifiable {self.identifiable}, dimension {self.dimension})"
+        )
+
     def __str__(self) -> str:
-        lines = [f"{self.network!r}: {self.kind}", f"  identifiable: {self.identifiable} ({self.reason})"]
+        lines = [self.sentence, f"  kind: {self.kind} ({self.reason})"]
         if self.dimension is not None:
             more = "" if self.complete else " of the components listed"
             lines.append(f"  dimension modulo scaling{more}: {self.dimension}")

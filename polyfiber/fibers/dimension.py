@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import words
 from .._typing import Array, IntArray, RngLike, SignArray
 from ..budget import Budget, Monitor
 from ..errors import InputError, ShapeError
@@ -53,6 +54,20 @@ class LocalFiber:
     n_regions: int
     ambiguous: int
     rounds: int
+
+    @property
+    def sentence(self) -> str:
+        """In how many directions the weights can move, and how sure."""
+        sure = "exact" if self.proven else "exact but for a chance of one in two billion"
+        if self.dimension == 0:
+            return f"Near these weights only rescaling neurons keeps the function, to first order ({sure}): they are locally determined."
+        return (
+            f"Near these weights {words.count(self.dimension, 'direction')} beyond rescaling {'keeps' if self.dimension == 1 else 'keep'} the "
+            f"function to first order ({sure})."
+        )
+
+    def __str__(self) -> str:
+        return self.sentence
 
     @property
     def raw_dimension(self) -> int:

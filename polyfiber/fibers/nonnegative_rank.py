@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from .. import words
 from .._typing import Array, FloatArray, IntArray, SignArray
 from ..errors import InputError, RankAmbiguityError, ShapeError, SolverError
 from ..kernels.fibers.cones import Ranks, nonnegative_factors
@@ -81,6 +82,18 @@ class NonnegativeRank:
     left: Array
     right: Array
     certificate: PointednessCertificate
+
+    @property
+    def sentence(self) -> str:
+        """The rank, and what it rests on."""
+        cone = "the columns lie in a pointed cone" if self.pointed else "the columns do not lie in a pointed cone"
+        return f"{words.count(self.rank, 'non-negative combination')} suffice for all columns (linear rank {self.linear_rank}): {cone}, certified."
+
+    def __str__(self) -> str:
+        return self.sentence
+
+    def __repr__(self) -> str:
+        return f"NonnegativeRank({self.rank}, linear rank {self.linear_rank}, {'pointed' if self.pointed else 'not pointed'})"
 
     @property
     def pointed(self) -> bool:

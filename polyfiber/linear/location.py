@@ -130,6 +130,21 @@ class Location:
             "state the noise of the weights as tolerance=, or accept a smaller gap="
         )
 
+    @property
+    def sentence(self) -> str:
+        """On which stratum the weights lie, how sure, and what would decide it."""
+        if self.verdict is Verdict.UNDECIDED:
+            return f"Not decided: {self._why()}."
+        found = self.stratum
+        how = "exact" if self.exact else f"every rank decided with a gap of {self.gap:.3g} or more"
+        return (
+            f"The weights lie on the rank stratum of dimension {found.dim} (codimension {found.codim}); the product has rank "
+            f"{found.rank}; {how}."
+        )
+
+    def __str__(self) -> str:
+        return self.sentence
+
     def candidates(self) -> Iterator[Stratum]:
         """Strata with ranks between `lower` and `upper`; lazily, few when the data are good."""
         from .strata import enumerate_strata

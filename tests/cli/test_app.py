@@ -41,7 +41,7 @@ def test_boxes_counts_and_pictures(capsys, tmp_path) -> None:
     code, out, _ = run(capsys, "complex", DATA / "wine_three.onnx", "--box=-1,1")
     assert code == 0
     assert "6 exact (" in out
-    assert "ms each)" in out
+    assert "s for all)" in out
     code, out, _ = run(capsys, "complex", DATA / "wine_three.onnx", "--box=0,20", "--count", "--json")
     f = json.loads(out)["f_vector"]
     assert code == 0
@@ -134,7 +134,7 @@ def test_demo(capsys) -> None:
     code, out, _ = run(capsys, "demo", "--json")
     assert code == 0
     answer = json.loads(out)
-    assert answer["certificate"] == "verified"
+    assert answer["verified"] is True
     assert answer["balancing_residual"] < 1e-9
 
 
@@ -145,9 +145,7 @@ def test_bad_input_is_one_line_and_exit_code_4(capsys, tmp_path) -> None:
         ("complex", broken),
         ("complex", tmp_path / "absent.npz"),
         ("info", tmp_path),
-        ("complex", DATA / "iris.npz", "--box=1,2,3"),
-        ("complex", DATA / "iris.npz", "--box=a,b"),
-        ("complex", DATA / "iris.npz", "--box=1,-1"),
+        ("complex", DATA / "iris.npz", "--box=1,2,3,4"),
         ("complex", DATA / "iris.npz", "--memory", "lots"),
     ):
         code, out, err = run(capsys, *argv)
@@ -162,4 +160,7 @@ def test_budgets_are_exit_code_3_and_usage_is_2(capsys) -> None:
     assert run(capsys, "complex", DATA / "iris.npz", "--seconds", "0")[0] == 3
     assert run(capsys, "complex")[0] == 2
     assert run(capsys, "complex", DATA / "iris.npz", "--nonsense")[0] == 2
+    assert run(capsys, "complex", DATA / "iris.npz", "--box=1,2,3")[0] == 2
+    assert run(capsys, "complex", DATA / "iris.npz", "--box=a,b")[0] == 2
+    assert run(capsys, "complex", DATA / "iris.npz", "--box=1,-1")[0] == 2
     assert run(capsys, "--version")[0] == 0

@@ -36,10 +36,12 @@ def test_explore(capsys: pytest.CaptureFixture[str], tmp_path: Path, file: Path)
     code, out, _ = run(capsys, "explore", file, "--seconds", "0", "--json")
     assert code == 3
     assert not json.loads(out)["complete"]
-    for wrong in (("--order", "best"), ("--at", "1,2"), ("--at", "x"), ("--save", tmp_path / "absent" / "a.npz")):
+    for wrong in (("--at", "1,2"), ("--save", tmp_path / "absent" / "a.npz")):
         code, out, err = run(capsys, "explore", file, *wrong)
         assert (code, out) == (4, "")
         assert err.count("\n") == 1
+    for wrong in (("--order", "best"), ("--at", "x"), ("--regions", "0")):
+        assert run(capsys, "explore", file, *wrong)[:2] == (2, "")
 
 
 def test_slices_along_directions(capsys: pytest.CaptureFixture[str], file: Path) -> None:
@@ -49,7 +51,9 @@ def test_slices_along_directions(capsys: pytest.CaptureFixture[str], file: Path)
     )
     assert code == 0
     assert json.loads(out)["f_vector"] == list(pf.slice_complex(net, [0.5, 0, 0], [[1, 0, 2], [0, 1, 0.5]]).f_vector)
-    for wrong in ("1,0", "1,0,0;2,0,0", "1,0,0;0,1,0;0,0,1;1,1,1", "x"):
+    assert run(capsys, "slice", file, "--along", "x")[:2] == (2, "")
+    assert run(capsys, "slice", file, "--along", "1,0,0", "--axes", "0")[:2] == (2, "")
+    for wrong in ("1,0", "1,0,0;2,0,0", "1,0,0;0,1,0;0,0,1;1,1,1"):
         code, out, err = run(capsys, "slice", file, "--along", wrong)
         assert (code, out) == (4, "")
         assert err.count("\n") == 1

@@ -46,11 +46,8 @@ def test_boundary_names_the_classes_that_meet(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("argv", "text"),
     [
-        (["--value", "nan"], "cannot read the level"),
         (["--output", "7"], "output 7 does not exist"),
         (["--save", "x.stl"], "written as .obj"),
-        (["--field", "3"], "field must be"),
-        (["--support", "open"], "support must be"),
     ],
 )
 def test_bad_input_has_one_line(argv: list[str], text: str) -> None:
@@ -60,4 +57,5 @@ def test_bad_input_has_one_line(argv: list[str], text: str) -> None:
 
 
 def test_a_choice_that_does_not_exist_is_a_usage_error() -> None:
-    assert run("levelset", str(DATA / "iris_petals.onnx"), "--side", "up").exit_code == 2
+    for wrong in (("--side", "up"), ("--field", "3"), ("--support", "open"), ("--value", "nan"), ("--box", "x")):
+        assert run("levelset", str(DATA / "iris_petals.onnx"), *wrong).exit_code == 2, wrong

@@ -129,7 +129,7 @@ def test_epsilon_bounds_the_change_on_the_box() -> None:
     X = rng.uniform(-1, 1, (5000, 3))
     saved = []
     for epsilon in (1e-9, 1e-3, 1e-2):
-        result = pf.minimize(net, epsilon=epsilon, lower=lower, upper=upper, use_complex=False)
+        result = pf.minimize(net, epsilon=epsilon, domain=pf.Box(lower, upper), use_complex=False)
         assert result.bound <= epsilon * (1 + 1e-6)
         assert np.abs(net(X) - result.network(X)).max() <= result.bound + 1e-12
         saved.append(result.saved_neurons)
@@ -148,7 +148,7 @@ def test_on_a_box_more_can_go() -> None:
     biases[0][5] = -10.0  # dead on the box
     net = pf.ReLUNetwork(base.weights, biases)
     everywhere = pf.minimize(net)
-    on_box = pf.minimize(net, lower=-1.0, upper=1.0)
+    on_box = pf.minimize(net, domain=pf.Box(-1, 1, dimension=net.architecture[0]))
     assert everywhere.network.architecture[1] == 8
     assert on_box.network.architecture[1] <= 4
     assert on_box.bound == 0.0
@@ -226,7 +226,7 @@ def test_a_proof_by_every_road() -> None:
         assert result.verify().verdict is pf.Verdict.YES
     assert pf.minimize(net).verify().verdict is pf.Verdict.UNDECIDED  # no proof was asked for
     net = dead_by_programs().exact()
-    result = pf.minimize(net, lower=-1.0, upper=1.0, prove=True)
+    result = pf.minimize(net, domain=pf.Box(-1, 1, dimension=net.architecture[0]), prove=True)
     assert result.network.architecture[2] <= 3
     assert result.proof is not None
     assert (result.proof.verdict, result.proof.tolerance) == (pf.Verdict.YES, 0.0)
@@ -234,7 +234,7 @@ def test_a_proof_by_every_road() -> None:
 
 def test_a_proof_within_epsilon_on_a_box() -> None:
     net = pf.ReLUNetwork.random((2, 8, 6, 2), rng=3)
-    result = pf.minimize(net, epsilon=0.5, lower=-1.0, upper=1.0, prove=True)
+    result = pf.minimize(net, epsilon=0.5, domain=pf.Box(-1, 1, dimension=net.architecture[0]), prove=True)
     assert result.proof is not None
     assert result.proof.verdict is pf.Verdict.YES
     assert result.proof.epsilon == 0.5

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ... import words
 from ..._typing import BoolArray, FloatArray, IntArray, ProgressLike, SignArray
 from ...budget import Budget, Monitor
 from ...domain import Polyhedron
@@ -63,6 +64,22 @@ class Exploration:
     def n_regions(self) -> int:
         """Regions seen."""
         return len(self.signs)
+
+    @property
+    def sentence(self) -> str:
+        """What was found, how sure, and what would find more."""
+        closed = int(self.closed.sum())
+        if self.complete:
+            return (
+                f"All {words.count(closed, 'region')} of the domain were found, with all their facets, each certified."
+            )
+        return (
+            f"{words.count(closed, 'region')} found with all facets, each certified, and {len(self.closed) - closed} more seen beyond "
+            "them; this is not all: a larger number of regions or more seconds go on."
+        )
+
+    def __str__(self) -> str:
+        return self.sentence
 
     def __repr__(self) -> str:
         end = "complete" if self.complete else f"{int((~self.closed).sum())} open"

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ... import words
 from ..._typing import Array, BoolArray, FloatArray, IntArray, SignArray
 from ...domain import Polyhedron
 from ...errors import InputError, UncertifiedSignError
@@ -189,6 +190,25 @@ class Region:
         if not len(cell.facets):
             return np.zeros((0, f.n0))
         return f.to_inputs(self.point, f.moved(cell.reference, cell.witnesses), cell.reference)
+
+    @property
+    def sentence(self) -> str:
+        """What the region is, and how sure."""
+        active = int((self.signs[: self.network.n_hidden] > 0).sum())
+        extent = {"yes": "bounded", "no": "unbounded", "undecided": "of undecided extent"}[self.bounded.value]
+        near = f"the nearest wall is {self.distance:.6g} away" if np.isfinite(self.distance) else "no wall is anywhere"
+        return (
+            (
+                f"Around this point the network is affine, with {active} of {self.network.n_hidden} neurons active, on {extent} region "
+                f"with {words.count(self.n_facets, 'facet')}; {near}. Facets are certified; none is missing."
+            )
+            .replace("on bounded", "on a bounded")
+            .replace("on unbounded", "on an unbounded")
+            .replace("on of", "on a region of")
+        )
+
+    def __str__(self) -> str:
+        return self.sentence
 
     def __repr__(self) -> str:
         widths = "-".join(map(str, self.network.architecture))

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ... import words
 from ..._typing import FloatArray, SignArray
 from ...errors import InputError, ShapeError
 from ...kernels.complexes import segments as lines
@@ -78,6 +79,17 @@ class SegmentRegions:
         for layer in range(1, len(frame.W)):
             slope = (slope * (self.signs[:, first[layer - 1] : first[layer]] > 0)) @ frame.W[layer].T
         return slope
+
+    @property
+    def sentence(self) -> str:
+        """What lies along the segment, and how sure."""
+        return (
+            f"The segment crosses {words.count(self.n_regions, 'piece')} on each of which the network is affine; where pieces meet, and "
+            "which neuron changes sign there, is certified."
+        )
+
+    def __str__(self) -> str:
+        return self.sentence
 
     def __repr__(self) -> str:
         widths = "-".join(map(str, self.network.architecture))

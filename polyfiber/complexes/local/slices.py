@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ... import words
 from ..._typing import FloatArray, ProgressLike
 from ...budget import Budget, Monitor
 from ...domain import Polyhedron
@@ -64,6 +65,22 @@ class Slice:
     def n_regions(self) -> int:
         """Number of regions."""
         return self.complex.n_regions
+
+    @property
+    def sentence(self) -> str:
+        """What the slice shows, and of which network exactly."""
+        exactly = (
+            "the restriction is exact"
+            if self.exact
+            else f"weights of the restricted first layer are rounded by at most {self.rounding:.3g}"
+        )
+        return (
+            f"The slice is cut into {words.count(self.n_regions, 'region')}; every sign is certified and {exactly}"
+            + ("." if self.exact else "; rational arithmetic (arithmetic='exact') rounds nothing.")
+        )
+
+    def __str__(self) -> str:
+        return self.sentence
 
     def __repr__(self) -> str:
         kind = "exact" if self.exact else f"first layer rounded by {self.rounding:.2g}"

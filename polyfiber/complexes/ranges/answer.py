@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ... import words
 from ..._typing import Array, BoolArray, FloatArray, IntArray, SignArray
 from ...domain import Polyhedron
 from ...errors import InputError
@@ -141,13 +142,31 @@ class ActivationBounds:
                     return False
         return True
 
+    @property
+    def sentence(self) -> str:
+        """What is constant on the domain, how sure, and what would decide the rest."""
+        s, N = self.signs, len(self.lower)
+        where = words.place(self.domain, self.network.architecture[0])
+        text = (
+            f"Of {words.count(N, 'hidden neuron')} {int((s > 0).sum())} are always active and {int((s < 0).sum())} never {where}, proved; "
+            f"{len(self.unstable)} take both signs"
+        )
+        left = len(self.undecided)
+        if not left:
+            return f"{text}."
+        sharper = "more seconds" if self.fallback else {"lp": "method exact"}.get(self.method, "method lp or exact")
+        return f"{text}; {left} not decided: {sharper} would decide more."
+
+    def __str__(self) -> str:
+        return self.sentence
+
     def __repr__(self) -> str:
         s = self.signs
         text = (
             f"ActivationBounds({self.method}: {int((s > 0).sum())} always active, {int((s < 0).sum())} always "
             f"inactive, {len(self.unstable)} unstable, {len(self.undecided)} of {len(s)} undecided"
         )
-        return text + (f"; {'; '.join(self.fallback)})" if self.fallback else ")")
+        return words.short(text + (f"; {'; '.join(self.fallback)})" if self.fallback else ")"))
 
 
 def _rational(x: FloatArray) -> Array:

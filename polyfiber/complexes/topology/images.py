@@ -65,6 +65,18 @@ class Injectivity:
     reason: str
     pairs: int
 
+    @property
+    def sentence(self) -> str:
+        """Whether inputs can be told apart by outputs, how sure, and what would decide it."""
+        if self.verdict is Verdict.YES:
+            return f"Yes: different inputs always give different outputs, proved; {self.reason}."
+        if self.verdict is Verdict.NO:
+            return f"No: two different inputs give the same output, exactly; {self.reason}."
+        return f"Not decided: {self.reason}; a larger budget compares more pairs of regions."
+
+    def __str__(self) -> str:
+        return self.sentence
+
     def __bool__(self) -> bool:
         return bool(self.verdict)
 

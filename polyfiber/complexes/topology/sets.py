@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ... import words
 from ..._lazy import above
 from ..._typing import BoolArray, FloatArray, IntArray, SignArray
 from ...budget import Budget, Monitor
@@ -77,6 +78,24 @@ class PolyhedralSet:
     def f_vector(self) -> tuple[int, ...]:
         """Number of cells of each dimension; ``()`` for the empty set."""
         return self._cells.counts
+
+    @property
+    def _name(self) -> str:
+        return f"The set {self.description}" if self.description.startswith("f_") else f"The {self.description}"
+
+    @property
+    def sentence(self) -> str:
+        """What the set is, and how sure."""
+        if self.dimension < 0:
+            return f"{self._name} is empty, proved."
+        pieces = self.components()[0]
+        return (
+            f"{self._name} is {'compact' if self.is_compact else 'not compact'} and has {words.count(pieces, 'connected piece')}, made "
+            f"of {words.count(sum(self.f_vector), 'cell')} of dimension up to {self.dimension}; every cell is certified."
+        )
+
+    def __str__(self) -> str:
+        return self.sentence
 
     def __repr__(self) -> str:
         return f"PolyhedralSet({self.description}, f = {self.f_vector})"

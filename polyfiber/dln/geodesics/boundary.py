@@ -114,6 +114,27 @@ class Geodesic:
         first = lift(self.start, int(self.depth)) if start is None else start
         return lift_path(self.start, self.momentum, t, start=first)
 
+    @property
+    def sentence(self) -> str:
+        """How long, whether shortest, and what that rests on."""
+        size = "x".join(map(str, self.start.shape))
+        text = f"The end-to-end matrices ({size}, rank {self.rank}) are {self.length:.9g} apart along this geodesic of depth {self.depth}"
+        if self.shortest:
+            return f"{text}; it is shortest: no path of this rank is shorter."
+        bound = f"no path is shorter than {self.lower_bound:.6g}"
+        if self.minimum is None:
+            return f"{text}; {bound}. Whether it is shortest is not decided: more starts, or check=True, say more."
+        local = {
+            "yes": "it is a local minimum of length", "no": "it is no local minimum of length",
+            "undecided": "whether it is a local minimum of length is not decided",
+        }[self.minimum.verdict.value]  # fmt: skip
+        return (
+            f"{text}; {local}, and {bound}. Whether it is shortest is not decided: more starts may find a shorter one."
+        )
+
+    def __str__(self) -> str:
+        return self.sentence
+
     def __repr__(self) -> str:
         state = "" if self.minimum is None else f", local minimum {self.minimum.verdict.value}"
         shape = "x".join(map(str, self.start.shape))

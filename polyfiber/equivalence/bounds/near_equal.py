@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ... import words
 from ..._typing import Array, FloatArray, ProgressLike
 from ...bounds.enclosing import enclosing_box
 from ...bounds.goals import Alternative, near
@@ -89,9 +90,23 @@ class NearEqual:
             "attained at": None if self.point is None else self.point.tolist(), "leaves": self.tree.n_leaves,
         }  # fmt: skip
 
+    @property
+    def sentence(self) -> str:
+        """Whether they are near, how sure, and what would decide an open question."""
+        within = "differ by at most epsilon on the domain"
+        return {
+            "yes": f"Yes: the networks {within}, proved; {self.reason}.",
+            "no": f"No: at an input they differ by more, computed exactly; {self.reason}.",
+            "undecided": f"Not decided whether the networks {within}: {self.reason}; a larger budget may decide it.",
+        }[self.verdict.value]
+
     def __str__(self) -> str:
-        word = {"yes": "near", "no": "not near", "undecided": "not decided"}[self.verdict.value]
-        return f"{word}: {self.reason}"
+        return self.sentence
+
+    def __repr__(self) -> str:
+        return words.short(
+            f"NearEqual({self.verdict.value}, bound {self.bound:.6g}, {self.boxes} boxes: {self.reason})"
+        )
 
 
 def near_equal(

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from ... import words
 from ..._typing import FloatArray, IntArray, ProgressLike
 from ...budget import Budget, Monitor
 from ...errors import InputError, PolyfiberWarning
@@ -63,6 +64,19 @@ class EquivalenceClasses:
     def members(self, label: int) -> IntArray:
         """Networks of a class."""
         return np.flatnonzero(self.labels == label)
+
+    @property
+    def sentence(self) -> str:
+        """How many functions there are, how sure, and what to do with the open pairs."""
+        n = int((self.labels >= 0).sum())
+        text = f"{words.count(n, 'network')} {'computes' if n == 1 else 'compute'} {words.count(self.n_classes, 'different function')}"
+        if not self.undecided:
+            return f"{text}; every pair within the tolerance is proved equal, every other kept apart."
+        pairs = words.count(len(self.undecided), "pair")
+        return f"At most: {text}; {pairs} not decided and kept apart: ask about each with polyfiber equiv or pf.are_equivalent, with more time."
+
+    def __str__(self) -> str:
+        return self.sentence
 
     def __repr__(self) -> str:
         return f"EquivalenceClasses({len(self.labels)} networks, {self.n_classes} classes)"

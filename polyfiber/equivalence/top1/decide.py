@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from ... import words
 from ..._typing import FloatArray, ProgressLike
 from ...budget import Budget, Monitor, heed
 from ...domain import Box, Polyhedron
@@ -60,6 +61,25 @@ class Agreement:
     domain: Polyhedron | None = field(default=None, repr=False)
     certificate: dict[str, Any] = field(default_factory=dict, repr=False)
     stats: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def sentence(self) -> str:
+        """Whether both networks choose the same class, how sure, and what would decide an open question."""
+        where = words.place(self.domain, self.a.architecture[0])
+        if self.verdict is Verdict.YES:
+            return f"Yes: the largest output is the same {where}, but for ties within {self.margin:g}. Proved: {self.reason}."
+        if self.verdict is Verdict.NO and self.winners is not None:
+            return f"No: at an input the first network chooses output {self.winners[0]} and the second {self.winners[1]}, computed exactly."
+        return (
+            f"Not decided whether the largest output is the same {where}: {self.reason}. {100 * self.proved:.3g} % is settled; a larger "
+            "budget (more seconds) goes on."
+        )
+
+    def __str__(self) -> str:
+        return self.sentence
+
+    def __repr__(self) -> str:
+        return words.short(f"Agreement({self.verdict.value}, {self.method}: {self.reason})")
 
     def __bool__(self) -> bool:
         return bool(self.verdict)

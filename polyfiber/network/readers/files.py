@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ..._typing import Array
-from ...errors import FileFormatError, MissingDependencyError, PolyfiberError
+from ...errors import FileFormatError, MissingDependencyError, MissingFileError, PolyfiberError
 from ..names import printable
 
 MAX_FILE = 1 << 30
@@ -45,7 +45,8 @@ def read_bytes(path: Path) -> bytes:
         info = path.stat()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise FileFormatError(f"cannot open the file: {reason}") from None
+        kind = MissingFileError if isinstance(error, FileNotFoundError) else FileFormatError
+        raise kind(f"cannot open the file: {reason}") from None
     if stat.S_ISDIR(info.st_mode):
         raise FileFormatError(
             "this is a directory; expected a file. A TensorFlow SavedModel or an unpacked checkpoint "

@@ -1,0 +1,132 @@
+"""What the texts of options mean: domains, points, widths, levels. A text that cannot be read is a usage error (exit code 2).
+
+One grammar of domains for every command, see `DOMAIN_HELP`; a domain that is read well and does not fit the network is bad
+input (exit code 4), because only the file can tell.
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from ..errors import InputError
+
+if TYPE_CHECKING:
+    from ..domain import Polyhedron
+
+DOMAIN_HELP = (
+    "Where to look: lo,hi for every input; lo1,hi1,lo2,hi2,… for each; a file .npz with arrays A and b for A x <= b; "
+    "all (the default) for every input there is."
+)
+EVERYWHERE = ("all", "none", "r^n")
+
+
+def numbers(text: str, what: str, example: str) -> list[float]:
+    """Finite numbers between commas (a colon may stand between the two ends of an interval)."""
+    try:
+        found = [float(part) for part in text.replace(":", ",").split(",") if part.strip()]
+    except ValueError:
+        found = []
+    if not found or not all(abs(v) < float("inf") for v in found):
+        raise typer.BadParameter(f"cannot read {what} {text!r}; expected finite numbers such as {example}")
+    return found
+
+
+def readable_domain(text: str | None) -> str | None:
+    """The text itself, after a look at its form: run by the parser, before any file is opened."""
+    if text is not None and text.strip().lower() not in EVERYWHERE and not text.endswith(".npz"):
+        found = numbers(text, "the domain", "-1,1 or 0,1,0,2")
+        if len(found) % 2:
+            raise typer.BadParameter(
+                f"the domain {text!r} has {len(found)} numbers; expected a lower and an upper end for each"
+            )
+        for low, high in zip(found[0::2], found[1::2]):
+            if low > high:
+                raise typer.BadParameter(f"the domain {text!r} is empty: {low:g} is above {high:g}")
+    return text
+
+
+def parse_domain(text: str | None, dimension: int) -> Polyhedron | None:
+    """A domain as `DOMAIN_HELP` says; None for all inputs."""
+    from ..domain import Box
+
+    if readable_domain(text) is None or str(text).strip().lower() in EVERYWHERE:
+        return None
+    text = str(text)
+    if text.endswith(".npz"):
+        return _polyhedron(Path(text), dimension)
+    found = numbers(text, "the domain", "-1,1 or 0,1,0,2")
+    if len(found) == 2:
+        return Box(found[0], found[1], dimension=dimension)
+    if len(found) == 2 * dimension:
+        return Box(found[0::2], found[1::2])
+    raise InputError(
+        f"the domain {text!r} has {len(found)} numbers; the network has {dimension} input{'s' * (dimension > 1)}, "
+        f"so expected 2 or {2 * dimension}"
+    )
+
+
+def _polyhedron(path: Path, dimension: int) -> Polyhedron:
+    from ..domain import Polyhedron
+    from ..network.readers.npz import read_arrays
+
+    arrays = read_arrays(path)
+    if not {"A", "b"} <= set(arrays):
+        raise InputError(f"the domain {path} holds {sorted(arrays)}; expected arrays A and b, for A x <= b")
+    found = Polyhedron(arrays["A"], arrays["b"])
+    if found.dimension != dimension:
+        raise InputError(f"the domain {path} has {found.dimension} coordinates; the network has {dimension} inputs")
+    return found
+
+
+def parse_point(text: str | None, dimension: int, what: str) -> list[float]:
+    """A point from ``0.1,0.2,…`` or one number for every coordinate; the origin by default."""
+    if text is None:
+        return [0.0] * dimension
+    found = numbers(text, what, "0.5 or 0,1,0.25")
+    if len(found) == 1:
+        return found * dimension
+    if len(found) != dimension:
+        raise InputError(f"{what} {text!r} has {len(found)} numbers; the network has {dimension} inputs")
+    return found
+
+
+def parse_widths(text: str) -> tuple[int, ...]:
+    """Widths from ``4,6,5`` (also ``4-6-5`` or ``4x6x5``)."""
+    compact = "".join(text.split())
+    if not re.fullmatch(r"\d+([,x-]\d+)*", compact):
+        raise typer.BadParameter(f"cannot read the widths {text!r}; expected numbers such as 4,6,5 (input width first)")
+    return tuple(int(p) for p in re.split(r"[,x-]", compact))
+
+
+def parse_level(text: str) -> Fraction:
+    """A number, taken exactly: ``0.5`` or ``1/3``."""
+    try:
+        return Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        raise typer.BadParameter(f"cannot read the level {text!r}; expected a number such as 0.5 or 1/3") from None
+
+
+def parse_integers(text: str, what: str, example: str) -> list[int]:
+    """Whole numbers between commas."""
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise typer.BadParameter(f"cannot read {what} {text!r}; expected whole numbers such as {example}") from None
+
+
+def parse_ranges(text: str | None, what: str) -> list[int] | None:
+    """Numbers and ranges: ``0,3-7``."""
+    if text is None:
+        return None
+    chosen: list[int] = []
+    for piece in text.split(","):
+        first, dash, last = piece.strip().partition("-")
+        if not first.isdigit() or (dash and not last.isdigit()):
+            raise typer.BadParameter(f"{what}: found {piece!r}; expected numbers and ranges such as 0,3-7")
+        chosen += range(int(first), int(last or first) + 1)
+    return chosen

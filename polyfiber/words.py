@@ -1,0 +1,123 @@
+"""How answers are worded: counts, neurons, domains, numbers, lines that stay short.
+
+Every answer begins with a sentence for someone who has not read the papers: what is so, up to what, how sure, what to do next.
+Results have it as ``sentence``, ``str(result)`` begins with it, and the command line prints it first. The same words name the
+same things everywhere: *neuron 3 of layer 2* (layers from 1, neurons from 0), *yes* and *no*, *inf*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+LINE = 200
+"""Characters of a one-line ``repr``, at most."""
+
+
+def count(n: Any, noun: str, plural: str | None = None) -> str:
+    """A number with its noun.
+
+    Examples
+    --------
+    >>> count(1, "region"), count(3, "vertex", "vertices"), count(0, "region")
+    ('1 region', '3 vertices', 'no regions')
+    """
+    many = plural or f"{noun}s"
+    return f"no {many}" if n == 0 else f"{n} {noun if n == 1 else many}"
+
+
+def listed(items: Iterable[Any], most: int = 4) -> str:
+    """A list in words, cut where it gets long.
+
+    Examples
+    --------
+    >>> listed([1, 2, 3]), listed(range(9))
+    ('1, 2 and 3', '0, 1, 2, 3 and 5 more')
+    """
+    texts = [str(i) for i in items]
+    if len(texts) > most + 1:
+        texts = [*texts[:most], f"{len(texts) - most} more"]
+    return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} and {texts[-1]}" if texts else "none"
+
+
+def neuron(layer: int, position: int) -> str:
+    """The name of a hidden neuron: layers count from 1, neurons of a layer from 0."""
+    return f"neuron {position} of layer {layer}"
+
+
+def neurons(layer: int, positions: Sequence[int]) -> str:
+    """Neurons of one layer.
+
+    Examples
+    --------
+    >>> neurons(2, [0, 3]), neurons(1, [5])
+    ('neurons 0 and 3 of layer 2', 'neuron 5 of layer 1')
+    """
+    return neuron(layer, positions[0]) if len(positions) == 1 else f"neurons {listed(positions)} of layer {layer}"
+
+
+def widths(architecture: Sequence[int]) -> str:
+    """An architecture: ``2-8-8-1``; of a deep one the ends.
+
+    Examples
+    --------
+    >>> widths((2, 8, 8, 1))
+    '2-8-8-1'
+    """
+    texts = [str(w) for w in architecture]
+    return "-".join(texts if len(texts) <= 12 else [*texts[:5], "…", *texts[-5:]])
+
+
+def number(value: Any) -> str:
+    """A number to six digits; ``inf``, ``-inf``."""
+    return f"{float(value):.6g}"
+
+
+def place(domain: Any, dimension: int) -> str:
+    """Where something holds.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> place(None, 3), place(pf.Box(-1, 1, dimension=3), 3), place(pf.Box([0, -1], [1, 2]), 2)
+    ('on all of R^3', 'on the box [-1, 1]^3', 'on the box [0, 1] x [-1, 2]')
+    """
+    if domain is None:
+        return f"on all of R^{dimension}"
+    if not hasattr(domain, "lo"):
+        return f"on the polyhedron of {count(domain.n_facets, 'inequality', 'inequalities')}"
+    sides = [f"[{number(a)}, {number(b)}]" for a, b in zip(domain.lo, domain.hi)]
+    if len(sides) > 1 and len(set(sides)) == 1:
+        return f"on the box {sides[0]}^{len(sides)}"
+    if len(sides) > 4:
+        sides = [*sides[:2], "…", sides[-1]]
+    return f"on the box {' x '.join(sides)}"
+
+
+def short(text: str, most: int = LINE) -> str:
+    """One line of at most so many characters.
+
+    Examples
+    --------
+    >>> short("a long story", 8)
+    'a long …'
+    """
+    line = " ".join(text.split())
+    return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def shape(array: Any) -> str:
+    """The shape of an array, for a repr: ``3x4``."""
+    return "x".join(map(str, getattr(array, "shape", ()))) or "1"
+
+
+class Sentence:
+    """A result whose ``str`` is its sentence, and whose ``repr`` is one short line."""
+
+    @property
+    def sentence(self) -> str:
+        """What is so, how sure, and what to do next."""
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        return self.sentence
