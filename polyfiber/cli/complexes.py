@@ -12,9 +12,9 @@ from ..budget import Monitor
 from ..errors import BudgetExceededError
 from ..words import count as counted
 from ..words import widths
+from .grammar.parsing import parse_domain as parse_box
 from .options import NETWORK, Limits, Output, Streamed, Where, grouped, refuse
 from .outputs import draw_complex, new_figure, require_writable
-from .parsing import parse_domain as parse_box
 from .render import facts as show_facts
 from .render import note, shown, table, tell
 

@@ -8,9 +8,9 @@ from typing import Any
 import typer
 
 from ..words import count as counted
+from .grammar.parsing import parse_ranges
 from .live import live
 from .options import Output, grouped, refuse
-from .parsing import parse_ranges
 from .render import note, table, tell
 
 dataset = typer.Typer(

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 import typer
 
-from .choices import CellFormat
-from .parsing import DOMAIN_HELP, parse_domain, readable_domain
+from .grammar.choices import CellFormat
+from .grammar.parsing import DOMAIN_HELP, parse_domain, readable_domain
 from .render import heartbeat, progress_line
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ import typer
 from ..errors import InputError
 from ..words import count as counted
 from ..words import neuron, widths
-from .choices import Method, Order
+from .grammar.choices import Method, Order
+from .grammar.parsing import parse_domain, parse_integers, parse_point
 from .options import NETWORK, Limits, Output, Where, grouped, refuse
 from .outputs import draw, new_figure, require_writable
-from .parsing import parse_domain, parse_integers, parse_point
 from .render import facts as show_facts
 from .render import note, table, tell
 

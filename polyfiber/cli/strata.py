@@ -10,9 +10,9 @@ import typer
 
 from ..errors import FileFormatError, InputError
 from ..words import count as counted
+from .grammar.parsing import numbers, parse_widths
 from .options import Limits, Output, grouped, refuse
 from .outputs import new_figure, write_figure
-from .parsing import numbers, parse_widths
 from .render import facts as show_facts
 from .render import note, shown, table, tell
 

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ..errors import IncompleteError
+from .grammar.parsing import parse_integers
 from .options import Output, Streamed
-from .parsing import parse_integers
 from .render import note, table, tell
 
 if TYPE_CHECKING:

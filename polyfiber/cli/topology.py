@@ -10,10 +10,10 @@ import typer
 
 from ..errors import InputError
 from ..words import count as counted
-from .choices import Field, Side, Support
+from .grammar.choices import Field, Side, Support
+from .grammar.parsing import parse_level
 from .options import NETWORK, Limits, Output, Where, grouped
 from .outputs import new_figure, require_writable, write_figure
-from .parsing import parse_level
 from .render import note, shown, table, tell
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from ..errors import InputError
+from ...errors import InputError
 
 if TYPE_CHECKING:
-    from ..domain import Polyhedron
+    from ...domain import Polyhedron
 
 DOMAIN_HELP = (
     "Where to look: lo,hi for every input; lo1,hi1,lo2,hi2,… for each; a file .npz with arrays A and b for A x <= b; "
@@ -52,7 +52,7 @@ def readable_domain(text: str | None) -> str | None:
 
 def parse_domain(text: str | None, dimension: int) -> Polyhedron | None:
     """A domain as `DOMAIN_HELP` says; None for all inputs."""
-    from ..domain import Box
+    from ...domain import Box
 
     if readable_domain(text) is None or str(text).strip().lower() in EVERYWHERE:
         return None
@@ -71,8 +71,8 @@ def parse_domain(text: str | None, dimension: int) -> Polyhedron | None:
 
 
 def _polyhedron(path: Path, dimension: int) -> Polyhedron:
-    from ..domain import Polyhedron
-    from ..network.readers.npz import read_arrays
+    from ...domain import Polyhedron
+    from ...network.readers.npz import read_arrays
 
     arrays = read_arrays(path)
     if not {"A", "b"} <= set(arrays):
