@@ -28,13 +28,12 @@ from ..network.moves import Rescale, random_trivial
 from ..numerics.rounding import UNIT
 from .activity import NeuronFacts, facts_from_complex, facts_on, neuron_facts
 from .components import ConstantPart, HidingPart, LayerPart, NetworkComponent, SinglePart
-from .findings import Finding, find, image_duplicates, invisible_neurons
+from .findings import Finding, find, image_duplicates, invisible_neurons, told
 from .hiding import HidingReport, flip_sets, hiding_report
 from .hyperplanes import LayerAnalysis, analyse_layer
 from .layerwise import LayerwiseFiber
 from .one_neuron import ScalarFunction, is_single_point, scalar_components, scalar_dimension, scalar_function
 from .regime import Regime, check_regime
-from .told import told
 
 
 @dataclass(frozen=True)
