@@ -33,7 +33,7 @@ class Equivalence:
     verdict : Verdict
         The answer asked for: within the tolerance, or exact when ``tolerance=0``.
     method : str
-        'parameters', 'canonical form', 'shared features', 'scalar function', 'witness', 'regions', 'weights',
+        'parameters', 'canonical form', 'shared features', 'relations', 'scalar function', 'witness', 'regions', 'weights',
         'branch and bound' or 'none'.
     reason : str
     tolerance : float

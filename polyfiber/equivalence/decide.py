@@ -31,10 +31,21 @@ from .bounds.everywhere import bound_on_box, growth_bound
 from .bounds.near_equal import NEAR_SECONDS, Question
 from .forms.canonical import CanonicalForm, canonical_form, compare_raw, flat_parameters, form_of, raw_forms
 from .forms.shared_features import shared_features
-from .grounds import Bounded, ComparedCells, EqualForms, Ground, ProvedBoxes, SameParameters
+from .grounds import Bounded, ComparedCells, EqualForms, Ground, ProvedBoxes, SameFunctions, SameParameters
 from .partial import ProvedPart, agreeing_cells
 from .regions.cover import Covered, CoverSearch, essential_inputs, sizes_of
-from .witness import Witness, as_float, candidates, decisive, exact_output, excess, explained, rounding_bound
+from .relations.prove import bound_on, by_relations
+from .witness import (
+    Witness,
+    as_float,
+    candidates,
+    decisive,
+    exact_output,
+    excess,
+    explained,
+    rounding_bound,
+    surely_different,
+)
 
 YES_SHARE = 1e-3
 """Of the tolerance: what a YES by cells asks for, relative to what the terms of an output add up to."""
@@ -44,6 +55,8 @@ MAX_BLOCKWISE = 10**11
 """Largest expected complex that is begun, block by block or cell by cell, within a time budget."""
 FEW = 50_000
 """Expected vertices up to which cells are compared where splitting boxes does not decide an epsilon."""
+SLOW = 1000
+"""Parameters beyond which exact normal forms take longer than shared functions."""
 LARGE = 1_000_000
 """Parameters beyond which a few inputs are tried before anything else."""
 
@@ -239,6 +252,10 @@ def _everywhere(pair: _Pair) -> Equivalence:
     proof = pair.witness_among(X)
     if proof is not None:
         return pair.no("witness", _DIFFER, proof)
+    if pair.method != "regions":
+        related = _by_relations(pair)
+        if related is not None:
+            return related
     if pair.method == "forms":
         return pair.undecided(f"canonical forms differ by {distance:.2g}, which decides nothing here")
     answer = _by_cells(pair)
@@ -247,6 +264,22 @@ def _everywhere(pair: _Pair) -> Equivalence:
         if proof is not None:
             return pair.no("witness", _DIFFER, proof)
     return answer
+
+
+def _by_relations(pair: _Pair, tolerance: float | None = None) -> Equivalence | None:
+    """YES where both are equal over the functions that they share; on a box, where the bound of what is left out is within its limit."""
+    found = by_relations(
+        pair.a, pair.b, tolerance=pair.tolerance if tolerance is None else tolerance, domain=pair.domain
+    )
+    if found is None:
+        return None
+    box = box_around(pair.domain)
+    if box is not None and not found.exact:
+        limits = pair.tolerance * _sampled(pair)[2]
+        if not (bound_on(found, *box) <= limits).all():
+            return None
+    ground = SameFunctions(found.functions, found.distance, found.allowed, found.growth.constant, found.growth.slope)
+    return pair.yes(ground, **({"known_exact": Verdict.YES} if found.exact else {}))
 
 
 _DIFFER = "the outputs differ at an input by more than the tolerance explains"
@@ -345,6 +378,11 @@ def suspected_inputs(found: Covered) -> FloatArray:
 
 
 def _exactly(pair: _Pair) -> Equivalence:
+    early = pair.fa.n_parameters > SLOW and pair.method != "regions"
+    if early and not surely_different(pair.fa, pair.fb, candidates(pair.fa, pair.fb, pair.domain, n=16)).any():
+        related = _by_relations(pair)
+        if related is not None:
+            return related
     verdict, proof = exact_verdict(pair.a, pair.b, pair.domain)
     if verdict is Verdict.YES:
         return pair.yes(EqualForms(0.0, 0.0, text="exact normal forms are equal"), known_exact=verdict)
@@ -352,6 +390,10 @@ def _exactly(pair: _Pair) -> Equivalence:
         return pair.no("witness", "the exact outputs differ at an input", proof)
     from .regions.exact import exact_by_regions
 
+    if not early and pair.method != "regions":
+        related = _by_relations(pair)
+        if related is not None:
+            return related
     if pair.method == "forms":
         return pair.undecided("exact normal forms differ, and no input was found where the functions do")
     size = _vertices(pair)
@@ -371,6 +413,9 @@ def _on_domain(pair: _Pair) -> Equivalence:
         # relative to what f reaches on the domain, parameters within the tolerance may be too far apart
         if distance <= YES_SHARE * pair.tolerance + (allowed - pair.tolerance) and distance <= allowed < 1:
             return pair.yes(EqualForms(distance, allowed))
+        related = _by_relations(pair)
+        if related is not None:
+            return related
     if pair.method in ("auto", "regions"):
         part = Monitor(pair.monitor.rest(ENUMERATION_SHARE), pair.monitor._call)
         found = _cells_on_domain(pair, part)

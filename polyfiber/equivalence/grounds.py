@@ -14,6 +14,7 @@ same measure); a NO asks for more than the tolerance explains. What lies between
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import Any, Protocol
 
 from ..errors import NumericalError
@@ -88,6 +89,42 @@ class EqualForms:
     def certificate(self) -> dict[str, Any]:
         """The distance and what was allowed."""
         return {"form distance": self.distance, "allowed": self.allowed}
+
+
+@dataclass(frozen=True)
+class SameFunctions:
+    """Both networks written over one list of functions, with outputs that agree; what was left out is bounded by ``constant + slope |x|``."""
+
+    functions: int
+    distance: float
+    allowed: float
+    constant: float
+    slope: float
+    method: str = "relations"
+
+    def __post_init__(self) -> None:
+        _ask(
+            0.0 <= self.distance <= self.allowed < 1.0 and 0.0 <= self.constant < inf and 0.0 <= self.slope < inf, self
+        )
+
+    @property
+    def bound(self) -> float:
+        """Relative distance of what counts as one."""
+        return self.distance
+
+    @property
+    def reason(self) -> str:
+        """In words."""
+        how = f"to {self.distance:.2g}" if self.allowed else "exactly"
+        return f"written over {self.functions} functions that both share, layer by layer, the outputs agree {how}"
+
+    @property
+    def certificate(self) -> dict[str, Any]:
+        """The distance, what was allowed, and the bound of the difference at every input."""
+        return {
+            "functions": self.functions, "distance": self.distance, "allowed": self.allowed,
+            "everywhere": {"constant": self.constant, "slope": self.slope},
+        }  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from ..bounds.everywhere import bound_on_box
 from ..forms.shared_features import shared_features
 from ..moves_between import parameter_distance, unit_distance
 from ..regions.cover import CoverSearch, essential_inputs
+from ..relations.prove import by_relations
 from ..witness import beyond_tolerance, candidates, exact_difference, explained, magnitude, rounding_bound
 from .bounds import bound_holds
 from .near import recheck_near
@@ -157,6 +158,7 @@ class _Work:
             yield self._by_moves
             if self.answer.method != "shared features":  # that would be the same way again
                 yield self._by_features
+            yield self._by_relations
         if self.exactly:
             yield self._by_exact_maps
             return
@@ -200,6 +202,19 @@ class _Work:
             return None
         how = "exactly" if self.exactly else f"to {distance:.2g}"
         return self.result(Verdict.YES, f"the features that both networks share agree {how}, layer by layer")
+
+    def _by_relations(self) -> Recheck | None:
+        """Over shared functions, the networks in the other order: for answers that were found so too, the same code on other numbers."""
+        answer = self.answer
+        if answer.method == "relations":
+            return None
+        found = by_relations(answer.b, answer.a, tolerance=0.0 if self.exactly else max(answer.tolerance, 1e-12))
+        if found is None or (answer.domain is not None and not found.exact):
+            self.missing.append("the networks are not equal over shared functions")
+            return None
+        return self.result(
+            Verdict.YES, f"over {found.functions} functions that both share the outputs agree, to {found.distance:.2g}"
+        )
 
     def _by_weights(self) -> Recheck | None:
         domain = self.answer.domain
