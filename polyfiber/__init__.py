@@ -76,6 +76,10 @@ _EXPORTS: dict[str, str] = {
     "segment_regions": "complexes.local.segments",
     "simplify_on": "complexes.ranges.simplify",
     "slice_complex": "complexes.local.slices",
+    # pages
+    "Picture": "pages.build",
+    "Report": "pages.build",
+    "report": "pages.build",
 }
 _SUBPACKAGES = (
     "complexes",
@@ -87,6 +91,7 @@ _SUBPACKAGES = (
     "invariants",
     "linear",
     "network",
+    "pages",
     "plots",
 )
 

@@ -40,9 +40,10 @@ FLOORS: dict[str, int] = {
     "datasets": 11,
     "plots": 12,
     "testing": 12,
-    "cli": 13,
-    "__init__": 14,
-    "__main__": 14,
+    "pages": 13,
+    "cli": 14,
+    "__init__": 15,
+    "__main__": 15,
 }
 BASE = {"numpy", "scipy", "numba", "networkx", "cvxpy", "cdd", "onnx", "h5py", "safetensors"}
 STANDARD_ONLY_AT_TOP = {

@@ -26,6 +26,7 @@ WHOLE = {
     "dln": {"exports", "hostile"},
     "equivalence": {"near_equal"},
     "fibers": {"degenerate"},
+    "pages": {"browser"},
     "network": {"data_files", "exporters", "hostile", "graphs"},
 }  # fmt: skip
 """Tests that hold a whole package against a truth of its own, and are named after that truth."""

@@ -279,7 +279,7 @@ def _sampled_regions(network: ReLUNetwork, domain: Polyhedron | None, most: int,
 def _masked_products(network: ReLUNetwork, signs: SignArray, tolerance: float) -> tuple[ProductRank | None, int, int]:
     """Worst product over the masks of regions, how many were looked at, how many are deficient."""
     weights = [np.asarray(w, dtype=np.float64) for w in network.weights]
-    offsets = np.concatenate([[0], np.cumsum(network.hidden_widths)])
+    offsets = np.concatenate([[0], np.cumsum(network.hidden_widths, dtype=np.int64)])
     L = len(weights)
     worst: ProductRank | None = None
     seen: set[tuple[int, int, bytes]] = set()
@@ -325,7 +325,7 @@ def _vertex_margin(cx: PolyhedralComplex, chunk: int = 512) -> float:
     net = cx.network.rounded()
     best = np.inf
     signs = cx.signs(0)[:, : net.n_hidden]
-    offsets = np.concatenate([[0], np.cumsum(net.hidden_widths)])
+    offsets = np.concatenate([[0], np.cumsum(net.hidden_widths, dtype=np.int64)])
     for start in range(0, len(signs), chunk):
         rows = signs[start : start + chunk]
         z = np.concatenate(net.preactivations(cx.vertices[start : start + chunk])[:-1], axis=1)

@@ -52,3 +52,39 @@ def contrast(a: Any, b: Any) -> float:
         linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
         light.append(float(linear @ [0.2126, 0.7152, 0.0722]))
     return (max(light) + 0.05) / (min(light) + 0.05)
+
+
+_LIGHT = ("#948e77", "#a19975", "#aea371", "#bcae6c", "#c8b866", "#d6c35d", "#e5cf52", "#f3db42", "#fee838")
+_DARK = ("#00224e", "#00295d", "#00306f", "#123570", "#243c6e", "#32436d", "#3c4a6c", "#46516c", "#4f576c")
+WALLS_ON_DARK = ("#ffffff", "#ffd0d0", "#a8d8ff", "#b8f0b8", "#e6c8ff", "#e8e8e8")
+CLASSES_ON_DARK = (
+    "#1f4e6b", "#7a4416", "#2c5e2a", "#74345a", "#665a10", "#4a4478", "#1f5c57", "#5a4730", "#7a3a30", "#4a4a4a",
+)  # fmt: skip
+
+
+def light_ground() -> list[str]:
+    """Nine colours from low to high on which dark lines stand out: the light part of ``cividis``, for pages.
+
+    Examples
+    --------
+    >>> light_ground()[0]
+    '#948e77'
+    """
+    return list(_LIGHT)
+
+
+def dark_ground() -> list[str]:
+    """The dark part of ``cividis``, for pages on which lines are light."""
+    return list(_DARK)
+
+
+def page_colours(*, dark: bool) -> dict[str, Any]:
+    """Walls by layer, classes, boundary and frame of a page."""
+    return {
+        "walls": list(WALLS_ON_DARK if dark else WALLS),
+        "classes": list(CLASSES_ON_DARK if dark else CLASSES),
+        "boundary": "#ffffff" if dark else BOUNDARY,
+        "paper": "#14171c" if dark else "#ffffff",
+        "ink": "#f2f2f2" if dark else "#16181d",
+        "tie": "#4a4a4a" if dark else "#d9d9d9",
+    }

@@ -52,3 +52,9 @@ def test_large_networks_get_margins_but_no_verdict() -> None:
     assert g.products > 0
     assert g.worst_product is not None
     assert 0 < g.worst_product.singular_value < 1
+
+
+def test_an_affine_network_has_nothing_to_be_special_about() -> None:
+    found = pf.genericity(pf.ReLUNetwork([[[1, 2], [0, 1]]], [[0, 1]]))
+    assert found.supertransversal is pf.Verdict.YES
+    assert found.products == 1
