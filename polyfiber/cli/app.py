@@ -13,7 +13,7 @@ from .. import _version
 from ..budget import on_compiling
 from .exits import mend_streams, noting_interrupts, outcome
 
-TOPICS = ("complexes", "topology", "fibers", "equivalence", "strata", "regions", "datasets", "verify", "prove", "pages")
+TOPICS = ("complexes", "topology", "fibers", "equivalence", "strata", "regions", "datasets", "verify", "prove")
 
 app = typer.Typer(
     name="polyfiber",

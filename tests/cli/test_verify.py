@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -42,3 +43,20 @@ def test_a_row_of_a_dataset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     code, _, error = run(capsys, "verify", tmp_path / "c.npz", "--row", "complexes:0")
     assert code == 4
     assert "--row is for datasets" in error
+
+
+def test_a_page_about_a_file(tmp_path, capsys) -> None:
+    from polyfiber.cli.app import main
+
+    pf.ReLUNetwork.random((2, 4, 2), rng=0).save(tmp_path / "net.npz")
+    page = tmp_path / "page.html"
+    with pytest.raises(SystemExit) as end:
+        main(["report", str(tmp_path / "net.npz"), "-o", str(page), "--box=-1,1", "--names", "a,b", "--json"])
+    assert end.value.code == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["bytes"] == page.stat().st_size
+    assert {s["name"] for s in told["sections"]} >= {"network", "complex", "boundary", "certificate", "fiber"}
+    for wrong in (["--axes", "x"], ["--origin", "a,b"], ["--points", str(tmp_path / "net.npz")]):
+        with pytest.raises(SystemExit) as end:
+            main(["report", str(tmp_path / "net.npz"), "-o", str(page), *wrong])
+        assert end.value.code == 4
