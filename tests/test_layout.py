@@ -17,7 +17,7 @@ WHOLE = {
     "bounds": {"rounding"},
     "complexes": {
         "against_exact", "attacks", "against_lp", "cdd", "degenerate_domains", "exact_points", "golden", "hard_inputs", "identities",
-        "limits", "oracles",
+        "limits", "oracles", "piecewise",
     },
     "complexes/topology": {"critical", "distance", "images"},
     "datasets": {"hostile_inputs", "outside", "shipped"},

@@ -10,6 +10,7 @@ from .._typing import IntArray, SignArray
 from ..domain import Box, Polyhedron
 from ..errors import InputError, SolverError
 from ..network.model import ReLUNetwork
+from ..network.piecewise import PiecewiseLinearNetwork
 from .relaxation import bounding_box, relaxed
 
 WORTH = 1 << 12
@@ -53,12 +54,12 @@ class Settled:
         return f"Settled({a + i} of {len(self.signs)} neurons: {a} active, {i} inactive, by {self.method})"
 
 
-def settle(network: ReLUNetwork, domain: Polyhedron | None, *, expected: float) -> Settled:
+def settle(network: ReLUNetwork | PiecewiseLinearNetwork, domain: Polyhedron | None, *, expected: float) -> Settled:
     """Which neurons keep one sign on a domain, as far as cheap bounds tell.
 
     Parameters
     ----------
-    network : ReLUNetwork
+    network : ReLUNetwork or PiecewiseLinearNetwork
     domain : Polyhedron or None
         Unbounded, empty and flat ones settle nothing.
     expected : float
@@ -76,6 +77,8 @@ def settle(network: ReLUNetwork, domain: Polyhedron | None, *, expected: float) 
     Settled(97 of 128 neurons: 50 active, 47 inactive, by relaxation)
     """
     nothing = Settled(np.zeros(network.n_hidden, dtype=np.int8), "none")
+    if not isinstance(network, ReLUNetwork):
+        return nothing
     if domain is None or network.n_hidden == 0 or expected < (WORTH if isinstance(domain, Box) else WORTH_PROGRAMS):
         return nothing
     try:

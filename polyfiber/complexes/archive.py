@@ -29,6 +29,9 @@ from ..errors import (
     PolyfiberError,
 )
 from ..network.model import ReLUNetwork
+from ..network.piecewise import PiecewiseLinearNetwork
+from ..network.readers.npz import network_of_bytes
+from ..network.writers import network_bytes
 from ..numerics.digits import fraction_of, text_of
 from ..numerics.exact import rank
 from .blocks.parts import appearing
@@ -45,8 +48,9 @@ from .skeleton.build import BuildStats, Skeleton
 from .skeleton.layout import unpack
 
 FORMAT = "polyfiber-complex"
-FORMAT_VERSION = 2
-"""Newest that is read. Complexes of generic networks are written as version 1, face lattices as 2."""
+FORMAT_VERSION = 3
+"""Newest that is read. Complexes of generic ReLU chains are written as version 1, face lattices of chains as 2, networks of
+gates as 3: the network is an archive of its own, ``network``."""
 COLUMNS = ("star", "words", "x", "err", "slot", "line_err", "at_inf")
 
 
@@ -89,9 +93,13 @@ def _arrays(cx: PolyhedralComplex) -> dict[str, Array]:
             "an archive holds whole complexes; keep the block itself (its path) and run it again, or write_cells"
         )
     store: dict[str, Array] = {}
-    for i, (w, b) in enumerate(zip(cx.network.weights, cx.network.biases)):
-        _put(store, f"weight_{i}", w)
-        _put(store, f"bias_{i}", b)
+    wired = isinstance(cx.network, PiecewiseLinearNetwork)
+    if wired:
+        store["network"] = np.frombuffer(network_bytes(cx.network), dtype=np.uint8)
+    else:
+        for i, (w, b) in enumerate(zip(cx.network.weights, cx.network.biases)):
+            _put(store, f"weight_{i}", w)
+            _put(store, f"bias_{i}", b)
     region = "all"
     if isinstance(cx.domain, Box):
         region = "box"
@@ -110,10 +118,10 @@ def _arrays(cx: PolyhedralComplex) -> dict[str, Array]:
         put_lattice(store, sk)
     header = {
         "format": FORMAT,
-        "format_version": 1 if cx.is_simple else 2,
+        "format_version": 3 if wired else 1 if cx.is_simple else 2,
         "lattice": not cx.is_simple,
         "polyfiber": _version.__version__,
-        "layers": len(cx.network.weights),
+        "layers": len(cx.network.hidden_widths) + 1,
         "domain": region,
         "f_vector": list(cx.f_vector),
         "source": {k: v for k, v in cx.network.source.items() if isinstance(v, str | int | float | bool)},
@@ -198,12 +206,7 @@ def _read(file: Path) -> dict[str, Array]:
 
 def _loaded(store: dict[str, Array]) -> PolyhedralComplex:
     header = _header(store)
-    layers = range(int(header["layers"]))
-    network = ReLUNetwork(
-        [_get(store, f"weight_{i}") for i in layers],
-        [_get(store, f"bias_{i}") for i in layers],
-        source=header.get("source"),
-    )
+    network = _network(header, store)
     domain: Polyhedron | None = None
     if header["domain"] == "box":
         domain = Box(_get(store, "domain_lo"), _get(store, "domain_hi"))
@@ -226,6 +229,22 @@ def _loaded(store: dict[str, Array]) -> PolyhedralComplex:
     return cx
 
 
+def _network(header: dict[str, Any], store: dict[str, Array]) -> ReLUNetwork | PiecewiseLinearNetwork:
+    if "network" in store:
+        if store["network"].dtype != np.uint8:
+            raise FileFormatError("damaged: its network is no archive")
+        network = network_of_bytes(store["network"].tobytes())
+        if not isinstance(network, PiecewiseLinearNetwork):
+            raise FileFormatError("damaged: its network is not one of gates")
+        return network
+    layers = range(int(header["layers"]))
+    return ReLUNetwork(
+        [_get(store, f"weight_{i}") for i in layers],
+        [_get(store, f"bias_{i}") for i in layers],
+        source=header.get("source"),
+    )
+
+
 def _header(store: dict[str, Array]) -> dict[str, Any]:
     if "header" not in store:
         raise FileFormatError("it is no archive of a complex: it has no header")
@@ -242,7 +261,10 @@ def _header(store: dict[str, Array]) -> dict[str, Any]:
 
 
 def _compare_digests(
-    header: dict[str, Any], store: dict[str, Array], network: ReLUNetwork, domain: Polyhedron | None
+    header: dict[str, Any],
+    store: dict[str, Array],
+    network: ReLUNetwork | PiecewiseLinearNetwork,
+    domain: Polyhedron | None,
 ) -> None:
     """Of archives that have them; older ones have none."""
     digests = header.get("digests")
@@ -271,7 +293,7 @@ def _stats(header: dict[str, Any]) -> BuildStats:
     return stats
 
 
-def _frame(store: dict[str, Array], network: ReLUNetwork, domain: Polyhedron | None) -> Frame:
+def _frame(store: dict[str, Array], network: ReLUNetwork | PiecewiseLinearNetwork, domain: Polyhedron | None) -> Frame:
     """The frame of network and domain, in the coordinates of the archive if these are independent."""
     frame = make_frame(network, domain)
     flat = True
@@ -346,7 +368,11 @@ def _solve(skeleton: Skeleton, stored: Array) -> None:
 
 # ---- verifying ----------------------------------------------------------------------------------
 def verify_archive(
-    path: Any, *, network: ReLUNetwork | None = None, domain: Any = ..., budget: Budget | None = None
+    path: Any,
+    *,
+    network: ReLUNetwork | PiecewiseLinearNetwork | None = None,
+    domain: Any = ...,
+    budget: Budget | None = None,
 ) -> Verification:
     """Whether an archive holds the complex of its network on its domain: everything is computed again by other code.
 

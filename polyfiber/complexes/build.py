@@ -9,6 +9,7 @@ from ..budget import Budget, Monitor
 from ..domain import Polyhedron
 from ..errors import BudgetExceededError, GenericityError, InputError
 from ..network.model import ReLUNetwork
+from ..network.piecewise import PiecewiseLinearNetwork, require_chain, require_network
 from .blocks.plan import bytes_of_vertex, guessed_vertices
 from .blocks.run import count_blocks
 from .complex import PolyhedralComplex, face_source
@@ -47,16 +48,8 @@ def _build(
     return frame, skeleton
 
 
-def _require_network(network: Any) -> None:
-    if not isinstance(network, ReLUNetwork):
-        raise InputError(
-            f"expected a polyfiber.ReLUNetwork, found {type(network).__name__}; "
-            "use read_network, from_torch or from_sklearn first"
-        )
-
-
 def canonical_complex(
-    network: ReLUNetwork,
+    network: ReLUNetwork | PiecewiseLinearNetwork,
     domain: Polyhedron | None = None,
     *,
     on_degenerate: str = "resolve",
@@ -65,15 +58,15 @@ def canonical_complex(
     progress: ProgressLike = None,
     inflate: float = 1.0,
 ) -> PolyhedralComplex:
-    """Canonical polyhedral complex of a ReLU network.
+    """Canonical polyhedral complex of a ReLU network, or of any network of gates with slopes.
 
-    A face is a non-empty set of inputs where every hidden neuron keeps one sign in {-, 0, +}.
+    A face is a non-empty set of inputs where every hidden neuron (gate) keeps one sign in {-, 0, +}.
     Every sign behind it is certified: by a floating value beyond its error bound, by a rank
     argument, or in rational arithmetic.
 
     Parameters
     ----------
-    network : ReLUNetwork
+    network : ReLUNetwork or PiecewiseLinearNetwork
         Any. Where it is generic (supertransversal) every k-face lies on exactly d - k walls.
     domain : Box or Polyhedron, optional
         All of Rⁿ by default. It may be unbounded, flat, or have redundant inequalities.
@@ -101,7 +94,7 @@ def canonical_complex(
         Only with ``on_degenerate='refuse'``: names the vertex, the neurons that meet there, and
         what repairs it.
     InputError
-        The domain is empty.
+        The domain is empty; on all of Rⁿ, gates that read the input alone do not cut every direction that others cut.
     BudgetExceededError
         The budget ran out, or would before an allocation.
 
@@ -123,16 +116,17 @@ def canonical_complex(
     >>> pf.canonical_complex(pf.ReLUNetwork([lines, [[1, 1, 1, 1]]], [[0] * 4, [0]])).f_vector
     (1, 8, 8)
     """
-    _require_network(network)
+    network = require_network(network)
     merged: tuple[MergedWall, ...] = ()
     if merge_tolerance is not None:
+        network = require_chain(network, "merging walls")
         network, merged = merge_walls(network, merge_tolerance)
     frame, skeleton = _build(network, domain, budget, progress, inflate, on_degenerate)
     return PolyhedralComplex(frame, skeleton, merged=merged)
 
 
 def face_counts(
-    network: ReLUNetwork,
+    network: ReLUNetwork | PiecewiseLinearNetwork,
     domain: Polyhedron | None = None,
     *,
     on_degenerate: str = "resolve",
@@ -168,7 +162,7 @@ def face_counts(
     >>> pf.face_counts(pf.ReLUNetwork.random((2, 16, 16, 1), rng=0))
     (419, 868, 450)
     """
-    _require_network(network)
+    network = require_network(network)
     monitor = Monitor(budget, progress)
     frame = make_frame(network, domain)
     expected = expected_vertices(frame)
@@ -188,7 +182,7 @@ def face_counts(
     ).f_vector
 
 
-def estimate_size(network: ReLUNetwork, domain: Polyhedron | None = None) -> dict[str, int]:
+def estimate_size(network: ReLUNetwork | PiecewiseLinearNetwork, domain: Polyhedron | None = None) -> dict[str, int]:
     """Expected vertices, faces and bytes of a complex, before any work.
 
     The count is that of N hyperplanes in general position, ``C(N, d)``; random networks come

@@ -11,10 +11,12 @@ import numpy as np
 from .._typing import Array
 from ..domain import Box, Polyhedron
 from ..network.model import ReLUNetwork
+from ..network.piecewise import PiecewiseLinearNetwork
+from ..network.sparse import SparseMatrix
 from ..numerics.digits import text_of
 
 
-def network_digest(network: ReLUNetwork) -> str:
+def network_digest(network: ReLUNetwork | PiecewiseLinearNetwork) -> str:
     """SHA-256 of architecture and parameters as given.
 
     Examples
@@ -26,6 +28,16 @@ def network_digest(network: ReLUNetwork) -> str:
     (64, False)
     """
     state = hashlib.sha256(repr(network.architecture).encode())
+    if isinstance(network, PiecewiseLinearNetwork):
+        for affine in (*(block.affine for block in network.blocks), network.output):
+            for j, matrix in affine.weights.items():
+                sparse = SparseMatrix.of(matrix)  # how a matrix is stored does not matter
+                state.update(repr((j, sparse.shape)).encode() + sparse.indptr.tobytes() + sparse.indices.tobytes())
+                _add(state, sparse.data)
+            _add(state, affine.bias)
+        for block in network.blocks:
+            _add(state, block.slopes)
+        return state.hexdigest()
     for array in (*network.weights, *network.biases):
         _add(state, array)
     return state.hexdigest()

@@ -11,10 +11,12 @@ from .._typing import Array, FloatArray, IntArray, SignArray, WordArray
 from ..budget import heed
 from ..kernels.complexes import affine_maps as maps
 from ..network.model import ReLUNetwork
+from ..numerics.exact import as_fractions
 from ..numerics.products import nearest
 from ..numerics.rounding import UNIT
 from .skeleton.arrays import Frame, given_rows
 from .skeleton.exact_signs import ExactPredicate
+from .skeleton.wires import gamma, magnitudes, roundings
 
 PIECE = 1 << 27
 """Multiplications between two looks at the clock, about."""
@@ -26,13 +28,15 @@ def full_net(frame: Frame) -> Any:
     if frame.n == n0:
         return frame.net
     stride = 4 if n0 < 4 else (n0 + 8) // 8 * 8
-    rows = np.zeros((max(1, frame.rows.shape[0]), stride))
+    rows = np.zeros((max(1, len(frame.net.layer_of) if frame.form is not None else frame.rows.shape[0]), stride))
     rows[: frame.rows.shape[0], : n0 + 1] = nearest(frame.rows)
+    if frame.deep:
+        at = frame.rows.shape[0]
+        for part in frame.deep:
+            at = len(rows) - len(part) if part is frame.deep[-1] else at  # the outputs come last, behind infinity
+            rows[at : at + len(part), : n0 + 1] = nearest(part)
+            at += len(part)
     return frame.net._replace(n=n0, stride=stride, rows=rows.ravel())
-
-
-def _width(frame: Frame) -> int:
-    return max([1, *frame.network.hidden_widths])
 
 
 def affine_maps_of(frame: Frame, planes: WordArray) -> tuple[FloatArray, FloatArray]:
@@ -41,23 +45,40 @@ def affine_maps_of(frame: Frame, planes: WordArray) -> tuple[FloatArray, FloatAr
     n0, n_out = frame.network.architecture[0], frame.network.architecture[-1]
     A = np.empty((len(planes), n_out, n0))
     a = np.empty((len(planes), n_out))
-    if frame.n_neurons == 0:
+    if frame.n_neurons == 0 and frame.form is None:
         A[:] = nearest(frame.network.weights[0])
         a[:] = nearest(frame.network.biases[0])
         return A, a
     ids = net.inf + 1 + np.arange(n_out)
     widths = frame.network.architecture
     work = n_out * (sum(p * q for p, q in zip(widths[1:-1], widths[2:])) + n0 * widths[1])
+    if frame.form is not None:
+        work = n_out * (len(net.weights) + n0 * sum(widths))
     step = max(64, PIECE // work)
     for start in range(0, len(planes), step):
         heed("the affine maps")
         part = slice(start, start + step)
-        maps.forms(planes[part], ids, net, _width(frame), A[part], a[part])
+        maps.forms(planes[part], ids, net, frame.scratch, A[part], a[part])
     return A, a
+
+
+def sizes_of(frame: Frame) -> list[tuple[FloatArray, float]]:
+    """Of the blocks of a network with a form, and the output: sizes (m, n0) of linear parts along all ways, and roundings."""
+    assert frame.form is not None
+    n0 = frame.network.architecture[0]
+    rows = [nearest(b) for b in (frame.rows[frame.n_domain :], *frame.deep)]
+    with np.errstate(over="ignore", invalid="ignore"):
+        off = [np.zeros(w, dtype=np.bool_) for w in frame.form.widths]
+        levels = [level[:, :-1] for level, _, _ in magnitudes(frame.form, rows, off, n0)]
+    return list(zip(levels, roundings(frame.form, n0)))
 
 
 def map_errors(frame: Frame) -> FloatArray:
     """Bounds (nL, n0) of the errors of the entries of every affine map's linear part, see docs/certification.md."""
+    if frame.form is not None:
+        sizes, count = sizes_of(frame)[-1]
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.where(np.isnan(sizes), np.inf, count * (2 * UNIT) * sizes + 1e-300 * (1.0 + sizes))
     widths = frame.network.architecture
     level = np.abs(nearest(frame.rows[frame.n_domain :, :-1])) if frame.n_neurons else None
     terms = widths[0] + 4.0
@@ -80,7 +101,7 @@ def forms_of(frame: Frame, cell: WordArray, columns: IntArray) -> FloatArray:
     A = np.empty((1, len(ids), n0))
     a = np.empty((1, len(ids)))
     if len(ids):
-        maps.forms(np.ascontiguousarray(cell[None, :]), ids.astype(np.int64), net, _width(frame), A, a)
+        maps.forms(np.ascontiguousarray(cell[None, :]), ids.astype(np.int64), net, frame.scratch, A, a)
     return np.concatenate([A[0], a[0][:, None]], axis=1)
 
 
@@ -142,9 +163,11 @@ def locate_signs(frame: Frame, points: FloatArray, predicate: ExactPredicate) ->
         tiny = np.full(rows.shape[0], (2 * n0 + 4) * 2.0**-1074)
         bound = (terms * size + tiny) * net.inflate
         _put(signs, unsure, z[:, :d], bound[:, :d], N)
+        if frame.form is not None:
+            _wired_signs(frame, points, signs, unsure)
         z, size, tiny = z[:, d:], size[:, d:], tiny[d:]
-        gamma, column = terms, 0
-        for layer, width in enumerate(frame.network.hidden_widths):
+        relative, column = terms, 0
+        for layer, width in enumerate(() if frame.form is not None else frame.network.hidden_widths):
             if layer:
                 w = nearest(frame.network.weights[layer])
                 b = nearest(frame.network.biases[layer])
@@ -152,18 +175,47 @@ def locate_signs(frame: Frame, points: FloatArray, predicate: ExactPredicate) ->
                 # the magnitude of what a ReLU may pass, rounding included
                 z = y @ w.T + b
                 size = size @ np.abs(w).T + np.abs(b)
-                gamma += (w.shape[1] + 4) * UNIT * 1.01
+                relative += (w.shape[1] + 4) * UNIT * 1.01
                 tiny = np.abs(w) @ tiny + (2 * w.shape[1] + 4) * 2.0**-1074
-            bound = (gamma * size + tiny) * net.inflate
+            bound = (relative * size + tiny) * net.inflate
             _put(signs, unsure, z, bound, column)
             column += width
     doubtful = np.flatnonzero(unsure.any(axis=1))
-    if len(doubtful):
+    if len(doubtful) and frame.form is not None:
+        whole = frame.network.exact()
+        for i in doubtful:
+            x = as_fractions(points[i])
+            values = [v for z in whole.preactivations(x)[:-1] for v in z]
+            values += [sum((Fraction(a) * c for a, c in zip(row[:-1], x)), Fraction(row[-1])) for row in given[:d]]
+            signs[i] = [(v > 0) - (v < 0) for v in values]
+            predicate.calls += 1
+    elif len(doubtful):
         exact = frame.network.exact()
         for i in doubtful:
             signs[i] = _exact_signs(exact, given[:d], points[i])
             predicate.calls += 1
     return signs
+
+
+def _wired_signs(frame: Frame, points: FloatArray, signs: SignArray, unsure: Any) -> None:
+    """The same for the gates of a network with a form: values pushed forward, with sizes along all ways."""
+    form, n0, column = frame.form, points.shape[1], 0
+    assert form is not None
+    terms = roundings(form, n0)
+    behind: list[tuple[FloatArray, FloatArray]] = []
+    small: list[FloatArray] = []
+    for l, (base, reads) in enumerate(zip(form.floats.bases[:-1], form.floats.reads)):
+        z, size = points @ base[:, :-1].T + base[:, -1], np.abs(points) @ np.abs(base[:, :-1]).T + np.abs(base[:, -1])
+        tiny = np.full(len(base), (2 * n0 + 4) * 2.0**-1074)
+        for j, matrix in reads.items():
+            z = z + behind[j - 1][0] @ matrix.T
+            # the magnitude of what a gate may pass, rounding included
+            size = size + behind[j - 1][1] @ abs(matrix).T
+            tiny = tiny + abs(matrix) @ small[j - 1] + (2 * matrix.shape[1] + 4) * 2.0**-1074
+        _put(signs, unsure, z, (gamma(terms[l]) * size + tiny) * frame.net.inflate, column)
+        behind.append((np.where(z > 0, z, 0 * z), size))
+        small.append(tiny)
+        column += len(base)
 
 
 def _put(signs: SignArray, unsure: Any, z: FloatArray, bound: FloatArray, column: int) -> None:

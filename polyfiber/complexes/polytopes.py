@@ -172,7 +172,7 @@ class Polytopes:
         )
         own = np.ascontiguousarray(top[np.repeat(np.arange(start, stop), np.diff(ends))])
         forms = np.empty((len(facets), n0 + 1))
-        maps.facet_forms(own, walls, full_net(frame), max([1, *frame.network.hidden_widths]), forms)
+        maps.facet_forms(own, walls, full_net(frame), frame.scratch, forms)
         positive = (own[np.arange(len(own)), walls >> 6] >> (walls & 63).astype(np.uint64)) & np.uint64(1)
         forms = unit_forms(forms) * np.where(positive > 0, -1.0, 1.0)[:, None]
         columns = np.where(walls >= frame.n_domain, walls - frame.n_domain, walls + frame.n_neurons)

@@ -303,7 +303,7 @@ class PiecewiseLinearNetwork:
     (PiecewiseLinearNetwork(1-1-1, float64, 1 gate, 3 nonzeros), [0.0, 4.0])
     """
 
-    __slots__ = ("_blocks", "_input_shape", "_n_inputs", "_output", "_source")
+    __slots__ = ("_blocks", "_input_shape", "_n_inputs", "_output", "_relu", "_source")
 
     def __init__(
         self,
@@ -345,6 +345,7 @@ class PiecewiseLinearNetwork:
         self._output = output.astype(True) if exact else output
         self._n_inputs, self._input_shape = int(n_inputs), shape
         self._source: dict[str, Any] = dict(source or {})
+        self._relu: Any = None  # what `relu_form` made of it
 
     # ---- parameters -------------------------------------------------------------------------
     @property
@@ -554,6 +555,18 @@ class PiecewiseLinearNetwork:
 
 def _network(n: int, blocks: Any, output: AffineMap, shape: Any, source: Any) -> PiecewiseLinearNetwork:
     return PiecewiseLinearNetwork(n, blocks, output, input_shape=shape, source=source)
+
+
+def require_network(net: Any) -> Any:
+    """A `ReLUNetwork` or a `PiecewiseLinearNetwork`, a chain as the former; InputError for anything else."""
+    if isinstance(net, ReLUNetwork):
+        return net
+    if isinstance(net, PiecewiseLinearNetwork):
+        return net.as_chain() if net.is_chain else net
+    raise InputError(
+        f"expected a polyfiber.ReLUNetwork or PiecewiseLinearNetwork, found {type(net).__name__}; "
+        "use read_network, from_torch or from_sklearn first"
+    )
 
 
 def require_chain(net: Any, what: str) -> ReLUNetwork:

@@ -79,6 +79,11 @@ def write_network(net: ReLUNetwork | PiecewiseLinearNetwork, path: str | Path, *
         raise InputError(f"cannot write {target.name}: {error.strerror or error}") from None
 
 
+def network_bytes(net: ReLUNetwork | PiecewiseLinearNetwork) -> bytes:
+    """What `write_network` puts into an ``.npz`` file."""
+    return _npz(net, None)
+
+
 def _npz(net: ReLUNetwork | PiecewiseLinearNetwork, dtype: str | None) -> bytes:
     if dtype not in (None, "float64"):
         raise InputError(f"dtype {dtype!r}; .npz holds float64 or exact rationals")

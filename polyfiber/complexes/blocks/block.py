@@ -22,6 +22,9 @@ from ..._typing import Array, BoolArray
 from ...domain import Polyhedron
 from ...errors import InputError
 from ...network.model import ReLUNetwork
+from ...network.piecewise import PiecewiseLinearNetwork
+from ...network.relu_form import relu_form
+from ...numerics.exact import as_fractions
 
 Decision = tuple[int, int]
 
@@ -126,7 +129,9 @@ class Block:
             own &= (column >= 0) if sign > 0 else (column < 0)
         return own
 
-    def polyhedron(self, network: ReLUNetwork, domain: Polyhedron | None = None) -> Polyhedron | None:
+    def polyhedron(
+        self, network: ReLUNetwork | PiecewiseLinearNetwork, domain: Polyhedron | None = None
+    ) -> Polyhedron | None:
         """The closed block as inequalities, those of the domain first; None for all of Rⁿ.
 
         Exact: walls of the first layer are the rows of the network; those of later ones are
@@ -143,9 +148,11 @@ class Block:
         return Polyhedron(-table[:, :-1], table[:, -1])
 
 
-def _form(network: ReLUNetwork, neuron: int, active: Sequence[Sequence[int]]) -> Array:
+def _form(network: ReLUNetwork | PiecewiseLinearNetwork, neuron: int, active: Sequence[Sequence[int]]) -> Array:
     """Affine form (n0 + 1,) of a neuron where exactly these neurons of the layers before are active."""
     layer, position = network.neuron(neuron)
+    if isinstance(network, PiecewiseLinearNetwork):
+        return _gate_form(network, layer, position, active)
     if layer == 1:
         return np.append(network.weights[0][position], network.biases[0][position])
     if len(active) < layer - 1:
@@ -164,7 +171,26 @@ def _form(network: ReLUNetwork, neuron: int, active: Sequence[Sequence[int]]) ->
     return np.array([*row, constant], dtype=object)
 
 
-def complement(done: Iterable[Block], *, network: ReLUNetwork) -> list[Block]:
+def _gate_form(network: PiecewiseLinearNetwork, block: int, position: int, active: Sequence[Sequence[int]]) -> Array:
+    """The same for a gate of a network of gates."""
+    form = relu_form(network)
+    if block > 1 and len(active) < block - 1:
+        raise InputError(f"the path reaches block {block} but the block does not say which gates are active before it")
+    offsets = np.concatenate([[0], np.cumsum(form.widths)])
+    on = {(q, k - int(offsets[q - 1])) for q in range(1, block) for k in active[q - 1]}
+    total = as_fractions(form.bases[block - 1][position])
+    waiting = {(j, i): Fraction(v) for j, i, v in form.terms(block, position)}
+    while waiting:
+        gate = max(waiting)
+        factor = waiting.pop(gate)
+        if gate in on and factor:
+            total = total + factor * as_fractions(form.bases[gate[0] - 1][gate[1]])
+            for j, i, v in form.terms(*gate):
+                waiting[j, i] = waiting.get((j, i), Fraction(0)) + factor * Fraction(v)
+    return total
+
+
+def complement(done: Iterable[Block], *, network: ReLUNetwork | PiecewiseLinearNetwork) -> list[Block]:
     """The blocks that are missing for the given ones to be a whole complex.
 
     Parameters

@@ -19,9 +19,11 @@ from ..._typing import Array, BoolArray, FloatArray, IntArray, RngLike
 from ...budget import heed
 from ...domain import Polyhedron
 from ...errors import BudgetExceededError, InputError
+from ...kernels.complexes import affine_maps as maps
 from ...network.model import ReLUNetwork
+from ...network.piecewise import PiecewiseLinearNetwork
 from ..skeleton.arrays import Frame, expected_vertices, make_frame
-from ..skeleton.layout import row_units
+from ..skeleton.layout import packed, row_units
 from .block import Block
 
 SAMPLES = 2048
@@ -75,15 +77,20 @@ def sample_vertices(frame: Frame, *, size: int = SAMPLES, rng: RngLike = 0) -> V
     )
     picks = frame.open[picks]
     rows = frame.given(np.arange(D + width))
-    weights = [w.astype(np.float64) for w in frame.network.weights[1:-1]]
-    biases = [b.astype(np.float64) for b in frame.network.biases[1:-1]]
+    wired = frame.form is not None
+    weights = [] if wired else [w.astype(np.float64) for w in frame.network.weights[1:-1]]
+    biases = [] if wired else [b.astype(np.float64) for b in frame.network.biases[1:-1]]
     x = np.zeros((size, n))
     found = np.zeros(size, dtype=np.bool_)
     alive = np.arange(size)
     with np.errstate(all="ignore"):
         for _ in range(STEPS):
             heed("planning blocks")
-            values, forms = _values_and_forms(x[alive], picks[alive], rows, weights, biases, D)
+            values, forms = (
+                _wired_values_and_forms(frame, x[alive], picks[alive])
+                if wired
+                else _values_and_forms(x[alive], picks[alive], rows, weights, biases, D)
+            )
             step = _solve(forms, values)
             size_of = 1.0 + np.abs(x[alive]).max(axis=1)
             done = np.abs(step).max(axis=1) <= 1e-9 * size_of
@@ -148,6 +155,27 @@ def _values_and_forms(
         forms[i, s] = (row * gates[0][i]) @ rows[n_domain:, :n]
         low += len(w)
     return values, forms
+
+
+def _wired_values_and_forms(frame: Frame, x: FloatArray, picks: IntArray) -> tuple[FloatArray, FloatArray]:
+    """The same for a network with a form."""
+    form, net, n = frame.form, frame.net, frame.n
+    assert form is not None
+    rows = net.rows.reshape(-1, net.stride)[:, : n + 1]
+    bits = np.zeros((len(x), 64 * frame.n_words), dtype=np.bool_)
+    behind: list[FloatArray] = []
+    for l, reads in enumerate(form.floats.reads[:-1], start=1):
+        own = rows[net.first[l] : net.first[l + 1]]
+        z = x @ own[:, :n].T + own[:, n]
+        for j, matrix in reads.items():
+            z = z + behind[j - 1] @ matrix.T
+        bits[:, net.first[l] : net.first[l + 1]] = z > 0
+        behind.append(np.maximum(z, 0.0))
+    forms = np.zeros((picks.size, n + 1))
+    words = np.ascontiguousarray(packed(bits, frame.n_words).repeat(picks.shape[1], axis=0))
+    maps.facet_forms(words, picks.ravel().astype(np.int64), net, frame.scratch, forms)
+    forms = forms.reshape(*picks.shape, n + 1)
+    return np.einsum("msc,mc->ms", forms[:, :, :n], x) + forms[:, :, n], forms[:, :, :n]
 
 
 def _solve(forms: FloatArray, values: FloatArray) -> FloatArray:
@@ -225,7 +253,7 @@ def room_for(frame: Frame, memory: int | None, **use: Any) -> int:
 
 
 def plan_blocks(
-    network: ReLUNetwork,
+    network: ReLUNetwork | PiecewiseLinearNetwork,
     domain: Polyhedron | None = None,
     *,
     room: int | None = None,
@@ -239,7 +267,7 @@ def plan_blocks(
 
     Parameters
     ----------
-    network : ReLUNetwork
+    network : ReLUNetwork or PiecewiseLinearNetwork
     domain : Box or Polyhedron, optional
     room : int, optional
         Most vertices of a block; by default what 256 MB hold.

@@ -12,6 +12,7 @@ from ...budget import Budget, Monitor, available_memory
 from ...domain import Polyhedron
 from ...errors import BudgetExceededError, InputError, PolyfiberError
 from ...network.model import ReLUNetwork
+from ...network.piecewise import PiecewiseLinearNetwork
 from ..skeleton.arrays import Frame, make_frame
 from .block import Block, complement
 from .contents import MASK, BlockComplex, BlockCount, BlockOverflow, Cells
@@ -54,7 +55,12 @@ class BlockSum:
 
     @classmethod
     def of(
-        cls, network: ReLUNetwork, dimension: int, counts: Sequence[BlockCount], *, seconds: float = 0.0
+        cls,
+        network: ReLUNetwork | PiecewiseLinearNetwork,
+        dimension: int,
+        counts: Sequence[BlockCount],
+        *,
+        seconds: float = 0.0,
     ) -> BlockSum:
         """Sum of the counts of some blocks of one tree."""
         remaining = tuple(complement([c.block for c in counts], network=network))
@@ -86,7 +92,7 @@ def _sum(rows: Sequence[tuple[int, ...]], width: int) -> tuple[int, ...]:
 
 
 def run_blocks(
-    network: ReLUNetwork,
+    network: ReLUNetwork | PiecewiseLinearNetwork,
     domain: Polyhedron | None,
     blocks: Iterable[Block],
     job: Any,
@@ -193,7 +199,7 @@ def _run_everywhere(
 
 
 def iter_blocks(
-    network: ReLUNetwork,
+    network: ReLUNetwork | PiecewiseLinearNetwork,
     domain: Polyhedron | None = None,
     *,
     dims: Sequence[int] = (),
@@ -206,7 +212,7 @@ def iter_blocks(
 
     Parameters
     ----------
-    network : ReLUNetwork
+    network : ReLUNetwork or PiecewiseLinearNetwork
     domain : Box or Polyhedron, optional
     dims : sequence of int
         Dimensions whose faces will be asked for, so that their memory is counted.
@@ -238,7 +244,7 @@ def _itself(part: BlockComplex) -> BlockComplex:
 
 
 def iter_cells(
-    network: ReLUNetwork,
+    network: ReLUNetwork | PiecewiseLinearNetwork,
     domain: Polyhedron | None = None,
     *,
     dim: int | None = None,
@@ -291,7 +297,7 @@ def iter_cells(
 
 
 def count_blocks(
-    network: ReLUNetwork,
+    network: ReLUNetwork | PiecewiseLinearNetwork,
     domain: Polyhedron | None = None,
     *,
     workers: int = 1,
@@ -307,7 +313,7 @@ def count_blocks(
 
     Parameters
     ----------
-    network : ReLUNetwork
+    network : ReLUNetwork or PiecewiseLinearNetwork
     domain : Box or Polyhedron, optional
     workers : int
         Processes. The first is this one.
@@ -384,7 +390,7 @@ def rooms(frame: Frame, budget: Budget | None, workers: int = 1, **use: Any) -> 
 
 
 def first_blocks(
-    network: ReLUNetwork,
+    network: ReLUNetwork | PiecewiseLinearNetwork,
     domain: Polyhedron | None,
     frame: Frame,
     room: int,

@@ -17,6 +17,7 @@ from ...budget import Budget, Monitor
 from ...domain import Polyhedron
 from ...errors import BudgetExceededError, PolyfiberError
 from ...network.model import ReLUNetwork
+from ...network.piecewise import PiecewiseLinearNetwork
 from ...processes import one_blas_thread, start, start_method
 from ..skeleton.arrays import make_frame
 from .block import Block
@@ -38,8 +39,7 @@ class Setup:
         Vertices of a block, and of one that no wall splits.
     """
 
-    weights: tuple[Any, ...]
-    biases: tuple[Any, ...]
+    network: Any
     domain: Polyhedron | None
     job: Any
     room: int
@@ -49,7 +49,7 @@ class Setup:
     @classmethod
     def of(
         cls,
-        network: ReLUNetwork,
+        network: ReLUNetwork | PiecewiseLinearNetwork,
         domain: Polyhedron | None,
         job: Any,
         *,
@@ -59,7 +59,7 @@ class Setup:
     ) -> Setup:
         """Setup of a network on a domain."""
         most = room if most is None else most
-        return cls(network.weights, network.biases, domain, job, room, most, on_degenerate)
+        return cls(network, domain, job, room, most, on_degenerate)
 
 
 class _Stop(BaseException):
@@ -71,7 +71,7 @@ class BlockRunner:
 
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
-        self.network = ReLUNetwork(setup.weights, setup.biases)
+        self.network = setup.network
         self.frame = make_frame(self.network, setup.domain)
 
     def __call__(self, block: Block, *, seconds: float | None, progress: Any) -> Any:

@@ -22,6 +22,7 @@ from ...budget import Budget, Monitor
 from ...domain import Polyhedron
 from ...errors import InputError, PolyfiberError
 from ...network.model import ReLUNetwork
+from ...network.piecewise import PiecewiseLinearNetwork
 from ..containers import regular
 from ..digests import network_digest
 from ..skeleton.arrays import Frame, make_frame
@@ -62,7 +63,7 @@ class WriteJob:
 
 
 def write_cells(
-    network: ReLUNetwork,
+    network: ReLUNetwork | PiecewiseLinearNetwork,
     directory: Any,
     domain: Polyhedron | None = None,
     *,
@@ -83,7 +84,7 @@ def write_cells(
 
     Parameters
     ----------
-    network : ReLUNetwork
+    network : ReLUNetwork or PiecewiseLinearNetwork
     directory : path
         Made if it is not there.
     domain : Box or Polyhedron, optional
@@ -164,7 +165,7 @@ def _dims(frame: Frame, dims: Sequence[int] | None) -> tuple[int, ...]:
 
 
 def _manifest(
-    network: ReLUNetwork,
+    network: ReLUNetwork | PiecewiseLinearNetwork,
     domain: Polyhedron | None,
     frame: Frame,
     dims: tuple[int, ...],
@@ -191,7 +192,9 @@ SAME = ("network", "domain", "dims", "file_format", "options")
 """What a resumed run must have in common with the first."""
 
 
-def _open(directory: Path, network: ReLUNetwork, manifest: dict[str, Any], *, resume: bool) -> CellStore:
+def _open(
+    directory: Path, network: ReLUNetwork | PiecewiseLinearNetwork, manifest: dict[str, Any], *, resume: bool
+) -> CellStore:
     if (directory / "manifest.json").exists():
         store = CellStore(directory)
         if not resume:

@@ -19,7 +19,7 @@ from ...errors import NumericalError
 from ...kernels.complexes import affine_maps as maps
 from ...numerics.products import nearest
 from ...numerics.rounding import UNIT
-from ..geometry import full_net
+from ..geometry import full_net, sizes_of
 from ..skeleton.exact_signs import ExactPredicate
 
 if TYPE_CHECKING:
@@ -83,6 +83,10 @@ def form_slack(cx: PolyhedralComplex) -> FloatArray:
     """Bound, for each facet id, of what rounding changes in the 1-norm of a wall's linear part."""
     network, frame = cx.network, cx._frame
     slack = np.zeros(frame.net.inf)
+    if frame.form is not None:
+        for l, (level, terms) in enumerate(sizes_of(frame)[1:-1], start=2):
+            slack[frame.net.first[l] : frame.net.first[l + 1]] = terms * (2 * UNIT) * level.sum(axis=1)
+        return np.where(np.isnan(slack), np.inf, slack)
     terms = network.architecture[0] + 4.0
     with np.errstate(over="ignore", invalid="ignore"):
         size = np.abs(nearest(network.weights[0])).sum(axis=1)
@@ -97,7 +101,13 @@ def full_predicate(cx: PolyhedralComplex) -> ExactPredicate:
     """Exact forms in all input coordinates instead of those of the quotient."""
     frame = cx._frame
     return ExactPredicate(
-        replace(frame, columns=np.arange(frame.network.architecture[0]), net=full_net(frame), chart=frame.rows)
+        replace(
+            frame,
+            columns=np.arange(frame.network.architecture[0]),
+            net=full_net(frame),
+            chart=frame.rows,
+            deep_chart=frame.deep,
+        )
     )
 
 
@@ -152,7 +162,7 @@ def balance(
     cx, frame = bp.complex, bp.complex._frame
     planes = np.ascontiguousarray(cx._store.planes(cx.dimension - 1)[facets])
     g = np.zeros((len(facets), bp._forms.shape[1]))
-    maps.facet_forms(planes, freed, full_net(frame), max([1, *frame.network.hidden_widths]), g)
+    maps.facet_forms(planes, freed, full_net(frame), frame.scratch, g)
     plus = (planes[np.arange(len(freed)), freed >> 6] >> (freed & 63).astype(np.uint64)) & np.uint64(1)
     side = np.where(plus > 0, 1, -1)
     c, u = bp._all_weights[facets], bp._forms[facets, :-1]

@@ -17,7 +17,7 @@ from ..._typing import FloatArray, IntArray
 from ...kernels.complexes import affine_maps as maps
 from ...numerics.products import nearest
 from ...numerics.rounding import TINY, gamma
-from ..geometry import full_net
+from ..geometry import full_net, map_errors
 from ..skeleton.exact_signs import ExactPredicate
 from ..skeleton.integer_signs import IntegerForms, integer_layer
 from .ridges import (
@@ -67,7 +67,7 @@ class GeneralBreakpoints(BreakpointComplex):
         upper, lower = np.where(positive, first, second), np.where(positive, second, first)
         walls[two] = columns + frame.n_domain
         planes = cx._store.planes(d)
-        net, width = full_net(frame), max([1, *frame.network.hidden_widths])
+        net, width = full_net(frame), frame.scratch
         own = np.zeros((len(two), n0 + 1))
         maps.facet_forms(np.ascontiguousarray(planes[upper]), walls[two], net, width, own)
         forms[two] = own
@@ -172,6 +172,8 @@ class GeneralBreakpoints(BreakpointComplex):
 
 def _rounding(cx: PolyhedralComplex) -> FloatArray:
     """(nL, n0) bounds of the rounding errors of any affine map of the network."""
+    if cx._frame.form is not None:
+        return map_errors(cx._frame)
     total = np.eye(cx.network.architecture[0])
     terms = 4.0
     for w in cx.network.weights:
@@ -192,6 +194,9 @@ class _ExactJumps:
     def __init__(self, cx: PolyhedralComplex) -> None:
         self.forms = IntegerForms(cx._frame)
         self.frame = cx._frame
+        self.predicate = ExactPredicate(cx._frame)
+        if self.frame.form is not None:
+            return
         self.last, _, _ = integer_layer(cx.network.weights[-1], cx.network.biases[-1])
         self.layers = len(cx.network.hidden_widths)
 
@@ -204,5 +209,9 @@ class _ExactJumps:
         """The jump is a multiple of the facet's normal, so one direction across the facet decides."""
         form = self.forms.form(wall, upper)
         across = next(c for c in range(self.frame.n) if form[c])
+        if self.frame.form is not None:
+            facet, W = int(self.frame.net.inf) + 1 + output, self.frame.n_words
+            one, other = (self.predicate.form(facet, words[:W])[across] for words in (upper, lower))
+            return bool(one == other)
         direction = [int(c == across) for c in range(self.frame.n)]
         return self._slope(upper, direction, output) == self._slope(lower, direction, output)

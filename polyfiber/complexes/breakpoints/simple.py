@@ -19,10 +19,13 @@ from ...domain import Polyhedron
 from ...errors import BudgetExceededError, NumericalError
 from ...kernels.complexes import affine_maps as maps
 from ...network.model import ReLUNetwork
+from ...network.piecewise import PiecewiseLinearNetwork
 from ...numerics.rounding import TINY, gamma
 from ..build import canonical_complex
 from ..geometry import full_net, unit_forms
 from ..skeleton.exact_signs import ExactPredicate
+from ..skeleton.wired_values import ExactGates
+from ..skeleton.wires import roundings
 from .ridges import SHARP, Ridges, as_float, form_slack, full_predicate, ridges_of, row_norms, unit_rows, zero_facets
 
 if TYPE_CHECKING:
@@ -82,18 +85,21 @@ class BreakpointComplex:
         planes = cx._store.planes(d - 1)
         walls = zero_facets(cx, d - 1)[:, 0]
         net = full_net(frame)
-        width = max([1, *frame.network.hidden_widths])
+        width = frame.scratch
         forms = np.zeros((len(planes), n0 + 1))
         maps.facet_forms(planes, walls, net, width, forms)
         columns = np.zeros((len(planes), n_out))
         sizes = np.zeros((len(planes), n_out))
         inside = walls >= frame.n_domain
         values, magnitudes = np.zeros((int(inside.sum()), n_out)), np.zeros((int(inside.sum()), n_out))
-        n_layers = len(frame.network.hidden_widths)
+        n_layers = frame.n_blocks
         own = np.ascontiguousarray(planes[inside])
-        maps.output_columns(own, walls[inside], net, n_layers, n_out, width, values, magnitudes)
+        gather = maps.output_columns if frame.form is None else maps.wired_columns
+        gather(own, walls[inside], net, n_layers, n_out, width, values, magnitudes)
         columns[inside], sizes[inside] = values, magnitudes
         terms = sum(w + 4 for w in frame.network.architecture)
+        if frame.form is not None:
+            terms = roundings(frame.form, frame.n)[-1]
         bound = gamma(terms) * sizes + TINY * (sizes > 0)
         columns, exact = _decide_zeros(cx, planes, walls, columns, bound)
         _sharpen(cx, planes, walls, forms)
@@ -170,8 +176,9 @@ class BreakpointComplex:
         return predicate.form(wall, words), exact_column(self._exact_network, cx._frame, words, wall)
 
     @cached_property
-    def _exact_network(self) -> ReLUNetwork:
-        return self.complex.network.exact()
+    def _exact_network(self) -> Any:
+        frame = self.complex._frame
+        return self.complex.network.exact() if frame.form is None else ExactGates(frame)
 
     def balance(self) -> float:
         """Largest balancing residual over the interior ridges, relative to the weights there."""
@@ -234,8 +241,8 @@ def _decide_zeros(
     if not len(doubtful):
         return columns, 0
     columns = columns.copy()
-    exact = cx.network.exact()
     frame = cx._frame
+    exact = cx.network.exact() if frame.form is None else ExactGates(frame)
     for r, o in doubtful:
         if walls[r] < frame.n_domain:
             continue
@@ -243,8 +250,12 @@ def _decide_zeros(
     return columns, len(doubtful)
 
 
-def exact_column(exact: ReLUNetwork, frame: Any, words: Any, wall: int) -> list[Fraction]:
-    """Exact column of a hidden neuron in the outputs, along the active paths of a cell."""
+def exact_column(exact: Any, frame: Any, words: Any, wall: int) -> list[Fraction]:
+    """Exact column of a hidden neuron in the outputs, along the active paths of a cell; exact: network, or `ExactGates`."""
+    if isinstance(exact, ExactGates):
+        on = int.from_bytes(words[: frame.n_words].astype("<u8").tobytes(), "little") | 1 << wall
+        outputs = frame.net.inf + 1 + np.arange(frame.network.architecture[-1])
+        return [exact.coefficients(int(o), on, above=wall).get(wall, Fraction(0)) for o in outputs]
     layer, position = frame.network.neuron(wall - frame.n_domain)
     value = [row[position] for row in exact.weights[layer]]
     first = frame.net.first
@@ -256,7 +267,7 @@ def exact_column(exact: ReLUNetwork, frame: Any, words: Any, wall: int) -> list[
 
 
 def breakpoint_complex(
-    network: ReLUNetwork, domain: Polyhedron | None = None, *, budget: Budget | None = None
+    network: ReLUNetwork | PiecewiseLinearNetwork, domain: Polyhedron | None = None, *, budget: Budget | None = None
 ) -> BreakpointComplex:
     """Breakpoint complex of a network: visible facets of its canonical complex, with weights.
 
@@ -265,7 +276,7 @@ def breakpoint_complex(
 
     Parameters
     ----------
-    network : ReLUNetwork
+    network : ReLUNetwork or PiecewiseLinearNetwork
     domain : Box or Polyhedron, optional
     budget : Budget, optional
 

@@ -19,6 +19,8 @@ from ..skeleton.arrays import Frame
 from ..skeleton.build import Skeleton
 from ..skeleton.layout import unpack
 from ..skeleton.orientation import weights_of
+from ..skeleton.wired_values import gated_forms
+from ..skeleton.wires import gamma, magnitudes, roundings
 
 BATCH = 1024
 TINY = 2.0**-1074
@@ -36,16 +38,28 @@ class Forms:
 
     def __init__(self, frame: Frame) -> None:
         self.frame = frame
+        wired = frame.form is not None
         with np.errstate(over="ignore"):
-            self.weights = [nearest(w) for w in frame.network.weights]
-            self.biases = [nearest(b) for b in frame.network.biases]
-            self.rows = nearest(frame.chart[:, [*frame.columns, -1]])
+            self.weights = [] if wired else [nearest(w) for w in frame.network.weights]
+            self.biases = [] if wired else [nearest(b) for b in frame.network.biases]
+            parts = (frame.chart, *frame.deep_chart[:-1])
+            self.rows = np.concatenate([nearest(part[:, [*frame.columns, -1]]) for part in parts])
         first, net = frame.net.first, frame.net
         self.layer = np.zeros(net.inf, dtype=np.int64)
-        for layer in range(1, len(frame.network.hidden_widths) + 1):
+        for layer in range(1, frame.n_blocks + 1):
             self.layer[first[layer] : first[layer + 1]] = layer
         rounded = 0.0 if frame.chart.dtype != object else UNIT
         self.slack, self.floor = [rounded, rounded], [TINY, TINY]
+        if frame.form is not None:
+            own = [self.rows[first[l] : first[l + 1]] for l in range(1, frame.n_blocks + 1)]
+            off = [np.zeros(len(part), dtype=np.bool_) for part in own]
+            with np.errstate(over="ignore", invalid="ignore"):
+                sizes = magnitudes(
+                    frame.form, [*own, nearest(frame.deep_chart[-1][:, [*frame.columns, -1]])], off, frame.n
+                )
+            for (_, small, lost), count in list(zip(sizes, roundings(frame.form, frame.n)))[1:-1]:
+                self.slack.append(gamma(count))
+                self.floor.append(float(small.max(initial=0.0) + lost.max(initial=0.0)))
         terms, tiny = 4.0, TINY
         for w in self.weights[1:]:
             terms += w.shape[1] + 4.0
@@ -66,6 +80,8 @@ class Forms:
             if layer <= 1:
                 forms[mine] = self.rows[facets[mine]]
                 size = np.abs(forms[mine])
+            elif self.frame.form is not None:
+                forms[mine], size = gated_forms(self.frame, layer, facets[mine] - first[layer], active[mine], self.rows)
             else:
                 here = facets[mine] - first[layer]
                 row, constant = self.weights[layer - 1][here], self.biases[layer - 1][here]

@@ -77,7 +77,7 @@ def _zero_bits(frame: Frame, star: Any) -> Any:
 
 def filtered_signs(frame: Frame, st: Any, rows: slice) -> Iterator[tuple[int, int, Any, Any]]:
     """For each layer with facets low..high - 1: (low, high, positive, sure), two (rows, high - low) bool arrays."""
-    weights = [nearest(w) for w in frame.network.weights[1:]]
+    weights = [] if frame.form is not None else [nearest(w) for w in frame.network.weights[1:]]
     for layer in range(len(frame.network.hidden_widths) + 1):
         low, high = int(frame.net.first[layer]), int(frame.net.first[layer + 1])
         if low < high:

@@ -22,6 +22,8 @@ from ...budget import Monitor
 from ...errors import BudgetExceededError, InputError, NumericalError
 from ...kernels.complexes import forms
 from ...kernels.complexes import lattice as lk
+from ...network.sparse import dense
+from ...numerics.exact import as_fractions
 from ...numerics.products import nearest
 from ..skeleton.arrays import Frame
 from ..skeleton.build import Skeleton
@@ -279,8 +281,7 @@ class LatticeSkeleton(Skeleton):
         if layer == 0:
             whole = frame.chart[: frame.n_domain]
         else:
-            w, b = frame.network.weights[layer - 1], frame.network.biases[layer - 1]
-            whole = np.concatenate([w, b[:, None]], axis=1) if layer > 1 else frame.chart[frame.n_domain :]
+            whole = frame.chart[frame.n_domain :] if layer == 1 else _whole_rows(frame, layer)
         copies: dict[int, tuple[int, int]] = {}
         flat = (whole[:, :-1] == 0).all(axis=1)
         for i in np.flatnonzero(flat).tolist():
@@ -475,6 +476,17 @@ class LatticeSkeleton(Skeleton):
 
 def _fractions(point: list[int], scale: int, direction: list[int] | None) -> Any:
     return [Fraction(x, scale) for x in point], None if direction is None else [Fraction(d) for d in direction]
+
+
+def _whole_rows(frame: Frame, layer: int) -> Array:
+    """All that the neurons of a layer behind the first read, the constant last."""
+    if frame.form is None:
+        w, b = frame.network.weights[layer - 1], frame.network.biases[layer - 1]
+        return np.concatenate([w, b[:, None]], axis=1)
+    parts = [dense(m) for m in frame.form.reads[layer - 1].values()] + [frame.deep_chart[layer - 2]]
+    if any(part.dtype == object for part in parts):
+        parts = [as_fractions(part) for part in parts]
+    return np.concatenate(parts, axis=1)
 
 
 def proportional_rows(rows: Array, chosen: IntArray) -> list[list[tuple[int, int]]]:

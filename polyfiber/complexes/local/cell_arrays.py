@@ -15,11 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from ..._lazy import above
 from ..._typing import Array, BoolArray, FloatArray, IntArray, SignArray
 from ...domain import Polyhedron
 from ...errors import InputError, ShapeError, UncertifiedSignError
 from ...kernels.complexes import cell_facets as kf
 from ...network.model import ReLUNetwork
+from ...network.piecewise import PiecewiseLinearNetwork, require_network
 from ...numerics.exact import as_fractions
 from ...numerics.independent import independent_columns
 from ...numerics.lp import interior_point
@@ -59,14 +61,12 @@ class CellFrame:
     domain : Box or Polyhedron, optional
     """
 
+    asked: Any = None
+    """The network as it was handed to `cell_frame`."""
+
     def __init__(self, network: ReLUNetwork, domain: Polyhedron | None = None) -> None:
-        if not isinstance(network, ReLUNetwork):
-            raise InputError(f"expected a polyfiber.ReLUNetwork, found {type(network).__name__}")
-        if domain is not None and not isinstance(domain, Polyhedron):
-            raise InputError(f"domain must be None, a Box or a Polyhedron, found {type(domain).__name__}")
+        require_fitting(network, domain)
         n0 = network.architecture[0]
-        if domain is not None and domain.dimension != n0:
-            raise ShapeError(f"the domain has {domain.dimension} coordinates but the network has {n0} inputs")
         self.network, self.domain = network, domain
         self.n_domain = 0 if domain is None else domain.n_facets
         self.n_neurons = network.n_hidden
@@ -323,6 +323,15 @@ class CellFrame:
         return out
 
 
+def require_fitting(network: Any, domain: Any) -> None:
+    """Refuse a domain that is none, or not of the network's inputs."""
+    n0 = network.architecture[0]
+    if domain is not None and not isinstance(domain, Polyhedron):
+        raise InputError(f"domain must be None, a Box or a Polyhedron, found {type(domain).__name__}")
+    if domain is not None and domain.dimension != n0:
+        raise ShapeError(f"the domain has {domain.dimension} coordinates but the network has {n0} inputs")
+
+
 def _lexicographic(value: Fraction, slope: Fraction) -> int:
     lead = value if value != 0 else slope
     return (lead > 0) - (lead < 0)
@@ -332,15 +341,21 @@ _FRAMES: OrderedDict[tuple[int, int], CellFrame] = OrderedDict()
 _LOCK = threading.Lock()
 
 
-def cell_frame(network: ReLUNetwork, domain: Polyhedron | None = None) -> CellFrame:
+def cell_frame(network: ReLUNetwork | PiecewiseLinearNetwork, domain: Polyhedron | None = None) -> CellFrame:
     """The frame of a network and a domain; the last few are kept, since preparing one takes longer than a cell."""
     key = (id(network), id(domain))
     with _LOCK:
         frame = _FRAMES.get(key)
-        if frame is not None and frame.network is network and frame.domain is domain:
+        if frame is not None and frame.asked is network and frame.domain is domain:
             _FRAMES.move_to_end(key)
             return frame
-    frame = CellFrame(network, domain)
+    whole = require_network(network)
+    frame = (
+        CellFrame(whole, domain)
+        if isinstance(whole, ReLUNetwork)
+        else above("complexes.local.gate_arrays:GateFrame")(whole, domain)
+    )
+    frame.asked = network
     with _LOCK:
         _FRAMES[key] = frame
         while len(_FRAMES) > 8:

@@ -14,6 +14,7 @@ from ...budget import Budget, Monitor
 from ...domain import Polyhedron
 from ...errors import InputError
 from ...network.model import ReLUNetwork
+from ...network.piecewise import PiecewiseLinearNetwork
 from ...numerics.search import BestFirst
 from .cell_arrays import CellStats, as_point, cell_frame
 from .facets import flipped, solve_cell
@@ -87,7 +88,7 @@ class Exploration:
 
 
 def explore(
-    network: ReLUNetwork,
+    network: ReLUNetwork | PiecewiseLinearNetwork,
     x: Any,
     *,
     domain: Polyhedron | None = None,
@@ -100,7 +101,7 @@ def explore(
 
     Parameters
     ----------
-    network : ReLUNetwork
+    network : ReLUNetwork or PiecewiseLinearNetwork
     x : (n0,) or (m, n0) float64
         Where to start.
     domain : Box or Polyhedron, optional

@@ -15,6 +15,7 @@ from ...domain import Polyhedron
 from ...errors import InputError, UncertifiedSignError
 from ...kernels.complexes import cell_facets as kf
 from ...network.model import ReLUNetwork
+from ...network.piecewise import PiecewiseLinearNetwork
 from ...numerics.exact import rank
 from ...numerics.lp import solve_lp, solve_lp_exact
 from ...numerics.products import nearest
@@ -22,6 +23,7 @@ from ...numerics.rounding import UNIT
 from ...verdict import Verdict
 from .cell_arrays import CellFrame, CellStats, as_point, cell_frame
 from .facets import Cell, exact_facet_point, flipped, relative_interior, solve_cell
+from .gate_arrays import GateFrame
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class Region:
         return np.concatenate([signs[..., d:], signs[..., :d]], axis=-1)
 
     @property
-    def network(self) -> ReLUNetwork:
+    def network(self) -> Any:
         """The network."""
         return self._frame.network
 
@@ -139,6 +141,8 @@ class Region:
         walls = frame.exact_forms(cell.signs, cell.facets)
         walls = walls * np.array([int(s) for s in cell.signs[cell.facets]], dtype=object)[:, None]
         hidden = frame.exact_forms(cell.signs, range(frame.n_domain, frame.n_domain + frame.n_neurons))
+        if isinstance(frame, GateFrame):
+            return Polyhedron(-walls[:, :-1], walls[:, -1]), np.concatenate([hidden, frame.exact_outputs(cell.signs)])
         net = self.network.exact()
         if len(net.weights) == 1:
             last = np.concatenate([net.weights[0], net.biases[0][:, None]], axis=1)
@@ -288,6 +292,8 @@ class Region:
     def _magnitudes(self) -> FloatArray:
         """Error bounds of the normals of the facets."""
         frame = self._frame
+        if isinstance(frame, GateFrame):
+            return frame.normal_errors(self._cell.signs)[self._cell.facets]
         level = np.abs(nearest(frame.tangential[:, :-1]))
         parts = [level * 2 * UNIT]
         level = level[frame.n_domain :]
@@ -478,12 +484,12 @@ def _difference(after: CellStats, before: CellStats) -> CellStats:
     return CellStats(**{name: getattr(after, name) - getattr(before, name) for name in names})
 
 
-def region(network: ReLUNetwork, x: Any, *, domain: Polyhedron | None = None) -> Region:
+def region(network: ReLUNetwork | PiecewiseLinearNetwork, x: Any, *, domain: Polyhedron | None = None) -> Region:
     """The region of a point, with irredundant facets; for networks of any size.
 
     Parameters
     ----------
-    network : ReLUNetwork
+    network : ReLUNetwork or PiecewiseLinearNetwork
     x : (n0,) float64
         A point on walls gets one of the regions around it: the one in a fixed direction.
     domain : Box or Polyhedron, optional

@@ -11,11 +11,14 @@ import numpy as np
 
 from ... import words
 from ..._typing import FloatArray, SignArray
+from ...budget import heed
 from ...errors import InputError, ShapeError
 from ...kernels.complexes import segments as lines
 from ...network.model import ReLUNetwork
+from ...network.piecewise import PiecewiseLinearNetwork
 from ...numerics.rounding import UNIT, gamma
 from .cell_arrays import CellFrame, as_point, cell_frame
+from .gate_arrays import GateFrame, next_walls
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class SegmentRegions:
 
     Attributes
     ----------
-    network : ReLUNetwork
+    network : ReLUNetwork or PiecewiseLinearNetwork
     x0, x1 : (n0,) float64
     t : (E,) float64
         Breakpoints in (0, 1), increasing.
@@ -38,7 +41,7 @@ class SegmentRegions:
         Breakpoints (and the end) that were decided in rational arithmetic.
     """
 
-    network: ReLUNetwork
+    network: Any
     x0: FloatArray
     x1: FloatArray
     t: FloatArray
@@ -74,6 +77,9 @@ class SegmentRegions:
         """(E + 1, nL) derivative of the outputs in t on each piece."""
         frame = cell_frame(self.network)
         direction = self.x1 - self.x0
+        if isinstance(frame, GateFrame):
+            step = self.x1 - self.x0
+            return np.array([frame.float_forms(row)[1] @ step for row in self.signs])
         first = frame.offsets
         slope = np.broadcast_to(frame.W[0] @ direction, (len(self.signs), frame.W[0].shape[0]))
         for layer in range(1, len(frame.W)):
@@ -96,7 +102,7 @@ class SegmentRegions:
         return f"SegmentRegions({widths}, {self.n_regions} pieces, {self.exact_events} events decided exactly)"
 
 
-def segment_regions(network: ReLUNetwork, x0: Any, x1: Any) -> SegmentRegions:
+def segment_regions(network: ReLUNetwork | PiecewiseLinearNetwork, x0: Any, x1: Any) -> SegmentRegions:
     """Every piece of a segment on which the network is affine, in certified order.
 
     Parameters
@@ -140,6 +146,8 @@ def segment_regions(network: ReLUNetwork, x0: Any, x1: Any) -> SegmentRegions:
         return SegmentRegions(network, start, end, empty, empty, (), np.zeros((1, 0), dtype=np.int8), 0)
     origin = np.array([Fraction(p) for p in start], dtype=object)
     direction = np.array([Fraction(q) for q in end], dtype=object) - origin
+    if isinstance(frame, GateFrame):
+        return _through_gates(frame, start, end, origin, direction)
     z, err = frame.values(start[None, :])
     if (np.abs(z[0]) > err[0]).all():
         signs = np.sign(z[0]).astype(np.int8)
@@ -209,6 +217,40 @@ def segment_regions(network: ReLUNetwork, x0: Any, x1: Any) -> SegmentRegions:
     )
 
 
+def _through_gates(frame: GateFrame, start: FloatArray, end: FloatArray, origin: Any, direction: Any) -> SegmentRegions:
+    """The same for a network of gates: one forward pass of the forms a breakpoint."""
+    signs = frame.exact_signs(start, direction)
+    t: list[float] = []
+    errors: list[float] = []
+    walls: list[tuple[int, ...]] = []
+    pieces, exact = [signs.copy()], 0
+    while True:
+        heed("the walls along a segment")
+        k, at, error = next_walls(frame, signs, (start, end))
+        if k == -1:
+            break
+        if k >= 0 and (not t or at - error > t[-1] + errors[-1]):
+            signs = signs.copy()
+            signs[k] = -signs[k]
+            changed = np.array([k])
+        else:
+            exact += 1
+            step = _next_exactly(frame, signs, origin, direction)
+            if step is None:
+                break
+            after = frame.exact_signs(origin + step * direction, direction)
+            changed = np.flatnonzero(after != signs)
+            if not len(changed):
+                raise InputError("a breakpoint changes nothing; please report this network")
+            at, error, signs = float(step), 2 * UNIT, after
+        t.append(at)
+        errors.append(error)
+        walls.append(tuple(int(i) for i in changed))
+        pieces.append(signs)
+    found = np.array(pieces, dtype=np.int8)
+    return SegmentRegions(frame.network, start, end, np.array(t), np.array(errors), tuple(walls), found, exact)
+
+
 def _next_exactly(frame: CellFrame, signs: SignArray, origin: Any, direction: Any) -> Fraction | None:
     """The next breakpoint below 1 of the piece with these signs; None if there is none."""
     forms = frame.exact_forms(signs, np.arange(frame.n_neurons))
@@ -252,7 +294,7 @@ class PathRegions:
         return np.array(rows, dtype=np.int8)
 
 
-def path_regions(network: ReLUNetwork, points: Any) -> PathRegions:
+def path_regions(network: ReLUNetwork | PiecewiseLinearNetwork, points: Any) -> PathRegions:
     """Every piece of a polygonal path on which the network is affine.
 
     Parameters

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from ... import words
-from ..._typing import FloatArray, ProgressLike
+from ..._typing import Array, FloatArray, ProgressLike
 from ...budget import Budget, Monitor
 from ...domain import Polyhedron
 from ...errors import GenericityError, InputError, ShapeError
 from ...network.model import ReLUNetwork
+from ...network.piecewise import AffineMap, GateBlock, PiecewiseLinearNetwork, require_network
+from ...network.sparse import SparseMatrix
 from ...numerics.exact import as_fractions, rank
 from ...numerics.products import exact_product, nearest_floats
 from ..build import canonical_complex
@@ -28,7 +30,7 @@ class Slice:
     complex : PolyhedralComplex
         In the coordinates t. Its columns are the network's hidden neurons: sign vectors are those of the
         faces of the network's own complex that the slice meets.
-    network : ReLUNetwork
+    network : ReLUNetwork or PiecewiseLinearNetwork
         The restricted network, (k, n1, …, nL).
     origin : (n0,) float64
     directions : (k, n0) float64
@@ -40,7 +42,7 @@ class Slice:
     """
 
     complex: PolyhedralComplex
-    network: ReLUNetwork
+    network: Any
     origin: FloatArray
     directions: FloatArray
     exact: bool
@@ -88,13 +90,13 @@ class Slice:
 
 
 def restricted_network(
-    network: ReLUNetwork, origin: Any, directions: Any, *, arithmetic: str = "auto"
-) -> tuple[ReLUNetwork, bool, float]:
+    network: Any, origin: Any, directions: Any, *, arithmetic: str = "auto"
+) -> tuple[Any, bool, float]:
     """The network on an affine slice: first layer ``W1 D``, ``W1 o + b1``, the rest unchanged.
 
     Parameters
     ----------
-    network : ReLUNetwork
+    network : ReLUNetwork or PiecewiseLinearNetwork
     origin : (n0,) array
     directions : (k, n0) array
     arithmetic : 'auto', 'rounded' or 'exact'
@@ -114,6 +116,10 @@ def restricted_network(
         )
     if arithmetic not in ("auto", "rounded", "exact"):
         raise InputError(f"arithmetic must be 'auto', 'rounded' or 'exact', found {arithmetic!r}")
+    if isinstance(network, PiecewiseLinearNetwork):
+        return _restricted_gates(
+            network, o, D, keep=arithmetic == "exact" or (arithmetic == "auto" and network.is_exact)
+        )
     weight = exact_product(as_fractions(network.weights[0]), D.T)
     bias = exact_product(as_fractions(network.weights[0]), o[:, None])[:, 0] + as_fractions(network.biases[0])
     if arithmetic == "exact" or (arithmetic == "auto" and network.is_exact):
@@ -131,8 +137,42 @@ def restricted_network(
     return ReLUNetwork([w, *rest.weights[1:]], [b, *rest.biases[1:]], source=source), exact, rounding
 
 
+def _restricted_gates(
+    network: PiecewiseLinearNetwork, o: Array, D: Array, *, keep: bool
+) -> tuple[PiecewiseLinearNetwork, bool, float]:
+    """The same for gates: whatever a block reads of the input is restricted."""
+    maps, worst = [], 0.0
+    for affine in (*(block.affine for block in network.blocks), network.output):
+        weights, bias = dict(affine.weights), affine.bias
+        if 0 in weights:
+            matrix = SparseMatrix.of(weights[0])
+            weights[0], shift = _sparse_times(matrix, D), matrix.astype(True).apply(o)
+            bias = as_fractions(bias) + shift
+            if not keep:
+                try:
+                    weights[0], off = nearest_floats(weights[0])
+                    bias, other = nearest_floats(bias)
+                except OverflowError:
+                    raise InputError("the restriction holds a number beyond float64; pass arithmetic='exact'") from None
+                worst = max(worst, off, other)
+        maps.append(AffineMap(weights, bias) if keep else AffineMap(weights, bias).astype(False))
+    slopes = [block.slopes if keep else block.slopes.astype(np.float64) for block in network.blocks]
+    blocks = [
+        GateBlock(m.weights, m.bias, slopes=s, groups=block.groups) for m, s, block in zip(maps, slopes, network.blocks)
+    ]
+    exact = keep or (worst == 0.0 and not network.is_exact)
+    source = {**network.source, "slice": {"exact": exact, "rounding": worst}}
+    return PiecewiseLinearNetwork(len(D), blocks, maps[-1], source=source), exact, worst
+
+
+def _sparse_times(matrix: SparseMatrix, D: Array) -> Array:
+    """``matrix @ D.T`` as Fractions (m, k)."""
+    exact = matrix.astype(True)
+    return np.stack([exact.apply(row) for row in D], axis=1)
+
+
 def slice_complex(
-    network: ReLUNetwork,
+    network: ReLUNetwork | PiecewiseLinearNetwork,
     origin: Any,
     directions: Any,
     *,
@@ -145,7 +185,7 @@ def slice_complex(
 
     Parameters
     ----------
-    network : ReLUNetwork
+    network : ReLUNetwork or PiecewiseLinearNetwork
         Of any size: the cost is that of a network with k inputs.
     origin : (n0,) array
     directions : (k, n0) array
@@ -174,8 +214,7 @@ def slice_complex(
     >>> s.exact, s.complex.euler_characteristic
     (True, 1)
     """
-    if not isinstance(network, ReLUNetwork):
-        raise InputError(f"expected a polyfiber.ReLUNetwork, found {type(network).__name__}")
+    network = require_network(network)
     D = np.atleast_2d(np.asarray(directions))
     o = np.asarray(origin)
     monitor = Monitor(budget)

@@ -22,11 +22,13 @@ from ...domain import Polyhedron
 from ...errors import InputError, ShapeError
 from ...kernels.complexes.forms import Net
 from ...network.model import ReLUNetwork
+from ...network.piecewise import PiecewiseLinearNetwork
+from ...network.relu_form import ReluForm, relu_form
 from ...numerics.exact import as_fractions, nullspace, solve
 from ...numerics.hulls import AffineHull
 from ...numerics.independent import independent_columns
 from ...numerics.products import exact_product, nearest
-from ...numerics.rounding import UNIT
+from .wires import gamma, magnitudes, require_flat_walls, roundings, runs_of
 
 TINY = 2.0**-1074
 
@@ -35,7 +37,8 @@ TINY = 2.0**-1074
 class Frame:
     """Coordinates, numbering and error constants of one network on one domain."""
 
-    network: ReLUNetwork
+    network: Any
+    """A `ReLUNetwork`, or a `PiecewiseLinearNetwork`."""
     domain: Polyhedron | None
     columns: IntArray
     """Input coordinates that parametrise the essential quotient; the others are set to 0."""
@@ -51,6 +54,12 @@ class Frame:
     """The flat that the domain lies in, or None."""
     settled: Settled
     """Neurons that keep one sign on the domain; no wall of theirs is looked for."""
+    form: ReluForm | None = None
+    """A `PiecewiseLinearNetwork` as ReLU gates that read all before them; None for a ReLU chain."""
+    deep: tuple[Array, ...] = ()
+    """With a form: what the blocks from the second on, and the output, read of the input, (m_l, n0 + 1), like `rows`."""
+    deep_chart: tuple[Array, ...] = ()
+    """The same like `chart`."""
 
     @property
     def n(self) -> int:
@@ -66,6 +75,16 @@ class Frame:
     def n_neurons(self) -> int:
         """Number N of hidden neurons."""
         return self.network.n_hidden
+
+    @property
+    def n_blocks(self) -> int:
+        """Number L of hidden layers, or of blocks of gates."""
+        return len(self.network.hidden_widths)
+
+    @property
+    def scratch(self) -> int:
+        """Length of the rows of numbers that kernels pull forms back in."""
+        return int(self.net.inf) + 1 if self.form is not None else max([1, *self.network.hidden_widths])
 
     @property
     def n_words(self) -> int:
@@ -134,6 +153,8 @@ class Frame:
             return f"domain facet {facet}"
         if facet < self.n_domain + self.n_neurons:
             layer, position = self.network.neuron(facet - self.n_domain)
+            if self.form is not None:
+                return f"gate {self.network.gate_name(facet - self.n_domain)}"
             return f"neuron {position} of layer {layer}"
         return "infinity"
 
@@ -152,7 +173,7 @@ def half_edge_shift(n: int) -> int:
 
 
 def make_frame(
-    network: ReLUNetwork,
+    network: ReLUNetwork | PiecewiseLinearNetwork,
     domain: Polyhedron | None,
     *,
     inflate: float = 1.0,
@@ -177,6 +198,7 @@ def make_frame(
         raise ShapeError(f"the domain has {domain.dimension} coordinates but the network has {n0} inputs")
     if not inflate >= 1.0:
         raise InputError(f"inflate must be at least 1, found {inflate}")
+    form = relu_form(network) if isinstance(network, PiecewiseLinearNetwork) else None
     rows = given_rows(network, domain)
     hull = domain.affine_hull if domain is not None and flat else None
     chart = rows if hull is None else hull.in_chart(rows)
@@ -187,18 +209,31 @@ def make_frame(
         columns, start = (np.asarray(b, dtype=np.int64) for b in basis)
     n_facets = network.n_hidden + (0 if domain is None else domain.n_facets)
     settled = settle(network, domain, expected=math.comb(n_facets, len(columns)))
-    net = _kernel_net(network, domain, chart, columns, start, inflate, settled)
-    return Frame(network, domain, columns, tuple(int(i) for i in start), net, rows, chart, hull, settled)
+    first = tuple(int(i) for i in start)
+    if isinstance(network, ReLUNetwork) or form is None:
+        assert isinstance(network, ReLUNetwork)
+        net = _kernel_net(network, domain, chart, columns, start, inflate, settled)
+        return Frame(network, domain, columns, first, net, rows, chart, hull, settled)
+    deep = form.bases[1:]
+    deep_chart = deep if hull is None else tuple(hull.in_chart(b) for b in deep)
+    if hull is not None:
+        deep = tuple(hull.tangential(b) for b in deep)
+    if len(columns) < (n0 if hull is None else hull.dimension) and len(deep) > 1:
+        require_flat_walls(chart[:, :-1], np.concatenate(deep_chart[:-1])[:, :-1], len(columns))
+    net = _wired_net(
+        form, 0 if domain is None else domain.n_facets, (chart, *deep_chart), columns, start, inflate, settled
+    )
+    return Frame(network, domain, columns, first, net, rows, chart, hull, settled, form, deep, deep_chart)
 
 
-def given_rows(network: ReLUNetwork, domain: Polyhedron | None) -> Array:
+def given_rows(network: Any, domain: Polyhedron | None) -> Array:
     """(D + h1, n0 + 1) forms of the domain's facets and the first layer's neurons, constant last."""
     n0 = network.architecture[0]
     parts = []
     if domain is not None:
         parts.append(domain.rows())
     if network.n_hidden:
-        parts.append(np.concatenate([network.weights[0], network.biases[0][:, None]], axis=1))
+        parts.append(relu_form(network).bases[0])
     if not parts:
         return np.zeros((0, n0 + 1))
     return np.concatenate(parts, axis=0)
@@ -300,6 +335,79 @@ def _kernel_net(
         drift=drift,
         inflate=float(inflate),
         start=np.ascontiguousarray(start, dtype=np.int64),
+        wired=0,
+        reads=np.zeros(1, dtype=np.int64),
+        runs=np.zeros((1, 3), dtype=np.int64),
+        shallow=np.zeros(1, dtype=np.int64),
+        plain=np.zeros(1, dtype=np.int64),
+        lone=np.zeros(1, dtype=np.int64),
+    )
+
+
+def _wired_net(
+    form: ReluForm,
+    n_domain: int,
+    charts: tuple[Array, ...],
+    columns: IntArray,
+    start: IntArray,
+    inflate: float,
+    settled: Settled,
+) -> Any:
+    """Arrays of a network with a form; ``charts``: given forms, then the rows of the blocks from the second on and the output."""
+    n, widths, L = len(columns), form.widths, len(form.widths)
+    N, n_out = sum(widths), len(form.bases[-1])
+    inf = n_domain + N
+    n_ids = inf + 1 + n_out
+    first = np.array([0, n_domain, *(n_domain + np.cumsum(widths))], dtype=np.int64)
+    layer_of = np.full(n_ids, -1, dtype=np.int64)
+    layer_of[:inf] = np.repeat(np.arange(L + 1), np.diff(first))
+    layer_of[inf + 1 :] = L + 1
+    stride = 4 if n < 4 else (n + 8) // 8 * 8
+    rows = np.zeros((n_ids, stride))
+    picked = [_float(part[:, [*columns, part.shape[1] - 1]]) for part in charts]
+    ids = [np.arange(first[2] if L else n_domain), *(np.arange(first[l], first[l + 1]) for l in range(2, L + 1))]
+    for which, part in zip([*ids, np.arange(inf + 1, n_ids)], picked):
+        rows[which, : n + 1] = part
+    table = runs_of(form, first, n_ids, inf)
+    kappa = np.zeros((n_ids, (n + 8) // 8 * 8))
+    kappa0, sigma, drift = np.zeros(n_ids), np.zeros(n_ids), np.zeros(n_ids)
+    with np.errstate(over="ignore", invalid="ignore"):
+        columns_of = (kappa, kappa0, sigma, drift)
+        _store(
+            slice(0, n_domain), np.abs(rows[:n_domain, : n + 1]), np.full(n_domain, (2 * n + 4) * TINY), np.zeros(n + 1),
+            n + 4.0, *columns_of,
+        )  # fmt: skip
+        own = [picked[0][n_domain:], *picked[1:]]
+        off = [settled.signs[first[l] - n_domain : first[l + 1] - n_domain] < 0 for l in range(1, L + 1)]
+        sizes = magnitudes(form, own, off, n)
+        for l, ((level, tiny, lost), terms) in enumerate(zip(sizes, roundings(form, n)), start=1):
+            ids_of = slice(first[l], first[l + 1]) if l <= L else slice(inf + 1, n_ids)
+            _store(ids_of, level, tiny, lost, terms, *columns_of)
+        for array in columns_of:
+            array[np.isnan(array)] = np.inf
+    return Net(
+        n=n,
+        stride=stride,
+        shift=half_edge_shift(n),
+        inf=inf,
+        first=first,
+        layer_of=layer_of,
+        rows=rows.ravel(),
+        weights=table.weights,
+        woff=np.zeros(n_ids, dtype=np.int64),
+        biases=np.zeros(n_ids),
+        kappa=kappa,
+        kappa0=kappa0,
+        sigma=sigma,
+        drift=drift,
+        inflate=float(inflate),
+        start=np.ascontiguousarray(start, dtype=np.int64),
+        wired=1,
+        reads=table.reads,
+        runs=table.runs,
+        shallow=table.shallow,
+        plain=table.plain,
+        lone=table.lone,
     )
 
 
@@ -315,17 +423,18 @@ def _store(
     drift: FloatArray,
 ) -> None:
     """Error constants of neurons with coefficient magnitudes ``level`` after ``terms`` roundings."""
-    gamma = terms * UNIT / (1 - terms * UNIT) * 1.01
+    relative = gamma(terms)
     n = level.shape[1] - 1
     # the last factor pays for rays too, where kappa0 does not count: the largest entry of a direction is above 1 / (4 sqrt(n))
     under = (tiny[:, None] + lost) * (4 * n + 4)
-    kappa[ids, : n + 1] = gamma * level + under
+    kappa[ids, : n + 1] = relative * level + under
     kappa0[ids] = kappa[ids, n]
     sigma[ids] = level[:, :-1].sum(axis=1) * (1 + 1e-9) + under.sum(axis=1)
-    drift[ids] = gamma * sigma[ids] + under.sum(axis=1)
+    drift[ids] = relative * sigma[ids] + under.sum(axis=1)
 
 
 def exact_rows(frame: Frame) -> list[list[Fraction]]:
-    """Given forms as Fractions over the quotient coordinates, constant last."""
-    picked = frame.chart[:, [*frame.columns, frame.chart.shape[1] - 1]]
-    return [[Fraction(value) for value in row] for row in picked]
+    """Given forms as Fractions over the quotient coordinates, constant last; with a form, of all gates and then the outputs."""
+    parts = (frame.chart, *frame.deep_chart)
+    picked = [part[:, [*frame.columns, part.shape[1] - 1]] for part in parts]
+    return [[Fraction(value) for value in row] for part in picked for row in part]

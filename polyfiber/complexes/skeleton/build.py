@@ -21,6 +21,7 @@ from .arrays import Frame, expected_vertices
 from .exact_signs import ExactPredicate
 from .layout import flat_star, grown, more_bases, moved_state, new_state, packed, row_units, sign_row, unpack
 from .orientation import every_edge, lift_of, resolve
+from .wired_values import gated_values
 
 CHUNK = 64
 DEFAULT_ETOL = 1e-3
@@ -145,7 +146,7 @@ class Skeleton:
         self._edges = np.empty(1024, dtype=np.int32)
         self.pending = np.zeros((1, frame.n_words), dtype=np.uint64)
         self.entered = set(frame.start)
-        width = max([1, *frame.network.hidden_widths]) + 1
+        width = frame.scratch + 1
         pad = max(8, frame.net.stride)
         self._work = forms.Work(
             np.zeros((n, n)), np.zeros((n, n + 1)), np.zeros((n, n)),
@@ -417,10 +418,10 @@ class Skeleton:
         net, st = self.frame.net, self.state
         low, high = int(net.first[layer]), int(net.first[layer + 1])
         ids = np.arange(low, high) if layer <= 1 else np.arange(net.first[1], net.first[2])
-        network = self.frame.network
+        network, wired = self.frame.network, self.frame.form is not None
         given = self.frame.given(ids)
-        weights = [nearest(w).T for w in network.weights[1:layer]]
-        biases = [nearest(b) for b in network.biases[1:layer]]
+        weights = [] if wired else [nearest(w).T for w in network.weights[1:layer]]
+        biases = [] if wired else [nearest(b) for b in network.biases[1:layer]]
         kappa = np.ascontiguousarray(net.kappa[low:high].T)
         kappa0, sigma = net.kappa0[low:high].copy(), net.sigma[low:high] * net.inflate
         pending = np.ascontiguousarray(unpack(self.pending)[0, low:high])
@@ -441,7 +442,7 @@ class Skeleton:
                 self._second_filter(vs, ks)
 
         certain = net.inflate * (1 + 1e-9)
-        if layer == 2 and self.frame.n == 2 and len(given) >= CARRIED:
+        if layer == 2 and self.frame.n == 2 and len(given) >= CARRIED and not wired:
             h = (high - low + 7) // 8 * 8  # whole lanes; what is not pending never exceeds its bound
             wide = [np.zeros((len(a), h)) for a in (weights[0], kappa)] + [np.zeros(h) for _ in range(3)]
             for target, source in zip(wide, (weights[0], kappa, biases[0], sigma, np.where(pending, kappa0, np.inf))):
@@ -460,8 +461,23 @@ class Skeleton:
         batch = max(64, (1 << 17) // max(64, *network.hidden_widths, high - low))
         arrays: dict[bool, Any] = {}
 
+        def filtered_wired(rows: Any) -> Any:
+            x, at_inf, words, err = st.x[rows], st.at_inf[rows], st.words[rows], st.err[rows]
+            with np.errstate(all="ignore"):
+                z = gated_values(self.frame, layer, x, (at_inf < 0).astype(np.float64)[:, None], words)
+            margin = entry.Margin(kappa, kappa0, sigma, certain, 0.0)
+            _, vs, ks = listed(
+                entry.decide, z, biases_none(np.float64), entry.Points(x, err, at_inf, words), margin, low, pending
+            )
+            if isinstance(rows, slice):
+                return vs + rows.start, ks.copy()
+            st.words[rows] = words
+            return rows[vs], ks.copy()
+
         def filtered(rows: Any, single: bool) -> Any:
             """The pairs of these vertices (a slice, or ids) that the first filter leaves."""
+            if wired:
+                return filtered_wired(rows)
             dtype = np.float32 if single else np.float64
             # two roundings more per product, in a precision 2^29 times coarser; and what underflow may add
             factor, extra = (2.0**30 * net.inflate, 1e-27) if single else (certain, 0.0)
@@ -526,7 +542,7 @@ class Skeleton:
         What rounding to subnormals and underflow may add, 2^-150 for each weight and product, is then
         at most 2^-150 times 2^40 times the number of terms: below the ``extra`` of the caller.
         """
-        if layer <= 1 or self.frame.net.inflate != 1.0:
+        if layer <= 1 or self.frame.net.inflate != 1.0 or self.frame.form is not None:
             return False
         network = self.frame.network
         parts = [np.abs(self.state.x[: self.nv]).max(initial=0.0)]
@@ -753,7 +769,9 @@ def first_filter(frame: Frame, weights: list[Any], layer: int, st: Any, rows: sl
     with np.errstate(over="ignore", invalid="ignore"):
         given = frame.given(np.arange(low, high) if layer <= 1 else np.arange(first[1], first[2]))
         z = x @ given[:, :n].T + finite * given[:, n]
-        if layer > 1:
+        if layer > 1 and frame.form is not None:
+            z = gated_values(frame, layer, x, finite, st.words[rows])
+        elif layer > 1:
             active = unpack(st.words[rows])
             for q, w in enumerate(weights, start=1):
                 z *= active[:, first[q] : first[q + 1]]

@@ -15,6 +15,7 @@ import numpy as np
 from ...budget import heed
 from ...numerics.exact import nullspace, rank, solve
 from .arrays import Frame, exact_rows
+from .wired_values import ExactGates
 
 Form = list[Fraction]
 
@@ -37,6 +38,10 @@ class ExactPredicate:
         return exact_rows(self.frame)
 
     @cached_property
+    def _gates(self) -> ExactGates:
+        return ExactGates(self.frame)
+
+    @cached_property
     def _layers(self) -> list[tuple[list[list[Fraction]], list[Fraction]]]:
         net = self.frame.network
         return [
@@ -56,8 +61,10 @@ class ExactPredicate:
         net = self.frame.net
         n = self.frame.n
         layer = int(net.layer_of[facet])
-        if layer <= 1:
+        if layer == 0 or (layer == 1 and facet < net.inf):
             return self._rows[facet]
+        if self.frame.form is not None:
+            return self._gates.form_of(facet, int.from_bytes(words.astype("<u8", copy=False).tobytes(), "little"))
         first_id = int(net.inf) + 1 if layer == len(self._layers) + 1 else int(net.first[layer])
         w, b = self._layers[layer - 2]
         row = w[facet - first_id]

@@ -15,6 +15,8 @@ import numpy as np
 
 from ..._typing import Array
 from .arrays import Frame, exact_rows
+from .layout import unpack
+from .wired_values import IntegerGates
 
 Row = list[int]
 CACHED_FORMS = 1 << 14
@@ -81,6 +83,16 @@ class IntegerForms:
         return found
 
     @cached_property
+    def gates(self) -> IntegerGates:
+        """The blocks of a network with a form."""
+        return IntegerGates(self.frame)
+
+    def _bits(self, words: Any, layer: int) -> list[Array]:
+        """Which gates of each block before ``layer`` are positive."""
+        first, bits = self.frame.net.first, unpack(words)
+        return [bits[first[q] : first[q + 1]] for q in range(1, layer)]
+
+    @cached_property
     def layers(self) -> list[tuple[Array, Array, int]]:
         """Hidden layers as integers, see `integer_layer`; made when the first sign is asked for."""
         n, net = self.frame.n, self.frame.network
@@ -112,8 +124,10 @@ class IntegerForms:
         return found
 
     def _pull_back(self, facet: int, layer: int, words: Any) -> Row:
-        w, b, _ = self.layers[layer - 1]
         at = facet - int(self.frame.net.first[layer])
+        if self.frame.form is not None:
+            return self.gates.pulled_back(layer, at, self._bits(words, layer))
+        w, b, _ = self.layers[layer - 1]
         row, constant = w[at], b[at]
         for q in range(layer - 1, 0, -1):
             w, b, scale = self.layers[q - 1]
@@ -176,6 +190,8 @@ class IntegerForms:
         """
         if layer == 0:
             return [_dot(self.domain[r], point, scale) for r in rows]
+        if self.frame.form is not None:
+            return self.gates.values(layer, rows, self._bits(words, layer), point, scale)
         z = np.empty(len(point), dtype=object)
         z[:] = point
         for q, (w, b, s) in enumerate(self.layers[:layer], start=1):

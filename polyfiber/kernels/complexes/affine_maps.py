@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..jit import kernel
-from .forms import affine_form
+from .forms import ONE, affine_form, wired_coefficients
 
 
 @kernel
@@ -74,6 +74,27 @@ def output_columns(words, neurons, net, n_layers, n_out, width, C, M):
                     s += abs(weights[woff[t] + b]) * size[b]
             C[r, o] = v
             M[r, o] = s
+
+
+@kernel
+def wired_columns(words, neurons, net, n_layers, n_out, width, C, M):
+    """The same where gates read more than the layer before: pulled back from the outputs to the gate."""
+    layer_of, weights = net.layer_of, net.weights
+    value = np.zeros(width + 1)
+    size = np.zeros(width + 1)
+    magnitudes = np.abs(weights)
+    on = np.zeros((1, words.shape[1]), dtype=np.uint64)
+    for r in range(words.shape[0]):
+        k = neurons[r]
+        for w in range(words.shape[1]):
+            on[0, w] = words[r, w]
+        on[0, k >> 6] &= ~(ONE << np.uint64(k & 63))
+        for o in range(n_out):
+            t = net.inf + 1 + o
+            wired_coefficients(t, n_layers + 1, layer_of[k], on, 0, net, weights, value)
+            wired_coefficients(t, n_layers + 1, layer_of[k], on, 0, net, magnitudes, size)
+            C[r, o] = value[k]
+            M[r, o] = size[k]
 
 
 @kernel

@@ -20,10 +20,12 @@ from ..rounding import TINY, UNIT
 # kind[k]: 0 domain facet, l >= 1 neuron of hidden layer l; first[l]: first id of layer l, first[-1] = number of facets
 # rows: affine forms of domain facets and first-layer neurons, constant at n, one every stride (4 or a multiple of 8)
 # weights: rows of layers >= 2 one after the other, row of id k at woff[k]
+# wired: 1 where gates read more than the layer before; then rows holds a row on the input for every id, and `wired` the rest
 # kappa, kappa0, sigma: |computed - exact| <= kappa.|x| + hom * kappa0 + (|form|_1 + sigma * unit) * error of x
 Net = namedtuple(
     "Net",
-    "n stride shift inf first layer_of rows weights woff biases kappa kappa0 sigma drift inflate start",
+    "n stride shift inf first layer_of rows weights woff biases kappa kappa0 sigma drift inflate start"
+    " wired reads runs shallow plain lone",
 )
 # star: (cap, 3 n) int32, 2 n half-edge ids (twins), then n facet ids; words: (cap, W) sign bits; x: (cap, n) point or
 # direction; err: its error; slot: where the edge it was created on sits, -1 once solved directly; line_err: error of
@@ -104,6 +106,8 @@ def affine_form(k, words, v, net, out, cur, nxt):
         start = k * stride
         for c in range(n + 1):
             out[c] = rows[start + c]
+    elif net.wired != 0:
+        wired_form(k, layer, words, v, net, cur, out)
     elif layer == 2:
         combine_rows(weights, woff[k] - first[1], words, v, first[1], first[2], rows, stride, n, out)
         out[n] += biases[k]
@@ -111,6 +115,101 @@ def affine_form(k, words, v, net, out, cur, nxt):
         const = pull_back(k, layer, words, v, first, weights, woff, biases, cur, nxt)
         combine_rows(cur, -first[1], words, v, first[1], first[2], rows, stride, n, out)
         out[n] += const
+
+
+@bare_kernel
+def wired_coefficients(k, layer, until, words, v, net, weights, cur):
+    """Coefficients of id k on the gates of blocks until <= q < layer, in cur by facet id: along all ways through active gates.
+
+    Only those of active gates count; of the others cur holds what reads them. weights: those of the net, or their sizes.
+    """
+    first, reads, runs = net.first, net.reads, net.runs
+    for t in range(first[1], first[layer]):
+        cur[t] = 0.0
+    for e in range(reads[k], reads[k + 1]):
+        low = runs[e, 0]
+        at = runs[e, 2]
+        for i in range(runs[e, 1] - low):
+            cur[low + i] = weights[at + i]
+    for q in range(layer - 1, until, -1):
+        for wi in range(first[q] >> 6, ((first[q + 1] - 1) >> 6) + 1):
+            m = words[v, wi] & range_mask(wi, first[q], first[q + 1])
+            while m != ZERO:
+                t = (wi << 6) + np.int64(trailing_zeros(m))
+                m &= m - ONE
+                r = cur[t]
+                if r != 0.0:
+                    for e in range(reads[t], reads[t + 1]):
+                        low = runs[e, 0]
+                        part = cur[low : runs[e, 1]]
+                        row = weights[runs[e, 2] : runs[e, 2] + runs[e, 1] - low]
+                        for i in range(part.shape[0]):
+                            part[i] += r * row[i]
+
+
+@bare_kernel
+def wired_form(k, layer, words, v, net, cur, out):
+    """Form of a gate or output that may read the input and all blocks before it: its row, and those of active gates."""
+    n, rows, weights, first, reads, runs = net.n, net.rows, net.weights, net.first, net.reads, net.runs
+    step = np.uint64(net.stride)
+    at_k = np.uint64(k) * step
+    if net.shallow[k] != 0:  # the forms of what it reads are given
+        if n < 4:
+            four = load4(rows, at_k)
+            for e in range(reads[k], reads[k + 1]):
+                four = run_of_rows4(four, (runs[e, 0], runs[e, 1], runs[e, 2]), words, v, weights, rows, step)
+            store(out, ZERO, four)
+        else:
+            for block in range(ZERO, step, EIGHT):
+                eight = load8(rows, at_k + block)
+                for e in range(reads[k], reads[k + 1]):
+                    run = runs[e, 0], runs[e, 1], runs[e, 2]
+                    eight = run_of_rows8(eight, block, run, words, v, weights, rows, step)
+                store(out, block, eight)
+        return
+    wired_coefficients(k, layer, 1, words, v, net, weights, cur)
+    whole = first[1], first[layer], first[1]
+    if n < 4:
+        store(out, ZERO, run_of_rows4(load4(rows, at_k), whole, words, v, cur, rows, step))
+    else:
+        for block in range(ZERO, step, EIGHT):
+            store(out, block, run_of_rows8(load8(rows, at_k + block), block, whole, words, v, cur, rows, step))
+
+
+@inline_kernel
+def run_of_rows4(four, run, words, v, coef, rows, step):
+    """four + sum of coef[at + t - low] * row t over the active t in [low, high); run: low, high, at."""
+    low, high, at = run
+    shift = np.uint64(at - low)
+    other = zero4()
+    for wi in range(low >> 6, ((high - 1) >> 6) + 1):
+        m = words[v, wi] & range_mask(wi, low, high)
+        start = np.uint64(wi << 6)
+        while m != ZERO:
+            t = start + trailing_zeros(m)
+            m &= m - ONE
+            four = axpy(four, coef[shift + t], load4(rows, t * step))
+            if m == ZERO:
+                break
+            t = start + trailing_zeros(m)
+            m &= m - ONE
+            other = axpy(other, coef[shift + t], load4(rows, t * step))
+    return axpy(other, 1.0, four)
+
+
+@inline_kernel
+def run_of_rows8(eight, block, run, words, v, coef, rows, step):
+    """The same for eight columns from ``block`` on."""
+    low, high, at = run
+    shift = np.uint64(at - low)
+    for wi in range(low >> 6, ((high - 1) >> 6) + 1):
+        m = words[v, wi] & range_mask(wi, low, high)
+        start = np.uint64(wi << 6)
+        while m != ZERO:
+            t = start + trailing_zeros(m)
+            m &= m - ONE
+            eight = axpy(eight, coef[shift + t], load8(rows, t * step + block))
+    return eight
 
 
 @bare_kernel
@@ -207,7 +306,62 @@ def value_bound(k, kappa, drift, inflate, size, x, v, error, hom, n):
 
 
 @bare_kernel
-def slopes_vanish(v, k, net, st):
+def wired_slopes_vanish(v, k, net, st, cur):
+    """The same where gates read more than the layer before: by stages between blocks that all ways lead through.
+
+    Behind a lone block, forms span at most as many dimensions as it has active gates, so the blocks from there to the next
+    lone one count together as a layer does in a chain. And nothing is left of a slope where no active gate that is reached
+    reads the input.
+    """
+    n, inf, first, layer_of, weights = net.n, net.inf, net.first, net.layer_of, net.weights
+    reads, runs, plain, lone, star, words = net.reads, net.runs, net.plain, net.lone, st.star, st.words
+    layer = layer_of[k]
+    rank = n
+    zeros = 0
+    deeper = 0
+    for s in range(n):
+        z = star[v, 2 * n + s]
+        if z != inf and layer_of[z] > layer:
+            deeper += 1
+    begin = 0
+    for q in range(1, first.shape[0] - 1):
+        if lone[q] == 0 and q < first.shape[0] - 2:
+            continue
+        zeros = 0  # of blocks begin <= p <= q, which read what the lone block before them passes on
+        for s in range(n):
+            z = star[v, 2 * n + s]
+            if z != inf and begin <= layer_of[z] <= q:
+                zeros += 1
+        active = 0
+        for wi in range(first[q] >> 6, ((first[q + 1] - 1) >> 6) + 1):
+            active += np.int64(popcount(words[v, wi] & range_mask(wi, first[q], first[q + 1])))
+        if layer <= q:
+            if rank <= zeros or (lone[layer] != 0 and layer == q and deeper >= active and bit_of(words, v, k) != ZERO):
+                return True
+            break
+        rank = min(rank - zeros, active)
+        begin = q + 1
+    for t in range(first[1], first[layer]):
+        cur[t] = 0.0
+    if plain[k] == 0:
+        return False
+    for e in range(reads[k], reads[k + 1]):
+        for i in range(runs[e, 1] - runs[e, 0]):
+            if weights[runs[e, 2] + i] != 0.0:
+                cur[runs[e, 0] + i] = 1.0
+    for t in range(first[layer] - 1, first[1] - 1, -1):
+        if cur[t] != 0.0 and bit_of(words, v, t) != ZERO:
+            if plain[t] == 0:
+                return False
+            for e in range(reads[t], reads[t + 1]):
+                for i in range(runs[e, 1] - runs[e, 0]):
+                    if weights[runs[e, 2] + i] != 0.0:
+                        cur[runs[e, 0] + i] = 1.0
+    return True
+
+
+@bare_kernel
+def slopes_vanish(v, k, net, st, cur):
     """Whether the slope of facet k along ray v is identically zero, by ranks alone.
 
     The zero facets of v are independent. Up to layer q the forms span at most ``rank`` dimensions
@@ -219,6 +373,8 @@ def slopes_vanish(v, k, net, st):
     layer = layer_of[k]
     if layer == 0:
         return False
+    if net.wired != 0:
+        return wired_slopes_vanish(v, k, net, st, cur)
     rank = n
     deeper = 0
     for s in range(n):
@@ -459,7 +615,7 @@ def sign_at(v, k, net, st, form, cur, nxt):
     z = form_value(form, x, v, hom, n)
     b = value_bound(k, kappa, drift, inflate, size, x, v, err[v], hom, n)
     if at_inf[v] >= 0:
-        if not exceeds(z, b) and (is_constant(k, layer_of[k], form, n) or slopes_vanish(v, k, net, st)):
+        if not exceeds(z, b) and (is_constant(k, layer_of[k], form, n) or slopes_vanish(v, k, net, st, cur)):
             i = at_inf[v]
             z = form_value(form, base, i, 1.0, n)
             b = value_bound(k, kappa, drift, inflate, size, base, i, base_err[i], 1.0, n)

@@ -80,6 +80,8 @@ def new_vertices(i, ids, first_v, n_inf, edges, net, st, zeros, vertex_planes, p
     width = 1
     for q in range(1, net.first.shape[0] - 1):
         width = max(width, net.first[q + 1] - net.first[q])
+    if net.wired != 0:
+        width = net.inf
     n, stride = net.n, net.stride
     star, words, x, err, slot, line_err = st.star, st.words, st.x, st.err, st.slot, st.line_err
     at_inf, base, base_err = st.at_inf, st.base, st.base_err

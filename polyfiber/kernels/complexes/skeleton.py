@@ -267,12 +267,12 @@ def cut_edges(i, rays, lists, ne, cursor, cut, unsure, work):
             if not exceeds(za, ba):
                 ba = 2.0 * ba if za < INF else INF
                 za = 0.0
-                if both and slopes_vanish(fin, i, net, st):
+                if both and slopes_vanish(fin, i, net, st, cur):
                     ba = 0.0
             if not exceeds(zb, bb):
                 bb = 2.0 * bb if zb < INF else INF
                 zb = 0.0
-                if both and slopes_vanish(far, i, net, st):
+                if both and slopes_vanish(far, i, net, st, cur):
                     bb = 0.0
         scale = 0.0
         span = 0.0

@@ -99,6 +99,11 @@ def read(data: bytes, source: dict[str, Any]) -> ReLUNetwork | PiecewiseLinearNe
     return chain.network(source, notes=notes)
 
 
+def network_of_bytes(data: bytes) -> ReLUNetwork | PiecewiseLinearNetwork:
+    """The network of an archive that lies inside another."""
+    return read(data, {})
+
+
 def parse_npy(data: bytes, name: str) -> Array:
     """The array of one ``.npy`` entry: numbers or strings, never objects."""
     if not data.startswith(b"\x93NUMPY") or len(data) < 10:
