@@ -34,7 +34,7 @@ def make_budget(seconds: float | None, memory: str | None) -> Any:
     return Budget(seconds=seconds, memory=memory)
 
 
-def network_facts(net: ReLUNetwork) -> dict[str, Any]:
+def network_facts(net: Any) -> dict[str, Any]:
     """What the file says, as plain data; of what was folded only the largest changes."""
     facts = {k: v for k, v in net.source.items() if isinstance(v, str | int | float | bool | list | tuple | None)}
     if "folding" in facts:
@@ -148,7 +148,7 @@ def complex_(
     """Enumerate every region and every lower face of a network, each decision certified."""
     from ..complexes.archive import archive_format
     from ..complexes.build import canonical_complex, face_counts
-    from ..network.readers import read_chain as read_network
+    from ..network.readers import read_network
     from .streams import partial_shown
     from .streams import stream as write_stream
 

@@ -47,7 +47,7 @@ def equiv(
     from ..equivalence.saved import save_answer
     from ..equivalence.top1.decide import top1_agreement
     from ..errors import BudgetExceededError
-    from ..network.readers import read_chain as read_network
+    from ..network.readers import read_network
 
     if where.text == "R^n":
         refuse(("--epsilon", "--top1", "--difference"), "only with a bounded domain; give --domain lo,hi")

@@ -29,6 +29,8 @@ def _neuron(net: Any, column: int) -> dict[str, int]:
 def _named(net: Any, column: int) -> str:
     """The same as text."""
     if column < net.n_hidden:
+        if hasattr(net, "gate_name"):
+            return f"gate {net.gate_name(column)}"
         return neuron(*map(int, net.neuron(column)))
     return f"domain facet {column - net.n_hidden}"
 
@@ -44,7 +46,7 @@ def region_command(
 ) -> None:
     """Describe the region of a point: its irredundant facets, distances, the largest ball in it, the affine map."""
     from ..complexes.local.region import region
-    from ..network.readers import read_chain as read_network
+    from ..network.readers import read_network
 
     net = read_network(file)
     r = region(net, parse_point(point, net.architecture[0], "the point"), domain=where.domain_of(net))
@@ -99,7 +101,7 @@ def explore_command(
     import numpy as np
 
     from ..complexes.local.explore import explore
-    from ..network.readers import read_chain as read_network
+    from ..network.readers import read_network
 
     if save is not None:
         require_writable(save, "regions")
@@ -168,7 +170,7 @@ def slice_command(
     The domain is in the coordinates of the slice: one for each direction, 0 at the origin; -1,1 by default.
     """
     from ..complexes.local.slices import slice_complex
-    from ..network.readers import read_chain as read_network
+    from ..network.readers import read_network
 
     if along is not None:
         refuse(("--axes",), "not with --along, which says the directions itself")
@@ -220,7 +222,7 @@ def segment_command(
 ) -> None:
     """List every region along a segment or a path, in certified order, and which neurons change sign between them."""
     from ..complexes.local.segments import path_regions
-    from ..network.readers import read_chain as read_network
+    from ..network.readers import read_network
 
     net = read_network(file)
     n0 = net.architecture[0]

@@ -30,7 +30,7 @@ def parse_dims(text: str | None, dimension: int) -> list[int] | None:
 
 
 @contextmanager
-def partial_shown(net: ReLUNetwork, domain: Polyhedron | None, *, json: bool) -> Iterator[None]:
+def partial_shown(net: Any, domain: Polyhedron | None, *, json: bool) -> Iterator[None]:
     """Print what was complete when the work inside is stopped by a budget or by Ctrl-C."""
     from ..complexes.blocks.run import BlockSum
 
@@ -44,7 +44,7 @@ def partial_shown(net: ReLUNetwork, domain: Polyhedron | None, *, json: bool) ->
 
 
 def stream(
-    net: ReLUNetwork,
+    net: Any,
     domain: Polyhedron | None,
     options: Streamed,
     *,

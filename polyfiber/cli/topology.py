@@ -35,9 +35,9 @@ class Wanted:
 
 def _complex(file: Path, where: Where, limits: Limits, printed: Output) -> Any:
     from ..complexes.build import canonical_complex
-    from ..network.readers import read_chain
+    from ..network.readers import read_network
 
-    net = read_chain(file)
+    net = read_network(file)
     return canonical_complex(net, where.domain_of(net), budget=limits.budget, progress=printed.progress), limits.budget
 
 

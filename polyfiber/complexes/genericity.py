@@ -14,6 +14,7 @@ from ..domain import Polyhedron
 from ..errors import BudgetExceededError, GenericityError, InputError
 from ..kernels.complexes import affine_maps as maps
 from ..network.model import ReLUNetwork
+from ..network.piecewise import require_chain
 from ..numerics import exact
 from ..numerics.products import exact_product
 from ..verdict import Verdict
@@ -197,8 +198,7 @@ def genericity(
     >>> g.supertransversal, g.honest, g.cancellation_free
     (<Verdict.YES: 'yes'>, <Verdict.YES: 'yes'>, <Verdict.YES: 'yes'>)
     """
-    if not isinstance(network, ReLUNetwork):
-        raise InputError(f"expected a polyfiber.ReLUNetwork, found {type(network).__name__}")
+    network = require_chain(network, "genericity")
     frame = cell_frame(network, domain)  # refuses what is no domain
     expected = estimate_size(network, domain)["vertices"]
     cx: PolyhedralComplex | None = None

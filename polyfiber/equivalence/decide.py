@@ -17,6 +17,7 @@ from ..budget import Budget, Monitor
 from ..domain import Box, Polyhedron
 from ..errors import BudgetExceededError, InputError, ShapeError
 from ..network.model import ReLUNetwork
+from ..network.piecewise import function_chain
 from ..verdict import Verdict
 from .answer import Difference, Equivalence, exact_verdict
 from .bounds.difference import (
@@ -85,8 +86,8 @@ def _check(a: Any, b: Any, domain: Any, tolerance: float, epsilon: Any) -> None:
 
 
 def are_equivalent(
-    a: ReLUNetwork,
-    b: ReLUNetwork,
+    a: Any,
+    b: Any,
     domain: Polyhedron | None = None,
     *,
     tolerance: float = 1e-9,
@@ -100,8 +101,9 @@ def are_equivalent(
 
     Parameters
     ----------
-    a, b : ReLUNetwork
-        With the same number of inputs and outputs; widths and depths may differ.
+    a, b : ReLUNetwork or PiecewiseLinearNetwork
+        With the same number of inputs and outputs; widths and depths may differ. Networks of gates are compared as the
+        chains that emulate them (`to_chain`): the same functions exactly. The answer is about these chains.
     domain : Box or Polyhedron, optional
         All of R^n by default.
     tolerance : float
@@ -141,6 +143,7 @@ def are_equivalent(
     >>> eq.verdict, eq.method, eq.exact_verdict
     (<Verdict.YES: 'yes'>, 'canonical form', <Verdict.NO: 'no'>)
     """
+    a, b = function_chain(a), function_chain(b)
     _check(a, b, domain, tolerance, epsilon)
     if method not in ("auto", "forms", "regions", "bound"):
         raise InputError(f"method {method!r} is unknown; expected 'auto', 'forms', 'regions' or 'bound'")
@@ -575,8 +578,8 @@ def _near(pair: _Pair, relative: Any) -> Equivalence:
 
 
 def difference(
-    a: ReLUNetwork,
-    b: ReLUNetwork,
+    a: Any,
+    b: Any,
     domain: Polyhedron | None = None,
     *,
     budget: Budget | None = None,
@@ -591,7 +594,8 @@ def difference(
 
     Parameters
     ----------
-    a, b : ReLUNetwork
+    a, b : ReLUNetwork or PiecewiseLinearNetwork
+        The latter as the chains that emulate them.
     domain : Box or Polyhedron, optional
         On R^n the maximum is infinite unless the slopes agree far out.
     budget : Budget, optional
@@ -611,6 +615,7 @@ def difference(
     >>> round(found.maximum, 12), found.complete
     (0.25, True)
     """
+    a, b = function_chain(a), function_chain(b)
     _check(a, b, domain, 1e-9, None)
     if method not in ("auto", "regions", "bound", "milp"):
         raise InputError(f"method {method!r} is unknown; expected 'auto', 'regions', 'bound' or 'milp'")

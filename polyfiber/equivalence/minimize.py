@@ -28,6 +28,7 @@ from ..fibers.nonnegative_rank import nonnegative_column_rank
 from ..network.float_or_rational import activation_scales, row_norms
 from ..network.model import ReLUNetwork
 from ..network.moves import Composition, Neurons, Replace, compose, drop_neurons, merge_neurons, refactor_linear
+from ..network.piecewise import require_chain
 from ..numerics.predicates import decide_rank
 from ..verdict import Verdict
 from .answer import Equivalence
@@ -227,8 +228,7 @@ def minimize(
     >>> found.network.architecture, len(found.moves)
     ((2, 2, 1, 1), 2)
     """
-    if not isinstance(net, ReLUNetwork):
-        raise InputError(f"expected a ReLUNetwork, found {type(net).__name__}")
+    net = require_chain(net, "the smallest network")
     if not 0 <= tolerance < 1:
         raise InputError(f"tolerance must lie in [0, 1), found {tolerance}")
     if not 0 <= epsilon < np.inf:

@@ -25,6 +25,7 @@ from ..errors import GenericityError, IncompleteError, InputError, NumericalErro
 from ..network.float_or_rational import gauge_norms, row_norms
 from ..network.model import ReLUNetwork
 from ..network.moves import Rescale, random_trivial
+from ..network.piecewise import require_chain
 from ..numerics.rounding import UNIT
 from .activity import NeuronFacts, facts_from_complex, facts_on, neuron_facts
 from .components import ConstantPart, HidingPart, LayerPart, NetworkComponent, SinglePart
@@ -264,10 +265,7 @@ def classify_fiber(
     >>> report.kind, report.identifiable, report.dimension
     ('identifiable', True, 0)
     """
-    if not isinstance(net, ReLUNetwork):
-        raise InputError(
-            f"expected a ReLUNetwork, found {type(net).__name__}; see polyfiber.read_network, from_torch, from_sklearn"
-        )
+    net = require_chain(net, "the fiber")
     if not 0 <= tolerance < 1 or not 0 <= sign_error < 1:
         raise InputError(f"tolerance and sign_error must lie in [0, 1), found {tolerance} and {sign_error}")
     if limit < 1 or max_faces < 0:

@@ -19,6 +19,7 @@ from ..budget import Budget, Monitor
 from ..errors import InputError, ShapeError
 from ..kernels.fibers.jacobians import PRIME, directional, insert_regions, null_vector
 from ..network.model import ReLUNetwork
+from ..network.piecewise import require_chain
 from ..numerics import exact
 
 
@@ -138,6 +139,7 @@ def local_fiber(
     >>> found.n_parameters, found.raw_dimension, found.dimension
     (13, 3, 0)
     """
+    net = require_chain(net, "the dimension of the fiber")
     monitor = Monitor(budget)
     signs = _region_signs(net, regions, budget)
     masks = np.ascontiguousarray(signs > 0).view(np.int8)

@@ -569,6 +569,11 @@ def require_network(net: Any) -> Any:
     )
 
 
+def function_chain(net: Any) -> Any:
+    """The network as a ReLU chain of the same function: itself, or the chain that emulates it; anything else as it is."""
+    return net.to_chain() if isinstance(net, PiecewiseLinearNetwork) else net
+
+
 def require_chain(net: Any, what: str) -> ReLUNetwork:
     """The network as a ReLU chain, or the one error that theory for chains gives to others."""
     if isinstance(net, ReLUNetwork):
@@ -576,5 +581,10 @@ def require_chain(net: Any, what: str) -> ReLUNetwork:
     if isinstance(net, PiecewiseLinearNetwork):
         if net.is_chain:
             return net.as_chain()
-        raise InputError(f"{what} rests on theorems about ReLU chains; this network has other gates or connections")
-    raise InputError(f"found a {type(net).__name__}; expected a network")
+        raise InputError(
+            f"{what} rests on theorems about ReLU chains; this network has other gates or connections "
+            "(to_chain() is a chain with the same function)"
+        )
+    raise InputError(
+        f"expected a polyfiber.ReLUNetwork, found {type(net).__name__}; see read_network, from_torch, from_sklearn"
+    )

@@ -19,6 +19,7 @@ from polyfiber.complexes.skeleton.arrays import make_frame
 from polyfiber.complexes.skeleton.build import build_skeleton
 from polyfiber.errors import GenericityError, InputError
 from polyfiber.testing.graphs import KINDS, WEIGHTS, WIRINGS, maximum, random_graph
+from scripts.attacks.piecewise import attack
 from tests.oracles.graph_faces import Graph, graph_complex
 
 
@@ -188,3 +189,69 @@ def test_a_degenerate_network_is_refused_by_name() -> None:
         pf.canonical_complex(net, on_degenerate="refuse")
     assert pf.canonical_complex(net).f_vector == (1, 6, 6)
     assert pf.canonical_complex(net.exact()).exact_vertices().tolist() == [[Fraction(0), Fraction(0)]]
+
+
+def test_the_attack_finds_nothing() -> None:
+    tried, wrong = attack(seed=7, count=12, seconds=np.inf)
+    assert wrong == []
+    assert tried["graphs"] > 6
+
+
+def test_single_regions_walks_and_segments() -> None:
+    net = random_graph(21, 2, (4, 3, 2), kind="mixed", wiring="dense")
+    box = pf.Box([-1, -1], [1.5, 1.5])
+    cx = pf.canonical_complex(net, box)
+    start, end = np.array([-0.9, 0.3]), np.array([1.4, -0.7])
+    found = pf.region(net, start, domain=box)
+    (own,) = cx.locate(start[None])
+    assert (found.signs == cx.signs(2)[own]).all()
+    assert found.n_facets == len(cx.facets_of(own))
+    assert found.verify().ok
+    assert np.allclose(found.affine_map[0], cx.affine_maps([own])[0][0])
+    walk = pf.explore(net, start, domain=box)
+    assert walk.complete
+    assert walk.n_regions == cx.n_regions
+    pieces = pf.segment_regions(net, start, end)
+    middle = pieces.points((np.r_[0, pieces.t] + np.r_[pieces.t, 1]) / 2)
+    assert (cx.signs(2)[cx.locate(middle)][:, : net.n_hidden] == pieces.signs).all()
+    steps = np.diff(pieces.values, axis=0) / np.diff(np.r_[0, pieces.t, 1])[:, None]
+    assert np.allclose(pieces.slopes, steps, atol=1e-7)
+
+
+def test_slices() -> None:
+    net = random_graph(3, 6, (5, 4), kind="leaky", wiring="residual")
+    D = np.random.default_rng(0).standard_normal((2, 6))
+    box = pf.Box([-1, -1], [1, 1])
+    cut, exact = (pf.slice_complex(net, np.zeros(6), D, domain=box, arithmetic=a) for a in ("rounded", "exact"))
+    assert cut.f_vector == exact.f_vector
+    assert exact.exact
+    t = np.random.default_rng(1).uniform(-1, 1, (20, 2))
+    assert np.allclose(cut.network(t), net(cut.points(t)))
+
+
+def test_level_sets() -> None:
+    net = random_graph(5, 2, (4, 3), kind="mixed", wiring="dense", outputs=2)
+    box = pf.Box([-2, -2], [2, 2])
+    cx = pf.canonical_complex(net, box)
+    curve = cx.level_set(0.1)
+    other = pf.canonical_complex(net.to_chain(), box).level_set(0.1)
+    assert np.allclose(net(curve.vertices)[:, 0], 0.1)
+    assert curve.betti_numbers("bounded") == other.betti_numbers("bounded")
+    assert cx.decision_boundary().betti_numbers("bounded") is not None
+
+
+def test_questions_about_functions_go_through_the_chain() -> None:
+    net = random_graph(2, 2, (3, 2), kind="quarter", wiring="residual", outputs=2)
+    box = pf.Box([-1, -1], [1, 1])
+    shifted = pf.PiecewiseLinearNetwork(2, net.blocks, pf.AffineMap(net.output.weights, [*net.output.bias, 0.25, 0]))
+    assert pf.are_equivalent(net, net.to_chain(), box).verdict == pf.Verdict.YES
+    assert pf.are_equivalent(net, shifted, box).verdict == pf.Verdict.NO
+    assert abs(pf.difference(net, shifted, box).maximum - 0.25) < 1e-9
+
+
+@pytest.mark.parametrize(
+    "ask", [pf.classify_fiber, pf.minimize, pf.canonical_form, pf.functional_dimension, pf.genericity], ids=str
+)
+def test_theorems_for_chains_say_so(ask: Any) -> None:
+    with pytest.raises(InputError, match="ReLU chains"):
+        ask(random_graph(0, 2, (3, 2), kind="leaky", wiring="dense"))

@@ -214,7 +214,8 @@ class GateFrame(CellFrame):
                 far.append(np.concatenate([np.abs(rows[:, picked[:-1]]), size[:, None]], axis=1))
             forms = np.concatenate([about[0], *self._levels(signs, tuple(about[1:]))[:-1]])
             levels = self._sizes(signs, tuple(far[1:]))[:-1]
-            small, parts = [], [(far[0], self.n0 + 4.0, np.full(d, (2 * self.n0 + 4) * TINY))]
+            small: list[FloatArray] = []
+            parts = [(far[0], self.n0 + 4.0, np.full(d, (2 * self.n0 + 4) * TINY))]
             for l, reads, _ in self._blocks():
                 tiny = np.full(len(levels[l]), (2 * self.n0 + 4) * TINY)
                 for j, matrix in reads.items():

@@ -146,15 +146,16 @@ def _restricted_gates(
         weights, bias = dict(affine.weights), affine.bias
         if 0 in weights:
             matrix = SparseMatrix.of(weights[0])
-            weights[0], shift = _sparse_times(matrix, D), matrix.astype(True).apply(o)
+            small, shift = _sparse_times(matrix, D), matrix.astype(True).apply(o)
             bias = as_fractions(bias) + shift
             if not keep:
                 try:
-                    weights[0], off = nearest_floats(weights[0])
+                    small, off = nearest_floats(small)
                     bias, other = nearest_floats(bias)
                 except OverflowError:
                     raise InputError("the restriction holds a number beyond float64; pass arithmetic='exact'") from None
                 worst = max(worst, off, other)
+            weights[0] = small
         maps.append(AffineMap(weights, bias) if keep else AffineMap(weights, bias).astype(False))
     slopes = [block.slopes if keep else block.slopes.astype(np.float64) for block in network.blocks]
     blocks = [

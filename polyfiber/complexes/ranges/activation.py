@@ -12,6 +12,7 @@ from ...budget import Budget, Monitor
 from ...domain import Box, Polyhedron
 from ...errors import BudgetExceededError, InputError, PolyfiberError, ShapeError
 from ...network.model import ReLUNetwork
+from ...network.piecewise import require_chain
 from ..local.region import Region
 from .answer import ActivationBounds
 from .exact_ranges import Points, by_branching, by_vertices
@@ -82,8 +83,7 @@ def activation_bounds(
     >>> e.complete, bool(e.exact.all()), e.verify()
     (True, True, True)
     """
-    if not isinstance(network, ReLUNetwork):
-        raise InputError(f"expected a polyfiber.ReLUNetwork, found {type(network).__name__}")
+    network = require_chain(network, "the range of every neuron")
     if isinstance(domain, Region):
         if domain.network != network:
             raise InputError("the region belongs to another network")

@@ -15,6 +15,11 @@ from ..._typing import Array, BoolArray, FloatArray, IntArray, SignArray, WordAr
 from ...budget import Budget, Monitor
 from ...kernels.complexes import affine_maps
 from ...network.model import ReLUNetwork
+from ...network.piecewise import AffineMap, GateBlock, PiecewiseLinearNetwork
+from ...network.sparse import dense
+from ...numerics.exact import as_fractions
+from ...numerics.hulls import simplest
+from ...numerics.products import exact_product
 from ..lattice.build import LatticeSkeleton
 from ..skeleton.arrays import Frame, make_frame
 from ..skeleton.integer_signs import eliminate
@@ -167,7 +172,7 @@ class Gates:
         """
         m, n, net = len(zeros), self.n, self.frame.net
         forms = np.zeros((m * (n - 1), n + 1))
-        width = max([1, *self.network.hidden_widths])
+        width = self.frame.scratch
         affine_maps.facet_forms(np.repeat(words, n - 1, axis=0), zeros.ravel(), net, width, forms)
         rows = forms[:, :n].reshape(m, n - 1, n)
         size = np.abs(rows).max(axis=2, keepdims=True)
@@ -224,8 +229,15 @@ class Gates:
         return words
 
 
-def with_gates(network: ReLUNetwork, rows: Array, constants: Array) -> ReLUNetwork:
+def with_gates(network: Any, rows: Array, constants: Array) -> Any:
     """The network with gates on its outputs as one more hidden layer; rational where floats cannot hold them."""
+    if isinstance(network, PiecewiseLinearNetwork):
+        out = network.output
+        maps = {j: simplest(exact_product(rows, as_fractions(dense(m)))) for j, m in out.weights.items()}
+        shift = simplest(rows @ as_fractions(out.bias) + constants)
+        block = GateBlock(maps, shift, slopes=(0, 1))
+        last = AffineMap({len(network.blocks) + 1: np.ones((1, len(shift)))}, np.zeros(1))
+        return PiecewiseLinearNetwork(network.n_inputs, [*network.blocks, block], last)
     exact = network.exact()
     weights = rows @ exact.weights[-1]
     biases = rows @ exact.biases[-1] + constants

@@ -18,6 +18,7 @@ from ..._typing import Array, FloatArray, IdArray, SignArray
 from ...errors import FileFormatError, InputError, NumericalError
 from ...kernels.fibers import canonical as kernels
 from ...network.model import ReLUNetwork
+from ...network.piecewise import require_chain
 from ...network.readers.npz import read_arrays
 from ...numerics.rounding import UNIT
 
@@ -367,8 +368,7 @@ def canonical_form(net: ReLUNetwork, *, merge: float = MERGE) -> CanonicalForm:
     >>> form.matches(pf.canonical_form(form.to_network()))
     True
     """
-    if not isinstance(net, ReLUNetwork):
-        raise InputError(f"expected a ReLUNetwork, found {type(net).__name__}; see polyfiber.read_network")
+    net = require_chain(net, "the canonical form")
     raw = raw_forms(flat_parameters(net)[None], net.architecture, merge=merge)
     return form_of(raw, 0)
 

@@ -13,6 +13,7 @@ from ...budget import Budget, Monitor, heed
 from ...domain import Box, Polyhedron
 from ...errors import BudgetExceededError, IncompleteError, InputError, PolyfiberError
 from ...network.model import ReLUNetwork
+from ...network.piecewise import function_chain
 from ...verdict import Verdict
 from ..answer import Recheck
 from ..bounds.difference import ENUMERATION_SHARE, MAX_VERTICES, box_around, expected_vertices
@@ -163,8 +164,8 @@ def _strict_winners(a: ReLUNetwork, b: ReLUNetwork, x: FloatArray) -> tuple[int,
 
 
 def top1_agreement(
-    a: ReLUNetwork,
-    b: ReLUNetwork,
+    a: Any,
+    b: Any,
     domain: Polyhedron,
     *,
     margin: float = 1e-9,
@@ -179,7 +180,7 @@ def top1_agreement(
 
     Parameters
     ----------
-    a, b : ReLUNetwork
+    a, b : ReLUNetwork or PiecewiseLinearNetwork
         With at least two outputs.
     domain : Box or Polyhedron
         Bounded.
@@ -201,6 +202,7 @@ def top1_agreement(
     >>> top1_agreement(a, random_trivial(a, rng=1)(a), box).verdict
     <Verdict.YES: 'yes'>
     """
+    a, b = function_chain(a), function_chain(b)
     check_same_ends(a, b)
     if a.architecture[-1] < 2:
         raise InputError(f"the networks have {a.architecture[-1]} output; a classifier needs at least two")

@@ -1,0 +1,64 @@
+"""Regions put together where nothing bends between them: what a maximum chooses, whatever tree of gates computes it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .._typing import IntArray
+
+if TYPE_CHECKING:
+    from .complex import PolyhedralComplex
+
+
+def merged_regions(cx: PolyhedralComplex) -> IntArray:
+    """Which regions belong together: those that facets of weight 0 join, so that the function is affine across.
+
+    For the maximum of k values by a tree of gates these are the regions of the argmax. What is joined need not be convex.
+
+    Parameters
+    ----------
+    cx : PolyhedralComplex
+
+    Returns
+    -------
+    (f_d,) int64
+        A number for each region, from 0 in the order of the first region that has it.
+
+    Notes
+    -----
+    Weights that floats cannot tell from 0 are decided in rationals, see `breakpoint_complex`.
+
+    Examples
+    --------
+    The largest of three: four regions of the gates, three of the argmax.
+
+    >>> import polyfiber as pf
+    >>> from polyfiber.complexes.merged import merged_regions
+    >>> from polyfiber.testing.graphs import maximum
+    >>> cx = pf.canonical_complex(maximum(2, 3, rng=7)[0], pf.Box([-40, -40], [40, 40]))
+    >>> cx.n_regions, int(merged_regions(cx).max()) + 1
+    (4, 3)
+    """
+    import scipy.sparse
+    import scipy.sparse.csgraph
+
+    m = cx.n_regions
+    if cx.dimension == 0:
+        return np.zeros(m, dtype=np.int64)
+    indptr, indices = cx._store.covers_above(cx.dimension - 1)
+    joins = np.diff(indptr) == 2
+    joins[cx.breakpoint_complex().facets] = False
+    first = indptr[:-1][joins]
+    pairs = indices[first], indices[first + 1]
+    graph = scipy.sparse.coo_matrix((np.ones(len(first), dtype=np.int8), pairs), shape=(m, m))
+    labels = scipy.sparse.csgraph.connected_components(graph, directed=False)[1]
+    _, where, place = np.unique(labels, return_index=True, return_inverse=True)
+    order = np.empty(len(where), dtype=np.int64)
+    order[np.argsort(where)] = np.arange(len(where))
+    result: IntArray = order[place]
+    return result
+
+
+__all__ = ["merged_regions"]
