@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 
@@ -17,9 +17,6 @@ from .options import NETWORK, Limits, Output, Streamed, Where, grouped, refuse
 from .outputs import draw_complex, new_figure, require_writable
 from .render import facts as show_facts
 from .render import note, shown, table, tell
-
-if TYPE_CHECKING:
-    from ..network.model import ReLUNetwork
 
 __all__ = ["make_budget", "network_facts", "parse_box", "register"]
 
