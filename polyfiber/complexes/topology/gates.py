@@ -236,8 +236,8 @@ def with_gates(network: Any, rows: Array, constants: Array) -> Any:
         maps = {j: simplest(exact_product(rows, as_fractions(dense(m)))) for j, m in out.weights.items()}
         shift = simplest(rows @ as_fractions(out.bias) + constants)
         block = GateBlock(maps, shift, slopes=(0, 1))
-        last = AffineMap({len(network.blocks) + 1: np.ones((1, len(shift)))}, np.zeros(1))
-        return PiecewiseLinearNetwork(network.n_inputs, [*network.blocks, block], last)
+        total = AffineMap({len(network.blocks) + 1: np.ones((1, len(shift)))}, np.zeros(1))
+        return PiecewiseLinearNetwork(network.n_inputs, [*network.blocks, block], total)
     exact = network.exact()
     weights = rows @ exact.weights[-1]
     biases = rows @ exact.biases[-1] + constants
