@@ -243,7 +243,9 @@ def test_level_sets() -> None:
 def test_questions_about_functions_go_through_the_chain() -> None:
     net = random_graph(2, 2, (3, 2), kind="quarter", wiring="residual", outputs=2)
     box = pf.Box([-1, -1], [1, 1])
-    shifted = pf.PiecewiseLinearNetwork(2, net.blocks, pf.AffineMap(net.output.weights, net.output.bias + np.array([0.25, 0.0])))
+    shifted = pf.PiecewiseLinearNetwork(
+        2, net.blocks, pf.AffineMap(net.output.weights, net.output.bias + np.array([0.25, 0.0]))
+    )
     assert pf.are_equivalent(net, net.to_chain(), box).verdict == pf.Verdict.YES
     assert pf.are_equivalent(net, shifted, box).verdict == pf.Verdict.NO
     assert abs(pf.difference(net, shifted, box).maximum - 0.25) < 1e-9

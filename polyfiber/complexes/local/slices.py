@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from ...errors import GenericityError, InputError, ShapeError
 from ...network.model import ReLUNetwork
 from ...network.piecewise import AffineMap, GateBlock, PiecewiseLinearNetwork, require_network
 from ...network.sparse import SparseMatrix
+from ...network.wiring.exact_rows import integers
 from ...numerics.exact import as_fractions, rank
 from ...numerics.products import exact_product, nearest_floats
 from ..build import canonical_complex
@@ -146,7 +148,7 @@ def _restricted_gates(
         weights, bias = dict(affine.weights), affine.bias
         if 0 in weights:
             matrix = SparseMatrix.of(weights[0])
-            small, shift = _sparse_times(matrix, D), matrix.astype(True).apply(o)
+            small, shift = _sparse_times(matrix, D), _sparse_times(matrix, o[None])[:, 0]
             bias = as_fractions(bias) + shift
             if not keep:
                 try:
@@ -167,9 +169,15 @@ def _restricted_gates(
 
 
 def _sparse_times(matrix: SparseMatrix, D: Array) -> Array:
-    """``matrix @ D.T`` as Fractions (m, k)."""
-    exact = matrix.astype(True)
-    return np.stack([exact.apply(row) for row in D], axis=1)
+    """``matrix @ D.T`` as Fractions (m, k), by integers over common denominators."""
+    entries, below = integers(matrix.data)
+    rows, under = integers(D)
+    out = np.full((matrix.shape[0], len(rows)), Fraction(0), dtype=object)
+    filled = np.flatnonzero(np.diff(matrix.indptr))
+    for k, row in enumerate(rows if len(filled) else ()):
+        sums = np.add.reduceat(entries * row[matrix.indices], matrix.indptr[filled])
+        out[filled, k] = [Fraction(int(v), below * under) for v in sums.tolist()]
+    return out
 
 
 def slice_complex(
