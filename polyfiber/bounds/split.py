@@ -99,6 +99,7 @@ class BoxSearch:
         follow: bool = False, gap: float = 1e-6, alone: bool = False,
     ) -> None:  # fmt: skip
         self.pair: Pair = flat_pair(*sides)
+        self.sides, self.rows, self.alone = sides, rows, alone
         self.lo, self.hi = (np.array(v, dtype=np.float64) for v in (lo, hi))
         self.groups = groups
         self.goal: Goal = make_goal(groups, rows, len(self.lo))

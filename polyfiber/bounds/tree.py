@@ -10,8 +10,8 @@ import numpy as np
 from .._typing import Array, FloatArray
 from ..errors import FileFormatError
 
-OPEN, PROVED, OUTSIDE = -1, -2, -3
-"""Marks of leaves."""
+OPEN, PROVED, OUTSIDE, SIGNS = -1, -2, -3, -4
+"""Marks of leaves; the last: proved by splitting signs of neurons."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +89,7 @@ class Tree:
         split = np.full(len(codes), OPEN, dtype=np.int32)
         stack, made = [0], 1
         for k in codes.tolist():
-            if not stack or not -4 < k < len(lo) or made > len(codes):
+            if not stack or not -5 < k < len(lo) or made > len(codes):
                 raise FileFormatError("these codes are not those of a tree of boxes")
             node = stack.pop()
             split[node] = k

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from .options import Limits, Output, grouped
 from .render import note, progress_line, to_json
+
+if TYPE_CHECKING:
+    from ..network.model import ReLUNetwork
 
 
 def prove(
@@ -63,12 +68,19 @@ def prove(
     raise typer.Exit({"unsat": 0, "sat": 1, "unknown": 3}[found.status])
 
 
-def _chain(file: Path):  # type: ignore[no-untyped-def]
+def _chain(file: Path) -> ReLUNetwork:
     """A network file as a ReLU chain."""
     from ..network.piecewise import PiecewiseLinearNetwork
     from ..network.readers import read_chain, read_network
 
     found = read_network(file)
+    if isinstance(found, PiecewiseLinearNetwork) and not all(
+        r.get("exact", True) for r in found.source.get("folding", ())
+    ):
+        print(
+            f"polyfiber: {file.name}: layers were multiplied out and rounded; the answer is about the network as read",
+            file=sys.stderr,
+        )
     return found.to_chain() if isinstance(found, PiecewiseLinearNetwork) else read_chain(file)
 
 

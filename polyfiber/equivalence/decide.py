@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .._typing import FloatArray, ProgressLike
+from ..bounds.settle import settle
 from ..budget import Budget, Monitor
 from ..domain import Box, Polyhedron
 from ..errors import BudgetExceededError, InputError, ShapeError
@@ -555,7 +556,7 @@ def _near(pair: _Pair, relative: Any) -> Equivalence:
     if pair.method == "auto" and not question.relative.any() and not slanted and question.search().box_seconds < 1.0:
         cells = _vertices(pair) <= FEW  # another way is at hand: an epsilon within rounding of the maximum
     seconds = NEAR_SECONDS if left is None else 0.5 * left if cells else left
-    found = question.answer(question.search().run(pair.monitor, seconds=seconds))
+    found = question.answer(settle(question.search(), pair.monitor, seconds=seconds))
     if found.verdict is Verdict.UNDECIDED and cells and not pair.monitor.late:
         other = _cells_on_domain(pair, Monitor(pair.monitor.rest(), pair.monitor._call))
         if other is not None and other.verdict is not Verdict.UNDECIDED:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import zlib
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -10,11 +12,13 @@ from typing import Any
 import numpy as np
 
 from .._typing import Array
+from ..bounds.tree import Tree
 from ..domain import Box, Polyhedron
 from ..errors import FileFormatError, PolyfiberError
 from ..network.model import ReLUNetwork
 from ..verdict import Verdict
 from .answer import Equivalence
+from .bounds.near_equal import NearEqual, Question
 from .witness import Witness, exact_output
 
 KIND = "polyfiber answer"
@@ -49,6 +53,7 @@ def save_answer(answer: Equivalence, path: str | Path) -> None:
         "bound": None if answer.bound is None else float(answer.bound).hex(), "domain": domain,
         "witness": None if answer.proof is None else _texts(answer.proof.x),
         "networks": [_network(net) for net in (answer.a, answer.b)],
+        "boxes": _boxes(answer) if answer.verdict is Verdict.YES else None,
     }  # fmt: skip
     Path(path).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
 
@@ -78,9 +83,14 @@ def load_answer(path: str | Path) -> Equivalence:
             gap = max(abs(p - q) for p, q in zip(u, v))
             proof = Witness(x, (u, v), float(gap), "exact")
         epsilon = None if data["epsilon"] is None else _numbers(data["epsilon"]).astype(np.float64)
+        domain = _read_domain(data["domain"])
+        near = None
+        if data.get("boxes") is not None and domain is not None and epsilon is not None and data["verdict"] == "yes":
+            bound = float.fromhex(data["bound"]) if data["bound"] is not None else float("inf")
+            near = _read_boxes(data["boxes"], (a, b), domain, epsilon, bound)
         return Equivalence(
-            a, b, Verdict(data["verdict"]), str(data["method"]), str(data["reason"]), float.fromhex(data["tolerance"]),
-            domain=_read_domain(data["domain"]), epsilon=epsilon if epsilon is None or epsilon.size > 1 else float(epsilon[0]),
+            near=near, a=a, b=b, verdict=Verdict(data["verdict"]), method=str(data["method"]), reason=str(data["reason"]),
+            tolerance=float.fromhex(data["tolerance"]), domain=domain, epsilon=epsilon if epsilon is None or epsilon.size > 1 else float(epsilon[0]),
             bound=None if data["bound"] is None else float.fromhex(data["bound"]), proof=proof,
         )  # fmt: skip
     except FileFormatError:
@@ -94,9 +104,39 @@ def load_answer(path: str | Path) -> Equivalence:
         AttributeError,
         ArithmeticError,
         RecursionError,
+        zlib.error,
     ) as error:
         text = f"{type(error).__name__}: {error}"[:200]
         raise FileFormatError(f"{file} is no answer that can be read: {text}") from None
+
+
+def _boxes(answer: Equivalence) -> dict[str, Any] | None:
+    """The tree of boxes: the input that each node halves or the mark of a leaf, a byte or two each, compressed.
+
+    Nothing where a part of ``|f|`` is allowed, which a claim does not name.
+    """
+    if answer.near is None or answer.near.relative.any():
+        return None
+    codes = answer.near.tree.packed()
+    packed = zlib.compress(codes.astype(f"<i{codes.dtype.itemsize}").tobytes(), 9)
+    return {"bytes": codes.dtype.itemsize, "codes": base64.b64encode(packed).decode("ascii")}
+
+
+def _read_boxes(
+    data: Any, nets: tuple[ReLUNetwork, ReLUNetwork], domain: Polyhedron, epsilon: Array, bound: float
+) -> NearEqual:
+    if data["bytes"] not in (1, 2):
+        raise FileFormatError(f"codes of boxes take 1 or 2 bytes, found {data['bytes']!r}")
+    unpacker = zlib.decompressobj()
+    raw = unpacker.decompress(base64.b64decode(data["codes"], validate=True), LARGEST)
+    if unpacker.unconsumed_tail or not unpacker.eof:
+        raise FileFormatError(f"the codes of boxes are cut off, or more than {LARGEST} bytes")
+    question = Question.of(*nets, domain, epsilon)
+    tree = Tree.unpacked(*question.box, np.frombuffer(raw, dtype=f"<i{data['bytes']}"))
+    return NearEqual(
+        *nets, domain, question.epsilon, question.relative, Verdict.YES, "read from a file", bound, None, None, None,
+        1.0, len(tree.split), 0, 0, tree, 0.0,
+    )  # fmt: skip
 
 
 def _texts(values: Array) -> list[str]:

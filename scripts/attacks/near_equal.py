@@ -1,11 +1,12 @@
 """Attack answers about near-equal networks: bounds below sampled or exact values, verdicts beside exact maxima, rounding.
 
-    python scripts/attacks/near_equal.py [--seconds 60] [--seed 0] [--kinds maxima,sampled,points,leaves,queries]
+    python scripts/attacks/near_equal.py [--seconds 60] [--seed 0] [--kinds maxima,sampled,points,leaves,queries,signs,sizes]
 
 maxima: the exact maximum of |f - g| by enumeration in rationals-backed code of its own kind (`difference(method="regions")`), and epsilon = maximum (1 ± 1e-6):
 YES above, NO below. sampled: brackets of pairs with different shapes, pruned, rounded, equal rows, zero biases, against a million inputs. points: points and boxes
 one step wide with adversarial weights against rationals. leaves: bounds of the second look against rationals. queries: random queries about one and two networks
-against one linear program for each activation pattern. Exit code 1 if anything is wrong.
+against one linear program for each activation pattern. signs: linear programs on points and boxes one step wide against rationals. sizes: splits
+on signs with epsilon = maximum (1 ± 1e-5). Exit code 1 if anything is wrong.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from polyfiber.equivalence.bounds.near_equal import largest_difference
 from polyfiber.equivalence.checks.leaves import _Checker
 from polyfiber.equivalence.copies import half_precision, pruned, quantised
 from polyfiber.verdict import Verdict
+from tests.bounds.test_programs import below_rationals, beside_maximum
 from tests.bounds.test_rounding import UNIT, adversarial, backward, forward, search_on
 from tests.equivalence.queries.test_prove import judged
 from tests.oracles.rationals import outputs
@@ -139,9 +141,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--kinds", default="maxima,sampled,points,leaves,queries")
+    parser.add_argument("--kinds", default="maxima,sampled,points,leaves,queries,signs,sizes")
     options = parser.parse_args()
-    kinds = {"maxima": maxima, "sampled": sampled, "points": points, "leaves": leaves, "queries": judged}
+    kinds = {
+        "maxima": maxima,
+        "sampled": sampled,
+        "points": points,
+        "leaves": leaves,
+        "queries": judged,
+        "signs": below_rationals,
+        "sizes": beside_maximum,
+    }
     bad = 0
     for kind in options.kinds.split(","):
         counts: Counter[str] = Counter()

@@ -74,3 +74,25 @@ def test_the_command_tells_kinds_of_files_apart(tmp_path: Path, capsys: pytest.C
     with pytest.raises(SystemExit) as ended:
         main(["verify", str(tmp_path / "noise.bin")])
     assert ended.value.code == 4
+
+
+def test_boxes_are_kept_and_proved_again(tmp_path: Path) -> None:
+    f = pf.ReLUNetwork.random((3, 10, 8, 2), rng=0)
+    g = pf.ReLUNetwork([W * (1 + 1e-3) for W in f.weights], f.biases)
+    box = pf.Box(-1, 1, dimension=3)
+    answer = pf.are_equivalent(f, g, box, epsilon=0.02)
+    assert answer.verdict is pf.Verdict.YES
+    assert answer.near is not None
+    save_answer(answer, tmp_path / "answer.json")
+    back = load_answer(tmp_path / "answer.json")
+    assert back.near is not None
+    assert back.near.tree.packed().tolist() == answer.near.tree.packed().tolist()
+    assert back.verify(budget=pf.Budget(seconds=30))
+    text = json.loads((tmp_path / "answer.json").read_text())
+    smaller = {**text, "epsilon": [(1e-6).hex()]}
+    (tmp_path / "false.json").write_text(json.dumps(smaller))
+    assert load_answer(tmp_path / "false.json").recheck(budget=pf.Budget(seconds=5)).verdict is not pf.Verdict.YES
+    for codes, what in (("!!", "answer"), (text["boxes"]["codes"][:8], "cut off|answer")):
+        (tmp_path / "bad.json").write_text(json.dumps({**text, "boxes": {**text["boxes"], "codes": codes}}))
+        with pytest.raises(pf.errors.FileFormatError, match=what):
+            load_answer(tmp_path / "bad.json")

@@ -18,6 +18,7 @@ from ..._typing import Array, FloatArray, ProgressLike
 from ...bounds.enclosing import enclosing_box
 from ...bounds.goals import Alternative, near
 from ...bounds.pairing import Side, paired
+from ...bounds.settle import settle
 from ...bounds.split import BoxSearch, Outcome
 from ...bounds.tree import Tree
 from ...budget import Budget, Monitor
@@ -154,8 +155,7 @@ def near_equal(
     """
     question = Question.of(a, b, domain, epsilon, relative)
     monitor = Monitor(budget, progress)
-    search = question.search()
-    return question.answer(search.run(monitor))
+    return question.answer(settle(question.search(), monitor))
 
 
 def near_equal_on(

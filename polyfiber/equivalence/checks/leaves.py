@@ -17,7 +17,8 @@ import numpy as np
 from ..._typing import BoolArray, FloatArray, IntArray
 from ...bounds.goals import Alternative
 from ...bounds.pairing import Side
-from ...bounds.tree import OUTSIDE, PROVED, Tree
+from ...bounds.programs import Programs, split_signs, tightened
+from ...bounds.tree import OUTSIDE, PROVED, SIGNS, Tree
 from ...budget import Monitor
 from ...numerics.rounding import UNIT
 
@@ -148,6 +149,11 @@ def prove_leaves(
         if k == OUTSIDE:
             if rows is None or not _surely_outside(rows, lo, hi):
                 result.failed = "a box that is said to lie outside the domain does not"
+        elif k == SIGNS:
+            if not _by_signs(checker, sides, groups, (lo, hi), rows, monitor):
+                if monitor.late:
+                    return _ended(result, monitor, started)
+                result.failed = "a box that is said to be proved by signs of neurons is not"
         elif k != PROVED:
             result.failed = "the tree has boxes that are open"
         elif not checker.settle(lo, hi, known, result, monitor):
@@ -165,6 +171,21 @@ def _ended(result: LeafCheck, monitor: Monitor, started: float) -> LeafCheck:
     result.share = min(result.share, 1.0)
     result.seconds = monitor.elapsed - started
     return result
+
+
+def _by_signs(
+    checker: _Checker, sides: tuple[Side, Side], groups: Sequence[Sequence[Alternative]], box: tuple[FloatArray, FloatArray],
+    rows: tuple[FloatArray, FloatArray] | None, monitor: Monitor,
+) -> bool:  # fmt: skip
+    """Whether linear programs on signs of neurons prove a box, beginning with the bounds of this relaxation."""
+    layers = checker.look(*box, [])[2]
+    bounds = np.stack(
+        [np.concatenate([getattr(r, name) for r in layers]) for name in ("la", "ua", "lb", "ub", "ld", "ud")]
+    )
+    if not np.isfinite(bounds).all():
+        return False
+    bounds = tightened(sides, *box, bounds, rows=rows, monitor=monitor)
+    return split_signs(Programs(sides, *box, bounds, rows), groups, monitor).status == "proved"
 
 
 def _surely_outside(rows: tuple[FloatArray, FloatArray], lo: FloatArray, hi: FloatArray) -> bool:

@@ -20,6 +20,7 @@ from ..._typing import Array, FloatArray, ProgressLike
 from ...bounds.enclosing import enclosing_box
 from ...bounds.goals import Alternative
 from ...bounds.pairing import Side, paired_sides
+from ...bounds.settle import settle
 from ...bounds.split import BoxSearch, Outcome
 from ...budget import Budget, Monitor
 from ...domain import Polyhedron
@@ -354,7 +355,11 @@ class _Asked:
                 if share is not None and len(searches) > 1:
                     waiting = sum(o is None or o.status != "proved" for o in found[number:])
                     share /= waiting * (1 if last else SLICES - turn)
-                outcome = search.run(monitor, seconds=share, attack=before is None)
+                outcome = (
+                    settle(search, monitor, seconds=share)
+                    if before is None
+                    else search.run(monitor, seconds=share, attack=False)
+                )
                 found[number] = outcome
                 if outcome.status == "violated" and self.witness is not None:
                     return self._said("sat", "an input was found, and checked in rational arithmetic", found, monitor)

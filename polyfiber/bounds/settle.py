@@ -1,0 +1,118 @@
+"""Boxes first, then signs of neurons, by what was measured: how a statement about two networks on a box is settled."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import numpy as np
+
+from .._typing import FloatArray
+from ..budget import Monitor
+from ..kernels.bounds import boxes as search_kernel
+from .programs import Programs, SignSplit, split_signs, tightened
+from .split import BoxSearch, Outcome
+from .tree import SIGNS, Tree
+
+FIRST = 2.0
+"""Seconds for boxes before signs are considered."""
+FEW = 6
+"""Inputs below which boxes alone are split."""
+LARGEST = 4000
+"""Hidden neurons up to which programs are written."""
+PART = 0.6
+"""Of the time that is left, for signs."""
+
+
+def settle(search: BoxSearch, monitor: Monitor, *, seconds: float | None = None, attack: bool = True) -> Outcome:
+    """`BoxSearch.run`, and where boxes settle too little of the volume for the time, splits on signs of neurons on the whole box.
+
+    Parameters
+    ----------
+    search : BoxSearch
+    monitor : Monitor
+    seconds : float, optional
+        Limit for this call.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import polyfiber as pf
+    >>> from polyfiber.bounds.goals import near
+    >>> from polyfiber.bounds.pairing import paired
+    >>> from polyfiber.bounds.settle import settle
+    >>> from polyfiber.bounds.split import BoxSearch
+    >>> from polyfiber.budget import Monitor
+    >>> f = pf.ReLUNetwork.random((2, 6, 1), rng=0)
+    >>> g = pf.ReLUNetwork([W * 1.001 for W in f.weights], f.biases)
+    >>> settle(BoxSearch(paired(f, g), near(np.array([0.01]), np.zeros(1)), -np.ones(2), np.ones(2)), Monitor()).status
+    'proved'
+    """
+    started = time.monotonic()
+
+    def left() -> float:
+        own = np.inf if seconds is None else seconds - (time.monotonic() - started)
+        rest = np.inf if monitor.left is None else monitor.left
+        return float(min(own, rest))
+
+    if (
+        len(search.lo) < FEW
+        or search.n_hidden > LARGEST
+        or search.follow
+        or not np.isfinite(search.hi - search.lo).all()
+    ):
+        return search.run(monitor, seconds=seconds, attack=attack)
+    found = search.run(monitor, seconds=min(FIRST, 0.2 * left()), attack=attack)
+    spent = time.monotonic() - started
+    if found.status != "open" or found.stopped == "interrupted" or left() <= 0:
+        return found
+    if found.share > 0 and spent * (1 - found.share) / found.share < 0.5 * left():
+        found = search.run(monitor, seconds=0.5 * left() if np.isfinite(left()) else 30 * FIRST, attack=False)
+        if found.status != "open" or found.stopped == "interrupted" or left() <= 0:
+            return found
+    try:
+        signs = by_signs(search, monitor, PART * left() if np.isfinite(left()) else 60.0)
+    except KeyboardInterrupt:
+        return replace(found, stopped="interrupted")
+    search.seconds += time.monotonic() - started - spent
+    if signs is not None and signs.status == "proved":
+        tree = Tree(search.lo, search.hi, np.array([SIGNS], dtype=np.int32), np.zeros(1, dtype=np.int32))
+        return replace(
+            found, status="proved", excess=max(signs.bound, found.best), share=1.0, open=0, stopped="", tree=tree,
+            substitutions=found.substitutions + signs.programs, seconds=search.seconds,
+        )  # fmt: skip
+    more = search.run(monitor, seconds=None if seconds is None else max(left(), 0.0), attack=False)
+    if signs is not None and more.status == "open" and signs.bound < more.excess:
+        more = replace(more, excess=max(signs.bound, more.best))
+    return more
+
+
+def by_signs(search: BoxSearch, monitor: Monitor, seconds: float) -> SignSplit | None:
+    """Split signs on the whole box; None where its neurons have no finite bounds."""
+    part = Monitor(monitor.rest(), monitor._call)
+    part = Monitor(replace(part.budget, seconds=min(seconds, part.left if part.left is not None else seconds)))
+    box = root_bounds(search)
+    if not np.isfinite(box).all():
+        return None
+    rows = search.rows
+    box = tightened(search.sides, search.lo, search.hi, box, rows=rows, monitor=part)
+    programs = Programs(search.sides, search.lo, search.hi, box, rows)
+
+    def tried(x: FloatArray) -> bool:
+        at = np.clip(x, search.lo, search.hi)
+        search_kernel.climb(search.pair, search.goal, at, search.lo, search.hi, 0.01, 20, search.state)
+        return search._violated()
+
+    return split_signs(programs, search.groups, part, tried=tried)
+
+
+def root_bounds(search: BoxSearch) -> FloatArray:
+    """Bounds (6, N) of all neurons on the whole box."""
+    probe = BoxSearch(
+        search.sides, search.groups, search.lo, search.hi, rows=search.rows, alone=search.alone, follow=False
+    )
+    search_kernel.search(probe.pair, probe.goal, probe.pool, probe.state, probe.planes, probe.forms, probe.unit, 1)
+    return probe.state.box.copy()
+
+
+__all__ = ["by_signs", "root_bounds", "settle"]
