@@ -317,7 +317,11 @@ def _walked(graph: Any, name: str) -> tuple[list[FloatArray], list[FloatArray], 
     inputs = [v.name for v in graph.input if v.name not in known]
     if len(inputs) != 1 or len(graph.output) != 1:
         raise FileFormatError(f"{name} has {len(inputs)} inputs and {len(graph.output)} outputs; expected one each")
-    value, weights, biases, rounded, tops = inputs[0], [], [], [], []
+    value = inputs[0]
+    weights: list[FloatArray] = []
+    biases: list[FloatArray] = []
+    rounded: list[Any] = []
+    tops: list[Any] = []
     relus, pending = 0, None
     while value != graph.output[0].name:
         if len(users.get(value, ())) != 1:
