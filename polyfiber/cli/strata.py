@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ..errors import FileFormatError, InputError
+from ..errors import InputError
 from ..words import count as counted
 from .grammar.parsing import numbers, parse_widths
 from .options import Limits, Output, grouped, refuse
@@ -22,29 +21,6 @@ if TYPE_CHECKING:
 _WIDTHS = typer.Argument(..., metavar="WIDTHS", help="Widths of the layers, input first: 4,6,5.")
 _RANK = typer.Option(None, "--rank", "-r", min=0, help="Rank of the product of the layers; without it, all ranks.")
 _WEIGHTS = "weights of a linear network: .npz with W1, W2, …, or a network file (its biases are left out)."
-
-
-def read_layers(path: Path) -> tuple[list[Any], list[str]]:
-    """Weight matrices of a file, first layer first, and the names of what was left out.
-
-    In an ``.npz`` every matrix counts, in the order of the numbers in its name; vectors
-    (biases) are left out and named. Other files are read as networks, biases likewise.
-    """
-    import numpy as np
-
-    from ..network.readers import read_chain as read_network
-    from ..network.readers.npz import read_arrays
-
-    if path.suffix.lower() == ".npz":
-        arrays = read_arrays(path)
-        matrices = [n for n, a in arrays.items() if a.ndim == 2]
-        if not matrices:
-            raise FileFormatError(f"{str(path)!r} holds no matrix; expected W1, W2, … (found {sorted(arrays)})")
-        if any(re.search(r"\d", n) for n in matrices):
-            matrices.sort(key=lambda n: [int(p) if p.isdigit() else 0 for p in re.findall(r"\d+", n)] or [0])
-        return [arrays[n] for n in matrices], sorted(set(arrays) - set(matrices))
-    net = read_network(path)
-    return [np.asarray(w) for w in net.weights], [f"bias {j}" for j in range(1, len(net.biases) + 1)]
 
 
 def draw_dag(strata: RankStratification) -> list[str]:
@@ -166,6 +142,7 @@ def stratum(
 
     Exit code 3 when a rank is not decided at this tolerance.
     """
+    from ..dln import read_weights
     from ..linear.bars import barcode
     from ..linear.location import locate
     from ..linear.paths import connected_parts
@@ -173,7 +150,7 @@ def stratum(
 
     if exact:
         refuse(("--tolerance", "--noise", "--gap"), "not with --exact, where every rank is decided")
-    layers, left_out = read_layers(file)
+    layers, left_out = read_weights(file)
     if left_out:
         note(f"not used: {', '.join(left_out)}", quiet=output.quiet)
     at = locate(layers, tolerance=tolerance, noise=noise, gap=gap, exact=True if exact else None)
@@ -256,11 +233,12 @@ def geodesic(
 ) -> None:
     """Join the end-to-end matrices of two linear networks by a geodesic, with the evidence for its length."""
     from ..dln import geodesic as join
+    from ..dln import read_weights
     from ..linear.weights import float_weights, product
 
     ends = []
     for file in (start, end):
-        layers, left_out = read_layers(file)
+        layers, left_out = read_weights(file)
         if left_out:
             note(f"not used of {file}: {', '.join(left_out)}", quiet=output.quiet)
         ends.append(float_weights(layers))
@@ -308,6 +286,7 @@ def critical(
     """
     import numpy as np
 
+    from ..dln import read_weights
     from ..linear.critical import critical_type
     from ..linear.strata import stratify
     from ..linear.weights import float_weights, product
@@ -323,7 +302,7 @@ def critical(
         matrix[range(len(diagonal)), range(len(diagonal))] = diagonal
     else:
         assert target is not None
-        matrix = product(float_weights(read_layers(target)[0]))
+        matrix = product(float_weights(read_weights(target)[0]))
     ranks = range(min(d) + 1) if rank is None else [rank]
     found = []
     for rho in ranks:

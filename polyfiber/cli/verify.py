@@ -177,11 +177,11 @@ def report_command(
     progress = progress_line(quiet=printed.quiet or printed.json)
     budget = None if limits.seconds is None and limits.memory is None else limits.budget
     if linear:
-        from .strata import read_layers
+        from ..dln import read_weights
 
         if other is not None or box is not None or epsilon is not None:
             raise typer.BadParameter("--linear goes with one file and no box")
-        found = report(read_layers(file)[0], output, budget=budget, progress=progress)
+        found = report(read_weights(file)[0], output, budget=budget, progress=progress)
     else:
         points, labels = (None, None) if shown.points is None else _points(shown.points)
         picture = Picture(

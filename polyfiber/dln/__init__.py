@@ -93,6 +93,8 @@ _EXPORTS: dict[str, str] = {
     "gradient_flow": "dynamics.flows",
     "observable_flow": "dynamics.flows",
     "TrainingPath": "dynamics.training",
+    "read_checkpoints": "dynamics.checkpoints",
+    "read_weights": "dynamics.checkpoints",
     "training_path": "dynamics.training",
     "MatrixCompletion": "dynamics.completion",
     "diagonal_example": "dynamics.completion",

@@ -1,0 +1,121 @@
+"""Weights of linear networks from files: one network, or the checkpoints of a training run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..._typing import FloatArray
+from ...errors import FileFormatError, InputError
+from ...network.readers import read_chain
+from ...network.readers.npz import read_arrays
+
+
+def _natural(name: str) -> list[int]:
+    """The numbers in a name: W2 comes before W10."""
+    return [int(p) for p in re.findall(r"\d+", name)] or [0]
+
+
+def read_weights(path: str | Path) -> tuple[list[FloatArray], list[str]]:
+    """Weight matrices of a file, first layer first, and the names of what was left out.
+
+    Parameters
+    ----------
+    path : path
+        In an ``.npz`` every matrix counts, in the order of the numbers in its name; vectors (biases) are left out and named. Other files
+        (``.pt`` and ``.safetensors`` state dicts, ``.onnx``, …) are read as networks, biases likewise.
+
+    Raises
+    ------
+    FileFormatError
+        Missing, damaged, or without a matrix.
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".npz":
+        arrays = read_arrays(path)
+        matrices = [n for n, a in arrays.items() if a.ndim == 2]
+        if not matrices:
+            raise FileFormatError(f"{str(path)!r} holds no matrix; expected W1, W2, … (found {sorted(arrays)})")
+        if any(re.search(r"\d", n) for n in matrices):
+            matrices.sort(key=_natural)
+        return [arrays[n] for n in matrices], sorted(set(arrays) - set(matrices))
+    net = read_chain(path)
+    return [np.asarray(w) for w in net.weights], [f"bias {j}" for j in range(1, len(net.biases) + 1)]
+
+
+def read_checkpoints(paths: str | Path | Sequence[str | Path]) -> list[list[FloatArray]]:
+    """Checkpoints of a linear network, in the order of training, for `training_path`.
+
+    Parameters
+    ----------
+    paths : path or sequence of paths
+        A directory (its files in the order of the numbers in their names), an ``.npz`` with one stack (T, rows, columns) for each layer, or files
+        with one checkpoint each, as `read_weights` reads them, in the order given.
+
+    Returns
+    -------
+    list of T networks
+        Each a list of layers, first layer first.
+
+    Raises
+    ------
+    FileFormatError
+        A file is missing, damaged or without matrices.
+    InputError
+        Biases that are not zero: the geometry is that of linear networks; stacks of different lengths.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> import numpy as np
+    >>> from polyfiber.dln import read_checkpoints, training_path
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for step, s in enumerate([1.0, 1.5, 2.0]):
+    ...         np.savez(pathlib.Path(folder) / f"step{step}.npz", W1=s * np.eye(2), W2=s * np.eye(2))
+    ...     path = training_path(read_checkpoints(folder))
+    >>> path.products[:, 0, 0].tolist(), round(path.excess, 6)
+    ([1.0, 2.25, 4.0], 1.0)
+    """
+    if isinstance(paths, str | Path):
+        path = Path(paths)
+        if path.is_dir():
+            files = sorted((p for p in path.iterdir() if p.is_file()), key=lambda p: (_natural(p.stem), p.name))
+            if not files:
+                raise FileFormatError(f"{str(path)!r} holds no files; expected one for each checkpoint")
+            return read_checkpoints(files)
+        stacks = _stacks(path) if path.suffix.lower() == ".npz" else None
+        if stacks is not None:
+            return stacks
+        return [_linear(path)]
+    return [_linear(Path(p)) for p in paths]
+
+
+def _stacks(path: Path) -> list[list[FloatArray]] | None:
+    """Checkpoints from stacks of matrices; None where the file holds matrices."""
+    arrays = {n: a for n, a in read_arrays(path).items() if a.ndim == 3}
+    if not arrays:
+        return None
+    lengths = {len(a) for a in arrays.values()}
+    if len(lengths) > 1:
+        raise InputError(
+            f"{str(path)!r} holds stacks of {sorted(lengths)} checkpoints; expected one number for all layers"
+        )
+    layers = [arrays[n] for n in sorted(arrays, key=_natural)]
+    return [[np.asarray(stack[t], dtype=np.float64) for stack in layers] for t in range(lengths.pop())]
+
+
+def _linear(path: Path) -> list[FloatArray]:
+    if path.suffix.lower() == ".npz":
+        weights, left_out = read_weights(path)
+        arrays = read_arrays(path)
+        biased = [n for n in left_out if arrays[n].ndim == 1 and np.any(arrays[n] != 0)]
+    else:
+        net = read_chain(path)
+        weights = [np.asarray(w) for w in net.weights]
+        biased = [f"layer {i + 1}" for i, b in enumerate(net.biases) if np.any(b != 0)]
+    if biased:
+        raise InputError(f"{str(path)!r} has biases that are not zero ({', '.join(biased)}); a linear network has none")
+    return [np.asarray(w, dtype=np.float64) for w in weights]
