@@ -86,7 +86,10 @@ def classify(
         "activity_by": dict(Counter(m for of in report.facts.methods for m in of)),
         "activity_fallback": list(report.facts.fallback),
         "notes": list(report.notes),
+        "grounds": [{"basis": g.basis, "statement": g.statement} for g in report.grounds],
     }
+    if report.beyond is not None:
+        answer["dimension_bounds"] = list(report.beyond.bounds)
     open_question = report.identifiable is None
     if local:
         try:
@@ -145,6 +148,10 @@ def _print_report(answer: dict[str, Any], title: str) -> None:
         counts[f["kind"], f["layer"]] = counts.get((f["kind"], f["layer"]), 0) + 1
     rows += [("found", f"{n} {kind} in layer {layer}") for (kind, layer), n in counts.items()]
     rows += [("note", text) for text in answer["notes"]]
+    rows += [(g["basis"], g["statement"]) for g in answer["grounds"]]
+    if "dimension_bounds" in answer and answer["dimension"] is None:
+        low, high = answer["dimension_bounds"]
+        rows.append(("dimension", f"at least {low}" + ("" if high is None else f", at most {high}")))
     if "local" in answer:
         local = answer["local"]
         rows.append(("functional dimension", f"{local['functional_dimension']} over {local['regions']} regions"))

@@ -27,11 +27,14 @@ from ..network.model import ReLUNetwork
 from ..network.moves import Rescale, random_trivial
 from ..network.piecewise import require_chain
 from ..numerics.rounding import UNIT
+from ..verdict import Verdict
 from .activity import NeuronFacts, facts_from_complex, facts_on, neuron_facts
 from .components import ConstantPart, HidingPart, LayerPart, NetworkComponent, SinglePart
 from .findings import Finding, find, image_duplicates, invisible_neurons, told
 from .hiding import HidingReport, flip_sets, hiding_report
 from .hyperplanes import LayerAnalysis, analyse_layer
+from .image.answer import Beyond, beyond_theorem
+from .image.local import Ground
 from .layerwise import LayerwiseFiber
 from .one_neuron import ScalarFunction, is_single_point, scalar_components, scalar_dimension, scalar_function
 from .regime import Regime, check_regime
@@ -45,7 +48,8 @@ class FiberReport:
     ----------
     network : ReLUNetwork
     kind : str
-        'identifiable', 'layerwise', 'hiding', 'constant', or 'undecided' (outside the theorems).
+        By theorems: 'identifiable', 'layerwise', 'hiding', 'constant'. By computation for this network, where no theorem
+        applies: 'rigid' (near it only rescalings compute the same function), 'flexible' (others do). Else 'undecided'.
     identifiable : bool or None
         Whether every parameter with the same function (generic ones, in the theorem's regime) is
         related by permutation and scaling. None: not decided.
@@ -78,13 +82,29 @@ class FiberReport:
     layer: LayerwiseFiber | None = field(default=None, repr=False)
     hiding: HidingReport | None = field(default=None, repr=False)
     scalar: ScalarFunction | None = field(default=None, repr=False)
+    beyond: Beyond | None = field(default=None, repr=False)
+
+    @property
+    def grounds(self) -> tuple[Ground, ...]:
+        """What is claimed, and whether it is a theorem, computed for this network, or evidence."""
+        if self.beyond is not None:
+            return self.beyond.grounds
+        if self.kind == "undecided":
+            return ()
+        assumed = [Ground(text, "evidence") for text in (*self.regime.assumed, *self.notes)]
+        return (Ground(f"{self.kind}: {self.reason}", "theorem"), *assumed)
 
     # ---- size -------------------------------------------------------------------------------
     @functools.cached_property
     def dimension(self) -> int | None:
-        """Dimension of the largest component modulo scaling; None when undecided."""
+        """Dimension of the largest component modulo scaling; None when undecided.
+
+        For 'rigid' and 'flexible' that of the fiber near this parameter; None where only bounds are known (``beyond.bounds``).
+        """
         if self.kind == "undecided":
             return None
+        if self.beyond is not None:
+            return self.beyond.dimension if self.beyond.kind == self.kind else None
         if self.kind == "identifiable":
             return 0
         if self.scalar is not None and self.kind != "constant":
@@ -117,6 +137,8 @@ class FiberReport:
     def components(self, *, budget: Budget | None = None) -> Iterator[NetworkComponent]:
         """Components of the generic fiber modulo permutation and scaling, lazily; the own one first.
 
+        For 'rigid' and 'flexible' the own one only, with what is constructed of it.
+
         Raises
         ------
         NumericalError
@@ -125,7 +147,11 @@ class FiberReport:
         net = self.network
         if self.kind == "undecided":
             raise NumericalError(f"the fiber is not decided: {self.reason}")
-        if self.kind == "identifiable":
+        if self.beyond is not None:
+            if self.beyond.part is None:
+                raise NumericalError("no point of the fiber but this one was constructed; see beyond.local.directions")
+            yield self.beyond.part
+        elif self.kind == "identifiable":
             yield SinglePart(net)
         elif self.kind == "constant":
             yield ConstantPart(net)
@@ -186,9 +212,17 @@ class FiberReport:
         """
         if other.architecture != self.network.architecture:
             return False
+        if other == self.network:
+            return True
         distance = above("equivalence.forms.distance:function_distance")(self.network, other)
         if distance is not None:
             return distance <= (0.0 if self.network.is_exact and other.is_exact else tolerance)
+        if self.beyond is not None:
+            answer = above("equivalence.decide:are_equivalent")(
+                self.network, other, tolerance=tolerance, budget=Budget(seconds=20)
+            )
+            if answer.verdict is not Verdict.UNDECIDED:
+                return bool(answer.verdict)
         raise NumericalError(
             "equality of these networks is not decided by normal forms (outside the theorems); use polyfiber.are_equivalent"
         )
@@ -222,6 +256,7 @@ def classify_fiber(
     complex: Any = None,
     domain: Polyhedron | None = None,
     max_faces: int = 500_000,
+    max_parameters: int = 1500,
     budget: Budget | None = None,
 ) -> FiberReport:
     """Classify the fiber of a network.
@@ -246,6 +281,9 @@ def classify_fiber(
         is too large, by linear programs (`polyfiber.activation_bounds`); the theorems are about all of R^n and do not apply.
     max_faces : int
         0: never build a complex.
+    max_parameters : int
+        Where no theorem applies: up to so many the dimension near the parameter is computed. 0: nothing is looked for
+        beyond the theorems.
     budget : Budget, optional
         Of complex and bounds. When it ends, cheaper bounds are used; `NeuronFacts.methods` says which.
 
@@ -268,16 +306,29 @@ def classify_fiber(
     net = require_chain(net, "the fiber")
     if not 0 <= tolerance < 1 or not 0 <= sign_error < 1:
         raise InputError(f"tolerance and sign_error must lie in [0, 1), found {tolerance} and {sign_error}")
-    if limit < 1 or max_faces < 0:
-        raise InputError(f"limit must be at least 1 and max_faces at least 0, found {limit} and {max_faces}")
+    if limit < 1 or max_faces < 0 or max_parameters < 0:
+        raise InputError(
+            f"limit must be at least 1, max_faces and max_parameters at least 0, found {limit}, {max_faces}, {max_parameters}"
+        )
     regime = check_regime(net, limit=limit, sign_error=sign_error)
     facts, cx = _facts(net, regime, complex, domain, max_faces, budget)
     findings = _sure(find(net, facts, tolerance=tolerance), net, 0.0 if net.is_exact else sign_error)
     if cx is not None:
         findings += image_duplicates(net, cx, findings, tolerance=tolerance)
         findings += invisible_neurons(net, cx, findings)
-    depth = len(net.weights)
     base: dict[str, Any] = {"network": net, "regime": regime, "facts": facts, "findings": findings}
+    report = _by_theorems(base, domain, tolerance, sign_error)
+    if report.kind != "undecided" or domain is not None or not max_parameters:
+        return report
+    if any(part.any() for part in _without_sign(net, 0.0 if net.is_exact else sign_error)):
+        return replace(report, notes=(*report.notes, "nothing is computed: entries within the error of their sign"))
+    return _beyond(report, beyond_theorem(net, complex=cx, max_parameters=max_parameters, budget=budget))
+
+
+def _by_theorems(base: dict[str, Any], domain: Polyhedron | None, tolerance: float, sign_error: float) -> FiberReport:
+    net: ReLUNetwork = base["network"]
+    regime, facts = base["regime"], base["facts"]
+    depth = len(net.weights)
     if domain is not None:
         roles = (
             tuple({"dead": "dead", "active": "linear"}.get(s, "nonlinear") for s in facts.status[-1])
@@ -309,13 +360,34 @@ def classify_fiber(
     return _outside(base, roles, ())
 
 
+def _beyond(report: FiberReport, found: Beyond) -> FiberReport:
+    """The report where no theorem applies, with what was computed for this network."""
+    kind, identifiable = found.kind, report.identifiable
+    if kind == "rigid" and identifiable is False:  # what is free within the tolerance is not in exact numbers
+        return replace(
+            report, beyond=found, kind="flexible", notes=(*found.notes, f"within the tolerance; {found.reason}")
+        )
+    if kind == "undecided" and identifiable is False:
+        kind = "flexible"
+    if kind == "flexible":
+        identifiable = False
+    reason = f"{found.reason}; {report.reason}" if found.reason and kind != "undecided" else report.reason
+    notes = found.notes
+    roles = report.roles
+    if found.local is not None and found.local.activity.complete and report.network.n_hidden:
+        roles = found.local.activity.roles(len(report.network.weights) - 1)
+    elif found.second is not None:
+        both = zip(found.second.dead.tolist(), found.second.linear.tolist())
+        roles = tuple("dead" if d else "linear" if l else "nonlinear" for d, l in both)
+    report = replace(report, roles=roles)
+    if kind == "undecided":
+        notes = (*notes, *((found.reason,) if found.reason else ()), *report.notes)
+    return replace(report, kind=kind, identifiable=identifiable, reason=reason, notes=notes, beyond=found)
+
+
 def _sure(findings: tuple[Finding, ...], net: ReLUNetwork, sign_error: float) -> tuple[Finding, ...]:
     """The same findings, where one that hangs on an entry with no sign (within the error) frees nothing."""
-    shaky: list[BoolArray] = []
-    for W, b in zip(net.weights[:-1], net.biases[:-1]):
-        rows = np.abs(np.concatenate([W, b[:, None]], axis=1).astype(np.float64))
-        near = (rows > 0) & (rows <= sign_error * row_norms(rows)[:, None])
-        shaky.append(np.atleast_1d(near.any(axis=1)))
+    shaky = _without_sign(net, sign_error)
     result = []
     for f in findings:
         rows_used = [(f.layer, i) for i in f.neurons] if f.kind in ("dead", "linear") else []
@@ -325,6 +397,16 @@ def _sure(findings: tuple[Finding, ...], net: ReLUNetwork, sign_error: float) ->
             f = replace(f, frees=False, text=f"{f.text} (if an entry within the error of its sign has it)")
         result.append(f)
     return tuple(result)
+
+
+def _without_sign(net: ReLUNetwork, sign_error: float) -> list[BoolArray]:
+    """Per hidden layer the neurons with a non-zero entry within the error of its sign."""
+    shaky: list[BoolArray] = []
+    for W, b in zip(net.weights[:-1], net.biases[:-1]):
+        rows = np.abs(np.concatenate([W, b[:, None]], axis=1).astype(np.float64))
+        near = (rows > 0) & (rows <= sign_error * row_norms(rows)[:, None])
+        shaky.append(np.atleast_1d(near.any(axis=1)))
+    return shaky
 
 
 def _facts(

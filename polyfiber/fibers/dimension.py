@@ -144,19 +144,48 @@ def local_fiber(
     signs = _region_signs(net, regions, budget)
     masks = np.ascontiguousarray(signs > 0).view(np.int8)
     ambiguous = int((signs == 0).any(axis=1).sum())
-    widths = np.array(net.architecture, dtype=np.int64)
-    sizes = [w.size + b.size for w, b in zip(net.weights, net.biases)]
-    offsets = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
     theta = np.concatenate([exact.residues(p).ravel() for pair in zip(net.weights, net.biases) for p in pair])
     P = len(theta)
+    upper = P - _certain_freedom(net, masks)
+    rank, rounds = rank_over_regions(net.architecture, masks, theta, upper=upper, rng=rng, monitor=monitor)
+    rational = None
+    if exact_rank:
+        rational = exact.rank(np.concatenate([_exact_rows(net, mask) for mask in np.unique(masks, axis=0)]))
+    return LocalFiber(rank, P, upper, rational, scaling_dimension(net), len(masks), ambiguous, rounds)
+
+
+def rank_over_regions(
+    architecture: tuple[int, ...],
+    masks: SignArray,
+    theta: IntArray,
+    *,
+    upper: int | None = None,
+    rng: RngLike = 0,
+    monitor: Monitor | None = None,
+) -> tuple[int, int]:
+    """Rank modulo 2^31 - 1 of the stacked Jacobians, and how many null vectors were tried against all regions.
+
+    Parameters
+    ----------
+    architecture : (n0, …, nL)
+    masks : (R, N) int8
+        1 where a neuron is active.
+    theta : (P,) residues of the parameters, W_1 row by row, b_1, W_2, …
+    upper : int, optional
+        A rank that is never exceeded: the search ends there.
+    """
+    monitor = monitor or Monitor()
+    widths = np.array(architecture, dtype=np.int64)
+    sizes = (widths[:-1] + 1) * widths[1:]
+    offsets = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
+    P = len(theta)
+    limit = P if upper is None else upper
     generator = np.random.default_rng(rng)
     basis, pivots, rank = np.zeros((P, P), dtype=np.int64), np.zeros(P, dtype=np.int64), 0
     direction, active = np.empty(P, dtype=np.int64), np.empty(len(masks), dtype=np.int8)
-    upper = P - _certain_freedom(net, masks)
-    used: list[IntArray] = []
     rounds = 0
     rows_per_region = int(widths[-1] * (widths[0] + 1))
-    while rank < P:
+    while rank < limit:
         monitor.check_time("the functional dimension", partial=rank)
         null_vector(basis, pivots, rank, generator.integers(0, PRIME, P), direction)
         directional(masks, widths, offsets, theta, direction, active)
@@ -166,14 +195,8 @@ def local_fiber(
             break
         wanted = max(8, 2 * (P - rank) // rows_per_region)
         chosen = generator.permutation(candidates)[:wanted]
-        used.append(chosen)
         rank = insert_regions(masks, chosen, widths, offsets, theta, basis, pivots, rank)
-        if rank == upper:
-            break
-    rational = None
-    if exact_rank:
-        rational = exact.rank(np.concatenate([_exact_rows(net, mask) for mask in np.unique(masks, axis=0)]))
-    return LocalFiber(rank, P, upper, rational, scaling_dimension(net), len(masks), ambiguous, rounds)
+    return rank, rounds
 
 
 def _region_signs(net: ReLUNetwork, regions: Any, budget: Budget | None) -> SignArray:

@@ -137,7 +137,8 @@ def test_samples_of_inputs_would_be_wrong_where_regions_are_small() -> None:
 def test_local_dimension_of_the_report() -> None:
     net = pf.ReLUNetwork.random((2, 4, 3, 1), rng=0)
     report = pf.classify_fiber(net)
-    assert report.kind == "undecided"
+    assert report.kind == "rigid"
+    assert report.dimension == 0
     assert report.local_dimension == pf.local_fiber(net).dimension
 
 

@@ -81,7 +81,7 @@ def _fiber(source: Source, index: int, rng: np.random.Generator, base_of: BaseOf
     facts: dict[str, Any] = {"relation": "same function", "moves": v["moves"]}
     net = origin
     if v["moves"] == "fiber":
-        report = classify_fiber(net)
+        report = classify_fiber(net, max_parameters=0)
         facts["fiber"] = report.kind
         net = report.sample(1, rng=rng)[0]
     return Made(random_trivial(net, rng=rng, spread=v["spread"])(net), facts, origin, base)

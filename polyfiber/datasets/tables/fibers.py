@@ -84,7 +84,7 @@ def _decided(value: Any) -> int | None:
 
 def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> Iterator[str]:
     """The classifier on this network alone, and values of points of its fiber."""
-    report = classify_fiber(item.network, limit=options["limit"], sign_error=options["sign_error"])
+    report = classify_fiber(item.network, limit=options["limit"], sign_error=options["sign_error"], max_parameters=0)
     roles = report.roles
     most = options["components"]
     try:

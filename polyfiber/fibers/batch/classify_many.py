@@ -124,7 +124,9 @@ def label_fibers(
             part = slice(start, min(start + _STACK, size))
             fast[part] = _stacked(whole, part, table, limit, sign_error, tolerance)
     for i in np.flatnonzero(~fast):
-        report = classify_fiber(listed[int(i)], limit=limit, sign_error=sign_error, tolerance=tolerance)
+        report = classify_fiber(
+            listed[int(i)], limit=limit, sign_error=sign_error, tolerance=tolerance, max_parameters=0
+        )
         _enter(table, int(i), report, components)
     return table
 

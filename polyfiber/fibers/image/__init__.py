@@ -1,0 +1,6 @@
+"""Fibers of wide and deep networks: what layers do on the image of the layers before them.
+
+`activity` says which neurons are active together, `directions` names the directions in which parameters move without changing the
+function, `local` bounds the dimension of the fiber from both sides, `components` gives points of it and `relatives`
+makes networks with planted roles.
+"""

@@ -1,0 +1,178 @@
+"""The answer of the classifier where no theorem applies: what is proved for this network, and what was looked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..._typing import BoolArray, RngLike
+from ...budget import Budget, Monitor
+from ...errors import GenericityError, IncompleteError, InputError
+from ...network.float_or_rational import draw
+from ...network.model import ReLUNetwork
+from .activity import activity_from_complex, idle_dimension
+from .hull import SecondLayer, second_layer
+from .local import Ground, LocalStructure, local_structure
+
+
+@dataclass(frozen=True)
+class IdlePart:
+    """The part of a fiber around its own parameter in which entries without effect move.
+
+    Attributes
+    ----------
+    network : ReLUNetwork
+    idle : tuple of (n_l, n_{l-1} + 1) bool
+        Entries of (W | b) of each layer: a weight whose feature is never active where its neuron is, a bias of a dead neuron.
+    dimension : int
+        Modulo scaling, of the fiber here where it is known, else of what `sample` explores.
+    """
+
+    network: ReLUNetwork
+    idle: tuple[BoolArray, ...] = field(repr=False)
+    dimension: int
+    kind = "own"
+
+    def point(self) -> ReLUNetwork:
+        """The network itself."""
+        return self.network
+
+    def sample(self, *, rng: RngLike = None) -> ReLUNetwork:
+        """The network with idle entries lowered by random amounts, in the last layer moved by any: the function stays."""
+        generator = np.random.default_rng(rng)
+        weights, biases = [], []
+        for l, (W, b, free) in enumerate(zip(self.network.weights, self.network.biases, self.idle)):
+            last = l == len(self.idle) - 1
+            change = draw(generator, free.shape, W.dtype, positive=not last)
+            rows = np.concatenate([W, b[:, None]], axis=1)
+            rows = np.where(free, rows + change if last else rows - change, rows)
+            weights.append(rows[:, :-1])
+            biases.append(rows[:, -1])
+        return ReLUNetwork(weights, biases)
+
+    def __str__(self) -> str:
+        return (
+            f"own component: dimension {self.dimension}, {sum(int(f.sum()) for f in self.idle)} entries without effect"
+        )
+
+
+@dataclass(frozen=True)
+class Beyond:
+    """What is known where no theorem applies.
+
+    Attributes
+    ----------
+    kind : 'rigid', 'flexible' or 'undecided'
+        Nothing near but rescalings; other parameters near; neither is proved.
+    reason : str
+    local : LocalStructure or None
+    second : SecondLayer or None
+        Where the complex of the network is out of reach and that of layer 1 is not.
+    part : IdlePart or None
+    grounds : tuple of Ground
+    notes : tuple of str
+    """
+
+    kind: str
+    reason: str
+    local: LocalStructure | None
+    second: SecondLayer | None
+    part: IdlePart | None
+    grounds: tuple[Ground, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def dimension(self) -> int | None:
+        """Dimension near the parameter modulo scaling; None where only bounds are known."""
+        return None if self.local is None else self.local.dimension
+
+    @property
+    def bounds(self) -> tuple[int, int | None]:
+        """Dimension near the parameter modulo scaling: at least, at most (None: not bounded)."""
+        low = self.part.dimension if self.part is not None else 0
+        if self.local is None:
+            return low, None
+        return (max(low, self.local.lower) if self.local.dimension is None else self.local.dimension), self.local.upper
+
+
+def beyond_theorem(
+    net: ReLUNetwork, *, complex: Any = None, max_parameters: int = 1500, budget: Budget | None = None
+) -> Beyond:
+    """Judge a network of any architecture on the images of its layers.
+
+    Parameters
+    ----------
+    net : ReLUNetwork
+    complex : PolyhedralComplex, optional
+        The canonical complex on all of R^n. Without it the cells of layer 1 are built for networks with two hidden layers, and regions
+        are sampled, which bounds the dimension from above.
+    max_parameters : int
+        Up to so many the dimension is computed.
+    budget : Budget, optional
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> from polyfiber.fibers.image.answer import beyond_theorem
+    >>> net = pf.ReLUNetwork.random((2, 4, 3, 1), rng=1)
+    >>> found = beyond_theorem(net, complex=pf.canonical_complex(net))
+    >>> found.kind, found.dimension
+    ('flexible', 5)
+    """
+    monitor = Monitor(budget)
+    notes: list[str] = []
+    local: LocalStructure | None = None
+    second: SecondLayer | None = None
+    idle: list[BoolArray] | None = None
+    try:
+        if complex is not None:
+            idle = activity_from_complex(net, complex).idle()
+        elif len(net.weights) == 3:
+            found = second_layer(net, budget=monitor.rest(0.5))
+            if isinstance(found, str):
+                notes.append(found)
+            else:
+                second, idle = found, _idle(net, found)
+    except (IncompleteError, GenericityError, InputError) as error:
+        notes.append(f"the image of the first layers was not looked at: {error}")
+    try:
+        local = local_structure(net, complex=complex, max_parameters=max_parameters, budget=monitor.rest())
+    except (IncompleteError, InputError) as error:
+        notes.append(f"the dimension was not computed: {error}")
+    part = None
+    low = 0 if idle is None else idle_dimension(net, idle)
+    if idle is not None or (local is not None and local.is_rigid):
+        free = (
+            tuple(idle)
+            if idle is not None
+            else tuple(np.zeros((len(b), W.shape[1] + 1), bool) for W, b in zip(net.weights, net.biases))
+        )
+        part = IdlePart(net, free, local.dimension if local is not None and local.dimension is not None else low)
+    grounds = () if local is None else local.grounds
+    if local is not None and local.is_rigid:
+        reason = f"locally identifiable: {grounds[0].statement}"
+        return Beyond("rigid", reason, local, second, part, grounds, tuple(notes))
+    if second is not None and low and (local is None or not local.lower):
+        text = f"at least {low} dimensions modulo scaling: entries without effect, from the {second.n_vertices} vertices and "
+        grounds = (Ground(f"{text}{second.n_rays} unbounded edges of layer 1", "computed"), *grounds)
+    exact = local.dimension if local is not None else None
+    if low or exact:
+        size = (
+            f"{exact}" if exact is not None else f"{low} to {local.upper}" if local is not None else f"at least {low}"
+        )
+        reason = f"other parameters near this one compute the same function: {size} dimensions modulo scaling"
+        return Beyond("flexible", reason, local, second, part, grounds, tuple(notes))
+    upper = "" if local is None else f"at most {local.upper} dimensions near this parameter modulo scaling"
+    return Beyond("undecided", upper, local, second, part, grounds, tuple(notes))
+
+
+def _idle(net: ReLUNetwork, found: SecondLayer) -> list[BoolArray]:
+    """Entries without effect from what layer 2 does on the image of layer 1."""
+    n0, n1, n2, m = net.architecture
+    rows = np.concatenate([found.apart, np.zeros((n2, 1), dtype=bool)], axis=1)
+    rows[found.dead] = True
+    last = np.zeros((m, n2 + 1), dtype=bool)
+    last[:, :-1] = found.dead
+    return [np.zeros((n1, n0 + 1), dtype=bool), rows, last]
