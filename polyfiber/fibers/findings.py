@@ -274,6 +274,8 @@ def told(report: FiberReport) -> str:
     if report.identifiable:
         return f"The weights are determined by the function, up to permuting neurons and positive rescaling; {_sure(report)}."
     where = "" if "bounded domain" not in report.reason else " (the function matters on the domain only)"
+    if report.beyond is not None and report.kind in ("rigid", "flexible"):
+        return _beyond(report)
     if report.kind != "undecided":
         size = words.count(report.dimension or 0, "parameter")
         many = (
@@ -293,6 +295,32 @@ def told(report: FiberReport) -> str:
     return (
         f"Not decided whether the function determines the weights{where}: {_silent(report)}, and nothing was found that frees them. Next: "
         "--local, or report.local_dimension, counts the directions in which the weights can move (0: locally determined)."
+    )
+
+
+def _beyond(report: FiberReport) -> str:
+    """Where no theorem applies and something was computed for this network."""
+    assert report.beyond is not None
+    if report.kind == "rigid":
+        return (
+            "Near these weights nothing but permuting neurons and positive rescaling keeps the function: computed for this network. Whether "
+            f"weights far away compute it too is not known, because {_silent(report)}."
+        )
+    low, high = report.beyond.bounds
+    size = f"at least {words.count(low, 'parameter')}"
+    if report.dimension is not None:
+        size = f"exactly {words.count(report.dimension, 'parameter')}"
+    elif high is not None:
+        size += f" and at most {high}"
+    why = f": {causes}" if (causes := _causes(report)) else ""
+    family = (
+        f"Near them a family with {size} beyond rescaling computes it"
+        if low
+        else f"The family near them has {size} beyond rescaling"
+    )
+    return (
+        f"The weights are not determined by the function{why}. {family}: computed for this network. Weights far away are not "
+        f"excluded, because {_silent(report)}."
     )
 
 
