@@ -80,6 +80,8 @@ _EXPORTS: dict[str, str] = {
     "Picture": "pages.build",
     "Report": "pages.build",
     "report": "pages.build",
+    "Watch": "pages.watching",
+    "watch": "pages.watching",
 }
 _SUBPACKAGES = (
     "complexes",

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import enum
 
+from ._lazy import above
 from .errors import NumericalError
 
 
-class Verdict(enum.Enum):
+class _Shown:
+    """How notebooks show it: inherited, since an enumeration keeps names such as this for itself."""
+
+    def _repr_html_(self) -> str:
+        text: str = above("pages.notebook:html_of")(self)
+        return text
+
+
+class Verdict(_Shown, enum.Enum):
     """The answer of a deciding function.
 
     ``bool()`` of ``UNDECIDED`` raises: an open question is never rounded to yes or no.

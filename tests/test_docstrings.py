@@ -18,7 +18,9 @@ MODULES = sorted(
 
 
 OPTIONAL = {  # examples that need an extra
+    "polyfiber.plots.complexes": "matplotlib",
     "polyfiber.plots.planar": "matplotlib",
+    "polyfiber.plots.solid": "plotly",
     "polyfiber.dln.manifolds": "pymanopt",
     "polyfiber.datasets.pilot": "pyarrow",
     "polyfiber.datasets.reader": "pyarrow",

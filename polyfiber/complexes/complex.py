@@ -780,8 +780,12 @@ class PolyhedralComplex:
         return found
 
     def plot(self, ax: Any = None, **options: Any) -> Any:
-        """Draw the regions of a bounded planar complex; options as in `polyfiber.plots.plot_regions`."""
-        return above("plots.planar:plot_regions")(self, ax=ax, **options)
+        """Draw it: the graph of one input, the regions of two, a plane through more; options as in `polyfiber.plots.plot_complex`."""
+        return above("plots.complexes:plot_complex")(self, ax=ax, **options)
+
+    def _repr_html_(self) -> str:
+        text: str = above("pages.notebook:html_of")(self)
+        return text
 
     def save(self, path: Any) -> None:
         """Write a versioned archive that `PolyhedralComplex.load` reads without recomputing.

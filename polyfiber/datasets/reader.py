@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .._lazy import above
 from .._typing import Array, IntArray
 from ..equivalence.collections.collection import unflatten
 from ..errors import FileFormatError, IncompleteError, InputError
@@ -203,6 +204,10 @@ class Dataset(Mapping[str, TableView]):
 
     def __len__(self) -> int:
         return len(self._tables)
+
+    def _repr_html_(self) -> str:
+        text: str = above("pages.notebook:html_of")(self)
+        return text
 
     def __repr__(self) -> str:
         tables = ", ".join(f"{name} {len(view)}" for name, view in self._tables.items())

@@ -173,6 +173,10 @@ class Equivalence:
         """Whether they are the same function, up to what, how sure, and what would decide an open question."""
         return told(self)
 
+    def _repr_html_(self) -> str:
+        text: str = above("pages.notebook:html_of")(self)
+        return text
+
     def __str__(self) -> str:
         return self.sentence
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from .. import words
+from .._lazy import above
 from .._typing import Array, FloatArray
 from ..budget import Budget, Monitor
 from ..domain import Box, Polyhedron
@@ -164,6 +165,10 @@ class MinimizeResult:
 
     def __str__(self) -> str:
         return self.sentence
+
+    def _repr_html_(self) -> str:
+        text: str = above("pages.notebook:html_of")(self)
+        return text
 
     def __repr__(self) -> str:
         before, after = ("-".join(map(str, n.architecture)) for n in (self.original, self.network))

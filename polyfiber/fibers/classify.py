@@ -238,6 +238,10 @@ class FiberReport:
             f"FiberReport({widths}: {self.kind}, identifiable {self.identifiable}, dimension {self.dimension})"
         )
 
+    def _repr_html_(self) -> str:
+        text: str = above("pages.notebook:html_of")(self)
+        return text
+
     def __str__(self) -> str:
         lines = [self.sentence, f"  kind: {self.kind} ({self.reason})"]
         if self.dimension is not None:

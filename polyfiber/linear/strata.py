@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from .._lazy import above
 from .._typing import Array, IntArray, ProgressLike
 from ..budget import Budget, Monitor
 from ..errors import InputError
@@ -118,6 +119,10 @@ class Stratum:
         last = len(self.widths) - 1
         return {(i, k): int(omega[k, i]) for i in range(last + 1) for k in range(i, last + 1) if omega[k, i]}
 
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """Draw which subspaces flow where; see `polyfiber.plots.plot_flow`."""
+        return above("plots.strata:plot_flow")(self, ax=ax, **options)
+
 
 @dataclass(frozen=True, eq=False)
 class RankStratification:
@@ -147,6 +152,14 @@ class RankStratification:
 
     def __reduce__(self) -> Any:
         return _again, (self.widths, self.rank, self.bias)
+
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """Draw the strata and their covers; options as in `polyfiber.plots.plot_dag`."""
+        return above("plots.strata:plot_dag")(self, ax=ax, **options)
+
+    def _repr_html_(self) -> str:
+        text: str = above("pages.notebook:html_of")(self)
+        return text
 
     def __repr__(self) -> str:
         over = "all ranks" if self.rank is None else f"rank {self.rank}"

@@ -264,6 +264,10 @@ class ReLUNetwork:
         return f"ReLUNetwork({widths}, {kind}, {self.n_parameters} parameters{origin})"
 
     # ---- files and constructors -------------------------------------------------------------
+    def _repr_html_(self) -> str:
+        text: str = above("pages.notebook:html_of")(self)
+        return text
+
     def save(self, path: str | Path) -> None:
         """Write the network; the format follows the suffix (see `polyfiber.network.writers`)."""
         above("network.writers:write_network")(self, path)

@@ -548,6 +548,10 @@ class PiecewiseLinearNetwork:
         gates = f"{self.n_hidden} gate{'s' * (self.n_hidden != 1)}"
         return f"PiecewiseLinearNetwork({widths}, {kind}, {gates}, {count} nonzeros{origin})"
 
+    def _repr_html_(self) -> str:
+        text: str = above("pages.notebook:html_of")(self)
+        return text
+
     def save(self, path: str | Path) -> None:
         """Write the network; the format follows the suffix (see `polyfiber.network.writers`)."""
         above("network.writers:write_network")(self, path)

@@ -5,12 +5,20 @@ from __future__ import annotations
 from .._lazy import resolver
 
 _EXPORTS: dict[str, str] = {
+    "plot_complex": "complexes",
+    "plot_dual_graph": "complexes",
     "plot_breakpoints": "planar",
     "plot_regions": "planar",
     "plot_set": "planar",
     "plot_dag": "strata",
     "plot_flow": "strata",
     "plot_table": "strata",
+    "plot_effective_ranks": "strata",
+    "plot_geodesic": "fibers",
+    "plot_translation": "fibers",
+    "plot_solid": "solid",
+    "Window": "windows",
+    "window_of": "windows",
 }
 
 __all__ = list(_EXPORTS)

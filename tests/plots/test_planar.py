@@ -65,8 +65,10 @@ def test_sets_and_breakpoints(cx: pf.PolyhedralComplex) -> None:
 
 
 def test_what_cannot_be_drawn(cx: pf.PolyhedralComplex) -> None:
+    from polyfiber.plots import plot_regions
+
     with pytest.raises(InputError, match="unbounded"):
-        pf.canonical_complex(cx.network).plot(axes())
+        plot_regions(pf.canonical_complex(cx.network), ax=axes())
     with pytest.raises(InputError, match="color_by"):
         cx.plot(axes(), color_by="taste")
     with pytest.raises(InputError, match="output 3"):

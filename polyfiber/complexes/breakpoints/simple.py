@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..._lazy import above
 from ..._typing import FloatArray, IntArray
 from ...budget import Budget, Monitor
 from ...domain import Polyhedron
@@ -140,6 +141,10 @@ class BreakpointComplex:
         swap = (words >> (self._walls[facets] & 63).astype(np.uint64)) & np.uint64(1) == 0
         sides[swap] = sides[swap][:, ::-1]
         return neurons, self._all_weights[facets], forms, sides
+
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """Draw where the function bends in the plane; options as in `polyfiber.plots.plot_breakpoints`."""
+        return above("plots.planar:plot_breakpoints")(self, ax=ax, **options)
 
     def __repr__(self) -> str:
         return (

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ... import words
+from ..._lazy import above
 from ..._typing import Array, FloatArray, ProgressLike
 from ...budget import Budget, Monitor
 from ...domain import Polyhedron
@@ -85,6 +86,10 @@ class Slice:
 
     def __str__(self) -> str:
         return self.sentence
+
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """Draw the slice in its own coordinates; options as in `polyfiber.plots.plot_complex`."""
+        return above("plots.complexes:plot_slice")(self, ax=ax, **options)
 
     def __repr__(self) -> str:
         kind = "exact" if self.exact else f"first layer rounded by {self.rounding:.2g}"

@@ -386,6 +386,10 @@ class PolyhedralSet:
         """Draw a set in the plane; options as in `polyfiber.plots.plot_set`."""
         return above("plots.planar:plot_set")(self, ax=ax, **options)
 
+    def _repr_html_(self) -> str:
+        text: str = above("pages.notebook:html_of")(self)
+        return text
+
     def save(self, path: Any) -> None:
         """Write the mesh as ``.obj``, ``.ply`` or ``.vtu`` (with cell data)."""
         self.mesh().save(path)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..._lazy import above
 from ..._typing import FloatArray
 from ...budget import Budget, Monitor
 from ...errors import InputError, NumericalError, ShapeError, SolverError
@@ -88,6 +89,10 @@ class Geodesic:
     tried: tuple[tuple[str, float], ...] = ()
     stats: dict[str, int] = field(default_factory=dict)
     _path: Callable[[float], FloatArray] | None = field(default=None, repr=False, compare=False)
+
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """Draw the singular values on the way; options as in `polyfiber.plots.plot_geodesic`."""
+        return above("plots.fibers:plot_geodesic")(self, ax=ax, **options)
 
     def __call__(self, t: npt.ArrayLike) -> FloatArray:
         """Points at times in [0, 1]: (m, n) for a number, (T, m, n) for an array.
