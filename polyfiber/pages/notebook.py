@@ -42,7 +42,9 @@ def html_of(value: Any) -> str:
     for kind, rows in _ROWS:
         if isinstance(value, kind):
             said = getattr(value, "sentence", "")
-            return f"<p>{escape(str(said))}</p>" * bool(said) + _table(type(value).__name__, rows(value)) + _picture(value)
+            return (
+                f"<p>{escape(str(said))}</p>" * bool(said) + _table(type(value).__name__, rows(value)) + _picture(value)
+            )
     if type(value).__name__ == "Dataset":
         return _table("Dataset", [(name, f"{len(view):,} rows") for name, view in value.items()])
     return f"<pre>{escape(repr(value))}</pre>"
