@@ -96,7 +96,7 @@ def plot_dual_graph(cx: PolyhedralComplex, *, ax: Any = None) -> Any:
     if cx.network.architecture[0] != 2:
         raise InputError(f"the graph is drawn in the plane of two inputs, found {cx}")
     shown = window_of(cx).complex
-    graph = shown.dual_graph()
+    graph = shown.dual_graph
     middle = shown.interior_points()
     rows = np.repeat(np.arange(shown.n_regions), np.diff(graph.indptr))
     once = rows < graph.indices

@@ -56,7 +56,7 @@ def test_the_graph_of_neighbours() -> None:
 
     cx = pf.canonical_complex(pf.ReLUNetwork.random((2, 5, 4, 1), rng=0), pf.Box([-2, -2], [2, 2]))
     ax = plot_dual_graph(cx, ax=axes())
-    edges = cx.dual_graph().to_networkx().number_of_edges()
+    edges = cx.dual_graph.to_networkx().number_of_edges()
     assert ax.get_title() == f"{cx.n_regions} regions, {edges} pairs of neighbours"
 
 
