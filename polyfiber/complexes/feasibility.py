@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..domain import Polyhedron
-from ..errors import InputError
 from ..network.model import ReLUNetwork
+from ..network.piecewise import require_chain
 from .blocks.plan import DEFAULT_MEMORY, guessed_vertices
 from .skeleton.arrays import make_frame
 from .skeleton.layout import row_units
@@ -68,8 +68,7 @@ def feasibility(
     >>> [f.name for f in pf.feasibility(pf.ReLUNetwork.random((64, 32, 16, 10), rng=0)) if not f.fits]
     ['canonical_complex', 'face_counts']
     """
-    if not isinstance(network, ReLUNetwork):
-        raise InputError(f"expected a polyfiber.ReLUNetwork, found {type(network).__name__}")
+    network = require_chain(network, "what can be asked")
     frame = make_frame(network, domain)
     N, d = frame.n_neurons, frame.n
     vertices = guessed_vertices(frame)

@@ -14,6 +14,7 @@ import pytest
 import polyfiber as pf
 from polyfiber.budget import Monitor
 from polyfiber.complexes.archive import verify_archive
+from polyfiber.complexes.blocks.verify import verify_cells
 from polyfiber.complexes.complex import PolyhedralComplex
 from polyfiber.complexes.skeleton.arrays import make_frame
 from polyfiber.complexes.skeleton.build import build_skeleton
@@ -252,8 +253,25 @@ def test_questions_about_functions_go_through_the_chain() -> None:
 
 
 @pytest.mark.parametrize(
-    "ask", [pf.classify_fiber, pf.minimize, pf.canonical_form, pf.functional_dimension, pf.genericity], ids=str
+    "ask",
+    [
+        pf.classify_fiber,
+        pf.minimize,
+        pf.canonical_form,
+        pf.functional_dimension,
+        pf.genericity,
+        pf.feasibility,
+        pf.is_injective,
+    ],
+    ids=str,
 )
 def test_theorems_for_chains_say_so(ask: Any) -> None:
     with pytest.raises(InputError, match="ReLU chains"):
         ask(random_graph(0, 2, (3, 2), kind="leaky", wiring="dense"))
+
+
+def test_cells_on_disk(tmp_path: Path) -> None:
+    net = random_graph(1, 2, (4, 3), kind="mixed", wiring="dense")
+    total = pf.write_cells(net, tmp_path / "cells", file_format="npz")
+    assert total.f_vector == pf.canonical_complex(net).f_vector
+    assert verify_cells(tmp_path / "cells", network=net).verdict == pf.Verdict.YES

@@ -21,6 +21,7 @@ from ...domain import Box, Polyhedron
 from ...errors import FileFormatError, InputError
 from ...kernels.complexes import faces as fk
 from ...network.model import ReLUNetwork
+from ...network.piecewise import PiecewiseLinearNetwork
 from ..containers import parse_json, regular
 from ..digests import network_digest
 from ..skeleton.faces import planes_of
@@ -163,12 +164,12 @@ class CellStore:
         return self.directory / "cells"
 
     @cached_property
-    def network(self) -> ReLUNetwork:
+    def network(self) -> ReLUNetwork | PiecewiseLinearNetwork:
         """The network whose cells these are."""
-        from ...network.readers import read_chain as read_network
+        from ...network.readers import read_network
 
         regular(self.directory / "network.npz")
-        network: ReLUNetwork = read_network(self.directory / "network.npz")
+        network = read_network(self.directory / "network.npz")
         if network_digest(network) != self.manifest["network"]:
             raise FileFormatError(f"{self.directory / 'network.npz'} is not the network of the manifest")
         return network

@@ -9,6 +9,7 @@ import numpy as np
 from ...budget import Budget, Monitor
 from ...errors import BudgetExceededError, MissingDependencyError, PolyfiberError
 from ...network.model import ReLUNetwork
+from ...network.piecewise import PiecewiseLinearNetwork
 from ..certificate import Verification
 from ..digests import domain_digest
 from ..skeleton.arrays import Frame, make_frame
@@ -22,7 +23,11 @@ CLOSE = 1e-9
 
 
 def verify_cells(
-    directory: Any, *, network: ReLUNetwork | None = None, domain: Any = ..., budget: Budget | None = None
+    directory: Any,
+    *,
+    network: ReLUNetwork | PiecewiseLinearNetwork | None = None,
+    domain: Any = ...,
+    budget: Budget | None = None,
 ) -> Verification:
     """Whether a directory holds the cells of its network on its domain.
 
@@ -79,7 +84,7 @@ def verify_cells(
 
 def _check(
     store: CellStore,
-    network: ReLUNetwork | None,
+    network: ReLUNetwork | PiecewiseLinearNetwork | None,
     domain: Any,
     monitor: Monitor,
     problems: list[str],

@@ -20,6 +20,7 @@ from ..._typing import FloatArray, IntArray, SignArray
 from ...budget import Budget, Monitor, heed
 from ...errors import InputError
 from ...kernels.complexes import incidence
+from ...network.piecewise import require_chain
 from ..skeleton.build import first_filter
 from . import homology
 from .cells import Cells
@@ -94,6 +95,7 @@ class _Values:
     """The output at vertices (its slope along rays), with error bounds; exact values where they are asked for."""
 
     def __init__(self, gates: Gates) -> None:
+        require_chain(gates.complex.network, "the order of critical values")
         self.gates = gates
         judge = gates._batches[0]
         weights = [w.astype(np.float64) for w in gates.network.weights[1 : gates.layer]]

@@ -13,6 +13,7 @@ from ...budget import Budget, Monitor
 from ...domain import Polyhedron
 from ...errors import BudgetExceededError, InputError, ShapeError
 from ...network.model import ReLUNetwork
+from ...network.piecewise import require_chain
 from ...numerics import exact
 from ...numerics.lp import solve_lp_exact
 from ...verdict import Verdict
@@ -200,6 +201,7 @@ def is_injective(
     >>> fold.verdict.name, [float(x[0]) for x in fold.witness]
     ('NO', [-0.5, 0.5])
     """
+    network = require_chain(network, "injectivity")
     monitor = Monitor(budget, progress)
     try:
         cx = canonical_complex(network, domain, budget=budget, progress=progress)
