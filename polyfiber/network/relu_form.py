@@ -142,7 +142,7 @@ def _formed(network: PiecewiseLinearNetwork) -> ReluForm:
             found[j] = _sum(found.get(j), _scaled(matrix, step))
             if any(s != 0 for s in below):
                 low = _scaled(matrix, below)
-                base = _plain(as_fractions(base) + _product(low, bases[j - 1]))
+                base = _plain(as_fractions(base) + as_fractions(_product(low, bases[j - 1])))
                 for i, inner in reads[j - 1].items():
                     found[i] = _sum(found.get(i), _product(low, inner))
         bases.append(base)

@@ -20,7 +20,7 @@ from polyfiber.complexes.skeleton.arrays import make_frame
 from polyfiber.complexes.skeleton.build import build_skeleton
 from polyfiber.errors import GenericityError, InputError
 from polyfiber.testing.graphs import KINDS, WEIGHTS, WIRINGS, maximum, random_graph
-from scripts.attacks.piecewise import attack
+from scripts.attacks.piecewise import attack, draw
 from tests.oracles.graph_faces import Graph, graph_complex
 
 
@@ -275,3 +275,8 @@ def test_cells_on_disk(tmp_path: Path) -> None:
     total = pf.write_cells(net, tmp_path / "cells", file_format="npz")
     assert total.f_vector == pf.canonical_complex(net).f_vector
     assert verify_cells(tmp_path / "cells", network=net).verdict == pf.Verdict.YES
+
+
+def test_a_slope_that_floats_hold_only_nearly_is_put_in_exactly() -> None:
+    net, box, _ = draw(2125)  # walls that meet in a point, behind slopes of 0.1
+    agree(net, box)
