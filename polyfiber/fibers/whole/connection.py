@@ -1,0 +1,218 @@
+"""Are two parameters of one function joined inside its fiber? A path, the invariant that separates, or undecided.
+
+Parameters count up to permuting neurons and positive rescaling. A path is checked exactly: the function is compared in rationals at inputs for
+parameters along it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..._lazy import above
+from ...budget import Budget
+from ...errors import InputError, NumericalError
+from ...network.model import ReLUNetwork
+from ...numerics.exact import as_fractions
+from ...verdict import Verdict
+from ..classify import FiberReport, classify_fiber
+from ..hyperplanes import analyse_layer
+from .assignments import shallow_fiber
+
+
+@dataclass(frozen=True)
+class Connection:
+    """Whether two parameters of one function lie in one connected component.
+
+    Attributes
+    ----------
+    verdict : Verdict
+    path : tuple of ReLUNetwork
+        Rational parameters from the first to the second (up to permutation and scaling where ``reason`` says so); the function is the same on
+        the segments between them. Empty unless shown.
+    invariant : str or None
+        What separates them.
+    reason : str
+    """
+
+    verdict: Verdict
+    path: tuple[ReLUNetwork, ...]
+    invariant: str | None
+    reason: str
+
+
+def connection(a: ReLUNetwork, b: ReLUNetwork, *, steps: int = 4, budget: Budget | None = None) -> Connection:
+    """Decide whether two parameters of one function are joined inside the fiber.
+
+    Parameters
+    ----------
+    a, b : ReLUNetwork
+        Of one architecture, computing one function.
+    steps : int
+        Pieces of a segment, at whose ends the function is compared.
+    budget : Budget, optional
+        Of the proof that the functions are equal and of the classification.
+
+    Raises
+    ------
+    InputError
+        Different architectures, or different functions.
+    NumericalError
+        Whether the functions are equal is not decided.
+
+    Notes
+    -----
+    YES by a segment whose parameters all compute the function, and for one hidden layer where the whole fiber has one component. NO where
+    the generic fiber is known in full, both parameters are generic and an orientation differs (the theorem of layerwise fibers); NO is
+    about the generic fiber, as its components are. Everything else is undecided.
+
+    Examples
+    --------
+    A linear neuron beside a bent one: the bent one can be turned round, and no generic parameter lies between.
+
+    >>> import polyfiber as pf
+    >>> from polyfiber.fibers.whole.connection import connection
+    >>> net = pf.ReLUNetwork.random((3, 2, 3, 2), rng=5)
+    >>> connection(net, net).verdict
+    <Verdict.YES: 'yes'>
+    """
+    if a.architecture != b.architecture:
+        raise InputError(f"{a!r} and {b!r} have different architectures")
+    if steps < 1:
+        raise InputError(f"steps must be at least 1, found {steps}")
+    equal = above("equivalence.decide:are_equivalent")(a, b, budget=budget or Budget(seconds=60))
+    if equal.verdict is Verdict.NO:
+        raise InputError("the two networks compute different functions, so they lie in different fibers")
+    if equal.verdict is Verdict.UNDECIDED:
+        raise NumericalError("whether the two networks compute one function is not decided; pass a larger budget")
+    first, second = a.exact(), b.exact()
+    path = _segment(first, second, steps)
+    if path and _on_every_segment(path, budget):
+        return Connection(Verdict.YES, path, None, "the segment between them: the function is the same along it")
+    if len(a.weights) == 2:
+        low, high = shallow_fiber(a).n_components(budget=budget)
+        if high == 1:
+            return Connection(Verdict.YES, (), None, "the whole fiber has one component (all types of parameters)")
+        return Connection(Verdict.UNDECIDED, (), None, f"the whole fiber has {low} to {high} components")
+    reports = classify_fiber(a, budget=budget), classify_fiber(b, budget=budget)
+    separating = _invariant(*reports)
+    if separating is not None:
+        return Connection(
+            Verdict.NO, (), separating, f"generic parameters differ in {separating}, which is constant on a component"
+        )
+    if all(r.identifiable for r in reports):
+        return Connection(Verdict.YES, (), None, "identifiable: the same up to permutation and scaling")
+    return Connection(Verdict.UNDECIDED, (), None, "no segment inside the fiber, and no invariant that separates")
+
+
+def _segment(a: ReLUNetwork, b: ReLUNetwork, steps: int) -> tuple[ReLUNetwork, ...]:
+    points = []
+    for k in range(steps + 1):
+        t = as_fractions(np.array([k]))[0] / steps
+        mixed = [[(1 - t) * x + t * y for x, y in zip(p, q)] for p, q in ((a.weights, b.weights), (a.biases, b.biases))]
+        points.append(ReLUNetwork(*mixed))
+    generator = np.random.default_rng(0)
+    x = as_fractions(generator.integers(-64, 65, (24, a.architecture[0])) / 8)
+    expected = a(x)
+    return tuple(points) if all((p(x) == expected).all() for p in points) else ()
+
+
+def _on_every_segment(path: tuple[ReLUNetwork, ...], budget: Budget | None) -> bool:
+    """Whether the function is the same along a segment: only one layer's entries change, and those without effect or affinely.
+
+    Where one layer alone changes, the output is convex or concave in no general way, so this is proved through the ends: all points of the
+    path are proved equal, and the entries that differ belong to the last layer (the output is affine in them), or nothing differs.
+    """
+    first, last = path[0], path[-1]
+    changed = [
+        l
+        for l in range(len(first.weights))
+        if (first.weights[l] != last.weights[l]).any() or (first.biases[l] != last.biases[l]).any()
+    ]
+    if all(l == len(first.weights) - 1 for l in changed):
+        return True  # equal at both ends, affine between
+    return _idle_change(first, last, changed, budget)
+
+
+def _idle_change(a: ReLUNetwork, b: ReLUNetwork, changed: list[int], budget: Budget | None) -> bool:
+    """Whether all that differs has no effect in either network: then it has none in between, where z is between the two z."""
+    report = classify_fiber(a, budget=budget), classify_fiber(b, budget=budget)
+    parts = [r.beyond.part if r.beyond is not None else None for r in report]
+    if parts[0] is None or parts[1] is None:
+        return False
+    for l in changed:
+        differs = np.concatenate([a.weights[l] != b.weights[l], (a.biases[l] != b.biases[l])[:, None]], axis=1)
+        if (differs & ~(parts[0].idle[l] & parts[1].idle[l])).any():
+            return False
+    return True
+
+
+def _invariant(first: FiberReport, second: FiberReport) -> str | None:
+    """What differs between two generic parameters of a fiber that is known in full."""
+    if not (first.complete and second.complete and first.kind == second.kind == "layerwise"):
+        return None
+    if first.scalar is not None or first.layer is None or second.layer is None:
+        return None
+    kinds = [sorted(r.roles) for r in (first, second)]
+    if kinds[0] != kinds[1]:
+        return "the number of linear neurons"
+    own = [r.layer.own_orientation if r.layer is not None else None for r in (first, second)]
+    if own[0] is None or own[1] is None:
+        return None
+    order = _matching(first, second)
+    if order is None:
+        return None
+    differ = np.flatnonzero(own[0] != own[1][order])
+    return f"the orientation of {len(differ)} hyperplanes of the last hidden layer" if len(differ) else None
+
+
+def _matching(first: FiberReport, second: FiberReport) -> np.ndarray | None:
+    """Which hyperplane of the second layerwise fiber is each one of the first, where layer 1 is the same as it stands."""
+    nets = first.network, second.network
+    if (nets[0].weights[0] != nets[1].weights[0]).any() or (nets[0].biases[0] != nets[1].biases[0]).any():
+        return None
+    rows = [analyse_layer(n.weights[-2], n.biases[-2], n.weights[-1], n.biases[-1]).representation for n in nets]
+    A, B = (np.concatenate([r.normals, r.offsets[:, None]], axis=1).astype(np.float64) for r in rows)
+    if A.shape != B.shape:
+        return None
+    distance = np.abs(A[:, None] - B[None]).max(axis=2)
+    order: np.ndarray = distance.argmin(axis=1)
+    return (
+        order if len(set(order.tolist())) == len(order) and (distance.min(axis=1, initial=0.0) < 1e-9).all() else None
+    )
+
+
+def generic_component_count(widths: tuple[int, int, int, int], n_nonlinear: int, *, dead: bool = False) -> int | None:
+    """Components of the generic fiber of a bottleneck that hides nothing and has no dead neuron, up to permutation.
+
+    Parameters
+    ----------
+    widths : (n0, n1, n2, m)
+    n_nonlinear : int
+        N, of the ``n2`` neurons of layer 2; the other ``l = n2 - N`` are linear.
+    dead : bool
+        Also the components in which some of the l are dead instead, as `FiberReport.components` lists them.
+
+    Returns
+    -------
+    int or None
+        ``c(l) = 1`` for ``l < min(n1, m)``, ``2^N`` for ``l = n1 <= m`` and for ``l > min(n1, m)``; None for ``l = m < n1``, where it is the
+        number of orientations whose cone is pointed, from 1 to 2^N: ask ``report.layer.count_components()``. With ``dead`` the
+        sum of ``c(k)`` from ``k = min(l, n1, m)`` to l.
+
+    Examples
+    --------
+    >>> generic_component_count((4, 2, 5, 2), 3), generic_component_count((4, 3, 5, 3), 4)
+    (8, 1)
+    >>> generic_component_count((3, 2, 4, 2), 1), generic_component_count((3, 2, 4, 2), 1, dead=True)
+    (2, 4)
+    """
+    _, n1, n2, m = widths
+    if not 0 <= n_nonlinear <= n2:
+        raise InputError(f"between 0 and {n2} neurons are nonlinear, found {n_nonlinear}")
+    most = n2 - n_nonlinear
+    least = min(most, n1, m) if dead else most
+    if least <= m <= most and m < n1:
+        return None
+    return sum(1 if k < min(n1, m) else 2**n_nonlinear for k in range(least, most + 1))
