@@ -20,6 +20,8 @@ FEW = 6
 """Inputs below which boxes alone are split."""
 LARGEST = 4000
 """Hidden neurons up to which programs are written."""
+SLOW = 0.5
+"""Seconds for one box beyond which signs are not tried."""
 PART = 0.6
 """Of the time that is left, for signs."""
 
@@ -66,6 +68,12 @@ def settle(search: BoxSearch, monitor: Monitor, *, seconds: float | None = None,
     spent = time.monotonic() - started
     if found.status != "open" or found.stopped == "interrupted" or left() <= 0:
         return found
+    if not found.boxes or search.box_seconds > SLOW:  # another look at the whole box would not end in time
+        return (
+            found
+            if not found.boxes
+            else search.run(monitor, seconds=left() if seconds is not None else None, attack=False)
+        )
     if found.share > 0 and spent * (1 - found.share) / found.share < 0.5 * left():
         found = search.run(monitor, seconds=0.5 * left() if np.isfinite(left()) else 30 * FIRST, attack=False)
         if found.status != "open" or found.stopped == "interrupted" or left() <= 0:
