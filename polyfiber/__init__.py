@@ -41,6 +41,8 @@ _EXPORTS: dict[str, str] = {
     "top1_agreement": "equivalence.top1.decide",
     # topology
     "is_injective": "complexes.topology.images",
+    # about this installation
+    "show_versions": "versions",
     # answers and limits
     "Budget": "budget",
     "Verdict": "verdict",

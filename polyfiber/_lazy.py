@@ -34,7 +34,10 @@ def resolver(
         return value
 
     def names() -> list[str]:
-        return sorted({*vars(sys.modules[package]), *exports, *modules})
+        """The public names alone: what a module imports for itself is not offered."""
+        return sorted(
+            {*exports, *modules, *(n for n in vars(sys.modules[package]) if n in ("__version__", "__all__", "__doc__"))}
+        )
 
     return get, names
 

@@ -15,6 +15,7 @@ from .errors import BudgetExceededError, InputError
 from .memory import available_memory, parse_bytes
 
 log = logging.getLogger("polyfiber")
+log.addHandler(logging.NullHandler())  # silent until somebody asks
 
 
 @dataclass(frozen=True)
@@ -192,6 +193,7 @@ def on_compiling(call: Callable[[str], None]) -> None:
 
 def compiling(name: str) -> None:
     """Tell listeners, and whoever watches the progress of the work, that a kernel is being compiled."""
+    log.info("compiling %s, once", name)
     for call in _listeners:
         call(name)
     for monitor in _watching.get():

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ._typing import Array
-from .errors import InputError, ShapeError, SolverError
+from .errors import InputError, MissingDependencyError, ShapeError, SolverError
 from .network.model import _as_parameter
 from .numerics.hulls import AffineHull, affine_hull
 
@@ -155,7 +155,12 @@ class Polyhedron:
 
 def _convert(rows: Array, *, generators: bool) -> tuple[Array, list[int]]:
     """Generators to inequalities or back, in the format of cdd; and the rows that are linear."""
-    import cdd
+    try:
+        import cdd
+    except ImportError:
+        raise MissingDependencyError(
+            "pycddlib-standalone", extra="hulls", purpose="hulls and generators of polyhedra"
+        ) from None
 
     kind = cdd.RepType.GENERATOR if generators else cdd.RepType.INEQUALITY
     try:

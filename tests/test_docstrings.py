@@ -45,6 +45,18 @@ def test_public_names_are_described(name: str) -> None:
     assert len(value.__doc__.split()) >= 3, name
 
 
+@pytest.mark.parametrize("name", sorted(set(polyfiber.__all__) - {"__version__"}))
+def test_public_names_have_an_example(name: str) -> None:
+    assert ">>>" in getattr(polyfiber, name).__doc__, name
+
+
+def test_dir_shows_public_names_alone() -> None:
+    shown = [name for name in dir(polyfiber) if not name.startswith("__")]
+    assert set(polyfiber.__all__) - {"__version__"} <= set(shown)
+    assert not [name for name in shown if name.startswith("_") or name in ("annotations", "resolver")]
+    assert "annotations" not in dir(polyfiber.linear)
+
+
 def test_unknown_names_are_attribute_errors() -> None:
     with pytest.raises(AttributeError, match="nonsense"):
         polyfiber.nonsense  # noqa: B018

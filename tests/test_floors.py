@@ -16,6 +16,8 @@ ROOT = Path(__file__).parent.parent / "polyfiber"
 FLOORS: dict[str, int] = {
     "errors": 0,
     "words": 0,
+    "columns": 1,
+    "versions": 1,
     "_typing": 0,
     "_lazy": 0,
     "_once": 0,

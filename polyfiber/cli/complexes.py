@@ -78,6 +78,8 @@ def info(
             show_facts(facts, title=str(file))
         return
     facts = dict(describe(net))
+    for name in ("dead", "constant", "unused"):
+        facts[name] = [{"layer": layer, "neuron": position} for layer, position in facts[name]]
     domain = where.domain_of(net)
     size = estimate_size(net, domain)
     questions = feasibility(net, domain)

@@ -56,6 +56,11 @@ def prove(
     if output.json:
         to_json(
             {
+                "answer": {
+                    "unsat": "unsat: no input violates the property, proved.",
+                    "sat": "sat: an input violates the property; it is given exactly.",
+                    "unknown": f"unknown: {found.reason}; more seconds may decide it.",
+                }[found.status],
                 "query": str(query), "networks": {name: str(file) for name, file in files.items()}, "status": found.status,
                 "reason": found.reason, "boxes": found.boxes, "proved_share": found.share, "seconds": found.seconds,
                 "inputs": [[decimal(v) for v in x] for x in found.inputs],

@@ -187,6 +187,12 @@ def estimate_size(network: ReLUNetwork | PiecewiseLinearNetwork, domain: Polyhed
 
     The count is that of N hyperplanes in general position, ``C(N, d)``; random networks come
     within a factor of two, trained ones are usually smaller. On a domain, the part of these that a sample finds there.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> pf.estimate_size(pf.ReLUNetwork.random((2, 3, 1), rng=0))["vertices"]
+    3
     """
     frame = make_frame(network, domain)
     vertices = guessed_vertices(frame)

@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from .. import words
 from .._lazy import above
 from .._once import once
 from .._typing import Array, BoolArray, FloatArray, IdArray, IntArray, SignArray
 from ..budget import Budget, heed
+from ..columns import Columns
 from ..domain import Polyhedron
 from ..errors import InputError, ShapeError
 from ..kernels.complexes import faces as fk
@@ -158,6 +160,15 @@ class PolyhedralComplex:
     ``f_0 + … + f_{k-1}``. Tables of a dimension are made when they are first asked for.
     Where the walls leave directions free (first layer narrower than the input) everything is
     counted in the essential quotient, and ``lineality_dimension`` says what was divided out.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> cx = pf.canonical_complex(pf.ReLUNetwork.random((2, 3, 1), rng=0))
+    >>> cx.f_vector
+    (3, 9, 7)
+    >>> print(cx.sentence)
+    The network has 7 regions on all of R^2; the enumeration is complete and every sign is certified.
     """
 
     def __init__(self, frame: Frame, skeleton: Skeleton, *, merged: tuple[MergedWall, ...] = ()) -> None:
@@ -227,11 +238,14 @@ class PolyhedralComplex:
         """Evidence that the complex is right and whole; ``.verify()`` checks it anew."""
         return Certificate.of(self)
 
+    def __str__(self) -> str:
+        return self.sentence
+
     def __repr__(self) -> str:
-        widths = "-".join(map(str, self.network.architecture))
+        widths = words.widths(self.network.architecture)
         where = "R^" + str(self.network.architecture[0]) if self.domain is None else repr(self.domain)
         extent = "a closed block" if self._skeleton.is_block else "complete"
-        return f"PolyhedralComplex({widths} on {where}, f = {self.f_vector}, {extent})"
+        return words.short(f"PolyhedralComplex({widths} on {where}, f = {self.f_vector}, {extent})")
 
     def fingerprint(self, dim: int) -> tuple[int, int]:
         """Order-independent fingerprint of the sign vectors of one dimension (two 64-bit sums)."""
@@ -253,6 +267,35 @@ class PolyhedralComplex:
         """
         planes = self._store.planes(dim)
         return self._store.to_signs(planes)
+
+    def table(self, rows: Literal["regions", "facets", "vertices"] = "regions") -> Columns:
+        """Regions, visible facets or vertices as columns, to be handed to pandas, Arrow or xarray.
+
+        Parameters
+        ----------
+        rows : {'regions', 'facets', 'vertices'}
+            One row a region (signs, affine map), a facet across which the function bends (neuron, weight, normal, the regions
+            on both sides) or a vertex (coordinates, their error, signs).
+
+        Examples
+        --------
+        >>> import polyfiber as pf
+        >>> cx = pf.canonical_complex(pf.ReLUNetwork.random((2, 3, 1), rng=0))
+        >>> cx.table("vertices")
+        Columns(3 rows, one a vertex: x, error, signs)
+        >>> cx.table("regions")["A"].shape
+        (7, 1, 2)
+        """
+        found: Columns = above("complexes.tables:table")(self, rows)
+        return found
+
+    @property
+    def sentence(self) -> str:
+        """How many regions there are, and that none is missing."""
+        where = words.place(self.domain, self.network.architecture[0])
+        if self._skeleton.is_block:
+            return f"A closed block with {words.count(self.n_regions, 'region')}, a part of the complex {where}; every sign is certified."
+        return f"The network has {words.count(self.n_regions, 'region')} {where}; the enumeration is complete and every sign is certified."
 
     def iter_signs(self, dim: int, *, rows: int = 1 << 16) -> Iterator[SignArray]:
         """The same in pieces of at most ``rows`` rows."""

@@ -53,6 +53,13 @@ class Equivalence:
         Summary of what was checked.
     near : NearEqual or None
         With ``epsilon``: the search over boxes, with its tree, the best gap and where, and what is open.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> net = pf.ReLUNetwork.random((2, 3, 1), rng=0)
+    >>> print(pf.are_equivalent(net, net).sentence)
+    Yes: the networks are the same function on all of R^2, exactly. Proved: identical parameters.
     """
 
     a: ReLUNetwork = field(repr=False)
@@ -193,12 +200,13 @@ def _point(x: FloatArray) -> str:
 def told(eq: Equivalence) -> str:
     """The answer in words, for someone who knows no theorem."""
     where = words.place(eq.domain, eq.a.architecture[0])
-    near = eq.epsilon is not None and np.any(np.asarray(eq.epsilon) > 0)
-    within = (
-        f"differ by at most {words.number(np.max(np.asarray(eq.epsilon)))} in every output"
-        if near
-        else "are the same function"
-    )
+    relative = eq.near is not None and bool(np.any(np.asarray(eq.near.relative) > 0))
+    near = relative or (eq.epsilon is not None and bool(np.any(np.asarray(eq.epsilon) > 0)))
+    within = "are the same function"
+    if near:
+        within = f"differ by at most {words.number(np.max(np.asarray(eq.epsilon)))} in every output"
+    if relative:
+        within = "differ by at most epsilon plus the relative part that was allowed, in every output,"
     if eq.verdict is Verdict.YES:
         exactly = eq.tolerance == 0 or eq.method == "parameters" or eq.known_exact is Verdict.YES
         up_to = "" if near else ", exactly" if exactly else f", up to a relative {eq.tolerance:g}"
@@ -206,9 +214,7 @@ def told(eq: Equivalence) -> str:
     if eq.verdict is Verdict.NO and eq.proof is not None:
         gap = words.number(eq.proof.gap) if _fits(eq.proof.gap) else "more than the largest float"
         return f"No: at the input {_point(eq.proof.x)} an output differs by {gap}, computed exactly" + (
-            f"; that is more than {words.number(np.max(np.asarray(eq.epsilon)))}."
-            if near
-            else ", more than the tolerance explains."
+            "; that is more than was allowed." if near else ", more than the tolerance explains."
         )
     decide = "a larger budget (more seconds)"
     if eq.domain is None:

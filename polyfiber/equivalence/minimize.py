@@ -149,7 +149,7 @@ class MinimizeResult:
         if self.saved_neurons == 0 and self.saved_parameters == 0:
             open_ = f" {words.count(len(self.undecided), 'reduction')} not decided." if self.undecided else ""
             return (
-                f"Nothing saved: no neuron of {before} is idle, a copy, or replaceable by fewer {where}.{open_} A smaller network that "
+                f"Nothing saved: no neuron of {before} was found to be idle, a copy, or replaceable by fewer {where}.{open_} A smaller network that "
                 "these moves do not reach is not excluded."
             )
         saved = f"{words.count(self.saved_neurons, 'neuron')} and {words.count(self.saved_parameters, 'parameter')}"

@@ -66,6 +66,15 @@ class FiberReport:
     findings : tuple of Finding
         Dead, constant, always-active, duplicate, opposite and unused neurons, hidden hyperplanes.
     notes : tuple of str
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> report = pf.classify_fiber(pf.ReLUNetwork.random((4, 3, 3, 2), rng=0))
+    >>> report
+    FiberReport(4-3-3-2: identifiable, identifiable True, dimension 0)
+    >>> print(report.sentence)  # doctest: +ELLIPSIS
+    The weights are determined by the function, up to permuting neurons and positive rescaling; proved ...
     """
 
     network: ReLUNetwork

@@ -329,6 +329,8 @@ def _sure(report: FiberReport) -> str:
     depth = len(report.network.weights)
     if depth == 1:
         return "an affine map is its weights"
+    if not report.complete or (report.notes and depth == 2):
+        return f"if the weights are as generic as they look ({words.listed(report.notes, 2) if report.notes else 'not all was checked'})"
     if depth == 2:
         return "proved, for networks with one hidden layer"
     if report.network.architecture[1] == 1:
@@ -343,7 +345,7 @@ def _certain(report: FiberReport) -> str:
     if report.complete:
         return "This is the whole fiber" + (
             ", if the weights are as generic as they look"
-            if report.regime.assumed and len(report.network.weights) == 3
+            if report.notes or (report.regime.assumed and len(report.network.weights) == 3)
             else ", proved"
         )
     return "That is certain; further networks with the same function are not excluded"

@@ -42,6 +42,12 @@ class AffineMap:
     ------
     ShapeError, InputError
         Shapes that do not fit the bias, NaN, infinity, a key that is no block.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> pf.AffineMap({0: [[1.0, 2.0]]}, [0.5])
+    AffineMap(1 values of input)
     """
 
     __slots__ = ("_bias", "_weights")

@@ -344,6 +344,16 @@ def read_cells(directory: Any) -> CellStore:
     ------
     FileFormatError
         It is none, or newer than this polyfiber.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import polyfiber as pf
+    >>> net = pf.ReLUNetwork.random((2, 3, 1), rng=0)
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     _ = pf.write_cells(net, f"{place}/cells", file_format="npz")
+    ...     pf.read_cells(f"{place}/cells").dims
+    (2,)
     """
     return CellStore(directory)
 

@@ -50,6 +50,12 @@ class BreakpointComplex:
         Hidden neuron of each facet.
     invisible : (p,) int64
         Facets of hidden neurons with zero weight.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> pf.breakpoint_complex(pf.ReLUNetwork.random((2, 3, 1), rng=0))
+    BreakpointComplex(9 visible facets, 0 invisible, weights in R^1)
     """
 
     def __init__(

@@ -48,6 +48,13 @@ class Exploration:
         complex are connected through facets.
     stats : CellStats
     seconds : float
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> walk = pf.explore(pf.ReLUNetwork.random((2, 3, 1), rng=0), [[0.0, 0.0]])
+    >>> print(walk.sentence)
+    All 7 regions of the domain were found, with all their facets, each certified.
     """
 
     signs: SignArray

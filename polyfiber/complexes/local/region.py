@@ -67,6 +67,13 @@ class Region:
     Columns of sign vectors are hidden neurons layer by layer, then domain facets, as in
     `PolyhedralComplex`. Every facet was certified by a point beyond it alone or in rational
     arithmetic, every other row by a nonnegative combination of facets.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> r = pf.region(pf.ReLUNetwork.random((2, 3, 1), rng=0), [0.0, 0.0])
+    >>> r.n_facets == len(r.facets)
+    True
     """
 
     def __init__(self, frame: CellFrame, cell: Cell, point: FloatArray, stats: CellStats) -> None:

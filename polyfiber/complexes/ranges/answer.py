@@ -47,6 +47,13 @@ class ActivationBounds:
         What the tolerance is relative to: the larger bound, or a thousandth of the terms it is summed from.
     stats : mapping
         Linear programs, vertices, nodes, seconds.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> bounds = pf.activation_bounds(pf.ReLUNetwork.random((2, 3, 1), rng=0), pf.Box(-1, 1, dimension=2))
+    >>> len(bounds.lower), bounds.complete
+    (3, True)
     """
 
     network: ReLUNetwork

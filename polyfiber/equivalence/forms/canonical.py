@@ -112,6 +112,13 @@ class CanonicalForm:
     decides : str
         'always': equal functions have equal forms; 'generic': if the networks are generic bottlenecks;
         'sufficient': equal forms prove equality, different ones nothing.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> net = pf.ReLUNetwork.random((2, 3, 1), rng=0)
+    >>> pf.canonical_form(net) == pf.canonical_form(net)
+    True
     """
 
     kind: str

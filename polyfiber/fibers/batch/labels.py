@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..._typing import Array, BoolArray, FloatArray, SignArray
+from ...columns import Columns
 from ...errors import InputError
 from ...kernels.fibers.labels import Labels, fiber_labels
 from ...network.model import NetworkBatch
@@ -64,6 +65,29 @@ class FiberLabels:
         """Where the network is identifiable; False also where undecided."""
         result: BoolArray = self.kind == 0
         return result
+
+    def table(self) -> Columns:
+        """One row a network: kind as text, hidden hyperplane, numbers of dead and linear neurons, margin.
+
+        Examples
+        --------
+        >>> import polyfiber as pf
+        >>> labels = pf.fibers.classify_batch(pf.NetworkBatch.random((4, 4, 3, 1), 5, rng=0))
+        >>> labels.table()
+        Columns(5 rows, one a network: kind, hidden_hyperplane, n_dead, n_linear, margin)
+        """
+        return Columns(
+            "network",
+            {
+                "kind": np.array(self.names(), dtype=object), "hidden_hyperplane": self.hidden_hyperplane,
+                "n_dead": self.n_dead, "n_linear": self.n_linear, "margin": self.margin,
+            },
+            {
+                "kind": "kind of the fiber", "hidden_hyperplane": "hyperplane of layer 1 that can be translated, -1 for none",
+                "n_dead": "neurons of layer 2 that are never active", "n_linear": "neurons of layer 2 that are always active",
+                "margin": "least entry of (W2 | b2) relative to its row",
+            },
+        )  # fmt: skip
 
     def names(self) -> list[str]:
         """Kinds as text."""

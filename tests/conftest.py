@@ -1,0 +1,71 @@
+"""Limits of time that a cold cache and a loaded machine do not break.
+
+A test may use as much processor time as `timeout` of pyproject.toml says. Compiling kernels does not count (a cold cache compiles a
+minute's worth here and there), nor does waiting for other programs of a loaded machine. What waits for ever is ended by the clock.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+import pytest
+from numba.core import event
+
+WAITING = 12
+"""How many times the limit a test may take by the clock."""
+HAS_TIMERS = hasattr(signal, "setitimer")
+
+
+class _NotCompiling(event.Listener):
+    """Stops the timer of processor time while numba compiles."""
+
+    def __init__(self) -> None:
+        self.depth = 0
+        self.left = 0.0
+
+    def on_start(self, event: Any) -> None:
+        if threading.current_thread() is threading.main_thread():
+            if self.depth == 0:
+                self.left = signal.setitimer(signal.ITIMER_PROF, 0)[0]
+            self.depth += 1
+
+    def on_end(self, event: Any) -> None:
+        if threading.current_thread() is threading.main_thread() and self.depth:
+            self.depth -= 1
+            if self.depth == 0 and self.left > 0:
+                signal.setitimer(signal.ITIMER_PROF, self.left)
+
+
+if HAS_TIMERS:
+    event.register("numba:compile", _NotCompiling())
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> bool | None:
+    """Timers of pytest-timeout, replaced where the system has timers of processor time."""
+    if not HAS_TIMERS or threading.current_thread() is not threading.main_thread() or not settings.timeout:
+        return None
+
+    def end(number: int, frame: FrameType | None) -> None:
+        what = "processor time" if number == signal.SIGPROF else "time"
+        limit = settings.timeout * (1 if number == signal.SIGPROF else WAITING)
+        pytest.fail(f"more than {limit:g} s of {what}; compiling kernels does not count")
+
+    signal.signal(signal.SIGPROF, end)
+    signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_PROF, settings.timeout)
+    signal.setitimer(signal.ITIMER_REAL, WAITING * settings.timeout)
+    return True
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_timeout_cancel_timer(item: pytest.Item) -> bool | None:
+    """Stop both timers."""
+    if not HAS_TIMERS or threading.current_thread() is not threading.main_thread():
+        return None
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    return True
