@@ -145,7 +145,9 @@ class Shown:
     """What the picture of a page shows."""
 
     axes: str = typer.Option("0,1", "--axes", help="Two inputs that vary, of a network with three or more.")
-    origin: str = typer.Option(None, "--origin", help="Values of all inputs at the picture's origin: x0,x1,…")
+    origin: str = typer.Option(
+        None, "--origin", help="Values of all inputs at the picture's origin, as x0,x1,… for all of them."
+    )
     names: str = typer.Option(None, "--names", help="Names of the inputs, with commas between.")
     points: Path = typer.Option(
         None, "--points", help="Data to draw: .npz with X (points in rows) and perhaps y (classes)."
@@ -153,7 +155,9 @@ class Shown:
 
 
 def report_command(
-    file: Path = typer.Argument(..., help="Network: .onnx .npz .safetensors .pt .h5 .keras .nnet"),
+    file: Path = typer.Argument(
+        ..., metavar="NETWORK", help="File of a network: .onnx, .npz, .safetensors, .pt, .h5, .keras or .nnet."
+    ),
     other: Path = typer.Argument(None, help="Another network: a page about the pair."),
     output: Path = typer.Option("report.html", "-o", "--output", help="The page."),
     box: str = typer.Option(
