@@ -46,6 +46,13 @@ class Report:
     size : int
         Bytes of the file.
     seconds : float
+
+    Examples
+    --------
+    >>> import polyfiber as pf, tempfile
+    >>> page = pf.report(pf.ReLUNetwork.random((2, 5, 1), rng=0), tempfile.mkdtemp() + "/page.html")
+    >>> page.path.name, page.regions
+    ('page.html', 11)
     """
 
     path: Path

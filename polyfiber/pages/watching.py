@@ -31,6 +31,13 @@ class Watch:
         What was given as the step of each look.
     complexes : list of PolyhedralComplex or None
         None where the budget of the look ended: the count of that look is not known.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> look = pf.watch(lambda: pf.ReLUNetwork.random((2, 2, 1), rng=0))
+    >>> look("start"), look.steps, look.counts
+    (4, ['start'], [4])
     """
 
     def __init__(self, model: Any, domain: Polyhedron | None, seconds: float | None) -> None:

@@ -54,6 +54,15 @@ class FeatureRelations:
         Smallest relative size of an affine part that counts as independent, largest of one that does not.
     undecided : tuple of str
         Decisions without a margin; empty when every decision has one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import polyfiber as pf
+    >>> W = np.array([[1, 0], [-1, 0], [0, 1], [0, -1], [1, 1], [-1, -1]])
+    >>> net = pf.ReLUNetwork([W, np.ones((1, 6))], [np.zeros(6), [0.0]])
+    >>> len(pf.feature_relations(net, 1).basis)
+    5
     """
 
     layer: int
