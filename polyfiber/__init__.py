@@ -77,7 +77,9 @@ _EXPORTS: dict[str, str] = {
     "region": "complexes.local.region",
     "segment_regions": "complexes.local.segments",
     "simplify_on": "complexes.ranges.simplify",
+    "PlanarSlice": "complexes.planar.subdivision",
     "slice_complex": "complexes.local.slices",
+    "slice_through": "complexes.planar.build",
     # pages
     "Picture": "pages.build",
     "Report": "pages.build",

@@ -70,7 +70,7 @@ def draw_complex(net: ReLUNetwork, cx: PolyhedralComplex, path: Path) -> None:
     window around most of the vertices of the plane.
     """
     from ..complexes.build import canonical_complex
-    from ..complexes.local.slices import slice_complex
+    from ..complexes.local.slices import complex_slice
     from ..domain import Box
 
     n0 = net.architecture[0]
@@ -88,9 +88,9 @@ def draw_complex(net: ReLUNetwork, cx: PolyhedralComplex, path: Path) -> None:
         origin, domain = (low + high) / 2, Box(low[:2], high[:2])
     origin[:2] = 0.0  # so that the slice is drawn in the units of the inputs
     directions = np.eye(n0)[:2]
-    shown: Any = slice_complex(net, origin, directions, domain=domain).complex
+    shown: Any = complex_slice(net, origin, directions, domain=domain).complex
     if domain is None:
-        shown = slice_complex(net, origin, directions, domain=_window(shown)).complex
+        shown = complex_slice(net, origin, directions, domain=_window(shown)).complex
     rest = ", ".join(f"{v:.4g}" for v in origin[2:6]) + (", …" if n0 > 6 else "")
     draw(shown, path, labels=labels, title=f"{shown.n_regions} regions where the other inputs are {rest}")
 

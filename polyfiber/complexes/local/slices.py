@@ -22,6 +22,11 @@ from ...numerics.exact import as_fractions, rank
 from ...numerics.products import exact_product, nearest_floats
 from ..build import canonical_complex
 from ..complex import PolyhedralComplex
+from ..planar.build import planar_slice
+from ..planar.subdivision import PlanarSlice
+
+LARGE, LARGE_CHAIN = 200, 1000
+"""Gates from which on a network, or a ReLU chain, is sliced by walking over the regions rather than by building a complex."""
 
 
 @dataclass(frozen=True)
@@ -192,9 +197,10 @@ def slice_complex(
     *,
     domain: Polyhedron | None = None,
     arithmetic: str = "auto",
+    method: str = "auto",
     budget: Budget | None = None,
     progress: ProgressLike = None,
-) -> Slice:
+) -> Slice | PlanarSlice:
     """The canonical complex of a network on an affine slice, complete and certified.
 
     Parameters
@@ -207,12 +213,17 @@ def slice_complex(
     domain : Box or Polyhedron, optional
         In the slice's coordinates t.
     arithmetic : 'auto', 'rounded' or 'exact'
-        How the restricted first layer is kept, see `restricted_network`. Directions along coordinate axes
-        from an origin of zeros restrict exactly in float64.
+        How the restricted first layer of a complex is kept, see `restricted_network`. Directions along coordinate axes
+        from an origin of zeros restrict exactly in float64. A walk always restricts exactly.
+    method : 'auto', 'complex' or 'walk'
+        'complex' builds the complex of the restricted network (k arbitrary, all of the plane too). 'walk' goes over the
+        regions of a bounded polygon or segment, and keeps layers sparse. 'auto' walks on domains of dimension 1 or 2 for
+        chains of 1000 neurons or more and other networks of 200 gates or more.
 
     Returns
     -------
-    Slice
+    Slice or PlanarSlice
+        The latter from a walk.
 
     Raises
     ------
@@ -227,10 +238,33 @@ def slice_complex(
     >>> s = pf.slice_complex(net, [0.0] * 20, D, domain=pf.Box(-1, 1, dimension=2))
     >>> s.exact, s.complex.euler_characteristic
     (True, 1)
+    >>> pf.slice_complex(net, [0.0] * 20, D, domain=pf.Box(-1, 1, dimension=2), method="walk").f_vector == s.f_vector
+    True
     """
     network = require_network(network)
+    if method not in ("auto", "complex", "walk"):
+        raise InputError(f"method must be 'auto', 'complex' or 'walk', found {method!r}")
     D = np.atleast_2d(np.asarray(directions))
     o = np.asarray(origin)
+    size = LARGE_CHAIN if isinstance(network, ReLUNetwork) else LARGE
+    large = network.n_hidden >= size and domain is not None and len(D) <= 2
+    if method == "walk" or (method == "auto" and large):
+        return planar_slice(network, o, D, domain=domain, budget=budget, progress=progress)
+    return complex_slice(network, o, D, domain=domain, arithmetic=arithmetic, budget=budget, progress=progress)
+
+
+def complex_slice(
+    network: ReLUNetwork | PiecewiseLinearNetwork,
+    origin: Any,
+    directions: Any,
+    *,
+    domain: Polyhedron | None = None,
+    arithmetic: str = "auto",
+    budget: Budget | None = None,
+    progress: ProgressLike = None,
+) -> Slice:
+    """The complex of a network restricted to a slice; see `slice_complex`."""
+    D, o = np.atleast_2d(np.asarray(directions)), np.asarray(origin)
     monitor = Monitor(budget)
     small, exact, rounding = restricted_network(network, o, D, arithmetic=arithmetic)
     if rank(D) < D.shape[0]:
@@ -243,4 +277,4 @@ def slice_complex(
     return Slice(cx, small, o.astype(np.float64), D.astype(np.float64), exact, rounding)
 
 
-__all__ = ["Slice", "restricted_network", "slice_complex"]
+__all__ = ["Slice", "complex_slice", "restricted_network", "slice_complex"]

@@ -1,0 +1,113 @@
+"""Checks of a subdivision by code that shares nothing with the walk but the network and the faces as given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from ..._typing import Array
+from .statistics import areas, isometry
+from .subdivision import PlanarSlice
+
+
+@dataclass(frozen=True)
+class SliceCheck:
+    """What was checked and what was found wrong.
+
+    Attributes
+    ----------
+    checked : dict of str to int
+        How many of each kind.
+    problems : tuple of str
+    """
+
+    checked: dict[str, int]
+    problems: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing was found wrong."""
+        return not self.problems
+
+
+def exact_signs(s: PlanarSlice, t: Any) -> Array:
+    """Signs of all gates at a point of the slice, by evaluating the network in rationals."""
+    origin, directions = s._exact
+    point = origin.tolist()
+    for weight, direction in zip(t, directions.tolist()):
+        point = [p + Fraction(float(weight)) * d for p, d in zip(point, direction)]
+    behind = s.network.exact().preactivations(np.array(point, dtype=object))[:-1]
+    return np.array([int(v > 0) - int(v < 0) for z in behind for v in z.tolist()], dtype=np.int8)
+
+
+def verify_subdivision(s: PlanarSlice, *, samples: int = 200, rng: Any = None, exact_samples: int = 5) -> SliceCheck:
+    """Euler's relation, both sides of every edge, the total area, and sign vectors at points.
+
+    Parameters
+    ----------
+    s : PlanarSlice
+    samples : int
+        Points of the polygon whose signs in floats must be those of a region, and of the one that holds the point.
+    rng : anything that ``numpy.random.default_rng`` takes
+    exact_samples : int
+        Regions whose signs are compared with those at their middle, in rationals.
+    """
+    random = np.random.default_rng(rng)
+    problems: list[str] = []
+    checked = {"euler": 1, "regions": s.n_regions}
+    if s.euler_characteristic != 1:
+        problems.append(f"Euler's relation gives {s.euler_characteristic}, not 1, for {s.f_vector}")
+    keys = s._tables.keys
+    if len(np.unique(keys, axis=0)) != len(keys):
+        problems.append("two regions have one sign vector")
+    if s.dimension == 2:
+        _faces(s, checked, problems)
+        middles = np.array([p.mean(axis=0) for p in (s.polygons())])
+    else:
+        middles = s.pieces.mean(axis=1)[:, None]
+    chosen = random.choice(s.n_regions, min(exact_samples, s.n_regions), replace=False)
+    for r, signs in zip(chosen.tolist(), s.signs(chosen)):
+        found = exact_signs(s, middles[r])
+        if np.any((found != signs) & (found != 0)):
+            problems.append(f"the signs of region {r} are not those at its middle")
+    checked["signs at middles, exact"] = len(chosen)
+    corners = s._restricted.frame.outer(np.array([[float(v) for v in p] for p in s._restricted.frame.corners]))[
+        :, : s.dimension
+    ]
+    t = random.dirichlet(np.ones(len(corners)), samples) @ corners
+    z = np.concatenate(s.network.preactivations(s.points(t))[:-1], axis=1)
+    scale = np.abs(z).max(initial=1e-300)
+    clear = np.flatnonzero((np.abs(z) > 1e-9 * scale).all(axis=1)) if z.shape[1] else np.arange(samples)
+    where = s.locate(t[clear]) if len(clear) else np.zeros(0, dtype=np.int64)
+    checked["points"] = len(clear)
+    if np.any(where < 0):
+        problems.append(f"{int((where < 0).sum())} of {len(clear)} points have signs of no region")
+    return SliceCheck(checked, tuple(problems))
+
+
+def _faces(s: PlanarSlice, checked: dict[str, int], problems: list[str]) -> None:
+    t = s._tables
+    checked["edges"] = len(t.edges)
+    inner = t.edge_line >= 0
+    if np.any((t.edge_cells[:, 1] >= 0) != inner):
+        problems.append("an inner edge has one region, or one of the border has two")
+    counted = np.bincount(t.cell_edges, minlength=len(t.edges))
+    if np.any(counted != 1 + inner):
+        problems.append("regions and edges do not name each other")
+    x = s.coordinates @ isometry(s).T
+    corners = np.array([[float(v) for v in p] for p in s._restricted.frame.corners])
+    outer = s._restricted.frame.outer(corners) @ isometry(s).T
+    p, q = outer, np.roll(outer, -1, axis=0)
+    whole = abs(float((p[:, 0] * q[:, 1] - q[:, 0] * p[:, 1]).sum()) / 2)
+    total = float(areas(s).sum())
+    slack = 1e-9 * whole + s.coordinate_error * np.abs(isometry(s)).sum() * len(t.edges) * float(
+        np.ptp(x, axis=0).max()
+    )
+    if abs(total - whole) > slack:
+        problems.append(f"the regions have area {total}, the polygon {whole}")
+
+
+__all__ = ["SliceCheck", "exact_signs", "verify_subdivision"]

@@ -1,0 +1,194 @@
+"""Slices by walking: against the complexes of chains, against dense sampling, and on inputs that are not generic."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import polyfiber as pf
+from polyfiber.complexes.planar.build import planar_slice
+
+DATA = Path(__file__).resolve().parents[3] / "data"
+SQUARE = pf.Box(-1, 1, dimension=2)
+
+
+def rows(signs: np.ndarray) -> set[bytes]:
+    return {row.astype(np.int8).tobytes() for row in signs}
+
+
+def quantised(seed: int, widths: tuple[int, ...], *, biases: bool = True) -> pf.ReLUNetwork:
+    """Small integers: equal and opposite rows, zero rows, walls that meet in one point."""
+    rng = np.random.default_rng(seed)
+    weights = [rng.integers(-1, 2, (b, a)).astype(float) for a, b in zip(widths, widths[1:])]
+    shifts = [rng.integers(-1, 2, b) * (1.0 if biases else 0.0) for b in widths[1:]]
+    return pf.ReLUNetwork(weights, shifts)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_chains_as_the_complex(seed: int) -> None:
+    net = pf.ReLUNetwork.random((7, 9, 8, 3), rng=seed)
+    D = np.random.default_rng(seed).standard_normal((2, 7))
+    a = pf.slice_complex(net, np.zeros(7), D, domain=SQUARE, arithmetic="exact")
+    b = pf.slice_complex(net, np.zeros(7), D, domain=SQUARE, method="walk")
+    assert isinstance(b, pf.PlanarSlice)
+    assert a.f_vector == b.f_vector
+    assert rows(a.complex.signs(2)[:, : net.n_hidden]) == rows(b.signs())
+    assert b.verify(rng=seed).ok
+    np.testing.assert_allclose(b.values, net(b.vertices), atol=1e-9)
+    assert np.abs(b.values - net(b.vertices)).max() <= b.value_error + 1e-12
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_what_is_not_generic_as_the_lattice(seed: int) -> None:
+    net = quantised(seed, (3, 5, 4, 2), biases=seed % 3 != 0)
+    if seed % 4 == 1:  # a dead layer in part
+        W, b = [w.copy() for w in net.weights], [v.copy() for v in net.biases]
+        W[0][1] = 0.0
+        b[0][1] = -1.0
+        net = pf.ReLUNetwork(W, b)
+    o, D = np.array([0.0, 0.5, 0.0]) * (seed % 2), np.array([[1.0, 0, 0], [0, 1.0, 1.0]])
+    a = pf.slice_complex(net, o, D, domain=SQUARE, method="complex")
+    b = pf.slice_complex(net, o, D, domain=SQUARE, method="walk")
+    assert rows(a.complex.signs(2)[:, : net.n_hidden]) == rows(b.signs())
+    assert a.f_vector == b.f_vector
+    assert b.verify(rng=0).ok
+
+
+@pytest.mark.parametrize("name", ["iris_petals_leaky", "wine_three_residual"])
+def test_no_sampled_pattern_is_missing(name: str) -> None:
+    net = pf.read_network(DATA / f"{name}.onnx")
+    n = net.n_inputs
+    D = np.eye(n)[:2] * 7.0
+    s = pf.slice_complex(net, np.full(n, 3.0), D, domain=SQUARE, method="walk")
+    assert isinstance(s, pf.PlanarSlice)
+    t = np.random.default_rng(0).uniform(-1, 1, (20_000, 2))
+    z = np.concatenate(net.preactivations(s.points(t))[:-1], axis=1)
+    clear = (np.abs(z) > 1e-9).all(axis=1)
+    assert clear.sum() > 19_000
+    assert rows(np.sign(z[clear])) <= rows(s.signs())
+    found = s.locate(t[clear])
+    assert (found >= 0).all()
+    A, a, _ = s.affine_maps(np.arange(s.n_regions))
+    values = np.einsum("kij,kj->ki", A[found], t[clear]) + a[found]
+    np.testing.assert_allclose(values, net(s.points(t[clear])), atol=1e-9)
+    assert s.verify(rng=0).ok
+
+
+def test_leaky_of_slope_zero_is_relu_and_absolute_values_are_two_relus() -> None:
+    chain = pf.ReLUNetwork.random((4, 8, 6, 2), rng=3)
+    net = pf.PiecewiseLinearNetwork.from_chain(chain)
+    D = np.eye(4)[:2]
+    a, b = (planar_slice(n, np.full(4, 0.1), D, domain=SQUARE) for n in (chain, net))
+    assert a.f_vector == b.f_vector
+    blocks = [pf.GateBlock(g.weights, g.bias, slopes=(-1.0, 1.0)) for g in net.blocks]
+    folded = pf.PiecewiseLinearNetwork(4, blocks, net.output)
+    c = planar_slice(folded, np.full(4, 0.1), D, domain=SQUARE)
+    assert c.verify(rng=1).ok
+    emulated = pf.slice_complex(folded.to_chain(), np.full(4, 0.1), D, domain=SQUARE, method="walk")
+    assert emulated.n_regions == c.n_regions  # pairs z and -z share their walls
+
+
+def test_equal_inputs_share_gates() -> None:
+    """Two pixels that are equal on the whole slice: their comparison is zero, what sees only one of them is one gate."""
+    W = np.array([[1.0, 0.0, 0.3], [0.0, 1.0, 0.3], [1.0, -1.0, 0.0]])
+    net = pf.ReLUNetwork([W, np.eye(3), np.ones((1, 3))], [np.full(3, -0.2), np.full(3, 0.1), np.zeros(1)])
+    s = planar_slice(net, np.zeros(3), [[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]], domain=SQUARE)
+    assert s.stats.merged == 2
+    assert s.stats.constant == 2  # the comparison, always off, and what reads it, always on
+    signs = s.signs()
+    assert np.array_equal(signs[:, 0], signs[:, 1])
+    assert (signs[:, 2] == -1).all()
+    assert s.verify(rng=0).ok
+
+
+def test_exact_networks() -> None:
+    W = np.array([[Fraction(1, 3), Fraction(1)], [Fraction(1, 7), Fraction(-1, 3)]], dtype=object)
+    net = pf.ReLUNetwork([W, W], [np.array([Fraction(1, 9), Fraction(0)], dtype=object)] * 2)
+    a = pf.slice_complex(net, [0, 0], np.eye(2), domain=SQUARE, method="complex")
+    b = pf.slice_complex(net, [0, 0], np.eye(2), domain=SQUARE, method="walk")
+    assert a.f_vector == b.f_vector
+    assert b.verify(rng=0).ok
+
+
+def test_lines() -> None:
+    net = pf.ReLUNetwork.random((6, 12, 12, 2), rng=5)
+    x0, x1 = np.full(6, -2.0), np.full(6, 2.0)
+    s = pf.slice_through(net, x0, x1)
+    expected = pf.segment_regions(net, x0, x1)
+    assert s.f_vector == (s.n_regions + 1, s.n_regions)
+    assert s.n_regions == expected.n_regions
+    assert (np.diff(s.coordinates[:, 0]) > 0).all()
+    assert s.euler_characteristic == 1
+    assert s.verify(rng=0).ok
+    with pytest.raises(pf.errors.InputError, match="plane"):
+        s.statistics()
+
+
+def test_polygons_of_all_kinds() -> None:
+    net = pf.ReLUNetwork.random((5, 10, 10, 2), rng=2)
+    D = np.random.default_rng(0).standard_normal((2, 5))
+    triangle = pf.Polyhedron([[-1, 0], [0, -1], [1, 1]], [0, 0, 1])
+    a = planar_slice(net, np.zeros(5), D, domain=triangle)
+    b = planar_slice(net, np.zeros(5), D, corners=[[0, 0], [1, 0], [0, 1]])
+    c = pf.slice_through(net, np.zeros(5), D[0], D[1])
+    assert a.f_vector == b.f_vector == c.f_vector
+    far = planar_slice(net, np.zeros(5), D, domain=pf.Box([1000, -1e-3], [1001, 1e-3]))
+    assert far.verify(rng=0).ok
+    thin = planar_slice(net, np.zeros(5), D, domain=pf.Box([-1, 0], [1, 1e-12]))
+    assert thin.verify(rng=0).ok
+
+
+def test_values_travel() -> None:
+    s = pf.slice_through(pf.ReLUNetwork.random((4, 6, 2), rng=0), [0] * 4, [1] * 4, [1, 0, 1, 0])
+    for other in (pickle.loads(pickle.dumps(s)), copy.deepcopy(s)):
+        assert other.f_vector == s.f_vector
+        assert np.array_equal(other.signs(), s.signs())
+    assert np.array_equal(s.signs([2, 0]), s.signs()[[2, 0]])
+
+
+def test_bad_input() -> None:
+    net = pf.ReLUNetwork.random((3, 4, 2), rng=0)
+    leaky = pf.PiecewiseLinearNetwork(
+        3, [pf.GateBlock({0: np.eye(3)}, np.zeros(3), slopes=(0.1, 1.0))], pf.AffineMap({1: np.ones((1, 3))}, [0.0])
+    )
+    error = pf.errors.InputError
+    with pytest.raises(error, match="dependent"):
+        planar_slice(net, np.zeros(3), [[1, 0, 0], [2, 0, 0]], domain=SQUARE)
+    with pytest.raises(error, match="one line"):
+        pf.slice_through(net, [0, 0, 0], [1, 1, 1], [2, 2, 2])
+    with pytest.raises(error, match="one line"):
+        pf.slice_through(net, [0, 0, 0], [0, 0, 0])
+    with pytest.raises(error, match="bounded"):
+        pf.slice_complex(leaky, np.zeros(3), np.eye(3)[:2], method="walk")
+    with pytest.raises(error, match="unbounded"):
+        planar_slice(net, np.zeros(3), np.eye(3)[:2], domain=pf.Polyhedron([[1, 0], [0, 1], [0, -1]], [1, 1, 1]))
+    with pytest.raises(error, match="unbounded"):
+        planar_slice(net, np.zeros(3), np.eye(3)[:1], domain=pf.Polyhedron([[1]], [1]))
+    with pytest.raises(error, match="1 or 2 directions"):
+        planar_slice(net, np.zeros(3), np.eye(3), domain=pf.Box(-1, 1, dimension=3))
+    with pytest.raises(error, match="interior"):
+        planar_slice(net, np.zeros(3), np.eye(3)[:2], domain=pf.Box([0, 0], [1, 0]))
+    with pytest.raises(error, match="numbers"):
+        pf.slice_through(net, [0, 0], [1, 1], [2, 0])
+    with pytest.raises(error, match="finite"):
+        pf.slice_through(net, [0, 0, float("nan")], [1, 1, 0], [2, 0, 0])
+    with pytest.raises(error, match="points"):
+        pf.slice_through(net, [0, 0, 0])
+    with pytest.raises(error, match="method"):
+        pf.slice_complex(net, np.zeros(3), np.eye(3)[:2], domain=SQUARE, method="fast")
+    big = pf.ReLUNetwork([np.full((2, 3), 1e200), np.full((1, 2), 1.0)], [np.ones(2), np.ones(1)])
+    with pytest.raises(error, match="beyond"):
+        planar_slice(big, np.zeros(3), np.eye(3)[:2], domain=SQUARE)
+
+
+def test_a_budget_is_heard() -> None:
+    net = pf.read_network(DATA / "digits_cnn.onnx")
+    images = np.random.default_rng(0).integers(0, 17, (3, 64))
+    with pytest.raises(pf.errors.BudgetExceededError) as caught:
+        pf.slice_through(net, *images, budget=pf.Budget(seconds=0.3))
+    assert caught.value.partial is None or caught.value.partial < 20_000
