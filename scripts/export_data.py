@@ -156,6 +156,66 @@ def write_sklearn(folder: Path, golden: dict[str, Any]) -> None:
         record(golden, f"{name}.onnx", "skl2onnx", points, Y[:, 1:] if head == "sigmoid" else Y, head)
 
 
+def write_keras_graphs(folder: Path, golden: dict[str, Any]) -> None:
+    """A CNN as a Sequential, and a residual one with branches as a functional model; random weights, 6 x 5 x 2 inputs."""
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(1)
+    rng = np.random.default_rng(0)
+    cnn = keras.Sequential(
+        [
+            keras.Input((6, 5, 2)),
+            layers.Conv2D(4, 3, padding="same", activation="relu", name="first"),
+            layers.MaxPooling2D(2, padding="same"),
+            layers.DepthwiseConv2D(2, depth_multiplier=2),
+            layers.BatchNormalization(),
+            layers.LeakyReLU(0.2),
+            layers.SeparableConv2D(3, 2, padding="same", activation="relu"),
+            layers.ZeroPadding2D(((1, 0), (0, 2))),
+            layers.AveragePooling2D((2, 1), padding="same"),
+            layers.Conv2DTranspose(2, 2, strides=2),
+            layers.PReLU(shared_axes=[1, 2]),
+            layers.Flatten(),
+            layers.Dropout(0.2),
+            layers.Dense(5, activation="relu"),
+            layers.ReLU(max_value=0.7),
+            layers.Dense(3),
+        ]
+    )
+    x = keras.Input((6, 5, 2))
+    a = layers.Conv2D(3, 3, strides=2, padding="same", activation="relu")(x)
+    b = layers.Conv2D(3, 3, padding="same")(a)
+    c = layers.ReLU()(layers.Add()([a, b]))
+    d = layers.Concatenate()([c, layers.Subtract()([a, c]), layers.Maximum()([a, b])])
+    e = layers.Concatenate()(
+        [
+            layers.GlobalAveragePooling2D()(d),
+            layers.GlobalMaxPooling2D()(c),
+            layers.Flatten()(layers.Permute((2, 1, 3))(b)),
+        ]
+    )
+    residual = keras.Model(x, layers.Dense(3)(e))
+    for name, model in (("keras_cnn", cnn), ("keras_residual", residual)):
+        for layer in model.layers:
+            layer.set_weights(
+                [w + rng.uniform(0.1, 0.5, w.shape) * (rng.random(w.shape) < 0.5) for w in layer.get_weights()]
+            )
+        for suffix in (".h5", ".keras"):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                model.save(folder / f"{name}{suffix}")
+        points = rng.standard_normal((20, 6, 5, 2)).astype(np.float32)
+        golden[name] = {
+            "written_by": f"keras {importlib.metadata.version('keras')}",
+            "input_shape": [6, 5, 2],
+            "inputs": [[float(v) for v in row] for row in points.reshape(20, -1)],
+            "outputs": [
+                [float(v) for v in row] for row in np.asarray(model.predict(points, verbose=0), dtype=np.float64)
+            ],
+        }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, default=ROOT / "data" / "exporters")
@@ -170,6 +230,9 @@ def main() -> None:
         write_keras(options.folder, golden)
         write_torch(options.folder, golden)
         write_sklearn(options.folder, golden)
+        graphs: dict[str, Any] = {}
+        write_keras_graphs(options.folder, graphs)
+    options.golden.with_name("keras_graphs.json").write_text(json.dumps(graphs) + "\n")
     options.golden.write_text(json.dumps(golden, indent=1) + "\n")
     for name, entry in golden.items():
         print(f"{name:28s} {entry['written_by']}")

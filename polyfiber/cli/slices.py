@@ -71,7 +71,9 @@ def read_input(path: Path, shape: tuple[int, ...], scale: float) -> Any:
     if values.dtype.kind not in "fiub":
         raise FileFormatError(f"{name} holds {values.dtype}; expected numbers")
     if values.size != size:
-        raise ShapeError(f"{path} holds {values.shape}, {values.size} numbers; the network takes {shape}, {size} numbers")
+        raise ShapeError(
+            f"{path} holds {values.shape}, {values.size} numbers; the network takes {shape}, {size} numbers"
+        )
     return values.astype(np.float64).reshape(-1) * scale
 
 

@@ -101,9 +101,9 @@ def plot_slice(
                     "color": WALLS[(block - 1) % len(WALLS)],
                     "linewidth": max(0.15, (0.9 - 0.15 * block) * min(1.0, 60 / np.sqrt(len(lines)))),
                 }
-                drawn = LineCollection(list(lines[mine]), **style, gid=f"walls-block-{block}")
-                drawn.set_rasterized(len(lines) > FEW_WALLS)
-                ax.add_collection(drawn)
+                drawn_walls = LineCollection(list(lines[mine]), **style, gid=f"walls-block-{block}")
+                drawn_walls.set_rasterized(len(lines) > FEW_WALLS)
+                ax.add_collection(drawn_walls)
                 handles.append(Line2D([], [], label=f"walls of block {block}", color=style["color"]))
     if color_by == "class" and outputs > 1:
         boundary = s.decision_boundary()

@@ -18,6 +18,7 @@ from ..._typing import Array
 from ...errors import FileFormatError, ShapeError, UnsupportedLayerError
 from ..folding import Chain, finite_fraction
 from ..model import ReLUNetwork
+from ..piecewise import PiecewiseLinearNetwork
 from .files import Zip
 from .hdf5 import Hdf5
 
@@ -37,11 +38,12 @@ _IDLE = frozenset(
         "Reshape",
     ]
 )
+_CHAINED = _IDLE | {"Dense", "Activation", "Softmax", "ReLU", "BatchNormalization", "Normalization", "Rescaling"}
 _KERAS_1 = {"kernel": "W", "bias": "b"}
 _HEADS = {"sigmoid": "sigmoid", "softmax": "softmax", "log_softmax": "log-softmax"}
 
 
-def read(data: bytes, source: dict[str, Any]) -> ReLUNetwork:
+def read(data: bytes, source: dict[str, Any]) -> ReLUNetwork | PiecewiseLinearNetwork:
     """Network of a ``.h5`` or ``.keras`` file."""
     if data.startswith(b"PK"):
         archive = Zip(data)
@@ -52,7 +54,8 @@ def read(data: bytes, source: dict[str, Any]) -> ReLUNetwork:
         source["format"] = "keras-h5"
         file = Hdf5(data)
         config = _json(file.attributes.get("model_config"), "model_config")
-    layers = _layers(config)
+    layers, feeding, outputs = _graph(config)
+    chain = _is_chain(layers, feeding)
     if file.attributes.get("keras_version", "").startswith("1."):
         source["keras"] = file.attributes["keras_version"]
         other = next(
@@ -64,7 +67,11 @@ def read(data: bytes, source: dict[str, Any]) -> ReLUNetwork:
                 layer=other.name,
             )
     store = _Store(file, layers, archived=source["format"] == "keras")
-    return _network(layers, store, source)
+    if chain:
+        return _network(_in_order(layers, feeding), store, source)
+    from .graphs.keras_layers import network_of
+
+    return network_of(layers, feeding, outputs, store.wanted, source)
 
 
 def _json(raw: Any, what: str) -> dict[str, Any]:
@@ -97,43 +104,58 @@ class _Layer:
         return f"layer {self.name!r} ({self.kind})"
 
 
-def _layers(config: dict[str, Any]) -> list[_Layer]:
-    """The layers in order of evaluation; anything but a chain is refused."""
+def _graph(config: dict[str, Any]) -> tuple[list[_Layer], dict[str, list[str]], list[str]]:
+    """The layers, for each the names of those that it reads, and the names of the outputs."""
     kind = config.get("class_name")
     inner = config.get("config")
     entries = inner.get("layers") if isinstance(inner, dict) else inner
     if not isinstance(entries, list) or not entries:
         raise FileFormatError(f"the configuration of the {kind} has no list of layers")
     layers = [_Layer(e) for e in entries]
-    if kind == "Sequential":
-        return layers
-    if kind not in ("Functional", "Model"):
-        raise UnsupportedLayerError(f"a model of class {kind}; supported: Sequential and Functional in one chain")
-    by_name = {layer.name: layer for layer in layers}
-    if len(by_name) != len(layers):
+    if len({layer.name for layer in layers}) != len(layers):
         raise FileFormatError("two layers have the same name")
-    follows: dict[str, str] = {}
-    starts = []
+    if kind == "Sequential":
+        return layers, {b.name: [a.name] for a, b in zip(layers, layers[1:])}, [layers[-1].name]
+    if kind not in ("Functional", "Model"):
+        raise UnsupportedLayerError(f"a model of class {kind}; supported: Sequential and Functional")
+    feeding: dict[str, list[str]] = {}
     for layer in layers:
-        sources = list(_inbound(layer.inbound))
-        if not sources:
-            starts.append(layer)
-            continue
-        if len(sources) > 1:
+        if isinstance(layer.inbound, list) and len(layer.inbound) > 1:
             raise UnsupportedLayerError(
-                f"{layer.label} joins or is shared by {sources} (residual?); supported is one chain of layers",
-                layer=layer.name,
+                f"{layer.label} is used {len(layer.inbound)} times; supported is once", layer=layer.name
             )
-        if sources[0] in follows:
-            raise UnsupportedLayerError(
-                f"the output of layer {sources[0]!r} goes to two layers; supported is one chain"
-            )
-        follows[sources[0]] = layer.name
+        feeding[layer.name] = list(_inbound(layer.inbound))
+    starts = [layer for layer in layers if not feeding[layer.name]]
     if len(starts) != 1:
         raise UnsupportedLayerError(f"the model has {len(starts)} inputs; expected one")
-    chain, at = [starts[0]], starts[0].name
+    stated = list(_inbound(inner.get("output_layers"))) if isinstance(inner, dict) else []
+    read = {name for names in feeding.values() for name in names}
+    return layers, feeding, stated or [layer.name for layer in layers if layer.name not in read]
+
+
+def _is_chain(layers: list[_Layer], feeding: dict[str, list[str]]) -> bool:
+    """Whether the layers are dense ones and ReLUs in one chain."""
+    read = [name for names in feeding.values() for name in names]
+    straight = all(len(names) <= 1 for names in feeding.values()) and len(set(read)) == len(read)
+    plain = all(
+        layer.kind in _CHAINED and layer.config.get("activation") not in ("leaky_relu", "relu6") for layer in layers
+    )
+    limited = any(
+        layer.kind == "ReLU" and any(layer.config.get(k) for k in ("max_value", "negative_slope", "threshold"))
+        for layer in layers
+    )
+    return straight and plain and not limited
+
+
+def _in_order(layers: list[_Layer], feeding: dict[str, list[str]]) -> list[_Layer]:
+    by_name = {layer.name: layer for layer in layers}
+    follows = {names[0]: name for name, names in feeding.items() if names}
+    at = next(layer.name for layer in layers if not feeding.get(layer.name))
+    chain = [by_name[at]]
     while at in follows and len(chain) <= len(layers):
         at = follows[at]
+        if at not in by_name:
+            raise FileFormatError(f"the model reads a layer {at!r} that it does not have")
         chain.append(by_name[at])
     if len(chain) != len(layers):
         raise UnsupportedLayerError("the layers are not one chain from the input to the output")
@@ -147,7 +169,7 @@ def _inbound(nodes: Any) -> Iterator[str]:
     while stack:
         steps += 1
         if steps > 10_000:
-            raise FileFormatError("inbound_nodes is too large for a chain of layers")
+            raise FileFormatError("inbound_nodes is too large")
         item = stack.pop()
         if isinstance(item, dict):
             config = item.get("config")
@@ -155,12 +177,12 @@ def _inbound(nodes: Any) -> Iterator[str]:
             if isinstance(history, list) and history and isinstance(history[0], str):
                 yield history[0]
             else:
-                stack.extend(item.values())
+                stack.extend(reversed(list(item.values())))
         elif isinstance(item, list):
             if len(item) >= 3 and isinstance(item[0], str) and isinstance(item[1], int) and isinstance(item[2], int):
                 yield item[0]
             else:
-                stack.extend(item)
+                stack.extend(reversed(item))
 
 
 # ---- the numbers ----------------------------------------------------------------------------
@@ -177,7 +199,7 @@ class _Store:
         # .keras numbers the layers by class: dense, dense_1, …; some wrote "layers\\dense" as one name
         seen: dict[str, int] = {}
         for layer in layers:
-            stem = re.sub(r"(?<!^)(?=[A-Z][a-z])|(?<=[a-z0-9])(?=[A-Z])", "_", layer.kind).lower()
+            stem = re.sub(r"(?<=.)(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", "_", layer.kind).lower()
             number = seen.get(stem, 0)
             seen[stem] = number + 1
             leaf = stem if number == 0 else f"{stem}_{number}"
@@ -196,6 +218,10 @@ class _Store:
                 raise FileFormatError(f"{layer.label} has two arrays {key!r}")
             found[key] = array
         return found
+
+    def wanted(self, layer: _Layer, names: list[str]) -> dict[str, Array]:
+        """The arrays under these names; all as they are called in the file if none is given."""
+        return self.named(layer, names) if names else self.arrays(layer)
 
     def named(self, layer: _Layer, names: list[str]) -> dict[str, Array]:
         """The arrays under their Keras names; ``names`` is their order where they are numbered."""

@@ -6,7 +6,7 @@ not show (anything but a ``Sequential``).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from ..._typing import Array
 from ...errors import InputError, MissingDependencyError, PolyfiberError, ShapeError, UnsupportedLayerError
 from ..folding import Chain, finite_fraction
 from ..model import ReLUNetwork
+from ..piecewise import PiecewiseLinearNetwork
 from .state import network_from_state
 
 SUPPORTED = "Linear, arithmetic with constants, ReLU, BatchNorm1d, Dropout, Identity, Flatten, and at the end Sigmoid, Softmax, LogSoftmax"
@@ -38,7 +39,9 @@ class _Entrywise:
     left: bool  # the constant stands on the left
 
 
-def from_torch(module_or_state_dict: Any) -> ReLUNetwork:
+def from_torch(
+    module_or_state_dict: Any, *, input_shape: Sequence[int] | None = None
+) -> ReLUNetwork | PiecewiseLinearNetwork:
     """Network of a PyTorch module, or of a state dict.
 
     Parameters
@@ -48,10 +51,14 @@ def from_torch(module_or_state_dict: Any) -> ReLUNetwork:
         by ``torch.fx``, which follows its ``forward`` symbolically; what branches on values is
         refused. A state dict does not hold the wiring: ReLU between layers is assumed and
         noted. Modules are read in evaluation mode.
+    input_shape : sequence of int, optional
+        Of one input, the batch left out, such as ``(1, 28, 28)``: modules do not hold it. Needed where there is more than
+        a chain of dense layers: convolutions, pooling, branches, residual sums, other gates than ReLU. The module is then
+        run once on zeros, for the shapes of its values.
 
     Returns
     -------
-    ReLUNetwork
+    ReLUNetwork or PiecewiseLinearNetwork
         float64 parameters, widened exactly; ``net.source`` as for `read_network`.
 
     Raises
@@ -77,10 +84,27 @@ def from_torch(module_or_state_dict: Any) -> ReLUNetwork:
             f"found a {type(module_or_state_dict).__name__}; expected a torch module or a state dict (mapping)"
         )
     module = module_or_state_dict
+    if input_shape is not None:
+        from .graphs.torch_fx import network_of
+
+        return network_of(module, input_shape, source)
+    try:
+        return _chain(module, source)
+    except UnsupportedLayerError as error:
+        error.add_note(
+            "with input_shape=(…), the shape of one input, convolutions, branches and other gates are read too"
+        )
+        raise
+
+
+def _chain(module: Any, source: dict[str, Any]) -> ReLUNetwork:
+    """A chain of dense layers and ReLUs."""
     steps = _sequence(module, type(module).__name__) if type(module).__name__ == "Sequential" else _traced(module)
     widths = [int(m.weight.shape[1]) for _, m in steps if not isinstance(m, str) and type(m).__name__ == "Linear"]
     if not widths:
-        raise InputError(f"no Linear layer in the {type(module).__name__}; expected at least one")
+        raise InputError(
+            f"no Linear layer in the {type(module).__name__}; expected at least one. Of other modules give input_shape=(…)"
+        )
     first = next(m for _, m in steps if isinstance(m, str) or type(m).__name__ not in _IDLE)
     width = int(first.num_features) if hasattr(first, "num_features") else widths[0]
     chain = Chain(width)

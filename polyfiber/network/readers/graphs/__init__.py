@@ -1,0 +1,1 @@
+"""Graphs of other libraries as ONNX graphs, for the reader of those: torch modules by ``torch.fx``, Keras configurations."""
