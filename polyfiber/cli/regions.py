@@ -16,6 +16,7 @@ from .options import NETWORK, Limits, Output, Where, grouped, refuse
 from .outputs import draw, new_figure, require_writable
 from .render import facts as show_facts
 from .render import note, table, tell
+from .slices import Through, tell_walk, through_inputs
 
 
 def _neuron(net: Any, column: int) -> dict[str, int]:
@@ -161,6 +162,7 @@ def slice_command(
     plot: Path = typer.Option(None, "--plot", metavar="FILE", help="Draw a planar slice to an image."),
     exact: bool = typer.Option(False, "--exact", help="Restrict in rational arithmetic instead of rounding."),
     *,
+    through: Through,
     where: Where,
     limits: Limits,
     output: Output,
@@ -169,13 +171,17 @@ def slice_command(
 
     The domain is in the coordinates of the slice: one for each direction, 0 at the origin; -1,1 by default.
     """
-    from ..complexes.local.slices import slice_complex
+    from ..complexes.local.slices import Slice, slice_complex
     from ..network.readers import read_network
 
     if along is not None:
         refuse(("--axes",), "not with --along, which says the directions itself")
     net = read_network(file)
     n0 = net.architecture[0]
+    if through.through or through.between:
+        through_inputs(net, file, plot, through, limits, (where, output))
+        return
+    refuse(("--scale",), "with --through or --between alone")
     directions, names = _directions(axes, along, n0)
     if plot is not None and len(names) != 2:
         raise InputError(f"a picture needs a planar slice, found dimension {len(names)}")
@@ -194,6 +200,10 @@ def slice_command(
         budget=limits.budget,
         progress=output.progress,
     )
+    if not isinstance(s, Slice):
+        tell_walk(s, file, plot, through, output)
+        return
+    refuse(("--level", "--ball"), "with a walk alone: --through, or a network that is no small chain")
     if plot is not None:
         draw(s.complex, plot, labels=(names[0], names[1]))
         note(f"drew {plot}", quiet=output.quiet)

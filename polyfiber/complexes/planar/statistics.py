@@ -43,10 +43,18 @@ def isometry(s: PlanarSlice) -> FloatArray:
     return np.asarray(np.linalg.qr(s.directions.T)[1])
 
 
+def local_coordinates(s: PlanarSlice, t: Any = None) -> FloatArray:
+    """Coordinates counted from the middle of the polygon, where far from the origin floats are too coarse for areas: of vertices, or of points t."""
+    frame = s._restricted.frame
+    if t is None:
+        return np.asarray(s._tables.points[:, :2] * np.array([float(v) for v in frame.scale]))
+    return np.asarray(np.asarray(t, dtype=np.float64) - np.array([float(m) for m in frame.middle]))
+
+
 def _moments(s: PlanarSlice) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """Areas (F,), centres (F, 2) and central second moments (F, 2, 2) of all regions; corners of all polygons."""
     ptr, corners = s.polygon_corners
-    flat = s.coordinates[corners] @ isometry(s).T
+    flat = local_coordinates(s)[corners] @ isometry(s).T
     lengths = np.diff(ptr)
     base = np.repeat(flat[ptr[:-1]], lengths, axis=0)
     p = flat - base
@@ -123,7 +131,7 @@ def region_statistics(s: PlanarSlice, *, center: Any = None, radius: float | Non
         place = s.coordinates.mean(axis=0) if center is None else np.asarray(center, dtype=np.float64)
         if place.shape != (2,) or not np.all(np.isfinite(place)):
             raise ShapeError(f"the center has shape {place.shape}; expected two finite coordinates in the plane")
-        near = _distances(s, isometry(s) @ place, flat)
+        near = _distances(s, isometry(s) @ local_coordinates(s, place), flat)
     rows = []
     prefix = s._tables.prefix
     for block in range(prefix.shape[1]):
@@ -154,8 +162,8 @@ def region_statistics(s: PlanarSlice, *, center: Any = None, radius: float | Non
 
 def regions_in_ball(s: PlanarSlice, center: Any, radius: float) -> IntArray:
     """Regions that meet a ball of the space of inputs around a point (2,) of the plane."""
-    flat = s.coordinates[s.polygon_corners[1]] @ isometry(s).T
-    return np.flatnonzero(_distances(s, isometry(s) @ np.asarray(center, dtype=np.float64), flat) <= radius)
+    flat = local_coordinates(s)[s.polygon_corners[1]] @ isometry(s).T
+    return np.flatnonzero(_distances(s, isometry(s) @ local_coordinates(s, center), flat) <= radius)
 
 
 __all__ = ["BlockStatistics", "areas", "region_statistics", "regions_in_ball"]

@@ -356,6 +356,12 @@ class PlanarSlice:
         self._planar("edges")
         return np.asarray(self._tables.edge_cells[:, 1] < 0)
 
+    @property
+    def sentence(self) -> str:
+        """The answer in words."""
+        where = "polygon" if self.dimension == 2 else "segment"
+        return f"The {where} is cut into exactly {self.n_regions} region{'s' * (self.n_regions != 1)} by the {len(self._restricted.gate_unit)} gates of the network."
+
     def __repr__(self) -> str:
         kind = "plane" if self.dimension == 2 else "line"
         return f"PlanarSlice(by a {kind}, f = {self.f_vector}, {len(self._restricted.gate_unit)} gates, exact)"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..._typing import Array
-from .statistics import areas, isometry
+from .statistics import areas, isometry, local_coordinates
 from .subdivision import PlanarSlice
 
 
@@ -97,15 +97,14 @@ def _faces(s: PlanarSlice, checked: dict[str, int], problems: list[str]) -> None
     counted = np.bincount(t.cell_edges, minlength=len(t.edges))
     if np.any(counted != 1 + inner):
         problems.append("regions and edges do not name each other")
-    x = s.coordinates @ isometry(s).T
+    x = local_coordinates(s) @ isometry(s).T
     corners = np.array([[float(v) for v in p] for p in s._restricted.frame.corners])
-    outer = s._restricted.frame.outer(corners) @ isometry(s).T
+    outer = corners * np.array([float(v) for v in s._restricted.frame.scale]) @ isometry(s).T
     p, q = outer, np.roll(outer, -1, axis=0)
     whole = abs(float((p[:, 0] * q[:, 1] - q[:, 0] * p[:, 1]).sum()) / 2)
     total = float(areas(s).sum())
-    slack = 1e-9 * whole + s.coordinate_error * np.abs(isometry(s)).sum() * len(t.edges) * float(
-        np.ptp(x, axis=0).max()
-    )
+    largest = float(s._tables.points[:, 2].max() * max(float(v) for v in s._restricted.frame.scale))
+    slack = 1e-9 * whole + largest * np.abs(isometry(s)).sum() * len(t.edges) * float(np.ptp(x, axis=0).max())
     if abs(total - whole) > slack:
         problems.append(f"the regions have area {total}, the polygon {whole}")
 
