@@ -40,7 +40,10 @@ class BlockStatistics:
 
 def isometry(s: PlanarSlice) -> FloatArray:
     """(2, 2) matrix that takes coordinates t to coordinates in which distances are those of the inputs."""
-    return np.asarray(np.linalg.qr(s.directions.T)[1])
+    R = np.linalg.qr(s.directions.T)[1]
+    return np.asarray(
+        R * np.where(np.diag(R) < 0, -1.0, 1.0)[:, None]
+    )  # the first direction to the right, the second up
 
 
 def local_coordinates(s: PlanarSlice, t: Any = None) -> FloatArray:
