@@ -12,7 +12,7 @@ from .._typing import FloatArray
 from ..budget import Budget
 from ..complexes.build import canonical_complex
 from ..complexes.complex import PolyhedralComplex
-from ..complexes.local.slices import slice_complex
+from ..complexes.local.slices import complex_slice
 from ..domain import Box, Polyhedron
 from ..errors import InputError, ShapeError
 from ..network.model import ReLUNetwork
@@ -142,9 +142,9 @@ def plane_window(
     elif domain is not None:
         A, b = np.asarray(domain.A, dtype=np.float64), np.asarray(domain.b, dtype=np.float64)
         within = Polyhedron(A @ directions.T, b - A @ o)
-    found = slice_complex(net, o, directions, domain=within, budget=budget).complex
+    found = complex_slice(net, o, directions, domain=within, budget=budget).complex
     if within is None or found.is_unbounded(2).any():
-        found = slice_complex(net, o, directions, domain=_cut(within, around(found.vertices)), budget=budget).complex
+        found = complex_slice(net, o, directions, domain=_cut(within, around(found.vertices)), budget=budget).complex
     rest = [k for k in range(n0) if k not in (i, j)]
     told = ", ".join(f"{words[k]} = {o[k]:.4g}" for k in rest[:4]) + (", …" if len(rest) > 4 else "")
     return Window(found, (words[i], words[j]), f"where {told}", o, directions)
