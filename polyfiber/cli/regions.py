@@ -11,12 +11,12 @@ from ..errors import InputError
 from ..words import count as counted
 from ..words import neuron, widths
 from .grammar.choices import Method, Order
+from .grammar.inputs import Through, tell_walk, through_inputs
 from .grammar.parsing import parse_domain, parse_integers, parse_point
 from .options import NETWORK, Limits, Output, Where, grouped, refuse
 from .outputs import draw, new_figure, require_writable
 from .render import facts as show_facts
 from .render import note, table, tell
-from .slices import Through, tell_walk, through_inputs
 
 
 def _neuron(net: Any, column: int) -> dict[str, int]:

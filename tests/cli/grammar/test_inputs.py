@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from polyfiber.cli.app import app
 
-DATA = Path(__file__).resolve().parents[2] / "data"
+DATA = Path(__file__).resolve().parents[3] / "data"
 NET = str(DATA / "iris_petals_leaky.onnx")
 
 

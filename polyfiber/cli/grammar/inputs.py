@@ -8,12 +8,12 @@ from typing import Any
 
 import typer
 
-from ..errors import FileFormatError, InputError, MissingDependencyError, ShapeError
-from .grammar.parsing import parse_domain
-from .options import Limits, Output, Where, refuse
-from .outputs import new_figure, write_figure
-from .render import facts as show_facts
-from .render import note, table, tell
+from ...errors import FileFormatError, InputError, MissingDependencyError, ShapeError
+from ..options import Limits, Output, Where, refuse
+from ..outputs import new_figure, write_figure
+from ..render import facts as show_facts
+from ..render import note, table, tell
+from .parsing import parse_domain
 
 LARGEST_INPUT = 1 << 30
 """Bytes of one input file."""
@@ -107,7 +107,7 @@ def through_inputs(
     net: Any, file: Path, plot: Path | None, asked: Through, limits: Limits, printing: tuple[Where, Output]
 ) -> None:
     """The slice through two or three inputs."""
-    from ..complexes.planar.build import slice_through
+    from ...complexes.planar.build import slice_through
 
     where, output = printing
     if asked.through and asked.between:
