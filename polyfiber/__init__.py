@@ -33,6 +33,7 @@ _EXPORTS: dict[str, str] = {
     # equivalence
     "CanonicalForm": "equivalence.forms.canonical",
     "Equivalence": "equivalence.answer",
+    "align": "equivalence.align",
     "are_equivalent": "equivalence.decide",
     "canonical_form": "equivalence.forms.canonical",
     "difference": "equivalence.decide",

@@ -7,6 +7,7 @@ than they need is realised again. Every step is a move that keeps the function o
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections import Counter
 from collections.abc import Callable
@@ -37,6 +38,7 @@ from .bounds.near_equal import near_equal
 from .checks.sample import Deviation, deviation
 from .decide import are_equivalent
 from .grounds import Bounded
+from .reductions import LowerBounds, affine_step, lower_bounds, neuron_map, relation_step
 
 SAMPLES = 2000
 """Inputs at which the effect of removing a neuron is measured."""
@@ -94,6 +96,16 @@ class MinimizeResult:
     def domain(self) -> Box | None:
         """Where the function is kept; None for all of R^n."""
         return None if self.box is None else Box(*self.box)
+
+    @functools.cached_property
+    def lower_bounds(self) -> LowerBounds:
+        """What every network of this depth with the same function needs in each hidden layer, and why (of the original; not for ``epsilon > 0``)."""
+        return lower_bounds(self.original, self.box)
+
+    @functools.cached_property
+    def neurons(self) -> tuple[tuple[int, ...], ...]:
+        """For each hidden layer the neurons of the original that are left, -1 for new ones (empty for ``epsilon > 0``)."""
+        return neuron_map(self.original, self.moves, self.network) if self.epsilon == 0 else ()
 
     @property
     def saved_neurons(self) -> int:
@@ -256,7 +268,7 @@ def minimize(
     else:
         run.with_programs()
     result = MinimizeResult(
-        run.net,
+        run.net if epsilon > 0 or not run.moves else _with_map(run.net, neuron_map(net, run.moves, run.net)),
         net,
         compose(*run.moves),
         tuple(dict.fromkeys(run.undecided)),
@@ -268,6 +280,13 @@ def minimize(
         tuple(sorted(run.decided_by)),
     )
     return replace(result, proof=result.prove(budget=run.left())) if prove else result
+
+
+def _with_map(net: ReLUNetwork, neurons: tuple[tuple[int, ...], ...]) -> ReLUNetwork:
+    """The network with a note of which neurons it kept."""
+    text = "; ".join(f"layer {l}: {', '.join(map(str, row))}" for l, row in enumerate(neurons, start=1))
+    notes = (*net.source.get("notes", ()), f"minimized, neurons of the original (-1: new): {text}")
+    return ReLUNetwork(net.weights, net.biases, source={**net.source, "notes": notes})
 
 
 def _box(net: ReLUNetwork, domain: Polyhedron | None, lower: Any, upper: Any) -> tuple[FloatArray, FloatArray] | None:
@@ -313,6 +332,7 @@ class _Run:
         self.moves: list[Replace] = []
         self.undecided: list[str] = []
         self.decided_by: set[str] = set()
+        self.refused: set[int] = set()
 
     def left(self) -> Budget:
         """What remains of the budget."""
@@ -372,6 +392,25 @@ class _Run:
         for layer in range(len(self.net.weights) - 1, 0, -1):
             if self._drop(layer, facts) or self._merge(layer) or self._linear(layer, facts) or self._again(layer):
                 return True
+        return any(self._related(layer) for layer in range(len(self.net.weights) - 1, 0, -1))
+
+    def _related(self, layer: int) -> bool:
+        """Express features by others; in layer 1, realise its hyperplanes and the affine rest anew."""
+        if layer in self.refused:
+            return False
+        try:
+            moves = [affine_step(self.net, tolerance=self.tolerance)] if layer == 1 and self.box is None else []
+            moves.append(relation_step(self.net, layer, tolerance=self.tolerance))
+        except (RankAmbiguityError, np.linalg.LinAlgError) as error:
+            self.undecided.append(f"layer {layer}, relations of features: {error}")
+            return False
+        for move in moves:
+            if move is not None:
+                change = 0.0 if self.net.is_exact else _layer_error(self.net, move)
+                if change <= _FAITHFUL:
+                    return self._do(move)
+                self._refuse(move, change)
+                self.refused.add(layer)
         return False
 
     def _drop(self, layer: int, facts: NeuronFacts) -> bool:

@@ -1,0 +1,106 @@
+"""Steps of minimize that relations give, lower bounds, and which neuron became which."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import polyfiber as pf
+from polyfiber.equivalence.reductions import affine_step, lower_bounds, neuron_map, relation_step
+from polyfiber.network.moves import random_trivial
+from polyfiber.testing.rewritings import OPERATORS
+
+
+def five_pairs(rng: np.random.Generator) -> pf.ReLUNetwork:
+    """n0 = 2, five pairs relu(u) - relu(-u): an affine function of ten neurons."""
+    u = rng.integers(-4, 5, (5, 2)) + np.array([0.5, 0.25])
+    return pf.ReLUNetwork([np.concatenate([u, -u]), [[1.0, 2, 3, 4, 5, -1, -2, -3, -4, -5]]], [np.zeros(10), [0.5]])
+
+
+def test_known_misses_are_minimal_now() -> None:
+    for exact in (False, True):
+        net = five_pairs(np.random.default_rng(0))
+        found = pf.minimize(net.exact() if exact else net)
+        assert found.network.architecture == (2, 2, 1)
+        W = [[1, 0], [-1, 0], [0, 1], [0, -1], [1, 1], [-1, -1]]
+        related = pf.ReLUNetwork(
+            [np.array(W, float), [[1.0, 2, 3, 4, 5, 6], [1, -1, 2, 1, -3, 1]], [[1.0, 1.0]]],
+            [np.zeros(6), [0.3, 0.1], [0.0]],
+        )
+        small = pf.minimize(related.exact() if exact else related, prove=True)
+        assert small.network.architecture == (2, 5, 2, 1)
+        assert small.proof is not None
+        assert small.proof.verdict is pf.Verdict.YES
+
+
+@pytest.mark.parametrize("name", ["split", "cancelling group", "triple flip", "feature relation", "mirror"])
+def test_what_an_operator_added_goes_again(name: str) -> None:
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        base = pf.ReLUNetwork.random(((2, 4, 1), (3, 5, 4, 2), (2, 3, 3, 3, 1))[seed % 3], rng=rng)
+        other = OPERATORS[name](base.exact(), rng)
+        assert other is not None
+        for net in (other, other.rounded()):
+            found = pf.minimize(net)
+            assert sum(found.network.hidden_widths) <= max(
+                sum(base.hidden_widths), sum(found.lower_bounds.widths)
+            ) + 2 * (name == "mirror")
+            X = rng.standard_normal((50, base.architecture[0])) * 10.0 ** rng.uniform(-2, 3, (50, 1))
+            size = 1 + np.abs(base(X)).max(axis=1, keepdims=True) + np.abs(X).sum(axis=1, keepdims=True)
+            assert (np.abs(found.network.rounded()(X) - base(X)) <= 1e-10 * size).all()
+            if net.is_exact:
+                x = [Fraction(float(v)) for v in X[0]]
+                assert (found.network(x) == other(x)).all()
+
+
+def test_lower_bounds_hold_for_every_smaller_network() -> None:
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        widths = (
+            int(rng.integers(1, 5)),
+            *(int(v) for v in rng.integers(1, 6, int(rng.integers(0, 4)))),
+            int(rng.integers(1, 4)),
+        )
+        net = pf.ReLUNetwork.random(widths, rng=rng)
+        found = lower_bounds(net)
+        assert len(found.widths) == len(found.reasons) == len(widths) - 2
+        assert all(low <= w for low, w in zip(found.widths, widths[1:-1]))
+    wide = lower_bounds(pf.ReLUNetwork.random((4, 30, 20, 3), rng=0))
+    assert wide.widths == (4, 3)
+    assert lower_bounds(pf.ReLUNetwork([np.zeros((2, 3)), np.zeros((1, 2))], [[0, 0], [1]])).widths == (1,)
+    assert pf.minimize(pf.ReLUNetwork.random((3, 9, 2), rng=0)).lower_bounds.total == 9
+
+
+def test_the_map_says_which_neurons_stayed(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    base = pf.ReLUNetwork.random((3, 4, 3, 2), rng=0)
+    W = [w.copy() for w in base.weights]
+    b = [v.copy() for v in base.biases]
+    W[0], b[0] = (
+        np.concatenate([W[0], 2 * W[0][:1], -np.abs(W[0][:1]) * 0]),
+        np.concatenate([b[0], 2 * b[0][:1], [-1.0]]),
+    )
+    W[1] = np.concatenate([W[1], rng.standard_normal((3, 2))], axis=1)
+    found = pf.minimize(pf.ReLUNetwork(W, b))
+    assert found.neurons[0] == (0, 1, 2, 3)
+    for l, kept in enumerate(found.neurons):
+        for i, v in enumerate(kept):
+            if v >= 0:
+                mine, theirs = found.network.weights[l][i], found.original.weights[l][v]
+                if l == 0:
+                    assert np.allclose(mine / np.abs(mine).max(), theirs / np.abs(theirs).max())
+    found.network.save(tmp_path / "small.npz")
+    assert any("layer 1: 0, 1, 2, 3" in note for note in pf.read_network(tmp_path / "small.npz").source["notes"])
+    assert neuron_map(base, [random_trivial(base, rng=1)], base)[0] == (-1,) * 4
+
+
+def test_degenerate_layers_are_left_or_folded() -> None:
+    zero = pf.ReLUNetwork([np.zeros((3, 2)), np.ones((1, 3))], [[1.0, 2.0, -1.0], [0.0]])
+    move = relation_step(zero, 1, tolerance=1e-13)
+    assert move is not None
+    assert move(zero)([0.3, 0.4]).tolist() == [3.0]
+    assert relation_step(pf.ReLUNetwork.random((2, 3, 1), rng=0), 1, tolerance=1e-13) is None
+    assert affine_step(pf.ReLUNetwork.random((2, 3, 1), rng=0), tolerance=1e-13) is None
