@@ -372,6 +372,7 @@ class _Confirm:
 
     def _ask(self, index: int, heads: list[int]) -> None:
         from ..decide import are_equivalent
+        from ..relations.prove import by_relations
 
         for other in sorted(set(heads)):
             if self.parent[index] != index:
@@ -380,6 +381,12 @@ class _Confirm:
             while self.parent[root] != root:
                 root = int(self.parent[root])
             self.asked += 1
+            pair = self.collection.network(root), self.collection.network(index)
+            # their values agree at the inputs of the keys already: no witness is looked for before the cheapest proof
+            if by_relations(*pair, tolerance=self.tolerance) is not None:
+                low, high = sorted((root, index))
+                self.parent[high] = low
+                return
             answer = are_equivalent(
                 self.collection.network(root), self.collection.network(index), tolerance=self.tolerance,
                 budget=self.pair_budget,
