@@ -154,7 +154,7 @@ def report(
     >>> import polyfiber as pf, tempfile
     >>> page = pf.report(pf.ReLUNetwork.random((2, 5, 1), rng=0), tempfile.mkdtemp() + "/page.html")
     >>> page.regions, page.refuted
-    (11, False)
+    (15, False)
     """
     started = time.perf_counter()
     target = _target(path)

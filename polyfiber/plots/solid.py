@@ -38,7 +38,7 @@ def plot_solid(found: PolyhedralSet, *, edges: bool = True) -> Any:
     >>> cx = pf.canonical_complex(pf.ReLUNetwork.random((3, 6, 1), rng=0), pf.Box([-2] * 3, [2] * 3))
     >>> figure = plot_solid(cx.level_set())
     >>> figure.layout.title.text
-    'level set f_0 = 0: 16 polygons'
+    'f_0 = 0: 4 polygons'
     """
     try:
         import plotly.graph_objects as go
