@@ -52,7 +52,7 @@ def test_an_orientation_separates() -> None:
     report = pf.classify_fiber(net)
     parts = list(report.components())
     assert len(parts) > 1
-    same, turned = parts[0].point(), parts[1].point()
+    same, turned = parts[0].sample(rng=0), parts[1].sample(rng=0)
     found = connection(same, turned)
     assert found.verdict is pf.Verdict.NO
     assert found.invariant is not None
