@@ -69,7 +69,7 @@ def connection(a: ReLUNetwork, b: ReLUNetwork, *, steps: int = 4, budget: Budget
 
     Examples
     --------
-    A linear neuron beside a bent one: the bent one can be turned round, and no generic parameter lies between.
+    A parameter is joined to itself; two that differ in entries without effect are joined by a segment.
 
     >>> import polyfiber as pf
     >>> from polyfiber.fibers.whole.connection import connection
@@ -119,10 +119,9 @@ def _segment(a: ReLUNetwork, b: ReLUNetwork, steps: int) -> tuple[ReLUNetwork, .
 
 
 def _on_every_segment(path: tuple[ReLUNetwork, ...], budget: Budget | None) -> bool:
-    """Whether the function is the same along a segment: only one layer's entries change, and those without effect or affinely.
+    """Whether the function is the same along a segment whose ends compute it.
 
-    Where one layer alone changes, the output is convex or concave in no general way, so this is proved through the ends: all points of the
-    path are proved equal, and the entries that differ belong to the last layer (the output is affine in them), or nothing differs.
+    It is where only the last layer changes, in which the output is affine, and where only entries without effect do.
     """
     first, last = path[0], path[-1]
     changed = [
