@@ -66,6 +66,8 @@ CASES = [
     Case(f"slice {{deep}} --axes 0,1 --origin 0 --domain -1,1 --exact {LIMITS}"),
     Case("slice {deep} --along 1,0,0;0,1,1 --box all"),
     Case("slice {deep} --plot {new}.png", optional="matplotlib"),
+    Case("slice {deep} --through {points}:0 {points}:1 {points}:2 --scale 2 --level 0 --ball 0.5"),
+    Case("slice {deep} --between {points}:0 {points}:1"),
     Case("segment {a} --from 0 --to 1"),
     Case("segment {a} --from -1 --to 1 --to 2,0"),
     Case(f"bounds {{a}} --domain -1,1 --method exact {LIMITS}"),
@@ -162,6 +164,8 @@ def files(folder: Path) -> dict[str, str]:
     spec = folder / "tiny.toml"
     spec.write_text(SPEC)
     places |= {"spec": str(spec)}
+    np.save(folder / "points.npy", np.eye(3))
+    places["points"] = str(folder / "points.npy")
     for name, argv in (
         ("answer", "equiv {a} {c} --save {folder}/answer.json"),
         ("archive", "complex {a} --save {folder}/archive.npz"),
