@@ -140,6 +140,7 @@ def test_epsilon_bounds_the_change_on_the_box() -> None:
         pf.minimize("net")  # type: ignore[arg-type]
 
 
+@pytest.mark.filterwarnings("ignore::polyfiber.errors.PolyfiberDeprecationWarning")
 def test_on_a_box_more_can_go() -> None:
     rng = np.random.default_rng(10)
     base = pf.ReLUNetwork.random((2, 8, 6, 2), rng=rng)
