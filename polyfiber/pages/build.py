@@ -92,7 +92,8 @@ class Picture:
 
     Examples
     --------
-    >>> Picture(axes=(0, 2), names=("a", "b", "c")).axes
+    >>> shown = Picture(axes=(0, 2), names=("a", "b", "c"))
+    >>> shown.axes
     (0, 2)
     """
 

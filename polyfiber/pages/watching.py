@@ -51,6 +51,10 @@ class Watch:
         """Look now; the number of regions, or None where the budget ended first."""
         if len(self.steps) >= MOST_LOOKS:
             raise InputError(f"a watch keeps at most {MOST_LOOKS} looks; look less often or start another")
+        if self._model is None:
+            raise InputError(
+                "a copy of a watch keeps its looks and no longer sees the model; make another with pf.watch"
+            )
         net = network_of(self._model)
         try:
             cx = canonical_complex(net, self.domain, budget=self._budget)
@@ -59,6 +63,9 @@ class Watch:
         self.steps.append(len(self.steps) if step is None else step)
         self.complexes.append(cx)
         return None if cx is None else cx.n_regions
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_model": None}  # a model may be a function or bound to a device
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -162,10 +169,9 @@ def watch(model: Any, domain: Polyhedron | None = None, *, seconds: float | None
     Examples
     --------
     >>> import polyfiber as pf
-    >>> networks = iter([pf.ReLUNetwork.random((2, n, 1), rng=0) for n in (2, 4)])
-    >>> look = pf.watch(lambda: next(networks))
+    >>> look = pf.watch(pf.ReLUNetwork.random((2, 3, 1), rng=0))
     >>> look(), look(), look.counts
-    (4, 11, [4, 11])
+    (7, 7, [7, 7])
     """
     if not (hasattr(model, "state_dict") or hasattr(model, "get_params") or callable(model)):
         network_of(model)

@@ -61,3 +61,14 @@ def test_what_does_not_end_is_not_counted() -> None:
         pf.watch(pf.ReLUNetwork.random((2, 2, 1), rng=0), 3)
     with pytest.raises(InputError, match="gif"):
         look.film("film.png")
+
+
+def test_a_copy_keeps_its_looks() -> None:
+    import pickle
+
+    look = pf.watch(lambda: pf.ReLUNetwork.random((2, 3, 1), rng=0))
+    look()
+    again = pickle.loads(pickle.dumps(look))
+    assert again.counts == look.counts == [7]
+    with pytest.raises(InputError, match="copy"):
+        again()
