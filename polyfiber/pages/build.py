@@ -52,7 +52,7 @@ class Report:
     >>> import polyfiber as pf, tempfile
     >>> page = pf.report(pf.ReLUNetwork.random((2, 5, 1), rng=0), tempfile.mkdtemp() + "/page.html")
     >>> page.path.name, page.regions
-    ('page.html', 11)
+    ('page.html', 15)
     """
 
     path: Path
