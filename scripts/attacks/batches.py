@@ -65,8 +65,10 @@ def without_last_column(net: pf.ReLUNetwork) -> pf.ReLUNetwork:
     return pf.ReLUNetwork(W, net.biases)
 
 
-def planted(rng: np.random.Generator, members: int, mixed: bool) -> list[tuple[pf.ReLUNetwork, int]]:
-    """Networks of one base, with the number of the function that each computes."""
+def planted(
+    rng: np.random.Generator, members: int, mixed: bool
+) -> tuple[pf.ReLUNetwork, list[tuple[pf.ReLUNetwork, int]]]:
+    """A base, and networks with the number of the function that each computes."""
     family = near_misses.FAMILIES[int(rng.integers(len(near_misses.FAMILIES)))]
     weights = near_misses.WEIGHTS[int(rng.integers(len(near_misses.WEIGHTS)))]
     base = near_misses.base_network(family, weights, rng)
@@ -87,7 +89,7 @@ def planted(rng: np.random.Generator, members: int, mixed: bool) -> list[tuple[p
     for _ in range(members):
         number = 0 if rng.random() < 0.5 else int(rng.integers(len(functions)))
         found.append((copy(functions[number], rng, mixed), number))
-    return found
+    return base, found
 
 
 def batch(seed: int, size: int, mixed: bool) -> tuple[list[pf.ReLUNetwork], np.ndarray]:
@@ -98,10 +100,10 @@ def batch(seed: int, size: int, mixed: bool) -> tuple[list[pf.ReLUNetwork], np.n
     seen: set[Any] = set()
     base = 0
     while len(nets) < size:
-        some = planted(rng, int(rng.integers(2, 16)), mixed)
-        X = np.random.default_rng(5).standard_normal((40, some[0][0].architecture[0])) * 3
-        shape = (some[0][0].architecture[0], some[0][0].architecture[-1])
-        key = (shape, np.round(some[0][0].rounded()(X), 6).tobytes())
+        first, some = planted(rng, int(rng.integers(2, 16)), mixed)
+        X = np.random.default_rng(5).standard_normal((40, first.architecture[0])) * 3
+        shape = (first.architecture[0], first.architecture[-1])
+        key = (shape, (np.round(first.rounded()(X), 6) + 0.0).tobytes())  # no negative zeros
         if key not in seen:  # pruned bases may be the same constant
             seen.add(key)
             nets += [net.rounded() for net, _ in some]
@@ -130,7 +132,7 @@ def compare(labels: np.ndarray, truth: np.ndarray, undecided: set[tuple[int, int
                 kept += 1
             else:
                 split += 1
-    return merged, split, kept
+    return int(merged), int(split), int(kept)
 
 
 def main() -> None:
