@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -135,7 +136,7 @@ def _descend(a: ReLUNetwork, b: ReLUNetwork, order: list[int], monitor: Monitor)
     """Layer after layer the best permutation and scalings, until nothing gets nearer."""
     from scipy.optimize import linear_sum_assignment
 
-    made = []
+    made: list[Any] = []
     current, last = b, _distance(a, b)
     # first by rows alone: in a first pass the columns are still in the order of the other network
     for l in sorted(order):

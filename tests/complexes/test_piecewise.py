@@ -263,7 +263,7 @@ def test_questions_about_functions_go_through_the_chain() -> None:
         pf.feasibility,
         pf.is_injective,
     ],
-    ids=str,
+    ids=lambda f: f.__name__,
 )
 def test_theorems_for_chains_say_so(ask: Any) -> None:
     with pytest.raises(InputError, match="ReLU chains"):

@@ -17,6 +17,7 @@ from ...domain import Polyhedron
 from ...errors import BudgetExceededError, GenericityError, InputError
 from ...kernels.complexes import faces as fk
 from ...network.model import ReLUNetwork
+from ...network.piecewise import PiecewiseLinearNetwork
 from ..complex import PolyhedralComplex
 from ..lattice.build import LatticeSkeleton
 from ..skeleton.arrays import Frame, make_frame
@@ -287,7 +288,7 @@ class BlockCount:
 
 
 def run_block(
-    network: ReLUNetwork,
+    network: ReLUNetwork | PiecewiseLinearNetwork,
     block: Block,
     domain: Polyhedron | None = None,
     *,
