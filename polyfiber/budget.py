@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ._typing import ProgressLike
 from .errors import BudgetExceededError, InputError
 from .memory import available_memory, parse_bytes
+
+if TYPE_CHECKING:
+    from ._typing import ProgressLike  # imports numpy, which --help does without
 
 log = logging.getLogger("polyfiber")
 log.addHandler(logging.NullHandler())  # silent until somebody asks

@@ -6,8 +6,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ..errors import InputError, MissingDependencyError
 
 if TYPE_CHECKING:
@@ -69,6 +67,8 @@ def draw_complex(net: ReLUNetwork, cx: PolyhedralComplex, path: Path) -> None:
     The slice goes through the middle of the box, or through the median of the vertices. What is unbounded is drawn in a
     window around most of the vertices of the plane.
     """
+    import numpy as np
+
     from ..complexes.build import canonical_complex
     from ..complexes.local.slices import complex_slice
     from ..domain import Box
@@ -97,6 +97,8 @@ def draw_complex(net: ReLUNetwork, cx: PolyhedralComplex, path: Path) -> None:
 
 def _window(cx: PolyhedralComplex) -> Box:
     """A box around the middle eight tenths of the vertices of a complex in the plane."""
+    import numpy as np
+
     from ..domain import Box
 
     points = cx.vertices if len(cx.vertices) > 1 else cx.vertices + np.array([[-1.0, -1.0], [1.0, 1.0]])

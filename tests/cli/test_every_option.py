@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -157,3 +160,19 @@ def test_exit_codes(places: dict[str, str], tmp_path: Path, monkeypatch: pytest.
         assert run(argv, here)[0] == code, argv
     monkeypatch.setattr("polyfiber.complexes.build.canonical_complex", lambda *a, **k: 1 / 0)
     assert run("complex {a} -q", here)[0] == 70
+
+
+def test_help_and_completion_import_no_numpy() -> None:
+    code = "import sys; sys.argv = ['polyfiber', 'complex', '--help']; import runpy\ntry:\n    runpy.run_module('polyfiber', run_name='__main__')\nfinally:\n    print('numpy' in sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert done.stderr.strip() == "False"
+    shell = {
+        **os.environ,
+        "_POLYFIBER_COMPLETE": "complete_bash",
+        "COMP_WORDS": "polyfiber explore --ord",
+        "COMP_CWORD": "2",
+    }
+    program = "import sys; sys.argv = ['polyfiber']; from polyfiber.cli.app import main; main()"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=shell, check=False)
+    assert "--order" in done.stdout

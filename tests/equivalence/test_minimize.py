@@ -183,7 +183,7 @@ def dead_by_programs() -> pf.ReLUNetwork:
 
 def test_every_step_says_what_decided_it() -> None:
     net = dead_by_programs()
-    box = {"lower": -1.0, "upper": 1.0}
+    box = {"domain": pf.Box(-1, 1, dimension=net.architecture[0])}
     result = pf.minimize(net, use_complex=False, prove=True, **box)
     assert result.network.architecture[2] <= 3
     assert "LP bounds" in result.decided_by
@@ -274,7 +274,7 @@ def test_a_huge_neuron_that_is_off_hides_nothing() -> None:
     net = pf.ReLUNetwork(
         [[[1e150, 1.0], [1.0, 1e-150]], [[1e-150, 1.0], [1.0, -1e150]], [[1.0, 1.0]]], [[1, 1], [1, -1], [0.0]]
     )
-    for box in ({}, {"lower": -1.0, "upper": 1.0}):
+    for box in ({}, {"domain": pf.Box(-1, 1, dimension=2)}):
         result = pf.minimize(net, **box)
         X = np.array([[1.0, 0.0], [0.5, 0.5], [0.0, 0.0], [-1.0, -1.0], [-0.5, 1.0]])
         assert np.allclose(net(X), result.network(X), rtol=1e-12)
@@ -296,6 +296,14 @@ def test_a_huge_neuron_that_is_off_hides_nothing() -> None:
         {"lower": 1.0, "upper": -1.0},
     ],
 )
+@pytest.mark.filterwarnings("ignore::polyfiber.errors.PolyfiberDeprecationWarning")
 def test_numbers_that_make_no_sense(options: dict[str, float]) -> None:
     with pytest.raises(InputError):
         pf.minimize(pf.ReLUNetwork.random((2, 3, 2, 1), rng=0), **options)
+
+
+def test_the_old_names_of_a_box_warn_and_work() -> None:
+    net = pf.ReLUNetwork.random((2, 3, 2, 1), rng=0)
+    with pytest.warns(pf.errors.PolyfiberDeprecationWarning, match="domain="):
+        old = pf.minimize(net, lower=-1.0, upper=1.0)
+    assert old.network == pf.minimize(net, domain=pf.Box(-1, 1, dimension=2)).network
