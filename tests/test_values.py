@@ -26,11 +26,14 @@ import pytest
 import polyfiber as pf
 from polyfiber import datasets, dln, fibers, linear
 
-PACKAGES = ("polyfiber", "polyfiber.linear", "polyfiber.fibers", "polyfiber.dln", "polyfiber.datasets")
+PACKAGES = ("polyfiber", "polyfiber.linear", "polyfiber.fibers", "polyfiber.dln")
 ABSTRACT = {
     "NetworkComponent",  # a protocol: its classes are looked at
     "Source",  # of datasets; the word in annotations means another
     # frozen records of numbers, networks and domains that only long runs or flat domains make
+    "FreeEnergyMinimum", "RankEvent", "ConservedQuantities", "PolarCoordinates", "SVDCoordinates",
+    # words in annotations that mean other classes, and inner values
+    "ExplicitPath", "BoundaryError", "Chord", "Beyond", "Signal", "Columns",
     "Growth", "ProvedPart", "GateGroup", "NearEqual", "Tree", "AffineHull", "Inputs",
 }  # fmt: skip
 
@@ -143,6 +146,7 @@ def equivalences(folder: Path) -> Any:
     other = pf.ReLUNetwork.random((2, 5, 4, 1), rng=1)
     same = pf.are_equivalent(NET, NET)
     found = [same, pf.are_equivalent(NET, other), pf.are_equivalent(NET, other, BOX), pf.difference(NET, other, BOX)]
+    found += [pf.minimize(NET).lower_bounds]
     found += [same.recheck(), pf.canonical_form(NET), pf.equivalence_classes([NET, other, NET])]
     return [
         *found,
@@ -187,7 +191,7 @@ def more_of_fibers(folder: Path) -> Any:
 def of_linear(folder: Path) -> Any:
     strata = linear.stratify((2, 2, 2))
     weights = [np.diag([1.0, 1e-9]), np.eye(2)]
-    found = [strata, strata[0], linear.locate(weights)]
+    found = [strata, strata[0], linear.locate(weights), strata.classes()]
     W = [np.diag([2.0, 1.0]), np.eye(2)]
     return [
         *found,
@@ -207,7 +211,7 @@ def of_deep_networks(folder: Path) -> Any:
 def of_datasets(folder: Path) -> Any:
     spec = {"name": "t", "seed": 1, "networks": [{"kind": "random", "architecture": [2, 3, 1], "count": 4}]}
     report = datasets.run(spec, folder / "t", workers=0)
-    return [report, datasets.validate(folder / "t", rng=0), datasets.make_plan(spec)]
+    return [report, datasets.validate(folder / "t", rng=0), datasets.make_plan(datasets.Spec.of(spec))]
 
 
 def documented(monkeypatch: pytest.MonkeyPatch) -> list[Any]:

@@ -31,6 +31,9 @@ class Networks:
         self.spec = spec
         self._base = functools.lru_cache(maxsize=64)(self._network)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Networks, (self.spec,)
+
     def _network(self, position: int, index: int) -> ReLUNetwork:
         return self._make(self.spec.sources[position], index).network
 

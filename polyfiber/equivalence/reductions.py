@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .._typing import Array, FloatArray
-from ..errors import PolyfiberError, RankAmbiguityError
+from ..errors import NumericalError, PolyfiberError, RankAmbiguityError
 from ..fibers.hyperplanes import analyse_layer
 from ..fibers.relations.features import feature_relations
 from ..network.model import ReLUNetwork
@@ -43,7 +43,10 @@ def relation_step(net: ReLUNetwork, layer: int, *, tolerance: float) -> Replace 
     >>> relation_step(net, 1, tolerance=1e-13)(net).architecture
     (2, 5, 1)
     """
-    found = feature_relations(net, layer, tolerance=min(1e-3, max(tolerance, 1e-15)))
+    try:
+        found = feature_relations(net, layer, tolerance=min(1e-3, max(tolerance, 1e-15)))
+    except NumericalError:
+        return None
     if not found.n_relations or found.undecided:
         return None
     width = net.architecture[layer]

@@ -10,6 +10,7 @@ import numpy as np
 from ..._typing import FloatArray
 from ...budget import Monitor
 from ...domain import Box, Polyhedron
+from ...errors import NumericalError
 from ...network.model import ReLUNetwork
 from ..bounds.everywhere import Growth
 from .joint import Joint
@@ -106,7 +107,10 @@ def by_relations(
             return None
     allowed = min(tolerance, max(STRICT * tolerance, ROUNDING))
     with np.errstate(all="ignore"):
-        joint = Joint(a, b, tolerance=allowed, box=box)
+        try:
+            joint = Joint(a, b, tolerance=allowed, box=box)
+        except NumericalError:  # numbers that floats do not hold when rows are scaled
+            return None
         good = joint.distance <= allowed and bool(
             (joint.bound <= tolerance * joint.magnitude.max(axis=1)[:, None]).all()
         )

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..._typing import Array, FloatArray, IntArray, SignArray
 from ...budget import heed
+from ...errors import NumericalError
 
 GAP = 1e3
 """Distances between the tolerance and so many times it are no clear decision."""
@@ -63,6 +64,11 @@ def group_rows(rows: Array, *, tolerance: float) -> Groups:
     tolerance : float
         For weights relative to the largest of a row, for offsets relative to themselves where they exceed it.
 
+    Raises
+    ------
+    NumericalError
+        An offset that overflows when the weights are scaled to 1.
+
     Examples
     --------
     >>> import numpy as np
@@ -72,9 +78,14 @@ def group_rows(rows: Array, *, tolerance: float) -> Groups:
     ([0, 0, 1], [1, -1, 1], [2.0, 1.0, 2.0])
     """
     scale = np.abs(rows[:, :-1]).max(axis=1) if len(rows) else rows[:, 0]
-    unit = rows / scale[:, None]
+    with np.errstate(over="ignore"):
+        unit = rows / scale[:, None]
     if rows.dtype == object:
         return _exact(unit, scale)
+    if not np.isfinite(unit).all():
+        raise NumericalError(
+            "the offset of a row exceeds its weights by more than floats hold; rational networks have no such limit"
+        )
     count = len(rows)
     head, side = np.full(count, -1, dtype=np.int64), np.ones(count, dtype=np.int8)
     firsts: list[int] = []

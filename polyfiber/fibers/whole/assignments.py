@@ -16,7 +16,6 @@ from fractions import Fraction
 from math import factorial
 from typing import Any
 
-import networkx as nx
 import numpy as np
 
 from ..._typing import Array, RngLike
@@ -249,6 +248,8 @@ class ShallowFiber:
         hyperplane can move onto. A piece is connected, but where its groups supply exactly the rank that is needed: then the sign of a
         determinant splits it in two (Trager, Kohn and Bruna), unless a permutation changes that sign.
         """
+        import networkx as nx
+
         monitor = Monitor(budget)
         graph = nx.Graph()
         merges: list[tuple[Any, Any]] = []
