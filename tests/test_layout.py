@@ -27,6 +27,7 @@ WHOLE = {
     "equivalence": {"near_equal"},
     "fibers": {"degenerate"},
     "pages": {"browser"},
+    "cli": {"every_option"},
     "network": {"data_files", "exporters", "hostile", "graphs"},
 }  # fmt: skip
 """Tests that hold a whole package against a truth of its own, and are named after that truth."""

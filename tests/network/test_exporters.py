@@ -20,7 +20,8 @@ GOLDEN = json.loads((ROOT / "tests" / "golden" / "exporters.json").read_text())
 
 
 def test_every_file_has_its_outputs() -> None:
-    assert sorted(GOLDEN) == sorted(p.name for p in FOLDER.iterdir())
+    graphs = ("keras_cnn", "keras_residual")  # no chains: compared in readers/test_graphs.py
+    assert sorted(GOLDEN) == sorted(p.name for p in FOLDER.iterdir() if not p.name.startswith(graphs))
     assert len(GOLDEN) >= 8
 
 

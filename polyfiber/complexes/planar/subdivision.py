@@ -40,6 +40,14 @@ class PlanarSlice:
     Every sign is that of the network as given on the plane as given: restrictions are exact, floats decide where their error
     bound allows it, integers elsewhere. Coordinates and values are floats with bounds.
     A face is the set of points with one sign vector; a gate that touches a face without cutting it counts among its zeros.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> net = pf.PiecewiseLinearNetwork.from_chain(pf.ReLUNetwork([[[1, 0], [0, 1]], [[1, 1]]], [[0, 0], [0]]))
+    >>> found = pf.slice_through(net, [-1, -1], [2, -1], [-1, 2])
+    >>> type(found).__name__, found.dimension
+    ('PlanarSlice', 2)
     """
 
     network: PiecewiseLinearNetwork

@@ -183,7 +183,7 @@ def feature_relations(
     >>> net = pf.ReLUNetwork([W, np.ones((1, 6))], [np.zeros(6), [0.0]])
     >>> found = pf.feature_relations(net, 1)
     >>> found.n_relations, found.basis, found.relations.tolist(), found.verify()
-    (1, (0, 1, 2, 3, 4), [[-1.0, 1.0, -1.0, 1.0, 1.0, -1.0]], True)
+    (1, (0, 1, 2, 3, 4), [[1.0, -1.0, 1.0, -1.0, -1.0, 1.0]], True)
     """
     if not isinstance(net, ReLUNetwork):
         raise InputError(f"expected a ReLUNetwork, found {type(net).__name__}; see polyfiber.read_network")

