@@ -39,6 +39,13 @@ from polyfiber.dln.geodesics.hamilton import integrate, vector_field
 from polyfiber.errors import BudgetExceededError, InputError, ShapeError
 
 RNG = np.random.default_rng(23)
+START = RNG.bit_generator.state
+
+
+@pytest.fixture(autouse=True)
+def same_numbers() -> None:
+    """Each test draws the same numbers, whatever ran before it in this process."""
+    RNG.bit_generator.state = START
 
 
 def same_component(d: int, rng: np.random.Generator = RNG) -> tuple[np.ndarray, np.ndarray]:
