@@ -1,14 +1,16 @@
-"""Rows to ids: packing into uint64 words and an open-addressing table over packed rows.
+"""Rows to ids: packing into uint64 words and the open-addressing table of all kernels.
 
-The table holds ids into a store of rows, never the rows themselves; a slot is compared by
-the whole row, so that a hash collision costs time and never an answer. Every constant is
-``np.uint64``: a bare literal would turn the words into signed integers.
+A table holds numbers of rows, never the rows themselves; -1 is free, its length is a power of two and more than twice the
+number of rows. A slot is compared by the whole row, so that a collision of hashes costs time and never an answer. Every
+constant is ``np.uint64``: a bare literal would turn the words into signed integers.
 """
 
 import numpy as np
 
-from .jit import bare_kernel, inlined
+from .jit import bare_kernel, inline_kernel
 
+ZERO = np.uint64(0)
+ONE = np.uint64(1)
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX2 = np.uint64(0x94D049BB133111EB)
@@ -18,21 +20,97 @@ _S31 = np.uint64(31)
 _TWO = np.uint64(2)
 
 
-@inlined
-def _mix(z):
+@inline_kernel
+def mix(word, k):
+    """A splitmix round of word ``k`` of a row."""
+    z = word + _GOLDEN * np.uint64(k + 1)
     z = (z ^ (z >> _S30)) * _MIX1
     z = (z ^ (z >> _S27)) * _MIX2
     return z ^ (z >> _S31)
 
 
 @bare_kernel
-def hash_row(words, i):
-    """Hash of row ``i`` of uint64 (n, w): two splitmix rounds per word, order-dependent."""
-    h = _GOLDEN * np.uint64(words.shape[1] + 1)
-    for k in range(words.shape[1]):
-        h = _mix(h + words[i, k] + _GOLDEN)
-        h = _mix(h + _GOLDEN)
+def hash_row(rows, i):
+    """Hash of row ``i``: a sum over its words, so that a change of one word changes one term."""
+    h = ZERO
+    for k in range(rows.shape[1]):
+        h += mix(np.uint64(rows[i, k]), k)
     return h
+
+
+@inline_kernel
+def probe(table, store, h, rows, i):
+    """Number of the row of the store that equals row ``i`` of ``rows``, whose hash is ``h``; else -1 - (its free slot)."""
+    mask = np.uint64(table.shape[0] - 1)
+    slot = h & mask
+    while True:
+        j = np.int64(table[slot])
+        if j < 0:
+            return -1 - np.int64(slot)
+        same = True
+        for k in range(store.shape[1]):
+            if store[j, k] != rows[i, k]:
+                same = False
+                break
+        if same:
+            return j
+        slot = (slot + ONE) & mask
+
+
+@bare_kernel
+def insert_all(table, store, start, stop):
+    """Enter rows ``start..stop`` of the store, but for those that equal an earlier one.
+
+    Returns the number of these, and the first (-1 if none).
+    """
+    doubled = 0
+    first = -1
+    for i in range(start, stop):
+        j = probe(table, store, hash_row(store, i), store, i)
+        if j < 0:
+            table[-1 - j] = i
+        else:
+            doubled += 1
+            if first < 0:
+                first = i
+    return doubled, first
+
+
+@bare_kernel
+def find_rows(table, store, rows, out):
+    """Numbers in the store of rows (q, w) into int64 ``out`` (q,); -1 where absent."""
+    for i in range(rows.shape[0]):
+        out[i] = max(probe(table, store, hash_row(rows, i), rows, i), -1)
+
+
+@bare_kernel
+def intern_rows(table, store, count, rows, out):
+    """Find each row or append it to the store; numbers into ``out``.
+
+    Parameters
+    ----------
+    table : integers (power of two,), more than twice as long as the store
+    store : uint64 (capacity, w); the first ``count`` rows are in use
+    rows : uint64 (q, w)
+    out : int64 (q,)
+
+    Returns
+    -------
+    int, int
+        The new count, and how many rows were done: fewer than q if the store was full.
+    """
+    for i in range(rows.shape[0]):
+        j = probe(table, store, hash_row(rows, i), rows, i)
+        if j < 0:
+            if count == store.shape[0]:
+                return count, i
+            for k in range(store.shape[1]):
+                store[count, k] = rows[i, k]
+            table[-1 - j] = count
+            j = count
+            count += 1
+        out[i] = j
+    return count, rows.shape[0]
 
 
 @bare_kernel
@@ -53,109 +131,6 @@ def pack_signs(signs, out):
                 word = (word << _TWO) | np.uint64(s + 1)
             out[i, w] = word
     return -1
-
-
-@bare_kernel
-def insert_all(table, store, start, stop):
-    """Enter rows ``start..stop`` of the store.
-
-    Parameters
-    ----------
-    table : int64 (power of two,), filled with -1
-    store : uint64 (n, w)
-
-    Returns
-    -------
-    int
-        The first row equal to an earlier one, else -1. Duplicates are not entered.
-    """
-    mask = np.uint64(table.shape[0] - 1)
-    one = np.uint64(1)
-    duplicate = -1
-    for i in range(start, stop):
-        slot = hash_row(store, i) & mask
-        while True:
-            j = table[slot]
-            if j < 0:
-                table[slot] = i
-                break
-            same = True
-            for k in range(store.shape[1]):
-                if store[i, k] != store[j, k]:
-                    same = False
-                    break
-            if same:
-                if duplicate < 0:
-                    duplicate = i
-                break
-            slot = (slot + one) & mask
-    return duplicate
-
-
-@bare_kernel
-def find_rows(table, store, rows, out):
-    """Ids in the store of uint64 (q, w) rows into int64 ``out`` (q,); -1 where absent."""
-    mask = np.uint64(table.shape[0] - 1)
-    one = np.uint64(1)
-    for i in range(rows.shape[0]):
-        slot = hash_row(rows, i) & mask
-        out[i] = -1
-        while True:
-            j = table[slot]
-            if j < 0:
-                break
-            same = True
-            for k in range(store.shape[1]):
-                if rows[i, k] != store[j, k]:
-                    same = False
-                    break
-            if same:
-                out[i] = j
-                break
-            slot = (slot + one) & mask
-
-
-@bare_kernel
-def intern_rows(table, store, count, rows, out):
-    """Find each row or append it to the store; ids into ``out``.
-
-    Parameters
-    ----------
-    table : int64 (power of two,), more than twice as long as the store
-    store : uint64 (capacity, w); the first ``count`` rows are in use
-    rows : uint64 (q, w)
-    out : int64 (q,)
-
-    Returns
-    -------
-    int, int
-        The new count, and how many rows were done: fewer than q if the store was full.
-    """
-    mask = np.uint64(table.shape[0] - 1)
-    one = np.uint64(1)
-    for i in range(rows.shape[0]):
-        slot = hash_row(rows, i) & mask
-        while True:
-            j = table[slot]
-            if j < 0:
-                if count == store.shape[0]:
-                    return count, i
-                for k in range(store.shape[1]):
-                    store[count, k] = rows[i, k]
-                table[slot] = count
-                out[i] = count
-                count += 1
-                break
-            same = True
-            for k in range(store.shape[1]):
-                if rows[i, k] != store[j, k]:
-                    same = False
-                    break
-            if same:
-                out[i] = j
-                break
-            slot = (slot + one) & mask
-    return count, rows.shape[0]
 
 
 def table_size(n: int) -> int:
@@ -223,7 +198,7 @@ class RowTable:
         self._table = np.full(table_size(len(words)), -1, np.int64)
         self.count = len(words)
         with np.errstate(over="ignore"):  # hashes wrap around; only heard of without the JIT
-            return self, int(insert_all(self._table, self._store, 0, self.count))
+            return self, int(insert_all(self._table, self._store, 0, self.count)[1])
 
     @property
     def rows(self) -> np.ndarray:

@@ -19,6 +19,7 @@ from ...budget import Monitor
 from ...errors import NumericalError
 from ...kernels.planar import forms, polygons
 from ...kernels.planar import walk as kernels
+from ...kernels.rows import insert_all, table_size
 from ...numerics.rounding import UNIT
 from .exact_forms import ExactForms
 from .restrict import Columns, Restricted, zero_along
@@ -157,7 +158,8 @@ class _Walk:
             np.zeros(1, dtype=np.int64),
             np.zeros(4, dtype=np.int64),
             np.zeros((m, 2 * len(corners)), dtype=np.int8),
-            np.full((1024, 3), -1, dtype=np.int64),
+            np.full(table_size(512), -1, dtype=np.int32),
+            np.zeros((512, 3), dtype=np.int64),
             c.row_ptr,
             c.rows,
         )
@@ -318,14 +320,14 @@ class _Walk:
         p, q, s = self.exact.form(line)
         if code < 0 or a * q != b * p or a * s != c * p or b * s != c * q:
             return
-        along = self.answers.along
-        if 2 * self._n_along >= len(along):
-            wide = np.full((4 * len(along), 3), -1, dtype=np.int64)
-            for row in along[along[:, 2] >= 0]:
-                wide[polygons.place_along(wide, *(int(v) for v in row))] = row
-            self.answers, along = self.answers._replace(along=wide), wide
-        along[polygons.place_along(along, g, line, code)] = g, line, code
-        self._n_along += 1
+        n, along = self._n_along, self.answers.along
+        if n + 1 == len(along):  # the last row is what the kernel looks for
+            along = np.concatenate([along, np.zeros_like(along)])
+            table = np.full(table_size(len(along)), -1, dtype=np.int32)
+            insert_all(table, along, 0, n)
+            self.answers = self.answers._replace(table=table, along=along)
+        along[n] = g, line, code
+        self._n_along += 1 - int(insert_all(self.answers.table, along, n, n + 1)[0])
 
     def _look_along(self, side: int) -> None:
         """Which gates vanish along a whole side: those that are constant on the line through it, and zero."""
@@ -367,8 +369,8 @@ class _Walk:
         def indexed(table: Array, keys: Array, used: int) -> tuple[Array, Array]:
             wide = wider(keys, used, self.room)
             if len(wide) * 2 > len(table):
-                table = np.full(1 << int(2 * len(wide) - 1).bit_length(), -1, dtype=np.int32)
-                kernels.rehash(table, wide, used)
+                table = np.full(table_size(len(wide)), -1, dtype=np.int32)
+                insert_all(table, wide, 0, used)
             return table, wide
 
         v, e, f = int(counts["corners"]), int(counts["edges"]), int(counts["cells"])

@@ -13,6 +13,7 @@ from ..._typing import Array, BoolArray, ByteArray, IdArray, IntArray, SignArray
 from ...budget import Monitor, heed, heed_memory
 from ...errors import BudgetExceededError, GenericityError, InputError, NumericalError
 from ...kernels.complexes import faces as fk
+from ...kernels.rows import find_rows, insert_all, table_size
 from .build import Skeleton
 from .layout import packed, unpack
 
@@ -289,9 +290,8 @@ class FaceStore:
 
     def _make_table(self, dim: int) -> IdArray:
         planes = self.planes(dim)
-        size = 1 << max(4, (2 * len(planes) - 1).bit_length())
-        table = np.full(size, -1, dtype=np.int32)
-        doubled = fk.fill_table(planes, 0, len(planes), table)
+        table = np.full(table_size(len(planes)), -1, dtype=np.int32)
+        doubled, _ = insert_all(table, planes, 0, len(planes))
         if doubled:
             raise NumericalError(f"{doubled} faces of dimension {dim} occur twice; please report this network")
         return table
@@ -299,7 +299,7 @@ class FaceStore:
     def find(self, dim: int, keys: WordArray) -> IntArray:
         """Rows of faces given as bit planes, -1 where there is none."""
         out = np.empty(len(keys), dtype=np.int64)
-        fk.find_rows(np.ascontiguousarray(keys), self.planes(dim), self.table(dim), out)
+        find_rows(self.table(dim), self.planes(dim), np.ascontiguousarray(keys), out)
         return out
 
     def covers_above(self, dim: int) -> Csr:

@@ -14,20 +14,13 @@ import numpy as np
 
 from ..jit import bare_kernel, inline_kernel, kernel, popcount, trailing_zeros
 from ..lanes import either, load2, pair, store
+from ..rows import ONE, ZERO, hash_row, mix, probe
 
-ONE = np.uint64(1)
-ZERO = np.uint64(0)
 TWO = np.uint64(2)
 THREE = np.uint64(3)
 SIX = np.uint64(6)
 LOW = np.uint64(63)
 PAIRS = np.uint64(0x5555555555555555)
-S27 = np.uint64(27)
-S30 = np.uint64(30)
-S31 = np.uint64(31)
-GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-MIX1 = np.uint64(0xBF58476D1CE4E5B9)
-MIX2 = np.uint64(0x94D049BB133111EB)
 
 
 @inline_kernel
@@ -153,83 +146,13 @@ def edge_ends(nv, n, shift, star, at_inf, up, ends):
 
 
 # ---- looking faces up -------------------------------------------------------------------------
-@inline_kernel
-def mix(word, index):
-    z = word + GOLDEN * np.uint64(index + 1)
-    z = (z ^ (z >> S30)) * MIX1
-    z = (z ^ (z >> S27)) * MIX2
-    return z ^ (z >> S31)
-
-
-@bare_kernel
-def hash_face(planes, row):
-    h = ZERO
-    for w in range(planes.shape[1]):
-        h += mix(planes[row, w], w)
-    return h
-
-
-@bare_kernel
-def fill_table(planes, low, high, table):
-    """Enter rows low <= i < high into an open-addressing table of row numbers (-1 free).
-
-    Returns the number of rows that were there already.
-    """
-    mask = np.uint64(table.shape[0] - 1)
-    W = planes.shape[1]
-    doubled = 0
-    for i in range(low, high):
-        at = hash_face(planes, i) & mask
-        while True:
-            j = table[at]
-            if j < 0:
-                table[at] = i
-                break
-            same = True
-            for w in range(W):
-                if planes[j, w] != planes[i, w]:
-                    same = False
-                    break
-            if same:
-                doubled += 1
-                break
-            at = (at + ONE) & mask
-    return doubled
-
-
-@inline_kernel
-def find_face(h, key, planes, table):
-    mask = np.uint64(table.shape[0] - 1)
-    at = h & mask
-    W = planes.shape[1]
-    while True:
-        j = table[at]
-        if j < 0:
-            return -1
-        same = True
-        for w in range(W):
-            if planes[j, w] != key[w]:
-                same = False
-                break
-        if same:
-            return np.int64(j)
-        at = (at + ONE) & mask
-
-
-@bare_kernel
-def find_rows(keys, planes, table, out):
-    """Row numbers of keys (m, 2 W), -1 where absent."""
-    for i in range(keys.shape[0]):
-        out[i] = find_face(hash_face(keys, i), keys[i], planes, table)
-
-
 @bare_kernel
 def fingerprint(planes, low, high):
     """Order-independent sums of face hashes, one plain and one of squares."""
     a = ZERO
     b = ZERO
     for i in range(low, high):
-        h = hash_face(planes, i)
+        h = hash_row(planes, i)
         a += mix(h, 0)
         b += mix(h, 1)
     return a, b
@@ -242,7 +165,8 @@ def covers_above(planes, upper, n_bits, closed, table, indptr, indices):
     Returns how many lookups failed.
     """
     W = planes.shape[1] // 2
-    key = np.zeros(2 * W, dtype=np.uint64)
+    keys = np.zeros((1, 2 * W), dtype=np.uint64)
+    key = keys[0]
     m = 0
     missing = 0
     indptr[0] = 0
@@ -264,7 +188,7 @@ def covers_above(planes, upper, n_bits, closed, table, indptr, indices):
                     c = w if s == 1 else W + w
                     old = key[c]
                     key[c] = old | b
-                    j = find_face(h - mix(old, c) + mix(key[c], c), key, upper, table)
+                    j = probe(table, upper, h - mix(old, c) + mix(key[c], c), keys, 0)
                     key[c] = old
                     if j < 0:
                         missing += 1
@@ -284,7 +208,8 @@ def mark_unbounded(nv, net, valid, st, dim, planes, table, closed, flags):
     n, inf = net.n, net.inf
     star, words, at_inf = st.star, st.words, st.at_inf
     W = words.shape[1]
-    key = np.zeros(2 * W, dtype=np.uint64)
+    keys = np.zeros((1, 2 * W), dtype=np.uint64)
+    key = keys[0]
     choice = np.zeros(n, dtype=np.int64)
     missing = 0
     for v in range(nv):
@@ -306,7 +231,7 @@ def mark_unbounded(nv, net, valid, st, dim, planes, table, closed, flags):
                 h = ZERO
                 for w in range(2 * W):
                     h += mix(key[w], w)
-                j = find_face(h, key, planes, table)
+                j = probe(table, planes, h, keys, 0)
                 if j < 0:
                     missing += 1
                 else:

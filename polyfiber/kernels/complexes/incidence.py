@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..jit import kernel, trailing_zeros
-from .faces import hash_face
+from ..rows import hash_row, probe
 
 
 @kernel
@@ -148,7 +148,6 @@ def cofaces(planes, n_bits, closed, upper, table, above, below):
     """
     W = planes.shape[1] // 2
     one = np.uint64(1)
-    mask = np.uint64(table.shape[0] - 1)
     count = 0
     pairs = 0
     for i in range(planes.shape[0]):
@@ -165,23 +164,11 @@ def cofaces(planes, n_bits, closed, upper, table, above, below):
                     for x in range(2 * W):
                         upper[count, x] = planes[i, x]
                     upper[count, w if side == 1 else W + w] |= bit
-                    at = hash_face(upper, count) & mask
-                    row = -1
-                    while row < 0:
-                        j = np.int64(table[at])
-                        if j < 0:
-                            table[at] = count
-                            row = count
-                            count += 1
-                            break
-                        same = True
-                        for x in range(2 * W):
-                            if upper[j, x] != upper[count, x]:
-                                same = False
-                                break
-                        if same:
-                            row = j
-                        at = (at + one) & mask
+                    row = probe(table, upper, hash_row(upper, count), upper, count)
+                    if row < 0:
+                        table[-1 - row] = count
+                        row = count
+                        count += 1
                     above[pairs] = row
                     below[pairs] = i
                     pairs += 1

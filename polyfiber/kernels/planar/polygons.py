@@ -13,6 +13,7 @@ import numpy as np
 
 from ..jit import bare_kernel, inline_kernel
 from ..rounding import UNIT
+from ..rows import hash_row, probe
 
 UNSURE = -1
 EMPTY = -2
@@ -28,9 +29,9 @@ Domain = namedtuple("Domain", "sides corners")
 Polygon = namedtuple("Polygon", "corner line tags meet extra count side done")
 VERTICES, BUFFER, TAG, EXTRAS, STAMP = range(5)
 # what was asked and answered on this region: keys (cap, 3), signs (cap,), count (1,), query (4,); facts (gates, 2 S) int8 hold on
-# all regions: the sign at each corner of the domain or NONE, and whether the gate vanishes along each side; along (2^k, 3) int64:
-# a hash table of (gate, line, signs of what the gate reads), third entry -1 where empty: there the gate vanishes along the line
-Answers = namedtuple("Answers", "keys signs count query facts along row_ptr rows")
+# all regions: the sign at each corner of the domain or NONE, and whether the gate vanishes along each side; along (cap, 3)
+# int64 with its table: gate, line, signs of what the gate reads, where the gate vanishes along the line
+Answers = namedtuple("Answers", "keys signs count query facts table along row_ptr rows")
 MOST_READS = 24
 
 
@@ -47,13 +48,12 @@ def reading(row_ptr, rows, sign, g):
 
 
 @bare_kernel
-def place_along(along, g, line, code):
-    """Where a fact is in the table, or the free place for it."""
-    mask = along.shape[0] - 1
-    at = (g * 7919 + line * 104729 + code * 1299709) & mask
-    while along[at, 2] >= 0 and not (along[at, 0] == g and along[at, 1] == line and along[at, 2] == code):
-        at = (at + 1) & mask
-    return at
+def _is_along(answers, g, line, code):
+    """Whether it is known that a gate vanishes along a line while what it reads has these signs; asks in the last row."""
+    along = answers.along
+    last = along.shape[0] - 1
+    along[last, 0], along[last, 1], along[last, 2] = g, line, code
+    return probe(answers.table, along, hash_row(along, last), along, last) >= 0
 
 
 @bare_kernel
@@ -66,8 +66,7 @@ def _answered(answers, i, j, g, sign):
         return 0
     code = reading(answers.row_ptr, answers.rows, sign, g)
     if code >= 0:
-        along = answers.along
-        if along[place_along(along, g, i, code), 2] >= 0 or along[place_along(along, g, j, code), 2] >= 0:
+        if _is_along(answers, g, i, code) or _is_along(answers, g, j, code):
             return 0
     keys = answers.keys
     for k in range(answers.count[0]):

@@ -12,6 +12,7 @@ from collections import namedtuple
 import numpy as np
 
 from ..jit import bare_kernel
+from ..rows import hash_row, probe
 from .forms import (
     CHANGED,
     NONE,
@@ -43,27 +44,20 @@ Work = namedtuple("Work", "stack near target moved gamma at")
 
 
 @bare_kernel
-def _find(table, keys, h0, h1):
-    """Index of a key, or -1 - (free place in the table)."""
-    mask = table.shape[0] - 1
-    at = np.int64(h0 & np.uint64(mask))
-    while table[at] >= 0:
-        k = table[at]
-        if keys[k, 0] == h0 and keys[k, 1] == h1:
-            return np.int64(k)
-        at = (at + 1) & mask
-    return -1 - at
+def _find(table, store, new, keys, sign, near, m):
+    """Number of the face where the ``m`` lines in ``near`` vanish besides what vanishes on the region, or -1 - (its free slot).
 
-
-@bare_kernel
-def rehash(table, keys, n):
-    """Fill an empty table of indices."""
-    mask = table.shape[0] - 1
-    for k in range(n):
-        at = np.int64(keys[k, 0] & np.uint64(mask))
-        while table[at] >= 0:
-            at = (at + 1) & mask
-        table[at] = k
+    Its key is written into row ``new`` of the store.
+    """
+    gates = keys.level.shape[0]
+    h0, h1 = keys.total[0], keys.total[1]
+    for i in range(m):
+        g = near[i] if near[i] >= 0 else gates - 1 - near[i]
+        s = sign[g] + 1 if g < gates else 2
+        h0 += keys.random[g, 1, 0] - keys.random[g, s, 0]
+        h1 += keys.random[g, 1, 1] - keys.random[g, s, 1]
+    store[new, 0], store[new, 1] = h0, h1
+    return probe(table, store, hash_row(store, new), store, new)
 
 
 @bare_kernel
@@ -122,17 +116,10 @@ def _emit(net, state, keys, poly, corners, edges, cells, work, control):
         m = _add(near, m, poly.line[cur, k])
         m = _add_tagged(poly, poly.tags[cur, k, 1], near, m)
         m = _add_tagged(poly, poly.tags[cur, k, 0], near, m)
-        h0, h1 = keys.total[0], keys.total[1]
-        for i in range(m):
-            g = near[i] if near[i] >= 0 else gates - 1 - near[i]
-            s = sign[g] + 1 if g < gates else 2
-            h0 += keys.random[g, 1, 0] - keys.random[g, s, 0]
-            h1 += keys.random[g, 1, 1] - keys.random[g, s, 1]
-        found = _find(corners.table, corners.keys, h0, h1)
+        v = control[CORNERS]
+        found = _find(corners.table, corners.keys, v, keys, sign, near, m)
         if found < 0:
-            v = control[CORNERS]
             corners.table[-1 - found] = v
-            corners.keys[v, 0], corners.keys[v, 1] = h0, h1
             x, y, dx, dy = (
                 poly.corner[cur, k, 0],
                 poly.corner[cur, k, 1],
@@ -152,17 +139,10 @@ def _emit(net, state, keys, poly, corners, edges, cells, work, control):
     for k in range(n):
         m = _add(near, 0, poly.line[cur, k])
         m = _add_tagged(poly, poly.tags[cur, k, 1], near, m)
-        h0, h1 = keys.total[0], keys.total[1]
-        for i in range(m):
-            g = near[i] if near[i] >= 0 else gates - 1 - near[i]
-            s = sign[g] + 1 if g < gates else 2
-            h0 += keys.random[g, 1, 0] - keys.random[g, s, 0]
-            h1 += keys.random[g, 1, 1] - keys.random[g, s, 1]
-        found = _find(edges.table, edges.keys, h0, h1)
+        e = control[EDGES]
+        found = _find(edges.table, edges.keys, e, keys, sign, near, m)
         if found < 0:
-            e = control[EDGES]
             edges.table[-1 - found] = e
-            edges.keys[e, 0], edges.keys[e, 1] = h0, h1
             edges.faces[e, 0] = cells.corners[place + k]
             edges.faces[e, 1] = cells.corners[place + (k + 1 if k + 1 < n else 0)]
             edges.faces[e, 2], edges.faces[e, 3] = region, -1
