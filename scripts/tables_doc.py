@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import textwrap
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -16,17 +17,24 @@ from polyfiber.datasets.tables import names, table  # noqa: E402
 
 HEAD = """# Tables of datasets
 
-Columns, units and options of every table, written by `python scripts/tables_doc.py`; a test keeps it so. How to make datasets: [datasets](datasets.md).
+Columns, units and options of every table, written by `python scripts/tables_doc.py`; a test keeps it so.
+How to make datasets: [datasets](datasets.md).
 
-Types are Arrow types. A list column has a fixed type of entries; points and matrices are flat, one row after another. Unit `1` is a pure number, `id` a number of
-something, `input` and `output` the units of the network's inputs and outputs. *With* names the option that a column depends on.
+Types are Arrow types. A list column has a fixed type of entries; points and matrices are flat, one row after another.
+Unit `1` is a pure number, `id` a number of something, `input` and `output` the units of the network's inputs and
+outputs. *With* names the option that a column depends on.
 """
 
 
 def describe(name: str) -> str:
     """Markdown of one table."""
     found = table(name)
-    lines = [f"\n## {name}\n", f"{found.doc}\n", "| column | type | unit | with | |", "|---|---|---|---|---|"]
+    lines = [
+        f"\n## {name}\n",
+        f"{textwrap.fill(found.doc, 120)}\n",
+        "| column | type | unit | with | |",
+        "|---|---|---|---|---|",
+    ]
     for c in found.columns:
         kind = f"`{c.type}`" + (" or null" if c.nullable else "")
         doc = c.doc.replace("|", "\\|")

@@ -54,3 +54,11 @@ def test_paths_and_commands_that_are_named_exist() -> None:
             assert (ROOT / name).exists() or (ROOT / f"{name}.py").exists(), f"{path.name}: {name}"
         for command in re.findall(r"(?:`|\bbin/)polyfiber ([a-z]+)", text):
             assert command in known, f"{path.name}: polyfiber {command}"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: p.stem)
+def test_lines_are_wrapped(path: Path) -> None:
+    """Tables are one row a line; the README shows what a command prints."""
+    lines = path.read_text(encoding="utf-8").split("\n")
+    long = [i for i, line in enumerate(lines, start=1) if len(line) > 120 and not line.startswith("|")]
+    assert len(long) <= (path.name == "README.md"), long
