@@ -33,10 +33,11 @@ from .bounds.everywhere import bound_on_box, growth_bound
 from .bounds.near_equal import NEAR_SECONDS, Question
 from .forms.canonical import CanonicalForm, canonical_form, compare_raw, flat_parameters, form_of, raw_forms
 from .forms.shared_features import shared_features
-from .grounds import Bounded, ComparedCells, EqualForms, Ground, ProvedBoxes, SameFunctions, SameParameters
+from .grounds import Bounded, ComparedCells, EqualForms, Ground, ProvedBoxes, SameFunctions, SameParameters, SplitCells
 from .partial import ProvedPart, agreeing_cells
 from .regions.cover import Covered, CoverSearch, essential_inputs, sizes_of
 from .relations.prove import bound_on, by_relations
+from .relations.split import by_splitting
 from .witness import (
     Witness,
     as_float,
@@ -57,6 +58,8 @@ MAX_BLOCKWISE = 10**11
 """Largest expected complex that is begun, block by block or cell by cell, within a time budget."""
 FEW = 50_000
 """Expected vertices up to which cells are compared where splitting boxes does not decide an epsilon."""
+SPLIT_SHARE = 0.25
+"""Of the time, for cells along the difference before all cells of both."""
 SLOW = 1000
 """Parameters beyond which exact normal forms take longer than shared functions."""
 LARGE = 1_000_000
@@ -256,13 +259,22 @@ def _everywhere(pair: _Pair) -> Equivalence:
     proof = pair.witness_among(X)
     if proof is not None:
         return pair.no("witness", _DIFFER, proof)
+    tried = pair.method != "auto"
     if pair.method != "regions":
         related = _by_relations(pair)
         if related is not None:
             return related
+        size = _vertices(pair)
+        if not tried and size > FEW:
+            tried = True
+            split = _by_splitting(pair, SPLIT_SHARE if size <= MAX_VERTICES else 1 - SPLIT_SHARE)
+            if split is not None:
+                return split
     if pair.method == "forms":
         return pair.undecided(f"canonical forms differ by {distance:.2g}, which decides nothing here")
     answer = _by_cells(pair)
+    if answer.verdict is Verdict.UNDECIDED and not tried and not pair.monitor.late:
+        answer = _by_splitting(pair) or answer
     if answer.verdict is Verdict.UNDECIDED:
         proof = pair.witness_among(climbed(pair, X))
         if proof is not None:
@@ -280,12 +292,45 @@ def _by_relations(pair: _Pair, tolerance: float | None = None) -> Equivalence | 
     box = box_around(pair.domain)
     if box is not None and not found.exact:
         limits = pair.tolerance * _sampled(pair)[2]
-        if not (bound_on(found, *box) <= limits).all():
+        if not (bound_on(found.bound, *box) <= limits).all():
             return None
     ground = SameFunctions(found.functions, found.distance, found.allowed, found.growth.constant, found.growth.slope)
     return pair.yes(ground, **({"known_exact": Verdict.YES} if found.exact else {}))
 
 
+def _by_splitting(pair: _Pair, share: float = 1.0) -> Equivalence | None:
+    """YES or NO by cells that are cut along the difference; None where they do not decide."""
+    part = Monitor(pair.monitor.rest(share), pair.monitor._call)
+    found = by_splitting(pair.a, pair.b, tolerance=pair.tolerance, domain=pair.domain, monitor=part)
+    if found is None:
+        return None
+    box = box_around(pair.domain)
+    if found.equal:
+        if (
+            box is not None
+            and not found.exact
+            and (bound_on(found.bound, *box) > pair.tolerance * _sampled(pair)[2]).any()
+        ):
+            return None
+        ground = SplitCells(
+            found.cells, found.waiting, len(found.where), found.empty, found.functions, found.distance, found.allowed,
+            found.growth.constant, found.growth.slope,
+        )  # fmt: skip
+        return pair.yes(ground, **({"known_exact": Verdict.YES} if found.exact else {}))
+    if pair.tolerance == 0:
+        proofs = (
+            decisive(pair.a, pair.b, x, 0.0) for x in found.where if pair.domain is None or pair.domain.contains(x)
+        )
+        proof = next((p for p in proofs if p is not None), None)
+    elif box is None and len(found.where):
+        proof = pair.witness_among(np.concatenate([found.where * 2.0**k for k in (0, 2, 5, 10, 20)]))
+    else:
+        return None
+    facts = {"cells": found.cells, "without interior": found.empty, "not decided": found.waiting}
+    return None if proof is None else pair.no("splitting", _SPLIT, proof, certificate=facts)
+
+
+_SPLIT = "the difference is affine and not zero on a cell that was cut along it"
 _DIFFER = "the outputs differ at an input by more than the tolerance explains"
 
 
@@ -398,6 +443,10 @@ def _exactly(pair: _Pair) -> Equivalence:
         related = _by_relations(pair)
         if related is not None:
             return related
+    if pair.method == "auto":
+        split = _by_splitting(pair, SPLIT_SHARE)
+        if split is not None:
+            return split
     if pair.method == "forms":
         return pair.undecided("exact normal forms differ, and no input was found where the functions do")
     size = _vertices(pair)
@@ -418,6 +467,8 @@ def _on_domain(pair: _Pair) -> Equivalence:
         if distance <= YES_SHARE * pair.tolerance + (allowed - pair.tolerance) and distance <= allowed < 1:
             return pair.yes(EqualForms(distance, allowed))
         related = _by_relations(pair)
+        if related is None and _vertices(pair) > FEW:
+            related = _by_splitting(pair, SPLIT_SHARE)
         if related is not None:
             return related
     if pair.method in ("auto", "regions"):

@@ -128,6 +128,49 @@ class SameFunctions:
 
 
 @dataclass(frozen=True)
+class SplitCells:
+    """Cells cut along the difference, which cover the domain and on each of which both are equal over shared functions; as `SameFunctions`."""
+
+    cells: int
+    waiting: int
+    suspects: int
+    empty: int
+    functions: int
+    distance: float
+    allowed: float
+    constant: float
+    slope: float
+    method: str = "splitting"
+
+    def __post_init__(self) -> None:
+        _ask(self.cells > 0 and self.waiting == self.suspects == 0, self)
+        _ask(
+            0.0 <= self.distance <= self.allowed < 1.0 and 0.0 <= self.constant < inf and 0.0 <= self.slope < inf, self
+        )
+
+    @property
+    def bound(self) -> float:
+        """Relative distance of what counts as one."""
+        return self.distance
+
+    @property
+    def reason(self) -> str:
+        """In words."""
+        how = f"to {self.distance:.2g}" if self.allowed else "exactly"
+        return (
+            f"on each of {self.cells} cells, cut only along what differs, both are equal over shared functions, {how}"
+        )
+
+    @property
+    def certificate(self) -> dict[str, Any]:
+        """Counts of cells, the distance, and the bound of the difference at every input."""
+        return {
+            "cells": self.cells, "without interior": self.empty, "functions": self.functions, "distance": self.distance,
+            "allowed": self.allowed, "everywhere": {"constant": self.constant, "slope": self.slope},
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
 class ComparedCells:
     """Cells that cover the domain, each with a bound within its limit; ``ratio`` is the largest bound relative to its limit."""
 

@@ -22,6 +22,7 @@ from ..forms.shared_features import shared_features
 from ..moves_between import parameter_distance, unit_distance
 from ..regions.cover import CoverSearch, essential_inputs
 from ..relations.prove import by_relations
+from ..relations.split import by_splitting
 from ..witness import beyond_tolerance, candidates, exact_difference, explained, magnitude, rounding_bound
 from .bounds import bound_holds
 from .near import recheck_near
@@ -159,6 +160,8 @@ class _Work:
             if self.answer.method != "shared features":  # that would be the same way again
                 yield self._by_features
             yield self._by_relations
+            if self.answer.method not in ("relations", "splitting"):
+                yield self._by_splitting
         if self.exactly:
             yield self._by_exact_maps
             return
@@ -214,6 +217,19 @@ class _Work:
             return None
         return self.result(
             Verdict.YES, f"over {found.functions} functions that both share the outputs agree, to {found.distance:.2g}"
+        )
+
+    def _by_splitting(self) -> Recheck | None:
+        """On cells that are cut along the difference, the networks in the other order: for answers that were found by all cells."""
+        answer = self.answer
+        tolerance = 0.0 if self.exactly else max(answer.tolerance, 1e-12)
+        part = Monitor(self.monitor.rest(0.3))
+        found = by_splitting(answer.b, answer.a, tolerance=tolerance, domain=answer.domain, monitor=part)
+        if found is None or not found.equal or (answer.domain is not None and not found.exact):
+            self.missing.append("cells along the difference do not prove it")
+            return None
+        return self.result(
+            Verdict.YES, f"on {found.cells} cells cut along the difference both are equal over shared functions"
         )
 
     def _by_weights(self) -> Recheck | None:

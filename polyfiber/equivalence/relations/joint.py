@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -97,6 +98,8 @@ class Joint:
         Largest relative difference: of forms taken for one, and of the outputs (0 in rationals where the difference is).
     bound : (nL, n0 + 1) float64
         ``|f_o - g_o| <= bound @ (|x|, 1)``, everything included (floats only).
+    slack : (nL, n0 + 1) float64
+        The same without the difference itself (floats only).
     terms : (nL, D) float64
         Magnitudes that the outputs are summed from (floats only).
     """
@@ -614,13 +617,45 @@ class Joint:
         for gap, terms in zip(np.abs(self.difference), self.terms):
             self._see(gap, terms)
         above = 1 + 4 * gamma(sum(len(W) + W.shape[1] for s in self.sides for W in s.weights) + self.size)
-        self.bound = (np.abs(self.difference) @ self.reach + f.error + g.error) * above + TINY
+        self.slack = (f.error + g.error) * above + TINY
+        self.bound = np.abs(self.difference) @ self.reach * above + self.slack
         self.magnitude = self.terms @ self.reach
 
     @property
     def equal(self) -> bool:
         """Whether the difference of the outputs is zero (rationals)."""
         return self.exact and self.distance == 0.0
+
+    # ---- what the difference is made of -------------------------------------------------------
+    @cached_property
+    def _at(self) -> dict[int, int]:
+        return {column: h for h, column in enumerate(self.column) if column >= 0}
+
+    def made_of(self, h: int) -> list[int]:
+        """Heads that the form of a head names; none where it is a form over the inputs."""
+        return self._heads_in(self.heads[h] != 0)
+
+    def _heads_in(self, used: Any) -> list[int]:
+        return [self._at[int(k)] for k in np.flatnonzero(used[self.n + 1 :]) + self.n + 1]
+
+    def differing(self) -> list[int]:
+        """Heads whose functions the outputs do not share; in floats those beyond the tolerance, or else the worst."""
+        gap = np.abs(self.difference)
+        if self.exact:
+            return self._heads_in((gap != 0).any(axis=0))
+        size = np.delete(self.terms, self.n, axis=1).max(axis=1, initial=0.0)[:, None]
+        relative = (gap / np.where(size > 0, size, 1.0)).max(axis=0, initial=0.0)
+        relative[: self.n + 1] = 0.0
+        return self._heads_in(relative > min(self.tolerance, float(relative.max()) * 0.5))
+
+    def apart(self, h: int, other: int) -> list[int]:
+        """Heads in which the forms of two heads depart from being multiples (a guess, in floats)."""
+        p, q = (np.array(self._wide(self.heads[k]) / np.abs(self.heads[k]).max(), dtype=float) for k in (h, other))
+        both = np.flatnonzero((p != 0) & (q != 0))
+        if not len(both):
+            return self._heads_in((p != 0) | (q != 0))
+        ratio = float(np.median(p[both] / q[both]))
+        return self._heads_in(np.abs(p - ratio * q) > 1e-9)
 
 
 @dataclass(frozen=True)

@@ -111,16 +111,19 @@ def by_relations(
             joint = Joint(a, b, tolerance=allowed, box=box)
         except NumericalError:  # numbers that floats do not hold when rows are scaled
             return None
-        good = joint.distance <= allowed and bool(
-            (joint.bound <= tolerance * joint.magnitude.max(axis=1)[:, None]).all()
-        )
-    if not good or not np.isfinite(joint.bound).all():
-        return None
+        if not agrees(joint, tolerance, allowed):
+            return None
     growth = Growth(float(joint.bound[:, -1].max()), float(joint.bound[:, :-1].sum(axis=1).max() * (1 + 1e-12)))
     return SharedFunctions(joint.distance, allowed, growth, joint.bound, joint.size - joint.n - 1, exact=False)
 
 
-def bound_on(found: SharedFunctions, lo: Any, hi: Any) -> FloatArray:
-    """Bound (nL,) of ``|f - g|`` on a box."""
+def agrees(joint: Joint, tolerance: float, allowed: float) -> bool:
+    """Whether outputs in floats agree, and what was left out is within the tolerance of what they are summed from."""
+    within = joint.bound <= tolerance * joint.magnitude.max(axis=1)[:, None]
+    return joint.distance <= allowed and bool(within.all()) and bool(np.isfinite(joint.bound).all())
+
+
+def bound_on(bound: FloatArray, lo: Any, hi: Any) -> FloatArray:
+    """Bound (nL,) of ``|f - g|`` on a box, from one over ``(|x|, 1)``."""
     far = np.append(np.maximum(np.abs(np.asarray(lo, dtype=np.float64)), np.abs(np.asarray(hi, dtype=np.float64))), 1.0)
-    return np.asarray((found.bound @ far) * (1 + 1e-12))
+    return np.asarray((bound @ far) * (1 + 1e-12))

@@ -26,7 +26,7 @@ def test_wide_and_deep_pairs(widths: tuple[int, ...]) -> None:
     found = by_relations(a, b, tolerance=1e-9)
     assert found is not None
     assert (np.abs(a(X) - b(X)).max(axis=1) <= found.growth(X) + 1e-12 * (1 + np.abs(a(X)).max())).all()
-    assert (bound_on(found, -np.ones(widths[0]), np.ones(widths[0])) < 1e-9 * np.abs(a(X)).max()).all()
+    assert (bound_on(found.bound, -np.ones(widths[0]), np.ones(widths[0])) < 1e-9 * np.abs(a(X)).max()).all()
     for l in range(len(widths) - 2):
         W = [w.copy() for w in b.weights]
         W[l][-1] = W[l][-1] * (1 + 1e-6 * rng.standard_normal(W[l].shape[1]))
