@@ -31,6 +31,7 @@ from .ridges import SHARP, Ridges, as_float, form_slack, full_predicate, ridges_
 
 if TYPE_CHECKING:
     from ..complex import PolyhedralComplex
+    from ..topology.sets import PolyhedralSet, Support
 
 
 class BreakpointComplex:
@@ -147,6 +148,39 @@ class BreakpointComplex:
         swap = (words >> (self._walls[facets] & 63).astype(np.uint64)) & np.uint64(1) == 0
         sides[swap] = sides[swap][:, ::-1]
         return neurons, self._all_weights[facets], forms, sides
+
+    # ---- topology ---------------------------------------------------------------------------
+    @cached_property
+    def _set(self) -> PolyhedralSet:
+        found: PolyhedralSet = above("complexes.topology.build:breakpoint_set")(self)
+        return found
+
+    def as_set(self) -> PolyhedralSet:
+        """The closed visible facets with all their faces: vertices, incidences, homology, meshes, a certificate.
+
+        Its ``certificate.verify()`` decides for every facet from exact values of the function whether it bends there.
+
+        Examples
+        --------
+        >>> import polyfiber as pf
+        >>> tent = pf.ReLUNetwork([[[1, 0], [-1, 0], [0, 1], [0, -1]], [[1, 1, 1, 1]]], [[0] * 4, [0]])
+        >>> cross = pf.breakpoint_complex(tent).as_set()  # |x| + |y| bends on the axes
+        >>> cross.f_vector, cross.betti_numbers(), cross.betti_numbers("borel-moore")
+        ((1, 4), (1, 0), (0, 3))
+        """
+        return self._set
+
+    def betti_numbers(self, support: Support = "bounded", field: int = 2) -> tuple[int, ...]:
+        """Betti numbers of the closed visible facets; arguments as in `PolyhedralSet.betti_numbers`."""
+        return self._set.betti_numbers(support, field)
+
+    def euler_characteristic(self, support: Support = "bounded") -> int:
+        """Euler characteristic of the closed visible facets; as `PolyhedralSet.euler_characteristic`."""
+        return self._set.euler_characteristic(support)
+
+    def components(self) -> tuple[int, list[IntArray]]:
+        """Connected components of the closed visible facets: how many, and for each dimension that of every cell."""
+        return self._set.components()
 
     def plot(self, ax: Any = None, **options: Any) -> Any:
         """Draw where the function bends in the plane; options as in `polyfiber.plots.plot_breakpoints`."""

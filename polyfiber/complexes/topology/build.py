@@ -10,12 +10,13 @@ import numpy as np
 
 from ..._typing import Array, BoolArray, IntArray
 from ...budget import Budget, Monitor
-from ...errors import InputError
+from ...errors import InputError, NumericalError
 from .cells import Cells, Csr, Layer, section
 from .gates import Gates
 from .sets import PolyhedralSet, require_output, require_value
 
 if TYPE_CHECKING:
+    from ..breakpoints.simple import BreakpointComplex
     from ..complex import PolyhedralComplex
 
 
@@ -106,6 +107,24 @@ def class_region(cx: PolyhedralComplex, label: int, *, budget: Budget | None = N
     return PolyhedralSet(cells, f"class {i} of {n}", classes, label=i)
 
 
+def breakpoint_set(bp: BreakpointComplex) -> PolyhedralSet:
+    """The closed visible facets of a complex, with all their faces."""
+    cx = bp.complex
+    refuse_without_walls(cx)
+    constant = Gates(cx, _zeros((1, cx.network.architecture[-1])), np.array([Fraction(1)], dtype=object))
+    cells = Cells.of(cx, constant)
+    kept = [np.zeros(count, dtype=np.bool_) for count in cx.f_vector]
+    if cx.dimension:
+        kept[cx.dimension - 1][bp.facets] = True
+    for k in range(cx.dimension - 1, 0, -1):
+        below = cells.layers[k].below
+        kept[k - 1][below.indices[kept[k][below.owners]]] = True
+    found = cells.subcomplex(kept)
+    for layer in found.layers:
+        layer.gates[:] = 1
+    return PolyhedralSet(found, "breakpoint complex", kind="breakpoints")
+
+
 def class_gates(cx: PolyhedralComplex) -> tuple[Gates, dict[tuple[int, int], int]]:
     """The gates ``f_i - f_j``, i < j, and the number of each."""
     n = cx.network.architecture[-1]
@@ -130,6 +149,8 @@ def cells_again(owner: PolyhedralSet, cx: PolyhedralComplex) -> list[set[bytes]]
     n, q = gates.complex.network.n_hidden, gates.count
     dims = range(cx.dimension + 1)
     found: list[set[bytes]] = [set() for _ in dims]
+    if owner.kind == "breakpoints":
+        return _bending_again(owner, cx)
     n_classes = max(2, gates.complex.network.architecture[-1])
     pairs = list(combinations(range(n_classes), 2))
     seen: dict[bytes, int] = {}
@@ -155,6 +176,61 @@ def cells_again(owner: PolyhedralSet, cx: PolyhedralComplex) -> list[set[bytes]]
     for key, k in seen.items():
         found[k].add(key)
     return found
+
+
+def _bending_again(owner: PolyhedralSet, cx: PolyhedralComplex) -> list[set[bytes]]:
+    """Closed facets across which the function is not affine, by its exact values inside of the regions on both sides."""
+    net, n, q, d = owner.complex.network.exact(), owner.complex.network.n_hidden, owner._cells.gates.count, cx.dimension
+    found: list[set[bytes]] = [set() for _ in range(d + 1)]
+    if not d:
+        return found
+    regions = cx.signs(d)[:, :n]
+    inner = [_inner(cx, net, r, regions[r]) for r in range(cx.n_regions)]
+    values = [net(x[None])[0] for x in inner]
+    above, rows = cx._store.covers_above(d - 1)
+    kept = np.zeros(cx.f_vector[d - 1], dtype=np.bool_)
+    for f in np.flatnonzero(np.diff(above) == 2).tolist():
+        one, two = (int(r) for r in rows[above[f] : above[f] + 2])
+        step = Fraction(1, 2)
+        while (_signs_at(net, inner[one] + step * (inner[two] - inner[one]), n) != regions[one]).any():
+            step /= 2
+        near = net((inner[one] + step * (inner[two] - inner[one]))[None])[0]
+        kept[f] = (values[one] + (near - values[one]) / step != values[two]).any()
+    for k in range(d - 1, -1, -1):
+        signs = np.delete(cx.signs(k), np.s_[n : n + q], axis=1)[kept]
+        gate = np.ones((len(signs), q), dtype=np.int8)
+        found[k] = {row.tobytes() for row in np.concatenate([signs, gate], axis=1)}
+        if k:
+            ptr, idx = cx._store.covers_above(k - 1)
+            kept = np.logical_or.reduceat(kept[idx], ptr[:-1])
+    return found
+
+
+def _signs_at(net: Any, x: Array, n: int) -> Array:
+    """Signs of the hidden neurons at a rational point."""
+    values = np.concatenate([np.ravel(z) for z in net.preactivations(x[None])])[:n]
+    return np.array([(v > 0) - (v < 0) for v in values], dtype=np.int8)
+
+
+def _inner(cx: PolyhedralComplex, net: Any, region: int, signs: Array) -> Array:
+    """A rational point inside of a region: the float one, or the mean of its corners and a step along its rays."""
+    guess = cx.interior_points(cx.dimension)[region]
+    p = cx.polytopes
+    own = p.vertices[1][p.vertices[0][region] : p.vertices[0][region + 1]]
+    out = p.rays[1][p.rays[0][region] : p.rays[0][region + 1]]
+    for x in (_as_fractions(guess), _middle(cx, own, out)):
+        if (_signs_at(net, x, len(signs)) == signs).all():
+            return x
+    raise NumericalError(f"no rational point inside of region {region} was found; please report this network")
+
+
+def _middle(cx: PolyhedralComplex, vertices: Array, rays: Array) -> Array:
+    points: Array = cx.exact_vertices(vertices).sum(axis=0) / len(vertices)
+    return points + _as_fractions(cx.rays[1][rays].sum(axis=0)) if len(rays) else points
+
+
+def _as_fractions(x: Array) -> Array:
+    return np.array([Fraction(float(v)) for v in x], dtype=object)
 
 
 def _largest(values: Array, pairs: list[tuple[int, int]], n: int) -> BoolArray:

@@ -11,6 +11,7 @@ A facet of a cut cell never lies in the gate: the gate would support the cell, n
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -118,6 +119,20 @@ class Cells:
         """Cells of each dimension, up to the largest."""
         return tuple(len(layer) for layer in self.layers[: self.dimension + 1])
 
+    def subcomplex(self, kept: Sequence[BoolArray]) -> Cells:
+        """Some of the cells; the facets of a cell that is kept are kept too."""
+        number = [np.cumsum(mask) - 1 for mask in kept]
+        layers = []
+        for k, (layer, mask) in enumerate(zip(self.layers, kept)):
+            own = mask[layer.below.owners]
+            owners = number[k][layer.below.owners[own]]
+            members = number[k - 1][layer.below.indices[own]]
+            layers.append(Layer(layer.planes[mask], layer.gates[mask], Csr.of(owners, members, int(mask.sum()))))
+        while len(layers) > 1 and not len(layers[-1]):
+            layers.pop()
+        ends = self.ends[kept[1]] if len(kept) > 1 else self.ends
+        return Cells(self.gates, layers, self.points[kept[0]], ends)
+
     # ---- signs ------------------------------------------------------------------------------
     def _sides(self, gate: int) -> list[tuple[BoolArray, BoolArray]]:
         """For each dimension: whether a gate is somewhere negative, somewhere positive on each cell."""
@@ -202,9 +217,10 @@ class Cells:
 
 
 def vanishing(gates: Gates, planes: WordArray, signs: SignArray) -> BoolArray:
-    """(m, facets + gates) which facets and gates vanish on cells."""
+    """(m, facets + gates) which facets and gates vanish on cells, and not on all of a flat domain."""
     store, d = gates.complex._store, gates.frame.n_domain
     own = store.to_signs(planes) == 0
+    own[:, own.shape[1] - d + gates.frame.vanishing] = False  # they say nothing within a flat domain
     return np.concatenate([own[:, own.shape[1] - d :], own[:, : own.shape[1] - d], signs == 0], axis=1)
 
 
@@ -289,6 +305,8 @@ def _edge_planes(cx: PolyhedralComplex, ends: IntArray) -> WordArray:
     W = cx._frame.n_words
     valid = ~np.zeros(W, dtype=np.uint64)
     valid[-1] >>= np.uint64(64 * W - store.n_bits)
+    for facet in cx._frame.vanishing.tolist():  # sides that hold a flat domain: zero everywhere
+        valid[facet >> 6] &= ~(np.uint64(1) << np.uint64(facet & 63))
     planes = np.zeros((len(ends), 2 * W), dtype=np.uint64)
     for side in range(2):
         zeros = np.zeros((len(ends), W), dtype=np.uint64)

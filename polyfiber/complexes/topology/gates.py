@@ -52,8 +52,7 @@ class Gates:
         self.n = frame.n
         self.count = len(constants)
         if self.n == 0:  # one cell, on which every output is constant
-            origin = np.full((1, cx.network.architecture[0]), Fraction(0))
-            value = self.network.exact().preactivations(origin)[self.layer - 1]
+            value = self.network.exact().preactivations(cx.exact_vertices())[self.layer - 1]
             self.signs: SignArray = np.array([[(v > 0) - (v < 0) for v in value[0]]], dtype=np.int8)
             return
         sk, old = cx._skeleton, cx._skeleton.state

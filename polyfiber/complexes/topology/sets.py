@@ -31,7 +31,8 @@ SUPPORTS: tuple[Support, ...] = ("bounded", "compactified", "borel-moore")
 class PolyhedralSet:
     """A closed set of inputs given by the outputs of a network, as a polyhedral complex.
 
-    Made by `PolyhedralComplex.level_set`, ``sublevel_set``, ``superlevel_set``, ``decision_boundary`` and ``class_region``.
+    Made by `PolyhedralComplex.level_set`, ``sublevel_set``, ``superlevel_set``, ``decision_boundary``, ``class_region``,
+    ``preimage``, and `BreakpointComplex.as_set`.
     A cell is the part of a face of the canonical complex in which every condition keeps one sign. Ids count from 0 in each
     dimension.
 
@@ -45,6 +46,8 @@ class PolyhedralSet:
         Signs of ``f - value`` that belong to a level, sublevel or superlevel set.
     label : int or None
         The class of a class region.
+    kind : 'values', 'classes' or 'breakpoints'
+        What its cells are given by.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class PolyhedralSet:
         *,
         keep: tuple[int, ...] = (0,),
         label: int | None = None,
+        kind: Literal["values", "classes", "breakpoints"] = "values",
     ) -> None:
         self.complex: PolyhedralComplex = cells.gates.complex
         self.description = description
@@ -62,6 +66,7 @@ class PolyhedralSet:
         self._classes = classes
         self.keep = keep
         self.label = label
+        self.kind = "classes" if classes is not None else kind
 
     # ---- what it is -------------------------------------------------------------------------
     @property
@@ -167,21 +172,25 @@ class PolyhedralSet:
     def vertices(self) -> FloatArray:
         """(f_0, n0) float64 vertices; with lineality the points of least norm. Errors: `vertex_errors`."""
         if self.dimension < 0 or self.complex.dimension == 0:
-            return np.zeros((len(self._cells.points), self.complex.network.architecture[0]))
+            return self.complex.vertices[: len(self._cells.points)].copy()
         return self.complex._lift(self._cells.gates.coordinates[self._cells.points])
 
     @cached_property
     def vertex_errors(self) -> FloatArray:
         """(f_0,) bounds of the error of each quotient coordinate of a vertex."""
         if self.complex.dimension == 0:
-            return np.zeros(len(self._cells.points))
+            return self.complex.vertex_errors[: len(self._cells.points)].copy()
         return self._cells.gates.errors[self._cells.points]
 
     def exact_vertex(self, vertex: int) -> tuple[Fraction, ...]:
-        """Rational coordinates of a vertex in the quotient coordinates (all inputs where there is no lineality)."""
+        """Rational coordinates (n0) of a vertex; with lineality of the point of least norm."""
         if not 0 <= vertex < len(self._cells.points):
             raise InputError(f"vertex ids lie in 0..{len(self._cells.points) - 1}, found {vertex}")
-        return tuple(self._cells.gates.exact(int(self._cells.points[vertex]))[0])
+        frame = self.complex._frame
+        full = np.full((1, self.complex.network.architecture[0]), Fraction(0), dtype=object)
+        if self.complex.dimension:
+            full[0, frame.columns] = self._cells.gates.exact(int(self._cells.points[vertex]))[0]
+        return tuple(frame.lifted(full)[0])
 
     @cached_property
     def edges(self) -> IntArray:
