@@ -1,27 +1,37 @@
 """Attack the verdicts on pairs: equal ones by exact rewriting, near misses by exact change, truth in rationals.
 
-    python scripts/attacks/pairs.py --seconds 60 --seed 1 [--mode tolerance|exact|box] [--count 20000] [--json FILE]
+    python scripts/attacks/pairs.py --seconds 60 --seed 1 [--mode tolerance|exact|box|sizes] [--count 20000] [--json FILE] [--clock cpu]
+    python scripts/attacks/pairs.py --tables FILE [FILE ...] [--write docs/equivalence.md]
 
 Equal: two random rewritings of one network by up to six of 22 exact operators (`polyfiber.testing.rewritings`), rounded to floats, so that
 they differ by the rounding of parameters alone. Near misses: one of them changed as well (`polyfiber.testing.near_misses`); the largest exact gap at the input that
 the construction names and at many others, relative to what the function reaches in a ball of that size (or to what parameters that are moved do to it, relatively), is
 the *residual*.
 
-Wrong: NO for an equal pair, or for a residual below 1e-3 of the tolerance; YES for a residual above 1e3 of it; a witness without an exact gap. Between is the grey zone. Only
-UNDECIDED outside it counts as undecided. Every pair is asked in a random order. Prints a table and the wrong pairs' seeds; ends with 1 if there are any.
+Wrong: NO for an equal pair, or for a residual below 1e-3 of the tolerance; YES for a residual above 1e3 of it; a witness without an exact gap, outside the domain, or (within a
+tolerance) with a gap that the tolerance explains; an exception. Between is the grey zone. Only UNDECIDED outside it counts as undecided. Every pair is asked in a random order. Prints a
+table and the wrong pairs' seeds; ends with 1 if there are any.
+
+``--mode sizes`` asks about larger networks (`pair_tables.SIZES`): equal pairs and near misses of Gaussian, pruned and quantised weights, a network against
+its own quantised copy, on R^n, on a box and exactly. ``--clock cpu`` lets the 10 seconds of a pair be CPU time, for machines that are shared. ``--tables`` writes the tables of the page from
+the lines of earlier runs, and says which runs they were.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import sys
 import time
 from collections import Counter
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import polyfiber as pf
 from polyfiber.testing.near_misses import FAMILIES, WEIGHTS, base_network, changed
@@ -69,7 +79,45 @@ def inputs(n: int, where: Any, rng: np.random.Generator, box: pf.Box | None) -> 
     return X if box is None else np.concatenate([X[box.contains(X)], rng.uniform(box.lo, box.hi, (200, n))])
 
 
-def one(seed: int, mode: str, steps: int) -> dict[str, Any]:
+def judged(
+    f: pf.ReLUNetwork, g: pf.ReLUNetwork, box: pf.Box | None, mode: str, kind: str, level: float, seconds: float
+) -> dict[str, Any]:
+    """What was answered about a pair of known residual, and whether that was wrong."""
+    exact = mode == "exact"
+    if not exact:
+        f, g = f.rounded(), g.rounded()
+    started = time.process_time()
+    answer = pf.are_equivalent(f, g, box, tolerance=0.0 if exact else TOLERANCE, budget=pf.Budget(seconds=seconds))
+    spent = time.process_time() - started
+    said = answer.verdict.name
+    equal = kind.startswith("equal")
+    differ = not equal and (level > 0 if exact else level >= 1e3 * TOLERANCE)
+    wrong = (said == "NO" and equal) or (said == "YES" and differ)
+    if said == "NO" and not wrong:
+        wrong = answer.witness is None or not justified(f, g, box, np.asarray(answer.witness), mode)
+    return {
+        "mode": mode, "kind": kind, "said": said, "wrong": bool(wrong), "grey": not equal and not differ,
+        "method": answer.method, "reason": answer.reason, "level": level, "hidden": [f.n_hidden, g.n_hidden],
+        "inputs": f.architecture[0], "seconds": spent,
+    }  # fmt: skip
+
+
+def justified(f: pf.ReLUNetwork, g: pf.ReLUNetwork, box: pf.Box | None, x: np.ndarray, mode: str) -> bool:
+    """Whether an input proves a NO: in the domain, with an exact gap, which no tolerance explains."""
+    point = [Fraction(float(v)) for v in x]
+    gap = [abs(v) for v in f.exact()(point) - g.exact()(point)]
+    if not any(gap) or (box is not None and not bool(box.contains(x))):
+        return False
+    if mode == "tolerance":
+        return residual_at(f, g, x) >= 1e-3 * TOLERANCE
+    if mode == "box":  # what outputs reach, at inputs of the box
+        assert box is not None
+        X = np.random.default_rng(2).uniform(box.lo.astype(float), box.hi.astype(float), (512, len(x)))
+        return any(float(v) > TOLERANCE * (1 - 1e-9) * size for v, size in zip(gap, np.abs(f(X)).max(axis=0)))
+    return True
+
+
+def one(seed: int, mode: str, steps: int, seconds: float = 10.0) -> dict[str, Any]:
     """One pair: what it is, what was answered, and whether that was wrong."""
     rng = np.random.default_rng(seed)
     family, weights = FAMILIES[int(rng.integers(len(FAMILIES)))], WEIGHTS[int(rng.integers(len(WEIGHTS)))]
@@ -99,30 +147,8 @@ def one(seed: int, mode: str, steps: int) -> dict[str, Any]:
             p = np.asarray(where).astype(np.float64)
             box = pf.Box(p - rng.uniform(0.1, 4, n), p + rng.uniform(0.1, 4, n))
     level, _ = (0.0, None) if kind == "equal" else residual(f, g, inputs(n, where, rng, box))
-    if mode != "exact":
-        f, g = f.rounded(), g.rounded()
-    started = time.process_time()
-    answer = pf.are_equivalent(f, g, box, tolerance=0.0 if mode == "exact" else TOLERANCE, budget=pf.Budget(seconds=10))
-    spent = time.process_time() - started
-    said = answer.verdict.name
-    exact = mode == "exact"
-    equal = kind == "equal"
-    differ = kind != "equal" and (level > 0 if exact else level >= 1e3 * TOLERANCE)
-    grey = not equal and not differ
-    wrong = (said == "NO" and equal) or (said == "YES" and differ)
-    if said == "NO" and not wrong:
-        gap = 0.0 if answer.witness is None else max(
-            abs(v) for v in f.exact()([Fraction(float(v)) for v in answer.witness])
-            - g.exact()([Fraction(float(v)) for v in answer.witness])
-        )  # fmt: skip
-        wrong = gap == 0 or (box is not None and not bool(box.contains(answer.witness)))
-        if not wrong and mode == "tolerance":  # the tolerance explains such a gap
-            wrong = residual_at(f, g, np.asarray(answer.witness)) < 1e-3 * TOLERANCE
-    return {
-        "seed": seed, "kind": kind, "family": family, "weights": weights, "said": said, "wrong": bool(wrong), "grey": grey,
-        "method": answer.method, "reason": answer.reason, "level": level, "hidden": [f.n_hidden, g.n_hidden],
-        "inputs": n, "seconds": spent, "used": used,
-    }  # fmt: skip
+    found = judged(f, g, box, mode, kind, level, seconds)
+    return {"seed": seed, "family": family, "weights": weights, "used": used, **found}
 
 
 def main() -> None:
@@ -132,9 +158,23 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=10**9)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=6)
-    parser.add_argument("--mode", choices=("tolerance", "exact", "box"), default="tolerance")
+    parser.add_argument("--mode", choices=("tolerance", "exact", "box", "sizes"), default="tolerance")
+    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="what seconds are")
     parser.add_argument("--json", default=None, help="append every pair as a line")
+    parser.add_argument("--tables", nargs="+", default=None, help="files of --json: print their tables and end")
+    parser.add_argument("--write", default=None, help="with --tables: put them between the marks of this page")
     options = parser.parse_args()
+    if options.tables is not None:
+        from scripts.attacks.pair_tables import tables
+
+        tables(options.tables, options.write)
+        return
+    if options.clock == "cpu":
+        time.monotonic = time.process_time  # every clock of the library
+    if options.mode == "sizes":
+        from scripts.attacks.pair_tables import sized as attack
+    else:
+        attack = functools.partial(one, mode=options.mode, steps=options.steps)
     until, table, seconds = time.monotonic() + options.seconds, Counter(), []
     out = None if options.json is None else open(options.json, "a", encoding="utf-8")  # noqa: SIM115
     number = wrong = 0
@@ -142,10 +182,11 @@ def main() -> None:
         seed = options.seed * 10**7 + number
         number += 1
         try:
-            found = one(seed, options.mode, options.steps)
+            found = attack(seed)
         except Exception as error:  # an exception is a wrong answer here
             found = {
                 "seed": seed,
+                "mode": options.mode,
                 "kind": "error",
                 "said": type(error).__name__,
                 "wrong": True,
