@@ -111,13 +111,14 @@ def present(net: ReLUNetwork, X: FloatArray, tolerance: float) -> FloatArray:
 def explained(a: ReLUNetwork, b: ReLUNetwork, X: FloatArray, tolerance: float) -> FloatArray:
     """Gap (…, nL) that rounded parameters, and parameters of either network moved by the tolerance, explain at inputs of R^n.
 
-    Parameters count in blocks, or each by itself, in one network or the other, whichever explains least: four times the tolerance times
-    `sensitivity`, or the tolerance times what the terms that are there add up to (`present`), for each layer once.
+    Parameters count in blocks, or each by itself, whichever explains less: four times the tolerance times `sensitivity`, or the tolerance times what
+    the terms that are there add up to (`present`), for each layer once. Of both networks the one that explains more counts: a gap that moved parameters
+    of one of them make is no proof, however little the other explains.
     """
     sizes = [present(net, X, tolerance) for net in (a, b)]
     blocks = [4.0 * tolerance * sensitivity(net, X, tolerance) for net in (a, b)]
     single = [tolerance * len(net.weights) * size for net, size in zip((a, b), sizes)]
-    return np.asarray(np.minimum.reduce([*blocks, *single]) + 2.0**-46 * np.maximum(*sizes))
+    return np.asarray(np.maximum(*map(np.minimum, blocks, single)) + 2.0**-46 * np.maximum(*sizes))
 
 
 def beyond_tolerance(a: ReLUNetwork, b: ReLUNetwork, X: FloatArray, tolerance: float) -> BoolArray:
