@@ -63,14 +63,26 @@ def near(epsilon: FloatArray, relative: FloatArray) -> list[list[Alternative]]:
     return groups
 
 
-def same_winner(m: int, delta: float) -> list[list[Alternative]]:
+def same_winner(m: int, delta: float, factors: FloatArray | None = None) -> list[list[Alternative]]:
     """No input where class i leads in f and class j in g, each ahead of all others by more than delta.
+
+    Parameters
+    ----------
+    m : int
+        Classes.
+    delta : float
+    factors : (m, m) array, optional
+        Positive numbers t: for classes i, j ``(f_i - f_j) + t_ij (g_j - g_i) <= (1 + t_ij) delta`` excludes such an input as well, whatever t. It holds in one step
+        where ``f_i - f_j`` is about ``t_ij (g_i - g_j)``, as for logits at two temperatures, and only on very small boxes for t = 1 then.
 
     Examples
     --------
+    >>> import numpy as np
     >>> from polyfiber.bounds.goals import same_winner
     >>> [len(group) for group in same_winner(3, 0.0)]
     [5, 5, 5, 5, 5, 5]
+    >>> len(same_winner(3, 0.0, np.full((3, 3), 0.5))[0])
+    6
     """
     groups: list[list[Alternative]] = []
     for i in range(m):
@@ -81,6 +93,12 @@ def same_winner(m: int, delta: float) -> list[list[Alternative]]:
             group += [({i: 1.0, k: -1.0}, 0.0, delta) for k in range(m) if k != i]
             # g is f less the difference
             group += [({j: 1.0, k: -1.0, m + j: -1.0, m + k: 1.0}, 0.0, delta) for k in range(m) if k != j]
+            if factors is not None and factors[i, j] != 1.0:
+                t = float(
+                    factors[i, j]
+                )  # (1 - t) (f_i - f_j) + t (d_i - d_j); 1 - t is rounded, for which the limit is less
+                terms = {i: 1.0 - t, j: t - 1.0, m + i: t, m + j: -t}
+                group.append((terms, 0.0, (1.0 + t) * delta * (1 - 1e-12)))
             groups.append(group)
     return groups
 

@@ -2,7 +2,8 @@
 
 A disagreement is an input where class i leads in f, and another class j in g, each ahead of all others by more than the limit. On a box that is excluded
 for i and j by any one of: some class is never behind i by more in f; some class is never behind j by more in g; or ``(f_i - f_j) - (g_i - g_j)``, a difference of
-differences that is small for near networks wherever the classes tie, never exceeds twice the limit.
+differences that is small for near networks wherever the classes tie, never exceeds twice the limit; or ``(f_i - f_j) - t (g_i - g_j)`` never ``1 + t`` times the limit, for
+any t > 0. The t at hand is the one that makes this small at inputs of the box: logits at another temperature tie where the first do, and t = 1 would leave a neighbourhood of each tie open.
 """
 
 from __future__ import annotations
@@ -11,12 +12,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ..._typing import FloatArray
 from ...bounds.goals import same_winner
 from ...bounds.pairing import paired
 from ...bounds.split import BoxSearch
 from ...budget import Monitor
 from ...network.model import ReLUNetwork
+
+INPUTS = 256
+"""Inputs at which temperatures are compared."""
+SMALL = 1e-6
+"""Temperatures whose ratio is less, or more than one over it, are not tried."""
 
 
 @dataclass
@@ -39,6 +47,28 @@ class SettledBoxes:
     boxes: int = 0
     open: int = 0
     complete: bool = False
+
+
+def temperatures(a: ReLUNetwork, b: ReLUNetwork, box: tuple[FloatArray, FloatArray]) -> FloatArray:
+    """For classes i, j the factor (m, m) by which ``g_i - g_j`` is nearest to ``f_i - f_j`` at inputs of the box; 1 where none is positive.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import polyfiber as pf
+    >>> from polyfiber.equivalence.top1.boxes import temperatures
+    >>> a = pf.ReLUNetwork.random((2, 6, 2), rng=0)
+    >>> b = pf.ReLUNetwork([a.weights[0], 4 * a.weights[1]], [a.biases[0], 4 * a.biases[1]])
+    >>> temperatures(a, b, (-np.ones(2), np.ones(2)))[0, 1]
+    np.float64(0.25)
+    """
+    lo, hi = box
+    X = lo + (hi - lo) * np.random.default_rng(0).random((INPUTS, len(lo)))
+    u, v = a(X), b(X)
+    f, g = (w[:, :, None] - w[:, None, :] for w in (u, v))
+    with np.errstate(all="ignore"):
+        found = (f * g).sum(axis=0) / (g * g).sum(axis=0)
+    return np.where(np.isfinite(found) & (found > SMALL) & (found < 1 / SMALL), found, 1.0)
 
 
 def settle_boxes(
@@ -76,7 +106,8 @@ def settle_boxes(
         result.found = refute(x)
         return result.found is not None
 
-    search = BoxSearch(paired(a, b), same_winner(a.architecture[-1], limit), *box, rows=rows, confirm=confirm)
+    goal = same_winner(a.architecture[-1], limit, temperatures(a, b, box))
+    search = BoxSearch(paired(a, b), goal, *box, rows=rows, confirm=confirm)
     outcome = search.run(monitor, seconds=None if monitor.left is not None else seconds, phase="branch and bound")
     if outcome.status != "violated":
         result.found = None
@@ -85,4 +116,4 @@ def settle_boxes(
     return result
 
 
-__all__ = ["SettledBoxes", "settle_boxes"]
+__all__ = ["SettledBoxes", "settle_boxes", "temperatures"]
