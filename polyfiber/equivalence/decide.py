@@ -8,6 +8,7 @@ Beyond the bottleneck the problem is coNP-hard, so a budget may end it with *und
 from __future__ import annotations
 
 from dataclasses import replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from ..bounds.settle import settle
 from ..budget import Budget, Monitor
 from ..domain import Box, Polyhedron
 from ..errors import BudgetExceededError, InputError, ShapeError
+from ..network.float_or_rational import products_in_range
 from ..network.model import ReLUNetwork
 from ..network.piecewise import function_chain
 from ..verdict import Verdict
@@ -28,7 +30,7 @@ from .bounds.difference import (
     expected_vertices,
     maximum_difference,
 )
-from .bounds.difference_network import check_same_ends
+from .bounds.difference_network import check_pair
 from .bounds.everywhere import bound_on_box, growth_bound
 from .bounds.near_equal import NEAR_SECONDS, Question
 from .forms.canonical import CanonicalForm, canonical_form, compare_raw, flat_parameters, form_of, raw_forms
@@ -67,24 +69,13 @@ LARGE = 1_000_000
 
 
 def _check(a: Any, b: Any, domain: Any, tolerance: float, epsilon: Any) -> None:
-    for net in (a, b):
-        if not isinstance(net, ReLUNetwork):
-            raise InputError(
-                f"expected two ReLUNetworks, found {type(net).__name__}; see polyfiber.read_network, from_torch"
-            )
-        try:
-            net.rounded()
-        except OverflowError:
-            raise InputError(
-                "a parameter is beyond the range of floats, 1.8e308; rescale the networks, both by the same factor"
-            ) from None
-    check_same_ends(a, b)
+    check_pair(a, b)
     if domain is not None and not isinstance(domain, Polyhedron):
         raise InputError(f"domain must be None, a Box or a Polyhedron, found {type(domain).__name__}")
     if domain is not None and domain.dimension != a.architecture[0]:
         raise ShapeError(f"the domain has {domain.dimension} coordinates but the networks {a.architecture[0]} inputs")
-    if not 0 <= tolerance < 1:
-        raise InputError(f"tolerance must lie in [0, 1), found {tolerance}; 0 asks for exact equality")
+    if not (isinstance(tolerance, Real) and 0 <= tolerance < 1):
+        raise InputError(f"tolerance must lie in [0, 1), found {tolerance!r}; 0 asks for exact equality")
     if epsilon is not None and domain is None:
         raise InputError("epsilon bounds |f - g| on a bounded domain; pass a Box or a bounded Polyhedron")
 
@@ -272,6 +263,8 @@ def _everywhere(pair: _Pair) -> Equivalence:
                 return split
     if pair.method == "forms":
         return pair.undecided(f"canonical forms differ by {distance:.2g}, which decides nothing here")
+    if not products_in_range(pair.fa, pair.fb):
+        return pair.undecided(_BEYOND)
     answer = _by_cells(pair)
     if answer.verdict is Verdict.UNDECIDED and not tried and not pair.monitor.late:
         answer = _by_splitting(pair) or answer
@@ -300,6 +293,8 @@ def _by_relations(pair: _Pair, tolerance: float | None = None) -> Equivalence | 
 
 def _by_splitting(pair: _Pair, share: float = 1.0) -> Equivalence | None:
     """YES or NO by cells that are cut along the difference; None where they do not decide."""
+    if pair.tolerance > 0 and not products_in_range(pair.fa, pair.fb):
+        return None
     part = Monitor(pair.monitor.rest(share), pair.monitor._call)
     found = by_splitting(pair.a, pair.b, tolerance=pair.tolerance, domain=pair.domain, monitor=part)
     if found is None:
@@ -331,6 +326,10 @@ def _by_splitting(pair: _Pair, share: float = 1.0) -> Equivalence | None:
 
 
 _SPLIT = "the difference is affine and not zero on a cell that was cut along it"
+_BEYOND = (
+    "products of parameters leave the range of floats; rescale neurons and outputs, of both networks alike, or ask with "
+    "tolerance=0"
+)
 _DIFFER = "the outputs differ at an input by more than the tolerance explains"
 
 
@@ -471,6 +470,8 @@ def _on_domain(pair: _Pair) -> Equivalence:
             related = _by_splitting(pair, SPLIT_SHARE)
         if related is not None:
             return related
+    if pair.epsilon is None and not products_in_range(pair.fa, pair.fb):
+        return pair.undecided(_BEYOND)
     if pair.method in ("auto", "regions"):
         part = Monitor(pair.monitor.rest(ENUMERATION_SHARE), pair.monitor._call)
         found = _cells_on_domain(pair, part)

@@ -231,7 +231,7 @@ class Bounded:
     text: str = "|f - g| is at most"
 
     def __post_init__(self) -> None:
-        _ask(0.0 <= self.upper <= self.limit, self)
+        _ask(0.0 <= self.upper <= self.limit < inf, self)
 
     @property
     def bound(self) -> float:

@@ -20,6 +20,10 @@ MAX_TARGETS = 4096
 """About how many corners of layer 2's walls are tried; wide networks have more."""
 
 
+FAINTEST = 5e-324
+"""The smallest float above zero."""
+FLOOR = 1e-290
+"""Gaps that floats cannot tell from rounding of their smallest numbers."""
 WORK = 1 << 32
 """Multiplications that evaluating special points may take; of more points a random part is tried."""
 WIDEST_INVERSE = 1000
@@ -118,7 +122,7 @@ def explained(a: ReLUNetwork, b: ReLUNetwork, X: FloatArray, tolerance: float) -
     sizes = [present(net, X, tolerance) for net in (a, b)]
     blocks = [4.0 * tolerance * sensitivity(net, X, tolerance) for net in (a, b)]
     single = [tolerance * len(net.weights) * size for net, size in zip((a, b), sizes)]
-    return np.asarray(np.maximum(*map(np.minimum, blocks, single)) + 2.0**-46 * np.maximum(*sizes))
+    return np.asarray(np.maximum(*map(np.minimum, blocks, single)) + 2.0**-46 * np.maximum(*sizes) + FLOOR)
 
 
 def beyond_tolerance(a: ReLUNetwork, b: ReLUNetwork, X: FloatArray, tolerance: float) -> BoolArray:
@@ -240,8 +244,9 @@ def decisive(a: ReLUNetwork, b: ReLUNetwork, x: FloatArray, allowed: float | Flo
 
 
 def as_float(value: Any) -> float:
-    """The nearest float; infinite where a rational is beyond all of them."""
+    """The nearest float; infinite where a rational is beyond all of them, and not zero where it is not."""
     try:
-        return float(value)
+        near = float(value)
+        return near if near or not value else (FAINTEST if value > 0 else -FAINTEST)
     except OverflowError:
         return float("inf") if value > 0 else -float("inf")

@@ -8,8 +8,12 @@ from typing import Any
 import numpy as np
 
 from .._typing import Array, FloatArray
+from ..errors import InputError
 from ..numerics import exact
 from .model import ReLUNetwork
+
+RANGE = 400.0
+"""Powers of two that products may reach; floats end at 1023, and squares are taken."""
 
 
 def is_rational(dtype: Any) -> bool:
@@ -24,6 +28,48 @@ def row_norms(W: FloatArray) -> FloatArray:
     unit = W / scale[..., None]
     result: FloatArray = scale * np.sqrt((unit * unit).sum(axis=-1))
     return result
+
+
+def within_floats(net: ReLUNetwork) -> ReLUNetwork:
+    """As `ReLUNetwork.rounded`, with one clear error.
+
+    Raises
+    ------
+    InputError
+        A parameter is beyond the range of floats.
+    """
+    try:
+        return net.rounded()
+    except OverflowError:
+        raise InputError(
+            "a parameter is beyond the range of floats, 1.8e308; rescale the networks, both by the same factor"
+        ) from None
+
+
+def products_in_range(*nets: ReLUNetwork) -> bool:
+    """Whether products of a parameter of each layer, sums and squares of them included, surely stay within the range of floats.
+
+    Where they do not, numbers that are there may count as zero, and infinite ones as equal.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> from polyfiber.network.float_or_rational import products_in_range
+    >>> net = pf.ReLUNetwork([[[1e-200]], [[1.0]]], [[0], [0]])
+    >>> products_in_range(net), products_in_range(pf.ReLUNetwork.random((2, 9, 9, 1), rng=0))
+    (False, True)
+    """
+    for net in nets:
+        low = high = 0.0
+        for W, b in zip(net.weights, net.biases):
+            tops = np.maximum(np.abs(W).max(axis=1), np.abs(b)).astype(np.float64)
+            tops = tops[tops > 0]
+            if len(tops):
+                low += min(0.0, float(np.log2(tops.min())))
+                high += max(0.0, float(np.log2(tops.max())))
+        if not (low > -RANGE and high < RANGE):
+            return False
+    return True
 
 
 def gauge_norms(W: FloatArray) -> FloatArray:

@@ -270,3 +270,83 @@ def test_whatever_comes_there_is_one_answer_or_one_error() -> None:
         for method in ("auto", "regions"):
             answer = pf.are_equivalent(a, wide, domain, budget=pf.Budget(seconds=0), method=method)
             assert answer.verdict in (Verdict.YES, Verdict.UNDECIDED)
+
+
+def test_numbers_whose_products_leave_the_range_of_floats_prove_nothing() -> None:
+    """Squares of 1e308 are infinite and infinite less infinite is no number; squares of 1e-300 are zero. Both counted as equal."""
+    pairs = [
+        (N([[[1e308, 1e308]], [[1e308]]], [[1e308], [0]]), N([[[1e308, 1e307]], [[1e308]]], [[1e308], [0]])),
+        (N([[[1e-300]], [[1e-300]]], [[0], [0]]), N([[[1e-300]], [[2e-300]]], [[0], [0]])),
+        (N([[[5e-324]], [[5e-324]]], [[5e-324], [0]]), N([[[5e-324]], [[0.0]]], [[5e-324], [0]])),
+        (N([z((1, 1)), [[1e-200]]], [[1e-200], [0]]), N([z((1, 1)), [[1e-200]]], [[2e-200], [0]])),
+        (N([[[1e-310]]], [[0]]), N([[[2e-310]]], [[0]])),
+    ]
+    for a, b in pairs:
+        n = a.architecture[0]
+        for f, g in ((a, b), (b, a)):
+            for domain in (None, pf.Box(-1, 1, dimension=n)):
+                assert pf.are_equivalent(f, g, domain).verdict is not Verdict.YES
+            exactly = pf.are_equivalent(f, g, tolerance=0)
+            assert exactly.verdict is Verdict.NO
+            assert exactly.proof is not None
+            assert exactly.proof.gap > 0
+            assert exactly.verify()
+        with pytest.warns(pf.errors.PolyfiberWarning, match="not decided"):
+            assert pf.equivalence_classes([a, b]).tolist() == [0, 1]
+    # rescaled by powers of two far out: the same function, which floats see where products stay in range
+    a = pf.ReLUNetwork.random((2, 4, 1), rng=0)
+    for s in (2.0**-300, 2.0**300):
+        b = N([a.weights[0] * s, a.weights[1] / s], [a.biases[0] * s, a.biases[1]])
+        assert pf.are_equivalent(a, b).verdict is Verdict.YES
+
+
+def test_a_ground_needs_finite_numbers() -> None:
+    with pytest.raises(NumericalError):
+        Bounded(np.inf, np.inf, "regions")
+
+
+def test_a_box_that_is_one_point() -> None:
+    a, b = (pf.ReLUNetwork.random((2, 4, 3, 2), rng=seed) for seed in (0, 1))
+    point = pf.Box([1.0, 0.5], [1.0, 0.5])
+    for method in ("auto", "regions"):
+        assert pf.are_equivalent(a, b, point, method=method).verdict is Verdict.NO
+        assert pf.are_equivalent(a, random_trivial(a, rng=1)(a), point, method=method).verdict is Verdict.YES
+    assert top1_agreement(a, random_trivial(a, rng=1)(a), point, method="regions").verdict is Verdict.YES
+
+
+def test_bad_arguments_are_one_error_each() -> None:
+    a, b = (pf.ReLUNetwork.random((2, 4, 3, 2), rng=seed) for seed in (0, 1))
+    box, empty = pf.Box(-1, 1, dimension=2), pf.Polyhedron([[1, 0], [-1, 0], [0, 1], [0, -1]], [0, -1, 1, 1])
+    beyond = N([[[Fraction(10**400)] * 2] * 2], [[0, 0]])
+    for call in (
+        lambda: pf.are_equivalent(a, b, tolerance="a"),
+        lambda: pf.are_equivalent(a, b, tolerance=None),
+        lambda: pf.equivalence_classes([a, b], tolerance="a"),
+        lambda: top1_agreement(a, b, box, margin=np.nan),
+        lambda: top1_agreement(a, b, box, margin=-1.0),
+        lambda: top1_agreement("a", b, box),
+        lambda: top1_agreement(beyond, b, box),
+        lambda: pf.equivalence_classes([a, beyond]),
+        lambda: pf.difference(a, beyond, box),
+    ):
+        with pytest.raises(pf.errors.InputError):
+            call()
+    for question in (pf.are_equivalent, pf.difference):
+        with pytest.raises(pf.errors.InputError, match="empty"):
+            question(a, b, empty)
+
+
+# ---- what the tolerance explains -----------------------------------------------------------------------------------------
+
+
+def test_a_gap_that_moved_parameters_of_either_explain_is_no_proof() -> None:
+    """Parameters moved by 1e-9 move this pyramid by a thousand times its width: it may as well not be there."""
+    far, half = 2.0**20, 2.0**-20
+    f = N([[[1.0], [-1.0]], [[0.0, 0.0]], [[1.0]]], [[0, 0], [0], [0]])
+    g = N([[[1.0], [-1.0]], [[-1.0, -1.0]], [[1.0]]], [[-far, far], [half], [0]])
+    for a, b in ((f, g), (g, f)):
+        assert pf.are_equivalent(a, b).verdict is not Verdict.NO
+        assert pf.are_equivalent(a, b, tolerance=0).verdict is Verdict.NO
+    near = N(g.weights, [[-1.0, 1.0], [half], [0]])
+    for a, b in ((f, near), (near, f)):
+        assert pf.are_equivalent(a, b).verdict is Verdict.NO

@@ -7,9 +7,21 @@ from typing import Any
 import numpy as np
 
 from ..._typing import Array
-from ...errors import ShapeError
+from ...errors import InputError, ShapeError
+from ...network.float_or_rational import within_floats
 from ...network.model import ReLUNetwork
 from ...numerics.rounding import TINY, UNIT
+
+
+def check_pair(a: Any, b: Any) -> None:
+    """Raise an `InputError` unless both are networks within the range of floats, with as many inputs and outputs."""
+    for net in (a, b):
+        if not isinstance(net, ReLUNetwork):
+            raise InputError(
+                f"expected two ReLUNetworks, found {type(net).__name__}; see polyfiber.read_network, from_torch"
+            )
+        within_floats(net)
+    check_same_ends(a, b)
 
 
 def check_same_ends(a: ReLUNetwork, b: ReLUNetwork) -> None:

@@ -192,7 +192,10 @@ def aligned(a: ReLUNetwork, b: ReLUNetwork) -> ReLUNetwork | None:
                 norms = row_norms(rows)
                 sizes.append(np.where(norms > 0, norms, 1.0))
                 units.append(rows / sizes[-1][:, None])
-            rows, columns = linear_sum_assignment(-units[0] @ units[1].T)
+            likeness = units[0] @ units[1].T
+            if not np.isfinite(likeness).all():
+                return None
+            rows, columns = linear_sum_assignment(-likeness)
             order = columns[np.argsort(rows)]
             factors = sizes[0] / sizes[1][order]
             current = compose(Permute(layer, tuple(order.tolist())), Rescale(layer, tuple(factors.tolist())))(current)

@@ -14,6 +14,7 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -170,8 +171,8 @@ def group_networks(
     >>> pf.group_networks(nets).labels.tolist()
     [0, 1, 0]
     """
-    if not 0 < tolerance < 1:
-        raise InputError(f"tolerance must lie in (0, 1), found {tolerance}")
+    if not (isinstance(tolerance, Real) and 0 < tolerance < 1):
+        raise InputError(f"tolerance must lie in (0, 1), found {tolerance!r}")
     if unreadable not in ("raise", "skip"):
         raise InputError(f"unreadable must be 'raise' or 'skip', found {unreadable!r}")
     monitor = Monitor(budget, progress)

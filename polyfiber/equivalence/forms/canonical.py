@@ -17,6 +17,7 @@ import numpy as np
 from ..._typing import Array, FloatArray, IdArray, SignArray
 from ...errors import FileFormatError, InputError, NumericalError
 from ...kernels.fibers import canonical as kernels
+from ...network.float_or_rational import within_floats
 from ...network.model import ReLUNetwork
 from ...network.piecewise import require_chain
 from ...network.readers.npz import read_arrays
@@ -32,7 +33,7 @@ _KINDS = {kernels.LAYERED: "layerwise", kernels.HIDING: "hiding", kernels.FLIPS:
 
 def flat_parameters(net: ReLUNetwork) -> FloatArray:
     """``W_1, b_1, …, W_L, b_L`` in one float64 vector (rationals are rounded)."""
-    net = net.rounded()
+    net = within_floats(net)
     return np.concatenate([part.ravel() for pair in zip(net.weights, net.biases) for part in pair])
 
 
@@ -108,7 +109,8 @@ class CanonicalForm:
         Genericity margin: the smallest relative quantity that a decision rested on. A network whose
         rows differ by less has a form close to this one.
     noise : float
-        Relative rounding error that the entries may carry.
+        Relative rounding error that the entries may carry; infinite where parameters are so large or small (beyond about 1e±100) that products
+        leave the range of floats: then the form matches none.
     decides : str
         'always': equal functions have equal forms; 'generic': if the networks are generic bottlenecks;
         'sufficient': equal forms prove equality, different ones nothing.
@@ -167,7 +169,7 @@ class CanonicalForm:
     def matches(self, other: CanonicalForm, *, tolerance: float = 1e-9) -> bool:
         """Whether the forms agree within a relative tolerance, plus the rounding that both may carry."""
         allowed = tolerance + self.noise + other.noise
-        return self.distance(other, limit=2 * allowed) <= allowed
+        return self.distance(other, limit=2 * allowed) <= allowed < 1
 
     def _flat_widths(self) -> tuple[int, ...]:
         if self.kind == "affine":

@@ -19,6 +19,7 @@ import numpy as np
 
 from ..._typing import Array, FloatArray, IntArray
 from ...budget import heed
+from ...network.float_or_rational import products_in_range
 from ...network.model import ReLUNetwork
 from ...network.moves import hides
 
@@ -116,6 +117,8 @@ def shared_features(a: ReLUNetwork, b: ReLUNetwork, *, tolerance: float) -> floa
         a, b, tolerance = a.exact(), b.exact(), 0.0
     else:
         a, b = a.rounded(), b.rounded()
+        if not products_in_range(a, b):
+            return None
     pair = [_Layers.of(a), _Layers.of(b)]
     slack = 2.0**-44 if tolerance else 0.0
     worst = _Worst()

@@ -85,7 +85,7 @@ def enclosing_box(domain: Polyhedron | None) -> tuple[FloatArray, FloatArray] | 
     try:
         return bounding_box(domain)
     except PolyfiberError:
-        pass
+        _must_hold_points(domain)
     n = domain.dimension
     if n > WIDEST:
         return None
@@ -96,6 +96,15 @@ def enclosing_box(domain: Polyhedron | None) -> tuple[FloatArray, FloatArray] | 
         return None
     size = 1e-9 * (1.0 + np.abs(G[:, :-1]).max())
     return G[:, :-1].min(axis=0) - size, G[:, :-1].max(axis=0) + size
+
+
+def _must_hold_points(domain: Polyhedron) -> None:
+    """An InputError for an empty domain; other reasons for which there is no bounding box are none."""
+    try:
+        _ = domain.affine_hull
+    except PolyfiberError as error:
+        if getattr(error, "empty", False):
+            raise
 
 
 def essential_inputs(f: ReLUNetwork, g: ReLUNetwork) -> tuple[ReLUNetwork, ReLUNetwork, FloatArray | None]:
@@ -326,11 +335,12 @@ class CoverSearch:
         if isinstance(self.domain, Box):
             lo, hi = (v.astype(np.float64) for v in (self.domain.lo, self.domain.hi))
             wide = np.flatnonzero(lo < hi)
-            corners = np.array(list(itertools.product((0, 1), repeat=len(wide))), dtype=np.int64).reshape(-1, len(wide))
+            corners = np.array(list(itertools.product((0, 1), repeat=len(wide))), dtype=np.int64)
+            corners = corners.reshape(1 << len(wide), len(wide))
             points = np.repeat(lo[None], len(corners), axis=0)
             points[:, wide] = np.where(corners == 1, hi[wide], lo[wide])
             bits = _bits(2 * np.arange(len(wide))[None] + corners, self.cells.tight.shape[2])
-            yield np.insert(points, n, 1.0, axis=1), bits, len(wide) - 1
+            yield np.insert(points, n, 1.0, axis=1), bits, max(0, len(wide) - 1)
             return
         for signs in itertools.product((1.0, -1.0), repeat=n):
             points = np.concatenate([np.append(self.centre, 1.0)[None], np.insert(np.diag(signs), n, 0.0, axis=1)])

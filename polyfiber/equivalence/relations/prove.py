@@ -11,6 +11,7 @@ from ..._typing import FloatArray
 from ...budget import Monitor
 from ...domain import Box, Polyhedron
 from ...errors import NumericalError
+from ...network.float_or_rational import products_in_range
 from ...network.model import ReLUNetwork
 from ..bounds.everywhere import Growth
 from .joint import Joint
@@ -105,6 +106,8 @@ def by_relations(
             return SharedFunctions(0.0, 0.0, Growth(0.0, 0.0), joint.bound, joint.size - joint.n - 1, exact=True)
         if tolerance == 0:
             return None
+    if not products_in_range(a.rounded(), b.rounded()):
+        return None
     allowed = min(tolerance, max(STRICT * tolerance, ROUNDING))
     with np.errstate(all="ignore"):
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any, cast
 
 import numpy as np
@@ -12,12 +13,13 @@ from ..._typing import FloatArray, ProgressLike
 from ...budget import Budget, Monitor, heed
 from ...domain import Box, Polyhedron
 from ...errors import BudgetExceededError, IncompleteError, InputError, PolyfiberError
+from ...network.float_or_rational import products_in_range
 from ...network.model import ReLUNetwork
 from ...network.piecewise import function_chain
 from ...verdict import Verdict
 from ..answer import Recheck
 from ..bounds.difference import ENUMERATION_SHARE, MAX_VERTICES, box_around, expected_vertices
-from ..bounds.difference_network import check_same_ends
+from ..bounds.difference_network import check_pair
 from ..forms.canonical import canonical_form
 from ..forms.shared_features import shared_features
 from ..regions.cover import CoverSearch
@@ -203,7 +205,9 @@ def top1_agreement(
     <Verdict.YES: 'yes'>
     """
     a, b = function_chain(a), function_chain(b)
-    check_same_ends(a, b)
+    check_pair(a, b)
+    if not (isinstance(margin, Real) and 0 <= margin < np.inf):
+        raise InputError(f"margin must be a finite number >= 0, found {margin!r}: leads up to it count as ties")
     if a.architecture[-1] < 2:
         raise InputError(f"the networks have {a.architecture[-1]} output; a classifier needs at least two")
     if not isinstance(domain, Polyhedron) or domain.dimension != a.architecture[0]:
@@ -321,6 +325,8 @@ class _Question:
 
     def _by_regions(self, monitor: Monitor) -> Agreement | None:
         """Cells of both networks, cut where outputs tie as well; None where cells cannot be made."""
+        if not products_in_range(self.fa, self.fb):
+            return None
         try:
             search = CoverSearch(self.fa, self.fb, self.domain, classes=True)
         except ValueError:

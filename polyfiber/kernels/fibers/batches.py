@@ -93,7 +93,7 @@ def _confirm(found, widths, bounds, tolerance, keys, radius, head, heads, room, 
                 right[0] = i
                 allowed = tolerance + noise[i] + noise[j]
                 compare_forms(found, left, right, widths, allowed, distance, orders)
-                if distance[0] <= allowed:
+                if distance[0] <= allowed < 1.0:
                     head[i] = j
                     n_open = mark
                     break

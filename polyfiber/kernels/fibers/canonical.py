@@ -25,9 +25,14 @@ LAYERED = 0
 HIDING = 2
 FLIPS = 3
 EPS = 2.0 * UNIT
+# rows of hidden layers, offsets, and weights of outputs beyond these, or products of constants: squares or products may leave the range
+# of floats, so that numbers that are there count as zero, or differences of infinities as none; then the noise is infinite
+LARGEST = 1e100
+SMALLEST = 1e-100
 # of every network: forms (form_size,); kind LAYERED, HIDING or FLIPS; its hidden hyperplane or -1; count of visible
 # hyperplanes of the last hidden layer; orient (n_last,) +1 where the neurons of a hyperplane are active on its positive side
-# only; margin, the smallest relative quantity that a decision rested on; noise, the relative error that the form may carry
+# only; margin, the smallest relative quantity that a decision rested on; noise, the relative error that the form may carry, infinite where numbers
+# leave the range in which it is bounded: such a form equals none
 Forms = namedtuple("Forms", "forms kind hidden count orient margin noise")
 # of `_match`: how the columns of the second form are permuted, which of its rows are free, which each row of the first gets
 Matching = namedtuple("Matching", "previous free order")
@@ -166,9 +171,16 @@ def canonical_forms(flat, widths, merge, slack, found):
                 gone = False
                 if norm == 0.0:
                     gone = True
+                    if top > 0.0 or low < 0.0:
+                        error = np.inf
                     if b > 0.0:
                         for r in range(outer):
-                            p[biases[l + 1] + r] += p[offsets[l + 1] + r * widths[l] + i] * b
+                            v = p[offsets[l + 1] + r * widths[l] + i]
+                            p[biases[l + 1] + r] += v * b
+                            if v != 0.0 and not (SMALLEST * SMALLEST <= abs(v * b) <= LARGEST * LARGEST):
+                                error = np.inf
+                elif not (SMALLEST <= norm <= LARGEST and abs(b) <= LARGEST):
+                    error = np.inf
                 elif l > 1:
                     scale = np.sqrt(square + b * b)
                     if top <= 0.0 and b <= 0.0:
@@ -208,6 +220,9 @@ def canonical_forms(flat, widths, merge, slack, found):
                                 p[q + j] = 0.0
                         else:
                             least = min(least, d)
+        for x in range(offsets[layers], biases[layers] + m):  # of the outputs
+            if p[x] != 0.0 and not (SMALLEST * SMALLEST <= abs(p[x]) <= LARGEST * LARGEST):
+                error = np.inf
         # ---- backward: neurons that nobody uses ----
         for l in range(layers - 1, 0, -1):
             _used_columns(p, live, starts, offsets, widths, l)
@@ -338,7 +353,7 @@ def canonical_forms(flat, widths, merge, slack, found):
                 for c in range(n):
                     forms[t, at_A + r * n + c] = p[out + r * n + c]
             margin[t] = least
-            noise[t] = 8.0 * EPS
+            noise[t] = 8.0 * max(error, EPS)
             continue
         for x in range(m * n + m):
             rough[x] = 0.0
