@@ -18,7 +18,8 @@ from polyfiber.kernels import jit, lanes
 MODULES = sorted(
     m.name.removeprefix("polyfiber.kernels.")
     for m in pkgutil.walk_packages(kernels.__path__, "polyfiber.kernels.")
-    if not m.ispkg and not m.name.endswith((".jit", ".lanes", ".rounding"))  # the last holds constants alone
+    if not m.ispkg
+    and not m.name.endswith((".jit", ".lanes", ".linking", ".rounding"))  # the last holds constants alone
 )
 
 
@@ -71,6 +72,40 @@ def test_processes_that_fill_the_cache_at_once_do_not_mix_their_code(tmp_path: P
     assert len(list(tmp_path.glob("*.nbc"))) == 1
 
 
+def test_a_helper_is_compiled_inside_the_kernel_that_python_calls() -> None:
+    from polyfiber.kernels.complexes import forms
+
+    if not hasattr(forms.bit_of, "helper"):
+        pytest.skip("no compiler")
+
+    @jit.bare_kernel
+    def both(words):
+        return forms.bit_of(words, 0, 1) + np.uint64(2) * forms.bit_of(words, 0, 2)
+
+    words, before = np.array([[0b110]], dtype=np.uint64), len(forms.bit_of.overloads)
+    assert both(words) == 3
+    assert len(forms.bit_of.overloads) == before  # no machine code, no wrapper, nothing on disk
+    assert both.py_func(words) == 3  # and Python can call the helper too
+    assert len(forms.bit_of.overloads) > 0
+
+
+def test_a_function_that_numba_compiles_in_its_own_way_can_call_kernels() -> None:
+    from polyfiber.kernels.complexes import forms
+
+    if not hasattr(forms.bit_of, "helper"):
+        pytest.skip("no compiler")
+
+    @jit.parallel_kernel
+    def count(words):
+        found = 0
+        for k in jit.prange(64):
+            if forms.bit_of(words, 0, k) != np.uint64(0):
+                found += 1
+        return found
+
+    assert count(np.array([[0b1011]], dtype=np.uint64)) == 3
+
+
 class Gone(NamedTuple):
     """A type that an older version of the code had."""
 
@@ -108,7 +143,8 @@ def test_kernels_that_count_no_references_own_no_arrays(name: str) -> None:
         tree = ast.parse(inspect.getsource(value.py_func))
         called = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
         assert not called & ALLOCATES, f"{name}.{value.__name__}"
-        for compiled in value.overloads.values():
+        helper = getattr(value, "helper", value)
+        for compiled in (*value.overloads.values(), *helper.overloads.values()):
             assert "array" not in str(compiled.signature.return_type), f"{name}.{value.__name__}"
 
 

@@ -25,10 +25,17 @@ from numba.extending import intrinsic
 
 from ..budget import compiled, compiling
 from ..settings import settings
+from .linking import ATTRIBUTES, Kernel
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_OPTIONS: dict[str, Any] = {"nopython": True, "nogil": True, "error_model": "numpy", "fastmath": False}
+_OPTIONS: dict[str, Any] = {
+    "nopython": True,
+    "nogil": True,
+    "error_model": "numpy",
+    "fastmath": False,
+    "no_cfunc_wrapper": True,
+}
 
 
 class _Compilations(event.Listener):
@@ -125,16 +132,20 @@ def called_sources(function: FunctionType) -> tuple[tuple[str, int, int], ...]:
 
 
 # ---- decorators ---------------------------------------------------------------------------------
-def _compiled(function: F, *, counts: bool, **options: Any) -> F:
+def _compiled(function: F, *, counts: bool, inline: bool = False) -> F:
     """Compile on first call; the code is kept on disk unless the settings say no.
 
-    Whether references are counted is always said: what is not said is taken from the caller that compiles it first.
+    Every option is always said: what is not said is taken from the caller that compiles it first.
     """
-    compiled: F = numba.jit(cache=settings.numba_cache, _nrt=counts, **options, **_OPTIONS)(function)
-    kept: Any = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
-    if type(kept) is IndexDataCacheFile and isinstance(function, FunctionType):
-        kept.__class__ = CodeFile
-        kept._source_stamp = (kept._source_stamp, called_sources(function))
+    if numba.config.DISABLE_JIT or not isinstance(function, FunctionType):
+        return function
+    compiled: Any = Kernel(function, {"_nrt": counts, "forceinline": inline, **_OPTIONS})
+    if settings.numba_cache:
+        compiled.enable_caching()
+        kept: Any = getattr(compiled._cache, "_cache_file", None)
+        if type(kept) is IndexDataCacheFile:
+            kept.__class__ = CodeFile
+            kept._source_stamp = (kept._source_stamp, called_sources(function))
     return compiled
 
 
@@ -160,7 +171,22 @@ def inlined(function: F) -> F:
 
 def inline_kernel(function: F) -> F:
     """Compile a helper that its callers inline; it allocates nothing and counts no references, as a `bare_kernel`."""
-    return _compiled(function, counts=False, forceinline=True)
+    return _compiled(function, counts=False, inline=True)
+
+
+def outlined_kernel(function: F) -> F:
+    """Compile a bare kernel that is never copied into its callers: large, or for cases that are rare.
+
+    Copies cost: each is optimised on its own, and the first answer of a fresh install waits for it.
+    """
+    setattr(function, ATTRIBUTES, ("noinline",))
+    return _compiled(function, counts=False)
+
+
+def rare_kernel(function: F) -> F:
+    """Compile a bare kernel for cases that are rare: not copied into its callers, and short rather than unrolled."""
+    setattr(function, ATTRIBUTES, ("noinline", "optsize"))
+    return _compiled(function, counts=False)
 
 
 def parallel_kernel(function: F) -> F:

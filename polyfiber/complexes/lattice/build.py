@@ -409,11 +409,9 @@ class LatticeSkeleton(Skeleton):
         self.stats.solves += m
         us, ks = us[:pairs], ks[:pairs]
         if pairs:
-            unsure = np.zeros(pairs, dtype=np.bool_)
-            counts = np.zeros(3, dtype=np.int64)
-            forms.decide_listed(us, ks, net, st, unsure, counts, self._work)
+            signs, counts = self._on_listed(forms.DECIDE, us, ks)
             self._count(counts)
-            self._decide(us[unsure], ks[unsure])
+            self._decide(us[signs == 0], ks[signs == 0])
             lk.record_signs(us, ks, st.words, self.zeros, vertices.planes)
         edges.fill = lk.cut_edges(k, ids, nv, edges.faces, edges.marks, vertices.planes)
         edges.count += m

@@ -260,6 +260,7 @@ class Skeleton:
         st.words[: self.nv] = 0
         st.up[: self.nv] = 0
         st.star[: self.nv] = -1
+        st.slot[: self.nv] = n  # not solved yet
         st.at_inf[0] = -1
         st.star[0, 2 * n :] = zeros
         matrix = frame.given(zeros)[:, :n]
@@ -271,7 +272,7 @@ class Skeleton:
             if not np.isfinite(inverse).all():
                 inverse = np.eye(n)
             st.x[0] = -inverse @ frame.given(zeros)[:, n]
-        self._solve(0)
+        self.refine([0])
         for (s, side), v in index.items():
             if self.monitor.late:
                 self.monitor.check_time(f"the skeleton (ray {v} of {len(index)} of its first cone)")
@@ -285,24 +286,26 @@ class Skeleton:
                 forms.set_bit(st.words, v, int(zeros[s]))
             st.star[0, 2 * s + side] = v << shift | (2 * s + 1)
             st.star[v, 2 * s + 1] = 0 << shift | (2 * s + side)
-            self._solve(v)
+            self.refine([v])
             forms.set_bit(st.up, 0, 2 * s + side)
         forms.heights(np.arange(self.nv), n, self.lift, st.at_inf, st.x, st.err, st.height)
         for k in zeros:  # the other vertices of the cone see these facets as decided
             forms.clear_bit(self.pending, 0, int(k))
 
-    def _solve(self, v: int) -> None:
-        forms.solve(v, self.frame.net, self.state, self._work)
+    def _on_listed(self, task: int, vertices: Any, facets: Any) -> tuple[Any, Any]:
+        """Solve vertices, or find signs of pairs (`kernels.complexes.forms.on_listed`); returns signs and counts."""
+        vs, ks = (np.ascontiguousarray(ids, dtype=np.int64) for ids in (vertices, facets))
+        out, counts = np.zeros(len(ks), dtype=np.int8), np.zeros(3, dtype=np.int64)
+        forms.on_listed(task, vs, ks, self.frame.net, self.state, out, counts, self._work)
+        return out, counts
 
     def refine(self, vertices: Any) -> None:
         """Solve vertices directly, for the tightest error bounds that floats give."""
-        forms.solve_many(vertices, self.frame.net, self.state, self._work)
+        self._on_listed(forms.SOLVE, vertices, ())
 
     def judge(self, vertices: Any, facets: Any) -> Any:
         """Signs of pairs by the form on the cell and the rank rule, 0 where they cannot tell; changes nothing."""
-        out = np.zeros(len(vertices), dtype=np.int8)
-        forms.judge_listed(vertices, facets, self.frame.net, self.state, out, self._work)
-        return out
+        return self._on_listed(forms.JUDGE, vertices, facets)[0]
 
     def sharpen(self, vertices: Any, *, rtol: float = 1e-6) -> None:
         """Coordinates of the listed vertices with a relative error of at most rtol; exact ones where floats cannot."""
@@ -554,11 +557,9 @@ class Skeleton:
 
     def _second_filter(self, vs: Any, ks: Any) -> None:
         """Pairs that the first filter left: the form on the cell, a direct solve, exact arithmetic."""
-        counts = np.zeros(3, dtype=np.int64)
-        unsure = np.zeros(len(vs), dtype=np.bool_)
-        forms.decide_listed(vs, ks, self.frame.net, self.state, unsure, counts, self._work)
+        signs, counts = self._on_listed(forms.DECIDE, vs, ks)
         self._count(counts)
-        self._decide(vs[unsure], ks[unsure])
+        self._decide(vs[signs == 0], ks[signs == 0])
 
     def _count(self, counts: Any) -> None:
         self.stats.filtered += int(counts[0])

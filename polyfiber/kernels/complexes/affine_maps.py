@@ -12,6 +12,7 @@ from .forms import ONE, affine_form, wired_coefficients
 def forms(words, ids, net, width, A, a):
     """Forms of facet or output ids (m,) on cells (r, ...) given by their positive bits: A (r, m, n), a (r, m)."""
     n, stride = net.n, net.stride
+    words = words[:, :]  # of any strides, as those of a state: one version of the forms for both
     out = np.zeros(stride + 8)
     cur = np.zeros(width + 1)
     nxt = np.zeros(width + 1)
@@ -101,6 +102,7 @@ def wired_columns(words, neurons, net, n_layers, n_out, width, C, M):
 def facet_forms(words, neurons, net, width, G):
     """Form of each facet's own facet id on its cell: G (m, n + 1), constant last."""
     n, stride = net.n, net.stride
+    words = words[:, :]  # of any strides, as those of a state: one version of the forms for both
     out = np.zeros(stride + 8)
     cur = np.zeros(width + 1)
     nxt = np.zeros(width + 1)

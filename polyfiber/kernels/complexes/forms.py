@@ -13,7 +13,7 @@ from collections import namedtuple
 
 import numpy as np
 
-from ..jit import bare_kernel, inline_kernel, popcount, trailing_zeros
+from ..jit import bare_kernel, inline_kernel, outlined_kernel, popcount, rare_kernel, trailing_zeros
 from ..lanes import axpy, first_of, load4, load8, load_row8, magnitude, store, times, total, zero4, zero8
 from ..rounding import TINY, UNIT
 
@@ -108,16 +108,22 @@ def affine_form(k, words, v, net, out, cur, nxt):
             out[c] = rows[start + c]
     elif net.wired != 0:
         wired_form(k, layer, words, v, net, cur, out)
-    elif layer == 2:
-        combine_rows(weights, woff[k] - first[1], words, v, first[1], first[2], rows, stride, n, out)
-        out[n] += biases[k]
     else:
-        const = pull_back(k, layer, words, v, first, weights, woff, biases, cur, nxt)
-        combine_rows(cur, -first[1], words, v, first[1], first[2], rows, stride, n, out)
+        coef, offset, const = weights, woff[k], biases[k]
+        if layer > 2:
+            const = pull_back(k, layer, words, v, first, weights, woff, biases, cur, nxt)
+            coef, offset = cur, 0
+        combine_rows(coef, offset - first[1], words, v, first[1], first[2], rows, stride, n, out)
         out[n] += const
 
 
-@bare_kernel
+@outlined_kernel
+def form_of(k, words, v, net, out, cur, nxt):
+    """The same, not copied into its callers: for cases that are rarer."""
+    affine_form(k, words, v, net, out, cur, nxt)
+
+
+@outlined_kernel
 def wired_coefficients(k, layer, until, words, v, net, weights, cur):
     """Coefficients of id k on the gates of blocks until <= q < layer, in cur by facet id: along all ways through active gates.
 
@@ -147,7 +153,7 @@ def wired_coefficients(k, layer, until, words, v, net, weights, cur):
                             part[i] += r * row[i]
 
 
-@bare_kernel
+@outlined_kernel
 def wired_form(k, layer, words, v, net, cur, out):
     """Form of a gate or output that may read the input and all blocks before it: its row, and those of active gates."""
     n, rows, weights, first, reads, runs = net.n, net.rows, net.weights, net.first, net.reads, net.runs
@@ -212,7 +218,7 @@ def run_of_rows8(eight, block, run, words, v, coef, rows, step):
     return eight
 
 
-@bare_kernel
+@outlined_kernel
 def pull_back(k, layer, words, v, first, weights, woff, biases, cur, nxt):
     """Coefficients of neuron k on the outputs of the first layer, in cur; returns the constant."""
     const = biases[k]
@@ -305,7 +311,7 @@ def value_bound(k, kappa, drift, inflate, size, x, v, error, hom, n):
     return (s + (size + drift[k]) * error) * inflate + TINY
 
 
-@bare_kernel
+@rare_kernel
 def wired_slopes_vanish(v, k, net, st, cur):
     """The same where gates read more than the layer before: by stages between blocks that all ways lead through.
 
@@ -360,7 +366,7 @@ def wired_slopes_vanish(v, k, net, st, cur):
     return True
 
 
-@bare_kernel
+@rare_kernel
 def slopes_vanish(v, k, net, st, cur):
     """Whether the slope of facet k along ray v is identically zero, by ranks alone.
 
@@ -409,7 +415,7 @@ def is_constant(k, layer, form, n):
     return True
 
 
-@bare_kernel
+@rare_kernel
 def invert(A, R, n):
     """Gauss-Jordan with partial pivoting; A is overwritten. False if a pivot is zero or not finite."""
     for i in range(n):
@@ -443,7 +449,7 @@ def invert(A, R, n):
     return True
 
 
-@bare_kernel
+@rare_kernel
 def solve(v, net, st, work):
     """Solve the n zero forms of v directly; sets x, err (and base, base_err) with certified bounds."""
     A, B, R, _, form, cur, nxt, rho = work
@@ -455,7 +461,7 @@ def solve(v, net, st, work):
     slot[v] = -1
     gauge = -1
     for s in range(n):
-        k = star[v, 2 * n + s]
+        k = np.int64(star[v, 2 * n + s])
         if k == inf:
             gauge = s
             norm = 0.0
@@ -466,7 +472,7 @@ def solve(v, net, st, work):
                 B[s, c] = A[s, c]
             B[s, n] = 0.0
         else:
-            affine_form(k, words, v, net, form, cur, nxt)
+            form_of(k, words, v, net, form, cur, nxt)
             for c in range(n):
                 A[s, c] = form[c]
                 B[s, c] = form[c]
@@ -524,7 +530,7 @@ def solve(v, net, st, work):
         if s == gauge:
             rho[s] = 0.0
         else:
-            k = star[v, 2 * n + s]
+            k = np.int64(star[v, 2 * n + s])
             b = kappa0[k]
             for c in range(n):
                 b += kappa[k, c] * abs(form[c])
@@ -604,12 +610,12 @@ def solve(v, net, st, work):
     err[v] = e
 
 
-@bare_kernel
+@outlined_kernel
 def sign_at(v, k, net, st, form, cur, nxt):
     """Certified sign of facet k at vertex v, or 0 when the filter cannot tell."""
     n, layer_of, kappa, drift, inflate = net.n, net.layer_of, net.kappa, net.drift, net.inflate
     words, x, err, at_inf, base, base_err = st.words, st.x, st.err, st.at_inf, st.base, st.base_err
-    affine_form(k, words, v, net, form, cur, nxt)
+    form_of(k, words, v, net, form, cur, nxt)
     size = form_size(form, n)
     hom = 1.0 if at_inf[v] < 0 else 0.0
     z = form_value(form, x, v, hom, n)
@@ -627,43 +633,38 @@ def sign_at(v, k, net, st, form, cur, nxt):
     return 0
 
 
-@bare_kernel
-def solve_many(vs, net, st, work):
-    """Solve the listed vertices directly, unless they are already."""
-    for v in vs:
-        if st.slot[v] >= 0:
-            solve(v, net, st, work)
+# what `on_listed` does
+SOLVE, JUDGE, DECIDE = range(3)
 
 
 @bare_kernel
-def judge_listed(vs, ks, net, st, out, work):
-    """Certified signs of pairs (vertex, facet) into out; 0 where the filter cannot tell. Changes nothing."""
-    for e in range(vs.shape[0]):
-        v = vs[e]
-        k = ks[e]
-        out[e] = sign_at(v, k, net, st, work.form, work.cur, work.nxt)
+def on_listed(task, vs, ks, net, st, out, counts, work):
+    """Solve listed vertices, or find signs of listed pairs (vertex, facet): one kernel, since all need the same two large parts.
 
-
-@bare_kernel
-def decide_listed(vs, ks, net, st, unsure, counts, work):
-    """Second filter for pairs (vertex, facet): the form on the cell, then a direct solve.
-
-    Marks in unsure what is left for the exact predicate.
+    SOLVE    solve the vertices directly, unless they are already
+    JUDGE    certified signs of the pairs into ``out`` (int8), 0 where the filter cannot tell; changes nothing else
+    DECIDE   second filter: the form on the cell, then a direct solve; keeps the signs, and ``out`` is 0 where the exact
+             predicate has to decide. counts: signs by value, by rank, and solves
     """
     form, cur, nxt = work.form, work.cur, work.nxt
     for e in range(vs.shape[0]):
         v = vs[e]
+        if task == SOLVE:
+            if st.slot[v] >= 0:
+                solve(v, net, st, work)
+            continue
         k = ks[e]
         s = sign_at(v, k, net, st, form, cur, nxt)
-        if s == 0 and st.slot[v] >= 0:
-            solve(v, net, st, work)
-            counts[2] += 1
-            s = sign_at(v, k, net, st, form, cur, nxt)
-        unsure[e] = s == 0
-        if s != 0:
-            counts[0 if abs(s) == 1 else 1] += 1
-            if s > 0:
-                set_bit(st.words, v, k)
+        if task == DECIDE:
+            if s == 0 and st.slot[v] >= 0:
+                solve(v, net, st, work)
+                counts[2] += 1
+                s = sign_at(v, k, net, st, form, cur, nxt)
+            if s != 0:
+                counts[0 if abs(s) == 1 else 1] += 1
+                if s > 0:
+                    set_bit(st.words, v, k)
+        out[e] = s
 
 
 @inline_kernel
