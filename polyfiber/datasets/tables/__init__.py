@@ -8,7 +8,7 @@ import importlib.util
 from ...errors import InputError
 from .base import Item, Table
 
-NAMES = ("networks", "complexes", "cells", "facets", "fibers", "pairs", "strata", "trajectories", "blocks")
+NAMES = ("networks", "complexes", "cells", "facets", "topology", "fibers", "pairs", "strata", "trajectories", "blocks")
 
 
 def names() -> tuple[str, ...]:

@@ -20,7 +20,11 @@ SPECS: dict[str, dict[str, Any]] = {
             {"name": "a", "kind": "random", "architecture": [[2, 3, 1], [3, 3, 2, 2]], "count": 4},
             {"name": "b", "kind": "perturbed", "of": "a", "noise": 1e-2},
         ],
-        "tables": {"complexes": {}, "cells": {}, "facets": {}, "fibers": {"local_dimension": True}, "pairs": {}},
+        "tables": {"complexes": {}, "cells": {}, "facets": {}, "topology": {}, "fibers": {"local_dimension": True}, "pairs": {}},
+    },
+    "sets": {
+        "name": "sets", "seed": 7, "tables": {"topology": {"levels": [0.0, 0.5]}},
+        "networks": [{"kind": "random", "architecture": [[2, 3, 1], [2, 2, 2], [1, 3, 2]], "count": 6, "domain": [-2.0, 2.0]}],
     },
     "blocks": {
         "name": "blocks", "seed": 5, "tables": {"cells": {}},
