@@ -19,6 +19,7 @@ from .._typing import Array, BoolArray, FloatArray, IntArray
 from ..complexes.complex import PolyhedralComplex
 from ..complexes.topology.sets import PolyhedralSet
 from ..complexes.topology.surfaces import corners_around
+from ..errors import InputError
 from ..network.model import ReLUNetwork
 from ..plots.windows import Window
 
@@ -177,7 +178,10 @@ def line(window: Window, columns: Columns) -> dict[str, Any]:
     order = np.argsort(x, kind="stable")
     place = np.argsort(order)
     regions = np.argsort(place[cx.edges].min(axis=1), kind="stable")
-    values = np.asarray(cx.network.rounded()(x[order][:, None]))
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = np.asarray(cx.network.rounded()(x[order][:, None]))
+        if not np.isfinite(values.max() - values.min()):
+            raise InputError("the outputs are beyond floating-point numbers; a smaller domain can be drawn")
     columns.add("x", x[order], "f8")
     columns.add("y", values, "f8")
     _patterns(cx, 1, columns, regions)
@@ -268,13 +272,15 @@ def _colours(
     outputs = range(min(cx.network.architecture[-1], MOST_COLOURED))
     for kind in ("gradient", "output"):
         for o in outputs:
-            if kind == "gradient":
-                values, text = np.linalg.norm(A[:, o], axis=1), f"gradient of output {o}"
-            else:
-                values, text = (A[:, o] * middle).sum(axis=1) + a[:, o], f"output {o}"
-            low, high = float(values.min()), float(values.max())
             with np.errstate(over="ignore", invalid="ignore"):
-                steps = (values - low) * (255.0 / (high - low)) if high > low else np.zeros_like(values)
+                if kind == "gradient":
+                    values, text = np.hypot.reduce(A[:, o], axis=1), f"gradient of output {o}"
+                else:
+                    values, text = (A[:, o] * middle).sum(axis=1) + a[:, o], f"output {o}"
+                low, high = float(values.min()), float(values.max())
+                if not np.isfinite(high - low):  # beyond floats: no colour shows it
+                    continue
+                steps = (values - low) / (high - low) * 255.0 if high > low else np.zeros_like(values)
             columns.add(f"{kind}{o}", np.clip(np.nan_to_num(steps), 0, 255), "u1")
             told.append({"column": f"{kind}{o}", "text": text, "low": low, "high": high})
     return told

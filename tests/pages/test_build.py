@@ -139,3 +139,15 @@ def test_refusals(tmp_path: Path) -> None:
         pf.report([np.eye(2)], target, other=net)
     assert not target.exists()
     assert build.Picture(axes=(0, 1)) == build.Picture()
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # what overflows is what is asked about
+@pytest.mark.parametrize("widths", [(1, 3, 2), (2, 3, 2)])
+def test_outputs_beyond_floats_have_a_page(tmp_path: Path, widths: tuple[int, ...]) -> None:
+    net = pf.ReLUNetwork.random(widths, rng=0)
+    large = pf.ReLUNetwork([w * 1e160 for w in net.weights], net.biases)
+    lo = [-1.0] * widths[0]
+    page = pf.report(large, tmp_path / "large.html", domain=pf.Box(lo, [-v for v in lo]))
+    told = page.path.read_text(encoding="utf-8")
+    assert "Infinity" not in told
+    assert (page.regions == 0) == (widths[0] == 1)

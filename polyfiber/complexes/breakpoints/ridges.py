@@ -250,4 +250,5 @@ def as_float(value: Fraction) -> float:
     try:
         return float(value)
     except OverflowError:
-        return math.copysign(np.finfo(np.float64).max, value)
+        largest = float(np.finfo(np.float64).max)
+        return largest if value > 0 else -largest
