@@ -39,6 +39,11 @@ def full_net(frame: Frame) -> Any:
     return frame.net._replace(n=n0, stride=stride, rows=rows.ravel())
 
 
+def form_room(frame: Frame) -> FloatArray:
+    """Room for a form and two rows of a layer, see `kernels.complexes.affine_maps.forms`."""
+    return np.empty((3, max(full_net(frame).stride + 8, frame.scratch + 1)))
+
+
 def affine_maps_of(frame: Frame, planes: WordArray) -> tuple[FloatArray, FloatArray]:
     """Affine maps (m, nL, n0), (m, nL) on regions given as bit planes."""
     net = full_net(frame)
@@ -54,11 +59,11 @@ def affine_maps_of(frame: Frame, planes: WordArray) -> tuple[FloatArray, FloatAr
     work = n_out * (sum(p * q for p, q in zip(widths[1:-1], widths[2:])) + n0 * widths[1])
     if frame.form is not None:
         work = n_out * (len(net.weights) + n0 * sum(widths))
-    step = max(64, PIECE // work)
+    step, room = max(64, PIECE // work), form_room(frame)
     for start in range(0, len(planes), step):
         heed("the affine maps")
         part = slice(start, start + step)
-        maps.forms(planes[part], ids, net, frame.scratch, A[part], a[part])
+        maps.forms(planes[part], ids, net, room, A[part], a[part])
     return A, a
 
 
@@ -101,7 +106,7 @@ def forms_of(frame: Frame, cell: WordArray, columns: IntArray) -> FloatArray:
     A = np.empty((1, len(ids), n0))
     a = np.empty((1, len(ids)))
     if len(ids):
-        maps.forms(np.ascontiguousarray(cell[None, :]), ids.astype(np.int64), net, frame.scratch, A, a)
+        maps.forms(np.ascontiguousarray(cell[None, :]), ids.astype(np.int64), net, form_room(frame), A, a)
     return np.concatenate([A[0], a[0][:, None]], axis=1)
 
 

@@ -429,6 +429,7 @@ class Skeleton:
         kappa0, sigma = net.kappa0[low:high].copy(), net.sigma[low:high] * net.inflate
         pending = np.ascontiguousarray(unpack(self.pending)[0, low:high])
         room = [np.empty(4096, dtype=np.int64) for _ in range(2)]
+        lanes = np.empty((4, (high - low + 7) // 8 * 8))
 
         def listed(kernel: Any, *args: Any) -> Any:
             while True:
@@ -470,7 +471,14 @@ class Skeleton:
                 z = gated_values(self.frame, layer, x, (at_inf < 0).astype(np.float64)[:, None], words)
             margin = entry.Margin(kappa, kappa0, sigma, certain, 0.0)
             _, vs, ks = listed(
-                entry.decide, z, biases_none(np.float64), entry.Points(x, err, at_inf, words), margin, low, pending
+                entry.decide,
+                z,
+                biases_none(np.float64),
+                entry.Points(x, err, at_inf, words),
+                margin,
+                low,
+                pending,
+                lanes,
             )
             if isinstance(rows, slice):
                 return vs + rows.start, ks.copy()
@@ -500,7 +508,7 @@ class Skeleton:
                         entry.gate(z, shifts[q - 2], at_inf)
             last = shifts[-1] if layer > 1 else biases_none(dtype)
             margin = entry.Margin(kappa, kappa0, sigma, factor, extra)
-            _, vs, ks = listed(entry.decide, z, last, entry.Points(x, err, at_inf, words), margin, low, pending)
+            _, vs, ks = listed(entry.decide, z, last, entry.Points(x, err, at_inf, words), margin, low, pending, lanes)
             if isinstance(rows, slice):
                 return vs + rows.start, ks.copy()
             st.words[rows] = words

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..jit import kernel
+from ..jit import bare_kernel, kernel
 from .forms import ONE, affine_form, wired_coefficients
 
 
-@kernel
-def forms(words, ids, net, width, A, a):
-    """Forms of facet or output ids (m,) on cells (r, ...) given by their positive bits: A (r, m, n), a (r, m)."""
-    n, stride = net.n, net.stride
+@bare_kernel
+def forms(words, ids, net, room, A, a):
+    """Forms of facet or output ids (m,) on cells (r, ...) given by their positive bits: A (r, m, n), a (r, m).
+
+    room: (3, w) for a form in whole lanes (``stride + 8``) and two rows of a layer.
+    """
+    n = net.n
     words = words[:, :]  # of any strides, as those of a state: one version of the forms for both
-    out = np.zeros(stride + 8)
-    cur = np.zeros(width + 1)
-    nxt = np.zeros(width + 1)
+    out, cur, nxt = room[0], room[1], room[2]
     for r in range(words.shape[0]):
         for i in range(ids.shape[0]):
             affine_form(ids[i], words, r, net, out, cur, nxt)

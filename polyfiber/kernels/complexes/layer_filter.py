@@ -84,21 +84,22 @@ def settle_row(v, value, bound, opposite, low, n_pending, pending, words, pairs,
     return sure, listed
 
 
-@kernel
-def decide(z, bias, points, margin, low, pending, pairs):
+@bare_kernel
+def decide(z, bias, points, margin, low, pending, room, pairs):
     """Set the sign bits that exceed their bound; list the others in ``pairs``: rows, facets.
 
-    bias may be empty when it is in z already. pending: (h,) bool.
+    bias may be empty when it is in z already. pending: (h,) bool. room: (4, h) filled up to whole lanes.
     Returns (decided, listed), listed also beyond the capacity of the pairs.
     """
     x, err, at_inf, words = points
     kappa, kappa0, sigma, factor, extra = margin
     m, h = z.shape
     n = x.shape[1]
-    bound = np.full((h + 7) // 8 * 8, np.inf)
-    value = np.zeros(len(bound))
-    opposite = np.zeros(len(bound))
-    never = np.zeros(h)
+    bound, value, opposite, never = room[0], room[1], room[2], room[3]
+    for a in range(bound.shape[0]):
+        bound[a] = np.inf
+        value[a] = 0.0
+        opposite[a] = 0.0
     decided = 0
     listed = 0
     n_pending = 0
@@ -117,7 +118,7 @@ def decide(z, bias, points, margin, low, pending, pairs):
         for a in range(h):
             bound[a] = bound[a] * factor + sigma[a] * e + extra + never[a]
             value[a] = z[r, a]
-        if len(bias):
+        if bias.shape[0] > 0:
             for a in range(h):
                 value[a] += bias[a] * hom
         for a in range(h):
