@@ -41,7 +41,8 @@ def gamma(terms: Any) -> Any:
     >>> 100 * UNIT < gamma(100) < 102 * UNIT
     True
     """
-    if not np.all(np.asarray(terms) <= MOST_TERMS):
+    within = terms <= MOST_TERMS if isinstance(terms, int) else np.all(np.asarray(terms) <= MOST_TERMS)
+    if not within:
         raise InputError(f"rounding is bounded for at most 2^44 operations in a row, found {np.max(terms)}")
     return terms * UNIT * 1.01
 

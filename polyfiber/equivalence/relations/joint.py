@@ -496,13 +496,15 @@ class Joint:
         """The sign of a form that the ranges of what it is made of show."""
         row = self.heads[h]
         if self.kind[h] == 0:
+            least = {s: self._least(row, s) for s in (1, -1)}
+            if least[1] is None and least[-1] is None:
+                return
             slack = 0.0
             if not self.exact:
                 ends = [max(abs(v or 0.0), abs(w or 0.0)) for v, w in zip(self.low, self.high)]
                 slack = float(gamma(len(row) + 2) * (np.abs(row) @ np.array(ends)[: len(row)]))
-            for s in (1, -1):
-                least = self._least(row, s)
-                if least is not None and least >= -slack:
+            for s, value in least.items():
+                if value is not None and value >= -slack:
                     self.kind[h] = s
                     if slack:
                         self.loose[h] = self.loose.get(h, 0.0) + np.append(np.zeros(self.n), 2 * slack)
@@ -547,13 +549,14 @@ class Joint:
         for k, (r, table) in enumerate(zip(rows, tables)):
             assert r.error is not None
             assert r.terms is not None
+            head, side_of, scale = (part[ends[k] : ends[k + 1]] for part in (found.head, found.side, found.scale))
+            bent = head >= 0
+            taken = np.array([self._wide(found.heads[h])[: table.shape[1]] for h in head[bent].tolist()])
             own = np.zeros((len(table), self.n + 1))
-            for j in range(len(table)):
-                h, s, c = found.at(int(ends[k]) + j)
-                if h >= 0:
-                    gap = np.abs(table[j] - s * c * self._wide(found.heads[h])[: len(table[j])])
-                    self._see(gap, r.terms[j])
-                    own[j] = (gap + gamma(4) * np.abs(table[j]) + TINY) @ self.reach[: len(gap)]
+            if bent.any():
+                gap = np.abs(table[bent] - (side_of * scale)[bent, None] * taken)
+                self._see(gap, r.terms[bent])
+                own[bent] = (gap + gamma(4) * np.abs(table[bent]) + TINY) @ self.reach[: table.shape[1]]
             apart.append(own + r.error)
         for h, (k, j) in shown.items():  # a form is as little below zero as the row that shows its sign is far from it
             self.loose[h] = apart[k][j] / found.at(int(ends[k]) + j)[2]
@@ -564,7 +567,7 @@ class Joint:
             total = 2 * r.error[j]
             for row, (head, side_, scale) in zip((form, bare), which):
                 far = np.abs(row - side_ * scale * self._wide(found.heads[head])[: len(row)])
-                self._see(far, r.terms[j])
+                self._see(far[None], r.terms[j][None])
                 total = total + (far + gamma(4) * np.abs(row) + TINY) @ self.reach[: len(row)]
             self.loose[h] = self.loose.get(h, 0.0) + total / c
         for k, side in enumerate(taking):
@@ -586,10 +589,10 @@ class Joint:
         return 1.0 if h == other else float(self.instead[h][3]) * self._stretch(self.instead[h][1], other)
 
     def _see(self, gap: FloatArray, terms: FloatArray) -> None:
-        """Relative to the largest term of a form; offsets to themselves where they exceed it."""
-        slopes = np.delete(terms, self.n).max(initial=0.0)
-        size = np.full(len(gap), slopes if slopes > 0 else 1.0)
-        size[self.n] = max(size[self.n], terms[self.n])
+        """Forms apart relative to the largest terms of each; offsets to themselves where they exceed them."""
+        slopes = np.delete(terms, self.n, axis=1).max(axis=1, initial=0.0)
+        size = np.repeat(np.where(slopes > 0, slopes, 1.0)[:, None], gap.shape[1], axis=1)
+        size[:, self.n] = np.maximum(size[:, self.n], terms[:, self.n])
         worst = float((gap / size).max(initial=0.0))
         self.distance = max(self.distance, worst if np.isfinite(worst) else np.inf)
 
@@ -614,8 +617,7 @@ class Joint:
         assert f.error is not None
         assert g.error is not None
         self.difference, self.terms = f.Z - g.Z, np.maximum(f.terms, g.terms)
-        for gap, terms in zip(np.abs(self.difference), self.terms):
-            self._see(gap, terms)
+        self._see(np.abs(self.difference), self.terms)
         above = 1 + 4 * gamma(sum(len(W) + W.shape[1] for s in self.sides for W in s.weights) + self.size)
         self.slack = (f.error + g.error) * above + TINY
         self.bound = np.abs(self.difference) @ self.reach * above + self.slack
