@@ -1,6 +1,6 @@
 """Equivalence: networks per second, time per pair, and who decides what rightly.
 
-    python scripts/bench/equivalence.py [--part batches|parquet|pairs|boxes|confusion|ours] [--scale 1.0] [--json FILE]
+    python scripts/bench/equivalence.py [--part batches|parquet|pairs|boxes|confusion|ours|related] [--scale 1.0] [--json FILE]
 
   batches     equivalence_classes on stacked networks, every function twice, confirmation included; beside it a rounded
               digest of sorted, normalised parameters (np.unique), which splits classes at rounding edges
@@ -9,6 +9,7 @@
   boxes       exact maximum of |f - g| on a box for a changed copy: regions, branch and bound, MILP (HiGHS, big-M)
   confusion   pairs of scripts/make_pairs.py: right / wrong / undecided per kind for this library, random sampling
               (10^5 inputs), weight matching, and MILP on a box
+  related     classes of 16-32-16-4 that are equal by relations of features alone
 
 Medians of process CPU time after a warm-up call, unless a column says wall.
 """
@@ -44,6 +45,7 @@ import polyfiber as pf  # noqa: E402
 from polyfiber.equivalence.collections.classes import group_networks  # noqa: E402
 from polyfiber.equivalence.forms.distance import _same_parameters  # noqa: E402
 from polyfiber.network.moves import random_trivial  # noqa: E402
+from polyfiber.testing.rewritings import OPERATORS  # noqa: E402
 from polyfiber.verdict import Verdict  # noqa: E402
 
 TOLERANCE = 1e-9
@@ -354,8 +356,47 @@ def by_milp(pair: Any, *, seconds: float) -> bool | None:
     return True if found.complete and found.upper <= 1e-5 else None
 
 
+def related(scale: float) -> list[dict[str, Any]]:
+    """Networks of 16-32-16-4 whose classes are equal by relations of features alone: forms decide no pair."""
+    rng, size = np.random.default_rng(0), max(20, int(100_000 * scale))
+    nets: list[pf.ReLUNetwork] = []
+    truth: list[int] = []
+    while len(nets) < size:
+        base = pf.ReLUNetwork.random((16, 26, 14, 4), rng=rng).exact()
+        family = [_by_relations(base, rng) for _ in range(4)]
+        for _ in range(min(25, -(-(size - len(nets)) // 4))):  # outputs times a number: other classes
+            factor = float(rng.uniform(0.5, 2.0))
+            nets += [
+                pf.ReLUNetwork([*f.weights[:-1], factor * f.weights[-1]], [*f.biases[:-1], factor * f.biases[-1]])
+                for f in family
+            ]
+            truth += [len(nets) // 4 - 1] * 4
+    group_networks(nets[:40], workers=2)
+    wall, cpu = time.perf_counter(), time.process_time()
+    found = group_networks(nets, workers=2)
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    row = {"widths": "16-32-16-4", "networks": len(nets), "wall s": round(wall, 1), "CPU s": round(cpu, 1)}
+    return [row | {"right classes": f"{right(found.labels, np.array(truth))}/{len(nets) // 4}"}]
+
+
+def _by_relations(net: pf.ReLUNetwork, rng: np.random.Generator) -> pf.ReLUNetwork:
+    """The same function as a network of 16-32-16-4, by triples, mirrors, splits and relations; the rest unused."""
+    while len(net.biases[0]) < 30:
+        for name in ("triple flip", "mirror", "split", "feature relation"):
+            more = OPERATORS[name](net, rng)
+            net = more if more is not None and len(more.biases[0]) <= 32 and len(more.biases[1]) <= 16 else net
+    W, b = [w.copy() for w in net.weights], [c.copy() for c in net.biases]
+    for l, width in ((0, 32), (1, 16)):
+        spare = width - len(b[l])
+        W[l] = np.vstack([W[l], rng.integers(-3, 4, (spare, W[l].shape[1])).astype(object)])
+        b[l] = np.append(b[l], np.ones(spare, dtype=object))
+        W[l + 1] = np.hstack([W[l + 1], np.zeros((len(b[l + 1]), spare), dtype=object)])
+    return pf.ReLUNetwork(W, b).rounded()
+
+
 PARTS: dict[str, Callable[[float], list[dict[str, Any]]]] = {
     "batches": batches, "parquet": parquet, "pairs": pairs, "boxes": boxes, "confusion": confusion, "ours": ours_alone,
+    "related": related,
 }  # fmt: skip
 
 
@@ -390,7 +431,7 @@ def main() -> None:
             print(json.dumps(one(tuple(widths), size)))
             return
     results = {}
-    for part in options.part or [name for name in PARTS if name != "ours"]:
+    for part in options.part or [name for name in PARTS if name not in ("ours", "related")]:
         print(f"\n## {part}\n")
         results[part] = PARTS[part](options.scale)
         show(results[part])
