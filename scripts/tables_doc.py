@@ -17,8 +17,8 @@ from polyfiber.datasets.tables import names, table  # noqa: E402
 
 HEAD = """# Tables of datasets
 
-Columns, units and options of every table, written by `python scripts/tables_doc.py`; a test keeps it so.
-How to make datasets: [datasets](datasets.md).
+Which columns has a table, in which units? Columns, units and options of every table, written by
+`python scripts/tables_doc.py`; a test keeps it so. How to make datasets: [datasets](datasets.md).
 
 Types are Arrow types. A list column has a fixed type of entries; points and matrices are flat, one row after another.
 Unit `1` is a pure number, `id` a number of something, `input` and `output` the units of the network's inputs and

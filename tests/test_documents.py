@@ -68,3 +68,9 @@ def test_lines_are_wrapped(path: Path) -> None:
     lines = path.read_text(encoding="utf-8").split("\n")
     long = [i for i, line in enumerate(lines, start=1) if len(line) > 120 and not line.startswith("|")]
     assert len(long) <= (path.name == "README.md"), long
+
+
+@pytest.mark.parametrize("path", [p for p in DOCUMENTS if p.parent.name == "docs"], ids=lambda p: p.stem)
+def test_pages_begin_with_a_question(path: Path) -> None:
+    """The reader's, in the title or the first lines."""
+    assert "?" in "\n".join(path.read_text(encoding="utf-8").split("\n")[:8])
