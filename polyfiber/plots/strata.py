@@ -6,23 +6,29 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import InputError, MissingDependencyError
+from ..errors import InputError
+from . import style
 
 if TYPE_CHECKING:
     from ..linear.bars import Barcode
     from ..linear.strata import RankStratification, Stratum
 
-_BLUE, _ORANGE, _GREY = "#2166ac", "#d6604d", "#6b6b6b"
+_BLUE, _ORANGE, _GREY = style.LINES[0], style.LINES[1], style.LINES[6]
 
 
-def _axes(ax: Any, size: tuple[float, float]) -> Any:
-    if ax is not None:
-        return ax
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError:
-        raise MissingDependencyError("matplotlib", extra="plot", purpose="drawing") from None
-    return plt.subplots(figsize=size, layout="constrained")[1]
+def _legend(ax: Any, entries: list[tuple[str, str, str, float]], *, columns: int = 2, below: float = -0.02) -> None:
+    """What colours and dashes mean, under the picture: label, colour, line style, width."""
+    from matplotlib.lines import Line2D
+
+    lines = [Line2D([], [], color=c, linestyle=s, linewidth=w) for _, c, s, w in entries]
+    labels = [label for label, *_ in entries]
+    ax.legend(
+        lines, labels, loc="upper center", bbox_to_anchor=(0.5, below), ncols=columns, fontsize=7, frameon=False
+    )  # fmt: skip
+
+
+def _strata(n: int) -> str:
+    return "1 stratum" if n == 1 else f"{n:,} strata"
 
 
 def _caption(stratum: Stratum) -> str:
@@ -61,11 +67,11 @@ def plot_dag(strata: RankStratification, *, ax: Any = None, labels: bool = True,
     place = _layout(strata, heights)
     rows = int(heights.max(initial=0)) + 1
     most = int(np.bincount(heights).max()) if n else 1
-    ax = _axes(ax, (min(18.0, 2.0 + 1.15 * most), min(14.0, 1.5 + 0.95 * rows)))
+    ax = style.axes(ax, (min(18.0, max(4.6, 2.0 + 1.15 * most)), min(14.0, 2.1 + 0.95 * rows)))
     for lower, upper, move in strata.edges():
         (x0, y0), (x1, y1) = place[lower], place[upper]
-        style = "-" if move.kind == "connect" else "--"
-        ax.plot([x0, x1], [y0, y1], style, color=_GREY, linewidth=0.8, zorder=1)
+        dash = "-" if move.kind == "connect" else "--"
+        ax.plot([x0, x1], [y0, y1], dash, color=_GREY, linewidth=0.8, zorder=1)
     tops = set(strata.maximal().tolist())
     for s in strata:
         x, y = place[s.id]
@@ -87,7 +93,16 @@ def plot_dag(strata: RankStratification, *, ax: Any = None, labels: bool = True,
     ax.set_yticks(ticks, [str(t) for t in ticks])
     ax.set_ylabel("longest chain below")
     over = "all ranks" if strata.rank is None else f"rank {strata.rank}"
-    ax.set_title(f"widths {strata.widths}, {over}: {n} strata   (ranks of layers; dim | dof | rdof)", fontsize=9)
+    ax.set_title(f"widths {strata.widths}, {over}: {_strata(n)}\n(ranks of layers; dim | dof | rdof)", fontsize=9)
+    kinds = {move.kind for *_, move in strata.edges()}
+    _legend(
+        ax,
+        [(f"maximal: a component ({len(tops)})", _BLUE, "-", 1.8), ("in the closure of others", _GREY, "-", 0.7)][
+            : 1 + (len(tops) < n)
+        ]
+        + [("joins adjacent bars", _GREY, "-", 0.8)] * ("connect" in kinds)
+        + [("swaps crossing bars", _GREY, "--", 0.8)] * bool(kinds - {"connect"}),
+    )
     for side in ("top", "right", "bottom"):
         ax.spines[side].set_visible(False)
     return ax
@@ -126,7 +141,7 @@ def plot_table(strata: RankStratification, *, ax: Any = None) -> Any:
         raise InputError(f"the table is for two layers; these are {strata.n_layers}: use plot_dag")
     firsts = sorted({s.layer_ranks[0] for s in strata})
     seconds = sorted({s.layer_ranks[1] for s in strata})
-    ax = _axes(ax, (1.3 + 1.25 * len(seconds), 1.0 + 0.8 * len(firsts)))
+    ax = style.axes(ax, (max(4.0, 1.3 + 1.25 * len(seconds)), 1.5 + 0.8 * len(firsts)))
     for lower, upper, _ in strata.edges():
         a, b = strata[lower].layer_ranks, strata[upper].layer_ranks
         room = 17 if a[1] == b[1] else 30  # points from the centre of a cell to its frame
@@ -159,7 +174,12 @@ def plot_table(strata: RankStratification, *, ax: Any = None) -> Any:
     ax.set_ylim(firsts[0] - 0.6, firsts[-1] + 0.6)
     ax.set_xlabel("rank of $W_2$")
     ax.set_ylabel("rank of $W_1$")
-    ax.set_title(f"widths {strata.widths}, rank {strata.rank}: dim, dof, rdof", fontsize=9)
+    ax.set_title(f"widths {strata.widths}, rank {strata.rank}: {_strata(len(strata))}\n(dim, dof, rdof)", fontsize=9)
+    _legend(
+        ax,
+        [(f"maximal: a component ({len(tops)})", _BLUE, "-", 1.8), ("in the closure of others", _GREY, "-", 0.7)],
+        below=-0.16 - 0.12 / len(firsts),
+    )
     return ax
 
 
@@ -194,7 +214,7 @@ def plot_flow(of: Barcode | Stratum, *, ax: Any = None) -> Any:
             rows.append([])
         rows[row].append((i, k))
         where[i, k] = row
-    ax = _axes(ax, (1.6 + 1.25 * (last + 1), 1.8 + 0.62 * max(1, len(rows))))
+    ax = style.axes(ax, (max(4.8, 1.6 + 1.25 * (last + 1)), 2.1 + 0.62 * max(1, len(rows))))
     from matplotlib.patches import Rectangle
 
     for (i, k), row in where.items():
@@ -225,7 +245,16 @@ def plot_flow(of: Barcode | Stratum, *, ax: Any = None) -> Any:
     ax.set_xlim(-last - 0.6, 0.6)
     ax.set_ylim(-1.7, max(1, len(rows)) - 0.3)
     ax.set_axis_off()
-    ax.set_title("flow of the prebasis subspaces, output left, input right", fontsize=9)
+    ax.set_title(f"{sum(counts.values())} bars of {len(counts)} kinds: output left, input right", fontsize=9)
+    through, ends = (0, last) in counts, any((i == 0) != (k == last) for i, k in counts)
+    inner = any(i > 0 and k < last for i, k in counts)
+    _legend(
+        ax,
+        [("from input to output", _BLUE, "-", 1.5)] * through
+        + [("ends or begins inside", _ORANGE, "-", 1.5)] * ends
+        + [("both", _GREY, "-", 1.5)] * inner,
+        columns=3,
+    )
     return ax
 
 
@@ -242,10 +271,17 @@ def plot_effective_ranks(steps: Any, ranks: Any, *, names: Any = None, ax: Any =
     steps, ranks = np.asarray(steps), np.asarray(ranks)
     if ranks.ndim != 2 or len(ranks) != len(steps):
         raise InputError(f"ranks have shape {ranks.shape}; expected ({len(steps)}, products)")
-    ax = _axes(ax, (8, 4.5))
+    ax = style.axes(ax, (8, 4.5))
     for c in range(ranks.shape[1]):
         shift = 0.06 * (c - (ranks.shape[1] - 1) / 2)  # apart where they coincide
-        ax.step(steps, ranks[:, c] + shift, where="post", linewidth=1.4, label=None if names is None else names[c])
+        ax.step(
+            steps,
+            ranks[:, c] + shift,
+            where="post",
+            linewidth=1.4,
+            color=style.LINES[c % len(style.LINES)],
+            label=None if names is None else names[c],
+        )
     ax.set_xlabel("step")
     ax.set_ylabel("rank")
     if names is not None:

@@ -14,6 +14,9 @@ WALLS = ("#000000", "#7a0019", "#00248f", "#00441b", "#4a1486", "#3f3f3f")
 BOUNDARY = "#000000"
 """Where the class changes."""
 
+LINES = ("#0064a6", "#a8480a", "#00704f", "#7b3294", "#000000", "#8c1d40", "#5f5f5f", "#6b5900")
+"""Curves and frames on white paper, at least 4.5:1, told apart by colour-blind readers in this order."""
+
 CLASSES = ("#9ecae1", "#fdd0a2", "#a1d99b", "#efb6d5", "#f7e08b", "#cbc9e2", "#b8e3e0", "#d9c7b0", "#fdbfb0", "#d9d9d9")
 """Light grounds of classes (after Okabe and Ito)."""
 

@@ -66,3 +66,33 @@ def test_effective_ranks() -> None:
     assert len(ax.lines) == 2
     with pytest.raises(InputError, match="expected"):
         plot_effective_ranks([0, 1], np.zeros((3, 2)), ax=axes())
+
+
+def test_pictures_say_what_their_colours_mean_and_fit() -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    from polyfiber.plots import style
+    from polyfiber.plots.strata import plot_dag, plot_flow, plot_table
+
+    assert min(style.contrast(c, "#ffffff") for c in style.LINES) >= 4.5
+    one = pf.linear.stratify((1, 1, 1, 1), rank=1)
+    for draw, of in (
+        (plot_dag, one), (plot_dag, pf.linear.stratify((2, 2, 2, 2), rank=1)),
+        (plot_table, pf.linear.stratify((2, 1, 1), rank=0)), (plot_flow, one[0]),
+    ):  # fmt: skip
+        ax = draw(of)
+        figure = ax.figure
+        figure.canvas.draw()
+        page = figure.bbox
+        assert ax.get_legend() is not None
+        for part in (ax.title, ax.get_legend()):
+            seen = part.get_window_extent()
+            assert seen.x0 >= page.x0 - 1
+            assert seen.x1 <= page.x1 + 1
+            assert seen.y0 >= page.y0 - 1
+            assert seen.y1 <= page.y1 + 1
+        plt.close(figure)
+    assert "1 stratum" in plot_dag(one, ax=axes()).get_title()
