@@ -29,6 +29,8 @@ from .prove import MOST, MOST_EXACT, ROUNDING, STRICT, agrees, work
 
 MOST_CELLS = 512
 """Cells that are looked at without a budget."""
+MOST_AFTER = 64
+"""Cells that are looked at after one that proves no equality."""
 THIN = 1e-6
 """Radius, of cells whose rows have size 1, below which floats do not tell whether there is an interior."""
 
@@ -132,8 +134,10 @@ def by_splitting(
             continue
         if found is None or not (exact or found.equal or tolerance == 0):
             search = _Search(a, b, tolerance, exact, domain, monitor)
+            after = 0
             for _ in range(most):
-                if not search.open or (monitor is not None and monitor.late):
+                after += bool(search.lost or search.where)  # no YES any more; a few cells for a clearer difference
+                if not search.open or after > MOST_AFTER or (monitor is not None and monitor.late):
                     break
                 search.step()
             found = search.result()
