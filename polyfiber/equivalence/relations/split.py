@@ -29,7 +29,7 @@ from .prove import MOST, MOST_EXACT, ROUNDING, STRICT, agrees, work
 
 MOST_CELLS = 512
 """Cells that are looked at without a budget."""
-MOST_AFTER = 64
+MOST_AFTER = 16
 """Cells that are looked at after one that proves no equality."""
 THIN = 1e-6
 """Radius, of cells whose rows have size 1, below which floats do not tell whether there is an interior."""
