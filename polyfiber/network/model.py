@@ -97,7 +97,7 @@ class ReLUNetwork:
     ((1, 2, 1), [3.0, 2.0])
     """
 
-    __slots__ = ("_biases", "_source", "_weights")
+    __slots__ = ("_architecture", "_biases", "_source", "_weights")
 
     def __init__(
         self, weights: Sequence[Any], biases: Sequence[Any], *, source: Mapping[str, Any] | None = None
@@ -125,6 +125,7 @@ class ReLUNetwork:
         self._weights: tuple[Array, ...] = tuple(ws)
         self._biases: tuple[Array, ...] = tuple(bs)
         self._source: dict[str, Any] = dict(source or {})
+        self._architecture = _widths_of(self._weights)
 
     # ---- parameters -------------------------------------------------------------------------
     @property
@@ -145,7 +146,7 @@ class ReLUNetwork:
     @property
     def architecture(self) -> tuple[int, ...]:
         """``(n0, …, nL)``."""
-        return (int(self._weights[0].shape[1]), *(int(w.shape[0]) for w in self._weights))
+        return self._architecture
 
     @property
     def hidden_widths(self) -> tuple[int, ...]:
@@ -240,6 +241,7 @@ class ReLUNetwork:
         self._weights = tuple(_frozen(w) for w in weights)
         self._biases = tuple(_frozen(b) for b in biases)
         self._source = source
+        self._architecture = _widths_of(self._weights)
 
     # ---- identity ---------------------------------------------------------------------------
     def __eq__(self, other: object) -> bool:
@@ -291,6 +293,10 @@ class ReLUNetwork:
             weights.append(generator.standard_normal((n_out, n_in)) * np.sqrt(2 / n_in))
             biases.append(generator.standard_normal(n_out) * 0.5)
         return cls(weights, biases)
+
+
+def _widths_of(weights: tuple[Array, ...]) -> tuple[int, ...]:
+    return (int(weights[0].shape[1]), *(int(w.shape[0]) for w in weights))
 
 
 def _network(weights: Any, biases: Any, source: Any) -> ReLUNetwork:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
 import sys
 import time
@@ -205,14 +206,17 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("mixed", [False, True])
 def test_planted_classes_and_near_misses(mixed: bool) -> None:
     """A moment of scripts/attacks/batches.py: nothing is merged wrongly, nothing split wrongly."""
-    from scripts.attacks.batches import batch, compare
+    from scripts.attacks.batches import batch, compare, residual_of
 
-    nets, truth = batch(seed=3, size=60 if not mixed else 24, mixed=mixed)
+    nets, truth, places = batch(seed=3, size=60 if not mixed else 24, mixed=mixed)
     by_shape: dict[tuple[int, int], list[int]] = {}
     for i, net in enumerate(nets):
         by_shape.setdefault((net.architecture[0], net.architecture[-1]), []).append(i)
     for members in by_shape.values():
         found = group_networks([nets[i] for i in members], workers=1)
-        assert compare(found.labels, truth[members], set(found.undecided))[:2] == (0, 0)
-    assert compare(np.zeros(len(nets)), truth, set())[0] > 0
-    assert compare(np.arange(len(nets)), truth, set())[1] > 0
+        some = [nets[i] for i in members]
+        apart = functools.partial(residual_of, some, [places[truth[i]] for i in members])
+        assert compare(found.labels, truth[members], set(found.undecided), apart)[:2] == (0, 0)
+    assert compare(np.zeros(len(nets)), truth, set(), lambda i, j: 1.0)[0] > 0
+    assert compare(np.zeros(len(nets)), truth, set(), lambda i, j: 1e-12)[0] == 0
+    assert compare(np.arange(len(nets)), truth, set(), lambda i, j: 1.0)[1] > 0
