@@ -25,7 +25,12 @@ from numba.extending import intrinsic
 
 from ..budget import compiled, compiling
 from ..settings import settings
-from .linking import ATTRIBUTES, Kernel
+
+LINKED = numba.version_info.short == (0, 68)
+"""Whether this is a numba whose insides `linking` is written for; others compile in their own way, the same code in twice the time."""
+
+if LINKED:
+    from .linking import ATTRIBUTES, Kernel
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -139,7 +144,10 @@ def _compiled(function: F, *, counts: bool, inline: bool = False) -> F:
     """
     if numba.config.DISABLE_JIT or not isinstance(function, FunctionType):
         return function
-    compiled: Any = Kernel(function, {"_nrt": counts, "forceinline": inline, **_OPTIONS})
+    if LINKED:
+        compiled: Any = Kernel(function, {"_nrt": counts, "forceinline": inline, **_OPTIONS})
+    else:
+        compiled = numba.jit(_nrt=counts, forceinline=inline, **_OPTIONS)(function)
     if settings.numba_cache:
         compiled.enable_caching()
         kept: Any = getattr(compiled._cache, "_cache_file", None)
@@ -179,14 +187,18 @@ def outlined_kernel(function: F) -> F:
 
     Copies cost: each is optimised on its own, and the first answer of a fresh install waits for it.
     """
-    setattr(function, ATTRIBUTES, ("noinline",))
-    return _compiled(function, counts=False)
+    return _compiled(_with_attributes(function, "noinline"), counts=False)
 
 
 def rare_kernel(function: F) -> F:
     """Compile a bare kernel for cases that are rare: not copied into its callers, and short rather than unrolled."""
-    setattr(function, ATTRIBUTES, ("noinline", "optsize"))
-    return _compiled(function, counts=False)
+    return _compiled(_with_attributes(function, "noinline", "optsize"), counts=False)
+
+
+def _with_attributes(function: F, *names: str) -> F:
+    if LINKED:
+        setattr(function, ATTRIBUTES, names)
+    return function
 
 
 def parallel_kernel(function: F) -> F:
