@@ -11,7 +11,9 @@ import numpy as np
 from ._typing import Array
 from .errors import InputError, MissingDependencyError, ShapeError, SolverError
 from .network.model import _as_parameter
+from .numerics.exact import as_fractions
 from .numerics.hulls import AffineHull, affine_hull
+from .numerics.products import exact_product
 
 
 class Polyhedron:
@@ -82,6 +84,28 @@ class Polyhedron:
         """Whether points (…, n) satisfy every inequality, as computed in floating point."""
         points = np.asarray(X, dtype=np.float64)
         return np.asarray((points @ self.A.astype(np.float64).T <= self.b.astype(np.float64)).all(axis=-1))
+
+    def exact_point(self, x: Any) -> Array | None:
+        """The point (n,) of the set, in Fractions, that a float point stands for; None outside.
+
+        Floats rarely lie on a slanted flat. There it is the point with the same free coordinates (`affine_hull.steady`);
+        elsewhere the point itself, moved into a box by what rounding took it out.
+
+        Examples
+        --------
+        >>> import polyfiber as pf
+        >>> segment = pf.Polyhedron([[1, 1], [-1, -1], [-1, 0], [0, -1]], [1, -1, 0, 0])
+        >>> x, y = segment.exact_point([0.1, 0.9])
+        >>> 0.1 + 0.9 == 1, x + y == 1, Fraction(0.1) + Fraction(0.9) == 1
+        (True, True, False)
+        """
+        point = as_fractions(np.asarray(x, dtype=np.float64))
+        if self.affine_hull is not None:
+            hull = self.affine_hull.steady
+            point = hull.lifted(point[None, hull.free])[0]
+        rows = as_fractions(self.rows())
+        inside = bool((exact_product(rows[:, :-1], point[:, None])[:, 0] >= -rows[:, -1]).all())
+        return point if inside else None
 
     @classmethod
     def hull(cls, vertices: Any, rays: Any = None) -> Polyhedron:
@@ -239,6 +263,16 @@ class Box(Polyhedron):
         b[:n] = -self.lo
         b[n:] = self.hi
         super().__init__(A, b)
+
+    def exact_point(self, x: Any) -> Array | None:
+        """The point (n,) of the box, in Fractions, next to a float point; None where a coordinate is no number."""
+        point = np.asarray(x, dtype=np.float64)
+        if np.isnan(point).any():
+            return None
+        found = np.empty(self.dimension, dtype=object)
+        for c, (a, v, b) in enumerate(zip(self.lo.tolist(), point.tolist(), self.hi.tolist())):
+            found[c] = Fraction(a) if v < a else Fraction(b) if v > b else Fraction(v)
+        return found
 
     @cached_property
     def affine_hull(self) -> AffineHull | None:

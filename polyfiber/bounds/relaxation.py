@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fractions import Fraction
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from .._typing import Array, FloatArray, IntArray
+from ..budget import heed
 from ..domain import Box, Polyhedron
 from ..errors import InputError, SolverError
 from ..network.model import ReLUNetwork
+from ..numerics.exact import as_fractions
 from ..numerics.hulls import AffineHull
 from ..numerics.lp import highs_options, interior_point
+from ..numerics.polyhedra import directed
 from ..numerics.products import nearest
 from ..numerics.rounding import TINY, UNIT, gamma
 
@@ -40,10 +45,12 @@ def safe_minimum(
 def bounding_box(domain: Polyhedron) -> tuple[FloatArray, FloatArray]:
     """A box that certainly holds a polyhedron, nearly the smallest; the box itself for a `Box`.
 
+    A polyhedron in a flat is bounded in coordinates of the flat, in which it has an interior.
+
     Raises
     ------
     InputError
-        The polyhedron is empty, flat or unbounded.
+        The polyhedron is empty or unbounded.
     SolverError
         HiGHS gave no answer, or its multipliers prove nothing.
     """
@@ -53,12 +60,32 @@ def bounding_box(domain: Polyhedron) -> tuple[FloatArray, FloatArray]:
         if lo.dtype == object or hi.dtype == object:
             low, high = np.nextafter(low, -np.inf), np.nextafter(high, np.inf)
         return low, high
-    if domain.affine_hull is not None:
-        return _flat_bounding_box(domain, domain.affine_hull)
-    A, b = domain.A.astype(np.float64), domain.b.astype(np.float64)
+    found = _boxes.get(domain)
+    if found is None:
+        if domain.affine_hull is not None:
+            found = _flat_bounding_box(domain, domain.affine_hull.steady)
+        else:
+            found = _solid_bounding_box(nearest(domain.A), nearest(domain.b), np.arange(domain.dimension))
+        _boxes[domain] = found
+    return found[0].copy(), found[1].copy()
+
+
+_boxes: WeakKeyDictionary[Polyhedron, tuple[FloatArray, FloatArray]] = WeakKeyDictionary()
+"""Boxes around polyhedra that live: many steps of one answer ask for the same one."""
+
+
+def box_is_known(domain: Polyhedron) -> bool:
+    """Whether `bounding_box` costs nothing."""
+    return isinstance(domain, Box) or domain in _boxes
+
+
+def _solid_bounding_box(A: FloatArray, b: FloatArray, names: IntArray) -> tuple[FloatArray, FloatArray]:
+    """That of ``A x <= b`` with an interior; messages call the coordinates by their names."""
+    if not len(A):
+        raise InputError(f"the domain is unbounded in coordinate {names[0]}; activation bounds need a bounded one")
     inside = interior_point(A, b)
     if inside is None or not inside[1] > 0:
-        raise InputError("the domain is empty or flat; activation bounds need a domain with an interior")
+        raise InputError("the domain is empty, or its interior is beyond rounding; give a flat one by exact equations")
     n = A.shape[1]
     from scipy.optimize import linprog
 
@@ -66,11 +93,14 @@ def bounding_box(domain: Polyhedron) -> tuple[FloatArray, FloatArray]:
     multipliers = []
     for c in range(n):
         for sign, target in ((1.0, low), (-1.0, high)):
+            heed("a box around the domain")
             cost = np.zeros(n)
             cost[c] = sign
             found = linprog(cost, A_ub=A, b_ub=b, bounds=(None, None), method="highs")
             if found.status == 3:
-                raise InputError(f"the domain is unbounded in coordinate {c}; activation bounds need a bounded one")
+                raise InputError(
+                    f"the domain is unbounded in coordinate {names[c]}; activation bounds need a bounded one"
+                )
             if found.status != 0:
                 raise SolverError(f"HiGHS stopped without an answer: {found.message}", status=int(found.status))
             target[c] = sign * found.fun
@@ -94,16 +124,38 @@ def bounding_box(domain: Polyhedron) -> tuple[FloatArray, FloatArray]:
 
 
 def _flat_bounding_box(domain: Polyhedron, hull: AffineHull) -> tuple[FloatArray, FloatArray]:
-    """That of a polyhedron in a flat along coordinate axes: in the free coordinates it has an interior."""
-    chart = hull.in_chart(domain.rows())
-    if not hull.is_straight or chart.dtype == object:
-        raise InputError("the domain is flat and not parallel to coordinate axes; give the network restricted to it")
-    low = nearest(hull.lift[:, -1])
-    low, high = np.nextafter(low, -np.inf), np.nextafter(low, np.inf)
-    sides = chart[(chart[:, :-1] != 0).any(axis=1)][:, [*hull.free, -1]]
+    """That of a polyhedron in a flat: programs in free coordinates, and the fixed ones as functions of these."""
+    from scipy.optimize import linprog
+
+    A, b = chart_of(domain, hull)
+    low, high = np.zeros(domain.dimension), np.zeros(domain.dimension)
     if hull.dimension:
-        low[hull.free], high[hull.free] = bounding_box(Polyhedron(-sides[:, :-1], sides[:, -1]))
+        low[hull.free], high[hull.free] = _solid_bounding_box(nearest(A), nearest(b), hull.free)
+    ends = as_fractions(low[hull.free]), as_fractions(high[hull.free])
+    for c in hull.fixed.tolist():
+        heed("a box around the domain")
+        slope, constant = hull.lift[c, :-1], hull.lift[c, -1]
+        for sign, target in ((1, low), (-1, high)):
+            row = sign * slope
+            least = sum((r * (x if r > 0 else y) for r, x, y in zip(row, *ends)), sign * constant)
+            target[c] = sign * directed(least, up=False)
+            if (row != 0).sum() > 1:
+                cost = nearest(row)
+                found = linprog(cost, A_ub=nearest(A), b_ub=nearest(b), bounds=(None, None), method="highs")
+                if found.status == 0:
+                    y = np.maximum(-found.ineqlin.marginals, 0.0)
+                    value = safe_minimum(cost, nearest(A), nearest(b), y, low[hull.free], high[hull.free])
+                    if np.isfinite(value):
+                        near = sign * directed(Fraction(value) + sign * constant, up=False)
+                        target[c] = max(target[c], near) if sign > 0 else min(target[c], near)
     return low, high
+
+
+def chart_of(domain: Polyhedron, hull: AffineHull) -> tuple[Array, Array]:
+    """A polyhedron in a flat as inequalities ``A t <= b`` on the free coordinates, those that vary on it."""
+    chart = hull.in_chart(domain.rows())
+    sides = chart[(chart[:, :-1] != 0).any(axis=1)][:, [*hull.free, -1]]
+    return -sides[:, :-1], sides[:, -1]
 
 
 @dataclass
@@ -345,6 +397,8 @@ __all__ = [
     "Relaxation",
     "System",
     "bounding_box",
+    "box_is_known",
+    "chart_of",
     "relaxed",
     "safe_minimum",
     "values_with_errors",

@@ -21,12 +21,13 @@ from ..errors import InputError, ShapeError
 from ..kernels.complexes import faces as fk
 from ..kernels.complexes.skeleton import PORTION
 from ..network.model import ReLUNetwork
+from ..numerics.directions import extreme_directions
 from ..numerics.polyhedra import LargestBall
 from ..numerics.products import nearest
 from ..numerics.rounding import UNIT
 from ..strata import SignOrder, Stratification
 from .certificate import Certificate
-from .geometry import affine_maps_of, forms_of, lineality_basis, locate_signs, map_errors, norms_of
+from .geometry import affine_maps_of, forms_of, lineality_basis, locate_signs, map_errors, norms_along, norms_of
 from .lattice.build import LatticeSkeleton
 from .lattice.merge_walls import MergedWall
 from .lattice.store import LatticeStore
@@ -520,29 +521,34 @@ class PolyhedralComplex:
         Parameters
         ----------
         ord : 1, 2 or numpy.inf
-            On a flat that is not parallel to coordinate axes only 2.
+            On a flat that is not parallel to coordinate axes the norm of 1 or infinity is the largest over the extreme
+            directions of the flat's unit ball, of which there may be too many.
+
+        Raises
+        ------
+        InputError
+            Too many of them (`polyfiber.numerics.directions`).
         """
         if ord not in (1, 2, np.inf):
             raise InputError(f"ord must be 1, 2 or inf, found {ord!r}")
-        hull = self._frame.hull
+        hull, along = self._frame.hull, None
         if hull is not None and not hull.is_straight and ord != 2:
-            raise InputError(
-                "on a slanted flat only ord=2 is known: steps along the flat are no steps along coordinates"
-            )
-        best, where = 0.0, 0
-        step = max(1, (1 << 22) // max(1, self.network.architecture[0] * self.network.architecture[-1]))
+            along = nearest(extreme_directions(hull.steady.lift[:, :-1], ord))
+        best, where, size = 0.0, 0, 0.0
+        n0, n_out = self.network.architecture[0], self.network.architecture[-1]
+        step = max(1, (1 << 22) // max(1, max(n0, 0 if along is None else len(along)) * n_out))
         for start in range(0, self.n_regions, step):
             heed("the affine maps")
             A, _ = self.affine_maps(np.arange(start, min(self.n_regions, start + step)))
-            with np.errstate(over="ignore", invalid="ignore"):
-                norms = norms_of(A, ord)
-            norms = np.where(np.isnan(norms), np.inf, norms)
+            norms = norms_of(A, ord) if along is None else norms_along(A, ord, along)
             i = int(np.argmax(norms))
             if norms[i] > best:
                 best, where = float(norms[i]), start + i
+            if along is not None:
+                size = max(size, float(norms_of(A, ord).max()))
         with np.errstate(over="ignore", invalid="ignore"):
             off = map_errors(self._frame)
-            error = float(norms_of(off[None], ord)[0]) + best * (sum(off.shape) + 16) * 2.0**-50
+            error = float(norms_of(off[None], ord)[0]) + max(best, size) * (sum(off.shape) + 16) * 2.0**-50
         return Lipschitz(best, where, float(ord), error if np.isfinite(error) else np.inf)
 
     def locate(self, X: Any) -> IntArray:

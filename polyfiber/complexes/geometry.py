@@ -134,8 +134,17 @@ def norms_of(A: FloatArray, ord: float) -> FloatArray:
             norms = np.sqrt((scaled**2).sum(axis=(1, 2))) if plain else np.linalg.norm(scaled, 2, axis=(1, 2))
             result: FloatArray = np.where(usable, norms * size, np.where(size == 0, 0.0, np.inf))
         return result
-    total: FloatArray = np.abs(A).sum(axis=1 if ord == 1 else 2).max(axis=1)
-    return total
+    with np.errstate(over="ignore", invalid="ignore"):
+        total: FloatArray = np.abs(A).sum(axis=1 if ord == 1 else 2).max(axis=1)
+    return np.where(np.isnan(total), np.inf, total)
+
+
+def norms_along(A: FloatArray, ord: float, directions: FloatArray) -> FloatArray:
+    """Largest ``|A d|`` (m,) of matrices (m, p, q) over directions (s, q), in the norm of 1 or infinity."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        moved = np.abs(A @ directions.T)
+        total: FloatArray = (moved.sum(axis=1) if ord == 1 else moved.max(axis=1)).max(axis=1, initial=0.0)
+    return np.where(np.isnan(total), np.inf, total)
 
 
 def lineality_basis(frame: Frame) -> FloatArray:

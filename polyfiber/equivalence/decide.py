@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from .._typing import FloatArray, ProgressLike
+from ..bounds.relaxation import box_is_known
 from ..bounds.settle import settle
 from ..budget import Budget, Monitor
 from ..domain import Box, Polyhedron
@@ -44,7 +45,7 @@ from .witness import (
     Witness,
     as_float,
     candidates,
-    decisive,
+    decisive_in,
     exact_output,
     excess,
     explained,
@@ -146,14 +147,16 @@ def are_equivalent(
     pair = _Pair(a, b, domain, tolerance, epsilon, monitor, method)
     if a == b:
         return pair.yes(SameParameters(), known_exact=Verdict.YES)
-    if epsilon is not None and method in ("auto", "bound"):
-        return _near(pair, relative)
     # values beyond the range of floats decide nothing
-    with monitor.watching(), np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         try:
-            if tolerance == 0 and epsilon is None and method != "bound":
-                return _exactly(pair)
-            return _everywhere(pair) if domain is None else _on_domain(pair)
+            with monitor.watching():
+                _ = domain is not None and domain.affine_hull  # says so where the domain is empty
+                if epsilon is not None and method in ("auto", "bound"):
+                    return _near(pair, relative)
+                if tolerance == 0 and epsilon is None and method != "bound":
+                    return _exactly(pair)
+                return _everywhere(pair) if domain is None else _on_domain(pair)
         except BudgetExceededError as error:
             return pair.undecided(str(error))
 
@@ -186,7 +189,8 @@ class _Pair:
             part = replace(part, cells=agreeing_cells(self.fa, self.fb, X, tolerance=self.tolerance))
         growth = growth_bound(self.a, self.b, quick=self.monitor.late)
         part = replace(part, growth=growth)
-        box = box_around(self.domain)
+        quick = self.domain is not None and self.monitor.late and not box_is_known(self.domain)
+        box = None if quick else box_around(self.domain)
         if box is not None:
             far = float(growth(np.maximum(np.abs(box[0]), np.abs(box[1]))))
             bounds = [more.get("bound"), far, bound_on_box(self.fa, self.fb, *box)]
@@ -207,7 +211,8 @@ class _Pair:
         for i in np.argsort(-beyond)[:2]:
             if beyond[i] > 0.999:
                 x = X[i]
-                proof = decisive(self.a, self.b, x, explained(self.fa, self.fb, x, self.tolerance))
+                allowed = explained(self.fa, self.fb, x, self.tolerance)
+                proof = decisive_in(self.domain, self.a, self.b, x, allowed)
                 if proof is not None:
                     return proof
         return None
@@ -314,7 +319,7 @@ def _by_splitting(pair: _Pair, share: float = 1.0) -> Equivalence | None:
         return pair.yes(ground, **({"known_exact": Verdict.YES} if found.exact else {}))
     if pair.tolerance == 0:
         proofs = (
-            decisive(pair.a, pair.b, x, 0.0) for x in found.where if pair.domain is None or pair.domain.contains(x)
+            decisive_in(pair.domain, pair.a, pair.b, x, 0.0) for x in found.where
         )
         proof = next((p for p in proofs if p is not None), None)
     elif box is None and len(found.where):
@@ -549,12 +554,8 @@ def _domain_facts(found: Covered) -> dict[str, Any]:
 
 
 def _inside(pair: _Pair, x: FloatArray, limit: float | FloatArray) -> Witness | None:
-    """A witness beyond the limit at an input, which is moved into a box by rounding errors and must lie in other domains."""
-    if isinstance(pair.domain, Box):
-        x = np.clip(x, pair.domain.lo.astype(np.float64), pair.domain.hi.astype(np.float64))
-    if pair.domain is not None and not bool(pair.domain.contains(x)):
-        return None
-    return decisive(pair.a, pair.b, x, limit)
+    """A witness beyond the limit at an input, moved into the domain by what rounding took it out (`Polyhedron.exact_point`)."""
+    return decisive_in(pair.domain, pair.a, pair.b, x, limit)
 
 
 def _by_bounds(pair: _Pair) -> Equivalence:

@@ -14,6 +14,7 @@ from ..network.float_or_rational import row_norms
 from ..network.model import ReLUNetwork
 from ..numerics.dyadic import exact_value
 from ..numerics.exact import as_fractions
+from ..numerics.products import nearest
 from ..numerics.rounding import TINY, gamma
 
 MAX_TARGETS = 4096
@@ -241,6 +242,28 @@ def decisive(a: ReLUNetwork, b: ReLUNetwork, x: FloatArray, allowed: float | Flo
     if not any(gap > limit for gap, limit in zip(gaps, allowed) if limit < np.inf):
         return None
     return Witness(x, (p, q), as_float(max(gaps)), "exact")
+
+
+def decisive_in(
+    domain: Any, a: ReLUNetwork, b: ReLUNetwork, x: FloatArray, allowed: float | FloatArray
+) -> Witness | None:
+    """The same at the point of a domain that ``x`` stands for, certainly inside; in rationals where that is no float."""
+    x = np.asarray(x, dtype=np.float64)
+    if domain is None or not np.isfinite(x).all():
+        return decisive(a, b, x, allowed)
+    heed("exact arithmetic")
+    point = domain.exact_point(x)
+    if point is None:
+        return None
+    near = nearest(point)
+    if all(Fraction(v) == w for v, w in zip(near.tolist(), point)):
+        return decisive(a, b, near, allowed)
+    p, q, _ = exact_difference(a, b, point)
+    gaps = [abs(s - t) for s, t in zip(p, q)]
+    limits = np.broadcast_to(np.asarray(allowed, dtype=np.float64), (len(gaps),)).tolist()
+    if not any(gap > limit for gap, limit in zip(gaps, limits) if limit < np.inf):
+        return None
+    return Witness(near, (p, q), as_float(max(gaps)), "exact")
 
 
 def as_float(value: Any) -> float:

@@ -7,6 +7,7 @@ from fractions import Fraction
 from functools import cached_property
 
 import numpy as np
+from scipy.linalg import qr
 
 from .._typing import Array, BoolArray, IntArray
 from ..errors import InputError, SolverError
@@ -48,6 +49,33 @@ class AffineHull:
         return bool((self.lift[self.fixed, :-1] == 0).all())
 
     @cached_property
+    def steady(self) -> AffineHull:
+        """The same flat in coordinates that no other one is a large multiple of: what is rounded in them stays small.
+
+        Examples
+        --------
+        >>> steep = flat_of(np.array([0]), np.array([[1.0, -1e10, 0.0]]))  # x = 1e10 y
+        >>> steep.free.tolist(), steep.steady.free.tolist()
+        ([1], [0])
+        """
+        slopes = self.lift[:, :-1]
+        floats = nearest(slopes)
+        if not np.isfinite(floats).all() or not self.dimension or np.abs(floats).max() <= 1.0:
+            return self
+        _, _, order = qr(floats.T, mode="economic", pivoting=True)
+        free = np.sort(order[: self.dimension])
+        if _rank_below(slopes[free]):
+            return self
+        slopes = exact_product(slopes, inverse(slopes[free]))
+        constant = self.lift[:, -1] - exact_product(slopes, self.lift[free, -1:])[:, 0]
+        return AffineHull(self.equal, free, np.concatenate([slopes, constant[:, None]], axis=1))
+
+    def lifted(self, points: Array) -> Array:
+        """Points (m, n) of the flat, Fractions, from their free coordinates (m, k)."""
+        values = np.concatenate([as_fractions(points), np.full((len(points), 1), Fraction(1), dtype=object)], axis=1)
+        return exact_product(values, self.lift.T)
+
+    @cached_property
     def _tangent(self) -> Array:
         """(k, n) Fractions that take a gradient to coordinates of its tangential part: ``(L^T L)^-1 L^T``."""
         L = self.lift[:, :-1]
@@ -87,6 +115,11 @@ class AffineHull:
         """Whether an exact point (n,) lies on the flat."""
         free = np.array([*x[self.free], Fraction(1)], dtype=object)
         return bool((exact_product(self.lift, free[:, None])[:, 0] == x).all())
+
+
+def _rank_below(rows: Array) -> bool:
+    """Whether a square matrix of Fractions is singular."""
+    return len(rref(rows)[1]) < len(rows)
 
 
 def simplest(values: Array) -> Array:

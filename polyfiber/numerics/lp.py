@@ -152,6 +152,7 @@ def _pivot(rows: list[list[Fraction]], basis: list[int], row: int, column: int) 
     pivot = rows[row]
     for i in range(len(rows)):
         if i != row and rows[i][column]:
+            heed("a linear program in rationals")
             scale = rows[i][column]
             rows[i] = [v - scale * p for v, p in zip(rows[i], pivot)]
     basis[row] = column
@@ -163,6 +164,7 @@ def _simplex(rows: list[list[Fraction]], basis: list[int], cost: list[Fraction],
         for j in range(columns):  # Bland: the first improving column
             if j in basis:
                 continue
+            heed("a linear program in rationals")
             reduced = cost[j] - sum((cost[basis[i]] * rows[i][j] for i in range(len(rows))), Fraction(0))
             if reduced < 0:
                 entering = j

@@ -29,8 +29,8 @@ def test_flat_simplices_and_cubes(seed: int) -> None:
     assert (hi - X).min() >= -1e-9
     assert (hi - lo <= 4 + 1e-6).all()
     wide = propagated(domain)
-    assert (wide[0] <= lo).all()
-    assert (wide[1] >= hi).all()
+    assert (wide[0] <= lo + 1e-12).all()
+    assert (wide[1] >= hi - 1e-12).all()
 
 
 def test_rational_rows_and_what_is_not_bounded() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from ...network.piecewise import require_chain
 from ..local.region import Region
 from .answer import ActivationBounds
 from .exact_ranges import Points, by_branching, by_vertices
+from .over_flat import OnFlat
 from .over_region import bounds_on_region
 
 METHODS = ("interval", "relaxation", "lp", "exact")
@@ -41,7 +43,8 @@ def activation_bounds(
     ----------
     network : ReLUNetwork
     domain : Box, Polyhedron or Region
-        Bounded. Over a `Region` of the network (see `polyfiber.region`) every neuron is affine, and the range is exact by
+        Bounded. A polyhedron in a flat (opposite inequalities, inequalities that meet in an edge) is treated in the flat's
+        own coordinates, a box with ``lo = hi`` as it is. Over a `Region` of the network (see `polyfiber.region`) every neuron is affine, and the range is exact by
         two linear programs a neuron, whatever the method. A polyhedron that is no Box enters through its bounding box, and from 'lp' on as it is.
     method : 'interval', 'relaxation', 'lp' or 'exact'
         Interval arithmetic; back-substitution of linear bounds of each ReLU (never worse); the linear program over
@@ -61,7 +64,7 @@ def activation_bounds(
     Raises
     ------
     InputError
-        A domain that is empty, flat or unbounded.
+        A domain that is empty or unbounded.
 
     Notes
     -----
@@ -96,7 +99,13 @@ def activation_bounds(
         raise InputError(f"method must be one of {METHODS}, found {method!r}")
     if not 0 <= tolerance < 1:
         raise InputError(f"tolerance must lie in [0, 1), found {tolerance}")
-    return _Work(network, domain, method, tolerance, budget).result()
+    on = OnFlat.of(network, domain)
+    if on is None:
+        return _Work(network, domain, method, tolerance, budget).result()
+    found = _Work(on.network, on.domain, method, tolerance, budget).result()
+    return replace(
+        found, network=network, domain=domain, lower_at=on.lifted(found.lower_at), upper_at=on.lifted(found.upper_at)
+    )
 
 
 class _Work:

@@ -14,6 +14,7 @@ from ...domain import Polyhedron
 from ...errors import InputError
 from ...network.model import ReLUNetwork
 from .exact_ranges import Inside
+from .over_flat import exact_point
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class ActivationBounds:
     attained_lower, attained_upper : (N + nL,) float64
         Values that the neurons, then the outputs, reach at ``lower_at`` and ``upper_at``, rounded towards the inside.
     lower_at, upper_at : (N + nL, n0) float64
-        Points of the domain.
+        Points of the domain. Where that is a polyhedron in a flat, the floats next to them: the free coordinates of
+        ``domain.affine_hull.steady`` are exact, the others functions of these.
     methods : tuple of str
         What the bounds of each neuron and output rest on: 'interval', 'relaxation', 'lp' or 'exact'.
     fallback : tuple of str
@@ -118,7 +120,7 @@ class ActivationBounds:
         x = (self.upper_at if greatest else self.lower_at)[column]
         if np.isnan(x).any():
             raise InputError(f"no point is known for column {column}: its values overflow")
-        values = np.concatenate(self.network.exact().preactivations(_rational(x)))
+        values = np.concatenate(self.network.exact().preactivations(exact_point(self.domain, x)))
         result: Fraction = values[column]
         return result
 
@@ -136,8 +138,8 @@ class ActivationBounds:
                     continue
                 key = x.tobytes()
                 if key not in cache:
-                    p = _rational(x)
-                    cache[key] = np.concatenate(exact.preactivations(p)) if inside(x) else None
+                    p = exact_point(self.domain, x)
+                    cache[key] = np.concatenate(exact.preactivations(p)) if inside(p) else None
                 values = cache[key]
                 if values is None:
                     return False
@@ -174,7 +176,3 @@ class ActivationBounds:
             f"inactive, {len(self.unstable)} unstable, {len(self.undecided)} of {len(s)} undecided"
         )
         return words.short(text + (f"; {'; '.join(self.fallback)})" if self.fallback else ")"))
-
-
-def _rational(x: FloatArray) -> Array:
-    return np.array([Fraction(float(v)) for v in x], dtype=object)

@@ -32,14 +32,14 @@ EXACT_INPUTS = 12
 
 
 class Inside:
-    """Whether a float point lies in a domain, in rational arithmetic."""
+    """Whether a point of floats or Fractions lies in a domain, in rational arithmetic."""
 
     def __init__(self, domain: Polyhedron) -> None:
         self.domain = domain
         self._rows: list[list[Fraction]] | None = None
 
-    def __call__(self, x: FloatArray) -> bool:
-        exact = [Fraction(float(v)) for v in x]
+    def __call__(self, x: Array) -> bool:
+        exact = [Fraction(v) for v in x.tolist()]
         if isinstance(self.domain, Box):
             bounds = zip(self.domain.lo.tolist(), exact, self.domain.hi.tolist())
             return all(Fraction(a) <= v <= Fraction(b) for a, v, b in bounds)

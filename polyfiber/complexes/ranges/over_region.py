@@ -9,12 +9,16 @@ import numpy as np
 from ..._typing import FloatArray
 from ...bounds.relaxation import bounding_box, safe_minimum
 from ...budget import Budget, Monitor
+from ...domain import Polyhedron
 from ...errors import InputError
+from ...numerics.exact import as_fractions
+from ...numerics.products import nearest
 from ...numerics.rounding import UNIT
 from ...verdict import Verdict
 from ..local.region import Region
 from .answer import ActivationBounds
 from .exact_ranges import Points
+from .over_flat import OnFlat
 
 
 def bounds_on_region(region: Region, *, tolerance: float, budget: Budget | None) -> ActivationBounds:
@@ -29,10 +33,22 @@ def bounds_on_region(region: Region, *, tolerance: float, budget: Budget | None)
         raise InputError("the region is unbounded; ask for the region within a Box (region(…, domain=box))")
     network, monitor = region.network, Monitor(budget)
     domain, forms = region.exact_polyhedron()
-    A, b = domain.A.astype(np.float64), domain.b.astype(np.float64)
-    box = bounding_box(domain)
-    points = Points(network, domain)
-    rows = forms.astype(np.float64)
+    flat = region._frame.hull
+    if flat is not None:  # the facets are forms on the flat; the equations that say so
+        chart = np.concatenate([as_fractions(np.eye(len(flat.lift)))[flat.fixed], -flat.lift[flat.fixed, -1:]], axis=1)
+        chart[:, flat.free] -= flat.lift[flat.fixed, :-1]
+        domain = Polyhedron(
+            np.concatenate([domain.A, chart[:, :-1], -chart[:, :-1]]),
+            np.concatenate([domain.b, -chart[:, -1], chart[:, -1]]),
+        )
+    on = OnFlat.of(network, domain)
+    where, inner = (domain, network) if on is None else (on.domain, on.network)
+    if on is not None:
+        forms = on.restricted(forms)
+    A, b = nearest(where.A), nearest(where.b)
+    box = bounding_box(where)
+    points = Points(inner, where)
+    rows = nearest(forms)
     low, high = np.full(len(rows), -np.inf), np.full(len(rows), np.inf)
     methods, done = ["interval"] * len(rows), 0
     for j, row in enumerate(rows):
@@ -56,9 +72,10 @@ def bounds_on_region(region: Region, *, tolerance: float, budget: Budget | None)
     size = np.maximum(np.abs(low), np.abs(high))
     magnitude = np.abs(rows[:, :-1]) @ np.maximum(np.abs(box[0]), np.abs(box[1])) + np.abs(rows[:, -1])
     scale = np.where(np.isfinite(size), np.maximum(size, 1e-3 * magnitude), magnitude) + 1e-290
+    least_at, greatest_at = (at if on is None else on.lifted(at) for at in (points.least_at, points.greatest_at))
     return ActivationBounds(
-        network, domain, low[:N], high[:N], low[N:], high[N:], points.least, points.greatest, points.least_at,
-        points.greatest_at, tuple(methods), tuple(fallback), "region", tolerance, scale,
+        network, domain, low[:N], high[:N], low[N:], high[N:], points.least, points.greatest, least_at,
+        greatest_at, tuple(methods), tuple(fallback), "region", tolerance, scale,
         {"programs": 2 * done, "seconds": monitor.elapsed},
     )  # fmt: skip
 

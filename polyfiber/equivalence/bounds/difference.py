@@ -18,7 +18,7 @@ from ...network.model import ReLUNetwork
 from ...verdict import Verdict
 from ..answer import Difference
 from ..forms.canonical import canonical_form
-from ..regions.cover import CoverSearch, enclosing_box
+from ..regions.cover import CoverSearch, box_around
 from ..regions.exact import settled_vertices
 from ..regions.pieces import incidence, output_maps
 from ..witness import as_float, candidates, rounding_bound
@@ -93,11 +93,6 @@ def maximum_difference(
     return _by_bounds(a, b, domain, monitor, threshold, box)
 
 
-def box_around(domain: Polyhedron | None) -> tuple[FloatArray, FloatArray] | None:
-    """A box that certainly holds the domain; None where there is none."""
-    return enclosing_box(domain)
-
-
 def _by_enumeration(a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, monitor: Monitor) -> Difference:
     if _nearly_equal(a, b):  # their walls coincide up to rounding: side by side is the worst input there is
         found = _by_cells(a, b, domain, monitor)
@@ -119,7 +114,7 @@ def _by_complex(a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, monit
     cx = canonical_complex(stacked, domain, budget=monitor.rest(), progress=monitor._call)
     v, errors = cx.vertices.copy(), cx.vertex_errors.copy()
     heed("bounding slopes")
-    lipschitz = float(cx.lipschitz(np.inf).value)
+    lipschitz = _slope(cx, domain)
     heed("comparing values")
     gap = np.abs(a(v) - b(v)).max(axis=1)
     # only vertices that could be the maximum have to be known better
@@ -152,6 +147,17 @@ def _by_complex(a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, monit
         maximum, upper, v[i], int(np.argmax(gaps[i])), (fa[i], fb[i]), True, 1.0, "regions", cx.n_regions,
         maxima, None if maxima is None else cx.interior_points(), {"seconds": monitor.elapsed, "largest output": float(np.abs(fa).max())},
     )  # fmt: skip
+
+
+def _slope(cx: PolyhedralComplex, domain: Polyhedron | None) -> float:
+    """A bound of slopes next to the vertices. Off a flat domain, where rounded vertices lie, that of all space."""
+    if domain is None or domain.affine_hull is None:
+        found = cx.lipschitz(np.inf)
+        return found.value + found.error
+    size: FloatArray = np.ones(domain.dimension)
+    for w in cx.network.weights:
+        size = np.abs(w) @ size * (1 + 1e-12)
+    return float(size.max())
 
 
 def _grow(

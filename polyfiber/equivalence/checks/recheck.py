@@ -14,6 +14,7 @@ from ...complexes.build import canonical_complex
 from ...errors import BudgetExceededError, PolyfiberError
 from ...network.model import ReLUNetwork
 from ...network.moves import Replace
+from ...numerics.products import nearest
 from ...verdict import Verdict
 from ..answer import Equivalence, Recheck
 from ..bounds.difference import MAX_VERTICES, expected_vertices
@@ -74,9 +75,10 @@ class _Work:
         if proof is None:
             verdict = answer.exact_verdict if self.exactly else Verdict.UNDECIDED
             return self.result(verdict, "no witness is known")
-        if answer.domain is not None and not bool(answer.domain.contains(proof.x)):
+        point = proof.x if answer.domain is None else answer.domain.exact_point(proof.x)
+        if point is None or not np.array_equal(nearest(point), proof.x):
             return self.result(Verdict.NO, "the witness is not in the domain")
-        u, v, gap = exact_difference(answer.a, answer.b, proof.x)
+        u, v, gap = exact_difference(answer.a, answer.b, point)
         if not gap > (0 if answer.epsilon is None else answer.epsilon):
             return self.result(Verdict.NO, f"the outputs differ by {float(gap):.3g} at the witness")
         self.checks.append("the outputs at the witness, in rational arithmetic")
@@ -278,7 +280,8 @@ class _Work:
             return self.result(Verdict.YES, f"{found.cells} cells of both networks confirm it")
         if answer.domain is not None and answer.epsilon is not None and found.gap.max() > answer.epsilon:
             where = found.where[int(np.argmax(found.gap))]
-            if bool(answer.domain.contains(where)) and exact_difference(answer.a, answer.b, where)[2] > answer.epsilon:
+            point = answer.domain.exact_point(where)
+            if point is not None and exact_difference(answer.a, answer.b, point)[2] > answer.epsilon:
                 return self.result(Verdict.NO, f"|f - g| reaches {found.gap.max():.6g}")
         self.missing.append(f"{found.above + found.lost + found.waiting} cells do not confirm it")
         return None

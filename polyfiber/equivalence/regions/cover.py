@@ -11,8 +11,6 @@ orthants around the centre z, on which that scale is affine.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -20,12 +18,15 @@ from typing import Any
 import numpy as np
 
 from ..._typing import Array, FloatArray
-from ...budget import Monitor
-from ...complexes.ranges.activation import bounding_box
+from ...bounds.enclosing import enclosing_box
+from ...bounds.relaxation import chart_of
+from ...budget import Monitor, heed
 from ...domain import Box, Polyhedron
-from ...errors import PolyfiberError
+from ...errors import BudgetExceededError, PolyfiberError
 from ...kernels.equivalence import cover as kernels
 from ...network.model import ReLUNetwork
+from ...numerics.exact import as_fractions
+from ...numerics.products import exact_product, nearest
 from ..forms.canonical import generic_numbers
 
 NEAR = 2.0**-44
@@ -75,36 +76,14 @@ def _with_ties(net: ReLUNetwork, sizes: list[FloatArray]) -> tuple[ReLUNetwork, 
     return ties, [*sizes[:-1], rows, 2 * (own + own[0])]
 
 
-def enclosing_box(domain: Polyhedron | None) -> tuple[FloatArray, FloatArray] | None:
-    """A box that certainly holds a bounded domain, flat ones too; None where there is none.
-
-    Flat domains (in at most `WIDEST` inputs) have no interior point to start a bounding box from; they are clipped to vertices, up to rounding.
-    """
-    if domain is None:
-        return None
+def box_around(domain: Polyhedron | None) -> tuple[FloatArray, FloatArray] | None:
+    """A box that certainly holds the domain; None where there is none."""
     try:
-        return bounding_box(domain)
-    except PolyfiberError:
-        _must_hold_points(domain)
-    n = domain.dimension
-    if n > WIDEST:
-        return None
-    zero = ReLUNetwork([np.zeros((1, n))], [np.zeros(1)])
-    found = [generators for generators, _, _ in CoverSearch(zero, zero, domain, enclosed=False).roots()]
-    G = np.concatenate(found) if found else np.zeros((0, n + 1))
-    if not len(G) or (G[:, -1] == 0).any():
-        return None
-    size = 1e-9 * (1.0 + np.abs(G[:, :-1]).max())
-    return G[:, :-1].min(axis=0) - size, G[:, :-1].max(axis=0) + size
-
-
-def _must_hold_points(domain: Polyhedron) -> None:
-    """An InputError for an empty domain; other reasons for which there is no bounding box are none."""
-    try:
-        _ = domain.affine_hull
+        return None if domain is None else enclosing_box(domain)
     except PolyfiberError as error:
-        if getattr(error, "empty", False):
+        if isinstance(error, BudgetExceededError) or getattr(error, "empty", False):
             raise
+        return None
 
 
 def essential_inputs(f: ReLUNetwork, g: ReLUNetwork) -> tuple[ReLUNetwork, ReLUNetwork, FloatArray | None]:
@@ -214,14 +193,18 @@ class CoverSearch:
         domain: Polyhedron | None = None,
         *,
         classes: bool = False,
-        enclosed: bool = True,
     ) -> None:
         self.f, self.g, self.domain = f, g, domain
         n = f.architecture[0]
         if n > WIDEST:
             raise ValueError(f"{n} inputs are more than the {WIDEST} for which cells are made")
         self.centre = 0.5 * generic_numbers(n)
-        self.bounded = enclosing_box(domain) if enclosed else None
+        self.bounded = box_around(domain)
+        self.hull = (
+            None
+            if domain is None or isinstance(domain, Box) or domain.affine_hull is None
+            else domain.affine_hull.steady
+        )
         if isinstance(domain, Box) and self.bounded is not None:
             self.centre = 0.5 * self.bounded[0] + 0.5 * self.bounded[1]
         self.sizes = [sizes_of(net, self.centre, self.bounded) for net in (f, g)]
@@ -294,11 +277,23 @@ class CoverSearch:
             np.full(16, -1.0), np.zeros((16, n + 1)), np.zeros((16, n)), np.zeros(1),
         )  # fmt: skip
         limits = np.ascontiguousarray(limits, dtype=np.float64)
-        roots = list(self.roots())
-        waiting = 0
-        for index, root in enumerate(roots):
+        number, waiting = self.n_roots, 0
+        for index in range(number):
             waiting = 1
-            need = self._place(root, 1.0 / len(roots))
+            if monitor.late:
+                waiting += number - 1 - index
+                break
+            try:
+                root = self.root(index)
+            except OverflowError:  # one root has too many vertices, or numbers beyond floats
+                tally.counts[2] += 1
+                waiting = 0
+                continue
+            if root is None:
+                tally.share[0] += 1.0 / number
+                waiting = 0
+                continue
+            need = self._place(root, 1.0 / number)
             while waiting and not (stop is not None and tally.counts[1] >= stop):
                 if monitor.late or (most is not None and tally.counts[0] >= most):
                     break
@@ -309,7 +304,7 @@ class CoverSearch:
                 )
                 monitor.report("comparing cells", int(tally.counts[0]), None, share=round(float(tally.share[0]), 4))
             if waiting:
-                waiting += len(roots) - 1 - index
+                waiting += number - 1 - index
                 break
         cells, above, lost = (int(v) for v in tally.counts)
         order = np.argsort(-tally.worst)
@@ -329,66 +324,94 @@ class CoverSearch:
         self.cells.count[0], self.cells.step[0], self.cells.neuron[0], self.cells.share[0] = k, 0, 0, share
         return need
 
-    def roots(self) -> Iterator[tuple[FloatArray, Array, int]]:
-        """Cells to begin with: generators, tight constraints, and how many of these the ends of an edge share."""
-        n = self.f.architecture[0]
+    @property
+    def n_roots(self) -> int:
+        """Cells to begin with: the box, or the orthants around the centre."""
+        return (
+            1 if isinstance(self.domain, Box) else 1 << (len(self.centre) if self.hull is None else self.hull.dimension)
+        )
+
+    def root(self, index: int) -> tuple[FloatArray, Array, int] | None:
+        """A cell to begin with: generators, tight constraints, and how many of these the ends of an edge share; None if it is empty.
+
+        Raises
+        ------
+        OverflowError
+            It has too many vertices, or numbers beyond floats.
+        """
+        n, words = self.f.architecture[0], self.cells.tight.shape[2]
         if isinstance(self.domain, Box):
             lo, hi = (v.astype(np.float64) for v in (self.domain.lo, self.domain.hi))
             wide = np.flatnonzero(lo < hi)
-            corners = np.array(list(itertools.product((0, 1), repeat=len(wide))), dtype=np.int64)
-            corners = corners.reshape(1 << len(wide), len(wide))
+            corners = (np.arange(1 << len(wide))[:, None] >> np.arange(len(wide))[::-1]) & 1
             points = np.repeat(lo[None], len(corners), axis=0)
             points[:, wide] = np.where(corners == 1, hi[wide], lo[wide])
-            bits = _bits(2 * np.arange(len(wide))[None] + corners, self.cells.tight.shape[2])
-            yield np.insert(points, n, 1.0, axis=1), bits, max(0, len(wide) - 1)
-            return
-        for signs in itertools.product((1.0, -1.0), repeat=n):
-            points = np.concatenate([np.append(self.centre, 1.0)[None], np.insert(np.diag(signs), n, 0.0, axis=1)])
-            on = [list(range(n)), *([j for j in range(n) if j != i] + [n] for i in range(n))]
-            bits = _bits(on, self.cells.tight.shape[2])
-            if self.domain is None:
-                yield points, bits, n - 1
-            else:
-                clipped = self._clipped(points, bits)
-                if clipped is not None:
-                    yield clipped
+            bits = _bits(2 * np.arange(len(wide))[None] + corners, words)
+            return np.insert(points, n, 1.0, axis=1), bits, max(0, len(wide) - 1)
+        # on a flat: orthants of its own coordinates
+        k = n if self.hull is None else self.hull.dimension
+        centre = self.centre if self.hull is None else self.centre[self.hull.free]
+        signs = 1.0 - 2.0 * ((index >> np.arange(k)) & 1)
+        points = np.concatenate([np.append(centre, 1.0)[None], np.insert(np.diag(signs), k, 0.0, axis=1)])
+        on = [list(range(k)), *([j for j in range(k) if j != i] + [k] for i in range(k))]
+        bits = _bits(on, words)
+        if self.domain is not None:
+            clipped = self._clipped(points, bits)
+            if clipped is None:
+                return None
+            points, bits, need = clipped
+            return self._lifted(points), bits, need
+        return points, bits, k - 1
+
+    def _lifted(self, points: FloatArray) -> FloatArray:
+        """Generators of the flat in all coordinates, rounded once."""
+        if self.hull is None:
+            return points
+        values = as_fractions(points)
+        return nearest(np.concatenate([exact_product(values, self.hull.lift.T), values[:, -1:]], axis=1))
 
     def _clipped(self, points: FloatArray, bits: Array) -> tuple[FloatArray, Array, int] | None:
         """The part of a root inside the polyhedron, at most a rounding larger."""
         assert self.domain is not None
-        n = points.shape[1] - 1
-        rows = self.domain.rows().astype(np.float64)
-        self._place((points, bits, 0), 1.0)
-        cells = self.cells
+        k = points.shape[1] - 1
+        sides = self.domain.rows()
+        if self.hull is not None:
+            A, b = chart_of(self.domain, self.hull)
+            sides = np.concatenate([-A, b[:, None]], axis=1)
+        rows = nearest(sides)
+        kept = np.zeros((2, self.cells.generators.shape[1], k + 1))
+        cells = self.cells._replace(generators=kept)
+        cells.count[0] = len(points)
+        kept[0, : len(points)], cells.tight[0, : len(points)] = points, bits
         for r, row in enumerate(rows):
-            k = int(cells.count[0])
-            h = cells.generators[0, :k]
+            heed("clipping the domain")
+            m = int(cells.count[0])
+            h = kept[0, :m]
             values = h @ row
             near = NEAR * (np.abs(h) @ np.abs(row))
+            mark = k + 1 + r
             if (values > near).any() and (values < -near).any():
-                self.bench.values[:k] = np.where(np.abs(values) > near, values, 0.0)
-                if not kernels.cut(cells, 0, 1, self.bench.values, n + 1 + r, n - 1, self.bench):
-                    raise ValueError("the domain has too many vertices, or numbers beyond floats")
-                k = int(cells.count[1])
-                cells.generators[0, :k], cells.tight[0, :k] = cells.generators[1, :k], cells.tight[1, :k]
-                cells.count[0] = k
+                self.bench.values[:m] = np.where(np.abs(values) > near, values, 0.0)
+                if not kernels.cut(cells, 0, 1, self.bench.values, mark, k - 1, self.bench):
+                    raise OverflowError("too many vertices, or numbers beyond floats")
+                m = int(cells.count[1])
+                kept[0, :m], cells.tight[0, :m], cells.count[0] = kept[1, :m], cells.tight[1, :m], m
                 continue
-            kept = np.flatnonzero(values >= -near)
-            if not (h[kept, -1] > 0).any():
-                return None
-            tight = cells.tight[0, kept].copy()
+            inside = np.flatnonzero(values >= -near)
+            tight = cells.tight[0, inside].copy()
             if not (values > near).any():  # what is left lies on the wall
-                tight[:, (n + 1 + r) >> 6] |= np.uint64(1) << np.uint64((n + 1 + r) & 63)
-            cells.generators[0, : len(kept)], cells.tight[0, : len(kept)], cells.count[0] = h[kept], tight, len(kept)
-        k = int(cells.count[0])
-        generators, tight = cells.generators[0, :k].copy(), cells.tight[0, :k].copy()
-        if not (generators[:, -1] > 0).any():
+                tight[:, mark >> 6] |= np.uint64(1) << np.uint64(mark & 63)
+            kept[0, : len(inside)], cells.tight[0, : len(inside)], cells.count[0] = h[inside], tight, len(inside)
+            if not (kept[0, : len(inside), -1] > 0).any():
+                return None
+        m = int(cells.count[0])
+        found, tight = kept[0, :m].copy(), cells.tight[0, :m].copy()
+        if not (found[:, -1] > 0).any():
             return None
         common = np.bitwise_and.reduce(tight, axis=0)
-        on_all = [r for r in range(n + 1 + len(rows)) if int(common[r >> 6]) >> (r & 63) & 1]
-        directions = {_direction(self.domain.rows()[r - n - 1]) for r in on_all if r > n}
-        count = len(directions) + sum(r < n for r in on_all)
-        return generators, tight & ~common, max(0, n - 1 - count)
+        on_all = [r for r in range(k + 1 + len(rows)) if int(common[r >> 6]) >> (r & 63) & 1]
+        count = len({_direction(sides[r - k - 1]) for r in on_all if r > k}) + sum(r < k for r in on_all)
+        return found, tight & ~common, max(0, k - 1 - count)
 
 
 def _direction(row: Array) -> tuple[Fraction, ...]:

@@ -18,7 +18,7 @@ from ...verdict import Verdict
 from ..bounds.difference_network import difference_network
 from ..grounds import ExactCells
 from ..partial import BlockwiseReport, go_by_blocks
-from ..witness import Witness, candidates, make_witness
+from ..witness import Witness, candidates, decisive_in
 from .pieces import incidence
 
 
@@ -64,8 +64,8 @@ def _witness_near(pair: Any, point: FloatArray) -> Witness | None:
     rng = np.random.default_rng(0)
     steps = 10.0 ** rng.uniform(-12, 0, (64, 1)) * (1e-6 + np.abs(point)) * rng.standard_normal((64, len(point)))
     X = np.concatenate([point[None], point + steps, candidates(pair.fa, pair.fb, pair.domain, n=64)[:256]])
-    for x in X if pair.domain is None else X[pair.domain.contains(X)]:
-        proof = make_witness(pair.a, pair.b, x)
+    for x in X:
+        proof = decisive_in(pair.domain, pair.a, pair.b, x, 0.0)
         if proof is not None:
             return proof
     return None

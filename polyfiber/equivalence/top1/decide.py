@@ -9,13 +9,14 @@ from typing import Any, cast
 import numpy as np
 
 from ... import words
-from ..._typing import FloatArray, ProgressLike
+from ..._typing import Array, FloatArray, ProgressLike
 from ...budget import Budget, Monitor, heed
 from ...domain import Box, Polyhedron
 from ...errors import BudgetExceededError, IncompleteError, InputError, PolyfiberError
 from ...network.float_or_rational import products_in_range
 from ...network.model import ReLUNetwork
 from ...network.piecewise import function_chain
+from ...numerics.products import nearest
 from ...verdict import Verdict
 from ..answer import Recheck
 from ..bounds.difference import ENUMERATION_SHARE, MAX_VERTICES, box_around, expected_vertices
@@ -113,7 +114,10 @@ class Agreement:
             return Recheck(verdict, tuple(checks), reason, monitor.elapsed, self.method)
 
         if self.verdict is Verdict.NO:
-            good = self.proof is not None and _strict_winners(self.a, self.b, self.proof.x) == self.winners
+            x = None if self.proof is None else self.proof.x
+            point = None if x is None or self.domain is None else self.domain.exact_point(x)
+            inside = point is not None and x is not None and np.array_equal(nearest(point), x)
+            good = inside and point is not None and _strict_winners(self.a, self.b, point) == self.winners
             return result(Verdict.of(good), "the winners at the witness, in rational arithmetic")
         if self.verdict is Verdict.UNDECIDED:
             return result(Verdict.YES, "nothing is claimed")
@@ -153,7 +157,7 @@ def _disagree(a: ReLUNetwork, b: ReLUNetwork, X: FloatArray, margin: float) -> b
     return bool(((u.argmax(axis=1) != v.argmax(axis=1)) & (lead > 4 * limit + 4 * noise)).any())
 
 
-def _strict_winners(a: ReLUNetwork, b: ReLUNetwork, x: FloatArray) -> tuple[int, int] | None:
+def _strict_winners(a: ReLUNetwork, b: ReLUNetwork, x: Array) -> tuple[int, int] | None:
     """Different unique winners in rational arithmetic, or None."""
     found = []
     for net in (a, b):
@@ -241,14 +245,12 @@ class _Question:
         return Agreement(self.a, self.b, verdict, method, reason, self.margin, domain=self.domain, stats=stats, **more)
 
     def refuted(self, x: FloatArray, method: str) -> Agreement | None:
-        if isinstance(self.domain, Box):
-            x = np.clip(x, self.domain.lo.astype(np.float64), self.domain.hi.astype(np.float64))
-        elif not bool(self.domain.contains(x)):
-            return None
         heed("exact arithmetic")
-        winners = _strict_winners(self.a, self.b, x)
-        if winners is None:
+        point = self.domain.exact_point(x) if np.isfinite(x).all() else None
+        winners = None if point is None else _strict_winners(self.a, self.b, point)
+        if point is None or winners is None:
             return None
+        x = nearest(point)
         u, v = self.fa(x), self.fb(x)
         proof = Witness(x, (u, v), float(np.abs(u - v).max()), "exact")
         text = f"one chooses class {winners[0]}, the other class {winners[1]}"

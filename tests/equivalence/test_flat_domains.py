@@ -1,0 +1,95 @@
+"""Verdicts on domains that floats do not lie in exactly: flats, rational boxes, facets; and on empty ones."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+import polyfiber as pf
+from polyfiber.errors import InputError
+
+SIDES = [[1, 0], [-1, 0], [0, 1], [0, -1]]
+SUM = pf.Polyhedron([[1, 1], [-1, -1], *SIDES], [1, -1, 1, 1, 1, 1])  # x + y = 1
+BELOW = pf.Polyhedron([[1, 1], *SIDES], [1, 1, 1, 1, 1])  # x + y <= 1
+THIRDS = pf.Polyhedron([[3, -1], [-3, 1], *SIDES], [0.1, -0.1, 1, 1, 1, 1])
+
+
+def bent(row: list[float], bias: float, height: float) -> pf.ReLUNetwork:
+    return pf.ReLUNetwork([[row], [[height]]], [[bias], [0.0]])
+
+
+@pytest.mark.parametrize("domain", [SUM, BELOW], ids=["flat", "solid"])
+def test_functions_that_differ_beyond_the_domain_only(domain: pf.Polyhedron) -> None:
+    """0.1 + 0.9 is 1 in floats and more than 1 exactly: no input of the domain."""
+    f, g = bent([1, 1], -1, 1), bent([1, 1], -1, 2)
+    for tolerance in (0.0, 1e-9):
+        found = pf.are_equivalent(f, g, domain, tolerance=tolerance, budget=pf.Budget(seconds=20))
+        assert found.verdict is not pf.Verdict.NO, tolerance
+    assert domain.exact_point([0.1, 0.9]) is None or domain is SUM
+
+
+@pytest.mark.parametrize("domain", [SUM, THIRDS], ids=["sum", "thirds"])
+@pytest.mark.parametrize("tolerance", [0.0, 1e-9])
+def test_a_difference_on_a_slanted_flat_is_found(domain: pf.Polyhedron, tolerance: float) -> None:
+    f = pf.ReLUNetwork.random((2, 5, 3, 1), rng=1)
+    g = pf.ReLUNetwork(f.weights, [*f.biases[:-1], f.biases[-1] + 0.25])
+    found = pf.are_equivalent(f, g, domain, tolerance=tolerance, budget=pf.Budget(seconds=20))
+    assert found.verdict is pf.Verdict.NO
+    point = domain.exact_point(found.proof.x)
+    assert domain.affine_hull.contains(point)
+    u, v = f.exact()(point), g.exact()(point)
+    assert abs(abs(u - v)[0] - Fraction(1, 4)) < Fraction(1, 10**12)
+    assert found.recheck().verdict is pf.Verdict.YES
+
+
+def test_a_witness_outside_is_noticed() -> None:
+    f = pf.ReLUNetwork.random((2, 5, 3, 1), rng=1)
+    g = pf.ReLUNetwork(f.weights, [*f.biases[:-1], f.biases[-1] + 0.25])
+    for domain in (SUM, pf.Box(-1, 1, dimension=2)):
+        found = pf.are_equivalent(f, g, domain)
+        found.proof.x[:] = [3.0, 3.0]
+        assert found.recheck().verdict is pf.Verdict.NO
+
+
+def test_same_winners_on_the_flat_alone() -> None:
+    """The outputs change places on x + y = 1 only where floats stray from it."""
+    f = pf.ReLUNetwork([[[1, 1]], [[1.0], [0.0]]], [[-1.0], [0.0, 1e-30]])
+    g = pf.ReLUNetwork([[[1, 1]], [[0.0], [0.0]]], [[-1.0], [0.0, 1e-30]])
+    assert pf.top1_agreement(f, g, SUM, margin=0.0, budget=pf.Budget(seconds=2)).verdict is not pf.Verdict.NO
+
+
+@pytest.mark.parametrize("box", [pf.Box([0.25, 0.5], [0.25, 0.5]), pf.Box([Fraction(1, 3)] * 2, [Fraction(1, 3)] * 2)])
+def test_single_points(box: pf.Box) -> None:
+    f = pf.ReLUNetwork.random((2, 5, 3, 1), rng=1)
+    g = pf.ReLUNetwork(f.weights, [*f.biases[:-1], f.biases[-1] + 0.25])
+    assert pf.are_equivalent(f, g, box).verdict is pf.Verdict.NO
+    assert pf.are_equivalent(f, g, box, method="regions").verdict is pf.Verdict.NO
+    found = pf.difference(f, g, box)
+    assert abs(found.maximum - 0.25) <= 1e-12
+    assert found.upper >= 0.25
+
+
+@pytest.mark.parametrize("rows", [([[1, 1]], [-3]), ([[1, 1], [-1, -1]], [0, -1])])
+def test_empty_domains_are_refused(rows: tuple[list[list[float]], list[float]]) -> None:
+    empty = pf.Polyhedron([*SIDES, *rows[0]], [1, 1, 1, 1, *rows[1]])
+    f, g = bent([1, 1], -1, 1), bent([1, 1], -1, 2)
+    for ask in (pf.are_equivalent, pf.difference):
+        with pytest.raises(InputError, match="empty"):
+            ask(f, g, empty)
+    with pytest.raises(InputError, match="empty"):
+        pf.are_equivalent(f, g, empty, epsilon=0.1)
+
+
+@pytest.mark.parametrize("n", [5, 7, 8])
+def test_flats_of_many_inputs_have_no_raw_errors(n: int) -> None:
+    """Their corners were clipped in all coordinates before, where they are degenerate."""
+    rng = np.random.default_rng(n)
+    row = rng.integers(-3, 4, size=n).astype(float)
+    A = np.concatenate([np.eye(n), -np.eye(n), [row, -row], rng.standard_normal((6, n))])
+    domain = pf.Polyhedron(A, np.r_[np.ones(2 * n), 0.25, -0.25, np.full(6, 1.5)])
+    f = pf.ReLUNetwork.random((n, 6, 1), rng=0)
+    g = pf.ReLUNetwork([w * (1 + 1e-7) for w in f.weights], f.biases)
+    for ask in (pf.are_equivalent, pf.difference):
+        ask(f, g, domain, budget=pf.Budget(seconds=0.5))
