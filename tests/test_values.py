@@ -306,3 +306,23 @@ def test_values_reach_other_processes(values: list[Any]) -> None:
     first = one_of_each(values)
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         assert pool.map(facts, list(first.values())) == [facts(v) for v in first.values()]
+
+
+def test_values_travel_through_dask(values: list[Any]) -> None:
+    """To a worker of a real cluster and back: what arrives there, and what returns, is the value that was sent."""
+    distributed = pytest.importorskip("distributed")
+    first = one_of_each(values)
+    with (
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None, worker_dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        sent = client.map(there_and_back, list(first.values()), pure=False)
+        for (kind, value), (seen, again) in zip(first.items(), client.gather(sent)):
+            assert seen == facts(value), kind
+            assert facts(again) == facts(value), kind
+
+
+def there_and_back(value: Any) -> tuple[Any, Any]:
+    return facts(value), value

@@ -107,27 +107,42 @@ def pilot_estimate(
     """
     if pilots < 2 or vertices < 64:
         raise InputError(f"an estimate takes at least 2 pilots of at least 64 vertices, found {pilots} of {vertices}")
-    frame = make_frame(network, domain)
-    generator = np.random.default_rng(rng)
     monitor = Monitor(budget)
+    grace = Monitor(None if budget is None or budget.seconds is None else Budget(GRACE * budget.seconds, budget.memory))
+    done: list[tuple[float, ...]] = []
+    try:
+        with grace.watching():
+            return _estimate(network, domain, (pilots, vertices), np.random.default_rng(rng), monitor, done)
+    except BudgetExceededError as late:
+        if not monitor.late:
+            raise
+        text = f"no two pilots ended within {monitor.budget.seconds:.3g} s"
+        raise BudgetExceededError(text, partial=tuple(done), **late.facts) from None
+
+
+def _estimate(
+    network: ReLUNetwork,
+    domain: Polyhedron | None,
+    sizes: tuple[int, int],
+    generator: np.random.Generator,
+    monitor: Monitor,
+    found: list[tuple[float, ...]],
+) -> SizeEstimate:
+    """The estimate; rows of pilots that ended are put into ``found``."""
+    frame, (pilots, vertices) = make_frame(network, domain), sizes
     ceiling = float(min(expected_vertices(frame), MOST))
     if ceiling <= vertices:
         return _exact(*_timed(network, domain, Block(), frame, None, monitor), monitor)
     sample = sample_vertices(frame, size=SAMPLES, rng=generator)
     expected = ceiling * sample.share if sample.share else ceiling
-    found: list[tuple[float, ...]] = []
     for at in generator.permutation((np.arange(pilots) + generator.random(pilots)) / pilots).tolist():
         if len(found) >= 2 and monitor.late:
             break
         try:
             part, weight, seconds = _pilot(network, domain, frame, sample, expected, vertices, at, monitor)
-        except BudgetExceededError as late:
-            if not monitor.late:
+        except BudgetExceededError:
+            if not monitor.late or len(found) < 2:
                 raise
-            if len(found) < 2:
-                raise BudgetExceededError(
-                    f"no two pilots ended within {monitor.budget.seconds:.3g} s", partial=None, **late.facts
-                ) from None
             break
         if not part.block.path:
             return _exact(part, seconds, monitor)

@@ -38,6 +38,9 @@ KEPT = ("planes", "start", "length", "basis", "infinite", "pool")
 MOST_FIRST = 1 << 23
 """Faces that a lattice may begin with: all of a cone of n walls, 3^n where none is a side of the domain."""
 
+MOST_FACES = 2**31 - 1
+"""Of one dimension: their ids are int32."""
+
 
 class FaceTable:
     """Faces of one dimension: facet lists, planes, a basis of zero facets, marks of the last cut."""
@@ -88,7 +91,12 @@ class FaceTable:
         cap = len(self.start)
         if count <= cap:
             return
-        cap = max(count, cap + cap // 2)
+        if count > MOST_FACES:
+            raise BudgetExceededError(
+                f"{count} faces of dimension {self.dim}, and a lattice holds at most {MOST_FACES}; restrict the domain to a Box",
+                partial=None,
+            )
+        cap = min(MOST_FACES, max(count, cap + cap // 2))
         for name in ("planes", "start", "length", "basis", "infinite", "stamp", "plus", "zero", "seen"):
             old = getattr(self, name)
             new = np.zeros((cap, *old.shape[1:]), dtype=old.dtype)

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..._typing import Array, FloatArray, IntArray
 from ...budget import Monitor
-from ...errors import NumericalError
+from ...errors import BudgetExceededError, NumericalError
 from ...kernels.planar import forms, polygons
 from ...kernels.planar import walk as kernels
 from ...kernels.rows import insert_all, table_size
@@ -27,6 +27,8 @@ from .restrict import Columns, Restricted, zero_along
 REFRESH_AFTER = 200
 CELLS_A_TURN = 2000
 SEED = 20240607
+MOST_IDS = 2**31 - 1
+"""Ids of corners and half-edges are int32."""
 
 
 @dataclass
@@ -358,6 +360,11 @@ class _Walk:
         c = self.control
         counts = {"cells": c[kernels.CELLS], "corners": c[kernels.CORNERS], "edges": c[kernels.EDGES]}
         self.monitor.check_memory(2 * self.bytes_held(), f"the slice, after {int(counts['cells']):,} regions,")
+        if 2 * max(int(v) for v in (*counts.values(), c[kernels.POOL], c[kernels.PLACES])) > MOST_IDS:
+            raise BudgetExceededError(
+                f"a slice of {int(counts['cells']):,} regions and more, and its tables hold at most {MOST_IDS // 2:,} corners or edges",
+                partial=None,
+            )
 
         def wider(array: Array, used: int, extra: int = 0) -> Array:
             if 2 * (used + extra) < len(array):

@@ -35,6 +35,9 @@ KEPT_OF_RAYS = ("base", "base_err")
 EXACT = -3
 """Mark in ``slot`` of vertices whose coordinates are exact ones, rounded; negative, so it is no slot."""
 
+MOST_HALF_EDGES = 2**31 - 1
+"""Ids are int32: the vertex, its slot and the side in one number."""
+
 
 @dataclass
 class BuildStats:
@@ -195,9 +198,9 @@ class Skeleton:
         st = self.state
         cap, cap_inf = st.star.shape[0], st.base.shape[0]
         if nv > cap:
-            if nv << self.frame.net.shift > 2**31 - 1:
+            if nv << self.frame.net.shift > MOST_HALF_EDGES:
                 raise BudgetExceededError(
-                    f"{nv} vertices of dimension {self.frame.n} need more than 2^31 half-edge ids; "
+                    f"{nv} vertices of dimension {self.frame.n} need more than {MOST_HALF_EDGES} half-edge ids; "
                     "restrict the domain to a Box",
                     partial=None,
                 )
@@ -209,6 +212,7 @@ class Skeleton:
             if limit is not None:
                 guess = min(guess, limit // (2 * self.bytes_per_vertex))
             cap = self.room or max(nv, guess if cap < guess else min(2 * cap, cap + (1 << 22)))
+            cap = min(cap, MOST_HALF_EDGES >> self.frame.net.shift)  # so that what is within it is checked
             self.state = moved_state(self.frame, st, self.nv, cap)
         if n_inf > cap_inf:
             self.state = more_bases(self.frame, self.state, max(n_inf, 2 * cap_inf, cap // 2))
