@@ -318,9 +318,7 @@ def _by_splitting(pair: _Pair, share: float = 1.0) -> Equivalence | None:
         )  # fmt: skip
         return pair.yes(ground, **({"known_exact": Verdict.YES} if found.exact else {}))
     if pair.tolerance == 0:
-        proofs = (
-            decisive_in(pair.domain, pair.a, pair.b, x, 0.0) for x in found.where
-        )
+        proofs = (decisive_in(pair.domain, pair.a, pair.b, x, 0.0) for x in found.where)
         proof = next((p for p in proofs if p is not None), None)
     elif box is None and len(found.where):
         proof = pair.witness_among(np.concatenate([found.where * 2.0**k for k in (0, 2, 5, 10, 20)]))
