@@ -131,8 +131,8 @@ class BoxSearch:
         counts[search_kernel.FREE], counts[search_kernel.HEAP], counts[search_kernel.NODES] = size - 1, 1, 1
 
     # ---- looking for a violation ----------------------------------------------------------------
-    def attack(self, points: FloatArray | None = None, *, rng: Any = 0) -> None:
-        """Climb from random inputs of the box, and from the given ones."""
+    def attack(self, monitor: Monitor, points: FloatArray | None = None, *, rng: Any = 0) -> None:
+        """Climb from random inputs of the box, and from the given ones, until time is up."""
         generator = np.random.default_rng(rng)
         n0 = len(self.lo)
         span = self.hi - self.lo
@@ -142,6 +142,8 @@ class BoxSearch:
             X = np.concatenate([np.asarray(points, dtype=np.float64).reshape(-1, n0), X])
         for x in np.clip(X, self.lo, self.hi):
             search_kernel.climb(self.pair, self.goal, x, self.lo, self.hi, 0.25, ROUNDS, self.state)
+            if monitor.late:
+                break
 
     def _climb_on(self) -> None:
         """From the best point so far, in small steps: a search burrows to the level and stops just above it."""
@@ -182,7 +184,7 @@ class BoxSearch:
                 stopped = f"one box would take about {self.box_seconds:.3g} s, more than is left"
                 return self._outcome(status, stopped)
             if attack:
-                self.attack()
+                self.attack(monitor)
             if self._violated():
                 status = "violated"
             while status == "open":

@@ -232,7 +232,7 @@ def main() -> int:
     parser.add_argument("--list", action="store_true")
     options = parser.parse_args()
     for module in (clocks, jit):
-        module.time = SimpleNamespace(monotonic=time.process_time)  # type: ignore[attr-defined]
+        module.time = SimpleNamespace(**{**vars(time), "monotonic": time.process_time})  # type: ignore[attr-defined]
     every = steps()
     chosen = [n for n in every if options.only is None or any(n.startswith(o) for o in options.only)]
     if options.list:

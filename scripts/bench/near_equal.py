@@ -120,7 +120,7 @@ def run(row: Row, options: Any) -> list[str]:
     name, f, g, box, epsilon = row
     if epsilon is None:
         climb = Question.of(f, g, box, 0.0).search(follow=True)
-        climb.attack()
+        climb.attack(Monitor())
         epsilon = 1.2 * float(climb.excess if np.isfinite(climb.excess) else climb.state.numbers[1])
     started = time.process_time()
     question = Question.of(f, g, box, epsilon)

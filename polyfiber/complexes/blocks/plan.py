@@ -106,13 +106,18 @@ def sample_vertices(frame: Frame, *, size: int = SAMPLES, rng: RngLike = 0) -> V
     return VertexSample(given[inside, D:] > 0, float(inside.sum()) / size)
 
 
+MOST_SAMPLED = 128
+"""Inputs beyond which the share of a domain is not sampled."""
+
+
 def guessed_vertices(frame: Frame) -> int:
     """Vertices that a complex may have: `expected_vertices`, on a domain the part of them that a sample finds there.
 
-    On a domain this takes about a tenth of a second. Where the sample finds nothing it is what one find would say.
+    On a domain this takes about a tenth of a second. Where the sample finds nothing it is what one find would say. With so
+    many inputs that few vertices can be sampled in that time it is the former.
     """
     ceiling = expected_vertices(frame)
-    if frame.domain is None or ceiling <= SAMPLES:
+    if frame.domain is None or ceiling <= SAMPLES or frame.n > MOST_SAMPLED:
         return ceiling
     sample = sample_vertices(frame)
     return max(1, int(ceiling * max(Fraction(sample.share), Fraction(1, SAMPLES))))

@@ -212,7 +212,7 @@ def _by_bounds(
     if threshold is not None and threshold > 0:
         question = Question.of(a, b, domain, threshold)
         search = question.search()
-        search.attack(X)
+        search.attack(monitor, X)
         near = question.answer(search.run(monitor, seconds=seconds, attack=False))
         attained, where, share = as_float(near.gap or 0), near.point, near.proved
         upper = threshold if near.verdict is Verdict.YES else near.bound

@@ -21,7 +21,7 @@ from ...bounds.pairing import Side, paired
 from ...bounds.settle import settle
 from ...bounds.split import BoxSearch, Outcome
 from ...bounds.tree import Tree
-from ...budget import Budget, Monitor
+from ...budget import Budget, Monitor, heed
 from ...domain import Box, Polyhedron
 from ...errors import InputError, NumericalError, ShapeError
 from ...network.model import ReLUNetwork
@@ -255,11 +255,15 @@ class Question:
 
     def inside(self, x: FloatArray) -> bool:
         """Whether an input lies in the domain, exactly."""
+        if isinstance(self.domain, Box):
+            ends = zip(self.domain.lo.tolist(), np.asarray(x, dtype=np.float64).tolist(), self.domain.hi.tolist())
+            return all(Fraction(low) <= v <= Fraction(high) for low, v, high in ends)
         X = [Fraction(float(v)) for v in x]
-        return all(
-            sum((Fraction(c) * v for c, v in zip(row, X)), Fraction(0)) <= Fraction(side)
-            for row, side in zip(self.domain.A.tolist(), self.domain.b.tolist())
-        )
+        for row, side in zip(self.domain.A.tolist(), self.domain.b.tolist()):
+            heed("exact arithmetic")
+            if sum((Fraction(c) * v for c, v in zip(row, X) if c), Fraction(0)) > Fraction(side):
+                return False
+        return True
 
     def refuted(self, x: FloatArray) -> bool:
         """Whether the networks, and what their files say, are too far apart at an input of the domain."""
@@ -342,7 +346,7 @@ def largest_difference(
     """
     question = Question.of(a, b, domain, 0.0)
     search = question.search(follow=True)
-    search.attack(points)
+    search.attack(monitor, points)
     found = search.run(monitor, phase="largest difference", attack=False, seconds=seconds)
     point, attained = found.point, 0.0
     if point is not None and question.inside(point):
