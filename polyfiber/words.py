@@ -7,6 +7,7 @@ same things everywhere: *neuron 3 of layer 2* (layers from 1, neurons from 0), *
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -24,6 +25,20 @@ def count(n: Any, noun: str, plural: str | None = None) -> str:
     """
     many = plural or f"{noun}s"
     return f"no {many}" if n == 0 else f"{n} {noun if n == 1 else many}"
+
+
+def about(n: Any) -> str:
+    """A large count in a few digits, also where floats do not hold it.
+
+    Examples
+    --------
+    >>> about(1234567), about(7 * 10**400)
+    ('1.23e+06', '1e+400')
+    """
+    try:
+        return f"{float(n):.3g}"
+    except OverflowError:
+        return f"1e+{int(math.log10(n))}"
 
 
 def listed(items: Iterable[Any], most: int = 4) -> str:

@@ -72,7 +72,7 @@ def feasibility(
     frame = make_frame(network, domain)
     N, d = frame.n_neurons, frame.n
     vertices = guessed_vertices(frame)
-    faces = vertices * 2**d
+    faces = _number(vertices * 2**d)
     per_vertex = 8 * row_units(frame)[-1]
     deep = max(1, sum(a * b for a, b in zip(network.architecture[1:], network.architecture[2:])))
     found: list[Feature] = []
@@ -84,12 +84,12 @@ def feasibility(
     shown = f"{_number(vertices):.3g} vertices"
     add(
         "canonical_complex",
-        vertices * PER_VERTEX + faces * PER_FACE,
-        vertices * per_vertex + faces * (16 * frame.n_words + 4),
-        f"about {shown}, {_number(faces):.3g} faces in dimension {d}",
+        _number(vertices) * PER_VERTEX + faces * PER_FACE,
+        _number(vertices) * per_vertex + faces * (16 * frame.n_words + 4),
+        f"about {shown}, {faces:.3g} faces in dimension {d}",
     )
     by_blocks = min(vertices * per_vertex, DEFAULT_MEMORY)
-    add("face_counts", vertices * PER_VERTEX, by_blocks, f"about {shown}; by blocks where these are many")
+    add("face_counts", _number(vertices) * PER_VERTEX, by_blocks, f"about {shown}; by blocks where these are many")
     rows = N + frame.n_domain
     region = PER_MULTIPLICATION * (deep * (d + 3) + 12 * rows * d * d + 60 * rows * d) + 1e-4
     add("region", region, 8.0 * rows * d * 4, f"{rows} rows in dimension {d}")

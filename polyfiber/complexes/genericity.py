@@ -205,7 +205,7 @@ def genericity(
     verdict, n_breaking = Verdict.UNDECIDED, 0
     breaking: list[BreakingFace] = []
     if complex is None and expected > max_vertices:
-        reason = f"about {expected:.3g} vertices expected, more than max_vertices={max_vertices}"
+        reason = f"about {words.about(expected)} vertices expected, more than max_vertices={max_vertices}"
     else:
         try:
             cx = canonical_complex(network, domain, budget=budget) if complex is None else complex

@@ -220,7 +220,11 @@ def _plan(
     """The blocks to begin with, the vertices that are expected, and how many a block may have."""
     frame = make_frame(network, domain)
     if whole:
-        return (Block(),), max(1.0, float(estimate_size(network, domain)["vertices"])), room_for(frame, memory)
+        return (
+            (Block(),),
+            float(min(max(1, estimate_size(network, domain)["vertices"]), 10**300)),
+            room_for(frame, memory),
+        )
     plan = plan_blocks(network, domain, room=max(SMALLEST_ROOM, FACES >> frame.n), frame=frame)
     return plan.blocks, max(1.0, plan.expected), plan.room
 

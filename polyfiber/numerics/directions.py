@@ -8,6 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from .. import words
 from .._typing import Array
 from ..budget import heed
 from ..errors import InputError
@@ -58,7 +59,7 @@ def extreme_directions(basis: Array, ord: float) -> Array:
     if count > MOST:
         raise InputError(
             f"the norm of {'1' if ord == 1 else 'infinity'} on a slanted flat of dimension {k} in {n} coordinates takes about "
-            f"{count:.3g} directions, more than {MOST}; that of 2 takes none",
+            f"{words.about(count)} directions, more than {MOST}; that of 2 takes none",
             count=count,
         )
     found: dict[tuple[Fraction, ...], None] = {}

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import words
 from ..budget import Budget, Monitor
 from ..complexes.build import canonical_complex, estimate_size
 from ..complexes.complex import PolyhedralComplex
@@ -175,7 +176,7 @@ def _complex(asked: Asked) -> Section:
         return Section(
             "complex",
             title,
-            f"Not enumerated: about {expected:.2g} faces are expected on {where}, more than the {MOST_FACES:,} of a page.",
+            f"Not enumerated: about {words.about(expected)} faces are expected on {where}, more than the {MOST_FACES:,} of a page.",
             Verdict.UNDECIDED,
             remarks=("Give a smaller box, count block by block, or explore around a point; the picture is a slice.",),
             commands=(f"polyfiber complex {asked.shown_file} --count", f"polyfiber info {asked.shown_file}"),

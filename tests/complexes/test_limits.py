@@ -76,3 +76,16 @@ def test_interrupt_ends_cleanly(tmp_path) -> None:
     assert process.returncode in (130, -signal.SIGINT)
     assert "Traceback" not in err
     assert err.endswith("polyfiber: interrupted\n")
+
+
+@pytest.mark.parametrize("hidden", [1700, 3000])
+def test_counts_beyond_floats_are_written_and_refused(hidden: int) -> None:
+    """C(3000, 784) has 747 digits."""
+    net = pf.ReLUNetwork.random((784, hidden, 10), rng=0)
+    other = pf.ReLUNetwork([net.weights[0], net.weights[1] * 2], net.biases)
+    limits = pf.Budget(seconds=1)
+    with pytest.raises(BudgetExceededError, match=r"1e\+\d+ vertices"):
+        pf.canonical_complex(net, budget=limits)
+    assert "vertices" in pf.feasibility(net)[0].note
+    assert pf.are_equivalent(net, other, budget=limits).verdict is not pf.Verdict.YES
+    assert pf.are_equivalent(net, other, tolerance=0, budget=limits).verdict is not pf.Verdict.YES

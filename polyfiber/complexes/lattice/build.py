@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from ... import words
 from ..._typing import Array, BoolArray, IdArray, IntArray, WordArray
 from ...budget import Monitor
 from ...errors import BudgetExceededError, InputError, NumericalError
@@ -190,7 +191,7 @@ class LatticeSkeleton(Skeleton):
         first = math.prod(map(len, sides))
         if first > MOST_FIRST:
             raise BudgetExceededError(
-                f"the network is not generic, and the lattice of all faces in {n} dimensions begins with {first:.2g} of them, "
+                f"the network is not generic, and the lattice of all faces in {n} dimensions begins with {words.about(first)} of them, "
                 f"more than {MOST_FIRST}; restrict it to a slice, or move its biases a little",
                 partial=None,
             )

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ... import words
 from ..._typing import IdArray, IntArray, WordArray
 from ...budget import Monitor, heed
 from ...errors import BudgetExceededError, GenericityError, InputError, NumericalError
@@ -806,7 +807,7 @@ def refuse_the_hopeless(frame: Frame, monitor: Monitor, bytes_per_vertex: int) -
     expected = expected_vertices(frame) * bytes_per_vertex
     if frame.domain is None and limit is not None and expected > HOPELESS * limit:
         raise BudgetExceededError(
-            f"the complex is expected to have about {expected_vertices(frame):.2g} vertices, {expected / 1e9:.3g} GB, "
+            f"the complex is expected to have about {words.about(expected_vertices(frame))} vertices, {words.about(expected // 10**9)} GB, "
             f"against a limit of {limit / 1e9:.3g} GB; restrict the domain to a Box, or ask about single regions or slices",
             partial=None,
             needed=expected,

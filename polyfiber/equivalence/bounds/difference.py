@@ -41,6 +41,8 @@ SECONDS = 30.0
 """Time for boxes without a budget."""
 WIDE = 512
 """Inputs and neurons of layer 1 beyond which no complex is begun."""
+BEYOND = 10**30
+"""What numbers of vertices above it are taken for: floats hold it."""
 HIGH_DIMENSION = 24
 """Rank of the first layer beyond which a complex is not estimated but for the number of its walls."""
 
@@ -53,16 +55,16 @@ def expected_vertices(net: ReLUNetwork, domain: Polyhedron | None) -> int:
     """
     walls = net.n_hidden
     if min(net.weights[0].shape) > WIDE and len(net.weights) > 1:
-        return 10**30
+        return BEYOND
     if min(net.weights[0].shape) > HIGH_DIMENSION and len(net.weights) > 1:
         rank = int(np.linalg.matrix_rank(net.weights[0].astype(np.float64)))
         least = math.comb(walls, rank) if walls > rank else 1
         if rank > HIGH_DIMENSION and least > 10**12:
-            return least
+            return min(least, BEYOND)
     try:
-        return int(estimate_size(net, domain)["vertices"])
+        return min(int(estimate_size(net, domain)["vertices"]), BEYOND)
     except PolyfiberError:
-        return 10**30
+        return BEYOND
 
 
 def maximum_difference(
