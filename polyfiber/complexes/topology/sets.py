@@ -381,15 +381,32 @@ class PolyhedralSet:
         result: FloatArray = above("complexes.topology.surfaces:sizes")(self, d)
         return result
 
-    def mesh(self) -> Any:
+    def mesh(self, *, cap: Literal["below", "above"] | None = None) -> Any:
         """The set as a mesh, for inputs of dimension 2 and 3; see `polyfiber.complexes.topology.surfaces.Mesh`.
+
+        Cells of largest dimension become segments or polygons; of a set of full dimension, its surface does, facing outwards.
+
+        Parameters
+        ----------
+        cap : 'below' or 'above', optional
+            Close a level set by the sides of the domain where the output is at most, or at least, the value: the surface of
+            that side.
 
         Raises
         ------
         InputError
-            Other dimensions, or an unbounded set: take the complex on a box.
+            Other dimensions, an unbounded set (take the complex on a box), or a cap on what is no level set of one output.
+
+        Examples
+        --------
+        >>> import polyfiber as pf
+        >>> net = pf.ReLUNetwork([[[1, 0, 0], [0, 1, 0], [0, 0, 1]], [[1, 1, 1]]], [[0] * 3, [0]])
+        >>> sheet = pf.canonical_complex(net, pf.Box([-1, -1, -1], [1, 1, 1])).level_set(0.5)
+        >>> open_, closed = sheet.mesh(), sheet.mesh(cap="below")
+        >>> len(open_.border_edges), int((closed.edge_use()[1] != 2).sum())
+        (12, 0)
         """
-        return above("complexes.topology.surfaces:mesh_of")(self)
+        return above("complexes.topology.surfaces:mesh_of")(self, cap)
 
     def plot(self, ax: Any = None, **options: Any) -> Any:
         """Draw a set in the plane; options as in `polyfiber.plots.plot_set`."""
@@ -399,9 +416,9 @@ class PolyhedralSet:
         text: str = above("pages.notebook:html_of")(self)
         return text
 
-    def save(self, path: Any) -> None:
-        """Write the mesh as ``.obj``, ``.ply`` or ``.vtu`` (with cell data)."""
-        self.mesh().save(path)
+    def save(self, path: Any, *, cap: Literal["below", "above"] | None = None) -> None:
+        """Write the mesh as ``.obj``, ``.ply`` or ``.vtu`` (with cell data); ``cap`` as in `mesh`."""
+        self.mesh(cap=cap).save(path)
 
 
 @dataclass(frozen=True)

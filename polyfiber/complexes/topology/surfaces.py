@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..._typing import Array, FloatArray, IntArray
+from ..._typing import Array, BoolArray, FloatArray, IntArray
 from ...errors import InputError
 
 if TYPE_CHECKING:
@@ -79,12 +79,14 @@ class Mesh:
     cell_data : dict
         Numbers for each polygon.
     border : (b,) int64
-        Polygons that lie on the boundary of the domain.
+        Polygons that lie on the boundary of the domain; of a capped mesh, the caps.
+    border_edges : (e, 2) int64
+        Edges on the boundary of the domain, by certified signs; of curves in the plane, end points (twice the same).
 
     Notes
     -----
-    Corners go round the normal counterclockwise. Around a regular value every edge inside the domain lies in exactly two
-    polygons.
+    Corners go round the normal counterclockwise. At a regular value every edge that is no border edge lies in exactly two
+    polygons; in a capped mesh every edge does.
     """
 
     points: FloatArray
@@ -93,6 +95,7 @@ class Mesh:
     normals: FloatArray | None = None
     cell_data: dict[str, Array] = field(default_factory=dict)
     border: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    border_edges: IntArray = field(default_factory=lambda: np.zeros((0, 2), dtype=np.int64))
 
     @property
     def n_polygons(self) -> int:
@@ -139,36 +142,135 @@ class Mesh:
             raise InputError(f"cannot write {target}: {error.strerror or error}") from None
 
 
-def mesh_of(owner: PolyhedralSet) -> Mesh:
-    """The cells of largest dimension as segments or polygons; see `PolyhedralSet.mesh`."""
+def mesh_of(owner: PolyhedralSet, cap: str | None = None) -> Mesh:
+    """The cells of largest dimension as segments or polygons, or the surface of a solid; see `PolyhedralSet.mesh`."""
+    if cap is not None:
+        owner = _solid(owner, cap)
     n0, d = owner.complex.network.architecture[0], owner.dimension
     if n0 not in (2, 3) or owner.lineality_dimension:
         raise InputError(
             f"meshes are of sets in the plane or in space that depend on all inputs; this one has {n0} inputs"
         )
-    if d not in (1, 2):
+    if d < 1:
         what = "empty" if d < 0 else f"of dimension {d}"
-        raise InputError(
-            f"a mesh has segments or polygons, but the set is {what}; mesh a level set or a boundary instead"
-        )
+        raise InputError(f"a mesh has segments or polygons, but the set is {what}")
     if not owner.is_compact:
         raise InputError("the set is unbounded; take the complex on a box and mesh that")
-    on_border = (owner.signs(d)[:, owner.complex.network.n_hidden :] == 0).any(axis=1)
-    faces = owner.faces(d)
+    solid = d == n0
+    k = d - solid
+    chosen, turned = _surface(owner) if solid else (np.arange(owner.f_vector[d]), None)
+    faces = owner.faces(k)[chosen]
     data: dict[str, Array] = {"face_dimension": faces[:, 0], "face": faces[:, 1]}
     if owner._classes is not None:
-        data |= {f"class_{c}": owner.classes(d)[:, c].astype(np.int64) for c in range(owner.classes(d).shape[1])}
-    if d == 1:
-        ptr, indices = np.arange(0, 2 * len(faces) + 1, 2), owner.edges.ravel()
-        return Mesh(owner.vertices, ptr, indices, None, data, np.flatnonzero(on_border))
+        classes = owner.classes(k)[chosen]
+        data |= {f"class_{c}": classes[:, c].astype(np.int64) for c in range(classes.shape[1])}
+    outer = [(owner.signs(q)[:, owner.complex.network.n_hidden :] == 0).any(axis=1) for q in (k - 1, k)]
+    rim = np.flatnonzero(outer[0])
+    if k == 1:
+        ptr, indices = 2 * np.arange(len(chosen) + 1), _walks(owner)[chosen].ravel()
+        border = np.stack([rim, rim], axis=1)
+    else:
+        ptr, indices = _polygons(owner, chosen)
+        border = owner.edges[rim]
+    if turned is not None:
+        _reverse(ptr, indices, np.flatnonzero(turned))
+    used = np.unique(indices)
+    number = np.full(len(owner.vertices), -1, dtype=np.int64)
+    number[used] = np.arange(len(used))
+    indices, border = number[indices], number[border]
+    border = border[(border >= 0).all(axis=1)]
+    points = owner.vertices[used]
+    normals = _normals(points, ptr, indices) if n0 == 3 and k == 2 else None
+    if normals is not None and not solid and owner._classes is None:
+        _turn(owner, ptr, indices, normals)
+    return Mesh(points, ptr, indices, normals, data, np.flatnonzero(outer[1][chosen]), border)
+
+
+def _solid(owner: PolyhedralSet, cap: str) -> PolyhedralSet:
+    """The side of a level set that a cap closes."""
+    gates = owner._cells.gates
+    if cap not in ("below", "above"):
+        raise InputError(f"cap must be 'below' (where f is at most the value) or 'above', found {cap!r}")
+    if owner.kind != "values" or owner.keep != (0,) or gates.count != 1:
+        raise InputError(
+            "caps close the level set of one output; a set of full dimension needs none, its mesh is its surface"
+        )
+    row, constant = gates.exact_gate(0)
+    output = next(o for o, v in enumerate(row) if v)
+    cx = owner.complex
+    found = (cx.sublevel_set if cap == "below" else cx.superlevel_set)(-constant, output)
+    if found.dimension < cx.network.architecture[0]:
+        raise InputError(f"the side {cap} has no interior: there is nothing to cap")
+    return found
+
+
+def _surface(owner: PolyhedralSet) -> tuple[IntArray, BoolArray]:
+    """Facets of one cell of full dimension, and whether each is to be turned so that it faces outwards.
+
+    Orientations of cells are carried through shared facets, where the incidence numbers must cancel; the volume that the
+    surface encloses gives the last sign, for each piece.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    d = owner.dimension
+    ptr, idx = owner.facets_of(d)
+    numbers = owner._incidence_numbers[d]
+    cells = np.repeat(np.arange(len(ptr) - 1), np.diff(ptr))
+    order = np.argsort(idx, kind="stable")
+    many = np.bincount(idx, minlength=owner.f_vector[d - 1])
+    start = np.concatenate([[0], np.cumsum(many)])
+    two, one = np.flatnonzero(many == 2), np.flatnonzero(many == 1)
+    a, b = order[start[two]], order[start[two] + 1]
+    m = len(ptr) - 1
+    opposite = numbers[a] == numbers[b]  # then one of the two cells is to be turned
+    left = np.concatenate([cells[a], cells[a] + m])
+    right = np.concatenate([cells[b] + m * opposite, cells[b] + m * ~opposite])
+    graph = coo_array((np.ones(len(left), dtype=np.int8), (left, right)), shape=(2 * m, 2 * m))
+    labels = connected_components(graph, directed=False)[1]
+    turn = labels[:m] > labels[m:]
+    last = order[start[one]]
+    outward = np.where(turn[cells[last]], -numbers[last], numbers[last]).astype(np.int64)
+    piece = np.minimum(labels[:m], labels[m:])[cells[last]]
+    volume = np.bincount(piece, weights=outward * _cones(owner, one), minlength=2 * m)
+    return one, (outward < 0) ^ (volume[piece] < 0)
+
+
+def _cones(owner: PolyhedralSet, facets: IntArray) -> FloatArray:
+    """Signed volumes (times a factor) of the cones over segments or polygons from the middle of the vertices."""
+    x = owner.vertices - owner.vertices.mean(axis=0)
+    if owner.dimension == 2:
+        ends = x[_walks(owner)[facets]]
+        return np.asarray(ends[:, 0, 0] * ends[:, 1, 1] - ends[:, 0, 1] * ends[:, 1, 0])
+    ptr, indices = _polygons(owner, facets)
+    mesh = Mesh(x, ptr, indices)
+    corners, polygon = mesh.triangles()
+    return np.bincount(polygon, weights=np.linalg.det(x[corners]), minlength=len(facets))
+
+
+def _walks(owner: PolyhedralSet) -> IntArray:
+    """(f_1, 2) ends of bounded edges, from the one of incidence number -1."""
+    result: IntArray = owner.facets_of(1)[1].reshape(-1, 2)
+    return result
+
+
+def _polygons(owner: PolyhedralSet, chosen: IntArray) -> tuple[IntArray, IntArray]:
+    """Corners of some bounded 2-cells, the way round that their incidence numbers say."""
     ptr, edges = owner.facets_of(2)
-    indices = corners_around(ptr, edges, owner.edges)
-    normals = None
-    if n0 == 3:
-        normals = _normals(owner, ptr, indices)
-        if owner._classes is None:
-            _turn(owner, ptr, indices, normals)
-    return Mesh(owner.vertices, ptr, indices, normals, data, np.flatnonzero(on_border))
+    lengths = np.diff(ptr)[chosen]
+    own = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    at = np.arange(int(own[-1])) - np.repeat(own[:-1], lengths) + np.repeat(ptr[chosen], lengths)
+    indices = corners_around(own, edges[at], _walks(owner))
+    along = owner._incidence_numbers[2][ptr[chosen]] > 0  # the walk begins with the first edge, from its first end
+    first = _walks(owner)[edges[ptr[chosen]]]
+    forward = indices[own[:-1] + 1] == first[:, 1]
+    _reverse(own, indices, np.flatnonzero(along != forward))
+    return own, indices
+
+
+def _reverse(ptr: IntArray, indices: IntArray, which: IntArray) -> None:
+    for c in which.tolist():
+        indices[ptr[c] : ptr[c + 1]] = indices[ptr[c] : ptr[c + 1]][::-1].copy()
 
 
 def corners_around(ptr: IntArray, edges: IntArray, ends: IntArray) -> IntArray:
@@ -190,9 +292,8 @@ def corners_around(ptr: IntArray, edges: IntArray, ends: IntArray) -> IntArray:
     return indices
 
 
-def _normals(owner: PolyhedralSet, ptr: IntArray, indices: IntArray) -> FloatArray:
-    """Unit normals of polygons in space, from their vertices (Newell)."""
-    x = owner.vertices
+def _normals(x: FloatArray, ptr: IntArray, indices: IntArray) -> FloatArray:
+    """Unit normals of polygons in space, from their corners (Newell)."""
     following = np.arange(len(indices)) + 1
     following[ptr[1:] - 1] = ptr[:-1]
     centred = x[indices] - np.repeat(x[indices[ptr[:-1]]], np.diff(ptr), axis=0)
@@ -214,8 +315,7 @@ def _turn(owner: PolyhedralSet, ptr: IntArray, indices: IntArray, normals: Float
     slope = np.einsum("mij,i->mj", A, row)
     wrong = inside[np.einsum("mj,mj->m", slope, normals[inside]) < 0]
     normals[wrong] *= -1
-    for c in wrong.tolist():
-        indices[ptr[c] : ptr[c + 1]] = indices[ptr[c] : ptr[c + 1]][::-1].copy()
+    _reverse(ptr, indices, wrong)
 
 
 # ---- files --------------------------------------------------------------------------------------

@@ -1,0 +1,139 @@
+"""Meshes: closed or with a named rim, oriented, enclosing the volume of their solid; files read by other programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import polyfiber as pf
+from polyfiber.complexes.topology.surfaces import Mesh
+
+
+def regular(shape: tuple[int, ...], seed: int, side: float = 2.0) -> tuple[Any, Any]:
+    """A complex on a box, and its level set of a value that no vertex has."""
+    net = pf.ReLUNetwork.random(shape, rng=seed)
+    cx = pf.canonical_complex(net, pf.Box([-side] * shape[0], [side] * shape[0]))
+    values = np.sort(net(cx.vertices)[:, 0])
+    quarter = len(values) // 4
+    gap = quarter + int(np.argmax(np.diff(values[quarter:-quarter])))
+    assert values[gap + 1] - values[gap] > 1e-6
+    return cx, cx.level_set(float(values[gap] + values[gap + 1]) / 2)
+
+
+def directed(mesh: Mesh) -> list[tuple[int, int]]:
+    following = np.arange(len(mesh.indices)) + 1
+    following[mesh.ptr[1:] - 1] = mesh.ptr[:-1]
+    return list(zip(mesh.indices.tolist(), mesh.indices[following].tolist()))
+
+
+def enclosed(mesh: Mesh) -> float:
+    if mesh.points.shape[1] == 2:
+        ends = mesh.points[mesh.indices.reshape(-1, 2)]
+        return float((ends[:, 0, 0] * ends[:, 1, 1] - ends[:, 0, 1] * ends[:, 1, 0]).sum() / 2)
+    return float(np.linalg.det(mesh.points[mesh.triangles()[0]]).sum() / 6)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_every_inner_edge_lies_in_two_polygons_and_the_rim_is_listed(seed: int) -> None:
+    _, surface = regular((3, 6, 5, 1), seed)
+    mesh = surface.mesh()
+    edges, uses = mesh.edge_use()
+    rim = {tuple(sorted(e)) for e in mesh.border_edges.tolist()}
+    assert len(rim) == len(mesh.border_edges)
+    assert all(n == (1 if tuple(e) in rim else 2) for e, n in zip(edges.tolist(), uses.tolist()))
+    net = surface.complex.network
+    slopes = net(mesh.points[mesh.triangles()[0]].mean(axis=1) + 1e-7 * mesh.normals[mesh.triangles()[1]])
+    assert (slopes[:, 0] > float(-surface._cells.gates.exact_gate(0)[1])).all()  # normals point where f grows
+
+
+@pytest.mark.parametrize("cap", ["below", "above"])
+@pytest.mark.parametrize("seed", range(6))
+def test_capped_surfaces_are_closed_and_enclose_their_side(seed: int, cap: Any) -> None:
+    cx, surface = regular((3, 6, 5, 1), seed)
+    mesh = surface.mesh(cap=cap)
+    value = -surface._cells.gates.exact_gate(0)[1]
+    solid = (cx.sublevel_set if cap == "below" else cx.superlevel_set)(value)
+    edges, uses = mesh.edge_use()
+    assert (uses == 2).all()
+    around = directed(mesh)
+    assert len(set(around)) == len(around)
+    assert {(b, a) for a, b in around} == set(around)  # neighbours go round the same way
+    assert enclosed(mesh) == pytest.approx(float(solid.sizes().sum()), rel=1e-9)
+    assert len(mesh.points) - len(edges) + mesh.n_polygons == 2 * solid.euler_characteristic()
+    assert 0 < len(mesh.border) < mesh.n_polygons
+    assert np.abs(mesh.points[mesh.polygon(int(mesh.border[0]))]).max(axis=1) == pytest.approx(2.0)
+    corners, owner = mesh.triangles()
+    cross = np.cross(
+        mesh.points[corners[:, 1]] - mesh.points[corners[:, 0]], mesh.points[corners[:, 2]] - mesh.points[corners[:, 0]]
+    )
+    assert (np.einsum("ij,ij->i", cross, mesh.normals[owner]) > -1e-12).all()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_capped_curves_are_closed(seed: int) -> None:
+    cx, curve = regular((2, 8, 5, 1), seed)
+    mesh = curve.mesh(cap="below")
+    solid = cx.sublevel_set(-curve._cells.gates.exact_gate(0)[1])
+    ends = mesh.indices.reshape(-1, 2)
+    assert sorted(ends[:, 0].tolist()) == sorted(ends[:, 1].tolist()) == list(range(len(mesh.points)))
+    assert enclosed(mesh) == pytest.approx(float(solid.sizes().sum()))
+    open_ = curve.mesh()
+    free = np.flatnonzero(np.bincount(open_.indices.ravel(), minlength=len(open_.points)) == 1)
+    assert sorted(open_.border_edges[:, 0].tolist()) == free.tolist()
+
+
+def test_the_surface_of_a_class() -> None:
+    cx = pf.canonical_complex(pf.ReLUNetwork.random((3, 6, 3), rng=1), pf.Box([-1.0] * 3, [1.0] * 3))
+    total = 0.0
+    for label in range(3):
+        region = cx.class_region(label)
+        if region.dimension == 3:
+            mesh = region.mesh()
+            assert (mesh.edge_use()[1] % 2 == 0).all()
+            assert (mesh.cell_data[f"class_{label}"] == 1).all()
+            total += enclosed(mesh)
+    assert total == pytest.approx(8.0)
+
+
+def test_the_torus_capped_at_half_of_it() -> None:
+    net = pf.read_network(Path(__file__).parents[3] / "data" / "torus_distance.onnx")
+    half = pf.canonical_complex(net, pf.Box([0, -1.6, -0.8], [1.6, 1.6, 0.8])).level_set()
+    for cap, euler in (("below", 2), ("above", 0)):  # half a solid torus is a ball; a box without it has a handle
+        mesh = half.mesh(cap=cap)  # type: ignore[arg-type]
+        edges, uses = mesh.edge_use()
+        assert (uses == 2).all()
+        assert len(mesh.points) - len(edges) + mesh.n_polygons == euler
+
+
+def test_other_programs_read_the_files(tmp_path: Path) -> None:
+    meshio = pytest.importorskip("meshio")
+    _, surface = regular((3, 6, 5, 1), 0)
+    mesh = surface.mesh(cap="above")
+    for suffix in ("obj", "ply", "vtu"):
+        surface.save(tmp_path / f"s.{suffix}", cap="above")
+        found = meshio.read(tmp_path / f"s.{suffix}")
+        assert np.allclose(found.points, mesh.points)
+        assert sum(len(block.data) for block in found.cells) == mesh.n_polygons
+    shown = meshio.read(tmp_path / "s.vtu")
+    assert {"face", "face_dimension", "normal"} <= set(shown.cell_data)
+
+
+def test_what_cannot_be_capped() -> None:
+    cx = pf.canonical_complex(pf.ReLUNetwork.random((2, 5, 2), rng=0), pf.Box([-1, -1], [1, 1]))
+    curve = cx.level_set(float(np.median(cx.network(cx.vertices)[:, 0])))
+    for call, match in (
+        (lambda: curve.mesh(cap="inside"), "below"),
+        (lambda: cx.decision_boundary().mesh(cap="below"), "level set of one output"),
+        (lambda: cx.level_set([0, 0], [0, 1]).mesh(cap="below"), "level set of one output"),
+        (lambda: cx.sublevel_set(0).mesh(cap="below"), "its mesh is its surface"),
+        (lambda: cx.level_set(1e6).mesh(), "empty"),
+        (
+            lambda: pf.canonical_complex(pf.ReLUNetwork.random((2, 5, 1), rng=0)).level_set().mesh(cap="below"),
+            "unbounded",
+        ),
+    ):
+        with pytest.raises(pf.errors.InputError, match=match):
+            call()
