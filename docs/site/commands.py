@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+TIME = re.compile(r"\d[\d.]* s")
 LONGEST = 24
 """Lines of an output that are shown."""
 
@@ -76,7 +78,8 @@ def run(line: str, folder: Path, codes: tuple[int, ...] = (0,)) -> str:
 def cut(text: str) -> str:
     """An output, its sentence wrapped, shortened to `LONGEST` lines."""
     first, *rest = text.rstrip().split("\n")
-    lines = [*textwrap.wrap(first, 100), *(line.expandtabs(16) for line in rest)]
+    rest = [line for line in rest if not TIME.fullmatch(line)]  # timings stand in docs/benchmarks.md alone
+    lines = [*textwrap.wrap(first, 88), *(line.expandtabs(16) for line in rest)]
     if len(lines) > LONGEST:
         lines = [*lines[:LONGEST], f"… {len(lines) - LONGEST} more lines"]
     return "\n".join(lines)
@@ -138,16 +141,17 @@ def prepare(name: str, known: Mapping[str, Mapping[str, Any]], folder: Path) -> 
             raise ExampleError(f"the files of {name}: {done.stderr}")
 
 
-def page(name: str, command: Any, known: Mapping[str, Mapping[str, Any]], folder: Path) -> str:
-    """The page of one command, its examples run in a folder."""
+def page(name: str, command: Any, known: Mapping[str, Mapping[str, Any]], folder: Path | None) -> str:
+    """The page of one command, its examples run in a folder; without one they are shown and not run."""
     if name not in known:
         raise ExampleError(f"docs/site/commands.toml has no example of polyfiber {name}")
     entry = known[name]
-    (folder / "data").symlink_to(ROOT / "data", target_is_directory=True)
-    prepare(name, known, folder)
+    if folder is not None:
+        (folder / "data").symlink_to(ROOT / "data", target_is_directory=True)
+        prepare(name, known, folder)
     lines = [f"# polyfiber {name}", "", entry["question"], ""]
     for line in entry["run"]:
-        out = run(line, folder, tuple(entry.get("codes", (0,))))
+        out = "" if folder is None else run(line, folder, tuple(entry.get("codes", (0,))))
         lines += ["```console", f"$ {line}", *(cut(out).split("\n") if out.strip() else []), "```", ""]
     lines += textwrap.wrap(command.help or "", 120)
     if "make" in entry:

@@ -20,12 +20,17 @@ import commands  # noqa: E402
 import notebooks  # noqa: E402
 import reference  # noqa: E402
 
+EXAMPLES = os.environ.get("POLYFIBER_SITE_EXAMPLES", "1") != "0"
+"""Whether examples are run; without them the site is built in seconds, and has no outputs and no pictures."""
+
 OUTSIDE = {"../CONTRIBUTING.md": "contributing.md", "../CHANGELOG.md": "changelog.md", "../README.md": "index.md"}
 """Documents of the repository that are pages of the site."""
 
 
 def on_config(config: Any) -> Any:
     """The version in the name of the site, a selector where several are kept, and the pages that are made here."""
+    if str(ROOT) not in sys.path:  # MkDocs takes back what a hook adds to the path
+        sys.path.insert(0, str(ROOT))
     from polyfiber import __version__
 
     config.site_name = f"polyfiber {__version__}"
@@ -55,7 +60,10 @@ def on_files(files: Files, config: Any) -> Files:
             raise commands.ExampleError(f"docs/site/commands.toml names commands that are not there: {sorted(missing)}")
         for name, command in commands.commands():
             with tempfile.TemporaryDirectory() as folder:
-                add(commands.address(name), commands.page(name, command, known, Path(folder).resolve()))
+                add(
+                    commands.address(name),
+                    commands.page(name, command, known, Path(folder).resolve() if EXAMPLES else None),
+                )
         for package in reference.PACKAGES:
             add(reference.address(package), reference.page(package))
         add("api/index.md", reference.index())
@@ -78,7 +86,8 @@ def tutorial(path: Path, add: Any) -> None:
         (Path(folder) / "data").symlink_to(ROOT / "data", target_is_directory=True)
         os.chdir(folder)
         try:
-            notebooks.perform(pieces, path.stem)
+            if EXAMPLES:
+                notebooks.perform(pieces, path.stem)
         finally:
             os.chdir(before)
     place = path.relative_to(ROOT / "docs").with_suffix("")
