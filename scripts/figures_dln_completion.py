@@ -24,6 +24,10 @@ from polyfiber.dln import diagonal_example, metric  # noqa: E402
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
+from polyfiber.plots.style import LINES  # noqa: E402
+
+plt.rcParams["axes.prop_cycle"] = plt.cycler(color=LINES)
+
 DEPTHS = (1, 2, 3, 5)
 
 
@@ -61,7 +65,7 @@ def main() -> None:
         )
         ax.plot(curve, 1 / curve, "k-", lw=0.8)
         ax.plot(-curve, -1 / curve, "k-", lw=0.8)
-        for mask, color, label in ((negative, "tab:red", "det < 0"), (~negative, "tab:blue", "det > 0")):
+        for mask, color, label in ((negative, LINES[1], "det < 0"), (~negative, LINES[0], "det > 0")):
             ax.plot(end[mask, 0, 1], end[mask, 1, 0], ".", ms=4, color=color, label=label)
         ax.set(title=f"N = {depth}", xlim=(-2.5, 2.5), ylim=(-2.5, 2.5), xlabel="$W_{12}$", aspect="equal")
     axes[0].set_ylabel("$W_{21}$")

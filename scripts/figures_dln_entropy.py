@@ -21,6 +21,10 @@ from polyfiber.dln import entropy, log_orthogonal_volume  # noqa: E402
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
+from polyfiber.plots.style import LINES  # noqa: E402
+
+plt.rcParams["axes.prop_cycle"] = plt.cycler(color=LINES)
+
 
 def centred(W: np.ndarray, depth: int) -> np.ndarray:
     d = W.shape[-1]

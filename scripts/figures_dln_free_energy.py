@@ -24,6 +24,10 @@ from polyfiber.dln import diagonal_example, entropy, free_energy_minima, zero_en
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
+from polyfiber.plots.style import LINES  # noqa: E402
+
+plt.rcParams["axes.prop_cycle"] = plt.cycler(color=LINES)
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -45,7 +49,7 @@ def main() -> None:
     c = 0.05
     betas = np.array([0.5, 1, 2, 3, 4, 5, 6, 8, 10, 14])
     print("depth   beta   found t^2   predicted t^2")
-    for depth, color in ((2, "tab:blue"), (3, "tab:orange"), (10, "tab:green")):
+    for depth, color in zip((2, 3, 10), LINES):
         fine = np.linspace(0.4, 14, 400)
         axes[2].plot(fine, np.maximum((1 - 1 / depth) / (2 * fine * c) - 1, 0), color=color, label=f"N = {depth}")
         for beta in betas:

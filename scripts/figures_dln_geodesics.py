@@ -23,6 +23,10 @@ from polyfiber.dln import geodesic, metric  # noqa: E402
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
+from polyfiber.plots.style import LINES  # noqa: E402
+
+plt.rcParams["axes.prop_cycle"] = plt.cycler(color=LINES)
+
 
 def rotation(a: float) -> np.ndarray:
     return np.array([[math.cos(a), -math.sin(a)], [math.sin(a), math.cos(a)]])
