@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from ._typing import Array
+from ._typing import Array, FloatArray
 from .errors import InputError, MissingDependencyError, ShapeError, SolverError
 from .network.model import _as_parameter
 from .numerics.exact import as_fractions
 from .numerics.hulls import AffineHull, affine_hull
-from .numerics.products import exact_product
+from .numerics.products import exact_product, nearest
 
 
 class Polyhedron:
@@ -83,7 +83,26 @@ class Polyhedron:
     def contains(self, X: Any) -> Array:
         """Whether points (…, n) satisfy every inequality, as computed in floating point."""
         points = np.asarray(X, dtype=np.float64)
-        return np.asarray((points @ self.A.astype(np.float64).T <= self.b.astype(np.float64)).all(axis=-1))
+        A, b = self.in_floats()
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.asarray((points @ A.T <= b).all(axis=-1))
+
+    def in_floats(self) -> tuple[FloatArray, FloatArray]:
+        """Coefficients (m, n) and sides (m,) as float64; rational rows that floats do not hold are divided by a power of two.
+
+        Examples
+        --------
+        >>> import polyfiber as pf
+        >>> pf.Polyhedron([[Fraction(10) ** 400, Fraction(1)]], [Fraction(0)]).in_floats()[0].round(3).tolist()
+        [[0.6, 0.0]]
+        """
+        rows = np.concatenate([self.A, self.b[:, None]], axis=1)
+        floats = nearest(rows)
+        for r in np.flatnonzero(~np.isfinite(floats).all(axis=1)):
+            top = max(abs(Fraction(v)) for v in rows[r])
+            power = Fraction(2) ** (int(top).bit_length())
+            floats[r] = nearest(np.array([Fraction(v) / power for v in rows[r]], dtype=object))
+        return floats[:, :-1], floats[:, -1]
 
     def exact_point(self, x: Any) -> Array | None:
         """The point (n,) of the set, in Fractions, that a float point stands for; None outside.

@@ -65,7 +65,7 @@ def bounding_box(domain: Polyhedron) -> tuple[FloatArray, FloatArray]:
         if domain.affine_hull is not None:
             found = _flat_bounding_box(domain, domain.affine_hull.steady)
         else:
-            found = _solid_bounding_box(nearest(domain.A), nearest(domain.b), np.arange(domain.dimension))
+            found = _solid_bounding_box(*domain.in_floats(), np.arange(domain.dimension))
         _boxes[domain] = found
     return found[0].copy(), found[1].copy()
 
@@ -127,10 +127,10 @@ def _flat_bounding_box(domain: Polyhedron, hull: AffineHull) -> tuple[FloatArray
     """That of a polyhedron in a flat: programs in free coordinates, and the fixed ones as functions of these."""
     from scipy.optimize import linprog
 
-    A, b = chart_of(domain, hull)
+    A, b = Polyhedron(*chart_of(domain, hull)).in_floats() if hull.dimension else chart_of(domain, hull)
     low, high = np.zeros(domain.dimension), np.zeros(domain.dimension)
     if hull.dimension:
-        low[hull.free], high[hull.free] = _solid_bounding_box(nearest(A), nearest(b), hull.free)
+        low[hull.free], high[hull.free] = _solid_bounding_box(A, b, hull.free)
     ends = as_fractions(low[hull.free]), as_fractions(high[hull.free])
     for c in hull.fixed.tolist():
         heed("a box around the domain")
@@ -141,10 +141,10 @@ def _flat_bounding_box(domain: Polyhedron, hull: AffineHull) -> tuple[FloatArray
             target[c] = sign * directed(least, up=False)
             if (row != 0).sum() > 1:
                 cost = nearest(row)
-                found = linprog(cost, A_ub=nearest(A), b_ub=nearest(b), bounds=(None, None), method="highs")
+                found = linprog(cost, A_ub=A, b_ub=b, bounds=(None, None), method="highs")
                 if found.status == 0:
                     y = np.maximum(-found.ineqlin.marginals, 0.0)
-                    value = safe_minimum(cost, nearest(A), nearest(b), y, low[hull.free], high[hull.free])
+                    value = safe_minimum(cost, A, b, y, low[hull.free], high[hull.free])
                     if np.isfinite(value):
                         near = sign * directed(Fraction(value) + sign * constant, up=False)
                         target[c] = max(target[c], near) if sign > 0 else min(target[c], near)
@@ -288,9 +288,9 @@ class Relaxation:
         blocks, values, lows, highs = [], [], [self.box[0]], [self.box[1]]
         if not isinstance(domain, Box):
             block = np.zeros((domain.n_facets, n))
-            block[:, : sizes[0]] = domain.A.astype(np.float64)
+            block[:, : sizes[0]], sides = domain.in_floats()
             blocks.append(block)
-            values.append(domain.b.astype(np.float64))
+            values.append(sides)
         for q in range(layer):
             w, b = self.W[q], self.b[q]
             slope, shift = self.slope[q].copy(), self.shift[q].copy()

@@ -11,6 +11,7 @@ import json
 import os
 import stat
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -219,6 +220,8 @@ def _loaded(store: dict[str, Array]) -> PolyhedralComplex:
     skeleton = LatticeSkeleton(frame, Monitor()) if header.get("lattice", False) else Skeleton(frame, Monitor())
     if frame.n:
         _fill(skeleton, store)
+    elif isinstance(skeleton, LatticeSkeleton) and not _is_on_a_wall(frame):
+        raise FileFormatError("damaged: one point on no wall, written as a face lattice")
     skeleton.stats = _stats(header)
     skeleton.finish()
     if isinstance(skeleton, LatticeSkeleton):
@@ -339,6 +342,15 @@ def _fill(skeleton: Skeleton, store: dict[str, Array]) -> None:
     _solve(skeleton, stored)
     if not lattice:
         skeleton.orient_anew()
+
+
+def _is_on_a_wall(frame: Frame) -> bool:
+    """Whether a neuron vanishes at the only point there is (for networks of gates this is not asked)."""
+    if frame.form is not None:
+        return True
+    n0 = frame.network.architecture[0]
+    x = np.full(n0, Fraction(0), dtype=object) if frame.hull is None else frame.hull.lift[:, -1]
+    return any(v == 0 for z in frame.network.exact().preactivations(x)[:-1] for v in z)
 
 
 def _solve(skeleton: Skeleton, stored: Array) -> None:

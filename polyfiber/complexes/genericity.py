@@ -269,7 +269,7 @@ def _sampled_regions(network: ReLUNetwork, domain: Polyhedron | None, most: int,
     if domain is None:
         starts = generator.standard_normal((4, n0))
     else:
-        found = interior_point(domain.A.astype(np.float64), domain.b.astype(np.float64))
+        found = interior_point(*domain.in_floats())
         if found is None:
             raise InputError("the domain is empty")
         starts = found[0] + 0.5 * found[1] * generator.uniform(-1, 1, (4, n0)) / np.sqrt(n0)

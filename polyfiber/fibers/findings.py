@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -134,8 +135,8 @@ def _in_one_ratio(rows: Array, tolerance: float) -> list[list[int]]:
             first = rows[group[0]]
             at = max(range(len(row)), key=lambda c, first=first: abs(first[c]))  # type: ignore[misc]
             ratio = row[at] / first[at] if first[at] else 0
-            size = max(abs(v) for v in row)
-            if ratio > 0 and all(abs(a - ratio * b) <= tolerance * size for a, b in zip(row, first)):
+            most = Fraction(tolerance) * max(abs(v) for v in row)
+            if ratio > 0 and all(abs(a - ratio * b) <= most for a, b in zip(row, first)):
                 group.append(k)
                 break
         else:

@@ -61,6 +61,11 @@ def solve_lp(
     from scipy.optimize import linprog
 
     options = highs_options()
+    for part in (cost, A_ub, b_ub, A_eq, b_eq):
+        if part is not None and not np.isfinite(getattr(part, "data", part) if hasattr(part, "tocsr") else part).all():
+            raise SolverError(
+                "a linear program has numbers beyond floats; scale the network or the domain", solver="HiGHS"
+            )
     result = linprog(cost, A_ub=A_ub, b_ub=b_ub, A_eq=A_eq, b_eq=b_eq, bounds=bounds, method="highs", options=options)
     if result.status == 1:
         heed("a linear program")

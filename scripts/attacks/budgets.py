@@ -87,7 +87,7 @@ def steps() -> dict[str, Step]:
     """Name and call of every step."""
     middle, plane = complex_of(MIDDLE), complex_of(random(2, 100, 60, 2), box(2))
     lattice = complex_of(integers(3, 8, 4, 1))
-    strata = linear.stratify((3, 3, 3, 3, 3))
+    strata = linear.stratify((3, 3, 3, 3, 3)).strata
     pairs = {
         "all of R^n": (BIG, moved(BIG, 1e-9), None),
         "box": (BIG, moved(BIG, 1e-9), box(4)),
@@ -145,12 +145,12 @@ def steps() -> dict[str, Step]:
         "verify": lambda b: middle().certificate.verify(everything=True, budget=b),
         "verify lattice": lambda b: lattice().certificate.verify(everything=True, budget=b),
         "verify_archive": lambda b: verify_archive(_saved(middle()), budget=b),
-        "level_set": lambda b: middle().level_set(0.1, 0, budget=b).homology(),
+        "level_set": lambda b: middle().level_set(0.1, 0, budget=b),
         "sublevel_set": lambda b: middle().sublevel_set(0.1, 0, budget=b),
         "superlevel_set": lambda b: middle().superlevel_set(0.1, 0, budget=b),
         "class_region": lambda b: middle().class_region(0, budget=b),
         "decision_boundary": lambda b: middle().decision_boundary(budget=b),
-        "decision_boundary verify": lambda b: plane().decision_boundary().verify(budget=b),
+        "decision_boundary verify": lambda b: plane().decision_boundary().certificate.verify(budget=b),
         "nearest_point": lambda b: plane().decision_boundary().nearest_point([0.1, 0.2], budget=b),
         "critical_points": lambda b: middle().critical_points(budget=b),
         "persistence": lambda b: plane().persistence(budget=b),
@@ -165,22 +165,22 @@ def steps() -> dict[str, Step]:
         "feasibility": lambda b: pf.feasibility(WIDE, seconds=b.seconds),
         "genericity": lambda b: pf.genericity(BIG, budget=b),
         "slice_complex": lambda b: pf.slice_complex(
-            random(6, 400, 400, 400, 1), np.zeros(6), np.eye(6)[:2], domain=box(6), budget=b
+            random(6, 400, 400, 400, 1), np.zeros(6), np.eye(6)[:2], domain=box(2), budget=b
         ),
         "slice_complex solid": lambda b: pf.slice_complex(random(6, 80, 80, 1), np.zeros(6), np.eye(6)[:3], budget=b),
         "slice_through": lambda b: pf.slice_through(random(6, 400, 400, 400, 1), *np.eye(6)[:3], budget=b),
         "report": lambda b: pf.report(BIG, Path(tempfile.mkdtemp()) / "page.html", domain=box(4), budget=b),
-        "watch": lambda b: pf.watch(BIG, box(4), seconds=b.seconds).record(0),
+        "watch": lambda b: pf.watch(BIG, box(4), seconds=b.seconds),
         "count_strata": lambda b: linear.count_strata((9,) * 60, budget=b),
         "stratify": lambda b: linear.stratify((4,) * 7, budget=b),
         "fiber_variety": lambda b: linear.fiber_variety((5,) * 7, rank=2, budget=b),
-        "chain_counts": lambda b: invariants.chain_counts(linear.stratify((3, 3, 3, 3, 3)), budget=b),
-        "interval_invariants": lambda b: invariants.interval_invariants(strata, 0, len(strata) - 1, budget=b),
-        "moebius": lambda b: invariants.moebius(strata, 0, len(strata) - 1, budget=b),
-        "moebius_from": lambda b: invariants.moebius_from(linear.stratify((3,) * 6), 0, budget=b),
+        "chain_counts": lambda b: invariants.chain_counts(strata, budget=b),
+        "interval_invariants": lambda b: invariants.interval_invariants(strata, 0, strata.n - 1, budget=b),
+        "moebius": lambda b: invariants.moebius(strata, 0, strata.n - 1, budget=b),
+        "moebius_from": lambda b: invariants.moebius_from(strata, 0, budget=b),
         "order_homology": lambda b: invariants.order_homology(strata, range(300), budget=b),
         "geodesic": lambda b: dln.geodesic(
-            *(np.random.default_rng(i).standard_normal((12, 12)) for i in (0, 1)), 4, budget=b
+            *(np.eye(12) + 0.4 * np.random.default_rng(i).standard_normal((12, 12)) ** 2 for i in (0, 3)), 4, budget=b
         ),
         "gradient_flow": lambda b: dln.gradient_flow(
             [np.random.default_rng(i).standard_normal((30, 30)) for i in range(4)], lambda W: W, [0, 1e6], budget=b
@@ -209,7 +209,7 @@ def _layer() -> Any:
 
 def _plan() -> Any:
     networks = [{"kind": "random", "architecture": [4, 60, 60, 60, 1], "count": 400}]
-    spec = {"name": "large", "seed": 1, "networks": networks, "tables": ["complexes"]}
+    spec = {"name": "large", "seed": 1, "networks": networks, "tables": {"complexes": {}}}
     return datasets.make_plan(datasets.Spec.of(spec))
 
 

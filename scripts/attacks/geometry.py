@@ -1,6 +1,6 @@
 """Attack the complexes: every face, vertex, volume and cover against exact brute force, on weights of every kind.
 
-    python scripts/attacks/geometry.py [--seconds 240] [--count N] [--seed 0] [--part faces|volumes|overflow|flats|wide|all]
+    python scripts/attacks/geometry.py [--seconds 240] [--count N] [--seed 0] [--part faces|volumes|overflow|flats|wide|large|all]
 
 The truth is `tests/oracles/exact_faces.py`: cones cut one by one in Python integers, no floating point, no LP, no code of the
 library. Volumes of the truth are sums of determinants of rational simplices.
@@ -9,7 +9,8 @@ library. Volumes of the truth are sums of determinants of rational simplices.
   volumes    boxes in n = 2, 3, 4: the volumes add up to the box within the sum of their bounds; small ones one by one
   overflow   weights and biases of exponents +-300, +-1000 (rational), subnormals
   flats      domains without an interior, against the oracle and against the network restricted to them
-  wide       n = 7 ... 12 and 10^4 to 10^5 faces: counts against the formula or the oracle's split
+  wide       one layer in n = 7 ... 40: counts against the formula
+  large      n = 7 ... 9, about 10^4 faces: all faces and vertices against the oracle
 
 One line a kind: how many inputs were tried, how many answers were wrong, how many were refused with a clear error.
 Exit code 1 if one was wrong; each failure is printed with what reproduces it.
@@ -235,9 +236,9 @@ def overflow_case(rng: np.random.Generator) -> tuple[str, str]:
     return f"overflow {kind}", _built(net, dom, sides)
 
 
-def _built(net: pf.ReLUNetwork, dom: Any, sides: Any, *, covers: bool = False) -> str:
+def _built(net: pf.ReLUNetwork, dom: Any, sides: Any, *, covers: bool = False, most: int = MOST_FACES) -> str:
     try:
-        truth = exact_complex(net.weights, net.biases, domain=sides, limit=MOST_FACES)
+        truth = exact_complex(net.weights, net.biases, domain=sides, limit=most)
     except MemoryError:
         return "too large"
     empty = not truth.faces
@@ -313,12 +314,28 @@ def wide_case(rng: np.random.Generator) -> tuple[str, str]:
     )
 
 
+def large_case(rng: np.random.Generator) -> tuple[str, str]:
+    """Every face of n = 7 ... 9 with a second layer, or of a box in seven dimensions: about 10^4 faces, cut in integers."""
+    kind = ["gaussian", "k/10", "integer"][int(rng.integers(0, 3))]
+    n = int(rng.integers(7, 10))
+    net = network(rng, (n, n, int(rng.integers(1, 3)), 1) if n < 9 else (n, n, 1), ORDINARY[kind])
+    dom: Any = None
+    sides: Any = None
+    if rng.random() < 0.3:
+        n = 7
+        net = network(rng, (n, int(rng.integers(1, 4)), 1), ORDINARY[kind])
+        lo, hi = -np.round(rng.random(n) * 8 + 1) / 8, np.round(rng.random(n) * 8 + 1) / 8
+        dom, sides = pf.Box(lo, hi), box(lo, hi)
+    return f"large {kind}", _built(net, dom, sides, most=60_000)
+
+
 PARTS: dict[str, Callable[[np.random.Generator], tuple[str, str]]] = {
     "faces": faces_case,
     "volumes": volumes_case,
     "overflow": overflow_case,
     "flats": flats_case,
     "wide": wide_case,
+    "large": large_case,
 }
 
 

@@ -156,3 +156,22 @@ def test_walls_that_were_merged_are_kept(tmp_path: Path) -> None:
     back = pf.PolyhedralComplex.load(tmp_path / "c.npz")
     assert back.merged == cx.merged != ()
     assert back.certificate.zeros == cx.certificate.zeros
+
+
+def test_a_point_on_no_wall_is_no_lattice(tmp_path: Path) -> None:
+    """A header that says so would change `is_simple` and nothing that is recomputed; a point on a wall is one."""
+    net = pf.ReLUNetwork([[[1.0], [2.0]], [[1.0, 1.0]]], [[-0.5, -1.0], [0.0]])
+    for x, simple in ((0.25, True), (0.5, False)):
+        cx = pf.canonical_complex(net, pf.Box([x], [x]))
+        assert cx.is_simple is simple
+        cx.save(tmp_path / "point.npz")
+        assert pf.PolyhedralComplex.load(tmp_path / "point.npz").is_simple is simple
+    cx = pf.canonical_complex(net, pf.Box([0.25], [0.25]))
+    cx.save(tmp_path / "point.npz")
+    with np.load(tmp_path / "point.npz") as file:
+        store = {name: file[name] for name in file.files}
+    store["header"] = np.array(json.dumps({**json.loads(str(store["header"])), "lattice": True}))
+    _attack().signed_again(store)
+    np.savez(tmp_path / "point.npz", **store)
+    with pytest.raises(FileFormatError, match="on no wall"):
+        pf.PolyhedralComplex.load(tmp_path / "point.npz")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 
 import polyfiber as pf
-from polyfiber.errors import GenericityError
+from polyfiber.errors import GenericityError, PolyfiberError
 from polyfiber.testing import (
     Case,
     degenerate_corpus,
@@ -95,3 +97,42 @@ def test_refusing_is_exactly_for_networks_that_are_not_generic(net: pf.ReLUNetwo
     else:
         with pytest.raises(GenericityError):
             pf.canonical_complex(net, on_degenerate="refuse")
+
+
+# ---- numbers at the ends of floats ----------------------------------------------------------------
+PLAIN = pf.ReLUNetwork.random((2, 5, 3, 2), rng=0)
+MOVED = pf.ReLUNetwork(PLAIN.weights, [*PLAIN.biases[:-1], PLAIN.biases[-1] + 0.25])
+STRETCHED = pf.ReLUNetwork([w * 1e200 for w in PLAIN.weights], PLAIN.biases)
+SQUARE = [[1, 0], [-1, 0], [0, 1], [0, -1]]
+HUGE = Fraction(10) ** 400
+ENDS = {
+    "1e308": pf.Box([-1e308] * 2, [1e308] * 2),
+    "subnormal": pf.Box([-5e-324] * 2, [5e-324] * 2),
+    "both": pf.Box([-1e308, -5e-324], [1e308, 5e-324]),
+    "an ulp": pf.Box([1.0, 0.0], [np.nextafter(1.0, 2.0), 1.0]),
+    "slope 1e300": pf.Polyhedron([[1e300, 1], [-1e300, -1], *SQUARE], [0, 0, 1, 1, 1, 1]),
+    "slope 1e400": pf.Polyhedron(
+        np.array([[HUGE, Fraction(1)], [-HUGE, Fraction(-1)], *SQUARE], dtype=object),
+        np.array([0, 0, 1, 1, 1, 1], dtype=object),
+    ),
+}
+
+
+@pytest.mark.parametrize("where", ENDS)
+@pytest.mark.parametrize("net", [PLAIN, STRETCHED], ids=["plain", "stretched"])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_the_ends_of_floats_have_an_answer_or_a_refusal(where: str, net: pf.ReLUNetwork) -> None:
+    domain, limits = ENDS[where], pf.Budget(seconds=5)
+    cx = pf.canonical_complex(net, domain)
+    assert cx.certificate.verify(everything=True).verdict is pf.Verdict.YES
+    assert not np.isnan(cx.vertices).any()
+    assert not np.isnan(cx.volume_errors).any()
+    assert pf.activation_bounds(net, domain).verify()
+    pf.top1_agreement(net, MOVED, domain, budget=limits)
+    assert pf.are_equivalent(net, MOVED, domain, epsilon=0.3, budget=limits).verdict in pf.Verdict
+    found = pf.difference(net, MOVED, domain, budget=limits)
+    assert not np.isnan([found.maximum, found.upper]).any()
+    assert found.maximum <= found.upper
+    with contextlib.suppress(PolyfiberError):
+        pf.region(net, [0.0, 0.0], domain=domain)
+    pf.classify_fiber(net, domain=domain, budget=limits)

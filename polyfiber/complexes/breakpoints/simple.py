@@ -21,6 +21,7 @@ from ...errors import BudgetExceededError, NumericalError
 from ...kernels.complexes import affine_maps as maps
 from ...network.model import ReLUNetwork
 from ...network.piecewise import PiecewiseLinearNetwork
+from ...numerics.products import nearest
 from ...numerics.rounding import TINY, gamma
 from ..build import canonical_complex
 from ..geometry import full_net, unit_forms
@@ -111,7 +112,8 @@ class BreakpointComplex:
         bound = gamma(terms) * sizes + TINY * (sizes > 0)
         columns, exact = _decide_zeros(cx, planes, walls, columns, bound)
         _sharpen(cx, planes, walls, forms)
-        weights = columns * row_norms(forms[:, :-1])[:, None]
+        with np.errstate(over="ignore", invalid="ignore"):  # 0 however long the form is
+            weights = np.where(columns == 0, 0.0, columns * row_norms(forms[:, :-1])[:, None])
         visible = np.flatnonzero((weights != 0).any(axis=1))
         neurons = walls[visible] - frame.n_domain
         return cls(cx, visible, neurons, weights[visible], forms, weights, walls, exact)
@@ -291,7 +293,8 @@ def _decide_zeros(
     for r, o in doubtful:
         if walls[r] < frame.n_domain:
             continue
-        columns[r, o] = float(exact_column(exact, frame, planes[r], int(walls[r]))[int(o)])
+        value = exact_column(exact, frame, planes[r], int(walls[r]))[int(o)]
+        columns[r, o] = nearest(np.array([value], dtype=object))[0]
     return columns, len(doubtful)
 
 

@@ -57,7 +57,9 @@ def check_weights(cx: PolyhedralComplex, problems: list[str]) -> int:
     if wrong:
         problems.append(f"{wrong} weights of facets are not the jumps of the gradient there")
     visible = np.flatnonzero((bp._all_weights != 0).any(axis=1))
-    if not (np.array_equal(visible, bp.facets) and np.array_equal(bp.weights, bp._all_weights[visible])):
+    if not (
+        np.array_equal(visible, bp.facets) and np.array_equal(bp.weights, bp._all_weights[visible], equal_nan=True)
+    ):
         problems.append("the visible facets are not those with a weight")
     return len(two)
 

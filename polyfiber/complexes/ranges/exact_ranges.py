@@ -77,7 +77,7 @@ class Points:
                 self._high = np.where([Fraction(a) > b for a, b in zip(hi, domain.hi)], np.nextafter(hi, -np.inf), hi)
             self.centre = np.clip(0.5 * self._low + 0.5 * self._high, self._low, self._high)
         else:
-            found = interior_point(domain.A.astype(np.float64), domain.b.astype(np.float64))
+            found = interior_point(*domain.in_floats())
             assert found is not None  # the caller has its bounding box
             self.centre = found[0]
         self.add(self.centre[None, :])
@@ -89,7 +89,7 @@ class Points:
             if (self._low > self._high).any():  # rational bounds with no float in between
                 return X[:0]
             return np.clip(X, self._low, self._high)
-        A, b = self.domain.A.astype(np.float64), self.domain.b.astype(np.float64)
+        A, b = self.domain.in_floats()
         slack, step = b - A @ self.centre, (X - self.centre) @ A.T
         with np.errstate(divide="ignore", invalid="ignore"):
             share = np.where(step > 0, slack / step, np.inf).min(axis=1, initial=np.inf)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..._typing import Array, FloatArray, IntArray, ProgressLike
-from ...budget import Budget, Monitor
+from ...budget import Budget, Monitor, heed
 from ...domain import Polyhedron
 from ...errors import BudgetExceededError, InputError, ShapeError
 from ...network.model import ReLUNetwork
@@ -89,6 +89,7 @@ def image(cx: PolyhedralComplex) -> Image:
     points, directions, rank = [], [], np.zeros(cx.n_regions, dtype=np.int64)
     polytopes, rays = cx.polytopes, cx.rays[1]
     for r in range(cx.n_regions):
+        heed("images of regions")
         own = polytopes.vertices[1][polytopes.vertices[0][r] : polytopes.vertices[0][r + 1]]
         out = polytopes.rays[1][polytopes.rays[0][r] : polytopes.rays[0][r + 1]]
         points.append(cx.vertices[own] @ A[r].T + a[r])
@@ -123,12 +124,16 @@ class _Regions:
         zero = np.zeros((0, cx.network.architecture[-1]))
         rows = np.full((1, cx.network.architecture[-1]), Fraction(0))
         self.gates = Gates(cx, rows, np.array([Fraction(1)], dtype=object))
-        self.vertices = [self.gates.exact(int(p))[0] for p in cx._finite]
+        self.vertices = [self._exact(int(p))[0] for p in cx._finite]
         ids = cx.rays[0]
         tips = cx._edges[ids, 1] if len(ids) else zero
-        self.rays = [self.gates.exact(int(t))[1] or [] for t in tips]
+        self.rays = [self._exact(int(t))[1] or [] for t in tips]
         self.network = cx.network.exact()
         self.n0 = n0
+
+    def _exact(self, vertex: int) -> Any:
+        heed("exact vertices")
+        return self.gates.exact(vertex)
 
     def map_of(self, region: int) -> tuple[Array, Array]:
         """Rational affine map on a region."""
@@ -285,6 +290,7 @@ def _inside_kernel(regions: _Regions, r: int, A: Array) -> tuple[tuple[Fraction,
     value = regions.network(x[None])[0]
     step = Fraction(1)
     while True:
+        heed("two points of a region with one image")
         y = x + step * k
         if (regions.network(y[None])[0] == value).all() and regions.cx.locate(y.astype(np.float64)) == r:
             return tuple(x), tuple(y)

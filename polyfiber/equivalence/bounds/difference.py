@@ -135,6 +135,9 @@ def _by_complex(a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, monit
     error = (float((gap + lipschitz * errors).max()) - float(gap[i])) * (1 + 1e-9)
     error += float((rounding_bound(a, v) + rounding_bound(b, v)).max())
     maximum, upper = float(gap[i]), float(gap[i]) + error
+    if np.isnan(upper):  # values beyond floats: nothing was attained for certain, and nothing bounds it
+        maximum, upper = (0.0 if np.isnan(maximum) else maximum), np.inf
+    settled = bool(np.isfinite(upper))
     maxima: FloatArray | None = None
     directions = np.zeros((0, 0)) if isinstance(domain, Box) else cx.rays[1]
     if len(directions) or cx.f_vector[0] << cx.dimension <= MAX_INCIDENCES:
@@ -145,8 +148,9 @@ def _by_complex(a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, monit
             maxima = _grow(cx, (a, b), maxima, directions, outward)
             if np.isinf(maxima).any():
                 maximum = upper = np.inf
+                settled = True
     return Difference(
-        maximum, upper, v[i], int(np.argmax(gaps[i])), (fa[i], fb[i]), True, 1.0, "regions", cx.n_regions,
+        maximum, upper, v[i], int(np.argmax(gaps[i])), (fa[i], fb[i]), settled, 1.0, "regions", cx.n_regions,
         maxima, None if maxima is None else cx.interior_points(), {"seconds": monitor.elapsed, "largest output": float(np.abs(fa).max())},
     )  # fmt: skip
 

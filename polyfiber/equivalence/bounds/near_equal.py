@@ -369,7 +369,7 @@ def box_and_rows(domain: Polyhedron) -> tuple[tuple[FloatArray, FloatArray], tup
         raise InputError("the domain reaches beyond the range of floats; pass a smaller one")
     if isinstance(domain, Box):
         return box, None
-    A, b = domain.A.astype(np.float64), domain.b.astype(np.float64)
+    A, b = domain.in_floats()
     if domain.A.dtype == object or domain.b.dtype == object:
         # rounded rows, loosened by what rounding may have cut off
         reach = np.maximum(np.abs(box[0]), np.abs(box[1]))

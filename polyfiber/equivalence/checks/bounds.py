@@ -60,7 +60,7 @@ def bound_holds(
     True
     """
     net = both_signs(a, b)
-    rows = None if isinstance(domain, Box) else (domain.A.astype(np.float64), domain.b.astype(np.float64))
+    rows = None if isinstance(domain, Box) else domain.in_floats()
     target = limit - stacking_error(a, b)
     work = [(box[0].astype(np.float64), box[1].astype(np.float64), 1.0)]
     boxes = programs = 0

@@ -374,11 +374,12 @@ class CoverSearch:
         """The part of a root inside the polyhedron, at most a rounding larger."""
         assert self.domain is not None
         k = points.shape[1] - 1
-        sides = self.domain.rows()
-        if self.hull is not None:
-            A, b = chart_of(self.domain, self.hull)
-            sides = np.concatenate([-A, b[:, None]], axis=1)
-        rows = nearest(sides)
+        inner = self.domain
+        if self.hull is not None and k:
+            inner = Polyhedron(*chart_of(self.domain, self.hull))
+        sides = inner.rows() if k else np.zeros((0, 1))
+        A, b = inner.in_floats()
+        rows = np.concatenate([-A, b[:, None]], axis=1) if k else np.zeros((0, 1))
         kept = np.zeros((2, self.cells.generators.shape[1], k + 1))
         cells = self.cells._replace(generators=kept)
         cells.count[0] = len(points)

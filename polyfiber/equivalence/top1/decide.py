@@ -310,7 +310,7 @@ class _Question:
     def _by_boxes(self, box: tuple[FloatArray, FloatArray]) -> Agreement:
         rows = None
         if not isinstance(self.domain, Box):
-            rows = (self.domain.A.astype(np.float64), self.domain.b.astype(np.float64))
+            rows = self.domain.in_floats()
         limit = self.margin * self.size
         found = settle_boxes(
             self.fa, self.fb, box, limit, lambda x: self.refuted(x, "branch and bound"),
