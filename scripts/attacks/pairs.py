@@ -157,6 +157,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--count", type=int, default=10**9)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--first", type=int, default=0, help="number of the first pair of the seed")
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--mode", choices=("tolerance", "exact", "box", "sizes"), default="tolerance")
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="what seconds are")
@@ -177,8 +178,8 @@ def main() -> None:
         attack = functools.partial(one, mode=options.mode, steps=options.steps)
     until, table, seconds = time.monotonic() + options.seconds, Counter(), []
     out = None if options.json is None else open(options.json, "a", encoding="utf-8")  # noqa: SIM115
-    number = wrong = 0
-    while number < options.count and time.monotonic() < until:
+    number, wrong = options.first, 0
+    while number < options.first + options.count and time.monotonic() < until:
         seed = options.seed * 10**7 + number
         number += 1
         try:
@@ -206,7 +207,7 @@ def main() -> None:
         print(f"{key[0]:16} {key[1]:6}", row)
     clear = sum(n for k, n in table.items() if k[1] == "clear")
     left = sum(n for k, n in table.items() if k[1] == "clear" and k[2] == "UNDECIDED")
-    print(f"{options.mode}: {number} pairs, {wrong} wrong, {left} of {clear} outside the grey zone undecided, "
+    print(f"{options.mode}: {number - options.first} pairs, {wrong} wrong, {left} of {clear} outside the grey zone undecided, "
           f"median {1e3 * np.median(seconds):.3g} ms, longest {max(seconds):.3g} s of CPU time")  # fmt: skip
     sys.exit(bool(wrong))
 
