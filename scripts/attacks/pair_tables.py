@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -97,6 +98,10 @@ def _runs(lines: list[dict[str, Any]], mode: str) -> str:
     return f"`--mode {mode}`: " + ", ".join(f"`--seed {seed} --count {n}`" for seed, n in sorted(counted.items()))
 
 
+def _wrapped(text: str, indent: str) -> list[str]:
+    return textwrap.wrap(text, 118, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
 def confusion(lines: list[dict[str, Any]]) -> list[str]:
     """The confusion matrix: what pairs are against what was said, for each question."""
     rows = [_row(("question and truth", "pairs", "YES", "NO", "UNDECIDED", "wrong")), _row(["---"] * 6)]
@@ -124,7 +129,7 @@ def confusion(lines: list[dict[str, Any]]) -> list[str]:
             f"({100 * left / max(1, len(clear)):.2g} %), median {median:.2g} ms of CPU time; {_runs(mine, mode)}"
         )  # fmt: skip
     rows.append(_row(("**all**", *totals)))
-    return [*rows, "", *runs]
+    return [*rows, "", *(line for run in runs for line in _wrapped(run, "  "))]
 
 
 def larger(lines: list[dict[str, Any]]) -> list[str]:
@@ -139,7 +144,7 @@ def larger(lines: list[dict[str, Any]]) -> list[str]:
                 each = [[line["said"] == "UNDECIDED" for line in some if line["kind"] == k] for k in kinds]
                 shares = [f"{sum(e)} of {len(e)}" if e else "" for e in each]
                 rows.append(_row((size, question, *shares, sum(line["wrong"] for line in some))))
-    return [*rows, "", f"{_runs(mine, 'sizes')}."] if mine else []
+    return [*rows, "", *_wrapped(f"{_runs(mine, 'sizes')}.", "")] if mine else []
 
 
 def tables(files: list[str], page: str | None) -> None:
