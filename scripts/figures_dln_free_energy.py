@@ -24,7 +24,7 @@ from polyfiber.dln import diagonal_example, entropy, free_energy_minima, zero_en
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
-from polyfiber.plots.style import LINES  # noqa: E402
+from polyfiber.plots.style import LINES, ground  # noqa: E402
 
 plt.rcParams["axes.prop_cycle"] = plt.cycler(color=LINES)
 
@@ -36,9 +36,9 @@ def main() -> None:
     figure, axes = plt.subplots(1, 3, figsize=(10.5, 3.1), constrained_layout=True)
     grid = np.linspace(-4, 4, 161)
     x, y = np.meshgrid(grid, grid)
-    image = axes[0].contourf(x, y, -np.asarray(entropy(zero_energy_matrix(x, y), 3)), levels=16, cmap="viridis")
-    axes[0].contour(x, y, x * y, levels=[1.0], colors="w", linewidths=1)
-    axes[0].set(title="$-S$ on $E=0$, N = 3 (white: rank one)", xlabel="$W_{12}$", ylabel="$W_{21}$", aspect="equal")
+    image = axes[0].contourf(x, y, -np.asarray(entropy(zero_energy_matrix(x, y), 3)), levels=16, cmap=ground())
+    axes[0].contour(x, y, x * y, levels=[1.0], colors="k", linewidths=1.5)
+    axes[0].set(title="$-S$ on $E=0$, N = 3 (line: rank one)", xlabel="$W_{12}$", ylabel="$W_{21}$", aspect="equal")
     figure.colorbar(image, ax=axes[0])
     t = np.linspace(0, 12, 200)
     for depth in (1, 2, 3, 10):

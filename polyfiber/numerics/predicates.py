@@ -105,7 +105,7 @@ def decide_rank(
     Raises
     ------
     RankAmbiguityError
-        A singular value in the forbidden band; attributes ``singular_values``, ``tolerance``.
+        A singular value in the forbidden band, or entries that are not finite; attributes ``singular_values``, ``tolerance``.
 
     Examples
     --------
@@ -120,6 +120,12 @@ def decide_rank(
         found = exact.rank(matrix)
         top = values[0] if size and values[0] > 0 else 1.0
         return RankDecision(found, values, float(values[found - 1] / top) if found else 1.0, 0.0, True)
+    if not np.isfinite(matrix).all():  # what is not finite is unsure
+        raise RankAmbiguityError(
+            "a rank is not decided: entries are beyond floating-point numbers; pass fractions for an exact decision",
+            singular_values=np.full(size, np.nan),
+            tolerance=tolerance,
+        )
     values = np.linalg.svd(matrix, compute_uv=False) if size else np.zeros(0)
     top = float(values[0]) if size else 0.0
     reference = top if scale is None else max(top, scale)

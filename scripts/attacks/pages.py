@@ -5,8 +5,9 @@
 The truth shares no code with the page: regions by exact rational brute force (`tests/oracles/exact_faces.py`), the value of
 every neuron and output by sums of fractions written here, elements by Python's HTML parser. Every page is parsed: only
 elements and attributes of a short list, as many scripts as it always has, no address, and every name as plain text. Every
-region: its pattern and its class at a point inside, and areas add up to the box. Input that is not a number has to be
-refused with one error of the library. Every N-th page is opened in headless Chromium: silent, alone, unharmed.
+region: its pattern and its class at a point inside, and areas add up to the box; regions smaller than coordinates are exact
+(a millionth of the window, 1e-9 on a line) are counted and not looked into. Input that is not a number has to be refused with
+one error of the library. Every N-th page is opened in headless Chromium: silent, alone, unharmed.
 """
 
 from __future__ import annotations
@@ -127,7 +128,7 @@ def numbers(
     at, total = 0, 0.0
     if told["kind"] == "line":
         xs = [Fraction(float(v)) for v in cols["x"]]
-        inside: list[Any] = [[(a + b) / 2] if a < b else None for a, b in zip(xs, xs[1:])]
+        inside: list[Any] = [[(a + b) / 2] if b - a > 1e-9 else None for a, b in zip(xs, xs[1:])]
     else:
         inside = []
         for size in cols["corners"].tolist():

@@ -86,6 +86,9 @@ def test_rank_decision_needs_a_gap() -> None:
     assert predicates.decide_rank(np.diag([1.0, 1e-3, 1e-16])).rank == 2
     with pytest.raises(RankAmbiguityError, match="not decided"):
         predicates.decide_rank(np.diag([1.0, 1e-10]))
+    for value in (np.inf, np.nan):
+        with pytest.raises(RankAmbiguityError, match="beyond"):
+            predicates.decide_rank(np.diag([1.0, value]))
     exact_matrix = exact.as_fractions(np.diag([1.0, 1e-10]))
     assert predicates.decide_rank(exact_matrix).rank == 2
     assert predicates.decide_rank(np.zeros((2, 3))).rank == 0
