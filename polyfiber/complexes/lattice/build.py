@@ -19,7 +19,7 @@ import numpy as np
 
 from ... import words
 from ..._typing import Array, BoolArray, IdArray, IntArray, WordArray
-from ...budget import Monitor
+from ...budget import Monitor, heed
 from ...errors import BudgetExceededError, InputError, NumericalError
 from ...kernels.complexes import forms
 from ...kernels.complexes import lattice as lk
@@ -343,6 +343,7 @@ class LatticeSkeleton(Skeleton):
             ids = facets[begin:end].tolist()
             begin = end
             self.monitor.check_time("exact arithmetic")
+            heed("exact arithmetic")  # of who asks a finished complex
             words = st.words[v]
             point, scale, direction = self.integers.point(st.star[v, 2 * n :].tolist(), words)
             self._store_exact(v, *_fractions(point, scale, direction))
