@@ -180,7 +180,7 @@ def steps() -> dict[str, Step]:
         "moebius_from": lambda b: invariants.moebius_from(strata, 0, budget=b),
         "order_homology": lambda b: invariants.order_homology(strata, range(300), budget=b),
         "geodesic": lambda b: dln.geodesic(
-            *(np.eye(12) + 0.4 * np.random.default_rng(i).standard_normal((12, 12)) ** 2 for i in (0, 3)), 4, budget=b
+            *(3 * np.eye(12) + 0.5 * np.random.default_rng(i).standard_normal((12, 12)) for i in (0, 1)), 4, budget=b
         ),
         "gradient_flow": lambda b: dln.gradient_flow(
             [np.random.default_rng(i).standard_normal((30, 30)) for i in range(4)], lambda W: W, [0, 1e6], budget=b
