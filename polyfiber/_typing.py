@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -32,3 +32,17 @@ class ProgressEvent(Protocol):
 
 
 ProgressLike: TypeAlias = "None | bool | Callable[[ProgressEvent], None]"
+
+# ---- words that arguments take; the functions refuse any other with `InputError` ------------------
+OnDegenerate: TypeAlias = Literal["resolve", "refuse"]
+"""What is done with networks whose walls are not in general position."""
+StartMethod: TypeAlias = Literal["fork", "spawn"]
+"""How worker processes start."""
+BoundMethod: TypeAlias = Literal["interval", "relaxation", "lp", "exact"]
+"""How the range of a neuron is bounded, from the cheapest to the dearest."""
+FloatName: TypeAlias = Literal["float32", "float64"]
+"""Type of the numbers of a file."""
+FlowMethod: TypeAlias = Literal["DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA", "gauss"]
+"""Methods of ``scipy.integrate.solve_ivp``, and the two-stage Gauss-Legendre method."""
+BoundaryRule: TypeAlias = Literal["reflect", "reject", "stop"]
+"""What a diffusion does at det = 0."""

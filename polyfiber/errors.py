@@ -6,8 +6,12 @@ The same facts are attached as attributes, so that programs need not parse prose
 
 from __future__ import annotations
 
+import functools
 import warnings
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class PolyfiberError(Exception):
@@ -128,3 +132,43 @@ def renamed(old: str, new: str, *, stacklevel: int = 3) -> None:
         PolyfiberDeprecationWarning,
         stacklevel=stacklevel + 1,
     )
+
+
+def renamed_argument(old: str, new: str, convert: Callable[[Any], Any] = lambda value: value) -> Callable[[F], F]:
+    """Let a function hear the old name of an argument for one release, with a warning.
+
+    Parameters
+    ----------
+    old, new : str
+        Names of the argument.
+    convert : callable
+        Makes what the new argument takes of what the old one took.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> @renamed_argument("box", "domain")
+    ... def where(*, domain=None):
+    ...     return domain
+    >>> with warnings.catch_warnings(record=True) as heard:
+    ...     warnings.simplefilter("always")
+    ...     where(box=3), where(domain=4)
+    (3, 4)
+    >>> print(heard[0].message)
+    where(box=) is called where(domain=) now; the old name goes in the next release
+    """
+
+    def decorate(function: F) -> F:
+        @functools.wraps(function)
+        def call(*args: Any, **options: Any) -> Any:
+            if old in options:
+                if new in options:
+                    raise InputError(f"{function.__name__}: {old}= is the old name of {new}=; give {new}= alone")
+                renamed(f"{function.__name__}({old}=)", f"{function.__name__}({new}=)")
+                value = options.pop(old)
+                options[new] = None if value is None else convert(value)
+            return function(*args, **options)
+
+        return call  # type: ignore[return-value]
+
+    return decorate

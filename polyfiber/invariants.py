@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -286,7 +286,7 @@ def interval_invariants(
     return IntervalInvariants(int(lower), int(upper), n, value, short[-1], long[-1], ways[-1], eulerian)
 
 
-def link(strata: Stratification, i: int, side: str = "both") -> IntArray:
+def link(strata: Stratification, i: int, side: Literal["above", "below", "both"] = "both") -> IntArray:
     """Strata that are comparable with stratum i and are not i: those above, those below, or both; ascending ids.
 
     The order complex of what lies above is the link of the stratum in the whole; of what lies below, its frontier.

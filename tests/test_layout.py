@@ -13,7 +13,10 @@ MOST_MODULES = 16
 """Modules of one folder."""
 
 WHOLE = {
-    ".": {"docstrings", "documents", "floors", "layout", "kernels", "released_files", "site", "values"},
+    ".": {
+        "docstrings", "documents", "floors", "layout", "kernels", "released_files", "signatures", "site",
+        "values",
+    },
     "bounds": {"rounding"},
     "complexes": {
         "against_exact", "attacks", "against_lp", "cdd", "degenerate_domains", "exact_points", "golden", "hard_inputs", "identities",

@@ -326,3 +326,15 @@ def test_values_travel_through_dask(values: list[Any]) -> None:
 
 def there_and_back(value: Any) -> tuple[Any, Any]:
     return facts(value), value
+
+
+def test_each_shows_itself_in_one_short_line(values: list[Any]) -> None:
+    """At most 200 characters, so that it can be pasted into an issue; the words are in ``str`` and in attributes."""
+    kinds = tuple(result_types())
+    wrong: dict[str, str] = {}
+    for value in values:
+        if isinstance(value, kinds):
+            text = repr(value)
+            if len(text) > 200 or "\n" in text or " object at 0x" in text:
+                wrong.setdefault(type(value).__name__, f"{len(text)}: {text[:90]!r}")
+    assert not wrong, "\n".join(f"{k} {v}" for k, v in sorted(wrong.items()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._typing import ProgressLike
+from .._typing import OnDegenerate, ProgressLike
 from ..budget import Budget, Monitor
 from ..domain import Polyhedron
 from ..errors import BudgetExceededError, GenericityError, InputError
@@ -30,7 +30,7 @@ def _build(
     budget: Budget | None,
     progress: ProgressLike,
     inflate: float,
-    on_degenerate: str,
+    on_degenerate: OnDegenerate,
 ) -> tuple[Frame, Skeleton]:
     if on_degenerate not in ("resolve", "refuse"):
         raise InputError(f"on_degenerate must be 'resolve' or 'refuse', found {on_degenerate!r}")
@@ -52,7 +52,7 @@ def canonical_complex(
     network: ReLUNetwork | PiecewiseLinearNetwork,
     domain: Polyhedron | None = None,
     *,
-    on_degenerate: str = "resolve",
+    on_degenerate: OnDegenerate = "resolve",
     merge_tolerance: float | None = None,
     budget: Budget | None = None,
     progress: ProgressLike = None,
@@ -129,7 +129,7 @@ def face_counts(
     network: ReLUNetwork | PiecewiseLinearNetwork,
     domain: Polyhedron | None = None,
     *,
-    on_degenerate: str = "resolve",
+    on_degenerate: OnDegenerate = "resolve",
     workers: int = 1,
     budget: Budget | None = None,
     progress: ProgressLike = None,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from numbers import Real
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -90,7 +90,7 @@ def are_equivalent(
     epsilon: Any = None,
     relative: Any = 0.0,
     budget: Budget | None = None,
-    method: str = "auto",
+    method: Literal["auto", "forms", "regions", "bound"] = "auto",
     progress: ProgressLike = None,
 ) -> Equivalence:
     """Decide whether two networks compute the same function.
@@ -635,7 +635,7 @@ def difference(
     domain: Polyhedron | None = None,
     *,
     budget: Budget | None = None,
-    method: str = "auto",
+    method: Literal["auto", "regions", "bound", "milp"] = "auto",
     progress: ProgressLike = None,
 ) -> Difference:
     """Where two networks differ and by how much: for fine-tuned, pruned or quantised pairs.

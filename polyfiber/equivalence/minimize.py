@@ -18,7 +18,7 @@ import numpy as np
 
 from .. import words
 from .._lazy import above
-from .._typing import Array, FloatArray
+from .._typing import Array, BoundMethod, FloatArray
 from ..budget import Budget, Monitor
 from ..domain import Box, Polyhedron
 from ..errors import BudgetExceededError, GenericityError, InputError, RankAmbiguityError, ShapeError, renamed
@@ -148,7 +148,7 @@ class MinimizeResult:
 
         ``verdict`` of the answer is that of the proof, if there is one and `Equivalence.recheck` does not refute it.
         """
-        found = deviation(self.original, self.network, box=self.box, **options)
+        found = deviation(self.original, self.network, domain=None if self.box is None else Box(*self.box), **options)
         if self.proof is None or self.proof.recheck().verdict is Verdict.NO:
             return found
         return replace(found, verdict=self.proof.verdict)
@@ -345,7 +345,7 @@ class _Run:
         while self._one_step(facts_of(self.net)):
             self.monitor.check_time("minimizing", partial=self.net)
 
-    def facts_by_bounds(self, net: ReLUNetwork, method: str = "relaxation") -> NeuronFacts:
+    def facts_by_bounds(self, net: ReLUNetwork, method: BoundMethod = "relaxation") -> NeuronFacts:
         return neuron_facts(net) if self.box is None else facts_on(net, Box(*self.box), method=method)
 
     def with_complex(self) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .._typing import BoolArray, FloatArray
+from .._typing import BoolArray, BoundMethod, FloatArray
 from ..bounds.relaxation import bounding_box
 from ..budget import Budget
 from ..complexes.ranges.activation import activation_bounds
@@ -55,14 +55,14 @@ class NeuronFacts:
         return [i for i, s in enumerate(self.status[layer - 1]) if s in kinds]
 
 
-def neuron_facts(net: ReLUNetwork, *, lower: Any = None, upper: Any = None) -> NeuronFacts:
-    """Facts from interval bounds, on all of R^n or on a box.
+def neuron_facts(net: ReLUNetwork, domain: Polyhedron | None = None) -> NeuronFacts:
+    """Facts from interval bounds, on all of R^n or on a bounded domain.
 
     Parameters
     ----------
     net : ReLUNetwork
-    lower, upper : (n0,) array_like, optional
-        A box of inputs; infinite by default.
+    domain : Box or bounded Polyhedron, optional
+        Of the last its box counts. All of R^n by default.
 
     Notes
     -----
@@ -70,8 +70,7 @@ def neuron_facts(net: ReLUNetwork, *, lower: Any = None, upper: Any = None) -> N
     the rounding error of their own sums, so that 'dead' and 'active' are certain.
     """
     n0 = net.architecture[0]
-    low = np.full(n0, -np.inf) if lower is None else np.asarray(lower, dtype=np.float64)
-    high = np.full(n0, np.inf) if upper is None else np.asarray(upper, dtype=np.float64)
+    low, high = (np.full(n0, -np.inf), np.full(n0, np.inf)) if domain is None else bounding_box(domain)
     status, lows, highs = [], [], []
     for W, b in zip(net.weights[:-1], net.biases[:-1]):
         still = ~((W != 0) & ((low != 0) | (high != 0))).any(axis=1)
@@ -95,7 +94,7 @@ def _kind(low: float, high: float) -> str:
 
 
 def facts_on(
-    net: ReLUNetwork, domain: Polyhedron, *, method: str = "relaxation", budget: Budget | None = None
+    net: ReLUNetwork, domain: Polyhedron, *, method: BoundMethod = "relaxation", budget: Budget | None = None
 ) -> NeuronFacts:
     """Facts on a bounded domain from certified bounds; see `polyfiber.activation_bounds` for the methods.
 
@@ -107,7 +106,7 @@ def facts_on(
     >>> facts_on(net, pf.Box(-1, 1, dimension=1)).status
     (('active', 'bent'),)
     """
-    plain = neuron_facts(net, **dict(zip(("lower", "upper"), bounding_box(domain))))
+    plain = neuron_facts(net, domain)
     bounds = activation_bounds(net, domain, method=method, budget=budget)
     status, methods, lows, highs, start = [], [], [], [], 0
     for layer, width in enumerate(net.hidden_widths):

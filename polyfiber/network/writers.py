@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import Array
+from .._typing import Array, FloatName
 from ..errors import InputError
 from .model import ReLUNetwork
 from .onnx_writer import float_type, head_of, onnx_bytes
@@ -29,7 +29,9 @@ from .sparse import SparseMatrix
 LARGEST = "1.7976931348623157e308"
 
 
-def write_network(net: ReLUNetwork | PiecewiseLinearNetwork, path: str | Path, *, dtype: str | None = None) -> None:
+def write_network(
+    net: ReLUNetwork | PiecewiseLinearNetwork, path: str | Path, *, dtype: FloatName | None = None
+) -> None:
     """Write a network; the suffix of ``path`` chooses the format.
 
     Parameters

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -20,7 +20,7 @@ def plot_complex(
     cx: PolyhedralComplex,
     ax: Any = None,
     *,
-    color_by: str = "value",
+    color_by: Literal["value", "slope", "class"] = "value",
     inputs: Sequence[int] = (0, 1),
     origin: Any = None,
     names: Sequence[str] | None = None,

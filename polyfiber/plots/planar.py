@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -43,7 +43,7 @@ def plot_regions(
     cx: PolyhedralComplex,
     *,
     ax: Any = None,
-    color_by: str = "value",
+    color_by: Literal["value", "slope", "class"] = "value",
     output: int = 0,
     cmap: str | None = None,
     walls: bool = True,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -24,7 +24,7 @@ def plot_slice(
     s: PlanarSlice,
     *,
     ax: Any = None,
-    color_by: str = "class",
+    color_by: Literal["class", "value", "slope", "area"] = "class",
     output: int = 0,
     walls: bool = True,
     legend: bool = True,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -164,3 +167,35 @@ def test_budgets_are_exit_code_3_and_usage_is_2(capsys) -> None:
     assert run(capsys, "complex", DATA / "iris.npz", "--box=a,b")[0] == 2
     assert run(capsys, "complex", DATA / "iris.npz", "--box=1,-1")[0] == 2
     assert run(capsys, "--version")[0] == 0
+
+
+class Terminal(io.StringIO):
+    """Standard output that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("words", [["info", "iris.npz"], ["complex", "iris_petals.onnx", "--count"]])
+def test_no_color(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """`NO_COLOR` (any value but none, no-color.org) takes the colours away, and no words of the answer."""
+    colour = re.compile(r"\x1b\[(?:\d+;)*(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])(?:;\d+)*m")
+    escapes = re.compile(r"\x1b\[[\d;]*m|\n[\d.]+ s$", re.MULTILINE)  # and the time it took
+    told = {}
+    for value in ("", "1"):
+        with monkeypatch.context() as context:
+            context.setenv("TERM", "xterm-256color")
+            for name in ("FORCE_COLOR", "COLORTERM", "NO_COLOR", "CI", "GITHUB_ACTIONS", "PY_COLORS"):
+                context.delenv(name, raising=False)
+            if value:
+                context.setenv("NO_COLOR", value)
+            out, err = Terminal(), Terminal()
+            context.setattr(sys, "stdout", out)
+            context.setattr(sys, "stderr", err)
+            with pytest.raises(SystemExit) as stop:
+                main([words[0], str(DATA / words[1]), *words[2:]])
+            assert not stop.value.code
+        told[value] = out.getvalue()
+        assert not value or not colour.search(out.getvalue() + err.getvalue())
+    assert "\x1b[" in told[""]
+    assert escapes.sub("", told[""]) == escapes.sub("", told["1"])

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from ..._typing import BoolArray, ByteArray, FloatArray, IntArray, ProgressLike, SignArray
+from ..._typing import BoolArray, ByteArray, FloatArray, IntArray, OnDegenerate, ProgressLike, SignArray
 from ...budget import Budget, Monitor
 from ...domain import Polyhedron
 from ...errors import BudgetExceededError, GenericityError, InputError
@@ -293,7 +293,7 @@ def run_block(
     domain: Polyhedron | None = None,
     *,
     room: int | None = None,
-    on_degenerate: str = "resolve",
+    on_degenerate: OnDegenerate = "resolve",
     budget: Budget | None = None,
     progress: ProgressLike = None,
     frame: Frame | None = None,

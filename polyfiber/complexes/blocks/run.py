@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from ..._typing import ProgressLike
+from ..._typing import OnDegenerate, ProgressLike, StartMethod
 from ...budget import Budget, Monitor, available_memory
 from ...domain import Polyhedron
 from ...errors import BudgetExceededError, InputError, PolyfiberError
@@ -100,8 +100,8 @@ def run_blocks(
     room: int,
     most: int | None = None,
     workers: int = 1,
-    start_method: str | None = None,
-    on_degenerate: str = "resolve",
+    start_method: StartMethod | None = None,
+    on_degenerate: OnDegenerate = "resolve",
     monitor: Monitor | None = None,
 ) -> Iterator[Any]:
     """Results of a job on blocks, as they come; a block that is too large is split and replayed.
@@ -204,7 +204,7 @@ def iter_blocks(
     *,
     dims: Sequence[int] = (),
     blocks: Iterable[Block] | None = None,
-    on_degenerate: str = "resolve",
+    on_degenerate: OnDegenerate = "resolve",
     budget: Budget | None = None,
     progress: ProgressLike = None,
 ) -> Iterator[BlockComplex]:
@@ -253,7 +253,7 @@ def iter_cells(
     maps: bool = False,
     vertices: bool = False,
     blocks: Iterable[Block] | None = None,
-    on_degenerate: str = "resolve",
+    on_degenerate: OnDegenerate = "resolve",
     budget: Budget | None = None,
     progress: ProgressLike = None,
 ) -> Iterator[Cells]:
@@ -301,11 +301,11 @@ def count_blocks(
     domain: Polyhedron | None = None,
     *,
     workers: int = 1,
-    start_method: str | None = None,
+    start_method: StartMethod | None = None,
     fingerprints: Sequence[int] = (),
     verify: bool = False,
     blocks: Iterable[Block] | None = None,
-    on_degenerate: str = "resolve",
+    on_degenerate: OnDegenerate = "resolve",
     budget: Budget | None = None,
     progress: ProgressLike = None,
 ) -> BlockSum:

@@ -13,6 +13,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
+from ..._typing import OnDegenerate
 from ...budget import Budget, Monitor
 from ...domain import Polyhedron
 from ...errors import BudgetExceededError, PolyfiberError
@@ -44,7 +45,7 @@ class Setup:
     job: Any
     room: int
     most: int
-    on_degenerate: str
+    on_degenerate: OnDegenerate
 
     @classmethod
     def of(
@@ -55,7 +56,7 @@ class Setup:
         *,
         room: int,
         most: int | None = None,
-        on_degenerate: str,
+        on_degenerate: OnDegenerate,
     ) -> Setup:
         """Setup of a network on a domain."""
         most = room if most is None else most

@@ -14,10 +14,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ... import _version
-from ..._typing import ProgressLike
+from ..._typing import OnDegenerate, ProgressLike, StartMethod
 from ...budget import Budget, Monitor
 from ...domain import Polyhedron
 from ...errors import InputError, PolyfiberError
@@ -68,15 +68,15 @@ def write_cells(
     domain: Polyhedron | None = None,
     *,
     dims: Sequence[int] | None = None,
-    file_format: str = "parquet",
+    file_format: Literal["parquet", "zarr", "npz"] = "parquet",
     unbounded: bool = True,
     maps: bool = False,
     vertices: bool = False,
     workers: int = 1,
-    start_method: str | None = None,
+    start_method: StartMethod | None = None,
     resume: bool = False,
     verify: bool = False,
-    on_degenerate: str = "resolve",
+    on_degenerate: OnDegenerate = "resolve",
     budget: Budget | None = None,
     progress: ProgressLike = None,
 ) -> BlockSum:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -101,7 +101,7 @@ def explore(
     domain: Polyhedron | None = None,
     budget: Budget | None = None,
     max_regions: int | None = None,
-    order: str = "breadth",
+    order: Literal["breadth", "nearest"] = "breadth",
     progress: ProgressLike = None,
 ) -> Exploration:
     """Explore the regions around one or more points.

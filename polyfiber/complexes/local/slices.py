@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -102,7 +102,7 @@ class Slice:
 
 
 def restricted_network(
-    network: Any, origin: Any, directions: Any, *, arithmetic: str = "auto"
+    network: Any, origin: Any, directions: Any, *, arithmetic: Literal["auto", "rounded", "exact"] = "auto"
 ) -> tuple[Any, bool, float]:
     """The network on an affine slice: first layer ``W1 D``, ``W1 o + b1``, the rest unchanged.
 
@@ -196,8 +196,8 @@ def slice_complex(
     directions: Any,
     *,
     domain: Polyhedron | None = None,
-    arithmetic: str = "auto",
-    method: str = "auto",
+    arithmetic: Literal["auto", "rounded", "exact"] = "auto",
+    method: Literal["auto", "complex", "walk"] = "auto",
     budget: Budget | None = None,
     progress: ProgressLike = None,
 ) -> Slice | PlanarSlice:
@@ -259,7 +259,7 @@ def complex_slice(
     directions: Any,
     *,
     domain: Polyhedron | None = None,
-    arithmetic: str = "auto",
+    arithmetic: Literal["auto", "rounded", "exact"] = "auto",
     budget: Budget | None = None,
     progress: ProgressLike = None,
 ) -> Slice:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -354,7 +354,14 @@ class PlanarSlice:
         """Check the subdivision by other code. See `statistics.verify_subdivision`."""
         return above("complexes.planar.verify:verify_subdivision")(self, samples=samples, rng=rng)
 
-    def plot(self, *, ax: Any = None, color_by: str = "class", output: int = 0, **options: Any) -> Any:
+    def plot(
+        self,
+        *,
+        ax: Any = None,
+        color_by: Literal["class", "value", "slope", "area"] = "class",
+        output: int = 0,
+        **options: Any,
+    ) -> Any:
         """Draw the slice. See `polyfiber.plots.slices.plot_slice`."""
         return above("plots.slices:plot_slice")(self, ax=ax, color_by=color_by, output=output, **options)
 

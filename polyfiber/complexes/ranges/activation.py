@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..._typing import FloatArray, IntArray
+from ..._typing import BoundMethod, FloatArray, IntArray
 from ...bounds.relaxation import Relaxation, bounding_box
 from ...budget import Budget, Monitor
 from ...domain import Box, Polyhedron
@@ -33,7 +33,7 @@ def activation_bounds(
     network: ReLUNetwork,
     domain: Polyhedron | Region,
     *,
-    method: str = "relaxation",
+    method: BoundMethod = "relaxation",
     tolerance: float = 1e-9,
     budget: Budget | None = None,
 ) -> ActivationBounds:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..._typing import IntArray, SignArray
+from ..._typing import BoundMethod, IntArray, SignArray
 from ...budget import Budget
 from ...domain import Polyhedron
 from ...errors import InputError
@@ -60,7 +60,7 @@ def simplify_on(
     domain: Polyhedron,
     *,
     bounds: ActivationBounds | None = None,
-    method: str = "relaxation",
+    method: BoundMethod = "relaxation",
     budget: Budget | None = None,
 ) -> Simplified:
     """Remove the neurons that are inactive on a whole domain, before enumerating there.

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from ..._typing import Array
 from ...domain import Box, Polyhedron
-from ...errors import InputError, MissingDependencyError
+from ...errors import InputError, MissingDependencyError, renamed_argument
 from ...network.model import ReLUNetwork
 from ...numerics import exact
 from ..breakpoints.ridges import full_predicate
@@ -139,7 +139,8 @@ def _lp(rows: list[tuple[str, Array]], n0: int) -> str:
     return "\n".join([*lines, "Bounds", *(f" {n} free" for n in names), "End", ""])
 
 
-def network_text(network: ReLUNetwork, box: Polyhedron, form: str) -> str:
+@renamed_argument("box", "domain")
+def network_text(network: ReLUNetwork, domain: Polyhedron, form: Literal["smtlib", "lp"]) -> str:
     """A network on a bounded domain as SMT-LIB 2 text (exact), or as a mixed-integer LP file (rows rounded to doubles).
 
     Inputs are ``x0, x1, …``, outputs ``y0, y1, …``; hidden values ``h_layer_neuron``. The LP file has one binary variable a
@@ -148,7 +149,7 @@ def network_text(network: ReLUNetwork, box: Polyhedron, form: str) -> str:
     Parameters
     ----------
     network : ReLUNetwork
-    box : Box or bounded Polyhedron
+    domain : Box or bounded Polyhedron
         For ``lp`` a `Box`.
     form : 'smtlib' or 'lp'
     """
@@ -156,10 +157,10 @@ def network_text(network: ReLUNetwork, box: Polyhedron, form: str) -> str:
     n0 = net.architecture[0]
     if form not in ("smtlib", "lp"):
         raise InputError(f"form must be 'smtlib' or 'lp', found {form!r}")
-    if not isinstance(box, Polyhedron) or box.dimension != n0:
-        raise InputError(f"expected a domain of {n0} coordinates, found {box!r}")
-    domain = exact.as_fractions(box.rows())
-    return (_network_smt if form == "smtlib" else _network_lp)(net, domain, box)
+    if not isinstance(domain, Polyhedron) or domain.dimension != n0:
+        raise InputError(f"expected a domain of {n0} coordinates, found {domain!r}")
+    rows = exact.as_fractions(domain.rows())
+    return (_network_smt if form == "smtlib" else _network_lp)(net, rows, domain)
 
 
 def _network_smt(net: ReLUNetwork, domain: Array, box: Polyhedron) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..._typing import FloatArray
+from ..._typing import FloatArray, FlowMethod
 from ...budget import Budget, Monitor
 from ...errors import InputError, NumericalError, ShapeError
 from .._inputs import as_depth, as_finite, as_layers, as_matrix, as_positive
@@ -69,7 +69,7 @@ def gradient_flow(
     energy_gradient: Gradient,
     times: npt.ArrayLike,
     *,
-    method: str = "DOP853",
+    method: FlowMethod = "DOP853",
     rtol: float = 1e-9,
     atol: float = 1e-11,
     rank_threshold: float = 1e-3,
@@ -164,7 +164,7 @@ def observable_flow(
     times: npt.ArrayLike,
     depth: float,
     *,
-    method: str = "DOP853",
+    method: FlowMethod = "DOP853",
     rtol: float = 1e-9,
     atol: float = 1e-11,
     rank_threshold: float = 1e-3,

@@ -15,11 +15,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from ..._typing import BoolArray, FloatArray, IntArray, RngLike
+from ..._typing import BoolArray, BoundaryRule, FloatArray, IntArray, RngLike
 from ...errors import InputError, NumericalError, ShapeError
 from .._inputs import as_depth, as_finite, as_matrix, as_positive, as_stack, require_some
 from ..space.metrics import metric
@@ -78,8 +79,8 @@ def sample_langevin(
     rng: RngLike = None,
     noise: npt.ArrayLike | None = None,
     entropic: bool = True,
-    rule: str = "reflect",
-    scheme: str = "product",
+    rule: BoundaryRule = "reflect",
+    scheme: Literal["product", "euler"] = "product",
     record: int = 0,
     parallel: bool = False,
 ) -> LangevinPaths:
@@ -196,7 +197,7 @@ def brownian_motion(
     steps: int,
     paths: int | None = None,
     rng: RngLike = None,
-    rule: str = "reflect",
+    rule: BoundaryRule = "reflect",
     record: int = 0,
 ) -> LangevinPaths:
     """Brownian motion of (GL_d, g^N): generator ``(1/beta)`` times the Laplace-Beltrami operator (Menon, Theorem 18).
@@ -233,7 +234,7 @@ def sample_langevin_upstairs(
     steps: int,
     paths: int | None = None,
     rng: RngLike = None,
-    rule: str = "reject",
+    rule: Literal["reject", "stop"] = "reject",
     record: int = 0,
 ) -> LangevinPaths:
     """Sample the Riemannian Langevin equation of balanced networks (Menon (12.11)).

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -184,7 +185,7 @@ class PolarCoordinates:
     end: FloatArray
     factors: tuple[FloatArray, ...]
     invariants: tuple[FloatArray, ...]
-    side: str
+    side: Literal["right", "left"]
 
     @property
     def weights(self) -> tuple[FloatArray, ...]:
@@ -192,7 +193,7 @@ class PolarCoordinates:
         return from_polar_coordinates(self.end, self.factors, invariants=self.invariants, side=self.side)
 
 
-def polar_coordinates(weights: npt.ArrayLike, *, side: str = "right") -> PolarCoordinates:
+def polar_coordinates(weights: npt.ArrayLike, *, side: Literal["right", "left"] = "right") -> PolarCoordinates:
     """Polar chart of any network (Menon (5.6)-(5.12)); inverse of :func:`from_polar_coordinates`.
 
     Examples
@@ -220,7 +221,7 @@ def from_polar_coordinates(
     factors: Sequence[npt.ArrayLike],
     *,
     invariants: Sequence[npt.ArrayLike] | None = None,
-    side: str = "right",
+    side: Literal["right", "left"] = "right",
     tolerance: float = 1e-8,
 ) -> tuple[FloatArray, ...]:
     """A network on the variety M_G from one end layer and polar factors.

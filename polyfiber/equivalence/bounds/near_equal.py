@@ -23,7 +23,7 @@ from ...bounds.split import BoxSearch, Outcome
 from ...bounds.tree import Tree
 from ...budget import Budget, Monitor, heed
 from ...domain import Box, Polyhedron
-from ...errors import InputError, NumericalError, ShapeError
+from ...errors import InputError, NumericalError, ShapeError, renamed
 from ...network.model import ReLUNetwork
 from ...verdict import Verdict
 from ..witness import as_float, exact_output
@@ -194,19 +194,26 @@ def near_equal_on(
     return found
 
 
-def balls(X: Any, radius: float, *, lower: Any = -np.inf, upper: Any = np.inf) -> list[Box]:
-    """Boxes of a radius around points (k, n0), cut at bounds that all inputs have.
+def balls(X: Any, radius: float, *, domain: Box | None = None, lower: Any = -np.inf, upper: Any = np.inf) -> list[Box]:
+    """Boxes of a radius around points (k, n0), cut at the box of all inputs. lower, upper: its old names, which warn.
 
     Examples
     --------
+    >>> import polyfiber as pf
     >>> from polyfiber.equivalence.bounds.near_equal import balls
-    >>> box, = balls([[0.05, 0.5]], 0.1, lower=0.0)
+    >>> box, = balls([[0.05, 0.5]], 0.1, domain=pf.Box(0, 1, dimension=2))
     >>> box.lo.tolist()
     [0.0, 0.4]
     """
     points = np.atleast_2d(np.asarray(X, dtype=np.float64))
     if not 0 < radius < np.inf:
         raise InputError(f"a radius is a positive number, found {radius!r}")
+    if domain is not None:
+        if not isinstance(domain, Box) or domain.dimension != points.shape[1]:
+            raise InputError(f"expected a Box of {points.shape[1]} coordinates, found {domain!r}")
+        lower, upper = (np.asarray(side, dtype=np.float64) for side in (domain.lo, domain.hi))
+    elif np.any(np.asarray(lower) > -np.inf) or np.any(np.asarray(upper) < np.inf):
+        renamed("balls(lower=, upper=)", "balls(domain=pf.Box(lo, hi))")
     ends = [np.clip(points - radius, lower, upper), np.clip(points + radius, lower, upper)]
     return [Box(lo, hi) for lo, hi in zip(*ends)]
 

@@ -13,7 +13,8 @@ import numpy as np
 
 from ..._typing import FloatArray
 from ...budget import Budget
-from ...errors import GenericityError, IncompleteError, ShapeError
+from ...domain import Box
+from ...errors import GenericityError, IncompleteError, InputError, ShapeError, renamed_argument
 from ...network.model import ReLUNetwork
 from ...verdict import Verdict
 
@@ -63,11 +64,11 @@ def probe_points(net: ReLUNetwork, *, complex: Any = None, budget: Budget | None
     return points[np.isfinite(points).all(axis=1)]
 
 
-def sample_points(n0: int, *, count: int = 4096, box: Any = None) -> FloatArray:
+def sample_points(n0: int, *, count: int = 4096, domain: Box | None = None) -> FloatArray:
     """Fixed random inputs over five orders of magnitude, or uniform in a box (its corners' directions included)."""
     rng = np.random.default_rng(0)
-    if box is not None:
-        low, high = box
+    if domain is not None:
+        low, high = (np.asarray(side, dtype=np.float64) for side in (domain.lo, domain.hi))
         share = rng.random((count, n0))
         share[: count // 4] = np.round(share[: count // 4])
         inside: FloatArray = low + share * (high - low)
@@ -89,13 +90,14 @@ def magnitude(net: ReLUNetwork, x: FloatArray) -> FloatArray:
     return size
 
 
+@renamed_argument("box", "domain", lambda box: Box(*box))
 def deviation(
     a: ReLUNetwork,
     b: ReLUNetwork,
     *,
     complexes: Any = (),
     use_complexes: bool = True,
-    box: Any = None,
+    domain: Box | None = None,
     max_faces: int = 500_000,
     budget: Budget | None = None,
 ) -> Deviation:
@@ -110,8 +112,8 @@ def deviation(
     use_complexes : bool
         Whether to build the complexes; degenerate networks, and ones with more than about
         ``max_faces`` faces, are compared at fixed random inputs instead, and `source` says so.
-    box : (lower, upper), optional
-        Compare on this box only.
+    domain : Box, optional
+        Compare there only.
 
     Examples
     --------
@@ -121,16 +123,16 @@ def deviation(
     >>> deviation(net, net).relative
     0.0
     """
+    if domain is not None and not isinstance(domain, Box):
+        raise InputError(f"networks are compared on a Box, found {type(domain).__name__}")
     if a.architecture[0] != b.architecture[0] or a.architecture[-1] != b.architecture[-1]:
         raise ShapeError(f"{a!r} and {b!r} have different inputs or outputs")
-    parts = [sample_points(a.architecture[0], box=box)]
+    parts = [sample_points(a.architecture[0], domain=domain)]
     source = "samples"
     given = list(complexes)
     if not given and use_complexes:
         from ...complexes.build import canonical_complex, estimate_size
-        from ...domain import Box
 
-        domain = None if box is None else Box(*box)
         for net in (a, b):
             try:
                 if estimate_size(net, domain)["faces"] <= max_faces:

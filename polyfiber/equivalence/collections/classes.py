@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from numbers import Real
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -124,7 +124,7 @@ def group_networks(
     workers: int | None = None,
     budget: Budget | None = None,
     pair_budget: Budget | None = None,
-    unreadable: str = "raise",
+    unreadable: Literal["raise", "skip"] = "raise",
     progress: ProgressLike = None,
 ) -> EquivalenceClasses:
     """Classes of equal functions, with what could not be decided.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from numbers import Real
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -129,7 +129,7 @@ class Agreement:
         checks.append(f"the winners at {len(X)} inputs")
         if shared_features(self.a, self.b, tolerance=1e-9) is not None:
             return result(Verdict.YES, "the networks are equal functions by the features that they share")
-        way = "regions" if self.method == "branch and bound" else "bound"
+        way: Literal["regions", "bound"] = "regions" if self.method == "branch and bound" else "bound"
         again = top1_agreement(self.a, self.b, self.domain, margin=4 * self.margin, budget=monitor.rest(), method=way)
         reason = f"{again.reason}; settled again: {100 * again.proved:.3g} %"
         return result(again.verdict, reason)
@@ -176,7 +176,7 @@ def top1_agreement(
     *,
     margin: float = 1e-9,
     budget: Budget | None = None,
-    method: str = "auto",
+    method: Literal["auto", "regions", "bound"] = "auto",
     progress: ProgressLike = None,
 ) -> Agreement:
     """Decide whether two classifiers agree on the class of every input of a bounded domain.

@@ -1,0 +1,106 @@
+"""One grammar of arguments: `domain` everywhere, choices as literals, old names that warn."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import polyfiber as pf
+from polyfiber.errors import InputError, PolyfiberDeprecationWarning
+
+PACKAGES = (
+    "polyfiber", "polyfiber.linear", "polyfiber.fibers", "polyfiber.dln", "polyfiber.datasets", "polyfiber.plots",
+)  # fmt: skip
+OPEN = {
+    "color", "where",  # a colour of matplotlib; a name for messages
+}  # fmt: skip
+"""Arguments with a default that are free text."""
+
+
+def functions() -> Iterator[tuple[str, Any]]:
+    """Public functions and methods of public classes, with their names."""
+    seen: set[int] = set()
+    for package in PACKAGES:
+        module = importlib.import_module(package)
+        for name in module.__all__:
+            thing = getattr(module, name)
+            if id(thing) in seen or not callable(thing) or (inspect.isclass(thing) and issubclass(thing, Exception)):
+                continue
+            seen.add(id(thing))
+            if inspect.isclass(thing):
+                for method, value in vars(thing).items():
+                    plain = value.__func__ if isinstance(value, classmethod | staticmethod) else value
+                    if inspect.isfunction(plain) and not method.startswith("_"):
+                        yield f"{name}.{method}", plain
+            else:
+                yield name, thing
+
+
+def parameters() -> Iterator[tuple[str, inspect.Parameter]]:
+    for name, function in functions():
+        for parameter in inspect.signature(function).parameters.values():
+            yield f"{name}({parameter.name}=)", parameter
+
+
+def test_choices_are_literals() -> None:
+    loose = [
+        name
+        for name, p in parameters()
+        if isinstance(p.default, str) and "Literal" not in str(p.annotation) and p.name not in OPEN
+        if str(p.annotation) in ("str", "str | None")
+    ]
+    assert not loose, loose
+
+
+def test_a_set_of_inputs_is_called_domain() -> None:
+    other = {"box", "bounds", "lower", "upper", "within", "bounding_box", "polyhedron"}
+    kept = {
+        "minimize(lower=)", "minimize(upper=)",  # old names, which warn
+        "simplify_on(bounds=)",  # ranges of neurons
+        "plan_blocks(within=)",  # blocks
+        "moves_between(lower=)", "moves_between(upper=)",  # strata
+    }  # fmt: skip
+    assert {name for name, p in parameters() if p.name in other} <= kept
+
+
+def _old_names() -> dict[str, tuple[Any, Any]]:
+    from polyfiber.complexes.topology.exchange import network_text
+    from polyfiber.equivalence.bounds.near_equal import balls
+    from polyfiber.fibers import deviation
+
+    net, box = pf.ReLUNetwork.random((2, 3, 1), rng=0), pf.Box(0, 1, dimension=2)
+    return {
+        "deviation": (
+            lambda: deviation(net, net, box=(box.lo, box.hi)).points,
+            lambda: deviation(net, net, domain=box).points,
+        ),
+        "balls": (
+            lambda: repr(balls(np.zeros((1, 2)), 0.5, lower=0.0, upper=1.0)),
+            lambda: repr(balls(np.zeros((1, 2)), 0.5, domain=box)),
+        ),
+        "network_text": (
+            lambda: network_text(net, box=box, form="lp"),
+            lambda: network_text(net, domain=box, form="lp"),
+        ),
+    }
+
+
+@pytest.mark.parametrize("name", ["deviation", "balls", "network_text"])
+def test_old_names_work_and_warn(name: str) -> None:
+    old, new = _old_names()[name]
+    with pytest.warns(PolyfiberDeprecationWarning, match="domain="):
+        found = old()
+    assert found == new()
+
+
+def test_both_names_at_once_are_refused() -> None:
+    net, box = pf.ReLUNetwork.random((2, 3, 1), rng=0), pf.Box(0, 1, dimension=2)
+    with pytest.raises(InputError, match="old name"):
+        pf.fibers.deviation(net, net, box=(box.lo, box.hi), domain=box)
+    with pytest.raises(InputError, match="Box"):
+        pf.fibers.deviation(net, net, domain="all")
