@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from enum import Enum
 from typing import Any
 
 LINE = 200
@@ -124,6 +125,65 @@ def short(text: str, most: int = LINE) -> str:
 def shape(array: Any) -> str:
     """The shape of an array, for a repr: ``3x4``."""
     return "x".join(map(str, getattr(array, "shape", ()))) or "1"
+
+
+def brief(value: Any) -> str:
+    """A part of a value in a few characters: numbers by six digits, arrays by shape, what is longer by how much there is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> brief(np.zeros((3, 4))), brief(0.12345678), brief((1, 2)), brief({"a": 1})
+    ('array 3x4', '0.123457', '(1, 2)', '1 entry')
+    """
+    if isinstance(value, Enum):
+        return str(value.value)
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if value is None or isinstance(value, bool | int):
+        return repr(value)
+    if isinstance(value, str):
+        return repr(short(value, 40))
+    if hasattr(value, "dtype") and hasattr(value, "shape"):
+        return f"array {shape(value)}" if value.shape else brief(value.item())
+    if isinstance(value, list | tuple):
+        parts = [brief(v) for v in value[:8]]
+        if len(value) <= 8 and sum(map(len, parts)) <= 48:
+            left, right = "[]" if isinstance(value, list) else "()"
+            return left + ", ".join(parts) + ("," if len(parts) == 1 and left == "(" else "") + right
+        return f"{len(value)} items"
+    if isinstance(value, dict):
+        return f"{len(value)} {'entry' if len(value) == 1 else 'entries'}"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 and " object at 0x" not in text else f"{type(value).__name__}(…)"
+
+
+def one_line(value: Any) -> str:
+    """A repr of at most `LINE` characters: the class, and its fields by `brief` while there is room.
+
+    For results whose fields hold arrays; a class takes it by ``__repr__ = one_line``.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> import numpy as np
+    >>> @dataclass
+    ... class Point:
+    ...     x: object
+    ...     error: float
+    ...     __repr__ = one_line
+    >>> Point(np.zeros(500), 1e-17)
+    Point(x=array 500, error=1e-17)
+    """
+    fields = getattr(type(value), "__dataclass_fields__", None)
+    names = [n for n, f in fields.items() if f.repr] if fields is not None else list(getattr(value, "__dict__", ()))
+    text = f"{type(value).__name__}("
+    for i, name in enumerate(n for n in names if not n.startswith("_")):
+        part = f"{', ' if i else ''}{name}={brief(getattr(value, name, None))}"
+        if len(text) + len(part) > LINE - 5:
+            return text + ", …)"
+        text += part
+    return text + ")"
 
 
 class Sentence:

@@ -20,6 +20,7 @@ from ..bounds.fixed_signs import Settled
 from ..budget import Budget, Monitor
 from ..errors import BudgetExceededError, NumericalError, PolyfiberError
 from ..verdict import Verdict
+from ..words import one_line
 from .checks import points, skeleton, tables
 from .checks.weights import check_weights
 from .lattice import check as lattice_check
@@ -50,6 +51,8 @@ class Verification:
     recomputed : tuple of str
         What was computed again, and by which other code.
     """
+
+    __repr__ = one_line
 
     ok: bool
     vertices: int

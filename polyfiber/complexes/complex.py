@@ -26,6 +26,7 @@ from ..numerics.polyhedra import LargestBall
 from ..numerics.products import nearest
 from ..numerics.rounding import UNIT
 from ..strata import SignOrder, Stratification
+from ..words import one_line
 from .certificate import Certificate
 from .geometry import affine_maps_of, forms_of, lineality_basis, locate_signs, map_errors, norms_along, norms_of
 from .lattice.build import LatticeSkeleton
@@ -81,6 +82,8 @@ class HRepresentation:
         Column of the sign vector (neuron, then domain facet) that each row belongs to.
     """
 
+    __repr__ = one_line
+
     A: FloatArray
     b: FloatArray
     facets: IntArray
@@ -101,6 +104,8 @@ class VRepresentation:
         Rows of ``cx.vertices``.
     """
 
+    __repr__ = one_line
+
     vertices: FloatArray
     rays: FloatArray
     lineality: FloatArray
@@ -116,6 +121,8 @@ class DualGraph:
     indptr, indices : CSR arrays over regions
     facet : (len(indices),) ids of the (n-1)-faces crossed
     """
+
+    __repr__ = one_line
 
     indptr: IntArray
     indices: IdArray

@@ -18,6 +18,7 @@ from ..network.piecewise import require_chain
 from ..numerics import exact
 from ..numerics.products import exact_product
 from ..verdict import Verdict
+from ..words import one_line
 from .build import canonical_complex, estimate_size
 from .complex import PolyhedralComplex
 from .local.cell_arrays import cell_frame
@@ -102,6 +103,8 @@ class Genericity:
     enumerated : bool
         Whether these were all regions.
     """
+
+    __repr__ = one_line
 
     supertransversal: Verdict
     breaking: tuple[BreakingFace, ...]

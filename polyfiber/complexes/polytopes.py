@@ -25,6 +25,7 @@ from ..kernels.complexes import affine_maps as maps
 from ..kernels.complexes import polytopes
 from ..numerics.products import nearest
 from ..numerics.rounding import UNIT
+from ..words import one_line
 from .geometry import full_net, unit_forms
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class Inequalities:
     columns : (k,) int64
         Column of the sign vector (neuron, then domain facet) that each row belongs to.
     """
+
+    __repr__ = one_line
 
     indptr: IntArray
     A: FloatArray
@@ -97,6 +100,8 @@ class Polytopes:
     >>> len(p.vertices[1]), len(p.rays[1]), p.inequalities(0, 1).A.shape
     (16, 0, (4, 2))
     """
+
+    __repr__ = one_line
 
     def __init__(self, cx: PolyhedralComplex) -> None:
         self.complex = cx

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._typing import FloatArray, IntArray
+from ..words import one_line
 from ._inputs import RANK_TOLERANCE, as_matrix, as_positive, transpose
 
 
@@ -31,6 +32,8 @@ class SingularFrame:
     right : float64 (..., n, n)
         V; columns are right singular vectors.
     """
+
+    __repr__ = one_line
 
     left: FloatArray
     values: FloatArray

@@ -12,6 +12,7 @@ from ..budget import Budget, Monitor
 from ..errors import InputError, PolyfiberError, ShapeError
 from ..network.model import ReLUNetwork
 from ..network.moves import Composition, Permute, Replace, Rescale, compose
+from ..words import one_line
 from .moves_between import moves_between
 
 ROUNDS = 50
@@ -37,6 +38,8 @@ class Alignment:
     layers : tuple of float
         The distance by affine layer, weights and biases together.
     """
+
+    __repr__ = one_line
 
     network: ReLUNetwork
     moves: Composition = field(repr=False)

@@ -19,6 +19,7 @@ from ..complexes.ranges.activation import activation_bounds
 from ..domain import Polyhedron
 from ..network.model import ReLUNetwork
 from ..numerics.rounding import UNIT
+from ..words import one_line
 
 Source = Literal["bounds", "complex"]
 _NAMES = {"interval": "interval bounds", "relaxation": "linear bounds", "lp": "LP bounds", "exact": "exact range"}
@@ -42,6 +43,8 @@ class NeuronFacts:
     fallback : tuple of str
         What was asked for and not reached, and why: the complex, or what time did not allow.
     """
+
+    __repr__ = one_line
 
     status: tuple[tuple[str, ...], ...]
     lower: tuple[FloatArray, ...]

@@ -17,6 +17,7 @@ import numpy as np
 from .._typing import Array, FloatArray
 from ..errors import InputError, ShapeError, SolverError
 from ..network.model import ReLUNetwork
+from ..words import one_line
 from .hiding import hiding_report
 
 
@@ -83,6 +84,8 @@ class FlowResult:
     stayed_linear : bool or None
         Whether those neurons stayed active on all the data, at every recorded time.
     """
+
+    __repr__ = one_line
 
     networks: tuple[ReLUNetwork, ...]
     losses: FloatArray

@@ -16,6 +16,7 @@ from .._typing import Array, FloatArray, SignArray
 from ..errors import InputError
 from ..network.float_or_rational import largest, lengths, nonzero, row_norms
 from ..numerics.rounding import UNIT
+from ..words import one_line
 
 Domain = Literal["orthant", "space"]
 ROLES = ("nonlinear", "linear", "dead", "cancelling")
@@ -40,6 +41,8 @@ class HyperplaneRepresentation:
         The affine map ``A_R y + a_R`` of the reference region.
     domain : 'orthant' or 'space'
     """
+
+    __repr__ = one_line
 
     normals: Array
     offsets: Array
@@ -136,6 +139,8 @@ class LayerAnalysis:
     undecided : tuple of str
         What lies within the tolerances; empty when every decision has a margin.
     """
+
+    __repr__ = one_line
 
     representation: HyperplaneRepresentation
     roles: tuple[str, ...]

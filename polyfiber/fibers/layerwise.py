@@ -21,6 +21,7 @@ from ..budget import Budget, Monitor
 from ..errors import BudgetExceededError, InputError, RankAmbiguityError, ShapeError
 from ..network.float_or_rational import clean, draw, fractions, is_rational, largest, lengths, nonzero, ones, zeros
 from ..numerics import exact
+from ..words import one_line
 from .hyperplanes import Domain, HyperplaneRepresentation, analyse_layer
 from .nonnegative_rank import NonnegativeRank, nonnegative_column_rank, nonnegative_column_ranks
 
@@ -31,6 +32,8 @@ TRIED = 12  # up to 2^12 orientations are tried one by one rather than trusting 
 @dataclass(frozen=True)
 class LayerParameters:
     """A point of a layerwise fiber: ``y -> C relu(W y + b) + a``."""
+
+    __repr__ = one_line
 
     W: Array
     b: Array
@@ -57,6 +60,8 @@ class LayerComponent:
     slope : (m, n) array, constant : (m,) array
         ``Lambda_tau`` and ``lambda_tau``: what the linear neurons and the output bias must supply.
     """
+
+    __repr__ = one_line
 
     representation: HyperplaneRepresentation
     orientation: SignArray
@@ -192,6 +197,8 @@ class LayerwiseFiber:
         linear neurons leave the own orientation only) where there are more than 2^12 orientations to
         try; up to there each is decided by its own rank.
     """
+
+    __repr__ = one_line
 
     representation: HyperplaneRepresentation
     width: int

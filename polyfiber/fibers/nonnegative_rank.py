@@ -20,6 +20,7 @@ from ..errors import InputError, RankAmbiguityError, ShapeError, SolverError
 from ..kernels.fibers.cones import Ranks, nonnegative_factors
 from ..numerics import exact
 from ..numerics.lp import solve_lp, solve_lp_exact
+from ..words import one_line
 
 Method = Literal["auto", "lp", "cvxpy", "exact"]
 
@@ -117,6 +118,8 @@ class NonnegativeRanks:
     vector : (B, max(m, n)) float64
         Dual vectors or relations (of the unit columns), zero padded.
     """
+
+    __repr__ = one_line
 
     rank: IntArray
     linear_rank: IntArray

@@ -18,6 +18,7 @@ import numpy as np
 from .._typing import Array, RngLike
 from ..network.float_or_rational import is_rational, largest, lengths
 from ..network.model import ReLUNetwork
+from ..words import one_line
 from .hyperplanes import HyperplaneRepresentation, analyse_layer
 from .layerwise import LayerComponent, LayerwiseFiber
 
@@ -41,6 +42,8 @@ class ScalarFunction:
     undecided : tuple of str
         Decisions within the tolerances.
     """
+
+    __repr__ = one_line
 
     direction: Array
     breaks: Array

@@ -23,6 +23,7 @@ from ..network.float_or_rational import gauge_norms, row_norms
 from ..network.model import ReLUNetwork
 from ..numerics.rounding import UNIT
 from ..verdict import Verdict
+from ..words import one_line
 
 LARGEST_MINOR = 96
 """Size of the largest minors that are sampled: relative determinants of larger ones are below any rounding."""
@@ -53,6 +54,8 @@ class Regime:
     products_checked, products_total, minors_checked, minors_total : int
     violations, assumed : tuple of str
     """
+
+    __repr__ = one_line
 
     bottleneck: bool
     generic: Verdict

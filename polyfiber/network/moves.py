@@ -21,6 +21,7 @@ from .._typing import Array
 from ..errors import InputError, ShapeError
 from ..numerics.exact import as_fractions
 from ..numerics.rounding import UNIT
+from ..words import one_line
 from .model import ReLUNetwork
 
 
@@ -326,6 +327,8 @@ class Replace(Move):
         What the replacement is, for printing.
     """
 
+    __repr__ = one_line
+
     layer: int
     positions: tuple[int, ...]
     old: Neurons
@@ -520,6 +523,8 @@ class Composition(Move):
     >>> print(Permute(1, (1, 0)).then(Rescale(1, (2.0, 1.0))))
     permute layer 1 by (1, 0); rescale layer 1 by (2, 1)
     """
+
+    __repr__ = one_line
 
     moves: tuple[Move, ...] = ()
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..verdict import Verdict
+from ..words import one_line
 
 MOST_LINES = 40
 """Rows, moves and remarks of a section that are written out; of more, the first and how many there are."""
@@ -37,6 +38,8 @@ class Section:
     commands : sequence of str
         What to type to see or check it.
     """
+
+    __repr__ = one_line
 
     name: str
     title: str

@@ -18,6 +18,7 @@ from ...errors import BudgetExceededError, GenericityError, InputError
 from ...kernels.complexes import faces as fk
 from ...network.model import ReLUNetwork
 from ...network.piecewise import PiecewiseLinearNetwork
+from ...words import one_line
 from ..complex import PolyhedralComplex
 from ..lattice.build import LatticeSkeleton
 from ..skeleton.arrays import Frame, make_frame
@@ -55,6 +56,8 @@ class Cells:
         Vertices and directions of rays (of length 1) of each cell.
     """
 
+    __repr__ = one_line
+
     block: Block
     dim: int
     plus: ByteArray
@@ -89,6 +92,8 @@ class BlockComplex:
         The closed block: all faces in its closure, with their sign vectors in the whole network; None
         where nothing is left. Those that the block owns are ``owned(dim)``.
     """
+
+    __repr__ = one_line
 
     def __init__(self, block: Block, frame: Frame, skeleton: Skeleton | None) -> None:
         self.block = block
@@ -257,6 +262,8 @@ class BlockCount:
     extra : dict
         What a job adds, such as the files that it wrote.
     """
+
+    __repr__ = one_line
 
     block: Block
     f_vector: tuple[int, ...]

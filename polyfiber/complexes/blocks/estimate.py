@@ -20,6 +20,7 @@ from ...budget import Budget, Monitor
 from ...domain import Polyhedron
 from ...errors import BudgetExceededError, InputError
 from ...network.model import ReLUNetwork
+from ...words import one_line
 from ..skeleton.arrays import Frame, expected_vertices, make_frame
 from .block import Block
 from .contents import BlockComplex, BlockOverflow, run_block
@@ -52,6 +53,8 @@ class SizeEstimate:
         Seconds that the estimate took.
     exact : bool
     """
+
+    __repr__ = one_line
 
     f_vector: tuple[float, ...]
     f_errors: tuple[float, ...]

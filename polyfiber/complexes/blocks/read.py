@@ -22,6 +22,7 @@ from ...errors import FileFormatError, InputError
 from ...kernels.complexes import faces as fk
 from ...network.model import ReLUNetwork
 from ...network.piecewise import PiecewiseLinearNetwork
+from ...words import one_line
 from ..containers import parse_json, regular
 from ..digests import network_digest
 from ..skeleton.faces import planes_of
@@ -135,6 +136,8 @@ class CellStore:
     directory : Path
     manifest : dict
     """
+
+    __repr__ = one_line
 
     def __init__(self, directory: Any) -> None:
         self.directory = Path(directory)

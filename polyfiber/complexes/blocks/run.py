@@ -13,6 +13,7 @@ from ...domain import Polyhedron
 from ...errors import BudgetExceededError, InputError, PolyfiberError
 from ...network.model import ReLUNetwork
 from ...network.piecewise import PiecewiseLinearNetwork
+from ...words import one_line
 from ..skeleton.arrays import Frame, make_frame
 from .block import Block, complement
 from .contents import MASK, BlockComplex, BlockCount, BlockOverflow, Cells
@@ -42,6 +43,8 @@ class BlockSum:
     seconds : float
         Wall-clock time.
     """
+
+    __repr__ = one_line
 
     complete: bool
     f_vector: tuple[int, ...]

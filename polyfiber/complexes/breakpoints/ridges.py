@@ -19,6 +19,7 @@ from ...errors import NumericalError
 from ...kernels.complexes import affine_maps as maps
 from ...numerics.products import nearest
 from ...numerics.rounding import UNIT
+from ...words import one_line
 from ..geometry import full_net, sizes_of
 from ..skeleton.exact_signs import ExactPredicate
 
@@ -53,6 +54,8 @@ class Ridges:
     exact : int
         Ridges whose sum was done in rational arithmetic.
     """
+
+    __repr__ = one_line
 
     ids: IntArray
     neurons: IntArray

@@ -21,6 +21,7 @@ from ..._typing import BoolArray, IntArray, SignArray, WordArray
 from ...budget import heed
 from ...kernels import reach
 from ...kernels.complexes import incidence
+from ...words import one_line
 from .gates import Gates
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ class Cells:
     ends : (m, 2) int64
         Points of each edge; one of them may be at infinity.
     """
+
+    __repr__ = one_line
 
     def __init__(self, gates: Gates, layers: list[Layer], points: IntArray, ends: IntArray) -> None:
         self.gates = gates

@@ -21,6 +21,7 @@ from ...budget import Budget, Monitor, heed
 from ...errors import InputError
 from ...kernels.complexes import incidence
 from ...network.piecewise import require_chain
+from ...words import one_line
 from ..skeleton.build import first_filter
 from . import homology
 from .cells import Cells
@@ -48,6 +49,8 @@ class CriticalPoints:
     degenerate : (p,) int64
         Vertices with an edge along which the output is constant: they may be critical, and are not counted.
     """
+
+    __repr__ = one_line
 
     vertices: IntArray
     index: IntArray

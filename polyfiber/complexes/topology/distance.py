@@ -17,6 +17,7 @@ from ...budget import Budget, Monitor, heed
 from ...errors import InputError
 from ...numerics.polyhedra import nearest_point as exact_nearest_point
 from ...numerics.polyhedra import root
+from ...words import one_line
 from ..breakpoints.ridges import full_predicate
 from .sets import require_rows
 
@@ -39,6 +40,8 @@ class Nearest:
     cell : int
         A cell of largest dimension that the point lies in; -1 for the empty set.
     """
+
+    __repr__ = one_line
 
     distance: float
     squared: Fraction | None

@@ -17,6 +17,7 @@ from ...network.piecewise import require_chain
 from ...numerics import exact
 from ...numerics.lp import solve_lp_exact
 from ...verdict import Verdict
+from ...words import one_line
 from ..build import canonical_complex
 from .build import refuse_without_walls
 from .cells import Cells
@@ -40,6 +41,8 @@ class Image:
     rank : (f_d,) int64
         Dimension of each image.
     """
+
+    __repr__ = one_line
 
     points: list[FloatArray]
     directions: list[FloatArray]

@@ -16,6 +16,7 @@ from ..._typing import BoolArray, FloatArray, IntArray, SignArray
 from ...budget import Budget, Monitor
 from ...errors import InputError, ShapeError
 from ...strata import SignOrder, Stratification
+from ...words import one_line
 from ..build import canonical_complex
 from . import homology
 from .cells import Cells
@@ -441,6 +442,8 @@ class SetVerification:
 
 class SetCertificate:
     """How a set follows from its complex."""
+
+    __repr__ = one_line
 
     def __init__(self, owner: PolyhedralSet) -> None:
         self._owner = owner

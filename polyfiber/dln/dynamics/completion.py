@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from ..._typing import BoolArray, FloatArray, RngLike
 from ...errors import InputError, ShapeError
+from ...words import one_line
 from .._inputs import as_depth, as_finite, as_matrix, as_positive, unbatched
 from ..space.entropies import entropy, entropy_gradient
 from ..space.metrics import metric
@@ -40,6 +41,8 @@ class MatrixCompletion:
     >>> E(np.zeros((2, 2))), E.gradient(np.zeros((2, 2))).tolist()
     (1.0, [[-1.0, 0.0], [0.0, -1.0]])
     """
+
+    __repr__ = one_line
 
     values: FloatArray
     observed: BoolArray

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from ..._typing import FloatArray, FlowMethod
 from ...budget import Budget, Monitor
 from ...errors import InputError, NumericalError, ShapeError
+from ...words import one_line
 from .._inputs import as_depth, as_finite, as_layers, as_matrix, as_positive
 from ..space.balanced import _one, invariants
 from ..space.metrics import metric
@@ -54,6 +55,8 @@ class GradientFlow:
     steps_halved : int
         For the conserving method: how often a step was halved because its equations did not converge.
     """
+
+    __repr__ = one_line
 
     times: FloatArray
     products: FloatArray

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ..._typing import FloatArray, IntArray
 from ...errors import InputError, PolyfiberError, ShapeError
+from ...words import one_line
 from .._inputs import as_finite, as_layers, as_positive
 from ..geodesics.boundary import Geodesic, geodesic
 from ..space.balanced import imbalance, invariants
@@ -48,6 +49,8 @@ class TrainingPath:
         ``length`` over the length of the geodesic; NaN without one. Below 1 only for unbalanced weights or by the gaps
         between checkpoints.
     """
+
+    __repr__ = one_line
 
     times: FloatArray
     products: FloatArray = field(repr=False)

@@ -20,6 +20,7 @@ from ..._typing import FloatArray
 from ...budget import Budget, Monitor
 from ...errors import InputError, NumericalError, ShapeError, SolverError
 from ...verdict import Verdict
+from ...words import one_line
 from .._inputs import as_depth, as_finite, as_matrix, as_positive, as_stack
 from ..space.balanced import imbalance
 from ..space.metrics import Metric, metric
@@ -591,6 +592,8 @@ class NetworkInterpolation:
         Frobenius distance of the last network to the given end network, both over the same matrix: the gauge
         difference that no path of shortest length removes.
     """
+
+    __repr__ = one_line
 
     weights: FloatArray
     products: FloatArray

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ..._typing import FloatArray
 from ...errors import InputError, ShapeError, SolverError
+from ...words import one_line
 from .._inputs import as_depth, as_finite, as_matrix, as_positive
 from ..space.metrics import metric
 from .boundary import Geodesic, common_rank, geodesic
@@ -33,6 +34,8 @@ class FrechetMean:
     geodesics : tuple of Geodesic
         From the mean to every matrix.
     """
+
+    __repr__ = one_line
 
     mean: FloatArray
     variance: float

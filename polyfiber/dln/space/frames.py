@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from ..._typing import FloatArray, IntArray
 from ...errors import InputError
+from ...words import one_line
 from .._inputs import as_depth, as_finite, as_stack, transpose
 from .balanced import svd_coordinates
 
@@ -29,6 +30,8 @@ class TangentFrame:
     pairs : int64 (d(d-1)/2, 2)
         The pairs (k, l), k < l, counted from zero.
     """
+
+    __repr__ = one_line
 
     diagonal: FloatArray
     horizontal: FloatArray

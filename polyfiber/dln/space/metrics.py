@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from ..._typing import FloatArray, IntArray
 from ...errors import InputError
+from ...words import one_line
 from .._inputs import RANK_TOLERANCE, as_depth, as_like, as_matrix, require_some, transpose, unbatched
 from ..spectral import SingularFrame, operator_coefficients, power_difference, singular_frame
 
@@ -39,6 +40,8 @@ class Metric:
     coefficients : float64 (..., m, n)
         Eigenvalues ``a_kl`` of the operator on ``u_k v_l^T``.
     """
+
+    __repr__ = one_line
 
     W: FloatArray
     depth: float

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from ..._typing import FloatArray
 from ...errors import InputError, NumericalError, ShapeError
+from ...words import one_line
 from .._inputs import as_layers, as_matrix
 from .balanced import SVDCoordinates, _one, invariants, polar_factor
 from .submersion import _symmetric_basis
@@ -42,6 +43,8 @@ class BalancedProjection:
         Largest ``||G_p(B) - G_p||_F / max_p ||W_p||^2``.
     iterations : int
     """
+
+    __repr__ = one_line
 
     weights: tuple[FloatArray, ...]
     distance: float

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from ..._typing import Array, FloatArray
 from ...errors import InputError, NumericalError
+from ...words import one_line
 from .._inputs import as_depth, as_matrix, as_stack, as_stack_like, transpose
 from ..spectral import singular_frame
 from .metrics import metric
@@ -363,6 +364,8 @@ class SubmersionReport:
     dimensions : tuple of int
         (tangent, vertical, horizontal), as numerical ranks.
     """
+
+    __repr__ = one_line
 
     balance: float
     surjectivity: float

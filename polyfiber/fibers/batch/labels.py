@@ -17,6 +17,7 @@ from ...errors import InputError
 from ...kernels.fibers.labels import Labels, fiber_labels
 from ...network.model import NetworkBatch
 from ...numerics.rounding import UNIT
+from ...words import one_line
 
 KINDS = ("identifiable", "layerwise", "hiding", "constant", "undecided")
 
@@ -44,6 +45,8 @@ class FiberLabels:
     n_undecided : (B,) int32
         Entries without a sign, zero rows of layer 1, zero columns of layer 3.
     """
+
+    __repr__ = one_line
 
     kind: SignArray
     hidden_hyperplane: Array
