@@ -16,6 +16,8 @@ from numba.core import event
 
 WAITING = 12
 """How many times the limit a test may take by the clock."""
+FIRST = {"test_values.py", "test_every_option.py", "test_documents.py", "test_floors.py"}
+"""Files whose tests are long or indivisible: at the end one worker would wait for the other."""
 HAS_TIMERS = hasattr(signal, "setitimer")
 
 
@@ -69,3 +71,15 @@ def pytest_timeout_cancel_timer(item: pytest.Item) -> bool | None:
     signal.setitimer(signal.ITIMER_PROF, 0)
     signal.setitimer(signal.ITIMER_REAL, 0)
     return True
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share a fixture of their module go to one worker, where it is made once; the longest begin first.
+
+    Without this, `pytest -n 2` makes networks, datasets and pages of a module in both workers.
+    """
+    for item in items:
+        definitions = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
+        if any(found[-1].scope == "module" for found in definitions.values()):
+            item.add_marker(pytest.mark.xdist_group(item.module.__name__))  # type: ignore[attr-defined]
+    items.sort(key=lambda item: item.path.name not in FIRST)

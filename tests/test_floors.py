@@ -82,6 +82,12 @@ def name_of(path: Path) -> str:
 
 
 @functools.cache
+@functools.cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+@functools.cache
 def import_graph(*, hints: bool = False) -> nx.DiGraph:
     """Modules and what they import, wherever in the file it says so; with ``hints``, for annotations alone too."""
     known = {name_of(path) for path in modules()}
@@ -90,7 +96,7 @@ def import_graph(*, hints: bool = False) -> nx.DiGraph:
     for path in modules():
         own = name_of(path)
         package = own.split(".") if path.name == "__init__.py" and own != "__init__" else own.split(".")[:-1]
-        tree = ast.parse(path.read_text())
+        tree = parsed(path)
         typing_only = [n for n in ast.walk(tree) if isinstance(n, ast.If) and "TYPE_CHECKING" in ast.unparse(n.test)]
         skipped = set() if hints else {id(inner) for branch in typing_only for inner in ast.walk(branch)}
         for node in ast.walk(tree):
@@ -112,16 +118,18 @@ def calls_of_above(tree: ast.AST) -> list[tuple[ast.Call, bool]]:
     return [(call, id(call) in inside) for call in calls if call.func.id == "above"]  # type: ignore[attr-defined]
 
 
+@functools.cache
 def defined_in(path: Path) -> set[str]:
-    return {n.name for n in ast.parse(path.read_text()).body if isinstance(n, ast.FunctionDef | ast.ClassDef)}
+    return {n.name for n in parsed(path).body if isinstance(n, ast.FunctionDef | ast.ClassDef)}
 
 
+@functools.cache
 def imports(path: Path) -> list[tuple[str, bool]]:
     """(dotted name inside polyfiber or absolute name, at module level) of every import."""
     relative = path.relative_to(ROOT).with_suffix("")
     package = list(relative.parts[:-1])
     found: list[tuple[str, bool]] = []
-    tree = ast.parse(path.read_text())
+    tree = parsed(path)
     top = {id(node) for node in tree.body}
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
@@ -177,7 +185,7 @@ def test_methods_reach_up_in_one_way() -> None:
     told = 0
     for path in modules():
         own = name_of(path)
-        for node, inside in calls_of_above(ast.parse(path.read_text())):
+        for node, inside in calls_of_above(parsed(path)):
             assert inside, f"{own} calls above() at module level: that is an import upwards"
             module, _, attribute = ast.literal_eval(node.args[0]).partition(":")
             assert attribute in defined_in(ROOT / (module.replace(".", "/") + ".py")), f"{own}: no {module}:{attribute}"

@@ -214,7 +214,10 @@ def told(eq: Equivalence) -> str:
     if eq.verdict is Verdict.NO and eq.proof is not None:
         gap = words.number(eq.proof.gap) if _fits(eq.proof.gap) else "more than the largest float"
         return f"No: at the input {_point(eq.proof.x)} an output differs by {gap}, computed exactly" + (
-            "; that is more than was allowed." if near else ", more than the tolerance explains."
+            "; that is more than was allowed."
+            if near
+            else ", more than the tolerance explains. Whether they are near enough on a box is another question: epsilon"
+            " and a domain (--epsilon, --domain) ask it."
         )
     decide = "a larger budget (more seconds)"
     if eq.domain is None:

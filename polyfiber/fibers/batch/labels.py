@@ -17,13 +17,13 @@ from ...errors import InputError
 from ...kernels.fibers.labels import Labels, fiber_labels
 from ...network.model import NetworkBatch
 from ...numerics.rounding import UNIT
-from ...words import one_line
+from ...words import Sentence, count, one_line
 
 KINDS = ("identifiable", "layerwise", "hiding", "constant", "undecided")
 
 
 @dataclass(frozen=True)
-class FiberLabels:
+class FiberLabels(Sentence):
     """Labels of a batch.
 
     Attributes
@@ -44,6 +44,8 @@ class FiberLabels:
         Relative size below which an entry has no sign.
     n_undecided : (B,) int32
         Entries without a sign, zero rows of layer 1, zero columns of layer 3.
+    applies : bool
+        Whether the theorem covers these widths: no more neurons in layer 1 than inputs, and at least two.
     """
 
     __repr__ = one_line
@@ -56,6 +58,21 @@ class FiberLabels:
     margin: FloatArray
     sign_error: float
     n_undecided: Array
+    applies: bool = True
+
+    @property
+    def sentence(self) -> str:
+        """What the labels say together, and what to ask where they say nothing."""
+        networks = count(len(self.kind), "network")
+        if not self.applies:
+            return (
+                f"The labels do not apply to these {networks}: the theorem behind them is for a first hidden layer of at"
+                " least two neurons and no more than there are inputs. pf.classify_fiber answers other widths, one"
+                " network at a time."
+            )
+        found = [f"{n} {name}" for name, n in self.counts().items() if n]
+        more = "" if self.decided.all() else " Undecided are those with a sign within its error, or a zero entry."
+        return f"Of {networks}: {', '.join(found)}; by signs alone, for generic weights.{more}"
 
     @property
     def decided(self) -> BoolArray:
@@ -125,8 +142,11 @@ def classify_batch(batch: NetworkBatch, *, sign_error: float = 4 * UNIT) -> Fibe
     Examples
     --------
     >>> import polyfiber as pf
-    >>> pf.fibers.classify_batch(pf.NetworkBatch.random((8, 8, 6, 2), 1000, rng=0)).counts()["identifiable"]
-    970
+    >>> labels = pf.fibers.classify_batch(pf.NetworkBatch.random((8, 8, 6, 2), 1000, rng=0))
+    >>> print(labels)
+    Of 1000 networks: 970 identifiable, 30 layerwise; by signs alone, for generic weights.
+    >>> print(pf.fibers.classify_batch(pf.NetworkBatch.random((4, 6, 4, 2), 1000, rng=0)).sentence[:42])
+    The labels do not apply to these 1000 netw
     """
     if not isinstance(batch, NetworkBatch):
         raise InputError(f"expected a NetworkBatch, found {type(batch).__name__}")
@@ -138,4 +158,5 @@ def classify_batch(batch: NetworkBatch, *, sign_error: float = 4 * UNIT) -> Fibe
     counts, roles = np.empty((B, 2), dtype=np.int16), np.empty((B, n2), dtype=np.int8)
     margin, undecided = np.empty(B), np.empty(B, dtype=np.int32)
     fiber_labels(W1, W2, b2, W3, float(sign_error), Labels(kind, hidden, counts, roles, margin, undecided))
-    return FiberLabels(kind, hidden, counts[:, 0], counts[:, 1], roles, margin, float(sign_error), undecided)
+    applies = 2 <= W1.shape[1] <= W1.shape[2]
+    return FiberLabels(kind, hidden, counts[:, 0], counts[:, 1], roles, margin, float(sign_error), undecided, applies)
