@@ -41,8 +41,7 @@ def level_set(
         Signs of ``f - value`` that belong to the set.
     budget : Budget, optional
     """
-    values = list(value) if isinstance(value, (list, tuple, np.ndarray)) else [value]
-    outputs = list(output) if isinstance(output, (list, tuple, np.ndarray)) else [output]
+    values, outputs = (list(v) if isinstance(v, (list, tuple)) or np.ndim(v) == 1 else [v] for v in (value, output))
     if len(values) != len(outputs) or not values:
         raise InputError(f"give one value for each output, found {len(values)} values and {len(outputs)} outputs")
     chosen = [require_output(cx, o) for o in outputs]
@@ -89,7 +88,7 @@ def class_region(cx: PolyhedralComplex, label: int, *, budget: Budget | None = N
     """Where a class attains the largest output; with one output class 0 is ``f <= 0`` and class 1 is ``f >= 0``."""
     refuse_without_walls(cx)
     n = max(2, cx.network.architecture[-1])
-    if not isinstance(label, (int, np.integer)) or not 0 <= int(label) < n:
+    if not isinstance(label, (int, np.integer)) or isinstance(label, bool) or not 0 <= int(label) < n:
         raise InputError(f"class {label!r} does not exist; the classes are 0 to {n - 1}")
     i = int(label)
     if cx.network.architecture[-1] == 1:

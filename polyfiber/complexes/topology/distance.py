@@ -131,11 +131,13 @@ class _Systems:
         equal, at_least = self.rows_of(dim, cell)
         best = 0.0
         for row, flat in [*((r, True) for r in equal), *((r, False) for r in at_least)]:
-            a = np.array([float(v) for v in row])
+            largest = max(abs(v) for v in row)
+            a = np.array([float(v / largest) for v in row])
             size = float(np.linalg.norm(a[:-1]))
             value = float(a[:-1] @ point + a[-1])
-            if size > 0 and np.isfinite(size):
-                best = max(best, abs(value) / size if flat else -value / size)
+            rounding = (len(a) + 4) * 2.0**-52 * float(np.abs(a[:-1]) @ np.abs(point) + abs(a[-1]))
+            if size > 0 and np.isfinite(value):
+                best = max(best, ((abs(value) if flat else -value) - rounding) / size)
         return best
 
     def rows_of(self, dim: int, cell: int) -> tuple[list[list[Fraction]], list[list[Fraction]]]:

@@ -1,4 +1,4 @@
-"""Cells and networks in the formats of other programs: gudhi, TopoNetX, polymake, Sage, SMT-LIB, LP files."""
+"""Cells and networks in the formats of other programs: gudhi, TopoNetX, networkx, polymake, Sage, SMT-LIB, LP files."""
 
 from __future__ import annotations
 
@@ -58,6 +58,23 @@ def to_toponetx(found: PolyhedralSet) -> Any:
         for c in range(len(ptr) - 1):
             result.add_cell(corners[ptr[c] : ptr[c + 1]].tolist(), rank=2)
     return result
+
+
+def to_networkx(found: PolyhedralSet) -> Any:
+    """The cells as a ``networkx.DiGraph``: nodes (dimension, row) with ``bounded`` and, for vertices, ``point``; facet to cell."""
+    import networkx as nx
+
+    graph = nx.DiGraph()
+    for k in range(found.dimension + 1):
+        for i, unbounded in enumerate(found.is_unbounded(k).tolist()):
+            graph.add_node((k, i), bounded=not unbounded)
+        if k:
+            ptr, idx = found.facets_of(k)
+            owners = np.repeat(np.arange(len(ptr) - 1), np.diff(ptr))
+            graph.add_edges_from(((k - 1, f), (k, c)) for f, c in zip(idx.tolist(), owners.tolist()))
+    for i, point in enumerate(found.vertices):
+        graph.nodes[0, i]["point"] = tuple(point.tolist())
+    return graph
 
 
 def exact_region_rows(cx: PolyhedralComplex, region: int) -> Array:

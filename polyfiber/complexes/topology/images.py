@@ -243,12 +243,10 @@ def _decide(cx: PolyhedralComplex, monitor: Monitor) -> Injectivity:
             )
         dets.append(_determinant_sign(A) if n0 == n_out else 0)
     near = _facet_neighbours(cx)
-    low, high = _bounds(cx)
+    low, high = _bounds(regions, maps)
     compared, left = 0, 0
     for r in range(cx.n_regions):
-        margin = 1e-9 * (1.0 + np.abs(low[r]) + np.abs(high[r]))
-        with np.errstate(invalid="ignore"):
-            apart = ((low > high[r] + margin) | (high < low[r] - margin)).any(axis=1)
+        apart = ((low > high[r]) | (high < low[r])).any(axis=1)
         for s in (r + 1 + np.flatnonzero(~apart[r + 1 :])).tolist():
             if monitor.late:
                 left = cx.n_regions - r
@@ -292,10 +290,13 @@ def _inside_kernel(regions: _Regions, r: int, A: Array) -> tuple[tuple[Fraction,
     k = exact.nullspace(A)[:, 0]
     value = regions.network(x[None])[0]
     step = Fraction(1)
-    while True:
-        heed("two points of a region with one image")
+    domain = regions.cx.domain
+    inside = None if domain is None else exact.as_fractions(domain.rows())
+    while True:  # ends: x lies inside of the region, and so does y for small steps
+        heed("two inputs with one output")
         y = x + step * k
-        if (regions.network(y[None])[0] == value).all() and regions.cx.locate(y.astype(np.float64)) == r:
+        allowed = inside is None or (inside[:, :-1] @ y + inside[:, -1] >= 0).all()
+        if allowed and (regions.network(y[None])[0] == value).all():
             return tuple(x), tuple(y)
         step /= 2
 
@@ -306,17 +307,25 @@ def _facet_neighbours(cx: PolyhedralComplex) -> set[tuple[int, int]]:
     return {(int(a), int(b)) for a, b in zip(source, graph.indices) if a < b}
 
 
-def _bounds(cx: PolyhedralComplex) -> tuple[FloatArray, FloatArray]:
-    """Bounding boxes of the images, infinite where a ray leads out."""
-    shown = image(cx)
-    low = np.array([p.min(axis=0) for p in shown.points])
-    high = np.array([p.max(axis=0) for p in shown.points])
-    for r, d in enumerate(shown.directions):
-        if len(d):
-            small = 1e-12 * (1.0 + np.abs(d).max())
-            low[r][(d < small).any(axis=0)] = -np.inf
-            high[r][(d > -small).any(axis=0)] = np.inf
+def _bounds(regions: _Regions, maps: list[tuple[Array, Array]]) -> tuple[FloatArray, FloatArray]:
+    """Bounding boxes (regions, nL) of the images from rational corners, rounded outwards; infinite where a ray leads out."""
+    low, high = (np.empty((len(maps), len(maps[0][1]))) for _ in range(2))
+    for r, (A, a) in enumerate(maps):
+        heed("images of regions")
+        vertices, rays = regions.corners(r)
+        points, out = vertices @ A.T + a, rays @ A.T
+        for o in range(points.shape[1]):
+            low[r, o] = -np.inf if (out[:, o] < 0).any() else _rounded(min(points[:, o]), -np.inf)
+            high[r, o] = np.inf if (out[:, o] > 0).any() else _rounded(max(points[:, o]), np.inf)
     return low, high
+
+
+def _rounded(value: Fraction, towards: float) -> float:
+    """A float on that side of a rational."""
+    try:
+        return float(np.nextafter(float(value), towards))
+    except OverflowError:
+        return towards if (value > 0) == (towards > 0) else -float(np.sign(towards)) * float(np.finfo(np.float64).max)
 
 
 def _meet(

@@ -489,7 +489,9 @@ def require_output(cx: PolyhedralComplex, output: Any) -> int:
 
 
 def require_value(value: Any) -> Fraction:
-    """A finite number as a Fraction."""
+    """A finite number as a Fraction; NumPy's numbers are taken as Python's."""
+    if isinstance(value, (np.generic, np.ndarray)) and np.ndim(value) == 0:
+        value = value.item()
     try:
         return Fraction(value)
     except (TypeError, ValueError, OverflowError):

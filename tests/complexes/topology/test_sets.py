@@ -210,6 +210,11 @@ def test_bad_input() -> None:
         (lambda: cx.level_set(0, 1), "output 1 does not exist"),
         (lambda: cx.level_set(0, 0.5), "named by its number"),
         (lambda: cx.level_set([0, 1], [0]), "one value for each"),
+        (lambda: cx.level_set(np.float32("nan")), "finite"),
+        (lambda: cx.level_set([[0.0]]), "finite"),
+        (lambda: cx.level_set(None), "finite"),
+        (lambda: cx.level_set(0, -1), "output -1 does not exist"),
+        (lambda: cx.class_region(True), "class True does not exist"),
         (lambda: cx.class_region(2), "class 2 does not exist"),
         (lambda: cx.level_set().betti_numbers("open"), "support must be one of"),  # type: ignore[arg-type]
         (lambda: cx.level_set().betti_numbers(field=3), "field must be"),
@@ -218,6 +223,14 @@ def test_bad_input() -> None:
     ):
         with pytest.raises(pf.errors.InputError, match=match):
             call()
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    cx = pf.canonical_complex(pf.ReLUNetwork.random((2, 4, 1), rng=0))
+    expected = cx.level_set(0.5).f_vector
+    for value in (np.float32(0.5), np.float64(0.5), np.array(0.5), np.array([0.5]), Fraction(1, 2)):
+        assert cx.level_set(value, [0] if np.ndim(value) else 0).f_vector == expected
+    assert cx.level_set(np.int64(0)).f_vector == cx.level_set(0).f_vector
 
 
 def test_the_attack_finds_nothing() -> None:
