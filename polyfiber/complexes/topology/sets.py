@@ -405,7 +405,7 @@ class PolyhedralSet:
         >>> sheet = pf.canonical_complex(net, pf.Box([-1, -1, -1], [1, 1, 1])).level_set(0.5)
         >>> open_, closed = sheet.mesh(), sheet.mesh(cap="below")
         >>> len(open_.border_edges), int((closed.edge_use()[1] != 2).sum())
-        (12, 0)
+        (9, 0)
         """
         return above("complexes.topology.surfaces:mesh_of")(self, cap)
 
