@@ -96,11 +96,12 @@ class KernelLibrary(JITCodeLibrary):
         super().finalize()
 
     def _optimize_final_module(self) -> None:
-        if not self.bare:
+        made = self._codegen._module_pass_manager()
+        if not self.bare or not isinstance(made, tuple):  # numba with LLVM's old pass managers
             super()._optimize_functions(self._final_module)
             super()._optimize_final_module()
             return
-        passes, builder = self._codegen._module_pass_manager()
+        passes, builder = made
         with self._recorded_timings.record("Module passes (full optimization)", builder):
             passes.run(self._final_module, builder)
 
