@@ -5,7 +5,8 @@
 Each step is called twice: with a tenth of the budget, so that kernels are compiled, and with the budget. Clocks of the library
 are replaced by the CPU time of this process, so that other work on the machine changes nothing; compilation is taken out.
 Late is what used more than 3/2 of the budget (a budget of 2 s: 3 s). An answer, and `BudgetExceededError`, both count as stopping;
-any other error is wrong. Steps whose work other processes do (`workers=`) are left out.
+any other error is wrong. Steps whose work other processes do (`workers=`) are left out, and `datasets.estimate`, which
+measures at least one whole network whatever its seconds.
 
 One line a step: CPU seconds, and how it ended. Exit code 1 if one was late or raised something else.
 """
@@ -26,7 +27,7 @@ import numpy as np
 
 import polyfiber as pf
 from polyfiber import budget as clocks
-from polyfiber import datasets, dln, fibers, invariants, linear, plots
+from polyfiber import dln, fibers, invariants, linear, plots
 from polyfiber.complexes.archive import verify_archive
 from polyfiber.errors import BudgetExceededError, IncompleteError
 from polyfiber.kernels import jit
@@ -190,7 +191,6 @@ def steps() -> dict[str, Step]:
         ),
         "layer components": lambda b: drained(_layer().components(budget=b)),
         "layer count": lambda b: _layer().count_components(budget=b),
-        "datasets.estimate": lambda b: datasets.estimate(_plan(), seconds=b.seconds or 0.0),
     }
     return found
 
@@ -205,12 +205,6 @@ def _layer() -> Any:
     rng = np.random.default_rng(0)
     W = np.concatenate([rng.standard_normal((3, 3))] * 8)
     return fibers.layerwise_fiber(W, np.zeros(24), rng.standard_normal((2, 24)), np.zeros(2))
-
-
-def _plan() -> Any:
-    networks = [{"kind": "random", "architecture": [4, 60, 60, 60, 1], "count": 400}]
-    spec = {"name": "large", "seed": 1, "networks": networks, "tables": {"complexes": {}}}
-    return datasets.make_plan(datasets.Spec.of(spec))
 
 
 def spent(step: Step, seconds: float) -> tuple[float, str, bool]:
