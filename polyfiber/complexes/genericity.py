@@ -296,14 +296,17 @@ def _masked_products(network: ReLUNetwork, signs: SignArray, tolerance: float) -
             for last in range(first, L):
                 if last > first:
                     active = masks[last - 1]
-                    product = weights[last][:, active] @ product[active]
+                    with np.errstate(over="ignore", invalid="ignore"):
+                        product = weights[last][:, active] @ product[active]
                     expected = min(expected, len(active), weights[last].shape[0])
                 key = (first, last, row[offsets[first] : offsets[last]].tobytes())
                 if key in seen or expected == 0:
                     continue
                 seen.add(key)
-                values = np.linalg.svd(product, compute_uv=False)
-                ratio = float(values[expected - 1] / values[0]) if values[0] > 0 else 0.0
+                ratio = 0.0  # what is not finite is decided exactly
+                if np.isfinite(product).all():
+                    values = np.linalg.svd(product, compute_uv=False)
+                    ratio = float(values[expected - 1] / values[0]) if values[0] > 0 else 0.0
                 rank = expected
                 if ratio < tolerance:
                     rank = _exact_rank(network, masks, first, last)
