@@ -245,7 +245,10 @@ def _cones(owner: PolyhedralSet, facets: IntArray) -> FloatArray:
     ptr, indices = _polygons(owner, facets)
     mesh = Mesh(x, ptr, indices)
     corners, polygon = mesh.triangles()
-    return np.bincount(polygon, weights=np.linalg.det(x[corners]), minlength=len(facets))
+    volumes: FloatArray = np.bincount(polygon, weights=np.linalg.det(x[corners]), minlength=len(facets)).astype(
+        np.float64
+    )
+    return volumes
 
 
 def _walks(owner: PolyhedralSet) -> IntArray:
