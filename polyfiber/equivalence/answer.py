@@ -357,6 +357,11 @@ class Difference:
             return (
                 "The outputs differ by more than any number on the domain: it is unbounded, and so is the difference."
             )
+        if self.complete and self.upper - self.maximum > 1e-3 * self.upper:
+            return (
+                f"The largest difference of an output on the domain is at least {self.maximum:.6g}{at} and at most {self.upper:.6g}, proved; "
+                "method='bound' can bring the two together where rounding keeps them apart."
+            )
         if self.complete:
             return f"The largest difference of an output on the domain is {self.maximum:.6g}{at}; this is proved (at most {self.upper:.9g})."
         return (

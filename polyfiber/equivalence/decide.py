@@ -22,6 +22,7 @@ from ..errors import BudgetExceededError, InputError, ShapeError
 from ..network.float_or_rational import products_in_range
 from ..network.model import ReLUNetwork
 from ..network.piecewise import function_chain
+from ..numerics.polyhedra import directed
 from ..verdict import Verdict
 from .answer import Difference, Equivalence, exact_verdict
 from .bounds.difference import (
@@ -46,6 +47,7 @@ from .witness import (
     as_float,
     candidates,
     decisive_in,
+    exact_difference,
     exact_output,
     excess,
     explained,
@@ -674,6 +676,19 @@ def difference(
     monitor = Monitor(budget, progress)
     pair = _Pair(a, b, domain, 1e-9, None, monitor, method)
     enumerable = method in ("auto", "regions") and _vertices(pair) <= MAX_VERTICES
-    return maximum_difference(
+    found = maximum_difference(
         pair.fa, pair.fb, domain, monitor=monitor, threshold=None, method=method, enumerable=enumerable
+    )
+    return _as_attained(pair, found)
+
+
+def _as_attained(pair: _Pair, found: Difference) -> Difference:
+    """The same with the exact gap at its input for the maximum: beside large outputs floats tell another one."""
+    if found.where is None or not np.isfinite(found.maximum) or not np.isfinite(found.where).all():
+        return found
+    u, v, gap = exact_difference(pair.fa, pair.fb, found.where)
+    gaps = [abs(p - q) for p, q in zip(u, v)]
+    values = tuple(np.array([as_float(w) for w in side]) for side in (u, v))
+    return replace(
+        found, maximum=min(directed(gap, up=False), found.upper), output=gaps.index(gap), values=(values[0], values[1])
     )

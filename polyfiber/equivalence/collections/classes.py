@@ -355,7 +355,7 @@ class _Confirm:
     def _settle(self, ids: IntArray, head: IntArray, pending: dict[int, list[int]]) -> None:
         self.parent[ids] = ids[head]
         for i, heads in sorted(pending.items()):
-            self._ask(int(ids[i]), [int(ids[j]) for j in heads])
+            self._ask(int(ids[i]), [int(ids[j]) for j in heads], ids)
 
     def _large(self, ids: IntArray, limit: int) -> None:
         """A bucket that is too large to be fetched at once: heads found so far with the next networks."""
@@ -366,38 +366,41 @@ class _Confirm:
             fresh = np.arange(len(heads), len(part))
             self.parent[part[fresh]] = part[head[fresh]]
             for i in sorted(set(pending) & set(fresh.tolist())):
-                self._ask(int(part[i]), [int(part[j]) for j in pending[i]])
+                self._ask(int(part[i]), [int(part[j]) for j in pending[i]], part)
             heads = part[self.parent[part] == part]
             self.monitor.report("confirming classes", start, len(ids))
             self.monitor.check_time("grouping networks")
 
-    def _ask(self, index: int, heads: list[int]) -> None:
-        from ..decide import are_equivalent
-        from ..relations.prove import by_relations
+    def _ask(self, index: int, heads: list[int], ids: IntArray) -> None:
+        """Give a class to one of earlier classes, if each of its networks is equal to the first of these.
 
+        What is equal within a tolerance need not be so to a third: large terms that cancel explain more.
+        """
+        mine = ids[(self.parent[ids] == index) & (ids != index)].tolist()
         for other in sorted(set(heads)):
             if self.parent[index] != index:
                 return
             root = other
             while self.parent[root] != root:
                 root = int(self.parent[root])
-            self.asked += 1
-            pair = self.collection.network(root), self.collection.network(index)
-            # their values agree at the inputs of the keys already: no witness is looked for before the cheapest proof
-            if by_relations(*pair, tolerance=self.tolerance) is not None:
+            verdict = self._verdict(root, index)
+            if verdict is Verdict.YES and all(self._verdict(root, k) is Verdict.YES for k in mine):
                 low, high = sorted((root, index))
                 self.parent[high] = low
                 return
-            answer = are_equivalent(
-                self.collection.network(root), self.collection.network(index), tolerance=self.tolerance,
-                budget=self.pair_budget,
-            )  # fmt: skip
-            if answer.verdict is Verdict.YES:
-                low, high = sorted((root, index))
-                self.parent[high] = low
-                return
-            if answer.verdict is Verdict.UNDECIDED:
+            if verdict is not Verdict.NO:
                 self.undecided.append((root, index))
+
+    def _verdict(self, root: int, index: int) -> Verdict:
+        from ..decide import are_equivalent
+        from ..relations.prove import by_relations
+
+        self.asked += 1
+        pair = self.collection.network(root), self.collection.network(index)
+        # their values agree at the inputs of the keys already: no witness is looked for before the cheapest proof
+        if by_relations(*pair, tolerance=self.tolerance) is not None:
+            return Verdict.YES
+        return are_equivalent(*pair, tolerance=self.tolerance, budget=self.pair_budget).verdict
 
 
 def equivalence_classes(networks: Any, *, tolerance: float = 1e-9, **options: Any) -> IntArray:
