@@ -282,6 +282,17 @@ def _everywhere(pair: _Pair) -> Equivalence:
     return answer
 
 
+def surely_related(a: ReLUNetwork, b: ReLUNetwork, *, tolerance: float) -> bool:
+    """Whether two networks are equal over shared functions, and no input that is tried speaks against it: YES at once for collections.
+
+    Relations measure against all terms, a witness against those that count at an input; both are asked, as in `are_equivalent`.
+    """
+    if by_relations(a, b, tolerance=tolerance) is None:
+        return False
+    pair = _Pair(a, b, None, tolerance, None, Monitor(None, None), "forms")
+    return pair.witness_among(candidates(pair.fa, pair.fb)) is None
+
+
 def _by_relations(pair: _Pair, tolerance: float | None = None) -> Equivalence | None:
     """YES where both are equal over the functions that they share; on a box, where the bound of what is left out is within its limit."""
     found = by_relations(
