@@ -201,14 +201,6 @@ def _with_attributes(function: F, *names: str) -> F:
     return function
 
 
-def parallel_kernel(function: F) -> F:
-    """Compile a leaf kernel with ``prange``; output rows must be disjoint. Never cached."""
-    compiled: F = numba.jit(cache=False, parallel=True, _nrt=True, **_OPTIONS)(function)
-    return compiled
-
-
-prange = numba.prange
-
 if numba.config.DISABLE_JIT:
 
     def trailing_zeros(word: Any) -> int:

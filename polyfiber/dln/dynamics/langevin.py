@@ -13,7 +13,9 @@ motion downstairs; it projects to the generator ``(1/beta)(Laplacian + grad S)``
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -64,6 +66,12 @@ class LangevinPaths:
             f"LangevinPaths({len(self.final)} paths, {self.stats.get('steps', 0):.0f} steps of "
             f"{self.stats.get('dt', 0):.3g}, {int(self.crossings.sum())} crossings, {int((~self.alive).sum())} stopped)"
         )
+
+
+def _pieces(paths: int, parallel: bool) -> list[slice]:
+    """The paths in as many pieces as there are cores."""
+    cuts = np.linspace(0, paths, 1 + (min(paths, os.cpu_count() or 1) if parallel else 1)).astype(int).tolist()
+    return [slice(low, high) for low, high in zip(cuts[:-1], cuts[1:])]
 
 
 def sample_langevin(
@@ -117,7 +125,7 @@ def sample_langevin(
     record : int
         Number of snapshots after the start, equally spaced (must divide ``steps``); 0 records nothing.
     parallel : bool
-        Use all threads for the steps.
+        Advance the paths in as many threads as there are cores; the same numbers.
 
     Returns
     -------
@@ -145,7 +153,7 @@ def sample_langevin(
     >>> run.final.shape
     (5, 2, 2)
     """
-    from ...kernels.linear.langevin import Equation, Paths, langevin_step, langevin_step_parallel
+    from ...kernels.linear.langevin import Equation, Paths, langevin_step
 
     n = int(as_depth(depth))
     b = as_positive(beta, name="beta")
@@ -176,15 +184,22 @@ def sample_langevin(
             raise ShapeError(f"noise has shape {given.shape}; expected {(count, *current.shape)}", shape=given.shape)
     every, snapshots, times = _recording(record, count, horizon, current)
     dt = horizon / count
-    step = langevin_step_parallel if parallel else langevin_step
+    pieces = _pieces(len(current), parallel)
     equation = Equation(n, dt, 1.0 / b, k, bool(entropic), SCHEMES[scheme], RULES[rule])
     zero = np.zeros_like(current)
-    for i in range(count):
-        gradient = zero if energy_gradient is None else _gradient(energy_gradient, current)
-        xi = generator.standard_normal(current.shape) if given is None else np.ascontiguousarray(given[i])
-        step(Paths(current, xi, gradient, signs, alive, crossings), equation)
-        if every and (i + 1) % every == 0:
-            snapshots[(i + 1) // every] = current
+    with ThreadPoolExecutor(len(pieces)) as pool:
+        for i in range(count):
+            gradient = zero if energy_gradient is None else _gradient(energy_gradient, current)
+            xi = generator.standard_normal(current.shape) if given is None else np.ascontiguousarray(given[i])
+            batch = (current, xi, gradient, signs, alive, crossings)
+            if len(pieces) == 1:
+                langevin_step(Paths(*batch), equation)
+            else:  # compiled code that lets others run; what a path does depends on no other
+                steps = [pool.submit(langevin_step, Paths(*(a[piece] for a in batch)), equation) for piece in pieces]
+                for done in steps:
+                    done.result()
+            if every and (i + 1) % every == 0:
+                snapshots[(i + 1) // every] = current
     return LangevinPaths(current, times, snapshots, crossings, alive, {"steps": count, "dt": dt})
 
 

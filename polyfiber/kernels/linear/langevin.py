@@ -12,7 +12,7 @@ from collections import namedtuple
 import numpy as np
 
 from ..jacobi import jacobi_svd, sign_of_determinant
-from ..jit import kernel, parallel_kernel, prange
+from ..jit import kernel
 
 EULER = 0
 PRODUCT = 1
@@ -214,15 +214,6 @@ def _advance(paths, first, last, equation):
 def langevin_step(paths, equation):
     """One Langevin step for a batch of matrices, in place."""
     _advance(paths, 0, paths.W.shape[0], equation)
-
-
-@parallel_kernel
-def langevin_step_parallel(paths, equation):
-    """:func:`langevin_step` on all threads; the same numbers, whatever the number of threads."""
-    n = paths.W.shape[0]
-    blocks = 64
-    for block in prange(blocks):
-        _advance(paths, block * n // blocks, (block + 1) * n // blocks, equation)
 
 
 @kernel
