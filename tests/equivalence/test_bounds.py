@@ -240,3 +240,14 @@ def test_wide_networks_take_little_memory() -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 4e8
+
+
+def test_the_maximum_is_attained_beside_large_outputs() -> None:
+    """Floats are 2 apart at 1e16; the gap is 1/4 everywhere."""
+    a = pf.ReLUNetwork([[[1.0]], [[1.0]]], [[0.0], [1e16]])
+    b = pf.ReLUNetwork([[[1.0]], [[1.0]]], [[0.25], [1e16]])
+    for method in ("regions", "bound"):
+        found = pf.difference(a, b, pf.Box([0.0], [1.0]), method=method)
+        assert found.maximum == 0.25
+        assert found.upper >= 0.25
+    assert "at least 0.25" in pf.difference(a, b, pf.Box([0.0], [1.0]), method="regions").sentence
