@@ -94,7 +94,7 @@ class Polyhedron:
         --------
         >>> import polyfiber as pf
         >>> pf.Polyhedron([[Fraction(10) ** 400, Fraction(1)]], [Fraction(0)]).in_floats()[0].round(3).tolist()
-        [[0.6, 0.0]]
+        [[0.853, 0.0]]
         """
         rows = np.concatenate([self.A, self.b[:, None]], axis=1)
         floats = nearest(rows)

@@ -314,7 +314,7 @@ def test_values_travel_through_dask(values: list[Any]) -> None:
     first = one_of_each(values)
     with (
         distributed.LocalCluster(
-            n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None, worker_dashboard_address=None
+            n_workers=1, threads_per_worker=1, processes=True, dashboard_address=":0", worker_dashboard_address=None
         ) as cluster,
         distributed.Client(cluster) as client,
     ):

@@ -201,7 +201,7 @@ def kills(count: int, seed: int, dask: bool) -> list[str]:
         if dask:
             from distributed import LocalCluster
 
-            cluster = LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None)
+            cluster = LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0")
             command[-1:-1] = ["--scheduler", cluster.scheduler_address]
         start = time.monotonic()
         subprocess.run([*command, str(home / "whole")], check=True, stdout=subprocess.DEVNULL)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import polyfiber as pf
+from polyfiber.network.float_or_rational import products_in_range
 from polyfiber.testing import degenerate_corpus
 
 CORPUS = [case for case in degenerate_corpus() if case.network.n_parameters <= 350]
@@ -44,7 +45,8 @@ def check(net: pf.ReLUNetwork) -> str:
             for other in (component.point(), component.sample(rng=rng)):
                 assert other.architecture == net.architecture
                 assert np.abs(other(X).astype(float) - y).max() <= 1e-8 * size, str(component)
-                assert report.contains(other), str(component)
+                if products_in_range(net, other):  # beyond it equality is not decided by forms
+                    assert report.contains(other), str(component)
     small = pf.minimize(net).network
     difference = small(X) - net(X)
     assert np.abs(difference.astype(float)).max() <= (0.0 if net.is_exact else 1e-9 * size)

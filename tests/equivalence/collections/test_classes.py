@@ -76,7 +76,7 @@ def test_a_local_cluster_of_processes(small_blocks: None) -> None:
     distributed = pytest.importorskip("distributed")
     batch, expected = copies(200)
     with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster,
         distributed.Client(cluster) as client,
     ):
         found = group_networks(batch, scheduler=client)
