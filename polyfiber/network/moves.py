@@ -20,7 +20,7 @@ import numpy as np
 from .._typing import Array
 from ..errors import InputError, ShapeError
 from ..numerics.exact import as_fractions
-from ..numerics.rounding import UNIT
+from ..numerics.rounding import UNIT, gamma
 from ..words import one_line
 from .model import ReLUNetwork
 
@@ -461,7 +461,10 @@ def merge_neurons(
     slack = 0 if net.is_exact else 1e-9
     if not (r > 0).all() or not (abs(rows - multiples) <= slack * abs(rows)).all():
         raise InputError(f"rows {index} of layer {layer} are not positive multiples of each other")
-    new = Neurons(old.weights[:1], old.biases[:1], (old.outgoing @ r)[:, None])
+    together = old.outgoing @ r
+    if not net.is_exact:  # what rounding leaves of terms that cancel reads nothing
+        together = np.where(abs(together) <= gamma(len(r) + 4) * (abs(old.outgoing) @ r), 0.0, together)
+    new = Neurons(old.weights[:1], old.biases[:1], together[:, None])
     position = (index[0] - sum(1 for i in index[1:] if i < index[0]),)
     change = _zeros(old.outgoing.shape[0], net.is_exact)
     return Replace(layer, index, old, position, new, change, why=why or "merge neurons")
