@@ -195,8 +195,8 @@ def sample_langevin(
             if len(pieces) == 1:
                 langevin_step(Paths(*batch), equation)
             else:  # compiled code that lets others run; what a path does depends on no other
-                steps = [pool.submit(langevin_step, Paths(*(a[piece] for a in batch)), equation) for piece in pieces]
-                for done in steps:
+                running = [pool.submit(langevin_step, Paths(*(a[piece] for a in batch)), equation) for piece in pieces]
+                for done in running:
                     done.result()
             if every and (i + 1) % every == 0:
                 snapshots[(i + 1) // every] = current
