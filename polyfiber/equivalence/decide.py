@@ -458,13 +458,13 @@ def _exactly(pair: _Pair) -> Equivalence:
         related = _by_relations(pair)
         if related is not None:
             return related
+    size = _vertices(pair)
     if pair.method == "auto":
-        split = _by_splitting(pair, SPLIT_SHARE)
+        split = _by_splitting(pair, SPLIT_SHARE if size <= FEW else 1 - SPLIT_SHARE)
         if split is not None:
             return split
     if pair.method == "forms":
         return pair.undecided("exact normal forms differ, and no input was found where the functions do")
-    size = _vertices(pair)
     if size > (200_000 if pair.monitor.left is None else MAX_BLOCKWISE):
         return pair.undecided(f"exact normal forms differ, and about {size:.2g} vertices are beyond enumeration")
     return exact_by_regions(pair)
