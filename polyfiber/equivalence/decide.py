@@ -326,8 +326,8 @@ def _by_splitting(pair: _Pair, share: float = 1.0) -> Equivalence | None:
         ):
             return None
         ground = SplitCells(
-            found.cells, found.waiting, len(found.where), found.empty, found.functions, found.distance, found.allowed,
-            found.growth.constant, found.growth.slope,
+            found.functions, found.distance, found.allowed, found.growth.constant, found.growth.slope, cells=found.cells,
+            waiting=found.waiting, suspects=len(found.where), empty=found.empty,
         )  # fmt: skip
         return pair.yes(ground, **({"known_exact": Verdict.YES} if found.exact else {}))
     if pair.tolerance == 0:

@@ -127,31 +127,19 @@ class SameFunctions:
         }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class SplitCells:
-    """Cells cut along the difference, which cover the domain and on each of which both are equal over shared functions; as `SameFunctions`."""
+@dataclass(frozen=True, kw_only=True)
+class SplitCells(SameFunctions):
+    """The same on each of some cells that were cut along the difference and cover the domain; ``waiting`` and ``suspects`` are left."""
 
     cells: int
     waiting: int
     suspects: int
     empty: int
-    functions: int
-    distance: float
-    allowed: float
-    constant: float
-    slope: float
     method: str = "splitting"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _ask(self.cells > 0 and self.waiting == self.suspects == 0, self)
-        _ask(
-            0.0 <= self.distance <= self.allowed < 1.0 and 0.0 <= self.constant < inf and 0.0 <= self.slope < inf, self
-        )
-
-    @property
-    def bound(self) -> float:
-        """Relative distance of what counts as one."""
-        return self.distance
 
     @property
     def reason(self) -> str:
@@ -163,11 +151,8 @@ class SplitCells:
 
     @property
     def certificate(self) -> dict[str, Any]:
-        """Counts of cells, the distance, and the bound of the difference at every input."""
-        return {
-            "cells": self.cells, "without interior": self.empty, "functions": self.functions, "distance": self.distance,
-            "allowed": self.allowed, "everywhere": {"constant": self.constant, "slope": self.slope},
-        }  # fmt: skip
+        """That of shared functions, and counts of cells."""
+        return {"cells": self.cells, "without interior": self.empty, **super().certificate}
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from ...errors import NumericalError, SolverError
 from ...network.model import ReLUNetwork
 from ...numerics.exact import as_fractions
 from ...numerics.lp import interior_point, solve_lp_exact
-from ...numerics.rounding import TINY
+from ...numerics.rounding import TINY, gamma
 from ..bounds.everywhere import Growth
 from .joint import Fact, Joint
 from .prove import MOST, MOST_EXACT, ROUNDING, STRICT, agrees, work
@@ -210,11 +210,12 @@ class _Search:
     def _within(self, facts: tuple[Fact, ...], joint: Joint) -> FloatArray | None:
         """Bound of the difference where it is affine and small on the cell, as on cells that rounding alone keeps from being flat."""
         size = self.allowed * joint.magnitude
-        bound = size + joint.slack
+        difference = joint.difference[:, : self.n + 1]
+        bound = size + joint.slack + gamma(2) * np.abs(difference)  # the subtraction itself is rounded
         if not (bound <= self.tolerance * joint.magnitude.max(axis=1)[:, None]).all() or not np.isfinite(bound).all():
             return None
         rows = [[sign * v for v in as_fractions(row)] for row, sign in facts]
-        for d, s in zip(joint.difference[:, : self.n + 1], size):
+        for d, s in zip(difference, size):
             if not (_at_most(rows, d, s) and _at_most(rows, -d, s)):
                 return None
         return bound

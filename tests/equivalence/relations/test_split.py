@@ -82,9 +82,9 @@ def test_on_a_domain() -> None:
 
 def test_what_is_left_out_is_no_ground() -> None:
     with pytest.raises(NumericalError, match="proves no equality"):
-        SplitCells(3, 1, 0, 0, 5, 0.0, 0.0, 0.0, 0.0)
+        SplitCells(5, 0.0, 0.0, 0.0, 0.0, cells=3, waiting=1, suspects=0, empty=0)
     with pytest.raises(NumericalError, match="proves no equality"):
-        SplitCells(3, 0, 2, 0, 5, 0.0, 0.0, 0.0, 0.0)
+        SplitCells(5, 0.0, 0.0, 0.0, 0.0, cells=3, waiting=0, suspects=2, empty=0)
     f = pf.ReLUNetwork.random((3, 10, 10, 1), rng=1).exact()
     g, _ = with_units(f, np.random.default_rng(3), None)
     found = by_splitting(f, g, tolerance=0, most=1)
