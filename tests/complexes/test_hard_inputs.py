@@ -136,3 +136,35 @@ def test_the_ends_of_floats_have_an_answer_or_a_refusal(where: str, net: pf.ReLU
     with contextlib.suppress(PolyfiberError):
         pf.region(net, [0.0, 0.0], domain=domain)
     pf.classify_fiber(net, domain=domain, budget=limits)
+
+
+# ---- neurons that a domain settles ----------------------------------------------------------------
+def test_a_neuron_that_is_off_by_less_than_rounding_counts_nothing() -> None:
+    """A neuron of terms of 2^16, below zero on all of a box by 1e-6; rounded to single precision, a corner has it at 2^-7."""
+    big, h, rng = Fraction(2**16), 64, np.random.default_rng(0)
+
+    def shift(corner: np.ndarray) -> float:
+        return float(-big * (Fraction(corner[0]) + Fraction(corner[1])) - Fraction(1, 10**6))
+
+    def rounded(corner: np.ndarray) -> float:
+        value = np.float32(shift(corner))
+        for x in corner:
+            value = np.float32(value + np.float32(x) * np.float32(big))
+        return float(value)
+
+    corner = rng.random(2)
+    while rounded(corner) < 2.0**-7:
+        corner = rng.random(2)
+    first, shifts = rng.normal(size=(h, 2)), rng.normal(size=h) * 0.3
+    second = rng.normal(size=(h, h)) * 0.1
+    through = np.linspace(-0.02, 0.02, h) - second @ np.maximum(first @ corner + shifts, 0)  # walls close to the corner
+    plain = pf.ReLUNetwork([first, second, np.ones((1, h))], [shifts, through, np.zeros(1)])
+    off = pf.ReLUNetwork(
+        [np.concatenate([np.full((1, 2), float(big)), first]), np.hstack([np.full((h, 1), 4.0), second]), np.ones((1, h))],
+        [np.append(shift(corner), shifts), through, np.zeros(1)],
+    )  # fmt: skip
+    box = pf.Box([0, 0], corner)
+    cx = pf.canonical_complex(off, box)
+    assert cx._frame.settled.signs[0] == -1
+    assert cx.f_vector == pf.canonical_complex(plain, box).f_vector
+    assert cx.certificate.verify().ok

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ... import words
-from ..._typing import IdArray, IntArray, WordArray
+from ..._typing import FloatArray, IdArray, IntArray, WordArray
 from ...budget import Monitor, heed
 from ...errors import BudgetExceededError, GenericityError, InputError, NumericalError
 from ...kernels.complexes import forms
@@ -428,7 +428,7 @@ class Skeleton:
         ids = np.arange(low, high) if layer <= 1 else np.arange(net.first[1], net.first[2])
         network, wired = self.frame.network, self.frame.form is not None
         given = self.frame.given(ids)
-        weights = [] if wired else [nearest(w).T for w in network.weights[1:layer]]
+        weights = [] if wired else [self._heard(q).T for q in range(1, layer)]
         biases = [] if wired else [nearest(b) for b in network.biases[1:layer]]
         kappa = np.ascontiguousarray(net.kappa[low:high].T)
         kappa0, sigma = net.kappa0[low:high].copy(), net.sigma[low:high] * net.inflate
@@ -537,6 +537,15 @@ class Skeleton:
                     vs, ks = (np.concatenate([part[others], more]) for part, more in zip((vs, ks), again))
             settled((rows.stop - start) * wanted - len(vs), vs, ks)
             start += batch
+
+    def _heard(self, q: int) -> FloatArray:
+        """(h_{q+1}, h_q) weights that read layer q, zero for neurons that are off on the whole domain.
+
+        The error constants leave those out, and a value near zero of one of them may be rounded to a positive one.
+        """
+        net, first = self.frame.net, self.frame.n_domain
+        signs = self.frame.settled.signs[net.first[q] - first : net.first[q + 1] - first]
+        return np.where(signs < 0, 0.0, nearest(self.frame.network.weights[q]))
 
     def _along_walls(self) -> IntArray:
         """Vertices in the plane, wall by wall and along each: neighbours differ in few signs of the first layer."""
