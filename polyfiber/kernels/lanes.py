@@ -39,10 +39,9 @@ if numba.config.DISABLE_JIT:
 
         return bits
 
-    def above8(first: Any, second: Any, index: Any) -> int:
-        """Which of eight doubles exceed those of another array at the same place, as bits."""
-        start = int(index)
-        return sum(1 << i for i in range(8) if first[start + i] > second[start + i])
+    def above8(lanes: Any, other: Any) -> int:
+        """Which of eight doubles exceed those of other lanes, as bits."""
+        return sum(1 << i for i in range(8) if lanes[i] > other[i])
 
     equal16, reach16 = _bits(lambda entry, value: entry == value), _bits(lambda entry, value: entry >= value)
 
@@ -69,6 +68,10 @@ if numba.config.DISABLE_JIT:
     def axpy(lanes: Any, factor: Any, other: Any) -> Any:
         """lanes + factor * other, rounded twice."""
         return lanes + factor * other
+
+    def scaled(factor: Any, lanes: Any) -> Any:
+        """factor * lanes."""
+        return factor * lanes
 
     def plus(lanes: Any, other: Any) -> Any:
         """Sum."""
@@ -172,18 +175,14 @@ else:
     equal16, reach16 = _test("=="), _test(">=")
 
     @intrinsic
-    def above8(typing_context, first, second, index):
-        """Which of eight doubles exceed those of another contiguous 1-D array at the same place, as bits."""
+    def above8(typing_context, lanes, other):
+        """Which of eight doubles exceed those of other lanes, as bits."""
 
         def codegen(context, builder, signature, args):
-            values = []
-            for kind, argument in zip(signature.args, args[:2]):
-                data = context.make_array(kind)(context, builder, argument).data
-                values.append(_read(builder, builder.gep(data, [args[2]]), EIGHT))
-            found = builder.fcmp_ordered(">", *values)
+            found = builder.fcmp_ordered(">", *args)
             return builder.zext(builder.bitcast(found, ir.IntType(8)), ir.IntType(64))
 
-        return types.uint64(first, second, types.uint64), codegen
+        return types.uint64(lanes, other), codegen
 
     @intrinsic
     def load_row8(typing_context, array, row, column):
@@ -235,6 +234,15 @@ else:
             return builder.fadd(args[0], builder.fmul(_splat(builder, args[1], lanes.count), args[2]))
 
         return lanes(lanes, types.float64, other), codegen
+
+    @intrinsic
+    def scaled(typing_context, factor, lanes):
+        """factor * lanes."""
+
+        def codegen(context, builder, signature, args):
+            return builder.fmul(_splat(builder, args[0], lanes.count), args[1])
+
+        return lanes(types.float64, lanes), codegen
 
     @intrinsic
     def plus(typing_context, lanes, other):

@@ -202,6 +202,35 @@ def test_a_point_is_a_domain() -> None:
 
 
 # ---- entering layers ----------------------------------------------------------------------------
+def _wide_and_coarse(seed: int) -> pf.ReLUNetwork:
+    """More neurons than a word has bits, in steps of an eighth, some of them pruned."""
+    rng = np.random.default_rng(seed)
+    coarse = [np.round(8 * rng.standard_normal(shape)) / 8 for shape in ((90, 2), (70, 90), (1, 70))]
+    coarse[1] *= rng.random(coarse[1].shape) < 0.3
+    return Net(coarse, [rng.standard_normal(len(w)) for w in coarse])
+
+
+@pytest.mark.parametrize("domain", [None, pf.Box([-1, -1], [1, 1])])
+def test_wide_forms_carried_along_decide_the_same(monkeypatch: pytest.MonkeyPatch, domain: pf.Box | None) -> None:
+    nets = [Net.random((2, 97, 130, 1), rng=0), _wide_and_coarse(1)]
+    monkeypatch.setattr(build, "CARRIED", 1000)
+    plain = [pf.canonical_complex(net, domain) for net in nets]
+    monkeypatch.setattr(build, "CARRIED", 1)
+    for net, before in zip(nets, plain):
+        cx = pf.canonical_complex(net, domain)
+        assert [cx.fingerprint(k) for k in range(3)] == [before.fingerprint(k) for k in range(3)]
+
+
+def test_forms_that_may_overflow_are_not_carried_to_a_sign(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "CARRIED", 1)
+    big = 1e160 * np.array([[1.0, 0.5], [-0.3, 1.0], [0.7, -0.9]])
+    net = Net(
+        [big, 1e150 * np.array([[1.0, -2.0, 0.5], [0.3, 1.0, -1.0]]), [[1.0, 1.0]]],
+        [[1e160, 2e159, 0], [1e308, -1e308], [0]],
+    )
+    assert pf.canonical_complex(net).f_vector == exact_complex(net.weights, net.biases).f_vector
+
+
 def test_forms_carried_along_decide_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     nets = [Net.random((2, 9, 6, 4, 1), rng=s) for s in range(8)]
     plain = [pf.canonical_complex(net) for net in nets]

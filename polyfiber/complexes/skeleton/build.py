@@ -30,6 +30,10 @@ FEW_UNSURE = 3
 """Signs of a vertex that may stay unsure on entering a layer before it is solved for a tighter bound."""
 CARRIED = 96
 """First layers of planar networks from this width on have the forms of the second carried along from vertex to vertex."""
+ALONE = 1 << 18
+"""Multiplications that libraries of linear algebra do in one thread."""
+PORTION = 1 << 14
+"""Vertices that are asked at once while forms are carried along: those of the first are made anew in each portion."""
 KEPT = ("star", "words", "x", "err", "slot", "line_err", "at_inf", "up")
 KEPT_OF_RAYS = ("base", "base_err")
 """Columns of a finished skeleton: of its vertices, and of those at infinity."""
@@ -459,15 +463,19 @@ class Skeleton:
             columns, near, shift, spread, around = wide
             around[high - low :] = np.inf
             mask = np.append(pending, np.zeros(h - len(pending), dtype=np.bool_))
-            settled(*listed(
-                entry.decide_in_order, self._along_walls(), float(len(given) + 10),
-                entry.Behind(given, int(net.first[1]), columns, shift), entry.Points(st.x, st.err, st.at_inf, st.words),
-                entry.Margin(near, around, spread, certain, 0.0), low, mask,
-            ))  # fmt: skip
+            order = self._along_walls()
+            for start in range(0, self.nv, PORTION):  # so that little is done again when the lists are too short
+                settled(*listed(
+                    entry.decide_in_order, order[start : start + PORTION], float(len(given) + 10),
+                    entry.Behind(given, int(net.first[1]), columns, shift), entry.Points(st.x, st.err, st.at_inf, st.words),
+                    entry.Margin(near, around, spread, certain, 0.0), low, mask,
+                ))  # fmt: skip
             return
         single = self._fits_single(layer)
         wanted = int(pending.sum())
         batch = max(64, (1 << 17) // max(64, *network.hidden_widths, high - low))
+        if weights:  # libraries share larger products out among threads, which wait for each other where cores are busy
+            batch = min(batch, max(64, ALONE // max(w.size for w in weights)))
         arrays: dict[bool, Any] = {}
 
         def filtered_wired(rows: Any) -> Any:
@@ -548,17 +556,24 @@ class Skeleton:
         return np.where(signs < 0, 0.0, nearest(self.frame.network.weights[q]))
 
     def _along_walls(self) -> IntArray:
-        """Vertices in the plane, wall by wall and along each: neighbours differ in few signs of the first layer."""
+        """Vertices in the plane, wall by wall and along each: neighbours differ in few signs of the first layer.
+
+        Walls follow each other by their direction, every other one backwards: where one ends the next begins.
+        """
         st, nv, net = self.state, self.nv, self.frame.net
-        wall = st.star[:nv, 4:6].min(axis=1).astype(np.int64)  # infinity comes last
         forms = np.zeros((net.inf + 1, 3))
         ids = np.flatnonzero(net.layer_of[: net.inf] <= 1)
         forms[ids] = self.frame.given(ids)
         with np.errstate(all="ignore"):
+            forms[ids] *= np.where(forms[ids, 1:2] < 0, -1.0, 1.0)
+            rank = np.full(net.inf + 1, net.inf)  # infinity comes last
+            rank[ids[np.argsort(np.arctan2(forms[ids, 1], forms[ids, 0]), kind="stable")]] = np.arange(len(ids))
+            ends = st.star[:nv, 4:6]
+            first = rank[ends[:, 0]] <= rank[ends[:, 1]]
+            wall = np.where(first, ends[:, 0], ends[:, 1])
             place = st.x[:nv, 0] * forms[wall, 1] - st.x[:nv, 1] * forms[wall, 0]
-            far = st.at_inf[:nv] >= 0
-            place = np.where(far, np.sign(place) * np.inf, place)
-        order: IntArray = np.lexsort((place, wall))
+            place = np.where(st.at_inf[:nv] >= 0, np.sign(place) * np.inf, place)
+            order: IntArray = np.lexsort((np.where(rank[wall] & 1, -place, place), rank[wall]))
         return order
 
     def _fits_single(self, layer: int) -> bool:

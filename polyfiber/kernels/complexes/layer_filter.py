@@ -7,7 +7,7 @@ from collections import namedtuple
 import numpy as np
 
 from ..jit import bare_kernel, inline_kernel, kernel, popcount, trailing_zeros
-from ..lanes import above8, axpy, load8, store, zero8
+from ..lanes import above8, axpy, load8, magnitude, scaled, store, zero8
 from .forms import ONE, bit_of, range_mask
 
 # vertices: point or direction, its error, -1 or where its base is, sign bits
@@ -18,7 +18,9 @@ Margin = namedtuple("Margin", "kappa kappa0 sigma factor extra")
 Behind = namedtuple("Behind", "rows first weights bias")
 
 ZERO = np.uint64(0)
+HUGE = 1e300
 EIGHT = np.uint64(8)
+SIXTY_FOUR = np.uint64(64)
 
 
 @inline_kernel
@@ -67,8 +69,9 @@ def settle_row(v, value, bound, opposite, low, n_pending, pending, words, pairs,
     h = pending.shape[0]
     sure = 0
     for a in range(0, h, 8):
-        positive = above8(value, bound, np.uint64(a))
-        sure += popcount(positive | above8(opposite, bound, np.uint64(a)))
+        most = load8(bound, np.uint64(a))
+        positive = above8(load8(value, np.uint64(a)), most)
+        sure += popcount(positive | above8(load8(opposite, np.uint64(a)), most))
         if positive != ZERO:
             k = low + a
             words[v, k >> 6] |= positive << np.uint64(k & 63)
@@ -130,16 +133,86 @@ def decide(z, bias, points, margin, low, pending, room, pairs):
 
 
 @inline_kernel
-def differing(words, v, gates, low, high, changed):
-    """List the facets low <= k < high whose bits in row v differ from the gates; returns how many."""
-    m = 0
+def differing(words, v, gates, low, high, changed, at):
+    """List the facets low <= k < high whose bits in row v differ from the gates, from ``at`` on; returns where they end."""
     for wi in range(low >> 6, ((high - 1) >> 6) + 1):
         diff = (words[v, wi] ^ gates[0, wi]) & range_mask(wi, low, high)
         while diff != ZERO:
-            changed[m] = (wi << 6) + np.int64(trailing_zeros(diff))
+            changed[at] = (wi << 6) + np.int64(trailing_zeros(diff))
             diff &= diff - ONE
-            m += 1
-    return m
+            at += 1
+    return at
+
+
+RENEWED = 16
+"""Changes of gates, in widths of their layer, after which carried forms are made anew: bounds grow along with roundings."""
+ROWS = 2048
+"""Vertices whose forms are carried along together, 64 neurons after the other: what one pass touches stays in the cache."""
+# of each row of a portion: where its changed gates end; p, q, error of the point, what `most` is multiplied by; whether forms are
+# made anew; the changed gates, and their rows with the sign of the change
+Steps = namedtuple("Steps", "ends place fresh changed slopes")
+
+
+@bare_kernel
+def gather(order, at, roundings, behind, points, factor, largest, gates, done, steps):
+    """Rows of the next portion: points, and by which gates of the first layer each differs from the one before.
+
+    largest: no value is larger at a point of size one.
+
+    Returns (where in the order the portion ends, changes since forms were last made anew).
+    """
+    rows, first, weights, _ = behind
+    x, err, at_inf, words = points
+    ends, place, fresh, changed, slopes = steps
+    h1 = weights.shape[0]
+    r = 0
+    end = 0
+    while at < order.shape[0] and r < ROWS and end + h1 <= changed.shape[0]:
+        v = order[at]
+        begin = end
+        end = differing(words, v, gates, first, first + h1, changed, begin)
+        fresh[r] = done + end - begin > RENEWED * h1
+        if fresh[r]:
+            gates[0, :] = ZERO
+            done = 0
+            end = differing(words, v, gates, first, first + h1, changed, begin)
+        done += end - begin
+        for i in range(begin, end):
+            sign = 1.0 if bit_of(words, v, changed[i]) != ZERO else -1.0
+            changed[i] -= first
+            for c in range(3):
+                slopes[c, i] = sign * rows[changed[i], c]
+        for w in range(words.shape[1]):
+            gates[0, w] = words[v, w]
+        ends[r] = end
+        place[0, r] = x[v, 0]
+        place[1, r] = x[v, 1]
+        place[2, r] = err[v]
+        reach = (1.0 if at_inf[v] < 0 else 0.0) + abs(x[v, 0]) + abs(x[v, 1])
+        # where a value might not be finite, none is decided
+        place[3, r] = factor * max(1.0, (2.0 * done + 10.0) / roundings) * reach if reach * largest < HUGE else np.inf
+        at += 1
+        r += 1
+    return at, done
+
+
+@inline_kernel
+def reach_of(behind):
+    """Bound of all values, and of what they are summed up from, for each unit of 1 + |x|."""
+    rows, _, weights, bias = behind
+    size = 0.0
+    for a in range(rows.shape[0]):
+        size = max(size, abs(rows[a, 0]) + abs(rows[a, 1]) + abs(rows[a, 2]))
+    heavy = 0.0
+    for a in range(weights.shape[0]):
+        top = 0.0
+        for b in range(weights.shape[1]):
+            top = max(top, abs(weights[a, b]))
+        heavy += top
+    extra = 0.0
+    for b in range(bias.shape[0]):
+        extra = max(extra, abs(bias[b]))
+    return 2.0 * size * heavy + 2.0 * extra
 
 
 @kernel
@@ -150,68 +223,78 @@ def decide_in_order(order, roundings, behind, points, margin, low, pending, pair
     neuron of the first layer. behind: `Behind`; the second layer is filled up to whole lanes, with infinite kappa0 where nothing
     is pending. roundings: how many kappa allows for; forms are made anew before rounding has added up to many times that.
     """
-    rows, first, weights, bias = behind
-    x, err, at_inf, words = points
-    kappa, kappa0, sigma, factor, _ = margin
+    _, _, weights, bias = behind
+    words, at_inf = points.words, points.at_inf
+    vs, ks = pairs
     h1, h = weights.shape
     wide = np.uint64(h)
     flat = weights.ravel()
-    near = kappa.ravel()
-    form = np.zeros(3 * h)
+    drift = margin.sigma
+    most = np.maximum(margin.kappa0, np.maximum(margin.kappa[0], margin.kappa[1]))
+    room = max(4 * ROWS, 2 * h1)
+    largest = reach_of(behind)
+    steps = Steps(
+        np.empty(ROWS, dtype=np.int64), np.empty((4, ROWS)), np.empty(ROWS, dtype=np.bool_),
+        np.empty(room, dtype=np.int64), np.empty((3, room)),
+    )  # fmt: skip
+    ends, place, fresh, changed, slopes = steps
+    form = np.zeros((h + 63) // 64 * 192)
     gates = np.zeros((1, words.shape[1]), dtype=np.uint64)
-    bound = np.zeros(h)
-    value = np.zeros(h)
-    opposite = np.zeros(h)
-    changed = np.empty(h1, dtype=np.int64)
-    factors = np.empty((3, h1))
+    wanted = np.zeros((h + 63) // 64, dtype=np.uint64)
+    for a in range(h):
+        if pending[a]:
+            wanted[a >> 6] |= ONE << np.uint64(a & 63)
     decided = 0
     listed = 0
-    n_pending = 0
-    done = 4 * h1
-    for a in range(h):
-        n_pending += pending[a]
-    for v in order:
-        m = differing(words, v, gates, first, first + h1, changed)
-        if done + m > 2 * h1:
-            for a in range(h):
-                form[a] = 0.0
-                form[h + a] = 0.0
-                form[2 * h + a] = bias[a]
-            gates[0, :] = ZERO
-            done = 0
-            m = differing(words, v, gates, first, first + h1, changed)
-        done += m
-        for i in range(m):
-            sign = 1.0 if bit_of(words, v, changed[i]) != ZERO else -1.0
-            changed[i] -= first
-            for c in range(3):
-                factors[c, i] = sign * rows[changed[i], c]
-        for w in range(words.shape[1]):
-            gates[0, w] = words[v, w]
-        hom = 1.0 if at_inf[v] < 0 else 0.0
-        p = x[v, 0]
-        q = x[v, 1]
-        e = err[v]
-        grown = factor * max(1.0, (2.0 * done + 10.0) / roundings)
-        for block in range(ZERO, wide, EIGHT):
-            f = load8(form, block)
-            g = load8(form, wide + block)
-            c = load8(form, wide + wide + block)
-            for i in range(m):
-                column = load8(flat, np.uint64(changed[i]) * wide + block)
-                f = axpy(f, factors[0, i], column)
-                g = axpy(g, factors[1, i], column)
-                c = axpy(c, factors[2, i], column)
-            store(form, block, f)
-            store(form, wide + block, g)
-            store(form, wide + wide + block, c)
-            z = axpy(axpy(axpy(zero8(), hom, c), p, f), q, g)
-            z = axpy(z, 1.0, axpy(z, -1.0, z))  # NaN unless it is finite
-            store(value, block, z)
-            store(opposite, block, axpy(zero8(), -1.0, z))
-            b = axpy(axpy(zero8(), hom * grown, load8(kappa0, block)), abs(p) * grown, load8(near, block))
-            b = axpy(axpy(b, abs(q) * grown, load8(near, wide + block)), e, load8(sigma, block))
-            store(bound, block, b)
-        sure, listed = settle_row(v, value, bound, opposite, low, n_pending, pending, words, pairs, listed)
-        decided += sure
+    at = 0
+    done = 2 * RENEWED * h1
+    while at < order.shape[0]:
+        start = at
+        at, done = gather(order, start, roundings, behind, points, margin.factor, largest, gates, done, steps)
+        for group in range(wanted.shape[0]):
+            begin = np.uint64(64 * group)
+            stop = min(begin + SIXTY_FOUR, wide)
+            own = begin + begin + begin
+            k = low + 64 * group
+            word, shift = k >> 6, np.uint64(k & 63)
+            for r in range(at - start):
+                v = order[start + r]
+                if fresh[r]:
+                    for a in range(begin, stop):
+                        form[own + a - begin] = 0.0
+                        form[own + a - begin + SIXTY_FOUR] = 0.0
+                        form[own + a - begin + SIXTY_FOUR + SIXTY_FOUR] = bias[a]
+                p, q, e, size = place[0, r], place[1, r], place[2, r], place[3, r]
+                finite = at_inf[v] < 0
+                sure = ZERO
+                positive = ZERO
+                for block in range(begin, stop, EIGHT):
+                    mine = own + block - begin
+                    f = load8(form, mine)
+                    g = load8(form, mine + SIXTY_FOUR)
+                    c = load8(form, mine + SIXTY_FOUR + SIXTY_FOUR)
+                    for i in range(ends[r - 1] if r > 0 else 0, ends[r]):
+                        column = load8(flat, np.uint64(changed[i]) * wide + block)
+                        f = axpy(f, slopes[0, i], column)
+                        g = axpy(g, slopes[1, i], column)
+                        c = axpy(c, slopes[2, i], column)
+                    store(form, mine, f)
+                    store(form, mine + SIXTY_FOUR, g)
+                    store(form, mine + SIXTY_FOUR + SIXTY_FOUR, c)
+                    z = axpy(axpy(c if finite else zero8(), p, f), q, g)
+                    bound = axpy(scaled(size, load8(most, block)), e, load8(drift, block))
+                    sure |= above8(magnitude(z), bound) << (block - begin)
+                    positive |= above8(z, bound) << (block - begin)
+                if positive != ZERO:
+                    words[v, word] |= positive << shift
+                    if shift != ZERO and word + 1 < words.shape[1]:
+                        words[v, word + 1] |= positive >> (SIXTY_FOUR - shift)
+                decided += popcount(sure)
+                unsure = wanted[group] & ~sure
+                while unsure != ZERO:
+                    if listed < vs.shape[0]:
+                        vs[listed] = v
+                        ks[listed] = k + np.int64(trailing_zeros(unsure))
+                    unsure &= unsure - ONE
+                    listed += 1
     return decided, listed

@@ -152,6 +152,15 @@ def push_all(nv, net, st, pending, sizes, bk, count_only):
 
 
 @inline_kernel
+def ask_for_all(flat, v, row):
+    """Ask for every line of a record ahead of time."""
+    at = v * row
+    for line in range(at, at + row, SIXTEEN):
+        prefetch(flat, line)
+    prefetch(flat, at + row - ONE)
+
+
+@inline_kernel
 def edge_error(v, here, slot, line_err, err):
     """Error of vertex v as a point of the line of its edge in a slot."""
     return line_err[v] if here >= 0 and slot[v] == here else err[v]
@@ -181,27 +190,13 @@ def cut_edges(i, rays, lists, ne, cursor, cut, unsure, work):
     for e in range(first_edge, ne):
         if rays:  # records lie at random places: ask for them ahead of time
             if e + 6 < ne:
-                at = np.uint64(ray_a[e + 6]) * row
-                prefetch(flat, at)
-                prefetch(flat, at + np.uint64(16))
-                prefetch(flat, at + row - ONE)
-                at = np.uint64(ray_b[e + 6]) * row
-                prefetch(flat, at)
-                prefetch(flat, at + np.uint64(16))
-                prefetch(flat, at + row - ONE)
-                at = np.uint64(edges[e + 6] >> shift) * row
-                prefetch(flat, at)
-                prefetch(flat, at + np.uint64(16))
+                ask_for_all(flat, np.uint64(ray_a[e + 6]), row)
+                ask_for_all(flat, np.uint64(ray_b[e + 6]), row)
+                ask_for_all(flat, np.uint64(edges[e + 6] >> shift), row)
         elif e + 12 < ne:
-            at = np.uint64(edges[e + 12] >> shift) * row
-            prefetch(flat, at)
-            prefetch(flat, at + np.uint64(16))
-            prefetch(flat, at + row - ONE)
+            ask_for_all(flat, np.uint64(edges[e + 12] >> shift), row)
             h = edges[e + 5]
-            at = np.uint64(star[h >> shift, h & mask] >> shift) * row
-            prefetch(flat, at)
-            prefetch(flat, at + np.uint64(16))
-            prefetch(flat, at + row - ONE)
+            ask_for_all(flat, np.uint64(star[h >> shift, h & mask] >> shift), row)
         v = nv + e
         h = edges[e]
         source = h >> shift
