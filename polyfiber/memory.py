@@ -76,17 +76,19 @@ def machine_memory(proc: Path = Path("/proc")) -> int | None:
 def group_memory(proc: Path = Path("/proc"), root: Path = Path("/sys/fs/cgroup")) -> int | None:
     """Bytes that are left to the control groups of this process, the tightest of them; None without a limit."""
     left = []
-    for folder, limit_name, used_name, cache_name in _groups(proc, root):
-        limit, used = _number(folder / limit_name), _number(folder / used_name)
-        if limit is None or used is None or limit >= 1 << 60:  # v1 says "no limit" by a very large number
+    for limit_file, used_file, cache_file, cache_name in _groups(proc, root):
+        limit = _number(limit_file)
+        if limit is None or limit >= 1 << 60:  # v1 says "no limit" by a very large number
             continue
-        left.append(limit - used + min(used, _cached(folder / "memory.stat", cache_name)))
+        used = _number(used_file)
+        if used is not None:
+            left.append(limit - used + min(used, _cached(cache_file, cache_name)))
     return min(left, default=None)
 
 
 @lru_cache(maxsize=4)
-def _groups(proc: Path, root: Path) -> tuple[tuple[Path, str, str, str], ...]:
-    """Folders of the groups with a memory controller, and the names of limit, use and cache in them."""
+def _groups(proc: Path, root: Path) -> tuple[tuple[str, str, str, str], ...]:
+    """Of each group with a memory controller: files of limit, use and statistics, and the name of the cache in the last."""
     try:
         lines = (proc / "self" / "cgroup").read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError):
@@ -104,20 +106,21 @@ def _groups(proc: Path, root: Path) -> tuple[tuple[Path, str, str, str], ...]:
         # inside a container the path may be that of the host: then the mount itself is the group
         for folder in (here, *here.parents):
             if (folder / names[0]).is_file():
-                found.append((folder, *names))
+                found.append((str(folder / names[0]), str(folder / names[1]), str(folder / "memory.stat"), names[2]))
             if folder == base:
                 break
     return tuple(found)
 
 
-def _number(path: Path) -> int | None:
+def _number(path: str) -> int | None:
     try:
-        return int(path.read_text(encoding="ascii"))
+        with open(path, encoding="ascii") as stream:
+            return int(stream.read())
     except (OSError, ValueError):  # not there, or "max"
         return None
 
 
-def _cached(path: Path, name: str) -> int:
+def _cached(path: str, name: str) -> int:
     """Bytes of files that the kernel gives back when memory is short."""
     try:
         with open(path, encoding="ascii") as stream:

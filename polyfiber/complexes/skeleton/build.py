@@ -30,8 +30,6 @@ FEW_UNSURE = 3
 """Signs of a vertex that may stay unsure on entering a layer before it is solved for a tighter bound."""
 CARRIED = 96
 """First layers of planar networks from this width on have the forms of the second carried along from vertex to vertex."""
-ALONE = 1 << 18
-"""Multiplications that libraries of linear algebra do in one thread."""
 PORTION = 1 << 14
 """Vertices that are asked at once while forms are carried along: those of the first are made anew in each portion."""
 KEPT = ("star", "words", "x", "err", "slot", "line_err", "at_inf", "up")
@@ -474,8 +472,6 @@ class Skeleton:
         single = self._fits_single(layer)
         wanted = int(pending.sum())
         batch = max(64, (1 << 17) // max(64, *network.hidden_widths, high - low))
-        if weights:  # libraries share larger products out among threads, which wait for each other where cores are busy
-            batch = min(batch, max(64, ALONE // max(w.size for w in weights)))
         arrays: dict[bool, Any] = {}
 
         def filtered_wired(rows: Any) -> Any:
@@ -516,7 +512,7 @@ class Skeleton:
             with np.errstate(all="ignore"):
                 entry.first_values(x, at_inf, first, layer > 1, z)
                 for q, w in enumerate(deep, start=2):
-                    z = z @ w
+                    z = product(z, w)
                     if q < layer:
                         entry.gate(z, shifts[q - 2], at_inf)
             last = shifts[-1] if layer > 1 else biases_none(dtype)
@@ -596,7 +592,8 @@ class Skeleton:
         """Pairs that the first filter left: the form on the cell, a direct solve, exact arithmetic."""
         signs, counts = self._on_listed(forms.DECIDE, vs, ks)
         self._count(counts)
-        self._decide(vs[signs == 0], ks[signs == 0])
+        if not signs.all():
+            self._decide(vs[signs == 0], ks[signs == 0])
 
     def _count(self, counts: Any) -> None:
         self.stats.filtered += int(counts[0])
@@ -792,6 +789,21 @@ def _rounded(values: Any, inflate: float) -> tuple[Any, float]:
 def biases_none(dtype: Any) -> Any:
     """The first layer's values hold their biases already."""
     return np.zeros(0, dtype=dtype)
+
+
+ALONE = 1 << 18
+"""Multiplications that libraries of linear algebra do in one thread."""
+
+
+def product(z: Any, w: Any) -> Any:
+    """z w, in portions of rows that are not shared out among threads: on busy cores these wait for each other."""
+    rows = max(64, ALONE // max(1, w.size))
+    if len(z) <= rows:
+        return z @ w
+    out = np.empty((len(z), w.shape[1]), dtype=z.dtype)
+    for start in range(0, len(z), rows):
+        np.matmul(z[start : start + rows], w, out=out[start : start + rows])
+    return out
 
 
 def first_filter(frame: Frame, weights: list[Any], layer: int, st: Any, rows: slice) -> tuple[Any, Any]:
