@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..budget import Budget
 from ..errors import InputError
 from .execution.work import run_partition
 from .plan import Partition, Plan
@@ -62,9 +63,15 @@ def estimate(plan: Plan, *, seconds: float = 3.0, most: int = 128) -> Cost:
     ----------
     plan : Plan
     seconds : float
-        About how long the pilot of one entry may take; one network is made in any case.
+        About how long the pilot of one entry may take. One network is made in any case; a table that would take longer
+        for it is counted among the skipped, as in a run whose spec allows so many seconds.
     most : int
         Networks of each entry at most.
+
+    Raises
+    ------
+    InputError
+        Seconds that are negative or no number, or no networks at all.
 
     Examples
     --------
@@ -74,11 +81,16 @@ def estimate(plan: Plan, *, seconds: float = 3.0, most: int = 128) -> Cost:
     >>> cost.sources[0].rows["networks"]
     1000.0
     """
+    if Budget(seconds=seconds).seconds is None or isinstance(most, bool) or most < 1:
+        raise InputError(
+            f"a pilot takes some seconds and at least one network; found seconds={seconds!r}, most={most!r}"
+        )
     return Cost(tuple(_pilot(plan, i, seconds, most) for i in range(len(plan.spec.sources))))
 
 
 def _pilot(plan: Plan, position: int, seconds: float, most: int) -> SourceCost:
     source = plan.spec.sources[position]
+    plan = replace(plan, spec=replace(plan.spec, seconds=max(1e-3, min(seconds, plan.spec.seconds))))
     if source.split:
         sampled, factor, spent, record = _some_blocks(plan, source, seconds)
     else:

@@ -204,7 +204,8 @@ class CellFrame:
         """
         if self.hull is not None and not self.hull.contains(np.array([Fraction(c) for c in x], dtype=object)):
             raise InputError(
-                "the point is outside the domain, which is flat; floats rarely lie on a slanted flat exactly"
+                "the point is outside the domain, which is flat; floats rarely lie on a slanted flat exactly: "
+                "ask at domain.exact_point(x), the point with the same free coordinates, or give fractions"
             )
         z, err = self.values(x[None, :])
         if ((np.abs(z[0]) > err[0]) | self.vanishing).all():
