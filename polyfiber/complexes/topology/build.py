@@ -282,7 +282,7 @@ def _united(gates: Gates, parts: list[tuple[Cells, list[BoolArray]]]) -> tuple[C
         if k == 1:
             every = np.concatenate([c.ends for c, _ in own])[first]
             far = gates.far
-            same = np.full(len(gates.signs), -1, dtype=np.int64)
+            same = np.full(gates.n_points, -1, dtype=np.int64)
             for c, _ in parts:
                 same[c.points] = points[before[id(c)]]
             ends = np.where(far[every], every, same[every])

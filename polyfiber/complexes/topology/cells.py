@@ -20,9 +20,10 @@ import numpy as np
 from ..._typing import BoolArray, IntArray, SignArray, WordArray
 from ...budget import heed
 from ...kernels import reach
+from ...kernels.complexes import gate_values as gv
 from ...kernels.complexes import incidence
 from ...words import one_line
-from .gates import Gates
+from .gates import Gates, NewPoints
 
 if TYPE_CHECKING:
     from ..complex import PolyhedralComplex
@@ -257,7 +258,7 @@ def meet(gates: Gates, gate: int, planes: WordArray, signs: SignArray, *, far: b
         star[:, n - 1] = gates.frame.net.inf
     guess = gates.directions(star[:, : n - 1], words) if far else np.zeros((len(planes), n))
     zero = set(np.flatnonzero((signs == 0).all(axis=0)).tolist()) if len(planes) else set()
-    return gates.add(star, words, guess, np.full(len(planes), far), tuple(zero | {gate}))
+    return gates.add(NewPoints(gates.frame, star, words, guess, np.full(len(planes), far)), tuple(zero | {gate}))
 
 
 def section(cx: PolyhedralComplex, gates: Gates) -> Cells | None:
@@ -266,19 +267,23 @@ def section(cx: PolyhedralComplex, gates: Gates) -> Cells | None:
     Around a cut edge of a simple complex every zero facet may be freed to either side, and each face made so is cut too.
     So the faces that are cut are found upwards from the edges, and no other face is ever made.
     """
-    at, store = gates.signs[:, 0], cx._store
-    if not (store.simple and cx.dimension >= 1) or not at.all():
+    at, store = gates.signs, cx._store
+    if not (store.simple and cx.dimension >= 1) or not at[:, 0].all():
         return None
-    ends = cx._edges
-    cut = np.flatnonzero(at[ends[:, 0]] != at[ends[:, 1]])
-    if not len(cut):
+    halves = _crossed(cx, at[:, :1])
+    if not len(halves):
         return None
-    planes = _edge_planes(cx, ends[cut])
-    empty = Csr(np.zeros(len(cut) + 1, dtype=np.int64), np.zeros(0, dtype=np.int64))
-    signs = np.zeros((len(cut), gates.count), dtype=np.int8)
-    first = meet(gates, 0, planes, np.full_like(signs, UNKNOWN), far=False)
-    points = first + np.arange(len(cut))
-    layers = [Layer(planes, signs, empty)]
+    sk = cx._skeleton
+    planes = np.empty((len(halves), 2 * cx._frame.n_words), dtype=np.uint64)
+    star = np.empty((len(halves), gates.n), dtype=np.int64)
+    words = np.empty((len(halves), gates.frame.n_words), dtype=np.uint64)
+    gv.edge_planes(
+        halves, gates.n, cx._frame.net.shift, sk.signed, gates.id_of(0), cx._frame.net.inf, sk.state, planes, star, words
+    )
+    signs = np.zeros((len(halves), gates.count), dtype=np.int8)
+    places = NewPoints(gates.frame, star, words, np.zeros(star.shape), np.zeros(len(star), dtype=np.bool_))
+    points = gates.add(places, (0,)) + np.arange(len(halves))
+    layers = [Layer(planes, signs, Csr(np.zeros(len(halves) + 1, dtype=np.int64), np.zeros(0, dtype=np.int64)))]
     new_ends = np.zeros((0, 2), dtype=np.int64)
     for k in range(1, cx.dimension):
         heed("cutting cells")
@@ -302,25 +307,14 @@ def section(cx: PolyhedralComplex, gates: Gates) -> Cells | None:
     return Cells(gates, layers, points, new_ends)
 
 
-def _edge_planes(cx: PolyhedralComplex, ends: IntArray) -> WordArray:
-    """Bit planes of edges of a simple skeleton from those of their two ends."""
-    sk, store, n = cx._skeleton, cx._store, cx.dimension
-    W = cx._frame.n_words
-    valid = ~np.zeros(W, dtype=np.uint64)
-    valid[-1] >>= np.uint64(64 * W - store.n_bits)
-    for facet in cx._frame.vanishing.tolist():  # sides that hold a flat domain: zero everywhere
-        valid[facet >> 6] &= ~(np.uint64(1) << np.uint64(facet & 63))
-    planes = np.zeros((len(ends), 2 * W), dtype=np.uint64)
-    for side in range(2):
-        zeros = np.zeros((len(ends), W), dtype=np.uint64)
-        for slot in range(n):
-            facet = sk.state.star[ends[:, side], 2 * n + slot].astype(np.int64)
-            real = np.flatnonzero(facet < store.n_bits)  # not infinity
-            zeros[real, facet[real] >> 6] |= np.uint64(1) << (facet[real] & 63).astype(np.uint64)
-        words = sk.state.words[ends[:, side]]
-        planes[:, :W] |= words & ~zeros & valid
-        planes[:, W:] |= ~words & ~zeros & valid
-    return planes
+def _crossed(cx: PolyhedralComplex, at: SignArray) -> IntArray:
+    """Half-edges of a skeleton from vertices of sign -1 to vertices of sign 1."""
+    sk, halves = cx._skeleton, np.empty(1024, dtype=np.int64)
+    while True:
+        count = gv.crossed_edges(sk.nv, cx.dimension, cx._frame.net.shift, sk.state.star, at, halves)
+        if count <= len(halves):
+            return halves[:count].copy()
+        halves = np.empty(count, dtype=np.int64)
 
 
 class _Plan:

@@ -22,7 +22,6 @@ from ...errors import InputError
 from ...kernels.complexes import incidence
 from ...network.piecewise import require_chain
 from ...words import one_line
-from ..skeleton.build import first_filter
 from . import homology
 from .cells import Cells
 from .gates import Gates
@@ -100,19 +99,17 @@ class _Values:
     def __init__(self, gates: Gates) -> None:
         require_chain(gates.complex.network, "the order of critical values")
         self.gates = gates
-        judge = gates._batches[0]
-        weights = [w.astype(np.float64) for w in gates.network.weights[1 : gates.layer]]
-        z, bound = first_filter(gates.frame, weights, gates.layer, judge.state, slice(0, judge.nv))
-        self.value, self.bound = z[:, 0], np.where(np.isfinite(z[:, 0]), bound[:, 0], np.inf)
+        with gates.complex._lock:
+            value, bound = gates.at_vertices.bounded()
+        self.value, self.bound = value[:, 0], bound[:, 0]
         self._exact: dict[int, Fraction] = {}
 
     def exact(self, point: int) -> Fraction:
         """The value at a vertex, or the slope at the end of a ray, as a rational."""
         if point not in self._exact:
             heed("exact values")
-            judge, i = self.gates._batch(point)
-            integers, words = judge.integers, judge.state.words[i]
-            place, scale, direction = integers.point(judge.state.star[i, 2 * self.gates.n :].tolist(), words)
+            integers, words = self.gates.integers, self.gates.star_of(point)[1]
+            place, scale, direction = self.gates.whole(point)
             at, scale = (place, scale) if direction is None else (direction, 0)
             whole = integers.values(self.gates.layer, [0], words, at, scale)[0]
             self._exact[point] = Fraction(whole, (scale or 1) * math.prod(s for _, _, s in integers.layers))

@@ -1,7 +1,8 @@
 """Signs of affine combinations of the outputs at points of a complex: at vertices, far out on rays, and where cells are cut.
 
-A *gate* is ``a . f + c``. Gates are asked about as neurons of one more hidden layer, so that the filters and the exact
-arithmetic of the engine decide them; no wall is cut.
+A *gate* is ``a . f + c``. Gates are asked about as neurons of one more hidden layer; no wall is cut. At the vertices of the
+complex, one pass carries their coefficients from vertex to vertex (`values`); what its rounding hides, and new points, are
+decided by the filters and the exact arithmetic of the engine.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..._once import Lock, once
 from ..._typing import Array, BoolArray, FloatArray, IntArray, SignArray, WordArray
 from ...budget import Budget, Monitor
 from ...kernels.complexes import affine_maps
@@ -19,13 +21,57 @@ from ...network.piecewise import AffineMap, GateBlock, PiecewiseLinearNetwork
 from ...network.sparse import dense
 from ...numerics.exact import as_fractions
 from ...numerics.hulls import simplest
-from ...numerics.products import exact_product
+from ...numerics.products import exact_product, nearest
 from ..lattice.build import LatticeSkeleton
 from ..skeleton.arrays import Frame, make_frame
-from ..skeleton.integer_signs import eliminate
+from ..skeleton.integer_signs import IntegerForms, eliminate
+from .values import UNKNOWN, VertexValues
 
 if TYPE_CHECKING:
     from ..complex import PolyhedralComplex
+
+
+class NewPoints:
+    """Points that are not vertices of the complex: what vanishes there, and, once asked for, where they are.
+
+    Attributes
+    ----------
+    frame : Frame
+        That of the gates.
+    star : (m, n) int64
+        Independent facets and gates that vanish there, infinity among them for the end of a ray.
+    words : (m, W) uint64
+        Positive facets of the cell that they lie in.
+    guess : (m, n) float64
+        Directions near enough to those of the rays to tell their orientation; unused for finite points.
+    far : (m,) bool
+        Whether a point is the end of a ray.
+    """
+
+    def __init__(self, frame: Frame, star: IntArray, words: WordArray, guess: FloatArray, far: BoolArray) -> None:
+        self.frame, self.star, self.words, self.guess, self.far = frame, star, words, guess, far
+        self._lock = Lock()
+        self._kept: dict[str, Any] = {}
+
+    def __len__(self) -> int:
+        return len(self.star)
+
+    @once
+    def judge(self) -> LatticeSkeleton:
+        """The points, solved, as vertices of a skeleton that knows how to decide signs there."""
+        m, n = self.star.shape
+        judge = judge_of(self.frame, m, int(self.far.sum()))
+        st = judge.state
+        st.star[:m, 2 * n :] = self.star
+        st.words[:m], st.x[:m], st.err[:m] = self.words, self.guess, np.inf
+        st.slot[:m] = 0  # not solved yet
+        st.at_inf[:m] = -1
+        st.at_inf[:m][self.far] = np.arange(judge.n_inf)
+        st.base[:], st.base_err[:] = 0.0, np.inf
+        everything = np.arange(m, dtype=np.int64)
+        judge.refine(everything)
+        judge.sharpen(everything)
+        return judge
 
 
 class Gates:
@@ -51,36 +97,64 @@ class Gates:
         self.first = int(self.frame.net.first[self.layer])
         self.n = frame.n
         self.count = len(constants)
+        self.integers = IntegerForms(self.frame)
+        self._new: list[NewPoints] = []
+        self._signs: list[SignArray] = []
+        self._lock = Lock()
+        self._kept: dict[str, Any] = {}
+
+    # ---- signs ------------------------------------------------------------------------------
+    @property
+    def signs(self) -> SignArray:
+        """(points, q) signs of the gates."""
+        if len(self._signs) < len(self._new):
+            raise IndexError("points whose signs were not asked")
+        return np.concatenate([self._at_vertices, *self._signs]) if self._signs else self._at_vertices
+
+    @once
+    def _at_vertices(self) -> SignArray:
+        """(nv, q) signs at the vertices of the complex."""
+        cx = self.complex
         if self.n == 0:  # one cell, on which every output is constant
             value = self.network.exact().preactivations(cx.exact_vertices())[self.layer - 1]
-            self.signs: SignArray = np.array([[(v > 0) - (v < 0) for v in value[0]]], dtype=np.int8)
-            return
-        sk, old = cx._skeleton, cx._skeleton.state
-        m, at_inf = sk.nv, cx._skeleton.state.at_inf[: cx._skeleton.nv]
+            return np.array([[(v > 0) - (v < 0) for v in value[0]]], dtype=np.int8)
+        with cx._lock:
+            if self.frame.form is not None:
+                signs = np.full((cx._skeleton.nv, self.count), UNKNOWN, dtype=np.int8)
+            else:
+                signs = self.at_vertices.signs()
+            unsure = np.flatnonzero((signs == UNKNOWN).any(axis=1))
+            if len(unsure):
+                decided = self._decide(self._copied(unsure), ())
+                signs[unsure] = np.where(signs[unsure] == UNKNOWN, decided, signs[unsure])
+        return signs
+
+    @property
+    def at_vertices(self) -> VertexValues:
+        """Values of the gates at the vertices, up to rounding; of chains alone."""
+        return VertexValues(self.frame, self.complex._skeleton, self.layer)
+
+    def _copied(self, rows: IntArray) -> LatticeSkeleton:
+        """Some vertices of the complex as points of the gates' frame."""
+        sk = self.complex._skeleton
+        old, m, n = sk.state, len(rows), self.n
+        at_inf = old.at_inf[rows]
         far = np.flatnonzero(at_inf >= 0)
-        judge = self._judge(m, len(far))
-        st, last = judge.state, slice(2 * self.n, 3 * self.n)
-        st.star[:m, last] = old.star[:m, last]
-        at_end = st.star[far, last]
-        at_end[at_end == frame.net.inf] = self.frame.net.inf
-        st.star[far, last] = at_end
-        st.words[:m, : frame.n_words] = old.words[:m]
-        st.words[:m, frame.n_words :] = 0
-        st.x[:m], st.err[:m], st.slot[:m] = old.x[:m], old.err[:m], old.slot[:m]
+        judge = judge_of(self.frame, m, len(far))
+        st = judge.state
+        st.star[:m, 2 * n :], words = self._stars(rows)
+        st.words[:m] = words
+        st.x[:m], st.err[:m], st.slot[:m] = old.x[rows], old.err[rows], old.slot[rows]
         st.at_inf[:m] = -1
         st.at_inf[far] = np.arange(len(far))
         st.base[: len(far)], st.base_err[: len(far)] = old.base[at_inf[far]], old.base_err[at_inf[far]]
-        self._batches = [judge]
-        self._starts = [0]
-        self.signs = self._decide(judge, ())
-
-    # ---- points -----------------------------------------------------------------------------
-    def _judge(self, m: int, n_far: int) -> LatticeSkeleton:
-        """A skeleton with room for points and no edges: it knows how to decide signs there."""
-        judge = LatticeSkeleton(self.frame, Monitor(Budget(), None))
-        judge.reserve(m, n_far)
-        judge.nv, judge.n_inf = m, n_far
         return judge
+
+    def _stars(self, rows: Any) -> tuple[IntArray, WordArray]:
+        """What vanishes at vertices of the complex, and their positive facets, in the gates' frame."""
+        old, inf = self.complex._skeleton.state, self.complex._frame.net.inf
+        star = old.star[rows, 2 * self.n : 3 * self.n]
+        return np.where(star == inf, self.frame.net.inf, star), self.padded(old.words[rows])
 
     def _decide(self, judge: LatticeSkeleton, zero: tuple[int, ...]) -> SignArray:
         """Signs (m, q) of all gates at the points of a batch, on all of which some gates are zero."""
@@ -101,63 +175,66 @@ class Gates:
             signs[:, g] = np.where(nothing == one, 0, np.where(positive == one, 1, -1))
         return signs
 
-    def add(self, star: IntArray, words: WordArray, guess: FloatArray, far: BoolArray, zero: tuple[int, ...]) -> int:
-        """New points, given by what vanishes there; returns the id of the first one.
-
-        Parameters
-        ----------
-        star : (m, n) int64
-            Independent facets and gates that vanish there, infinity among them for the end of a ray.
-        words : (m, W) uint64
-            Positive facets of the cell that they lie in.
-        guess : (m, n) float64
-            Directions near enough to those of the rays to tell their orientation; unused for finite points.
-        far : (m,) bool
-            Whether a point is the end of a ray.
-        zero : tuple of int
-            Gates that vanish at all of them.
-        """
-        m, n_far = len(star), int(far.sum())
-        judge = self._judge(m, n_far)
-        st = judge.state
-        st.star[:m, 2 * self.n :] = star
-        st.words[:m], st.x[:m], st.err[:m] = words, guess, np.inf
-        st.slot[:m] = 0  # not solved yet
-        st.at_inf[:m] = -1
-        st.at_inf[:m][far] = np.arange(n_far)
-        st.base[:], st.base_err[:] = 0.0, np.inf
-        judge.refine(np.arange(judge.nv, dtype=np.int64))
-        judge.sharpen(np.arange(judge.nv, dtype=np.int64))
-        first = len(self.signs)
-        self._starts.append(first)
-        self._batches.append(judge)
-        self.signs = np.concatenate([self.signs, self._decide(judge, zero)])
+    # ---- points -----------------------------------------------------------------------------
+    def add(self, points: NewPoints, zero: tuple[int, ...]) -> int:
+        """New points, at all of which some gates vanish; returns the id of the first one. Where all gates do, nothing is solved."""
+        first = self.n_points
+        asked = len(zero) < self.count
+        self._new.append(points)
+        signs = self._decide(points.judge, zero) if asked else np.zeros((len(points), self.count), dtype=np.int8)
+        self._signs.append(signs)
         return first
 
-    def _batch(self, point: int) -> tuple[LatticeSkeleton, int]:
-        b = int(np.searchsorted(self._starts, point, side="right")) - 1
-        return self._batches[b], point - self._starts[b]
+    @property
+    def n_points(self) -> int:
+        """Number of points so far."""
+        return int(self.complex._skeleton.nv) + sum(map(len, self._new))
 
     @property
     def far(self) -> BoolArray:
         """(m,) whether a point is the end of a ray."""
-        return np.concatenate([j.state.at_inf[: j.nv] >= 0 for j in self._batches])
+        sk = self.complex._skeleton
+        return np.concatenate([sk.state.at_inf[: sk.nv] >= 0, *(p.far for p in self._new)])
 
-    @property
-    def coordinates(self) -> FloatArray:
-        """(m, n) quotient coordinates of points; directions at infinity."""
-        return np.concatenate([j.state.x[: j.nv] for j in self._batches])
-
-    @property
-    def errors(self) -> FloatArray:
-        """(m,) bounds of the errors of `coordinates`, in the maximum norm."""
-        return np.concatenate([j.state.err[: j.nv] for j in self._batches])
+    def located(self, points: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Quotient coordinates (m, n) of points, directions at infinity, and bounds (m,) of their errors in the maximum norm."""
+        cx, x, err = self.complex, np.empty((len(points), self.n)), np.empty(len(points))
+        first = int(cx._skeleton.nv)
+        own = np.flatnonzero(points < first)
+        if len(own):
+            rows = np.ascontiguousarray(points[own], dtype=np.int64)
+            with cx._lock:
+                cx._skeleton.refine(rows)
+                cx._skeleton.sharpen(rows)
+                x[own], err[own] = cx._skeleton.state.x[rows], cx._skeleton.state.err[rows]
+        for new in self._new:
+            own = np.flatnonzero((points >= first) & (points < first + len(new)))
+            if len(own):
+                st = new.judge.state
+                x[own], err[own] = st.x[points[own] - first], st.err[points[own] - first]
+            first += len(new)
+        return x, err
 
     def exact(self, point: int) -> tuple[list[Fraction], list[Fraction] | None]:
         """Rational quotient coordinates of a point, or a point of a ray's line and its direction."""
-        judge, i = self._batch(point)
-        place, scale, direction = judge.integers.point(judge.state.star[i, 2 * self.n :].tolist(), judge.state.words[i])
+        place, scale, direction = self.whole(point)
         return [Fraction(c, scale) for c in place], None if direction is None else [Fraction(c) for c in direction]
+
+    def whole(self, point: int) -> Any:
+        """The same in integers: coordinates times a scale, the scale, and the direction of a ray or None."""
+        return self.integers.point(*self.star_of(point))
+
+    def star_of(self, point: int) -> tuple[list[int], Any]:
+        """What vanishes at a point, and its positive facets."""
+        first = int(self.complex._skeleton.nv)
+        if point < first:
+            star, words = self._stars([point])
+            return star[0].tolist(), words[0]
+        for new in self._new:
+            if point < first + len(new):
+                return new.star[point - first].tolist(), new.words[point - first]
+            first += len(new)
+        raise IndexError(f"there is no point {point}")
 
     def directions(self, zeros: IntArray, words: WordArray) -> FloatArray:
         """Unit vectors (m, n) along the lines on which some facets and gates vanish, the way that the cells go on.
@@ -185,7 +262,7 @@ class Gates:
         found *= np.where((largest > 0) == (positive == 1), 1.0, -1.0)[:, None]
         for i in np.flatnonzero(~(np.abs(largest) > 1e-6) | ~np.isfinite(found).all(axis=1)):
             basis = [*zeros[i].tolist(), net.inf]
-            exact = self._batches[0].integers.point(basis, words[i])[2]
+            exact = self.integers.point(basis, words[i])[2]
             assert exact is not None
             top = max(abs(c) for c in exact)
             found[i] = [float(Fraction(c, top)) for c in exact]
@@ -196,7 +273,7 @@ class Gates:
         """The first independent facets and gates of a list that vanish on a cell of these positive facets."""
         if len(candidates) == size:
             return candidates
-        integers = self._batches[0].integers
+        integers = self.integers
         chosen: list[int] = []
         rows: list[list[int]] = []
         for k in candidates:
@@ -228,6 +305,14 @@ class Gates:
         return words
 
 
+def judge_of(frame: Frame, m: int, n_far: int) -> LatticeSkeleton:
+    """A skeleton with room for points and no edges: it knows how to decide signs there."""
+    judge = LatticeSkeleton(frame, Monitor(Budget(), None))
+    judge.reserve(m, n_far)
+    judge.nv, judge.n_inf = m, n_far
+    return judge
+
+
 def with_gates(network: Any, rows: Array, constants: Array) -> Any:
     """The network with gates on its outputs as one more hidden layer; rational where floats cannot hold them."""
     if isinstance(network, PiecewiseLinearNetwork):
@@ -237,15 +322,14 @@ def with_gates(network: Any, rows: Array, constants: Array) -> Any:
         block = GateBlock(maps, shift, slopes=(0, 1))
         total = AffineMap({len(network.blocks) + 1: np.ones((1, len(shift)))}, np.zeros(1))
         return PiecewiseLinearNetwork(network.n_inputs, [*network.blocks, block], total)
-    exact = network.exact()
-    weights = rows @ exact.weights[-1]
-    biases = rows @ exact.biases[-1] + constants
-    hidden_w, hidden_b = exact.weights[:-1], exact.biases[:-1]
-    if not network.is_exact:
-        as_floats = weights.astype(np.float64), biases.astype(np.float64)
-        back = [np.array([Fraction(v) for v in a.ravel()], dtype=object).reshape(a.shape) for a in as_floats]
-        if (back[0] == weights).all() and (back[1] == biases).all():
-            weights, biases = as_floats
-            hidden_w, hidden_b = network.weights[:-1], network.biases[:-1]
-    last = np.ones((1, len(biases)))
-    return ReLUNetwork([*hidden_w, weights, last], [*hidden_b, biases, np.zeros(1)])
+    last = [as_fractions(network.weights[-1]), as_fractions(network.biases[-1])]
+    weights, biases = exact_product(rows, last[0]), exact_product(rows, last[1][:, None])[:, 0] + constants
+    rounded = nearest(weights), nearest(biases)
+    sound = not network.is_exact and all(np.isfinite(a).all() for a in rounded)
+    if sound and all((as_fractions(a) == b).all() for a, b in zip(rounded, (weights, biases))):
+        weights, biases = rounded
+        known = network
+    else:
+        known = network.exact()
+    one = np.ones((1, len(biases)))
+    return ReLUNetwork([*known.weights[:-1], weights, one], [*known.biases[:-1], biases, np.zeros(1)])

@@ -174,14 +174,19 @@ class PolyhedralSet:
         """(f_0, n0) float64 vertices; with lineality the points of least norm. Errors: `vertex_errors`."""
         if self.dimension < 0 or self.complex.dimension == 0:
             return self.complex.vertices[: len(self._cells.points)].copy()
-        return self.complex._lift(self._cells.gates.coordinates[self._cells.points])
+        return self.complex._lift(self._located[0])
+
+    @cached_property
+    def _located(self) -> tuple[FloatArray, FloatArray]:
+        """Quotient coordinates of the vertices and bounds of their errors."""
+        return self._cells.gates.located(self._cells.points)
 
     @cached_property
     def vertex_errors(self) -> FloatArray:
         """(f_0,) bounds of the error of each quotient coordinate of a vertex."""
         if self.complex.dimension == 0:
             return self.complex.vertex_errors[: len(self._cells.points)].copy()
-        return self._cells.gates.errors[self._cells.points]
+        return self._located[1]
 
     def exact_vertex(self, vertex: int) -> tuple[Fraction, ...]:
         """Rational coordinates (n0) of a vertex; with lineality of the point of least norm."""
@@ -197,7 +202,7 @@ class PolyhedralSet:
     def edges(self) -> IntArray:
         """(f_1, 2) vertices of each edge; second -1 for a ray."""
         ends = self._cells.ends
-        index = np.full(len(self._cells.gates.signs), -1, dtype=np.int64)
+        index = np.full(self._cells.gates.n_points, -1, dtype=np.int64)
         index[self._cells.points] = np.arange(len(self._cells.points))
         found = index[ends] if len(ends) else np.zeros((0, 2), dtype=np.int64)
         swap = (found[:, 0] < 0) & (found[:, 1] >= 0)
@@ -213,7 +218,7 @@ class PolyhedralSet:
             return ids, np.zeros((0, self.complex.network.architecture[0]))
         ends = self._cells.ends[ids]
         tips = np.where(gates.far[ends[:, 0]], ends[:, 0], ends[:, 1])
-        directions = self.complex._lift(gates.coordinates[tips])
+        directions = self.complex._lift(gates.located(tips)[0])
         return ids, directions / np.linalg.norm(directions, axis=1, keepdims=True)
 
     def is_unbounded(self, dim: int) -> BoolArray:
