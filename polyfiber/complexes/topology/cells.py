@@ -278,7 +278,16 @@ def section(cx: PolyhedralComplex, gates: Gates) -> Cells | None:
     star = np.empty((len(halves), gates.n), dtype=np.int64)
     words = np.empty((len(halves), gates.frame.n_words), dtype=np.uint64)
     gv.edge_planes(
-        halves, gates.n, cx._frame.net.shift, sk.signed, gates.id_of(0), cx._frame.net.inf, sk.state, planes, star, words
+        halves,
+        gates.n,
+        cx._frame.net.shift,
+        sk.signed,
+        gates.id_of(0),
+        cx._frame.net.inf,
+        sk.state,
+        planes,
+        star,
+        words,
     )
     signs = np.zeros((len(halves), gates.count), dtype=np.int8)
     places = NewPoints(gates.frame, star, words, np.zeros(star.shape), np.zeros(len(star), dtype=np.bool_))

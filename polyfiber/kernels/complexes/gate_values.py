@@ -8,8 +8,8 @@ import numpy as np
 
 from ..jit import bare_kernel, inline_kernel, outlined_kernel, prefetch, trailing_zeros
 from ..lanes import axpy, load8, magnitude, plus, store, times, total, zero8
-from ..rows import hash_row, probe
 from ..rounding import TINY
+from ..rows import hash_row, probe
 from .forms import ONE, SLOP, bit_of, range_mask
 from .layer_filter import differing
 
@@ -199,7 +199,9 @@ def gate_signs(order, points, flat, row, chain, asked, carried, signs, value, bo
             b = near + sigma[i] * err[v] * inflate
             if not abs(z) < np.inf:
                 b = np.inf
-            elif not abs(z) > b and err[v] < np.inf:  # the form on the cell knows better what an error of the point is worth
+            elif (
+                not abs(z) > b and err[v] < np.inf
+            ):  # the form on the cell knows better what an error of the point is worth
                 error = err[v] * inflate * SLOP
                 near = near + drift[i] * grown * error + TINY
                 z, b = on_cell(v, at, words, x, near, hom * const[i], hom, error, chain, coef)
