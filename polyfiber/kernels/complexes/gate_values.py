@@ -168,7 +168,7 @@ def gate_signs(order, points, flat, row, chain, asked, carried, signs, value, bo
                         anew = True
             m = np.int64(0)
             if not anew:
-                m = differing(words, v, on, first[2], first[3], changed)
+                m = differing(words, v, on, first[2], first[3], changed, np.int64(0))
                 anew = done + m > limit
             if anew or m > 0:
                 for wi in range(words.shape[1]):
