@@ -8,6 +8,7 @@ Beyond the bottleneck the problem is coNP-hard, so a budget may end it with *und
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
 from numbers import Real
 from typing import Any, Literal
 
@@ -16,14 +17,17 @@ import numpy as np
 from .._typing import FloatArray, ProgressLike
 from ..bounds.relaxation import box_is_known
 from ..bounds.settle import settle
-from ..budget import Budget, Monitor
+from ..budget import Budget, Monitor, heed
 from ..domain import Box, Polyhedron
 from ..errors import BudgetExceededError, InputError, ShapeError
 from ..network.float_or_rational import products_in_range
 from ..network.model import ReLUNetwork
 from ..network.piecewise import function_chain
+from ..numerics.exact import as_fractions
 from ..numerics.polyhedra import directed
+from ..numerics.products import nearest
 from ..verdict import Verdict
+from .allowance import SHARE, Allowance
 from .answer import Difference, Equivalence, exact_verdict
 from .bounds.difference import (
     ENUMERATION_SHARE,
@@ -33,14 +37,14 @@ from .bounds.difference import (
     maximum_difference,
 )
 from .bounds.difference_network import check_pair
-from .bounds.everywhere import bound_on_box, growth_bound
+from .bounds.everywhere import bound_on_box, growth_bound, highest_on
 from .bounds.near_equal import NEAR_SECONDS, Question
 from .forms.canonical import CanonicalForm, canonical_form, compare_raw, flat_parameters, form_of, raw_forms
 from .forms.shared_features import shared_features
 from .grounds import Bounded, ComparedCells, EqualForms, Ground, ProvedBoxes, SameFunctions, SameParameters, SplitCells
 from .partial import ProvedPart, agreeing_cells
-from .regions.cover import Covered, CoverSearch, essential_inputs, sizes_of
-from .relations.prove import bound_on, by_relations
+from .regions.cover import Covered, CoverSearch, essential_inputs
+from .relations.prove import by_relations
 from .relations.split import by_splitting
 from .witness import (
     Witness,
@@ -49,14 +53,9 @@ from .witness import (
     decisive_in,
     exact_difference,
     exact_output,
-    excess,
-    explained,
-    rounding_bound,
     surely_different,
 )
 
-YES_SHARE = 1e-3
-"""Of the tolerance: what a YES by cells asks for, relative to what the terms of an output add up to."""
 BLURS = 1.0
 """How many times what 32 roundings of parameters and coordinates do to the values of a point a difference may be without being one."""
 MAX_BLOCKWISE = 10**11
@@ -67,6 +66,10 @@ SPLIT_SHARE = 0.25
 """Of the time, for cells along the difference before all cells of both."""
 SLOW = 1000
 """Parameters beyond which exact normal forms take longer than shared functions."""
+EXACT_INPUTS = 24
+"""Inputs that are tried in rationals where floats do not hold the products of parameters."""
+MOST_EXACT = 4000
+"""Parameters of a pair up to which they are."""
 LARGE = 1_000_000
 """Parameters beyond which a few inputs are tried before anything else."""
 
@@ -174,6 +177,11 @@ class _Pair:
         self.monitor, self.method = monitor, method
         self.fa, self.fb = a.rounded(), b.rounded()
 
+    @cached_property
+    def allowance(self) -> Allowance:
+        """What the tolerance explains."""
+        return Allowance(self.fa, self.fb, self.tolerance, self.domain)
+
     def _facts(self) -> dict[str, Any]:
         return {"domain": self.domain, "epsilon": self.epsilon, "stats": {"seconds": self.monitor.elapsed}}
 
@@ -209,32 +217,41 @@ class _Pair:
         X = X if self.domain is None else X[self.domain.contains(X)]
         if not len(X):
             return None
-        beyond = excess(self.fa, self.fb, X, self.tolerance)
+        beyond = self.allowance.excess(X)
         for i in np.argsort(-beyond)[:2]:
             if beyond[i] > 0.999:
                 x = X[i]
-                allowed = explained(self.fa, self.fb, x, self.tolerance)
-                proof = decisive_in(self.domain, self.a, self.b, x, allowed)
+                proof = decisive_in(self.domain, self.a, self.b, x, self.allowance.explains(x))
                 if proof is not None:
                     return proof
         return None
 
 
-def _forms(pair: _Pair) -> tuple[float, float, CanonicalForm | None, CanonicalForm | None]:
-    """Distance of the canonical forms and what rounding allows; the forms themselves when they differ."""
+_PAIR = np.zeros(1, dtype=np.int64), np.ones(1, dtype=np.int64)
+
+
+def _by_forms(pair: _Pair) -> tuple[Equivalence | None, float, float, CanonicalForm | None]:
+    """YES where forms are so close, and outputs so large, that no input can speak against it; distance, what rounding adds to it, a form where they differ."""
     a, b = pair.fa, pair.fb
+    x, raw = None, None
     if a.architecture == b.architecture:
-        raw = raw_forms(np.stack([flat_parameters(a), flat_parameters(b)]), a.architecture)
-        allowed = pair.tolerance + float(raw.noise.sum())
-        distance = float(compare_raw(raw, [0], [1], limit=max(1e-3, 2 * allowed))[0][0])
-        if distance <= allowed:
-            return distance, allowed, None, None
-        x, y = form_of(raw, 0), form_of(raw, 1)
+        flat = np.concatenate([flat_parameters(a), flat_parameters(b)]).reshape(2, -1)
+        raw = raw_forms(flat, a.architecture)
+        noise = float(raw.noise.sum())
+        allowed = pair.tolerance + noise
+        distance = float(compare_raw(raw, *_PAIR, limit=max(1e-3, 2 * allowed))[0][0])
+        if not distance <= allowed:
+            x = form_of(raw, 0)
+            distance = min(distance, x.distance(form_of(raw, 1)))
     else:
         x, y = canonical_form(a), canonical_form(b)
-        allowed = pair.tolerance + x.noise + y.noise
-        distance = np.inf
-    return min(distance, x.distance(y)), allowed, x, y
+        distance, noise = x.distance(y), x.noise + y.noise
+    allowed = pair.tolerance + noise
+    if distance <= allowed < 1 and pair.allowance.admits_forms(
+        distance + noise, None if raw is None else (flat, raw.widths)
+    ):
+        return pair.yes(EqualForms(distance, allowed)), distance, noise, x
+    return None, distance, noise, x
 
 
 def _everywhere(pair: _Pair) -> Equivalence:
@@ -244,13 +261,13 @@ def _everywhere(pair: _Pair) -> Equivalence:
             return pair.no("witness", _DIFFER, proof)
     distance = np.inf
     if pair.method != "regions":
-        distance, allowed, x, _ = _forms(pair)
-        if distance <= allowed < 1:
-            return pair.yes(EqualForms(distance, allowed))
+        answer, distance, noise, x = _by_forms(pair)
+        if answer is not None:
+            return answer
         if len(pair.fa.weights) > 3 or (x is not None and x.decides == "sufficient"):
-            allowed = max(allowed, 1e-13)
+            allowed = max(pair.tolerance + noise, 1e-13)
             shared = shared_features(pair.fa, pair.fb, tolerance=allowed) if allowed < 1 else None
-            if shared is not None:
+            if shared is not None and pair.allowance.admits_forms(shared + noise):
                 text = "the features that both networks share agree, layer by layer,"
                 return pair.yes(EqualForms(shared, allowed, "shared features", text))
     X = candidates(pair.fa, pair.fb)
@@ -271,7 +288,7 @@ def _everywhere(pair: _Pair) -> Equivalence:
     if pair.method == "forms":
         return pair.undecided(f"canonical forms differ by {distance:.2g}, which decides nothing here")
     if not products_in_range(pair.fa, pair.fb):
-        return pair.undecided(_BEYOND)
+        return _beyond_floats(pair, X)
     answer = _by_cells(pair)
     if answer.verdict is Verdict.UNDECIDED and not tried and not pair.monitor.late:
         answer = _by_splitting(pair) or answer
@@ -282,17 +299,6 @@ def _everywhere(pair: _Pair) -> Equivalence:
     return answer
 
 
-def surely_related(a: ReLUNetwork, b: ReLUNetwork, *, tolerance: float) -> bool:
-    """Whether two networks are equal over shared functions, and no input that is tried speaks against it: YES at once for collections.
-
-    Relations measure against all terms, a witness against those that count at an input; both are asked, as in `are_equivalent`.
-    """
-    if by_relations(a, b, tolerance=tolerance) is None:
-        return False
-    pair = _Pair(a, b, None, tolerance, None, Monitor(None, None), "forms")
-    return pair.witness_among(candidates(pair.fa, pair.fb)) is None
-
-
 def _by_relations(pair: _Pair, tolerance: float | None = None) -> Equivalence | None:
     """YES where both are equal over the functions that they share; on a box, where the bound of what is left out is within its limit."""
     found = by_relations(
@@ -300,13 +306,25 @@ def _by_relations(pair: _Pair, tolerance: float | None = None) -> Equivalence | 
     )
     if found is None:
         return None
-    box = box_around(pair.domain)
-    if box is not None and not found.exact:
-        limits = pair.tolerance * _sampled(pair)[2]
-        if not (bound_on(found.bound, *box) <= limits).all():
-            return None
     ground = SameFunctions(found.functions, found.distance, found.allowed, found.growth.constant, found.growth.slope)
     return pair.yes(ground, **({"known_exact": Verdict.YES} if found.exact else {}))
+
+
+def _beyond_floats(pair: _Pair, X: FloatArray) -> Equivalence:
+    """Where products leave the range of floats: NO by an input at which both, and what the tolerance explains, are worked out in rationals."""
+    X = X[np.isfinite(X).all(axis=1)]
+    for x in (
+        X[:: max(1, len(X) // EXACT_INPUTS)] if pair.fa.n_parameters + pair.fb.n_parameters <= MOST_EXACT else X[:0]
+    ):
+        heed("exact arithmetic")
+        point = x if pair.domain is None else pair.domain.exact_point(x)
+        if point is None:
+            continue
+        u, v, gap = exact_difference(pair.a, pair.b, point)
+        near = nearest(as_fractions(point))
+        if gap and any(abs(p - q) > limit for p, q, limit in zip(u, v, pair.allowance.explains_exactly(point))):
+            return pair.no("witness", _DIFFER, Witness(near, (u, v), as_float(gap), "exact"))
+    return pair.undecided(_BEYOND)
 
 
 def _by_splitting(pair: _Pair, share: float = 1.0) -> Equivalence | None:
@@ -319,12 +337,6 @@ def _by_splitting(pair: _Pair, share: float = 1.0) -> Equivalence | None:
         return None
     box = box_around(pair.domain)
     if found.equal:
-        if (
-            box is not None
-            and not found.exact
-            and (bound_on(found.bound, *box) > pair.tolerance * _sampled(pair)[2]).any()
-        ):
-            return None
         ground = SplitCells(
             found.functions, found.distance, found.allowed, found.growth.constant, found.growth.slope, cells=found.cells,
             waiting=found.waiting, suspects=len(found.where), empty=found.empty,
@@ -354,14 +366,14 @@ def climbed(pair: _Pair, X: FloatArray, rounds: int = 24) -> FloatArray:
     rng = np.random.default_rng(7)
     if pair.monitor.late or pair.fa.n_parameters + pair.fb.n_parameters > LARGE:
         return X[:0]
-    best = excess(pair.fa, pair.fb, X, pair.tolerance)
+    best = pair.allowance.excess(X)
     chosen = np.argsort(-best)[:16]
     X, best = X[chosen], best[chosen]
     for _ in range(rounds):
         step = X * (1 + 10.0 ** rng.uniform(-3, 1, (16, 1)))[: len(X)] * rng.choice([1.0, 0.3], (len(X), 1))
         moved = X + 10.0 ** rng.uniform(-4, 0, (len(X), 1)) * (1e-3 + np.abs(X)) * rng.standard_normal(X.shape)
         for trial in (step, moved):
-            found = excess(pair.fa, pair.fb, trial, pair.tolerance)
+            found = pair.allowance.excess(trial)
             better = found > best
             X, best = np.where(better[:, None], trial, X), np.where(better, found, best)
     return X
@@ -392,7 +404,7 @@ def _by_cells(pair: _Pair) -> Equivalence:
     search = _search(pair, f, g)
     if isinstance(search, str):
         return pair.undecided(search)
-    limits, share = np.zeros(f.architecture[-1]), YES_SHARE * pair.tolerance
+    limits, share = np.zeros(f.architecture[-1]), SHARE * pair.tolerance
     # the first suspect is looked at at once; where it is in the grey zone, the rest may show more
     for stop in (1, None):
         found = search.run(limits, pair.monitor, share=share, blurs=BLURS, stop=stop)
@@ -477,17 +489,16 @@ def _on_domain(pair: _Pair) -> Equivalence:
     if box_around(pair.domain) is None:
         return _everywhere(pair)
     if pair.epsilon is None and pair.method == "auto":
-        distance, allowed, _, _ = _forms(pair)
-        # relative to what f reaches on the domain, parameters within the tolerance may be too far apart
-        if distance <= YES_SHARE * pair.tolerance + (allowed - pair.tolerance) and distance <= allowed < 1:
-            return pair.yes(EqualForms(distance, allowed))
+        answer, *_ = _by_forms(pair)
+        if answer is not None:
+            return answer
         related = _by_relations(pair)
         if related is None and _vertices(pair) > FEW:
             related = _by_splitting(pair, SPLIT_SHARE)
         if related is not None:
             return related
     if pair.epsilon is None and not products_in_range(pair.fa, pair.fb):
-        return pair.undecided(_BEYOND)
+        return _beyond_floats(pair, candidates(pair.fa, pair.fb, pair.domain))
     if pair.method in ("auto", "regions"):
         part = Monitor(pair.monitor.rest(ENUMERATION_SHARE), pair.monitor._call)
         found = _cells_on_domain(pair, part)
@@ -525,7 +536,7 @@ def _cells_on_domain(pair: _Pair, monitor: Monitor) -> Equivalence | None:
         return pair.tolerance * size if asked is None else asked
 
     # a function that vanishes on the domain has its terms for a scale, those that are there
-    share, blurs = (YES_SHARE * pair.tolerance, BLURS) if asked is None else (0.0, 0.0)
+    share, blurs = (SHARE * pair.tolerance, BLURS) if asked is None else (0.0, 0.0)
     for stop in (1, None):
         limits = limit(reached)
         found = search.run(limits, monitor, share=share, blurs=blurs, stop=stop)
@@ -534,11 +545,12 @@ def _cells_on_domain(pair: _Pair, monitor: Monitor) -> Equivalence | None:
             most = max(bound, float(limits.max()))  # beside rounding, which counts by itself
             return pair.yes(Bounded(bound, most, "regions", _domain_facts(found)))
         reached = np.maximum(reached, found.size)
-        # until the cells are complete, f is at most what its terms add up to
-        ceiling = limit(found.ceiling if found.complete else search.largest())
+        # until the cells are complete, f is at most what boxes say
+        assert search.bounded is not None
+        top = found.ceiling if found.complete else np.minimum(search.largest(), highest_on(pair.fa, search.bounded))
+        ceiling = limit(top)
         for x in [*suspected_inputs(found), *found.where]:
-            noise = 4.0 * (rounding_bound(pair.fa, x) + rounding_bound(pair.fb, x)) if pair.epsilon is None else 0.0
-            proof = _inside(pair, x, ceiling + noise)
+            proof = _inside(pair, x, ceiling if asked is not None else ceiling + pair.allowance.rounding(x))
             if proof is not None:
                 facts = _domain_facts(found)
                 return pair.no("regions", f"|f - g| reaches {proof.gap:.6g}", proof, certificate=facts)
@@ -594,8 +606,8 @@ def _by_bounds(pair: _Pair) -> Equivalence:
         return pair.yes(Bounded(found.upper, limit, found.method, facts))
     if found.where is not None:
         ceiling: Any = limit
-        if pair.epsilon is None:  # f is at most what its terms add up to
-            ceiling = pair.tolerance * sizes_of(pair.fa, found.where, box)[-1][:, -1]
+        if pair.epsilon is None and box is not None:  # f is at most what boxes say
+            ceiling = pair.tolerance * highest_on(pair.fa, box) + pair.allowance.rounding(found.where)
         proof = _inside(pair, found.where, ceiling)
         if proof is not None:
             return pair.no(found.method, f"|f - g| reaches {found.maximum:.6g}", proof, certificate=facts)

@@ -64,33 +64,6 @@ def magnitude(net: ReLUNetwork, X: FloatArray) -> FloatArray:
     return y
 
 
-def sensitivity(net: ReLUNetwork, X: FloatArray, tolerance: float = 0.0) -> FloatArray:
-    """How much each output can move (…, nL), per unit of relative change of every block of parameters.
-
-    A row ``(w | b)`` may move by its size, a row of the last layer by its largest weighted entry; changes are
-    carried through the layers with ``relu`` as a contraction, so the bound is valid to first order in the change. Neurons that
-    four times the tolerance, as a change, leaves off add nothing.
-    """
-    y = np.asarray(X, dtype=np.float64)
-    moved = np.zeros(y.shape)
-    for layer, (W, b) in enumerate(zip(net.weights, net.biases)):
-        total = np.abs(y).sum(axis=-1, keepdims=True)
-        carried = moved @ np.abs(W).T
-        if layer == len(net.weights) - 1:
-            if layer == 0:
-                return np.asarray(carried + np.abs(W).max(axis=1) * total + np.abs(b))
-            sizes = row_norms(net.weights[layer - 1])
-            sizes = np.where(sizes > 0, sizes, 1.0)
-            heavy = (np.abs(W) * sizes).max(axis=1)
-            return np.asarray(carried + heavy * ((y / sizes).sum(axis=-1, keepdims=True) + 1.0) + np.abs(b))
-        norms = row_norms(W)
-        z = y @ W.T + b
-        moved = carried + total * norms + np.maximum(np.abs(b), norms)
-        moved = np.where((z < -4.0 * tolerance * moved) & (tolerance > 0), 0.0, moved)
-        y = np.maximum(z, 0.0)
-    raise AssertionError("a network has a layer")
-
-
 def rounding_bound(net: ReLUNetwork, X: FloatArray) -> FloatArray:
     """Bound (…, nL) of the rounding error of ``net(X)`` in float64."""
     terms = sum(W.shape[1] + 3 for W in net.weights)
@@ -103,38 +76,17 @@ def surely_different(a: ReLUNetwork, b: ReLUNetwork, X: FloatArray) -> BoolArray
     return np.asarray((gap > rounding_bound(a, X) + rounding_bound(b, X)).any(axis=-1))
 
 
-def present(net: ReLUNetwork, X: FloatArray, tolerance: float) -> FloatArray:
-    """As `magnitude`, of the terms that are there: neurons that stay off when every parameter moves by twice the tolerance add nothing."""
-    y, size = np.asarray(X, dtype=np.float64), np.abs(X)
+def present(net: ReLUNetwork, X: FloatArray, tolerance: float, size: FloatArray | None = None) -> FloatArray:
+    """As `magnitude`, of the terms that are there: neurons that stay off when every parameter moves by twice the tolerance add nothing.
+
+    Inputs count as ``size``, by default as large as they are.
+    """
+    y, size = np.asarray(X, dtype=np.float64), np.abs(X) if size is None else size
     for layer, (W, b) in enumerate(zip(net.weights, net.biases)):
         z, size = y @ W.T + b, size @ np.abs(W).T + np.abs(b)
         if layer < len(net.weights) - 1:
             y, size = np.maximum(z, 0.0), np.where(z < -2.0 * (layer + 1) * tolerance * size, 0.0, size)
     return np.asarray(size)
-
-
-def explained(a: ReLUNetwork, b: ReLUNetwork, X: FloatArray, tolerance: float) -> FloatArray:
-    """Gap (…, nL) that rounded parameters, and parameters of either network moved by the tolerance, explain at inputs of R^n.
-
-    Parameters count in blocks, or each by itself, whichever explains less: four times the tolerance times `sensitivity`, or the tolerance times what
-    the terms that are there add up to (`present`), for each layer once. Of both networks the one that explains more counts: a gap that moved parameters
-    of one of them make is no proof, however little the other explains.
-    """
-    sizes = [present(net, X, tolerance) for net in (a, b)]
-    blocks = [4.0 * tolerance * sensitivity(net, X, tolerance) for net in (a, b)]
-    single = [tolerance * len(net.weights) * size for net, size in zip((a, b), sizes)]
-    return np.asarray(np.maximum(*map(np.minimum, blocks, single)) + 2.0**-46 * np.maximum(*sizes) + FLOOR)
-
-
-def beyond_tolerance(a: ReLUNetwork, b: ReLUNetwork, X: FloatArray, tolerance: float) -> BoolArray:
-    """Where networks whose parameters agree within the tolerance could not differ so much."""
-    return np.asarray((np.abs(a(X) - b(X)) > explained(a, b, X, tolerance)).any(axis=-1))
-
-
-def excess(a: ReLUNetwork, b: ReLUNetwork, X: FloatArray, tolerance: float) -> FloatArray:
-    """Largest gap of an output (…,) relative to what is explained there; what is not finite counts as 0."""
-    found = (np.abs(a(X) - b(X)) / np.maximum(explained(a, b, X, tolerance), 1e-300)).max(axis=-1)
-    return np.where(np.isfinite(found), found, 0.0)
 
 
 def candidates(a: ReLUNetwork, b: ReLUNetwork, domain: Any = None, *, n: int = 256, rng: Any = 0) -> FloatArray:

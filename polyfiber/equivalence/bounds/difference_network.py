@@ -26,11 +26,11 @@ def check_pair(a: Any, b: Any) -> None:
 
 def check_same_ends(a: ReLUNetwork, b: ReLUNetwork) -> None:
     """Raise `ShapeError` unless inputs and outputs are as many."""
+    one, other = a.architecture, b.architecture
     for end, what in ((0, "inputs"), (-1, "outputs")):
-        if a.architecture[end] != b.architecture[end]:
+        if one[end] != other[end]:
             raise ShapeError(
-                f"the networks have {a.architecture[end]} and {b.architecture[end]} {what} "
-                f"({a.architecture} and {b.architecture}); only functions between the same spaces can be compared"
+                f"the networks have {one[end]} and {other[end]} {what} ({one} and {other}); only functions between the same spaces can be compared"
             )
 
 

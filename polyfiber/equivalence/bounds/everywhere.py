@@ -174,6 +174,15 @@ def bound_on_box(
     return best
 
 
+def highest_on(net: ReLUNetwork, box: tuple[FloatArray, FloatArray]) -> FloatArray:
+    """Upper bound of each ``|f_o|`` on a box: (nL,)."""
+    lo, hi = (np.asarray(end, dtype=np.float64)[None] for end in box)
+    W, c = net.weights[-1], net.biases[-1]
+    both = ReLUNetwork([*net.weights[:-1], np.concatenate([W, -W])], [*net.biases[:-1], np.concatenate([c, -c])])
+    upper = relaxed_upper(both, lo, hi).upper[0]
+    return np.asarray(np.maximum(np.maximum(upper[: len(W)], upper[len(W) :]), 0.0))
+
+
 def aligned(a: ReLUNetwork, b: ReLUNetwork) -> ReLUNetwork | None:
     """The network b with the neurons of each hidden layer in the order and scale of those of a, up to rounding.
 

@@ -16,6 +16,7 @@ from ...network.model import ReLUNetwork
 from ...network.moves import Replace
 from ...numerics.products import nearest
 from ...verdict import Verdict
+from ..allowance import Allowance
 from ..answer import Equivalence, Recheck
 from ..bounds.difference import MAX_VERTICES, expected_vertices
 from ..bounds.everywhere import bound_on_box
@@ -24,7 +25,7 @@ from ..moves_between import parameter_distance, unit_distance
 from ..regions.cover import CoverSearch, essential_inputs
 from ..relations.prove import by_relations
 from ..relations.split import by_splitting
-from ..witness import beyond_tolerance, candidates, exact_difference, explained, magnitude, rounding_bound
+from ..witness import candidates, exact_difference, magnitude, rounding_bound
 from .bounds import bound_holds
 from .near import recheck_near
 from .regions import compare_over
@@ -85,11 +86,13 @@ class _Work:
         if self.exactly or answer.epsilon is not None:
             return self.result(Verdict.YES, "the networks differ")
         if answer.domain is None:
-            allowed = explained(self.a, self.b, proof.x, answer.tolerance)
+            allowed = Allowance(self.a, self.b, answer.tolerance).explains(proof.x)
         else:  # less than any |f_o| that is reached would be asked for
             X = candidates(self.a, self.b, answer.domain, n=512, rng=self.rng)
             reached = np.abs(self.a(np.concatenate([X, proof.x[None]]))).max(axis=0)
             allowed = answer.tolerance * reached
+        if not np.isfinite(allowed).all():  # products beyond floats
+            allowed = Allowance(self.a, self.b, answer.tolerance, answer.domain).explains_exactly(point)
         if not any(abs(p - q) > limit for p, q, limit in zip(u, v, allowed)):
             if self._features() is not None:
                 return self.result(Verdict.NO, "they differ, but not by more than the tolerance explains")
@@ -136,7 +139,7 @@ class _Work:
         if self.exactly:
             return not any(exact_difference(answer.a, answer.b, x)[2] for x in X[:: max(1, len(X) // 32)])
         if answer.domain is None:
-            return not beyond_tolerance(self.a, self.b, X, max(answer.tolerance, 1e-12)).any()
+            return not Allowance(self.a, self.b, max(answer.tolerance, 1e-12)).exceeded(X).any()
         gap, noise = np.abs(self.a(X) - self.b(X)), rounding_bound(self.a, X) + rounding_bound(self.b, X)
         return bool((gap <= self._limits(X) + 64 * noise).all())
 

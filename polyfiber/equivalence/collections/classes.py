@@ -27,6 +27,7 @@ from ...errors import InputError, PolyfiberWarning
 from ...kernels.fibers import batches as kernels
 from ...kernels.fibers import canonical as canonical_kernels
 from ...verdict import Verdict
+from ..allowance import QUICK, directions, parameters_within
 from ..forms.canonical import MERGE, SLACK, generic_numbers
 from .collection import BLOCK_BYTES, Block, Collection, collect
 from .parallel_map import Mapper, mapper
@@ -98,7 +99,7 @@ class EquivalenceClasses:
 
 
 def network_keys(flat: FloatArray, architecture: Sequence[int]) -> tuple[FloatArray, FloatArray]:
-    """Function values at fixed inputs (k, N_KEYS), and the magnitudes of their terms.
+    """Function values at fixed inputs (k, N_KEYS), and the magnitudes of terms at inputs of that size and 1 more.
 
     Depends on the function and on the numbers of inputs and outputs alone, up to rounding.
     """
@@ -213,7 +214,8 @@ class _Keys:
         done = 0
         for ids, architecture, values, sizes in run(_key_task, collection.blocks()):
             keys.values[ids] = values
-            keys.radius[ids] = 4.0 * tolerance * sizes + 1e-300
+            # more than `Allowance` explains at these inputs: what keys tell apart is different
+            keys.radius[ids] = (max(4.0, len(architecture)) * tolerance + 2.0**-44) * sizes + 1e-300
             keys.code[ids] = codes.setdefault(tuple(architecture), len(codes))
             done += len(ids)
             monitor.report("evaluating keys", done, n)
@@ -279,7 +281,7 @@ def _confirm_task(task: _Buckets) -> tuple[IntArray, IntArray, dict[int, list[in
         local = np.searchsorted(mine, task.ends).astype(np.int64)
         found, left, right = kernels.confirm(
             flat, np.asarray(architecture, dtype=np.int64), local, MERGE, SLACK, task.tolerance, task.keys[mine],
-            task.radius[mine],
+            task.radius[mine], (directions(architecture[0])[:QUICK], parameters_within(task.tolerance, len(architecture) - 1)),
         )  # fmt: skip
         head[mine] = mine[found]
         open_left.append(mine[left])
@@ -392,11 +394,12 @@ class _Confirm:
                 self.undecided.append((root, index))
 
     def _verdict(self, root: int, index: int) -> Verdict:
-        from ..decide import are_equivalent, surely_related
+        from ..decide import are_equivalent
+        from ..relations.prove import by_relations
 
         self.asked += 1
         a, b = self.collection.network(root), self.collection.network(index)
-        if surely_related(a, b, tolerance=self.tolerance):  # most often the cheapest way
+        if by_relations(a, b, tolerance=self.tolerance) is not None:  # most often the cheapest way
             return Verdict.YES
         return are_equivalent(a, b, tolerance=self.tolerance, budget=self.pair_budget).verdict
 

@@ -13,6 +13,7 @@ from ...domain import Box, Polyhedron
 from ...errors import NumericalError
 from ...network.float_or_rational import products_in_range
 from ...network.model import ReLUNetwork
+from ..allowance import Allowance
 from ..bounds.everywhere import Growth
 from .joint import Joint
 
@@ -114,7 +115,7 @@ def by_relations(
             joint = Joint(a, b, tolerance=allowed, box=box)
         except NumericalError:  # numbers that floats do not hold when rows are scaled
             return None
-        if not agrees(joint, tolerance, allowed):
+        if not agrees(joint, tolerance, allowed) or not admitted(joint.bound, Allowance(a, b, tolerance, domain)):
             return None
     growth = Growth(float(joint.bound[:, -1].max()), float(joint.bound[:, :-1].sum(axis=1).max() * (1 + 1e-12)))
     return SharedFunctions(joint.distance, allowed, growth, joint.bound, joint.size - joint.n - 1, exact=False)
@@ -124,6 +125,13 @@ def agrees(joint: Joint, tolerance: float, allowed: float) -> bool:
     """Whether outputs in floats agree, and what was left out is within the tolerance of what they are summed from."""
     within = joint.bound <= tolerance * joint.magnitude.max(axis=1)[:, None]
     return joint.distance <= allowed and bool(within.all()) and bool(np.isfinite(joint.bound).all())
+
+
+def admitted(bound: FloatArray, allowance: Allowance) -> bool:
+    """Whether a bound of ``|f - g|`` over ``(|x|, 1)`` proves a YES, see `equivalence.allowance`."""
+    if allowance.box is not None:
+        return allowance.admits(bound_on(bound, *allowance.box), 0.0)
+    return allowance.admits(bound[:, -1], bound[:, :-1].sum(axis=1))
 
 
 def bound_on(bound: FloatArray, lo: Any, hi: Any) -> FloatArray:

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..jit import bare_kernel
 from .canonical import canonical_forms, compare_forms, room_for
+from .spread import apart, spreads
 
 
 @bare_kernel
@@ -75,7 +76,9 @@ def close(keys, radius, i, j):
 def _confirm(found, widths, bounds, tolerance, keys, radius, head, heads, room, listed):
     """Join each row to the first class of its bucket with a matching form; list pairs that are open."""
     noise = found.noise
-    pair, distance, orders = room
+    pair, distance, orders, scale = room
+    # parameters; what distances of forms say about values (`spreads`), -1 where it was not asked; how near parameters have to be
+    flat, points, spread, near, work = scale
     open_left, open_right = listed
     n_open = 0
     left = pair[:1]
@@ -91,9 +94,18 @@ def _confirm(found, widths, bounds, tolerance, keys, radius, head, heads, room, 
                     continue
                 left[0] = j
                 right[0] = i
+                if apart(flat[j], flat[i], widths, near, work) <= near:
+                    head[i] = j
+                    n_open = mark
+                    break
                 allowed = tolerance + noise[i] + noise[j]
                 compare_forms(found, left, right, widths, allowed, distance, orders)
-                if distance[0] <= allowed < 1.0:
+                close_by = distance[0] <= allowed < 1.0
+                if close_by:
+                    if spread[j] < 0.0:
+                        spreads(flat[j : j + 1], widths, points, spread[j : j + 1])
+                    close_by = (distance[0] + noise[i] + noise[j]) * spread[j] <= tolerance
+                if close_by:
                     head[i] = j
                     n_open = mark
                     break
@@ -108,20 +120,22 @@ def _confirm(found, widths, bounds, tolerance, keys, radius, head, heads, room, 
     return n_open
 
 
-def confirm(flat, widths, bounds, merge, slack, tolerance, keys, radius):
+def confirm(flat, widths, bounds, merge, slack, tolerance, keys, radius, close_by):
     """Classes inside buckets by canonical forms.
 
     Parameters
     ----------
     flat : (B, P), rows in bucket order; bounds : (buckets + 1,) int64
     keys, radius : (B, K)
+    close_by : (points (k, n0), float)
+        Where `spreads` looks at outputs, and how far parameters may be apart, each by itself.
 
     Returns
     -------
     head : (B,) int64
         First row of the same bucket with an equal form.
     open_left, open_right : int64
-        Heads whose keys are close and whose forms differ: not decided here.
+        Heads whose keys are close and whose forms differ, or say too little about values: not decided here.
     """
     B = len(flat)
     forms = room_for(B, widths)
@@ -129,7 +143,12 @@ def confirm(flat, widths, bounds, merge, slack, tolerance, keys, radius):
     canonical_forms(flat, widths, merge, slack, forms)
     head, heads = np.empty(B, np.int64), np.empty(B, np.int64)
     pair, distance = np.empty(2, np.int64), np.empty(1)
-    room = pair, distance, np.empty((1, max(1, int(widths[1:-1].sum()))), np.int32)
+    orders = np.empty((1, max(1, int(widths[1:-1].sum()))), np.int32)
+    points, near = close_by
+    widest = int(widths.max())
+    work = np.empty((2, widest), np.int64), np.empty((2, widest)), np.empty(widest, np.int8)
+    scale = flat, points, np.full(B, -1.0), near, work
+    room = pair, distance, orders, scale
     capacity = 4 * B + 16
     while True:
         left, right = np.empty(capacity, np.int64), np.empty(capacity, np.int64)

@@ -213,6 +213,7 @@ def canonical_forms(flat, widths, merge, slack, found):
                             if e > d:
                                 d = e
                         if d <= merge:
+                            error = max(error, 0.125 * d)
                             live[starts[l] + j] = 0
                             for r in range(outer):
                                 q = offsets[l + 1] + r * widths[l]
@@ -260,6 +261,8 @@ def canonical_forms(flat, widths, merge, slack, found):
                         scale = np.sqrt(square)
                         if b > slack * scale:
                             broken = max(broken, b / scale)
+                        elif b > 0.0:
+                            error = max(error, 0.125 * b / scale)
                         for i in range(n1):
                             if live[starts[1] + i]:
                                 v = p[offsets[2] + j * n1 + i]
@@ -420,6 +423,7 @@ def canonical_forms(flat, widths, merge, slack, found):
                         break
                 d = min(plus, minus)
                 if d <= merge:
+                    error = max(error, 0.125 * d)
                     found = j
                     if minus < plus:
                         orient[t, j] = 0
@@ -442,6 +446,7 @@ def canonical_forms(flat, widths, merge, slack, found):
                 if heavy[r] > 0.0:
                     c0 = max(c0, abs(forms[t, at_c + j * m + r]) / heavy[r])
             if c0 <= merge:
+                error = max(error, 0.125 * c0)
                 continue
             least = min(least, c0)
             if kept != j:
@@ -643,7 +648,7 @@ def compare_forms(found, left, right, widths, limit, distance, orders):
 
 @kernel
 def key_values(flat, widths, points, mix, keys, sizes):
-    """Generic combinations ``mix[p] . f(points[p])`` of the outputs, and the sums of their terms' magnitudes.
+    """Generic combinations ``mix[p] . f(points[p])`` of the outputs, and sums of their terms' magnitudes at inputs of size ``1 + max |points[p]|``.
 
     Parameters
     ----------
@@ -660,9 +665,12 @@ def key_values(flat, widths, points, mix, keys, sizes):
     r = np.empty(widest)
     for t in range(flat.shape[0]):
         for k in range(points.shape[0]):
+            top = 1.0
             for c in range(widths[0]):
                 y[c] = points[k, c]
-                s[c] = abs(points[k, c])
+                top = max(top, 1.0 + abs(points[k, c]))
+            for c in range(widths[0]):
+                s[c] = top
             position = 0
             for l in range(1, layers + 1):
                 inner = widths[l - 1]
