@@ -3,12 +3,13 @@
 The rules, for whoever changes this next:
 
 1. A YES rests on the whole domain. Each ground below refuses to exist where something was left out, or where its bound exceeds what was asked.
-2. A NO carries an input whose gap, computed exactly or beyond all rounding, exceeds what the tolerance explains there (`witness.decisive`).
+2. A NO carries an input whose gap, computed exactly or beyond all rounding, exceeds what the tolerance explains there (`witness.decisive`). What the
+   tolerance explains is defined once, in `allowance`: a YES shows that no gap exceeds it, so none of both can hold beside the other.
 3. Different forms prove no NO: equal functions can have different forms. Equal forms prove a YES.
 4. Everything else is UNDECIDED, with what was proved.
 
 Grey zone: on cells a YES asks for a thousandth of the tolerance, relative to what the terms of an output add up to (beside rounding, in the
-same measure); a NO asks for more than the tolerance explains. What lies between may end as UNDECIDED, and both answers would be right.
+same measure); a NO asks for more than the tolerance explains. What lies between may end as UNDECIDED.
 """
 
 from __future__ import annotations
