@@ -10,9 +10,9 @@ import typer
 
 from ..errors import InputError
 from ..words import count as counted
-from .grammar.choices import Field, Side, Support
+from .grammar.choices import Cap, Field, Side, Support
 from .grammar.parsing import parse_level
-from .options import NETWORK, Limits, Output, Where, grouped
+from .options import NETWORK, Limits, Output, Where, grouped, refuse
 from .outputs import new_figure, require_writable, write_figure
 from .render import note, shown, table, tell
 
@@ -41,9 +41,11 @@ def _complex(file: Path, where: Where, limits: Limits, printed: Output) -> Any:
     return canonical_complex(net, where.domain_of(net), budget=limits.budget, progress=printed.progress), limits.budget
 
 
-def _prepare(wanted: Wanted) -> None:
-    """Refuse what could not be written before the work."""
+def _prepare(wanted: Wanted, cap: Any = None) -> None:
+    """Refuse what could not be written before the work, and a cap on what is not saved."""
     save, plot = wanted.save, wanted.plot
+    if cap is not None and save is None:
+        refuse(("--cap",), "only with --save")
     if save is not None:
         if save.suffix.lower() not in (".obj", ".ply", ".vtu"):
             raise InputError(f"a mesh is written as .obj, .ply or .vtu, found {save.name!r}")
@@ -58,6 +60,7 @@ def _report(
     more: dict[str, Any],
     wanted: Wanted,
     printed: Output,
+    cap: Any = None,
 ) -> None:
     support, field = wanted.support.value, int(wanted.field.value)
     lineal = support == "bounded" and found.lineality_dimension > 0
@@ -84,7 +87,7 @@ def _report(
         ok = check.ok
         facts |= {"verified": check.ok, "cells_compared": check.compared, "problems": list(check.problems)}
     if wanted.save is not None:
-        found.save(wanted.save)
+        found.save(wanted.save, cap=cap)
         note(f"wrote {wanted.save}", quiet=printed.quiet)
     if wanted.plot is not None:
         figure = new_figure(wanted.plot, (8, 6))
@@ -112,6 +115,7 @@ def levelset_command(
     value: str = typer.Option("0", "--value", help="The level, taken exactly: 0.5 or 1/3."),
     output: int = typer.Option(0, "--output", min=0, help="Which output of the network; they count from 0."),
     side: Side = typer.Option(Side.LEVEL, "--side", help="Where f equals the value, is at most it or is at least it."),
+    cap: Cap = typer.Option(None, "--cap", help="Close the saved mesh by the sides of the box where f is below, or above."),
     *,
     where: Where,
     wanted: Wanted,
@@ -120,14 +124,19 @@ def levelset_command(
 ) -> None:
     """Find where an output has a value, or lies on one side of it: cells, topology, mesh."""
     level = parse_level(value)
-    _prepare(wanted)
+    _prepare(wanted, cap)
+    if cap is not None and side is not Side.LEVEL:
+        refuse(("--cap",), "only with --side level: the mesh of a side is its closed surface")
     cx, budget = _complex(file, where, limits, printed)
     make = {Side.LEVEL: cx.level_set, Side.BELOW: cx.sublevel_set, Side.ABOVE: cx.superlevel_set}[side]
-    _report(make(level, output, budget=budget), str(file), {}, wanted, printed)
+    _report(make(level, output, budget=budget), str(file), {}, wanted, printed, cap and cap.value)
 
 
 def boundary_command(
     file: Path = NETWORK,
+    cap: int = typer.Option(
+        None, "--cap", min=0, metavar="CLASS", help="Save the whole surface of the region of a class, sides of the box too."
+    ),
     *,
     where: Where,
     wanted: Wanted,
@@ -137,7 +146,7 @@ def boundary_command(
     """Find where the class changes: the decision boundary, the classes that meet there, its topology and size."""
     import numpy as np
 
-    _prepare(wanted)
+    _prepare(wanted, cap)
     cx, budget = _complex(file, where, limits, printed)
     found = cx.decision_boundary(budget=budget)
     more: dict[str, Any] = {}
@@ -149,7 +158,7 @@ def boundary_command(
         }
         if found.is_compact:
             more["size"] = float(found.sizes().sum())
-    _report(found, str(file), more, wanted, printed)
+    _report(found, str(file), more, wanted, printed, cap)
 
 
 def register(app: typer.Typer) -> None:

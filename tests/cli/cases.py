@@ -76,6 +76,8 @@ CASES = [
         f"levelset {{a}} --value 1/3 --output 1 --side below --domain -2,2 --support compactified --field 0 --save {{new}}.obj --verify {LIMITS}"
     ),
     Case("levelset {a} --domain -2,2 --plot {new}.png", optional="matplotlib"),
+    Case("levelset {a} --domain -2,2 --save {new}.ply --cap below"),
+    Case("boundary {a} --domain -2,2 --save {new}.ply --cap 1"),
     Case(f"boundary {{a}} --domain -2,2 --support bounded --field 2 --save {{new}}.obj --verify {LIMITS}"),
     Case("boundary {a} --domain -2,2 --plot {new}.png", optional="matplotlib"),
     Case(f"classify {{hiding}} --components 2 --sample {{new}}.npz --seed 1 --limit 64 --sign-error 1e-15 {LIMITS}"),

@@ -43,6 +43,25 @@ def test_boundary_names_the_classes_that_meet(tmp_path: Path) -> None:
     assert facts["size"] > 0
 
 
+def test_caps_close_the_mesh(tmp_path: Path) -> None:
+    file, box = str(DATA / "torus_distance.onnx"), "-0.9,0.9,-0.9,0.9,-0.4,0.4"  # cuts the torus open
+    cx = pf.canonical_complex(pf.read_network(file), pf.Box([-0.9, -0.9, -0.4], [0.9, 0.9, 0.4]))
+    polygons = {}
+    for cap in ([], ["--cap", "below"], ["--cap", "above"]):
+        mesh = tmp_path / "s.obj"
+        assert run("levelset", file, "--box", box, "--save", str(mesh), *cap).exit_code == 0
+        polygons[cap[-1] if cap else None] = mesh.read_text().count("\nf ")
+    assert polygons[None] == cx.level_set().mesh().n_polygons
+    assert polygons["below"] == cx.level_set().mesh(cap="below").n_polygons > polygons[None]
+    assert polygons["above"] == cx.level_set().mesh(cap="above").n_polygons > polygons[None]
+    mesh = tmp_path / "b.obj"
+    assert run("boundary", file, "--box", box, "--save", str(mesh), "--cap", "1").exit_code == 0
+    assert mesh.read_text().count("\nf ") == polygons["above"]  # a binary head: class 1 is f >= 0
+    for wrong in (["--cap", "below"], ["--cap", "up"], ["--cap", "above", "--side", "below", "--save", str(mesh)]):
+        assert run("levelset", file, "--box", box, *wrong).exit_code == 2, wrong
+    assert run("boundary", file, "--box", box, "--cap", "1").exit_code == 2
+
+
 @pytest.mark.parametrize(
     ("argv", "text"),
     [

@@ -37,6 +37,13 @@ class Side(StrEnum):
     ABOVE = "above"
 
 
+class Cap(StrEnum):
+    """Which side of a level set the sides of the domain close: where the output is at most the value, or at least it."""
+
+    BELOW = "below"
+    ABOVE = "above"
+
+
 class Support(StrEnum):
     """Which cells count in homology."""
 

@@ -387,21 +387,21 @@ class PolyhedralSet:
         result: FloatArray = above("complexes.topology.surfaces:sizes")(self, d)
         return result
 
-    def mesh(self, *, cap: Literal["below", "above"] | None = None) -> Any:
+    def mesh(self, *, cap: Literal["below", "above"] | int | None = None) -> Any:
         """The set as a mesh, for inputs of dimension 2 and 3; see `polyfiber.complexes.topology.surfaces.Mesh`.
 
         Cells of largest dimension become segments or polygons; of a set of full dimension, its surface does, facing outwards.
 
         Parameters
         ----------
-        cap : 'below' or 'above', optional
+        cap : 'below', 'above' or int, optional
             Close a level set by the sides of the domain where the output is at most, or at least, the value: the surface of
-            that side.
+            that side. Of a decision boundary, the number of a class: the surface of its region.
 
         Raises
         ------
         InputError
-            Other dimensions, an unbounded set (take the complex on a box), or a cap on what is no level set of one output.
+            Other dimensions, an unbounded set (take the complex on a box), or a cap on what is neither a level set of one output nor a decision boundary.
 
         Examples
         --------
@@ -422,7 +422,7 @@ class PolyhedralSet:
         text: str = above("pages.notebook:html_of")(self)
         return text
 
-    def save(self, path: Any, *, cap: Literal["below", "above"] | None = None) -> None:
+    def save(self, path: Any, *, cap: Literal["below", "above"] | int | None = None) -> None:
         """Write the mesh as ``.obj``, ``.ply`` or ``.vtu`` (with cell data); ``cap`` as in `mesh`."""
         self.mesh(cap=cap).save(path)
 

@@ -142,7 +142,7 @@ class Mesh:
             raise InputError(f"cannot write {target}: {error.strerror or error}") from None
 
 
-def mesh_of(owner: PolyhedralSet, cap: str | None = None) -> Mesh:
+def mesh_of(owner: PolyhedralSet, cap: str | int | None = None) -> Mesh:
     """The cells of largest dimension as segments or polygons, or the surface of a solid; see `PolyhedralSet.mesh`."""
     if cap is not None:
         owner = _solid(owner, cap)
@@ -186,20 +186,28 @@ def mesh_of(owner: PolyhedralSet, cap: str | None = None) -> Mesh:
     return Mesh(points, ptr, indices, normals, data, np.flatnonzero(outer[1][chosen]), border)
 
 
-def _solid(owner: PolyhedralSet, cap: str) -> PolyhedralSet:
-    """The side of a level set that a cap closes."""
-    gates = owner._cells.gates
-    if cap not in ("below", "above"):
-        raise InputError(f"cap must be 'below' (where f is at most the value) or 'above', found {cap!r}")
+def _solid(owner: PolyhedralSet, cap: str | int) -> PolyhedralSet:
+    """The side of a level set, or the class of a decision boundary, that a cap closes."""
+    gates, cx = owner._cells.gates, owner.complex
+    n0 = cx.network.architecture[0]
+    if owner.kind == "classes" and owner.label is None:
+        if isinstance(cap, str):
+            raise InputError(f"cap of a decision boundary is the number of a class, found {cap!r}")
+        region = cx.class_region(cap)
+        if region.dimension < n0:
+            raise InputError(f"class {cap} has no interior: there is nothing to cap")
+        return region
     if owner.kind != "values" or owner.keep != (0,) or gates.count != 1:
         raise InputError(
-            "caps close the level set of one output; a set of full dimension needs none, its mesh is its surface"
+            "caps close the level set of one output or a decision boundary; a set of full dimension needs none, its mesh "
+            "is its surface"
         )
+    if cap not in ("below", "above"):
+        raise InputError(f"cap must be 'below' (where f is at most the value) or 'above', found {cap!r}")
     row, constant = gates.exact_gate(0)
     output = next(o for o, v in enumerate(row) if v)
-    cx = owner.complex
     found = (cx.sublevel_set if cap == "below" else cx.superlevel_set)(-constant, output)
-    if found.dimension < cx.network.architecture[0]:
+    if found.dimension < n0:
         raise InputError(f"the side {cap} has no interior: there is nothing to cap")
     return found
 

@@ -126,7 +126,7 @@ def test_what_cannot_be_capped() -> None:
     curve = cx.level_set(float(np.median(cx.network(cx.vertices)[:, 0])))
     for call, match in (
         (lambda: curve.mesh(cap="inside"), "below"),
-        (lambda: cx.decision_boundary().mesh(cap="below"), "level set of one output"),
+        (lambda: cx.decision_boundary().mesh(cap="below"), "number of a class"),
         (lambda: cx.level_set([0, 0], [0, 1]).mesh(cap="below"), "level set of one output"),
         (lambda: cx.sublevel_set(0).mesh(cap="below"), "its mesh is its surface"),
         (lambda: cx.level_set(1e6).mesh(), "empty"),
