@@ -115,7 +115,9 @@ def levelset_command(
     value: str = typer.Option("0", "--value", help="The level, taken exactly: 0.5 or 1/3."),
     output: int = typer.Option(0, "--output", min=0, help="Which output of the network; they count from 0."),
     side: Side = typer.Option(Side.LEVEL, "--side", help="Where f equals the value, is at most it or is at least it."),
-    cap: Cap = typer.Option(None, "--cap", help="Close the saved mesh by the sides of the box where f is below, or above."),
+    cap: Cap = typer.Option(
+        None, "--cap", help="Close the saved mesh by the sides of the box where f is below, or above."
+    ),
     *,
     where: Where,
     wanted: Wanted,
@@ -135,7 +137,11 @@ def levelset_command(
 def boundary_command(
     file: Path = NETWORK,
     cap: int = typer.Option(
-        None, "--cap", min=0, metavar="CLASS", help="Save the whole surface of the region of a class, sides of the box too."
+        None,
+        "--cap",
+        min=0,
+        metavar="CLASS",
+        help="Save the whole surface of the region of a class, sides of the box too.",
     ),
     *,
     where: Where,
