@@ -11,6 +11,7 @@ from ..domain import Box, Polyhedron
 from ..errors import InputError, SolverError
 from ..network.model import ReLUNetwork
 from ..network.piecewise import PiecewiseLinearNetwork
+from ..network.relu_form import relu_form
 from .relaxation import bounding_box, relaxed
 
 WORTH = 1 << 12
@@ -77,8 +78,6 @@ def settle(network: ReLUNetwork | PiecewiseLinearNetwork, domain: Polyhedron | N
     Settled(97 of 128 neurons: 50 active, 47 inactive, by relaxation)
     """
     nothing = Settled(np.zeros(network.n_hidden, dtype=np.int8), "none")
-    if not isinstance(network, ReLUNetwork):
-        return nothing
     if domain is None or network.n_hidden == 0 or expected < (WORTH if isinstance(domain, Box) else WORTH_PROGRAMS):
         return nothing
     try:
@@ -92,12 +91,17 @@ def settle(network: ReLUNetwork | PiecewiseLinearNetwork, domain: Polyhedron | N
     return Settled(signs, "relaxation" if lines else "interval")
 
 
-def _multiplications(network: ReLUNetwork) -> int:
+def _multiplications(network: ReLUNetwork | PiecewiseLinearNetwork) -> int:
     """Of back-substitution: every layer through all layers below it, twice for values and once for magnitudes."""
-    widths = network.architecture
-    return sum(
-        4 * widths[layer] * widths[q] * widths[q - 1] for layer in range(2, len(widths)) for q in range(1, layer)
-    )
+    if isinstance(network, ReLUNetwork):
+        widths = network.architecture
+        sizes = [a * b for a, b in zip(widths, widths[1:])]
+    else:
+        form = relu_form(network)
+        widths = (network.n_inputs, *form.widths, network.n_outputs)
+        parts = zip(form.bases, form.reads)
+        sizes = [base.size + sum(m.shape[0] * m.shape[1] for m in reads.values()) for base, reads in parts]
+    return sum(4 * widths[layer] * sum(sizes[: layer - 1]) for layer in range(2, len(widths)))
 
 
 __all__ = ["Settled", "settle"]

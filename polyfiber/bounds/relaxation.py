@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -13,6 +14,8 @@ from ..budget import heed
 from ..domain import Box, Polyhedron
 from ..errors import InputError, SolverError
 from ..network.model import ReLUNetwork
+from ..network.piecewise import PiecewiseLinearNetwork
+from ..network.relu_form import relu_form
 from ..numerics.exact import as_fractions
 from ..numerics.hulls import AffineHull
 from ..numerics.lp import highs_options, interior_point
@@ -168,18 +171,82 @@ class System:
     high: FloatArray
 
 
+@dataclass(frozen=True)
+class Wiring:
+    """What every layer of ReLUs, and last the output, reads, in float64.
+
+    Attributes
+    ----------
+    reads : list of dict
+        For each layer: by block (0 the input, j >= 1 the outputs of ReLU layer j) the matrix on it, dense or scipy's.
+    b : list of arrays
+        Offsets.
+    rounded : bool
+        Whether the numbers are rationals that floats do not hold.
+    """
+
+    reads: list[dict[int, Any]]
+    b: list[FloatArray]
+    rounded: bool
+
+    @classmethod
+    def of(cls, network: ReLUNetwork | PiecewiseLinearNetwork) -> Wiring:
+        """That of a chain as it stands, of other networks of the ReLU gates that they are made of."""
+        if isinstance(network, ReLUNetwork):
+            weights = [np.asarray(w, dtype=np.float64) for w in network.weights]
+            return cls(
+                [{l: w} for l, w in enumerate(weights)],
+                [np.asarray(b, dtype=np.float64) for b in network.biases],
+                network.is_exact,
+            )
+        form = relu_form(network)
+        floats = form.floats
+        first = [{0: base[:, :-1]} if base[:, :-1].any() else {} for base in floats.bases]
+        reads = [{**own, **others} for own, others in zip(first, floats.reads)]
+        return cls(reads, [base[:, -1] for base in floats.bases], not form.is_float)
+
+    @property
+    def depth(self) -> int:
+        """Layers, the output among them."""
+        return len(self.b)
+
+    def value(self, layer: int, blocks: list[FloatArray]) -> FloatArray:
+        """Values ``z`` (…, m) of a layer where the input and the ReLU layers before it have the values (…, n_j)."""
+        return sum((y @ w.T for w, y in ((w, blocks[j]) for j, w in self.reads[layer].items())), self.b[layer])
+
+    def row(self, layer: int, i: int, j: int) -> FloatArray:
+        """What neuron i of a layer reads of block j, which it reads, (n_j,)."""
+        w = self.reads[layer][j]
+        return w[i] if isinstance(w, np.ndarray) else w[[i]].toarray()[0]
+
+
+def _parts(w: Any) -> tuple[Any, Any]:
+    """The positive and the negative part of a matrix."""
+    return (np.maximum(w, 0.0), np.minimum(w, 0.0)) if isinstance(w, np.ndarray) else (w.maximum(0.0), w.minimum(0.0))
+
+
+def _dense(w: Any) -> FloatArray:
+    return np.asarray(w if isinstance(w, np.ndarray) else w.toarray(), dtype=np.float64)
+
+
+TOGETHER = 1 << 24
+"""Entries of the rows that are carried down together."""
+
+
 @dataclass
 class Relaxation:
     """Bounds of the pre-activations of a network on a box, and the lines that replace its ReLUs.
 
     Parameters
     ----------
-    network : ReLUNetwork
+    network : ReLUNetwork or PiecewiseLinearNetwork
+        The latter by the ReLU gates that it is made of, see `polyfiber.network.relu_form`; what a layer reads further back
+        is carried down there.
     box : (low, high)
         Finite, each (n0,).
     """
 
-    network: ReLUNetwork
+    network: ReLUNetwork | PiecewiseLinearNetwork
     box: tuple[FloatArray, FloatArray]
     low: list[FloatArray] = field(default_factory=list)
     high: list[FloatArray] = field(default_factory=list)
@@ -189,27 +256,32 @@ class Relaxation:
     """Largest sum of magnitudes of the terms of each neuron."""
 
     def __post_init__(self) -> None:
-        self.W = [np.asarray(w, dtype=np.float64) for w in self.network.weights]
-        self.b = [np.asarray(b, dtype=np.float64) for b in self.network.biases]
+        self.wiring = Wiring.of(self.network)
+        self.reads, self.b, self.depth = self.wiring.reads, self.wiring.b, self.wiring.depth
         # rationals are rounded once: charge a unit for every entry
-        self.extra = 2 if self.network.is_exact else 0
+        self.extra = 2 if self.wiring.rounded else 0
 
-    def reach(self, layer: int) -> tuple[FloatArray, FloatArray]:
-        """Bounds of what a layer is fed with."""
-        if layer == 0:
+    def reach(self, block: int) -> tuple[FloatArray, FloatArray]:
+        """Bounds of the values of a block: the input (0), or the outputs of a ReLU layer."""
+        if block == 0:
             return self.box
-        return np.maximum(self.low[layer - 1], 0.0), np.maximum(self.high[layer - 1], 0.0)
+        return np.maximum(self.low[block - 1], 0.0), np.maximum(self.high[block - 1], 0.0)
 
     # ---- intervals --------------------------------------------------------------------------
     def interval(self, layer: int) -> None:
-        """Interval bounds of a layer from those of the layer below."""
-        w, b = self.W[layer], self.b[layer]
-        low, high = self.reach(layer)
-        plus, minus = np.maximum(w, 0.0), np.minimum(w, 0.0)
+        """Interval bounds of a layer from those of the blocks that it reads."""
+        b = self.b[layer]
+        size, least, most, terms = np.zeros(len(b)), np.zeros(len(b)), np.zeros(len(b)), 6 + self.extra
         with np.errstate(all="ignore"):
-            size = np.abs(w) @ np.maximum(np.abs(low), np.abs(high)) + np.abs(b)
-            error = gamma(w.shape[1] + 6 + self.extra) * 2 * size + TINY
-            below, above = plus @ low + minus @ high + b - error, plus @ high + minus @ low + b + error
+            for j, w in self.reads[layer].items():
+                low, high = self.reach(j)
+                plus, minus = _parts(w)
+                size = size + abs(w) @ np.maximum(np.abs(low), np.abs(high))
+                least, most = least + (plus @ low + minus @ high), most + (plus @ high + minus @ low)
+                terms += w.shape[1]
+            size = size + np.abs(b)
+            error = gamma(terms) * 2 * size + TINY
+            below, above = least + b - error, most + b + error
         del self.low[layer:], self.high[layer:], self.size[layer:]
         self.size.append(np.nan_to_num(size))
         self.low.append(np.where(np.isnan(below), -np.inf, below))
@@ -248,12 +320,22 @@ class Relaxation:
 
     def _upper(self, layer: int, sign: float) -> tuple[FloatArray, FloatArray]:
         """Slopes and maxima on the box of affine functions above ``sign * z`` of a layer."""
-        rows = sign * self.W[layer]
-        constant = sign * self.b[layer]
+        m = len(self.b[layer])
+        widest = max(len(self.box[0]), *(len(b) for b in self.b[: layer + 1]))
+        step = max(1, TOGETHER // widest)
+        found = [self._upper_part(layer, sign, slice(k, k + step)) for k in range(0, m, step)]
+        return (found[0] if len(found) == 1 else tuple(np.concatenate(f) for f in zip(*found)))  # type: ignore[return-value]
+
+    def _upper_part(self, layer: int, sign: float, part: slice) -> tuple[FloatArray, FloatArray]:
+        waiting = {j: sign * _dense(w[part]) for j, w in self.reads[layer].items()}
+        constant = sign * self.b[layer][part]
         total = np.abs(constant)  # magnitudes that were added, for the rounding of the constant
-        slack = np.zeros(len(rows))
+        slack = np.zeros(len(constant))
         with np.errstate(all="ignore"):
             for q in range(layer - 1, -1, -1):
+                rows = waiting.pop(q + 1, None)
+                if rows is None:
+                    continue
                 low, high = self.low[q], self.high[q]
                 # below a ReLU: z where it is mostly active, else 0
                 lower_slope = np.where(low > 0, 1.0, np.where((high > 0) & (high > -low), 1.0, 0.0))
@@ -262,17 +344,22 @@ class Relaxation:
                 total += add
                 constant = constant + add
                 moved = plus * self.slope[q] + minus * lower_slope
-                y_low, y_high = self.reach(q)
-                reach = np.maximum(np.abs(y_low), np.abs(y_high))
-                w, b = self.W[q], self.b[q]
-                size = np.abs(moved) @ np.abs(w)
-                k = gamma(w.shape[0] + 6 + self.extra)
-                # the computed coefficients are taken as the multipliers; what they miss is charged to the layer below
-                slack += 2 * k * (size @ reach + np.abs(moved) @ np.abs(b)) + k * add
+                b = self.b[q]
+                k = gamma(len(b) + 6 + self.extra)
+                # the computed coefficients are taken as the multipliers; what they miss is charged to the block read
+                slack += 2 * k * (np.abs(moved) @ np.abs(b)) + k * add
+                for j, w in self.reads[q].items():
+                    reach = np.maximum(*map(np.abs, self.reach(j)))
+                    slack += 2 * k * ((np.abs(moved) @ abs(w)) @ reach)
+                    down = moved @ w
+                    if j in waiting:  # read by another way too: one more addition
+                        down = waiting[j] + down
+                        slack += 2 * UNIT * (np.abs(down) @ reach)
+                    waiting[j] = down
                 total += np.abs(moved) @ np.abs(b)
                 constant = constant + moved @ b
-                rows = moved @ w
             low, high = self.box
+            rows = waiting.get(0, np.zeros((len(constant), len(low))))
             reach = np.maximum(np.abs(low), np.abs(high))
             value = np.maximum(rows, 0.0) @ high + np.minimum(rows, 0.0) @ low
             k = gamma(len(low) + 4 * layer + 8)
@@ -280,9 +367,14 @@ class Relaxation:
         return np.nan_to_num(rows), np.where(np.isnan(result), np.inf, result)
 
     # ---- linear programs --------------------------------------------------------------------
+    def entries(self, layer: int) -> int:
+        """Entries of the matrix of a `system`."""
+        sizes = [len(b) for b in self.b[:layer]]
+        return 2 * sum(sizes) * (len(self.box[0]) + sum(sizes))
+
     def system(self, layer: int, domain: Polyhedron, fixed: dict[tuple[int, int], int] | None = None) -> System:
         """The relaxation of everything below a layer as inequalities; ``fixed`` neurons (q, i) keep a sign."""
-        sizes = [len(self.box[0]), *(self.W[q].shape[0] for q in range(layer))]
+        sizes = [len(self.box[0]), *(len(self.b[q]) for q in range(layer))]
         offset = np.concatenate([[0], np.cumsum(sizes)])
         n = int(offset[-1])
         blocks, values, lows, highs = [], [], [self.box[0]], [self.box[1]]
@@ -292,16 +384,21 @@ class Relaxation:
             blocks.append(block)
             values.append(sides)
         for q in range(layer):
-            w, b = self.W[q], self.b[q]
+            b = self.b[q]
             slope, shift = self.slope[q].copy(), self.shift[q].copy()
             y_low, y_high = np.maximum(self.low[q], 0.0), np.maximum(self.high[q], 0.0)
             on = [i for (p, i), s in (fixed or {}).items() if p == q and s > 0]
             off = [i for (p, i), s in (fixed or {}).items() if p == q and s < 0]
             slope[on], shift[on] = 1.0, 0.0
             y_high[off] = 0.0
-            here, out = slice(int(offset[q]), int(offset[q + 1])), np.arange(sizes[q + 1])
+            out = np.arange(sizes[q + 1])
             above = np.zeros((sizes[q + 1], n))
-            above[:, here] = w
+            reach = np.abs(b)
+            with np.errstate(all="ignore"):
+                for j, w in self.reads[q].items():
+                    above[:, offset[j] : offset[j + 1]] = _dense(w)
+                    reach = reach + abs(w) @ np.maximum(*map(np.abs, self.reach(j)))
+            below = -slope[:, None] * above
             if off:  # w v + b <= 0
                 blocks.append(above[off])
                 values.append(-b[off])
@@ -311,12 +408,8 @@ class Relaxation:
             blocks.append(above[live])
             values.append(-b[live])
             # y <= slope (w v + b) + shift: rounding of slope * w is absorbed by the right-hand side
-            below = np.zeros((sizes[q + 1], n))
-            below[:, here] = -slope[:, None] * w
             below[out, int(offset[q + 1]) + out] = 1.0
-            in_low, in_high = self.reach(q)
             with np.errstate(all="ignore"):
-                reach = np.abs(w) @ np.maximum(np.abs(in_low), np.abs(in_high)) + np.abs(b)
                 right = slope * b + shift + 4 * UNIT * (reach + np.abs(shift))
             blocks.append(below[live])
             values.append(np.where(np.isnan(right), np.inf, right)[live])
@@ -338,8 +431,9 @@ class Relaxation:
         from scipy.sparse import csr_array
 
         cost = np.zeros(len(system.low))
-        w = self.W[layer][i]
-        cost[-len(w) :] = -sign * w
+        offset = np.concatenate([[0, len(self.box[0])], len(self.box[0]) + np.cumsum([len(b) for b in self.b[:layer]])])
+        for j in self.reads[layer]:
+            cost[int(offset[j]) : int(offset[j + 1])] = -sign * self.wiring.row(layer, i, j)
         if not (np.isfinite(system.high).all() and np.isfinite(system.b).all()):
             return np.inf, None, False
         found = linprog(
@@ -362,40 +456,53 @@ class Relaxation:
         return np.flatnonzero((self.low[layer] <= 0) & (self.high[layer] > 0))
 
 
-def relaxed(network: ReLUNetwork, box: tuple[FloatArray, FloatArray], *, lines: bool = True) -> Relaxation:
+def relaxed(
+    network: ReLUNetwork | PiecewiseLinearNetwork, box: tuple[FloatArray, FloatArray], *, lines: bool = True
+) -> Relaxation:
     """Bounds of every layer, outputs last, by intervals and (``lines``) back-substitution."""
     work = Relaxation(network, box)
-    for layer in range(len(work.W)):
+    for layer in range(work.depth):
         work.interval(layer)
         if lines:
             work.substitute(layer)
     return work
 
 
-def values_with_errors(network: ReLUNetwork, X: FloatArray) -> tuple[FloatArray, FloatArray]:
+def values_with_errors(
+    network: ReLUNetwork | PiecewiseLinearNetwork, X: FloatArray
+) -> tuple[FloatArray, FloatArray]:
     """Values (m, N + nL) of all neurons and outputs at float points, and bounds of their errors."""
+    wiring = Wiring.of(network)
     out, err = [], []
-    y: Array = X
-    off: Array = np.zeros_like(X)  # how far y may be from the exact activations
+    values: list[FloatArray] = [X]
+    off: list[FloatArray] = [np.zeros_like(X)]  # how far values may be from the exact ones
     with np.errstate(all="ignore"):
-        for w, b in zip(network.weights, network.biases):
-            w, b = w.astype(np.float64), b.astype(np.float64)
-            z = y @ w.T + b
-            carried = off @ np.abs(w).T
-            rounding = gamma(w.shape[1] + 6) * (np.abs(y) @ np.abs(w).T + carried + np.abs(b))
-            error = (carried + rounding) * (1 + 1e-9) + (2 * w.shape[1] + 4) * 2.0**-1074
+        for reads, b in zip(wiring.reads, wiring.b):
+            z, carried, size, small = np.zeros(()), np.zeros((len(X), len(b))), np.zeros((len(X), len(b))), 4.0
+            terms = 6 + 2 * wiring.rounded + len(reads)
+            for j, w in reads.items():
+                z = z + values[j] @ w.T
+                carried = carried + off[j] @ abs(w).T
+                size = size + np.abs(values[j]) @ abs(w).T
+                terms, small = terms + w.shape[1], small + 2 * w.shape[1]
+                if wiring.rounded:  # an entry below the range is off by more than its share
+                    carried = carried + (np.abs(values[j]) + off[j]).sum(axis=1, keepdims=True) * 2.0**-1074
+            z = z + b
+            error = (carried + gamma(terms) * (size + carried + np.abs(b))) * (1 + 1e-9) + small * 2.0**-1074
+            z = np.broadcast_to(z, error.shape)
             out.append(z)
             err.append(error)
-            y = np.maximum(z, 0.0)
-            off = np.where(z + error <= 0, 0.0, error)
-    values, errors = np.concatenate(out, axis=1), np.concatenate(err, axis=1)
-    errors[~(np.isfinite(values) & np.isfinite(errors))] = np.inf
-    return values, errors
+            values.append(np.maximum(z, 0.0))
+            off.append(np.where(z + error <= 0, 0.0, error))
+    found, errors = np.concatenate(out, axis=1), np.concatenate(err, axis=1)
+    errors[~(np.isfinite(found) & np.isfinite(errors))] = np.inf
+    return found, errors
 
 
 __all__ = [
     "Relaxation",
     "System",
+    "Wiring",
     "bounding_box",
     "box_is_known",
     "chart_of",

@@ -7,7 +7,8 @@ from typing import Any
 
 from ..domain import Polyhedron
 from ..network.model import ReLUNetwork
-from ..network.piecewise import require_chain
+from ..network.piecewise import PiecewiseLinearNetwork, require_network
+from ..network.sparse import nonzeros
 from .blocks.plan import DEFAULT_MEMORY, guessed_vertices
 from .skeleton.arrays import make_frame
 from .skeleton.layout import row_units
@@ -41,7 +42,7 @@ class Feature:
 
 
 def feasibility(
-    network: ReLUNetwork,
+    network: ReLUNetwork | PiecewiseLinearNetwork,
     domain: Polyhedron | None = None,
     *,
     seconds: float = 600.0,
@@ -51,7 +52,7 @@ def feasibility(
 
     Parameters
     ----------
-    network : ReLUNetwork
+    network : ReLUNetwork or PiecewiseLinearNetwork
     domain : Box or Polyhedron, optional
     seconds, memory : float
         The limits.
@@ -68,13 +69,13 @@ def feasibility(
     >>> [f.name for f in pf.feasibility(pf.ReLUNetwork.random((64, 32, 16, 10), rng=0)) if not f.fits]
     ['canonical_complex', 'face_counts']
     """
-    network = require_chain(network, "what can be asked")
+    network = require_network(network)
     frame = make_frame(network, domain)
     N, d = frame.n_neurons, frame.n
     vertices = guessed_vertices(frame)
     faces = _number(vertices * 2**d)
     per_vertex = 8 * row_units(frame)[-1]
-    deep = max(1, sum(a * b for a, b in zip(network.architecture[1:], network.architecture[2:])))
+    deep = max(1, _products(network))
     found: list[Feature] = []
 
     def add(name: str, time: Any, size: Any, note: str) -> None:
@@ -100,6 +101,14 @@ def feasibility(
     add("slice_complex", plane * 8e-6 + 0.01, plane * 300.0, f"a plane, up to {plane} vertices")
     add("activation_bounds", deep * N * 4e-10 + 1e-3, 16.0 * N * max(network.architecture), "by relaxation, on a box")
     return tuple(found)
+
+
+def _products(network: ReLUNetwork | PiecewiseLinearNetwork) -> int:
+    """Multiplications that values behind the first layer take."""
+    if isinstance(network, ReLUNetwork):
+        return sum(a * b for a, b in zip(network.architecture[1:], network.architecture[2:]))
+    maps = [*(block.affine for block in network.blocks[1:]), network.output]
+    return sum(nonzeros(w) for affine in maps for w in affine.weights.values())
 
 
 def _number(value: Any) -> float:

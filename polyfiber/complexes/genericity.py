@@ -14,13 +14,15 @@ from ..domain import Polyhedron
 from ..errors import BudgetExceededError, GenericityError, InputError
 from ..kernels.complexes import affine_maps as maps
 from ..network.model import ReLUNetwork
-from ..network.piecewise import require_chain
+from ..network.piecewise import PiecewiseLinearNetwork, require_network
+from ..network.relu_form import relu_form
 from ..numerics import exact
 from ..numerics.products import exact_product
 from ..verdict import Verdict
 from ..words import one_line
 from .build import canonical_complex, estimate_size
 from .complex import PolyhedralComplex
+from .geometry import full_net
 from .local.cell_arrays import cell_frame
 from .local.explore import explore
 
@@ -83,7 +85,7 @@ class Genericity:
         In words: how the verdict was reached.
     full_rank_products : Verdict
         All masked products of masks that occur in the regions looked at have the largest rank their sizes allow.
-        Masks that no region has are not part of it.
+        Masks that no region has are not part of it. UNDECIDED, with no product looked at, where the network is no chain.
     worst_product : ProductRank or None
         The one with the smallest relative singular value: the margin.
     products : int
@@ -136,7 +138,9 @@ class Genericity:
             self.sentence,
             f"supertransversal: {self.supertransversal.value} ({self.reason})",
             f"masked products of full rank: {self.full_rank_products.value} "
-            f"({self.products} products from {self.regions} regions)",
+            f"({self.products} products from {self.regions} regions)"
+            if self.products
+            else "masked products: do not apply, layers of a chain are what is multiplied",
         ]
         if self.worst_product is not None:
             p = self.worst_product
@@ -151,7 +155,7 @@ class Genericity:
 
 
 def genericity(
-    network: ReLUNetwork,
+    network: ReLUNetwork | PiecewiseLinearNetwork,
     domain: Polyhedron | None = None,
     *,
     max_vertices: int = 1_000_000,
@@ -166,7 +170,8 @@ def genericity(
 
     Parameters
     ----------
-    network : ReLUNetwork
+    network : ReLUNetwork or PiecewiseLinearNetwork
+        Masked products are products of layers of a chain: on other networks they do not apply, and none is looked at.
     domain : Box or Polyhedron, optional
         Judge only what happens there.
     max_vertices : int
@@ -201,7 +206,7 @@ def genericity(
     >>> g.supertransversal, g.honest, g.cancellation_free
     (<Verdict.YES: 'yes'>, <Verdict.YES: 'yes'>, <Verdict.YES: 'yes'>)
     """
-    network = require_chain(network, "genericity")
+    network = require_network(network)
     frame = cell_frame(network, domain)  # refuses what is no domain
     expected = estimate_size(network, domain)["vertices"]
     cx: PolyhedralComplex | None = None
@@ -225,8 +230,10 @@ def genericity(
     else:
         signs = _sampled_regions(network, domain, max_regions, rng)
         total, enumerated = len(signs), False
-    worst, products, deficient = _masked_products(network, signs[:, : frame.n_neurons], tolerance)
-    ranks = Verdict.NO if deficient else (Verdict.YES if enumerated else Verdict.UNDECIDED)
+    worst, products, deficient, ranks = None, 0, 0, Verdict.UNDECIDED
+    if isinstance(network, ReLUNetwork):
+        worst, products, deficient = _masked_products(network, signs[:, : frame.n_neurons], tolerance)
+        ranks = Verdict.NO if deficient else (Verdict.YES if enumerated else Verdict.UNDECIDED)
     margin = None
     honest, unbent, clean, cancelling, weight = Verdict.UNDECIDED, 0, Verdict.UNDECIDED, 0, None
     if cx is not None and cx.dimension and verdict is Verdict.YES and frame.n_neurons:
@@ -264,7 +271,7 @@ def _some_regions(cx: PolyhedralComplex, most: int) -> SignArray:
     return signs[np.linspace(0, len(signs) - 1, most).astype(np.int64)]
 
 
-def _sampled_regions(network: ReLUNetwork, domain: Polyhedron | None, most: int, rng: Any) -> SignArray:
+def _sampled_regions(network: Any, domain: Polyhedron | None, most: int, rng: Any) -> SignArray:
     from ..numerics.lp import interior_point
 
     generator = np.random.default_rng(rng)
@@ -328,20 +335,24 @@ def _exact_rank(network: ReLUNetwork, masks: list[Any], first: int, last: int) -
 
 def _vertex_margin(cx: PolyhedralComplex, chunk: int = 512) -> float:
     """Smallest ``|z_i(v)| / |gradient of z_i at v|`` over vertices and the neurons not zero there."""
-    net = cx.network.rounded()
-    best = np.inf
+    form, best = relu_form(cx.network).floats, np.inf
+    net = cx.network.rounded() if isinstance(cx.network, ReLUNetwork) else cx.network
     signs = cx.signs(0)[:, : net.n_hidden]
     offsets = np.concatenate([[0], np.cumsum(net.hidden_widths, dtype=np.int64)])
     for start in range(0, len(signs), chunk):
         rows = signs[start : start + chunk]
-        z = np.concatenate(net.preactivations(cx.vertices[start : start + chunk])[:-1], axis=1)
-        gradient = np.broadcast_to(net.weights[0], (len(rows), *net.weights[0].shape))
+        X = cx.vertices[start : start + chunk]
+        gradients: list[FloatArray] = []
+        z = np.concatenate([np.asarray(v, dtype=np.float64) for v in net.preactivations(X)[:-1]], axis=1)
         for layer in range(len(net.hidden_widths)):
             part = slice(int(offsets[layer]), int(offsets[layer + 1]))
-            if layer:
-                below = rows[:, offsets[layer - 1] : offsets[layer]]
+            gradient = np.broadcast_to(form.bases[layer][:, :-1], (len(rows), part.stop - part.start, X.shape[1]))
+            for j, matrix in form.reads[layer].items():
                 # one of the cells around the vertex: the one where its zero neurons are inactive
-                gradient = net.weights[layer] @ (gradient * (below > 0)[:, :, None])
+                on = rows[:, offsets[j - 1] : offsets[j]] > 0
+                weights = matrix if isinstance(matrix, np.ndarray) else matrix.toarray()
+                gradient = gradient + weights @ (gradients[j - 1] * on[:, :, None])
+            gradients.append(gradient)
             norms = np.linalg.norm(gradient, axis=2)
             away = (rows[:, part] != 0) & (norms > 0)
             if away.any():
@@ -358,14 +369,16 @@ def _cancellations(cx: PolyhedralComplex) -> tuple[int, float | None]:
     frame, store = cx._frame, cx._store
     d, N = frame.n_domain, frame.n_neurons
     n_out = frame.network.architecture[-1]
-    width = max([1, *frame.network.hidden_widths])
+    net, width = full_net(frame), frame.scratch
+
+    gather = maps.output_columns if frame.form is None else maps.wired_columns
 
     def paths(facets: Any) -> tuple[FloatArray, FloatArray]:
         planes = store.planes(cx.dimension - 1)[facets]
         zero = store.to_signs(planes)[:, :N] == 0
         neurons = zero.argmax(axis=1).astype(np.int64) + d
         C, M = np.zeros((len(facets), n_out)), np.zeros((len(facets), n_out))
-        maps.output_columns(planes, neurons, frame.net, len(frame.network.hidden_widths), n_out, width, C, M)
+        gather(planes, neurons, net, frame.n_blocks, n_out, width, C, M)
         return C, M
 
     if gone:

@@ -13,7 +13,7 @@ from ...budget import Budget, Monitor
 from ...domain import Box, Polyhedron
 from ...errors import BudgetExceededError, InputError, PolyfiberError, ShapeError
 from ...network.model import ReLUNetwork
-from ...network.piecewise import require_chain
+from ...network.piecewise import PiecewiseLinearNetwork, require_network
 from ..local.region import Region
 from .answer import ActivationBounds
 from .exact_ranges import Points, by_branching, by_vertices
@@ -25,12 +25,14 @@ ENUMERABLE_INPUTS = 10
 """Inputs up to which 'exact' looks at vertices; a box alone has 2^n of them."""
 SHARE = 0.75
 """Part of the time that 'exact' gives to vertices; branching has the rest."""
+ENTRIES = 1 << 26
+"""Entries of the matrix of a linear program beyond which it is left out (half a gigabyte)."""
 SECONDS = 60.0
 """Time for 'exact' without a budget."""
 
 
 def activation_bounds(
-    network: ReLUNetwork,
+    network: ReLUNetwork | PiecewiseLinearNetwork,
     domain: Polyhedron | Region,
     *,
     method: BoundMethod = "relaxation",
@@ -41,7 +43,8 @@ def activation_bounds(
 
     Parameters
     ----------
-    network : ReLUNetwork
+    network : ReLUNetwork or PiecewiseLinearNetwork
+        Bounds are those of ``z`` before each gate, whatever its slopes.
     domain : Box, Polyhedron or Region
         Bounded. A polyhedron in a flat (opposite inequalities, inequalities that meet in an edge) is treated in the flat's
         own coordinates, a box with ``lo = hi`` as it is. Over a `Region` of the network (see `polyfiber.region`) every neuron is affine, and the range is exact by
@@ -86,7 +89,7 @@ def activation_bounds(
     >>> e.complete, bool(e.exact.all()), e.verify()
     (True, True, True)
     """
-    network = require_chain(network, "the range of every neuron")
+    network = require_network(network)
     if isinstance(domain, Region):
         if domain.network != network:
             raise InputError("the region belongs to another network")
@@ -112,7 +115,7 @@ class _Work:
     """One computation of bounds: the relaxation so far, the points seen, and what decided each neuron."""
 
     def __init__(
-        self, network: ReLUNetwork, domain: Polyhedron, method: str, tolerance: float, budget: Budget | None
+        self, network: Any, domain: Polyhedron, method: str, tolerance: float, budget: Budget | None
     ) -> None:
         self.network, self.domain, self.method, self.tolerance = network, domain, method, tolerance
         if method == "exact" and (budget is None or budget.seconds is None):
@@ -156,7 +159,7 @@ class _Work:
     def _first(self) -> Relaxation:
         work = Relaxation(self.network, self.box)
         low, high = self.box
-        for layer in range(len(work.W)):
+        for layer in range(work.depth):
             work.interval(layer)
             if self.method == "interval":
                 continue
@@ -170,7 +173,9 @@ class _Work:
             self.points.add(np.where(above > 0, high, low))
             self.points.add(np.where(below > 0, low, high))
         if self.method == "interval":
-            for w in (work.W[0], -work.W[0]):
+            first = work.reads[0].get(0)
+            for w in () if first is None else (first, -first):
+                w = w if isinstance(w, np.ndarray) else w.toarray()
                 self.points.add(np.where(w > 0, high, low))
         self.points.climb(low, high)
         return work
@@ -184,7 +189,7 @@ class _Work:
     def _again(self, first: Relaxation, start: int, tighten: Any) -> Relaxation:
         """The layers from ``start`` on once more, each tightened before the next one is bounded."""
         work = Relaxation(self.network, self.box)
-        for layer in range(len(work.W)):
+        for layer in range(work.depth):
             # tighter lines do not make every back-substituted bound tighter, so keep both
             work.interval(layer)
             if not self.monitor.late:
@@ -203,9 +208,12 @@ class _Work:
     # ---- linear programs --------------------------------------------------------------------
     def _programs(self, work: Relaxation, layer: int) -> None:
         """Programs for the undecided neurons of a layer, and for the outputs."""
-        last = layer == len(work.W) - 1
+        last = layer == work.depth - 1
         wanted = np.arange(len(work.low[layer])) if last else work.undecided(layer)
         if not len(wanted) or (layer == 0 and isinstance(self.domain, Box)):
+            return
+        if work.entries(layer) > ENTRIES:
+            self._fell_back(f"linear programs of layer {layer + 1} are too large: it keeps earlier bounds")
             return
         system = work.system(layer, self.domain)
         before = work.low[layer].copy(), work.high[layer].copy()
@@ -236,7 +244,7 @@ class _Work:
 
     # ---- exact ranges -----------------------------------------------------------------------
     def _exactly(self, work: Relaxation) -> Relaxation:
-        depth, done = len(work.W) - 1, 0
+        depth, done = work.depth - 1, 0
         why = ""
         total = self.monitor.budget.seconds or SECONDS
         started, last = self.monitor.elapsed, 0.0
@@ -263,7 +271,7 @@ class _Work:
             done = k + 1
             last = self.monitor.elapsed - spent
             self.methods[: self.offsets[done]] = 3
-            work = self._again(work, len(work.W), None)
+            work = self._again(work, work.depth, None)
         self.stats["layers from vertices"] = done
         if done <= depth:
             work = self._again(work, done, self._branches)
@@ -304,9 +312,12 @@ class _Work:
         part = self.methods[self.offsets[layer] : self.offsets[layer + 1]]
         closed = np.setdiff1d(np.arange(len(part)), wanted)
         part[closed] = 3
-        kind = "outputs" if layer == len(work.W) - 1 else f"neurons of layer {layer + 1}"
+        kind = "outputs" if layer == work.depth - 1 else f"neurons of layer {layer + 1}"
         rest = sum(len(self._open(work, q)) for q in range(layer, len(work.low))) or 1
         missed = 0
+        if work.entries(layer) > ENTRIES:
+            self._fell_back(f"{len(wanted)} of {len(part)} {kind} keep a gap: their linear programs are too large")
+            return
         for count, i in enumerate(wanted):
             size = float(self._scale(work, layer)[i])
             good = True

@@ -13,6 +13,7 @@ from ..._typing import Array, BoolArray, FloatArray, IntArray, SignArray
 from ...domain import Polyhedron
 from ...errors import InputError
 from ...network.model import ReLUNetwork
+from ...network.piecewise import PiecewiseLinearNetwork
 from .exact_ranges import Inside
 from .over_flat import exact_point
 
@@ -26,7 +27,7 @@ class ActivationBounds:
 
     Attributes
     ----------
-    network : ReLUNetwork
+    network : ReLUNetwork or PiecewiseLinearNetwork
     domain : Polyhedron
     lower, upper : (N,) float64
         ``lower <= z_i(x) <= upper`` for every x of the domain.
@@ -58,7 +59,7 @@ class ActivationBounds:
     (3, True)
     """
 
-    network: ReLUNetwork
+    network: ReLUNetwork | PiecewiseLinearNetwork
     domain: Polyhedron
     lower: FloatArray
     upper: FloatArray

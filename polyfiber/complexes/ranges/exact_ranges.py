@@ -10,15 +10,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
-from ..._typing import Array, FloatArray
-from ...bounds.relaxation import Relaxation, System, safe_minimum, values_with_errors
+from ..._typing import Array, BoolArray, FloatArray
+from ...bounds.relaxation import Relaxation, System, Wiring, safe_minimum, values_with_errors
 from ...budget import Budget, Monitor
 from ...domain import Box, Polyhedron
 from ...network.model import ReLUNetwork
+from ...network.piecewise import PiecewiseLinearNetwork
+from ...network.relu_form import relu_form
+from ...network.sparse import dense
+from ...numerics.exact import as_fractions
 from ...numerics.lp import interior_point, solve_lp_exact
+from ...numerics.products import exact_product
 from ...numerics.rounding import UNIT
 from ...numerics.search import BestFirst
 from ..build import canonical_complex
@@ -63,7 +69,8 @@ class Points:
         Where; inside the domain for certain.
     """
 
-    def __init__(self, network: ReLUNetwork, domain: Polyhedron, *, enough: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self, network: ReLUNetwork | PiecewiseLinearNetwork, domain: Polyhedron, *, enough: Callable[[], bool] = lambda: False) -> None:
         self.network, self.domain, self._holds = network, domain, Inside(domain)
         self.enough = enough  # points are looked at until it says so
         n0, size = network.architecture[0], network.n_hidden + network.architecture[-1]
@@ -145,18 +152,26 @@ class Points:
                 break
 
 
-def gradients(network: ReLUNetwork, X: FloatArray) -> FloatArray:
+def gradients(network: ReLUNetwork | PiecewiseLinearNetwork, X: FloatArray) -> FloatArray:
     """(N + nL, n0) gradient of each neuron and output, the j-th one at the j-th point."""
-    out, first = [], 0
+    wiring, out, first = Wiring.of(network), [], 0
     with np.errstate(all="ignore"):
-        z = network.rounded().preactivations(X)
-        for layer, w in enumerate(network.weights):
-            rows = np.asarray(w, dtype=np.float64)
-            mine = slice(first, first + len(rows))
+        z: list[FloatArray] = []
+        values = [X]
+        for layer in range(wiring.depth):
+            z.append(np.broadcast_to(wiring.value(layer, values), (len(X), len(wiring.b[layer]))))
+            values.append(np.maximum(z[-1], 0.0))
+        for layer, b in enumerate(wiring.b):
+            mine = slice(first, first + len(b))
+            waiting = {j: w if isinstance(w, np.ndarray) else w.toarray() for j, w in wiring.reads[layer].items()}
             for q in range(layer - 1, -1, -1):
-                rows = (rows * (z[q][mine] > 0)) @ network.weights[q].astype(np.float64)
-            out.append(rows)
-            first += len(w)
+                if q + 1 in waiting:
+                    moved = waiting.pop(q + 1) * (z[q][mine] > 0)
+                    for j, w in wiring.reads[q].items():
+                        down = moved @ w
+                        waiting[j] = waiting[j] + down if j in waiting else down
+            out.append(waiting.get(0, np.zeros((len(b), X.shape[1]))))
+            first += len(b)
     return np.concatenate(out)
 
 
@@ -174,24 +189,16 @@ def by_vertices(
     ------
     BudgetExceededError
     """
-    network = work.network
-    prefix = ReLUNetwork(network.weights[: depth + 1], network.biases[: depth + 1])
-    keep = [np.flatnonzero(work.high[q] > 0) for q in range(depth)]
-    keep = [k if len(k) else np.array([0]) for k in keep]
-    weights, biases = list(prefix.weights), list(prefix.biases)
-    for q, k in enumerate(keep):
-        weights[q], biases[q], weights[q + 1] = weights[q][k], biases[q][k], weights[q + 1][:, k]
-    small = ReLUNetwork(weights, biases)
+    prefix, small, keep = _prefix(work, depth)
     left = monitor.budget.seconds
     budget = Budget(None if left is None else max(0.0, left - monitor.elapsed), monitor.memory_limit)
     cx = canonical_complex(small, domain, budget=budget)
     V, errors = cx.vertices.copy(), cx.vertex_errors.copy()
-    gain: FloatArray = np.ones(prefix.architecture[0])
-    gains = []  # how much a neuron can change when each input does by one
-    for w in prefix.weights:
-        gain = np.abs(w.astype(np.float64)) @ gain * (1 + 1e-12)
-        gains.append(gain)
-    every = np.concatenate(gains)
+    gains: list[FloatArray] = [np.ones(prefix.architecture[0])]  # how much values can change when each input does by one
+    wiring = Wiring.of(prefix)
+    for reads, b in zip(wiring.reads, wiring.b):
+        gains.append(sum((abs(w) @ gains[j] for j, w in reads.items()), np.zeros(len(b))) * (1 + 1e-12))
+    every = np.concatenate(gains[1:])
 
     def values(rows: Array | slice) -> tuple[FloatArray, FloatArray]:
         z, err = values_with_errors(prefix, V[rows])
@@ -225,6 +232,22 @@ def by_vertices(
         work.meet(q, low[first : first + width], high[first : first + width])
         first += width
     return len(V)
+
+
+def _prefix(work: Relaxation, depth: int) -> tuple[Any, Any, list[Array]]:
+    """The network up to layer ``depth + 1``, the same without neurons that are never active, and what that one has kept."""
+    network = work.network
+    if isinstance(network, PiecewiseLinearNetwork):
+        last = network.output if depth == len(network.blocks) else network.blocks[depth].affine
+        prefix = PiecewiseLinearNetwork(network.n_inputs, network.blocks[:depth], last)
+        return prefix, prefix, [np.arange(m) for m in prefix.hidden_widths]
+    chain = ReLUNetwork(network.weights[: depth + 1], network.biases[: depth + 1])
+    keep = [np.flatnonzero(work.high[q] > 0) for q in range(depth)]
+    keep = [k if len(k) else np.array([0]) for k in keep]
+    weights, biases = list(chain.weights), list(chain.biases)
+    for q, k in enumerate(keep):
+        weights[q], biases[q], weights[q + 1] = weights[q][k], biases[q][k], weights[q + 1][:, k]
+    return chain, ReLUNetwork(weights, biases), keep
 
 
 def _signs_decide(
@@ -282,11 +305,13 @@ def by_branching(
     def attained() -> float:
         return float(points.greatest[column] if sign > 0 else -points.least[column])
 
-    influence = [np.zeros(0)] * layer
-    through = np.abs(work.W[layer][i])
+    through = {j: np.abs(work.wiring.row(layer, i, j)) for j in work.reads[layer]}
+    influence = []
     for q in range(layer - 1, -1, -1):
-        influence[q] = through
-        through = through @ np.abs(work.W[q])
+        mine = through.get(q + 1, np.zeros(len(work.b[q])))
+        influence.insert(0, mine)
+        for j, w in work.reads[q].items():
+            through[j] = through.get(j, 0.0) + mine @ abs(w)
     nodes_open: BestFirst[dict[tuple[int, int], int]] = BestFirst()
     nodes_open.push(start, {})
     stuck, nodes = -np.inf, 0  # bound of leaves that could not be closed
@@ -340,12 +365,12 @@ def _worst(
 ) -> tuple[int, int] | None:
     """The open neuron whose relaxation is furthest from a ReLU at a solution, weighted by what it can do."""
     best, where = 1e-12, None
-    start = 0
-    y = v[: work.box[0].size]
-    start = len(y)
+    start = work.box[0].size
+    values = [v[:start]]
     for q, weight in enumerate(influence):
-        z = work.W[q] @ y + work.b[q]
+        z = work.wiring.value(q, values)
         y = v[start : start + len(z)]
+        values.append(y)
         start += len(z)
         miss = np.abs(y - np.maximum(z, 0.0)) * weight
         open_ = (work.low[q] < 0) & (work.high[q] > 0)
@@ -375,22 +400,24 @@ def _leaf(
     All neurons below have fixed signs, so that everything is affine in the inputs.
     """
     n0 = work.network.architecture[0]
-    net = work.network.exact()
+    on: list[BoolArray] = []
     rows = [[Fraction(v) for v in row] for row in domain.rows()]
     if n0 > EXACT_INPUTS or len(rows) + len(fixed) > EXACT_ROWS:
         return np.inf
-    level = np.concatenate([net.weights[0], net.biases[0][:, None]], axis=1)
-    for q in range(layer):
-        active = work.low[q] >= 0
-        for (p, k), s in fixed.items():
-            if p == q:
-                active[k] = s > 0
-                rows.append([s * value for value in level[k]])
-        level = net.weights[q + 1][:, active] @ level[active] if active.any() else level[:0]
-        if not len(level):
-            level = np.full((len(net.biases[q + 1]), n0 + 1), Fraction(0), dtype=object)
-        level = level.copy()
-        level[:, -1] = level[:, -1] + net.biases[q + 1]
+    form = relu_form(work.network)
+    levels: list[Array] = []
+    for q in range(layer + 1):
+        level = as_fractions(form.bases[q]).copy()
+        for j, matrix in form.reads[q].items():
+            active = np.flatnonzero(on[j - 1])
+            level = level + exact_product(as_fractions(dense(matrix)[:, active]), levels[j - 1][active])
+        levels.append(level)
+        if q < layer:
+            on.append(work.low[q] >= 0)
+            for (p, k), s in fixed.items():
+                if p == q:
+                    on[q][k] = s > 0
+                    rows.append([s * value for value in level[k]])
     target = [int(sign) * value for value in level[i]]
     G = np.array(rows, dtype=object)
     # max t x over G x + g >= 0 equals min g y over y >= 0, G^T y = -t

@@ -11,9 +11,11 @@ from ..._typing import Array, FloatArray
 from ...bounds.relaxation import chart_of
 from ...domain import Box, Polyhedron
 from ...network.model import ReLUNetwork
+from ...network.piecewise import PiecewiseLinearNetwork
 from ...numerics.exact import as_fractions
 from ...numerics.hulls import AffineHull, simplest
 from ...numerics.products import exact_product, nearest
+from ..local.slices import restricted_network
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class OnFlat:
 
     Attributes
     ----------
-    network : ReLUNetwork
+    network : ReLUNetwork or PiecewiseLinearNetwork
         The same function of the free coordinates, exactly (in rationals where floats do not hold it). Of one coordinate
         that changes nothing where the flat is a point.
     domain : Polyhedron
@@ -31,12 +33,12 @@ class OnFlat:
         The coordinates.
     """
 
-    network: ReLUNetwork
+    network: ReLUNetwork | PiecewiseLinearNetwork
     domain: Polyhedron
     hull: AffineHull
 
     @classmethod
-    def of(cls, network: ReLUNetwork, domain: Polyhedron) -> OnFlat | None:
+    def of(cls, network: ReLUNetwork | PiecewiseLinearNetwork, domain: Polyhedron) -> OnFlat | None:
         """None where the polyhedron has an interior, or is a box, whose sides may be flat as they are.
 
         Examples
@@ -54,6 +56,12 @@ class OnFlat:
         lift = hull.lift
         if not hull.dimension:
             lift = np.concatenate([np.full((len(lift), 1), Fraction(0), dtype=object), lift], axis=1)
+        inner = Polyhedron(*chart_of(domain, hull)) if hull.dimension else Box([0.0], [0.0])
+        if isinstance(network, PiecewiseLinearNetwork):
+            small, exact, _ = restricted_network(network, lift[:, -1], lift[:, :-1].T)
+            if not exact:
+                small = restricted_network(network, lift[:, -1], lift[:, :-1].T, arithmetic="exact")[0]
+            return cls(small, inner, hull)
         W = exact_product(as_fractions(network.weights[0]), lift)
         W[:, -1] += as_fractions(network.biases[0])
         first, bias = simplest(W[:, :-1]), simplest(W[:, -1])
@@ -62,7 +70,6 @@ class OnFlat:
             first, bias = W[:, :-1], W[:, -1]
             weights, biases = [as_fractions(w) for w in weights], [as_fractions(b) for b in biases]
         restricted = ReLUNetwork([first, *weights[1:]], [bias, *biases[1:]])
-        inner = Polyhedron(*chart_of(domain, hull)) if hull.dimension else Box([0.0], [0.0])
         return cls(restricted, inner, hull)
 
     def restricted(self, forms: Array) -> Array:

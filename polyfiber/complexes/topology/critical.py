@@ -20,8 +20,9 @@ from ..._typing import FloatArray, IntArray, SignArray
 from ...budget import Budget, Monitor, heed
 from ...errors import InputError
 from ...kernels.complexes import incidence
-from ...network.piecewise import require_chain
 from ...words import one_line
+from ..skeleton.build import first_filter
+from ..skeleton.exact_signs import ExactPredicate
 from . import homology
 from .cells import Cells
 from .gates import Gates
@@ -97,11 +98,17 @@ class _Values:
     """The output at vertices (its slope along rays), with error bounds; exact values where they are asked for."""
 
     def __init__(self, gates: Gates) -> None:
-        require_chain(gates.complex.network, "the order of critical values")
         self.gates = gates
         with gates.complex._lock:
-            value, bound = gates.at_vertices.bounded()
+            if gates.frame.form is None:
+                value, bound = gates.at_vertices.bounded()
+            else:
+                nv = gates.complex._skeleton.nv
+                state = gates._copied(np.arange(nv)).state
+                value, bound = first_filter(gates.frame, [], gates.layer, state, slice(0, nv))
+                bound = np.where(np.isfinite(value), bound, np.inf)
         self.value, self.bound = value[:, 0], bound[:, 0]
+        self._predicate = ExactPredicate(gates.frame)
         self._exact: dict[int, Fraction] = {}
 
     def exact(self, point: int) -> Fraction:
@@ -111,6 +118,11 @@ class _Values:
             integers, words = self.gates.integers, self.gates.star_of(point)[1]
             place, scale, direction = self.gates.whole(point)
             at, scale = (place, scale) if direction is None else (direction, 0)
+            if self.gates.frame.form is not None:
+                row = self._predicate.form(self.gates.id_of(0), words)
+                value = sum((a * x for a, x in zip(row, at)), Fraction(0))
+                self._exact[point] = value / scale + row[-1] if scale else value
+                return self._exact[point]
             whole = integers.values(self.gates.layer, [0], words, at, scale)[0]
             self._exact[point] = Fraction(whole, (scale or 1) * math.prod(s for _, _, s in integers.layers))
         return self._exact[point]

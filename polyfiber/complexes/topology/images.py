@@ -13,9 +13,12 @@ from ...budget import Budget, Monitor, heed
 from ...domain import Polyhedron
 from ...errors import BudgetExceededError, InputError, ShapeError
 from ...network.model import ReLUNetwork
-from ...network.piecewise import require_chain
+from ...network.piecewise import PiecewiseLinearNetwork, require_network
+from ...network.relu_form import relu_form
+from ...network.sparse import dense
 from ...numerics import exact
 from ...numerics.lp import solve_lp_exact
+from ...numerics.products import exact_product
 from ...verdict import Verdict
 from ...words import one_line
 from ..build import canonical_complex
@@ -132,6 +135,8 @@ class _Regions:
         tips = cx._edges[ids, 1] if len(ids) else zero
         self.rays = [self._exact(int(t))[1] or [] for t in tips]
         self.network = cx.network.exact()
+        self.form = relu_form(cx.network)
+        self.starts = np.concatenate([[0], np.cumsum(self.form.widths)]).astype(np.int64)
         self.n0 = n0
 
     def _exact(self, vertex: int) -> Any:
@@ -141,16 +146,14 @@ class _Regions:
     def map_of(self, region: int) -> tuple[Array, Array]:
         """Rational affine map on a region."""
         signs = self.cx.signs(self.cx.dimension)[region]
-        form = exact.as_fractions(np.concatenate([np.eye(self.n0), np.zeros((self.n0, 1))], axis=1))
-        column = 0
-        for layer, (W, b) in enumerate(zip(self.network.weights, self.network.biases)):
-            form = W @ form
-            form[:, -1] = form[:, -1] + b
-            if layer < len(self.network.weights) - 1:
-                off = signs[column : column + len(b)] <= 0
-                form[off] = Fraction(0)
-                column += len(b)
-        return form[:, :-1], form[:, -1]
+        levels: list[Array] = []
+        for base, reads in zip(self.form.bases, self.form.reads):
+            level = exact.as_fractions(base)
+            for j, matrix in reads.items():
+                on = np.flatnonzero(signs[self.starts[j - 1] : self.starts[j]] > 0)
+                level = level + exact_product(exact.as_fractions(dense(matrix)[:, on]), levels[j - 1][on])
+            levels.append(level)
+        return levels[-1][:, :-1], levels[-1][:, -1]
 
     def corners(self, region: int) -> tuple[Array, Array]:
         """Rational vertices (p, n0) and directions (q, n0) of a region."""
@@ -168,7 +171,7 @@ def _table(rows: list[Any], width: int) -> Array:
 
 
 def is_injective(
-    network: ReLUNetwork,
+    network: ReLUNetwork | PiecewiseLinearNetwork,
     domain: Polyhedron | None = None,
     *,
     budget: Budget | None = None,
@@ -183,7 +186,7 @@ def is_injective(
 
     Parameters
     ----------
-    network : ReLUNetwork
+    network : ReLUNetwork or PiecewiseLinearNetwork
     domain : Box or Polyhedron, optional
     budget : Budget, optional
         UNDECIDED with what was left when the time ends.
@@ -209,7 +212,7 @@ def is_injective(
     >>> fold.verdict.name, [float(x[0]) for x in fold.witness]
     ('NO', [-0.5, 0.5])
     """
-    network = require_chain(network, "injectivity")
+    network = require_network(network)
     monitor = Monitor(budget, progress)
     try:
         cx = canonical_complex(network, domain, budget=budget, progress=progress)
@@ -226,10 +229,14 @@ def _decide(cx: PolyhedralComplex, monitor: Monitor) -> Injectivity:
     if cx.dimension + cx.lineality_dimension < n0:
         raise InputError("the domain is flat; restrict the network to it first, for instance with slice_complex")
     if cx.lineality_dimension:
-        kernel = exact.nullspace(cx.network.exact().weights[0])
-        if cx.domain is None:
+        form = relu_form(cx.network)
+        kernel = exact.nullspace(exact.as_fractions(np.concatenate([exact.as_fractions(b[:, :-1]) for b in form.bases])))
+        if cx.domain is None and kernel.shape[1]:
             other = tuple(Fraction(v) for v in kernel[:, 0])
-            return Injectivity(Verdict.NO, (origin, other), "the first layer has a kernel", 0)
+            return Injectivity(Verdict.NO, (origin, other), "what reads the input has a kernel", 0)
+        if cx.domain is None:
+            text = "the outputs read directions of the input that no wall cuts; on a Box it can be decided"
+            return Injectivity(Verdict.UNDECIDED, None, text, 0)
         raise InputError("the network is constant along some inputs on an unbounded domain; reduce the inputs first")
     regions = _Regions(cx)
     maps, dets = [], []
