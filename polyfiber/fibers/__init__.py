@@ -2,7 +2,7 @@
 
 `classify` is the question and `findings` what it says. It reads layers (`hyperplanes`, `layerwise`, `linear_neurons`,
 `one_neuron`), asks what a neuron does on the domain (`activity`), whether one can hide behind another (`hiding`), whether the
-theorem applies (`regime`), and counts `components`; `dimension` asks the complex instead. `paths` and `conserved` move along a
+theorem applies (`regime`), and counts `components`; `dimension` asks the complex instead (``gates``: of any network). `paths` and `conserved` move along a
 fiber, `nonnegative_rank` says how few neurons a linear layer needs, `parameter_share` what share of parameters is identifiable,
 and ``batch`` does many networks at once. Whether two networks are the same is the floor above, `polyfiber.equivalence`; its
 names stand here too.

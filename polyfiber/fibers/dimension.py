@@ -19,8 +19,9 @@ from ..budget import Budget, Monitor
 from ..errors import InputError, ShapeError
 from ..kernels.fibers.jacobians import PRIME, directional, insert_regions, null_vector
 from ..network.model import ReLUNetwork
-from ..network.piecewise import require_chain
+from ..network.piecewise import PiecewiseLinearNetwork, require_network
 from ..numerics import exact
+from .gates.jacobians import WiredParameters
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,11 @@ class LocalFiber:
 
 
 def functional_dimension(
-    net: ReLUNetwork, *, regions: Any = None, budget: Budget | None = None, rng: RngLike = 0
+    net: ReLUNetwork | PiecewiseLinearNetwork,
+    *,
+    regions: Any = None,
+    budget: Budget | None = None,
+    rng: RngLike = 0,
 ) -> int:
     """Rank of the Jacobians of the affine pieces, stacked over all regions; see `local_fiber`.
 
@@ -101,7 +106,7 @@ def functional_dimension(
 
 
 def local_fiber(
-    net: ReLUNetwork,
+    net: ReLUNetwork | PiecewiseLinearNetwork,
     *,
     regions: Any = None,
     budget: Budget | None = None,
@@ -112,8 +117,9 @@ def local_fiber(
 
     Parameters
     ----------
-    net : ReLUNetwork
-        Floats are taken as the rationals they store.
+    net : ReLUNetwork or PiecewiseLinearNetwork
+        Floats are taken as the rationals they store. Parameters of the latter are the stored entries of its matrices and
+        its offsets; slopes stay what they are.
     regions : (R, N) int8 array or complex, optional
         Sign vectors of the regions (columns beyond the N hidden neurons are ignored), or the canonical
         complex if it is already there; computed by default.
@@ -139,11 +145,19 @@ def local_fiber(
     >>> found.n_parameters, found.raw_dimension, found.dimension
     (13, 3, 0)
     """
-    net = require_chain(net, "the dimension of the fiber")
+    net = require_network(net)
     monitor = Monitor(budget)
     signs = _region_signs(net, regions, budget)
     masks = np.ascontiguousarray(signs > 0).view(np.int8)
     ambiguous = int((signs == 0).any(axis=1).sum())
+    if isinstance(net, PiecewiseLinearNetwork):
+        wired = WiredParameters(net)
+        upper = wired.count - wired.certain_freedom(masks)
+        rank, rounds = wired.rank(masks, upper=upper, rng=rng, monitor=monitor)
+        rational = wired.exact_rank(masks) if exact_rank else None
+        return LocalFiber(
+            rank, wired.count, upper, rational, wired.scaling_dimension(), len(masks), ambiguous, rounds
+        )
     theta = np.concatenate([exact.residues(p).ravel() for pair in zip(net.weights, net.biases) for p in pair])
     P = len(theta)
     upper = P - _certain_freedom(net, masks)
@@ -199,7 +213,7 @@ def rank_over_regions(
     return rank, rounds
 
 
-def _region_signs(net: ReLUNetwork, regions: Any, budget: Budget | None) -> SignArray:
+def _region_signs(net: ReLUNetwork | PiecewiseLinearNetwork, regions: Any, budget: Budget | None) -> SignArray:
     N = net.n_hidden
     if regions is None:
         from ..complexes.build import canonical_complex

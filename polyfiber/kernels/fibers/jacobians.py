@@ -205,6 +205,14 @@ def insert_regions(masks, chosen, widths, offsets, theta, basis, pivots, rank):
 
 
 @bare_kernel
+def insert_rows(rows, basis, pivots, rank):
+    """Insert rows (m, P) of residues, which are used up; the new rank."""
+    for i in range(rows.shape[0]):
+        rank = insert_row(basis, pivots, rank, rows[i])
+    return rank
+
+
+@bare_kernel
 def null_vector(basis, pivots, rank, free, out):
     """Complete random free coordinates to a vector that every row of the basis annihilates."""
     P = out.shape[0]

@@ -1,0 +1,1 @@
+"""What is asked of the parameters of networks of gates: Jacobians of their affine pieces."""
