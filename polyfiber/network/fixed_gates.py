@@ -43,7 +43,7 @@ def with_fixed_gates(network: PiecewiseLinearNetwork, signs: SignArray) -> Piece
     ...     1, [pf.GateBlock({0: [[1.0], [2.0]]}, [0.0, 1.0], slopes=(-1, 1))], pf.AffineMap({1: [[1.0, 1.0]]}, [0.0]))
     >>> fixed = with_fixed_gates(net, [0, 1])  # |x| + |2 x + 1| where 2 x + 1 >= 0
     >>> fixed, fixed([[-0.25], [3.0]]).ravel().tolist()
-    (PiecewiseLinearNetwork(1-1-1, float64, 1 gate, 2 nonzeros), [0.75, 10.0])
+    (PiecewiseLinearNetwork(1-1-1, float64, 1 gate, 3 nonzeros), [0.75, 10.0])
     """
     side = np.asarray(signs)
     if side.shape != (network.n_hidden,):
