@@ -64,21 +64,9 @@ def info(
     if not pilots:
         refuse(("--seconds", "--memory"), "only with --pilots; the rest takes no time")
     net = read_network(file)
-    if not isinstance(net, ReLUNetwork):
-        refuse(
-            ("--pilots", "--domain", "--box"),
-            f"only with a chain of layers and ReLUs; {file} holds a network with other gates",
-        )
-        facts = describe_piecewise(net)
-        sentence = (
-            f"{file} holds a piecewise-linear network {widths(net.architecture)} that is no plain chain of layers and ReLUs; "
-            "complexes, regions, slices and equivalence can be asked of it, fibers cannot."
-        )
-        if tell(sentence, facts, json=output.json):
-            show_facts(facts, title=str(file))
-        return
-    facts = dict(describe(net))
-    for name in ("dead", "constant", "unused"):
+    chain = isinstance(net, ReLUNetwork)
+    facts = dict(describe(net) if isinstance(net, ReLUNetwork) else describe_piecewise(net))
+    for name in ("dead", "constant", "unused") if chain else ():
         facts[name] = [{"layer": layer, "neuron": position} for layer, position in facts[name]]
     domain = where.domain_of(net)
     size = estimate_size(net, domain)
@@ -98,7 +86,10 @@ def info(
     largest = "its whole complex can be enumerated here" if "canonical_complex" in fits else (
         "its whole complex is too large for 600 s and 4 GB; ask about regions, slices, bounds or pairs instead"
     )  # fmt: skip
-    sentence = f"{file} holds a ReLU network {widths(net.architecture)} with {counted(net.n_parameters, 'parameter')}; {largest}."
+    kind = "a ReLU network" if chain else "a piecewise-linear network"
+    sentence = f"{file} holds {kind} {widths(net.architecture)} with {counted(net.n_parameters, 'parameter')}; {largest}."
+    if not chain:
+        sentence += " It is no plain chain of layers and ReLUs: all but fibers can be asked of it."
     if tell(sentence, facts, json=output.json):
         rows = [
             (k.replace("_", " "), shown(v)) for k, v in facts.items() if k not in ("expected", "questions", "estimate")

@@ -8,10 +8,17 @@ from typing import Any
 import typer
 
 from ..errors import GenericityError, IncompleteError, InputError
+from ..words import count as counted
 from .complexes import network_facts
 from .options import NETWORK, Drawn, Limits, Output, Where, grouped, refuse
 from .outputs import require_writable
 from .render import leave, note, shown, table, tell
+
+
+ONLY_CHAINS = (
+    "Which other weights compute the same function is answered by theorems about ReLU chains alone, and this network has other "
+    "gates or connections"
+)
 
 
 def classify(
@@ -43,7 +50,8 @@ def classify(
 
     from ..fibers.classify import classify_fiber
     from ..fibers.dimension import local_fiber
-    from ..network.readers import read_chain as read_network
+    from ..network.piecewise import PiecewiseLinearNetwork
+    from ..network.readers import read_network
 
     if drawn.sample is None:
         refuse(("--seed",), "only with --sample")
@@ -51,6 +59,11 @@ def classify(
         require_writable(drawn.sample, "the sample")
     net = read_network(file)
     domain = where.domain_of(net)
+    if isinstance(net, PiecewiseLinearNetwork) and not net.is_chain:
+        if components or drawn.sample is not None:
+            raise InputError(f"{ONLY_CHAINS}: there are no components to list or to sample")
+        _classify_gates(net, file, domain, where.text, local, limits, printed)
+        return
     more: dict[str, Any] = {"max_faces": 0} if bounds_only else {}
     if sign_error is not None:
         more["sign_error"] = sign_error
@@ -122,6 +135,48 @@ def classify(
         raise typer.Exit(3)
 
 
+def _classify_gates(
+    net: Any, file: Path, domain: Any, where: str, local: bool, limits: Limits, printed: Output
+) -> None:
+    """What is said of a network that is no chain: findings about gates, and the local dimension."""
+    from ..complexes.build import canonical_complex, estimate_size
+    from ..fibers.dimension import local_fiber
+    from ..fibers.gates.findings import MOST_FACES, gate_findings
+
+    few = estimate_size(net, domain)["faces"] <= MOST_FACES
+    cx = canonical_complex(net, domain, budget=limits.budget) if few or local else None
+    found = gate_findings(net, domain, complex=cx, budget=limits.budget)
+    answer: dict[str, Any] = {
+        "network": network_facts(net),
+        "domain": where,
+        "kind": "undecided",
+        "identifiable": False if any(f.frees for f in found) else None,
+        "reason": ONLY_CHAINS,
+        "findings": [
+            {"kind": f.kind, "layer": f.layer, "neurons": list(f.neurons), "by": f.by, "frees": f.frees} for f in found
+        ],
+        "activity_from": "bounds" if cx is None else "complex",
+    }
+    sentence = f"{ONLY_CHAINS}; {counted(len(found), 'finding')} about its gates."
+    rows = [("architecture", "-".join(map(str, net.architecture))), ("found", "nothing")][: 1 if found else 2]
+    rows += [(f.kind, f.text) for f in found]
+    if local:
+        near = local_fiber(net, regions=cx, budget=limits.budget)
+        answer["local"] = {
+            "functional_dimension": near.functional_dimension,
+            "dimension": near.dimension,
+            "raw_dimension": near.raw_dimension,
+            "regions": near.n_regions,
+            "proven": near.proven,
+        }
+        sentence += f" {near.sentence}"
+        rows.append(("functional dimension", f"{near.functional_dimension} over {near.n_regions} regions"))
+        rows.append(("local dimension modulo scaling", str(near.dimension)))
+    if tell(sentence, answer, json=printed.json):
+        table(rows, header=("", str(file)))
+    raise typer.Exit(3)
+
+
 def _print_report(answer: dict[str, Any], title: str) -> None:
     regime = answer["regime"]
     words = {True: "yes", False: "no", None: "undecided"}
@@ -182,7 +237,7 @@ def minimize(
     functions differ, 3 when that is not decided; the network is written all the same.
     """
     from ..equivalence.minimize import minimize as run
-    from ..network.readers import read_chain as read_network
+    from ..network.readers import read_network
 
     if epsilon > 0 and where.text == "R^n":
         raise typer.BadParameter("--epsilon bounds the change on a bounded domain; give --domain lo,hi")

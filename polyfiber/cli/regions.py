@@ -285,7 +285,7 @@ def bounds_command(
     from ..complexes.local.region import region
     from ..complexes.ranges.activation import METHODS, activation_bounds
     from ..complexes.ranges.simplify import simplify_on
-    from ..network.readers import read_chain as read_network
+    from ..network.readers import read_network
 
     if where.text == "R^n":
         raise typer.BadParameter("bounds are of a bounded domain; give --domain lo,hi")

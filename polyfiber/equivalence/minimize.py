@@ -30,7 +30,7 @@ from ..fibers.nonnegative_rank import nonnegative_column_rank
 from ..network.float_or_rational import activation_scales, row_norms
 from ..network.model import ReLUNetwork
 from ..network.moves import Composition, Neurons, Replace, compose, drop_neurons, merge_neurons, refactor_linear
-from ..network.piecewise import require_chain
+from ..network.piecewise import PiecewiseLinearNetwork, require_chain, require_network
 from ..numerics.predicates import decide_rank
 from ..verdict import Verdict
 from .answer import Equivalence
@@ -38,6 +38,7 @@ from .bounds.near_equal import near_equal
 from .checks.sample import Deviation, deviation
 from .decide import are_equivalent
 from .grounds import Bounded
+from .minimize_gates import fewer_gates
 from .reductions import LowerBounds, affine_step, lower_bounds, neuron_map, relation_step
 
 SAMPLES = 2000
@@ -57,8 +58,8 @@ class MinimizeResult:
 
     Attributes
     ----------
-    network : ReLUNetwork
-    original : ReLUNetwork
+    network : ReLUNetwork or PiecewiseLinearNetwork
+    original : ReLUNetwork or PiecewiseLinearNetwork
     moves : Composition
         Applied to the original they give `network` (approximate steps excepted).
     undecided : tuple of str
@@ -70,6 +71,8 @@ class MinimizeResult:
         'LP bounds', 'complex'; also in the text of each move.
     proof : Equivalence or None
         With ``prove=True``: whether both networks compute the same function, decided anew by `are_equivalent`.
+    kept : tuple of (m_l,) int64, or None
+        Of a network of gates: the gates of each block that are left.
     box : (lower, upper) or None
         Where the function is kept: on this box, or on all of R^n.
     epsilon : float
@@ -80,8 +83,8 @@ class MinimizeResult:
         Neurons replaced by constants for ``epsilon > 0`` (indices of the original).
     """
 
-    network: ReLUNetwork
-    original: ReLUNetwork
+    network: Any
+    original: Any
     moves: Composition
     undecided: tuple[str, ...]
     source: str
@@ -91,6 +94,7 @@ class MinimizeResult:
     dropped: tuple[tuple[int, int], ...] = ()
     decided_by: tuple[str, ...] = ()
     proof: Equivalence | None = None
+    kept: tuple[Any, ...] | None = None
 
     @property
     def domain(self) -> Box | None:
@@ -105,6 +109,8 @@ class MinimizeResult:
     @functools.cached_property
     def neurons(self) -> tuple[tuple[int, ...], ...]:
         """For each hidden layer the neurons of the original that are left, -1 for new ones (empty for ``epsilon > 0``)."""
+        if self.kept is not None:
+            return tuple(tuple(int(i) for i in own) for own in self.kept)
         return neuron_map(self.original, self.moves, self.network) if self.epsilon == 0 else ()
 
     @property
@@ -188,7 +194,7 @@ class MinimizeResult:
 
 
 def minimize(
-    net: ReLUNetwork,
+    net: ReLUNetwork | PiecewiseLinearNetwork,
     *,
     tolerance: float = 1e-13,
     use_complex: bool | None = None,
@@ -203,7 +209,10 @@ def minimize(
 
     Parameters
     ----------
-    net : ReLUNetwork
+    net : ReLUNetwork or PiecewiseLinearNetwork
+        Of the latter, gates that are on one side of their walls on the domain become affine and are put into the maps
+        behind them, and gates that nothing reads go; the result is exact (rationals where floats do not hold it).
+        ``tolerance`` plays no part, and ``epsilon`` is for chains.
     tolerance : float
         Relative distance within which rows count as multiples, weights as cancelled, singular values
         as zero (nothing of the kind for rationals). The default is rounding: a larger one compresses
@@ -245,13 +254,15 @@ def minimize(
     >>> found.network.architecture, len(found.moves)
     ((2, 2, 1, 1), 2)
     """
-    net = require_chain(net, "the smallest network")
+    net = require_network(net)
     if not 0 <= tolerance < 1:
         raise InputError(f"tolerance must lie in [0, 1), found {tolerance}")
     if not 0 <= epsilon < np.inf:
         raise InputError(f"epsilon must be finite and at least 0, found {epsilon}")
     box = _box(net, domain, lower, upper)
     monitor = Monitor(budget)
+    if isinstance(net, PiecewiseLinearNetwork):
+        return _of_gates(net, box, use_complex, epsilon, prove, monitor)
     approximate, bound = net, 0.0
     dropped: list[tuple[int, int]] = []
     if epsilon > 0:
@@ -282,6 +293,18 @@ def minimize(
     return replace(result, proof=result.prove(budget=run.left())) if prove else result
 
 
+def _of_gates(
+    net: PiecewiseLinearNetwork, box: Any, use_complex: bool | None, epsilon: float, prove: bool, monitor: Monitor
+) -> MinimizeResult:
+    if epsilon > 0:
+        require_chain(net, "replacing neurons by constants within epsilon")
+    found = fewer_gates(net, None if box is None else Box(*box), use_complex=use_complex, monitor=monitor)
+    result = MinimizeResult(
+        found.network, net, compose(), found.undecided, found.source, box, decided_by=found.decided_by, kept=found.kept
+    )
+    return replace(result, proof=result.prove(budget=monitor.rest())) if prove else result
+
+
 def _with_map(net: ReLUNetwork, neurons: tuple[tuple[int, ...], ...]) -> ReLUNetwork:
     """The network with a note of which neurons it kept."""
     text = "; ".join(f"layer {l}: {', '.join(map(str, row))}" for l, row in enumerate(neurons, start=1))
@@ -289,7 +312,7 @@ def _with_map(net: ReLUNetwork, neurons: tuple[tuple[int, ...], ...]) -> ReLUNet
     return ReLUNetwork(net.weights, net.biases, source={**net.source, "notes": notes})
 
 
-def _box(net: ReLUNetwork, domain: Polyhedron | None, lower: Any, upper: Any) -> tuple[FloatArray, FloatArray] | None:
+def _box(net: Any, domain: Polyhedron | None, lower: Any, upper: Any) -> tuple[FloatArray, FloatArray] | None:
     n0 = net.architecture[0]
     if lower is not None or upper is not None:
         if domain is not None:

@@ -20,8 +20,8 @@ from ..domain import Box, Polyhedron
 from ..equivalence.bounds.difference_network import difference_network
 from ..errors import InputError, PolyfiberError, ShapeError
 from ..network.model import ReLUNetwork
-from ..network.piecewise import PiecewiseLinearNetwork
-from ..network.readers import read_chain
+from ..network.piecewise import PiecewiseLinearNetwork, function_chain, require_network
+from ..network.readers import read_network
 from ..plots.windows import Window, around, plane_window, window_of
 from ..verdict import Verdict
 from . import facts, markup, pairs, shapes
@@ -177,7 +177,7 @@ def report(
         raise InputError("epsilon= asks how near two networks are on a domain; give other= and domain=")
     asked = Asked(a, name, file, domain, monitor, options=_options(domain))
     data = _data(picture, n0)
-    b: ReLUNetwork | None = None
+    b: Any = None
     columns = shapes.Columns()
     if other is None:
         title = name
@@ -212,18 +212,14 @@ def _is_layers(net: Any) -> bool:
     return isinstance(net, list | tuple) and len(net) > 0 and all(np.ndim(w) == 2 for w in net)
 
 
-def _network(net: Any, what: str) -> tuple[ReLUNetwork, str, Path | None]:
+def _network(net: Any, what: str) -> tuple[Any, str, Path | None]:
     """A network, its name and its file."""
     if isinstance(net, str | os.PathLike):
         file = Path(net)
-        return read_chain(file), file.name, file
-    if isinstance(net, PiecewiseLinearNetwork) and net.is_chain:
-        net = net.as_chain()
-    if not isinstance(net, ReLUNetwork):
-        raise InputError(
-            f"{what} must be a ReLUNetwork or a file, found {type(net).__name__}"
-            + ("; its to_chain() is one with the same function" if isinstance(net, PiecewiseLinearNetwork) else "")
-        )
+        return require_network(read_network(file)), file.name, file
+    if not isinstance(net, ReLUNetwork | PiecewiseLinearNetwork):
+        raise InputError(f"{what} must be a ReLUNetwork, a PiecewiseLinearNetwork or a file, found {type(net).__name__}")
+    net = require_network(net)
     widths = "-".join(map(str, net.architecture))
     return net, str(net.source.get("file", f"network {widths}")), None
 
@@ -247,11 +243,14 @@ def _data(picture: Picture, n0: int) -> tuple[FloatArray, IntArray] | None:
 
 
 def _draw(
-    asked: Asked, other: ReLUNetwork | None, picture: Picture, data: Any, columns: shapes.Columns
+    asked: Asked, other: Any, picture: Picture, data: Any, columns: shapes.Columns
 ) -> tuple[dict[str, Any] | None, Section | None]:
     """What the picture shows, or why there is none."""
-    net = asked.net if other is None else difference_network(asked.net, other)
-    groups = None if other is None else shapes.pair_groups(asked.net, other, net)
+    net, groups = asked.net, None
+    if other is not None:
+        a, b = function_chain(asked.net), function_chain(other)
+        net = difference_network(a, b)
+        groups = shapes.pair_groups(a, b, net)
     budget = asked.share(0.6)
     try:
         with Monitor(budget).watching():
@@ -278,7 +277,7 @@ def _draw(
 
 
 def _window(
-    asked: Asked, net: ReLUNetwork, alone: bool, picture: Picture, budget: Budget
+    asked: Asked, net: Any, alone: bool, picture: Picture, budget: Budget
 ) -> tuple[Window, Section | None]:
     if alone and asked.cx is not None:
         window = window_of(asked.cx, axes=picture.axes, origin=picture.origin, names=picture.names, budget=budget)

@@ -25,8 +25,10 @@ from ..equivalence.minimize import minimize
 from ..errors import GenericityError, IncompleteError, InputError, NumericalError, PolyfiberError
 from ..fibers.classify import FiberReport, classify_fiber
 from ..fibers.dimension import local_fiber
+from ..fibers.gates.findings import gate_findings
 from ..network.model import ReLUNetwork
-from ..network.summary import describe
+from ..network.piecewise import PiecewiseLinearNetwork
+from ..network.summary import describe, describe_piecewise
 from ..verdict import Verdict
 from .sections import Section, count, first, number
 
@@ -48,7 +50,7 @@ class Asked:
 
     Attributes
     ----------
-    net : ReLUNetwork
+    net : ReLUNetwork or PiecewiseLinearNetwork
     name : str
         As the page calls it.
     file : Path or None
@@ -59,7 +61,7 @@ class Asked:
     boundary : PolyhedralSet or None
     """
 
-    net: ReLUNetwork
+    net: ReLUNetwork | PiecewiseLinearNetwork
     name: str
     file: Path | None
     domain: Polyhedron | None
@@ -124,23 +126,26 @@ def sections_of(asked: Asked, names: Sequence[str]) -> list[Section]:
 
 
 def _network(asked: Asked) -> Section:
-    facts = describe(asked.net)
+    chain = isinstance(asked.net, ReLUNetwork)
+    facts = describe(asked.net) if isinstance(asked.net, ReLUNetwork) else describe_piecewise(asked.net)
     rows = [("widths", "-".join(map(str, facts["architecture"]))), ("parameters", number(facts["parameters"]))]
-    rows.append(("hidden neurons", number(facts["hidden_neurons"])))
+    rows.append(("hidden neurons", number(asked.net.n_hidden)))
     for key in ("format", "dtype", "producer", "head", "arithmetic"):
         if facts.get(key):
             rows.append((key, str(facts[key])))
     if asked.file is not None and asked.file.is_file():
         rows.append(("SHA-256 of the file", hashlib.sha256(asked.file.read_bytes()).hexdigest()))
     for key, what in (("zero_weights", "weights that are zero"), ("zero_biases", "biases that are zero")):
-        if any(facts[key]):
+        if any(facts.get(key) or ()):
             rows.append((f"{what}, by layer", ", ".join(map(number, facts[key]))))
     for key in ("dead", "constant", "unused"):
-        if facts[key]:
+        if facts.get(key):
             rows.append((f"neurons that are {key}", _neurons(facts[key])))
     for key, what in (("duplicate_rows", "equal rows"), ("proportional_rows", "proportional rows")):
-        if facts[key]:
+        if facts.get(key):
             rows.append((what, "; ".join(first([_neurons(g) for g in facts[key]], "groups"))))
+    if not chain:
+        rows.append(("gates", ", ".join(f"{n} {kind}" for kind, n in facts["gates"].items()) or "none"))
     remarks = list(facts["notes"]) if facts.get("notes") else []
     folded = facts.get("folding") or []
     for record in folded:
@@ -149,9 +154,11 @@ def _network(asked: Asked) -> Section:
             if record["exact"]
             else f"changing a weight by at most {record['weight_error']:.2g} and a bias by at most {record['bias_error']:.2g}"
         )
-        remarks.append(f"Layer {record['layer']} was multiplied out of {', '.join(record['operations'])}, {how}.")
-    lead = f"{asked.name} is a ReLU network with {count(asked.net.architecture[0], 'input')}, "
-    lead += f"{count(len(asked.net.hidden_widths), 'hidden layer')} and {count(asked.net.architecture[-1], 'output')}; "
+        out_of = f" of {', '.join(record['operations'])}" if "operations" in record else ""
+        remarks.append(f"Layer {record['layer']} was multiplied out{out_of}, {how}.")
+    kind = "a ReLU network" if chain else "a network of gates"
+    lead = f"{asked.name} is {kind} with {count(asked.net.architecture[0], 'input')}, "
+    lead += f"{count(len(asked.net.hidden_widths), 'hidden layer' if chain else 'block')} and {count(asked.net.architecture[-1], 'output')}; "
     if asked.file is None and not facts.get("file"):
         lead += "its weights were handed over in Python."
     elif any(not r["exact"] for r in folded):
@@ -271,7 +278,24 @@ WORDS = {
 }
 
 
+def _gates(asked: Asked) -> Section:
+    title = "What can be said of its gates?"
+    found = gate_findings(asked.net, asked.domain, complex=asked.cx, budget=asked.share(0.4))
+    rows = [(kind, f"{n:,}") for kind, n in Counter(f.kind for f in found).items()]
+    if asked.cx is not None:
+        near = local_fiber(asked.net, regions=asked.cx, budget=asked.share(0.3))
+        rows.append(("functional dimension", f"{near.functional_dimension:,} of {near.n_parameters:,} parameters"))
+        rows.append(("dimension near these parameters, modulo scaling", str(near.dimension)))
+    lead = (
+        "Which other parameters compute the same function is answered by theorems about ReLU chains alone; "
+        f"of the gates {count(len(found), 'thing')} {'is' if len(found) == 1 else 'are'} found."
+    )
+    return Section("fiber", title, lead, rows=rows, remarks=first([f"{f.text} (by {f.by})" for f in found]))
+
+
 def _fiber(asked: Asked) -> Section:
+    if not isinstance(asked.net, ReLUNetwork):
+        return _gates(asked)
     cx = asked.cx if asked.domain is None else None
     report = classify_fiber(asked.net, complex=cx, max_faces=0 if cx is None else 500_000, budget=asked.share(0.4))
     asked.seen["fiber"] = report

@@ -16,6 +16,7 @@ from ...budget import Budget
 from ...domain import Box
 from ...errors import GenericityError, IncompleteError, InputError, ShapeError, renamed_argument
 from ...network.model import ReLUNetwork
+from ...network.piecewise import PiecewiseLinearNetwork, function_chain
 from ...verdict import Verdict
 
 
@@ -47,7 +48,7 @@ class Deviation:
     verdict: Verdict = Verdict.UNDECIDED
 
 
-def probe_points(net: ReLUNetwork, *, complex: Any = None, budget: Budget | None = None) -> FloatArray:
+def probe_points(net: Any, *, complex: Any = None, budget: Budget | None = None) -> FloatArray:
     """Vertices, points far out on every ray, and one point inside every region of a canonical complex."""
     from ...complexes.build import canonical_complex
 
@@ -92,8 +93,8 @@ def magnitude(net: ReLUNetwork, x: FloatArray) -> FloatArray:
 
 @renamed_argument("box", "domain", lambda box: Box(*box))
 def deviation(
-    a: ReLUNetwork,
-    b: ReLUNetwork,
+    a: ReLUNetwork | PiecewiseLinearNetwork,
+    b: ReLUNetwork | PiecewiseLinearNetwork,
     *,
     complexes: Any = (),
     use_complexes: bool = True,
@@ -105,7 +106,7 @@ def deviation(
 
     Parameters
     ----------
-    a, b : ReLUNetwork
+    a, b : ReLUNetwork or PiecewiseLinearNetwork
         With the same number of inputs and outputs.
     complexes : sequence of PolyhedralComplex
         Complexes that are there already (for either network).
@@ -146,7 +147,8 @@ def deviation(
     fa, fb = a.rounded(), b.rounded()
     with np.errstate(over="ignore", invalid="ignore"):
         difference = np.abs(fa(x) - fb(x))
-        size = np.maximum(np.maximum(magnitude(fa, x), magnitude(fb, x)), 1e-300)
+        sizes = [magnitude(function_chain(f).rounded(), x) for f in (fa, fb)]
+        size = np.maximum(np.maximum(*sizes), 1e-300)
         relative = (difference / size).max(axis=1)
     finite = np.isfinite(difference).all(axis=1) & np.isfinite(size).all(
         axis=1

@@ -1,1 +1,1 @@
-"""What is asked of the parameters of networks of gates: Jacobians of their affine pieces."""
+"""What is asked of networks of gates instead of their fibers: findings about gates, Jacobians of affine pieces."""
