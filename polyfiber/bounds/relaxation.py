@@ -324,7 +324,7 @@ class Relaxation:
         widest = max(len(self.box[0]), *(len(b) for b in self.b[: layer + 1]))
         step = max(1, TOGETHER // widest)
         found = [self._upper_part(layer, sign, slice(k, k + step)) for k in range(0, m, step)]
-        return (found[0] if len(found) == 1 else tuple(np.concatenate(f) for f in zip(*found)))  # type: ignore[return-value]
+        return found[0] if len(found) == 1 else tuple(np.concatenate(f) for f in zip(*found))  # type: ignore[return-value]
 
     def _upper_part(self, layer: int, sign: float, part: slice) -> tuple[FloatArray, FloatArray]:
         waiting = {j: sign * _dense(w[part]) for j, w in self.reads[layer].items()}
@@ -468,9 +468,7 @@ def relaxed(
     return work
 
 
-def values_with_errors(
-    network: ReLUNetwork | PiecewiseLinearNetwork, X: FloatArray
-) -> tuple[FloatArray, FloatArray]:
+def values_with_errors(network: ReLUNetwork | PiecewiseLinearNetwork, X: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Values (m, N + nL) of all neurons and outputs at float points, and bounds of their errors."""
     wiring = Wiring.of(network)
     out, err = [], []

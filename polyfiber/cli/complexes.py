@@ -87,7 +87,9 @@ def info(
         "its whole complex is too large for 600 s and 4 GB; ask about regions, slices, bounds or pairs instead"
     )  # fmt: skip
     kind = "a ReLU network" if chain else "a piecewise-linear network"
-    sentence = f"{file} holds {kind} {widths(net.architecture)} with {counted(net.n_parameters, 'parameter')}; {largest}."
+    sentence = (
+        f"{file} holds {kind} {widths(net.architecture)} with {counted(net.n_parameters, 'parameter')}; {largest}."
+    )
     if not chain:
         sentence += " It is no plain chain of layers and ReLUs: all but fibers can be asked of it."
     if tell(sentence, facts, json=output.json):

@@ -14,7 +14,6 @@ from .options import NETWORK, Drawn, Limits, Output, Where, grouped, refuse
 from .outputs import require_writable
 from .render import leave, note, shown, table, tell
 
-
 ONLY_CHAINS = (
     "Which other weights compute the same function is answered by theorems about ReLU chains alone, and this network has other "
     "gates or connections"

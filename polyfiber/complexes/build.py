@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from .._lazy import above
 from .._typing import OnDegenerate, ProgressLike
 from ..budget import Budget, Monitor
 from ..domain import Polyhedron
 from ..errors import BudgetExceededError, GenericityError, InputError
 from ..network.model import ReLUNetwork
 from ..network.piecewise import PiecewiseLinearNetwork, require_chain, require_network
+from .auxiliary import missing_directions, with_flat_walls
 from .blocks.plan import bytes_of_vertex, guessed_vertices
 from .blocks.run import count_blocks
 from .complex import PolyhedralComplex, face_source
@@ -164,6 +166,9 @@ def face_counts(
     """
     network = require_network(network)
     monitor = Monitor(budget, progress)
+    if pointed(network, domain) is not network:
+        found = above("complexes.merged:whole_space")(network, budget=budget, progress=progress)
+        return tuple(int(n) for n in found.f_vector)
     frame = make_frame(network, domain)
     expected = expected_vertices(frame)
     limit = monitor.memory_limit
@@ -194,7 +199,7 @@ def estimate_size(network: ReLUNetwork | PiecewiseLinearNetwork, domain: Polyhed
     >>> pf.estimate_size(pf.ReLUNetwork.random((2, 3, 1), rng=0))["vertices"]
     3
     """
-    frame = make_frame(network, domain)
+    frame = make_frame(pointed(require_network(network), domain), domain)
     vertices = guessed_vertices(frame)
     per_vertex = 8 * row_units(frame)[-1]
     return {
@@ -205,4 +210,12 @@ def estimate_size(network: ReLUNetwork | PiecewiseLinearNetwork, domain: Polyhed
     }
 
 
-__all__ = ["canonical_complex", "estimate_size", "face_counts"]
+def pointed(network: Any, domain: Polyhedron | None) -> Any:
+    """The network, with auxiliary walls where its flat walls leave directions uncut on all of R^n (`polyfiber.complexes.merged`)."""
+    if domain is not None or not isinstance(network, PiecewiseLinearNetwork):
+        return network
+    missing = missing_directions(network)
+    return with_flat_walls(network, missing) if len(missing) else network
+
+
+__all__ = ["canonical_complex", "estimate_size", "face_counts", "pointed"]

@@ -1,15 +1,33 @@
-"""Regions put together where nothing bends between them: what a maximum chooses, whatever tree of gates computes it."""
+"""Regions and faces put together: where nothing bends between them, and where walls were added for the engine's sake alone.
+
+On all of R^n the engine starts from walls that do not bend, in as many directions as there are walls at all. A tree of maxima
+need not have them: ``max(max(a, b), c)`` in the plane has one flat wall, ``a = b``, and its cells have no corners until a bent
+wall is cut. Hyperplanes that no gate reads mend that. They cut faces into pieces with the same signs of gates, and since a face
+is the set of inputs with its signs, pieces with equal signs are one face again.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._typing import IntArray
+from .. import words
+from .._typing import IntArray, ProgressLike, SignArray
+from ..budget import Budget, Monitor
+from ..domain import Polyhedron
+from ..errors import NumericalError
+from ..network.model import ReLUNetwork
+from ..network.piecewise import PiecewiseLinearNetwork, require_network
+from .auxiliary import missing_directions, with_flat_walls
+from .build import canonical_complex, pointed
 
 if TYPE_CHECKING:
     from .complex import PolyhedralComplex
+
+TRIES = 4
+"""Places where auxiliary walls are tried, should a face of the network lie in one."""
 
 
 def merged_regions(cx: PolyhedralComplex) -> IntArray:
@@ -61,4 +79,151 @@ def merged_regions(cx: PolyhedralComplex) -> IntArray:
     return result
 
 
-__all__ = ["merged_regions"]
+@dataclass(frozen=True)
+class WholeSpace:
+    """The canonical complex of a network on all of R^n, from one that auxiliary walls cut further.
+
+    Attributes
+    ----------
+    network : PiecewiseLinearNetwork
+    refined : PolyhedralComplex
+        Of the network with its auxiliary gates (last in block 1, read by nothing): complete, every sign certified.
+    columns : (N,) int64
+        Columns of the gates of ``network`` in the signs of ``refined``.
+    auxiliary : (k,) int64
+        Those of the auxiliary walls; empty where none were needed.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> from polyfiber.complexes.merged import whole_space
+    >>> from polyfiber.testing.graphs import maximum
+    >>> found = whole_space(maximum(2, 3, rng=7)[0])
+    >>> found, found.n_pieces
+    (WholeSpace(2-1-1-1, f = (1, 4, 4), 1 auxiliary wall), 3)
+    """
+
+    network: PiecewiseLinearNetwork
+    refined: PolyhedralComplex
+    columns: IntArray
+    auxiliary: IntArray
+
+    def signs(self, dim: int) -> SignArray:
+        """(f_dim, N) sign vectors of the faces of a dimension, each once, in the order of the first piece of each."""
+        table, first = self._faces(dim)
+        return table[first]
+
+    def labels(self, dim: int) -> IntArray:
+        """For each face of ``refined`` of this dimension the row of `signs` that it is a piece of; -1 in an auxiliary wall."""
+        rows = self.refined.signs(dim)
+        inside = self._inside(rows)
+        table, first = self._faces(dim)
+        order = {table[f].tobytes(): i for i, f in enumerate(first.tolist())}
+        own = np.ascontiguousarray(rows[:, self.columns])
+        return np.array([order[r.tobytes()] if ok else -1 for r, ok in zip(own, inside)], dtype=np.int64)
+
+    def _inside(self, rows: SignArray) -> IntArray:
+        return np.asarray((rows[:, self.auxiliary] != 0).all(axis=1))
+
+    def _faces(self, dim: int) -> tuple[SignArray, IntArray]:
+        rows = self.refined.signs(dim)
+        table = np.ascontiguousarray(rows[self._inside(rows)][:, self.columns])
+        if not len(table):
+            return table, np.zeros(0, dtype=np.int64)
+        return table, np.sort(np.unique(table, axis=0, return_index=True)[1])
+
+    @property
+    def f_vector(self) -> tuple[int, ...]:
+        """Faces of each dimension of the canonical complex of the network."""
+        return tuple(len(self._faces(k)[1]) for k in range(self.refined.dimension + 1))
+
+    @property
+    def n_regions(self) -> int:
+        """Regions on each of which every gate keeps its sign."""
+        return self.f_vector[-1]
+
+    @property
+    def pieces(self) -> IntArray:
+        """For each region of ``refined`` the piece on which the function is affine, see `merged_regions`."""
+        return merged_regions(self.refined)
+
+    @property
+    def n_pieces(self) -> int:
+        """Pieces on which the function is affine; of a maximum the regions of the argmax."""
+        return int(self.pieces.max()) + 1
+
+    def __repr__(self) -> str:
+        walls = words.count(len(self.auxiliary), "auxiliary wall")
+        return words.short(f"WholeSpace({words.widths(self.network.architecture)}, f = {self.f_vector}, {walls})")
+
+
+def whole_space(
+    network: ReLUNetwork | PiecewiseLinearNetwork, *, budget: Budget | None = None, progress: ProgressLike = None
+) -> WholeSpace:
+    """The canonical complex of a network on all of R^n, also where its flat walls leave directions uncut.
+
+    Parameters
+    ----------
+    network : ReLUNetwork or PiecewiseLinearNetwork
+    budget : Budget, optional
+    progress : bool or callable, optional
+
+    Returns
+    -------
+    WholeSpace
+
+    Raises
+    ------
+    InputError
+        No network.
+    NumericalError
+        Faces of the network lie in the auxiliary walls wherever these were tried.
+
+    Notes
+    -----
+    A direction that no gate cuts at all stays: the complex is then that of the quotient. Else k walls, where k directions are
+    missing, multiply what is enumerated by 2^k at most where cells are unbounded. That no face was missed is checked: one that
+    lay in an auxiliary wall would have signs that no face outside has.
+    """
+    net = require_network(network)
+    if not isinstance(net, PiecewiseLinearNetwork):
+        net = PiecewiseLinearNetwork.from_chain(net)
+    monitor = Monitor(budget, progress)
+    missing = missing_directions(net)
+    ends = net.hidden_widths[0] if net.blocks else 0
+    for turn in range(TRIES if len(missing) else 1):
+        cut = net if not len(missing) else with_flat_walls(net, missing, turn)
+        cx = canonical_complex(cut, budget=monitor.rest(), progress=progress)
+        auxiliary = ends + np.arange(len(missing))
+        columns = np.concatenate([np.arange(ends), np.arange(ends + len(missing), cut.n_hidden)])
+        found = WholeSpace(net, cx, columns.astype(np.int64), auxiliary.astype(np.int64))
+        if not len(missing) or not _missed(found):
+            return found
+    raise NumericalError("faces of the network lie in every auxiliary wall that was tried; please report this network")
+
+
+def region_signs(
+    network: ReLUNetwork | PiecewiseLinearNetwork, domain: Polyhedron | None = None, *, budget: Budget | None = None
+) -> SignArray:
+    """(R, N) signs of the gates on every region of the canonical complex, on all of R^n too where flat walls leave directions uncut."""
+    if pointed(network, domain) is not network:
+        found = whole_space(network, budget=budget)
+        return found.signs(found.refined.dimension)
+    cx = canonical_complex(network, domain, budget=budget)
+    return cx.signs(cx.dimension)[:, : network.n_hidden]
+
+
+def _missed(found: WholeSpace) -> bool:
+    """Whether some face lies in an auxiliary wall: its signs occur there only."""
+    seen: set[bytes] = set()
+    hidden: list[bytes] = []
+    for dim in range(found.refined.dimension + 1):
+        for rows in found.refined.iter_signs(dim):
+            inside = found._inside(rows)
+            own = np.ascontiguousarray(rows[:, found.columns])
+            seen.update(r.tobytes() for r in own[inside])
+            hidden += [r.tobytes() for r in own[~inside]]
+    return not seen.issuperset(hidden)
+
+
+__all__ = ["WholeSpace", "merged_regions", "region_signs", "whole_space"]

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._typing import IntArray, SignArray
+from .._typing import BoundMethod, IntArray, SignArray
 from ..budget import Monitor
-from ..complexes.build import canonical_complex, estimate_size
+from ..complexes.build import estimate_size
+from ..complexes.merged import region_signs
 from ..complexes.ranges.activation import activation_bounds
 from ..domain import Box
 from ..errors import BudgetExceededError, GenericityError
@@ -53,7 +54,7 @@ def fewer_gates(
     undecided: list[str] = []
     signs, source, by = np.zeros(net.n_hidden, dtype=np.int8), "bounds", set[str]()
     if domain is not None:
-        method = "lp" if use_complex is False else "relaxation"
+        method: BoundMethod = "lp" if use_complex is False else "relaxation"
         bounds = activation_bounds(net, domain, method=method, budget=monitor.rest())
         signs, by = bounds.signs, {"linear bounds"} if method == "relaxation" else {"LP bounds"}
         undecided += bounds.fallback
@@ -61,14 +62,15 @@ def fewer_gates(
         use_complex = estimate_size(net, domain)["faces"] <= MOST_FACES
     if use_complex:
         try:
-            cx = canonical_complex(net, domain, budget=monitor.rest())
-            rows = cx.signs(cx.dimension)[:, : net.n_hidden]
-            signs = ((rows >= 0).all(axis=0).astype(np.int8) - (rows <= 0).all(axis=0)).astype(np.int8)
+            rows = region_signs(net, domain, budget=monitor.rest())
+            signs = np.where((rows <= 0).all(axis=0), -1, np.where((rows >= 0).all(axis=0), 1, 0)).astype(np.int8)
             source, by = "complex", {"complex"}
         except (GenericityError, BudgetExceededError) as error:
             undecided.append(f"activity by the complex: {error}")
     elif domain is None:
-        undecided.append("sides of gates on all of R^n are decided by the complex alone; give a box, or use_complex=True")
+        undecided.append(
+            "sides of gates on all of R^n are decided by the complex alone; give a box, or use_complex=True"
+        )
     fixed = _with_unread(net, signs)
     ends = np.cumsum(net.hidden_widths)
     kept = tuple(np.flatnonzero(part == 0) for part in np.split(fixed, ends[:-1])) if len(ends) else ()

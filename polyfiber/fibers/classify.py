@@ -25,7 +25,7 @@ from ..errors import GenericityError, IncompleteError, InputError, NumericalErro
 from ..network.float_or_rational import gauge_norms, row_norms
 from ..network.model import ReLUNetwork
 from ..network.moves import Rescale, random_trivial
-from ..network.piecewise import require_chain
+from ..network.piecewise import PiecewiseLinearNetwork, require_chain
 from ..numerics.rounding import UNIT
 from ..verdict import Verdict
 from .activity import NeuronFacts, facts_from_complex, facts_on, neuron_facts
@@ -261,7 +261,7 @@ class FiberReport:
 
 
 def classify_fiber(
-    net: ReLUNetwork,
+    net: ReLUNetwork | PiecewiseLinearNetwork,
     *,
     limit: int = 2048,
     sign_error: float = 4 * UNIT,

@@ -155,9 +155,7 @@ def local_fiber(
         upper = wired.count - wired.certain_freedom(masks)
         rank, rounds = wired.rank(masks, upper=upper, rng=rng, monitor=monitor)
         rational = wired.exact_rank(masks) if exact_rank else None
-        return LocalFiber(
-            rank, wired.count, upper, rational, wired.scaling_dimension(), len(masks), ambiguous, rounds
-        )
+        return LocalFiber(rank, wired.count, upper, rational, wired.scaling_dimension(), len(masks), ambiguous, rounds)
     theta = np.concatenate([exact.residues(p).ravel() for pair in zip(net.weights, net.biases) for p in pair])
     P = len(theta)
     upper = P - _certain_freedom(net, masks)
@@ -216,9 +214,9 @@ def rank_over_regions(
 def _region_signs(net: ReLUNetwork | PiecewiseLinearNetwork, regions: Any, budget: Budget | None) -> SignArray:
     N = net.n_hidden
     if regions is None:
-        from ..complexes.build import canonical_complex
+        from ..complexes.merged import region_signs
 
-        regions = canonical_complex(net, budget=budget)
+        regions = region_signs(net, budget=budget)
     if hasattr(regions, "signs"):
         signs = regions.signs(regions.dimension)
     else:

@@ -67,7 +67,11 @@ def with_fixed_gates(network: PiecewiseLinearNetwork, signs: SignArray) -> Piece
             number = len(blocks)
         known.append(_Known(number, kept, live, forms))
     return PiecewiseLinearNetwork(
-        network.n_inputs, blocks, _replaced(network.output, known), input_shape=network.input_shape, source=network.source
+        network.n_inputs,
+        blocks,
+        _replaced(network.output, known),
+        input_shape=network.input_shape,
+        source=network.source,
     )
 
 

@@ -218,7 +218,9 @@ def _network(net: Any, what: str) -> tuple[Any, str, Path | None]:
         file = Path(net)
         return require_network(read_network(file)), file.name, file
     if not isinstance(net, ReLUNetwork | PiecewiseLinearNetwork):
-        raise InputError(f"{what} must be a ReLUNetwork, a PiecewiseLinearNetwork or a file, found {type(net).__name__}")
+        raise InputError(
+            f"{what} must be a ReLUNetwork, a PiecewiseLinearNetwork or a file, found {type(net).__name__}"
+        )
     net = require_network(net)
     widths = "-".join(map(str, net.architecture))
     return net, str(net.source.get("file", f"network {widths}")), None
@@ -276,9 +278,7 @@ def _draw(
         return None, Section("nothing", "Why is there no picture?", " ".join(str(error).split()))
 
 
-def _window(
-    asked: Asked, net: Any, alone: bool, picture: Picture, budget: Budget
-) -> tuple[Window, Section | None]:
+def _window(asked: Asked, net: Any, alone: bool, picture: Picture, budget: Budget) -> tuple[Window, Section | None]:
     if alone and asked.cx is not None:
         window = window_of(asked.cx, axes=picture.axes, origin=picture.origin, names=picture.names, budget=budget)
     elif net.architecture[0] <= 2:

@@ -280,6 +280,7 @@ WORDS = {
 
 def _gates(asked: Asked) -> Section:
     title = "What can be said of its gates?"
+    assert isinstance(asked.net, PiecewiseLinearNetwork)
     found = gate_findings(asked.net, asked.domain, complex=asked.cx, budget=asked.share(0.4))
     rows = [(kind, f"{n:,}") for kind, n in Counter(f.kind for f in found).items()]
     if asked.cx is not None:

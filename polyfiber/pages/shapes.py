@@ -242,9 +242,9 @@ def _patterns(cx: PolyhedralComplex, dim: int, columns: Columns, order: Any = sl
         columns.add("vanishing", np.packbits(signs == 0, axis=1, bitorder="little"), "u1")
 
 
-def _weights(net: ReLUNetwork, columns: Columns) -> bool:
-    if net.n_parameters > MOST_WEIGHTS:
-        return False
+def _weights(net: Any, columns: Columns) -> bool:
+    if not isinstance(net, ReLUNetwork) or net.n_parameters > MOST_WEIGHTS:
+        return False  # the page multiplies layers of chains alone
     rounded = net.rounded()
     columns.add("weights", np.concatenate([w.ravel() for w in rounded.weights]), "f8")
     columns.add("biases", np.concatenate(rounded.biases), "f8")

@@ -19,13 +19,13 @@ from typing import Any
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import polyfiber as pf
 from polyfiber.complexes.local.slices import complex_slice
 from polyfiber.errors import PolyfiberError
 
+ROOT = Path(__file__).resolve().parents[2]
 KINDS = ("random", "mixed", "pixels", "patches")
 SHARE = 0.05
 LARGE = 2000

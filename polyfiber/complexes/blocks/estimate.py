@@ -20,6 +20,7 @@ from ...budget import Budget, Monitor
 from ...domain import Polyhedron
 from ...errors import BudgetExceededError, InputError
 from ...network.model import ReLUNetwork
+from ...network.piecewise import PiecewiseLinearNetwork
 from ...words import one_line
 from ..skeleton.arrays import Frame, expected_vertices, make_frame
 from .block import Block
@@ -68,7 +69,7 @@ class SizeEstimate:
 
 
 def pilot_estimate(
-    network: ReLUNetwork,
+    network: ReLUNetwork | PiecewiseLinearNetwork,
     domain: Polyhedron | None = None,
     *,
     pilots: int = 32,
@@ -80,7 +81,7 @@ def pilot_estimate(
 
     Parameters
     ----------
-    network : ReLUNetwork
+    network : ReLUNetwork or PiecewiseLinearNetwork
     domain : Box or Polyhedron, optional
     pilots : int
         Blocks to run, at least 2.
@@ -124,7 +125,7 @@ def pilot_estimate(
 
 
 def _estimate(
-    network: ReLUNetwork,
+    network: ReLUNetwork | PiecewiseLinearNetwork,
     domain: Polyhedron | None,
     sizes: tuple[int, int],
     generator: np.random.Generator,
@@ -168,7 +169,7 @@ def _estimate(
 
 
 def _pilot(
-    network: ReLUNetwork,
+    network: ReLUNetwork | PiecewiseLinearNetwork,
     domain: Polyhedron | None,
     frame: Frame,
     sample: VertexSample,
@@ -217,7 +218,7 @@ def _turn(at: float, share: float) -> tuple[bool, float]:
 
 
 def _timed(
-    network: ReLUNetwork,
+    network: ReLUNetwork | PiecewiseLinearNetwork,
     domain: Polyhedron | None,
     block: Block,
     frame: Frame,

@@ -114,9 +114,7 @@ def activation_bounds(
 class _Work:
     """One computation of bounds: the relaxation so far, the points seen, and what decided each neuron."""
 
-    def __init__(
-        self, network: Any, domain: Polyhedron, method: str, tolerance: float, budget: Budget | None
-    ) -> None:
+    def __init__(self, network: Any, domain: Polyhedron, method: str, tolerance: float, budget: Budget | None) -> None:
         self.network, self.domain, self.method, self.tolerance = network, domain, method, tolerance
         if method == "exact" and (budget is None or budget.seconds is None):
             budget = Budget(SECONDS, None if budget is None else budget.memory)

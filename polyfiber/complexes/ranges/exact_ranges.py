@@ -70,7 +70,12 @@ class Points:
     """
 
     def __init__(
-        self, network: ReLUNetwork | PiecewiseLinearNetwork, domain: Polyhedron, *, enough: Callable[[], bool] = lambda: False) -> None:
+        self,
+        network: ReLUNetwork | PiecewiseLinearNetwork,
+        domain: Polyhedron,
+        *,
+        enough: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.network, self.domain, self._holds = network, domain, Inside(domain)
         self.enough = enough  # points are looked at until it says so
         n0, size = network.architecture[0], network.n_hidden + network.architecture[-1]
@@ -194,7 +199,9 @@ def by_vertices(
     budget = Budget(None if left is None else max(0.0, left - monitor.elapsed), monitor.memory_limit)
     cx = canonical_complex(small, domain, budget=budget)
     V, errors = cx.vertices.copy(), cx.vertex_errors.copy()
-    gains: list[FloatArray] = [np.ones(prefix.architecture[0])]  # how much values can change when each input does by one
+    gains: list[FloatArray] = [
+        np.ones(prefix.architecture[0])
+    ]  # how much values can change when each input does by one
     wiring = Wiring.of(prefix)
     for reads, b in zip(wiring.reads, wiring.b):
         gains.append(sum((abs(w) @ gains[j] for j, w in reads.items()), np.zeros(len(b))) * (1 + 1e-12))
@@ -306,7 +313,7 @@ def by_branching(
         return float(points.greatest[column] if sign > 0 else -points.least[column])
 
     through = {j: np.abs(work.wiring.row(layer, i, j)) for j in work.reads[layer]}
-    influence = []
+    influence: list[FloatArray] = []
     for q in range(layer - 1, -1, -1):
         mine = through.get(q + 1, np.zeros(len(work.b[q])))
         influence.insert(0, mine)

@@ -149,7 +149,8 @@ def require_flat_walls(flat: Array, others: Array, n: int) -> None:
     if rank(np.concatenate([flat, others])) > n:
         raise InputError(
             "the gates that read the input alone leave directions uncut that gates behind them cut; on all of Rⁿ the "
-            "engine needs walls that do not bend in every direction: give a domain, such as a Box"
+            "engine needs walls that do not bend in every direction: give a domain, such as a Box, or take "
+            "polyfiber.complexes.merged.whole_space(net), which adds walls and takes them away again"
         )
 
 

@@ -230,7 +230,9 @@ def _decide(cx: PolyhedralComplex, monitor: Monitor) -> Injectivity:
         raise InputError("the domain is flat; restrict the network to it first, for instance with slice_complex")
     if cx.lineality_dimension:
         form = relu_form(cx.network)
-        kernel = exact.nullspace(exact.as_fractions(np.concatenate([exact.as_fractions(b[:, :-1]) for b in form.bases])))
+        kernel = exact.nullspace(
+            exact.as_fractions(np.concatenate([exact.as_fractions(b[:, :-1]) for b in form.bases]))
+        )
         if cx.domain is None and kernel.shape[1]:
             other = tuple(Fraction(v) for v in kernel[:, 0])
             return Injectivity(Verdict.NO, (origin, other), "what reads the input has a kernel", 0)

@@ -99,7 +99,7 @@ def _by_programs(
     lines: Relaxation, domain: Polyhedron, outputs: list[int], target: float, monitor: Monitor
 ) -> list[int]:  # fmt: skip
     """Outputs that a linear program over the relaxation does not bring down to the target either."""
-    last = len(lines.W) - 1
+    last = lines.depth - 1
     system = lines.system(last, domain)
     for k, o in enumerate(outputs):
         value, _, empty = lines.program(system, last, o, 1.0)

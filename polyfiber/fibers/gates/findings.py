@@ -66,7 +66,9 @@ def gate_findings(
     [('linear', (2,)), ('duplicate', (0, 1))]
     """
     if not isinstance(net, PiecewiseLinearNetwork):
-        raise InputError(f"expected a PiecewiseLinearNetwork, found {type(net).__name__}; classify_fiber finds more of chains")
+        raise InputError(
+            f"expected a PiecewiseLinearNetwork, found {type(net).__name__}; classify_fiber finds more of chains"
+        )
     monitor = Monitor(budget)
     if not net.n_hidden:
         return ()
@@ -117,7 +119,9 @@ def _one_sided(net: PiecewiseLinearNetwork, side: Any, by: str) -> list[Finding]
         slope = net.blocks[block - 1].slopes[i, int(side[index] > 0)]
         where = "above" if side[index] > 0 else "below"
         if slope == 0:
-            found.append(Finding("dead", block, (i,), True, f"gate {i} of block {block}: {where} its wall, gives 0", by))
+            found.append(
+                Finding("dead", block, (i,), True, f"gate {i} of block {block}: {where} its wall, gives 0", by)
+            )
         else:
             text = f"gate {i} of block {block}: {where} its wall throughout, so {slope} times what it reads"
             found.append(Finding("linear", block, (i,), True, text, by))
@@ -144,7 +148,9 @@ def _copies(
     rows = sorted({i for g in groups for i in g})
     at = {index: k for k, index in enumerate(rows)}
     forms = [
-        frame.exact_forms(np.concatenate([np.ones(frame.n_domain, dtype=np.int8), row]), frame.n_domain + np.array(rows))
+        frame.exact_forms(
+            np.concatenate([np.ones(frame.n_domain, dtype=np.int8), row]), frame.n_domain + np.array(rows)
+        )
         for row in signs
     ]
     found = []
@@ -160,7 +166,9 @@ def _copies(
                     continue
                 (block, i), (second, j) = net.neuron(first), net.neuron(other)
                 kind = "duplicate" if ratio > 0 else "opposite"
-                text = f"gate {j} of block {second}: reads {ratio} times what gate {i} of block {block} reads, everywhere"
+                text = (
+                    f"gate {j} of block {second}: reads {ratio} times what gate {i} of block {block} reads, everywhere"
+                )
                 same = block == second
                 found.append(Finding(kind, second, (i, j) if same else (j,), True, text, "complex"))
     return found
