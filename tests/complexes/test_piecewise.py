@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import inspect
 import pickle
 from fractions import Fraction
 from pathlib import Path
@@ -18,7 +20,7 @@ from polyfiber.complexes.blocks.verify import verify_cells
 from polyfiber.complexes.complex import PolyhedralComplex
 from polyfiber.complexes.skeleton.arrays import make_frame
 from polyfiber.complexes.skeleton.build import build_skeleton
-from polyfiber.errors import GenericityError, InputError
+from polyfiber.errors import GenericityError, InputError, PolyfiberError
 from polyfiber.testing.graphs import KINDS, WEIGHTS, WIRINGS, maximum, random_graph
 from scripts.attacks.piecewise import attack, draw
 from tests.oracles.graph_faces import Graph, graph_complex
@@ -252,22 +254,62 @@ def test_questions_about_functions_go_through_the_chain() -> None:
     assert abs(pf.difference(net, shifted, box).maximum - 0.25) < 1e-9
 
 
-@pytest.mark.parametrize(
-    "ask",
-    [
-        pf.classify_fiber,
-        pf.minimize,
-        pf.canonical_form,
-        pf.functional_dimension,
-        pf.genericity,
-        pf.feasibility,
-        pf.is_injective,
-    ],
-    ids=lambda f: f.__name__,
-)
+@pytest.mark.parametrize("ask", [pf.classify_fiber, pf.canonical_form], ids=lambda f: f.__name__)
 def test_theorems_for_chains_say_so(ask: Any) -> None:
     with pytest.raises(InputError, match="ReLU chains"):
         ask(random_graph(0, 2, (3, 2), kind="leaky", wiring="dense"))
+
+
+def test_every_public_function_answers_or_says_why_not() -> None:
+    net, other = (random_graph(seed, 2, (3, 2), kind="leaky", wiring="residual", outputs=2) for seed in (0, 1))
+    box, x = pf.Box(-1, 1, dimension=2), np.array([0.1, 0.2])
+    given = {
+        **dict.fromkeys(("network", "net", "a"), net), "b": other, "networks": [net, other], "x": x, "domain": box,
+        "x0": x, "x1": -x, "points": np.array([x, -x]), "starts": np.array([x]), "origin": x, "directions": np.eye(2)[:1],
+        "layer": 1, "block": pf.Block(),
+    }  # fmt: skip
+    answered = set()
+    for name in pf.__all__:
+        ask = getattr(pf, name, None)
+        if isinstance(ask, type) or not callable(ask):
+            continue
+        parameters = inspect.signature(ask).parameters.values()
+        wanted = [p.name for p in parameters if p.default is p.empty and p.kind is not p.VAR_POSITIONAL]
+        if not wanted or not set(wanted) <= given.keys():
+            continue
+        with contextlib.suppress(PolyfiberError):
+            ask(**{w: given[w] for w in wanted})
+            answered.add(name)
+    assert answered >= {
+        "activation_bounds", "are_equivalent", "breakpoint_complex", "canonical_complex", "difference", "estimate_size",
+        "explore", "face_counts", "feasibility", "functional_dimension", "genericity", "is_injective", "local_fiber",
+        "minimize", "pilot_estimate", "plan_blocks", "region", "segment_regions", "simplify_on", "top1_agreement", "watch",
+    }  # fmt: skip
+
+
+def test_on_one_input_critical_points_and_persistence_are_those_of_the_graph() -> None:
+    bumps = pf.GateBlock({0: [[1.0], [1.0], [1.0]]}, [1.0, 0.0, -2.0], slopes=(-1, 1))
+    net = pf.PiecewiseLinearNetwork(1, [bumps], pf.AffineMap({1: [[1.0, -2.0, 1.5]]}, [0.0]))
+    cx = pf.canonical_complex(net, pf.Box([-3.0], [3.0]))  # 0 at -1, 6 - 2 at 0, 0.5 at 2, and larger at the ends
+    found = cx.critical_points(0)
+    assert found.counts == (2, 1)
+    assert sorted(found.values.tolist()) == sorted(float(v) for v in net(np.array([[-1.0], [0.0], [2.0]])).ravel())
+    bars = cx.persistence(0)
+    assert (bars.dimension == 0).sum() == 2
+    assert bars.betti(3.9)[0] == 2
+    assert bars.betti(4.1)[0] == 1
+
+
+def test_settled_signs_change_nothing() -> None:
+    net = random_graph(3, 2, (48, 48), kind="leaky", wiring="residual")
+    box = pf.Box(-0.1, 0.1, dimension=2)
+    cx = pf.canonical_complex(net, box)
+    assert len(cx.certificate.settled) > 40
+    assert cx.certificate.verify(everything=True).ok
+    small = pf.simplify_on(net, box)
+    assert pf.face_counts(small.network, box) == cx.f_vector
+    rows = small.expand(pf.canonical_complex(small.network, box).signs(2))
+    assert {r.tobytes() for r in rows} == {r.tobytes() for r in cx.signs(2)}
 
 
 def test_cells_on_disk(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from polyfiber.equivalence.minimize import MinimizeResult
 from polyfiber.errors import InputError
 from polyfiber.fibers.activity import facts_from_complex, facts_on
 from polyfiber.fibers.examples import nonlocal_example
+from scripts.attacks.gates import attack as gates_attack
 
 
 def check(net: pf.ReLUNetwork, result: object, rtol: float = 1e-11) -> None:
@@ -307,3 +308,23 @@ def test_the_old_names_of_a_box_warn_and_work() -> None:
     with pytest.warns(pf.errors.PolyfiberDeprecationWarning, match="domain="):
         old = pf.minimize(net, lower=-1.0, upper=1.0)
     assert old.network == pf.minimize(net, domain=pf.Box(-1, 1, dimension=2)).network
+
+
+def test_gates_on_one_side_and_unread_ones_go_exactly() -> None:
+    block = pf.GateBlock({0: [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [0.0, 0.0]]}, [0.0, 3.0, 0.0, 0.0], slopes=(0.25, 1))
+    after = pf.GateBlock({1: [[1.0, 1.0, 0.0, 1.0]]}, [0.0], slopes=(-1, 1))
+    net = pf.PiecewiseLinearNetwork(2, [block, after], pf.AffineMap({0: [[1.0, 0.0]], 2: [[1.0]]}, [0.0]))
+    found = pf.minimize(net, domain=pf.Box([-1, -1], [1, 1]), prove=True)
+    assert found.network.hidden_widths == (1,)  # gate 1 is affine, 2 unread, 3 zero; then the second block is positive
+    assert found.neurons == ((0,), ())
+    assert found.proof.verdict is pf.Verdict.YES
+    assert found.verify().relative < 1e-12
+    assert "saved" in str(found).lower()
+    assert pf.minimize(net).network.hidden_widths == (2, 1)
+    with pytest.raises(InputError, match="epsilon"):
+        pf.minimize(net, epsilon=0.1, domain=pf.Box([-1, -1], [1, 1]))
+
+
+def test_the_attack_on_gates_finds_nothing() -> None:
+    _, wrong = gates_attack(seed=700, count=15, seconds=60.0, parts=("removal",))
+    assert not wrong

@@ -12,6 +12,8 @@ import polyfiber as pf
 from polyfiber.bounds.relaxation import bounding_box
 from polyfiber.cli.app import app
 from polyfiber.errors import InputError, ShapeError
+from polyfiber.testing.graphs import random_graph
+from scripts.attacks.gates import attack as gates_attack
 
 TRIANGLE = pf.Polyhedron(np.r_[-np.eye(3), np.ones((1, 3))], [0.3, 0.3, 0.3, 0.4])
 
@@ -126,3 +128,21 @@ def test_slice_picture(file: str, tmp_path) -> None:  # type: ignore[no-untyped-
     result = CliRunner().invoke(app, ["slice", file, "--plot", str(out)])
     assert result.exit_code == 0, result.output
     assert out.stat().st_size > 1000
+
+
+def test_networks_of_gates_against_corners_of_all_regions() -> None:
+    _, wrong = gates_attack(seed=100, count=20, seconds=60.0, parts=("ranges",))
+    assert not wrong
+
+
+def test_a_network_of_gates_on_a_slanted_flat_and_over_a_region() -> None:
+    net = random_graph(4, 2, (4, 3), kind="mixed", wiring="dense", outputs=2)
+    diagonal = pf.Polyhedron([[1, -1], [-1, 1], [1, 0], [-1, 0]], [0, 0, 1, 1])
+    t = np.linspace(-1, 1, 201)
+    z = np.concatenate(net.preactivations(np.stack([t, t], axis=1)), axis=1)
+    b = pf.activation_bounds(net, diagonal, method="exact")
+    low, high = np.r_[b.lower, b.output_lower], np.r_[b.upper, b.output_upper]
+    assert (low <= z.min(axis=0) + 1e-12).all()
+    assert (high >= z.max(axis=0) - 1e-12).all()
+    assert (high - z.max(axis=0) < 0.1 * (1 + np.abs(high))).all()
+    assert b.verify()

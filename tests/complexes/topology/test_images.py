@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import polyfiber as pf
+from scripts.attacks.gates import attack as gates_attack
 
 
 def test_images_hold_the_values() -> None:
@@ -102,3 +103,8 @@ def test_a_budget_of_nothing_is_undecided() -> None:
 def test_flat_domains_are_refused() -> None:
     with pytest.raises(pf.errors.InputError, match="flat"):
         pf.is_injective(pf.ReLUNetwork.random((2, 6, 4, 3), rng=0), pf.Box([-1, 0], [1, 0]))
+
+
+def test_networks_of_gates() -> None:
+    _, wrong = gates_attack(seed=900, count=20, seconds=60.0, parts=("injective",))
+    assert not wrong
