@@ -1,10 +1,11 @@
-"""Equivalence by forms and in batches, this checkout against another: is it as fast as it was?
+"""Complexes of ReLU chains, equivalence by forms and in batches, this checkout against another: is it as fast as it was?
 
     git worktree add --detach OTHER COMMIT
-    python scripts/bench/interleaved.py OTHER [--rounds 15] [--scale 1.0] [--json FILE]
+    python scripts/bench/interleaved.py OTHER [--rounds 15] [--scale 1.0] [--kinds complex,faces] [--json FILE]
 
 One process for each checkout, compiled and warm; each quantity is measured by turns, in CPU time, and the ratio of the minima is printed:
-what else a machine does only adds, so minima compare better than means. Forms: `are_equivalent` of a network and a copy by permutations and scalings. Batches:
+what else a machine does only adds, so minima compare better than means. Complex, faces: `canonical_complex`, and
+all faces of it written. Forms: `are_equivalent` of a network and a copy by permutations and scalings. Batches:
 `equivalence_classes`, every function twice.
 """
 
@@ -39,18 +40,25 @@ for line in sys.stdin:
     kind, widths, size = line.split()
     widths, size = tuple(int(v) for v in widths.split("-")), int(size)
     if line not in made:
-        a = pf.ReLUNetwork.random(widths, rng=0) if kind == "forms" else None
-        made[line] = (a, random_trivial(a, rng=1)(a)) if kind == "forms" else copies(widths, size)
+        a = pf.ReLUNetwork.random(widths, rng=0) if kind != "batch" else None
+        made[line] = (a, random_trivial(a, rng=1)(a)) if kind == "forms" else a or copies(widths, size)
     given = made[line]
     start = time.process_time()
     if kind == "forms":
         for _ in range(size):
             pf.are_equivalent(*given)
+    elif kind in ("complex", "faces"):
+        for _ in range(size):
+            cx = pf.canonical_complex(given)
+            if kind == "faces":
+                [cx._store.planes(k) for k in range(cx.dimension + 1)]
     else:
         assert group_networks(given, workers=1).n_classes == size // 2
     print((time.process_time() - start) / size, flush=True)
 """
 QUESTIONS = (
+    ("complex", "2-64-64-1", 20), ("complex", "3-16-16-1", 20), ("complex", "3-32-32-1", 4), ("complex", "4-16-16-1", 4),
+    ("complex", "3-12-12-12-1", 10), ("faces", "3-16-16-1", 20), ("faces", "4-16-16-1", 4), ("faces", "3-12-12-12-1", 10),
     ("forms", "16-16-8-4", 400), ("forms", "32-32-16-4", 200), ("forms", "4-12-12-2", 400),
     ("batch", "4-4-3-2", 40_000), ("batch", "16-16-8-4", 8_000), ("batch", "4-16-2", 20_000), ("batch", "4-8-8-8-2", 10_000),
 )  # fmt: skip
@@ -79,12 +87,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--kinds", default="complex,faces,forms,batch")
     options = parser.parse_args()
     children = [started(ROOT), started(options.other.resolve())]
     rows = []
     print("| what | widths | this checkout, µs | other, µs | ratio of minima |\n|---|---|---|---|---|")
-    for kind, widths, size in QUESTIONS:
-        question = f"{kind} {widths} {max(20, int(options.scale * size) // 2 * 2)}"
+    for kind, widths, size in (q for q in QUESTIONS if q[0] in options.kinds.split(",")):
+        least = 1 if kind in ("complex", "faces") else 20
+        question = f"{kind} {widths} {max(least, int(options.scale * size) // 2 * 2)}"
         times: list[list[float]] = [[], []]
         for turn in range(options.rounds + 1):
             for k in (0, 1) if turn % 2 else (1, 0):

@@ -283,7 +283,7 @@ def test_every_public_function_answers_or_says_why_not() -> None:
     assert answered >= {
         "activation_bounds", "are_equivalent", "breakpoint_complex", "canonical_complex", "difference", "estimate_size",
         "explore", "face_counts", "feasibility", "functional_dimension", "genericity", "is_injective", "local_fiber",
-        "minimize", "pilot_estimate", "plan_blocks", "region", "segment_regions", "simplify_on", "top1_agreement", "watch",
+        "minimize", "pilot_estimate", "plan_blocks", "region", "segment_regions", "simplify_on", "top1_agreement",
     }  # fmt: skip
 
 

@@ -317,6 +317,8 @@ class _Walk:
         """Keep that a gate vanishes along a line whose form is the same everywhere, for regions where what it reads is as here."""
         if line >= 0 and len(self.r.units[line].reads):
             return
+        if any(len(self.r.units[j].reads) for j in self.r.units[g].reads.tolist()):
+            return  # the signs of what it reads do not fix its form: what that reads counts too
         code = int(polygons.reading(self.answers.row_ptr, self.answers.rows, self.state.sign, g))
         a, b, c = self.exact.form(g)
         p, q, s = self.exact.form(line)

@@ -90,7 +90,12 @@ def _meeting(form, sides, poly, k, k1, g, at, value, value1):
     i = poly.line[old, k]
     a, b, c, e = _line(form, sides, i)
     ga, gb, gc, ge = _line(form, sides, g)
-    t = value / (value - value1)
+    step = value - value1
+    t = value / step if step != 0.0 else 0.5
+    if (
+        not 0.0 <= t <= 1.0
+    ):  # signs are exact, the values may be equal floats: anywhere on the edge, with bounds that say so
+        t = 0.5
     x0, y0, x1, y1 = corner[old, k, 0], corner[old, k, 1], corner[old, k1, 0], corner[old, k1, 1]
     det = a * gb - ga * b
     x, y = (b * gc - gb * c) / det, (c * ga - gc * a) / det

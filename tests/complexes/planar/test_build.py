@@ -192,3 +192,18 @@ def test_a_budget_is_heard() -> None:
     with pytest.raises(pf.errors.BudgetExceededError) as caught:
         pf.slice_through(net, *images, budget=pf.Budget(seconds=0.05))
     assert caught.value.partial is None or caught.value.partial < 20_000
+
+
+def test_gates_whose_values_are_equal_floats_at_both_ends_of_an_edge() -> None:
+    """Two equal patches of a blank image: dozens of gates share walls, and a vertex once came out as 0 / 0."""
+    net = pf.read_network(Path(__file__).parents[3] / "data" / "digits_cnn.onnx")
+    rng = np.random.default_rng(0)
+    D, patch = np.zeros((2, 1, 8, 8)), rng.standard_normal((1, 2, 2))
+    y, x = int(rng.integers(0, 2)), int(rng.integers(0, 2))
+    D[0, :, y : y + 2, x : x + 2], D[1, :, y + 4 : y + 6, x + 4 : x + 6] = patch, patch
+    box = pf.Box([-1, -1], [1, 1])
+    found = [
+        pf.slice_complex(net, np.zeros(64), D.reshape(2, 64), domain=box, method=way).f_vector  # type: ignore[arg-type]
+        for way in ("walk", "complex")
+    ]
+    assert found[0] == found[1] == (114, 207, 94)
