@@ -6,6 +6,7 @@ import ast
 import importlib
 import inspect
 import pkgutil
+from collections import namedtuple
 from pathlib import Path
 from typing import NamedTuple
 
@@ -149,24 +150,55 @@ def test_kernels_that_count_no_references_own_no_arrays(name: str) -> None:
             assert "array" not in str(compiled.signature.return_type), f"{name}.{value.__name__}"
 
 
+Plain, Special = namedtuple("Plain", "value"), namedtuple("Special", "value")
+
+
+@jit.inline_kernel
+def _nothing(given, x):
+    return x
+
+
+@jit.made_for(Special, otherwise=_nothing)
+@jit.outlined_kernel
+def _something(given, x):
+    return x + given.value
+
+
+@jit.kernel
+def _ask(given, x):
+    return _something(given, x) if given.value > 0.0 else x
+
+
+def test_what_is_made_for_one_kind_is_not_compiled_for_others() -> None:
+    if numba.config.DISABLE_JIT or not jit.LINKED:
+        pytest.skip("numba compiles in its own way")
+    assert _ask(Plain(2.0), 1.0) == 1.0
+    assert not _something.helper.overloads
+    assert _ask(Special(2.0), 1.0) == 3.0
+    assert len(_something.helper.overloads) == 1
+
+
 @jit.kernel
 def _use_lanes(a, x, out):
     one = np.uint64(1)
     lanes.store(out, np.uint64(0), lanes.axpy(lanes.load8(a, one), -2.5, lanes.load_row8(x, 1, 2)))
     lanes.store(out, np.uint64(8), lanes.magnitude(lanes.first_of(lanes.load8(out, np.uint64(0)), 3, -7.0)))
     lanes.store(out, np.uint64(16), lanes.plus(lanes.load4(a, one), lanes.times(lanes.load4(a, one), lanes.zero4())))
+    scaled = lanes.scaled(2.0, lanes.load8(a, one))
+    out[20] = lanes.above8(scaled, lanes.zero8())
     return lanes.total(lanes.plus(lanes.load8(out, np.uint64(8)), lanes.zero8()))
 
 
 def test_lanes_are_what_they_say() -> None:
     rng = np.random.default_rng(0)
-    a, x, out = rng.normal(size=12), rng.normal(size=(3, 12))[:, :11], np.zeros(20)
+    a, x, out = rng.normal(size=12), rng.normal(size=(3, 12))[:, :11], np.zeros(21)
     total = _use_lanes(a, x, out)
     first = a[1:9] + -2.5 * np.asarray(x.base)[1, 2:10]
     second = np.abs(np.r_[first[:3], -7.0, np.zeros(4)])
     assert np.array_equal(out[:8], first)
     assert np.array_equal(out[8:16], second)
-    assert np.array_equal(out[16:], a[1:5])
+    assert np.array_equal(out[16:20], a[1:5])
+    assert out[20] == sum(1 << i for i in range(8) if a[1 + i] > 0)
     assert total == ((second[0] + second[4]) + (second[2] + second[6])) + (
         (second[1] + second[5]) + (second[3] + second[7])
     )

@@ -62,7 +62,7 @@ def _say_compiling(name: str) -> None:
     """Once: that the silence is compilation."""
     if not _state["compiling"] and not {"-q", "--quiet"} & set(sys.argv):
         print(
-            "compiling, once (about 20 s on an idle machine); later runs load the code",
+            "compiling, once (about 15 s on an idle machine); later runs load the code",
             file=sys.stderr,
             flush=True,
         )

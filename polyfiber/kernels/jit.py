@@ -195,6 +195,21 @@ def rare_kernel(function: F) -> F:
     return _compiled(_with_attributes(function, "noinline", "optsize"), counts=False)
 
 
+def made_for(kind: type, otherwise: Callable[..., Any]) -> Callable[[F], F]:
+    """Let kernels call something simple instead of a kernel where none of the arguments is a named tuple of this kind.
+
+    What is never needed is then not compiled either. The simple one takes the same arguments; where numba compiles in its
+    own way, and in Python, the kernel itself is called: it must do the same for other kinds, or not be reached.
+    """
+
+    def decorated(compiled: F) -> F:
+        if isinstance(compiled, Kernel) if LINKED else False:
+            compiled.kind, compiled.otherwise = kind, otherwise  # type: ignore[attr-defined]
+        return compiled
+
+    return decorated
+
+
 def _with_attributes(function: F, *names: str) -> F:
     if LINKED:
         setattr(function, ATTRIBUTES, names)

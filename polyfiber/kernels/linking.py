@@ -194,9 +194,18 @@ class Kernel(CPUDispatcher):
     def __init__(self, function: Any, options: dict[str, Any]) -> None:
         super().__init__(function, locals={}, targetoptions=options, pipeline_class=_KernelCompiler)
         self.helper = Helper(function, locals={}, targetoptions=options, pipeline_class=_HelperCompiler)
+        self.kind: Any = None
+        self.otherwise: Any = None
+
+    def _for(self, args: Any) -> Helper:
+        """What is called with arguments of these types: `otherwise` where none is a tuple of the kind it is made for."""
+        if self.otherwise is None or any(getattr(given, "instance_class", None) is self.kind for given in args):
+            return self.helper
+        found: Helper = self.otherwise.helper
+        return found
 
     def get_call_template(self, args: Any, kws: Any) -> Any:
-        return self.helper.get_call_template(args, kws)
+        return self._for(args).get_call_template(args, kws)
 
     def get_overload(self, sig: Any) -> Any:
-        return self.helper.get_overload(sig)
+        return self._for(sig).get_overload(sig)

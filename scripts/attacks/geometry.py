@@ -10,7 +10,7 @@ library. Volumes of the truth are sums of determinants of rational simplices.
   overflow   weights and biases of exponents +-300, +-1000 (rational), subnormals
   flats      domains without an interior, against the oracle and against the network restricted to them
   wide       one layer in n = 7 ... 40: counts against the formula
-  large      n = 7 ... 9, about 10^4 faces: all faces and vertices against the oracle
+  large      n = 7 ... 12, 10^3 to 10^4 faces: all faces and vertices against the oracle
 
 One line a kind: how many inputs were tried, how many answers were wrong, how many were refused with a clear error.
 Exit code 1 if one was wrong; each failure is printed with what reproduces it.
@@ -315,15 +315,21 @@ def wide_case(rng: np.random.Generator) -> tuple[str, str]:
 
 
 def large_case(rng: np.random.Generator) -> tuple[str, str]:
-    """Every face of n = 7 ... 9 with a second layer, or of a box in seven dimensions: about 10^4 faces, cut in integers."""
-    kind = ["gaussian", "k/10", "integer"][int(rng.integers(0, 3))]
-    n = int(rng.integers(7, 10))
-    net = network(rng, (n, n, int(rng.integers(1, 3)), 1) if n < 9 else (n, n, 1), ORDINARY[kind])
+    """Every face of n = 7 ... 12, of two or three layers or on a box: 10^3 to 10^4 faces, cut in integers."""
+    kind = list(ORDINARY)[int(rng.integers(0, len(ORDINARY)))]
     dom: Any = None
     sides: Any = None
-    if rng.random() < 0.3:
-        n = 7
-        net = network(rng, (n, int(rng.integers(1, 4)), 1), ORDINARY[kind])
+    shape = rng.random()
+    if shape < 0.04:  # as many neurons as inputs: a vertex
+        n = int(rng.integers(7, 10))
+        net = network(rng, (n, n, int(rng.integers(1, 3)), 1) if n < 9 else (n, n, 1), ORDINARY[kind])
+    elif shape < 0.93:  # fewer: no vertex
+        n = int(rng.integers(7, 13))
+        deep = (int(rng.integers(2, 4)), int(rng.integers(1, 3))) if rng.random() < 0.5 else (int(rng.integers(1, 4)),)
+        net = network(rng, (n, int(rng.integers(4, 6)), *deep, 1), ORDINARY[kind])
+    else:
+        n = int(rng.integers(7, 9))
+        net = network(rng, (n, int(rng.integers(1, 4 if n == 7 else 2)), 1), ORDINARY[kind])
         lo, hi = -np.round(rng.random(n) * 8 + 1) / 8, np.round(rng.random(n) * 8 + 1) / 8
         dom, sides = pf.Box(lo, hi), box(lo, hi)
     return f"large {kind}", _built(net, dom, sides, most=60_000)

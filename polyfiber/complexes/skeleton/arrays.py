@@ -20,7 +20,7 @@ from ..._typing import Array, FloatArray, IntArray, SignArray
 from ...bounds.fixed_signs import Settled, settle
 from ...domain import Polyhedron
 from ...errors import InputError, ShapeError
-from ...kernels.complexes.forms import Net
+from ...kernels.complexes.forms import Net, WiredNet
 from ...network.model import ReLUNetwork
 from ...network.piecewise import PiecewiseLinearNetwork
 from ...network.relu_form import ReluForm, relu_form
@@ -385,7 +385,7 @@ def _wired_net(
             _store(ids_of, level, tiny, lost, terms, *columns_of)
         for array in columns_of:
             array[np.isnan(array)] = np.inf
-    return Net(
+    return WiredNet(
         n=n,
         stride=stride,
         shift=half_edge_shift(n),

@@ -28,6 +28,8 @@ CHUNK = 64
 DEFAULT_ETOL = 1e-3
 FEW_UNSURE = 3
 """Signs of a vertex that may stay unsure on entering a layer before it is solved for a tighter bound."""
+FEW_SIGNS = 1 << 17
+"""Signs up to which a layer is entered in double precision at once: kernels in single precision would be compiled for little."""
 CARRIED = 96
 """First layers of planar networks from this width on have the forms of the second carried along from vertex to vertex."""
 PORTION = 1 << 14
@@ -295,9 +297,19 @@ class Skeleton:
             st.star[v, 2 * s + 1] = 0 << shift | (2 * s + side)
             self.refine([v])
             forms.set_bit(st.up, 0, 2 * s + side)
-        forms.heights(np.arange(self.nv), n, self.lift, st.at_inf, st.x, st.err, st.height)
+        self._lift_first()
         for k in zeros:  # the other vertices of the cone see these facets as decided
             forms.clear_bit(self.pending, 0, int(k))
+
+    def _lift_first(self) -> None:
+        """Bounds of the heights of all vertices, in single precision, rounded outwards."""
+        st, nv = self.state, self.nv
+        wide = np.empty((nv, 2))
+        forms.heights(np.arange(nv), self.frame.n, self.lift, st.at_inf, st.x, st.err, wide)
+        with np.errstate(over="ignore"):
+            single = wide.astype(np.float32)
+        far = (st.at_inf[:nv] >= 0)[:, None]
+        st.height[:nv] = np.where(far, single, np.nextafter(single, np.array([-np.inf, np.inf], dtype=np.float32)))
 
     def _on_listed(self, task: int, vertices: Any, facets: Any) -> tuple[Any, Any]:
         """Solve vertices, or find signs of pairs (`kernels.complexes.forms.on_listed`); returns signs and counts."""
@@ -469,8 +481,8 @@ class Skeleton:
                     entry.Margin(near, around, spread, certain, 0.0), low, mask,
                 ))  # fmt: skip
             return
-        single = self._fits_single(layer)
         wanted = int(pending.sum())
+        single = self.nv * wanted > FEW_SIGNS and self._fits_single(layer)
         batch = max(64, (1 << 17) // max(64, *network.hidden_widths, high - low))
         arrays: dict[bool, Any] = {}
 

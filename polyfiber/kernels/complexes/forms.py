@@ -13,7 +13,7 @@ from collections import namedtuple
 
 import numpy as np
 
-from ..jit import bare_kernel, inline_kernel, outlined_kernel, popcount, rare_kernel, trailing_zeros
+from ..jit import bare_kernel, inline_kernel, made_for, outlined_kernel, popcount, rare_kernel, trailing_zeros
 from ..lanes import axpy, first_of, load4, load8, load_row8, magnitude, store, times, total, zero4, zero8
 from ..rounding import TINY, UNIT
 
@@ -27,6 +27,14 @@ Net = namedtuple(
     "n stride shift inf first layer_of rows weights woff biases kappa kappa0 sigma drift inflate start"
     " wired reads runs shallow plain lone",
 )
+
+
+class WiredNet(Net):
+    """The same where ``wired`` is 1: kernels for chains are compiled without what only such networks need."""
+
+    __slots__ = ()
+
+
 # star: (cap, 3 n) int32, 2 n half-edge ids (twins), then n facet ids; words: (cap, W) sign bits; x: (cap, n) point or
 # direction; err: its error; slot: where the edge it was created on sits, -1 once solved directly; line_err: error of
 # the point as a point of that edge's line (errors along the line do not matter there); at_inf: -1 or row of base; base: (cap_inf, n), base_err;
@@ -153,6 +161,12 @@ def wired_coefficients(k, layer, until, words, v, net, weights, cur):
                             part[i] += r * row[i]
 
 
+@inline_kernel
+def no_form(k, layer, words, v, net, cur, out):
+    """Of a chain no gate is wired."""
+
+
+@made_for(WiredNet, otherwise=no_form)
 @outlined_kernel
 def wired_form(k, layer, words, v, net, cur, out):
     """Form of a gate or output that may read the input and all blocks before it: its row, and those of active gates."""
@@ -311,6 +325,13 @@ def value_bound(k, kappa, drift, inflate, size, x, v, error, hom, n):
     return (s + (size + drift[k]) * error) * inflate + TINY
 
 
+@inline_kernel
+def no_slopes_vanish(v, k, net, st, cur):
+    """Of a chain no gate is wired."""
+    return False
+
+
+@made_for(WiredNet, otherwise=no_slopes_vanish)
 @rare_kernel
 def wired_slopes_vanish(v, k, net, st, cur):
     """The same where gates read more than the layer before: by stages between blocks that all ways lead through.
