@@ -10,6 +10,7 @@ import numpy as np
 from .._typing import FloatArray
 from ..budget import Budget, Monitor
 from ..errors import InputError, PolyfiberError, ShapeError
+from ..network.float_or_rational import values_in_floats
 from ..network.model import ReLUNetwork
 from ..network.moves import Composition, Permute, Replace, Rescale, compose
 from ..words import one_line
@@ -89,7 +90,7 @@ def align(a: ReLUNetwork, b: ReLUNetwork, *, budget: Budget | None = None) -> Al
             f"networks of one architecture can be aligned, found {a.architecture} and {b.architecture}; minimize both first"
         )
     monitor = Monitor(budget)
-    a, b = a.rounded(), b.rounded()
+    a, b = (values_in_floats(net, "aligning") for net in (a, b))
     before = _distance(a, b)
     best, moves = b, compose()
     hidden = len(a.weights) - 1

@@ -698,11 +698,12 @@ def difference(
         raise InputError(f"method {method!r} is unknown; expected 'auto', 'regions', 'bound' or 'milp'")
     monitor = Monitor(budget, progress)
     pair = _Pair(a, b, domain, 1e-9, None, monitor, method)
-    enumerable = method in ("auto", "regions") and _vertices(pair) <= MAX_VERTICES
-    found = maximum_difference(
-        pair.fa, pair.fb, domain, monitor=monitor, threshold=None, method=method, enumerable=enumerable
-    )
-    return _as_attained(pair, found)
+    with np.errstate(over="ignore", invalid="ignore"):  # values beyond floats decide nothing
+        enumerable = method in ("auto", "regions") and _vertices(pair) <= MAX_VERTICES
+        found = maximum_difference(
+            pair.fa, pair.fb, domain, monitor=monitor, threshold=None, method=method, enumerable=enumerable
+        )
+        return _as_attained(pair, found)
 
 
 def _as_attained(pair: _Pair, found: Difference) -> Difference:

@@ -27,7 +27,7 @@ from ..fibers.findings import parallel_rows
 from ..fibers.hyperplanes import analyse_layer
 from ..fibers.layerwise import LayerComponent, LayerwiseFiber
 from ..fibers.nonnegative_rank import nonnegative_column_rank
-from ..network.float_or_rational import activation_scales, row_norms
+from ..network.float_or_rational import activation_scales, row_norms, values_in_floats
 from ..network.model import ReLUNetwork
 from ..network.moves import Composition, Neurons, Replace, compose, drop_neurons, merge_neurons, refactor_linear
 from ..network.piecewise import PiecewiseLinearNetwork, require_chain, require_network
@@ -263,6 +263,7 @@ def minimize(
     monitor = Monitor(budget)
     if isinstance(net, PiecewiseLinearNetwork):
         return _of_gates(net, box, use_complex, epsilon, prove, monitor)
+    values_in_floats(net, "minimizing")
     approximate, bound = net, 0.0
     dropped: list[tuple[int, int]] = []
     if epsilon > 0:

@@ -46,6 +46,26 @@ def within_floats(net: ReLUNetwork) -> ReLUNetwork:
         ) from None
 
 
+def values_in_floats(net: ReLUNetwork, what: str) -> ReLUNetwork:
+    """As `within_floats`, where values at inputs of size 1 stay within floats as well.
+
+    Raises
+    ------
+    InputError
+        A parameter, or the sum of the terms of an output, is beyond the range of floats.
+    """
+    rounded = within_floats(net)
+    y = np.ones(net.architecture[0])
+    with np.errstate(over="ignore", invalid="ignore"):
+        for W, b in zip(rounded.weights, rounded.biases):
+            y = np.abs(W) @ y + np.abs(b)
+            if not (np.isfinite(y).all() and np.isfinite((W * W).sum()) and np.isfinite((y * y).sum())):
+                raise InputError(
+                    f"{what}: parameters whose products leave the range of floats; rescale neurons and outputs"
+                )
+    return rounded
+
+
 def products_in_range(*nets: ReLUNetwork) -> bool:
     """Whether products of a parameter of each layer, sums and squares of them included, surely stay within the range of floats.
 

@@ -176,3 +176,31 @@ def test_products_beyond_floats_are_told_apart_by_an_exact_input() -> None:
             assert isinstance(answer.proof.values[0][0], Fraction)
             assert answer.recheck().verdict is pf.Verdict.YES
         assert pf.are_equivalent(f, f, domain).verdict is pf.Verdict.YES
+
+
+@pytest.mark.parametrize("factor", [1e6, 1e9, 1e11])
+@pytest.mark.parametrize("change", [1e-4, 1e-6])
+def test_winners_beside_large_terms_elsewhere(factor: float, change: float) -> None:
+    f, g = (
+        pf.ReLUNetwork([[[1.0], [1.0]], [[s, factor], [0.0, factor]]], [[0.0, -1000.0], [0.0, 0.5]])
+        for s in (1.0, 1.0 + change)
+    )
+    answer = pf.top1_agreement(f, g, pf.Box([0.0], [1.0]))
+    assert answer.verdict is pf.Verdict.NO
+    assert answer.verify()
+
+
+def test_numbers_beyond_floats_are_refused_where_nothing_can_be_said() -> None:
+    huge = pf.ReLUNetwork.random((2, 4, 3, 2), rng=0)
+    huge = pf.ReLUNetwork([huge.weights[0] * 1e308, *huge.weights[1:]], huge.biases)
+    far = pf.ReLUNetwork([np.full((2, 2), Fraction(10) ** 400)] * 2, [np.full(2, Fraction(0))] * 2)
+    box = pf.Box(-1, 1, dimension=2)
+    for net in (huge, far):
+        with pytest.raises(pf.errors.InputError, match="range of floats"):
+            pf.minimize(net)
+        with pytest.raises(pf.errors.InputError, match="range of floats"):
+            pf.minimize(net, domain=box, epsilon=0.1, prove=True)
+        with pytest.raises(pf.errors.InputError, match="range of floats"):
+            pf.align(net, net)
+    assert pf.top1_agreement(huge, huge, box).verdict is pf.Verdict.YES
+    assert pf.difference(huge, huge, box, budget=pf.Budget(seconds=5)).upper >= 0

@@ -20,6 +20,7 @@ from ..allowance import Allowance
 from ..answer import Equivalence, Recheck
 from ..bounds.difference import MAX_VERTICES, expected_vertices
 from ..bounds.everywhere import bound_on_box
+from ..forms.canonical import flat_parameters
 from ..forms.shared_features import shared_features
 from ..moves_between import parameter_distance, unit_distance
 from ..regions.cover import CoverSearch, essential_inputs
@@ -192,7 +193,7 @@ class _Work:
         self.checks.append("the moves, applied to the first network, give the second")
         if any(isinstance(move, Replace) for move in self.answer.moves.moves):
             return None  # this one only says what was exchanged
-        if unit_distance(moved, self.b) > max(4 * self.answer.tolerance, 1e-12):
+        if not self._admits(unit_distance(moved, self.b), moved):
             return None
         return self.result(Verdict.YES, "moves that keep every function turn the first network into the second one")
 
@@ -203,9 +204,17 @@ class _Work:
         noise = float(answer.certificate.get("allowed", 0.0)) if isinstance(answer.certificate, dict) else 0.0
         return shared_features(answer.a, answer.b, tolerance=max(answer.tolerance, noise, 1e-13))
 
+    def _admits(self, distance: float, moved: ReLUNetwork | None = None) -> bool:
+        """Whether forms so close, or parameters of the first network after moves, prove equality within the tolerance."""
+        given = None
+        if moved is not None:
+            given = np.stack([flat_parameters(net) for net in (moved, self.b)]), np.array(moved.architecture)
+        tolerance = max(4 * self.answer.tolerance, 1e-12)
+        return Allowance(self.a, self.b, tolerance, self.answer.domain).admits_forms(distance + 2.0**-50, given)
+
     def _by_features(self) -> Recheck | None:
         distance = self._features()
-        if distance is None:
+        if distance is None or not (self.exactly or self._admits(distance)):
             self.missing.append("the networks do not share their features layer by layer")
             return None
         how = "exactly" if self.exactly else f"to {distance:.2g}"

@@ -18,6 +18,7 @@ from ...network.model import ReLUNetwork
 from ...network.piecewise import function_chain
 from ...numerics.products import nearest
 from ...verdict import Verdict
+from ..allowance import Allowance
 from ..answer import Recheck
 from ..bounds.difference import ENUMERATION_SHARE, MAX_VERTICES, box_around, expected_vertices
 from ..bounds.difference_network import check_pair
@@ -127,7 +128,8 @@ class Agreement:
         if len(X) and _disagree(a, b, X, self.margin):
             return result(Verdict.NO, "the winners differ at an input")
         checks.append(f"the winners at {len(X)} inputs")
-        if shared_features(self.a, self.b, tolerance=1e-9) is not None:
+        shared = shared_features(self.a, self.b, tolerance=1e-9)
+        if shared is not None and _equal_outputs(a, b, self.domain, self.margin).admits_forms(shared + 1e-14):
             return result(Verdict.YES, "the networks are equal functions by the features that they share")
         way: Literal["regions", "bound"] = "regions" if self.method == "branch and bound" else "bound"
         again = top1_agreement(self.a, self.b, self.domain, margin=4 * self.margin, budget=monitor.rest(), method=way)
@@ -155,6 +157,11 @@ def _disagree(a: ReLUNetwork, b: ReLUNetwork, X: FloatArray, margin: float) -> b
     noise = (rounding_bound(a, X) + rounding_bound(b, X)).max(axis=1)
     lead = np.minimum(_lead(u), _lead(v))
     return bool(((u.argmax(axis=1) != v.argmax(axis=1)) & (lead > 4 * limit + 4 * noise)).any())
+
+
+def _equal_outputs(a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron, margin: float) -> Allowance:
+    """What forms have to be within, so that no output moves by a fourth of the margin: relative to what it reaches on the domain."""
+    return Allowance(a, b, min(0.25 * margin, 1e-9), domain)
 
 
 def _strict_winners(a: ReLUNetwork, b: ReLUNetwork, x: Array) -> tuple[int, int] | None:
@@ -221,7 +228,7 @@ def top1_agreement(
     monitor = Monitor(budget, progress)
     question = _Question(a, b, domain, margin, monitor)
     try:
-        with monitor.watching():
+        with monitor.watching(), np.errstate(over="ignore", invalid="ignore"):
             if method == "auto":
                 found = question.at_once()
                 if found is not None:
@@ -268,7 +275,9 @@ class _Question:
                 found = self.refuted(X[i], "witness")
                 if found is not None:
                     return found
-        if canonical_form(self.fa).matches(canonical_form(self.fb), tolerance=min(self.margin, 1e-9)):
+        x, y = canonical_form(self.fa), canonical_form(self.fb)
+        close = _equal_outputs(self.fa, self.fb, self.domain, self.margin)
+        if self.a == self.b or close.admits_forms(x.distance(y) + x.noise + y.noise):
             return self.answer(Verdict.YES, "canonical form", "the networks are equal functions", proved=1.0)
         return None
 
