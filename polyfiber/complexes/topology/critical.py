@@ -273,7 +273,7 @@ def sublevel_persistence(cx: PolyhedralComplex, output: int = 0, *, budget: Budg
         lists = [cells.layers[k].below for k in range(cx.dimension + 1)]
         ptr = np.concatenate([[0], np.cumsum(np.concatenate([np.diff(b.indptr) for b in lists]))]).astype(np.int64)
         rows = place[np.concatenate([b.indices + (start[k - 1] if k else 0) for k, b in enumerate(lists)])]
-        pairs = incidence.persistence_pairs(ptr, rows, sequence)
+        pairs = incidence.persistence_pairs(ptr, rows, np.ones(len(rows), dtype=np.int8), sequence, 2)[:-1]
         births = np.flatnonzero(pairs >= 0)
         open_ends = np.flatnonzero(pairs == -1)
         value = level[when[sequence]]

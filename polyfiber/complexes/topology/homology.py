@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..._typing import Array, BoolArray, IntArray, SignArray
+from ..._typing import BoolArray, IntArray, SignArray
 from ...errors import InputError, NumericalError
 from ...kernels import reach
 from ...kernels.complexes import incidence
@@ -90,13 +90,21 @@ def betti_numbers(
         result[0] = len(points)
     incidence.remove_pairs(ptr, down, up_ptr, up, alive, np.empty(max(1, n), dtype=np.int64))
     left = [np.flatnonzero(alive[start[k] : start[k + 1]]) for k in range(len(sizes))]
-    ranks = [0] * (len(sizes) + 1)
-    if any(len(a) and len(b) for a, b in zip(left[1:], left)):
-        numbers = incidence_numbers(below)
-        for k in range(1, len(sizes)):
-            ranks[k] = _rank(boundary_matrix(below[k], numbers[k], sizes[k - 1])[left[k - 1]][:, left[k]], field)
+    ranks = _ranks(below, left, None)
+    assert ranks is not None
     for k in range(len(sizes)):
         result[k] += len(left[k]) - ranks[k] - ranks[k + 1]
+    if field == 0 and any(a and b for a, b in zip(result[1:], result[2:])):
+        # universal coefficients: an even torsion group of degree k counts in degrees k and k + 1 over two elements
+        numbers = incidence_numbers(below)
+        over = _ranks(below, left, numbers)
+        for k in range(1, len(sizes)):
+            if over is not None:
+                more = over[k] - ranks[k]
+            else:
+                more = _rank(boundary_matrix(below[k], numbers[k], sizes[k - 1])[left[k - 1]][:, left[k]]) - ranks[k]
+            result[k] -= more
+            result[k - 1] -= more
     return tuple(result)
 
 
@@ -136,30 +144,43 @@ def _one_of_each_component(below: Sequence[tuple[IntArray, IntArray]], keep: Seq
     return result
 
 
-def _rank(matrix: Any, field: int) -> int:
+def _ranks(
+    below: Sequence[tuple[IntArray, IntArray]], left: Sequence[IntArray], numbers: Sequence[SignArray] | None
+) -> list[int] | None:
+    """Ranks of the boundary maps between the cells that are left, one for each dimension and a last 0.
+
+    Over two elements, or over the rationals where incidence numbers are given; None where that takes divisions.
+    """
+    rows, entries, lengths, first = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int8)], [], 0
+    for k, cells in enumerate(left):
+        start, idx = below[k]
+        many = np.diff(start)[cells]
+        ends = np.cumsum(many)
+        at = np.arange(int(many.sum())) - np.repeat(ends - many, many) + np.repeat(np.asarray(start)[cells], many)
+        own = np.repeat(np.arange(len(cells)), many)
+        if k and len(left[k - 1]):
+            place = np.searchsorted(left[k - 1], idx[at])
+            there = left[k - 1][np.minimum(place, len(left[k - 1]) - 1)] == idx[at]
+            rows.append(place[there] + first)
+            entries.append(np.ones(int(there.sum()), dtype=np.int8) if numbers is None else numbers[k][at[there]])
+            lengths.append(np.bincount(own[there], minlength=len(cells)))
+        else:
+            lengths.append(np.zeros(len(cells), dtype=np.int64))
+        first += len(left[k - 1]) if k else 0
+    ptr = np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64)
+    order = np.arange(len(ptr) - 1, dtype=np.int64)
+    found = incidence.persistence_pairs(
+        ptr, np.concatenate(rows), np.concatenate(entries), order, 2 if numbers is None else 0
+    )
+    if found[-1]:
+        return None
+    dims = np.repeat(np.arange(len(left)), [len(c) for c in left])
+    ranks: list[int] = np.bincount(dims[found[:-1] == -2], minlength=len(left) + 1).tolist()
+    return ranks
+
+
+def _rank(matrix: Any) -> int:
     dense = matrix.toarray()
     if not dense.size or not dense.any():
         return 0
-    if field == 0:
-        return int(exact.rank(exact.as_fractions(dense.astype(np.int64))))
-    return _rank_mod_2(dense & 1)
-
-
-def _rank_mod_2(matrix: Array) -> int:
-    """Rank over two elements: rows packed in words, one pivot after the other."""
-    rows = np.packbits(matrix.astype(np.bool_), axis=1)
-    rank = 0
-    for column in range(matrix.shape[1]):
-        bit = np.uint8(128 >> (column & 7))
-        hit = np.flatnonzero(rows[rank:, column >> 3] & bit)
-        if not len(hit):
-            continue
-        pivot = rank + int(hit[0])
-        rows[[rank, pivot]] = rows[[pivot, rank]]
-        others = rank + hit[1:]
-        others = others[(rows[others, column >> 3] & bit) != 0]
-        rows[others] ^= rows[rank]
-        rank += 1
-        if rank == len(rows):
-            break
-    return rank
+    return int(exact.rank(exact.as_fractions(dense.astype(np.int64))))

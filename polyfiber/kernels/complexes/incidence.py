@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..jit import kernel, trailing_zeros
+from ..jit import inline_kernel, kernel, trailing_zeros
 from ..rows import hash_row, probe
 
 
@@ -175,28 +175,47 @@ def cofaces(planes, n_bits, closed, upper, table, above, below):
     return count, pairs
 
 
-@kernel
-def persistence_pairs(ptr, rows, sequence):
-    """Pairs of births and deaths over two elements, by reduction of columns from the left.
+MOST = 1 << 30
+"""Entries of reduced columns beyond which integers are given up: products and their sums stay within 64 bits."""
 
-    Cell ``sequence[j]`` enters at place j; ``rows[ptr[c]:ptr[c + 1]]`` are the places of its facets. Returns for each place
-    the place where what was born there dies, -1 if never, -2 if nothing is born there.
+
+@inline_kernel
+def common(a, b):
+    """Greatest common divisor."""
+    a, b = abs(a), abs(b)
+    while b != 0:
+        a, b = b, a % b
+    return a
+
+
+@kernel
+def persistence_pairs(ptr, rows, entries, sequence, modulus):
+    """Pairs of births and deaths, by reduction of columns from the left: over two elements, or over the integers.
+
+    Cell ``sequence[j]`` enters at place j; ``rows[ptr[c]:ptr[c + 1]]`` are the places of its facets, ``entries`` their incidence
+    numbers (int8). Returns for each place the place where what was born there dies, -1 if never, -2 if nothing is born there.
+    modulus: 2; or 0 for integers, columns of which stand for their multiples: the pairs are those over the rationals. The last
+    entry, one beyond the places, is 0, or 1 where an integer became larger than `MOST` and there is no answer.
     """
     n = sequence.shape[0]
-    pairs = np.full(n, -1, dtype=np.int64)
+    pairs = np.full(n + 1, -1, dtype=np.int64)
+    pairs[n] = 0
     owner = np.full(n, -1, dtype=np.int64)  # place of the column whose lowest entry this is
     start = np.zeros(n, dtype=np.int64)
     length = np.zeros(n, dtype=np.int64)
     pool = np.empty(max(16, 2 * rows.shape[0]), dtype=np.int64)
+    factors = np.empty(pool.shape[0], dtype=np.int64)
     used = 0
-    flag = np.zeros(n, dtype=np.bool_)
+    value = np.zeros(n, dtype=np.int64)
     heap = np.empty(n, dtype=np.int64)
+    stamp = np.full(n, -1, dtype=np.int64)
+    scaled = 0
     for j in range(n):
         c = sequence[j]
         h = 0  # size of the heap of places, largest first
         for e in range(ptr[c], ptr[c + 1]):
             r = rows[e]
-            flag[r] = not flag[r]
+            value[r] = entries[e]
             i = h
             heap[h] = r
             h += 1
@@ -206,7 +225,7 @@ def persistence_pairs(ptr, rows, sequence):
         low = -1
         while h > 0:
             top = heap[0]
-            if not flag[top]:
+            if value[top] == 0:
                 h -= 1
                 heap[0] = heap[h]
                 i = 0
@@ -223,10 +242,29 @@ def persistence_pairs(ptr, rows, sequence):
                 low = top
                 break
             k = owner[top]
+            pivot = factors[start[k] + length[k] - 1]
+            divisor = common(pivot, value[top])
+            factor = -value[top] // divisor * (1 if pivot > 0 else -1)
+            if abs(pivot) != divisor:  # a multiple of the column, so that no fraction is needed
+                scaled += 1
+                for x in range(h):  # places may occur twice
+                    r = heap[x]
+                    if stamp[r] != scaled:
+                        stamp[r] = scaled
+                        value[r] *= abs(pivot) // divisor
+                        if abs(value[r]) > MOST:
+                            pairs[n] = 1
+                            return pairs
             for e in range(start[k], start[k] + length[k]):
                 r = pool[e]
-                flag[r] = not flag[r]
-                if flag[r]:
+                before = value[r]
+                value[r] = before + factor * factors[e]
+                if modulus == 2:
+                    value[r] &= 1
+                elif abs(value[r]) > MOST:
+                    pairs[n] = 1
+                    return pairs
+                if before == 0 and value[r] != 0:
                     if h == heap.shape[0]:
                         grown = np.empty(2 * h, dtype=np.int64)
                         grown[:h] = heap
@@ -238,22 +276,39 @@ def persistence_pairs(ptr, rows, sequence):
                         heap[i], heap[(i - 1) // 2] = heap[(i - 1) // 2], heap[i]
                         i = (i - 1) // 2
         if low >= 0:
+            if abs(value[low]) != 1:
+                divisor = np.int64(0)
+                for x in range(h):
+                    divisor = common(divisor, value[heap[x]])
+                scaled += 1
+                for x in range(h):
+                    r = heap[x]
+                    if stamp[r] != scaled:
+                        stamp[r] = scaled
+                        value[r] //= divisor
             owner[low] = j
             pairs[low] = j
             pairs[j] = -2
             start[j] = used
+            if used + h + 1 > pool.shape[0]:
+                room = 2 * pool.shape[0] + h + 1
+                more = np.empty((2, room), dtype=np.int64)
+                more[0, :used] = pool[:used]
+                more[1, :used] = factors[:used]
+                pool, factors = more[0], more[1]
             for x in range(h):
                 r = heap[x]
-                if flag[r]:
-                    flag[r] = False  # once each
-                    if used == pool.shape[0]:
-                        more = np.empty(2 * used, dtype=np.int64)
-                        more[:used] = pool
-                        pool = more
+                if value[r] != 0 and r != low:
                     pool[used] = r
+                    factors[used] = value[r]
+                    value[r] = 0  # once each
                     used += 1
+            pool[used] = low
+            factors[used] = value[low]
+            value[low] = 0
+            used += 1
             length[j] = used - start[j]
         else:
             for x in range(h):
-                flag[heap[x]] = False
+                value[heap[x]] = 0
     return pairs
