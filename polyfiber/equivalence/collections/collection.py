@@ -14,6 +14,7 @@ from ..._typing import FloatArray, IntArray
 from ...budget import Monitor
 from ...errors import FileFormatError, InputError, MissingDependencyError, PolyfiberError
 from ...network.model import NetworkBatch, ReLUNetwork
+from ...network.piecewise import PiecewiseLinearNetwork, function_chain
 from ..forms.canonical import flat_parameters
 from .parquet_files import open_parquet, told
 
@@ -96,7 +97,10 @@ class BatchCollection(Collection):
 
 
 class ListedCollection(Collection):
-    """Networks, or paths read on demand: parameters stay on disk, one block at a time in memory."""
+    """Networks, or paths read on demand: parameters stay on disk, one block at a time in memory.
+
+    Networks of gates stand as the chains that compute the same functions.
+    """
 
     fetch_bytes = 1 << 24
 
@@ -108,11 +112,13 @@ class ListedCollection(Collection):
 
     def network(self, index: int) -> ReLUNetwork:
         item = self.items[int(index)]
-        if isinstance(item, ReLUNetwork):
-            return item
-        from ...network.readers import read_chain as read_network
+        if isinstance(item, ReLUNetwork | PiecewiseLinearNetwork):
+            chain: ReLUNetwork = function_chain(item)
+            return chain
+        from ...network.readers import read_network
 
-        return read_network(item)
+        read: ReLUNetwork = function_chain(read_network(item))
+        return read
 
     def blocks(self) -> Iterator[Block]:
         waiting: dict[tuple[int, ...], list[tuple[int, FloatArray]]] = {}
@@ -358,8 +364,8 @@ def collect(networks: Any, monitor: Monitor, *, skip: bool = False) -> Collectio
     if isinstance(networks, Iterable):
         items = list(networks)
         for i, item in enumerate(items):
-            if not isinstance(item, ReLUNetwork | str | Path | os.PathLike):
-                raise InputError(f"item {i} is a {type(item).__name__}; expected ReLUNetworks or paths")
+            if not isinstance(item, ReLUNetwork | PiecewiseLinearNetwork | str | Path | os.PathLike):
+                raise InputError(f"item {i} is a {type(item).__name__}; expected networks or paths")
         return ListedCollection(items, monitor, skip=skip)
     raise InputError(f"expected a NetworkBatch, networks, paths or a directory, found {type(networks).__name__}")
 
