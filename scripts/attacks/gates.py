@@ -13,6 +13,7 @@ dimension   Jacobians by exact differences (a form is affine in each parameter),
 findings    dead, linear and unused gates, copies, by forms on all regions; general position by counting zeros of faces
 injective   on one input by sorting values; else the chain emulation; two inputs of a NO are evaluated by the oracle. Persistence
             and critical points: on one input by local extremes, else the chain emulation
+slanted     regions on a slanted flat by the complex and by `explore`
 whole       networks that the engine refuses on Rⁿ: all faces by their signs; maxima of k: pieces against distinct outputs
 
 Exit code 1 if something was wrong.
@@ -44,7 +45,7 @@ from scripts.attacks.piecewise import draw
 from tests.oracles.graph_faces import Graph, Part, graph_complex, value
 
 Net = pf.PiecewiseLinearNetwork
-PARTS = ("ranges", "removal", "dimension", "findings", "injective", "whole")
+PARTS = ("ranges", "removal", "dimension", "findings", "injective", "whole", "slanted")
 
 
 def at(form: list[Fraction], x: Any) -> Fraction:
@@ -358,7 +359,35 @@ def _faces(found: Any, truth: Graph) -> list[str]:
     ]
 
 
-ASKED = {"ranges": ranges, "removal": removal, "dimension": dimension, "findings": findings, "injective": injective}
+def slanted(net: Net, box: pf.Box, truth: Graph, rng: np.random.Generator) -> list[str]:
+    """Regions on a slanted flat: the complex and a walk from a point, against cells cut in rationals."""
+    n = net.n_inputs
+    if n == 1 or not (box.lo < box.hi).all():
+        return []
+    row = np.append(rng.integers(-2, 3, n - 1), 1).astype(float)
+    A = np.concatenate([[row], [-row], np.eye(n), -np.eye(n)])
+    b = np.r_[0.0, 0.0, np.full(2 * n, 2.0)]
+    flat = pf.Polyhedron(A, b)
+    right = {p.signs[: truth.n_gates] for p in graph_complex(net, domain=(A, b)).regions()}
+    cx = pf.canonical_complex(net, flat)
+    wrong = [] if {tuple(r[: truth.n_gates]) for r in cx.signs(cx.dimension).tolist()} == right else ["the complex"]
+    start = rng.integers(-8, 9, n) / 16.0
+    start[-1] = -row[:-1] @ start[:-1]
+    if np.abs(start).max() < 2:
+        found = pf.explore(net, start, domain=flat, max_regions=10_000)
+        if {tuple(r[: truth.n_gates]) for r in found.signs.tolist()} != right or not found.complete:
+            wrong.append("the walk")
+    return wrong
+
+
+ASKED = {
+    "slanted": slanted,
+    "ranges": ranges,
+    "removal": removal,
+    "dimension": dimension,
+    "findings": findings,
+    "injective": injective,
+}
 
 
 def attack(*, seed: int, count: int, seconds: float, parts: tuple[str, ...] = PARTS) -> tuple[Counter[str], list[str]]:

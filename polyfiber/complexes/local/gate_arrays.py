@@ -17,7 +17,7 @@ from ...network.relu_form import ReluForm, relu_form
 from ...network.sparse import SparseMatrix
 from ...numerics.exact import as_fractions
 from ...numerics.independent import independent_columns
-from ...numerics.products import nearest
+from ...numerics.products import exact_product, nearest
 from ...numerics.rounding import UNIT
 from ..skeleton.wires import TINY, gamma, roundings
 from .cell_arrays import CellFrame, CellStats, _lexicographic, require_fitting
@@ -100,6 +100,10 @@ class GateFrame(CellFrame):
         """Signs (D + N,) at ``x + eps direction`` for all small eps > 0, in rational arithmetic."""
         self.stats.exact_points += 1
         pair = np.array([[Fraction(a), Fraction(b)] for a, b in zip(x, direction)], dtype=object).reshape(self.n0, 2)
+        if self.hull is not None:  # on a flat the free coordinates say where
+            fixed, lift = self.hull.fixed, as_fractions(self.hull.lift[self.hull.fixed])
+            pair[fixed] = exact_product(lift[:, :-1], pair[self.hull.free])
+            pair[fixed, 0] = pair[fixed, 0] + lift[:, -1]
         signs: list[int] = []
         if self.n_domain:
             values = self._exact_domain[:, :-1] @ pair

@@ -86,6 +86,8 @@ def _least(
     """Certified lower bound of an affine form over ``A x <= b``; whether the program was solved."""
     from scipy.optimize import linprog
 
+    if not np.isfinite(row).all():
+        return -np.inf, False
     found: Any = linprog(row[:-1], A_ub=A, b_ub=b, bounds=(None, None), method="highs")
     if found.status != 0:
         return -np.inf, False

@@ -24,6 +24,7 @@ from ...words import one_line
 from ..skeleton.build import first_filter
 from ..skeleton.exact_signs import ExactPredicate
 from . import homology
+from .build import refuse_without_walls
 from .cells import Cells
 from .gates import Gates
 from .sets import require_output
@@ -144,6 +145,7 @@ class _Values:
 
 def critical_points(cx: PolyhedralComplex, output: int = 0, *, budget: Budget | None = None) -> CriticalPoints:
     """Critical vertices of an output inside the domain; see `PolyhedralComplex.critical_points`."""
+    refuse_without_walls(cx)
     with Monitor(budget, None).watching():
         gates = _gates(cx, output)
         n, count = cx.dimension, cx.f_vector[0]
@@ -253,6 +255,7 @@ def sublevel_persistence(cx: PolyhedralComplex, output: int = 0, *, budget: Budg
     """Persistent homology of the sublevel sets of an output; see `PolyhedralComplex.persistence`."""
     if cx.lineality_dimension or cx.dimension == 0 or cx.is_unbounded(cx.dimension).any():
         raise InputError("persistence of sublevel sets needs a bounded domain; take the complex on a Box")
+    refuse_without_walls(cx)
     with Monitor(budget, None).watching():
         gates = _gates(cx, output)
         values = _Values(gates)
