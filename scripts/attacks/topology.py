@@ -1,6 +1,6 @@
 """Attack level sets, sublevel sets, decision boundaries and class regions.
 
-    python scripts/attacks/topology.py [--part cells|oracle] [--seconds 60] [--seed 0]
+    python scripts/attacks/topology.py [--part cells|oracle|box] [--seconds 60] [--seed 0]
     python scripts/attacks/topology.py --part oracle --cases 500
     python scripts/attacks/topology.py --part corpus
 
@@ -10,6 +10,10 @@ Betti numbers over two elements and over the rationals, in the supports that app
 whole cells; rows are pruned, repeated, integers; biases vanish; the first layer may be narrower than the input.
 
 Part ``corpus``: the same for the named degenerate networks of `polyfiber.testing`.
+
+Part ``box``: what must hold of a level set that cuts a box in two, whatever the network: Mayer and Vietoris say that the Betti numbers of
+level set and both sides add up (regular level or not), Euler characteristics do, volumes of sides and classes fill the box, vertices
+lie on the level exactly and within their error bounds, at a regular level inner edges of the mesh lie in two polygons.
 
 Part ``cells``: every set of every network is derived a second time with the engine: its conditions become neurons of one more layer,
 that network's complex is enumerated from nothing, and all cells must agree, sign for sign. Incidences are checked as well: the
@@ -277,10 +281,64 @@ def over_corpus(most: int, seed: int = 0) -> tuple[int, int, list[str], list[str
     return networks, sets, large, problems
 
 
+# ---- identities in a box --------------------------------------------------------------------------
+def identities(net: pf.ReLUNetwork, rng: np.random.Generator) -> list[str]:
+    """What is wrong with a level set, its two sides and the classes of a network on a box."""
+    d, wide = net.architecture[0], 2.75
+    cx = pf.canonical_complex(net, pf.Box([-1.5] * d, [1.25] * d))
+    exact, o = cx.network.exact(), int(rng.integers(net.architecture[-1]))
+    values = sorted(set(exact(cx.exact_vertices())[:, o].tolist()))
+    half = len(values) // 2
+    regular = len(values) > 1 and rng.random() < 0.6
+    c = (values[half - 1] + values[half]) / 2 if regular else values[half]
+    level, below, above = cx.level_set(c, o), cx.sublevel_set(c, o), cx.superlevel_set(c, o)
+    wrong = []
+    if below.euler_characteristic() + above.euler_characteristic() - level.euler_characteristic() != 1:
+        wrong.append("Euler characteristics do not add up")
+    for field in (2, 0):
+        a, b, m = ([*s.betti_numbers(field=field), *[0] * (d + 1)][: d + 1] for s in (below, above, level))
+        want = [x + y - (k == 0 and level.dimension >= 0) for k, (x, y) in enumerate(zip(a, b))]
+        if level.dimension >= 0 and m != want:
+            wrong.append(f"Betti numbers {m}, those of the sides give {want} (field {field})")
+    for i in range(min(5, level.f_vector[0] if level.f_vector else 0)):
+        x = np.array(level.exact_vertex(i), dtype=object)
+        if exact(x[None])[0][o] != c:
+            wrong.append("a vertex is not on the level")
+        if max(abs(Fraction(float(f)) - e) for f, e in zip(level.vertices[i], x)) > level.vertex_errors[i]:
+            wrong.append("a vertex is farther off than its bound")
+    volume = sum(float(s.sizes().sum()) for s in (below, above) if s.dimension == d)
+    volume -= float(level.sizes().sum()) if level.dimension == d else 0.0
+    if abs(volume - wide**d) > 1e-8 * wide**d:
+        wrong.append(f"the sides have volume {volume}")
+    if cx.decision_boundary().dimension < d:
+        classes = [cx.class_region(k) for k in range(max(2, net.architecture[-1]))]
+        volume = sum(float(s.sizes().sum()) for s in classes if s.dimension == d)
+        if abs(volume - wide**d) > 1e-8 * wide**d:
+            wrong.append(f"the classes have volume {volume}")
+    if regular and d == 3 and level.dimension == 2:
+        mesh = level.mesh()
+        rim = {tuple(sorted(e)) for e in mesh.border_edges.tolist()}
+        if any(k != (1 if tuple(e) in rim else 2) for e, k in zip(*(x.tolist() for x in mesh.edge_use()))):
+            wrong.append("an edge lies in a wrong number of polygons")
+    return wrong
+
+
+def in_boxes(seconds: float, seed: int) -> tuple[int, list[str]]:
+    """(networks, problems) within some seconds."""
+    end, networks, problems = time.monotonic() + seconds, 0, []
+    while time.monotonic() < end:
+        rng = np.random.default_rng([seed, networks, 11])
+        hidden = [int(h) for h in rng.integers(2, 8, int(rng.integers(1, 4)))]
+        net = network((int(rng.integers(2, 4)), *hidden, int(rng.integers(1, 4))), rng)
+        networks += 1
+        problems += [f"seed [{seed}, {networks - 1}] {net.architecture}: {p}" for p in identities(net, rng)]
+    return networks, problems
+
+
 def main() -> int:
     """Run the attack and print what it found."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--part", choices=("cells", "oracle", "corpus"), default="cells")
+    parser.add_argument("--part", choices=("cells", "oracle", "corpus", "box"), default="cells")
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--cases", type=int, help="networks of the part oracle, whatever time they take")
     parser.add_argument("--seed", type=int, default=0)
@@ -289,6 +347,11 @@ def main() -> int:
         count, n_sets, large, wrong = over_corpus(900, options.seed)
         print("\n".join(wrong[:20]))
         print(f"{count} networks, {n_sets} sets, {len(wrong)} wrong; more than 900 faces: {', '.join(large)}")
+        return bool(wrong)
+    if options.part == "box":
+        count, wrong = in_boxes(options.seconds, options.seed)
+        print("\n".join(wrong[:20]))
+        print(f"{count} networks, {len(wrong)} wrong")
         return bool(wrong)
     if options.part == "oracle":
         seconds = np.inf if options.cases else options.seconds

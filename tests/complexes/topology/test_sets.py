@@ -10,7 +10,7 @@ import pytest
 
 import polyfiber as pf
 from polyfiber.complexes.topology.sets import PolyhedralSet
-from scripts.attacks.topology import attack
+from scripts.attacks.topology import attack, in_boxes
 
 GOLDEN = Path(__file__).parents[4] / "shared" / "golden"
 
@@ -234,7 +234,13 @@ def test_numbers_of_numpy_are_numbers() -> None:
 
 
 def test_the_attack_finds_nothing() -> None:
-    networks, sets, problems = attack(20.0, 2026)
-    assert networks >= 3
-    assert sets >= 15
+    networks, sets, problems = attack(12.0, 2026)
+    assert networks >= 2
+    assert sets >= 10
+    assert not problems
+
+
+def test_what_holds_of_every_level_set_in_a_box() -> None:
+    networks, problems = in_boxes(6.0, 2026)
+    assert networks >= 2
     assert not problems
