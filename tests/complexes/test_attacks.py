@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import polyfiber as pf
-from polyfiber.complexes.skeleton import build
+from polyfiber.complexes.skeleton import entering
 from polyfiber.errors import BudgetExceededError
 from scripts.attacks.geometry import attack
 from tests.oracles.exact_faces import box, exact_complex
@@ -213,16 +213,16 @@ def _wide_and_coarse(seed: int) -> pf.ReLUNetwork:
 @pytest.mark.parametrize("domain", [None, pf.Box([-1, -1], [1, 1])])
 def test_wide_forms_carried_along_decide_the_same(monkeypatch: pytest.MonkeyPatch, domain: pf.Box | None) -> None:
     nets = [Net.random((2, 97, 130, 1), rng=0), _wide_and_coarse(1)]
-    monkeypatch.setattr(build, "CARRIED", 1000)
+    monkeypatch.setattr(entering, "CARRIED", 1000)
     plain = [pf.canonical_complex(net, domain) for net in nets]
-    monkeypatch.setattr(build, "CARRIED", 1)
+    monkeypatch.setattr(entering, "CARRIED", 1)
     for net, before in zip(nets, plain):
         cx = pf.canonical_complex(net, domain)
         assert [cx.fingerprint(k) for k in range(3)] == [before.fingerprint(k) for k in range(3)]
 
 
 def test_forms_that_may_overflow_are_not_carried_to_a_sign(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build, "CARRIED", 1)
+    monkeypatch.setattr(entering, "CARRIED", 1)
     big = 1e160 * np.array([[1.0, 0.5], [-0.3, 1.0], [0.7, -0.9]])
     net = Net(
         [big, 1e150 * np.array([[1.0, -2.0, 0.5], [0.3, 1.0, -1.0]]), [[1.0, 1.0]]],
@@ -234,7 +234,7 @@ def test_forms_that_may_overflow_are_not_carried_to_a_sign(monkeypatch: pytest.M
 def test_forms_carried_along_decide_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     nets = [Net.random((2, 9, 6, 4, 1), rng=s) for s in range(8)]
     plain = [pf.canonical_complex(net) for net in nets]
-    monkeypatch.setattr(build, "CARRIED", 1)
+    monkeypatch.setattr(entering, "CARRIED", 1)
     for net, before in zip(nets, plain):
         cx = pf.canonical_complex(net)
         assert [cx.fingerprint(k) for k in range(3)] == [before.fingerprint(k) for k in range(3)]

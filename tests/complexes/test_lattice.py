@@ -411,7 +411,7 @@ def test_an_inequality_that_cuts_only_what_is_gone() -> None:
 @pytest.mark.parametrize("byte", [0, 200, 254, 255])
 def test_nothing_depends_on_fresh_memory(byte: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Records are not cleared when they are made; whatever they hold, no decision may read it."""
-    from polyfiber.complexes.skeleton import build
+    from polyfiber.complexes.skeleton import build, entering
     from polyfiber.complexes.skeleton import layout as records
 
     class Poisoned:
@@ -425,6 +425,7 @@ def test_nothing_depends_on_fresh_memory(byte: int, monkeypatch: pytest.MonkeyPa
             return array
 
     monkeypatch.setattr(build, "np", Poisoned())
+    monkeypatch.setattr(entering, "np", Poisoned())
     monkeypatch.setattr(records, "np", Poisoned())
     for architecture, seed in [((2, 4, 4, 3, 1), 1), ((2, 4, 4, 3, 1), 2), ((3, 4, 3, 1), 1)]:
         net = near_coincident_network(architecture, rng=seed)

@@ -19,7 +19,8 @@ from ...kernels.complexes.skeleton import PORTION
 from ...kernels.rows import RowTable
 from ...numerics.products import nearest
 from ..skeleton.arrays import Frame
-from ..skeleton.build import Skeleton, first_filter
+from ..skeleton.build import Skeleton
+from ..skeleton.entering import first_filter
 from ..skeleton.layout import unpack
 
 BATCH = 4096

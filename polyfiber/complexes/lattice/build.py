@@ -254,7 +254,7 @@ class LatticeSkeleton(Skeleton):
         for k in ids:
             forms.set_bit(self.pending, 0, k)
         self.reserve(self.nv, self.n_inf)
-        self._enter(layer)
+        self.enter(layer)
         self.entered.update(ids)
         self._planes_of_vertices(ids)
         for table, lower in zip(self.tables[1:], self.tables[:-1]):

@@ -10,30 +10,21 @@ from typing import Any
 import numpy as np
 
 from ... import words
-from ..._typing import FloatArray, IdArray, IntArray, WordArray
+from ..._typing import IdArray, IntArray, WordArray
 from ...budget import Monitor, heed
 from ...errors import BudgetExceededError, GenericityError, InputError, NumericalError
 from ...kernels.complexes import forms
-from ...kernels.complexes import layer_filter as entry
 from ...kernels.complexes import skeleton as sk
 from ...numerics.products import nearest
 from ...numerics.rounding import UNIT
 from .arrays import Frame, expected_vertices
+from .entering import Entry
 from .exact_signs import ExactPredicate
-from .layout import flat_star, grown, more_bases, moved_state, new_state, packed, row_units, sign_row, unpack
+from .layout import flat_star, grown, more_bases, moved_state, new_state, packed, row_units, sign_row
 from .orientation import every_edge, lift_of, resolve
-from .wired_values import gated_values
 
 CHUNK = 64
 DEFAULT_ETOL = 1e-3
-FEW_UNSURE = 3
-"""Signs of a vertex that may stay unsure on entering a layer before it is solved for a tighter bound."""
-FEW_SIGNS = 1 << 17
-"""Signs up to which a layer is entered in double precision at once: kernels in single precision would be compiled for little."""
-CARRIED = 96
-"""First layers of planar networks from this width on have the forms of the second carried along from vertex to vertex."""
-PORTION = 1 << 14
-"""Vertices that are asked at once while forms are carried along: those of the first are made anew in each portion."""
 KEPT = ("star", "words", "x", "err", "slot", "line_err", "at_inf", "up")
 KEPT_OF_RAYS = ("base", "base_err")
 """Columns of a finished skeleton: of its vertices, and of those at infinity."""
@@ -376,7 +367,7 @@ class Skeleton:
         self.pending[:] = 0
         for k in ids:
             forms.set_bit(self.pending, 0, k)
-        self._enter(layer)
+        self.enter(layer)
         self.entered.update(ids)
         sizes = np.zeros(net.inf + 1, dtype=np.int64)
         sk.push_all(self.nv, net, self.state, self.pending, sizes, self.buckets, True)
@@ -431,176 +422,11 @@ class Skeleton:
         if cursor[sk.NEED_LEVEL] > len(self._level):
             self._level = grown(self._level, 2 * int(cursor[sk.NEED_LEVEL]))
 
-    def _enter(self, layer: int) -> None:
-        """Signs of every pending neuron of a layer at every vertex.
+    def enter(self, layer: int) -> None:
+        """Signs of every pending neuron of a layer at every vertex (`entering`)."""
+        Entry(self, layer).run()
 
-        Three filters: single precision where the magnitudes allow it, then the form on the cell
-        in double precision, then exact arithmetic.
-        """
-        net, st = self.frame.net, self.state
-        low, high = int(net.first[layer]), int(net.first[layer + 1])
-        ids = np.arange(low, high) if layer <= 1 else np.arange(net.first[1], net.first[2])
-        network, wired = self.frame.network, self.frame.form is not None
-        given = self.frame.given(ids)
-        weights = [] if wired else [self._heard(q).T for q in range(1, layer)]
-        biases = [] if wired else [nearest(b) for b in network.biases[1:layer]]
-        kappa = np.ascontiguousarray(net.kappa[low:high].T)
-        kappa0, sigma = net.kappa0[low:high].copy(), net.sigma[low:high] * net.inflate
-        pending = np.ascontiguousarray(unpack(self.pending)[0, low:high])
-        room = [np.empty(4096, dtype=np.int64) for _ in range(2)]
-        lanes = np.empty((4, (high - low + 7) // 8 * 8))
-
-        def listed(kernel: Any, *args: Any) -> Any:
-            while True:
-                decided, found = kernel(*args, tuple(room))
-                if found <= len(room[0]):
-                    return int(decided), room[0][:found], room[1][:found]
-                room[:] = [np.empty(2 * found, dtype=np.int64) for _ in range(2)]
-
-        def settled(decided: int, vs: Any, ks: Any) -> None:
-            self.stats.filtered += decided
-            if self.monitor.late:
-                self.monitor.check_time(f"the skeleton ({self.nv} vertices, entering layer {layer})")
-            if len(vs):
-                self._second_filter(vs, ks)
-
-        certain = net.inflate * (1 + 1e-9)
-        if layer == 2 and self.frame.n == 2 and len(given) >= CARRIED and not wired:
-            h = (high - low + 7) // 8 * 8  # whole lanes; what is not pending never exceeds its bound
-            wide = [np.zeros((len(a), h)) for a in (weights[0], kappa)] + [np.zeros(h) for _ in range(3)]
-            for target, source in zip(wide, (weights[0], kappa, biases[0], sigma, np.where(pending, kappa0, np.inf))):
-                target[..., : high - low] = source
-            columns, near, shift, spread, around = wide
-            around[high - low :] = np.inf
-            mask = np.append(pending, np.zeros(h - len(pending), dtype=np.bool_))
-            order = self._along_walls()
-            for start in range(0, self.nv, PORTION):  # so that little is done again when the lists are too short
-                settled(*listed(
-                    entry.decide_in_order, order[start : start + PORTION], float(len(given) + 10),
-                    entry.Behind(given, int(net.first[1]), columns, shift), entry.Points(st.x, st.err, st.at_inf, st.words),
-                    entry.Margin(near, around, spread, certain, 0.0), low, mask,
-                ))  # fmt: skip
-            return
-        wanted = int(pending.sum())
-        single = self.nv * wanted > FEW_SIGNS and self._fits_single(layer)
-        batch = max(64, (1 << 17) // max(64, *network.hidden_widths, high - low))
-        arrays: dict[bool, Any] = {}
-
-        def filtered_wired(rows: Any) -> Any:
-            x, at_inf, words, err = st.x[rows], st.at_inf[rows], st.words[rows], st.err[rows]
-            with np.errstate(all="ignore"):
-                z = gated_values(self.frame, layer, x, (at_inf < 0).astype(np.float64)[:, None], words)
-            margin = entry.Margin(kappa, kappa0, sigma, certain, 0.0)
-            _, vs, ks = listed(
-                entry.decide,
-                z,
-                biases_none(np.float64),
-                entry.Points(x, err, at_inf, words),
-                margin,
-                low,
-                pending,
-                lanes,
-            )
-            if isinstance(rows, slice):
-                return vs + rows.start, ks.copy()
-            st.words[rows] = words
-            return rows[vs], ks.copy()
-
-        def filtered(rows: Any, single: bool) -> Any:
-            """The pairs of these vertices (a slice, or ids) that the first filter leaves."""
-            if wired:
-                return filtered_wired(rows)
-            dtype = np.float32 if single else np.float64
-            # two roundings more per product, in a precision 2^29 times coarser; and what underflow may add
-            factor, extra = (2.0**30 * net.inflate, 1e-27) if single else (certain, 0.0)
-            if single not in arrays:
-                arrays[single] = (
-                    [np.ascontiguousarray(w, dtype=dtype) for w in (given.T, *weights)],
-                    [b.astype(dtype) for b in biases],
-                )
-            (first, *deep), shifts = arrays[single]
-            x, at_inf, words, err = st.x[rows], st.at_inf[rows], st.words[rows], st.err[rows]
-            z = np.empty((len(x), given.shape[0]), dtype=dtype)
-            with np.errstate(all="ignore"):
-                entry.first_values(x, at_inf, first, layer > 1, z)
-                for q, w in enumerate(deep, start=2):
-                    z = product(z, w)
-                    if q < layer:
-                        entry.gate(z, shifts[q - 2], at_inf)
-            last = shifts[-1] if layer > 1 else biases_none(dtype)
-            margin = entry.Margin(kappa, kappa0, sigma, factor, extra)
-            _, vs, ks = listed(entry.decide, z, last, entry.Points(x, err, at_inf, words), margin, low, pending, lanes)
-            if isinstance(rows, slice):
-                return vs + rows.start, ks.copy()
-            st.words[rows] = words
-            return rows[vs], ks.copy()
-
-        start = 0
-        while start < self.nv:
-            rows = slice(start, min(self.nv, start + batch))
-            vs, ks = filtered(rows, single)
-            if single and 32 * len(vs) > (rows.stop - start) * wanted:  # deep down its bounds decide little
-                single = False
-                continue
-            if not single and len(vs) > FEW_UNSURE:  # a poor point leaves all its signs open: solve it once
-                poor = start + np.flatnonzero(np.bincount(vs - start) > FEW_UNSURE)
-                poor = poor[st.slot[poor] >= 0]
-                if len(poor):
-                    self.refine(poor)
-                    self.stats.solves += len(poor)
-                    others = ~np.isin(vs, poor)
-                    again = filtered(poor, False)
-                    vs, ks = (np.concatenate([part[others], more]) for part, more in zip((vs, ks), again))
-            settled((rows.stop - start) * wanted - len(vs), vs, ks)
-            start += batch
-
-    def _heard(self, q: int) -> FloatArray:
-        """(h_{q+1}, h_q) weights that read layer q, zero for neurons that are off on the whole domain.
-
-        The error constants leave those out, and a value near zero of one of them may be rounded to a positive one.
-        """
-        net, first = self.frame.net, self.frame.n_domain
-        signs = self.frame.settled.signs[net.first[q] - first : net.first[q + 1] - first]
-        return np.where(signs < 0, 0.0, nearest(self.frame.network.weights[q]))
-
-    def _along_walls(self) -> IntArray:
-        """Vertices in the plane, wall by wall and along each: neighbours differ in few signs of the first layer.
-
-        Walls follow each other by their direction, every other one backwards: where one ends the next begins.
-        """
-        st, nv, net = self.state, self.nv, self.frame.net
-        forms = np.zeros((net.inf + 1, 3))
-        ids = np.flatnonzero(net.layer_of[: net.inf] <= 1)
-        forms[ids] = self.frame.given(ids)
-        with np.errstate(all="ignore"):
-            forms[ids] *= np.where(forms[ids, 1:2] < 0, -1.0, 1.0)
-            rank = np.full(net.inf + 1, net.inf)  # infinity comes last
-            rank[ids[np.argsort(np.arctan2(forms[ids, 1], forms[ids, 0]), kind="stable")]] = np.arange(len(ids))
-            ends = st.star[:nv, 4:6]
-            first = rank[ends[:, 0]] <= rank[ends[:, 1]]
-            wall = np.where(first, ends[:, 0], ends[:, 1])
-            place = st.x[:nv, 0] * forms[wall, 1] - st.x[:nv, 1] * forms[wall, 0]
-            place = np.where(st.at_inf[:nv] >= 0, np.sign(place) * np.inf, place)
-            order: IntArray = np.lexsort((np.where(rank[wall] & 1, -place, place), rank[wall]))
-        return order
-
-    def _fits_single(self, layer: int) -> bool:
-        """Whether a layer's evaluation stays far from the ends of single precision's range.
-
-        What rounding to subnormals and underflow may add, 2^-150 for each weight and product, is then
-        at most 2^-150 times 2^40 times the number of terms: below the ``extra`` of the caller.
-        """
-        if layer <= 1 or self.frame.net.inflate != 1.0 or self.frame.form is not None:
-            return False
-        network = self.frame.network
-        parts = [np.abs(self.state.x[: self.nv]).max(initial=0.0)]
-        for w, b in zip(network.weights[:layer], network.biases[:layer]):
-            parts += [np.abs(nearest(w)).sum(axis=1).max(), np.abs(nearest(b)).max()]
-        with np.errstate(all="ignore"):
-            size = np.prod(np.maximum(parts, 1.0))
-        return bool(size < 2.0**40) and sum(network.architecture) < 2**13
-
-    def _second_filter(self, vs: Any, ks: Any) -> None:
+    def second_filter(self, vs: Any, ks: Any) -> None:
         """Pairs that the first filter left: the form on the cell, a direct solve, exact arithmetic."""
         signs, counts = self._on_listed(forms.DECIDE, vs, ks)
         self._count(counts)
@@ -796,54 +622,6 @@ def _rounded(values: Any, inflate: float) -> tuple[Any, float]:
     """Floats nearest to exact coordinates, and a bound of the error; both infinite beyond the range of floats."""
     floats = nearest(np.array(values, dtype=object))
     return floats, (float(np.abs(floats).max(initial=0.0)) * (2 * UNIT) + 1e-300) * inflate
-
-
-def biases_none(dtype: Any) -> Any:
-    """The first layer's values hold their biases already."""
-    return np.zeros(0, dtype=dtype)
-
-
-ALONE = 1 << 18
-"""Multiplications that libraries of linear algebra do in one thread."""
-
-
-def product(z: Any, w: Any) -> Any:
-    """z w, in portions of rows that are not shared out among threads: on busy cores these wait for each other."""
-    rows = max(64, ALONE // max(1, w.size))
-    if len(z) <= rows:
-        return z @ w
-    out = np.empty((len(z), w.shape[1]), dtype=z.dtype)
-    for start in range(0, len(z), rows):
-        np.matmul(z[start : start + rows], w, out=out[start : start + rows])
-    return out
-
-
-def first_filter(frame: Frame, weights: list[Any], layer: int, st: Any, rows: slice) -> tuple[Any, Any]:
-    """Values (slopes along rays) of a layer's neurons at vertices, with a-priori error bounds.
-
-    Gated by the stored signs, so a zero neuron contributes exactly nothing.
-    """
-    net, n = frame.net, frame.n
-    first = net.first
-    x = st.x[rows]
-    finite = (st.at_inf[rows] < 0).astype(np.float64)[:, None]
-    low, high = int(first[layer]), int(first[layer + 1])
-    with np.errstate(over="ignore", invalid="ignore"):
-        given = frame.given(np.arange(low, high) if layer <= 1 else np.arange(first[1], first[2]))
-        z = x @ given[:, :n].T + finite * given[:, n]
-        if layer > 1 and frame.form is not None:
-            z = gated_values(frame, layer, x, finite, st.words[rows])
-        elif layer > 1:
-            active = unpack(st.words[rows])
-            for q, w in enumerate(weights, start=1):
-                z *= active[:, first[q] : first[q + 1]]
-                z = z @ w.T + finite * net.biases[first[q + 1] : first[q + 2]]
-        bound = np.abs(x) @ net.kappa[low:high, :n].T
-        bound += finite * net.kappa0[low:high]
-        bound += st.err[rows][:, None] * net.sigma[low:high]
-        bound *= net.inflate * (1 + 1e-9)
-        bound[~np.isfinite(z)] = np.inf
-    return z, bound
 
 
 HOPELESS = 50

@@ -21,7 +21,7 @@ from ...budget import Budget, Monitor, heed
 from ...errors import InputError
 from ...kernels.complexes import incidence
 from ...words import one_line
-from ..skeleton.build import first_filter
+from ..skeleton.entering import first_filter
 from ..skeleton.exact_signs import ExactPredicate
 from . import homology
 from .build import refuse_without_walls

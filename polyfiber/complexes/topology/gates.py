@@ -167,7 +167,7 @@ class Gates:
         for g in asked:
             k = self.first + g
             judge.pending[0, k >> 6] |= np.uint64(1) << np.uint64(k & 63)
-        judge._enter(self.layer)
+        judge.enter(self.layer)
         for g in asked:
             word, shift, one = (self.first + g) >> 6, np.uint64((self.first + g) & 63), np.uint64(1)
             positive = (judge.state.words[:m, word] >> shift) & one
