@@ -73,7 +73,9 @@ def chain_of(net: PiecewiseLinearNetwork) -> ReLUNetwork:
             size += len(identity) * len(signs)
         room += size * total
         if room > DENSE_LIMIT:
-            raise InputError(f"the ReLU chain would hold more than {DENSE_LIMIT:,} weights; use the network as it is")
+            raise InputError(
+                f"the ReLU chain is too large, it would hold more than {DENSE_LIMIT:,} weights; use the network as it is"
+            )
         weights.append(np.concatenate(rows))
         biases.append(np.concatenate(offsets))
         live, total = next_live, size
@@ -92,6 +94,10 @@ def _rational(values: Array) -> Array:
 
 
 def _assembled(affine: AffineMap, live: dict[int, _Decoder], widths: list[int], total: int) -> Array:
+    if affine.n_rows * total > DENSE_LIMIT:
+        raise InputError(
+            f"the ReLU chain is too large, it would hold more than {DENSE_LIMIT:,} weights; use the network as it is"
+        )
     result = np.zeros((affine.n_rows, total), dtype=object)
     for j in affine.weights:
         result = result + live[j].through(_rational(affine.dense(j, widths[j])), total)

@@ -97,7 +97,7 @@ def relu_form(network: ReLUNetwork | PiecewiseLinearNetwork) -> ReluForm:
     Raises
     ------
     InputError
-        Slopes below that are not 0 in a network too large to multiply them out.
+        Slopes below that are not 0 in a network too large to multiply them out; too many gates and inputs for a matrix.
 
     Examples
     --------
@@ -131,6 +131,11 @@ def _formed(network: PiecewiseLinearNetwork) -> ReluForm:
     reads: list[dict[int, Matrix]] = []
     slopes = [_slopes(block.slopes) for block in network.blocks]
     for affine in (*(block.affine for block in network.blocks), network.output):
+        if affine.n_rows * (n0 + 1) > DENSE_LIMIT:
+            raise InputError(
+                f"what {affine.n_rows:,} gates or outputs read of {n0:,} inputs is too large to be written out; restrict the "
+                "network to a slice"
+            )
         zero = np.zeros((affine.n_rows, n0))
         own = affine.dense(0, n0) if 0 in affine.weights else as_fractions(zero) if affine.is_exact else zero
         base = np.concatenate([own, affine.bias[:, None]], axis=1)

@@ -117,3 +117,33 @@ def test_minimize_proves(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> 
     assert answer["identifiable"] is False
     assert {f["by"] for f in answer["findings"]} <= {"interval bounds", "linear bounds", "LP bounds", "weights"}
     assert answer["activity_from"] == "bounds"
+
+
+LEAKY = Path(__file__).parents[2] / "data" / "iris_petals_leaky.onnx"
+
+
+def test_a_graph_file_is_answered_about_its_gates(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    box = "--domain=-1,1"
+    code, out, _ = run(capsys, "classify", str(LEAKY), box, "--json", "--local", "-q")
+    answer = json.loads(out)
+    assert code == 3
+    assert answer["identifiable"] is False
+    assert {f["kind"] for f in answer["findings"]} == {"linear"}  # slopes 0.1 below: nothing is dead
+    assert answer["local"]["functional_dimension"] > 0
+    assert "ReLU chains alone" in answer["answer"]
+    code, _, err = run(capsys, "classify", str(LEAKY), "--components", "3")
+    assert code == 4
+    assert "no components" in err
+    small = tmp_path / "small.npz"
+    code, out, _ = run(capsys, "minimize", str(LEAKY), box, "--json", "-q", "-o", str(small))
+    answer = json.loads(out)
+    assert code == 0
+    assert answer["saved_neurons"] == 18
+    x = np.random.default_rng(0).uniform(-1, 1, (20, 2))
+    assert np.allclose(pf.read_network(small).rounded()(x), pf.read_network(LEAKY)(x))
+    code, out, _ = run(capsys, "bounds", str(LEAKY), box, "--method", "exact", "--json", "-q")
+    assert code == 0
+    assert json.loads(out)["simplified"] == [2, 1, 5, 3]
+    code, out, _ = run(capsys, "info", str(LEAKY), "--json")
+    assert code == 0
+    assert json.loads(out)["expected"]["vertices"] > 100

@@ -12,6 +12,7 @@ import polyfiber as pf
 from polyfiber.errors import InputError
 from polyfiber.network import relu_form as module
 from polyfiber.network.relu_form import ReluForm, relu_form
+from polyfiber.network.sparse import SparseMatrix
 from polyfiber.testing.graphs import KINDS, WEIGHTS, WIRINGS, random_graph
 
 
@@ -55,3 +56,13 @@ def test_products_beyond_the_limit_are_refused(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(module, "PRODUCT_LIMIT", 20)
     with pytest.raises(InputError, match="restrict the network"):
         relu_form(random_graph(0, 2, (6, 5), kind="leaky", wiring="chain"))
+
+
+def test_sizes_beyond_memory_are_one_error() -> None:
+    n = 200_000
+    eye = SparseMatrix(np.arange(n + 1), np.arange(n), np.ones(n), (n, n))
+    last = pf.AffineMap({1: SparseMatrix([0, 1], [0], [1.0], (1, n))}, [0.0])
+    net = pf.PiecewiseLinearNetwork(n, [pf.GateBlock({0: eye}, np.zeros(n), slopes=(0.1, 1))], last)
+    for ask in (pf.canonical_complex, pf.estimate_size, pf.PiecewiseLinearNetwork.to_chain):
+        with pytest.raises(InputError, match=r"too large|more than"):
+            ask(net)
