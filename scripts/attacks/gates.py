@@ -257,8 +257,7 @@ def findings(net: Net, box: pf.Box, truth: Graph, rng: np.random.Generator) -> l
     for f in told:
         if f.kind in ("duplicate", "opposite") and len(f.neurons) == 2:
             a, b = (int(starts[f.layer - 1]) + i for i in f.neurons)
-            matrix = [[*p.gates[a]] for p in regions], [[*p.gates[b]] for p in regions]
-            pairs = [(x, y) for one, other in zip(*matrix) for x, y in zip(one, other)]
+            pairs = [(at(p.gates[a], x), at(p.gates[b], x)) for p in regions for x in p.vertices]  # on the domain alone
             if rank([[x for x, _ in pairs], [y for _, y in pairs]]) > 1:
                 wrong.append("a copy that is none")
     g = pf.genericity(net, box)
