@@ -171,7 +171,8 @@ class TableView:
         if network is not None:
             at = max(0, int(np.searchsorted(self._firsts, network, side="right")) - 1)
             files = self.files[int(np.searchsorted(self._firsts, self._firsts[at])) : at + 1]
-        return pyarrow().concat_tables([self._read(f, wanted, network) for f in files])
+        with told(f"{self._place}/{self.name}", "its files do not fit together"):
+            return pyarrow().concat_tables([self._read(f, wanted, network) for f in files])
 
     def to_numpy(self, columns: Sequence[str] | None = None, *, network: int | None = None) -> dict[str, Any]:
         """Columns as numpy arrays; list columns as `Ragged`."""

@@ -4,17 +4,18 @@ the format's own library gives.
     python scripts/attacks/readers.py [--count 500] [--seconds 0] [--seed 0] [FILE ...]
 
 Every copy is read in a process of its own with 4 GB of memory and 20 s of processor time. Without files: all of ``data``
-and one file of each format that is written here. Where a copy is read, the values are compared with those of onnxruntime,
+and one file of each format that is written here. Where a copy is read, the values are compared with those of onnxruntime
+(where that refuses the file, of the reference evaluator of ONNX), Keras (where it is installed: ``pip install keras jax``),
 h5py, safetensors or numpy, which share no code with the reader. Prints one line a file and exits 1 if anything is wrong.
+``agree``: the same values. ``alone``: the library refuses the file, or cannot be asked (``SHOW_ALONE=1`` says why).
 """
 
 from __future__ import annotations
 
 import argparse
 import io
-import json
+import multiprocessing
 import os
-import re
 import resource
 import sys
 import tempfile
@@ -26,79 +27,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mutants import damage, damaged_text, damaged_zip, isolated
 
 import polyfiber as pf
 from polyfiber.errors import PolyfiberError
 
 ROOT = Path(__file__).resolve().parents[2]
-MEMORY, SECONDS = 4 << 30, 20
 SUFFIXES = (".onnx", ".npz", ".safetensors", ".pt", ".h5", ".keras", ".nnet")
 
 
 # ---- damage -------------------------------------------------------------------------------------
-def damage(data: bytes, rng: np.random.Generator) -> bytes:
-    """Bytes changed, cut, doubled, moved; half of the changes fall on the first kilobytes, where headers are."""
-    out = bytearray(data)
-    for _ in range(int(rng.integers(1, 5))):
-        reach = min(len(out), int(rng.choice([256, 4096, 1 << 30])))
-        at = int(rng.integers(0, max(1, reach)))
-        size = int(rng.choice([1, 2, 4, 8, 64, 512]))
-        kind = int(rng.integers(8))
-        if not out:
-            break
-        if kind == 0:
-            out[at % len(out)] ^= 1 << int(rng.integers(8))
-        elif kind == 1:
-            out[at : at + size] = rng.bytes(size)
-        elif kind == 2:
-            del out[at : at + size]
-        elif kind == 3:
-            out[at:at] = out[at : at + size]
-        elif kind == 4:
-            other = int(rng.integers(0, len(out)))
-            out[at : at + size] = out[other : other + size]
-        elif kind == 5:
-            out[at : at + size] = bytes([int(rng.choice([0, 255, 127, 128]))]) * size
-        elif kind == 6:
-            del out[max(1, at) :]
-        else:
-            value = int(rng.choice([0, 1, -1, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, 10**9]))
-            out[at : at + 8] = (value & (2**64 - 1)).to_bytes(8, "little")
-    return bytes(out)
-
-
-def damaged_text(data: bytes, rng: np.random.Generator) -> bytes:
-    """One number or word of a text replaced."""
-    places = list(re.finditer(rb"-?\d+(?:\.\d+)?(?:e-?\d+)?|\"\w+\"", data))
-    if not places:
-        return damage(data, rng)
-    place = places[int(rng.integers(len(places)))]
-    words = [b"0", b"-1", b"1e999", b"nan", b"999999999999", b"3", b"1.5", b'"x"', b"", b"null", b"[]", b"1,2"]
-    return data[: place.start()] + words[int(rng.integers(len(words)))] + data[place.end() :]
-
-
-def damaged_zip(data: bytes, rng: np.random.Generator) -> bytes:
-    """One entry of an archive damaged, so that the checksums are right again."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            entries = [(i.filename, archive.read(i)) for i in archive.infolist()]
-    except Exception:
-        return damage(data, rng)
-    k = int(rng.integers(len(entries)))
-    name, body = entries[k]
-    if rng.random() < 0.15:
-        entries[k] = (name, entries[int(rng.integers(len(entries)))][1])
-    elif rng.random() < 0.1:
-        entries.pop(k)
-    else:
-        entries[k] = (name, damaged_text(body, rng) if name.endswith(".json") else damage(body, rng))
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as archive:
-        for name, body in entries:
-            archive.writestr(name, body)
-    return out.getvalue()
-
-
 def damaged_model(data: bytes, rng: np.random.Generator) -> bytes:
     """An ONNX model with a node, attribute, tensor or shape changed, so that it still parses."""
     import onnx
@@ -170,45 +108,102 @@ HEADS: dict[Any, Callable[[Any], Any]] = {
 
 
 def by_onnxruntime(data: bytes, net: Any) -> str:
-    """'agree', 'differ …', or 'alone' where the runtime does not run the file."""
+    """'agree', 'differ …', or 'alone' where neither the runtime nor the reference of ONNX runs the file."""
+    data = _without_maps(data)
+    for session in (_runtime, _reference):
+        try:
+            return _compared(*session(data), net)
+        except Exception as error:
+            if os.environ.get("SHOW_ALONE"):
+                print("   alone:", str(error)[:300].replace("\n", " "), flush=True)
+    return "alone"
+
+
+KINDS = {"tensor(float)": np.float32, "tensor(double)": np.float64, 1: np.float32, 11: np.float64}
+Runs = Callable[[dict[str, Any]], list[Any]]
+
+
+def _without_maps(data: bytes) -> bytes:
+    """The model with the numbers that go into a map of labels as its outputs: neither library gives arrays of maps."""
+    import onnx
+
+    try:
+        model = onnx.load_model_from_string(data)
+    except Exception:
+        return data
+    maps = [node for node in model.graph.node if node.op_type == "ZipMap" and node.input and node.output]
+    if not maps:
+        return data
+    for node in maps:
+        model.graph.node.remove(node)
+        for output in [o for o in model.graph.output if o.name in node.output]:
+            model.graph.output.remove(output)
+        model.graph.output.append(onnx.helper.make_tensor_value_info(node.input[0], 1, None))
+    return bytes(model.SerializeToString())
+
+
+def _runtime(data: bytes) -> tuple[list[tuple[str, list[int], Any]], Runs]:
+    """Names, shapes and types of the inputs, and what runs the model."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level, options.intra_op_num_threads = 4, 1
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    kinds = {"tensor(float)": np.float32, "tensor(double)": np.float64}
-    try:
-        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-        initial = {i.name for i in session.get_overridable_initializers()}
-        inputs = [i for i in session.get_inputs() if i.name not in initial]
-        shapes = [[d if isinstance(d, int) and d > 0 else 1 for d in i.shape] for i in inputs]
-        if sum(int(np.prod(s)) for s in shapes) != net.architecture[0]:
-            return "alone"
-        rng = np.random.default_rng(0)
-        for scale in (0.3, 1.0, 8.0):
-            feeds = {i.name: (rng.standard_normal(s) * scale).astype(kinds[i.type]) for i, s in zip(inputs, shapes)}
-            given = np.concatenate([f.ravel() for f in feeds.values()]).astype(np.float64)
-            outputs = [np.asarray(o) for o in session.run(None, feeds)]
-            head, values = HEADS.get(net.source["head"]), net(given)
-            if head is not None:
-                outputs = [o for o in outputs if o.dtype.kind == "f" and o.size == values.size]
-                values = head(values)
-            elif net.source["head"]:
-                return "alone"
-            expected = np.unique(np.concatenate([o.ravel() for o in outputs]).astype(np.float64))
-            found = np.unique(values)
-            size = max(1.0, *(np.abs(z).max(initial=0.0) for z in net.preactivations(given)))
-            if not np.isfinite(expected).all() or size > 1e30:
-                return "alone"
-            # joined outputs may be listed twice in the file; compare the sets of values
-            far = np.abs(expected[:, None] - found[None, :]).min(axis=1).max(initial=0.0)
-            back = np.abs(expected[:, None] - found[None, :]).min(axis=0).max(initial=0.0)
-            if max(far, back) > 1e-4 * size:
-                return f"differ by {max(far, back):.3g} of {size:.3g}"
-    except Exception as error:
-        if os.environ.get("SHOW_ALONE"):
-            print("   alone:", str(error)[:300].replace("\n", " "), flush=True)
-        return "alone"
+    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    initial = {i.name for i in session.get_overridable_initializers()}
+    inputs = [i for i in session.get_inputs() if i.name not in initial]
+    facts = [(i.name, [d if isinstance(d, int) and d > 0 else 1 for d in i.shape], KINDS[i.type]) for i in inputs]
+    return facts, lambda feeds: list(session.run(None, feeds))
+
+
+def _reference(data: bytes) -> tuple[list[tuple[str, list[int], Any]], Runs]:
+    """The same by the reference evaluator, which takes files that the runtime refuses."""
+    import onnx
+    from onnx.reference import ReferenceEvaluator
+
+    model = onnx.load_model_from_string(data)
+    initial = {t.name for t in model.graph.initializer}
+    facts = []
+    for i in model.graph.input:
+        if i.name not in initial:
+            tensor = i.type.tensor_type
+            facts.append((i.name, [max(1, d.dim_value) for d in tensor.shape.dim], KINDS[tensor.elem_type]))
+    session = ReferenceEvaluator(model)
+    return facts, lambda feeds: list(session.run(None, feeds))
+
+
+def _compared(inputs: list[tuple[str, list[int], Any]], run: Runs, net: Any) -> str:
+    rows = 1  # a file that wants several inputs at once gets one of them several times
+    if len(inputs) == 1 and inputs[0][1] and int(np.prod(inputs[0][1][1:])) == net.architecture[0]:
+        rows = inputs[0][1][0]
+    if sum(int(np.prod(shape)) for _, shape, _ in inputs) != rows * net.architecture[0] or rows > 4096:
+        raise ValueError(f"inputs {[shape for _, shape, _ in inputs]} for {net.architecture[0]} numbers")
+    rng = np.random.default_rng(0)
+    for scale in (0.3, 1.0, 8.0):
+        single = {name: rng.standard_normal([1, *shape[1:]] if rows > 1 else shape) for name, shape, _ in inputs}
+        single = {name: (single[name] * scale).astype(kind) for name, _, kind in inputs}
+        feeds = {name: np.concatenate([single[name]] * rows) if rows > 1 else single[name] for name in single}
+        given = np.concatenate([f.ravel() for f in single.values()]).astype(np.float64)
+        outputs = [np.asarray(o) for o in run(feeds)]
+        outputs = [o[: len(o) // rows] if rows > 1 and o.ndim else o for o in outputs]
+        head, values = HEADS.get(net.source["head"]), net(given)
+        if head is not None:
+            values = head(values)
+            if net.source["head"] == "sigmoid" and values.size == 1:  # of two classes both are told
+                outputs = [o[..., -1:] if o.shape[-1:] == (2,) else o for o in outputs]
+            outputs = [o for o in outputs if o.dtype.kind == "f" and o.size == values.size]
+        elif net.source["head"]:
+            raise ValueError(f"the head {net.source['head']}")
+        expected = np.unique(np.concatenate([o.ravel() for o in outputs]).astype(np.float64))
+        found = np.unique(values)
+        size = max(1.0, *(np.abs(z).max(initial=0.0) for z in net.preactivations(given)))
+        if not np.isfinite(expected).all() or size > 1e30:
+            raise ValueError("not finite there")
+        # joined outputs may be listed twice in the file; compare the sets of values
+        far = np.abs(expected[:, None] - found[None, :]).min(axis=1).max(initial=0.0)
+        back = np.abs(expected[:, None] - found[None, :]).min(axis=0).max(initial=0.0)
+        if max(far, back) > 1e-4 * size:
+            return f"differ by {max(far, back):.3g} of {size:.3g}"
     return "agree"
 
 
@@ -282,6 +277,68 @@ def by_nnet(data: bytes, net: Any) -> str:
     return "agree" if np.abs(net(np.full(n, 0.37)) - expected).max() <= 1e-9 * size else "differ from the plain reader"
 
 
+# ---- Keras, in a process of its own: it starts threads ------------------------------------------
+def keras_server(pipe: Any) -> None:
+    """Answers (path, inputs) with the outputs of the model, or with why there are none."""
+    os.environ["KERAS_BACKEND"] = "numpy"
+    resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
+    try:
+        import keras
+    except ImportError:
+        pipe.send("no Keras")
+        return
+    pipe.send("ready")
+    while (question := pipe.recv()) is not None:
+        path, inputs = question
+        try:
+            model = keras.models.load_model(path, compile=False)
+            shape = [d or 1 for d in model.input_shape[1:]]
+            pipe.send([np.asarray(model(np.float32(x).reshape(1, *shape))).ravel().tolist() for x in inputs])
+        except BaseException as error:
+            pipe.send(f"{type(error).__name__}: {error}"[:300])
+
+
+class Keras:
+    """Values of a model by Keras; None where it is not installed."""
+
+    def __init__(self) -> None:
+        self._start()
+        self.there = self.pipe.recv() == "ready"
+
+    def _start(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.pipe, other = context.Pipe()
+        self.process = context.Process(target=keras_server, args=(other,), daemon=True)
+        self.process.start()
+        other.close()
+
+    def compare(self, path: Path, answer: dict[str, Any]) -> str:
+        """'agree', 'differ …' or 'alone'."""
+        if not self.there:
+            return "alone"
+        try:
+            self.pipe.send((str(path), answer["inputs"]))
+            found = self.pipe.recv() if self.pipe.poll(60) else "no answer"
+        except (EOFError, OSError):
+            found = "Keras died"
+        if found in ("no answer", "Keras died"):
+            self.process.kill()
+            self._start()
+            self.pipe.recv()
+        if isinstance(found, str):
+            if os.environ.get("SHOW_ALONE"):
+                print("   alone:", found, flush=True)
+            return "alone"
+        for ours, theirs, size in zip(answer["values"], found, answer["sizes"]):
+            head = HEADS.get(answer["head"]) or (lambda z: z)
+            if not np.isfinite(theirs).all() or size > 1e30:
+                continue
+            values = head(np.array(ours))
+            if values.shape != np.shape(theirs) or np.abs(values - theirs).max(initial=0.0) > 1e-4 * size:
+                return f"differ from Keras: {values[:3]} and {theirs[:3]}"
+        return "agree"
+
+
 # ---- one copy, in a process of its own ----------------------------------------------------------
 def outcome(path: Path, data: bytes, kind: str) -> dict[str, Any]:
     """What becomes of one copy; run in a child."""
@@ -289,38 +346,28 @@ def outcome(path: Path, data: bytes, kind: str) -> dict[str, Any]:
         net = pf.read_network(path)
     except PolyfiberError as error:
         clear = str(error).startswith(path.name) and len(str(error)) < 2000 and str(error).isprintable()
-        return {"kind": "refused" if clear else "WRONG: an unclear message"}
+        return {"kind": "refused" if clear else f"WRONG: an unclear message: {error}"[:500]}
     except BaseException as error:
         return {"kind": f"WRONG: {type(error).__name__}: {str(error)[:200]}"}
     took = {"seconds": time.process_time(), "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10}
-    result = by_library(data, kind, net)
+    with np.errstate(all="ignore"):
+        result = by_library(data, kind, net)
+        if result == "alone" and kind in (".h5", ".keras"):
+            inputs = np.random.default_rng(0).standard_normal((3, net.architecture[0]))
+            took |= {
+                "inputs": inputs.tolist(),
+                "values": [net(x).tolist() for x in inputs],
+                "sizes": [
+                    max(1.0, *(float(np.abs(z).max(initial=0.0)) for z in net.preactivations(x))) for x in inputs
+                ],
+                "head": net.source["head"],
+            }
     return {"kind": f"WRONG: {result}" if result.startswith("differ") else result, **took}
 
 
-def isolated(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """The result of a child with limits, and what it took."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(reading)
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-        resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS + 1))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        try:
-            answer = work()
-        except MemoryError:
-            answer = {"kind": "WRONG: out of memory"}
-        os.write(writing, json.dumps(answer).encode())
-        os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading, "rb") as pipe:
-        raw = pipe.read()
-    _, status, usage = os.wait4(child, 0)
-    answer = json.loads(raw) if raw else {"kind": f"WRONG: the process ended with {status}"}
-    return {"seconds": usage.ru_utime + usage.ru_stime, "memory": usage.ru_maxrss << 10, **answer}
-
-
-def attack(path: Path, count: int, seed: int, keep: Path, until: float) -> tuple[Counter[str], float, int, int]:
+def attack(
+    path: Path, count: int, seed: int, keep: Path, until: float, keras: Keras | None
+) -> tuple[Counter[str], float, int, int]:
     """(outcomes, longest time, most memory, copies) of damaged copies of one file."""
     data, kind = path.read_bytes(), path.suffix
     found: Counter[str] = Counter()
@@ -332,6 +379,9 @@ def attack(path: Path, count: int, seed: int, keep: Path, until: float) -> tuple
         target = keep / f"copy{kind}"
         target.write_bytes(copy)
         answer = isolated(lambda copy=copy, target=target: outcome(target, copy, kind))  # type: ignore[misc]
+        if keras is not None and "inputs" in answer:
+            result = keras.compare(target, answer)
+            answer["kind"] = f"WRONG: {result}" if result.startswith("differ") else result
         tried += 1
         found[answer["kind"] if not answer["kind"].startswith("WRONG") else "WRONG"] += 1
         longest, most = max(longest, answer["seconds"]), max(most, answer["memory"])
@@ -366,9 +416,10 @@ def main() -> int:
     until = time.time() + args.seconds if args.seconds else float("inf")
     pf.read_network(next(iter(files)))
     total: Counter[str] = Counter()
+    keras = Keras() if any(path.suffix in (".h5", ".keras") for path in files) else None
     for k, path in enumerate(files):
         share = time.time() + (until - time.time()) / (len(files) - k)
-        found, longest, most, tried = attack(path, args.count, args.seed, keep, share)
+        found, longest, most, tried = attack(path, args.count, args.seed, keep, share, keras)
         total += found
         words = ", ".join(f"{n} {kind}" for kind, n in found.most_common())
         print(f"{path.name}: {tried} copies: {words}; at most {longest:.2f} s, {most >> 20} MB", flush=True)

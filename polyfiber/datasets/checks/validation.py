@@ -18,6 +18,7 @@ from ..networks import Networks, reason_of
 from ..plan import Partition, Plan
 from ..publishing.manifest import SUMS
 from ..reader import Dataset, opened
+from ..storage.arrow import told
 from ..storage.documents import LARGEST
 from ..storage.store import Directory, fits, record_name
 from ..tables import table
@@ -290,8 +291,11 @@ def _chosen_rows(name: str, plan: Plan, data: Dataset, chosen: Any, monitor: Mon
     problems: list[str] = []
     view = data[name]
     by_network: dict[int, list[dict[str, Any]]] = {}
-    for row in _read_rows(view, chosen):
-        by_network.setdefault(row["network"], []).append(row)
+    try:
+        for row in _read_rows(view, chosen):
+            by_network.setdefault(row["network"], []).append(row)
+    except PolyfiberError as error:  # pages that the checksum covers and nobody can decode
+        return [str(error)]
     for i, (number, group) in enumerate(by_network.items()):
         item = networks.item(number)
         if name != "networks" and not item.failed:
@@ -353,7 +357,7 @@ def _read_rows(view: Any, chosen: Any) -> Iterator[dict[str, Any]]:
     wanted: Sequence[int] = chosen.tolist()
     at = 0
     for path in view.files:
-        with view.open(path) as stream:
+        with view.open(path) as stream, told(path):
             for group in range(stream.metadata.num_row_groups):
                 size = stream.metadata.row_group(group).num_rows
                 mine = []

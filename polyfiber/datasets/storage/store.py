@@ -248,10 +248,11 @@ class Directory:
         if not self.has(name):
             return None
         try:
-            record = parse_json(self.place.read(name, most=1 << 24), name, "the record")
+            raw = self.place.read(name, most=1 << 24)
+            record = parse_json(raw, name, "the record")
         except FileFormatError:
             return None
-        if not fits(record, partition, fingerprint, tables):
+        if raw != json_bytes(record) or not fits(record, partition, fingerprint, tables):
             return None
         for table, facts in record["tables"].items():
             file = table_name(table, partition.index)
@@ -272,7 +273,7 @@ class Directory:
         """Move the tables of a partition to their places, then write its record."""
         for name, path in temporary.items():
             self.place.put(table_name(name, index), path)
-        self.write_json(record_name(index), record)
+        self.write_json(record_name(index), sealed(record))
 
     def log(self, entry: Mapping[str, Any]) -> None:
         """One line of ``runs.jsonl``."""
@@ -313,12 +314,25 @@ def is_file(facts: Any) -> bool:
     )
 
 
+_KEYS = {
+    "format_version", "fingerprint", "partition", "source", "first", "networks", "failed", "skipped", "regions", "tables", "check",
+}  # fmt: skip
+
+
+def sealed(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record with a checksum of its own, so that a count that was changed is noticed."""
+    plain = {key: value for key, value in record.items() if key != "check"}
+    return {**plain, "check": hashlib.sha256(json_bytes(plain)).hexdigest()}
+
+
 def fits(record: Mapping[str, Any], partition: Partition, fingerprint: str, tables: Iterable[str]) -> bool:
     """Whether a record is that of a partition of a plan."""
     own = (record.get("fingerprint"), record.get("partition"), record.get("source"), record.get("first"))
     files = record.get("tables")
     return (
         own == (fingerprint, partition.index, partition.source, partition.first)
+        and set(record) <= _KEYS
+        and ("check" not in record or record == sealed(record))  # older ones have none
         and record.get("networks") == len(partition)
         and all(is_count(record.get(key)) for key in ("networks", "failed", "skipped", "regions"))
         and isinstance(files, dict)

@@ -144,7 +144,9 @@ def _is_chain(layers: list[_Layer], feeding: dict[str, list[str]]) -> bool:
         layer.kind == "ReLU" and any(layer.config.get(k) for k in ("max_value", "negative_slope", "threshold"))
         for layer in layers
     )
-    return straight and plain and not limited
+    heads = any(layer.kind == "Softmax" or "softmax" in str(layer.config.get("activation")) for layer in layers)
+    shaped = heads and any(layer.kind == "Reshape" for layer in layers)  # which outputs a head compares
+    return straight and plain and not limited and not shaped
 
 
 def _in_order(layers: list[_Layer], feeding: dict[str, list[str]]) -> list[_Layer]:

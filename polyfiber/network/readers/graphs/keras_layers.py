@@ -455,7 +455,11 @@ def _identity(t: _Translation, layer: Any, x: list[str], shapes: list[tuple[int,
 
 
 def _softmax(t: _Translation, layer: Any, x: list[str], shapes: list[tuple[int, ...]]) -> _Made:
-    return t.g.add("Softmax", [x[0]], name=layer.name), shapes[0]
+    axis = layer.config.get("axis", -1)
+    axis = axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
+    if not isinstance(axis, int):
+        raise UnsupportedLayerError(f"{layer.label} along the axes {axis!r}; expected the last one", layer=layer.name)
+    return t.g.add("Softmax", [x[0]], name=layer.name, axis=axis), shapes[0]
 
 
 _JOINING = frozenset(["Add", "Subtract", "Average", "Maximum", "Minimum", "Concatenate"])

@@ -274,9 +274,14 @@ def _padded(t: _Translation, node: Any, x: str, widths: Sequence[int], value: fl
     return t.g.add("Pad", inputs, name=node.name)
 
 
+def _axis(dim: Any) -> int:
+    """The axis that a softmax compares; without one PyTorch takes that of the features."""
+    return -1 if dim is None else int(dim)
+
+
 def _head(op: str) -> Callable[..., str]:
     def call(t: _Translation, node: Any, m: Any, x: str) -> str:
-        return t.g.add(op, [x], name=node.name)
+        return t.g.add(op, [x], name=node.name, axis=_axis(getattr(m, "dim", None)))
 
     return call
 
@@ -309,7 +314,7 @@ _MODULES: dict[str, Callable[[_Translation, Any, Any, str], str]] = {
     "PixelShuffle": lambda t, node, m, x: t.g.add(
         "DepthToSpace", [x], name=node.name, blocksize=int(m.upscale_factor), mode="CRD"
     ),
-    "Sigmoid": _head("Sigmoid"),
+    "Sigmoid": lambda t, node, m, x: t.g.add("Sigmoid", [x], name=node.name),
     "Softmax": _head("Softmax"),
     "LogSoftmax": _head("LogSoftmax"),
 }
@@ -469,8 +474,12 @@ _FUNCTIONS: dict[str, Callable[[_Translation, Any], Any]] = {
     "abs": _unary("Abs"),
     "neg": _unary("Neg"),
     "sigmoid": _unary("Sigmoid"),
-    "softmax": _unary("Softmax"),
-    "log_softmax": _unary("LogSoftmax"),
+    **{
+        name: lambda t, node, op=op: t.g.add(
+            op, [t.operand(t.first(node))], name=node.name, axis=_axis(t.argument(node, 1, "dim"))
+        )
+        for name, op in (("softmax", "Softmax"), ("log_softmax", "LogSoftmax"))
+    },
     "leaky_relu": lambda t, node: t.g.add(
         "LeakyRelu",
         [t.operand(t.first(node))],

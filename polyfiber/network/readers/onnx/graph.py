@@ -260,9 +260,7 @@ class Graph:
         if node.domain != "":
             raise refuse(node, f"of the domain {printable(node.domain)!r} is not supported. Supported: {SUPPORTED}")
         if node.op in _HEADS:
-            if node.attributes.get("axis") == 0 and signals[0].shape[0] == 1 and len(signals[0].shape) > 1:
-                raise refuse(node, "works across the batch, not the features")
-            return [Beyond(signals[0], _HEADS[node.op])]
+            return [self._head(node, signals[0])]
         if node.op == "Shape":
             shape = list(signals[0].shape)
             return [np.array(shape[node.attributes.get("start", 0) : node.attributes.get("end")], dtype=np.int64)]
@@ -279,6 +277,24 @@ class Graph:
         if node.op in AFFINE:
             return [AFFINE[node.op](self.wiring, node, args)]
         return [_UNITS[node.op](self, node, args)]
+
+    def _head(self, node: Node, signal: Signal) -> Beyond:
+        """What is behind a head; one that compares some of the outputs only would not be that of the network."""
+        shape = signal.shape
+        if node.op != "Sigmoid" and shape:
+            old = node.op != "ArgMax" and self.model.opset < 13  # all axes from this one on are one
+            axis = node.attributes.get("axis", 0 if node.op == "ArgMax" else 1 if old else -1)
+            if not isinstance(axis, int) or not -len(shape) <= axis < len(shape):
+                raise refuse(node, f"works along axis {axis!r} of a tensor of shape {shape}")
+            axis %= len(shape)
+            reach = math.prod(shape[axis:]) if old else shape[axis]
+            if axis == 0 and shape[0] == 1 and len(shape) > 1 and not old:
+                raise refuse(node, "works across the batch, not the features")
+            if reach != math.prod(shape):
+                raise refuse(
+                    node, f"compares {reach} of the {math.prod(shape)} outputs at a time; expected all of them"
+                )
+        return Beyond(signal, _HEADS[node.op])
 
     def _moved(self, node: Node, args: list[Any]) -> list[Array]:
         slots: list[Any] = [a.slots if isinstance(a, Signal) else a for a in args]
