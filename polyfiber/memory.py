@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import re
 import time
@@ -151,3 +153,13 @@ def process_memory() -> int | None:
 
 
 __all__ = ["available_memory", "group_memory", "machine_memory", "parse_bytes", "process_memory"]
+
+
+def give_back() -> None:
+    """Hand memory that was freed back to the system, where the allocator can be asked to (glibc).
+
+    Large arrays are freed at once, but what is freed in small pieces stays with the process until something
+    asks for it; a worker would seem to grow from network to network.
+    """
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)

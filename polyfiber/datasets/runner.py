@@ -177,13 +177,14 @@ def run(
         raise InputError(f"workers must be >= 0, found {workers}")
     if isinstance(client, str):
         client = schedule.connect(client)
-        try:
-            return run(
-                spec, directory, workers=workers, client=client, partitions=partitions, redo=redo, finish=finish,
-                progress=progress,
-            )  # fmt: skip
-        finally:
-            client.close()
+        with schedule.quiet():
+            try:
+                return run(
+                    spec, directory, workers=workers, client=client, partitions=partitions, redo=redo, finish=finish,
+                    progress=progress,
+                )  # fmt: skip
+            finally:
+                client.close(timeout=5)
     spec = _checked(spec)  # before anything is written
     place = Directory(directory)
     monitor = Monitor(None, progress)

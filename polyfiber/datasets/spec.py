@@ -143,6 +143,8 @@ class Spec:
         inputs = Inputs(folder) if planned is None else Inputs(dataset, copied=True)
         name = fields.identifier(given["name"], "name")
         sources = _sources(given["networks"], inputs, planned)
+        memory = fields.size(given.get("memory", "1GiB"), "memory")
+        default = max(256, min(65536, memory >> 14))  # a row group of cells is a few hundred bytes a row
         return cls(
             name=name,
             title=fields.text(given.get("title", name), "title"),
@@ -150,8 +152,8 @@ class Spec:
             licence=fields.licence(given.get("licence", "CC0-1.0"), "licence"),
             seed=fields.integer(0, 1 << 256)(given["seed"], "seed"),
             partition=fields.integer(1, 1 << 20)(given.get("partition", 256), "partition"),
-            row_group=fields.integer(256, 1 << 24)(given.get("row_group", 65536), "row_group"),
-            memory=fields.size(given.get("memory", "1GiB"), "memory"),
+            row_group=fields.integer(256, 1 << 24)(given.get("row_group", default), "row_group"),
+            memory=memory,
             sources=sources,
             tables=_tables(given.get("tables", {}), split=any(s.split for s in sources)),
             inputs=inputs,

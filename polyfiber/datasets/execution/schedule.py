@@ -9,6 +9,7 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import functools
+import logging
 import multiprocessing.connection
 import threading
 from collections import deque
@@ -183,6 +184,21 @@ def connect(address: str) -> Any:
         raise InputError(f"no Dask scheduler answers at {address!r}: {error}") from None
 
 
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Without the log of Dask, which tells pages about a scheduler that is gone; it comes as one error of ours."""
+    known = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] in ("distributed", "tornado")]
+    loggers = [logging.getLogger(name) for name in (*known, "asyncio")]
+    levels = [(logger, logger.level) for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in levels:
+            logger.setLevel(level)
+
+
 def cluster(plan: Plan, partitions: Sequence[int], directory: Directory, *, client: Any) -> Iterator[Outcome]:
     """Workers of a Dask cluster; Dask gives the partition of a worker that died to another one.
 
@@ -213,12 +229,16 @@ def cluster(plan: Plan, partitions: Sequence[int], directory: Directory, *, clie
                 raise _lost(client, error) from None
             for future in ended:
                 index = flying.pop(future)
-                if future.status == "finished":
-                    yield future.result()
-                elif future.status == "error":
-                    yield Outcome(index, None, reason_of(future.exception()))
-                else:
-                    raise _lost(client, None)
+                try:  # what a partition raised is told as its outcome; whatever is raised here is the cluster's
+                    if future.status == "finished":
+                        outcome = future.result()
+                    elif future.status == "error":
+                        outcome = Outcome(index, None, reason_of(future.exception()))
+                    else:
+                        raise _lost(client, None)
+                except (OSError, RuntimeError, ValueError, concurrent.futures.CancelledError) as error:
+                    raise _lost(client, error) from None
+                yield outcome
     finally:
         with contextlib.suppress(Exception):  # a scheduler that is gone has nothing to cancel
             client.cancel(list(flying))

@@ -137,13 +137,14 @@ class TableWriter:
 
     def _flush(self, *, whole: bool) -> None:
         table = pyarrow().Table.from_batches(self._waiting).replace_schema_metadata(self.schema.metadata)
-        at = 0
+        self._waiting, at = [], 0
         while table.num_rows - at >= self._row_group or (whole and at < table.num_rows):
             piece = table.slice(at, self._row_group).combine_chunks()
             self._writer.write_table(piece, row_group_size=self._row_group)
             at += piece.num_rows
-        rest = table.slice(at)
-        self._waiting, self._n_waiting = rest.to_batches(), rest.num_rows
+        rest = range(at, table.num_rows)
+        # a copy: a slice would keep the whole
+        self._waiting, self._n_waiting = table.take(list(rest)).to_batches() if rest else [], len(rest)
 
     def close(self) -> Written:
         """Write what waits, close and sync the file."""

@@ -23,6 +23,7 @@ import numpy as np
 
 from ...budget import Budget
 from ...errors import BudgetExceededError, InputError, PolyfiberError
+from ...memory import give_back
 from ...network.model import ReLUNetwork
 from ..fields import Check, unknown
 from ..storage.arrow import arrow_type, check_type, column_of, pyarrow
@@ -33,6 +34,12 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 16384
 """Rows that a table should yield at a time; a guide, the bytes of the files do not depend on it."""
+
+SLACK = 2
+"""Memory of a process by that of the arrays it keeps: 1.7 was measured on tables of cells of 3-40-40-1."""
+
+LARGE = 10_000
+"""Faces of a complex whose memory is handed back to the system when it is dropped."""
 
 Options: TypeAlias = Mapping[str, Any]
 """Checked options of a table: every option is present, defaults filled in."""
@@ -151,7 +158,11 @@ class Item:
         return Budget(seconds=self.seconds, memory=self.memory)
 
     def check_memory(self, needed: int, what: str) -> None:
-        """Raise `BudgetExceededError` (so the item is skipped, with this reason) if ``needed`` bytes are too many."""
+        """Raise `BudgetExceededError` (so the item is skipped, with this reason) if ``needed`` bytes are too many.
+
+        ``needed`` are the arrays that stay; what is made on the way and what the allocator keeps is as much again.
+        """
+        needed = SLACK * needed
         if self.memory is not None and needed > self.memory:
             raise BudgetExceededError(
                 f"{what} needs about {needed / 1e6:.4g} MB; a worker has {self.memory / 1e6:.4g} MB",
@@ -166,7 +177,8 @@ class Item:
         try:
             if self.linear:
                 raise InputError("a linear network has no regions; its complex is one cell")
-            return canonical_complex(self.network, self.domain, budget=self.budget)
+            memory = None if self.memory is None else self.memory // SLACK
+            return canonical_complex(self.network, self.domain, budget=Budget(seconds=self.seconds, memory=memory))
         except PolyfiberError as error:
             error.__traceback__ = None  # would keep the arrays of the failed build
             return error
@@ -185,10 +197,23 @@ class Item:
             raise found
         return found
 
+    @property
+    def held(self) -> int:
+        """Bytes that its complex takes before any table of faces."""
+        skeleton = self.complex._skeleton
+        return int(skeleton.nv * skeleton.bytes_per_vertex)
+
     def release(self) -> int:
         """Drop the complex; returns its number of regions, 0 if no table asked for it."""
         built = self.__dict__.pop("_complex", None)
-        return 0 if built is None or isinstance(built, PolyfiberError) else int(built.n_regions)
+        if built is None or isinstance(built, PolyfiberError):
+            return 0
+        regions, large = int(built.n_regions), sum(built.f_vector) > LARGE
+        del built
+        if large:
+            pyarrow().default_memory_pool().release_unused()
+            give_back()
+        return regions
 
 
 Rows: TypeAlias = Callable[[Sequence[Item], Options], Iterator[Any]]

@@ -23,7 +23,9 @@ def _rows(items: Sequence[Item], options: Options) -> Iterator[Any]:
     d = cx.dimension
     deep = options["vertices"] or options["volumes"]
     faces = sum(cx.f_vector) if deep else sum(cx.f_vector[max(0, d - 1) :])
-    item.check_memory(faces * (cx._store.bytes_per_face + 8) + cx.n_regions * _bytes(cx, options), "the table of cells")
+    tables = faces * (cx._store.bytes_per_face + 8) + cx.n_regions * _bytes(cx, options)
+    rows = 3 * min(cx.n_regions, BATCH_ROWS) * _row(cx, options)  # a batch is put together from its columns
+    item.check_memory(item.held + tables + rows, "the table of cells")
     yield from region_batches(item.id, cx, options)
 
 
@@ -32,6 +34,22 @@ def _bytes(cx: PolyhedralComplex, options: Options) -> int:
     n = cx.dimension
     per = 4 * 2 * (n + 1)
     return per * (1 + (2**n if options["vertices"] else 0)) + (8 * n * (n + 1) if options["volumes"] else 0)
+
+
+def _row(cx: PolyhedralComplex, options: Options) -> int:
+    """Bytes of a row, on the average."""
+    n, n0, regions = cx.dimension, cx.network.architecture[0], max(1, cx.n_regions)
+    walls = 2 * cx.f_vector[-2] // regions if n else 0
+    points = 8 * n0 * ((cx.f_vector[0] << n) // regions)
+    affine = 8 * (n0 + 1) * cx.network.architecture[-1]
+    return (
+        cx.network.n_hidden
+        + cx._frame.n_domain
+        + 32
+        + (affine if options["affine"] else 0)
+        + (walls * (12 + 8 * n0) if options["inequalities"] else 0)
+        + (points if options["vertices"] else 0)
+    )
 
 
 def region_batches(network: int, cx: PolyhedralComplex, options: Options, *, first: int = 0) -> Iterator[Any]:

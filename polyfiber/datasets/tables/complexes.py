@@ -28,6 +28,9 @@ from ..checks.faces import (
 from ..fields import boolean, integer
 from .base import Column, Item, Option, Options, Table, Unsure
 
+MARGINS = 270
+"""Bytes per face of the margins of genericity and of the Lipschitz constant."""
+
 EXPLORED = 1000
 """Regions up to which a row is checked by walking from region to region."""
 
@@ -35,7 +38,9 @@ EXPLORED = 1000
 def _rows(items: Sequence[Item], options: Options) -> Iterator[Any]:
     (item,) = items
     cx = item.complex
-    item.check_memory(sum(cx.f_vector) * cx._store.bytes_per_face, "the table of all faces")
+    # margins and norms look at each face with its forms and its points (measured on 3-24-24-1)
+    deep = MARGINS if options["genericity"] or options["lipschitz"] else 0
+    item.check_memory(item.held + sum(cx.f_vector) * (cx._store.bytes_per_face + deep), "the table of all faces")
     bounded = [int((~cx.is_unbounded(k)).sum()) for k in range(cx.dimension + 1)]
     columns: dict[str, Any] = {
         "network": [item.id],

@@ -33,7 +33,7 @@ def _sets(cx: PolyhedralComplex, options: Options) -> Iterator[tuple[str, int, f
 def _rows(items: Sequence[Item], options: Options) -> Iterator[Any]:
     (item,) = items
     cx = item.complex
-    item.check_memory(4 * sum(cx.f_vector) * cx._store.bytes_per_face, "level sets")
+    item.check_memory(item.held + 4 * sum(cx.f_vector) * cx._store.bytes_per_face, "level sets")
     rows = [
         {"network": item.id, "set": kind, "output": output, "value": value, **_numbers(found, options["sizes"])}
         for kind, output, value, found in _sets(cx, options)

@@ -156,29 +156,54 @@ def test_a_local_cluster_makes_the_same_bytes(spec: Path, whole: dict[str, bytes
     assert contents(tmp_path / "data") == whole
 
 
+def launch(place: Path, tool: str, *more: str) -> subprocess.Popen[bytes]:
+    """A scheduler or a worker of a cluster whose scheduler writes its address into a folder."""
+    file = ["--scheduler-file", str(place / "scheduler.json"), "--no-dashboard"]
+    command = [sys.executable, "-m", f"distributed.cli.dask_{tool}", *file, *more]
+    return subprocess.Popen(
+        command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=place
+    )
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_is_lost(spec: Path, whole: dict[str, bytes], tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    address, folder = tmp_path / "scheduler.json", tmp_path / "data"
+    children = [launch(tmp_path, "scheduler", "--port", "0", "--host", "127.0.0.1")]
+    try:
+        wait_for(address.exists, children[0])
+        children.append(launch(tmp_path, "worker", "--nthreads", "1", "--no-nanny"))
+        process = start(spec, folder, "--scheduler", json.loads(address.read_text())["address"])
+        children.append(process)
+        wait_for(lambda: records(folder) >= 4, process)
+        assert process.poll() is None, "the run ended before the scheduler could be killed"
+        children[0].kill()
+        kept = records(folder)
+        _, errors = process.communicate(timeout=150)
+        said = errors.decode()
+        assert process.returncode == 3, said
+        assert "no longer answers" in said
+        assert "partitions that are done are kept" in said
+        assert "Traceback" not in said
+        assert len(said.strip().splitlines()) < 12, said
+    finally:
+        for child in reversed(children):
+            child.kill()
+            child.communicate()
+    assert kept <= records(folder) < len([name for name in whole if name.startswith("records/")])
+    assert run(spec, folder, workers=0).kept >= kept
+    assert contents(folder) == whole
+
+
 @pytest.mark.slow
 def test_a_cluster_of_processes_with_a_worker_killed(spec: Path, whole: dict[str, bytes], tmp_path: Path) -> None:
     pytest.importorskip("distributed")
     address = tmp_path / "scheduler.json"
     folder = tmp_path / "data"
-
-    def launch(tool: str, *more: str) -> subprocess.Popen[bytes]:
-        command = [
-            sys.executable,
-            "-m",
-            f"distributed.cli.dask_{tool}",
-            "--scheduler-file",
-            str(address),
-            "--no-dashboard",
-        ]
-        return subprocess.Popen(
-            [*command, *more], env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=tmp_path
-        )
-
-    children = [launch("scheduler", "--port", "0", "--host", "127.0.0.1")]
+    children = [launch(tmp_path, "scheduler", "--port", "0", "--host", "127.0.0.1")]
     try:
         wait_for(address.exists, children[0])
-        workers = [launch("worker", "--nthreads", "1", "--no-nanny") for _ in range(2)]
+        workers = [launch(tmp_path, "worker", "--nthreads", "1", "--no-nanny") for _ in range(2)]
         children += workers
         uri = json.loads(address.read_text())["address"]
         process = start(spec, folder, "--scheduler", uri)
