@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from ...budget import heed
+from ...errors import NumericalError
 from ...numerics.exact import nullspace, rank, solve
 from .arrays import Frame, exact_rows
 from .wired_values import ExactGates
@@ -108,12 +109,12 @@ class ExactPredicate:
         if ray:
             kernel = nullspace(np.array([f[:n] for f in forms], dtype=object).reshape(len(forms), n))
             if kernel.shape[1] != 1:
-                raise ArithmeticError("dependent zero forms")
+                raise NumericalError("damaged: the walls of a vertex do not meet in one point")
             direction = self._oriented(list(kernel[:, 0]), words)
             forms.append([*direction, Fraction(0)])
         matrix = np.array([f[:n] for f in forms], dtype=object).reshape(n, n)
         if rank(matrix) < n:
-            raise ArithmeticError("dependent zero forms")
+            raise NumericalError("damaged: the walls of a vertex do not meet in one point")
         solution = solve(matrix, np.array([-f[n] for f in forms], dtype=object))
         assert solution is not None
         return list(solution), direction

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..._typing import Array
+from ...errors import NumericalError
 from .arrays import Frame, exact_rows
 from .layout import unpack
 from .wired_values import IntegerGates
@@ -155,7 +156,7 @@ class IntegerForms:
             rows = [f[:n] for f in forms]
             pivots, scale = eliminate(rows, n)
             if len(pivots) != n - 1 or len(forms) != n - 1:
-                raise ArithmeticError("dependent zero forms")
+                raise NumericalError("damaged: the walls of a vertex do not meet in one point")
             free = next(c for c in range(n) if c not in pivots)
             direction = [0] * n
             direction[free] = scale
@@ -167,7 +168,7 @@ class IntegerForms:
         rows = [[*f[:n], -f[n]] for f in forms]
         pivots, scale = eliminate(rows, n)
         if len(pivots) != n:
-            raise ArithmeticError("dependent zero forms")
+            raise NumericalError("damaged: the walls of a vertex do not meet in one point")
         point = [row[n] for row in rows]
         if scale < 0:
             point, scale = [-x for x in point], -scale

@@ -11,6 +11,7 @@ import contextlib
 import functools
 import logging
 import multiprocessing.connection
+import queue
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -209,36 +210,33 @@ def cluster(plan: Plan, partitions: Sequence[int], directory: Directory, *, clie
     IncompleteError
         The scheduler is gone; the partitions that are done are kept.
     """
-    from distributed import wait
-
     waiting = deque(partitions)
     flying: dict[Any, int] = {}
+    ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    address = str(directory)
     try:
         while waiting or flying:
-            try:
+            try:  # what a partition raised is told as its outcome; whatever is raised here is the cluster's
                 while waiting and len(flying) < IN_FLIGHT:
                     index = waiting.popleft()
-                    future = client.submit(_dask_task, str(directory), plan.fingerprint, index, pure=False)
+                    future = client.submit(_dask_task, address, plan.fingerprint, index, pure=False)
                     flying[future] = index
-                with contextlib.suppress(TimeoutError):
-                    wait(list(flying), timeout=PATIENCE, return_when="FIRST_COMPLETED")
-                ended = [future for future in flying if future.done()]
-                if not ended:
+                    future.add_done_callback(ended.put)  # each is looked at once, whatever their number
+                try:
+                    future = ended.get(timeout=PATIENCE)
+                except queue.Empty:
                     client.run_on_scheduler(_here)  # raises where nobody answers
+                    continue
+                index = flying.pop(future)
+                if future.status == "finished":
+                    outcome = future.result()
+                elif future.status == "error":
+                    outcome = Outcome(index, None, reason_of(future.exception()))
+                else:
+                    raise _lost(client, None)
             except (OSError, RuntimeError, ValueError, concurrent.futures.CancelledError) as error:
                 raise _lost(client, error) from None
-            for future in ended:
-                index = flying.pop(future)
-                try:  # what a partition raised is told as its outcome; whatever is raised here is the cluster's
-                    if future.status == "finished":
-                        outcome = future.result()
-                    elif future.status == "error":
-                        outcome = Outcome(index, None, reason_of(future.exception()))
-                    else:
-                        raise _lost(client, None)
-                except (OSError, RuntimeError, ValueError, concurrent.futures.CancelledError) as error:
-                    raise _lost(client, error) from None
-                yield outcome
+            yield outcome
     finally:
         with contextlib.suppress(Exception):  # a scheduler that is gone has nothing to cancel
             client.cancel(list(flying))

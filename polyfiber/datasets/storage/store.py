@@ -226,7 +226,7 @@ class Directory:
     def _known(self) -> dict[str, tuple[Facts, str]]:
         if self._sums is None:
             self._sums = {}
-            with contextlib.suppress(PolyfiberError, KeyError, TypeError, ValueError):
+            with contextlib.suppress(PolyfiberError, KeyError, TypeError, ValueError, AttributeError, OverflowError):
                 for name, (size, stamp, digest) in self.json(CHECKED, "checksums")["files"].items():
                     self._sums[str(name)] = (Facts(int(size), str(stamp)), str(digest))
         return self._sums

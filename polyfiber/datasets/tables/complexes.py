@@ -28,7 +28,7 @@ from ..checks.faces import (
 from ..fields import boolean, integer
 from .base import Column, Item, Option, Options, Table, Unsure
 
-MARGINS = 270
+MARGINS = 330
 """Bytes per face of the margins of genericity and of the Lipschitz constant."""
 
 EXPLORED = 1000

@@ -16,8 +16,8 @@ from .base import BATCH_ROWS, Column, Item, Option, Options, Table, Unsure
 def _rows(items: Sequence[Item], options: Options) -> Iterator[Any]:
     (item,) = items
     cx = item.complex
-    # 90 bytes a face: points, forms and incidences (measured on 3-24-24-1)
-    item.check_memory(item.held + sum(cx.f_vector) * (cx._store.bytes_per_face + 90), "the table of facets")
+    # 110 bytes a face: points, forms and incidences (measured on 3-24-24-1)
+    item.check_memory(item.held + sum(cx.f_vector) * (cx._store.bytes_per_face + 110), "the table of facets")
     if cx.dimension == 0:
         return
     bends = cx.breakpoint_complex()

@@ -160,9 +160,7 @@ def launch(place: Path, tool: str, *more: str) -> subprocess.Popen[bytes]:
     """A scheduler or a worker of a cluster whose scheduler writes its address into a folder."""
     file = ["--scheduler-file", str(place / "scheduler.json"), "--no-dashboard"]
     command = [sys.executable, "-m", f"distributed.cli.dask_{tool}", *file, *more]
-    return subprocess.Popen(
-        command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=place
-    )
+    return subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=place)
 
 
 @pytest.mark.slow

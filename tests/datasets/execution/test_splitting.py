@@ -13,6 +13,9 @@ import polyfiber as pf
 from polyfiber.datasets import finish, load, run, validate
 from polyfiber.errors import BudgetExceededError, IncompleteError, InputError
 
+from polyfiber.datasets.storage.documents import json_bytes
+from polyfiber.datasets.storage.store import sealed
+
 from ..storage.test_store import contents
 
 pytest.importorskip("pyarrow")
@@ -90,7 +93,7 @@ def test_a_block_that_is_lost_is_noticed(made: Path, tmp_path: Path) -> None:
         "bytes": path.stat().st_size,
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
     }
-    record.write_text(json.dumps(document))
+    record.write_bytes(json_bytes(sealed(document)))
     with pytest.raises(IncompleteError, match="blocks are missing"):
         finish(tmp_path / "d")
 

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from polyfiber.datasets import Networks, Spec, finish, load, run, validate
+from polyfiber.datasets.storage.documents import json_bytes
+from polyfiber.datasets.storage.store import sealed
 from polyfiber.errors import FileFormatError, IncompleteError, InputError
 
 pa = pytest.importorskip("pyarrow")
@@ -189,8 +191,33 @@ def _reseal(folder: Path, index: int) -> None:
     document = json.loads(record.read_text())
     path = folder / "networks" / f"part-{index:05d}.parquet"
     document["tables"]["networks"] |= {"bytes": path.stat().st_size, "sha256": checksum(path)}
-    record.write_text(json.dumps(document))
+    record.write_bytes(json_bytes(sealed(document)))
     finish(folder)
+
+
+@pytest.mark.parametrize("key", ["regions", "skipped", "failed"])
+def test_a_count_of_a_record_that_was_changed_is_noticed(copied: Path, key: str) -> None:
+    before = contents(copied)
+    record = copied / "records" / "part-00002.json"
+    document = json.loads(record.read_text())
+    document[key] += 1
+    record.write_bytes(json_bytes(document))
+    assert not validate(copied, rows=1, rng=0).ok
+    with pytest.raises(IncompleteError, match="damaged"):
+        finish(copied)
+    assert run(copied_spec(copied), copied, workers=0).done == 1
+    assert contents(copied) == before
+
+
+def copied_spec(folder: Path) -> Any:
+    """The spec that a dataset was made from."""
+    return json.loads((folder / "plan.json").read_text())["spec"]
+
+
+def test_a_list_of_checksums_that_is_nonsense_is_not_believed(copied: Path) -> None:
+    for text in ('{"files": []}', '{"files": {"networks/part-00000.parquet": [1e999, "", ""]}}', "[", '{"files": 3}'):
+        (copied / ".checked").write_text(text)
+        assert run(copied_spec(copied), copied, workers=0).done == 0
 
 
 def test_a_missing_file_is_made_again(copied: Path) -> None:

@@ -576,3 +576,28 @@ def test_names_are_unique(tmp_path: Path) -> None:
     model.graph.initializer.append(model.graph.initializer[0])
     with pytest.raises(FileFormatError, match="two initializers"):
         read(tmp_path, model.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("operation", "attributes", "message"),
+    [
+        ("Softmax", {"axis": -1}, "compares 3 of the 6 outputs"),
+        ("LogSoftmax", {"axis": 1}, "compares 2 of the 6 outputs"),
+        ("ArgMax", {}, "across the batch"),
+        ("Softmax", {"axis": 7}, "works along axis 7"),
+    ],
+)
+def test_a_head_over_some_of_the_outputs_is_refused(
+    tmp_path: Path, operation: str, attributes: dict[str, Any], message: str
+) -> None:
+    body = [
+        gemm(["x", "W", "b"], "h", transB=1),
+        node("Relu", ["h"], ["r"]),
+        node("Gemm", ["r", "W3", "b3"], ["z"], transB=1),
+        node("Reshape", ["z", "shape"], ["s"]),
+        node(operation, ["s"], ["y"], **attributes),
+    ]
+    more = {"W3": np.ones((6, 5), np.float32), "b3": np.zeros(6, np.float32), "shape": np.array([1, 2, 3])}
+    data = build(body, {**BASE, "W": W1, "b": B1, **more})
+    with pytest.raises(UnsupportedLayerError, match=message):
+        read(tmp_path, data)
