@@ -11,10 +11,9 @@ import pytest
 
 import polyfiber as pf
 from polyfiber.datasets import finish, load, run, validate
-from polyfiber.errors import BudgetExceededError, IncompleteError, InputError
-
 from polyfiber.datasets.storage.documents import json_bytes
 from polyfiber.datasets.storage.store import sealed
+from polyfiber.errors import BudgetExceededError, IncompleteError, InputError
 
 from ..storage.test_store import contents
 

@@ -328,6 +328,13 @@ def _unary(op: str, **attributes: Any) -> Callable[[_Translation, Any], str]:
     return call
 
 
+def _compared(op: str) -> Callable[[_Translation, Any], str]:
+    def call(t: _Translation, node: Any) -> str:
+        return t.g.add(op, [t.operand(t.first(node))], name=node.name, axis=_axis(t.argument(node, 1, "dim")))
+
+    return call
+
+
 def _binary(op: str) -> Callable[[_Translation, Any], str]:
     def call(t: _Translation, node: Any) -> str:
         if node.kwargs.get("alpha", 1) != 1 or node.kwargs.get("rounding_mode"):
@@ -474,12 +481,8 @@ _FUNCTIONS: dict[str, Callable[[_Translation, Any], Any]] = {
     "abs": _unary("Abs"),
     "neg": _unary("Neg"),
     "sigmoid": _unary("Sigmoid"),
-    **{
-        name: lambda t, node, op=op: t.g.add(
-            op, [t.operand(t.first(node))], name=node.name, axis=_axis(t.argument(node, 1, "dim"))
-        )
-        for name, op in (("softmax", "Softmax"), ("log_softmax", "LogSoftmax"))
-    },
+    "softmax": _compared("Softmax"),
+    "log_softmax": _compared("LogSoftmax"),
     "leaky_relu": lambda t, node: t.g.add(
         "LeakyRelu",
         [t.operand(t.first(node))],
