@@ -25,6 +25,10 @@ from ..tables import table
 from ..tables.base import Item, Unsure
 
 
+MOST_WHOLE = 20_000
+"""Rows of a network up to which it is asked whether all are there."""
+
+
 @dataclass(frozen=True)
 class Validation:
     """What `validate` found.
@@ -309,7 +313,9 @@ def _chosen_rows(name: str, plan: Plan, data: Dataset, chosen: Any, monitor: Mon
             complaints = [f"{name}, network {number}: cannot be derived again: {reason_of(error)}"]
         if name == "networks" and not item.failed:
             complaints += [
-                f"networks, network {number}: {text}" for row in group for text in _skips(item, row, plan, data)
+                text if isinstance(text, Unsure) else f"networks, network {number}: {text}"
+                for row in group
+                for text in _skips(item, row, plan, data)
             ]
         problems += complaints
         item.release()
@@ -318,7 +324,7 @@ def _chosen_rows(name: str, plan: Plan, data: Dataset, chosen: Any, monitor: Mon
 
 
 def _skips(item: Item, row: Mapping[str, Any], plan: Plan, data: Dataset) -> Iterator[str]:
-    """Tables that a network is left out of have no rows of it, and refuse it again, with the same words; the others have rows."""
+    """Tables that a network is left out of have no rows of it, and refuse it again, with the same words; the others have all."""
     skipped = dict(zip(row["skipped"], row["reasons"]))
     for name in skipped:
         if name not in plan.spec.tables or name == "networks":
@@ -328,6 +334,12 @@ def _skips(item: Item, row: Mapping[str, Any], plan: Plan, data: Dataset) -> Ite
         if name in ("networks", "blocks") or not found.accepts(item):
             continue
         count = data[name].to_arrow(["network"], network=item.id).num_rows
+        if name not in skipped and found.whole is not None:
+            if count > MOST_WHOLE:
+                yield Unsure(f"whether {name} are missing: more than {MOST_WHOLE} rows of a network")
+            else:
+                rows = data[name].to_arrow(list(found.identity), network=item.id)
+                yield from found.whole(item, rows, options)
         if name not in skipped:
             if count == 0 and name in ("complexes", "cells", "fibers", "strata", "trajectories"):
                 yield f"no rows in {name}, and no reason for it"

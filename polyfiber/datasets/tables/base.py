@@ -237,6 +237,10 @@ way than ``rows`` took: rationals, linear programs, evaluation at points, …
 """
 
 
+WholeCheck: TypeAlias = Callable[[Item, Any, Options], Iterator[str]]
+"""``whole(item, rows, options)``: the same of all rows of an item, a ``pyarrow.Table`` of the columns `Table.identity`."""
+
+
 @dataclass(frozen=True)
 class Table:
     """A table of a dataset.
@@ -262,6 +266,10 @@ class Table:
     blocks : callable, optional
         Rows of a block of a complex that is split over workers, see `BlockRows`. Without it such
         networks are skipped in this table.
+    whole : callable, optional
+        ``whole(item, rows, options)``: whether all rows of a network are there, see `WholeCheck`.
+    identity : tuple of str
+        Columns that it is asked with.
     provenance : tuple of str
         Columns that say where a row comes from or number it, and that the check does not derive again.
     """
@@ -275,6 +283,8 @@ class Table:
     group: int = 1
     linear: bool | None = False
     blocks: BlockRows | None = None
+    whole: WholeCheck | None = None
+    identity: tuple[str, ...] = ()
     provenance: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from ...complexes.complex import PolyhedralComplex
-from ..checks import cell_geometry
+from ..checks import cell_geometry, whole
+from ..checks.faces import Unclear
 from ..fields import boolean
 from ..storage.arrow import lists, pyarrow
 from .base import BATCH_ROWS, Column, Item, Option, Options, Table, Unsure
@@ -129,6 +130,21 @@ def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> I
         yield from (f"{where}: {text}" for text in _disagreements(item, row, A, b, *ball, options))
 
 
+def _whole(item: Item, rows: Any, options: Options) -> Iterator[str]:
+    """All regions, each once."""
+    signs = rows.column("signs").to_pylist()
+    try:
+        expected, _ = whole.all_signs(item.network, item.domain, len(signs))
+    except Unclear as error:
+        yield Unsure(f"whether cells are missing: {error}")
+        return
+    width = expected.shape[1]
+    if any(len(row) != width for row in signs):
+        yield f"signs of cells that are not of {width} neurons and inequalities"
+        return
+    yield from whole.disagreements(np.array(signs, dtype=np.int8).reshape(-1, width), expected, "cells")
+
+
 def _disagreements(
     item: Item, row: Mapping[str, Any], A: Any, b: Any, x: Any, radius: float, options: Options
 ) -> Iterator[str]:
@@ -222,6 +238,8 @@ TABLE = Table(
     ),
     rows=_rows,
     check=_check,
+    whole=_whole,
+    identity=("signs",),
     provenance=("cell",),
     blocks=_of_block,
     options=(

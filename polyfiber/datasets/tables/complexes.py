@@ -25,14 +25,12 @@ from ..checks.faces import (
     vertex_margin,
     weight_margin,
 )  # fmt: skip
+from ..checks.whole import EXPLORED
 from ..fields import boolean, integer
 from .base import Column, Item, Option, Options, Table, Unsure
 
 MARGINS = 330
 """Bytes per face of the margins of genericity and of the Lipschitz constant."""
-
-EXPLORED = 1000
-"""Regions up to which a row is checked by walking from region to region."""
 
 
 def _rows(items: Sequence[Item], options: Options) -> Iterator[Any]:

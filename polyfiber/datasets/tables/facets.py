@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import cell_geometry
+from ..checks import cell_geometry, whole
+from ..checks.faces import Unclear
 from ..fields import boolean
 from ..storage.arrow import pyarrow
 from .base import BATCH_ROWS, Column, Item, Option, Options, Table, Unsure
@@ -87,6 +88,33 @@ def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> I
             yield f"{where}: visible is {row['visible']} with weight {weight.tolist()}"
 
 
+def _whole(item: Item, rows: Any, options: Options) -> Iterator[str]:
+    """As many facets of each neuron as there are, where none lies on two walls; and none twice."""
+    places = [tuple(place) for place in zip(*(rows.column(name).to_pylist() for name in ("layer", "neuron", "facet")))]
+    if len({facet for *_, facet in places}) < len(places):
+        yield "facets with the same number"
+    if not options["invisible"]:
+        yield Unsure("whether facets are missing: only the visible ones are in the table")
+        return
+    try:  # of n regions, at most 2 n facets in the plane; more in more dimensions
+        regions, facets = whole.all_signs(
+            item.network, item.domain, 1 + len(places) // max(1, item.network.architecture[0])
+        )
+    except Unclear as error:
+        yield Unsure(f"whether facets are missing: {error}")
+        return
+    hidden = item.network.n_hidden
+    zero = facets[:, :hidden] == 0
+    if (regions[:, :hidden] == 0).any() or (zero.sum(axis=1) > 1).any():
+        yield Unsure("whether facets are missing: some lie on several walls")
+        return
+    ends = np.concatenate([[0], np.cumsum(item.network.hidden_widths)])
+    found = np.bincount([int(ends[layer - 1]) + neuron for layer, neuron, _ in places], minlength=hidden)
+    expected = zero.sum(axis=0)
+    if len(found) > hidden or (found != expected).any():
+        yield f"{found.sum()} facets of hidden neurons in the file; expected {expected.sum()}, so many of each: {expected.tolist()}"
+
+
 def _polytope(item: Item, row: Mapping[str, Any], signs: Any, own: int, options: Options) -> Iterator[str]:
     """Boundedness and size of the facet: cdd on the inequalities of a region beside it, in the plane of the facet."""
     domain = 0 if item.domain is None else len(item.domain.b)
@@ -148,6 +176,8 @@ TABLE = Table(
     ),
     rows=_rows,
     check=_check,
+    whole=_whole,
+    identity=("layer", "neuron", "facet"),
     provenance=("facet", "positive", "negative"),
     options=(
         Option("invisible", True, boolean, "Facets of weight zero too."),

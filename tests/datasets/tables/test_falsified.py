@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from polyfiber.datasets import Networks, Spec, load, run
+from polyfiber.datasets import Networks, Spec, load, run, validate
 from polyfiber.datasets.tables import names, table
 from polyfiber.datasets.tables.base import Unsure
 
@@ -99,6 +99,44 @@ def test_every_column(made: tuple[str, Path]) -> None:
         if noticed is False:
             missed.append(f"{name}.{column}")
     assert not missed
+
+
+@pytest.mark.parametrize("name", ["cells", "facets"])
+def test_rows_that_are_missing_or_there_twice(
+    made: tuple[str, Path], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where every checksum and count agrees with what is left."""
+    import pyarrow as pa
+
+    which, folder = made
+    if which != "relu":
+        pytest.skip("one dataset will do")
+    data, spec = load(folder), Spec.of(SPECS[which])
+    found, options = table(name), spec.tables[name]
+    for number in range(spec.count):
+        rows, item = data[name].to_arrow(list(found.identity), network=number), Networks(spec).item(number)
+        honest = [str(t) for t in found.whole(item, rows, options) if not isinstance(t, Unsure)]
+        assert not honest, honest
+        for other in (
+            rows.slice(1),
+            pa.concat_tables([rows.slice(1), rows.slice(1, 1)]),
+            pa.concat_tables([rows, rows.slice(0, 1)]),
+        ):
+            assert [t for t in found.whole(item, other, options) if not isinstance(t, Unsure)], number
+    reader, fewer = type(data[name]), []
+
+    def without_the_last(self: Any, columns: Any = None, *, network: int | None = None) -> Any:
+        rows = whole(self, columns, network=network)
+        if self.name == name and network is not None and len(rows) > 1:
+            fewer.append(network)
+            return rows.slice(0, len(rows) - 1)
+        return rows
+
+    whole = reader.to_arrow
+    monkeypatch.setattr(reader, "to_arrow", without_the_last)
+    report = validate(folder, rows=50, redo=0, rng=0)
+    assert fewer
+    assert any(f"{name}" in text for text in report.problems), report.problems
 
 
 def test_only_numbers_and_origins_are_taken_on_trust() -> None:
