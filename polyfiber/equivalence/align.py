@@ -90,7 +90,7 @@ def align(a: ReLUNetwork, b: ReLUNetwork, *, budget: Budget | None = None) -> Al
             f"networks of one architecture can be aligned, found {a.architecture} and {b.architecture}; minimize both first"
         )
     monitor = Monitor(budget)
-    a, b = (values_in_floats(net, "aligning") for net in (a, b))
+    a, b = (values_in_floats(net, "aligning", squares=True) for net in (a, b))
     before = _distance(a, b)
     best, moves = b, compose()
     hidden = len(a.weights) - 1

@@ -46,8 +46,8 @@ def within_floats(net: ReLUNetwork) -> ReLUNetwork:
         ) from None
 
 
-def values_in_floats(net: ReLUNetwork, what: str) -> ReLUNetwork:
-    """As `within_floats`, where values at inputs of size 1 stay within floats as well.
+def values_in_floats(net: ReLUNetwork, what: str, *, squares: bool = False) -> ReLUNetwork:
+    """As `within_floats`, where values at inputs of size 1 (and squares of them and of parameters) stay within floats as well.
 
     Raises
     ------
@@ -59,7 +59,8 @@ def values_in_floats(net: ReLUNetwork, what: str) -> ReLUNetwork:
     with np.errstate(over="ignore", invalid="ignore"):
         for W, b in zip(rounded.weights, rounded.biases):
             y = np.abs(W) @ y + np.abs(b)
-            if not (np.isfinite(y).all() and np.isfinite((W * W).sum()) and np.isfinite((y * y).sum())):
+            sizes = (y, (W * W).sum(), (y * y).sum()) if squares else (y,)
+            if not all(np.isfinite(size).all() for size in sizes):
                 raise InputError(
                     f"{what}: parameters whose products leave the range of floats; rescale neurons and outputs"
                 )
