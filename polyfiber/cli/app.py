@@ -48,7 +48,7 @@ def _options(
     _state["debug"] = debug
 
 
-_state: dict[str, Any] = {"debug": False, "compiling": False}
+_state: dict[str, Any] = {"debug": False, "compiling": False, "argv": []}
 
 
 def _register() -> None:
@@ -60,7 +60,7 @@ def _register() -> None:
 
 def _say_compiling(name: str) -> None:
     """Once: that the silence is compilation."""
-    if not _state["compiling"] and not {"-q", "--quiet"} & set(sys.argv):
+    if not _state["compiling"] and not {"-q", "--quiet"} & set(_state["argv"]):
         print(
             "compiling, once (about 15 s on an idle machine); later runs load the code",
             file=sys.stderr,
@@ -72,6 +72,7 @@ def _say_compiling(name: str) -> None:
 def main(argv: list[str] | None = None) -> None:
     """Run the command line; whatever goes wrong is one line on standard error and an exit code."""
     mend_streams()
+    _state["argv"] = sys.argv if argv is None else argv
     on_compiling(_say_compiling)
     try:
         with noting_interrupts() as pressed:

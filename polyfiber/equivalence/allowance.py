@@ -55,8 +55,11 @@ def directions(n: int) -> FloatArray:
 
 
 def parameters_within(tolerance: float, depth: int) -> float:
-    """How far parameters may be apart, each relatively, so that outputs are within the tolerance times the terms that are there, for each layer once."""
-    return min(tolerance / (1 + 2 * depth * tolerance), 0.5 / depth)
+    """How far parameters may be apart, each relatively, so that outputs are within the tolerance times the terms that are there, for each layer once.
+
+    A quarter of `SHARE` more: it is explained as well, and parameters moved by the tolerance itself are apart by a few roundings more.
+    """
+    return min(tolerance * (1 + SHARE / (4 * depth)) / (1 + 2 * depth * tolerance), 0.5 / depth)
 
 
 class Allowance:
