@@ -24,7 +24,6 @@ from ..storage.store import Directory, fits, record_name
 from ..tables import table
 from ..tables.base import Item, Unsure
 
-
 MOST_WHOLE = 20_000
 """Rows of a network up to which it is asked whether all are there."""
 
