@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ._typing import Array, FloatArray
-from .errors import InputError, MissingDependencyError, ShapeError, SolverError
+from .errors import BudgetExceededError, InputError, MissingDependencyError, ShapeError, SolverError
+from .memory import available_memory
 from .network.model import _as_parameter
 from .numerics.exact import as_fractions
 from .numerics.hulls import AffineHull, affine_hull
@@ -239,6 +240,13 @@ class Box(Polyhedron):
     dimension : int, optional
         Number of coordinates when both bounds are numbers.
 
+    Raises
+    ------
+    InputError, ShapeError
+        Bounds that do not fit together.
+    BudgetExceededError
+        So many coordinates that the inequalities do not fit into memory.
+
     Examples
     --------
     >>> import polyfiber as pf
@@ -274,6 +282,14 @@ class Box(Polyhedron):
             if not self.lo[c] <= self.hi[c]:
                 raise InputError(f"box bounds in coordinate {c}: lo {self.lo[c]} is above hi {self.hi[c]}")
         n = shape[0]
+        needed = 32 * n * n  # and a copy that cannot be changed
+        free = available_memory() if n > 1000 else None
+        if free is not None and needed > free:
+            raise BudgetExceededError(
+                f"the {2 * n} inequalities of a box in {n} inputs take {needed / 1e9:.3g} GB, and there are {free / 1e9:.3g} GB: "
+                "ask about fewer inputs, for instance on a slice (pf.slice_through)",
+                partial=None,
+            )
         A = np.zeros((2 * n, n))
         A[np.arange(n), np.arange(n)] = -1.0
         A[n + np.arange(n), np.arange(n)] = 1.0

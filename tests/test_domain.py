@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial import ConvexHull
 
 import polyfiber as pf
-from polyfiber.errors import InputError, ShapeError
+from polyfiber.errors import BudgetExceededError, InputError, ShapeError
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -45,3 +45,8 @@ def test_rays_lines_and_refusals() -> None:
         pf.Polyhedron.hull([[0, 0], [1, 1], [2, 2]])
     with pytest.raises(ShapeError, match="rays"):
         pf.Polyhedron.hull([[0, 0]], rays=[[1, 0, 0]])
+
+
+def test_a_box_of_more_coordinates_than_memory_holds() -> None:
+    with pytest.raises(BudgetExceededError, match="slice_through"):
+        pf.Box(-1, 1, dimension=2_000_000)
