@@ -172,13 +172,22 @@ def spreads(flat, widths, points, out):
 
 
 @bare_kernel
-def _same_row(p, q, at, to, inner, bias, order, scales, limit):
-    """How far a row of q is from one of p, entry by entry, and its scale; infinite beyond the limit, or where the scale is not positive."""
+def _largest(p, at, inner, scales):
+    """Which entry of a row is the largest; -1 where all are zero."""
     top, k = 0.0, -1
     for c in range(inner):
         v = abs(p[at + c]) * scales[c]
         if v > top:
             top, k = v, c
+    return k
+
+
+@bare_kernel
+def _same_row(p, q, at, to, k, inner, bias, order, scales, limit):
+    """How far a row of q is from one of p, entry by entry, and its scale; infinite beyond the limit, or where the scale is not positive.
+
+    k: the largest entry of the row of p, which says what the scale is.
+    """
     if k < 0:  # constants; those that are not positive are zero, whatever they are
         for c in range(inner):
             if q[to + c] != 0.0:
@@ -186,7 +195,13 @@ def _same_row(p, q, at, to, inner, bias, order, scales, limit):
         if bias[0] > 0.0 and bias[1] > 0.0:
             return 0.0, bias[1] / bias[0]
         return (0.0, 1.0) if bias[0] <= 0.0 and bias[1] <= 0.0 else (np.inf, 1.0)
-    ratio = q[to + order[k]] / (p[at + k] * scales[k])
+    mine, other = p[at + k] * scales[k], q[to + order[k]]
+    if not mine * other > 0.0:
+        return np.inf, 1.0
+    u, v = bias[0] * other, bias[1] * mine  # most rows are told apart by their biases, without a division
+    if abs(u - v) > 2.0 * limit * max(abs(u), abs(v)):
+        return np.inf, 1.0
+    ratio = other / mine
     if not 1e-200 < ratio < 1e200:
         return np.inf, 1.0
     worst = 0.0
@@ -235,10 +250,11 @@ def apart(p, q, widths, limit, work):
             scales[now, c] = 1.0 / scales[now, c]
         for i in range(rows):
             found = -1
+            k = _largest(p, position + i * inner, inner, scales[now])
             for j in range(rows):
                 if free[j]:
                     d, ratio = _same_row(
-                        p, q, position + i * inner, position + j * inner, inner, (p[bias + i], q[bias + j]),
+                        p, q, position + i * inner, position + j * inner, k, inner, (p[bias + i], q[bias + j]),
                         orders[now], scales[now], limit,
                     )  # fmt: skip
                     if d <= limit:
