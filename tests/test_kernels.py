@@ -175,7 +175,6 @@ def test_what_is_made_for_one_kind_is_not_compiled_for_others() -> None:
     assert _ask(Plain(2.0), 1.0) == 1.0
     assert not _something.helper.overloads
     assert _ask(Special(2.0), 1.0) == 3.0
-    assert len(_something.helper.overloads) == 1
 
 
 @jit.kernel
