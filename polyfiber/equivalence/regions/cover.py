@@ -263,7 +263,7 @@ class CoverSearch:
         limits : (m,) array
             ``|f_o - g_o| <= limits[o]`` is asked for, beside what follows. Infinity asks nothing.
         share : float
-            And so much of what the terms of output o add up to, on the way to the point, in the network where they are more; neurons that are off add nothing.
+            And so much of what the terms of output o add up to, on the way to the point, in the network where they are less; neurons that are off add nothing.
         blurs : float
             And so many times what parameters and coordinates moved by `kernels.BLUR` do to the values at hand.
         stop : int, optional

@@ -384,7 +384,7 @@ def _finish_classes(pair, cells, slot, bench, limits, tally, noise):
 def _finish(pair, cells, slot, bench, limits, tally, noise, share, blurs):
     """Compare both networks on a finished cell; whether the bound is within the limit at all generators.
 
-    The limit is ``limits[o]`` at points, plus a share of what the terms that are there add up to, in the network where they are more, plus so many times the blur (`_walk`).
+    The limit is ``limits[o]`` at points, plus a share of what the terms that are there add up to, in the network where they are less, plus so many times the blur (`_walk`).
     """
     G, count, pattern = cells.generators[slot], cells.count[slot], cells.pattern[slot]
     n = G.shape[1] - 1
@@ -402,7 +402,7 @@ def _finish(pair, cells, slot, bench, limits, tally, noise, share, blurs):
                 one, other = bench.carried[0, o] + noise * own, bench.carried[1, o] + noise * its
                 explained = 0.0
                 bound = (abs(u - v) + one + other) * (1 + 1e-9)
-                limit = limits[o] * h[n] + share * max(own, its)
+                limit = limits[o] * h[n] + share * min(own, its)
             if limits[o] < np.inf and not (walked or bound <= limit):
                 for net in range(2):  # a closer look, at all outputs from here on
                     _walk(pair, pattern, net, bench, h, n)
@@ -414,7 +414,7 @@ def _finish(pair, cells, slot, bench, limits, tally, noise, share, blurs):
                 explained = blurs * (bench.walk[3, 0, o] + bench.walk[3, 1, o])
                 bound = (abs(u - v) + one + other) * (1 + 1e-9)
                 own, its = _size(bench.terms[0, o], h, pair.centre, n), _size(bench.terms[1, o], h, pair.centre, n)
-                limit = limits[o] * h[n] + share * max(own, its)
+                limit = limits[o] * h[n] + share * min(own, its)
             gap = abs(u - v)
             if not bound < np.inf:
                 gap, bound = 0.0, np.inf
