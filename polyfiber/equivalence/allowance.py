@@ -3,7 +3,7 @@
 At an input x outputs may differ by the largest of
 
 1. what parameters do that move by the tolerance, each relatively to itself, of either network, neurons that stay off adding nothing (`explains`), and some
-   rounding and `SHARE` of the tolerance of all terms that are there (`rounding`);
+   rounding and `SHARE` of the tolerance of all terms that are there, in the network where they are less (`rounding`);
 2. eight times the tolerance times what the outputs reach (`reach`), at inputs no larger than ``1 + max |x_i|``: largest values that are seen at fixed inputs.
 
 **A NO needs an exact gap above both. A YES needs a proof that every gap is within one of them**, so no pair can have a YES by one way and a NO by another:
@@ -154,7 +154,8 @@ class Allowance:
 
     # ---- what moved parameters do ---------------------------------------------------------------
     def rounding(self, X: FloatArray) -> FloatArray:
-        """A thousandth of the tolerance, and some roundings, of the terms that are there (…, nL): what cells take for nothing.
+        """A thousandth of the tolerance of the terms that are there (…, nL), in the network where they are less, and some roundings
+        where they are more: what cells take for nothing.
 
         Terms are counted from the centre of the domain, or from 0 and a unit around it, as cells do.
         """
@@ -164,8 +165,9 @@ class Allowance:
             centre = 0.5 * self.box[0] + 0.5 * self.box[1]
             size = np.abs(X - centre) + np.abs(centre)
         depth = max(len(net.weights) for net in (self.a, self.b))
-        most = np.maximum(*(present(net, X, self.tolerance, size) for net in (self.a, self.b)))
-        return np.asarray((SHARE * self.tolerance + 64 * (depth + 1) * UNIT) * most)
+        one, other = (present(net, X, self.tolerance, size) for net in (self.a, self.b))
+        roundings = 64 * (depth + 1) * UNIT * np.maximum(one, other)
+        return np.asarray(SHARE * self.tolerance * np.minimum(one, other) + roundings)
 
     def explains(self, X: FloatArray) -> FloatArray:
         """Gap (…, nL) that is explained at inputs of R^n: a NO has to exceed it.

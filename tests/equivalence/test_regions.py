@@ -243,3 +243,14 @@ def test_top1_agreement() -> None:
         assert (int(np.argmax(wide(x))), int(np.argmax(other(x)))) == answer.winners
     with pytest.raises(ValueError, match="at least two"):
         top1_agreement(pf.ReLUNetwork.random((3, 2, 1)), pf.ReLUNetwork.random((3, 2, 1)), box)
+
+
+def test_a_pyramid_does_not_excuse_itself_by_its_own_terms() -> None:
+    """Height 1, width 2e-6, at distance 2.6e6: its terms add up to 1e12, the outputs of the other network to 1/4."""
+    p, q = 2.0**21 + 2.0**19, 2.0**-20
+    f = pf.ReLUNetwork([[[1.0], [-1.0]], [[0.0, 0.0]], [[0.0]]], [[0.0, 0.0], [0.0], [0.25]])
+    g = pf.ReLUNetwork([[[1.0], [-1.0]], [[-1.0, -1.0]], [[1 / q]]], [[p, -p], [q], [0.25]])
+    box = pf.Box([-p - 1], [-p + 1])
+    for pair in ((f, g), (g, f)):
+        assert pf.are_equivalent(*pair, box).verdict is pf.Verdict.NO
+        assert pf.are_equivalent(*pair).verdict is not pf.Verdict.YES
