@@ -150,13 +150,15 @@ def kills(count: int, seed: int, dask: bool) -> list[str]:
             SPEC.replace("count = 4", "count = 120").split('[[networks]]\nkind = "files"')[0]
             + "[tables.complexes]\n[tables.cells]\n"
         )
-        command = [sys.executable, "-m", "polyfiber", "dataset", "run", str(spec), "-q", "-w", "1", "-o"]
+        command = [sys.executable, "-m", "polyfiber", "dataset", "run", str(spec), "-q", "-o"]
         cluster = None
         if dask:
             from distributed import LocalCluster
 
             cluster = LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0")
             command[-1:-1] = ["--scheduler", cluster.scheduler_address]
+        else:
+            command[-1:-1] = ["-w", "1"]
         start = time.monotonic()
         subprocess.run([*command, str(home / "whole")], check=True, stdout=subprocess.DEVNULL)
         whole, span = contents(home / "whole"), time.monotonic() - start
