@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from polyfiber.datasets.tables import names, table  # noqa: E402
+from polyfiber.datasets.tables import NAMES, table  # noqa: E402
 
 HEAD = """# Tables of datasets
 
@@ -51,7 +51,7 @@ def describe(name: str) -> str:
 
 def document() -> str:
     """The whole page."""
-    return HEAD + "".join(describe(name) for name in names())
+    return HEAD + "".join(describe(name) for name in NAMES)
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ import numpy as np
 from .._typing import Array
 from ..budget import Monitor
 from ..errors import FileFormatError, MissingDependencyError
-from ..network.readers.npz import parse_npy
+from ..network.readers.npz import array_names, parse_npy
 
 FLOOR = 64 << 20
 RATIO = 200
@@ -100,7 +100,8 @@ def read_npz(path: Path) -> dict[str, Array]:
         if len({entry.filename for entry in entries}) < len(entries):
             raise FileFormatError("two entries of the same name")
         _proportionate(sum(entry.file_size for entry in entries), size)
-        return {entry.filename.removesuffix(".npy"): _entry(archive, entry) for entry in entries}
+        names = array_names(entry.filename for entry in entries)
+        return {name: _entry(archive, archive.getinfo(entry)) for name, entry in names.items()}
 
 
 def _entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Array:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from .._version import __version__
@@ -235,12 +236,13 @@ def make_plan(spec: Spec) -> Plan:
     return Plan(spec, tuple(partitions), versions())
 
 
-def versions() -> dict[str, str]:
-    """Versions that the bytes of the files depend on."""
+@cache
+def versions() -> Mapping[str, str]:
+    """Versions that the bytes of the files depend on; asked once per process, it costs more than a small partition."""
     found = {"polyfiber": __version__}
     for package in ("numpy", "scipy", "numba", "pyarrow"):
         try:
             found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             found[package] = "absent"
-    return found
+    return MappingProxyType(found)

@@ -230,13 +230,18 @@ def _outcomes(
 
 
 class _Tally:
-    """Sums over the partitions that are done, and progress."""
+    """Sums over the partitions that are done, kept as they end, and progress."""
 
     def __init__(self, plan: Plan, kept: dict[int, dict[str, Any]], monitor: Monitor) -> None:
         self.plan, self.monitor = plan, monitor
-        self.records = dict(kept)
         self.n_kept = len(kept)
+        self.n_done = 0
         self.failures: list[tuple[int, str]] = []
+        self.counts = dict.fromkeys(("networks", "failed", "skipped", "regions"), 0)
+        self.rows, self.bytes = dict.fromkeys(plan.spec.tables, 0), dict.fromkeys(plan.spec.tables, 0)
+        self.split = any(p.blocks for p in plan.partitions)
+        for record in kept.values():
+            self._count(record)
         self._tell()
 
     def add(self, outcome: schedule.Outcome, place: Directory) -> None:
@@ -249,34 +254,36 @@ class _Tally:
                 "the workers must share this directory"
             )
         else:
-            self.records[outcome.partition] = outcome.record
+            self._count(outcome.record)
         self._tell()
 
     def _is_there(self, index: int, place: Directory) -> bool:
         spec = self.plan.spec
         return place.record(self.plan.partition(index), spec.fingerprint, spec.tables, deep=False) is not None
 
-    def sum(self, key: str) -> int:
-        return sum(int(r[key]) for r in self.records.values())
-
-    def of_tables(self, key: str) -> dict[str, int]:
-        return {n: sum(int(r["tables"][n][key]) for r in self.records.values()) for n in self.plan.spec.tables}
+    def _count(self, record: Mapping[str, Any]) -> None:
+        self.n_done += 1
+        for key in self.counts:
+            self.counts[key] += int(record[key])
+        for name in self.plan.spec.tables:
+            self.rows[name] += int(record["tables"][name]["rows"])
+            self.bytes[name] += int(record["tables"][name]["bytes"])
 
     def _tell(self) -> None:
-        done, whole = len(self.records), len(self.plan.partitions)
+        done, whole = self.n_done, len(self.plan.partitions)
         facts = {"partitions": done}
-        if any(p.blocks for p in self.plan.partitions):
-            phase, facts = "partitions", {"networks": self.sum("networks")}
+        if self.split:
+            phase, facts = "partitions", {"networks": self.counts["networks"]}
         else:
-            phase, done, whole = "networks", self.sum("networks"), self.plan.spec.count
+            phase, done, whole = "networks", self.counts["networks"], self.plan.spec.count
         self.monitor.report(
             phase,
             done,
             whole,
             **facts,
-            regions=self.sum("regions"),
-            rows=sum(self.of_tables("rows").values()),
-            skipped=self.sum("skipped"),
+            regions=self.counts["regions"],
+            rows=sum(self.rows.values()),
+            skipped=self.counts["skipped"],
             failures=len(self.failures),
         )
 
@@ -287,12 +294,12 @@ class _Tally:
             asked - len(self.failures),
             self.n_kept,
             tuple(sorted(self.failures)),
-            self.sum("networks"),
-            self.sum("failed"),
-            self.sum("skipped"),
-            self.of_tables("rows"),
-            self.of_tables("bytes"),
-            {"seconds": self.monitor.elapsed, "regions": self.sum("regions")},
+            self.counts["networks"],
+            self.counts["failed"],
+            self.counts["skipped"],
+            self.rows,
+            self.bytes,
+            {"seconds": self.monitor.elapsed, "regions": self.counts["regions"]},
         )
 
 

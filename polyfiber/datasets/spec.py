@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from .sources.base import Kind
 from .sources.inputs import Inputs
 from .storage.documents import LARGEST_SPEC, parse_toml
 from .storage.places import Place, place_of
-from .tables import names as table_names
+from .tables import NAMES as TABLES
 from .tables import table
 
 FORMAT_VERSION = 1
@@ -197,7 +198,7 @@ class Spec:
             "tables": {name: dict(options) for name, options in self.tables.items()},
         }
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of `resolved`."""
         text = json.dumps(self.resolved(), sort_keys=True, separators=(",", ":"))
@@ -344,7 +345,7 @@ def _bound(value: Any, key: str) -> Any:
 def _tables(given: Any, *, split: bool) -> dict[str, dict[str, Any]]:
     if not isinstance(given, dict):
         raise fields.wrong("tables", given, "entries [tables.<name>]")
-    known = table_names()
+    known = TABLES
     fields.unknown(list(given), known, "tables.")
     chosen: dict[str, dict[str, Any]] = {}
     for name in known:

@@ -1,16 +1,20 @@
 """Attack datasets: mutated specs, plans, manifests, records, sums, lists of known checksums, logs, Parquet files; runs that are killed.
 
 Usage: python scripts/attacks/datasets.py [--count 500] [--seed 0] [--kinds spec,plan,manifest,record,sums,checked,log,parquet] [--kills 30] [--dask]
+       [--partitions 100000] [--networks 1000]
 
 Every mutant is handled in a process with 4 GB of address space and 20 s of processor time. It must end with success or with one of our
 errors; a crash, a raw exception, a limit that is hit, a change outside of the dataset, or damaged rows that `validate` calls sound is
-wrong. Killed runs are completed and must give the bytes of an undisturbed one.
+wrong. Killed runs are completed and must give the bytes of an undisturbed one. ``--partitions``: so many partitions of one network each
+through a Dask scheduler in a process of its own, which is asked every second whether it still answers. ``--networks``: so many networks in
+one worker with a budget of 100 MB, whose memory is read every tenth of a second.
 """
 
 from __future__ import annotations
 
 import argparse
 import collections
+import contextlib
 import json
 import os
 import random
@@ -19,8 +23,11 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mutants import damage, damaged_text, isolated
@@ -179,6 +186,123 @@ def kills(count: int, seed: int, dask: bool) -> list[str]:
     return wrong
 
 
+@contextlib.contextmanager
+def dask_cluster(folder: Path, workers: int) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Address and process of a scheduler, with workers of one thread in processes of their own."""
+    known, log = folder / "scheduler.json", open(folder / "dask.log", "wb")  # noqa: SIM115
+    common = ["--scheduler-file", str(known), "--no-dashboard"]
+    told: dict[str, Any] = {"stdout": log, "stderr": log, "cwd": folder}
+    names = ("dask_scheduler", *["dask_worker"] * workers)
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-m", f"distributed.cli.{name}", *common]
+            + (["--port", "0"] if "scheduler" in name else ["--nthreads", "1", "--no-nanny"]),
+            **told,
+        )
+        for name in names
+    ]
+    try:
+        while not known.exists() or not known.read_text().rstrip().endswith("}"):
+            time.sleep(0.1)
+        yield json.loads(known.read_text())["address"], started[0]
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+        log.close()
+
+
+def many_partitions(count: int, seed: int) -> list[str]:
+    """All of so many partitions through a scheduler, which must go on answering."""
+    import psutil
+    from distributed import Client
+
+    from polyfiber.datasets import run
+
+    entry = {"name": "a", "kind": "random", "architecture": [1, 1, 1], "count": count}
+    spec = {"name": "m", "seed": seed, "partition": 1, "networks": [entry]}
+    waits: list[float] = []
+    with tempfile.TemporaryDirectory() as top, dask_cluster(Path(top), 1) as (address, process):
+        scheduler, over = psutil.Process(process.pid), threading.Event()
+
+        def ask() -> None:
+            with Client(address) as client:
+                while not over.wait(1.0):
+                    start = time.monotonic()
+                    client.run_on_scheduler(lambda: None)
+                    waits.append(time.monotonic() - start)
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        start, own = time.monotonic(), time.process_time()
+        try:
+            report = run(spec, Path(top) / "d", client=address)
+        finally:
+            over.set()
+            asking.join()
+        used, memory = sum(scheduler.cpu_times()[:2]), scheduler.memory_info().rss
+        print(
+            f"{count} partitions: {time.monotonic() - start:.0f} s; scheduler {used:.0f} s of CPU, {memory >> 20} MB, answers asked for "
+            f"{len(waits)} times within {max(waits, default=0):.2f} s; client {time.process_time() - own:.0f} s of CPU, with finish",
+            flush=True,
+        )
+        return [] if report.complete and report.rows["networks"] == count else [f"{report.failures[:3]}"]
+
+
+def memory_of_workers(count: int, seed: int) -> list[str]:
+    """Networks of many sizes with tables of everything, 100 MB each: what the only worker holds stays below 350 MB."""
+    import psutil
+
+    wide = [
+        [2, 60, 60, 1],
+        [3, 40, 40, 1],
+        [3, 24, 24, 1],
+        [4, 14, 14, 2],
+        [2, 30, 30, 30, 1],
+        [3, 60, 1],
+        [5, 9, 9, 1],
+    ]
+    entries = "".join(
+        f'[[networks]]\nkind = "random"\narchitecture = {wide}\ncount = {count // 2}\nlaw = "{law}"\n{rest}'
+        for law, rest in (("normal", ""), ("integer", "domain = [-2.0, 2.0]\n"))
+    )
+    tables = "[tables.complexes]\n[tables.cells]\nvolumes = true\nvertices = true\n[tables.facets]\n[tables.fibers]\n[tables.topology]\n"
+    spec = f'name = "m"\nseed = {seed}\nrow_group = 256\nmemory = "100MB"\npartition = 1\n{entries}{tables}'
+    with tempfile.TemporaryDirectory() as top:
+        (Path(top) / "s.toml").write_text(spec)
+        command = [
+            sys.executable,
+            "-m",
+            "polyfiber",
+            "dataset",
+            "run",
+            f"{top}/s.toml",
+            "-q",
+            "-w",
+            "1",
+            "-o",
+            f"{top}/d",
+        ]
+        process = psutil.Popen(command, stdout=subprocess.DEVNULL)
+        most: dict[int, int] = collections.defaultdict(int)
+        told = time.monotonic()
+        while process.poll() is None:
+            time.sleep(0.1)
+            with contextlib.suppress(psutil.Error):
+                for child in process.children(recursive=True):
+                    most[child.pid] = max(most[child.pid], child.memory_info().rss)
+            if time.monotonic() - told > 60:
+                told = time.monotonic()
+                print(
+                    f"  {len(list(Path(top).glob('d/records/*')))} done, at most {max(most.values()) >> 20} MB",
+                    flush=True,
+                )
+        peak = max(most.values())
+        done = len(list(Path(top).glob("d/records/*")))
+        print(f"{done} networks, {len(most)} workers: at most {peak / 1e6:.0f} MB with a budget of 100 MB", flush=True)
+    return [] if peak <= 350e6 and not process.returncode and done == count else [f"{peak / 1e6:.0f} MB, {done} done"]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--count", type=int, default=500)
@@ -186,6 +310,8 @@ def main() -> int:
     parser.add_argument("--kinds", default=",".join(FILES))
     parser.add_argument("--kills", type=int, default=0)
     parser.add_argument("--dask", action="store_true")
+    parser.add_argument("--partitions", type=int, default=0)
+    parser.add_argument("--networks", type=int, default=0)
     given = parser.parse_args()
     wrong: list[str] = []
     for kind in given.kinds.split(",") if given.kinds else []:
@@ -206,6 +332,8 @@ def main() -> int:
         bad = kills(given.kills, given.seed, given.dask)
         wrong += bad
         print(given.kills, "kills", "with Dask," if given.dask else "without Dask,", len(bad), "wrong", flush=True)
+    for number, act in ((given.partitions, many_partitions), (given.networks, memory_of_workers)):
+        wrong += act(number, given.seed) if number else []
     print("\n".join(wrong[:20]))
     return bool(wrong)
 

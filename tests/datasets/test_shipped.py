@@ -11,7 +11,7 @@ import pytest
 
 from polyfiber.datasets import run, validate
 from polyfiber.datasets.spec import Spec, read_spec
-from polyfiber.datasets.tables import names, table
+from polyfiber.datasets.tables import NAMES, table
 
 ROOT = Path(__file__).resolve().parents[2]
 SPECS = sorted((ROOT / "data" / "specs").glob("*.toml"))
@@ -40,7 +40,7 @@ def test_the_card_of_an_example_is_that_of_its_spec(path: Path) -> None:
 
 
 def test_every_table_says_what_it_holds() -> None:
-    for name in names():
+    for name in NAMES:
         found = table(name)
         assert found.name == name
         assert found.doc.endswith(".")

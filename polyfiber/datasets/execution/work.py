@@ -64,7 +64,7 @@ def run_partition(plan: Plan, index: int, directory: str | Path | Directory) -> 
         The versions here are not those of the plan: the bytes would differ.
     """
     here = versions()
-    if here != dict(plan.versions):
+    if dict(here) != dict(plan.versions):
         odd = ", ".join(
             f"{k} {v} (planned with {plan.versions.get(k)})" for k, v in here.items() if plan.versions.get(k) != v
         )

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 
 from ...errors import InputError
 from .base import Item, Table
 
 NAMES = ("networks", "complexes", "cells", "facets", "topology", "fibers", "pairs", "strata", "trajectories", "blocks")
-
-
-def names() -> tuple[str, ...]:
-    """Names of the tables that can be asked for, in the order in which they are written."""
-    return tuple(n for n in NAMES if importlib.util.find_spec(f"{__name__}.{n}") is not None)
+"""Of the tables that can be asked for, in the order in which they are written."""
 
 
 def table(name: str) -> Table:
@@ -25,10 +20,10 @@ def table(name: str) -> Table:
     >>> table("networks").columns[0].name
     'network'
     """
-    if name not in names():
-        raise InputError(f"no table is called {name!r}; expected one of {', '.join(names())}")
+    if name not in NAMES:
+        raise InputError(f"no table is called {name!r}; expected one of {', '.join(NAMES)}")
     found: Table = importlib.import_module(f".{name}", __name__).TABLE
     return found
 
 
-__all__ = ["NAMES", "Item", "Table", "names", "table"]
+__all__ = ["NAMES", "Item", "Table", "table"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,9 @@ FORMAT = "polyfiber.network"
 VERSION = (1, 0)
 
 _HEADER = re.compile(
-    r"\{'descr': '([<>|=]?)([a-zA-Z])(\d+)', 'fortran_order': (True|False), 'shape': \(([\d, ]*)\),? ?\}\s*"
+    r"\{'descr': '([<>|=]?)([a-zA-Z])(\d+)', 'fortran_order': (True|False), "
+    r"'shape': \((|N, ?|N(?:, ?N)+(?:, ?)?)\),? ?\}[ \n]*".replace("N", r"(?:0|[1-9]\d*)"),
+    re.ASCII,
 )
 _WEIGHT = re.compile(r"(?:W|w|weights?|kernels?|coefs?)[_.]?(\d+)")
 _BIAS = re.compile(r"(?:b|B|bias(?:es)?|intercepts?)[_.]?(\d+)")
@@ -51,7 +54,16 @@ def read_arrays(path: Path) -> dict[str, Array]:
 
 
 def _arrays(archive: Zip) -> dict[str, Array]:
-    return {name.removesuffix(".npy"): parse_npy(archive.read(name), name) for name in archive.names}
+    return {name: parse_npy(archive.read(entry), entry) for name, entry in array_names(archive.names).items()}
+
+
+def array_names(entries: Iterable[str]) -> dict[str, str]:
+    """Entries by the names of their arrays; ``W1`` and ``W1.npy`` are the same name."""
+    found: dict[str, str] = {}
+    for entry in entries:
+        if found.setdefault(entry.removesuffix(".npy"), entry) != entry:
+            raise FileFormatError(f"the archive holds {entry.removesuffix('.npy')!r} twice")
+    return found
 
 
 def read(data: bytes, source: dict[str, Any]) -> ReLUNetwork | PiecewiseLinearNetwork:
@@ -108,21 +120,24 @@ def parse_npy(data: bytes, name: str) -> Array:
     """The array of one ``.npy`` entry: numbers or strings, never objects."""
     if not data.startswith(b"\x93NUMPY") or len(data) < 10:
         raise FileFormatError(f"{name} is not a NumPy array")
-    major = data[6]
-    if major not in (1, 2, 3):
-        raise FileFormatError(f"{name} has .npy version {major}; expected 1, 2 or 3")
+    major, minor = data[6:8]
+    if major not in (1, 2, 3) or minor:
+        raise FileFormatError(f"{name} has .npy version {major}.{minor}; expected 1.0, 2.0 or 3.0")
     start = 10 if major == 1 else 12
     size = int.from_bytes(data[8:start], "little")
     header = data[start : start + size]
     match = _HEADER.fullmatch(header.decode("latin-1"))
-    if match is None or size > 10_000:
+    if match is None or size > 10_000 or len(header) < size:
         if b"'|O'" in header[:200]:
             raise FileFormatError(f"{name} holds Python objects (a pickle); expected numbers")
         raise FileFormatError(f"{name} has a header that is not a plain array's: {header[:80]!r}")
     order, kind, item, fortran, sizes = match.groups()
     if kind not in "fiubUS" or int(item) > 1_000_000 or (kind == "f" and int(item) > 8):
         raise FileFormatError(f"{name} has dtype {kind}{item}; expected float16, float32, float64 or strings")
-    dtype = np.dtype(f"{order}{kind}{item}")
+    try:
+        dtype = np.dtype(f"{order}{kind}{item}")
+    except TypeError:
+        raise FileFormatError(f"{name} has dtype {kind}{item}, which NumPy does not know") from None
     shape = [int(n) for n in sizes.replace(" ", "").split(",") if n]
     body = data[start + size :]
     if count(shape, name) * dtype.itemsize != len(body):

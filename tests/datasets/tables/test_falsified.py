@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from polyfiber.datasets import Networks, Spec, load, run, validate
-from polyfiber.datasets.tables import names, table
+from polyfiber.datasets.tables import NAMES, table
 from polyfiber.datasets.tables.base import Unsure
 
 pytest.importorskip("pyarrow")
@@ -42,7 +42,7 @@ SPECS: dict[str, dict[str, Any]] = {
 CASES = [
     (which, name, column.name)
     for which, spec in SPECS.items()
-    for name in names()
+    for name in NAMES
     if name in spec["tables"] or (name == "networks" and which == "relu") or (name == "blocks" == which)
     for column in table(name).columns
     if not (which == "blocks" and name == "cells")
@@ -140,7 +140,7 @@ def test_rows_that_are_missing_or_there_twice(
 
 
 def test_only_numbers_and_origins_are_taken_on_trust() -> None:
-    for name in names():
+    for name in NAMES:
         assert set(table(name).provenance) <= {
             "source",
             "index",

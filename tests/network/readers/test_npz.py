@@ -83,6 +83,12 @@ HOSTILE: dict[str, tuple[dict[str, bytes], type[PolyfiberError], str]] = {
     "nested header": ({"W1": npy(W1, "(" * 5000)}, FileFormatError, "header"),
     "complex": ({"W1": npy(W1 + 0j)}, FileFormatError, "dtype"),
     "version 9": ({"W1": b"\x93NUMPY\x09" + npy(W1)[7:]}, FileFormatError, "version"),
+    "version 1.7": ({"W1": b"\x93NUMPY\x01\x07" + npy(W1)[8:]}, FileFormatError, "version"),
+    "a size in two": ({"W1": npy(W1, header(shape="(1 0, 2)"))}, FileFormatError, "header"),
+    "a size from zero": ({"W1": npy(W1, header(shape="(02, 2)"))}, FileFormatError, "header"),
+    "no tuple": ({"W1": npy(W1, header(shape="(4)"))}, FileFormatError, "header"),
+    "another blank": ({"W1": npy(W1, header() + "\x1f")}, FileFormatError, "header"),
+    "floats of three bytes": ({"W1": npy(W1, header("<f3"))}, FileFormatError, "does not know"),
     "cut off": ({"W1": npy(W1)[:-8]}, FileFormatError, "bytes"),
     "not an array": ({"W1": b"hello"}, FileFormatError, "not a NumPy array"),
     "nan": ({"W1": npy(W1 * np.nan)}, InputError, "nan"),
@@ -112,6 +118,16 @@ def test_hostile_npz(tmp_path: Path, name: str) -> None:
 def test_minor_versions_are_read(tmp_path: Path) -> None:
     path = archive(tmp_path / "net.npz", {**OURS, "format_version": npy("1.7")})
     assert pf.read_network(path) == pf.ReLUNetwork([W1, W2], [B1, B2])
+
+
+def test_one_name_for_two_arrays(tmp_path: Path) -> None:
+    path = archive(tmp_path / "x.npz", {"W1": npy(W1), "b1": npy(B1)})
+    with zipfile.ZipFile(path, "a") as file:
+        file.writestr("W1", npy(2 * W1))
+    with pytest.raises(FileFormatError, match="neither"):
+        pf.read_network(path)
+    with pytest.raises(FileFormatError, match="'W1' twice"):
+        pf.PolyhedralComplex.load(path)
 
 
 def test_zip_bombs(tmp_path: Path) -> None:
