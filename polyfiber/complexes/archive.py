@@ -30,6 +30,7 @@ from ..errors import (
     PolyfiberError,
 )
 from ..network.model import ReLUNetwork
+from ..network.names import printable
 from ..network.piecewise import PiecewiseLinearNetwork
 from ..network.readers.npz import network_of_bytes
 from ..network.writers import network_bytes
@@ -190,7 +191,7 @@ def load_complex(path: Any) -> PolyhedralComplex:
     except PolyfiberError:
         raise
     except Exception as error:  # what a damaged file may lead to in numpy, zipfile, json and zarr
-        text = f"{type(error).__name__}: {error}"[:300]
+        text = f"{type(error).__name__}: {printable(str(error))}"
         raise FileFormatError(f"{file} is not a readable archive of a complex: {text}") from None
 
 

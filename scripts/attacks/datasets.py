@@ -214,7 +214,7 @@ def dask_cluster(folder: Path, workers: int) -> Iterator[tuple[str, subprocess.P
 
 def many_partitions(count: int, seed: int) -> list[str]:
     """All of so many partitions through a scheduler, which must go on answering."""
-    import psutil
+    import psutil  # type: ignore[import-untyped]
     from distributed import Client
 
     from polyfiber.datasets import run
@@ -251,7 +251,7 @@ def many_partitions(count: int, seed: int) -> list[str]:
 
 def memory_of_workers(count: int, seed: int) -> list[str]:
     """Networks of many sizes with tables of everything, 100 MB each: what the only worker holds stays below 350 MB."""
-    import psutil
+    import psutil  # type: ignore[import-untyped]
 
     wide = [
         [2, 60, 60, 1],

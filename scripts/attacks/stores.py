@@ -314,7 +314,7 @@ def part_by_library(part: Path, fmt: str) -> dict[str, Any]:
         found = {}
         for name in ("plus", "minus"):
             column = table.column(name).to_pylist()
-            found[name] = np.array(column, dtype=np.uint64).reshape(len(column), -1)
+            found[name] = np.frombuffer(b"".join(column), dtype=np.uint8).reshape(len(column), -1)
         return found
     return by_numpy_or_zarr(part)
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from ..._typing import Array
 from ...errors import FileFormatError, InputError, MissingDependencyError
+from ...network.names import printable
 from ..containers import largest, open_zarr, read_npz, regular, require_zarr
 from .contents import Cells
 
@@ -94,10 +95,9 @@ def read_part(path: Path, *, format: str) -> Iterable[Columns]:
         yield from _READERS[format](path)
     except MissingDependencyError:
         raise
-    except FileFormatError as error:
-        raise FileFormatError(f"{path} is not a readable part of a stream of cells: {error}") from None
-    except DAMAGE as error:
-        raise FileFormatError(f"{path} is not a readable part of a stream of cells: {error}") from None
+    except (FileFormatError, *DAMAGE) as error:
+        text = printable(str(error), 1200)
+        raise FileFormatError(f"{path} is not a readable part of a stream of cells: {text}") from None
 
 
 def remove(path: Path) -> None:
@@ -242,6 +242,8 @@ def _read_parquet(path: Path) -> Iterable[Columns]:
 
 def _from_arrow(pyarrow: Any, column: Any) -> Any:
     kind = column.type
+    if column.null_count:
+        raise FileFormatError("values are missing")
     if pyarrow.types.is_fixed_size_binary(kind):
         width = kind.byte_width
         data = np.frombuffer(column.buffers()[1], dtype=np.uint8, count=(len(column) + column.offset) * width)
@@ -250,7 +252,7 @@ def _from_arrow(pyarrow: Any, column: Any) -> Any:
         indptr = np.asarray(column.offsets, dtype=np.int64)
         return indptr - indptr[0], _from_arrow(pyarrow, column.flatten())
     if pyarrow.types.is_fixed_size_list(kind):
-        return np.asarray(column.flatten()).reshape(len(column), kind.list_size)
+        return _from_arrow(pyarrow, column.flatten()).reshape(len(column), kind.list_size)
     return column.to_numpy(zero_copy_only=False)
 
 

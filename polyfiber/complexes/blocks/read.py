@@ -7,6 +7,7 @@ A directory holds ``manifest.json`` (what is written, and when complete the tota
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator
 from fractions import Fraction
@@ -259,7 +260,6 @@ class CellStore:
         """
         if dim not in self.dims:
             raise InputError(f"{self.directory} has cells of dimensions {self.dims}, not {dim}")
-        shape = (-1, self.network.architecture[-1], self.network.architecture[0])
         if self.cells_folder.is_symlink():
             raise FileFormatError(f"{self.cells_folder} is a link; expected a folder")
         for count in self.counts():
@@ -268,22 +268,45 @@ class CellStore:
                 continue
             rows = 0
             for piece in parts.read_part(self.cells_folder / entry["name"], format=self.manifest["file_format"]):
-                rows += len(piece["plus"])
-                A = piece.get("A")
-                yield Cells(
-                    count.block,
-                    dim,
-                    piece["plus"],
-                    piece["minus"],
-                    self.n_columns,
-                    piece.get("unbounded"),
-                    None if A is None else A.reshape(shape),
-                    piece.get("a"),
-                    piece.get("vertices"),
-                    piece.get("rays"),
-                )
+                cells = self._cells_of(piece, count.block, dim, entry["name"])
+                rows += len(cells)
+                yield cells
             if rows != entry["rows"]:
                 raise FileFormatError(f"{entry['name']} has {rows} cells, the journal says {entry['rows']}")
+
+    def _cells_of(self, piece: parts.Columns, block: Block, dim: int, where: str) -> Cells:
+        """The cells of a piece, once its columns are those that the manifest names, of their types and shapes."""
+        n, outputs = self.network.architecture[0], self.network.architecture[-1]
+        options, kinds = self.manifest["options"], {"plus": "uint8", "minus": "uint8"}
+        kinds |= {"unbounded": "bool"} if options.get("unbounded") else {}
+        kinds |= {"A": "float64", "a": "float64"} if options.get("maps") and dim == self.manifest["dimension"] else {}
+        kinds |= {"vertices": "float64", "rays": "float64"} if options.get("vertices") else {}
+        if set(piece) != set(kinds):
+            raise FileFormatError(f"{where} has the columns {sorted(piece)}; expected {sorted(kinds)}")
+        rows, bits = len(piece["plus"]), (-(-self.n_columns // 8),)
+        shapes = {
+            "plus": bits,
+            "minus": bits,
+            "unbounded": (),
+            "A": (outputs, n),
+            "a": (outputs,),
+            "vertices": (n,),
+            "rays": (n,),
+        }
+        found: parts.Columns = {}
+        for name, kind in kinds.items():
+            listed = name in ("vertices", "rays")
+            values = piece[name][1] if listed and isinstance(piece[name], tuple) else piece[name]
+            if listed != isinstance(piece[name], tuple) or not isinstance(values, np.ndarray) or values.dtype != kind:
+                raise FileFormatError(f"the column {name} of {where} does not hold {kind}")
+            size = math.prod(shapes[name])
+            if values.size != len(values) * size or len(values) != (piece[name][0][-1] if listed else rows):
+                raise FileFormatError(f"the column {name} of {where} has the shape {values.shape}")
+            values = values.reshape(len(values), *shapes[name])
+            found[name] = (piece[name][0], values) if listed else values
+        if (found["plus"] & found["minus"]).any():
+            raise FileFormatError(f"{where} has columns that are positive and negative")
+        return Cells(block, dim, n_columns=self.n_columns, **found)
 
     def check(self) -> list[str]:
         """Read every part again; problems found, none if each block's cells have the fingerprint of the journal."""

@@ -220,6 +220,44 @@ def test_damage_is_found(tmp_path: Path) -> None:
         next(pf.read_cells(tmp_path).cells(1))
 
 
+@pytest.mark.parametrize("file_format", ["npz", "parquet", "zarr"])
+def test_columns_of_other_types_and_shapes_are_refused(tmp_path: Path, file_format: Any) -> None:
+    pytest.importorskip({"npz": "numpy", "parquet": "pyarrow", "zarr": "zarr"}[file_format])
+    net = pf.ReLUNetwork.random((2, 4, 1), rng=3)
+    pf.write_cells(net, tmp_path, file_format=file_format, maps=True, vertices=True)
+    (part,) = sorted((tmp_path / "cells").iterdir())
+    (whole,) = parts.read_part(part, format=file_format)
+    indptr, points = whole["vertices"]
+    changes: list[dict[str, Any]] = [
+        {"plus": whole["plus"].astype(np.int64)}, {"minus": whole["plus"] | 1, "plus": whole["plus"] | 1},
+        {"plus": np.hstack([whole["plus"]] * 2)}, {"a": whole["a"].astype(np.float32)}, {"A": whole["A"][..., :1]},
+        {"unbounded": whole["unbounded"].astype(np.int8)}, {"vertices": (indptr, points[:, :1])}, {"rays": whole["a"]},
+        {"other": whole["a"]}, {"a": None},
+    ]  # fmt: skip
+    for change in changes:
+        piece = {name: values for name, values in {**whole, **change}.items() if values is not None}
+        parts.write_part(part, [piece], format=file_format)
+        with pytest.raises(FileFormatError, match=r"column|positive and negative"):
+            list(pf.read_cells(tmp_path).cells(2))
+
+
+def test_missing_values_are_refused_in_one_line(tmp_path: Path) -> None:
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    pf.write_cells(pf.ReLUNetwork.random((2, 4, 1), rng=3), tmp_path)
+    (part,) = (tmp_path / "cells").iterdir()
+    table = pq.read_table(part)
+    values = [None, *table.column("plus").to_pylist()[1:]]
+    pq.write_table(table.set_column(0, "plus", pa.array(values, table.schema.field("plus").type)), part)
+    with pytest.raises(FileFormatError, match="values are missing"):
+        list(pf.read_cells(tmp_path).cells(2))
+    data = bytearray(part.read_bytes())
+    data[4:60] = b"\xff" * 56
+    part.write_bytes(data)
+    with pytest.raises(FileFormatError) as caught:
+        list(pf.read_cells(tmp_path).cells(2))
+    assert str(caught.value).isprintable()
+
+
 def test_directories_that_do_not_fit(tmp_path: Path) -> None:
     net = pf.ReLUNetwork.random((2, 6, 1), rng=0)
     place = tmp_path / "cells"
