@@ -309,8 +309,8 @@ def _frame(store: dict[str, Array], network: ReLUNetwork | PiecewiseLinearNetwor
     if np.array_equal(columns, frame.columns) and tuple(start.tolist()) == frame.start:
         return frame
     inside = (columns >= 0).all() and (columns < network.architecture[0]).all()
-    if not (inside and (start >= 0).all() and (start < len(frame.rows)).all()) or (
-        rank(frame.chart[start][:, columns]) < frame.n
+    if not (inside and (start >= 0).all() and (start < frame.n_domain + frame.n_neurons).all()) or (
+        rank(frame.chart_of(start.tolist())[:, columns]) < frame.n
     ):
         raise FileFormatError("damaged: coordinates that are not independent")
     return make_frame(network, domain, basis=(columns, start), flat=flat)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._lazy import above
+from .. import words
 from .._typing import OnDegenerate, ProgressLike
 from ..budget import Budget, Monitor
 from ..domain import Polyhedron
 from ..errors import BudgetExceededError, GenericityError, InputError
 from ..network.model import ReLUNetwork
 from ..network.piecewise import PiecewiseLinearNetwork, require_chain, require_network
-from .auxiliary import missing_directions, with_flat_walls
 from .blocks.plan import bytes_of_vertex, guessed_vertices
 from .blocks.run import count_blocks
 from .complex import PolyhedralComplex, face_source
 from .lattice.build import build_lattice
+from .lattice.everywhere import build_everywhere
 from .lattice.merge_walls import MergedWall, merge_walls
 from .skeleton.arrays import Frame, expected_vertices, make_frame
 from .skeleton.build import Skeleton, build_skeleton, refuse_the_hopeless
@@ -39,6 +39,15 @@ def _build(
     monitor = Monitor(budget, progress)
     with monitor.watching():
         frame = make_frame(network, domain, inflate=inflate)
+        if frame.bends:
+            skeleton: Skeleton = build_everywhere(frame, monitor, inflate=inflate)
+            many = face_source(skeleton).crowded if on_degenerate == "refuse" else 0
+            if many:
+                raise GenericityError(
+                    f"{words.count(many, 'vertex', 'vertices')} on more walls than there are dimensions; "
+                    "on_degenerate='resolve' builds the complex all the same"
+                )
+            return skeleton.frame, skeleton
         try:
             skeleton = build_skeleton(frame, monitor)
             if frame.n == 0:
@@ -96,7 +105,7 @@ def canonical_complex(
         Only with ``on_degenerate='refuse'``: names the vertex, the neurons that meet there, and
         what repairs it.
     InputError
-        The domain is empty; on all of Rⁿ, gates that read the input alone do not cut every direction that others cut.
+        The domain is empty.
     BudgetExceededError
         The budget ran out, or would before an allocation.
 
@@ -166,10 +175,9 @@ def face_counts(
     """
     network = require_network(network)
     monitor = Monitor(budget, progress)
-    if pointed(network, domain) is not network:
-        found = above("complexes.merged:whole_space")(network, budget=budget, progress=progress)
-        return tuple(int(n) for n in found.f_vector)
     frame = make_frame(network, domain)
+    if frame.bends:
+        return face_source(_build(network, domain, budget, progress, 1.0, on_degenerate)[1]).counts
     expected = expected_vertices(frame)
     limit = monitor.memory_limit
     if monitor.budget.seconds is None:
@@ -199,7 +207,7 @@ def estimate_size(network: ReLUNetwork | PiecewiseLinearNetwork, domain: Polyhed
     >>> pf.estimate_size(pf.ReLUNetwork.random((2, 3, 1), rng=0))["vertices"]
     3
     """
-    frame = make_frame(pointed(require_network(network), domain), domain)
+    frame = make_frame(require_network(network), domain)
     vertices = guessed_vertices(frame)
     per_vertex = 8 * row_units(frame)[-1]
     return {
@@ -210,12 +218,4 @@ def estimate_size(network: ReLUNetwork | PiecewiseLinearNetwork, domain: Polyhed
     }
 
 
-def pointed(network: Any, domain: Polyhedron | None) -> Any:
-    """The network, with auxiliary walls where its flat walls leave directions uncut on all of R^n (`polyfiber.complexes.merged`)."""
-    if domain is not None or not isinstance(network, PiecewiseLinearNetwork):
-        return network
-    missing = missing_directions(network)
-    return with_flat_walls(network, missing) if len(missing) else network
-
-
-__all__ = ["canonical_complex", "estimate_size", "face_counts", "pointed"]
+__all__ = ["canonical_complex", "estimate_size", "face_counts"]

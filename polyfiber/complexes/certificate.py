@@ -268,7 +268,7 @@ def _working_copy(cx: PolyhedralComplex, problems: list[str]) -> Skeleton | None
         problems.append("the frame is not that of the network and the domain")
         return None
     if not (np.array_equal(frame.columns, old.frame.columns) and frame.start == old.frame.start):
-        again = frame.chart[list(old.frame.start)][:, old.frame.columns]
+        again = frame.chart_of(old.frame.start)[:, old.frame.columns]
         if not _invertible(again, frame.n):
             problems.append("the coordinates of the frame are not independent")
             return None

@@ -10,7 +10,6 @@ from ..network.model import ReLUNetwork
 from ..network.piecewise import PiecewiseLinearNetwork, require_network
 from ..network.sparse import nonzeros
 from .blocks.plan import DEFAULT_MEMORY, guessed_vertices
-from .build import pointed
 from .skeleton.arrays import make_frame
 from .skeleton.layout import row_units
 
@@ -71,7 +70,7 @@ def feasibility(
     ['canonical_complex', 'face_counts']
     """
     network = require_network(network)
-    frame = make_frame(pointed(network, domain), domain)
+    frame = make_frame(network, domain)
     N, d = frame.n_neurons, frame.n
     vertices = guessed_vertices(frame)
     faces = _number(vertices * 2**d)

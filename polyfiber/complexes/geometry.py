@@ -155,7 +155,7 @@ def lineality_basis(frame: Frame) -> FloatArray:
     if frame.hull is None:
         if frame.n == 0:
             return np.eye(n0)
-        _, _, vt = np.linalg.svd(unit_rows(frame.rows[list(frame.start), :-1]), full_matrices=True)
+        _, _, vt = np.linalg.svd(unit_rows(frame.rows_of(frame.start)[:, :-1]), full_matrices=True)
         result: FloatArray = vt[frame.n :]
         return result
     return np.ascontiguousarray(np.linalg.qr(unit_rows(frame.lines.T).T)[0].T)

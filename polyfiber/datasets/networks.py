@@ -9,6 +9,7 @@ from typing import Any, cast
 from ..budget import Budget, Monitor
 from ..errors import BudgetExceededError, MissingDependencyError, PolyfiberError
 from ..network.model import ReLUNetwork
+from ..network.piecewise import require_chain
 from .sources import KINDS, Made, Source
 from .sources.inputs import ChangedError
 from .spec import Spec
@@ -35,7 +36,7 @@ class Networks:
         return Networks, (self.spec,)
 
     def _network(self, position: int, index: int) -> ReLUNetwork:
-        return self._make(self.spec.sources[position], index).network
+        return require_chain(self._make(self.spec.sources[position], index).network, "making networks from others")
 
     def _make(self, source: Source, index: int) -> Made:
         def base_of(i: int) -> ReLUNetwork:

@@ -12,12 +12,13 @@ import numpy as np
 
 from .._lazy import above
 from .._typing import Array, IntArray
-from ..equivalence.collections.collection import unflatten
 from ..errors import FileFormatError, IncompleteError, InputError
 from ..network.model import ReLUNetwork
+from ..network.piecewise import PiecewiseLinearNetwork
 from . import fields
 from .spec import FORMAT_VERSION
 from .storage.arrow import pyarrow, told
+from .storage.networks import network_of
 from .storage.store import Directory, is_count, is_file, table_name
 
 
@@ -214,14 +215,16 @@ class Dataset(Mapping[str, TableView]):
         tables = ", ".join(f"{name} {len(view)}" for name, view in self._tables.items())
         return f"Dataset({self.manifest['name']}: {tables})"
 
-    def network(self, number: int) -> ReLUNetwork:
-        """A network, as a `ReLUNetwork` (of a linear network: its weights, with zero biases)."""
-        row = self["networks"].to_arrow(["network", "architecture", "parameters"], network=number).to_pylist()
+    def network(self, number: int) -> ReLUNetwork | PiecewiseLinearNetwork:
+        """A network: a `ReLUNetwork` (of a linear network: its weights, with zero biases), or one of gates."""
+        view = self["networks"]
+        columns = [c for c in ("network", "architecture", "parameters", "wiring") if c in view.columns]
+        row = view.to_arrow(columns, network=number).to_pylist()
         if not row:
             raise InputError(f"network {number} does not exist; there are {len(self['networks'])}")
         if not row[0]["architecture"]:
             raise InputError(f"network {number} could not be made; see its column 'failed'")
-        return unflatten(np.asarray(row[0]["parameters"]), row[0]["architecture"])
+        return network_of(row[0])
 
 
 def load(directory: str | Path) -> Dataset:

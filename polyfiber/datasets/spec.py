@@ -294,8 +294,10 @@ def _base(kind: Kind, values: Mapping[str, Any], before: list[Source], where: st
         return None
     for source in before:
         if source.name == values["of"]:
-            if source.kind == "linear":
-                raise fields.wrong(where + "of", values["of"], "an entry of ReLU networks; this one is linear")
+            if source.kind in ("linear", "graphs"):
+                raise fields.wrong(
+                    where + "of", values["of"], f"an entry of ReLU chains; this one is of kind {source.kind}"
+                )
             return source
     known = ", ".join(repr(s.name) for s in before) or "none yet"
     raise fields.wrong(where + "of", values["of"], f"the name of an earlier entry ({known})")

@@ -8,8 +8,7 @@ import numpy as np
 
 from .._typing import BoundMethod, IntArray, SignArray
 from ..budget import Monitor
-from ..complexes.build import estimate_size
-from ..complexes.merged import region_signs
+from ..complexes.build import canonical_complex, estimate_size
 from ..complexes.ranges.activation import activation_bounds
 from ..domain import Box
 from ..errors import BudgetExceededError, GenericityError
@@ -62,7 +61,8 @@ def fewer_gates(
         use_complex = estimate_size(net, domain)["faces"] <= MOST_FACES
     if use_complex:
         try:
-            rows = region_signs(net, domain, budget=monitor.rest())
+            cx = canonical_complex(net, domain, budget=monitor.rest())
+            rows = cx.signs(cx.dimension)[:, : net.n_hidden]
             signs = np.where((rows <= 0).all(axis=0), -1, np.where((rows >= 0).all(axis=0), 1, 0)).astype(np.int8)
             source, by = "complex", {"complex"}
         except (GenericityError, BudgetExceededError) as error:

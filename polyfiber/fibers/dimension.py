@@ -214,9 +214,9 @@ def rank_over_regions(
 def _region_signs(net: ReLUNetwork | PiecewiseLinearNetwork, regions: Any, budget: Budget | None) -> SignArray:
     N = net.n_hidden
     if regions is None:
-        from ..complexes.merged import region_signs
+        from ..complexes.build import canonical_complex
 
-        regions = region_signs(net, budget=budget)
+        regions = canonical_complex(net, budget=budget)
     if hasattr(regions, "signs"):
         signs = regions.signs(regions.dimension)
     else:

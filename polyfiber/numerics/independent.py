@@ -82,6 +82,11 @@ def independent_columns(matrix: Array, *, n_first: int = 0) -> tuple[IntArray, I
     return _independent_exact(matrix, candidates, order)
 
 
+def independent_in_order(matrix: Array, candidates: list[int]) -> tuple[IntArray, IntArray]:
+    """`independent_columns` where the first rows that are independent of those before them are taken, exactly."""
+    return _independent_exact(matrix, candidates, list(range(matrix.shape[1])))
+
+
 def _independent_exact(matrix: Array, candidates: list[int], order: list[int]) -> tuple[IntArray, IntArray]:
     """Greedy exact elimination: rows in the order of ``candidates``, columns by ``order``."""
     reduced: list[tuple[int, list[Fraction]]] = []

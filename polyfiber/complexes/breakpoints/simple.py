@@ -20,10 +20,10 @@ from ...domain import Polyhedron
 from ...errors import BudgetExceededError, NumericalError
 from ...kernels.complexes import affine_maps as maps
 from ...network.model import ReLUNetwork
-from ...network.piecewise import PiecewiseLinearNetwork, require_network
+from ...network.piecewise import PiecewiseLinearNetwork
 from ...numerics.products import nearest
 from ...numerics.rounding import TINY, gamma
-from ..build import canonical_complex, pointed
+from ..build import canonical_complex
 from ..geometry import full_net, unit_forms
 from ..skeleton.exact_signs import ExactPredicate
 from ..skeleton.wired_values import ExactGates
@@ -325,8 +325,6 @@ def breakpoint_complex(
     Parameters
     ----------
     network : ReLUNetwork or PiecewiseLinearNetwork
-        On all of R^n, where its flat walls leave directions uncut, facets are cut by auxiliary walls too, which have no
-        weight (`polyfiber.complexes.merged`); they are the last gates of block 1 of ``bp.complex.network``.
     domain : Box or Polyhedron, optional
     budget : Budget, optional
 
@@ -338,7 +336,7 @@ def breakpoint_complex(
     (1, True)
     """
     monitor = Monitor(budget)
-    cx = canonical_complex(pointed(require_network(network), domain), domain, budget=budget)
+    cx = canonical_complex(network, domain, budget=budget)
     try:
         with monitor.watching():
             return cx.breakpoint_complex()

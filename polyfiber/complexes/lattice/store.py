@@ -36,6 +36,12 @@ class LatticeStore(FaceStore):
             return (1,)
         return tuple(len(rows) for rows in self._finite)
 
+    @once
+    def crowded(self) -> int:
+        """Vertices on more walls than there are dimensions; where there is none, every face lies on as many as it should."""
+        zeros = (self.to_signs(self.planes(0)) == 0).sum(axis=1)
+        return int((zeros > self.n + len(self.frame.vanishing)).sum())
+
     def count(self, *, owned: bool = False, bounded: bool = False) -> tuple[int, ...]:
         """f-vector of some of the faces, see `FaceStore.count`."""
         found = []

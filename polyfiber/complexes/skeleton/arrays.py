@@ -9,6 +9,7 @@ derived in docs/certification.md.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -24,11 +25,11 @@ from ...kernels.complexes.forms import Net, WiredNet
 from ...network.model import ReLUNetwork
 from ...network.piecewise import PiecewiseLinearNetwork
 from ...network.relu_form import ReluForm, relu_form
-from ...numerics.exact import as_fractions, nullspace, solve
+from ...numerics.exact import as_fractions, nullspace, rank, solve
 from ...numerics.hulls import AffineHull
-from ...numerics.independent import independent_columns
+from ...numerics.independent import independent_columns, independent_in_order
 from ...numerics.products import exact_product, nearest
-from .wires import gamma, magnitudes, require_flat_walls, roundings, runs_of
+from .wires import gamma, magnitudes, roundings, runs_of
 
 TINY = 2.0**-1074
 
@@ -138,9 +139,22 @@ class Frame:
         """(n0, s) Fractions: a basis of the directions, in the domain's flat, that no wall cuts."""
         n0, hull = self.network.architecture[0], self.hull
         free = np.arange(n0) if hull is None else hull.free
-        rows = as_fractions(self.chart[list(self.start)][:, free]).reshape(self.n, len(free))
+        rows = as_fractions(self.chart_of(self.start)[:, free]).reshape(self.n, len(free))
         lines = nullspace(rows) if self.n else as_fractions(np.eye(len(free)))
         return lines if hull is None else exact_product(hull.lift[:, :-1], lines)
+
+    @property
+    def bends(self) -> bool:
+        """Whether a starting facet bends: then flat walls leave directions uncut, and cells of theirs have no vertices."""
+        return any(k >= len(self.chart) for k in self.start)
+
+    def chart_of(self, facets: Sequence[int]) -> Array:
+        """Rows of `chart`, of gates behind the first block those of `deep_chart`, (m, n0 + 1)."""
+        return _picked((self.chart, *self.deep_chart), facets)
+
+    def rows_of(self, facets: Sequence[int]) -> Array:
+        """The same of `rows`."""
+        return _picked((self.rows, *self.deep), facets)
 
     def given(self, facets: Any) -> FloatArray:
         """Forms of domain facets or first-layer neurons in quotient coordinates, (…, n + 1)."""
@@ -157,6 +171,16 @@ class Frame:
                 return f"gate {self.network.gate_name(facet - self.n_domain)}"
             return f"neuron {position} of layer {layer}"
         return "infinity"
+
+
+def _picked(parts: Sequence[Array], facets: Sequence[int]) -> Array:
+    """Rows by their number in all parts together; Fractions if one of them has such."""
+    ends = np.cumsum([len(part) for part in parts])
+    at = [int(np.searchsorted(ends, k, side="right")) for k in facets]
+    rows = [parts[p][k - int(ends[p])] for p, k in zip(at, facets)]
+    if any(row.dtype == object for row in rows):
+        rows = [as_fractions(row) for row in rows]
+    return np.array(rows).reshape(len(rows), parts[0].shape[1])
 
 
 def expected_vertices(frame: Frame) -> int:
@@ -207,6 +231,10 @@ def make_frame(
         columns, start = independent_columns(chart[:, :-1], n_first=0 if domain is None else domain.n_facets)
     else:
         columns, start = (np.asarray(b, dtype=np.int64) for b in basis)
+    deep = () if form is None else form.bases[1:]
+    deep_chart = deep if hull is None else tuple(hull.in_chart(b) for b in deep)
+    if basis is None and len(deep) > 1 and len(columns) < (n0 if hull is None else hull.dimension):
+        columns, start = _with_bent(chart, deep_chart[:-1], columns, start)
     n_facets = network.n_hidden + (0 if domain is None else domain.n_facets)
     settled = settle(network, domain, expected=math.comb(n_facets, len(columns)))
     first = tuple(int(i) for i in start)
@@ -214,16 +242,23 @@ def make_frame(
         assert isinstance(network, ReLUNetwork)
         net = _kernel_net(network, domain, chart, columns, start, inflate, settled)
         return Frame(network, domain, columns, first, net, rows, chart, hull, settled)
-    deep = form.bases[1:]
-    deep_chart = deep if hull is None else tuple(hull.in_chart(b) for b in deep)
     if hull is not None:
         deep = tuple(hull.tangential(b) for b in deep)
-    if len(columns) < (n0 if hull is None else hull.dimension) and len(deep) > 1:
-        require_flat_walls(chart[:, :-1], np.concatenate(deep_chart[:-1])[:, :-1], len(columns))
     net = _wired_net(
         form, 0 if domain is None else domain.n_facets, (chart, *deep_chart), columns, start, inflate, settled
     )
     return Frame(network, domain, columns, first, net, rows, chart, hull, settled, form, deep, deep_chart)
+
+
+def _with_bent(flat: Array, deep: tuple[Array, ...], columns: IntArray, start: IntArray) -> tuple[IntArray, IntArray]:
+    """Coordinates and starting facets where gates behind the first block cut directions that no flat wall cuts.
+
+    Taken in the order of blocks, their forms are independent in every cell: each is its own row plus multiples of forms before.
+    """
+    every = np.concatenate([flat, *deep])[:, :-1]
+    if rank(every) == len(columns):
+        return columns, start
+    return independent_in_order(every, [*start.tolist(), *range(len(flat), len(every))])
 
 
 def given_rows(network: Any, domain: Polyhedron | None) -> Array:
@@ -401,7 +436,9 @@ def _wired_net(
         sigma=sigma,
         drift=drift,
         inflate=float(inflate),
-        start=np.ascontiguousarray(start, dtype=np.int64),
+        start=np.ascontiguousarray(
+            start[start < first[2]], dtype=np.int64
+        ),  # what orients rays: forms that are the same everywhere
         wired=1,
         reads=table.reads,
         runs=table.runs,

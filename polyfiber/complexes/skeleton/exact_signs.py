@@ -121,7 +121,7 @@ class ExactPredicate:
 
     def _oriented(self, direction: Form, words: np.ndarray) -> Form:
         for k in self.frame.start:
-            slope = sum((a * d for a, d in zip(self._rows[k], direction)), Fraction(0))
+            slope = sum((a * d for a, d in zip(self.form(k, words), direction)), Fraction(0))
             if slope != 0:
                 positive = bool((int(words[k >> 6]) >> (k & 63)) & 1)
                 return direction if (slope > 0) == positive else [-d for d in direction]

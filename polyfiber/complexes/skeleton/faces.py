@@ -42,7 +42,9 @@ class FaceStore:
     """
 
     simple = True
-    """Whether every k-face lies on exactly n - k walls."""
+    """Whether it was built as one where every k-face lies on exactly n - k walls."""
+    crowded = 0
+    """Vertices on more walls than there are dimensions."""
 
     def __init__(self, skeleton: Skeleton) -> None:
         self.skeleton = skeleton

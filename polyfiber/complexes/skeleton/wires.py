@@ -12,10 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ..._typing import Array, FloatArray, IntArray
-from ...errors import InputError
+from ..._typing import FloatArray, IntArray
 from ...network.relu_form import ReluForm
-from ...numerics.exact import rank
 from ...numerics.rounding import UNIT
 
 TINY = 2.0**-1074
@@ -144,19 +142,9 @@ def magnitudes(
     return found
 
 
-def require_flat_walls(flat: Array, others: Array, n: int) -> None:
-    """Refuse walls that bend in directions that no flat wall cuts: the cells of the flat ones have no vertices then."""
-    if rank(np.concatenate([flat, others])) > n:
-        raise InputError(
-            "the gates that read the input alone leave directions uncut that gates behind them cut; on all of Rⁿ the "
-            "engine needs walls that do not bend in every direction: give a domain, such as a Box, or take "
-            "polyfiber.complexes.merged.whole_space(net), which adds walls and takes them away again"
-        )
-
-
 def gamma(terms: float) -> float:
     """What so many roundings may do to a sum, relatively."""
     return terms * UNIT / (1 - terms * UNIT) * 1.01
 
 
-__all__ = ["Runs", "magnitudes", "require_flat_walls", "roundings", "runs_of"]
+__all__ = ["Runs", "magnitudes", "roundings", "runs_of"]

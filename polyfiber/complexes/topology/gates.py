@@ -258,7 +258,7 @@ class Gates:
         pick = np.abs(slopes).argmax(axis=1)
         ids = np.array(self.frame.start)[pick]
         positive = (words[np.arange(m), ids >> 6] >> (ids & 63).astype(np.uint64)) & np.uint64(1)
-        largest = slopes[np.arange(m), pick]
+        largest = slopes[np.arange(m), pick] * (not self.frame.bends)  # rows of bent walls do not orient
         found *= np.where((largest > 0) == (positive == 1), 1.0, -1.0)[:, None]
         for i in np.flatnonzero(~(np.abs(largest) > 1e-6) | ~np.isfinite(found).all(axis=1)):
             basis = [*zeros[i].tolist(), net.inf]

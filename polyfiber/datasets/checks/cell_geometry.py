@@ -7,48 +7,77 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from ..._typing import FloatArray
 from ...domain import Polyhedron
 from ...network.model import ReLUNetwork
+from ...network.piecewise import PiecewiseLinearNetwork
 
 NEAR = 1e-6
 """Relative difference that rounding may cause in a re-derived number."""
 
 
-def masked_forms(network: ReLUNetwork, signs: Any) -> tuple[FloatArray, FloatArray]:
-    """Forms (N, n0 + 1) of all hidden neurons and of the outputs (nL, n0 + 1) where neurons have these signs."""
+Network: TypeAlias = ReLUNetwork | PiecewiseLinearNetwork
+
+
+class Part(NamedTuple):
+    """A block of gates, or the output: matrices by the block that is read (0 the input), offsets, slopes (m, 2) of gates."""
+
+    reads: dict[int, FloatArray]
+    bias: FloatArray
+    slopes: FloatArray
+
+
+def parts_of(network: Network) -> list[Part]:
+    """The blocks of a network in floats, last the output (whose slopes are no slopes)."""
     net = network.rounded()
-    n0 = net.architecture[0]
-    form = np.concatenate([np.eye(n0), np.zeros((n0, 1))], axis=1)
-    hidden, at = [], 0
-    for w, b in list(zip(net.weights, net.biases))[:-1]:
-        z = w @ form
-        z[:, -1] += b
-        hidden.append(z)
-        form = z * (np.asarray(signs[at : at + len(b)]) > 0)[:, None]
-        at += len(b)
-    out = net.weights[-1] @ form
-    out[:, -1] += net.biases[-1]
-    return np.concatenate([*hidden, np.zeros((0, n0 + 1))]), out
+    if isinstance(net, ReLUNetwork):
+        return [
+            Part({l: w}, b, np.broadcast_to([0.0, 1.0], (len(b), 2)))
+            for l, (w, b) in enumerate(zip(net.weights, net.biases))
+        ]
+    found = []
+    for affine, slopes in [*((b.affine, b.slopes) for b in net.blocks), (net.output, np.ones((net.n_outputs, 2)))]:
+        reads = {j: affine.dense(j, net.architecture[j]) for j in affine.weights}
+        found.append(Part(reads, affine.bias, slopes))
+    return found
 
 
-def _absolute(network: ReLUNetwork) -> ReLUNetwork:
-    net = network.rounded()
-    return ReLUNetwork([np.abs(w) for w in net.weights], [np.abs(b) for b in net.biases])
+def masked_forms(network: Network, signs: Any, *, absolute: bool = False) -> tuple[FloatArray, FloatArray]:
+    """Forms (N, n0 + 1) of all gates and of the outputs (nL, n0 + 1) where gates have these signs.
+
+    A gate without a sign takes its slope below the wall. ``absolute``: of the absolute values of all numbers.
+    """
+    n0 = network.architecture[0]
+    behind = [np.concatenate([np.eye(n0), np.zeros((n0, 1))], axis=1)]
+    forms, at = [], 0
+    parts = parts_of(network)
+    if absolute:
+        parts = [Part({j: np.abs(w) for j, w in r.items()}, np.abs(b), np.abs(s)) for r, b, s in parts]
+    for reads, bias, slopes in parts:
+        z = np.zeros((len(bias), n0 + 1))
+        for j, matrix in reads.items():
+            z += matrix @ behind[j]
+        z[:, -1] += bias
+        forms.append(z)
+        if len(forms) < len(parts):
+            above = np.asarray(signs[at : at + len(bias)]) > 0
+            behind.append(z * np.where(above, slopes[:, 1], slopes[:, 0])[:, None])
+            at += len(bias)
+    return np.concatenate([*forms[:-1], np.zeros((0, n0 + 1))]), forms[-1]
 
 
-def halfspaces(network: ReLUNetwork, domain: Polyhedron | None, signs: Any) -> tuple[FloatArray, FloatArray]:
+def halfspaces(network: Network, domain: Polyhedron | None, signs: Any) -> tuple[FloatArray, FloatArray]:
     """``A x <= b`` of the closed region with these signs: unit rows, one per column of ``signs``; zero rows for constants.
 
     A form that is smaller than 1e-9 of the terms it is summed from says nothing in floats: its row is zero too.
     """
     forms, _ = masked_forms(network, signs)
     N = network.n_hidden
-    terms, _ = masked_forms(_absolute(network), signs)
+    terms, _ = masked_forms(network, signs, absolute=True)
     forms = np.where((np.abs(forms[:, :-1]).max(axis=1) > 1e-9 * terms[:, :-1].max(axis=1))[:, None], forms, 0.0)
     rows = -forms * np.asarray(signs[:N], dtype=np.float64)[:, None]
     A, b = rows[:, :-1], -rows[:, -1]

@@ -15,7 +15,8 @@ import numpy as np
 from ..._typing import FloatArray
 from ...domain import Polyhedron
 from ...network.model import ReLUNetwork
-from .cell_geometry import generators, halfspaces, inner_ball, masked_forms
+from ...network.piecewise import AffineMap, GateBlock, PiecewiseLinearNetwork
+from .cell_geometry import Network, generators, halfspaces, inner_ball, masked_forms, parts_of
 
 MOST_REGIONS = 160
 MOST_WORK = 4000
@@ -54,7 +55,7 @@ class Faces:
         return sum(int(((s == 0).sum(axis=1) != self.dimension - k).sum()) for k, s in enumerate(self.signs))
 
 
-def all_faces(network: ReLUNetwork, domain: Polyhedron | None) -> Faces:
+def all_faces(network: Network, domain: Polyhedron | None) -> Faces:
     """Enumerate the faces.
 
     Raises
@@ -63,8 +64,9 @@ def all_faces(network: ReLUNetwork, domain: Polyhedron | None) -> Faces:
     """
     net = network.rounded()
     n0 = net.architecture[0]
-    walls = (
-        net.weights[0] if domain is None else np.concatenate([net.weights[0], np.asarray(domain.A, dtype=np.float64)])
+    own = [part.reads[0] for part in parts_of(net)[:-1] if 0 in part.reads]
+    walls = np.concatenate(
+        [np.zeros((0, n0)), *own, *([] if domain is None else [np.asarray(domain.A, dtype=np.float64)])]
     )
     size = np.linalg.norm(walls, axis=1)
     _, values, vt = np.linalg.svd(walls[size > 0] / size[size > 0, None])
@@ -72,7 +74,7 @@ def all_faces(network: ReLUNetwork, domain: Polyhedron | None) -> Faces:
     if ((values > 1e-13) & (values < 1e-6)).any() or d == 0:
         raise Unclear("the directions that walls cut are not clear in floats")
     section = vt[:d].T
-    small = ReLUNetwork([net.weights[0] @ section, *net.weights[1:]], net.biases)
+    small = _restricted(net, section)
     box = None if domain is None else Polyhedron(np.asarray(domain.A, dtype=np.float64) @ section, domain.b)
     found: dict[bytes, tuple[int, bool, Any]] = {}
     for signs in _regions(small, box):
@@ -90,7 +92,17 @@ def all_faces(network: ReLUNetwork, domain: Polyhedron | None) -> Faces:
     return Faces(d, n0 - d, signs_, bounded, points, section)
 
 
-def _regions(net: ReLUNetwork, domain: Polyhedron | None) -> list[Any]:
+def _restricted(net: Network, section: FloatArray) -> Network:
+    """The network on the section."""
+    if isinstance(net, ReLUNetwork):
+        return ReLUNetwork([net.weights[0] @ section, *net.weights[1:]], net.biases)
+    *hidden, last = parts_of(net)
+    maps = [{j: w if j else w @ section for j, w in part.reads.items()} for part in (*hidden, last)]
+    blocks = [GateBlock(m, part.bias, slopes=part.slopes) for m, part in zip(maps, hidden)]
+    return PiecewiseLinearNetwork(section.shape[1], blocks, AffineMap(maps[-1], last.bias))
+
+
+def _regions(net: Network, domain: Polyhedron | None) -> list[Any]:
     """Sign vectors of all full-dimensional regions, domain facets included, by splitting one neuron after another."""
     N = net.n_hidden
     extra = 0 if domain is None else len(domain.b)
@@ -129,9 +141,7 @@ def _regions(net: ReLUNetwork, domain: Polyhedron | None) -> list[Any]:
     return done
 
 
-def _faces_of(
-    net: ReLUNetwork, domain: Polyhedron | None, signs: Any, d: int
-) -> list[tuple[bytes, tuple[int, bool, Any]]]:
+def _faces_of(net: Network, domain: Polyhedron | None, signs: Any, d: int) -> list[tuple[bytes, tuple[int, bool, Any]]]:
     A, b = halfspaces(net, domain, signs)
     vertices, rays = generators(A, b)
     scale = 1.0 + np.abs(vertices).max(axis=1, initial=0.0)[:, None]
@@ -172,12 +182,12 @@ def _faces_of(
 
 
 # ---- numbers that follow from the faces ------------------------------------------------------------
-def lipschitz(net: ReLUNetwork, faces: Faces) -> float:
+def lipschitz(net: Network, faces: Faces) -> float:
     """Largest spectral norm over the regions."""
     return max(float(np.linalg.norm(masked_forms(net, s)[1][:, :-1], 2)) for s in faces.signs[-1])
 
 
-def vertex_margin(net: ReLUNetwork, faces: Faces) -> float:
+def vertex_margin(net: Network, faces: Faces) -> float:
     """Least distance of a vertex to a wall that it does not lie on, along the gradient where its own walls are inactive."""
     best = np.inf
     for signs, point in zip(faces.signs[0], faces.points):
@@ -212,54 +222,78 @@ def product_margin(net: ReLUNetwork, faces: Faces) -> tuple[float | None, bool]:
     return least, full
 
 
-def _column(net: ReLUNetwork, signs: Any, neuron: int, absolute: bool) -> FloatArray:
-    """Derivative of the outputs by the output of a hidden neuron, or the sum over its paths of absolute values."""
+def _kinks(net: Network) -> FloatArray:
+    """(N + outputs, N): how gates and outputs change with ``relu(z)`` of a gate in front, the rest below their walls.
+
+    A gate is ``s⁻ z + (s⁺ - s⁻) relu(z)``; of a chain these are its weights.
+    """
+    parts = parts_of(net)
+    ends = np.cumsum([0, *net.hidden_widths, net.architecture[-1]])
+    N = net.n_hidden
+    found, behind = np.zeros((ends[-1], N)), [np.zeros((net.architecture[0], N))]
+    for l, (reads, _, slopes) in enumerate(parts):
+        rows = found[ends[l] : ends[l + 1]]
+        for j, matrix in reads.items():
+            rows += matrix @ behind[j]
+        if l < len(parts) - 1:
+            jump = np.zeros_like(rows)
+            jump[:, ends[l] : ends[l + 1]] = np.diag(slopes[:, 1] - slopes[:, 0])
+            behind.append(slopes[:, :1] * rows + jump)
+    return found
+
+
+def _ways(net: Network, kinks: FloatArray, signs: Any, neuron: int) -> FloatArray:
+    """(N + outputs,): how everything behind changes with ``relu(z)`` of a gate, where gates have these signs."""
     ends = np.cumsum([0, *net.hidden_widths])
-    layer = int(np.searchsorted(ends, neuron, side="right")) - 1
-    weights = [np.abs(w) if absolute else w for w in net.weights]
-    column = weights[layer + 1][:, neuron - int(ends[layer])]
-    for k in range(layer + 1, len(net.weights) - 1):
-        column = weights[k + 1] @ (column * (signs[ends[k] : ends[k + 1]] > 0))
-    result: FloatArray = column
+    result: FloatArray = kinks[:, neuron].copy()
+    for start, stop in zip(ends[:-1], ends[1:]):
+        if start > neuron:
+            result += kinks[:, start:stop] @ (result[start:stop] * (signs[start:stop] > 0))
     return result
 
 
-def weight_margin(net: ReLUNetwork, faces: Faces) -> tuple[int, float | None]:
+def _vanishes(value: float, size: float, what: str) -> bool:
+    """Whether a sum of terms of this size is zero."""
+    if 1e-13 * size < value < 1e-9 * size:
+        raise Unclear(f"{what} is within rounding of zero")
+    return value <= 1e-13 * size
+
+
+def weight_margin(net: Network, faces: Faces) -> tuple[int, float | None]:
     """Facets with an active path and weight zero, and the least relative weight of the others."""
     cancelling, least = 0, None
+    kinks, N = _kinks(net), net.n_hidden
     for signs in faces.signs[-2]:
         own = np.flatnonzero(signs[: net.n_hidden] == 0)
         if not len(own):
             continue
-        weight = float(np.linalg.norm(_column(net, signs, int(own[0]), False)))
-        paths = float(np.linalg.norm(_column(net, signs, int(own[0]), True)))
-        if paths and weight < 1e-9 * paths:
-            if weight > 1e-15 * paths:
-                raise Unclear("a weight is within rounding of zero")
+        weight = float(np.linalg.norm(_ways(net, kinks, signs, int(own[0]))[N:]))
+        paths = float(np.linalg.norm(_ways(net, np.abs(kinks), signs, int(own[0]))[N:]))
+        if paths and _vanishes(weight, paths, "a weight"):
             cancelling += 1
         elif paths:
             least = weight / paths if least is None else min(least, weight / paths)
     return cancelling, least
 
 
-def unbent_ridges(net: ReLUNetwork, faces: Faces) -> int:
+def unbent_ridges(net: Network, faces: Faces) -> int:
     """Ridges on visible walls of two layers where the deeper wall does not bend."""
     if faces.dimension < 2:
         return 0
     ends = np.cumsum([0, *net.hidden_widths])
+    kinks, N = _kinks(net), net.n_hidden
     count = 0
     for signs in faces.signs[-3]:
         own = np.flatnonzero(signs[: net.n_hidden] == 0)
         if len(own) != 2:
             continue
-        below, above = (int(np.searchsorted(ends, k, side="right")) - 1 for k in own)
-        if below == above:
+        layers = np.searchsorted(ends, own, side="right")
+        if layers[0] == layers[1]:
             continue
-        column = net.weights[below + 1][:, own[0] - int(ends[below])]
-        for k in range(below + 1, above):
-            column = net.weights[k + 1] @ (column * (signs[ends[k] : ends[k + 1]] > 0))
-        seen = np.abs(_column(net, signs, int(own[1]), False)).max() > 0
-        count += bool(seen and column[own[1] - int(ends[above])] == 0)
+        below, above = (_ways(net, kinks, signs, int(k)) for k in own)
+        sizes = [_ways(net, np.abs(kinks), signs, int(k)) for k in own]
+        seen = not all(_vanishes(abs(v), s, "a weight") for v, s in zip(above[N:], sizes[1][N:]))
+        count += seen and _vanishes(abs(below[own[1]]), sizes[0][own[1]], "a kink")
     return count
 
 

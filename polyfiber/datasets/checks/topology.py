@@ -18,7 +18,8 @@ from ..._typing import Array, FloatArray
 from ...complexes.build import canonical_complex
 from ...domain import Polyhedron
 from ...network.model import ReLUNetwork
-from .cell_geometry import hull_volume, masked_forms
+from ...network.piecewise import AffineMap, GateBlock, PiecewiseLinearNetwork, require_network
+from .cell_geometry import Network, hull_volume, masked_forms
 from .faces import Faces, Unclear, all_faces
 
 MOST_CELLS = 3000
@@ -153,7 +154,7 @@ def _rank(block: Array, field: int) -> int:
 
 
 # ---- the sets --------------------------------------------------------------------------------------
-def derive(net: ReLUNetwork, domain: Polyhedron | None, kind: str, output: int, value: float | None) -> Found:
+def derive(net: Network, domain: Polyhedron | None, kind: str, output: int, value: float | None) -> Found:
     """A set of the table.
 
     Raises
@@ -207,7 +208,7 @@ def _under(small: Array, large: Array) -> Array:
     return result
 
 
-def _conditions(net: ReLUNetwork, kind: str, output: int, value: float | None) -> tuple[ReLUNetwork, Any]:
+def _conditions(net: Network, kind: str, output: int, value: float | None) -> tuple[Network, Any]:
     """The network with conditions as neurons of one more layer, and the label of a piece by its signs (None: no part)."""
     n_out = net.architecture[-1]
     single = n_out == 1
@@ -225,17 +226,16 @@ def _conditions(net: ReLUNetwork, kind: str, output: int, value: float | None) -
             else:
                 rows[r, i], rows[r, j] = 1, -1
         shift = [Fraction(0)] * len(pairs)
-    exact = net.exact()
-    weights = np.array(
-        [[sum((int(a) * w for a, w in zip(row, c)), Fraction(0)) for c in exact.weights[-1].T] for row in rows]
-    )
-    biases = np.array(
-        [sum((int(a) * b for a, b in zip(row, exact.biases[-1])), Fraction(0)) + s for row, s in zip(rows, shift)]
-    )
-    gated = ReLUNetwork(
-        [*exact.weights[:-1], weights.reshape(len(rows), -1), np.ones((1, len(rows)))],
-        [*exact.biases[:-1], biases, np.zeros(1)],
-    )
+    exact = (PiecewiseLinearNetwork.from_chain(net) if isinstance(net, ReLUNetwork) else net).exact()
+
+    def combined(columns: Any) -> Any:
+        return np.array([[sum((int(a) * w for a, w in zip(row, c)), Fraction(0)) for c in columns.T] for row in rows])
+
+    read = {j: exact.output.dense(j, exact.architecture[j]) for j in exact.output.weights}
+    weights = {j: combined(matrix).reshape(len(rows), -1) for j, matrix in read.items()}
+    last = GateBlock(weights, combined(exact.output.bias[:, None])[:, 0] + np.array(shift, dtype=object))
+    ones = AffineMap({len(exact.blocks) + 1: np.ones((1, len(rows)))}, np.zeros(1))
+    gated = require_network(PiecewiseLinearNetwork(exact.n_inputs, [*exact.blocks, last], ones))
 
     def level(rest: Array, gates: Array) -> Any:
         return rest.tobytes() if (gates == 0).all() else None
@@ -251,7 +251,7 @@ def _conditions(net: ReLUNetwork, kind: str, output: int, value: float | None) -
     return gated, level if kind in ("level", "breakpoints") else by_class
 
 
-def _bending(net: ReLUNetwork, faces: Faces) -> Any:
+def _bending(net: Network, faces: Faces) -> Any:
     """Labels of the faces under facets across which the linear part of the function jumps."""
     n, d = net.n_hidden, faces.dimension
     maps = [masked_forms(net, s[:n])[1][:, :-1] @ faces.section for s in faces.signs[-1]]
@@ -274,9 +274,7 @@ def _bending(net: ReLUNetwork, faces: Faces) -> Any:
     return lambda rest, gates: rest.tobytes() if rest.tobytes() in known else None
 
 
-def larger(
-    net: ReLUNetwork, domain: Polyhedron | None, kind: str, output: int, value: float | None
-) -> list[int] | None:
+def larger(net: Network, domain: Polyhedron | None, kind: str, output: int, value: float | None) -> list[int] | None:
     """Cells of each dimension from the complex in which the conditions are neurons, every decision exact; None where that is too much."""
     if kind == "breakpoints":
         return None

@@ -13,6 +13,7 @@ import numpy as np
 from ..._typing import ProgressLike, RngLike
 from ...budget import Monitor
 from ...errors import InputError, PolyfiberError
+from ...network.piecewise import require_chain
 from ..execution.work import run_partition
 from ..networks import Networks, reason_of
 from ..plan import Partition, Plan
@@ -358,7 +359,9 @@ def _skips(item: Item, row: Mapping[str, Any], plan: Plan, data: Dataset) -> Ite
 
 def _stored(item: Item, data: Dataset) -> Item:
     """The item with its network, and that of its origin, as the files have them."""
-    origin = data.network(item.origin_id) if item.origin is not None and item.origin_id >= 0 else item.origin
+    origin = item.origin
+    if origin is not None and item.origin_id >= 0:
+        origin = require_chain(data.network(item.origin_id), "the origin of a network")
     return replace(item, network=data.network(item.id), origin=origin)
 
 

@@ -9,14 +9,14 @@ import numpy as np
 from ..._typing import SignArray
 from ...complexes.build import canonical_complex
 from ...domain import Polyhedron
-from ...network.model import ReLUNetwork
+from .cell_geometry import Network
 from .faces import MOST_REGIONS, Unclear, all_faces
 
 EXPLORED = 1000
 """Regions up to which a complex is derived again in exact arithmetic."""
 
 
-def all_signs(network: ReLUNetwork, domain: Polyhedron | None, regions: int) -> tuple[SignArray, SignArray]:
+def all_signs(network: Network, domain: Polyhedron | None, regions: int) -> tuple[SignArray, SignArray]:
     """Signs of all regions and of all facets, hidden neurons first, then the domain's inequalities.
 
     From the weights alone, by linear programs and cdd, where there are few regions; with every decision in exact arithmetic
@@ -24,7 +24,7 @@ def all_signs(network: ReLUNetwork, domain: Polyhedron | None, regions: int) -> 
 
     Parameters
     ----------
-    network : ReLUNetwork
+    network : ReLUNetwork or PiecewiseLinearNetwork
     domain : Polyhedron, optional
     regions : int
         About how many there are.

@@ -11,6 +11,7 @@ import numpy as np
 from ...domain import Box, Polyhedron
 from ...errors import InputError
 from ...network.model import ReLUNetwork
+from ...network.piecewise import PiecewiseLinearNetwork
 from ..fields import Check
 from ..tables.base import Option
 from .inputs import Inputs
@@ -67,7 +68,7 @@ class Source:
 class Made:
     """A network as its source made it."""
 
-    network: ReLUNetwork
+    network: ReLUNetwork | PiecewiseLinearNetwork
     provenance: Mapping[str, Any] = field(default_factory=dict)
     origin: ReLUNetwork | None = None
     origin_index: int = -1

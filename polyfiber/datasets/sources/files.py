@@ -10,7 +10,7 @@ import numpy as np
 
 from ...equivalence.collections.collection import ParquetCollection
 from ...errors import InputError
-from ...network.readers import read_chain as read_network
+from ...network.readers import read_network
 from .. import fields
 from ..storage.arrow import open_parquet
 from ..tables.base import Option

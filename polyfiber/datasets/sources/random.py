@@ -28,7 +28,7 @@ BIASES = {
 }
 
 
-def _architectures(value: Any, key: str) -> list[tuple[int, ...]]:
+def architectures(value: Any, key: str) -> list[tuple[int, ...]]:
     if isinstance(value, list) and value and isinstance(value[0], list):
         return list(fields.sequence(fields.architecture)(value, key))
     return [fields.architecture(value, key)]
@@ -62,35 +62,37 @@ def _bias(law: str, rng: np.random.Generator, m: int) -> FloatArray:
     return rng.integers(-3, 4, m).astype(np.float64) if law == "integer" else np.zeros(m)
 
 
+def draw_layer(v: Mapping[str, Any], rng: np.random.Generator, n_in: int, n_out: int) -> tuple[FloatArray, FloatArray]:
+    """Weights (n_out, n_in) and biases of one layer, by the options `LAYERS`."""
+    weight = _matrix(v["law"], rng, n_out, n_in) * _deviation(v["scale"], n_in, n_out)
+    return weight, _bias(v["bias"], rng, n_out) * v["bias_scale"]
+
+
 def _random(source: Source, index: int, rng: np.random.Generator, base_of: BaseOf) -> Made:
     v = source.values
     widths = v["architecture"][index % len(v["architecture"])]
-    weights, biases = [], []
-    for n_in, n_out in zip(widths[:-1], widths[1:]):
-        weights.append(_matrix(v["law"], rng, n_out, n_in) * _deviation(v["scale"], n_in, n_out))
-        biases.append(_bias(v["bias"], rng, n_out) * v["bias_scale"])
-    return Made(ReLUNetwork(weights, biases))
+    layers = [draw_layer(v, rng, n_in, n_out) for n_in, n_out in zip(widths[:-1], widths[1:])]
+    return Made(ReLUNetwork([w for w, _ in layers], [b for _, b in layers]))
 
 
-def _describe_random(v: Mapping[str, Any]) -> str:
+def describe_layers(v: Mapping[str, Any]) -> str:
+    """How many networks of which widths, and what their numbers are drawn from."""
     bias = f"; biases {BIASES[v['bias']]}" + ("" if v["bias"] == "zero" else f" with b = {v['bias_scale']:g}")
     widths = " and ".join("-".join(map(str, a)) for a in v["architecture"])
     return f"{v['count']} networks {widths}; weights {LAWS[v['law']]} with {SCALES[v['scale']]}{bias}."
 
 
-RANDOM = Kind(
-    "random",
-    (
-        Option("architecture", ABSENT, _architectures, "widths [n0, …, nL], or a list of them, taken in turn"),
-        Option("count", ABSENT, fields.integer(1, fields.MOST), "a number of networks >= 1"),
-        Option("law", "normal", fields.choice(*LAWS), "law of the weights"),
-        Option("scale", "he", fields.choice(*SCALES), "scale s of the weights"),
-        Option("bias", "normal", fields.choice(*BIASES), "law of the biases"),
-        Option("bias_scale", 0.5, fields.number(0), "scale b of the biases"),
-    ),
-    _random,
-    _describe_random,
+LAYERS = (
+    Option("architecture", ABSENT, architectures, "widths [n0, …, nL], or a list of them, taken in turn"),
+    Option("count", ABSENT, fields.integer(1, fields.MOST), "a number of networks >= 1"),
+    Option("law", "normal", fields.choice(*LAWS), "law of the weights"),
+    Option("scale", "he", fields.choice(*SCALES), "scale s of the weights"),
+    Option("bias", "normal", fields.choice(*BIASES), "law of the biases"),
+    Option("bias_scale", 0.5, fields.number(0), "scale b of the biases"),
 )
+"""Options of layers drawn at random."""
+
+RANDOM = Kind("random", LAYERS, _random, describe_layers)
 
 
 def _linear(source: Source, index: int, rng: np.random.Generator, base_of: BaseOf) -> Made:
@@ -120,7 +122,7 @@ def _describe_linear(v: Mapping[str, Any]) -> str:
 LINEAR = Kind(
     "linear",
     (
-        Option("architecture", ABSENT, _architectures, "widths [d0, …, dL], or a list of them, taken in turn"),
+        Option("architecture", ABSENT, architectures, "widths [d0, …, dL], or a list of them, taken in turn"),
         Option("count", ABSENT, fields.integer(1, fields.MOST), "a number of networks >= 1"),
         Option("law", "strata", fields.choice("strata", "normal"), "uniform over strata, or Gaussian weights"),
         Option("rank", None, fields.integer(0), "rank of the product; all ranks by default"),

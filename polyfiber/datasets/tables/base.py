@@ -25,6 +25,7 @@ from ...budget import Budget
 from ...errors import BudgetExceededError, InputError, PolyfiberError
 from ...memory import give_back
 from ...network.model import ReLUNetwork
+from ...network.piecewise import PiecewiseLinearNetwork, require_chain
 from ..fields import Check, unknown
 from ..storage.arrow import arrow_type, check_type, column_of, pyarrow
 
@@ -105,7 +106,7 @@ class Item:
         Name and kind of the entry ``[[networks]]`` that made it.
     index : int
         Its number within that entry.
-    network : ReLUNetwork
+    network : ReLUNetwork or PiecewiseLinearNetwork
         The network. Where ``linear`` is true there is no maximum between the layers, the biases
         are zero, and ``weights`` is all that counts.
     entropy, key : int, tuple of int
@@ -134,7 +135,7 @@ class Item:
     source: str
     kind: str
     index: int
-    network: ReLUNetwork
+    network: ReLUNetwork | PiecewiseLinearNetwork
     entropy: int
     key: tuple[int, ...]
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -146,6 +147,10 @@ class Item:
     seconds: float | None = None
     skipped: tuple[Skip, ...] = ()
     failed: str = ""
+
+    def chain(self, table: str) -> ReLUNetwork:
+        """The network, for a table that knows ReLU chains only; others are left out of it, with this reason."""
+        return require_chain(self.network, f"table {table}")
 
     def rng(self, name: str) -> np.random.Generator:
         """The generator of this item for one purpose, say the name of a table; always the same stream."""

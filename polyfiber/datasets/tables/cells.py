@@ -164,7 +164,7 @@ def _disagreements(
         yield from _inequalities(row, A, b, n0)
     if row["dimension"] != n0:
         yield f"dimension {row['dimension']}; a region has {n0}"
-    if np.linalg.matrix_rank(A) < n0:
+    if np.linalg.matrix_rank(A, tol=1e-9) < n0:
         if row["bounded"] or (options["volumes"] and row["volume"] is not None):
             yield "bounded, but no wall cuts some direction"
         return

@@ -14,6 +14,7 @@ from ...complexes.complex import PolyhedralComplex
 from ...complexes.genericity import genericity
 from ...complexes.local.explore import explore
 from ...errors import NumericalError, PolyfiberError
+from ...network.model import ReLUNetwork
 from ..checks.faces import (
     MOST_REGIONS,
     Faces,
@@ -46,7 +47,7 @@ def _rows(items: Sequence[Item], options: Options) -> Iterator[Any]:
         "lineality": [cx.lineality_dimension],
         "neurons": [item.network.n_hidden],
         "domain_facets": [cx._frame.n_domain],
-        "simple": [cx.is_simple],
+        "simple": [cx._store.crowded == 0],
         "f_vector": [list(cx.f_vector)],
         "bounded": [bounded],
     }
@@ -112,8 +113,9 @@ def _against_faces(item: Item, row: Mapping[str, Any], faces: Faces, options: Op
     if options["genericity"]:
         made |= {"supertransversal": "yes" if faces.breaking == 0 else "no", "breaking_faces": faces.breaking}
         if options["regions"] >= len(faces.signs[-1]):
-            least, full = product_margin(net, faces)
-            made |= {"product_margin": least, "full_rank_products": "yes" if full else "no"}
+            least, full = product_margin(net, faces) if isinstance(net, ReLUNetwork) else (None, None)
+            verdict = "undecided" if full is None else "yes" if full else "no"  # no products where there are no layers
+            made |= {"product_margin": least, "full_rank_products": verdict}
         else:
             yield Unsure("masked products: the table looks at some regions only")
         if faces.breaking:
@@ -220,7 +222,7 @@ TABLE = Table(
         Column(
             "product_margin",
             "float64",
-            "Least relative singular value of a masked product that must not vanish; null where there is none.",
+            "Least relative singular value of a masked product that must not vanish; null where there is none, and for gates.",
             nullable=True,
             option="genericity",
         ),

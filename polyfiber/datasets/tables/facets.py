@@ -104,7 +104,8 @@ def _whole(item: Item, rows: Any, options: Options) -> Iterator[str]:
         yield Unsure(f"whether facets are missing: {error}")
         return
     hidden = item.network.n_hidden
-    zero = facets[:, :hidden] == 0
+    inner = ~(facets[:, hidden:] == 0).any(axis=1)  # on a side of the domain there is one region, and nothing bends
+    zero = facets[inner, :hidden] == 0
     if (regions[:, :hidden] == 0).any() or (zero.sum(axis=1) > 1).any():
         yield Unsure("whether facets are missing: some lie on several walls")
         return

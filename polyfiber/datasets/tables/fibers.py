@@ -28,12 +28,13 @@ VERDICTS = {1: "yes", 0: "no", -1: "undecided"}
 def _rows(items: Sequence[Item], options: Options) -> Iterator[Any]:
     """Networks of one architecture are labelled together; rows come in the order of the items."""
     groups: dict[tuple[int, ...], list[int]] = {}
-    for i, item in enumerate(items):
-        groups.setdefault(item.network.architecture, []).append(i)
+    networks = [item.chain("fibers") for item in items]
+    for i, network in enumerate(networks):
+        groups.setdefault(network.architecture, []).append(i)
     rows: list[dict[str, Any]] = [{} for _ in items]
     for members in groups.values():
         found = label_fibers(
-            [items[i].network for i in members],
+            [networks[i] for i in members],
             limit=options["limit"],
             sign_error=options["sign_error"],
             components=options["components"],
@@ -84,7 +85,8 @@ def _decided(value: Any) -> int | None:
 
 def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> Iterator[str]:
     """The classifier on this network alone, and values of points of its fiber."""
-    report = classify_fiber(item.network, limit=options["limit"], sign_error=options["sign_error"], max_parameters=0)
+    network = item.chain("fibers")
+    report = classify_fiber(network, limit=options["limit"], sign_error=options["sign_error"], max_parameters=0)
     roles = report.roles
     most = options["components"]
     try:
@@ -95,7 +97,7 @@ def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> I
         )
     except (NumericalError, BudgetExceededError):
         number = None
-    margins = _margins(item.network, report, options["limit"])
+    margins = _margins(network, report, options["limit"])
     for row in rows:
         single = {
             "kind": report.kind,
@@ -122,7 +124,7 @@ def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> I
             if row[name] != value:
                 yield f"{name} is {row[name]!r} in the file, {value!r} for this network alone"
     if rows and report.kind not in ("undecided", "constant"):
-        yield from _points(item.network, report, item.rng("check fibers"))
+        yield from _points(network, report, item.rng("check fibers"))
 
 
 def _margins(network: ReLUNetwork, report: FiberReport, limit: int) -> dict[str, float | None]:
@@ -155,7 +157,7 @@ def _margins(network: ReLUNetwork, report: FiberReport, limit: int) -> dict[str,
 
 def _nullity(item: Item, stored: int) -> Iterator[str]:
     """Parameters minus the rank of the derivative at random inputs, minus the scalings: at least the dimension from all regions."""
-    net = item.network.rounded()
+    net = item.chain("fibers").rounded()
     rng = item.rng("check nullity")
     count = sum(w.size + b.size for w, b in zip(net.weights, net.biases))
     points = np.concatenate([s * rng.standard_normal((2 * count, net.architecture[0])) for s in (0.3, 1.0, 4.0)])

@@ -31,7 +31,7 @@ def _rows(items: Sequence[Item], options: Options) -> Iterator[Any]:
         rng = item.rng("pairs")
         for j in range(options["per_network"]):
             kind = options["kinds"][(item.index * options["per_network"] + j) % len(options["kinds"])]
-            made = _pair(kind, item.network, rng, options["top"])
+            made = _pair(kind, item.chain("pairs"), rng, options["top"])
             if made is not None:
                 rows.append(_row(item.id, j, *made, rng))
     if rows:
@@ -134,7 +134,7 @@ def _construction(
     kinds, per = options["kinds"], options["per_network"]
     made, points = None, None
     for j in range(min(per, row["pair"] + 1)):
-        made = _pair(kinds[(item.index * per + j) % len(kinds)], item.network, rng, options["top"])
+        made = _pair(kinds[(item.index * per + j) % len(kinds)], item.chain("pairs"), rng, options["top"])
         points = None if made is None else _inputs(made[0], rng)
     if made is None or row["pair"] >= per:
         yield "no such pair is drawn for this network"

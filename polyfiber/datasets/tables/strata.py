@@ -22,7 +22,7 @@ from .base import Column, Item, Option, Options, Table
 def _rows(items: Sequence[Item], options: Options) -> Iterator[Any]:
     (item,) = items
     widths = item.network.architecture
-    found = locate([w.astype(np.float64) for w in item.network.weights])
+    found = locate([w.astype(np.float64) for w in item.chain("strata").weights])
     rank = int(found.ranks[-1, 0])
     if not found.verdict:  # UNDECIDED refuses to be a bool and raises
         raise RankAmbiguityError("the ranks of the weights are not decided")
@@ -64,7 +64,7 @@ def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> I
     """Weights drawn on the stratum: ranks of all products, and the rank of the infinitesimal action there."""
     widths = item.network.architecture
     pairs = rank_columns(len(widths) - 1)
-    own = _ranks(item.network.weights, pairs)
+    own = _ranks(item.chain("strata").weights, pairs)
     total_strata = count_strata(widths, rank=own[pairs.index((len(widths) - 1, 0))])
     for row in rows:
         where = f"stratum {row['stratum']}"

@@ -24,10 +24,10 @@ def target_of(item: Item) -> FloatArray:
 def _rows(items: Sequence[Item], options: Options) -> Iterator[Any]:
     (item,) = items
     paths = options["paths"] if options["process"] == "langevin" else 1
-    numbers = sum(w.size for w in item.network.weights) + 4 * max(item.network.architecture) ** 2
+    numbers = sum(w.size for w in item.chain("trajectories").weights) + 4 * max(item.network.architecture) ** 2
     item.check_memory(8 * paths * (options["records"] + 1) * numbers, "the table of trajectories")
     target = target_of(item)
-    weights = [w.astype(np.float64) for w in item.network.weights]
+    weights = [w.astype(np.float64) for w in item.chain("trajectories").weights]
     times = np.linspace(0.0, options["time"], options["records"] + 1)
     if options["process"] == "flow":
         flow = gradient_flow(weights, lambda W: W - target, times)
@@ -79,7 +79,7 @@ def _langevin(item: Item, weights: Sequence[FloatArray], target: FloatArray, opt
 def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> Iterator[str]:
     """Products, energies and singular values anew; a flow again by another method, and its invariants."""
     widths = item.network.architecture
-    start = [w.astype(np.float64) for w in item.network.weights]
+    start = [w.astype(np.float64) for w in item.chain("trajectories").weights]
     target = target_of(item)
     ends = np.cumsum([0, *(w.size for w in start)])
     first = [w.T @ w - v @ v.T for v, w in zip(start[:-1], start[1:])]

@@ -188,7 +188,8 @@ class ParquetCollection(Collection):
         if self._cached[0] != index:
             f, g, _ = self.rows[index]
             with told(self.names[f]):
-                table = self.files[f].read_row_group(g, columns=["architecture", "parameters"])
+                columns = [c for c in ("architecture", "parameters", "wiring") if c in self.files[f].schema_arrow.names]
+                table = self.files[f].read_row_group(g, columns=columns)
             if table["architecture"].null_count or table["parameters"].null_count:
                 raise FileFormatError(f"row group {g} of {self.names[f]} holds nulls; every row needs its two lists")
             widths, ends = _lists(table["architecture"])
@@ -200,6 +201,9 @@ class ParquetCollection(Collection):
                 architectures = [tuple(widths[: ends[1]].tolist())] * rows
             else:
                 architectures = [tuple(widths[a:b].tolist()) for a, b in itertools.pairwise(ends.tolist())]
+            if "wiring" in table.column_names:  # networks of gates are no rows of layers
+                texts = table["wiring"].to_pylist()
+                architectures = [() if text else widths for widths, text in zip(architectures, texts)]
             flat, starts = _lists(table["parameters"])
             for i in np.flatnonzero(np.diff(ends) < 2).tolist():
                 if ends[i + 1] > ends[i] or starts[i + 1] > starts[i]:
@@ -235,8 +239,8 @@ class ParquetCollection(Collection):
             for i, widths in enumerate(self._group(index)[0]):
                 if widths:
                     groups.setdefault(widths, []).append(i)
-                else:  # a network of a dataset that could not be made
-                    self.unreadable[first + i] = f"row {first + i} holds no network: its widths are empty"
+                else:  # a network of a dataset that could not be made, or one of gates
+                    self.unreadable[first + i] = f"row {first + i} holds no ReLU chain"
             for architecture, rows in groups.items():
                 members, step = np.array(rows, dtype=np.int64), rows_per_block(architecture)
                 for start in range(0, len(members), step):
