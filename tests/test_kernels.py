@@ -204,6 +204,22 @@ def test_lanes_are_what_they_say() -> None:
 
 
 @jit.kernel
+def _keep_lanes(bits, a, out):
+    one = np.uint64(1)
+    lanes.store(out, one, lanes.where8(bits, lanes.load8(a, one)))
+
+
+def test_lanes_are_kept_by_bits_whatever_the_others_hold() -> None:
+    a = np.random.default_rng(0).normal(size=9)
+    a[3], a[6] = np.inf, np.nan
+    for bits in (0, 255, 0b10010011, 0b01101100, 0xABCD00 | 0b11011011):
+        out = np.zeros(9)
+        _keep_lanes(np.uint64(bits), a, out)
+        kept = np.array([bool(bits >> i & 1) for i in range(8)])
+        assert np.array_equal(out[1:], np.where(kept, a[1:], 0.0), equal_nan=True)
+
+
+@jit.kernel
 def _use_words(ids, words, out):
     one = np.uint64(1)
     lanes.store(

@@ -14,7 +14,7 @@ from ..network.model import ReLUNetwork
 from ..numerics.exact import as_fractions
 from ..numerics.products import nearest
 from ..numerics.rounding import UNIT
-from .skeleton.arrays import Frame, given_rows
+from .skeleton.arrays import Frame, as_columns, given_rows
 from .skeleton.exact_signs import ExactPredicate
 from .skeleton.wires import gamma, magnitudes, roundings
 
@@ -36,7 +36,10 @@ def full_net(frame: Frame) -> Any:
             at = len(rows) - len(part) if part is frame.deep[-1] else at  # the outputs come last, behind infinity
             rows[at : at + len(part), : n0 + 1] = nearest(part)
             at += len(part)
-    return frame.net._replace(n=n0, stride=stride, rows=rows.ravel())
+    first = frame.net.first
+    wide = frame.form is None and len(first) > 2
+    columns = as_columns(rows[first[1] : first[2] if wide else first[1], : n0 + 1])
+    return frame.net._replace(n=n0, stride=stride, rows=rows.ravel(), columns=columns)
 
 
 def form_room(frame: Frame) -> FloatArray:

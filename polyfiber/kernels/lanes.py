@@ -92,6 +92,10 @@ if numba.config.DISABLE_JIT:
             lanes = lanes[:half] + lanes[half:]
         return float(lanes[0])
 
+    def where8(bits: Any, lanes: Any) -> Any:
+        """Those of eight lanes whose bit is set, zeros elsewhere."""
+        return np.where((int(bits) >> np.arange(8)) & 1, lanes, 0.0)
+
     def first_of(lanes: Any, count: Any, following: Any) -> Any:
         """The first ``count`` lanes, then ``following``, then zeros."""
         at = np.arange(len(lanes))
@@ -279,6 +283,17 @@ else:
             return builder.extract_element(value, ir.Constant(ir.IntType(32), 0))
 
         return types.float64(lanes), codegen
+
+    @intrinsic
+    def where8(typing_context, bits, lanes):
+        """Those of eight lanes whose bit is set (the lowest bits of a word), zeros elsewhere."""
+
+        def codegen(context, builder, signature, args):
+            low = builder.trunc(args[0], ir.IntType(8))
+            mask = builder.bitcast(low, ir.VectorType(ir.IntType(1), 8))
+            return builder.select(mask, args[1], _constant(lanes, 0.0))
+
+        return lanes(types.uint64, lanes), codegen
 
     @intrinsic
     def first_of(typing_context, lanes, count, following):

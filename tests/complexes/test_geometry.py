@@ -9,7 +9,11 @@ import pytest
 from scipy.spatial import ConvexHull
 
 import polyfiber as pf
+from polyfiber.complexes.geometry import form_room
+from polyfiber.complexes.skeleton.arrays import make_frame
+from polyfiber.complexes.skeleton.layout import unpack
 from polyfiber.errors import InputError, ShapeError
+from polyfiber.kernels.complexes import affine_maps as maps
 
 CASES = [
     ((2, 8, 8, 1), None),
@@ -234,3 +238,45 @@ def test_an_unbounded_polyhedron() -> None:
     assert strip.euler_characteristic == -1 + 1 + 1 - 1 or strip.n_regions >= inside.sum()
     assert strip.certificate.verify().ok
     assert strip.is_unbounded(2).sum() >= 2
+
+
+@pytest.mark.parametrize(
+    ("n", "facets", "widths"), [(1, 0, (64, 9)), (2, 3, (70, 5, 4)), (2, 61, (80, 6)), (3, 6, (65, 4, 4, 3))]
+)
+def test_forms_of_wide_first_layers_are_sums_over_active_neurons(n: int, facets: int, widths: tuple[int, ...]) -> None:
+    """Eight terms at a time, wherever the layer begins in the words of signs; the other way gives the same up to rounding."""
+    rng = np.random.default_rng(n)
+    net = pf.ReLUNetwork.random((n, *widths, 2), rng=rng)
+    normals = rng.normal(size=(facets, n))
+    domain = pf.Polyhedron(normals, 1 + rng.random(facets)) if facets else None
+    frame = make_frame(net, domain)
+    assert frame.net.columns.shape[1] >= widths[0]
+    first = frame.net.first
+    words = rng.integers(0, 1 << 63, size=(20, frame.n_words), dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+    active = unpack(words)
+    ids = np.concatenate([np.arange(first[2], frame.net.inf), frame.net.inf + 1 + np.arange(2)])
+    for slow in (False, True):
+        used = frame.net._replace(columns=np.zeros((1, 0))) if slow else frame.net
+        A, a = np.empty((20, len(ids), n)), np.empty((20, len(ids)))
+        maps.forms(words, ids.astype(np.int64), used, form_room(frame), A, a)
+        for r in range(20):
+            form = np.c_[net.weights[0], net.biases[0]][:, [*frame.columns, n]]
+            found = []
+            for l in range(1, len(widths) + 1):
+                on = active[r, first[l] : first[l + 1]]
+                form = net.weights[l] @ (form * on[:, None])
+                form[:, -1] += net.biases[l]
+                found.append(form)
+            expected = np.concatenate(found)
+            assert np.allclose(np.c_[A[r], a[r]], expected, rtol=0, atol=1e-12 * (1 + np.abs(expected).max()))
+
+
+def test_maps_on_flats_of_wide_networks_are_those_of_the_whole_space() -> None:
+    """Three of five inputs are free: the complex sums forms in the flat, maps are asked in all five."""
+    net = pf.ReLUNetwork.random((5, 70, 4, 1), rng=0)
+    box = pf.Box([-1, -1, 0.25, -1, 0.5], [1, 1, 0.25, 1, 0.5])
+    cx = pf.canonical_complex(net, box)
+    A, a = cx.affine_maps()
+    points = cx.interior_points()
+    values = np.einsum("roi,ri->ro", A, points) + a
+    assert np.allclose(values, net(points), rtol=0, atol=1e-10)

@@ -31,6 +31,10 @@ from ...numerics.independent import independent_columns, independent_in_order
 from ...numerics.products import exact_product, nearest
 from .wires import gamma, magnitudes, roundings, runs_of
 
+LANES = 16
+"""Terms of a form that are summed at a time: rows of coefficients are followed by so many numbers."""
+NARROW = 64
+"""First layers below this width have their forms summed row by row."""
 TINY = 2.0**-1074
 
 
@@ -85,7 +89,8 @@ class Frame:
     @property
     def scratch(self) -> int:
         """Length of the rows of numbers that kernels pull forms back in."""
-        return int(self.net.inf) + 1 if self.form is not None else max([1, *self.network.hidden_widths])
+        widest = int(self.net.inf) + 1 if self.form is not None else max([1, *self.network.hidden_widths])
+        return widest + LANES
 
     @property
     def n_words(self) -> int:
@@ -361,7 +366,7 @@ def _kernel_net(
         first=first,
         layer_of=layer_of,
         rows=quotient.ravel(),
-        weights=np.concatenate(weights) if weights else np.zeros(1),
+        weights=np.concatenate([*weights, np.zeros(LANES)]),  # so many are read at a time
         woff=woff,
         biases=biases,
         kappa=kappa,
@@ -376,7 +381,15 @@ def _kernel_net(
         shallow=np.zeros(1, dtype=np.int64),
         plain=np.zeros(1, dtype=np.int64),
         lone=np.zeros(1, dtype=np.int64),
+        columns=as_columns(quotient[first[1] : first[2] if n_layers else first[1], : n + 1]),
     )
+
+
+def as_columns(rows: FloatArray) -> FloatArray:
+    """Forms of the first layer, one column a neuron, with zeros up to whole lanes; none where rows are summed as quickly."""
+    if len(rows) < NARROW or rows.shape[1] > 4:
+        return np.zeros((1, 0))
+    return np.ascontiguousarray(np.pad(rows, ((0, -len(rows) % LANES), (0, 0))).T)
 
 
 def _wired_net(
@@ -445,6 +458,7 @@ def _wired_net(
         shallow=table.shallow,
         plain=table.plain,
         lone=table.lone,
+        columns=np.zeros((1, 0)),
     )
 
 
