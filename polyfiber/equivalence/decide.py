@@ -235,7 +235,7 @@ def _by_forms(pair: _Pair) -> tuple[Equivalence | None, float, float, CanonicalF
     a, b = pair.fa, pair.fb
     x, raw = None, None
     if a.architecture == b.architecture:
-        flat = np.concatenate([flat_parameters(a), flat_parameters(b)]).reshape(2, -1)
+        flat = flat_parameters(a, b).reshape(2, -1)
         raw = raw_forms(flat, a.architecture)
         noise = float(raw.noise.sum())
         allowed = pair.tolerance + noise

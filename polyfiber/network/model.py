@@ -97,7 +97,7 @@ class ReLUNetwork:
     ((1, 2, 1), [3.0, 2.0])
     """
 
-    __slots__ = ("_architecture", "_biases", "_source", "_weights")
+    __slots__ = ("_architecture", "_biases", "_exact", "_source", "_weights")
 
     def __init__(
         self, weights: Sequence[Any], biases: Sequence[Any], *, source: Mapping[str, Any] | None = None
@@ -126,6 +126,7 @@ class ReLUNetwork:
         self._biases: tuple[Array, ...] = tuple(bs)
         self._source: dict[str, Any] = dict(source or {})
         self._architecture = _widths_of(self._weights)
+        self._exact = bool(self._weights[0].dtype == object)
 
     # ---- parameters -------------------------------------------------------------------------
     @property
@@ -166,7 +167,7 @@ class ReLUNetwork:
     @property
     def is_exact(self) -> bool:
         """Whether the parameters are rationals (dtype object) rather than floats."""
-        return bool(self._weights[0].dtype == object)
+        return self._exact
 
     def neuron(self, index: int) -> tuple[int, int]:
         """(layer, position) of a column of a sign vector; layers count from 1, positions from 0."""
@@ -242,6 +243,7 @@ class ReLUNetwork:
         self._biases = tuple(_frozen(b) for b in biases)
         self._source = source
         self._architecture = _widths_of(self._weights)
+        self._exact = bool(self._weights[0].dtype == object)
 
     # ---- identity ---------------------------------------------------------------------------
     def __eq__(self, other: object) -> bool:

@@ -31,10 +31,10 @@ FORMAT_VERSION = 1
 _KINDS = {kernels.LAYERED: "layerwise", kernels.HIDING: "hiding", kernels.FLIPS: "flips"}
 
 
-def flat_parameters(net: ReLUNetwork) -> FloatArray:
-    """``W_1, b_1, …, W_L, b_L`` in one float64 vector (rationals are rounded)."""
-    net = within_floats(net)
-    return np.concatenate([part.ravel() for pair in zip(net.weights, net.biases) for part in pair])
+def flat_parameters(*nets: ReLUNetwork) -> FloatArray:
+    """``W_1, b_1, …, W_L, b_L`` of one network after the other in one float64 vector (rationals are rounded)."""
+    floats = [within_floats(net) for net in nets]
+    return np.concatenate([part.ravel() for net in floats for pair in zip(net.weights, net.biases) for part in pair])
 
 
 @dataclass(frozen=True)
