@@ -40,6 +40,8 @@ StartMethod: TypeAlias = Literal["fork", "spawn"]
 """How worker processes start."""
 BoundMethod: TypeAlias = Literal["interval", "relaxation", "lp", "exact"]
 """How the range of a neuron is bounded, from the cheapest to the dearest."""
+ScalePer: TypeAlias = Literal["tensor", "channel"]
+"""What shares one scale in a quantised copy: a matrix, or each of its rows."""
 FloatName: TypeAlias = Literal["float32", "float64"]
 """Type of the numbers of a file."""
 FlowMethod: TypeAlias = Literal["DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA", "gauss"]

@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
+from ._typing import StartMethod
 from .errors import InputError
 
 METHODS = ("fork", "spawn")
@@ -41,7 +42,7 @@ def fork_is_safe() -> bool:
     return libraries is not None and not any(name in os.path.basename(path) for path in libraries for name in OPENMP)
 
 
-def start_method(method: str | None = None) -> str:
+def start_method(method: StartMethod | None = None) -> StartMethod:
     """The method itself; by default 'fork' where it is safe, else 'spawn'.
 
     Raises
@@ -75,7 +76,7 @@ class _Origin:
     inherited: tuple[int, ...]
 
 
-def start(target: Callable[..., None], *arguments: Any, method: str) -> tuple[Any, Any]:
+def start(target: Callable[..., None], *arguments: Any, method: StartMethod) -> tuple[Any, Any]:
     """Start ``target(pipe, *arguments)`` in a process of its own.
 
     The child uses one thread for numerical libraries, hears no Ctrl-C (what is to be done about an interruption is

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import pkgutil
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -54,6 +56,37 @@ def test_choices_are_literals() -> None:
         if isinstance(p.default, str) and "Literal" not in str(p.annotation) and p.name not in OPEN
         if str(p.annotation) in ("str", "str | None")
     ]
+    assert not loose, loose
+
+
+def everywhere() -> Iterator[tuple[str, Any]]:
+    """Functions and methods of every module above the kernels, public or not, with their names."""
+    for found in pkgutil.walk_packages(pf.__path__, "polyfiber."):
+        if found.name.startswith(("polyfiber.kernels", "polyfiber.cli")) or found.name.endswith("__main__"):
+            continue
+        for name, thing in vars(importlib.import_module(found.name)).items():
+            if getattr(thing, "__module__", None) != found.name:
+                continue
+            for below, value in vars(thing).items() if inspect.isclass(thing) else [(name, thing)]:
+                plain = value.__func__ if isinstance(value, classmethod | staticmethod) else value
+                if inspect.isfunction(plain):
+                    yield f"{found.name}.{name}.{below}" if inspect.isclass(thing) else f"{found.name}.{name}", plain
+
+
+CHOICE = re.compile(r"^ *(\w+(?:, \w+)*) : \{?['\"]\w", re.MULTILINE)
+"""A parameter whose documented type is a list of words."""
+
+
+def test_documented_choices_are_literals_in_every_module() -> None:
+    loose, seen = [], 0
+    for name, function in everywhere():
+        known = inspect.signature(function).parameters
+        for line in CHOICE.findall(function.__doc__ or ""):
+            for parameter in line.split(", "):
+                seen += 1
+                if parameter in known and str(known[parameter].annotation) in ("str", "str | None", "Any"):
+                    loose.append(f"{name}({parameter}=)")
+    assert seen > 30
     assert not loose, loose
 
 

@@ -41,11 +41,11 @@ def draw_dag(strata: RankStratification) -> list[str]:
 
 def strata(
     widths: str = _WIDTHS,
-    rank: int | None = _RANK,
+    rank: int = _RANK,
     bias: bool = typer.Option(False, "--bias", help="Count the biases of the layers in the dimensions too."),
     count: bool = typer.Option(False, "--count", help="Only the number of strata, without listing them."),
     limit: int = typer.Option(100, "--limit", min=0, help="Rows and lines to print; 0 prints all."),
-    plot: Path | None = typer.Option(None, "--plot", metavar="FILE", help="Draw the strata and their closures."),
+    plot: Path = typer.Option(None, "--plot", metavar="FILE", help="Draw the strata and their closures."),
     *,
     limits: Limits,
     output: Output,
@@ -128,13 +128,13 @@ def _write_picture(st: RankStratification, path: Path) -> None:
 
 def stratum(
     file: Path = typer.Argument(..., metavar="WEIGHTS", help=f"File with {_WEIGHTS}"),
-    tolerance: float | None = typer.Option(
+    tolerance: float = typer.Option(
         None, "--tolerance", min=0.0, help="Noise relative to each layer; 1e-10 by default."
     ),
-    noise: float | None = typer.Option(None, "--noise", min=0.0, help="Absolute noise of every layer, in addition."),
+    noise: float = typer.Option(None, "--noise", min=0.0, help="Absolute noise of every layer, in addition."),
     gap: float = typer.Option(100.0, "--gap", help="Factor that must lie between noise and the values that count."),
     exact: bool = typer.Option(False, "--exact", help="Read the numbers as exact rationals."),
-    plot: Path | None = typer.Option(None, "--plot", metavar="FILE", help="Draw the basis flow diagram."),
+    plot: Path = typer.Option(None, "--plot", metavar="FILE", help="Draw the basis flow diagram."),
     *,
     output: Output,
 ) -> None:
@@ -221,7 +221,7 @@ def stratum(
 def geodesic(
     start: Path = typer.Argument(..., metavar="WEIGHTS", help=f"File with {_WEIGHTS}"),
     end: Path = typer.Argument(..., metavar="OTHER", help="The same of the other end."),
-    depth: int | None = typer.Option(
+    depth: int = typer.Option(
         None, "--depth", "-N", min=1, help="Depth of the metric; by default the number of layers."
     ),
     starts: int = typer.Option(
@@ -272,11 +272,11 @@ def geodesic(
 
 def critical(
     widths: str = _WIDTHS,
-    target: Path | None = typer.Option(
+    target: Path = typer.Option(
         None, "--target", metavar="FILE", help="The target: an .npz with one matrix, or with factors of it."
     ),
-    values: str | None = typer.Option(None, "--values", help="Singular values of a diagonal target instead: 3,2,1."),
-    rank: int | None = _RANK,
+    values: str = typer.Option(None, "--values", help="Singular values of a diagonal target instead: 3,2,1."),
+    rank: int = _RANK,
     *,
     output: Output,
 ) -> None:

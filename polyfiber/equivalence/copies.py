@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .._typing import FloatArray
+from .._typing import FloatArray, ScalePer
 from ..errors import InputError
 from ..network.model import ReLUNetwork
 
@@ -39,7 +39,7 @@ def half_precision(net: ReLUNetwork) -> ReLUNetwork:
     )
 
 
-def quantised(net: ReLUNetwork, *, bits: int = 8, per: str = "tensor") -> ReLUNetwork:
+def quantised(net: ReLUNetwork, *, bits: int = 8, per: ScalePer = "tensor") -> ReLUNetwork:
     """Weights rounded to integers of so many bits times a scale, symmetric about zero; biases stay.
 
     Parameters

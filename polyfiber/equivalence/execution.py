@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import FloatArray
+from .._typing import FloatArray, ScalePer
 from ..bounds.enclosing import enclosing_box
 from ..bounds.pairing import Side
 from ..bounds.split import BoxSearch
@@ -31,7 +31,7 @@ ROUNDS = 4
 
 
 def executed_in_integers(
-    net: ReLUNetwork, domain: Polyhedron, *, bits: int = 8, per: str = "tensor", scales: Sequence[float] | None = None
+    net: ReLUNetwork, domain: Polyhedron, *, bits: int = 8, per: ScalePer = "tensor", scales: Sequence[float] | None = None
 ) -> ReLUNetwork:  # fmt: skip
     """The copy that computes with rounded weights, and activations rounded to unsigned integers.
 

@@ -13,7 +13,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from ..._typing import OnDegenerate
+from ..._typing import OnDegenerate, StartMethod
 from ...budget import Budget, Monitor
 from ...domain import Polyhedron
 from ...errors import BudgetExceededError, PolyfiberError
@@ -147,7 +147,7 @@ class WorkerPool:
         How they start; by default 'fork' where `fork_is_safe`.
     """
 
-    def __init__(self, setup: Setup, count: int, *, method: str | None = None) -> None:
+    def __init__(self, setup: Setup, count: int, *, method: StartMethod | None = None) -> None:
         self.method = start_method(method)
         self._stop = multiprocessing.get_context(self.method).Event()
         self._inside = ExitStack()

@@ -94,7 +94,7 @@ def _number(x: Fraction) -> str:
     return str(x.numerator) if x.denominator == 1 else f"{x.numerator}/{x.denominator}"
 
 
-def region_text(cx: PolyhedralComplex, region: int, form: str) -> str:
+def region_text(cx: PolyhedralComplex, region: int, form: Literal["polymake", "sage", "smtlib", "lp"]) -> str:
     """A region as text: its inequalities exact, but for the LP file.
 
     Parameters

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -15,7 +15,9 @@ from ..tables.base import Option
 from .base import ABSENT, BaseOf, Kind, Made, Source
 
 
-def perturb(net: ReLUNetwork, size: float, rng: np.random.Generator, *, where: str = "all") -> ReLUNetwork:
+def perturb(
+    net: ReLUNetwork, size: float, rng: np.random.Generator, *, where: Literal["all", "one"] = "all"
+) -> ReLUNetwork:
     """Add ``size * r * N(0, 1)`` to every parameter, or to one of them.
 
     ``r`` is the root mean square of the layer's weights (and of its biases, for biases; 1 if they
