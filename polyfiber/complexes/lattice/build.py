@@ -472,7 +472,7 @@ class LatticeSkeleton(Skeleton):
         far = at_inf >= 0
         base, base_err = st.base[at_inf[far]].copy(), st.base_err[at_inf[far]].copy()
         at_inf[far] = np.arange(int(far.sum()))
-        self.state = new_state(self.frame, max(1, len(rows)), max(1, len(base)))
+        self.state = new_state(self.frame, len(rows), len(base))
         for name in ("star", "words", "x", "err", "slot", "line_err"):
             getattr(self.state, name)[: len(rows)] = getattr(st, name)[rows]
         self.state.at_inf[: len(rows)] = at_inf

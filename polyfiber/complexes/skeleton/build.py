@@ -178,7 +178,7 @@ class Skeleton:
     def fill(self, columns: Mapping[str, Any]) -> None:
         """Take vertices from columns; those that are missing hold anything."""
         nv, n_inf = len(columns["star"]), len(columns["base"])
-        self.state = new_state(self.frame, max(1, nv), max(1, n_inf))
+        self.state = new_state(self.frame, nv, n_inf)
         for name, values in columns.items():
             getattr(self.state, name)[: len(values)] = values
         self.nv, self.n_inf = nv, n_inf
@@ -546,11 +546,11 @@ class Skeleton:
         rays = at_inf >= 0
         base, base_err = st.base[at_inf[rays]].copy(), st.base_err[at_inf[rays]].copy()
         at_inf[rays] = np.arange(int(rays.sum()))
-        self.state = new_state(self.frame, len(keep), max(1, int(rays.sum())))
-        self.state.star[:] = star
-        self.state.at_inf[:] = at_inf
+        self.state = new_state(self.frame, len(keep), int(rays.sum()))
+        self.state.star[: len(keep)] = star
+        self.state.at_inf[: len(keep)] = at_inf
         for name in ("words", "x", "err", "slot", "line_err", "up", "height"):
-            getattr(self.state, name)[:] = getattr(st, name)[keep]
+            getattr(self.state, name)[: len(keep)] = getattr(st, name)[keep]
         self.state.base[: len(base)] = base
         self.state.base_err[: len(base)] = base_err
         self.nv, self.n_inf = len(keep), int(rays.sum())

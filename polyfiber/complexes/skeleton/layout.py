@@ -28,9 +28,13 @@ def row_units(frame: Frame) -> tuple[int, int, int, int]:
     return words, x, x + frame.n, x + frame.n + 2
 
 
+FEWEST = 2
+"""Rows of a column: one alone counts as contiguous, and every kernel would be compiled for it once more."""
+
+
 def new_state(frame: Frame, cap: int, cap_inf: int) -> Any:
-    """Room for so many vertices; the columns are views of one array of records."""
-    n = frame.n
+    """Room for so many vertices, and at least `FEWEST`; the columns are views of one array of records."""
+    n, cap = frame.n, max(cap, FEWEST)
     words, x, err, end = row_units(frame)
     # kernels read coordinates eight at a time: a row more, that they stay in the memory
     record = np.empty((cap + 1, end), dtype=np.uint64)
@@ -50,7 +54,8 @@ def new_state(frame: Frame, cap: int, cap_inf: int) -> Any:
 
 
 def new_bases(frame: Frame, cap: int) -> dict[str, Any]:
-    """Room for base points of so many vertices at infinity, in rows of whole lanes."""
+    """Room for base points of so many vertices at infinity, and at least `FEWEST`, in rows of whole lanes."""
+    cap = max(cap, FEWEST)
     return {"base": np.empty((cap, (frame.n + 8) // 8 * 8))[:, : frame.n], "base_err": np.empty(cap)}
 
 
