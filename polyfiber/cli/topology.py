@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from ..budget import Monitor
 from ..errors import InputError
 from ..words import count as counted
 from .grammar.choices import Cap, Field, Side, Support
@@ -38,7 +39,7 @@ def _complex(file: Path, where: Where, limits: Limits, printed: Output) -> Any:
     from ..network.readers import read_network
 
     net = read_network(file)
-    return canonical_complex(net, where.domain_of(net), budget=limits.budget, progress=printed.progress), limits.budget
+    return canonical_complex(net, where.domain_of(net), budget=limits.budget, progress=printed.progress)
 
 
 def _prepare(wanted: Wanted, cap: Any = None) -> None:
@@ -129,9 +130,10 @@ def levelset_command(
     _prepare(wanted, cap)
     if cap is not None and side is not Side.LEVEL:
         refuse(("--cap",), "only with --side level: the mesh of a side is its closed surface")
-    cx, budget = _complex(file, where, limits, printed)
-    make = {Side.LEVEL: cx.level_set, Side.BELOW: cx.sublevel_set, Side.ABOVE: cx.superlevel_set}[side]
-    _report(make(level, output, budget=budget), str(file), {}, wanted, printed, cap and cap.value)
+    with Monitor(limits.budget).watching():
+        cx = _complex(file, where, limits, printed)
+        make = {Side.LEVEL: cx.level_set, Side.BELOW: cx.sublevel_set, Side.ABOVE: cx.superlevel_set}[side]
+        _report(make(level, output), str(file), {}, wanted, printed, cap and cap.value)
 
 
 def boundary_command(
@@ -150,21 +152,22 @@ def boundary_command(
     printed: Output,
 ) -> None:
     """Find where the class changes: the decision boundary, the classes that meet there, its topology and size."""
+    _prepare(wanted, cap)
+    with Monitor(limits.budget).watching():
+        found = _complex(file, where, limits, printed).decision_boundary()
+        _report(found, str(file), _meetings(found), wanted, printed, cap)
+
+
+def _meetings(found: PolyhedralSet) -> dict[str, Any]:
+    """How many cells of largest dimension each pair of classes shares, and the size of the boundary where it is finite."""
     import numpy as np
 
-    _prepare(wanted, cap)
-    cx, budget = _complex(file, where, limits, printed)
-    found = cx.decision_boundary(budget=budget)
-    more: dict[str, Any] = {}
-    if found.dimension >= 0:
-        top = found.classes(found.dimension)
-        rows, counts = np.unique(top, axis=0, return_counts=True)
-        more["pairs_that_meet"] = {
-            " and ".join(str(c) for c in np.flatnonzero(row)): int(k) for row, k in zip(rows, counts)
-        }
-        if found.is_compact:
-            more["size"] = float(found.sizes().sum())
-    _report(found, str(file), more, wanted, printed, cap)
+    if found.dimension < 0:
+        return {}
+    rows, counts = np.unique(found.classes(found.dimension), axis=0, return_counts=True)
+    pairs = {" and ".join(str(c) for c in np.flatnonzero(row)): int(k) for row, k in zip(rows, counts)}
+    size = {"size": float(found.sizes().sum())} if found.is_compact else {}
+    return {"pairs_that_meet": pairs, **size}
 
 
 def register(app: typer.Typer) -> None:

@@ -825,9 +825,17 @@ class PolyhedralComplex:
         found: Persistence = above("complexes.topology.critical:sublevel_persistence")(self, output, budget=budget)
         return found
 
-    def image(self) -> Image:
-        """The polytope that the network maps each region to: images of its vertices and of its rays."""
-        found: Image = above("complexes.topology.images:image")(self)
+    def image(self, *, budget: Budget | None = None) -> Image:
+        """The polytope that the network maps each region to: images of its vertices and of its rays, and their dimensions.
+
+        Examples
+        --------
+        >>> import polyfiber as pf
+        >>> shown = pf.canonical_complex(pf.ReLUNetwork([[[1], [-1]], [[1, 1], [1, 0]]], [[0, 0], [0, 0]])).image()  # (|x|, relu x)
+        >>> shown.rank.tolist(), shown.directions[0].tolist()
+        ([1, 1], [[1.0, 0.0]])
+        """
+        found: Image = above("complexes.topology.images:image")(self, budget=budget)
         return found
 
     def preimage(self, target: Polyhedron, *, budget: Budget | None = None) -> PolyhedralSet:

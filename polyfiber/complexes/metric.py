@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 Rows = list[list[Fraction]]
 
 
-def exact_rays(cx: PolyhedralComplex) -> tuple[IntArray, Array]:
-    """Edges that go to infinity, and their exact directions (r, n0) of Fractions, in the coordinates of `exact_vertices`."""
+def exact_rays(cx: PolyhedralComplex, rows: IntArray | None = None) -> tuple[IntArray, Array]:
+    """Edges that go to infinity (all of ``cx.rays`` by default, or these rows), and their exact directions (r, n0) of Fractions, in
+    the coordinates of `exact_vertices`."""
     n0 = cx.network.architecture[0]
     if cx.dimension == 0:
         return np.zeros(0, dtype=np.int64), np.full((0, n0), Fraction(0), dtype=object)
     ids = np.flatnonzero(cx.edges[:, 1] < 0)
+    ids = ids if rows is None else ids[rows]
     full = np.full((len(ids), n0), Fraction(0), dtype=object)
     for i, end in enumerate(cx._edges[ids, 1].tolist()):
         heed("exact directions")

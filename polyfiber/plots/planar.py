@@ -194,12 +194,12 @@ def plot_set(
     handles: list[Any] = []
     text = label or found.description
     if found.dimension >= 2:
-        bounded = np.flatnonzero(~found.is_unbounded(2))
+        bounded = ~found.is_unbounded(2)
         ptr, edges = found.facets_of(2)
-        for c in bounded.tolist():
-            own = np.array([0, ptr[c + 1] - ptr[c]])
-            shape = found.vertices[corners_around(own, edges[ptr[c] : ptr[c + 1]], found.edges)]
-            ax.add_collection(PolyCollection([shape], facecolors=CLASSES[0], edgecolors="none"))
+        own = np.concatenate([[0], np.cumsum(np.diff(ptr)[bounded])])
+        corners = corners_around(own, edges[np.repeat(bounded, np.diff(ptr))], found.edges)
+        shapes = np.split(found.vertices[corners], own[1:-1]) if bounded.any() else []
+        ax.add_collection(PolyCollection(shapes, facecolors=CLASSES[0], edgecolors="none"))
     if found.dimension >= 1:
         ends, x = found.edges, found.vertices
         reach = 10.0 * max(1.0, float(np.abs(x).max(initial=0.0)))

@@ -87,7 +87,7 @@ def complex_of(net: pf.ReLUNetwork, domain: Any = None) -> Callable[[], pf.Polyh
 def steps() -> dict[str, Step]:
     """Name and call of every step."""
     middle, plane = complex_of(MIDDLE), complex_of(random(2, 100, 60, 2), box(2))
-    lattice = complex_of(integers(3, 8, 4, 1))
+    lattice, solid = complex_of(integers(3, 8, 4, 1)), complex_of(random(3, 40, 40, 2), box(3))
     strata = linear.stratify((3, 3, 3, 3, 3)).strata
     pairs = {
         "all of R^n": (BIG, moved(BIG, 1e-9), None),
@@ -155,6 +155,12 @@ def steps() -> dict[str, Step]:
         "nearest_point": lambda b: plane().decision_boundary().nearest_point([0.1, 0.2], budget=b),
         "critical_points": lambda b: middle().critical_points(budget=b),
         "persistence": lambda b: plane().persistence(budget=b),
+        "betti_numbers": lambda b: middle().sublevel_set(0).betti_numbers(field=0, budget=b),
+        "betti_numbers breakpoints": lambda b: middle().breakpoint_complex().as_set().betti_numbers(budget=b),
+        "validate a set": lambda b: middle().sublevel_set(0).validate(budget=b),
+        "mesh": lambda b: solid().sublevel_set(0).mesh(budget=b),
+        "sizes": lambda b: solid().sublevel_set(0).sizes(budget=b),
+        "image": lambda b: solid().image(budget=b),
         "preimage": lambda b: plane().preimage(pf.Box([-0.1, -0.1], [0.1, 0.1]), budget=b),
         "window_of": lambda b: plots.window_of(plane(), budget=b),
         "activation_bounds lp": lambda b: pf.activation_bounds(BIG, box(4), method="lp", budget=b),

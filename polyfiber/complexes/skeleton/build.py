@@ -24,6 +24,7 @@ from .layout import flat_star, grown, more_bases, moved_state, new_state, packed
 from .orientation import every_edge, lift_of, resolve
 
 CHUNK = 64
+SOLVED = 1 << 14  # vertices between two looks at the clock
 DEFAULT_ETOL = 1e-3
 KEPT = ("star", "words", "x", "err", "slot", "line_err", "at_inf", "up")
 KEPT_OF_RAYS = ("base", "base_err")
@@ -316,7 +317,9 @@ class Skeleton:
 
     def refine(self, vertices: Any) -> None:
         """Solve vertices directly, for the tightest error bounds that floats give."""
-        self._on_listed(forms.SOLVE, vertices, ())
+        for start in range(0, len(vertices), SOLVED):
+            heed("solving vertices")
+            self._on_listed(forms.SOLVE, vertices[start : start + SOLVED], ())
 
     def judge(self, vertices: Any, facets: Any) -> Any:
         """Signs of pairs by the form on the cell and the rank rule, 0 where they cannot tell; changes nothing."""

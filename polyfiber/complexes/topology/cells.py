@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..._typing import BoolArray, IntArray, SignArray, WordArray
-from ...budget import heed
+from ...budget import heed, heed_memory
 from ...kernels import reach
 from ...kernels.complexes import gate_values as gv
 from ...kernels.complexes import incidence
@@ -103,6 +103,7 @@ class Cells:
         store = cx._store
         for k in range(cx.dimension + 1):
             m = cx.f_vector[k]
+            heed_memory(m * gates.count, f"the signs of {m} cells")
             below = Csr(np.zeros(m + 1, dtype=np.int64), np.zeros(0, dtype=np.int64))
             if k:
                 heed("incidences")
@@ -168,6 +169,7 @@ class Cells:
         layers = []
         for k, count in enumerate(plan.counts):
             heed("cutting cells")
+            heed_memory(count * (8 * self.layers[k].planes.shape[1] + self.gates.count + 32), f"{count} cells")
             planes = np.empty((count, self.layers[k].planes.shape[1]), dtype=np.uint64)
             gates = np.empty((count, self.gates.count), dtype=np.int8)
             for ids, layer, s in plan.groups(k):
@@ -297,6 +299,7 @@ def section(cx: PolyhedralComplex, gates: Gates) -> Cells | None:
     for k in range(1, cx.dimension):
         heed("cutting cells")
         room = len(planes) * 2 * (cx.dimension - k)
+        heed_memory(room * (8 * planes.shape[1] + 48), f"cells above {len(planes)} others")
         upper = np.empty((room + 1, planes.shape[1]), dtype=np.uint64)
         above, below = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int64)
         table = np.full(1 << (2 * room + 1).bit_length(), -1, dtype=np.int32)

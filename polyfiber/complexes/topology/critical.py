@@ -19,7 +19,6 @@ import numpy as np
 from ..._typing import FloatArray, IntArray, SignArray
 from ...budget import Budget, Monitor, heed
 from ...errors import InputError
-from ...kernels.complexes import incidence
 from ...words import one_line
 from ..skeleton.entering import first_filter
 from ..skeleton.exact_signs import ExactPredicate
@@ -266,6 +265,7 @@ def sublevel_persistence(cx: PolyhedralComplex, output: int = 0, *, budget: Budg
         cells = Cells.of(cx, gates)
         entry = [rank]
         for k in range(1, cx.dimension + 1):
+            heed("the order of cells")
             below = cells.layers[k].below
             entry.append(np.maximum.reduceat(entry[-1][below.indices], below.indptr[:-1]))
         start = np.concatenate([[0], np.cumsum(cx.f_vector)]).astype(np.int64)
@@ -276,7 +276,8 @@ def sublevel_persistence(cx: PolyhedralComplex, output: int = 0, *, budget: Budg
         lists = [cells.layers[k].below for k in range(cx.dimension + 1)]
         ptr = np.concatenate([[0], np.cumsum(np.concatenate([np.diff(b.indptr) for b in lists]))]).astype(np.int64)
         rows = place[np.concatenate([b.indices + (start[k - 1] if k else 0) for k, b in enumerate(lists)])]
-        pairs = incidence.persistence_pairs(ptr, rows, np.ones(len(rows), dtype=np.int8), sequence, 2)[:-1]
+        pairs = homology.persistence_pairs(ptr, rows, np.ones(len(rows), dtype=np.int8), sequence, 2)
+        assert pairs is not None
         births = np.flatnonzero(pairs >= 0)
         open_ends = np.flatnonzero(pairs == -1)
         value = level[when[sequence]]

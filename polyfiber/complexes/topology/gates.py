@@ -14,7 +14,7 @@ import numpy as np
 
 from ..._once import Lock, once
 from ..._typing import Array, BoolArray, FloatArray, IntArray, SignArray, WordArray
-from ...budget import Budget, Monitor
+from ...budget import Budget, Monitor, heed_memory
 from ...kernels.complexes import affine_maps
 from ...network.model import ReLUNetwork
 from ...network.piecewise import AffineMap, GateBlock, PiecewiseLinearNetwork
@@ -308,6 +308,7 @@ class Gates:
 def judge_of(frame: Frame, m: int, n_far: int) -> LatticeSkeleton:
     """A skeleton with room for points and no edges: it knows how to decide signs there."""
     judge = LatticeSkeleton(frame, Monitor(Budget(), None))
+    heed_memory(m * (judge.bytes_per_vertex + 8 * frame.n_words), f"{m} new vertices")
     judge.reserve(m, n_far)
     judge.nv, judge.n_inf = m, n_far
     return judge

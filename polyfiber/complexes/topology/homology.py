@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..._typing import BoolArray, IntArray, SignArray
+from ..._typing import Array, BoolArray, IntArray, SignArray
+from ...budget import heed, heed_memory
 from ...errors import InputError, NumericalError
 from ...kernels import reach
 from ...kernels.complexes import incidence
@@ -32,6 +33,7 @@ def incidence_numbers(below: Sequence[tuple[IntArray, IntArray]]) -> list[SignAr
     """
     numbers: list[SignArray] = [np.zeros(0, dtype=np.int8)]
     for k in range(1, len(below)):
+        heed("orientations of cells")
         ptr, idx = below[k]
         sign = np.ones(len(idx), dtype=np.int8)
         if k == 1:
@@ -82,13 +84,17 @@ def betti_numbers(
     n = len(alive)
     if not alive.any():
         return (0,) * len(sizes)
+    heed_memory(8 * (8 * n + 4 * len(down)), f"the homology of {n} cells")
+    heed("homology")
     up_ptr, up = reach.transpose(ptr, down, n)
     result = [0] * len(sizes)
     if closed:
         points = _one_of_each_component(below, keep)
         alive[points] = False
         result[0] = len(points)
+    heed("homology")
     incidence.remove_pairs(ptr, down, up_ptr, up, alive, np.empty(max(1, n), dtype=np.int64))
+    heed("homology")
     left = [np.flatnonzero(alive[start[k] : start[k + 1]]) for k in range(len(sizes))]
     ranks = _ranks(below, left, None)
     assert ranks is not None
@@ -118,6 +124,7 @@ def components(below: Sequence[tuple[IntArray, IntArray]], keep: Sequence[BoolAr
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
+    heed("components")
     sizes = [len(k) for k in keep]
     start = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     alive = np.concatenate(keep) if keep else np.zeros(0, dtype=np.bool_)
@@ -169,14 +176,54 @@ def _ranks(
         first += len(left[k - 1]) if k else 0
     ptr = np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64)
     order = np.arange(len(ptr) - 1, dtype=np.int64)
-    found = incidence.persistence_pairs(
-        ptr, np.concatenate(rows), np.concatenate(entries), order, 2 if numbers is None else 0
-    )
-    if found[-1]:
+    found = persistence_pairs(ptr, np.concatenate(rows), np.concatenate(entries), order, 2 if numbers is None else 0)
+    if found is None:
         return None
     dims = np.repeat(np.arange(len(left)), [len(c) for c in left])
-    ranks: list[int] = np.bincount(dims[found[:-1] == -2], minlength=len(left) + 1).tolist()
+    ranks: list[int] = np.bincount(dims[found == -2], minlength=len(left) + 1).tolist()
     return ranks
+
+
+PORTION = 1 << 22
+"""Entries that are added to columns between two looks at the clock: some hundredths of a second."""
+
+
+def persistence_pairs(ptr: IntArray, rows: IntArray, entries: Array, sequence: IntArray, field: int) -> IntArray | None:
+    """Where what is born at each place dies: -1 if never, -2 if nothing is born there.
+
+    Parameters
+    ----------
+    ptr : (n + 1,) int64
+    rows : (ptr[-1],) int64
+        Places of the facets of each cell.
+    entries : (ptr[-1],) int8
+        Incidence numbers.
+    sequence : (n,) int64
+        The cell of each place.
+    field : 2 or 0
+
+    Returns
+    -------
+    (n,) int64, or None where integers become too large (field 0)
+    """
+    n, room = len(sequence), max(16, 2 * len(rows))
+    heed_memory(8 * (6 * n + 2 * room), f"the boundary map of {n} cells")
+    none = [np.full(n, -1, dtype=np.int64) for _ in range(3)]
+    zero = [np.zeros(n, dtype=np.int64) for _ in range(3)]
+    pool, factors = np.empty((2, room), dtype=np.int64)
+    state = incidence.Reduced(none[0], none[1], zero[0], zero[1], pool, factors, zero[2], none[2])
+    boundary, at = incidence.Boundary(ptr, rows, entries, sequence), np.zeros(5, dtype=np.int64)
+    while at[incidence.NEXT] < n:
+        heed("reducing the boundary map")
+        incidence.reduce_columns(boundary, state, at, field, PORTION)
+        if at[incidence.TOO_LARGE]:
+            return None
+        if at[incidence.NEEDED]:
+            room = 2 * len(pool) + int(at[incidence.NEEDED])
+            heed_memory(8 * (6 * n + 3 * room), f"the boundary map of {n} cells")
+            pool, factors = (np.concatenate([old, np.empty(room - len(old), np.int64)]) for old in (pool, factors))
+            state, at[incidence.NEEDED] = state._replace(pool=pool, factors=factors), 0
+    return none[0]
 
 
 def _rank(matrix: Any) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -18,10 +19,12 @@ from ...network.relu_form import relu_form
 from ...network.sparse import dense
 from ...numerics import exact
 from ...numerics.lp import solve_lp_exact
-from ...numerics.products import exact_product
+from ...numerics.products import exact_product, nearest
 from ...verdict import Verdict
 from ...words import one_line
 from ..build import canonical_complex
+from ..geometry import map_errors
+from ..metric import exact_rays
 from .build import refuse_without_walls
 from .cells import Cells
 from .gates import Gates
@@ -31,25 +34,66 @@ if TYPE_CHECKING:
     from ..complex import PolyhedralComplex
 
 
-@dataclass(frozen=True)
 class Image:
     """The image of every region, as the hull of points plus the cone of directions.
 
+    Points are worked out when asked for: those of all regions together are as many as regions have corners.
+
     Attributes
     ----------
-    points : list of (p, nL) float64
-        Images of the vertices of each region.
-    directions : list of (q, nL) float64
-        Images of its rays under the linear part.
+    complex : PolyhedralComplex
     rank : (f_d,) int64
-        Dimension of each image.
+        Dimension of each image, certified; on a flat domain that of the image of the flat region.
     """
 
     __repr__ = one_line
 
-    points: list[FloatArray]
-    directions: list[FloatArray]
-    rank: IntArray
+    def __init__(self, cx: PolyhedralComplex, rank: IntArray) -> None:
+        self.complex = cx
+        self.rank = rank
+
+    def __len__(self) -> int:
+        return self.complex.n_regions
+
+    @property
+    def points(self) -> Sequence[FloatArray]:
+        """For each region (p, nL) float64: images of its vertices, up to rounding (see `exact`)."""
+        return _Asked(self, lambda r: self._mapped(r)[0])
+
+    @property
+    def directions(self) -> Sequence[FloatArray]:
+        """For each region (q, nL) float64: images of its rays under the linear part."""
+        return _Asked(self, lambda r: self._mapped(r)[1])
+
+    def exact(self, region: int) -> tuple[Array, Array]:
+        """Rational images (p, nL) of the vertices of a region, and images (q, nL) of its rays, of any length."""
+        region = int(self.complex._region_ids(region)[0])
+        regions = _Regions(self.complex)
+        (A, a), (vertices, rays) = regions.map_of(region), regions.corners(region)
+        return vertices @ A.T + a, rays @ A.T
+
+    def _mapped(self, region: int) -> tuple[FloatArray, FloatArray]:
+        cx = self.complex
+        (A,), (a,) = cx.affine_maps(region)
+        vertices, rays = _corner_ids(cx, region)
+        return cx.vertices[vertices] @ A.T + a, cx.rays[1][rays] @ A.T
+
+
+class _Asked(Sequence[FloatArray]):
+    """A value for each region, made anew when it is asked for."""
+
+    def __init__(self, image: Image, make: Callable[[int], FloatArray]) -> None:
+        self._image, self._make = image, make
+
+    def __len__(self) -> int:
+        return len(self._image)
+
+    def __getitem__(self, region: Any) -> Any:
+        if isinstance(region, slice):
+            return [self._make(r) for r in range(*region.indices(len(self)))]
+        if not -len(self) <= region < len(self):
+            raise IndexError(f"there are {len(self)} regions, and no region {region}")
+        return self._make(int(region) % len(self))
 
 
 @dataclass(frozen=True)
@@ -88,20 +132,48 @@ class Injectivity:
         return bool(self.verdict)
 
 
-def image(cx: PolyhedralComplex) -> Image:
+def image(cx: PolyhedralComplex, *, budget: Budget | None = None) -> Image:
     """The polytopes that a network maps the regions of its complex to; see `PolyhedralComplex.image`."""
     refuse_without_walls(cx)
-    A, a = cx.affine_maps()
-    points, directions, rank = [], [], np.zeros(cx.n_regions, dtype=np.int64)
-    polytopes, rays = cx.polytopes, cx.rays[1]
-    for r in range(cx.n_regions):
+    with Monitor(budget, None).watching():
+        return Image(cx, _ranks(cx))
+
+
+def _ranks(cx: PolyhedralComplex) -> IntArray:
+    """Dimension of the image of every region.
+
+    Singular values beyond all rounding bound it from below; the dimensions of region and output, and how many neurons are on in
+    each layer of a chain, from above. Where the two differ, rationals decide.
+    """
+    frame, count = cx._frame, cx.n_regions
+    n0, n_out = cx.network.architecture[0], cx.network.architecture[-1]
+    hull = frame.hull
+    along = exact.as_fractions(np.eye(n0) if hull is None else hull.lift[:, :-1])
+    lift, off = nearest(along), map_errors(frame)
+    maps, low, high = _Maps(cx), np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
+    step = max(1, (1 << 22) // max(1, n0 * n_out))
+    planes = cx._store.planes(cx.dimension)
+    for start in range(0, count, step):
         heed("images of regions")
-        own = polytopes.vertices[1][polytopes.vertices[0][r] : polytopes.vertices[0][r + 1]]
-        out = polytopes.rays[1][polytopes.rays[0][r] : polytopes.rays[0][r + 1]]
-        points.append(cx.vertices[own] @ A[r].T + a[r])
-        directions.append(rays[out] @ A[r].T)
-        rank[r] = np.linalg.matrix_rank(A[r])
-    return Image(points, directions, rank)
+        ids = np.arange(start, min(count, start + step))
+        A, _ = cx.affine_maps(ids)
+        with np.errstate(over="ignore", invalid="ignore"):
+            B = A @ lift
+            unit = (n0 + 8) * 2.0**-50
+            error = np.linalg.norm(off @ np.abs(lift)) + unit * np.linalg.norm(np.abs(A) @ np.abs(lift), axis=(1, 2))
+            sound = np.isfinite(B).all(axis=(1, 2)) & np.isfinite(error)
+            size = np.linalg.svd(np.where(sound[:, None, None], B, 0.0), compute_uv=False)
+            error = error + size.max(axis=1, initial=0.0) * sum(B.shape[1:]) ** 2 * 2.0**-50
+        low[ids] = np.where(sound, (size > error[:, None]).sum(axis=1), 0)
+        high[ids] = min(B.shape[1:])
+        if frame.form is None:
+            on = cx._store.to_signs(planes[ids])[:, : frame.n_neurons] > 0
+            for a, b in zip(maps.starts, maps.starts[1:]):
+                high[ids] = np.minimum(high[ids], on[:, a:b].sum(axis=1))
+    for r in np.flatnonzero(low < high).tolist():
+        heed("images of regions")
+        low[r] = exact.rank(exact_product(maps.of(r)[0], along))
+    return low
 
 
 def preimage(cx: PolyhedralComplex, target: Polyhedron, *, budget: Budget | None = None) -> PolyhedralSet:
@@ -121,31 +193,27 @@ def preimage(cx: PolyhedralComplex, target: Polyhedron, *, budget: Budget | None
     return PolyhedralSet(cells, f"preimage of {target.n_facets} inequalities", keep=(0, 1))
 
 
-class _Regions:
-    """Regions with rational corners, directions and maps."""
+def _corner_ids(cx: PolyhedralComplex, region: int) -> tuple[IntArray, IntArray]:
+    """Vertices and rays of a region: rows of ``cx.vertices`` and of ``cx.rays[1]``."""
+    (at, vertices), (begin, rays) = cx.polytopes.vertices, cx.polytopes.rays
+    return (
+        vertices[at[region] : at[region + 1]].astype(np.int64),
+        rays[begin[region] : begin[region + 1]].astype(np.int64),
+    )
+
+
+class _Maps:
+    """Rational affine maps of regions."""
 
     def __init__(self, cx: PolyhedralComplex) -> None:
         self.cx = cx
-        n0 = cx.network.architecture[0]
-        zero = np.zeros((0, cx.network.architecture[-1]))
-        rows = np.full((1, cx.network.architecture[-1]), Fraction(0))
-        self.gates = Gates(cx, rows, np.array([Fraction(1)], dtype=object))
-        self.vertices = [self._exact(int(p))[0] for p in cx._finite]
-        ids = cx.rays[0]
-        tips = cx._edges[ids, 1] if len(ids) else zero
-        self.rays = [self._exact(int(t))[1] or [] for t in tips]
-        self.network = cx.network.exact()
         self.form = relu_form(cx.network)
         self.starts = np.concatenate([[0], np.cumsum(self.form.widths)]).astype(np.int64)
-        self.n0 = n0
 
-    def _exact(self, vertex: int) -> Any:
-        heed("exact vertices")
-        return self.gates.exact(vertex)
-
-    def map_of(self, region: int) -> tuple[Array, Array]:
-        """Rational affine map on a region."""
-        signs = self.cx.signs(self.cx.dimension)[region]
+    def of(self, region: int) -> tuple[Array, Array]:
+        """Linear part (nL, n0) and constants (nL,)."""
+        store = self.cx._store
+        signs = store.to_signs(store.planes(self.cx.dimension)[region : region + 1])[0]
         levels: list[Array] = []
         for base, reads in zip(self.form.bases, self.form.reads):
             level = exact.as_fractions(base)
@@ -155,12 +223,28 @@ class _Regions:
             levels.append(level)
         return levels[-1][:, :-1], levels[-1][:, -1]
 
+
+class _Regions:
+    """Regions with rational corners, directions and maps; vertices and rays are worked out once."""
+
+    def __init__(self, cx: PolyhedralComplex) -> None:
+        self.cx = cx
+        self.n0 = cx.network.architecture[0]
+        self.network = cx.network.exact()
+        self.map_of = _Maps(cx).of
+        self._vertices: dict[int, Array] = {}
+        self._rays: dict[int, Array] = {}
+
     def corners(self, region: int) -> tuple[Array, Array]:
         """Rational vertices (p, n0) and directions (q, n0) of a region."""
-        p = self.cx.polytopes
-        own = p.vertices[1][p.vertices[0][region] : p.vertices[0][region + 1]]
-        out = p.rays[1][p.rays[0][region] : p.rays[0][region + 1]]
-        return _table([self.vertices[v] for v in own], self.n0), _table([self.rays[r] for r in out], self.n0)
+        own, out = (ids.tolist() for ids in _corner_ids(self.cx, region))
+        for v in own:
+            if v not in self._vertices:
+                self._vertices[v] = self.cx.exact_vertices(np.array([v]))[0]
+        for r in out:
+            if r not in self._rays:
+                self._rays[r] = exact_rays(self.cx, np.array([r]))[1][0]
+        return _table([self._vertices[v] for v in own], self.n0), _table([self._rays[r] for r in out], self.n0)
 
 
 def _table(rows: list[Any], width: int) -> Array:

@@ -13,7 +13,7 @@ import numpy as np
 from ... import words
 from ..._lazy import above
 from ..._typing import BoolArray, FloatArray, IntArray, SignArray
-from ...budget import Budget, Monitor
+from ...budget import Budget, Monitor, heed
 from ...errors import InputError, ShapeError
 from ...strata import SignOrder, Stratification
 from ...words import one_line
@@ -290,7 +290,9 @@ class PolyhedralSet:
         value *= (-1) ** self.lineality_dimension
         return value + (support == "compactified" and not self.is_compact)
 
-    def betti_numbers(self, support: Support = "bounded", field: int = 2) -> tuple[int, ...]:
+    def betti_numbers(
+        self, support: Support = "bounded", field: int = 2, *, budget: Budget | None = None
+    ) -> tuple[int, ...]:
         """Betti numbers ``(b_0, b_1, …)``.
 
         Parameters
@@ -301,15 +303,24 @@ class PolyhedralSet:
             the quotient move up by s.
         field : 2 or 0
             Two elements or the rationals.
+        budget : Budget, optional
 
         Returns
         -------
         tuple of int
             One entry for each dimension up to that of the set; ``(0,)`` for the empty set.
+
+        Raises
+        ------
+        InputError
+            A support or field that does not exist, or bounded cells of a set with lineality.
+        BudgetExceededError
+            The columns that are left after cells have cancelled are reduced in portions, and memory is asked for first.
         """
         keep = self._support(support)
         closed = support == "bounded" or self.is_compact
-        found = homology.betti_numbers(self._below, keep, field, closed=closed)
+        with Monitor(budget, None).watching():
+            found = homology.betti_numbers(self._below, keep, field, closed=closed)
         found = (0,) * (self.lineality_dimension if self.dimension >= 0 else 0) + found
         if support == "compactified" and not self.is_compact:
             found = (found[0] + 1, *found[1:])
@@ -321,16 +332,19 @@ class PolyhedralSet:
             return 0, []
         return homology.components(self._below, [np.ones(c, dtype=np.bool_) for c in self.f_vector])
 
-    def validate(self) -> tuple[str, ...]:
+    def validate(self, *, budget: Budget | None = None) -> tuple[str, ...]:
         """What is wrong with the incidences; empty when nothing is.
 
         The boundary of a boundary is zero, every cell between two others two dimensions apart has one companion, an edge
         has one or two vertices, and the two ways to the Euler characteristic agree.
         """
+        with Monitor(budget, None).watching():
+            return tuple(self._problems()) if self.dimension >= 0 else ()
+
+    def _problems(self) -> list[str]:
         problems: list[str] = []
-        if self.dimension < 0:
-            return ()
         for k in range(2, self.dimension + 1):
+            heed("checking incidences")
             product = self.boundary_matrix(k - 1).astype(np.int64) @ self.boundary_matrix(k).astype(np.int64)
             if product.count_nonzero():
                 problems.append(f"the boundary of the boundary of {k}-cells is not zero")
@@ -346,7 +360,7 @@ class PolyhedralSet:
             betti = self.betti_numbers(support)
             if sum((-1) ** k * b for k, b in enumerate(betti)) != self.euler_characteristic(support):
                 problems.append(f"Betti numbers and cells give two Euler characteristics (support {support!r})")
-        return tuple(problems)
+        return problems
 
     @cached_property
     def certificate(self) -> SetCertificate:
@@ -378,16 +392,17 @@ class PolyhedralSet:
         return found
 
     # ---- measures and meshes ----------------------------------------------------------------
-    def sizes(self, dim: int | None = None) -> FloatArray:
+    def sizes(self, dim: int | None = None, *, budget: Budget | None = None) -> FloatArray:
         """Length, area or volume of each cell of a dimension (the largest by default); inf where unbounded.
 
         Sums of simplices from rounded vertices: not certified.
         """
         d = self.dimension if dim is None else int(dim)
-        result: FloatArray = above("complexes.topology.surfaces:sizes")(self, d)
+        with Monitor(budget, None).watching():
+            result: FloatArray = above("complexes.topology.surfaces:sizes")(self, d)
         return result
 
-    def mesh(self, *, cap: Literal["below", "above"] | int | None = None) -> Any:
+    def mesh(self, *, cap: Literal["below", "above"] | int | None = None, budget: Budget | None = None) -> Any:
         """The set as a mesh, for inputs of dimension 2 and 3; see `polyfiber.complexes.topology.surfaces.Mesh`.
 
         Cells of largest dimension become segments or polygons; of a set of full dimension, its surface does, facing outwards.
@@ -397,6 +412,7 @@ class PolyhedralSet:
         cap : 'below', 'above' or int, optional
             Close a level set by the sides of the domain where the output is at most, or at least, the value: the surface of
             that side. Of a decision boundary, the number of a class: the surface of its region.
+        budget : Budget, optional
 
         Raises
         ------
@@ -412,7 +428,8 @@ class PolyhedralSet:
         >>> len(open_.border_edges), int((closed.edge_use()[1] != 2).sum())
         (9, 0)
         """
-        return above("complexes.topology.surfaces:mesh_of")(self, cap)
+        with Monitor(budget, None).watching():
+            return above("complexes.topology.surfaces:mesh_of")(self, cap)
 
     def plot(self, ax: Any = None, **options: Any) -> Any:
         """Draw a set in the plane; options as in `polyfiber.plots.plot_set`."""
@@ -422,9 +439,12 @@ class PolyhedralSet:
         text: str = above("pages.notebook:html_of")(self)
         return text
 
-    def save(self, path: Any, *, cap: Literal["below", "above"] | int | None = None) -> None:
+    def save(
+        self, path: Any, *, cap: Literal["below", "above"] | int | None = None, budget: Budget | None = None
+    ) -> None:
         """Write the mesh as ``.obj``, ``.ply`` or ``.vtu`` (with cell data); ``cap`` as in `mesh`."""
-        self.mesh(cap=cap).save(path)
+        with Monitor(budget, None).watching():
+            self.mesh(cap=cap).save(path)
 
 
 @dataclass(frozen=True)
@@ -460,14 +480,18 @@ class SetCertificate:
         from nothing: new walls are cut by the engine, not by `cells`. Its cells where the conditions hold must be those of
         the set, sign for sign. Incidences are checked by `PolyhedralSet.validate`.
         """
+        with Monitor(budget, None).watching() as monitor:
+            return self._verified(monitor)
+
+    def _verified(self, monitor: Monitor) -> SetVerification:
         owner = self._owner
         gates = owner._cells.gates
         problems = list(owner.validate())
-        with Monitor(budget, None).watching():
-            cx = canonical_complex(gates.network, owner.complex.domain, budget=budget)
+        cx = canonical_complex(gates.network, owner.complex.domain, budget=monitor.rest())
         expected = above("complexes.topology.build:cells_again")(owner, cx)
         compared = 0
         for k in range(max(len(expected), owner.dimension + 1)):
+            heed("comparing cells")
             there = expected[k] if k < len(expected) else set()
             compared += len(there)
             here: set[bytes] = set()

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..._typing import Array, BoolArray, FloatArray, IntArray
+from ...budget import Budget, Monitor, heed, heed_memory
 from ...errors import InputError
+from ...kernels.complexes import incidence
 
 if TYPE_CHECKING:
     from .sets import PolyhedralSet
@@ -32,6 +34,7 @@ def simplices(owner: PolyhedralSet, dim: int) -> tuple[IntArray, IntArray]:
     cells, corners = np.arange(count), np.arange(count)[:, None]
     lowest = np.arange(count)
     for k in range(1, dim + 1):
+        heed("simplices")
         ptr, idx = owner.facets_of(k)
         keep = ~owner.is_unbounded(k)
         owners = np.repeat(np.arange(len(ptr) - 1), np.diff(ptr))
@@ -42,6 +45,7 @@ def simplices(owner: PolyhedralSet, dim: int) -> tuple[IntArray, IntArray]:
         wanted = np.flatnonzero(keep[owners] & (lowest[idx] != apex[owners]))
         lengths = (start[1:] - start[:-1])[idx[wanted]]
         ends = np.cumsum(lengths)
+        heed_memory(8 * (k + 5) * int(lengths.sum()), f"{int(lengths.sum())} simplices")
         at = np.arange(int(lengths.sum())) - np.repeat(ends - lengths, lengths) + np.repeat(start[idx[wanted]], lengths)
         new = np.repeat(owners[wanted], lengths)
         corners = np.concatenate([apex[new][:, None], corners[order[at]]], axis=1)
@@ -55,10 +59,15 @@ def sizes(owner: PolyhedralSet, dim: int) -> FloatArray:
     if dim == 0:
         return np.ones(len(unbounded))
     cells, corners = simplices(owner, dim)
-    spans = owner.vertices[corners[:, 1:]] - owner.vertices[corners[:, :1]]
-    triangular = np.linalg.qr(spans.transpose(0, 2, 1), mode="r")
-    volume = np.abs(np.prod(np.diagonal(triangular, axis1=1, axis2=2), axis=1)) / float(np.prod(np.arange(1, dim + 1)))
-    total = np.bincount(cells, weights=volume, minlength=len(unbounded))
+    total, step = np.zeros(len(unbounded)), 1 << 16
+    for first in range(0, len(corners), step):
+        heed("volumes")
+        own = corners[first : first + step]
+        spans = owner.vertices[own[:, 1:]] - owner.vertices[own[:, :1]]
+        triangular = np.linalg.qr(spans.transpose(0, 2, 1), mode="r")
+        volume = np.abs(np.prod(np.diagonal(triangular, axis1=1, axis2=2), axis=1))
+        total += np.bincount(cells[first : first + step], weights=volume, minlength=len(unbounded))
+    total /= float(np.prod(np.arange(1, dim + 1)))
     if owner.lineality_dimension:
         return np.full(len(unbounded), np.inf)
     return np.where(unbounded, np.inf, total)
@@ -124,20 +133,25 @@ class Mesh:
         edges, uses = np.unique(pairs, axis=0, return_counts=True)
         return edges, uses
 
-    def save(self, path: Any) -> None:
+    def save(self, path: Any, *, budget: Budget | None = None) -> None:
         """Write ``.obj``, ``.ply`` (text) or ``.vtu`` (text, with cell data).
 
         Raises
         ------
         InputError
             Another suffix, or a place that cannot be written to.
+        BudgetExceededError
+            Before anything is written.
         """
         target = Path(path)
         writers: dict[str, Callable[[Mesh], str]] = {".obj": _obj, ".ply": _ply, ".vtu": _vtu}
         if target.suffix.lower() not in writers:
             raise InputError(f"a mesh is written as .obj, .ply or .vtu, found {target.suffix or 'no suffix'!r}")
+        with Monitor(budget, None).watching():
+            heed_memory(300 * (len(self.points) + len(self.indices)), "the text of the mesh")
+            text = writers[target.suffix.lower()](self)
         try:
-            target.write_text(writers[target.suffix.lower()](self), encoding="ascii")
+            target.write_text(text, encoding="ascii")
         except OSError as error:
             raise InputError(f"cannot write {target}: {error.strerror or error}") from None
 
@@ -267,6 +281,7 @@ def _walks(owner: PolyhedralSet) -> IntArray:
 
 def _polygons(owner: PolyhedralSet, chosen: IntArray) -> tuple[IntArray, IntArray]:
     """Corners of some bounded 2-cells, the way round that their incidence numbers say."""
+    heed("polygons")
     ptr, edges = owner.facets_of(2)
     lengths = np.diff(ptr)[chosen]
     own = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
@@ -281,25 +296,15 @@ def _polygons(owner: PolyhedralSet, chosen: IntArray) -> tuple[IntArray, IntArra
 
 def _reverse(ptr: IntArray, indices: IntArray, which: IntArray) -> None:
     for c in which.tolist():
+        heed("turning polygons")
         indices[ptr[c] : ptr[c + 1]] = indices[ptr[c] : ptr[c + 1]][::-1].copy()
 
 
 def corners_around(ptr: IntArray, edges: IntArray, ends: IntArray) -> IntArray:
     """Corners of bounded 2-cells in order: (ptr[-1],) vertices, from the edges of each cell and their ends (…, 2)."""
     indices = np.empty(int(ptr[-1]), dtype=np.int64)
-    for c in range(len(ptr) - 1):
-        mine = ends[edges[ptr[c] : ptr[c + 1]]]
-        beside: dict[int, list[int]] = {}
-        for a, b in mine.tolist():
-            beside.setdefault(a, []).append(b)
-            beside.setdefault(b, []).append(a)
-        start = int(mine[0, 0])
-        walk, previous, current = [start], start, beside[start][0]
-        while current != start:
-            walk.append(current)
-            one, two = beside[current]
-            previous, current = current, (two if one == previous else one)
-        indices[ptr[c] : ptr[c + 1]] = walk
+    whole = [np.ascontiguousarray(x, dtype=np.int64) for x in (ptr, edges, ends)]
+    incidence.walks_around(whole[0], whole[1], whole[2], indices)
     return indices
 
 
@@ -337,6 +342,7 @@ def _in_space(points: FloatArray) -> FloatArray:
 def _obj(mesh: Mesh) -> str:
     lines = [f"v {x!r} {y!r} {z!r}" for x, y, z in _in_space(mesh.points).tolist()]
     for i in range(mesh.n_polygons):
+        heed("writing polygons")
         corners = " ".join(str(v + 1) for v in mesh.polygon(i).tolist())
         lines.append(("l " if len(mesh.polygon(i)) == 2 else "f ") + corners)
     return "\n".join(lines) + "\n"
@@ -353,6 +359,7 @@ def _ply(mesh: Mesh) -> str:
     lines.append("end_header")
     lines += [f"{x!r} {y!r} {z!r}" for x, y, z in _in_space(mesh.points).tolist()]
     for i in range(mesh.n_polygons):
+        heed("writing polygons")
         corners = " ".join(map(str, mesh.polygon(i).tolist()))
         lines.append(corners if segments else f"{len(mesh.polygon(i))} {corners}")
     return "\n".join(lines) + "\n"
@@ -360,6 +367,7 @@ def _ply(mesh: Mesh) -> str:
 
 def _vtu(mesh: Mesh) -> str:
     def array(name: str, kind: str, values: Any, components: int = 1) -> str:
+        heed("writing polygons")
         text = " ".join(map(repr if kind == "Float64" else str, np.asarray(values).ravel().tolist()))
         return f'<DataArray type="{kind}" Name="{name}" NumberOfComponents="{components}" format="ascii">{text}</DataArray>'
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import namedtuple
+
 import numpy as np
 
 from ..jit import inline_kernel, kernel, trailing_zeros
@@ -188,40 +190,51 @@ def common(a, b):
     return a
 
 
+# a boundary map, cells in the order in which they enter: rows[ptr[c]:ptr[c + 1]] are the places of the facets of cell c, entries their
+# incidence numbers (int8), sequence[j] is the cell of place j
+Boundary = namedtuple("Boundary", "ptr rows entries sequence")
+# columns reduced so far. pairs: of each place (see `reduce_columns`); owner: place of the column whose lowest entry this is; start,
+# length: of its column in pool (places) and factors (entries); value, stamp: of places, scratch
+Reduced = namedtuple("Reduced", "pairs owner start length pool factors value stamp")
+NEXT, USED, SCALED, NEEDED, TOO_LARGE = 0, 1, 2, 3, 4
+"""Entries of ``at`` in `reduce_columns`: next place, entries of the pool in use, stamps given, room that is missing, overflow."""
+
+
+@inline_kernel
+def sift_up(heap, i):
+    """Move an entry of a heap, largest first, to its place."""
+    while i > 0 and heap[(i - 1) // 2] < heap[i]:
+        heap[i], heap[(i - 1) // 2] = heap[(i - 1) // 2], heap[i]
+        i = (i - 1) // 2
+
+
 @kernel
-def persistence_pairs(ptr, rows, entries, sequence, modulus):
+def reduce_columns(boundary, reduced, at, modulus, work):
     """Pairs of births and deaths, by reduction of columns from the left: over two elements, or over the integers.
 
-    Cell ``sequence[j]`` enters at place j; ``rows[ptr[c]:ptr[c + 1]]`` are the places of its facets, ``entries`` their incidence
-    numbers (int8). Returns for each place the place where what was born there dies, -1 if never, -2 if nothing is born there.
-    modulus: 2; or 0 for integers, columns of which stand for their multiples: the pairs are those over the rationals. The last
-    entry, one beyond the places, is 0, or 1 where an integer became larger than `MOST` and there is no answer.
+    ``pairs[j]`` becomes the place where what was born at place j dies, -1 if never, -2 if nothing is born there. modulus: 2; or 0
+    for integers, columns of which stand for their multiples: the pairs are those over the rationals. It stops after about
+    ``work`` entries were added, or before a column that the pool has no room for, or where an integer became larger than
+    `MOST`; ``at`` says where and why.
     """
+    ptr, rows, entries, sequence = boundary
+    pairs, owner, start, length, pool, factors, value, stamp = reduced
     n = sequence.shape[0]
-    pairs = np.full(n + 1, -1, dtype=np.int64)
-    pairs[n] = 0
-    owner = np.full(n, -1, dtype=np.int64)  # place of the column whose lowest entry this is
-    start = np.zeros(n, dtype=np.int64)
-    length = np.zeros(n, dtype=np.int64)
-    pool = np.empty(max(16, 2 * rows.shape[0]), dtype=np.int64)
-    factors = np.empty(pool.shape[0], dtype=np.int64)
-    used = 0
-    value = np.zeros(n, dtype=np.int64)
-    heap = np.empty(n, dtype=np.int64)
-    stamp = np.full(n, -1, dtype=np.int64)
-    scaled = 0
-    for j in range(n):
+    used, scaled, done = at[USED], at[SCALED], 0
+    heap = np.empty(1024, dtype=np.int64)
+    for j in range(at[NEXT], n):
+        at[NEXT] = j
+        if done > work:
+            break
         c = sequence[j]
+        if heap.shape[0] < ptr[c + 1] - ptr[c]:
+            heap = np.empty(2 * (ptr[c + 1] - ptr[c]), dtype=np.int64)
         h = 0  # size of the heap of places, largest first
         for e in range(ptr[c], ptr[c + 1]):
-            r = rows[e]
-            value[r] = entries[e]
-            i = h
-            heap[h] = r
+            value[rows[e]] = entries[e]
+            heap[h] = rows[e]
+            sift_up(heap, h)
             h += 1
-            while i > 0 and heap[(i - 1) // 2] < heap[i]:
-                heap[i], heap[(i - 1) // 2] = heap[(i - 1) // 2], heap[i]
-                i = (i - 1) // 2
         low = -1
         while h > 0:
             top = heap[0]
@@ -253,8 +266,9 @@ def persistence_pairs(ptr, rows, entries, sequence, modulus):
                         stamp[r] = scaled
                         value[r] *= abs(pivot) // divisor
                         if abs(value[r]) > MOST:
-                            pairs[n] = 1
-                            return pairs
+                            at[TOO_LARGE] = 1
+                            return
+            done += length[k]
             for e in range(start[k], start[k] + length[k]):
                 r = pool[e]
                 before = value[r]
@@ -262,19 +276,21 @@ def persistence_pairs(ptr, rows, entries, sequence, modulus):
                 if modulus == 2:
                     value[r] &= 1
                 elif abs(value[r]) > MOST:
-                    pairs[n] = 1
-                    return pairs
+                    at[TOO_LARGE] = 1
+                    return
                 if before == 0 and value[r] != 0:
                     if h == heap.shape[0]:
                         grown = np.empty(2 * h, dtype=np.int64)
                         grown[:h] = heap
                         heap = grown
-                    i = h
                     heap[h] = r
+                    sift_up(heap, h)
                     h += 1
-                    while i > 0 and heap[(i - 1) // 2] < heap[i]:
-                        heap[i], heap[(i - 1) // 2] = heap[(i - 1) // 2], heap[i]
-                        i = (i - 1) // 2
+        if low >= 0 and used + h + 1 > pool.shape[0]:
+            for x in range(h):
+                value[heap[x]] = 0
+            at[NEEDED] = h + 1
+            break
         if low >= 0:
             if abs(value[low]) != 1:
                 divisor = np.int64(0)
@@ -290,12 +306,6 @@ def persistence_pairs(ptr, rows, entries, sequence, modulus):
             pairs[low] = j
             pairs[j] = -2
             start[j] = used
-            if used + h + 1 > pool.shape[0]:
-                room = 2 * pool.shape[0] + h + 1
-                more = np.empty((2, room), dtype=np.int64)
-                more[0, :used] = pool[:used]
-                more[1, :used] = factors[:used]
-                pool, factors = more[0], more[1]
             for x in range(h):
                 r = heap[x]
                 if value[r] != 0 and r != low:
@@ -311,4 +321,27 @@ def persistence_pairs(ptr, rows, entries, sequence, modulus):
         else:
             for x in range(h):
                 value[heap[x]] = 0
-    return pairs
+        at[NEXT] = j + 1
+    at[USED], at[SCALED] = used, scaled
+
+
+@kernel
+def walks_around(ptr, edges, ends, indices):
+    """Corners of polygons in order, from the edges of each and their ends: first the first edge, from its first end."""
+    most = 0
+    for e in edges:
+        most = max(most, ends[e, 0] + 1, ends[e, 1] + 1)
+    beside = np.empty((most, 2), dtype=np.int64)
+    for c in range(ptr.shape[0] - 1):
+        for e in range(ptr[c], ptr[c + 1]):
+            for side in range(2):
+                beside[ends[edges[e], side], :] = -1
+        for e in range(ptr[c], ptr[c + 1]):
+            for side in range(2):
+                v, w = ends[edges[e], side], ends[edges[e], 1 - side]
+                beside[v, 0 if beside[v, 0] < 0 else 1] = w
+        previous, current = np.int64(-1), ends[edges[ptr[c]], 0]
+        for e in range(ptr[c], ptr[c + 1]):
+            indices[e] = current
+            following = beside[current, 1] if beside[current, 0] == previous else beside[current, 0]
+            previous, current = current, following

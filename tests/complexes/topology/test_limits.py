@@ -1,0 +1,77 @@
+"""Limits of time and memory are heard by whatever is asked of a set, and by what is worked out when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import polyfiber as pf
+from polyfiber.budget import Monitor
+from polyfiber.complexes.topology import homology
+
+BOX = pf.Box([-2.0] * 3, [2.0] * 3)
+
+
+def surface(**fresh: Any) -> Any:
+    """A new surface: what it has worked out before would hear nothing."""
+    return pf.canonical_complex(pf.ReLUNetwork.random((3, 8, 6, 3), rng=3), BOX, **fresh).level_set(0.1)
+
+
+CALLS: dict[str, Callable[[Any, pf.Budget], Any]] = {
+    "betti numbers": lambda s, b: s.betti_numbers(budget=b),
+    "betti numbers over the rationals": lambda s, b: s.betti_numbers(field=0, budget=b),
+    "validate": lambda s, b: s.validate(budget=b),
+    "mesh": lambda s, b: s.mesh(budget=b),
+    "capped mesh": lambda s, b: s.mesh(cap="below", budget=b),
+    "save": lambda s, b: s.save("s.ply", budget=b),
+    "sizes": lambda s, b: s.sizes(budget=b),
+    "nearest point": lambda s, b: s.nearest_point([0.0, 0.0, 0.0], budget=b),
+    "verify": lambda s, b: s.certificate.verify(budget=b),
+    "image": lambda s, b: s.complex.image(budget=b),
+    "level set": lambda s, b: s.complex.level_set(0, budget=b),
+    "sublevel set": lambda s, b: s.complex.sublevel_set(0, budget=b),
+    "decision boundary": lambda s, b: s.complex.decision_boundary(budget=b),
+    "class region": lambda s, b: s.complex.class_region(0, budget=b),
+    "critical points": lambda s, b: s.complex.critical_points(budget=b),
+    "persistence": lambda s, b: s.complex.persistence(budget=b),
+    "preimage": lambda s, b: s.complex.preimage(pf.Box([-1] * 3, [1] * 3), budget=b),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_no_time_is_an_error(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(pf.errors.BudgetExceededError, match="budget of 0 s"):
+        CALLS[name](surface(), pf.Budget(seconds=0))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["betti numbers", "mesh", "save", "sizes", "image", "sublevel set", "persistence"])
+def test_no_memory_is_an_error(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(pf.errors.BudgetExceededError, match="more than the budget"):
+        CALLS[name](surface(), pf.Budget(memory=64))
+    assert not list(tmp_path.iterdir())
+
+
+def test_vertices_hear_who_watches() -> None:
+    for ask in (lambda s: s.vertices, lambda s: s.vertex_errors):
+        found = surface()
+        with Monitor(pf.Budget(seconds=0)).watching(), pytest.raises(pf.errors.BudgetExceededError):
+            ask(found)
+        assert len(ask(found)) == found.f_vector[0]  # what was stopped can be asked again
+
+
+def test_columns_are_the_same_in_portions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock may be looked at after any column, and the pool may grow at any."""
+    cx = pf.canonical_complex(pf.ReLUNetwork.random((3, 8, 6, 1), rng=3), BOX)
+    expected, whole = cx.level_set(0.1).betti_numbers(field=0), cx.persistence()
+    monkeypatch.setattr(homology, "PORTION", 0)
+    parts = cx.persistence()
+    assert cx.level_set(0.1).betti_numbers(field=0) == expected
+    for name in ("dimension", "birth", "death"):
+        assert np.array_equal(getattr(parts, name), getattr(whole, name))
