@@ -515,7 +515,10 @@ class PolyhedralComplex:
         return affine_maps_of(self._frame, planes)
 
     def _region_ids(self, regions: Any) -> IntArray:
-        ids = np.atleast_1d(np.asarray(regions, dtype=np.int64))
+        try:
+            ids = np.atleast_1d(np.asarray(regions, dtype=np.int64))
+        except (TypeError, ValueError, OverflowError):
+            raise InputError(f"regions are named by their ids, found {regions!r}") from None
         if ids.size and not (ids.min() >= 0 and ids.max() < self.n_regions):
             raise InputError(f"region ids lie in 0..{self.n_regions - 1}, found {ids.min()}..{ids.max()}")
         return ids

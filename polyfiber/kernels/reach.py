@@ -10,6 +10,22 @@ from .jit import kernel
 
 
 @kernel
+def listed(owners, members, count):
+    """CSR pair from pairs (owner, member): the members of each owner, below ``count``, in the order in which they come."""
+    out_ptr = np.zeros(count + 1, np.int64)
+    for o in owners:
+        out_ptr[o + 1] += 1
+    for c in range(count):
+        out_ptr[c + 1] += out_ptr[c]
+    fill = out_ptr[:-1].copy()
+    out = np.empty_like(members)
+    for e in range(owners.shape[0]):
+        out[fill[owners[e]]] = members[e]
+        fill[owners[e]] += 1
+    return out_ptr, out
+
+
+@kernel
 def transpose(indptr, indices, n_columns):
     """CSR pair of the opposite relation; each row comes out sorted.
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import Array, FloatArray
+from .._typing import FloatArray
 from ..budget import heed
 from ..errors import NumericalError
 from . import exact
@@ -78,21 +78,67 @@ def nearest_point(equal: Rows, at_least: Rows, start: Sequence[Fraction]) -> tup
     (Fraction(4, 1), [Fraction(2, 1), Fraction(1, 1)])
     """
     active = _float_active(equal, at_least, start)
-    for _ in range(4 * (len(at_least) + 1)):
-        heed("the nearest point")
-        at, multipliers = _project_on(equal, [at_least[i] for i in active], start)
-        chosen = set(active)
-        violated = min(
-            ((_value(r, at), i) for i, r in enumerate(at_least) if i not in chosen), default=(Fraction(0), -1)
-        )
-        wrong = min(zip(multipliers, active), default=(Fraction(0), -1))
-        if violated[0] >= 0 and wrong[0] >= 0:
-            return sum(((a - b) ** 2 for a, b in zip(at, start)), Fraction(0)), at
-        if wrong[0] < 0:
-            active.remove(wrong[1])
-        else:
-            active.append(violated[1])
-    raise NumericalError("the nearest point of a polyhedron was not found; please report it")
+    found = _project_on([*equal, *(at_least[i] for i in active)], start)
+    if found is not None and min(found[1][len(equal) :], default=0) >= 0:
+        at = found[0]
+        if all(_value(r, at) >= 0 for r in at_least):
+            return _squared(at, start), at
+    at = _dual_steps(equal, at_least, start)
+    return _squared(at, start), at
+
+
+def _squared(at: Sequence[Fraction], start: Sequence[Fraction]) -> Fraction:
+    return sum(((a - b) ** 2 for a, b in zip(at, start)), Fraction(0))
+
+
+def _dual_steps(equal: Rows, at_least: Rows, start: Sequence[Fraction]) -> list[Fraction]:
+    """The nearest point by the dual method of Goldfarb and Idnani (1983), in rationals: it ends whatever the rows are.
+
+    The point is the nearest one for the active rows, whose multipliers stay nonnegative; a violated row is added, and rows whose
+    multipliers would become negative on the way are dropped.
+    """
+    projected = _project_on(equal, start)
+    if projected is None:
+        raise NumericalError(EXCLUDED)
+    at, active = projected[0], []  # type: list[Fraction], list[int]
+    u: list[Fraction] = []
+    while True:
+        worst, p = min(((_value(r, at), i) for i, r in enumerate(at_least)), default=(Fraction(0), -1))
+        if worst >= 0:
+            return at
+        mine = Fraction(0)
+        while True:
+            heed("the nearest point")
+            goal = list(at_least[p][:-1])
+            rows = [r[:-1] for r in (*equal, *(at_least[i] for i in active))]
+            weights = [Fraction(0)] * len(rows)
+            if rows:
+                A = np.array(rows, dtype=object)
+                solved = exact.solve(A @ A.T, A @ np.array(goal, dtype=object))
+                assert solved is not None
+                weights = list(solved)
+                goal = [g - c for g, c in zip(goal, A.T @ solved)]  # what of the row the active ones leave
+            own = weights[len(equal) :]
+            size = sum((g * g for g in goal), Fraction(0))
+            drop = min(((m / w, j) for j, (m, w) in enumerate(zip(u, own)) if w > 0), default=None)
+            full = -_value(at_least[p], at) / size if size else None
+            if full is None and drop is None:
+                raise NumericalError(EXCLUDED)
+            whole = full is not None and (drop is None or full <= drop[0])
+            step = full if whole else drop[0]  # type: ignore[index]
+            assert step is not None
+            u = [m - step * w for m, w in zip(u, own)]
+            mine += step
+            at = [x + step * g for x, g in zip(at, goal)]
+            if whole:
+                active.append(p)
+                u.append(mine)
+                break
+            assert drop is not None
+            del active[drop[1]], u[drop[1]]
+
+
+EXCLUDED = "inequalities of a polyhedron exclude each other; please report it"
 
 
 def _float_active(equal: Rows, at_least: Rows, start: Sequence[Fraction]) -> list[int]:
@@ -118,19 +164,16 @@ def _float_active(equal: Rows, at_least: Rows, start: Sequence[Fraction]) -> lis
     return [w for w, u in zip(who, weights) if w >= 0 and u > 1e-12]
 
 
-def _project_on(equal: Rows, active: Rows, start: Sequence[Fraction]) -> tuple[list[Fraction], list[Fraction]]:
-    """Nearest point of the flat where rows vanish, and the multipliers of the active rows (independent rows only count)."""
-    rows = [*equal, *active]
+def _project_on(rows: Rows, start: Sequence[Fraction]) -> tuple[list[Fraction], list[Fraction]] | None:
+    """Nearest point of the flat where rows vanish, and their multipliers (independent rows only count); None where there is none."""
     if not rows:
         return list(start), []
     A = np.array([r[:-1] for r in rows], dtype=object)
     right = np.array([-_value(r, start) for r in rows], dtype=object)
-    gram: Array = A @ A.T
-    multipliers = exact.solve(gram, right)
+    multipliers = exact.solve(A @ A.T, right)
     if multipliers is None:
-        raise NumericalError("inequalities of a polyhedron exclude each other; please report it")
-    step = A.T @ multipliers
-    return [s + d for s, d in zip(start, step)], list(multipliers[len(equal) :])
+        return None
+    return [s + d for s, d in zip(start, A.T @ multipliers)], list(multipliers)
 
 
 # ---- largest ball -------------------------------------------------------------------------------
@@ -239,7 +282,8 @@ def _float_center(
     if found.x is None or not np.isfinite(found.x).all():
         return None
     x = [c + scale * Fraction(float(v)) for c, v in zip(inside, found.x[:-1])]
-    return _project_on(equal, [], x)[0]
+    projected = _project_on(equal, x)
+    return None if projected is None else projected[0]
 
 
 def _upper(rows: Rows, norms: Sequence[Fraction]) -> Fraction | None:

@@ -1,10 +1,11 @@
 """The topology of zero sets: CPU seconds and Betti numbers, ours beside relucent in the same run.
 
-    python scripts/bench/topology.py [--repeat 5] [--peer PYTHON] [--networks 2-8-6-1,3-10-8-1] [--large]
+    python scripts/bench/topology.py [--repeat 5] [--peer PYTHON] [--networks 2-8-6-1,FILE] [--large]
 
-For each random network: the complex, its level set of 0, Betti numbers over two elements. ``--peer`` names an interpreter in
-which relucent is installed. ``--large`` adds networks that only we can do, with the share of the skeleton's time that the level
-set takes.
+For each network, random of these widths or read from a file: the complex, its level set of 0, Betti numbers over two elements.
+``--peer`` names an interpreter in which relucent is installed: ratios of times, and whether both find the same numbers. ``--large``
+adds networks that only we can do, with the share of the skeleton's time that the level set takes, and that of its coordinates too.
+Exit code 1 where numbers differ.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,9 +27,9 @@ sys.path.insert(0, str(ROOT))
 import polyfiber as pf  # noqa: E402
 
 
-def ours(net: pf.ReLUNetwork, repeat: int) -> tuple[float, float, float, object]:
-    """Least CPU seconds of skeleton, level set and homology; the set."""
-    best = [np.inf] * 3
+def ours(net: pf.ReLUNetwork, repeat: int) -> tuple[list[float], Any]:
+    """Least CPU seconds of skeleton, level set, homology and coordinates; the set."""
+    best = [np.inf] * 4
     for _ in range(repeat + 1):  # the first compiles
         marks = [time.process_time()]
         cx = pf.canonical_complex(net)
@@ -36,11 +38,27 @@ def ours(net: pf.ReLUNetwork, repeat: int) -> tuple[float, float, float, object]
         marks.append(time.process_time())
         found.betti_numbers()
         marks.append(time.process_time())
+        _ = found.vertices
+        marks.append(time.process_time())
         best = [min(b, t) for b, t in zip(best, np.diff(marks))]
-    return best[0], best[1], best[2], found
+    return best, found
 
 
-def peer(python: str, net: pf.ReLUNetwork) -> dict[str, object] | None:
+def same(mine: tuple[int, ...], theirs: dict[str, int]) -> bool:
+    """Whether Betti numbers agree; the peer leaves out zeros."""
+    return {k: b for k, b in enumerate(mine) if b} == {int(k): b for k, b in theirs.items() if b}
+
+
+def network_of(text: str) -> pf.ReLUNetwork:
+    """A network from widths, or from a file."""
+    if Path(text).exists():
+        net = pf.read_network(text)
+        assert isinstance(net, pf.ReLUNetwork)
+        return net
+    return pf.ReLUNetwork.random(tuple(map(int, text.split("-"))), rng=0)
+
+
+def peer(python: str, net: pf.ReLUNetwork) -> dict[str, Any] | None:
     """What relucent answers; None where it fails."""
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / "net.npz"
@@ -51,37 +69,42 @@ def peer(python: str, net: pf.ReLUNetwork) -> dict[str, object] | None:
         if done.returncode:
             print(done.stderr.strip().splitlines()[-1:], file=sys.stderr)
             return None
-        answer: dict[str, object] = json.loads(done.stdout.strip().splitlines()[-1])
+        answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
         return answer
 
 
-def main() -> None:
+def main() -> int:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--peer")
     parser.add_argument("--networks", default="2-8-6-1,3-10-8-1,2-16-16-1,3-8-8-1")
-    parser.add_argument("--large", action="store_true")
+    parser.add_argument("--large", nargs="?", const="3-64-64-1,4-24-24-1,5-16-16-1,2-256-256-1")
     options = parser.parse_args()
-    print("network\tregions\tour Betti numbers\tours, s\trelucent, s\tratio\tits Betti numbers")
-    for text in options.networks.split(","):
-        net = pf.ReLUNetwork.random(tuple(map(int, text.split("-"))), rng=0)
-        a, b, c, found = ours(net, options.repeat)
+    different = 0
+    print("network\tregions\tBetti numbers\tours, s\trelucent, s\tratio\tits Betti numbers")
+    for text in filter(None, options.networks.split(",")):
+        net = network_of(text)
+        times, found = ours(net, options.repeat)
+        total, betti = sum(times[:3]), found.betti_numbers()
         other = peer(options.peer, net) if options.peer else None
-        theirs = (
-            f"{other['seconds']:.2f}\t{other['seconds'] / (a + b + c):.0f}\t{other['betti']}" if other else "-\t-\t-"
-        )
-        regions = found.complex.n_regions
-        print(f"{text}\t{regions}\t{found.betti_numbers()}\t{a + b + c:.4f}\t{theirs}", flush=True)
+        theirs = "-\t-\t-"
+        if other:
+            equal = same(betti, other["betti"])
+            different += not equal
+            theirs = f"{other['seconds']:.2f}\t{other['seconds'] / total:.0f}\t{'equal' if equal else other['betti']}"
+        name = Path(text).stem if Path(text).exists() else text
+        print(f"{name}\t{found.complex.n_regions}\t{betti}\t{total:.4f}\t{theirs}", flush=True)
     if options.large:
-        print("\nnetwork\tcells of the level set\tskeleton, s\tlevel set, s\tshare\tBetti, s")
-        for shape in ((3, 64, 64, 1), (4, 24, 24, 1)):
-            a, b, c, found = ours(pf.ReLUNetwork.random(shape, rng=0), options.repeat)
-            print(
-                f"{'-'.join(map(str, shape))}\t{sum(found.f_vector)}\t{a:.3f}\t{b:.3f}\t{b / a:.2f}\t{c:.3f}",
-                flush=True,
-            )
+        print(
+            "\nnetwork\tvertices\tcells of the level set\tskeleton, s\tlevel set, s\tshare\twith coordinates\tBetti, s"
+        )
+        for text in options.large.split(","):
+            (a, b, c, d), found = ours(network_of(text), options.repeat)
+            sizes = f"{found.complex.f_vector[0]}\t{sum(found.f_vector)}"
+            print(f"{text}\t{sizes}\t{a:.3f}\t{b:.3f}\t{b / a:.2f}\t{(b + d) / a:.2f}\t{c:.3f}", flush=True)
+    return int(different > 0)
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

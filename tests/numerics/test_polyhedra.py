@@ -11,7 +11,7 @@ import pytest
 
 from polyfiber.errors import NumericalError
 from polyfiber.numerics import exact
-from polyfiber.numerics.polyhedra import directed, largest_ball, nearest_point, rational_rows, root
+from polyfiber.numerics.polyhedra import _dual_steps, directed, largest_ball, nearest_point, rational_rows, root
 
 F = Fraction
 
@@ -57,6 +57,17 @@ def test_nearest_points_against_all_faces(seed: int) -> None:
     squared, at = nearest_point([], rows, start)
     assert all(value(r, at) >= 0 for r in rows)
     assert squared == brute_nearest(rows, start)
+    slow = _dual_steps([], rows, start)  # what answers where floats guess wrongly
+    assert slow == at
+
+
+def test_nearest_points_where_floats_say_nothing() -> None:
+    """Parallel rows, of which floats see one; a point and a side so far away that squares overflow."""
+    far = F(10) ** 200
+    rows = [[F(1), F(0), -far], [F(1), F(0), -far - 1], [F(2), F(0), -2 * far - 2], [F(0), F(1), F(0)]]
+    squared, at = nearest_point([], rows, [F(0), -(F(10) ** 400)])
+    assert at == [far + 1, 0]
+    assert squared == (far + 1) ** 2 + F(10) ** 800
 
 
 def test_nearest_point_on_a_flat_and_of_nothing() -> None:

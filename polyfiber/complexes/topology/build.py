@@ -13,7 +13,7 @@ from ...budget import Budget, Monitor
 from ...errors import InputError, NumericalError
 from .cells import Cells, Csr, Layer, section
 from .gates import Gates
-from .sets import PolyhedralSet, require_output, require_value
+from .sets import PolyhedralSet, require_output, require_value, shown_value
 
 if TYPE_CHECKING:
     from ..breakpoints.simple import BreakpointComplex
@@ -57,7 +57,7 @@ def level_set(
             cells = (cells or Cells.of(cx, gates)).cut(g, keep)
         assert cells is not None
     relation = {(0,): "=", (-1, 0): "<=", (0, 1): ">="}[keep]
-    text = " and ".join(f"f_{o} {relation} {float(v):g}" for o, v in zip(chosen, levels))
+    text = " and ".join(f"f_{o} {relation} {shown_value(v)}" for o, v in zip(chosen, levels))
     return PolyhedralSet(cells, text, keep=keep)
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,9 +48,8 @@ class Csr:
     @classmethod
     def of(cls, owners: IntArray, members: IntArray, count: int) -> Csr:
         """Lists from pairs (owner, member), sorted."""
-        order = np.lexsort((members, owners))
-        indptr = np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=count))]).astype(np.int64)
-        return cls(indptr, members[order])
+        ptr, owners = reach.listed(members, owners, int(members.max(initial=-1)) + 1)
+        return cls(*reach.listed(owners, np.repeat(np.arange(len(ptr) - 1), np.diff(ptr)), count))
 
 
 @dataclass(frozen=True)
@@ -258,9 +258,9 @@ def meet(gates: Gates, gate: int, planes: WordArray, signs: SignArray, *, far: b
         star[i, :size] = gates.basis(candidates, words[i], size)
     if far:
         star[:, n - 1] = gates.frame.net.inf
-    guess = gates.directions(star[:, : n - 1], words) if far else np.zeros((len(planes), n))
+    guess = partial(gates.directions, star[:, : n - 1], words) if far else None
     zero = set(np.flatnonzero((signs == 0).all(axis=0)).tolist()) if len(planes) else set()
-    return gates.add(NewPoints(gates.frame, star, words, guess, np.full(len(planes), far)), tuple(zero | {gate}))
+    return gates.add(NewPoints(gates.frame, star, words, np.full(len(planes), far), guess), tuple(zero | {gate}))
 
 
 def section(cx: PolyhedralComplex, gates: Gates) -> Cells | None:
@@ -292,7 +292,7 @@ def section(cx: PolyhedralComplex, gates: Gates) -> Cells | None:
         words,
     )
     signs = np.zeros((len(halves), gates.count), dtype=np.int8)
-    places = NewPoints(gates.frame, star, words, np.zeros(star.shape), np.zeros(len(star), dtype=np.bool_))
+    places = NewPoints(gates.frame, star, words, np.zeros(len(star), dtype=np.bool_))
     points = gates.add(places, (0,)) + np.arange(len(halves))
     layers = [Layer(planes, signs, Csr(np.zeros(len(halves) + 1, dtype=np.int64), np.zeros(0, dtype=np.int64)))]
     new_ends = np.zeros((0, 2), dtype=np.int64)
@@ -305,7 +305,7 @@ def section(cx: PolyhedralComplex, gates: Gates) -> Cells | None:
         table = np.full(1 << (2 * room + 1).bit_length(), -1, dtype=np.int32)
         count, pairs = incidence.cofaces(planes, store.n_bits, store.closed, upper, table, above, below)
         planes = upper[:count].copy()
-        lists = Csr.of(above[:pairs], below[:pairs], count)
+        lists = Csr(*reach.listed(above[:pairs], below[:pairs], count))  # members come in order
         signs = np.zeros((count, gates.count), dtype=np.int8)
         layers.append(Layer(planes, signs, lists))
         if k == 1:
@@ -321,7 +321,8 @@ def section(cx: PolyhedralComplex, gates: Gates) -> Cells | None:
 
 def _crossed(cx: PolyhedralComplex, at: SignArray) -> IntArray:
     """Half-edges of a skeleton from vertices of sign -1 to vertices of sign 1."""
-    sk, halves = cx._skeleton, np.empty(1024, dtype=np.int64)
+    sk = cx._skeleton
+    halves = np.empty(max(1024, sk.nv), dtype=np.int64)  # seldom too little; asking twice takes as long again
     while True:
         count = gv.crossed_edges(sk.nv, cx.dimension, cx._frame.net.shift, sk.state.star, at, halves)
         if count <= len(halves):

@@ -26,7 +26,7 @@ from . import homology
 from .build import refuse_without_walls
 from .cells import Cells
 from .gates import Gates
-from .sets import require_output
+from .sets import require_output, require_value
 
 if TYPE_CHECKING:
     from ..complex import PolyhedralComplex
@@ -82,8 +82,15 @@ class Persistence:
     death: FloatArray
 
     def betti(self, value: float) -> tuple[int, ...]:
-        """Betti numbers of the sublevel set of a value that no vertex has."""
-        alive = (self.birth <= value) & (self.death > value)
+        """Betti numbers of the sublevel set of a value that no vertex has.
+
+        Raises
+        ------
+        InputError
+            A value that is not a finite number.
+        """
+        level = np.array(require_value(value), dtype=object)
+        alive = (self.birth <= level) & (self.death > level)
         top = int(self.dimension.max(initial=-1))
         return tuple(int((alive & (self.dimension == k)).sum()) for k in range(top + 1))
 

@@ -15,8 +15,8 @@ import numpy as np
 from ..._typing import FloatArray
 from ...budget import Budget, Monitor, heed
 from ...errors import InputError
+from ...numerics.polyhedra import directed, root
 from ...numerics.polyhedra import nearest_point as exact_nearest_point
-from ...numerics.polyhedra import root
 from ...words import one_line
 from ..breakpoints.ridges import full_predicate
 from .sets import require_rows
@@ -65,21 +65,30 @@ def nearest_point(found: PolyhedralSet, x: Any, *, budget: Budget | None = None)
 
 
 def _search(found: PolyhedralSet, start: list[Fraction], point: FloatArray) -> Nearest:
-    systems = _Systems(found)
+    systems, reach = _Systems(found), float("inf")
     best: tuple[Fraction, list[Fraction], int] | None = None
     for k in range(found.dimension, -1, -1):
         cells = systems.maximal(k)
         bounds = np.array([systems.lower_bound(k, c, point) for c in cells.tolist()])
         for i in np.argsort(bounds).tolist():
             heed("the nearest point")
-            if best is not None and bounds[i] * (1 - 1e-9) - 1e-12 > float(best[0]) ** 0.5:
+            if best is not None and bounds[i] * (1 - 1e-9) - 1e-12 > reach:
                 break
             squared, at = systems.project(k, int(cells[i]), start)
             if best is None or squared < best[0]:
                 best = squared, at, int(cells[i])
+                reach = directed(root(squared, up=True), up=True)
     assert best is not None
     squared, at, cell = best
-    return Nearest(float(root(squared)), squared, np.array([float(v) for v in at]), tuple(at), cell)
+    return Nearest(_near(root(squared)), squared, np.array([_near(v) for v in at]), tuple(at), cell)
+
+
+def _near(value: Fraction) -> float:
+    """The float next to a rational, infinite beyond all floats."""
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf") if value > 0 else -float("inf")
 
 
 class _Systems:

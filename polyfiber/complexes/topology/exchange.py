@@ -12,13 +12,25 @@ from ..._typing import Array
 from ...domain import Box, Polyhedron
 from ...errors import InputError, MissingDependencyError, renamed_argument
 from ...network.model import ReLUNetwork
+from ...network.piecewise import PiecewiseLinearNetwork, function_chain, require_network
 from ...numerics import exact
 from ..breakpoints.ridges import full_predicate
-from .surfaces import simplices
+from .sets import PolyhedralSet
+from .surfaces import corners_around, simplices
 
 if TYPE_CHECKING:
     from ..complex import PolyhedralComplex
-    from .sets import PolyhedralSet
+
+
+def _require_set(found: Any) -> None:
+    if not isinstance(found, PolyhedralSet):
+        raise InputError(f"expected a set such as cx.level_set(0), found {type(found).__name__}")
+
+
+def _require_bounded(found: Any) -> None:
+    _require_set(found)
+    if not found.is_compact:
+        raise InputError("the set is unbounded; take the complex on a box")
 
 
 def to_gudhi(found: PolyhedralSet) -> Any:
@@ -27,8 +39,7 @@ def to_gudhi(found: PolyhedralSet) -> Any:
         import gudhi
     except ImportError:
         raise MissingDependencyError("gudhi", extra="topology", purpose="simplex trees") from None
-    if not found.is_compact:
-        raise InputError("the set is unbounded; take the complex on a box")
+    _require_bounded(found)
     tree = gudhi.SimplexTree()
     for k in range(found.dimension + 1):
         for corners in simplices(found, k)[1].tolist():
@@ -42,10 +53,7 @@ def to_toponetx(found: PolyhedralSet) -> Any:
         import toponetx
     except ImportError:
         raise MissingDependencyError("toponetx", extra="topology", purpose="cell complexes") from None
-    from .surfaces import corners_around
-
-    if not found.is_compact:
-        raise InputError("the set is unbounded; take the complex on a box")
+    _require_bounded(found)
     result = toponetx.CellComplex()
     for v in range(len(found.vertices)):
         result.add_node(v)
@@ -62,6 +70,7 @@ def to_toponetx(found: PolyhedralSet) -> Any:
 
 def to_networkx(found: PolyhedralSet) -> Any:
     """The cells as a ``networkx.DiGraph``: nodes (dimension, row) with ``bounded`` and, for vertices, ``point``; facet to cell."""
+    _require_set(found)
     import networkx as nx
 
     graph = nx.DiGraph()
@@ -79,6 +88,8 @@ def to_networkx(found: PolyhedralSet) -> Any:
 
 def exact_region_rows(cx: PolyhedralComplex, region: int) -> Array:
     """Irredundant inequalities ``row[:-1] . x + row[-1] >= 0`` of a region as Fractions, (m, n0 + 1)."""
+    if not hasattr(cx, "h_representation"):
+        raise InputError(f"expected a PolyhedralComplex, found {type(cx).__name__}; counts alone hold no regions")
     columns = cx.h_representation(region).facets
     predicate, frame = full_predicate(cx), cx._frame
     planes = cx._store.planes(cx.dimension)[region]
@@ -105,6 +116,8 @@ def region_text(cx: PolyhedralComplex, region: int, form: Literal["polymake", "s
         A polymake script, a Sage expression, SMT-LIB 2 assertions, or a CPLEX LP file, whose rows are scaled and rounded
         to doubles.
     """
+    if form not in ("polymake", "sage", "smtlib", "lp"):
+        raise InputError(f"form must be 'polymake', 'sage', 'smtlib' or 'lp', found {form!r}")
     rows = exact_region_rows(cx, region)
     if form == "polymake":
         lines = ",\n  ".join("[" + ", ".join(_number(v) for v in [row[-1], *row[:-1]]) + "]" for row in rows)
@@ -116,9 +129,7 @@ def region_text(cx: PolyhedralComplex, region: int, form: Literal["polymake", "s
         n0 = cx.network.architecture[0]
         head = ["(set-logic QF_LRA)", *(f"(declare-const x{i} Real)" for i in range(n0))]
         return "\n".join([*head, *(f"(assert (>= {_smt_sum(row)} 0))" for row in rows)]) + "\n"
-    if form == "lp":
-        return _lp([(f"c{i}", row) for i, row in enumerate(rows)], cx.network.architecture[0])
-    raise InputError(f"form must be 'polymake', 'sage', 'smtlib' or 'lp', found {form!r}")
+    return _lp([(f"c{i}", row) for i, row in enumerate(rows)], cx.network.architecture[0])
 
 
 def _smt(x: Fraction) -> str:
@@ -157,7 +168,9 @@ def _lp(rows: list[tuple[str, Array]], n0: int) -> str:
 
 
 @renamed_argument("box", "domain")
-def network_text(network: ReLUNetwork, domain: Polyhedron, form: Literal["smtlib", "lp"]) -> str:
+def network_text(
+    network: ReLUNetwork | PiecewiseLinearNetwork, domain: Polyhedron, form: Literal["smtlib", "lp"]
+) -> str:
     """A network on a bounded domain as SMT-LIB 2 text (exact), or as a mixed-integer LP file (rows rounded to doubles).
 
     Inputs are ``x0, x1, …``, outputs ``y0, y1, …``; hidden values ``h_layer_neuron``. The LP file has one binary variable a
@@ -165,12 +178,13 @@ def network_text(network: ReLUNetwork, domain: Polyhedron, form: Literal["smtlib
 
     Parameters
     ----------
-    network : ReLUNetwork
-    domain : Box or bounded Polyhedron
+    network : ReLUNetwork or PiecewiseLinearNetwork
+        The latter as the chain that computes the same (`PiecewiseLinearNetwork.to_chain`).
+    domain : Box or Polyhedron
         For ``lp`` a `Box`.
     form : 'smtlib' or 'lp'
     """
-    net = network.exact()
+    net = function_chain(require_network(network)).exact()
     n0 = net.architecture[0]
     if form not in ("smtlib", "lp"):
         raise InputError(f"form must be 'smtlib' or 'lp', found {form!r}")
@@ -239,7 +253,7 @@ def _network_lp(net: ReLUNetwork, domain: Array, box: Polyhedron) -> str:
 
 
 def write_text(text: str, path: Any) -> None:
-    """Write a text to a file, whole or not at all."""
+    """Write a text to a file."""
     target = Path(path)
     try:
         target.write_text(text, encoding="ascii")

@@ -7,6 +7,7 @@ decided by the filters and the exact arithmetic of the engine.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -42,14 +43,21 @@ class NewPoints:
         Independent facets and gates that vanish there, infinity among them for the end of a ray.
     words : (m, W) uint64
         Positive facets of the cell that they lie in.
-    guess : (m, n) float64
-        Directions near enough to those of the rays to tell their orientation; unused for finite points.
     far : (m,) bool
-        Whether a point is the end of a ray.
+        Whether a point is the end of a ray; all are, or none is.
+    guess : function, optional
+        For ends of rays: (m, n) float64 directions near enough to theirs to tell their orientation.
     """
 
-    def __init__(self, frame: Frame, star: IntArray, words: WordArray, guess: FloatArray, far: BoolArray) -> None:
-        self.frame, self.star, self.words, self.guess, self.far = frame, star, words, guess, far
+    def __init__(
+        self,
+        frame: Frame,
+        star: IntArray,
+        words: WordArray,
+        far: BoolArray,
+        guess: Callable[[], FloatArray] | None = None,
+    ) -> None:
+        self.frame, self.star, self.words, self.far, self.guess = frame, star, words, far, guess
         self._lock = Lock()
         self._kept: dict[str, Any] = {}
 
@@ -63,7 +71,7 @@ class NewPoints:
         judge = judge_of(self.frame, m, int(self.far.sum()))
         st = judge.state
         st.star[:m, 2 * n :] = self.star
-        st.words[:m], st.x[:m], st.err[:m] = self.words, self.guess, np.inf
+        st.words[:m], st.x[:m], st.err[:m] = self.words, self.guess() if self.guess else 0.0, np.inf
         st.slot[:m] = 0  # not solved yet
         st.at_inf[:m] = -1
         st.at_inf[:m][self.far] = np.arange(judge.n_inf)

@@ -107,8 +107,9 @@ class PolyhedralSet:
         return f"PolyhedralSet({self.description}, f = {self.f_vector})"
 
     def _layer(self, dim: int) -> Any:
-        if not 0 <= dim <= self.dimension:
-            raise InputError(f"dimension {dim} does not exist; the set has dimensions 0 to {self.dimension}")
+        if not _is_whole(dim) or not 0 <= dim <= self.dimension:
+            there = f"dimensions 0 to {self.dimension}" if self.dimension >= 0 else "no cells"
+            raise InputError(f"dimension {dim!r} does not exist; the set has {there}")
         return self._cells.layers[dim]
 
     def signs(self, dim: int) -> SignArray:
@@ -190,8 +191,8 @@ class PolyhedralSet:
 
     def exact_vertex(self, vertex: int) -> tuple[Fraction, ...]:
         """Rational coordinates (n0) of a vertex; with lineality of the point of least norm."""
-        if not 0 <= vertex < len(self._cells.points):
-            raise InputError(f"vertex ids lie in 0..{len(self._cells.points) - 1}, found {vertex}")
+        if not _is_whole(vertex) or not 0 <= vertex < len(self._cells.points):
+            raise InputError(f"vertex ids lie in 0..{len(self._cells.points) - 1}, found {vertex!r}")
         frame = self.complex._frame
         full = np.full((1, self.complex.network.architecture[0]), Fraction(0), dtype=object)
         if self.complex.dimension:
@@ -397,7 +398,7 @@ class PolyhedralSet:
 
         Sums of simplices from rounded vertices: not certified.
         """
-        d = self.dimension if dim is None else int(dim)
+        d = self.dimension if dim is None else dim
         with Monitor(budget, None).watching():
             result: FloatArray = above("complexes.topology.surfaces:sizes")(self, d)
         return result
@@ -507,10 +508,14 @@ class SetCertificate:
         return SetVerification(not problems, tuple(problems), sum(owner.f_vector), compared)
 
 
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
 def require_output(cx: PolyhedralComplex, output: Any) -> int:
     """An output that exists."""
     n_out = cx.network.architecture[-1]
-    if not isinstance(output, (int, np.integer)) or isinstance(output, bool):
+    if not _is_whole(output):
         raise InputError(f"an output is named by its number, found {output!r}")
     if not 0 <= int(output) < n_out:
         raise InputError(f"output {output} does not exist; the network has outputs 0 to {n_out - 1}")
@@ -527,9 +532,21 @@ def require_value(value: Any) -> Fraction:
         raise InputError(f"a level must be a finite number, found {value!r}") from None
 
 
+def shown_value(value: Fraction) -> str:
+    """A level in a few letters; beyond the range of floats its size."""
+    try:
+        return f"{float(value):g}"
+    except OverflowError:
+        digits = abs(value.numerator).bit_length() - value.denominator.bit_length()
+        return f"{'-' if value < 0 else ''}1e{round(digits * 0.30103)}"
+
+
 def require_rows(points: Any, n0: int) -> FloatArray:
     """Points (m, n0) of finite numbers."""
-    rows = np.atleast_2d(np.asarray(points, dtype=np.float64))
+    try:
+        rows = np.atleast_2d(np.asarray(points, dtype=np.float64))
+    except (TypeError, ValueError):
+        raise InputError(f"points must be numbers, found {points!r}") from None
     if rows.ndim != 2 or rows.shape[1] != n0:
         raise ShapeError(f"points of shape {np.shape(points)} do not fit {n0} inputs")
     if not np.isfinite(rows).all():

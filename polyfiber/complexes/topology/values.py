@@ -13,6 +13,7 @@ from ...kernels.complexes import gate_values as gv
 from ...kernels.complexes.layer_filter import Points
 from ...kernels.rows import table_size
 from ...numerics.products import nearest
+from ..lattice.build import LatticeSkeleton
 from ..skeleton.arrays import Frame
 from ..skeleton.build import Skeleton
 from ..skeleton.layout import flat_star
@@ -20,6 +21,8 @@ from ..skeleton.layout import flat_star
 UNKNOWN = gv.UNKNOWN
 PORTION = 1 << 16
 """Vertices that are grouped by their signs behind the first layer at a time."""
+WALKED = 5000.0
+"""Weights that change for each vertex, beyond which a walk pays; measured (it takes about 0.1 us a vertex)."""
 
 
 class VertexValues:
@@ -91,8 +94,11 @@ class VertexValues:
         return signs
 
     def _orders(self) -> Iterator[IntArray]:
-        """All vertices, a portion at a time, those with equal signs behind the first layer one after the other."""
-        first, nv, words = self._chain.first, self.skeleton.nv, self.skeleton.state.words
+        """All vertices, a portion at a time, those with equal signs behind the first layer one after the other.
+
+        Where nearly every vertex has signs of its own, in the order of a walk along the edges, which takes longer to find.
+        """
+        first, nv, state = self._chain.first, self.skeleton.nv, self.skeleton.state
         if len(first) <= 3:
             for start in range(0, nv, PORTION):
                 yield np.arange(start, min(nv, start + PORTION))
@@ -107,8 +113,20 @@ class VertexValues:
         for start in range(0, nv, PORTION):
             stop = min(nv, start + PORTION)
             rooms[1].fill(-1)
-            gv.grouped(start, stop, words, first, rooms, order)
+            groups = gv.grouped(start, stop, state.words, first, rooms, order)
+            if start == 0 and self._better_walked(groups / (stop - start)):
+                order = np.empty(nv, dtype=np.int64)
+                scratch = np.zeros(nv, dtype=np.bool_), np.empty(nv, dtype=np.int32)
+                gv.walked(nv, self.skeleton.frame.n, self.skeleton.frame.net.shift, state.star, *scratch, order)
+                yield from (order[a : a + PORTION] for a in range(0, nv, PORTION))
+                return
             yield order[: stop - start]
+
+    def _better_walked(self, share: float) -> bool:
+        """Whether to walk, where this share of the vertices begins a group: half a layer changes then, one or two signs on a walk."""
+        first = self._chain.first
+        known = len(first) == 4 and not isinstance(self.skeleton, LatticeSkeleton)  # a lattice keeps no half-edges
+        return known and share * int(first[2] - first[1]) * int(first[3] - first[2]) > WALKED
 
 
 def _whole(width: int) -> int:

@@ -107,6 +107,7 @@ def grouped(start, stop, words, first, rooms, order):
     """Vertices start <= v < stop in ``order``, those with equal signs behind the first layer side by side.
 
     rooms: keys (m, W), -1 in a table for them, as in `rows`; number and first place of each group (m + 1,), group of each vertex.
+    Returns the number of groups.
     """
     keys, table, place, group = rooms
     low, high = first[2], first[first.shape[0] - 1]
@@ -130,6 +131,33 @@ def grouped(start, stop, words, first, rooms, order):
         g = group[v - start] + 1
         place[g] -= 1
         order[place[g]] = v
+    return count
+
+
+@bare_kernel
+def walked(nv, n, shift, star, seen, stack, order):
+    """All vertices of a skeleton in the order of a walk along its edges, on which few signs change from one to the next.
+
+    seen: (nv,) false; stack: (nv,) int32.
+    """
+    count = 0
+    for s in range(nv):
+        if seen[s]:
+            continue
+        seen[s] = True
+        stack[0] = s
+        top = 1
+        while top > 0:
+            top -= 1
+            v = stack[top]
+            order[count] = v
+            count += 1
+            for h in range(2 * n):
+                t = star[v, h]
+                if t >= 0 and not seen[t >> shift]:
+                    seen[t >> shift] = True
+                    stack[top] = t >> shift
+                    top += 1
 
 
 @bare_kernel

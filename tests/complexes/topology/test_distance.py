@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,6 +60,34 @@ def test_region_as_an_lp_file_and_as_text(tmp_path) -> None:
         exchange.region_text(cx, region, "excel")
 
 
+def test_regions_as_smtlib_are_the_regions() -> None:
+    """On the text of a region every neuron has its sign, by a solver that knows nothing of the region; beyond a side it has not."""
+    z3 = pytest.importorskip("z3")
+    net = pf.ReLUNetwork.random((2, 4, 3, 1), rng=4)
+    box = pf.Box([-1, -1], [1, 1])
+    cx = pf.canonical_complex(net, box)
+    whole = exchange.network_text(net, box, "smtlib")
+    for region in range(0, cx.n_regions, 3):
+        text, signs = exchange.region_text(cx, region, "smtlib"), cx.signs(2)[region]
+        alone = z3.Solver()
+        alone.from_string(text)
+        assert alone.check() == z3.sat
+        lines = [line for line in text.splitlines() if line.startswith("(assert")]
+        for i, line in enumerate(lines):  # no inequality follows from the others
+            rest = z3.Solver()
+            rest.from_string(
+                "\n".join([*text.splitlines()[:3], *lines[:i], *lines[i + 1 :], f"(assert (not {line[8:-1]}))"])
+            )
+            assert rest.check() == z3.sat
+        on = [f"(> h_{layer}_{i} 0.0)" for layer, width in ((1, 4), (2, 3)) for i in range(width)]
+        same = " ".join(on[k] if signs[k] > 0 else f"(= h{on[k][4:-5]} 0.0)" for k in range(7))
+        other = z3.Solver()
+        other.from_string(
+            whole + "\n".join(f"(assert (> {line[11:-4]} 0.0))" for line in lines) + f"(assert (not (and {same})))"
+        )
+        assert other.check() == z3.unsat
+
+
 def test_network_as_a_mixed_integer_program(tmp_path) -> None:
     highspy = pytest.importorskip("highspy")
     net = pf.ReLUNetwork.random((2, 5, 4, 1), rng=1)
@@ -75,9 +104,14 @@ def test_network_as_a_mixed_integer_program(tmp_path) -> None:
     assert solver.getInfo().objective_function_value == pytest.approx(lowest, abs=1e-5)
 
 
-def test_network_as_smtlib() -> None:
+@pytest.mark.parametrize("gates", [False, True])
+def test_network_as_smtlib(gates: bool) -> None:
     z3 = pytest.importorskip("z3")
-    net = pf.ReLUNetwork.random((2, 4, 3, 1), rng=2)
+    net: Any = pf.ReLUNetwork.random((2, 4, 3, 1), rng=2)
+    if gates:
+        W = np.round(4 * np.random.default_rng(2).standard_normal((4, 2))) / 4
+        leaky = pf.GateBlock({0: W}, [0.5, 0.0, -0.25, 0.0], slopes=(0.25, 1))
+        net = pf.PiecewiseLinearNetwork(2, [leaky], pf.AffineMap({0: [[0.5, 0.0]], 1: np.ones((1, 4))}, [0.0]))
     box = pf.Box([-1, -1], [1, 1])
     text = exchange.network_text(net, box, "smtlib")
     top = float(net(pf.canonical_complex(net, box).vertices).max())

@@ -201,30 +201,6 @@ def test_intersection_of_two_outputs() -> None:
     assert curve.certificate.verify().ok
 
 
-def test_bad_input() -> None:
-    cx = pf.canonical_complex(pf.ReLUNetwork.random((2, 4, 1), rng=0))
-    for call, match in (
-        (lambda: cx.level_set(np.nan), "finite"),
-        (lambda: cx.level_set(np.inf), "finite"),
-        (lambda: cx.level_set("a lot"), "finite"),
-        (lambda: cx.level_set(0, 1), "output 1 does not exist"),
-        (lambda: cx.level_set(0, 0.5), "named by its number"),
-        (lambda: cx.level_set([0, 1], [0]), "one value for each"),
-        (lambda: cx.level_set(np.float32("nan")), "finite"),
-        (lambda: cx.level_set([[0.0]]), "finite"),
-        (lambda: cx.level_set(None), "finite"),
-        (lambda: cx.level_set(0, -1), "output -1 does not exist"),
-        (lambda: cx.class_region(True), "class True does not exist"),
-        (lambda: cx.class_region(2), "class 2 does not exist"),
-        (lambda: cx.level_set().betti_numbers("open"), "support must be one of"),  # type: ignore[arg-type]
-        (lambda: cx.level_set().betti_numbers(field=3), "field must be"),
-        (lambda: line_like().mesh(), "unbounded"),
-        (lambda: pf.canonical_complex(pf.ReLUNetwork([[[1.0, 2.0]]], [[0.0]])).level_set(), "affine"),
-    ):
-        with pytest.raises(pf.errors.InputError, match=match):
-            call()
-
-
 def test_numbers_of_numpy_are_numbers() -> None:
     cx = pf.canonical_complex(pf.ReLUNetwork.random((2, 4, 1), rng=0))
     expected = cx.level_set(0.5).f_vector
