@@ -1,6 +1,6 @@
 """Canonical and breakpoint complexes of ReLU networks.
 
-The nouns stand here: `complex` (faces, points, maps), `geometry`, `polytopes`, `certificate`, `archive`; `build` makes them,
+The nouns stand here: `complex` (faces, points, maps) and what it `answers` with, `geometry`, `polytopes`, `certificate`, `archive`; `build` makes them,
 `feasibility` and `genericity` say beforehand what to expect. Behind each noun is a room:
 
 - ``skeleton``: vertices and edges of a generic network, cut neuron by neuron; ``lattice``: all faces, where it is not generic;

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -26,7 +25,7 @@ from ..numerics.polyhedra import LargestBall
 from ..numerics.products import nearest
 from ..numerics.rounding import UNIT
 from ..strata import SignOrder, Stratification
-from ..words import one_line
+from .answers import DualGraph, HRepresentation, Lipschitz, VRepresentation
 from .certificate import Certificate
 from .geometry import affine_maps_of, forms_of, lineality_basis, locate_signs, map_errors, norms_along, norms_of
 from .lattice.build import LatticeSkeleton
@@ -43,102 +42,6 @@ if TYPE_CHECKING:
     from .topology.critical import CriticalPoints, Persistence
     from .topology.images import Image
     from .topology.sets import PolyhedralSet
-
-
-@dataclass(frozen=True)
-class Lipschitz:
-    """Exact Lipschitz constant of a network on its domain (up to rounding of one matrix norm).
-
-    Attributes
-    ----------
-    value : float
-        Largest operator norm of a region's linear part.
-    region : int
-        A region where it is attained.
-    ord : 1, 2 or inf
-        The norm on inputs and outputs.
-    error : float
-        Bound of the error of ``value``: what rounding does to the affine maps and to a norm. Infinite where floats overflow.
-    """
-
-    value: float
-    region: int
-    ord: float
-    error: float = field(default=0.0, repr=False)
-
-    def __float__(self) -> float:
-        return self.value
-
-
-@dataclass(frozen=True)
-class HRepresentation:
-    """A region as ``A x <= b`` without redundant rows.
-
-    Attributes
-    ----------
-    A : (m, n0) float64
-    b : (m,) float64
-    facets : (m,) int64
-        Column of the sign vector (neuron, then domain facet) that each row belongs to.
-    """
-
-    __repr__ = one_line
-
-    A: FloatArray
-    b: FloatArray
-    facets: IntArray
-
-
-@dataclass(frozen=True)
-class VRepresentation:
-    """A region as the hull of vertices plus the cone of rays (plus the lineality space).
-
-    Attributes
-    ----------
-    vertices : (p, n0) float64
-    rays : (q, n0) float64
-        Directions of length 1.
-    lineality : (s, n0) float64
-        Orthonormal basis of the directions in which the whole complex is constant.
-    vertex_ids : (p,) int64
-        Rows of ``cx.vertices``.
-    """
-
-    __repr__ = one_line
-
-    vertices: FloatArray
-    rays: FloatArray
-    lineality: FloatArray
-    vertex_ids: IntArray
-
-
-@dataclass(frozen=True)
-class DualGraph:
-    """Regions and the facets between them, as a symmetric CSR graph.
-
-    Attributes
-    ----------
-    indptr, indices : CSR arrays over regions
-    facet : (len(indices),) ids of the (n-1)-faces crossed
-    """
-
-    __repr__ = one_line
-
-    indptr: IntArray
-    indices: IdArray
-    facet: IdArray
-
-    def to_networkx(self) -> Any:
-        """``networkx.Graph`` with regions as nodes and attribute ``facet`` on edges."""
-        import networkx as nx
-
-        graph = nx.Graph()
-        graph.add_nodes_from(range(len(self.indptr) - 1))
-        rows = np.repeat(np.arange(len(self.indptr) - 1), np.diff(self.indptr))
-        graph.add_edges_from(
-            (int(a), int(b), {"facet": int(f)}) for a, b, f in zip(rows, self.indices, self.facet) if a < b
-        )
-        return graph
 
 
 class _Labels:
