@@ -311,7 +311,10 @@ class Relaxation:
 
     # ---- back-substitution ------------------------------------------------------------------
     def substitute(self, layer: int) -> tuple[FloatArray, FloatArray]:
-        """Tighten a layer by carrying linear bounds down to the inputs; slopes (m, n0) above and below it."""
+        """Tighten a layer by carrying linear bounds down to the inputs; slopes (m, n0) above and below it.
+
+        Hears the monitors that are watching; the layer then keeps the bounds that it had.
+        """
         above, top = self._upper(layer, 1.0)
         below, bottom = self._upper(layer, -1.0)
         if layer:
@@ -349,6 +352,7 @@ class Relaxation:
                 # the computed coefficients are taken as the multipliers; what they miss is charged to the block read
                 slack += 2 * k * (np.abs(moved) @ np.abs(b)) + k * add
                 for j, w in self.reads[q].items():
+                    heed("bounds carried back")
                     reach = np.maximum(*map(np.abs, self.reach(j)))
                     slack += 2 * k * ((np.abs(moved) @ abs(w)) @ reach)
                     down = moved @ w
@@ -468,9 +472,8 @@ def relaxed(
     return work
 
 
-def values_with_errors(network: ReLUNetwork | PiecewiseLinearNetwork, X: FloatArray) -> tuple[FloatArray, FloatArray]:
+def values_with_errors(wiring: Wiring, X: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Values (m, N + nL) of all neurons and outputs at float points, and bounds of their errors."""
-    wiring = Wiring.of(network)
     out, err = [], []
     values: list[FloatArray] = [X]
     off: list[FloatArray] = [np.zeros_like(X)]  # how far values may be from the exact ones

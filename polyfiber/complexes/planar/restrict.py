@@ -8,10 +8,10 @@ two equal windows are zero. They are found by their exact rows, from block to bl
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,6 +29,7 @@ LARGEST = 2.0**400
 """Largest magnitude of a restricted parameter in floats: products of a few of them stay finite."""
 
 Point = tuple[Fraction, Fraction]
+Triple = tuple[Fraction, Fraction, Fraction]
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Frame:
         return cls((middle[0], middle[1]), (scale[0], scale[1]), inner)
 
     @property
-    def sides(self) -> list[tuple[Fraction, Fraction, Fraction]]:
+    def sides(self) -> list[Triple]:
         """Lines (a, b, c), nonnegative inside; side k from corner k to the next."""
         lines = []
         for p, q in zip(self.corners, (*self.corners[1:], self.corners[0])):
@@ -110,7 +111,7 @@ class Unit:
     """A gate or an output on the slice: an exact form ``base`` plus ``weights`` times units before it."""
 
     block: int
-    base: tuple[Fraction, Fraction, Fraction]
+    base: Triple
     reads: IntArray
     weights: Array  # float64, or Fractions
     slopes: tuple[Any, Any]
@@ -129,6 +130,8 @@ class Restricted:
         Of each gate of the network: its unit, or -1 where it is constant on the slice.
     gate_sign : (N,) int8
         Signs of the constant ones.
+    turned : mapping of int to three int8
+        Gates whose signs are not those of their units: their signs where the unit is below, on and above its wall.
     blocks : int
         Number of blocks of the network.
     frame : Frame
@@ -138,6 +141,7 @@ class Restricted:
     n_gates: int
     gate_unit: IntArray
     gate_sign: Array
+    turned: Mapping[int, tuple[int, int, int]]
     blocks: int
     frame: Frame
 
@@ -146,6 +150,8 @@ class Restricted:
         full = np.broadcast_to(self.gate_sign, (*unit_signs.shape[:-1], len(self.gate_unit))).copy()
         known = self.gate_unit >= 0
         full[..., known] = unit_signs[..., self.gate_unit[known]]
+        for gate, turn in self.turned.items():
+            full[..., gate] = np.array(turn, dtype=np.int8)[full[..., gate] + 1]
         return full
 
 
@@ -191,8 +197,29 @@ def restrict(
     return _Numbering(network, columns, frame, monitor or Monitor()).restricted()
 
 
+class _Ray(NamedTuple):
+    """A gate whose value is ``low`` times a line on one side and ``high`` times it on the other, and which changes its sign there."""
+
+    line: Triple
+    low: Fraction
+    high: Fraction
+    behind: tuple[Fraction, Fraction]  # the same of its value behind the gate
+
+
+class _Read(NamedTuple):
+    """A gate as it is read: ``factor`` times its unit plus ``shift`` times the line of that unit."""
+
+    factor: Fraction
+    shift: Fraction
+
+
 class _Numbering:
-    """Gives equal gates one number, block by block."""
+    """Gives gates that follow from each other one number, block by block.
+
+    Equal gates are one unit. So are gates that bend on one line of the slice and nowhere else: their own row is a multiple of
+    that line, and they read such gates only. With shared weights there are many: units that see one pixel of a blank image.
+    On each side they are a multiple of the line, so that one of them says the signs of all, and what reads them reads it.
+    """
 
     def __init__(self, network: PiecewiseLinearNetwork, columns: Array, frame: Frame, monitor: Monitor) -> None:
         self.network, self.columns, self.frame, self.monitor = network, columns, frame, monitor
@@ -205,6 +232,10 @@ class _Numbering:
         self.value: list[Fraction | None] = [None] * network.n_hidden  # behind a constant gate
         self.constant = np.zeros(network.n_hidden, dtype=bool)
         self.units: list[Unit] = []
+        self.rays: dict[int, _Ray] = {}  # by unit
+        self.lines: dict[Triple, int] = {}  # the unit that stands for a line
+        self.reads: dict[int, _Read] = {}  # by gate, where it is not its unit
+        self.turned: dict[int, tuple[int, int, int]] = {}
 
     def restricted(self) -> Restricted:
         net = self.network
@@ -212,9 +243,9 @@ class _Numbering:
             self._block(block, gates.affine, gates.slopes)
         n_gates = len(self.units)
         self._block(len(net.blocks), net.output, None)
-        return Restricted(self.units, n_gates, self.unit, self.sign, len(net.blocks), self.frame)
+        return Restricted(self.units, n_gates, self.unit, self.sign, self.turned, len(net.blocks), self.frame)
 
-    def _bases(self, affine: AffineMap) -> list[tuple[Fraction, Fraction, Fraction]]:
+    def _bases(self, affine: AffineMap) -> list[Triple]:
         """Exact forms of what a map reads from the input, and its offsets."""
         m = affine.n_rows
         sums = np.full((m, 3), 0, dtype=object)
@@ -277,6 +308,8 @@ class _Numbering:
                         extra += Fraction(w) * value
                 base = (base[0], base[1], base[2] + extra)
                 row, data = row[~still], data[~still]
+            if self.reads:
+                base, row, data = self._by_units(base, row, data)
             reads, data = _merged(self.unit[row], data)
             if slopes is None:
                 self.units.append(Unit(block, base, reads, data, (1.0, 1.0)))
@@ -287,11 +320,88 @@ class _Numbering:
                 self.constant[first + i], self.sign[first + i] = True, (z > 0) - (z < 0)
                 self.value[first + i] = z * Fraction(pair[1] if z > 0 else pair[0])
                 continue
+            if self._follows(first + i, base, reads, data, pair):
+                continue
             key = (base, reads.tobytes(), tuple(data.tolist()) if data.dtype == object else data.tobytes(), pair)
             if key not in known:
                 known[key] = len(self.units)
                 self.units.append(Unit(block, base, reads, data, pair))
+                self._stands(known[key], base, reads, pair)
             self.unit[first + i] = known[key]
+
+    def _by_units(self, base: Triple, row: IntArray, data: Array) -> tuple[Triple, IntArray, Array]:
+        """What a gate reads, in terms of the units of the gates that it reads."""
+        found = [self.reads.get(g) for g in row.tolist()]
+        if not any(found):
+            return base, row, data
+        a, b, c = base
+        weights = np.empty(len(row), dtype=object)
+        for k, (w, g, read) in enumerate(zip(data.tolist(), row.tolist(), found)):
+            weights[k] = Fraction(w)
+            if read is not None:
+                line, shift = self.rays[int(self.unit[g])].line, weights[k] * read.shift
+                weights[k] *= read.factor
+                a, b, c = a + shift * line[0], b + shift * line[1], c + shift * line[2]
+        kept = np.flatnonzero(np.asarray(weights != 0, dtype=bool))
+        return (a, b, c), row[kept], weights[kept]
+
+    def _follows(self, gate: int, base: Triple, reads: IntArray, data: Array, pair: tuple[Any, Any]) -> bool:
+        """Whether a gate is a multiple of a line on each side of it, of which another gate stands for all."""
+        first = int(reads[0]) if len(reads) else -1
+        if first >= 0 and first not in self.rays:
+            return False
+        line = self.rays[first].line if first >= 0 else _line_of(base)
+        unit = self.lines.get(line)
+        if unit is None or any(j != unit for j in reads.tolist()):
+            return False
+        factor = _multiple(base, line)
+        if factor is None:
+            return False
+        ray = self.rays[unit]
+        low, high = (factor + sum((Fraction(w) for w in data.tolist()), Fraction(0)) * behind for behind in ray.behind)
+        if not low and not high:
+            self.constant[gate], self.value[gate] = True, Fraction(0)
+            return True
+        above = 1 if ray.high > 0 else -1  # the side of the line where the unit is above its wall
+        signs = ((low < 0) - (low > 0), (high > 0) - (high < 0))
+        turn = (signs[0], 0, signs[1]) if above > 0 else (signs[1], 0, signs[0])
+        if turn != (-1, 0, 1):
+            self.turned[gate] = turn
+        mine, its = _behind(low, high, pair), ray.behind
+        scale = (mine[1] - mine[0]) / (its[1] - its[0])
+        read = _Read(scale, mine[0] - scale * its[0])
+        if read != (1, 0):
+            self.reads[gate] = read
+        self.unit[gate] = unit
+        return True
+
+    def _stands(self, unit: int, base: Triple, reads: IntArray, pair: tuple[Any, Any]) -> None:
+        """Let a gate that reads the input alone stand for its line."""
+        if not len(reads):
+            line = _line_of(base)
+            factor = _multiple(base, line)
+            assert factor is not None
+            self.rays[unit] = _Ray(line, factor, factor, _behind(factor, factor, pair))
+            self.lines[line] = unit
+
+
+def _line_of(base: Triple) -> Triple:
+    """The line where a form that is not constant vanishes: the form over its first coefficient that is not 0."""
+    lead = base[0] or base[1]
+    return base[0] / lead, base[1] / lead, base[2] / lead
+
+
+def _multiple(base: Triple, line: Triple) -> Fraction | None:
+    """The number that a form is of a line; None if it is none."""
+    factor = base[0] if line[0] else base[1]
+    same = base[0] == factor * line[0] and base[1] == factor * line[1] and base[2] == factor * line[2]
+    return factor if same else None
+
+
+def _behind(low: Fraction, high: Fraction, pair: tuple[Any, Any]) -> tuple[Fraction, Fraction]:
+    """Behind a gate with these slopes: multiples of a line where it is negative, and where it is positive."""
+    below, above = Fraction(pair[0]), Fraction(pair[1])
+    return low * (above if low < 0 else below), high * (above if high > 0 else below)
 
 
 def zero_along(r: Restricted, start: Point, end: Point, monitor: Monitor) -> Array:

@@ -161,11 +161,12 @@ class _Work:
             work.interval(layer)
             if self.method == "interval":
                 continue
-            if self.monitor.late:
+            before = work.low[layer].copy(), work.high[layer].copy()
+            slopes = self._substituted(work, layer)
+            if slopes is None:
                 self._fell_back("time was up: the other layers by interval arithmetic")
                 continue
-            before = work.low[layer].copy(), work.high[layer].copy()
-            above, below = work.substitute(layer)
+            above, below = slopes
             self._credit(work, layer, before, 1)
             # where the linear bounds are largest is a good place to look
             self.points.add(np.where(above > 0, high, low))
@@ -177,6 +178,18 @@ class _Work:
                 self.points.add(np.where(w > 0, high, low))
         self.points.climb(low, high)
         return work
+
+    def _substituted(self, work: Relaxation, layer: int) -> tuple[FloatArray, FloatArray] | None:
+        """What `Relaxation.substitute` gives; None where the time was up before or on the way."""
+        if self.monitor.late:
+            return None
+        try:
+            with self.monitor.watching():
+                return work.substitute(layer)
+        except BudgetExceededError:
+            if not self.monitor.late:
+                raise  # of someone who is watching these bounds
+            return None
 
     def _credit(self, work: Relaxation, layer: int, before: tuple[FloatArray, FloatArray], method: int) -> None:
         """Name the method for the neurons whose bounds it improved."""
@@ -190,8 +203,7 @@ class _Work:
         for layer in range(work.depth):
             # tighter lines do not make every back-substituted bound tighter, so keep both
             work.interval(layer)
-            if not self.monitor.late:
-                work.substitute(layer)
+            self._substituted(work, layer)
             work.meet(layer, first.low[layer], first.high[layer])
             self._credit(work, layer, (first.low[layer], first.high[layer]), 1)
             if layer >= start:

@@ -77,6 +77,7 @@ class Points:
         enough: Callable[[], bool] = lambda: False,
     ) -> None:
         self.network, self.domain, self._holds = network, domain, Inside(domain)
+        self.wiring = Wiring.of(network)
         self.enough = enough  # points are looked at until it says so
         n0, size = network.architecture[0], network.n_hidden + network.architecture[-1]
         self.least, self.greatest = np.full(size, np.inf), np.full(size, -np.inf)
@@ -126,12 +127,12 @@ class Points:
         """Look at points; those outside the domain are moved into it first."""
         X = np.asarray(X, dtype=np.float64)
         for start in range(0, len(X), PIECE):
-            if start and self.enough():
+            if len(X) > 1 and self.enough():
                 break
             part = self.inside(X[start : start + PIECE])
             if not len(part):
                 continue
-            z, err = values_with_errors(self.network, part)
+            z, err = values_with_errors(self.wiring, part)
             with np.errstate(invalid="ignore", over="ignore"):
                 above, below = z - err, z + err
             for values, best, at, sign in (
@@ -151,6 +152,8 @@ class Points:
                 break
             before = self.greatest.copy(), self.least.copy()
             for at, sign in ((self.greatest_at, 1.0), (self.least_at, -1.0)):
+                if self.enough():
+                    return
                 slope = sign * gradients(self.network, np.where(np.isnan(at), self.centre, at))
                 self.add(np.where(slope > 0, high, np.where(slope < 0, low, at)))
             if not ((self.greatest > before[0]) | (self.least < before[1])).any():
@@ -208,7 +211,7 @@ def by_vertices(
     every = np.concatenate(gains[1:])
 
     def values(rows: Array | slice) -> tuple[FloatArray, FloatArray]:
-        z, err = values_with_errors(prefix, V[rows])
+        z, err = values_with_errors(Wiring.of(prefix), V[rows])
         with np.errstate(over="ignore", invalid="ignore"):
             err = err + errors[rows, None] * every
         return np.where(np.isfinite(err), z - err, -np.inf), np.where(np.isfinite(err), z + err, np.inf)
