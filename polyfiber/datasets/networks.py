@@ -13,7 +13,11 @@ from ..network.piecewise import require_chain
 from .sources import KINDS, Made, Source
 from .sources.inputs import ChangedError
 from .spec import Spec
+from .storage.networks import n_numbers
 from .tables.base import Item
+
+BASES = 4
+"""Networks that others are made from, kept while these are made in order."""
 
 
 class Networks:
@@ -30,7 +34,7 @@ class Networks:
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
-        self._base = functools.lru_cache(maxsize=64)(self._network)
+        self._base = functools.lru_cache(maxsize=BASES)(self._network)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Networks, (self.spec,)
@@ -67,6 +71,7 @@ class Networks:
         try:
             with Monitor(Budget(seconds=self.spec.seconds)).watching():
                 made = self._make(source, index)
+            source.check_room(n_numbers(made.network))
             domain = source.box(made.network.architecture[0])
         except (MissingDependencyError, ChangedError):
             raise

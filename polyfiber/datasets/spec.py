@@ -6,19 +6,18 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from ..errors import FileFormatError, InputError
-from . import fields
+from . import fields, tables
 from .sources import KINDS, Source
 from .sources.base import Kind
 from .sources.inputs import Inputs
 from .storage.documents import LARGEST_SPEC, parse_toml
 from .storage.places import Place, place_of
-from .tables import NAMES as TABLES
 from .tables import table
 
 FORMAT_VERSION = 1
@@ -143,8 +142,8 @@ class Spec:
                 raise InputError(f"{key}: missing; expected {KEYS[key]}", key=key)
         inputs = Inputs(folder) if planned is None else Inputs(dataset, copied=True)
         name = fields.identifier(given["name"], "name")
-        sources = _sources(given["networks"], inputs, planned)
         memory = fields.size(given.get("memory", "1GiB"), "memory")
+        sources = tuple(replace(s, memory=memory) for s in _sources(given["networks"], inputs, planned))
         default = max(256, min(65536, memory >> 14))  # a row group of cells is a few hundred bytes a row
         return cls(
             name=name,
@@ -347,7 +346,7 @@ def _bound(value: Any, key: str) -> Any:
 def _tables(given: Any, *, split: bool) -> dict[str, dict[str, Any]]:
     if not isinstance(given, dict):
         raise fields.wrong("tables", given, "entries [tables.<name>]")
-    known = TABLES
+    known = tables.NAMES
     fields.unknown(list(given), known, "tables.")
     chosen: dict[str, dict[str, Any]] = {}
     for name in known:

@@ -138,7 +138,7 @@ def damaged_array(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
             new[at] = rng.choice([0.0, -1.0, np.nan, np.inf, 1e308, 5e-324, float(new[at]) + 1])
         else:
             info = np.iinfo(array.dtype)
-            new[at] = int(rng.choice([0, 1, info.max, info.min, int(new[at]) ^ 1]))
+            new[at] = (0, 1, int(info.max), int(info.min), int(new[at]) ^ 1)[int(rng.integers(5))]
         return new
     if array.size and array.dtype.kind == "U" and not array.ndim:
         return np.array(damaged_text(str(array).encode(), rng).decode("utf-8", "replace"))

@@ -231,14 +231,17 @@ class CellStore:
                 end += len(line)
                 try:
                     count = count_of(parse_json(line.decode()))
-                    self._check_names(count)
+                    self._check_count(count)
                     found.append((count, end))
                 except (ValueError, KeyError, TypeError, AttributeError, InputError) as error:
                     raise FileFormatError(f"line {number} of {path} is damaged: {error}") from None
         return found
 
-    def _check_names(self, count: BlockCount) -> None:
-        """A block's parts have the names that it gives them, so none lies elsewhere."""
+    def _check_count(self, count: BlockCount) -> None:
+        """Counts of all dimensions; a block's parts have the names that it gives them, so none lies elsewhere."""
+        dims = int(self.manifest["dimension"]) + 1
+        if len(count.f_vector) != dims or len(count.bounded) != dims or set(count.fingerprints) != set(self.dims):
+            raise FileFormatError("counts of other dimensions than the manifest has")
         for d, entry in count.extra["files"].items():
             expected = part_name(int(d), count.block, self.manifest["file_format"])
             if int(d) not in self.dims or entry["name"] != expected or type(entry["rows"]) is not int:

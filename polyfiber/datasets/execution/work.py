@@ -6,7 +6,6 @@ import json
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,15 @@ from ...errors import InputError, MissingDependencyError, PolyfiberError
 from ..networks import Networks, reason_of
 from ..plan import Partition, Plan, versions
 from ..spec import FORMAT_VERSION, SECONDS
+from ..storage.networks import n_numbers
 from ..storage.store import Directory, TableWriter
 from ..tables import table
 from ..tables.base import Item, Skip, Table
 from .splitting import fill_split
 
 CHUNK = 1024
-"""Networks that are in memory at a time."""
+"""Networks that are in memory at a time, fewer where their parameters are more than a `SHARE` of the memory."""
+SHARE = 8
 
 
 class _WithdrawError(Exception):
@@ -122,6 +123,7 @@ def _open(plan: Plan, partition: Partition, work: Path) -> dict[str, TableWriter
             found.schema(options),
             metadata={"polyfiber": json.dumps(facts, sort_keys=True)},
             row_group=plan.spec.row_group,
+            most=plan.spec.memory // SHARE,
         )
     return writers
 
@@ -133,7 +135,7 @@ def _fill(
     tally = Tally()
     items = Networks(plan.spec).items(partition.first, partition.stop)
     asked = [(table(name), options) for name, options in plan.spec.tables.items() if name != "networks"]
-    while chunk := list(islice(items, CHUNK)):
+    while chunk := _chunk(items, plan.spec.memory // SHARE):
         skips: dict[int, list[Skip]] = {item.id: [] for item in chunk}
         good = [item for item in chunk if not item.failed]
         for item in good:
@@ -152,6 +154,16 @@ def _fill(
         tally.failed += len(chunk) - len(good)
         tally.skipped += sum(bool(s) for s in skips.values())
     return tally
+
+
+def _chunk(items: Iterator[Item], most: int) -> list[Item]:
+    """The next items, until they are `CHUNK` or their parameters take ``most`` bytes."""
+    chunk: list[Item] = []
+    size = 0
+    while len(chunk) < CHUNK and size < most and (item := next(items, None)) is not None:
+        chunk.append(item)
+        size += 0 if item.failed else 8 * n_numbers(item.network)
+    return chunk
 
 
 def _fill_split(

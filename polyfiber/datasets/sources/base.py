@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from ...domain import Box, Polyhedron
-from ...errors import InputError
+from ...errors import BudgetExceededError, InputError
 from ...network.model import ReLUNetwork
 from ...network.piecewise import PiecewiseLinearNetwork
 from ..fields import Check
@@ -18,6 +18,14 @@ from .inputs import Inputs
 
 ABSENT: Any = object()
 """Default of an option that must be given."""
+
+COPIES = 8
+"""Copies of the parameters of a network while it is trained, or made and written."""
+
+
+def parameters_of(widths: Sequence[int]) -> int:
+    """How many weights and biases a chain of these widths has."""
+    return sum((a + 1) * b for a, b in zip(widths[:-1], widths[1:]))
 
 
 @dataclass(frozen=True)
@@ -41,6 +49,8 @@ class Source:
         The entry that its networks are derived from.
     split : int
         0: complexes are made whole. Otherwise each is enumerated in at least so many blocks, one a partition.
+    memory : int
+        Bytes that a worker may use for a network.
     """
 
     name: str
@@ -53,6 +63,17 @@ class Source:
     inputs: Inputs
     base: Source | None = None
     split: int = 0
+    memory: int = 1 << 30
+
+    def check_room(self, parameters: int) -> None:
+        """Raise `BudgetExceededError` where so many parameters, `COPIES` times, are more than a worker has."""
+        needed = 8 * COPIES * parameters
+        if needed > self.memory:
+            raise BudgetExceededError(
+                f"a network of {parameters} parameters needs about {needed / 1e6:.4g} MB; a worker has {self.memory / 1e6:.4g} MB",
+                needed=needed,
+                memory=self.memory,
+            )
 
     def box(self, dimension: int) -> Polyhedron | None:
         """The domain for networks of so many inputs."""

@@ -13,7 +13,7 @@ from ...network.wiring.slots import Place, Wiring
 from ...network.wiring.units import clip, extremum, sloped
 from .. import fields
 from ..tables.base import Option
-from .base import BaseOf, Kind, Made, Source
+from .base import BaseOf, Kind, Made, Source, parameters_of
 from .random import LAYERS, describe_layers, draw_layer
 
 UNITS = {
@@ -42,6 +42,7 @@ def _units(v: Mapping[str, Any], w: Wiring, values: list[IntArray], place: Place
 def _graph(source: Source, index: int, rng: np.random.Generator, base_of: BaseOf) -> Made:
     v = source.values
     n0, *hidden, n_out = v["architecture"][index % len(v["architecture"])]
+    source.check_room(parameters_of((n0, *hidden, n_out)) * (v["pool"] if v["units"] == "max" else 1))
     w = Wiring(n0)
     before, read = w.inputs, w.inputs
     for layer, m in enumerate(hidden, start=1):

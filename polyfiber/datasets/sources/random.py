@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from ..._typing import FloatArray
+from ...budget import Budget
 from ...network.model import ReLUNetwork
 from .. import fields
 from ..tables.base import Option
-from .base import ABSENT, BaseOf, Kind, Made, Source
+from .base import ABSENT, BaseOf, Kind, Made, Source, parameters_of
 
 LAWS = {
     "normal": "independent N(0, s²)",
@@ -71,6 +72,7 @@ def draw_layer(v: Mapping[str, Any], rng: np.random.Generator, n_in: int, n_out:
 def _random(source: Source, index: int, rng: np.random.Generator, base_of: BaseOf) -> Made:
     v = source.values
     widths = v["architecture"][index % len(v["architecture"])]
+    source.check_room(parameters_of(widths))
     layers = [draw_layer(v, rng, n_in, n_out) for n_in, n_out in zip(widths[:-1], widths[1:])]
     return Made(ReLUNetwork([w for w, _ in layers], [b for _, b in layers]))
 
@@ -101,11 +103,12 @@ def _linear(source: Source, index: int, rng: np.random.Generator, base_of: BaseO
 
     v = source.values
     widths = v["architecture"][index % len(v["architecture"])]
+    source.check_room(parameters_of(widths))
     zeros = [np.zeros(m) for m in widths[1:]]
     if v["law"] == "normal":
         weights = [rng.standard_normal((m, n)) * (1 / n) ** 0.5 for n, m in zip(widths[:-1], widths[1:])]
         return Made(ReLUNetwork(weights, zeros), linear=True)
-    strata = stratify(widths, rank=v["rank"])
+    strata = stratify(widths, rank=v["rank"], budget=Budget(memory=source.memory))
     chosen = int(rng.integers(len(strata)))
     weights = sample(strata[chosen], rng=rng, spread=v["spread"])
     return Made(ReLUNetwork(weights, zeros), {"stratum": chosen, "rank": v["rank"]}, linear=True)

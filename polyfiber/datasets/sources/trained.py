@@ -13,7 +13,7 @@ from ...errors import InputError, MissingDependencyError
 from ...network.readers.npz import read_arrays
 from .. import fields
 from ..tables.base import Option
-from .base import ABSENT, BaseOf, Kind, Made, Source
+from .base import ABSENT, BaseOf, Kind, Made, Source, parameters_of
 from .inputs import Inputs, checksum
 from .training import Task, make_task, score, train
 
@@ -77,6 +77,7 @@ def _trained(source: Source, index: int, rng: np.random.Generator, base_of: Base
     v = source.values
     task = _the_task(v, source.inputs)
     hidden = tuple(v["hidden"][index % len(v["hidden"])])
+    source.check_room(parameters_of((task.x.shape[1], *hidden, task.outputs)))
     net = train(task, hidden, rng, epochs=v["epochs"], rate=v["rate"], decay=v["decay"])
     name = "accuracy" if task.classes else "r2"
     return Made(net, {"data": v["data"], "epochs": v["epochs"], name: round(score(task, net), 6)})

@@ -36,6 +36,15 @@ def parameters_of(net: ReLUNetwork | PiecewiseLinearNetwork) -> FloatArray:
     return np.concatenate(parts)
 
 
+def n_numbers(net: ReLUNetwork | PiecewiseLinearNetwork) -> int:
+    """Length of `parameters_of`, without making it."""
+    if isinstance(net, ReLUNetwork):
+        return sum(w.size + b.size for w, b in zip(net.weights, net.biases))
+    matrices = [matrix for affine in _maps(net) for matrix in affine.weights.values()]
+    entries = sum(len(m.data) if isinstance(m, SparseMatrix) else m.size for m in matrices)
+    return int(entries + sum(affine.bias.size for affine in _maps(net)) + 2 * net.n_hidden)
+
+
 def wiring_of(net: ReLUNetwork | PiecewiseLinearNetwork) -> str:
     """What reads what, as JSON; empty for a chain."""
     if isinstance(net, ReLUNetwork):
@@ -104,4 +113,4 @@ def _maps(net: PiecewiseLinearNetwork) -> list[AffineMap]:
     return [*(block.affine for block in net.blocks), net.output]
 
 
-__all__ = ["network_of", "parameters_of", "wiring_of"]
+__all__ = ["n_numbers", "network_of", "parameters_of", "wiring_of"]

@@ -103,15 +103,19 @@ class TableWriter:
         Goes into the file's schema.
     row_group : int
         Rows of each row group but the last.
+    most : int
+        Bytes of rows, as Arrow holds them, after which a row group ends with the batch at hand.
     """
 
-    def __init__(self, path: Path, schema: Any, *, metadata: Mapping[str, str], row_group: int) -> None:
+    def __init__(
+        self, path: Path, schema: Any, *, metadata: Mapping[str, str], row_group: int, most: int = 1 << 62
+    ) -> None:
         self.path = path
         self.schema = schema.with_metadata(dict(metadata))
         self.rows = 0
-        self._row_group = row_group
+        self._row_group, self._most = row_group, most
         self._waiting: list[Any] = []
-        self._n_waiting = 0
+        self._n_waiting = self._n_bytes = 0
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = _Hashing(path)
         few = [name for f in schema for name in _few_values(f)]
@@ -132,8 +136,9 @@ class TableWriter:
         self.rows += batch.num_rows
         self._waiting.append(batch)
         self._n_waiting += batch.num_rows
-        if self._n_waiting >= self._row_group:
-            self._flush(whole=False)
+        self._n_bytes += batch.nbytes
+        if self._n_waiting >= self._row_group or self._n_bytes >= self._most:
+            self._flush(whole=self._n_bytes >= self._most)
 
     def _flush(self, *, whole: bool) -> None:
         table = pyarrow().Table.from_batches(self._waiting).replace_schema_metadata(self.schema.metadata)
@@ -145,6 +150,7 @@ class TableWriter:
         rest = range(at, table.num_rows)
         # a copy: a slice would keep the whole
         self._waiting, self._n_waiting = table.take(list(rest)).to_batches() if rest else [], len(rest)
+        self._n_bytes = sum(batch.nbytes for batch in self._waiting)
 
     def close(self) -> Written:
         """Write what waits, close and sync the file."""
