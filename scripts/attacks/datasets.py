@@ -251,7 +251,7 @@ def many_partitions(count: int, seed: int) -> list[str]:
 
 def memory_of_workers(count: int, seed: int) -> list[str]:
     """Networks of many sizes with tables of everything, 100 MB each: what the only worker holds stays below 350 MB."""
-    import psutil  # type: ignore[import-untyped]
+    import psutil
 
     wide = [
         [2, 60, 60, 1],
