@@ -12,13 +12,12 @@ from ..budget import Monitor
 from ..errors import BudgetExceededError
 from ..words import count as counted
 from ..words import widths
-from .grammar.parsing import parse_domain as parse_box
 from .options import NETWORK, Limits, Output, Streamed, Where, grouped, refuse
 from .outputs import draw_complex, new_figure, require_writable
 from .render import facts as show_facts
 from .render import note, shown, table, tell
 
-__all__ = ["make_budget", "network_facts", "parse_box", "register"]
+__all__ = ["make_budget", "network_facts", "register"]
 
 MOST_REGIONS = 2_000_000
 """Up to which the Lipschitz constant is worked out unasked."""

@@ -61,7 +61,7 @@ def prove(
                     "sat": "sat: an input violates the property; it is given exactly.",
                     "unknown": f"unknown: {found.reason}; more seconds may decide it.",
                 }[found.status],
-                "query": str(query), "networks": {name: str(file) for name, file in files.items()}, "status": found.status,
+                "query": str(query), "network_files": {name: str(file) for name, file in files.items()}, "status": found.status,
                 "reason": found.reason, "boxes": found.boxes, "proved_share": found.share, "seconds": found.seconds,
                 "inputs": [[decimal(v) for v in x] for x in found.inputs],
                 "outputs": [[rounded(v) for v in y] for y in found.outputs],

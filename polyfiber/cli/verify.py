@@ -10,10 +10,10 @@ from typing import Any
 import typer
 
 from ..errors import FileFormatError, InputError
-from .complexes import parse_box
-from .options import Limits, Output, grouped
+from .grammar.parsing import parse_domain, parse_integers, parse_point
+from .options import NETWORK, Limits, Output, Where, grouped, refuse
 from .outputs import require_writable
-from .render import leave, note, progress_line, shown, table, tell, to_json
+from .render import leave, shown, table, tell
 
 
 def verify(
@@ -65,12 +65,14 @@ def _kind(file: Path) -> str:
             return "cells"
         if (file / "manifest.json").exists() or (file / "plan.json").exists():
             return "dataset"
+        if file.suffix == ".zarr" or any((file / name).exists() for name in ("zarr.json", "header")):
+            return "archive"
+    elif zipfile.is_zipfile(file):
         return "archive"
-    if zipfile.is_zipfile(file):
-        return "archive"
-    with file.open("rb") as stream:
-        if stream.read(64).lstrip().startswith(b"{"):
-            return "answer"
+    else:
+        with file.open("rb") as stream:
+            if stream.read(64).lstrip().startswith(b"{"):
+                return "answer"
     raise FileFormatError(
         f"{file} is no saved answer, archive of a complex or dataset; see equiv --save, complex --save"
     )
@@ -146,62 +148,49 @@ class Shown:
 
     axes: str = typer.Option("0,1", "--axes", help="Two inputs that vary, of a network with three or more.")
     origin: str = typer.Option(
-        None, "--origin", help="Values of all inputs at the picture's origin, as x0,x1,… for all of them."
+        None, "--origin", metavar="POINT", help="Values of all inputs at the picture's origin, or one for every input."
     )
-    names: str = typer.Option(None, "--names", help="Names of the inputs, with commas between.")
+    names: str = typer.Option(None, "--names", metavar="NAMES", help="Names of the inputs, with commas between.")
     points: Path = typer.Option(
-        None, "--points", help="Data to draw: .npz with X (points in rows) and perhaps y (classes)."
+        None, "--points", metavar="FILE", help="Data to draw: .npz with X (points in rows) and perhaps y (classes)."
     )
 
 
 def report_command(
-    file: Path = typer.Argument(
-        ..., metavar="NETWORK", help="File of a network: .onnx, .npz, .safetensors, .pt, .h5, .keras or .nnet."
+    file: Path = NETWORK,
+    other: Path = typer.Argument(None, metavar="OTHER", help="Another network: a page about the pair."),
+    output: Path = typer.Option("report.html", "-o", "--output", metavar="FILE", help="The page."),
+    epsilon: float = typer.Option(
+        None, "--epsilon", min=0.0, help="Of a pair: ask whether no output differs by more than this on the domain."
     ),
-    other: Path = typer.Argument(None, help="Another network: a page about the pair."),
-    output: Path = typer.Option("report.html", "-o", "--output", help="The page."),
-    box: str = typer.Option(
-        None, "--box", "--domain", help="Domain lo,hi or lo1,hi1,lo2,hi2,…; all of R^n by default."
-    ),
-    epsilon: float = typer.Option(None, "--epsilon", help="Of a pair: ask for |f - g| <= epsilon on the box."),
     linear: bool = typer.Option(False, "--linear", help="The matrices of the file are the layers of a linear network."),
     *,
+    where: Where,
     shown: Shown,
     limits: Limits,
     printed: Output,
 ) -> None:
-    """One HTML page about a network, or a pair: answers with their evidence, and a picture to move about in.
+    """Write one HTML page about a network, or a pair: answers with their evidence, and a picture to move about in.
 
     The page needs no network. Exit code 1 when the certificate does not hold.
     """
-    from ..network.readers import read_chain
-    from ..pages.build import Picture, report
+    from ..pages.build import report
 
     require_writable(output, "the page")
-    progress = progress_line(quiet=printed.quiet or printed.json)
-    budget = None if limits.seconds is None and limits.memory is None else limits.budget
     if linear:
-        from ..dln import read_weights
-
-        if other is not None or box is not None or epsilon is not None:
-            raise typer.BadParameter("--linear goes with one file and no box")
-        found = report(read_weights(file)[0], output, budget=budget, progress=progress)
-    else:
-        points, labels = (None, None) if shown.points is None else _points(shown.points)
-        picture = Picture(
-            axes=_integers(shown.axes),
-            origin=None if shown.origin is None else _numbers(shown.origin),
-            names=None if shown.names is None else shown.names.split(","),
-            points=points,
-            labels=labels,
-        )
-        domain = None if box is None else parse_box(box, read_chain(file).architecture[0])
-        found = report(
-            file, output, other=other, domain=domain, epsilon=epsilon, picture=picture, budget=budget, progress=progress
-        )
+        pictured = ("--axes", "--origin", "--names", "--points")
+        refuse(("--domain", "--box", "--epsilon", *pictured), "not with --linear, which has matrices alone")
+        if other is not None:
+            raise typer.BadParameter("--linear goes with one file")
+    if epsilon is not None and (other is None or where.text == "R^n"):
+        raise typer.BadParameter("--epsilon goes only with two networks and a bounded domain; give --domain lo,hi")
+    net, pair, asked = _asked(file, other, linear, where, shown)
+    budget = None if limits.seconds is None and limits.memory is None else limits.budget
+    found = report(net, output, other=pair, epsilon=epsilon, budget=budget, progress=printed.progress, **asked)
     answer: dict[str, Any] = {
         "page": str(found.path),
-        "bytes": found.size,
+        "title": found.title,
+        "page_bytes": found.size,
         "regions_drawn": found.regions,
         "sections": [
             {
@@ -214,27 +203,33 @@ def report_command(
         ],
         "seconds": found.seconds,
     }
-    if printed.json:
-        to_json(answer)
-    else:
+    if tell(found.sentence, answer, json=printed.json):
         table([(s.title, s.lead) for s in found.sections], header=("question", "answer"), title=found.title)
-        note(f"wrote {found.path} ({found.size / 1e6:.2g} MB)", quiet=printed.quiet)
     if found.refuted:
         raise typer.Exit(1)
 
 
-def _numbers(text: str) -> list[float]:
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError:
-        raise InputError(f"cannot read the numbers {text!r}; expected them with commas between") from None
+def _asked(file: Path, other: Path | None, linear: bool, where: Where, shown: Shown) -> tuple[Any, Any, dict[str, Any]]:
+    """What the page is about, the other network of a pair, and which domain and picture."""
+    from ..dln import read_weights
+    from ..network.readers import read_network
+    from ..pages.build import Picture
 
-
-def _integers(text: str) -> list[int]:
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise InputError(f"cannot read the inputs {text!r}; expected two numbers such as 0,1") from None
+    if linear:
+        return read_weights(file)[0], None, {}
+    axes = parse_integers(shown.axes, "the axes", "0,1")
+    width = read_network(file).architecture[0]
+    if width < 3:
+        refuse(("--axes", "--origin"), "only with a network of three inputs or more")
+    points, labels = (None, None) if shown.points is None else _points(shown.points)
+    picture = Picture(
+        axes=axes,
+        origin=None if shown.origin is None else parse_point(shown.origin, width, "the origin"),
+        names=None if shown.names is None else shown.names.split(","),
+        points=points,
+        labels=labels,
+    )
+    return file, other, {"domain": parse_domain(where.domain, width), "picture": picture}
 
 
 def _points(path: Path) -> tuple[Any, Any]:

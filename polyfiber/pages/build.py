@@ -63,6 +63,16 @@ class Report:
     seconds: float
 
     @property
+    def sentence(self) -> str:
+        """What was written, and whether all of it is settled."""
+        said = f"{self.path} holds {count(len(self.sections), 'answer')} about {self.title} with their evidence"
+        if self.refuted:
+            return f"{said}; the certificate does NOT hold."
+        if self.open:
+            return f"{said}; {count(len(self.open), 'question')} stay{'s' if len(self.open) == 1 else ''} open: give more --seconds, or a domain."
+        return f"{said}; none is open. Next: open it in a browser."
+
+    @property
     def open(self) -> tuple[str, ...]:
         """Questions that stay open."""
         return tuple(s.title for s in self.sections if s.state is Verdict.UNDECIDED)

@@ -35,12 +35,16 @@ count = 3
 
 @dataclass(frozen=True)
 class Case:
-    """Arguments (``{name}`` is a file of `files`, ``{new}`` one that is not there yet), exit codes allowed, JSON or not."""
+    """Arguments (``{name}`` is a file of `files`, ``{new}`` one that is not there yet), exit codes allowed, JSON or not.
+
+    ``own``: the text is in a format of its own, not a sentence and tables.
+    """
 
     argv: str
     codes: tuple[int, ...] = (0,)
     json: bool = True
     optional: str = ""
+    own: bool = False
 
     @property
     def command(self) -> str:
@@ -105,6 +109,12 @@ CASES = [
     Case("critical 2,2,2 --target {target} -r 1"),
     Case(f"verify {{answer}} {LIMITS}"),
     Case("verify {archive}"),
+    Case(
+        f"report {{deep}} -o {{new}}.html --domain -1,1 --axes 0,2 --origin 0 --names a,b,c --points {{data}} {LIMITS}"
+    ),
+    Case("report {a} {c} --output {new}.html --box -1,1 --epsilon 0.5"),
+    Case("report {linear} -o {new}.html --linear"),
+    Case(f"prove {{query}} --network {{a}} {LIMITS}", (0, 1), own=True),
     Case("dataset plan {spec} --output {new} --seconds 0.1 --pilot", optional="pyarrow"),
     Case("dataset plan {spec} -o {new} --no-pilot", optional="pyarrow"),
     Case(
@@ -166,6 +176,13 @@ def files(folder: Path) -> dict[str, str]:
     arrays("linear", W1=np.diag([2.0, 1.0]), W2=np.eye(2))
     arrays("linear2", W1=np.diag([3.0, 1.0]), W2=np.eye(2))
     arrays("target", W1=np.diag([2.0, 1.0]))
+    arrays("data", X=np.eye(3), y=np.arange(3))
+    query = folder / "query.vnnlib"
+    query.write_text(
+        "(declare-const X_0 Real)(declare-const X_1 Real)(declare-const Y_0 Real)(declare-const Y_1 Real)"
+        "(assert (<= X_0 1))(assert (>= X_0 0))(assert (<= X_1 1))(assert (>= X_1 0))(assert (>= Y_0 100))"
+    )
+    places["query"] = str(query)
     spec = folder / "tiny.toml"
     spec.write_text(SPEC)
     places |= {"spec": str(spec)}

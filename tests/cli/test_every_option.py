@@ -6,18 +6,25 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+
+import polyfiber as pf
+from polyfiber.complexes import certificate
+from polyfiber.equivalence.minimize import MinimizeResult
+from polyfiber.errors import InputError
+from polyfiber.verdict import Verdict
 
 from .cases import CASES, ELSEWHERE, Case, commands, files, run
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "docs" / "schemas"
-OWN_FORMAT = {"prove", "report"}
-"""Commands that print the format of VNN-LIB, or write a page: they have tests of their own."""
 EVERYWHERE = {"--json", "--quiet", "-q", "--help"}
 REPR = re.compile(r"\b(True|False|None|nan)\b|array\(|\bnp\.|object at 0x|Verdict\.|polyfiber\.\w+\.\w+")
 
@@ -83,6 +90,11 @@ def test_text_and_json_agree(case: Case, places: dict[str, str], tmp_path: Path)
     assert code in case.codes, err
     assert not err or case.command.startswith("dataset"), f"--quiet, yet: {err}"
     sentence = text.splitlines()[0]
+    if case.own:
+        code, out, _ = run(f"{case.argv} --json -q", {**places, "new": str(tmp_path / "json")})
+        assert json.loads(out)["status"] == sentence
+        validated(json.loads(out), json.loads((SCHEMAS / f"{case.command}.json").read_text()))
+        return
     assert sentence[0].isupper() or sentence[0] in "/0123456789"
     assert re.search(r"[.:]$|\.onnx$|\.npz$|plan\.$", sentence) or "Next:" in sentence, sentence
     assert len(sentence) > 20
@@ -107,8 +119,6 @@ def test_text_and_json_agree(case: Case, places: dict[str, str], tmp_path: Path)
 def test_every_option_is_run() -> None:
     """Options of commands that no case has: add a case to tests/cli/cases.py."""
     for name, command in commands():
-        if name in OWN_FORMAT:
-            continue
         words = {w for c in CASES if c.command == name for w in c.argv.split()}
         assert words, f"no case runs the command {name}"
         for option in command.params:
@@ -134,7 +144,7 @@ def test_domains_have_one_grammar(places: dict[str, str]) -> None:
     with_domain = [name for name, c in commands() if any("--domain" in p.opts for p in c.params)]
     assert len(with_domain) >= 10
     for name, command in commands():
-        if name in with_domain and name not in OWN_FORMAT:
+        if name in with_domain:
             assert any({"--domain", "--box"} <= set(p.opts) for p in command.params), name
             more = " {b}" if name == "equiv" else ""
             for wrong in ("a,b", "1,2,3", "1,-1", "inf,inf", ","):
@@ -176,3 +186,129 @@ def test_help_and_completion_import_no_numpy() -> None:
     program = "import sys; sys.argv = ['polyfiber']; from polyfiber.cli.app import main; main()"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=shell, check=False)
     assert "--order" in done.stdout
+
+
+ENDS = [
+    ("info {a} --pilots 2 --seconds 0", 3),
+    ("classify {wide}", 3),
+    ("classify {leaky} --components 1", 4),
+    ("minimize {near} --epsilon 0.5 --prove --domain -1,1 --seconds 0", 3),
+    ("equiv {a} {b}", 0),
+    ("equiv {a} {c}", 1),
+    ("equiv {a} {c} --domain -1,1 --epsilon 2 --seconds 0", 3),
+    ("dedupe {collection} --seconds 0", 3),
+    ("dedupe {broken}", 4),
+    ("stratum {close}", 3),
+    ("explore {a} --at 0 --seconds 0", 3),
+    ("bounds {deep} --domain -1,1 --method exact --seconds 0", 3),
+    ("verify {archive}", 0),
+    ("verify {tampered}", 1),
+    ("verify {archive} --seconds 0", 3),
+    ("prove {query} --network {a}", 0),
+    ("prove {some} --network {a}", 1),
+    ("prove {hard} --network {larger} --seconds 0", 3),
+    ("dataset finish {planned}", 3),
+    ("dataset validate {dataset}", 0),
+    ("dataset validate {falsified}", 1),
+]
+"""An ending for each exit code that the help of a command names."""
+FORCED = {
+    "complex 1": "complex {a} --verify",
+    "minimize 1": "minimize {a} --prove",
+    "report 1": "report {a} -o {new}.html",
+    "dataset run 3": "dataset run {spec} -o {new} -w 0",
+}
+"""Endings that nobody should see: a certificate or a proof that does not hold, a partition that fails."""
+
+
+@pytest.fixture(scope="module")
+def ends(places: dict[str, str]) -> dict[str, str]:
+    """More files, for the endings."""
+    folder = Path(places["folder"]) / "ends"
+    folder.mkdir()
+    near = [[[1.0, 0], [1.0, 0.01], [0, 1]], [[1.0, 1, 1], [0, 1, 2]], [[1.0, 1]]]
+    pf.ReLUNetwork(near, [[0.0, 0, 1], [0.0, 1], [0.0]]).save(folder / "near.npz")
+    larger = pf.ReLUNetwork.random((3, 16, 16, 16, 1), rng=0)
+    larger.save(folder / "larger.npz")
+    most = larger(np.random.default_rng(0).uniform(-3, 3, (20000, 3))).max()  # nearly: a proof needs hundreds of boxes
+    text = "".join(f"(declare-const X_{i} Real)(assert (<= X_{i} 3))(assert (>= X_{i} -3))" for i in range(3))
+    (folder / "hard.vnnlib").write_text(f"{text}(declare-const Y_0 Real)(assert (>= Y_0 {most + 0.2}))")
+    np.savez(folder / "close.npz", W1=np.diag([1.0, 1e-9]), W2=np.eye(2))
+    some = folder / "some.vnnlib"
+    some.write_text(Path(places["query"]).read_text().replace("(>= Y_0 100)", "(<= Y_0 100)"))
+    broken = folder / "broken"
+    broken.mkdir()
+    (broken / "a.npz").write_bytes(Path(places["a"]).read_bytes())
+    (broken / "b.npz").write_bytes(b"PK")
+    with np.load(places["archive"]) as held:
+        arrays = dict(held)
+    name = next(n for n, v in arrays.items() if v.dtype == np.float64 and v.size > 4)
+    arrays[name] = arrays[name] + 1.0
+    np.savez(folder / "tampered.npz", **arrays)
+    run("dataset plan {spec} -o {folder}/planned --no-pilot", {**places, "folder": str(folder)})
+    shutil.copytree(places["dataset"], folder / "falsified")
+    part = next((folder / "falsified").rglob("*.parquet"), None)
+    if part is not None:
+        part.write_bytes(part.read_bytes()[:-1])
+    names = (
+        "near.npz",
+        "larger.npz",
+        "hard.vnnlib",
+        "close.npz",
+        "some.vnnlib",
+        "broken",
+        "tampered.npz",
+        "planned",
+        "falsified",
+    )
+    leaky = SCHEMAS.parents[1] / "data" / "iris_petals_leaky.onnx"
+    return {**places, "leaky": str(leaky), **{Path(n).stem: str(folder / n) for n in names}}
+
+
+def documented() -> set[str]:
+    """Commands and the exit codes that their help names."""
+    found = set()
+    for name, command in commands():
+        texts = [command.help or "", *(getattr(p, "help", None) or "" for p in command.params)]
+        for sentence in re.findall(r"[Ee]xit codes? ([^.]*)", " ".join(texts)):
+            found |= {f"{name} {code}" for code in re.findall(r"(?:^|[,\s])(\d+)(?=[:\s]|$)", sentence)}
+    return found
+
+
+def test_every_documented_exit_code_is_tried() -> None:
+    tried = {f"{Case(argv).command} {code}" for argv, code in ENDS} | set(FORCED)
+    assert len(documented()) >= 20
+    assert documented() <= tried, documented() - tried
+
+
+@pytest.mark.parametrize(("argv", "code"), ENDS, ids=[f"{Case(argv).command} {code}" for argv, code in ENDS])
+def test_documented_exit_codes(argv: str, code: int, ends: dict[str, str], tmp_path: Path) -> None:
+    if argv.startswith("dataset"):
+        pytest.importorskip("pyarrow")
+    found, out, err = run(f"{argv} -q", {**ends, "new": str(tmp_path / "new")})
+    assert found == code, (out, err)
+    assert out or err
+
+
+@pytest.mark.parametrize("name", FORCED)
+def test_exit_codes_of_faults(name: str, ends: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if name.startswith("dataset"):
+        pytest.importorskip("pyarrow")
+    verify_complex = certificate.verify_complex
+
+    def refuted(*given: Any, **options: Any) -> Any:
+        return replace(verify_complex(*given, **options), ok=False, problems=("damaged by the test",))
+
+    def failing(*_: Any) -> Any:
+        raise InputError("damaged by the test")
+
+    def disproved(result: Any, **_: Any) -> Any:
+        return replace(verify(result), verdict=Verdict.NO)
+
+    verify = MinimizeResult.verify
+    monkeypatch.setattr(MinimizeResult, "verify", disproved)
+    monkeypatch.setattr(certificate, "verify_complex", refuted)
+    monkeypatch.setattr("polyfiber.datasets.execution.schedule.run_partition", failing)
+    code, out, err = run(f"{FORCED[name]} -q", {**ends, "new": str(tmp_path / "new")})
+    assert code == int(name[-1]), (out, err)
+    assert "Traceback" not in err

@@ -54,9 +54,12 @@ def test_a_page_about_a_file(tmp_path, capsys) -> None:
         main(["report", str(tmp_path / "net.npz"), "-o", str(page), "--box=-1,1", "--names", "a,b", "--json"])
     assert end.value.code == 0
     told = json.loads(capsys.readouterr().out)
-    assert told["bytes"] == page.stat().st_size
     assert {s["name"] for s in told["sections"]} >= {"network", "complex", "boundary", "certificate", "fiber"}
-    for wrong in (["--axes", "x"], ["--origin", "a,b"], ["--points", str(tmp_path / "net.npz")]):
+    assert told["page_bytes"] == page.stat().st_size
+    for wrong, code in (
+        (["--axes", "x"], 2), (["--origin", "a,b"], 2), (["--points", str(tmp_path / "net.npz")], 4),
+        (["--axes", "0,1"], 2), (["--epsilon", "1"], 2), (["--linear", "--names", "a"], 2),
+    ):  # fmt: skip
         with pytest.raises(SystemExit) as end:
             main(["report", str(tmp_path / "net.npz"), "-o", str(page), *wrong])
-        assert end.value.code == 4
+        assert end.value.code == code, wrong
