@@ -139,7 +139,7 @@ class Allowance:
         else:
             flat, widths = given
             near = parameters_within(self.tolerance, len(widths) - 1)
-            if self.box is None and kernels.parameters_apart(flat, widths, near) <= near:
+            if self.box is None and kernels.parameters_near(flat, widths, near):
                 return True
             flat = flat[:1]
         with np.errstate(all="ignore"):

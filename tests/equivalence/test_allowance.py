@@ -14,7 +14,7 @@ from polyfiber.equivalence.forms.canonical import canonical_form, flat_parameter
 from polyfiber.equivalence.forms.shared_features import shared_features
 from polyfiber.equivalence.relations.prove import by_relations
 from polyfiber.equivalence.relations.split import by_splitting
-from polyfiber.kernels.fibers.spread import parameters_apart, sensitivities, spreads
+from polyfiber.kernels.fibers.spread import parameters_near, sensitivities, spreads
 from polyfiber.network.moves import random_trivial
 
 TOLERANCE = 1e-9
@@ -116,10 +116,14 @@ def test_permutations_and_scalings_are_seen_entry_by_entry(widths: tuple[int, ..
         f = pf.ReLUNetwork.random(widths, rng=seed)
         g = random_trivial(f, rng=seed)(f)
         flat = np.stack([flat_parameters(f), flat_parameters(g)])
-        assert parameters_apart(flat, np.array(widths), 1e-9) < 1e-14
-        flat[1, -1 - len(f.biases[-1])] *= 1 + 1e-6  # a weight of an output
-        assert parameters_apart(flat, np.array(widths), 1e-9) == np.inf
-        assert abs(parameters_apart(flat, np.array(widths), 1e-5) - 1e-6) < 1e-11
+        assert parameters_near(flat, np.array(widths), 1e-14)
+        at = (-1 - len(f.biases[-1]), 2, -1)[seed % 3]  # a weight of an output, one of the first layer, a bias
+        flat[1, at] *= 1 + 1e-6
+        assert not parameters_near(flat, np.array(widths), 1e-9)
+        assert not parameters_near(flat, np.array(widths), 4.9e-7)
+        assert parameters_near(flat, np.array(widths), 2.1e-6)
+        flat[1, at] = np.nan
+        assert not parameters_near(flat, np.array(widths), 1e-2)
 
 
 def test_copies_within_a_looser_tolerance_are_equal() -> None:

@@ -205,7 +205,7 @@ def run_of_rows4(four, run, words, v, coef, rows, step):
     """four + sum of coef[at + t - low] * row t over the active t in [low, high); run: low, high, at."""
     low, high, at = run
     shift = np.uint64(at - low)
-    other = zero4()
+    other = zero4()  # two sums: neither waits for the other
     for wi in range(low >> 6, ((high - 1) >> 6) + 1):
         m = words[v, wi] & range_mask(wi, low, high)
         start = np.uint64(wi << 6)
@@ -269,35 +269,13 @@ def pull_back(k, layer, words, v, first, weights, woff, biases, cur, nxt):
 @inline_kernel
 def combine_rows(coef, offset, words, v, low, high, rows, stride, n, out):
     """out = sum of coef[offset + t] * row t over the active t in [low, high); a block of columns in registers."""
-    shift = np.uint64(offset)
     step = np.uint64(stride)
+    run = (low, high, offset + low)
     if n < 4:
-        four = zero4()
-        other = zero4()  # two sums: neither waits for the other
-        for wi in range(low >> 6, ((high - 1) >> 6) + 1):
-            m = words[v, wi] & range_mask(wi, low, high)
-            start = np.uint64(wi << 6)
-            while m != ZERO:
-                t = start + trailing_zeros(m)
-                m &= m - ONE
-                four = axpy(four, coef[shift + t], load4(rows, t * step))
-                if m == ZERO:
-                    break
-                t = start + trailing_zeros(m)
-                m &= m - ONE
-                other = axpy(other, coef[shift + t], load4(rows, t * step))
-        store(out, ZERO, axpy(other, 1.0, four))
+        store(out, ZERO, run_of_rows4(zero4(), run, words, v, coef, rows, step))
     else:
         for block in range(ZERO, step, EIGHT):
-            eight = zero8()
-            for wi in range(low >> 6, ((high - 1) >> 6) + 1):
-                m = words[v, wi] & range_mask(wi, low, high)
-                start = np.uint64(wi << 6)
-                while m != ZERO:
-                    t = start + trailing_zeros(m)
-                    m &= m - ONE
-                    eight = axpy(eight, coef[shift + t], load8(rows, t * step + block))
-            store(out, block, eight)
+            store(out, block, run_of_rows8(zero8(), block, run, words, v, coef, rows, step))
 
 
 @outlined_kernel

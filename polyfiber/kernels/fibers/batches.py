@@ -6,7 +6,7 @@ import numpy as np
 
 from ..jit import bare_kernel
 from .canonical import canonical_forms, compare_forms, room_for
-from .spread import apart, spreads
+from .spread import are_near, spreads
 
 
 @bare_kernel
@@ -94,7 +94,7 @@ def _confirm(found, widths, bounds, tolerance, keys, radius, head, heads, room, 
                     continue
                 left[0] = j
                 right[0] = i
-                if apart(flat[j], flat[i], widths, near, work) <= near:
+                if are_near(flat[j], flat[i], widths, near, work):
                     head[i] = j
                     n_open = mark
                     break

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..jit import bare_kernel, kernel, outlined_kernel, rare_kernel
+from ..jit import bare_kernel, inline_kernel, kernel, outlined_kernel, rare_kernel
 from ..rounding import UNIT
 
 STEPS = 5
@@ -182,100 +182,96 @@ def _largest(p, at, inner, scales):
     return k
 
 
+@inline_kernel
+def _is_near(u, v, limit):
+    """Whether two numbers are as near as that, relatively; never where products may have left the range of floats."""
+    size = max(abs(u), abs(v))
+    return (u == v) | ((abs(u - v) <= limit * size) & (size > 1e-200) & (size < 1e200))
+
+
 @bare_kernel
-def _same_row(p, q, at, to, k, inner, bias, order, scales, limit):
-    """How far a row of q is from one of p, entry by entry, and its scale; infinite beyond the limit, or where the scale is not positive.
+def _scale(p, q, at, to, k, inner, bias, order, scales, limit):
+    """The positive scale that makes a row of q that of p, if every entry is near then; 0 if there is none.
 
     k: the largest entry of the row of p, which says what the scale is.
     """
     if k < 0:  # constants; those that are not positive are zero, whatever they are
         for c in range(inner):
             if q[to + c] != 0.0:
-                return np.inf, 1.0
+                return 0.0
         if bias[0] > 0.0 and bias[1] > 0.0:
-            return 0.0, bias[1] / bias[0]
-        return (0.0, 1.0) if bias[0] <= 0.0 and bias[1] <= 0.0 else (np.inf, 1.0)
+            return bias[1] / bias[0]
+        return 1.0 if bias[0] <= 0.0 and bias[1] <= 0.0 else 0.0
     mine, other = p[at + k] * scales[k], q[to + order[k]]
     if not mine * other > 0.0:
-        return np.inf, 1.0
+        return 0.0
     u, v = bias[0] * other, bias[1] * mine  # most rows are told apart by their biases, without a division
     if abs(u - v) > 2.0 * limit * max(abs(u), abs(v)):
-        return np.inf, 1.0
+        return 0.0
     ratio = other / mine
     if not 1e-200 < ratio < 1e200:
-        return np.inf, 1.0
-    worst = 0.0
-    for c in range(inner + 1):
-        u = ratio * (bias[0] if c == inner else p[at + c] * scales[c])
-        v = bias[1] if c == inner else q[to + order[c]]
-        if u != v:
-            size = max(abs(u), abs(v))
-            if not 1e-200 < size < 1e200 or abs(u - v) > limit * size:
-                return np.inf, 1.0
-            worst = max(worst, abs(u - v) / size)
-    return worst, ratio
+        return 0.0
+    near = _is_near(ratio * bias[0], bias[1], limit)
+    for c in range(inner):  # no way out in between: nearly all that come here are near to the end
+        near &= _is_near(ratio * (p[at + c] * scales[c]), q[to + order[c]], limit)
+    return ratio if near else 0.0
 
 
 @outlined_kernel
-def apart(p, q, widths, limit, work):
-    """How far two rows of parameters are from each other after a permutation and positive scaling of hidden neurons, relatively and each by itself.
+def are_near(p, q, widths, limit, work):
+    """Whether two rows of parameters agree within a limit, relatively and each by itself, after a permutation and positive scaling of hidden neurons.
 
-    Infinite where it exceeds the limit or no such moves are seen. ``work`` has room for two rows of indices and of scales, of the widest layer.
+    What rounding may do is taken from the limit. ``work`` has room for two rows of indices and of scales, of the widest layer.
     """
     orders, scales, free = work  # (2, widest) int64, (2, widest), (widest,) int8
     layers = widths.shape[0] - 1
+    limit -= 8.0 * layers * UNIT
+    if limit < 0.0 and layers > 1:
+        return False
     for c in range(widths[0]):
         orders[0, c] = c
         scales[0, c] = 1.0
-    worst = 0.0
     position = 0
     now = 0
-    for l in range(1, layers + 1):
+    for l in range(1, layers):
         inner, rows = widths[l - 1], widths[l]
         bias = position + rows * inner
-        if l == layers:
-            for o in range(rows):
-                for c in range(inner + 1):
-                    u = p[bias + o] if c == inner else p[position + o * inner + c] / scales[now, c]
-                    v = q[bias + o] if c == inner else q[position + o * inner + orders[now, c]]
-                    if u != v:
-                        size = max(abs(u), abs(v))
-                        if not 1e-200 < size < 1e200 or abs(u - v) > limit * size:
-                            return np.inf
-                        worst = max(worst, abs(u - v) / size)
-            return worst + 8.0 * layers * UNIT if worst > 0.0 or layers > 1 else 0.0
         for i in range(rows):
             free[i] = 1
-        for c in range(inner):
-            scales[now, c] = 1.0 / scales[now, c]
         for i in range(rows):
             found = -1
             k = _largest(p, position + i * inner, inner, scales[now])
             for j in range(rows):
                 if free[j]:
-                    d, ratio = _same_row(
+                    ratio = _scale(
                         p, q, position + i * inner, position + j * inner, k, inner, (p[bias + i], q[bias + j]),
                         orders[now], scales[now], limit,
                     )  # fmt: skip
-                    if d <= limit:
+                    if ratio > 0.0:
                         found = j
-                        worst = max(worst, d)
                         orders[1 - now, i] = j
-                        scales[1 - now, i] = ratio
+                        scales[1 - now, i] = 1.0 / ratio
                         break
             if found < 0:
-                return np.inf
+                return False
             free[found] = 0
         position = bias + rows
         now = 1 - now
-    return np.inf
+    inner, rows = widths[layers - 1], widths[layers]
+    near = True
+    for o in range(rows):
+        near &= _is_near(p[position + rows * inner + o], q[position + rows * inner + o], limit)
+        for c in range(inner):
+            at = position + o * inner
+            near &= _is_near(p[at + c] * scales[now, c], q[at + orders[now, c]], limit)
+    return near
 
 
 @kernel
-def parameters_apart(flat, widths, limit):
-    """`apart` of the first two rows of ``flat``."""
+def parameters_near(flat, widths, limit):
+    """`are_near` of the first two rows of ``flat``."""
     widest = 1
     for l in range(widths.shape[0]):
         widest = max(widest, widths[l])
     work = (np.empty((2, widest), np.int64), np.empty((2, widest)), np.empty(widest, np.int8))
-    return apart(flat[0], flat[1], widths, limit, work)
+    return are_near(flat[0], flat[1], widths, limit, work)
