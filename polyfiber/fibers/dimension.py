@@ -91,10 +91,18 @@ def functional_dimension(
     net: ReLUNetwork | PiecewiseLinearNetwork,
     *,
     regions: Any = None,
+    shared: bool = False,
     budget: Budget | None = None,
     rng: RngLike = 0,
 ) -> int:
     """Rank of the Jacobians of the affine pieces, stacked over all regions; see `local_fiber`.
+
+    Parameters
+    ----------
+    net : ReLUNetwork or PiecewiseLinearNetwork
+    regions, shared, budget, rng
+        See `local_fiber`. A convolution has its kernel as parameters with ``shared=True``, and one for each entry of its
+        matrix without.
 
     Examples
     --------
@@ -102,13 +110,14 @@ def functional_dimension(
     >>> pf.functional_dimension(pf.ReLUNetwork.random((2, 3, 1), rng=0))
     10
     """
-    return local_fiber(net, regions=regions, budget=budget, rng=rng).functional_dimension
+    return local_fiber(net, regions=regions, shared=shared, budget=budget, rng=rng).functional_dimension
 
 
 def local_fiber(
     net: ReLUNetwork | PiecewiseLinearNetwork,
     *,
     regions: Any = None,
+    shared: bool = False,
     budget: Budget | None = None,
     rng: RngLike = 0,
     exact_rank: bool = False,
@@ -123,6 +132,10 @@ def local_fiber(
     regions : (R, N) int8 array or complex, optional
         Sign vectors of the regions (columns beyond the N hidden neurons are ignored), or the canonical
         complex if it is already there; computed by default.
+    shared : bool
+        Count a number that stands several times in one matrix, or in one list of offsets, as one parameter, and zeros as
+        none: the parameters of convolutions in a file, where nothing was folded into them and they are not equal by
+        chance. By default every entry is a parameter.
     budget : Budget, optional
     rng
         For the random null vectors; the result does not depend on it but for a chance below 1e-8.
@@ -150,12 +163,14 @@ def local_fiber(
     signs = _region_signs(net, regions, budget)
     masks = np.ascontiguousarray(signs > 0).view(np.int8)
     ambiguous = int((signs == 0).any(axis=1).sum())
+    if shared and isinstance(net, ReLUNetwork):
+        net = PiecewiseLinearNetwork.from_chain(net)
     if isinstance(net, PiecewiseLinearNetwork):
-        wired = WiredParameters(net)
-        upper = wired.count - wired.certain_freedom(masks)
+        wired = WiredParameters(net, shared=shared)
+        upper = wired.free - wired.certain_freedom(masks)
         rank, rounds = wired.rank(masks, upper=upper, rng=rng, monitor=monitor)
         rational = wired.exact_rank(masks) if exact_rank else None
-        return LocalFiber(rank, wired.count, upper, rational, wired.scaling_dimension(), len(masks), ambiguous, rounds)
+        return LocalFiber(rank, wired.free, upper, rational, wired.scaling_dimension(), len(masks), ambiguous, rounds)
     theta = np.concatenate([exact.residues(p).ravel() for pair in zip(net.weights, net.biases) for p in pair])
     P = len(theta)
     upper = P - _certain_freedom(net, masks)

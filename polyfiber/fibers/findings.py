@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from .._typing import Array, FloatArray, IntArray
 from ..network.exact_pieces import exact_pieces
 from ..network.model import ReLUNetwork
 from ..network.moves import hides
+from ..network.piecewise import PiecewiseLinearNetwork
 from ..verdict import Verdict
 from .activity import NeuronFacts
 
@@ -81,7 +83,9 @@ def hidden_facets(complex: Any) -> HiddenFacets:
     return HiddenFacets((seen + hidden).astype(np.int64), hidden.astype(np.int64))
 
 
-def invisible_neurons(net: ReLUNetwork, complex: Any, known: tuple[Finding, ...]) -> tuple[Finding, ...]:
+def invisible_neurons(
+    net: ReLUNetwork | PiecewiseLinearNetwork, complex: Any, known: Sequence[Finding]
+) -> tuple[Finding, ...]:
     """Findings 'invisible': bent hyperplanes without a visible facet that nothing in ``known`` explains."""
     if complex.dimension == 0:  # one cell: nothing bends
         return ()
@@ -90,7 +94,8 @@ def invisible_neurons(net: ReLUNetwork, complex: Any, known: tuple[Finding, ...]
     for index in hidden_facets(complex).fully_hidden():
         layer, i = net.neuron(index)
         if (layer, i) not in explained:
-            text = f"neuron {i} of layer {layer}: nothing of its bent hyperplane is visible"
+            which = f"neuron {i} of layer" if isinstance(net, ReLUNetwork) else f"gate {i} of block"
+            text = f"{which} {layer}: nothing of its bent hyperplane is visible"
             found.append(Finding("invisible", layer, (i,), False, text, "complex"))
     return tuple(found)
 

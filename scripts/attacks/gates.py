@@ -1,6 +1,6 @@
 """Attack what is asked of networks of gates beyond their complexes: ranges, removal, ranks, findings, injectivity, all of Rⁿ.
 
-    python scripts/attacks/gates.py [--seconds 240] [--count N] [--seed 0] [--part ranges,whole,…]
+    python scripts/attacks/gates.py [--seconds 240] [--count N] [--seed 0] [--parts ranges,whole,…]
 
 Graphs are those of `scripts/attacks/piecewise.py`: every kind of gate, wiring and weights, also zero weights, repeated rows
 and flat boxes. The truth is `tests/oracles/graph_faces.py`: all faces, corners and forms in rationals by brute force over
@@ -21,8 +21,6 @@ Exit code 1 if something was wrong.
 
 from __future__ import annotations
 
-import argparse
-import math
 import pickle
 import sys
 import time
@@ -42,7 +40,7 @@ from polyfiber.errors import PolyfiberError
 from polyfiber.fibers.dimension import local_fiber
 from polyfiber.fibers.gates.findings import gate_findings
 from polyfiber.testing.graphs import maximum
-from scripts.attacks.piecewise import draw
+from scripts.attacks.piecewise import draw, main
 from tests.oracles.graph_faces import Graph, Part, graph_complex, value
 
 Net = pf.PiecewiseLinearNetwork
@@ -169,7 +167,27 @@ def dimension(net: Net, box: pf.Box, truth: Graph, rng: np.random.Generator) -> 
     right = rank(stacked)
     if found.functional_dimension != right or found.exact_rank != right or found.n_parameters != len(values):
         return [f"functional dimension {found.functional_dimension} ({found.exact_rank}), right {right}"]
-    return [] if right <= found.upper_bound else ["an upper bound of the rank is too low"]
+    if right > found.upper_bound:
+        return ["an upper bound of the rank is too low"]
+    kernel = shared_kernel(rows, values)
+    tied = local_fiber(net, regions=np.array([p.signs[: truth.n_gates] for p in truth.regions()]), shared=True)
+    right = rank([[sum((row[k] for k in group), Fraction(0)) for group in kernel] for row in stacked]) if kernel else 0
+    if tied.functional_dimension != right or tied.n_parameters != len(kernel) or right > tied.upper_bound:
+        return [
+            f"functional dimension of shared weights {tied.functional_dimension}, right {right}, {tied.upper_bound} at most"
+        ]
+    return []
+
+
+def shared_kernel(blocks: list[Any], values: list[Fraction]) -> list[list[int]]:
+    """Numbers of the parameters that stand in one matrix, or one list of offsets, with the same value; zeros left out."""
+    classes: dict[Any, list[int]] = {}
+    for l, rows in enumerate(blocks):
+        for row in rows:
+            for j, _, k in row:
+                if values[k]:
+                    classes.setdefault((l, j, values[k]), []).append(k)
+    return list(classes.values())
 
 
 def parameters(net: Net) -> tuple[list[Any], list[Fraction]]:
@@ -420,22 +438,5 @@ def attack(*, seed: int, count: int, seconds: float, parts: tuple[str, ...] = PA
     return tried, wrong
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=240.0)
-    parser.add_argument("--count", type=int, default=0)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--part", default=",".join(PARTS))
-    given = parser.parse_args()
-    tried, wrong = attack(
-        seed=given.seed, count=given.count or 10**9, seconds=math.inf if given.count else given.seconds,
-        parts=tuple(given.part.split(",")),
-    )  # fmt: skip
-    for line in wrong:
-        print("WRONG", line)
-    print(", ".join(f"{name}: {number}" for name, number in tried.items()), f"wrong: {len(wrong)}", sep=", ")
-    return 1 if wrong else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(attack, __doc__, parts=PARTS))

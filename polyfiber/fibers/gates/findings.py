@@ -17,7 +17,7 @@ from ...domain import Polyhedron
 from ...errors import InputError
 from ...network.piecewise import PiecewiseLinearNetwork
 from ...network.sparse import SparseMatrix
-from ..findings import Finding, hidden_facets
+from ..findings import Finding, invisible_neurons
 
 MOST_FACES = 500_000
 """Faces expected of a complex that is built unasked."""
@@ -91,7 +91,7 @@ def gate_findings(
         if complex is not None:
             told = {(f.layer, i) for f in found for i in f.neurons}
             found += _copies(net, domain, complex, told)
-            found += _invisible(net, complex, {(f.layer, i) for f in found for i in f.neurons})
+            found += invisible_neurons(net, complex, found)
     return tuple(found)
 
 
@@ -187,18 +187,6 @@ def _ratio(first: list[Any], other: list[Any]) -> Fraction | None:
             elif b != ratio * a:
                 return None
     return ratio or None
-
-
-def _invisible(net: PiecewiseLinearNetwork, cx: PolyhedralComplex, told: set[tuple[int, int]]) -> list[Finding]:
-    if cx.dimension == 0:
-        return []
-    found = []
-    for index in hidden_facets(cx).fully_hidden():
-        block, i = net.neuron(index)
-        if (block, i) not in told:
-            text = f"gate {i} of block {block}: no facet of its wall bends the function"
-            found.append(Finding("invisible", block, (i,), False, text, "complex"))
-    return found
 
 
 __all__ = ["gate_findings"]

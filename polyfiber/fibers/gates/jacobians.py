@@ -1,8 +1,8 @@
 """Jacobians of the affine pieces of a network of gates by its parameters: modulo a prime for many regions, or in rationals.
 
 Parameters are the entries of the matrices as they are stored (all of a dense one, the kept ones of a sparse one) and the
-offsets, block by block, then those of the output; slopes stay what they are. Weights that a file shares are so many
-parameters as the maps have entries.
+offsets, block by block, then those of the output; slopes stay what they are. Weights that a file shares are as many
+parameters as the maps have entries, unless they are tied: then a parameter is a class of entries that move together.
 """
 
 from __future__ import annotations
@@ -52,6 +52,10 @@ class WiredParameters:
         First offset of each block and the output.
     theta : (P,) int64
         Residues modulo 2^31 - 1.
+    ties : (P,) int64 or None
+        With tied entries: the parameter of each entry, -1 where it stays.
+    free : int
+        Number of parameters: P, or that of the classes.
 
     Examples
     --------
@@ -62,7 +66,7 @@ class WiredParameters:
     5
     """
 
-    def __init__(self, network: PiecewiseLinearNetwork) -> None:
+    def __init__(self, network: PiecewiseLinearNetwork, *, shared: bool = False) -> None:
         self.network = network
         self.widths = [network.n_inputs, *network.hidden_widths, network.n_outputs]
         self.reads: list[Read] = []
@@ -87,6 +91,8 @@ class WiredParameters:
         self.theta: IntArray = np.concatenate([exact.residues(v) for v in values])
         self.slopes = np.concatenate([b.slopes for b in network.blocks]) if network.blocks else np.zeros((0, 2))
         self.starts = np.concatenate([[0], np.cumsum(network.hidden_widths)]).astype(np.int64)
+        self.ties = self._shared() if shared else None
+        self.free = self.count if self.ties is None else int(self.ties.max(initial=-1)) + 1
 
     # ---- arithmetic -------------------------------------------------------------------------
     def _matrix(self, read: Read, theta: Array) -> Array:
@@ -184,32 +190,68 @@ class WiredParameters:
         return out.reshape(n_out * c, self.count)
 
     # ---- ranks ------------------------------------------------------------------------------
+    def _shared(self) -> IntArray:
+        """Entries of one matrix, or of one list of offsets, that hold the same number; zeros stay."""
+        ties, count = np.full(self.count, -1, dtype=np.int64), 0
+        parts = [(read.first, len(read.rows)) for read in self.reads]
+        parts += [(int(first), width) for first, width in zip(self.biases, self.widths[1:])]
+        values = np.concatenate([np.asarray(v, dtype=object) for v in self.values])
+        for first, size in parts:
+            known: dict[Any, int] = {}
+            for k in range(first, first + size):
+                if values[k] != 0:
+                    ties[k] = known.setdefault(values[k], count + len(known))
+            count += len(known)
+        return ties
+
+    def tied(self, columns: Array) -> Array:
+        """Columns (…, P) by entries, added up to those by parameters (…, free)."""
+        if self.ties is None:
+            return columns
+        out = np.zeros((*columns.shape[:-1], self.free), dtype=columns.dtype)
+        moved = np.flatnonzero(self.ties >= 0)
+        for k, t in zip(moved.tolist(), self.ties[moved].tolist()):
+            out[..., t] = out[..., t] + columns[..., k]
+        return _reduced(out)
+
+    def untied(self, direction: IntArray) -> IntArray:
+        """A direction of the parameters (free,) as one of the entries (P,)."""
+        if self.ties is None:
+            return direction
+        return np.where(self.ties >= 0, direction[np.maximum(self.ties, 0)] if self.free else 0, 0)
+
     def rank(self, masks: SignArray, *, upper: int, rng: Any, monitor: Monitor) -> tuple[int, int]:
         """Rank modulo the prime of the Jacobians stacked over regions, and how many null vectors were tried."""
-        P = self.count
+        P = self.free
         generator = np.random.default_rng(rng)
         basis, pivots, rank, rounds = np.zeros((P, P), dtype=np.int64), np.zeros(P, dtype=np.int64), 0, 0
         direction = np.empty(P, dtype=np.int64)
         while rank < upper:
             monitor.check_time("the functional dimension", partial=rank)
             null_vector(basis, pivots, rank, generator.integers(0, PRIME, P), direction)
-            candidates = np.flatnonzero(self.moves(masks, direction))
+            candidates = np.flatnonzero(self.moves(masks, self.untied(direction)))
             rounds += 1
             if not len(candidates):
                 break
             wanted = max(8, 2 * (P - rank) // (self.widths[-1] * (self.widths[0] + 1)))
             for r in generator.permutation(candidates)[:wanted]:
                 monitor.check_time("the functional dimension", partial=rank)
-                rank = int(insert_rows(np.ascontiguousarray(self.rows(masks[r])), basis, pivots, rank))
+                rank = int(insert_rows(np.ascontiguousarray(self.tied(self.rows(masks[r]))), basis, pivots, rank))
         return rank, rounds
 
     def exact_rank(self, masks: SignArray) -> int:
         """The rank over the rationals."""
-        return exact.rank(np.concatenate([self.rows(m, rational=True) for m in np.unique(masks, axis=0)]))
+        rows = [self.tied(self.rows(m, rational=True)) for m in np.unique(masks, axis=0)]
+        return exact.rank(np.concatenate(rows)) if self.free else 0
 
     # ---- what certainly changes nothing -------------------------------------------------------
     def certain_freedom(self, masks: SignArray) -> int:
-        """Dimension of directions that certainly keep the function: all of gates that give 0 everywhere, and scalings."""
+        """Dimension of directions that certainly keep the function: all of gates that give 0 everywhere, and scalings.
+
+        Of tied entries scalings alone: a class moves with gates that do not give 0, too.
+        """
+        if self.ties is not None:
+            return self.scaling_dimension()
         gone: BoolArray = np.asarray((self.slopes_on(masks, rational=True) == 0).all(axis=0), dtype=bool)
         return int(self._free(gone).sum()) + self.scaling_dimension(gone)
 
@@ -233,6 +275,8 @@ class WiredParameters:
         without any parameter changing.
         """
         N = self.network.n_hidden
+        if self.ties is not None:
+            return self._tied_scalings(self.ties)
         free = self._free(np.zeros(N, dtype=bool) if gone is None else gone)
         parent = list(range(N + 1))  # N: what cannot be scaled
 
@@ -247,22 +291,56 @@ class WiredParameters:
         loose = {root(i) for i in range(N)} - {root(N)}
         return N - len(loose)
 
-    def _bonds(self, free: BoolArray) -> Iterator[tuple[int, int]]:
+    def _tied_scalings(self, ties: IntArray) -> int:
+        """Dimension of the scalings under which entries that are tied stay equal, by what they do to the parameters.
+
+        A scaling multiplies an entry by the factor of the gate that reads over that of the gate read: in logarithms a row
+        with +1 and -1. Rows of a class must agree, and its first row says how the parameter moves.
+        """
         N = self.network.n_hidden
-        last = len(self.widths) - 1
-        live = (self.theta != 0) & ~free
+        first: dict[int, tuple[int, int]] = {}
+        agree: set[tuple[int, ...]] = set()
+        for k, (above, below) in self._ends():
+            t = int(ties[k])
+            if t >= 0 and first.setdefault(t, (above, below)) != (above, below):
+                agree.add((*first[t], above, below))
+        rows = np.zeros((len(agree), N + 1), dtype=np.int64)
+        for row, (a, b, c, d) in zip(rows, sorted(agree)):
+            for at, step in ((a, 1), (b, -1), (c, -1), (d, 1)):
+                row[at] += step
+        moved = np.zeros((len(first), N + 1), dtype=np.int64)
+        for row, (a, b) in zip(moved, first.values()):
+            row[a] += 1
+            row[b] -= 1
+        both = np.concatenate([rows, moved])[:, :N]  # what cannot be scaled has factor 1
+        return _rank(both) - _rank(both[: len(rows)])
+
+    def _ends(self) -> Iterator[tuple[int, tuple[int, int]]]:
+        """For each entry the gate that reads and the one that is read; N for inputs, outputs and offsets."""
+        N, last = self.network.n_hidden, len(self.widths) - 1
         for read in self.reads:
-            for at in np.flatnonzero(live[read.first : read.first + len(read.rows)]).tolist():
+            for at in range(len(read.rows)):
                 above = N if read.block == last else int(self.starts[read.block - 1] + read.rows[at])
                 below = N if read.of == 0 else int(self.starts[read.of - 1] + read.columns[at])
-                yield above, below
-        for l in range(1, last):
-            for i in np.flatnonzero(live[self.biases[l - 1] : self.biases[l - 1] + self.widths[l]]).tolist():
-                yield int(self.starts[l - 1]) + i, N
+                yield read.first + at, (above, below)
+        for l in range(1, last + 1):
+            for i in range(self.widths[l]):
+                yield int(self.biases[l - 1]) + i, (N if l == last else int(self.starts[l - 1]) + i, N)
+
+    def _bonds(self, free: BoolArray) -> Iterator[tuple[int, int]]:
+        live = (self.theta != 0) & ~free
+        yield from (ends for k, ends in self._ends() if live[k])
 
 
 def _reduced(values: Array) -> Array:
     return values if values.dtype == object else values % PRIME
+
+
+def _rank(matrix: IntArray) -> int:
+    """Rank of a matrix of small integers, modulo the prime."""
+    n = matrix.shape[1]
+    basis, pivots = np.zeros((n, n), dtype=np.int64), np.zeros(n, dtype=np.int64)
+    return int(insert_rows(np.ascontiguousarray(np.unique(matrix % PRIME, axis=0)), basis, pivots, 0)) if n else 0
 
 
 def _product(left: Array, right: Array) -> Array:

@@ -10,7 +10,7 @@ from ..jit import bare_kernel, inline_kernel, outlined_kernel, prefetch, trailin
 from ..lanes import axpy, load8, magnitude, plus, store, times, total, zero8
 from ..rounding import TINY
 from ..rows import hash_row, probe
-from .forms import ONE, SLOP, bit_of, range_mask
+from .forms import EIGHT, ONE, SIXTEEN, SLOP, ZERO, bit_of, range_mask
 from .layer_filter import differing
 
 # a network whose rows are whole lanes. first: first id of each layer, as in `Net`; given: forms (n + 1, h1) of the first layer,
@@ -23,9 +23,6 @@ Asked = namedtuple("Asked", "shift kappa kappa0 sigma drift extra")
 # that changed and by how much; u: the first layer
 Carried = namedtuple("Carried", "coef const on changed step u")
 
-ZERO = np.uint64(0)
-SIXTEEN = np.uint64(16)
-EIGHT = np.uint64(8)
 UNKNOWN = 2
 
 
