@@ -18,7 +18,7 @@ from .lattice.build import build_lattice
 from .lattice.everywhere import build_everywhere
 from .lattice.merge_walls import MergedWall, merge_walls
 from .skeleton.arrays import Frame, expected_vertices, make_frame
-from .skeleton.build import Skeleton, build_skeleton, refuse_the_hopeless
+from .skeleton.build import BuildStats, Skeleton, Unfinished, build_skeleton, refuse_the_hopeless
 from .skeleton.faces import FaceStore
 from .skeleton.layout import row_units
 
@@ -38,7 +38,11 @@ def _build(
         raise InputError(f"on_degenerate must be 'resolve' or 'refuse', found {on_degenerate!r}")
     monitor = Monitor(budget, progress)
     with monitor.watching():
-        frame = make_frame(network, domain, inflate=inflate)
+        try:
+            frame = make_frame(network, domain, inflate=inflate)
+        except BudgetExceededError as error:  # no wall was cut yet
+            error.partial = error.partial or Unfinished(0, 0, 0, (), BuildStats(), monitor.elapsed)
+            raise
         if frame.bends:
             skeleton: Skeleton = build_everywhere(frame, monitor, inflate=inflate)
             many = face_source(skeleton).crowded if on_degenerate == "refuse" else 0

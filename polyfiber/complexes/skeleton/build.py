@@ -25,6 +25,8 @@ from .orientation import every_edge, lift_of, resolve
 
 CHUNK = 64
 SOLVED = 1 << 14  # vertices between two looks at the clock
+LISTED = 1 << 15
+"""Entries that lists begin with: room that is not used costs nothing, a kernel that stops to ask for more does."""
 DEFAULT_ETOL = 1e-3
 KEPT = ("star", "words", "x", "err", "slot", "line_err", "at_inf", "up")
 KEPT_OF_RAYS = ("base", "base_err")
@@ -134,7 +136,7 @@ class Skeleton:
         self.dead = np.zeros(0, dtype=np.bool_)
         self.state = new_state(frame, 64, 64)
         ids = frame.net.inf
-        link = np.arange(1, 2 * ids + 65, dtype=np.int32)
+        link = np.arange(1, 4 * ids + 513, dtype=np.int32)
         link[-1] = -1
         self.buckets = sk.Buckets(
             np.zeros((len(link), CHUNK), dtype=np.int32),
@@ -143,7 +145,7 @@ class Skeleton:
             np.zeros(ids + 1, dtype=np.int32),
             np.array([0, len(link)], dtype=np.int64),
         )
-        self._edges = np.empty(1024, dtype=np.int32)
+        self._edges = np.empty(LISTED, dtype=np.int32)
         self.pending = np.zeros((1, frame.n_words), dtype=np.uint64)
         self.entered = set(frame.start)
         width = frame.scratch + 1
@@ -154,10 +156,10 @@ class Skeleton:
         )  # fmt: skip
         self._walks = sk.walk_scratch(n)
         self.lift = lift_of(frame) if n else None
-        self._level: IdArray | IntArray = np.empty(1024, dtype=np.int32)
+        self._level: IdArray | IntArray = np.empty(LISTED, dtype=np.int32)
         self._n_level = 0
-        self._unsure: Any = (np.empty(1024, dtype=np.int64), np.empty(1024, dtype=np.int64))
-        self._rays: Any = tuple(np.empty(1024, dtype=np.int32) for _ in range(3))
+        self._unsure: Any = (np.empty(LISTED, dtype=np.int64), np.empty(LISTED, dtype=np.int64))
+        self._rays: Any = tuple(np.empty(LISTED, dtype=np.int32) for _ in range(3))
 
     # ---- copies -----------------------------------------------------------------------------
     def __getstate__(self) -> dict[str, Any]:
@@ -211,7 +213,7 @@ class Skeleton:
             cap = self.room or max(nv, guess if cap < guess else min(2 * cap, cap + (1 << 22)))
             cap = min(cap, MOST_HALF_EDGES >> self.frame.net.shift)  # so that what is within it is checked
             self.state = moved_state(self.frame, st, self.nv, cap)
-        if n_inf > cap_inf:
+        if n_inf > cap_inf or (nv > len(st.star) and cap_inf < cap // 8):
             self.state = more_bases(self.frame, self.state, max(n_inf, 2 * cap_inf, cap // 2))
 
     def check_room(self, nv: int) -> None:

@@ -8,6 +8,7 @@ in single precision leave open is resolved here, exactly where it must be.
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,9 +26,15 @@ if TYPE_CHECKING:
 ALPHA_BITS = 30
 
 
+@lru_cache(maxsize=64)
+def _numerators(n: int) -> IntArray:
+    """Fixed integers without special relations."""
+    return np.random.default_rng(20240611).integers(1 << ALPHA_BITS, 2 << ALPHA_BITS, size=n)
+
+
 def weights_of(frame: Frame) -> FloatArray:
     """Generic weights (n,) of the starting facets in the orienting function, which balance their sizes."""
-    numerators = np.random.default_rng(20240611).integers(1 << ALPHA_BITS, 2 << ALPHA_BITS, size=frame.n)
+    numerators = _numerators(frame.n)
     scale = np.abs(frame.given(list(frame.start))[:, : frame.n]).sum(axis=1)
     exponents = np.clip(np.round(np.log2(np.where(scale > 0, scale, 1.0))), -900, 900).astype(int)
     alpha: FloatArray = np.ldexp(numerators / float(1 << ALPHA_BITS), -exponents)
