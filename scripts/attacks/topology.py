@@ -13,7 +13,8 @@ Part ``corpus``: the same for the named degenerate networks of `polyfiber.testin
 
 Part ``box``: what must hold of a level set that cuts a box in two, whatever the network: Mayer and Vietoris say that the Betti numbers of
 level set and both sides add up (regular level or not), Euler characteristics do, volumes of sides and classes fill the box, vertices
-lie on the level exactly and within their error bounds, at a regular level inner edges of the mesh lie in two polygons.
+lie on the level exactly and within their error bounds, at a regular level inner edges of the mesh lie in two polygons, persistence
+gives the Betti numbers of the lower side, images of regions have the dimension of their exact corners, nearest points lie on the level.
 
 Part ``cells``: every set of every network is derived a second time with the engine: its conditions become neurons of one more layer,
 that network's complex is enumerated from nothing, and all cells must agree, sign for sign. Incidences are checked as well: the
@@ -300,6 +301,17 @@ def identities(net: pf.ReLUNetwork, rng: np.random.Generator) -> list[str]:
         want = [x + y - (k == 0 and level.dimension >= 0) for k, (x, y) in enumerate(zip(a, b))]
         if level.dimension >= 0 and m != want:
             wrong.append(f"Betti numbers {m}, those of the sides give {want} (field {field})")
+    if _stripped(cx.persistence(o).betti(c)) != _stripped(below.betti_numbers()):
+        wrong.append("persistence gives other Betti numbers")
+    image = cx.image()
+    for r in rng.permutation(cx.n_regions)[:5].tolist():
+        corners, _ = image.exact(r)
+        if rank([list(x - corners[0]) for x in corners[1:]]) != image.rank[r]:
+            wrong.append(f"the image of region {r} has another dimension")
+    if 0 < sum(level.f_vector) < 300:
+        near = level.nearest_point(rng.uniform(-1.5, 1.25, d))
+        if exact(np.array([near.exact_point], dtype=object))[0][o] != c:
+            wrong.append("the nearest point is not on the level")
     for i in range(min(5, level.f_vector[0] if level.f_vector else 0)):
         x = np.array(level.exact_vertex(i), dtype=object)
         if exact(x[None])[0][o] != c:
@@ -321,6 +333,29 @@ def identities(net: pf.ReLUNetwork, rng: np.random.Generator) -> list[str]:
         if any(k != (1 if tuple(e) in rim else 2) for e, k in zip(*(x.tolist() for x in mesh.edge_use()))):
             wrong.append("an edge lies in a wrong number of polygons")
     return wrong
+
+
+def rank(rows: list[list[Fraction]]) -> int:
+    """Of a matrix of rationals, by elimination."""
+    found = 0
+    for column in range(len(rows[0]) if rows else 0):
+        pivot = next((i for i in range(found, len(rows)) if rows[i][column]), None)
+        if pivot is None:
+            continue
+        rows[found], rows[pivot] = rows[pivot], rows[found]
+        for i in range(found + 1, len(rows)):
+            factor = rows[i][column] / rows[found][column]
+            rows[i] = [a - factor * b for a, b in zip(rows[i], rows[found])]
+        found += 1
+    return found
+
+
+def _stripped(numbers: tuple[int, ...]) -> list[int]:
+    """Without zeros at the end."""
+    found = list(numbers)
+    while found and not found[-1]:
+        found.pop()
+    return found
 
 
 def in_boxes(seconds: float, seed: int) -> tuple[int, list[str]]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..._typing import FloatArray, IntArray, SignArray
+from ..._typing import BoolArray, FloatArray, IntArray, SignArray
 from ...budget import Budget, Monitor, heed
 from ...errors import InputError
 from ...words import one_line
@@ -44,8 +44,8 @@ class CriticalPoints:
         0 for minima, the dimension of the space for maxima.
     multiplicity : (m,) int64
         1 for ordinary critical points; more where several saddles meet in one vertex (a vertex appears once for each index).
-    values : (m,) float64
-        The output there.
+    values, errors : (m,) float64
+        The output there, and bounds of the errors.
     degenerate : (p,) int64
         Vertices with an edge along which the output is constant: they may be critical, and are not counted.
     """
@@ -56,6 +56,7 @@ class CriticalPoints:
     index: IntArray
     multiplicity: IntArray
     values: FloatArray
+    errors: FloatArray
     degenerate: IntArray
 
     @property
@@ -74,25 +75,53 @@ class Persistence:
     ----------
     dimension : (m,) int64
     birth, death : (m,) float64
-        Values of the output; death is inf for what the whole domain has.
+        Values of the output, up to rounding; death is inf for what the whole domain has.
+    errors : (m, 2) float64
+        Bounds of the errors of both.
+    vertices : (m, 2) int64
+        Rows of ``complex.vertices`` with these values, exactly; -1 for what does not die.
+    complex : PolyhedralComplex
+    output : int
     """
+
+    __repr__ = one_line
 
     dimension: IntArray
     birth: FloatArray
     death: FloatArray
+    errors: FloatArray
+    vertices: IntArray
+    complex: PolyhedralComplex
+    output: int
 
-    def betti(self, value: float) -> tuple[int, ...]:
-        """Betti numbers of the sublevel set of a value that no vertex has.
+    def betti(self, value: Any) -> tuple[int, ...]:
+        """Betti numbers of the sublevel set of a value, exactly; what floats cannot tell apart is compared in rationals.
 
         Raises
         ------
         InputError
             A value that is not a finite number.
         """
-        level = np.array(require_value(value), dtype=object)
-        alive = (self.birth <= level) & (self.death > level)
+        level = require_value(value)
+        alive = self._at_most(0, level) & ~self._at_most(1, level)
         top = int(self.dimension.max(initial=-1))
         return tuple(int((alive & (self.dimension == k)).sum()) for k in range(top + 1))
+
+    def _at_most(self, side: int, level: Fraction) -> BoolArray:
+        """Which births (0) or deaths (1) are at most a level."""
+        at, vertices = (self.birth, self.death)[side], self.vertices[:, side]
+        near = float(max(min(level, LARGEST), -LARGEST))
+        with np.errstate(invalid="ignore", over="ignore"):
+            sure = np.abs(at - near) > self.errors[:, side] + (np.abs(at) + abs(near)) * 2.0**-50
+        found: BoolArray = at < near
+        rows = np.flatnonzero(~sure & (vertices >= 0))
+        if len(rows):
+            exact = self.complex.network.exact()(self.complex.exact_vertices(vertices[rows]))[:, self.output]
+            found[rows] = exact <= level
+        return found & (vertices >= 0)
+
+
+LARGEST = Fraction(float(np.finfo(np.float64).max))
 
 
 def _gates(cx: PolyhedralComplex, output: int) -> Gates:
@@ -157,7 +186,7 @@ def critical_points(cx: PolyhedralComplex, output: int = 0, *, budget: Budget | 
         n, count = cx.dimension, cx.f_vector[0]
         if n == 0:
             none = np.zeros(0, dtype=np.int64)
-            return CriticalPoints(none, none, none, np.zeros(0), np.zeros(1, dtype=np.int64))
+            return CriticalPoints(none, none, none, np.zeros(0), np.zeros(0), np.zeros(1, dtype=np.int64))
         values = _Values(gates)
         ends, finite = cx._edges, cx._finite_index
         up = values.slope_signs(ends[:, 0], ends[:, 1])
@@ -167,8 +196,8 @@ def critical_points(cx: PolyhedralComplex, output: int = 0, *, budget: Budget | 
         flat[low[up == 0]] = True
         flat[high[(up == 0) & (high >= 0)]] = True
         rows, index, many = (_simple if cx.is_simple else _by_links)(cx, gates, up, low, high, inner & ~flat)
-        at = values.value[cx._finite[rows]]
-        return CriticalPoints(rows, index, many, at, np.flatnonzero(inner & flat))
+        own = cx._finite[rows]
+        return CriticalPoints(rows, index, many, values.value[own], values.bound[own], np.flatnonzero(inner & flat))
 
 
 def _inside(cx: PolyhedralComplex) -> np.ndarray:
@@ -267,8 +296,8 @@ def sublevel_persistence(cx: PolyhedralComplex, output: int = 0, *, budget: Budg
         values = _Values(gates)
         at = values.value[cx._finite]
         rank = _exact_ranks(values, cx._finite, at)
-        level = np.empty(int(rank.max()) + 1)
-        level[rank] = at
+        vertex = np.empty(int(rank.max()) + 1, dtype=np.int64)  # one of each value
+        vertex[rank] = np.arange(len(rank))
         cells = Cells.of(cx, gates)
         entry = [rank]
         for k in range(1, cx.dimension + 1):
@@ -287,15 +316,17 @@ def sublevel_persistence(cx: PolyhedralComplex, output: int = 0, *, budget: Budg
         assert pairs is not None
         births = np.flatnonzero(pairs >= 0)
         open_ends = np.flatnonzero(pairs == -1)
-        value = level[when[sequence]]
-        born, died = value[births], value[pairs[births]]
-        lasting = when[sequence[births]] != when[sequence[pairs[births]]]
-        dimension = np.concatenate([dims[sequence[births[lasting]]], dims[sequence[open_ends]]])
-        return Persistence(
-            dimension,
-            np.concatenate([born[lasting], value[open_ends]]),
-            np.concatenate([died[lasting], np.full(len(open_ends), np.inf)]),
+        lasting = births[when[sequence[births]] != when[sequence[pairs[births]]]]
+        places = np.stack(
+            [np.concatenate([lasting, open_ends]), np.concatenate([pairs[lasting], 0 * open_ends])], axis=1
         )
+        found = vertex[when[sequence[places]]]
+        found[len(lasting) :, 1] = -1
+        never = found < 0
+        death = np.where(never, np.inf, at[found])[:, 1]
+        errors = np.where(never, 0.0, values.bound[cx._finite][found])
+        dimension = dims[sequence[places[:, 0]]]
+        return Persistence(dimension, at[found[:, 0]], death, errors, found, cx, require_output(cx, output))
 
 
 def _exact_ranks(values: _Values, finite: IntArray, at: FloatArray) -> IntArray:
