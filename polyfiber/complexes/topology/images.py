@@ -263,8 +263,8 @@ def is_injective(
 ) -> Injectivity:
     """Whether a network maps different inputs to different outputs, with two inputs or a proof.
 
-    A region whose linear part has a kernel gives two inputs at once. Otherwise every two regions are compared: the
-    polyhedron of pairs ``(x, x')`` with one output is given by their corners, and rational linear programs find out
+    A region whose linear part has a kernel gives two inputs at once. Otherwise one ReLU layer (before an injective linear map) is
+    injective. Of other networks every two regions are compared: the polyhedron of pairs ``(x, x')`` with one output is given by their corners, and rational linear programs find out
     whether ``x = x'`` on all of it. Images whose bounding boxes are apart need none; where there are as many outputs as
     inputs, neighbours need only the signs of two determinants.
 
@@ -283,7 +283,7 @@ def is_injective(
     Notes
     -----
     Cost: one rational linear program for each coordinate and each pair that is left; meant for up to some hundred regions.
-    Source: a ReLU layer by itself is treated by Puthawala et al., "Globally injective ReLU networks" (2022); the comparison
+    Source: the criterion for a ReLU layer is that of Puthawala et al., "Globally injective ReLU networks" (2022); the comparison
     of regions holds for any network.
 
     Examples
@@ -335,6 +335,9 @@ def _decide(cx: PolyhedralComplex, monitor: Monitor) -> Injectivity:
                 Verdict.NO, _inside_kernel(regions, r, A), f"the linear part of region {r} has a kernel", 0
             )
         dets.append(_determinant_sign(A) if n0 == n_out else 0)
+    if _is_layer(cx):
+        text = "a ReLU layer whose active rows span the inputs on every region is injective, and what follows it is"
+        return Injectivity(Verdict.YES, None, text, 0)
     near = _facet_neighbours(cx)
     low, high = _bounds(regions, maps)
     compared, left = 0, 0
@@ -357,6 +360,20 @@ def _decide(cx: PolyhedralComplex, monitor: Monitor) -> Injectivity:
         "every region is mapped one to one, and no two images share more than the regions do",
         compared,
     )
+
+
+def _is_layer(cx: PolyhedralComplex) -> bool:
+    """Whether a network is one ReLU layer and an injective map of those neurons that are on somewhere.
+
+    Where such a layer takes one value at two points, every neuron is off on all of the segment between them, or on at both ends with
+    one value, so constant on the segment: then the rows that are on near its middle do not span. So regions need no comparison
+    (Puthawala et al.).
+    """
+    network = cx.network
+    if cx._frame.form is not None or len(network.weights) != 2:
+        return False
+    on = (cx.signs(cx.dimension)[:, : network.n_hidden] > 0).any(axis=0)
+    return exact.rank(exact.as_fractions(network.weights[1])[:, on]) == on.sum()
 
 
 def _determinant_sign(A: Array) -> int:

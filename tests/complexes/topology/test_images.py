@@ -68,6 +68,35 @@ def test_injectivity_has_a_witness_or_a_proof(seed: int) -> None:
         assert found.verdict.name == "NO"
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_a_layer_by_its_criterion_and_by_comparing_regions(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rows of a layer that are on span on every region, or two inputs say no; comparing images says the same."""
+    rng = np.random.default_rng(seed)
+    n = 1 + seed % 2
+    rows = np.round(2 * rng.standard_normal((2 * n + seed % 3, n)))
+    W = np.concatenate([rows, -rows[:n]]) if seed % 2 else rows
+    b = np.round(rng.standard_normal(len(W))) * (seed % 4 > 1)
+    after = np.round(3 * rng.standard_normal((len(W) + 1, len(W))))
+    net = pf.ReLUNetwork([W, after], [b, np.zeros(len(after))])
+    domain = pf.Box([-2] * n, [2] * n) if seed % 3 == 0 else None
+    if np.linalg.matrix_rank(after) < len(W) or pf.canonical_complex(net, domain).lineality_dimension:
+        return
+    quick = pf.is_injective(net, domain)
+    monkeypatch.setattr("polyfiber.complexes.topology.images._is_layer", lambda cx: False)
+    assert pf.is_injective(net, domain).verdict is quick.verdict
+    if quick.verdict.name == "NO":
+        _check(quick, net)
+
+
+def test_a_wide_layer_is_decided_at_once() -> None:
+    rng = np.random.default_rng(0)
+    W = rng.standard_normal((20, 3))
+    net = pf.ReLUNetwork([np.concatenate([W, -W]), np.eye(40)], [np.zeros(40), np.zeros(40)])
+    found = pf.is_injective(net)
+    assert (found.verdict.name, found.pairs) == ("YES", 0)
+    assert "layer" in found.reason
+
+
 def test_one_dimension_is_monotone_or_not() -> None:
     """In one dimension a network is injective exactly when all its slopes have one sign."""
     answers = set()
