@@ -1,11 +1,11 @@
 """The topology of zero sets: CPU seconds and Betti numbers, ours beside relucent in the same run.
 
-    python scripts/bench/topology.py [--repeat 5] [--peer PYTHON] [--networks 2-8-6-1,FILE] [--large]
+    python scripts/bench/topology.py [--repeat 5] [--peer PYTHON] [--networks 2-8-6-1,FILE] [--large] [--gudhi]
 
 For each network, random of these widths or read from a file: the complex, its level set of 0, Betti numbers over two elements.
 ``--peer`` names an interpreter in which relucent is installed: ratios of times, and whether both find the same numbers. ``--large``
 adds networks that only we can do, with the share of the skeleton's time that the level set takes, and that of its coordinates too.
-Exit code 1 where numbers differ.
+``--gudhi``: sets on a box by gudhi's simplex trees beside ours. Exit code 1 where numbers differ.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 import polyfiber as pf  # noqa: E402
+from polyfiber.complexes.topology import exchange  # noqa: E402
 
 
 def ours(net: pf.ReLUNetwork, repeat: int) -> tuple[list[float], Any]:
@@ -44,7 +45,7 @@ def ours(net: pf.ReLUNetwork, repeat: int) -> tuple[list[float], Any]:
     return best, found
 
 
-def same(mine: tuple[int, ...], theirs: dict[str, int]) -> bool:
+def same(mine: tuple[int, ...], theirs: dict[Any, int]) -> bool:
     """Whether Betti numbers agree; the peer leaves out zeros."""
     return {k: b for k, b in enumerate(mine) if b} == {int(k): b for k, b in theirs.items() if b}
 
@@ -73,6 +74,27 @@ def peer(python: str, net: pf.ReLUNetwork) -> dict[str, Any] | None:
         return answer
 
 
+def beside_gudhi(widths: tuple[int, ...], repeat: int) -> int:
+    """Print a line about {f <= 0.1} on a box: seconds of ours, of making a simplex tree, of gudhi; 1 where numbers differ."""
+    box = pf.Box([-1.0] * widths[0], [1.0] * widths[0])
+    found = pf.canonical_complex(pf.ReLUNetwork.random(widths, rng=0), box).sublevel_set(0.1)
+    mine = found.betti_numbers()
+    best = np.inf
+    for _ in range(repeat):
+        start = time.process_time()
+        found.betti_numbers()
+        best = min(best, time.process_time() - start)
+    start = time.process_time()
+    tree = exchange.to_gudhi(found)
+    made = time.process_time()
+    tree.compute_persistence(homology_coeff_field=2, persistence_dim_max=True)
+    theirs = tree.betti_numbers()
+    done = time.process_time()
+    row = ["-".join(map(str, widths)), sum(found.f_vector), tree.num_simplices(), mine, tuple(theirs)]
+    print("\t".join(map(str, row)), f"{best:.4f}\t{made - start:.3f}\t{done - made:.3f}", sep="\t", flush=True)
+    return int(not same(mine, dict(enumerate(theirs))))
+
+
 def main() -> int:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -80,6 +102,7 @@ def main() -> int:
     parser.add_argument("--peer")
     parser.add_argument("--networks", default="2-8-6-1,3-10-8-1,2-16-16-1,3-8-8-1")
     parser.add_argument("--large", nargs="?", const="3-64-64-1,4-24-24-1,5-16-16-1,2-256-256-1")
+    parser.add_argument("--gudhi", action="store_true")
     options = parser.parse_args()
     different = 0
     print("network\tregions\tBetti numbers\tours, s\trelucent, s\tratio\tits Betti numbers")
@@ -103,6 +126,10 @@ def main() -> int:
             (a, b, c, d), found = ours(network_of(text), options.repeat)
             sizes = f"{found.complex.f_vector[0]}\t{sum(found.f_vector)}"
             print(f"{text}\t{sizes}\t{a:.3f}\t{b:.3f}\t{b / a:.2f}\t{(b + d) / a:.2f}\t{c:.3f}", flush=True)
+    if options.gudhi:
+        print("\nset\tcells\tsimplices\tBetti numbers\tgudhi's\tours, s\tsimplex tree, s\tgudhi, s")
+        for widths in ((3, 24, 24, 1), (3, 40, 40, 1), (4, 12, 12, 1)):
+            different += beside_gudhi(widths, options.repeat)
     return int(different > 0)
 
 
