@@ -16,6 +16,7 @@ import numpy as np
 from ..._once import Lock, once
 from ..._typing import Array, BoolArray, FloatArray, IntArray, SignArray, WordArray
 from ...budget import Budget, Monitor, heed_memory
+from ...errors import InputError
 from ...kernels.complexes import affine_maps
 from ...network.model import ReLUNetwork
 from ...network.piecewise import AffineMap, GateBlock, PiecewiseLinearNetwork
@@ -82,6 +83,15 @@ class NewPoints:
         return judge
 
 
+def refuse_uncut(frame: Frame, rows: Array) -> None:
+    """InputError where forms with these rows on the input (m, n0 + 1) change along directions that no wall cuts."""
+    if frame.lineality and exact_product(as_fractions(rows[:, :-1]), frame.lines).any():
+        raise InputError(
+            "the outputs change along directions that no wall cuts, so that the complex does not tell what values they take; "
+            "give a bounded domain, such as a Box"
+        )
+
+
 class Gates:
     """Gates over one complex, and the points at which their signs are known.
 
@@ -93,6 +103,11 @@ class Gates:
     rows : (q, nL) Fractions
         Combinations of the outputs.
     constants : (q,) Fractions
+
+    Raises
+    ------
+    InputError
+        Combinations that change along directions that no wall cuts: outputs that read the input themselves can.
     """
 
     def __init__(self, cx: PolyhedralComplex, rows: Array, constants: Array) -> None:
@@ -102,6 +117,8 @@ class Gates:
         frame = cx._frame
         self.frame: Frame = make_frame(self.network, cx.domain, basis=(frame.columns, np.array(frame.start)))
         self.layer = len(self.network.hidden_widths)
+        if self.frame.form is not None:
+            refuse_uncut(frame, self.frame.form.bases[self.layer - 1])
         self.first = int(self.frame.net.first[self.layer])
         self.n = frame.n
         self.count = len(constants)

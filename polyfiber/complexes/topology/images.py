@@ -27,7 +27,7 @@ from ..geometry import map_errors
 from ..metric import exact_rays
 from .build import refuse_without_walls
 from .cells import Cells
-from .gates import Gates
+from .gates import Gates, refuse_uncut
 from .sets import PolyhedralSet
 
 if TYPE_CHECKING:
@@ -135,6 +135,8 @@ class Injectivity:
 def image(cx: PolyhedralComplex, *, budget: Budget | None = None) -> Image:
     """The polytopes that a network maps the regions of its complex to; see `PolyhedralComplex.image`."""
     refuse_without_walls(cx)
+    if cx._frame.form is not None:
+        refuse_uncut(cx._frame, cx._frame.form.bases[-1])
     with Monitor(budget, None).watching():
         return Image(cx, _ranks(cx))
 

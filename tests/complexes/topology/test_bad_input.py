@@ -12,6 +12,8 @@ import pytest
 import polyfiber as pf
 from polyfiber.complexes.blocks.block import Block
 from polyfiber.complexes.topology import exchange
+from polyfiber.errors import InputError
+from polyfiber.testing.graphs import maximum
 
 NET = pf.ReLUNetwork.random((2, 4, 2), rng=1)
 BOX = pf.Box([-2, -2], [2, 2])
@@ -183,3 +185,14 @@ def test_levels_beyond_floats_are_levels() -> None:
     tent = pf.canonical_complex(pf.ReLUNetwork([[[1], [-1]], [[1, 1]]], [[0, 0], [0]]))  # |x|
     assert sorted(tent.level_set(small).exact_vertex(i) for i in range(2)) == [(-small,), (small,)]
     assert tent.level_set(small).certificate.verify().ok
+
+
+def test_outputs_that_change_where_no_wall_cuts() -> None:
+    net = maximum(2, 2, rng=7)[0]  # the larger of two affine functions: one wall in the plane
+    cx = pf.canonical_complex(net)
+    for ask in (cx.level_set, cx.sublevel_set, cx.critical_points, cx.image, lambda: cx.preimage(pf.Box([0], [1]))):
+        with pytest.raises(InputError, match="give a bounded domain"):
+            ask()
+    assert cx.breakpoint_complex().as_set().dimension == 0
+    inside = pf.canonical_complex(net, pf.Box([-9, -9], [9, 9]))
+    assert inside.level_set(0.0).dimension == 1
