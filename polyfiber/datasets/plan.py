@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
@@ -151,7 +152,10 @@ class Plan:
                 "defaults have changed); plan into another directory"
             )
         _check_partitions(spec, partitions, where)
-        return Plan(spec, partitions, found)
+        plan = Plan(spec, partitions, found)
+        if json.loads(json.dumps(plan.to_json())) != document:
+            raise FileFormatError(f"{where}: damaged: what it says beside the spec is not what the spec gives")
+        return plan
 
     @classmethod
     def read(cls, directory: str | Path | Place | Directory) -> Plan:

@@ -244,7 +244,7 @@ def load(directory: str | Path) -> Dataset:
     IncompleteError
         The dataset was not finished.
     FileFormatError
-        Not a dataset, or one of a newer format.
+        Not a dataset, one of a newer format, or with another manifest or plan than its checksums say.
 
     Examples
     --------
@@ -258,6 +258,10 @@ def load(directory: str | Path) -> Dataset:
     [2, 4, 1]
     """
     data = opened(directory)
+    signed = data.place.signed()
+    for name in ("manifest.json", "plan.json"):
+        if name in signed and data.place.sha256(name) != signed[name]:
+            raise FileFormatError(f"{data.place}/{name} is damaged: its checksum is not that of SHA256SUMS; run again")
     strangers = data.place.strangers(data, len(data.partitions))
     if strangers:
         raise FileFormatError(f"{data.place}: {', '.join(strangers[:5])}: not part of the dataset; move it elsewhere")

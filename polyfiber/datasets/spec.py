@@ -169,6 +169,11 @@ class Spec:
         )
 
     @property
+    def waiting(self) -> int:
+        """Bytes of networks, and of rows of a table, that wait in memory at a time: an eighth of it."""
+        return self.memory // 8
+
+    @property
     def count(self) -> int:
         """Number of networks."""
         return sum(s.count for s in self.sources)

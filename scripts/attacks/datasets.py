@@ -250,23 +250,15 @@ def many_partitions(count: int, seed: int) -> list[str]:
 
 
 def memory_of_workers(count: int, seed: int) -> list[str]:
-    """Networks of many sizes with tables of everything, 100 MB each: what the only worker holds stays below 350 MB."""
+    """Networks of many sizes, some too large, with 100 MB for each: what the only worker holds stays below 350 MB."""
     import psutil
 
-    wide = [
-        [2, 60, 60, 1],
-        [3, 40, 40, 1],
-        [3, 24, 24, 1],
-        [4, 14, 14, 2],
-        [2, 30, 30, 30, 1],
-        [3, 60, 1],
-        [5, 9, 9, 1],
-    ]
+    wide = [[2, 30, 30, 1], [3, 16, 16, 1], [3, 24, 24, 1], [4, 9, 9, 2], [3, 40, 40, 1], [2, 60, 1], [3, 30, 30, 1]]
     entries = "".join(
         f'[[networks]]\nkind = "random"\narchitecture = {wide}\ncount = {count // 2}\nlaw = "{law}"\n{rest}'
         for law, rest in (("normal", ""), ("integer", "domain = [-2.0, 2.0]\n"))
     )
-    tables = "[tables.complexes]\n[tables.cells]\nvolumes = true\nvertices = true\n[tables.facets]\n[tables.fibers]\n[tables.topology]\n"
+    tables = "[tables.complexes]\n[tables.cells]\nvolumes = true\nvertices = true\n[tables.facets]\n"
     spec = f'name = "m"\nseed = {seed}\nrow_group = 256\nmemory = "100MB"\npartition = 1\n{entries}{tables}'
     with tempfile.TemporaryDirectory() as top:
         (Path(top) / "s.toml").write_text(spec)
@@ -294,10 +286,10 @@ def memory_of_workers(count: int, seed: int) -> list[str]:
             if time.monotonic() - told > 60:
                 told = time.monotonic()
                 print(
-                    f"  {len(list(Path(top).glob('d/records/*')))} done, at most {max(most.values()) >> 20} MB",
+                    f"  {len(list(Path(top).glob('d/records/*')))} done, at most {max(most.values(), default=0) >> 20} MB",
                     flush=True,
                 )
-        peak = max(most.values())
+        peak = max(most.values(), default=0)
         done = len(list(Path(top).glob("d/records/*")))
         print(f"{done} networks, {len(most)} workers: at most {peak / 1e6:.0f} MB with a budget of 100 MB", flush=True)
     return [] if peak <= 350e6 and not process.returncode and done == count else [f"{peak / 1e6:.0f} MB, {done} done"]

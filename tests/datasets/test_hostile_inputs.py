@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import polyfiber as pf
-from polyfiber.datasets import load, make_plan, read_spec, run
+from polyfiber.datasets import load, make_plan, read_spec, run, validate
 from polyfiber.errors import FileFormatError, InputError
 
 pa = pytest.importorskip("pyarrow")
@@ -85,6 +85,21 @@ def test_a_dataset_with_networks_that_could_not_be_made(tmp_path: Path) -> None:
     assert labels.tolist() == [0, 1, 2, -1, -1, -1]
     with pytest.raises(InputError, match="could not be made"):
         load(tmp_path / "d").network(4)
+
+
+def test_networks_that_a_worker_cannot_hold(tmp_path: Path) -> None:
+    wide = [{"kind": "random", "architecture": [2, 2000, 700, 1], "count": 2}, {"kind": "linear", "architecture": [9] * 7, "count": 1},
+            {"kind": "trained", "data": "iris", "hidden": [3000, 1000], "count": 1}, {"kind": "graphs", "architecture": [2, 2000, 700, 1], "count": 1},
+            {"kind": "random", "architecture": [2, 300, 300, 1], "count": 40}]  # fmt: skip
+    pytest.importorskip("sklearn")
+    spec = {"name": "wide", "seed": 3, "memory": "64MB", "networks": wide}
+    report = run(spec, tmp_path / "d", workers=0)
+    assert (report.complete, report.failed) == (True, 5)
+    rows = load(tmp_path / "d")["networks"].to_arrow(["failed"]).to_pylist()
+    assert all("needs about" in row["failed"] for row in rows[:5])
+    file = load(tmp_path / "d")["networks"].open("networks/part-00004.parquet")
+    assert file.metadata.num_row_groups > 1  # 29 MB in rows of 0.7 MB
+    assert validate(tmp_path / "d", rows=10, rng=0).ok
 
 
 def test_a_network_that_takes_too_long_is_skipped(tmp_path: Path) -> None:

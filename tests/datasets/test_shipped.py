@@ -37,6 +37,7 @@ def test_the_card_of_an_example_is_that_of_its_spec(path: Path) -> None:
     for name, options in spec.tables.items():
         for column in table(name).columns_for(options):
             assert f"`{column.name}`" in card, f"{column.name} of {name} is not in the card: run the spec again"
+            assert column.doc in card, f"{column.name} of {name} means something else now: run the spec again"
 
 
 def test_every_table_says_what_it_holds() -> None:

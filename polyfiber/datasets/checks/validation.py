@@ -17,14 +17,15 @@ from ...network.piecewise import require_chain
 from ..execution.work import run_partition
 from ..networks import Networks, reason_of
 from ..plan import Partition, Plan
-from ..publishing.manifest import SUMS
 from ..reader import Dataset, opened
+from ..spec import Spec
 from ..storage.arrow import told
-from ..storage.documents import LARGEST
-from ..storage.store import Directory, fits, record_name
+from ..storage.store import SUMS, Directory, fits, record_name
 from ..tables import table
 from ..tables.base import Item, Unsure
 
+ENCODED = 64
+"""How many times smaller than in memory the rows of a group may be as Parquet encodes them."""
 MOST_WHOLE = 20_000
 """Rows of a network up to which it is asked whether all are there."""
 
@@ -108,7 +109,7 @@ def validate(
     monitor = Monitor(None, progress)
     generator = np.random.default_rng(rng)
     problems = list(_files(place, data, monitor))
-    n_files = len(_sums(place))
+    n_files = len(place.signed())
     if not problems:
         problems += _structure(place, plan, data, monitor)
     checked: dict[str, int] = dict.fromkeys(plan.spec.tables, 0)
@@ -185,27 +186,16 @@ def validate_row(directory: str | Path, table_name: str, row: int) -> Validation
     )
 
 
-def _sums(place: Directory) -> list[tuple[str, str]]:
-    if not place.has(SUMS):
-        return []
-    try:
-        lines = place.place.read(SUMS, most=LARGEST).decode("utf-8").splitlines()
-    except UnicodeDecodeError:
-        return []
-    return [(line[:64], line[66:]) for line in lines]
-
-
 def _files(place: Directory, data: Dataset, monitor: Monitor) -> Iterator[str]:
     """Checksums; files that are missing or that nobody knows."""
-    sums = _sums(place)
-    if not sums:
+    known = place.signed()
+    if not known:
         yield f"{SUMS} is missing or empty"
-    known = {name for _, name in sums}
     for entry in data.manifest["tables"].values():
         for file in entry["files"]:
             if file["path"] not in known:
                 yield f"{file['path']}: in the manifest, not in {SUMS}"
-    for i, (digest, name) in enumerate(sums):
+    for i, (name, digest) in enumerate(known.items()):
         try:
             found = place.read_sum(name) if place.has(name) else None
         except PolyfiberError as error:  # a name that leads elsewhere, a link
@@ -215,13 +205,11 @@ def _files(place: Directory, data: Dataset, monitor: Monitor) -> Iterator[str]:
             yield f"{name}: missing"
         elif found != digest:
             yield f"{name}: the checksum is not the one in {SUMS}"
-        monitor.report("checksums", i + 1, len(sums))
-    for name in [
-        *(f"{folder}/{file}" for folder in data for file in place.place.names(folder)),
-        *map("records/{}".format, place.place.names("records")),
-    ]:
-        if name not in known:
-            yield f"{name}: not part of the dataset"
+        monitor.report("checksums", i + 1, len(known))
+    here = [f"{folder}/{file}" for folder in (*data, "records") for file in place.place.names(folder)]
+    strangers = [name for name in here if name not in known] + place.strangers(data, len(data.partitions))
+    for name in dict.fromkeys(strangers):
+        yield f"{name}: not part of the dataset"
 
 
 def _structure(place: Directory, plan: Plan, data: Dataset, monitor: Monitor) -> Iterator[str]:
@@ -238,7 +226,7 @@ def _structure(place: Directory, plan: Plan, data: Dataset, monitor: Monitor) ->
             yield f"table {name}: {len(files)} files for {len(plan.partitions)} partitions"
             continue
         for partition, file in zip(plan.partitions, files):
-            yield from _file(place, file, schema, partition, plan.spec.row_group)
+            yield from _file(place, file, schema, partition, plan.spec)
         monitor.report("schema", len(files), len(files), table=name)
     records = [place.json(record_name(p.index), "the record") for p in plan.partitions]
     for partition, record in zip(plan.partitions, records):
@@ -254,9 +242,7 @@ def _structure(place: Directory, plan: Plan, data: Dataset, monitor: Monitor) ->
         yield f"{len(data['networks'])} rows in table networks; the plan has {total} networks"
 
 
-def _file(
-    place: Directory, file: Mapping[str, Any], schema: Any, partition: Partition, row_group: int
-) -> Iterator[str]:
+def _file(place: Directory, file: Mapping[str, Any], schema: Any, partition: Partition, spec: Spec) -> Iterator[str]:
     name = file["path"]
     try:
         stream = place.parquet(name)
@@ -271,8 +257,9 @@ def _file(
         if meta.num_rows != file["rows"]:
             yield f"{name}: {meta.num_rows} rows, the manifest says {file['rows']}"
         groups = [meta.row_group(i) for i in range(meta.num_row_groups)]
-        if any(g.num_rows != row_group for g in groups[:-1]):
-            yield f"{name}: a row group that does not have {row_group} rows"
+        rows, least = spec.row_group, spec.waiting // ENCODED
+        if any(g.num_rows > rows or (g.num_rows < rows and g.total_byte_size < least) for g in groups[:-1]):
+            yield f"{name}: a row group that has not {rows} rows, and is not full by its bytes either"
         for group in groups:
             bounds = group.column(0).statistics
             if bounds is not None and not (partition.first <= bounds.min and bounds.max < partition.stop):

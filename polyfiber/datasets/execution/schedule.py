@@ -12,6 +12,7 @@ import functools
 import logging
 import multiprocessing.connection
 import queue
+import sys
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -58,7 +59,17 @@ def _attempt(plan: Plan, index: int, directory: str | Path | Directory) -> Outco
 
 
 # ---- processes on this machine ------------------------------------------------------------------
+class _WithoutPandas:
+    """A finder that finds no pandas: pyarrow imports it where it is, 50 MB of a worker that no table needs."""
+
+    @staticmethod
+    def find_spec(name: str, path: Any = None, target: Any = None) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError("workers do without pandas", name=name)
+
+
 def _serve(pipe: Any, address: str) -> None:
+    sys.meta_path.insert(0, _WithoutPandas)
     directory = Directory(address)
     plan = Plan.read(directory)
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):

@@ -21,8 +21,7 @@ from ..tables.base import Item, Skip, Table
 from .splitting import fill_split
 
 CHUNK = 1024
-"""Networks that are in memory at a time, fewer where their parameters are more than a `SHARE` of the memory."""
-SHARE = 8
+"""Networks that are in memory at a time, fewer where their parameters are more than may wait (`Spec.waiting`)."""
 
 
 class _WithdrawError(Exception):
@@ -123,7 +122,7 @@ def _open(plan: Plan, partition: Partition, work: Path) -> dict[str, TableWriter
             found.schema(options),
             metadata={"polyfiber": json.dumps(facts, sort_keys=True)},
             row_group=plan.spec.row_group,
-            most=plan.spec.memory // SHARE,
+            most=plan.spec.waiting,
         )
     return writers
 
@@ -135,7 +134,7 @@ def _fill(
     tally = Tally()
     items = Networks(plan.spec).items(partition.first, partition.stop)
     asked = [(table(name), options) for name, options in plan.spec.tables.items() if name != "networks"]
-    while chunk := _chunk(items, plan.spec.memory // SHARE):
+    while chunk := _chunk(items, plan.spec.waiting):
         skips: dict[int, list[Skip]] = {item.id: [] for item in chunk}
         good = [item for item in chunk if not item.failed]
         for item in good:

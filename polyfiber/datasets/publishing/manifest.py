@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...errors import IncompleteError, InputError
+from ...errors import FileFormatError, IncompleteError, InputError
 from ..execution.splitting import Merged, merge, split_networks
 from ..networks import Networks
 from ..plan import Plan
 from ..sources import KINDS
 from ..sources.inputs import copy_name
 from ..spec import FORMAT_VERSION
-from ..storage.store import Directory, record_name, table_name
+from ..storage.store import SUMS, Directory, record_name, table_name
 from ..tables import table
 from .card import card
 from .croissant import croissant
 
-SUMS = "SHA256SUMS"
 DOCUMENTS = ("README.md", "croissant.json", "manifest.json", "plan.json")
 
 
@@ -135,10 +135,18 @@ def merge_split(place: Directory, plan: Plan) -> list[Merged]:
 
 
 def left_out(place: Directory, plan: Plan) -> dict[str, Any]:
-    """How many networks each table leaves out, and the first reason."""
+    """How many networks each table leaves out, and the first reason.
+
+    Raises
+    ------
+    FileFormatError
+        The plan names other versions than a file says of itself.
+    """
     found: dict[str, Any] = {}
     for p in plan.partitions:
         rows = place.parquet(table_name("networks", p.index)).read(columns=["skipped", "reasons"])
+        if json.loads(rows.schema.metadata[b"polyfiber"])["versions"] != dict(plan.versions):
+            raise FileFormatError(f"{place}/plan.json: damaged: it names other versions than the files were made with")
         names, reasons = (
             [text for chunk in rows.column(c).chunks for text in chunk.flatten().to_pylist()] for c in rows.column_names
         )

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import FileFormatError, InputError, MissingDependencyError, PolyfiberError
+from ...network.names import printable
 
 UNFINISHED = ".partial"
 """Folder of a local place where unfinished files lie."""
@@ -326,8 +327,7 @@ class RemotePlace:
         except (PolyfiberError, FileNotFoundError, FileExistsError):
             raise
         except Exception as error:
-            text = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-            raise InputError(f"{self.url}/{name}: {text}") from None
+            raise InputError(f"{self.url}/{name}: {_one_line(error)}") from None
 
     def facts(self, name: str) -> Facts | None:
         """Size and stamp of an object; None where there is none."""
@@ -459,8 +459,9 @@ def place_of(where: str | Path | LocalPlace | RemotePlace, *, inner_links: bool 
         return where
     text = os.fspath(where)
     broken = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/(?!/)", text)
-    if isinstance(where, Path) and broken:
-        raise InputError(f"{text!r}: a pathlib.Path drops a slash of {broken[1]}://; pass the address as text")
+    if broken:
+        path = "a pathlib.Path drops a slash of" if isinstance(where, Path) else "a slash is missing in"
+        raise InputError(f"{text!r}: {path} {broken[1]}://; pass the address as text")
     if "://" not in text:
         return LocalPlace(where, inner_links=inner_links)
     protocol, _, rest = text.partition("://")
@@ -486,7 +487,11 @@ def _filesystem(url: str) -> tuple[Any, str]:
             protocol
         )
         if package is None:
-            raise InputError(f"{url}: {error}") from None
+            raise InputError(f"{url}: {_one_line(error)}") from None
         raise MissingDependencyError(package, extra="cloud", purpose=f"reading and writing {protocol}://") from None
     except Exception as error:
-        raise InputError(f"{url}: {type(error).__name__}: {error}") from None
+        raise InputError(f"{url}: {_one_line(error)}") from None
+
+
+def _one_line(error: BaseException) -> str:
+    return printable(" ".join(f"{type(error).__name__}: {error}".split()), 300)

@@ -26,13 +26,15 @@ from typing import TYPE_CHECKING, Any
 from ...errors import FileFormatError, PolyfiberError
 from .arrow import open_parquet, parquet, pyarrow
 from .documents import LARGEST, json_bytes, parse_json
-from .places import Facts, LocalPlace, Place, place_of
+from .places import UNFINISHED, Facts, LocalPlace, Place, place_of
 
 if TYPE_CHECKING:
     from ..plan import Partition
 
 COMPRESSION = "zstd"
 CHECKED = ".checked"
+SUMS = "SHA256SUMS"
+_PART = re.compile(r"part-\d{5,}\.parquet")
 
 
 def part_name(index: int, suffix: str = "parquet") -> str:
@@ -242,6 +244,13 @@ class Directory:
         files = {name: [f.size, f.stamp, digest] for name, (f, digest) in self._known().items()}
         self.write_json(CHECKED, {"files": files})
 
+    def signed(self) -> dict[str, str]:
+        """The checksums of ``SHA256SUMS`` by name; empty where there is none that can be read."""
+        if not self.has(SUMS):
+            return {}
+        text = self.place.read(SUMS, most=LARGEST).decode("utf-8", "replace")
+        return {line[66:]: line[:64] for line in text.splitlines()}
+
     # ---- partitions ---------------------------------------------------------------------------
     def record(
         self, partition: Partition, fingerprint: str, tables: Iterable[str], *, deep: bool = True
@@ -269,8 +278,12 @@ class Directory:
         return record
 
     def strangers(self, tables: Iterable[str], partitions: int) -> list[str]:
-        """Files in the folders of tables and records that no partition of the plan has."""
-        found = []
+        """Files in the folders of tables and records that no partition of the plan has, and parts of other tables."""
+        tables, found = tuple(tables), []
+        for folder in self.place.names():
+            if folder not in (*tables, "records", "sources", UNFINISHED):
+                with contextlib.suppress(PolyfiberError):  # a link, which nobody follows
+                    found += [f"{folder}/{name}" for name in self.place.names(folder) if _PART.fullmatch(name)]
         for folder, suffix in [*((name, "parquet") for name in tables), ("records", "json")]:
             known = {part_name(i, suffix) for i in range(partitions)}
             found += [f"{folder}/{name}" for name in self.place.names(folder) if name not in known]

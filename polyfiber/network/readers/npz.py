@@ -35,7 +35,7 @@ _HEADER = re.compile(
 )
 _WEIGHT = re.compile(r"(?:W|w|weights?|kernels?|coefs?)[_.]?(\d+)")
 _BIAS = re.compile(r"(?:b|B|bias(?:es)?|intercepts?)[_.]?(\d+)")
-_FRACTION = re.compile(r"-?\d{1,100000}(/[1-9]\d{0,99999})?")
+_FRACTION = re.compile(r"-?\d{1,100000}(/[1-9]\d{0,99999})?", re.ASCII)
 
 
 def read_arrays(path: Path) -> dict[str, Array]:

@@ -167,6 +167,47 @@ def test_patterns_cost_no_more_than_their_folder(tmp_path: Path) -> None:
         inputs.find("**/" * 200 + "y.nnet", "k")
 
 
+def edited(path: Path, change: Any) -> None:
+    document = json.loads(path.read_text())
+    change(document)
+    path.write_text(json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def test_documents_of_other_words_are_noticed_when_opened(copied: Path, made: Path) -> None:
+    for name in ("manifest.json", "plan.json"):
+        edited(copied / name, lambda d: d.get("spec", d).update(licence="MIT"))
+        with pytest.raises(FileFormatError, match=rf"{name} is damaged: its checksum"):
+            load(copied)
+        run(SPEC, copied, workers=0)
+        assert (copied / name).read_bytes() == (made / name).read_bytes()
+
+
+def test_a_plan_that_says_more_than_its_spec(copied: Path) -> None:
+    edited(copied / "plan.json", lambda d: d["resolved"].update(seed=10**400))
+    for act in (lambda: finish(copied), lambda: run(SPEC, copied, workers=0), lambda: validate(copied)):
+        with pytest.raises(FileFormatError, match="not what the spec gives"):
+            act()
+
+
+def test_versions_are_those_of_the_files(copied: Path) -> None:
+    edited(copied / "plan.json", lambda d: d["versions"].update(numpy="0.1"))
+    for act in (lambda: finish(copied), lambda: run(SPEC, copied, workers=0)):
+        with pytest.raises(FileFormatError, match="other versions than the files"):
+            act()
+
+
+def test_parts_of_a_table_that_the_dataset_has_not(copied: Path) -> None:
+    shutil.copytree(copied / "networks", copied / "cells")
+    assert any("cells/part-00000.parquet: not part" in p for p in validate(copied).problems)
+    for act in (lambda: load(copied), lambda: finish(copied), lambda: run(SPEC, copied, workers=0)):
+        with pytest.raises(InputError, match=r"cells/part-00000\.parquet.*not part of the dataset"):
+            act()
+    shutil.rmtree(copied / "cells")
+    (copied / "notes").mkdir()
+    (copied / "notes" / "read.me").write_text("mine")
+    assert validate(copied).ok
+
+
 def test_addresses() -> None:
     with pytest.raises(InputError, match="no file system that is known"):
         place_of("s4://bucket/x")
@@ -174,4 +215,6 @@ def test_addresses() -> None:
         place_of("simplecache::s3://bucket/x")
     with pytest.raises(InputError, match="pass the address as text"):
         place_of(Path("s3://bucket/x"))
+    with pytest.raises(InputError, match="a slash is missing"):
+        place_of("s3:/bucket/x")
     assert str(place_of("memory://a/b/")) == "memory://a/b"
