@@ -12,10 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._typing import FloatArray, IntArray
+from .._typing import Array, FloatArray, IntArray
 from ..errors import ShapeError
 from ..kernels.bounds.pair import Pair
 from ..network.model import ReLUNetwork
+from ..numerics.exact import as_fractions
+from ..numerics.products import exact_product, nearest
 from ..numerics.rounding import UNIT
 
 MATCHED = 2048
@@ -53,6 +55,17 @@ class Side:
                     errors[l] = np.asarray(record["weight_bounds"], dtype=np.float64)
                     shifts[l] = np.asarray(record["bias_bounds"], dtype=np.float64)
         return cls(tuple(weights), tuple(biases), tuple(errors), tuple(shifts))
+
+    def on_flat(self, lift: Array) -> Side:
+        """The network on the flat ``x = lift @ (t, 1)``, as a function of t: (n0, k + 1) Fractions; roundings are charged."""
+        W, b, E, e = (part[0] for part in (self.weights, self.biases, self.weight_errors, self.bias_errors))
+        rows = exact_product(as_fractions(W), lift)
+        rows[:, -1] += as_fractions(b)
+        with np.errstate(all="ignore"):
+            moved = nearest(rows)
+            errors = np.abs(moved) * UNIT + (E @ np.abs(nearest(lift))) * (1 + 1e-9) + 2.0**-1000
+            errors[:, -1] += e
+        return self.replaced(0, [moved[:, :-1], moved[:, -1], errors[:, :-1], errors[:, -1] * (1 + 1e-9)])
 
     def replaced(self, layer: int, moved: list[FloatArray]) -> Side:
         """With another W, b and their errors in one layer."""

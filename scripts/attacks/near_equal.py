@@ -1,9 +1,9 @@
 """Attack answers about near-equal networks: bounds below sampled or exact values, verdicts beside exact maxima, rounding.
 
-    python scripts/attacks/near_equal.py [--seconds 60] [--seed 0] [--kinds maxima,sampled,points,leaves,queries,signs,sizes]
+    python scripts/attacks/near_equal.py [--seconds 60] [--seed 0] [--kinds maxima,flats,sampled,points,leaves,queries,signs,sizes]
 
 maxima: the exact maximum of |f - g| by enumeration in rationals-backed code of its own kind (`difference(method="regions")`), and epsilon = maximum (1 ± 1e-6):
-YES above, NO below. sampled: brackets of pairs with different shapes, pruned, rounded, equal rows, zero biases, against a million inputs. points: points and boxes
+YES above, NO below. flats: the same on slanted flats, points, and rational domains. sampled: brackets of pairs with different shapes, pruned, rounded, equal rows, zero biases, against a million inputs. points: points and boxes
 one step wide with adversarial weights against rationals. leaves: bounds of the second look against rationals. queries: random queries about one and two networks
 against one linear program for each activation pattern. signs: linear programs on points and boxes one step wide against rationals. sizes: splits
 on signs with epsilon = maximum (1 ± 1e-5). Exit code 1 if anything is wrong.
@@ -34,6 +34,7 @@ from polyfiber.verdict import Verdict
 from tests.bounds.test_programs import below_rationals, beside_maximum
 from tests.bounds.test_rounding import UNIT, adversarial, backward, forward, search_on
 from tests.equivalence.queries.test_prove import judged
+from tests.oracles.flats import largest_gap, random_flat
 from tests.oracles.rationals import outputs
 
 
@@ -94,6 +95,32 @@ def maxima(rng: Any) -> str:
     return "right"
 
 
+def flats(rng: Any) -> str:
+    n = int(rng.integers(1, 5))
+    k = int(rng.integers(0, min(n, 3)))
+    f = network(rng, (n, int(rng.integers(2, 6)), int(rng.integers(2, 5)), int(rng.integers(1, 3))))
+    g = partner(rng, f)
+    if len(g.weights) != len(f.weights):
+        return "skipped"
+    domain, lift = random_flat(rng, n, k, int(rng.choice([1, 4, 8, 3, 10])))
+    most = largest_gap(f, g, domain, lift)
+    if most < 1e-12:
+        return "skipped"
+    for factor, right in ((1 + 1e-6, Verdict.YES), (1 - 1e-6, Verdict.NO)):
+        epsilon = float(most) * factor
+        answer = pf.are_equivalent(f, g, domain, epsilon=epsilon, method="bound", budget=pf.Budget(seconds=30))
+        if answer.verdict is not right:
+            wrong = answer.verdict is not Verdict.UNDECIDED
+            return f"{'WRONG' if wrong else 'undecided'}: {answer} at {factor} of {float(most)!r}"
+        if right is Verdict.NO:
+            x = domain.exact_point(answer.witness)
+            if x is None or max(abs(f.exact()(x) - g.exact()(x))) <= Fraction(epsilon):
+                return f"WRONG: {answer.witness} is no witness"
+        if answer.recheck(budget=pf.Budget(seconds=20)).verdict is Verdict.NO:
+            return "WRONG: the second look does not confirm it"
+    return "right"
+
+
 def sampled(rng: Any) -> str:
     n = int(rng.integers(1, 5))
     f = network(rng, (n, *(int(rng.integers(2, 12)) for _ in range(int(rng.integers(1, 4)))), int(rng.integers(1, 4))))
@@ -141,10 +168,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--kinds", default="maxima,sampled,points,leaves,queries,signs,sizes")
+    parser.add_argument("--kinds", default="maxima,flats,sampled,points,leaves,queries,signs,sizes")
     options = parser.parse_args()
     kinds = {
         "maxima": maxima,
+        "flats": flats,
         "sampled": sampled,
         "points": points,
         "leaves": leaves,

@@ -10,6 +10,8 @@ import pytest
 import polyfiber as pf
 from polyfiber.errors import InputError
 
+from ..oracles.flats import largest_gap, random_flat
+
 SIDES = [[1, 0], [-1, 0], [0, 1], [0, -1]]
 SUM = pf.Polyhedron([[1, 1], [-1, -1], *SIDES], [1, -1, 1, 1, 1, 1])  # x + y = 1
 BELOW = pf.Polyhedron([[1, 1], *SIDES], [1, 1, 1, 1, 1])  # x + y <= 1
@@ -93,3 +95,44 @@ def test_flats_of_many_inputs_have_no_raw_errors(n: int) -> None:
     g = pf.ReLUNetwork([w * (1 + 1e-7) for w in f.weights], f.biases)
     for ask in (pf.are_equivalent, pf.difference):
         ask(f, g, domain, budget=pf.Budget(seconds=0.5))
+
+
+# ---- near-equality: epsilon around the exact maximum ---------------------------------------------------------------------
+@pytest.mark.parametrize("denominator", [4, 3])
+@pytest.mark.parametrize(("n", "k"), [(2, 1), (3, 2), (3, 1), (3, 0), (4, 2)])
+def test_epsilon_around_the_largest_gap_on_a_flat(n: int, k: int, denominator: int) -> None:
+    rng = np.random.default_rng(10 * n + k)
+    a = pf.ReLUNetwork.random((n, 5, 4, 2), rng=rng)
+    b = pf.ReLUNetwork([w + 1e-2 * rng.standard_normal(w.shape) for w in a.weights], a.biases)
+    domain, lift = random_flat(rng, n, k, denominator)
+    most = float(largest_gap(a, b, domain, lift))
+    budget = pf.Budget(seconds=60)
+    above = pf.are_equivalent(a, b, domain, epsilon=most * (1 + 1e-6), budget=budget, method="bound")
+    assert above.verdict is pf.Verdict.YES
+    assert above.recheck().verdict is not pf.Verdict.NO
+    below = pf.are_equivalent(a, b, domain, epsilon=most * (1 - 1e-6), budget=budget, method="bound")
+    assert below.verdict is pf.Verdict.NO
+    x = domain.exact_point(below.witness)
+    assert domain.affine_hull.contains(x)
+    assert max(abs(a.exact()(x) - b.exact()(x))) > Fraction(most * (1 - 1e-6))
+    assert below.recheck().verdict is pf.Verdict.YES
+
+
+def test_a_rational_box_without_extent() -> None:
+    third = np.array([Fraction(1, 3), Fraction(-1)], dtype=object)
+    box = pf.Box(third, np.array([Fraction(1, 3), Fraction(1)], dtype=object))
+    f = pf.ReLUNetwork([np.eye(2), [[1.0, 1.0]]], [np.zeros(2), [0.0]])
+    g = pf.ReLUNetwork([np.eye(2), [[1.0, 0.5]]], [np.zeros(2), [0.0]])
+    assert pf.are_equivalent(f, g, box, epsilon=0.5000001).verdict is pf.Verdict.YES
+    assert pf.are_equivalent(f, g, box, epsilon=0.4999999).verdict is pf.Verdict.NO
+
+
+def test_what_a_file_rounded_is_charged_on_a_flat() -> None:
+    """Two networks that are the same float by float; their files may differ by 1e-3 in each weight of the first layer."""
+    W, b = pf.ReLUNetwork.random((2, 4, 1), rng=0).weights, [np.zeros(4), np.zeros(1)]
+    folded = {"layer": 1, "weight_bounds": np.full((4, 2), 1e-3), "bias_bounds": np.zeros(4)}
+    f, g = pf.ReLUNetwork(W, b), pf.ReLUNetwork(W, b, source={"folding": [folded]})
+    reach = float(np.abs(W[1]).sum()) * 1e-3
+    for epsilon, verdict in ((2.5 * reach, pf.Verdict.YES), (0.1 * reach, pf.Verdict.UNDECIDED)):
+        found = pf.are_equivalent(f, g, SUM, epsilon=epsilon, budget=pf.Budget(seconds=2), method="bound")
+        assert found.verdict is verdict

@@ -17,7 +17,8 @@ from ... import words
 from ..._typing import Array, FloatArray, ProgressLike
 from ...bounds.enclosing import enclosing_box
 from ...bounds.goals import Alternative, near
-from ...bounds.pairing import Side, paired
+from ...bounds.pairing import Side, paired_sides
+from ...bounds.relaxation import chart_of
 from ...bounds.settle import settle
 from ...bounds.split import BoxSearch, Outcome
 from ...bounds.tree import Tree
@@ -25,8 +26,11 @@ from ...budget import Budget, Monitor, heed
 from ...domain import Box, Polyhedron
 from ...errors import InputError, NumericalError, ShapeError, renamed
 from ...network.model import ReLUNetwork
+from ...numerics.hulls import AffineHull
+from ...numerics.products import nearest
 from ...verdict import Verdict
 from ..witness import as_float, exact_output
+from .difference_network import check_same_ends
 
 NEAR_SECONDS = 60.0
 """Time for boxes without a budget, where other ways may follow."""
@@ -231,26 +235,32 @@ class Question:
     sides: tuple[Side, Side]
     box: tuple[FloatArray, FloatArray]
     rows: tuple[FloatArray, FloatArray] | None
+    flat: AffineHull | None = None
+    """Where floats need not lie in the domain: the flat whose free coordinates are searched, sides and box in these."""
 
     @classmethod
     def of(cls, a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron, epsilon: Any, relative: Any = 0.0) -> Question:
         """Check the inputs and put the networks side by side."""
         m = a.architecture[-1]
         most, share = allowance(epsilon, m, "epsilon"), allowance(relative, m, "relative")
-        sides = paired(a, b)
+        check_same_ends(a, b)
         if domain.dimension != a.architecture[0]:
             raise ShapeError(
                 f"the domain has {domain.dimension} coordinates but the networks {a.architecture[0]} inputs"
             )
-        box, rows = box_and_rows(domain)
-        return cls(a, b, domain, most, share, near(most, share), sides, box, rows)
+        flat, one, other, seen = _flat_of(domain), Side.of(a), Side.of(b), domain
+        if flat is not None:
+            seen, lift = _in_chart(domain, flat)
+            one, other = one.on_flat(lift), other.on_flat(lift)
+        box, rows = box_and_rows(seen)
+        return cls(a, b, domain, most, share, near(most, share), paired_sides(one, other), box, rows, flat)
 
     def search(self, *, follow: bool = False) -> BoxSearch:
         """A search for an input where the networks are too far apart, or where they are farthest apart."""
         lo, hi = self.box
         return BoxSearch(self.sides, self.groups, lo, hi, rows=self.rows, confirm=self.refuted, follow=follow, gap=GAP)
 
-    def exactly(self, x: FloatArray) -> tuple[Fraction, Fraction]:
+    def exactly(self, x: Array) -> tuple[Fraction, Fraction]:
         """Excess over the allowance, and largest gap, at one input in rationals."""
         u, v = exact_output(self.a, x), exact_output(self.b, x)
         d = [Fraction(p) - Fraction(q) for p, q in zip(u, v)]
@@ -260,32 +270,37 @@ class Question:
         )
         return excess, max(map(abs, d))
 
-    def inside(self, x: FloatArray) -> bool:
-        """Whether an input lies in the domain, exactly."""
-        if isinstance(self.domain, Box):
-            ends = zip(self.domain.lo.tolist(), np.asarray(x, dtype=np.float64).tolist(), self.domain.hi.tolist())
-            return all(Fraction(low) <= v <= Fraction(high) for low, v, high in ends)
-        X = [Fraction(float(v)) for v in x]
+    def seen_at(self, x: FloatArray) -> FloatArray:
+        """Inputs (…, n0) in the coordinates that are searched."""
+        return x if self.flat is None else x[..., self.flat.free] if self.flat.dimension else 0.0 * x[..., :1]
+
+    def input_at(self, t: FloatArray) -> Array | None:
+        """The input (n0,) at searched coordinates, in Fractions where these are those of a flat; None outside the domain, exactly."""
+        if isinstance(self.domain, Box) and self.flat is None:
+            ends = zip(self.domain.lo.tolist(), np.asarray(t, dtype=np.float64).tolist(), self.domain.hi.tolist())
+            return t if all(Fraction(low) <= v <= Fraction(high) for low, v, high in ends) else None
+        x = t if self.flat is None else self.flat.lifted(t[None, : self.flat.dimension])[0]
+        X = [Fraction(v) for v in x.tolist()]
         for row, side in zip(self.domain.A.tolist(), self.domain.b.tolist()):
             heed("exact arithmetic")
             if sum((Fraction(c) * v for c, v in zip(row, X) if c), Fraction(0)) > Fraction(side):
-                return False
-        return True
+                return None
+        return x
 
-    def refuted(self, x: FloatArray) -> bool:
+    def refuted(self, t: FloatArray) -> bool:
         """Whether the networks, and what their files say, are too far apart at an input of the domain."""
-        if not self.inside(x):
+        x = self.input_at(t)
+        if x is None:
             return False
         excess, _ = self.exactly(x)
         return excess > 0 and excess > Fraction(sum(folding_effect(Side.of(net), x) for net in (self.a, self.b)))
 
     def answer(self, found: Outcome) -> NearEqual:
         """The answer that an outcome is."""
-        point, excess, gap = found.point, None, None
-        if point is not None and self.inside(point):
-            excess, gap = self.exactly(point)
-        else:
-            point = None
+        x, point, excess, gap = None if found.point is None else self.input_at(found.point), None, None, None
+        if x is not None:
+            excess, gap = self.exactly(x)
+            point = nearest(x)
         top = float(self.epsilon.max())
         with np.errstate(over="ignore"):
             bound = float(np.nextafter(top + max(found.excess, -top), np.inf))
@@ -353,14 +368,31 @@ def largest_difference(
     """
     question = Question.of(a, b, domain, 0.0)
     search = question.search(follow=True)
-    search.attack(monitor, points)
+    search.attack(monitor, None if points is None else question.seen_at(points))
     found = search.run(monitor, phase="largest difference", attack=False, seconds=seconds)
-    point, attained = found.point, 0.0
-    if point is not None and question.inside(point):
-        attained = as_float(question.exactly(point)[1])
-    else:
-        point = None
+    x, point, attained = None if found.point is None else question.input_at(found.point), None, 0.0
+    if x is not None:
+        point, attained = nearest(x), as_float(question.exactly(x)[1])
     return Bracket(attained, max(float(np.nextafter(found.excess, np.inf)), attained), point, found)
+
+
+def _flat_of(domain: Polyhedron) -> AffineHull | None:
+    """The flat that a domain lies in, where its inputs need not be floats."""
+    hull = domain.affine_hull
+    if hull is None or (isinstance(domain, Box) and not _is_exact(domain.lo, domain.hi)):
+        return None
+    return hull.steady
+
+
+def _in_chart(domain: Polyhedron, flat: AffineHull) -> tuple[Polyhedron, Array]:
+    """A domain in the free coordinates of its flat, and the flat as a function of these; a single point has one coordinate, 0."""
+    if flat.dimension:
+        return Polyhedron(*chart_of(domain, flat)), flat.lift
+    return Box([0.0], [0.0]), np.concatenate([0 * flat.lift, flat.lift], axis=1)
+
+
+def _is_exact(*parts: Array) -> bool:
+    return any(part.dtype == object for part in parts)
 
 
 def box_and_rows(domain: Polyhedron) -> tuple[tuple[FloatArray, FloatArray], tuple[FloatArray, FloatArray] | None]:
@@ -377,7 +409,7 @@ def box_and_rows(domain: Polyhedron) -> tuple[tuple[FloatArray, FloatArray], tup
     if isinstance(domain, Box):
         return box, None
     A, b = domain.in_floats()
-    if domain.A.dtype == object or domain.b.dtype == object:
+    if _is_exact(domain.A, domain.b):
         # rounded rows, loosened by what rounding may have cut off
         reach = np.maximum(np.abs(box[0]), np.abs(box[1]))
         b = b + 2.0**-52 * (np.abs(A) @ reach + np.abs(b)) * 1.001 + 2.0**-1000

@@ -40,9 +40,10 @@ def recheck_near(answer: NearEqual, *, monitor: Monitor, rng: Any = 0) -> tuple[
         return Recheck(verdict, checks, reason, monitor.elapsed, "boxes on which both networks are bounded together")
 
     if answer.verdict is Verdict.NO:
-        if answer.point is None or not question.inside(answer.point):
+        x = None if answer.point is None else question.input_at(question.seen_at(answer.point))
+        if x is None:
             return said(Verdict.NO, "the counterexample is not in the domain"), None
-        excess = question.exactly(answer.point)[0]
+        excess = question.exactly(x)[0]
         if not excess > 0:
             return said(Verdict.NO, "the outputs do not differ by more than what is allowed"), None
         what = f"the allowance is exceeded by {as_float(excess):.3g}, in rational arithmetic"
