@@ -107,10 +107,6 @@ class PolyfiberWarning(UserWarning):
     """Root of the warnings."""
 
 
-class NearDegenerateWarning(PolyfiberWarning):
-    """The answer is certified, but a small change of the input would alter it."""
-
-
 class PolyfiberDeprecationWarning(FutureWarning):
     """A name or behaviour that a later release removes."""
 

@@ -16,6 +16,7 @@ from ..kernels.bounds.boxes import Pool, Search
 from ..kernels.bounds.pair import N_CHARGES, Goal, Pair
 from ..kernels.bounds.planes import Planes
 from ..kernels.bounds.zonotopes import Forms
+from ..numerics.rounding import UNIT
 from .goals import Alternative, make_goal
 from .pairing import Side, flat_pair
 from .tree import Tree
@@ -33,7 +34,7 @@ MOST = 4096
 STARTS = 64
 ROUNDS = 60
 
-UNIT = np.full(N_CHARGES, 2.0**-53)
+CHARGES = np.full(N_CHARGES, UNIT)
 """Every charge in full."""
 
 
@@ -111,7 +112,7 @@ class BoxSearch:
         self.state = _state(widths, self.n_hidden, len(self.goal.limit), self.lo, self.hi)
         self.pool = _pool(64, len(self.lo), self.n_hidden, len(groups), 1 << 12)
         self.seconds = 0.0
-        self.unit = UNIT
+        self.unit = CHARGES
         numbers = self.state.numbers
         numbers[search_kernel.GAP] = gap
         numbers[search_kernel.KEEP] = np.inf if follow else 0.0

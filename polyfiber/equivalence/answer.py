@@ -108,11 +108,6 @@ class Equivalence:
         """UNDECIDED: a bound of ``|f - g|`` at every input, ``constant + slope |x|``."""
         return None if self.part is None else self.part.growth
 
-    @property
-    def tolerance_verdict(self) -> Verdict:
-        """The answer within the tolerance (for ``tolerance=0`` the exact one)."""
-        return self.verdict
-
     @functools.cached_property
     def exact_verdict(self) -> Verdict:
         """Whether the stored numbers, taken as rationals, give identical functions on the domain.

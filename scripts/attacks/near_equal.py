@@ -32,7 +32,7 @@ from polyfiber.equivalence.checks.leaves import _Checker
 from polyfiber.equivalence.copies import half_precision, pruned, quantised
 from polyfiber.verdict import Verdict
 from tests.bounds.test_programs import below_rationals, beside_maximum
-from tests.bounds.test_rounding import UNIT, adversarial, backward, forward, search_on
+from tests.bounds.test_rounding import CHARGES, adversarial, backward, forward, search_on
 from tests.equivalence.queries.test_prove import judged
 from tests.oracles.flats import largest_gap, random_flat
 from tests.oracles.rationals import outputs
@@ -139,7 +139,7 @@ def points(rng: Any) -> str:
     f, g = adversarial(rng, widths)
     x = rng.standard_normal(widths[0])
     hi = x if rng.random() < 0.5 else np.nextafter(x, np.inf)
-    s = search_on(f, g, x, hi, near(np.zeros(2), np.zeros(2)), UNIT)
+    s = search_on(f, g, x, hi, near(np.zeros(2), np.zeros(2)), CHARGES)
     corners = [np.where([(k >> j) & 1 for j in range(len(x))], hi, x) for k in range(1 << len(x))]
     values = [(outputs(f, c), outputs(g, c)) for c in corners]
     true = [max(sign * (u[o] - v[o]) for u, v in values) for o in range(2) for sign in (1, -1)]

@@ -14,7 +14,7 @@ import pytest
 import polyfiber as pf
 from polyfiber.bounds.goals import near
 from polyfiber.bounds.pairing import Side, paired
-from polyfiber.bounds.split import UNIT, BoxSearch
+from polyfiber.bounds.split import CHARGES, BoxSearch
 from polyfiber.kernels.bounds import boxes, pair, planes, zonotopes
 
 from ..oracles.rationals import hidden_values, outputs
@@ -251,7 +251,7 @@ def test_a_charge_alone_covers_what_only_it_can_lose(name: str) -> None:
     without = [case(np.random.default_rng(seed), only(None)) for seed in range(60)]
     assert all(with_it)
     assert not all(without)
-    assert all(case(np.random.default_rng(seed), UNIT) for seed in range(60))
+    assert all(case(np.random.default_rng(seed), CHARGES) for seed in range(60))
 
 
 def adversarial(rng: Any, widths: tuple[int, ...]) -> tuple[pf.ReLUNetwork, pf.ReLUNetwork]:
@@ -276,7 +276,7 @@ def test_points_and_boxes_one_step_wide_against_rationals(seed: int) -> None:
     f, g = adversarial(rng, widths)
     x = rng.standard_normal(widths[0])
     hi = x if seed % 2 else np.nextafter(x, np.inf)
-    s = search_on(f, g, x, hi, near(np.zeros(2), np.zeros(2)), UNIT)
+    s = search_on(f, g, x, hi, near(np.zeros(2), np.zeros(2)), CHARGES)
     corners = [np.where([(k >> j) & 1 for j in range(len(x))], hi, x) for k in range(1 << len(x))]
     true = [max(sign * (outputs(f, c)[o] - outputs(g, c)[o]) for c in corners) for o in range(2) for sign in (1, -1)]
     for bounds in (forward(s), backward(s)):
@@ -301,7 +301,7 @@ def test_bounds_are_above_exact_values_at_points_of_boxes(seed: int) -> None:
     )
     lo, hi = -rng.random(2), rng.random(2)
     x, y = paired(f, g)
-    s = search_on(x, y, lo, hi, near(np.zeros(2), np.zeros(2)), UNIT)
+    s = search_on(x, y, lo, hi, near(np.zeros(2), np.zeros(2)), CHARGES)
     bounds = [forward(s), backward(s)]
     for _ in range(40):
         p = lo + (hi - lo) * rng.random(2)

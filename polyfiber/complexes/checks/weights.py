@@ -8,11 +8,11 @@ import numpy as np
 
 from ...budget import heed
 from ...numerics.products import nearest
+from ...numerics.rounding import UNIT
 
 if TYPE_CHECKING:
     from ..complex import PolyhedralComplex
 
-U = 2.0**-53
 BATCH = 1 << 12
 
 
@@ -40,7 +40,7 @@ def check_weights(cx: PolyhedralComplex, problems: list[str]) -> int:
             weights[0] = nearest(cx._frame.rows[cx._frame.n_domain :, :-1])
         linear = _block_parts if wired else _linear_parts
         size, terms = _sizes(weights) if wired else _chain_sizes(weights)
-        slack = 2.02 * terms * U * size + 1e-300
+        slack = 2.02 * terms * UNIT * size + 1e-300
         for start in range(0, len(two), BATCH):
             heed("the check of breakpoint weights")
             part = slice(start, start + BATCH)
