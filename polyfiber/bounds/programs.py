@@ -8,8 +8,6 @@ Where a bound is too large, a neuron of f or of g is taken as on, and as off. In
 
 from __future__ import annotations
 
-import heapq
-import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -19,6 +17,7 @@ import numpy as np
 from .._typing import FloatArray
 from ..budget import Monitor
 from ..numerics.rounding import UNIT
+from ..numerics.search import BestFirst
 from .goals import Alternative
 from .pairing import Side
 
@@ -395,28 +394,28 @@ def split_signs(
     >>> [split_signs(p, near(np.array([e]), np.zeros(1)), Monitor()).status for e in (0.75001, 0.74)]
     ['proved', 'open']
     """
-    worst, count = -np.inf, itertools.count(1)
+    worst, count = -np.inf, 0
     for group in groups:
         bound, v, y = programs.bound(group, {}, monitor)
-        next(count)
-        heap: list[tuple[float, int, dict[int, bool], FloatArray | None, FloatArray | None]] = []
+        count += 1
+        open_nodes = BestFirst[tuple[dict[int, bool], FloatArray | None, FloatArray | None]]()
         if bound > 0:
-            heap.append((-bound, 0, {}, v, y))
+            open_nodes.push(bound, ({}, v, y))
         worst = max(worst, min(bound, 0.0))
-        while heap:
-            key, _, taken, v, y = heapq.heappop(heap)
+        while open_nodes:
+            bound, (taken, v, y) = open_nodes.pop()
             if v is not None and tried is not None and tried(v[: programs.n_inputs]):
-                return SignSplit("violated", -key, next(count))
+                return SignSplit("violated", bound, count)
             halves = (
                 None if v is None or y is None or monitor.late else _best_split(programs, group, (taken, v, y), monitor)
             )
             if halves is None:
-                return SignSplit("open", max(-key, worst), next(count))
+                return SignSplit("open", max(bound, worst), count)
             for now, (value, w, u) in halves:
-                number = next(count)
+                count += 1
                 if value > 0:
-                    heapq.heappush(heap, (max(-value, key), number, now, w, u))
-    return SignSplit("proved", min(worst, 0.0), next(count))
+                    open_nodes.push(min(value, bound), (now, w, u))
+    return SignSplit("proved", min(worst, 0.0), count)
 
 
 def _best_split(programs: Programs, group: Any, node: Any, monitor: Monitor) -> list[Any] | None:
