@@ -198,12 +198,10 @@ def restrict(
 
 
 class _Ray(NamedTuple):
-    """A gate whose value is ``low`` times a line on one side and ``high`` times it on the other, and which changes its sign there."""
+    """A gate that reads the input alone: its form, and what multiple of it is behind the gate below and above its wall."""
 
     line: Triple
-    low: Fraction
-    high: Fraction
-    behind: tuple[Fraction, Fraction]  # the same of its value behind the gate
+    behind: tuple[Fraction, Fraction]
 
 
 class _Read(NamedTuple):
@@ -233,7 +231,7 @@ class _Numbering:
         self.constant = np.zeros(network.n_hidden, dtype=bool)
         self.units: list[Unit] = []
         self.rays: dict[int, _Ray] = {}  # by unit
-        self.lines: dict[Triple, int] = {}  # the unit that stands for a line
+        self.lines: dict[tuple[str, ...], int] = {}  # the unit that stands for a line, by what is near it
         self.reads: dict[int, _Read] = {}  # by gate, where it is not its unit
         self.turned: dict[int, tuple[int, int, int]] = {}
 
@@ -350,24 +348,21 @@ class _Numbering:
         first = int(reads[0]) if len(reads) else -1
         if first >= 0 and first not in self.rays:
             return False
-        line = self.rays[first].line if first >= 0 else _line_of(base)
-        unit = self.lines.get(line)
+        unit = first if first >= 0 else self.lines.get(_near(base))
         if unit is None or any(j != unit for j in reads.tolist()):
             return False
-        factor = _multiple(base, line)
+        factor = _multiple(base, self.rays[unit].line)
         if factor is None:
             return False
-        ray = self.rays[unit]
-        low, high = (factor + sum((Fraction(w) for w in data.tolist()), Fraction(0)) * behind for behind in ray.behind)
+        weight, its = sum((Fraction(w) for w in data.tolist()), Fraction(0)), self.rays[unit].behind
+        low, high = (factor + weight * behind for behind in its)
         if not low and not high:
             self.constant[gate], self.value[gate] = True, Fraction(0)
             return True
-        above = 1 if ray.high > 0 else -1  # the side of the line where the unit is above its wall
-        signs = ((low < 0) - (low > 0), (high > 0) - (high < 0))
-        turn = (signs[0], 0, signs[1]) if above > 0 else (signs[1], 0, signs[0])
+        turn = ((low < 0) - (low > 0), 0, (high > 0) - (high < 0))
         if turn != (-1, 0, 1):
             self.turned[gate] = turn
-        mine, its = _behind(low, high, pair), ray.behind
+        mine = _behind(low, high, pair)
         scale = (mine[1] - mine[0]) / (its[1] - its[0])
         read = _Read(scale, mine[0] - scale * its[0])
         if read != (1, 0):
@@ -378,22 +373,22 @@ class _Numbering:
     def _stands(self, unit: int, base: Triple, reads: IntArray, pair: tuple[Any, Any]) -> None:
         """Let a gate that reads the input alone stand for its line."""
         if not len(reads):
-            line = _line_of(base)
-            factor = _multiple(base, line)
-            assert factor is not None
-            self.rays[unit] = _Ray(line, factor, factor, _behind(factor, factor, pair))
-            self.lines[line] = unit
+            one = Fraction(1)
+            self.rays[unit] = _Ray(base, _behind(one, one, pair))
+            self.lines.setdefault(_near(base), unit)
 
 
-def _line_of(base: Triple) -> Triple:
-    """The line where a form that is not constant vanishes: the form over its first coefficient that is not 0."""
-    lead = base[0] or base[1]
-    return base[0] / lead, base[1] / lead, base[2] / lead
+def _near(base: Triple) -> tuple[str, ...]:
+    """The same for forms that are multiples of each other (but for one in millions), seldom for others."""
+    a, b, c = (_float(v) for v in base)
+    lead = np.float64(a or b)
+    with np.errstate(all="ignore"):
+        return tuple(f"{v / lead + 0.0:.9e}" for v in (b, c))
 
 
 def _multiple(base: Triple, line: Triple) -> Fraction | None:
     """The number that a form is of a line; None if it is none."""
-    factor = base[0] if line[0] else base[1]
+    factor = base[0] / line[0] if line[0] else base[1] / line[1]
     same = base[0] == factor * line[0] and base[1] == factor * line[1] and base[2] == factor * line[2]
     return factor if same else None
 
