@@ -14,7 +14,7 @@ Part ``corpus``: the same for the named degenerate networks of `polyfiber.testin
 Part ``box``: what must hold of a level set that cuts a box in two, whatever the network: Mayer and Vietoris say that the Betti numbers of
 level set and both sides add up (regular level or not), Euler characteristics do, volumes of sides and classes fill the box, vertices
 lie on the level exactly and within their error bounds, at a regular level inner edges of the mesh lie in two polygons, persistence
-gives the Betti numbers of the lower side, images of regions have the dimension of their exact corners, nearest points lie on the level.
+gives the Betti numbers of the lower side, the closed surfaces around both sides are dual to them (Alexander), images of regions have the dimension of their exact corners, nearest points lie on the level.
 
 Part ``cells``: every set of every network is derived a second time with the engine: its conditions become neurons of one more layer,
 that network's complex is enumerated from nothing, and all cells must agree, sign for sign. Incidences are checked as well: the
@@ -332,6 +332,39 @@ def identities(net: pf.ReLUNetwork, rng: np.random.Generator) -> list[str]:
         rim = {tuple(sorted(e)) for e in mesh.border_edges.tolist()}
         if any(k != (1 if tuple(e) in rim else 2) for e, k in zip(*(x.tolist() for x in mesh.edge_use()))):
             wrong.append("an edge lies in a wrong number of polygons")
+    if regular:
+        wrong += duality(level, (below, "below")) + duality(level, (above, "above"))
+    return wrong
+
+
+def duality(level: Any, side: tuple[Any, str]) -> list[str]:
+    """Alexander duality for a side of a regular level set in the plane or in space, and the closed surface around it.
+
+    The surface has as many components as the side and the holes of its complement, b_0 + b_(d - 1); in space its genus, all components
+    together, is b_1.
+    """
+    solid, cap = side
+    d = level.complex.dimension
+    if solid.dimension < d:
+        return []
+    mesh, b = level.mesh(cap=cap), [*solid.betti_numbers(), 0, 0]
+    following = np.arange(len(mesh.indices)) + 1
+    following[mesh.ptr[1:] - 1] = mesh.ptr[:-1]
+    parent = list(range(len(mesh.points)))
+
+    def root(v: int) -> int:
+        while parent[v] != v:
+            parent[v] = parent[parent[v]]
+            v = parent[v]
+        return v
+
+    edges = {(min(e), max(e)) for e in zip(mesh.indices.tolist(), mesh.indices[following].tolist())}
+    for v, w in edges:
+        parent[root(v)] = root(w)
+    components = len({root(v) for v in range(len(mesh.points))})
+    wrong = [] if components == b[0] + b[d - 1] else [f"the surface of the side {cap} has {components} components"]
+    if d == 3 and len(mesh.points) - len(edges) + mesh.n_polygons != 2 * components - 2 * b[1]:
+        wrong.append(f"the surface of the side {cap} has another genus")
     return wrong
 
 

@@ -369,7 +369,8 @@ def _vtu(mesh: Mesh) -> str:
     def array(name: str, kind: str, values: Any, components: int = 1) -> str:
         heed("writing polygons")
         text = " ".join(map(repr if kind == "Float64" else str, np.asarray(values).ravel().tolist()))
-        return f'<DataArray type="{kind}" Name="{name}" NumberOfComponents="{components}" format="ascii">{text}</DataArray>'
+        many = f' NumberOfComponents="{components}"' if components > 1 else ""
+        return f'<DataArray type="{kind}" Name="{name}"{many} format="ascii">{text}</DataArray>'
 
     many = np.diff(mesh.ptr)
     kinds = np.where(many == 2, 3, 7)  # VTK_LINE, VTK_POLYGON

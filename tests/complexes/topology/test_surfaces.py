@@ -115,10 +115,27 @@ def test_other_programs_read_the_files(tmp_path: Path) -> None:
     for suffix in ("obj", "ply", "vtu"):
         surface.save(tmp_path / f"s.{suffix}", cap="above")
         found = meshio.read(tmp_path / f"s.{suffix}")
-        assert np.allclose(found.points, mesh.points)
-        assert sum(len(block.data) for block in found.cells) == mesh.n_polygons
+        assert np.array_equal(found.points, mesh.points)
+        polygons = [tuple(row) for block in found.cells for row in block.data.tolist()]
+        assert sorted(polygons) == sorted(tuple(mesh.polygon(i).tolist()) for i in range(mesh.n_polygons))
     shown = meshio.read(tmp_path / "s.vtu")
-    assert {"face", "face_dimension", "normal"} <= set(shown.cell_data)
+    order = {tuple(mesh.polygon(i).tolist()): i for i in range(mesh.n_polygons)}
+    rows = [order[tuple(row)] for block in shown.cells for row in block.data.tolist()]
+    for name, values in [*mesh.cell_data.items(), ("normal", mesh.normals)]:
+        assert np.array_equal(np.concatenate(shown.cell_data[name]), np.asarray(values)[rows]), name
+
+
+def test_curves_are_read_by_other_programs(tmp_path: Path) -> None:
+    meshio = pytest.importorskip("meshio")
+    _, curve = regular((2, 8, 5, 1), 0)
+    mesh = curve.mesh()
+    for suffix in ("obj", "vtu"):  # meshio reads no edges from PLY
+        curve.save(tmp_path / f"s.{suffix}")
+        found = meshio.read(tmp_path / f"s.{suffix}")
+        assert np.array_equal(found.points[:, :2], mesh.points)
+        assert suffix == "obj" or np.array_equal(found.cells[0].data, mesh.indices.reshape(-1, 2))
+    text = (tmp_path / "s.obj").read_text()
+    assert text.count("\nl ") == mesh.n_polygons
 
 
 def test_what_cannot_be_capped() -> None:

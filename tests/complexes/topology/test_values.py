@@ -78,6 +78,26 @@ def test_many_vertices_in_one_group_and_in_several_portions(monkeypatch: pytest.
     assert (whole[both] == parts[both]).all()
 
 
+@pytest.mark.parametrize("shape", [(2, 7, 9, 2), (3, 6, 5, 1), (1, 5, 4, 2)])
+@pytest.mark.parametrize("boxed", [False, True])
+def test_in_the_order_of_a_walk_too(shape: tuple[int, ...], boxed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    domain = pf.Box([-1.0] * shape[0], [1.5] * shape[0]) if boxed else None
+    cx = pf.canonical_complex(pf.ReLUNetwork.random(shape, rng=5), domain)
+    gates = gates_of(cx, 2, np.random.default_rng(5))
+    grouped = gates.at_vertices.signs()
+    monkeypatch.setattr("polyfiber.complexes.topology.values.WALKED", -1.0)
+    order = np.concatenate(list(gates.at_vertices._orders()))
+    assert sorted(order.tolist()) == list(range(cx._skeleton.nv))
+    walked = gates.at_vertices.signs()
+    both = (grouped != UNKNOWN) & (walked != UNKNOWN)
+    assert both.mean() > 0.5
+    assert (grouped[both] == walked[both]).all()
+    value, bound = gates.at_vertices.bounded()
+    some = np.flatnonzero(cx._skeleton.state.at_inf[: cx._skeleton.nv] < 0)[:30]
+    truth, _ = exact_values(gates, some)
+    assert not (np.abs(truth - np.vectorize(Fraction)(value[some])) > bound[some] * (1 + 1e-9)).any()
+
+
 def moved(cx: pf.PolyhedralComplex, by: float, rng: np.random.Generator) -> None:
     """Coordinates as poor as their bounds say: within ``by`` of where they were."""
     st, nv = cx._skeleton.state, cx._skeleton.nv
