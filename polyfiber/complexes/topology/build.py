@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..._typing import Array, BoolArray, IntArray
+from ..._typing import Array, BoolArray, IntArray, SignArray
 from ...budget import Budget, Monitor
-from ...errors import InputError, NumericalError
+from ...errors import InputError
+from ...numerics import exact
 from .cells import Cells, Csr, Layer, section
 from .gates import Gates
 from .sets import PolyhedralSet, require_output, require_value, shown_value
@@ -184,7 +185,7 @@ def _bending_again(owner: PolyhedralSet, cx: PolyhedralComplex) -> list[set[byte
     if not d:
         return found
     regions = cx.signs(d)[:, :n]
-    inner = [_inner(cx, net, r, regions[r]) for r in range(cx.n_regions)]
+    inner = _inner(cx, net, regions)
     values = [net(x[None])[0] for x in inner]
     above, rows = cx._store.covers_above(d - 1)
     kept = np.zeros(cx.f_vector[d - 1], dtype=np.bool_)
@@ -211,25 +212,14 @@ def _signs_at(net: Any, x: Array, n: int) -> Array:
     return np.array([(v > 0) - (v < 0) for v in values], dtype=np.int8)
 
 
-def _inner(cx: PolyhedralComplex, net: Any, region: int, signs: Array) -> Array:
-    """A rational point inside of a region: the float one, or the mean of its corners and a step along its rays."""
-    guess = cx.interior_points(cx.dimension)[region]
-    p = cx.polytopes
-    own = p.vertices[1][p.vertices[0][region] : p.vertices[0][region + 1]]
-    out = p.rays[1][p.rays[0][region] : p.rays[0][region + 1]]
-    for x in (_as_fractions(guess), _middle(cx, own, out)):
-        if (_signs_at(net, x, len(signs)) == signs).all():
-            return x
-    raise NumericalError(f"no rational point inside of region {region} was found; please report this network")
-
-
-def _middle(cx: PolyhedralComplex, vertices: Array, rays: Array) -> Array:
-    points: Array = cx.exact_vertices(vertices).sum(axis=0) / len(vertices)
-    return points + _as_fractions(cx.rays[1][rays].sum(axis=0)) if len(rays) else points
-
-
-def _as_fractions(x: Array) -> Array:
-    return np.array([Fraction(float(v)) for v in x], dtype=object)
+def _inner(cx: PolyhedralComplex, net: Any, regions: SignArray) -> Array:
+    """A rational point inside of every region: the float one where it is, else the mean of its corners and a step along its rays."""
+    guess = cx.interior_points(cx.dimension)
+    found = exact.as_fractions(np.where(np.isfinite(guess), guess, 0.0))
+    missed = [r for r, x in enumerate(found) if (_signs_at(net, x, regions.shape[1]) != regions[r]).any()]
+    if missed:
+        found[missed] = cx.interior_points(cx.dimension, exact=True)[missed]
+    return found
 
 
 def _largest(values: Array, pairs: list[tuple[int, int]], n: int) -> BoolArray:

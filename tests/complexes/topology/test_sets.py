@@ -220,3 +220,13 @@ def test_what_holds_of_every_level_set_in_a_box() -> None:
     networks, problems = in_boxes(6.0, 2026)
     assert networks >= 2
     assert not problems
+
+
+def test_breakpoints_of_networks_on_all_scales_are_checked() -> None:
+    """Regions that no float lies in: the check takes rational points inside of them."""
+    for seed in (7, 15):
+        rng = np.random.default_rng([11, seed])
+        net = pf.ReLUNetwork.random((int(rng.integers(2, 4)), 5, 4, 2), rng=rng)
+        W = [w * 10.0 ** rng.integers(-12, 13, (len(w), 1)) for w in net.weights]
+        cx = pf.canonical_complex(pf.ReLUNetwork(W, net.biases))
+        assert cx.breakpoint_complex().as_set().certificate.verify().ok
