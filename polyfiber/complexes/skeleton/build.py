@@ -612,9 +612,9 @@ class Skeleton:
 
     def orientation(self) -> WordArray:
         """Mask of upward edges of every vertex, bit 2 slot + side; edges to infinity go up, nothing goes up from there."""
-        level = self._level[: self._n_level].astype(np.int64)
-        self._n_level = 0
-        return resolve(self, level)
+        up = resolve(self, self._level[: self._n_level].astype(np.int64))
+        self._n_level = 0  # not before: where a budget stops this, all edges are listed still
+        return up
 
     def orient_anew(self) -> None:
         """Forget all orientations, as when the arrays were read from a file."""

@@ -66,6 +66,54 @@ def test_vertices_hear_who_watches() -> None:
         assert len(ask(found)) == found.f_vector[0]  # what was stopped can be asked again
 
 
+class Tripwire(Monitor):
+    """A budget that ends when the clock is looked at for the n-th time."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__()
+        self.rest_of_looks = n
+
+    def check_time(self, what: str, partial: Any = None) -> None:
+        self.rest_of_looks -= 1
+        if self.rest_of_looks < 0:
+            raise pf.errors.BudgetExceededError(what, partial=partial)
+
+
+ASKED: dict[str, Callable[[Any], Any]] = {
+    "mesh": lambda s: (s.mesh().points.tolist(), s.mesh().indices.tolist()),
+    "level set": lambda s: s.complex.level_set(0.1, 1).signs(1).tolist(),
+    "sublevel set": lambda s: s.complex.sublevel_set(0.1).f_vector,
+    "persistence": lambda s: s.complex.persistence().betti(0.1),
+    "critical points": lambda s: s.complex.critical_points().vertices.tolist(),
+    "image": lambda s: (s.complex.image().rank.tolist(), s.complex.image().points[0].tolist()),
+    "nearest point": lambda s: s.nearest_point([0.0, 0.0, 0.0]).squared,
+    "faces": lambda s: [s.complex.signs(k).sum() for k in range(4)],
+    "breakpoints": lambda s: s.complex.breakpoint_complex().betti_numbers(),
+}
+
+
+@pytest.mark.parametrize("lattice", [False, True])
+@pytest.mark.parametrize("name", ASKED)
+def test_what_was_stopped_at_any_look_answers_the_same_later(name: str, lattice: bool) -> None:
+    def fresh() -> Any:
+        net = pf.ReLUNetwork.random((3, 5, 4, 3), rng=3)
+        if lattice:
+            net = pf.ReLUNetwork([np.round(2 * w) / 2 for w in net.weights], [np.round(2 * b) / 2 for b in net.biases])
+        return pf.canonical_complex(net, BOX, inflate=1e6).level_set(0.1)
+
+    ask, expected = ASKED[name], ASKED[name](fresh())
+    looks = [0, 1, 2, 3, 5, 8, 12, 17, 23, 40, 80, 160, 400]
+    for n in looks:
+        found = fresh()
+        try:
+            with Tripwire(n).watching():
+                ask(found)
+        except pf.errors.BudgetExceededError:
+            assert ask(found) == expected, n
+        else:
+            break
+
+
 def test_columns_are_the_same_in_portions(monkeypatch: pytest.MonkeyPatch) -> None:
     """The clock may be looked at after any column, and the pool may grow at any."""
     cx = pf.canonical_complex(pf.ReLUNetwork.random((3, 8, 6, 1), rng=3), BOX)
