@@ -44,6 +44,10 @@ def chain_of(net: PiecewiseLinearNetwork) -> ReLUNetwork:
     weights: list[Array] = []
     biases: list[Array] = []
     # the input is not made of nonnegative units: before the first layer its decoder is the identity
+    if net.n_inputs > DENSE_LIMIT:
+        raise InputError(
+            f"the ReLU chain is too large, it would carry {net.n_inputs:,} inputs; use the network as it is"
+        )
     live = {0: _Decoder(np.arange(net.n_inputs), _rational(np.ones(net.n_inputs)), 0)}
     total, room = net.n_inputs, 0
     for l, affine in enumerate(maps):

@@ -322,7 +322,11 @@ class PiecewiseLinearNetwork:
     ) -> None:
         if isinstance(n_inputs, bool) or not isinstance(n_inputs, int | np.integer) or n_inputs < 1:
             raise InputError(f"n_inputs is {n_inputs!r}; expected a positive integer")
-        if not isinstance(output, AffineMap) or not all(isinstance(b, GateBlock) for b in blocks):
+        if (
+            not isinstance(output, AffineMap)
+            or not isinstance(blocks, Sequence)
+            or not all(isinstance(b, GateBlock) for b in blocks)
+        ):
             raise InputError("expected a sequence of GateBlock and an AffineMap for the outputs")
         if output.n_rows == 0:
             raise ShapeError("a network needs at least one output")
@@ -521,6 +525,8 @@ class PiecewiseLinearNetwork:
         points = np.asarray(X)
         if points.ndim == 0 or points.shape[-1] != self._n_inputs:
             raise ShapeError(f"points of shape {points.shape} do not fit a network with {self._n_inputs} inputs")
+        if points.dtype.kind not in "fiubO":
+            raise InputError(f"points of dtype {points.dtype}; expected numbers")
         if self.is_exact:
             points = _exact_array(points)
         elif points.dtype == object:

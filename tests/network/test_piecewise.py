@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import polyfiber as pf
-from polyfiber.errors import InputError, PolyfiberError, ShapeError
+from polyfiber.errors import BudgetExceededError, InputError, PolyfiberError, ShapeError
 from polyfiber.network.piecewise import GateGroup, require_chain
 from polyfiber.network.sparse import SparseMatrix
 
@@ -197,6 +197,8 @@ BAD: dict[str, tuple[Callable[[], Any], type[PolyfiberError], str]] = {
     ),
     "input shape": (lambda: pf.PiecewiseLinearNetwork(1, [], ONE, input_shape=(2, 2)), ShapeError, "input_shape"),
     "points": (lambda: pf.PiecewiseLinearNetwork(1, [], ONE)([[1.0, 2.0]]), ShapeError, "do not fit"),
+    "texts": (lambda: pf.PiecewiseLinearNetwork(1, [], ONE)([["a"]]), InputError, "expected numbers"),
+    "no sequence": (lambda: pf.PiecewiseLinearNetwork(1, 5, ONE), InputError, "a sequence of GateBlock"),  # type: ignore[arg-type]
     "gate": (lambda: pf.PiecewiseLinearNetwork(1, [GATE], ONE).neuron(1), InputError, "does not exist"),
 }  # fmt: skip
 
@@ -217,3 +219,12 @@ def test_a_chain_beyond_memory_is_refused() -> None:
     assert net(np.full(n, -1.0)).sum() == n
     with pytest.raises(InputError, match="too large"):
         net.to_chain()
+    wide = SparseMatrix([0, 0], [], [], (1, 10**9))
+    with pytest.raises(InputError, match="too large"):
+        pf.PiecewiseLinearNetwork(
+            10**9, [pf.GateBlock({0: wide}, [1.0], slopes=(-1, 1))], pf.AffineMap({1: [[1.0]]}, [0.0])
+        ).to_chain()
+    many = SparseMatrix(np.arange(10**6 + 1), np.zeros(10**6, dtype=int), np.ones(10**6), (10**6, 1))
+    net = pf.PiecewiseLinearNetwork(1, [pf.GateBlock({0: many}, np.zeros(10**6))], pf.AffineMap({0: [[1.0]]}, [0.0]))
+    with pytest.raises(BudgetExceededError, match="buckets"):
+        pf.canonical_complex(net, budget=pf.Budget(memory=1 << 28))

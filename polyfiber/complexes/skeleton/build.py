@@ -24,6 +24,8 @@ from .layout import flat_star, grown, more_bases, moved_state, new_state, packed
 from .orientation import every_edge, lift_of, resolve
 
 CHUNK = 64
+LARGE = 1 << 16
+"""Facets whose buckets are counted before they are made."""
 SOLVED = 1 << 14  # vertices between two looks at the clock
 LISTED = 1 << 15
 """Entries that lists begin with: room that is not used costs nothing, a kernel that stops to ask for more does."""
@@ -136,6 +138,8 @@ class Skeleton:
         self.dead = np.zeros(0, dtype=np.bool_)
         self.state = new_state(frame, 64, 64)
         ids = frame.net.inf
+        if ids > LARGE:
+            monitor.check_memory(2 * ids * CHUNK * 4, f"buckets for {ids:,} facets")
         link = np.arange(1, 4 * ids + 513, dtype=np.int32)
         link[-1] = -1
         self.buckets = sk.Buckets(
