@@ -1,18 +1,20 @@
 """Attack on the readers: damaged copies of real files must be refused with one error of ours, or read with the values that
 the format's own library gives.
 
-    python scripts/attacks/readers.py [--count 500] [--seconds 0] [--seed 0] [FILE ...]
+    python scripts/attacks/readers.py [--count 500] [--seconds 0] [--seed 0] [--headers 0] [FILE ...]
 
 Every copy is read in a process of its own with 4 GB of memory and 20 s of processor time. Without files: all of ``data``
 and one file of each format that is written here. Where a copy is read, the values are compared with those of onnxruntime
 (where that refuses the file, of the reference evaluator of ONNX), Keras (where it is installed: ``pip install keras jax``),
 h5py, safetensors or numpy, which share no code with the reader. Prints one line a file and exits 1 if anything is wrong.
+``--headers``: so many headers of ``.npy`` entries instead, beside `numpy.lib.format.read_array`.
 ``agree``: the same values. ``alone``: the library refuses the file, or cannot be asked (``SHOW_ALONE=1`` says why).
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import multiprocessing
 import os
@@ -392,6 +394,55 @@ def attack(
     return found, longest, most, tried
 
 
+def headers(count: int, seed: int) -> int:
+    """Headers of arrays changed by characters that they are made of; returns how many are read otherwise than by NumPy."""
+    from polyfiber.network.readers.npz import parse_npy
+
+    rng, found = np.random.default_rng(seed), Counter[str]()
+    wholes: list[bytes] = []
+    texts: list[Any] = [np.array("hello"), np.array(["ab", "c"]), np.array(b"xyz"), np.array(["", ""])]
+    numbers = [
+        np.arange(6.0).reshape(2, 3),
+        np.arange(5, dtype=">i4"),
+        np.zeros((0, 3)),
+        np.array([True, False]),
+        np.float32(3),
+    ]
+    for array in (*texts, *numbers, np.asfortranarray(np.arange(6.0).reshape(2, 3))):
+        out = io.BytesIO()
+        np.save(out, array, allow_pickle=False)
+        wholes.append(out.getvalue())
+    letters = b" ,'(){}:<>|=fiubUS0123456789TrueFals\n\x00\xff\xa0"
+    for _ in range(count):
+        data = bytearray(wholes[int(rng.integers(len(wholes)))])
+        for _ in range(int(rng.integers(1, 4))):
+            at = min(len(data) - 1, int(rng.integers(80 if rng.random() < 0.8 else len(data))))
+            kind, letter = int(rng.integers(4)), letters[int(rng.integers(len(letters)))]
+            if kind == 0:
+                data[at] = letter
+            elif kind == 1:
+                data[at] ^= 1 << int(rng.integers(8))
+            elif kind == 2:
+                del data[at]
+            else:  # of the same length, mostly
+                data.insert(at, letter)
+                if (blank := data.rfind(b"  ")) > 0:
+                    del data[blank]
+        ours: Any = None
+        theirs: Any = None
+        with contextlib.suppress(PolyfiberError):
+            ours = parse_npy(bytes(data), "x")
+        with contextlib.suppress(Exception):
+            theirs = np.lib.format.read_array(io.BytesIO(bytes(data)), allow_pickle=False)
+        if ours is None:
+            found["refused"] += 1
+        else:
+            same = theirs is not None and ours.shape == theirs.shape and ours.tobytes() == theirs.tobytes()
+            found["agree" if same else "WRONG"] += 1
+    print(f"{count} headers: {dict(found)}")
+    return found["WRONG"]
+
+
 def samples(folder: Path) -> list[Path]:
     """Files of the formats that ``data`` does not hold."""
     net = pf.ReLUNetwork.random((3, 6, 4, 2), rng=0)
@@ -405,8 +456,11 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=500, help="copies of each file")
     parser.add_argument("--seconds", type=float, default=0, help="stop after so long; 0: never")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--headers", type=int, default=0)
     parser.add_argument("files", nargs="*", type=Path)
     args = parser.parse_args()
+    if args.headers:
+        return int(headers(args.headers, args.seed) > 0)
     import onnx  # noqa: F401  (once, before the children are made)
     import onnxruntime
 
