@@ -209,6 +209,11 @@ def _keep_lanes(bits, a, out):
     lanes.store(out, one, lanes.where8(bits, lanes.load8(a, one)))
 
 
+@jit.kernel
+def _signs(signs, out):
+    lanes.store(out, np.uint64(0), lanes.signs8(signs, np.uint64(1)))
+
+
 def test_lanes_are_kept_by_bits_whatever_the_others_hold() -> None:
     a = np.random.default_rng(0).normal(size=9)
     a[3], a[6] = np.inf, np.nan
@@ -217,6 +222,12 @@ def test_lanes_are_kept_by_bits_whatever_the_others_hold() -> None:
         _keep_lanes(np.uint64(bits), a, out)
         kept = np.array([bool(bits >> i & 1) for i in range(8)])
         assert np.array_equal(out[1:], np.where(kept, a[1:], 0.0), equal_nan=True)
+
+
+def test_signs_are_doubles_in_lanes() -> None:
+    signs, out = np.array([9, -1, 0, 1, 1, -1, -128, 127, 0], dtype=np.int8), np.zeros(8)
+    _signs(signs, out)
+    assert out.tolist() == signs[1:].tolist()
 
 
 @jit.kernel

@@ -92,6 +92,10 @@ if numba.config.DISABLE_JIT:
             lanes = lanes[:half] + lanes[half:]
         return float(lanes[0])
 
+    def signs8(array: Any, index: Any) -> Any:
+        """Eight consecutive int8 as doubles."""
+        return np.asarray(array[int(index) : int(index) + 8], dtype=np.float64)
+
     def where8(bits: Any, lanes: Any) -> Any:
         """Those of eight lanes whose bit is set, zeros elsewhere."""
         return np.where((int(bits) >> np.arange(8)) & 1, lanes, 0.0)
@@ -283,6 +287,19 @@ else:
             return builder.extract_element(value, ir.Constant(ir.IntType(32), 0))
 
         return types.float64(lanes), codegen
+
+    @intrinsic
+    def signs8(typing_context, array, index):
+        """Eight consecutive int8 of a contiguous 1-D array, all of which must exist, as doubles."""
+
+        def codegen(context, builder, signature, args):
+            data = context.make_array(signature.args[0])(context, builder, args[0]).data
+            vector = ir.VectorType(ir.IntType(8), 8)
+            signs = builder.load(builder.bitcast(builder.gep(data, [args[1]]), vector.as_pointer()))
+            signs.align = 1
+            return builder.sitofp(signs, EIGHT.vector)
+
+        return EIGHT(array, types.uint64), codegen
 
     @intrinsic
     def where8(typing_context, bits, lanes):

@@ -126,7 +126,8 @@ def decision_boundary(s: PlanarSlice) -> Segments:
     Returns
     -------
     Segments
-        Labels are the two classes. Ends are floats; where three classes meet, they are the true point up to rounding.
+        Labels are the two classes. Which regions their tie crosses is exact. Ends are floats; where three classes meet,
+        they are the true point up to rounding.
     """
     values = s.values
     n = values.shape[1]
@@ -141,17 +142,17 @@ def decision_boundary(s: PlanarSlice) -> Segments:
     owner, tail, head = _sides(s)
     keep = mixed[owner]
     sides = owner[keep], tail[keep], head[keep]
-    used = np.unique(sides[1])
+    used, doubt = np.unique(sides[1]), 3.0 * s._tables.values[:, -1] + 1e-300
     x = s.coordinates
     parts: list[tuple[FloatArray, IntArray, Array]] = []
     for i in range(n):
         for j in range(i + 1, n):
             difference = values[:, i] - values[:, j]
-            if not len(used) or difference[used].min() > 0 or difference[used].max() < 0:
+            if bool((np.abs(difference[used]) > doubt[used]).all()) and len(np.unique(difference[used] > 0)) < 2:
                 continue
             weights = np.zeros(n)
             weights[i], weights[j] = 1.0, -1.0
-            positive = difference > 0 if n > 2 else s.output_signs(weights) > 0
+            positive = s.output_signs(weights) > 0
             region, t0, h0, p0, t1, h1, p1 = _crossings(positive, difference, sides)
             if not len(region):
                 continue

@@ -11,7 +11,8 @@ from collections import namedtuple
 
 import numpy as np
 
-from ..jit import bare_kernel, inline_kernel
+from ..jit import bare_kernel, inline_kernel, trailing_zeros
+from ..lanes import above8, load_row8, magnitude, plus, scaled, signs8, times
 from ..rounding import UNIT
 from ..rows import hash_row, probe
 
@@ -21,6 +22,7 @@ FULL = -3
 NONE = 9
 PAD = 1e-15
 BLOCK = 64
+ZERO, ONE, EIGHT_BITS = np.uint64(0), np.uint64(1), np.uint64(255)
 # sides (S, 4): lines, nonnegative inside; corners (S, 4), corner k between sides k - 1 and k
 Domain = namedtuple("Domain", "sides corners")
 # two buffers of vertices: corner (2, cap, 4) x, y and bounds of their errors; line (2, cap); tags (2, cap, 2) of vertex and
@@ -238,15 +240,22 @@ def _frame(poly):
     return 0.5 * (x0 + x1), 0.5 * (y0 + y1), 0.5 * (x1 - x0) + PAD, 0.5 * (y1 - y0) + PAD
 
 
-@bare_kernel
+@inline_kernel
 def _near(form, sign, begin, end, cx, cy, rx, ry):
-    """How many of some gates may vanish in a box; a loop without branches, for the machine's vectors."""
-    a, b, c, e = form[0], form[1], form[2], form[3]
-    many = 0
-    for g in range(begin, end):
-        value = np.float64(sign[g]) * (a[g] * cx + b[g] * cy + c[g])
-        many += np.int64(not value > abs(a[g]) * rx + abs(b[g]) * ry + e[g])
-    return many
+    """Which gates begin <= g < end, 64 at most, may vanish in a box, as bits."""
+    bits = ZERO
+    whole = begin + (end - begin) // 8 * 8
+    for g in range(begin, whole, 8):
+        a, b = load_row8(form, 0, g), load_row8(form, 1, g)
+        value = plus(plus(scaled(cx, a), scaled(cy, b)), load_row8(form, 2, g))
+        bound = plus(plus(scaled(rx, magnitude(a)), scaled(ry, magnitude(b))), load_row8(form, 3, g))
+        far = above8(times(signs8(sign, np.uint64(g)), value), bound)
+        bits |= (far ^ EIGHT_BITS) << np.uint64(g - begin)
+    for g in range(whole, end):
+        value = sign[g] * (form[0, g] * cx + form[1, g] * cy + form[2, g])
+        if not value > abs(form[0, g]) * rx + abs(form[1, g]) * ry + form[3, g]:
+            bits |= ONE << np.uint64(g - begin)
+    return bits
 
 
 @bare_kernel
@@ -277,15 +286,15 @@ def build(form, sign, domain, poly, answers, hints, n_hints):
                 return r
     cx, cy, rx, ry = _frame(poly)
     for begin in range(0, gates, BLOCK):
-        end = min(begin + BLOCK, gates)
-        if _near(form, sign, begin, end, cx, cy, rx, ry) == 0:
-            continue
-        for g in range(begin, end):
+        bits = _near(form, sign, begin, min(begin + BLOCK, gates), cx, cy, rx, ry)
+        while bits != ZERO:
+            g = begin + np.int64(trailing_zeros(bits))
+            bits &= bits - ONE
             s = sign[g]
-            if s == 0:
+            if s == 0 or done[g] == stamp:
                 continue
             a, b = form[0, g], form[1, g]
-            if s * (a * cx + b * cy + form[2, g]) > abs(a) * rx + abs(b) * ry + form[3, g] or done[g] == stamp:
+            if s * (a * cx + b * cy + form[2, g]) > abs(a) * rx + abs(b) * ry + form[3, g]:  # the box is smaller by now
                 continue
             r = clip(g, form, sign, sides, poly, answers)
             if r < 0:
