@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -50,10 +49,10 @@ def settle(search: BoxSearch, monitor: Monitor, *, seconds: float | None = None,
     >>> settle(BoxSearch(paired(f, g), near(np.array([0.01]), np.zeros(1)), -np.ones(2), np.ones(2)), Monitor()).status
     'proved'
     """
-    started = time.monotonic()
+    clock = Monitor()  # compiling does not count
 
     def left() -> float:
-        own = np.inf if seconds is None else seconds - (time.monotonic() - started)
+        own = np.inf if seconds is None else seconds - clock.elapsed
         rest = np.inf if monitor.left is None else monitor.left
         return float(min(own, rest))
 
@@ -65,7 +64,7 @@ def settle(search: BoxSearch, monitor: Monitor, *, seconds: float | None = None,
     ):
         return search.run(monitor, seconds=seconds, attack=attack)
     found = search.run(monitor, seconds=min(FIRST, 0.2 * left()), attack=attack)
-    spent = time.monotonic() - started
+    spent = clock.elapsed
     if found.status != "open" or found.stopped == "interrupted" or left() <= 0:
         return found
     if not found.boxes or search.box_seconds > SLOW:  # another look at the whole box would not end in time
@@ -82,7 +81,7 @@ def settle(search: BoxSearch, monitor: Monitor, *, seconds: float | None = None,
         signs = by_signs(search, monitor, PART * left() if np.isfinite(left()) else 60.0)
     except KeyboardInterrupt:
         return replace(found, stopped="interrupted")
-    search.seconds += time.monotonic() - started - spent
+    search.seconds += clock.elapsed - spent
     if signs is not None and signs.status == "proved":
         tree = Tree(search.lo, search.hi, np.array([SIGNS], dtype=np.int32), np.zeros(1, dtype=np.int32))
         return replace(

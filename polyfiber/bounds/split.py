@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .._typing import FloatArray
-from ..budget import Monitor
+from ..budget import Budget, Monitor
 from ..kernels.bounds import boxes as search_kernel
 from ..kernels.bounds.boxes import Pool, Search
 from ..kernels.bounds.pair import N_CHARGES, Goal, Pair
@@ -175,8 +174,9 @@ class BoxSearch:
         seconds : float, optional
             Limit for this call, where that of the monitor is later or there is none.
         """
-        started = time.monotonic()
-        limit = np.inf if seconds is None else started + seconds
+        clock = Monitor(
+            Budget(None if seconds is None or seconds == np.inf else max(0.0, seconds))
+        )  # compiling does not count
         stopped, status = "", "open"
         steps, climbed = 1, -np.inf
         try:
@@ -189,17 +189,17 @@ class BoxSearch:
             if self._violated():
                 status = "violated"
             while status == "open":
-                began = time.monotonic()
+                began = clock.elapsed
                 boxes = int(self.state.counts[search_kernel.BOXES])
                 if (
-                    boxes and self.state.counts[search_kernel.HEAP] and (monitor.late or began > limit)
+                    boxes and self.state.counts[search_kernel.HEAP] and (monitor.late or clock.late)
                 ):  # the whole box is looked at in any case
                     stopped = f"the time is used up after {self.state.counts[search_kernel.BOXES]} boxes"
                     break
                 code = search_kernel.search(
                     self.pair, self.goal, self.pool, self.state, self.planes, self.forms, self.unit, steps
                 )
-                took = time.monotonic() - began
+                took = clock.elapsed - began
                 rate = (self.state.counts[search_kernel.BOXES] - boxes) / max(took, 1e-6)
                 steps = int(np.clip(rate * SLICE, 1, min(4 * steps, MOST)))
                 if code == search_kernel.FOUND:
@@ -221,10 +221,10 @@ class BoxSearch:
                     climbed = float(self.state.numbers[search_kernel.BEST])
                     if self._violated():
                         status = "violated"
-                self._tell(monitor, phase, time.monotonic() - started)
+                self._tell(monitor, phase, clock.elapsed)
         except KeyboardInterrupt:
             stopped = "interrupted"
-        self.seconds += time.monotonic() - started
+        self.seconds += clock.elapsed
         return self._outcome(status, stopped)
 
     @property
