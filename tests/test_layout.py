@@ -22,7 +22,7 @@ WHOLE = {
         "against_exact", "attacks", "against_lp", "cdd", "degenerate_domains", "exact_points", "golden", "hard_inputs", "identities",
         "limits", "oracles", "piecewise", "widths",
     },
-    "complexes/topology": {"against_oracle", "critical", "distance", "images", "invariance", "slices"},
+    "complexes/topology": {"against_oracle", "bad_input", "invariance", "limits", "slices"},
     "datasets": {"hostile_inputs", "outside", "shipped"},
     "datasets/storage": {"remote"},
     "datasets/tables": {"falsified"},
