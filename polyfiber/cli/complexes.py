@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,7 @@ def info(
             (k.replace("_", " "), shown(v)) for k, v in facts.items() if k not in ("expected", "questions", "estimate")
         ]
         rows[0] = ("architecture", widths(net.architecture))
-        rows += [(f"expected {k}", shown(size[k])) for k in ("vertices", "faces")]
+        rows += [(f"expected {k}", str(_few_digits(size[k]))) for k in ("vertices", "faces")]
         rows += [
             (f"{k}, MB", shown(size[f"{n}_bytes"] / 1e6))
             for k, n in (("skeleton", "skeleton"), ("all faces", "all_faces"))
@@ -115,6 +116,14 @@ def info(
         )
     if stopped is not None:
         raise stopped
+
+
+def _few_digits(count: int) -> int | str:
+    """A count as a line can hold it: those of large networks have a hundred digits."""
+    if count < 10**15:
+        return count
+    power = int(math.log10(count))
+    return f"{count // 10 ** (power - 2) / 100:.2f}e+{power}"
 
 
 def _rough(value: float) -> float:
@@ -168,7 +177,7 @@ def complex_(
             raise typer.Exit(1)
         return
     if count:
-        with partial_shown(net, domain, json=output.json):
+        with partial_shown(net, domain, json=output.json, again="Give it more --seconds, or a smaller domain."):
             counts = face_counts(net, domain, workers=streamed.workers, budget=budget, progress=progress)
         answer |= {"f_vector": list(counts), "seconds": time.perf_counter() - started}
         sentence = (

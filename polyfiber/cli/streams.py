@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from ..domain import Polyhedron
     from ..network.model import ReLUNetwork
 
+RESUMED = "The same command with --resume goes on."
+"""What is said of cells in a directory that are not complete."""
 SHOWN = 8
 """Missing blocks that are listed on a terminal; JSON has them all."""
 
@@ -30,7 +32,7 @@ def parse_dims(text: str | None, dimension: int) -> list[int] | None:
 
 
 @contextmanager
-def partial_shown(net: Any, domain: Polyhedron | None, *, json: bool) -> Iterator[None]:
+def partial_shown(net: Any, domain: Polyhedron | None, *, json: bool, again: str) -> Iterator[None]:
     """Print what was complete when the work inside is stopped by a budget or by Ctrl-C."""
     from ..complexes.blocks.run import BlockSum
 
@@ -39,7 +41,7 @@ def partial_shown(net: Any, domain: Polyhedron | None, *, json: bool) -> Iterato
     except (IncompleteError, KeyboardInterrupt) as stop:
         partial = getattr(stop, "partial", None)
         if isinstance(partial, BlockSum):
-            show(partial, net, domain, json=json, title="stopped before the end")
+            show(partial, net, domain, json=json, title="stopped before the end", again=again)
         raise
 
 
@@ -57,7 +59,7 @@ def stream(
     from ..complexes.blocks.write import write_cells
     from ..complexes.skeleton.arrays import make_frame
 
-    with partial_shown(net, domain, json=output.json):
+    with partial_shown(net, domain, json=output.json, again=RESUMED):
         total = write_cells(
             net,
             options.stream,
@@ -73,7 +75,7 @@ def stream(
             progress=progress,
         )
     note(f"wrote {options.stream}", quiet=output.quiet)
-    show(total, net, domain, json=output.json, title=str(options.stream))
+    show(total, net, domain, json=output.json, title=str(options.stream), again=RESUMED)
     return total.verified is not False
 
 
@@ -102,13 +104,13 @@ def summary(total: BlockSum, net: ReLUNetwork, domain: Polyhedron | None) -> dic
     }
 
 
-def show(total: BlockSum, net: ReLUNetwork, domain: Polyhedron | None, *, json: bool, title: str) -> None:
-    """Print a sum over blocks."""
+def show(total: BlockSum, net: ReLUNetwork, domain: Polyhedron | None, *, json: bool, title: str, again: str) -> None:
+    """Print a sum over blocks; ``again`` says how to go on where it is not complete."""
     found = total.f_vector[-1] if total.f_vector else 0
     sentence = (
         f"{found} regions, certified: this is all of the complex."
         if total.complete
-        else f"NOT complete: {found} regions so far, certified; what is missing is listed, and --resume or more --seconds goes on."
+        else f"NOT complete: {found} regions so far, certified; what is missing is listed. {again}"
     )
     if not tell(sentence, summary(total, net, domain), json=json):
         return

@@ -41,7 +41,7 @@ class Verification:
     ok : bool
         Everything was checked and holds.
     vertices, edges, signs : int
-        How many were looked at (of a face lattice, incidences instead of edges).
+        How many were looked at (vertices with ends at infinity; of a face lattice, incidences instead of edges).
     filtered, exact : int
         Signs recomputed by the floating filter, and in rational arithmetic.
     problems : tuple of str

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import Array, BoolArray, IntArray
+from .._typing import Array, BoolArray
+from ..numerics.exact import PRIME
+from ..numerics.modular import rank_of
 from .model import ReLUNetwork
 from .piecewise import PiecewiseLinearNetwork
 from .sparse import nonzeros
@@ -20,7 +22,8 @@ PROPORTIONAL_LIMIT = 200_000
 EXACT_RANK_LIMIT = 64
 """Largest smaller side of a rank-deficient matrix whose rank is settled by exact elimination."""
 
-_PRIME = (1 << 31) - 1
+RANK_LIMIT = 2_000_000
+"""Most weights of a first layer whose rank is looked at."""
 
 
 def describe(net: ReLUNetwork) -> dict[str, Any]:
@@ -43,7 +46,7 @@ def describe(net: ReLUNetwork) -> dict[str, Any]:
         ``unused``: hidden neurons that the next layer ignores;
         ``duplicate_rows`` and ``proportional_rows``: groups of neurons of a layer with equal
         rows and biases, or equal up to a positive factor (None where not looked at);
-        ``first_layer_rank`` and whether it is ``first_layer_rank_certified``;
+        ``first_layer_rank`` (None beyond `RANK_LIMIT` weights) and whether it is ``first_layer_rank_certified``;
         ``folding``: what was multiplied out, with the largest change of a weight and a bias.
         Layers count from 1, positions from 0.
 
@@ -185,39 +188,20 @@ def _groups(layer: int, keys: list[Any]) -> list[list[list[int]]]:
     return [group for group in found.values() if len(group) > 1]
 
 
-def _rank(matrix: Array) -> tuple[int, bool]:
-    """Rank of a matrix of floats or rationals, and whether it is certain."""
+def _rank(matrix: Array) -> tuple[int | None, bool]:
+    """Rank of a matrix of floats or rationals (None where that would take minutes), and whether it is certain."""
+    if matrix.size > RANK_LIMIT:
+        return None, False
     integers, _ = over_one_denominator(matrix)
     if integers.shape[0] > integers.shape[1]:
         integers = integers.T
-    residues = np.asarray(integers % _PRIME).astype(np.int64)
-    rank = _rank_modulo(residues)
+    residues = np.asarray(integers % PRIME).astype(np.int64)
+    rank = rank_of(residues)
     if rank == integers.shape[0]:
         return rank, True
     if integers.shape[0] <= EXACT_RANK_LIMIT and integers.size <= PROPORTIONAL_LIMIT:
         return _rank_exact(integers), True
     return rank, False
-
-
-def _rank_modulo(matrix: IntArray) -> int:
-    """Rank over the integers modulo a prime: at most the rank over the rationals."""
-    work = matrix.copy()
-    rank = 0
-    for column in range(work.shape[1]):
-        if rank == work.shape[0]:
-            break
-        pivots = np.flatnonzero(work[rank:, column])
-        if not len(pivots):
-            continue
-        pivot = rank + int(pivots[0])
-        work[[rank, pivot]] = work[[pivot, rank]]
-        inverse = pow(int(work[rank, column]), -1, _PRIME)
-        work[rank] = work[rank] * inverse % _PRIME
-        below = work[rank + 1 :]
-        below -= below[:, column : column + 1] * work[rank] % _PRIME
-        below %= _PRIME
-        rank += 1
-    return rank
 
 
 def _rank_exact(integers: Array) -> int:

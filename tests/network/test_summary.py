@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import polyfiber as pf
-from polyfiber.network.summary import _rank_exact, _rank_modulo, describe, describe_piecewise
+from polyfiber.network.summary import _rank_exact, describe, describe_piecewise
+from polyfiber.numerics.modular import rank_of
 
 
 def test_known_facts() -> None:
@@ -63,10 +64,25 @@ def test_rank_is_exact(seed: int) -> None:
     assert describe(pf.ReLUNetwork([nudged], [np.zeros(6)]))["first_layer_rank"] == 6
 
 
+@pytest.mark.parametrize("shape", [(150, 200, 70), (200, 130, 130), (65, 64, 3), (64, 65, 64), (0, 5, 0), (5, 0, 0)])
+def test_modular_rank_by_blocks(shape: tuple[int, int, int]) -> None:
+    m, n, rank = shape
+    rng = np.random.default_rng(m + n)
+    low = rng.integers(-9, 10, (m, rank)) @ rng.integers(-9, 10, (rank, n))
+    low[rng.permutation(m)[: m // 4]] = 0
+    assert rank_of(low) == (np.linalg.matrix_rank(low.astype(float)) if low.size else 0)
+
+
+def test_the_rank_of_a_wide_layer_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("polyfiber.network.summary.RANK_LIMIT", 5)
+    facts = describe(pf.ReLUNetwork([np.eye(3)], [np.zeros(3)]))
+    assert (facts["first_layer_rank"], facts["first_layer_rank_certified"]) == (None, False)
+
+
 def test_modular_rank_alone_would_be_fooled() -> None:
     prime = (1 << 31) - 1
     matrix = np.array([[prime, 0], [0, 1]], dtype=object)
-    assert _rank_modulo((matrix % prime).astype(np.int64)) == 1
+    assert rank_of((matrix % prime).astype(np.int64)) == 1
     assert _rank_exact(matrix) == 2
     facts = describe(pf.ReLUNetwork([matrix.astype(float)], [np.zeros(2)]))
     assert (facts["first_layer_rank"], facts["first_layer_rank_certified"]) == (2, True)

@@ -179,7 +179,7 @@ def test_hostile_safetensors_header(tmp_path: Path) -> None:
     for text in (b"{" * 50_000, b'{"a":NaN}', b'{"a":3}', b"{} trailing", b'{"a":' * 60_000):
         with pytest.raises(FileFormatError):
             read(tmp_path, len(text).to_bytes(8, "little") + text + bytes(24))
-    with pytest.raises(FileFormatError, match="not fully covered"):  # bytes that belong to no tensor
+    with pytest.raises(FileFormatError, match=r"not fully covered|IncompleteBuffer"):  # bytes that belong to no tensor
         read(tmp_path, safetensors(state(2, 3, 1)) + bytes(8))
 
 

@@ -158,6 +158,8 @@ def tensor_values(tensor: Any) -> Array:
         given = np.array(tensor.int32_data, dtype=np.int64)
         if not np.array_equal(values.ravel().astype(np.int64), given):
             raise FileFormatError(f"{what} of {dtype} holds a number that does not fit it")
+    if dtype == "bfloat16" and values.dtype == np.uint16:  # onnx 1.17 and 1.18 give the bits
+        values = (values.astype(np.uint32) << 16).view(np.float32)
     return values.astype(np.float32) if dtype == "bfloat16" else values
 
 
