@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +86,7 @@ def test_closed_streams_and_narrow_encodings(monkeypatch: pytest.MonkeyPatch) ->
 
 @POSIX
 def test_a_reader_that_goes_away_and_a_full_disk() -> None:
-    command = [sys.executable, "-m", "polyfiber", "info", str(DATA / "iris.onnx")]
+    command = [sys.executable, "-m", "polyfiber", "info", "-q", str(DATA / "iris.onnx")]
     reading, writing = os.pipe()
     os.close(reading)
     gone = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
@@ -125,3 +127,30 @@ def test_compilation_is_said_once_and_at_once(tmp_path) -> None:
     done = subprocess.run(argv, capture_output=True, text=True, env=env, timeout=280)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("compiling, once") == 1
+
+
+def test_a_silent_command_says_for_how_long_it_works(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from polyfiber.cli import render
+
+    monkeypatch.setattr(render, "LOG_SECONDS", 0.0)
+    for quiet in (False, True):
+        with render.heartbeat("classify", quiet=quiet):
+            time.sleep(1.5)
+        lines = capsys.readouterr().err.splitlines()
+        assert all(re.fullmatch(r"classify: \d+ s", line) for line in lines)
+        assert bool(lines) != quiet
+
+
+def test_progress_begins_at_nothing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from polyfiber.cli import render
+
+    monkeypatch.setattr(render, "LOG_SECONDS", 0.0)
+    assert render.progress_line(quiet=True) is None
+    ends("complex", DATA / "wine_three.onnx", "--domain=0,20")
+    begun = [int(found) for found in re.findall(r"^cutting (-?\d+)/32", capsys.readouterr().err, re.MULTILINE)]
+    assert begun
+    assert begun == sorted(begun)
+    assert 0 <= begun[0] < 32
+    assert begun[-1] == 32
