@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from .errors import BudgetExceededError, InputError
@@ -43,7 +44,7 @@ class Budget:
     memory: int | None = None
 
     def __init__(self, seconds: float | None = None, memory: int | float | str | None = None) -> None:
-        if seconds is not None and not float(seconds) >= 0:
+        if seconds is not None and not (isinstance(seconds, Real) and float(seconds) >= 0):
             raise InputError(f"a budget of {seconds!r} seconds makes no sense; expected a number >= 0")
         object.__setattr__(self, "seconds", None if seconds is None else float(seconds))
         object.__setattr__(self, "memory", None if memory is None else parse_bytes(memory))

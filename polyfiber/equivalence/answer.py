@@ -21,7 +21,7 @@ from .bounds.everywhere import Growth
 from .bounds.near_equal import NearEqual
 from .grounds import Ground
 from .partial import ProvedPart
-from .witness import Witness, candidates, make_witness
+from .witness import Witness, candidates, decisive_in
 
 
 @dataclass(frozen=True, eq=False)
@@ -281,16 +281,15 @@ def exact_verdict(
     if domain is None or hasattr(domain, "lo"):
         points += list(candidates(a.rounded(), b.rounded(), domain, n=8)[:4])
     for x in points:
-        found = make_witness(a, b, x)
+        found = decisive_in(domain, a, b, x, 0.0)
         if found is not None:
             return Verdict.NO, found
     from .forms.exact import exact_normal_form
 
     if exact_normal_form(a) == exact_normal_form(b):
         return Verdict.YES, None
-    special = candidates(a.rounded(), b.rounded(), domain, n=32)
-    for x in special[:64]:
-        found = make_witness(a, b, x)
+    for x in candidates(a.rounded(), b.rounded(), domain, n=32)[:64]:
+        found = decisive_in(domain, a, b, x, 0.0)
         if found is not None:
             return Verdict.NO, found
     return Verdict.UNDECIDED, None

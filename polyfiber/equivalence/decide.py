@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from .._typing import FloatArray, ProgressLike
-from ..bounds.relaxation import box_is_known
+from ..bounds.relaxation import box_is_known, chart_of
 from ..bounds.settle import settle
 from ..budget import Budget, Monitor, heed
 from ..domain import Box, Polyhedron
@@ -24,6 +24,7 @@ from ..network.float_or_rational import products_in_range
 from ..network.model import ReLUNetwork
 from ..network.piecewise import function_chain
 from ..numerics.exact import as_fractions
+from ..numerics.hulls import AffineHull
 from ..numerics.polyhedra import directed
 from ..numerics.products import nearest
 from ..verdict import Verdict
@@ -36,12 +37,22 @@ from .bounds.difference import (
     expected_vertices,
     maximum_difference,
 )
-from .bounds.difference_network import check_pair
+from .bounds.difference_network import check_pair, on_flat
 from .bounds.everywhere import bound_on_box, growth_bound, highest_on
 from .bounds.near_equal import NEAR_SECONDS, Question
 from .forms.canonical import CanonicalForm, canonical_form, compare_raw, flat_parameters, form_of, raw_forms
 from .forms.shared_features import shared_features
-from .grounds import Bounded, ComparedCells, EqualForms, Ground, ProvedBoxes, SameFunctions, SameParameters, SplitCells
+from .grounds import (
+    Bounded,
+    ComparedCells,
+    EqualForms,
+    ExactCells,
+    Ground,
+    ProvedBoxes,
+    SameFunctions,
+    SameParameters,
+    SplitCells,
+)
 from .partial import ProvedPart, agreeing_cells
 from .regions.cover import Covered, CoverSearch, essential_inputs
 from .relations.prove import by_relations
@@ -74,7 +85,7 @@ LARGE = 1_000_000
 """Parameters beyond which a few inputs are tried before anything else."""
 
 
-def _check(a: Any, b: Any, domain: Any, tolerance: float, epsilon: Any) -> None:
+def _check(a: Any, b: Any, domain: Any, tolerance: float, epsilon: Any, relative: Any) -> None:
     check_pair(a, b)
     if domain is not None and not isinstance(domain, Polyhedron):
         raise InputError(f"domain must be None, a Box or a Polyhedron, found {type(domain).__name__}")
@@ -84,6 +95,10 @@ def _check(a: Any, b: Any, domain: Any, tolerance: float, epsilon: Any) -> None:
         raise InputError(f"tolerance must lie in [0, 1), found {tolerance!r}; 0 asks for exact equality")
     if epsilon is not None and domain is None:
         raise InputError("epsilon bounds |f - g| on a bounded domain; pass a Box or a bounded Polyhedron")
+    if epsilon is None and not (isinstance(relative, Real) and relative == 0):
+        raise InputError(
+            "relative stands beside epsilon; pass both, epsilon=0.0 where only the relative part is wanted"
+        )
 
 
 def are_equivalent(
@@ -145,7 +160,8 @@ def are_equivalent(
     (<Verdict.YES: 'yes'>, 'canonical form', <Verdict.NO: 'no'>)
     """
     a, b = function_chain(a), function_chain(b)
-    _check(a, b, domain, tolerance, epsilon)
+    _check(a, b, domain, tolerance, epsilon, relative)
+    tolerance = float(tolerance)
     if method not in ("auto", "forms", "regions", "bound"):
         raise InputError(f"method {method!r} is unknown; expected 'auto', 'forms', 'regions' or 'bound'")
     monitor = Monitor(budget, progress)
@@ -159,9 +175,9 @@ def are_equivalent(
         try:
             with monitor.watching():
                 _ = domain is not None and domain.affine_hull  # says so where the domain is empty
-                if epsilon is not None and method in ("auto", "bound"):
+                if epsilon is not None:
                     return _near(pair, relative)
-                if tolerance == 0 and epsilon is None and method != "bound":
+                if tolerance == 0:
                     return _exactly(pair)
                 return _everywhere(pair) if domain is None else _on_domain(pair)
         except BudgetExceededError as error:
@@ -468,6 +484,8 @@ def _exactly(pair: _Pair) -> Equivalence:
         return pair.no("witness", "the exact outputs differ at an input", proof)
     from .regions.exact import exact_by_regions
 
+    if pair.domain is not None and pair.domain.affine_hull is not None and pair.method != "forms":
+        return _exactly_on_flat(pair, pair.domain.affine_hull.steady)
     if not early and pair.method != "regions":
         related = _by_relations(pair)
         if related is not None:
@@ -484,23 +502,59 @@ def _exactly(pair: _Pair) -> Equivalence:
     return exact_by_regions(pair)
 
 
+def _exactly_on_flat(pair: _Pair, flat: AffineHull) -> Equivalence:
+    """Both networks as functions of the flat's free coordinates, where the domain has an interior; at its point, if it is one."""
+    assert pair.domain is not None
+    if not flat.dimension:
+        proof = decisive_in(pair.domain, pair.a, pair.b, nearest(flat.lift[:, -1]), 0.0)
+        if proof is not None:
+            return pair.no("witness", "the exact outputs differ at the only input", proof)
+        return pair.yes(ExactCells(1, 1, 0), known_exact=Verdict.YES)
+    one, other = (on_flat(net, flat.lift) for net in (pair.a, pair.b))
+    chart = Polyhedron(*chart_of(pair.domain, flat))
+    method: Any = pair.method
+    try:
+        found = are_equivalent(
+            one, other, chart, tolerance=0.0, budget=pair.monitor.rest(), method=method, progress=pair.monitor._call
+        )
+    except InputError as error:
+        return pair.undecided(f"in coordinates of the flat {error}")
+    if found.verdict is Verdict.YES:
+        return replace(found, a=pair.a, b=pair.b, **pair._facts())
+    t = None if found.witness is None else chart.exact_point(found.witness)
+    if t is not None:
+        x = flat.lifted(t[None])[0]
+        proof = decisive_in(pair.domain, pair.a, pair.b, nearest(x), 0.0)
+        if proof is not None:
+            return pair.no("witness", "the exact outputs differ at an input", proof)
+    return pair.undecided(found.reason)
+
+
 # ---- on a domain -------------------------------------------------------------------------------------------------------
 
 
 def _on_domain(pair: _Pair) -> Equivalence:
     if box_around(pair.domain) is None:
         return _everywhere(pair)
-    if pair.epsilon is None and pair.method == "auto":
-        answer, *_ = _by_forms(pair)
+    if pair.method in ("auto", "forms"):
+        answer, distance, *_ = _by_forms(pair)
         if answer is not None:
             return answer
         related = _by_relations(pair)
-        if related is None and _vertices(pair) > FEW:
+        if related is None and pair.method == "auto" and _vertices(pair) > FEW:
             related = _by_splitting(pair, SPLIT_SHARE)
         if related is not None:
             return related
-    if pair.epsilon is None and not products_in_range(pair.fa, pair.fb):
-        return _beyond_floats(pair, candidates(pair.fa, pair.fb, pair.domain))
+    X, gaps, reached = _sampled(pair)
+    if not (products_in_range(pair.fa, pair.fb) and np.isfinite(reached).all()):
+        return _beyond_floats(pair, X)
+    if pair.method == "forms":
+        limit = _limit_of_no(pair)
+        for i in np.argsort(-gaps.max(axis=1))[:2]:
+            proof = _inside(pair, X[i], limit + pair.allowance.rounding(X[i]))
+            if proof is not None:
+                return pair.no("witness", f"|f - g| is {proof.gap:.6g} at an input", proof)
+        return pair.undecided(f"canonical forms differ by {distance:.2g}, which decides nothing here")
     if pair.method in ("auto", "regions"):
         part = Monitor(pair.monitor.rest(ENUMERATION_SHARE), pair.monitor._call)
         found = _cells_on_domain(pair, part)
@@ -583,17 +637,18 @@ def _inside(pair: _Pair, x: FloatArray, limit: float | FloatArray) -> Witness | 
     return decisive_in(pair.domain, pair.a, pair.b, x, limit)
 
 
+def _limit_of_no(pair: _Pair) -> FloatArray:
+    """What the gap of an output has to exceed for a NO: f is at most what boxes say."""
+    box = box_around(pair.domain)
+    assert box is not None
+    return np.asarray(pair.tolerance * highest_on(pair.fa, box))
+
+
 def _by_bounds(pair: _Pair) -> Equivalence:
-    """Bounds of ``|f - g|`` by weights and by branch and bound: against epsilon, or the tolerance times the largest |f_o| that was seen."""
-    X, gaps, reached = _sampled(pair)
-    # one limit for all outputs: that of the smallest
-    own = pair.tolerance * reached if pair.epsilon is None else np.asarray(pair.epsilon, dtype=np.float64)
-    limit = float(own.min(initial=np.inf))
+    """Bounds of ``|f - g|`` by weights and by branch and bound, against the tolerance times the largest |f_o| that was seen."""
+    _, _, reached = _sampled(pair)
+    limit = float((pair.tolerance * reached).min(initial=np.inf))  # one for all outputs: that of the smallest
     limit = limit if np.isfinite(limit) else 0.0
-    for i in np.argsort(-gaps.max(axis=1))[:1] if pair.epsilon is not None else []:
-        proof = _inside(pair, X[i], limit)
-        if proof is not None:
-            return pair.no("witness", f"|f - g| exceeds {limit:.3g} at an input", proof)
     box = box_around(pair.domain)
     if box is not None and pair.method == "auto" and limit > 0:
         by_weights = bound_on_box(pair.fa, pair.fb, *box)
@@ -607,10 +662,7 @@ def _by_bounds(pair: _Pair) -> Equivalence:
     if found.upper <= limit:
         return pair.yes(Bounded(found.upper, limit, found.method, facts))
     if found.where is not None:
-        ceiling: Any = limit
-        if pair.epsilon is None and box is not None:  # f is at most what boxes say
-            ceiling = pair.tolerance * highest_on(pair.fa, box) + pair.allowance.rounding(found.where)
-        proof = _inside(pair, found.where, ceiling)
+        proof = _inside(pair, found.where, _limit_of_no(pair) + pair.allowance.rounding(found.where))
         if proof is not None:
             return pair.no(found.method, f"|f - g| reaches {found.maximum:.6g}", proof, certificate=facts)
     return pair.undecided(
@@ -627,6 +679,10 @@ def _near(pair: _Pair, relative: Any) -> Equivalence:
         return are_equivalent(
             pair.a, pair.b, pair.domain, tolerance=0.0, budget=pair.monitor.rest(), progress=pair.monitor._call
         )
+    if pair.method == "regions" and not question.relative.any():
+        by_cells = _cells_on_domain(pair, pair.monitor)
+        if by_cells is not None:
+            return by_cells
     left, cells = pair.monitor.left, False
     slanted = (
         not isinstance(pair.domain, Box) and (hull := pair.domain.affine_hull) is not None and not hull.is_straight
@@ -696,7 +752,7 @@ def difference(
     (0.25, True)
     """
     a, b = function_chain(a), function_chain(b)
-    _check(a, b, domain, 1e-9, None)
+    _check(a, b, domain, 1e-9, None, 0.0)
     if method not in ("auto", "regions", "bound", "milp"):
         raise InputError(f"method {method!r} is unknown; expected 'auto', 'regions', 'bound' or 'milp'")
     monitor = Monitor(budget, progress)

@@ -12,6 +12,7 @@ import itertools
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -255,10 +256,11 @@ def minimize(
     ((2, 2, 1, 1), 2)
     """
     net = require_network(net)
-    if not 0 <= tolerance < 1:
-        raise InputError(f"tolerance must lie in [0, 1), found {tolerance}")
-    if not 0 <= epsilon < np.inf:
-        raise InputError(f"epsilon must be finite and at least 0, found {epsilon}")
+    if not (isinstance(tolerance, Real) and 0 <= tolerance < 1):
+        raise InputError(f"tolerance must lie in [0, 1), found {tolerance!r}")
+    if not (isinstance(epsilon, Real) and 0 <= epsilon < np.inf):
+        raise InputError(f"epsilon must be finite and at least 0, found {epsilon!r}")
+    tolerance, epsilon = float(tolerance), float(epsilon)
     box = _box(net, domain, lower, upper)
     monitor = Monitor(budget)
     if isinstance(net, PiecewiseLinearNetwork):

@@ -16,6 +16,10 @@ RANGE = 400.0
 """Powers of two that products may reach; floats end at 1023, and squares are taken."""
 
 
+TINIEST = 2.0**-1022
+"""Smallest number that is rounded relatively."""
+
+
 def is_rational(dtype: Any) -> bool:
     """Whether arrays of this dtype hold Fractions."""
     return bool(np.dtype(dtype).kind == "O")
@@ -36,14 +40,22 @@ def within_floats(net: ReLUNetwork) -> ReLUNetwork:
     Raises
     ------
     InputError
-        A parameter is beyond the range of floats.
+        A parameter is beyond the range of floats, or too small to be rounded relatively.
     """
     try:
-        return net.rounded()
+        rounded = net.rounded()
     except OverflowError:
         raise InputError(
             "a parameter is beyond the range of floats, 1.8e308; rescale the networks, both by the same factor"
         ) from None
+    if net.is_exact:
+        for given, near in zip((*net.weights, *net.biases), (*rounded.weights, *rounded.biases)):
+            small = np.abs(near) < TINIEST
+            if small.any() and any(v != float(w) for v, w in zip(given[small].tolist(), near[small].tolist())):
+                raise InputError(
+                    "a parameter is below the range of floats, 2.2e-308; rescale the networks, both by the same factor"
+                )
+    return rounded
 
 
 def values_in_floats(net: ReLUNetwork, what: str, *, squares: bool = False) -> ReLUNetwork:

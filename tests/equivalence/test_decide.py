@@ -350,3 +350,64 @@ def test_a_gap_that_moved_parameters_of_either_explain_is_no_proof() -> None:
     near = N(g.weights, [[-1.0, 1.0], [half], [0]])
     for a, b in ((f, near), (near, f)):
         assert pf.are_equivalent(a, b).verdict is Verdict.NO
+
+
+# ---- every method answers the question that was asked -------------------------------------------------------------------
+def test_methods_hear_epsilon_for_each_output_and_relative() -> None:
+    f = pf.ReLUNetwork.random((2, 5, 2), rng=1)
+    box = pf.Box(-1, 1, dimension=2)
+    moved = pf.ReLUNetwork(f.weights, [f.biases[0], f.biases[1] + np.array([0.5, 0])])
+    larger = pf.ReLUNetwork([f.weights[0], f.weights[1] * 1.1], [f.biases[0], f.biases[1] * 1.1])
+    for method in ("auto", "forms", "regions", "bound"):
+        assert pf.are_equivalent(f, moved, box, epsilon=np.array([1.0, 1e-6]), method=method).verdict is pf.Verdict.YES
+        assert pf.are_equivalent(f, moved, box, epsilon=np.array([0.1, 1.0]), method=method).verdict is pf.Verdict.NO
+        assert pf.are_equivalent(f, larger, box, epsilon=0.05, relative=0.2, method=method).verdict is pf.Verdict.YES
+        for epsilon in (float("nan"), -1, "x", [1, 2, 3]):
+            with pytest.raises(pf.errors.InputError, match="epsilon"):
+                pf.are_equivalent(f, moved, box, epsilon=epsilon, method=method)
+    with pytest.raises(pf.errors.InputError, match="relative stands beside epsilon"):
+        pf.are_equivalent(f, larger, box, relative=0.2)
+
+
+def test_bounds_do_not_decide_exactly() -> None:
+    f = pf.ReLUNetwork.random((2, 5, 2), rng=1)
+    thirds = pf.ReLUNetwork([f.weights[0] / 3, f.weights[1] * 3], [f.biases[0] / 3, f.biases[1]])
+    assert pf.are_equivalent(f, thirds, tolerance=0, method="bound").verdict is pf.Verdict.NO
+
+
+def test_forms_on_a_box() -> None:
+    f = pf.ReLUNetwork.random((2, 5, 2), rng=1)
+    copy = pf.ReLUNetwork([f.weights[0] / 3, f.weights[1] * 3], [f.biases[0] / 3, f.biases[1]])
+    other = pf.ReLUNetwork(f.weights, [f.biases[0], f.biases[1] + 0.5])
+    box = pf.Box(-1, 1, dimension=2)
+    found = pf.are_equivalent(f, copy, box, method="forms")
+    assert (found.verdict, found.method) == (pf.Verdict.YES, "canonical form")
+    assert pf.are_equivalent(f, other, box, method="forms").verdict is pf.Verdict.NO
+
+
+def test_numbers_at_the_ends_of_floats() -> None:
+    tiny = [pf.ReLUNetwork([[[Fraction(k, 10**400)]]], [[Fraction(0)]]) for k in (1, 2)]
+    with pytest.raises(pf.errors.InputError, match="below the range of floats"):
+        pf.are_equivalent(*tiny)
+    f, g = pf.ReLUNetwork([[[1.0, 2.0]]], [[0.0]]), pf.ReLUNetwork([[[0.0, 0.0]]], [[0.0]])
+    assert pf.are_equivalent(f, g, pf.Box(-1e308, 1e308, dimension=2)).verdict is pf.Verdict.NO
+    assert pf.are_equivalent(f, f.exact(), tolerance=Fraction(1, 10**9)).verdict is pf.Verdict.YES
+    with pytest.raises(pf.errors.InputError, match="seconds"):
+        pf.Budget(seconds="x")  # type: ignore[arg-type]
+
+
+def test_leads_within_the_margin_refute_nothing() -> None:
+    """Two classes change places by leads of 2^-50 of the outputs: ties, and no other winners."""
+    base = pf.ReLUNetwork.random((2, 5, 2), rng=1)
+    w, c, u = base.weights[1][:1], base.biases[1][:1], 1 + 2.0**-50
+    p = pf.ReLUNetwork([base.weights[0], np.r_[w, w * u]], [base.biases[0], np.r_[c, c * u]])
+    q = pf.ReLUNetwork([base.weights[0], np.r_[w * u, w]], [base.biases[0], np.r_[c * u, c]])
+    box = pf.Box(-1, 1, dimension=2)
+    assert top1_agreement(p, q, box, margin=1e-3).verdict is pf.Verdict.YES
+    found = top1_agreement(p, q, box, margin=0.0)
+    assert found.verdict is pf.Verdict.NO
+    assert found.recheck().verdict is pf.Verdict.YES
+    other = top1_agreement(pf.ReLUNetwork.random((2, 5, 2), rng=3), pf.ReLUNetwork.random((2, 5, 2), rng=4), box)
+    assert other.verdict is pf.Verdict.NO
+    other = top1_agreement(other.a, other.b, box, margin=10.0)
+    assert other.verdict is not pf.Verdict.NO

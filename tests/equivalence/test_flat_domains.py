@@ -10,7 +10,7 @@ import pytest
 import polyfiber as pf
 from polyfiber.errors import InputError
 
-from ..oracles.flats import largest_gap, random_flat
+from ..oracles.flats import fractions, largest_gap, random_flat
 
 SIDES = [[1, 0], [-1, 0], [0, 1], [0, -1]]
 SUM = pf.Polyhedron([[1, 1], [-1, -1], *SIDES], [1, -1, 1, 1, 1, 1])  # x + y = 1
@@ -136,3 +136,61 @@ def test_what_a_file_rounded_is_charged_on_a_flat() -> None:
     for epsilon, verdict in ((2.5 * reach, pf.Verdict.YES), (0.1 * reach, pf.Verdict.UNDECIDED)):
         found = pf.are_equivalent(f, g, SUM, epsilon=epsilon, budget=pf.Budget(seconds=2), method="bound")
         assert found.verdict is verdict
+
+
+# ---- exactly, at inputs of the domain alone ------------------------------------------------------------------------------
+HALF = pf.Polyhedron([[1.0, 2.0]], [-1.0])
+STEP = pf.ReLUNetwork([[[1.0, 2.0], [1.0, 0.0]], [[1.0, 1.0]]], [[1.0, 0.0], [0.0]])
+PLAIN = pf.ReLUNetwork([[[1.0, 0.0]], [[1.0]]], [[0.0], [0.0]])
+ONE = pf.ReLUNetwork([[[0.0]]], [[1.0]])
+THIRD = pf.Polyhedron([[3.0], [-3.0]], [1.0, -1.0])
+
+
+@pytest.mark.parametrize(
+    ("f", "g", "domain"),
+    [
+        (STEP, PLAIN, HALF),  # relu(x + 2 y + 1) is zero where x + 2 y <= -1
+        (pf.ReLUNetwork([[[3.0], [-3.0]], [[1.0, 1.0]]], [[-1.0, 1.0], [1.0]]), ONE, THIRD),  # |3 x - 1| at x = 1/3
+        (pf.ReLUNetwork([[[-3.0]], [[1.0]]], [[1.0], [1.0]]), ONE, pf.Box([Fraction(1, 3)], [Fraction(1)])),
+    ],
+    ids=["half-plane", "point", "rational box"],
+)
+def test_inputs_that_rounding_takes_out_of_the_domain_prove_nothing(f, g, domain) -> None:
+    found = pf.are_equivalent(f, g, domain, tolerance=0)
+    assert found.verdict is pf.Verdict.YES
+    assert pf.are_equivalent(f, g, domain).exact_verdict is not pf.Verdict.NO
+
+
+@pytest.mark.parametrize("denominator", [1, 4, 3])
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_rows_moved_along_an_equation_change_nothing_exactly(n: int, denominator: int) -> None:
+    """The last coordinate is an affine function of the others; multiples of that equation are added to rows of the first layer."""
+    rng = np.random.default_rng(10 * n + denominator)
+    equation = np.array(
+        [Fraction(int(v), denominator) for v in rng.integers(-3, 4, n + 1)], dtype=object
+    )  # constant last
+    equation[n - 1] = Fraction(-1)
+    cube = fractions(np.concatenate([np.eye(n, dtype=int), -np.eye(n, dtype=int)]))
+    A = np.concatenate([np.stack([equation[:n], -equation[:n]]), cube])
+    b = np.concatenate([[-equation[n], equation[n]], fractions([4] * (2 * n))])
+    domain = pf.Polyhedron(A, b) if denominator == 3 else pf.Polyhedron(A.astype(float), b.astype(float))
+    f = pf.ReLUNetwork(
+        [rng.integers(-3, 4, (3, n)), rng.integers(-3, 4, (2, 3)), rng.integers(-3, 4, (1, 2))],
+        [rng.integers(-2, 3, 3), rng.integers(-2, 3, 2), rng.integers(-2, 3, 1)],
+    )
+    exact = f.exact()
+    times = fractions(rng.integers(-3, 4, 3))
+    moved = (
+        [exact.weights[0] + times[:, None] * equation[:n], *exact.weights[1:]],
+        [
+            exact.biases[0] + times * equation[n],
+            *exact.biases[1:],
+        ],
+    )
+    g = pf.ReLUNetwork(*moved)
+    assert pf.are_equivalent(f, g, domain, tolerance=0).verdict is pf.Verdict.YES
+    h = pf.ReLUNetwork(g.weights, [*g.biases[:-1], g.biases[-1] + Fraction(1, 10**9)])
+    found = pf.are_equivalent(f, h, domain, tolerance=0)
+    assert found.verdict is pf.Verdict.NO
+    x = domain.exact_point(found.witness)
+    assert abs(exact(x) - h(x))[0] == Fraction(1, 10**9)

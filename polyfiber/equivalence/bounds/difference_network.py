@@ -10,6 +10,8 @@ from ..._typing import Array
 from ...errors import InputError, ShapeError
 from ...network.float_or_rational import within_floats
 from ...network.model import ReLUNetwork
+from ...numerics.exact import as_fractions
+from ...numerics.products import exact_product
 from ...numerics.rounding import TINY, UNIT
 
 
@@ -132,3 +134,20 @@ def _diagonal(x: Array, y: Array) -> Array:
     result[: x.shape[0], : x.shape[1]] = x
     result[x.shape[0] :, x.shape[1] :] = y
     return result
+
+
+def on_flat(net: ReLUNetwork, lift: Array) -> ReLUNetwork:
+    """The network on the flat ``x = lift @ (t, 1)``, (n0, k + 1) Fractions, as a function of t: rational, nothing is rounded.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import polyfiber as pf
+    >>> from fractions import Fraction
+    >>> half = on_flat(pf.ReLUNetwork([[[2.0, 0.0]], [[1.0]]], [[0.0], [0.0]]), np.array([[Fraction(1, 3), 0], [0, 1]], dtype=object))
+    >>> half.weights[0].tolist(), half.biases[0].tolist()
+    ([[Fraction(2, 3)]], [Fraction(0, 1)])
+    """
+    exact = net.exact()
+    first = exact_product(exact.weights[0], as_fractions(lift))
+    return ReLUNetwork([first[:, :-1], *exact.weights[1:]], [first[:, -1] + exact.biases[0], *exact.biases[1:]])

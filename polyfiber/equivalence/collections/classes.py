@@ -14,7 +14,7 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, Literal
 
 import numpy as np
@@ -174,9 +174,12 @@ def group_networks(
     """
     if not (isinstance(tolerance, Real) and 0 < tolerance < 1):
         raise InputError(f"tolerance must lie in (0, 1), found {tolerance!r}")
+    tolerance = float(tolerance)
     if unreadable not in ("raise", "skip"):
         raise InputError(f"unreadable must be 'raise' or 'skip', found {unreadable!r}")
     monitor = Monitor(budget, progress)
+    if not (workers is None or isinstance(workers, Integral)):
+        raise InputError(f"workers must be a whole number or None, found {workers!r}")
     workers = min(8, os.cpu_count() or 1) if workers is None else max(1, int(workers))
     collection = collect(networks, monitor, skip=unreadable == "skip")
     with mapper(scheduler, workers) as run:

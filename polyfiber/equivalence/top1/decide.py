@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 from numbers import Real
 from typing import Any, Literal, cast
 
@@ -22,6 +23,7 @@ from ..allowance import Allowance
 from ..answer import Recheck
 from ..bounds.difference import ENUMERATION_SHARE, MAX_VERTICES, box_around, expected_vertices
 from ..bounds.difference_network import check_pair
+from ..bounds.everywhere import highest_on
 from ..forms.canonical import canonical_form
 from ..forms.shared_features import shared_features
 from ..regions.cover import CoverSearch
@@ -41,7 +43,7 @@ class Agreement:
     Attributes
     ----------
     verdict : Verdict
-        YES: no input of the domain has different strict winners by more than ``margin``.
+        YES: no input of the domain has different strict winners by more than ``margin``. NO: at an input both lead by more.
     proof : Witness or None
         An input with different winners; checked in rational arithmetic.
     winners : pair of int, or None
@@ -118,8 +120,12 @@ class Agreement:
             x = None if self.proof is None else self.proof.x
             point = None if x is None or self.domain is None else self.domain.exact_point(x)
             inside = point is not None and x is not None and np.array_equal(nearest(point), x)
-            good = inside and point is not None and _strict_winners(self.a, self.b, point) == self.winners
-            return result(Verdict.of(good), "the winners at the witness, in rational arithmetic")
+            found = None if point is None or not inside else _strict_winners(self.a, self.b, point)
+            if found is None or found[0] != self.winners:
+                return result(Verdict.NO, "the winners at the witness, in rational arithmetic")
+            if not _counts(found[1], self.margin, self.a, self.b, self.domain):
+                return result(Verdict.UNDECIDED, "the winners differ, by a lead that may count as a tie")
+            return result(Verdict.YES, "the winners at the witness and their leads, in rational arithmetic")
         if self.verdict is Verdict.UNDECIDED:
             return result(Verdict.YES, "nothing is claimed")
         assert self.domain is not None
@@ -164,16 +170,27 @@ def _equal_outputs(a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron, margin: f
     return Allowance(a, b, min(0.25 * margin, 1e-9), domain)
 
 
-def _strict_winners(a: ReLUNetwork, b: ReLUNetwork, x: Array) -> tuple[int, int] | None:
-    """Different unique winners in rational arithmetic, or None."""
-    found = []
+def _strict_winners(a: ReLUNetwork, b: ReLUNetwork, x: Array) -> tuple[tuple[int, int], Fraction] | None:
+    """Different unique winners in rational arithmetic, and the smaller of their leads; or None."""
+    found, leads = [], []
     for net in (a, b):
-        values = list(exact_output(net, x))
-        top = max(values)
-        if values.count(top) != 1:
+        values = [Fraction(v) for v in exact_output(net, x)]
+        second, top = sorted(values)[-2:]
+        if second == top:
             return None
         found.append(values.index(top))
-    return (found[0], found[1]) if found[0] != found[1] else None
+        leads.append(top - second)
+    return ((found[0], found[1]), min(leads)) if found[0] != found[1] else None
+
+
+def _counts(lead: Fraction, margin: float, a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None) -> bool:
+    """Whether a lead surely exceeds the margin of the largest output: outputs are at most what boxes say."""
+    box = None if domain is None or not margin else box_around(domain)
+    if box is None:
+        return not margin
+    with np.errstate(all="ignore"):
+        largest = max(float(highest_on(net.rounded(), box).max()) for net in (a, b)) * (1 + 1e-12)
+    return bool(np.isfinite(largest)) and lead > Fraction(margin) * Fraction(largest)
 
 
 def top1_agreement(
@@ -226,7 +243,7 @@ def top1_agreement(
     if method not in ("auto", "regions", "bound"):
         raise InputError(f"method {method!r} is unknown; expected 'auto', 'regions' or 'bound'")
     monitor = Monitor(budget, progress)
-    question = _Question(a, b, domain, margin, monitor)
+    question = _Question(a, b, domain, float(margin), monitor)
     try:
         with monitor.watching(), np.errstate(over="ignore", invalid="ignore"):
             if method == "auto":
@@ -254,10 +271,10 @@ class _Question:
     def refuted(self, x: FloatArray, method: str) -> Agreement | None:
         heed("exact arithmetic")
         point = self.domain.exact_point(x) if np.isfinite(x).all() else None
-        winners = None if point is None else _strict_winners(self.a, self.b, point)
-        if point is None or winners is None:
+        differ = None if point is None else _strict_winners(self.a, self.b, point)
+        if point is None or differ is None or not _counts(differ[1], self.margin, self.a, self.b, self.domain):
             return None
-        x = nearest(point)
+        x, winners = nearest(point), differ[0]
         u, v = self.fa(x), self.fb(x)
         proof = Witness(x, (u, v), float(np.abs(u - v).max()), "exact")
         text = f"one chooses class {winners[0]}, the other class {winners[1]}"
