@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,22 +12,23 @@ from ..._typing import FloatArray
 from ...bounds.relaxation import bounding_box, relaxed
 from ...budget import Budget, Monitor
 from ...complexes.build import canonical_complex
+from ...domain import Box
 from ...errors import BudgetExceededError, PolyfiberError
 from ...network.model import ReLUNetwork
 from ...network.moves import Replace
 from ...numerics.products import nearest
 from ...verdict import Verdict
-from ..allowance import Allowance
+from ..allowance import SHARE, Allowance
 from ..answer import Equivalence, Recheck
 from ..bounds.difference import MAX_VERTICES, expected_vertices
-from ..bounds.everywhere import bound_on_box
+from ..bounds.everywhere import bound_on_box, highest_on
 from ..forms.canonical import flat_parameters
 from ..forms.shared_features import shared_features
 from ..moves_between import parameter_distance, unit_distance
 from ..regions.cover import CoverSearch, essential_inputs
 from ..relations.prove import by_relations
 from ..relations.split import by_splitting
-from ..witness import candidates, exact_difference, magnitude, rounding_bound
+from ..witness import as_float, candidates, decisive_in, exact_difference, exact_output, rounding_bound
 from .bounds import bound_holds
 from .near import recheck_near
 from .regions import compare_over
@@ -59,6 +61,11 @@ class _Work:
     def __init__(self, answer: Equivalence, monitor: Monitor, rng: Any) -> None:
         self.answer, self.monitor, self.rng = answer, monitor, rng
         self.a, self.b = answer.a.rounded(), answer.b.rounded()
+        self.allowance = Allowance(self.a, self.b, answer.tolerance, answer.domain)
+        self.box = self.allowance.box
+        self.epsilon: FloatArray | None = None
+        if answer.epsilon is not None:
+            self.epsilon = np.array(np.broadcast_to(answer.epsilon, self.a.architecture[-1]), dtype=np.float64)
         self.checks: list[str] = []
         self.missing: list[str] = []
 
@@ -68,7 +75,44 @@ class _Work:
     @property
     def exactly(self) -> bool:
         """Whether the claim is about the stored numbers as rationals."""
-        return self.answer.tolerance == 0 and self.answer.epsilon is None
+        return self.answer.tolerance == 0 and self.epsilon is None
+
+    @cached_property
+    def points(self) -> FloatArray:
+        """Fresh inputs of the domain, up to rounding."""
+        return candidates(self.a, self.b, self.answer.domain, n=512, rng=self.rng)
+
+    @cached_property
+    def limits(self) -> FloatArray:
+        """What was asked of each output on a bounded domain, or less: epsilon, or the tolerance times the largest |f_o| that is attained for certain."""
+        domain, X = self.answer.domain, self.points
+        if self.epsilon is not None:
+            return self.epsilon
+        values = np.abs(self.a(X)) - rounding_bound(self.a, X)
+        if isinstance(domain, Box) and domain.lo.dtype != object and domain.hi.dtype != object:
+            return np.asarray(self.answer.tolerance * values.max(axis=0, initial=0.0))
+        reached = np.zeros(values.shape[1])
+        assert domain is not None
+        for o in range(values.shape[1]):  # inputs that rounding put outside attain nothing
+            inside = (domain.exact_point(x) for x in X[np.argsort(-values[:, o])[:16]])
+            point = next((x for x in inside if x is not None), None)
+            if point is not None:
+                reached[o] = as_float(abs(exact_output(self.a, point)[o])) * (1 - 1e-15)
+        return np.asarray(self.answer.tolerance * reached)
+
+    @cached_property
+    def highest(self) -> FloatArray:
+        """Above every |f_o| on a bounded domain."""
+        assert self.box is not None
+        return highest_on(self.a, self.box)
+
+    def explained(self, x: FloatArray) -> FloatArray:
+        """A gap of each output (nL,) at an input that is above whatever counts as none: epsilon, or what the tolerance explains there."""
+        if self.epsilon is not None:
+            return self.epsilon
+        if self.box is None:
+            return self.allowance.explains(x)
+        return np.asarray(self.answer.tolerance * self.highest * (1 + 1e-12) + self.allowance.rounding(x))
 
     # ---- different --------------------------------------------------------------------------
     def different(self) -> Recheck:
@@ -81,21 +125,19 @@ class _Work:
         if point is None or not np.array_equal(nearest(point), proof.x):
             return self.result(Verdict.NO, "the witness is not in the domain")
         u, v, gap = exact_difference(answer.a, answer.b, point)
-        if not gap > (0 if answer.epsilon is None else answer.epsilon):
-            return self.result(Verdict.NO, f"the outputs differ by {float(gap):.3g} at the witness")
+        gaps = [abs(p - q) for p, q in zip(u, v)]
+        asked = [0.0] * len(gaps) if self.epsilon is None else self.epsilon.tolist()
+        if not any(d > limit for d, limit in zip(gaps, asked)):
+            return self.result(Verdict.NO, f"the outputs differ by {as_float(gap):.3g} at the witness")
         self.checks.append("the outputs at the witness, in rational arithmetic")
-        if self.exactly or answer.epsilon is not None:
+        if self.exactly or self.epsilon is not None:
             return self.result(Verdict.YES, "the networks differ")
-        if answer.domain is None:
-            allowed = Allowance(self.a, self.b, answer.tolerance).explains(proof.x)
-        else:  # less than any |f_o| that is reached would be asked for
-            X = candidates(self.a, self.b, answer.domain, n=512, rng=self.rng)
-            reached = np.abs(self.a(np.concatenate([X, proof.x[None]]))).max(axis=0)
-            allowed = answer.tolerance * reached
+        allowed: Any = self.explained(proof.x)
         if not np.isfinite(allowed).all():  # products beyond floats
-            allowed = Allowance(self.a, self.b, answer.tolerance, answer.domain).explains_exactly(point)
-        if not any(abs(p - q) > limit for p, q, limit in zip(u, v, allowed)):
-            if self._features() is not None:
+            allowed = self.allowance.explains_exactly(point)
+        if not any(d > limit for d, limit in zip(gaps, allowed.tolist())):
+            distance = self._features()
+            if distance is not None and self._admits(distance):
                 return self.result(Verdict.NO, "they differ, but not by more than the tolerance explains")
             return self.result(Verdict.UNDECIDED, "they differ at the witness, by what the tolerance could explain")
         self.checks.append("the gap there exceeds what the tolerance explains")
@@ -104,22 +146,23 @@ class _Work:
     # ---- undecided --------------------------------------------------------------------------
     def open_question(self) -> Recheck:
         answer = self.answer
-        X = candidates(self.a, self.b, answer.domain, n=512, rng=self.rng)
+        X = self.points
         gap = np.abs(self.a(X) - self.b(X)).max(axis=1, initial=0.0)
-        noise = (rounding_bound(self.a, X) + rounding_bound(self.b, X)).max(axis=1, initial=0.0)
         for bound, what in ((answer.bound, "the bound"), (answer.growth, "the bound of the growth")):
             if bound is None:
                 continue
             top = bound(X) if callable(bound) else float(bound)
-            if (gap > top + noise).any():
+            worst = np.argsort(top - gap)[:1]
+            tops = np.broadcast_to(top, gap.shape)
+            if any(decisive_in(answer.domain, self.a, self.b, X[i], tops[i] * (1 + 1e-12)) for i in worst):
                 return self.result(Verdict.NO, f"{what} does not hold at an input")
             self.checks.append(f"{what} at {len(X)} inputs")
         return self.result(Verdict.YES, "nothing else is claimed")
 
     # ---- equal ------------------------------------------------------------------------------
     def equal(self) -> Recheck:
-        X = candidates(self.a, self.b, self.answer.domain, n=512, rng=self.rng)
-        if not self._agree_at(X):
+        X = self.points
+        if self._differ_at(X):
             return self.result(Verdict.NO, "the outputs differ at an input")
         self.checks.append(f"values at {len(X)} inputs" if not self.exactly else "exact values at inputs")
         for attempt in self._proofs():
@@ -135,33 +178,25 @@ class _Work:
         text = "no proof was completed again"
         return self.result(Verdict.UNDECIDED, "; ".join([text, *self.missing]))
 
-    def _agree_at(self, X: FloatArray) -> bool:
-        answer = self.answer
+    def _differ_at(self, X: FloatArray) -> bool:
+        """Whether the claim fails at an input, certainly inside the domain, beyond all that could be explained."""
+        answer, m = self.answer, self.a.architecture[-1]
         if self.exactly:
-            return not any(exact_difference(answer.a, answer.b, x)[2] for x in X[:: max(1, len(X) // 32)])
-        if answer.domain is None:
-            return not Allowance(self.a, self.b, max(answer.tolerance, 1e-12)).exceeded(X).any()
-        gap, noise = np.abs(self.a(X) - self.b(X)), rounding_bound(self.a, X) + rounding_bound(self.b, X)
-        return bool((gap <= self._limits(X) + 64 * noise).all())
-
-    def _limits(self, X: FloatArray) -> FloatArray:
-        """What was asked of each output on a domain: epsilon, or the tolerance times the largest |f_o|, at least a thousandth of its terms."""
-        answer = self.answer
-        if answer.epsilon is not None:
-            return np.full(self.a.architecture[-1], answer.epsilon)
-        lo, hi = bounding_box(answer.domain) if answer.domain is not None else (X.min(axis=0), X.max(axis=0))
-        far = np.maximum(np.abs(lo), np.abs(hi)).astype(np.float64)
-        terms = np.minimum(magnitude(self.a, far), magnitude(self.b, far))
-        reached = np.abs(self.a(X)).max(axis=0, initial=0.0)
-        return np.asarray(max(answer.tolerance, 1e-12) * np.maximum(4 * reached, 1e-3 * terms))
-
-    def _limit(self, X: FloatArray) -> float:
-        return float(self._limits(X).min())
+            chosen = X[:: max(1, len(X) // 32)]
+            return any(decisive_in(answer.domain, answer.a, answer.b, x, np.zeros(m)) for x in chosen)
+        if not len(X):
+            return False
+        with np.errstate(invalid="ignore"):
+            over = np.nan_to_num((np.abs(self.a(X) - self.b(X)) - self.explained(X)).max(axis=1), nan=-np.inf)
+        x = X[int(np.argmax(over))]
+        if not over.max() > 0:
+            return False
+        return decisive_in(answer.domain, answer.a, answer.b, x, self.explained(x)) is not None
 
     def _proofs(self) -> Iterator[Callable[[], Recheck | None]]:
         """Ways to prove it again, the cheapest first."""
         yield self._by_parameters
-        if self.answer.epsilon is None:
+        if self.epsilon is None:
             yield self._by_moves
             if self.answer.method != "shared features":  # that would be the same way again
                 yield self._by_features
@@ -171,12 +206,12 @@ class _Work:
         if self.exactly:
             yield self._by_exact_maps
             return
-        if self.answer.domain is not None:
+        if self.box is not None:
             yield self._by_weights
         if self.answer.method != "regions":  # that would be the same way again
             yield self._by_cells
         yield self._over_regions
-        if self.answer.domain is not None:
+        if self.box is not None:
             yield self._by_boxes
 
     def _by_parameters(self) -> Recheck | None:
@@ -189,7 +224,8 @@ class _Work:
             return None
         moved = self.answer.moves(self.a)
         if parameter_distance(moved, self.b) > 1e-6:
-            return self.result(Verdict.NO, "the moves do not give the second network")
+            self.missing.append("the moves do not give the second network")
+            return None
         self.checks.append("the moves, applied to the first network, give the second")
         if any(isinstance(move, Replace) for move in self.answer.moves.moves):
             return None  # this one only says what was exchanged
@@ -209,8 +245,7 @@ class _Work:
         given = None
         if moved is not None:
             given = np.stack([flat_parameters(net) for net in (moved, self.b)]), np.array(moved.architecture)
-        tolerance = max(4 * self.answer.tolerance, 1e-12)
-        return Allowance(self.a, self.b, tolerance, self.answer.domain).admits_forms(distance + 2.0**-50, given)
+        return self.allowance.admits_forms(distance + 2.0**-50, given)
 
     def _by_features(self) -> Recheck | None:
         distance = self._features()
@@ -225,7 +260,7 @@ class _Work:
         answer = self.answer
         if answer.method == "relations":
             return None
-        found = by_relations(answer.b, answer.a, tolerance=0.0 if self.exactly else max(answer.tolerance, 1e-12))
+        found = by_relations(answer.b, answer.a, tolerance=answer.tolerance)
         if found is None or (answer.domain is not None and not found.exact):
             self.missing.append("the networks are not equal over shared functions")
             return None
@@ -236,9 +271,8 @@ class _Work:
     def _by_splitting(self) -> Recheck | None:
         """On cells that are cut along the difference, the networks in the other order: for answers that were found by all cells."""
         answer = self.answer
-        tolerance = 0.0 if self.exactly else max(answer.tolerance, 1e-12)
         part = Monitor(self.monitor.rest(0.3))
-        found = by_splitting(answer.b, answer.a, tolerance=tolerance, domain=answer.domain, monitor=part)
+        found = by_splitting(answer.b, answer.a, tolerance=answer.tolerance, domain=answer.domain, monitor=part)
         if found is None or not found.equal or (answer.domain is not None and not found.exact):
             self.missing.append("cells along the difference do not prove it")
             return None
@@ -247,14 +281,12 @@ class _Work:
         )
 
     def _by_weights(self) -> Recheck | None:
-        domain = self.answer.domain
-        assert domain is not None
-        X = candidates(self.a, self.b, domain, n=512, rng=self.rng)
-        lo, hi = bounding_box(domain)
+        assert self.answer.domain is not None
+        lo, hi = bounding_box(self.answer.domain)
         # the other way round than they were found, and with the intervals of other code
         uppers = [] if len(self.b.weights) == 1 else relaxed(self.b, (lo, hi)).high[:-1]
         bound = bound_on_box(self.b, self.a, lo, hi, uppers=uppers)
-        if bound > self._limit(X):
+        if not bound <= self.limits.min():
             self.missing.append(f"the weights bound |f - g| by {bound:.6g}")
             return None
         return self.result(Verdict.YES, f"|f - g| is at most {bound:.6g} by the differences of the weights")
@@ -264,7 +296,11 @@ class _Work:
 
         found = exact_maps_agree(self.answer.b, self.answer.a, self.answer.domain, self.monitor)
         if found.failure is not None:
-            return self.result(Verdict.NO, "the exact maps differ on a region")
+            near = found.failure + 1e-9 * (self.points[:31] - found.failure)
+            if self._differ_at(np.concatenate([found.failure[None], near])):
+                return self.result(Verdict.NO, "the exact maps differ on a region")
+            self.missing.append("exact maps differ on a region, which a flat domain does not show")
+            return None
         if found.remaining:
             self.missing.append(found.stopped)
             return None
@@ -283,18 +319,15 @@ class _Work:
         except ValueError as error:
             self.missing.append(str(error))
             return None
-        share, limits = max(answer.tolerance, 1e-12), np.zeros(f.architecture[-1])
-        if answer.domain is not None:
-            share, limits = 0.0, self._limits(candidates(self.a, self.b, answer.domain, n=512, rng=self.rng))
-        blurs = 0.0 if answer.epsilon is not None else 1.0
+        limits = np.zeros(f.architecture[-1]) if self.box is None else self.limits
+        share, blurs = (SHARE * answer.tolerance, 1.0) if self.epsilon is None else (0.0, 0.0)
         found = search.run(limits, Monitor(self.monitor.rest(0.6)), share=share, blurs=blurs)
         if found.proves:
             return self.result(Verdict.YES, f"{found.cells} cells of both networks confirm it")
-        if answer.domain is not None and answer.epsilon is not None and found.gap.max() > answer.epsilon:
-            where = found.where[int(np.argmax(found.gap))]
-            point = answer.domain.exact_point(where)
-            if point is not None and exact_difference(answer.a, answer.b, point)[2] > answer.epsilon:
-                return self.result(Verdict.NO, f"|f - g| reaches {found.gap.max():.6g}")
+        if self.epsilon is not None and any(
+            decisive_in(answer.domain, answer.a, answer.b, x, self.epsilon) for x in found.where
+        ):
+            return self.result(Verdict.NO, f"|f - g| reaches {found.gap.max():.6g}")
         self.missing.append(f"{found.above + found.lost + found.waiting} cells do not confirm it")
         return None
 
@@ -304,6 +337,8 @@ class _Work:
         f, g, _ = essential_inputs(self.a, self.b) if answer.domain is None else (self.a, self.b, None)
         f, g = (f, g) if f.n_hidden >= g.n_hidden else (g, f)
         part = Monitor(self.monitor.rest(0.7))
+        limits = np.zeros(f.architecture[-1]) if self.box is None else self.limits
+        share = None if self.epsilon is not None else 0.0 if self.box is not None else answer.tolerance
         for first, second in ((f, g), (g, f)):
             if expected_vertices(first, answer.domain) << min(first.architecture[:2]) > MAX_FACES:
                 self.missing.append("the complex of a network is beyond enumeration")
@@ -314,7 +349,7 @@ class _Work:
                     if cx.lineality_dimension or not cx.certificate.verify().ok:
                         self.missing.append("a network has no corner, or its complex no valid certificate")
                         continue
-                    look = compare_over(cx, first, second, self._allowed(), part)
+                    look = compare_over(cx, first, second, limits, share, part)
             except BudgetExceededError as error:
                 self.missing.append(str(error))
                 return None
@@ -326,29 +361,10 @@ class _Work:
             )
         return None
 
-    def _allowed(self) -> Callable[[FloatArray, FloatArray], FloatArray]:
-        """What ``|f - g|`` may be at points and along rays: the tolerance of what terms add up to, or the limit on the domain."""
-        answer = self.answer
-        if answer.domain is not None:
-            limits = self._limits(candidates(self.a, self.b, answer.domain, n=512, rng=self.rng))
-            return lambda x, point: np.where(point[:, None] > 0, limits, 0.0)
-        short = essential_inputs(self.a, self.b)[:2]
-        bare = [ReLUNetwork(net.weights, [0 * c for c in net.biases]) for net in short]
-        tolerance = max(answer.tolerance, 1e-12)
-
-        def allowed(x: FloatArray, point: FloatArray) -> FloatArray:
-            here, far = (np.minimum(*(magnitude(net, x) for net in kind)) for kind in (short, bare))
-            return np.asarray(tolerance * np.where(point[:, None] > 0, here, far))
-
-        return allowed
-
     def _by_boxes(self) -> Recheck | None:
-        answer, domain = self.answer, self.answer.domain
+        domain = self.answer.domain
         assert domain is not None
-        X = candidates(self.a, self.b, domain, n=512, rng=self.rng)
-        limit = self._limit(X)
-        if answer.epsilon is None and answer.bound is not None and answer.bound <= 4 * limit:
-            limit = max(limit, answer.bound)  # the largest output was seen better there
+        limit = float(self.limits.min())
         found = bound_holds(self.a, self.b, domain, bounding_box(domain), limit, monitor=self.monitor)
         what = f"{found.boxes} boxes and {found.programs} linear programs"
         if found.complete:

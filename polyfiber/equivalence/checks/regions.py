@@ -7,8 +7,8 @@ vertices and along rays. Nothing is shared with `regions.cover` but the mathemat
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,8 +16,8 @@ from ..._typing import BoolArray, FloatArray
 from ...budget import Monitor
 from ...complexes.complex import PolyhedralComplex
 from ...network.model import ReLUNetwork
+from ...numerics.rounding import UNIT, gamma
 from ..regions.pieces import incidence
-from ..witness import magnitude
 
 WALL = 1e-12
 """Values below it, relative to their terms, are on the wall."""
@@ -39,21 +39,34 @@ class SecondLook:
         return self.pieces > 0 and not self.open and self.worst <= 1.0
 
 
+class _Asked(NamedTuple):
+    """Limits of the outputs at points, share of their terms (None: nothing for terms and rounding either), and layers of both."""
+
+    limits: FloatArray
+    share: float | None
+    depth: int
+
+
 def compare_over(
-    cx: PolyhedralComplex, f: ReLUNetwork, g: ReLUNetwork,
-    allowed: Callable[[FloatArray, FloatArray], FloatArray], monitor: Monitor,
-) -> SecondLook:  # fmt: skip
+    cx: PolyhedralComplex, f: ReLUNetwork, g: ReLUNetwork, limits: FloatArray, share: float | None, monitor: Monitor
+) -> SecondLook:
     """Compare g with f on every region of the complex of f.
 
     Parameters
     ----------
-    allowed : callable
-        Takes generators x (k, n0) and their kinds (k,), 1 for points and 0 for rays; gives what ``|f - g|`` may be (k, nL).
+    limits : (nL,) array
+        What ``|f - g|`` may be.
+    share : float or None
+        And so much of what the terms of an output add up to, in the network where they are less; neurons that are off on the piece add nothing. With some roundings
+        of these terms, but for None.
     """
     look = SecondLook()
+    asked = _Asked(limits, share, max(len(f.weights), len(g.weights)))
     inside, outward = incidence(cx)
     vertices, directions = cx.vertices, cx.rays[1]
     A, a = cx.affine_maps()
+    on = cx.signs(cx.dimension) > 0
+    ends = np.cumsum(f.hidden_widths)
     for r in range(cx.n_regions):
         monitor.check_time("comparing regions again")
         points, rays = vertices[inside[r].indices], directions[outward[r].indices]
@@ -65,43 +78,77 @@ def compare_over(
         tight = np.abs(G @ rows.T) <= 1e-9 * (np.abs(G) @ np.abs(rows).T)
         tight = np.concatenate([tight, G[:, -1:] == 0], axis=1)
         f_map = np.concatenate([A[r], a[r][:, None]], axis=1)
-        _piece(G, tight, f_map, f, g, [], allowed, look)
+        masks = [np.where(part, 1.0, -1.0) for part in np.split(on[r, : f.n_hidden], ends)[:-1]]
+        _piece(G, tight, (f_map, f, masks), (g, []), asked, look)
     return look
 
 
 def _piece(
-    G: FloatArray, tight: BoolArray, f_map: FloatArray, f: ReLUNetwork, g: ReLUNetwork, signs: list[FloatArray],
-    allowed: Callable[[FloatArray, FloatArray], FloatArray], look: SecondLook,
+    G: FloatArray, tight: BoolArray, first: tuple[FloatArray, ReLUNetwork, list[FloatArray]],
+    second: tuple[ReLUNetwork, list[FloatArray]], asked: _Asked, look: SecondLook,
 ) -> None:  # fmt: skip
-    """Compare on the hull of generators (k, n0 + 1), layer by layer of g, cutting where it bends."""
+    """Compare on the hull of generators (k, n0 + 1), layer by layer of g, cutting where it bends.
+
+    Parameters
+    ----------
+    first : (map, network, signs)
+        Of f.
+    second : (network, signs)
+        Of g, as far as they are known.
+    """
+    g, signs = second
     forms, values, terms = _walk(g, G, signs)
     while len(signs) < len(g.weights) - 1:
         z, close = values, WALL * terms
         crossing = np.flatnonzero((z > close).any(axis=0) & (z < -close).any(axis=0))
         if len(crossing):
-            for part, marks in _cut(G, tight, np.where(np.abs(z) <= close, 0.0, z)[:, crossing[0]]):
-                if len(part) > MOST:
-                    look.open += 1
-                    continue
-                _piece(part, marks, f_map, f, g, signs, allowed, look)
+            values = np.where(np.abs(z) <= close, 0.0, z)[:, crossing[0]]
+            _both_sides(G, tight, values, first, (g, signs), asked, look)
             return
         signs = [*signs, np.where(z.max(axis=0) >= -z.min(axis=0), 1.0, -1.0)]
         forms, values, terms = _walk(g, G, signs)
-    gap = np.abs(G @ (f_map - forms).T)
-    point = G[:, -1]
-    x = G[:, :-1]
-    noise = 2.0**-45 * (_terms(f, x, point) + _terms(g, x, point))
-    bound = gap + _slack(g, G, signs) + noise
-    limit = allowed(x, point) + 2.0 * noise
-    look.pieces += 1
+    f_map, f, masks = first
+    x, point = np.abs(G[:, :-1]), G[:, -1:]
+    own, other = _terms(f, x, point, masks), _terms(g, x, point, signs)
+    counts = [16 + len(x.T) + sum(W.shape[1] + 3 for W in net.weights) for net in (f, g)]
+    bound = np.abs(G @ (f_map - forms).T) + _slack(g, G, signs) + gamma(counts[0]) * own + gamma(counts[1]) * other
+    # what is asked is concave where no coordinate changes its sign; one that does counts as 0
+    low, high = G[:, :-1].min(axis=0), G[:, :-1].max(axis=0)
+    astray = np.minimum(-low, high) > WALL * np.maximum(-low, high)
+    size = np.where(astray, 0.0, G[:, :-1] * np.where(high >= -low, 1.0, -1.0))
+    limit = asked.limits * point
+    if asked.share is not None:
+        least = np.minimum(_terms(f, size, point, masks), _terms(g, size, point, signs))
+        size = size + point * (asked.share > 0)
+        most = _terms(f, size, point, masks) + _terms(g, size, point, signs)
+        limit = limit + asked.share * least + 32 * (asked.depth + 1) * UNIT * most
     ratio = np.where(bound > 0, bound / np.maximum(limit, 1e-300), 0.0)
-    look.worst = max(look.worst, float(np.where(np.isnan(ratio), np.inf, ratio).max()))
+    worst = float(np.where(np.isnan(ratio), np.inf, ratio).max())
+    if worst > 1 and asked.share is not None and astray.any() and asked.share > 0:
+        _both_sides(G, tight, G[:, int(np.argmax(astray))], first, (g, signs), asked, look)
+        return
+    look.pieces += 1
+    look.worst = max(look.worst, worst)
 
 
-def _terms(net: ReLUNetwork, x: FloatArray, point: FloatArray) -> FloatArray:
-    """What terms add up to at points, and without biases along rays."""
-    bare = ReLUNetwork(net.weights, [0 * c for c in net.biases])
-    return np.where(point[:, None] > 0, magnitude(net, x), magnitude(bare, x))
+def _both_sides(
+    G: FloatArray, tight: BoolArray, z: FloatArray, first: Any, second: Any, asked: _Asked, look: SecondLook
+) -> None:
+    """The parts on either side of a wall with values z at the generators."""
+    for part, marks in _cut(G, tight, z):
+        if len(part) > MOST:
+            look.open += 1
+        else:
+            _piece(part, marks, first, second, asked, look)
+
+
+def _terms(net: ReLUNetwork, size: FloatArray, point: FloatArray, signs: list[FloatArray]) -> FloatArray:
+    """What terms add up to at inputs of a size (k, n0), without biases along rays; neurons that are off add nothing."""
+    for layer, (W, b) in enumerate(zip(net.weights, net.biases)):
+        size = size @ np.abs(W).T + np.abs(b) * point
+        if layer < len(signs):
+            size = size * (signs[layer] > 0)
+    return size
 
 
 def _walk(g: ReLUNetwork, G: FloatArray, signs: list[FloatArray]) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -22,6 +22,7 @@ from ...budget import heed
 from ...network.float_or_rational import products_in_range
 from ...network.model import ReLUNetwork
 from ...network.moves import hides
+from ...numerics.products import nearest
 
 
 @dataclass
@@ -64,6 +65,8 @@ class _Worst:
 
     def see(self, difference: Array, size: float) -> None:
         top = float(np.abs(difference).max()) if difference.size else 0.0
+        if top == 0.0:
+            return
         relative = top / size if size > 0 else top
         # numbers beyond all floats prove nothing
         self.value = max(self.value, relative) if np.isfinite(top) and np.isfinite(size) else np.inf
@@ -178,8 +181,8 @@ def _drop_faint(nets: list[_Layers], layer: int, tolerance: float, worst: _Worst
     """Neurons whose outgoing weights are nothing but rounding, beside the others of each row, in every network go."""
     shares = []
     for net in nets:
-        tops = row_tops(net.W[layer + 1]).astype(np.float64)
-        shares.append(np.abs(net.W[layer + 1]).astype(np.float64) / np.where(tops > 0, tops, 1.0)[:, None])
+        tops = row_tops(net.W[layer + 1])
+        shares.append(nearest(np.abs(net.W[layer + 1]) / np.where(tops > 0, tops, 1 + 0 * tops)[:, None]))
     faint = np.asarray(np.all([(share <= tolerance).all(axis=0) for share in shares], axis=0))
     if faint.any():
         for net, share in zip(nets, shares):
@@ -245,7 +248,7 @@ def _last(pair: list[_Layers], tolerance: float, worst: _Worst, *, orthant: bool
         scale = row_tops(W)[~linear]
         tables.append(rows[~linear] / scale[:, None])
         jumps.append((C[:, ~linear] * scale).T)
-    size = np.maximum(*(np.abs(own).max(axis=0, initial=0).astype(np.float64) for own in jumps))
+    size = np.maximum(*(nearest(np.abs(own).max(axis=0, initial=0)) for own in jumps))
     if not _same_sums(tables, jumps, size, tolerance, worst):
         return None
     return _rest(rests, size, tolerance, worst)
@@ -263,17 +266,17 @@ def _same_sums(tables: list[Array], weights: list[Array], size: FloatArray, tole
     classes, heads = found
     first = len(tables[0])
     sums = [_sums(w, own, len(heads)) for w, own in zip(weights, (classes[:first], classes[first:]))]
-    worst.see_each((sums[0] - sums[1]).astype(np.float64).T, size)
+    worst.see_each(nearest(sums[0] - sums[1]).T, size)
     return True
 
 
 def _rest(rests: list[tuple[Array, Array]], size: FloatArray, tolerance: float, worst: _Worst) -> float | None:
     """Compare slopes and constants, for each output relative to the largest of their kind and to the jumps."""
     (A, a), (B, b) = rests
-    slope = np.maximum.reduce([size, *(row_tops(x).astype(np.float64) for x in (A, B))])
-    level = np.maximum.reduce([slope, *(np.abs(x).astype(np.float64) for x in (a, b))])
-    worst.see_each((A - B).astype(np.float64), slope)
-    worst.see_each((a - b).astype(np.float64)[:, None], level)
+    slope = np.maximum.reduce([size, *(nearest(row_tops(x)) for x in (A, B))])
+    level = np.maximum.reduce([slope, *(nearest(np.abs(x)) for x in (a, b))])
+    worst.see_each(nearest(A - B), slope)
+    worst.see_each(nearest(a - b)[:, None], level)
     return worst.value if worst.value <= tolerance else None
 
 
@@ -315,5 +318,5 @@ def _flips(pair: list[_Layers], hidden: tuple[int, int], tolerance: float, worst
         outer.append((net.W[2][:, 0] * size, net.b[2]))
     if not _same_sums(tables, weights, np.ones(1), tolerance, worst):
         return None
-    worst.see((forms[0] - forms[1]).astype(np.float64), max(1.0, *(float(np.abs(f).max()) for f in forms)))
+    worst.see(nearest(forms[0] - forms[1]), max(1.0, *(float(nearest(np.abs(f)).max()) for f in forms)))
     return _rest([(c[:, None], a) for c, a in outer], np.zeros(len(outer[0][1])), tolerance, worst)
