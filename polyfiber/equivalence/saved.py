@@ -19,10 +19,11 @@ from ..network.model import ReLUNetwork
 from ..verdict import Verdict
 from .answer import Equivalence
 from .bounds.near_equal import NearEqual, Question
-from .witness import Witness, exact_output
+from .witness import Witness, as_float, exact_output
 
 KIND = "polyfiber answer"
-VERSION = 1
+VERSION = 2
+"""2: with ``relative``; what needs none is written as 1."""
 LARGEST = 1 << 28
 """Bytes of a file that is read."""
 
@@ -46,15 +47,18 @@ def save_answer(answer: Equivalence, path: str | Path) -> None:
         domain = {"lo": _texts(answer.domain.lo), "hi": _texts(answer.domain.hi)}
     elif answer.domain is not None:
         domain = {"A": [_texts(row) for row in answer.domain.A], "b": _texts(answer.domain.b)}
+    relative = None if answer.near is None or not answer.near.relative.any() else answer.near.relative
     data = {
-        "kind": KIND, "version": VERSION, "verdict": answer.verdict.value, "method": answer.method, "reason": answer.reason,
+        "kind": KIND, "version": 1 if relative is None else VERSION, "verdict": answer.verdict.value, "method": answer.method, "reason": answer.reason,
         "tolerance": float(answer.tolerance).hex(),
         "epsilon": None if answer.epsilon is None else _texts(np.atleast_1d(np.asarray(answer.epsilon, dtype=np.float64))),
         "bound": None if answer.bound is None else float(answer.bound).hex(), "domain": domain,
         "witness": None if answer.proof is None else _texts(answer.proof.x),
         "networks": [_network(net) for net in (answer.a, answer.b)],
-        "boxes": _boxes(answer) if answer.verdict is Verdict.YES else None,
+        "boxes": None if answer.near is None or (relative is None and answer.verdict is not Verdict.YES) else _boxes(answer.near),
     }  # fmt: skip
+    if relative is not None:
+        data["relative"] = _texts(relative)
     Path(path).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
 
 
@@ -81,15 +85,23 @@ def load_answer(path: str | Path) -> Equivalence:
             x = _numbers(data["witness"]).astype(np.float64)
             u, v = exact_output(a, x), exact_output(b, x)
             gap = max(abs(p - q) for p, q in zip(u, v))
-            proof = Witness(x, (u, v), float(gap), "exact")
+            proof = Witness(x, (u, v), as_float(gap), "exact")
         epsilon = None if data["epsilon"] is None else _numbers(data["epsilon"]).astype(np.float64)
         domain = _read_domain(data["domain"])
-        near = None
-        if data.get("boxes") is not None and domain is not None and epsilon is not None and data["verdict"] == "yes":
+        verdict, near = Verdict(data["verdict"]), None
+        relative = _numbers(data["relative"]).astype(np.float64) if data["version"] > 1 else 0.0
+        if data.get("boxes") is not None and domain is not None and epsilon is not None:
             bound = float.fromhex(data["bound"]) if data["bound"] is not None else float("inf")
-            near = _read_boxes(data["boxes"], (a, b), domain, epsilon, bound)
+            question = Question.of(a, b, domain, epsilon, relative)
+            point = None if proof is None else proof.x
+            near = NearEqual(
+                a, b, domain, question.epsilon, question.relative, verdict, "read from a file", bound, point, None, None,
+                1.0, 0, 0, 0, _read_boxes(data["boxes"], question), 0.0,
+            )  # fmt: skip
+        elif np.any(relative):
+            raise FileFormatError(f"{file} allows a part of |f| and has no boxes")
         return Equivalence(
-            near=near, a=a, b=b, verdict=Verdict(data["verdict"]), method=str(data["method"]), reason=str(data["reason"]),
+            near=near, a=a, b=b, verdict=verdict, method=str(data["method"]), reason=str(data["reason"]),
             tolerance=float.fromhex(data["tolerance"]), domain=domain, epsilon=epsilon if epsilon is None or epsilon.size > 1 else float(epsilon[0]),
             bound=None if data["bound"] is None else float.fromhex(data["bound"]), proof=proof,
         )  # fmt: skip
@@ -110,33 +122,21 @@ def load_answer(path: str | Path) -> Equivalence:
         raise FileFormatError(f"{file} is no answer that can be read: {text}") from None
 
 
-def _boxes(answer: Equivalence) -> dict[str, Any] | None:
-    """The tree of boxes: the input that each node halves or the mark of a leaf, a byte or two each, compressed.
-
-    Nothing where a part of ``|f|`` is allowed, which a claim does not name.
-    """
-    if answer.near is None or answer.near.relative.any():
-        return None
-    codes = answer.near.tree.packed()
+def _boxes(near: NearEqual) -> dict[str, Any]:
+    """The tree of boxes: the input that each node halves or the mark of a leaf, a byte or two each, compressed."""
+    codes = near.tree.packed()
     packed = zlib.compress(codes.astype(f"<i{codes.dtype.itemsize}").tobytes(), 9)
     return {"bytes": codes.dtype.itemsize, "codes": base64.b64encode(packed).decode("ascii")}
 
 
-def _read_boxes(
-    data: Any, nets: tuple[ReLUNetwork, ReLUNetwork], domain: Polyhedron, epsilon: Array, bound: float
-) -> NearEqual:
+def _read_boxes(data: Any, question: Question) -> Tree:
     if data["bytes"] not in (1, 2):
         raise FileFormatError(f"codes of boxes take 1 or 2 bytes, found {data['bytes']!r}")
     unpacker = zlib.decompressobj()
     raw = unpacker.decompress(base64.b64decode(data["codes"], validate=True), LARGEST)
     if unpacker.unconsumed_tail or not unpacker.eof:
         raise FileFormatError(f"the codes of boxes are cut off, or more than {LARGEST} bytes")
-    question = Question.of(*nets, domain, epsilon)
-    tree = Tree.unpacked(*question.box, np.frombuffer(raw, dtype=f"<i{data['bytes']}"))
-    return NearEqual(
-        *nets, domain, question.epsilon, question.relative, Verdict.YES, "read from a file", bound, None, None, None,
-        1.0, len(tree.split), 0, 0, tree, 0.0,
-    )  # fmt: skip
+    return Tree.unpacked(*question.box, np.frombuffer(raw, dtype=f"<i{data['bytes']}"))
 
 
 def _texts(values: Array) -> list[str]:

@@ -96,3 +96,35 @@ def test_boxes_are_kept_and_proved_again(tmp_path: Path) -> None:
         (tmp_path / "bad.json").write_text(json.dumps({**text, "boxes": {**text["boxes"], "codes": codes}}))
         with pytest.raises(pf.errors.FileFormatError, match=what):
             load_answer(tmp_path / "bad.json")
+
+
+def test_a_part_of_the_output_that_is_allowed_is_kept(tmp_path: Path) -> None:
+    a = pf.ReLUNetwork.random((2, 5, 2), rng=1)
+    b = pf.ReLUNetwork([a.weights[0], a.weights[1] * 1.1], [a.biases[0], a.biases[1] * 1.1])
+    box, file = pf.Box(-1, 1, dimension=2), tmp_path / "answer.json"
+    for relative, verdict in ((0.2, Verdict.YES), (np.array([0.2, 1e-3]), Verdict.NO)):
+        answer = pf.are_equivalent(a, b, box, epsilon=0.02, relative=relative)
+        assert answer.verdict is verdict
+        save_answer(answer, file)
+        read = load_answer(file)
+        assert read.verify()
+        assert read.near is not None
+        assert read.near.relative.tolist() == np.broadcast_to(relative, 2).tolist()
+        data = json.loads(file.read_text())
+        data["relative"] = [(1e-4).hex()] * 2 if verdict is Verdict.YES else [(0.5).hex()] * 2
+        file.write_text(json.dumps(data))
+        assert load_answer(file).recheck().verdict is Verdict.NO
+        file.write_text(json.dumps({**data, "boxes": None}))
+        with pytest.raises(FileFormatError, match="no boxes"):
+            load_answer(file)
+    answer = pf.are_equivalent(a, b, box, epsilon=1e-9, relative=0.1, budget=pf.Budget(seconds=0.1))
+    save_answer(answer, file)
+    assert load_answer(file).recheck().verdict is not Verdict.NO
+
+
+def test_a_gap_beyond_floats(tmp_path: Path) -> None:
+    f, g = (pf.ReLUNetwork([[[1e200]], [[k]]], [[0.0], [0.0]]) for k in (1e200, 2e200))
+    for tolerance in (0, 1e-9):
+        answer = pf.are_equivalent(f, g, pf.Box([0], [1]), tolerance=tolerance)
+        save_answer(answer, tmp_path / "answer.json")
+        assert load_answer(tmp_path / "answer.json").recheck().verdict is answer.recheck().verdict is Verdict.YES
