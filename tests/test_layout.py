@@ -19,7 +19,7 @@ WHOLE = {
     },
     "bounds": {"rounding"},
     "complexes": {
-        "against_exact", "attacks", "against_lp", "cdd", "degenerate_domains", "exact_points", "golden", "hard_inputs", "identities",
+        "against_exact", "attacks", "against_lp", "cdd", "degenerate_domains", "exact_points", "flat_cells", "golden", "hard_inputs", "identities",
         "limits", "oracles", "piecewise", "widths",
     },
     "complexes/topology": {"against_oracle", "bad_input", "invariance", "limits", "slices"},

@@ -21,6 +21,7 @@ from ..kernels.complexes import faces as fk
 from ..kernels.complexes.skeleton import PORTION
 from ..network.model import ReLUNetwork
 from ..numerics.directions import extreme_directions
+from ..numerics.exact import as_fractions
 from ..numerics.polyhedra import LargestBall
 from ..numerics.products import nearest
 from ..numerics.rounding import UNIT
@@ -33,7 +34,7 @@ from .lattice.merge_walls import MergedWall
 from .lattice.store import LatticeStore
 from .metric import exact_interior_points, region_ball, region_distance, rounded_ball
 from .polytopes import Polytopes
-from .skeleton.arrays import Frame
+from .skeleton.arrays import TINY, Frame
 from .skeleton.build import BuildStats, Skeleton
 from .skeleton.faces import FaceStore
 
@@ -241,21 +242,32 @@ class PolyhedralComplex:
         index[self._finite] = np.arange(len(self._finite))
         return index
 
-    def _lift(self, points: FloatArray) -> FloatArray:
-        """Quotient coordinates (m, d) to the points of least norm in the inputs (m, n0)."""
+    def _lift(self, points: FloatArray, *, directions: bool = False) -> FloatArray:
+        """Quotient coordinates (m, d) to the points of least norm in the inputs (m, n0), or directions to directions."""
         full = np.zeros((len(points), self.network.architecture[0]))
         full[:, self._frame.columns] = points
         hull = self._frame.hull
         if hull is not None:
             lift = nearest(hull.lift[hull.fixed])
             with np.errstate(over="ignore", invalid="ignore"):
-                full[:, hull.fixed] = full[:, hull.free] @ lift[:, :-1].T + lift[:, -1]
+                full[:, hull.fixed] = full[:, hull.free] @ lift[:, :-1].T + (0.0 if directions else lift[:, -1])
         basis = self.lineality
         if len(basis):
             with np.errstate(over="ignore", invalid="ignore"):
                 shorter: FloatArray = full - (full @ basis.T) @ basis
             full = np.where(np.isfinite(shorter), shorter, full)  # infinite coordinates have an infinite bound
         return full
+
+    def _unit_directions(self, points: FloatArray) -> FloatArray:
+        """Quotient directions (m, d) to unit directions (m, n0) in the inputs."""
+        found = self._lift(points, directions=True)
+        for i in np.flatnonzero(~np.isfinite(found).all(axis=1)):  # slopes of a flat beyond floats
+            both = np.full((2, found.shape[1]), Fraction(0), dtype=object)
+            both[1, self._frame.columns] = as_fractions(points[i])
+            at, to = self._frame.lifted(both)
+            found[i] = nearest((to - at) / max(abs(to - at)))
+        found = found / np.abs(found).max(axis=1, keepdims=True)
+        return found / np.linalg.norm(found, axis=1, keepdims=True)
 
     @once
     def lineality(self) -> FloatArray:
@@ -272,7 +284,10 @@ class PolyhedralComplex:
         if self.dimension == 0:
             return self._lift(np.zeros((1, 0)))
         self._solve_all()
-        return self._lift(np.ascontiguousarray(self._skeleton.state.x[self._finite]))
+        found = self._lift(np.ascontiguousarray(self._skeleton.state.x[self._finite]))
+        lost = np.flatnonzero(np.isnan(found).any(axis=1))  # differences of infinite coordinates
+        found[lost] = nearest(self.exact_vertices(lost))
+        return found
 
     @once
     def vertex_errors(self) -> FloatArray:
@@ -293,6 +308,7 @@ class PolyhedralComplex:
             gain = lift[:, :-1].sum(axis=1).max(initial=1.0)
             size = np.abs(points) @ lift[:, :-1].T + lift[:, -1]
             bound = (errors * gain + (points.shape[1] + 2) * (2 * UNIT) * size.max(axis=1, initial=0.0)) * (1 + 1e-9)
+            bound += (points.shape[1] + 2) * TINY * (1.0 + np.abs(points).sum(axis=1))  # what underflows
         return np.where(np.isfinite(bound), bound, np.inf)
 
     def sharpened(self, vertices: Array, *, rtol: float = 1e-14) -> tuple[FloatArray, FloatArray]:
@@ -354,8 +370,7 @@ class PolyhedralComplex:
             return np.zeros(0, dtype=np.int64), np.zeros((0, self.network.architecture[0]))
         self._solve_all()
         ids = np.flatnonzero(self.edges[:, 1] < 0)
-        directions = self._lift(np.ascontiguousarray(self._skeleton.state.x[self._edges[ids, 1]]))
-        return ids, directions / np.linalg.norm(directions, axis=1, keepdims=True)
+        return ids, self._unit_directions(np.ascontiguousarray(self._skeleton.state.x[self._edges[ids, 1]]))
 
     def is_unbounded(self, dim: int) -> BoolArray:
         """Whether each face of a dimension is unbounded in the essential quotient."""
@@ -520,7 +535,7 @@ class PolyhedralComplex:
         return indices[indptr[r] : indptr[r + 1]]
 
     def h_representation(self, region: int) -> HRepresentation:
-        """Irredundant inequalities of a region, known from the complex without an LP."""
+        """Irredundant inequalities of a region, known from the complex without an LP; on a flat domain those within the flat."""
         r = int(self._region_ids(region)[0])
         facets = self.facets_of(r) if self.dimension else np.zeros(0, dtype=np.int32)
         store, frame = self._store, self._frame

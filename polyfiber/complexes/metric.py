@@ -70,11 +70,10 @@ def system(cx: PolyhedralComplex, region: int) -> tuple[Rows, Rows]:
     def form(column: int) -> list[Fraction]:
         return predicate.form(column + frame.n_domain if column < frame.n_neurons else column - frame.n_neurons, planes)
 
-    equal = [row for c in np.flatnonzero(own == 0).tolist() if any((row := form(c))[:-1])]
     at_least = []
     for c in cx.h_representation(region).facets.tolist():
         at_least.append(form(c) if own[c] > 0 else [-v for v in form(c)])
-    return equal, at_least
+    return frame.equations, at_least
 
 
 def region_distance(cx: PolyhedralComplex, x: Any, region: int) -> tuple[float, FloatArray]:

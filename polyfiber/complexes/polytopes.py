@@ -248,7 +248,7 @@ class Polytopes:
         cx._solve_all()
         st, rows = cx._skeleton.state, cx._finite
         x, err = np.ascontiguousarray(st.x[rows]), np.ascontiguousarray(st.err[rows])
-        lift = cx._lift(np.eye(cx.dimension)) - cx._lift(np.zeros((1, cx.dimension)))
+        lift = cx._lift(np.eye(cx.dimension), directions=True)
         if np.array_equal(lift @ lift.T, np.eye(cx.dimension)):
             return x, err, None
         turn = np.asarray(np.linalg.qr(lift.T, mode="r")).T

@@ -8,7 +8,8 @@ library. Volumes of the truth are sums of determinants of rational simplices.
   faces      networks with n = 1 ... 6 inputs: f-vectors, sign vectors of all faces, covers, vertices within their bounds
   volumes    boxes in n = 2, 3, 4: the volumes add up to the box within the sum of their bounds; small ones one by one
   overflow   weights and biases of exponents +-300, +-1000 (rational), subnormals
-  flats      domains without an interior, against the oracle and against the network restricted to them
+  flats      domains without an interior, bounded and unbounded, most of them away from the origin: faces and vertices; in half of
+             the inputs rays, interior points, corners, distances, nearest points and balls too (`tests/oracles/flat_cells.py`)
   wide       one layer in n = 7 ... 40: counts against the formula
   large      n = 7 ... 12, 10^3 to 10^4 faces: all faces and vertices against the oracle
 
@@ -36,6 +37,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import polyfiber as pf
 from polyfiber.errors import PolyfiberError
 from tests.oracles.exact_faces import ExactComplex, box, exact_complex
+from tests.oracles.flat_cells import FlatCells
 from tests.oracles.volumes import region_volumes
 
 Case = tuple[pf.ReLUNetwork, Any, Any]
@@ -282,7 +284,7 @@ def flats_case(rng: np.random.Generator) -> tuple[str, str]:
     n = int(rng.integers(1, 5))
     net = network(rng, widths_for(rng, n), ORDINARY[kind])
     A, b = box(-np.ones(n), np.ones(n))
-    way = ["box", "pair", "point"][int(rng.integers(0, 3))]
+    way = ["box", "pair", "point", "open"][int(rng.integers(0, 4))]
     if way == "box":
         lo, hi = -np.round(rng.random(n) * 8 + 1) / 8, np.round(rng.random(n) * 8 + 1) / 8
         fixed = rng.random(n) < 0.5
@@ -294,10 +296,27 @@ def flats_case(rng: np.random.Generator) -> tuple[str, str]:
         row = row if any(row) else [1] * n
         A, b = [*A, row, [-3 * v for v in row]], [*b, Fraction(1, 4), Fraction(-3, 4)]
         dom, sides = pf.Polyhedron(np.array(A, dtype=object), np.array(b, dtype=object)), (A, b)
+    elif way == "open":  # equations away from the origin, and at most two inequalities beside them
+        A, b = [], []
+        for _ in range(int(rng.integers(1, max(2, n)))):
+            row = [int(v) for v in rng.integers(-3, 4, size=n)]
+            row = row if any(row) else [1] * n
+            c = Fraction(int(rng.integers(-9, 10)), int(rng.integers(1, 4)))
+            A, b = [*A, row, [-v for v in row]], [*b, c, -c]
+        for _ in range(int(rng.integers(0, 3))):
+            row = [int(v) for v in rng.integers(-2, 3, size=n)]
+            A, b = [*A, row if any(row) else [1] * n], [*b, int(rng.integers(0, 4))]
+        dom, sides = pf.Polyhedron(np.array(A, dtype=object), np.array(b, dtype=object)), (A, b)
     else:  # sum x <= -n touches the box in a corner
         A, b = [*A, [1] * n], [*b, -n]
         dom, sides = pf.Polyhedron(np.array(A, dtype=float), np.array([float(v) for v in b])), (A, b)
-    return f"flats {way} {kind}", _built(net, dom, sides)
+    verdict, cells = _built(net, dom, sides), ""
+    if not verdict and rng.random() < 0.5:
+        truth = exact_complex(net.weights, net.biases, domain=sides)
+        if 0 < len(truth.faces) < 120:
+            cells = " with cells"
+            verdict = FlatCells(pf.canonical_complex(net, dom), truth, sides).wrong(rng)
+    return f"flats {way} {kind}{cells}", verdict
 
 
 def wide_case(rng: np.random.Generator) -> tuple[str, str]:

@@ -16,6 +16,7 @@ import numpy as np
 from ..._typing import BoolArray, FloatArray, IntArray, WordArray
 from ...budget import heed
 from ...numerics.products import nearest
+from ..geometry import unit_rows
 from ..lattice.check import facet_pairs
 from ..skeleton.build import Skeleton
 from ..skeleton.layout import packed, unpack
@@ -214,6 +215,7 @@ def check_columns(cx: PolyhedralComplex, again: Skeleton, problems: list[str]) -
         index[finite] = np.arange(len(finite))
         if not np.array_equal(kept["edges"], index[cx._edges]):
             problems.append("the ends of edges are not those of the skeleton")
+    _check_lifts(cx, x, err, problems)
     # two points are the same in the quotient where all forms agree on them
     rows = np.abs(nearest(frame.rows[:, :-1]))
     with np.errstate(all="ignore"):
@@ -236,6 +238,24 @@ def check_columns(cx: PolyhedralComplex, again: Skeleton, problems: list[str]) -
                 len(ids) and _differ(frame, given, full / size[:, None], slack, rows)
             ):
                 problems.append("the rays are not those of the skeleton")
+
+
+def _check_lifts(cx: PolyhedralComplex, x: FloatArray, err: FloatArray, problems: list[str]) -> None:
+    """Whether what is made of vertices and of directions at infinity lies on, and along, the flat that the domain gives."""
+    frame, far = cx._frame, cx._skeleton.state.at_inf[: len(err)] >= 0
+    if cx.domain is None or not len(frame.vanishing):
+        return
+    with np.errstate(all="ignore"):
+        rows = unit_rows(cx.domain.rows()[frame.vanishing])
+        size = np.abs(rows[:, :-1])
+        points, directions = cx._lift(x[~far]), cx._unit_directions(x[far])
+        off = np.abs(points @ rows[:, :-1].T + rows[:, -1])
+        room = np.abs(points) @ size.T + np.abs(rows[:, -1])
+        reach = cx._input_errors(x[~far], err[~far])[:, None] * size.sum(axis=1)
+        if (off > TOLERANCE * room + reach + TINY).any():
+            problems.append("vertices do not lie on the flat of the domain")
+        if (np.abs(directions @ rows[:, :-1].T) > TOLERANCE * (np.abs(directions) @ size.T) + TINY).any():
+            problems.append("rays do not run along the flat of the domain")
 
 
 def _put_on_flat(frame: Frame, full: FloatArray, hom: float) -> None:

@@ -197,23 +197,28 @@ class CellFrame:
         bounds[np.isnan(bounds) | ~np.isfinite(values)] = np.inf
         return values, bounds
 
-    def sign_rows(self, x: FloatArray) -> tuple[SignArray, FloatArray]:
+    def sign_rows(self, x: FloatArray, exact: Array | None = None) -> tuple[SignArray, FloatArray]:
         """Signs (D + N,) of the region at x, and the direction that was taken where x lies on walls.
 
-        The direction is zero where the filter decided every sign, so that x lies inside.
+        The direction is zero where x lies inside. ``exact`` is the point itself where x is what it was rounded to.
         """
-        if self.hull is not None and not self.hull.contains(np.array([Fraction(c) for c in x], dtype=object)):
+        if self.hull is not None and not self.hull.contains(as_fractions(x) if exact is None else exact):
             raise InputError(
                 "the point is outside the domain, which is flat; floats rarely lie on a slanted flat exactly: "
                 "ask at domain.exact_point(x), the point with the same free coordinates, or give fractions"
             )
         z, err = self.values(x[None, :])
-        if ((np.abs(z[0]) > err[0]) | self.vanishing).all():
+        if exact is None and ((np.abs(z[0]) > err[0]) | self.vanishing).all():
             signs = np.where(self.vanishing, 0, np.sign(z[0])).astype(np.int8)
             self._inside(signs)
             return signs, np.zeros(self.n0)
+        if exact is not None:
+            signs = self.exact_signs(exact, np.zeros(self.n0))
+            if ((signs != 0) | self.vanishing).all():
+                self._inside(signs)
+                return signs, np.zeros(self.n0)
         for direction in self._directions(x):
-            signs = self.exact_signs(x, direction)
+            signs = self.exact_signs(x if exact is None else exact, direction)
             self._inside(signs)
             zeros = np.flatnonzero((signs == 0) & ~self.vanishing)
             if not len(zeros) or self._vanish(signs, zeros):
@@ -362,6 +367,16 @@ def cell_frame(network: ReLUNetwork | PiecewiseLinearNetwork, domain: Polyhedron
         while len(_FRAMES) > 8:
             _FRAMES.popitem(last=False)
     return frame
+
+
+def as_exact_point(frame: CellFrame, x: Any, what: str = "x") -> tuple[FloatArray, Array | None]:
+    """A finite float64 vector that fits the network, and the point itself where it is rational and floats do not hold it."""
+    try:
+        given = as_fractions(x) if np.asarray(x).dtype == object else None
+    except (TypeError, ValueError):
+        raise InputError(f"{what} must be {frame.n0} numbers") from None
+    point = as_point(frame, x if given is None else nearest(given), what)
+    return point, None if given is None or (as_fractions(point) == given).all() else given
 
 
 def as_point(frame: CellFrame, x: Any, what: str = "x") -> FloatArray:

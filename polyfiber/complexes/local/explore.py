@@ -16,7 +16,7 @@ from ...errors import InputError
 from ...network.model import ReLUNetwork
 from ...network.piecewise import PiecewiseLinearNetwork
 from ...numerics.search import BestFirst
-from .cell_arrays import CellStats, as_point, cell_frame
+from .cell_arrays import CellStats, as_exact_point, cell_frame
 from .facets import flipped, solve_cell
 from .region import _difference
 
@@ -109,7 +109,7 @@ def explore(
     Parameters
     ----------
     network : ReLUNetwork or PiecewiseLinearNetwork
-    x : (n0,) or (m, n0) float64
+    x : (n0,) or (m, n0) float64, or Fractions
         Where to start.
     domain : Box or Polyhedron, optional
         Where to stay.
@@ -143,7 +143,8 @@ def explore(
         raise InputError(f"order must be 'breadth' or 'nearest', found {order!r}")
     if max_regions is not None and max_regions < 0:
         raise InputError(f"max_regions must not be negative, found {max_regions}")
-    starts = np.atleast_2d(np.asarray(x, dtype=np.float64))
+    given = [as_exact_point(frame, start) for start in (x if np.ndim(x) == 2 else [x])]
+    starts = [point for point, _ in given]
     monitor = Monitor(budget, progress)
     before = replace(frame.stats)
     seen: dict[bytes, int] = {}
@@ -155,7 +156,7 @@ def explore(
     edges: list[tuple[int, int, int]] = []
     queue: deque[int] = deque()
     near: BestFirst[int] = BestFirst()
-    origin = frame.reference(as_point(frame, starts[0]))
+    origin = frame.reference(starts[0])
     per_region = frame.n_domain + frame.n_neurons + 16 * len(origin) + 400
 
     def add(signs: SignArray, reference: FloatArray, along: FloatArray, level: int) -> tuple[int, bool]:
@@ -176,9 +177,8 @@ def explore(
             near.push(-float(np.linalg.norm(reference - origin)), r)
         return r, True
 
-    for start in starts:
-        point = as_point(frame, start)
-        signs, direction = frame.sign_rows(point)
+    for point, exact in given:
+        signs, direction = frame.sign_rows(point, exact)
         along = (frame.W[0] @ direction if frame.by_layer else direction[frame.columns]) + 0.0
         add(signs, frame.reference(point), along, 0)
 

@@ -21,7 +21,7 @@ from ...numerics.lp import solve_lp, solve_lp_exact
 from ...numerics.products import nearest
 from ...numerics.rounding import UNIT
 from ...verdict import Verdict
-from .cell_arrays import CellFrame, CellStats, as_point, cell_frame
+from .cell_arrays import CellFrame, CellStats, as_exact_point, cell_frame
 from .facets import Cell, exact_facet_point, flipped, relative_interior, solve_cell
 from .gate_arrays import GateFrame
 
@@ -497,8 +497,9 @@ def region(network: ReLUNetwork | PiecewiseLinearNetwork, x: Any, *, domain: Pol
     Parameters
     ----------
     network : ReLUNetwork or PiecewiseLinearNetwork
-    x : (n0,) float64
-        A point on walls gets one of the regions around it: the one in a fixed direction.
+    x : (n0,) float64, or Fractions
+        A point on walls gets one of the regions around it: the one in a fixed direction. Fractions are taken exactly;
+        ``point`` of the region is what they are rounded to.
     domain : Box or Polyhedron, optional
         Its inequalities count as walls too.
 
@@ -528,9 +529,9 @@ def region(network: ReLUNetwork | PiecewiseLinearNetwork, x: Any, *, domain: Pol
     (True, True)
     """
     frame = cell_frame(network, domain)
-    point = as_point(frame, x)
+    point, exact = as_exact_point(frame, x)
     before = replace(frame.stats)
-    signs, direction = frame.sign_rows(point)
+    signs, direction = frame.sign_rows(point, exact)
     if frame.by_layer:
         along = frame.W[0] @ direction if direction.any() else np.zeros(frame.n)
     else:

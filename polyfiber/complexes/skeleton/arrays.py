@@ -140,6 +140,16 @@ class Frame:
         return points - exact_product(lines, shift).T
 
     @cached_property
+    def equations(self) -> list[list[Fraction]]:
+        """Rows, constant last, whose common zeros are the flat that the domain lies in; none where there is no such flat."""
+        if self.hull is None:
+            return []
+        rows = np.full((len(self.hull.fixed), self.network.architecture[0] + 1), Fraction(0), dtype=object)
+        rows[:, [*self.hull.free, -1]] = -self.hull.lift[self.hull.fixed]
+        rows[np.arange(len(rows)), self.hull.fixed] = Fraction(1)
+        return [list(row) for row in rows]
+
+    @cached_property
     def lines(self) -> Array:
         """(n0, s) Fractions: a basis of the directions, in the domain's flat, that no wall cuts."""
         n0, hull = self.network.architecture[0], self.hull

@@ -19,6 +19,8 @@ import numpy as np
 from ..._typing import BoolArray, FloatArray, IntArray, SignArray
 from ...budget import Budget, Monitor, heed
 from ...errors import InputError
+from ...numerics.polyhedra import directed
+from ...numerics.products import nearest
 from ...words import one_line
 from ..skeleton.entering import first_filter
 from ..skeleton.exact_signs import ExactPredicate
@@ -288,10 +290,12 @@ def _link(
 
 def sublevel_persistence(cx: PolyhedralComplex, output: int = 0, *, budget: Budget | None = None) -> Persistence:
     """Persistent homology of the sublevel sets of an output; see `PolyhedralComplex.persistence`."""
-    if cx.lineality_dimension or cx.dimension == 0 or cx.is_unbounded(cx.dimension).any():
+    if cx.lineality_dimension or cx.is_unbounded(cx.dimension).any():
         raise InputError("persistence of sublevel sets needs a bounded domain; take the complex on a Box")
     refuse_without_walls(cx)
     with Monitor(budget, None).watching():
+        if cx.dimension == 0:
+            return _of_a_point(cx, require_output(cx, output))
         gates = _gates(cx, output)
         values = _Values(gates)
         at = values.value[cx._finite]
@@ -327,6 +331,15 @@ def sublevel_persistence(cx: PolyhedralComplex, output: int = 0, *, budget: Budg
         errors = np.where(never, 0.0, values.bound[cx._finite][found])
         dimension = dims[sequence[places[:, 0]]]
         return Persistence(dimension, at[found[:, 0]], death, errors, found, cx, require_output(cx, output))
+
+
+def _of_a_point(cx: PolyhedralComplex, output: int) -> Persistence:
+    """A domain that is a point: it is born with the value there and stays."""
+    value = cx.network.exact()(cx.exact_vertices())[:, output]
+    birth = nearest(value)
+    error = directed(abs(value[0] - Fraction(birth[0])), up=True) if np.isfinite(birth[0]) else np.inf
+    none = np.zeros(1, dtype=np.int64)
+    return Persistence(none, birth, np.array([np.inf]), np.array([[error, 0.0]]), np.array([[0, -1]]), cx, output)
 
 
 def _exact_ranks(values: _Values, finite: IntArray, at: FloatArray) -> IntArray:

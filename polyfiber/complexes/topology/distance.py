@@ -115,7 +115,7 @@ class _Systems:
         layer, store, frame = self.found._cells.layers[dim], self.cx._store, self.cx._frame
         planes = layer.planes[cell]
         signs = store.to_signs(planes[None])[0]
-        equal: list[list[Fraction]] = []
+        equal: list[list[Fraction]] = list(frame.equations)
         at_least: list[list[Fraction]] = []
         for c, s in enumerate(signs.tolist()):
             facet = c + frame.n_domain if c < frame.n_neurons else c - frame.n_neurons

@@ -87,7 +87,10 @@ def to_networkx(found: PolyhedralSet) -> Any:
 
 
 def exact_region_rows(cx: PolyhedralComplex, region: int) -> Array:
-    """Irredundant inequalities ``row[:-1] . x + row[-1] >= 0`` of a region as Fractions, (m, n0 + 1)."""
+    """Irredundant inequalities ``row[:-1] . x + row[-1] >= 0`` of a region as Fractions, (m, n0 + 1).
+
+    On a flat domain those within the flat, and two for each of its equations.
+    """
     if not hasattr(cx, "h_representation"):
         raise InputError(f"expected a PolyhedralComplex, found {type(cx).__name__}; counts alone hold no regions")
     columns = cx.h_representation(region).facets
@@ -98,7 +101,8 @@ def exact_region_rows(cx: PolyhedralComplex, region: int) -> Array:
     for i, c in enumerate(columns.tolist()):
         facet = c + frame.n_domain if c < frame.n_neurons else c - frame.n_neurons
         rows[i] = [int(signs[c]) * v for v in predicate.form(facet, planes)]
-    return rows
+    equal = np.array(frame.equations, dtype=object).reshape(-1, rows.shape[1])
+    return np.concatenate([rows, equal, -equal])
 
 
 def _number(x: Fraction) -> str:

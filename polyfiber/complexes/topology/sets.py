@@ -15,6 +15,7 @@ from ..._lazy import above
 from ..._typing import BoolArray, FloatArray, IntArray, SignArray
 from ...budget import Budget, Monitor, heed
 from ...errors import InputError, ShapeError
+from ...numerics.products import nearest
 from ...strata import SignOrder, Stratification
 from ...words import one_line
 from ..build import canonical_complex
@@ -175,7 +176,10 @@ class PolyhedralSet:
         """(f_0, n0) float64 vertices; with lineality the points of least norm. Errors: `vertex_errors`."""
         if self.dimension < 0 or self.complex.dimension == 0:
             return self.complex.vertices[: len(self._cells.points)].copy()
-        return self.complex._lift(self._located[0])
+        found = self.complex._lift(self._located[0])
+        for i in np.flatnonzero(np.isnan(found).any(axis=1)).tolist():  # differences of infinite coordinates
+            found[i] = nearest(np.array(self.exact_vertex(i), dtype=object))
+        return found
 
     @cached_property
     def _located(self) -> tuple[FloatArray, FloatArray]:
@@ -184,10 +188,10 @@ class PolyhedralSet:
 
     @cached_property
     def vertex_errors(self) -> FloatArray:
-        """(f_0,) bounds of the error of each quotient coordinate of a vertex."""
+        """(f_0,) bounds of the errors of `vertices` (maximum norm); with lineality, of their quotient coordinates."""
         if self.complex.dimension == 0:
             return self.complex.vertex_errors[: len(self._cells.points)].copy()
-        return self._located[1]
+        return self.complex._input_errors(*self._located)
 
     def exact_vertex(self, vertex: int) -> tuple[Fraction, ...]:
         """Rational coordinates (n0) of a vertex; with lineality of the point of least norm."""
@@ -203,9 +207,11 @@ class PolyhedralSet:
     def edges(self) -> IntArray:
         """(f_1, 2) vertices of each edge; second -1 for a ray."""
         ends = self._cells.ends
+        if not len(ends):
+            return np.zeros((0, 2), dtype=np.int64)
         index = np.full(self._cells.gates.n_points, -1, dtype=np.int64)
         index[self._cells.points] = np.arange(len(self._cells.points))
-        found = index[ends] if len(ends) else np.zeros((0, 2), dtype=np.int64)
+        found = index[ends]
         swap = (found[:, 0] < 0) & (found[:, 1] >= 0)
         found[swap] = found[swap][:, ::-1]
         return found
@@ -219,8 +225,7 @@ class PolyhedralSet:
             return ids, np.zeros((0, self.complex.network.architecture[0]))
         ends = self._cells.ends[ids]
         tips = np.where(gates.far[ends[:, 0]], ends[:, 0], ends[:, 1])
-        directions = self.complex._lift(gates.located(tips)[0])
-        return ids, directions / np.linalg.norm(directions, axis=1, keepdims=True)
+        return ids, self.complex._unit_directions(gates.located(tips)[0])
 
     def is_unbounded(self, dim: int) -> BoolArray:
         """Whether each cell of a dimension is unbounded in the essential quotient."""
