@@ -90,7 +90,7 @@ def test_translations_in_deep_networks_are_found(layer: int) -> None:
 def test_every_kind_of_answer_is_checked_again_within_seconds(kind: str) -> None:
     for seed in range(2):
         pair = pairs.make(kind, seed, top=32 if seed % 2 else 8)
-        answer = pf.are_equivalent(pair.a, pair.b, pair.domain)
+        answer = pf.are_equivalent(pair.a, pair.b, pair.domain, budget=pf.Budget(seconds=20))
         found = answer.recheck(budget=pf.Budget(seconds=120))
         assert found.verdict is Verdict.YES, (kind, seed, str(found))
         assert found.checks
