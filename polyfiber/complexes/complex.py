@@ -476,7 +476,7 @@ class PolyhedralComplex:
                 size = max(size, float(norms_of(A, ord).max()))
         with np.errstate(over="ignore", invalid="ignore"):
             off = map_errors(self._frame)
-            error = float(norms_of(off[None], ord)[0]) + max(best, size) * (sum(off.shape) + 16) * 2.0**-50
+            error = float(norms_of(off[None], ord)[0]) + max(best, size) * (sum(off.shape) + 16) * 2.0**-50 + 2.0**-1060
         return Lipschitz(best, where, float(ord), error if np.isfinite(error) else np.inf)
 
     def locate(self, X: Any) -> IntArray:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from .._typing import Array, FloatArray, IntArray, SignArray, WordArray
+from .._typing import Array, BoolArray, FloatArray, IntArray, SignArray, WordArray
 from ..budget import heed
 from ..kernels.complexes import affine_maps as maps
 from ..network.model import ReLUNetwork
+from ..network.relu_form import relu_form
 from ..numerics.exact import as_fractions
-from ..numerics.products import nearest
+from ..numerics.products import magnitudes_of, nearest
 from ..numerics.rounding import UNIT
 from .skeleton.arrays import Frame, as_columns, given_rows
 from .skeleton.exact_signs import ExactPredicate
@@ -42,6 +44,19 @@ def full_net(frame: Frame) -> Any:
     return frame.net._replace(n=n0, stride=stride, rows=rows.ravel(), columns=columns)
 
 
+def predicate_of(frame: Frame) -> ExactPredicate:
+    """Exact forms in all input coordinates instead of those of the quotient."""
+    every = np.arange(frame.network.architecture[0])
+    return ExactPredicate(replace(frame, columns=every, net=full_net(frame), chart=frame.rows, deep_chart=frame.deep))
+
+
+def ways_net(frame: Frame) -> Any:
+    """The kernels' network with ones for all numbers but zeros: its forms count ways."""
+    net = full_net(frame)
+    names = ("rows", "weights", "biases", "columns")
+    return net._replace(**{name: (getattr(net, name) != 0).astype(np.float64) for name in names})
+
+
 def form_room(frame: Frame) -> FloatArray:
     """Room for a form and two rows of a layer, see `kernels.complexes.affine_maps.forms`."""
     return np.empty((3, max(full_net(frame).stride + 8, frame.scratch + 1)))
@@ -58,6 +73,7 @@ def affine_maps_of(frame: Frame, planes: WordArray) -> tuple[FloatArray, FloatAr
         a[:] = nearest(frame.network.biases[0])
         return A, a
     ids = net.inf + 1 + np.arange(n_out)
+    predicate = predicate_of(frame)
     widths = frame.network.architecture
     work = n_out * (sum(p * q for p, q in zip(widths[1:-1], widths[2:])) + n0 * widths[1])
     if frame.form is not None:
@@ -67,7 +83,31 @@ def affine_maps_of(frame: Frame, planes: WordArray) -> tuple[FloatArray, FloatAr
         heed("the affine maps")
         part = slice(start, start + step)
         maps.forms(planes[part], ids, net, room, A[part], a[part])
+        if frame.extreme:
+            _settle_maps(predicate, planes[part], ids, A[part], a[part])
     return A, a
+
+
+def _settle_maps(predicate: ExactPredicate, planes: WordArray, ids: IntArray, A: FloatArray, a: FloatArray) -> None:
+    """Entries that underflow or overflow may have spoilt are worked out in rationals and rounded, in place."""
+    frame = predicate.frame
+    loss = frame.losses.forms[-1]
+
+    def unsure(values: FloatArray, loss: FloatArray) -> BoolArray:
+        return ~((np.abs(values) * UNIT > loss) & np.isfinite(values))
+
+    rows = np.flatnonzero(unsure(A, loss[:-1]).any(axis=(1, 2)) | unsure(a, loss[-1]).any(axis=1))
+    if not len(rows):
+        return
+    ways, begun = np.zeros((len(rows), *A.shape[1:])), np.zeros((len(rows), a.shape[1]))
+    maps.forms(np.ascontiguousarray(planes[rows]), ids, ways_net(frame), form_room(frame), ways, begun)
+    doubtful = (unsure(A[rows], loss[:-1]) & (ways != 0)).any(axis=2) | (unsure(a[rows], loss[-1]) & (begun != 0))
+    # sums over no way at all are zero, and were so unless an infinite factor met a zero
+    A[rows] = np.where(ways != 0, A[rows], 0.0)
+    a[rows] = np.where(begun != 0, a[rows], 0.0)
+    for r, o in np.argwhere(doubtful).tolist():
+        form = nearest(np.array(predicate.form(int(ids[o]), planes[rows[r]]), dtype=object))
+        A[rows[r], o], a[rows[r], o] = form[:-1], form[-1]
 
 
 def sizes_of(frame: Frame) -> list[tuple[FloatArray, float]]:
@@ -83,6 +123,13 @@ def sizes_of(frame: Frame) -> list[tuple[FloatArray, float]]:
 
 def map_errors(frame: Frame) -> FloatArray:
     """Bounds (nL, n0) of the errors of the entries of every affine map's linear part, see docs/certification.md."""
+    if frame.extreme:
+        # what underflow takes is below a unit roundoff of the entry, or the entry was rounded from a rational
+        sizes, count = (
+            frame.losses.levels[-1][:, :-1],
+            roundings(relu_form(frame.network), frame.network.architecture[0])[-1],
+        )
+        return np.where(np.isfinite(sizes), (count + 4) * (2 * UNIT) * sizes + 2.0**-1070, np.inf)
     if frame.form is not None:
         sizes, count = sizes_of(frame)[-1]
         with np.errstate(over="ignore", invalid="ignore"):
@@ -106,6 +153,10 @@ def forms_of(frame: Frame, cell: WordArray, columns: IntArray) -> FloatArray:
     n0 = frame.network.architecture[0]
     d, N = frame.n_domain, frame.n_neurons
     ids = np.where(columns < N, columns + d, columns - N)
+    if frame.extreme:
+        predicate = predicate_of(frame)
+        exact = [predicate.form(int(k), cell) for k in ids]
+        return nearest(np.array(exact, dtype=object).reshape(len(ids), n0 + 1))
     A = np.empty((1, len(ids), n0))
     a = np.empty((1, len(ids)))
     if len(ids):
@@ -176,7 +227,8 @@ def locate_signs(frame: Frame, points: FloatArray, predicate: ExactPredicate) ->
     unsure = np.zeros((m, N + d), dtype=np.bool_)
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is unsure
         z = points @ rows[:, :-1].T + rows[:, -1]
-        size = np.abs(points) @ np.abs(rows[:, :-1]).T + np.abs(rows[:, -1])
+        wide = magnitudes_of(given)
+        size = np.abs(points) @ wide[:, :-1].T + wide[:, -1]
         tiny = np.full(rows.shape[0], (2 * n0 + 4) * 2.0**-1074)
         bound = (terms * size + tiny) * net.inflate
         _put(signs, unsure, z[:, :d], bound[:, :d], N)
@@ -188,12 +240,13 @@ def locate_signs(frame: Frame, points: FloatArray, predicate: ExactPredicate) ->
             if layer:
                 w = nearest(frame.network.weights[layer])
                 b = nearest(frame.network.biases[layer])
+                wide = magnitudes_of(frame.network.weights[layer])
                 y = np.maximum(z, 0.0)
                 # the magnitude of what a ReLU may pass, rounding included
                 z = y @ w.T + b
-                size = size @ np.abs(w).T + np.abs(b)
+                size = size @ wide.T + magnitudes_of(frame.network.biases[layer])
                 relative += (w.shape[1] + 4) * UNIT * 1.01
-                tiny = np.abs(w) @ tiny + (2 * w.shape[1] + 4) * 2.0**-1074
+                tiny = wide @ tiny + (2 * w.shape[1] + 4) * 2.0**-1074
             bound = (relative * size + tiny) * net.inflate
             _put(signs, unsure, z, bound, column)
             column += width
@@ -221,14 +274,16 @@ def _wired_signs(frame: Frame, points: FloatArray, signs: SignArray, unsure: Any
     terms = roundings(form, n0)
     behind: list[tuple[FloatArray, FloatArray]] = []
     small: list[FloatArray] = []
+    sizes = form.sizes
     for l, (base, reads) in enumerate(zip(form.floats.bases[:-1], form.floats.reads)):
-        z, size = points @ base[:, :-1].T + base[:, -1], np.abs(points) @ np.abs(base[:, :-1]).T + np.abs(base[:, -1])
+        wide = sizes.bases[l]
+        z, size = points @ base[:, :-1].T + base[:, -1], np.abs(points) @ wide[:, :-1].T + wide[:, -1]
         tiny = np.full(len(base), (2 * n0 + 4) * 2.0**-1074)
         for j, matrix in reads.items():
             z = z + behind[j - 1][0] @ matrix.T
             # the magnitude of what a gate may pass, rounding included
-            size = size + behind[j - 1][1] @ abs(matrix).T
-            tiny = tiny + abs(matrix) @ small[j - 1] + (2 * matrix.shape[1] + 4) * 2.0**-1074
+            size = size + behind[j - 1][1] @ sizes.reads[l][j].T
+            tiny = tiny + sizes.reads[l][j] @ small[j - 1] + (2 * matrix.shape[1] + 4) * 2.0**-1074
         _put(signs, unsure, z, (gamma(terms[l]) * size + tiny) * frame.net.inflate, column)
         behind.append((np.where(z > 0, z, 0 * z), size))
         small.append(tiny)

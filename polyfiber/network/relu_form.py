@@ -12,7 +12,7 @@ multiplied out; elsewhere the products are exact rationals.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -20,11 +20,11 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import Array
+from .._typing import Array, FloatArray
 from ..errors import InputError
 from ..numerics.exact import as_fractions
 from ..numerics.hulls import simplest
-from ..numerics.products import exact_product, nearest
+from ..numerics.products import exact_product, magnitudes_of, nearest
 from .model import ReLUNetwork
 from .piecewise import PiecewiseLinearNetwork
 from .sparse import DENSE_LIMIT, Matrix, SparseMatrix, dense
@@ -63,7 +63,16 @@ class ReluForm:
     def floats(self) -> ReluForm:
         """The form in float64, each number rounded to the nearest, infinite beyond their range; sparse matrices are scipy's."""
         return ReluForm(
-            tuple(nearest(b) for b in self.bases), tuple({j: _nearest(m) for j, m in r.items()} for r in self.reads)
+            tuple(nearest(b) for b in self.bases),
+            tuple({j: _mapped(nearest, m) for j, m in r.items()} for r in self.reads),
+        )
+
+    @cached_property
+    def sizes(self) -> ReluForm:
+        """Absolute values of the numbers, infinite where rounding one to a float is no relative error."""
+        return ReluForm(
+            tuple(magnitudes_of(b) for b in self.bases),
+            tuple({j: _mapped(magnitudes_of, m) for j, m in r.items()} for r in self.reads),
         )
 
     @cached_property
@@ -83,12 +92,12 @@ class ReluForm:
                 yield from ((j, i, v) for i, v in enumerate(values) if v != 0)
 
 
-def _nearest(matrix: Matrix) -> Any:
+def _mapped(to_floats: Callable[[Array], FloatArray], matrix: Matrix) -> Any:
     if isinstance(matrix, SparseMatrix):
         from scipy.sparse import csr_array
 
-        return csr_array((nearest(matrix.data), matrix.indices, matrix.indptr), shape=matrix.shape)
-    return nearest(matrix)
+        return csr_array((to_floats(matrix.data), matrix.indices, matrix.indptr), shape=matrix.shape)
+    return to_floats(matrix)
 
 
 def relu_form(network: ReLUNetwork | PiecewiseLinearNetwork) -> ReluForm:

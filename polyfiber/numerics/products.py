@@ -61,6 +61,22 @@ def _nearest(value: Fraction) -> float:
         return math.inf if value > 0 else -math.inf
 
 
+def magnitudes_of(values: Array) -> FloatArray:
+    """Absolute values as floats, to bound relative errors: infinite at rationals that are rounded below the normal floats.
+
+    Examples
+    --------
+    >>> from fractions import Fraction
+    >>> magnitudes_of(np.array([Fraction(-1, 3), Fraction(1, 10**400)]))
+    array([0.33333333,        inf])
+    """
+    sizes = np.abs(nearest(values))
+    for index in np.argwhere((sizes > 0) & (sizes < 2.0**-1022)) if values.dtype == object else ():
+        if Fraction(sizes[tuple(index)]) != abs(values[tuple(index)]):
+            sizes[tuple(index)] = np.inf
+    return sizes
+
+
 def nearest_floats(values: Array) -> tuple[FloatArray, float]:
     """Nearest float64 of each Fraction, and an upper bound on the largest distance (0 only where all are exact).
 
@@ -74,4 +90,4 @@ def nearest_floats(values: Array) -> tuple[FloatArray, float]:
     return floats, math.nextafter(float(worst), math.inf) if worst else 0.0
 
 
-__all__ = ["exact_product", "nearest", "nearest_floats", "over_common"]
+__all__ = ["exact_product", "magnitudes_of", "nearest", "nearest_floats", "over_common"]

@@ -1,6 +1,6 @@
 """Attack the complexes: every face, vertex, volume and cover against exact brute force, on weights of every kind.
 
-    python scripts/attacks/geometry.py [--seconds 240] [--count N] [--seed 0] [--part faces|volumes|overflow|flats|wide|large|all]
+    python scripts/attacks/geometry.py [--seconds 240] [--count N] [--seed 0] [--part faces|volumes|overflow|slopes|flats|wide|large|all]
 
 The truth is `tests/oracles/exact_faces.py`: cones cut one by one in Python integers, no floating point, no LP, no code of the
 library. Volumes of the truth are sums of determinants of rational simplices.
@@ -8,6 +8,7 @@ library. Volumes of the truth are sums of determinants of rational simplices.
   faces      networks with n = 1 ... 6 inputs: f-vectors, sign vectors of all faces, covers, vertices within their bounds
   volumes    boxes in n = 2, 3, 4: the volumes add up to the box within the sum of their bounds; small ones one by one
   overflow   weights and biases of exponents +-300, +-1000 (rational), subnormals
+  slopes     the same in 1 to 3 inputs: slopes and Lipschitz constants within their bounds, which facets bend, their weights
   flats      domains without an interior, bounded and unbounded, most of them away from the origin: faces and vertices; in half of
              the inputs rays, interior points, corners, distances, nearest points and balls too (`tests/oracles/flat_cells.py`)
   wide       one layer in n = 7 ... 40: counts against the formula
@@ -35,6 +36,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import polyfiber as pf
+from polyfiber.complexes.geometry import map_errors
 from polyfiber.errors import PolyfiberError
 from tests.oracles.exact_faces import ExactComplex, box, exact_complex
 from tests.oracles.flat_cells import FlatCells
@@ -238,6 +240,105 @@ def overflow_case(rng: np.random.Generator) -> tuple[str, str]:
     return f"overflow {kind}", _built(net, dom, sides)
 
 
+def slopes_case(rng: np.random.Generator) -> tuple[str, str]:
+    kind = ["exponents", "cancelling", "few", "rational"][int(rng.integers(0, 4))]
+    n, depth = int(rng.integers(1, 4)), int(rng.integers(1, 4))
+    widths = (n, *(int(rng.integers(1, 4)) for _ in range(depth)), int(rng.integers(1, 3)))
+    net = spread_network(rng, widths, kind)
+    name = f"slopes {kind} n={n}"
+    try:
+        cx = pf.canonical_complex(net, None if rng.random() < 0.6 else pf.Box([-1.0] * n, [1.0] * n))
+    except PolyfiberError as error:
+        return name, f"refused: {type(error).__name__}"
+    return name, "too large" if cx.n_regions > 60 or not cx.dimension else slopes_wrong(cx)
+
+
+def spread_network(rng: np.random.Generator, widths: tuple[int, ...], kind: str) -> pf.ReLUNetwork:
+    """Layers of sizes 1e-300 to 1e300 whose product is within floats more often than not; some entries cancel or are gone."""
+    weights, biases, total = [], [], 0
+    reach = 900 if kind == "rational" else 280
+    for l, (a, b) in enumerate(zip(widths, widths[1:])):
+        last = l == len(widths) - 2
+        e = int(np.clip(rng.integers(-250, 250) - total, -reach, reach)) if last else int(rng.integers(-reach, reach))
+        total += e
+        digits = rng.integers(-3, 4, (b, a)) if kind == "cancelling" else rng.integers(-99, 100, (b, a))
+        spread = rng.integers(-20, 21, (b, a)) if kind == "exponents" else np.zeros((b, a), dtype=np.int64)
+        exact = [[Fraction(int(d)) * Fraction(10) ** (e + int(s)) for d, s in zip(*row)] for row in zip(digits, spread)]
+        shift = [Fraction(int(d)) * Fraction(10) ** min(total, reach) for d in rng.integers(-2, 3, b)]
+        if kind == "rational":
+            weights.append(np.array(exact, dtype=object).reshape(b, a))
+            biases.append(np.array(shift, dtype=object))
+        else:
+            weights.append(np.array([[float(x) for x in row] for row in exact]))
+            biases.append(
+                np.array([float(np.clip(float(max(min(x, 10**300), -(10**300))), -1e300, 1e300)) for x in shift])
+            )
+    return pf.ReLUNetwork(weights, biases)
+
+
+def slopes_wrong(cx: pf.PolyhedralComplex) -> str:
+    """What is wrong about affine maps, Lipschitz constants and breakpoints, by products of Fractions over the active neurons."""
+    n, hidden = cx.dimension, cx.network.hidden_widths
+    W = [[[Fraction(x) for x in row] for row in w] for w in cx.network.weights]
+    exact = []
+    for signs in cx.signs(n).tolist():
+        A, at = W[0], 0
+        for w, width in zip(W[1:], hidden):
+            on = [i for i in range(width) if signs[at + i] > 0]
+            A = [[sum((row[i] * A[i][c] for i in on), Fraction(0)) for c in range(len(W[0][0]))] for row in w]
+            at += width
+        exact.append(A)
+    floats, _ = cx.affine_maps()
+    bounds = map_errors(cx._frame)
+    for r, A in enumerate(exact):
+        for row, true, bound in zip(floats[r].tolist(), A, bounds.tolist()):
+            for x, y, b in zip(row, true, bound):
+                if np.isnan(x) or (np.isfinite(x) and b < np.inf and abs(Fraction(x) - y) > Fraction(b)):
+                    return f"the slope {x} +- {b} is {float(min(max(y, -(10**300)), 10**300))}"
+    for ord in (1, np.inf):
+        said = cx.lipschitz(ord)
+        true = max(norm(A, ord) for A in exact)
+        if np.isfinite(said.value + said.error) and abs(Fraction(said.value) - true) > Fraction(said.error):
+            return f"the Lipschitz constant {said} is {float(true)}"
+        if Fraction(10) ** -280 < true < Fraction(10) ** 280 and not (
+            said.error <= said.value * 1e-6 or cancels(W, exact)
+        ):
+            return f"the bound of {said} says nothing"
+    bends = cx.breakpoint_complex()
+    indptr, indices = cx._store.covers_above(n - 1)
+    for f in range(cx.f_vector[n - 1]):
+        two = indices[indptr[f] : indptr[f + 1]].tolist()
+        weight = bends._all_weights[f].tolist()
+        if len(two) < 2:
+            continue
+        for o, w in enumerate(weight):
+            jump = [a - b for a, b in zip(exact[two[0]][o], exact[two[1]][o])]
+            square = sum((x * x for x in jump), Fraction(0))
+            if np.isnan(w) or (w == 0) != (square == 0):
+                return f"facet {f}: the weight {w} is of a jump of square {square != 0}"
+            if 1e-280 < abs(w) < 1e280 and abs(Fraction(w) ** 2 - square) > square / 10**9:
+                return f"facet {f}: the weight {w} has another length"
+        if any(weight) != (f in bends.facets):
+            return f"facet {f} is visible, or not, against its weight"
+    found = cx.certificate.verify(everything=True)
+    return "" if found.verdict is not pf.Verdict.NO else f"verify: {found.problems}"
+
+
+def norm(A: list[list[Fraction]], ord: float) -> Fraction:
+    lines = A if ord == np.inf else list(map(list, zip(*A)))
+    return max(sum((abs(x) for x in line), Fraction(0)) for line in lines)
+
+
+def cancels(W: list[list[list[Fraction]]], exact: list[list[list[Fraction]]]) -> bool:
+    """Whether sizes along all ways are far above the slopes themselves: then a bound by sizes may say little."""
+    total = [[abs(x) for x in row] for row in W[0]]
+    for w in W[1:]:
+        total = [
+            [sum((abs(a) * t[c] for a, t in zip(row, total)), Fraction(0)) for c in range(len(total[0]))] for row in w
+        ]
+    return max(map(max, total)) > 10**6 * max(norm(A, np.inf) for A in exact)
+
+
 def _built(net: pf.ReLUNetwork, dom: Any, sides: Any, *, covers: bool = False, most: int = MOST_FACES) -> str:
     try:
         truth = exact_complex(net.weights, net.biases, domain=sides, limit=most)
@@ -358,6 +459,7 @@ PARTS: dict[str, Callable[[np.random.Generator], tuple[str, str]]] = {
     "faces": faces_case,
     "volumes": volumes_case,
     "overflow": overflow_case,
+    "slopes": slopes_case,
     "flats": flats_case,
     "wide": wide_case,
     "large": large_case,

@@ -168,3 +168,28 @@ def test_a_neuron_that_is_off_by_less_than_rounding_counts_nothing() -> None:
     assert cx._frame.settled.signs[0] == -1
     assert cx.f_vector == pf.canonical_complex(plain, box).f_vector
     assert cx.certificate.verify().ok
+
+
+def test_slopes_and_bends_where_products_underflow() -> None:
+    """1e269 * 1e-202 * 1e-205 is an ordinary number, the product of the last two is not."""
+    for first, second, third in ((1e269, 1e-202, 1e-205), (1e200, 1e-200, 1e-200), (1e-200, 1e-200, 1e300)):
+        cx = pf.canonical_complex(pf.ReLUNetwork([[[first]], [[second]], [[third]]], [[0.0], [1.0], [0.0]]))
+        slope = Fraction(first) * Fraction(second) * Fraction(third)
+        said = cx.lipschitz()
+        assert abs(Fraction(said.value) - slope) <= Fraction(said.error) <= slope / 10**9
+        assert abs(Fraction(cx.affine_maps()[0].max()) - slope) <= slope / 10**15
+        assert cx.breakpoint_complex().weights.tolist() == [[float(slope)]]
+        assert cx.certificate.verify(everything=True)
+    cx = pf.canonical_complex(pf.ReLUNetwork([[[1e200, 1e-200]], [[1.0]]], [[0.0], [0.0]]))
+    assert cx.certificate.verify(everything=True)
+
+
+def test_a_rational_below_floats_is_not_the_smallest_float() -> None:
+    weights = [[[10**300]], [[Fraction(1, 10**400)]], [[1]]]
+    exact = [np.array([[Fraction(x) for x in row] for row in w], dtype=object) for w in weights]
+    shifts = [np.array([Fraction(b)], dtype=object) for b in (0, -Fraction(1, 10**50), 0)]
+    cx = pf.canonical_complex(pf.ReLUNetwork(exact, shifts))
+    (region,) = cx.locate([[1e5]])
+    assert cx.signs(1)[region].tolist() == [1, -1]
+    assert len(cx.breakpoint_complex().facets) == 1
+    assert cx.certificate.verify(everything=True)

@@ -8,7 +8,7 @@ rational arithmetic, with square roots to 200 bits.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -17,11 +17,13 @@ import numpy as np
 from ..._typing import BoolArray, FloatArray, IntArray
 from ...errors import NumericalError
 from ...kernels.complexes import affine_maps as maps
-from ...numerics.products import nearest
+from ...network.relu_form import relu_form
+from ...numerics.products import magnitudes_of, nearest
 from ...numerics.rounding import UNIT
 from ...words import one_line
-from ..geometry import full_net, sizes_of
+from ..geometry import full_net, predicate_of, sizes_of
 from ..skeleton.exact_signs import ExactPredicate
+from ..skeleton.wires import roundings
 
 if TYPE_CHECKING:
     from ..complex import PolyhedralComplex
@@ -32,6 +34,8 @@ STEEP = 1e-3
 SHARP = 1e-12
 """Relative error above which a form is computed exactly."""
 ROOT_BITS = 200
+SMALL, LARGE = 1e-290, 1e300
+"""Beyond them even exact numbers, rounded, may lose their digits."""
 
 
 @dataclass(frozen=True)
@@ -69,16 +73,18 @@ def row_norms(rows: FloatArray) -> FloatArray:
     """Euclidean norms of rows, also where squares overflow or underflow."""
     largest = np.abs(rows).max(axis=-1, initial=0.0)
     safe = np.where(largest > 0, largest, 1.0)[..., None]
-    result: FloatArray = largest * np.linalg.norm(rows / safe, axis=-1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        result: FloatArray = largest * np.linalg.norm(rows / safe, axis=-1)
     return result
 
 
 def unit_rows(rows: FloatArray) -> FloatArray:
     """Rows divided by their norms; zero rows stay zero."""
     largest = np.abs(rows).max(axis=-1, initial=0.0)
-    scaled = rows / np.where(largest > 0, largest, 1.0)[..., None]
-    norms = np.linalg.norm(scaled, axis=-1, keepdims=True)
-    result: FloatArray = scaled / np.where(norms > 0, norms, 1.0)
+    with np.errstate(invalid="ignore"):
+        scaled = rows / np.where(largest > 0, largest, 1.0)[..., None]
+        norms = np.linalg.norm(scaled, axis=-1, keepdims=True)
+        result: FloatArray = scaled / np.where(norms > 0, norms, 1.0)
     return result
 
 
@@ -86,6 +92,15 @@ def form_slack(cx: PolyhedralComplex) -> FloatArray:
     """Bound, for each facet id, of what rounding changes in the 1-norm of a wall's linear part."""
     network, frame = cx.network, cx._frame
     slack = np.zeros(frame.net.inf)
+    if frame.extreme:
+        form, losses = relu_form(network), frame.losses
+        count = roundings(form, form.n_inputs)
+        given = np.asarray(np.isfinite(magnitudes_of(frame.rows[:, :-1])).all(axis=1))
+        slack[: len(given)] = np.where(given, 0.0, np.inf)
+        for l in range(2, len(form.widths) + 1):
+            sizes = count[l - 1] * (2 * UNIT) * losses.levels[l - 1][:, :-1].sum(axis=1)
+            slack[frame.net.first[l] : frame.net.first[l + 1]] = sizes + losses.forms[l - 1][:-1].sum()
+        return np.where(np.isnan(slack), np.inf, slack)
     if frame.form is not None:
         for l, (level, terms) in enumerate(sizes_of(frame)[1:-1], start=2):
             slack[frame.net.first[l] : frame.net.first[l + 1]] = terms * (2 * UNIT) * level.sum(axis=1)
@@ -102,16 +117,7 @@ def form_slack(cx: PolyhedralComplex) -> FloatArray:
 
 def full_predicate(cx: PolyhedralComplex) -> ExactPredicate:
     """Exact forms in all input coordinates instead of those of the quotient."""
-    frame = cx._frame
-    return ExactPredicate(
-        replace(
-            frame,
-            columns=np.arange(frame.network.architecture[0]),
-            net=full_net(frame),
-            chart=frame.rows,
-            deep_chart=frame.deep,
-        )
-    )
+    return predicate_of(cx._frame)
 
 
 def zero_facets(cx: PolyhedralComplex, dim: int) -> IntArray:
@@ -180,7 +186,8 @@ def balance(
         np.add.at(scale, rows, row_norms(c))
         # rounded to subnormals or to the largest float, even exact coefficients lose their direction
         largest = np.abs(u).max(axis=1, initial=0.0)
-        good = (sine > STEEP) & (form_slack(cx)[freed] <= SHARP * sine * size) & (largest > 1e-290) & (largest < 1e300)
+        good = (sine > STEEP) & (form_slack(cx)[freed] <= SHARP * sine * size) & (largest > SMALL) & (largest < LARGE)
+        good &= ((c == 0) | ((np.abs(c) > SMALL) & (np.abs(c) < LARGE))).all(axis=1)
         doubtful = ~(np.isfinite(residual) & np.isfinite(scale))
         doubtful[rows[~good]] = True
     _balance_exactly(bp, np.flatnonzero(doubtful[rows]), rows, facets, freed, side, residual, scale)

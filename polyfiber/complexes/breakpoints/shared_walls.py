@@ -13,21 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..._typing import FloatArray, IntArray
+from ..._typing import IntArray
 from ...kernels.complexes import affine_maps as maps
-from ...numerics.products import nearest
-from ...numerics.rounding import TINY, gamma
 from ..geometry import full_net, map_errors
 from ..skeleton.exact_signs import ExactPredicate
 from ..skeleton.integer_signs import IntegerForms, integer_layer
 from .ridges import (
     SHARP,
     Ridges,
-    as_float,
     balance,
     form_slack,
-    full_predicate,
-    root,
     row_norms,
     unit_rows,
 )
@@ -83,33 +78,30 @@ class GeneralBreakpoints(BreakpointComplex):
         exact = 0
         if len(two):
             A, _ = cx.affine_maps()
-            jump = A[upper] - A[lower]
-            weights[two] = np.einsum("mij,mj->mi", jump, unit_rows(forms[two, :-1]))
-            rounding = 2 * _rounding(cx)
-            doubtful = np.argwhere((np.abs(jump) <= rounding).all(axis=2))
+            with np.errstate(all="ignore"):
+                jump = A[upper] - A[lower]
+                weights[two] = np.einsum("mij,mj->mi", jump, unit_rows(forms[two, :-1]))
+            rounding = 2 * map_errors(frame)
+            doubtful = np.argwhere(~((np.abs(jump) > rounding) & np.isfinite(jump)).any(axis=2))
             exact = len(doubtful)
+            spoilt = np.zeros(len(two), dtype=np.bool_)
             if exact:
                 judge = _ExactJumps(cx)
                 for r, o in doubtful.tolist():
                     if judge.vanishes(planes[upper[r]], planes[lower[r]], int(walls[two[r]]), o):
                         weights[two[r], o] = 0.0
+                    else:
+                        spoilt[r] = True
             bp = cls(cx, empty, empty, weights[:0], forms, weights, walls, exact)
-            blurred = (np.abs(jump) * SHARP <= rounding.max()).all(axis=2) & (weights[two] != 0)
-            blurred = blurred.any(axis=1) | ~(form_slack(cx)[walls[two]] <= SHARP * row_norms(forms[two, :-1]))
+            small = ~((np.abs(jump) * SHARP > rounding.max()) & np.isfinite(jump)).any(axis=2)
+            blurred = (
+                (small & (weights[two] != 0)).any(axis=1)
+                | spoilt
+                | ~(form_slack(cx)[walls[two]] <= SHARP * row_norms(forms[two, :-1]))
+            )
             bp._sharpen_weights(two[blurred])
         visible = np.flatnonzero((weights != 0).any(axis=1))
         return cls(cx, visible, walls[visible] - frame.n_domain, weights[visible], forms, weights, walls, exact)
-
-    def _sharpen_weights(self, facets: IntArray) -> None:
-        """Exact forms and weights of facets whose coefficients cancel, rounded, in place."""
-        if not len(facets):
-            return
-        predicate = full_predicate(self.complex)
-        for f in facets.tolist():
-            form, column = self._exact_weight(f, predicate)
-            self._forms[f] = [as_float(x) for x in form]
-            length = root(sum((x * x for x in form[:-1]), Fraction(0)))
-            self._all_weights[f] = [as_float(w * length) for w in column]
 
     def sharing(self, facet: int) -> IntArray:
         """Hidden neurons that vanish on a facet (row of ``complex.signs(d - 1)``)."""
@@ -168,19 +160,6 @@ class GeneralBreakpoints(BreakpointComplex):
             for o in outputs
         ]
         return form, column
-
-
-def _rounding(cx: PolyhedralComplex) -> FloatArray:
-    """(nL, n0) bounds of the rounding errors of any affine map of the network."""
-    if cx._frame.form is not None:
-        return map_errors(cx._frame)
-    total = np.eye(cx.network.architecture[0])
-    terms = 4.0
-    for w in cx.network.weights:
-        total = np.abs(nearest(w)) @ total
-        terms += w.shape[1] + 4
-    result: FloatArray = gamma(terms) * total + TINY
-    return result
 
 
 def breakpoints_of(cx: PolyhedralComplex) -> BreakpointComplex:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..._lazy import above
-from ..._typing import FloatArray, IntArray
+from ..._typing import BoolArray, FloatArray, IntArray
 from ...budget import Budget, Monitor
 from ...domain import Polyhedron
 from ...errors import BudgetExceededError, NumericalError
@@ -22,13 +22,26 @@ from ...kernels.complexes import affine_maps as maps
 from ...network.model import ReLUNetwork
 from ...network.piecewise import PiecewiseLinearNetwork
 from ...numerics.products import nearest
-from ...numerics.rounding import TINY, gamma
+from ...numerics.rounding import TINY, UNIT, gamma
 from ..build import canonical_complex
-from ..geometry import full_net, unit_forms
+from ..geometry import full_net, unit_forms, ways_net
 from ..skeleton.exact_signs import ExactPredicate
 from ..skeleton.wired_values import ExactGates
 from ..skeleton.wires import roundings
-from .ridges import SHARP, Ridges, as_float, form_slack, full_predicate, ridges_of, row_norms, unit_rows, zero_facets
+from .ridges import (
+    LARGE,
+    SHARP,
+    SMALL,
+    Ridges,
+    as_float,
+    form_slack,
+    full_predicate,
+    ridges_of,
+    root,
+    row_norms,
+    unit_rows,
+    zero_facets,
+)
 
 if TYPE_CHECKING:
     from ..complex import PolyhedralComplex
@@ -110,10 +123,25 @@ class BreakpointComplex:
         if frame.form is not None:
             terms = roundings(frame.form, frame.n)[-1]
         bound = gamma(terms) * sizes + TINY * (sizes > 0)
-        columns, exact = _decide_zeros(cx, planes, walls, columns, bound)
-        _sharpen(cx, planes, walls, forms)
+        spoilt, exact = np.zeros(0, dtype=np.int64), 0
+        if frame.extreme:
+            ways = np.zeros_like(values)
+            gather(own, walls[inside], ways_net(frame), n_layers, n_out, width, ways, magnitudes)
+            columns[inside] = np.where(ways != 0, values, 0.0)
+            doubtful = np.zeros(len(planes), dtype=np.bool_)
+            doubtful[inside] = _doubtful(frame, walls[inside], values, bound[inside], ways).any(axis=1)
+            doubtful |= ~(form_slack(cx)[walls] <= SHARP * row_norms(forms[:, :-1]))
+            with np.errstate(over="ignore", invalid="ignore"):
+                size = np.abs(columns) * row_norms(forms[:, :-1])[:, None]
+            doubtful |= ((columns != 0) & ~((size > SMALL) & (size < LARGE))).any(axis=1)
+            spoilt = np.flatnonzero(doubtful & inside)
+            exact = len(spoilt)
+        else:
+            columns, exact = _decide_zeros(cx, planes, walls, columns, bound)
+            _sharpen(cx, planes, walls, forms)
         with np.errstate(over="ignore", invalid="ignore"):  # 0 however long the form is
             weights = np.where(columns == 0, 0.0, columns * row_norms(forms[:, :-1])[:, None])
+        cls(cx, empty, empty, weights[:0], forms, weights, walls, exact)._sharpen_weights(spoilt)
         visible = np.flatnonzero((weights != 0).any(axis=1))
         neurons = walls[visible] - frame.n_domain
         return cls(cx, visible, neurons, weights[visible], forms, weights, walls, exact)
@@ -215,6 +243,19 @@ class BreakpointComplex:
         """Interior ridges with their balancing residuals."""
         return ridges_of(self)
 
+    def _sharpen_weights(self, facets: IntArray) -> None:
+        """Exact forms and weights of facets, rounded, in place; forms beyond floats are scaled, which keeps their direction."""
+        if not len(facets):
+            return
+        predicate = full_predicate(self.complex)
+        for f in facets.tolist():
+            form, column = self._exact_weight(f, predicate)
+            length = root(sum((x * x for x in form[:-1]), Fraction(0)))
+            self._all_weights[f] = nearest(np.array([w * length for w in column], dtype=object))
+            top = max(map(abs, form[:-1]))
+            scale = 1 if SMALL < top < LARGE else 1 / top
+            self._forms[f] = [as_float(x * scale) for x in form]
+
     def _exact_weight(self, facet: int, predicate: ExactPredicate) -> tuple[list[Fraction], list[Fraction]]:
         """(form, w) with the weight of a facet w |its linear part|: its neuron's form, and column in the outputs."""
         cx = self.complex
@@ -278,6 +319,13 @@ def _sharpen(cx: PolyhedralComplex, planes: Any, walls: IntArray, forms: FloatAr
         predicate = full_predicate(cx)
         for r in blurred.tolist():
             forms[r] = [as_float(x) for x in predicate.form(int(walls[r]), planes[r])]
+
+
+def _doubtful(frame: Any, walls: IntArray, values: FloatArray, bound: FloatArray, ways: FloatArray) -> BoolArray:
+    """Columns of an extreme network that rounding, underflow or overflow may have spoilt; those without a way are zero."""
+    loss = frame.losses.columns[walls - frame.n_domain]
+    size = np.abs(values)
+    return (ways != 0) & ~((size > bound) & (size * UNIT > loss) & np.isfinite(values))
 
 
 def _decide_zeros(

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...budget import heed
-from ...numerics.products import nearest
-from ...numerics.rounding import UNIT
+from ...network.relu_form import relu_form
+from ...numerics.exact import as_fractions
+from ...numerics.products import exact_product, nearest
+from ...numerics.rounding import TINY, UNIT
+from ..skeleton.extremes import network_parts
 
 if TYPE_CHECKING:
     from ..complex import PolyhedralComplex
+    from ..skeleton.arrays import Frame
 
 BATCH = 1 << 12
 
@@ -39,8 +44,8 @@ def check_weights(cx: PolyhedralComplex, problems: list[str]) -> int:
         ):  # on a flat domain only gradients along it count
             weights[0] = nearest(cx._frame.rows[cx._frame.n_domain :, :-1])
         linear = _block_parts if wired else _linear_parts
-        size, terms = _sizes(weights) if wired else _chain_sizes(weights)
-        slack = 2.02 * terms * UNIT * size + 1e-300
+        size, lost, terms = _sizes(weights if wired else _chain(weights))
+        slack = 2.02 * terms * UNIT * size + 2 * lost[:, None] + 1e-300
         for start in range(0, len(two), BATCH):
             heed("the check of breakpoint weights")
             part = slice(start, start + BATCH)
@@ -53,7 +58,16 @@ def check_weights(cx: PolyhedralComplex, problems: list[str]) -> int:
             normal = form / largest
             normal /= np.linalg.norm(normal, axis=1, keepdims=True)
             said = bp._all_weights[facets][:, :, None] * normal[:, None, :]
-            wrong += int((np.abs(jump - said) > slack + 1e-12 * np.abs(said)).any(axis=(1, 2)).sum())
+            # entries of a normal far below its length, and their products, underflow
+            under = (np.abs(bp._all_weights[facets][:, :, None]) + 1) * TINY * 8
+            sure = (np.abs(jump - said) <= slack + under + 1e-12 * np.abs(said)) & np.isfinite(slack + said)
+            for i in np.flatnonzero(~sure.all(axis=(1, 2))).tolist():
+                heed("the check of breakpoint weights")
+                f = int(facets[i])
+                sides = signs[first[i]], signs[second[i]]
+                if sides[0][walls[part][i]] < 0:
+                    sides = sides[1], sides[0]
+                wrong += not _is_jump(cx._frame, sides, bp._forms[f, :-1], bp._all_weights[f])
     if wrong:
         problems.append(f"{wrong} weights of facets are not the jumps of the gradient there")
     visible = np.flatnonzero((bp._all_weights != 0).any(axis=1))
@@ -64,11 +78,50 @@ def check_weights(cx: PolyhedralComplex, problems: list[str]) -> int:
     return len(two)
 
 
-def _chain_sizes(weights: list[np.ndarray]) -> tuple[np.ndarray, float]:
-    size, terms = np.eye(weights[0].shape[1]), 4.0
-    for w in weights:
-        size, terms = np.abs(w) @ size, terms + w.shape[1] + 4
-    return size, terms
+def _is_jump(frame: Frame, sides: tuple[np.ndarray, np.ndarray], form: np.ndarray, weights: np.ndarray) -> bool:
+    """In rationals: whether weights have the lengths and directions of the jump, the first side being the form's positive one.
+
+    Lengths beyond floats, or below the normal ones, are told from zero alone.
+    """
+    upper, lower = (_exact_parts(frame, row) for row in sides)
+    scale = np.abs(form).max()
+    normal = [Fraction(x) for x in (form / scale).tolist()]
+    size = sum((x * x for x in normal), Fraction(0))
+    for said, one, two in zip(weights.tolist(), upper.tolist(), lower.tolist()):
+        jump = [a - b for a, b in zip(one, two)]
+        along = sum((a * b for a, b in zip(jump, normal)), Fraction(0))
+        square = sum((x * x for x in jump), Fraction(0))
+        if (said > 0) - (said < 0) != (along > 0) - (along < 0) or (square > 0) != (along != 0):
+            return False
+        # the jump lies along the normal, and its length is the weight
+        if abs(along * along / size - square) > square / 10**20:
+            return False
+        if 1e-300 < abs(said) < np.inf and abs(Fraction(said) ** 2 - square) > square / 10**10:
+            return False
+    return True
+
+
+def _exact_parts(frame: Frame, signs: np.ndarray) -> Any:
+    """Rational linear part (nL, n0) of the outputs on a region."""
+    behind: list[Any] = []
+    column = 0
+    level: Any = None
+    for (base, *matrices), reads in zip(network_parts(frame), relu_form(frame.network).reads):
+        level = as_fractions(base[:, :-1])
+        for j, matrix in zip(reads, matrices):
+            level = level + exact_product(as_fractions(matrix), behind[j - 1])
+        on = signs[column : column + len(base)] > 0
+        column += len(base)
+        if len(on) == len(base):  # not so behind the outputs
+            level[~on] = Fraction(0)
+        behind.append(level)
+    return level
+
+
+def _chain(weights: list[np.ndarray]) -> list[tuple[np.ndarray, dict[int, Any]]]:
+    """The same of a chain, whose layers from the second on read the one before alone."""
+    n0 = weights[0].shape[1]
+    return [(w if l == 0 else np.zeros((len(w), n0)), {l: w} if l else {}) for l, w in enumerate(weights)]
 
 
 def _blocks(cx: PolyhedralComplex) -> list[tuple[np.ndarray, dict[int, Any]]]:
@@ -79,13 +132,17 @@ def _blocks(cx: PolyhedralComplex) -> list[tuple[np.ndarray, dict[int, Any]]]:
     return list(zip(rows, frame.form.floats.reads))
 
 
-def _sizes(blocks: list[tuple[np.ndarray, dict[int, Any]]]) -> tuple[np.ndarray, float]:
+def _sizes(blocks: list[tuple[np.ndarray, dict[int, Any]]]) -> tuple[np.ndarray, np.ndarray, float]:
+    """Sizes of the output's coefficients along all ways, what underflow takes from each (m,), and roundings on a way."""
     sizes: list[np.ndarray] = []
+    lost: list[np.ndarray] = []
     terms = 4.0
     for base, reads in blocks:
         sizes.append(sum((abs(m) @ sizes[j - 1] for j, m in reads.items()), np.abs(base)))
+        own = np.full(len(base), 8 * TINY)
+        lost.append(sum((abs(m) @ lost[j - 1] + 2 * m.shape[1] * TINY for j, m in reads.items()), own))
         terms += base.shape[1] + 4 + sum(m.shape[1] for m in reads.values())
-    return sizes[-1], terms
+    return sizes[-1], lost[-1], terms
 
 
 def _block_parts(blocks: list[tuple[np.ndarray, dict[int, Any]]], signs: np.ndarray) -> np.ndarray:

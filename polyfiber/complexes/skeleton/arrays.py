@@ -28,7 +28,8 @@ from ...network.relu_form import ReluForm, relu_form
 from ...numerics.exact import as_fractions, nullspace, rank, solve
 from ...numerics.hulls import AffineHull
 from ...numerics.independent import independent_columns, independent_in_order
-from ...numerics.products import exact_product, nearest
+from ...numerics.products import exact_product, magnitudes_of, nearest
+from .extremes import Losses, are_extreme, losses_of
 from .wires import gamma, magnitudes, roundings, runs_of
 
 LANES = 16
@@ -116,6 +117,16 @@ class Frame:
     def vanishing(self) -> IntArray:
         """Domain facets that are zero on all of the domain."""
         return np.zeros(0, dtype=np.int64) if self.hull is None else self.hull.equal
+
+    @cached_property
+    def extreme(self) -> bool:
+        """Whether products of weights may leave the range of floats."""
+        return are_extreme(self)
+
+    @cached_property
+    def losses(self) -> Losses:
+        """What underflow may take from forms, where the network is `extreme`."""
+        return losses_of(self)
 
     @cached_property
     def open(self) -> IntArray:
@@ -345,20 +356,20 @@ def _kernel_net(
     sigma = np.zeros(n_ids)
     drift = np.zeros(n_ids)
     with np.errstate(over="ignore", invalid="ignore"):
-        magnitude = np.abs(quotient[:, : n + 1])
+        magnitude = magnitudes_of(rows[:, [*columns, rows.shape[1] - 1]])
         terms = n + 4.0
         # what products lose by underflow: tiny if layers are multiplied from the first one up, lost from the last one down
         tiny = np.full(rows.shape[0], (2 * n + 4) * TINY)
         lost = np.zeros(n + 1)
-        _store(slice(0, rows.shape[0]), magnitude[: rows.shape[0]], tiny, lost, terms, kappa, kappa0, sigma, drift)
+        _store(slice(0, rows.shape[0]), magnitude, tiny, lost, terms, kappa, kappa0, sigma, drift)
         level = magnitude[first[1] : first[2]] if n_layers else magnitude[:0]
         tiny = tiny[n_domain:]
         widest = max([n + 1, *hidden])
         for l in range(1, n_layers + 1):
-            w = np.abs(_float(network.weights[l]))
+            w = magnitudes_of(network.weights[l])
             # what is off on the whole domain adds nothing to any sum, and no error
             w[:, settled.signs[first[l] - n_domain : first[l + 1] - n_domain] < 0] = 0.0
-            b = np.abs(_float(network.biases[l]))
+            b = magnitudes_of(network.biases[l])
             lost = lost + (2 * widest + 4) * TINY * level.sum(axis=0)
             level = w @ level
             level[:, n] += b
@@ -432,10 +443,10 @@ def _wired_net(
     with np.errstate(over="ignore", invalid="ignore"):
         columns_of = (kappa, kappa0, sigma, drift)
         _store(
-            slice(0, n_domain), np.abs(rows[:n_domain, : n + 1]), np.full(n_domain, (2 * n + 4) * TINY), np.zeros(n + 1),
+            slice(0, n_domain), magnitudes_of(charts[0][:n_domain][:, [*columns, charts[0].shape[1] - 1]]), np.full(n_domain, (2 * n + 4) * TINY), np.zeros(n + 1),
             n + 4.0, *columns_of,
         )  # fmt: skip
-        own = [picked[0][n_domain:], *picked[1:]]
+        own = [magnitudes_of(part[:, [*columns, part.shape[1] - 1]]) for part in (charts[0][n_domain:], *charts[1:])]
         off = [settled.signs[first[l] - n_domain : first[l + 1] - n_domain] < 0 for l in range(1, L + 1)]
         sizes = magnitudes(form, own, off, n)
         for l, ((level, tiny, lost), terms) in enumerate(zip(sizes, roundings(form, n)), start=1):

@@ -129,10 +129,10 @@ def magnitudes(
     N = sum(form.widths)
     found: list[tuple[FloatArray, FloatArray, FloatArray]] = []
     lost = np.zeros(n + 1)
-    for l, reads in enumerate(form.floats.reads):
+    for l, reads in enumerate(form.sizes.reads):
         level, tiny = np.abs(rows[l]), np.full(len(rows[l]), (2 * n + 4) * TINY)
         for j, matrix in reads.items():
-            size = abs(matrix)
+            size = matrix
             below, small, _ = found[j - 1]
             keep = np.where(off[j - 1], 0.0, 1.0)
             level = level + size @ (below * keep[:, None])

@@ -162,7 +162,8 @@ def _ranks(cx: PolyhedralComplex) -> IntArray:
         with np.errstate(over="ignore", invalid="ignore"):
             B = A @ lift
             unit = (n0 + 8) * 2.0**-50
-            error = np.linalg.norm(off @ np.abs(lift)) + unit * np.linalg.norm(np.abs(A) @ np.abs(lift), axis=(1, 2))
+            # sums of sizes instead of lengths, whose squares may underflow
+            error = (off @ np.abs(lift)).sum() + unit * (np.abs(A) @ np.abs(lift)).sum(axis=(1, 2)) + 1e-300
             sound = np.isfinite(B).all(axis=(1, 2)) & np.isfinite(error)
             size = np.linalg.svd(np.where(sound[:, None, None], B, 0.0), compute_uv=False)
             error = error + size.max(axis=1, initial=0.0) * sum(B.shape[1:]) ** 2 * 2.0**-50
