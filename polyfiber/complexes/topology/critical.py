@@ -148,6 +148,10 @@ class _Values:
         self.value, self.bound = value[:, 0], bound[:, 0]
         self._predicate = ExactPredicate(gates.frame)
         self._exact: dict[int, Fraction] = {}
+        with np.errstate(invalid="ignore", over="ignore"):
+            unsure = ~np.isfinite(np.abs(self.value) + self.bound)
+        for point in np.flatnonzero(unsure).tolist():
+            self.value[point], self.bound[point] = _enclosed(self.exact(point))
 
     def exact(self, point: int) -> Fraction:
         """The value at a vertex, or the slope at the end of a ray, as a rational."""
@@ -178,6 +182,14 @@ class _Values:
             b = Fraction(0) if far[i] else self.exact(int(low[i]))
             signs[i] = (a > b) - (a < b)
         return signs
+
+
+def _enclosed(value: Fraction) -> tuple[float, float]:
+    """The float next to a rational and a bound of its error; beyond the range of floats both are infinite."""
+    if abs(value) > LARGEST:
+        return math.inf if value > 0 else -math.inf, math.inf
+    near = float(value)
+    return near, math.ulp(near)
 
 
 def critical_points(cx: PolyhedralComplex, output: int = 0, *, budget: Budget | None = None) -> CriticalPoints:
@@ -344,9 +356,13 @@ def _of_a_point(cx: PolyhedralComplex, output: int) -> Persistence:
 
 def _exact_ranks(values: _Values, finite: IntArray, at: FloatArray) -> IntArray:
     """Place of every vertex by value, equal for equal values; what floats cannot tell apart is compared as rationals."""
-    order = np.argsort(at, kind="stable")
     bound = values.bound[finite]
-    close = np.diff(at[order]) <= (bound[order][1:] + bound[order][:-1]) + np.abs(at[order][1:]) * 2.0**-50
+    beyond = np.isinf(at)  # between the largest float and an infinity
+    with np.errstate(invalid="ignore", over="ignore"):
+        low, high = (np.where(beyond, at, at + side * (bound + np.abs(at) * 2.0**-50)) for side in (-1, 1))
+    low[beyond & (at > 0)], high[beyond & (at < 0)] = float(LARGEST), -float(LARGEST)
+    order = np.argsort(low, kind="stable")
+    close = low[order][1:] <= np.maximum.accumulate(high[order])[:-1]
     rank = np.empty(len(order), dtype=np.int64)
     begin, place = 0, 0
     for end in [*np.flatnonzero(~close).tolist(), len(order) - 1]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -92,3 +94,18 @@ def test_simple_and_general_rules_agree() -> None:
 def test_unbounded_domains_are_refused() -> None:
     with pytest.raises(pf.errors.InputError, match="bounded domain"):
         pf.canonical_complex(pyramid(2)).persistence()
+
+
+@pytest.mark.parametrize("size", [1.0, 2.0**511, 2.0**600])
+def test_persistence_of_values_beyond_floats(size: float) -> None:
+    """Values 0, 5, 3, 1, 3 at 0, …, 4, times size^2: pieces of sublevel sets are counted by hand."""
+    W = [[[size]] * 4, [[5 * size, -7 * size, 0, 4 * size]]]
+    net = pf.ReLUNetwork(W, [[0, -size, -2 * size, -3 * size], [0]])
+    cx = pf.canonical_complex(net, pf.Box([0], [4]))
+    heights, square = net.exact()(np.array([[Fraction(i)] for i in range(5)])), int(size) ** 2
+    assert [h / square for h in heights[:, 0]] == [0, 5, 3, 1, 3]
+    diagram = cx.persistence()
+    for half, pieces in ((-1, 0), (0, 1), (1, 1), (2, 2), (7, 2), (9, 2), (10, 1), (11, 1)):
+        assert diagram.betti(Fraction(half * square, 2))[0] == pieces
+    assert not np.isnan(diagram.birth).any()
+    assert not np.isnan(cx.critical_points().values).any()
