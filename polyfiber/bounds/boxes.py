@@ -174,7 +174,9 @@ def milp_maximum(
             bounds=Bounds(lower, upper), options=options,
         )  # fmt: skip
     offset = float(net.biases[-1][output])
-    bound = float(-result.mip_dual_bound + offset) if result.mip_dual_bound is not None else float("inf")
+    bound = float(bounds.upper[0, output])  # the solver names none where no sign is open
+    if result.mip_dual_bound is not None:
+        bound = min(bound, float(-result.mip_dual_bound + offset))
     if result.x is None:
         return -np.inf, bound, None, str(result.message)
     x = np.clip(result.x[:n0], lo, hi)

@@ -36,6 +36,8 @@ def verify(
     if not file.exists():
         raise MissingFileError(f"there is no file {file}")
     kind = _kind(file)
+    if kind == "dataset":
+        refuse(("--seconds", "--memory"), "not with a dataset, which is checked to its end")
     if row is not None:
         kind = _row_of(kind, file, row)
     verdict, facts = (

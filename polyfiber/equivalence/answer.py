@@ -199,7 +199,12 @@ def told(eq: Equivalence) -> str:
     near = relative or (eq.epsilon is not None and bool(np.any(np.asarray(eq.epsilon) > 0)))
     within = "are the same function"
     if near:
-        within = f"differ by at most {words.number(np.max(np.asarray(eq.epsilon)))} in every output"
+        most = np.unique(np.asarray(eq.epsilon, dtype=np.float64))
+        within = f"differ by at most {words.number(most[-1])} in every output"
+        if len(most) > 1:
+            within = (
+                f"differ in each output by at most its epsilon, {words.number(most[0])} to {words.number(most[-1])},"
+            )
     if relative:
         within = "differ by at most epsilon plus the relative part that was allowed, in every output,"
     if eq.verdict is Verdict.YES:
@@ -208,9 +213,12 @@ def told(eq: Equivalence) -> str:
         return f"Yes: the networks {within} {where}{up_to}. Proved: {eq.reason}."
     if eq.verdict is Verdict.NO and eq.proof is not None:
         gap = words.number(eq.proof.gap) if _fits(eq.proof.gap) else "more than the largest float"
-        return f"No: at the input {_point(eq.proof.x)} an output differs by {gap}, computed exactly" + (
+        how = "computed exactly" if eq.proof.proof == "exact" else "beyond all rounding errors"
+        return f"No: at the input {_point(eq.proof.x)} an output differs by {gap}, {how}" + (
             "; that is more than was allowed."
             if near
+            else "; equal functions differ nowhere."
+            if eq.tolerance == 0 or eq.epsilon is not None
             else ", more than the tolerance explains. Whether they are near enough on a box is another question: epsilon"
             " and a domain (--epsilon, --domain) ask it."
         )
@@ -354,12 +362,13 @@ class Difference:
         if self.complete and self.upper - self.maximum > 1e-3 * self.upper:
             return (
                 f"The largest difference of an output on the domain is at least {self.maximum:.6g}{at} and at most {self.upper:.6g}, proved; "
-                "method='bound' can bring the two together where rounding keeps them apart."
+                "on a bounded domain method='bound' can bring the two together where rounding keeps them apart."
             )
         if self.complete:
             return f"The largest difference of an output on the domain is {self.maximum:.6g}{at}; this is proved (at most {self.upper:.9g})."
+        top = f"and at most {self.upper:.6g}, proved" if np.isfinite(self.upper) else "and no bound of it is known"
         return (
-            f"The largest difference of an output on the domain is at least {self.maximum:.6g}{at} and at most {self.upper:.6g}, proved; "
+            f"The largest difference of an output on the domain is at least {self.maximum:.6g}{at} {top}; "
             "a larger budget narrows this."
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from ...complexes.build import canonical_complex, estimate_size
 from ...complexes.complex import PolyhedralComplex
 from ...domain import Box, Polyhedron
 from ...errors import BudgetExceededError, GenericityError, InputError, PolyfiberError
+from ...network.float_or_rational import products_in_range
 from ...network.model import ReLUNetwork
 from ...verdict import Verdict
 from ..answer import Difference
@@ -41,6 +43,8 @@ SECONDS = 30.0
 """Time for boxes without a budget."""
 WIDE = 512
 """Inputs and neurons of layer 1 beyond which no complex is begun."""
+LARGEST = float(np.finfo(np.float64).max)
+"""What is attained beyond floats is at least that."""
 BEYOND = 10**30
 """What numbers of vertices above it are taken for: floats hold it."""
 HIGH_DIMENSION = 24
@@ -78,9 +82,33 @@ def maximum_difference(
     BudgetExceededError
         Enumeration ran out of time or memory, and there is no bounded domain to fall back to.
     """
+    box = box_around(domain)
+    found = _found(a, b, domain, box, monitor=monitor, threshold=threshold, method=method, enumerable=enumerable)
+    if box is None and np.isinf(found.maximum):  # it grows
+        return found
+    with np.errstate(over="ignore"):
+        upper = found.upper if products_in_range(a, b) else found.upper + underflow(a, box) + underflow(b, box)
+    maximum, complete = min(found.maximum, LARGEST), found.complete and bool(np.isfinite(upper))
+    return replace(found, maximum=maximum, upper=upper, complete=complete)
+
+
+def underflow(net: ReLUNetwork, box: tuple[FloatArray, FloatArray] | None) -> float:
+    """What products below the smallest float may add up to in an output on a box, in whatever order parameters are multiplied."""
+    if box is None:
+        return np.inf
+    far = max(1.0, float(np.abs(box).max(initial=0.0)))
+    power = float(np.log2(far)) + float(np.log2(net.n_parameters + 1)) - 1064
+    for W, b in zip(net.weights, net.biases):
+        power += float(np.log2(max(1.0, float((np.abs(W).sum(axis=1) + np.abs(b)).max()))))
+    return float(np.exp2(power))
+
+
+def _found(
+    a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, box: tuple[FloatArray, FloatArray] | None, *,
+    monitor: Monitor, threshold: float | None, method: str, enumerable: bool,
+) -> Difference:  # fmt: skip
     if method == "milp":
         return _by_milp(a, b, domain, monitor)
-    box = box_around(domain)
     if method != "bound" and (enumerable or box is None):
         part = Monitor(monitor.rest(1.0 if box is None else ENUMERATION_SHARE), monitor._call)
         try:
@@ -136,7 +164,7 @@ def _by_complex(a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, monit
     error += float((rounding_bound(a, v) + rounding_bound(b, v)).max())
     maximum, upper = float(gap[i]), float(gap[i]) + error
     if np.isnan(upper):  # values beyond floats: nothing was attained for certain, and nothing bounds it
-        maximum, upper = (0.0 if np.isnan(maximum) else maximum), np.inf
+        maximum, upper = (0.0 if np.isnan(maximum) else min(maximum, LARGEST)), np.inf
     settled = bool(np.isfinite(upper))
     maxima: FloatArray | None = None
     directions = np.zeros((0, 0)) if isinstance(domain, Box) else cx.rays[1]
@@ -198,7 +226,7 @@ def _by_cells(a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, monitor
         where = np.clip(where, domain.lo.astype(np.float64), domain.hi.astype(np.float64))
     u, v = a(where), b(where)
     maximum, upper = float(np.abs(u - v).max()), float(found.upper.max()) if found.complete else np.inf
-    if found.complete and np.isinf(upper):
+    if found.complete and np.isinf(upper) and search.bounded is None:
         maximum = np.inf
     largest = float(found.size.max())
     close = bool(np.isinf(maximum)) or upper - maximum <= 1e-6 * maximum + 1e-9 * largest
@@ -262,6 +290,8 @@ def _by_milp(a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, monitor:
             best, where = value, x
     values = (a(where), b(where))
     gap = np.abs(values[0] - values[1])
+    if not products_in_range(a, b):  # a solver's bound means nothing there
+        complete, upper = False, np.inf
     return Difference(
         float(gap.max()), max(float(gap.max()), upper), where, int(np.argmax(gap)), values, complete,
         1.0 if complete else 0.0, "milp", stats={"seconds": monitor.elapsed},
