@@ -531,13 +531,15 @@ class PolyhedralComplex:
     def facets_of(self, region: int) -> IdArray:
         """Facets (rows of dimension d - 1) of a region."""
         r = int(self._region_ids(region)[0])
+        if self.dimension == 0:
+            return np.zeros(0, dtype=np.int32)
         indptr, indices = self._facet_sides
         return indices[indptr[r] : indptr[r + 1]]
 
     def h_representation(self, region: int) -> HRepresentation:
         """Irredundant inequalities of a region, known from the complex without an LP; on a flat domain those within the flat."""
         r = int(self._region_ids(region)[0])
-        facets = self.facets_of(r) if self.dimension else np.zeros(0, dtype=np.int32)
+        facets = self.facets_of(r)
         store, frame = self._store, self._frame
         own = store.to_signs(store.planes(self.dimension)[r : r + 1])[0]
         walls = store.to_signs(store.planes(self.dimension - 1)[facets]) if len(facets) else np.zeros((0, len(own)))

@@ -146,6 +146,7 @@ def test_sets_and_persistence_on_a_point() -> None:
     assert level.f_vector == (1,)
     assert level.edges.shape == (0, 2)
     assert level.rays[1].shape == (0, 2)
+    assert cx.facets_of(0).tolist() == []
     found = cx.persistence()
     assert (found.dimension.tolist(), found.birth.tolist(), found.death.tolist()) == ([0], [2.5], [np.inf])
     assert found.betti(2.5) == (1,)
