@@ -13,6 +13,7 @@ from ..._typing import Array, BoolArray, FloatArray, IntArray
 from ...budget import Budget, Monitor, heed, heed_memory
 from ...errors import InputError
 from ...kernels.complexes import incidence
+from .normals import against, unit_normals
 
 if TYPE_CHECKING:
     from .sets import PolyhedralSet
@@ -84,7 +85,8 @@ class Mesh:
     indices : (ptr[-1],) int64
         Polygon i has the corners ``indices[ptr[i]:ptr[i + 1]]``, in order around it; segments have two.
     normals : (m, 3) float64 or None
-        Unit normals in the direction in which the output grows, for level sets in space.
+        Unit normals of polygons in space: where the output grows, for level sets; to the class of the larger number, for
+        decision boundaries; outwards, for solids; all to one side, on a flat domain.
     cell_data : dict
         Numbers for each polygon.
     border : (b,) int64
@@ -188,15 +190,17 @@ def mesh_of(owner: PolyhedralSet, cap: str | int | None = None) -> Mesh:
         border = owner.edges[rim]
     if turned is not None:
         _reverse(ptr, indices, np.flatnonzero(turned))
+    normals = unit_normals(owner, ptr, indices) if n0 == 3 and k == 2 else None
+    if normals is not None and not solid and owner.kind != "breakpoints":
+        wrong = np.flatnonzero(against(owner, normals))
+        normals[wrong] *= -1
+        _reverse(ptr, indices, wrong)
     used = np.unique(indices)
     number = np.full(len(owner.vertices), -1, dtype=np.int64)
     number[used] = np.arange(len(used))
     indices, border = number[indices], number[border]
     border = border[(border >= 0).all(axis=1)]
     points = owner.vertices[used]
-    normals = _normals(points, ptr, indices) if n0 == 3 and k == 2 else None
-    if normals is not None and not solid and owner._classes is None:
-        _turn(owner, ptr, indices, normals)
     return Mesh(points, ptr, indices, normals, data, np.flatnonzero(outer[1][chosen]), border)
 
 
@@ -306,32 +310,6 @@ def corners_around(ptr: IntArray, edges: IntArray, ends: IntArray) -> IntArray:
     whole = [np.ascontiguousarray(x, dtype=np.int64) for x in (ptr, edges, ends)]
     incidence.walks_around(whole[0], whole[1], whole[2], indices)
     return indices
-
-
-def _normals(x: FloatArray, ptr: IntArray, indices: IntArray) -> FloatArray:
-    """Unit normals of polygons in space, from their corners (Newell)."""
-    following = np.arange(len(indices)) + 1
-    following[ptr[1:] - 1] = ptr[:-1]
-    centred = x[indices] - np.repeat(x[indices[ptr[:-1]]], np.diff(ptr), axis=0)
-    after = x[indices[following]] - np.repeat(x[indices[ptr[:-1]]], np.diff(ptr), axis=0)
-    cross = np.cross(centred, after)
-    total = np.add.reduceat(cross, ptr[:-1]) if len(ptr) > 1 else np.zeros((0, 3))
-    length = np.linalg.norm(total, axis=1, keepdims=True)
-    result: FloatArray = total / np.where(length > 0, length, 1.0)
-    return result
-
-
-def _turn(owner: PolyhedralSet, ptr: IntArray, indices: IntArray, normals: FloatArray) -> None:
-    """Turn polygons so that their normals follow the gradient of the first gate, in place."""
-    cx, faces = owner.complex, owner.faces(2)
-    inside = np.flatnonzero(faces[:, 0] == cx.dimension)
-    A, _ = cx.affine_maps(faces[inside, 1])
-    gates = owner._cells.gates
-    row = gates.combination(0)
-    slope = np.einsum("mij,i->mj", A, row)
-    wrong = inside[np.einsum("mj,mj->m", slope, normals[inside]) < 0]
-    normals[wrong] *= -1
-    _reverse(ptr, indices, wrong)
 
 
 # ---- files --------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 import polyfiber as pf
 from polyfiber.complexes.topology.surfaces import Mesh
+from polyfiber.testing.graphs import random_graph
 
 
 def regular(shape: tuple[int, ...], seed: int, side: float = 2.0) -> tuple[Any, Any]:
@@ -106,6 +108,91 @@ def test_the_torus_capped_at_half_of_it() -> None:
         edges, uses = mesh.edge_use()
         assert (uses == 2).all()
         assert len(mesh.points) - len(edges) + mesh.n_polygons == euler
+
+
+def exact_gradients(net: Any, points: Any, combination: Any) -> Any:
+    """Unit gradients by exact differences around points inside of pieces, in rationals scaled before they are rounded."""
+    step = Fraction(1, 2**60)
+    rows = []
+    for x in points:
+        middle = np.array([Fraction(v) for v in x.tolist()], dtype=object)
+        ends = net.exact()(np.stack([middle + side * step * e for e in np.eye(3, dtype=int) for side in (1, -1)]))
+        slope = [sum(c * (a - b) for c, a, b in zip(combination, p, q)) for p, q in zip(ends[::2], ends[1::2])]
+        rows.append([float(v / max(map(abs, slope))) for v in slope])
+    return np.array(rows) / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def follows(mesh: Mesh, net: Any, combination: Any) -> None:
+    """Normals are the gradients, corners go round them, and neighbours go round the same way."""
+    corners, owner = mesh.triangles()
+    x = mesh.points[corners]
+    cross = np.cross(x[:, 1] - x[:, 0], x[:, 2] - x[:, 0])
+    wide = np.unique(owner[np.linalg.norm(cross, axis=1) > 1e-3])
+    assert len(wide)
+    middles = np.array([mesh.points[mesh.polygon(int(p))].mean(axis=0) for p in wide])
+    assert np.allclose(mesh.normals[wide], exact_gradients(net, middles, combination), atol=1e-6)  # type: ignore[index]
+    assert np.allclose(np.linalg.norm(mesh.normals, axis=1), 1)  # type: ignore[arg-type]
+    assert (np.einsum("ij,ij->i", cross, mesh.normals[owner]) > -1e-12).all()  # type: ignore[index]
+    assert len(set(directed(mesh))) == len(mesh.indices)
+
+
+def test_normals_of_decision_boundaries_are_gradients() -> None:
+    box = pf.Box([-1.0] * 3, [1.0] * 3)
+    net = pf.ReLUNetwork.random((3, 8, 6, 1), rng=2)
+    net = pf.ReLUNetwork(net.weights, [*net.biases[:-1], net.biases[-1] - net(np.zeros((1, 3)))[0]])
+    cx = pf.canonical_complex(net, box)
+    follows(cx.decision_boundary().mesh(), net, [1])
+    assert np.array_equal(cx.decision_boundary().mesh().indices, cx.level_set(0).mesh().indices)
+    pair = pf.ReLUNetwork([*net.weights[:-1], np.vstack([0 * net.weights[-1], net.weights[-1]])], [
+        *net.biases[:-1], np.concatenate([0 * net.biases[-1], net.biases[-1]])
+    ])  # fmt: skip
+    follows(pf.canonical_complex(pair, box).decision_boundary().mesh(), pair, [-1, 1])
+    three = pf.ReLUNetwork.random((3, 10, 10, 3), rng=1)
+    mesh = pf.canonical_complex(three, box).decision_boundary().mesh()
+    tied = np.stack([mesh.cell_data[f"class_{c}"] for c in range(3)], axis=1)
+    assert len(tied) > 5
+    for p, row in enumerate(tied):
+        i, j = np.flatnonzero(row)[[0, -1]]
+        middle = mesh.points[mesh.polygon(p)].mean(axis=0)
+        ahead, behind = three(np.stack([middle + s * 1e-7 * mesh.normals[p] for s in (1, -1)]))
+        assert ahead[j] - ahead[i] > behind[j] - behind[i]
+
+
+def test_normals_with_skips() -> None:
+    net = random_graph(3, 3, (4, 4), kind="leaky", wiring="residual")
+    cx = pf.canonical_complex(net, pf.Box([-1.0] * 3, [1.0] * 3))
+    follows(cx.level_set(float(net(np.zeros((1, 3)))[0, 0])).mesh(), net, [1])
+
+
+def test_normals_of_flat_solids_agree() -> None:
+    net = pf.ReLUNetwork.random((3, 8, 8, 1), rng=0)
+    mesh = pf.canonical_complex(net, pf.Box([-1, -1, 0], [1, 1, 0])).sublevel_set(0).mesh()
+    assert mesh.n_polygons > 10
+    assert np.array_equal(mesh.normals, np.tile([0, 0, 1], (mesh.n_polygons, 1)))
+    assert len(set(directed(mesh))) == len(mesh.indices)
+
+
+def test_normals_of_thin_polygons() -> None:
+    """Levels through a vertex, rounded: some polygons are as thin as rounding; their pieces tell the normals."""
+    net = pf.ReLUNetwork.random((3, 8, 8, 1), rng=0)
+    cx = pf.canonical_complex(net, pf.Box([-3.0] * 3, [3.0] * 3))
+    for v in range(1, 60, 5):
+        surface = cx.level_set(float(net(cx.vertices)[v, 0]))
+        mesh, faces = surface.mesh(), surface.faces(2)
+        inside = np.flatnonzero(faces[:, 0] == 3)
+        slopes = cx.affine_maps(faces[inside, 1])[0][:, 0]
+        slopes /= np.linalg.norm(slopes, axis=1, keepdims=True)
+        assert np.allclose(mesh.normals[inside], slopes, atol=1e-7)
+
+
+def test_normals_of_gradients_beyond_floats() -> None:
+    W = [np.array([[1.0, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1]]), np.array([[1.0, 2, 3, -1]])]
+    for size in (1.0, 2.0**600, 2.0**-500):
+        net = pf.ReLUNetwork([size * W[0], size * W[1]], [np.zeros(4), np.zeros(1)])
+        cx = pf.canonical_complex(net, pf.Box([-1.0] * 3, [1.0] * 3))
+        mesh = cx.level_set(Fraction(size) ** 2).mesh()
+        assert mesh.n_polygons == 12
+        follows(mesh, net, [1])
 
 
 def test_other_programs_read_the_files(tmp_path: Path) -> None:
