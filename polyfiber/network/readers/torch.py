@@ -1,7 +1,7 @@
 """PyTorch modules and state dicts, by attribute.
 
-torch itself is imported only to trace a module whose order of evaluation its structure does
-not show (anything but a ``Sequential``).
+torch itself is imported only for modules: to trace those whose order of evaluation their structure does not show
+(anything but a ``Sequential``), and to compare what was read with one run.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ def from_torch(
         A ``Sequential`` (nested ones too) is read child by child. Any other module is traced
         by ``torch.fx``, which follows its ``forward`` symbolically; what branches on values is
         refused. A state dict does not hold the wiring: ReLU between layers is assumed and
-        noted. Modules are read in evaluation mode.
+        noted. Modules are read in evaluation mode, whatever mode they are in, and compared with the network at two
+        random inputs; those with forward hooks are refused.
     input_shape : sequence of int, optional
         Of one input, the batch left out, such as ``(1, 28, 28)``: modules do not hold it. Needed where there is more than
         a chain of dense layers: convolutions, pooling, branches, residual sums, other gates than ReLU. The module is then
@@ -66,7 +67,8 @@ def from_torch(
     UnsupportedLayerError
         A layer other than those listed; the message names it.
     InputError
-        Something that is neither a module nor a mapping, or a module that cannot be traced.
+        Something that is neither a module nor a mapping, a module that cannot be traced, or one that computes something
+        else than its trace shows, as with values changed in place by ``+=``.
 
     Examples
     --------
@@ -88,13 +90,18 @@ def from_torch(
         from .graphs.torch_fx import network_of
 
         return network_of(module, input_shape, source)
+    from .graphs.torch_checks import check_run, refuse_hooks
+
+    refuse_hooks(module)
     try:
-        return _chain(module, source)
+        network = _chain(module, source)
     except UnsupportedLayerError as error:
         error.add_note(
             "with input_shape=(…), the shape of one input, convolutions, branches and other gates are read too"
         )
         raise
+    check_run(module, network, (network.architecture[0],))
+    return network
 
 
 def _chain(module: Any, source: dict[str, Any]) -> ReLUNetwork:
@@ -140,17 +147,16 @@ def _traced(module: Any) -> list[tuple[str, Any]]:
         from torch import fx
     except ImportError:
         raise MissingDependencyError("torch", extra="torch", purpose="tracing a module") from None
-    training = module.training
+    from .graphs.torch_checks import evaluated, refuse_dropout
+
     try:
-        module.eval()
-        graph = fx.symbolic_trace(module).graph
+        with evaluated(module):
+            graph = fx.symbolic_trace(module).graph
     except Exception as error:
         raise InputError(
             f"the forward of {type(module).__name__} cannot be traced ({str(error)[:200]}); "
             "export it to ONNX and use read_network"
         ) from None
-    finally:
-        module.train(training)
     modules = dict(module.named_modules())
     steps: list[tuple[str, Any]] = []
     current: Any = None
@@ -181,6 +187,7 @@ def _traced(module: Any) -> list[tuple[str, Any]]:
             steps += _sequence(child, name) if type(child).__name__ == "Sequential" else [(name, child)]
             continue
         called = name if node.op == "call_method" else getattr(node.target, "__name__", name)
+        refuse_dropout(node, called)
         if called in _RELU_CALLS:
             steps.append((node.name, "relu"))
         elif called in _HEAD_CALLS:

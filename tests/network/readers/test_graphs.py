@@ -128,6 +128,74 @@ def test_torch_refusals_name_the_layer() -> None:
         pf.from_torch(Product(), input_shape=(2,))
 
 
+def forwards(torch: Any, forward: Any) -> Any:
+    class Net(torch.nn.Module):  # type: ignore[name-defined,misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b, self.relu = torch.nn.Linear(4, 4), torch.nn.Linear(4, 4), torch.nn.ReLU(inplace=True)
+
+        def forward(self, x: Any) -> Any:
+            return forward(self, x)
+
+    torch.manual_seed(1)
+    return Net()
+
+
+def preactivated(s: Any, x: Any) -> Any:
+    x = s.a(x)
+    return s.b(s.relu(x)) + x
+
+
+def scaled_statement(s: Any, x: Any) -> Any:
+    h = s.a(x)
+    h.mul_(2)
+    s.relu(h.view(2, 2))
+    return s.b(h)
+
+
+def part(s: Any, x: Any) -> Any:
+    h = s.a(x)
+    h[:, :2].relu_()
+    return s.b(h)
+
+
+def hidden(s: Any, x: Any) -> Any:
+    h = g = s.a(x)
+    g += 1
+    return s.b(h)
+
+
+@pytest.mark.torch
+def test_torch_values_changed_in_place() -> None:
+    torch = pytest.importorskip("torch")
+    for forward in (preactivated, scaled_statement):
+        module = forwards(torch, forward)
+        agree(pf.from_torch(module, input_shape=(4,)), module, (4,), torch, points=1)
+    with pytest.raises(pf.errors.UnsupportedLayerError, match=r"relu_ changes values in place.*other parts"):
+        pf.from_torch(forwards(torch, part), input_shape=(4,))
+    with pytest.raises(pf.errors.InputError, match="not what its trace shows"):
+        pf.from_torch(forwards(torch, hidden), input_shape=(4,))
+
+
+@pytest.mark.torch
+def test_torch_hooks_and_dropout_that_stays_on_are_refused() -> None:
+    torch = pytest.importorskip("torch")
+    module = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
+    module[1].eval()
+    handle = module[0].register_forward_pre_hook(lambda m, x: (2 * x[0],))
+    functional = forwards(torch, lambda s, x: s.b(torch.nn.functional.dropout(s.relu(s.a(x)))))
+    for shape in (None, (4,)):
+        with pytest.raises(pf.errors.UnsupportedLayerError, match=r"0 \(Linear\) carries a forward hook"):
+            pf.from_torch(module, input_shape=shape)
+        with pytest.raises(pf.errors.UnsupportedLayerError, match=r"dropout is on.*self\.training"):
+            pf.from_torch(functional, input_shape=shape)
+    handle.remove()
+    agree(pf.from_torch(module), module.train(), (4,), torch)
+    module.train()[1].eval()
+    pf.from_torch(module, input_shape=(4,))
+    assert [m.training for m in module] == [True, False, True], "each part keeps its mode"
+
+
 def test_builder_makes_what_the_onnx_reader_reads() -> None:
     g = GraphBuilder([1, 4, 4])
     kernel = np.arange(9, dtype=np.float32).reshape(1, 1, 3, 3) / 9

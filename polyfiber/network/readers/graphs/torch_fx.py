@@ -1,7 +1,7 @@
 """Modules of PyTorch as graphs, by ``torch.fx``.
 
-The forward is traced symbolically, then run once on zeros, which tells the shape of every value and what sizes its
-arithmetic on shapes gives. Nothing else of the module is executed.
+The forward is traced symbolically, then run once on zeros, which tells the shape of every value, what sizes its arithmetic
+on shapes gives, and which values are views of each other. The network is then compared with the module at random inputs.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from ....errors import InputError, MissingDependencyError, UnsupportedLayerError
 from ...model import ReLUNetwork
 from ...piecewise import PiecewiseLinearNetwork
 from .builder import GraphBuilder
+from .torch_checks import changes_in_place, check_run, evaluated, refuse_dropout, refuse_hooks, renewed
 
 SUPPORTED = (
     "Linear, Conv, ConvTranspose, BatchNorm, MaxPool, AvgPool and their adaptive forms, ReLU, LeakyReLU, PReLU, ReLU6, Hardtanh, "
@@ -41,7 +42,7 @@ def network_of(module: Any, input_shape: Sequence[int], source: dict[str, Any]) 
     except ImportError:
         raise MissingDependencyError("torch", extra="torch", purpose="tracing a module") from None
     name = type(module).__name__
-    training = module.training
+    refuse_hooks(module)
     first = next(iter(module.parameters()), None)
     where = {} if first is None else {"dtype": first.dtype, "device": first.device}
     values: dict[Any, Any] = {}
@@ -52,18 +53,17 @@ def network_of(module: Any, input_shape: Sequence[int], source: dict[str, Any]) 
             return values[n]
 
     try:
-        module.eval()
-        traced = fx.symbolic_trace(module)
-        with torch.no_grad():
+        with evaluated(module), torch.no_grad():
+            traced = fx.symbolic_trace(module)
             Recorder(traced).run(torch.zeros((1, *input_shape), **where))
     except Exception as error:
         raise InputError(
             f"the forward of {name} cannot be traced on an input of shape {tuple(input_shape)} ({str(error)[:200]}); "
             "check input_shape, or export the module to ONNX and use read_network"
         ) from None
-    finally:
-        module.train(training)
-    return _Translation(traced, values, input_shape).network(source)
+    network = _Translation(traced, values, input_shape).network(source)
+    check_run(module, network, input_shape)
+    return network
 
 
 def array(tensor: Any) -> Array:
@@ -80,6 +80,7 @@ class _Translation:
         self.modules = dict(traced.named_modules())
         self.g = GraphBuilder(input_shape)
         self.made: dict[Any, Any] = {}  # node -> name of a value, or a list of names
+        self.order = {node: k for k, node in enumerate(self.graph.nodes)}
         self.seen_input = False
 
     def network(self, source: dict[str, Any]) -> ReLUNetwork | PiecewiseLinearNetwork:
@@ -102,8 +103,26 @@ class _Translation:
             self.made[node] = self.g.input
             return
         signal = any(a in self.made for a in node.all_input_nodes)
+        called = (
+            str(node.target)
+            if node.op in ("call_method", "call_module")
+            else getattr(node.target, "__name__", str(node.target))
+        )
+        calls = node.op.startswith("call_")
+        written = node.args[0] if calls and changes_in_place(node, called, self.modules) and node.args else None
+        if written is not None and written not in self.made:
+            raise UnsupportedLayerError(
+                f"{node.name}: {called} changes a constant in place; not supported", node=node.name
+            )
         if node.op == "get_attr" or not signal or not self._is_tensor(self.values[node]):
             return  # a constant, or arithmetic on shapes: its value is known
+        refuse_dropout(node, called)
+        self.made[node] = self._made(node, called)
+        if written is not None:
+            for other, same in renewed(node, written, self.values, self.order):
+                self.made[other] = self.made[node] if same else self.g.reshape(self.made[node], self.shape(other))
+
+    def _made(self, node: Any, called: str) -> Any:
         if node.op == "call_module":
             module = self.modules[str(node.target)]
             kind = type(module).__name__
@@ -112,15 +131,13 @@ class _Translation:
                 raise UnsupportedLayerError(
                     f"{node.target} is a {kind}; supported: {SUPPORTED}", layer=str(node.target), kind=kind
                 )
-            self.made[node] = call(self, node, module, self.made[node.args[0]])
-            return
-        called = str(node.target) if node.op == "call_method" else getattr(node.target, "__name__", str(node.target))
+            return call(self, node, module, self.operand(self.first(node)))
         function = _FUNCTIONS.get(called.removesuffix("_") if not called.startswith("_") else called)
         if function is None:
             raise UnsupportedLayerError(
                 f"{node.name}: {called} is not supported in a forward; supported: {SUPPORTED}", node=node.name
             )
-        self.made[node] = function(self, node)
+        return function(self, node)
 
     @staticmethod
     def _is_tensor(value: Any) -> bool:

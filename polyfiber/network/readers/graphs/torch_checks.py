@@ -1,0 +1,177 @@
+"""What a trace of a module does not show: hooks, modes, values changed in place; and the check of what was read."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from ...._typing import Array
+from ....errors import InputError, UnsupportedLayerError
+from ...model import ReLUNetwork
+from ...piecewise import PiecewiseLinearNetwork
+
+CLOSE = 1e-4
+"""Relative difference of one run beyond which the network is not that of the module; in single precision 100 times that."""
+
+_RESHAPING = frozenset(["squeeze_", "unsqueeze_", "transpose_", "t_", "swapaxes_", "swapdims_", "resize_", "set_"])
+
+
+def refuse_hooks(module: Any) -> None:
+    """UnsupportedLayerError if a module in it carries a forward hook: it may change what the module computes."""
+    for name, part in module.named_modules():
+        if getattr(part, "_forward_hooks", None) or getattr(part, "_forward_pre_hooks", None):
+            where = f"{name} ({type(part).__name__})" if name else type(part).__name__
+            raise UnsupportedLayerError(
+                f"{where} carries a forward hook, which may change what it computes; remove it first (the handle's "
+                "remove(), torch.nn.utils.prune.remove, remove_weight_norm)",
+                layer=name,
+            )
+
+
+@contextmanager
+def evaluated(module: Any) -> Iterator[None]:
+    """The module in evaluation mode; each part is left in the mode it had."""
+    modes = [(part, part.training) for part in module.modules()]
+    try:
+        module.eval()
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
+
+
+def refuse_dropout(node: Any, called: str) -> None:
+    """UnsupportedLayerError for a dropout that stays on in evaluation mode: ``F.dropout(x)`` without ``training=``."""
+    if "dropout" not in called or node.op == "call_module":
+        return
+    on = node.kwargs.get("training", node.kwargs.get("train", node.args[2] if len(node.args) > 2 else True))
+    if on:
+        raise UnsupportedLayerError(
+            f"{node.name}: {called} is on in evaluation mode too; write training=self.training, or a Dropout layer",
+            node=node.name,
+        )
+
+
+# ---- values changed in place --------------------------------------------------------------------
+def changes_in_place(node: Any, called: str, modules: Mapping[str, Any]) -> bool:
+    """Whether a node of a trace writes its result over its first argument."""
+    if node.op == "call_module":
+        return bool(getattr(modules[str(node.target)], "inplace", False))
+    if node.kwargs.get("out") is not None:
+        raise UnsupportedLayerError(
+            f"{node.name}: {called} with out= is not supported; assign its result", node=node.name
+        )
+    if called in _RESHAPING:
+        raise UnsupportedLayerError(f"{node.name}: {called} changes a shape in place; not supported", node=node.name)
+    written = called.endswith("_") and not called.startswith("_")
+    return written or bool(node.kwargs.get("inplace")) or called in ("iadd", "isub", "imul", "itruediv", "setitem")
+
+
+def renewed(node: Any, target: Any, values: Mapping[Any, Any], order: Mapping[Any, int]) -> list[tuple[Any, bool]]:
+    """Earlier nodes that show the values written over ``target`` and are read behind ``node``.
+
+    Returns
+    -------
+    list of (node, bool)
+        True where the node shows them in the same shape, False where it is another view of all of them in the same order.
+
+    Raises
+    ------
+    UnsupportedLayerError
+        A view of a part of them is read later.
+    """
+    now, found = values[target], []
+    for other, shown in values.items():
+        if order[other] >= order[node] or all(order[user] <= order[node] for user in other.users):
+            continue
+        views = [v for v in (shown if isinstance(shown, tuple | list) else [shown]) if hasattr(v, "untyped_storage")]
+        if all(v.untyped_storage().data_ptr() != now.untyped_storage().data_ptr() for v in views):
+            continue
+        same = len(views) == 1 and views[0] is shown
+        if same and (shown.shape, shown.stride(), shown.storage_offset()) == (
+            now.shape,
+            now.stride(),
+            now.storage_offset(),
+        ):
+            found.append((other, True))
+        elif same and _whole(shown) and _whole(now) and shown.numel() == now.numel():
+            found.append((other, False))
+        else:
+            raise UnsupportedLayerError(
+                f"{node.name} changes values in place of which {other.name}, read later, shows other parts; not supported: "
+                "write the result to a new value",
+                node=node.name,
+            )
+    return found
+
+
+def _whole(tensor: Any) -> bool:
+    return bool(tensor.is_contiguous()) and tensor.storage_offset() == 0
+
+
+# ---- the check ----------------------------------------------------------------------------------
+def check_run(module: Any, network: ReLUNetwork | PiecewiseLinearNetwork, shape: Sequence[int]) -> None:
+    """InputError where the module and the network differ at two random inputs.
+
+    A trace does not show all: ``y = x; y += 1`` is recorded as a sum that leaves ``x`` alone.
+    """
+    if any(" before its " in note for note in network.source.get("notes", ())):
+        return
+    rng = np.random.default_rng(0)
+    for size in (1.0, 10.0):
+        x = size * rng.standard_normal((1, *shape))
+        expected, close = _run(module, x)
+        if expected is None:
+            continue
+        found = _headed(np.asarray(network(x.ravel()), dtype=np.float64).ravel(), network.source.get("head"))
+        if not np.isfinite(expected).all() or network.source.get("head") == "argmax":
+            continue
+        same = expected.shape == found.shape
+        scale = max(np.abs(expected).max(initial=0.0), np.abs(found).max(initial=0.0))
+        gap = np.abs(expected - found).max(initial=0.0) if same else np.inf
+        if not gap <= close * scale + 1e-9:
+            raise InputError(
+                f"the forward of {type(module).__name__} is not what its trace shows: at a random input it gives "
+                f"{expected[:4].tolist()}, the trace {found[:4].tolist()}. Values changed in place (+=, relu_) or random ones "
+                "do that; write results to new values, or export the module to ONNX and use read_network"
+            )
+
+
+def _run(module: Any, x: Array) -> tuple[Array | None, float]:
+    """The outputs of a copy in double precision, or else of the module in its own; and how close they are."""
+    import torch
+
+    first = next(iter(module.parameters()), None)
+    device = None if first is None else first.device
+    dtype = torch.float32 if first is None else first.dtype
+    close = CLOSE if dtype == torch.float64 else CLOSE * 100 if dtype == torch.float32 else CLOSE * 1000
+    with evaluated(module), torch.no_grad():
+        try:
+            out = copy.deepcopy(module).double()(torch.tensor(x, device=device))
+            close = CLOSE
+        except Exception:  # what cannot be copied, or names its own precision
+            try:
+                out = module(torch.tensor(x, device=device, dtype=dtype))
+            except Exception as error:
+                raise InputError(
+                    f"the forward of {type(module).__name__} cannot be run on an input of shape {x.shape[1:]} "
+                    f"({str(error)[:200]}); give input_shape=(…), the shape of one input, batch left out"
+                ) from None
+    outs = list(out) if isinstance(out, tuple | list) else [out]
+    if not all(hasattr(o, "detach") for o in outs):
+        return None, close
+    return np.concatenate([o.detach().cpu().double().numpy().ravel() for o in outs]), close
+
+
+def _headed(values: Array, head: str | None) -> Array:
+    """What a head makes of the outputs of a network."""
+    if head == "sigmoid":
+        return np.asarray(np.exp(-np.logaddexp(0.0, -values)))
+    if head in ("softmax", "log-softmax"):
+        logs = values - np.logaddexp.reduce(values)
+        return np.asarray(logs if head == "log-softmax" else np.exp(logs))
+    return values
