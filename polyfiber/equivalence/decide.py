@@ -40,7 +40,7 @@ from .bounds.difference import (
 from .bounds.difference_network import check_pair, on_flat
 from .bounds.everywhere import bound_on_box, growth_bound, highest_on
 from .bounds.near_equal import NEAR_SECONDS, Question
-from .forms.canonical import CanonicalForm, canonical_form, compare_raw, flat_parameters, form_of, raw_forms
+from .forms.canonical import CanonicalForm, compare_raw, flat_parameters, form_of, raw_forms, rough_form
 from .forms.shared_features import shared_features
 from .grounds import (
     Bounded,
@@ -262,7 +262,7 @@ def _by_forms(pair: _Pair) -> tuple[Equivalence | None, float, float, CanonicalF
             x = form_of(raw, 0)
             distance = min(distance, x.distance(form_of(raw, 1)))
     else:
-        x, y = canonical_form(a), canonical_form(b)
+        x, y = rough_form(a), rough_form(b)
         distance, noise = x.distance(y), x.noise + y.noise
     allowed = pair.tolerance + noise
     if distance <= allowed < 1 and pair.allowance.admits_forms(

@@ -67,7 +67,11 @@ def magnitude(net: ReLUNetwork, X: FloatArray) -> FloatArray:
 def rounding_bound(net: ReLUNetwork, X: FloatArray) -> FloatArray:
     """Bound (…, nL) of the rounding error of ``net(X)`` in float64."""
     terms = sum(W.shape[1] + 3 for W in net.weights)
-    return gamma(terms) * magnitude(net, X) + TINY
+    lost: FloatArray = np.full(net.architecture[0], FAINTEST)  # by underflow
+    for W in net.weights:
+        lost = np.abs(W) @ lost * (1 + gamma(terms)) + (2 * W.shape[1] + 4) * FAINTEST
+    bound: FloatArray = gamma(terms) * magnitude(net, X) + lost + TINY
+    return bound
 
 
 def surely_different(a: ReLUNetwork, b: ReLUNetwork, X: FloatArray) -> BoolArray:

@@ -251,3 +251,21 @@ def test_the_maximum_is_attained_beside_large_outputs() -> None:
         assert found.maximum == 0.25
         assert found.upper >= 0.25
     assert "at least 0.25" in pf.difference(a, b, pf.Box([0.0], [1.0]), method="regions").sentence
+
+
+def test_an_evaluation_that_overflows_is_no_infinite_difference() -> None:
+    line = pf.ReLUNetwork([[[1.0]], [[1.0]]], [[0.0], [0.0]])
+    steep = pf.ReLUNetwork([[[1e200]], [[1e-200]]], [[0.0], [0.0]])
+    found = pf.difference(steep, line, pf.Box([0], [1e150]))
+    assert 0 < found.maximum <= found.upper < 1e135
+    assert found.complete
+    beyond = pf.ReLUNetwork([[[1e308, 1e308]], [[1.0]]], [[0.0], [0.0]])
+    found = pf.difference(beyond, pf.ReLUNetwork([[[1.0, 1.0]], [[1.0]]], [[0.0], [0.0]]), pf.Box([-1, -1], [1, 1]))
+    assert not found.complete
+    assert "no bound" in found.sentence
+
+
+def test_differences_that_underflow_are_not_zero() -> None:
+    one, two = (pf.ReLUNetwork([[[w]], [[1e-200]], [[1e300]]], [[0.0], [0.0], [0.0]]) for w in (1e-200, 2e-200))
+    found = pf.difference(one, two, pf.Box([0], [1]))
+    assert found.maximum <= 1e-100 <= found.upper

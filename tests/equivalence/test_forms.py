@@ -13,7 +13,7 @@ from polyfiber.equivalence.collections.classes import group_networks
 from polyfiber.equivalence.collections.collection import unflatten, write_parquet
 from polyfiber.equivalence.forms.canonical import CanonicalForm, canonical_form, flat_parameters
 from polyfiber.equivalence.forms.exact import exact_normal_form
-from polyfiber.errors import FileFormatError, InputError, MissingDependencyError, ShapeError
+from polyfiber.errors import FileFormatError, InputError, MissingDependencyError, NumericalError, ShapeError
 from polyfiber.network.moves import Permute, Rescale, Translate, random_trivial
 from polyfiber.verdict import Verdict
 
@@ -256,3 +256,9 @@ def test_bad_input_is_refused() -> None:
     with pytest.raises(InputError):
         unflatten(np.zeros(3), (2, 2))
     assert unflatten(flat_parameters(a), a.architecture) == a
+
+
+@pytest.mark.parametrize("row", [[1e308, 1e308], [1e-200, 1e-200]])
+def test_forms_are_refused_where_products_leave_the_floats(row: list[float]) -> None:
+    with pytest.raises(NumericalError, match="range of floats"):
+        pf.canonical_form(pf.ReLUNetwork([[row], [[1.0]]], [[0.0], [0.0]]))

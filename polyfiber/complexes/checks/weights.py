@@ -11,8 +11,8 @@ from ...budget import heed
 from ...network.relu_form import relu_form
 from ...numerics.exact import as_fractions
 from ...numerics.products import exact_product, nearest
-from ...numerics.rounding import TINY, UNIT
-from ..skeleton.extremes import network_parts
+from ...numerics.rounding import UNIT
+from ..skeleton.extremes import TINY, network_parts
 
 if TYPE_CHECKING:
     from ..complex import PolyhedralComplex

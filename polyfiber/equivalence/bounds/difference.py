@@ -17,13 +17,15 @@ from ...domain import Box, Polyhedron
 from ...errors import BudgetExceededError, GenericityError, InputError, PolyfiberError
 from ...network.float_or_rational import products_in_range
 from ...network.model import ReLUNetwork
+from ...numerics.products import nearest
+from ...numerics.rounding import UNIT
 from ...verdict import Verdict
 from ..answer import Difference
-from ..forms.canonical import canonical_form
+from ..forms.canonical import rough_form
 from ..regions.cover import CoverSearch, box_around
 from ..regions.exact import settled_vertices
 from ..regions.pieces import incidence, output_maps
-from ..witness import as_float, candidates, rounding_bound
+from ..witness import as_float, candidates, exact_difference, rounding_bound
 from .difference_network import both_signs, difference_network
 from .everywhere import bound_on_box
 from .near_equal import Question, largest_difference
@@ -86,6 +88,8 @@ def maximum_difference(
     found = _found(a, b, domain, box, monitor=monitor, threshold=threshold, method=method, enumerable=enumerable)
     if box is None and np.isinf(found.maximum):  # it grows
         return found
+    if box is not None:
+        found = _finite(found, a, b)
     with np.errstate(over="ignore"):
         upper = found.upper if products_in_range(a, b) else found.upper + underflow(a, box) + underflow(b, box)
     maximum, complete = min(found.maximum, LARGEST), found.complete and bool(np.isfinite(upper))
@@ -135,7 +139,7 @@ def _by_enumeration(a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, m
 
 
 def _nearly_equal(a: ReLUNetwork, b: ReLUNetwork) -> bool:
-    return canonical_form(a).distance(canonical_form(b)) <= 1e-10
+    return rough_form(a).distance(rough_form(b)) <= 1e-10
 
 
 def _by_complex(a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, monitor: Monitor) -> Difference:
@@ -156,15 +160,19 @@ def _by_complex(a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, monit
     if isinstance(domain, Box):
         v = np.clip(v, domain.lo.astype(np.float64), domain.hi.astype(np.float64))
     heed("comparing values")
-    fa, fb = a(v), b(v)
-    gaps = np.abs(fa - fb)
-    gap = gaps.max(axis=1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        fa, fb = a(v), b(v)
+        gaps = np.abs(fa - fb)
+        gap, rounding = gaps.max(axis=1), (rounding_bound(a, v) + rounding_bound(b, v)).max(axis=1)
+    for r in np.flatnonzero(~np.isfinite(gap)).tolist():  # an evaluation that overflows says nothing
+        fa[r], fb[r], gap[r] = _exactly(a, b, v[r])
+        gaps[r], rounding[r] = np.abs(fa[r] - fb[r]), 4 * UNIT * gap[r] if gap[r] < LARGEST else np.inf
     i = int(np.argmax(gap))
-    error = (float((gap + lipschitz * errors).max()) - float(gap[i])) * (1 + 1e-9)
-    error += float((rounding_bound(a, v) + rounding_bound(b, v)).max())
-    maximum, upper = float(gap[i]), float(gap[i]) + error
-    if np.isnan(upper):  # values beyond floats: nothing was attained for certain, and nothing bounds it
-        maximum, upper = (0.0 if np.isnan(maximum) else min(maximum, LARGEST)), np.inf
+    with np.errstate(over="ignore", invalid="ignore"):
+        error = (float((gap + lipschitz * errors).max()) - float(gap[i])) * (1 + 1e-9) + float(rounding.max())
+        maximum, upper = float(gap[i]), float(gap[i]) + error
+    if np.isnan(upper):  # values beyond floats: nothing bounds it
+        upper = np.inf
     settled = bool(np.isfinite(upper))
     maxima: FloatArray | None = None
     directions = np.zeros((0, 0)) if isinstance(domain, Box) else cx.rays[1]
@@ -177,6 +185,8 @@ def _by_complex(a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, monit
             if np.isinf(maxima).any():
                 maximum = upper = np.inf
                 settled = True
+            elif np.isnan(maxima).any():  # whether it grows there is not known
+                upper, settled = np.inf, False
     return Difference(
         maximum, upper, v[i], int(np.argmax(gaps[i])), (fa[i], fb[i]), settled, 1.0, "regions", cx.n_regions,
         maxima, None if maxima is None else cx.interior_points(), {"seconds": monitor.elapsed, "largest output": float(np.abs(fa).max())},
@@ -201,15 +211,38 @@ def _grow(
     directions: FloatArray,
     outward: Any,
 ) -> FloatArray:
-    """Infinity on regions with a ray along which the difference grows."""
+    """Infinity on regions with a ray along which the difference grows; no number where overflow hides whether it does."""
     A, _ = cx.affine_maps()
     points = cx.interior_points()
-    slope = max(float(np.abs(output_maps(net, points)).max()) for net in nets)
-    rows = np.repeat(np.arange(cx.n_regions), np.diff(outward.indptr))
-    growth = np.abs(np.einsum("qij,qj->qi", A[rows], directions[outward.indices])).max(axis=1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        slope = max(float(np.abs(output_maps(net, points)).max()) for net in nets)
+        rows = np.repeat(np.arange(cx.n_regions), np.diff(outward.indptr))
+        growth = np.abs(np.einsum("qij,qj->qi", A[rows], directions[outward.indices])).max(axis=1)
     result = maxima.copy()
-    result[rows[growth > 1e-11 * slope]] = np.inf
+    unsure = ~np.isfinite(growth) | (not np.isfinite(slope))
+    result[rows[unsure]] = np.nan
+    result[rows[~unsure & (growth > 1e-11 * slope)]] = np.inf
     return result
+
+
+def _exactly(a: ReLUNetwork, b: ReLUNetwork, x: FloatArray) -> tuple[FloatArray, FloatArray, float]:
+    """Both outputs at an input, and the largest difference, worked out in rationals; at most the largest float."""
+    u, v, gap = exact_difference(a, b, x)
+    return (
+        np.clip(nearest(u), -LARGEST, LARGEST), np.clip(nearest(v), -LARGEST, LARGEST), min(as_float(gap), LARGEST),
+    )  # fmt: skip
+
+
+def _finite(found: Difference, a: ReLUNetwork, b: ReLUNetwork) -> Difference:
+    """An answer on a bounded domain, where differences are finite: what overflow spoilt is evaluated exactly."""
+    values = () if found.values is None else found.values
+    if np.isfinite(found.maximum) and all(np.isfinite(v).all() for v in values):
+        return found
+    if found.where is None:
+        return replace(found, maximum=0.0, upper=np.inf)
+    u, v, gap = _exactly(a, b, found.where)
+    upper = found.upper if gap <= found.upper else np.inf
+    return replace(found, maximum=gap, upper=upper, values=(u, v), output=int(np.argmax(np.abs(u - v))))
 
 
 def _by_cells(a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, monitor: Monitor) -> Difference:

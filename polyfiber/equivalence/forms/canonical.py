@@ -109,8 +109,7 @@ class CanonicalForm:
         Genericity margin: the smallest relative quantity that a decision rested on. A network whose
         rows differ by less has a form close to this one.
     noise : float
-        Relative rounding error that the entries may carry; infinite where parameters are so large or small (beyond about 1e±100) that products
-        leave the range of floats: then the form matches none.
+        Relative rounding error that the entries may carry.
     decides : str
         'always': equal functions have equal forms; 'generic': if the networks are generic bottlenecks;
         'sufficient': equal forms prove equality, different ones nothing.
@@ -360,6 +359,11 @@ def canonical_form(net: ReLUNetwork, *, merge: float = MERGE) -> CanonicalForm:
     -------
     CanonicalForm
 
+    Raises
+    ------
+    NumericalError
+        Parameters so large or small (beyond about 1e±100) that products leave the range of floats.
+
     Notes
     -----
     About 30 µs at widths (16, 16, 8, 4), and as much again for the object. Steps (The Symmetries of
@@ -377,6 +381,16 @@ def canonical_form(net: ReLUNetwork, *, merge: float = MERGE) -> CanonicalForm:
     >>> form.matches(pf.canonical_form(form.to_network()))
     True
     """
+    form = rough_form(net, merge=merge)
+    if not np.isfinite(form.noise):
+        raise NumericalError(
+            "products of these parameters leave the range of floats; scale the neurons, or ask exact_normal_form"
+        )
+    return form
+
+
+def rough_form(net: ReLUNetwork, *, merge: float = MERGE) -> CanonicalForm:
+    """The same, of infinite noise where products leave the range of floats: then its entries mean nothing, and it matches none."""
     net = require_chain(net, "the canonical form")
     raw = raw_forms(flat_parameters(net)[None], net.architecture, merge=merge)
     return form_of(raw, 0)

@@ -24,7 +24,7 @@ from ..answer import Recheck
 from ..bounds.difference import ENUMERATION_SHARE, MAX_VERTICES, box_around, expected_vertices
 from ..bounds.difference_network import check_pair
 from ..bounds.everywhere import highest_on
-from ..forms.canonical import canonical_form
+from ..forms.canonical import rough_form
 from ..forms.shared_features import shared_features
 from ..regions.cover import CoverSearch
 from ..witness import Witness, candidates, exact_output, rounding_bound
@@ -292,7 +292,7 @@ class _Question:
                 found = self.refuted(X[i], "witness")
                 if found is not None:
                     return found
-        x, y = canonical_form(self.fa), canonical_form(self.fb)
+        x, y = rough_form(self.fa), rough_form(self.fb)
         close = _equal_outputs(self.fa, self.fb, self.domain, self.margin)
         if self.a == self.b or close.admits_forms(x.distance(y) + x.noise + y.noise):
             return self.answer(Verdict.YES, "canonical form", "the networks are equal functions", proved=1.0)
