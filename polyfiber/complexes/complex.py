@@ -434,12 +434,21 @@ class PolyhedralComplex:
 
     def _region_ids(self, regions: Any) -> IntArray:
         try:
-            ids = np.atleast_1d(np.asarray(regions, dtype=np.int64))
+            given = np.atleast_1d(np.asarray(regions))
+            if given.size and given.dtype.kind not in "iu":
+                raise ValueError(given.dtype)
+            ids = given.astype(np.int64)
         except (TypeError, ValueError, OverflowError):
             raise InputError(f"regions are named by their ids, found {regions!r}") from None
         if ids.size and not (ids.min() >= 0 and ids.max() < self.n_regions):
             raise InputError(f"region ids lie in 0..{self.n_regions - 1}, found {ids.min()}..{ids.max()}")
         return ids
+
+    def _region_id(self, region: Any) -> int:
+        ids = self._region_ids(region)
+        if ids.shape != (1,):
+            raise InputError(f"a region is named by its id, found {region!r}")
+        return int(ids[0])
 
     def lipschitz(self, ord: float = 2) -> Lipschitz:
         """Exact Lipschitz constant on the domain: the largest operator norm over the regions.
@@ -530,7 +539,7 @@ class PolyhedralComplex:
 
     def facets_of(self, region: int) -> IdArray:
         """Facets (rows of dimension d - 1) of a region."""
-        r = int(self._region_ids(region)[0])
+        r = self._region_id(region)
         if self.dimension == 0:
             return np.zeros(0, dtype=np.int32)
         indptr, indices = self._facet_sides
@@ -538,7 +547,7 @@ class PolyhedralComplex:
 
     def h_representation(self, region: int) -> HRepresentation:
         """Irredundant inequalities of a region, known from the complex without an LP; on a flat domain those within the flat."""
-        r = int(self._region_ids(region)[0])
+        r = self._region_id(region)
         facets = self.facets_of(r)
         store, frame = self._store, self._frame
         own = store.to_signs(store.planes(self.dimension)[r : r + 1])[0]
@@ -550,7 +559,7 @@ class PolyhedralComplex:
 
     def v_representation(self, region: int) -> VRepresentation:
         """Vertices and rays of a region."""
-        r = int(self._region_ids(region)[0])
+        r = self._region_id(region)
         store = self._store
         if self.dimension == 0:
             return VRepresentation(
@@ -579,7 +588,7 @@ class PolyhedralComplex:
         >>> ball.radius <= 0.5 <= ball.upper, ball.upper - ball.radius < 1e-12
         (True, True)
         """
-        return region_ball(self, int(self._region_ids(region)[0]))
+        return region_ball(self, self._region_id(region))
 
     def chebyshev_center(self, region: int) -> tuple[FloatArray, float]:
         """Centre (n0,) and radius of the largest ball in a region (inf where there is none); see `largest_ball`.
@@ -593,7 +602,7 @@ class PolyhedralComplex:
 
         Both are exact numbers, rounded once: floats guess the walls that matter, rationals prove that no point is nearer.
         """
-        return region_distance(self, x, int(self._region_ids(region)[0]))
+        return region_distance(self, x, self._region_id(region))
 
     @property
     def polytopes(self) -> Polytopes:

@@ -97,12 +97,20 @@ def level_set(s: PlanarSlice, value: float = 0.0, *, output: int = 0) -> Segment
     True
     """
     n = s.values.shape[1]
+    if not isinstance(output, (int, np.integer)) or isinstance(output, bool):
+        raise InputError(f"an output is named by its number, found {output!r}")
     if not 0 <= output < n:
         raise InputError(f"output {output} does not exist; the network has outputs 0 to {n - 1}")
     weights = np.zeros(n)
     weights[output] = 1.0
-    positive = s.output_signs(weights, -float(value)) > 0
-    region, t0, h0, p0, t1, h1, p1 = _crossings(positive, s.values[:, output] - value, _sides(s))
+    try:
+        level = np.nan if np.ma.is_masked(value) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        level = np.nan
+    if not np.isfinite(level):
+        raise InputError(f"a level must be a finite number, found {value!r}")
+    positive = s.output_signs(weights, -level) > 0
+    region, t0, h0, p0, t1, h1, p1 = _crossings(positive, s.values[:, output] - level, _sides(s))
     x = s.coordinates
     ends = np.stack([x[t0] + p0[:, None] * (x[h0] - x[t0]), x[t1] + p1[:, None] * (x[h1] - x[t1])], axis=1)
     return Segments(ends, region, np.full((len(region), 2), output), s)

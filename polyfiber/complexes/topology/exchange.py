@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -17,6 +16,7 @@ from ...numerics import exact
 from ..breakpoints.ridges import full_predicate
 from .sets import PolyhedralSet
 from .surfaces import corners_around, simplices
+from .surfaces import write_text as write_text
 
 if TYPE_CHECKING:
     from ..complex import PolyhedralComplex
@@ -93,6 +93,7 @@ def exact_region_rows(cx: PolyhedralComplex, region: int) -> Array:
     """
     if not hasattr(cx, "h_representation"):
         raise InputError(f"expected a PolyhedralComplex, found {type(cx).__name__}; counts alone hold no regions")
+    region = cx._region_id(region)
     columns = cx.h_representation(region).facets
     predicate, frame = full_predicate(cx), cx._frame
     planes = cx._store.planes(cx.dimension)[region]
@@ -254,12 +255,3 @@ def _network_lp(net: ReLUNetwork, domain: Array, box: Polyhedron) -> str:
     head = ["Minimize", f" obj: 0 {free[0]}", "Subject To"]
     tail = ["Bounds", *(f" {n} free" for n in free), "Binaries", *(f" {z}" for z in binaries), "End", ""]
     return "\n".join([*head, *rows, *tail])
-
-
-def write_text(text: str, path: Any) -> None:
-    """Write a text to a file."""
-    target = Path(path)
-    try:
-        target.write_text(text, encoding="ascii")
-    except OSError as error:
-        raise InputError(f"cannot write {target}: {error.strerror or error}") from None

@@ -67,7 +67,7 @@ class Image:
 
     def exact(self, region: int) -> tuple[Array, Array]:
         """Rational images (p, nL) of the vertices of a region, and images (q, nL) of its rays, of any length."""
-        region = int(self.complex._region_ids(region)[0])
+        region = self.complex._region_id(region)
         regions = _Regions(self.complex)
         (A, a), (vertices, rays) = regions.map_of(region), regions.corners(region)
         return vertices @ A.T + a, rays @ A.T
@@ -91,6 +91,8 @@ class _Asked(Sequence[FloatArray]):
     def __getitem__(self, region: Any) -> Any:
         if isinstance(region, slice):
             return [self._make(r) for r in range(*region.indices(len(self)))]
+        if not isinstance(region, (int, np.integer)) or isinstance(region, bool):
+            raise InputError(f"regions are named by their ids, found {region!r}")
         if not -len(self) <= region < len(self):
             raise IndexError(f"there are {len(self)} regions, and no region {region}")
         return self._make(int(region) % len(self))

@@ -529,11 +529,13 @@ def require_output(cx: PolyhedralComplex, output: Any) -> int:
 
 def require_value(value: Any) -> Fraction:
     """A finite number as a Fraction; NumPy's numbers are taken as Python's."""
-    if isinstance(value, (np.generic, np.ndarray)) and np.ndim(value) == 0:
-        value = value.item()
     try:
+        if np.ma.is_masked(value):
+            raise ValueError("masked")
+        if isinstance(value, (np.generic, np.ndarray)) and np.ndim(value) == 0:
+            value = value.item()
         return Fraction(value)
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError, ZeroDivisionError):
         raise InputError(f"a level must be a finite number, found {value!r}") from None
 
 
@@ -549,8 +551,10 @@ def shown_value(value: Fraction) -> str:
 def require_rows(points: Any, n0: int) -> FloatArray:
     """Points (m, n0) of finite numbers."""
     try:
+        if np.ma.is_masked(points):
+            raise ValueError("masked")
         rows = np.atleast_2d(np.asarray(points, dtype=np.float64))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InputError(f"points must be numbers, found {points!r}") from None
     if rows.ndim != 2 or rows.shape[1] != n0:
         raise ShapeError(f"points of shape {np.shape(points)} do not fit {n0} inputs")

@@ -145,17 +145,31 @@ class Mesh:
         BudgetExceededError
             Before anything is written.
         """
-        target = Path(path)
+        target = require_path(path)
         writers: dict[str, Callable[[Mesh], str]] = {".obj": _obj, ".ply": _ply, ".vtu": _vtu}
         if target.suffix.lower() not in writers:
             raise InputError(f"a mesh is written as .obj, .ply or .vtu, found {target.suffix or 'no suffix'!r}")
         with Monitor(budget, None).watching():
             heed_memory(300 * (len(self.points) + len(self.indices)), "the text of the mesh")
             text = writers[target.suffix.lower()](self)
-        try:
-            target.write_text(text, encoding="ascii")
-        except OSError as error:
-            raise InputError(f"cannot write {target}: {error.strerror or error}") from None
+        write_text(text, target)
+
+
+def require_path(path: Any) -> Path:
+    """The path that a file is named by."""
+    try:
+        return Path(path)
+    except TypeError:
+        raise InputError(f"a file is named by its path, found {path!r}") from None
+
+
+def write_text(text: str, path: Any) -> None:
+    """Write a text of ASCII letters to a file."""
+    target = require_path(path)
+    try:
+        target.write_text(text, encoding="ascii")
+    except (OSError, TypeError, ValueError) as error:
+        raise InputError(f"cannot write {str(target)!r}: {getattr(error, 'strerror', None) or error}") from None
 
 
 def mesh_of(owner: PolyhedralSet, cap: str | int | None = None) -> Mesh:

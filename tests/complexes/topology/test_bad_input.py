@@ -25,6 +25,7 @@ AFFINE = pf.canonical_complex(pf.ReLUNetwork([[[1.0, 2.0]]], [[0.0]]))
 COUNTS: Any = pf.face_counts(NET)
 BLOCK = next(iter(pf.iter_blocks(NET, blocks=Block().split(0))))
 ANY: Any = None
+SLICE: Any = pf.slice_through(NET, [0, 0], [1, 0], [0, 1])
 
 
 def asked(level: Callable[..., Any]) -> list[tuple[Callable[[], Any], str]]:
@@ -34,6 +35,8 @@ def asked(level: Callable[..., Any]) -> list[tuple[Callable[[], Any], str]]:
         (lambda: level(float("inf")), "finite number"),
         (lambda: level(np.float32("nan")), "finite number"),
         (lambda: level("a lot"), "finite number"),
+        (lambda: level("1/0"), "finite number"),
+        (lambda: level(np.ma.masked), "finite number"),
         (lambda: level([[0.0]]), "finite number"),
         (lambda: level(None), "finite number"),
         (lambda: level(1j), "finite number"),
@@ -66,6 +69,27 @@ REFUSED: dict[str, list[tuple[Callable[[], Any], str]]] = {
         (lambda: CX.persistence(), "bounded domain"),
         (lambda: ON_BOX.persistence().betti(np.nan), "finite number"),
         (lambda: ON_BOX.persistence().betti("a"), "finite number"),  # type: ignore[arg-type]
+        (lambda: ON_BOX.persistence().betti("1/0"), "finite number"),  # type: ignore[arg-type]
+    ],
+    "slices": [
+        (lambda: SLICE.level_set("a"), "finite number"),
+        (lambda: SLICE.level_set(None), "finite number"),
+        (lambda: SLICE.level_set(np.nan), "finite number"),
+        (lambda: SLICE.level_set(10**400), "finite number"),
+        (lambda: SLICE.level_set(0, output="a"), "named by its number"),
+        (lambda: SLICE.level_set(0, output=None), "named by its number"),
+        (lambda: SLICE.level_set(0, output=2), "output 2 does not exist"),
+    ],
+    "points and files": [
+        (lambda: CURVE.nearest_point([10**400, 0]), "points must be numbers"),
+        (lambda: CURVE.save(None), "named by its path"),
+        (lambda: CURVE.save(5), "named by its path"),
+        (lambda: CURVE.save("a\0.obj"), "cannot write"),
+        (lambda: exchange.write_text("x", None), "named by its path"),
+        (lambda: exchange.region_text(CX, ANY, "lp"), "named by their ids"),
+        (lambda: exchange.region_text(CX, 1.0, "lp"), "named by their ids"),  # type: ignore[arg-type]
+        (lambda: exchange.region_text(CX, "1", "lp"), "named by their ids"),  # type: ignore[arg-type]
+        (lambda: exchange.region_text(CX, True, "lp"), "named by their ids"),
     ],
     "preimage": [
         (lambda: CX.preimage([0, 1]), "a Box or a Polyhedron of outputs, found list"),  # type: ignore[arg-type]
@@ -74,6 +98,11 @@ REFUSED: dict[str, list[tuple[Callable[[], Any], str]]] = {
     "image": [
         (lambda: CX.image().exact(10**6), "region ids lie in"),
         (lambda: CX.image().exact("a"), "named by their ids"),  # type: ignore[arg-type]
+        (lambda: CX.image().exact("1"), "named by their ids"),  # type: ignore[arg-type]
+        (lambda: CX.image().exact([0, 1]), "named by its id"),
+        (lambda: CX.image().points["1"], "named by their ids"),
+        (lambda: CX.image().points[None], "named by their ids"),
+        (lambda: CX.image().points[0.5], "named by their ids"),
     ],
     "is_injective": [
         (lambda: pf.is_injective(COUNTS), "expected a polyfiber.ReLUNetwork"),
