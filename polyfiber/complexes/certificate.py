@@ -308,14 +308,19 @@ def _check_given_out(check: _Check, cx: PolyhedralComplex, work: Skeleton, simpl
 
 
 def _check_only_face(cx: PolyhedralComplex, work: Skeleton, problems: list[str]) -> int:
-    """Where all neurons are constant: their values at a point, in rationals."""
-    exact = cx.network.exact()
-    values = exact.preactivations(
-        work.frame.lifted(np.full((1, cx.network.architecture[0]), Fraction(0), dtype=object))[0]
-    )[:-1]
-    signs = [int(z > 0) - int(z < 0) for layer in values for z in layer]
-    if cx.signs(0)[0, : len(signs)].tolist() != signs or cx.f_vector != (1,):
+    """Where all neurons are constant: their values, and those of the domain's inequalities, at a point, in rationals."""
+    point = work.frame.lifted(np.full((1, cx.network.architecture[0]), Fraction(0), dtype=object))[0]
+    values = [z for layer in cx.network.exact().preactivations(point)[:-1] for z in layer]
+    if cx.domain is not None:
+        values += [sum((Fraction(a) * x for a, x in zip(row, point)), Fraction(row[-1])) for row in cx.domain.rows()]
+    signs = [int(z > 0) - int(z < 0) for z in values]
+    if cx.signs(0)[0].tolist() != signs or cx.f_vector != (1,):
         problems.append("the signs of the only face are wrong")
+    error, size = float(cx.vertex_errors[0]), max(map(abs, point))
+    if np.isfinite(error):
+        room = Fraction(error) + (size / 10**9 if cx.lineality_dimension else 0)  # of the quotient's coordinates alone
+        if any(abs(Fraction(x) - true) > room for x, true in zip(cx.vertices[0].tolist(), point)):
+            problems.append("the vertex lies farther from its coordinates than its error bound says")
     return len(signs)
 
 

@@ -382,6 +382,7 @@ class PolyhedralComplex:
         Returns (f_dim, n0) float64, which may miss a face thinner than rounding; with ``exact`` Fractions, which never do.
         """
         d = self.dimension if dim is None else int(dim)
+        self._store._check_dim(d)
         if exact:
             return exact_interior_points(self, d)
         below = self._vertex_incidence(d)

@@ -147,6 +147,9 @@ def test_sets_and_persistence_on_a_point() -> None:
     assert level.edges.shape == (0, 2)
     assert level.rays[1].shape == (0, 2)
     assert cx.facets_of(0).tolist() == []
+    assert len(cx.table("facets")["facet"]) == 0
+    with pytest.raises(InputError, match="dimension 1 does not exist"):
+        cx.interior_points(1)
     found = cx.persistence()
     assert (found.dimension.tolist(), found.birth.tolist(), found.death.tolist()) == ([0], [2.5], [np.inf])
     assert found.betti(2.5) == (1,)
@@ -155,6 +158,16 @@ def test_sets_and_persistence_on_a_point() -> None:
     at = np.array([F(1, 3)], dtype=object)
     born = pf.canonical_complex(third, pf.Box(at, at)).persistence()
     assert 0 < abs(F(born.birth[0]) - F(1, 3)) <= F(born.errors[0, 0])
+
+
+def test_the_check_looks_at_the_only_vertex_of_a_point() -> None:
+    cx = pf.canonical_complex(CROSS, pf.Box([1, 1], [1, 1]))
+    assert cx.certificate.verify().ok
+    cx.vertices[0, 1] += 1e-12
+    assert len(cx.certificate.verify().problems) == 1
+    constant = pf.ReLUNetwork([[[0.0, 0.0]], [[1.0]]], [[1.0], [0.0]])
+    for domain in (None, LINE, pf.Polyhedron([[1, 3], [-1, -3]], [1, -1])):
+        assert pf.canonical_complex(constant, domain).certificate.verify(everything=True).ok
 
 
 def test_coordinates_beyond_floats_on_a_flat() -> None:

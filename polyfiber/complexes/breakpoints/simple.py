@@ -172,7 +172,8 @@ class BreakpointComplex:
         cx = self.complex
         forms = unit_forms(self._forms[facets])
         neurons = self._walls[facets] - cx._frame.n_domain
-        indptr, indices = cx._store.covers_above(cx.dimension - 1)
+        none = facets, facets  # of a point there are no covers
+        indptr, indices = cx._store.covers_above(cx.dimension - 1) if len(facets) else none
         sides = np.stack([indices[indptr[facets]], indices[indptr[facets] + 1]], axis=1).astype(np.int64)
         words = cx._store.planes(cx.dimension)[sides[:, 0], self._walls[facets] >> 6]
         swap = (words >> (self._walls[facets] & 63).astype(np.uint64)) & np.uint64(1) == 0
