@@ -90,18 +90,18 @@ def parameter_distance(a: ReLUNetwork, b: ReLUNetwork) -> float:
 
 
 def unit_distance(a: ReLUNetwork, b: ReLUNetwork) -> float:
-    """Largest difference of the rows of two networks of one architecture in the gauge of unit rows.
+    """Largest difference of the rows of two networks of one architecture in the gauge of unit rows, in the measure of forms.
 
-    Rows of hidden layers are relative to themselves, those of the last layer to the largest.
+    Weights are relative to the largest of their row, biases to that or to themselves.
     """
     worst = 0.0
     (V, u), (W, v) = normalised(a), normalised(b)
-    for layer, (x, y, p, q) in enumerate(zip(V, W, u, v)):
-        first, second = (np.concatenate([w, c[:, None]], axis=1) for w, c in ((x, p), (y, q)))
-        size = np.maximum(np.abs(first).max(axis=1), np.abs(second).max(axis=1))
-        if layer == len(V) - 1:
-            size = np.full_like(size, size.max())
-        worst = max(worst, float((np.abs(first - second).max(axis=1) / np.where(size > 0, size, 1.0)).max()))
+    for x, y, p, q in zip(V, W, u, v):
+        size = np.minimum(np.abs(x).max(axis=1), np.abs(y).max(axis=1))
+        level = np.maximum(size, np.minimum(np.abs(p), np.abs(q)))
+        for apart, top in ((np.abs(x - y).max(axis=1), size), (np.abs(p - q), level)):
+            with np.errstate(divide="ignore", invalid="ignore"):
+                worst = max(worst, float(np.where(apart > 0, apart / top, 0.0).max(initial=0.0)))
     return worst
 
 

@@ -24,6 +24,9 @@ WALL = 1e-12
 MOST = 512
 """Vertices and rays of a piece beyond which it is left open."""
 
+MOST_CUTS = 300
+"""Cuts on the way to a piece."""
+
 
 @dataclass
 class SecondLook:
@@ -79,13 +82,13 @@ def compare_over(
         tight = np.concatenate([tight, G[:, -1:] == 0], axis=1)
         f_map = np.concatenate([A[r], a[r][:, None]], axis=1)
         masks = [np.where(part, 1.0, -1.0) for part in np.split(on[r, : f.n_hidden], ends)[:-1]]
-        _piece(G, tight, (f_map, f, masks), (g, []), asked, look)
+        _piece(G, tight, (f_map, f, masks), (g, [], 0), asked, look)
     return look
 
 
 def _piece(
     G: FloatArray, tight: BoolArray, first: tuple[FloatArray, ReLUNetwork, list[FloatArray]],
-    second: tuple[ReLUNetwork, list[FloatArray]], asked: _Asked, look: SecondLook,
+    second: tuple[ReLUNetwork, list[FloatArray], int], asked: _Asked, look: SecondLook,
 ) -> None:  # fmt: skip
     """Compare on the hull of generators (k, n0 + 1), layer by layer of g, cutting where it bends.
 
@@ -93,17 +96,20 @@ def _piece(
     ----------
     first : (map, network, signs)
         Of f.
-    second : (network, signs)
-        Of g, as far as they are known.
+    second : (network, signs, cuts)
+        Of g, as far as they are known, and how often it was cut.
     """
-    g, signs = second
+    g, signs, cuts = second
+    if cuts > min(g.n_hidden + G.shape[1], MOST_CUTS):  # rounding keeps points off a wall that was cut
+        look.open += 1
+        return
     forms, values, terms = _walk(g, G, signs)
     while len(signs) < len(g.weights) - 1:
         z, close = values, WALL * terms
         crossing = np.flatnonzero((z > close).any(axis=0) & (z < -close).any(axis=0))
         if len(crossing):
             values = np.where(np.abs(z) <= close, 0.0, z)[:, crossing[0]]
-            _both_sides(G, tight, values, first, (g, signs), asked, look)
+            _both_sides(G, tight, values, first, (g, signs, cuts + 1), asked, look)
             return
         signs = [*signs, np.where(z.max(axis=0) >= -z.min(axis=0), 1.0, -1.0)]
         forms, values, terms = _walk(g, G, signs)
@@ -125,7 +131,7 @@ def _piece(
     ratio = np.where(bound > 0, bound / np.maximum(limit, 1e-300), 0.0)
     worst = float(np.where(np.isnan(ratio), np.inf, ratio).max())
     if worst > 1 and asked.share is not None and astray.any() and asked.share > 0:
-        _both_sides(G, tight, G[:, int(np.argmax(astray))], first, (g, signs), asked, look)
+        _both_sides(G, tight, G[:, int(np.argmax(astray))], first, (g, signs, cuts + 1), asked, look)
         return
     look.pieces += 1
     look.worst = max(look.worst, worst)

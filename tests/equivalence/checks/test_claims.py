@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import polyfiber as pf
-from polyfiber.budget import Budget
+from polyfiber.budget import Budget, Monitor
 from polyfiber.equivalence.witness import make_witness
 from polyfiber.verdict import Verdict
 
@@ -38,7 +38,6 @@ def test_units_that_are_off_explain_nothing(
 
 def test_no_way_confirms_by_units_that_are_off() -> None:
     """The proofs by themselves, where no input shows the difference."""
-    from polyfiber.budget import Monitor
     from polyfiber.equivalence.checks.recheck import _Work
 
     f, g = (Net([[[1.0], [1.0]], [[k, 1e9]]], [[0.0, -1000.0], [0.0]]) for k in (1.0, 1.0001))
@@ -119,3 +118,27 @@ def test_products_beyond_floats() -> None:
     same = Net([[[2e200]], [[0.5e200]]], [[0.0], [0.0]])
     assert pf.are_equivalent(f, Net([[[2.0**700]], [[2.0**650]]], f.biases), tolerance=0).verify()
     assert pf.are_equivalent(f, same, tolerance=0).verify()
+
+
+def test_a_large_bias_hides_no_slope() -> None:
+    """By moves, weights count relative to weights."""
+    f, g = (Net([[[s]], [[-3.0]]], [[0.0], [1000.0]]) for s in (-1.0, -1.0 - 5.7e-9))
+    assert pf.are_equivalent(f, g).verdict is Verdict.NO
+    for method in ("canonical form", "shared features", "regions"):
+        claim = pf.Equivalence(f, g, Verdict.YES, method, "", 1e-9, certificate={})
+        assert claim.recheck(budget=Budget(seconds=5)).verdict is not Verdict.YES
+
+
+def test_pieces_that_are_cut_too_often_stay_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    from polyfiber.complexes.build import canonical_complex
+    from polyfiber.equivalence.checks import regions
+
+    f, box = Net.random((2, 4, 1), rng=0), pf.Box(-1, 1, dimension=2)
+    g = Net(
+        [np.concatenate([f.weights[0], [[1.0, 1.0]]]), np.append(f.weights[1], 1e-12)[None]],
+        [np.append(f.biases[0], 0.3), f.biases[1]],
+    )
+    cx = canonical_complex(f, box)
+    for most, confirms in ((300, True), (0, False)):
+        monkeypatch.setattr(regions, "MOST_CUTS", most)
+        assert regions.compare_over(cx, f, g, np.array([1e-9]), 0.0, Monitor()).confirms is confirms
