@@ -34,12 +34,22 @@ class Wanted:
     verify: bool = typer.Option(False, "--verify", help="Derive every cell again by other code.")
 
 
-def _complex(file: Path, where: Where, limits: Limits, printed: Output) -> Any:
+def _complex(file: Path, where: Where, wanted: Wanted, limits: Limits, printed: Output) -> Any:
     from ..complexes.build import canonical_complex
     from ..network.readers import read_network
 
     net = read_network(file)
+    _fits(net.architecture[0], wanted)
     return canonical_complex(net, where.domain_of(net), budget=limits.budget, progress=printed.progress)
+
+
+def _fits(inputs: int, wanted: Wanted) -> None:
+    """Refuse before the work what a network with so many inputs has not."""
+    has = f"the network has {counted(inputs, 'input')}"
+    if wanted.save is not None and inputs not in (2, 3):
+        raise InputError(f"--save writes sets in the plane or in space; {has}")
+    if wanted.plot is not None and inputs != 2:
+        raise InputError(f"--plot draws sets in the plane; {has}")
 
 
 def _prepare(wanted: Wanted, cap: Any = None) -> None:
@@ -87,14 +97,6 @@ def _report(
         check = found.certificate.verify()
         ok = check.ok
         facts |= {"verified": check.ok, "cells_compared": check.compared, "problems": list(check.problems)}
-    if wanted.save is not None:
-        found.save(wanted.save, cap=cap)
-        note(f"wrote {wanted.save}", quiet=printed.quiet)
-    if wanted.plot is not None:
-        figure = new_figure(wanted.plot, (8, 6))
-        found.plot(figure.add_subplot())
-        write_figure(figure, wanted.plot)
-        note(f"drew {wanted.plot}", quiet=printed.quiet)
     sentence = found.sentence if ok else f"REFUTED by the check, please report this: {'; '.join(facts['problems'])}"
     if tell(sentence, facts, json=printed.json):
         names = [_NAMES[k] if k < len(_NAMES) else f"cells of dimension {k}" for k in range(len(found.f_vector))]
@@ -107,6 +109,14 @@ def _report(
             print(f"{key.replace('_', ' ')}: {shown(value)}")
         if wanted.verify and ok:
             print(f"verified: {facts['cells_compared']} cells derived again by other code")
+    if wanted.save is not None:
+        found.save(wanted.save, cap=cap)
+        note(f"wrote {wanted.save}", quiet=printed.quiet)
+    if wanted.plot is not None:
+        figure = new_figure(wanted.plot, (8, 6))
+        found.plot(figure.add_subplot())
+        write_figure(figure, wanted.plot)
+        note(f"drew {wanted.plot}", quiet=printed.quiet)
     if not ok:
         raise typer.Exit(1)
 
@@ -131,7 +141,7 @@ def levelset_command(
     if cap is not None and side is not Side.LEVEL:
         refuse(("--cap",), "only with --side level: the mesh of a side is its closed surface")
     with Monitor(limits.budget).watching():
-        cx = _complex(file, where, limits, printed)
+        cx = _complex(file, where, wanted, limits, printed)
         make = {Side.LEVEL: cx.level_set, Side.BELOW: cx.sublevel_set, Side.ABOVE: cx.superlevel_set}[side]
         _report(make(level, output), str(file), {}, wanted, printed, cap and cap.value)
 
@@ -154,7 +164,7 @@ def boundary_command(
     """Find where the class changes: the decision boundary, the classes that meet there, its topology and size."""
     _prepare(wanted, cap)
     with Monitor(limits.budget).watching():
-        found = _complex(file, where, limits, printed).decision_boundary()
+        found = _complex(file, where, wanted, limits, printed).decision_boundary()
         _report(found, str(file), _meetings(found), wanted, printed, cap)
 
 

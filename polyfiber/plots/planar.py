@@ -189,7 +189,7 @@ def plot_set(
     from matplotlib.lines import Line2D
 
     if found.complex.network.architecture[0] != 2 or found.lineality_dimension:
-        raise InputError(f"only sets in the plane can be drawn, found {found}; take a slice")
+        raise InputError("only sets in the plane that depend on both inputs can be drawn; take a slice of this one")
     ax = axes(ax)
     handles: list[Any] = []
     text = label or found.description

@@ -75,6 +75,35 @@ def test_bad_input_has_one_line(argv: list[str], text: str) -> None:
     assert text in str(found.exception)
 
 
+def test_what_cannot_be_written_is_refused_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*args: object, **options: object) -> None:
+        raise AssertionError("enumerated first")
+
+    monkeypatch.setattr("polyfiber.complexes.build.canonical_complex", never)
+    for inputs, option, name, text in (
+        (4, "--save", "m.ply", "the network has 4 inputs"),
+        (1, "--save", "m.ply", "the network has 1 input"),
+        (1, "--plot", "m.png", "the network has 1 input"),
+        (3, "--plot", "m.png", "the network has 3 inputs"),
+    ):
+        file, target = tmp_path / f"{inputs}.npz", tmp_path / name
+        pf.ReLUNetwork.random((inputs, 5, 1), rng=0).save(file)
+        for command in ("levelset", "boundary"):
+            found = run(command, str(file), option, str(target))
+            assert isinstance(found.exception, pf.errors.InputError)
+            assert str(found.exception).endswith(text)
+            assert not target.exists()
+
+
+def test_the_answer_is_printed_where_there_is_nothing_to_write(tmp_path: Path) -> None:
+    file, target = tmp_path / "n.npz", tmp_path / "e.ply"
+    pf.ReLUNetwork([[[1.0, 0], [-1, 0], [0, 1]], [[1.0, 1, 1]]], [[0.0] * 3, [0.0]]).save(file)
+    found = run("levelset", str(file), "--value", "-9", "--box", "-2,2,-2,2", "--save", str(target), "--json")
+    assert isinstance(found.exception, pf.errors.InputError)
+    assert json.loads(found.stdout)["f_vector"] == []
+    assert not target.exists()
+
+
 def test_a_choice_that_does_not_exist_is_a_usage_error() -> None:
     for wrong in (("--side", "up"), ("--field", "3"), ("--support", "open"), ("--value", "nan"), ("--box", "x")):
         assert run("levelset", str(DATA / "iris_petals.onnx"), *wrong).exit_code == 2, wrong

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ... import words
 from ..._typing import Array, BoolArray, FloatArray, IntArray
 from ...budget import Budget, Monitor, heed, heed_memory
 from ...errors import InputError
@@ -179,7 +180,8 @@ def mesh_of(owner: PolyhedralSet, cap: str | int | None = None) -> Mesh:
     n0, d = owner.complex.network.architecture[0], owner.dimension
     if n0 not in (2, 3) or owner.lineality_dimension:
         raise InputError(
-            f"meshes are of sets in the plane or in space that depend on all inputs; this one has {n0} inputs"
+            "meshes are of sets in the plane or in space that depend on all inputs; this one has "
+            + (words.count(n0, "input") if n0 not in (2, 3) else "directions along which it is constant")
         )
     if d < 1:
         what = "empty" if d < 0 else f"of dimension {d}"
