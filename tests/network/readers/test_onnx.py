@@ -605,3 +605,43 @@ def test_a_head_over_some_of_the_outputs_is_refused(
     data = build(body, {**BASE, "W": W1, "b": B1, **more})
     with pytest.raises(UnsupportedLayerError, match=message):
         read(tmp_path, data)
+
+
+ROWS: dict[str, tuple[list[Any], dict[str, Any], bool]] = {
+    "mean over rows": ([node("ReduceMean", ["r"], ["m"], axes=[0]), node("Sub", ["r", "m"], ["y"])], {}, True),
+    "maximum of all": ([node("ReduceMax", ["r"], ["y"])], {}, True),
+    "a row": ([node("Gather", ["r", "at"], ["y"])], {"at": np.array([1])}, True),
+    "a constant for each row": ([node("Add", ["r", "c"], ["y"])], {"c": np.arange(6, dtype=np.float32)[:, None]}, True),
+    "repeated": ([node("Tile", ["r", "n"], ["y"])], {"n": np.array([2, 1])}, True),
+    "turned": ([node("Transpose", ["r"], ["y"])], {}, True),
+    "one vector": ([node("Reshape", ["r", "s"], ["y"])], {"s": np.array([1, -1])}, True),
+    "a stack of matrices": ([node("MatMul", ["r", "V"], ["q"]), node("ReduceMax", ["q"], ["y"], axes=[1])], {"V": W2.T[None]}, True),
+    "mean of a row": ([node("ReduceMean", ["r"], ["m"], axes=[1]), node("Sub", ["r", "m"], ["y"])], {}, False),
+    "by the number of rows": (
+        [
+            node("Shape", ["x"], ["s"]), node("Cast", ["s"], ["f"], to=1), node("Gather", ["f", "at"], ["n"]),
+            node("Div", ["r", "n"], ["y"]),
+        ],
+        {"at": np.array(0)},
+        False,
+    ),
+    "expanded to itself": ([node("Expand", ["r", "s"], ["y"])], {"s": np.array([6, 5])}, False),
+    "reshaped rows": ([node("Reshape", ["r", "s"], ["y"])], {"s": np.array([6, 5, 1])}, False),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_first_axis_whose_rows_are_mixed_is_no_batch(tmp_path: Path, name: str) -> None:
+    nodes, more, mixed = ROWS[name]
+    body = [gemm(["x", "W", "b"], "h", transB=1), node("Relu", ["h"], ["r"])]
+    data = build([*body, *nodes], {"W": W1, "b": B1, **more}, shape=(6, 4))
+    net = read(tmp_path, data)
+    X = RNG.standard_normal((6, 4)).astype(np.float32)
+    found = net(X.reshape(-1, 24 if mixed else 4))
+    np.testing.assert_allclose(np.ravel(found), run(data, X).ravel(), rtol=1e-4, atol=1e-5)
+
+
+def test_a_head_across_the_rows_is_refused(tmp_path: Path) -> None:
+    data = build([gemm(["x", "W"], "h"), node("Softmax", ["h"], ["y"], axis=0)], {"W": W1.T}, shape=(6, 4))
+    with pytest.raises(UnsupportedLayerError, match="across the 6 rows"):
+        read(tmp_path, data)

@@ -46,7 +46,11 @@ def matmul(w: Wiring, node: Node, args: Sequence[Any]) -> Signal:
         raise refuse(node, "multiplies two values that depend on the input: not piecewise linear")
     weight = weights(node, right if isinstance(left, Signal) else left)
     if weight.ndim > 2 and math.prod(weight.shape[:-2]) == 1:
-        weight = weight.reshape(weight.shape[-2:])
+        shape = (left if isinstance(left, Signal) else right).shape
+        ahead = [1] * (weight.ndim - max(2, len(shape)))  # axes that the stack adds
+        flat = weight.reshape(weight.shape[-2:])
+        made = matmul(w, node, [left, flat] if isinstance(left, Signal) else [flat, right])
+        return Signal(made.slots.reshape(*ahead, *made.shape))
     if isinstance(left, Signal):
         if weight.ndim == 1:
             return Signal(_rows(w, node, left.slots, weight[None, :], None)[..., 0])

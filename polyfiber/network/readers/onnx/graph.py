@@ -20,6 +20,7 @@ from .affine import AFFINE, grouped, materialised, number, scaler
 from .constants import Constants
 from .model import DTYPES, Model, Node, Schemas, tensor_values
 from .movement import MOVING, Moved, moved
+from .rows import RowsMixed, check_inputs, check_rows
 from .signals import SUPPORTED, Beyond, Signal, Thing, const, refuse, spread, weights
 from .windows import windows
 
@@ -115,6 +116,8 @@ class Graph:
         if not real:
             raise UnsupportedLayerError("the graph has no input that an output depends on")
         shapes = {name: self._input_shape(name, shape) for name, shape in real.items()}
+        if self.batch is not None:
+            check_inputs(list(real.values()), self.batch, printable(next(iter(real))))
         sizes = [math.prod(s) for s in shapes.values()]
         if sum(sizes) > max(self.size, 64) * 64:
             raise ShapeError(
@@ -154,6 +157,8 @@ class Graph:
             n.op in ("MatMul", "Gemm") and n.inputs and n.inputs[0] in self.model.tensors for n in self.order
         )
         if not rest or first == 1 or column or self.whole:
+            if self.whole and rest and first > 1:
+                self._note(f"input {printable(name)!r}: all {first} rows are one point")
             return (first, *sizes)
         self.batch = first
         self._note(f"input {printable(name)!r} has a fixed batch of {first}; each row is one point")
@@ -249,6 +254,8 @@ class Graph:
         if any(isinstance(a, Beyond) for a in args):
             return [self._after_head(node, args)] * max(1, len(node.outputs))
         signals = [a for a in args if isinstance(a, Signal)]
+        if self.batch is not None:
+            check_rows(node, args, self.batch, self.model.opset)
         if not signals:
             if node.op != "Constant":
                 self.schemas.check(node)
@@ -263,6 +270,8 @@ class Graph:
             return [self._head(node, signals[0])]
         if node.op == "Shape":
             shape = list(signals[0].shape)
+            if self.batch is not None:
+                shape[0] = self.batch
             return [np.array(shape[node.attributes.get("start", 0) : node.attributes.get("end")], dtype=np.int64)]
         if node.op not in MOVING and node.op not in AFFINE and node.op not in _UNITS:
             raise UnsupportedLayerError(
@@ -273,7 +282,12 @@ class Graph:
             )
         self.schemas.check(node)
         if node.op in MOVING:
-            return [Signal(r) for r in self._moved(node, args)]
+            found = [Signal(r) for r in self._moved(node, args)]
+            if self.batch is not None and any(s.shape[:1] != (1,) for s in found):
+                raise RowsMixed(
+                    f"{node.label} joins the {self.batch} rows of the first axis with others", node=node.name
+                )
+            return found
         if node.op in AFFINE:
             return [AFFINE[node.op](self.wiring, node, args)]
         return [_UNITS[node.op](self, node, args)]

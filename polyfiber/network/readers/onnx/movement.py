@@ -203,6 +203,7 @@ def _indices(node: Node, indices: Any, size: int) -> IntArray:
 
 def _expand(node: Node, args: list[Any], how: Moved) -> Array:
     shape = integers(args[1], f"{node.label}: the shape")
+    shape = how.reshape(shape) if len(shape) == args[0].ndim else shape
     full = np.broadcast_shapes(args[0].shape, tuple(how.room(node, shape)))
     return np.broadcast_to(args[0], how.room(node, full))
 
