@@ -75,6 +75,16 @@ def test_a_ball_in_a_slanted_flat() -> None:
         assert abs(abs(z) - F(1, 2)) < 1e-9
 
 
+@pytest.mark.parametrize("far", [1e6, 1e13])
+def test_lengths_far_from_the_origin(far: float) -> None:
+    """The segment x + 0.3 y = far over |y| <= 1 is cut in three; the square of its length is rational."""
+    net = pf.ReLUNetwork([[[0.0, 0.3], [0.0, -0.2]], [[1.0, 1.0]]], [[0.1, 0.05], [0.0]])
+    cx = pf.canonical_complex(net, pf.Polyhedron([[1, 0.3], [-1, -0.3], [0, 1], [0, -1]], [far, -far, 1, 1]))
+    total, error = (sum(map(F, v.tolist())) for v in (cx.volumes(), cx.volume_errors))
+    assert (total - error) ** 2 <= 4 * (1 + F(0.3) ** 2) <= (total + error) ** 2
+    assert error < 1e-12
+
+
 def test_an_exported_region_has_the_equations_of_its_flat() -> None:
     rows = exchange.exact_region_rows(pf.canonical_complex(CROSS, LINE), 0).tolist()
     assert [1, 0, -5] in rows
