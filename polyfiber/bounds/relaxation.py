@@ -193,10 +193,11 @@ class Wiring:
     def of(cls, network: ReLUNetwork | PiecewiseLinearNetwork) -> Wiring:
         """That of a chain as it stands, of other networks of the ReLU gates that they are made of."""
         if isinstance(network, ReLUNetwork):
-            weights = [np.asarray(w, dtype=np.float64) for w in network.weights]
+            near = network.rounded()
+            weights = list(near.weights)
             return cls(
                 [{l: w} for l, w in enumerate(weights)],
-                [np.asarray(b, dtype=np.float64) for b in network.biases],
+                list(near.biases),
                 network.is_exact,
             )
         form = relu_form(network)

@@ -288,7 +288,7 @@ def _sampled_regions(network: Any, domain: Polyhedron | None, most: int, rng: An
 
 def _masked_products(network: ReLUNetwork, signs: SignArray, tolerance: float) -> tuple[ProductRank | None, int, int]:
     """Worst product over the masks of regions, how many were looked at, how many are deficient."""
-    weights = [np.asarray(w, dtype=np.float64) for w in network.weights]
+    weights = network.rounded().weights
     offsets = np.concatenate([[0], np.cumsum(network.hidden_widths, dtype=np.int64)])
     L = len(weights)
     worst: ProductRank | None = None

@@ -12,6 +12,7 @@ from .._typing import Array, FloatArray, IntArray
 from ..budget import heed
 from ..errors import InputError, ShapeError
 from ..numerics.polyhedra import LargestBall, directed, largest_ball, nearest_point, root
+from ..numerics.products import nearest
 from .breakpoints.ridges import full_predicate
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def region_distance(cx: PolyhedralComplex, x: Any, region: int) -> tuple[float, 
     squared, at = nearest_point(*system(cx, region), start)
     if squared == 0:
         return 0.0, point.copy()
-    return float(root(squared)), np.array([float(v) for v in at])
+    return float(nearest(np.array([root(squared)], dtype=object))[0]), nearest(np.array(at, dtype=object))
 
 
 def region_ball(cx: PolyhedralComplex, region: int) -> LargestBall:
@@ -101,7 +102,7 @@ def region_ball(cx: PolyhedralComplex, region: int) -> LargestBall:
 
 def rounded_ball(ball: LargestBall) -> tuple[FloatArray, float]:
     """A float next to the centre, and a radius that holds about it."""
-    center = np.array([float(v) for v in ball.center])
+    center = nearest(np.array(ball.center, dtype=object))
     if not np.isfinite(center).all() or math.isinf(ball.radius):
         return center, ball.radius
     moved = sum(((Fraction(float(c)) - v) ** 2 for c, v in zip(center, ball.center)), Fraction(0))

@@ -75,9 +75,10 @@ def neuron_facts(net: ReLUNetwork, domain: Polyhedron | None = None) -> NeuronFa
     n0 = net.architecture[0]
     low, high = (np.full(n0, -np.inf), np.full(n0, np.inf)) if domain is None else bounding_box(domain)
     status, lows, highs = [], [], []
-    for W, b in zip(net.weights[:-1], net.biases[:-1]):
+    near = net.rounded()
+    for W, b, w, c in zip(net.weights[:-1], net.biases[:-1], near.weights, near.biases):
         still = ~((W != 0) & ((low != 0) | (high != 0))).any(axis=1)
-        z_low, z_high = layer_bounds(W.astype(np.float64), b.astype(np.float64), low, high)
+        z_low, z_high = layer_bounds(w, c, low, high)
         status.append(
             tuple(
                 ("constant" if b[i] > 0 else "dead") if still[i] else _kind(z_low[i], z_high[i]) for i in range(len(b))

@@ -78,8 +78,8 @@ class Regime:
 
 def normalised(net: ReLUNetwork) -> tuple[list[FloatArray], list[FloatArray]]:
     """Float weights and biases with unit weight rows in every hidden layer (zero rows stay)."""
-    weights = [w.astype(np.float64) for w in net.weights]
-    biases = [b.astype(np.float64) for b in net.biases]
+    near = net.rounded()
+    weights, biases = [w.copy() for w in near.weights], [b.copy() for b in near.biases]
     for l in range(len(weights) - 1):
         norms = gauge_norms(weights[l])
         weights[l], biases[l] = weights[l] / norms[:, None], biases[l] / norms

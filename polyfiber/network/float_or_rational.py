@@ -42,12 +42,7 @@ def within_floats(net: ReLUNetwork) -> ReLUNetwork:
     InputError
         A parameter is beyond the range of floats, or too small to be rounded relatively.
     """
-    try:
-        rounded = net.rounded()
-    except OverflowError:
-        raise InputError(
-            "a parameter is beyond the range of floats, 1.8e308; rescale the networks, both by the same factor"
-        ) from None
+    rounded = net.rounded()
     if net.is_exact:
         for given, near in zip((*net.weights, *net.biases), (*rounded.weights, *rounded.biases)):
             small = np.abs(near) < TINIEST

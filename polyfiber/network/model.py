@@ -189,14 +189,22 @@ class ReLUNetwork:
         )
 
     def rounded(self) -> ReLUNetwork:
-        """The nearest float64 network; the same object if it is one already."""
+        """The nearest float64 network; the same object if it is one already.
+
+        Raises
+        ------
+        InputError
+            A parameter is beyond the range of floats.
+        """
         if not self.is_exact:
             return self
-        return ReLUNetwork(
-            [w.astype(np.float64) for w in self._weights],
-            [b.astype(np.float64) for b in self._biases],
-            source=self._source,
-        )
+        try:
+            weights, biases = ([p.astype(np.float64) for p in part] for part in (self._weights, self._biases))
+        except OverflowError:
+            raise InputError(
+                "a parameter is beyond the range of floats, 1.8e308; rescale the networks, both by the same factor"
+            ) from None
+        return ReLUNetwork(weights, biases, source=self._source)
 
     # ---- evaluation -------------------------------------------------------------------------
     def __call__(self, X: Any) -> Array:

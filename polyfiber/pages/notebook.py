@@ -68,8 +68,8 @@ def _picture(value: Any) -> str:
         return ""
     try:
         return image(value)
-    except (PolyfiberError, MissingDependencyError):
-        return ""
+    except (PolyfiberError, MissingDependencyError, ValueError, ArithmeticError, RecursionError):
+        return ""  # numbers that matplotlib has no axis for
 
 
 def image(value: Any) -> str:

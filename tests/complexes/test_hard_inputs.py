@@ -193,3 +193,26 @@ def test_a_rational_below_floats_is_not_the_smallest_float() -> None:
     assert cx.signs(1)[region].tolist() == [1, -1]
     assert len(cx.breakpoint_complex().facets) == 1
     assert cx.certificate.verify(everything=True)
+
+
+def test_rationals_beyond_floats_are_refused_with_one_error() -> None:
+    weights = [np.array([[Fraction(10) ** 400]], dtype=object), np.array([[Fraction(1)]], dtype=object)]
+    net = pf.ReLUNetwork(weights, [np.array([Fraction(1)], dtype=object), np.array([Fraction(0)], dtype=object)])
+    box = pf.Box([-1], [1])
+    asked: list[Any] = [
+        *(lambda m=m: pf.activation_bounds(net, box, method=m) for m in ("interval", "relaxation", "lp", "exact")),
+        lambda: pf.simplify_on(net, box),
+        lambda: pf.segment_regions(net, [-1.0], [1.0]).values,
+        lambda: pf.genericity(net),
+        lambda: pf.classify_fiber(net),
+    ]
+    for ask in asked:
+        with pytest.raises(PolyfiberError, match="beyond the range of floats"):
+            ask()
+    assert "2 regions" in pf.canonical_complex(net, box)._repr_html_()
+
+
+def test_centres_and_distances_beyond_floats_are_infinite() -> None:
+    cx = pf.canonical_complex(pf.ReLUNetwork([[[5e-324, 0.0], [0, 1.0]], [[1.0, 1.0]]], [[1e300, 0.0], [0.0]]))
+    assert np.isinf(cx.chebyshev_center(0)[0][0])
+    assert cx.distance([0.0, 0.0], 0)[0] == np.inf

@@ -182,7 +182,7 @@ def _same(a: parts.Columns, b: parts.Columns) -> bool:
         if x.shape != y.shape:
             return False
         if x.dtype.kind == "f":
-            x, y = x.reshape(len(x), -1), y.reshape(len(y), -1)
+            x, y = (v.reshape(len(v), int(np.prod(v.shape[1:]))) for v in (x, y))  # also of no rows
             scale = np.maximum(np.abs(x).max(axis=1, initial=0.0), 1e-290)[:, None]
             close = np.abs(x - y) <= CLOSE * scale
             if not (close | (x == y)).all():

@@ -277,9 +277,14 @@ class Gates:
         affine_maps.facet_forms(np.repeat(words, n - 1, axis=0), zeros.ravel(), net, width, forms)
         rows = forms[:, :n].reshape(m, n - 1, n)
         size = np.abs(rows).max(axis=2, keepdims=True)
-        found: FloatArray = np.linalg.svd(rows / np.where(size > 0, size, 1.0))[2][:, -1]
+        # rows that overflow or underflow may have spoilt say nothing
+        sound = np.isfinite(rows).all(axis=(1, 2)) & (size > 0).all(axis=(1, 2)) & (not self.frame.extreme)
+        unit = np.where(sound[:, None, None], rows / np.where(sound[:, None, None], size, 1.0), 0.0)
+        found: FloatArray = np.linalg.svd(unit)[2][:, -1]
+        found[~sound] = np.nan
         start = self.frame.given(np.array(self.frame.start))[:, :n]
-        slopes = found @ (start / np.abs(start).max(axis=1, keepdims=True)).T
+        with np.errstate(invalid="ignore"):
+            slopes = found @ (start / np.abs(start).max(axis=1, keepdims=True)).T
         pick = np.abs(slopes).argmax(axis=1)
         ids = np.array(self.frame.start)[pick]
         positive = (words[np.arange(m), ids >> 6] >> (ids & 63).astype(np.uint64)) & np.uint64(1)

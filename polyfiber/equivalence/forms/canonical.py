@@ -442,7 +442,7 @@ def form_of(raw: RawForms, index: int) -> CanonicalForm:
         kind, decides = "one hidden layer", "always"
     elif depth == 3:
         rows = layers[0][:, :-1]
-        full = 2 <= len(rows) <= widths[0] and float(np.linalg.svd(rows, compute_uv=False)[-1]) > 1e-9
+        full = 2 <= len(rows) <= widths[0] and _independent(rows)
         decides = "generic" if full else "sufficient"
     else:
         kind, decides = "layered", "sufficient"
@@ -468,12 +468,17 @@ def _flips_of(
     at_c = n2 * (n1 + 1)
     c = rest[at_c : at_c + m]
     a = rest[at_c + n2 * m + m * n1 :]
-    full = len(rows) <= widths[0] and float(np.linalg.svd(rows[:, :-1], compute_uv=False)[-1]) > 1e-9
+    full = len(rows) <= widths[0] and _independent(rows[:, :-1])
     return CanonicalForm(
         "flips", widths[0], m, (rows,), np.concatenate([alpha[others][order], [0.0]])[None], c[None].copy(),
         np.zeros((m, len(rows))), a.copy(), np.ones(1, dtype=np.int8), margin, noise,
         "generic" if full else "sufficient",
     )  # fmt: skip
+
+
+def _independent(rows: FloatArray) -> bool:
+    """Whether rows are clearly independent; not where products left the range of floats."""
+    return bool(np.isfinite(rows).all()) and float(np.linalg.svd(rows, compute_uv=False)[-1]) > 1e-9
 
 
 def _project(rows: FloatArray) -> FloatArray:

@@ -13,6 +13,7 @@ from ...errors import NumericalError
 from ...network.exact_pieces import exact_pieces, integer_layers, integer_map
 from ...network.model import ReLUNetwork
 from ...numerics import exact
+from ...numerics.products import nearest
 from ...numerics.rounding import UNIT
 from ...verdict import Verdict
 from ..bounds.difference_network import difference_network
@@ -87,7 +88,7 @@ def settled_vertices(
         monitor.check_time("solving vertices exactly")
         region = int(regions_of[v].indices[0])
         pieces = exact_pieces(exact_net, signs[region, : exact_net.n_hidden] > 0)
-        points[i] = corners.vertex(int(v), corners.table(pieces)).astype(np.float64)
+        points[i] = nearest(corners.vertex(int(v), corners.table(pieces)))
     return points, 2 * UNIT * np.abs(points).max(axis=1, initial=0.0)
 
 

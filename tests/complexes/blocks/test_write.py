@@ -18,6 +18,7 @@ import pytest
 import polyfiber as pf
 from polyfiber.complexes.blocks import parts
 from polyfiber.complexes.blocks.read import domain_data, domain_of
+from polyfiber.complexes.blocks.verify import verify_cells
 from polyfiber.errors import BudgetExceededError, FileFormatError, InputError, MissingDependencyError
 
 SMALL = pf.Budget(memory="43MB")
@@ -327,3 +328,9 @@ def test_a_worker_that_is_killed_is_named(tmp_path: Path) -> None:
         os.kill(pool._processes[0].pid, signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
         with pytest.raises(PolyfiberError, match=r"\(3, 1\)"):
             pool.wait(30)
+
+
+def test_stores_of_vertices_without_rays_are_verified(tmp_path: Path) -> None:
+    net = pf.ReLUNetwork.random((2, 4, 2, 1), rng=0)
+    pf.write_cells(net, tmp_path / "s", pf.Box([-1, -1], [1, 1]), file_format="npz", vertices=True, maps=True)
+    assert verify_cells(tmp_path / "s").problems == ()
