@@ -645,3 +645,46 @@ def test_a_head_across_the_rows_is_refused(tmp_path: Path) -> None:
     data = build([gemm(["x", "W"], "h"), node("Softmax", ["h"], ["y"], axis=0)], {"W": W1.T}, shape=(6, 4))
     with pytest.raises(UnsupportedLayerError, match="across the 6 rows"):
         read(tmp_path, data)
+
+
+LOGITS = [gemm(["x", "W", "b"], "h", transB=1), node("Relu", ["h"], ["r"]), gemm(["r", "W2", "b2"], "z", transB=1)]
+BEHIND: dict[str, tuple[list[Any], dict[str, Any]]] = {
+    "1 - softmax": ([node("Softmax", ["z"], ["p"]), node("Sub", ["one", "p"], ["y"])], {"one": np.float32(1)}),
+    "below a half": ([node("Sigmoid", ["z"], ["p"]), node("Less", ["p", "half"], ["y"])], {"half": np.float32(0.5)}),
+    "above 0.9": ([node("Sigmoid", ["z"], ["p"]), node("Greater", ["p", "t"], ["y"])], {"t": np.float32(0.9)}),
+    "a column": ([node("Softmax", ["z"], ["p"]), node("Gather", ["p", "at"], ["y"], axis=1)], {"at": np.array([2])}),
+    "columns turned": ([node("Softmax", ["z"], ["p"]), node("Gather", ["p", "at"], ["y"], axis=1)], {"at": np.array([2, 1, 0])}),
+    "rounded": ([node("Sigmoid", ["z"], ["p"]), node("Cast", ["p"], ["y"], to=7)], {}),
+    "1 - label": ([node("ArgMax", ["z"], ["p"], axis=1), node("Sub", ["one", "p"], ["y"])], {"one": np.array(1)}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BEHIND)
+def test_what_changes_the_meaning_of_a_head_is_refused(tmp_path: Path, name: str) -> None:
+    nodes, more = BEHIND[name]
+    with pytest.raises(UnsupportedLayerError, match="changes what it means"):
+        read(tmp_path, build([*LOGITS, *nodes], {**BASE, "W": W1, "b": B1, **more}))
+
+
+def test_the_complement_of_a_sigmoid_negates_its_logits(tmp_path: Path) -> None:
+    nodes = [node("Sigmoid", ["z"], ["p"]), node("Sub", ["one", "p"], ["y"])]
+    data = build([*LOGITS, *nodes], {**BASE, "W": W1, "b": B1, "one": np.float32(1)})
+    net = read(tmp_path, data)
+    X = np.random.default_rng(0).standard_normal((6, 4)).astype(np.float32)
+    assert net.source["head"] == "sigmoid"
+    assert any("negated" in note for note in net.source["notes"])
+    np.testing.assert_allclose(1 / (1 + np.exp(-net(X))), run(data, X), atol=1e-6)
+
+
+def test_heads_that_differ_and_decisions_are_named(tmp_path: Path) -> None:
+    nodes = [
+        node("Sigmoid", ["z"], ["p"]),
+        node("Softmax", ["z"], ["q"]),
+        node("Greater", ["p", "half"], ["l"], name="cut"),
+    ]
+    data = build([*LOGITS, *nodes], {**BASE, "W": W1, "b": B1, "half": np.float32(0.5)}, outputs=("p", "q", "l"))
+    net = read(tmp_path, data)
+    assert net.source["head"] is None
+    notes = " ".join(net.source["notes"])
+    assert "sigmoid and softmax of the same logits" in notes
+    assert "'l' is a decision by the sigmoid; not read: node 'cut' (Greater)" in notes

@@ -18,36 +18,12 @@ from ...wiring.slots import Place, Wiring
 from ...wiring.units import clip, extremum, limited, relu, sloped
 from .affine import AFFINE, grouped, materialised, number, scaler
 from .constants import Constants
+from .heads import HEADS, after_head
 from .model import DTYPES, Model, Node, Schemas, tensor_values
 from .movement import MOVING, Moved, moved
 from .rows import RowsMixed, check_inputs, check_rows
 from .signals import SUPPORTED, Beyond, Signal, Thing, const, refuse, spread, weights
 from .windows import windows
-
-_HEADS = {"Sigmoid": "sigmoid", "Softmax": "softmax", "LogSoftmax": "log-softmax", "ArgMax": "argmax"}
-_AFTER_HEAD = frozenset(
-    [
-        "ArgMax",
-        "ArrayFeatureExtractor",
-        "Cast",
-        "Concat",
-        "Flatten",
-        "Gather",
-        "Greater",
-        "GreaterOrEqual",
-        "Identity",
-        "LabelEncoder",
-        "Less",
-        "Normalizer",
-        "Not",
-        "Reshape",
-        "Squeeze",
-        "TopK",
-        "Unsqueeze",
-        "Where",
-        "ZipMap",
-    ]
-)
 
 
 class Graph:
@@ -187,7 +163,7 @@ class Graph:
             if isinstance(thing, Signal):
                 found.append((name, thing, None))
             elif isinstance(thing, Beyond):
-                found.append((name, thing.signal, thing.head))
+                found.append((name, self._before_head(name, thing), thing.head))
         if not found:
             raise UnsupportedLayerError("no output depends on the input; expected a network")
         parts: dict[bytes, tuple[str, Signal, list[str]]] = {}
@@ -195,7 +171,7 @@ class Graph:
             held = parts.setdefault(signal.slots.tobytes(), (name, signal, []))
             if head is not None:
                 held[2].append(head)
-        heads = [next((h for h in p[2] if h != "argmax"), p[2][0] if p[2] else None) for p in parts.values()]
+        heads = [self._one_head(*p) for p in parts.values()]
         if len(found) > len(parts):
             self._note(f"outputs {', '.join(repr(printable(n)) for n, _, _ in found)} share one network")
         head = heads[0] if len(parts) == 1 else None
@@ -220,6 +196,26 @@ class Graph:
             head=head or self.model.head,
             notes=self.notes,
         )
+
+    def _before_head(self, name: str, thing: Beyond) -> Signal:
+        """The logits of an output; what behind the head is not part of the network is noted."""
+        if thing.dropped:
+            what = {"label": "a decision by", "pair": "1 - p and p of"}.get(thing.form, "named after")
+            self._note(f"output {printable(name)!r} is {what} the {thing.head}; not read: {', '.join(thing.dropped)}")
+        if thing.form != "complement":
+            return thing.signal
+        self._note(f"output {printable(name)!r} is 1 - sigmoid; the network as read has negated logits")
+        slots = thing.signal.slots.ravel()
+        made = self.wiring.diagonal(slots, scale=-np.ones(len(slots)), name=printable(name))
+        return Signal(made.reshape(thing.signal.shape))
+
+    def _one_head(self, name: str, signal: Signal, heads: list[str]) -> str | None:
+        """The head of outputs that share their logits; several different ones are noted, and none is that of the network."""
+        kinds = list(dict.fromkeys(h for h in heads if h != "argmax")) or heads[:1]
+        if len(kinds) > 1:
+            self._note(f"the outputs end in {' and '.join(kinds)} of the same logits, which are what the network gives")
+            return None
+        return kinds[0] if kinds else None
 
     # ---- nodes ------------------------------------------------------------------------------
     def _thing(self, name: str) -> Thing:
@@ -252,7 +248,7 @@ class Graph:
 
     def _results(self, node: Node, args: list[Any]) -> Sequence[Thing]:
         if any(isinstance(a, Beyond) for a in args):
-            return [self._after_head(node, args)] * max(1, len(node.outputs))
+            return [after_head(node, args)] * max(1, len(node.outputs))
         signals = [a for a in args if isinstance(a, Signal)]
         if self.batch is not None:
             check_rows(node, args, self.batch, self.model.opset)
@@ -266,7 +262,7 @@ class Graph:
             return [scaler(self.wiring, node, args)]
         if node.domain != "":
             raise refuse(node, f"of the domain {printable(node.domain)!r} is not supported. Supported: {SUPPORTED}")
-        if node.op in _HEADS:
+        if node.op in HEADS:
             return [self._head(node, signals[0])]
         if node.op == "Shape":
             shape = list(signals[0].shape)
@@ -308,7 +304,7 @@ class Graph:
                 raise refuse(
                     node, f"compares {reach} of the {math.prod(shape)} outputs at a time; expected all of them"
                 )
-        return Beyond(signal, _HEADS[node.op])
+        return Beyond(signal, HEADS[node.op], "label" if node.op == "ArgMax" else "values")
 
     def _moved(self, node: Node, args: list[Any]) -> list[Array]:
         slots: list[Any] = [a.slots if isinstance(a, Signal) else a for a in args]
@@ -337,21 +333,6 @@ class Graph:
     def _rebatched(self, target: list[int]) -> list[int]:
         """A shape that names a fixed batch, for one point."""
         return [1, *target[1:]] if self.batch is not None and target[:1] == [self.batch] else target
-
-    def _after_head(self, node: Node, args: list[Any]) -> Beyond:
-        beyond = [a for a in args if isinstance(a, Beyond)]
-        mixed = any(isinstance(a, Signal) for a in args) or len({id(b.signal) for b in beyond}) > 1
-        complement = node.op == "Sub" and isinstance(args[0], np.ndarray) and bool(np.all(args[0] == 1))
-        scaled = node.op in ("Add", "Mul", "Div") and len(beyond) == 1 and not mixed
-        if mixed or not (node.op in _AFTER_HEAD or complement or scaled):
-            raise refuse(
-                node,
-                f"comes after {beyond[0].head}; a sigmoid or softmax is read as a head at the end only, and what stands "
-                f"between layers must be piecewise linear. Supported: {SUPPORTED}",
-            )
-        if scaled:
-            raise refuse(node, f"rescales the {beyond[0].head} output; expected the head to be last")
-        return beyond[0]
 
 
 # ---- units --------------------------------------------------------------------------------------

@@ -33,10 +33,12 @@ class Signal:
 
 @dataclass(frozen=True, eq=False)
 class Beyond:
-    """Something computed from the head of the network."""
+    """Something computed from the head of the network: its values, 1 minus them, both, or a decision by them."""
 
     signal: Signal
     head: str
+    form: str = "values"  # or "complement", "pair", "label"
+    dropped: tuple[str, ...] = ()  # the nodes behind the head that the network does not show
 
 
 Thing: TypeAlias = Array | Signal | Beyond
