@@ -21,7 +21,7 @@ from ...numerics import exact
 from ...numerics.lp import solve_lp_exact
 from ...numerics.products import exact_product, nearest
 from ...verdict import Verdict
-from ...words import one_line
+from ...words import count, one_line
 from ..build import canonical_complex
 from ..geometry import map_errors
 from ..metric import exact_rays
@@ -305,30 +305,48 @@ def is_injective(
     monitor = Monitor(budget, progress)
     try:
         cx = canonical_complex(network, domain, budget=budget, progress=progress)
-        refuse_without_walls(cx)
         with monitor.watching():
-            return _decide(cx, monitor)
+            return _decide(cx, monitor) if network.n_hidden else _affine(cx)
     except BudgetExceededError as error:
         return Injectivity(Verdict.UNDECIDED, None, f"the budget ended: {error}", 0)
 
 
+def _affine(cx: PolyhedralComplex) -> Injectivity:
+    """An affine map is injective on a set with an interior exactly where its matrix has full column rank."""
+    n0 = cx.network.architecture[0]
+    A = exact.as_fractions(relu_form(cx.network).bases[-1][:, :-1])
+    rank = exact.rank(A)
+    if rank == n0:
+        return Injectivity(Verdict.YES, None, f"an affine map of rank {rank} on {count(n0, 'input')}", 0)
+    if cx.dimension + cx.lineality_dimension < n0:
+        raise InputError("the domain is flat; restrict the network to it first, for instance with slice_complex")
+    text = f"an affine map of rank {rank} on {count(n0, 'input')} has a kernel"
+    return Injectivity(Verdict.NO, _along_kernel(cx, cx.network.exact(), _inner_point(cx), A), text, 0)
+
+
+def _inner_point(cx: PolyhedralComplex) -> Array:
+    """A rational point inside of the domain; the origin where there is none."""
+    if cx.domain is None:
+        return np.full(cx.network.architecture[0], Fraction(0), dtype=object)
+    found: Array = cx.interior_points(cx.dimension, exact=True)[0]
+    return found
+
+
 def _decide(cx: PolyhedralComplex, monitor: Monitor) -> Injectivity:
     n0, n_out = cx.network.architecture[0], cx.network.architecture[-1]
-    origin = tuple([Fraction(0)] * n0)
     if cx.dimension + cx.lineality_dimension < n0:
         raise InputError("the domain is flat; restrict the network to it first, for instance with slice_complex")
     if cx.lineality_dimension:
-        form = relu_form(cx.network)
-        kernel = exact.nullspace(
-            exact.as_fractions(np.concatenate([exact.as_fractions(b[:, :-1]) for b in form.bases]))
-        )
-        if cx.domain is None and kernel.shape[1]:
-            other = tuple(Fraction(v) for v in kernel[:, 0])
-            return Injectivity(Verdict.NO, (origin, other), "what reads the input has a kernel", 0)
-        if cx.domain is None:
-            text = "the outputs read directions of the input that no wall cuts; on a Box it can be decided"
-            return Injectivity(Verdict.UNDECIDED, None, text, 0)
-        raise InputError("the network is constant along some inputs on an unbounded domain; reduce the inputs first")
+        bases = [exact.as_fractions(b[:, :-1]) for b in relu_form(cx.network).bases]
+        if cx.domain is not None:
+            bases.append(exact.as_fractions(cx.domain.rows()[:, :-1]))
+        kernel = exact.nullspace(np.concatenate(bases))
+        if kernel.shape[1]:
+            x = _inner_point(cx)
+            text = "what reads the input has a kernel"
+            return Injectivity(Verdict.NO, (tuple(x), tuple(x + kernel[:, 0])), text, 0)
+        text = "the outputs read directions of the input that no wall cuts; on a Box it can be decided"
+        return Injectivity(Verdict.UNDECIDED, None, text, 0)
     regions = _Regions(cx)
     maps, dets = [], []
     for r in range(cx.n_regions):
@@ -402,16 +420,23 @@ def _inside_kernel(regions: _Regions, r: int, A: Array) -> tuple[tuple[Fraction,
     """Two points inside a region that differ by a vector of the kernel."""
     vertices, rays = regions.corners(r)
     x = vertices.sum(axis=0) / len(vertices) + (rays.sum(axis=0) if len(rays) else 0)
+    return _along_kernel(regions.cx, regions.network, x, A)
+
+
+def _along_kernel(
+    cx: PolyhedralComplex, network: Any, x: Array, A: Array
+) -> tuple[tuple[Fraction, ...], tuple[Fraction, ...]]:
+    """A point inside of a region of this linear part, and one along its kernel with the same output."""
     k = exact.nullspace(A)[:, 0]
-    value = regions.network(x[None])[0]
+    value = network(x[None])[0]
     step = Fraction(1)
-    domain = regions.cx.domain
+    domain = cx.domain
     inside = None if domain is None else exact.as_fractions(domain.rows())
     while True:  # ends: x lies inside of the region, and so does y for small steps
         heed("two inputs with one output")
         y = x + step * k
         allowed = inside is None or (inside[:, :-1] @ y + inside[:, -1] >= 0).all()
-        if allowed and (regions.network(y[None])[0] == value).all():
+        if allowed and (network(y[None])[0] == value).all():
             return tuple(x), tuple(y)
         step /= 2
 

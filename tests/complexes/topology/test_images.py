@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -127,6 +129,43 @@ def test_a_budget_of_nothing_is_undecided() -> None:
     net = pf.ReLUNetwork.random((2, 12, 8, 3), rng=0)
     found = pf.is_injective(net, budget=pf.Budget(seconds=0.02))
     assert found.verdict.name in ("UNDECIDED", "NO")
+
+
+@pytest.mark.parametrize("domain", [
+    None, pf.Box([-1, -1], [1, 1]), pf.Polyhedron([[1.0, 0.0]], [1.0]), pf.Polyhedron([[1.0, 0.0], [0.0, 1.0]], [1.0, -5.0])
+])  # fmt: skip
+def test_affine_networks_are_answered_by_rank(domain: pf.Polyhedron | None) -> None:
+    """Unimodular integers have full rank, whatever is stacked on; a row and its multiples, or fewer rows, do not."""
+    for W, verdict in (
+        ([[2, 1], [1, 1]], "YES"),
+        ([[2, 1], [1, 1], [3, 5]], "YES"),
+        ([[1, 2], [2, 4], [-3, -6]], "NO"),
+        ([[0, 0]], "NO"),
+        ([[1, 1 / 3]], "NO"),
+    ):
+        net = pf.ReLUNetwork([np.array(W, dtype=float)], [np.ones(len(W))])
+        found = pf.is_injective(net, domain)
+        assert found.verdict.name == verdict
+        if verdict == "NO":
+            _check(found, net)
+            rows = np.zeros((0, 3)) if domain is None else domain.rows()
+            for x in found.witness or ():
+                assert all(sum(Fraction(a) * v for a, v in zip(row, x)) + Fraction(row[-1]) >= 0 for row in rows)
+
+
+@pytest.mark.parametrize("domain", [None, pf.Polyhedron([[1.0, 0.0]], [1.0])])
+def test_a_skip_is_not_called_constant(domain: pf.Polyhedron | None) -> None:
+    """x + relu(x_0) is injective; the walls alone do not tell, and the reason says so. Without the skip of x_1, a witness."""
+    gates = [pf.GateBlock({0: [[1.0, 0.0]]}, [0.0])]
+    read: list[list[float]] = [[1.0], [0.0]]
+    skip = pf.PiecewiseLinearNetwork(2, gates, pf.AffineMap({0: np.eye(2), 1: read}, [0.0, 0.0]))
+    found = pf.is_injective(skip, domain)
+    assert found.verdict.name == "UNDECIDED"
+    assert "read directions" in found.reason
+    half = pf.PiecewiseLinearNetwork(2, gates, pf.AffineMap({0: [[1.0, 0], [0, 0]], 1: read}, [0.0, 0.0]))
+    found = pf.is_injective(half, domain)
+    assert found.verdict.name == "NO"
+    _check(found, half)  # type: ignore[arg-type]
 
 
 def test_flat_domains_are_refused() -> None:
