@@ -41,6 +41,7 @@ from .bounds.difference_network import check_pair, on_flat
 from .bounds.everywhere import bound_on_box, growth_bound, highest_on
 from .bounds.near_equal import NEAR_SECONDS, Question
 from .forms.canonical import CanonicalForm, compare_raw, flat_parameters, form_of, raw_forms, rough_form
+from .forms.exact import exact_normal_form
 from .forms.shared_features import shared_features
 from .grounds import (
     Bounded,
@@ -245,6 +246,7 @@ class _Pair:
         return None
 
 
+_EXACT_FORMS = "exact normal forms are equal"
 _PAIR = np.zeros(1, dtype=np.int64), np.ones(1, dtype=np.int64)
 
 
@@ -294,6 +296,8 @@ def _everywhere(pair: _Pair) -> Equivalence:
         return pair.no("witness", _DIFFER, proof)
     tried = pair.method != "auto"
     if pair.method != "regions":
+        if pair.fa.n_parameters <= SLOW and exact_normal_form(pair.a) == exact_normal_form(pair.b):
+            return pair.yes(EqualForms(0.0, 0.0, text=_EXACT_FORMS), known_exact=Verdict.YES)
         related = _by_relations(pair)
         if related is not None:
             return related
@@ -479,7 +483,7 @@ def _exactly(pair: _Pair) -> Equivalence:
             return related
     verdict, proof = exact_verdict(pair.a, pair.b, pair.domain)
     if verdict is Verdict.YES:
-        return pair.yes(EqualForms(0.0, 0.0, text="exact normal forms are equal"), known_exact=verdict)
+        return pair.yes(EqualForms(0.0, 0.0, text=_EXACT_FORMS), known_exact=verdict)
     if verdict is Verdict.NO and proof is not None:
         return pair.no("witness", "the exact outputs differ at an input", proof)
     from .regions.exact import exact_by_regions

@@ -411,3 +411,23 @@ def test_leads_within_the_margin_refute_nothing() -> None:
     assert other.verdict is pf.Verdict.NO
     other = top1_agreement(other.a, other.b, box, margin=10.0)
     assert other.verdict is not pf.Verdict.NO
+
+
+@pytest.mark.parametrize("seed", [499, 957])
+def test_what_is_equal_exactly_is_equal_within_a_tolerance(seed: int) -> None:
+    """Half the weights zero, all of size 1e4 or 1e7, copied by permutations and powers of two: cells alone left them undecided."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(1, 5))
+    widths = [n, *(int(rng.integers(1, 9)) for _ in range(rng.integers(1, 4))), int(rng.integers(1, 4))]
+    W, b, size = [], [], 10.0 ** rng.integers(-8, 9)
+    for i, o in itertools.pairwise(widths):
+        W.append(rng.standard_normal((o, i)) * (rng.random((o, i)) >= 0.5) * size)
+        b.append(rng.standard_normal(o) * (rng.random(o) >= 0.5) * size)
+    V, c = [w.copy() for w in W], [v.copy() for v in b]
+    for l in range(len(W) - 1):
+        order = rng.permutation(len(c[l]))
+        scale = 2.0 ** rng.integers(-6, 7, len(order))
+        V[l], c[l], V[l + 1] = V[l][order] * scale[:, None], c[l][order] * scale, V[l + 1][:, order] / scale
+    found = pf.are_equivalent(pf.ReLUNetwork(W, b), pf.ReLUNetwork(V, c))
+    assert found.verdict is pf.Verdict.YES
+    assert found.recheck(budget=pf.Budget(seconds=20)).verdict is not pf.Verdict.NO
