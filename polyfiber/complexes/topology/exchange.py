@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -163,12 +164,22 @@ def _linear(coefficients: list[float], names: list[str]) -> str:
     return " ".join(terms) or f"0 {names[0]}"
 
 
+def _wrapped(row: str) -> str:
+    """A row on lines as short as the LP format asks for (CPLEX: 560 letters), broken before a sign."""
+    lines = [""]
+    for term in re.split(r" (?=[-+<>=]+ )", row):
+        if len(lines[-1]) + len(term) >= 200 and lines[-1]:
+            lines.append(" ")
+        lines[-1] += f" {term}"
+    return "\n".join(lines)
+
+
 def _lp(rows: list[tuple[str, Array]], n0: int) -> str:
     names = [f"x{i}" for i in range(n0)]
     lines = ["Minimize", f" obj: 0 {names[0]}", "Subject To"]
     for label, row in rows:
         numbers = _rounded(row)
-        lines.append(f" {label}: {_linear(numbers[:-1], names)} >= {-numbers[-1]!r}")
+        lines.append(_wrapped(f"{label}: {_linear(numbers[:-1], names)} >= {-numbers[-1]!r}"))
     return "\n".join([*lines, "Bounds", *(f" {n} free" for n in names), "End", ""])
 
 
@@ -226,7 +237,7 @@ def _network_lp(net: ReLUNetwork, domain: Array, box: Polyhedron) -> str:
 
     def add(label: str, coefficients: list[Fraction], variables: list[str], relation: str, right: Fraction) -> None:
         numbers = _rounded([*coefficients, right])
-        rows.append(f" {label}: {_linear(numbers[:-1], variables)} {relation} {numbers[-1]!r}")
+        rows.append(_wrapped(f"{label}: {_linear(numbers[:-1], variables)} {relation} {numbers[-1]!r}"))
 
     for i, row in enumerate(domain):
         add(f"domain_{i}", list(row[:-1]), names, ">=", -row[-1])

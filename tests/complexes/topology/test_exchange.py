@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -78,3 +79,27 @@ def test_unbounded_sets_are_refused() -> None:
             call(cx.level_set(2))
     with pytest.raises(pf.errors.InputError, match="form must be"):
         exchange.region_text(cx, 0, "cdd")
+
+
+def test_rows_of_lp_files_are_short_and_another_program_reads_them(tmp_path: Path) -> None:
+    """With the inputs fixed, the least and the largest value of an output are what the network says."""
+    highspy = pytest.importorskip("highspy")
+    net = pf.ReLUNetwork.random((8, 30, 2), rng=0)
+    text = exchange.network_text(net, pf.Box([0] * 8, [1] * 8), "lp")
+    assert max(map(len, text.splitlines())) <= 255 < len(max(text.split(":"), key=len))
+    exchange.write_text(text, tmp_path / "n.lp")
+    model = highspy.Highs()
+    model.setOptionValue("output_flag", False)
+    assert model.readModel(str(tmp_path / "n.lp")) == highspy.HighsStatus.kOk
+    columns = {name: i for i, name in enumerate(model.getLp().col_names_)}
+    x = np.random.default_rng(0).uniform(0, 1, 8)
+    for i, v in enumerate(x.tolist()):
+        model.changeColBounds(columns[f"x{i}"], v, v)
+    for o, value in enumerate(net(x[None])[0].tolist()):
+        for sign in (1.0, -1.0):
+            model.changeColCost(columns[f"y{o}"], sign)
+            model.run()
+            assert sign * model.getInfo().objective_function_value == pytest.approx(value, abs=1e-5)
+            model.changeColCost(columns[f"y{o}"], 0.0)
+    region = exchange.region_text(pf.canonical_complex(pf.ReLUNetwork.random((40, 2, 1), rng=0)), 0, "lp")
+    assert max(map(len, region.splitlines())) <= 255 < max(map(len, region.split(":")))
