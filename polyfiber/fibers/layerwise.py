@@ -19,7 +19,18 @@ import numpy as np
 from .._typing import Array, BoolArray, FloatArray, RngLike, SignArray
 from ..budget import Budget, Monitor
 from ..errors import BudgetExceededError, InputError, RankAmbiguityError, ShapeError
-from ..network.float_or_rational import clean, draw, fractions, is_rational, largest, lengths, nonzero, ones, zeros
+from ..network.float_or_rational import (
+    clean,
+    draw,
+    fractions,
+    is_rational,
+    largest,
+    lengths,
+    nonzero,
+    ones,
+    row_norms,
+    zeros,
+)
 from ..numerics import exact
 from ..words import one_line
 from .hyperplanes import Domain, HyperplaneRepresentation, analyse_layer
@@ -305,7 +316,9 @@ class LayerwiseFiber:
     def _independent(self, terms: Array) -> bool:
         if self.representation.is_exact:
             return exact.rank(terms) == len(terms)
-        sizes = np.sqrt((terms * terms).sum(axis=1, keepdims=True))
+        sizes = row_norms(terms)[:, None]
+        if not (np.isfinite(terms).all() and (sizes > 0).all() and np.isfinite(sizes).all()):
+            return False  # rows that floats do not hold are not shown to be independent
         return bool(np.linalg.svd(terms / sizes, compute_uv=False)[-1] > 1e-7)
 
     def _own(self, n_linear: int) -> LayerComponent | None:

@@ -385,3 +385,8 @@ def test_duplicates_on_the_image_of_the_layers_before() -> None:
     different = network(first, ([[1.0, 1.0, -1.0], [2.0, 2.0, 0.0], [1.0, -1.0, 0.5]], [0.0, -1.0, 0.25]), third)
     report = pf.classify_fiber(different, complex=pf.canonical_complex(different))
     assert not [f for f in report.findings if f.kind == "duplicate"]
+
+
+def test_subnormal_parameters_are_classified() -> None:
+    net = pf.ReLUNetwork([[[-2.5e-310, 0.0], [5e-324, -2.0]], [[-3.0, 1e-308]]], [[-2.0, 2.5e-310], [1e-323]])
+    assert "1 hidden layer" in str(pf.classify_fiber(net))

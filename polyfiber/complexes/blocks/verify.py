@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from ..._typing import FloatArray
 from ...budget import Budget, Monitor
 from ...errors import BudgetExceededError, MissingDependencyError, PolyfiberError
 from ...network.model import ReLUNetwork
 from ...network.piecewise import PiecewiseLinearNetwork
 from ..certificate import Verification
 from ..digests import domain_digest
+from ..geometry import map_errors
 from ..skeleton.arrays import Frame, make_frame
 from . import parts
 from .block import complement
@@ -19,7 +21,7 @@ from .contents import BlockComplex, BlockCount, run_block
 from .read import CellStore, read_cells
 
 CLOSE = 1e-9
-"""Relative difference up to which stored maps and points are the same: another release may add up in another order."""
+"""Relative difference up to which stored numbers are the same, within their error bounds: another machine may round otherwise."""
 
 
 def verify_cells(
@@ -139,6 +141,7 @@ def _check_block(
     for name in ("f_vector", "bounded", "fingerprints"):
         if getattr(again, name) != getattr(count, name):
             problems.append(f"{where} has other numbers in the journal: {name.replace('_', ' ')}")
+    limits = _limits(frame, part)
     for d in store.dims:
         if problems:
             return
@@ -155,7 +158,7 @@ def _check_block(
         read = _joined(list(parts.read_part(path, format=store.manifest["file_format"])))
         if entry["rows"] != len(made.get("plus", ())):
             problems.append(f"{where}: the journal has another number of cells")
-        elif bool(made) != bool(read) or (made and not _same(made, read)):
+        elif bool(made) != bool(read) or (made and not _same(made, read, limits)):
             problems.append(f"{path.name} does not hold the cells of its block")
 
 
@@ -172,7 +175,18 @@ def _joined(pieces: list[parts.Columns]) -> parts.Columns:
     return found
 
 
-def _same(a: parts.Columns, b: parts.Columns) -> bool:
+def _limits(frame: Frame, part: BlockComplex) -> dict[str, FloatArray]:
+    """How far numbers of the same cells lie apart at most: twice their error bounds, by column."""
+    cx = part.complex
+    if cx is None or not cx.f_vector[0]:
+        return {}
+    limits = {"A": 2 * map_errors(frame).reshape(1, -1)}
+    if not cx.lineality_dimension:  # the bounds are of the quotient's coordinates
+        limits["vertices"] = np.full((1, 1), 2 * cx.vertex_errors.max())
+    return limits
+
+
+def _same(a: parts.Columns, b: parts.Columns, limits: dict[str, FloatArray]) -> bool:
     """Whether two parts hold the same cells, in any order."""
     if set(a) != set(b) or a["plus"].shape != b["plus"].shape or a["minus"].shape != b["minus"].shape:
         return False
@@ -184,7 +198,8 @@ def _same(a: parts.Columns, b: parts.Columns) -> bool:
         if x.dtype.kind == "f":
             x, y = (v.reshape(len(v), int(np.prod(v.shape[1:]))) for v in (x, y))  # also of no rows
             scale = np.maximum(np.abs(x).max(axis=1, initial=0.0), 1e-290)[:, None]
-            close = np.abs(x - y) <= CLOSE * scale
+            with np.errstate(invalid="ignore"):
+                close = np.abs(x - y) <= np.minimum(CLOSE * scale, limits.get(name, np.inf))
             if not (close | (x == y)).all():
                 return False
         elif not np.array_equal(x, y):

@@ -334,3 +334,19 @@ def test_stores_of_vertices_without_rays_are_verified(tmp_path: Path) -> None:
     net = pf.ReLUNetwork.random((2, 4, 2, 1), rng=0)
     pf.write_cells(net, tmp_path / "s", pf.Box([-1, -1], [1, 1]), file_format="npz", vertices=True, maps=True)
     assert verify_cells(tmp_path / "s").problems == ()
+
+
+def test_moved_numbers_of_a_store_are_noticed(tmp_path: Path) -> None:
+    """Slopes and vertices moved by 1e-12 lie beyond their error bounds."""
+    net, place = pf.ReLUNetwork.random((2, 4, 2, 1), rng=0), tmp_path / "s"
+    pf.write_cells(net, place, pf.Box([-1, -1], [1, 1]), file_format="npz", vertices=True, maps=True)
+    path = next(
+        p for p in sorted(place.rglob("*.npz")) if any("A" in piece for piece in parts.read_part(p, format="npz"))
+    )
+    (piece,) = parts.read_part(path, format="npz")
+    indptr, points = piece["vertices"]
+    for moved in ({"A": piece["A"] * (1 + 1e-12)}, {"vertices": (indptr, points * (1 + 1e-12))}):
+        parts.write_part(path, [{**piece, **moved}], format="npz")
+        assert verify_cells(place).problems
+    parts.write_part(path, [piece], format="npz")
+    assert verify_cells(place)
