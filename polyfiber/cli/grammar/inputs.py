@@ -95,7 +95,15 @@ def _image(path: Path, shape: tuple[int, ...]) -> Any:
         with Image.open(path) as image:
             if image.width * image.height > LARGEST_INPUT // 64:
                 raise InputError(f"{path} has {image.width} x {image.height} pixels")
-            values = np.asarray(image.convert("RGB" if channels == 3 else "L"), dtype=np.float64) / 255
+            wide = image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG")
+            if image.mode == "F" or (image.mode.startswith("I") and (not wide or channels == 3)):
+                raise InputError(
+                    f"{path} has pixels of mode {image.mode}, which hold no 8-bit values; give it as .npy, or as an 8-bit image"
+                )
+            if wide:  # Pillow would cut 16-bit values at 255
+                values = np.asarray(image, dtype=np.float64) / 65535
+            else:
+                values = np.asarray(image.convert("RGB" if channels == 3 else "L"), dtype=np.float64) / 255
     except UnidentifiedImageError:
         raise FileFormatError(f"{path} is neither a .npy file nor an image") from None
     except (OSError, Image.DecompressionBombError) as error:

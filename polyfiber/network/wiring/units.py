@@ -1,6 +1,7 @@
 """Units of files as gates: ReLU and its kin, clips, maxima and minima.
 
-- ``clip(z, lo, hi) = lo + relu(z - lo) - relu(z - hi)``: two gates with parallel walls.
+- ``clip(z, lo, hi) = lo + relu(z - lo) - relu(z - hi)``: two gates with parallel walls. With a large ``lo`` that sum would
+  cancel in floats: ``z + relu(lo - z) - relu(z - hi)`` then.
 - With ``g = relu(a - b)`` for slots a < b: ``max(a, b) = b + g`` and ``min(a, b) = a - g``. Whoever compares the same two
   values shares the gate.
 - The maximum of k values is taken in pairs: 1st with 2nd, 3rd with 4th, …, then the winners, in order.
@@ -19,6 +20,9 @@ import numpy as np
 
 from ..._typing import Array, IntArray
 from .slots import Activation, Place, Wiring
+
+LARGE = 2.0**20
+"""Lower limits of clips beyond this are not added and taken away again."""
 
 
 def _full(n: int, value: Any) -> Array:
@@ -72,6 +76,9 @@ def clip(w: Wiring, slots: IntArray, low: float, high: float, place: Place) -> I
     rising = low == -math.inf or (low <= 0 and bool(w.nonnegative(slots).all()))
     if rising:
         terms.append((slots, 1))
+    elif abs(low) > LARGE:
+        under = w.diagonal(slots, scale=_full(n, -1), shift=_full(n, low), name=place.node)
+        terms += [(slots, 1), (w.gates(under, (0.0, 1.0), place, "lower"), 1)]
     else:
         below = w.diagonal(slots, shift=_full(n, -low), name=place.node)
         terms.append((w.gates(below, (0.0, 1.0), place, "lower"), 1))

@@ -11,6 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from polyfiber.cli.app import app
+from polyfiber.cli.grammar.inputs import read_input
+from polyfiber.errors import InputError
 
 DATA = Path(__file__).resolve().parents[3] / "data"
 NET = str(DATA / "iris_petals_leaky.onnx")
@@ -79,3 +81,14 @@ def test_bad_inputs(points: list[str], tmp_path: Path) -> None:
         assert message in str(found.exception) + found.output, third
     assert run("slice", NET, "--through", *points, "--axes", "0,1").exit_code == 2
     assert run("slice", NET, "--scale", "2").exit_code == 2
+
+
+def test_images_of_16_bits_are_not_cut_at_255(tmp_path: Path) -> None:
+    image = pytest.importorskip("PIL.Image")
+    values = np.array([[0, 1000], [30000, 65535]], dtype=np.uint16)
+    image.fromarray(values).save(tmp_path / "grey.png")
+    np.testing.assert_array_equal(read_input(tmp_path / "grey.png", (1, 2, 2), 65535.0), values.ravel())
+    image.fromarray(values.astype(np.float32)).save(tmp_path / "floats.tif")
+    for name, shape in (("grey.png", (3, 2, 2)), ("floats.tif", (1, 2, 2))):
+        with pytest.raises(InputError, match="8-bit"):
+            read_input(tmp_path / name, shape, 1.0)

@@ -688,3 +688,43 @@ def test_heads_that_differ_and_decisions_are_named(tmp_path: Path) -> None:
     notes = " ".join(net.source["notes"])
     assert "sigmoid and softmax of the same logits" in notes
     assert "'l' is a decision by the sigmoid; not read: node 'cut' (Greater)" in notes
+
+
+@pytest.mark.parametrize("limits", [(-3e38, None), (-3e38, 0.25), (-1e9, 1e9)])
+def test_a_large_limit_of_a_clip_costs_no_digits(tmp_path: Path, limits: tuple[float, float | None]) -> None:
+    low, high = (None if v is None else np.float32(v) for v in limits)
+    names = ["h", "low", *([] if high is None else ["high"])]
+    more = {"low": low, **({} if high is None else {"high": high})}
+    data = build(
+        [gemm(["x", "W", "b"], "h", transB=1), node("Clip", names, ["r"]), TAIL[1]], {**BASE, "W": W1, "b": B1, **more}
+    )
+    net = read(tmp_path, data)
+    X = np.random.default_rng(0).standard_normal((6, 4)).astype(np.float32)
+    np.testing.assert_allclose(net(X), run(data, X), rtol=1e-4, atol=1e-5)
+    net.save(tmp_path / "again.onnx")
+    np.testing.assert_allclose(pf.read_network(tmp_path / "again.onnx")(X), net(X), rtol=1e-6, atol=1e-6)
+
+
+def test_control_flow_is_named(tmp_path: Path) -> None:
+    def branch(op: str) -> Any:
+        return helper.make_graph([node(op, ["x"], [op])], op, [], [helper.make_tensor_value_info(op, 1, None)])
+
+    choice = node("If", ["c"], ["h"], then_branch=branch("Identity"), else_branch=branch("Neg"))
+    with pytest.raises(UnsupportedLayerError, match=r"If -> h is control flow.*tracing"):
+        read(tmp_path, build([choice, gemm(["h", "W"], "y")], {"W": W1.T, "c": np.array(True)}))
+
+
+def test_upsampling_by_an_attribute(tmp_path: Path) -> None:
+    nodes = [
+        node("Reshape", ["x", "s"], ["q"]), node("Upsample", ["q"], ["u"], scales=[1.0, 1.0, 2.0, 1.0]),
+        node("Relu", ["u"], ["r"]), node("Flatten", ["r"], ["y"]),
+    ]  # fmt: skip
+    net = read(tmp_path, build(nodes, {"s": np.array([1, 1, 2, 2])}, shape=(1, 4), opset=7))
+    np.testing.assert_array_equal(net(np.arange(4.0)), [0, 1, 0, 1, 2, 3, 2, 3])
+
+
+def test_an_input_that_nothing_reads_is_noted(tmp_path: Path) -> None:
+    model = onnx.load_from_string(build([gemm(["x", "W"], "y")], {"W": W1.T}))
+    model.graph.input.append(helper.make_tensor_value_info("z", 1, [1, 2]))
+    net = read(tmp_path, model.SerializeToString())
+    assert "input 'z' is left out: no output needs it" in net.source["notes"]

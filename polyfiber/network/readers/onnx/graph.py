@@ -91,6 +91,8 @@ class Graph:
         real = {n: s for n, s in free.items() if n in used} or dict(list(free.items())[:1])
         if not real:
             raise UnsupportedLayerError("the graph has no input that an output depends on")
+        for name in [n for n in free if n not in real]:
+            self._note(f"input {printable(name)!r} is left out: no output needs it")
         shapes = {name: self._input_shape(name, shape) for name, shape in real.items()}
         if self.batch is not None:
             check_inputs(list(real.values()), self.batch, printable(next(iter(real))))
@@ -247,6 +249,11 @@ class Graph:
         return self._needed_names
 
     def _results(self, node: Node, args: list[Any]) -> Sequence[Thing]:
+        if node.op in ("If", "Loop", "Scan") and node.domain == "":
+            raise refuse(
+                node,
+                "is control flow, which is not supported; export by tracing, or simplify the model so that one path is left",
+            )
         if any(isinstance(a, Beyond) for a in args):
             return [after_head(node, args)] * max(1, len(node.outputs))
         signals = [a for a in args if isinstance(a, Signal)]

@@ -271,7 +271,8 @@ def _resize(node: Node, args: list[Any], how: Moved) -> Array:
     if a.get("mode", "nearest") != "nearest":
         raise UnsupportedLayerError(f"{node.label}: resizing by {a['mode']!r} is not supported; nearest is", op=node.op)
     old = node.op == "Upsample" or len(args) == 2  # (X, scales), before opset 11
-    scales, sizes = (args[1] if old else args[2] if len(args) > 2 else None), args[3] if len(args) > 3 else None
+    at = 1 if old else 2
+    scales, sizes = args[at] if len(args) > at else None, args[3] if len(args) > 3 else None
     if scales is None and "scales" in a:
         scales = np.array(a["scales"])
     axes = [int(k) % x.ndim for k in a.get("axes", range(x.ndim))]
