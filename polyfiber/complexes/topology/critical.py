@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..._typing import BoolArray, FloatArray, IntArray, SignArray
-from ...budget import Budget, Monitor, heed
+from ...budget import Budget, Monitor, heed, heed_memory
 from ...errors import InputError
 from ...numerics.polyhedra import directed
 from ...numerics.products import nearest
@@ -201,11 +201,16 @@ def critical_points(cx: PolyhedralComplex, output: int = 0, *, budget: Budget | 
         if n == 0:
             none = np.zeros(0, dtype=np.int64)
             return CriticalPoints(none, none, none, np.zeros(0), np.zeros(0), np.zeros(1, dtype=np.int64))
+        edges = cx.f_vector[1]
+        heed_memory(
+            (2 * count + edges) * (cx.network.n_hidden + cx._frame.n_domain) + 32 * (count + edges),
+            f"signs and slopes of {edges} edges",
+        )
+        inner = _inside(cx)
         values = _Values(gates)
         ends, finite = cx._edges, cx._finite_index
         up = values.slope_signs(ends[:, 0], ends[:, 1])
         low, high = finite[ends[:, 0]], finite[ends[:, 1]]
-        inner = _inside(cx)
         flat = np.zeros(count, dtype=np.bool_)
         flat[low[up == 0]] = True
         flat[high[(up == 0) & (high >= 0)]] = True

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..._typing import Array, FloatArray, IntArray, ProgressLike
-from ...budget import Budget, Monitor, heed
+from ...budget import Budget, Monitor, heed, heed_memory
 from ...domain import Polyhedron
 from ...errors import BudgetExceededError, InputError, ShapeError
 from ...network.model import ReLUNetwork
@@ -156,6 +156,8 @@ def _ranks(cx: PolyhedralComplex) -> IntArray:
     lift, off = nearest(along), map_errors(frame)
     maps, low, high = _Maps(cx), np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
     step = max(1, (1 << 22) // max(1, n0 * n_out))
+    room = min(step, count) * (48 * n0 * n_out + (frame.n_neurons + frame.n_domain) * (frame.form is None))
+    heed_memory(24 * count + room, f"the ranks of {count} images")
     planes = cx._store.planes(cx.dimension)
     for start in range(0, count, step):
         heed("images of regions")

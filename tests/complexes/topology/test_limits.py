@@ -58,6 +58,21 @@ def test_no_memory_is_an_error(name: str, tmp_path: Path, monkeypatch: pytest.Mo
     assert not list(tmp_path.iterdir())
 
 
+def test_memory_is_asked_for_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the tables of faces are there already."""
+    cx = pf.canonical_complex(pf.ReLUNetwork.random((3, 8, 6, 3), rng=3), BOX)
+    cx.critical_points(), cx.image()
+
+    def never(*args: object) -> None:
+        raise AssertionError("worked first")
+
+    monkeypatch.setattr("polyfiber.complexes.topology.critical._Values", never)
+    monkeypatch.setattr("polyfiber.complexes.complex.PolyhedralComplex.affine_maps", never)
+    for ask in (cx.critical_points, cx.image):
+        with pytest.raises(pf.errors.BudgetExceededError, match="more than the budget"):
+            ask(budget=pf.Budget(memory=5000))
+
+
 def test_vertices_hear_who_watches() -> None:
     for ask in (lambda s: s.vertices, lambda s: s.vertex_errors):
         found = surface()
