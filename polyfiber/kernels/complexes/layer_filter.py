@@ -239,6 +239,8 @@ def decide_in_order(order, roundings, behind, points, margin, low, pending, pair
     )  # fmt: skip
     ends, place, fresh, changed, slopes = steps
     form = np.zeros((h + 63) // 64 * 192)
+    near_by = np.empty(ROWS, dtype=np.bool_)
+    sure, positive = np.empty(ROWS, dtype=np.uint64), np.empty(ROWS, dtype=np.uint64)
     gates = np.zeros((1, words.shape[1]), dtype=np.uint64)
     wanted = np.zeros((h + 63) // 64, dtype=np.uint64)
     for a in range(h):
@@ -251,46 +253,45 @@ def decide_in_order(order, roundings, behind, points, margin, low, pending, pair
     while at < order.shape[0]:
         start = at
         at, done = gather(order, start, roundings, behind, points, margin.factor, largest, gates, done, steps)
+        for r in range(at - start):
+            near_by[r] = at_inf[order[start + r]] < 0
         for group in range(wanted.shape[0]):
             begin = np.uint64(64 * group)
             stop = min(begin + SIXTY_FOUR, wide)
             own = begin + begin + begin
-            k = low + 64 * group
-            word, shift = k >> 6, np.uint64(k & 63)
-            for r in range(at - start):
-                v = order[start + r]
-                if fresh[r]:
-                    for a in range(begin, stop):
-                        form[own + a - begin] = 0.0
-                        form[own + a - begin + SIXTY_FOUR] = 0.0
-                        form[own + a - begin + SIXTY_FOUR + SIXTY_FOUR] = bias[a]
-                p, q, e, size = place[0, r], place[1, r], place[2, r], place[3, r]
-                finite = at_inf[v] < 0
-                sure = ZERO
-                positive = ZERO
-                for block in range(begin, stop, EIGHT):
-                    mine = own + block - begin
-                    f = load8(form, mine)
-                    g = load8(form, mine + SIXTY_FOUR)
-                    c = load8(form, mine + SIXTY_FOUR + SIXTY_FOUR)
-                    for i in range(ends[r - 1] if r > 0 else 0, ends[r]):
+            sure[: at - start] = ZERO
+            positive[: at - start] = ZERO
+            for block in range(begin, stop, EIGHT):  # eight forms stay in registers while the vertices go by
+                mine = own + block - begin
+                f, g, c = load8(form, mine), load8(form, mine + SIXTY_FOUR), load8(form, mine + SIXTY_FOUR + SIXTY_FOUR)
+                first, bound_of, slack = load8(bias, block), load8(most, block), load8(drift, block)
+                done_steps = 0
+                for r in range(at - start):
+                    if fresh[r]:
+                        f, g, c = zero8(), zero8(), first
+                    for i in range(done_steps, ends[r]):
                         column = load8(flat, np.uint64(changed[i]) * wide + block)
                         f = axpy(f, slopes[0, i], column)
                         g = axpy(g, slopes[1, i], column)
                         c = axpy(c, slopes[2, i], column)
-                    store(form, mine, f)
-                    store(form, mine + SIXTY_FOUR, g)
-                    store(form, mine + SIXTY_FOUR + SIXTY_FOUR, c)
-                    z = axpy(axpy(c if finite else zero8(), p, f), q, g)
-                    bound = axpy(scaled(size, load8(most, block)), e, load8(drift, block))
-                    sure |= above8(magnitude(z), bound) << (block - begin)
-                    positive |= above8(z, bound) << (block - begin)
-                if positive != ZERO:
-                    words[v, word] |= positive << shift
+                    done_steps = ends[r]
+                    z = axpy(axpy(c if near_by[r] else zero8(), place[0, r], f), place[1, r], g)
+                    bound = axpy(scaled(place[3, r], bound_of), place[2, r], slack)
+                    sure[r] |= above8(magnitude(z), bound) << (block - begin)
+                    positive[r] |= above8(z, bound) << (block - begin)
+                store(form, mine, f)
+                store(form, mine + SIXTY_FOUR, g)
+                store(form, mine + SIXTY_FOUR + SIXTY_FOUR, c)
+            k = low + 64 * group
+            word, shift = k >> 6, np.uint64(k & 63)
+            for r in range(at - start):
+                v = order[start + r]
+                if positive[r] != ZERO:
+                    words[v, word] |= positive[r] << shift
                     if shift != ZERO and word + 1 < words.shape[1]:
-                        words[v, word + 1] |= positive >> (SIXTY_FOUR - shift)
-                decided += popcount(sure)
-                unsure = wanted[group] & ~sure
+                        words[v, word + 1] |= positive[r] >> (SIXTY_FOUR - shift)
+                decided += popcount(sure[r])
+                unsure = wanted[group] & ~sure[r]
                 while unsure != ZERO:
                     if listed < vs.shape[0]:
                         vs[listed] = v
