@@ -14,7 +14,7 @@ import numpy as np
 
 from ..._typing import Array, FloatArray
 from ...network.relu_form import relu_form
-from ...network.sparse import dense
+from ...network.sparse import SparseMatrix, dense
 from ...numerics.exact import as_fractions
 from ...numerics.products import exact_product, magnitudes_of, nearest
 
@@ -48,9 +48,11 @@ def are_extreme(frame: Frame) -> bool:
     """Whether a product along some way through the network may overflow or underflow."""
     if not frame.n_neurons:
         return False
-    low, high = 0, 0
-    for parts in network_parts(frame):
-        values = np.concatenate([np.abs(nearest(part)).ravel() for part in parts])
+    form, low, high = relu_form(frame.network), 0, 0
+    for base, reads in zip([frame.rows[frame.n_domain :], *(frame.deep or form.bases[1:])], form.reads):
+        parts = [base, *reads.values()]
+        given = [part.data if isinstance(part, SparseMatrix) else part for part in parts]
+        values = np.concatenate([np.abs(nearest(part)).ravel() for part in given])
         values = values[values > 0]
         if not np.isfinite(values).all():
             return True
