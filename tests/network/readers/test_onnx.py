@@ -728,3 +728,43 @@ def test_an_input_that_nothing_reads_is_noted(tmp_path: Path) -> None:
     model.graph.input.append(helper.make_tensor_value_info("z", 1, [1, 2]))
     net = read(tmp_path, model.SerializeToString())
     assert "input 'z' is left out: no output needs it" in net.source["notes"]
+
+
+COMPUTED: dict[str, tuple[list[Any], dict[str, Any]]] = {
+    "dequantised": (
+        [node("DequantizeLinear", ["q", "s", "o"], ["V"], axis=0)],
+        {
+            "q": RNG.integers(-99, 99, (4, 5)).astype(np.int8), "s": DEV / 40, "o": np.array([0, 3, -7, 127], np.int8),
+        },
+    ),
+    "dequantised from 32 bits": ([node("DequantizeLinear", ["q", "s"], ["V"])], {"q": np.int32([[1 << 30, -5]]).repeat(4, 0), "s": DEV[0] / 1e9}),
+    "identity": ([node("EyeLike", ["A"], ["V"], k=1)], {"A": W1[:4]}),
+    "einsum": ([node("Einsum", ["A", "B"], ["V"], equation="ij,kj->ik")], {"A": W1[:4].copy(), "B": W1}),
+    "one hot": ([node("OneHot", ["i", "n", "v"], ["V"])], {"i": np.array([1, 0, 3, 2]), "n": np.array(4), "v": np.float32([0.5, 2])}),
+    "scattered": ([node("ScatterND", ["A", "i", "u"], ["V"])], {"A": W1[:4], "i": np.array([[1]]), "u": W1[4:]}),
+    "gathered": ([node("GatherND", ["A", "i"], ["V"])], {"A": W1, "i": np.array([[1], [2], [0], [3]])}),
+    "sorted": ([node("TopK", ["A", "k"], ["V", "i"])], {"A": W1[:4], "k": np.array([3])}),
+    "convolved": (
+        [node("Conv", ["A", "K"], ["c"], pads=[1, 1, 1, 1]), node("Reshape", ["c", "s"], ["V"])],
+        {"A": W1[None, None, :4], "K": W1[None, None, :3, :3], "s": np.array([4, 4])},
+    ),
+    "interpolated": (
+        [node("Resize", ["A", "", "f"], ["c"], mode="linear"), node("Reshape", ["c", "s"], ["V"])],
+        {"A": W1[None, None, :2, :2], "f": np.float32([1, 1, 2, 2]), "s": np.array([4, 4])},
+    ),
+    "normalised": ([node("LayerNormalization", ["A", "g"], ["V"])], {"A": W1[:4], "g": DEV}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", COMPUTED)
+def test_constants_are_computed(tmp_path: Path, name: str) -> None:
+    nodes, constants = COMPUTED[name]
+    data = build([*nodes, node("MatMul", ["x", "V"], ["h"]), node("Relu", ["h"], ["y"])], constants, opset=17)
+    X = np.random.default_rng(0).standard_normal((6, 4)).astype(np.float32)
+    np.testing.assert_allclose(read(tmp_path, data)(X), run(data, X), rtol=1e-4, atol=1e-5)
+
+
+def test_constants_that_would_be_large_are_refused(tmp_path: Path) -> None:
+    nodes = [node("OneHot", ["i", "n", "v"], ["V"]), gemm(["x", "V"], "y")]
+    with pytest.raises(FileFormatError, match="the limit is"):
+        read(tmp_path, build(nodes, {"i": np.arange(4), "n": np.array(1 << 40), "v": np.float32([0, 1])}))

@@ -105,6 +105,14 @@ _REDUCING = frozenset(
         "CumSum",
     ]
 )
+_EXACT = frozenset(["EyeLike", "GatherND", "OneHot", "ScatterND", "TopK"])
+"""Operations that compute no new floats."""
+
+_LIKE_INPUT = frozenset(["EyeLike", "LayerNormalization", "ScatterElements", "ScatterND", "TopK"])
+"""Operations whose results are not larger than their first input."""
+
+SLOW_LIMIT = 50_000
+"""Elements that an interpolation may make: the reference implementation takes some 50 microseconds each."""
 
 
 class Constants:
@@ -164,6 +172,13 @@ class Constants:
             return [self._arithmetic(node, given)]
         if op in ("MatMul", "Gemm") and all(x.ndim == 2 for x in given[:2]):
             return [self._product(node, given)]
+        if op == "DequantizeLinear":
+            return [self._dequantized(node, args)]
+        size = _bound(node, given)
+        if size is not None:
+            self._room(node, [size * (CONSTANT_LIMIT // SLOW_LIMIT if op == "Resize" else 1)])
+            self._spend(node, [], size)
+            return self._reference(node, args)
         if op in MOVING:
             return moved(node, list(args), Moved(self._room, lambda x: x))
         if op in _ENTRYWISE or op in _REDUCING:
@@ -244,6 +259,30 @@ class Constants:
         self._spend(node, [result], 0)
         return np.asarray(result, dtype=object)
 
+    def _dequantized(self, node: Node, args: Sequence[Array | None]) -> Array:
+        """``(x - zero) * scale``, exactly: in float64 where its digits are enough."""
+        x, scale, zero = args[0], args[1], args[2] if len(args) > 2 else None
+        if x is None or scale is None or x.dtype.kind not in "iu" or scale.dtype.kind != "f":
+            raise UnsupportedLayerError(f"{node.label}: expected integers and a scale of floats", node=node.name)
+        if scale.size > 1:
+            axis = int(node.attributes.get("axis", 1))
+            if not -x.ndim <= axis < x.ndim or scale.shape != (x.shape[axis],) or node.attributes.get("block_size", 0):
+                raise UnsupportedLayerError(
+                    f"{node.label}: scales of shape {scale.shape} for {x.shape}; supported is one, or one for each place of an axis",
+                    node=node.name,
+                )
+            shape = [-1 if k == axis % x.ndim else 1 for k in range(x.ndim)]
+        else:
+            shape = [1] * x.ndim
+        if zero is not None and zero.size != scale.size:
+            raise FileFormatError(f"{node.label}: {zero.size} zero points for {scale.size} scales")
+        if x.dtype.itemsize <= 2 and scale.dtype.itemsize <= 4:
+            shifted = x.astype(np.float64) - (0 if zero is None else zero.astype(np.float64).reshape(shape))
+            return np.asarray(shifted * scale.astype(np.float64).reshape(shape))
+        self._spend(node, [], 2 * x.size)
+        whole = x.astype(object) - (0 if zero is None else zero.astype(object).reshape(shape))
+        return np.asarray(whole * fractions(scale, node.label).reshape(shape), dtype=object)
+
     def _reference(self, node: Node, args: Sequence[Array | None]) -> list[Array]:
         """By the reference implementation of ``onnx``, in floating point."""
         from onnx import helper
@@ -264,10 +303,46 @@ class Constants:
         graph = helper.make_graph([node.message], "constants", inputs, outputs)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.opset or 13)])
         with np.errstate(all="ignore"):
-            results = [np.asarray(r) for r in ReferenceEvaluator(model).run(None, floats)]
-        if any(r.dtype.kind == "f" for r in results):
-            self.note(f"{node.label} on constants is computed in {results[0].dtype}, as a runtime does")
+            computed = iter([np.asarray(r) for r in ReferenceEvaluator(model).run(None, floats)])
+        results = [next(computed) if o else np.zeros(0) for o in node.outputs]
+        kinds = {r.dtype for r, o in zip(results, node.outputs) if o and r.dtype.kind == "f"}
+        if kinds and node.op not in _EXACT:
+            self.note(f"{node.label} on constants is computed in {kinds.pop()}, as a runtime does")
         return results
+
+
+def _bound(node: Node, given: Sequence[Array]) -> int | None:
+    """Products that an operation of the reference implementation takes at most; None for other operations."""
+    op, a, x = node.op, node.attributes, given[0] if given else np.zeros(0)
+    if op in _LIKE_INPUT:
+        return x.size
+    if op == "OneHot":
+        return x.size * max(1, int(given[1].ravel()[0]))
+    if op == "GatherND":
+        return given[1].size * math.prod(x.shape[1:])
+    if op == "Einsum":
+        equation = str(a.get("equation", "")).replace(" ", "")
+        terms = equation.split("->")[0].split(",")
+        if "." in equation or [len(t) for t in terms] != [v.ndim for v in given]:
+            raise UnsupportedLayerError(f"{node.label}: the equation {equation!r} on constants is not supported", op=op)
+        return math.prod({c: n for t, v in zip(terms, given) for c, n in zip(t, v.shape)}.values())
+    if op == "Conv":
+        kernel = given[1].shape[2:]
+        pads = a.get("pads") or [0] * (2 * len(kernel))
+        places = [
+            n + k + max(0, int(p)) + max(0, int(q))
+            for n, k, p, q in zip(x.shape[2:], kernel, pads, pads[len(kernel) :])
+        ]
+        return x.shape[0] * math.prod(places) * given[1].size
+    if op == "Resize" and a.get("mode", "nearest") != "nearest":
+        last = given[-1]
+        sizes = (
+            last.ravel().tolist()
+            if last.dtype.kind in "iu"
+            else [n * f for n, f in zip(x.shape, last.ravel().tolist())]
+        )
+        return math.ceil(math.prod(sizes))
+    return None
 
 
 def _bits(value: Any) -> int:
