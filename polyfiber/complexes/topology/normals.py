@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..._typing import BoolArray, FloatArray, IntArray
+from ..._typing import Array, BoolArray, FloatArray, IntArray
 from ...budget import heed
+from ...numerics import exact
 from ...numerics.products import nearest
 from ..breakpoints.ridges import full_predicate
 from ..geometry import sizes_of
@@ -42,29 +43,33 @@ def unit_normals(owner: PolyhedralSet, ptr: IntArray, indices: IntArray) -> Floa
         sure = TURNED * length > 8 * sizes * np.maximum.reduceat(error[indices], ptr[:-1]) * reach
     result = np.zeros((len(sizes), 3))
     result[sure] = total[sure] / length[sure, None]
-    corners: dict[int, list[Fraction]] = {}
+    corners: dict[int, Array] = {}
     for p in np.flatnonzero(~sure).tolist():
         heed("normals of thin polygons")
         around = indices[ptr[p] : ptr[p + 1]].tolist()
         for v in around:
             if v not in corners:
-                corners[v] = list(owner.exact_vertex(v))
+                corners[v] = exact.as_fractions(owner.exact_vertex(v))
         result[p] = _exact_normal([corners[v] for v in around])
     return result
 
 
-def _exact_normal(corners: list[list[Fraction]]) -> FloatArray:
+def _exact_normal(corners: list[Array]) -> FloatArray:
     """Of a convex polygon: three corners in order that lie on no line tell it."""
     first, *rest = corners
     for one, two in zip(rest, rest[1:]):
-        a, b = ([u - v for u, v in zip(corner, first)] for corner in (one, two))
-        cross = [a[i - 2] * b[i - 1] - a[i - 1] * b[i - 2] for i in range(3)]
-        largest = max(map(abs, cross))
+        normal = cross(one - first, two - first)
+        largest = max(abs(normal))
         if largest:
-            near = np.array([float(v / largest) for v in cross])
+            near = (normal / largest).astype(np.float64)
             unit: FloatArray = near / np.linalg.norm(near)
             return unit
     return np.zeros(3)
+
+
+def cross(a: Array, b: Array) -> Array:
+    """The vector product of two rows of three rationals."""
+    return np.array([a[i - 2] * b[i - 1] - a[i - 1] * b[i - 2] for i in range(3)], dtype=object)
 
 
 def against(owner: PolyhedralSet, normals: FloatArray) -> BoolArray:

@@ -14,7 +14,8 @@ from ..._typing import Array, BoolArray, FloatArray, IntArray
 from ...budget import Budget, Monitor, heed, heed_memory
 from ...errors import InputError
 from ...kernels.complexes import incidence
-from .normals import against, unit_normals
+from ...numerics import exact
+from .normals import against, cross, unit_normals
 
 if TYPE_CHECKING:
     from .sets import PolyhedralSet
@@ -249,8 +250,8 @@ def _solid(owner: PolyhedralSet, cap: str | int) -> PolyhedralSet:
 def _surface(owner: PolyhedralSet) -> tuple[IntArray, BoolArray]:
     """Facets of one cell of full dimension, and whether each is to be turned so that it faces outwards.
 
-    Orientations of cells are carried through shared facets, where the incidence numbers must cancel; the volume that the
-    surface encloses gives the last sign, for each piece.
+    Orientations of cells are carried through shared facets, where the incidence numbers must cancel; one facet and an inner
+    point of its cell give the last sign, for each piece.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -274,23 +275,36 @@ def _surface(owner: PolyhedralSet) -> tuple[IntArray, BoolArray]:
     last = order[start[one]]
     outward = np.where(turn[cells[last]], -numbers[last], numbers[last]).astype(np.int64)
     piece = np.minimum(labels[:m], labels[m:])[cells[last]]
-    volume = np.bincount(piece, weights=outward * _cones(owner, one), minlength=2 * m)
-    return one, (outward < 0) ^ (volume[piece] < 0)
+    pieces, some = np.unique(piece, return_index=True)
+    inwards = np.zeros(2 * m, dtype=np.bool_)
+    inwards[pieces] = _cones(owner, one[some], cells[last[some]]) * outward[some] < 0
+    return one, (outward < 0) ^ inwards[piece]
 
 
-def _cones(owner: PolyhedralSet, facets: IntArray) -> FloatArray:
-    """Signed volumes (times a factor) of the cones over segments or polygons from the middle of the vertices."""
-    x = owner.vertices - owner.vertices.mean(axis=0)
+def _cones(owner: PolyhedralSet, facets: IntArray, cells: IntArray) -> IntArray:
+    """Signs of the volumes of the cones over facets from inside of their cells, in rationals: cells may be thin."""
     if owner.dimension == 2:
-        ends = x[_walks(owner)[facets]]
-        return np.asarray(ends[:, 0, 0] * ends[:, 1, 1] - ends[:, 0, 1] * ends[:, 1, 0])
-    ptr, indices = _polygons(owner, facets)
-    mesh = Mesh(x, ptr, indices)
-    corners, polygon = mesh.triangles()
-    volumes: FloatArray = np.bincount(polygon, weights=np.linalg.det(x[corners]), minlength=len(facets)).astype(
-        np.float64
-    )
-    return volumes
+        ptr, indices = 2 * np.arange(len(facets) + 1), _walks(owner)[facets].ravel()
+    else:
+        ptr, indices = _polygons(owner, facets)
+    result = np.empty(len(facets), dtype=np.int64)
+    for i, cell in enumerate(cells.tolist()):
+        heed("which side of a solid is outside")
+        ids = np.array([cell])
+        for k in range(owner.dimension, 0, -1):
+            below, idx = owner._below[k]
+            ids = np.unique(np.concatenate([idx[below[c] : below[c + 1]] for c in ids.tolist()]))
+        corners = {v: exact.as_fractions(owner.exact_vertex(v)) for v in ids.tolist()}
+        inner = sum(corners.values()) / len(corners)
+        around = [corners[v] - inner for v in indices[ptr[i] : ptr[i + 1]].tolist()]
+        if owner.dimension == 2:
+            (x, y), (u, v) = around
+            volumes = [x * v - y * u]
+        else:
+            volumes = [around[0] @ cross(b, c) for b, c in zip(around[1:], around[2:])]
+        volume = next(v for v in volumes if v != 0)  # corners on one line, if any are, tell nothing
+        result[i] = (volume > 0) - (volume < 0)
+    return result
 
 
 def _walks(owner: PolyhedralSet) -> IntArray:

@@ -185,6 +185,33 @@ def test_normals_of_thin_polygons() -> None:
         assert np.allclose(mesh.normals[inside], slopes, atol=1e-7)
 
 
+@pytest.mark.parametrize("below", [1e-5, 1e-9, 1e-14, 0.0])
+@pytest.mark.parametrize("n", [2, 3])
+def test_solids_as_thin_as_rounding_face_outwards(n: int, below: float) -> None:
+    """Convex tips of a function: every polygon has their middle, in rationals, behind it."""
+    seen = 0
+    for seed in range(8):
+        net = pf.ReLUNetwork.random((n, 8, 8, 1), rng=seed)
+        cx = pf.canonical_complex(net, pf.Box([-1.0] * n, [1.0] * n))
+        level = float(net(cx.vertices)[:, 0].max()) - below
+        tip = cx.superlevel_set(level if below else float(np.nextafter(level, -9)))
+        if tip.dimension < n or tip.f_vector[n] > 1:
+            continue
+        seen += 1
+        mesh, rows = tip.mesh(), [tip.exact_vertex(v) for v in range(tip.f_vector[0])]
+        corners = np.array(rows, dtype=object)
+        assert len(mesh.points) == len(corners)
+        middle = corners.sum(axis=0) / len(corners)
+        for p in range(mesh.n_polygons):
+            around = corners[mesh.polygon(p)]
+            if n == 2:
+                (x, y), (u, v) = around - middle
+                assert x * v - y * u > 0
+            else:
+                assert sum(Fraction(float(a)) * b for a, b in zip(mesh.normals[p], around[0] - middle)) > 0  # type: ignore[index]
+    assert seen > 2
+
+
 def test_normals_of_gradients_beyond_floats() -> None:
     W = [np.array([[1.0, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1]]), np.array([[1.0, 2, 3, -1]])]
     for size in (1.0, 2.0**600, 2.0**-500):
