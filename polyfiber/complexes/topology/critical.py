@@ -77,7 +77,7 @@ class Persistence:
     ----------
     dimension : (m,) int64
     birth, death : (m,) float64
-        Values of the output, up to rounding; death is inf for what the whole domain has.
+        Values of the output, up to rounding, infinite beyond the range of floats; death is inf for what the whole domain has.
     errors : (m, 2) float64
         Bounds of the errors of both.
     vertices : (m, 2) int64
