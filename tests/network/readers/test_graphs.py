@@ -178,6 +178,19 @@ def test_torch_values_changed_in_place() -> None:
 
 
 @pytest.mark.torch
+def test_torch_outputs_that_share_their_logits() -> None:
+    torch = pytest.importorskip("torch")
+
+    def twice(s: Any, x: Any) -> Any:
+        h = s.a(x)
+        return h, torch.sigmoid(h), torch.softmax(h, 1)
+
+    net = pf.from_torch(forwards(torch, twice), input_shape=(4,))
+    assert net.source["head"] is None
+    assert any("of the same logits" in note for note in net.source["notes"])
+
+
+@pytest.mark.torch
 def test_torch_hooks_and_dropout_that_stays_on_are_refused() -> None:
     torch = pytest.importorskip("torch")
     module = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))

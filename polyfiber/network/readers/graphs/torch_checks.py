@@ -117,10 +117,11 @@ def _whole(tensor: Any) -> bool:
 def check_run(module: Any, network: ReLUNetwork | PiecewiseLinearNetwork, shape: Sequence[int]) -> None:
     """InputError where the module and the network differ at two random inputs.
 
-    A trace does not show all: ``y = x; y += 1`` is recorded as a sum that leaves ``x`` alone.
+    Not of modules with several outputs that end in heads or are equal. A trace does not show all: ``y = x; y += 1`` is recorded as a sum that leaves ``x`` alone.
     """
-    if any(" before its " in note for note in network.source.get("notes", ())):
-        return
+    notes = " ".join(network.source.get("notes", ()))
+    if " before its " in notes or " share one network" in notes:
+        return  # several outputs of which the network shows other values, or fewer
     rng = np.random.default_rng(0)
     for size in (1.0, 10.0):
         x = size * rng.standard_normal((1, *shape))
