@@ -28,6 +28,7 @@ WHOLE = {
     "datasets/tables": {"falsified"},
     "dln": {"exports", "hostile"},
     "equivalence": {"near_equal", "flat_domains"},
+    "equivalence/checks": {"claims"},
     "fibers": {"degenerate"},
     "pages": {"browser"},
     "cli": {"every_option"},
