@@ -342,8 +342,11 @@ def _beyond_floats(pair: _Pair, X: FloatArray) -> Equivalence:
         point = x if pair.domain is None else pair.domain.exact_point(x)
         if point is None:
             continue
-        u, v, gap = exact_difference(pair.a, pair.b, point)
         near = nearest(as_fractions(point))
+        point = near if pair.domain is None else pair.domain.exact_point(near)  # what the witness stands for
+        if point is None:
+            continue
+        u, v, gap = exact_difference(pair.a, pair.b, point)
         if gap and any(abs(p - q) > limit for p, q, limit in zip(u, v, pair.allowance.explains_exactly(point))):
             return pair.no("witness", _DIFFER, Witness(near, (u, v), as_float(gap), "exact"))
     return pair.undecided(_BEYOND)

@@ -212,6 +212,11 @@ def decisive_in(
     if point is None:
         return None
     near = nearest(point)
+    point = domain.exact_point(
+        near
+    )  # what the floats of the witness stand for: an end 2/3 of a box may have become another point
+    if point is None:
+        return None
     if all(Fraction(v) == w for v, w in zip(near.tolist(), point)):
         return decisive(a, b, near, allowed)
     p, q, _ = exact_difference(a, b, point)

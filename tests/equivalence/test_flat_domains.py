@@ -194,3 +194,28 @@ def test_rows_moved_along_an_equation_change_nothing_exactly(n: int, denominator
     assert found.verdict is pf.Verdict.NO
     x = domain.exact_point(found.witness)
     assert abs(exact(x) - h(x))[0] == Fraction(1, 10**9)
+
+
+def test_a_witness_is_what_its_floats_stand_for() -> None:
+    """A unit that is on between the float below 2/3 and 2/3 itself, the end of the box: no float input shows it."""
+    third = Fraction(2, 3)
+    box = pf.Box([Fraction(0)], [third])
+    f = pf.ReLUNetwork([[[1.0]], [[1.0]]], [[0.0], [0.0]])
+    g = pf.ReLUNetwork([[[1.0], [1.0]], [[1.0, 1.0]]], [[0.0, -float(third)], [0.0]])
+    found = pf.are_equivalent(f, g, box, tolerance=0)
+    assert found.verdict is not pf.Verdict.YES
+    assert found.recheck().verdict is not pf.Verdict.NO
+
+
+def test_a_part_of_the_attack_on_domains() -> None:
+    import importlib.util
+    import sys
+    from pathlib import Path
+
+    path = Path(__file__).resolve().parents[2] / "scripts" / "attacks" / "domains.py"
+    spec = importlib.util.spec_from_file_location("attack_on_domains", path)
+    attack = sys.modules["attack_on_domains"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(attack)
+    outcomes = {seed: attack.case(seed) for seed in range(2000, 2040)}
+    assert not [o for o in outcomes.items() if o[1].startswith("WRONG")]
+    assert sum(o == "right" for o in outcomes.values()) > 30

@@ -271,6 +271,7 @@ class _Question:
     def refuted(self, x: FloatArray, method: str) -> Agreement | None:
         heed("exact arithmetic")
         point = self.domain.exact_point(x) if np.isfinite(x).all() else None
+        point = None if point is None else self.domain.exact_point(nearest(point))  # what the witness stands for
         differ = None if point is None else _strict_winners(self.a, self.b, point)
         if point is None or differ is None or not _counts(differ[1], self.margin, self.a, self.b, self.domain):
             return None
