@@ -14,7 +14,7 @@ from .sources import KINDS, Made, Source
 from .sources.inputs import ChangedError
 from .spec import Spec
 from .storage.networks import n_numbers
-from .tables.base import Item
+from .tables.base import OUT_OF_TIME, Item
 
 BASES = 4
 """Networks that others are made from, kept while these are made in order."""
@@ -95,5 +95,5 @@ class Networks:
 def reason_of(error: BaseException) -> str:
     """One line for the column ``reasons``; the same on every machine, so no time that was measured."""
     if isinstance(error, BudgetExceededError) and error.facts.get("seconds") is not None:
-        return "BudgetExceededError: needs more time than the spec allows for one network (key seconds)"
+        return OUT_OF_TIME
     return f"{type(error).__name__}: {' '.join(str(error).split())}"

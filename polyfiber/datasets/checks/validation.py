@@ -20,9 +20,9 @@ from ..plan import Partition, Plan
 from ..reader import Dataset, opened
 from ..spec import Spec
 from ..storage.arrow import told
-from ..storage.store import SUMS, Directory, fits, record_name
+from ..storage.store import SUMS, Directory, fits, is_old, record_name
 from ..tables import table
-from ..tables.base import Item, Unsure
+from ..tables.base import OUT_OF_TIME, Item, Unsure
 
 ENCODED = 64
 """How many times smaller than in memory the rows of a group may be as Parquet encodes them."""
@@ -234,7 +234,7 @@ def _structure(place: Directory, plan: Plan, data: Dataset, monitor: Monitor) ->
         monitor.report("schema", len(files), len(files), table=name)
     records = [place.json(record_name(p.index), "the record") for p in plan.partitions]
     for partition, record in zip(plan.partitions, records):
-        if not fits(record, partition, plan.fingerprint, plan.spec.tables):
+        if not fits(record, partition, plan.fingerprint, plan.spec.tables, old=is_old(plan.versions)):
             yield f"{record_name(partition.index)}: not the record of this partition"
             return
         for name in plan.spec.tables:
@@ -343,12 +343,17 @@ def _skips(item: Item, row: Mapping[str, Any], plan: Plan, data: Dataset) -> Ite
             yield f"left out of {name}, which has {count} rows of it"
         if plan.spec.source_of(item.id).split:
             continue  # left out for being enumerated in blocks
+        if skipped[name] == OUT_OF_TIME:  # another machine, or another hour, may have the time
+            yield Unsure(f"whether {name} has to be left out for time")
+            continue
         try:
             for _ in found.rows([item], options):
                 pass
             yield f"left out of {name}, which takes it when it is tried again"
         except PolyfiberError as error:
-            if reason_of(error) != skipped[name]:
+            if reason_of(error) == OUT_OF_TIME:
+                yield Unsure(f"whether {name} has to be left out: the time ended before its reason")
+            elif reason_of(error) != skipped[name]:
                 yield f"left out of {name} for {skipped[name]!r}; tried again: {reason_of(error)!r}"
 
 

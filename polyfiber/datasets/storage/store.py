@@ -268,14 +268,26 @@ class Directory:
             record = parse_json(raw, name, "the record")
         except FileFormatError:
             return None
-        if raw != json_bytes(record) or not fits(record, partition, fingerprint, tables):
+        if raw != json_bytes(record) or not fits(record, partition, fingerprint, tables, old="check" not in record):
+            return None
+        if "check" not in record and self.signed().get(name) != hashlib.sha256(raw).hexdigest():
             return None
         for table, facts in record["tables"].items():
             file = table_name(table, partition.index)
             found = self.place.facts(file)
             if found is None or found.size != facts["bytes"] or (deep and self.sha256(file) != facts["sha256"]):
                 return None
+        if "check" not in record and not is_old(self._versions(table_name("networks", partition.index))):
+            return None
         return record
+
+    def _versions(self, name: str) -> Any:
+        """The versions that a file of a table says it was made with; None where it cannot be read."""
+        try:
+            with self.parquet(name) as stream:
+                return json.loads(stream.schema_arrow.metadata[b"polyfiber"])["versions"]
+        except (PolyfiberError, KeyError, TypeError, ValueError):
+            return None
 
     def strangers(self, tables: Iterable[str], partitions: int) -> list[str]:
         """Files in the folders of tables and records that no partition of the plan has, and parts of other tables."""
@@ -345,14 +357,21 @@ def sealed(record: Mapping[str, Any]) -> dict[str, Any]:
     return {**plain, "check": hashlib.sha256(json_bytes(plain)).hexdigest()}
 
 
-def fits(record: Mapping[str, Any], partition: Partition, fingerprint: str, tables: Iterable[str]) -> bool:
-    """Whether a record is that of a partition of a plan."""
+def is_old(versions: Any) -> bool:
+    """Whether these are versions of release 0.1, whose records have no checksum of their own."""
+    return isinstance(versions, Mapping) and str(versions.get("polyfiber")).startswith("0.1.")
+
+
+def fits(
+    record: Mapping[str, Any], partition: Partition, fingerprint: str, tables: Iterable[str], *, old: bool = False
+) -> bool:
+    """Whether a record is that of a partition of a plan; only an ``old`` one may lack its own checksum."""
     own = (record.get("fingerprint"), record.get("partition"), record.get("source"), record.get("first"))
     files = record.get("tables")
     return (
         own == (fingerprint, partition.index, partition.source, partition.first)
         and set(record) <= _KEYS
-        and ("check" not in record or record == sealed(record))  # older ones have none
+        and (record == sealed(record) or (old and "check" not in record))
         and record.get("networks") == len(partition)
         and all(is_count(record.get(key)) for key in ("networks", "failed", "skipped", "regions"))
         and isinstance(files, dict)

@@ -42,6 +42,9 @@ SLACK = 2
 LARGE = 10_000
 """Faces of a complex whose memory is handed back to the system when it is dropped."""
 
+OUT_OF_TIME = "BudgetExceededError: needs more time than the spec allows for one network (key seconds)"
+"""The reason of all that took too long, whatever the clock said."""
+
 Options: TypeAlias = Mapping[str, Any]
 """Checked options of a table: every option is present, defaults filled in."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -207,6 +208,42 @@ def test_a_count_of_a_record_that_was_changed_is_noticed(copied: Path, key: str)
         finish(copied)
     assert run(copied_spec(copied), copied, workers=0).done == 1
     assert contents(copied) == before
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_a_record_without_its_checksum_is_not_believed(copied: Path, signed: bool) -> None:
+    before = contents(copied)
+    record = copied / "records" / "part-00002.json"
+    document = json.loads(record.read_text()) | {"failed": 2, "regions": 999}
+    del document["check"]
+    old = hashlib.sha256(record.read_bytes()).hexdigest()
+    record.write_bytes(json_bytes(document))
+    if signed:
+        sums = (copied / "SHA256SUMS").read_text()
+        (copied / "SHA256SUMS").write_text(sums.replace(old, hashlib.sha256(record.read_bytes()).hexdigest()))
+    assert not validate(copied, rows=1, rng=0).ok
+    with pytest.raises(IncompleteError, match="damaged"):
+        finish(copied)
+    report = run(SPEC, copied, workers=0)
+    assert (report.done, report.failed) == (1, 0)
+    assert contents(copied) == before
+
+
+@pytest.mark.parametrize("seconds", [1e-9, 1e-3])
+def test_networks_left_out_for_time_have_rows(tmp_path: Path, seconds: float) -> None:
+    entry = {"kind": "random", "architecture": [3, 10, 1], "count": 2}
+    tables: dict[str, Any] = {"complexes": {}, "fibers": {}}
+    spec = {"name": "short", "seed": 1, "seconds": seconds, "networks": [entry], "tables": tables}
+    report = run(spec, tmp_path / "data", workers=0)
+    assert (report.rows["networks"], report.failed) == (2, 0)
+    data = load(tmp_path / "data")
+    assert data.network(1).architecture == (3, 10, 1)
+    rows = data["networks"].to_arrow(["skipped"]).to_pydict()["skipped"]
+    assert report.skipped == sum(map(bool, rows))
+    found = validate(tmp_path / "data", rng=0)
+    assert found.ok, found.problems
+    assert found.undecided["networks"] == sum(map(len, rows))
+    assert seconds > 1e-9 or rows == [["complexes", "fibers"]] * 2
 
 
 def copied_spec(folder: Path) -> Any:
