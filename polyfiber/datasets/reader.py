@@ -286,6 +286,8 @@ def opened(directory: str | Path) -> Dataset:
         firsts = [p["networks"][0] for p in document["partitions"]]
         if not all(map(is_count, firsts)) or firsts != sorted(firsts) or not isinstance(manifest["name"], str):
             raise FileFormatError(f"{place}: plan.json is not that of a dataset")
+        if not isinstance(manifest["fingerprint"], str):
+            raise FileFormatError(f"{place}/manifest.json: its fingerprint is damaged")
         for name, entry in manifest["tables"].items():
             fields.identifier(name, "tables")
             for i, file in enumerate(entry["files"]):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import uuid
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -72,9 +73,10 @@ def write_network(
     if isinstance(net, PiecewiseLinearNetwork) and target.suffix.lower() not in (".npz", ".onnx"):
         raise InputError(f"{target.suffix} is written for ReLU chains only; save this network as .npz or .onnx")
     data = writer(net, dtype)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
     try:
-        partial.write_bytes(data)
+        with partial.open("xb") as stream:  # a link of that name is not followed
+            stream.write(data)
         os.replace(partial, target)
     except OSError as error:
         partial.unlink(missing_ok=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -60,11 +61,13 @@ def require(format: str) -> None:
 
 @contextmanager
 def appearing(path: Path) -> Iterator[Path]:
-    """A name beside ``path`` to write to; at the end that is flushed to the disk and takes the place of ``path``.
+    """A name to write to, in a new folder beside ``path``; at the end it is flushed and takes the place of ``path``.
 
-    What is there already is replaced; after an error nothing is left behind.
+    What is there already is replaced; after an error nothing is left behind. Nobody can guess the folder's name and put
+    a link there.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    folder = Path(tempfile.mkdtemp(prefix=".", suffix=".part", dir=path.parent))
+    temporary = folder / path.name
     try:
         yield temporary
         _flush(temporary)
@@ -73,7 +76,7 @@ def appearing(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
         _flush_directory(path.parent)
     finally:
-        remove(temporary)
+        remove(folder)
 
 
 def write_part(path: Path, pieces: Iterable[Columns], *, format: str) -> int:

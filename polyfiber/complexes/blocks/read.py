@@ -26,6 +26,7 @@ from ...network.piecewise import PiecewiseLinearNetwork
 from ...words import one_line
 from ..containers import parse_json, regular
 from ..digests import network_digest
+from ..skeleton.arrays import make_frame
 from ..skeleton.faces import planes_of
 from . import parts
 from .block import Block
@@ -124,6 +125,8 @@ def _manifest(path: Path) -> dict[str, Any]:
     dims, whole = data.get("dims"), [data.get(name) for name in ("columns", "dimension")]
     if not isinstance(dims, list) or not all(type(k) is int and 0 <= k < 1 << 31 for k in (*dims, *whole)):
         raise FileFormatError("its dimensions are damaged")
+    if not isinstance(data.get("network"), str) or "domain" not in data:
+        raise FileFormatError("it names no network or no domain")
     if data.get("file_format") not in parts.FORMATS or not isinstance(data.get("options"), dict):
         raise FileFormatError("its format of parts is damaged")
     return data
@@ -176,6 +179,17 @@ class CellStore:
         network = read_network(self.directory / "network.npz")
         if network_digest(network) != self.manifest["network"]:
             raise FileFormatError(f"{self.directory / 'network.npz'} is not the network of the manifest")
+        try:
+            frame = make_frame(network, self.domain)
+        except InputError as error:
+            raise FileFormatError(f"the domain of {self.directory / 'manifest.json'} does not fit: {error}") from None
+        found = [self.manifest["dimension"], self.n_columns]
+        expected = [frame.n, frame.n_neurons + frame.n_domain]
+        if found != expected or max(self.dims, default=0) > frame.n:
+            raise FileFormatError(
+                f"{self.directory / 'manifest.json'} has cells of dimensions {self.dims} of {found[0]} and {found[1]} "
+                f"columns; its network has dimension {expected[0]} and {expected[1]} columns"
+            )
         return network
 
     @property
@@ -238,7 +252,7 @@ class CellStore:
         return found
 
     def _check_count(self, count: BlockCount) -> None:
-        """Counts of all dimensions; a block's parts have the names that it gives them, so none lies elsewhere."""
+        """Counts of all dimensions, a part where there are cells; its name is the block's, so none lies elsewhere."""
         dims = int(self.manifest["dimension"]) + 1
         if len(count.f_vector) != dims or len(count.bounded) != dims or set(count.fingerprints) != set(self.dims):
             raise FileFormatError("counts of other dimensions than the manifest has")
@@ -246,6 +260,9 @@ class CellStore:
             expected = part_name(int(d), count.block, self.manifest["file_format"])
             if int(d) not in self.dims or entry["name"] != expected or type(entry["rows"]) is not int:
                 raise FileFormatError(f"a part {str(entry['name'])[:80]!r}; expected {expected!r}")
+        rows = {d: entry["rows"] for d, entry in count.extra["files"].items()}
+        if rows != {str(d): count.f_vector[d] for d in self.dims if count.f_vector[d]}:
+            raise FileFormatError(f"its parts have {rows} cells by dimension, its counts are {count.f_vector}")
 
     def total(self) -> BlockSum:
         """Sums over the blocks that are there; ``complete`` and ``remaining`` say what is missing."""

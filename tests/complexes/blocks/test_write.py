@@ -350,3 +350,39 @@ def test_moved_numbers_of_a_store_are_noticed(tmp_path: Path) -> None:
         assert verify_cells(place).problems
     parts.write_part(path, [piece], format="npz")
     assert verify_cells(place)
+
+
+def test_a_link_of_a_temporary_name_is_not_followed(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.write_text("mine")
+    net = pf.ReLUNetwork.random((2, 4, 1), rng=0)
+    (tmp_path / "s").mkdir()
+    for name in ("manifest.json", "network.npz", "complex.npz"):
+        for suffix in ("", ".partial"):
+            (tmp_path / "s" / f".{name}.{os.getpid()}{suffix}").symlink_to(outside)
+    pf.canonical_complex(net).save(tmp_path / "s" / "complex.npz")
+    net.save(tmp_path / "s" / "network.npz")
+    parts.write_text(tmp_path / "s" / "manifest.json", "{}")
+    assert outside.read_text() == "mine"
+    assert not list((tmp_path / "s").rglob("*.part"))
+
+
+def test_lines_without_parts_and_manifests_of_other_networks(tmp_path: Path) -> None:
+    net = pf.ReLUNetwork.random((2, 6, 1), rng=0)
+    pf.write_cells(net, tmp_path, file_format="npz", dims=[1, 2])
+    journal, path = tmp_path / "blocks.jsonl", tmp_path / "manifest.json"
+    (line,) = journal.read_text().splitlines()
+    data, manifest = json.loads(line), json.loads(path.read_text())
+    for files in ({}, {"1": data["files"]["1"]}, {**data["files"], "2": {**data["files"]["2"], "rows": 0}}):
+        journal.write_text(json.dumps({**data, "files": files}) + "\n")
+        with pytest.raises(FileFormatError, match="its parts have"):
+            list(pf.read_cells(tmp_path).cells(2))
+    journal.write_text("")
+    for change in ({"dimension": 1 << 24}, {"columns": 7}, {"dims": [1, 9]}):
+        path.write_text(json.dumps({**manifest, "complete": False, **change}))
+        with pytest.raises(FileFormatError, match="its network has dimension 2 and 6 columns"):
+            pf.read_cells(tmp_path).total()
+    for name in ("network", "domain"):
+        path.write_text(json.dumps({key: value for key, value in manifest.items() if key != name}))
+        with pytest.raises(FileFormatError, match="names no network or no domain"):
+            pf.read_cells(tmp_path)

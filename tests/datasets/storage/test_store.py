@@ -294,6 +294,18 @@ def test_damaged_documents_are_one_clear_error(copied: Path, name: str, text: st
         validate(copied)
 
 
+def test_a_signed_manifest_without_fingerprint_is_one_clear_error(copied: Path) -> None:
+    from polyfiber.datasets.sources.files import checksum
+
+    path, sums = copied / "manifest.json", copied / "SHA256SUMS"
+    before, document = checksum(path), json.loads(path.read_text())
+    del document["fingerprint"]
+    path.write_text(json.dumps(document))
+    sums.write_text(sums.read_text().replace(before, checksum(path)))
+    with pytest.raises(FileFormatError, match="fingerprint"):
+        validate(copied)
+
+
 def test_directories_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(InputError, match="cannot be made"):
