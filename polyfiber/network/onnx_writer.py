@@ -9,6 +9,7 @@ import numpy as np
 from .._typing import Array
 from ..errors import InputError
 from .model import ReLUNetwork
+from .names import HEADS
 from .piecewise import AffineMap, PiecewiseLinearNetwork
 from .sparse import dense
 
@@ -19,7 +20,7 @@ IR_VERSION = 8
 def head_of(net: ReLUNetwork | PiecewiseLinearNetwork) -> str | None:
     """The head that was read off the file of a network."""
     head = net.source.get("head")
-    return head if isinstance(head, str) else None
+    return head if isinstance(head, str) and head in HEADS else None
 
 
 def float_type(arrays: list[Array], dtype: str | None) -> str:

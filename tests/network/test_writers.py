@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import polyfiber as pf
-from polyfiber.errors import InputError
+from polyfiber.errors import FileFormatError, InputError
 from polyfiber.network.writers import write_network
 
 SUFFIXES = [".npz", ".onnx", ".safetensors", ".nnet"]
@@ -119,6 +119,18 @@ def test_head_is_kept(tmp_path: Path) -> None:
     for suffix in (".npz", ".safetensors", ".onnx"):
         net.save(tmp_path / f"net{suffix}")
         assert pf.read_network(tmp_path / f"net{suffix}").source["head"] == "sigmoid"
+
+
+def test_only_known_heads_are_read(tmp_path: Path) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    path = tmp_path / "net.safetensors"
+    net = pf.ReLUNetwork.random((2, 3, 1), rng=0)
+    pf.ReLUNetwork(net.weights, net.biases, source={"head": "mine"}).save(path)
+    assert pf.read_network(path).source["head"] is None
+    save_file(load_file(path), path, metadata={"polyfiber.head": "\x1b[31mEVIL"})
+    with pytest.raises(FileFormatError, match=r"states the head '\\x1b\[31mEVIL'; known are sigmoid"):
+        pf.read_network(path)
 
 
 def test_input_box_is_kept_in_nnet(tmp_path: Path) -> None:

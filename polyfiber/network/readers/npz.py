@@ -20,7 +20,7 @@ from ..._typing import Array
 from ...errors import FileFormatError, InputError, ShapeError
 from ..folding import Chain
 from ..model import ReLUNetwork
-from ..names import printable
+from ..names import known_head, printable
 from ..piecewise import PiecewiseLinearNetwork
 from . import npz_piecewise
 from .files import Zip, count, naming, read_bytes
@@ -93,7 +93,7 @@ def read(data: bytes, source: dict[str, Any]) -> ReLUNetwork | PiecewiseLinearNe
     if any(w.dtype.kind == "U" for w in ws):
         exact_ws = [rationals(w, f"W{i + 1}") for i, w in enumerate(ws)]
         exact_bs = [_zeros(w) if b is None else rationals(b, "a bias") for w, b in zip(ws, bs)]
-        facts = {**source, "dtype": "exact", "head": _head(meta), "folding": (), "notes": tuple(notes)}
+        facts = {**source, "dtype": "exact", "head": known_head(meta.get("head")), "folding": (), "notes": tuple(notes)}
         return ReLUNetwork(exact_ws, exact_bs, source=facts)
     fits = _fits(ws, bs)
     if not meta and fits == (False, True):
@@ -106,8 +106,9 @@ def read(data: bytes, source: dict[str, Any]) -> ReLUNetwork | PiecewiseLinearNe
         if i > 1:
             chain.relu(f"ReLU {i - 1}")
         chain.dense(w, b, name=f"W{i}")
-    if _head(meta):
-        chain.finish(str(_head(meta)))
+    head = known_head(meta.get("head"))
+    if head:
+        chain.finish(head)
     return chain.network(source, notes=notes)
 
 
@@ -169,11 +170,6 @@ def _meta(arrays: dict[str, Array]) -> dict[str, Any]:
     except (ValueError, RecursionError, IndexError):
         raise FileFormatError("meta is not JSON") from None
     return {**(meta if isinstance(meta, dict) else {}), "format": kind}
-
-
-def _head(meta: dict[str, Any]) -> str | None:
-    head = meta.get("head")
-    return head if isinstance(head, str) and head else None
 
 
 def _numbered(arrays: dict[str, Array], pattern: re.Pattern[str]) -> dict[int, Array]:

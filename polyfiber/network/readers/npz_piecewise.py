@@ -14,7 +14,7 @@ import numpy as np
 
 from ..._typing import Array
 from ...errors import FileFormatError
-from ..names import printable
+from ..names import known_head, printable
 from ..piecewise import AffineMap, GateBlock, GateGroup, PiecewiseLinearNetwork
 from ..sparse import Matrix, SparseMatrix
 
@@ -65,11 +65,11 @@ def network_of(
         origin = [_group(entry, take(f"g_{l}_{k}")) for k, entry in enumerate(groups[l - 1] or [])]
         blocks.append(GateBlock(inside.weights, inside.bias, slopes=take(f"s_{l}"), groups=origin))
         widths.append(inside.n_rows)
-    head, notes = meta.get("head"), meta.get("notes")
+    notes = meta.get("notes")
     facts = {
         **source,
         "dtype": "exact" if meta.get("exact") else "float64",
-        "head": head if isinstance(head, str) and head else None,
+        "head": known_head(meta.get("head")),
         "folding": (),
         "notes": tuple(printable(str(n), 1000) for n in notes) if isinstance(notes, list) else (),
     }

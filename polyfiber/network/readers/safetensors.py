@@ -8,7 +8,7 @@ from typing import Any
 from ..._typing import Array
 from ...errors import FileFormatError
 from ..model import ReLUNetwork
-from ..names import printable
+from ..names import known_head, printable
 from .files import array_from
 from .state import network_from_state
 
@@ -24,7 +24,7 @@ def read(data: bytes, source: dict[str, Any]) -> ReLUNetwork:
     """Network of a safetensors file: layers by name, see `network_from_state`."""
     tensors, dtypes, metadata = parse(data)
     source["format"] = "safetensors"
-    head = metadata.get("polyfiber.head")
+    head = known_head(metadata.get("polyfiber.head"))
     return network_from_state(tensors, source, dtypes=dtypes, ordered=False, head=head)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ...._typing import Array
 from ....errors import FileFormatError
-from ...names import printable
+from ...names import known_head, printable
 from ..files import count
 from .limits import check_cost
 
@@ -86,7 +86,7 @@ def parse_model(data: bytes) -> Model:
     model.versions = {"" if o.domain == "ai.onnx" else o.domain: o.version for o in proto.opset_import}
     for entry in proto.metadata_props:
         if entry.key == "polyfiber.head":
-            model.head = printable(entry.value, 40) or None
+            model.head = known_head(entry.value)
     for tensor in graph.initializer:
         if tensor.name in model.tensors:
             raise FileFormatError(f"two initializers have the name {printable(tensor.name)!r}")
