@@ -370,6 +370,7 @@ class PolyhedralComplex:
             return np.zeros(0, dtype=np.int64), np.zeros((0, self.network.architecture[0]))
         self._solve_all()
         ids = np.flatnonzero(self.edges[:, 1] < 0)
+        self._skeleton.sharpen(self._edges[ids, 1], rtol=1e-10)  # they have no bounds beside them
         return ids, self._unit_directions(np.ascontiguousarray(self._skeleton.state.x[self._edges[ids, 1]]))
 
     def is_unbounded(self, dim: int) -> BoolArray:
