@@ -17,6 +17,9 @@ from .base import BATCH_ROWS, Column, Item, Option, Options, Table, Unsure
 SMALL = 1e-5
 """Radius of the inscribed ball, relative to the size of its centre, below which only the existence of a point is checked."""
 
+EXACT = 1e-9
+"""Difference that rounding may cause in an entry of a map, relative to the terms it is summed from."""
+
 
 def _rows(items: Sequence[Item], options: Options) -> Iterator[Any]:
     (item,) = items
@@ -127,7 +130,8 @@ def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> I
         if ball[1] <= SMALL * (1.0 + np.abs(ball[0]).max()):
             yield Unsure("thinner cells than floats can tell from none")
             continue
-        yield from (f"{where}: {text}" for text in _disagreements(item, row, A, b, *ball, options))
+        for text in _disagreements(item, row, A, b, *ball, options):
+            yield text if isinstance(text, Unsure) else f"{where}: {text}"
 
 
 def _whole(item: Item, rows: Any, options: Options) -> Iterator[str]:
@@ -154,11 +158,13 @@ def _disagreements(
     if not np.array_equal(np.sign(z), row["signs"][: len(z)]):
         yield f"the signs are others at {x.tolist()}, a point inside"
     if options["affine"]:
+        yield from _map(item, row)
+    if options["affine"] and len(row["a"]) == item.network.architecture[-1]:
         map_, constant = np.reshape(row["A"], (-1, n0)), np.array(row["a"])
         points = x + 0.5 * radius * np.concatenate([np.zeros((1, n0)), np.eye(n0) / np.sqrt(n0)])
         values = item.network.rounded()(points)
         size = 1.0 + np.abs(values).max() + np.abs(map_).max() * np.abs(points).max()
-        if np.abs(points @ map_.T + constant - values).max() > cell_geometry.NEAR * size:
+        if not np.abs(points @ map_.T + constant - values).max() <= cell_geometry.NEAR * size:
             yield "the affine map and the network differ inside"
     if options["inequalities"]:
         yield from _inequalities(row, A, b, n0)
@@ -181,14 +187,33 @@ def _disagreements(
         yield f"bounded is {row['bounded']}, the volume {row['volume']}"
     elif options["volumes"] and row["bounded"]:
         volume = cell_geometry.hull_volume(vertices)
-        if abs(volume - row["volume"]) > 1e-5 * volume:
+        if not abs(volume - row["volume"]) <= 1e-5 * volume:
             yield f"volume {row['volume']:.9g} in the file, {volume:.9g} of the hull"
+
+
+def _map(item: Item, row: Mapping[str, Any]) -> Iterator[str]:
+    """The map of the products of masked weights, compared entry by entry: also where the cell is small and values tell little."""
+    signs = row["signs"]
+    expected = cell_geometry.masked_forms(item.network, signs)[1]
+    terms = cell_geometry.masked_forms(item.network, signs, absolute=True)[1]
+    if not np.isfinite(terms).all():
+        yield Unsure("affine maps whose terms are beyond floats")
+        return
+    if len(row["A"]) != expected[:, :-1].size or len(row["a"]) != len(expected):
+        yield f"{len(row['A'])} and {len(row['a'])} entries of the affine map; expected {expected[:, :-1].size} and {len(expected)}"
+        return
+    found = np.column_stack([np.reshape(row["A"], (len(expected), -1)), row["a"]])
+    if not (np.abs(found - expected) <= EXACT * terms + 1e-300).all():
+        yield "the affine map is not that of its signs"
 
 
 def _inequalities(row: Mapping[str, Any], A: Any, b: Any, n0: int) -> Iterator[str]:
     walls = np.array(row["walls"], dtype=np.int64)
     normals, offsets = np.reshape(row["normals"], (-1, n0)), np.array(row["offsets"])
-    if np.abs(A[walls] - normals).max(initial=0.0) > cell_geometry.NEAR or not np.allclose(
+    if len(set(walls.tolist())) < len(walls) or not len(walls) == len(normals) == len(offsets) or (walls < 0).any():
+        yield f"{len(walls)} walls, {len(normals)} normals, {len(offsets)} offsets; expected one of each, and each wall once"
+        return
+    if not np.abs(A[walls] - normals).max(initial=0.0) <= cell_geometry.NEAR or not np.allclose(
         b[walls], offsets, rtol=1e-6
     ):
         yield "an inequality is not that of its neuron on this cell"

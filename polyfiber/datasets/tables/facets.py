@@ -63,8 +63,11 @@ def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> I
     for row in rows:
         normal, point = np.array(row["normal"]), np.array(row["point"])
         where = f"facet {row['facet']}"
+        if not len(normal) == len(point) == net.architecture[0] or len(row["weight"]) != net.architecture[-1]:
+            yield f"{where}: {len(normal)}, {len(point)} and {len(row['weight'])} entries of normal, point and weight"
+            continue
         size = 1.0 + float(np.abs(point).max())
-        if abs(normal @ point - row["offset"]) > cell_geometry.NEAR * size:
+        if not abs(normal @ point - row["offset"]) <= cell_geometry.NEAR * size:
             yield f"{where}: its point is off its hyperplane by {abs(normal @ point - row['offset']):.3g}"
         sides = _sides(net, point, normal, 1e-9 * size)
         if sides is None:
@@ -81,7 +84,7 @@ def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> I
         jump = (cell_geometry.masked_forms(net, plus)[1] - cell_geometry.masked_forms(net, minus)[1])[:, :-1]
         weight = np.array(row["weight"])
         scale = 1.0 + float(np.abs(jump).max())
-        if np.abs(jump - np.outer(weight, normal)).max() > cell_geometry.NEAR * scale:
+        if not np.abs(jump - np.outer(weight, normal)).max() <= cell_geometry.NEAR * scale:
             yield f"{where}: weight {weight.tolist()}, but the gradient jumps by {(jump @ normal).tolist()}"
         yield from (f"{where}: {text}" for text in _polytope(item, row, plus, own, options))
         if row["visible"] != bool((weight != 0).any()):
@@ -137,7 +140,7 @@ def _polytope(item: Item, row: Mapping[str, Any], signs: Any, own: int, options:
         yield f"bounded is {row['bounded']}; cdd finds it {'bounded' if bounded else 'unbounded'}"
     elif options["sizes"] and (row["size"] is None) == bounded:
         yield f"bounded is {row['bounded']}, the size {row['size']}"
-    elif options["sizes"] and bounded and size is not None and abs(size - row["size"]) > 1e-5 * size:
+    elif options["sizes"] and bounded and size is not None and not abs(size - row["size"]) <= 1e-5 * size:
         yield f"size {row['size']:.9g} in the file, {size:.9g} of the hull"
 
 

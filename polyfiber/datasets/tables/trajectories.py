@@ -100,6 +100,10 @@ def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> I
             yield f"path {row['path']}, step {row['step']}: weights or drift on a Langevin path, which has none"
         where = f"path {row['path']}, step {row['step']}"
         W = np.reshape(row["product"], (widths[-1], widths[0]))
+        numbers = 0 if options["process"] == "langevin" else ends[-1]
+        if len(row["singular_values"]) != min(W.shape) or len(row["weights"]) != numbers:
+            yield f"{where}: {len(row['singular_values'])} singular values, {len(row['weights'])} weights"
+            continue
         if not np.allclose(np.linalg.svd(W, compute_uv=False), row["singular_values"], rtol=1e-9, atol=1e-12):
             yield f"{where}: the singular values are others"
         if not np.isclose(0.5 * ((W - target) ** 2).sum(), row["energy"], rtol=1e-9, atol=1e-12):
