@@ -154,7 +154,7 @@ def _disagreements(
 ) -> Iterator[str]:
     n0 = item.network.architecture[0]
     depth = len(item.network.hidden_widths)
-    z = np.concatenate([np.ravel(v) for v in item.network.rounded().preactivations(x)[:depth]])
+    z = np.concatenate([np.zeros(0), *(np.ravel(v) for v in item.network.rounded().preactivations(x)[:depth])])
     if not np.array_equal(np.sign(z), row["signs"][: len(z)]):
         yield f"the signs are others at {x.tolist()}, a point inside"
     if options["affine"]:
