@@ -17,9 +17,9 @@ from ..network.model import ReLUNetwork
 from ..network.piecewise import PiecewiseLinearNetwork
 from . import fields
 from .spec import FORMAT_VERSION
-from .storage.arrow import pyarrow, told
+from .storage.arrow import compute, pyarrow, told
 from .storage.networks import network_of
-from .storage.store import Directory, is_count, is_file, table_name
+from .storage.store import DOCUMENTS, SUMS, Directory, is_count, is_file, record_name, table_name
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class TableView:
                 wanted = columns if network is None or columns is None else [*dict.fromkeys(["network", *columns])]
                 piece = stream.read_row_group(group, columns=wanted)
                 if network is not None:
-                    piece = piece.filter(pa.compute.equal(piece.column("network"), network))
+                    piece = piece.filter(compute().equal(piece.column("network"), network))
                 pieces.append(piece if columns is None else piece.select(columns))
             empty = stream.schema_arrow.empty_table()
             return pa.concat_tables(pieces) if pieces else (empty if columns is None else empty.select(columns))
@@ -244,7 +244,7 @@ def load(directory: str | Path) -> Dataset:
     IncompleteError
         The dataset was not finished.
     FileFormatError
-        Not a dataset, one of a newer format, or with another manifest or plan than its checksums say.
+        Not a dataset, one of a newer format, or a manifest, plan, record or list of checksums that is gone or damaged.
 
     Examples
     --------
@@ -258,10 +258,15 @@ def load(directory: str | Path) -> Dataset:
     [2, 4, 1]
     """
     data = opened(directory)
-    signed = data.place.signed()
-    for name in ("manifest.json", "plan.json"):
-        if name in signed and data.place.sha256(name) != signed[name]:
-            raise FileFormatError(f"{data.place}/{name} is damaged: its checksum is not that of SHA256SUMS; run again")
+    signed, count = data.place.signed(), len(data.partitions)
+    lacking = data.place.unsigned(data, count, data.manifest.get("versions"))
+    lacking += [name for name in DOCUMENTS if name in signed and not data.place.has(name)]
+    if lacking:
+        what = f"{lacking[0]} is missing, or not in {SUMS}" if signed else f"{SUMS} is missing or empty"
+        raise FileFormatError(f"{data.place}: {what}; run the dataset again")
+    for name in ("manifest.json", "plan.json", *map(record_name, range(count))):
+        if data.place.sha256(name) != signed[name]:
+            raise FileFormatError(f"{data.place}/{name} is damaged: its checksum is not that of {SUMS}; run again")
     strangers = data.place.strangers(data, len(data.partitions))
     if strangers:
         raise FileFormatError(f"{data.place}: {', '.join(strangers[:5])}: not part of the dataset; move it elsewhere")

@@ -17,12 +17,14 @@ from ...network.piecewise import require_chain
 from ..execution.work import run_partition
 from ..networks import Networks, reason_of
 from ..plan import Partition, Plan
+from ..publishing.manifest import copies
 from ..reader import Dataset, opened
 from ..spec import Spec
 from ..storage.arrow import told
 from ..storage.store import SUMS, Directory, fits, is_old, record_name
 from ..tables import table
 from ..tables.base import OUT_OF_TIME, Item, Unsure
+from .documents import documents
 
 ENCODED = 64
 """How many times smaller than in memory the rows of a group may be as Parquet encodes them."""
@@ -112,10 +114,12 @@ def validate(
     plan = Plan.read(place)
     monitor = Monitor(None, progress)
     generator = np.random.default_rng(rng)
-    problems = list(_files(place, data, monitor))
+    problems = list(_files(place, plan, data, monitor))
     n_files = len(place.signed())
     if not problems:
         problems += _structure(place, plan, data, monitor)
+    if not problems:
+        problems += documents(place, plan, data.manifest)
     checked: dict[str, int] = dict.fromkeys(plan.spec.tables, 0)
     redone: list[int] = []
     unsure: dict[str, int] = {}
@@ -190,15 +194,14 @@ def validate_row(directory: str | Path, table_name: str, row: int) -> Validation
     )
 
 
-def _files(place: Directory, data: Dataset, monitor: Monitor) -> Iterator[str]:
+def _files(place: Directory, plan: Plan, data: Dataset, monitor: Monitor) -> Iterator[str]:
     """Checksums; files that are missing or that nobody knows."""
     known = place.signed()
     if not known:
         yield f"{SUMS} is missing or empty"
-    for entry in data.manifest["tables"].values():
-        for file in entry["files"]:
-            if file["path"] not in known:
-                yield f"{file['path']}: in the manifest, not in {SUMS}"
+    lacking = place.unsigned(plan.spec.tables, len(plan.partitions), plan.versions)
+    for name in [*lacking, *(name for name in copies(plan) if name not in known)]:
+        yield f"{name}: not in {SUMS}"
     for i, (name, digest) in enumerate(known.items()):
         try:
             found = place.read_sum(name) if place.has(name) else None

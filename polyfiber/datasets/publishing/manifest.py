@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,10 @@ from ..plan import Plan
 from ..sources import KINDS
 from ..sources.inputs import copy_name
 from ..spec import FORMAT_VERSION
-from ..storage.store import SUMS, Directory, record_name, table_name
+from ..storage.store import DOCUMENTS, SUMS, Directory, record_name, table_name
 from ..tables import table
 from .card import card
 from .croissant import croissant
-
-DOCUMENTS = ("README.md", "croissant.json", "manifest.json", "plan.json")
 
 
 @dataclass(frozen=True)
@@ -54,27 +53,23 @@ def finish(directory: str | Path | Directory) -> Finished:
             f"{place}: {len(missing)} of {len(records)} partitions are not done, or damaged ({shown}); run again",
             partial=missing,
         )
-    whole = [r for r in records if r is not None]
-    manifest = describe(plan, whole)
-    manifest["counts"]["left_out"] = left_out(place, plan)
-    merged = merge_split(place, plan)
-    problems = [text for m in merged for text in m.problems]
-    if problems:
-        raise IncompleteError(
-            f"{place}: the blocks do not make a whole complex: {'; '.join(problems[:3])}", partial=problems
-        )
-    manifest["split"] = [m.to_json() for m in merged]
+    manifest = described(place, plan, [r for r in records if r is not None])
     place.write_json("manifest.json", manifest)
     place.place.write("README.md", card(plan, manifest).encode())
     place.write_json("croissant.json", croissant(plan, manifest))
-    copies = {copy_name(*f): f[1] for s in plan.spec.sources for f in KINDS[s.kind].files(s.values)}
-    sums = [(place.sha256(name), name) for name in (*DOCUMENTS, *copies)]
+    sums = [(place.sha256(name), name) for name in (*DOCUMENTS, *copies(plan))]
     sums += [(file["sha256"], file["path"]) for entry in manifest["tables"].values() for file in entry["files"]]
     sums += [(place.sha256(record_name(i)), record_name(i)) for i in range(len(records))]
     text = "".join(f"{digest}  {name}\n" for digest, name in sorted(sums, key=lambda s: s[1]))
     place.place.write(SUMS, text.encode())
     place.remember()
     return Finished(place.path, manifest, len(sums))
+
+
+def copies(plan: Plan) -> tuple[str, ...]:
+    """Names of the copies of the files that networks are made from."""
+    files = [copy_name(*f) for s in plan.spec.sources for f in KINDS[s.kind].files(s.values)]
+    return tuple(dict.fromkeys(files))
 
 
 def refuse_strangers(place: Directory, plan: Plan) -> None:
@@ -85,7 +80,29 @@ def refuse_strangers(place: Directory, plan: Plan) -> None:
         raise InputError(f"{place}: {', '.join(strangers[:5])}{more}: not part of the dataset; move it elsewhere")
 
 
-def describe(plan: Plan, records: list[dict[str, Any]]) -> dict[str, Any]:
+def described(place: Directory, plan: Plan, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The whole manifest.
+
+    Raises
+    ------
+    IncompleteError
+        The blocks of a network that was split do not make a whole complex.
+    FileFormatError
+        As `left_out`.
+    """
+    manifest = describe(plan, records)
+    manifest["counts"]["left_out"] = left_out(place, plan)
+    merged = merge_split(place, plan)
+    problems = [text for m in merged for text in m.problems]
+    if problems:
+        raise IncompleteError(
+            f"{place}: the blocks do not make a whole complex: {'; '.join(problems[:3])}", partial=problems
+        )
+    manifest["split"] = [m.to_json() for m in merged]
+    return manifest
+
+
+def describe(plan: Plan, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The manifest: schema, files and counts of each table."""
     spec = plan.spec
     tables: dict[str, Any] = {}

@@ -43,6 +43,12 @@ def parquet(purpose: str = "writing and reading tables") -> Any:
     return importlib.import_module("pyarrow.parquet")
 
 
+def compute() -> Any:
+    """``pyarrow.compute``, which pyarrow alone does not import."""
+    pyarrow()
+    return importlib.import_module("pyarrow.compute")
+
+
 def check_type(name: str) -> str:
     """The name itself if `arrow_type` knows it."""
     inner = name

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 COMPRESSION = "zstd"
 CHECKED = ".checked"
 SUMS = "SHA256SUMS"
+DOCUMENTS = ("README.md", "croissant.json", "manifest.json", "plan.json")
 _PART = re.compile(r"part-\d{5,}\.parquet")
 
 
@@ -250,6 +251,13 @@ class Directory:
             return {}
         text = self.place.read(SUMS, most=LARGEST).decode("utf-8", "replace")
         return {line[66:]: line[:64] for line in text.splitlines()}
+
+    def unsigned(self, tables: Iterable[str], partitions: int, versions: Any) -> list[str]:
+        """Files of a finished dataset that ``SHA256SUMS`` does not list."""
+        known, rest = self.signed(), range(partitions)
+        files = [*DOCUMENTS, *(table_name(t, i) for t in tables for i in rest), *map(record_name, rest)]
+        later = ("croissant.json",) if is_old(versions) else ()
+        return [name for name in files if name not in known and name not in later]
 
     # ---- partitions ---------------------------------------------------------------------------
     def record(

@@ -229,6 +229,57 @@ def test_a_record_without_its_checksum_is_not_believed(copied: Path, signed: boo
     assert contents(copied) == before
 
 
+@pytest.mark.parametrize(
+    "name", ["README.md", "croissant.json", "manifest.json", "plan.json", "records/part-00001.json"]
+)
+def test_every_file_of_the_dataset_has_a_checksum(copied: Path, name: str) -> None:
+    sums = (copied / "SHA256SUMS").read_text()
+    (copied / "SHA256SUMS").write_text("".join(s for s in sums.splitlines(True) if not s.endswith(f"  {name}\n")))
+    with pytest.raises(FileFormatError, match=f"{name} is missing, or not in SHA256SUMS"):
+        load(copied)
+    assert f"{name}: not in SHA256SUMS" in validate(copied, rows=1, rng=0).problems
+    (copied / "SHA256SUMS").unlink()
+    with pytest.raises(FileFormatError, match="SHA256SUMS is missing or empty"):
+        load(copied)
+
+
+def test_records_are_looked_at_when_opened(copied: Path) -> None:
+    record = copied / "records" / "part-00001.json"
+    record.write_text("{")
+    with pytest.raises(FileFormatError, match=r"part-00001\.json is damaged"):
+        load(copied)
+    record.unlink()
+    with pytest.raises(FileFormatError, match=r"part-00001\.json: missing"):
+        load(copied)
+
+
+@pytest.mark.parametrize(("name", "key"), [
+    ("manifest.json", "licence"), ("manifest.json", "counts"), ("manifest.json", "seed"), ("manifest.json", "splits"),
+    ("plan.json", "title"), ("README.md", ""), ("croissant.json", "license"),
+])  # fmt: skip
+def test_documents_are_what_plan_and_records_give(copied: Path, name: str, key: str) -> None:
+    path = copied / name
+    old = hashlib.sha256(path.read_bytes()).hexdigest()
+    if key:
+        document = json.loads(path.read_text())
+        (document["spec"] if name == "plan.json" else document)[key] = "MIT"
+        path.write_bytes(json_bytes(document))
+    else:
+        path.write_bytes(path.read_bytes() + b"And more.\n")
+    sums = (copied / "SHA256SUMS").read_text()
+    (copied / "SHA256SUMS").write_text(sums.replace(old, hashlib.sha256(path.read_bytes()).hexdigest()))
+    load(copied)
+    problems = validate(copied, rows=1, rng=0).problems
+    assert any("not what plan.json and the records give" in p for p in problems), problems
+
+
+def test_counts_of_a_record_are_those_of_the_rows(copied: Path) -> None:
+    record = copied / "records" / "part-00002.json"
+    record.write_bytes(json_bytes(sealed(json.loads(record.read_text()) | {"failed": 2})))
+    finish(copied)
+    assert "records/part-00002.json: failed is 2, 0 in the table networks" in validate(copied, rows=1, rng=0).problems
+
+
 @pytest.mark.parametrize("seconds", [1e-9, 1e-3])
 def test_networks_left_out_for_time_have_rows(tmp_path: Path, seconds: float) -> None:
     entry = {"kind": "random", "architecture": [3, 10, 1], "count": 2}
