@@ -79,8 +79,14 @@ def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> I
         if len(changed) > 1 and own in changed:
             yield Unsure("several walls within a step: which of them bend cannot be told from points")
             continue
+        gradient = cell_geometry.masked_forms(net, plus)[0][own, :-1]
+        terms = cell_geometry.masked_forms(net, plus, absolute=True)[0][own, :-1]
+        length = float(np.linalg.norm(gradient))
+        clear = length > cell_geometry.NEAR * float(np.linalg.norm(terms))  # else rounding may have turned it
         if not (plus[own] > 0 > minus[own]):
             yield f"{where}: neuron {row['neuron']} of layer {row['layer']} does not change its sign there"
+        elif clear and not np.abs(gradient / length - normal).max() <= cell_geometry.NEAR:
+            yield f"{where}: its normal is not the direction in which its neuron grows"
         jump = (cell_geometry.masked_forms(net, plus)[1] - cell_geometry.masked_forms(net, minus)[1])[:, :-1]
         weight = np.array(row["weight"])
         scale = 1.0 + float(np.abs(jump).max())

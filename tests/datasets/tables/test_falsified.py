@@ -129,6 +129,12 @@ def test_lies_that_slip_through_loose_comparisons(made: tuple[str, Path]) -> Non
     which, folder = made
     data, spec = load(folder), Spec.of(SPECS[which])
     missed: list[str] = []
+    if which == "relu":  # a facet that does not bend has no weight to tell a turned normal by
+        for row in data["facets"].to_arrow().to_pylist():
+            turned = [row["normal"][0] + 0.05, *row["normal"][1:]]
+            lie = {**row, "normal": turned, "offset": sum(a * b for a, b in zip(turned, row["point"]))}
+            if not list(table("facets").check(Networks(spec).item(row["network"]), [lie], spec.tables["facets"])):
+                missed.append(f"facets.normal: {row['normal']} -> {turned}")
     for case, name, column, lie in LIES:
         if case != which:
             continue
