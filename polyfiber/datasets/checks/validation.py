@@ -21,7 +21,7 @@ from ..publishing.manifest import copies
 from ..reader import Dataset, opened
 from ..spec import Spec
 from ..storage.arrow import told
-from ..storage.store import SUMS, Directory, fits, is_old, record_name
+from ..storage.store import SUMS, Directory, fits, is_old, members, record_name
 from ..tables import table
 from ..tables.base import OUT_OF_TIME, Item, Unsure
 from .documents import documents
@@ -202,6 +202,10 @@ def _files(place: Directory, plan: Plan, data: Dataset, monitor: Monitor) -> Ite
     lacking = place.unsigned(plan.spec.tables, len(plan.partitions), plan.versions)
     for name in [*lacking, *(name for name in copies(plan) if name not in known)]:
         yield f"{name}: not in {SUMS}"
+    whole = {*members(plan.spec.tables, len(plan.partitions)), *copies(plan)}
+    for name in known:
+        if name not in whole:
+            yield f"{name}: in {SUMS}, not part of the dataset"
     for i, (name, digest) in enumerate(known.items()):
         try:
             found = place.read_sum(name) if place.has(name) else None

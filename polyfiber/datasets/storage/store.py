@@ -254,8 +254,7 @@ class Directory:
 
     def unsigned(self, tables: Iterable[str], partitions: int, versions: Any) -> list[str]:
         """Files of a finished dataset that ``SHA256SUMS`` does not list."""
-        known, rest = self.signed(), range(partitions)
-        files = [*DOCUMENTS, *(table_name(t, i) for t in tables for i in rest), *map(record_name, rest)]
+        known, files = self.signed(), members(tables, partitions)
         later = ("croissant.json",) if is_old(versions) else ()
         return [name for name in files if name not in known and name not in later]
 
@@ -331,6 +330,12 @@ class Directory:
 def table_name(table: str, index: int) -> str:
     """File of a table and a partition."""
     return f"{table}/{part_name(index)}"
+
+
+def members(tables: Iterable[str], partitions: int) -> list[str]:
+    """Files that `finish` lists, beside copies of inputs."""
+    rest = range(partitions)
+    return [*DOCUMENTS, *(table_name(t, i) for t in tables for i in rest), *map(record_name, rest)]
 
 
 def record_name(index: int) -> str:

@@ -238,6 +238,8 @@ def test_every_file_of_the_dataset_has_a_checksum(copied: Path, name: str) -> No
     with pytest.raises(FileFormatError, match=f"{name} is missing, or not in SHA256SUMS"):
         load(copied)
     assert f"{name}: not in SHA256SUMS" in validate(copied, rows=1, rng=0).problems
+    (copied / "SHA256SUMS").write_text(sums + f"{'0' * 64}  more.txt\n")
+    assert "more.txt: in SHA256SUMS, not part of the dataset" in validate(copied, rows=1, rng=0).problems
     (copied / "SHA256SUMS").unlink()
     with pytest.raises(FileFormatError, match="SHA256SUMS is missing or empty"):
         load(copied)
