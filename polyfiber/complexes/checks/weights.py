@@ -110,10 +110,9 @@ def _exact_parts(frame: Frame, signs: np.ndarray) -> Any:
         level = as_fractions(base[:, :-1])
         for j, matrix in zip(reads, matrices):
             level = level + exact_product(as_fractions(matrix), behind[j - 1])
-        on = signs[column : column + len(base)] > 0
+        if column < frame.n_neurons:  # outputs have no signs; what follows are those of the domain's sides
+            level[~(signs[column : column + len(base)] > 0)] = Fraction(0)
         column += len(base)
-        if len(on) == len(base):  # not so behind the outputs
-            level[~on] = Fraction(0)
         behind.append(level)
     return level
 
