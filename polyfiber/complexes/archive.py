@@ -30,7 +30,7 @@ from ..errors import (
     PolyfiberError,
 )
 from ..network.model import ReLUNetwork
-from ..network.names import printable
+from ..network.names import local_path, printable
 from ..network.piecewise import PiecewiseLinearNetwork
 from ..network.readers.npz import network_of_bytes
 from ..network.writers import network_bytes
@@ -40,7 +40,7 @@ from .blocks.parts import appearing
 from .certificate import Verification
 from .checks import skeleton as checks
 from .complex import PolyhedralComplex
-from .containers import parse_json, read_npz, read_zarr, require_zarr, write_npz, write_zarr
+from .containers import only_zarr, parse_json, read_npz, read_zarr, require_zarr, write_npz, write_zarr
 from .digests import content_digest, domain_digest, network_digest
 from .lattice.archive import get_lattice, put_lattice
 from .lattice.build import LatticeSkeleton
@@ -76,13 +76,13 @@ def _get(store: dict[str, Array], name: str) -> Array:
 
 def save_complex(cx: PolyhedralComplex, path: Any) -> None:
     """Write a complex; the archive appears under its name only when it is whole."""
-    target, kind = Path(path), archive_format(path)
+    target, kind = local_path(path, "an archive"), archive_format(path)
     with cx._lock:
         if cx.dimension:
             _ = cx.vertices  # solved: what is read again are the same numbers
         store = _arrays(cx)
     try:
-        with appearing(target) as temporary:
+        with appearing(target, ours=_is_ours) as temporary:
             _WRITERS[kind](temporary, store)
     except OSError as error:
         raise InputError(f"cannot write the archive {target}: {error.strerror or error}") from None
@@ -153,15 +153,29 @@ def archive_format(path: Any) -> str:
     MissingDependencyError
         Zarr without the package zarr.
     """
-    target = Path(path)
+    target = local_path(path, "an archive")
     kind = target.suffix[1:].lower()
     if kind not in _WRITERS:
         raise InputError(f"the name of an archive ends in .npz or .zarr, found {str(path)!r}")
     if kind == "zarr":
         require_zarr()
-    if target.is_dir() and not (kind == "zarr" and _is_zarr(target)):
-        raise InputError(f"{target} is a directory and holds no archive of a complex; choose another name")
+    if target.is_dir() and not (kind == "zarr" and _is_ours(target)):
+        raise InputError(
+            f"{target} is a directory that is not, or not only, an archive of a complex that `save` wrote; choose another name"
+        )
     return kind
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a folder is an archive that `save_complex` wrote, unchanged and with nothing beside it: it may be replaced."""
+    try:
+        store = read_zarr(path)
+        header = _header(store)
+        digests = header.pop("digests")
+        content = content_digest({**store, "header": np.array(json.dumps(header))})
+        return only_zarr(path, set(store)) and bool(content == digests["content"])
+    except Exception:  # whatever a folder of others leads to in zarr and json
+        return False
 
 
 def _is_zarr(path: Path) -> bool:
@@ -179,7 +193,7 @@ def load_complex(path: Any) -> PolyhedralComplex:
     BudgetExceededError
         More memory than there is.
     """
-    file = Path(path)
+    file = local_path(path, "an archive")
     try:
         return _loaded(_read(file))
     except FileNotFoundError:

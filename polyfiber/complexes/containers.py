@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import stat
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -258,6 +259,18 @@ def _frame_size(path: Path) -> int | None:
         return None
     value = int.from_bytes(head[at : at + width], "little")
     return value + 256 if flag == 1 else value
+
+
+_ZARR_FILES = re.compile(r"zarr\.json|([A-Za-z0-9_]+)/(zarr\.json|c|c/\d+(/\d+)*)")
+
+
+def only_zarr(path: Path, names: Container[str]) -> bool:
+    """Whether a folder is a Zarr group of arrays of these names, and holds nothing else: no other file, no link."""
+    try:
+        found = [_ZARR_FILES.fullmatch(file.relative_to(path).as_posix()) for file, _ in _files(path)]
+    except (OSError, FileFormatError):
+        return False
+    return bool(found) and all(m is not None and (m[1] is None or m[1] in names) for m in found)
 
 
 def write_zarr(path: Path, store: dict[str, Array]) -> None:

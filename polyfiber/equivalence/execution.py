@@ -22,6 +22,7 @@ from ..budget import Budget, Monitor
 from ..domain import Polyhedron
 from ..errors import FileFormatError, InputError, ShapeError
 from ..network.model import ReLUNetwork
+from ..network.names import local_path
 
 STEP = 0.5 + 2.0**-12
 """By how many steps a rounded value may be off, float32 arithmetic of one division and one product included."""
@@ -227,7 +228,7 @@ def write_qdq(net: ReLUNetwork, path: str | Path) -> None:
     graph = helper.make_graph(nodes, "copy", ends[:1], ends[1:], constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
     onnx.checker.check_model(model)
-    Path(path).write_bytes(model.SerializeToString())
+    local_path(path, "a network").write_bytes(model.SerializeToString())
 
 
 def read_qdq(path: str | Path, domain: Polyhedron) -> ReLUNetwork:
@@ -252,7 +253,7 @@ def read_qdq(path: str | Path, domain: Polyhedron) -> ReLUNetwork:
     """
     import onnx
 
-    file = Path(path)
+    file = local_path(path, "a network")
     try:
         graph = onnx.load_model_from_string(file.read_bytes()).graph
     except Exception as error:  # the parser of protocol buffers raises its own

@@ -16,6 +16,7 @@ from ..bounds.tree import Tree
 from ..domain import Box, Polyhedron
 from ..errors import FileFormatError, PolyfiberError
 from ..network.model import ReLUNetwork
+from ..network.names import local_path
 from ..verdict import Verdict
 from .answer import Equivalence
 from .bounds.near_equal import NearEqual, Question
@@ -59,7 +60,7 @@ def save_answer(answer: Equivalence, path: str | Path) -> None:
     }  # fmt: skip
     if relative is not None:
         data["relative"] = _texts(relative)
-    Path(path).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    local_path(path, "an answer").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
 
 
 def load_answer(path: str | Path) -> Equivalence:
@@ -70,7 +71,7 @@ def load_answer(path: str | Path) -> Equivalence:
     FileFormatError
         No such file, or one that `save_answer` did not write.
     """
-    file = Path(path)
+    file = local_path(path, "an answer")
     try:
         if file.stat().st_size > LARGEST:
             raise FileFormatError(f"{file} has {file.stat().st_size} bytes; an answer has at most {LARGEST}")

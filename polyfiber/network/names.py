@@ -1,10 +1,13 @@
-"""Names from files, fit to be shown."""
+"""Names of files and from files: paths that are none of an address, texts fit to be shown."""
 
 from __future__ import annotations
 
+import os
+import re
+from pathlib import Path
 from typing import Any
 
-from ..errors import FileFormatError
+from ..errors import FileFormatError, InputError
 
 HEADS = ("sigmoid", "softmax", "log-softmax", "argmax")
 """What outputs of networks may be the logits of."""
@@ -17,6 +20,28 @@ def known_head(value: Any) -> str | None:
     if value not in HEADS:
         raise FileFormatError(f"the file states the head {printable(repr(value))}; known are {', '.join(HEADS)}")
     return str(value)
+
+
+def local_path(path: Any, what: str = "a file") -> Path:
+    """A path of this machine.
+
+    Raises
+    ------
+    InputError
+        No path; or an address such as ``s3://bucket/x``, which would otherwise name a folder ``s3:`` here.
+    """
+    try:
+        text = os.fspath(path)
+    except TypeError:
+        raise InputError(f"{what} is named by its path, found {printable(repr(path))}") from None
+    text = os.fsdecode(text)
+    found = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/", text)  # a Path drops one of the slashes
+    if found:
+        raise InputError(
+            f"{printable(text)!r}: {what} lies on this machine, found an address of {found[1]}://; addresses are for datasets "
+            "(polyfiber dataset, polyfiber.datasets): copy the file here first"
+        )
+    return Path(text)
 
 
 def printable(text: str, limit: int = 200) -> str:

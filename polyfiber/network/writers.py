@@ -21,6 +21,7 @@ import numpy as np
 from .._typing import Array, FloatName
 from ..errors import InputError
 from .model import ReLUNetwork
+from .names import local_path
 from .onnx_writer import float_type, head_of, onnx_bytes
 from .piecewise import AffineMap, PiecewiseLinearNetwork
 from .readers.npz import FORMAT, VERSION
@@ -64,7 +65,7 @@ def write_network(
     >>> pf.read_network(path) == net
     True
     """
-    target = Path(path)
+    target = local_path(path, "a network")
     writer = _WRITERS.get(target.suffix.lower())
     if writer is None:
         raise InputError(f"cannot write {target.suffix or 'a file without suffix'!r}; expected {', '.join(_WRITERS)}")

@@ -20,6 +20,7 @@ from ..domain import Box, Polyhedron
 from ..equivalence.bounds.difference_network import difference_network
 from ..errors import InputError, PolyfiberError, ShapeError
 from ..network.model import ReLUNetwork
+from ..network.names import local_path
 from ..network.piecewise import PiecewiseLinearNetwork, function_chain, require_network
 from ..network.readers import read_network
 from ..plots.windows import Window, around, plane_window, window_of
@@ -208,7 +209,7 @@ def report(
 
 
 def _target(path: Any) -> Path:
-    target = Path(path)
+    target = local_path(path, "a page")
     if target.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"a page is written to a name that ends in .html, found {target.name!r}")
     if target.is_dir() or not target.parent.is_dir() or not os.access(target.parent, os.W_OK):
@@ -225,7 +226,7 @@ def _is_layers(net: Any) -> bool:
 def _network(net: Any, what: str) -> tuple[Any, str, Path | None]:
     """A network, its name and its file."""
     if isinstance(net, str | os.PathLike):
-        file = Path(net)
+        file = local_path(net, "a network")
         return require_network(read_network(file)), file.name, file
     if not isinstance(net, ReLUNetwork | PiecewiseLinearNetwork):
         raise InputError(

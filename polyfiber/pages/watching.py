@@ -13,6 +13,7 @@ from ..complexes.complex import PolyhedralComplex
 from ..domain import Polyhedron
 from ..errors import IncompleteError, InputError, MissingDependencyError
 from ..network.model import ReLUNetwork
+from ..network.names import local_path
 from ..network.piecewise import PiecewiseLinearNetwork, require_chain
 from ..network.readers import from_sklearn, from_torch
 
@@ -113,7 +114,7 @@ class Watch:
 
     def film(self, path: Any, *, frames_per_second: float = 4.0, **options: Any) -> Path:
         """Write an animated ``.gif`` of the complexes; options as of `PolyhedralComplex.plot`."""
-        target = Path(path)
+        target = local_path(path, "a film")
         if target.suffix.lower() != ".gif":
             raise InputError(f"a film is written as .gif, found {target.name!r}")
         if not frames_per_second > 0:

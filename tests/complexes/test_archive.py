@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +62,52 @@ def test_places_that_cannot_be_written_to(tmp_path: Path) -> None:
             pytest.importorskip("zarr")
         (tmp_path / name).mkdir()
         (tmp_path / name / "zarr.json").write_text("{}")
-        with pytest.raises(InputError, match="holds no archive"):
+        with pytest.raises(InputError, match="is a directory that is not"):
             cx.save(tmp_path / name)
         assert (tmp_path / name / "zarr.json").exists()  # what others keep there is not replaced
+
+
+@pytest.mark.parametrize("kind", ["header", "copy", "more", "loose", "inside", "damaged", "nested"])
+def test_a_zarr_group_of_others_is_not_replaced(tmp_path: Path, kind: str) -> None:
+    """One with an array named as ours; one of ours to which something was added."""
+    zarr = pytest.importorskip("zarr")
+    cx = pf.canonical_complex(pf.ReLUNetwork.random((2, 3, 1), rng=2))
+    path = tmp_path / "mine.zarr"
+    if kind in ("header", "copy"):
+        group = zarr.open_group(path, mode="w", zarr_format=3)
+        group.create_array("header", shape=(3,), dtype="f8")[:] = 1
+        group.create_array("years_of_data", shape=(3,), dtype="f8")[:] = 7
+        if kind == "copy":  # with the header of an archive
+            cx.save(tmp_path / "ours.zarr")
+            shutil.rmtree(path / "header")
+            shutil.copytree(tmp_path / "ours.zarr" / "header", path / "header")
+    else:
+        cx.save(path)
+        if kind == "more":
+            zarr.open_group(path, mode="a").create_array("years_of_data", shape=(3,), dtype="f8")[:] = 7
+        elif kind == "nested":
+            zarr.open_group(path, mode="a").create_group("more").create_array("years", shape=(3,), dtype="f8")[:] = 7
+        elif kind == "damaged":
+            (path / "words" / "zarr.json").write_text("{}")
+        else:
+            (path / ("notes.txt" if kind == "loose" else "words/c/notes.txt")).write_text("ten years")
+    before = {p: p.read_bytes() for p in path.rglob("*") if p.is_file()}
+    with pytest.raises(InputError, match="is a directory that is not"):
+        cx.save(path)
+    assert {p: p.read_bytes() for p in path.rglob("*") if p.is_file()} == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == (
+        ["mine.zarr", "ours.zarr"] if kind == "copy" else ["mine.zarr"]
+    )
+
+
+@pytest.mark.parametrize("address", ["memory://a/c.zarr", "foo://b/c.npz", Path("s3://b/c.npz")])
+def test_addresses_are_no_archives(tmp_path: Path, address: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    cx = pf.canonical_complex(pf.ReLUNetwork.random((2, 3, 1), rng=2))
+    for attempt in (cx.save, pf.PolyhedralComplex.load):
+        with pytest.raises(InputError, match="addresses are for datasets"):
+            attempt(address)
+    assert not list(tmp_path.iterdir())
 
 
 def test_damaged_archives_are_refused(tmp_path: Path) -> None:

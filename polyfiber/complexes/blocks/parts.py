@@ -6,6 +6,7 @@ A part appears under its name only when it is whole and on the disk.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 import zipfile
@@ -20,7 +21,7 @@ import numpy as np
 from ..._typing import Array
 from ...errors import FileFormatError, InputError, MissingDependencyError
 from ...network.names import printable
-from ..containers import largest, open_zarr, read_npz, regular, require_zarr
+from ..containers import largest, only_zarr, open_zarr, read_npz, regular, require_zarr
 from .contents import Cells
 
 Columns = dict[str, Any]
@@ -60,19 +61,21 @@ def require(format: str) -> None:
 
 
 @contextmanager
-def appearing(path: Path) -> Iterator[Path]:
+def appearing(path: Path, *, ours: Callable[[Path], bool] = lambda path: False) -> Iterator[Path]:
     """A name to write to, in a new folder beside ``path``; at the end it is flushed and takes the place of ``path``.
 
-    What is there already is replaced; after an error nothing is left behind. Nobody can guess the folder's name and put
-    a link there.
+    A file that is there is replaced, a folder only where it is one of ``ours``; after an error nothing is left behind.
+    Nobody can guess the new folder's name and put a link there.
     """
     folder = Path(tempfile.mkdtemp(prefix=".", suffix=".part", dir=path.parent))
     temporary = folder / path.name
     try:
         yield temporary
         _flush(temporary)
-        if path.is_dir():
-            remove(path)
+        if path.is_dir() and not path.is_symlink():
+            if not ours(path):
+                raise InputError(f"{path} is a directory that was not written by this; it is left alone")
+            os.rename(path, folder / "old")
         os.replace(temporary, path)
         _flush_directory(path.parent)
     finally:
@@ -81,7 +84,7 @@ def appearing(path: Path) -> Iterator[Path]:
 
 def write_part(path: Path, pieces: Iterable[Columns], *, format: str) -> int:
     """Write the pieces of one part; returns its bytes."""
-    with appearing(path) as temporary:
+    with appearing(path, ours=is_part) as temporary:
         _WRITERS[format](temporary, pieces)
         return _size(temporary)
 
@@ -101,6 +104,27 @@ def read_part(path: Path, *, format: str) -> Iterable[Columns]:
     except (FileFormatError, *DAMAGE) as error:
         text = printable(str(error), 1200)
         raise FileFormatError(f"{path} is not a readable part of a stream of cells: {text}") from None
+
+
+_PART = re.compile(r"\d+-[0-9a-f]{16}\.(npz|parquet|zarr)")
+_UNFINISHED = re.compile(r"\.[a-z0-9_]{8}\.part")
+_COLUMNS = {
+    name + end for name in ("plus", "minus", "unbounded", "A", "a", "vertices", "rays") for end in ("", "_indptr")
+}
+
+
+def is_part(path: Path) -> bool:
+    """Whether this can be nothing but a part: named as one, and where it is a folder with the arrays of one alone."""
+    if _PART.fullmatch(path.name) is None or path.is_symlink():
+        return False
+    return only_zarr(path, _COLUMNS) if path.suffix == ".zarr" else path.is_file()
+
+
+def is_unfinished(path: Path) -> bool:
+    """Whether this can be nothing but a folder of `appearing` with what a killed run left of one part."""
+    if _UNFINISHED.fullmatch(path.name) is None or path.is_symlink() or not path.is_dir():
+        return False
+    return all(_PART.fullmatch(p.name) or (p.name == "old" and p.is_dir()) for p in path.iterdir())
 
 
 def remove(path: Path) -> None:

@@ -22,6 +22,7 @@ from ...domain import Box, Polyhedron
 from ...errors import FileFormatError, InputError
 from ...kernels.complexes import faces as fk
 from ...network.model import ReLUNetwork
+from ...network.names import local_path
 from ...network.piecewise import PiecewiseLinearNetwork
 from ...words import one_line
 from ..containers import parse_json, regular
@@ -144,7 +145,7 @@ class CellStore:
     __repr__ = one_line
 
     def __init__(self, directory: Any) -> None:
-        self.directory = Path(directory)
+        self.directory = local_path(directory, "a directory of cells")
         path = self.directory / "manifest.json"
         try:
             if not path.exists():
@@ -357,7 +358,7 @@ class CellStore:
 
     # ---- writing ----------------------------------------------------------------------------
     def clean(self) -> None:
-        """Forget an unfinished line and remove parts that no line names."""
+        """Forget an unfinished line and remove parts that no line names; whatever is no part is left alone."""
         if self.cells_folder.is_symlink():
             raise FileFormatError(f"{self.cells_folder} is a link; what it points to is left alone")
         lines = self._lines()
@@ -366,7 +367,7 @@ class CellStore:
             os.truncate(journal, lines[-1][1] if lines else 0)
         listed = {entry["name"] for count, _ in lines for entry in count.extra["files"].values()}
         for path in self.cells_folder.iterdir():
-            if path.name not in listed:
+            if path.name not in listed and (parts.is_part(path) or parts.is_unfinished(path)):
                 parts.remove(path)
 
     def finish(self) -> None:

@@ -22,7 +22,9 @@ from ...budget import Budget, Monitor
 from ...domain import Polyhedron
 from ...errors import InputError, PolyfiberError
 from ...network.model import ReLUNetwork
+from ...network.names import local_path
 from ...network.piecewise import PiecewiseLinearNetwork
+from ...network.writers import network_bytes
 from ..containers import regular
 from ..digests import network_digest
 from ..skeleton.arrays import Frame, make_frame
@@ -127,6 +129,7 @@ def write_cells(
     ...     sum(len(cells) for cells in pf.read_cells(place).cells(2)) == total.f_vector[2]
     True
     """
+    folder = local_path(directory, "a directory of cells")
     monitor = Monitor(budget, progress)
     parts.require(file_format)
     frame = make_frame(network, domain)
@@ -134,7 +137,7 @@ def write_cells(
     options = {"unbounded": bool(unbounded), "maps": bool(maps), "vertices": bool(vertices)}
     manifest = _manifest(network, domain, frame, chosen, file_format, options)
     room, most = rooms(frame, budget, workers, dims=chosen, lookup=unbounded or vertices, incidence=vertices)
-    store = _open(Path(directory), network, manifest, resume=resume)
+    store = _open(folder, network, manifest, resume=resume)
     with _locked(store) as journal:
         store.clean()
         missing = complement((count.block for count in store.counts()), network=network)
@@ -209,7 +212,7 @@ def _open(
         return store
     if directory.exists() and not directory.is_dir():
         raise InputError(f"{directory} is a file; expected a directory")
-    if directory.exists() and any(p.name not in ("cells", "network.npz", ".lock") for p in directory.iterdir()):
+    if directory.exists() and not all(_is_begun(p, network) for p in directory.iterdir()):
         raise InputError(f"{directory} is not empty and holds no cells; choose another directory")
     try:
         (directory / "cells").mkdir(parents=True, exist_ok=True)
@@ -218,6 +221,15 @@ def _open(
         raise InputError(f"cannot write to {directory}: {error}") from None
     parts.write_text(directory / "manifest.json", json.dumps(manifest, indent=2) + "\n")
     return CellStore(directory)
+
+
+def _is_begun(path: Path, network: ReLUNetwork | PiecewiseLinearNetwork) -> bool:
+    """Whether a run of this network that was killed before its manifest left this: an empty folder, the network."""
+    if path.is_symlink():
+        return False
+    if path.name == "cells":
+        return path.is_dir() and not any(path.iterdir())
+    return path.name == "network.npz" and path.is_file() and path.read_bytes() == network_bytes(network)
 
 
 @contextmanager

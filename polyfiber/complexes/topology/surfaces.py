@@ -14,6 +14,7 @@ from ..._typing import Array, BoolArray, FloatArray, IntArray
 from ...budget import Budget, Monitor, heed, heed_memory
 from ...errors import InputError
 from ...kernels.complexes import incidence
+from ...network.names import local_path
 from ...numerics import exact
 from .normals import against, cross, unit_normals
 
@@ -159,10 +160,7 @@ class Mesh:
 
 def require_path(path: Any) -> Path:
     """The path that a file is named by."""
-    try:
-        return Path(path)
-    except TypeError:
-        raise InputError(f"a file is named by its path, found {path!r}") from None
+    return local_path(path)
 
 
 def write_text(text: str, path: Any) -> None:

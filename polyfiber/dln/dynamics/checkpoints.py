@@ -10,6 +10,7 @@ import numpy as np
 
 from ..._typing import FloatArray
 from ...errors import FileFormatError, InputError
+from ...network.names import local_path
 from ...network.readers import read_chain
 from ...network.readers.npz import read_arrays
 
@@ -33,7 +34,7 @@ def read_weights(path: str | Path) -> tuple[list[FloatArray], list[str]]:
     FileFormatError
         Missing, damaged, or without a matrix.
     """
-    path = Path(path)
+    path = local_path(path, "weights")
     if path.suffix.lower() == ".npz":
         arrays = read_arrays(path)
         matrices = [n for n, a in arrays.items() if a.ndim == 2]
@@ -80,7 +81,7 @@ def read_checkpoints(paths: str | Path | Sequence[str | Path]) -> list[list[Floa
     ([1.0, 2.25, 4.0], 1.0)
     """
     if isinstance(paths, str | Path):
-        path = Path(paths)
+        path = local_path(paths, "weights")
         if path.is_dir():
             files = sorted((p for p in path.iterdir() if p.is_file()), key=lambda p: (_natural(p.stem), p.name))
             if not files:
@@ -90,7 +91,7 @@ def read_checkpoints(paths: str | Path | Sequence[str | Path]) -> list[list[Floa
         if stacks is not None:
             return stacks
         return [_linear(path)]
-    return [_linear(Path(p)) for p in paths]
+    return [_linear(local_path(p, "weights")) for p in paths]
 
 
 def _stacks(path: Path) -> list[list[FloatArray]] | None:

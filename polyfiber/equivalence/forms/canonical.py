@@ -19,6 +19,7 @@ from ...errors import FileFormatError, InputError, NumericalError
 from ...kernels.fibers import canonical as kernels
 from ...network.float_or_rational import within_floats
 from ...network.model import ReLUNetwork
+from ...network.names import local_path
 from ...network.piecewise import require_chain
 from ...network.readers.npz import read_arrays
 from ...numerics.rounding import UNIT
@@ -304,7 +305,7 @@ class CanonicalForm:
         """Write the form as ``.npz`` (no pickle)."""
         arrays = {f"layer{i}": rows for i, rows in enumerate(self.layers)}
         facts = np.array([FORMAT_VERSION, self.inputs, self.outputs, len(self.layers)], dtype=np.int64)
-        with open(path, "wb") as file:
+        with local_path(path, "a form").open("wb") as file:
             np.savez(
                 file, facts=facts, text=np.array([self.kind, self.decides]), hyperplanes=self.hyperplanes,
                 weights=self.weights, slope=self.slope, constant=self.constant, orientation=self.orientation,
@@ -320,7 +321,7 @@ class CanonicalForm:
         FileFormatError
             Not such a file, or a newer version of the format.
         """
-        data = read_arrays(Path(path))
+        data = read_arrays(local_path(path, "a form"))
         try:
             version, inputs, outputs, n = (int(v) for v in data["facts"])
             if version > FORMAT_VERSION:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import FileFormatError, InputError, MissingDependencyError
+from ...network.names import local_path
 from .formulas import Both, Either, Formula, Linear, Variable, compare
 
 LARGEST = 1 << 26
@@ -110,7 +111,7 @@ def read_query(path: str | Path) -> Query:
     >>> query.version, query.networks[0].n_inputs, len(query.formula.parts)
     (1, 1, 2)
     """
-    file = Path(path)
+    file = local_path(path, "a query")
     try:
         if file.stat().st_size > LARGEST:
             raise FileFormatError(f"{file} has {file.stat().st_size} bytes; a query has at most {LARGEST}")

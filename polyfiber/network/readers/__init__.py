@@ -12,6 +12,7 @@ from typing import Any
 
 from ...errors import FileFormatError, InputError
 from ..model import ReLUNetwork
+from ..names import local_path
 from ..piecewise import PiecewiseLinearNetwork, require_chain
 from .files import naming, read_bytes
 from .sklearn import from_sklearn
@@ -63,7 +64,7 @@ def read_network(path: str | Path) -> ReLUNetwork | PiecewiseLinearNetwork:
     >>> pf.read_network(path)
     ReLUNetwork(2-3-1, float64, 13 parameters, from net.npz)
     """
-    where = Path(path)
+    where = local_path(path, "a network")
     source: dict[str, Any] = {"file": where.name}
     with naming(where):
         data = read_bytes(where)

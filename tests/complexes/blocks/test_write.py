@@ -181,7 +181,8 @@ def test_a_torn_line_and_stray_parts_are_forgotten(tmp_path: Path, whole: pf.Pol
     lines = journal.read_bytes().splitlines(keepends=True)
     assert len(lines) > 4
     journal.write_bytes(b"".join(lines[:3]) + lines[3][:40])
-    (tmp_path / "cells" / ".3-stray.npz.17").write_bytes(b"half")
+    (tmp_path / "cells" / ".abcd_123.part").mkdir()
+    (tmp_path / "cells" / ".abcd_123.part" / "3-0000000000000000.npz").write_bytes(b"half")
     (tmp_path / "cells" / "3-0000000000000000.npz").write_bytes(b"whole, but of no block")
     with pytest.raises(FileFormatError, match="of a complete store, its blocks are 3"):
         pf.read_cells(tmp_path).counts()
@@ -237,6 +238,7 @@ def test_columns_of_other_types_and_shapes_are_refused(tmp_path: Path, file_form
     ]  # fmt: skip
     for change in changes:
         piece = {name: values for name, values in {**whole, **change}.items() if values is not None}
+        parts.remove(part)
         parts.write_part(part, [piece], format=file_format)
         with pytest.raises(FileFormatError, match=r"column|positive and negative"):
             list(pf.read_cells(tmp_path).cells(2))
@@ -291,6 +293,72 @@ def test_directories_that_do_not_fit(tmp_path: Path) -> None:
     (place / "manifest.json").write_text("{")
     with pytest.raises(FileFormatError, match="cannot be read"):
         pf.read_cells(place)
+
+
+@pytest.mark.parametrize("file_format", ["npz", "parquet", "zarr"])
+def test_what_others_keep_there_is_left_alone(tmp_path: Path, file_format: Any) -> None:
+    """Whatever has no manifest, and whatever lies among the parts and is none."""
+    net = pf.ReLUNetwork.random((2, 6, 1), rng=0)
+    for name in (
+        "cells/results.csv",
+        "cells/experiment1/a/b.csv",
+        "network.npz",
+        ".lock",
+        "cells/2-0123456789abcdef.npz",
+    ):
+        place = tmp_path / name.replace("/", "-")
+        file = place / name
+        file.parent.mkdir(parents=True)
+        file.write_text("ten years")
+        for resume in (False, True):
+            with pytest.raises(InputError, match="is not empty and holds no cells"):
+                pf.write_cells(net, place, file_format=file_format, resume=resume)
+        assert file.read_text() == "ten years"
+        assert [p for p in place.rglob("*") if p.is_file()] == [file]
+    place = tmp_path / "killed"  # what a run leaves that is killed before its manifest
+    (place / "cells").mkdir(parents=True)
+    net.save(place / "network.npz")
+    assert pf.write_cells(net, place, file_format=file_format, resume=True).complete
+    mine = [
+        "results.csv",
+        ".abcd_123.part/thesis.tex",
+        "2-0123456789abcdef.zarr/thesis.tex",
+        "deep/2-0123456789abcdef.npz",
+    ]
+    for name in mine:
+        (place / "cells" / name).parent.mkdir(exist_ok=True)
+        (place / "cells" / name).write_text("ten years")
+    manifest = json.loads((place / "manifest.json").read_text())
+    (place / "manifest.json").write_text(json.dumps({**manifest, "complete": False}))
+    (place / "blocks.jsonl").write_text("")
+    assert pf.write_cells(net, place, file_format=file_format, resume=True).complete
+    assert all((place / "cells" / name).read_text() == "ten years" for name in mine)
+    assert "are not in the journal" in pf.read_cells(place).check()[0]
+
+
+def test_a_folder_under_the_name_of_a_part_is_left_alone(tmp_path: Path) -> None:
+    net = pf.ReLUNetwork.random((2, 6, 1), rng=0)
+    pf.write_cells(net, tmp_path, file_format="npz")
+    (part,) = (tmp_path / "cells").iterdir()
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    (tmp_path / "manifest.json").write_text(json.dumps({**manifest, "complete": False}))
+    (tmp_path / "blocks.jsonl").write_text("")
+    part.unlink()
+    part.mkdir()
+    (part / "thesis.tex").write_text("ten years")
+    with pytest.raises(InputError, match="left alone"):
+        pf.write_cells(net, tmp_path, file_format="npz", resume=True)
+    assert (part / "thesis.tex").read_text() == "ten years"
+
+
+@pytest.mark.parametrize("address", ["foo://b/x", "memory://x/y", "s3://bucket/x", Path("s3://bucket/x")])
+def test_addresses_are_no_folders(tmp_path: Path, address: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    net = pf.ReLUNetwork.random((2, 3, 1), rng=0)
+    for attempt in (lambda: pf.write_cells(net, address, file_format="npz"), lambda: pf.read_cells(address)):
+        with pytest.raises(InputError, match="addresses are for datasets"):
+            attempt()
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="flock")
