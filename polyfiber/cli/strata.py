@@ -261,13 +261,15 @@ def geodesic(
         "shortest": g.shortest,
         "local_minimum": None if test is None else test.verdict.value,
         "conjugate_points": None if test is None else test.index,
-        "tried": [{"from": name, "length": length} for name, length in g.tried],
+        "homotopy_classes": g.classes,
+        "homotopy": g.homotopy,
+        "tried": [{"from": a.curve, "length": a.length, "homotopy": a.homotopy} for a in g.tried],
     }
     if tell(g.sentence, facts, json=output.json):
         shape = "x".join(map(str, g.start.shape))
         show_facts(facts, title=f"geodesic between {shape} matrices", leave_out=("tried", "shape"))
-        for name, length in g.tried:
-            print(f"from {name}: {shown(length)}")
+        for attempt in g.tried:
+            print(f"from {attempt.curve}: {shown(attempt.length)}, class {attempt.homotopy}")
 
 
 def critical(

@@ -15,7 +15,8 @@ import numpy as np
 from .._typing import FloatArray, RngLike
 from ..errors import MissingDependencyError
 from ._inputs import as_depth
-from .geodesics.boundary import geodesic, logarithm
+from .geodesics.boundary import geodesic
+from .geodesics.distances import logarithm
 from .geodesics.hamilton import exponential
 from .space.balanced import random_balanced
 from .space.metrics import metric

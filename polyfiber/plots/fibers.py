@@ -16,7 +16,7 @@ from .style import WALLS, axes
 from .windows import around
 
 if TYPE_CHECKING:
-    from ..dln.geodesics.boundary import Geodesic
+    from ..dln.geodesics.result import Geodesic
 
 
 def plot_translation(

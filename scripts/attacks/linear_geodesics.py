@@ -42,7 +42,7 @@ def main() -> None:
         clock = time.process_time()
         try:
             g = pf.dln.geodesic(a, b, depth, explicit=r > 1)
-        except pf.PolyfiberError as error:
+        except pf.errors.PolyfiberError as error:
             tally["not solved"] += 1
             print(f"not solved: d {d}, depth {depth}, rank {r}, pair {i}: {error}")
             continue

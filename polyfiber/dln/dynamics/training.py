@@ -13,7 +13,8 @@ from ..._typing import FloatArray, IntArray
 from ...errors import InputError, PolyfiberError, ShapeError
 from ...words import one_line
 from .._inputs import as_finite, as_layers, as_positive
-from ..geodesics.boundary import Geodesic, geodesic
+from ..geodesics.boundary import geodesic
+from ..geodesics.result import Geodesic
 from ..space.balanced import imbalance, invariants
 from ..space.entropies import entropy
 from ..space.submersion import product

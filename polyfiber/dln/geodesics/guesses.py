@@ -137,16 +137,46 @@ def aligned_chords(start: End, finish: End, depth: float, *, starts: int) -> lis
 
 def turning_frames(start: End, finish: End, depth: float, *, keep: int = 3) -> list[Guess]:
     """Curves along which singular vectors turn at constant speed, for the ``keep`` cheapest signs of the vectors."""
-    from scipy.linalg import expm
+    return [_turning(start, finish, depth, *turn) for turn in _turns(start, finish, depth)[:keep]]
 
-    r, s = start.rank, len(start.values)
+
+def longer_turns(start: End, finish: End, depth: float, *, most: int = 12) -> Iterator[Guess]:
+    """Turns that `guesses` does not try: dearer signs, and one plane of a frame or polar factor the long way round."""
+    turns = _turns(start, finish, depth)
+    weights = _turn_weights(start, finish, depth)
+    others = turns[3:most]
+    for _, omega, eta in turns[:2]:
+        for left, right in ((_long_way(omega), eta), (omega, _long_way(eta))):
+            others.append((_turn_cost(weights, left, right), left, right))
+    if start.shape == (start.rank, start.rank):
+        yield _polar_turn(start, finish, depth, far=True)
+    for turn in sorted(others, key=lambda turn: turn[0]):
+        yield _turning(start, finish, depth, *turn)
+
+
+def _turn_weights(start: End, finish: End, depth: float) -> tuple[FloatArray, FloatArray]:
+    """Inverse coefficients of the metric half way, off the diagonal, and the singular values there."""
     n = DEEP if math.isinf(depth) else int(depth)
     l0, l1 = (e.values ** (1.0 / n) for e in (start, finish))
     middle = (0.5 * (l0 + l1)) ** n
     a = operator_coefficients(middle[:, None], middle, n)
+    off = np.arange(len(middle))[:, None] != np.arange(len(middle))
     with np.errstate(divide="ignore"):
-        weight = np.where(start.mask & (np.arange(s)[:, None] != np.arange(s)), 1.0 / a, 0.0)
-    options = []
+        return np.where(start.mask & off, 1.0 / a, 0.0), middle
+
+
+def _turn_cost(weights: tuple[FloatArray, FloatArray], omega: FloatArray, eta: FloatArray) -> float:
+    """Squared speed of the turn half way: of ``omega Sigma - Sigma eta`` without its diagonal."""
+    weight, middle = weights
+    z = omega * middle - middle[:, None] * eta
+    return float((weight * z * z).sum())
+
+
+def _turns(start: End, finish: End, depth: float) -> list[tuple[float, FloatArray, FloatArray]]:
+    """Logarithms of the turns of both singular frames for different signs of the vectors, the cheapest first."""
+    r, s = start.rank, len(start.values)
+    weights = _turn_weights(start, finish, depth)
+    options: list[tuple[float, FloatArray, FloatArray]] = []
     patterns = itertools.product((1.0, -1.0), repeat=r) if r <= 6 else _few_signs(r)
     for signs in patterns:
         logs = []
@@ -164,38 +194,51 @@ def turning_frames(start: End, finish: End, depth: float, *, keep: int = 3) -> l
         if len(logs) < 2:
             continue
         omega, eta = logs
-        # velocity in the singular frame of the middle: omega Sigma - Sigma eta, without the diagonal
-        z = omega * middle - middle[:, None] * eta
-        options.append((float((weight * z * z).sum()), omega, eta))
-    options.sort(key=lambda o: o[0])
-    out = []
-    for square, omega, eta in options[:keep]:
-        radii = math.sqrt(n * float((l0**2).sum())), math.sqrt(n * float((l1**2).sum()))
-        unit0, unit1 = l0 / radii[0], l1 / radii[1]
-        centre = math.sqrt(n) * float(np.linalg.norm(0.5 * (unit0 + unit1)))
-        angle = math.sqrt(square / (0.25 * sum(radii) ** 2) + n * float(((unit1 - unit0) ** 2).sum())) / max(
-            centre, 0.1
-        )
-        angle = min(angle, 3.1)
+        options.append((_turn_cost(weights, omega, eta), omega, eta))
+    options.sort(key=lambda option: option[0])
+    return options
 
-        def at(
-            t: float, omega: FloatArray = omega, eta: FloatArray = eta, angle: float = angle, radii: tuple = radii,
-            unit0: FloatArray = unit0, unit1: FloatArray = unit1,
-        ) -> FloatArray:  # fmt: skip
-            x = (1.0 - t) * radii[0] + t * radii[1] * math.cos(angle)
-            y = t * radii[1] * math.sin(angle)
-            turned = math.atan2(y, x) / angle if angle > 1e-9 else t
-            unit = (1.0 - turned) * unit0 + turned * unit1
-            unit = unit * (math.hypot(x, y) / (math.sqrt(n) * float(np.linalg.norm(unit))))
-            left, right = start.left @ expm(turned * omega), start.right @ expm(turned * eta)
-            return np.asarray((left * unit**n) @ right.T)
 
-        step = 1e-6
-        velocity = (at(step) - start.W) / step
-        straight = radii[0] ** 2 + radii[1] ** 2 - 2.0 * radii[0] * radii[1] * math.cos(angle)
-        scale = math.sqrt(DEEP) if math.isinf(depth) else 1.0
-        out.append(Guess("frames", at, velocity, scale * math.sqrt(max(straight, 0.0))))
-    return out
+def _long_way(log: FloatArray) -> FloatArray:
+    """The logarithm with its largest angle theta replaced by theta - 2 pi; a full turn of the last two axes for zero."""
+    values, vectors = np.linalg.eigh(1j * log)
+    w = vectors[:, -1]
+    plane = 2.0 * np.imag(np.outer(w, w.conj()))
+    if values[-1] < 1e-9 * (1.0 + abs(values[0])):
+        plane = np.zeros_like(log)
+        if len(log) > 1:
+            plane[0, 1], plane[1, 0] = -1.0, 1.0
+    elif float(np.vdot(plane, log)) < 0:
+        plane = -plane
+    return np.asarray(log - 2.0 * math.pi * plane)
+
+
+def _turning(start: End, finish: End, depth: float, square: float, omega: FloatArray, eta: FloatArray) -> Guess:
+    """The curve whose frames turn by the two logarithms; ``square`` is the squared speed of the turn half way."""
+    from scipy.linalg import expm
+
+    n = DEEP if math.isinf(depth) else int(depth)
+    l0, l1 = (e.values ** (1.0 / n) for e in (start, finish))
+    radii = math.sqrt(n * float((l0**2).sum())), math.sqrt(n * float((l1**2).sum()))
+    unit0, unit1 = l0 / radii[0], l1 / radii[1]
+    centre = math.sqrt(n) * float(np.linalg.norm(0.5 * (unit0 + unit1)))
+    angle = math.sqrt(square / (0.25 * sum(radii) ** 2) + n * float(((unit1 - unit0) ** 2).sum())) / max(centre, 0.1)
+    angle = min(angle, 3.1)
+
+    def at(t: float) -> FloatArray:
+        x = (1.0 - t) * radii[0] + t * radii[1] * math.cos(angle)
+        y = t * radii[1] * math.sin(angle)
+        turned = math.atan2(y, x) / angle if angle > 1e-9 else t
+        unit = (1.0 - turned) * unit0 + turned * unit1
+        unit = unit * (math.hypot(x, y) / (math.sqrt(n) * float(np.linalg.norm(unit))))
+        left, right = start.left @ expm(turned * omega), start.right @ expm(turned * eta)
+        return np.asarray((left * unit**n) @ right.T)
+
+    step = 1e-6
+    velocity = (at(step) - start.W) / step
+    straight = radii[0] ** 2 + radii[1] ** 2 - 2.0 * radii[0] * radii[1] * math.cos(angle)
+    scale = math.sqrt(DEEP) if math.isinf(depth) else 1.0
+    return Guess("frames", at, velocity, scale * math.sqrt(max(straight, 0.0)))
 
 
 def _few_signs(r: int) -> Iterator[tuple[float, ...]]:
@@ -206,13 +249,14 @@ def _few_signs(r: int) -> Iterator[tuple[float, ...]]:
                 yield tuple(-base if i in flips else base for i in range(r))
 
 
-def _polar_turn(start: End, finish: End, depth: float) -> Guess:
+def _polar_turn(start: End, finish: End, depth: float, *, far: bool = False) -> Guess:
     """``X(t) = O exp(t log R) ((1-t) A + t B)``: rotate the polar factor, interpolate the stretch; never singular."""
     from scipy.linalg import expm
 
     turn, a = start.left @ start.right.T, (start.right * start.values) @ start.right.T
     turn1, b = finish.left @ finish.right.T, (finish.right * finish.values) @ finish.right.T
     rotation = rotation_logarithm(turn.T @ turn1)
+    rotation = _long_way(rotation) if far else rotation
 
     def at(t: float) -> FloatArray:
         return np.asarray(turn @ expm(t * rotation) @ ((1.0 - t) * a + t * b))

@@ -14,8 +14,9 @@ from ...errors import InputError, ShapeError, SolverError
 from ...words import one_line
 from .._inputs import as_depth, as_finite, as_matrix, as_positive
 from ..space.metrics import metric
-from .boundary import Geodesic, common_rank, geodesic
+from .boundary import common_rank, geodesic
 from .hamilton import BoundaryError, exponential
+from .result import Geodesic
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,223 @@
+"""What a geodesic is as a result: the curve and the evidence for it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..._lazy import above
+from ..._typing import FloatArray
+from ...errors import InputError, NumericalError
+from .._inputs import as_finite
+from ..space.metrics import Metric, metric
+from ..space.submersion import lift
+from .conjugate import ConjugateTest
+from .explicit import ExplicitPath, explicit_path
+from .hamilton import integrate, lift_path
+from .homotopy import Attempt, Homotopy, class_count
+from .rank_one import rank_one_path
+
+
+@dataclass(frozen=True)
+class Geodesic:
+    """A geodesic of the matrices of one rank from ``start`` to ``end`` in unit time, with the evidence for it.
+
+    Attributes
+    ----------
+    start, end : float64 (m, n)
+    depth : int or inf
+    velocity : float64 (m, n)
+        At the start: the logarithm of ``end`` at ``start``.
+    momentum : float64 (m, n)
+        ``A^{-1}`` of the velocity; the Euclidean gradient of half the squared distance is minus this.
+    length : float
+    method : str
+        Name of the closed form, "shooting" or "continuation".
+    residual : float
+        Metric size of the miss at the end, divided by the length; for a closed form too.
+    chord : float
+        Length of the shortest straight line found between the fibres; a lower bound of the distance where it is the
+        shortest of all (``chord_is_bound``). NaN for infinite depth, where there is no space upstairs.
+    chord_is_bound : bool
+    shortest : bool
+        True only where a theorem says so (a closed form marked shortest, or length equal to a proven chord bound).
+    rank : int
+        Of all matrices on the way. Distances are those of the stratum of this rank; see ``docs/dln.md`` for when its
+        closure can be shorter.
+    lower_bound : float
+        Proven, up to rounding: no path is shorter, ``sqrt(N) |sigma_0^{1/N} - sigma_1^{1/N}|`` or a proven chord.
+    minimum : ConjugateTest or None
+        Whether it is a local minimum of length; None where not asked for or the path is constant.
+    tried : tuple of Attempt
+        ``(curve, length, homotopy)``: kind of each starting curve that was solved from, the length found, NaN where none
+        was, and the homotopy class of what was found.
+    homotopy : tuple of int or None
+        Class of this path among the paths of the rank between its ends (`geodesics.homotopy`); None where nothing was
+        searched, or where the path turns too fast to be followed.
+    classes : float
+        Number of classes: 1, 2, 4 or infinity. A geodesic says nothing about classes that ``tried`` does not list.
+    stats : dict
+        ``integrations``, ``jacobians``, ``continuation_steps``, ``guesses``.
+    """
+
+    start: FloatArray
+    end: FloatArray
+    depth: float
+    velocity: FloatArray
+    momentum: FloatArray
+    length: float
+    method: str
+    residual: float
+    chord: float
+    chord_is_bound: bool
+    shortest: bool
+    rank: int = 0
+    lower_bound: float = 0.0
+    minimum: ConjugateTest | None = None
+    tried: tuple[Attempt, ...] = ()
+    homotopy: Homotopy | None = None
+    classes: float = math.nan
+    stats: dict[str, int] = field(default_factory=dict)
+    _path: Callable[[float], FloatArray] | None = field(default=None, repr=False, compare=False)
+
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """Draw the singular values on the way; options as in `polyfiber.plots.plot_geodesic`."""
+        return above("plots.fibers:plot_geodesic")(self, ax=ax, **options)
+
+    def __call__(self, t: npt.ArrayLike) -> FloatArray:
+        """Points at times in [0, 1]: (m, n) for a number, (T, m, n) for an array.
+
+        Closed forms are evaluated, others integrated (one integration for all times).
+        """
+        times = as_finite(t, name="t")
+        if times.ndim > 1 or (times < 0).any() or (times > 1).any():
+            raise InputError("t must be a number or a list of numbers in [0, 1]; use exponential beyond the end point")
+        if self._path is not None:
+            points = [self._path(float(s)) for s in np.atleast_1d(times)]
+            return points[0] if times.ndim == 0 else np.stack(points) if points else np.zeros((0, *self.start.shape))
+        order = np.unique(np.atleast_1d(times))
+        path = integrate(self.start, self.momentum, self.depth, order, rank=self.rank, tolerance=1e-12)
+        result = path.X[np.searchsorted(order, np.atleast_1d(times))]
+        return np.asarray(result[0] if times.ndim == 0 else result)
+
+    def lift(self, t: npt.ArrayLike, *, start: npt.ArrayLike | None = None) -> FloatArray:
+        """Horizontal lift to balanced networks at increasing times, (T, N, d, d), from a network over the start."""
+        if math.isinf(self.depth):
+            raise InputError("at infinite depth there is no space of networks to lift to")
+        first = lift(self.start, int(self.depth)) if start is None else start
+        return lift_path(self.start, self.momentum, t, start=first)
+
+    @property
+    def classes_tried(self) -> dict[Homotopy, float]:
+        """Homotopy classes in which geodesics were found, and the least length in each."""
+        found: dict[Homotopy, float] = {}
+        for attempt in self.tried:
+            if attempt.homotopy is not None and not math.isnan(attempt.length):
+                found[attempt.homotopy] = min(attempt.length, found.get(attempt.homotopy, math.inf))
+        return found
+
+    @property
+    def sentence(self) -> str:
+        """How long, whether shortest, and what that rests on."""
+        size = "x".join(map(str, self.start.shape))
+        text = f"The end-to-end matrices ({size}, rank {self.rank}) are {self.length:.9g} apart along this geodesic of depth {self.depth}"
+        if self.shortest:
+            return f"{text}; it is shortest: no path of this rank is shorter."
+        bound = f"no path is shorter than {self.lower_bound:.6g}"
+        if self.minimum is None:
+            return f"{text}; {bound}. Whether it is shortest is not decided: more starts, or check=True, say more."
+        local = {
+            "yes": "it is a local minimum of length", "no": "it is no local minimum of length",
+            "undecided": "whether it is a local minimum of length is not decided",
+        }[self.minimum.verdict.value]  # fmt: skip
+        return (
+            f"{text}; {local}, and {bound}. Whether it is shortest is not decided: more starts may find a shorter one."
+        )
+
+    def __str__(self) -> str:
+        return self.sentence
+
+    def __repr__(self) -> str:
+        state = "" if self.minimum is None else f", local minimum {self.minimum.verdict.value}"
+        shape = "x".join(map(str, self.start.shape))
+        return (
+            f"Geodesic({shape}, rank {self.rank}, depth {self.depth}: length {self.length:.9g} by {self.method}, "
+            f"residual {self.residual:.1g}, chord {self.chord:.9g}{state})"
+        )
+
+
+def closed_geodesic(
+    a: FloatArray, b: FloatArray, depth: float, path: ExplicitPath, miss: float, rank: int, chord: float, bound: bool
+) -> Geodesic:
+    """A closed form as a result; ``bound``: the chord is a proven bound."""
+    g0 = metric(a, depth)
+    momentum = path.velocity if depth == 1 else g0.solve(path.velocity, tolerance=1e-6)
+    proven = path.shortest or bool(bound and path.length <= chord * (1.0 + 1e-12))
+    floor = path.length if proven else lower_bound(g0, metric(b, depth), chord if bound else 0.0)
+    return Geodesic(
+        a, b, depth, path.velocity, momentum, path.length, path.name, miss, chord, bound, proven, rank, floor,
+        classes=1 if depth == 1 or rank == 0 else class_count(a.shape[0], a.shape[1], rank),
+        _path=_ClosedForm(a, b, depth, rank, path.at),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class _ClosedForm:
+    """Points of a closed form; another process works the form out again from the ends, as functions do not travel."""
+
+    start: FloatArray
+    end: FloatArray
+    depth: float
+    rank: int
+    at: Callable[[float], FloatArray]
+
+    def __call__(self, t: float) -> FloatArray:
+        return self.at(t)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _closed_form_of, (self.start, self.end, self.depth, self.rank)
+
+
+def _closed_form_of(start: FloatArray, end: FloatArray, depth: float, rank: int) -> _ClosedForm:
+    if np.array_equal(start, end):
+        return _ClosedForm(start, end, depth, rank, lambda t: start.copy())
+    path = rank_one_path(start, end, depth) if rank == 1 and 1 < depth < math.inf else explicit_path(start, end, depth)
+    if path is None:
+        raise NumericalError(f"the closed form between matrices of rank {rank} was not found again; please report this")
+    return _ClosedForm(start, end, depth, rank, path.at)
+
+
+@dataclass(frozen=True, eq=False)
+class Embedded:
+    """Points of a geodesic of r x r matrices, as m x n matrices of rank r."""
+
+    core: Geodesic
+    left: FloatArray
+    right: FloatArray
+
+    def __call__(self, t: float) -> FloatArray:
+        return np.asarray(self.left @ self.core(t) @ self.right.T)
+
+
+def lower_bound(g0: Metric, g1: Metric, chord: float) -> float:
+    """``sqrt(N) |sigma_0^{1/N} - sigma_1^{1/N}|``, von Neumann's trace inequality on every layer of a chord, or ``chord``.
+
+    For infinite depth the limit ``|log sigma_0 - log sigma_1|``. Lowered by what rounding can do.
+    """
+    s0, s1 = g0.frame.values, g1.frame.values
+    r = int(g0.rank)
+    if math.isinf(g0.depth):
+        gaps = np.log(s0[:r] / s1[:r])
+        slack = 1e-14 * r
+    else:
+        l0, l1 = s0 ** (1.0 / g0.depth), s1 ** (1.0 / g0.depth)
+        gaps = math.sqrt(g0.depth) * (l0 - l1)
+        # a singular value is known to 1e-15 of the largest
+        below = 1e-15 * max(s0[0], s1[0]) / min(s0[r - 1], s1[r - 1])
+        slack = 1e-14 * float(np.linalg.norm(l0) + np.linalg.norm(l1)) * math.sqrt(g0.depth) + below * float(l0[r - 1])
+    return max(0.0, max(float(np.linalg.norm(gaps)), chord) - slack)
