@@ -1,9 +1,10 @@
 """Attack on geodesics of every rank: random pairs and identities.
 
-For each pair: was it solved, how fast, is it a local minimum, do its isometric copies have the same length, is it above
-its bounds, is it what the closed form says at rank one.
+For each pair: was it solved, with which residual, how fast, is it a local minimum, in which of the homotopy classes of paths
+was a geodesic found, do its isometric copies have the same length, is it above its bounds, is it what the closed form says
+at rank one. ``--table`` prints a line for each pair.
 
-    python scripts/attacks/linear_geodesics.py --count 200 --seed 1
+    python scripts/attacks/linear_geodesics.py --count 200 --seed 1 --table
 """
 
 from __future__ import annotations
@@ -30,10 +31,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=40)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--table", action="store_true")
     args = parser.parse_args()
     rng = np.random.default_rng(args.seed)
     tally: collections.Counter[str] = collections.Counter()
-    times, ratios = [], []
+    times: dict[int, list[float]] = collections.defaultdict(list)
+    ratios, residuals = [], []
     pf.dln.geodesic(np.eye(2), np.array([[1.0, 0.5], [0.2, 1.0]]), 3)  # compile
     for i in range(args.count):
         d, depth = int(rng.integers(2, 9)), int(rng.integers(2, 11))
@@ -46,8 +49,22 @@ def main() -> None:
             tally["not solved"] += 1
             print(f"not solved: d {d}, depth {depth}, rank {r}, pair {i}: {error}")
             continue
-        times.append(time.process_time() - clock)
+        seconds = time.process_time() - clock
+        times[d].append(seconds)
+        residuals.append(g.residual)
         tally["solved"] += 1
+        lengths = g.classes_tried
+        if r > 1:
+            tally["all classes reached" if len(lengths) >= min(g.classes, 3) else "some classes not reached"] += 1
+            first = next((a.length for a in g.tried if a.length == a.length), g.length)
+            tally["another class is shorter than the first geodesic"] += g.length < first * (1 - 1e-8)
+        if args.table:
+            state = g.minimum.verdict.value if g.minimum else "-"
+            classes = " ".join(f"{k}:{v:.4f}" for k, v in sorted(lengths.items()))
+            print(
+                f"{i:3d} d={d} N={depth} r={r} length {g.length:.6f} lower {g.lower_bound:.4f} chord {g.chord:.6f} "
+                f"residual {g.residual:.0e} minimum {state} class {g.homotopy} of {g.classes}; {classes}; {seconds:.2f} s"
+            )
         tally[f"local minimum: {g.minimum.verdict.value if g.minimum else 'closed form'}"] += 1
         ratios.append(g.length / g.chord)
         if not (g.lower_bound <= g.length and g.residual < 1e-8 and abs(g(1.0) - b).max() < 1e-6 * abs(b).max()):
@@ -61,10 +78,11 @@ def main() -> None:
             other = pf.dln.distance(p @ a @ q, p @ b @ q, depth)
             tally["turned copy has another length"] += abs(other / g.length - 1) > 1e-6
     print(dict(tally))
-    if times:
-        print(
-            f"CPU s a pair: median {np.median(times):.3f}, worst {max(times):.2f}; length / chord up to {max(ratios):.3f}"
-        )
+    if ratios:
+        every = [t for group in times.values() for t in group]
+        print(f"residual at most {max(residuals):.1e}; length / chord up to {max(ratios):.3f}")
+        print(f"CPU s a pair: median {np.median(every):.2f}, worst {max(every):.2f}; worst by d:", end=" ")
+        print({d: round(max(group), 2) for d, group in sorted(times.items())})
 
 
 if __name__ == "__main__":

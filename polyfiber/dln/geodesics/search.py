@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import itertools
 import math
 from collections.abc import Iterator
@@ -21,12 +22,16 @@ from .hamilton import BoundaryError, carry
 from .homotopy import Attempt, Homotopy, class_count, homotopy_class
 from .reduction import end_of, reduce
 from .result import Geodesic, lower_bound
-from .shooting import Shooter
+from .shooting import ALLOWANCE, Shooter
 
 _SUSPICIOUS = 1.25
 """A geodesic this much longer than the shortest chord is probably not the shortest; among solved pairs most are within 1.1."""
 _NEIGHBOURS = 2
 """Further classes to try where there are infinitely many."""
+_SHARE = 0.3
+"""Of the allowance of integrations, for other classes."""
+_PATIENCE = 2
+"""Curves of a class to start from before it is given up."""
 
 
 class Solution(NamedTuple):
@@ -226,22 +231,24 @@ class Search:
             return
         if self.depth == 2 and self._length(self.best.size) <= self.chord * (1.0 + 1e-9):
             return  # the shortest of all
-        seen = {a.homotopy for a in self.tried if a.homotopy is not None}
-        wanted = min(self.classes - len(seen), _NEIGHBOURS + 1 - len(seen) if math.isinf(self.classes) else 4)
+        self.solver.work[0] = max(self.solver.work[0], (1.0 - _SHARE) * ALLOWANCE)
+        found = {a.homotopy for a in self.tried if a.homotopy is not None}
+        most = len(found) + _NEIGHBOURS if math.isinf(self.classes) else int(self.classes)
+        failures: collections.Counter[Homotopy] = collections.Counter()
         for curve in itertools.chain(curves, longer_turns(self.start, self.finish, self.depth)):
-            if wanted <= 0:
+            if len(found) >= most:
                 return
 
             def along(times: FloatArray, curve: Guess = curve) -> FloatArray:
                 return np.stack([curve.at(float(t)) for t in times])
 
             label = homotopy_class(along, self.start, self.finish, self.whole)
-            if label is None or label in seen:
+            if label is None or label in found or failures[label] == _PATIENCE:
                 continue
-            seen.add(label)
-            wanted -= 1
-            found = self.solver.solve(curve, patient=False)
-            if found is None:
+            solution = self.solver.solve(curve)
+            if solution is None:
+                failures[label] += 1
                 self.tried.append(Attempt(curve.name, math.nan, label))
             else:
-                self._keep(curve.name, Solution(*found))
+                self._keep(curve.name, Solution(*solution))
+                found |= {a.homotopy for a in self.tried[-1:] if a.homotopy is not None}

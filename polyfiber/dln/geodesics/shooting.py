@@ -16,7 +16,7 @@ from .reduction import End, end_of, raised
 
 _DERIVATIVES = 6
 """Derivatives in one run of Newton steps: a run that needs more seldom ends well."""
-_ALLOWANCE = 3e7
+ALLOWANCE = 3e7
 """Numbers that all integrations of one search may move, evaluations times entries: a few seconds."""
 
 
@@ -66,7 +66,7 @@ class Shooter:
         """Displacements (n, s, s) at time 1 for initial coordinates (n, D)."""
         self.stats["integrations"] += 1
         self.monitor.check_time("the search for a geodesic")
-        if self.work[0] > _ALLOWANCE:
+        if self.work[0] > ALLOWANCE:
             raise BoundaryError("the search for a geodesic has used up its allowance of integrations", evaluations=0)
         p = self.start.momentum(z)
         accuracy = self.accuracy if accuracy is None else accuracy
