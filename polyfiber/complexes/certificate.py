@@ -22,6 +22,7 @@ from ..errors import BudgetExceededError, NumericalError, PolyfiberError
 from ..verdict import Verdict
 from ..words import one_line
 from .checks import points, skeleton, tables
+from .checks.maps import check_maps
 from .checks.weights import check_weights
 from .lattice import check as lattice_check
 from .lattice.build import LatticeSkeleton
@@ -305,6 +306,8 @@ def _check_given_out(check: _Check, cx: PolyhedralComplex, work: Skeleton, simpl
         rows = check.stage("tables", tables.check_lattice_tables, store, check.problems, otherwise=0)
         check.note(f"counts {store.counts} and {rows} rows of tables from the checked lattice")
     check.stage("columns", tables.check_columns, cx, work, check.problems)
+    regions = check.stage("affine maps", check_maps, cx, check.problems, otherwise=0)
+    check.note(f"affine maps of {regions} regions: pulled back along slopes, in rationals")
 
 
 def _check_only_face(cx: PolyhedralComplex, work: Skeleton, problems: list[str]) -> int:

@@ -474,11 +474,13 @@ class PolyhedralComplex:
         if hull is not None and not hull.is_straight and ord != 2:
             along = nearest(extreme_directions(hull.steady.lift[:, :-1], ord))
         best, where, size = 0.0, 0, 0.0
+        off = np.zeros((self.network.architecture[-1], self.network.architecture[0]))
         n0, n_out = self.network.architecture[0], self.network.architecture[-1]
         step = max(1, (1 << 22) // max(1, max(n0, 0 if along is None else len(along)) * n_out))
         for start in range(0, self.n_regions, step):
             heed("the affine maps")
             A, _ = self.affine_maps(np.arange(start, min(self.n_regions, start + step)))
+            off = np.maximum(off, map_errors(self._frame, A))
             norms = norms_of(A, ord) if along is None else norms_along(A, ord, along)
             i = int(np.argmax(norms))
             if norms[i] > best:
@@ -486,7 +488,6 @@ class PolyhedralComplex:
             if along is not None:
                 size = max(size, float(norms_of(A, ord).max()))
         with np.errstate(over="ignore", invalid="ignore"):
-            off = map_errors(self._frame)
             error = float(norms_of(off[None], ord)[0]) + max(best, size) * (sum(off.shape) + 16) * 2.0**-50 + 2.0**-1060
         return Lipschitz(best, where, float(ord), error if np.isfinite(error) else np.inf)
 

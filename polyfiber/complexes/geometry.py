@@ -12,13 +12,14 @@ from .._typing import Array, BoolArray, FloatArray, IntArray, SignArray, WordArr
 from ..budget import heed
 from ..kernels.complexes import affine_maps as maps
 from ..network.model import ReLUNetwork
-from ..network.relu_form import relu_form
 from ..numerics.exact import as_fractions
 from ..numerics.products import magnitudes_of, nearest
 from ..numerics.rounding import UNIT
 from .skeleton.arrays import Frame, as_columns, given_rows
 from .skeleton.exact_signs import ExactPredicate
-from .skeleton.wires import gamma, magnitudes, roundings
+from .skeleton.layout import unpack
+from .skeleton.slope_forms import SHARP, levels_of, unsure
+from .skeleton.wires import gamma, roundings
 
 PIECE = 1 << 27
 """Multiplications between two looks at the clock, about."""
@@ -63,7 +64,7 @@ def form_room(frame: Frame) -> FloatArray:
 
 
 def affine_maps_of(frame: Frame, planes: WordArray) -> tuple[FloatArray, FloatArray]:
-    """Affine maps (m, nL, n0), (m, nL) on regions given as bit planes."""
+    """Affine maps (m, nL, n0), (m, nL) on regions given as bit planes; within `SHARP` of each output's largest entry."""
     net = full_net(frame)
     n0, n_out = frame.network.architecture[0], frame.network.architecture[-1]
     A = np.empty((len(planes), n_out, n0))
@@ -85,7 +86,29 @@ def affine_maps_of(frame: Frame, planes: WordArray) -> tuple[FloatArray, FloatAr
         maps.forms(planes[part], ids, net, room, A[part], a[part])
         if frame.extreme:
             _settle_maps(predicate, planes[part], ids, A[part], a[part])
+        _settle_sums(predicate, planes[part], ids, A[part], a[part])
     return A, a
+
+
+def _settle_sums(predicate: ExactPredicate, planes: WordArray, ids: IntArray, A: FloatArray, a: FloatArray) -> None:
+    """Forms of outputs whose sums cancel are added up from slopes, or worked out in rationals and rounded, in place."""
+    frame = predicate.frame
+    reach, errors = frame.reach, frame.output_errors
+    doubtful = np.flatnonzero(unsure(np.concatenate([A, a[:, :, None]], axis=2), errors, reach).any(axis=1))
+    if not len(doubtful):
+        return
+    slope_forms = frame.slope_forms
+    step = max(1, (1 << 22) // ((sum(frame.network.architecture) + 1) * (A.shape[2] + 1)))
+    for start in range(0, len(doubtful), step):
+        heed("the affine maps")
+        rows = doubtful[start : start + step]
+        on = unpack(planes[rows])[:, frame.n_domain : frame.n_domain + frame.n_neurons]
+        signs = on.astype(np.int8) * 2 - 1  # where a gate is zero on the region, one slope is as good as the other
+        forms, error = slope_forms.floats(signs)
+        A[rows], a[rows] = forms[..., :-1], forms[..., -1]
+        for r, o in np.argwhere(unsure(forms, error, reach)).tolist():
+            form = nearest(np.array(predicate.form(int(ids[o]), planes[rows[r]]), dtype=object))
+            A[rows[r], o], a[rows[r], o] = form[:-1], form[-1]
 
 
 def _settle_maps(predicate: ExactPredicate, planes: WordArray, ids: IntArray, A: FloatArray, a: FloatArray) -> None:
@@ -93,15 +116,15 @@ def _settle_maps(predicate: ExactPredicate, planes: WordArray, ids: IntArray, A:
     frame = predicate.frame
     loss = frame.losses.forms[-1]
 
-    def unsure(values: FloatArray, loss: FloatArray) -> BoolArray:
+    def spoilt(values: FloatArray, loss: FloatArray) -> BoolArray:
         return ~((np.abs(values) * UNIT > loss) & np.isfinite(values))
 
-    rows = np.flatnonzero(unsure(A, loss[:-1]).any(axis=(1, 2)) | unsure(a, loss[-1]).any(axis=1))
+    rows = np.flatnonzero(spoilt(A, loss[:-1]).any(axis=(1, 2)) | spoilt(a, loss[-1]).any(axis=1))
     if not len(rows):
         return
     ways, begun = np.zeros((len(rows), *A.shape[1:])), np.zeros((len(rows), a.shape[1]))
     maps.forms(np.ascontiguousarray(planes[rows]), ids, ways_net(frame), form_room(frame), ways, begun)
-    doubtful = (unsure(A[rows], loss[:-1]) & (ways != 0)).any(axis=2) | (unsure(a[rows], loss[-1]) & (begun != 0))
+    doubtful = (spoilt(A[rows], loss[:-1]) & (ways != 0)).any(axis=2) | (spoilt(a[rows], loss[-1]) & (begun != 0))
     # sums over no way at all are zero, and were so unless an infinite factor met a zero
     A[rows] = np.where(ways != 0, A[rows], 0.0)
     a[rows] = np.where(begun != 0, a[rows], 0.0)
@@ -112,56 +135,39 @@ def _settle_maps(predicate: ExactPredicate, planes: WordArray, ids: IntArray, A:
 
 def sizes_of(frame: Frame) -> list[tuple[FloatArray, float]]:
     """Of the blocks of a network with a form, and the output: sizes (m, n0) of linear parts along all ways, and roundings."""
-    assert frame.form is not None
-    n0 = frame.network.architecture[0]
-    rows = [nearest(b) for b in (frame.rows[frame.n_domain :], *frame.deep)]
-    with np.errstate(over="ignore", invalid="ignore"):
-        off = [np.zeros(w, dtype=np.bool_) for w in frame.form.widths]
-        levels = [level[:, :-1] for level, _, _ in magnitudes(frame.form, rows, off, n0)]
-    return list(zip(levels, roundings(frame.form, n0)))
+    return [(level[:, :-1], terms) for level, terms in levels_of(frame)]
 
 
-def map_errors(frame: Frame) -> FloatArray:
-    """Bounds (nL, n0) of the errors of the entries of every affine map's linear part, see docs/certification.md."""
-    if frame.extreme:
-        # what underflow takes is below a unit roundoff of the entry, or the entry was rounded from a rational
-        sizes, count = (
-            frame.losses.levels[-1][:, :-1],
-            roundings(relu_form(frame.network), frame.network.architecture[0])[-1],
-        )
-        return np.where(np.isfinite(sizes), (count + 4) * (2 * UNIT) * sizes + 2.0**-1070, np.inf)
-    if frame.form is not None:
-        sizes, count = sizes_of(frame)[-1]
-        with np.errstate(over="ignore", invalid="ignore"):
-            return np.where(np.isnan(sizes), np.inf, count * (2 * UNIT) * sizes + 1e-300 * (1.0 + sizes))
-    widths = frame.network.architecture
-    level = np.abs(nearest(frame.rows[frame.n_domain :, :-1])) if frame.n_neurons else None
-    terms = widths[0] + 4.0
-    with np.errstate(over="ignore", invalid="ignore"):
-        for w in frame.network.weights[1:] if frame.n_neurons else frame.network.weights[:1]:
-            size = np.abs(nearest(w))
-            level = size if level is None else size @ level
-            terms += w.shape[1] + 4.0
-        assert level is not None
-        bound: FloatArray = terms * (2 * UNIT) * level + 1e-300 * (1.0 + level)
-    return np.where(np.isnan(bound), np.inf, bound)
+def map_errors(frame: Frame, A: FloatArray | None = None) -> FloatArray:
+    """Bounds (nL, n0) of the errors of the entries of every affine map's linear part, see docs/certification.md.
+
+    A: (m, nL, n0) maps that were given out; their errors are below `SHARP` of the largest entry of an output, whatever cancels.
+    """
+    bound = frame.output_errors[:, :-1]
+    if A is None:
+        return bound
+    return np.minimum(bound, SHARP * np.abs(A).max(axis=(0, 2), initial=0.0)[:, None] + 2.0**-1070)
 
 
 def forms_of(frame: Frame, cell: WordArray, columns: IntArray) -> FloatArray:
     """Forms (m, n0 + 1), constant last, of sign-vector columns on one cell (a row of bit planes)."""
-    net = full_net(frame)
-    n0 = frame.network.architecture[0]
     d, N = frame.n_domain, frame.n_neurons
-    ids = np.where(columns < N, columns + d, columns - N)
-    if frame.extreme:
-        predicate = predicate_of(frame)
-        exact = [predicate.form(int(k), cell) for k in ids]
-        return nearest(np.array(exact, dtype=object).reshape(len(ids), n0 + 1))
-    A = np.empty((1, len(ids), n0))
-    a = np.empty((1, len(ids)))
-    if len(ids):
-        maps.forms(np.ascontiguousarray(cell[None, :]), ids.astype(np.int64), net, form_room(frame), A, a)
-    return np.concatenate([A[0], a[0][:, None]], axis=1)
+    ids = np.where(columns < N, columns + d, columns - N).astype(np.int64)
+    return facet_forms_of(frame, np.repeat(cell[None, :], len(ids), axis=0), ids)
+
+
+def facet_forms_of(frame: Frame, planes: WordArray, facets: IntArray) -> FloatArray:
+    """Forms (m, n0 + 1), constant last, of facets on one cell each, given as bit planes; what cancels is worked out in rationals."""
+    forms = np.zeros((len(facets), frame.network.architecture[0] + 1))
+    if not len(facets):
+        return forms
+    maps.facet_forms(np.ascontiguousarray(planes), facets, full_net(frame), frame.scratch, forms)
+    doubtful = np.flatnonzero(unsure(forms, frame.facet_errors[facets], frame.reach))
+    predicate = predicate_of(frame) if len(doubtful) else None
+    for r in doubtful.tolist():
+        assert predicate is not None
+        forms[r] = nearest(np.array(predicate.form(int(facets[r]), planes[r]), dtype=object))
+    return forms
 
 
 def unit_forms(forms: FloatArray) -> FloatArray:

@@ -21,12 +21,11 @@ from .._typing import BoolArray, FloatArray, IdArray, IntArray
 from ..budget import heed, heed_memory
 from ..errors import InputError
 from ..kernels import reach
-from ..kernels.complexes import affine_maps as maps
 from ..kernels.complexes import polytopes
 from ..numerics.products import nearest
 from ..numerics.rounding import UNIT
 from ..words import one_line
-from .geometry import full_net, unit_forms
+from .geometry import facet_forms_of, unit_forms
 
 if TYPE_CHECKING:
     from .complex import PolyhedralComplex
@@ -176,8 +175,7 @@ class Polytopes:
             ends, facets, start, top, store.planes(cx.dimension - 1), frame.n_domain, store.n_bits, walls
         )
         own = np.ascontiguousarray(top[np.repeat(np.arange(start, stop), np.diff(ends))])
-        forms = np.empty((len(facets), n0 + 1))
-        maps.facet_forms(own, walls, full_net(frame), frame.scratch, forms)
+        forms = facet_forms_of(frame, own, walls)
         positive = (own[np.arange(len(own)), walls >> 6] >> (walls & 63).astype(np.uint64)) & np.uint64(1)
         forms = unit_forms(forms) * np.where(positive > 0, -1.0, 1.0)[:, None]
         columns = np.where(walls >= frame.n_domain, walls - frame.n_domain, walls + frame.n_neurons)

@@ -7,8 +7,12 @@ picks, cones cut in Python integers; no floating point, no LP, no code of the li
 and up to 9 gates: ReLU, LeakyReLU, absolute values, decreasing and steep gates, mixed; chains, residual sums, dense, parallel
 and random connections; Gaussian and integer weights, shared ones, sparse ones, no biases, repeated rows; all of Rⁿ and boxes.
 
-Asked of each: all faces of all dimensions by their signs, the affine map of every region, the weight of every facet and which
-facets have none, balancing, points located, the certificate of everything. Exit code 1 if something was wrong.
+One in three has large weights that cancel: a gate that is flat on one side, behind a row some 2^50 times as large, and an
+offset that a skip takes back; one in five is in rationals with thirds.
+
+Asked of each: all faces of all dimensions by their signs, the affine map of every region, the Lipschitz constant, the maps of
+single regions, the weight of every facet and which facets have none, balancing, points located, the certificate of
+everything; and on small ones the chain emulation region by region. Exit code 1 if something was wrong.
 """
 
 from __future__ import annotations
@@ -45,7 +49,48 @@ def draw(seed: int) -> tuple[pf.PiecewiseLinearNetwork, pf.Box | None, str]:
     outputs = int(rng.integers(1, 3))
     net = random_graph(rng, n, tuple(widths), kind=kind, wiring=wiring, weights=weights, outputs=outputs)
     box = pf.Box(-rng.integers(1, 4, n) / 1.0, rng.integers(1, 4, n) / 2.0) if rng.random() < 0.5 else None
+    if seed % 3 == 2:
+        net, weights = cancelling(net, rng), f"{weights} that cancel"
+    if seed % 5 == 4:
+        net, weights = thirds(net), f"{weights} with thirds"
     return net, box, f"seed {seed}: {kind}, {wiring}, {weights}, {net.architecture}, {'box' if box else 'R^n'}"
+
+
+def cancelling(net: pf.PiecewiseLinearNetwork, rng: np.random.Generator) -> pf.PiecewiseLinearNetwork:
+    """The same wiring with gates that are flat on one side behind large rows, so that sums of large numbers are 0 there."""
+    blocks = []
+    for block in net.blocks:
+        weights, bias, slopes = dict(block.weights), block.bias.copy(), block.slopes.copy()
+        factor = np.where(rng.random(block.width) < 0.6, 2.0 ** rng.integers(20, 60, block.width), 1.0)
+        flat = rng.integers(0, 2, block.width)
+        for i in np.flatnonzero(factor != 1):
+            slopes[i] = [(0.0, 1.0), (1.0, 0.0)][flat[i]]
+        whole = {j: m if isinstance(m, np.ndarray) else m.toarray() for j, m in weights.items()}
+        blocks.append(pf.GateBlock({j: m * factor[:, None] for j, m in whole.items()}, bias * factor, slopes=slopes))
+    return pf.PiecewiseLinearNetwork(net.n_inputs, blocks, net.output)
+
+
+def thirds(net: pf.PiecewiseLinearNetwork) -> pf.PiecewiseLinearNetwork:
+    """All matrices and offsets times a third, in rationals: each is rounded when it becomes a float."""
+
+    def third(affine: pf.AffineMap) -> tuple[dict[int, Any], Any]:
+        whole = {j: m if isinstance(m, np.ndarray) else m.toarray() for j, m in affine.weights.items()}
+        return {j: m * Fraction(1, 3) for j, m in whole.items()}, affine.bias * Fraction(1, 3)
+
+    exact = net.exact()
+    blocks = [pf.GateBlock(*third(b.affine), slopes=b.slopes) for b in exact.blocks]
+    return pf.PiecewiseLinearNetwork(net.n_inputs, blocks, pf.AffineMap(*third(exact.output)))
+
+
+def near(A: Any, a: Any, outputs: Any) -> bool:
+    """Whether a map is that of exact forms, against the largest coefficient of each output."""
+    right = np.array(outputs, dtype=float)
+    size = np.abs(right[:, :-1]).max(axis=1)
+    off = np.abs(np.c_[A, a] - right)
+    return bool(
+        (off[:, :-1] <= 2e-8 * size[:, None]).all()
+        and (off[:, -1] <= 2e-8 * np.maximum(size, np.abs(right[:, -1]))).all()
+    )
 
 
 def faults(net: pf.PiecewiseLinearNetwork, box: pf.Box | None, truth: Graph, rng: np.random.Generator) -> list[str]:
@@ -61,8 +106,15 @@ def faults(net: pf.PiecewiseLinearNetwork, box: pf.Box | None, truth: Graph, rng
     if found:
         return found
     for row, A, a in zip(cx.signs(top).tolist(), *cx.affine_maps()):
-        if not np.allclose(np.c_[A, a], np.array(truth.faces[tuple(row)].outputs, dtype=float), rtol=1e-9, atol=1e-9):
+        if not near(A, a, truth.faces[tuple(row)].outputs):
             found.append("an affine map")
+    slopes = [np.array(p.outputs, dtype=float)[:, :-1] for p in truth.regions()]
+    right = max(float(np.linalg.norm(A, 2)) for A in slopes)
+    if not np.isclose(cx.lipschitz().value, right, rtol=1e-7, atol=0):
+        found.append(f"Lipschitz constant {cx.lipschitz().value}, right {right}")
+    found += single(net, box, truth, rng)
+    if net.n_inputs < 3 and net.n_hidden < 6:
+        found += emulated(net, box, truth)
     if top:
         bp = cx.breakpoint_complex()
         have = {tuple(row): w for row, w in zip(cx.signs(top - 1)[bp.facets].tolist(), bp.weights)}
@@ -74,6 +126,41 @@ def faults(net: pf.PiecewiseLinearNetwork, box: pf.Box | None, truth: Graph, rng
     found += located(net, box, cx, rng)
     check = cx.certificate.verify(everything=True)
     return found if check.ok else [*found, f"verify: {check.problems or check.unfinished}"]
+
+
+def single(net: pf.PiecewiseLinearNetwork, box: pf.Box | None, truth: Graph, rng: np.random.Generator) -> list[str]:
+    """Maps and walls of single regions, at points inside them."""
+    found = []
+    regions = truth.regions()
+    for i in rng.permutation(len(regions))[:3]:
+        part = regions[i]
+        here = pf.region(net, np.array(part.point, dtype=object), domain=box)
+        if part.dim < net.n_inputs or tuple(here.signs.tolist()) != part.signs:
+            continue  # of a region without an inside the point chooses another one
+        if not near(*here.affine_map, part.outputs):
+            found.append("the affine map of a region")
+        for column, normal, offset in zip(here.facets, here.A, here.b):
+            if column < truth.n_gates:
+                sign = -part.signs[column]
+                if not near([normal], [-offset], [[sign * v for v in part.gates[column]]]):
+                    found.append("a wall of a region")
+    return found
+
+
+def emulated(net: pf.PiecewiseLinearNetwork, box: pf.Box | None, truth: Graph) -> list[str]:
+    """The ReLU chain of the same function: each of its regions lies in one of the graph's, with its map; and all are met."""
+    cx = pf.canonical_complex(net.to_chain(), box)
+    exact, met = net.exact(), set()
+    for x, A, a in zip(cx.interior_points(cx.dimension, exact=True), *cx.affine_maps()):
+        z = [v for block in exact.preactivations(x)[:-1] for v in block]
+        signs = tuple((v > 0) - (v < 0) for v in z)
+        inside = [p for p in truth.regions() if p.signs[: len(signs)] == signs]
+        if len(inside) != 1:
+            return ["a region of the chain in none of the graph's"]
+        if not near(A, a, inside[0].outputs):
+            return ["an affine map of the chain"]
+        met.add(signs)
+    return [] if len(met) == len(truth.regions()) else ["regions that the chain does not meet"]
 
 
 def located(net: pf.PiecewiseLinearNetwork, box: pf.Box | None, cx: Any, rng: np.random.Generator) -> list[str]:

@@ -9,6 +9,7 @@ import pytest
 from scipy.spatial import ConvexHull
 
 import polyfiber as pf
+from polyfiber.complexes import geometry
 from polyfiber.complexes.geometry import form_room
 from polyfiber.complexes.skeleton.arrays import make_frame
 from polyfiber.complexes.skeleton.layout import unpack
@@ -280,3 +281,57 @@ def test_maps_on_flats_of_wide_networks_are_those_of_the_whole_space() -> None:
     points = cx.interior_points()
     values = np.einsum("roi,ri->ro", A, points) + a
     assert np.allclose(values, net(points), rtol=0, atol=1e-10)
+
+
+def flat_below() -> pf.PiecewiseLinearNetwork:
+    """``x + 1/4`` twice where ``x + 1/4 >= 0``, behind a gate that is 0 on all of [-1, 1] and reads 1e17 (x + 2)."""
+    return pf.PiecewiseLinearNetwork(
+        1,
+        [pf.GateBlock({0: [[1e17]]}, [2e17], slopes=(1, 0)), pf.GateBlock({0: [[1.0]]}, [0.25])],
+        pf.AffineMap({0: [[1.0]], 1: [[1.0]], 2: [[1.0]]}, [0.5]),
+    )
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_a_gate_that_is_zero_adds_nothing_to_affine_maps(exact: bool) -> None:
+    """As ReLU gates it is ``z - z``, 2e17 minus 2e17, in which what others add is lost."""
+    net, box = flat_below(), pf.Box([-1], [1])
+    cx = pf.canonical_complex(net.exact() if exact else net, box)
+    A, a = cx.affine_maps()
+    assert A.ravel().tolist() == [1.0, 2.0]
+    assert a.ravel().tolist() == [0.5, 0.75]
+    lipschitz = cx.lipschitz()
+    assert lipschitz.value == 2.0
+    assert lipschitz.error < 1e-6
+    assert sorted(float(y) for p in cx.image().points for y in p.ravel()) == [-0.5, 0.25, 0.25, 2.75]
+    assert cx.breakpoint_complex().weights.ravel().tolist() == [1.0]
+    here = pf.region(net.exact() if exact else net, [0.5], domain=box)
+    assert [v.tolist() for v in here.affine_map] == [[[2.0]], [0.75]]
+
+
+def test_rational_chains_whose_floats_cancel_have_right_maps() -> None:
+    """(10^17 + 1) relu(x) - 10^17 relu(x) is relu(x); the first number is no float."""
+    large = 10**17
+    W = [
+        np.array([[Fraction(1)], [Fraction(1)]], dtype=object),
+        np.array([[Fraction(large + 1), Fraction(-large)]], dtype=object),
+    ]
+    b = [np.array([Fraction(0), Fraction(0)], dtype=object), np.array([Fraction(0)], dtype=object)]
+    net = pf.ReLUNetwork(W, b)
+    cx = pf.canonical_complex(net)
+    assert sorted(cx.affine_maps()[0].ravel().tolist()) == [0.0, 1.0]
+    assert cx.lipschitz().value == 1.0
+    assert cx.breakpoint_complex().weights.ravel().tolist() == [1.0]
+    assert pf.region(net, [1.0]).affine_map[0].tolist() == [[1.0]]
+    pieces = pf.segment_regions(net, [-1.0], [1.0])
+    assert pieces.slopes.ravel().tolist() == [0.0, 2.0]
+    assert pieces.values.ravel().tolist() == [0.0, 0.0, 1.0]
+
+
+def test_verify_finds_wrong_affine_maps(monkeypatch: pytest.MonkeyPatch) -> None:
+    cx = pf.canonical_complex(flat_below(), pf.Box([-1], [1]))
+    assert cx.certificate.verify().ok
+    monkeypatch.setattr(geometry, "_settle_sums", lambda *_: None)  # as the kernels' ReLU gates add up
+    wrong = cx.certificate.verify()
+    assert wrong.verdict is pf.Verdict.NO
+    assert "affine maps" in wrong.problems[0]

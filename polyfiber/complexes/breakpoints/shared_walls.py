@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..._typing import IntArray
-from ...kernels.complexes import affine_maps as maps
-from ..geometry import full_net, map_errors
+from ..geometry import facet_forms_of, map_errors
 from ..skeleton.exact_signs import ExactPredicate
 from ..skeleton.integer_signs import IntegerForms, integer_layer
 from .ridges import (
@@ -62,18 +61,13 @@ class GeneralBreakpoints(BreakpointComplex):
         upper, lower = np.where(positive, first, second), np.where(positive, second, first)
         walls[two] = columns + frame.n_domain
         planes = cx._store.planes(d)
-        net, width = full_net(frame), frame.scratch
-        own = np.zeros((len(two), n0 + 1))
-        maps.facet_forms(np.ascontiguousarray(planes[upper]), walls[two], net, width, own)
-        forms[two] = own
+        forms[two] = facet_forms_of(frame, planes[upper], walls[two])
         boundary = np.setdiff1d(np.arange(m), two)
         if len(boundary):
             zero = cx.signs(d - 1)[boundary, frame.n_neurons :] == 0
             zero[:, frame.vanishing] = False
             walls[boundary] = np.argmax(zero, axis=1) if frame.n_domain else 0
-            own = np.zeros((len(boundary), n0 + 1))
-            maps.facet_forms(np.ascontiguousarray(cx._store.planes(d - 1)[boundary]), walls[boundary], net, width, own)
-            forms[boundary] = own
+            forms[boundary] = facet_forms_of(frame, cx._store.planes(d - 1)[boundary], walls[boundary])
         weights = np.zeros((m, n_out))
         exact = 0
         if len(two):
@@ -81,7 +75,7 @@ class GeneralBreakpoints(BreakpointComplex):
             with np.errstate(all="ignore"):
                 jump = A[upper] - A[lower]
                 weights[two] = np.einsum("mij,mj->mi", jump, unit_rows(forms[two, :-1]))
-            rounding = 2 * map_errors(frame)
+            rounding = 2 * map_errors(frame, A)
             doubtful = np.argwhere(~((np.abs(jump) > rounding) & np.isfinite(jump)).any(axis=2))
             exact = len(doubtful)
             spoilt = np.zeros(len(two), dtype=np.bool_)

@@ -24,8 +24,9 @@ from ...network.piecewise import PiecewiseLinearNetwork
 from ...numerics.products import nearest
 from ...numerics.rounding import TINY, UNIT, gamma
 from ..build import canonical_complex
-from ..geometry import full_net, unit_forms, ways_net
+from ..geometry import facet_forms_of, full_net, unit_forms, ways_net
 from ..skeleton.exact_signs import ExactPredicate
+from ..skeleton.slope_forms import SHARP as CLOSE
 from ..skeleton.wired_values import ExactGates
 from ..skeleton.wires import roundings
 from .ridges import (
@@ -108,8 +109,7 @@ class BreakpointComplex:
         walls = zero_facets(cx, d - 1)[:, 0]
         net = full_net(frame)
         width = frame.scratch
-        forms = np.zeros((len(planes), n0 + 1))
-        maps.facet_forms(planes, walls, net, width, forms)
+        forms = facet_forms_of(frame, planes, walls)
         columns = np.zeros((len(planes), n_out))
         sizes = np.zeros((len(planes), n_out))
         inside = walls >= frame.n_domain
@@ -326,24 +326,28 @@ def _doubtful(frame: Any, walls: IntArray, values: FloatArray, bound: FloatArray
     """Columns of an extreme network that rounding, underflow or overflow may have spoilt; those without a way are zero."""
     loss = frame.losses.columns[walls - frame.n_domain]
     size = np.abs(values)
-    return (ways != 0) & ~((size > bound) & (size * UNIT > loss) & np.isfinite(values))
+    return (ways != 0) & ~((size * CLOSE > bound) & (size * UNIT > loss) & np.isfinite(values))
 
 
 def _decide_zeros(
     cx: PolyhedralComplex, planes: Any, walls: IntArray, columns: FloatArray, bound: FloatArray
 ) -> tuple[FloatArray, int]:
-    """Weights within their error bound: set to zero if exactly zero. Sums over no path are zero as they are."""
-    doubtful = np.argwhere((np.abs(columns) <= bound) & (bound > 0))
+    """Weights within their error bound, or that cancel, are worked out in rationals. Sums over no path are zero as they are."""
+    size = np.abs(columns)
+    sharp = CLOSE * size.max(axis=1, initial=0.0, keepdims=True) >= bound
+    doubtful = np.argwhere(~(sharp & (size > bound)) & (bound > 0))
     if not len(doubtful):
         return columns, 0
     columns = columns.copy()
     frame = cx._frame
+    known: dict[int, list[Fraction]] = {}
     exact = cx.network.exact() if frame.form is None else ExactGates(frame)
     for r, o in doubtful:
         if walls[r] < frame.n_domain:
             continue
-        value = exact_column(exact, frame, planes[r], int(walls[r]))[int(o)]
-        columns[r, o] = nearest(np.array([value], dtype=object))[0]
+        if int(r) not in known:
+            known = {int(r): exact_column(exact, frame, planes[r], int(walls[r]))}
+        columns[r, o] = nearest(np.array([known[int(r)][int(o)]], dtype=object))[0]
     return columns, len(doubtful)
 
 

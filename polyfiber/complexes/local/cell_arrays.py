@@ -17,7 +17,7 @@ import numpy as np
 
 from ..._lazy import above
 from ..._typing import Array, BoolArray, FloatArray, IntArray, SignArray
-from ...domain import Polyhedron
+from ...domain import Box, Polyhedron
 from ...errors import InputError, ShapeError, UncertifiedSignError
 from ...kernels.complexes import cell_facets as kf
 from ...network.model import ReLUNetwork
@@ -27,6 +27,7 @@ from ...numerics.independent import independent_columns
 from ...numerics.lp import interior_point
 from ...numerics.products import exact_product, nearest
 from ...numerics.rounding import UNIT, gamma
+from ..skeleton.slope_forms import SlopeForms, unsure
 
 
 @dataclass
@@ -301,23 +302,36 @@ class CellFrame:
         return bool((self.exact_forms(signs, rows) == 0).all())
 
     # ---- forms ------------------------------------------------------------------------------
-    def float_forms(self, signs: SignArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Forms (D + N, n0 + 1) of all rows on a cell, and the affine map (nL, n0), (nL,)."""
-        given = nearest(self.tangential)
-        parts = [given[: self.n_domain]]
-        level: FloatArray | None = None
-        for layer in range(len(self.W)):
-            w, b = self.W[layer], self.b[layer]
-            if level is None:
-                level = given[self.n_domain :] if self.hidden else np.concatenate([w, b[:, None]], axis=1)
-            else:
-                active = signs[self.n_domain + self.offsets[layer - 1] : self.n_domain + self.offsets[layer]] > 0
-                level = w[:, active] @ level[active]
-                level[:, -1] += b
-            if layer < len(self.hidden):
-                parts.append(level)
-        assert level is not None
-        return np.concatenate(parts, axis=0), level[:, :-1], level[:, -1]
+    @cached_property
+    def slope_forms(self) -> SlopeForms:
+        """The network as it is defined, for forms on cells."""
+        return SlopeForms(self.network, self.hull)
+
+    @property
+    def _reach(self) -> float:
+        box = self.domain
+        return float(np.abs(nearest(np.concatenate([box.lo, box.hi]))).max()) if isinstance(box, Box) else np.inf
+
+    def float_forms(self, signs: SignArray, rows: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Forms (len(rows), n0 + 1) of rows on a cell, with tangential gradients on a flat, and bounds of their errors."""
+        sides = nearest(self.tangential[: self.n_domain])
+        levels = self.slope_forms.float_levels(signs[None, self.n_domain :])
+        parts = [(sides, 2 * UNIT * np.abs(sides)), *((f[:, 0], e[:, 0]) for f, e in levels)][:-1]
+        forms, errors = (np.concatenate(p)[rows] for p in zip(*parts))
+        for i in np.flatnonzero(unsure(forms, errors, self._reach)).tolist():
+            exact = self.exact_forms(signs, rows[i : i + 1])
+            forms[i] = nearest(exact if self.hull is None else self.hull.tangential(exact))[0]
+            errors[i] = 2 * UNIT * np.abs(forms[i])
+        return forms, errors
+
+    def affine_map(self, signs: SignArray) -> tuple[FloatArray, FloatArray]:
+        """The affine map (nL, n0), (nL,) on a cell."""
+        (forms,), (errors,) = self.slope_forms.floats(signs[None, self.n_domain :])
+        for o in np.flatnonzero(unsure(forms, errors, self._reach)).tolist():
+            row = self.slope_forms.exact(signs[self.n_domain :], len(self.hidden) + 1, o)
+            exact = np.array([row], dtype=object)
+            forms[o] = nearest(exact if self.hull is None else self.hull.tangential(exact))[0]
+        return forms[:, :-1], forms[:, -1]
 
     def rows(self, signs: SignArray, reference: FloatArray) -> kf.Rows:
         """Oriented rows (G, V, E1, E0) of a cell about a reference point."""

@@ -46,7 +46,6 @@ class GateFrame(CellFrame):
         bases = self.form.bases
         self.sides: Array = sides if self.hull is None else self.hull.in_chart(sides)
         self.charts: tuple[Array, ...] = bases if self.hull is None else tuple(self.hull.in_chart(b) for b in bases)
-        self.tangents: tuple[Array, ...] = bases if self.hull is None else tuple(self.hull.tangential(b) for b in bases)
         self.tangential = sides if self.hull is None else self.hull.tangential(sides)
         parts = [self.sides, *self.charts[:-1]]
         exact = any(p.dtype == object for p in parts)
@@ -189,20 +188,6 @@ class GateFrame(CellFrame):
                 level = level + abs(matrix[:, on]) @ found[j - 1][on]
             found.append(level)
         return found
-
-    def float_forms(self, signs: SignArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Forms (D + N, n0 + 1) of all rows on a cell, and the affine map (nL, n0), (nL,)."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            levels = self._levels(signs, tuple(nearest(t) for t in self.tangents))
-        return np.concatenate([nearest(self.tangential), *levels[:-1]]), levels[-1][:, :-1], levels[-1][:, -1]
-
-    def normal_errors(self, signs: SignArray) -> FloatArray:
-        """(D + N, n0) bounds of the errors of the linear parts of `float_forms`."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            sizes = self._sizes(signs, tuple(nearest(t)[:, :-1] for t in self.tangents))
-        parts = [np.abs(nearest(self.tangential[:, :-1])) * 2 * UNIT]
-        parts += [size * (terms * UNIT * 1.02) + 1e-300 for size, terms in zip(sizes[:-1], self.terms)]
-        return np.concatenate(parts)
 
     def rows(self, signs: SignArray, reference: FloatArray) -> kf.Rows:
         """Oriented rows (G, V, E1, E0) of a cell about a reference point."""

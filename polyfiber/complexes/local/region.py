@@ -119,17 +119,18 @@ class Region:
         return {self._column(k): tuple(self._column(r) for r in rows) for k, rows in self._cell.groups.items()}
 
     @cached_property
-    def _forms(self) -> tuple[FloatArray, FloatArray, FloatArray]:
-        return self._frame.float_forms(self._cell.signs)
-
-    @property
     def affine_map(self) -> tuple[FloatArray, FloatArray]:
-        """``A`` (nL, n0) and ``a`` (nL,): the network is ``A x + a`` on the region."""
-        return self._forms[1], self._forms[2]
+        """``A`` (nL, n0) and ``a`` (nL,): the network is ``A x + a`` on the region; what cancels in floats is exact, rounded."""
+        return self._frame.affine_map(self._cell.signs)
+
+    @cached_property
+    def _walls(self) -> tuple[FloatArray, FloatArray]:
+        """Forms of the facets, and bounds of their errors."""
+        return self._frame.float_forms(self._cell.signs, self._cell.facets)
 
     @cached_property
     def _inequalities(self) -> tuple[FloatArray, FloatArray]:
-        rows = self._forms[0][self._cell.facets] * self._cell.signs[self._cell.facets][:, None]
+        rows = self._walls[0] * self._cell.signs[self._cell.facets][:, None]
         return -rows[:, :-1], rows[:, -1]
 
     @property
@@ -298,19 +299,7 @@ class Region:
     @cached_property
     def _magnitudes(self) -> FloatArray:
         """Error bounds of the normals of the facets."""
-        frame = self._frame
-        if isinstance(frame, GateFrame):
-            return frame.normal_errors(self._cell.signs)[self._cell.facets]
-        level = np.abs(nearest(frame.tangential[:, :-1]))
-        parts = [level * 2 * UNIT]
-        level = level[frame.n_domain :]
-        terms = frame.n0 + 4.0
-        for layer in range(1, len(frame.hidden)):
-            active = self._cell.signs[frame.n_domain + frame.offsets[layer - 1] :][: frame.hidden[layer - 1]] > 0
-            level = np.abs(frame.W[layer])[:, active] @ level[active]
-            terms += frame.hidden[layer - 1] + 4.0
-            parts.append(level * (terms * UNIT * 1.02) + 1e-300)
-        return np.concatenate(parts)[self._cell.facets]
+        return self._walls[1][:, :-1]
 
     # ---- unbounded directions ---------------------------------------------------------------
     @cached_property

@@ -16,6 +16,7 @@ from ...errors import InputError, ShapeError
 from ...kernels.complexes import segments as lines
 from ...network.model import ReLUNetwork
 from ...network.piecewise import PiecewiseLinearNetwork
+from ...numerics.products import nearest
 from ...numerics.rounding import UNIT, gamma
 from .cell_arrays import CellFrame, as_point, cell_frame
 from .gate_arrays import GateFrame, next_walls
@@ -69,17 +70,15 @@ class SegmentRegions:
     @cached_property
     def values(self) -> FloatArray:
         """(E + 2, nL) outputs at the start, the breakpoints and the end."""
-        result: FloatArray = self.network.rounded()(self.points(np.r_[0.0, self.t, 1.0]))
-        return result
+        return nearest(self.network(self.points(np.r_[0.0, self.t, 1.0])))
 
     @cached_property
     def slopes(self) -> FloatArray:
         """(E + 1, nL) derivative of the outputs in t on each piece."""
         frame = cell_frame(self.network)
         direction = self.x1 - self.x0
-        if isinstance(frame, GateFrame):
-            step = self.x1 - self.x0
-            return np.array([frame.float_forms(row)[1] @ step for row in self.signs])
+        if isinstance(frame, GateFrame) or frame.network.is_exact:
+            return np.array([frame.affine_map(row)[0] @ direction for row in self.signs])
         first = frame.offsets
         slope = np.broadcast_to(frame.W[0] @ direction, (len(self.signs), frame.W[0].shape[0]))
         for layer in range(1, len(frame.W)):

@@ -19,7 +19,7 @@ import numpy as np
 
 from ..._typing import Array, FloatArray, IntArray, SignArray
 from ...bounds.fixed_signs import Settled, settle
-from ...domain import Polyhedron
+from ...domain import Box, Polyhedron
 from ...errors import InputError, ShapeError
 from ...kernels.complexes.forms import Net, WiredNet
 from ...network.model import ReLUNetwork
@@ -30,6 +30,7 @@ from ...numerics.hulls import AffineHull
 from ...numerics.independent import independent_columns, independent_in_order
 from ...numerics.products import exact_product, magnitudes_of, nearest
 from .extremes import Losses, are_extreme, losses_of
+from .slope_forms import SlopeForms, facet_errors, output_errors
 from .wires import gamma, magnitudes, roundings, runs_of
 
 LANES = 16
@@ -127,6 +128,30 @@ class Frame:
     def losses(self) -> Losses:
         """What underflow may take from forms, where the network is `extreme`."""
         return losses_of(self)
+
+    @cached_property
+    def slope_forms(self) -> SlopeForms:
+        """The network as it is defined, for forms on cells where the kernels' are not good enough."""
+        return SlopeForms(self.network, self.hull)
+
+    @cached_property
+    def output_errors(self) -> FloatArray:
+        """(nL, n0 + 1) bounds of the errors of the kernels' forms of outputs."""
+        return output_errors(self)
+
+    @cached_property
+    def facet_errors(self) -> FloatArray:
+        """(D + N, n0 + 1) bounds of the errors of the kernels' forms of facets."""
+        return facet_errors(self)
+
+    @cached_property
+    def reach(self) -> float:
+        """Largest coordinate of inputs in a box; infinite elsewhere."""
+        return (
+            float(np.abs(nearest(np.concatenate([self.domain.lo, self.domain.hi]))).max())
+            if isinstance(self.domain, Box)
+            else math.inf
+        )
 
     @cached_property
     def open(self) -> IntArray:

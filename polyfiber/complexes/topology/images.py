@@ -153,7 +153,7 @@ def _ranks(cx: PolyhedralComplex) -> IntArray:
     n0, n_out = cx.network.architecture[0], cx.network.architecture[-1]
     hull = frame.hull
     along = exact.as_fractions(np.eye(n0) if hull is None else hull.lift[:, :-1])
-    lift, off = nearest(along), map_errors(frame)
+    lift = nearest(along)
     maps, low, high = _Maps(cx), np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
     step = max(1, (1 << 22) // max(1, n0 * n_out))
     room = min(step, count) * (48 * n0 * n_out + (frame.n_neurons + frame.n_domain) * (frame.form is None))
@@ -163,6 +163,7 @@ def _ranks(cx: PolyhedralComplex) -> IntArray:
         heed("images of regions")
         ids = np.arange(start, min(count, start + step))
         A, _ = cx.affine_maps(ids)
+        off = map_errors(frame, A)
         with np.errstate(over="ignore", invalid="ignore"):
             B = A @ lift
             unit = (n0 + 8) * 2.0**-50

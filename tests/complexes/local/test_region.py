@@ -25,7 +25,7 @@ SHAPES = [(2, 8, 8, 1), (3, 5, 5, 5, 1), (4, 3, 6, 2), (3, 10, 2, 8, 1), (6, 8, 
 
 def lp_facets(net: pf.ReLUNetwork, signs: np.ndarray, x: np.ndarray) -> list[int]:
     """Irredundant rows by one linear program each."""
-    forms, _, _ = CellFrame(net).float_forms(signs)
+    forms, _ = CellFrame(net).float_forms(signs, np.arange(len(signs)))
     forms = forms * signs[:, None]
     size = np.linalg.norm(forms[:, :-1], axis=1)
     use = np.flatnonzero(size > 1e-12)
