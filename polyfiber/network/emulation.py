@@ -16,7 +16,9 @@ from .._typing import Array, IntArray
 from ..errors import InputError
 from .model import ReLUNetwork
 from .piecewise import AffineMap, PiecewiseLinearNetwork
-from .sparse import DENSE_LIMIT
+
+CHAIN_LIMIT = 1 << 24
+"""Weights that a chain may have, zeros included: they are rationals while it is made."""
 
 
 @dataclass
@@ -43,13 +45,10 @@ def chain_of(net: PiecewiseLinearNetwork) -> ReLUNetwork:
     widths = [net.n_inputs, *net.hidden_widths]
     weights: list[Array] = []
     biases: list[Array] = []
+    _require_size(net, maps, last_read)
     # the input is not made of nonnegative units: before the first layer its decoder is the identity
-    if net.n_inputs > DENSE_LIMIT:
-        raise InputError(
-            f"the ReLU chain is too large, it would carry {net.n_inputs:,} inputs; use the network as it is"
-        )
     live = {0: _Decoder(np.arange(net.n_inputs), _rational(np.ones(net.n_inputs)), 0)}
-    total, room = net.n_inputs, 0
+    total = net.n_inputs
     for l, affine in enumerate(maps):
         z = _assembled(affine, live, widths, total)
         if l == len(net.blocks):
@@ -75,11 +74,6 @@ def chain_of(net: PiecewiseLinearNetwork) -> ReLUNetwork:
             factors = np.concatenate([decoder.factors * sign for sign in signs])
             next_live[j] = _Decoder(np.tile(decoder.owners, len(signs)), factors, size)
             size += len(identity) * len(signs)
-        room += size * total
-        if room > DENSE_LIMIT:
-            raise InputError(
-                f"the ReLU chain is too large, it would hold more than {DENSE_LIMIT:,} weights; use the network as it is"
-            )
         weights.append(np.concatenate(rows))
         biases.append(np.concatenate(offsets))
         live, total = next_live, size
@@ -91,17 +85,31 @@ def chain_of(net: PiecewiseLinearNetwork) -> ReLUNetwork:
     return rounded if rounded.exact() == exact else exact
 
 
+def _require_size(net: PiecewiseLinearNetwork, maps: list[AffineMap], last_read: dict[int, int]) -> None:
+    """Refuse a chain with too many weights, by counting its units, before anything is written out."""
+    carried = {0: net.n_inputs}
+    total = room = net.n_inputs
+    for l, affine in enumerate(maps):
+        room += affine.n_rows * total
+        if l < len(net.blocks):
+            units = int(np.count_nonzero(net.blocks[l].slopes))
+            carried = {j: k * (2 if l == 0 else 1) for j, k in carried.items() if last_read[j] > l} | {l + 1: units}
+            size = sum(carried.values())
+            room, total = room + size * total, size
+        if room > CHAIN_LIMIT:
+            raise InputError(
+                f"the ReLU chain is too large, it would hold more than {CHAIN_LIMIT:,} weights; use the network as it is"
+            )
+
+
 def _rational(values: Array) -> Array:
     result = np.empty(values.shape, dtype=object)
-    result.reshape(-1)[:] = [Fraction(v) for v in values.ravel().tolist()]
+    zero = Fraction(0)
+    result.reshape(-1)[:] = [Fraction(v) if v else zero for v in values.ravel().tolist()]
     return result
 
 
 def _assembled(affine: AffineMap, live: dict[int, _Decoder], widths: list[int], total: int) -> Array:
-    if affine.n_rows * total > DENSE_LIMIT:
-        raise InputError(
-            f"the ReLU chain is too large, it would hold more than {DENSE_LIMIT:,} weights; use the network as it is"
-        )
     result = np.zeros((affine.n_rows, total), dtype=object)
     for j in affine.weights:
         result = result + live[j].through(_rational(affine.dense(j, widths[j])), total)

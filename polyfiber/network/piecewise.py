@@ -12,6 +12,7 @@ read earlier ones; nothing is carried through by extra units.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,18 @@ from .model import ReLUNetwork, _as_parameter, _exact_array, _frozen, short_widt
 from .sparse import Matrix, SparseMatrix, apply, dense, nonzeros
 
 RELU = (0.0, 1.0)
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def _as_shape(value: Any, what: str) -> tuple[int, ...]:
+    """A tuple of positive integers, or an InputError."""
+    parts = value if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str) else (None,)
+    if not all(_is_integer(k) and k > 0 for k in parts):
+        raise InputError(f"{what} is {value!r}; expected positive integers, such as (3, 32, 32)")
+    return tuple(int(k) for k in parts)
 
 
 class AffineMap:
@@ -57,9 +70,10 @@ class AffineMap:
         if not isinstance(weights, Mapping):
             raise InputError(f"weights is a {type(weights).__name__}; expected a mapping from blocks to matrices")
         terms: dict[int, Matrix] = {}
-        for key in sorted(weights):
-            if isinstance(key, bool) or not isinstance(key, int | np.integer) or key < 0:
+        for key in weights:
+            if not _is_integer(key) or key < 0:
                 raise InputError(f"weights has the key {key!r}; expected 0 for the input, 1, 2, … for blocks")
+        for key in sorted(weights):
             given = weights[key]
             sparse = isinstance(given, SparseMatrix) or hasattr(given, "tocsr")
             matrix: Matrix = SparseMatrix.of(given) if sparse else _as_parameter(given, 2, f"weights[{key}]")
@@ -151,6 +165,16 @@ class GateGroup:
     positions: IntArray
     role: str = ""
 
+    def __post_init__(self) -> None:
+        shape, places = _as_shape(self.shape, "the shape of a group"), np.asarray(self.positions)
+        size = math.prod(shape)
+        if places.ndim != 1 or (places.size and places.dtype.kind not in "iu"):
+            raise InputError(f"positions of a group are {self.positions!r}; expected integers")
+        if places.size and not 0 <= places.min() <= places.max() < size:
+            raise ShapeError(f"positions {places.min()} to {places.max()} in a node's output of shape {shape}")
+        object.__setattr__(self, "shape", shape)
+        object.__setattr__(self, "positions", _frozen(places.astype(np.int64)))
+
     def name(self, at: int) -> str:
         """Name of the gate number ``at`` of the group, such as ``conv1[3, 0, 5]``."""
         place = np.unravel_index(int(self.positions[at]), self.shape) if self.shape else ()
@@ -207,6 +231,8 @@ class GateBlock:
             )
         if self._slopes.dtype == object or self._affine.is_exact:
             self._slopes, self._affine = _exact_array(self._slopes), self._affine.astype(True)
+        if not isinstance(groups, Sequence) or not all(isinstance(g, GateGroup) for g in groups):
+            raise InputError(f"groups is {groups!r}; expected a sequence of GateGroup")
         self._groups = tuple(groups)
         if self._groups and sum(len(g.positions) for g in self._groups) != m:
             raise ShapeError(f"groups of {[len(g.positions) for g in self._groups]} gates; the block has {m}")
@@ -242,13 +268,25 @@ class GateBlock:
         return len(self._slopes)
 
     def outputs(self, z: Array) -> Array:
-        """Values behind the gates of values before them, (…, m)."""
-        return np.asarray(np.where(z > 0, self._slopes[:, 1] * z, self._slopes[:, 0] * z))
+        """Values behind the gates of values before them, (…, m); a gate that is flat at an infinite value gives 0."""
+        slope = np.where(z > 0, self._slopes[:, 1], self._slopes[:, 0])
+        if z.dtype == object or self._slopes.dtype == object:
+            return np.asarray(slope * z)
+        with np.errstate(invalid="ignore"):  # NaN goes on as it is
+            return np.asarray(np.where((slope == 0) & ~np.isnan(z), 0.0, slope * z))
 
     def astype(self, exact: bool) -> GateBlock:
         """The same block in Fractions, or rounded to float64."""
         affine = self._affine.astype(exact)
         slopes = _exact_array(self._slopes) if exact else self._slopes.astype(np.float64)
+        same = np.flatnonzero(np.asarray(slopes[:, 0] == slopes[:, 1], dtype=bool))
+        if len(same):
+            below, above = self._slopes[same[0]]
+            raise InputError(
+                f"the slopes {below} and {above} of unit {same[0]} are different, but rounding to float64 makes them equal; "
+                "keep the network exact",
+                unit=int(same[0]),
+            )
         return GateBlock(affine.weights, affine.bias, slopes=slopes, groups=self._groups)
 
     def __eq__(self, other: object) -> bool:
@@ -320,7 +358,7 @@ class PiecewiseLinearNetwork:
         input_shape: Sequence[int] | None = None,
         source: Mapping[str, Any] | None = None,
     ) -> None:
-        if isinstance(n_inputs, bool) or not isinstance(n_inputs, int | np.integer) or n_inputs < 1:
+        if not _is_integer(n_inputs) or n_inputs < 1:
             raise InputError(f"n_inputs is {n_inputs!r}; expected a positive integer")
         if (
             not isinstance(output, AffineMap)
@@ -347,9 +385,11 @@ class PiecewiseLinearNetwork:
                         f"{what} reads {'the input' if j == 0 else f'block {j}'} of {widths[j]} values with a matrix of "
                         f"shape {matrix.shape}"
                     )
-        shape = (int(n_inputs),) if input_shape is None else tuple(int(k) for k in input_shape)
-        if int(np.prod(shape)) != n_inputs:
+        shape = (int(n_inputs),) if input_shape is None else _as_shape(input_shape, "input_shape")
+        if math.prod(shape) != n_inputs:
             raise ShapeError(f"input_shape {shape} does not hold {n_inputs} values")
+        if source is not None and not isinstance(source, Mapping):
+            raise InputError(f"source is a {type(source).__name__}; expected a mapping")
         exact = any(a.is_exact for a in maps)
         self._blocks: tuple[GateBlock, ...] = tuple(b.astype(True) if exact else b for b in blocks)
         self._output = output.astype(True) if exact else output
@@ -427,8 +467,8 @@ class PiecewiseLinearNetwork:
 
     def neuron(self, index: int) -> tuple[int, int]:
         """(block, position) of a column of a sign vector; blocks count from 1, positions from 0."""
-        if not 0 <= index < self.n_hidden:
-            raise InputError(f"gate {index} does not exist; the network has {self.n_hidden}")
+        if not _is_integer(index) or not 0 <= index < self.n_hidden:
+            raise InputError(f"gate {index!r} does not exist; the network has {self.n_hidden}, numbered from 0")
         ends = np.cumsum(self.hidden_widths)
         block = int(np.searchsorted(ends, index, side="right"))
         return block + 1, int(index - (ends[block] - self.hidden_widths[block]))
@@ -472,8 +512,8 @@ class PiecewiseLinearNetwork:
         gates : bool
             Whether behind (True) or before the gates.
         """
-        if not 1 <= block <= len(self._blocks):
-            raise InputError(f"block {block} does not exist; the network has {len(self._blocks)}")
+        if not _is_integer(block) or not 1 <= block <= len(self._blocks):
+            raise InputError(f"block {block!r} does not exist; the network has {len(self._blocks)}, numbered from 1")
         if not gates:
             return self._with(self._blocks[: block - 1], self._blocks[block - 1].affine)
         m = self._blocks[block - 1].width
@@ -483,6 +523,8 @@ class PiecewiseLinearNetwork:
     @classmethod
     def from_chain(cls, net: ReLUNetwork) -> PiecewiseLinearNetwork:
         """A ReLU chain as a network of this class: block l is hidden layer l."""
+        if not isinstance(net, ReLUNetwork):
+            raise InputError(f"expected a polyfiber.ReLUNetwork, found {type(net).__name__}")
         maps = [AffineMap({l: w}, b) for l, (w, b) in enumerate(zip(net.weights, net.biases))]
         blocks = [GateBlock(a.weights, a.bias) for a in maps[:-1]]
         return cls(net.architecture[0], blocks, maps[-1], source=net.source)
@@ -522,22 +564,26 @@ class PiecewiseLinearNetwork:
 
     def preactivations(self, X: Any) -> list[Array]:
         """Values ``z_1, …, z_L`` before the gates, (…, m_l), and last the outputs."""
-        points = np.asarray(X)
+        try:
+            points = np.asarray(X)
+        except ValueError:
+            raise ShapeError("the points are not a rectangular array") from None
         if points.ndim == 0 or points.shape[-1] != self._n_inputs:
             raise ShapeError(f"points of shape {points.shape} do not fit a network with {self._n_inputs} inputs")
         if points.dtype.kind not in "fiubO":
             raise InputError(f"points of dtype {points.dtype}; expected numbers")
-        if self.is_exact:
-            points = _exact_array(points)
-        elif points.dtype == object:
-            return self.exact().preactivations(points)
+        if points.dtype == object or self.is_exact:
+            points = _as_parameter(points.reshape(-1).astype(object), 1, "points").reshape(points.shape)
+            if not self.is_exact:
+                return self.exact().preactivations(points)
         else:
             points = points.astype(np.float64, copy=False)
         values, behind = [], [points]
-        for block in self._blocks:
-            values.append(block.affine(behind))
-            behind.append(block.outputs(values[-1]))
-        return [*values, self._output(behind)]
+        with np.errstate(invalid="ignore"):  # NaN, and infinities of both signs that meet, are NaN without a warning
+            for block in self._blocks:
+                values.append(block.affine(behind))
+                behind.append(block.outputs(values[-1]))
+            return [*values, self._output(behind)]
 
     # ---- identity ---------------------------------------------------------------------------
     def __eq__(self, other: object) -> bool:

@@ -50,8 +50,8 @@ class SparseMatrix:
     __slots__ = ("_data", "_indices", "_indptr", "_shape")
 
     def __init__(self, indptr: Any, indices: Any, data: Any, shape: tuple[int, int]) -> None:
-        m, n = (int(k) for k in shape)
-        pointers, columns = np.array(indptr, dtype=np.int64).reshape(-1), np.array(indices, dtype=np.int32).reshape(-1)
+        m, n = _as_shape(shape)
+        pointers, columns = _integers(indptr, "row pointers"), _integers(indices, "columns")
         values = _as_parameter(data, 1, "the entries of a sparse matrix")
         if m < 0 or n < 0 or len(pointers) != m + 1 or pointers[0] != 0 or pointers[-1] != len(columns):
             raise ShapeError(f"{len(pointers)} row pointers do not describe {m} rows of {len(columns)} entries")
@@ -66,7 +66,8 @@ class SparseMatrix:
         if not keep.all():
             columns, values = columns[keep], _frozen(values[keep])
             pointers = np.concatenate([[0], np.cumsum(np.bincount(rows[keep], minlength=m))])
-        self._indptr, self._indices, self._data, self._shape = _frozen(pointers), _frozen(columns), values, (m, n)
+        self._indptr, self._indices = _frozen(pointers.astype(np.int64)), _frozen(columns.astype(np.int32))
+        self._data, self._shape = values, (m, n)
 
     @classmethod
     def of(cls, matrix: Any) -> SparseMatrix:
@@ -162,6 +163,30 @@ class SparseMatrix:
     def __repr__(self) -> str:
         kind = "exact, " if self._data.dtype == object else ""
         return f"SparseMatrix({self._shape[0]} x {self._shape[1]}, {kind}{self.nnz} nonzeros)"
+
+
+def _as_shape(shape: Any) -> tuple[int, int]:
+    try:
+        m, n = shape
+        if isinstance(shape, str) or not all(isinstance(k, int | np.integer) for k in (m, n)):
+            raise TypeError
+    except (TypeError, ValueError):
+        raise ShapeError(f"the shape of a matrix is {shape!r}; expected its rows and columns") from None
+    if not 0 <= n < 1 << 31:
+        raise ShapeError(f"a matrix of {n:,} columns; from 0 to 2**31 - 1 can be told apart")
+    return int(m), int(n)
+
+
+def _integers(values: Any, what: str) -> IntArray:
+    try:
+        found = np.asarray(values).reshape(-1)
+        if found.size and found.dtype.kind not in "iu":
+            raise TypeError
+        return found.astype(np.int64)
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(
+            f"{what} of a sparse matrix are {type(values).__name__} {str(values)[:60]}; expected integers"
+        ) from None
 
 
 Matrix: TypeAlias = Array | SparseMatrix

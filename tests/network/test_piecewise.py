@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import pickle
+import tracemalloc
+import warnings
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -169,7 +171,10 @@ def test_names_of_gates() -> None:
 
 
 ONE = pf.AffineMap({0: [[1.0]]}, [0.0])
+TWO = pf.AffineMap({0: [[1.0, 1.0]]}, [0.0])
 GATE = pf.GateBlock({0: [[1.0]]}, [0.0])
+SMALL: Any = pf.PiecewiseLinearNetwork(1, [GATE], ONE)
+THIRD = Fraction(1, 3)
 BAD: dict[str, tuple[Callable[[], Any], type[PolyfiberError], str]] = {
     "equal slopes": (lambda: pf.GateBlock({0: [[1.0]]}, [0.0], slopes=(0.5, 0.5)), InputError, "not a gate"),
     "nan slope": (lambda: pf.GateBlock({0: [[1.0]]}, [0.0], slopes=(np.nan, 1)), InputError, "nan"),
@@ -199,6 +204,32 @@ BAD: dict[str, tuple[Callable[[], Any], type[PolyfiberError], str]] = {
     "points": (lambda: pf.PiecewiseLinearNetwork(1, [], ONE)([[1.0, 2.0]]), ShapeError, "do not fit"),
     "texts": (lambda: pf.PiecewiseLinearNetwork(1, [], ONE)([["a"]]), InputError, "expected numbers"),
     "no sequence": (lambda: pf.PiecewiseLinearNetwork(1, 5, ONE), InputError, "a sequence of GateBlock"),  # type: ignore[arg-type]
+    "no keys": (lambda: pf.GateBlock({"a": [[1.0]], 0: [[1.0]]}, [0.0]), InputError, "the key 'a'"),
+    "negative shape": (
+        lambda: pf.PiecewiseLinearNetwork(2, [], TWO, input_shape=(-1, -2)), InputError, "positive integers",
+    ),
+    "broken shape": (lambda: pf.PiecewiseLinearNetwork(2, [], TWO, input_shape=(1.5, 2)), InputError, "positive integers"),
+    "number for a shape": (lambda: pf.PiecewiseLinearNetwork(2, [], TWO, input_shape=2), InputError, "input_shape is 2"),
+    "text for a shape": (lambda: pf.PiecewiseLinearNetwork(2, [], TWO, input_shape="ab"), InputError, "'ab'"),
+    "source": (lambda: pf.PiecewiseLinearNetwork(2, [], TWO, source=[1]), InputError, "mapping"),
+    "no groups": (lambda: pf.GateBlock({0: [[1.0]]}, [0.0], groups=[1]), InputError, "a sequence of GateGroup"),
+    "position": (lambda: GateGroup("a", "Relu", (2,), np.array([99])), ShapeError, "99"),
+    "broken position": (lambda: GateGroup("a", "Relu", (2,), np.array([0.5])), InputError, "integers"),
+    "no chain": (lambda: pf.PiecewiseLinearNetwork.from_chain("net"), InputError, "ReLUNetwork"),
+    "exact nan": (lambda: pf.PiecewiseLinearNetwork(2, [], TWO).exact()([np.nan, 1.0]), InputError, "finite"),
+    "ragged points": (lambda: pf.PiecewiseLinearNetwork(1, [], ONE)([[1], [1, 2]]), ShapeError, "rectangular"),
+    "texts among objects": (
+        lambda: pf.PiecewiseLinearNetwork(2, [], TWO)(np.array(["a", 1], dtype=object)), InputError, "holds a str",
+    ),
+    "text for a gate": (lambda: SMALL.gate_name("a"), InputError, "gate 'a'"),
+    "nothing for a gate": (lambda: SMALL.gate_name(None), InputError, "gate None"),
+    "half a gate": (lambda: SMALL.gate_name(0.5), InputError, "gate 0.5"),
+    "text for a block": (lambda: SMALL.inner("a"), InputError, "block 'a'"),
+    "truth for a block": (lambda: SMALL.inner(True), InputError, "block True"),
+    "slopes that rounding makes equal": (
+        lambda: pf.GateBlock({0: [[1.0]]}, [0.0], slopes=(THIRD, THIRD + Fraction(1, 10**30))).astype(False),
+        InputError, "rounding to float64 makes them equal",
+    ),
     "gate": (lambda: pf.PiecewiseLinearNetwork(1, [GATE], ONE).neuron(1), InputError, "does not exist"),
 }  # fmt: skip
 
@@ -208,6 +239,27 @@ def test_bad_input(name: str) -> None:
     make, error, message = BAD[name]
     with pytest.raises(error, match=message):
         make()
+
+
+def test_values_that_are_not_finite_go_on_without_a_warning() -> None:
+    gate = pf.PiecewiseLinearNetwork(1, [GATE], pf.AffineMap({1: [[1.0]]}, [0.0]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert gate([[-np.inf], [np.inf], [0.0]]).ravel().tolist() == [0.0, np.inf, 0.0]
+        assert np.isnan(gate([np.nan])).all()
+
+
+@pytest.mark.parametrize("n", [200_000, 10**7, 10**8])
+def test_a_chain_is_measured_before_anything_is_written_out(n: int) -> None:
+    row = SparseMatrix([0, 1], [n - 1], [1.0], (1, n))
+    net = pf.PiecewiseLinearNetwork(
+        n, [pf.GateBlock({0: row}, [0.0], slopes=(0.1, 1.0))], pf.AffineMap({0: row, 1: [[1.0]]}, [0.0])
+    )
+    tracemalloc.start()
+    with pytest.raises(InputError, match="too large"):
+        net.to_chain()
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
 
 
 def test_a_chain_beyond_memory_is_refused() -> None:

@@ -62,6 +62,14 @@ def test_immutable_and_zeros_dropped() -> None:
         (([0, 2, 2], [1, 1], [1.0, 1.0], (2, 2)), ShapeError),
         (([0, 1, 1], [1], [np.nan], (2, 2)), InputError),
         (([0, 1, 1], [1], [1j], (2, 2)), InputError),
+        (([0, 1], [2**33], [1.0], (1, 2**34)), ShapeError),
+        (([0, 1], [2**33], [1.0], (1, 4)), ShapeError),
+        (([0, 1], [0.5], [1.0], (1, 4)), InputError),
+        (([0, 1], ["a"], [1.0], (1, 4)), InputError),
+        (([0, 1], [2**70], [1.0], (1, 4)), InputError),
+        (([0, 1], [0], [1.0], (1,)), ShapeError),
+        (([0, 1], [0], [1.0], "ab"), ShapeError),
+        (([0, 1], [0], [1.0], 4), ShapeError),
     ],
 )
 def test_bad_input(arguments: Any, error: type[PolyfiberError]) -> None:
