@@ -53,6 +53,9 @@ class Equivalence:
         Summary of what was checked.
     near : NearEqual or None
         With ``epsilon``: the search over boxes, with its tree, the best gap and where, and what is open.
+    functions : SharedFunctions, Splitting or None
+        Methods 'relations' and 'splitting': the matrices of both networks over one list of functions, or the cells on which they are
+        compared. `recheck` multiplies them out in rationals.
 
     Examples
     --------
@@ -78,6 +81,7 @@ class Equivalence:
     stats: Any = field(default_factory=dict, repr=False)
     known_exact: Verdict | None = field(default=None, repr=False)
     near: NearEqual | None = field(default=None, repr=False)
+    functions: Any = field(default=None, repr=False)
 
     @classmethod
     def equal(cls, a: ReLUNetwork, b: ReLUNetwork, tolerance: float, ground: Ground, **more: Any) -> Equivalence:

@@ -76,6 +76,8 @@ FEW = 50_000
 """Expected vertices up to which cells are compared where splitting boxes does not decide an epsilon."""
 SPLIT_SHARE = 0.25
 """Of the time, for cells along the difference before all cells of both."""
+FEW_CELLS = 32
+"""Cells along the difference before exact normal forms of large networks."""
 SLOW = 1000
 """Parameters beyond which exact normal forms take longer than shared functions."""
 EXACT_INPUTS = 24
@@ -329,7 +331,7 @@ def _by_relations(pair: _Pair, tolerance: float | None = None) -> Equivalence | 
     if found is None:
         return None
     ground = SameFunctions(found.functions, found.distance, found.allowed, found.growth.constant, found.growth.slope)
-    return pair.yes(ground, **({"known_exact": Verdict.YES} if found.exact else {}))
+    return pair.yes(ground, functions=found, **({"known_exact": Verdict.YES} if found.exact else {}))
 
 
 def _beyond_floats(pair: _Pair, X: FloatArray) -> Equivalence:
@@ -352,12 +354,12 @@ def _beyond_floats(pair: _Pair, X: FloatArray) -> Equivalence:
     return pair.undecided(_BEYOND)
 
 
-def _by_splitting(pair: _Pair, share: float = 1.0) -> Equivalence | None:
+def _by_splitting(pair: _Pair, share: float = 1.0, most: int | None = None) -> Equivalence | None:
     """YES or NO by cells that are cut along the difference; None where they do not decide."""
     if pair.tolerance > 0 and not products_in_range(pair.fa, pair.fb):
         return None
     part = Monitor(pair.monitor.rest(share), pair.monitor._call)
-    found = by_splitting(pair.a, pair.b, tolerance=pair.tolerance, domain=pair.domain, monitor=part)
+    found = by_splitting(pair.a, pair.b, tolerance=pair.tolerance, domain=pair.domain, monitor=part, most=most)
     if found is None:
         return None
     box = box_around(pair.domain)
@@ -365,8 +367,9 @@ def _by_splitting(pair: _Pair, share: float = 1.0) -> Equivalence | None:
         ground = SplitCells(
             found.functions, found.distance, found.allowed, found.growth.constant, found.growth.slope, cells=found.cells,
             waiting=found.waiting, suspects=len(found.where), empty=found.empty,
+            units=len(found.units),
         )  # fmt: skip
-        return pair.yes(ground, **({"known_exact": Verdict.YES} if found.exact else {}))
+        return pair.yes(ground, functions=found, **({"known_exact": Verdict.YES} if found.exact else {}))
     if pair.tolerance == 0:
         proofs = (decisive_in(pair.domain, pair.a, pair.b, x, 0.0) for x in found.where)
         proof = next((p for p in proofs if p is not None), None)
@@ -481,7 +484,9 @@ def suspected_inputs(found: Covered) -> FloatArray:
 def _exactly(pair: _Pair) -> Equivalence:
     early = pair.fa.n_parameters > SLOW and pair.method != "regions"
     if early and not surely_different(pair.fa, pair.fb, candidates(pair.fa, pair.fb, pair.domain, n=16)).any():
-        related = _by_relations(pair)
+        related = _by_relations(pair) or (
+            _by_splitting(pair, SPLIT_SHARE, FEW_CELLS) if pair.method == "auto" else None
+        )
         if related is not None:
             return related
     verdict, proof = exact_verdict(pair.a, pair.b, pair.domain)

@@ -136,6 +136,7 @@ class SplitCells(SameFunctions):
     waiting: int
     suspects: int
     empty: int
+    units: int = 0
     method: str = "splitting"
 
     def __post_init__(self) -> None:
@@ -146,14 +147,16 @@ class SplitCells(SameFunctions):
     def reason(self) -> str:
         """In words."""
         how = f"to {self.distance:.2g}" if self.allowed else "exactly"
+        first = f"with {self.units} neurons shown to be dead or linear, each by itself, " if self.units else ""
         return (
-            f"on each of {self.cells} cells, cut only along what differs, both are equal over shared functions, {how}"
+            f"{first}on each of {self.cells} cells, cut only along what differs, both are equal over shared functions, "
+            f"{how}"
         )
 
     @property
     def certificate(self) -> dict[str, Any]:
         """That of shared functions, and counts of cells."""
-        return {"cells": self.cells, "without interior": self.empty, **super().certificate}
+        return {"cells": self.cells, "without interior": self.empty, "units": self.units, **super().certificate}
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ import numpy as np
 from .._typing import Array, FloatArray
 from ..budget import heed, time_left
 from ..errors import SolverError
-from .exact import as_fractions
+from .exact import as_fractions, nullspace
 
 
 @dataclass(frozen=True)
@@ -149,6 +149,85 @@ def solve_lp_exact(cost: Any, A_eq: Any, b_eq: Any) -> LpResult:
         if j < n:
             x[j] = rows[i][-1]
     return LpResult("optimal", x, sum((c[j] * x[j] for j in range(n)), Fraction(0)))
+
+
+def multipliers_without_slope(rows: list[list[Fraction]]) -> tuple[Fraction, ...] | None:
+    """Multipliers that show that ``row . (x, 1) > 0`` has no common solution, or None, which shows nothing.
+
+    Parameters
+    ----------
+    rows : list of lists of Fraction
+        Slopes, and the constant last.
+
+    Returns
+    -------
+    tuple of Fraction or None
+        Not negative, their sum 1; the combination of the rows has no slope, and its constant is not positive.
+
+    Notes
+    -----
+    HiGHS names the rows, and their multipliers are solved for in rationals; the simplex in rationals is asked only where that fails and
+    the floats are within 1e-6 of a decision: a set so thin may count as one with interior.
+
+    Examples
+    --------
+    >>> one = Fraction(1)
+    >>> print(*multipliers_without_slope([[one, 0 * one], [-2 * one, 0 * one], [3 * one, one]]))      # x > 0, -2 x > 0
+    2/3 1/3 0
+    >>> multipliers_without_slope([[one, 0 * one], [-one, one]]) is None
+    True
+    """
+    if not rows:
+        return None
+    scale = [max(map(abs, row)) or Fraction(1) for row in rows]
+    unit = [[v / top for v in row] for row, top in zip(rows, scale)]
+    table = np.array([[float(v) for v in row] for row in unit])
+    close = True
+    try:
+        found = solve_lp(
+            table[:, -1],
+            A_eq=np.vstack([table[:, :-1].T, np.ones(len(rows))]),
+            b_eq=np.append(np.zeros(table.shape[1] - 1), 1.0),
+            bounds=(0, None),
+        )
+    except SolverError:
+        found = None
+    if found is not None:
+        close = found.x is None or found.value < 1e-6
+        if found.x is not None and close:
+            shown = _rational_multipliers(unit, np.flatnonzero(found.x > 1e-9).tolist())
+            if shown is not None:
+                return _normed(shown, scale)
+    if not close:
+        return None
+    slopes = [list(column) for column in zip(*(row[:-1] for row in unit))]
+    ones = [Fraction(1)] * len(unit)
+    exact = solve_lp_exact([row[-1] for row in unit], [*slopes, ones], [*[Fraction(0)] * len(slopes), Fraction(1)])
+    if exact.status != "optimal" or exact.value > 0 or exact.x is None:
+        return None
+    return _normed(list(exact.x), scale)
+
+
+def _normed(multipliers: list[Fraction], scale: list[Fraction]) -> tuple[Fraction, ...]:
+    """For the rows as they were, with sum 1."""
+    own = [m / top for m, top in zip(multipliers, scale)]
+    total = sum(own, Fraction(0))
+    return tuple(m / total for m in own)
+
+
+def _rational_multipliers(unit: list[list[Fraction]], used: list[int]) -> list[Fraction] | None:
+    """Multipliers of these rows with no slope, checked; None where they are not unique or do not do."""
+    columns = [[unit[i][k] for i in used] for k in range(len(unit[0]) - 1)]
+    null = nullspace(np.array([*columns], dtype=object).reshape(-1, len(used)))
+    if len(null) != 1:
+        return None
+    vector = null[0] if sum(null[0]) > 0 else -null[0]
+    if any(v < 0 for v in vector) or sum(v * unit[i][-1] for i, v in zip(used, vector)) > 0:
+        return None
+    found = [Fraction(0)] * len(unit)
+    for i, v in zip(used, vector):
+        found[i] = Fraction(v)
+    return found
 
 
 def _pivot(rows: list[list[Fraction]], basis: list[int], row: int, column: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..._typing import FloatArray
+from ..._typing import Array, FloatArray
 from ...bounds.relaxation import bounding_box, relaxed
 from ...budget import Budget, Monitor
 from ...complexes.build import canonical_complex
@@ -26,10 +26,12 @@ from ..forms.canonical import flat_parameters
 from ..forms.shared_features import shared_features
 from ..moves_between import parameter_distance, unit_distance
 from ..regions.cover import CoverSearch, essential_inputs
-from ..relations.prove import by_relations
-from ..relations.split import by_splitting
+from ..relations.prove import SharedFunctions, admitted, by_relations
+from ..relations.split import Splitting, by_splitting
 from ..witness import as_float, candidates, decisive_in, exact_difference, exact_output, rounding_bound
 from .bounds import bound_holds
+from .cells import bound_on_cells
+from .functions import Unproved, proved_bound, upward
 from .near import recheck_near
 from .regions import compare_over
 
@@ -200,8 +202,9 @@ class _Work:
             yield self._by_moves
             if self.answer.method != "shared features":  # that would be the same way again
                 yield self._by_features
-            yield self._by_relations
-            if self.answer.method not in ("relations", "splitting"):
+            if self.answer.method != "splitting":
+                yield self._by_relations
+            if self.answer.method != "relations":
                 yield self._by_splitting
         if self.exactly:
             yield self._by_exact_maps
@@ -256,29 +259,48 @@ class _Work:
         return self.result(Verdict.YES, f"the features that both networks share agree {how}, layer by layer")
 
     def _by_relations(self) -> Recheck | None:
-        """Over shared functions, the networks in the other order: for answers that were found so too, the same code on other numbers."""
+        """Over shared functions: the matrices (of the answer, or found now), multiplied out in rationals by code of its own."""
         answer = self.answer
-        if answer.method == "relations":
-            return None
-        found = by_relations(answer.b, answer.a, tolerance=answer.tolerance)
-        if found is None or (answer.domain is not None and not found.exact):
+        shown = answer.functions if isinstance(answer.functions, SharedFunctions) else None
+        if shown is None:
+            shown = by_relations(answer.a, answer.b, tolerance=answer.tolerance, domain=answer.domain)
+        if shown is None:
             self.missing.append("the networks are not equal over shared functions")
             return None
-        return self.result(
-            Verdict.YES, f"over {found.functions} functions that both share the outputs agree, to {found.distance:.2g}"
-        )
+        a, b = (answer.a, answer.b) if shown.exact else (self.a, self.b)
+        box = (answer.domain.lo, answer.domain.hi) if isinstance(answer.domain, Box) else None
+        try:
+            bound = proved_bound(a, b, shown.claims, box=box)
+        except Unproved as error:
+            self.missing.append(f"the matrices over shared functions do not hold: {error}")
+            return None
+        return self._over_functions(bound, f"{shown.claims.functions} functions that both share")
 
     def _by_splitting(self) -> Recheck | None:
-        """On cells that are cut along the difference, the networks in the other order: for answers that were found by all cells."""
+        """On cells that are cut along the difference: that they cover the domain, and on each the same as above."""
         answer = self.answer
-        part = Monitor(self.monitor.rest(0.3))
-        found = by_splitting(answer.b, answer.a, tolerance=answer.tolerance, domain=answer.domain, monitor=part)
-        if found is None or not found.equal or (answer.domain is not None and not found.exact):
+        shown = answer.functions if isinstance(answer.functions, Splitting) else None
+        if shown is None:
+            part = Monitor(self.monitor.rest(0.3))
+            shown = by_splitting(answer.a, answer.b, tolerance=answer.tolerance, domain=answer.domain, monitor=part)
+        if shown is None or not shown.equal:
             self.missing.append("cells along the difference do not prove it")
             return None
-        return self.result(
-            Verdict.YES, f"on {found.cells} cells cut along the difference both are equal over shared functions"
-        )
+        a, b = (answer.a, answer.b) if shown.exact else (self.a, self.b)
+        try:
+            bound = bound_on_cells(a, b, shown, domain=answer.domain)
+        except Unproved as error:
+            self.missing.append(f"cells along the difference do not hold: {error}")
+            return None
+        return self._over_functions(bound, f"shared functions on {shown.cells} cells that cover the domain")
+
+    def _over_functions(self, bound: Array, what: str) -> Recheck | None:
+        if not (bound != 0).any():
+            return self.result(Verdict.YES, f"over {what}, multiplied out in rationals, both are the same")
+        if self.exactly or not admitted(upward(bound), self.allowance):
+            self.missing.append(f"over {what} the outputs are not so close")
+            return None
+        return self.result(Verdict.YES, f"over {what}, multiplied out in rationals, both agree within the tolerance")
 
     def _by_weights(self) -> Recheck | None:
         assert self.answer.domain is not None

@@ -17,7 +17,7 @@ import math
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -56,6 +56,43 @@ class Neurons:
     features: tuple[tuple[int, int], ...]
 
 
+@dataclass(frozen=True, eq=False)
+class Unit:
+    """A neuron whose preactivation has one sign on the whole domain, proved elsewhere (`units`).
+
+    Attributes
+    ----------
+    network, layer, neuron : int
+        0 for the first network, 1 for the second; layers from 0.
+    sign : int
+        +1 nowhere negative, -1 nowhere positive.
+    bound : (n0 + 1,) float64
+        How far on the other side it may be, over ``(|x|, 1)``; 0 in rationals.
+    proof : object
+        What shows it (a `Splitting` of the neuron against zero).
+    """
+
+    network: int
+    layer: int
+    neuron: int
+    sign: int
+    bound: FloatArray
+    proof: Any = field(default=None, repr=False)
+
+
+class Event(NamedTuple):
+    """What became known of a head after the rows of a layer were made.
+
+    ``rule`` is +1 or -1 for the sign of its form, or ``(side, other, other side, ratio)`` for ``relu(side z) = ratio relu(other side z_other)``. ``why``:
+    ('fact', i), ('range',), ('neuron', network, j), ('unit', i), or ('hides', network, j, t, feature or None, whether the head is the row's, its factor).
+    """
+
+    layer: int
+    head: int
+    rule: Any
+    why: tuple[Any, ...]
+
+
 @dataclass(eq=False)
 class _Side:
     """One network while it is rewritten."""
@@ -76,7 +113,8 @@ class _Rows:
     terms: FloatArray | None
     error: FloatArray | None
     sign: IntArray  # +1 nowhere negative, -1 nowhere positive
-    identities: list[tuple[int, Array, Array]]  # of rows: two forms (one the row or its negative) with the same relu
+    # of rows: two forms (one the row or its negative) with the same relu; that sign, and the feature that is hidden
+    identities: list[tuple[int, Array, Array, tuple[int, tuple[int, int] | None]]]
 
 
 class Joint:
@@ -102,11 +140,14 @@ class Joint:
         The same without the difference itself (floats only).
     terms : (nL, D) float64
         Magnitudes that the outputs are summed from (floats only).
+    events : list of Event
+        What was learned of heads, in order: with heads and neurons this is what `checks.functions` checks.
     """
 
     def __init__(
-        self, a: ReLUNetwork, b: ReLUNetwork, *, tolerance: float, facts: tuple[Fact, ...] = (), box: Any = None
-    ) -> None:
+        self, a: ReLUNetwork, b: ReLUNetwork, *, tolerance: float, facts: tuple[Fact, ...] = (), box: Any = None,
+        units: tuple[Unit, ...] = (),
+    ) -> None:  # fmt: skip
         self.exact = tolerance == 0
         nets = [net.exact() if net.is_exact else net for net in (a, b)] if self.exact else [a.rounded(), b.rounded()]
         self.tolerance, self.n = tolerance, a.architecture[0]
@@ -121,6 +162,8 @@ class Joint:
         self.reach: FloatArray = np.eye(self.n + 1)  # |psi| <= reach @ (|x|, 1)
         self.low, self.high = self._ranges(box)
         self.facts = [self._fact(f) for f in facts]
+        self.units = units
+        self.events: list[Event] = []
         self.instead: dict[int, tuple[int, int, int, Any]] = {}  # relu(s z_h) = ratio relu(s' z_h')
         self.loose: dict[int, FloatArray] = {}  # how far below zero a form may be that counts as nowhere negative
         for l in range(max(len(s.weights) for s in self.sides) - 1):
@@ -192,13 +235,13 @@ class Joint:
         Z[faint] = 0.0
         error = error + (gamma(W.shape[1] + len(self.heads) + 8) * total + TINY) @ self.reach
         identities = self._hiding(side, V, bias, Z, forms, sign)
-        for j, bare, _ in identities:
+        for j, bare, *_ in identities:
             bare[np.abs(bare) <= FAINT * total[j]] = 0.0
         return _Rows(Z, unit, total, error, sign, identities)
 
     def _hiding(
         self, side: _Side, V: Array, bias: Array, Z: Array, forms: Array, sign: IntArray
-    ) -> list[tuple[int, Array, Array]]:
+    ) -> list[tuple[int, Array, Array, tuple[int, tuple[int, int] | None]]]:
         """Rows, or their negatives, that hide a feature: one weight is positive, no constant is, so its relu makes no difference."""
         found = []
         for t in (1, -1):
@@ -206,12 +249,14 @@ class Joint:
             one = (above == 1) & (t * bias <= 0) & ((below > 0) | (bias != 0))
             for j in np.flatnonzero(sign == 0):  # a known sign is that of the form as it is
                 form, h = t * Z[j], -1
+                hidden: tuple[int, int] | None = None
                 if one[j]:
                     k = int(np.argmax(t * V[j] > 0))
                     h, s = side.features[k]
                     if self.kind[h] != 0 or h in self.instead:
                         h = -1
                 if h >= 0:
+                    hidden = h, s
                     weight = t * V[j, k]
                     bare = form.copy()
                     # relu(z) = e becomes z; relu(-z) = e - z becomes -z
@@ -229,7 +274,7 @@ class Joint:
                     weight, bare = form[self.column[h]], form.copy()
                     bare[self.column[h]] -= weight
                     bare[: len(self.heads[h])] += weight * self.heads[h]
-                found.append((int(j), bare, form))
+                found.append((int(j), bare, form, (t, hidden)))
         return found
 
     def _over_features(
@@ -300,9 +345,9 @@ class Joint:
             if s < 0:
                 form[: len(self.heads[h])] -= times * self.heads[h]
 
-    def _roots(self, h: int) -> int:
+    def root(self, h: int) -> int:
         """The head whose relu stands for that of h."""
-        return self._roots(self.instead[h][1]) if self.kind[h] == 0 and h in self.instead else h
+        return self.root(self.instead[h][1]) if self.kind[h] == 0 and h in self.instead else h
 
     def _signs(self, V: Array, bias: Array, features: list[tuple[int, int]], loose: Any) -> IntArray:
         """Which rows are nowhere negative (+1), which nowhere positive (-1), by their weights over features."""
@@ -336,7 +381,7 @@ class Joint:
         self, h: tuple[int, int, Any], p: tuple[int, int, Any], borrowed: dict[int, tuple[Any, ...]], why: Any
     ) -> None:
         """One neuron is a multiple of two heads' relu: one of them stands for the other."""
-        if h[0] < 0 or p[0] < 0 or self._roots(h[0]) == self._roots(p[0]):
+        if h[0] < 0 or p[0] < 0 or self.root(h[0]) == self.root(p[0]):
             return
         free = [self.kind[x[0]] == 0 and x[0] not in self.instead and self.column[x[0]] < 0 for x in (h, p)]
         if self.kind[h[0]] == 0 and free[0]:
@@ -346,15 +391,21 @@ class Joint:
         else:
             return
         ratio = Fraction(stays[2], gone[2]) if self.exact else stays[2] / gone[2]
-        self.instead[gone[0]] = (gone[1], stays[0], stays[1], ratio)
-        borrowed[gone[0]] = (*why, gone[2])
+        self.instead[gone[0]] = rule = (gone[1], stays[0], stays[1], ratio)
+        k, j, form, bare, (t, hidden), network, l = why
+        borrowed[gone[0]] = (k, j, form, bare, h, p, gone[2])
+        self.events.append(Event(l, gone[0], rule, ("hides", network, j, t, hidden, gone is h, gone[2])))
 
     def _layer(self, l: int) -> None:
-        taking = [s for s in self.sides if l < len(s.weights) - 1]
+        which = [i for i, s in enumerate(self.sides) if l < len(s.weights) - 1]
+        taking = [self.sides[i] for i in which]
         rows = [self._rows(s, l) for s in taking]
+        proved = {(which.index(u.network), u.neuron): i for i, u in enumerate(self.units) if u.layer == l}
+        for k, j in proved:
+            rows[k].sign[j] = self.units[proved[k, j]].sign
         tables = [r.Z for r in rows]
-        pairs = [(k, j, form, bare) for k, r in enumerate(rows) for j, bare, form in r.identities]
-        found = self._group(tables, [row for pair in pairs for row in pair[2:]])
+        pairs = [(k, j, form, bare, how) for k, r in enumerate(rows) for j, bare, form, how in r.identities]
+        found = self._group(tables, [row for pair in pairs for row in pair[2:4]])
         ends = np.cumsum([0, *(len(t) for t in tables)])
         borrowed: dict[int, tuple[Any, ...]] = {}
         fresh = list(range(len(self.heads), len(found.heads)))
@@ -371,26 +422,29 @@ class Joint:
                 if h >= 0 and r.sign[j] and self.kind[h] == 0:
                     self.kind[h] = int(r.sign[j]) * s
                     shown[h] = (k, j)
+                    why = ("unit", proved[k, j]) if (k, j) in proved else ("neuron", which[k], j)
+                    self.events.append(Event(l, h, self.kind[h], why))
         for h in fresh:
-            self._by_facts(h)
-            self._by_form(h)
+            self._by_facts(h, l)
+            self._by_form(h, l)
         for at, pair in enumerate(pairs):
             own, other = (found.at(int(ends[-1]) + 2 * at + i) for i in (0, 1))
-            self._identify(own, other, borrowed, (*pair, own, other))
+            self._identify(own, other, borrowed, (*pair, which[pair[0]], l))
         for k, (side, r) in enumerate(zip(taking, rows)):
             self._settle(side, r, tables[k], int(ends[k]), found)
-        for h in sorted({self._roots(h) for side in taking for h, _ in side.features}):
+        for h in sorted({self.root(h) for side in taking for h, _ in side.features}):
             if self.kind[h] == 0 and self.column[h] < 0:
                 self.column[h] = self.size
                 self._range_of(h)
                 self.size += 1
                 self.reach = np.concatenate([self.reach, self._size_of(h, 1)[None]]) if not self.exact else self.reach
         if not self.exact:
-            self._errors(taking, rows, tables, ends, found, borrowed, shown)
+            beyond = {at: self.units[i].bound for at, i in proved.items()}
+            self._errors(taking, rows, tables, ends, found, borrowed, shown, beyond)
         for index, side in enumerate(self.sides):
             if l < len(side.weights) - 1:
                 for h, _ in side.features:
-                    self.users[self._roots(h)].add(index)
+                    self.users[self.root(h)].add(index)
 
     def _group(self, tables: list[Array], aliases: list[Array]) -> _Found:
         """Which rows are a multiple of a head; heads of earlier layers first, then new ones."""
@@ -442,25 +496,27 @@ class Joint:
             factors[i] = divisor
         return _Found(every, head, side, factors)
 
-    def _by_facts(self, h: int) -> None:
+    def _by_facts(self, h: int, l: int) -> None:
         if self.kind[h] == 0 and not (self.heads[h][self.n + 1 :] != 0).any():
-            self.kind[h] = self._known(h)
+            self.kind[h], at = self._known(h)
+            if self.kind[h] != 0:
+                self.events.append(Event(l, h, self.kind[h], ("fact", at)))
 
-    def _known(self, h: int) -> int:
-        """The sign of a head on the cell, where it is one of its inequalities (in floats: up to what `loose` says)."""
+    def _known(self, h: int) -> tuple[int, int]:
+        """The sign of a head on the cell, where it is one of its inequalities, and which (in floats: up to what `loose` says)."""
         row = self.heads[h][: self.n + 1]
-        for fact, sign in self.facts:
+        for at, (fact, sign) in enumerate(self.facts):
             if self.exact:
                 if (row == fact).all() or (row == -fact).all():
-                    return sign if (row == fact).all() else -sign
+                    return (sign if (row == fact).all() else -sign), at
                 continue
             size = np.abs(fact[:-1]).max(initial=0.0)
             for s in (1, -1) if size > 0 else ():
                 gap = np.abs(s * row - fact / size)
                 if (gap[:-1] <= self.tolerance).all() and gap[-1] <= self.tolerance * max(1.0, abs(row[-1])):
                     self.loose[h] = gap + gamma(2) * np.abs(fact) / size
-                    return s * sign
-        return 0
+                    return s * sign, at
+        return 0, -1
 
     def _rises(self, row: Array) -> bool:
         """A form of other functions whose first weight is positive: its negative is taken, which is more often bounded above, and so is its relu."""
@@ -492,7 +548,7 @@ class Joint:
             return None
         return max(-least, 0) * self._common(h, s) if self.exact else max(-least, 0.0) * (1 + gamma(self.size + 4))
 
-    def _by_form(self, h: int) -> None:
+    def _by_form(self, h: int, l: int) -> None:
         """The sign of a form that the ranges of what it is made of show."""
         row = self.heads[h]
         if self.kind[h] == 0:
@@ -506,6 +562,7 @@ class Joint:
             for s, value in least.items():
                 if value is not None and value >= -slack:
                     self.kind[h] = s
+                    self.events.append(Event(l, h, s, ("range",)))
                     if slack:
                         self.loose[h] = self.loose.get(h, 0.0) + np.append(np.zeros(self.n), 2 * slack)
                     return
@@ -541,8 +598,7 @@ class Joint:
 
     def _errors(
         self, taking: list[_Side], rows: list[_Rows], tables: list[Array], ends: IntArray, found: _Found,
-        borrowed: dict[int, tuple[Any, ...]],
-        shown: dict[int, tuple[int, int]],
+        borrowed: dict[int, tuple[Any, ...]], shown: dict[int, tuple[int, int]], beyond: dict[tuple[int, int], FloatArray],
     ) -> None:  # fmt: skip
         """How far each neuron is from what it is taken for, over (|x|, 1)."""
         apart: list[FloatArray] = []
@@ -559,7 +615,7 @@ class Joint:
                 own[bent] = (gap + gamma(4) * np.abs(table[bent]) + TINY) @ self.reach[: table.shape[1]]
             apart.append(own + r.error)
         for h, (k, j) in shown.items():  # a form is as little below zero as the row that shows its sign is far from it
-            self.loose[h] = apart[k][j] / found.at(int(ends[k]) + j)[2]
+            self.loose[h] = (apart[k][j] + beyond.get((k, j), 0.0)) / found.at(int(ends[k]) + j)[2]
         for h, (k, j, form, bare, *which, c) in borrowed.items():
             r = rows[k]
             assert r.terms is not None
@@ -599,6 +655,9 @@ class Joint:
     # ---- outputs ----------------------------------------------------------------------------
     def _compare(self) -> None:
         rows = [self._rows(s, len(s.weights) - 1) for s in self.sides]
+        if not self.exact and len({len(s.weights) for s in self.sides}) > 1:
+            for side, r in zip(self.sides, rows):  # what was learned behind its last layer
+                self._later(side, r)
         for r in rows:
             if r.Z.shape[1] < self.size:
                 pad = self._zeros(len(r.Z), self.size - r.Z.shape[1])
@@ -622,6 +681,16 @@ class Joint:
         self.slack = (f.error + g.error) * above + TINY
         self.bound = np.abs(self.difference) @ self.reach * above + self.slack
         self.magnitude = self.terms @ self.reach
+
+    def _later(self, side: _Side, r: _Rows) -> None:
+        """Charge outputs for rules of the features that they read (again, where the last layer did)."""
+        last, W = side.neurons[-1] if side.neurons else None, np.abs(side.weights[-1])
+        for i, h in enumerate([] if last is None else last.head.tolist()):
+            for other in self._chain(h):
+                if other in self.loose:
+                    assert r.error is not None
+                    assert last is not None
+                    r.error = r.error + W[:, i, None] * last.scale[i] * self._stretch(h, other) * self.loose[other]
 
     @property
     def equal(self) -> bool:

@@ -15,6 +15,7 @@ from ...network.float_or_rational import products_in_range
 from ...network.model import ReLUNetwork
 from ..allowance import Allowance
 from ..bounds.everywhere import Growth
+from .claims import Claims
 from .joint import Joint
 
 STRICT = 1e-3
@@ -43,6 +44,8 @@ class SharedFunctions:
     functions : int
         Functions in the list, beside inputs and 1.
     exact : bool
+    claims : Claims
+        The matrices: what each neuron of both networks is over the list. `checks.functions.proved_bound` multiplies them out in rationals.
     """
 
     distance: float
@@ -51,6 +54,7 @@ class SharedFunctions:
     bound: FloatArray = field(repr=False)
     functions: int
     exact: bool
+    claims: Claims = field(repr=False)
 
 
 def work(a: ReLUNetwork, b: ReLUNetwork) -> int:
@@ -104,7 +108,9 @@ def by_relations(
     if tolerance == 0 or (a.is_exact and b.is_exact):
         joint = Joint(a, b, tolerance=0.0, box=box)
         if joint.equal:
-            return SharedFunctions(0.0, 0.0, Growth(0.0, 0.0), joint.bound, joint.size - joint.n - 1, exact=True)
+            return SharedFunctions(
+                0.0, 0.0, Growth(0.0, 0.0), joint.bound, joint.size - joint.n - 1, True, Claims.of(joint)
+            )
         if tolerance == 0:
             return None
     if not products_in_range(a.rounded(), b.rounded()):
@@ -118,7 +124,9 @@ def by_relations(
         if not agrees(joint, tolerance, allowed) or not admitted(joint.bound, Allowance(a, b, tolerance, domain)):
             return None
     growth = Growth(float(joint.bound[:, -1].max()), float(joint.bound[:, :-1].sum(axis=1).max() * (1 + 1e-12)))
-    return SharedFunctions(joint.distance, allowed, growth, joint.bound, joint.size - joint.n - 1, exact=False)
+    return SharedFunctions(
+        joint.distance, allowed, growth, joint.bound, joint.size - joint.n - 1, exact=False, claims=Claims.of(joint)
+    )
 
 
 def agrees(joint: Joint, tolerance: float, allowed: float) -> bool:

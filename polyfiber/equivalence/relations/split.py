@@ -5,6 +5,9 @@ made of others, and in the end of hyperplanes of the inputs. The domain is cut a
 function of one network becomes linear or zero, and more functions count as one. So networks that differ locally are compared on the few
 cells where they differ, whatever else they are made of. Where no hyperplane is left the difference is affine on a cell that has an
 interior: zero, or a difference of the functions. The rest is a binary tree, and its leaves cover the domain.
+
+Units that differ independently would multiply their cells. So neurons that are dead or linear on all of the domain are looked for first
+(`units`), each by a tree of its own over the few neurons that it reads, and count as known from there on.
 """
 
 from __future__ import annotations
@@ -21,17 +24,22 @@ from ...domain import Box, Polyhedron
 from ...errors import NumericalError, SolverError
 from ...network.model import ReLUNetwork
 from ...numerics.exact import as_fractions
-from ...numerics.lp import interior_point, solve_lp_exact
+from ...numerics.lp import interior_point, multipliers_without_slope
 from ...numerics.rounding import TINY, gamma
 from ..allowance import Allowance
 from ..bounds.everywhere import Growth
-from .joint import Fact, Joint
+from .joint import Fact, Joint, Unit
 from .prove import MOST, MOST_EXACT, ROUNDING, STRICT, admitted, agrees, work
+from .units import alone, suspected, translated
 
 MOST_CELLS = 512
 """Cells that are looked at without a budget."""
 MOST_AFTER = 16
 """Cells that are looked at after one that proves no equality."""
+MOST_UNIT = 256
+"""Cells for one neuron by itself."""
+UNITS_SHARE = 0.5
+"""Of the time, for neurons by themselves."""
 THIN = 1e-6
 """Radius, of cells whose rows have size 1, below which floats do not tell whether there is an interior."""
 
@@ -61,6 +69,12 @@ class Splitting:
     leaves : tuple
         Of each leaf its inequalities ``sign * row . (x, 1) >= 0``, as pairs (row, sign).
     exact : bool
+    units : tuple of Unit
+        Neurons whose sign was shown first, each with its own tree.
+    scale : (nL, n0 + 1) float64 or 0
+        What outputs are summed from at least: of a unit by itself the terms of its preactivation.
+    flats : tuple
+        Sides without interior: inequalities, and multipliers (rationals, not negative) whose combination has no slope and is not positive.
     """
 
     cells: int
@@ -74,6 +88,9 @@ class Splitting:
     bound: FloatArray = field(repr=False)
     leaves: tuple[tuple[Fact, ...], ...] = field(repr=False)
     exact: bool
+    units: tuple[Unit, ...] = field(default=(), repr=False)
+    flats: tuple[tuple[tuple[Fact, ...], tuple[Fraction, ...]], ...] = field(default=(), repr=False)
+    scale: FloatArray | float = field(default=0.0, repr=False)
 
     @property
     def equal(self) -> bool:
@@ -135,12 +152,8 @@ def by_splitting(
             continue
         if found is None or not (exact or found.equal or tolerance == 0):
             search = _Search(a, b, tolerance, exact, domain, monitor)
-            after = 0
-            for _ in range(most):
-                after += bool(search.lost or search.where)  # no YES any more; a few cells for a clearer difference
-                if not search.open or after > MOST_AFTER or (monitor is not None and monitor.late):
-                    break
-                search.step()
+            search.settle_units()
+            search.run(most, monitor)
             found = search.result()
     rough = found is not None and found.equal and not found.exact
     if found is not None and rough and not admitted(found.bound, Allowance(a, b, tolerance, domain)):
@@ -154,7 +167,10 @@ class _Search:
     def __init__(
         self, a: ReLUNetwork, b: ReLUNetwork, tolerance: float, exact: bool, domain: Polyhedron | None, monitor: Monitor | None,
     ) -> None:  # fmt: skip
-        self.a, self.b, self.tolerance, self.monitor = a, b, tolerance, monitor
+        self.a, self.b, self.tolerance, self.monitor, self.domain = a, b, tolerance, monitor, domain
+        self.units: tuple[Unit, ...] = ()
+        self.scale: FloatArray | float = 0.0  # what the outputs are summed from, at least, over (|x|, 1)
+        self.flats: list[tuple[tuple[Fact, ...], tuple[Fraction, ...]]] = []
         self.exact = exact
         self.allowed = 0.0 if self.exact else min(tolerance, max(STRICT * tolerance, ROUNDING))
         self.n = a.architecture[0]
@@ -172,6 +188,57 @@ class _Search:
         self.empty, self.functions, self.distance = 0, 0, 0.0
         self.bound = np.zeros((a.architecture[-1], self.n + 1))
 
+    def run(self, most: int, monitor: Monitor | None) -> None:
+        """Look at cells until none waits, or no YES is left to find, or the time is up."""
+        after = 0
+        for _ in range(most):
+            after += bool(self.lost or self.where)  # no YES any more; a few cells for a clearer difference
+            if not self.open or after > MOST_AFTER or (monitor is not None and monitor.late):
+                break
+            self.step()
+
+    def settle_units(self) -> None:
+        """Show signs of neurons that keep the outputs from agreeing, lower layers first, each by a tree over what it reads."""
+        clock = None if self.monitor is None else Monitor(self.monitor.rest(UNITS_SHARE))
+        tried: set[tuple[int, int, int]] = set()
+        nets = self.a, self.b
+        while self.open:
+            joint = self._rewritten(self.open[0][0])
+            if joint is None or self._agrees(joint):
+                return
+            if not self.exact and not np.any(self.scale):  # a cell on which both are zero has no terms of its own
+                self.scale = joint.magnitude
+            fresh = [u for u in suspected(joint, nets, self.domain) if u[:3] not in tried]
+            if not fresh:
+                return
+            layer = min(u[1] for u in fresh)
+            before = len(self.units)
+            for u in fresh:
+                if u[1] != layer or (clock is not None and clock.late):
+                    continue
+                tried.add(u[:3])
+                found = self._unit(*u, clock)
+                if found is not None:
+                    self.units = (*self.units, found)
+            if len(self.units) == before and (clock is not None and clock.late):
+                return
+
+    def _unit(self, k: int, l: int, j: int, sign: int, clock: Monitor | None) -> Unit | None:
+        """The sign of one neuron on the domain, or None: ``relu(-sign z)`` against zero."""
+        net, kept = alone((self.a, self.b)[k], l, j, -sign)
+        zero = ReLUNetwork([0 * net.weights[0][:1]], [0 * net.biases[0][:1]])
+        part = None if clock is None else Monitor(clock.rest(0.5))
+        search = _Search(net, zero, self.tolerance, self.exact, self.domain, part)
+        search.units = translated(self.units, k, kept)
+        if not self.exact:
+            terms = np.eye(self.n + 1)
+            for W, b in zip(net.weights, net.biases):
+                terms = np.vstack([np.concatenate([np.abs(W), np.abs(b)[:, None]], axis=1) @ terms, terms[-1:]])
+            search.scale = terms[:-1]
+        search.run(MOST_UNIT, part)
+        found = search.result()
+        return Unit(k, l, j, sign, found.bound[0], found) if found.equal else None
+
     def step(self) -> None:
         """Look at one cell: a leaf, a difference, or two cells."""
         facts, inside = self.open.pop()
@@ -179,7 +246,7 @@ class _Search:
         if joint is None:
             self.lost.append(facts)
             return
-        if joint.equal if self.exact else agrees(joint, self.tolerance, self.allowed):
+        if self._agrees(joint):
             self._leaf(facts, joint, joint.distance, joint.bound)
             return
         row = _cut(joint)
@@ -205,6 +272,12 @@ class _Search:
                 self.open.append((child, point))
         self._report()
 
+    def _agrees(self, joint: Joint) -> bool:
+        if self.exact:
+            return joint.equal
+        joint.magnitude = np.maximum(joint.magnitude, self.scale)
+        return agrees(joint, self.tolerance, self.allowed)
+
     def _leaf(self, facts: tuple[Fact, ...], joint: Joint, distance: float, bound: FloatArray) -> None:
         self.leaves.append(facts)
         self.functions = max(self.functions, joint.size - self.n - 1)
@@ -221,16 +294,16 @@ class _Search:
             within = bound <= self.tolerance * joint.magnitude.max(axis=1)[:, None]
             if not (within.all() and np.isfinite(bound).all()):
                 return None
-            if all(_at_most(rows, d, s) and _at_most(rows, -d, s) for d, s in zip(difference, size)):
+            if all(at_most(rows, d, s) and at_most(rows, -d, s) for d, s in zip(difference, size)):
                 return bound
         return None
 
     def _rewritten(self, facts: tuple[Fact, ...]) -> Joint | None:
         if self.exact:
-            return Joint(self.a, self.b, tolerance=0.0, facts=facts, box=self.box)
+            return Joint(self.a, self.b, tolerance=0.0, facts=facts, box=self.box, units=self.units)
         with np.errstate(all="ignore"):
             try:
-                return Joint(self.a, self.b, tolerance=self.allowed, facts=facts, box=self.box)
+                return Joint(self.a, self.b, tolerance=self.allowed, facts=facts, box=self.box, units=self.units)
             except NumericalError:  # numbers that floats do not hold when rows are scaled
                 return None
 
@@ -246,7 +319,9 @@ class _Search:
             found = None
         if found is not None and found[1] > THIN and bool((table[:, :-1] @ found[0] + table[:, -1] > 0).all()):
             return found[0]
-        if _is_flat([[sign * v for v in as_fractions(row)] for row, sign in facts]):
+        shown = multipliers_without_slope([[sign * v for v in as_fractions(row)] for row, sign in facts])
+        if shown is not None:
+            self.flats.append((facts, shown))
             return None
         return found[0] if found is not None else np.zeros(self.n)
 
@@ -260,7 +335,7 @@ class _Search:
         return Splitting(
             len(self.leaves), self.empty, len(self.open) + len(self.lost),
             np.array(self.where).reshape(-1, self.n), self.functions, self.distance, self.allowed, growth, self.bound,
-            tuple(self.leaves), self.exact,
+            tuple(self.leaves), self.exact, self.units, tuple(self.flats), self.scale,
         )  # fmt: skip
 
 
@@ -282,15 +357,7 @@ def _same(row: Array, other: Array) -> bool:
     return bool((p == q).all() or (p == -q).all())
 
 
-def _is_flat(rows: list[list[Fraction]]) -> bool:
-    """Whether ``row . (x, 1) > 0`` has no common solution: a combination of the rows has no slope and is not positive."""
-    slopes = [list(column) for column in zip(*(row[:-1] for row in rows))]
-    ones = [Fraction(1)] * len(rows)
-    found = solve_lp_exact([row[-1] for row in rows], [*slopes, ones], [*[Fraction(0)] * len(slopes), Fraction(1)])
-    return found.status == "optimal" and found.value <= 0
-
-
-def _at_most(rows: list[list[Fraction]], d: FloatArray, s: FloatArray) -> bool:
+def at_most(rows: list[list[Fraction]], d: FloatArray, s: FloatArray) -> bool:
     """Whether ``d . (x, 1) <= s . (|x|, 1)`` where all ``row . (x, 1) >= 0``: multipliers by floats, checked in rationals.
 
     Nonnegative multipliers l with ``|d + sum l row| <= s`` in the slopes and ``d + sum l row <= s`` in the constant prove it.

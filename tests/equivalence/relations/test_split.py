@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 import polyfiber as pf
+from polyfiber.equivalence.checks.cells import bound_on_cells
+from polyfiber.equivalence.checks.functions import upward
 from polyfiber.equivalence.grounds import SplitCells
 from polyfiber.equivalence.relations.split import by_splitting
 from polyfiber.errors import NumericalError
@@ -32,13 +34,40 @@ def test_wide_pair_beyond_enumeration(exactly: bool) -> None:
     same = by_splitting(a, b, tolerance=tolerance)
     assert same is not None
     assert same.equal
-    assert same.cells > 1
+    assert same.units
+    assert sum(u.proof.cells for u in same.units) > 1
     other = by_splitting(a, c, tolerance=tolerance)
     assert other is not None
     assert not other.equal
     assert len(other.where)
     x = other.where[0]
     assert np.abs(a.rounded()(x) - c.rounded()(x)).max() > 0
+
+
+def both_off(c: int) -> pf.ReLUNetwork:
+    """``relu(relu(x) + relu(x - 1) - c relu(-x - 2) - 1) + 1``, the same for every c > 0: the unit bends, so it has no sign of its own."""
+    rows = [[[1], [1], [-1]], [[1, 1, -c]], [[1]]]
+    return pf.ReLUNetwork(rows, [[0, -1, -2], [-1], [1]]).exact()
+
+
+@pytest.mark.parametrize("exactly", [False, True])
+@pytest.mark.parametrize("count", [2, 5])
+def test_cells_of_independent_units_do_not_multiply(count: int, exactly: bool) -> None:
+    """Each unit needs several cells: together they would need as many as the product."""
+    rng = np.random.default_rng(6)
+    f = g = pf.ReLUNetwork.random((6, 16, 16, 2), rng=0).exact()
+    for _ in range(count):
+        g, _ = with_units(g, rng, None)
+    h, _ = with_units(g, rng, Fraction(1, 1000))
+    a, b, c = (f, g, h) if exactly else (f.rounded(), g.rounded(), h.rounded())
+    found = by_splitting(a, b, tolerance=0.0 if exactly else 1e-9, most=8)
+    assert found is not None
+    assert found.equal
+    assert found.exact == exactly
+    bound = bound_on_cells(a, b, found)
+    assert bool((bound != 0).any()) != exactly
+    assert (upward(bound) <= found.bound * (1 + 1e-9)).all()
+    assert not by_splitting(a, c, tolerance=0.0 if exactly else 1e-9, most=8).equal  # type: ignore[union-attr]
 
 
 def test_answer_and_both_roads() -> None:
@@ -57,14 +86,17 @@ def test_answer_and_both_roads() -> None:
 
 def test_leaves_cover_the_plane() -> None:
     f = pf.ReLUNetwork.random((2, 6, 5, 1), rng=1).exact()
-    g, _ = with_units(f, np.random.default_rng(3), None)
+    g, _ = with_units(f, np.random.default_rng(0), None)
     found = by_splitting(f, g, tolerance=0)
     assert found is not None
     assert found.equal
+    assert found.leaves == ((),)
+    (tree,) = (u.proof for u in found.units)
+    assert tree.cells > 2
     for x in np.random.default_rng(0).standard_normal((200, 2)) * 10:
         point = [*(Fraction(float(v)) for v in x), Fraction(1)]
         inside = [
-            all(s * sum(p * Fraction(v) for p, v in zip(point, row)) >= 0 for row, s in leaf) for leaf in found.leaves
+            all(s * sum(p * Fraction(v) for p, v in zip(point, row)) >= 0 for row, s in leaf) for leaf in tree.leaves
         ]
         assert sum(inside) == 1
 
@@ -85,9 +117,7 @@ def test_what_is_left_out_is_no_ground() -> None:
         SplitCells(5, 0.0, 0.0, 0.0, 0.0, cells=3, waiting=1, suspects=0, empty=0)
     with pytest.raises(NumericalError, match="proves no equality"):
         SplitCells(5, 0.0, 0.0, 0.0, 0.0, cells=3, waiting=0, suspects=2, empty=0)
-    f = pf.ReLUNetwork.random((3, 10, 10, 1), rng=1).exact()
-    g, _ = with_units(f, np.random.default_rng(3), None)
-    found = by_splitting(f, g, tolerance=0, most=1)
+    found = by_splitting(both_off(5), both_off(7), tolerance=0, most=1)
     assert found is not None
     assert not found.equal
     assert found.waiting > 0
