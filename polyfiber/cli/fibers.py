@@ -225,6 +225,7 @@ def minimize(
     ),
     bounds_only: bool = typer.Option(False, "--bounds", help="Decide activity by bounds, never by the complex."),
     prove: bool = typer.Option(False, "--prove", help="Prove that the result computes the same function."),
+    depth: bool = typer.Option(False, "--depth", help="Also take out layers that act affinely on what reaches them."),
     *,
     where: Where,
     limits: Limits,
@@ -245,7 +246,7 @@ def minimize(
     net = read_network(file)
     result = run(
         net, domain=where.domain_of(net), tolerance=tolerance, use_complex=False if bounds_only else None,
-        epsilon=epsilon, prove=prove, budget=limits.budget,
+        epsilon=epsilon, prove=prove, depth=depth, budget=limits.budget,
     )  # fmt: skip
     check = result.verify(use_complexes=not bounds_only)
     answer: dict[str, Any] = {

@@ -22,7 +22,15 @@ from .._lazy import above
 from .._typing import Array, BoundMethod, FloatArray
 from ..budget import Budget, Monitor
 from ..domain import Box, Polyhedron
-from ..errors import BudgetExceededError, GenericityError, InputError, RankAmbiguityError, ShapeError, renamed
+from ..errors import (
+    BudgetExceededError,
+    GenericityError,
+    InputError,
+    PolyfiberError,
+    RankAmbiguityError,
+    ShapeError,
+    renamed,
+)
 from ..fibers.activity import NeuronFacts, facts_from_complex, facts_on, layer_bounds, neuron_facts
 from ..fibers.findings import parallel_rows
 from ..fibers.hyperplanes import analyse_layer
@@ -30,7 +38,17 @@ from ..fibers.layerwise import LayerComponent, LayerwiseFiber
 from ..fibers.nonnegative_rank import nonnegative_column_rank
 from ..network.float_or_rational import activation_scales, row_norms, values_in_floats
 from ..network.model import ReLUNetwork
-from ..network.moves import Composition, Neurons, Replace, compose, drop_neurons, merge_neurons, refactor_linear
+from ..network.moves import (
+    Composition,
+    Join,
+    Move,
+    Neurons,
+    Replace,
+    compose,
+    drop_neurons,
+    merge_neurons,
+    refactor_linear,
+)
 from ..network.piecewise import PiecewiseLinearNetwork, require_chain, require_network
 from ..numerics.predicates import decide_rank
 from ..verdict import Verdict
@@ -40,7 +58,7 @@ from .checks.sample import Deviation, deviation
 from .decide import are_equivalent
 from .grounds import Bounded
 from .minimize_gates import fewer_gates
-from .reductions import LowerBounds, affine_step, lower_bounds, neuron_map, relation_step
+from .reductions import LowerBounds, affine_layer, affine_step, gauge_step, lower_bounds, neuron_map, relation_step
 
 SAMPLES = 2000
 """Inputs at which the effect of removing a neuron is measured."""
@@ -82,6 +100,8 @@ class MinimizeResult:
         Bound on the change of the function there: 0 but for ``epsilon > 0``, up to rounding.
     dropped : tuple of (layer, neuron)
         Neurons replaced by constants for ``epsilon > 0`` (indices of the original).
+    depth : bool
+        Whether layers were taken out that act affinely on their image.
     """
 
     network: Any
@@ -96,6 +116,16 @@ class MinimizeResult:
     decided_by: tuple[str, ...] = ()
     proof: Equivalence | None = None
     kept: tuple[Any, ...] | None = None
+    depth: bool = False
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """Hidden layers of the original that are left, from 1."""
+        left = list(range(1, len(self.original.hidden_widths) + 1))
+        for move in self.moves.moves:
+            if isinstance(move, Join):
+                del left[move.layer - 1]
+        return tuple(left)
 
     @property
     def domain(self) -> Box | None:
@@ -204,9 +234,10 @@ def minimize(
     lower: Any = None,
     upper: Any = None,
     prove: bool = False,
+    depth: bool = False,
     budget: Budget | None = None,
 ) -> MinimizeResult:
-    """Smallest network of the same depth that dropping, merging and re-factoring reach.
+    """Smallest network of the same depth that dropping, merging and re-factoring reach; with ``depth`` layers may go as well.
 
     Parameters
     ----------
@@ -231,6 +262,8 @@ def minimize(
         Old names of the bounds of ``domain``; they warn.
     prove : bool
         Also decide by `are_equivalent` whether the result computes the same function; see `MinimizeResult.prove`.
+    depth : bool
+        Also take out layers that act affinely on what reaches them.
     budget : Budget, optional
         For everything together; what is left of it goes to the proof, which is UNDECIDED when it ends.
 
@@ -264,7 +297,7 @@ def minimize(
     box = _box(net, domain, lower, upper)
     monitor = Monitor(budget)
     if isinstance(net, PiecewiseLinearNetwork):
-        return _of_gates(net, box, use_complex, epsilon, prove, monitor)
+        return _of_gates(net, box, use_complex, epsilon, prove, monitor, depth)
     values_in_floats(net, "minimizing")
     approximate, bound = net, 0.0
     dropped: list[tuple[int, int]] = []
@@ -272,7 +305,7 @@ def minimize(
         if box is None:
             raise InputError("epsilon > 0 needs domain=, a box: the change of the function is bounded on it")
         approximate, bound, dropped = _drop_small(net, epsilon, box, monitor)
-    run = _Run(approximate, tolerance, monitor, box)
+    run = _Run(approximate, tolerance, monitor, box, depth)
     run.to_fixed_point(run.facts_by_bounds)
     if use_complex is None:
         use_complex = _small(run.net, box)
@@ -282,7 +315,7 @@ def minimize(
     else:
         run.with_programs()
     result = MinimizeResult(
-        run.net if epsilon > 0 or not run.moves else _with_map(run.net, neuron_map(net, run.moves, run.net)),
+        run.net,
         net,
         compose(*run.moves),
         tuple(dict.fromkeys(run.undecided)),
@@ -292,15 +325,21 @@ def minimize(
         bound,
         tuple(dropped),
         tuple(sorted(run.decided_by)),
+        depth=depth,
     )
+    if run.moves and epsilon == 0:
+        result = replace(result, network=_with_map(run.net, result.neurons, result.layers))
     return replace(result, proof=result.prove(budget=run.left())) if prove else result
 
 
 def _of_gates(
-    net: PiecewiseLinearNetwork, box: Any, use_complex: bool | None, epsilon: float, prove: bool, monitor: Monitor
-) -> MinimizeResult:
+    net: PiecewiseLinearNetwork, box: Any, use_complex: bool | None, epsilon: float, prove: bool, monitor: Monitor,
+    depth: bool,
+) -> MinimizeResult:  # fmt: skip
     if epsilon > 0:
         require_chain(net, "replacing neurons by constants within epsilon")
+    if depth:
+        require_chain(net, "taking layers out")
     found = fewer_gates(net, None if box is None else Box(*box), use_complex=use_complex, monitor=monitor)
     result = MinimizeResult(
         found.network, net, compose(), found.undecided, found.source, box, decided_by=found.decided_by, kept=found.kept
@@ -308,9 +347,9 @@ def _of_gates(
     return replace(result, proof=result.prove(budget=monitor.rest())) if prove else result
 
 
-def _with_map(net: ReLUNetwork, neurons: tuple[tuple[int, ...], ...]) -> ReLUNetwork:
+def _with_map(net: ReLUNetwork, neurons: tuple[tuple[int, ...], ...], layers: tuple[int, ...]) -> ReLUNetwork:
     """The network with a note of which neurons it kept."""
-    text = "; ".join(f"layer {l}: {', '.join(map(str, row))}" for l, row in enumerate(neurons, start=1))
+    text = "; ".join(f"layer {l}: {', '.join(map(str, row))}" for l, row in zip(layers, neurons))
     notes = (*net.source.get("notes", ()), f"minimized, neurons of the original (-1: new): {text}")
     return ReLUNetwork(net.weights, net.biases, source={**net.source, "notes": notes})
 
@@ -349,13 +388,15 @@ class _Run:
     """One run of reductions: the network so far and the moves made."""
 
     def __init__(
-        self, net: ReLUNetwork, tolerance: float, monitor: Monitor, box: tuple[FloatArray, FloatArray] | None
-    ) -> None:
+        self, net: ReLUNetwork, tolerance: float, monitor: Monitor, box: tuple[FloatArray, FloatArray] | None,
+        depth: bool = False,
+    ) -> None:  # fmt: skip
         self.net = net
         self.box = box
         self.tolerance = 0.0 if net.is_exact else tolerance
         self.monitor = monitor
-        self.moves: list[Replace] = []
+        self.depth = depth
+        self.moves: list[Move] = []
         self.undecided: list[str] = []
         self.decided_by: set[str] = set()
         self.refused: set[int] = set()
@@ -404,7 +445,7 @@ class _Run:
                 break
             self.to_fixed_point(self.facts_by_bounds)
 
-    def _do(self, move: Replace) -> bool:
+    def _do(self, move: Move) -> bool:
         self.net = move.apply(self.net)
         self.moves.append(move)
         return True
@@ -418,7 +459,34 @@ class _Run:
         for layer in range(len(self.net.weights) - 1, 0, -1):
             if self._drop(layer, facts) or self._merge(layer) or self._linear(layer, facts) or self._again(layer):
                 return True
-        return any(self._related(layer) for layer in range(len(self.net.weights) - 1, 0, -1))
+        layers = range(len(self.net.weights) - 1, 0, -1)
+        if any(self._related(layer) or self._gauge(layer) for layer in layers):
+            return True
+        return self.depth and any(self._joined(layer, facts) for layer in layers)
+
+    def _gauge(self, layer: int) -> bool:
+        move = gauge_step(self.net, layer, tolerance=self.tolerance)
+        if move is None:
+            return False
+        try:
+            return self._do(move) and (self._merge(layer) or True)
+        except InputError as error:  # rounding took the shift beyond the half-line
+            self.undecided.append(f"layer {layer}: {error}")
+            return False
+
+    def _joined(self, layer: int, facts: NeuronFacts) -> bool:
+        active = facts.of(layer, "active")
+        if layer == 1 and self.box is None:
+            active = []
+        try:
+            move = affine_layer(self.net, layer, active, tolerance=self.tolerance)
+        except (PolyfiberError, np.linalg.LinAlgError) as error:
+            self.undecided.append(f"layer {layer}, joining it: {error}")
+            return False
+        if move is None:
+            return False
+        self.decided_by.update(facts.methods[layer - 1][i] for i in active)
+        return self._do(move)
 
     def _related(self, layer: int) -> bool:
         """Express features by others; in layer 1, realise its hyperplanes and the affine rest anew."""

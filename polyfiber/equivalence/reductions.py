@@ -11,10 +11,11 @@ import numpy as np
 
 from .._typing import Array, FloatArray
 from ..errors import NumericalError, PolyfiberError, RankAmbiguityError
+from ..fibers.findings import parallel_rows
 from ..fibers.hyperplanes import analyse_layer
 from ..fibers.relations.features import feature_relations
 from ..network.model import ReLUNetwork
-from ..network.moves import Composition, Neurons, Replace
+from ..network.moves import Composition, Join, Neurons, Replace, Translate
 from ..numerics import exact
 from ..numerics.predicates import decide_rank
 from ..numerics.rounding import TINY, gamma
@@ -175,6 +176,89 @@ def _other_sides(rest: Array, U: Array, t: Array, tau: Array, tolerance: float) 
     return rows, -D * sides, -(D @ t[index]), change
 
 
+def gauge_step(net: ReLUNetwork, layer: int, *, tolerance: float) -> Translate | None:
+    """Translate a hyperplane that all its readers hide onto a parallel one that is there, so that both become one.
+
+    Readers are the neurons of the next layer with a weight there; groups of neurons that read different hyperplanes have gauges of their
+    own. None: there is no such pair.
+
+    Examples
+    --------
+    Two groups, each hiding a copy of one hyperplane, at other offsets:
+
+    >>> import polyfiber as pf
+    >>> from polyfiber.equivalence.reductions import gauge_step
+    >>> W = [[1.0, 0], [0, 1], [1, 0], [0, 1]]
+    >>> net = pf.ReLUNetwork([W, [[1.0, -1, 0, 0], [0, 0, 1, -1]], [[1.0, 1]]], [[0, 0, -2.0, 0], [-3.0, -1], [0]])
+    >>> move = gauge_step(net, 1, tolerance=1e-13)
+    >>> print(move, move(net).biases[1])
+    translate hidden hyperplane 0 of layer 1 by 2 [-1. -1.]
+    """
+    if layer >= len(net.weights) - 1 or net.architecture[layer] < 2:
+        return None
+    W, b, C, c = net.weights[layer - 1], net.biases[layer - 1], net.weights[layer], net.biases[layer]
+    groups, _ = parallel_rows(W, 0 * b, [i for i in range(len(b)) if (W[i] != 0).any()], tolerance)
+    for group in groups:
+        for k in group:
+            readers = C[:, k] != 0
+            others = np.delete(C[readers], k, axis=1)
+            if not readers.any() or (C[:, k] < 0).any() or (others > 0).any() or (c[readers] > 0).any():
+                continue
+            for m in group:
+                i = int(np.argmax(np.abs(W[m])))
+                other = W[k, i] / W[m, i] * b[m]
+                shift = b[k] - other
+                clear = abs(shift) > 1e-12 * max(abs(b[k]), abs(other)) if not net.is_exact else shift != 0
+                if m != k and clear and (c[readers] + shift * C[readers, k] <= 0).all():
+                    return Translate(k, shift, layer)
+    return None
+
+
+def affine_layer(net: ReLUNetwork, layer: int, active: Sequence[int], *, tolerance: float) -> Join | None:
+    """Join a layer with the next one where it acts affinely: some neurons are active on all that reaches it, and the others show no hyperplane.
+
+    Parameters
+    ----------
+    net : ReLUNetwork
+    layer : int
+    active : sequence of int
+        Neurons that are active on the image of the layers before.
+    tolerance : float
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> from polyfiber.equivalence.reductions import affine_layer
+    >>> net = pf.ReLUNetwork([[[1.0], [2.0]], [[1.0, 0], [-1, 0], [0, 3]], [[1.0, -1, 1]]], [[0, -1.0], [-1.0, 1, 0], [0]])
+    >>> affine_layer(net, 2, [2], tolerance=1e-13)(net).architecture
+    (1, 2, 1)
+    """
+    W, b, C, a = net.weights[layer - 1], net.biases[layer - 1], net.weights[layer], net.biases[layer]
+    on = list(active)
+    rest = [i for i in range(len(b)) if i not in set(on)]
+    slope, constant = C[:, on] @ W[on], C[:, on] @ b[on] + a
+    if rest:
+        domain: Any = "space" if layer == 1 else "orthant"
+        found = analyse_layer(W[rest], b[rest], C[:, rest], 0 * a, domain=domain, tolerance=tolerance)
+        if found.undecided or found.representation.n_hyperplanes:
+            return None
+        own = found.representation.slope, found.representation.constant
+        if not net.is_exact and not _affine(W[rest], b[rest], C[:, rest], own):
+            return None
+        slope, constant = slope + own[0], constant + own[1]
+    return Join(layer, (W, b, C, a), (slope, constant), "acts affinely on its image, and is joined with the next one")
+
+
+def _affine(W: FloatArray, b: FloatArray, C: FloatArray, own: tuple[Array, Array]) -> bool:
+    """Whether neurons that show no hyperplane are this affine map to rounding, at inputs of many sizes."""
+    rng = np.random.default_rng(0)
+    y = np.concatenate([10.0**k * rng.standard_normal((64, W.shape[1])) for k in (-4, -1, 0, 1, 4)])
+    y = np.concatenate([y, np.abs(y)])
+    terms = (np.abs(y) @ np.abs(W).T + np.abs(b)) @ np.abs(C).T
+    gap = np.abs(np.maximum(y @ W.T + b, 0.0) @ C.T - (y @ own[0].T + own[1]))
+    return bool((gap[len(y) // 2 :] <= 1e-12 * terms[len(y) // 2 :]).all())
+
+
 @dataclass(frozen=True)
 class LowerBounds:
     """What every network of this depth with the same function needs in each hidden layer, and why.
@@ -282,6 +366,12 @@ def neuron_map(
     maps = [list(range(w)) for w in original.hidden_widths]
     steps: Sequence[Any] = moves.moves if isinstance(moves, Composition) else moves
     for move in steps:
+        if isinstance(move, Translate):
+            maps[move.layer - 1][move.neuron] = -1
+            continue
+        if isinstance(move, Join):
+            del maps[move.layer - 1]
+            continue
         if not isinstance(move, Replace):
             return tuple((-1,) * w for w in network.hidden_widths)
         current = maps[move.layer - 1]

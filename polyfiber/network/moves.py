@@ -154,8 +154,9 @@ class Translate(Move):
 
     Written for layers 1 and 2; any two consecutive hidden layers will do (``layer=``).
 
-    Keeps the function when every live neuron of layer 2 hides hyperplane ``neuron`` before and
-    after (``b2 + s W2[:, k] <= 0``). Paper §5, Eq. (3).
+    Keeps the function when every live neuron of layer 2 that reads hyperplane ``neuron`` hides it before and
+    after (``b2 + s W2[:, k] <= 0``): positive there, nowhere else, the bias not positive. Paper §5, Eq. (3); there
+    every neuron of layer 2 reads every hyperplane, here other groups of them may read others.
 
     Parameters
     ----------
@@ -177,14 +178,14 @@ class Translate(Move):
         weights, biases = _layers(net)
         W, b = weights[l + 1], biases[l + 1]
         shift = Fraction(self.shift) if net.is_exact else float(self.shift)
-        check_hides(W, b, self.neuron, "before the translation")
+        _check_readers(W, b, self.neuron, "before the translation")
         biases[l][self.neuron] -= shift
         dead = (W <= 0).all(axis=1) & (b <= 0)  # dead on every non-negative input: left alone
         moved = np.where(dead, b, b + shift * W[:, self.neuron])
         # the end point of the half-line is admissible: rounding may leave it an ulp above zero
         slack = 4 * UNIT * np.abs(b) if not net.is_exact else 0
         biases[l + 1] = np.where(~dead & (moved > 0) & (moved <= slack), 0 * moved, moved)
-        check_hides(W, biases[l + 1], self.neuron, f"after a translation by {float(self.shift):.6g}")
+        _check_readers(W, biases[l + 1], self.neuron, f"after a translation by {float(self.shift):.6g}")
         return _rebuild(net, weights, biases)
 
     def inverse(self) -> Translate:
@@ -213,6 +214,19 @@ def check_hides(W: Array, b: Array, k: int, when: str) -> None:
     if not hiding.any() or not (hiding | dead).all():
         bad = [int(j) for j in np.flatnonzero(~(hiding | dead))]
         raise InputError(f"hyperplane {k} is not hidden {when}: neurons {bad} of layer 2 neither hide it nor are dead")
+
+
+def _check_readers(W: Array, b: Array, k: int, when: str) -> None:
+    """`check_hides` where rows may have zeros: those that read ``k`` matter."""
+    if not 0 <= k < W.shape[1] or W.shape[1] < 2 or not (W[:, k] != 0).any():
+        check_hides(W, b, k, when)
+        return
+    below = (np.delete(W, k, axis=1) <= 0).all(axis=1) & (b <= 0)
+    bad = [int(j) for j in np.flatnonzero(~below & (W[:, k] != 0))]
+    if bad or not (W[:, k] > 0).any():
+        raise InputError(
+            f"hyperplane {k} is not hidden {when}: neurons {bad} of the next layer read it, and neither hide it nor are dead"
+        )
 
 
 @dataclass(frozen=True)
@@ -396,6 +410,72 @@ class Replace(Move):
 
     def __str__(self) -> str:
         return f"{self.why} (layer {self.layer}, neurons {self.positions} -> {self.new_positions})"
+
+
+@dataclass(frozen=True)
+class Join(Move):
+    """Take a layer out that acts affinely on what the layers before it produce: the next one reads their output instead.
+
+    Whoever makes one has to know that it does; the move looks at its own two layers alone.
+
+    Parameters
+    ----------
+    layer : int
+        Hidden layer that goes.
+    old : tuple of arrays
+        Its ``(W, b)`` and those of the next layer.
+    new : tuple of arrays
+        ``(W, b)`` of both in one.
+    why : str
+    """
+
+    layer: int
+    old: tuple[Array, Array, Array, Array] = field(repr=False)
+    new: tuple[Array, Array] = field(repr=False)
+    why: str = "join a layer with the next one"
+
+    def apply(self, net: ReLUNetwork) -> ReLUNetwork:
+        """The network without the layer; `InputError` where it has another one there."""
+        l = _hidden_layer(net, self.layer)
+        there = net.weights[l], net.biases[l], net.weights[l + 1], net.biases[l + 1]
+        if any(p.shape != q.shape or (p != q).any() for p, q in zip(self.old, there)):
+            raise InputError(f"layers {self.layer} and {self.layer + 1} are not those that were joined")
+        weights, biases = _layers(net)
+        return _rebuild(
+            net, [*weights[:l], self.new[0], *weights[l + 2 :]], [*biases[:l], self.new[1], *biases[l + 2 :]]
+        )
+
+    def inverse(self) -> Part:
+        """The layer again."""
+        return Part(self)
+
+    def __str__(self) -> str:
+        return f"layer {self.layer}: {self.why}"
+
+
+@dataclass(frozen=True)
+class Part(Move):
+    """The opposite of `Join`."""
+
+    join: Join
+
+    def apply(self, net: ReLUNetwork) -> ReLUNetwork:
+        """The network with the layer; `InputError` where the joined one is another."""
+        l = self.join.layer - 1
+        if not 0 <= l < len(net.weights) or any(
+            p.shape != q.shape or (p != q).any() for p, q in zip(self.join.new, (net.weights[l], net.biases[l]))
+        ):
+            raise InputError(f"layer {l + 1} is not one that was joined")
+        weights, biases = _layers(net)
+        W, b, C, a = self.join.old
+        return _rebuild(net, [*weights[:l], W, C, *weights[l + 1 :]], [*biases[:l], b, a, *biases[l + 1 :]])
+
+    def inverse(self) -> Join:
+        """Joined again."""
+        return self.join
+
+    def __str__(self) -> str:
+        return f"layer {self.join.layer}: put it in again"
 
 
 def drop_neurons(

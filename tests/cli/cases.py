@@ -91,6 +91,7 @@ CASES = [
     Case("minimize {gates} -o {new}.npz --domain -1,1"),
     Case("bounds {gates} --domain -1,1"),
     Case(f"minimize {{deep}} -o {{new}}.npz --epsilon 0.1 --bounds --prove --domain -1,1 {LIMITS}"),
+    Case(f"minimize {{deep}} --depth --prove {LIMITS}"),
     Case("minimize {deep} --output {new}.npz --tolerance 1e-12"),
     Case(f"equiv {{a}} {{b}} --tolerance 1e-8 --verify --save {{new}}.json {LIMITS}"),
     Case("equiv {a} {c} --domain -1,1 --epsilon 0.01 --difference", (1,)),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import polyfiber as pf
-from polyfiber.equivalence.reductions import affine_step, lower_bounds, neuron_map, relation_step
+from polyfiber.equivalence.reductions import affine_step, gauge_step, lower_bounds, neuron_map, relation_step
 from polyfiber.network.moves import random_trivial
 from polyfiber.testing.rewritings import OPERATORS
 
@@ -104,3 +104,68 @@ def test_degenerate_layers_are_left_or_folded() -> None:
     assert move(zero)([0.3, 0.4]).tolist() == [3.0]
     assert relation_step(pf.ReLUNetwork.random((2, 3, 1), rng=0), 1, tolerance=1e-13) is None
     assert affine_step(pf.ReLUNetwork.random((2, 3, 1), rng=0), tolerance=1e-13) is None
+
+
+def _two_groups(dtype: type, shifts: tuple[int, int]) -> pf.ReLUNetwork:
+    """Two copies of relu(2a - b - 3), a = relu(x), b = relu(y), the first hyperplane of each translated; and a row that reads neither."""
+    W1, b1 = [[1, 0], [0, 1], [1, 0], [0, 1]], [-shifts[0], 0, -shifts[1], 0]
+    W2 = [[2, -1, 0, 0], [0, 0, 2, -1], [0, 0, 0, 1]]
+    b2 = [-3 + 2 * shifts[0], -3 + 2 * shifts[1], 1]
+    net = pf.ReLUNetwork([W1, W2, [[1, 1, 0], [3, -1, 2]]], [b1, b2, [0, 0]])
+    return net.exact() if dtype is Fraction else net
+
+
+@pytest.mark.parametrize("dtype", [float, Fraction])
+@pytest.mark.parametrize("shifts", [(0, 1), (1, -2), (-3, -1)])
+def test_gauges_of_groups(dtype: type, shifts: tuple[int, int]) -> None:
+    """Each group is translated by itself, whoever reads the other hyperplanes; then both are one."""
+    net = _two_groups(dtype, shifts)
+    found = pf.minimize(net, prove=True)
+    assert found.network.architecture == (2, 2, 2, 2)
+    assert found.proof is not None
+    assert found.proof.verdict is pf.Verdict.YES
+    x = np.array([[Fraction(p, 7), Fraction(q, 3)] for p in range(-40, 41, 3) for q in range(-20, 21, 3)], dtype=object)
+    assert np.abs((net.exact()(x) - found.network.exact()(x)).astype(float)).max() < (
+        1e-12 if dtype is float else 1e-300
+    )
+    assert (np.abs(found.moves(net)(x.astype(float)) - found.network(x.astype(float))) < 1e-9).all()
+
+
+def test_no_gauge_beyond_the_half_line_or_where_it_is_read_otherwise() -> None:
+    net = _two_groups(Fraction, (0, 1))
+    W, b = [w.copy() for w in net.weights], [c.copy() for c in net.biases]
+    W[1][2, 0] = W[1][2, 2] = Fraction(1)  # the third row reads both, without hiding them
+    assert gauge_step(pf.ReLUNetwork(W, b), 1, tolerance=0) is None
+    far = pf.ReLUNetwork(net.weights, [[Fraction(0), 0, -5, 0], [Fraction(-3), 1, 1], net.biases[2]])
+    assert gauge_step(far, 1, tolerance=0) is None  # 0 cannot go to 5, beyond 3/2, and 5 is not hidden
+
+
+@pytest.mark.parametrize("exactly", [False, True])
+def test_layers_that_act_affinely_go(exactly: bool) -> None:
+    """A layer that is active on its image, an identity by pairs, and a network that is affine altogether; nothing else."""
+    rng = np.random.default_rng(3)
+    W = [
+        rng.integers(-3, 4, (5, 3)),
+        rng.integers(0, 4, (4, 5)),
+        rng.integers(-3, 4, (3, 4)),
+        rng.integers(-3, 4, (2, 3)),
+    ]
+    b = [rng.integers(-3, 4, 5), rng.integers(1, 4, 4), rng.integers(-3, 4, 3), rng.integers(-3, 4, 2)]
+    net = pf.ReLUNetwork([w.astype(float) for w in W], [v.astype(float) for v in b])
+    net = net.exact() if exactly else net
+    plain, found = pf.minimize(net), pf.minimize(net, depth=True, prove=True)
+    assert len(plain.network.weights) == 4
+    assert (len(found.network.weights), found.layers) == (3, (1, 3))
+    assert len(found.neurons) == 2
+    assert found.proof is not None
+    assert found.proof.verdict is pf.Verdict.YES
+    assert "layer 3" in found.network.source["notes"][-1]
+    assert found.moves.inverse()(found.moves(net)).architecture == net.architecture
+    pairs = OPERATORS["identity layer"](net.exact(), rng)
+    assert pairs is not None
+    assert len(pf.minimize(pairs, depth=True).network.weights) <= 3
+    u = np.array([[1.0, 0.5], [2.0, -1.0]])
+    affine = pf.ReLUNetwork([np.concatenate([u, -u]), [[1.0, 2, -1, -2]]], [np.zeros(4), [0.5]])
+    assert pf.minimize(affine, depth=True).network.architecture == (2, 1)
+    other = pf.ReLUNetwork.random((2, 4, 4, 1), rng=0)
+    assert pf.minimize(other, depth=True).network.architecture[-2:] == pf.minimize(other).network.architecture[-2:]
