@@ -64,16 +64,8 @@ def all_faces(network: Network, domain: Polyhedron | None) -> Faces:
     """
     net = network.rounded()
     n0 = net.architecture[0]
-    own = [part.reads[0] for part in parts_of(net)[:-1] if 0 in part.reads]
-    walls = np.concatenate(
-        [np.zeros((0, n0)), *own, *([] if domain is None else [np.asarray(domain.A, dtype=np.float64)])]
-    )
-    size = np.linalg.norm(walls, axis=1)
-    _, values, vt = np.linalg.svd(walls[size > 0] / size[size > 0, None])
-    d = int((values > 1e-9).sum())
-    if ((values > 1e-13) & (values < 1e-6)).any() or d == 0:
-        raise Unclear("the directions that walls cut are not clear in floats")
-    section = vt[:d].T
+    section = section_of(net, domain)
+    d = section.shape[1]
     small = _restricted(net, section)
     box = None if domain is None else Polyhedron(np.asarray(domain.A, dtype=np.float64) @ section, domain.b)
     found: dict[bytes, tuple[int, bool, Any]] = {}
@@ -90,6 +82,27 @@ def all_faces(network: Network, domain: Polyhedron | None) -> Faces:
     bounded = tuple(np.array([b for _, (_, b, _) in f], dtype=bool) for f in by)
     points = np.array([p for _, (_, _, p) in by[0]]).reshape(-1, d)
     return Faces(d, n0 - d, signs_, bounded, points, section)
+
+
+def section_of(net: Network, domain: Polyhedron | None) -> FloatArray:
+    """(n0, d): an orthonormal basis of the directions that walls cut.
+
+    Raises
+    ------
+    Unclear
+    """
+    n0 = net.architecture[0]
+    own = [part.reads[0] for part in parts_of(net)[:-1] if 0 in part.reads]
+    walls = np.concatenate(
+        [np.zeros((0, n0)), *own, *([] if domain is None else [np.asarray(domain.A, dtype=np.float64)])]
+    )
+    size = np.linalg.norm(walls, axis=1)
+    _, values, vt = np.linalg.svd(walls[size > 0] / size[size > 0, None])
+    d = int((values > 1e-9).sum())
+    if ((values > 1e-13) & (values < 1e-6)).any() or d == 0:
+        raise Unclear("the directions that walls cut are not clear in floats")
+    section: FloatArray = vt[:d].T
+    return section
 
 
 def _restricted(net: Network, section: FloatArray) -> Network:
@@ -303,6 +316,7 @@ __all__ = [
     "all_faces",
     "lipschitz",
     "product_margin",
+    "section_of",
     "unbent_ridges",
     "vertex_margin",
     "weight_margin",

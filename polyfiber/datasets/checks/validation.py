@@ -341,7 +341,15 @@ def _skips(item: Item, row: Mapping[str, Any], plan: Plan, data: Dataset) -> Ite
                 yield Unsure(f"whether {name} are missing: more than {MOST_WHOLE} rows of a network")
             else:
                 rows = data[name].to_arrow(list(found.identity), network=item.id)
-                yield from found.whole(item, rows, options)
+
+                def beside(other: str, columns: Sequence[str]) -> Any:
+                    there = other in plan.spec.tables and other not in skipped
+                    return data[other].to_arrow(list(columns), network=item.id) if there else None
+
+                yield from (
+                    text if isinstance(text, Unsure) else f"{name}: {text}"
+                    for text in found.whole(item, rows, options, beside)
+                )
         if name not in skipped:
             if count == 0 and name in ("complexes", "cells", "fibers", "strata", "trajectories"):
                 yield f"no rows in {name}, and no reason for it"

@@ -245,8 +245,28 @@ way than ``rows`` took: rationals, linear programs, evaluation at points, …
 """
 
 
-WholeCheck: TypeAlias = Callable[[Item, Any, Options], Iterator[str]]
-"""``whole(item, rows, options)``: the same of all rows of an item, a ``pyarrow.Table`` of the columns `Table.identity`."""
+Beside: TypeAlias = Callable[[str, Sequence[str]], Any]
+"""``beside(name, columns)``: rows of an item in another table, a ``pyarrow.Table``; None where it has none."""
+
+WholeCheck: TypeAlias = Callable[[Item, Any, Options, Beside], Iterator[str]]
+"""``whole(item, rows, options, beside)``: the same of all rows of an item, a ``pyarrow.Table`` of the columns `Table.identity`."""
+
+
+def each_once(found: Sequence[Any], expected: Sequence[Any], what: str) -> Iterator[str]:
+    """Rows that are there twice, that are missing, and that should not be there, by what tells them apart."""
+    seen, wanted = set(found), set(expected)
+    if len(seen) < len(found):
+        yield f"{len(found) - len(seen)} {what} are there twice"
+    if wanted - seen:
+        yield f"{len(wanted - seen)} of {len(wanted)} {what} are missing, as {min(wanted - seen, key=str)}"
+    if seen - wanted:
+        yield f"{len(seen - wanted)} {what} should not be there, as {min(seen - wanted, key=str)}"
+
+
+def single(item: Item, rows: Any, options: Options, beside: Beside) -> Iterator[str]:
+    """One row a network."""
+    if rows.num_rows != 1:
+        yield f"{rows.num_rows} rows; expected one"
 
 
 @dataclass(frozen=True)
@@ -275,7 +295,7 @@ class Table:
         Rows of a block of a complex that is split over workers, see `BlockRows`. Without it such
         networks are skipped in this table.
     whole : callable, optional
-        ``whole(item, rows, options)``: whether all rows of a network are there, see `WholeCheck`.
+        ``whole(item, rows, options, beside)``: whether all rows of a network are there, see `WholeCheck`.
     identity : tuple of str
         Columns that it is asked with.
     provenance : tuple of str

@@ -12,7 +12,7 @@ from ..checks import cell_geometry, whole
 from ..checks.faces import Unclear
 from ..fields import boolean
 from ..storage.arrow import lists, pyarrow
-from .base import BATCH_ROWS, Column, Item, Option, Options, Table, Unsure
+from .base import BATCH_ROWS, Beside, Column, Item, Option, Options, Table, Unsure
 
 SMALL = 1e-5
 """Radius of the inscribed ball, relative to the size of its centre, below which only the existence of a point is checked."""
@@ -134,7 +134,7 @@ def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> I
             yield text if isinstance(text, Unsure) else f"{where}: {text}"
 
 
-def _whole(item: Item, rows: Any, options: Options) -> Iterator[str]:
+def _whole(item: Item, rows: Any, options: Options, beside: Beside) -> Iterator[str]:
     """All regions, each once."""
     signs = rows.column("signs").to_pylist()
     try:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from ...budget import Budget
-from ...complexes.build import canonical_complex
+from ...budget import Budget, Monitor
 from ...complexes.complex import PolyhedralComplex
 from ...complexes.genericity import genericity
 from ...complexes.local.explore import explore
@@ -26,9 +25,12 @@ from ..checks.faces import (
     vertex_margin,
     weight_margin,
 )  # fmt: skip
-from ..checks.whole import EXPLORED
+from ..checks.whole import EXPLORED, exact_faces
 from ..fields import boolean, integer
-from .base import Column, Item, Option, Options, Table, Unsure
+from .base import Column, Item, Option, Options, Table, Unsure, single
+
+AGAIN = 60
+"""Seconds for making a row again."""
 
 MARGINS = 330
 """Bytes per face of the margins of genericity and of the Lipschitz constant."""
@@ -76,30 +78,53 @@ def _margins(item: Item, cx: PolyhedralComplex, regions: int) -> dict[str, Any]:
 
 
 def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> Iterator[str]:
-    """Small complexes from the weights alone, by linear programs and cdd; larger ones in exact arithmetic, and by walking.
+    """From the weights alone by linear programs and cdd; above 160 regions from signs in exact arithmetic, and by walking.
 
-    Of complexes with more than 160 regions the margins and bounded faces are not derived again: undecided.
+    Above 1000 regions the row is made again by the code that made it, which is no derivation: all its columns are undecided.
     """
     for row in rows:
         f = row["f_vector"]
         if len(f) != row["dimension"] + 1 or row["dimension"] + row["lineality"] != item.network.architecture[0]:
             yield f"an f-vector of {len(f)} entries, dimension {row['dimension']} and lineality {row['lineality']}"
             continue
-        if any(b > c for b, c in zip(row["bounded"], f)) or row["bounded"][0] != f[0]:
+        if len(row["bounded"]) != len(f) or any(b > c for b, c in zip(row["bounded"], f)) or row["bounded"][0] != f[0]:
             yield f"bounded faces {row['bounded']} of {f}"
         walls = 0 if item.domain is None else len(item.domain.b)
         if (row["neurons"], row["domain_facets"]) != (item.network.n_hidden, walls):
             yield f"{row['neurons']} neurons and {row['domain_facets']} domain facets; expected {item.network.n_hidden} and {walls}"
+        names = [c.name for c in TABLE.columns_for(options) if c.name not in ("network", "neurons", "domain_facets")]
         try:
-            if f[-1] > 4 * MOST_REGIONS:
-                raise Unclear(f"more than {MOST_REGIONS} regions")
-            yield from _against_faces(item, row, all_faces(item.network, item.domain), options)
+            with Monitor(Budget(seconds=AGAIN)).watching():
+                (again,) = (made for batch in _rows([item], options) for made in batch.to_pylist())
+        except PolyfiberError as error:
+            yield Unsure(f"{', '.join(names)}: cannot be made again in {AGAIN} s: {error}")
+            continue
+        yield from _compared(row, {name: again[name] for name in names}, "made again")
+        try:
+            faces = _faces(item)
         except Unclear as error:
-            yield from _larger(item, row, f)
-            yield Unsure(f"bounded faces and margins: {error}")
+            yield Unsure(f"{', '.join(names)}: {error}; only made again by the same code")
+            continue
+        yield from _against_faces(item, row, faces, options)
+        if len(faces.signs[-1]) > MOST_REGIONS and faces.breaking == 0:
+            yield from _walked(item, row, len(faces.signs[-1]))
+
+
+def _faces(item: Item) -> Faces:
+    """Of few regions by other means altogether, of more by exact arithmetic."""
+    regions = item.complex.n_regions
+    if regions > EXPLORED:
+        raise Unclear(f"more than {EXPLORED} regions")
+    if regions <= MOST_REGIONS:
+        try:
+            return all_faces(item.network, item.domain)
+        except Unclear:
+            pass
+    return exact_faces(item.network, item.domain)
 
 
 def _against_faces(item: Item, row: Mapping[str, Any], faces: Faces, options: Options) -> Iterator[str]:
+    """Every column from the faces; each that floats cannot judge is named."""
     net = item.network.rounded()
     made: dict[str, Any] = {
         "dimension": faces.dimension,
@@ -112,26 +137,47 @@ def _against_faces(item: Item, row: Mapping[str, Any], faces: Faces, options: Op
         made["lipschitz"] = lipschitz(net, faces)
     if options["genericity"]:
         made |= {"supertransversal": "yes" if faces.breaking == 0 else "no", "breaking_faces": faces.breaking}
-        if options["regions"] >= len(faces.signs[-1]):
-            least, full = product_margin(net, faces) if isinstance(net, ReLUNetwork) else (None, None)
-            verdict = "undecided" if full is None else "yes" if full else "no"  # no products where there are no layers
-            made |= {"product_margin": least, "full_rank_products": verdict}
-        else:
-            yield Unsure("masked products: the table looks at some regions only")
-        if faces.breaking:
-            made |= {
-                "vertex_margin": None,
-                "weight_margin": None,
-                "honest": "undecided",
-                "cancellation_free": "undecided",
-            }
-            made |= {"unbent_ridges": 0, "cancelling_facets": 0}
-        else:
-            cancelling, weight = weight_margin(net, faces)
-            unbent = unbent_ridges(net, faces)
-            made |= {"vertex_margin": vertex_margin(net, faces), "weight_margin": weight}
-            made |= {"cancelling_facets": cancelling, "cancellation_free": "no" if cancelling else "yes"}
-            made |= {"unbent_ridges": unbent, "honest": "no" if unbent else "yes"}
+        for names, derive in _margins_of(net, faces, options["regions"]):
+            try:
+                made |= derive()
+            except Unclear as error:
+                yield Unsure(f"{', '.join(names)}: {error}")
+    yield from _compared(row, made, "from the weights alone")
+
+
+def _margins_of(net: Any, faces: Faces, regions: int) -> Iterator[tuple[tuple[str, ...], Callable[[], dict[str, Any]]]]:
+    """Columns, and what derives them."""
+
+    def products() -> dict[str, Any]:
+        if regions < len(faces.signs[-1]):
+            raise Unclear("the table looks at some regions only")
+        least, full = product_margin(net, faces) if isinstance(net, ReLUNetwork) else (None, None)
+        verdict = "undecided" if full is None else "yes" if full else "no"  # no products where there are no layers
+        return {"product_margin": least, "full_rank_products": verdict}
+
+    def weights() -> dict[str, Any]:
+        cancelling, weight = weight_margin(net, faces)
+        return {
+            "weight_margin": weight,
+            "cancelling_facets": cancelling,
+            "cancellation_free": "no" if cancelling else "yes",
+        }
+
+    def ridges() -> dict[str, Any]:
+        unbent = unbent_ridges(net, faces)
+        return {"unbent_ridges": unbent, "honest": "no" if unbent else "yes"}
+
+    yield ("product_margin", "full_rank_products"), products
+    if faces.breaking:
+        none = dict.fromkeys(("vertex_margin", "weight_margin")) | {"unbent_ridges": 0, "cancelling_facets": 0}
+        yield (), lambda: none | {"honest": "undecided", "cancellation_free": "undecided"}
+        return
+    yield ("weight_margin", "cancelling_facets", "cancellation_free"), weights
+    yield ("unbent_ridges", "honest"), ridges
+    yield ("vertex_margin",), lambda: {"vertex_margin": vertex_margin(net, faces)}
+
+
+def _compared(row: Mapping[str, Any], made: Mapping[str, Any], how: str) -> Iterator[str]:
     for name, value in made.items():
         close = (
             isinstance(value, float)
@@ -139,28 +185,20 @@ def _against_faces(item: Item, row: Mapping[str, Any], faces: Faces, options: Op
             and math.isclose(value, row[name], rel_tol=1e-5, abs_tol=1e-12)
         )
         if row[name] != value and not close:
-            yield f"{name} is {row[name]!r} in the file, {value!r} from the weights alone"
+            yield f"{name} is {row[name]!r} in the file, {value!r} {how}"
 
 
-def _larger(item: Item, row: Mapping[str, Any], f: Sequence[int]) -> Iterator[str]:
-    """Counts of faces in exact arithmetic, and of regions by walking through facets."""
-    if f[-1] > EXPLORED:
-        yield Unsure(f"f-vector: more than {EXPLORED} regions")
-        return
-    anew = canonical_complex(item.network, item.domain, inflate=1e16)
-    if list(anew.f_vector) != f:
-        yield f"f-vector {f} in the file, {list(anew.f_vector)} with every decision in exact arithmetic"
-    if not row["simple"]:
-        return
+def _walked(item: Item, row: Mapping[str, Any], regions: int) -> Iterator[str]:
+    """As many regions by walking through facets."""
     try:
         walked = explore(
             item.network, _start(item, row), domain=item.domain, max_regions=EXPLORED + 1, budget=Budget(seconds=20)
         )
     except PolyfiberError as error:
-        yield f"the regions cannot be walked: {error}"
+        yield Unsure(f"the regions cannot be walked: {error}")
         return
-    if walked.complete and len(walked.signs) != f[-1]:
-        yield f"{f[-1]} regions in the file, {len(walked.signs)} by walking through facets"
+    if walked.complete and len(walked.signs) != regions:
+        yield f"{regions} regions in exact arithmetic, {len(walked.signs)} by walking through facets"
 
 
 def _start(item: Item, row: Mapping[str, Any]) -> np.ndarray:
@@ -236,6 +274,8 @@ TABLE = Table(
     ),
     rows=_rows,
     check=_check,
+    whole=single,
+    identity=("network",),
     options=(
         Option("genericity", True, boolean, "Verdicts and margins of genericity."),
         Option("regions", 500, integer(1), "Regions whose masked products are looked at."),

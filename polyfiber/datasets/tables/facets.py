@@ -11,7 +11,7 @@ from ..checks import cell_geometry, whole
 from ..checks.faces import Unclear
 from ..fields import boolean
 from ..storage.arrow import pyarrow
-from .base import BATCH_ROWS, Column, Item, Option, Options, Table, Unsure
+from .base import BATCH_ROWS, Beside, Column, Item, Option, Options, Table, Unsure
 
 
 def _rows(items: Sequence[Item], options: Options) -> Iterator[Any]:
@@ -97,7 +97,7 @@ def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> I
             yield f"{where}: visible is {row['visible']} with weight {weight.tolist()}"
 
 
-def _whole(item: Item, rows: Any, options: Options) -> Iterator[str]:
+def _whole(item: Item, rows: Any, options: Options, beside: Beside) -> Iterator[str]:
     """As many facets of each neuron as there are, where none lies on two walls; and none twice."""
     places = [tuple(place) for place in zip(*(rows.column(name).to_pylist() for name in ("layer", "neuron", "facet")))]
     if len({facet for *_, facet in places}) < len(places):

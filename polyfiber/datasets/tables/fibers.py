@@ -20,7 +20,7 @@ from ...network.model import ReLUNetwork
 from ...numerics.rounding import UNIT
 from ..fields import boolean, integer, number
 from ..storage.arrow import pyarrow
-from .base import Column, Item, Option, Options, Table, Unsure
+from .base import Column, Item, Option, Options, Table, Unsure, single
 
 VERDICTS = {1: "yes", 0: "no", -1: "undecided"}
 
@@ -249,6 +249,8 @@ TABLE = Table(
     ),
     rows=_rows,
     check=_check,
+    whole=single,
+    identity=("network",),
     options=(
         Option("limit", 512, integer(16), "Masked products, and minors, that are looked at; classify_fiber looks at 2048."),
         Option("sign_error", 4 * UNIT, number(0.0), "Relative accuracy of the weights; 2^-24 for float32."),

@@ -18,7 +18,7 @@ from ...verdict import Verdict
 from ..fields import choice, integer, one_or_more
 from ..pairs import KINDS, OF_NETWORK, Pair, make_from, starts_from
 from ..storage.arrow import pyarrow
-from .base import Column, Item, Option, Options, Table, Unsure
+from .base import Beside, Column, Item, Option, Options, Table, Unsure, each_once
 
 SAMPLES = 64
 VISIBLE = 1e-6
@@ -171,6 +171,18 @@ def _construction(
         yield f"difficulty {row['difficulty']!r} in the file, {expected!r} by definition"
 
 
+def _whole(item: Item, rows: Any, options: Options, beside: Beside) -> Iterator[str]:
+    """The pairs that the replayed draws make, each once."""
+    rng, kinds, per = item.rng("pairs"), options["kinds"], options["per_network"]
+    made: list[int] = []
+    for j in range(per):
+        drawn = _pair(kinds[(item.index * per + j) % len(kinds)], item.chain("pairs"), rng, options["top"])
+        if drawn is not None:
+            made.append(j)
+            _inputs(drawn[0], rng)
+    yield from each_once(rows.column("pair").to_pylist(), made, "pairs")
+
+
 def _gaps(a: ReLUNetwork, b: ReLUNetwork, points: Any) -> Any:
     """Relative differences at inputs, as in `_seen`, with products of its own, input by input."""
 
@@ -215,6 +227,8 @@ TABLE = Table(
     ),
     rows=_rows,
     check=_check,
+    whole=_whole,
+    identity=("pair",),
     provenance=("pair",),
     options=(
         Option("kinds", tuple(OF_NETWORK), one_or_more(choice(*KINDS)), "Kinds, taken in turn."),

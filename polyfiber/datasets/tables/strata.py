@@ -14,9 +14,11 @@ from ...linear.location import locate
 from ...linear.ranks import columns as rank_columns
 from ...linear.sampling import sample
 from ...linear.strata import stratify
+from ..checks.faces import Unclear
+from ..checks.strata import all_labels, covers, in_fours
 from ..fields import choice, integer
 from ..storage.arrow import lists
-from .base import Column, Item, Option, Options, Table
+from .base import Beside, Column, Item, Option, Options, Table, Unsure, each_once
 
 
 def _rows(items: Sequence[Item], options: Options) -> Iterator[Any]:
@@ -61,11 +63,20 @@ def _rows(items: Sequence[Item], options: Options) -> Iterator[Any]:
 
 
 def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> Iterator[str]:
-    """Weights drawn on the stratum: ranks of all products, and the rank of the infinitesimal action there."""
+    """Weights drawn on the stratum: ranks of all products, and the rank of the infinitesimal action there.
+
+    Strata, their numbers and their covers from multiplicities of bars (`polyfiber.datasets.checks.strata`).
+    """
     widths = item.network.architecture
     pairs = rank_columns(len(widths) - 1)
     own = _ranks(item.chain("strata").weights, pairs)
     total_strata = count_strata(widths, rank=own[pairs.index((len(widths) - 1, 0))])
+    numbers: dict[tuple[int, ...], int] = {}
+    try:
+        listed = all_labels(widths, own[pairs.index((len(widths) - 1, 0))])
+        numbers, total_strata = {label: i for i, label in enumerate(listed)}, len(listed)
+    except Unclear as error:
+        yield Unsure(f"stratum and above, which are numbers of strata: {error}")
     for row in rows:
         where = f"stratum {row['stratum']}"
         label = list(row["ranks"])
@@ -91,20 +102,46 @@ def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> I
         nullity = total - _jacobian_rank(weights)
         if row["dof"] != nullity:
             yield f"{where}: dof {row['dof']} in the file, nullity {nullity} of the differential of the product"
-        if row["maximal"] != (len(row["above"]) == 0) or len(row["moves"]) != 4 * len(row["above"]):
-            yield f"{where}: {len(row['above'])} strata above it, maximal is {row['maximal']}"
-        yield from _order(where, row, rows)
+        if numbers and row["stratum"] != numbers.get(tuple(label)):
+            yield f"{where}: the ranks {label} are those of stratum {numbers.get(tuple(label))}"
+        yield from (f"{where}: {text}" for text in _covers(row, covers(label, widths), numbers, total_strata))
 
 
-def _order(where: str, row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Closure order: ranks do not fall going up, among the rows at hand."""
-    known = {r["stratum"]: r for r in rows}
-    for upper in row["above"]:
-        other = known.get(upper)
-        if other is not None and not (np.array(row["ranks"]) <= np.array(other["ranks"])).all():
-            yield f"{where}: stratum {upper} is said to be above it and has a smaller rank"
-        if other is not None and other["dimension"] <= row["dimension"]:
-            yield f"{where}: stratum {upper} is said to be above it and is not larger"
+def _covers(
+    row: Mapping[str, Any],
+    expected: Mapping[tuple[int, int, int, int], tuple[int, ...]],
+    numbers: Mapping[tuple[int, ...], int],
+    total: int,
+) -> Iterator[str]:
+    """Every cover once, with its move and, where all strata are listed, its number."""
+    above, moves = list(row["above"]), list(in_fours(row["moves"]))
+    if row["maximal"] != (not expected) or len(above) != len(moves):
+        yield f"{len(above)} strata above it and {len(moves)} moves, maximal is {row['maximal']}; it has {len(expected)} covers"
+    if sorted(moves) != sorted(expected):
+        yield f"moves {moves} to its covers in the file, {sorted(expected)} by its bars"
+    elif numbers and above != [numbers[expected[move]] for move in moves]:
+        yield f"strata {above} above it in the file, {[numbers[expected[move]] for move in moves]} by its moves"
+    elif len(set(above)) < len(above) or not all(row["stratum"] < k < total for k in above):
+        yield f"strata {above} above it; expected larger numbers below {total}, each once"
+
+
+def _whole(item: Item, rows: Any, options: Options, beside: Beside) -> Iterator[str]:
+    """All strata, or those that are drawn, each once."""
+    widths = item.network.architecture
+    own = tuple(_ranks(item.chain("strata").weights, rank_columns(len(widths) - 1)))
+    try:
+        listed = all_labels(widths, own[rank_columns(len(widths) - 1).index((len(widths) - 1, 0))])
+    except Unclear as error:
+        yield Unsure(f"whether strata are missing: {error}")
+        return
+    if own not in listed:
+        yield Unsure("whether strata are missing: the ranks of the weights are not clear in floats")
+        return
+    ids = np.arange(len(listed)) if options["which"] == "fiber" else np.array([listed.index(own)])
+    if options["most"] and len(ids) > options["most"]:  # the same draw
+        drawn = item.rng("strata").choice(ids, options["most"] - 1, replace=False)
+        ids = np.unique(np.append(drawn, listed.index(own)))
+    yield from each_once(rows.column("stratum").to_pylist(), ids.tolist(), "strata")
 
 
 def _ranks(weights: Sequence[Any], pairs: Sequence[tuple[int, int]]) -> list[int]:
@@ -178,7 +215,8 @@ TABLE = Table(
     ),
     rows=_rows,
     check=_check,
-    provenance=("stratum",),
+    whole=_whole,
+    identity=("stratum",),
     options=(
         Option(
             "which", "fiber", choice("fiber", "own"), "All strata of the fiber, or the one that the weights lie in."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from ...complexes.topology.sets import PolyhedralSet
 from ..checks.faces import Unclear
 from ..checks.topology import Found, derive, larger
 from ..fields import boolean, number, sequence
-from .base import Column, Item, Option, Options, Table, Unsure
+from .base import Beside, Column, Item, Option, Options, Table, Unsure
 
 KINDS = ("level", "boundary", "class", "breakpoints")
 
@@ -96,6 +97,21 @@ def _fits(row: Mapping[str, Any], n_out: int, options: Options) -> bool:
     return kind in known and value is None and known[kind][0] <= output < known[kind][1]
 
 
+def _whole(item: Item, rows: Any, options: Options, beside: Beside) -> Iterator[str]:
+    """Every set that the options ask for, each once."""
+    n_out = item.network.architecture[-1]
+    expected: list[tuple[str, int, float | None]] = [
+        ("level", output, value) for value in options["levels"] for output in range(n_out)
+    ]
+    if options["classes"]:
+        expected += [("boundary", -1, None), *(("class", label, None) for label in range(max(2, n_out)))]
+    if options["breakpoints"]:
+        expected.append(("breakpoints", -1, None))
+    found = list(zip(*(rows.column(name).to_pylist() for name in ("set", "output", "value"))))
+    if Counter(found) != Counter(expected):
+        yield f"{len(found)} sets in the file; expected {len(expected)}: {sorted(map(str, expected))[:8]}"
+
+
 def _against(row: Mapping[str, Any], found: Found) -> Iterator[str]:
     for name, value in found.columns().items():
         if name not in row:
@@ -146,6 +162,8 @@ TABLE = Table(
     ),
     rows=_rows,
     check=_check,
+    whole=_whole,
+    identity=("set", "output", "value"),
     options=(
         Option(
             "levels",

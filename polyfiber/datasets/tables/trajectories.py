@@ -11,7 +11,7 @@ from ..._typing import FloatArray
 from ...dln.dynamics.flows import gradient_flow
 from ...dln.dynamics.langevin import sample_langevin
 from ..fields import choice, integer, number
-from .base import Column, Item, Option, Options, Table
+from .base import Beside, Column, Item, Option, Options, Table, each_once
 
 
 def target_of(item: Item) -> FloatArray:
@@ -77,7 +77,10 @@ def _langevin(item: Item, weights: Sequence[FloatArray], target: FloatArray, opt
 
 
 def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> Iterator[str]:
-    """Products, energies and singular values anew; a flow again by another method, and its invariants."""
+    """Products, energies and singular values anew; a flow again by another method, and its invariants.
+
+    Langevin paths are replayed from their seed.
+    """
     widths = item.network.architecture
     start = [w.astype(np.float64) for w in item.chain("trajectories").weights]
     target = target_of(item)
@@ -87,6 +90,7 @@ def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> I
     times = np.linspace(0.0, options["time"], options["records"] + 1)
     paths = options["paths"] if options["process"] == "langevin" else 1
     seen: set[tuple[int, int]] = set()
+    replayed = _langevin(item, start, target, options) if rows and options["process"] == "langevin" else None
     for row in rows:
         if not (0 <= row["path"] < paths and 0 <= row["step"] < len(times)) or (row["path"], row["step"]) in seen:
             yield f"path {row['path']}, step {row['step']}: there are {paths} paths of {len(times)} records, each once"
@@ -114,6 +118,8 @@ def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> I
                 initial = w @ initial
             if row["step"] == 0 and not np.allclose(W, initial, rtol=1e-9, atol=1e-12):
                 yield f"{where}: the path does not start at the network"
+            if replayed is not None and not np.allclose(W, replayed[row["step"], row["path"]], rtol=1e-6, atol=1e-9):
+                yield f"{where}: the seed of the network gives another path"
             if np.linalg.slogdet(W)[0] != np.linalg.slogdet(initial)[0]:
                 yield f"{where}: the path has crossed det = 0"
             continue
@@ -138,6 +144,37 @@ def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> I
             )
             if not np.allclose(again.products[-1], W, rtol=1e-5, atol=1e-6):
                 yield f"{where}: another integrator ends elsewhere"
+
+
+def _whole(item: Item, rows: Any, options: Options, beside: Beside) -> Iterator[str]:
+    """Every record of every path, each once; of a flow, the largest change of its invariants along them."""
+    count = options["paths"] if options["process"] == "langevin" else 1
+    places = list(zip(rows.column("path").to_pylist(), rows.column("step").to_pylist()))
+    expected = [(path, step) for path in range(count) for step in range(options["records"] + 1)]
+    problems = list(each_once(places, expected, "records of paths"))
+    yield from problems
+    if problems or options["process"] == "langevin":
+        return
+    shapes = [w.shape for w in item.chain("trajectories").weights]
+    ends = np.cumsum([0, *(a * b for a, b in shapes)])
+    flat = sorted(zip(places, rows.column("weights").to_pylist()))
+    if any(len(numbers) != ends[-1] for _, numbers in flat):
+        yield f"weights of other widths than {item.network.architecture}"
+        return
+    layers = [[np.reshape(v[a:b], s) for a, b, s in zip(ends[:-1], ends[1:], shapes)] for _, v in flat]
+    size = max(float((w * w).sum()) for w in layers[0]) or 1.0
+    start, largest = _invariants(layers[0]), 0.0
+    for at in layers[1:]:
+        largest = max([largest, *(float(np.linalg.norm(g - h)) / size for g, h in zip(_invariants(at), start))])
+    for drift in set(rows.column("drift").to_pylist()):
+        if drift is None or not abs(drift - largest) <= 1e-3 * largest + 1e-15:
+            yield f"drift {drift} in the file, {largest:.6g} along its layers"
+
+
+def _invariants(layers: Sequence[FloatArray]) -> list[FloatArray]:
+    """What a flow keeps between two layers, entry by entry."""
+    pairs = zip(layers[:-1], layers[1:])
+    return [np.einsum("ki,kj->ij", w, w) - np.einsum("ik,jk->ij", v, v) for v, w in pairs]
 
 
 TABLE = Table(
@@ -166,6 +203,8 @@ TABLE = Table(
     ),
     rows=_rows,
     check=_check,
+    whole=_whole,
+    identity=("path", "step", "weights", "drift"),
     options=(
         Option(
             "process",
