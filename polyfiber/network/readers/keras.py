@@ -39,6 +39,7 @@ _IDLE = frozenset(
     ]
 )
 _CHAINED = _IDLE | {"Dense", "Activation", "Softmax", "ReLU", "BatchNormalization", "Normalization", "Rescaling"}
+_GRAPHS_ONLY = ("leaky_relu", "relu6", "hard_sigmoid", "hard_tanh")
 _KERAS_1 = {"kernel": "W", "bias": "b"}
 _HEADS = {"sigmoid": "sigmoid", "softmax": "softmax", "log_softmax": "log-softmax"}
 
@@ -49,11 +50,14 @@ def read(data: bytes, source: dict[str, Any]) -> ReLUNetwork | PiecewiseLinearNe
         archive = Zip(data)
         source["format"] = "keras"
         config = _json(archive.read("config.json"), "config.json")
+        about = _json(archive.read("metadata.json"), "metadata.json") if "metadata.json" in archive.names else {}
+        version = str(about.get("keras_version", ""))
         file = Hdf5(archive.read("model.weights.h5"))
     else:
         source["format"] = "keras-h5"
         file = Hdf5(data)
         config = _json(file.attributes.get("model_config"), "model_config")
+        version = str(file.attributes.get("keras_version", ""))
     layers, feeding, outputs = _graph(config)
     chain = _is_chain(layers, feeding)
     if file.attributes.get("keras_version", "").startswith("1."):
@@ -71,7 +75,7 @@ def read(data: bytes, source: dict[str, Any]) -> ReLUNetwork | PiecewiseLinearNe
         return _network(_in_order(layers, feeding), store, source)
     from .graphs.keras_layers import network_of
 
-    return network_of(layers, feeding, outputs, store.wanted, source)
+    return network_of(layers, feeding, outputs, store.wanted, source, version)
 
 
 def _json(raw: Any, what: str) -> dict[str, Any]:
@@ -137,9 +141,7 @@ def _is_chain(layers: list[_Layer], feeding: dict[str, list[str]]) -> bool:
     """Whether the layers are dense ones and ReLUs in one chain."""
     read = [name for names in feeding.values() for name in names]
     straight = all(len(names) <= 1 for names in feeding.values()) and len(set(read)) == len(read)
-    plain = all(
-        layer.kind in _CHAINED and layer.config.get("activation") not in ("leaky_relu", "relu6") for layer in layers
-    )
+    plain = all(layer.kind in _CHAINED and layer.config.get("activation") not in _GRAPHS_ONLY for layer in layers)
     limited = any(
         layer.kind == "ReLU" and any(layer.config.get(k) for k in ("max_value", "negative_slope", "threshold"))
         for layer in layers

@@ -87,7 +87,7 @@ def from_torch(
         )
     module = module_or_state_dict
     if input_shape is not None:
-        from .graphs.torch_fx import network_of
+        from .graphs.torch_trace import network_of
 
         return network_of(module, input_shape, source)
     from .graphs.torch_checks import check_run, refuse_hooks

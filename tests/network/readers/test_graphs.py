@@ -117,7 +117,7 @@ def test_torch_refusals_name_the_layer() -> None:
         pf.from_torch(nn.Sequential(nn.Linear(2, 2), nn.Tanh(), nn.Linear(2, 2)), input_shape=(2,))
     with pytest.raises(pf.errors.InputError, match="input_shape"):
         pf.from_torch(nn.Sequential(nn.Conv2d(1, 1, 3), nn.ReLU()))
-    with pytest.raises(pf.errors.InputError, match="cannot be traced"):
+    with pytest.raises(pf.errors.InputError, match="cannot be run"):
         pf.from_torch(nn.Sequential(nn.Linear(2, 2)), input_shape=(3,))
 
     class Product(nn.Module):  # type: ignore[misc]
@@ -133,6 +133,8 @@ def forwards(torch: Any, forward: Any) -> Any:
         def __init__(self) -> None:
             super().__init__()
             self.a, self.b, self.relu = torch.nn.Linear(4, 4), torch.nn.Linear(4, 4), torch.nn.ReLU(inplace=True)
+            self.idle = torch.nn.Identity()
+            self.register_buffer("count", torch.zeros(()))
 
         def forward(self, x: Any) -> Any:
             return forward(self, x)
@@ -159,22 +161,198 @@ def part(s: Any, x: Any) -> Any:
     return s.b(h)
 
 
-def hidden(s: Any, x: Any) -> Any:
+def alias(s: Any, x: Any) -> Any:
     h = g = s.a(x)
     g += 1
     return s.b(h)
 
 
+def rare(s: Any, x: Any) -> Any:
+    import torch
+
+    h = torch.relu(s.a(x))
+    out = h
+    out += torch.relu(s.b(h) - 40.0)
+    return h - out + h
+
+
+def rare_behind_identity(s: Any, x: Any) -> Any:
+    y = s.a(x)
+    z = s.idle(y)
+    z -= (y - 50).relu()
+    return y * 1.0
+
+
+def pieces(s: Any, x: Any) -> Any:
+    y = s.a(x)
+    first, last = y.split([1, 3], 1)
+    first.mul_(2)
+    last.view(3).clamp_(-50.0, 50.0)
+    y.detach().flatten(1)[:, 1:] -= 0.5
+    return y.relu()
+
+
+def written(s: Any, x: Any) -> Any:
+    y, z = s.a(x), x.new_zeros(1, 6)
+    y[:, 0] = 0.25
+    z[:, [1, 4]] = y[:, 2:]
+    z[0, ::3] = y[0, :2].relu_()
+    return z + y.sum()
+
+
+def elsewhere(s: Any, x: Any) -> Any:
+    import torch
+
+    y = s.a(x)
+    torch.add(y, 1, out=y)
+    return torch.relu(y) + x.mul_(2)
+
+
+IN_PLACE = (preactivated, scaled_statement, part, alias, rare, rare_behind_identity, pieces, written, elsewhere)
+
+
 @pytest.mark.torch
-def test_torch_values_changed_in_place() -> None:
+@pytest.mark.parametrize("forward", IN_PLACE, ids=lambda f: f.__name__)
+def test_torch_values_changed_in_place(forward: Any) -> None:
     torch = pytest.importorskip("torch")
-    for forward in (preactivated, scaled_statement):
-        module = forwards(torch, forward)
-        agree(pf.from_torch(module, input_shape=(4,)), module, (4,), torch, points=1)
-    with pytest.raises(pf.errors.UnsupportedLayerError, match=r"relu_ changes values in place.*other parts"):
-        pf.from_torch(forwards(torch, part), input_shape=(4,))
-    with pytest.raises(pf.errors.InputError, match="not what its trace shows"):
-        pf.from_torch(forwards(torch, hidden), input_shape=(4,))
+    module = forwards(torch, forward).double()
+    net = pf.from_torch(module, input_shape=(4,))
+    for x in 200 * torch.randn(60, 1, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0)):
+        with torch.no_grad():
+            expected = module(x.clone()).numpy().ravel()
+        np.testing.assert_allclose(net(x.numpy().ravel()), expected, atol=1e-9, rtol=1e-9)
+
+
+def counts(s: Any, x: Any) -> Any:
+    s.count += 1
+    return s.a(x) * s.count
+
+
+def branches(s: Any, x: Any) -> Any:
+    return s.a(x) if x.sum() > 0 else -s.a(x)
+
+
+def lists(s: Any, x: Any) -> Any:
+    return s.a(x) if x.tolist()[0][0] < 40 else -s.a(x)
+
+
+def caught(s: Any, x: Any) -> Any:
+    try:
+        return s.a(x) * float(x[0, 0])
+    except Exception:
+        return s.a(x)
+
+
+def chosen(s: Any, x: Any) -> Any:
+    return x[:, x[0].argmax()]
+
+
+def random(s: Any, x: Any) -> Any:
+    return s.a(x) + x.new_empty(4).normal_()
+
+
+def unwritten(s: Any, x: Any) -> Any:
+    return s.a(x) + x.new_empty(4)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(
+    ("forward", "message"),
+    [
+        (counts, "in place"),
+        (branches, "control flow"),
+        (lists, "reads the numbers"),
+        (caught, "control flow"),
+        (chosen, "by the input|control flow"),
+        (random, "random"),
+        (unwritten, "no known operation"),
+        (lambda s, x: s.a(x).int() + x, "cut off"),
+        (lambda s, x: x.sort()[0], "sort"),
+        (lambda s, x: s.a(x).tanh(), "tanh"),
+        (lambda s, x: x.max(1)[1].float() + x, "by the input"),
+    ],
+)
+def test_torch_what_depends_on_the_numbers_is_refused(forward: Any, message: str) -> None:
+    torch = pytest.importorskip("torch")
+    module = forwards(torch, forward)
+    with pytest.raises(pf.errors.UnsupportedLayerError, match=message):
+        pf.from_torch(module, input_shape=(4,))
+    assert float(module.count) == 0, "what is refused is not run to its end"
+
+
+def operations(torch: Any) -> dict[str, tuple[Any, tuple[int, ...]]]:
+    """Modules and functions beside those of `modules`."""
+    nn, F = torch.nn, torch.nn.functional
+    torch.manual_seed(2)
+    w, v = torch.randn(4, 3), torch.randn(3)
+    conv = nn.Conv2d(2, 4, 3)
+    line, image = (4,), (2, 6, 6)
+    found: dict[str, tuple[Any, tuple[int, ...]]] = {
+        "upsampled": (lambda x: F.interpolate(conv(x), scale_factor=1.3).relu(), image),
+        "resized": (lambda x: F.interpolate(conv(x), size=(7, 3), mode="nearest-exact").relu(), image),
+        "maxima": (lambda x: torch.cat([x.max(dim=1)[0], torch.max(x, 1).values, x.max().expand(1, 6, 6)]), image),
+        "between": (lambda x: torch.maximum(x, torch.minimum(2 * x, torch.tensor(0.1))), line),
+        "clamped": (lambda x: x.clamp_min(-0.2).clamp_max(0.5) + torch.clamp(x, max=v[0]), line),
+        "alpha": (lambda x: torch.add(x.relu(), x, alpha=-2) + torch.rsub(x, 1, alpha=3), line),
+        "products": (lambda x: torch.addmm(v, x, w, beta=0.3, alpha=2).relu() + torch.einsum("bi,ij->bj", x, w), line),
+        "stacked": (lambda x: torch.einsum("bcij,cjk->bcik", x, torch.arange(36.0).view(2, 6, 3)), image),
+        "slopes": (lambda x: F.prelu(conv(x), v.new_tensor([0.1, -2, 0, 1])), image),
+        "uneven": (lambda x: torch.cat([F.adaptive_avg_pool2d(x, (4, 5)), F.adaptive_max_pool2d(x, (4, 5))]), image),
+        "pools": (lambda x: F.avg_pool2d(x, 3, 2, 1, ceil_mode=True, divisor_override=5) - F.avg_pool2d(x, 3, 2, 1, ceil_mode=True), (2, 5, 8)),
+        "indexed": (lambda x: F.max_pool2d(conv(x), 2, return_indices=True)[0], image),
+        "backwards": (lambda x: torch.cat(conv(x).chunk(2, 1)[::-1], dim=1).relu(), image),
+        "moved": (lambda x: torch.roll(x.flip([2]), 2, 3)[:, [1, 0], ::2, -1].relu(), image),
+        "along": (lambda x: F.max_pool1d(x[0], 2, 2, 1) + F.adaptive_avg_pool1d(x[0], 4), image),
+        "narrow": (lambda x: F.softshrink(x) + F.threshold(x, 0.1, 0.1) + F.hardsigmoid(4 * x) + F.rrelu(x), line),
+        "unshuffled": (nn.Sequential(nn.PixelUnshuffle(2), nn.ChannelShuffle(4), nn.ReLU()), image),
+        "upsample": (nn.Sequential(nn.ReflectionPad2d(1), nn.Upsample(scale_factor=(1.5, 2.3)), nn.ReLU()), image),
+        "weights": (nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Conv2d(2, 3, 3)), nn.ReLU()), image),
+        "summed": (lambda x: x.cumsum(2).relu() + torch.tril(x), image),
+    }  # fmt: skip
+    for mode in ("reflect", "circular", "replicate"):
+        found[mode] = (nn.Sequential(nn.Conv2d(2, 3, 3, padding=1, padding_mode=mode), nn.ReLU()), image)
+    return found
+
+
+OPERATIONS = [
+    "upsampled",
+    "resized",
+    "maxima",
+    "between",
+    "clamped",
+    "alpha",
+    "products",
+    "stacked",
+    "slopes",
+    "uneven",
+    "pools",
+    "indexed",
+    "backwards",
+    "moved",
+    "along",
+    "narrow",
+    "unshuffled",
+    "upsample",
+    "weights",
+    "summed",
+    "reflect",
+    "circular",
+    "replicate",
+]
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_torch_operations(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    function, shape = operations(torch)[name]
+    module = function if isinstance(function, torch.nn.Module) else forwards(torch, lambda s, x: function(x))
+    net = pf.from_torch(module, input_shape=shape)
+    module.eval()
+    for x in 3 * torch.randn(30, 1, *shape, generator=torch.Generator().manual_seed(0)):
+        with torch.no_grad():
+            expected = module(x).double().numpy().ravel()
+        np.testing.assert_allclose(net(x.numpy().ravel()), expected, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.torch
@@ -191,22 +369,24 @@ def test_torch_outputs_that_share_their_logits() -> None:
 
 
 @pytest.mark.torch
-def test_torch_hooks_and_dropout_that_stays_on_are_refused() -> None:
+def test_torch_hooks_and_dropout_that_stays_on() -> None:
     torch = pytest.importorskip("torch")
     module = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
     module[1].eval()
     handle = module[0].register_forward_pre_hook(lambda m, x: (2 * x[0],))
     functional = forwards(torch, lambda s, x: s.b(torch.nn.functional.dropout(s.relu(s.a(x)))))
+    with pytest.raises(pf.errors.UnsupportedLayerError, match=r"0 \(Linear\) carries a forward hook"):
+        pf.from_torch(module)
+    agree(pf.from_torch(module, input_shape=(4,)), module.eval(), (4,), torch)
     for shape in (None, (4,)):
-        with pytest.raises(pf.errors.UnsupportedLayerError, match=r"0 \(Linear\) carries a forward hook"):
-            pf.from_torch(module, input_shape=shape)
-        with pytest.raises(pf.errors.UnsupportedLayerError, match=r"dropout is on.*self\.training"):
+        with pytest.raises(pf.errors.UnsupportedLayerError, match=r"dropout.* is on.*self\.training"):
             pf.from_torch(functional, input_shape=shape)
     handle.remove()
     agree(pf.from_torch(module), module.train(), (4,), torch)
     module.train()[1].eval()
     pf.from_torch(module, input_shape=(4,))
     assert [m.training for m in module] == [True, False, True], "each part keeps its mode"
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in module.modules()), "no hook is left"
 
 
 def test_builder_makes_what_the_onnx_reader_reads() -> None:

@@ -768,3 +768,129 @@ def test_constants_that_would_be_large_are_refused(tmp_path: Path) -> None:
     nodes = [node("OneHot", ["i", "n", "v"], ["V"]), gemm(["x", "V"], "y")]
     with pytest.raises(FileFormatError, match="the limit is"):
         read(tmp_path, build(nodes, {"i": np.arange(4), "n": np.array(1 << 40), "v": np.float32([0, 1])}))
+
+
+# ---- integers, rounding, padding, and what is read of other operations ----------------------------------------------
+I = {"axis": np.array([1])}
+SQUARE = np.random.default_rng(8).standard_normal((4, 4)).astype(np.float32)
+SHAPED = [
+    node("Shape", ["x"], ["s"]),
+    node("Gather", ["s", "two"], ["h"]),
+    node("Cast", ["h"], ["hf"], to=1),
+    node("Mul", ["hf", "factor"], ["h2"]),
+    node("Cast", ["h2"], ["hi"], to=7),
+    node("Unsqueeze", ["hi", "zero"], ["hu"]),
+    node("Concat", ["pre", "hu", "hu"], ["sizes"], axis=0),
+    node("Resize", ["x", "", "", "sizes"], ["y"], mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor"),
+]  # fmt: skip
+SIZES = {"two": np.int64(2), "zero": np.array([0]), "pre": np.array([1, 1])}
+
+
+def scales(*numbers: float) -> dict[str, Any]:
+    return {"scales": np.array(numbers, dtype=np.float32)}
+
+
+def resize(**attributes: Any) -> list[Any]:
+    return [node("Resize", ["x", "", "scales"], ["y"], mode="nearest", **attributes)]
+
+
+FLOOR = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+PARTS = {"g": W1[:3].reshape(-1)[:4], "b": MEAN, "m": MEAN[::-1].copy(), "v": DEV}
+READ: dict[str, tuple[list[Any], dict[str, Any], dict[str, Any]]] = {
+    "scaled shape": (SHAPED, {**SIZES, "factor": np.float32(2)}, {"shape": [1, 1, 3, 3]}),
+    "computed mask": (
+        [node("Mul", ["k", "t"], ["k2"]), node("Cast", ["k2"], ["c"], to=9), node("Where", ["c", "x", "z"], ["y"])],
+        {"k": np.array([0, 1, 0, 2], np.float32), "t": np.float32(2), "z": np.float32(0)},
+        {},
+    ),
+    "floor of a constant": (
+        [node("Mul", ["k", "t"], ["k2"]), node("Floor", ["k2"], ["c"]), node("Mul", ["x", "c"], ["y"])],
+        {"k": np.array([0.3, 1.7, -2.25, 2.0], np.float32), "t": np.float32(2.5)},
+        {},
+    ),
+    "mask of a dropout": (
+        [node("Dropout", ["x"], ["p", "mask"]), node("Cast", ["mask"], ["c"], to=1), node("Add", ["p", "c"], ["y"])],
+        {},
+        {},
+    ),
+    "half and back": (
+        [node("Cast", ["x"], ["h"], to=10), node("Cast", ["h"], ["f"], to=1), node("Relu", ["f"], ["y"])],
+        {},
+        {},
+    ),
+    "l1": ([node("ReduceL1", ["x"], ["y"], axes=[1])], {}, {}),
+    "sums before": ([node("CumSum", ["x", "axis"], ["y"], exclusive=1, reverse=1)], I, {}),
+    "sums": ([node("CumSum", ["x", "axis"], ["y"])], I, {}),
+    "triangle": ([node("Trilu", ["x", "k"], ["y"], upper=0)], {"k": np.int64(-1)}, {"shape": [1, 3, 3], "opset": 14}),
+    "einsum": ([node("Einsum", ["x", "w"], ["y"], equation="bi,ji->bj")], {"w": SQUARE}, {}),
+    "einsum of three": (
+        [node("Einsum", ["w", "x", "v"], ["y"], equation="kc, bijc, i")],
+        {"w": SQUARE[:, :2], "v": SQUARE[0, :3]},
+        {"shape": [1, 3, 2, 2]},
+    ),
+    "diagonal": ([node("Einsum", ["x"], ["y"], equation="bii->bi")], {}, {"shape": [1, 3, 3]}),
+    "places": ([node("GatherND", ["x", "at"], ["y"])], {"at": np.array([[0, 1], [0, 3], [0, -1]])}, {"shape": [1, 4]}),
+    "threshold": ([node("ThresholdedRelu", ["x"], ["y"], alpha=0.0)], {}, {}),
+    "shrink": ([node("Shrink", ["x"], ["y"], lambd=0.75, bias=0.75)], {}, {}),
+    "stack of matrices": ([node("MatMul", ["x", "w"], ["y"])], {"w": SQUARE.reshape(2, 2, 4)}, {"shape": [1, 3, 2]}),
+    "left stack": ([node("MatMul", ["w", "x"], ["y"])], {"w": SQUARE.reshape(2, 1, 4, 2)}, {"shape": [1, 2, 3]}),
+    "own parameters": (
+        [node("BatchNormalization", ["x", "g", "b", "m", "v"], ["y"], spatial=0)],
+        {k: v.reshape(1, 2, 2) for k, v in PARTS.items()},
+        {"shape": [1, 1, 2, 2], "opset": 7},
+    ),
+    "by two": (resize(**FLOOR), scales(1, 1, 2, 3), {"shape": [1, 1, 3, 4]}),
+    "by halves": (resize(), scales(1, 1, 0.5, 1.5), {"shape": [1, 1, 4, 6]}),
+    "order of bytes": (
+        [node("Transpose", ["x"], ["t"]), node("Relu", ["t"], ["r"]), node("Cast", ["r"], ["y"], to=1)],
+        {},
+        {"kind": TensorProto.INT32, "shape": [1, 4], "opset": 14},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", READ)
+def test_more_operations(tmp_path: Path, name: str) -> None:
+    nodes, constants, options = READ[name]
+    data = build(nodes, constants, **options)
+    if options.get("kind") is not None:  # integers come in, floats go out
+        model = onnx.load_from_string(data)
+        model.graph.output[0].type.tensor_type.elem_type = TensorProto.FLOAT
+        data = model.SerializeToString()
+    net = read(tmp_path, data)
+    rng = np.random.default_rng(0)
+    shape = [1 if n == "batch" else n for n in options.get("shape", (1, 4))]
+    for _ in range(40):
+        x = rng.integers(-16, 17, shape) / 4
+        x = x.astype(np.int32) if options.get("kind") is not None else x.astype(np.float32)
+        np.testing.assert_allclose(net(x.ravel()), run(data, x).ravel(), rtol=1e-4, atol=1e-5)
+
+
+POOL = {"kernel_shape": [2, 2]}
+REFUSED_LATER: dict[str, tuple[list[Any], dict[str, Any], dict[str, Any], str]] = {
+    "quotient of integers": ([node("Div", ["x", "k"], ["i"]), node("Cast", ["i"], ["y"], to=1)], {"k": np.int32(3)}, {"kind": TensorProto.INT32}, r"Div.*computes with integers"),
+    "mean of integers": ([node("ReduceMean", ["x"], ["i"], axes=[1]), node("Cast", ["i"], ["y"], to=1)], {}, {"kind": TensorProto.INT32}, "computes with integers"),
+    "moved, then added": ([node("Flatten", ["x"], ["f"]), node("Add", ["f", "f"], ["i"]), node("Cast", ["i"], ["y"], to=1)], {}, {"kind": TensorProto.UINT8}, "wrap around"),
+    "narrower integers": ([node("Cast", ["x"], ["i"], to=3), node("Cast", ["i"], ["y"], to=1)], {}, {"kind": TensorProto.INT32}, "may wrap around"),
+    "floats cut off": ([node("Cast", ["x"], ["i"], to=6), node("Cast", ["i"], ["y"], to=1)], {}, {}, "cuts off"),
+    **{f"by {f} of {n}": (resize(**FLOOR), scales(1, 1, 1, f), {"shape": [1, 1, 1, n]}, "runtimes disagree") for f, n in ((0.7, 10), (1.3, 10), (2.3, 10), (0.9, 10), (1.1, 9), (1.1, 20), (1 / 3, 9))},
+    "an upsampling": ([node("Upsample", ["x", "scales"], ["y"])], scales(1, 1, 1, 1.3), {"shape": [1, 1, 1, 10], "opset": 9}, "runtimes disagree"),
+    "a size by rounding": (SHAPED, {**SIZES, "factor": np.float32(0.7)}, {"shape": [1, 1, 10, 10]}, "Cast.*rounds a computed constant"),
+    **{f"{op} {auto}": ([node(op, ["x"], ["y"], auto_pad=auto, dilations=[2, 1], **POOL)], {}, {"shape": [1, 1, 5, 5], "opset": 19}, "runtimes disagree") for op in ("MaxPool", "AveragePool") for auto in ("SAME_UPPER", "SAME_LOWER")},
+    "windows apart": ([node("MaxPool", ["x"], ["y"], auto_pad="SAME_UPPER", strides=[3, 3], **POOL)], {}, {"shape": [1, 1, 5, 5]}, "runtimes disagree"),
+    "spread kernel": ([node("Conv", ["x", "w"], ["y"], auto_pad="SAME_UPPER", dilations=[2, 2])], {"w": SQUARE.reshape(1, 1, 4, 4)}, {"shape": [1, 1, 9, 9]}, "state its pads"),
+    "sigmoid inside": ([node("Sigmoid", ["x"], ["s"], name="gate"), node("MatMul", ["s", "w"], ["y"])], {"w": SQUARE}, {}, r"'gate' \(Sigmoid\) stands inside.*MatMul.*HardSigmoid"),
+    "rescaled": ([node("Softmax", ["x"], ["s"], name="soft"), node("Mul", ["s", "k"], ["y"])], {"k": np.float32(2)}, {}, r"'soft' \(Softmax\) is rescaled by.*Mul"),
+    "curved": ([node("Tanh", ["x"], ["y"], name="t")], {}, {}, r"'t' \(Tanh\) is not piecewise linear; possible instead"),
+    "jump": ([node("Round", ["x"], ["y"], name="t")], {}, {}, r"'t' \(Round\) jumps"),
+    "threshold": ([node("ThresholdedRelu", ["x"], ["y"], alpha=1.0)], {}, {}, "jumps at 1"),
+    "other": ([node("Det", ["x"], ["y"])], {}, {"shape": [1, 4, 4]}, "is an operation that is not supported"),
+    "product": ([node("Einsum", ["x", "x"], ["y"], equation="bi,bi->b")], {}, {}, "depend on the input"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED_LATER)
+def test_refused_since_runtimes_disagree_or_by_nature(tmp_path: Path, name: str) -> None:
+    nodes, constants, options, message = REFUSED_LATER[name]
+    with pytest.raises(UnsupportedLayerError, match=message):
+        read(tmp_path, build(nodes, constants, **{"shape": [1, 4], **options}))

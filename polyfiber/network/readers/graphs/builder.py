@@ -46,6 +46,7 @@ class GraphBuilder:
         self.nodes: list[Any] = []
         self.tensors: dict[str, Array] = {}
         self.dtypes: set[str] = set()
+        self.notes: list[str] = []
 
     def constant(self, values: Any) -> str:
         """Name of a constant."""
@@ -109,6 +110,7 @@ class GraphBuilder:
         except (ValueError, TypeError) as error:
             raise InputError(f"the graph cannot be written as ONNX ({str(error)[:200]})") from None
         merged = {**network.source, **source, "dtype": "+".join(sorted(self.dtypes)) or network.source.get("dtype")}
+        merged["notes"] = (*merged.get("notes", ()), *self.notes)
         if isinstance(network, ReLUNetwork):
             return ReLUNetwork(network.weights, network.biases, source=merged)
         return PiecewiseLinearNetwork(

@@ -21,7 +21,8 @@ from .builder import GraphBuilder
 SUPPORTED = (
     "Dense, Conv1D, Conv2D, DepthwiseConv2D, SeparableConv2D, Conv2DTranspose without padding, MaxPooling, AveragePooling and "
     "their global forms, BatchNormalization, Rescaling, ReLU, LeakyReLU, PReLU, Activation, Add, Subtract, Average, Maximum, Minimum, "
-    "Concatenate, Flatten, Reshape, Permute, ZeroPadding, Dropout; activations linear, relu, relu6, leaky_relu, and at the end "
+    "Concatenate, Flatten, Reshape, Permute, RepeatVector, ZeroPadding, Cropping, UpSampling by nearest, Dropout; activations "
+    "linear, relu, relu6, leaky_relu, hard_sigmoid, hard_tanh, and at the end "
     "sigmoid, softmax, log_softmax"
 )
 _IDLE = frozenset(
@@ -60,6 +61,7 @@ def network_of(
     outputs: Sequence[str],
     arrays: Arrays,
     source: dict[str, Any],
+    version: str = "",
 ) -> ReLUNetwork | PiecewiseLinearNetwork:
     """The network of layers.
 
@@ -73,12 +75,15 @@ def network_of(
     arrays : callable
         ``arrays(layer, names)``: the arrays of a layer under these names.
     source : dict
+    version : str
+        Of the Keras that wrote the file, if it says so.
     """
-    return _Translation(layers, feeding, arrays).network(outputs, source)
+    return _Translation(layers, feeding, arrays, version).network(outputs, source)
 
 
 class _Translation:
-    def __init__(self, layers: Sequence[Any], feeding: dict[str, list[str]], arrays: Arrays) -> None:
+    def __init__(self, layers: Sequence[Any], feeding: dict[str, list[str]], arrays: Arrays, version: str) -> None:
+        self.version = version
         self.layers = {layer.name: layer for layer in layers}
         self.feeding, self.arrays = feeding, arrays
         starts = [layer for layer in layers if not feeding.get(layer.name)]
@@ -150,12 +155,29 @@ class _Translation:
             return self.g.add("Relu", [x], name=layer.name)
         if activation == "relu6":
             return self._clip(x, 0.0, 6.0, layer.name)
+        if activation == "hard_tanh":
+            return self._clip(x, -1.0, 1.0, layer.name)
+        if activation == "hard_sigmoid":
+            return self._hard_sigmoid(layer, x)
         if activation == "leaky_relu":
             return self.g.add("LeakyRelu", [x], name=layer.name, alpha=0.2)
         if activation in _HEADS:
             return self.g.add(_HEADS[activation], [x], name=layer.name)
         raise UnsupportedLayerError(
             f"{layer.label} has the activation {activation!r}; supported: {SUPPORTED}", layer=layer.name
+        )
+
+    def _hard_sigmoid(self, layer: Any, x: str) -> str:
+        """``x / 6 + 1/2`` in Keras 3, ``0.2 x + 1/2`` before, clipped to [0, 1]."""
+        if self.version.startswith("3."):
+            shifted = self.g.add("Add", [x, self.g.constant(np.float32(3))], name=layer.name)
+            return self.g.add("Div", [self._clip(shifted, 0.0, 6.0, layer.name), self.g.constant(np.float32(6))])
+        if self.version.startswith("2."):
+            return self.g.add("HardSigmoid", [x], name=layer.name, alpha=0.2, beta=0.5)
+        raise UnsupportedLayerError(
+            f"{layer.label} has the activation hard_sigmoid, which Keras 2 and 3 compute differently, and the file does not "
+            "say its version; save it again",
+            layer=layer.name,
         )
 
     def _clip(self, x: str, low: float, high: float, name: str) -> str:
@@ -209,6 +231,18 @@ def _window_sizes(
     return tuple((n - (k - 1) * d - 1) // s + 1 for n, k, s, d in zip(sizes, kernel, strides, dilations))
 
 
+def _explicit(
+    pad: str, sizes: Sequence[int], kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int]
+) -> list[int]:
+    """Widths of the padding, before and behind each axis: runtimes of ONNX disagree about theirs."""
+    if pad == "VALID":
+        return [0] * (2 * len(kernel))
+    total = [
+        max(0, (-(-n // s) - 1) * s + (k - 1) * d + 1 - n) for n, k, s, d in zip(sizes, kernel, strides, dilations)
+    ]
+    return [v // 2 for v in total] + [v - v // 2 for v in total]
+
+
 _Made = tuple[str, tuple[int, ...]]
 
 
@@ -237,7 +271,8 @@ def _convolved(
         raise ShapeError(f"{layer.label}: a value of shape {shape} for windows along {n} axes")
     pad, strides, dilations = _pad(layer), _numbers(layer, "strides", n), _numbers(layer, "dilation_rate", n)
     inputs = [t.channels_first(x, n + 1), t.g.constant(kernel), *([] if bias is None else [t.g.constant(bias)])]
-    value = t.g.add("Conv", inputs, name=layer.name, strides=strides, dilations=dilations, group=groups, auto_pad=pad)
+    pads = _explicit(pad, shape, kernel.shape[2:], strides, dilations)
+    value = t.g.add("Conv", inputs, name=layer.name, strides=strides, dilations=dilations, group=groups, pads=pads)
     sizes = _window_sizes(pad, shape[:-1], kernel.shape[2:], strides, dilations)
     return t.channels_last(value, n + 1), (*sizes, kernel.shape[0])
 
@@ -315,8 +350,9 @@ def _pool(op: str) -> Callable[..., _Made]:
         n = _axes(layer, shapes[0])
         kernel, pad = _numbers(layer, "pool_size", n), _pad(layer)
         strides = kernel if layer.config.get("strides") is None else _numbers(layer, "strides", n)
+        pads = _explicit(pad, shapes[0], kernel, strides, [1] * n)
         value = t.g.add(
-            op, [t.channels_first(x[0], n + 1)], name=layer.name, kernel_shape=kernel, strides=strides, auto_pad=pad
+            op, [t.channels_first(x[0], n + 1)], name=layer.name, kernel_shape=kernel, strides=strides, pads=pads
         )
         sizes = _window_sizes(pad, shapes[0][:-1], kernel, strides, [1] * n)
         return t.channels_last(value, n + 1), (*sizes, shapes[0][-1])
@@ -434,9 +470,9 @@ def _permute(t: _Translation, layer: Any, x: list[str], shapes: list[tuple[int, 
     return t.g.transpose(x[0], [0, *dims]), tuple(shapes[0][d - 1] for d in dims)
 
 
-def _zero_padding(t: _Translation, layer: Any, x: list[str], shapes: list[tuple[int, ...]]) -> _Made:
-    n = len(shapes[0]) - 1
-    padding = layer.config.get("padding", 1)
+def _sides(layer: Any, key: str, n: int) -> list[list[int]]:
+    """Numbers before and behind each axis."""
+    padding = layer.config.get(key, 1)
     pairs = padding if isinstance(padding, list) else [padding] * n
     if n == 1 and len(pairs) == 2 and all(isinstance(p, int) for p in pairs):
         pairs = [pairs]
@@ -444,10 +480,45 @@ def _zero_padding(t: _Translation, layer: Any, x: list[str], shapes: list[tuple[
     if len(sides) != n or not all(
         len(p) == 2 and all(isinstance(v, int) and 0 <= v < 1 << 16 for v in p) for p in sides
     ):
-        raise FileFormatError(f"{layer.label}: padding is {padding!r}; expected numbers for {n} axes")
+        raise FileFormatError(f"{layer.label}: {key} is {padding!r}; expected numbers for {n} axes")
+    return sides
+
+
+def _zero_padding(t: _Translation, layer: Any, x: list[str], shapes: list[tuple[int, ...]]) -> _Made:
+    sides = _sides(layer, "padding", len(shapes[0]) - 1)
     widths = np.array([0, *(p[0] for p in sides), 0, 0, *(p[1] for p in sides), 0], dtype=np.int64)
     value = t.g.add("Pad", [x[0], t.g.constant(widths)], name=layer.name)
     return value, (*(m + sum(p) for m, p in zip(shapes[0], sides)), shapes[0][-1])
+
+
+def _up_sampling(t: _Translation, layer: Any, x: list[str], shapes: list[tuple[int, ...]]) -> _Made:
+    n = _axes(layer, shapes[0])
+    if layer.config.get("interpolation", "nearest") != "nearest":
+        raise UnsupportedLayerError(
+            f"{layer.label} interpolates by {layer.config['interpolation']!r}; supported is 'nearest'", layer=layer.name
+        )
+    factors = _numbers(layer, "size", n, 2)
+    index, value = shapes[0], x[0]
+    for axis, factor in enumerate(factors):
+        places = t.g.constant(np.repeat(np.arange(index[axis]), factor))
+        value = t.g.add("Gather", [value, places], name=layer.name, axis=axis + 1)
+    return value, (*(m * f for m, f in zip(shapes[0], factors)), shapes[0][-1])
+
+
+def _cropping(t: _Translation, layer: Any, x: list[str], shapes: list[tuple[int, ...]]) -> _Made:
+    sides = _sides(layer, "cropping", len(shapes[0]) - 1)
+    value, sizes = x[0], []
+    for axis, ((a, b), size) in enumerate(zip(sides, shapes[0])):
+        sizes.append(size - a - b)
+        value = t.g.add("Gather", [value, t.g.constant(np.arange(a, max(a, size - b)))], name=layer.name, axis=axis + 1)
+    return value, (*sizes, shapes[0][-1])
+
+
+def _repeat_vector(t: _Translation, layer: Any, x: list[str], shapes: list[tuple[int, ...]]) -> _Made:
+    count = _numbers(layer, "n", 1)[0]
+    value = t.g.reshape(x[0], (1, 1, *shapes[0]))
+    shape = (count, *shapes[0])
+    return t.g.add("Expand", [value, t.g.constant(np.array([1, *shape]))], name=layer.name), shape
 
 
 def _identity(t: _Translation, layer: Any, x: list[str], shapes: list[tuple[int, ...]]) -> _Made:
@@ -494,5 +565,8 @@ _LAYERS: dict[str, Callable[[_Translation, Any, list[str], list[tuple[int, ...]]
     "Flatten": _flat,
     "Reshape": _reshape,
     "Permute": _permute,
+    "RepeatVector": _repeat_vector,
     **{f"ZeroPadding{n}D": _zero_padding for n in (1, 2, 3)},
+    **{f"Cropping{n}D": _cropping for n in (1, 2, 3)},
+    **{f"UpSampling{n}D": _up_sampling for n in (1, 2, 3)},
 }

@@ -1,9 +1,9 @@
-"""What a trace of a module does not show: hooks, modes, values changed in place; and the check of what was read."""
+"""What the structure of a module does not show: hooks and modes; and the check of what was read."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,8 +16,6 @@ from ...piecewise import PiecewiseLinearNetwork
 
 CLOSE = 1e-4
 """Relative difference of one run beyond which the network is not that of the module; in single precision 100 times that."""
-
-_RESHAPING = frozenset(["squeeze_", "unsqueeze_", "transpose_", "t_", "swapaxes_", "swapdims_", "resize_", "set_"])
 
 
 def refuse_hooks(module: Any) -> None:
@@ -54,63 +52,6 @@ def refuse_dropout(node: Any, called: str) -> None:
             f"{node.name}: {called} is on in evaluation mode too; write training=self.training, or a Dropout layer",
             node=node.name,
         )
-
-
-# ---- values changed in place --------------------------------------------------------------------
-def changes_in_place(node: Any, called: str, modules: Mapping[str, Any]) -> bool:
-    """Whether a node of a trace writes its result over its first argument."""
-    if node.op == "call_module":
-        return bool(getattr(modules[str(node.target)], "inplace", False))
-    if node.kwargs.get("out") is not None:
-        raise UnsupportedLayerError(
-            f"{node.name}: {called} with out= is not supported; assign its result", node=node.name
-        )
-    if called in _RESHAPING:
-        raise UnsupportedLayerError(f"{node.name}: {called} changes a shape in place; not supported", node=node.name)
-    written = called.endswith("_") and not called.startswith("_")
-    return written or bool(node.kwargs.get("inplace")) or called in ("iadd", "isub", "imul", "itruediv", "setitem")
-
-
-def renewed(node: Any, target: Any, values: Mapping[Any, Any], order: Mapping[Any, int]) -> list[tuple[Any, bool]]:
-    """Earlier nodes that show the values written over ``target`` and are read behind ``node``.
-
-    Returns
-    -------
-    list of (node, bool)
-        True where the node shows them in the same shape, False where it is another view of all of them in the same order.
-
-    Raises
-    ------
-    UnsupportedLayerError
-        A view of a part of them is read later.
-    """
-    now, found = values[target], []
-    for other, shown in values.items():
-        if order[other] >= order[node] or all(order[user] <= order[node] for user in other.users):
-            continue
-        views = [v for v in (shown if isinstance(shown, tuple | list) else [shown]) if hasattr(v, "untyped_storage")]
-        if all(v.untyped_storage().data_ptr() != now.untyped_storage().data_ptr() for v in views):
-            continue
-        same = len(views) == 1 and views[0] is shown
-        if same and (shown.shape, shown.stride(), shown.storage_offset()) == (
-            now.shape,
-            now.stride(),
-            now.storage_offset(),
-        ):
-            found.append((other, True))
-        elif same and _whole(shown) and _whole(now) and shown.numel() == now.numel():
-            found.append((other, False))
-        else:
-            raise UnsupportedLayerError(
-                f"{node.name} changes values in place of which {other.name}, read later, shows other parts; not supported: "
-                "write the result to a new value",
-                node=node.name,
-            )
-    return found
-
-
-def _whole(tensor: Any) -> bool:
-    return bool(tensor.is_contiguous()) and tensor.storage_offset() == 0
 
 
 # ---- the check ----------------------------------------------------------------------------------

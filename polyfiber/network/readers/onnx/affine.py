@@ -15,7 +15,7 @@ from ...folding import normalisation
 from ...wiring.slots import Wiring
 from .constants import fractions
 from .model import Node
-from .movement import axes_of
+from .movement import axes_of, integers
 from .signals import Signal, const, refuse, spread, weights
 from .windows import numbers, windows
 
@@ -51,6 +51,8 @@ def matmul(w: Wiring, node: Node, args: Sequence[Any]) -> Signal:
         flat = weight.reshape(weight.shape[-2:])
         made = matmul(w, node, [left, flat] if isinstance(left, Signal) else [flat, right])
         return Signal(made.slots.reshape(*ahead, *made.shape))
+    if weight.ndim > 2 and min(len(left.shape), len(right.shape)) >= 2:
+        return _stacked(w, node, left, right)
     if isinstance(left, Signal):
         if weight.ndim == 1:
             return Signal(_rows(w, node, left.slots, weight[None, :], None)[..., 0])
@@ -68,6 +70,24 @@ def matmul(w: Wiring, node: Node, args: Sequence[Any]) -> Signal:
     if slots.ndim == 1:
         return Signal(_rows(w, node, slots, weight, None))
     return Signal(np.moveaxis(_rows(w, node, np.moveaxis(slots, -2, -1), weight, None), -1, -2))
+
+
+def _stacked(w: Wiring, node: Node, left: Any, right: Any) -> Signal:
+    """Matrix by matrix of stacks that are broadcast."""
+    lead = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
+    shape = (*lead, left.shape[-2], right.shape[-1])
+    w.expect(math.prod(shape) * left.shape[-1], node.shown)
+
+    def spread_out(thing: Any) -> Array:
+        held = thing.slots if isinstance(thing, Signal) else weights(node, thing)
+        return np.broadcast_to(held, (*lead, *held.shape[-2:]))
+
+    a, b = spread_out(left), spread_out(right)
+    made = np.empty(shape, dtype=np.int64)
+    for at in np.ndindex(lead):
+        pair = [Signal(v[at]) if isinstance(t, Signal) else v[at] for v, t in ((a, left), (b, right))]
+        made[at] = matmul(w, node, pair).slots
+    return Signal(made)
 
 
 def gemm(w: Wiring, node: Node, args: Sequence[Any]) -> Signal:
@@ -275,6 +295,59 @@ def reduce_sum(w: Wiring, node: Node, args: Sequence[Any]) -> Signal:
     return average(w, node, rows, 1, shape)
 
 
+def cumulative_sum(w: Wiring, node: Node, args: Sequence[Any]) -> Signal:
+    """Sums of all values before along an axis."""
+    signal, rank = args[0], len(args[0].shape)
+    axis = integers(args[1], f"{node.label}: axis")
+    if len(axis) != 1 or not -rank <= axis[0] < rank:
+        raise FileFormatError(f"{node.label}: axis {axis} of a tensor with {rank} axes")
+    rows = np.moveaxis(signal.slots, axis[0], -1)
+    n = rows.shape[-1]
+    low = np.tril(np.ones((n, n)), -1 if node.attributes.get("exclusive", 0) else 0)
+    made = _rows(w, node, rows, low.T if node.attributes.get("reverse", 0) else low, None)
+    return Signal(np.moveaxis(made, -1, axis[0]))
+
+
+def einsum(w: Wiring, node: Node, args: Sequence[Any]) -> Signal:
+    """Sums of products of one signal and constants over named axes."""
+    equation = str(node.attributes.get("equation", "")).replace(" ", "")
+    left, arrow, right = equation.partition("->")
+    terms = left.split(",")
+    if sum(isinstance(a, Signal) for a in args) != 1:
+        raise refuse(node, "multiplies two values that depend on the input: not piecewise linear")
+    if not (left + right).replace(",", "").isalpha() or [len(t) for t in terms] != [len(a.shape) for a in args]:
+        raise refuse(node, f"has the equation {equation!r}; supported are letters, one for each axis")
+    letters = "".join(dict.fromkeys(left.replace(",", "")))
+    right = right if arrow else "".join(sorted(c for c in letters if left.count(c) == 1))
+    sizes: dict[str, int] = {}
+    for term, a in zip(terms, args):
+        for c, n in zip(term, a.shape):
+            if sizes.setdefault(c, n) != n:
+                raise ShapeError(f"{node.label}: {c!r} has the sizes {sizes[c]} and {n}")
+    if len(set(right)) != len(right) or not set(right) <= set(letters):
+        raise FileFormatError(f"{node.label}: the equation {equation!r} is not one")
+    order = right + "".join(c for c in letters if c not in right)
+    full, out = [sizes[c] for c in order], tuple(sizes[c] for c in right)
+    w.expect(math.prod(full), node.shown)
+    places = dict(zip(order, np.indices(full, sparse=True)))
+
+    def spread_out(term: str, values: Array) -> Array:
+        return np.broadcast_to(values[tuple(places[c] for c in term)], full).reshape(-1)
+
+    slots, data = np.zeros(0, dtype=np.int64), None
+    for term, a in zip(terms, args):
+        if isinstance(a, Signal):
+            slots = spread_out(term, a.slots)
+        else:
+            values = spread_out(term, w.numbers(weights(node, a), f"{node.shown}: operand"))
+            data = values if data is None else fractions(data, node.label) * fractions(values, node.label)
+    data = np.ones(len(slots)) if data is None else data
+    rows = np.repeat(np.arange(math.prod(out)), math.prod(full) // max(1, math.prod(out)))
+    keep = (slots >= 0) & np.asarray(data != 0, dtype=bool)
+    made = w.entries(math.prod(out), rows[keep], slots[keep], data[keep], None, reads=None, name=node.shown)
+    return Signal(made.reshape(out))
+
+
 # ---- entrywise ----------------------------------------------------------------------------------
 def combination(w: Wiring, node: Node, args: Sequence[Any], factors: Sequence[Any]) -> Signal:
     """Sums of signals and constants with factors, broadcast as numpy does."""
@@ -336,10 +409,12 @@ def batch_normalisation(w: Wiring, node: Node, args: Sequence[Any]) -> Signal:
         raise FileFormatError(f"{node.label} has {len(args)} inputs; expected 5")
     signal = args[0]
     gamma, beta, mean, variance = (weights(node, a) for a in args[1:5])
-    if len(signal.shape) < 2 or any(v.shape != (signal.shape[1],) for v in (gamma, beta, mean, variance)):
+    alone = not node.attributes.get("spatial", 1)  # opsets 7 and 8: parameters of their own for each place
+    expected = signal.shape[1:] if alone else signal.shape[1:2]
+    if len(signal.shape) < 2 or any(v.shape != expected for v in (gamma, beta, mean, variance)):
         raise ShapeError(f"{node.label}: parameters of shape {gamma.shape} for a tensor of shape {signal.shape}")
-    places = math.prod(signal.shape[2:])
-    each = [np.tile(np.repeat(v, places), signal.shape[0]) for v in (mean, variance, gamma, beta)]
+    places = 1 if alone else math.prod(signal.shape[2:])
+    each = [np.tile(np.repeat(v.ravel(), places), signal.shape[0]) for v in (mean, variance, gamma, beta)]
     epsilon = number(node, "epsilon", float(np.float32(1e-5)))
     slots = materialised(w, node, signal.slots.ravel())
     return Signal(normalisation(w, slots, *each, epsilon=epsilon, name=node.shown).reshape(signal.shape))
@@ -373,6 +448,8 @@ AFFINE: dict[str, Callable[[Wiring, Node, Sequence[Any]], Signal]] = {
     "GlobalAveragePool": global_average,
     "ReduceMean": reduce_mean,
     "ReduceSum": reduce_sum,
+    "CumSum": cumulative_sum,
+    "Einsum": einsum,
     "Add": lambda w, n, a: combination(w, n, a, (1, 1)),
     "Sub": lambda w, n, a: combination(w, n, a, (1, -1)),
     "Sum": lambda w, n, a: combination(w, n, a, [1] * len(a)),

@@ -15,7 +15,7 @@ import numpy as np
 
 from ...._typing import Array
 from ....errors import FileFormatError, UnsupportedLayerError
-from .model import DTYPES, Node, tensor_values
+from .model import DTYPES, FLOATS, Node, tensor_values
 from .movement import MOVING, Moved, moved
 
 CONSTANT_LIMIT = 1_000_000
@@ -105,11 +105,17 @@ _REDUCING = frozenset(
         "CumSum",
     ]
 )
-_EXACT = frozenset(["EyeLike", "GatherND", "OneHot", "ScatterND", "TopK"])
+_EXACT = frozenset(["EyeLike", "OneHot", "ScatterND", "TopK"])
 """Operations that compute no new floats."""
 
 _LIKE_INPUT = frozenset(["EyeLike", "LayerNormalization", "ScatterElements", "ScatterND", "TopK"])
 """Operations whose results are not larger than their first input."""
+
+CLOSE = Fraction(1, 10_000)
+"""Relative distance within which the rounding of a runtime may decide a comparison of computed constants."""
+
+_ROUNDED: dict[str, Fraction | int] = {"Floor": 0, "Ceil": 0, "Round": Fraction(1, 2)}
+_COMPARED = frozenset(["Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"])
 
 SLOW_LIMIT = 50_000
 """Elements that an interpolation may make: the reference implementation takes some 50 microseconds each."""
@@ -283,12 +289,28 @@ class Constants:
         whole = x.astype(object) - (0 if zero is None else zero.astype(object).reshape(shape))
         return np.asarray(whole * fractions(scale, node.label).reshape(shape), dtype=object)
 
+    def _far(self, node: Node, pair: list[Array]) -> None:
+        """UnsupportedLayerError where the rounding of a runtime may decide a comparison."""
+        a, b = np.broadcast_arrays(*pair)
+        for x, y in zip(a.ravel().tolist(), b.ravel().tolist()):
+            if x != y and abs(x - y) < CLOSE * max(abs(x), abs(y)):
+                raise UnsupportedLayerError(
+                    f"{node.label} compares computed constants that are {float(x)!r} and {float(y)!r}: runtimes may disagree",
+                    node=node.name,
+                    op=node.op,
+                )
+
     def _reference(self, node: Node, args: Sequence[Array | None]) -> list[Array]:
         """By the reference implementation of ``onnx``, in floating point."""
         from onnx import helper
         from onnx.reference import ReferenceEvaluator
 
         given = {n: a for n, a in zip(node.inputs, args) if a is not None}
+        exact = any(a.dtype == object for a in given.values())
+        if exact and node.op in _ROUNDED:
+            decided(node, next(iter(given.values())), _ROUNDED[node.op])
+        if exact and node.op in _COMPARED:
+            self._far(node, [fractions(a, node.label) for a in args if a is not None])
         floats = {n: a.astype(np.float64) if a.dtype == object else a for n, a in given.items()}
         self._room(node, np.broadcast_shapes(*(a.shape for a in floats.values())) if node.op in _ENTRYWISE else [0])
         self._spend(node, [], sum(a.size for a in floats.values()))
@@ -318,8 +340,6 @@ def _bound(node: Node, given: Sequence[Array]) -> int | None:
         return x.size
     if op == "OneHot":
         return x.size * max(1, int(given[1].ravel()[0]))
-    if op == "GatherND":
-        return given[1].size * math.prod(x.shape[1:])
     if op == "Einsum":
         equation = str(a.get("equation", "")).replace(" ", "")
         terms = equation.split("->")[0].split(",")
@@ -362,14 +382,33 @@ def fractions(values: Array, where: str) -> Array:
     return out.reshape(values.shape)
 
 
+def decided(node: Node, values: Array, offset: Fraction | int) -> Array:
+    """The numbers, none so close to an integer plus ``offset`` that a runtime's rounding decides on which side it is."""
+    for v in values.ravel().tolist():
+        gap = abs(v - offset - round(v - offset))
+        if gap and gap < CLOSE * max(1, abs(v)):
+            raise UnsupportedLayerError(
+                f"{node.label} rounds a computed constant near {float(v)!r}: runtimes may disagree; fold it before exporting",
+                node=node.name,
+                op=node.op,
+            )
+    return values
+
+
 def _cast(node: Node, values: Array) -> Array:
     target = DTYPES.get(node.attributes.get("to", 1), "")
     if target in ("", "bfloat16"):
         raise UnsupportedLayerError(f"{node.label}: a cast of constants to {target or 'an unknown type'}")
     if values.dtype == object:
-        if target not in ("float32", "float64"):
-            raise UnsupportedLayerError(f"{node.label}: a cast of computed constants to {target}")
-        return values  # stays exact
+        if target in FLOATS:
+            return values  # stays exact
+        if target == "bool":
+            return np.asarray(values != 0, dtype=bool)
+        whole = np.array([math.trunc(v) for v in decided(node, values, 0).ravel().tolist()], dtype=object)
+        limits = np.iinfo(target)
+        if len(whole) and not limits.min <= whole.min() <= whole.max() <= limits.max:
+            raise FileFormatError(f"{node.label}: a computed constant does not fit {target}")
+        return whole.astype(target).reshape(values.shape)
     with np.errstate(all="ignore"):
         return np.asarray(values.astype(target))
 

@@ -16,13 +16,13 @@ from ...piecewise import PiecewiseLinearNetwork
 from ...wiring.assembly import assemble
 from ...wiring.slots import Place, Wiring
 from ...wiring.units import clip, extremum, limited, relu, sloped
-from .affine import AFFINE, grouped, materialised, number, scaler
+from .affine import AFFINE, grouped, materialised, number, reduce_sum, scaler
 from .constants import Constants
 from .heads import HEADS, after_head
-from .model import DTYPES, Model, Node, Schemas, tensor_values
+from .model import DTYPES, FLOATS, Model, Node, Schemas, tensor_values
 from .movement import MOVING, Moved, moved
 from .rows import RowsMixed, check_inputs, check_rows
-from .signals import SUPPORTED, Beyond, Signal, Thing, const, refuse, spread, weights
+from .signals import SUPPORTED, Beyond, Signal, Thing, const, refuse, spread, unknown, weights
 from .windows import windows
 
 
@@ -42,6 +42,7 @@ class Graph:
         self.model, self.size, self.whole = model, size, whole
         self.batch: int | None = None  # a fixed batch size greater than 1
         self.things: dict[str, Thing] = {}
+        self.integers: set[str] = set()  # signals that are integers for a runtime
         self.makers: dict[str, Node] = {}
         self.notes: list[str] = []
         self.constants = Constants(size, model.opset, self._note)
@@ -93,6 +94,11 @@ class Graph:
             raise UnsupportedLayerError("the graph has no input that an output depends on")
         for name in [n for n in free if n not in real]:
             self._note(f"input {printable(name)!r} is left out: no output needs it")
+        for name in real:
+            kind = model.types.get(name, "")
+            if kind not in FLOATS and kind:
+                self.integers.add(name)
+                self._note(f"input {printable(name)!r} holds {kind}; the network is read as a function of real numbers")
         shapes = {name: self._input_shape(name, shape) for name, shape in real.items()}
         if self.batch is not None:
             check_inputs(list(real.values()), self.batch, printable(next(iter(real))))
@@ -238,9 +244,23 @@ class Graph:
             raise FileFormatError(f"{node.label} is malformed: {printable(str(error))}") from None
         if len(results) < sum(1 for o in node.outputs if o in self._needed):
             raise refuse(node, "has further outputs, which are not supported")
+        whole = any(name in self.integers for name in node.inputs) and not self._to_floats(node)
         for name, result in zip(node.outputs, results):
             if name:
                 self.things[name] = result
+                if whole and isinstance(result, Signal):
+                    self.integers.add(name)
+
+    def _to_floats(self, node: Node) -> bool:
+        """Whether a node turns integers into floats; UnsupportedLayerError where it does integer arithmetic."""
+        if node.op == "Cast":
+            return DTYPES.get(node.attributes.get("to", 1), "") in FLOATS
+        if node.op not in MOVING and node.op not in _ORDERING:
+            raise refuse(
+                node,
+                "computes with integers, whose quotients are cut off and whose sums wrap around; cast the input to floats first",
+            )
+        return False
 
     @property
     def _needed(self) -> set[str]:
@@ -257,6 +277,8 @@ class Graph:
         if any(isinstance(a, Beyond) for a in args):
             return [after_head(node, args)] * max(1, len(node.outputs))
         signals = [a for a in args if isinstance(a, Signal)]
+        if any(name in self.integers for name in node.inputs):
+            self._to_floats(node)
         if self.batch is not None:
             check_rows(node, args, self.batch, self.model.opset)
         if not signals:
@@ -271,18 +293,15 @@ class Graph:
             raise refuse(node, f"of the domain {printable(node.domain)!r} is not supported. Supported: {SUPPORTED}")
         if node.op in HEADS:
             return [self._head(node, signals[0])]
+        if node.op == "Size":
+            return [np.array(math.prod(signals[0].shape) * (self.batch or 1), dtype=np.int64)]
         if node.op == "Shape":
             shape = list(signals[0].shape)
             if self.batch is not None:
                 shape[0] = self.batch
             return [np.array(shape[node.attributes.get("start", 0) : node.attributes.get("end")], dtype=np.int64)]
         if node.op not in MOVING and node.op not in AFFINE and node.op not in _UNITS:
-            raise UnsupportedLayerError(
-                f"{node.label}: the operation {printable(node.op)} is not supported (not piecewise linear, or not known). "
-                f"Supported: {SUPPORTED}",
-                node=node.name,
-                op=node.op,
-            )
+            raise unknown(node)
         self.schemas.check(node)
         if node.op in MOVING:
             found = [Signal(r) for r in self._moved(node, args)]
@@ -293,7 +312,10 @@ class Graph:
             return found
         if node.op in AFFINE:
             return [AFFINE[node.op](self.wiring, node, args)]
-        return [_UNITS[node.op](self, node, args)]
+        made = _UNITS[node.op](self, node, args)
+        if node.op == "Dropout" and self.model.opset >= 12:
+            return [made, np.ones(made.shape, dtype=bool)]
+        return [made]
 
     def _head(self, node: Node, signal: Signal) -> Beyond:
         """What is behind a head; one that compares some of the outputs only would not be that of the network."""
@@ -311,7 +333,7 @@ class Graph:
                 raise refuse(
                     node, f"compares {reach} of the {math.prod(shape)} outputs at a time; expected all of them"
                 )
-        return Beyond(signal, HEADS[node.op], "label" if node.op == "ArgMax" else "values")
+        return Beyond(signal, HEADS[node.op], node, "label" if node.op == "ArgMax" else "values")
 
     def _moved(self, node: Node, args: list[Any]) -> list[Array]:
         slots: list[Any] = [a.slots if isinstance(a, Signal) else a for a in args]
@@ -340,6 +362,12 @@ class Graph:
     def _rebatched(self, target: list[int]) -> list[int]:
         """A shape that names a fixed batch, for one point."""
         return [1, *target[1:]] if self.batch is not None and target[:1] == [self.batch] else target
+
+
+_ORDERING = frozenset(
+    ["Cast", "Clip", "Dropout", "GlobalMaxPool", "Max", "MaxPool", "Min", "ReduceMax", "ReduceMin", "Relu", "Where"]
+)
+"""Operations on integers that give one of them, or a limit: as exact as on real numbers."""
 
 
 # ---- units --------------------------------------------------------------------------------------
@@ -392,6 +420,27 @@ def _clip(g: Graph, node: Node, args: Sequence[Any]) -> Signal:
         raise InputError(f"{node.label} clips to [{low}, {high}]")
     signal = args[0]
     return Signal(clip(g.wiring, signal.slots.ravel(), low, high, _place(node, signal.shape)).reshape(signal.shape))
+
+
+def _thresholded(g: Graph, node: Node, args: Sequence[Any]) -> Signal:
+    threshold = number(node, "alpha", 1.0)
+    if threshold:
+        raise refuse(node, f"jumps at {threshold}: not continuous. With alpha = 0 it is a Relu, which is read")
+    return _relu(g, node, args)
+
+
+def _reduce_l1(g: Graph, node: Node, args: Sequence[Any]) -> Signal:
+    return reduce_sum(g.wiring, node, [_abs(g, node, args), *args[1:]])
+
+
+def _shrink(g: Graph, node: Node, args: Sequence[Any]) -> Signal:
+    width, bias = number(node, "lambd", 0.5), number(node, "bias", 0.0)
+    if width != bias or width < 0:
+        raise refuse(node, f"jumps at {width}: not continuous. With bias = lambd it is continuous, and is read")
+    signal, w = args[0], g.wiring
+    slots = materialised(w, node, signal.slots.ravel())
+    inner = clip(w, slots, -width, width, _place(node, signal.shape))
+    return Signal(w.total([(slots, 1), (inner, -1)], name=node.shown).reshape(signal.shape))
 
 
 def _hard_sigmoid(g: Graph, node: Node, args: Sequence[Any]) -> Signal:
@@ -470,8 +519,10 @@ def _dropout(g: Graph, node: Node, args: Sequence[Any]) -> Signal:
 
 def _cast(g: Graph, node: Node, args: Sequence[Any]) -> Signal:
     target = DTYPES.get(node.attributes.get("to", 1), "")
-    if target not in ("float32", "float64"):
-        raise refuse(node, f"casts to {target or 'an unknown type'}: not a linear map")
+    if target not in FLOATS and not any(name in g.integers for name in node.inputs):
+        raise refuse(node, f"casts to {target or 'an unknown type'}, which cuts off or jumps: not a linear map")
+    if target not in FLOATS and target != g.model.types.get(node.inputs[0], ""):
+        raise refuse(node, f"casts integers to {target or 'an unknown type'}, which may wrap around")
     g._note(f"{node.label} to {target} is read as the identity of real numbers")
     return Signal(args[0].slots)
 
@@ -481,6 +532,9 @@ _UNITS: dict[str, Callable[[Graph, Node, Sequence[Any]], Signal]] = {
     "LeakyRelu": _leaky,
     "PRelu": _prelu,
     "Abs": _abs,
+    "ThresholdedRelu": _thresholded,
+    "ReduceL1": _reduce_l1,
+    "Shrink": _shrink,
     "Clip": _clip,
     "HardSigmoid": _hard_sigmoid,
     "Max": lambda g, n, a: _extreme(g, n, a, largest=True),

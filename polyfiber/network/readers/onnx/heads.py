@@ -25,22 +25,23 @@ def after_head(node: Node, args: Sequence[Any]) -> Beyond:
     beyond = [a for a in args if isinstance(a, Beyond)]
     head = beyond[0].head
     if any(isinstance(a, Signal) for a in args) or len({id(b.signal) for b in beyond}) > 1:
-        raise _late(node, head)
+        raise _late(node, beyond[0])
     if len(beyond) == 1 and node.op in ("Add", "Mul", "Div"):
-        raise refuse(node, f"rescales the {head} output; expected the head to be last")
+        raise refuse(beyond[0].node, f"is rescaled by {node.label}; a {head} is read as the last layer only")
     form = _form(node, args, beyond)
     if form is None:
-        raise _late(node, head)
+        raise _late(node, beyond[0])
     plain = node.op in _SHAPES or (node.op == "Cast" and form != "label") or form == "complement"
     dropped = tuple(dict.fromkeys(d for b in beyond for d in b.dropped))
     return replace(beyond[0], form=form, dropped=dropped if plain else (*dropped, node.label))
 
 
-def _late(node: Node, head: str) -> UnsupportedLayerError:
+def _late(node: Node, held: Beyond) -> UnsupportedLayerError:
     return refuse(
-        node,
-        f"comes after {head} and changes what it means; a sigmoid or softmax is read as a head at the end only, and what "
-        f"stands between layers must be piecewise linear. Export the logits instead. Supported: {SUPPORTED}",
+        held.node,
+        f"stands inside the network: {node.label} comes after it and changes what it means. A {held.head} is not piecewise linear, "
+        "and is read as the last layer only. Export the logits, or train with HardSigmoid, Clip or Relu between layers. "
+        f"Supported: {SUPPORTED}",
     )
 
 

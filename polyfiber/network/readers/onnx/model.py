@@ -59,6 +59,7 @@ class Model:
     nodes: list[Node] = field(default_factory=list)
     tensors: dict[str, Any] = field(default_factory=dict)  # name -> TensorProto
     inputs: dict[str, list[int | None] | None] = field(default_factory=dict)  # None: no shape given
+    types: dict[str, str] = field(default_factory=dict)  # of the inputs; "" where none is stated, or no type of numbers
     outputs: list[str] = field(default_factory=list)
 
     @property
@@ -93,6 +94,7 @@ def parse_model(data: bytes) -> Model:
         model.tensors[tensor.name] = tensor
     model.nodes = [_node(n) for n in graph.node]
     model.inputs = {v.name: _shape(v) for v in graph.input}
+    model.types = {v.name: DTYPES.get(v.type.tensor_type.elem_type, "") for v in graph.input}
     model.outputs = [v.name for v in graph.output]
     return model
 

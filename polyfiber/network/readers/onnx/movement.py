@@ -17,6 +17,9 @@ from ...._typing import Array, IntArray
 from ....errors import FileFormatError, ShapeError, UnsupportedLayerError
 from .model import Node
 
+MOST_PLACES = 1 << 16
+"""Values along an axis that is resized."""
+
 
 @dataclass(frozen=True)
 class Moved:
@@ -284,6 +287,13 @@ def _resize(node: Node, args: list[Any], how: Moved) -> Array:
     elif isinstance(scales, np.ndarray) and scales.size:
         factors = [Fraction(float(v)) for v in scales.ravel().tolist()]
         target = [math.floor(x.shape[k] * f) for k, f in zip(axes, factors)]
+        rounded = [math.floor(np.float32(x.shape[k]) * np.float32(f)) for k, f in zip(axes, factors)]
+        if target != rounded:
+            raise UnsupportedLayerError(
+                f"{node.label}: whether it gives {target} or {rounded} depends on rounding, and runtimes disagree",
+                node=node.name,
+                op=node.op,
+            )
     else:
         raise UnsupportedLayerError(f"{node.label}: scales or sizes must be constant", op=node.op)
     if len(target) != len(axes) or any(f <= 0 for f in factors):
@@ -301,24 +311,67 @@ def _resize(node: Node, args: list[Any], how: Moved) -> Array:
 
 
 def _nearest(node: Node, n: int, target: int, factor: Fraction, place: str, rounding: str) -> list[int]:
-    half = Fraction(1, 2)
-    positions: dict[str, Callable[[int], Fraction]] = {
-        "half_pixel": lambda i: (i + half) / factor - half,
-        "pytorch_half_pixel": lambda i: (i + half) / factor - half if target > 1 else Fraction(0),
-        "asymmetric": lambda i: i / factor,
-        "align_corners": lambda i: Fraction(i * (n - 1), target - 1) if target > 1 else Fraction(0),
-    }
-    rounded: dict[str, Callable[[Fraction], int]] = {
-        "round_prefer_floor": lambda v: math.ceil(v - half),
-        "round_prefer_ceil": lambda v: math.floor(v + half),
+    """Which old value stands at each new place; the same in rationals and as runtimes compute it in floats, or an error."""
+    rounded: dict[str, Callable[[Any], int]] = {
+        "round_prefer_floor": lambda v: math.ceil(v - Fraction(1, 2)),
+        "round_prefer_ceil": lambda v: math.floor(v + Fraction(1, 2)),
         "floor": math.floor,
         "ceil": math.ceil,
     }
-    if place not in positions or rounding not in rounded:
+    if place not in _POSITIONS or rounding not in rounded:
         raise UnsupportedLayerError(
             f"{node.label}: resizing by {place!r} and {rounding!r} is not supported", op=node.op
         )
-    return [min(max(rounded[rounding](positions[place](i)), 0), n - 1) for i in range(target)]
+    if target > MOST_PLACES:
+        raise ShapeError(f"{node.label}: an axis of {target:,} values; the limit is {MOST_PLACES:,}")
+    found = []
+    kinds: tuple[Any, ...] = (Fraction, np.float32, np.float64)
+    for number in kinds:
+        f, half = number(factor.numerator) / number(factor.denominator), number(1) / number(2)
+        for inverse in (None, number(1) / f):
+            over = (lambda v, by=f: v / by) if inverse is None else (lambda v, by=inverse: v * by)
+            places = [_POSITIONS[place](number(i), number(n), number(target), over, half) for i in range(target)]
+            exact = [v if isinstance(v, Fraction) else Fraction(float(v)) for v in places]
+            found.append([min(max(rounded[rounding](v), 0), n - 1) for v in exact])
+    if any(other != found[0] for other in found) or (n == target and found[0] != list(range(n))):
+        raise UnsupportedLayerError(
+            f"{node.label}: resizing {n} values to {target} by {float(factor)!r} depends on rounding, and runtimes disagree; "
+            "scales that are whole numbers or halves are read",
+            node=node.name,
+            op=node.op,
+        )
+    return found[0]
+
+
+_POSITIONS: dict[str, Callable[[Any, Any, Any, Callable[[Any], Any], Any], Any]] = {
+    "half_pixel": lambda i, n, t, over, half: over(i + half) - half,
+    "pytorch_half_pixel": lambda i, n, t, over, half: over(i + half) - half if t > 1 else i * 0,
+    "asymmetric": lambda i, n, t, over, half: over(i),
+    "align_corners": lambda i, n, t, over, half: i * (n - 1) / (t - 1) if t > 1 else i * 0,
+}
+
+
+def _gather_nd(node: Node, args: list[Any], how: Moved) -> Array:
+    x, indices, batch = args[0], args[1], int(node.attributes.get("batch_dims", 0))
+    if not isinstance(indices, np.ndarray) or indices.dtype.kind not in "iu" or not indices.ndim:
+        raise UnsupportedLayerError(f"{node.label}: indices that depend on the input are not supported", op=node.op)
+    depth = indices.shape[-1]
+    if not 1 <= depth <= x.ndim - batch or x.shape[:batch] != indices.shape[:batch] or batch >= indices.ndim:
+        raise ShapeError(f"{node.label}: indices of shape {indices.shape} into a tensor of shape {x.shape}")
+    how.room(node, (*indices.shape[:-1], *x.shape[batch + depth :]))
+    lead = np.indices(indices.shape[:batch])
+    where = [v.reshape(*v.shape, *[1] * (indices.ndim - 1 - batch)) for v in lead]
+    where += [_indices(node, indices[..., k], x.shape[batch + k]) for k in range(depth)]
+    return np.asarray(x[tuple(where)])
+
+
+def _trilu(node: Node, args: list[Any], how: Moved) -> Array:
+    x, k = args[0], integers(args[1], f"{node.label}: k")[0] if len(args) > 1 and args[1] is not None else 0
+    if x.ndim < 2:
+        raise ShapeError(f"{node.label}: a tensor of shape {x.shape}; expected two axes or more")
+    rows, columns = np.indices(x.shape[-2:])
+    keep = columns - rows >= k if node.attributes.get("upper", 1) else columns - rows <= k
+    return np.where(keep, x, how.fill(np.zeros(1, dtype=np.int64 if x.dtype.kind in "iu" else np.float64))[0])
 
 
 _METHODS: dict[str, Callable[[Node, list[Any], Moved], Array | list[Array]]] = {
@@ -333,6 +386,8 @@ _METHODS: dict[str, Callable[[Node, list[Any], Moved], Array | list[Array]]] = {
     "Slice": _slice,
     "Gather": _gather,
     "GatherElements": _gather_elements,
+    "GatherND": _gather_nd,
+    "Trilu": _trilu,
     "Expand": _expand,
     "Tile": _tile,
     "Pad": _pad,

@@ -18,7 +18,7 @@ _ALONE = frozenset(
     [
         "AveragePool", "BatchNormalization", "Cast", "Clip", "Conv", "ConvTranspose", "DepthToSpace", "Dropout",
         "GlobalAveragePool", "GlobalMaxPool", "HardSigmoid", "Identity", "LeakyRelu", "Abs", "MaxPool", "Neg", "Relu",
-        "Scaler", "Shape", "Sigmoid", "SpaceToDepth",
+        "Scaler", "Shape", "Shrink", "Sigmoid", "SpaceToDepth", "ThresholdedRelu",
     ]
 )  # fmt: skip
 _BROADCAST = frozenset(["Add", "Div", "Max", "Mean", "Min", "Mul", "PRelu", "Sub", "Sum", "Where"])
@@ -96,6 +96,10 @@ def _moved_apart(node: Node, args: Sequence[Any], batch: int, rank: int) -> bool
         return not any(a % (rank + len(axes)) == 0 for a in axes)
     if op == "Transpose":
         return int((attributes.get("perm") or [rank - 1])[0]) == 0
+    if op == "CumSum":
+        return integers(args[1], f"{node.label}: axis")[0] % rank != 0
+    if op == "Trilu":
+        return rank > 2
     if op in ("Concat", "Split", "Gather"):
         return axis_of(node, rank, 1 if op == "Concat" else 0) != 0
     if op == "Slice":

@@ -14,8 +14,8 @@ from .model import Node
 SUPPORTED = (
     "Gemm, MatMul, Conv, ConvTranspose, BatchNormalization, AveragePool, MaxPool and their global forms, Add, Sub, Mul, Div, "
     "Neg, Sum, Mean by constants and between branches where affine, Relu, LeakyRelu, PRelu, Clip, HardSigmoid, Abs, Max, Min, "
-    "ReduceMax, ReduceMin, ReduceMean, ReduceSum, Concat, Split, Slice, Gather, Pad, Transpose, Reshape, Flatten, Squeeze, "
-    "Unsqueeze, Expand, Tile, Where by constants, Resize by nearest, DepthToSpace, Scaler, Identity, Dropout, Cast, operations "
+    "ReduceMax, ReduceMin, ReduceMean, ReduceSum, ReduceL1, CumSum, Einsum with constants, Concat, Split, Slice, Gather, Pad, Transpose, Reshape, Flatten, Squeeze, "
+    "Unsqueeze, Expand, Tile, Trilu, Where by constants, Resize by nearest, DepthToSpace, Scaler, Identity, Dropout, Cast, operations "
     "on constants, and at the end Sigmoid, Softmax, LogSoftmax, ArgMax"
 )
 
@@ -37,8 +37,42 @@ class Beyond:
 
     signal: Signal
     head: str
+    node: Node  # the head itself
     form: str = "values"  # or "complement", "pair", "label"
     dropped: tuple[str, ...] = ()  # the nodes behind the head that the network does not show
+
+
+_CURVED = frozenset(
+    [
+        "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Attention", "Celu", "Cos", "Cosh", "Elu", "Erf", "Exp", "GRU",
+        "Gelu", "GroupNormalization", "HardSwish", "InstanceNormalization", "LRN", "LSTM", "LayerNormalization", "Log",
+        "LpNormalization", "MeanVarianceNormalization", "Mish", "Pow", "RMSNormalization", "RNN", "Reciprocal", "ReduceL2",
+        "ReduceLogSum", "ReduceLogSumExp", "ReduceProd", "ReduceSumSquare", "Selu", "Sin", "Sinh", "Softplus", "Softsign",
+        "Sqrt", "Swish", "Tan", "Tanh",
+    ]
+)  # fmt: skip
+_JUMPING = frozenset(
+    [
+        "And", "ArgMin", "Binarizer", "BitShift", "Ceil", "DynamicQuantizeLinear", "Equal", "Floor", "Greater",
+        "GreaterOrEqual", "Hardmax", "IsInf", "IsNaN", "Less", "LessOrEqual", "Mod", "NonMaxSuppression", "NonZero", "Not",
+        "OneHot", "Or", "QuantizeLinear", "Round", "Sign", "TopK", "Unique", "Xor",
+    ]
+)  # fmt: skip
+
+
+def unknown(node: Node) -> UnsupportedLayerError:
+    """The error for an operation on signals that is not read: why, and what is possible instead."""
+    if node.op in _CURVED:
+        return refuse(
+            node,
+            "is not piecewise linear; possible instead are Relu, LeakyRelu, PRelu, Clip, HardSigmoid and Abs (train with these), "
+            f"or Sigmoid and Softmax as the last layer. Supported: {SUPPORTED}",
+        )
+    if node.op in _JUMPING:
+        return refuse(node, f"jumps: not continuous. Export what stands before it. Supported: {SUPPORTED}")
+    return refuse(
+        node, f"is an operation that is not supported on values that depend on the input. Supported: {SUPPORTED}"
+    )
 
 
 Thing: TypeAlias = Array | Signal | Beyond

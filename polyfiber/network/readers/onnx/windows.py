@@ -59,6 +59,10 @@ def windows(node: Node, shape: tuple[int, ...], kernel: tuple[int, ...]) -> Wind
     auto = node.attributes.get("auto_pad", "NOTSET")
     reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilations)]
     if auto in ("SAME_UPPER", "SAME_LOWER"):
+        if max(dilations) > 1 or ("Pool" in node.op and any(k < s for k, s in zip(kernel, strides))):
+            raise refuse(
+                node, f"pads by {auto} with dilations {dilations}, strides {strides}: runtimes disagree; state its pads"
+            )
         out = [-(-size // s) for size, s in zip(sizes, strides)]
         total = [max(0, (o - 1) * s + r - size) for o, s, r, size in zip(out, strides, reach, sizes)]
         less, more = [t // 2 for t in total], [t - t // 2 for t in total]
