@@ -11,11 +11,11 @@ import numpy as np
 
 from ..._typing import Array
 from ...budget import heed
-from ...domain import Box, Polyhedron
+from ...domain import Polyhedron
 from ...errors import NumericalError
 from ...network.model import ReLUNetwork
 from ...numerics.exact import as_fractions
-from ..relations.claims import Claims
+from ..relations.claims import Claims, input_ranges
 from ..relations.joint import Joint, Unit
 from ..relations.split import Splitting, at_most
 from ..relations.units import alone, translated
@@ -66,7 +66,7 @@ def _on_leaves(
     """The same with units that have been checked; the cover too, where the inequalities of the domain are given."""
     if first is not None:
         _covered(first, [*shown.leaves], [*shown.flats])
-    box = (domain.lo, domain.hi) if isinstance(domain, Box) else None
+    box = input_ranges(domain, exact=shown.exact)
     bound: Array = np.full((b.architecture[-1], a.architecture[0] + 1), Fraction(0), dtype=object)
     for facts in shown.leaves:
         heed("checking cells")
@@ -77,7 +77,7 @@ def _on_leaves(
                 )
             except NumericalError as error:
                 raise Unproved(str(error)) from None
-        found = proved(a, b, Claims.of(joint), box=box)
+        found = proved(a, b, Claims.of(joint), box=input_ranges(domain, exact=True))
         sizes = [
             None
             if shown.exact

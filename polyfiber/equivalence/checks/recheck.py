@@ -26,6 +26,7 @@ from ..forms.canonical import flat_parameters
 from ..forms.shared_features import shared_features
 from ..moves_between import parameter_distance, unit_distance
 from ..regions.cover import CoverSearch, essential_inputs
+from ..relations.claims import input_ranges
 from ..relations.prove import SharedFunctions, admitted, by_relations
 from ..relations.split import Splitting, by_splitting
 from ..witness import as_float, candidates, decisive_in, exact_difference, exact_output, rounding_bound
@@ -268,9 +269,8 @@ class _Work:
             self.missing.append("the networks are not equal over shared functions")
             return None
         a, b = (answer.a, answer.b) if shown.exact else (self.a, self.b)
-        box = (answer.domain.lo, answer.domain.hi) if isinstance(answer.domain, Box) else None
         try:
-            bound = proved_bound(a, b, shown.claims, box=box)
+            bound = proved_bound(a, b, shown.claims, box=input_ranges(answer.domain, exact=True))
         except Unproved as error:
             self.missing.append(f"the matrices over shared functions do not hold: {error}")
             return None

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from ..._typing import Array
+from ...domain import Polyhedron
+from ...numerics.polyhedra import directed
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,3 +64,32 @@ class Claims:
                     table[i, h] = int(side[i]) * scale[i]
             tables.append(table)
         return tables
+
+
+def input_ranges(domain: Polyhedron | None, *, exact: bool) -> tuple[list[Any], list[Any]] | None:
+    """Least and largest value of each input by inequalities on it alone, None where there is none; floats are rounded outwards.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> from polyfiber.equivalence.relations.claims import input_ranges
+    >>> input_ranges(pf.Polyhedron([[-1.0, 0.0], [0.0, -2.0], [1.0, 1.0]], [0.0, -1.0, 9.0]), exact=False)
+    ([0.0, 0.5], [None, None])
+    """
+    if domain is None:
+        return None
+    low: list[Any] = [None] * domain.dimension
+    high: list[Any] = [None] * domain.dimension
+    for row, top in zip(domain.A, domain.b):
+        used = np.flatnonzero(row != 0)
+        if len(used) != 1:
+            continue
+        i, end = int(used[0]), Fraction(top) / Fraction(row[used[0]])
+        if row[i] > 0 and (high[i] is None or end < high[i]):
+            high[i] = end
+        elif row[i] < 0 and (low[i] is None or end > low[i]):
+            low[i] = end
+    if not exact:
+        low = [None if v is None else directed(v, up=False) for v in low]
+        high = [None if v is None else directed(v, up=True) for v in high]
+    return low, high

@@ -527,7 +527,8 @@ class Joint:
         """Least and largest value of everything in the list, None where there is none."""
         if box is None:
             return [*[None] * self.n, 1], [*[None] * self.n, 1]
-        lo, hi = ([Fraction(v) if self.exact else float(v) for v in side] for side in box)
+        number = Fraction if self.exact else float
+        lo, hi = ([None if v is None else number(v) for v in side] for side in box)
         return [*lo, 1], [*hi, 1]
 
     def _least(self, row: Array, sign: int) -> Any:

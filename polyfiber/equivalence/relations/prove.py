@@ -9,13 +9,13 @@ import numpy as np
 
 from ..._typing import FloatArray
 from ...budget import Monitor
-from ...domain import Box, Polyhedron
+from ...domain import Polyhedron
 from ...errors import NumericalError
 from ...network.float_or_rational import products_in_range
 from ...network.model import ReLUNetwork
 from ..allowance import Allowance
 from ..bounds.everywhere import Growth
-from .claims import Claims
+from .claims import Claims, input_ranges
 from .joint import Joint
 
 STRICT = 1e-3
@@ -83,8 +83,8 @@ def by_relations(
         With the same numbers of inputs and outputs; widths and depths may differ.
     tolerance : float
         0: exactly, as rationals. Otherwise forms may differ by a thousandth of it, relatively, or by 1e-10, and what that changes is bounded.
-    domain : Box, optional
-        Its ranges show signs of some forms; by default all of R^n.
+    domain : Polyhedron, optional
+        Ranges of its inputs, as of a box or an orthant, show signs of some forms; by default all of R^n.
 
     Notes
     -----
@@ -102,11 +102,8 @@ def by_relations(
     """
     if work(a, b) > (MOST if tolerance else MOST_EXACT):
         return None
-    box = None
-    if isinstance(domain, Box):
-        box = (domain.lo, domain.hi)
     if tolerance == 0 or (a.is_exact and b.is_exact):
-        joint = Joint(a, b, tolerance=0.0, box=box)
+        joint = Joint(a, b, tolerance=0.0, box=input_ranges(domain, exact=True))
         if joint.equal:
             return SharedFunctions(
                 0.0, 0.0, Growth(0.0, 0.0), joint.bound, joint.size - joint.n - 1, True, Claims.of(joint)
@@ -118,7 +115,7 @@ def by_relations(
     allowed = min(tolerance, max(STRICT * tolerance, ROUNDING))
     with np.errstate(all="ignore"):
         try:
-            joint = Joint(a, b, tolerance=allowed, box=box)
+            joint = Joint(a, b, tolerance=allowed, box=input_ranges(domain, exact=False))
         except NumericalError:  # numbers that floats do not hold when rows are scaled
             return None
         if not agrees(joint, tolerance, allowed) or not admitted(joint.bound, Allowance(a, b, tolerance, domain)):

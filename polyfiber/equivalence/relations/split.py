@@ -20,7 +20,7 @@ import numpy as np
 
 from ..._typing import Array, FloatArray
 from ...budget import Monitor
-from ...domain import Box, Polyhedron
+from ...domain import Polyhedron
 from ...errors import NumericalError, SolverError
 from ...network.model import ReLUNetwork
 from ...numerics.exact import as_fractions
@@ -28,6 +28,7 @@ from ...numerics.lp import interior_point, multipliers_without_slope
 from ...numerics.rounding import TINY, gamma
 from ..allowance import Allowance
 from ..bounds.everywhere import Growth
+from .claims import input_ranges
 from .joint import Fact, Joint, Unit
 from .prove import MOST, MOST_EXACT, ROUNDING, STRICT, admitted, agrees, work
 from .units import alone, suspected, translated
@@ -174,7 +175,7 @@ class _Search:
         self.exact = exact
         self.allowed = 0.0 if self.exact else min(tolerance, max(STRICT * tolerance, ROUNDING))
         self.n = a.architecture[0]
-        self.box = (domain.lo, domain.hi) if isinstance(domain, Box) else None
+        self.box = input_ranges(domain, exact=self.exact)
         first: list[Fact] = []
         if domain is not None:
             first = [(np.append(-row, top), 1) for row, top in zip(domain.A, domain.b)]

@@ -49,3 +49,31 @@ def test_beyond_its_reach_it_says_nothing() -> None:
         [np.ones((3000, 100)), np.ones((3000, 3000)), np.ones((1, 3000))], [np.zeros(3000), np.zeros(3000), [0.0]]
     )
     assert by_relations(wide, wide, tolerance=0) is None
+
+
+@pytest.mark.parametrize("exactly", [False, True])
+@pytest.mark.parametrize("widths", [(3, 5, 4, 4, 2), (3, 12, 12, 12, 12, 3)])
+def test_on_the_orthant_at_any_depth(widths: tuple[int, ...], exactly: bool) -> None:
+    """Rows without a negative entry are linear on the orthant, so a layer of pairs may go; on all of R^n it may not."""
+    rng = np.random.default_rng(2)
+    W = [rng.integers(-4, 5, shape) / 4 for shape in zip(widths[1:], widths)]
+    b = [rng.integers(-4, 5, k) / 4 for k in widths[1:]]
+    f = pf.ReLUNetwork(W, b)
+    n, mix = widths[0], np.array([[1.0 + (i <= j) for j in range(widths[0])] for i in range(widths[0])])
+    first = W[0] @ mix
+    g = pf.ReLUNetwork([mix, W[0], *W[1:]], [np.ones(n), b[0] - W[0].sum(axis=1), *b[1:]])
+    f = pf.ReLUNetwork([first, *W[1:]], b)
+    orthant = pf.Polyhedron(-np.eye(n), np.zeros(n))
+    f, g = (net.exact() if exactly else net for net in (f, g))
+    tolerance = 0.0 if exactly else 1e-9
+    assert by_relations(f, g, tolerance=tolerance) is None
+    found = by_relations(f, g, tolerance=tolerance, domain=orthant)
+    assert found is not None
+    answer = pf.are_equivalent(f, g, orthant, tolerance=tolerance)
+    assert (answer.verdict, answer.method) == (pf.Verdict.YES, "relations")
+    assert answer.recheck().verdict is pf.Verdict.YES
+    moved = pf.Polyhedron(-np.eye(n), np.full(n, 2.0))
+    assert by_relations(f, g, tolerance=tolerance, domain=moved) is None
+    assert (
+        pf.are_equivalent(f, g, moved, tolerance=tolerance, budget=pf.Budget(seconds=5)).verdict is not pf.Verdict.YES
+    )
