@@ -86,6 +86,11 @@ def _solid_bounding_box(A: FloatArray, b: FloatArray, names: IntArray) -> tuple[
     """That of ``A x <= b`` with an interior; messages call the coordinates by their names."""
     if not len(A):
         raise InputError(f"the domain is unbounded in coordinate {names[0]}; activation bounds need a bounded one")
+    # rows near 1, by powers of two: solvers compare rows by their sizes
+    scale = np.ldexp(1.0, -np.frexp(np.abs(A).max(axis=1, initial=0.0))[1])
+    same = ((A * scale[:, None] / scale[:, None] == A).all(axis=1)) & (b * scale / scale == b)
+    scale = np.where(same, scale, 1.0)
+    A, b = A * scale[:, None], b * scale
     inside = interior_point(A, b)
     if inside is None or not inside[1] > 0:
         raise InputError("the domain is empty, or its interior is beyond rounding; give a flat one by exact equations")

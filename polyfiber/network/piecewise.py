@@ -25,7 +25,7 @@ from .._lazy import above
 from .._typing import Array, IntArray
 from ..errors import InputError, ShapeError
 from .model import ReLUNetwork, _as_parameter, _exact_array, _frozen, short_widths
-from .sparse import Matrix, SparseMatrix, apply, dense, nonzeros
+from .sparse import Matrix, SparseMatrix, apply, dense, nonzeros, sealed
 
 RELU = (0.0, 1.0)
 
@@ -82,7 +82,10 @@ class AffineMap:
             terms[int(key)] = matrix
         if any(a.dtype == object for a in (self._bias, *terms.values())):
             terms, self._bias = {j: _cast(w, True) for j, w in terms.items()}, _exact_array(self._bias)
-        self._weights: dict[int, Matrix] = terms
+        self._weights: dict[int, Matrix] = {
+            j: m if isinstance(m, SparseMatrix) else sealed(m) for j, m in terms.items()
+        }
+        self._bias = sealed(self._bias)
 
     @property
     def weights(self) -> Mapping[int, Matrix]:
@@ -173,7 +176,7 @@ class GateGroup:
         if places.size and not 0 <= places.min() <= places.max() < size:
             raise ShapeError(f"positions {places.min()} to {places.max()} in a node's output of shape {shape}")
         object.__setattr__(self, "shape", shape)
-        object.__setattr__(self, "positions", _frozen(places.astype(np.int64)))
+        object.__setattr__(self, "positions", sealed(places.astype(np.int64)))
 
     def name(self, at: int) -> str:
         """Name of the gate number ``at`` of the group, such as ``conv1[3, 0, 5]``."""
@@ -233,6 +236,7 @@ class GateBlock:
             self._slopes, self._affine = _exact_array(self._slopes), self._affine.astype(True)
         if not isinstance(groups, Sequence) or not all(isinstance(g, GateGroup) for g in groups):
             raise InputError(f"groups is {groups!r}; expected a sequence of GateGroup")
+        self._slopes = sealed(self._slopes)
         self._groups = tuple(groups)
         if self._groups and sum(len(g.positions) for g in self._groups) != m:
             raise ShapeError(f"groups of {[len(g.positions) for g in self._groups]} gates; the block has {m}")

@@ -20,6 +20,14 @@ DENSE_LIMIT = 1 << 27
 """Entries that a matrix may have when it is written out with its zeros (1 GiB of float64)."""
 
 
+def sealed(array: Array) -> Array:
+    """The array, read-only for good: floats and integers lie in bytes, objects behind a view that cannot be made writable."""
+    if array.dtype == object or not array.size:
+        array.setflags(write=False)
+        return array.view()
+    return np.frombuffer(array.tobytes(), dtype=array.dtype).reshape(array.shape)
+
+
 class SparseMatrix:
     """An immutable matrix in compressed rows.
 
@@ -66,8 +74,8 @@ class SparseMatrix:
         if not keep.all():
             columns, values = columns[keep], _frozen(values[keep])
             pointers = np.concatenate([[0], np.cumsum(np.bincount(rows[keep], minlength=m))])
-        self._indptr, self._indices = _frozen(pointers.astype(np.int64)), _frozen(columns.astype(np.int32))
-        self._data, self._shape = values, (m, n)
+        self._indptr, self._indices = sealed(pointers.astype(np.int64)), sealed(columns.astype(np.int32))
+        self._data, self._shape = sealed(values), (m, n)
 
     @classmethod
     def of(cls, matrix: Any) -> SparseMatrix:

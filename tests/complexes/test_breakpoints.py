@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 import polyfiber as pf
 from polyfiber.testing import huge_ratio_network, near_coincident_network, subnormal_network
+from scripts.attacks.piecewise import attack
 from tests.oracles.exact_faces import Face, below, exact_complex, rank
 from tests.oracles.weights import affine_maps, balancing_residual, facet_weights
 
@@ -112,3 +114,11 @@ def test_weights_balance_where_floats_cannot_tell_normals(kind: str) -> None:
         assert bp.balance() < 1e-12
         exact += ridges.exact
     assert exact > 0
+
+
+@pytest.mark.parametrize("seed", [1001, 1112])
+def test_weights_whose_ways_cancel_are_worked_out_in_rationals(seed: int) -> None:
+    """Slopes below behind rows 2^50 times as large: floats beyond their bound, 1 % off, were given out as they were."""
+    tried, wrong = attack(seed=seed, count=1, seconds=math.inf)
+    assert tried["graphs"] == 1
+    assert wrong == []

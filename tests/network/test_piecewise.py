@@ -241,6 +241,19 @@ def test_bad_input(name: str) -> None:
         make()
 
 
+@pytest.mark.parametrize("exact", [False, True])
+def test_arrays_cannot_be_made_writable(exact: bool) -> None:
+    unit = SparseMatrix([0, 1, 2], [0, 1], [1.0, 2.0], (2, 2))
+    group = GateGroup("a", "Relu", (2,), np.arange(2))
+    block = pf.GateBlock({0: np.eye(2), 1: unit}, [0.5, 1.0], slopes=(-1, 1), groups=[group]).astype(exact)
+    sparse = block.weights[1]
+    assert isinstance(sparse, SparseMatrix)
+    arrays = (block.slopes, block.bias, block.weights[0], sparse.data, sparse.indices, sparse.indptr, group.positions)
+    for array in arrays:
+        with pytest.raises(ValueError, match="WRITEABLE"):
+            array.setflags(write=True)
+
+
 def test_values_that_are_not_finite_go_on_without_a_warning() -> None:
     gate = pf.PiecewiseLinearNetwork(1, [GATE], pf.AffineMap({1: [[1.0]]}, [0.0]))
     with warnings.catch_warnings():

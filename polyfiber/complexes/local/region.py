@@ -147,7 +147,11 @@ class Region:
         """The region as a `Polyhedron` in rational numbers, and the exact forms (N + nL, n0 + 1) of neurons and outputs on it."""
         frame, cell = self._frame, self._cell
         walls = frame.exact_forms(cell.signs, cell.facets)
-        walls = walls * np.array([int(s) for s in cell.signs[cell.facets]], dtype=object)[:, None]
+        # rows near 1, by powers of two: what solves for them in floats may not know gates of other sizes
+        largest = [max(map(abs, row[:-1])) for row in walls]
+        sizes = [x.numerator.bit_length() - x.denominator.bit_length() for x in largest]
+        factors = [int(s) * Fraction(2) ** -k for s, k in zip(cell.signs[cell.facets], sizes)]
+        walls = walls * np.array(factors, dtype=object)[:, None]
         hidden = frame.exact_forms(cell.signs, range(frame.n_domain, frame.n_domain + frame.n_neurons))
         if isinstance(frame, GateFrame):
             return Polyhedron(-walls[:, :-1], walls[:, -1]), np.concatenate([hidden, frame.exact_outputs(cell.signs)])
