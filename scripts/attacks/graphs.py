@@ -36,6 +36,7 @@ class Maker:
         self.tensors: list[Any] = []
         self.values: list[tuple[str, tuple[int, ...]]] = []
         self.used: Counter[str] = Counter()
+        self.whole: tuple[str, tuple[int, ...]] = ("", ())  # an input of integers
 
     def tensor(self, values: Any, dtype: Any = np.float32) -> str:
         name = f"c{len(self.tensors)}"
@@ -150,8 +151,86 @@ class Maker:
             attributes = {} if as_input else {"axes": [axis]}
             new = tuple((1 if i == axis else n) for i, n in enumerate(shape) if keep or i != axis)
             self.values.append((self.add(op, inputs, keepdims=keep, **attributes)[0], new))
+        elif kind == "more" and self.opset >= 13:
+            self.more(x, shape)
         elif kind == "move":
             self.move(x, shape, size)
+
+    def more(self, x: str, shape: tuple[int, ...]) -> None:
+        """Operations that few files have."""
+        rng, rank = self.rng, len(shape)
+        last = shape[-1]
+        op = str(
+            rng.choice(
+                [
+                    "ReduceL1",
+                    "CumSum",
+                    "Trilu",
+                    "Einsum",
+                    "GatherND",
+                    "ThresholdedRelu",
+                    "Shrink",
+                    "MatMul",
+                    "Cast",
+                    "Dropout",
+                ]
+            )
+        )
+        if op == "ReduceL1" and rank > 1:
+            inputs = [x, self.tensor([-1], np.int64)] if self.opset >= 18 else [x]
+            attributes = {} if self.opset >= 18 else {"axes": [-1]}
+            self.values.append((self.add(op, inputs, keepdims=1, **attributes)[0], (*shape[:-1], 1)))
+        elif op == "CumSum":
+            axis = self.tensor(int(rng.integers(-1, rank)), np.int64)
+            flags = {k: int(rng.integers(2)) for k in ("exclusive", "reverse")}
+            self.values.append((self.add(op, [x, axis], **flags)[0], shape))
+        elif op == "Trilu" and self.opset >= 14 and rank > 1:
+            k = self.tensor(int(rng.integers(-2, 3)), np.int64)
+            self.values.append((self.add(op, [x, k], upper=int(rng.integers(2)))[0], shape))
+        elif op == "Einsum":
+            letters, m = "abcd"[:rank], int(rng.integers(1, 4))
+            weight = self.tensor(self.weights(last, m))
+            equation = f"{letters},{letters[-1]}z->{letters[:-1]}z"
+            self.values.append((self.add(op, [x, weight], equation=equation)[0], (*shape[:-1], m)))
+        elif op == "GatherND" and rank > 1:
+            places = [[0, int(v)] for v in rng.integers(-shape[1], shape[1], 3)]
+            self.values.append((self.add(op, [x, self.tensor(places, np.int64)])[0], (3, *shape[2:])))
+            self.values.append(
+                (self.add("Unsqueeze", [self.values.pop()[0], self.tensor([0], np.int64)])[0], (1, 3, *shape[2:]))
+            )
+        elif op == "ThresholdedRelu":
+            self.values.append((self.add(op, [x], alpha=float(rng.choice([0.0, 0.0, 0.5])))[0], shape))
+        elif op == "Shrink":
+            width = float(rng.choice([0.0, 0.25, 1.0]))
+            self.values.append((self.add(op, [x], lambd=width, bias=width)[0], shape))
+        elif op == "MatMul" and rank > 2:
+            m = int(rng.integers(1, 4))
+            stack = self.tensor(self.weights(*shape[:-2], last, m))
+            self.values.append((self.add(op, [x, stack])[0], (*shape[:-1], m)))
+        elif op == "Cast":
+            self.values.append((self.add(op, [x], to=int(rng.choice([1, 6, 9, 11])))[0], shape))
+            self.values.append((self.add(op, [self.values.pop()[0]], to=1)[0], shape))
+        elif op == "Dropout":
+            out, mask = self.add(op, [x], 2)
+            self.values.append((out, shape))
+            self.values.append((self.add("Add", [out, self.add("Cast", [mask], to=1)[0]])[0], shape))
+
+    def integers(self, shape: tuple[int, ...]) -> None:
+        """An input of integers: moved and compared, or computed with, then cast."""
+        rng, name = self.rng, "i0"
+        self.whole = (name, shape)
+        for _ in range(int(rng.integers(0, 3))):
+            op = str(rng.choice(["Identity", "Max", "Add", "Div", "Mul", "ReduceSum", "Sub", "Flatten"]))
+            if op in ("Max", "Add", "Div", "Mul", "Sub"):
+                name = self.add(op, [name, self.tensor(3, np.int32)])[0]
+            elif op == "ReduceSum" and self.opset >= 13:
+                name = self.add(op, [name, self.tensor([-1], np.int64)], keepdims=1)[0]
+                shape = (*shape[:-1], 1)
+            elif op == "Flatten":
+                name, shape = self.add(op, [name])[0], (1, int(np.prod(shape)))
+            else:
+                name = self.add("Identity", [name])[0]
+        self.values.append((self.add("Cast", [name], to=1)[0], shape))
 
     def move(self, x: str, shape: tuple[int, ...], size: int) -> None:
         rng = self.rng
@@ -254,7 +333,7 @@ class Maker:
             return
         if kind == "resize":
             if self.opset >= 11 and h * w <= 16:
-                factors = [1.0, 1.0, float(rng.choice([1.0, 2.0, 0.5, 1.5])), 2.0]
+                factors = [1.0, 1.0, float(rng.choice([1.0, 2.0, 0.5, 1.5, 0.7, 1.1, 1.3, 1 / 3])), 2.0]
                 place = str(rng.choice(["asymmetric", "half_pixel", "align_corners", "pytorch_half_pixel"]))
                 how = str(rng.choice(["floor", "ceil", "round_prefer_floor", "round_prefer_ceil"]))
                 out = self.add("Resize", [x, self.tensor(np.zeros(0)), self.tensor(factors)], mode="nearest",
@@ -295,7 +374,7 @@ class Maker:
                 options["ceil_mode"] = 1
             if op == "AveragePool" and rng.random() < 0.5:
                 options["count_include_pad"] = 1
-            if op == "MaxPool" and self.opset >= 10 and rng.random() < 0.2 and auto == "NOTSET":
+            if op == "MaxPool" and self.opset >= 10 and rng.random() < 0.2:
                 options["dilations"] = [2, 1]
             self.finish(self.add(op, [x], **options)[0])
             return
@@ -336,7 +415,8 @@ class Maker:
         graph = helper.make_graph(
             self.nodes,
             "g",
-            [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in self.inputs],
+            [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in self.inputs]
+            + [helper.make_tensor_value_info(n, TensorProto.INT32, s) for n, s in [self.whole] if n],
             [helper.make_tensor_value_info(o, TensorProto.FLOAT, None) for o in outputs],
             self.tensors,
         )
@@ -353,6 +433,8 @@ class Maker:
             shapes.append(shapes[0])
         self.inputs = [(f"x{i}", tuple(int(n) for n in s)) for i, s in enumerate(shapes)]
         self.values = list(self.inputs)
+        if rng.random() < 0.1:
+            self.integers(self.inputs[0][1])
         for _ in range(int(rng.integers(2, 12))):
             self.step()
         fresh = [v for v in self.values if v not in self.inputs] or self.values
@@ -366,7 +448,7 @@ class Maker:
 
 
 KINDS = ["unit"] * 4 + ["dense"] * 2 + ["matmul", "conv", "conv", "deconv", "pool", "pool", "norm", "depth", "resize", "constant",
-         "constant", "join", "join", "join", "reduce", "move", "move", "move"]  # fmt: skip
+         "constant", "join", "join", "join", "reduce", "move", "move", "move", "more", "more"]  # fmt: skip
 
 
 def compare(data: bytes, path: Path, points: int, rng: np.random.Generator) -> str:
@@ -380,7 +462,9 @@ def compare(data: bytes, path: Path, points: int, rng: np.random.Generator) -> s
         for _ in range(points):
             scale = float(rng.choice([0.5, 2.0, 8.0]))
             feed = {
-                i.name: (np.round(rng.standard_normal(i.shape) * 8) / 8 * scale).astype(np.float32)
+                i.name: (np.round(rng.standard_normal(i.shape) * 8) / 8 * scale).astype(
+                    np.float32 if i.type == "tensor(float)" else np.int32
+                )
                 for i in session.get_inputs()
             }
             feeds.append((feed, [np.asarray(o).ravel() for o in session.run(None, feed)]))

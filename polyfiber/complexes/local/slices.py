@@ -229,6 +229,8 @@ def slice_complex(
     ------
     InputError
         Directions that are linearly dependent.
+    ShapeError
+        A domain that has not one coordinate for each direction.
 
     Examples
     --------
@@ -246,6 +248,11 @@ def slice_complex(
         raise InputError(f"method must be 'auto', 'complex' or 'walk', found {method!r}")
     D = np.atleast_2d(np.asarray(directions))
     o = np.asarray(origin)
+    if isinstance(domain, Polyhedron) and domain.dimension != len(D):
+        raise ShapeError(
+            f"the domain has {domain.dimension} coordinates and the slice {len(D)} direction{'s' if len(D) > 1 else ''}; "
+            "expected a domain in the slice's own coordinates t, one for each direction"
+        )
     size = LARGE_CHAIN if isinstance(network, ReLUNetwork) else LARGE
     large = network.n_hidden >= size and domain is not None and len(D) <= 2
     if method == "walk" or (method == "auto" and large):

@@ -200,6 +200,14 @@ def written(s: Any, x: Any) -> Any:
     return z + y.sum()
 
 
+def shapes_in_place(s: Any, x: Any) -> Any:
+    y = s.a(x)
+    z = y.squeeze_(0).view(2, 2)
+    z.t_()
+    z[0] *= 2
+    return y.unsqueeze_(0) + z.reshape(1, 4)
+
+
 def elsewhere(s: Any, x: Any) -> Any:
     import torch
 
@@ -208,7 +216,18 @@ def elsewhere(s: Any, x: Any) -> Any:
     return torch.relu(y) + x.mul_(2)
 
 
-IN_PLACE = (preactivated, scaled_statement, part, alias, rare, rare_behind_identity, pieces, written, elsewhere)
+IN_PLACE = (
+    preactivated,
+    scaled_statement,
+    part,
+    alias,
+    rare,
+    rare_behind_identity,
+    pieces,
+    written,
+    shapes_in_place,
+    elsewhere,
+)
 
 
 @pytest.mark.torch
@@ -268,6 +287,9 @@ def unwritten(s: Any, x: Any) -> Any:
         (unwritten, "no known operation"),
         (lambda s, x: s.a(x).int() + x, "cut off"),
         (lambda s, x: x.sort()[0], "sort"),
+        (lambda s, x: s.a(x).resize_(1, 2), "resize"),
+        (lambda s, x: s.a(x).view(s.a.weight.dtype.to_complex()), "another type"),
+        (lambda s, x: s.a(x).double().view(x.long().dtype).add(1), "integers"),
         (lambda s, x: s.a(x).tanh(), "tanh"),
         (lambda s, x: x.max(1)[1].float() + x, "by the input"),
     ],

@@ -351,6 +351,12 @@ def _pool(op: str) -> Callable[..., _Made]:
         kernel, pad = _numbers(layer, "pool_size", n), _pad(layer)
         strides = kernel if layer.config.get("strides") is None else _numbers(layer, "strides", n)
         pads = _explicit(pad, shapes[0], kernel, strides, [1] * n)
+        if op == "AveragePool" and pads[:n] != pads[n:]:
+            raise UnsupportedLayerError(
+                f"{layer.label} pads by 'same' more behind than before, which the backends of Keras average differently; "
+                "pad with ZeroPadding and padding='valid'",
+                layer=layer.name,
+            )
         value = t.g.add(
             op, [t.channels_first(x[0], n + 1)], name=layer.name, kernel_shape=kernel, strides=strides, pads=pads
         )

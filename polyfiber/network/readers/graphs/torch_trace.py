@@ -26,7 +26,7 @@ CONSTANT, UNKNOWN = -1, -2
 """What stands at a place of memory beside values of the graph: a constant number, or something that is not known."""
 
 _NEW = frozenset(["zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full"])
-_SHAPES = frozenset(["sym_size", "sym_stride", "sym_numel", "sym_storage_offset", "is_same_size", "resize_", "set_"])
+_SHAPES = frozenset(["squeeze_", "unsqueeze_", "transpose_", "t_", "swapaxes_", "swapdims_"])
 _READS = frozenset(
     ["tolist", "numpy", "__array__", "data_ptr", "__dlpack__", "untyped_storage", "storage", "__cuda_array_interface__"]
 )
@@ -287,13 +287,13 @@ class Trace:
         outs = self._tensors(out)
         fresh = [t for t in outs if t.untyped_storage()._cdata not in storages]
         self.made.update(t.untyped_storage()._cdata for t in fresh)
-        if not signal or op in _NEW or op in _SHAPES or "empty" in op:
+        if not signal or op in _NEW or "empty" in op:
             for t in [*fresh, *written]:
                 self.ids(t)[...] = UNKNOWN if "empty" in op else CONSTANT
             if op == "lift_fresh":
                 self.made.update(storages)
             return out
-        if not written and not fresh and outs:
+        if op in _SHAPES or (not written and not fresh and outs):
             return out  # a view
         plain = op.rstrip("_") if written else op
         self.label = self.name(plain)
@@ -301,6 +301,8 @@ class Trace:
         targets = outs or written
         if plain in MOVES:
             self._moved(func, plain, args, kwargs, held, targets)
+        elif any(not t.is_floating_point() and self.depends(t) for t in tensors):
+            raise self.refusal(f"computes with integers that depend on the input ({plain})")
         elif plain in CALLS:
             made = CALLS[plain](self, named, targets[0])
             for t, name in zip(targets, [made] if isinstance(made, str) else made):
