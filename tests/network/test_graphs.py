@@ -66,7 +66,7 @@ def test_random_graphs_of_all_operators(tmp_path: Path, block: int) -> None:
         rng = np.random.default_rng([20, i])
         results.append(attack.compare(attack.Maker(rng).draw(), tmp_path / "graph.onnx", 4, rng))
     assert not [r for r in results if r.startswith("WRONG")]
-    assert results.count("agree") >= 20
+    assert results.count("agree") >= 16
 
 
 @pytest.mark.parametrize("path", NETS, ids=lambda p: p.name)

@@ -69,3 +69,9 @@ def test_slices_refuse_what_spans_nothing() -> None:
         pf.slice_complex(net, np.zeros(2), [[1, 2, 3]])
     with pytest.raises(InputError, match="arithmetic"):
         pf.slice_complex(net, np.zeros(3), [[1, 2, 3]], arithmetic="fast")
+
+
+def test_a_domain_of_another_dimension_is_told_from_the_slice() -> None:
+    net = pf.ReLUNetwork.random((3, 4, 1), rng=0)
+    with pytest.raises(pf.errors.ShapeError, match="2 coordinates and the slice 1 direction;"):
+        pf.slice_complex(net, [0, 0, 0], [[1, 0, 0]], domain=pf.Box([-1, -1], [1, 1]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 import polyfiber as pf
+from polyfiber.network.readers.graphs import keras_layers
 from polyfiber.network.readers.graphs.builder import GraphBuilder
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -289,7 +291,7 @@ def unwritten(s: Any, x: Any) -> Any:
         (lambda s, x: x.sort()[0], "sort"),
         (lambda s, x: s.a(x).resize_(1, 2), "resize"),
         (lambda s, x: s.a(x).view(s.a.weight.dtype.to_complex()), "another type"),
-        (lambda s, x: s.a(x).double().view(x.long().dtype).add(1), "integers"),
+        (lambda s, x: s.a(x).double().view(x.new_zeros(1, dtype=int).dtype).add(1), "integers"),
         (lambda s, x: s.a(x).tanh(), "tanh"),
         (lambda s, x: x.max(1)[1].float() + x, "by the input"),
     ],
@@ -443,3 +445,56 @@ def test_keras_files(path: Path) -> None:
 
 def test_keras_files_are_there() -> None:
     assert len(FILES) == 4
+
+
+# ---- layers of Keras by their configuration, against numpy ----------------------------------------------------------
+class KerasLayer:
+    def __init__(self, kind: str, **config: Any) -> None:
+        self.kind, self.config, self.name = kind, config, f"{kind}_{id(self)}"
+
+    @property
+    def label(self) -> str:
+        return f"layer {self.kind}"
+
+
+def keras_chain(shape: list[int], *layers: KerasLayer, version: str = "3.4", **arrays: Any) -> Any:
+    every = [KerasLayer("InputLayer", batch_shape=[None, *shape]), *layers]
+    feeding = {b.name: [a.name] for a, b in itertools.pairwise(every)} | {every[0].name: []}
+    return keras_layers.network_of(every, feeding, [every[-1].name], lambda layer, names: arrays, {}, version)
+
+
+@pytest.mark.parametrize(("version", "slope"), [("3.4.1", 1 / 6), ("2.15.0", float(np.float32(0.2)))])
+def test_keras_hard_sigmoid_is_that_of_its_version(version: str, slope: float) -> None:
+    net = keras_chain([3], KerasLayer("Activation", activation="hard_sigmoid"), version=version)
+    x = np.array([-4.0, 0.7, 2.9])
+    np.testing.assert_allclose(net(x), np.clip(slope * x + 0.5, 0, 1), rtol=1e-12)
+    with pytest.raises(pf.errors.UnsupportedLayerError, match="Keras 2 and 3"):
+        keras_chain([3], KerasLayer("Activation", activation="hard_sigmoid"), version="")
+
+
+def test_keras_layers_that_move_values() -> None:
+    x = np.random.default_rng(0).standard_normal((4, 5, 2))
+    relu = KerasLayer("ReLU")
+    up = keras_chain([4, 5, 2], KerasLayer("UpSampling2D", size=[2, 3], interpolation="nearest"), relu)
+    np.testing.assert_array_equal(up(x.ravel()), np.maximum(x, 0).repeat(2, 0).repeat(3, 1).ravel())
+    crop = keras_chain([4, 5, 2], KerasLayer("Cropping2D", cropping=[[1, 0], [2, 1]]), relu)
+    np.testing.assert_array_equal(crop(x.ravel()), np.maximum(x, 0)[1:, 2:4].ravel())
+    repeated = keras_chain([3], KerasLayer("RepeatVector", n=4), relu)
+    np.testing.assert_array_equal(repeated(x.ravel()[:3]), np.tile(np.maximum(x.ravel()[:3], 0), 4))
+    with pytest.raises(pf.errors.UnsupportedLayerError, match="interpolates"):
+        keras_chain([4, 5, 2], KerasLayer("UpSampling2D", size=2, interpolation="bilinear"))
+    with pytest.raises(pf.errors.ShapeError, match="shape"):
+        keras_chain([4, 5, 2], KerasLayer("Cropping2D", cropping=3))
+
+
+def test_keras_same_padding_of_spread_windows() -> None:
+    rng = np.random.default_rng(1)
+    kernel, x = rng.standard_normal((3, 1, 1)), rng.standard_normal(7)
+    conv = KerasLayer("Conv1D", padding="same", dilation_rate=2, strides=1, use_bias=False, activation="relu")
+    padded = np.pad(x, 2)
+    expected = [max(0.0, sum(kernel[k, 0, 0] * padded[i + 2 * k] for k in range(3))) for i in range(7)]
+    np.testing.assert_allclose(keras_chain([7, 1], conv, kernel=kernel)(x), expected, atol=1e-12)
+    pool = KerasLayer("MaxPooling1D", padding="same", pool_size=2, strides=3)
+    np.testing.assert_array_equal(keras_chain([7, 1], pool)(x), [x[:2].max(), x[3:5].max(), x[6]])
+    with pytest.raises(pf.errors.UnsupportedLayerError, match="backends"):
+        keras_chain([8, 1], KerasLayer("AveragePooling1D", padding="same", pool_size=3, strides=2))

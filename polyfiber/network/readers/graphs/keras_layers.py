@@ -351,7 +351,10 @@ def _pool(op: str) -> Callable[..., _Made]:
         kernel, pad = _numbers(layer, "pool_size", n), _pad(layer)
         strides = kernel if layer.config.get("strides") is None else _numbers(layer, "strides", n)
         pads = _explicit(pad, shapes[0], kernel, strides, [1] * n)
-        if op == "AveragePool" and pads[:n] != pads[n:]:
+        wide = any(k > 2 and pads[axis] + pads[n + axis] for axis, k in enumerate(kernel))
+        if (
+            op == "AveragePool" and pads[:n] != pads[n:] and wide
+        ):  # one of them repeats values, the others leave them out
             raise UnsupportedLayerError(
                 f"{layer.label} pads by 'same' more behind than before, which the backends of Keras average differently; "
                 "pad with ZeroPadding and padding='valid'",

@@ -301,6 +301,8 @@ class Trace:
         targets = outs or written
         if plain in MOVES:
             self._moved(func, plain, args, kwargs, held, targets)
+        elif op == "_local_scalar_dense":
+            raise self.refusal("takes a number out of a value: its control flow depends on the input")
         elif any(not t.is_floating_point() and self.depends(t) for t in tensors):
             raise self.refusal(f"computes with integers that depend on the input ({plain})")
         elif plain in CALLS:
@@ -311,8 +313,6 @@ class Trace:
             known = 1 if isinstance(made, str) else len(made)
             for t in [*targets[known:], *(t for t in written if all(t is not o for o in targets))]:
                 self.ids(t)[...] = UNKNOWN
-        elif op == "_local_scalar_dense":
-            raise self.refusal("takes a number out of a value: its control flow depends on the input")
         elif op in _COMPARING:
             raise self.refusal(
                 f"compares values ({op}): what follows jumps, or is control flow that depends on the input"

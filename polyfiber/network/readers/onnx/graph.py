@@ -459,7 +459,10 @@ def _extreme(g: Graph, node: Node, args: Sequence[Any], *, largest: bool) -> Sig
     signals = [np.broadcast_to(a.slots, shape).ravel() for a in given if isinstance(a, Signal)]
     g.wiring.expect(len(signals) * math.prod(shape), node.shown)
     slots = extremum(g.wiring, signals, place, largest=largest)
-    constants = [spread(node, const(node, a), shape) for a in given if not isinstance(a, Signal)]
+    fixed = [const(node, a) for a in given if not isinstance(a, Signal)]
+    if any(name in g.integers for name in node.inputs):
+        fixed = [a.astype(np.float64) for a in fixed]
+    constants = [spread(node, a, shape) for a in fixed]
     if constants:
         stack = np.stack([c.astype(object) for c in constants]) if len(constants) > 1 else constants[0][None]
         values = g.wiring.numbers(stack.max(axis=0) if largest else stack.min(axis=0), node.shown)
