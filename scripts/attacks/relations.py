@@ -3,7 +3,8 @@
     python scripts/attacks/relations.py --seconds 60 --seed 1 [--part small|large|layers] [--count 1000] [--json FILE]
 
 small: two random rewritings of one network by up to six of 22 exact operators (`polyfiber.testing.rewritings`), half of them changed as well, pruned, integer and quantised weights.
-`by_relations` is asked in rationals and in floats. Wrong: equal, where the outputs differ at an input (in rationals: at all; in floats: by more than its bound, or beyond the grey zone).
+`by_relations` is asked in rationals and in floats. Wrong: equal, where the outputs differ at an input (in rationals: at all; in floats: by more than its bound, or beyond the grey zone); matrices
+that do not prove it when they are multiplied out in rationals (`checks.functions`), or prove a bound that does not hold.
 large: 6-64-64-4, 16-64-64-10, 5-50-50-50-5 rewritten by relations; one weight or bias of a relation moved by 1e-7 to 1e-1 of itself in half of them. `are_equivalent` may say YES for equal
 pairs alone, and NO for others alone, with an input where the exact outputs differ.
 layers: `feature_relations` of random layers with planted relations, some broken: number of relations against the rank of the features at rational points, and `verify()`.
@@ -24,6 +25,7 @@ from typing import Any
 import numpy as np
 
 import polyfiber as pf
+from polyfiber.equivalence.checks.functions import proved_bound, upward
 from polyfiber.equivalence.relations.prove import by_relations
 from polyfiber.numerics import exact
 from polyfiber.testing.near_misses import FAMILIES, WEIGHTS, base_network, changed
@@ -79,15 +81,20 @@ def small(seed: int) -> dict[str, Any]:
     X = inputs(f.architecture[0], where, rng, 12)
     said = []
     wrong = False
-    if by_relations(f, g, tolerance=0) is not None:
+    shown = by_relations(f, g, tolerance=0)
+    if shown is not None:
         said.append("exact YES")
         wrong |= bool((gaps(f, g, X) > 0).any())
+        wrong |= bool((proved_bound(f, g, shown.claims) != 0).any())
     a, b = f.rounded(), g.rounded()
     found = by_relations(a, b, tolerance=TOLERANCE)
     if found is not None:
         said.append("float YES")
         gap = gaps(a, b, X)
         wrong |= bool((gap > found.growth(X) * (1 + 1e-12)).any())
+        proved = upward(proved_bound(a, b, found.claims))
+        wrong |= bool((proved > found.bound * (1 + 1e-9)).any())
+        wrong |= bool((gap > (np.abs(X) @ proved[:, :-1].T + proved[:, -1]).max(axis=1) * (1 + 1e-12)).any())
         reach = np.abs(a(rng.uniform(-1, 1, (256, X.shape[1])) * (1 + np.abs(X).max()))).max()
         wrong |= bool(kind != "equal" and (gap[:1] > 1e3 * TOLERANCE * max(float(reach), 1e-300)).any())
     return {
