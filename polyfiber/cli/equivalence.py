@@ -187,15 +187,18 @@ def dedupe(
     Exit code 3 when some pairs were not decided (they are kept apart), 4 when some files could not be read
     (the others are grouped all the same).
     """
+    import re
     import shutil
     import sys
 
     from ..equivalence.collections.classes import group_networks
     from ..equivalence.collections.collection import network_at, network_files
     from ..errors import InputError
+    from ..network.names import local_path
 
     if output.json:
         refuse(("--all",), "not with --json, which lists every class")
+    local_path(directory, "a collection of networks")
     if not directory.exists():
         raise InputError(f"{directory} does not exist; expected a directory of networks or a Parquet file")
     files = network_files(directory)
@@ -207,6 +210,9 @@ def dedupe(
             write.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"cannot write to the directory {write}: {error.strerror}") from None
+        there = sorted(p.name for p in write.iterdir() if re.fullmatch(r"class\d{6}\..+", p.name))
+        if there:
+            raise InputError(f"{write} holds {there[0]} already; choose a directory without representatives")
     found = group_networks(
         directory if files is None else files, tolerance=tolerance, budget=limits.budget,
         unreadable="skip", progress=output.progress,

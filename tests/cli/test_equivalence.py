@@ -104,6 +104,9 @@ def test_dedupe(files: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path)
     assert answer["labels"] == [0, 0, 1, 2, 3]
     assert answer["classes"][0]["members"] == ["a.npz", "b.npz"]
     assert sorted(f.name for f in (tmp_path / "kept").iterdir()) == [f"class{i:06d}.npz" for i in range(4)]
+    code, _, err = run(capsys, "dedupe", files, "--write", tmp_path / "kept")  # what is there is not replaced
+    assert code == 4
+    assert "class000000.npz already" in err
     code, out, _ = run(capsys, "dedupe", files / "kept", "-q")
     assert code == 0
     assert "4 networks, 4 classes" in out

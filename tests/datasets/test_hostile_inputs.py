@@ -8,6 +8,7 @@ import pytest
 
 import polyfiber as pf
 from polyfiber.datasets import load, make_plan, read_spec, run, validate
+from polyfiber.datasets.storage.arrow import open_parquet
 from polyfiber.errors import FileFormatError, InputError
 
 pa = pytest.importorskip("pyarrow")
@@ -69,6 +70,29 @@ def test_a_small_file_with_a_huge_column(tmp_path: Path) -> None:
     assert path.stat().st_size < 100_000
     with pytest.raises(FileFormatError, match="would take"):
         pf.equivalence_classes(path)
+
+
+@pytest.mark.parametrize("column", ["wiring", "failed", "reasons"])
+def test_a_small_file_with_one_long_text_in_every_row(tmp_path: Path, column: str) -> None:
+    """A megabyte, two thousand times, fits into a kilobyte: what counts is what the rows hold."""
+    path, rows = tmp_path / "bomb.parquet", 2000
+    text = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array(["x" * (1 << 20)]))
+    if column == "reasons":
+        text = pa.ListArray.from_arrays(pa.array(range(rows + 1), pa.int32()), text)
+    columns = {"architecture": pa.array([[1, 1]] * rows, LISTS), "parameters": pa.array([[1.0, 0.0]] * rows, FLOATS)}
+    pq.write_table(pa.table({**columns, column: text}), path, compression="zstd", store_schema=False)
+    assert path.stat().st_size < 4000
+    with pytest.raises(FileFormatError, match="would take 2"):
+        open_parquet(str(path), path)
+    if column == "wiring":
+        with pytest.raises(FileFormatError, match="would take"):
+            pf.equivalence_classes(path)
+        (tmp_path / "s.toml").write_text('name="x"\nseed=1\n[[networks]]\nkind="files"\npaths=["bomb.parquet"]\n')
+        with pytest.raises(FileFormatError, match="would take"):
+            read_spec(tmp_path / "s.toml")
+    honest = pa.table({**columns, column: pa.array(["a sentence of some length"] * rows)})
+    pq.write_table(honest, path, compression="zstd")
+    assert open_parquet(str(path), path).metadata.num_rows == rows
 
 
 def test_a_dataset_with_networks_that_could_not_be_made(tmp_path: Path) -> None:

@@ -260,6 +260,14 @@ def _read_parquet(path: Path) -> Iterable[Columns]:
     with pyarrow.parquet.ParquetFile(path) as file:
         about = file.metadata
         claimed = sum(about.row_group(i).total_byte_size for i in range(about.num_row_groups))
+        kinds = [file.schema.column(j) for j in range(len(file.schema))]
+        if any(kind.physical_type == "BYTE_ARRAY" for kind in kinds):
+            raise FileFormatError("a column of texts")
+        for i in range(about.num_row_groups):  # a dictionary may stand for many copies of one long value
+            group = about.row_group(i)
+            decoded = sum(max(8, kind.length) * group.column(j).num_values for j, kind in enumerate(kinds))
+            if decoded > 8 * largest(size):
+                raise FileFormatError(f"{size:,} bytes claim values of {decoded:,} bytes")
         if max(claimed, about.num_rows) > largest(size):
             raise FileFormatError(f"{size:,} bytes claim {about.num_rows:,} rows in {claimed:,} bytes")
         for batch in file.iter_batches(ROWS):

@@ -34,6 +34,12 @@ WALKED = 200_000
 _WHOLE_PUTS = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "memory"}
 """Protocols where one put makes an object appear whole; elsewhere it is renamed into its place."""
 
+_NO_PLACES = {
+    "async_wrapper", "asynclocal", "blockcache", "cached", "data", "dir", "filecache", "generic", "jlab", "jupyter",
+    "libarchive", "reference", "simplecache", "tar", "zip",
+}  # fmt: skip
+"""Protocols of fsspec that wrap another one or read one file: no folder that files can be put into."""
+
 _OURS = re.compile(r"(\..+\.|[A-Za-z0-9_]+-\d{5,}-)[0-9a-f]{32}(\.parquet)?")
 """Names of unfinished files: only such are swept away."""
 
@@ -466,7 +472,10 @@ def place_of(where: str | Path | LocalPlace | RemotePlace, *, inner_links: bool 
         return LocalPlace(where, inner_links=inner_links)
     protocol, _, rest = text.partition("://")
     if protocol in ("file", "local"):
-        return LocalPlace(rest, inner_links=inner_links)
+        machine, slash, path = rest.partition("/")
+        if machine not in ("", "localhost") or not slash:
+            raise InputError(f"{text}: expected {protocol}:///folder, a folder of this machine; found {machine!r}")
+        return LocalPlace("/" + path, inner_links=inner_links)
     return RemotePlace(text)
 
 
@@ -476,7 +485,7 @@ def _filesystem(url: str) -> tuple[Any, str]:
         import fsspec
     except ImportError:
         raise MissingDependencyError("fsspec", extra="data", purpose=f"reading and writing {protocol}://") from None
-    if protocol not in fsspec.available_protocols() or "::" in url:
+    if protocol not in fsspec.available_protocols() or protocol in _NO_PLACES or "::" in url:
         raise InputError(
             f"{url}: {protocol}:// is no file system that is known; expected a path, s3://, gs://, memory:// or another protocol of fsspec"
         )
@@ -489,6 +498,10 @@ def _filesystem(url: str) -> tuple[Any, str]:
         if package is None:
             raise InputError(f"{url}: {_one_line(error)}") from None
         raise MissingDependencyError(package, extra="cloud", purpose=f"reading and writing {protocol}://") from None
+    except (AttributeError, TypeError, ValueError, NotImplementedError):
+        raise InputError(
+            f"{url}: an address alone does not open {protocol}://; expected s3://, gs:// or memory://"
+        ) from None
     except Exception as error:
         raise InputError(f"{url}: {_one_line(error)}") from None
 

@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from ..._lazy import above
 from ..._typing import FloatArray, IntArray
 from ...budget import Monitor
 from ...errors import FileFormatError, InputError, MissingDependencyError, PolyfiberError
 from ...network.model import NetworkBatch, ReLUNetwork
+from ...network.names import local_path
 from ...network.piecewise import PiecewiseLinearNetwork, function_chain
 from ..forms.canonical import flat_parameters
 from .parquet_files import open_parquet, told
@@ -159,15 +161,19 @@ class ListedCollection(Collection):
 
 
 class ParquetCollection(Collection):
-    """Rows of Parquet files written by `write_parquet`: columns ``architecture`` and ``parameters``."""
+    """Rows of Parquet files written by `write_parquet`: columns ``architecture`` and ``parameters``.
+
+    Files are paths, or names with what pyarrow opens.
+    """
 
     fetch_bytes = 1 << 25
 
-    def __init__(self, files: Sequence[Path]) -> None:
+    def __init__(self, files: Sequence[Path | tuple[str, Any]]) -> None:
         super().__init__()
-        wanted = ["architecture", "parameters"]
-        self.names = [str(path) for path in files]
-        self.files = [open_parquet(name, name, columns=wanted) for name in self.names]
+        wanted = ["architecture", "parameters", "wiring"]
+        pairs = [file if isinstance(file, tuple) else (str(file), str(file)) for file in files]
+        self.names = [name for name, _ in pairs]
+        self.files = [open_parquet(source, name, columns=wanted) for name, source in pairs]
         self.rows: list[tuple[int, int, int]] = []  # file, row group, first row
         total = 0
         for f, file in enumerate(self.files):
@@ -353,8 +359,14 @@ def collect(networks: Any, monitor: Monitor, *, skip: bool = False) -> Collectio
     """The collection of what `group_networks` takes."""
     if isinstance(networks, NetworkBatch):
         return BatchCollection(networks)
+    if isinstance(networks, str) and "://" in networks:
+        place = above("datasets.storage.places:place_of")(networks)
+        tables = sorted(name for name in place.walk() if name.endswith(".parquet"))
+        if not tables:
+            raise InputError(f"{networks} holds no Parquet files; expected the table networks of a dataset")
+        return ParquetCollection([(f"{place}/{name}", place.open(name)) for name in tables])
     if isinstance(networks, str | Path):
-        path = Path(networks)
+        path = local_path(networks, "a collection of networks")
         if path.is_dir():
             files = network_files(path)
             return (
@@ -376,10 +388,16 @@ def collect(networks: Any, monitor: Monitor, *, skip: bool = False) -> Collectio
 
 def network_files(path: str | Path) -> list[Path] | None:
     """Network files under a directory, in order; None if it is, or holds, a Parquet dataset."""
-    path = Path(path)
-    if path.suffix == ".parquet":
+    path = local_path(path, "a collection of networks")
+    if path.suffix == ".parquet" and not path.is_dir():
         return None
-    files = sorted(f for f in path.rglob("*") if f.is_file() and f.suffix.lower() in SUFFIXES)
+    inside = sorted(path.rglob("*"))
+    for f in inside:
+        if f.is_symlink():
+            raise InputError(
+                f"{f} is a link; of a folder only what lies in it is read. Put the files themselves there, or list them"
+            )
+    files = [f for f in inside if f.is_file() and f.suffix.lower() in SUFFIXES]
     tables = sorted(path.rglob("*.parquet"))
     if tables and files:
         raise InputError(

@@ -209,6 +209,14 @@ def test_parts_of_a_table_that_the_dataset_has_not(copied: Path) -> None:
 
 
 def test_addresses() -> None:
+    for address in ("dir://x", "reference://x", "data://x", "zip://x", "cached://x", "jupyter://x"):
+        with pytest.raises(InputError, match=f"{address[:4]}.*is no file system that is known") as found:
+            place_of(address)
+        assert "Error" not in str(found.value)
+    for address in ("file://elsewhere/tmp/x", "file://x"):
+        with pytest.raises(InputError, match="a folder of this machine"):
+            place_of(address)
+    assert str(place_of("file://localhost/tmp/x")) == str(place_of("file:///tmp/x")) == str(place_of("/tmp/x"))
     with pytest.raises(InputError, match="no file system that is known"):
         place_of("s4://bucket/x")
     with pytest.raises(InputError, match="no file system that is known"):

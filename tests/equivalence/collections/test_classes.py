@@ -203,6 +203,42 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         group_networks(tmp_path, unreadable="ignore")
 
 
+@pytest.mark.parametrize("kind", ["npz", "parquet", "folder"])
+def test_links_in_a_folder_are_refused(tmp_path: Path, kind: str) -> None:
+    outside, folder = tmp_path / "outside", tmp_path / "set"
+    outside.mkdir()
+    folder.mkdir()
+    batch, _ = copies(1)
+    if kind == "parquet":
+        pytest.importorskip("pyarrow")
+        write_parquet(batch, outside / "a.parquet")
+    else:
+        batch[0].save(outside / "a.npz")
+    batch[0].save(folder / "mine.npz")
+    (folder / "b").symlink_to(outside) if kind == "folder" else (folder / f"b.{kind}").symlink_to(outside / f"a.{kind}")
+    with pytest.raises(InputError, match="is a link"):
+        pf.equivalence_classes(folder)
+
+
+def test_the_table_of_networks_behind_an_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    pytest.importorskip("pyarrow")
+    monkeypatch.chdir(tmp_path)
+    batch, _ = copies(2)
+    write_parquet(batch, tmp_path / "a.parquet")
+    fsspec.filesystem("memory").put_file(str(tmp_path / "a.parquet"), "/classes/networks/part-00000.parquet")
+    try:
+        found = pf.equivalence_classes("memory://classes/networks")
+        assert found.tolist() == pf.equivalence_classes(tmp_path / "a.parquet").tolist()
+        with pytest.raises(InputError, match="holds no Parquet files"):
+            pf.equivalence_classes("memory://nothing")
+        with pytest.raises(InputError, match="no file system that is known"):
+            pf.equivalence_classes("foo://classes/networks")
+    finally:
+        fsspec.filesystem("memory").rm("/classes", recursive=True)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.parquet"]
+
+
 @pytest.mark.parametrize("mixed", [False, True])
 def test_planted_classes_and_near_misses(mixed: bool) -> None:
     """A moment of scripts/attacks/batches.py: nothing is merged wrongly, nothing split wrongly."""
