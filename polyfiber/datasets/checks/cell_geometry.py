@@ -154,6 +154,17 @@ def covered(points: FloatArray, by: FloatArray, *, tolerance: float = NEAR) -> b
     return bool((gap < tolerance * (1.0 + np.abs(points).max(axis=1))).all())
 
 
+def as_many(points: FloatArray, others: FloatArray) -> bool:
+    """Whether no point is there twice: none exactly, and where the others lie apart there are as many."""
+    if len(np.unique(points, axis=0)) < len(points):
+        return False
+    gaps = np.abs(others[:, None, :] - others[None, :, :]).max(axis=2, initial=0.0) + np.diag(
+        np.full(len(others), np.inf)
+    )
+    apart = len(others) < 2 or gaps.min() > 10 * NEAR * (1.0 + np.abs(others).max())
+    return len(points) == len(others) or not apart
+
+
 def hull_volume(points: FloatArray) -> float:
     """Volume of a full-dimensional hull; long thin ones are made round before they are measured."""
     from scipy.spatial import ConvexHull

@@ -181,6 +181,9 @@ def _disagreements(
             yield f"{len(points)} vertices in the file; cdd finds others ({len(vertices)})"
         if not (cell_geometry.covered(rays, directions) and cell_geometry.extreme(A, 0 * b, directions, tight=n0 - 1)):
             yield f"{len(directions)} rays in the file; cdd finds others ({len(rays)})"
+        for mine, theirs, what in ((points, vertices, "vertices"), (directions, rays, "rays")):
+            if not cell_geometry.as_many(mine, theirs):
+                yield f"{len(mine)} {what} in the file, some of them twice; cdd finds {len(theirs)}"
     if row["bounded"] != (len(rays) == 0):
         yield f"bounded is {row['bounded']}; cdd finds {len(rays)} rays"
     if options["volumes"] and (row["volume"] is None) == row["bounded"]:
