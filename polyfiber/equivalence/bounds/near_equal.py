@@ -20,7 +20,7 @@ from ...bounds.goals import Alternative, near
 from ...bounds.pairing import Side, paired_sides
 from ...bounds.relaxation import chart_of
 from ...bounds.settle import settle
-from ...bounds.split import BoxSearch, Outcome
+from ...bounds.split import LEAST, BoxSearch, Outcome
 from ...bounds.tree import Tree
 from ...budget import Budget, Monitor, heed
 from ...domain import Box, Polyhedron
@@ -339,7 +339,7 @@ class Bracket:
     @property
     def complete(self) -> bool:
         """Whether both ends agree up to the relative gap of the search."""
-        return self.upper <= self.attained * (1 + 2 * GAP) + 1e-300
+        return self.upper <= self.attained * (1 + 2 * GAP) + 2 * LEAST
 
 
 def largest_difference(

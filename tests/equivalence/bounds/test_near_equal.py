@@ -279,3 +279,15 @@ def test_a_box_that_takes_longer_than_the_budget_is_not_begun() -> None:
     assert answer.verdict is Verdict.UNDECIDED
     assert "one box" in answer.reason
     assert answer.boxes == 0
+
+
+def test_a_difference_of_zero_is_proved_at_once() -> None:
+    """Absolute values as chains have dead ways: 1e-300 of underflow was charged, and boxes were halved until time was up."""
+    a = pf.PiecewiseLinearNetwork(
+        1, [pf.GateBlock({0: [[1.0], [1.0]]}, [0.5, 0.25], slopes=(0.125, 1))], pf.AffineMap({1: [[1.0, -3.0]]}, [0.25])
+    )
+    found = pf.difference(a, a, pf.Box(-1, 1, dimension=1), method="bound", budget=pf.Budget(seconds=20))
+    assert found.maximum == 0.0
+    assert found.complete
+    assert found.upper < 1e-290
+    assert found.stats["boxes"] < 10
