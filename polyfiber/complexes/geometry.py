@@ -85,16 +85,21 @@ def affine_maps_of(frame: Frame, planes: WordArray) -> tuple[FloatArray, FloatAr
         part = slice(start, start + step)
         maps.forms(planes[part], ids, net, room, A[part], a[part])
         if frame.extreme:
-            _settle_maps(predicate, planes[part], ids, A[part], a[part])
-        _settle_sums(predicate, planes[part], ids, A[part], a[part])
+            _settle_maps(frame, predicate, planes[part], ids, A[part], a[part])
+        _settle_sums(frame, predicate, planes[part], ids, A[part], a[part])
     return A, a
 
 
-def _settle_sums(predicate: ExactPredicate, planes: WordArray, ids: IntArray, A: FloatArray, a: FloatArray) -> None:
+def _settle_sums(
+    frame: Frame, predicate: ExactPredicate, planes: WordArray, ids: IntArray, A: FloatArray, a: FloatArray
+) -> None:
     """Forms of outputs whose sums cancel are added up from slopes, or worked out in rationals and rounded, in place."""
-    frame = predicate.frame
     reach, errors = frame.reach, frame.output_errors
-    doubtful = np.flatnonzero(unsure(np.concatenate([A, a[:, :, None]], axis=2), errors, reach).any(axis=1))
+    with np.errstate(divide="ignore", invalid="ignore"):  # linear parts that are large enough for both bounds: most are
+        need = np.maximum(errors[:, :-1].max(axis=1, initial=0.0), errors[:, -1] / min(reach, 1.0)) / SHARP
+        size = np.maximum(A.max(axis=2), -A.min(axis=2))
+        small = np.flatnonzero(~((size >= need) & (size < np.inf) & np.isfinite(a)).all(axis=1))
+    doubtful = small[unsure(np.concatenate([A[small], a[small, :, None]], axis=2), errors, reach).any(axis=1)]
     if not len(doubtful):
         return
     slope_forms = frame.slope_forms
@@ -111,9 +116,10 @@ def _settle_sums(predicate: ExactPredicate, planes: WordArray, ids: IntArray, A:
             A[rows[r], o], a[rows[r], o] = form[:-1], form[-1]
 
 
-def _settle_maps(predicate: ExactPredicate, planes: WordArray, ids: IntArray, A: FloatArray, a: FloatArray) -> None:
+def _settle_maps(
+    frame: Frame, predicate: ExactPredicate, planes: WordArray, ids: IntArray, A: FloatArray, a: FloatArray
+) -> None:
     """Entries that underflow or overflow may have spoilt are worked out in rationals and rounded, in place."""
-    frame = predicate.frame
     loss = frame.losses.forms[-1]
 
     def spoilt(values: FloatArray, loss: FloatArray) -> BoolArray:
