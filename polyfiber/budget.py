@@ -154,6 +154,7 @@ class Monitor:
                 partial=partial,
                 needed=needed,
                 memory=limit,
+                machine=limit != self.budget.memory,
             )
 
     def _log(self, event: Progress) -> None:
@@ -183,6 +184,7 @@ class _Compilation:
 
     def __init__(self) -> None:
         self.seconds = 0.0
+        self.name: str | None = None
 
 
 _compilation = _Compilation()
@@ -197,6 +199,7 @@ def on_compiling(call: Callable[[str], None]) -> None:
 def compiling(name: str) -> None:
     """Tell listeners, and whoever watches the progress of the work, that a kernel is being compiled."""
     log.info("compiling %s, once", name)
+    _compilation.name = name
     for call in _listeners:
         call(name)
     for monitor in _watching.get():
@@ -206,6 +209,12 @@ def compiling(name: str) -> None:
 def compiled(seconds: float) -> None:
     """Take the time of a compilation out of what budgets count."""
     _compilation.seconds += seconds
+    _compilation.name = None
+
+
+def compiled_now() -> str | None:
+    """Name of the kernel that is being compiled, if one is."""
+    return _compilation.name
 
 
 def time_left() -> float | None:

@@ -6,7 +6,9 @@ The same facts are attached as attributes, so that programs need not parse prose
 
 from __future__ import annotations
 
+import errno
 import functools
+import os
 import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -53,7 +55,22 @@ class FileFormatError(InputError):
 
 
 class MissingFileError(FileFormatError, FileNotFoundError):
-    """A file that is not there; also a `FileNotFoundError`."""
+    """A file that is not there; also a `FileNotFoundError`, with its ``errno`` and ``filename``."""
+
+    errno = errno.ENOENT
+    strerror = os.strerror(errno)
+
+    def __init__(self, message: str, *, path: Any = None, **facts: Any) -> None:
+        super().__init__(message, path=None if path is None else os.fspath(path), **facts)
+
+    @property
+    def filename(self) -> str | None:
+        """The file that was asked for."""
+        found: str | None = self.facts.get("path")
+        return found
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class NumericalError(PolyfiberError, ArithmeticError):

@@ -30,12 +30,19 @@ OPENMP = ("libgomp", "libiomp", "libomp")
 PR_SET_PDEATHSIG = 1
 
 
+before_forking: list[Callable[[], None]] = []
+"""Called when processes are about to be forked: what ends threads that can be spared."""
+
+
 # ---- which way ----------------------------------------------------------------------------------
 def fork_is_safe() -> bool:
     """Whether a child of fork can go on computing: Linux, no other Python thread, no OpenMP runtime loaded.
 
-    The threads of OpenBLAS and of Arrow do not matter: both libraries stop and restart them around a fork.
+    The threads of OpenBLAS and of Arrow do not matter: both libraries stop and restart them around a fork. Those that
+    `before_forking` knows are ended.
     """
+    for end in before_forking:
+        end()
     if not sys.platform.startswith("linux") or threading.active_count() > 1:
         return False
     libraries = _loaded_libraries()

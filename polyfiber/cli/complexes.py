@@ -31,13 +31,17 @@ def make_budget(seconds: float | None, memory: str | None) -> Any:
     return Budget(seconds=seconds, memory=memory)
 
 
+FILE_FACTS = ("dtype", "file", "format", "producer", "keras", "head")
+FOLDING = ("layer", "operations", "exact", "weight_error", "bias_error")
+
+
 def network_facts(net: Any) -> dict[str, Any]:
     """What the file says, as plain data; of what was folded only the largest changes."""
-    facts = {k: v for k, v in net.source.items() if isinstance(v, str | int | float | bool | list | tuple | None)}
-    if "folding" in facts:
-        facts["folding"] = [
-            {k: v for k, v in record.items() if not k.endswith("_bounds")} for record in net.source["folding"]
-        ]
+    facts: dict[str, Any] = {k: net.source[k] for k in FILE_FACTS if k in net.source}
+    if "notes" in net.source:
+        facts["notes"] = [str(text) for text in net.source["notes"]]
+    if "folding" in net.source:
+        facts["folding"] = [{k: record[k] for k in FOLDING if k in record} for record in net.source["folding"]]
     return {"architecture": list(net.architecture), **facts}
 
 
@@ -318,5 +322,5 @@ def demo(
 def register(app: typer.Typer) -> None:
     """Add the commands of this topic."""
     app.command("info")(grouped(info))
-    app.command("complex")(grouped(complex_, forks=True))
+    app.command("complex")(grouped(complex_))
     app.command("demo")(grouped(demo))

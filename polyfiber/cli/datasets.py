@@ -200,5 +200,5 @@ def register(app: typer.Typer) -> None:
     for name, command in (
         ("plan", plan_command), ("run", run_command), ("finish", finish_command), ("validate", validate_command),
     ):  # fmt: skip
-        dataset.command(name)(grouped(command, forks=True))
+        dataset.command(name)(grouped(command))
     app.add_typer(dataset, name="dataset")

@@ -262,5 +262,5 @@ def _short(names: list[str]) -> str:
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this topic."""
-    app.command("equiv")(grouped(equiv, forks=True))
-    app.command("dedupe")(grouped(dedupe, forks=True))
+    app.command("equiv")(grouped(equiv))
+    app.command("dedupe")(grouped(dedupe))

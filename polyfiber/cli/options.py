@@ -16,9 +16,19 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 import typer
 
+from ..errors import IncompleteError
 from .grammar.choices import CellFormat
-from .grammar.parsing import DOMAIN_HELP, parse_domain, readable_domain
-from .render import heartbeat, progress_line
+from .grammar.parsing import (
+    DOMAIN_FORMS,
+    DOMAIN_HELP,
+    everywhere,
+    one_domain,
+    parse_domain,
+    readable_memory,
+    readable_seconds,
+)
+from .render import answered, answering, heartbeat, progress_line
+from .stopped import tell_stopped
 
 if TYPE_CHECKING:
     from ..budget import Budget
@@ -32,7 +42,14 @@ NETWORK = typer.Argument(..., metavar="NETWORK", help=f"File of a network: {FORM
 class Where:
     """The domain of a question: one grammar in every command."""
 
-    domain: str = typer.Option(None, "--domain", "--box", metavar="DOMAIN", help=DOMAIN_HELP, callback=readable_domain)
+    domains: list[str] = typer.Option(
+        None, "--domain", "--box", metavar="DOMAIN", help=DOMAIN_HELP, callback=one_domain
+    )
+
+    @property
+    def domain(self) -> str | None:
+        """The text of the domain."""
+        return self.domains[0] if self.domains else None
 
     def domain_of(self, net: Any) -> Polyhedron | None:
         """The domain, for a network with these inputs."""
@@ -41,12 +58,30 @@ class Where:
     @property
     def text(self) -> str:
         """As JSON and titles have it."""
-        return "R^n" if parse_is_everything(self.domain) else str(self.domain)
+        return "R^n" if everywhere(self.domain) else str(self.domain)
 
 
-def parse_is_everything(text: str | None) -> bool:
-    """Whether a text stands for all inputs."""
-    return parse_domain(text, 1) is None if text in (None, "all", "none", "R^n") else False
+@dataclass(frozen=True)
+class Bounded(Where):
+    """A domain that has to be there."""
+
+    domains: list[str] = typer.Option(
+        ..., "--domain", "--box", metavar="DOMAIN", help=f"Where to look: {DOMAIN_FORMS}.", callback=one_domain
+    )
+
+
+@dataclass(frozen=True)
+class Window(Where):
+    """The domain of a slice."""
+
+    domains: list[str] = typer.Option(
+        None,
+        "--domain",
+        "--box",
+        metavar="DOMAIN",
+        help=f"Where to look, in the coordinates of the slice: {DOMAIN_FORMS}; -1,1 by default, or all of it: all.",
+        callback=one_domain,
+    )
 
 
 @dataclass(frozen=True)
@@ -54,9 +89,15 @@ class Limits:
     """What a command may use."""
 
     seconds: float = typer.Option(
-        None, "--seconds", metavar="S", help="Stop after so many seconds, with what is known then."
+        None,
+        "--seconds",
+        metavar="S",
+        help="Stop after so many seconds, with what is known then.",
+        callback=readable_seconds,
     )
-    memory: str = typer.Option(None, "--memory", metavar="SIZE", help="Memory to stay within, such as 2GiB.")
+    memory: str = typer.Option(
+        None, "--memory", metavar="SIZE", help="Memory to stay within, such as 2GiB.", callback=readable_memory
+    )
 
     @property
     def budget(self) -> Budget:
@@ -134,12 +175,11 @@ def _noting(context: typer.Context) -> Iterator[None]:
         _given.reset(token)
 
 
-def grouped(command: Callable[..., None], *, forks: bool = False) -> Callable[..., None]:
+def grouped(command: Callable[..., None]) -> Callable[..., None]:
     """A command as the parser wants it: every parameter that is a group replaced by its options.
 
     While it runs `given` and `refuse` know what was written, and a line on standard error says every few seconds that it is
-    still at work, unless `--quiet` is there or it ``forks`` (processes are not forked beside a second thread; such commands
-    report progress all the time).
+    still at work, unless `--quiet` is there. Where a budget ends before there is an answer, that is the answer.
     """
     groups: dict[str, Any] = {}
     spelled = [inspect.Parameter("context_", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)]
@@ -161,9 +201,18 @@ def grouped(command: Callable[..., None], *, forks: bool = False) -> Callable[..
         for name, kind in groups.items():
             options[name] = kind(**{f.name: options.pop(f.name) for f in fields(kind)})
         printed = next((v for v in options.values() if isinstance(v, Output)), None)
-        silent = forks or printed is None or printed.quiet
-        with _noting(context_), heartbeat(str(context_.info_name), quiet=silent):
-            command(**options)
+        silent = printed is None or printed.quiet
+        name = str(context_.info_name)
+        for flag, value in context_.params.items():
+            if isinstance(value, float) and flag != "seconds" and not abs(value) < float("inf"):
+                raise typer.BadParameter(f"--{flag.replace('_', '-')} {value:g}: expected a finite number")
+        with _noting(context_), answering(), heartbeat(name, quiet=silent):
+            try:
+                command(**options)
+            except (IncompleteError, MemoryError) as stop:
+                if printed is not None and not answered():
+                    tell_stopped(stop, name, json=printed.json)
+                raise
 
     run.__signature__ = inspect.Signature(spelled)  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in spelled}

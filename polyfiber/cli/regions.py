@@ -12,8 +12,8 @@ from ..words import count as counted
 from ..words import neuron, widths
 from .grammar.choices import Method, Order
 from .grammar.inputs import Through, tell_walk, through_inputs
-from .grammar.parsing import parse_domain, parse_integers, parse_point
-from .options import NETWORK, Limits, Output, Where, grouped, refuse
+from .grammar.parsing import parse_axes, parse_domain, parse_point
+from .options import NETWORK, Bounded, Limits, Output, Where, Window, grouped, refuse
 from .outputs import draw, new_figure, require_writable
 from .render import facts as show_facts
 from .render import note, table, tell
@@ -139,18 +139,15 @@ def explore_command(
         raise typer.Exit(3)
 
 
-def _directions(axes: str, along: str | None, n0: int) -> tuple[Any, list[str]]:
+def _directions(chosen: list[int], along: list[str] | None, n0: int) -> tuple[Any, list[str]]:
     """Directions of a slice, one a row, and their names."""
     import numpy as np
 
     if along is not None:
-        rows = [parse_point(part, n0, "a direction") for part in along.split(";")]
-        if not 1 <= len(rows) <= 3:
-            raise InputError(f"--along {along!r} has {len(rows)} directions; expected one to three")
+        rows = [parse_point(part, n0, "a direction") for part in along]
         return np.array(rows), [f"direction {i}" for i in range(len(rows))]
-    chosen = parse_integers(axes, "the axes", "0,1")
-    if not all(0 <= c < n0 for c in chosen) or len(set(chosen)) != len(chosen) or not 1 <= len(chosen) <= 3:
-        raise InputError(f"axes {axes!r}: expected one to three different coordinates from 0 to {n0 - 1}")
+    if max(chosen) >= n0:
+        raise InputError(f"axes {', '.join(map(str, chosen))}: expected coordinates from 0 to {n0 - 1}")
     return np.eye(n0)[chosen], [f"input {c}" for c in chosen]
 
 
@@ -163,33 +160,37 @@ def slice_command(
     exact: bool = typer.Option(False, "--exact", help="Restrict in rational arithmetic instead of rounding."),
     *,
     through: Through,
-    where: Where,
+    where: Window,
     limits: Limits,
     output: Output,
 ) -> None:
     """Enumerate the complex of an affine slice of a network of any size.
 
-    The domain is in the coordinates of the slice: one for each direction, 0 at the origin; -1,1 by default.
+    The domain is in the coordinates of the slice: one for each direction, 0 at the origin.
     """
     from ..complexes.local.slices import Slice, slice_complex
     from ..network.readers import read_network
 
     if along is not None:
         refuse(("--axes",), "not with --along, which says the directions itself")
+    chosen, parts = parse_axes(axes), None if along is None else along.split(";")
+    if parts is not None and len(parts) > 3:
+        raise typer.BadParameter(f"--along {along!r} has {len(parts)} directions; expected one to three")
+    if plot is not None and not (through.through or through.between):
+        if (size := len(chosen if parts is None else parts)) != 2:
+            raise typer.BadParameter(f"--plot draws a planar slice, found dimension {size}")
+        if where.domain is not None and where.text == "R^n":
+            raise typer.BadParameter("--plot draws a bounded slice: give --domain lo,hi")
     net = read_network(file)
     n0 = net.architecture[0]
     if through.through or through.between:
         through_inputs(net, file, plot, through, limits, (where, output))
         return
     refuse(("--scale",), "with --through or --between alone")
-    directions, names = _directions(axes, along, n0)
-    if plot is not None and len(names) != 2:
-        raise InputError(f"a picture needs a planar slice, found dimension {len(names)}")
+    directions, names = _directions(chosen, parts, n0)
     text = "-1,1" if where.domain is None else where.domain
     domain = parse_domain(text, len(names))
     if plot is not None:
-        if domain is None:
-            raise InputError("a picture needs a bounded slice: give --domain lo,hi")
         new_figure(plot, (1, 1))
     s = slice_complex(
         net,
@@ -270,7 +271,7 @@ def bounds_command(
     ),
     method: Method = typer.Option(Method.RELAXATION, "--method", help="From the cheapest to the sharpest."),
     *,
-    where: Where,
+    where: Bounded,
     limits: Limits,
     output: Output,
 ) -> None:

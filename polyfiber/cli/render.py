@@ -15,12 +15,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from enum import Enum
 from fractions import Fraction
 from typing import Any
 
 import typer
 
+_answered: ContextVar[bool] = ContextVar("polyfiber_answered", default=False)
+"""Whether the command that runs has begun its answer."""
 EXITS = {"yes": 0, "no": 1, "undecided": 3}
 
 
@@ -58,7 +61,24 @@ def plain(value: Any) -> Any:
 
 def to_json(value: Any) -> None:
     """One JSON document on standard output."""
-    print(json.dumps(plain(value), indent=2, allow_nan=False))
+    text = json.dumps(plain(value), indent=2, allow_nan=False)
+    _answered.set(True)
+    print(text)
+
+
+def answered() -> bool:
+    """Whether the command that runs has begun its answer: a sentence, or its document."""
+    return _answered.get()
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Within this block one command gives one answer."""
+    token = _answered.set(False)
+    try:
+        yield
+    finally:
+        _answered.reset(token)
 
 
 def tell(sentence: str, document: Mapping[str, Any], *, json: bool) -> bool:
@@ -67,6 +87,7 @@ def tell(sentence: str, document: Mapping[str, Any], *, json: bool) -> bool:
     if json:
         to_json({"answer": sentence, **document})
         return False
+    _answered.set(True)
     print(sentence)
     return True
 
@@ -184,10 +205,16 @@ def progress_line(*, quiet: bool = False) -> Callable[[Any], None] | None:
 
 @contextmanager
 def heartbeat(command: str, *, quiet: bool = False) -> Iterator[None]:
-    """While a command is silent, a line every few seconds that says for how long it has worked."""
+    """While a command is silent, a line every few seconds that says for how long it has worked, compiling included.
+
+    It ends before processes are forked; from then on their progress is shown.
+    """
     if quiet:
         yield
         return
+    from ..budget import compiled_now
+    from ..processes import before_forking
+
     started = _last[0] = time.monotonic()
     done = threading.Event()
 
@@ -195,14 +222,20 @@ def heartbeat(command: str, *, quiet: bool = False) -> Iterator[None]:
         while not done.wait(1.0):
             now = time.monotonic()
             if now - _last[0] >= LOG_SECONDS:
-                _line(f"{command}: {now - started:.0f} s")
+                what = compiled_now()
+                _line(f"{command}: {now - started:.0f} s" + (f", compiling {what}" if what else ""))
+
+    def end() -> None:
+        done.set()
+        thread.join()
 
     thread = threading.Thread(target=beat, name="polyfiber-heartbeat", daemon=True)
     thread.start()
+    before_forking.append(end)
     try:
         yield
     finally:
-        done.set()
-        thread.join()
+        before_forking.remove(end)
+        end()
         if on_terminal() and _last[0] > started:
             print("\r\x1b[2K", end="", file=sys.stderr, flush=True)

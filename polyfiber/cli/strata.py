@@ -23,6 +23,14 @@ _RANK = typer.Option(None, "--rank", "-r", min=0, help="Rank of the product of t
 _WEIGHTS = "weights of a linear network: .npz with W1, W2, …, or a network file (its biases are left out)."
 
 
+def _shape(widths: str, rank: int | None) -> tuple[int, ...]:
+    """The widths, and whether a product of such matrices can have this rank."""
+    d = parse_widths(widths)
+    if rank is not None and rank > min(d):
+        raise typer.BadParameter(f"--rank {rank}: a product of matrices of widths {widths} has rank {min(d)} at most")
+    return d
+
+
 def draw_dag(strata: RankStratification) -> list[str]:
     """The covers as text, one line per stratum, lowest first."""
     lines = []
@@ -55,7 +63,7 @@ def strata(
     from ..linear.strata import stratify
     from ..linear.variety import fiber_variety
 
-    d = parse_widths(widths)
+    d = _shape(widths, rank)
     of = f"the linear networks of widths {widths}" + ("" if rank is None else f" whose product has rank {rank}")
     if count:
         refuse(("--bias", "--limit", "--plot"), "not with --count, which lists nothing")
@@ -293,13 +301,13 @@ def critical(
     from ..linear.strata import stratify
     from ..linear.weights import float_weights, product
 
-    d = parse_widths(widths)
+    d = _shape(widths, rank)
     if (target is None) == (values is None):
         raise typer.BadParameter("give the target either as a file (--target) or by its singular values (--values)")
     if values is not None:
         diagonal = numbers(values, "the singular values", "3,2,1")
         if len(diagonal) > min(d[0], d[-1]):
-            raise InputError(f"{len(diagonal)} singular values do not fit a {d[-1]} x {d[0]} matrix")
+            raise typer.BadParameter(f"{len(diagonal)} singular values do not fit a {d[-1]} x {d[0]} matrix")
         matrix = np.zeros((d[-1], d[0]))
         matrix[range(len(diagonal)), range(len(diagonal))] = diagonal
     else:

@@ -33,13 +33,15 @@ def verify(
     """
     from ..errors import MissingFileError
 
+    if row is not None:
+        _readable_row(row)
     if not file.exists():
-        raise MissingFileError(f"there is no file {file}")
+        raise MissingFileError(f"there is no file {file}", path=file)
     kind = _kind(file)
     if kind == "dataset":
         refuse(("--seconds", "--memory"), "not with a dataset, which is checked to its end")
     if row is not None:
-        kind = _row_of(kind, file, row)
+        kind = _row_of(kind, file)
     verdict, facts = (
         _dataset_row(file, row)
         if row is not None
@@ -111,13 +113,16 @@ def _told(found: Any) -> tuple[str, dict[str, Any]]:
     }  # fmt: skip
 
 
-def _row_of(kind: str, file: Path, row: str) -> str:
-    """The kind 'dataset row', if that is what was asked for."""
+def _readable_row(row: str) -> None:
     name, _, number = row.rpartition(":")
+    if not name or not number.isdecimal() or len(number) > 18:
+        raise typer.BadParameter(f"--row {row!r} names no row; expected TABLE:NUMBER, such as complexes:17")
+
+
+def _row_of(kind: str, file: Path) -> str:
+    """The kind 'dataset row', if that is what was asked for."""
     if kind != "dataset":
         raise InputError(f"--row is for datasets; {file} holds something else: {kind}")
-    if not name or not number.isdecimal() or len(number) > 18:
-        raise InputError(f"--row {row!r} names no row; expected TABLE:NUMBER, such as complexes:17")
     return "dataset row"
 
 

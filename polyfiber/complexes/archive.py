@@ -197,7 +197,7 @@ def load_complex(path: Any) -> PolyhedralComplex:
     try:
         return _loaded(_read(file))
     except FileNotFoundError:
-        raise MissingFileError(f"there is no file {file}") from None
+        raise MissingFileError(f"there is no file {file}", path=file) from None
     except MemoryError:
         raise BudgetExceededError(f"reading {file} needs more memory than this process can have") from None
     except (FileFormatError, InputError) as error:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import numpy as np
 
 import polyfiber as pf
@@ -198,6 +200,21 @@ def files(folder: Path) -> dict[str, str]:
         run(argv, places)
         places[name] = argv.split()[-1].format(**places) if name in ("answer", "archive") else str(folder / name)
     return places
+
+
+SCHEMAS = Path(__file__).resolve().parents[2] / "docs" / "schemas"
+
+
+def validated(document: dict[str, Any], command: str) -> None:
+    """A document against the schema of its command: the forms that have its keys, and the first thing wrong with each."""
+    schema = json.loads((SCHEMAS / f"{command.replace(' ', '-')}.json").read_text())
+    wrong = []
+    for form in schema.get("anyOf", [schema]):
+        errors = sorted(jsonschema.Draft202012Validator(form).iter_errors(document), key=lambda e: -len(e.path))
+        if not errors:
+            return
+        wrong.append("; ".join(f"{'.'.join(map(str, e.path))}: {e.message[:200]}" for e in errors[:3]))
+    raise AssertionError(f"{command}: " + " | ".join(wrong))
 
 
 def commands() -> Iterator[tuple[str, Any]]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -141,6 +143,112 @@ def test_a_silent_command_says_for_how_long_it_works(
         lines = capsys.readouterr().err.splitlines()
         assert all(re.fullmatch(r"classify: \d+ s", line) for line in lines)
         assert bool(lines) != quiet
+
+
+def test_the_line_of_a_silent_command_names_what_is_compiled_and_ends_before_a_fork(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Commands that may fork say how long they work too, until they fork: none was heard while the code was compiled."""
+    from polyfiber import budget, processes
+    from polyfiber.cli import render
+
+    monkeypatch.setattr(render, "LOG_SECONDS", 0.0)
+    before = len(processes.before_forking)
+    with render.heartbeat("complex"):
+        budget.compiling("grow")
+        time.sleep(1.5)
+        budget.compiled(1.5)
+        names = [t.name for t in threading.enumerate()]
+        assert "polyfiber-heartbeat" in names
+        processes.fork_is_safe()
+        assert "polyfiber-heartbeat" not in [t.name for t in threading.enumerate()]
+    assert len(processes.before_forking) == before
+    assert re.search(r"complex: \d+ s, compiling grow", capsys.readouterr().err)
+    assert budget.compiled_now() is None
+
+
+@pytest.mark.parametrize(
+    ("argv", "code"),
+    [
+        ("complex {net} --memory foo", 2),
+        ("complex {net} --seconds -1", 2),
+        ("complex {net} --seconds nan", 2),
+        ("complex {net} --box 0,1 --domain 0,2", 2),
+        ("complex {net} --domain 0,1 --domain 0,2", 2),
+        ("complex {absent} --memory foo", 2),
+        ("levelset {absent} --value x", 2),
+        ("equiv {net} {net} --epsilon nan --domain 0,1", 2),
+        ("slice {net} --scale inf --between a b", 2),
+        ("slice {net} --axes 0,0", 2),
+        ("slice {net} --axes=-1,0", 2),
+        ("slice {net} --axes 0,7", 4),
+        ("slice {net} --along 1;2;3;4", 2),
+        ("slice {net} --axes 0 --plot a.png", 2),
+        ("slice {net} --domain all --plot a.png", 2),
+        ("bounds {net}", 2),
+        ("bounds {net} --domain all", 2),
+        ("bounds {net} --domain 0,1,0,1,0,1", 4),
+        ("region {net} --at a,b", 2),
+        ("region {net} --at 1,2,3", 4),
+        ("strata 4", 2),
+        ("strata 4,0", 2),
+        ("strata 2,2 --rank 3", 2),
+        ("critical 2,2 --values 3,2,1", 2),
+        ("verify {net} --row complexes", 2),
+        ("verify {net} --row complexes:1", 4),
+        ("verify {absent}", 4),
+    ],
+)
+def test_texts_are_usage_and_files_are_input(argv: str, code: int, capsys: pytest.CaptureFixture[str]) -> None:
+    """One rule: 2 for what is wrong whatever the files hold, 4 for what only a file can tell."""
+    files = {"net": DATA / "iris_petals.onnx", "absent": DATA / "absent.onnx"}
+    assert ends(*(word.format(**files) for word in argv.split())) == code
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err
+
+
+@pytest.mark.parametrize(
+    ("argv", "option"),
+    [
+        ("complex {net} --seconds 0", "--seconds"),
+        ("complex {net} --memory 1000", "--memory"),
+        ("complex {net} --count --seconds 0", "--seconds"),
+        ("levelset {net} --seconds 0", "--seconds"),
+        ("boundary {net} --memory 1000", "--memory"),
+        ("slice {wide} --seconds 0", "--seconds"),
+        ("classify {wide} --local --seconds 0", None),
+        ("strata 4,4,4,4 --seconds 0", "--seconds"),
+        ("report {net} -o {new} --seconds 0", None),
+        ("explore {net} --seconds 0", None),
+        ("minimize {net} --seconds 0", None),
+        ("classify {net} --seconds 0", None),
+        ("equiv {net} {leaky} --seconds 0", None),
+        ("dedupe {folder} --seconds 0", None),
+    ],
+)
+def test_a_budget_that_ends_is_an_answer(
+    argv: str, option: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One document, or text that begins with a sentence: never an empty output. No option: the command has a better answer."""
+    folder = tmp_path / "networks"
+    folder.mkdir()
+    for name in ("iris_petals.onnx", "iris_petals_leaky.onnx"):
+        (folder / name).write_bytes((DATA / name).read_bytes())
+    files = {
+        "net": DATA / "iris_petals.onnx", "leaky": DATA / "iris_petals_leaky.onnx", "wide": DATA / "wine_three.onnx",
+        "folder": folder, "new": tmp_path / "page.html",
+    }  # fmt: skip
+    words = [word.format(**files) for word in argv.split()]
+    code = ends(*words, "--json", "-q")
+    document = json.loads(capsys.readouterr().out)
+    assert document["answer"].endswith(".")
+    if option is not None:
+        assert code == 3
+        assert document["stopped"]["option"] == option
+        assert document["answer"].endswith(f"To go on, give it more {option}.")
+    assert ends(*words, "-q") == code
+    assert re.match(r"[A-Z/n].*[.]$", capsys.readouterr().out.splitlines()[0])
 
 
 def test_progress_begins_at_nothing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from ...errors import FileFormatError, InputError, MissingDependencyError, ShapeError
-from ..options import Limits, Output, Where, refuse
+from ..options import Limits, Output, Window, refuse
 from ..outputs import new_figure, write_figure
 from ..render import facts as show_facts
 from ..render import note, table, tell
@@ -112,7 +112,7 @@ def _image(path: Path, shape: tuple[int, ...]) -> Any:
 
 
 def through_inputs(
-    net: Any, file: Path, plot: Path | None, asked: Through, limits: Limits, printing: tuple[Where, Output]
+    net: Any, file: Path, plot: Path | None, asked: Through, limits: Limits, printing: tuple[Window, Output]
 ) -> None:
     """The slice through two or three inputs."""
     from ...complexes.planar.build import slice_through
@@ -125,13 +125,13 @@ def through_inputs(
     )
     if plot is not None:
         if not asked.through:
-            raise InputError("a picture needs a planar slice: three inputs by --through")
+            raise typer.BadParameter("--plot draws a planar slice: three inputs by --through")
         new_figure(plot, (1, 1))
     shape = tuple(getattr(net, "input_shape", (net.architecture[0],)))
     points = [read_input(p, shape, asked.scale) for p in asked.through or asked.between]
     domain = None if where.domain is None else parse_domain(where.domain, len(points) - 1)
     if where.domain is not None and domain is None:
-        raise InputError("a slice through inputs needs a bounded domain")
+        raise typer.BadParameter("a slice through inputs needs a bounded domain")
     s = slice_through(net, *points, domain=domain, budget=limits.budget, progress=output.progress)
     tell_walk(s, file, plot, asked, output)
 

@@ -1,7 +1,7 @@
-"""What the texts of options mean: domains, points, widths, levels. A text that cannot be read is a usage error (exit code 2).
+"""What the texts of options mean: domains, points, widths, levels.
 
-One grammar of domains for every command, see `DOMAIN_HELP`; a domain that is read well and does not fit the network is bad
-input (exit code 4), because only the file can tell.
+One rule of exit codes: what is wrong whatever the files hold is a usage error (2); what only a file can tell, and files
+themselves, are bad input (4). One grammar of domains for every command, see `DOMAIN_HELP`.
 """
 
 from __future__ import annotations
@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING
 import typer
 
 from ...errors import InputError
+from ...memory import parse_bytes
 
 if TYPE_CHECKING:
     from ...domain import Polyhedron
 
-DOMAIN_HELP = (
-    "Where to look: lo,hi for every input; lo1,hi1,lo2,hi2,… for each; a file .npz with arrays A and b for A x <= b; "
-    "all (the default) for every input there is."
-)
+DOMAIN_FORMS = "lo,hi for every input; lo1,hi1,lo2,hi2,… for each; a file .npz with arrays A and b for A x <= b"
+DOMAIN_HELP = f"Where to look: {DOMAIN_FORMS}; all (the default) for every input there is."
 EVERYWHERE = ("all", "none", "r^n")
 
 
@@ -36,9 +35,40 @@ def numbers(text: str, what: str, example: str) -> list[float]:
     return found
 
 
+def everywhere(text: str | None) -> bool:
+    """Whether a text stands for all inputs."""
+    return text is None or text.strip().lower() in EVERYWHERE
+
+
+def one_domain(texts: list[str] | None) -> list[str] | None:
+    """The texts themselves, after a look at their number and form: run by the parser, before any file is opened."""
+    if texts and len(texts) > 1:
+        raise typer.BadParameter(f"--domain and --box are one option; found {' and '.join(texts)}, give one")
+    for text in texts or ():
+        readable_domain(text)
+    return texts
+
+
+def readable_seconds(value: float | None) -> float | None:
+    """A number of seconds, after a look at it."""
+    if value is not None and not value >= 0:
+        raise typer.BadParameter(f"found {value:g} seconds; expected a number >= 0")
+    return value
+
+
+def readable_memory(text: str | None) -> str | None:
+    """An amount of memory, after a look at its form."""
+    if text is not None:
+        try:
+            parse_bytes(text)
+        except InputError as error:
+            raise typer.BadParameter(str(error)) from None
+    return text
+
+
 def readable_domain(text: str | None) -> str | None:
-    """The text itself, after a look at its form: run by the parser, before any file is opened."""
-    if text is not None and text.strip().lower() not in EVERYWHERE and not text.endswith(".npz"):
+    """The text itself, after a look at its form."""
+    if text is not None and not everywhere(text) and not text.endswith(".npz"):
         found = numbers(text, "the domain", "-1,1 or 0,1,0,2")
         if len(found) % 2:
             raise typer.BadParameter(
@@ -54,7 +84,7 @@ def parse_domain(text: str | None, dimension: int) -> Polyhedron | None:
     """A domain as `DOMAIN_HELP` says; None for all inputs."""
     from ...domain import Box
 
-    if readable_domain(text) is None or str(text).strip().lower() in EVERYWHERE:
+    if readable_domain(text) is None or everywhere(text):
         return None
     text = str(text)
     if text.endswith(".npz"):
@@ -100,7 +130,18 @@ def parse_widths(text: str) -> tuple[int, ...]:
     compact = "".join(text.split())
     if not re.fullmatch(r"\d+([,x-]\d+)*", compact):
         raise typer.BadParameter(f"cannot read the widths {text!r}; expected numbers such as 4,6,5 (input width first)")
-    return tuple(int(p) for p in re.split(r"[,x-]", compact))
+    found = tuple(int(p) for p in re.split(r"[,x-]", compact))
+    if len(found) < 2 or min(found) < 1:
+        raise typer.BadParameter(f"the widths {text!r} make no network; expected two or more numbers >= 1")
+    return found
+
+
+def parse_axes(text: str) -> list[int]:
+    """One to three different coordinates."""
+    found = parse_integers(text, "the axes", "0,1")
+    if min(found) < 0 or len(set(found)) != len(found) or len(found) > 3:
+        raise typer.BadParameter(f"the axes {text!r} span no slice; expected one to three different numbers >= 0")
+    return found
 
 
 def parse_level(text: str) -> Fraction:

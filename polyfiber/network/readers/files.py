@@ -47,8 +47,9 @@ def read_bytes(path: Path) -> bytes:
         info = path.stat()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        kind = MissingFileError if isinstance(error, FileNotFoundError) else FileFormatError
-        raise kind(f"cannot open the file: {reason}") from None
+        if isinstance(error, FileNotFoundError):
+            raise MissingFileError(f"cannot open the file: {reason}", path=path) from None
+        raise FileFormatError(f"cannot open the file: {reason}") from None
     if stat.S_ISDIR(info.st_mode):
         raise FileFormatError(
             "this is a directory; expected a file. A TensorFlow SavedModel or an unpacked checkpoint "
