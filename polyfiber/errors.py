@@ -60,6 +60,10 @@ class MissingFileError(FileFormatError, FileNotFoundError):
     errno = errno.ENOENT
     strerror = os.strerror(errno)
 
+    def __new__(cls, *args: Any, **facts: Any) -> MissingFileError:
+        """By the base that has room for a file name: copies and pickles ask for it by name."""
+        return OSError.__new__(cls, *args)
+
     def __init__(self, message: str, *, path: Any = None, **facts: Any) -> None:
         super().__init__(message, path=None if path is None else os.fspath(path), **facts)
 

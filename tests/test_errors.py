@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 import polyfiber as pf
+from polyfiber.complexes.archive import load_complex
 from polyfiber.errors import FileFormatError, MissingFileError
 
 
-@pytest.mark.parametrize("open_it", [pf.read_network, pf.load_complex])
+@pytest.mark.parametrize("open_it", [pf.read_network, load_complex])
 def test_a_missing_file_is_a_file_not_found(open_it, tmp_path: Path) -> None:
     """``errno`` and ``filename`` as ``open`` sets them; the message stays the sentence, copies keep all of it."""
     path = tmp_path / "absent.npz"
