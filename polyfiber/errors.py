@@ -13,6 +13,12 @@ import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+__all__ = [
+    "BudgetExceededError", "FileFormatError", "GenericityError", "IncompleteError", "InputError", "MissingDependencyError",
+    "MissingFileError", "NumericalError", "PolyfiberDeprecationWarning", "PolyfiberError", "PolyfiberWarning",
+    "RankAmbiguityError", "ShapeError", "SolverError", "UncertifiedSignError", "UnsupportedLayerError",
+]  # fmt: skip
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 

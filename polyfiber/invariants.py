@@ -22,6 +22,11 @@ from .errors import BudgetExceededError, InputError
 from .numerics.smith import Column, Homology, homology_of
 from .strata import Stratification
 
+__all__ = [
+    "ClassPolynomial", "IntervalInvariants", "cell_classes", "chain_counts", "e_polynomial", "interval_invariants", "link",
+    "moebius", "moebius_from", "order_homology",
+]  # fmt: skip
+
 MOST_STRATA = 20_000
 """Strata of one interval or order complex: their order is held as a square table of bits."""
 
@@ -107,6 +112,12 @@ def e_polynomial(classes: Sequence[ClassPolynomial], ids: Any = None) -> ClassPo
         One a stratum: `cell_classes`, or `RankStratification.classes`.
     ids : ids, optional
         Which strata; all by default. For a closure pass ``strata.closure(i)``.
+
+    Examples
+    --------
+    >>> from polyfiber.invariants import ClassPolynomial, e_polynomial
+    >>> print(e_polynomial([ClassPolynomial((-1, 1)), ClassPolynomial((1,))]))
+    q
     """
     chosen = range(len(classes)) if ids is None else [int(i) for i in np.unique(np.asarray(ids, dtype=np.int64))]
     total = ClassPolynomial(())
@@ -218,6 +229,15 @@ class IntervalInvariants:
         Number of maximal chains.
     eulerian : bool
         Whether ``mu = (-1)^length`` on the interval and all its intervals, which are graded. So are those of a polytope's faces.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> from polyfiber.invariants import interval_invariants
+    >>> strata = pf.canonical_complex(pf.ReLUNetwork.random((2, 3, 1), rng=0)).strata
+    >>> found = interval_invariants(strata, 0, int(strata.star(0)[-1]))
+    >>> found.size, found.moebius, found.is_graded
+    (4, 1, True)
     """
 
     lower: int
@@ -290,6 +310,14 @@ def link(strata: Stratification, i: int, side: Literal["above", "below", "both"]
     """Strata that are comparable with stratum i and are not i: those above, those below, or both; ascending ids.
 
     The order complex of what lies above is the link of the stratum in the whole; of what lies below, its frontier.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> from polyfiber.invariants import link
+    >>> strata = pf.canonical_complex(pf.ReLUNetwork([[[1.0]], [[1.0]]], [[0.0], [0.0]])).strata
+    >>> link(strata, 0).tolist()
+    [1, 2]
     """
     if side not in ("above", "below", "both"):
         raise InputError(f"side {side!r} is unknown; expected 'above', 'below' or 'both'")

@@ -92,7 +92,16 @@ class Partition:
 
 @dataclass(frozen=True)
 class Plan:
-    """What will be done: a spec, its partitions, and the versions that the bytes depend on."""
+    """What will be done: a spec, its partitions, and the versions that the bytes depend on.
+
+    Examples
+    --------
+    >>> from polyfiber.datasets import Spec, make_plan
+    >>> spec = {"name": "tiny", "seed": 1, "partition": 2, "networks": [{"kind": "random", "architecture": [2, 4, 1], "count": 5}]}
+    >>> plan = make_plan(Spec.of(spec))
+    >>> [(p.first, p.stop) for p in plan.partitions]
+    [(0, 2), (2, 4), (4, 5)]
+    """
 
     spec: Spec
     partitions: tuple[Partition, ...]

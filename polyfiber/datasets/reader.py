@@ -182,7 +182,19 @@ class TableView:
 
 
 class Dataset(Mapping[str, TableView]):
-    """A finished dataset: its tables by name."""
+    """A finished dataset: its tables by name.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from polyfiber.datasets import load, run
+    >>> spec = {"name": "tiny", "seed": 1, "networks": [{"kind": "random", "architecture": [2, 4, 1], "count": 5}]}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     report = run(spec, folder, workers=0)
+    ...     network = load(folder).network(3)
+    >>> network.architecture
+    (2, 4, 1)
+    """
 
     def __init__(self, place: Directory, manifest: Mapping[str, Any], firsts: Sequence[int]) -> None:
         self.place = place

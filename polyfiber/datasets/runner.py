@@ -47,6 +47,16 @@ class RunReport:
     rows, bytes : mapping
         Of each table, over all partitions that are done.
     seconds : float
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from polyfiber.datasets import run
+    >>> spec = {"name": "tiny", "seed": 1, "networks": [{"kind": "random", "architecture": [2, 4, 1], "count": 5}]}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     report = run(spec, folder, workers=0)
+    >>> report.networks, report.failures
+    (5, ())
     """
 
     directory: Path | str

@@ -85,6 +85,13 @@ class Spec:
         Where the files are that it names.
     given : mapping
         The spec as it was given.
+
+    Examples
+    --------
+    >>> from polyfiber.datasets import Spec
+    >>> spec = Spec.of({"name": "tiny", "seed": 1, "networks": [{"kind": "random", "architecture": [2, 4, 1], "count": 5}]})
+    >>> spec.name, spec.count
+    ('tiny', 5)
     """
 
     name: str
@@ -226,6 +233,19 @@ def read_spec(path: str | Path, *, folder: str | Path | None = None) -> Spec:
         Not there, or not TOML.
     InputError
         Naming the key, what was found and what was expected.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> from polyfiber.datasets import read_spec
+    >>> lines = ['name = "tiny"', "seed = 1", "[[networks]]", 'kind = "random"', "architecture = [2, 4, 1]", "count = 5"]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "tiny.toml")
+    ...     with open(path, "w") as stream:
+    ...         print(*lines, sep=os.linesep, file=stream)
+    ...     spec = read_spec(path)
+    >>> spec.count
+    5
     """
     where = os.fspath(path)
     above, _, name = where.rpartition("/")

@@ -31,6 +31,14 @@ class SingularFrame:
         Singular values, decreasing; those below ``tolerance * values[0]`` are exactly zero.
     right : float64 (..., n, n)
         V; columns are right singular vectors.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber.dln import singular_frame
+    >>> frame = singular_frame(np.diag([3.0, 1.0]))
+    >>> frame.values, int(frame.rank)
+    (array([3., 1.]), 2)
     """
 
     __repr__ = one_line

@@ -124,6 +124,17 @@ def gradient_flow(
     ------
     SolverError
         The integrator gave up.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import polyfiber as pf
+    >>> from polyfiber.fibers import gradient_flow
+    >>> net = pf.ReLUNetwork.random((2, 3, 1), rng=0)
+    >>> X = np.random.default_rng(0).normal(size=(8, 2))
+    >>> flow = gradient_flow(net, X, np.zeros((8, 1)), time=0.1, steps=3)
+    >>> len(flow.networks)
+    4
     """
     from scipy.integrate import solve_ivp
 

@@ -69,7 +69,15 @@ def consecutive_pairs(net: ReLUNetwork) -> list[ReLUNetwork]:
 
 
 def hiding_example(widths: Sequence[int] = (4, 3, 1, 2), *, hidden: int = 0, rng: RngLike = None) -> ReLUNetwork:
-    """A random bottleneck network whose layer 2 hides hyperplane ``hidden`` of layer 1."""
+    """A random bottleneck network whose layer 2 hides hyperplane ``hidden`` of layer 1.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> from polyfiber.fibers import hiding_example
+    >>> pf.classify_fiber(hiding_example((4, 3, 1, 2), rng=0)).kind
+    'hiding'
+    """
     net = ReLUNetwork.random(widths, rng=rng)
     if len(widths) != 4 or not 0 <= hidden < widths[1] or widths[1] < 2:
         raise InputError(f"widths (n0, n1, n2, m) with n1 >= 2 and a hidden index below n1 expected, found {widths}")

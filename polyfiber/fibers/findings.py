@@ -75,7 +75,16 @@ class HiddenFacets:
 
 
 def hidden_facets(complex: Any) -> HiddenFacets:
-    """Visible and invisible facets of every bent hyperplane, from the weighted canonical complex."""
+    """Visible and invisible facets of every bent hyperplane, from the weighted canonical complex.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> from polyfiber.fibers import hidden_facets
+    >>> cx = pf.canonical_complex(pf.ReLUNetwork.random((2, 3, 3, 1), rng=0))
+    >>> hidden_facets(cx)
+    HiddenFacets(facets=array([4, 4, 3, 3, 0, 0]), invisible=array([2, 2, 3, 0, 0, 0]))
+    """
     N = complex.network.n_hidden
     bp = complex.breakpoint_complex()
     zero = complex.signs(complex.dimension - 1)[:, :N] == 0  # several walls may share a facet

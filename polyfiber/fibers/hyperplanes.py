@@ -40,6 +40,13 @@ class HyperplaneRepresentation:
     slope : (m, n) array, constant : (m,) array
         The affine map ``A_R y + a_R`` of the reference region.
     domain : 'orthant' or 'space'
+
+    Examples
+    --------
+    >>> from polyfiber.fibers import analyse_layer
+    >>> h = analyse_layer([[1.0], [2.0]], [-1.0, -2.0], [[1.0, 1.0]], [0.0]).representation
+    >>> h.normals.tolist(), h.offsets.tolist(), h.weights.tolist()
+    ([[-1.0]], [1.0], [[3.0]])
     """
 
     __repr__ = one_line
@@ -185,6 +192,12 @@ def analyse_layer(
     ------
     ShapeError, InputError
         Shapes that do not fit; non-finite entries.
+
+    Examples
+    --------
+    >>> from polyfiber.fibers import analyse_layer
+    >>> analyse_layer([[1.0], [1.0], [-1.0]], [1.0, -1.0, -1.0], [[1.0, 1.0, 1.0]], [0.0]).roles
+    ('linear', 'nonlinear', 'dead')
     """
     from ..network.model import ReLUNetwork
 

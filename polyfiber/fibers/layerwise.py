@@ -207,6 +207,13 @@ class LayerwiseFiber:
         Whether the emptiness theorem for generic parameters may be used (fewer than ``min(n, m)``
         linear neurons leave the own orientation only) where there are more than 2^12 orientations to
         try; up to there each is decided by its own rank.
+
+    Examples
+    --------
+    >>> from polyfiber.fibers import LayerwiseFiber, analyse_layer
+    >>> h = analyse_layer([[1.0]], [-1.0], [[2.0]], [0.0]).representation
+    >>> sum(1 for _ in LayerwiseFiber(h, 1).components())
+    1
     """
 
     __repr__ = one_line

@@ -50,7 +50,15 @@ def identifiable_share(architecture: Sequence[int]) -> Fraction:
 
 
 def identifiable_share_bounds(architecture: Sequence[int]) -> tuple[Fraction, Fraction]:
-    """The paper's lower and upper bound for the same share (corollary to Theorem 5)."""
+    """The paper's lower and upper bound for the same share (corollary to Theorem 5).
+
+    Examples
+    --------
+    >>> from polyfiber.fibers import identifiable_share_bounds
+    >>> low, high = identifiable_share_bounds((4, 3, 2, 1))
+    >>> float(low) <= float(high)
+    True
+    """
     n1, n2 = _bottleneck(architecture)
     lower = 1 - 2 * n2 * Fraction(1, 2 ** (n1 + 1)) - n1 * Fraction(1, 2 ** ((n1 + 1) * n2))
     return lower, (1 - Fraction(1, 2 ** (n1 + 1))) ** n2

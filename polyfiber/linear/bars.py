@@ -105,6 +105,13 @@ class Barcode:
         Change of bases and its inverse; float64, or Fraction for exact weights.
     residual : float
         Largest ``||W_j - J_j I_j J_{j-1}^{-1}|| / ||W_j||``; exactly 0 for exact weights.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber.linear import barcode
+    >>> barcode([np.eye(2), np.diag([1.0, 0.0])]).bars
+    ((0, 1), (0, 2), (2, 2))
     """
 
     widths: tuple[int, ...]

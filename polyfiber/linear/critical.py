@@ -47,6 +47,14 @@ class CriticalType:
         At that point, a direction of negative curvature of norm 1.
     point : tuple of arrays or None
         The point.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber.linear import critical_type, stratify
+    >>> found = critical_type(stratify((2, 2, 2), rank=1)[0], np.diag([2.0, 1.0]))
+    >>> found.critical.value, found.kind, found.loss
+    ('yes', 'strict saddle', 0.5)
     """
 
     stratum: Stratum
@@ -245,6 +253,14 @@ class Sharpness:
     least : float
         ``L s^{2 - 2/L}`` with s the largest singular value of the product: the least value on the fiber, proven and
         attained by balanced weights (:func:`flattest`).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber.linear import sharpness
+    >>> found = sharpness([np.diag([2.0, 1.0]), np.diag([2.0, 1.0])])
+    >>> round(found.value, 9), round(found.least, 9)
+    (8.0, 8.0)
     """
 
     value: float

@@ -25,6 +25,13 @@ class LearningCoefficient:
         theta.
     components : int
         Components of the fiber of that codimension.
+
+    Examples
+    --------
+    >>> from polyfiber.linear import learning_coefficient
+    >>> found = learning_coefficient((2, 1, 2), 0)
+    >>> str(found.coefficient), found.multiplicity
+    ('1', 2)
     """
 
     coefficient: Fraction

@@ -39,6 +39,14 @@ class Gap:
         ``kept >= gap * threshold`` here and in the layers passed before.
     low, high : int
         Bounds of the rank where it is not certain.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber.linear import locate
+    >>> gap = locate([np.diag([1.0, 1e-14]), np.eye(2)]).gaps[1, 0]
+    >>> gap.rank, gap.certain
+    (1, True)
     """
 
     rank: int
@@ -75,6 +83,14 @@ class Location:
     backward_error : float
         Where undecided: largest relative change of a layer that puts the weights exactly on the stratum `reading`, as
         found (an upper bound of the least one). 0 for exact weights, NaN where decided or without a reading.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber.linear import locate
+    >>> at = locate([np.eye(2), np.diag([1.0, 0.0])])
+    >>> at.verdict.value, int(at.ranks[2, 0])
+    ('yes', 1)
     """
 
     widths: tuple[int, ...]

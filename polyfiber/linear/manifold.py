@@ -62,6 +62,13 @@ class WeightSpace:
         Canonical form of the base point.
     of : 'stratum', 'fiber' or 'orbit'
     kind : 'tangent' or 'normal'
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber.linear import tangent_space
+    >>> tangent_space([np.eye(2), np.diag([1.0, 0.0])]).dim
+    4
     """
 
     at: Barcode
@@ -531,6 +538,14 @@ def retract(
     ------
     NumericalError
         'fiber': no convergence (a large step, or a singular point); take a smaller step.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber.linear import retract
+    >>> W1, W2 = retract([np.eye(2), np.eye(2)], [np.eye(2), -np.eye(2)])
+    >>> (W2 @ W1).round(12).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
     """
     at = _barcode(weights, options)
     space = WeightSpace(at, _space(onto), "tangent")
@@ -578,6 +593,14 @@ def to_fiber(
     ------
     NumericalError
         No convergence, with the error reached.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber.linear import to_fiber
+    >>> W1, W2 = to_fiber([np.eye(2), np.eye(2)], 1.21 * np.eye(2))
+    >>> W1.round(9).tolist()
+    [[1.1, 0.0], [0.0, 1.1]]
     """
     layers = [np.array(w, np.float64) for w in weights]
     target = np.asarray(product, np.float64)
@@ -644,6 +667,15 @@ def along(weights: Any, direction: Any, **options: Any) -> Callable[[float], lis
     """Curve on the stratum through given weights: ``t -> weights``, product constant.
 
     The one-parameter subgroup of the projected direction, defined for all real t.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber.linear import along
+    >>> curve = along([np.eye(2), np.eye(2)], [np.eye(2), -np.eye(2)])
+    >>> W1, W2 = curve(0.5)
+    >>> (W2 @ W1).round(12).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
     """
     at = _barcode(weights, options)
     tangent = WeightSpace(at, "stratum", "tangent").project(direction)

@@ -100,6 +100,14 @@ class Connection:
         YES with a path; NO with the signs that differ whatever the choice of bases.
     signs : tuple of str
         For NO: names of orientation signs in which the two points differ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber.linear import connect
+    >>> found = connect([np.eye(2), np.eye(2)], [2 * np.eye(2), 0.5 * np.eye(2)])
+    >>> found.verdict.value
+    'yes'
     """
 
     verdict: Verdict
@@ -292,6 +300,15 @@ class NearestPoint:
         still lower stratum of the closure.
     starts : int
         Starting points that were tried.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber.linear import nearest, stratify
+    >>> goal = stratify((2, 2, 2), rank=1)[0]
+    >>> found = nearest([np.diag([1.0, 0.1]), np.diag([1.0, 0.0])], goal)
+    >>> round(found.distance, 6), found.converged
+    (0.1, True)
     """
 
     weights: list[FloatArray] = field(repr=False)
@@ -352,6 +369,15 @@ def nearest(
     Projected descent (Gauss-Newton for the distance): the difference is projected to the
     tangent space, the step is snapped back to the stratum and to the product, and halved until
     the distance falls. The distance to a stratum is not convex, so the minimum is local.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber.linear import locate, nearest, stratify
+    >>> goal = stratify((2, 2, 2), rank=1)[0]
+    >>> found = nearest([np.diag([1.0, 0.1]), np.diag([1.0, 0.0])], goal)
+    >>> int(locate(found.weights).ranks[1, 0])
+    1
     """
     layers = float_weights(weights)
     widths = widths_of(layers)

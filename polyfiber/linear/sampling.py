@@ -74,7 +74,15 @@ def sample_barcode(
     rng: RngLike = None,
     spread: float = 1.0,
 ) -> Barcode:
-    """As `sample`, and the bases that prove where the weights lie."""
+    """As `sample`, and the bases that prove where the weights lie.
+
+    Examples
+    --------
+    >>> from polyfiber.linear import sample_barcode, stratify
+    >>> b = sample_barcode(stratify((2, 2, 2), rank=1)[0], rng=0)
+    >>> sorted(b.bars)
+    [(0, 0), (0, 2), (1, 1), (2, 2)]
+    """
     d = getattr(ranks, "widths", None) if widths is None else widths
     if d is None:
         raise InputError("a bare list of ranks needs widths=(d_0, …, d_L)")
@@ -232,6 +240,15 @@ def apply_move(at: Barcode, move: Move, size: Any = 1.0) -> Barcode:
     Barcode
         With explicit new bases: the bar ``[i, t]`` continues b by ``size * a``, and ``[s, k]``
         is ``a - b / size``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber.linear import Move, apply_move, barcode
+    >>> at = barcode([np.diag([1.0, 0.0]), np.diag([1.0, 0.0])])
+    >>> raised = apply_move(at, Move(0, 0, 1, 1))
+    >>> raised.bars
+    ((0, 1), (0, 2), (2, 2))
     """
     if size == 0:
         raise InputError("a move of size 0 stays where it is; expected another number")

@@ -37,6 +37,12 @@ class Move:
     ``[i, k], [s, t] -> [i, t], [s, k]``: a swap when the bars overlap (s <= k), a connection
     when they are adjacent (s = k + 1, and ``[s, k]`` is empty). It adds one to ``r[y, x]`` for
     i <= x < s and k < y <= t, and is realised by one rank-one change of ``W_{k+1}``.
+
+    Examples
+    --------
+    >>> from polyfiber.linear import Move
+    >>> Move(0, 0, 1, 2).kind
+    'connect'
     """
 
     i: int
@@ -87,6 +93,13 @@ class Stratum:
         of independent directions that leave the stratum upwards and stay on the fiber.
     codim : int
         Number of parameters minus ``dim``.
+
+    Examples
+    --------
+    >>> from polyfiber.linear import stratify
+    >>> s = stratify((2, 2, 2), rank=1)[-1]
+    >>> s.rank, s.dim, s.dof, s.rdof
+    (1, 4, 4, 0)
     """
 
     id: int
@@ -139,6 +152,13 @@ class RankStratification:
         The shared structure: rank labels, dimensions, closure order, covers.
     stats : mapping
         Number of strata and bytes of the labels.
+
+    Examples
+    --------
+    >>> from polyfiber.linear import stratify
+    >>> st = stratify((2, 2, 2), rank=1)
+    >>> len(st), st[0].dim, st.maximal()
+    (3, 3, array([1, 2]))
     """
 
     widths: tuple[int, ...]

@@ -36,6 +36,13 @@ class FiberVariety:
     Only the scheme is known to be singular at points of `doubtful`: on one component, with dof
     above its dimension. They are singular points of the variety if the equations generate a
     radical ideal there, which was not proved here.
+
+    Examples
+    --------
+    >>> from polyfiber.linear import fiber_variety, stratify
+    >>> variety = fiber_variety(stratify((2, 2, 2), rank=1), rank=1)
+    >>> print(variety)
+    FiberVariety(widths (2, 2, 2), rank 1: 2 components of dimension 4; singular locus of dimension 3)
     """
 
     stratification: RankStratification

@@ -90,6 +90,12 @@ def plot_dual_graph(cx: PolyhedralComplex, *, ax: Any = None) -> Any:
     Returns
     -------
     Axes
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> cx = pf.canonical_complex(pf.ReLUNetwork.random((2, 4, 1), rng=0), pf.Box(-1, 1, dimension=2))
+    >>> ax = pf.plots.plot_dual_graph(cx)
     """
     from matplotlib.collections import LineCollection
 

@@ -37,6 +37,12 @@ def plot_translation(
     Returns
     -------
     Axes
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> net = pf.fibers.hiding_example((2, 2, 1, 1), rng=0)
+    >>> ax = pf.plots.plot_translation(pf.classify_fiber(net), shifts=[0.0])
     """
     from matplotlib.collections import LineCollection
     from matplotlib.lines import Line2D
@@ -92,6 +98,12 @@ def plot_geodesic(path: Geodesic, *, ax: Any = None, steps: int = 101) -> Any:
     Returns
     -------
     Axes
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import polyfiber as pf
+    >>> ax = pf.plots.plot_geodesic(pf.dln.geodesic(np.eye(2), 4 * np.eye(2), 2), steps=5)
     """
     if steps < 2:
         raise InputError(f"a path has at least 2 points, found steps={steps}")

@@ -184,6 +184,12 @@ def plot_set(
     Returns
     -------
     Axes
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> cx = pf.canonical_complex(pf.ReLUNetwork.random((2, 4, 1), rng=0), pf.Box(-1, 1, dimension=2))
+    >>> ax = pf.plots.plot_set(cx.level_set(0))
     """
     from matplotlib.collections import LineCollection, PolyCollection
     from matplotlib.lines import Line2D
@@ -238,6 +244,12 @@ def plot_breakpoints(bp: BreakpointComplex, *, ax: Any = None, output: int = 0) 
     Returns
     -------
     Axes
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> cx = pf.canonical_complex(pf.ReLUNetwork.random((2, 4, 1), rng=0), pf.Box(-1, 1, dimension=2))
+    >>> ax = pf.plots.plot_breakpoints(cx.breakpoint_complex())
     """
     from matplotlib.collections import LineCollection
     from matplotlib.lines import Line2D

@@ -59,6 +59,11 @@ def plot_dag(strata: RankStratification, *, ax: Any = None, labels: bool = True,
     ------
     InputError
         More strata than ``limit``; draw a part, ``strata.strata.restrict``.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> ax = pf.plots.plot_dag(pf.linear.stratify((2, 2, 2), rank=1))
     """
     n = len(strata)
     if n > limit:
@@ -136,6 +141,11 @@ def plot_table(strata: RankStratification, *, ax: Any = None) -> Any:
     ------
     InputError
         Other than two layers.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> ax = pf.plots.plot_table(pf.linear.stratify((2, 2, 2), rank=1))
     """
     if strata.n_layers != 2:
         raise InputError(f"the table is for two layers; these are {strata.n_layers}: use plot_dag")
@@ -195,6 +205,12 @@ def plot_flow(of: Barcode | Stratum, *, ax: Any = None) -> Any:
     ----------
     of : Barcode or Stratum
     ax : matplotlib Axes, optional
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import polyfiber as pf
+    >>> ax = pf.plots.plot_flow(pf.linear.barcode([np.eye(2), np.diag([1.0, 0.0])]))
     """
     counts: dict[tuple[int, int], int] = {}
     bars = of.bars
@@ -267,6 +283,11 @@ def plot_effective_ranks(steps: Any, ranks: Any, *, names: Any = None, ax: Any =
     ranks : (t, c) integers
     names : sequence of c str, optional
     ax : matplotlib Axes, optional
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> ax = pf.plots.plot_effective_ranks([0, 10, 20], [[0, 0], [1, 0], [2, 1]], names=["W1", "W2 W1"])
     """
     steps, ranks = np.asarray(steps), np.asarray(ranks)
     if ranks.ndim != 2 or len(ranks) != len(steps):

@@ -33,6 +33,13 @@ class Window:
     origin : (n0,) float64
     directions : (k, n0) float64
         The inputs of the network that is drawn are ``origin + t @ directions``.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> w = pf.plots.window_of(pf.canonical_complex(pf.ReLUNetwork.random((2, 4, 1), rng=0)))
+    >>> w.labels, w.complex.dimension
+    (('input 0', 'input 1'), 2)
     """
 
     complex: PolyhedralComplex

@@ -20,6 +20,13 @@ class Case:
 
     domain : None for all of R^n0, else (A, b) with rows A x <= b, as tuples
     about : what is degenerate, in words
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> from polyfiber.testing import Case
+    >>> Case("dead", pf.ReLUNetwork([[[1.0], [0.0]], [[1.0, 1.0]]], [[0, -1], [0]]), "a neuron that is never active").name
+    'dead'
     """
 
     name: str

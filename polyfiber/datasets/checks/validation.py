@@ -55,6 +55,17 @@ class Validation:
         Of each table, the answers that the checks could not decide: no disagreement, no agreement either.
     reasons : tuple of str
         Why, each once.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from polyfiber.datasets import run, validate
+    >>> spec = {"name": "tiny", "seed": 1, "networks": [{"kind": "random", "architecture": [2, 4, 1], "count": 5}]}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     report = run(spec, folder, workers=0)
+    ...     found = validate(folder)
+    >>> found.ok, found.problems
+    (True, ())
     """
 
     directory: Path | str

@@ -41,6 +41,17 @@ def finish(directory: str | Path | Directory) -> Finished:
         Partitions are not done, or their files are damaged; names them. ``partial`` lists their numbers.
     FileFormatError
         Not the directory of a dataset.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from polyfiber.datasets import finish, run
+    >>> spec = {"name": "tiny", "seed": 1, "networks": [{"kind": "random", "architecture": [2, 4, 1], "count": 5}]}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     report = run(spec, folder, workers=0, finish=False)
+    ...     done = finish(folder)
+    >>> done.manifest["tables"]["networks"]["rows"]
+    5
     """
     place = directory if isinstance(directory, Directory) else Directory(directory)
     plan = Plan.read(place)

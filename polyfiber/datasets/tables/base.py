@@ -132,6 +132,14 @@ class Item:
     failed : str
         Why the network could not be made. Such an item has no network, and only the table
         ``networks`` sees it.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> from polyfiber.datasets import Item
+    >>> item = Item(0, "mine", "random", 0, pf.ReLUNetwork.random((2, 3, 1), rng=0), 1, (0,))
+    >>> item.network.architecture, item.linear
+    ((2, 3, 1), False)
     """
 
     id: int
@@ -300,6 +308,12 @@ class Table:
         Columns that it is asked with.
     provenance : tuple of str
         Columns that say where a row comes from or number it, and that the check does not derive again.
+
+    Examples
+    --------
+    >>> from polyfiber.datasets.tables import table
+    >>> table("networks").columns[0].name
+    'network'
     """
 
     name: str

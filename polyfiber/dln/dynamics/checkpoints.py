@@ -33,6 +33,16 @@ def read_weights(path: str | Path) -> tuple[list[FloatArray], list[str]]:
     ------
     FileFormatError
         Missing, damaged, or without a matrix.
+
+    Examples
+    --------
+    >>> import numpy as np, tempfile, os
+    >>> from polyfiber.dln import read_weights
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.savez(os.path.join(folder, "w.npz"), W1=np.eye(2), W2=np.ones((1, 2)), b1=np.zeros(2))
+    ...     layers, left_out = read_weights(os.path.join(folder, "w.npz"))
+    >>> [W.shape for W in layers], left_out
+    ([(2, 2), (1, 2)], ['b1'])
     """
     path = local_path(path, "weights")
     if path.suffix.lower() == ".npz":

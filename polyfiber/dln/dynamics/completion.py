@@ -87,12 +87,28 @@ class MatrixCompletion:
 
 
 def diagonal_example(*, confinement: float = 0.0) -> MatrixCompletion:
-    """The example of Menon (14.1): W_11 = W_22 = 1 observed."""
+    """The example of Menon (14.1): W_11 = W_22 = 1 observed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber.dln import diagonal_example
+    >>> problem = diagonal_example()
+    >>> float(problem(np.eye(2))), float(problem(np.diag([2.0, 1.0])))
+    (0.0, 0.5)
+    """
     return MatrixCompletion.of([[1.0, np.nan], [np.nan, 1.0]], confinement=confinement)
 
 
 def zero_energy_matrix(x: npt.ArrayLike, y: npt.ArrayLike) -> FloatArray:
-    """``[[1, x], [y, 1]]``: the zero set of the example, shape (..., 2, 2); rank one where x y = 1."""
+    """``[[1, x], [y, 1]]``: the zero set of the example, shape (..., 2, 2); rank one where x y = 1.
+
+    Examples
+    --------
+    >>> from polyfiber.dln import zero_energy_matrix
+    >>> zero_energy_matrix(2.0, 0.5).tolist()
+    [[1.0, 2.0], [0.5, 1.0]]
+    """
     a, b = np.broadcast_arrays(as_finite(x, name="x"), as_finite(y, name="y"))
     w = np.ones((*a.shape, 2, 2))
     w[..., 0, 1], w[..., 1, 0] = a, b
@@ -115,6 +131,13 @@ class FreeEnergyMinimum:
     boundary : bool
         The minimum lies on det = 0 (to 1e-6 of sigma_1), where the free energy is continuous at corank one but not
         smooth: ``gradient_norm`` then need not vanish.
+
+    Examples
+    --------
+    >>> from polyfiber.dln import diagonal_example, free_energy_minima
+    >>> found = free_energy_minima(diagonal_example(confinement=1.0), 2, beta=4.0, starts=2)
+    >>> found[0].gradient_norm < 1e-6
+    True
     """
 
     W: FloatArray

@@ -28,7 +28,14 @@ Gradient = Callable[[FloatArray], npt.ArrayLike]
 
 @dataclass(frozen=True)
 class RankEvent:
-    """A singular value of the product crosses the threshold of numerical rank."""
+    """A singular value of the product crosses the threshold of numerical rank.
+
+    Examples
+    --------
+    >>> from polyfiber.dln import RankEvent
+    >>> RankEvent(time=1.5, index=1, falling=False)
+    RankEvent(time=1.5, index=1, falling=False)
+    """
 
     time: float
     index: int
@@ -54,6 +61,14 @@ class GradientFlow:
     evaluations : int
     steps_halved : int
         For the conserving method: how often a step was halved because its equations did not converge.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber import dln
+    >>> flow = dln.gradient_flow(dln.lift(np.eye(2), 2), lambda W: W - np.diag([2.0, 1.0]), [0.0, 10.0])
+    >>> flow.products[-1].round(3).tolist(), flow.drift < 1e-6
+    ([[2.0, 0.0], [0.0, 1.0]], True)
     """
 
     __repr__ = one_line

@@ -52,6 +52,14 @@ class LangevinPaths:
         False for paths that the rule "stop" ended.
     stats : dict
         ``steps``, ``dt``, and what else the run counted.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber.dln import brownian_motion
+    >>> found = brownian_motion(np.eye(2), 3, time=0.01, steps=4, paths=3, rng=1)
+    >>> found.final.shape, bool(found.alive.all())
+    ((3, 2, 2), True)
     """
 
     final: FloatArray
@@ -349,6 +357,12 @@ def expected_squared_radius(start: float, depth: int, d: int, *, beta: float, ka
     """``E rho^2(t)`` without energy, before det = 0 is met: ``rho_0^2 + (2t/beta)((N-1)d(d-1)/2 + kappa d^2)``.
 
     rho is the Frobenius norm of the network. An exact moment: a check of any sampler.
+
+    Examples
+    --------
+    >>> from polyfiber.dln import expected_squared_radius
+    >>> expected_squared_radius(1.0, 2, 2, beta=4.0, kappa=1.0, time=1.0)
+    3.5
     """
     n = as_depth(depth)
     return start + 2.0 * time / beta * ((n - 1) * d * (d - 1) / 2 + kappa * d * d)

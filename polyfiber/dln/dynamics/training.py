@@ -49,6 +49,14 @@ class TrainingPath:
     excess : float
         ``length`` over the length of the geodesic; NaN without one. Below 1 only for unbalanced weights or by the gaps
         between checkpoints.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber import dln
+    >>> path = dln.training_path([[np.eye(2), (1 + t) * np.eye(2)] for t in (0.0, 0.5, 1.0)])
+    >>> path.singular_values[:, 0].tolist(), int(path.ranks[-1, 2, 0])
+    ([1.0, 1.5, 2.0], 2)
     """
 
     __repr__ = one_line

@@ -36,6 +36,14 @@ class ConjugateTest:
     least : float
         Least eigenvalue of the Hessian; about ``pi^2 / pieces`` in flat space.
     pieces : int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber import dln
+    >>> path = dln.geodesic(np.diag([2.0, 1.0]), np.array([[2.0, 0.3], [0.0, 1.0]]), 2)
+    >>> path.minimum.verdict.value, path.minimum.index
+    ('yes', 0)
     """
 
     verdict: Verdict

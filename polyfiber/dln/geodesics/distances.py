@@ -117,7 +117,16 @@ def distance_gradient(
 
 
 def logarithm(W0: npt.ArrayLike, W1: npt.ArrayLike, depth: float, *, tolerance: float = 1e-9) -> FloatArray:
-    """Initial velocity at W0 of the geodesic found to W1; inverse of :func:`polyfiber.dln.exponential`."""
+    """Initial velocity at W0 of the geodesic found to W1; inverse of :func:`polyfiber.dln.exponential`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber import dln
+    >>> V = dln.logarithm(np.eye(2), 4 * np.eye(2), 2)
+    >>> V.round(9).tolist()
+    [[2.0, 0.0], [0.0, 2.0]]
+    """
     return geodesic(W0, W1, depth, tolerance=tolerance, check=False).velocity
 
 
@@ -135,6 +144,14 @@ class NetworkInterpolation:
     gauge_gap : float
         Frobenius distance of the last network to the given end network, both over the same matrix: the gauge
         difference that no path of shortest length removes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber import dln
+    >>> found = dln.interpolate_networks([np.eye(2), np.eye(2)], [2 * np.eye(2), 2 * np.eye(2)], t=[0.0, 0.5, 1.0])
+    >>> found.products[:, 0, 0].round(6).tolist()
+    [1.0, 2.25, 4.0]
     """
 
     __repr__ = one_line

@@ -22,7 +22,16 @@ from ..space.metrics import metric
 
 @dataclass(frozen=True)
 class ExplicitPath:
-    """A closed-form geodesic: ``at(t)`` is the point, ``velocity`` that at t = 0, ``shortest`` whether known minimal."""
+    """A closed-form geodesic: ``at(t)`` is the point, ``velocity`` that at t = 0, ``shortest`` whether known minimal.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber.dln import explicit_path
+    >>> path = explicit_path(np.eye(2), 4 * np.eye(2), 2)
+    >>> path.at(0.5).round(9).tolist(), path.shortest
+    ([[2.25, 0.0], [0.0, 2.25]], True)
+    """
 
     at: Callable[[float], FloatArray]
     velocity: FloatArray
@@ -170,7 +179,15 @@ def from_conformal(W0: FloatArray, W1: FloatArray, depth: float, *, tolerance: f
 
 
 def explicit_path(W0: FloatArray, W1: FloatArray, depth: float) -> ExplicitPath | None:
-    """The first closed form that applies, or None; square matrices of full rank."""
+    """The first closed form that applies, or None; square matrices of full rank.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber.dln import explicit_path
+    >>> round(explicit_path(np.eye(2), 4 * np.eye(2), 2).length, 9)
+    2.0
+    """
     if depth == 1:
         difference = W1 - W0
         return ExplicitPath(

@@ -27,7 +27,18 @@ from .reduction import reduce
 
 
 class BoundaryError(NumericalError):
-    """A geodesic ran into a singular matrix, where the metric ends, before the time asked for."""
+    """A geodesic ran into a singular matrix, where the metric ends, before the time asked for.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber import dln
+    >>> try:
+    ...     dln.exponential(np.eye(2), -3 * np.eye(2), 2)
+    ... except dln.BoundaryError as error:
+    ...     print("singular")
+    singular
+    """
 
 
 def hamiltonian(X: npt.ArrayLike, P: npt.ArrayLike, depth: float) -> float | FloatArray:
@@ -266,6 +277,14 @@ class ConservedQuantities:
     radial : float
         ``Tr(X^T P)``, not conserved: it grows at the constant rate ``2 H / N`` (see :func:`cone_law`), and is
         conserved at infinite depth.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber import dln
+    >>> at = dln.conserved(np.eye(2), [[0.0, 1.0], [0.0, 0.0]], 2)
+    >>> at.left.tolist()
+    [[0.0, 1.0], [-1.0, 0.0]]
     """
 
     energy: float
@@ -275,7 +294,16 @@ class ConservedQuantities:
 
 
 def conserved(X: npt.ArrayLike, P: npt.ArrayLike, depth: float) -> ConservedQuantities:
-    """Energy and the momenta of the isometry group at (X, P); one point."""
+    """Energy and the momenta of the isometry group at (X, P); one point.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber import dln
+    >>> at = dln.conserved(np.eye(2), np.diag([1.0, 2.0]), 2)
+    >>> at.radial, bool((at.left == 0).all())
+    (3.0, True)
+    """
     x = as_matrix(X, name="X")
     p = as_like(P, x, name="P")
     if x.ndim != 2 or p.ndim != 2:
@@ -303,7 +331,15 @@ def squared_radius(W: npt.ArrayLike, depth: int) -> float | FloatArray:
 
 
 def cone_law(X: npt.ArrayLike, P: npt.ArrayLike, depth: int, t: float) -> float:
-    """``rho^2`` at time t of the geodesic from (X, P): ``rho_0^2 + 2 N t Tr(X^T P) + 2 H t^2``; no integration."""
+    """``rho^2`` at time t of the geodesic from (X, P): ``rho_0^2 + 2 N t Tr(X^T P) + 2 H t^2``; no integration.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber import dln
+    >>> round(dln.cone_law(np.eye(2), 0.5 * np.eye(2), 2, 1.0), 9)
+    9.0
+    """
     n = as_depth(depth)
     first = conserved(X, P, n)
     return float(np.asarray(squared_radius(X, int(n)))) + 2.0 * n * t * first.radial + 2.0 * first.energy * t * t
@@ -324,6 +360,15 @@ def lift_path(X: npt.ArrayLike, P: npt.ArrayLike, times: npt.ArrayLike, *, start
     Returns
     -------
     float64 (T, N, d, d)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber import dln
+    >>> X, P = np.diag([4.0, 1.0]), 0.1 * np.eye(2)
+    >>> path = dln.lift_path(X, P, [0.0, 0.1], start=dln.lift(X, 2))
+    >>> path.shape, float(np.abs(dln.imbalance(path[-1])).max()) < 1e-8
+    ((2, 2, 2, 2), True)
     """
     from scipy.integrate import solve_ivp
 

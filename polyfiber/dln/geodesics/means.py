@@ -34,6 +34,14 @@ class FrechetMean:
     distances : float64 (n,)
     geodesics : tuple of Geodesic
         From the mean to every matrix.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber import dln
+    >>> found = dln.frechet_mean([np.eye(2), 9 * np.eye(2)], 2)
+    >>> found.mean.round(6).tolist()
+    [[4.0, 0.0], [0.0, 4.0]]
     """
 
     __repr__ = one_line

@@ -63,6 +63,14 @@ class Geodesic:
         Number of classes: 1, 2, 4 or infinity. A geodesic says nothing about classes that ``tried`` does not list.
     stats : dict
         ``integrations``, ``jacobians``, ``continuation_steps``, ``guesses``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber import dln
+    >>> path = dln.geodesic(np.eye(2), 4 * np.eye(2), 2)
+    >>> round(path.length, 9), path.shortest
+    (2.0, True)
     """
 
     start: FloatArray

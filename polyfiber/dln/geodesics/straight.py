@@ -61,7 +61,15 @@ def chord_defects(start: npt.ArrayLike, end: npt.ArrayLike) -> FloatArray:
 
 
 def chord_is_balanced(start: npt.ArrayLike, end: npt.ArrayLike, *, tolerance: float = 1e-9) -> bool:
-    """Whether the straight line between two balanced networks stays balanced (K_p skew, relative to its size)."""
+    """Whether the straight line between two balanced networks stays balanced (K_p skew, relative to its size).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber import dln
+    >>> dln.chord_is_balanced([np.eye(2), np.eye(2)], [2 * np.eye(2), 2 * np.eye(2)])
+    True
+    """
     k = chord_defects(start, end)
     if not k.size:
         return True
@@ -75,6 +83,13 @@ def line_is_balanced(weights: npt.ArrayLike, V: npt.ArrayLike, *, tolerance: flo
     True iff V is tangent and ``V_{p+1}^T V_{p+1} = V_p V_p^T`` for all p. For a horizontal V over the momentum
     ``P = U Z V^T`` this means: N = 2, Z normal; N >= 3, Z normal and commuting with the singular values. (The wider
     condition of Chen, Theorem 2.3, does not suffice for N >= 3.)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber import dln
+    >>> dln.line_is_balanced([np.eye(2), np.eye(2)], [np.eye(2), np.eye(2)])
+    True
     """
     stack = as_stack(weights)
     v = as_stack_like(V, stack)
@@ -101,6 +116,14 @@ class Chord:
         ``||end - start||_F``: at most the distance of the two matrices if it is the shortest of all chords.
     global_minimum : bool
         True where the alignment is known to be the best one (depth 1 and 2); otherwise the best of several starts.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber import dln
+    >>> chord = dln.shortest_chord(np.eye(2), 4 * np.eye(2), 2)
+    >>> round(chord.length, 9), chord.global_minimum
+    (2.0, True)
     """
 
     start: FloatArray

@@ -69,6 +69,14 @@ class SVDCoordinates:
         Orthonormal columns.
     values : float64 (r,)
         ``lambda = sigma^{1/N}``, positive and decreasing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber import dln
+    >>> at = dln.svd_coordinates(dln.lift(np.diag([8.0, 1.0]), 3))
+    >>> at.values, at.rank, len(at.frames)
+    (array([2., 1.]), 2, 4)
     """
 
     frames: tuple[FloatArray, ...]
@@ -180,6 +188,15 @@ class PolarCoordinates:
         Left: ``U_{N-1}, ..., U_1`` with ``W_p = (W_{p+1}^T W_{p+1} + G_p)^{1/2} U_p^T``.
     invariants : tuple of float64 (d_p, d_p)
     side : "right" or "left"
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber import dln
+    >>> at = dln.polar_coordinates(dln.lift(np.diag([4.0, 1.0]), 2))
+    >>> at.side, at.end.round(12), len(at.factors)
+    ('right', array([[2., 0.],
+           [0., 1.]]), 1)
     """
 
     end: FloatArray
@@ -247,6 +264,15 @@ def from_polar_coordinates(
     Notes
     -----
     Right to left always works for ``G_p <= 0``, left to right for ``G_p >= 0``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber import dln
+    >>> W1, W2 = dln.from_polar_coordinates(np.diag([2.0, 1.0]), [np.array([[0.0, -1.0], [1.0, 0.0]])])
+    >>> (W2 @ W1).round(12)
+    array([[ 0., -1.],
+           [ 4.,  0.]])
     """
     _side(side)
     layer = as_matrix(end, name="end")
@@ -297,7 +323,15 @@ def _root(square: FloatArray, p: int, side: str) -> FloatArray:
 
 
 def polar_factor(W: npt.ArrayLike) -> FloatArray:
-    """Orthogonal (or partially isometric) factor ``U V^T`` of ``W = U Sigma V^T``, shape (..., m, n)."""
+    """Orthogonal (or partially isometric) factor ``U V^T`` of ``W = U Sigma V^T``, shape (..., m, n).
+
+    Examples
+    --------
+    >>> from polyfiber.dln import polar_factor
+    >>> polar_factor([[0.0, -2.0], [3.0, 0.0]]).round(12)
+    array([[ 0., -1.],
+           [ 1.,  0.]])
+    """
     u, _, vt = np.linalg.svd(as_matrix(W), full_matrices=False)
     return u @ vt
 

@@ -237,6 +237,13 @@ def log_volume_in_singular_values(W: npt.ArrayLike, depth: int) -> float | Float
     ------
     InputError
         If W is singular.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber import dln
+    >>> round(np.exp(dln.log_volume_in_singular_values(np.diag([4.0, 1.0]), 2)).item(), 9)
+    0.75
     """
     matrix = as_matrix(W, square=True)
     n = as_depth(depth)

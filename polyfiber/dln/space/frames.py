@@ -29,6 +29,14 @@ class TangentFrame:
         ``u^{kl,p}``, 1 <= p <= N-1: tangent to the orbit of the gauge group, in the kernel of ``d phi``.
     pairs : int64 (d(d-1)/2, 2)
         The pairs (k, l), k < l, counted from zero.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber import dln
+    >>> frame = dln.tangent_frame(dln.lift(np.diag([4.0, 1.0]), 3))
+    >>> len(frame.diagonal), len(frame.horizontal), len(frame.vertical)
+    (2, 2, 2)
     """
 
     __repr__ = one_line
@@ -156,6 +164,15 @@ def gauge_vectors(weights: npt.ArrayLike) -> FloatArray:
 
     Rotating Q_p by the unit generator ``(E_kl - E_lk)/sqrt(2)`` of so(d) (in the singular basis). Their Gram
     determinant to the power 1/2 is the density of the orbit volume: ``prod_{k<l} a_kl^{1/2}``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber import dln
+    >>> W = dln.lift(np.diag([4.0, 1.0]), 3)
+    >>> turns = dln.gauge_vectors(W)
+    >>> turns.shape, bool(np.allclose([dln.push(W, v) for v in turns], 0))
+    ((2, 3, 2, 2), True)
     """
     stack = as_stack(weights)
     if stack.ndim != 3:

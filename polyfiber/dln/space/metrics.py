@@ -39,6 +39,14 @@ class Metric:
         ``W = U diag(sigma) V^T``.
     coefficients : float64 (..., m, n)
         Eigenvalues ``a_kl`` of the operator on ``u_k v_l^T``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber import dln
+    >>> g = dln.metric(np.diag([8.0, 1.0]), 3)
+    >>> int(g.rank), round(48 * g.norm(np.eye(2)) ** 2, 9)
+    (2, 17.0)
     """
 
     __repr__ = one_line

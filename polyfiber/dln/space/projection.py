@@ -42,6 +42,15 @@ class BalancedProjection:
     residual : float
         Largest ``||G_p(B) - G_p||_F / max_p ||W_p||^2``.
     iterations : int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber import dln
+    >>> found = dln.project_balanced([2.0 * np.eye(2), np.eye(2)])
+    >>> found.certified, found.weights[0].round(9)
+    (True, array([[1.5, 0. ],
+           [0. , 1.5]]))
     """
 
     __repr__ = one_line

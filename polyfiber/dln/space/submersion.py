@@ -96,7 +96,16 @@ def partial_products(stack: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def push(weights: npt.ArrayLike, V: npt.ArrayLike) -> FloatArray:
-    """Differential of the product: ``d phi(V) = sum_p (W_N..W_{p+1}) V_p (W_{p-1}..W_1)``, shape (..., d, d)."""
+    """Differential of the product: ``d phi(V) = sum_p (W_N..W_{p+1}) V_p (W_{p-1}..W_1)``, shape (..., d, d).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber import dln
+    >>> dln.push([np.eye(2), 2 * np.eye(2)], [np.eye(2), np.zeros((2, 2))])
+    array([[2., 0.],
+           [0., 2.]])
+    """
     stack = as_stack(weights)
     v = as_stack_like(V, stack)
     above, below = partial_products(stack)
@@ -107,6 +116,14 @@ def pull(weights: npt.ArrayLike, Z: npt.ArrayLike) -> FloatArray:
     """Adjoint of :func:`push`: ``(d phi^* Z)_p = (W_N..W_{p+1})^T Z (W_{p-1}..W_1)^T``, shape (..., N, d, d).
 
     Minus this, at Z = E'(W), is the upstairs gradient flow (Menon (3.6)).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber import dln
+    >>> dln.pull([np.eye(2), 2 * np.eye(2)], np.eye(2))[0]
+    array([[2., 0.],
+           [0., 2.]])
     """
     stack = as_stack(weights)
     z = as_matrix(Z, name="Z", square=True, vector=True)
@@ -213,7 +230,17 @@ def constraint_system(weights: npt.ArrayLike) -> ConstraintSystem:
 
 
 def project_normal(weights: npt.ArrayLike, V: npt.ArrayLike) -> FloatArray:
-    """Component of V normal to the balanced manifold."""
+    """Component of V normal to the balanced manifold.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber import dln
+    >>> W = dln.lift(np.diag([4.0, 1.0]), 2)
+    >>> V = np.array([np.eye(2), -np.eye(2)])
+    >>> bool(np.allclose(dln.project_normal(W, V) + dln.project_tangent(W, V), V))
+    True
+    """
     stack = as_stack(weights)
     v = as_stack_like(V, stack)
     if stack.shape[-3] == 1:
@@ -222,26 +249,66 @@ def project_normal(weights: npt.ArrayLike, V: npt.ArrayLike) -> FloatArray:
 
 
 def project_tangent(weights: npt.ArrayLike, V: npt.ArrayLike) -> FloatArray:
-    """Component of V tangent to the balanced manifold."""
+    """Component of V tangent to the balanced manifold.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber import dln
+    >>> W = dln.lift(np.diag([4.0, 1.0]), 2)
+    >>> V = dln.project_tangent(W, np.array([np.eye(2), np.zeros((2, 2))]))
+    >>> V.round(9).tolist()
+    [[[0.5, 0.0], [0.0, 0.5]], [[0.5, 0.0], [0.0, 0.5]]]
+    """
     return as_stack_like(V, as_stack(weights)) - project_normal(weights, V)
 
 
 def project_horizontal(weights: npt.ArrayLike, V: npt.ArrayLike) -> FloatArray:
-    """Component of V in the horizontal space: ``d phi^* A^{-1} d phi V``."""
+    """Component of V in the horizontal space: ``d phi^* A^{-1} d phi V``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber import dln
+    >>> W = dln.lift(np.diag([4.0, 1.0]), 2)
+    >>> V = np.array([[[0.0, 1.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]])
+    >>> H = dln.project_horizontal(W, V)
+    >>> bool(np.allclose(dln.push(W, H), dln.push(W, V)))
+    True
+    """
     stack = as_stack(weights)
     tangent = project_tangent(stack, V)
     return horizontal_lift(stack, push(stack, tangent))
 
 
 def project_vertical(weights: npt.ArrayLike, V: npt.ArrayLike) -> FloatArray:
-    """Component of V tangent to the orbit of the gauge group."""
+    """Component of V tangent to the orbit of the gauge group.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber import dln
+    >>> W = dln.lift(np.diag([4.0, 1.0]), 2)
+    >>> V = dln.project_vertical(W, np.array([[[0.0, 1.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]]))
+    >>> bool(np.allclose(dln.push(W, V), 0))
+    True
+    """
     stack = as_stack(weights)
     tangent = project_tangent(stack, V)
     return tangent - horizontal_lift(stack, push(stack, tangent))
 
 
 def horizontal_defect(weights: npt.ArrayLike, V: npt.ArrayLike) -> float:
-    """Largest entry of ``V_p W_p^T - W_{p+1}^T V_{p+1}``: zero exactly for horizontal vectors (no SVD needed)."""
+    """Largest entry of ``V_p W_p^T - W_{p+1}^T V_{p+1}``: zero exactly for horizontal vectors (no SVD needed).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber import dln
+    >>> W = dln.lift(np.diag([4.0, 1.0]), 2)
+    >>> dln.horizontal_defect(W, dln.pull(W, np.eye(2))) < 1e-12
+    True
+    """
     stack = as_stack(weights)
     v = as_stack_like(V, stack)
     if stack.shape[-3] == 1:
@@ -254,6 +321,15 @@ def second_fundamental_form(weights: npt.ArrayLike, V: npt.ArrayLike) -> FloatAr
     """``II(V, V)`` of the balanced manifold in weight space, for tangent V, shape (..., N, d, d).
 
     Geodesics upstairs solve ``d^2 W / dt^2 = II(dW/dt, dW/dt)``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber import dln
+    >>> W = dln.lift(np.diag([4.0, 1.0]), 2)
+    >>> V = dln.project_tangent(W, np.array([np.eye(2), np.eye(2)]))
+    >>> dln.second_fundamental_form(W, V).shape
+    (2, 2, 2)
     """
     stack = as_stack(weights)
     v = as_stack_like(V, stack)
@@ -363,6 +439,14 @@ class SubmersionReport:
         Largest inner product of unit horizontal and unit vertical vectors.
     dimensions : tuple of int
         (tangent, vertical, horizontal), as numerical ranks.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polyfiber import dln
+    >>> report = dln.verify_submersion(dln.lift(np.diag([4.0, 1.0]), 2))
+    >>> report.dimensions, report.isometry < 1e-9
+    ((5, 1, 4), True)
     """
 
     __repr__ = one_line

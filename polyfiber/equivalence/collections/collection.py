@@ -330,6 +330,16 @@ def write_parquet(networks: Iterable[ReLUNetwork] | NetworkBatch, path: str | Pa
     ------
     MissingDependencyError
         Without pyarrow.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import polyfiber as pf
+    >>> from polyfiber.fibers import write_parquet
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_parquet([pf.ReLUNetwork.random((2, 3, 1), rng=i) for i in range(3)], os.path.join(folder, "n.parquet"))
+    ...     print(os.listdir(folder))
+    ['n.parquet']
     """
     parquet = _pyarrow("writing a Parquet dataset")
     import pyarrow  # type: ignore[import-untyped,unused-ignore]

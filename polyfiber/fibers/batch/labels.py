@@ -46,6 +46,13 @@ class FiberLabels(Sentence):
         Entries without a sign, zero rows of layer 1, zero columns of layer 3.
     applies : bool
         Whether the theorem covers these widths: no more neurons in layer 1 than inputs, and at least two.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> labels = pf.fibers.classify_batch(pf.NetworkBatch.random((4, 3, 2, 2), 5, rng=0))
+    >>> labels.kind.shape, labels.applies
+    ((5,), True)
     """
 
     __repr__ = one_line
