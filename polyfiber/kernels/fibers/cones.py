@@ -11,6 +11,7 @@ from collections import namedtuple
 
 import numpy as np
 
+from ..jacobi import orthogonalise
 from ..jit import bare_kernel, kernel
 
 
@@ -229,7 +230,8 @@ def least_norm_point(P, r, live, n_live, x, weights):
 
 # of every matrix: rank (2,) linear and nonnegative column rank; status 1 pointed, 2 not pointed, -1 rank undecided, -2
 # pointedness undecided; margin, least ``y . p_j`` of the dual vector, or depth of the relation; left (m, s + 1), right
-# (s + 1, n), s = min(m, n), the factors, zero padded; vector (max(m, n),), dual vector in R^m (pointed) or convex weights
+# (s + 1, n), s = min(m, n), the factors, zero padded; vector (max(m, n),), dual vector in R^m (pointed) or convex weights.
+# left, right and vector come as zeros
 Ranks = namedtuple("Ranks", "rank status margin left right vector")
 
 
@@ -253,11 +255,9 @@ def nonnegative_factors(M, scale, tolerance, gap, margin_tolerance, want_factors
     x = np.zeros(s + 1)
     weights = np.zeros(n)
     Yinv = np.zeros((s, s))
+    lengths = np.zeros(s)
     for t in range(B):
         r, _kept, _dropped = pivoted_basis(M[t], scale[t], tolerance, gap, Q, Z)
-        left[t] = 0.0
-        right[t] = 0.0
-        vector[t] = 0.0
         margin[t] = 0.0
         if r < 0:
             rank[t, 0] = -1
@@ -277,7 +277,7 @@ def nonnegative_factors(M, scale, tolerance, gap, margin_tolerance, want_factors
                 c += Z[i, j] * Z[i, j]
             P[0, j] = np.sqrt(c)
             largest = max(largest, P[0, j])
-        n_live = 0
+        n_live = np.int64(0)  # one type from the start: what it is handed to is compiled once
         for j in range(n):
             norm = P[0, j]
             if norm > tolerance * largest:
@@ -354,8 +354,11 @@ def nonnegative_factors(M, scale, tolerance, gap, margin_tolerance, want_factors
                     for i in range(r):
                         V[i, a] = P[i, j]
                     a += 1
-            values = np.linalg.svd(V)[1]
-            depth = smallest * values[r - 1]
+            orthogonalise(V, np.empty((r, 0)), lengths, 0.0)
+            least = lengths[0]
+            for i in range(1, r):
+                least = min(least, lengths[i])
+            depth = smallest * least
         if depth <= margin_tolerance:
             status[t] = -2
             continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..jacobi import orthogonalise
-from ..jit import kernel
+from ..jit import bare_kernel, kernel
 
 
 @kernel
@@ -79,16 +79,22 @@ def least_products(W1, W2, W3, masks1, masks2, needed, least):
     for start in range(0, needed.shape[0], room):
         count = min(room, needed.shape[0] - start)
         # masks are numbers, not branches: random ones would be mispredicted half the time
-        on1[:, :count] = masks1[:, start : start + count]
-        on2[:, :count] = masks2[:, start : start + count]
+        for k in range(n1):
+            for p in range(count):
+                on1[k, p] = masks1[k, start + p]
+        for j in range(n2):
+            for p in range(count):
+                on2[j, p] = masks2[j, start + p]
         for t in range(B):
-            outer[:] = 0.0
-            inner[:] = 0.0
+            for p in range(room):
+                outer[p] = 0.0
+                inner[p] = 0.0
             for j in range(n2):
                 column = 0.0
                 for o in range(m):
                     column += W3[t, o, j] * W3[t, o, j]
-                part[:] = 0.0
+                for p in range(room):
+                    part[p] = 0.0
                 for k in range(n1):
                     square = W2[t, j, k] * W2[t, j, k]
                     for p in range(room):
@@ -98,7 +104,8 @@ def least_products(W1, W2, W3, masks1, masks2, needed, least):
                     outer[p] += on2[j, p] * column
             for o in range(m):
                 for k in range(n1):
-                    left[k, :] = 0.0
+                    for p in range(room):
+                        left[k, p] = 0.0
                     for j in range(n2):
                         f = W3[t, o, j] * W2[t, j, k]
                         for p in range(room):
@@ -106,13 +113,14 @@ def least_products(W1, W2, W3, masks1, masks2, needed, least):
                     for p in range(room):
                         left[k, p] *= on1[k, p]
                 for q in range(n0):
-                    products[o, q, :] = 0.0
+                    for p in range(room):
+                        products[o, q, p] = 0.0
                     for k in range(n1):
                         f = W1[t, k, q]
                         for p in range(room):
                             products[o, q, p] += left[k, p] * f
             if m == 2:
-                lengths_of_two(products[0], products[1], lengths)
+                lengths_of_two(products, lengths)
             for p in range(count):
                 if m == 2:
                     value = (
@@ -128,37 +136,52 @@ def least_products(W1, W2, W3, masks1, masks2, needed, least):
                             else:
                                 P[o, q] = products[o, q, p]
                     orthogonalise(P, alone, values, 0.0)
-                    values.sort()
-                    value = values[r - needed[start + p]]
+                    value = largest(values, needed[start + p])
                 size = np.sqrt(outer[p] * inner[p])
                 value /= size if size > 0.0 else 1.0
                 if value < least[t]:
                     least[t] = value
 
 
+@bare_kernel
+def largest(values, rank):
+    """The ``rank``-th largest of values >= 0; those up to it are overwritten."""
+    found = 0.0
+    for _ in range(rank):
+        at = 0
+        for i in range(1, values.shape[0]):
+            if values[i] > values[at]:
+                at = i
+        found = values[at]
+        values[at] = -1.0
+    return found
+
+
 @kernel
-def lengths_of_two(first, second, lengths):
-    """Singular values (2, count) of pairs of rows first[:, p], second[:, p]: one rotation makes two rows orthogonal."""
-    n, count = first.shape
+def lengths_of_two(products, lengths):
+    """Singular values (2, count) of pairs of rows products[0, :, p], products[1, :, p]: one rotation makes two rows orthogonal."""
+    _, n, count = products.shape
     a = np.zeros(count)
     b = np.zeros(count)
     g = np.zeros(count)
     for q in range(n):
         for p in range(count):
-            a[p] += first[q, p] * first[q, p]
-            b[p] += second[q, p] * second[q, p]
-            g[p] += first[q, p] * second[q, p]
+            a[p] += products[0, q, p] * products[0, q, p]
+            b[p] += products[1, q, p] * products[1, q, p]
+            g[p] += products[0, q, p] * products[1, q, p]
     for p in range(count):
         z = (b[p] - a[p]) / (2.0 * (g[p] if g[p] != 0.0 else 1.0))
         h = (1.0 if z >= 0.0 else -1.0) / (abs(z) + np.sqrt(1.0 + z * z))
         h = h if g[p] != 0.0 else 0.0
         a[p] = 1.0 / np.sqrt(1.0 + h * h)  # cosine
         b[p] = a[p] * h  # sine
-    lengths[:] = 0.0
+    for p in range(count):
+        lengths[0, p] = 0.0
+        lengths[1, p] = 0.0
     for q in range(n):
         for p in range(count):
-            u = a[p] * first[q, p] - b[p] * second[q, p]
-            v = b[p] * first[q, p] + a[p] * second[q, p]
+            u = a[p] * products[0, q, p] - b[p] * products[1, q, p]
+            v = b[p] * products[0, q, p] + a[p] * products[1, q, p]
             lengths[0, p] += u * u
             lengths[1, p] += v * v
     for p in range(count):
