@@ -149,5 +149,5 @@ def test_critical_strata(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> 
     code, out, _ = run(capsys, "critical", "2,2,2", "--target", str(tmp_path / "y.npz"))
     assert code == 0
     assert "global minimum" in out
-    for wrong, code in ((["2,2,2"], 2), (["2,2,2", "--values", "1,x"], 2), (["2,2,2", "--values", "1,2,3"], 4)):
+    for wrong, code in ((["2,2,2"], 2), (["2,2,2", "--values", "1,x"], 2), (["2,2,2", "--values", "1,2,3"], 2)):
         assert run(capsys, "critical", *wrong)[0] == code
