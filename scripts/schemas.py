@@ -296,13 +296,13 @@ STOPPED: dict[str, Schema] = {
         budget=REAL, so_far=REAL,
     ),
 }  # fmt: skip
-"""What every command with a budget says where it ends before there is an answer."""
+"""What every command says that is stopped before there is an answer: by a budget, or by what is not done yet."""
 
 
-def schema(command: str, help_text: str, *, limited: bool) -> Schema:
+def schema(command: str, help_text: str) -> Schema:
     """The schema of one command."""
     forms = []
-    for form in [*FORMS[command], *([STOPPED] if limited else [])]:
+    for form in (*FORMS[command], STOPPED):
         closed = record(answer=TEXT, **form)
         for key in closed["properties"]:
             if key not in MEANING:
@@ -313,7 +313,7 @@ def schema(command: str, help_text: str, *, limited: bool) -> Schema:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"polyfiber {command} --json",
         "description": help_text,
-        **(forms[0] if len(forms) == 1 else {"anyOf": forms}),
+        "anyOf": forms,
     }
 
 
@@ -324,8 +324,7 @@ def schemas() -> dict[str, Schema]:
     found = {}
     for command, parsed in commands():
         text = " ".join((parsed.help or "").split("\n\n")[0].split())
-        limited = any("--memory" in option.opts for option in parsed.params)
-        found[f"{command.replace(' ', '-')}.json"] = schema(command, text, limited=limited)
+        found[f"{command.replace(' ', '-')}.json"] = schema(command, text)
     return found
 
 

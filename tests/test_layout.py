@@ -31,7 +31,7 @@ WHOLE = {
     "equivalence/checks": {"claims"},
     "fibers": {"degenerate"},
     "pages": {"browser"},
-    "cli": {"every_option"},
+    "cli": {"every_option", "schemas"},
     "network": {"data_files", "exporters", "hostile", "graphs"},
 }  # fmt: skip
 """Tests that hold a whole package against a truth of its own, and are named after that truth."""

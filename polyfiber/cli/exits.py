@@ -6,6 +6,7 @@ it, 130 after Ctrl-C and 141 when the reader of the output is gone; 70 for a fau
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
@@ -13,8 +14,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import Any
 
-from ..errors import IncompleteError, PolyfiberError
+from ..errors import BudgetExceededError, IncompleteError, PolyfiberError
+from .render import tell
 
 INTERRUPTED, NO_READER, FAULT = 130, 141, 70
 
@@ -82,3 +85,40 @@ def _discard_output() -> None:
     """Let what is still buffered go nowhere, or the interpreter complains at its end."""
     with suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+# ---- an answer where the budget ended before there was one -----------------------------------------
+def tell_stopped(stop: BaseException, command: str, *, json: bool) -> None:
+    """Print it: a sentence, or one document with the key ``stopped``."""
+    reason = " ".join(str(stop).split()) or "an allocation failed"
+    limit, flag, had = _limit(stop)
+    partial = _plain(getattr(stop, "partial", None))
+    sentence = f"Not finished: {reason}"
+    if limit is not None:
+        sentence += "; nothing was decided before" if partial is None else f"; so far: {partial:.6g}"
+    sentence += "."
+    if flag is not None:
+        sentence += f" To go on, give it more {flag}."
+    elif limit == "memory":
+        sentence += " To go on, give it a smaller domain, or a machine with more memory."
+    stopped: dict[str, Any] = {"command": command, "reason": reason, "limit": limit, "option": flag, "budget": had}
+    tell(sentence, {"stopped": stopped | {"so_far": partial}}, json=json)
+
+
+def _limit(stop: BaseException) -> tuple[str | None, str | None, float | None]:
+    """What ran out, the option that sets it, and how much of it there was."""
+    facts = getattr(stop, "facts", {})
+    if isinstance(stop, MemoryError) or "memory" in facts:
+        return "memory", None if facts.get("machine", True) else "--memory", facts.get("memory")
+    if "seconds" in facts or "elapsed" in facts:
+        return "seconds", "--seconds", facts.get("seconds")
+    if isinstance(stop, BudgetExceededError):
+        return "seconds or memory", "--seconds or --memory", None
+    return None, None, None
+
+
+def _plain(partial: Any) -> float | None:
+    """What was found, where it is a number; other values stay in Python."""
+    if isinstance(partial, bool) or not isinstance(partial, int | float) or not math.isfinite(partial):
+        return None
+    return partial

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 import typer
 
 from ..errors import IncompleteError
+from .exits import tell_stopped
 from .grammar.choices import CellFormat
 from .grammar.parsing import (
     DOMAIN_FORMS,
@@ -28,7 +29,6 @@ from .grammar.parsing import (
     readable_seconds,
 )
 from .render import answered, answering, heartbeat, progress_line
-from .stopped import tell_stopped
 
 if TYPE_CHECKING:
     from ..budget import Budget
