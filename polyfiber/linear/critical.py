@@ -17,6 +17,7 @@ import numpy.typing as npt
 from .._typing import FloatArray, RngLike
 from ..errors import InputError, ShapeError
 from ..verdict import Verdict
+from .ranks import check_widths
 from .sampling import sample
 from .strata import Stratum
 from .weights import float_weights, product, unflatten, widths_of
@@ -309,7 +310,7 @@ def flattest(W: npt.ArrayLike, widths: Sequence[int]) -> list[FloatArray]:
     True
     """
     matrix = _matrix(W, "W")
-    d = tuple(int(w) for w in widths)
+    d = check_widths(widths)
     if len(d) < 2 or (d[-1], d[0]) != matrix.shape:
         raise ShapeError(f"widths {d} give products of shape {(d[-1], d[0])}; W has {matrix.shape}")
     u, s, vt = np.linalg.svd(matrix, full_matrices=False)

@@ -111,6 +111,33 @@ def test_geodesics_from_hostile_ends(W: object, depth: float) -> None:
         answers(lambda b=other: dln.distance(b, W, depth))
 
 
+Z, R = np.zeros((2, 2)), np.diag([1.0, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("W0", "W1", "depth", "says"),
+    [
+        (Z, np.eye(2), 3, "ranks 0 and 2"), (np.eye(2), np.diag([1.0, -1.0]), 3, "determinants have different signs"),
+        (np.eye(2), R, 3, "ranks 2 and 1"), (np.eye(2), np.full((2, 2), np.nan), 3, "W1 holds 4 entries that are NaN"),
+        (R, np.diag([0.0, 1.0]), math.inf, "distance is infinite"), (np.ones((2, 3)), np.eye(2), 3, "one size"),
+        ([[1.0]], [[-1.0]], 2, "determinants"), (np.eye(2), np.eye(2), 0, "depth is 0"), (np.eye(2), 1j * np.eye(2), 2, "complex"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_joined_is_said_once_and_clearly(W0: object, W1: object, depth: float, says: str) -> None:
+    for ask in (dln.geodesic, dln.distance, dln.distance_gradient, dln.logarithm):
+        if depth == 0 or not np.array_equal(np.asarray(W0), np.asarray(W1)):
+            with pytest.raises(InputError, match=says):
+                ask(W0, W1, depth)  # type: ignore[operator]
+
+
+def test_what_has_an_answer_although_it_looks_odd() -> None:
+    assert dln.distance(Z, Z, 3) == 0.0
+    assert dln.distance(np.eye(2), np.diag([1.0, -1.0]), 1) == 2.0  # at depth one ranks and signs play no role
+    assert dln.distance(R, 2 * R, math.inf) == pytest.approx(math.log(2))  # equal spaces: reduced to 1 x 1
+    assert dln.geodesic([[1.0, 0.0]], [[-1.0, 0.0]], 3).rank == 1  # a row can turn round
+    assert dln.frechet_mean([Z, Z], 3).variance == 0.0
+
+
 def test_vectors_over_a_network_must_have_its_shape() -> None:
     up = dln.lift(np.eye(2), 2)
     for bad in (np.eye(2), np.zeros((3, 2, 2)), [np.eye(2), np.eye(3)], "x"):

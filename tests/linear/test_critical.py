@@ -133,6 +133,9 @@ def test_sharpness_is_least_at_balanced_weights() -> None:
             assert other.least == pytest.approx(best.least, rel=1e-8)
     with pytest.raises(InputError, match="rank"):
         flattest(np.eye(3), (3, 2, 3))
+    for widths in (3, "3,3", (3, 2.5, 3), (3, True, 3)):
+        with pytest.raises(InputError, match="widths"):
+            flattest(np.eye(3), widths)  # type: ignore[arg-type]
 
 
 def test_bad_targets_are_refused() -> None:

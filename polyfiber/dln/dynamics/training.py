@@ -33,7 +33,7 @@ class TrainingPath:
     ranks : int64 (T, L + 1, L + 1)
         ``ranks[t, k, i]``: singular values of ``W_k … W_{i+1}`` above ``level^(k - i)``; a reading, without error bound.
     entropy : float64 (T,)
-        Of square products at the depth of the network; NaN for others.
+        Of the products, over balanced networks of the widths of this one.
     length, energy : float
         Of the polygon through the checkpoints in weight space: sum of ``|step|`` and of ``|step|^2 / time``. The
         length bounds that of the trained path from below.
@@ -128,7 +128,7 @@ def training_path(
     steps = np.linalg.norm(np.diff(flat, axis=0), axis=1)
     scale = max(max(float((s[0] ** 2).sum()) for s in stacks), 1e-300)
     drift = [float(np.sqrt(((g - g[0]) ** 2).sum((-2, -1))).max()) / scale for g in invariants(stacks)]
-    square = products.shape[-1] == products.shape[-2]
+    widths = [stacks[0].shape[-1], *(s.shape[-2] for s in stacks)]
     joined: Geodesic | None = None
     try:
         joined = geodesic(products[0], products[-1], len(stacks), check=False)
@@ -142,7 +142,7 @@ def training_path(
         excess = float(steps.sum()) / joined.length
     return TrainingPath(
         grid, products, np.asarray(np.linalg.svd(products, compute_uv=False), dtype=np.float64), _ranks(stacks, strength),
-        np.array([entropy(w, len(stacks)) for w in products]) if square else np.full(len(grid), np.nan),
+        np.asarray(entropy(products, len(stacks), widths=widths)),
         float(steps.sum()), float((steps**2 / np.diff(grid)).sum()), np.array(drift), np.asarray(imbalance(stacks)),
         joined, deviation, excess,
     )  # fmt: skip

@@ -25,13 +25,13 @@ class FrechetMean:
 
     Attributes
     ----------
-    mean : float64 (d, d)
+    mean : float64 (m, n)
     variance : float
         ``sum_i w_i d(mean, W_i)^2``.
     gradient_norm : float
         Metric length of ``sum_i w_i log_mean(W_i)``; zero at a stationary point.
     iterations : int
-    distances : float64 (n,)
+    distances : float64 (k,)
     geodesics : tuple of Geodesic
         From the mean to every matrix.
 
@@ -63,17 +63,18 @@ def frechet_mean(
     tolerance: float = 1e-8,
     limit: int = 100,
 ) -> FrechetMean:
-    """Fréchet mean of matrices of one component of GL_d in the metric g^N, by Riemannian gradient descent.
+    """Fréchet mean of m x n matrices of one rank in the metric g^N of their stratum, by Riemannian gradient descent.
 
     Iterates ``X <- exp_X(step * sum_i w_i log_X(W_i))``, each logarithm started from the one before.
 
     Parameters
     ----------
-    matrices : sequence of (d, d), or array (n, d, d)
+    matrices : sequence of (m, n), or array (k, m, n)
+        Of one rank r >= 1; square ones of full rank with determinants of one sign.
     depth : int or math.inf
-    weights : array_like (n,), optional
+    weights : array_like (k,), optional
         Non-negative with a positive sum; equal by default.
-    start : array_like (d, d), optional
+    start : array_like (m, n), optional
         First iterate; the matrix of least sum of squared Frobenius distances to the others by default.
     tolerance : float
         Metric length of the gradient, relative to the spread, at which to stop.
@@ -87,14 +88,15 @@ def frechet_mean(
     Raises
     ------
     InputError
-        Singular matrices or determinants of mixed signs.
+        Ranks that differ or determinants of mixed signs.
     SolverError
         If a logarithm fails or the limit is reached.
 
     Notes
     -----
-    The result is a stationary point: uniqueness holds for matrices that are close enough together (the metric has
-    curvature of both signs); the function does not decide that. Cost: n geodesics per iteration.
+    The result is a stationary point in the stratum: the mean has the rank of the matrices. Uniqueness holds for matrices
+    that are close enough together (the metric has curvature of both signs); the function does not decide that. Cost: k
+    geodesics per iteration.
 
     Examples
     --------
@@ -103,13 +105,16 @@ def frechet_mean(
     >>> m = frechet_mean([np.diag([1.0, 1.0]), np.diag([9.0, 4.0])], 2)    # mean of square roots, squared
     >>> bool(np.allclose(m.mean, np.diag([4.0, 2.25])))
     True
+    >>> turned = frechet_mean([[[1.0, 0.0, 0.0]], [[0.0, 1.0, 0.0]]], 2)     # 1 x 3, of rank one: half way round
+    >>> bool(np.isclose(turned.mean[0, 0], turned.mean[0, 1])), bool(abs(turned.mean[0, 2]) < 1e-9)
+    (True, True)
     """
     n = as_depth(depth, infinite=True)
-    points = [as_matrix(m, name=f"matrix {i}", square=True) for i, m in enumerate(matrices)]  # type: ignore[arg-type]
+    points = [as_matrix(m, name=f"matrix {i}") for i, m in enumerate(matrices)]  # type: ignore[arg-type]
     if not points:
         raise InputError("the mean of no matrices is not defined")
     if any(m.shape != points[0].shape or m.ndim != 2 for m in points):
-        raise ShapeError(f"expected matrices (d, d) of one size, found {[m.shape for m in points]}")
+        raise ShapeError(f"expected matrices (m, n) of one size, found {[m.shape for m in points]}")
     w = np.full(len(points), 1.0) if weights is None else as_finite(weights, name="weights")
     if w.shape != (len(points),) or (w < 0).any() or w.sum() <= 0:
         raise InputError(f"weights must be {len(points)} non-negative numbers with a positive sum, found {w!r}")
@@ -123,21 +128,24 @@ def frechet_mean(
         spread = [sum(wi * float(((m - p) ** 2).sum()) for wi, p in zip(w, points, strict=True)) for m in points]
         current = points[int(np.argmin(spread))].copy()
     else:
-        current = as_matrix(start, name="start", square=True)
+        current = as_matrix(start, name="start")
+        if current.shape != points[0].shape:
+            raise ShapeError(f"start has shape {current.shape}; expected {points[0].shape}", shape=current.shape)
         common_rank(metric(current, n), frames[0])
     accuracy = min(1e-9, 0.1 * goal)
     rays = _rays(current, points, n, accuracy, None)
     step = 1.0
     for iteration in range(limit + 1):
-        gradient = sum(wi * g.velocity for wi, g in zip(w, rays, strict=True))
+        here = metric(current, n)
+        gradient = here.project(np.asarray(sum(wi * g.velocity for wi, g in zip(w, rays, strict=True))))
         variance = float(sum(wi * g.length**2 for wi, g in zip(w, rays, strict=True)))
-        size = float(np.asarray(metric(current, n).norm(np.asarray(gradient))))
+        size = float(np.asarray(here.norm(gradient)))
         if size <= goal * max(math.sqrt(variance), 1e-300) or variance == 0.0:
             lengths = np.array([g.length for g in rays])
             return FrechetMean(current, variance, size, iteration, lengths, tuple(rays))
         while True:
             try:
-                trial = exponential(current, step * np.asarray(gradient), n)
+                trial = exponential(current, step * gradient, n)
                 new = _rays(trial, points, n, accuracy, rays)
                 value = float(sum(wi * g.length**2 for wi, g in zip(w, new, strict=True)))
                 if value <= variance - 0.5 * step * size**2 + 4.0 * accuracy * variance:  # lengths are that accurate

@@ -7,13 +7,13 @@ The networks over W form one orbit of ``O(d)^{N-1}``; ``S(W)`` is the logarithm 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from ..._typing import FloatArray
-from ...errors import InputError
+from ...errors import InputError, ShapeError
 from .._inputs import RANK_TOLERANCE, as_depth, as_matrix, as_positive, unbatched
 from ..spectral import SingularFrame, log_ratio, operator_coefficients, repulsion, singular_frame
 from .metrics import metric, require_full_rank
@@ -37,7 +37,12 @@ def log_orthogonal_volume(d: int) -> float:
 
 
 def entropy(
-    W: npt.ArrayLike, depth: float, *, rank: int | None = None, tolerance: float = RANK_TOLERANCE
+    W: npt.ArrayLike,
+    depth: float,
+    *,
+    rank: int | None = None,
+    widths: Sequence[int] | None = None,
+    tolerance: float = RANK_TOLERANCE,
 ) -> float | FloatArray:
     """Entropy ``S(W) = log vol(O_W)`` of the balanced networks of depth N whose product is W.
 
@@ -46,13 +51,17 @@ def entropy(
 
     Parameters
     ----------
-    W : array_like (..., d, d)
+    W : array_like (..., d, d), or (..., d_N, d_0) with ``widths``
     depth : int >= 1 or math.inf
         For infinite depth: ``S_inf = (1/2) sum log((sigma_k^2 - sigma_l^2) / (2 log(sigma_k/sigma_l)))``, the limit of
         ``S_N - (N-1) log c_d - d(d-1)/4 log N`` (the factor 1/2 is missing in Menon (14.11)).
     rank : int, optional
         Entropy within the manifold of matrices of this rank (volume of the orbit of r-frames); W must have it.
         Default: full rank, continued to the boundary: finite at corank one, -inf at corank two or more.
+    widths : sequence of depth + 1 integers, optional
+        Widths ``d_0, ..., d_N`` of the layers, which need not be square. ``S = sum_p log c_{d_p,r} + (1/2) sum_{k<l<=r}
+        log a_kl + (1/N) sum_p (d_p - r) sum_k log sigma_k`` over hidden layers p, where r is the rank, by default the
+        least width.
     tolerance : float
         Singular values below ``tolerance * sigma_1`` count as zero.
 
@@ -69,8 +78,10 @@ def entropy(
 
     Notes
     -----
-    Volumes are those of the embedding in weight space (Frobenius norm). The formula for rank r < d follows from the
-    same orthonormal frame; tested against Gram determinants. Cost: one SVD per matrix.
+    Volumes are those of the embedding in weight space (Frobenius norm), c too: not those of a normalised Haar measure.
+    ``a_kl`` is used as a sum of powers, which is smooth where singular values meet. For rank r < d or other widths: a
+    direction out of an r-frame of a hidden layer moves the layers on both of its sides, with squared speed
+    ``sigma_k^{2/N}``. Tested against Gram determinants and quadratures. Cost: one SVD per matrix.
 
     Examples
     --------
@@ -81,8 +92,10 @@ def entropy(
     >>> round(math.exp(S), 6) == round(2 * 2 * math.pi * 2, 6)
     True
     """
-    matrix = as_matrix(W, square=True)
     n = as_depth(depth, infinite=True)
+    if widths is not None:
+        return _layered(as_matrix(W), n, rank, widths, tolerance)
+    matrix = as_matrix(W, square=True)
     d = matrix.shape[-1]
     frame = singular_frame(matrix, tolerance=tolerance)
     r = d
@@ -101,6 +114,36 @@ def entropy(
     a = operator_coefficients(frame.values[..., k], frame.values[..., l], n)
     with np.errstate(divide="ignore"):
         return unbatched(constant + 0.5 * np.log(a).sum(axis=-1))
+
+
+def _layered(
+    W: FloatArray, depth: float, rank: int | None, widths: Sequence[int], tolerance: float
+) -> float | FloatArray:
+    """Entropy over W (..., d_N, d_0) of balanced networks with layers of these widths."""
+    if math.isinf(depth):
+        raise InputError("at infinite depth there are no layers that could have widths")
+    d = tuple(int(as_depth(w)) for w in widths)
+    n = int(depth)
+    if len(d) != n + 1 or W.shape[-2:] != (d[-1], d[0]):
+        raise ShapeError(
+            f"widths {d} make {len(d) - 1} layers and products of shape {(d[-1], d[0])}; the depth is {n} and W has "
+            f"matrices of shape {W.shape[-2:]}",
+            widths=d,
+        )
+    r = min(d) if rank is None else int(as_depth(rank))
+    frame = singular_frame(W, tolerance=tolerance)
+    if (frame.rank > r).any() or (rank is not None and (frame.rank != r).any()) or r > min(d):
+        raise InputError(
+            f"W has rank {frame.rank.tolist()}; balanced networks of widths {d} and rank {r} were asked for", rank=r
+        )
+    sigma = frame.values[..., :r]
+    k, l = np.triu_indices(r, 1)
+    free = sum(w - r for w in d[1:-1])
+    constant = sum(log_orthogonal_volume(w) - log_orthogonal_volume(w - r) for w in d[1:-1])
+    with np.errstate(divide="ignore"):
+        pairs = 0.5 * np.log(operator_coefficients(sigma[..., k], sigma[..., l], depth)).sum(axis=-1)
+        out = np.log(sigma).sum(axis=-1) * (free / n) if free else 0.0
+    return unbatched(constant + pairs + out)
 
 
 def entropy_gradient(W: npt.ArrayLike, depth: float) -> FloatArray:

@@ -217,3 +217,33 @@ def test_batches_of_entropies() -> None:
     for i in np.ndindex(2, 5):
         assert S[i] == pytest.approx(pf.dln.entropy(W[i], 3), rel=1e-13)
         assert np.allclose(G[i], entropy_gradient(W[i], 3), atol=1e-12)
+
+
+@pytest.mark.parametrize(("widths", "rank"), [((3, 4, 2), 2), ((2, 3, 4, 3), 2), ((3, 3, 5, 4), 1), ((2, 2, 2), 2)])
+def test_entropy_of_layers_that_are_not_square(widths: tuple[int, ...], rank: int) -> None:
+    # tangents of the orbit by moving the frame of one hidden layer, differences of networks; group volumes as above
+    depth = len(widths) - 1
+    frames = [ortho_group.rvs(w, random_state=RNG) if w > 1 else np.eye(1) for w in widths]
+    lam = np.array([1.3, 0.7])[:rank]
+
+    def network(turned: int, theta: np.ndarray) -> np.ndarray:
+        moved = [f @ (np.eye(len(f)) + theta if p == turned else np.eye(len(f))) for p, f in enumerate(frames)]
+        layers = [(moved[p + 1][:, :rank] * lam) @ moved[p][:, :rank].T for p in range(depth)]
+        return np.concatenate([w.ravel() for w in layers])
+
+    tangents = []
+    for p in range(1, depth):
+        for i in range(widths[p]):
+            for j in range(min(i, rank)):
+                theta = np.zeros((widths[p], widths[p]))
+                theta[i, j], theta[j, i] = math.sqrt(0.5) * 1e-6, -math.sqrt(0.5) * 1e-6
+                tangents.append((network(p, theta) - network(p, -theta)) / 2e-6)
+    t = np.array(tangents)
+    volumes = sum(log_orthogonal_volume(w) - log_orthogonal_volume(w - rank) for w in widths[1:-1])
+    W = (frames[-1][:, :rank] * lam**depth) @ frames[0][:, :rank].T
+    found = pf.dln.entropy(W, depth, widths=widths, rank=rank)
+    assert found == pytest.approx(volumes + 0.5 * np.linalg.slogdet(t @ t.T)[1], abs=1e-7)
+    if len(set(widths)) == 1:
+        assert found == pytest.approx(pf.dln.entropy(W, depth), rel=1e-13)
+    with pytest.raises(InputError, match="layers"):
+        pf.dln.entropy(W, depth + 1, widths=widths)
