@@ -254,7 +254,8 @@ def test_wide_inputs() -> None:
     z = np.concatenate(net.preactivations(region.interior_point)[:-1])
     assert (np.sign(z) == region.signs).all()
     # beyond its own wall alone, on the forms of this cell
-    rows = region._forms[0] * region._cell.signs[:, None]
+    signs = region._cell.signs
+    rows = region._frame.float_forms(signs, np.arange(len(signs)))[0] * signs[:, None]
     values = rows[:, :-1] @ witness + rows[:, -1]
     assert np.flatnonzero(values < 0).tolist() == [int(region._cell.facets[0])]
 
