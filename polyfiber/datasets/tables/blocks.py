@@ -78,7 +78,12 @@ def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> I
                 yield f"block {row['block']}: failed, and yet it has faces, or no reason"
             yield Unsure("a block that failed is not enumerated again")
             continue
+        if len(row["neurons"]) != len(row["sides"]) or len(row["fingerprint"]) != 2:
+            yield f"block {row['block']}: a path or a fingerprint with numbers too many or too few"
+            continue
         block = block_of(row)
+        if len(set(row["neurons"])) < len(row["neurons"]):
+            yield f"block {row['block']}: its path names a neuron twice"
         named = {neuron for neuron, _ in block.path}
         spare = [k for k in range(item.network.hidden_widths[0]) if k not in named]
         parts = block.split(spare[item.id % len(spare)]) if spare else (block,)
