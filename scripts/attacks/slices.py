@@ -3,7 +3,7 @@
 ``python scripts/attacks/slices.py [--seconds 60] [--seed 0]``
 
 A case is a network (a chain, leaky, absolute values, residual, a small CNN with maxima; random, quantised, without biases,
-with dead and equal rows) on a triangle, a box or far from the origin, through data or along axes. The truth shares no line
+with dead and equal rows, with walls that differ in the twentieth digit, with exponents up to ±390) on a triangle, a box or far from the origin, through data or along axes. The truth shares no line
 with the answer: every polygon is cut by every gate in Fractions, block by block. Compared are the sign vectors of all
 regions, the number of vertices, and the signs at random rational points. Prints one line per failure and a summary; exits
 with 1 if anything failed.
@@ -31,6 +31,15 @@ KINDS = ("chain", "leaky", "absolute", "residual", "maxima")
 def numbers(rng: np.random.Generator, style: str, *shape: int) -> np.ndarray:
     if style == "integer":
         return rng.integers(-1, 2, shape).astype(float)
+    if style == "near":
+        steps = np.where(rng.random(shape) < 0.3, np.ldexp(rng.integers(-1, 2, shape).astype(float), -64), 0.0)
+        whole = rng.integers(-1, 2, shape).astype(float)
+        return whole * (1.0 + np.ldexp(rng.integers(-1, 2, shape).astype(float), -52)) + np.where(
+            whole == 0, steps, 0.0
+        )
+    if style == "scales":
+        values = rng.integers(-2, 3, shape).astype(float)
+        return np.ldexp(values, np.where(rng.random(shape) < 0.5, rng.integers(-390, 391, shape), 0))
     values = rng.standard_normal(shape).astype(np.float32).astype(float)
     if style == "pruned":
         values[rng.random(shape) < 0.5] = 0.0
@@ -38,7 +47,7 @@ def numbers(rng: np.random.Generator, style: str, *shape: int) -> np.ndarray:
 
 
 def network(rng: np.random.Generator) -> tuple[pf.PiecewiseLinearNetwork, str]:
-    kind, style = str(rng.choice(KINDS)), str(rng.choice(["random", "integer", "pruned"]))
+    kind, style = str(rng.choice(KINDS)), str(rng.choice(["random", "integer", "pruned", "near", "near", "scales"]))
     n = int(rng.integers(2, 6))
     bias = 0.0 if rng.random() < 0.25 else 1.0
     widths = [n]
@@ -61,6 +70,8 @@ def network(rng: np.random.Generator) -> tuple[pf.PiecewiseLinearNetwork, str]:
             j = int(rng.integers(0, len(widths) - 1))
             reads[j] = numbers(rng, style, m, widths[j])
         slopes = {"leaky": (float(np.float32(0.1)), 1.0), "absolute": (-1.0, 1.0)}.get(kind, (0.0, 1.0))
+        if style == "scales" and kind in ("leaky", "absolute"):
+            slopes = (slopes[0], float(np.ldexp(1.0, int(rng.integers(-390, 391)))))
         if rng.random() < 0.2 and m > 1:
             for w in reads.values():
                 w[-1] = w[0]
@@ -145,7 +156,8 @@ def one(rng: np.random.Generator) -> tuple[str, str | None]:
     try:
         s = pf.complexes.planar.build.planar_slice(net, o, D, corners=corners)
     except pf.errors.InputError as error:
-        return (what, None) if "dependent" in str(error) else (what, f"refused: {error}")
+        known = "dependent" in str(error) or ("scales" in what and "beyond 2^400" in str(error))
+        return (what, None) if known else (what, f"refused: {error}")
     exact = [Fraction(v) for v in o.tolist()], [[Fraction(v) for v in row] for row in D.tolist()]
     cells = truth(net, *exact, [(Fraction(a), Fraction(b)) for a, b in corners])
     expected = sorted(signs for signs, _ in cells)
@@ -169,7 +181,10 @@ def main() -> int:
     end, seed, failures = time.monotonic() + options.seconds, options.seed, 0
     kinds: dict[str, int] = {}
     while time.monotonic() < end:
-        what, problem = one(np.random.default_rng(seed))
+        try:
+            what, problem = one(np.random.default_rng(seed))
+        except Exception as error:  # an attack goes on
+            what, problem = "stopped", f"{type(error).__name__}: {error}"
         kinds[what] = kinds.get(what, 0) + 1
         if problem is not None:
             failures += 1

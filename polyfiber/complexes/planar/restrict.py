@@ -399,14 +399,24 @@ def _behind(low: Fraction, high: Fraction, pair: tuple[Any, Any]) -> tuple[Fract
     return low * (above if low < 0 else below), high * (above if high > 0 else below)
 
 
-def zero_along(r: Restricted, start: Point, end: Point, monitor: Monitor) -> Array:
-    """Which gates are proved to vanish along a segment, (n_gates,) bool: by exact rows, without knowing signs."""
+def along_segment(r: Restricted, start: Point, end: Point, monitor: Monitor) -> tuple[Array, Array, Array]:
+    """What exact rows prove of the gates along a segment, without knowing signs.
+
+    Returns
+    -------
+    zero : (n_gates,) bool
+        Gates that vanish.
+    like : (n_gates,) int32
+        An earlier gate that is the same function there, -1 where there is none.
+    fixed : (n_gates,) int8
+        Signs of gates that are constant and not zero.
+    """
     step = (end[0] - start[0], end[1] - start[1])
     n = r.n_gates
     same = np.arange(n)
     constant = np.zeros(n, dtype=bool)
     value: list[Fraction] = [Fraction(0)] * n
-    zero = np.zeros(n, dtype=bool)
+    zero, fixed = np.zeros(n, dtype=bool), np.zeros(n, dtype=np.int8)
     known: dict[Any, int] = {}
     for k, u in enumerate(r.units[:n]):
         if not k & 255:
@@ -422,7 +432,7 @@ def zero_along(r: Restricted, start: Point, end: Point, monitor: Monitor) -> Arr
             reads, data = reads[~still], data[~still]
         reads, data = _merged(same[reads], data)
         if not len(reads) and not slope:
-            constant[k], zero[k] = True, offset == 0
+            constant[k], zero[k], fixed[k] = True, offset == 0, (offset > 0) - (offset < 0)
             value[k] = offset * Fraction(u.slopes[1] if offset > 0 else u.slopes[0])
             continue
         key = (
@@ -433,7 +443,7 @@ def zero_along(r: Restricted, start: Point, end: Point, monitor: Monitor) -> Arr
             u.slopes,
         )
         same[k] = known.setdefault(key, k)
-    return zero
+    return zero, np.where(same == np.arange(n), -1, same).astype(np.int32), fixed
 
 
 def _merged(units: IntArray, data: Array) -> tuple[IntArray, Array]:

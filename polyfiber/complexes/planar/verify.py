@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..._typing import Array
+from .exact_forms import ExactForms
 from .statistics import areas, isometry, local_coordinates
 from .subdivision import PlanarSlice
 
@@ -38,9 +39,24 @@ def exact_signs(s: PlanarSlice, t: Any) -> Array:
     origin, directions = s._exact
     point = origin.tolist()
     for weight, direction in zip(t, directions.tolist()):
-        point = [p + Fraction(float(weight)) * d for p, d in zip(point, direction)]
+        step = weight if isinstance(weight, Fraction) else Fraction(float(weight))
+        point = [p + step * d for p, d in zip(point, direction)]
     behind = s.network.exact().preactivations(np.array(point, dtype=object))[:-1]
     return np.array([int(v > 0) - int(v < 0) for z in behind for v in z.tolist()], dtype=np.int8)
+
+
+def _exact_middle(s: PlanarSlice, region: int) -> list[Fraction]:
+    """The mean of a region's corners in rationals: a proposal, which the network's signs there confirm or not."""
+    t, frame = s._tables, s._restricted.frame
+    exact = ExactForms(s._restricted)
+    exact.take(s._unit_signs([region])[0])
+    lines = [exact.form(int(line)) for line in t.edge_line[t.cell_edges[t.ptr[region] : t.ptr[region + 1]]]]
+    total = [Fraction(0), Fraction(0)]
+    for (a, b, c), (d, e, f) in zip(lines, lines[1:] + lines[:1]):
+        below = a * e - b * d
+        total[0] += Fraction(b * f - c * e, below * len(lines))
+        total[1] += Fraction(c * d - a * f, below * len(lines))
+    return [m + w * x for m, w, x in zip(frame.middle, frame.scale, total)][: s.dimension]
 
 
 def verify_subdivision(s: PlanarSlice, *, samples: int = 200, rng: Any = None, exact_samples: int = 5) -> SliceCheck:
@@ -71,7 +87,9 @@ def verify_subdivision(s: PlanarSlice, *, samples: int = 200, rng: Any = None, e
     chosen = random.choice(s.n_regions, min(exact_samples, s.n_regions), replace=False)
     for r, signs in zip(chosen.tolist(), s.signs(chosen)):
         found = exact_signs(s, middles[r])
-        if np.any((found != signs) & (found != 0)):
+        if np.any(found != signs):  # thinner than its corners' errors, perhaps
+            found = exact_signs(s, _exact_middle(s, r))
+        if np.any(found != signs):
             problems.append(f"the signs of region {r} are not those at its middle")
     checked["signs at middles, exact"] = len(chosen)
     corners = s._restricted.frame.outer(np.array([[float(v) for v in p] for p in s._restricted.frame.corners]))[

@@ -1,7 +1,7 @@
 """Walks over all regions of a restricted network: tables that grow, questions that are answered exactly.
 
 The kernels go from region to region by floats whose errors are bounded. Where a sign is not certified they stop and ask; the
-answer comes from integers. Every region of the polygon is reached, since regions that share an edge are neighbours and the
+answer comes from a vertex that was met before, from pairs of floats with their own bound, or from integers. Every region of the polygon is reached, since regions that share an edge are neighbours and the
 polygon without the vertices hangs together; an edge with one region that is not on the border would show, and so would a
 count that breaks Euler's relation.
 """
@@ -22,7 +22,8 @@ from ...kernels.planar import walk as kernels
 from ...kernels.rows import insert_all, table_size
 from ...numerics.rounding import UNIT
 from .exact_forms import ExactForms
-from .restrict import Columns, Restricted, zero_along
+from .meetings import EXACT, Meetings
+from .restrict import Columns, Restricted, along_segment
 
 REFRESH_AFTER = 200
 CELLS_A_TURN = 2000
@@ -44,8 +45,10 @@ class WalkStats:
         Gates of the network that are the same function there as another, and those that are constant.
     crossings : int
         Walls crossed, forth and back.
+    doubled_signs : int
+        Signs that floats left open and pairs of floats decided, or a vertex that was met before.
     exact_signs : int
-        Signs that floats left open and integers decided.
+        Signs that all of these left open and integers decided.
     exact_regions : int
         Regions with such a sign.
     seconds : float
@@ -56,6 +59,7 @@ class WalkStats:
     merged: int = 0
     constant: int = 0
     crossings: int = 0
+    doubled_signs: int = 0
     exact_signs: int = 0
     exact_regions: int = 0
     seconds: float = 0.0
@@ -140,6 +144,7 @@ class _Walk:
         self.keys = kernels.Keys(
             random, np.zeros(2, dtype=np.uint64), np.zeros(r.blocks, dtype=np.uint64), c.level[:m].copy()
         )
+        self.meetings = Meetings(r, c, self.exact)
         self.gamma = c.gamma
         room = lines + 64
         self.room = room
@@ -159,15 +164,20 @@ class _Walk:
             np.zeros(256, dtype=np.int8),
             np.zeros(1, dtype=np.int64),
             np.zeros(4, dtype=np.int64),
-            np.zeros((m, 2 * len(corners)), dtype=np.int8),
+            polygons.Border(
+                np.zeros((len(corners), m), dtype=np.int8),
+                np.zeros((len(corners), m), dtype=np.int8),
+                np.full((len(corners), m), -1, dtype=np.int32),
+                np.zeros((len(corners), m), dtype=np.int8),
+                np.zeros((2, len(corners)), dtype=np.int8),
+                np.zeros((2, len(corners)), dtype=np.int8),
+            ),
             np.full(table_size(512), -1, dtype=np.int32),
             np.zeros((512, 3), dtype=np.int64),
             c.row_ptr,
             c.rows,
         )
         self._n_along = 0
-        self.answers.facts[:, : len(corners)] = polygons.NONE
-        self._looked_along: set[int] = set()
         self.control = np.zeros(16, dtype=np.int64)
         self._tables(1024, m)
         self.stats = WalkStats(gates=m)
@@ -294,15 +304,18 @@ class _Walk:
 
     def _answer_vertex(self) -> None:
         i, j, g = (int(v) for v in self.answers.query[:3])
-        self.exact.take(self.state.sign)
-        sign = self.exact.at_meeting(i, j, g)
-        self._count()
-        if i < 0 and j < 0:
-            self.answers.facts[g, -1 - j] = sign  # the value at a corner is that of every region there
+        if i < 0 and j < 0 and not self.answers.border.known[0, -1 - j]:
+            self._look_at(-1 - j)
             return
-        if sign == 0:
-            for side in {-1 - k for k in (i, j) if k < 0} - self._looked_along:
-                self._look_along(side)
+        sign, how = self.meetings.sign(self.state.sign, i, j, g)
+        if how == EXACT:
+            self._count()
+        else:
+            self.stats.doubled_signs += 1
+        if sign == 0 and how == EXACT:
+            for side in {-1 - k for k in (i, j) if k < 0}:
+                if not self.answers.border.known[1, side]:
+                    self._look_along(side)
             for line in (i, j):
                 self._keep_along(g, line)
         n = int(self.answers.count[0])
@@ -333,13 +346,18 @@ class _Walk:
         along[n] = g, line, code
         self._n_along += 1 - int(insert_all(self.answers.table, along, n, n + 1)[0])
 
+    def _look_at(self, corner: int) -> None:
+        """Signs of all gates at a corner of the domain."""
+        border = self.answers.border
+        border.sign[corner] = self.meetings.signs_at(self.r.frame.corners[corner], self.monitor)
+        border.known[0, corner] = 1
+
     def _look_along(self, side: int) -> None:
-        """Which gates vanish along a whole side: those that are constant on the line through it, and zero."""
-        self._looked_along.add(side)
-        corners = self.r.frame.corners
+        """Which gates vanish along a whole side, which are equal there, and which constant."""
+        corners, border = self.r.frame.corners, self.answers.border
         ends = corners[side], corners[(side + 1) % len(corners)]
-        sides = self.answers.facts.shape[1] // 2
-        self.answers.facts[:, sides + side] = zero_along(self.r, *ends, self.monitor)
+        border.zero[side], border.like[side], border.fixed[side] = along_segment(self.r, *ends, self.monitor)
+        border.known[1, side] = 1
 
     def _answer_side(self) -> int:
         at = self.work.at

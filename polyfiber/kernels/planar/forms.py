@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import namedtuple
 
 from ..jit import bare_kernel, inline_kernel
-from ..rounding import UNIT
+from ..rounding import TINY, UNIT
 
 REACH = 1.0625
 SLOP = 1.0 + 1e-9
@@ -46,19 +46,23 @@ def refresh(net, state, begin, gamma, x, y, decide, answer):
             continue
         a, b, c, e = base[u, 0], base[u, 1], base[u, 2], base[u, 3]
         sizes = _size(a, b, c)
+        read = 0.0
         for k in range(row_ptr[u], row_ptr[u + 1]):
             j = rows[k]
             if sign[j] == 0:
                 continue
-            w = row_weights[k] * slopes[j, 0 if sign[j] < 0 else 1]
-            if w == 0.0:
+            slope = slopes[j, 0 if sign[j] < 0 else 1]
+            if slope == 0.0:
                 continue
+            w = row_weights[k] * slope
             a += w * form[0, j]
             b += w * form[1, j]
             c += w * form[2, j]
             e += abs(w) * form[3, j]
-            sizes += abs(w) * _size(form[0, j], form[1, j], form[2, j])
-        e = (e + gamma * sizes) * SLOP + 8.0 * UNIT * _size(a, b, c)
+            size = _size(form[0, j], form[1, j], form[2, j])
+            sizes += abs(w) * size
+            read += size + form[3, j]
+        e = (e + gamma * sizes) * SLOP + 8.0 * UNIT * _size(a, b, c) + TINY * read
         form[0, u], form[1, u], form[2, u], form[3, u] = a, b, c, e
         if decide and u < gates:
             value = a * x + b * y + c
@@ -140,6 +144,8 @@ def cross(net, state, at, target, moved, gamma, answer):
                 if step != 0.0:
                     ye += gamma * (abs(high) * _size(da, db, dc) + (abs(high) + abs(low)) * _size(oa, ob, oc))
             ye = ye * SLOP + gamma * _size(ya, yb, yc)
+            if high != low or (high != 0.0 and not same):
+                ye += TINY  # what underflows
             if ye != 0.0 or ya != 0.0 or yb != 0.0 or yc != 0.0:
                 for q in range(col_ptr[u], col_ptr[u + 1]):
                     v = cols[q]

@@ -30,10 +30,14 @@ Domain = namedtuple("Domain", "sides corners")
 # side (cap,) int8 scratch; done (gates,) stamps
 Polygon = namedtuple("Polygon", "corner line tags meet extra count side done")
 VERTICES, BUFFER, TAG, EXTRAS, STAMP = range(5)
-# what was asked and answered on this region: keys (cap, 3), signs (cap,), count (1,), query (4,); facts (gates, 2 S) int8 hold on
-# all regions: the sign at each corner of the domain or NONE, and whether the gate vanishes along each side; along (cap, 3)
-# int64 with its table: gate, line, signs of what the gate reads, where the gate vanishes along the line
-Answers = namedtuple("Answers", "keys signs count query facts table along row_ptr rows")
+# what holds on the border of the domain, row by corner or side: sign (S, gates) int8 at each corner; zero (S, gates) int8, whether
+# a gate vanishes along a side; like (S, gates) int32, the gate that it equals there, or -1; fixed (S, gates) int8, its sign where it
+# is constant and not zero; known (2, S) int8, whether corners and sides were looked at; fits (2, S) int8, whether this region is
+# consistent with each: 1, -1, or 0 where nobody asked yet
+Border = namedtuple("Border", "sign zero like fixed known fits")
+# what was asked and answered on this region: keys (cap, 3), signs (cap,), count (1,), query (4,); along (cap, 3) int64 with its
+# table: gate, line, signs of what the gate reads, where the gate vanishes along the line
+Answers = namedtuple("Answers", "keys signs count query border table along row_ptr rows")
 MOST_READS = 24
 
 
@@ -58,13 +62,53 @@ def _is_along(answers, g, line, code):
     return probe(answers.table, along, hash_row(along, last), along, last) >= 0
 
 
+@inline_kernel
+def _fits(border, side, k, sign, g):
+    """Whether a gate's sign on the region is that at corner k, if it has one there; along side k, that of what it equals there."""
+    if side == 0:
+        return border.sign[k, g] == 0 or border.sign[k, g] == sign[g]
+    other, fixed = border.like[k, g], border.fixed[k, g]
+    return (other < 0 or sign[other] == sign[g]) and (fixed == 0 or fixed == sign[g])
+
+
+@bare_kernel
+def _holds(answers, side, k, sign, g):
+    """Whether what is known of gate g at corner k, or along side k, holds of its form on this region.
+
+    Its form is fixed by the signs of what it reads, and what that reads. Where they fit, values at the corner are the function's,
+    and rows along the side cancel as they were proved to, by induction over the blocks. Where they do not, the region lies
+    elsewhere, and its forms may have other values on the border.
+    """
+    border, row_ptr, rows = answers.border, answers.row_ptr, answers.rows
+    for q in range(row_ptr[g], row_ptr[g + 1]):
+        j = rows[q]
+        if row_ptr[j] < row_ptr[j + 1]:
+            break
+        if not _fits(border, side, k, sign, j):
+            return False
+    else:
+        return True
+    if border.fits[side, k] == 0:
+        border.fits[side, k] = 1
+        for h in range(border.sign.shape[1]):
+            if not _fits(border, side, k, sign, h):
+                border.fits[side, k] = -1
+                break
+    return border.fits[side, k] > 0
+
+
+@bare_kernel
+def _vanishes_along(answers, line, g, sign):
+    k, border = -1 - line, answers.border
+    return line < 0 and border.known[1, k] != 0 and border.zero[k, g] != 0 and _holds(answers, 1, k, sign, g)
+
+
 @bare_kernel
 def _answered(answers, i, j, g, sign):
-    facts = answers.facts
-    sides = facts.shape[1] // 2
-    if i < 0 and j < 0:
-        return facts[g, -1 - j]
-    if (i < 0 and facts[g, sides - 1 - i] != 0) or (j < 0 and facts[g, sides - 1 - j] != 0):
+    border = answers.border
+    if i < 0 and j < 0 and border.known[0, -1 - j] != 0 and _holds(answers, 0, -1 - j, sign, g):
+        return border.sign[-1 - j, g]
+    if _vanishes_along(answers, i, g, sign) or _vanishes_along(answers, j, g, sign):
         return 0
     code = reading(answers.row_ptr, answers.rows, sign, g)
     if code >= 0:

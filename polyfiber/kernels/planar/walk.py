@@ -224,6 +224,7 @@ def walk(net, state, keys, domain, poly, answers, faces, work, control, answer):
             if _lacks_room(poly, corners, edges, cells, work, control):
                 return GROW
             answers.count[0] = 0
+            answers.border.fits[:] = 0
             if _emit(net, state, keys, poly, corners, edges, cells, work, control) == BROKEN:
                 return BROKEN
             control[QUOTA] -= 1

@@ -207,3 +207,45 @@ def test_gates_whose_values_are_equal_floats_at_both_ends_of_an_edge() -> None:
         for way in ("walk", "complex")
     ]
     assert found[0] == found[1] == (114, 207, 94)
+
+
+def gates(*blocks: tuple[dict[int, list[list[float]]], list[float], tuple[float, float]]) -> pf.PiecewiseLinearNetwork:
+    """A network of these blocks; its output is the last block's first gate."""
+    built = [pf.GateBlock(reads, bias, slopes=slopes) for reads, bias, slopes in blocks]
+    out = [[1.0] + [0.0] * (built[-1].width - 1)]
+    return pf.PiecewiseLinearNetwork(2, built, pf.AffineMap({len(built): out}, [0.0]))
+
+
+def test_values_at_a_corner_are_not_those_of_forms_elsewhere() -> None:
+    """On the far side of the first wall the second gate's form has another sign at the corner than the function."""
+    eps = 2.0**-64
+    net = gates(
+        ({0: [[1.0, 1.0]]}, [-(2.0**-52)], (-1.0, 1.0)),
+        ({1: [[1.0]]}, [-eps], (-1.0, 1.0)),
+    )
+    s = planar_slice(net, np.zeros(2), np.eye(2), corners=[(0, 0), (1, 0), (0, 1)])
+    assert rows(s.signs()) == {bytes(np.array(v, dtype=np.int8)) for v in [(1, 1), (1, -1), (-1, 1), (-1, -1)]}
+    assert s.euler_characteristic == 1
+    assert s.verify(rng=0).ok  # regions of width 2^-64, whose middles are rational
+
+
+def test_products_that_underflow_are_paid_for() -> None:
+    """1e-200 times a slope of 1e-200 is 0 in floats, and what it multiplies is 1e120: more than the offset beside it."""
+    net = gates(
+        ({0: [[1e120, 0.0]]}, [2e120], (0.0, 1e-200)),
+        ({1: [[-1e-200]], 0: [[0.0, 1e-290]]}, [2e-290], (0.0, 1.0)),
+    )
+    s = pf.slice_complex(net, np.zeros(2), np.eye(2), domain=SQUARE, method="walk")
+    assert s.signs().tolist() == [[1, -1]]
+
+
+def test_walls_in_the_twentieth_digit_are_told_apart_without_integers() -> None:
+    near = 1.0 + 2.0**-52
+    W = [[1.0, 1.0], [1.0, near], [near, 1.0], [1.0, -1.0]]
+    net = gates(
+        ({0: W}, [0.25, 0.25 + 2.0**-54, 0.25, 0.0], (0.0, 1.0)), ({1: [[1.0, -1.0, 1.0, 0.5]]}, [2.0**-60], (0.0, 1.0))
+    )
+    a = pf.slice_complex(net, np.zeros(2), np.eye(2), domain=SQUARE, method="walk")
+    b = pf.slice_complex(net, np.zeros(2), np.eye(2), domain=SQUARE, method="complex")
+    assert a.f_vector == b.f_vector
+    assert a.stats.doubled_signs > 0
