@@ -21,7 +21,7 @@ from ..budget import Budget, Monitor
 from ..errors import BudgetExceededError, NumericalError, PolyfiberError
 from ..verdict import Verdict
 from ..words import one_line
-from .checks import points, skeleton, tables
+from .checks import given, points, skeleton, tables
 from .checks.maps import check_maps
 from .checks.weights import check_weights
 from .lattice import check as lattice_check
@@ -226,6 +226,9 @@ def verify_complex(cx: PolyhedralComplex, *, everything: bool = False, budget: B
         return _summary(check, work.nv, 0, 0, 0)
     at, rational = check.stage("coordinates", points.check_points, work, check.problems, otherwise=(0, 0))
     check.note(f"{at} vertices within their bounds: gated matrix products in numpy, {rational} in rationals")
+    looked, rational = check.stage("given points", given.check_given, cx, work, check.problems, otherwise=(0, 0))
+    if looked:
+        check.note(f"{looked} vertices and rays as given out: lifted in the longest floats, {rational} in rationals")
     check.stage("solving vertices", skeleton.solve_anew, work)
     check.stage("distinct vertices", skeleton.check_distinct, work, check.problems)
     signs = skeleton.check_signs if simple else lattice_check.check_signs
@@ -319,11 +322,13 @@ def _check_only_face(cx: PolyhedralComplex, work: Skeleton, problems: list[str])
     signs = [int(z > 0) - int(z < 0) for z in values]
     if cx.signs(0)[0].tolist() != signs or cx.f_vector != (1,):
         problems.append("the signs of the only face are wrong")
-    error, size = float(cx.vertex_errors[0]), max(map(abs, point))
-    if np.isfinite(error):
-        room = Fraction(error) + (size / 10**9 if cx.lineality_dimension else 0)  # of the quotient's coordinates alone
-        if any(abs(Fraction(x) - true) > room for x, true in zip(cx.vertices[0].tolist(), point)):
-            problems.append("the vertex lies farther from its coordinates than its error bound says")
+    error, there = float(cx.vertex_errors[0]), cx.vertices[0].tolist()
+    if any(x != x for x in there) or not error >= 0:
+        problems.append("a coordinate of the vertex, or its bound, is no number")
+    elif np.isfinite(error) and not all(
+        np.isfinite(x) and abs(Fraction(x) - true) <= Fraction(error) for x, true in zip(there, point)
+    ):
+        problems.append("the vertex lies farther from its coordinates than its error bound says")
     return len(signs)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from .. import words
+from .._checked import dimension_of, id_within, ids_within
 from .._lazy import above
 from .._once import once
 from .._typing import Array, BoolArray, FloatArray, IdArray, IntArray, SignArray
@@ -21,7 +22,6 @@ from ..kernels.complexes import faces as fk
 from ..kernels.complexes.skeleton import PORTION
 from ..network.model import ReLUNetwork
 from ..numerics.directions import extreme_directions
-from ..numerics.exact import as_fractions
 from ..numerics.polyhedra import LargestBall
 from ..numerics.products import nearest
 from ..numerics.rounding import UNIT
@@ -32,11 +32,19 @@ from .geometry import affine_maps_of, forms_of, lineality_basis, locate_signs, m
 from .lattice.build import LatticeSkeleton
 from .lattice.merge_walls import MergedWall
 from .lattice.store import LatticeStore
-from .metric import exact_interior_points, region_ball, region_distance, rounded_ball
+from .metric import (
+    certain_interior_points,
+    exact_directions,
+    exact_interior_points,
+    region_ball,
+    region_distance,
+    rounded_ball,
+)
 from .polytopes import Polytopes
-from .skeleton.arrays import TINY, Frame
+from .skeleton.arrays import Frame
 from .skeleton.build import BuildStats, Skeleton
 from .skeleton.faces import FaceStore
+from .skeleton.lifts import Lift
 
 if TYPE_CHECKING:
     from .breakpoints.simple import BreakpointComplex
@@ -242,32 +250,15 @@ class PolyhedralComplex:
         index[self._finite] = np.arange(len(self._finite))
         return index
 
-    def _lift(self, points: FloatArray, *, directions: bool = False) -> FloatArray:
-        """Quotient coordinates (m, d) to the points of least norm in the inputs (m, n0), or directions to directions."""
-        full = np.zeros((len(points), self.network.architecture[0]))
-        full[:, self._frame.columns] = points
-        hull = self._frame.hull
-        if hull is not None:
-            lift = nearest(hull.lift[hull.fixed])
-            with np.errstate(over="ignore", invalid="ignore"):
-                full[:, hull.fixed] = full[:, hull.free] @ lift[:, :-1].T + (0.0 if directions else lift[:, -1])
-        basis = self.lineality
-        if len(basis):
-            with np.errstate(over="ignore", invalid="ignore"):
-                shorter: FloatArray = full - (full @ basis.T) @ basis
-            full = np.where(np.isfinite(shorter), shorter, full)  # infinite coordinates have an infinite bound
-        return full
+    @once
+    def _lift(self) -> Lift | None:
+        """What makes inputs of quotient coordinates; None where these are the inputs."""
+        return None if self.dimension == self.network.architecture[0] else Lift.of(self._frame)
 
-    def _unit_directions(self, points: FloatArray) -> FloatArray:
-        """Quotient directions (m, d) to unit directions (m, n0) in the inputs."""
-        found = self._lift(points, directions=True)
-        for i in np.flatnonzero(~np.isfinite(found).all(axis=1)):  # slopes of a flat beyond floats
-            both = np.full((2, found.shape[1]), Fraction(0), dtype=object)
-            both[1, self._frame.columns] = as_fractions(points[i])
-            at, to = self._frame.lifted(both)
-            found[i] = nearest((to - at) / max(abs(to - at)))
-        found = found / np.abs(found).max(axis=1, keepdims=True)
-        return found / np.linalg.norm(found, axis=1, keepdims=True)
+    def _exact_directions(self, ends: IntArray) -> Array:
+        """Exact directions (m, n0) of skeleton vertices at infinity."""
+        found: Array = exact_directions(self, ends)
+        return found
 
     @once
     def lineality(self) -> FloatArray:
@@ -275,57 +266,52 @@ class PolyhedralComplex:
         return lineality_basis(self._frame)
 
     @once
+    def _points(self) -> tuple[FloatArray, FloatArray]:
+        """`vertices` and `vertex_errors`."""
+        if self.dimension == 0:
+            x, err = np.zeros((1, 0)), np.zeros(1)
+        else:
+            self._solve_all()
+            with self._lock:
+                st = self._skeleton.state
+                x, err = np.ascontiguousarray(st.x[self._finite]), np.ascontiguousarray(st.err[self._finite])
+        return (x, err) if self._lift is None else self._lift.surely(x, err, self.exact_vertices)
+
+    @property
     def vertices(self) -> FloatArray:
         """(f_0, n0): the point of least norm of each minimal face, in the order of ``signs(0)``.
 
         Computed on first use, by one n x n solve per vertex with a certified error bound
-        (`vertex_errors`); the build only needs coordinates that are good enough for signs.
+        (`vertex_errors`), in rationals where floats tell too little; the build only needs coordinates that are good
+        enough for signs.
         """
-        if self.dimension == 0:
-            return self._lift(np.zeros((1, 0)))
-        self._solve_all()
-        found = self._lift(np.ascontiguousarray(self._skeleton.state.x[self._finite]))
-        lost = np.flatnonzero(np.isnan(found).any(axis=1))  # differences of infinite coordinates
-        found[lost] = nearest(self.exact_vertices(lost))
-        return found
+        return self._points[0]
 
-    @once
+    @property
     def vertex_errors(self) -> FloatArray:
-        """(f_0,) bounds of the errors of `vertices` (maximum norm); with lineality, of their quotient coordinates."""
-        if self.dimension == 0:
-            return self._input_errors(np.zeros((1, 0)), np.zeros(1))
-        self._solve_all()
-        st, rows = self._skeleton.state, self._finite
-        return self._input_errors(st.x[rows], np.ascontiguousarray(st.err[rows]))
-
-    def _input_errors(self, points: FloatArray, errors: FloatArray) -> FloatArray:
-        """Bounds for input coordinates from those for quotient coordinates (m, d): those that a flat domain fixes are lifted."""
-        hull = self._frame.hull
-        if hull is None or self.lineality_dimension:
-            return errors
-        lift = np.abs(nearest(hull.lift[hull.fixed]))
-        with np.errstate(over="ignore", invalid="ignore"):
-            gain = lift[:, :-1].sum(axis=1).max(initial=1.0)
-            size = np.abs(points) @ lift[:, :-1].T + lift[:, -1]
-            bound = (errors * gain + (points.shape[1] + 2) * (2 * UNIT) * size.max(axis=1, initial=0.0)) * (1 + 1e-9)
-            bound += (points.shape[1] + 2) * TINY * (1.0 + np.abs(points).sum(axis=1))  # what underflows
-        return np.where(np.isfinite(bound), bound, np.inf)
+        """(f_0,) bounds of the errors of `vertices` (maximum norm); infinite where a coordinate is beyond floats."""
+        return self._points[1]
 
     def sharpened(self, vertices: Array, *, rtol: float = 1e-14) -> tuple[FloatArray, FloatArray]:
         """Points (m, n0) and error bounds (m,) of some vertices, better than ``rtol``: by rationals where it takes that."""
+        rows = ids_within(vertices, self.f_vector[0], "vertices")
+        if self.dimension == 0:
+            return self.vertices[rows], self.vertex_errors[rows]
         self._solve_all()
-        chosen = self._finite[np.asarray(vertices, dtype=np.int64)]
+        chosen = self._finite[rows]
         with self._lock:
             self._skeleton.sharpen(chosen, rtol=rtol)
             x, err = self._skeleton.state.x[chosen], self._skeleton.state.err[chosen]
-        return self._lift(x), self._input_errors(x, err)
+        if self._lift is None:
+            return x, err
+        return self._lift.surely(x, err, lambda lost: self.exact_vertices(rows[lost]), rtol=max(rtol, 4 * UNIT))
 
     def exact_vertices(self, vertices: Array | None = None) -> Array:
         """The same points as `vertices` (all by default, or these rows) as Fractions, (m, n0) of dtype object.
 
         One rational solve for each.
         """
-        rows = np.arange(self.f_vector[0]) if vertices is None else np.asarray(vertices, dtype=np.int64)
+        rows = np.arange(self.f_vector[0]) if vertices is None else ids_within(vertices, self.f_vector[0], "vertices")
         full = np.full((len(rows), self.network.architecture[0]), Fraction(0), dtype=object)
         if self.dimension:
             for i, row in enumerate(rows.tolist()):
@@ -365,54 +351,33 @@ class PolyhedralComplex:
 
     @once
     def rays(self) -> tuple[IntArray, FloatArray]:
-        """Edge ids (r,) and unit directions (r, n0) of the unbounded edges."""
+        """Edge ids (r,) and unit directions (r, n0) of the unbounded edges, each within 1e-9 of the true one."""
         if self.dimension == 0:
             return np.zeros(0, dtype=np.int64), np.zeros((0, self.network.architecture[0]))
         self._solve_all()
         ids = np.flatnonzero(self.edges[:, 1] < 0)
-        self._skeleton.sharpen(self._edges[ids, 1], rtol=1e-10)  # they have no bounds beside them
-        return ids, self._unit_directions(np.ascontiguousarray(self._skeleton.state.x[self._edges[ids, 1]]))
+        ends = self._edges[ids, 1]
+        with self._lock:
+            self._skeleton.sharpen(ends, rtol=1e-10)  # they have no bounds beside them
+            x, err = self._skeleton.state.x[ends], self._skeleton.state.err[ends]
+        if self._lift is None:
+            x = x / np.abs(x).max(axis=1, keepdims=True)
+            return ids, x / np.linalg.norm(x, axis=1, keepdims=True)
+        return ids, self._lift.surely_directions(x, err, lambda lost: self._exact_directions(ends[lost]))
 
     def is_unbounded(self, dim: int) -> BoolArray:
         """Whether each face of a dimension is unbounded in the essential quotient."""
         return self._store.unbounded(dim)
 
     def interior_points(self, dim: int | None = None, *, exact: bool = False) -> Array:
-        """A point in the relative interior of each face: the mean of its vertices plus its rays.
+        """A point in the relative interior of each face: near the mean of its vertices plus its rays.
 
-        Returns (f_dim, n0) float64, which may miss a face thinner than rounding; with ``exact`` Fractions, which never do.
+        Returns (f_dim, n0) float64: a point at which every neuron and every inequality that is not zero on the face certainly has
+        the face's sign; of a region, it lies in the open cell. nan where no such float was found, as in cells thinner than
+        rounding. With ``exact`` Fractions, which lie in every face exactly.
         """
-        d = self.dimension if dim is None else int(dim)
-        self._store._check_dim(d)
-        if exact:
-            return exact_interior_points(self, d)
-        below = self._vertex_incidence(d)
-        return self._interior(d, *below)
-
-    def _vertex_incidence(self, dim: int) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Sums over the closure of each face: vertices, their number, ray directions."""
-        n0 = self.network.architecture[0]
-        total = [np.zeros((c, n0)) for c in self.f_vector[: dim + 1]]
-        number = [np.zeros(c) for c in self.f_vector[: dim + 1]]
-        push = [np.zeros((c, n0)) for c in self.f_vector[: dim + 1]]
-        total[0][:] = self.vertices
-        number[0][:] = 1
-        if dim >= 1:
-            ids, directions = self.rays
-            push[1][ids] = directions
-        for d in range(dim):
-            heed("adding up vertices")
-            indptr, indices = self._store.covers_above(d)
-            source = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
-            np.add.at(total[d + 1], indices, total[d][source])
-            np.add.at(number[d + 1], indices, number[d][source])
-            np.add.at(push[d + 1], indices, push[d][source])
-        return total[dim], number[dim], push[dim]
-
-    @staticmethod
-    def _interior(dim: int, total: FloatArray, number: FloatArray, push: FloatArray) -> FloatArray:
-        length = np.linalg.norm(push, axis=1, keepdims=True)
-        return total / number[:, None] + push / np.where(length > 0, length, 1.0)
+        d = self.dimension if dim is None else dimension_of(dim, self.dimension)
+        return exact_interior_points(self, d) if exact else certain_interior_points(self, d)
 
     # ---- functions --------------------------------------------------------------------------
     def affine_maps(self, regions: Any = None) -> tuple[FloatArray, FloatArray]:
@@ -435,22 +400,10 @@ class PolyhedralComplex:
         return affine_maps_of(self._frame, planes)
 
     def _region_ids(self, regions: Any) -> IntArray:
-        try:
-            given = np.atleast_1d(np.asarray(regions))
-            if given.size and given.dtype.kind not in "iu":
-                raise ValueError(given.dtype)
-            ids = given.astype(np.int64)
-        except (TypeError, ValueError, OverflowError):
-            raise InputError(f"regions are named by their ids, found {regions!r}") from None
-        if ids.size and not (ids.min() >= 0 and ids.max() < self.n_regions):
-            raise InputError(f"region ids lie in 0..{self.n_regions - 1}, found {ids.min()}..{ids.max()}")
-        return ids
+        return ids_within(regions, self.n_regions, "regions")
 
     def _region_id(self, region: Any) -> int:
-        ids = self._region_ids(region)
-        if ids.shape != (1,):
-            raise InputError(f"a region is named by its id, found {region!r}")
-        return int(ids[0])
+        return id_within(region, self.n_regions, "region")
 
     def lipschitz(self, ord: float = 2) -> Lipschitz:
         """Exact Lipschitz constant on the domain: the largest operator norm over the regions.

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._typing import Array, FloatArray, IntArray
+from .._typing import Array, BoolArray, FloatArray, IntArray
 from ..budget import heed
 from ..errors import InputError, ShapeError
+from ..kernels.complexes import faces as fk
 from ..numerics.polyhedra import LargestBall, directed, largest_ball, nearest_point, root
 from ..numerics.products import nearest
 from .breakpoints.ridges import full_predicate
+from .geometry import locate_signs
 
 if TYPE_CHECKING:
     from .complex import PolyhedralComplex
@@ -24,18 +27,104 @@ Rows = list[list[Fraction]]
 def exact_rays(cx: PolyhedralComplex, rows: IntArray | None = None) -> tuple[IntArray, Array]:
     """Edges that go to infinity (all of ``cx.rays`` by default, or these rows), and their exact directions (r, n0) of Fractions, in
     the coordinates of `exact_vertices`."""
-    n0 = cx.network.architecture[0]
     if cx.dimension == 0:
-        return np.zeros(0, dtype=np.int64), np.full((0, n0), Fraction(0), dtype=object)
+        return np.zeros(0, dtype=np.int64), np.full((0, cx.network.architecture[0]), Fraction(0), dtype=object)
     ids = np.flatnonzero(cx.edges[:, 1] < 0)
     ids = ids if rows is None else ids[rows]
-    full = np.full((len(ids), n0), Fraction(0), dtype=object)
-    for i, end in enumerate(cx._edges[ids, 1].tolist()):
+    return ids, exact_directions(cx, cx._edges[ids, 1])
+
+
+def exact_directions(cx: PolyhedralComplex, ends: IntArray) -> Array:
+    """Exact directions (m, n0), Fractions, of skeleton vertices at infinity."""
+    n0 = cx.network.architecture[0]
+    full = np.full((len(ends), n0), Fraction(0), dtype=object)
+    for i, end in enumerate(ends.tolist()):
         heed("exact directions")
         with cx._lock:
             full[i, cx._frame.columns] = list(cx._skeleton._exact_point(int(end))[1])
     zero = np.full((1, n0), Fraction(0), dtype=object)
-    return ids, cx._frame.lifted(full) - cx._frame.lifted(zero)
+    found: Array = cx._frame.lifted(full) - cx._frame.lifted(zero)
+    return found
+
+
+CHECKED = 1 << 14
+"""Points whose signs are looked at together."""
+
+
+def certain_interior_points(cx: PolyhedralComplex, dim: int) -> FloatArray:
+    """(f_dim, n0) floats with the signs of their faces, as far as these are not zero; nan where none was found."""
+    n0 = cx.network.architecture[0]
+    with np.errstate(all="ignore"):
+        total, number, push = _vertex_sums(cx, dim)
+        length = np.linalg.norm(push, axis=1, keepdims=True)
+        found: FloatArray = total / number[:, None] + push / np.where(length > 0, length, 1.0)
+    for face in np.flatnonzero(~_have_signs(cx, dim, found)).tolist():
+        heed("points inside of faces")
+        found[face] = np.nan
+        for candidate in _candidates(cx, dim, face):
+            if np.isfinite(candidate).all() and _have_signs(cx, dim, candidate.reshape(1, n0), face).all():
+                found[face] = candidate
+                break
+    return found
+
+
+def _vertex_sums(cx: PolyhedralComplex, dim: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Sums over the closure of each face: vertices, their number, ray directions."""
+    n0 = cx.network.architecture[0]
+    total, number, push = cx.vertices, np.ones(cx.f_vector[0]), np.zeros((cx.f_vector[0], n0))
+    for d in range(dim):
+        heed("adding up vertices")
+        indptr, indices = cx._store.covers_above(d)
+        source = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+        count = cx.f_vector[d + 1]
+        above = np.zeros((count, n0)), np.zeros(count), np.zeros((count, n0))
+        if d == 0:
+            ids, directions = cx.rays
+            above[2][ids] = directions
+        for sums, values in zip(above, (total, number, push)):
+            np.add.at(sums, indices, values[source])
+        total, number, push = above
+    return total, number, push
+
+
+def _have_signs(cx: PolyhedralComplex, dim: int, points: FloatArray, face: int | None = None) -> BoolArray:
+    """Whether points certainly have the signs of their faces (of one face) that are not zero."""
+    store = cx._store
+    planes = store.planes(dim) if face is None else store.planes(dim)[face : face + 1]
+    good = np.zeros(len(points), dtype=np.bool_)
+    for start in range(0, len(points), CHECKED):
+        heed("the signs of points inside of faces")
+        rows = start + np.flatnonzero(np.isfinite(points[start : start + CHECKED]).all(axis=1))
+        signs = store.to_signs(planes[rows])
+        there = locate_signs(cx._frame, points[rows], cx._skeleton.predicate)
+        good[rows] = ((there == signs) | (signs == 0)).all(axis=1)
+    return good
+
+
+def _candidates(cx: PolyhedralComplex, dim: int, face: int) -> Iterator[FloatArray]:
+    """Floats that may lie inside of a face: near its exact middle, farther out along its rays, the centre of a ball."""
+    store = cx._store
+    mine = np.empty(cx.f_vector[0], dtype=np.bool_)
+    fk.in_closure(store.planes(dim), face, store.planes(0), mine)
+    corners = cx.exact_vertices(np.flatnonzero(mine))
+    middle = corners.sum(axis=0) / Fraction(len(corners))
+    rays = np.zeros(0, dtype=np.int64)
+    if dim:
+        ids, _ = cx.rays
+        mine = np.empty(len(ids), dtype=np.bool_)
+        fk.in_closure(store.planes(dim), face, np.ascontiguousarray(store.planes(1)[ids]), mine)
+        rays = np.flatnonzero(mine)
+    if not len(rays):
+        yield nearest(middle)
+        if dim == cx.dimension:
+            yield nearest(np.array(region_ball(cx, face).center, dtype=object))
+        return
+    along = exact_rays(cx, rays)[1]
+    push = (along / np.abs(along).max(axis=1)[:, None]).sum(axis=0)
+    push = push / max(abs(push)) if any(push) else push
+    size = max(abs(middle))
+    for far in (Fraction(1), size / 2, size, size * 2**20, size / 2**20, size / 2**40):
+        yield nearest(middle + far * push)
 
 
 def exact_interior_points(cx: PolyhedralComplex, dim: int) -> Array:

@@ -246,7 +246,9 @@ class Polytopes:
         cx._solve_all()
         st, rows = cx._skeleton.state, cx._finite
         x, err = np.ascontiguousarray(st.x[rows]), np.ascontiguousarray(st.err[rows])
-        lift = cx._lift(np.eye(cx.dimension), directions=True)
+        if cx._lift is None:
+            return x, err, None
+        lift = cx._lift.linear.T
         if np.array_equal(lift @ lift.T, np.eye(cx.dimension)):
             return x, err, None
         turn = np.asarray(np.linalg.qr(lift.T, mode="r")).T

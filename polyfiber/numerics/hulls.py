@@ -105,6 +105,14 @@ class AffineHull:
         out[:, -1] = chart[:, -1] - exact_product(out[:, :-1], self.lift[:, -1:])[:, 0]
         return simplest(out)
 
+    @property
+    def equations(self) -> list[list[Fraction]]:
+        """Rows, constant last, whose common zeros are the flat."""
+        rows = np.full((len(self.fixed), len(self.lift) + 1), Fraction(0), dtype=object)
+        rows[:, [*self.free, -1]] = -self.lift[self.fixed]
+        rows[np.arange(len(rows)), self.fixed] = Fraction(1)
+        return [list(row) for row in rows]
+
     def lines(self, chart: Array) -> Array:
         """(n, s) Fractions: a basis of the directions of the flat that no form of a chart (m, n + 1) changes along."""
         rows = as_fractions(chart[:, self.free])

@@ -11,6 +11,9 @@ from .._typing import Array, IntArray
 from .products import nearest
 from .rounding import UNIT
 
+NEAR = 1 << 10
+"""A pivot may be smaller than the largest entry by this factor."""
+
 
 def certainly_invertible(matrix: Array) -> bool:
     """Whether a float matrix is invertible for sure: an approximate inverse with residual below 1/2."""
@@ -97,9 +100,11 @@ def _independent_exact(matrix: Array, candidates: list[int], order: list[int]) -
             factor = row[pivot]
             if factor != 0:
                 row = [a - factor * b for a, b in zip(row, other)]
-        pivot = next((c for c, value in enumerate(row) if value != 0), -1)
-        if pivot < 0:
+        largest = max(map(abs, row), default=Fraction(0))
+        if largest == 0:
             continue
+        # not a coordinate that others are large multiples of: what is rounded in it would grow
+        pivot = next(c for c, value in enumerate(row) if abs(value) * NEAR >= largest)
         scale = 1 / row[pivot]
         reduced.append((pivot, [value * scale for value in row]))
         rows.append(i)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 import pytest
 
 import polyfiber as pf
-from polyfiber.complexes.complex import PolyhedralComplex
 from polyfiber.complexes.topology import exchange
 from polyfiber.errors import InputError
 
@@ -40,17 +38,16 @@ def test_a_difference_is_unbounded_along_a_flat() -> None:
     assert pf.difference(a, b, pf.Polyhedron([[1, 0], [-1, 0]], [1e6, -1e6])).upper == np.inf
 
 
-def test_the_default_check_notices_rays_and_vertices_off_the_flat(monkeypatch: pytest.MonkeyPatch) -> None:
-    cx, lift = pf.canonical_complex(CROSS, LINE), PolyhedralComplex._lift
+def test_the_default_check_notices_rays_and_vertices_off_the_flat() -> None:
+    cx = pf.canonical_complex(CROSS, LINE)
+    (ids, directions), (points, errors) = cx.rays, (cx.vertices, cx.vertex_errors)
     assert cx.certificate.verify().ok
-
-    def with_constant(self: Any, points: Any, *, directions: bool = False) -> Any:
-        return lift(self, points)
-
-    monkeypatch.setattr(PolyhedralComplex, "_lift", with_constant)
-    assert cx.certificate.verify().problems == ("rays do not run along the flat of the domain",)
-    monkeypatch.setattr(PolyhedralComplex, "_lift", lambda self, points, *, directions=False: lift(self, points) * 1.5)
-    assert "vertices do not lie on the flat of the domain" in cx.certificate.verify().problems
+    turned = directions + 1e-6
+    cx._kept["rays"] = ids, turned / np.linalg.norm(turned, axis=1, keepdims=True)
+    assert cx.certificate.verify().problems == ("2 rays point elsewhere than those of the skeleton",)
+    cx._kept["rays"] = ids, directions
+    cx._kept["_points"] = points * 1.5, errors
+    assert cx.certificate.verify().problems == ("1 vertices were given out with error bounds that do not hold",)
 
 
 def test_distances_on_flats_by_hand() -> None:

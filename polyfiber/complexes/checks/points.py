@@ -115,7 +115,7 @@ def check_points(skeleton: Skeleton, problems: list[str]) -> tuple[int, int]:
     for start in range(0, nv, BATCH):
         heed("the check of coordinates")
         rows = np.arange(start, min(nv, start + BATCH))
-        bound = _distance_bounds(skeleton, forms, rows)
+        bound = distance_bounds(skeleton, forms, rows)
         # of a direction a multiple is claimed to be that near, and the multiple taken here need not be the nearest
         claim = st.err[rows] * np.where(st.at_inf[rows] >= 0, frame.n + 1, 1)
         with np.errstate(invalid="ignore"):
@@ -129,7 +129,7 @@ def check_points(skeleton: Skeleton, problems: list[str]) -> tuple[int, int]:
     return nv, exact
 
 
-def _distance_bounds(skeleton: Skeleton, forms: Forms, rows: IntArray) -> FloatArray:
+def distance_bounds(skeleton: Skeleton, forms: Forms, rows: IntArray) -> FloatArray:
     """Bounds (m,) of the distance, maximum norm, of vertices from their coordinates; inf or nan where floats cannot tell."""
     frame, st, n = skeleton.frame, skeleton.state, skeleton.frame.n
     ids = st.star[rows, 2 * n :].astype(np.int64)

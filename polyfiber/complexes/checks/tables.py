@@ -13,10 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..._typing import BoolArray, FloatArray, IntArray, WordArray
+from ..._typing import BoolArray, IntArray, WordArray
 from ...budget import heed
-from ...numerics.products import nearest
-from ..geometry import unit_rows
 from ..lattice.check import facet_pairs
 from ..skeleton.build import Skeleton
 from ..skeleton.layout import packed, unpack
@@ -24,11 +22,7 @@ from ..skeleton.layout import packed, unpack
 if TYPE_CHECKING:
     from ..complex import PolyhedralComplex
     from ..lattice.store import LatticeStore
-    from ..skeleton.arrays import Frame
     from ..skeleton.faces import FaceStore
-
-
-TINY = 1e-300
 
 
 def counted(skeleton: Skeleton, up: WordArray) -> tuple[int, ...]:
@@ -199,15 +193,10 @@ def _new_ids(kept: BoolArray) -> IntArray:
 
 
 # ---- columns ------------------------------------------------------------------------------------
-TOLERANCE = 1e-9
-"""Relative error that the last steps of a column may add: lifting a point to the inputs, making a direction one of length 1."""
-
-
 def check_columns(cx: PolyhedralComplex, again: Skeleton, problems: list[str]) -> None:
-    """Compare the points, edges and rays that a complex has given out so far with vertices that were solved again."""
-    kept, frame = cx._kept, cx._frame
+    """Compare the edges that a complex has given out so far with those of the skeleton."""
+    kept = cx._kept
     finite = np.flatnonzero(again.state.at_inf[: again.nv] < 0)
-    x, err = again.state.x, again.state.err
     if "_edges" in kept:
         check_edges_of(cx._store, kept["_edges"], problems)
     if "edges" in kept:
@@ -215,61 +204,3 @@ def check_columns(cx: PolyhedralComplex, again: Skeleton, problems: list[str]) -
         index[finite] = np.arange(len(finite))
         if not np.array_equal(kept["edges"], index[cx._edges]):
             problems.append("the ends of edges are not those of the skeleton")
-    _check_lifts(cx, x, err, problems)
-    # two points are the same in the quotient where all forms agree on them
-    rows = np.abs(nearest(frame.rows[:, :-1]))
-    with np.errstate(all="ignore"):
-        if "vertices" in kept:
-            given, full = kept["vertices"], np.zeros((len(finite), frame.network.architecture[0]))
-            full[:, frame.columns] = x[finite]
-            _put_on_flat(frame, full, 1.0)
-            slack = err[finite] + cx.vertex_errors
-            if given.shape != full.shape or _differ(frame, given, full, slack, rows):
-                problems.append("the vertices are not those of the skeleton")
-        if "rays" in kept:
-            ids, given = kept["rays"]
-            ends = cx._edges[ids, 1]
-            full = np.zeros((len(ids), frame.network.architecture[0]))
-            full[:, frame.columns] = x[ends]
-            _put_on_flat(frame, full, 0.0)
-            size = np.linalg.norm(full - (full @ cx.lineality.T) @ cx.lineality, axis=1)
-            slack = err[ends] / size * (1 + np.abs(x[ends]).sum(axis=1) / size) + TOLERANCE
-            if not np.array_equal(ids, np.flatnonzero(cx.edges[:, 1] < 0)) or (
-                len(ids) and _differ(frame, given, full / size[:, None], slack, rows)
-            ):
-                problems.append("the rays are not those of the skeleton")
-
-
-def _check_lifts(cx: PolyhedralComplex, x: FloatArray, err: FloatArray, problems: list[str]) -> None:
-    """Whether what is made of vertices and of directions at infinity lies on, and along, the flat that the domain gives."""
-    frame, far = cx._frame, cx._skeleton.state.at_inf[: len(err)] >= 0
-    if cx.domain is None or not len(frame.vanishing):
-        return
-    with np.errstate(all="ignore"):
-        rows = unit_rows(cx.domain.rows()[frame.vanishing])
-        size = np.abs(rows[:, :-1])
-        points, directions = cx._lift(x[~far]), cx._unit_directions(x[far])
-        off = np.abs(points @ rows[:, :-1].T + rows[:, -1])
-        room = np.abs(points) @ size.T + np.abs(rows[:, -1])
-        reach = cx._input_errors(x[~far], err[~far])[:, None] * size.sum(axis=1)
-        if (off > TOLERANCE * room + reach + TINY).any():
-            problems.append("vertices do not lie on the flat of the domain")
-        if (np.abs(directions @ rows[:, :-1].T) > TOLERANCE * (np.abs(directions) @ size.T) + TINY).any():
-            problems.append("rays do not run along the flat of the domain")
-
-
-def _put_on_flat(frame: Frame, full: FloatArray, hom: float) -> None:
-    """Fill in the coordinates that a flat domain makes functions of the others; hom 1 for points, 0 for directions."""
-    if frame.hull is not None:
-        lift = nearest(frame.hull.lift[frame.hull.fixed])
-        full[:, frame.hull.fixed] = full[:, frame.hull.free] @ lift[:, :-1].T + hom * lift[:, -1]
-
-
-def _differ(frame: Frame, a: FloatArray, b: FloatArray, slack: FloatArray, rows: FloatArray) -> bool:
-    """Whether points (m, n0) differ by more than the slack (m,) in the coordinates of the quotient; nan and inf never do."""
-    if not frame.lineality:
-        off, room = np.abs(a - b).max(axis=1, initial=0.0), slack + TOLERANCE * np.abs(b).max(axis=1, initial=0.0)
-        return bool((off > room).any())
-    off = np.abs((a - b) @ nearest(frame.rows[:, :-1]).T)
-    room = (slack[:, None] + TOLERANCE * (np.abs(a) + np.abs(b)).max(axis=1, keepdims=True)) * rows.sum(axis=1)
-    return bool((off > room * (1 + TOLERANCE) + TINY).any())

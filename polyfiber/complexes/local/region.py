@@ -18,6 +18,7 @@ from ...network.model import ReLUNetwork
 from ...network.piecewise import PiecewiseLinearNetwork
 from ...numerics.exact import rank
 from ...numerics.lp import solve_lp, solve_lp_exact
+from ...numerics.polyhedra import largest_ball
 from ...numerics.products import nearest
 from ...numerics.rounding import UNIT
 from ...verdict import Verdict
@@ -275,9 +276,13 @@ class Region:
             return Ball(x, np.inf, np.inf)
         if np.isnan(x).any():
             x = self.point
-        norms = np.linalg.norm(self.A, axis=1)
-        A, b = self.A / norms[:, None], (self.b - self.A @ x) / norms
-        scale = float(np.median(np.abs(b))) or 1.0
+        with np.errstate(over="ignore", invalid="ignore"):
+            norms = np.linalg.norm(self.A, axis=1)
+            A, b = self.A / norms[:, None], (self.b - self.A @ x) / norms
+        near = np.sort(np.abs(b))
+        scale = float(near[len(near) // 2]) or 1.0
+        if not (np.isfinite(A).all() and np.isfinite(b / scale).all()):
+            return self._exact_ball()
         found = solve_lp(
             np.r_[np.zeros(len(x)), -1.0],
             A_ub=np.hstack([A, np.ones((len(A), 1))]),
@@ -286,8 +291,22 @@ class Region:
         )
         if found.x is None:
             return Ball(x, np.inf, self._certified_radius(x))
-        center = self._frame.along(x, scale * found.x[:-1])
+        with np.errstate(over="ignore", invalid="ignore"):
+            center = self._frame.along(x, scale * found.x[:-1])
+        if not np.isfinite(center).all():
+            return self._exact_ball()
         return Ball(center, scale * float(found.x[-1]), self._certified_radius(center))
+
+    def _exact_ball(self) -> Ball:
+        """The same in rationals, where floats overflow; what has no float next to it is infinite."""
+        frame, cell = self._frame, self._cell
+        walls = frame.exact_forms(cell.signs, cell.facets)
+        walls = walls * np.array([int(s) for s in cell.signs[cell.facets]], dtype=object)[:, None]
+        equal = [] if frame.hull is None else frame.hull.equations
+        ball = largest_ball(equal, walls.tolist(), self.exact_interior_point.tolist())
+        center = nearest(np.array(ball.center, dtype=object))
+        radius = self._certified_radius(center) if np.isfinite(center).all() else 0.0
+        return Ball(center, ball.radius, radius)
 
     def _certified_radius(self, x: FloatArray) -> float:
         frame, signs = self._frame, self._cell.signs

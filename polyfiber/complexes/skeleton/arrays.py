@@ -162,28 +162,36 @@ class Frame:
 
     def lifted(self, points: Array) -> Array:
         """Inputs (m, n0) as Fractions with the coordinates in `columns` given: the points of least norm there."""
-        n0, hull = points.shape[1], self.hull
-        if self.n == n0:
+        if self.n == points.shape[1]:
             return points
-        if hull is not None:
-            one = np.full((len(points), 1), Fraction(1), dtype=object)
-            points = exact_product(np.concatenate([points[:, hull.free], one], axis=1), hull.lift.T)
+        one = np.full((len(points), 1), Fraction(1), dtype=object)
+        return exact_product(np.concatenate([points[:, self.columns], one], axis=1), self.lift.T)
+
+    @cached_property
+    def lift(self) -> Array:
+        """(n0, d + 1) Fractions: the point of least norm with the coordinates q in `columns` is ``lift @ (q, 1)``."""
+        n0, hull = self.network.architecture[0], self.hull
+        found = np.full((n0, self.n + 1), Fraction(0), dtype=object)
+        if hull is None:  # A^T (A A^T)^-1 A_q, A the linear parts of the starting facets
+            if self.n:
+                rows = as_fractions(self.rows_of(self.start)[:, :-1])
+                own = solve(exact_product(rows, rows.T), rows[:, self.columns])
+                assert own is not None
+                found[:, :-1] = exact_product(rows.T, own)
+            return found
+        found[:, :-1] = hull.lift[:, np.searchsorted(hull.free, self.columns)]
+        found[:, -1] = hull.lift[:, -1]
         if not self.lineality:
-            return points
+            return found
         lines = self.lines
-        shift = solve(exact_product(lines.T, lines), exact_product(lines.T, points.T))
+        shift = solve(exact_product(lines.T, lines), exact_product(lines.T, found))
         assert shift is not None
-        return points - exact_product(lines, shift).T
+        return found - exact_product(lines, shift)
 
     @cached_property
     def equations(self) -> list[list[Fraction]]:
         """Rows, constant last, whose common zeros are the flat that the domain lies in; none where there is no such flat."""
-        if self.hull is None:
-            return []
-        rows = np.full((len(self.hull.fixed), self.network.architecture[0] + 1), Fraction(0), dtype=object)
-        rows[:, [*self.hull.free, -1]] = -self.hull.lift[self.hull.fixed]
-        rows[np.arange(len(rows)), self.hull.fixed] = Fraction(1)
-        return [list(row) for row in rows]
+        return [] if self.hull is None else self.hull.equations
 
     @cached_property
     def lines(self) -> Array:

@@ -12,10 +12,9 @@ import numpy as np
 
 from ... import words
 from ..._lazy import above
-from ..._typing import BoolArray, FloatArray, IntArray, SignArray
+from ..._typing import Array, BoolArray, FloatArray, IntArray, SignArray
 from ...budget import Budget, Monitor, heed
 from ...errors import InputError, ShapeError
-from ...numerics.products import nearest
 from ...strata import SignOrder, Stratification
 from ...words import one_line
 from ..build import canonical_complex
@@ -174,24 +173,27 @@ class PolyhedralSet:
     @cached_property
     def vertices(self) -> FloatArray:
         """(f_0, n0) float64 vertices; with lineality the points of least norm. Errors: `vertex_errors`."""
-        if self.dimension < 0 or self.complex.dimension == 0:
-            return self.complex.vertices[: len(self._cells.points)].copy()
-        found = self.complex._lift(self._located[0])
-        for i in np.flatnonzero(np.isnan(found).any(axis=1)).tolist():  # differences of infinite coordinates
-            found[i] = nearest(np.array(self.exact_vertex(i), dtype=object))
-        return found
+        return self._located[0]
 
     @cached_property
     def _located(self) -> tuple[FloatArray, FloatArray]:
-        """Quotient coordinates of the vertices and bounds of their errors."""
-        return self._cells.gates.located(self._cells.points)
+        """`vertices` and `vertex_errors`."""
+        owner, count = self.complex, len(self._cells.points)
+        if self.dimension < 0 or owner.dimension == 0:
+            return owner.vertices[:count].copy(), owner.vertex_errors[:count].copy()
+        x, err = self._cells.gates.located(self._cells.points)
+        if owner._lift is None:
+            return x, err
+
+        def exact(rows: IntArray) -> Array:
+            return np.array([self.exact_vertex(i) for i in rows.tolist()], dtype=object)
+
+        return owner._lift.surely(x, err, exact)
 
     @cached_property
     def vertex_errors(self) -> FloatArray:
-        """(f_0,) bounds of the errors of `vertices` (maximum norm); with lineality, of their quotient coordinates."""
-        if self.complex.dimension == 0:
-            return self.complex.vertex_errors[: len(self._cells.points)].copy()
-        return self.complex._input_errors(*self._located)
+        """(f_0,) bounds of the errors of `vertices` (maximum norm)."""
+        return self._located[1]
 
     def exact_vertex(self, vertex: int) -> tuple[Fraction, ...]:
         """Rational coordinates (n0) of a vertex; with lineality of the point of least norm."""
@@ -225,7 +227,20 @@ class PolyhedralSet:
             return ids, np.zeros((0, self.complex.network.architecture[0]))
         ends = self._cells.ends[ids]
         tips = np.where(gates.far[ends[:, 0]], ends[:, 0], ends[:, 1])
-        return ids, self.complex._unit_directions(gates.located(tips)[0])
+        x, err = gates.located(tips)
+        if self.complex._lift is None:
+            return ids, x / np.linalg.norm(x, axis=1, keepdims=True)
+        return ids, self.complex._lift.surely_directions(x, err, lambda rows: self._exact_directions(tips[rows]))
+
+    def _exact_directions(self, tips: IntArray) -> Array:
+        """Exact directions (m, n0) of points at infinity."""
+        frame = self.complex._frame
+        full = np.full((len(tips) + 1, self.complex.network.architecture[0]), Fraction(0), dtype=object)
+        for i, tip in enumerate(tips.tolist()):
+            full[i, frame.columns] = self._cells.gates.exact(tip)[1]
+        lifted = frame.lifted(full)
+        found: Array = lifted[:-1] - lifted[-1]
+        return found
 
     def is_unbounded(self, dim: int) -> BoolArray:
         """Whether each cell of a dimension is unbounded in the essential quotient."""
