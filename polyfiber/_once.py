@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 T = TypeVar("T")
 _ABSENT = object()
@@ -82,4 +83,32 @@ class once(Generic[T]):
         return value
 
 
-__all__ = ["Lock", "once"]
+def _closing(make: Callable[[Any], T]) -> Callable[[Any], T]:
+    @functools.wraps(make)
+    def closed(owner: Any) -> T:
+        from ._read_only import read_only  # imports numpy, which --help does without
+
+        return read_only(make(owner))
+
+    return closed
+
+
+class given(once[T]):
+    """What `once` is, for columns that are given out: their arrays are read-only."""
+
+    def __init__(self, make: Callable[[Any], T]) -> None:
+        super().__init__(_closing(make))
+
+
+if TYPE_CHECKING:
+    given_property = functools.cached_property
+else:
+
+    class given_property(functools.cached_property):
+        """What `functools.cached_property` is, for columns that are given out: their arrays are read-only."""
+
+        def __init__(self, make: Callable[[Any], Any]) -> None:
+            super().__init__(_closing(make))
+
+
+__all__ = ["Lock", "given", "given_property", "once"]

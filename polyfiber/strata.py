@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeAlias, cast
 
 import numpy as np
 
+from ._read_only import read_only
 from ._typing import Array, BoolArray, IntArray, RngLike
 from .errors import InputError, ShapeError
 from .kernels import reach
@@ -101,12 +102,6 @@ class Validation:
     strata: int
     covers: int
     compared: int
-
-
-def _read_only(array: Array) -> Array:
-    view = array.view()
-    view.setflags(write=False)
-    return view
 
 
 class Stratification:
@@ -232,7 +227,7 @@ class Stratification:
     @property
     def dim(self) -> Array:
         """Dimension of each stratum, ascending; read-only."""
-        return _read_only(self._dim)
+        return read_only(self._dim)
 
     @property
     def labels(self) -> Array:
@@ -240,7 +235,7 @@ class Stratification:
         if self._labels is None:
             made = self._make_labels() if self._make_labels is not None else self.label_rows(np.arange(self.n))
             self._labels = self._checked_labels(made)
-        return _read_only(self._labels)
+        return read_only(self._labels)
 
     def label_rows(self, ids: Any) -> Array:
         """Labels of some strata, (q, k) for ids (q,) and (k,) for one id.
@@ -293,12 +288,12 @@ class Stratification:
     @property
     def covers_below(self) -> Csr:
         """CSR pair ``(indptr, indices)`` of the strata just below each; built on first use."""
-        return _read_only(self._below[0]), _read_only(self._below[1])
+        return read_only(self._below)
 
     @property
     def covers_above(self) -> Csr:
         """CSR pair ``(indptr, indices)`` of the strata just above each; built on first use."""
-        return _read_only(self._above[0]), _read_only(self._above[1])
+        return read_only(self._above)
 
     @property
     def n_covers(self) -> int:

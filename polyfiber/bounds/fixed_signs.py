@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .._read_only import closed
 from .._typing import IntArray, SignArray
 from ..domain import Box, Polyhedron
 from ..errors import InputError, SolverError
@@ -22,6 +23,7 @@ MULTIPLICATIONS = 1 << 32
 """Above so many, back-substitution is left out."""
 
 
+@closed
 @dataclass(frozen=True, eq=False)
 class Settled:
     """Signs of hidden neurons that are the same on the whole domain.

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .._read_only import closed
 from .._typing import FloatArray, IdArray, IntArray
 from ..words import one_line
 
@@ -36,6 +37,7 @@ class Lipschitz:
         return self.value
 
 
+@closed
 @dataclass(frozen=True)
 class HRepresentation:
     """A region as ``A x <= b`` without redundant rows.
@@ -55,6 +57,7 @@ class HRepresentation:
     facets: IntArray
 
 
+@closed
 @dataclass(frozen=True)
 class VRepresentation:
     """A region as the hull of vertices plus the cone of rays (plus the lineality space).
@@ -78,6 +81,7 @@ class VRepresentation:
     vertex_ids: IntArray
 
 
+@closed
 @dataclass(frozen=True)
 class DualGraph:
     """Regions and the facets between them, as a symmetric CSR graph.

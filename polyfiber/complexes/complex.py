@@ -12,7 +12,8 @@ import numpy as np
 from .. import words
 from .._checked import dimension_of, id_within, ids_within
 from .._lazy import above
-from .._once import once
+from .._once import given, once
+from .._read_only import read_only
 from .._typing import Array, BoolArray, FloatArray, IdArray, IntArray, SignArray
 from ..budget import Budget, heed
 from ..columns import Columns
@@ -169,7 +170,7 @@ class PolyhedralComplex:
 
     def fingerprint(self, dim: int) -> tuple[int, int]:
         """Order-independent fingerprint of the sign vectors of one dimension (two 64-bit sums)."""
-        return self._store.fingerprint(dim)
+        return self._store.fingerprint(dimension_of(dim, self.dimension))
 
     # ---- faces ------------------------------------------------------------------------------
     def materialize(self, dims: Any = None) -> PolyhedralComplex:
@@ -260,12 +261,12 @@ class PolyhedralComplex:
         found: Array = exact_directions(self, ends)
         return found
 
-    @once
+    @given
     def lineality(self) -> FloatArray:
         """Orthonormal basis (n0 - d, n0) of the directions that no wall cuts."""
         return lineality_basis(self._frame)
 
-    @once
+    @given
     def _points(self) -> tuple[FloatArray, FloatArray]:
         """`vertices` and `vertex_errors`."""
         if self.dimension == 0:
@@ -343,13 +344,13 @@ class PolyhedralComplex:
     def _edges(self) -> IntArray:
         return self._store.edge_ends() if self.dimension else np.empty((0, 2), dtype=np.int64)
 
-    @once
+    @given
     def edges(self) -> IntArray:
         """(f_1, 2) vertex ids of each edge, in the order of ``signs(1)``; second -1 for a ray."""
         result: IntArray = self._finite_index[self._edges]
         return result
 
-    @once
+    @given
     def rays(self) -> tuple[IntArray, FloatArray]:
         """Edge ids (r,) and unit directions (r, n0) of the unbounded edges, each within 1e-9 of the true one."""
         if self.dimension == 0:
@@ -367,7 +368,7 @@ class PolyhedralComplex:
 
     def is_unbounded(self, dim: int) -> BoolArray:
         """Whether each face of a dimension is unbounded in the essential quotient."""
-        return self._store.unbounded(dim)
+        return read_only(self._store.unbounded(dimension_of(dim, self.dimension)))
 
     def interior_points(self, dim: int | None = None, *, exact: bool = False) -> Array:
         """A point in the relative interior of each face: near the mean of its vertices plus its rays.
@@ -484,7 +485,7 @@ class PolyhedralComplex:
         return int(rows.min()) if len(rows) else -1
 
     # ---- regions ----------------------------------------------------------------------------
-    @once
+    @given
     def _facet_sides(self) -> tuple[IntArray, IdArray]:
         """CSR: facets (rows of dimension d - 1) of each region."""
         indptr, indices = self._store.covers_above(self.dimension - 1)
@@ -571,7 +572,7 @@ class PolyhedralComplex:
                 self._polytopes = Polytopes(view)
             return self._polytopes
 
-    @once
+    @given
     def dual_graph(self) -> DualGraph:
         """Regions joined by the facets they share."""
         if self.dimension == 0:

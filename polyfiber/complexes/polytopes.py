@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._once import once
+from .._once import given, once
+from .._read_only import closed, read_only
 from .._typing import BoolArray, FloatArray, IdArray, IntArray
 from ..budget import heed, heed_memory
 from ..errors import InputError
@@ -35,6 +36,7 @@ SHARP = 1e-6
 """Relative bound of a volume above which it is worked out in rational arithmetic."""
 
 
+@closed
 @dataclass(frozen=True)
 class Inequalities:
     """Irredundant inequalities ``A x <= b`` of consecutive regions.
@@ -116,21 +118,21 @@ class Polytopes:
         result: Csr = reach.transpose(indptr, indices, self.complex.f_vector[dim])
         return result
 
-    @once
+    @given
     def facets(self) -> Csr:
         """CSR of the facets of each region; empty rows where nothing is cut."""
         if self.complex.dimension == 0:
             return np.zeros(2, dtype=np.int64), np.zeros(0, dtype=np.int32)
         return self.facets_of(self.complex.dimension)
 
-    @once
+    @given
     def vertices(self) -> Csr:
         """CSR of the vertices of each region (rows of ``cx.vertices``), ascending."""
         f = self.complex.f_vector
         own = np.arange(f[0], dtype=np.int32)
         return self._members((np.arange(f[0] + 1), own), 0, f[0])
 
-    @once
+    @given
     def rays(self) -> Csr:
         """CSR of the rays of each region (rows of ``cx.rays[1]``), ascending."""
         cx = self.complex
@@ -215,7 +217,7 @@ class Polytopes:
         if dim not in self._sizes:
             with self._lock:
                 if dim not in self._sizes:
-                    self._sizes[dim] = self._measure(dim)
+                    self._sizes[dim] = read_only(self._measure(dim))
         return self._sizes[dim]
 
     def _measure(self, dim: int) -> tuple[FloatArray, FloatArray]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import words
 from .._lazy import above
+from .._read_only import closed
 from .._typing import Array, FloatArray
 from ..budget import Budget
 from ..domain import Polyhedron
@@ -307,6 +308,7 @@ def exact_verdict(
     return Verdict.UNDECIDED, None
 
 
+@closed
 @dataclass(frozen=True, eq=False)
 class Difference:
     """Where two networks differ on a domain, and by how much.

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .._read_only import closed
 from .._typing import Array, BoolArray, FloatArray
 from ..budget import heed
 from ..network.float_or_rational import row_norms
@@ -31,6 +32,7 @@ WIDEST_INVERSE = 1000
 """Width of layer 1 up to which preimages of corners are looked for."""
 
 
+@closed
 @dataclass(frozen=True, eq=False)
 class Witness:
     """An input on which two networks differ.

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from .._read_only import closed
 from .._typing import BoolArray, BoundMethod, FloatArray
 from ..bounds.relaxation import bounding_box
 from ..budget import Budget
@@ -25,6 +26,7 @@ Source = Literal["bounds", "complex"]
 _NAMES = {"interval": "interval bounds", "relaxation": "linear bounds", "lp": "LP bounds", "exact": "exact range"}
 
 
+@closed
 @dataclass(frozen=True)
 class NeuronFacts:
     """Activity of every hidden neuron on the image of the layers before it.

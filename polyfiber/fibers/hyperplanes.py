@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from .._read_only import closed
 from .._typing import Array, FloatArray, SignArray
 from ..errors import InputError
 from ..network.float_or_rational import largest, lengths, nonzero, row_norms
@@ -22,6 +23,7 @@ Domain = Literal["orthant", "space"]
 ROLES = ("nonlinear", "linear", "dead", "cancelling")
 
 
+@closed
 @dataclass(frozen=True)
 class HyperplaneRepresentation:
     """A one-hidden-layer function by its hyperplanes, weights and one affine piece (Def. 2).

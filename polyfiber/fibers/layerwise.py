@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from .._read_only import closed
 from .._typing import Array, BoolArray, FloatArray, RngLike, SignArray
 from ..budget import Budget, Monitor
 from ..errors import BudgetExceededError, InputError, RankAmbiguityError, ShapeError
@@ -188,6 +189,7 @@ class LayerComponent:
         return f"orientation {tau or '()'}, {self.n_linear} linear, {self.n_dead} dead, dimension {self.dimension}"
 
 
+@closed
 @dataclass(frozen=True)
 class LayerwiseFiber:
     """All parameters of one hidden layer that realise one function on the domain.

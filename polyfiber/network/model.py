@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 
 from .._lazy import above
+from .._read_only import read_only
 from .._typing import Array, FloatArray, RngLike
 from ..errors import InputError, ShapeError
 
 
 def _frozen(array: Array) -> Array:
     array.setflags(write=False)
-    return array
+    return read_only(array)
 
 
 def _to_fraction(value: Any, where: str) -> Fraction:
@@ -372,8 +373,8 @@ class NetworkBatch:
                 raise ShapeError(f"layer {i + 1} expects {w.shape[2]} inputs but layer {i} gives {ws[i - 1].shape[1]}")
             if not (np.isfinite(w).all() and np.isfinite(b).all()):
                 raise InputError(f"layer {i + 1} of the batch holds non-finite numbers")
-        self._weights = tuple(_frozen(w.view()) for w in ws)
-        self._biases = tuple(_frozen(b.view()) for b in bs)
+        self._weights = tuple(_frozen(np.array(w)) for w in ws)
+        self._biases = tuple(_frozen(np.array(b)) for b in bs)
 
     @property
     def weights(self) -> tuple[FloatArray, ...]:

@@ -1,6 +1,6 @@
 """Attack the complexes: every face, vertex, volume and cover against exact brute force, on weights of every kind.
 
-    python scripts/attacks/geometry.py [--seconds 240] [--count N] [--seed 0] [--part faces|volumes|overflow|slopes|flats|wide|large|all]
+    python scripts/attacks/geometry.py [--seconds 240] [--count N] [--seed 0] [--part NAME]
 
 The truth is `tests/oracles/exact_faces.py`: cones cut one by one in Python integers, no floating point, no LP, no code of the
 library. Volumes of the truth are sums of determinants of rational simplices.
@@ -11,6 +11,7 @@ library. Volumes of the truth are sums of determinants of rational simplices.
   slopes     the same in 1 to 3 inputs: slopes and Lipschitz constants within their bounds, which facets bend, their weights
   flats      domains without an interior, bounded and unbounded, most of them away from the origin: faces and vertices; in half of
              the inputs rays, interior points, corners, distances, nearest points and balls too (`tests/oracles/flat_cells.py`)
+  tilted     parallel walls and flats next to a coordinate direction: what is given out, by signs at exact points
   wide       one layer in n = 7 ... 40: counts against the formula
   large      n = 7 ... 12, 10^3 to 10^4 faces: all faces and vertices against the oracle
 
@@ -37,6 +38,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import polyfiber as pf
 from polyfiber.complexes.geometry import map_errors
+from polyfiber.complexes.metric import exact_rays
 from polyfiber.errors import PolyfiberError
 from tests.oracles.exact_faces import ExactComplex, box, exact_complex
 from tests.oracles.flat_cells import FlatCells
@@ -224,6 +226,89 @@ def compare(cx: pf.PolyhedralComplex, truth: ExactComplex, *, covers: bool = Fal
     return ""
 
 
+def signs_at(cx: pf.PolyhedralComplex, x: list[Fraction]) -> list[int]:
+    """Signs of the neurons, then of the domain's inequalities, at a rational point, by fractions alone."""
+    signs, y = [], x
+    for w, b in zip(cx.network.weights[:-1], cx.network.biases[:-1]):
+        z = [sum((Fraction(a) * c for a, c in zip(row, y)), Fraction(s)) for row, s in zip(w.tolist(), b.tolist())]
+        signs += [(v > 0) - (v < 0) for v in z]
+        y = [max(v, Fraction(0)) for v in z]
+    sides = [] if cx.domain is None else zip(cx.domain.A.tolist(), cx.domain.b.tolist())
+    for row, side in sides:
+        value = Fraction(side) - sum((Fraction(a) * c for a, c in zip(row, x)), Fraction(0))
+        signs.append((value > 0) - (value < 0))
+    return signs
+
+
+def given_out(cx: pf.PolyhedralComplex) -> str:
+    """What is wrong about vertices, rays and points inside, as they are given out, by the signs at them in rationals."""
+    exact, points, errors = cx.exact_vertices().tolist(), cx.vertices, cx.vertex_errors
+    for row, true, point, error in zip(cx.signs(0).tolist(), exact, points.tolist(), errors.tolist()):
+        if signs_at(cx, true) != row:
+            return "an exact vertex has other signs"
+        if any(math.isnan(x) for x in point) or not error >= 0:
+            return f"the vertex {point} with the bound {error} is no number"
+        if max(map(abs, true)) < Fraction(10) ** 300 and not error <= 1e-5 * float(max(map(abs, true))) + 1e-290:
+            return f"the bound {error} of {point} says little"
+        if math.isfinite(error) and any(abs(Fraction(x) - t) > Fraction(error) for x, t in zip(point, true)):
+            return f"the vertex {point} +- {error} is {[float(t) for t in true]}"
+    ids, directions = cx.rays
+    edge_signs = cx.signs(1).tolist() if cx.dimension else []
+    for i, to, along in zip(ids.tolist(), directions, exact_rays(cx)[1].tolist()):
+        start = exact[cx.edges[i, 0]]
+        for step in (Fraction(1), Fraction(10) ** 9):
+            if signs_at(cx, [s + step * a for s, a in zip(start, along)]) != edge_signs[i]:
+                return "an exact direction leaves its ray"
+        size = max(map(abs, along))
+        floats = np.array([float(a / size) for a in along])
+        if not np.abs(floats / np.linalg.norm(floats) - to).max() <= 1e-9:
+            return f"a ray goes along {floats}, not {to}"
+    for dim in range(cx.dimension + 1):
+        inside, rows = cx.interior_points(dim), cx.signs(dim).tolist()
+        for row, point, sure in zip(rows, inside.tolist(), cx.interior_points(dim, exact=True).tolist()):
+            if signs_at(cx, sure) != row:
+                return "an exact point inside has other signs"
+            if math.isnan(point[0]):  # none was found: then the rounded one is none
+                if max(map(abs, sure)) < 10**300 and dim == cx.dimension:
+                    size = max(map(abs, sure))
+                    if agrees(signs_at(cx, [Fraction(float(x)) for x in sure]), row) and size > Fraction(1, 10**300):
+                        return f"no point inside was found, and {[float(x) for x in sure]} is one"
+            elif not agrees(signs_at(cx, [Fraction(x) for x in point]), row):
+                return f"{point} does not lie inside"
+    found = cx.certificate.verify(everything=True)
+    return "" if found.verdict is not pf.Verdict.NO else f"verify: {found.problems}"
+
+
+def agrees(found: list[int], row: list[int]) -> bool:
+    return all(s in (0, t) for s, t in zip(row, found))
+
+
+def tilted_case(rng: np.random.Generator) -> tuple[str, str]:
+    """Walls that are parallel, and flats, along directions that are nearly a coordinate axis: what is lifted cancels."""
+    n = int(rng.integers(2, 4))
+    low = 160 if rng.random() < 0.3 else 17
+    row = [float(rng.integers(-3, 4)) * 10.0 ** -int(rng.integers(0, low)) for _ in range(n)]
+    row[int(rng.integers(0, n))] = float(rng.integers(1, 4))
+    other = [float(rng.integers(-3, 4)) * 10.0 ** -int(rng.integers(0, low)) for _ in range(n)]
+    width = int(rng.integers(1, 4))
+    scales = [float(s) for s in rng.choice([-2.0, -1.0, 0.5, 1.0, 4.0], width)]
+    first = [[s * v for v in (row if rng.random() < 0.7 else other)] for s in scales]
+    biases = [float(v) for v in rng.integers(-5, 6, width)]
+    net = pf.ReLUNetwork([first, [[1.0] * width]], [biases, [0.0]])
+    kind = ["none", "half", "flat", "slab"][int(rng.integers(0, 4))]
+    dom = {
+        "none": lambda: None,
+        "half": lambda: pf.Polyhedron([[-v for v in row]], [5.0]),
+        "flat": lambda: pf.Polyhedron([row, [-v for v in row]], [5.0, -5.0]),
+        "slab": lambda: pf.Polyhedron([row, [-v for v in row]], [7.0, 5.0]),
+    }[kind]()
+    try:
+        cx = pf.canonical_complex(net, dom)
+    except PolyfiberError as error:
+        return f"tilted {kind}", "" if getattr(error, "empty", False) else f"refused: {error}"
+    return f"tilted {kind}", given_out(cx)
+
+
 def faces_case(rng: np.random.Generator) -> tuple[str, str]:
     kind = list(ORDINARY)[int(rng.integers(0, len(ORDINARY)))]
     n = int(rng.choice([1, 2, 2, 3, 3, 4, 5, 6]))
@@ -351,7 +436,7 @@ def _built(net: pf.ReLUNetwork, dom: Any, sides: Any, *, covers: bool = False, m
         if empty and getattr(error, "empty", False):
             return ""
         return f"refused: {type(error).__name__}: {error}"
-    return compare(cx, truth, covers=covers)
+    return compare(cx, truth, covers=covers) or (given_out(cx) if sum(cx.f_vector) < 60 else "")
 
 
 def volumes_case(rng: np.random.Generator) -> tuple[str, str]:
@@ -461,6 +546,7 @@ PARTS: dict[str, Callable[[np.random.Generator], tuple[str, str]]] = {
     "overflow": overflow_case,
     "slopes": slopes_case,
     "flats": flats_case,
+    "tilted": tilted_case,
     "wide": wide_case,
     "large": large_case,
 }

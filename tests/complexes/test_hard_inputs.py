@@ -21,6 +21,7 @@ from polyfiber.testing import (
     rescaled,
     subnormal_network,
 )
+from scripts.attacks.geometry import given_out
 from tests.complexes.test_against_exact import compare
 from tests.oracles.exact_faces import ExactComplex, exact_complex
 
@@ -216,3 +217,102 @@ def test_centres_and_distances_beyond_floats_are_infinite() -> None:
     cx = pf.canonical_complex(pf.ReLUNetwork([[[5e-324, 0.0], [0, 1.0]], [[1.0, 1.0]]], [[1e300, 0.0], [0.0]]))
     assert np.isinf(cx.chebyshev_center(0)[0][0])
     assert cx.distance([0.0, 0.0], 0)[0] == np.inf
+
+
+# ---- what is given out, in the coordinates of the inputs -------------------------------------------
+def ridge(e: float) -> pf.PolyhedralComplex:
+    """Two parallel lines next to the axis: one wall, one side of the domain."""
+    net = pf.ReLUNetwork([[[e, 1.0]], [[1.0]]], [[1.0], [0.0]])
+    return pf.canonical_complex(net, pf.Polyhedron([[-e, -1.0]], [5.0]))
+
+
+@pytest.mark.parametrize("e", [1e-15, 1e-16, 1e-30, 1e-150, 1e-200, 1e-300])
+def test_points_between_parallel_lines(e: float) -> None:
+    """Once both vertices were the origin, the ray and a point inside no numbers, and verify said YES."""
+    cx = ridge(e)
+    assert given_out(cx) == ""
+    assert sorted(cx.vertices[:, 1].tolist()) == pytest.approx([-5, -1], rel=1e-12)
+    assert cx.vertex_errors.max() < 1e-13
+    assert cx.rays[1].tolist() == [[e, 1.0]]
+
+
+FLATS = {
+    "slanted": ([[[1e-7, 1]], [[1]]], [[1], [0]], [[1e-7, 1], [-1e-7, -1]], [5, -5]),
+    "far": (
+        [[[1e-155, 3, 1e-80]], [[3e155]]], [[2e155], [0]], [[2e-155, -1, -2e-155], [-2e-155, 1, 2e-155]], [2, -2],
+    ),
+    "subnormal": (
+        [[[0.0, -1e-323, 2e-323]], [[1.5e-323]]], [[-1.5e-323], [-1.5e-323]],
+        [[-1e-323, 2e-323, -2e-323], [5e-324, -1.5e-323, -1e-323], [2e-323, -1e-323, -1e-323], [1e-323, -2e-323, 2e-323]],
+        [2e-323, 2e-323, 2e-323, -2e-323],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("which", FLATS)
+def test_points_of_flats_lie_within_their_bounds(which: str) -> None:
+    """Once refused by verify: a bound of 0, coordinates of -inf and 0 within a finite bound, a check that met no number."""
+    W, b, A, sides = FLATS[which]
+    cx = pf.canonical_complex(pf.ReLUNetwork(W, b), pf.Polyhedron(A, sides))
+    assert given_out(cx) == ""
+    assert cx.certificate.verify(everything=True).verdict is pf.Verdict.YES
+    if which == "far":
+        assert cx.vertices[0].tolist() == pytest.approx([-1.4e161, 4e80, -2e235], rel=1e-12)
+
+
+INSIDE = {
+    "box": (pf.ReLUNetwork([[[1, 0]], [[1]]], [[0], [0]]), pf.Box([-1e308] * 2, [1e308] * 2)),
+    "walls near the largest float": (pf.ReLUNetwork([[[1], [1]], [[1, 1]]], [[-1.7e308, -1.6e308], [0]]), None),
+    "a half line": (pf.ReLUNetwork([[[1]], [[1]]], [[-1e17], [0]]), None),
+}
+
+
+@pytest.mark.parametrize("where", INSIDE)
+def test_points_inside_lie_inside(where: str) -> None:
+    cx = pf.canonical_complex(*INSIDE[where])
+    inside = cx.interior_points()
+    assert np.isfinite(inside).all()
+    assert cx.locate(inside).tolist() == list(range(cx.n_regions))
+    for r in range(cx.n_regions):
+        ball = pf.region(cx.network, inside[r], domain=cx.domain).inscribed_ball
+        assert not np.isnan(ball.center).any()
+        assert not np.isnan(ball.radius)
+
+
+def test_a_cell_without_floats_has_a_rational_point_alone() -> None:
+    low = 2.0**60
+    net = pf.ReLUNetwork([[[1], [1]], [[1, 1]]], [[-low, -np.nextafter(low, np.inf)], [0]])
+    cx = pf.canonical_complex(net)
+    (between,) = np.flatnonzero(~cx.is_unbounded(1))
+    assert np.isnan(cx.interior_points()[between]).all()
+    assert low < cx.interior_points(exact=True)[between, 0] < np.nextafter(low, np.inf)
+
+
+def test_a_check_refuses_what_is_no_number_and_bounds_that_do_not_hold() -> None:
+    cx = ridge(1e-16)
+    points, errors, rays = cx.vertices, cx.vertex_errors, cx.rays
+    for name, damaged in {
+        "_points": [
+            (points * np.nan, errors),
+            (points * 0, errors),
+            (points, errors * np.nan),
+            (points + 1e-12, errors),
+        ],
+        "rays": [(rays[0], rays[1] * np.nan), (rays[0], -rays[1])],
+    }.items():
+        kept = cx._kept[name]
+        for value in damaged:
+            cx._kept[name] = value
+            assert cx.certificate.verify().verdict is pf.Verdict.NO, (name, value)
+        cx._kept[name] = kept
+    assert cx.certificate.verify().verdict is pf.Verdict.YES
+
+
+def test_sharpened_coordinates_do_not_change_what_was_given_out() -> None:
+    """The bounds of all are those of the coordinates of all, also where some were made sharper since."""
+    cx = pf.canonical_complex(pf.ReLUNetwork.random((3, 6, 4, 1), rng=3))
+    points, errors = cx.vertices, cx.vertex_errors.copy()
+    cx.sharpened(np.arange(cx.f_vector[0]), rtol=1e-16)
+    assert cx.vertex_errors.tolist() == errors.tolist()
+    for x, error, true in zip(points.tolist(), errors.tolist(), cx.exact_vertices().tolist()):
+        assert max(abs(Fraction(a) - t) for a, t in zip(x, true)) <= Fraction(error)

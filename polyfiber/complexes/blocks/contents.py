@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
+from ..._read_only import read_only
 from ..._typing import BoolArray, ByteArray, FloatArray, IntArray, OnDegenerate, ProgressLike, SignArray
 from ...budget import Budget, Monitor
 from ...domain import Polyhedron
@@ -137,7 +138,7 @@ class BlockComplex:
         if dim not in self._owned:
             empty = np.zeros(0, dtype=np.bool_)
             self._owned[dim] = empty if self.complex is None else self.complex._store.is_owned(dim)
-        return self._owned[dim]
+        return read_only(self._owned[dim])
 
     def fingerprint(self, dim: int) -> tuple[int, int]:
         """Of the owned faces; those of the blocks add up, modulo 2**64, to that of the whole complex."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..._read_only import closed
 from ..._typing import BoolArray, FloatArray, IntArray
 from ...errors import NumericalError
 from ...kernels.complexes import affine_maps as maps
@@ -38,6 +39,7 @@ SMALL, LARGE = 1e-290, 1e300
 """Beyond them even exact numbers, rounded, may lose their digits."""
 
 
+@closed
 @dataclass(frozen=True)
 class Ridges:
     """Ridges (faces of dimension d - 2) in the interior of the domain.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..._lazy import above
+from ..._read_only import read_only
 from ..._typing import BoolArray, FloatArray, IntArray
 from ...budget import Budget, Monitor
 from ...domain import Polyhedron
@@ -86,15 +87,11 @@ class BreakpointComplex:
         exact: int,
     ) -> None:
         self.complex = complex
-        self.facets = facets
-        self.neurons = neurons
-        self.weights = weights
+        self.facets, self.neurons, self.weights = (read_only(array) for array in (facets, neurons, weights))
         self._forms = forms
         self._all_weights = all_weights
         self._walls = walls
         self.exact_decisions = exact
-        for array in (facets, neurons, weights):
-            array.setflags(write=False)
 
     @classmethod
     def of(cls, cx: PolyhedralComplex) -> BreakpointComplex:

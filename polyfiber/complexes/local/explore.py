@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ... import words
+from ..._read_only import closed
 from ..._typing import BoolArray, FloatArray, IntArray, ProgressLike, SignArray
 from ...budget import Budget, Monitor
 from ...domain import Polyhedron
@@ -21,6 +22,7 @@ from .facets import flipped, solve_cell
 from .region import _difference
 
 
+@closed
 @dataclass(frozen=True)
 class Exploration:
     """Regions found by walking through facets.

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from ... import words
+from ..._once import given_property
+from ..._read_only import closed, read_only
 from ..._typing import Array, BoolArray, FloatArray, IntArray, SignArray
 from ...domain import Polyhedron
 from ...errors import InputError, UncertifiedSignError
@@ -27,6 +29,7 @@ from .facets import Cell, exact_facet_point, flipped, relative_interior, solve_c
 from .gate_arrays import GateFrame
 
 
+@closed
 @dataclass(frozen=True)
 class Ball:
     """A largest ball in a region.
@@ -80,7 +83,7 @@ class Region:
     def __init__(self, frame: CellFrame, cell: Cell, point: FloatArray, stats: CellStats) -> None:
         self._frame = frame
         self._cell = cell
-        self.point = point
+        self.point = read_only(point)
         """(n0,) the point that was asked about."""
         self.stats = stats
         """How the rows were decided."""
@@ -99,12 +102,12 @@ class Region:
         """The network."""
         return self._frame.network
 
-    @cached_property
+    @given_property
     def signs(self) -> SignArray:
         """(N + D,) int8 sign vector; 0 only for a neuron that vanishes on the whole region."""
         return self._public(self._cell.signs)
 
-    @cached_property
+    @given_property
     def facets(self) -> IntArray:
         """(F,) columns of the sign vector whose walls bound the region, irredundant."""
         return np.array([self._column(int(r)) for r in self._cell.facets], dtype=np.int64)
@@ -119,7 +122,7 @@ class Region:
         """Columns that share a facet's wall on this region, for the facets with more than one."""
         return {self._column(k): tuple(self._column(r) for r in rows) for k, rows in self._cell.groups.items()}
 
-    @cached_property
+    @given_property
     def affine_map(self) -> tuple[FloatArray, FloatArray]:
         """``A`` (nL, n0) and ``a`` (nL,): the network is ``A x + a`` on the region; what cancels in floats is exact, rounded."""
         return self._frame.affine_map(self._cell.signs)
@@ -129,7 +132,7 @@ class Region:
         """Forms of the facets, and bounds of their errors."""
         return self._frame.float_forms(self._cell.signs, self._cell.facets)
 
-    @cached_property
+    @given_property
     def _inequalities(self) -> tuple[FloatArray, FloatArray]:
         rows = self._walls[0] * self._cell.signs[self._cell.facets][:, None]
         return -rows[:, :-1], rows[:, -1]
@@ -166,7 +169,7 @@ class Region:
             last[:, -1] = last[:, -1] + net.biases[-1]
         return Polyhedron(-walls[:, :-1], walls[:, -1]), np.concatenate([hidden, last])
 
-    @cached_property
+    @given_property
     def interior_point(self) -> FloatArray:
         """(n0,) a point certainly inside the region, far from its walls if there is one.
 
@@ -190,7 +193,7 @@ class Region:
             return False
         return bool(sure.all() or (frame.exact_signs(x, np.zeros(frame.n0)) == signs).all())
 
-    @cached_property
+    @given_property
     def exact_interior_point(self) -> Array:
         """(n0,) Fractions: a point inside the region, also where no float lies inside."""
         frame, cell = self._frame, self._cell
@@ -200,7 +203,7 @@ class Region:
         forms = forms * np.array([int(s) for s in cell.signs[cell.facets]], dtype=object)[:, None]
         return frame.on_flat(relative_interior(forms))
 
-    @cached_property
+    @given_property
     def witnesses(self) -> FloatArray:
         """(F, n0) points beyond one facet alone; nan where a facet was decided in rational arithmetic."""
         f, cell = self._frame, self._cell
@@ -233,7 +236,7 @@ class Region:
         return f"Region({widths}, {active} of {self.network.n_hidden} neurons active, {self.n_facets} facets)"
 
     # ---- metric -----------------------------------------------------------------------------
-    @cached_property
+    @given_property
     def wall_distances(self) -> FloatArray:
         """(F,) distance of ``point`` to the hyperplane of each facet; 0 on it."""
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -244,7 +247,7 @@ class Region:
         """Distance of ``point`` to the boundary of the region; inf if there is none. See `distance_error`."""
         return float(self.wall_distances.min(initial=np.inf))
 
-    @cached_property
+    @given_property
     def wall_distance_errors(self) -> FloatArray:
         """(F,) bounds of the errors of `wall_distances`: of the values of neurons at ``point``, and of the normals."""
         if not self.n_facets:
@@ -268,7 +271,7 @@ class Region:
         low, high = self.wall_distances - self.wall_distance_errors, self.wall_distances + self.wall_distance_errors
         return float(max(self.distance - low.min(), high.min() - self.distance))
 
-    @cached_property
+    @given_property
     def inscribed_ball(self) -> Ball:
         """A largest ball in the region (one linear program over the facets)."""
         x = self.interior_point
@@ -325,7 +328,7 @@ class Region:
         return self._walls[1][:, :-1]
 
     # ---- unbounded directions ---------------------------------------------------------------
-    @cached_property
+    @given_property
     def lineality(self) -> FloatArray:
         """Orthonormal basis (s, n0) of the directions that no first-layer wall and no domain facet cuts."""
         f = self._frame
@@ -340,7 +343,7 @@ class Region:
         _, _, vt = np.linalg.svd(rows, full_matrices=True)
         return vt[len(f.columns) :]
 
-    @cached_property
+    @given_property
     def _recession(self) -> tuple[Verdict, FloatArray | None]:
         frame, cell = self._frame, self._cell
         if len(self.lineality):
@@ -417,7 +420,7 @@ class Region:
         return self._recession[1]
 
     # ---- neighbours -------------------------------------------------------------------------
-    @cached_property
+    @given_property
     def neighbours(self) -> tuple[SignArray, BoolArray]:
         """Sign vectors (F, N + D) of the regions beyond each facet, and where there is one (F,)."""
         signs = np.zeros((self.n_facets, len(self._cell.signs)), dtype=np.int8)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from ... import words
+from ..._once import given_property
+from ..._read_only import closed
 from ..._typing import FloatArray, SignArray
 from ...budget import heed
 from ...errors import InputError, ShapeError
@@ -22,6 +23,7 @@ from .cell_arrays import CellFrame, as_point, cell_frame
 from .gate_arrays import GateFrame, next_walls
 
 
+@closed
 @dataclass(frozen=True)
 class SegmentRegions:
     """The pieces of a segment ``x0 + t (x1 - x0)``, 0 <= t <= 1, on which the network is affine.
@@ -67,12 +69,12 @@ class SegmentRegions:
         result: FloatArray = (1 - s) * self.x0 + s * self.x1
         return result
 
-    @cached_property
+    @given_property
     def values(self) -> FloatArray:
         """(E + 2, nL) outputs at the start, the breakpoints and the end."""
         return nearest(self.network(self.points(np.r_[0.0, self.t, 1.0])))
 
-    @cached_property
+    @given_property
     def slopes(self) -> FloatArray:
         """(E + 1, nL) derivative of the outputs in t on each piece."""
         frame = cell_frame(self.network)
@@ -264,6 +266,7 @@ def _next_exactly(frame: CellFrame, signs: SignArray, origin: Any, direction: An
     return best
 
 
+@closed
 @dataclass(frozen=True)
 class PathRegions:
     """Regions along a polygonal path; made by `path_regions`.

@@ -10,6 +10,7 @@ import numpy as np
 
 from ... import words
 from ..._lazy import above
+from ..._read_only import closed
 from ..._typing import Array, FloatArray, ProgressLike
 from ...budget import Budget, Monitor
 from ...domain import Polyhedron
@@ -29,6 +30,7 @@ LARGE, LARGE_CHAIN = 200, 1000
 """Gates from which on a network, or a ReLU chain, is sliced by walking over the regions rather than by building a complex."""
 
 
+@closed
 @dataclass(frozen=True)
 class Slice:
     """The complex of a network on ``origin + directions.T @ t``.

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ... import words
+from ..._read_only import closed
 from ..._typing import Array, BoolArray, FloatArray, IntArray, SignArray
 from ...domain import Polyhedron
 from ...errors import InputError
@@ -18,6 +19,7 @@ from .exact_ranges import Inside
 from .over_flat import exact_point
 
 
+@closed
 @dataclass(frozen=True)
 class ActivationBounds:
     """Bounds of the pre-activation of every neuron on a domain; valid in spite of rounding.

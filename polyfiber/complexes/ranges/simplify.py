@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ... import words
+from ..._read_only import closed
 from ..._typing import BoundMethod, IntArray, SignArray
 from ...budget import Budget
 from ...domain import Polyhedron
@@ -18,6 +19,7 @@ from .activation import activation_bounds
 from .answer import ActivationBounds
 
 
+@closed
 @dataclass(frozen=True)
 class Simplified:
     """A network without the neurons that are constant on a domain; the same function there, exactly.

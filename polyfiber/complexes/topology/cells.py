@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..._read_only import closed
 from ..._typing import BoolArray, IntArray, SignArray, WordArray
 from ...budget import heed, heed_memory
 from ...kernels import reach
@@ -33,6 +34,7 @@ UNKNOWN = 2
 """The sign of a gate that was not asked on a cell."""
 
 
+@closed
 @dataclass(frozen=True)
 class Csr:
     """Lists of row numbers, one after the other."""

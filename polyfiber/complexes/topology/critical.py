@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..._read_only import closed
 from ..._typing import BoolArray, FloatArray, IntArray, SignArray
 from ...budget import Budget, Monitor, heed, heed_memory
 from ...errors import InputError
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from ..complex import PolyhedralComplex
 
 
+@closed
 @dataclass(frozen=True)
 class CriticalPoints:
     """Critical vertices of one output, inside the domain.
@@ -69,6 +71,7 @@ class CriticalPoints:
         return tuple(np.bincount(self.index, weights=self.multiplicity).astype(int).tolist())
 
 
+@closed
 @dataclass(frozen=True)
 class Persistence:
     """Birth and death of the homology of sublevel sets, over two elements.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..._read_only import closed
 from ..._typing import FloatArray
 from ...budget import Budget, Monitor, heed
 from ...errors import InputError
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from .sets import PolyhedralSet
 
 
+@closed
 @dataclass(frozen=True)
 class Nearest:
     """The nearest point of a set.

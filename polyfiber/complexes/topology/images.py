@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..._read_only import read_only
 from ..._typing import Array, FloatArray, IntArray, ProgressLike
 from ...budget import Budget, Monitor, heed, heed_memory
 from ...domain import Polyhedron
@@ -50,7 +51,7 @@ class Image:
 
     def __init__(self, cx: PolyhedralComplex, rank: IntArray) -> None:
         self.complex = cx
-        self.rank = rank
+        self.rank = read_only(rank)
 
     def __len__(self) -> int:
         return self.complex.n_regions

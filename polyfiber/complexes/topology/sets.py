@@ -12,6 +12,7 @@ import numpy as np
 
 from ... import words
 from ..._lazy import above
+from ..._once import given_property
 from ..._typing import Array, BoolArray, FloatArray, IntArray, SignArray
 from ...budget import Budget, Monitor, heed
 from ...errors import InputError, ShapeError
@@ -170,12 +171,12 @@ class PolyhedralSet:
         return result
 
     # ---- points -----------------------------------------------------------------------------
-    @cached_property
+    @given_property
     def vertices(self) -> FloatArray:
         """(f_0, n0) float64 vertices; with lineality the points of least norm. Errors: `vertex_errors`."""
         return self._located[0]
 
-    @cached_property
+    @given_property
     def _located(self) -> tuple[FloatArray, FloatArray]:
         """`vertices` and `vertex_errors`."""
         owner, count = self.complex, len(self._cells.points)
@@ -190,7 +191,7 @@ class PolyhedralSet:
 
         return owner._lift.surely(x, err, exact)
 
-    @cached_property
+    @given_property
     def vertex_errors(self) -> FloatArray:
         """(f_0,) bounds of the errors of `vertices` (maximum norm)."""
         return self._located[1]
@@ -205,7 +206,7 @@ class PolyhedralSet:
             full[0, frame.columns] = self._cells.gates.exact(int(self._cells.points[vertex]))[0]
         return tuple(frame.lifted(full)[0])
 
-    @cached_property
+    @given_property
     def edges(self) -> IntArray:
         """(f_1, 2) vertices of each edge; second -1 for a ray."""
         ends = self._cells.ends
@@ -218,7 +219,7 @@ class PolyhedralSet:
         found[swap] = found[swap][:, ::-1]
         return found
 
-    @cached_property
+    @given_property
     def rays(self) -> tuple[IntArray, FloatArray]:
         """Ids (r,) of the unbounded edges and their unit directions (r, n0)."""
         ids = np.flatnonzero(self.edges[:, 1] < 0)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ..._read_only import closed
 from ..._typing import Array, FloatArray, IdArray, SignArray
 from ...errors import FileFormatError, InputError, NumericalError
 from ...kernels.fibers import canonical as kernels
@@ -84,6 +85,7 @@ def generic_numbers(*shape: int) -> FloatArray:
     return (2.0 * values - 1.0).reshape(shape)
 
 
+@closed
 @dataclass(frozen=True, eq=False)
 class CanonicalForm:
     """A function by its canonical parameters; made by `canonical_form`.
