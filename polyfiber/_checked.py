@@ -78,7 +78,7 @@ def id_within(value: Any, count: int, what: str) -> int:
     return int(ids[0])
 
 
-def points_of(values: Any, dimension: int, *, single: bool = False, exact: bool = False) -> Array:
+def points_of(values: Any, dimension: int, *, single: bool = False, exact: bool = False, finite: bool = True) -> Array:
     """Points (…, n) as float64; with ``exact`` they stay Fractions where they are given so.
 
     Raises
@@ -106,7 +106,7 @@ def points_of(values: Any, dimension: int, *, single: bool = False, exact: bool 
         fractions = _rational(given, what)
         return fractions if exact else _floats(fractions)
     floats = given.astype(np.float64)
-    if not np.isfinite(floats).all():
+    if finite and not np.isfinite(floats).all():
         raise InputError(f"{what}, all finite, found {shown(values)}")
     return floats
 
@@ -128,6 +128,17 @@ def _floats(fractions: Array) -> FloatArray:
         raise InputError("a coordinate is beyond the range of floats, 1.8e308") from None
 
 
+def array_of(values: Any, what: str) -> Array:
+    """An array of real numbers, of any shape."""
+    try:
+        given = np.asarray(values)
+    except Exception:
+        raise ShapeError(f"{what} is no array of real numbers: {shown(values)}") from None
+    if given.dtype.kind not in "biufO":
+        raise InputError(f"{what} is no array of real numbers: {shown(values)}")
+    return given
+
+
 def path_of(path: Any) -> str:
     """A file's path as text."""
     try:
@@ -140,4 +151,4 @@ def path_of(path: Any) -> str:
     return text
 
 
-__all__ = ["dimension_of", "id_within", "ids_within", "path_of", "points_of", "shown", "whole"]
+__all__ = ["array_of", "dimension_of", "id_within", "ids_within", "path_of", "points_of", "shown", "whole"]

@@ -28,7 +28,7 @@ def read_only(value: T) -> T:
     if isinstance(value, np.ndarray):
         made = _closed(value)
     elif type(value) is tuple:
-        made = tuple(read_only(part) for part in value)
+        made = tuple(read_only(part) for part in made)
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         close_fields(value)
     elif hasattr(value, "indptr") and hasattr(value, "indices") and hasattr(value, "data"):
@@ -36,7 +36,7 @@ def read_only(value: T) -> T:
             array = getattr(value, name)
             if isinstance(array, np.ndarray):
                 setattr(value, name, _closed(array))
-    return made  # type: ignore[no-any-return]
+    return made
 
 
 def _closed(array: np.ndarray) -> np.ndarray:
@@ -47,7 +47,7 @@ def _closed(array: np.ndarray) -> np.ndarray:
         return empty
     if not array.flags.writeable and isinstance(array.base, memoryview):
         return array
-    return np.asarray(memoryview(array).toreadonly())
+    return np.asarray(memoryview(array).toreadonly())  # type: ignore[arg-type]
 
 
 def close_fields(value: Any) -> None:
@@ -71,7 +71,7 @@ def closed(kind: type[T]) -> type[T]:
         self.__dict__.update(state)
         close_fields(self)
 
-    kind.__init__ = __init__  # type: ignore[assignment]
+    kind.__init__ = __init__  # type: ignore[method-assign]
     kind.__setstate__ = __setstate__  # type: ignore[attr-defined]
     return kind
 

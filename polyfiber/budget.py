@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -9,7 +10,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .errors import BudgetExceededError, InputError
 from .memory import available_memory, parse_bytes
@@ -17,6 +18,7 @@ from .memory import available_memory, parse_bytes
 if TYPE_CHECKING:
     from ._typing import ProgressLike  # imports numpy, which --help does without
 
+F = TypeVar("F", bound=Callable[..., Any])
 log = logging.getLogger("polyfiber")
 log.addHandler(logging.NullHandler())  # silent until somebody asks
 
@@ -44,9 +46,9 @@ class Budget:
     memory: int | None = None
 
     def __init__(self, seconds: float | None = None, memory: int | float | str | None = None) -> None:
-        if seconds is not None and not (isinstance(seconds, Real) and float(seconds) >= 0):
+        if seconds is not None and not (isinstance(seconds, Real) and seconds >= 0):
             raise InputError(f"a budget of {seconds!r} seconds makes no sense; expected a number >= 0")
-        object.__setattr__(self, "seconds", None if seconds is None else float(seconds))
+        object.__setattr__(self, "seconds", None if seconds is None else float(min(seconds, 1e300)))
         object.__setattr__(self, "memory", None if memory is None else parse_bytes(memory))
 
 
@@ -134,6 +136,8 @@ class Monitor:
         token = _watching.set((*_watching.get(), self))
         try:
             yield self
+        except MemoryError as error:
+            raise no_memory(error) from None
         finally:
             _watching.reset(token)
 
@@ -165,6 +169,28 @@ class Monitor:
         of = "" if event.total is None else f"/{event.total}"
         more = "".join(f", {k} {v}" for k, v in event.facts.items())
         log.info("%s %s%s%s (%.1f s)", event.phase, event.done, of, more, self.elapsed)
+
+
+def no_memory(error: MemoryError, partial: Any = None) -> BudgetExceededError:
+    """The error of the library for an allocation that the system refused."""
+    words = str(error) or "an allocation was refused"
+    free = available_memory()
+    rest = "" if free is None else f", {free / 1e6:.4g} MB are left"
+    return BudgetExceededError(
+        f"memory is used up: {words}{rest}; restrict the domain", partial=partial, needed=None, memory=free
+    )
+
+
+def within_budget(call: F) -> F:
+    """Decorator of what takes ``budget=`` and only passes it on: each inner step hears it (`heed`), and memory that is refused is
+    a `BudgetExceededError`."""
+
+    @functools.wraps(call)
+    def heard(*args: Any, budget: Budget | None = None, **options: Any) -> Any:
+        with Monitor(budget).watching():
+            return call(*args, **options)
+
+    return heard  # type: ignore[return-value]
 
 
 _watching: ContextVar[tuple[Monitor, ...]] = ContextVar("polyfiber_watching", default=())

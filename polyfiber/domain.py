@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ._checked import points_of, shown, whole
 from ._typing import Array, FloatArray
 from .errors import BudgetExceededError, InputError, MissingDependencyError, ShapeError, SolverError
 from .memory import available_memory
@@ -83,7 +84,7 @@ class Polyhedron:
 
     def contains(self, X: Any) -> Array:
         """Whether points (…, n) satisfy every inequality, as computed in floating point."""
-        points = np.asarray(X, dtype=np.float64)
+        points = points_of(X, self.dimension, finite=False)
         A, b = self.in_floats()
         with np.errstate(over="ignore", invalid="ignore"):
             return np.asarray((points @ A.T <= b).all(axis=-1))
@@ -119,7 +120,7 @@ class Polyhedron:
         >>> 0.1 + 0.9 == 1, x + y == 1, Fraction(0.1) + Fraction(0.9) == 1
         (True, True, False)
         """
-        point = as_fractions(np.asarray(x, dtype=np.float64))
+        point = as_fractions(points_of(x, self.dimension, single=True))
         if self.affine_hull is not None:
             hull = self.affine_hull.steady
             point = hull.lifted(point[None, hull.free])[0]
@@ -150,9 +151,9 @@ class Polyhedron:
         >>> pf.Polyhedron.hull([[0, 0], [1, 0], [0, 1], [0.2, 0.2]]).n_facets
         3
         """
-        points = _as_parameter(vertices, 2, "vertices").astype(np.float64)
+        points = _within_floats(_as_parameter(vertices, 2, "vertices"), "vertices")
         directions = (
-            np.zeros((0, points.shape[1])) if rays is None else _as_parameter(rays, 2, "rays").astype(np.float64)
+            np.zeros((0, points.shape[1])) if rays is None else _within_floats(_as_parameter(rays, 2, "rays"), "rays")
         )
         if len(points) == 0:
             raise InputError("a hull needs at least one point")
@@ -179,7 +180,8 @@ class Polyhedron:
         >>> vertices.tolist(), len(rays)
         ([[0.0, 0.0]], 2)
         """
-        rows = np.concatenate([self.b[:, None], -self.A], axis=1).astype(np.float64)
+        A, b = self.in_floats()
+        rows = np.concatenate([b[:, None], -A], axis=1)
         found, lines = _convert(rows, generators=False)
         points = found[:, 0] != 0
         rays = found[~points, 1:]
@@ -195,6 +197,13 @@ class Polyhedron:
         if self.A.dtype == self.b.dtype == np.float64 and len(text) <= 100:
             return text
         return f"Polyhedron({self.n_facets} inequalities in R^{self.dimension})"
+
+
+def _within_floats(values: Array, where: str) -> FloatArray:
+    floats = nearest(values)
+    if not np.isfinite(floats).all():
+        raise InputError(f"{where} hold a number beyond the range of floats, 1.8e308; hulls are worked out in floats")
+    return floats
 
 
 def _convert(rows: Array, *, generators: bool) -> tuple[Array, list[int]]:
@@ -228,6 +237,18 @@ def _bound(value: Any) -> str:
 def _bounds(values: list[Any]) -> str:
     texts = [_bound(v) for v in values]
     return f"[{', '.join(texts if len(texts) <= 4 else [*texts[:2], '…', texts[-1]])}]"
+
+
+def _room_for(n: int) -> None:
+    """Refuse a box of so many coordinates that its inequalities do not fit into memory."""
+    needed = 32 * n * n  # and a copy that cannot be changed
+    free = available_memory() if n > 1000 else None
+    if free is not None and needed > free:
+        raise BudgetExceededError(
+            f"the {2 * n} inequalities of a box in {n} inputs take {needed / 1e9:.3g} GB, and there are {free / 1e9:.3g} GB: "
+            "ask about fewer inputs, for instance on a slice (pf.slice_through)",
+            partial=None,
+        )
 
 
 class Box(Polyhedron):
@@ -265,31 +286,34 @@ class Box(Polyhedron):
         return f"Box({_bounds(low)}, {_bounds(high)})"
 
     def __init__(self, lo: Any, hi: Any, *, dimension: int | None = None) -> None:
-        low, high = np.asarray(lo), np.asarray(hi)
+        try:
+            low, high = np.asarray(lo), np.asarray(hi)
+        except Exception:
+            raise ShapeError(f"box bounds are two vectors of one length, found {shown(lo)} and {shown(hi)}") from None
+        if dimension is not None:
+            dimension = whole(dimension, "the dimension of a box", least=1, most=1 << 40)
         if low.ndim == 0 and high.ndim == 0:
             if dimension is None:
                 raise ShapeError(
                     f"a box from two numbers needs the number of inputs: Box({_bound(low.tolist())}, {_bound(high.tolist())}, dimension=n)"
                 )
-            shape: tuple[int, ...] = (int(dimension),)
+            shape: tuple[int, ...] = (dimension,)
         else:
-            shape = np.broadcast_shapes(low.shape, high.shape)
-        if len(shape) != 1 or (dimension is not None and shape != (dimension,)):
+            try:
+                shape = np.broadcast_shapes(low.shape, high.shape)
+            except ValueError:
+                shape = ()
+        if len(shape) != 1:
             raise ShapeError(f"box bounds have shapes {low.shape} and {high.shape}; expected two vectors of one length")
+        if dimension is not None and shape != (dimension,):
+            raise ShapeError(f"box bounds have {shape[0]} coordinates, but dimension={dimension}; leave dimension away")
+        n = shape[0]
+        _room_for(n)
         self.lo = _as_parameter(np.broadcast_to(low, shape), 1, "lo")
         self.hi = _as_parameter(np.broadcast_to(high, shape), 1, "hi")
         for c in range(shape[0]):
             if not self.lo[c] <= self.hi[c]:
                 raise InputError(f"box bounds in coordinate {c}: lo {self.lo[c]} is above hi {self.hi[c]}")
-        n = shape[0]
-        needed = 32 * n * n  # and a copy that cannot be changed
-        free = available_memory() if n > 1000 else None
-        if free is not None and needed > free:
-            raise BudgetExceededError(
-                f"the {2 * n} inequalities of a box in {n} inputs take {needed / 1e9:.3g} GB, and there are {free / 1e9:.3g} GB: "
-                "ask about fewer inputs, for instance on a slice (pf.slice_through)",
-                partial=None,
-            )
         A = np.zeros((2 * n, n))
         A[np.arange(n), np.arange(n)] = -1.0
         A[n + np.arange(n), np.arange(n)] = 1.0
@@ -301,7 +325,7 @@ class Box(Polyhedron):
 
     def exact_point(self, x: Any) -> Array | None:
         """The point (n,) of the box, in Fractions, next to a float point; None where a coordinate is no number."""
-        point = np.asarray(x, dtype=np.float64)
+        point = points_of(x, self.dimension, single=True, finite=False)
         if np.isnan(point).any():
             return None
         found = np.empty(self.dimension, dtype=object)

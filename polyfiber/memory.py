@@ -29,6 +29,10 @@ def parse_bytes(text: str | int | float) -> int:
     if isinstance(text, int | float):
         value = float(text)
     else:
+        if not isinstance(text, str):
+            raise InputError(
+                f"an amount of memory is a number of bytes or a text such as 2GiB, found a {type(text).__name__}"
+            )
         match = re.fullmatch(r"\s*([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*([A-Za-z]*)\s*", text)
         if match is None or match.group(2).lower() not in _UNITS:
             raise InputError(f"cannot read {text!r} as an amount of memory; expected for instance 800MB or 2GiB")

@@ -21,7 +21,7 @@ from ..budget import Budget, Monitor
 from ..errors import BudgetExceededError, NumericalError, PolyfiberError
 from ..verdict import Verdict
 from ..words import one_line
-from .checks import given, points, skeleton, tables
+from .checks import given, points, skeleton, tables, volumes
 from .checks.maps import check_maps
 from .checks.weights import check_weights
 from .lattice import check as lattice_check
@@ -311,6 +311,14 @@ def _check_given_out(check: _Check, cx: PolyhedralComplex, work: Skeleton, simpl
     check.stage("columns", tables.check_columns, cx, work, check.problems)
     regions = check.stage("affine maps", check_maps, cx, check.problems, otherwise=0)
     check.note(f"affine maps of {regions} regions: pulled back along slopes, in rationals")
+    pairs = check.stage("regions", volumes.check_regions, cx, check.problems, otherwise=0)
+    if pairs:
+        check.note(f"{pairs} incidences and neighbours of regions: products of sparse matrices")
+    if check.problems:
+        return
+    looked, rational = check.stage("volumes", volumes.check_volumes, cx, check.problems, otherwise=(0, 0))
+    if looked:
+        check.note(f"{looked} volumes: sums of simplices, {rational} in rationals")
 
 
 def _check_only_face(cx: PolyhedralComplex, work: Skeleton, problems: list[str]) -> int:
@@ -337,7 +345,7 @@ def _make_everything(cx: PolyhedralComplex) -> None:
     for d in range(cx.dimension + 1):
         cx._store.covers_above(d)
         cx._store.unbounded(d)
-    _ = cx.vertices, cx.vertex_errors, cx.edges, cx.rays
+    _ = cx.vertices, cx.vertex_errors, cx.edges, cx.rays, cx.dual_graph, cx.facets_of(0)
 
 
 def require(verification: Verification) -> None:

@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import partial
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from .. import words
-from .._checked import dimension_of, id_within, ids_within
+from .._checked import dimension_of, id_within, ids_within, points_of, shown, whole
 from .._lazy import above
 from .._once import given, once
 from .._read_only import read_only
 from .._typing import Array, BoolArray, FloatArray, IdArray, IntArray, SignArray
-from ..budget import Budget, heed
+from ..budget import Budget, heed, within_budget
 from ..columns import Columns
 from ..domain import Polyhedron
-from ..errors import InputError, ShapeError
+from ..errors import BudgetExceededError, InputError
 from ..kernels.complexes import faces as fk
 from ..kernels.complexes.skeleton import PORTION
 from ..network.model import ReLUNetwork
@@ -173,12 +174,17 @@ class PolyhedralComplex:
         return self._store.fingerprint(dimension_of(dim, self.dimension))
 
     # ---- faces ------------------------------------------------------------------------------
-    def materialize(self, dims: Any = None) -> PolyhedralComplex:
+    @within_budget
+    def materialize(self, dims: Any = None, *, budget: Budget | None = None) -> PolyhedralComplex:
         """Write the faces of the given dimensions (all by default) in one pass; returns itself."""
-        self._store.materialize(list(range(self.dimension + 1)) if dims is None else [int(d) for d in dims])
+        every = range(self.dimension + 1)
+        if dims is not None:
+            every = ids_within(dims, self.dimension + 1, "dimensions").tolist()  # type: ignore[assignment]
+        self._store.materialize(list(every))
         return self
 
-    def signs(self, dim: int) -> SignArray:
+    @within_budget
+    def signs(self, dim: int, *, budget: Budget | None = None) -> SignArray:
         """Sign vectors of the faces of a dimension.
 
         Returns
@@ -186,7 +192,7 @@ class PolyhedralComplex:
         (f_dim, N + D) int8
             Columns: hidden neurons layer by layer, then domain facets (0 or 1).
         """
-        planes = self._store.planes(dim)
+        planes = self._store.planes(dimension_of(dim, self.dimension))
         return self._store.to_signs(planes)
 
     def table(self, rows: Literal["regions", "facets", "vertices"] = "regions") -> Columns:
@@ -220,7 +226,7 @@ class PolyhedralComplex:
 
     def iter_signs(self, dim: int, *, rows: int = 1 << 16) -> Iterator[SignArray]:
         """The same in pieces of at most ``rows`` rows."""
-        planes = self._store.planes(dim)
+        planes, rows = self._store.planes(dimension_of(dim, self.dimension)), whole(rows, "rows", least=1)
         for start in range(0, len(planes), rows):
             yield self._store.to_signs(planes[start : start + rows])
 
@@ -293,9 +299,14 @@ class PolyhedralComplex:
         """(f_0,) bounds of the errors of `vertices` (maximum norm); infinite where a coordinate is beyond floats."""
         return self._points[1]
 
-    def sharpened(self, vertices: Array, *, rtol: float = 1e-14) -> tuple[FloatArray, FloatArray]:
+    @within_budget
+    def sharpened(
+        self, vertices: Array, *, rtol: float = 1e-14, budget: Budget | None = None
+    ) -> tuple[FloatArray, FloatArray]:
         """Points (m, n0) and error bounds (m,) of some vertices, better than ``rtol``: by rationals where it takes that."""
         rows = ids_within(vertices, self.f_vector[0], "vertices")
+        if not (isinstance(rtol, Real) and 0 <= rtol <= 1):
+            raise InputError(f"rtol must be a number >= 0, found {shown(rtol)}")
         if self.dimension == 0:
             return self.vertices[rows], self.vertex_errors[rows]
         self._solve_all()
@@ -307,7 +318,8 @@ class PolyhedralComplex:
             return x, err
         return self._lift.surely(x, err, lambda lost: self.exact_vertices(rows[lost]), rtol=max(rtol, 4 * UNIT))
 
-    def exact_vertices(self, vertices: Array | None = None) -> Array:
+    @within_budget
+    def exact_vertices(self, vertices: Array | None = None, *, budget: Budget | None = None) -> Array:
         """The same points as `vertices` (all by default, or these rows) as Fractions, (m, n0) of dtype object.
 
         One rational solve for each.
@@ -316,7 +328,11 @@ class PolyhedralComplex:
         full = np.full((len(rows), self.network.architecture[0]), Fraction(0), dtype=object)
         if self.dimension:
             for i, row in enumerate(rows.tolist()):
-                heed("exact coordinates")
+                try:
+                    heed("exact coordinates")
+                except BudgetExceededError as error:
+                    error.partial = self._frame.lifted(full[:i])
+                    raise
                 full[i, self._frame.columns] = self._exact_points(row)
         return self._frame.lifted(full)
 
@@ -370,7 +386,8 @@ class PolyhedralComplex:
         """Whether each face of a dimension is unbounded in the essential quotient."""
         return read_only(self._store.unbounded(dimension_of(dim, self.dimension)))
 
-    def interior_points(self, dim: int | None = None, *, exact: bool = False) -> Array:
+    @within_budget
+    def interior_points(self, dim: int | None = None, *, exact: bool = False, budget: Budget | None = None) -> Array:
         """A point in the relative interior of each face: near the mean of its vertices plus its rays.
 
         Returns (f_dim, n0) float64: a point at which every neuron and every inequality that is not zero on the face certainly has
@@ -381,7 +398,8 @@ class PolyhedralComplex:
         return exact_interior_points(self, d) if exact else certain_interior_points(self, d)
 
     # ---- functions --------------------------------------------------------------------------
-    def affine_maps(self, regions: Any = None) -> tuple[FloatArray, FloatArray]:
+    @within_budget
+    def affine_maps(self, regions: Any = None, *, budget: Budget | None = None) -> tuple[FloatArray, FloatArray]:
         """The affine map of each region.
 
         Parameters
@@ -406,7 +424,8 @@ class PolyhedralComplex:
     def _region_id(self, region: Any) -> int:
         return id_within(region, self.n_regions, "region")
 
-    def lipschitz(self, ord: float = 2) -> Lipschitz:
+    @within_budget
+    def lipschitz(self, ord: float = 2, *, budget: Budget | None = None) -> Lipschitz:
         """Exact Lipschitz constant on the domain: the largest operator norm over the regions.
 
         On a flat domain steps along the flat count.
@@ -422,8 +441,8 @@ class PolyhedralComplex:
         InputError
             Too many of them (`polyfiber.numerics.directions`).
         """
-        if ord not in (1, 2, np.inf):
-            raise InputError(f"ord must be 1, 2 or inf, found {ord!r}")
+        if not (isinstance(ord, Real) and ord in (1, 2, np.inf)):
+            raise InputError(f"ord must be 1, 2 or inf, found {shown(ord)}")
         hull, along = self._frame.hull, None
         if hull is not None and not hull.is_straight and ord != 2:
             along = nearest(extreme_directions(hull.steady.lift[:, :-1], ord))
@@ -432,7 +451,11 @@ class PolyhedralComplex:
         n0, n_out = self.network.architecture[0], self.network.architecture[-1]
         step = max(1, (1 << 22) // max(1, max(n0, 0 if along is None else len(along)) * n_out))
         for start in range(0, self.n_regions, step):
-            heed("the affine maps")
+            try:
+                heed("the affine maps")
+            except BudgetExceededError as error:
+                error.partial = Lipschitz(best, where, float(ord), np.inf)
+                raise
             A, _ = self.affine_maps(np.arange(start, min(self.n_regions, start + step)))
             off = np.maximum(off, map_errors(self._frame, A))
             norms = norms_of(A, ord) if along is None else norms_along(A, ord, along)
@@ -445,7 +468,8 @@ class PolyhedralComplex:
             error = float(norms_of(off[None], ord)[0]) + max(best, size) * (sum(off.shape) + 16) * 2.0**-50 + 2.0**-1060
         return Lipschitz(best, where, float(ord), error if np.isfinite(error) else np.inf)
 
-    def locate(self, X: Any) -> IntArray:
+    @within_budget
+    def locate(self, X: Any, *, budget: Budget | None = None) -> IntArray:
         """Region of each point.
 
         Parameters
@@ -458,11 +482,7 @@ class PolyhedralComplex:
             Region ids; a point on a wall gets the smallest id of the regions around it, a point
             outside the domain -1. Signs that rounding could change are decided exactly.
         """
-        points = np.asarray(X, dtype=np.float64)
-        if points.ndim == 0 or points.shape[-1] != self.network.architecture[0]:
-            raise ShapeError(f"points of shape {points.shape} do not fit {self.network.architecture[0]} inputs")
-        if not np.isfinite(points).all():
-            raise InputError("points must be finite")
+        points = points_of(X, self.network.architecture[0])
         flat = points.reshape(-1, points.shape[-1])
         signs = locate_signs(self._frame, flat, self._skeleton.predicate)
         ids = np.full(len(flat), -1, dtype=np.int64)
@@ -531,7 +551,8 @@ class PolyhedralComplex:
         fk.in_closure(top, r, np.ascontiguousarray(store.planes(1)[ray_ids]), rays)
         return VRepresentation(self.vertices[ids], directions[rays], self.lineality, ids)
 
-    def largest_ball(self, region: int) -> LargestBall:
+    @within_budget
+    def largest_ball(self, region: int, *, budget: Budget | None = None) -> LargestBall:
         """A largest ball in a region: exact centre, a radius that holds about it, and a bound of every other's.
 
         On a flat domain, and with lineality, the ball in the flat. Floats guess the centre; an exact linear program over the walls
@@ -588,7 +609,8 @@ class PolyhedralComplex:
         counts = np.bincount(source, minlength=self.n_regions)
         return DualGraph(np.concatenate([[0], np.cumsum(counts)]), target[order], facet[order])
 
-    def volumes(self, dim: int | None = None, *, exact: bool = False) -> Array:
+    @within_budget
+    def volumes(self, dim: int | None = None, *, exact: bool = False, budget: Budget | None = None) -> Array:
         """Volume of each bounded region; inf for unbounded ones.
 
         Parameters
@@ -608,7 +630,7 @@ class PolyhedralComplex:
         InputError
             For lower faces; or ``exact`` on a flat domain that does not lie along coordinate axes.
         """
-        if dim is not None and dim != self.dimension:
+        if dim is not None and dimension_of(dim, self.dimension) != self.dimension:
             raise InputError("volumes are of regions; lower faces have none in the input space")
         self._store.check_rows([self.dimension])
         if self.lineality_dimension:
@@ -617,7 +639,11 @@ class PolyhedralComplex:
             return self.polytopes.sizes(self.dimension)
         out = np.full(self.n_regions, np.inf, dtype=object)
         for region in np.flatnonzero(~self.is_unbounded(self.dimension)).tolist():
-            heed("exact volumes")
+            try:
+                heed("exact volumes")
+            except BudgetExceededError as error:
+                error.partial = out[:region]
+                raise
             out[region] = self.polytopes.exact_size(region)
         return out
 
@@ -630,7 +656,8 @@ class PolyhedralComplex:
         return self.polytopes.size_errors(self.dimension)
 
     # ---- derived complexes ------------------------------------------------------------------
-    def breakpoint_complex(self) -> BreakpointComplex:
+    @within_budget
+    def breakpoint_complex(self, *, budget: Budget | None = None) -> BreakpointComplex:
         """Facets where the function bends, with their weights."""
         found: BreakpointComplex = above("complexes.breakpoints.shared_walls:breakpoints_of")(self)
         return found
@@ -740,7 +767,8 @@ class PolyhedralComplex:
         text: str = above("pages.notebook:html_of")(self)
         return text
 
-    def save(self, path: Any) -> None:
+    @within_budget
+    def save(self, path: Any, *, budget: Budget | None = None) -> None:
         """Write a versioned archive that `PolyhedralComplex.load` reads without recomputing.
 
         Parameters

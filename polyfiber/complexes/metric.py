@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._checked import points_of
 from .._typing import Array, BoolArray, FloatArray, IntArray
 from ..budget import heed
-from ..errors import InputError, ShapeError
 from ..kernels.complexes import faces as fk
 from ..numerics.polyhedra import LargestBall, directed, largest_ball, nearest_point, root
 from ..numerics.products import nearest
@@ -168,16 +168,11 @@ def system(cx: PolyhedralComplex, region: int) -> tuple[Rows, Rows]:
 
 def region_distance(cx: PolyhedralComplex, x: Any, region: int) -> tuple[float, FloatArray]:
     """Distance of a point to a closed region, rounded once, and the nearest point."""
-    point = np.asarray(x, dtype=np.float64)
-    n0 = cx.network.architecture[0]
-    if point.shape != (n0,):
-        raise ShapeError(f"a point of shape {point.shape} does not fit {n0} inputs", shape=point.shape)
-    if not np.isfinite(point).all():
-        raise InputError(f"the point {point.tolist()} is not finite")
-    start = [Fraction(float(v)) for v in point]
+    given = points_of(x, cx.network.architecture[0], single=True, exact=True)
+    start = [Fraction(v) for v in given.tolist()]
     squared, at = nearest_point(*system(cx, region), start)
     if squared == 0:
-        return 0.0, point.copy()
+        return 0.0, nearest(given)
     return float(nearest(np.array([root(squared)], dtype=object))[0]), nearest(np.array(at, dtype=object))
 
 

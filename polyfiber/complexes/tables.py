@@ -33,13 +33,13 @@ MEANING = {
 
 def table(cx: PolyhedralComplex, rows: Rows) -> Columns:
     """Regions, visible facets or vertices of a complex as columns; see `PolyhedralComplex.table`."""
-    if rows == "regions":
+    if isinstance(rows, str) and rows == "regions":
         A, a = cx.affine_maps()
         d = cx.dimension
         return _columns("region", signs=cx.signs(d), A=A, a=a, bounded=~cx.is_unbounded(d))
-    if rows == "vertices":
+    if isinstance(rows, str) and rows == "vertices":
         return _columns("vertex", x=cx.vertices, error=cx.vertex_errors, signs=cx.signs(0))
-    if rows == "facets":
+    if isinstance(rows, str) and rows == "facets":
         bp = cx.breakpoint_complex()
         neurons, weights, forms, sides = bp.columns_of(bp.facets)
         named = np.array([cx.network.neuron(int(i)) for i in neurons], dtype=np.int64).reshape(len(neurons), 2)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from .._read_only import closed
 from .._typing import Array, FloatArray
 from ..errors import InputError, ShapeError, SolverError
 from ..network.model import ReLUNetwork
@@ -68,6 +69,7 @@ def loss_and_gradient(net: ReLUNetwork, X: Any, Y: Any) -> tuple[float, list[Flo
     return loss, weights, biases
 
 
+@closed
 @dataclass(frozen=True)
 class FlowResult:
     """Gradient flow and the drift of its conserved quantities.

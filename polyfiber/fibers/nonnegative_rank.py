@@ -15,7 +15,10 @@ from typing import Any, Literal
 import numpy as np
 
 from .. import words
+from .._checked import array_of
+from .._read_only import closed
 from .._typing import Array, FloatArray, IntArray, SignArray
+from ..budget import Budget, within_budget
 from ..errors import InputError, RankAmbiguityError, ShapeError, SolverError
 from ..kernels.fibers.cones import Ranks, nonnegative_factors
 from ..numerics import exact
@@ -102,6 +105,7 @@ class NonnegativeRank:
         return self.certificate.pointed
 
 
+@closed
 @dataclass(frozen=True)
 class NonnegativeRanks:
     """Answers for a stack of matrices.
@@ -188,8 +192,15 @@ def nonnegative_column_ranks(
     return NonnegativeRanks(rank[:, 1].copy(), rank[:, 0].copy(), status, least, left, right, vector)
 
 
+@within_budget
 def nonnegative_column_rank(
-    M: Any, *, method: Method = "auto", tolerance: float = 1e-10, gap: float = 1e3, margin: float = 1e-9
+    M: Any,
+    *,
+    method: Method = "auto",
+    tolerance: float = 1e-10,
+    gap: float = 1e3,
+    margin: float = 1e-9,
+    budget: Budget | None = None,
 ) -> NonnegativeRank:
     """Nonnegative column rank of one matrix, with factors and a certificate.
 
@@ -222,7 +233,7 @@ def nonnegative_column_rank(
     >>> found.rank, found.linear_rank, found.pointed
     (2, 1, False)
     """
-    array = np.asarray(M)
+    array = array_of(M, "M")
     if array.ndim != 2 or 0 in array.shape:
         raise ShapeError(f"expected a non-empty matrix, found shape {array.shape}")
     if array.dtype == object or method == "exact":

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
+from .._checked import shown, whole
 from ..errors import InputError
 
 
 def _bottleneck(architecture: Sequence[int]) -> tuple[int, int]:
-    widths = tuple(int(n) for n in architecture)
-    if len(widths) != 4 or min(widths) < 1:
-        raise InputError(f"expected an architecture (n0, n1, n2, m) of positive widths, found {tuple(architecture)}")
+    wrong = f"expected an architecture (n0, n1, n2, m) of positive widths, found {shown(architecture)}"
+    try:
+        widths = tuple(whole(n, "a width", least=1) for n in architecture)
+    except TypeError:
+        raise InputError(wrong) from None
+    if len(widths) != 4:
+        raise InputError(wrong)
     if widths[0] < widths[1]:
         raise InputError(f"{widths} is not a bottleneck: the theorem needs n0 >= n1, found {widths[0]} < {widths[1]}")
     if widths[1] < 2:

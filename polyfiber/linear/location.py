@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .._lazy import above
+from .._read_only import closed
 from .._typing import Array, FloatArray, IntArray
 from ..errors import InputError, PolyfiberError, RankAmbiguityError
 from ..numerics import exact as ex
@@ -63,6 +64,7 @@ class Gap:
         return float("inf") if self.dropped == 0.0 or self.kept == float("inf") else self.kept / self.dropped
 
 
+@closed
 @dataclass(frozen=True, eq=False)
 class Location:
     """Where weights lie in the rank stratification.

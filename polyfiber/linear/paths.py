@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .._read_only import closed
 from .._typing import Array, FloatArray, RngLike
 from ..errors import InputError, NumericalError
 from ..verdict import Verdict
@@ -280,6 +281,7 @@ def _carried(
 # nearest point -----------------------------------------------------------------------------------
 
 
+@closed
 @dataclass(frozen=True, eq=False)
 class NearestPoint:
     """A local minimum of the distance to a stratum.

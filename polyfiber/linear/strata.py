@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from .._lazy import above
+from .._read_only import closed
 from .._typing import Array, IntArray, ProgressLike
 from ..budget import Budget, Monitor
 from ..errors import InputError
@@ -77,6 +78,7 @@ class Move:
         return out
 
 
+@closed
 @dataclass(frozen=True)
 class Stratum:
     """One rank stratum.

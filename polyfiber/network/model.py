@@ -15,10 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from .. import words
+from .._checked import shown, whole
 from .._lazy import above
 from .._read_only import read_only
 from .._typing import Array, FloatArray, RngLike
-from ..errors import InputError, ShapeError
+from ..errors import BudgetExceededError, InputError, ShapeError
+from ..memory import available_memory
 
 
 def _frozen(array: Array) -> Array:
@@ -44,7 +47,7 @@ def _as_parameter(values: Any, ndim: int, where: str) -> Array:
     """float64 array, or an object array of Fraction when the input is exact."""
     try:
         array = np.asarray(values)
-    except ValueError as error:
+    except Exception as error:  # whatever an object does when it is made an array
         raise ShapeError(f"{where} is not a rectangular array: {error}") from None
     if array.ndim != ndim:
         raise ShapeError(
@@ -103,6 +106,12 @@ class ReLUNetwork:
     def __init__(
         self, weights: Sequence[Any], biases: Sequence[Any], *, source: Mapping[str, Any] | None = None
     ) -> None:
+        try:
+            weights, biases = list(weights), list(biases)
+        except Exception:
+            raise InputError(
+                f"a network is a sequence of weight matrices and one of bias vectors, found {shown(weights)} and {shown(biases)}"
+            ) from None
         if len(weights) == 0:
             raise InputError("a network needs at least one layer; found no weight matrices")
         if len(weights) != len(biases):
@@ -172,6 +181,7 @@ class ReLUNetwork:
 
     def neuron(self, index: int) -> tuple[int, int]:
         """(layer, position) of a column of a sign vector; layers count from 1, positions from 0."""
+        index = whole(index, "a hidden neuron")
         if not 0 <= index < self.n_hidden:
             raise InputError(f"hidden neuron {index} does not exist; the network has {self.n_hidden}")
         for layer, width in enumerate(self.hidden_widths, start=1):
@@ -224,8 +234,13 @@ class ReLUNetwork:
 
     def preactivations(self, X: Any) -> list[Array]:
         """Values ``z_1, …, z_L`` of every layer before the activation; shapes (…, n_l)."""
-        points = np.asarray(X)
         n0 = self.architecture[0]
+        try:
+            points = np.asarray(X)
+        except Exception:
+            raise ShapeError(f"points are an array (…, {n0}), found {shown(X)}") from None
+        if points.dtype.kind not in "biufO":
+            raise InputError(f"points are real numbers, found {shown(X)}")
         if points.ndim == 0 or points.shape[-1] != n0:
             raise ShapeError(f"points of shape {points.shape} do not fit a network with {n0} inputs")
         if self.is_exact:
@@ -332,9 +347,19 @@ def short_widths(architecture: Sequence[int]) -> str:
 
 
 def _widths(architecture: Sequence[int]) -> tuple[int, ...]:
-    widths = tuple(int(n) for n in architecture)
-    if len(widths) < 2 or min(widths) < 1:
-        raise InputError(f"an architecture is at least two positive widths (n0, …, nL); found {tuple(architecture)}")
+    wrong = f"an architecture is at least two positive widths (n0, …, nL); found {shown(architecture)}"
+    try:
+        widths = tuple(whole(n, "a width", least=1) for n in architecture)
+    except (TypeError, ValueError):
+        raise InputError(wrong) from None
+    if len(widths) < 2:
+        raise InputError(wrong)
+    free, needed = available_memory(), 8 * sum(b * (a + 1) for a, b in zip(widths, widths[1:]))
+    if free is not None and needed > free:
+        raise BudgetExceededError(
+            f"the parameters of {short_widths(widths)} take {words.about(needed // 10**9)} GB, and there are {free / 1e9:.3g} GB",
+            partial=None,
+        )
     return widths
 
 

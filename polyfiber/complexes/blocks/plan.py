@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..._typing import Array, BoolArray, FloatArray, IntArray, RngLike
-from ...budget import heed
+from ...budget import Budget, heed, within_budget
 from ...domain import Polyhedron
 from ...errors import BudgetExceededError, InputError
 from ...kernels.complexes import affine_maps as maps
@@ -257,6 +257,7 @@ def room_for(frame: Frame, memory: int | None, **use: Any) -> int:
     return int(min(room, (1 << 30) >> frame.net.shift))
 
 
+@within_budget
 def plan_blocks(
     network: ReLUNetwork | PiecewiseLinearNetwork,
     domain: Polyhedron | None = None,
@@ -267,6 +268,7 @@ def plan_blocks(
     within: Sequence[Block] = (Block(),),
     rng: RngLike = 0,
     frame: Frame | None = None,
+    budget: Budget | None = None,
 ) -> BlockPlan:
     """Bisect the input space into blocks.
 
@@ -285,6 +287,7 @@ def plan_blocks(
         What to divide, everything by default; what an earlier run left, for instance.
     rng : optional
         Of the sample; the same numbers give the same plan.
+    budget : Budget, optional
 
     Returns
     -------
@@ -334,6 +337,7 @@ def _bisected(work: list[tuple[Block, IntArray]], target: int, above: BoolArray)
     """Blocks, with the rows of a sample inside, divided until each is expected to be small enough; the largest first."""
     leaves: list[tuple[Block, IntArray]] = []
     while work:
+        heed("planning blocks")
         block, rows = work.pop()
         choice = None if block.expected <= target or block.active else best_split(block, above[rows])
         if choice is None:

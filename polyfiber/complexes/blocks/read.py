@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from ..._checked import path_of
 from ..._typing import Array
 from ...domain import Box, Polyhedron
 from ...errors import FileFormatError, InputError
@@ -402,7 +403,7 @@ def read_cells(directory: Any) -> CellStore:
     ...     pf.read_cells(f"{place}/cells").dims
     (2,)
     """
-    return CellStore(directory)
+    return CellStore(path_of(directory))
 
 
 __all__ = ["CellStore", "read_cells"]

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ..._checked import points_of, shown
 from ..._lazy import above
 from ..._typing import Array, BoolArray, FloatArray, IntArray, SignArray
 from ...domain import Box, Polyhedron
@@ -387,17 +388,15 @@ def as_exact_point(frame: CellFrame, x: Any, what: str = "x") -> tuple[FloatArra
     """A finite float64 vector that fits the network, and the point itself where it is rational and floats do not hold it."""
     try:
         given = as_fractions(x) if np.asarray(x).dtype == object else None
-    except (TypeError, ValueError):
-        raise InputError(f"{what} must be {frame.n0} numbers") from None
+    except Exception:
+        raise InputError(f"{what} must be {frame.n0} numbers, found {shown(x)}") from None
     point = as_point(frame, x if given is None else nearest(given), what)
     return point, None if given is None or (as_fractions(point) == given).all() else given
 
 
 def as_point(frame: CellFrame, x: Any, what: str = "x") -> FloatArray:
     """A finite float64 vector that fits the network."""
-    point = np.ascontiguousarray(x, dtype=np.float64)
-    if point.shape != (frame.n0,):
-        raise ShapeError(f"{what} has shape {point.shape}; the network has {frame.n0} inputs")
-    if not np.isfinite(point).all():
-        raise InputError(f"{what} must be finite")
-    return point
+    try:
+        return np.ascontiguousarray(points_of(x, frame.n0, single=True))
+    except InputError as error:
+        raise type(error)(f"{what}: {error}") from None

@@ -12,6 +12,7 @@ from fractions import Fraction
 import numpy as np
 
 from ..._typing import Array, FloatArray, IntArray, SignArray
+from ...budget import heed
 from ...errors import SolverError, UncertifiedSignError
 from ...kernels.complexes import cell_facets as kf
 from ...numerics.lp import interior_point, solve_lp, solve_lp_exact
@@ -86,6 +87,7 @@ def solve_cell(frame: CellFrame, signs: SignArray, reference: FloatArray, along:
     ids = np.arange(m) if rows is None else rows
     local = None if frame.by_layer else (cell.G, cell.V, reference)
     while True:
+        heed("the facets of a region")
         unsure = np.flatnonzero(status == kf.UNSURE)
         if not len(unsure):
             break
@@ -176,6 +178,7 @@ def _decide_exactly(
             alive.discard(r)
             status[r] = kf.REDUNDANT
     for r in unsure:
+        heed("the facets of a region, exactly")
         r = int(r)
         if r not in alive:
             continue

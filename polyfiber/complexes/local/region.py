@@ -13,6 +13,7 @@ from ... import words
 from ..._once import given_property
 from ..._read_only import closed, read_only
 from ..._typing import Array, BoolArray, FloatArray, IntArray, SignArray
+from ...budget import Budget, within_budget
 from ...domain import Polyhedron
 from ...errors import InputError, UncertifiedSignError
 from ...kernels.complexes import cell_facets as kf
@@ -506,7 +507,14 @@ def _difference(after: CellStats, before: CellStats) -> CellStats:
     return CellStats(**{name: getattr(after, name) - getattr(before, name) for name in names})
 
 
-def region(network: ReLUNetwork | PiecewiseLinearNetwork, x: Any, *, domain: Polyhedron | None = None) -> Region:
+@within_budget
+def region(
+    network: ReLUNetwork | PiecewiseLinearNetwork,
+    x: Any,
+    *,
+    domain: Polyhedron | None = None,
+    budget: Budget | None = None,
+) -> Region:
     """The region of a point, with irredundant facets; for networks of any size.
 
     Parameters

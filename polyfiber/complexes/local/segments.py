@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 
 from ... import words
+from ..._checked import points_of
 from ..._once import given_property
 from ..._read_only import closed
 from ..._typing import FloatArray, SignArray
-from ...budget import heed
+from ...budget import Budget, heed, within_budget
 from ...errors import InputError, ShapeError
 from ...kernels.complexes import segments as lines
 from ...network.model import ReLUNetwork
-from ...network.piecewise import PiecewiseLinearNetwork
+from ...network.piecewise import PiecewiseLinearNetwork, require_network
 from ...numerics.products import nearest
 from ...numerics.rounding import UNIT, gamma
 from .cell_arrays import CellFrame, as_point, cell_frame
@@ -103,7 +104,10 @@ class SegmentRegions:
         return f"SegmentRegions({widths}, {self.n_regions} pieces, {self.exact_events} events decided exactly)"
 
 
-def segment_regions(network: ReLUNetwork | PiecewiseLinearNetwork, x0: Any, x1: Any) -> SegmentRegions:
+@within_budget
+def segment_regions(
+    network: ReLUNetwork | PiecewiseLinearNetwork, x0: Any, x1: Any, *, budget: Budget | None = None
+) -> SegmentRegions:
     """Every piece of a segment on which the network is affine, in certified order.
 
     Parameters
@@ -296,7 +300,10 @@ class PathRegions:
         return np.array(rows, dtype=np.int8)
 
 
-def path_regions(network: ReLUNetwork | PiecewiseLinearNetwork, points: Any) -> PathRegions:
+@within_budget
+def path_regions(
+    network: ReLUNetwork | PiecewiseLinearNetwork, points: Any, *, budget: Budget | None = None
+) -> PathRegions:
     """Every piece of a polygonal path on which the network is affine.
 
     Parameters
@@ -313,7 +320,8 @@ def path_regions(network: ReLUNetwork | PiecewiseLinearNetwork, points: Any) -> 
     >>> len(p.segments), p.n_regions == len(p.signs)
     (2, True)
     """
-    corners = np.asarray(points, dtype=np.float64)
+    network = require_network(network)
+    corners = points_of(points, network.architecture[0])
     if corners.ndim != 2 or len(corners) < 2:
         raise ShapeError(f"a path needs at least two points, (m, n0); found shape {corners.shape}")
     return PathRegions(tuple(segment_regions(network, p, q) for p, q in zip(corners[:-1], corners[1:])))

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ... import words
+from ..._checked import array_of
 from ..._lazy import above
 from ..._read_only import closed
 from ..._typing import Array, FloatArray, ProgressLike
@@ -248,8 +249,8 @@ def slice_complex(
     network = require_network(network)
     if method not in ("auto", "complex", "walk"):
         raise InputError(f"method must be 'auto', 'complex' or 'walk', found {method!r}")
-    D = np.atleast_2d(np.asarray(directions))
-    o = np.asarray(origin)
+    D = np.atleast_2d(array_of(directions, "directions"))
+    o = array_of(origin, "origin")
     if isinstance(domain, Polyhedron) and domain.dimension != len(D):
         raise ShapeError(
             f"the domain has {domain.dimension} coordinates and the slice {len(D)} direction{'s' if len(D) > 1 else ''}; "
@@ -273,7 +274,7 @@ def complex_slice(
     progress: ProgressLike = None,
 ) -> Slice:
     """The complex of a network restricted to a slice; see `slice_complex`."""
-    D, o = np.atleast_2d(np.asarray(directions)), np.asarray(origin)
+    D, o = np.atleast_2d(array_of(directions, "directions")), array_of(origin, "origin")
     monitor = Monitor(budget)
     small, exact, rounding = restricted_network(network, o, D, arithmetic=arithmetic)
     if rank(D) < D.shape[0]:

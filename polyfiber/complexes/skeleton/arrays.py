@@ -23,7 +23,7 @@ from ...domain import Box, Polyhedron
 from ...errors import InputError, ShapeError
 from ...kernels.complexes.forms import Net, WiredNet
 from ...network.model import ReLUNetwork
-from ...network.piecewise import PiecewiseLinearNetwork
+from ...network.piecewise import PiecewiseLinearNetwork, require_network
 from ...network.relu_form import ReluForm, relu_form
 from ...numerics.exact import as_fractions, nullspace, rank, solve
 from ...numerics.hulls import AffineHull
@@ -274,6 +274,8 @@ def make_frame(
     flat : bool
         Whether a domain without an interior is treated in its own dimension; archives of version 0.1 did not.
     """
+    if not isinstance(network, ReLUNetwork | PiecewiseLinearNetwork):
+        require_network(network)  # raises
     n0 = network.architecture[0]
     if domain is not None and not isinstance(domain, Polyhedron):
         raise InputError(f"domain must be None, a Box or a Polyhedron, found {type(domain).__name__}")

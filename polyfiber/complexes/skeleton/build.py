@@ -11,7 +11,7 @@ import numpy as np
 
 from ... import words
 from ..._typing import IdArray, IntArray, WordArray
-from ...budget import Monitor, heed
+from ...budget import Monitor, heed, no_memory
 from ...errors import BudgetExceededError, GenericityError, InputError, NumericalError
 from ...kernels.complexes import forms
 from ...kernels.complexes import skeleton as sk
@@ -588,6 +588,8 @@ class Skeleton:
             if error.partial is None:
                 error.partial = Unfinished.of(self)
             raise
+        except MemoryError as error:
+            raise no_memory(error, Unfinished.of(self)) from None
         self.stats.seconds = self.monitor.elapsed
         self.finish()
 

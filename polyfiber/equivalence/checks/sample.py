@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..._read_only import closed
 from ..._typing import FloatArray
 from ...budget import Budget
 from ...domain import Box
@@ -20,6 +21,7 @@ from ...network.piecewise import PiecewiseLinearNetwork, function_chain
 from ...verdict import Verdict
 
 
+@closed
 @dataclass(frozen=True)
 class Deviation:
     """How far two networks are apart at the places that matter.

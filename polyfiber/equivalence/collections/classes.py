@@ -20,6 +20,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ... import words
+from ..._read_only import closed
 from ..._typing import FloatArray, IntArray, ProgressLike
 from ...budget import Budget, Monitor
 from ...columns import Columns
@@ -35,6 +36,7 @@ from .parallel_map import Mapper, mapper
 N_KEYS = 6
 
 
+@closed
 @dataclass(frozen=True, eq=False)
 class EquivalenceClasses:
     """Classes of equal functions.

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..._read_only import closed
 from ..._typing import Array, FloatArray, IdArray, SignArray
+from ...budget import Budget, within_budget
 from ...errors import FileFormatError, InputError, NumericalError
 from ...kernels.fibers import canonical as kernels
 from ...network.float_or_rational import within_floats
@@ -348,7 +349,8 @@ def _top(array: Array) -> float:
     return float(np.abs(array).max()) if array.size else 0.0
 
 
-def canonical_form(net: ReLUNetwork, *, merge: float = MERGE) -> CanonicalForm:
+@within_budget
+def canonical_form(net: ReLUNetwork, *, merge: float = MERGE, budget: Budget | None = None) -> CanonicalForm:
     """Canonical form of a network.
 
     Parameters

@@ -15,6 +15,7 @@ import numpy as np
 import scipy.linalg
 
 from ..._typing import Array, FloatArray
+from ...budget import Budget, within_budget
 from ...errors import InputError
 from ...network.model import ReLUNetwork
 from ...numerics.exact import rref
@@ -143,8 +144,15 @@ class FeatureRelations:
         return f"FeatureRelations(layer {self.layer}, {len(self.rows)} features, {self.n_relations} relations, {exact}{more})"
 
 
+@within_budget
 def feature_relations(
-    net: ReLUNetwork, layer: int, *, domain: Domain | None = None, tolerance: float = 1e-10, exact: bool = False
+    net: ReLUNetwork,
+    layer: int,
+    *,
+    domain: Domain | None = None,
+    tolerance: float = 1e-10,
+    exact: bool = False,
+    budget: Budget | None = None,
 ) -> FeatureRelations:
     """Linear relations among the features of a hidden layer.
 
