@@ -86,7 +86,7 @@ class once(Generic[T]):
 def _closing(make: Callable[[Any], T]) -> Callable[[Any], T]:
     @functools.wraps(make)
     def closed(owner: Any) -> T:
-        from ._read_only import read_only  # imports numpy, which --help does without
+        from ._values.read_only import read_only  # imports numpy, which --help does without
 
         return read_only(make(owner))
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ._checked import points_of, shown, whole
 from ._typing import Array, FloatArray
+from ._values.checked import points_of, shown, whole
 from .errors import BudgetExceededError, InputError, MissingDependencyError, ShapeError, SolverError
 from .memory import available_memory
 from .network.model import _as_parameter

@@ -14,8 +14,8 @@ from typing import Any, Protocol, TypeAlias, cast
 
 import numpy as np
 
-from ._read_only import read_only
 from ._typing import Array, BoolArray, IntArray, RngLike
+from ._values.read_only import read_only
 from .errors import InputError, ShapeError
 from .kernels import reach
 from .kernels.rows import RowTable, pack_rows, words_per_row

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .._read_only import closed
 from .._typing import FloatArray, IdArray, IntArray
+from .._values.read_only import closed
 from ..words import one_line
 
 

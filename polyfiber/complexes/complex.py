@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from .. import words
-from .._checked import dimension_of, id_within, ids_within, points_of, shown, whole
 from .._lazy import above
 from .._once import given, once
-from .._read_only import read_only
 from .._typing import Array, BoolArray, FloatArray, IdArray, IntArray, SignArray
+from .._values.checked import dimension_of, id_within, ids_within, points_of, shown, whole
+from .._values.read_only import read_only
 from ..budget import Budget, heed, within_budget
 from ..columns import Columns
 from ..domain import Polyhedron

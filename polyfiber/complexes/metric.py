@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._checked import points_of
 from .._typing import Array, BoolArray, FloatArray, IntArray
+from .._values.checked import points_of
 from ..budget import heed
 from ..kernels.complexes import faces as fk
 from ..numerics.polyhedra import LargestBall, directed, largest_ball, nearest_point, root

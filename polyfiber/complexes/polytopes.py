@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._once import given, once
-from .._read_only import closed, read_only
 from .._typing import BoolArray, FloatArray, IdArray, IntArray
+from .._values.read_only import closed, read_only
 from ..budget import heed, heed_memory
 from ..errors import InputError
 from ..kernels import reach

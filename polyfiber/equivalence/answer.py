@@ -10,8 +10,8 @@ import numpy as np
 
 from .. import words
 from .._lazy import above
-from .._read_only import closed
 from .._typing import Array, FloatArray
+from .._values.read_only import closed
 from ..budget import Budget
 from ..domain import Polyhedron
 from ..errors import IncompleteError, NumericalError

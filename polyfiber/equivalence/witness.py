@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .._read_only import closed
 from .._typing import Array, BoolArray, FloatArray
+from .._values.read_only import closed
 from ..budget import heed
 from ..network.float_or_rational import row_norms
 from ..network.model import ReLUNetwork

@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .._read_only import closed
 from .._typing import BoolArray, BoundMethod, FloatArray
+from .._values.read_only import closed
 from ..bounds.relaxation import bounding_box
 from ..budget import Budget
 from ..complexes.ranges.activation import activation_bounds

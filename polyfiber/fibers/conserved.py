@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from .._read_only import closed
 from .._typing import Array, FloatArray
+from .._values.read_only import closed
 from ..errors import InputError, ShapeError, SolverError
 from ..network.model import ReLUNetwork
 from ..words import one_line

@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .._read_only import closed
 from .._typing import Array, FloatArray, SignArray
+from .._values.read_only import closed
 from ..errors import InputError
 from ..network.float_or_rational import largest, lengths, nonzero, row_norms
 from ..numerics.rounding import UNIT

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from .._read_only import closed
 from .._typing import Array, BoolArray, FloatArray, RngLike, SignArray
+from .._values.read_only import closed
 from ..budget import Budget, Monitor
 from ..errors import BudgetExceededError, InputError, RankAmbiguityError, ShapeError
 from ..network.float_or_rational import (

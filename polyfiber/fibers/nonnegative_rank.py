@@ -15,9 +15,9 @@ from typing import Any, Literal
 import numpy as np
 
 from .. import words
-from .._checked import array_of
-from .._read_only import closed
 from .._typing import Array, FloatArray, IntArray, SignArray
+from .._values.checked import array_of
+from .._values.read_only import closed
 from ..budget import Budget, within_budget
 from ..errors import InputError, RankAmbiguityError, ShapeError, SolverError
 from ..kernels.fibers.cones import Ranks, nonnegative_factors

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-from .._checked import shown, whole
+from .._values.checked import shown, whole
 from ..errors import InputError
 
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from .._lazy import above
-from .._read_only import closed
 from .._typing import Array, FloatArray, IntArray
+from .._values.read_only import closed
 from ..errors import InputError, PolyfiberError, RankAmbiguityError
 from ..numerics import exact as ex
 from ..verdict import Verdict

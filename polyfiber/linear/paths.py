@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from .._read_only import closed
 from .._typing import Array, FloatArray, RngLike
+from .._values.read_only import closed
 from ..errors import InputError, NumericalError
 from ..verdict import Verdict
 from . import ranks as rk

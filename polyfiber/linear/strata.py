@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from .._lazy import above
-from .._read_only import closed
 from .._typing import Array, IntArray, ProgressLike
+from .._values.read_only import closed
 from ..budget import Budget, Monitor
 from ..errors import InputError
 from ..invariants import ClassPolynomial

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from .. import words
-from .._checked import shown, whole
 from .._lazy import above
-from .._read_only import read_only
 from .._typing import Array, FloatArray, RngLike
+from .._values.checked import shown, whole
+from .._values.read_only import read_only
 from ..errors import BudgetExceededError, InputError, ShapeError
 from ..memory import available_memory
 

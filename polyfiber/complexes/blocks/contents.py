@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from ..._read_only import read_only
 from ..._typing import BoolArray, ByteArray, FloatArray, IntArray, OnDegenerate, ProgressLike, SignArray
+from ..._values.read_only import read_only
 from ...budget import Budget, Monitor
 from ...domain import Polyhedron
 from ...errors import BudgetExceededError, GenericityError, InputError

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from ..._checked import path_of
 from ..._typing import Array
+from ..._values.checked import path_of
 from ...domain import Box, Polyhedron
 from ...errors import FileFormatError, InputError
 from ...kernels.complexes import faces as fk

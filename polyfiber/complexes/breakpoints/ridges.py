@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..._read_only import closed
 from ..._typing import BoolArray, FloatArray, IntArray
+from ..._values.read_only import closed
 from ...errors import NumericalError
 from ...kernels.complexes import affine_maps as maps
 from ...network.relu_form import relu_form

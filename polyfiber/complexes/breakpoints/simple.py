@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..._lazy import above
-from ..._read_only import read_only
 from ..._typing import BoolArray, FloatArray, IntArray
+from ..._values.read_only import read_only
 from ...budget import Budget, Monitor
 from ...domain import Polyhedron
 from ...errors import BudgetExceededError, NumericalError

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from ..._checked import points_of, shown
 from ..._lazy import above
 from ..._typing import Array, BoolArray, FloatArray, IntArray, SignArray
+from ..._values.checked import points_of, shown
 from ...domain import Box, Polyhedron
 from ...errors import InputError, ShapeError, UncertifiedSignError
 from ...kernels.complexes import cell_facets as kf

@@ -9,8 +9,9 @@ from typing import Any, Literal
 import numpy as np
 
 from ... import words
-from ..._read_only import closed
 from ..._typing import BoolArray, FloatArray, IntArray, ProgressLike, SignArray
+from ..._values.checked import array_of
+from ..._values.read_only import closed
 from ...budget import Budget, Monitor
 from ...domain import Polyhedron
 from ...errors import InputError
@@ -145,7 +146,7 @@ def explore(
         raise InputError(f"order must be 'breadth' or 'nearest', found {order!r}")
     if max_regions is not None and max_regions < 0:
         raise InputError(f"max_regions must not be negative, found {max_regions}")
-    given = [as_exact_point(frame, start) for start in (x if np.ndim(x) == 2 else [x])]
+    given = [as_exact_point(frame, start) for start in (x if array_of(x, "x").ndim == 2 else [x])]
     starts = [point for point, _ in given]
     monitor = Monitor(budget, progress)
     before = replace(frame.stats)

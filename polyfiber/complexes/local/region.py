@@ -11,8 +11,8 @@ import numpy as np
 
 from ... import words
 from ..._once import given_property
-from ..._read_only import closed, read_only
 from ..._typing import Array, BoolArray, FloatArray, IntArray, SignArray
+from ..._values.read_only import closed, read_only
 from ...budget import Budget, within_budget
 from ...domain import Polyhedron
 from ...errors import InputError, UncertifiedSignError

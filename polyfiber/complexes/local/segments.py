@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from ... import words
-from ..._checked import points_of
 from ..._once import given_property
-from ..._read_only import closed
 from ..._typing import FloatArray, SignArray
+from ..._values.checked import points_of
+from ..._values.read_only import closed
 from ...budget import Budget, heed, within_budget
 from ...errors import InputError, ShapeError
 from ...kernels.complexes import segments as lines

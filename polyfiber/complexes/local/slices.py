@@ -9,10 +9,10 @@ from typing import Any, Literal
 import numpy as np
 
 from ... import words
-from ..._checked import array_of
 from ..._lazy import above
-from ..._read_only import closed
 from ..._typing import Array, FloatArray, ProgressLike
+from ..._values.checked import array_of
+from ..._values.read_only import closed
 from ...budget import Budget, Monitor
 from ...domain import Polyhedron
 from ...errors import GenericityError, InputError, ShapeError

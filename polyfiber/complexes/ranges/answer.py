@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ... import words
-from ..._read_only import closed
 from ..._typing import Array, BoolArray, FloatArray, IntArray, SignArray
+from ..._values.read_only import closed
 from ...domain import Polyhedron
 from ...errors import InputError
 from ...network.model import ReLUNetwork

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ... import words
-from ..._read_only import closed
 from ..._typing import BoundMethod, IntArray, SignArray
+from ..._values.read_only import closed
 from ...budget import Budget
 from ...domain import Polyhedron
 from ...errors import InputError

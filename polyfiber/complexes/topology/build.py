@@ -42,7 +42,9 @@ def level_set(
         Signs of ``f - value`` that belong to the set.
     budget : Budget, optional
     """
-    values, outputs = (list(v) if isinstance(v, (list, tuple)) or np.ndim(v) == 1 else [v] for v in (value, output))
+    values, outputs = (
+        list(v) if isinstance(v, (list, tuple)) or getattr(v, "ndim", 0) == 1 else [v] for v in (value, output)
+    )
     if len(values) != len(outputs) or not values:
         raise InputError(f"give one value for each output, found {len(values)} values and {len(outputs)} outputs")
     chosen = [require_output(cx, o) for o in outputs]

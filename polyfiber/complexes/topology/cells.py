@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..._read_only import closed
 from ..._typing import BoolArray, IntArray, SignArray, WordArray
+from ..._values.read_only import closed
 from ...budget import heed, heed_memory
 from ...kernels import reach
 from ...kernels.complexes import gate_values as gv

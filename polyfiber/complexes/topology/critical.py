@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..._read_only import closed
 from ..._typing import BoolArray, FloatArray, IntArray, SignArray
+from ..._values.read_only import closed
 from ...budget import Budget, Monitor, heed, heed_memory
 from ...errors import InputError
 from ...numerics.polyhedra import directed

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..._read_only import closed
 from ..._typing import FloatArray
+from ..._values.read_only import closed
 from ...budget import Budget, Monitor, heed
 from ...errors import InputError
 from ...numerics.polyhedra import directed, root

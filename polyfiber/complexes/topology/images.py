@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..._read_only import read_only
 from ..._typing import Array, FloatArray, IntArray, ProgressLike
+from ..._values.read_only import read_only
 from ...budget import Budget, Monitor, heed, heed_memory
 from ...domain import Polyhedron
 from ...errors import BudgetExceededError, InputError, ShapeError

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ..._read_only import closed
 from ..._typing import FloatArray
+from ..._values.read_only import closed
 from ...budget import Budget
 from ...domain import Box
 from ...errors import GenericityError, IncompleteError, InputError, ShapeError, renamed_argument

@@ -20,8 +20,8 @@ from typing import Any, Literal
 import numpy as np
 
 from ... import words
-from ..._read_only import closed
 from ..._typing import FloatArray, IntArray, ProgressLike
+from ..._values.read_only import closed
 from ...budget import Budget, Monitor
 from ...columns import Columns
 from ...errors import InputError, PolyfiberWarning

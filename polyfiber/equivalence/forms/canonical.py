@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from ..._read_only import closed
 from ..._typing import Array, FloatArray, IdArray, SignArray
+from ..._values.read_only import closed
 from ...budget import Budget, within_budget
 from ...errors import FileFormatError, InputError, NumericalError
 from ...kernels.fibers import canonical as kernels

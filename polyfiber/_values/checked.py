@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ._typing import Array, FloatArray, IntArray
-from .errors import InputError, ShapeError
+from .._typing import Array, FloatArray, IntArray
+from ..errors import InputError, ShapeError
 
 
 def shown(value: Any, most: int = 80) -> str:

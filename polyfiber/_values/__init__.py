@@ -1,0 +1,1 @@
+"""Arguments that are looked at, and arrays that are given out."""
