@@ -41,6 +41,7 @@ from .metric import (
     region_ball,
     region_distance,
     rounded_ball,
+    system,
 )
 from .polytopes import Polytopes
 from .skeleton.arrays import Frame
@@ -522,9 +523,25 @@ class PolyhedralComplex:
         indptr, indices = self._facet_sides
         return indices[indptr[r] : indptr[r + 1]]
 
-    def h_representation(self, region: int) -> HRepresentation:
-        """Irredundant inequalities of a region, known from the complex without an LP; on a flat domain those within the flat."""
+    def h_representation(self, region: int, *, exact: bool = False) -> HRepresentation:
+        """Irredundant inequalities of a region, known from the complex without an LP; on a flat domain those within the flat.
+
+        Rounded to floats; what that does grows with the coordinates. With ``exact`` they are Fractions, which every exact vertex
+        fulfils.
+
+        Examples
+        --------
+        >>> import polyfiber as pf
+        >>> cx = pf.canonical_complex(pf.ReLUNetwork([[[1, 3]], [[1]]], [[1], [0]]))
+        >>> h = cx.h_representation(0, exact=True)
+        >>> h.A.tolist(), h.b.tolist()
+        ([[Fraction(1, 1), Fraction(3, 1)]], [Fraction(-1, 1)])
+        """
         r = self._region_id(region)
+        if exact:
+            columns = self.h_representation(r).facets
+            rows = np.array(system(self, r)[1], dtype=object).reshape(len(columns), self.network.architecture[0] + 1)
+            return HRepresentation(-rows[:, :-1], rows[:, -1], columns)
         facets = self.facets_of(r)
         store, frame = self._store, self._frame
         own = store.to_signs(store.planes(self.dimension)[r : r + 1])[0]
