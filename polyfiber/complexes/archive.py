@@ -19,7 +19,6 @@ import numpy as np
 
 from .. import _version
 from .._typing import Array
-from .._values.checked import path_of
 from ..budget import Budget, Monitor
 from ..domain import Box, Polyhedron
 from ..errors import (

@@ -204,7 +204,8 @@ def _opposite(forms: Array) -> IntArray:
         scaled = floats / np.abs(floats[:, :-1]).max(axis=1, keepdims=True)
         place = np.abs(scaled @ np.random.default_rng(11).uniform(1.0, 2.0, floats.shape[1]))
     order = np.argsort(place)
-    near = ~(np.diff(place[order]) > 1e-6 * (1.0 + place[order[1:]]))  # what is not a number is near
+    with np.errstate(invalid="ignore", over="ignore"):
+        near = ~(np.diff(place[order]) > 1e-6 * (1.0 + place[order[1:]]))  # what is not a number is near
     candidates = np.unique(np.concatenate([order[:-1][near], order[1:][near]]))
     sides: dict[tuple[Fraction, ...], dict[bool, list[int]]] = {}
     for i in candidates.tolist():
@@ -235,9 +236,10 @@ def _has_interior(forms: Array) -> bool:
         return False
     if found is None:
         return False
-    slack = b - A @ found[0]
-    bound = (A.shape[1] + 6) * 4 * UNIT * (np.abs(A) @ np.abs(found[0]) + np.abs(b))
-    return bool((slack > bound).all())
+    with np.errstate(all="ignore"):
+        slack = b - A @ found[0]
+        bound = (A.shape[1] + 6) * 4 * UNIT * (np.abs(A) @ np.abs(found[0]) + np.abs(b))
+        return bool((slack > bound).all())
 
 
 def _implicit_equations(forms: Array) -> IntArray:

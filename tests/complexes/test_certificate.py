@@ -146,3 +146,42 @@ def test_refusals_name_the_cell_and_the_neurons() -> None:
     with pytest.raises(GenericityError, match="layer 1") as caught:
         pf.canonical_complex(net, on_degenerate="refuse")
     assert len(caught.value.facts["facets"]) >= 3
+
+
+# ---- regions as given out ---------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "domain", [pf.Box([-1] * 3, [1] * 3), pf.Box([-1, 0.25, -1], [1, 0.25, 1]), None], ids=["box", "flat", "all"]
+)
+def test_volumes_and_incidences_of_regions_are_covered(domain: Any) -> None:
+    cx = pf.canonical_complex(pf.ReLUNetwork.random((3, 5, 3, 1), rng=2), domain)
+    cx.volumes(), cx.facets_of(0), cx.dual_graph, cx.polytopes.vertices, cx.polytopes.rays, cx.polytopes.facets
+    assert cx.certificate.verify().verdict is pf.Verdict.YES
+    sizes, errors = cx.polytopes._sizes[cx.dimension]
+    (some, *_) = np.flatnonzero(np.isfinite(sizes))
+
+    def changed(array: Any, at: Any, value: Any) -> Any:
+        other = np.array(array)
+        other[at] = value
+        return other
+
+    damages = [
+        (cx.polytopes._sizes, cx.dimension, (changed(sizes, some, sizes[some] * (1 + 1e-5)), errors)),
+        (cx.polytopes._sizes, cx.dimension, (changed(sizes, some, np.nan), errors)),
+        (cx.polytopes._sizes, cx.dimension, (sizes, changed(errors, some, -1.0))),
+    ]
+    for kept, name in ((cx._kept, "_facet_sides"), (cx.polytopes._kept, "facets"), (cx.polytopes._kept, "vertices")):
+        ptr, idx = kept[name]
+        damages.append((kept, name, (ptr, changed(idx, 0, idx[0] + 1))))
+    graph = cx._kept["dual_graph"]
+    damages.append(
+        (
+            cx._kept,
+            "dual_graph",
+            pf.complexes.answers.DualGraph(graph.indptr, graph.indices, changed(graph.facet, 0, graph.facet[0] + 1)),
+        )
+    )
+    for place, name, value in damages:
+        true, place[name] = place[name], value
+        assert cx.certificate.verify().verdict is pf.Verdict.NO, name
+        place[name] = true
+    assert cx.certificate.verify().verdict is pf.Verdict.YES
