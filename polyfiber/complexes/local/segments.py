@@ -184,6 +184,7 @@ def segment_regions(
     exact = 0
     now: Fraction | None = None
     while True:
+        heed("the walls along a segment")
         before = signs.copy()
         events, reason = lines.advance(layers, signs, line, lines.Events(times, errors, which))
         for k in range(events):
