@@ -36,7 +36,7 @@ def _is_integer(value: Any) -> bool:
 
 def _as_shape(value: Any, what: str) -> tuple[int, ...]:
     """A tuple of positive integers, or an InputError."""
-    parts = value if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str) else (None,)
+    parts: Any = value if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str) else (None,)
     if not all(_is_integer(k) and k > 0 for k in parts):
         raise InputError(f"{what} is {value!r}; expected positive integers, such as (3, 32, 32)")
     return tuple(int(k) for k in parts)
