@@ -180,7 +180,7 @@ class PolyhedralComplex:
         """Write the faces of the given dimensions (all by default) in one pass; returns itself."""
         every = range(self.dimension + 1)
         if dims is not None:
-            every = ids_within(dims, self.dimension + 1, "dimensions").tolist()  # type: ignore[assignment]
+            every = ids_within(dims, self.dimension + 1, "dimensions").tolist()
         self._store.materialize(list(every))
         return self
 

@@ -87,7 +87,9 @@ class BreakpointComplex:
         exact: int,
     ) -> None:
         self.complex = complex
-        self.facets, self.neurons, self.weights = (read_only(array) for array in (facets, neurons, weights))
+        self.facets: IntArray = read_only(facets)
+        self.neurons: IntArray = read_only(neurons)
+        self.weights: FloatArray = read_only(weights)
         self._forms = forms
         self._all_weights = all_weights
         self._walls = walls
