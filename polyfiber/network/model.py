@@ -6,6 +6,7 @@ A network of architecture ``(n0, n1, …, nL)`` is the function
 
 from __future__ import annotations
 
+import math
 import numbers
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
@@ -158,6 +159,12 @@ class ReLUNetwork:
     def architecture(self) -> tuple[int, ...]:
         """``(n0, …, nL)``."""
         return self._architecture
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of an input in the file that the network was read from, without the batch; ``(n0,)`` where none is known."""
+        shape = tuple(self._source.get("input_shape") or ())
+        return shape if math.prod(shape) == self._architecture[0] and shape else self._architecture[:1]
 
     @property
     def hidden_widths(self) -> tuple[int, ...]:

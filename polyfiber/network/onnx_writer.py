@@ -40,8 +40,7 @@ def onnx_bytes(net: ReLUNetwork | PiecewiseLinearNetwork, dtype: str | None) -> 
     """The network as an ONNX model; the same network gives the same bytes."""
     writer = _Writer(_arrays(net), dtype, net.architecture[0])
     at = writer.chain(net) if isinstance(net, ReLUNetwork) else writer.graph(net)
-    shape = (net.architecture[0],) if isinstance(net, ReLUNetwork) else net.input_shape
-    return writer.model(shape, net.architecture[-1], head_of(net), at)
+    return writer.model(net.input_shape, net.architecture[-1], head_of(net), at)
 
 
 def _arrays(net: ReLUNetwork | PiecewiseLinearNetwork) -> list[Array]:
@@ -71,8 +70,11 @@ class _Writer:
         self.nodes.append(self.onnx.helper.make_node(op, inputs, [output], name, **attributes))
         return output
 
+    def flat(self, shape: tuple[int, ...]) -> str:
+        return self.node("Flatten", "flatten", ["input"], "y0", axis=1) if len(shape) > 1 else "input"
+
     def chain(self, net: ReLUNetwork) -> str:
-        at, last = "input", len(net.weights)
+        at, last = self.flat(net.input_shape), len(net.weights)
         for i, (w, b) in enumerate(zip(net.weights, net.biases), start=1):
             inputs = [at, self.tensor(f"W{i}", w), self.tensor(f"b{i}", b)]
             at = self.node("Gemm", f"layer{i}", inputs, "output" if i == last else f"z{i}", transB=1)
@@ -81,10 +83,7 @@ class _Writer:
         return at
 
     def graph(self, net: PiecewiseLinearNetwork) -> str:
-        start = "input"
-        if len(net.input_shape) > 1:
-            start = self.node("Flatten", "flatten", [start], "y0", axis=1)
-        values = [start]
+        values = [self.flat(net.input_shape)]
         for l, block in enumerate(net.blocks, start=1):
             z = self.affine(block.affine, values, str(l), f"z{l}")
             values.append(self.gates(block.slopes, z, l))

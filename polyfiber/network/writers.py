@@ -104,6 +104,7 @@ def _facts(net: ReLUNetwork | PiecewiseLinearNetwork) -> dict[str, Any]:
     """What the archives of both kinds of networks say beside the numbers."""
     return {
         "architecture": net.architecture,
+        **({"input_shape": list(net.input_shape)} if len(net.input_shape) > 1 else {}),
         "exact": net.is_exact,
         "head": head_of(net),
         "dtype": net.source.get("original_dtype", net.source.get("dtype")),

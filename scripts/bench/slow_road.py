@@ -66,7 +66,7 @@ def main() -> None:
     print("|---|--:|---|---|--:|--:|--:|")
     for file in files:
         net = pf.read_network(file)
-        shape = tuple(getattr(net, "input_shape", (net.architecture[0],)))
+        shape = net.input_shape
         for kind in KINDS:
             rng = np.random.default_rng(options.seed)
             found: dict[str, list[tuple[bool, int, int]]] = defaultdict(list)

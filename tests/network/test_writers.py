@@ -138,3 +138,16 @@ def test_input_box_is_kept_in_nnet(tmp_path: Path) -> None:
     net = pf.ReLUNetwork([[[1.0, 2.0]]], [[0.5]], source={"input_box": box})
     net.save(tmp_path / "net.nnet")
     assert pf.read_network(tmp_path / "net.nnet").source["input_box"] == box
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".onnx"])
+def test_the_shape_of_inputs_travels_with_a_chain(tmp_path: Path, suffix: str) -> None:
+    net = pf.ReLUNetwork.random((12, 3, 2), rng=0)
+    assert net.input_shape == (12,)
+    shaped = pf.ReLUNetwork(net.weights, net.biases, source={"input_shape": (1, 3, 4)})
+    assert shaped.input_shape == (1, 3, 4)
+    shaped.save(tmp_path / f"net{suffix}")
+    again = pf.read_network(tmp_path / f"net{suffix}")
+    assert again == net
+    assert again.input_shape == (1, 3, 4)
+    assert pf.ReLUNetwork(net.weights, net.biases, source={"input_shape": (5, 5)}).input_shape == (12,)

@@ -127,8 +127,7 @@ def through_inputs(
         if not asked.through:
             raise typer.BadParameter("--plot draws a planar slice: three inputs by --through")
         new_figure(plot, (1, 1))
-    shape = tuple(getattr(net, "input_shape", (net.architecture[0],)))
-    points = [read_input(p, shape, asked.scale) for p in asked.through or asked.between]
+    points = [read_input(p, net.input_shape, asked.scale) for p in asked.through or asked.between]
     domain = None if where.domain is None else parse_domain(where.domain, len(points) - 1)
     if where.domain is not None and domain is None:
         raise typer.BadParameter("a slice through inputs needs a bounded domain")

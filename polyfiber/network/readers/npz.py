@@ -77,6 +77,9 @@ def read(data: bytes, source: dict[str, Any]) -> ReLUNetwork | PiecewiseLinearNe
         )
     if meta.get("dtype"):
         source["original_dtype"] = str(meta["dtype"])
+    shape = meta.get("input_shape")
+    if isinstance(shape, list) and all(type(k) is int and k > 0 for k in shape):
+        source["input_shape"] = tuple(shape)
     if meta.get("format") == npz_piecewise.FORMAT:
         return npz_piecewise.network_of(arrays, meta, source, rationals)
     weights = _numbered(arrays, _WEIGHT)
