@@ -248,3 +248,47 @@ def test_tests_of_sixteen_and_pairs_of_words_are_what_they_say() -> None:
         assert equal == sum(1 << i for i in range(16) if ids[1 + i] == -3)
         assert above == sum(1 << i for i in range(16) if ids[1 + i] >= 2)
     assert out.tolist() == [0, int(words[1]) | 5, int(words[2]) | 1 << 63, 0]
+
+
+def _read_only_parts(value: object) -> int:
+    """Arrays among arguments, in tuples too, that numba takes for another type since they cannot be written to."""
+    if isinstance(value, np.ndarray):
+        return int(not value.flags.writeable)
+    return sum(map(_read_only_parts, value)) if isinstance(value, tuple) else 0
+
+
+def test_kernels_are_not_compiled_again_for_arrays_that_were_given_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    # the first answer of a fresh install waits for each signature, and public arrays are read-only
+    import polyfiber as pf
+    from polyfiber.complexes.skeleton.arrays import make_frame
+    from polyfiber.kernels.complexes import polytopes
+    from polyfiber.kernels.rows import pack_rows
+
+    heard: dict[str, int] = {}
+
+    def listening(name: str, function: object) -> object:
+        def call(*args: object) -> object:
+            heard[name] = heard.get(name, 0) + sum(map(_read_only_parts, args))
+            return function(*args)  # type: ignore[operator]
+
+        return call
+
+    names = ("gather_closure", "incident_walls", "pyramids")
+    for name in names:
+        monkeypatch.setattr(polytopes, name, listening(name, getattr(polytopes, name)))
+    cx = pf.canonical_complex(pf.ReLUNetwork.random((2, 4, 1), rng=0), pf.Box(-2, 2, dimension=2))
+    regions = cx.polytopes
+    assert not any(array.flags.writeable for array in regions.facets)
+    assert len(regions.vertices[1])
+    assert np.isclose(regions.sizes(2)[:].sum(), 16.0)
+    assert len(regions.inequalities().A)
+    assert heard == dict.fromkeys(names, 0)
+
+    columns, start = np.array([0, 1]), np.array([0, 2])
+    for array in (columns, start):
+        array.setflags(write=False)
+    assert _read_only_parts(tuple(make_frame(cx.network, cx.domain, basis=(columns, start)).net)) == 0
+    signs = cx.signs(2).copy()
+    words = pack_rows(signs)
+    signs.setflags(write=False)
+    assert (pack_rows(signs) == words).all()

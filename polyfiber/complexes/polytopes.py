@@ -121,6 +121,11 @@ class Polytopes:
     @given
     def facets(self) -> Csr:
         """CSR of the facets of each region; empty rows where nothing is cut."""
+        return self._facets
+
+    @once
+    def _facets(self) -> Csr:
+        """The same as kernels take it: for arrays that are read-only they would be compiled a second time."""
         if self.complex.dimension == 0:
             return np.zeros(2, dtype=np.int64), np.zeros(0, dtype=np.int32)
         return self.facets_of(self.complex.dimension)
@@ -146,7 +151,7 @@ class Polytopes:
     def _members(self, rows: Csr, dim: int, count: int) -> Csr:
         """Members of the regions from those of the faces of a dimension."""
         for d in range(dim + 1, self.complex.dimension + 1):
-            ptr, facets = self.facets if d == self.complex.dimension else self.facets_of(d)
+            ptr, facets = self._facets if d == self.complex.dimension else self.facets_of(d)
             if d == 1:
                 rows = ptr, facets
                 continue
@@ -167,8 +172,8 @@ class Polytopes:
         frame, store = cx._frame, cx._store
         n0 = cx.network.architecture[0]
         stop = cx.n_regions if stop is None else min(stop, cx.n_regions)
-        ends = self.facets[0][start : stop + 1]
-        facets = self.facets[1][ends[0] : ends[-1]]
+        ends = self._facets[0][start : stop + 1]
+        facets = self._facets[1][ends[0] : ends[-1]]
         if not len(facets):
             return Inequalities(ends - ends[0], np.zeros((0, n0)), np.zeros(0), np.zeros(0, dtype=np.int64))
         top = store.planes(cx.dimension)
@@ -267,7 +272,7 @@ class Polytopes:
         if dim not in self._forms:
             lower_form, lower_bound = self._volume_forms(dim - 1)
             store = cx._store
-            ptr, facets = self.facets if dim == cx.dimension else self.facets_of(dim)
+            ptr, facets = self._facets if dim == cx.dimension else self.facets_of(dim)
             bound = np.where(self.unbounded(dim), np.inf, 0.0)
             minor, axis = minors(cx.dimension, dim)
             heed_memory(8 * len(bound) * len(minor), f"the volume forms of dimension {dim}")
@@ -287,7 +292,7 @@ class Polytopes:
             return [Fraction(1)]
         if (dim, face) not in known:
             cx, store = self.complex, self.complex._store
-            ptr, facets = self.facets if dim == cx.dimension else self.facets_of(dim)
+            ptr, facets = self._facets if dim == cx.dimension else self.facets_of(dim)
             minor, axis = (table.tolist() for table in minors(cx.dimension, dim))
             apex = int(self._apex(dim)[face])
             lower, corner = store.planes(dim - 1), store.planes(0)[apex]

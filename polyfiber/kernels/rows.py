@@ -159,7 +159,7 @@ def pack_rows(labels: np.ndarray) -> np.ndarray:
     width = words_per_row(k, labels.dtype)
     if labels.dtype == np.int8:
         out = np.zeros((n, width), np.uint64)
-        bad = pack_signs(np.ascontiguousarray(labels), out)
+        bad = pack_signs(np.require(labels, requirements=["C", "W"]), out)
         if bad >= 0:
             raise ValueError(f"row {bad} of int8 labels holds a value that is not -1, 0 or 1")
         return out

@@ -430,7 +430,7 @@ def _kernel_net(
         sigma=sigma,
         drift=drift,
         inflate=float(inflate),
-        start=np.ascontiguousarray(start, dtype=np.int64),
+        start=np.array(start, dtype=np.int64, order="C"),  # a copy: a read-only one is another type
         wired=0,
         reads=np.zeros(1, dtype=np.int64),
         runs=np.zeros((1, 3), dtype=np.int64),
@@ -505,8 +505,8 @@ def _wired_net(
         sigma=sigma,
         drift=drift,
         inflate=float(inflate),
-        start=np.ascontiguousarray(
-            start[start < first[2]], dtype=np.int64
+        start=np.array(
+            start[start < first[2]], dtype=np.int64, order="C"
         ),  # what orients rays: forms that are the same everywhere
         wired=1,
         reads=table.reads,

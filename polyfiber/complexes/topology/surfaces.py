@@ -335,7 +335,7 @@ def _reverse(ptr: IntArray, indices: IntArray, which: IntArray) -> None:
 def corners_around(ptr: IntArray, edges: IntArray, ends: IntArray) -> IntArray:
     """Corners of bounded 2-cells in order: (ptr[-1],) vertices, from the edges of each cell and their ends (…, 2)."""
     indices = np.empty(int(ptr[-1]), dtype=np.int64)
-    whole = [np.ascontiguousarray(x, dtype=np.int64) for x in (ptr, edges, ends)]
+    whole = [np.require(x, np.int64, ["C", "W"]) for x in (ptr, edges, ends)]
     incidence.walks_around(whole[0], whole[1], whole[2], indices)
     return indices
 
