@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import words
 from .._typing import OnDegenerate, ProgressLike
 from ..budget import Budget, Monitor
 from ..domain import Polyhedron
@@ -17,6 +16,7 @@ from .complex import PolyhedralComplex, face_source
 from .lattice.build import build_lattice
 from .lattice.everywhere import build_everywhere
 from .lattice.merge_walls import MergedWall, merge_walls
+from .lattice.store import refuse_crowded
 from .skeleton.arrays import Frame, expected_vertices, make_frame
 from .skeleton.build import BuildStats, Skeleton, Unfinished, build_skeleton, refuse_the_hopeless
 from .skeleton.faces import FaceStore
@@ -44,16 +44,12 @@ def _build(
             error.partial = error.partial or Unfinished(0, 0, 0, (), BuildStats(), monitor.elapsed)
             raise
         if frame.bends:
-            skeleton: Skeleton = build_everywhere(frame, monitor, inflate=inflate)
-            many = face_source(skeleton).crowded if on_degenerate == "refuse" else 0
-            if many:
-                raise GenericityError(
-                    f"{words.count(many, 'vertex', 'vertices')} on more walls than there are dimensions; "
-                    "on_degenerate='resolve' builds the complex all the same"
-                )
-            return skeleton.frame, skeleton
+            made = build_everywhere(frame, monitor, inflate=inflate)
+            if on_degenerate == "refuse":
+                refuse_crowded(made)
+            return made.frame, made
         try:
-            skeleton = build_skeleton(frame, monitor)
+            skeleton: Skeleton = build_skeleton(frame, monitor)
             if frame.n == 0:
                 FaceStore(skeleton).planes(0)  # refuses a neuron that is zero everywhere
         except GenericityError:

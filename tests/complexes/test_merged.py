@@ -10,7 +10,7 @@ import pytest
 
 import polyfiber as pf
 from polyfiber.complexes.merged import merged_regions
-from polyfiber.errors import GenericityError, InputError
+from polyfiber.errors import GenericityError
 from polyfiber.testing.graphs import maximum, random_graph
 from scripts.attacks.gates import attack
 from tests.oracles.graph_faces import graph_complex
@@ -51,10 +51,8 @@ def test_a_level_set_and_breakpoints_of_a_maximum() -> None:
     assert cx.breakpoint_complex().balance() < 1e-9
 
 
-def test_what_starts_from_flat_walls_says_so() -> None:
+def test_general_position_on_the_whole_plane() -> None:
     net = maximum(2, 3, rng=7)[0]
-    with pytest.raises(InputError, match="give a domain"):
-        pf.count_blocks(net)
     assert pf.canonical_complex(net, on_degenerate="refuse").f_vector == (1, 4, 4)
     zero = random_graph(0, 2, (1, 2), kind="relu", wiring="dense", weights="zero bias")
     with pytest.raises(GenericityError):

@@ -22,8 +22,11 @@ from ...network.piecewise import PiecewiseLinearNetwork
 from ...words import one_line
 from ..complex import PolyhedralComplex
 from ..lattice.build import LatticeSkeleton
+from ..lattice.everywhere import Walled, walled
+from ..lattice.store import refuse_crowded
 from ..skeleton.arrays import Frame, make_frame
 from ..skeleton.build import Skeleton
+from ..skeleton.layout import row_units
 from .block import Block
 from .plan import bytes_of_vertex
 
@@ -353,16 +356,43 @@ def run_block(
     monitor = Monitor(budget, progress)
     if frame.n == 0:
         return _only_face(block, frame, monitor)
+    if frame.bends:
+        return _everywhere(block, frame, _within(room, frame, monitor, progress), room, on_degenerate)
     skeleton = Skeleton(frame, monitor, path=block.path, room=room)
     try:
         return _grown(block, frame, skeleton)
     except GenericityError:
         if on_degenerate == "refuse":
             raise
-    if room is not None:
-        own = Budget(monitor.budget.seconds, min(monitor.budget.memory or MASK, room * skeleton.bytes_per_vertex))
-        monitor = Monitor(own, progress)
-    return _grown(block, frame, LatticeSkeleton(frame, monitor, path=block.path, room=room))
+    return _grown(
+        block, frame, LatticeSkeleton(frame, _within(room, frame, monitor, progress), path=block.path, room=room)
+    )
+
+
+def _within(room: int | None, frame: Frame, monitor: Monitor, progress: ProgressLike) -> Monitor:
+    """A monitor of what time is left, and of the memory of so many vertices."""
+    if room is None:
+        return monitor
+    rest = monitor.rest()
+    return Monitor(Budget(rest.seconds, min(rest.memory or MASK, room * 8 * row_units(frame)[-1])), progress)
+
+
+def _everywhere(
+    block: Block, frame: Frame, monitor: Monitor, room: int | None, on_degenerate: OnDegenerate
+) -> BlockComplex:
+    """A block where flat walls leave directions uncut: cut by walls that no gate reads, which are taken away again."""
+    for choice in walled(frame, inflate=frame.net.inflate):
+        path = tuple((choice.into(neuron), sign) for neuron, sign in block.path)
+        cut = LatticeSkeleton(choice.wider, monitor, path=path, room=room)
+        if _grown(block, frame, cut, choice).complex is None:
+            return BlockComplex(block, frame, None)
+        made = choice.without_walls(cut)
+        if made is None:
+            continue
+        if on_degenerate == "refuse":
+            refuse_crowded(made)
+        return BlockComplex(block, made.frame, made)
+    raise AssertionError("walled ends with an error")
 
 
 def _only_face(block: Block, frame: Frame, monitor: Monitor) -> BlockComplex:
@@ -373,7 +403,8 @@ def _only_face(block: Block, frame: Frame, monitor: Monitor) -> BlockComplex:
     return part if own else BlockComplex(block, frame, None)
 
 
-def _grown(block: Block, frame: Frame, skeleton: Skeleton) -> BlockComplex:
+def _grown(block: Block, frame: Frame, skeleton: Skeleton, choice: Walled | None = None) -> BlockComplex:
+    """``choice``: the walls that the skeleton has beside those of the frame."""
     try:
         skeleton.grow()
     except InputError as error:
@@ -383,7 +414,7 @@ def _grown(block: Block, frame: Frame, skeleton: Skeleton) -> BlockComplex:
     except BudgetExceededError as error:
         if skeleton.room is None or hasattr(error, "seconds"):
             raise
-        children = _children(block, frame, skeleton)
+        children = _children(block, skeleton, choice)
         if children is None:
             raise BudgetExceededError(
                 f"the block of path {block.path} needs more memory than it may take ({skeleton.room} vertices of "
@@ -397,18 +428,20 @@ def _grown(block: Block, frame: Frame, skeleton: Skeleton) -> BlockComplex:
     return BlockComplex(block, frame, skeleton)
 
 
-def _children(block: Block, frame: Frame, skeleton: Skeleton) -> tuple[Block, Block] | None:
+def _children(block: Block, skeleton: Skeleton, choice: Walled | None) -> tuple[Block, Block] | None:
     """Split a block by a wall that has vertices on both sides, as evenly as can be.
 
     Only neurons of the first layer that is not constant in the block are flat there. A layer that was cut
     completely has vertices on both sides of every wall that cuts the block, so that its constancy is certain.
     """
     step = max(1, skeleton.nv // SAMPLED)
-    return _split_by(block, frame, skeleton, step) or (_split_by(block, frame, skeleton, 1) if step > 1 else None)
+    return _split_by(block, skeleton, choice, step) or (_split_by(block, skeleton, choice, 1) if step > 1 else None)
 
 
-def _split_by(block: Block, frame: Frame, skeleton: Skeleton, step: int) -> tuple[Block, Block] | None:
+def _split_by(block: Block, skeleton: Skeleton, choice: Walled | None, step: int) -> tuple[Block, Block] | None:
     """The children as a part of the vertices shows them; None where that is too little to tell."""
+    frame = skeleton.frame
+    into, back, walls = (int, int, ()) if choice is None else (choice.into, choice.back, choice.walls.tolist())
     planes, W, d = skeleton.planes_seen(step=step), frame.n_words, frame.n_domain
     if not len(planes):
         return None
@@ -416,7 +449,7 @@ def _split_by(block: Block, frame: Frame, skeleton: Skeleton, step: int) -> tupl
     positive, negative = (
         np.array([(int(both[w + (k >> 6)]) >> (k & 63)) & 1 for k in range(64 * W)], dtype=np.bool_) for w in (0, W)
     )
-    decided = {neuron + d for neuron, _ in block.path}
+    decided = {k + d for k in (*(into(neuron) for neuron, _ in block.path), *walls)}
     active: list[tuple[int, ...]] = []
     for layer in range(1, len(frame.network.hidden_widths) + 1):
         low, high = int(frame.net.first[layer]), int(frame.net.first[layer + 1])
@@ -428,10 +461,10 @@ def _split_by(block: Block, frame: Frame, skeleton: Skeleton, step: int) -> tupl
             below = np.array([_share(some, k, W) for k in open_])
             best = int(np.argmax(np.minimum(above, below)))
             share = float((above[best] + 1e-3) / (above[best] + below[best] + 2e-3))
-            return block.split(open_[best] - d, active=tuple(active), share=share)
+            return block.split(back(open_[best] - d), active=tuple(active), share=share)
         if step > 1 or len(ids) + sum(low <= k < high for k in decided) < high - low:
             return None
-        active.append(tuple(k - d for k in range(low, high) if positive[k]))
+        active.append(tuple(back(k - d) for k in range(low, high) if positive[k] and k - d not in walls))
     return None
 
 

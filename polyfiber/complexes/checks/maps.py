@@ -25,6 +25,8 @@ def check_maps(cx: PolyhedralComplex, problems: list[str]) -> int:
     The function is pulled back from the outputs through the network as it is defined, along the slopes that the region's signs
     pick. The kernels, which know the network as ReLU gates, have no part in it.
     """
+    if not cx.n_regions:  # a closed block that lies in a wall
+        return 0
     network, frame = cx.network, cx._frame
     n0, n_out = network.architecture[0], network.architecture[-1]
     slopes = SlopeForms(network, frame.hull)

@@ -9,6 +9,8 @@ own row on the input plus multiples of the forms before it, so that in every cel
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,6 +32,51 @@ TRIES = 4
 """Places where auxiliary walls are tried, should a face of the network lie in one."""
 
 
+@dataclass(frozen=True)
+class Walled:
+    """A network with auxiliary walls.
+
+    Attributes
+    ----------
+    frame, wider : Frame
+        Without these walls and with them.
+    walls : (k,) int64
+        The auxiliary walls as columns of the wider network's sign vectors.
+    """
+
+    frame: Frame
+    wider: Frame
+    walls: IntArray
+
+    def into(self, column: int) -> int:
+        """A column of the sign vectors, in those of the wider network."""
+        return column if column < self.walls[0] else column + len(self.walls)
+
+    def back(self, column: int) -> int:
+        """The column without the walls."""
+        return column if column < self.walls[0] else column - len(self.walls)
+
+    def without_walls(self, cut: LatticeSkeleton) -> LatticeSkeleton | None:
+        """A lattice of the wider network, or of a block of it, without the walls; None where a face lies in one of them."""
+        return _without(cut, self.frame, self.frame.n_domain + self.walls)
+
+
+def walled(frame: Frame, *, inflate: float = 1.0) -> Iterator[Walled]:
+    """The network with auxiliary walls in the directions that flat walls leave uncut, at one place after the other.
+
+    Raises
+    ------
+    NumericalError
+        When all were tried.
+    """
+    bent = [k for k in frame.start if k >= len(frame.chart)]
+    rows = as_fractions(frame.rows_of(bent)[:, :-1])
+    walls = frame.network.hidden_widths[0] + np.arange(len(rows))
+    for turn in range(TRIES):
+        yield Walled(frame, make_frame(_with_walls(frame.network, rows, turn), frame.domain, inflate=inflate), walls)
+    raise NumericalError("faces of the network lie in every auxiliary wall that was tried; please report this network")
+
+
 def build_everywhere(frame: Frame, monitor: Monitor, *, inflate: float = 1.0) -> LatticeSkeleton:
     """Certified face lattice of a network whose flat walls do not cut every direction that others cut.
 
@@ -45,16 +92,11 @@ def build_everywhere(frame: Frame, monitor: Monitor, *, inflate: float = 1.0) ->
     k walls, where k directions are missing, multiply what is enumerated by 2^k at most. No face is missed: one that lies in an
     auxiliary wall has signs that no face outside has; that is looked for, and other walls are tried then.
     """
-    bent = [k for k in frame.start if k >= len(frame.chart)]
-    rows = as_fractions(frame.rows_of(bent)[:, :-1])
-    width = frame.network.hidden_widths[0]
-    for turn in range(TRIES):
-        cut = build_lattice(make_frame(_with_walls(frame.network, rows, turn), frame.domain, inflate=inflate), monitor)
-        auxiliary = frame.n_domain + width + np.arange(len(rows))
-        made = _without(cut, frame, auxiliary)
+    for choice in walled(frame, inflate=inflate):
+        made = choice.without_walls(build_lattice(choice.wider, monitor))
         if made is not None:
             return made
-    raise NumericalError("faces of the network lie in every auxiliary wall that was tried; please report this network")
+    raise AssertionError("walled ends with an error")
 
 
 def _with_walls(net: PiecewiseLinearNetwork, rows: Array, turn: int) -> PiecewiseLinearNetwork:
@@ -178,4 +220,4 @@ def _skeleton(
     return made
 
 
-__all__ = ["build_everywhere"]
+__all__ = ["Walled", "build_everywhere", "walled"]

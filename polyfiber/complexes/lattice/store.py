@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 
+from ... import words
 from ..._once import once
 from ..._typing import BoolArray, IdArray, IntArray, SignArray, WordArray
 from ...budget import Monitor
+from ...errors import GenericityError
 from ...kernels import reach
 from ..skeleton.faces import Csr, FaceStore
 from .build import LatticeSkeleton
+
+
+def refuse_crowded(skeleton: LatticeSkeleton) -> None:
+    """GenericityError where a lattice has vertices on more walls than there are dimensions."""
+    many = LatticeStore(skeleton).crowded
+    if many:
+        raise GenericityError(
+            f"{words.count(many, 'vertex', 'vertices')} on more walls than there are dimensions; "
+            "on_degenerate='resolve' builds the complex all the same"
+        )
 
 
 class LatticeStore(FaceStore):

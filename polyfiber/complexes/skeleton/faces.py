@@ -350,7 +350,7 @@ def planes_of(signs: Array, n_domain: int, n_words: int) -> WordArray:
     for plane, value in ((0, 1), (1, -1)):
         bits[:, plane, :n_domain] = signs[:, N:] == value
         bits[:, plane, n_domain : n_domain + N] = signs[:, :N] == value
-    packed = np.packbits(bits, axis=-1, bitorder="little").reshape(signs.shape[0], -1)
+    packed = np.packbits(bits, axis=-1, bitorder="little").reshape(len(signs), 16 * n_words)
     return np.ascontiguousarray(packed).view("<u8").astype(np.uint64, copy=False)
 
 
