@@ -11,9 +11,13 @@ import numpy as np
 from ..._typing import Array, BoolArray, IntArray, SignArray
 from ...budget import Budget, Monitor
 from ...errors import InputError
+from ...network.piecewise import PiecewiseLinearNetwork
 from ...numerics import exact
+from ...numerics.exact import as_fractions
+from ...numerics.products import exact_product
+from ..build import canonical_complex
 from .cells import Cells, Csr, Layer, section
-from .gates import Gates
+from .gates import Gates, changes_uncut, with_gates
 from .sets import PolyhedralSet, require_output, require_value, shown_value
 
 if TYPE_CHECKING:
@@ -53,8 +57,11 @@ def level_set(
     rows = _zeros((len(chosen), cx.network.architecture[-1]))
     for r, o in enumerate(chosen):
         rows[r, o] = Fraction(1)
-    with Monitor(budget, None).watching():
-        gates = Gates(cx, rows, np.array([-v for v in levels], dtype=object))
+    monitor = Monitor(budget, None)
+    with monitor.watching():
+        constants = np.array([-v for v in levels], dtype=object)
+        cx = _with_cut_directions(cx, rows, constants, monitor)
+        gates = Gates(cx, rows, constants)
         cells = section(cx, gates) if keep == (0,) else None
         for g in range(len(chosen)) if cells is None else range(1, len(chosen)):
             cells = (cells or Cells.of(cx, gates)).cut(g, keep)
@@ -62,6 +69,20 @@ def level_set(
     relation = {(0,): "=", (-1, 0): "<=", (0, 1): ">="}[keep]
     text = " and ".join(f"f_{o} {relation} {shown_value(v)}" for o, v in zip(chosen, levels))
     return PolyhedralSet(cells, text, keep=keep)
+
+
+def _with_cut_directions(cx: PolyhedralComplex, rows: Array, constants: Array, monitor: Monitor) -> PolyhedralComplex:
+    """The complex; where combinations of outputs change along directions that no wall cuts, that with a gate for each.
+
+    On a face of the complex the combination then takes every value, and no vertex tells where. With its zeros as a wall that
+    no gate reads, faces have corners, and those on the wall are the cells of the level set.
+    """
+    frame, net = cx._frame, cx.network
+    if frame.form is None or not changes_uncut(frame, exact_product(rows, as_fractions(frame.form.bases[-1]))):
+        return cx
+    found = with_gates(net, rows, constants)
+    walls = PiecewiseLinearNetwork(net.n_inputs, found.blocks, net.output, source=net.source)
+    return canonical_complex(walls, cx.domain, budget=monitor.rest())
 
 
 def decision_boundary(cx: PolyhedralComplex, *, budget: Budget | None = None) -> PolyhedralSet:

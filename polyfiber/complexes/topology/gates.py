@@ -83,9 +83,14 @@ class NewPoints:
         return judge
 
 
+def changes_uncut(frame: Frame, rows: Array) -> bool:
+    """Whether forms with these rows on the input (m, n0 + 1) change along directions that no wall cuts."""
+    return bool(frame.lineality and exact_product(as_fractions(rows[:, :-1]), frame.lines).any())
+
+
 def refuse_uncut(frame: Frame, rows: Array) -> None:
     """InputError where forms with these rows on the input (m, n0 + 1) change along directions that no wall cuts."""
-    if frame.lineality and exact_product(as_fractions(rows[:, :-1]), frame.lines).any():
+    if changes_uncut(frame, rows):
         raise InputError(
             "the outputs change along directions that no wall cuts, so that the complex does not tell what values they take; "
             "give a bounded domain, such as a Box"

@@ -41,7 +41,8 @@ class PolyhedralSet:
     Attributes
     ----------
     complex : PolyhedralComplex
-        The canonical complex that was cut.
+        The canonical complex that was cut. Where outputs change along directions that no wall cuts, that of the network with
+        gates ``f - value`` behind the others, read by nothing: they are the last columns of the hidden gates in ``signs``.
     description : str
         The set in words.
     keep : tuple of int
