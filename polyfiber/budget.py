@@ -62,6 +62,32 @@ class Progress:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class SoFar:
+    """What was done when a budget ran out: ``partial`` of the `BudgetExceededError` of level sets, decision boundaries, critical
+    points, persistence, images, cells that are given out, and slices by walking.
+
+    Attributes
+    ----------
+    step : str
+        What ``done`` counts, such as ``"regions of the slice"``.
+    done : int
+        How many there were.
+    total : int or None
+        How many there would have been, where that is known.
+    found : object
+        What was found; all in it is right, and more may be missing. Each function says what it is; None where counts are all.
+    """
+
+    step: str
+    done: int
+    total: int | None = None
+    found: Any = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.done:,}{'' if self.total is None else f' of {self.total:,}'} {self.step}"
+
+
 class Monitor:
     """Clock, budget and progress callback of one piece of long work.
 
@@ -80,6 +106,7 @@ class Monitor:
         self.started = time.monotonic()
         self._compiled = _compilation.seconds
         self._last = -1e9
+        self._did: tuple[str, int, int | None, Any] | None = None
         self._call: Callable[[Any], None] | None
         if progress is None or progress is False:
             self._call = None
@@ -99,6 +126,44 @@ class Monitor:
         """Tell the callback where the work stands."""
         if self._call is not None:
             self._call(Progress(phase, done, total, facts))
+
+    def did(self, step: str, done: int, total: int | None = None, found: Any = None) -> None:
+        """Keep what was done, for the error if the budget runs out later.
+
+        Parameters
+        ----------
+        step, done, total
+            As in `SoFar`.
+        found
+            What was found, or a function without arguments that puts it together when there is an error.
+        """
+        self._did = step, done, total, found
+
+    @property
+    def so_far(self) -> SoFar | None:
+        """What was kept last."""
+        if self._did is None:
+            return None
+        step, done, total, found = self._did
+        token = _watching.set(())  # the time is up, and this is the end
+        try:
+            return SoFar(step, done, total, found() if callable(found) else found)
+        except MemoryError:
+            return SoFar(step, done, total)
+        finally:
+            _watching.reset(token)
+
+    @contextmanager
+    def keeping(self) -> Iterator[Monitor]:
+        """A budget that runs out within this block, and an allocation that is refused, hand over what was done."""
+        try:
+            yield self
+        except BudgetExceededError as error:
+            if error.partial is None:
+                error.partial = self.so_far
+            raise
+        except MemoryError as error:
+            raise no_memory(error, self.so_far) from None
 
     @property
     def late(self) -> bool:
@@ -135,9 +200,8 @@ class Monitor:
         """
         token = _watching.set((*_watching.get(), self))
         try:
-            yield self
-        except MemoryError as error:
-            raise no_memory(error) from None
+            with self.keeping():
+                yield self
         finally:
             _watching.reset(token)
 
@@ -203,6 +267,12 @@ def heed(what: str) -> None:
     """
     for monitor in _watching.get():
         monitor.check_time(what)
+
+
+def did(step: str, done: int, total: int | None = None, found: Any = None) -> None:
+    """Keep what was done for the error of the innermost monitor that is `watching`; see `Monitor.did`."""
+    for monitor in _watching.get()[-1:]:
+        monitor.did(step, done, total, found)
 
 
 class _Compilation:

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
+from ..budget import SoFar
 from ..errors import BudgetExceededError, IncompleteError, PolyfiberError
 from .render import tell
 
@@ -92,10 +93,10 @@ def tell_stopped(stop: BaseException, command: str, *, json: bool) -> None:
     """Print it: a sentence, or one document with the key ``stopped``."""
     reason = " ".join(str(stop).split()) or "an allocation failed"
     limit, flag, had = _limit(stop)
-    partial = _plain(getattr(stop, "partial", None))
+    partial, step = _plain(getattr(stop, "partial", None))
     sentence = f"Not finished: {reason}"
     if limit is not None:
-        sentence += "; nothing was decided before" if partial is None else f"; so far: {partial:.6g}"
+        sentence += "; nothing was decided before" if partial is None else f"; so far: {partial:.6g}{step}"
     sentence += "."
     if flag is not None:
         sentence += f" To go on, give it more {flag}."
@@ -117,8 +118,10 @@ def _limit(stop: BaseException) -> tuple[str | None, str | None, float | None]:
     return None, None, None
 
 
-def _plain(partial: Any) -> float | None:
-    """What was found, where it is a number; other values stay in Python."""
+def _plain(partial: Any) -> tuple[float | None, str]:
+    """What was found, where it is a number, and the words behind it; other values stay in Python."""
+    if isinstance(partial, SoFar):
+        return partial.done or None, f" {partial.step}"
     if isinstance(partial, bool) or not isinstance(partial, int | float) or not math.isfinite(partial):
-        return None
-    return partial
+        return None, ""
+    return partial, ""

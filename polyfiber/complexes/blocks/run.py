@@ -246,6 +246,9 @@ def _itself(part: BlockComplex) -> BlockComplex:
     return part
 
 
+CELLS = "cells given out"
+
+
 def iter_cells(
     network: ReLUNetwork | PiecewiseLinearNetwork,
     domain: Polyhedron | None = None,
@@ -278,6 +281,12 @@ def iter_cells(
     Cells
         Every cell of the complex once.
 
+    Raises
+    ------
+    BudgetExceededError
+        ``partial`` is a `polyfiber.budget.SoFar` with the number of cells that were given out; ``partial.found`` are the blocks
+        all of whose cells were: with ``blocks=complement(partial.found, network=network)`` the others follow.
+
     Examples
     --------
     >>> import polyfiber as pf
@@ -285,18 +294,24 @@ def iter_cells(
     >>> sum(len(cells) for cells in pf.iter_cells(net, rows=100)) == pf.face_counts(net)[2]
     True
     """
-    monitor = Monitor(budget, progress)
+    monitor, done, finished = Monitor(budget, progress), 0, list[Block]()
+    monitor.did(CELLS, 0, found=())
     frame = make_frame(network, domain)
     d = frame.n if dim is None else int(dim)
     if not 0 <= d <= frame.n:
         raise InputError(f"dimension {d} does not exist; the complex has dimensions 0 to {frame.n}")
     room, most = rooms(frame, budget, dims=(d,), lookup=unbounded or vertices, incidence=vertices)
-    chosen = first_blocks(network, domain, frame, room, 1, monitor) if blocks is None else blocks
-    parts = run_blocks(
-        network, domain, chosen, _itself, room=room, most=most, on_degenerate=on_degenerate, monitor=monitor
-    )
-    for part in parts:
-        yield from part.cells(d, rows=rows, unbounded=unbounded, maps=maps, vertices=vertices)
+    with monitor.keeping():
+        chosen = first_blocks(network, domain, frame, room, 1, monitor) if blocks is None else blocks
+        for part in run_blocks(
+            network, domain, chosen, _itself, room=room, most=most, on_degenerate=on_degenerate, monitor=monitor
+        ):
+            for cells in part.cells(d, rows=rows, unbounded=unbounded, maps=maps, vertices=vertices):
+                done += len(cells)
+                monitor.did(CELLS, done, found=tuple(finished))
+                yield cells
+            finished.append(part.block)
+            monitor.did(CELLS, done, found=tuple(finished))
 
 
 def count_blocks(

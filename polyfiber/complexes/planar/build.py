@@ -15,8 +15,8 @@ from ...network.model import ReLUNetwork
 from ...network.piecewise import PiecewiseLinearNetwork
 from ...numerics.exact import as_fractions, rank
 from .restrict import Frame, Point, as_piecewise, restrict
-from .subdivision import PlanarSlice
-from .walk import walk_regions
+from .subdivision import PlanarSlice, WalkedRegions
+from .walk import STEP, Tables, WalkStats, walk_regions
 
 MOST_CORNERS = 64
 
@@ -54,7 +54,8 @@ def planar_slice(
     InputError
         Dependent directions; no bounded domain with an interior.
     BudgetExceededError
-        ``partial`` is the number of regions that were found.
+        ``partial`` is a `polyfiber.budget.SoFar` with the number of regions that were found; ``partial.found`` are these
+        regions, `WalkedRegions`, or None where there is none.
     """
     monitor = Monitor(budget, progress)
     net = as_piecewise(network)
@@ -70,10 +71,15 @@ def planar_slice(
     if rank(exact) < len(D):
         raise InputError(f"the {len(D)} directions are linearly dependent (rank {rank(exact)})")
     frame = Frame.around(_corners(len(D), domain, corners))
-    restricted = restrict(net, o, D, frame, monitor)
-    tables, stats = walk_regions(restricted, monitor)
+    monitor.did(STEP, 0)
+    with monitor.keeping():
+        restricted = restrict(net, o, D, frame, monitor)
     given = as_fractions(o, where="the origin"), exact
-    return PlanarSlice(net, o.astype(np.float64), D.astype(np.float64), stats, restricted, tables, given)
+
+    def sliced(tables: Tables, stats: WalkStats) -> PlanarSlice:
+        return PlanarSlice(net, o.astype(np.float64), D.astype(np.float64), stats, restricted, tables, given)
+
+    return sliced(*walk_regions(restricted, monitor, lambda tables, stats: WalkedRegions(sliced(tables, stats))))
 
 
 def _corners(k: int, domain: Polyhedron | None, corners: Any) -> list[Point]:
@@ -166,6 +172,8 @@ def slice_through(
     ------
     InputError
         Points on one line; the differences of inputs are taken exactly.
+    BudgetExceededError
+        ``partial`` as in `planar_slice`.
 
     Notes
     -----

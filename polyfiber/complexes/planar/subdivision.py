@@ -382,4 +382,43 @@ class PlanarSlice:
         return f"PlanarSlice(by a {kind}, f = {self.f_vector}, {len(self._restricted.gate_unit)} gates, exact)"
 
 
-__all__ = ["PlanarSlice"]
+@dataclass(frozen=True, eq=False)
+class WalkedRegions:
+    """Regions that a walk over a slice had found when its budget ran out; each is whole and right, others are missing.
+
+    ``partial.found`` of the `BudgetExceededError` of `slice_through` and `slice_complex`. There are no edges and no neighbours:
+    which regions meet is known at the end only.
+    """
+
+    _slice: PlanarSlice = field(repr=False)
+
+    def __len__(self) -> int:
+        return self._slice.n_regions
+
+    @property
+    def coordinate_error(self) -> float:
+        """Bound of the largest distance between a coordinate and the true one."""
+        return self._slice.coordinate_error
+
+    def polygons(self) -> list[FloatArray]:
+        """Corners (m, 2) of every region in coordinates t, counterclockwise."""
+        return self._slice.polygons()
+
+    @property
+    def pieces(self) -> FloatArray:
+        """On a segment: (f_1, 2) ends of the pieces, in the order of the regions."""
+        return self._slice.pieces
+
+    def signs(self, regions: Any = None) -> Array:
+        """Signs of all gates on regions, int8 (len(regions), N), in the order of the network's blocks."""
+        return self._slice.signs(regions)
+
+    def affine_maps(self, regions: Any) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Maps of regions; see `PlanarSlice.affine_maps`."""
+        return self._slice.affine_maps(regions)
+
+    def __repr__(self) -> str:
+        return f"WalkedRegions({len(self):,} regions, not all)"
+
+
+__all__ = ["PlanarSlice", "WalkedRegions"]

@@ -8,6 +8,7 @@ count that breaks Euler's relation.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -28,6 +29,7 @@ from .restrict import Columns, Restricted, along_segment
 REFRESH_AFTER = 200
 CELLS_A_TURN = 2000
 SEED = 20240607
+STEP = "regions of the slice"
 MOST_IDS = 2**31 - 1
 """Ids of corners and half-edges are int32."""
 
@@ -112,9 +114,12 @@ class Tables:
     random: Array = field(repr=False, default_factory=lambda: np.zeros(0))
 
 
+Shown = Callable[["Tables", "WalkStats"], Any] | None
+
+
 class _Walk:
-    def __init__(self, r: Restricted, monitor: Monitor) -> None:
-        self.r, self.monitor = r, monitor
+    def __init__(self, r: Restricted, monitor: Monitor, shown: Shown = None) -> None:
+        self.r, self.monitor, self.shown = r, monitor, shown
         self.exact = ExactForms(r)
         c = Columns.of(r)
         n, m = len(r.units), r.n_gates
@@ -290,10 +295,17 @@ class _Walk:
                 )
             if why in (kernels.TURN, kernels.ASK_VERTEX, kernels.ASK_SIDE):
                 cells = int(control[kernels.CELLS])
-                self.monitor.check_time(f"the slice, after {cells:,} regions,", partial=cells)
+                self._keep(cells)
+                self.monitor.check_time(f"the slice, after {cells:,} regions,")
                 if why == kernels.TURN:
                     self.monitor.report("regions of the slice", cells)
         return self._finished()
+
+    def _keep(self, cells: int) -> None:
+        """Regions so far, for the error if the budget runs out."""
+        shown = self.shown
+        found = None if shown is None or not cells else lambda: shown(self._finished(copy=False), self.stats)
+        self.monitor.did(STEP, cells, found=found)
 
     def _count(self) -> None:
         self.stats.exact_signs += 1
@@ -370,6 +382,7 @@ class _Walk:
 
     def _widen(self) -> None:
         room = 2 * self.poly.extra.shape[0]
+        self._keep(int(self.control[kernels.CELLS]))
         self.monitor.check_memory(16 * room, "zeros at one region")
         if room > 1 << 24:
             raise NumericalError("more than 8 million gates vanish around one region")
@@ -379,6 +392,7 @@ class _Walk:
         """Twice the room for every table that is more than half full."""
         c = self.control
         counts = {"cells": c[kernels.CELLS], "corners": c[kernels.CORNERS], "edges": c[kernels.EDGES]}
+        self._keep(int(c[kernels.CELLS]))
         self.monitor.check_memory(2 * self.bytes_held(), f"the slice, after {int(counts['cells']):,} regions,")
         if 2 * max(int(v) for v in (*counts.values(), c[kernels.POOL], c[kernels.PLACES])) > MOST_IDS:
             raise BudgetExceededError(
@@ -424,8 +438,10 @@ class _Walk:
         )
         self.work = self.work._replace(stack=wider(self.work.stack, f, 4))
 
-    def _finished(self) -> Tables:
+    def _finished(self, *, copy: bool = True) -> Tables:
+        """The regions that were built; without ``copy`` in the memory of the walk, which is at its end."""
         c = self.control
+        cut = np.copy if copy else np.asarray
         v, e, f = (int(c[k]) for k in (kernels.CORNERS, kernels.EDGES, kernels.CELLS))
         places = int(c[kernels.PLACES])
         self.stats.regions = f
@@ -436,31 +452,32 @@ class _Walk:
             (k, int(self.edges.pool[self.edges.begin[k] + i])) for k in many.tolist() for i in range(int(faces[k, 5]))
         ]
         return Tables(
-            self.corners.point[:v].copy(),
-            self.corners.values[:v].copy(),
-            faces[:, :2].copy(),
-            faces[:, 2:4].copy(),
-            faces[:, 4].copy(),
+            cut(self.corners.point[:v]),
+            cut(self.corners.values[:v]),
+            cut(faces[:, :2]),
+            cut(faces[:, 2:4]),
+            cut(faces[:, 4]),
             np.array(further, dtype=np.int64).reshape(-1, 2),
-            self.cells.ptr[: f + 1].copy(),
-            self.cells.corners[:places].copy(),
-            self.cells.edges[:places].copy(),
-            self.cells.keys[:f].copy(),
-            self.cells.prefix[:f].copy(),
-            self.cells.parent[:f].copy(),
-            self.cells.change[:f].copy(),
-            self.cells.moves[: int(c[kernels.MOVES])].copy(),
+            cut(self.cells.ptr[: f + 1]),
+            cut(self.cells.corners[:places]),
+            cut(self.cells.edges[:places]),
+            cut(self.cells.keys[:f]),
+            cut(self.cells.prefix[:f]),
+            cut(self.cells.parent[:f]),
+            cut(self.cells.change[:f]),
+            cut(self.cells.moves[: int(c[kernels.MOVES])]),
             self.first,
             self.keys.random,
         )
 
 
-def walk_regions(restricted: Restricted, monitor: Monitor) -> tuple[Tables, WalkStats]:
-    """All regions of a restricted network on its polygon."""
-    walk = _Walk(restricted, monitor)
-    tables = walk.run()
+def walk_regions(restricted: Restricted, monitor: Monitor, shown: Shown = None) -> tuple[Tables, WalkStats]:
+    """All regions of a restricted network on its polygon; ``shown`` makes of tables and counts what an error holds."""
+    walk = _Walk(restricted, monitor, shown)
+    with monitor.keeping():
+        tables = walk.run()
     walk.stats.seconds = monitor.elapsed
     return tables, walk.stats
 
 
-__all__: list[Any] = ["Tables", "WalkStats", "walk_regions"]
+__all__: list[Any] = ["STEP", "Tables", "WalkStats", "walk_regions"]

@@ -9,20 +9,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..._typing import Array, BoolArray, IntArray, SignArray
-from ...budget import Budget, Monitor
+from ...budget import Budget, Monitor, did
 from ...errors import InputError
 from ...network.piecewise import PiecewiseLinearNetwork
 from ...numerics import exact
 from ...numerics.exact import as_fractions
 from ...numerics.products import exact_product
 from ..build import canonical_complex
-from .cells import Cells, Csr, Layer, section
+from .cells import Cells, Csr, Layer, SomeCells, section
 from .gates import Gates, changes_uncut, with_gates
 from .sets import PolyhedralSet, require_output, require_value, shown_value
 
 if TYPE_CHECKING:
     from ..breakpoints.simple import BreakpointComplex
     from ..complex import PolyhedralComplex
+
+
+STEP = "cells of the set"
 
 
 def level_set(
@@ -45,6 +48,12 @@ def level_set(
     keep : tuple of int
         Signs of ``f - value`` that belong to the set.
     budget : Budget, optional
+
+    Raises
+    ------
+    BudgetExceededError
+        ``partial`` is a `polyfiber.budget.SoFar` with the number of cells that were made; ``partial.found`` are these cells,
+        `SomeCells`, dimension by dimension, or None before the last of several outputs.
     """
     values, outputs = (
         list(v) if isinstance(v, (list, tuple)) or getattr(v, "ndim", 0) == 1 else [v] for v in (value, output)
@@ -59,12 +68,13 @@ def level_set(
         rows[r, o] = Fraction(1)
     monitor = Monitor(budget, None)
     with monitor.watching():
-        constants = np.array([-v for v in levels], dtype=object)
+        did(STEP, 0)
+        constants, last = np.array([-v for v in levels], dtype=object), len(chosen) - 1
         cx = _with_cut_directions(cx, rows, constants, monitor)
         gates = Gates(cx, rows, constants)
-        cells = section(cx, gates) if keep == (0,) else None
+        cells = section(cx, gates, step="" if last else STEP) if keep == (0,) else None
         for g in range(len(chosen)) if cells is None else range(1, len(chosen)):
-            cells = (cells or Cells.of(cx, gates)).cut(g, keep)
+            cells = (cells or Cells.of(cx, gates)).cut(g, keep, step=STEP if g == last else "")
         assert cells is not None
     relation = {(0,): "=", (-1, 0): "<=", (0, 1): ">="}[keep]
     text = " and ".join(f"f_{o} {relation} {shown_value(v)}" for o, v in zip(chosen, levels))
@@ -86,7 +96,14 @@ def _with_cut_directions(cx: PolyhedralComplex, rows: Array, constants: Array, m
 
 
 def decision_boundary(cx: PolyhedralComplex, *, budget: Budget | None = None) -> PolyhedralSet:
-    """Where the largest output is attained twice or more; with one output, where it is zero."""
+    """Where the largest output is attained twice or more; with one output, where it is zero.
+
+    Raises
+    ------
+    BudgetExceededError
+        ``partial`` is a `polyfiber.budget.SoFar`: how many pairs of classes were done, and in ``partial.found`` the cells where
+        both are largest, ``{(i, j): SomeCells}``. With one output as in `level_set`.
+    """
     refuse_without_walls(cx)
     n = cx.network.architecture[-1]
     if n == 1:
@@ -94,16 +111,21 @@ def decision_boundary(cx: PolyhedralComplex, *, budget: Budget | None = None) ->
         both = [np.ones((c, 2), dtype=np.bool_) for c in found.f_vector]
         return PolyhedralSet(found._cells, "decision boundary f_0 = 0 of classes 0 and 1", both)
     with Monitor(budget, None).watching():
+        pairs = list(combinations(range(n), 2))
+        made: dict[tuple[int, int], SomeCells] = {}
+        did("pairs of classes", 0, len(pairs), made)
         gates, index = class_gates(cx)
         everything = Cells.of(cx, gates)
         parts = []
-        for i, j in combinations(range(n), 2):
+        for i, j in pairs:
             cells = everything.cut(index[i, j], (0,))
             for k in range(n):
                 if k not in (i, j) and cells.dimension >= 0:
                     cells = cells.cut(index[min(i, k), max(i, k)], (0, 1) if i < k else (-1, 0))
             if cells.dimension >= 0:
                 parts.append((cells, [_tying(layer, i, n, index) for layer in cells.layers]))
+            made[i, j] = SomeCells.of(cx, cells.layers[: cells.dimension + 1])
+            did("pairs of classes", len(made), len(pairs), made)
         cells, classes = _united(gates, parts)
     return PolyhedralSet(cells, f"decision boundary of {n} classes", classes)
 
@@ -121,11 +143,12 @@ def class_region(cx: PolyhedralComplex, label: int, *, budget: Budget | None = N
         classes = [np.stack([t | (i == 0), t | (i == 1)], axis=1) for t in ties]
         return PolyhedralSet(found._cells, f"class {i}: f_0 {'>=' if i else '<='} 0", classes, label=i)
     with Monitor(budget, None).watching():
+        did(STEP, 0)
         gates, index = class_gates(cx)
-        cells = Cells.of(cx, gates)
-        for k in range(n):
-            if k != i:
-                cells = cells.cut(index[min(i, k), max(i, k)], (0, 1) if i < k else (-1, 0))
+        cells, others = Cells.of(cx, gates), [k for k in range(n) if k != i]
+        for k in others:
+            last = k == others[-1]
+            cells = cells.cut(index[min(i, k), max(i, k)], (0, 1) if i < k else (-1, 0), step=STEP if last else "")
     classes = [_tying(layer, i, n, index) for layer in cells.layers]
     return PolyhedralSet(cells, f"class {i} of {n}", classes, label=i)
 

@@ -12,15 +12,16 @@ A facet of a cut cell never lies in the gate: the gate would support the cell, n
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..._typing import BoolArray, IntArray, SignArray, WordArray
+from ..._values.checked import dimension_of
 from ..._values.read_only import closed
-from ...budget import heed, heed_memory
+from ...budget import did, heed, heed_memory
 from ...kernels import reach
 from ...kernels.complexes import gate_values as gv
 from ...kernels.complexes import incidence
@@ -158,7 +159,7 @@ class Cells:
         return found
 
     # ---- cutting ----------------------------------------------------------------------------
-    def cut(self, gate: int, keep: tuple[int, ...]) -> Cells:
+    def cut(self, gate: int, keep: tuple[int, ...], *, step: str = "") -> Cells:
         """The cells, cut by a gate; of the pieces those of the given signs.
 
         Parameters
@@ -166,6 +167,8 @@ class Cells:
         gate : int
         keep : tuple of -1, 0, 1
             ``(0,)`` for the section, ``(-1, 0)`` for a closed side, ``(-1, 0, 1)`` for all pieces.
+        step : str
+            With the last cut of a set: what its cells are called in the error of a budget that runs out.
         """
         plan = _Plan(self, gate, keep)
         layers = []
@@ -180,6 +183,8 @@ class Cells:
                 gates[ids[own]] = layer.gates[own]
                 gates[ids[own], gate] = s[own]
             layers.append(Layer(planes, gates, plan.below(k)))
+            if step:
+                _keep(self.gates.complex, step, layers)
         points = np.empty(plan.counts[0], dtype=np.int64)
         kept = plan.whole[0] >= 0
         points[plan.whole[0][kept]] = self.points[kept]
@@ -224,6 +229,52 @@ class Cells:
         return ends
 
 
+@closed
+@dataclass(frozen=True, eq=False)
+class SomeCells:
+    """Cells that were made when a budget ran out: all of some dimensions, others are missing.
+
+    ``partial.found`` of the `BudgetExceededError` of level sets, decision boundaries and the other sets of a complex.
+
+    Attributes
+    ----------
+    counts : tuple of int
+        Cells of dimension 0, 1, … that were made.
+    """
+
+    _complex: PolyhedralComplex = field(repr=False)
+    _planes: tuple[WordArray, ...] = field(repr=False)
+    _gates: tuple[SignArray, ...] = field(repr=False)
+
+    @classmethod
+    def of(cls, cx: PolyhedralComplex, layers: Sequence[Layer]) -> SomeCells:
+        """The cells of some layers, the lowest first."""
+        return cls(cx, tuple(layer.planes for layer in layers), tuple(layer.gates for layer in layers))
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Cells of each dimension, from 0."""
+        return tuple(len(planes) for planes in self._planes)
+
+    def signs(self, dim: int) -> SignArray:
+        """(m, N + D) int8 signs of the hidden neurons and domain facets on the cells of a dimension."""
+        result: SignArray = self._complex._store.to_signs(self._planes[dimension_of(dim, len(self._planes) - 1)])
+        return result
+
+    def values(self, dim: int) -> SignArray:
+        """(m, q) int8 signs of the functions that cut, ``f - value`` or ``f_i - f_j``; 2 where one was not asked."""
+        return self._gates[dimension_of(dim, len(self._planes) - 1)]
+
+    def __repr__(self) -> str:
+        return f"SomeCells(counts {self.counts}, not all)"
+
+
+def _keep(cx: PolyhedralComplex, step: str, layers: Sequence[Layer]) -> None:
+    """Have the error of a budget that runs out hold these cells, the last that are made of a set."""
+    mine = tuple(layers)
+    did(step, sum(map(len, mine)), found=lambda: SomeCells.of(cx, mine))
+
+
 def vanishing(gates: Gates, planes: WordArray, signs: SignArray) -> BoolArray:
     """(m, facets + gates) which facets and gates vanish on cells, and not on all of a flat domain."""
     store, d = gates.complex._store, gates.frame.n_domain
@@ -265,7 +316,7 @@ def meet(gates: Gates, gate: int, planes: WordArray, signs: SignArray, *, far: b
     return gates.add(NewPoints(gates.frame, star, words, np.full(len(planes), far), guess), tuple(zero | {gate}))
 
 
-def section(cx: PolyhedralComplex, gates: Gates) -> Cells | None:
+def section(cx: PolyhedralComplex, gates: Gates, *, step: str = "") -> Cells | None:
     """The section of a whole simple complex by gate 0, from the cut edges alone; None where the gate meets a vertex.
 
     Around a cut edge of a simple complex every zero facet may be freed to either side, and each face made so is cut too.
@@ -294,9 +345,11 @@ def section(cx: PolyhedralComplex, gates: Gates) -> Cells | None:
         words,
     )
     signs = np.zeros((len(halves), gates.count), dtype=np.int8)
+    layers = [Layer(planes, signs, Csr(np.zeros(len(halves) + 1, dtype=np.int64), np.zeros(0, dtype=np.int64)))]
+    if step:
+        _keep(cx, step, layers)
     places = NewPoints(gates.frame, star, words, np.zeros(len(star), dtype=np.bool_))
     points = gates.add(places, (0,)) + np.arange(len(halves))
-    layers = [Layer(planes, signs, Csr(np.zeros(len(halves) + 1, dtype=np.int64), np.zeros(0, dtype=np.int64)))]
     new_ends = np.zeros((0, 2), dtype=np.int64)
     for k in range(1, cx.dimension):
         heed("cutting cells")
@@ -310,6 +363,8 @@ def section(cx: PolyhedralComplex, gates: Gates) -> Cells | None:
         lists = Csr(*reach.listed(above[:pairs], below[:pairs], count))  # members come in order
         signs = np.zeros((count, gates.count), dtype=np.int8)
         layers.append(Layer(planes, signs, lists))
+        if step:
+            _keep(cx, step, layers)
         if k == 1:
             many = np.diff(lists.indptr)
             start = lists.indptr[:-1]

@@ -10,15 +10,17 @@ which both fall. An edge along which the output is constant makes a vertex degen
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..._typing import BoolArray, FloatArray, IntArray, SignArray
 from ..._values.read_only import closed
-from ...budget import Budget, Monitor, heed, heed_memory
+from ...budget import Budget, Monitor, did, heed, heed_memory
 from ...errors import InputError
 from ...numerics.polyhedra import directed
 from ...numerics.products import nearest
@@ -195,10 +197,22 @@ def _enclosed(value: Fraction) -> tuple[float, float]:
     return near, math.ulp(near)
 
 
+LOOKED_AT = "vertices looked at"
+ENTRIES = "cells with their entry"
+
+
 def critical_points(cx: PolyhedralComplex, output: int = 0, *, budget: Budget | None = None) -> CriticalPoints:
-    """Critical vertices of an output inside the domain; see `PolyhedralComplex.critical_points`."""
+    """Critical vertices of an output inside the domain; see `PolyhedralComplex.critical_points`.
+
+    Raises
+    ------
+    BudgetExceededError
+        ``partial`` is a `polyfiber.budget.SoFar`: how many vertices were looked at, of those inside the domain without a flat
+        edge, and in ``partial.found`` the `CriticalPoints` among them (None before the first).
+    """
     refuse_without_walls(cx)
     with Monitor(budget, None).watching():
+        did(LOOKED_AT, 0)
         gates = _gates(cx, output)
         n, count = cx.dimension, cx.f_vector[0]
         if n == 0:
@@ -217,9 +231,14 @@ def critical_points(cx: PolyhedralComplex, output: int = 0, *, budget: Budget | 
         flat = np.zeros(count, dtype=np.bool_)
         flat[low[up == 0]] = True
         flat[high[(up == 0) & (high >= 0)]] = True
-        rows, index, many = (_simple if cx.is_simple else _by_links)(cx, gates, up, low, high, inner & ~flat)
-        own = cx._finite[rows]
-        return CriticalPoints(rows, index, many, values.value[own], values.bound[own], np.flatnonzero(inner & flat))
+
+        def made(rows: IntArray, index: IntArray, many: IntArray) -> CriticalPoints:
+            own = cx._finite[rows]
+            return CriticalPoints(rows, index, many, values.value[own], values.bound[own], np.flatnonzero(inner & flat))
+
+        if cx.is_simple:
+            return made(*_simple(cx, gates, up, low, high, inner & ~flat))
+        return made(*_by_links(cx, gates, up, low, high, inner & ~flat, made))
 
 
 def _inside(cx: PolyhedralComplex) -> np.ndarray:
@@ -250,14 +269,28 @@ def _simple(
 
 
 def _by_links(
-    cx: PolyhedralComplex, gates: Gates, up: SignArray, low: IntArray, high: IntArray, wanted: np.ndarray
+    cx: PolyhedralComplex,
+    gates: Gates,
+    up: SignArray,
+    low: IntArray,
+    high: IntArray,
+    wanted: np.ndarray,
+    made: Callable[[IntArray, IntArray, IntArray], CriticalPoints] | None = None,
 ) -> tuple[IntArray, IntArray, IntArray]:
     """Critical vertices by the homology of their lower links."""
     cells = Cells.of(cx, gates)
     above = [cx._store.covers_above(k) for k in range(cx.dimension)]
-    rows, index, many = [], [], []
-    falling = {0: up < 0, 1: up > 0}
-    for v in np.flatnonzero(wanted).tolist():
+    rows, index, many = list[int](), list[int](), list[int]()
+    falling, total = {0: up < 0, 1: up > 0}, int(wanted.sum())
+
+    def so_far(made: Callable[[IntArray, IntArray, IntArray], CriticalPoints]) -> CriticalPoints:
+        return made(*arrays())
+
+    def arrays() -> tuple[IntArray, IntArray, IntArray]:
+        return tuple(np.array(x, dtype=np.int64) for x in (rows, index, many))  # type: ignore[return-value]
+
+    for done, v in enumerate(np.flatnonzero(wanted).tolist()):
+        did(LOOKED_AT, done, total, found=None if made is None else partial(so_far, made))
         heed("lower links")
         star = above[0][1][above[0][0][v] : above[0][0][v + 1]].astype(np.int64)
         kept = [np.array([e for e in star if falling[int(low[e] != v)][e]], dtype=np.int64)]
@@ -277,7 +310,7 @@ def _by_links(
                 rows.append(v)
                 index.append(i)
                 many.append(b)
-    return tuple(np.array(x, dtype=np.int64) for x in (rows, index, many))  # type: ignore[return-value]
+    return arrays()
 
 
 def _contains(above: list[tuple[IntArray, Any]], v: int, dim: int, face: int) -> bool:
@@ -309,25 +342,35 @@ def _link(
 
 
 def sublevel_persistence(cx: PolyhedralComplex, output: int = 0, *, budget: Budget | None = None) -> Persistence:
-    """Persistent homology of the sublevel sets of an output; see `PolyhedralComplex.persistence`."""
+    """Persistent homology of the sublevel sets of an output; see `PolyhedralComplex.persistence`.
+
+    Raises
+    ------
+    BudgetExceededError
+        ``partial`` is a `polyfiber.budget.SoFar` with the number of cells whose entry into the sublevel sets is known;
+        ``partial.found`` has for each dimension so far (f_k,) int64, a vertex with the value at which each cell enters.
+    """
     if cx.lineality_dimension or cx.is_unbounded(cx.dimension).any():
         raise InputError("persistence of sublevel sets needs a bounded domain; take the complex on a Box")
     refuse_without_walls(cx)
     with Monitor(budget, None).watching():
         if cx.dimension == 0:
             return _of_a_point(cx, require_output(cx, output))
+        did(ENTRIES, 0, sum(cx.f_vector))
         gates = _gates(cx, output)
         values = _Values(gates)
         at = values.value[cx._finite]
         rank = _exact_ranks(values, cx._finite, at)
         vertex = np.empty(int(rank.max()) + 1, dtype=np.int64)  # one of each value
         vertex[rank] = np.arange(len(rank))
-        cells = Cells.of(cx, gates)
         entry = [rank]
+        _keep_entries(cx, vertex, entry)
+        cells = Cells.of(cx, gates)
         for k in range(1, cx.dimension + 1):
             heed("the order of cells")
             below = cells.layers[k].below
             entry.append(np.maximum.reduceat(entry[-1][below.indices], below.indptr[:-1]))
+            _keep_entries(cx, vertex, entry)
         start = np.concatenate([[0], np.cumsum(cx.f_vector)]).astype(np.int64)
         when, dims = np.concatenate(entry), np.repeat(np.arange(cx.dimension + 1), cx.f_vector)
         sequence = np.lexsort((dims, when))
@@ -351,6 +394,11 @@ def sublevel_persistence(cx: PolyhedralComplex, output: int = 0, *, budget: Budg
         errors = np.where(never, 0.0, values.bound[cx._finite][found])
         dimension = dims[sequence[places[:, 0]]]
         return Persistence(dimension, at[found[:, 0]], death, errors, found, cx, require_output(cx, output))
+
+
+def _keep_entries(cx: PolyhedralComplex, vertex: IntArray, entry: list[IntArray]) -> None:
+    """Have the error of a budget that runs out hold when cells enter."""
+    did(ENTRIES, sum(map(len, entry)), sum(cx.f_vector), found=lambda: tuple(vertex[ranks] for ranks in entry))
 
 
 def _of_a_point(cx: PolyhedralComplex, output: int) -> Persistence:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..._typing import Array, FloatArray, IntArray, ProgressLike
 from ..._values.read_only import read_only
-from ...budget import Budget, Monitor, heed, heed_memory
+from ...budget import Budget, Monitor, did, heed, heed_memory
 from ...domain import Polyhedron
 from ...errors import BudgetExceededError, InputError, ShapeError
 from ...network.model import ReLUNetwork
@@ -26,7 +26,7 @@ from ...words import count, one_line
 from ..build import canonical_complex
 from ..geometry import map_errors
 from ..metric import exact_rays
-from .build import refuse_without_walls
+from .build import STEP, refuse_without_walls
 from .cells import Cells
 from .gates import Gates, refuse_uncut
 from .sets import PolyhedralSet
@@ -135,12 +135,23 @@ class Injectivity:
         return bool(self.verdict)
 
 
+REGIONS = "regions with the dimension of their image"
+
+
 def image(cx: PolyhedralComplex, *, budget: Budget | None = None) -> Image:
-    """The polytopes that a network maps the regions of its complex to; see `PolyhedralComplex.image`."""
+    """The polytopes that a network maps the regions of its complex to; see `PolyhedralComplex.image`.
+
+    Raises
+    ------
+    BudgetExceededError
+        ``partial`` is a `polyfiber.budget.SoFar` with the number of regions whose image has a dimension that is known;
+        ``partial.found`` (k,) int64 are the dimensions of the first k, -1 where it is not known.
+    """
     refuse_without_walls(cx)
     if cx._frame.form is not None:
         refuse_uncut(cx._frame, cx._frame.form.bases[-1])
     with Monitor(budget, None).watching():
+        did(REGIONS, 0, cx.n_regions)
         return Image(cx, _ranks(cx))
 
 
@@ -173,15 +184,18 @@ def _ranks(cx: PolyhedralComplex) -> IntArray:
             sound = np.isfinite(B).all(axis=(1, 2)) & np.isfinite(error)
             size = np.linalg.svd(np.where(sound[:, None, None], B, 0.0), compute_uv=False)
             error = error + size.max(axis=1, initial=0.0) * sum(B.shape[1:]) ** 2 * 2.0**-50
+        done = int(ids[-1]) + 1
         low[ids] = np.where(sound, (size > error[:, None]).sum(axis=1), 0)
         high[ids] = min(B.shape[1:])
         if frame.form is None:
             on = cx._store.to_signs(planes[ids])[:, : frame.n_neurons] > 0
             for a, b in zip(maps.starts, maps.starts[1:]):
                 high[ids] = np.minimum(high[ids], on[:, a:b].sum(axis=1))
+        did(REGIONS, int((low == high)[:done].sum()), count, found=np.where(low == high, low, -1)[:done])
     for r in np.flatnonzero(low < high).tolist():
         heed("images of regions")
-        low[r] = exact.rank(exact_product(maps.of(r)[0], along))
+        low[r] = high[r] = exact.rank(exact_product(maps.of(r)[0], along))
+        did(REGIONS, int((low == high).sum()), count, found=lambda: np.where(low == high, low, -1))
     return low
 
 
@@ -195,10 +209,11 @@ def preimage(cx: PolyhedralComplex, target: Polyhedron, *, budget: Budget | None
         raise ShapeError(f"the target has {target.dimension} coordinates but the network has {n_out} outputs")
     rows = exact.as_fractions(target.rows())  # row . y + constant >= 0
     with Monitor(budget, None).watching():
+        did(STEP, 0)
         gates = Gates(cx, rows[:, :-1], rows[:, -1])
         cells = Cells.of(cx, gates)
         for g in range(gates.count):
-            cells = cells.cut(g, (0, 1))
+            cells = cells.cut(g, (0, 1), step=STEP if g == gates.count - 1 else "")
     return PolyhedralSet(cells, f"preimage of {target.n_facets} inequalities", keep=(0, 1))
 
 
