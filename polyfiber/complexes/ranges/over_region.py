@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from ..._typing import FloatArray
+from ..._typing import Array, FloatArray
 from ...bounds.relaxation import bounding_box, safe_minimum
-from ...budget import Budget, Monitor
+from ...budget import Budget, Monitor, heed
 from ...domain import Polyhedron
-from ...errors import InputError
+from ...errors import InputError, SolverError
 from ...numerics.exact import as_fractions
+from ...numerics.lp import solve_lp_exact
+from ...numerics.polyhedra import directed
 from ...numerics.products import nearest
 from ...numerics.rounding import UNIT
 from ...verdict import Verdict
@@ -19,6 +22,9 @@ from ..local.region import Region
 from .answer import ActivationBounds
 from .exact_ranges import Points
 from .over_flat import OnFlat
+
+RATIONAL = 1 << 13
+"""Numbers in the table of a linear program up to which it is solved in rationals where floats do not."""
 
 
 def bounds_on_region(region: Region, *, tolerance: float, budget: Budget | None) -> ActivationBounds:
@@ -46,17 +52,31 @@ def bounds_on_region(region: Region, *, tolerance: float, budget: Budget | None)
     if on is not None:
         forms = on.restricted(forms)
     A, b = nearest(where.A), nearest(where.b)
-    box = bounding_box(where)
-    points = Points(inner, where)
     rows = nearest(forms)
     low, high = np.full(len(rows), -np.inf), np.full(len(rows), np.inf)
     methods, done = ["interval"] * len(rows), 0
+    points: Points | None = None
+    small = len(where.A) * (len(where.A) + 2 * where.dimension) <= RATIONAL
+    try:
+        box = bounding_box(where)
+        points = Points(inner, where)
+    except (InputError, SolverError):  # thinner than floats tell: a region has an interior
+        if not small:
+            raise
+        box = _box_in_rationals(where)
     for j, row in enumerate(rows):
-        if monitor.budget.seconds is not None and monitor.elapsed > monitor.budget.seconds:
+        if monitor.late:
             break
-        low[j], first = _least(row, A, b, box, points)
-        high[j], second = _least(-row, A, b, box, points)
-        high[j] = -high[j]
+        if points is None:
+            low[j], high[j] = _range_in_rationals(forms[j], where)
+            first = second = True
+        else:
+            low[j], first = _least(row, A, b, box, points)
+            high[j], second = _least(-row, A, b, box, points)
+            high[j] = -high[j]
+            if small and not (first and second):
+                low[j], high[j] = _range_in_rationals(forms[j], where)
+                first = second = True
         methods[j] = "exact" if first and second else "interval"
         done += 1
     N = network.n_hidden
@@ -72,9 +92,14 @@ def bounds_on_region(region: Region, *, tolerance: float, budget: Budget | None)
     size = np.maximum(np.abs(low), np.abs(high))
     magnitude = np.abs(rows[:, :-1]) @ np.maximum(np.abs(box[0]), np.abs(box[1])) + np.abs(rows[:, -1])
     scale = np.where(np.isfinite(size), np.maximum(size, 1e-3 * magnitude), magnitude) + 1e-290
-    least_at, greatest_at = (at if on is None else on.lifted(at) for at in (points.least_at, points.greatest_at))
+    if points is None:  # no point of it is surely a float
+        least, greatest = np.full(len(rows), np.inf), np.full(len(rows), -np.inf)
+        least_at, greatest_at = (np.full((len(rows), network.architecture[0]), np.nan) for _ in range(2))
+    else:
+        least, greatest = points.least, points.greatest
+        least_at, greatest_at = (at if on is None else on.lifted(at) for at in (points.least_at, points.greatest_at))
     return ActivationBounds(
-        network, domain, low[:N], high[:N], low[N:], high[N:], points.least, points.greatest, least_at,
+        network, domain, low[:N], high[:N], low[N:], high[N:], least, greatest, least_at,
         greatest_at, tuple(methods), tuple(fallback), "region", tolerance, scale,
         {"programs": 2 * done, "seconds": monitor.elapsed},
     )  # fmt: skip
@@ -94,6 +119,28 @@ def _least(
     points.add(found.x[None, :])
     value = safe_minimum(row[:-1], A, b, np.maximum(-found.ineqlin.marginals, 0.0), *box)
     return value + row[-1] - 4 * UNIT * (abs(value) + abs(row[-1])), True
+
+
+def _range_in_rationals(form: Array, where: Polyhedron) -> tuple[float, float]:
+    """Least and largest value of an affine form (n + 1) of Fractions, rounded outwards; linear programs in rationals."""
+    A, b = as_fractions(where.A), as_fractions(where.b)
+    zero = np.full(len(A), Fraction(0), dtype=object)
+    slack = np.array([[Fraction(int(i == j)) for j in range(len(A))] for i in range(len(A))], dtype=object)
+    ends = []
+    for sign in (1, -1):
+        cost = sign * form[:-1]
+        heed("ranges over a region in rationals")
+        found = solve_lp_exact(np.concatenate([cost, -cost, zero]), np.concatenate([A, -A, slack], axis=1), b)
+        assert found.value is not None  # a bounded region that is not empty
+        ends.append(directed(sign * found.value + form[-1], up=sign < 0))
+    return ends[0], ends[1]
+
+
+def _box_in_rationals(where: Polyhedron) -> tuple[FloatArray, FloatArray]:
+    """The smallest box around a polyhedron, its ends rounded outwards."""
+    axes = as_fractions(np.eye(where.dimension, where.dimension + 1))
+    ends = np.array([_range_in_rationals(axis, where) for axis in axes])
+    return ends[:, 0], ends[:, 1]
 
 
 __all__ = ["bounds_on_region"]
