@@ -174,7 +174,7 @@ def validate_command(
     answer = {
         "directory": str(found.directory), "ok": found.ok, "problems": list(found.problems), "files": found.files,
         "rows": dict(found.rows), "redone": list(found.redone), "undecided": dict(found.undecided),
-        "reasons": list(found.reasons),
+        "reasons": list(found.reasons), "unknown": list(found.unknown),
     }  # fmt: skip
     total = sum(found.rows.values())
     if found.ok:
@@ -192,6 +192,8 @@ def validate_command(
             print(problem)
         for reason in found.reasons[:20]:
             note(f"not decided: {reason}")
+        for name in found.unknown[:20]:
+            note(f"no part of the dataset: {name}")
     raise typer.Exit(0 if found.ok else 1)
 
 

@@ -165,6 +165,23 @@ def as_many(points: FloatArray, others: FloatArray) -> bool:
     return len(points) == len(others) or not apart
 
 
+def unbounded_edges(A: FloatArray, b: FloatArray, vertices: FloatArray, rays: FloatArray) -> list[int] | None:
+    """How many unbounded edges of a pointed polyhedron run in the direction of each of its rays; None where floats do not tell.
+
+    From a vertex an edge runs along a ray where the walls through both leave one direction: parallel edges share their ray.
+    """
+    n = A.shape[1]
+    size = 1.0 + np.abs(vertices).max(axis=1, initial=0.0)[:, None]
+    at_vertex, along = np.abs(b - vertices @ A.T) / size, np.abs(rays @ A.T)
+    if any(((gap > 0.03 * NEAR) & (gap < 10 * NEAR)).any() for gap in (at_vertex, along)):
+        return None
+    counts = []
+    for ray in along < NEAR:
+        through = [A[wall & ray] for wall in at_vertex < NEAR]
+        counts.append(sum(int(len(w) and np.linalg.matrix_rank(w, tol=NEAR)) == n - 1 for w in through))
+    return counts
+
+
 def hull_volume(points: FloatArray) -> float:
     """Volume of a full-dimensional hull; long thin ones are made round before they are measured."""
     from scipy.spatial import ConvexHull

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..._typing import ProgressLike, RngLike
+from ..._typing import FloatArray, ProgressLike, RngLike
 from ...budget import Monitor
 from ...errors import InputError, PolyfiberError
 from ...network.piecewise import require_chain
@@ -21,9 +21,12 @@ from ..publishing.manifest import copies
 from ..reader import Dataset, opened
 from ..spec import Spec
 from ..storage.arrow import told
-from ..storage.store import SUMS, Directory, fits, is_old, members, record_name
+from ..storage.networks import parameters_of
+from ..storage.places import UNFINISHED
+from ..storage.store import OWN, SUMS, Directory, fits, is_old, members, record_name
 from ..tables import table
 from ..tables.base import OUT_OF_TIME, Item, Unsure
+from . import draws
 from .documents import documents
 
 ENCODED = 64
@@ -55,6 +58,9 @@ class Validation:
         Of each table, the answers that the checks could not decide: no disagreement, no agreement either.
     reasons : tuple of str
         Why, each once.
+    unknown : tuple of str
+        Files and links anywhere in the folder that no run wrote and nothing reads, such as notes of a user. Where a reader
+        of a table would take them for parts of it they are problems.
 
     Examples
     --------
@@ -75,6 +81,7 @@ class Validation:
     redone: tuple[int, ...] = ()
     undecided: Mapping[str, int] = field(default_factory=dict)
     reasons: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
     stats: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -127,6 +134,7 @@ def validate(
     generator = np.random.default_rng(rng)
     problems = list(_files(place, plan, data, monitor))
     n_files = len(place.signed())
+    unknown = _unknown(place, plan, problems)
     if not problems:
         problems += _structure(place, plan, data, monitor)
     if not problems:
@@ -152,6 +160,7 @@ def validate(
         tuple(redone),
         unsure,
         tuple(dict.fromkeys(reasons)),
+        unknown,
         {"seconds": monitor.elapsed},
     )
 
@@ -201,7 +210,7 @@ def validate_row(directory: str | Path, table_name: str, row: int) -> Validation
     problems = tuple(text for text in found if not isinstance(text, Unsure))
     seconds = {"seconds": monitor.elapsed}
     return Validation(
-        data.place.path, problems, 0, {table_name: 1}, (), {table_name: len(unsure)}, tuple(unsure), seconds
+        data.place.path, problems, 0, {table_name: 1}, (), {table_name: len(unsure)}, tuple(unsure), stats=seconds
     )
 
 
@@ -232,6 +241,18 @@ def _files(place: Directory, plan: Plan, data: Dataset, monitor: Monitor) -> Ite
     strangers = [name for name in here if name not in known] + place.strangers(data, len(data.partitions))
     for name in dict.fromkeys(strangers):
         yield f"{name}: not part of the dataset"
+
+
+def _unknown(place: Directory, plan: Plan, told: Sequence[str]) -> tuple[str, ...]:
+    """Everything in the folder that is no part of the dataset and is not named as a problem already."""
+    ours = {*members(plan.spec.tables, len(plan.partitions)), *copies(plan), *OWN}
+    named = {text.partition(":")[0] for text in told}
+    everything = place.place.walk(everything=True)
+    try:
+        found = [n for n in everything if n not in ours and not n.startswith(UNFINISHED + "/")]
+    except InputError as error:  # too many to look at
+        return (str(error),)
+    return tuple(sorted(n for n in found if n not in named))
 
 
 def _structure(place: Directory, plan: Plan, data: Dataset, monitor: Monitor) -> Iterator[str]:
@@ -328,12 +349,22 @@ def _chosen_rows(name: str, plan: Plan, data: Dataset, chosen: Any, monitor: Mon
             complaints += [
                 text if isinstance(text, Unsure) else f"networks, network {number}: {text}"
                 for row in group
-                for text in _skips(item, row, plan, data)
+                for text in (*_skips(item, row, plan, data), *_draws(row, plan, data))
             ]
         problems += complaints
         item.release()
         monitor.report("rows", i + 1, len(by_network), table=name, disagreements=len(problems))
     return problems
+
+
+def _draws(row: Mapping[str, Any], plan: Plan, data: Dataset) -> Iterator[str]:
+    """The parameters against the rule that the documentation gives."""
+
+    def base(number: int) -> tuple[FloatArray, Any]:
+        net = require_chain(data.network(number), "a network that others are made from")
+        return parameters_of(net), net.architecture
+
+    return draws.differences(plan.spec, row["network"], np.array(row["parameters"]), base)
 
 
 def _skips(item: Item, row: Mapping[str, Any], plan: Plan, data: Dataset) -> Iterator[str]:

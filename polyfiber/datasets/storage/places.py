@@ -204,8 +204,11 @@ class LocalPlace:
         except (FileNotFoundError, NotADirectoryError):
             return []
 
-    def walk(self, folder: str = "") -> Iterator[str]:
-        """Names of all regular files under a folder; links are followed only where `inner_links` allows it."""
+    def walk(self, folder: str = "", *, everything: bool = False) -> Iterator[str]:
+        """Names of all regular files under a folder; links are followed only where `inner_links` allows it.
+
+        ``everything``: links, pipes and the like are named too.
+        """
         seen = 0
         waiting = [folder]
         while waiting:
@@ -222,7 +225,7 @@ class LocalPlace:
                 name = f"{here}/{entry.name}" if here else entry.name
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append(name)
-                elif entry.is_file(follow_symlinks=self.inner_links):
+                elif everything or entry.is_file(follow_symlinks=self.inner_links):
                     yield name
 
     def exists(self) -> bool:
@@ -423,7 +426,7 @@ class RemotePlace:
         except FileNotFoundError:
             return []
 
-    def walk(self, folder: str = "") -> Iterator[str]:
+    def walk(self, folder: str = "", *, everything: bool = False) -> Iterator[str]:
         """Names of all objects under a folder."""
         path = self._path(folder) if folder else self.root
         with self._told(folder):

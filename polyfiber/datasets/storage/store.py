@@ -35,6 +35,8 @@ COMPRESSION = "zstd"
 CHECKED = ".checked"
 SUMS = "SHA256SUMS"
 DOCUMENTS = ("README.md", "croissant.json", "manifest.json", "plan.json")
+OWN = (SUMS, CHECKED, "runs.jsonl", ".lock")
+"""What lies in a dataset and is no part of its data."""
 _PART = re.compile(r"part-\d{5,}\.parquet")
 
 

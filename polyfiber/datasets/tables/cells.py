@@ -181,9 +181,15 @@ def _disagreements(
             yield f"{len(points)} vertices in the file; cdd finds others ({len(vertices)})"
         if not (cell_geometry.covered(rays, directions) and cell_geometry.extreme(A, 0 * b, directions, tight=n0 - 1)):
             yield f"{len(directions)} rays in the file; cdd finds others ({len(rays)})"
-        for mine, theirs, what in ((points, vertices, "vertices"), (directions, rays, "rays")):
-            if not cell_geometry.as_many(mine, theirs):
-                yield f"{len(mine)} {what} in the file, some of them twice; cdd finds {len(theirs)}"
+        if not cell_geometry.as_many(points, vertices):
+            yield f"{len(points)} vertices in the file, some of them twice; cdd finds {len(vertices)}"
+        edges = cell_geometry.unbounded_edges(A, b, vertices, rays)
+        if edges is None:
+            yield Unsure("how many unbounded edges share a direction")
+        elif sum(edges) != len(directions) or not cell_geometry.covered(directions, np.repeat(rays, edges, axis=0)):
+            yield f"{len(directions)} rays in the file; expected one for each of {sum(edges)} unbounded edges"
+        else:
+            yield from _shares(directions, rays, edges)
     if row["bounded"] != (len(rays) == 0):
         yield f"bounded is {row['bounded']}; cdd finds {len(rays)} rays"
     if options["volumes"] and (row["volume"] is None) == row["bounded"]:
@@ -192,6 +198,15 @@ def _disagreements(
         volume = cell_geometry.hull_volume(vertices)
         if not abs(volume - row["volume"]) <= 1e-5 * volume:
             yield f"volume {row['volume']:.9g} in the file, {volume:.9g} of the hull"
+
+
+def _shares(directions: Any, rays: Any, edges: Sequence[int]) -> Iterator[str]:
+    """Each direction as often as edges run along it."""
+    if not len(rays):
+        return
+    nearest = np.abs(directions[:, None, :] - rays[None, :, :]).max(axis=2).argmin(axis=1)
+    if np.bincount(nearest, minlength=len(rays)).tolist() != list(edges):
+        yield f"rays in the file are of other edges; expected {list(edges)} along the directions that cdd finds"
 
 
 def _map(item: Item, row: Mapping[str, Any]) -> Iterator[str]:
@@ -261,7 +276,12 @@ TABLE = Table(
         ),
         Column("offsets", "list<float64>", "Right-hand sides of the inequalities.", "input", option="inequalities"),
         Column("vertices", "list<float64>", "Vertices, one after another.", "input", option="vertices"),
-        Column("rays", "list<float64>", "Directions of length 1 of the unbounded edges.", option="vertices"),
+        Column(
+            "rays",
+            "list<float64>",
+            "Directions of length 1, one for each unbounded edge: parallel edges repeat theirs.",
+            option="vertices",
+        ),
         Column("volume", "float64", "Volume; null where unbounded.", "input^n0", nullable=True, option="volumes"),
     ),
     rows=_rows,

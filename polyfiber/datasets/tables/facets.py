@@ -102,6 +102,7 @@ def _whole(item: Item, rows: Any, options: Options, beside: Beside) -> Iterator[
     places = [tuple(place) for place in zip(*(rows.column(name).to_pylist() for name in ("layer", "neuron", "facet")))]
     if len({facet for *_, facet in places}) < len(places):
         yield "facets with the same number"
+    yield from _regions_beside(item, rows, places, options, beside)
     if not options["invisible"]:
         yield Unsure("whether facets are missing: only the visible ones are in the table")
         return
@@ -123,6 +124,58 @@ def _whole(item: Item, rows: Any, options: Options, beside: Beside) -> Iterator[
     expected = zero.sum(axis=0)
     if len(found) > hidden or (found != expected).any():
         yield f"{found.sum()} facets of hidden neurons in the file; expected {expected.sum()}, so many of each: {expected.tolist()}"
+
+
+def _regions_beside(
+    item: Item, rows: Any, places: Sequence[tuple[int, int, int]], options: Options, beside: Beside
+) -> Iterator[str]:
+    """The regions on both sides: their signs are those a step away from the facet; the cells' own, where these are in the dataset.
+
+    Where they are not, a number has to stand for the same signs everywhere, and the numbers are 0, 1, … without a gap.
+    """
+    cells = beside("cells", ["cell", "signs"])
+    hidden = item.network.n_hidden
+    known: dict[int, Any] = {}
+    if cells is not None:
+        for cell, signs in zip(cells.column("cell").to_pylist(), cells.column("signs").to_pylist()):
+            known[cell] = np.array(signs[:hidden])
+    net, ends, terms = item.network.rounded(), np.concatenate([[0], np.cumsum(item.network.hidden_widths)]), {}
+    numbers, unclear = [rows.column(name).to_pylist() for name in ("positive", "negative")], False
+    points = zip(rows.column("point").to_pylist(), rows.column("normal").to_pylist())
+    for i, ((layer, neuron, facet), (point, normal)) in enumerate(zip(places, points)):
+        x, direction = np.array(point), np.array(normal)
+        step = 1e-9 * (1.0 + float(np.abs(x).max(initial=0.0)))
+        sides = _sides(net, x, direction, step) if len(x) == len(direction) == net.architecture[0] else None
+        if sides is None or np.flatnonzero(sides[0] != sides[1]).tolist() != [int(ends[layer - 1]) + neuron]:
+            unclear = True
+            continue
+        for signs, number, t, side in zip(
+            sides, (numbers[0][i], numbers[1][i]), (step, -step), ("positive", "negative")
+        ):
+            if (key := signs.tobytes()) not in terms:
+                terms[key] = (
+                    cell_geometry.masked_forms(net, signs),
+                    cell_geometry.masked_forms(net, signs, absolute=True),
+                )
+            (forms, _), (sizes, _) = terms[key]
+            at = np.append(x + t * direction, 1.0)
+            clear = np.where(np.abs(forms @ at) > 1e-13 * (sizes @ np.abs(at)), signs, 0)
+            if cells is not None and number not in known:
+                yield f"facet {facet}: {side} is {number}, which is no cell of the table cells"
+                continue
+            other = known.setdefault(number, clear)
+            if (clear * other < 0).any():
+                yield f"facet {facet}: {side} is region {number}, whose signs are others than those on that side of it"
+            elif cells is None:
+                known[number] = np.where(other == 0, clear, other)
+    if unclear:
+        yield Unsure("which regions some facets lie between: walls closer together than floats can tell")
+    elif cells is None and options["invisible"] and places:
+        whole_signs = [v.tobytes() for v in known.values() if v.all()]
+        if len(set(whole_signs)) < len(whole_signs):
+            yield "regions beside facets with two numbers for one region"
+        if set(known) != set(range(len(known))):
+            yield f"regions beside facets are numbered {sorted(known)[:8]}…; expected 0 to {len(known) - 1}"
 
 
 def _polytope(item: Item, row: Mapping[str, Any], signs: Any, own: int, options: Options) -> Iterator[str]:
@@ -187,8 +240,8 @@ TABLE = Table(
     rows=_rows,
     check=_check,
     whole=_whole,
-    identity=("layer", "neuron", "facet"),
-    provenance=("facet", "positive", "negative"),
+    identity=("layer", "neuron", "facet", "positive", "negative", "point", "normal"),
+    provenance=("facet",),
     options=(
         Option("invisible", True, boolean, "Facets of weight zero too."),
         Option("sizes", True, boolean, "Volumes of the bounded facets."),

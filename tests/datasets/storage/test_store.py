@@ -368,3 +368,22 @@ def test_directories_that_cannot_be(tmp_path: Path) -> None:
         run({**SPEC, "networks": [entry]}, tmp_path / "d", workers=0)
     with pytest.raises(InputError, match="workers must be >= 0"):
         run(SPEC, tmp_path / "d", workers=-1)
+
+
+def test_unknown_files_anywhere_are_named(copied: Path) -> None:
+    """By `validate`, wherever they lie; where a reader would take them for parts of a table they are problems."""
+    assert validate(copied, rows=1, rng=0).unknown == ()
+    odd = ["notes.txt", ".hidden", "sources/more.npz", "new/deep/er.parquet", "records/deeper/x.json"]
+    for name in odd:
+        (copied / name).parent.mkdir(parents=True, exist_ok=True)
+        (copied / name).write_text("x")
+    (copied / "away").symlink_to("/etc/hostname")
+    (copied / "networks" / "part-00099.parquet").write_text("x")
+    found = validate(copied, rows=1, rng=0)
+    assert set(found.unknown) == {*odd, "away"}
+    assert "networks/part-00099.parquet: not part of the dataset" in found.problems
+    assert "records/deeper: not part of the dataset" in found.problems
+    (copied / "networks" / "part-00099.parquet").unlink()
+    shutil.rmtree(copied / "records" / "deeper")
+    assert validate(copied, rows=1, rng=0).ok
+    assert (copied / "notes.txt").exists()

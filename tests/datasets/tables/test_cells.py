@@ -91,6 +91,27 @@ def test_checks_notice(name: str, column: str, change: Any) -> None:
     assert len(complaints(name, item, wrong)) >= len(wrong) // 2
 
 
+def test_parallel_unbounded_edges_repeat_their_direction() -> None:
+    """Each as often as edges run along it: rays dropped, doubled, or counted along another direction are noticed."""
+    item = item_of(pf.ReLUNetwork.random((3, 6, 5, 2), rng=2))
+    rows = [r for r in rows_of("cells", item) if len(r["rays"]) >= 9]
+    several = [
+        r for r in rows if len({tuple(np.round(v, 6)) for v in np.reshape(r["rays"], (-1, 3))}) < len(r["rays"]) // 3
+    ]
+    assert len(several) >= 10
+    assert complaints("cells", item, several) == []
+    told = 0
+    for row in several[:12]:
+        rays = row["rays"]
+        lies = [rays[3:], rays + rays[:3], rays + rays]
+        if np.abs(np.subtract(rays[:3], rays[-3:])).max() > 1e-6:
+            lies.append(rays[3:] + rays[-3:])
+        for lie in lies:
+            assert complaints("cells", item, [row | {"rays": lie}]), (row["cell"], lie)
+            told += 1
+    assert told >= 36
+
+
 def test_a_missing_and_a_spare_inequality_are_noticed() -> None:
     item = item_of(pf.ReLUNetwork.random((2, 6, 4, 1), rng=2))
     row = next(r for r in rows_of("cells", item) if len(r["walls"]) >= 4)
