@@ -6,7 +6,12 @@ reader of that format. One module reads one format; none runs code from the file
 
 from __future__ import annotations
 
+import codecs
 import importlib
+import itertools
+import pickletools
+import re
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +25,7 @@ from .torch import from_torch
 
 __all__ = ["detect", "from_sklearn", "from_torch", "read_chain", "read_network"]
 
+_INK = re.compile(rb"\S")
 FORMATS = "ONNX, PyTorch state dict (.pt), safetensors, Keras (.h5, .keras), NumPy (.npz), .nnet"
 
 
@@ -99,7 +105,11 @@ def detect(data: bytes) -> str:
         )
     if data.startswith(b"\x93NUMPY"):
         raise FileFormatError("this is a single NumPy array; expected an .npz with W1, b1, W2, …")
-    if data.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"(\xb5/\xfd")):
+    if (
+        data.startswith((b"\x1f\x8b", b"\xfd7zXZ", b"(\xb5/\xfd"))
+        or (data[:2] in (b"\x78\x9c", b"\x78\x01", b"\x78\xda") and _unpacked(data))
+        or (data.startswith(b"BZh") and not is_text(data))
+    ):
         raise FileFormatError("this file is compressed; unpack it first")
     if _is_nnet(data):
         return "nnet"
@@ -130,25 +140,50 @@ def _detect_zip(data: bytes) -> str:
 def _is_pickle(data: bytes) -> bool:
     if data[:1] == b"\x80" and len(data) > 1 and data[1] <= 5:
         return True
-    head = data[:64]
-    return head.startswith((b"(dp", b"(lp", b"ccopy_reg", b"c__builtin__", b"cos\n", b"cposix\n")) or (
-        data[:2] in (b"\x78\x9c", b"\x78\x01", b"\x78\xda")  # zlib, as joblib writes
-    )
+    if data.startswith(
+        (b"(dp", b"(lp", b"ccopy_reg", b"c__builtin__", b"cos\n", b"cposix\n")
+    ):  # of the first protocol: text
+        try:
+            for _ in itertools.islice(pickletools.genops(data[: 1 << 16]), 1000):  # names operations, runs none
+                pass
+        except Exception:  # words that begin like a pickle
+            return len(data) > 1 << 16
+        return True
+    if not is_text(data) and data[:2] in (b"\x78\x9c", b"\x78\x01", b"\x78\xda"):  # zlib, as joblib writes
+        return _is_pickle(_unpacked(data)[:2])
+    return False
+
+
+def _unpacked(data: bytes) -> bytes:
+    """The first bytes of what zlib packed."""
+    try:
+        return zlib.decompressobj().decompress(data[: 1 << 16], 64)
+    except zlib.error:
+        return b""
 
 
 def is_text(data: bytes) -> bool:
-    """Whether the beginning is mostly ASCII and holds no byte that texts do not hold; the formats of numbers all do."""
+    """Whether the beginning holds no byte that texts do not hold, and is UTF-8 or mostly ASCII; the formats of numbers hold such bytes."""
     head = data[:4096]
-    controls = any(byte < 32 and byte not in b"\t\n\v\f\r" for byte in head)
-    return not controls and 2 * sum(byte < 128 for byte in head) > len(head)
+    if any(byte < 32 and byte not in b"\t\n\v\f\r" for byte in head):
+        return False
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)  # a last character may be cut
+    except UnicodeDecodeError:
+        return 2 * sum(byte < 128 for byte in head) > len(head)
+    return True
 
 
 def _is_nnet(data: bytes) -> bool:
-    """Text whose first line that is no comment consists of numbers and commas."""
-    head = data[:4096].removeprefix(b"\xef\xbb\xbf")
-    if not is_text(head):
-        return False
-    if head.startswith(b"//"):
-        return True
-    first = next((line for line in head.splitlines() if line.strip()), b"").strip()
-    return first[:1].isdigit() and all(c in b"0123456789, \t" for c in first)
+    """Whether the first line that is neither blank nor a comment, whatever bytes comments hold, consists of numbers and commas."""
+    at = 3 if data.startswith(b"\xef\xbb\xbf") else 0
+    comments = False
+    while (found := _INK.search(data, at)) is not None:
+        end = data.find(b"\n", found.start())
+        end = len(data) if end < 0 else end
+        if data.startswith(b"//", found.start()):
+            comments, at = True, end + 1
+            continue
+        line = data[found.start() : min(end, found.start() + 4096)].strip()
+        return line[:1].isdigit() and all(c in b"0123456789, \t" for c in line)
+    return comments

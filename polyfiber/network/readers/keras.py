@@ -60,8 +60,11 @@ def read(data: bytes, source: dict[str, Any]) -> ReLUNetwork | PiecewiseLinearNe
         version = str(file.attributes.get("keras_version", ""))
     layers, feeding, outputs = _graph(config)
     chain = _is_chain(layers, feeding)
-    if file.attributes.get("keras_version", "").startswith("1."):
-        source["keras"] = file.attributes["keras_version"]
+    first = version.startswith(("0.", "1.")) or any(
+        "output_dim" in x.config and "units" not in x.config for x in layers
+    )
+    if first:  # files without a version too: only Keras 1 has output_dim
+        source["keras"] = version or "1"
         other = next(
             (x for x in layers if x.kind not in ("InputLayer", "Dense", "Activation", "Dropout", "Flatten")), None
         )
@@ -264,6 +267,11 @@ def _network(layers: list[_Layer], store: _Store, source: dict[str, Any]) -> ReL
             arrays = store.named(layer, ["kernel", "bias"] if use_bias else ["kernel"])
             if arrays["kernel"].ndim != 2:
                 raise ShapeError(f"{layer.label}: kernel of shape {arrays['kernel'].shape}; expected a matrix")
+            stated = config.get("units", config.get("output_dim"))
+            if stated is not None and stated != arrays["kernel"].shape[1]:
+                raise ShapeError(
+                    f"{layer.label}: kernel of shape {arrays['kernel'].shape}; the configuration states {stated!r} units"
+                )
             chain.dense(arrays["kernel"].T, arrays.get("bias"), name=layer.name)
             _activate(chain, layer, config.get("activation"))
         elif layer.kind == "Activation":

@@ -140,6 +140,10 @@ def read(data: bytes, source: dict[str, Any]) -> ReLUNetwork:
     if len(low) == len(high) >= inputs and any(np.isfinite(low)) and max(map(abs, [*low, *high])) < 1e300:
         source["input_box"] = (tuple(low[:inputs]), tuple(high[:inputs]))
         notes.append("the format clips inputs to source['input_box']; the network as read does not")
+    elif len(low) != len(high) or len(low) < inputs:
+        notes.append(
+            f"{len(low)} least and {len(high)} greatest inputs for {inputs} inputs: the box that the format clips to is not read"
+        )
     return chain.network(source, notes=notes)
 
 

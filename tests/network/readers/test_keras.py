@@ -348,3 +348,16 @@ def test_keras_1(tmp_path: Path) -> None:
     assert net.source["keras"] == "1.2.2"
     with pytest.raises(UnsupportedLayerError, match="Keras 1, of which only"):
         pf.read_network(write(first, layer("BatchNormalization", "bn"), last))
+    path = write(first, last)
+    with h5py.File(path, "a") as file:  # the first releases wrote no version; output_dim is theirs alone
+        del file.attrs["keras_version"]
+    assert pf.read_network(path).source["keras"] == "1"
+    assert np.array_equal(pf.read_network(path)(X), net(X))
+    path = write(first, layer("MaxoutDense", "maxout", output_dim=2), last)
+    with h5py.File(path, "a") as file:
+        del file.attrs["keras_version"]
+    with pytest.raises(UnsupportedLayerError, match="Keras 1, of which only"):
+        pf.read_network(path)
+    first["config"]["output_dim"] = 4
+    with pytest.raises(ShapeError, match="states 4 units"):
+        pf.read_network(write(first, last))

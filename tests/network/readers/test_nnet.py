@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import bz2
+import pickle
+import zlib
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -121,3 +124,58 @@ def test_nnet_with_nan_weights(tmp_path: Path) -> None:
     (tmp_path / "net.nnet").write_text(nnet(W2="1,nan,inf,"))
     with pytest.raises(InputError, match="nan"):
         pf.read_network(tmp_path / "net.nnet")
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        ("// " + "\u65e5\u672c\u8a9e" * 2000 + "\n").encode(),
+        b"// " + bytes([0xC6, 0xFC, 0xCB, 0xDC]) * 2000 + b"\n",  # EUC-JP
+        b"// \xe9\xe8\n" * 3000,
+        b"\n" * 9000,
+        b" \t\r\n" * 3000 + b"// then a comment\n\n",
+        b"\xef\xbb\xbf\n\n",
+    ],
+    ids=["UTF-8", "EUC-JP", "Latin-1", "blank lines", "blanks", "mark of order"],
+)
+def test_nnet_behind_comments_of_any_bytes_and_blank_lines(tmp_path: Path, before: bytes) -> None:
+    path = tmp_path / "net.nnet"
+    path.write_text(nnet())
+    plain = pf.read_network(path)
+    path.write_bytes(before + nnet(comment=None).encode())
+    found = pf.read_network(path)
+    assert found == plain
+    assert found.source["format"] == "nnet"
+
+
+@pytest.mark.parametrize(("low", "high"), [("-10.0,", "10.0,"), (",", ","), ("-10.0,-20.0,", "10.0,")])
+def test_nnet_with_a_short_box(tmp_path: Path, low: str, high: str) -> None:
+    (tmp_path / "net.nnet").write_text(nnet())
+    plain = pf.read_network(tmp_path / "net.nnet")
+    (tmp_path / "net.nnet").write_text(nnet(low=low, high=high))
+    found = pf.read_network(tmp_path / "net.nnet")
+    assert found == plain
+    assert "input_box" not in found.source
+    assert any("for 2 inputs: the box that the format clips to is not read" in note for note in found.source["notes"])
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"cos\nine of x is 3\n", "a text file"),
+        (b"(lp solver output)\n1 2 3\n", "a text file"),
+        (b"(dp0\nhello", "a text file"),
+        (b"ccopy_reg is the name of a module\n", "a text file"),
+        (b"BZh is a word\n", "a text file"),
+        ("\u65e5\u672c\u8a9e".encode() * 3000, "a text file"),
+        (pickle.dumps({"a": [1.5]}, 0), "a Python pickle"),
+        (pickle.dumps({"a": [1.5]}, 4), "a Python pickle"),
+        (zlib.compress(pickle.dumps([1])), "a Python pickle"),
+        (zlib.compress(b"hello" * 9), "compressed"),
+        (bz2.compress(b"hello"), "compressed"),
+    ],
+)
+def test_texts_are_not_called_pickles_nor_compressed(tmp_path: Path, data: bytes, message: str) -> None:
+    (tmp_path / "net").write_bytes(data)
+    with pytest.raises(FileFormatError, match=message):
+        pf.read_network(tmp_path / "net")
