@@ -160,7 +160,10 @@ def _construction(
         return
     difference, seen = float(gaps.max()), float((gaps > VISIBLE).mean())
     shares = [k / SAMPLES for k in range((gaps > VISIBLE + CLOSE).sum(), (gaps > VISIBLE - CLOSE).sum() + 1)]
-    if not abs(row["difference"] - difference) <= CLOSE * max(1.0, difference) or row["seen"] not in shares:
+    if (
+        not abs(row["difference"] - difference) <= CLOSE * difference + _rounding(a, b, points)
+        or row["seen"] not in shares
+    ):
         yield f"difference {row['difference']:.3g} seen {row['seen']:.3g} in the file, {difference:.3g} and {seen:.3g} evaluated"
     if (row["change"] == 0.0) != pair.equal or row["change"] != pair.size:
         yield f"change {row['change']!r} in the file, drawn {pair.size!r}"
@@ -194,6 +197,18 @@ def _gaps(a: ReLUNetwork, b: ReLUNetwork, points: Any) -> Any:
     u, v = (np.array([value(net.rounded(), x) for x in points]) for net in (a, b))
     size = max(float(np.abs(u).max()), float(np.abs(v).max()), 1e-300)
     return np.abs(u - v).max(axis=1) / size
+
+
+def _rounding(a: ReLUNetwork, b: ReLUNetwork, points: Any) -> float:
+    """What rounding may make of a relative difference: sums of absolute terms, each rounded as often as it is added."""
+    size, terms, steps = 1e-300, 0.0, 0
+    for net in (a.rounded(), b.rounded()):
+        values = np.abs(points)
+        for w, c in zip(net.weights, net.biases):
+            values = values @ np.abs(w).T + np.abs(c)
+        size, terms = max(size, float(np.abs(net(points)).max())), max(terms, float(values.max()))
+        steps = max(steps, sum(n + 2 for n in net.architecture[:-1]))
+    return 4 * steps * float(np.finfo(np.float64).eps) * terms / size
 
 
 TABLE = Table(

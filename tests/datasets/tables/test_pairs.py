@@ -47,6 +47,20 @@ def test_a_wrong_relation_is_noticed() -> None:
         assert list(kind.check(item, [row | {"a_parameters": [2 * v for v in row["a_parameters"]]}], options))
 
 
+def test_small_differences_of_near_misses_are_not_taken_for_rounding() -> None:
+    """Down to the rounding of the values themselves: 1e-9 of difference may not be called zero, nor twice as much."""
+    kind, item, told = table("pairs"), item_of(0, (4, 3, 3, 2)), 0
+    kinds = [k for k in KINDS if k.startswith("off by")]
+    options = {"kinds": kinds, "per_network": len(kinds), "top": 6}
+    for row in rows_of([item], **options):
+        assert list(kind.check(item, [row], options)) == []
+        for lie in (0.0, 2 * row["difference"], row["difference"] + 1e-11):
+            if abs(lie - row["difference"]) > 1e-12:
+                told += 1
+                assert list(kind.check(item, [row | {"difference": lie}], options)), (row["made"], lie)
+    assert told >= 9
+
+
 def test_kinds_that_do_not_fit_are_left_out() -> None:
     wide = item_of(0, (2, 5, 3, 1))
     made = {r["made"] for r in rows_of([wide], per_network=len(OF_NETWORK))}
