@@ -139,6 +139,7 @@ def regions(folder: Path) -> Any:
     ]
     found += [pf.segment_regions(NET, [0, 0], [1, 1]), pf.path_regions(NET, [[0, 0], [1, 1], [2, 0]])]
     found += [pf.slice_complex(NET, [0, 0], [[1, 0], [0, 1]]), pf.simplify_on(NET, BOX)]
+    found += [pf.slice_through(NET, [0, 0], [1, 0], [0, 1])]
     return [*found, pf.genericity(NET), pf.genericity(CROSSING), pf.feasibility(NET)]
 
 

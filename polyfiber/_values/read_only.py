@@ -14,7 +14,7 @@ T = TypeVar("T")
 def read_only(value: T) -> T:
     """The same value with arrays that cannot be written to; they share memory with those that were given.
 
-    Goes into tuples, frozen dataclasses and sparse matrices. ``setflags(write=True)`` raises ValueError on what it returns.
+    Goes into tuples, lists (a new one), frozen dataclasses and sparse matrices. ``setflags(write=True)`` raises ValueError on what it returns.
 
     Examples
     --------
@@ -29,6 +29,8 @@ def read_only(value: T) -> T:
         made = _closed(value)
     elif type(value) is tuple:
         made = tuple(read_only(part) for part in made)
+    elif type(value) is list:
+        made = [read_only(part) for part in made]
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         close_fields(value)
     elif hasattr(value, "indptr") and hasattr(value, "indices") and hasattr(value, "data"):
@@ -54,7 +56,7 @@ def close_fields(value: Any) -> None:
     """Make the arrays in the fields of a dataclass read-only; the last line of ``__post_init__``."""
     for field in dataclasses.fields(value):
         old = getattr(value, field.name, None)
-        if isinstance(old, np.ndarray | tuple) or hasattr(old, "indptr"):
+        if isinstance(old, np.ndarray | tuple | list) or hasattr(old, "indptr"):
             object.__setattr__(value, field.name, read_only(old))
 
 

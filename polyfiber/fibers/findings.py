@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import words
 from .._typing import Array, FloatArray, IntArray
+from .._values.read_only import closed
 from ..network.exact_pieces import exact_pieces
 from ..network.model import ReLUNetwork
 from ..network.moves import hides
@@ -54,6 +55,7 @@ class Finding:
         return self.text
 
 
+@closed
 @dataclass(frozen=True)
 class HiddenFacets:
     """How much of every bent hyperplane the function shows.

@@ -41,6 +41,7 @@ _CHUNK = 1024
 TRIED = 12  # up to 2^12 orientations are tried one by one rather than trusting the theorem
 
 
+@closed
 @dataclass(frozen=True)
 class LayerParameters:
     """A point of a layerwise fiber: ``y -> C relu(W y + b) + a``."""
@@ -59,6 +60,7 @@ class LayerParameters:
         return result
 
 
+@closed
 @dataclass(frozen=True)
 class LayerComponent:
     """One component of the fiber: an orientation, and how many neurons are linear and dead.

@@ -28,6 +28,7 @@ from ..words import one_line
 Method = Literal["auto", "lp", "cvxpy", "exact"]
 
 
+@closed
 @dataclass(frozen=True)
 class PointednessCertificate:
     """Why the cone of the columns is pointed, or why it is not.
@@ -67,6 +68,7 @@ class PointednessCertificate:
         return bool((weights >= 0).all() and used.any() and (residual <= tolerance * size).all())
 
 
+@closed
 @dataclass(frozen=True)
 class NonnegativeRank:
     """Nonnegative column rank with a factorization and a certificate.

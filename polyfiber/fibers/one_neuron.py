@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from .._typing import Array, RngLike
+from .._values.read_only import closed
 from ..network.float_or_rational import is_rational, largest, lengths
 from ..network.model import ReLUNetwork
 from ..words import one_line
@@ -23,6 +24,7 @@ from .hyperplanes import HyperplaneRepresentation, analyse_layer
 from .layerwise import LayerComponent, LayerwiseFiber
 
 
+@closed
 @dataclass(frozen=True)
 class ScalarFunction:
     """``f(x) = h(w . x)`` with ``h`` continuous and piecewise linear.

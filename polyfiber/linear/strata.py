@@ -18,7 +18,7 @@ import numpy as np
 
 from .._lazy import above
 from .._typing import Array, IntArray, ProgressLike
-from .._values.read_only import closed
+from .._values.read_only import closed, read_only
 from ..budget import Budget, Monitor
 from ..errors import InputError
 from ..invariants import ClassPolynomial
@@ -139,6 +139,7 @@ class Stratum:
         return above("plots.strata:plot_flow")(self, ax=ax, **options)
 
 
+@closed
 @dataclass(frozen=True, eq=False)
 class RankStratification:
     """The rank strata of given widths, sorted by dimension.
@@ -237,8 +238,7 @@ class RankStratification:
                 out -= rank(last, j) * rank(j - 1, 0)
             for j in range(1, last):
                 out += rank(last, j) * rank(j, 0)
-        out.setflags(write=False)
-        return out
+        return read_only(out)
 
     @property
     def rdof(self) -> IntArray:
@@ -297,9 +297,7 @@ class RankStratification:
     @property
     def moves(self) -> Array:
         """Move of each cover, int16 (covers, 4): ``i, k, s, t``, in the order of ``covers_above``."""
-        view = self._edges[1].view()
-        view.setflags(write=False)
-        return view
+        return read_only(self._edges[1])
 
     def edges(self) -> Iterator[tuple[int, int, Move]]:
         """All covers as ``(lower id, upper id, Move)``."""

@@ -44,7 +44,7 @@ def arrays_in(value: Any, depth: int = 0) -> Iterator[np.ndarray]:
         for part in value[:20]:
             yield from arrays_in(part, depth + 1)
     elif dataclasses.is_dataclass(value):
-        for field in dataclasses.fields(value):
+        for field in (f for f in dataclasses.fields(value) if not f.name.startswith("_")):
             yield from arrays_in(getattr(value, field.name, None), depth + 1)
 
 

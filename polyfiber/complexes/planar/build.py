@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..._typing import ProgressLike
+from ..._values.read_only import read_only
 from ...budget import Budget, Monitor
 from ...domain import Box, Polyhedron
 from ...errors import InputError, ShapeError
@@ -77,7 +78,8 @@ def planar_slice(
     given = as_fractions(o, where="the origin"), exact
 
     def sliced(tables: Tables, stats: WalkStats) -> PlanarSlice:
-        return PlanarSlice(net, o.astype(np.float64), D.astype(np.float64), stats, restricted, tables, given)
+        ends = read_only((o.astype(np.float64), D.astype(np.float64)))
+        return PlanarSlice(net, *ends, stats, restricted, read_only(tables), given)
 
     return sliced(*walk_regions(restricted, monitor, lambda tables, stats: WalkedRegions(sliced(tables, stats))))
 

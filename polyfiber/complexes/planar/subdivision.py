@@ -11,6 +11,7 @@ import numpy as np
 
 from ..._lazy import above
 from ..._typing import Array, BoolArray, FloatArray, IntArray
+from ..._values.read_only import read_only
 from ...errors import InputError, ShapeError
 from ...kernels.planar import forms
 from ...network.piecewise import PiecewiseLinearNetwork
@@ -91,9 +92,7 @@ class PlanarSlice:
     def coordinates(self) -> FloatArray:
         """Vertices in coordinates t, (f_0, k); along a segment in their order."""
         t = self._restricted.frame.outer(self._tables.points[:, :2])
-        if self.dimension == 2:
-            return t
-        return np.sort(t[self._strip_ends, 0])[:, None]
+        return read_only(t if self.dimension == 2 else np.sort(t[self._strip_ends, 0])[:, None])
 
     @cached_property
     def coordinate_error(self) -> float:
@@ -135,14 +134,14 @@ class PlanarSlice:
         self._planar("edges")
         owner = self._owner
         line = self._tables.edge_line.astype(np.int64)
-        return np.where(line >= 0, owner[np.maximum(line, 0)] if len(owner) else -1, line)
+        return read_only(np.where(line >= 0, owner[np.maximum(line, 0)] if len(owner) else -1, line))
 
     @cached_property
     def edge_blocks(self) -> IntArray:
         """(f_1,) block of that gate, from 1; 0 on the border."""
         line = self._tables.edge_line
         blocks = np.array([u.block + 1 for u in self._restricted.units[: self._restricted.n_gates]] or [0])
-        return np.where(line >= 0, blocks[np.maximum(line, 0)], 0)
+        return read_only(np.where(line >= 0, blocks[np.maximum(line, 0)], 0))
 
     @cached_property
     def _owner(self) -> IntArray:
@@ -177,7 +176,7 @@ class PlanarSlice:
         ptr, corners = self._tables.ptr, self._tables.cell_corners
         first = np.minimum.reduceat(t[corners], ptr[:-1])
         last = np.maximum.reduceat(t[corners], ptr[:-1])
-        return np.stack([first, last], axis=1)
+        return read_only(np.stack([first, last], axis=1))
 
     # ---- signs and maps ---------------------------------------------------------------------
     def _unit_signs(self, regions: Any = None) -> Array:

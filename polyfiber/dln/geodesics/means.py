@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..._typing import FloatArray
+from ..._values.read_only import closed
 from ...errors import InputError, ShapeError, SolverError
 from ...words import one_line
 from .._inputs import as_depth, as_finite, as_matrix, as_positive
@@ -19,6 +20,7 @@ from .hamilton import BoundaryError, exponential
 from .result import Geodesic
 
 
+@closed
 @dataclass(frozen=True)
 class FrechetMean:
     """A stationary point of the weighted sum of squared distances.

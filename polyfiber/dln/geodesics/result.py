@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from ..._lazy import above
 from ..._typing import FloatArray
+from ..._values.read_only import closed
 from ...errors import InputError, NumericalError
 from .._inputs import as_finite
 from ..space.metrics import Metric, metric
@@ -23,6 +24,7 @@ from .homotopy import Attempt, Homotopy, class_count
 from .rank_one import rank_one_path
 
 
+@closed
 @dataclass(frozen=True)
 class Geodesic:
     """A geodesic of the matrices of one rank from ``start`` to ``end`` in unit time, with the evidence for it.

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..._typing import Array, BoolArray, FloatArray, SignArray
+from ..._values.read_only import closed
 from ...columns import Columns
 from ...errors import InputError
 from ...kernels.fibers.labels import Labels, fiber_labels
@@ -22,6 +23,7 @@ from ...words import Sentence, count, one_line
 KINDS = ("identifiable", "layerwise", "hiding", "constant", "undecided")
 
 
+@closed
 @dataclass(frozen=True)
 class FiberLabels(Sentence):
     """Labels of a batch.

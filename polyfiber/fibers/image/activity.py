@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..._typing import BoolArray, FloatArray, IntArray, RngLike
+from ..._values.read_only import closed
 from ...errors import InputError, ShapeError
 from ...network.model import ReLUNetwork
 from ...numerics import exact, modular
@@ -19,6 +20,7 @@ from ...numerics.rounding import UNIT
 from ..dimension import scaling_dimension
 
 
+@closed
 @dataclass(frozen=True)
 class Activity:
     """Activation patterns of regions.

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..._typing import BoolArray, RngLike
+from ..._values.read_only import closed
 from ...budget import Budget, Monitor
 from ...errors import GenericityError, IncompleteError, InputError
 from ...network.float_or_rational import draw
@@ -17,6 +18,7 @@ from .hull import SecondLayer, second_layer
 from .local import Ground, LocalStructure, local_structure
 
 
+@closed
 @dataclass(frozen=True)
 class IdlePart:
     """The part of a fiber around its own parameter in which entries without effect move.

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..._typing import BoolArray, IntArray
+from ..._values.read_only import closed
 from ...budget import Monitor
 from ...numerics import exact, modular
 from .activity import Activity
@@ -28,6 +29,7 @@ MOST_UNKNOWN = 1000
 """Entries of the rows of one layer up to which exchanges among all its rows are looked for."""
 
 
+@closed
 @dataclass(frozen=True)
 class Directions:
     """Tangent directions of the fiber, with their names.

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..._typing import BoolArray, FloatArray, SignArray
+from ..._values.read_only import closed
 from ...budget import Budget, heed
 from ...complexes.build import canonical_complex, estimate_size
 from ...errors import GenericityError, IncompleteError
@@ -20,6 +21,7 @@ from ...numerics.rounding import UNIT
 _ROWS = 1 << 15
 
 
+@closed
 @dataclass(frozen=True)
 class SecondLayer:
     """What the neurons of layer 2 do on the image of layer 1.

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..._typing import RngLike
+from ..._values.read_only import closed
 from ...budget import Budget, Monitor
 from ...errors import BudgetExceededError, InputError
 from ...network.model import ReLUNetwork
@@ -39,6 +40,7 @@ class Ground:
         return f"[{self.basis}] {self.statement}"
 
 
+@closed
 @dataclass(frozen=True)
 class LocalStructure:
     """The fiber of a network near its parameter, modulo scaling.
