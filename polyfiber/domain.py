@@ -10,7 +10,7 @@ import numpy as np
 
 from ._typing import Array, FloatArray
 from ._values.checked import points_of, shown, whole
-from .errors import BudgetExceededError, InputError, MissingDependencyError, ShapeError, SolverError
+from .errors import BudgetExceededError, InputError, MissingDependencyError, ShapeError, SolverError, old_name
 from .memory import available_memory
 from .network.model import _as_parameter
 from .numerics.exact import as_fractions
@@ -63,13 +63,15 @@ class Polyhedron:
         """Number of inequalities: the extra sign columns of a complex on this domain."""
         return int(self.A.shape[0])
 
-    def rows(self) -> Array:
+    def affine_forms(self) -> Array:
         """Affine forms ``b - A x >= 0`` as an (m, n + 1) array, constant last."""
         if self.A.dtype == object or self.b.dtype == object:
             return np.array(
                 [[*(-Fraction(a) for a in row), Fraction(c)] for row, c in zip(self.A, self.b)], dtype=object
             ).reshape(self.n_facets, self.dimension + 1)
         return np.concatenate([-self.A, self.b[:, None]], axis=1)
+
+    rows = old_name("affine_forms")
 
     @cached_property
     def affine_hull(self) -> AffineHull | None:
@@ -80,7 +82,7 @@ class Polyhedron:
         InputError
             The set is empty (its attribute ``empty`` is true).
         """
-        return affine_hull(self.rows())
+        return affine_hull(self.affine_forms())
 
     def contains(self, X: Any) -> Array:
         """Whether points (…, n) satisfy every inequality, as computed in floating point."""
@@ -124,7 +126,7 @@ class Polyhedron:
         if self.affine_hull is not None:
             hull = self.affine_hull.steady
             point = hull.lifted(point[None, hull.free])[0]
-        rows = as_fractions(self.rows())
+        rows = as_fractions(self.affine_forms())
         inside = bool((exact_product(rows[:, :-1], point[:, None])[:, 0] >= -rows[:, -1]).all())
         return point if inside else None
 

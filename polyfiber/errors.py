@@ -157,6 +157,39 @@ def renamed(old: str, new: str, *, stacklevel: int = 3) -> None:
     )
 
 
+class old_name:
+    """The name that an attribute had in the last release: it gives what the new one gives, with a warning.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> class Heap:
+    ...     def how_many(self):
+    ...         return 3
+    ...
+    ...     count = old_name("how_many")
+    >>> with warnings.catch_warnings(record=True) as heard:
+    ...     warnings.simplefilter("always")
+    ...     Heap().count()
+    3
+    >>> print(heard[0].message)
+    Heap.count is called Heap.how_many now; the old name goes in the next release
+    """
+
+    def __init__(self, new: str) -> None:
+        self.new = new
+        self.__doc__ = f"The old name of `{new}`, which warns."
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        if instance is None:
+            return self
+        renamed(f"{owner.__name__}.{self.name}", f"{owner.__name__}.{self.new}", stacklevel=2)
+        return getattr(instance, self.new)
+
+
 def renamed_argument(old: str, new: str, convert: Callable[[Any], Any] = lambda value: value) -> Callable[[F], F]:
     """Let a function hear the old name of an argument for one release, with a warning.
 

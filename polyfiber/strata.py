@@ -16,7 +16,7 @@ import numpy as np
 
 from ._typing import Array, BoolArray, IntArray, RngLike
 from ._values.read_only import read_only
-from .errors import InputError, ShapeError
+from .errors import InputError, ShapeError, old_name
 from .kernels import reach
 from .kernels.rows import RowTable, pack_rows, words_per_row
 
@@ -457,10 +457,12 @@ class Stratification:
         """Slice of the ids of dimension d; empty if there is none."""
         return slice(int(np.searchsorted(self._dim, d, side="left")), int(np.searchsorted(self._dim, d, side="right")))
 
-    def counts(self) -> dict[int, int]:
+    def counts_by_dimension(self) -> dict[int, int]:
         """Number of strata of each dimension that occurs."""
         values, counts = np.unique(self._dim, return_counts=True)
         return {int(v): int(c) for v, c in zip(values, counts)}
+
+    counts = old_name("counts_by_dimension")
 
     def maximal(self) -> IntArray:
         """Strata in no other stratum's closure; ascending ids."""
@@ -596,7 +598,7 @@ class Stratification:
         return graph
 
     def __repr__(self) -> str:
-        counts = " + ".join(str(c) for c in self.counts().values())
+        counts = " + ".join(str(c) for c in self.counts_by_dimension().values())
         rule = getattr(self.order, "__name__", type(self.order).__name__)
         state = "complete" if self.complete else "incomplete"
         noun = "stratum" if self.n == 1 else "strata"

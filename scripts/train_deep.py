@@ -39,7 +39,7 @@ def main() -> None:
             net, score = trained(columns, width, hidden)
             report = pf.classify_fiber(net, budget=pf.Budget(seconds=options.seconds))
             local = None if report.beyond is None else report.beyond.local
-            moves = {} if local is None or local.directions is None else local.directions.counts()
+            moves = {} if local is None or local.directions is None else local.directions.counts_by_kind()
             text = ", ".join(f"{v} {k}" for k, v in moves.items() if k != "scaling") or "-"
             if local is not None:
                 exactly = local.dimension

@@ -86,7 +86,7 @@ def main() -> None:
                 st = pf.linear.stratify(d, rank=rank)
                 done["cases"] += 1
                 ptr, below = covers_by_rule(st.strata)
-                ours = {(a, b) for a, b, _ in st.edges()}
+                ours = {(a, b) for a, b, _ in st.covers()}
                 if ours != {(int(i), j) for j in range(len(st)) for i in below[ptr[j] : ptr[j + 1]]}:
                     fail(f"covers of {d}, rank {rank}")
                 done["covers"] += len(ours)

@@ -183,23 +183,23 @@ def test_faces_of_complexes_are_eulerian_and_rank_strata_are_not() -> None:
 def test_classes_of_rank_strata(widths: tuple[int, ...]) -> None:
     whole = pf.linear.stratify(widths)
     size = sum(a * b for a, b in zip(widths, widths[1:]))
-    total = e_polynomial(whole.classes())
+    total = e_polynomial(whole.class_polynomials())
     assert total.coefficients == (0,) * size + (1,)  # q^parameters
     for q in (2, 3, 4, 5):
-        assert [c(q) for c in whole.classes()] == whole.points_over(q)
-    assert [c.degree for c in whole.classes()] == whole.dim.tolist()
+        assert [c(q) for c in whole.class_polynomials()] == whole.points_over(q)
+    assert [c.degree for c in whole.class_polynomials()] == whole.dim.tolist()
     ends = (widths[0], widths[-1])
     at = whole.columns.index((len(widths) - 1, 0))
-    every = {tuple(r): c for r, c in zip(whole.ranks.tolist(), whole.classes())}
+    every = {tuple(r): c for r, c in zip(whole.ranks.tolist(), whole.class_polynomials())}
     for rank in range(min(widths) + 1):
         part = pf.linear.stratify(widths, rank=rank)
-        assert [c.degree for c in part.classes()] == part.dim.tolist()
+        assert [c.degree for c in part.class_polynomials()] == part.dim.tolist()
         for q in (2, 3, 5):
             matrices = 1  # of this rank: choose independent columns of the first ones, ...
             for i in range(rank):
                 matrices = matrices * (q ** ends[0] - q**i) * (q ** ends[1] - q**i)
             matrices //= int(np.prod([q**rank - q**i for i in range(rank)], dtype=object)) if rank else 1
-            for r, c in zip(part.ranks.tolist(), part.classes()):
+            for r, c in zip(part.ranks.tolist(), part.class_polynomials()):
                 assert r[at] == rank
                 assert c(q) * matrices == every[tuple(r)](q)
 
@@ -208,11 +208,11 @@ def test_the_fiber_over_zero_by_counting() -> None:
     part = pf.linear.stratify((2, 2, 2), rank=0)
     pairs = [np.array(m).reshape(2, 2) for m in itertools.product(range(3), repeat=4)]
     zero = sum(1 for a in pairs for b in pairs if not (a @ b % 3).any())
-    assert e_polynomial(part.classes())(3) == zero
-    assert pf.linear.stratify((1, 1), rank=1).classes()[0].coefficients == (1,)
-    assert pf.linear.stratify((1, 1)).classes()[1].real_euler == -2
+    assert e_polynomial(part.class_polynomials())(3) == zero
+    assert pf.linear.stratify((1, 1), rank=1).class_polynomials()[0].coefficients == (1,)
+    assert pf.linear.stratify((1, 1)).class_polynomials()[1].real_euler == -2
     biased = pf.linear.stratify((1, 1, 1), rank=0, bias=True)
-    assert [c.degree for c in biased.classes()] == biased.dim.tolist()
+    assert [c.degree for c in biased.class_polynomials()] == biased.dim.tolist()
 
 
 def test_smith_against_minors() -> None:

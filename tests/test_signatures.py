@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import polyfiber as pf
-from polyfiber.errors import InputError, PolyfiberDeprecationWarning
+from polyfiber.errors import InputError, PolyfiberDeprecationWarning, old_name
 
 PACKAGES = (
     "polyfiber", "polyfiber.linear", "polyfiber.fibers", "polyfiber.dln", "polyfiber.datasets", "polyfiber.plots",
@@ -137,3 +137,72 @@ def test_both_names_at_once_are_refused() -> None:
         pf.fibers.deviation(net, net, box=(box.lo, box.hi), domain=box)
     with pytest.raises(InputError, match="Box"):
         pf.fibers.deviation(net, net, domain="all")
+
+
+def _public_classes() -> list[type]:
+    """Classes that have public names, and those of what public functions and methods give."""
+    from polyfiber.columns import Columns
+    from polyfiber.complexes.blocks.read import CellStore
+    from polyfiber.complexes.certificate import Certificate
+    from polyfiber.complexes.local.slices import Slice
+    from polyfiber.complexes.topology.critical import CriticalPoints
+    from polyfiber.complexes.topology.sets import PolyhedralSet
+    from polyfiber.equivalence.collections.classes import EquivalenceClasses
+    from polyfiber.equivalence.queries.prove import Proof
+    from polyfiber.fibers.batch.classify_many import FiberTable
+    from polyfiber.fibers.findings import Finding
+    from polyfiber.fibers.image.directions import Directions
+    from polyfiber.numerics.smith import Homology
+    from polyfiber.strata import Stratification
+
+    found = [getattr(importlib.import_module(p), n) for p in PACKAGES for n in importlib.import_module(p).__all__]
+    given = (
+        CellStore, Certificate, Columns, CriticalPoints, Directions, EquivalenceClasses, FiberTable, Finding, Homology,
+        PolyhedralSet, Proof, Slice, Stratification,
+    )  # fmt: skip
+    return sorted({c for c in (*found, *given) if inspect.isclass(c)}, key=lambda c: c.__qualname__)
+
+
+def test_a_name_is_a_property_everywhere_or_a_method_everywhere() -> None:
+    kinds: dict[str, dict[bool, set[str]]] = {}
+    for kind in _public_classes():
+        fields = {name for base in kind.__mro__ for name in inspect.get_annotations(base)}
+        for name in fields | set(dir(kind)):
+            value = inspect.getattr_static(kind, name, None)
+            if name.startswith("_") or isinstance(value, old_name | classmethod | staticmethod):
+                continue
+            if inspect.isfunction(value) and len(inspect.signature(value).parameters) > 1:
+                continue  # what takes arguments is seen to be a method
+            kinds.setdefault(name, {}).setdefault(inspect.isfunction(value), set()).add(kind.__name__)
+    assert {"f_vector", "to_pandas", "counts", "affine_forms"} <= set(kinds)
+    kept = {
+        "keys", "values", "items",  # what mappings have in Python
+        "check",  # of a table: a function, called as the method is
+        "exact",  # of a certificate: a count, by the side of `filtered` and `structural`
+    }  # fmt: skip
+    assert {name: found for name, found in kinds.items() if len(found) > 1 and name not in kept} == {}
+    assert kinds["exact"][False] == {"Certificate"}
+
+
+def _renamed() -> list[tuple[Any, str]]:
+    """Objects with a name of the last release."""
+    net = pf.ReLUNetwork.random((2, 3, 1), rng=0)
+    cx, box = pf.canonical_complex(net), pf.Box(0, 1, dimension=2)
+    strata = pf.linear.stratify((1, 1, 1), rank=0)
+    labels = pf.fibers.classify_batch(pf.NetworkBatch.random((4, 4, 3, 1), 5, rng=0))
+    located = pf.linear.locate([np.eye(2), np.eye(2)])
+    return [
+        (box, "rows"), (strata, "edges"), (strata, "classes"), (strata.strata, "counts"), (labels, "counts"),
+        (labels, "names"), (located, "exact"), (pf.dln.metric(np.eye(2), 2), "matrix"),
+        (cx.breakpoint_complex(), "components"), (cx.breakpoint_complex(), "balance"), (cx.level_set(0.0), "components"),
+    ]  # fmt: skip
+
+
+def test_old_names_of_attributes_work_and_warn() -> None:
+    for thing, old in _renamed():
+        new = inspect.getattr_static(type(thing), old).new
+        with pytest.warns(PolyfiberDeprecationWarning, match=new) as heard:
+            found = getattr(thing, old)
+        assert heard[0].filename == __file__
+        there = getattr(thing, new)
+        assert repr(found()) == repr(there()) if callable(there) and old != "edges" else found == there

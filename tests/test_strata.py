@@ -103,7 +103,7 @@ def test_heights_and_gradedness(s: Stratification) -> None:
 @given(st.lists(nonzero, max_size=5))
 def test_plane_arrangements_have_euler_number_one_and_diamonds(lines: list[tuple[int, int, int]]) -> None:
     s = sign_side(lines)
-    assert sum((-1) ** d * c for d, c in s.counts().items()) == 1
+    assert sum((-1) ** d * c for d, c in s.counts_by_dimension().items()) == 1
     assert s.is_graded
     for v in range(*s.of_dim(0).indices(len(s))):
         for region in s.star(v):
@@ -118,7 +118,7 @@ def test_known_rank_strata() -> None:
     assert steps == {1, 2, 3}
     assert not s.is_graded
     assert len(s.minimal()) == 1
-    assert s.counts()[0] == 1
+    assert s.counts_by_dimension()[0] == 1
 
 
 class Chunks:

@@ -192,7 +192,7 @@ def more_of_fibers(folder: Path) -> Any:
 def of_linear(folder: Path) -> Any:
     strata = linear.stratify((2, 2, 2))
     weights = [np.diag([1.0, 1e-9]), np.eye(2)]
-    found = [strata, strata[0], linear.locate(weights), strata.classes()]
+    found = [strata, strata[0], linear.locate(weights), strata.class_polynomials()]
     W = [np.diag([2.0, 1.0]), np.eye(2)]
     return [
         *found,

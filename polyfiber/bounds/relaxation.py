@@ -161,7 +161,7 @@ def _flat_bounding_box(domain: Polyhedron, hull: AffineHull) -> tuple[FloatArray
 
 def chart_of(domain: Polyhedron, hull: AffineHull) -> tuple[Array, Array]:
     """A polyhedron in a flat as inequalities ``A t <= b`` on the free coordinates, those that vary on it."""
-    chart = hull.in_chart(domain.rows())
+    chart = hull.in_chart(domain.affine_forms())
     sides = chart[(chart[:, :-1] != 0).any(axis=1)][:, [*hull.free, -1]]
     return -sides[:, :-1], sides[:, -1]
 

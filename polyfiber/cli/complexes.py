@@ -305,7 +305,7 @@ def demo(
         "verified": check.ok,
         "signs_checked": check.signs,
         "visible_facets": len(bp.facets),
-        "balancing_residual": bp.balance(),
+        "balancing_residual": bp.balancing_residual(),
         "lipschitz": cx.lipschitz().value,
     }
     if plot is not None:

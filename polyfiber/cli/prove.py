@@ -68,7 +68,7 @@ def prove(
             }
         )  # fmt: skip
     else:
-        print(found.text())
+        print(found.to_text())
         note(f"{found.reason}; {found.boxes} boxes, {found.seconds:.2f} s", quiet=output.quiet)
     raise typer.Exit({"unsat": 0, "sat": 1, "unknown": 3}[found.status])
 

@@ -213,7 +213,7 @@ def slice_command(
         "directions": directions,
         "f_vector": list(s.f_vector),
         "euler_characteristic": s.complex.euler_characteristic,
-        "restriction_exact": s.exact,
+        "restriction_exact": s.is_exact,
         "restriction_rounding": s.rounding,
         "seconds": s.complex.stats.seconds,
     }

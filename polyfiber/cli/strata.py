@@ -86,7 +86,7 @@ def strata(
     if len(listed) == len(st):
         edges = [
             {"lower": a, "upper": b, "move": [m.i, m.k, m.s, m.t], "kind": m.kind, "layer": m.layer}
-            for a, b, m in st.edges()
+            for a, b, m in st.covers()
         ]
     else:
         note(f"{len(listed)} of {len(st)} strata, no closures; --limit 0 prints all", quiet=output.quiet)
@@ -169,7 +169,7 @@ def stratum(
     answer: dict[str, Any] = {
         "widths": at.widths,
         "verdict": at.verdict.value,
-        "exact": at.exact,
+        "exact": at.is_exact,
         "tolerance": at.tolerance,
         "ranks": [{"k": k, "i": i, "rank": int(at.ranks[k, i])} for k, i in pairs],
         "gaps": [

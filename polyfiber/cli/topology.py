@@ -85,7 +85,7 @@ def _report(
         "f_vector": list(found.f_vector),
         "dimension": found.dimension,
         "compact": found.is_compact,
-        "components": found.components()[0],
+        "components": found.connected_components()[0],
         "support": support,
         "field": field,
         "betti_numbers": list(found.betti_numbers(support, field)),  # type: ignore[arg-type]

@@ -326,7 +326,9 @@ def _check_only_face(cx: PolyhedralComplex, work: Skeleton, problems: list[str])
     point = work.frame.lifted(np.full((1, cx.network.architecture[0]), Fraction(0), dtype=object))[0]
     values = [z for layer in cx.network.exact().preactivations(point)[:-1] for z in layer]
     if cx.domain is not None:
-        values += [sum((Fraction(a) * x for a, x in zip(row, point)), Fraction(row[-1])) for row in cx.domain.rows()]
+        values += [
+            sum((Fraction(a) * x for a, x in zip(row, point)), Fraction(row[-1])) for row in cx.domain.affine_forms()
+        ]
     signs = [int(z > 0) - int(z < 0) for z in values]
     if cx.signs(0)[0].tolist() != signs or cx.f_vector != (1,):
         problems.append("the signs of the only face are wrong")

@@ -15,7 +15,7 @@ import numpy as np
 from .._lazy import above
 from .._typing import Array, FloatArray, IntArray
 from .._values.read_only import closed
-from ..errors import InputError, PolyfiberError, RankAmbiguityError
+from ..errors import InputError, PolyfiberError, RankAmbiguityError, old_name
 from ..numerics import exact as ex
 from ..verdict import Verdict
 from . import ranks as rk
@@ -80,7 +80,7 @@ class Location:
         Ranks certain to be reached, and ranks not certain to be exceeded.
     gaps : mapping ``(k, i) -> Gap``
         Empty when exact.
-    exact : bool
+    is_exact : bool
     tolerance, gap : float
     backward_error : float
         Where undecided: largest relative change of a layer that puts the weights exactly on the stratum `reading`, as
@@ -101,10 +101,12 @@ class Location:
     lower: IntArray = field(repr=False)
     upper: IntArray = field(repr=False)
     gaps: Mapping[tuple[int, int], Gap] = field(repr=False)
-    exact: bool
+    is_exact: bool
     tolerance: float
     gap: float
     backward_error: float = float("nan")
+
+    exact = old_name("is_exact")
 
     @property
     def ambiguous(self) -> tuple[tuple[int, int], ...]:
@@ -154,7 +156,7 @@ class Location:
         if self.verdict is Verdict.UNDECIDED:
             return f"Not decided: {self._why()}."
         found = self.stratum
-        how = "exact" if self.exact else f"every rank decided with a gap of {self.gap:.3g} or more"
+        how = "exact" if self.is_exact else f"every rank decided with a gap of {self.gap:.3g} or more"
         return (
             f"The weights lie on the rank stratum of dimension {found.dim} (codimension {found.codim}); the product has rank "
             f"{found.rank}; {how}."
@@ -175,7 +177,7 @@ class Location:
 
     def __repr__(self) -> str:
         label = tuple(rk.labels_of(self.ranks).tolist())
-        how = "exact" if self.exact else f"tolerance {self.tolerance:.3g}"
+        how = "exact" if self.is_exact else f"tolerance {self.tolerance:.3g}"
         state = "decided" if self.verdict is Verdict.YES else f"undecided at {list(self.ambiguous) or 'all'}"
         return f"Location(widths {self.widths}, ranks {label}, {state}, {how})"
 
@@ -232,7 +234,7 @@ def locate(
     --------
     >>> import numpy as np, polyfiber as pf
     >>> at = pf.linear.locate([[[1, 0]], [[0]]])
-    >>> at.exact, at.stratum.label, at.stratum.dim
+    >>> at.is_exact, at.stratum.label, at.stratum.dim
     (True, (1, 0, 0), 2)
     >>> pf.linear.locate([np.diag([1.0, 1e-9]), np.eye(2)]).verdict
     <Verdict.UNDECIDED: 'undecided'>

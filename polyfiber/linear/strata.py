@@ -20,7 +20,7 @@ from .._lazy import above
 from .._typing import Array, IntArray, ProgressLike
 from .._values.read_only import closed, read_only
 from ..budget import Budget, Monitor
-from ..errors import InputError
+from ..errors import InputError, old_name
 from ..invariants import ClassPolynomial
 from ..kernels.linear.rank_strata import cover_moves, fill
 from ..strata import Csr, RankOrder, Stratification
@@ -299,12 +299,14 @@ class RankStratification:
         """Move of each cover, int16 (covers, 4): ``i, k, s, t``, in the order of ``covers_above``."""
         return read_only(self._edges[1])
 
-    def edges(self) -> Iterator[tuple[int, int, Move]]:
+    def covers(self) -> Iterator[tuple[int, int, Move]]:
         """All covers as ``(lower id, upper id, Move)``."""
         ptr, above = self.strata.covers_above
         for lower in range(len(self)):
             for e in range(ptr[lower], ptr[lower + 1]):
                 yield lower, int(above[e]), Move(*(int(v) for v in self.moves[e]))
+
+    edges = old_name("covers")
 
     def maximal(self) -> IntArray:
         """Strata without any upward move: their closures are the irreducible components.
@@ -320,7 +322,7 @@ class RankStratification:
         for i in graph.nodes:
             graph.nodes[i]["dof"] = dof[i]
             graph.nodes[i]["rdof"] = rdof[i]
-        for lower, upper, move in self.edges():
+        for lower, upper, move in self.covers():
             graph.edges[lower, upper].update(move=(move.i, move.k, move.s, move.t), kind=move.kind, layer=move.layer)
         return graph
 
@@ -333,7 +335,7 @@ class RankStratification:
             raise InputError("points over finite fields are counted without biases; stratify with bias=False")
         return [orbit_points(self.widths, m, q) for m in self.multiplicities()]
 
-    def classes(self) -> list[ClassPolynomial]:
+    def class_polynomials(self) -> list[ClassPolynomial]:
         """Class of each stratum: the polynomial in q that counts its points over the field with q elements.
 
         Its value at -1 is the Euler characteristic with compact support of the real stratum, at 1 that of the complex one
@@ -344,7 +346,7 @@ class RankStratification:
         The two axes of ``w_2 w_1 = 0``: a point and two punctured lines.
 
         >>> import polyfiber as pf
-        >>> print(*pf.linear.stratify((1, 1, 1), rank=0).classes(), sep=", ")
+        >>> print(*pf.linear.stratify((1, 1, 1), rank=0).class_polynomials(), sep=", ")
         1, q - 1, q - 1
         """
         found = [orbit_class(self.widths, m) for m in self.multiplicities()]
@@ -353,6 +355,8 @@ class RankStratification:
             whole = orbit_class(ends, [[ends[0] - self.rank, 0], [self.rank, ends[1] - self.rank]])
             found = [_divided(c, whole) for c in found]
         return [ClassPolynomial((0,) * self.extra_parameters + c) for c in found]
+
+    classes = old_name("class_polynomials")
 
 
 def _divided(number: tuple[int, ...], by: tuple[int, ...]) -> tuple[int, ...]:
@@ -486,7 +490,7 @@ def stratify(
     RankStratification(widths (4, 6, 5), rank 1: 17 strata in dimension 54, complete)
     >>> st.maximal().tolist(), st.dim[st.maximal()].tolist()
     ([14, 15, 16], [34, 34, 35])
-    >>> print(next(st.edges())[2])
+    >>> print(next(st.covers())[2])
     [0,0] [1,1] -> [0,1]
     """
     d = rk.check_widths(widths)

@@ -231,7 +231,7 @@ def _boundary(asked: Asked) -> Section:
         return Section("boundary", title, "Nowhere: one class is the largest everywhere on the domain.", Verdict.YES)
     support: Support = "borel-moore" if found.lineality_dimension else "bounded"
     betti = found.betti_numbers(support)
-    pieces, _ = found.components()
+    pieces, _ = found.connected_components()
     names = [NAMES[k] if k < 3 else f"cells of dimension {k}" for k in range(len(found.f_vector))]
     rows = [
         ("cells", ", ".join(f"{n:,} {name}" for n, name in zip(found.f_vector, names))),

@@ -73,7 +73,7 @@ def plot_dag(strata: RankStratification, *, ax: Any = None, labels: bool = True,
     rows = int(heights.max(initial=0)) + 1
     most = int(np.bincount(heights).max()) if n else 1
     ax = style.axes(ax, (min(18.0, max(4.6, 2.0 + 1.15 * most)), min(14.0, 2.1 + 0.95 * rows)))
-    for lower, upper, move in strata.edges():
+    for lower, upper, move in strata.covers():
         (x0, y0), (x1, y1) = place[lower], place[upper]
         dash = "-" if move.kind == "connect" else "--"
         ax.plot([x0, x1], [y0, y1], dash, color=_GREY, linewidth=0.8, zorder=1)
@@ -99,7 +99,7 @@ def plot_dag(strata: RankStratification, *, ax: Any = None, labels: bool = True,
     ax.set_ylabel("longest chain below")
     over = "all ranks" if strata.rank is None else f"rank {strata.rank}"
     ax.set_title(f"widths {strata.widths}, {over}: {_strata(n)}\n(ranks of layers; dim | dof | rdof)", fontsize=9)
-    kinds = {move.kind for *_, move in strata.edges()}
+    kinds = {move.kind for *_, move in strata.covers()}
     _legend(
         ax,
         [(f"maximal: a component ({len(tops)})", _BLUE, "-", 1.8), ("in the closure of others", _GREY, "-", 0.7)][
@@ -152,7 +152,7 @@ def plot_table(strata: RankStratification, *, ax: Any = None) -> Any:
     firsts = sorted({s.layer_ranks[0] for s in strata})
     seconds = sorted({s.layer_ranks[1] for s in strata})
     ax = style.axes(ax, (max(4.0, 1.3 + 1.25 * len(seconds)), 1.5 + 0.8 * len(firsts)))
-    for lower, upper, _ in strata.edges():
+    for lower, upper, _ in strata.covers():
         a, b = strata[lower].layer_ranks, strata[upper].layer_ranks
         room = 17 if a[1] == b[1] else 30  # points from the centre of a cell to its frame
         ax.annotate(

@@ -370,7 +370,7 @@ def _faces(found: pf.PolyhedralComplex, truth: Graph) -> list[str]:
     """Faces on all of Rⁿ, and what is made of them: the certificate, balancing, an archive in memory."""
     if not found.certificate.verify(everything=True).ok:
         return ["the certificate"]
-    if found.dimension > 1 and not found.breakpoint_complex().balance() < 1e-6:
+    if found.dimension > 1 and not found.breakpoint_complex().balancing_residual() < 1e-6:
         return ["balancing"]
     if pickle.loads(pickle.dumps(found)).f_vector != found.f_vector:
         return ["a copy"]

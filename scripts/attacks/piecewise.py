@@ -121,7 +121,7 @@ def faults(net: pf.PiecewiseLinearNetwork, box: pf.Box | None, truth: Graph, rng
         want = {signs: w for signs, w in truth.weights().items() if max(map(abs, w)) > 1e-12}
         if have.keys() != want.keys() or not all(np.allclose(have[s], want[s], rtol=1e-8, atol=1e-9) for s in want):
             found.append("weights of facets")
-        if not bp.balance() < 1e-8:
+        if not bp.balancing_residual() < 1e-8:
             found.append("balancing")
     found += located(net, box, cx, rng)
     check = cx.certificate.verify(everything=True)

@@ -37,7 +37,7 @@ def questions(cx: pf.PolyhedralComplex) -> list[Callable[[], Any]]:
         lambda: cx.dual_graph.indices,
         lambda: cx.polytopes.vertices[1],
         lambda: cx.breakpoint_complex().weights,
-        lambda: cx.breakpoint_complex().balance() < 1e-9,
+        lambda: cx.breakpoint_complex().balancing_residual() < 1e-9,
         lambda: cx.h_representation(0).A,
         lambda: cx.v_representation(1).vertices,
         lambda: cx.locate(np.array([[0.1, 0.2], [-0.5, 0.7]])),

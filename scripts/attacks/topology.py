@@ -184,8 +184,8 @@ def compare(found: Any, truth: oracle.OracleSet) -> list[str]:
                 problems.append(f"a cell of dimension {k} is bounded: {cell.bounded}, not so here")
             if k == 0 and tuple(found.exact_vertex(i)) != cell.pieces[0].vertices[0]:
                 problems.append("a vertex lies elsewhere")
-    if found.components()[0] != truth.components():
-        problems.append(f"{found.components()[0]} components, truth {truth.components()}")
+    if found.connected_components()[0] != truth.components():
+        problems.append(f"{found.connected_components()[0]} components, truth {truth.components()}")
     if found.is_compact != truth.is_compact:
         problems.append("compact, or not")
     for support in ("bounded", "compactified", "borel-moore")[found.lineality_dimension > 0 and found.dimension >= 0 :]:

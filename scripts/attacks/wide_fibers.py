@@ -69,7 +69,14 @@ def one(net: pf.ReLUNetwork, rng: np.random.Generator, tally: Counter[str]) -> N
     tally["upper wrong"] += exact != found.upper
     if not found.is_rigid and found.explained is False:
         tally["disagree"] += 1
-        print("named", found.found, "exact", exact, net.architecture, found.directions and found.directions.counts())
+        print(
+            "named",
+            found.found,
+            "exact",
+            exact,
+            net.architecture,
+            found.directions and found.directions.counts_by_kind(),
+        )
     if found.activity.generic and net.n_parameters <= 60 and len(found.activity.masks) <= 400:
         tally["float ranks"] += 1
         scalings = found.upper - (net.n_parameters - pf.functional_dimension(net, regions=cx))

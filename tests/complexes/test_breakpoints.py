@@ -62,7 +62,7 @@ def test_weights_jump_and_balance_on_a_hundred_networks(architecture: tuple[int,
         everywhere = {signs: found.get(signs, np.zeros(len(w))) for signs, w in weights.items()}
         assert balancing_residual(truth, everywhere) < 1e-11
         assert np.allclose(bp.weights_by_jumps(), bp.weights, rtol=1e-9, atol=1e-12 * scale)
-        assert bp.balance() < 1e-9
+        assert bp.balancing_residual() < 1e-9
         a, c = bp.reconstruct()
         b, e = cx.affine_maps()
         size = max(np.abs(b).max(), np.abs(e).max())
@@ -111,7 +111,7 @@ def test_weights_balance_where_floats_cannot_tell_normals(kind: str) -> None:
         ridges = bp.ridges
         assert np.isfinite(ridges.residual).all()
         assert np.isfinite(bp.weights).all()
-        assert bp.balance() < 1e-12
+        assert bp.balancing_residual() < 1e-12
         exact += ridges.exact
     assert exact > 0
 

@@ -51,7 +51,7 @@ def test_what_is_done_with_is_freed_at_once(tmp_path: Path, net: pf.ReLUNetwork,
         for one in (cx, pf.PolyhedralComplex.load(tmp_path / "c.npz")):
             live.add(one._skeleton)
             _ = one.vertices, one.volumes(), one.strata.validate(), one.polytopes.facets, one.dual_graph
-            one.breakpoint_complex().balance()
+            one.breakpoint_complex().balancing_residual()
             one.certificate.verify(everything=True)
         pf.classify_fiber(net)
 

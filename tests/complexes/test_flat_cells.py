@@ -121,7 +121,7 @@ def test_cells_on_flats_are_those_of_brute_force(seed: int) -> None:
 @pytest.mark.parametrize("point", [(F(1, 7), F(4, 7)), (F(-1, 3), F(2)), (F(1, 10**30), 1 - F(3, 10**30))])
 def test_regions_at_exact_points_of_a_slanted_flat(point: tuple[Fraction, ...]) -> None:
     found = pf.region(CROSS, point, domain=SLANTED)
-    sides = [[F(v) for v in row] for row in SLANTED.rows().tolist()]
+    sides = [[F(v) for v in row] for row in SLANTED.affine_forms().tolist()]
     assert tuple(found.signs.tolist()) == signs_at(CROSS, sides, list(point))
     assert found.verify().ok
     explored = pf.explore(CROSS, np.array(point, dtype=object), domain=SLANTED)

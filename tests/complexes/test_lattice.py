@@ -84,7 +84,7 @@ def test_covers_maps_and_weights_of_the_corpus(case: Case) -> None:
     if cx.is_simple:
         return
     bp = cx.breakpoint_complex()
-    assert bp.balance() < 1e-7
+    assert bp.balancing_residual() < 1e-7
     B, b = bp.reconstruct()
     assert np.allclose(B, A, atol=1e-8 * (1 + np.abs(A).max()))
     assert np.allclose(b, a, atol=1e-8 * (1 + np.abs(a).max()))
@@ -255,7 +255,7 @@ def test_weights_where_walls_share_a_facet() -> None:
 def test_balancing_and_reconstruction(net: pf.ReLUNetwork) -> None:
     cx = pf.canonical_complex(net)
     bp = cx.breakpoint_complex()
-    assert bp.balance() < 1e-9
+    assert bp.balancing_residual() < 1e-9
     A, a = cx.affine_maps()
     B, b = bp.reconstruct()
     assert np.allclose(A, B, atol=1e-9 * (1 + np.abs(A).max()))

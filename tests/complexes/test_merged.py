@@ -46,9 +46,9 @@ def test_a_level_set_and_breakpoints_of_a_maximum() -> None:
     net, A, a = maximum(2, 4, rng=3)
     cx = pf.canonical_complex(net)
     level = cx.level_set(5.0)  # the border of a convex polygon, or part of one
-    assert level.components()[0] == 1
+    assert level.connected_components()[0] == 1
     assert np.allclose((level.vertices @ A.T + a).max(axis=1), 5.0)
-    assert cx.breakpoint_complex().balance() < 1e-9
+    assert cx.breakpoint_complex().balancing_residual() < 1e-9
 
 
 def test_general_position_on_the_whole_plane() -> None:
@@ -68,7 +68,7 @@ def test_breakpoints_do_not_depend_on_the_tree() -> None:
         second = pf.GateBlock({0: [P[1] - P[2]], 1: [[1.0]]}, [p[1] - p[2]])
         net = pf.PiecewiseLinearNetwork(2, [first, second], pf.AffineMap({0: [P[2]], 2: [[1.0]]}, [p[2]]))
         bp = pf.breakpoint_complex(net)
-        assert bp.balance() < 1e-12
+        assert bp.balancing_residual() < 1e-12
         lines.append({round(float(abs(w)), 9) for w in bp.weights.ravel()})
         assert int(merged_regions(bp.complex).max()) == 2
     assert lines[0] == lines[1] == lines[2]

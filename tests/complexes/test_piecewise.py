@@ -54,7 +54,7 @@ def check_weights(cx: PolyhedralComplex, truth: Graph) -> None:
     expected = {signs: w for signs, w in truth.weights().items() if max(map(abs, w)) > 1e-12}
     assert found.keys() == expected.keys()
     assert all(np.allclose(found[s], expected[s], rtol=1e-8, atol=1e-9) for s in expected)
-    assert bp.balance() < 1e-9
+    assert bp.balancing_residual() < 1e-9
     A, a = bp.reconstruct()
     B, b = cx.affine_maps()
     assert np.allclose(A, B, atol=1e-8)

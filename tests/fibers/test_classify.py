@@ -135,7 +135,7 @@ def test_invariance_under_trivial_symmetries() -> None:
 def test_labels_agree_with_single_classification() -> None:
     batch = pf.NetworkBatch.random((3, 3, 2, 1), 60, rng=6)
     labels = pf.fibers.classify_batch(batch)
-    for net, name in zip(batch, labels.names()):
+    for net, name in zip(batch, labels.kind_names()):
         assert pf.classify_fiber(net).kind == name
 
 

@@ -91,7 +91,7 @@ def test_integer_weights_have_an_exact_canonical_form(weights: tuple) -> None:
     for w, v in zip(weights, found.reconstruct()):
         assert (np.array(w, dtype=object) == v).all()
     located = pf.linear.locate(list(weights))
-    assert located.exact
+    assert located.is_exact
     assert np.array_equal(located.ranks, found.ranks)
     layers = [np.array(w, float) for w in weights]
     for k in range(1, len(layers) + 1):

@@ -74,7 +74,7 @@ def test_rationals_are_exact() -> None:
     third = Fraction(1, 3)
     w = [np.array([[third, 2 * third], [1, 2]], object), np.array([[1, -third]], object)]
     at = pf.linear.locate(w)
-    assert at.exact
+    assert at.is_exact
     assert at.stratum.label == (1, 0, 1)
     almost = [np.array([[third, 2 * third], [1, 2 + Fraction(1, 10**40)]], object), w[1]]
     assert pf.linear.locate(almost).stratum.label == (2, 1, 1)
@@ -145,7 +145,7 @@ def test_extreme_but_legal_weights() -> None:
     tiny = np.full((2, 2), 5e-324)
     assert pf.linear.locate([tiny, np.eye(2)]).stratum.label == (1, 1, 2)
     assert pf.linear.locate([np.zeros((0, 2)), np.zeros((3, 0))]).stratum.label == (0, 0, 0)
-    assert pf.linear.locate([np.eye(2, dtype=bool)]).exact
+    assert pf.linear.locate([np.eye(2, dtype=bool)]).is_exact
     assert pf.linear.locate([np.full((2, 2), 1e308)] * 2, noise=1e300).stratum.label == (1, 1, 1)
     assert "decided" in repr(pf.linear.locate([np.eye(2)]))
 

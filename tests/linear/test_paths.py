@@ -78,7 +78,7 @@ def test_no_curve_where_the_order_says_no() -> None:
 def test_one_move_is_one_rank_one_change_of_one_layer() -> None:
     st = pf.linear.stratify((3, 3, 3, 3), rank=1)
     rng = np.random.default_rng(1)
-    for n, (lower, upper, move) in enumerate(st.edges()):
+    for n, (lower, upper, move) in enumerate(st.covers()):
         if n % 29:
             continue
         at = pf.linear.sample_barcode(st[lower], rng=rng)

@@ -50,7 +50,7 @@ def test_figure_4_of_the_source() -> None:
     st_ = pf.linear.stratify((4, 6, 5), rank=1)
     table = GOLDEN["figure4"]["by_rkW2_rkW1"]
     assert {f"{s.layer_ranks[1]},{s.layer_ranks[0]}": [s.dim, s.dof, s.rdof] for s in st_} == table
-    edges = {(st_[a].layer_ranks, st_[b].layer_ranks) for a, b, _ in st_.edges()}
+    edges = {(st_[a].layer_ranks, st_[b].layer_ranks) for a, b, _ in st_.covers()}
     known = {tuple(int(v) for v in k.split(","))[::-1] for k in table}
     expected = {(p, (p[0] + 1, p[1])) for p in known} | {(p, (p[0], p[1] + 1)) for p in known}
     assert edges == {(p, q) for p, q in expected if q in known}
@@ -102,7 +102,7 @@ def check_against_oracle(widths: tuple[int, ...], rank: int | None, covers: bool
     assert s.maximal().tolist() == s.strata.maximal().tolist()
     assert len(s.strata.minimal()) == 1
     assert s.strata.validate().ok
-    for lower, upper, move in s.edges():
+    for lower, upper, move in s.covers():
         assert np.array_equal(move.apply(s.tables(lower)), s.tables(upper))
 
 
@@ -248,8 +248,8 @@ def test_transposition_maps_strata_to_strata() -> None:
         assert sorted(to.tolist()) == list(range(len(s)))
         assert np.array_equal(s.dim, t.dim[to])
         assert np.array_equal(s.dof, t.dof[to])
-        edges = {(int(to[a]), int(to[b])) for a, b, _ in s.edges()}
-        assert edges == {(a, b) for a, b, _ in t.edges()}
+        edges = {(int(to[a]), int(to[b])) for a, b, _ in s.covers()}
+        assert edges == {(a, b) for a, b, _ in t.covers()}
 
 
 def test_biases_add_the_hidden_widths() -> None:

@@ -43,7 +43,7 @@ def test_the_page_says_what_the_library_says(tmp_path: Path) -> None:
     by = {s.name: s for s in page.sections}
     assert by["fiber"].state is Verdict.YES
     assert by["certificate"].word == "verified"
-    assert by["boundary"].rows[1][1] == str(cx.decision_boundary().components()[0])
+    assert by["boundary"].rows[1][1] == str(cx.decision_boundary().connected_components()[0])
 
 
 def test_nothing_points_outside(tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ class Block:
         if not self.path:
             return domain
         exact = bool(self.active) or network.is_exact or (domain is not None and domain.A.dtype == object)
-        rows = [] if domain is None else [row * 1 for row in domain.rows()]
+        rows = [] if domain is None else [row * 1 for row in domain.affine_forms()]
         for neuron, sign in self.path:
             form = _form(network, neuron, self.active)
             rows.append(np.array([sign * value for value in form], dtype=object if exact else np.float64))

@@ -20,7 +20,7 @@ import numpy as np
 from ..._typing import Array
 from ..._values.checked import path_of
 from ...domain import Box, Polyhedron
-from ...errors import FileFormatError, InputError
+from ...errors import FileFormatError, InputError, old_name
 from ...kernels.complexes import faces as fk
 from ...network.model import ReLUNetwork
 from ...network.names import local_path
@@ -202,7 +202,7 @@ class CellStore:
         except (ValueError, KeyError, TypeError, ZeroDivisionError, OverflowError) as error:
             raise FileFormatError(f"{self.directory / 'manifest.json'} names no domain: {error}") from None
 
-    def counts(self) -> list[BlockCount]:
+    def block_counts(self) -> list[BlockCount]:
         """The blocks of the journal; an unfinished last line does not count.
 
         Raises
@@ -214,6 +214,8 @@ class CellStore:
         if self.manifest.get("complete"):
             self._compare(counts)
         return counts
+
+    counts = old_name("block_counts")
 
     def _compare(self, counts: list[BlockCount]) -> None:
         """The journal of a complete store against its manifest."""
@@ -268,7 +270,7 @@ class CellStore:
 
     def total(self) -> BlockSum:
         """Sums over the blocks that are there; ``complete`` and ``remaining`` say what is missing."""
-        return BlockSum.of(self.network, int(self.manifest["dimension"]), self.counts())
+        return BlockSum.of(self.network, int(self.manifest["dimension"]), self.block_counts())
 
     def cells(self, dim: int) -> Iterator[Cells]:
         """The written cells of a dimension, in pieces.
@@ -284,7 +286,7 @@ class CellStore:
             raise InputError(f"{self.directory} has cells of dimensions {self.dims}, not {dim}")
         if self.cells_folder.is_symlink():
             raise FileFormatError(f"{self.cells_folder} is a link; expected a folder")
-        for count in self.counts():
+        for count in self.block_counts():
             entry = count.extra["files"].get(str(dim))
             if entry is None:
                 continue

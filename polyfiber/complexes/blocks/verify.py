@@ -106,7 +106,7 @@ def _check(
         "dims": sorted({d for d in store.dims if d <= frame.n}),
     }
     problems += [f"the manifest has other {name}" for name, value in facts.items() if store.manifest.get(name) != value]
-    counts = store.counts()
+    counts = store.block_counts()
     missing = complement([count.block for count in counts], network=net)
     if missing:
         unfinished.append(f"{len(missing)} blocks are missing; resume the run")

@@ -140,7 +140,7 @@ def write_cells(
     store = _open(folder, network, manifest, resume=resume)
     with _locked(store) as journal:
         store.clean()
-        missing = complement((count.block for count in store.counts()), network=network)
+        missing = complement((count.block for count in store.block_counts()), network=network)
         job = WriteJob(str(store.cells_folder), chosen, file_format, options, verify)
         try:
             todo = first_blocks(network, domain, frame, room, workers, monitor, missing) if missing else ()

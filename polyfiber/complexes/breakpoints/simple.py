@@ -18,7 +18,7 @@ from ..._typing import BoolArray, FloatArray, IntArray
 from ..._values.read_only import read_only
 from ...budget import Budget, Monitor
 from ...domain import Polyhedron
-from ...errors import BudgetExceededError, NumericalError
+from ...errors import BudgetExceededError, NumericalError, old_name
 from ...kernels.complexes import affine_maps as maps
 from ...network.model import ReLUNetwork
 from ...network.piecewise import PiecewiseLinearNetwork
@@ -208,9 +208,11 @@ class BreakpointComplex:
         """Euler characteristic of the closed visible facets; as `PolyhedralSet.euler_characteristic`."""
         return self._set.euler_characteristic(support)
 
-    def components(self) -> tuple[int, list[IntArray]]:
+    def connected_components(self) -> tuple[int, list[IntArray]]:
         """Connected components of the closed visible facets: how many, and for each dimension that of every cell."""
-        return self._set.components()
+        return self._set.connected_components()
+
+    components = old_name("connected_components")
 
     def plot(self, ax: Any = None, **options: Any) -> Any:
         """Draw where the function bends in the plane; options as in `polyfiber.plots.plot_breakpoints`."""
@@ -268,11 +270,13 @@ class BreakpointComplex:
         frame = self.complex._frame
         return self.complex.network.exact() if frame.form is None else ExactGates(frame)
 
-    def balance(self) -> float:
+    def balancing_residual(self) -> float:
         """Largest balancing residual over the interior ridges, relative to the weights there."""
         r = self.ridges
         live = r.scale > 0
         return float((r.residual[live] / r.scale[live]).max(initial=0.0))
+
+    balance = old_name("balancing_residual")
 
     def reconstruct(self, region: int = 0) -> tuple[FloatArray, FloatArray]:
         """The function from its weights and one affine piece: the theorem, as a computation.
@@ -384,7 +388,7 @@ def breakpoint_complex(
     --------
     >>> import polyfiber as pf
     >>> bp = pf.breakpoint_complex(pf.ReLUNetwork.random((2, 5, 4, 1), rng=0))
-    >>> bp.weights.shape[1], bp.balance() < 1e-9
+    >>> bp.weights.shape[1], bp.balancing_residual() < 1e-9
     (1, True)
     """
     monitor = Monitor(budget)

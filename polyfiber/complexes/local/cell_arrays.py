@@ -73,7 +73,7 @@ class CellFrame:
         self.n_domain = 0 if domain is None else domain.n_facets
         self.n_neurons = network.n_hidden
         self.hidden = network.hidden_widths
-        parts = [] if domain is None else [domain.rows()]
+        parts = [] if domain is None else [domain.affine_forms()]
         if self.hidden:
             parts.append(np.concatenate([network.weights[0], network.biases[0][:, None]], axis=1))
         self.hull = None if domain is None else domain.affine_hull

@@ -42,7 +42,7 @@ class GateFrame(CellFrame):
         self.n_domain = 0 if domain is None else domain.n_facets
         self.n_neurons, self.hidden = network.n_hidden, network.hidden_widths
         self.hull = None if domain is None else domain.affine_hull
-        sides: Array = np.zeros((0, n0 + 1)) if domain is None else domain.rows()
+        sides: Array = np.zeros((0, n0 + 1)) if domain is None else domain.affine_forms()
         bases = self.form.bases
         self.sides: Array = sides if self.hull is None else self.hull.in_chart(sides)
         self.charts: tuple[Array, ...] = bases if self.hull is None else tuple(self.hull.in_chart(b) for b in bases)

@@ -15,7 +15,7 @@ from ..._values.checked import array_of
 from ..._values.read_only import closed
 from ...budget import Budget, Monitor
 from ...domain import Polyhedron
-from ...errors import GenericityError, InputError, ShapeError
+from ...errors import GenericityError, InputError, ShapeError, old_name
 from ...network.model import ReLUNetwork
 from ...network.piecewise import AffineMap, GateBlock, PiecewiseLinearNetwork, require_network
 from ...network.sparse import SparseMatrix
@@ -45,7 +45,7 @@ class Slice:
         The restricted network, (k, n1, …, nL).
     origin : (n0,) float64
     directions : (k, n0) float64
-    exact : bool
+    is_exact : bool
         Whether the restricted first layer is exactly the network's; then every sign is one of the given
         network on the exact slice. If not, ``rounding`` bounds the change.
     rounding : float
@@ -56,8 +56,10 @@ class Slice:
     network: Any
     origin: FloatArray
     directions: FloatArray
-    exact: bool
+    is_exact: bool
     rounding: float
+
+    exact = old_name("is_exact")
 
     def points(self, t: Any) -> FloatArray:
         """Inputs (…, n0) of slice coordinates (…, k)."""
@@ -84,12 +86,12 @@ class Slice:
         """What the slice shows, and of which network exactly."""
         exactly = (
             "the restriction is exact"
-            if self.exact
+            if self.is_exact
             else f"weights of the restricted first layer are rounded by at most {self.rounding:.3g}"
         )
         return (
             f"The slice is cut into {words.count(self.n_regions, 'region')}; every sign is certified and {exactly}"
-            + ("." if self.exact else "; rational arithmetic (arithmetic='exact') rounds nothing.")
+            + ("." if self.is_exact else "; rational arithmetic (arithmetic='exact') rounds nothing.")
         )
 
     def __str__(self) -> str:
@@ -100,7 +102,7 @@ class Slice:
         return above("plots.complexes:plot_slice")(self, ax=ax, **options)
 
     def __repr__(self) -> str:
-        kind = "exact" if self.exact else f"first layer rounded by {self.rounding:.2g}"
+        kind = "exact" if self.is_exact else f"first layer rounded by {self.rounding:.2g}"
         return f"Slice({len(self.directions)}-dimensional, f = {self.f_vector}, {kind})"
 
 
@@ -241,7 +243,7 @@ def slice_complex(
     >>> net = pf.ReLUNetwork.random((20, 12, 12, 3), rng=0)
     >>> D = [[1.0] + [0.0] * 19, [0.0, 1.0] + [0.0] * 18]
     >>> s = pf.slice_complex(net, [0.0] * 20, D, domain=pf.Box(-1, 1, dimension=2))
-    >>> s.exact, s.complex.euler_characteristic
+    >>> s.is_exact, s.complex.euler_characteristic
     (True, 1)
     >>> pf.slice_complex(net, [0.0] * 20, D, domain=pf.Box(-1, 1, dimension=2), method="walk").f_vector == s.f_vector
     True

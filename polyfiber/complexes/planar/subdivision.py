@@ -12,7 +12,7 @@ import numpy as np
 from ..._lazy import above
 from ..._typing import Array, BoolArray, FloatArray, IntArray
 from ..._values.read_only import read_only
-from ...errors import InputError, ShapeError
+from ...errors import InputError, ShapeError, old_name
 from ...kernels.planar import forms
 from ...network.piecewise import PiecewiseLinearNetwork
 from .exact_forms import ExactForms
@@ -66,9 +66,11 @@ class PlanarSlice:
         return len(self.directions)
 
     @property
-    def exact(self) -> bool:
+    def is_exact(self) -> bool:
         """True: the restriction to the slice is exact."""
         return True
+
+    exact = old_name("is_exact")
 
     @property
     def n_regions(self) -> int:

@@ -12,7 +12,7 @@ from ... import words
 from ..._typing import Array, BoolArray, FloatArray, IntArray, SignArray
 from ..._values.read_only import closed
 from ...domain import Polyhedron
-from ...errors import InputError
+from ...errors import InputError, old_name
 from ...network.model import ReLUNetwork
 from ...network.piecewise import PiecewiseLinearNetwork
 from .exact_ranges import Inside
@@ -108,10 +108,12 @@ class ActivationBounds:
         return np.where(np.isnan(gap), np.inf, gap)
 
     @property
-    def exact(self) -> BoolArray:
+    def is_exact(self) -> BoolArray:
         """(N,) whether the range is exact: its gap is at most the tolerance times the scale."""
         result: BoolArray = (self.gap <= self.tolerance * self.scale)[: len(self.lower)]
         return result
+
+    exact = old_name("is_exact")
 
     @property
     def complete(self) -> bool:

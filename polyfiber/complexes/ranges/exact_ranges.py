@@ -50,7 +50,7 @@ class Inside:
             bounds = zip(self.domain.lo.tolist(), exact, self.domain.hi.tolist())
             return all(Fraction(a) <= v <= Fraction(b) for a, v, b in bounds)
         if self._rows is None:
-            self._rows = [[Fraction(v) for v in row] for row in self.domain.rows()]
+            self._rows = [[Fraction(v) for v in row] for row in self.domain.affine_forms()]
         return all(sum((a * v for a, v in zip(row, exact)), row[-1]) >= 0 for row in self._rows)
 
 
@@ -413,7 +413,7 @@ def _leaf(
     """
     n0 = work.network.architecture[0]
     on: list[BoolArray] = []
-    rows = [[Fraction(v) for v in row] for row in domain.rows()]
+    rows = [[Fraction(v) for v in row] for row in domain.affine_forms()]
     if n0 > EXACT_INPUTS or len(rows) + len(fixed) > EXACT_ROWS:
         return np.inf
     form = relu_form(work.network)

@@ -327,7 +327,7 @@ def given_rows(network: Any, domain: Polyhedron | None) -> Array:
     n0 = network.architecture[0]
     parts = []
     if domain is not None:
-        parts.append(domain.rows())
+        parts.append(domain.affine_forms())
     if network.n_hidden:
         parts.append(relu_form(network).bases[0])
     if not parts:

@@ -206,7 +206,7 @@ def network_text(
         raise InputError(f"form must be 'smtlib' or 'lp', found {form!r}")
     if not isinstance(domain, Polyhedron) or domain.dimension != n0:
         raise InputError(f"expected a domain of {n0} coordinates, found {domain!r}")
-    rows = exact.as_fractions(domain.rows())
+    rows = exact.as_fractions(domain.affine_forms())
     return (_network_smt if form == "smtlib" else _network_lp)(net, rows, domain)
 
 

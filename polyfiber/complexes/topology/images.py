@@ -207,7 +207,7 @@ def preimage(cx: PolyhedralComplex, target: Polyhedron, *, budget: Budget | None
         raise InputError(f"the target is a Box or a Polyhedron of outputs, found {type(target).__name__}")
     if target.dimension != n_out:
         raise ShapeError(f"the target has {target.dimension} coordinates but the network has {n_out} outputs")
-    rows = exact.as_fractions(target.rows())  # row . y + constant >= 0
+    rows = exact.as_fractions(target.affine_forms())  # row . y + constant >= 0
     with Monitor(budget, None).watching():
         did(STEP, 0)
         gates = Gates(cx, rows[:, :-1], rows[:, -1])
@@ -358,7 +358,7 @@ def _decide(cx: PolyhedralComplex, monitor: Monitor) -> Injectivity:
     if cx.lineality_dimension:
         bases = [exact.as_fractions(b[:, :-1]) for b in relu_form(cx.network).bases]
         if cx.domain is not None:
-            bases.append(exact.as_fractions(cx.domain.rows()[:, :-1]))
+            bases.append(exact.as_fractions(cx.domain.affine_forms()[:, :-1]))
         kernel = exact.nullspace(np.concatenate(bases))
         if kernel.shape[1]:
             x = _inner_point(cx)
@@ -450,7 +450,7 @@ def _along_kernel(
     value = network(x[None])[0]
     step = Fraction(1)
     domain = cx.domain
-    inside = None if domain is None else exact.as_fractions(domain.rows())
+    inside = None if domain is None else exact.as_fractions(domain.affine_forms())
     while True:  # ends: x lies inside of the region, and so does y for small steps
         heed("two inputs with one output")
         y = x + step * k

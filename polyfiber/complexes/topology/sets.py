@@ -15,7 +15,7 @@ from ..._lazy import above
 from ..._once import given_property
 from ..._typing import Array, BoolArray, FloatArray, IntArray, SignArray
 from ...budget import Budget, Monitor, heed
-from ...errors import InputError, ShapeError
+from ...errors import InputError, ShapeError, old_name
 from ...strata import SignOrder, Stratification
 from ...words import one_line
 from ..build import canonical_complex
@@ -96,7 +96,7 @@ class PolyhedralSet:
         """What the set is, and how sure."""
         if self.dimension < 0:
             return f"{self._name} is empty, proved."
-        pieces = self.components()[0]
+        pieces = self.connected_components()[0]
         return (
             f"{self._name} is {'compact' if self.is_compact else 'not compact'} and has {words.count(pieces, 'connected piece')}, made "
             f"of {words.count(sum(self.f_vector), 'cell')} of dimension up to {self.dimension}; every cell is certified."
@@ -349,11 +349,13 @@ class PolyhedralSet:
             found = (found[0] + 1, *found[1:])
         return found
 
-    def components(self) -> tuple[int, list[IntArray]]:
+    def connected_components(self) -> tuple[int, list[IntArray]]:
         """Connected components: how many, and for each dimension the component of every cell."""
         if self.dimension < 0:
             return 0, []
         return homology.components(self._below, [np.ones(c, dtype=np.bool_) for c in self.f_vector])
+
+    components = old_name("connected_components")
 
     def validate(self, *, budget: Budget | None = None) -> tuple[str, ...]:
         """What is wrong with the incidences; empty when nothing is.

@@ -51,7 +51,7 @@ def _numbers(found: PolyhedralSet, sizes: bool) -> dict[str, Any]:
         "compact": found.is_compact,
         "f_vector": list(found.f_vector),
         "bounded": [int((~found.is_unbounded(k)).sum()) for k in range(d + 1)],
-        "components": found.components()[0],
+        "components": found.connected_components()[0],
         "betti": list(found.betti_numbers()) if pointed else None,
         "betti_rational": list(found.betti_numbers(field=0)) if pointed else None,
         "betti_locally_finite": list(found.betti_numbers("borel-moore")),

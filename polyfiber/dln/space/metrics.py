@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..._typing import FloatArray, IntArray
-from ...errors import InputError
+from ...errors import InputError, old_name
 from ...words import one_line
 from .._inputs import RANK_TOLERANCE, as_depth, as_like, as_matrix, require_some, transpose, unbatched
 from ..spectral import SingularFrame, operator_coefficients, power_difference, singular_frame
@@ -124,7 +124,7 @@ class Metric:
         with np.errstate(divide="ignore"):
             return unbatched(-0.5 * np.log(self.coefficients).sum(axis=(-2, -1)))
 
-    def matrix(self) -> FloatArray:
+    def to_matrix(self) -> FloatArray:
         """The operator as a symmetric (m n, m n) matrix on row-major ``vec(Z)``; for small sizes and tests."""
         m, n = self.W.shape[-2:]
         basis = np.eye(m * n).reshape(m * n, m, n)
@@ -137,6 +137,8 @@ class Metric:
             @ transpose(self.frame.right)[..., None, :, :]
         )
         return images.reshape(*self.W.shape[:-2], m * n, m * n)
+
+    matrix = old_name("to_matrix")
 
     def acceleration(self, velocity: npt.ArrayLike) -> FloatArray:
         """``X''`` of the geodesic through W with velocity X'; no Christoffel symbols are formed.

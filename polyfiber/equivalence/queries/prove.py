@@ -24,7 +24,7 @@ from ...bounds.settle import settle
 from ...bounds.split import BoxSearch, Outcome
 from ...budget import Budget, Monitor
 from ...domain import Polyhedron
-from ...errors import InputError, ShapeError
+from ...errors import InputError, ShapeError, old_name
 from ...network.model import ReLUNetwork
 from ..bounds.near_equal import folding_effect
 from ..witness import as_float, exact_output
@@ -64,7 +64,7 @@ class Proof:
     share: float
     seconds: float
 
-    def text(self) -> str:
+    def to_text(self) -> str:
         """The answer as the command-line interface of VNN-LIB has it: the status and, for 'sat', every declared tensor.
 
         Inputs are written so that they are read back as they are, outputs rounded to float64.
@@ -83,6 +83,8 @@ class Proof:
                         lines.append(f"{t.name} {t.kind} [{','.join(map(str, t.shape))}]")
                         lines += [written(v) for v in values[t.first : t.first + t.size]]
         return "\n".join(lines)
+
+    text = old_name("to_text")
 
 
 def prove(
@@ -120,7 +122,7 @@ def prove(
     >>> ask = "(declare-const X_0 Real)(declare-const Y_0 Real)(assert (<= X_0 1))(assert (>= X_0 -1))(assert (>= Y_0 {}))"
     >>> prove(parse_query(ask.format(1.25)), [net]).status
     'unsat'
-    >>> print(prove(parse_query(ask.format(0.5)), [net]).text().split()[0])
+    >>> print(prove(parse_query(ask.format(0.5)), [net]).to_text().split()[0])
     sat
     """
     if not isinstance(query, Query):

@@ -377,7 +377,7 @@ class CoverSearch:
         inner = self.domain
         if self.hull is not None and k:
             inner = Polyhedron(*chart_of(self.domain, self.hull))
-        sides = inner.rows() if k else np.zeros((0, 1))
+        sides = inner.affine_forms() if k else np.zeros((0, 1))
         A, b = inner.in_floats()
         rows = np.concatenate([-A, b[:, None]], axis=1) if k else np.zeros((0, 1))
         kept = np.zeros((2, self.cells.generators.shape[1], k + 1))

@@ -98,7 +98,7 @@ class _ExactCorners:
     def __init__(self, cx: Any, domain: Any) -> None:
         self.inside = incidence(cx)[0]
         self.zeros = cx.signs(0) == 0
-        self.rows = None if domain is None else exact.as_fractions(domain.rows())
+        self.rows = None if domain is None else exact.as_fractions(domain.affine_forms())
 
     def table(self, pieces: list[Array]) -> Array:
         """Rational forms of all columns of a sign vector."""

@@ -14,7 +14,7 @@ import numpy as np
 from ..._typing import Array, BoolArray, FloatArray, SignArray
 from ..._values.read_only import closed
 from ...columns import Columns
-from ...errors import InputError
+from ...errors import InputError, old_name
 from ...kernels.fibers.labels import Labels, fiber_labels
 from ...network.model import NetworkBatch
 from ...numerics.rounding import UNIT
@@ -79,7 +79,7 @@ class FiberLabels(Sentence):
                 " least two neurons and no more than there are inputs. pf.classify_fiber answers other widths, one"
                 " network at a time."
             )
-        found = [f"{n} {name}" for name, n in self.counts().items() if n]
+        found = [f"{n} {name}" for name, n in self.counts_by_kind().items() if n]
         more = "" if self.decided.all() else " Undecided are those with a sign within its error, or a zero entry."
         return f"Of {networks}: {', '.join(found)}; by signs alone, for generic weights.{more}"
 
@@ -108,7 +108,7 @@ class FiberLabels(Sentence):
         return Columns(
             "network",
             {
-                "kind": np.array(self.names(), dtype=object), "hidden_hyperplane": self.hidden_hyperplane,
+                "kind": np.array(self.kind_names(), dtype=object), "hidden_hyperplane": self.hidden_hyperplane,
                 "n_dead": self.n_dead, "n_linear": self.n_linear, "margin": self.margin,
             },
             {
@@ -118,14 +118,18 @@ class FiberLabels(Sentence):
             },
         )  # fmt: skip
 
-    def names(self) -> list[str]:
+    def kind_names(self) -> list[str]:
         """Kinds as text."""
         return [KINDS[k] for k in self.kind]
 
-    def counts(self) -> dict[str, int]:
+    names = old_name("kind_names")
+
+    def counts_by_kind(self) -> dict[str, int]:
         """How many networks of each kind."""
         found = np.bincount(self.kind, minlength=len(KINDS))
         return {name: int(c) for name, c in zip(KINDS, found)}
+
+    counts = old_name("counts_by_kind")
 
 
 def classify_batch(batch: NetworkBatch, *, sign_error: float = 4 * UNIT) -> FiberLabels:

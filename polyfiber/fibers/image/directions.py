@@ -13,6 +13,7 @@ import numpy as np
 from ..._typing import BoolArray, IntArray
 from ..._values.read_only import closed
 from ...budget import Monitor
+from ...errors import old_name
 from ...numerics import exact, modular
 from .activity import Activity
 
@@ -50,9 +51,11 @@ class Directions:
         """How many are independent, scalings included."""
         return len(self.kinds)
 
-    def counts(self) -> dict[str, int]:
+    def counts_by_kind(self) -> dict[str, int]:
         """How many independent ones each name adds to those before it in `KINDS`."""
         return {k: n for k in KINDS if (n := sum(1 for kind, _, _ in self.kinds if kind == k))}
+
+    counts = old_name("counts_by_kind")
 
 
 class _Frame:

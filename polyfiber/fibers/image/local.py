@@ -123,7 +123,8 @@ class LocalStructure:
         if self.directions is None:
             return Ground("directions have no names: not all regions are known", "evidence")
         names = (
-            ", ".join(f"{n} {kind}" for kind, n in self.directions.counts().items() if kind != "scaling") or "scalings"
+            ", ".join(f"{n} {kind}" for kind, n in self.directions.counts_by_kind().items() if kind != "scaling")
+            or "scalings"
         )
         if self.explained:
             return Ground(f"every direction is a move of two consecutive layers: {names} (modulo 2^31 - 1)", "computed")
@@ -183,7 +184,7 @@ def local_structure(
     >>> W = [[[1.0, 0.5], [-0.5, 1.0], [0.25, -1.0]], [[-1.0, -2.0, -0.5], [1.0, 1.0, -1.0]], [[1.0, 1.0]]]
     >>> net = pf.ReLUNetwork(W, [[0.5, 0.25, 0.125], [-1.0, 0.25], [0.0]])
     >>> found = local_structure(net, complex=pf.canonical_complex(net))
-    >>> found.dimension, found.lower, found.directions.counts()
+    >>> found.dimension, found.lower, found.directions.counts_by_kind()
     (4, 4, {'scaling': 4, 'dead': 5})
     """
     if net.n_parameters > max_parameters:

@@ -156,7 +156,7 @@ def test_resume_after_kill_9(tmp_path: Path, whole: pf.PolyhedralComplex, worker
         time.sleep(0.002)
     process.kill()
     process.wait()
-    before = len(pf.read_cells(place).counts())
+    before = len(pf.read_cells(place).block_counts())
     assert before >= after
     partial = pf.read_cells(place).total()
     if workers == 1:
@@ -185,10 +185,10 @@ def test_a_torn_line_and_stray_parts_are_forgotten(tmp_path: Path, whole: pf.Pol
     (tmp_path / "cells" / ".abcd_123.part" / "3-0000000000000000.npz").write_bytes(b"half")
     (tmp_path / "cells" / "3-0000000000000000.npz").write_bytes(b"whole, but of no block")
     with pytest.raises(FileFormatError, match="of a complete store, its blocks are 3"):
-        pf.read_cells(tmp_path).counts()
+        pf.read_cells(tmp_path).block_counts()
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     (tmp_path / "manifest.json").write_text(json.dumps({**manifest, "complete": False}))  # as in a run that was killed
-    assert len(pf.read_cells(tmp_path).counts()) == 3
+    assert len(pf.read_cells(tmp_path).block_counts()) == 3
     assert pf.read_cells(tmp_path).check() == []
     pf.write_cells(net, tmp_path, file_format="npz", resume=True, budget=SMALL)
     agrees(tmp_path, whole)
@@ -200,7 +200,7 @@ def test_a_torn_line_and_stray_parts_are_forgotten(tmp_path: Path, whole: pf.Pol
     # a line that is whole but wrong is damage, not an unfinished run
     journal.write_bytes(lines[0][:40] + b"\n" + lines[1])
     with pytest.raises(FileFormatError, match="line 1"):
-        pf.read_cells(tmp_path).counts()
+        pf.read_cells(tmp_path).block_counts()
 
 
 def test_two_workers_write_the_same(tmp_path: Path, whole: pf.PolyhedralComplex) -> None:

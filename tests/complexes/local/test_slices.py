@@ -36,7 +36,7 @@ def test_slice_regions_are_regions_of_the_complex(shape: tuple[int, ...]) -> Non
 def test_slice_through_all_inputs_is_the_complex() -> None:
     net = pf.ReLUNetwork.random((3, 5, 5, 1), rng=0)
     s = pf.slice_complex(net, np.zeros(3), np.eye(3))
-    assert s.exact
+    assert s.is_exact
     assert s.rounding == 0
     assert s.f_vector == pf.canonical_complex(net).f_vector
     assert np.allclose(s.vertices, s.complex.vertices)
@@ -57,7 +57,7 @@ def test_rounding_of_a_restriction_is_bounded() -> None:
     box = pf.Box(-1, 1, dimension=2)
     a = pf.slice_complex(net, origin, directions, domain=box)
     b = pf.slice_complex(net, origin, directions, domain=box, arithmetic="exact")
-    assert b.exact
+    assert b.is_exact
     assert a.f_vector == b.f_vector
 
 

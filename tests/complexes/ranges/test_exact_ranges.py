@@ -157,7 +157,7 @@ def test_points_stay_inside() -> None:
     points = Points(pf.ReLUNetwork.random((3, 4, 1), rng=0), TRIANGLE)
     X = points.inside(10 * np.random.default_rng(0).standard_normal((200, 3)))
     assert len(X) == 200
-    rows = [[Fraction(v) for v in row] for row in TRIANGLE.rows()]
+    rows = [[Fraction(v) for v in row] for row in TRIANGLE.affine_forms()]
     for x in X[:40]:
         assert all(sum((a * Fraction(v) for a, v in zip(row, x)), row[-1]) >= 0 for row in rows)
 

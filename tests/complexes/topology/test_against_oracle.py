@@ -101,7 +101,7 @@ def test_breakpoints_are_a_set_with_homology(seed: int) -> None:
     assert bends.euler_characteristic("borel-moore") == sum(
         (-1) ** k * b for k, b in enumerate(bends.betti_numbers("borel-moore", 0))
     )
-    assert bends.components()[0] == found.components()[0]
+    assert bends.connected_components()[0] == found.connected_components()[0]
 
 
 def test_a_missing_bend_is_noticed() -> None:

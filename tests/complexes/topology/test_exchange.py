@@ -65,7 +65,7 @@ def test_networkx_has_cells_and_components() -> None:
         found = pf.canonical_complex(pf.ReLUNetwork.random((2, 6, 4, 1), rng=seed)).level_set(0.1)
         graph = exchange.to_networkx(found)
         assert graph.number_of_nodes() == sum(found.f_vector)
-        assert nx.number_weakly_connected_components(graph) == found.components()[0]
+        assert nx.number_weakly_connected_components(graph) == found.connected_components()[0]
         assert sum(not b for _, b in graph.nodes(data="bounded")) == sum(
             int(found.is_unbounded(k).sum()) for k in range(found.dimension + 1)
         )

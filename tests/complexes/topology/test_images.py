@@ -148,7 +148,7 @@ def test_affine_networks_are_answered_by_rank(domain: pf.Polyhedron | None) -> N
         assert found.verdict.name == verdict
         if verdict == "NO":
             _check(found, net)
-            rows = np.zeros((0, 3)) if domain is None else domain.rows()
+            rows = np.zeros((0, 3)) if domain is None else domain.affine_forms()
             for x in found.witness or ():
                 assert all(sum(Fraction(a) * v for a, v in zip(row, x)) + Fraction(row[-1]) >= 0 for row in rows)
 

@@ -39,7 +39,7 @@ def facts(found: Any) -> dict[str, Any]:
         "f": found.f_vector,
         "betti": [found.betti_numbers(s, field) for s in supports for field in (2, 0)],
         "euler": [found.euler_characteristic(s) for s in supports],
-        "components": found.components()[0],
+        "components": found.connected_components()[0],
         "compact": found.is_compact,
         "unbounded": [int(found.is_unbounded(k).sum()) for k in range(found.dimension + 1)],
     }
@@ -163,7 +163,7 @@ def test_compact_shapes_have_their_homology_in_all_supports(
         for field in (2, 0):
             assert found.betti_numbers(support, field) == betti  # type: ignore[arg-type]
         assert found.euler_characteristic(support) == sum((-1) ** k * v for k, v in enumerate(betti))  # type: ignore[arg-type]
-    assert found.components()[0] == betti[0]
+    assert found.connected_components()[0] == betti[0]
     assert found.validate() == ()
 
 

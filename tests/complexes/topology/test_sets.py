@@ -58,7 +58,7 @@ def test_two_components_and_an_annulus() -> None:
     cx = pf.canonical_complex(two_tents(2))
     circles = cx.level_set(1)
     assert circles.betti_numbers() == (2, 2)
-    assert circles.components()[0] == 2
+    assert circles.connected_components()[0] == 2
     assert cx.sublevel_set(1).betti_numbers() == (2, 0, 0)
     assert cx.superlevel_set(1).betti_numbers("bounded")[1] >= 1
     ring = pf.canonical_complex(pyramid(2), pf.Box([-2, -2], [2, 2])).superlevel_set(1)

@@ -60,11 +60,11 @@ def test_inverse_root_and_inner_product_agree(depth: float, spectrum: list[float
 @pytest.mark.parametrize("depth", [1, 2, 3, 6])
 def test_operator_as_matrix_and_volume(depth: int) -> None:
     g = pf.dln.metric(matrix_with([2.0, 0.7, 0.3], RNG), depth)
-    A = g.matrix()
+    A = g.to_matrix()
     assert np.abs(A - A.T).max() < 1e-13
     assert np.linalg.eigvalsh(A).min() > 0
     assert g.log_volume_density == pytest.approx(-0.5 * np.linalg.slogdet(A)[1], rel=1e-12)
-    assert pf.dln.metric(np.stack([g.W, 2 * g.W]), depth).matrix()[0] == pytest.approx(A)
+    assert pf.dln.metric(np.stack([g.W, 2 * g.W]), depth).to_matrix()[0] == pytest.approx(A)
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 5])

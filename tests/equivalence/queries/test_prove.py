@@ -77,7 +77,7 @@ def test_two_networks(kind: str, text: str, status: str) -> None:
     found = asked(TWO.format(kind) + text, *([ABSOLUTE] if kind == "equal-to" else [ABSOLUTE, halved]))
     assert found.status in (status, "unknown") if "==" in text and "+" in text else found.status == status
     if found.status == "sat":
-        lines = found.text().split("\n")
+        lines = found.to_text().split("\n")
         assert lines[0] == "sat"
         assert [line.split()[0] for line in lines[1::2]] == ["X", "Y", "A", "B"]
 

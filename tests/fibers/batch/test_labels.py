@@ -73,8 +73,8 @@ def test_labels_are_invariant_and_carry_margins() -> None:
     assert (labels.n_dead == again.n_dead).all()
     assert (labels.n_linear == again.n_linear).all()
     np.testing.assert_allclose(labels.margin, again.margin, rtol=1e-9)
-    assert set(labels.names()) >= {"identifiable", "layerwise", "hiding"}
-    assert sum(labels.counts().values()) == 300
+    assert set(labels.kind_names()) >= {"identifiable", "layerwise", "hiding"}
+    assert sum(labels.counts_by_kind().values()) == 300
 
 
 def test_labels_do_not_decide_zeros_and_noise() -> None:

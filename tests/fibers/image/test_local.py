@@ -54,7 +54,7 @@ def test_every_direction_keeps_all_pieces_to_first_order() -> None:
     for mask in activity.masks:
         rows = exact.residues(_exact_rows(net, mask))
         assert not modular.product(rows, directions.vectors.T).any()
-    assert directions.counts()["scaling"] == net.n_hidden
+    assert directions.counts_by_kind()["scaling"] == net.n_hidden
 
 
 def test_exchange_smallest_example() -> None:
@@ -62,7 +62,7 @@ def test_exchange_smallest_example() -> None:
     net = pf.ReLUNetwork([[[-1.0], [3.0]], [[3.0, 3.0]], [[2.0]]], [[-2.5, -1.5], [-2.0], [1.0]])
     found = local_structure(net, complex=pf.canonical_complex(net))
     assert found.directions is not None
-    assert found.directions.counts() == {"scaling": 3, "exchange": 1}
+    assert found.directions.counts_by_kind() == {"scaling": 3, "exchange": 1}
     assert (found.dimension, found.lower) == (1, 0)
     moved = pf.ReLUNetwork(net.weights, [[-2.25, -1.25], [-2.75], [1.0]])
     x = np.arange(-72, 73)[:, None] / 8
