@@ -34,7 +34,7 @@ def test_bounds_hold_at_every_vertex(domain: pf.Polyhedron, seed: int) -> None:
         assert (b.upper >= z.max(axis=0) - slack).all()
         assert (b.output_lower <= values[-1].min(axis=0) + slack).all()
         assert (b.output_upper >= values[-1].max(axis=0) - slack).all()
-        if b.exact.any():
+        if b.is_exact.any():
             assert np.allclose(b.lower[b.is_exact], z.min(axis=0)[b.is_exact], atol=1e-12)
             assert np.allclose(b.upper[b.is_exact], z.max(axis=0)[b.is_exact], atol=1e-12)
         constant = b.signs != 0

@@ -43,7 +43,7 @@ def test_exact_ranges_are_those_of_the_complex(
     assert (low <= b.attained_lower).all()
     assert (b.attained_upper <= high).all()
     assert b.complete
-    assert b.exact.all()
+    assert b.is_exact.all()
     assert set(b.methods) == {"exact"}
     assert (b.stats["nodes"] > 0) == branching
     assert len(b.undecided) == 0
@@ -196,7 +196,7 @@ def test_over_a_region_programs_are_exact(shape: tuple[int, ...]) -> None:
     assert np.allclose(low, z.min(axis=0), atol=1e-10)
     assert np.allclose(high, z.max(axis=0), atol=1e-10)
     assert b.complete
-    assert b.exact.all()
+    assert b.is_exact.all()
     assert len(b.unstable) == 0
     assert (b.signs == region.signs[: net.n_hidden]).all()
     assert b.verify()

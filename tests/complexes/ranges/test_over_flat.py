@@ -68,7 +68,7 @@ def test_bounds_hold_and_exact_ones_are_attained(seed: int) -> None:
         assert b.verify()
         assert b.lower_at.shape == (N + 2, n)
     assert b.complete
-    assert b.exact.all()
+    assert b.is_exact.all()
 
 
 def test_a_moved_value_is_noticed_on_a_flat() -> None:
