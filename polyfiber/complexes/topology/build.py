@@ -11,6 +11,7 @@ import numpy as np
 from ..._typing import Array, BoolArray, IntArray, SignArray
 from ...budget import Budget, Monitor, did
 from ...errors import InputError
+from ...network.model import ReLUNetwork
 from ...network.piecewise import PiecewiseLinearNetwork
 from ...numerics import exact
 from ...numerics.exact import as_fractions
@@ -88,6 +89,8 @@ def _with_cut_directions(cx: PolyhedralComplex, rows: Array, constants: Array, m
     no gate reads, faces have corners, and those on the wall are the cells of the level set.
     """
     frame, net = cx._frame, cx.network
+    if isinstance(net, ReLUNetwork):
+        net = PiecewiseLinearNetwork.from_chain(net)
     if frame.form is None or not changes_uncut(frame, exact_product(rows, as_fractions(frame.form.bases[-1]))):
         return cx
     found = with_gates(net, rows, constants)

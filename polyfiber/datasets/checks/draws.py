@@ -68,13 +68,13 @@ def _layers(rng: np.random.Generator, widths: Any, v: Mapping[str, Any]) -> Floa
 
 
 def _numbers(rng: np.random.Generator, count: int, law: str) -> list[float]:
-    one: Callable[[], float] = {
-        "normal": rng.standard_normal,
+    laws: dict[str, Callable[[], float]] = {
+        "normal": lambda: float(rng.standard_normal()),
         "uniform": lambda: (2.0 * rng.random() - 1.0) * math.sqrt(3.0),
         "integer": lambda: float(int(rng.integers(7)) - 3),
         "zero": lambda: 0.0,
-    }[law]
-    return [one() for _ in range(count)]
+    }
+    return [laws[law]() for _ in range(count)]
 
 
 def _orthogonal(rng: np.random.Generator, m: int, n: int) -> list[float]:
@@ -87,7 +87,7 @@ def _orthogonal(rng: np.random.Generator, m: int, n: int) -> list[float]:
                 column = column - (other @ column) * other
         made.append(column / math.sqrt(float(column @ column)))
     stacked = np.array(made)
-    return (stacked.T if m >= n else stacked).ravel().tolist()  # type: ignore[no-any-return]
+    return [float(v) for v in (stacked.T if m >= n else stacked).ravel()]
 
 
 def _moved(rng: np.random.Generator, base: FloatArray, widths: Any, noise: float, where: str) -> FloatArray:

@@ -86,23 +86,23 @@ REFUSED: dict[str, list[tuple[Callable[[], Any], str]]] = {
         (lambda: CURVE.save(5), "named by its path"),
         (lambda: CURVE.save("a\0.obj"), "cannot write"),
         (lambda: exchange.write_text("x", None), "named by its path"),
-        (lambda: exchange.region_text(CX, ANY, "lp"), "named by their ids"),
-        (lambda: exchange.region_text(CX, 1.0, "lp"), "named by their ids"),  # type: ignore[arg-type]
-        (lambda: exchange.region_text(CX, "1", "lp"), "named by their ids"),  # type: ignore[arg-type]
-        (lambda: exchange.region_text(CX, True, "lp"), "named by their ids"),
+        (lambda: exchange.region_text(CX, ANY, "lp"), "of their ids"),
+        (lambda: exchange.region_text(CX, 1.0, "lp"), "of their ids"),  # type: ignore[arg-type]
+        (lambda: exchange.region_text(CX, "1", "lp"), "of their ids"),  # type: ignore[arg-type]
+        (lambda: exchange.region_text(CX, True, "lp"), "of their ids"),
     ],
     "preimage": [
         (lambda: CX.preimage([0, 1]), "a Box or a Polyhedron of outputs, found list"),  # type: ignore[arg-type]
         (lambda: CX.preimage(pf.Box([0], [1])), "1 coordinates but the network has 2 outputs"),
     ],
     "image": [
-        (lambda: CX.image().exact(10**6), "region ids lie in"),
-        (lambda: CX.image().exact("a"), "named by their ids"),  # type: ignore[arg-type]
-        (lambda: CX.image().exact("1"), "named by their ids"),  # type: ignore[arg-type]
+        (lambda: CX.image().exact(10**6), "have ids 0.."),
+        (lambda: CX.image().exact("a"), "of their ids"),  # type: ignore[arg-type]
+        (lambda: CX.image().exact("1"), "of their ids"),  # type: ignore[arg-type]
         (lambda: CX.image().exact([0, 1]), "named by its id"),
-        (lambda: CX.image().points["1"], "named by their ids"),
-        (lambda: CX.image().points[None], "named by their ids"),
-        (lambda: CX.image().points[0.5], "named by their ids"),
+        (lambda: CX.image().points["1"], "of their ids"),
+        (lambda: CX.image().points[None], "of their ids"),
+        (lambda: CX.image().points[0.5], "of their ids"),
     ],
     "is_injective": [
         (lambda: pf.is_injective(COUNTS), "expected a polyfiber.ReLUNetwork"),
@@ -156,7 +156,7 @@ REFUSED: dict[str, list[tuple[Callable[[], Any], str]]] = {
         (lambda: exchange.to_gudhi(COUNTS), "expected a set such as"),
         (lambda: exchange.to_networkx(COUNTS), "expected a set such as"),
         (lambda: exchange.region_text(COUNTS, 0, "lp"), "counts alone hold no regions"),
-        (lambda: exchange.region_text(ON_BOX, 10**6, "lp"), "region ids lie in"),
+        (lambda: exchange.region_text(ON_BOX, 10**6, "lp"), "have ids 0.."),
         (lambda: exchange.region_text(ON_BOX, 0, "cdd"), "form must be"),
         (lambda: exchange.network_text(NET, BOX, "cdd"), "form must be"),  # type: ignore[arg-type]
         (lambda: exchange.network_text(NET, pf.Box([0], [1]), "lp"), "a domain of 2 coordinates"),
