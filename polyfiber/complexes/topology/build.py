@@ -88,9 +88,8 @@ def _with_cut_directions(cx: PolyhedralComplex, rows: Array, constants: Array, m
     On a face of the complex the combination then takes every value, and no vertex tells where. With its zeros as a wall that
     no gate reads, faces have corners, and those on the wall are the cells of the level set.
     """
-    frame, net = cx._frame, cx.network
-    if isinstance(net, ReLUNetwork):
-        net = PiecewiseLinearNetwork.from_chain(net)
+    frame, given = cx._frame, cx.network
+    net = PiecewiseLinearNetwork.from_chain(given) if isinstance(given, ReLUNetwork) else given
     if frame.form is None or not changes_uncut(frame, exact_product(rows, as_fractions(frame.form.bases[-1]))):
         return cx
     found = with_gates(net, rows, constants)

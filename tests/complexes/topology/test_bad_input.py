@@ -100,9 +100,9 @@ REFUSED: dict[str, list[tuple[Callable[[], Any], str]]] = {
         (lambda: CX.image().exact("a"), "of their ids"),  # type: ignore[arg-type]
         (lambda: CX.image().exact("1"), "of their ids"),  # type: ignore[arg-type]
         (lambda: CX.image().exact([0, 1]), "named by its id"),
-        (lambda: CX.image().points["1"], "of their ids"),
-        (lambda: CX.image().points[None], "of their ids"),
-        (lambda: CX.image().points[0.5], "of their ids"),
+        (lambda: CX.image().points["1"], "named by their ids"),
+        (lambda: CX.image().points[None], "their ids"),
+        (lambda: CX.image().points[0.5], "their ids"),
     ],
     "is_injective": [
         (lambda: pf.is_injective(COUNTS), "expected a polyfiber.ReLUNetwork"),
