@@ -287,7 +287,7 @@ FORMS: dict[str, list[dict[str, Schema]]] = {
     "dataset finish": [{"manifest": named(PLAIN)}],
     "dataset validate": [{
         "directory": TEXT, "ok": FLAG, "problems": many(TEXT), "files": COUNT, "rows": SIGNS, "redone": many(COUNT),
-        "undecided": SIGNS, "reasons": many(TEXT),
+        "undecided": SIGNS, "reasons": many(TEXT), "unknown": many(TEXT),
     }],
 }  # fmt: skip
 STOPPED: dict[str, Schema] = {

@@ -34,7 +34,7 @@ ABSTRACT = {
     "FreeEnergyMinimum", "RankEvent", "ConservedQuantities", "PolarCoordinates", "SVDCoordinates",
     # words in annotations that mean other classes, and inner values
     "ExplicitPath", "BoundaryError", "Chord", "Beyond", "Signal", "Columns",
-    "Growth", "ProvedPart", "GateGroup", "NearEqual", "Tree", "AffineHull", "Inputs",
+    "Growth", "ProvedPart", "GateGroup", "NearEqual", "Node", "Tree", "AffineHull", "Inputs",
 }  # fmt: skip
 
 NET = pf.ReLUNetwork.random((2, 5, 4, 1), rng=0)
