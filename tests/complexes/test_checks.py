@@ -13,6 +13,8 @@ import polyfiber as pf
 from polyfiber.complexes.checks.flats import implied_rank
 from polyfiber.complexes.skeleton.arrays import make_frame
 
+from ..oracles.memory import opened
+
 NET = pf.ReLUNetwork.random((2, 6, 5, 2), rng=0)
 LINES = pf.ReLUNetwork([[[1, 0], [0, 1], [1, 1], [1, -1]], [[1, 1, 1, 1]]], [[0] * 4, [0]])
 BOX = pf.Box([-1, -1], [1, 2])
@@ -47,7 +49,7 @@ def move_a_vertex(cx: pf.PolyhedralComplex) -> None:
 
 
 def move_what_was_returned(cx: pf.PolyhedralComplex) -> None:
-    cx.vertices[1, 0] += 1e-6
+    opened(cx.vertices)[1, 0] += 1e-6
 
 
 def claim_too_much(cx: pf.PolyhedralComplex) -> None:
@@ -56,7 +58,7 @@ def claim_too_much(cx: pf.PolyhedralComplex) -> None:
 
 
 def turn_a_ray(cx: pf.PolyhedralComplex) -> None:
-    cx.rays[1][0] *= -1
+    opened(cx.rays[1])[0] *= -1
 
 
 def drop_a_face(cx: pf.PolyhedralComplex) -> None:
@@ -74,11 +76,11 @@ def another_cover(cx: pf.PolyhedralComplex) -> None:
 
 
 def another_end(cx: pf.PolyhedralComplex) -> None:
-    cx.edges[0, 0] = (cx.edges[0, 0] + 1) % cx.f_vector[0]
+    opened(cx.edges)[0, 0] = (cx.edges[0, 0] + 1) % cx.f_vector[0]
 
 
 def unbounded_after_all(cx: pf.PolyhedralComplex) -> None:
-    cx.is_unbounded(2)[:] ^= True
+    opened(cx.is_unbounded(2))[:] ^= True
 
 
 def another_count(cx: pf.PolyhedralComplex) -> None:
@@ -99,7 +101,7 @@ def test_what_was_falsified_is_named(net: pf.ReLUNetwork, falsify: Callable[[pf.
     cx = pf.canonical_complex(net)
     assert everything(cx).ok
     if net is LINES and falsify is another_end:
-        cx.edges[0, 0] = -1
+        opened(cx.edges)[0, 0] = -1
     else:
         falsify(cx)
     found = cx.certificate.verify()

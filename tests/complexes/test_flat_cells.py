@@ -14,6 +14,7 @@ from polyfiber.errors import InputError
 from ..oracles.exact_faces import exact_complex
 from ..oracles.flat_cells import FlatCells, signs_at
 from ..oracles.flats import fractions, random_flat
+from ..oracles.memory import opened
 
 F = Fraction
 CROSS = pf.ReLUNetwork([[[1.0, 0.0], [0.0, 1.0]], [[1.0, 1.0]]], [[0.0, 0.5], [0.0]])  # walls x = 0 and y = -1/2
@@ -170,7 +171,7 @@ def test_sets_and_persistence_on_a_point() -> None:
 def test_the_check_looks_at_the_only_vertex_of_a_point() -> None:
     cx = pf.canonical_complex(CROSS, pf.Box([1, 1], [1, 1]))
     assert cx.certificate.verify().ok
-    cx.vertices[0, 1] += 1e-12
+    opened(cx.vertices)[0, 1] += 1e-12
     assert len(cx.certificate.verify().problems) == 1
     constant = pf.ReLUNetwork([[[0.0, 0.0]], [[1.0]]], [[1.0], [0.0]])
     for domain in (None, LINE, pf.Polyhedron([[1, 3], [-1, -3]], [1, -1])):

@@ -226,7 +226,7 @@ def test_slices() -> None:
     box = pf.Box([-1, -1], [1, 1])
     cut, exact = (pf.slice_complex(net, np.zeros(6), D, domain=box, arithmetic=a) for a in ("rounded", "exact"))
     assert cut.f_vector == exact.f_vector
-    assert exact.exact
+    assert exact.is_exact
     t = np.random.default_rng(1).uniform(-1, 1, (20, 2))
     assert np.allclose(cut.network(t), net(cut.points(t)))
 

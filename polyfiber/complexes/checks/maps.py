@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 REGIONS = 16
 """Regions whose maps are worked out, of those of one complex."""
+WRITTEN = 1 << 20
+"""More regions than these are not written for the check alone."""
 PRODUCTS = 1 << 17
 """Products of rationals that they may take, about, beyond one region."""
 
@@ -26,6 +28,8 @@ def check_maps(cx: PolyhedralComplex, problems: list[str]) -> int:
     pick. The kernels, which know the network as ReLU gates, have no part in it.
     """
     if not cx.n_regions:  # a closed block that lies in a wall
+        return 0
+    if cx.n_regions > WRITTEN and cx.dimension not in cx._store._planes:  # no maps were given out
         return 0
     network, frame = cx.network, cx._frame
     n0, n_out = network.architecture[0], network.architecture[-1]

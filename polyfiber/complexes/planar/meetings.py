@@ -1,8 +1,11 @@
-"""Signs where two lines meet, when the floats of a walk leave them open: three ways to know, the cheapest first.
+"""Signs where two lines meet, when the floats of a walk leave them open: four ways to know, the cheapest first.
 
 *A vertex met before.* The sign of a gate at a point is the network's, whatever region one looks from. Where many walls meet,
 the signs of all gates are kept, and serve every region around that point: a region's closure holds a point exactly if no gate
 has opposite signs on the two, and within one region two lines that are not parallel meet once.
+
+*A wall on a wall.* Windows that overlap compare one pair of values behind two gates, whose walls are then one line wherever
+the signs that fix the forms of both are the same. Once found in integers, it is known for all such regions.
 
 *Pairs of floats*, with a bound of their own: walls that differ in the twentieth digit, at a hundredth of the cost of integers.
 
@@ -63,6 +66,8 @@ class Meetings:
         self._exact, self._gates = exact, gates
         self._signs: Array = np.zeros(0, dtype=np.int8)
         self._zeros: dict[tuple[int, int], int] = {}  # at meetings on this region
+        self._along: dict[tuple[int, int], set[bytes]] = {}
+        self._below: dict[int, Array] = {}
         self._vertices: list[Array] = []  # signs of all gates
         self._at: dict[int, set[int]] = {}  # vertices on a line
         self._room = MOST_KEPT // max(1, gates)
@@ -74,6 +79,8 @@ class Meetings:
             self._forms.stamp[0] += 1
             self._zeros.clear()
         here = self._signs[: self._gates]
+        if self._is_along(g, i) or self._is_along(g, j):
+            return 0, MET
         for k in self._at.get(i, set()) & self._at.get(j, set()):
             if np.all((self._vertices[k] == 0) | (self._vertices[k] == here)):
                 return int(self._vertices[k][g]), MET
@@ -83,10 +90,34 @@ class Meetings:
         self._exact.take(self._signs)
         found = self._exact.at_meeting(i, j, g)
         if found == 0:
+            self._find_along(g, i)
+            self._find_along(g, j)
             self._zeros[i, j] = self._zeros.get((i, j), 0) + 1
             if self._zeros[i, j] == KEPT_FROM and len(self._vertices) < self._room:
                 self._keep(i, j)
         return found, EXACT
+
+    def _is_along(self, g: int, line: int) -> bool:
+        return (g, line) in self._along and self._under(g, line) in self._along[g, line]
+
+    def _find_along(self, g: int, line: int) -> None:
+        """Keep that gate g vanishes along a line, if it does."""
+        (a, b, c), (p, q, r) = self._exact.form(g), self._exact.form(line)
+        if a * q == b * p and a * r == c * p and b * r == c * q:
+            self._along.setdefault((g, line), set()).add(self._under(g, line))
+
+    def _under(self, g: int, line: int) -> bytes:
+        """The signs that fix the forms of a gate and a line: those of all that they read, and what that reads."""
+        units = self._exact.r.units
+        for k in {g, line} - set(self._below):
+            found = np.zeros(max(k + 1, 1), dtype=bool)
+            if k >= 0:
+                found[units[k].reads] = True
+            for u in range(k - 1, -1, -1):
+                if found[u]:
+                    found[units[u].reads] = True
+            self._below[k] = np.flatnonzero(found)
+        return self._signs[self._below[g]].tobytes() + self._signs[self._below[line]].tobytes()
 
     def signs_at(self, point: Point, monitor: Monitor) -> Array:
         """Signs of all gates at a point of the polygon, (n_gates,) int8."""
