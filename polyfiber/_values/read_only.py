@@ -47,6 +47,8 @@ def _closed(array: np.ndarray) -> np.ndarray:
         empty = array.view()
         empty.setflags(write=False)
         return empty
+    if 0 in array.strides:  # of a broadcast array numpy warns when it is asked whether it can be written to
+        array = array.copy()
     if not array.flags.writeable and isinstance(array.base, memoryview):
         return array
     return np.asarray(memoryview(array).toreadonly())  # type: ignore[arg-type]
