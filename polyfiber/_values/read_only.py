@@ -43,15 +43,13 @@ def read_only(value: T) -> T:
 
 def _closed(array: np.ndarray) -> np.ndarray:
     """The same memory by way of a buffer that is read-only: its owner may stay one that can be written to."""
+    shut = array.view()
+    shut.setflags(write=False)
     if not array.size:
-        empty = array.view()
-        empty.setflags(write=False)
-        return empty
-    if 0 in array.strides:  # of a broadcast array numpy warns when it is asked whether it can be written to
-        array = array.copy()
-    if not array.flags.writeable and isinstance(array.base, memoryview):
-        return array
-    return np.asarray(memoryview(array).toreadonly())  # type: ignore[arg-type]
+        return shut
+    if isinstance(array.base, memoryview) and array.base.readonly:
+        return shut
+    return np.asarray(memoryview(shut))  # type: ignore[arg-type]
 
 
 def close_fields(value: Any) -> None:
