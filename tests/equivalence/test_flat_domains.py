@@ -11,6 +11,7 @@ import polyfiber as pf
 from polyfiber.errors import InputError
 
 from ..oracles.flats import fractions, largest_gap, random_flat
+from ..oracles.memory import opened
 
 SIDES = [[1, 0], [-1, 0], [0, 1], [0, -1]]
 SUM = pf.Polyhedron([[1, 1], [-1, -1], *SIDES], [1, -1, 1, 1, 1, 1])  # x + y = 1
@@ -51,7 +52,7 @@ def test_a_witness_outside_is_noticed() -> None:
     g = pf.ReLUNetwork(f.weights, [*f.biases[:-1], f.biases[-1] + 0.25])
     for domain in (SUM, pf.Box(-1, 1, dimension=2)):
         found = pf.are_equivalent(f, g, domain)
-        found.proof.x[:] = [3.0, 3.0]
+        opened(found.proof.x)[:] = [3.0, 3.0]
         assert found.recheck().verdict is pf.Verdict.NO
 
 
