@@ -118,7 +118,10 @@ def keys(name: str) -> list[str]:
         return []
     schema = json.loads(path.read_text(encoding="utf-8"))
     lines = ["", "## What `--json` prints", "", f"[The schema](../schemas/{path.name}).", "", "| Key | |", "|---|---|"]
-    return lines + [f"| `{key}` | {cell(what.get('description', ''))} |" for key, what in schema["properties"].items()]
+    forms = [form["properties"] for form in schema.get("anyOf", [schema])]  # the second is of what was stopped
+    found = {key: what for form in reversed(forms) for key, what in form.items()}
+    order = [key for form in forms for key in form]
+    return lines + [f"| `{key}` | {cell(found[key].get('description', ''))} |" for key in dict.fromkeys(order)]
 
 
 def prepare(name: str, known: Mapping[str, Mapping[str, Any]], folder: Path) -> None:

@@ -86,7 +86,7 @@ def activation_bounds(
     >>> bool((b.lower <= b.attained_lower[:24]).all() and (b.attained_upper[:24] <= b.upper).all())
     True
     >>> e = pf.activation_bounds(net, box, method="exact")
-    >>> e.complete, bool(e.exact.all()), e.verify()
+    >>> e.complete, bool(e.is_exact.all()), e.verify()
     (True, True, True)
     """
     network = require_network(network)

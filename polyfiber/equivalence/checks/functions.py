@@ -58,12 +58,12 @@ def proved_bound(a: ReLUNetwork, b: ReLUNetwork, claims: Claims, *, box: Any = N
     >>> from polyfiber.equivalence.relations.claims import Claims
     >>> from polyfiber.equivalence.relations.joint import Joint
     >>> f = pf.ReLUNetwork([[[1.0], [-1.0]], [[1.0, -1.0]]], [[0, 0], [0.5]])        # x + 1/2
-    >>> g = pf.ReLUNetwork([[[2.0], [-3.0]], [[0.5, -1 / 4]]], [[0, 0], [0.5]])      # not for x < 0
+    >>> g = pf.ReLUNetwork([[[2.0], [-3.0]], [[0.5, -1 / 4]]], [[0, 0], [0.5]])      # not for x < 0, by x/4
     >>> for net in (f, g):
     ...     bound = proved_bound(f, net, Claims.of(Joint(f, net, tolerance=0)))
     ...     print([[str(v) for v in row] for row in bound])
     [['0', '0']]
-    [['1/4', '0']]
+    [['1/2', '0']]
     """
     found = proved(a, b, claims, box=box)
     return np.array([found.size(i) for i in range(len(found.difference))], dtype=object).reshape(
