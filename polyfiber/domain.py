@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from ._once import cached_property
 from ._typing import Array, FloatArray
 from ._values.checked import points_of, shown, whole
 from .errors import BudgetExceededError, InputError, MissingDependencyError, ShapeError, SolverError, old_name

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Protocol, TypeAlias, cast
 
 import numpy as np
 
+from ._once import cached_property
 from ._typing import Array, BoolArray, IntArray, RngLike
 from ._values.read_only import read_only
 from .errors import InputError, ShapeError, old_name

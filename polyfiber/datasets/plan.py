@@ -6,11 +6,12 @@ import importlib.metadata
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from .._once import cached_property
 from .._version import __version__
 from ..complexes.blocks.block import Block
 from ..errors import FileFormatError, InputError

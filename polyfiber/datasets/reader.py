@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .._lazy import above
+from .._once import cached_property
 from .._typing import Array, IntArray
 from ..errors import FileFormatError, IncompleteError, InputError
 from ..network.model import ReLUNetwork

@@ -7,10 +7,10 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from .._once import cached_property
 from ..errors import FileFormatError, InputError
 from . import fields, tables
 from .sources import KINDS, Source

@@ -20,11 +20,12 @@ offsets of forms, which count relative to ``max(1, |offset|)``.
 from __future__ import annotations
 
 from fractions import Fraction
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from .._once import cached_property
 from .._typing import Array, BoolArray, FloatArray
 from ..domain import Polyhedron
 from ..kernels.fibers import spread as kernels

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from .. import words
 from .._lazy import above
+from .._once import cached_property
 from .._typing import Array, FloatArray
 from .._values.read_only import closed
 from ..budget import Budget
@@ -113,7 +113,7 @@ class Equivalence:
         """UNDECIDED: a bound of ``|f - g|`` at every input, ``constant + slope |x|``."""
         return None if self.part is None else self.part.growth
 
-    @functools.cached_property
+    @cached_property
     def exact_verdict(self) -> Verdict:
         """Whether the stored numbers, taken as rationals, give identical functions on the domain.
 
@@ -125,7 +125,7 @@ class Equivalence:
             return self.known_exact
         return exact_verdict(self.a, self.b, self.domain, hint=self.witness)[0]
 
-    @functools.cached_property
+    @cached_property
     def moves(self) -> Composition | None:
         """Moves that turn the first network into the second one, when they are known (found on demand)."""
         if self.verdict is not Verdict.YES or self.domain is not None:

@@ -8,12 +8,12 @@ Beyond the bottleneck the problem is coNP-hard, so a budget may end it with *und
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cached_property
 from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
 
+from .._once import cached_property
 from .._typing import FloatArray, ProgressLike
 from ..bounds.relaxation import box_is_known, chart_of
 from ..bounds.settle import settle

@@ -7,7 +7,6 @@ than they need is realised again. Every step is a move that keeps the function o
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections import Counter
 from collections.abc import Callable
@@ -19,6 +18,7 @@ import numpy as np
 
 from .. import words
 from .._lazy import above
+from .._once import cached_property
 from .._typing import Array, BoundMethod, FloatArray
 from ..budget import Budget, Monitor
 from ..domain import Box, Polyhedron
@@ -132,12 +132,12 @@ class MinimizeResult:
         """Where the function is kept; None for all of R^n."""
         return None if self.box is None else Box(*self.box)
 
-    @functools.cached_property
+    @cached_property
     def lower_bounds(self) -> LowerBounds:
         """What every network of this depth with the same function needs in each hidden layer, and why (of the original; not for ``epsilon > 0``)."""
         return lower_bounds(self.original, self.box)
 
-    @functools.cached_property
+    @cached_property
     def neurons(self) -> tuple[tuple[int, ...], ...]:
         """For each hidden layer the neurons of the original that are left, -1 for new ones (empty for ``epsilon > 0``)."""
         if self.kept is not None:

@@ -7,7 +7,6 @@ are complete as well. For any other network the report says what was found and w
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -17,6 +16,7 @@ import numpy as np
 
 from .. import words
 from .._lazy import above
+from .._once import cached_property
 from .._typing import BoolArray, RngLike
 from ..budget import Budget
 from ..complexes.build import canonical_complex, estimate_size
@@ -104,7 +104,7 @@ class FiberReport:
         return (Ground(f"{self.kind}: {self.reason}", "theorem"), *assumed)
 
     # ---- size -------------------------------------------------------------------------------
-    @functools.cached_property
+    @cached_property
     def dimension(self) -> int | None:
         """Dimension of the largest component modulo scaling; None when undecided.
 
@@ -131,7 +131,7 @@ class FiberReport:
         """Dimension in raw parameter space: one more for the scaling of every hidden neuron."""
         return None if self.dimension is None else self.dimension + self.network.n_hidden
 
-    @functools.cached_property
+    @cached_property
     def local_dimension(self) -> int:
         """Nullity of the stacked Jacobians at this parameter minus the scalings (needs the complex).
 

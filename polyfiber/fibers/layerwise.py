@@ -7,7 +7,6 @@ and Appendix C).
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from .._once import cached_property
 from .._typing import Array, BoolArray, FloatArray, RngLike, SignArray
 from .._values.read_only import closed
 from ..budget import Budget, Monitor
@@ -85,7 +85,7 @@ class LayerComponent:
     constant: Array
     _scale: float
 
-    @functools.cached_property
+    @cached_property
     def factorization(self) -> NonnegativeRank:
         """Nonnegative rank of ``Lambda_tau`` with its certificate."""
         matrix = self.slope
@@ -98,7 +98,7 @@ class LayerComponent:
         """Width of the hidden layer."""
         return int(self.orientation.shape[0]) + self.n_linear + self.n_dead
 
-    @functools.cached_property
+    @cached_property
     def linear_strata(self) -> tuple[tuple[int, int, int], ...]:
         """(rank of C, rank of U, dimension) of the rank strata of ``C U = Lambda_tau`` that meet ``U >= 0``.
 
@@ -238,7 +238,7 @@ class LayerwiseFiber:
         """Neurons that no visible hyperplane needs: linear or dead."""
         return self.width - self.representation.n_hyperplanes
 
-    @functools.cached_property
+    @cached_property
     def _scale(self) -> float:
         rep = self.representation
         terms = np.abs(rep.weights.astype(np.float64)).T @ np.abs(rep.normals.astype(np.float64))
@@ -389,7 +389,7 @@ class LayerwiseFiber:
                 total += sum(1 for _ in self._orientations(n_linear, monitor))
         return total
 
-    @functools.cached_property
+    @cached_property
     def dimension(self) -> int:
         """Largest dimension of a component, modulo scaling; -1 if the fiber is empty.
 

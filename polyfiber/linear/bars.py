@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from .._once import cached_property
 from .._typing import Array, FloatArray, IntArray
 from ..errors import InputError, NumericalError
 from ..numerics import exact as ex

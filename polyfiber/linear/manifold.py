@@ -18,11 +18,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from .._once import cached_property
 from .._typing import Array, BoolArray, FloatArray
 from ..budget import Budget, Monitor
 from ..errors import InputError, NumericalError

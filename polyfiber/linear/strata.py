@@ -11,12 +11,12 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from .._lazy import above
+from .._once import cached_property
 from .._typing import Array, IntArray, ProgressLike
 from .._values.read_only import closed, read_only
 from ..budget import Budget, Monitor

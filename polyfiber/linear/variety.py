@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from .._once import cached_property
 from .._typing import BoolArray, IntArray
 from ..budget import Budget
 from ..errors import InputError

@@ -15,11 +15,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from .._once import cached_property
 from .._typing import Array, FloatArray
 from ..errors import InputError
 from ..numerics.exact import as_fractions

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
 
 import numpy as np
 from scipy.linalg import qr
 
+from .._once import cached_property
 from .._typing import Array, BoolArray, IntArray
 from ..errors import InputError, SolverError
 from .exact import as_fractions, inverse, nullspace, rref

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 import scipy.sparse
 
+from ..._once import cached_property
 from ..._typing import BoolArray, ByteArray, FloatArray, IntArray, OnDegenerate, ProgressLike, SignArray
 from ..._values.read_only import read_only
 from ...budget import Budget, Monitor

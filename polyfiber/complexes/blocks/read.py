@@ -11,12 +11,12 @@ import math
 import os
 from collections.abc import Iterator
 from fractions import Fraction
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..._once import cached_property
 from ..._typing import Array
 from ..._values.checked import path_of
 from ...domain import Box, Polyhedron

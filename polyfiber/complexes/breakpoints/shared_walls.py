@@ -8,11 +8,11 @@ between the two regions is positive; it is affine across the facet, so it has op
 from __future__ import annotations
 
 from fractions import Fraction
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..._once import cached_property
 from ..._typing import IntArray
 from ..geometry import facet_forms_of, map_errors
 from ..skeleton.exact_signs import ExactPredicate

@@ -8,12 +8,12 @@ ridge and determine the function up to one affine map.
 from __future__ import annotations
 
 from fractions import Fraction
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..._lazy import above
+from ..._once import cached_property
 from ..._typing import BoolArray, FloatArray, IntArray
 from ..._values.read_only import read_only
 from ...budget import Budget, Monitor

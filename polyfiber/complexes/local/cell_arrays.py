@@ -10,12 +10,12 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from ..._lazy import above
+from ..._once import cached_property
 from ..._typing import Array, BoolArray, FloatArray, IntArray, SignArray
 from ..._values.checked import points_of, shown
 from ...domain import Box, Polyhedron

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from ..._once import cached_property
 from ..._typing import Array, BoolArray, FloatArray, IntArray, SignArray
 from ...domain import Polyhedron
 from ...kernels.complexes import cell_facets as kf

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from ... import words
-from ..._once import given_property
+from ..._once import cached_property, given_property
 from ..._typing import Array, BoolArray, FloatArray, IntArray, SignArray
 from ..._values.read_only import closed, read_only
 from ...budget import Budget, within_budget

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 
 from ..._lazy import above
+from ..._once import cached_property
 from ..._typing import Array, BoolArray, FloatArray, IntArray
 from ..._values.read_only import read_only
 from ...errors import InputError, ShapeError, old_name

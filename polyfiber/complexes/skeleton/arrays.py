@@ -12,11 +12,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from ..._once import cached_property
 from ..._typing import Array, FloatArray, IntArray, SignArray
 from ...bounds.fixed_signs import Settled, settle
 from ...domain import Box, Polyhedron

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from ... import words
+from ..._once import cached_property
 from ..._typing import IdArray, IntArray, WordArray
 from ...budget import Monitor, heed, no_memory
 from ...errors import BudgetExceededError, GenericityError, InputError, NumericalError

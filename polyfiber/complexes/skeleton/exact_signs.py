@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import time
 from fractions import Fraction
-from functools import cached_property
 
 import numpy as np
 
+from ..._once import cached_property
 from ...budget import heed
 from ...errors import NumericalError
 from ...numerics.exact import nullspace, rank, solve

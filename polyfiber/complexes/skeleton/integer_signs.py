@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from ..._once import cached_property
 from ..._typing import Array
 from ...errors import NumericalError
 from .arrays import Frame, exact_rows

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from fractions import Fraction
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from ..._once import cached_property
 from ..._typing import Array, FloatArray
 from .arrays import Frame, exact_rows
 from .layout import unpack

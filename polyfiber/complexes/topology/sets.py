@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from ... import words
 from ..._lazy import above
-from ..._once import given_property
+from ..._once import cached_property, given_property
 from ..._typing import Array, BoolArray, FloatArray, IntArray, SignArray
 from ...budget import Budget, Monitor, heed
 from ...errors import InputError, ShapeError, old_name

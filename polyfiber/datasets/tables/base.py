@@ -16,11 +16,11 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from ..._once import cached_property
 from ...budget import Budget
 from ...errors import BudgetExceededError, InputError, PolyfiberError
 from ...memory import give_back

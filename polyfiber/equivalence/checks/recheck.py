@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from ..._once import cached_property
 from ..._typing import Array, FloatArray
 from ...bounds.relaxation import bounding_box, relaxed
 from ...budget import Budget, Monitor

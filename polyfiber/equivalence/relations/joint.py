@@ -16,11 +16,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..._once import cached_property
 from ..._typing import Array, FloatArray, IntArray
 from ...budget import heed
 from ...fibers.relations.grouping import group_rows

@@ -5,12 +5,12 @@ Everything a wide or deep network does is affine on a region; a layer sees the i
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ..._once import cached_property
 from ..._typing import BoolArray, FloatArray, IntArray, RngLike
 from ..._values.read_only import closed
 from ...errors import InputError, ShapeError
@@ -62,7 +62,7 @@ class Activity:
             known if not s else ("linear" if e and self.complete else "nonlinear") for s, e in zip(some, every)
         )
 
-    @functools.cached_property
+    @cached_property
     def prefixes(self) -> list[tuple[BoolArray, IntArray]]:
         """For l = 0, 1, …: distinct patterns of the first l hidden layers, and which of them each region has."""
         result: list[tuple[BoolArray, IntArray]] = []

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
+from ..._once import cached_property
 from ..._typing import RngLike
 from ..._values.read_only import closed
 from ...budget import Budget, Monitor
@@ -76,7 +76,7 @@ class LocalStructure:
         """Whether nothing near but rescalings computes the same function."""
         return self.upper == 0
 
-    @functools.cached_property
+    @cached_property
     def directions(self) -> Directions | None:
         """Directions that keep the function to first order, by name; None unless all regions are known. Made when first asked for."""
         return named_directions(self.activity) if self.activity.complete else None
@@ -91,7 +91,7 @@ class LocalStructure:
         """Whether the named directions are all there are."""
         return None if self.directions is None else self.found == self.upper
 
-    @functools.cached_property
+    @cached_property
     def grounds(self) -> tuple[Ground, ...]:
         """What is claimed, and on what each claim rests."""
         regions = f"{'all ' if self.activity.complete else ''}{len(self.activity.masks)} regions"

@@ -7,7 +7,6 @@ either side, the sizes of the two sides of each group, and the number of constan
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections import Counter
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from ..._once import cached_property
 from ..._typing import Array, RngLike
 from ...budget import Budget, Monitor
 from ...errors import InputError
@@ -118,7 +118,7 @@ class ShallowFiber:
         return sum(t.n_labelled if labelled else 1 for t in self.types(budget=budget))
 
     # ---- one piece ----------------------------------------------------------------------------
-    @functools.cached_property
+    @cached_property
     def _parts(self) -> tuple[Array, ...]:
         rep = self.representation
         return tuple(rep.weights[j][:, None] * rep.normals[j][None, :] for j in range(rep.n_hyperplanes))
@@ -156,7 +156,7 @@ class ShallowFiber:
             total += inner + G * own - G
         return total
 
-    @functools.cached_property
+    @cached_property
     def dimension(self) -> int:
         """Largest dimension of a piece modulo scaling; -1 if the width is too small for the function."""
         return max((self.dimension_of(t) for t in self.types()), default=-1)

@@ -108,13 +108,14 @@ def _line(net, kept, i):
     else:
         f, e = net.sides[-1 - i], 0.0
     size = abs(f[0, 0]) + abs(f[1, 0]) + abs(f[2, 0])
-    return f, size, e + FINE * size + TINY
+    # numbers and no array: without reference counts an array that is given back would be freed too early
+    return ((f[0, 0], f[0, 1]), (f[1, 0], f[1, 1]), (f[2, 0], f[2, 1])), size, e + FINE * size + TINY
 
 
 @inline_kernel
-def _minor(f, g, p, q):
-    a, al = _times(f[p, 0], f[p, 1], g[q, 0], g[q, 1])
-    b, bl = _times(f[q, 0], f[q, 1], g[p, 0], g[p, 1])
+def _minor(f0, f1, g0, g1):
+    a, al = _times(f0[0], f0[1], g1[0], g1[1])
+    b, bl = _times(f1[0], f1[1], g0[0], g0[1])
     return _add(a, al, -b, -bl)
 
 
@@ -124,17 +125,17 @@ def _sign(net, kept, i, j, g):
     f, fs, fe = _line(net, kept, i)
     h, hs, he = _line(net, kept, j)
     p, ps, pe = _line(net, kept, g)
-    below, below_low = _minor(f, h, 0, 1)
+    below, below_low = _minor(f[0], f[1], h[0], h[1])
     fs, hs, ps = fs + 3.0 * fe, hs + 3.0 * he, ps + 3.0 * pe
     # each product of entries is below the product of the sums, and moves by an entry's error times the others
     loose = (3.0 * (fe * hs + he * fs) + 8.0 * FINE * fs * hs) * SLOP + TINY
     if not abs(below) > loose:
         return UNSURE
-    a, al = _minor(f, h, 1, 2)
-    a, al = _times(a, al, p[0, 0], p[0, 1])
-    b, bl = _minor(f, h, 2, 0)
-    b, bl = _times(b, bl, p[1, 0], p[1, 1])
-    c, cl = _times(below, below_low, p[2, 0], p[2, 1])
+    a, al = _minor(f[1], f[2], h[1], h[2])
+    a, al = _times(a, al, p[0][0], p[0][1])
+    b, bl = _minor(f[2], f[0], h[2], h[0])
+    b, bl = _times(b, bl, p[1][0], p[1][1])
+    c, cl = _times(below, below_low, p[2][0], p[2][1])
     a, al = _add(a, al, b, bl)
     value, _ = _add(a, al, c, cl)
     loose = (3.0 * (fe * hs * ps + he * fs * ps + pe * fs * hs) + 64.0 * FINE * fs * hs * ps) * SLOP + TINY * (1.0 + ps)
