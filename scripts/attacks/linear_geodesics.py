@@ -37,7 +37,8 @@ def main() -> None:
     tally: collections.Counter[str] = collections.Counter()
     times: dict[int, list[float]] = collections.defaultdict(list)
     ratios, residuals = [], []
-    pf.dln.geodesic(np.eye(2), np.array([[1.0, 0.5], [0.2, 1.0]]), 3)  # compile
+    for rank in (1, 2, 3):  # compile
+        pf.dln.geodesic(*pair(np.random.default_rng(0), 3, rank), 3, explicit=False)
     for i in range(args.count):
         d, depth = int(rng.integers(2, 9)), int(rng.integers(2, 11))
         r = int(rng.integers(1, d + 1))

@@ -81,8 +81,6 @@ def gauge_starts(start: End, finish: End, n: int, count: int, *, rng: RngLike = 
 
     Where a layer at an end is square its determinant settles that of all gauges; else both signs have their turn.
     """
-    from scipy.linalg import expm
-
     r = start.rank
     before = polar_factor(start.right[:, :r].T @ finish.right[:, :r])
     after = polar_factor(start.left[:, :r].T @ finish.left[:, :r])
@@ -100,8 +98,8 @@ def gauge_starts(start: End, finish: End, n: int, count: int, *, rng: RngLike = 
         for sign in signs[:1] or (1.0, -1.0):
             first, last = with_sign(before, sign), with_sign(after, sign)
             if i == 0:
-                log = rotation_logarithm(first.T @ last)
-                yield np.stack([first @ expm(p / n * log) for p in range(1, n)])
+                turned = turn_by(rotation_logarithm(first.T @ last))
+                yield np.stack([first @ turned(p / n) for p in range(1, n)])
             elif i == 1:
                 yield np.stack([last] * (n - 1))
             else:
@@ -215,9 +213,8 @@ def _long_way(log: FloatArray) -> FloatArray:
 
 def _turning(start: End, finish: End, depth: float, square: float, omega: FloatArray, eta: FloatArray) -> Guess:
     """The curve whose frames turn by the two logarithms; ``square`` is the squared speed of the turn half way."""
-    from scipy.linalg import expm
-
     n = DEEP if math.isinf(depth) else int(depth)
+    turn_left, turn_right = turn_by(omega), turn_by(eta)
     l0, l1 = (e.values ** (1.0 / n) for e in (start, finish))
     radii = math.sqrt(n * float((l0**2).sum())), math.sqrt(n * float((l1**2).sum()))
     unit0, unit1 = l0 / radii[0], l1 / radii[1]
@@ -231,7 +228,7 @@ def _turning(start: End, finish: End, depth: float, square: float, omega: FloatA
         turned = math.atan2(y, x) / angle if angle > 1e-9 else t
         unit = (1.0 - turned) * unit0 + turned * unit1
         unit = unit * (math.hypot(x, y) / (math.sqrt(n) * float(np.linalg.norm(unit))))
-        left, right = start.left @ expm(turned * omega), start.right @ expm(turned * eta)
+        left, right = start.left @ turn_left(turned), start.right @ turn_right(turned)
         return np.asarray((left * unit**n) @ right.T)
 
     step = 1e-6
@@ -251,18 +248,24 @@ def _few_signs(r: int) -> Iterator[tuple[float, ...]]:
 
 def _polar_turn(start: End, finish: End, depth: float, *, far: bool = False) -> Guess:
     """``X(t) = O exp(t log R) ((1-t) A + t B)``: rotate the polar factor, interpolate the stretch; never singular."""
-    from scipy.linalg import expm
-
     turn, a = start.left @ start.right.T, (start.right * start.values) @ start.right.T
     turn1, b = finish.left @ finish.right.T, (finish.right * finish.values) @ finish.right.T
     rotation = rotation_logarithm(turn.T @ turn1)
     rotation = _long_way(rotation) if far else rotation
+    turned = turn_by(rotation)
 
     def at(t: float) -> FloatArray:
-        return np.asarray(turn @ expm(t * rotation) @ ((1.0 - t) * a + t * b))
+        return np.asarray(turn @ turned(t) @ ((1.0 - t) * a + t * b))
 
     velocity = turn @ (rotation @ a + b - a)
     return Guess("polar", at, velocity, 1.2 * float(np.linalg.norm(start.vector(velocity))))
+
+
+def turn_by(log: FloatArray) -> Callable[[float], FloatArray]:
+    """``t -> expm(t log)`` for a skew matrix, from its eigenvectors: curves are asked for many times."""
+    values, vectors = np.linalg.eigh(1j * log)
+    adjoint = vectors.conj().T
+    return lambda t: np.ascontiguousarray(((vectors * np.exp(-1j * t * values)) @ adjoint).real)
 
 
 def rotation_logarithm(R: FloatArray) -> FloatArray:

@@ -16,7 +16,7 @@ from ...budget import Budget, Monitor
 from ...errors import BudgetExceededError, SolverError
 from ...verdict import Verdict
 from ..space.metrics import metric
-from .conjugate import conjugate_test
+from .conjugate import ConjugateTest, conjugate_test
 from .guesses import Guess, aligned_chords, guesses, longer_turns
 from .hamilton import BoundaryError, carry
 from .homotopy import Attempt, Homotopy, class_count, homotopy_class
@@ -65,6 +65,7 @@ class Search:
     tried: list[Attempt] = field(default_factory=list)
     best: Solution | None = None
     chord: float = math.nan
+    tests: dict[bytes, ConjugateTest] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.room = reduce(self.a, self.b - self.a, self.rank)
@@ -111,14 +112,14 @@ class Search:
             self.a, self.b, n, room.outside(self.start.tangent(solution.z)),
             room.covector_outside(self.start.momentum(solution.z), n), length, solution.method, solution.miss,
             self.chord, n == 2, bool(proven), self.rank, bound,
-            conjugate_test(self.start, solution.z, n, self.shape) if self.check else None,
+            self._conjugate(solution.z) if self.check else None,
             tuple(self.tried), self._class_of(solution), self.classes, dict(self.solver.stats),
         )  # fmt: skip
 
     def support(self, direct: Geodesic) -> Geodesic:
         """A closed form with the evidence of the search."""
         z = self.start.covector(self.room.covector_inside(direct.momentum, self.depth))
-        test = conjugate_test(self.start, z, self.depth, self.shape) if self.check else None
+        test = self._conjugate(z) if self.check else None
         found = Solution(z, direct.residual, direct.method)
         return replace(
             direct, minimum=test, tried=tuple(self.tried), homotopy=self._class_of(found), stats=dict(self.solver.stats)
@@ -200,7 +201,14 @@ class Search:
     def _minimal(self, solution: Solution) -> bool:
         if not self.check:
             return True
-        return conjugate_test(self.start, solution.z, self.depth, self.shape).verdict is not Verdict.NO
+        return self._conjugate(solution.z).verdict is not Verdict.NO
+
+    def _conjugate(self, z: FloatArray) -> ConjugateTest:
+        """The test for conjugate points, once for each solution."""
+        key = z.tobytes()
+        if key not in self.tests:
+            self.tests[key] = conjugate_test(self.start, z, self.depth, self.shape)
+        return self.tests[key]
 
     def _from_the_other_end(self) -> None:
         """What cannot be seen from one end may be seen from the other; run backwards and polished."""
