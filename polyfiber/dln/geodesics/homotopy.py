@@ -103,7 +103,8 @@ def _follow(points: FloatArray, start: End, finish: End, shape: tuple[int, int])
         return (0 if kept else 1,)
     if not kept:
         direct[:, -1] *= -1.0
-    turned = turn_by(rotation_logarithm(g.T @ direct))  # both frames go on to those that all curves of this orientation end with
+    # both frames go on to those that all curves of this orientation end with
+    turned = turn_by(rotation_logarithm(g.T @ direct))
     frames += [(u[-1] @ (h := g @ turned(t)), v[-1] @ h) for t in np.linspace(0.0, 1.0, 9)[1:]]
     lifts = [_turns([_completed(f[side]) for f in frames]) for side in (0, 1)]
     if lifts[0] is None or lifts[1] is None:
