@@ -29,7 +29,7 @@ from ...numerics.products import nearest
 from ..skeleton.arrays import Frame
 from ..skeleton.build import Skeleton
 from ..skeleton.integer_signs import IntegerForms
-from ..skeleton.layout import more_bases, moved_state, new_state
+from ..skeleton.layout import clear_bit, more_bases, moved_state, new_state, set_bit
 
 MARKS = lk.Marks._fields
 KEPT = ("planes", "start", "length", "basis", "infinite", "pool")
@@ -130,6 +130,7 @@ class LatticeSkeleton(Skeleton):
     """
 
     copies: dict[int, tuple[int, int]]
+    advances = False
 
     def __init__(
         self,
@@ -231,7 +232,7 @@ class LatticeSkeleton(Skeleton):
                     if s:
                         table.planes[f, (z >> 6) + (0 if s > 0 else frame.n_words)] |= np.uint64(1) << np.uint64(z & 63)
                     elif d == 0:
-                        forms.set_bit(self.zeros, f, z)
+                        set_bit(self.zeros, f, z)
 
     @staticmethod
     def _slot_and_side(signs: tuple[int, ...]) -> tuple[int, int]:
@@ -252,7 +253,7 @@ class LatticeSkeleton(Skeleton):
         ids.sort(key=lambda k: not self.closed[k])  # what throws a side away first
         self.pending[:] = 0
         for k in ids:
-            forms.set_bit(self.pending, 0, k)
+            set_bit(self.pending, 0, k)
         self.reserve(self.nv, self.n_inf)
         self.enter(layer)
         self.entered.update(ids)
@@ -350,9 +351,9 @@ class LatticeSkeleton(Skeleton):
             low = int(net.first[layer])
             for k, sign in zip(ids, self.integers.signs(layer, [k - low for k in ids], words, point, scale, direction)):
                 if sign > 0:
-                    forms.set_bit(st.words, v, k)
+                    set_bit(st.words, v, k)
                 elif sign == 0:
-                    forms.set_bit(self.zeros, v, k)
+                    set_bit(self.zeros, v, k)
                     self.exact_zeros += 1
         self.stats.exact += len(vertices)
         self.stats.exact_seconds += time.perf_counter() - started
@@ -363,7 +364,7 @@ class LatticeSkeleton(Skeleton):
     # ---- one cut ----------------------------------------------------------------------------
     def cut(self, k: int) -> None:
         """Cut by one facet whose signs are known at every vertex."""
-        forms.clear_bit(self.pending, 0, k)
+        clear_bit(self.pending, 0, k)
         cut: list[IdArray] = []
         for table in self.tables[1:]:
             out = np.empty(table.count, dtype=np.int32)

@@ -15,12 +15,24 @@ from ...budget import Monitor, heed, no_memory
 from ...errors import BudgetExceededError, GenericityError, InputError, NumericalError
 from ...kernels.complexes import forms
 from ...kernels.complexes import skeleton as sk
+from ...kernels.jit import interpreted
 from ...numerics.products import nearest
 from ...numerics.rounding import UNIT
 from .arrays import Frame, expected_vertices
 from .entering import Entry
 from .exact_signs import ExactPredicate
-from .layout import flat_star, grown, more_bases, moved_state, new_state, packed, row_units, sign_row
+from .layout import (
+    clear_bit,
+    flat_star,
+    grown,
+    more_bases,
+    moved_state,
+    new_state,
+    packed,
+    row_units,
+    set_bit,
+    sign_row,
+)
 from .orientation import every_edge, lift_of, resolve
 
 CHUNK = 64
@@ -106,6 +118,9 @@ class Skeleton:
     Use `build_skeleton`; the arrays are documented in `polyfiber.kernels.complexes.skeleton`.
     """
 
+    advances = True
+    """Whether facets are cut by the kernel `advance`."""
+
     def __init__(
         self,
         frame: Frame,
@@ -160,7 +175,7 @@ class Skeleton:
         )  # fmt: skip
         self._walks = sk.walk_scratch(n)
         self.lift = lift_of(frame) if n else None
-        self._level: IdArray | IntArray = np.empty(LISTED, dtype=np.int32)
+        self._level: IdArray = np.empty(LISTED, dtype=np.int32)
         self._n_level = 0
         self._unsure: Any = (np.empty(LISTED, dtype=np.int64), np.empty(LISTED, dtype=np.int64))
         self._rays: Any = tuple(np.empty(LISTED, dtype=np.int32) for _ in range(3))
@@ -179,7 +194,7 @@ class Skeleton:
         Skeleton.__init__(self, kept["frame"], Monitor(), room=kept["room"], etol=kept["etol"])
         self.fill(kept["columns"])
         self.closed, self.stats = kept["closed"].copy(), kept["stats"]
-        self._level, self._n_level = kept["level"], len(kept["level"])
+        self._level, self._n_level = kept["level"].astype(np.int32), len(kept["level"])
         self.finish()
 
     def fill(self, columns: Mapping[str, Any]) -> None:
@@ -232,7 +247,7 @@ class Skeleton:
     def reserve_pushes(self, pushes: int) -> None:
         """Make sure that so many edges can be put into buckets."""
         chunks, link, head, fill, free = self.buckets
-        short = int(sk.chunks_short(pushes, self.buckets))
+        short = int(interpreted(sk.chunks_short)(pushes, self.buckets))
         if short <= 0:
             return
         old = len(link)
@@ -291,14 +306,14 @@ class Skeleton:
             st.at_inf[v] = v - 1
             st.base[v - 1] = st.x[0]
             if side:
-                forms.set_bit(st.words, v, int(zeros[s]))
+                set_bit(st.words, v, int(zeros[s]))
             st.star[0, 2 * s + side] = v << shift | (2 * s + 1)
             st.star[v, 2 * s + 1] = 0 << shift | (2 * s + side)
             self.refine([v])
-            forms.set_bit(st.up, 0, 2 * s + side)
+            set_bit(st.up, 0, 2 * s + side)
         self._lift_first()
         for k in zeros:  # the other vertices of the cone see these facets as decided
-            forms.clear_bit(self.pending, 0, int(k))
+            clear_bit(self.pending, 0, int(k))
 
     def _lift_first(self) -> None:
         """Bounds of the heights of all vertices, in single precision, rounded outwards."""
@@ -314,8 +329,20 @@ class Skeleton:
         """Solve vertices, or find signs of pairs (`kernels.complexes.forms.on_listed`); returns signs and counts."""
         vs, ks = (np.ascontiguousarray(ids, dtype=np.int64) for ids in (vertices, facets))
         out, counts = np.zeros(len(ks), dtype=np.int8), np.zeros(3, dtype=np.int64)
-        forms.on_listed(task, vs, ks, self.frame.net, self.state, out, counts, self._work)
+        if self.advances and self.frame.n:
+            cursor = np.zeros(sk.CURSOR, dtype=np.int64)
+            cursor[sk.STAGE] = sk.LISTED + task
+            self._advance(np.zeros(0, dtype=np.int64), cursor, sk.Unsure(vs, ks, out, counts))
+        else:
+            forms.on_listed(task, vs, ks, self.frame.net, self.state, out, counts, self._work)
         return out, counts
+
+    def _advance(self, ids: IntArray, cursor: IntArray, unsure: Any) -> Any:
+        cut = sk.Cut(
+            self.closed, *flat_star(self.state), self.frame.net, self.state, self.lift, self.pending, self.etol
+        )
+        lists = sk.Lists(self._edges, self._level, *self._rays)
+        return sk.advance(ids, cursor, self.dead, cut, self.buckets, self._walks, lists, unsure, self._work)
 
     def refine(self, vertices: Any) -> None:
         """Solve vertices directly, for the tightest error bounds that floats give."""
@@ -376,7 +403,7 @@ class Skeleton:
         net = self.frame.net
         self.pending[:] = 0
         for k in ids:
-            forms.set_bit(self.pending, 0, k)
+            set_bit(self.pending, 0, k)
         self.enter(layer)
         self.entered.update(ids)
         sizes = np.zeros(net.inf + 1, dtype=np.int64)
@@ -387,15 +414,13 @@ class Skeleton:
 
     def _cut(self, ids: IntArray) -> None:
         """Cut by facets whose signs are known at every vertex and whose edges lie in their buckets."""
-        frame, counts = self.frame, np.zeros(3, dtype=np.int64)
+        frame, counts, no_signs = self.frame, np.zeros(3, dtype=np.int64), np.zeros(0, dtype=np.int8)
         cursor = np.zeros(sk.CURSOR, dtype=np.int64)
         cursor[sk.NV], cursor[sk.N_INF], cursor[sk.LEVEL] = self.nv, self.n_inf, self._n_level
         state = -1
         while state != sk.DONE:
             vs, ks = self._unsure
-            cut = sk.Cut(self.closed, *flat_star(self.state), frame.net, self.state, self.lift, self.pending, self.etol)
-            lists, unsure = sk.Lists(self._edges, self._level, *self._rays), sk.Unsure(vs, ks, counts)
-            state = sk.advance(ids, cursor, self.dead, cut, self.buckets, self._walks, lists, unsure, self._work)
+            state = self._advance(ids, cursor, sk.Unsure(vs, ks, no_signs, counts))
             self.nv, self.n_inf = int(cursor[sk.NV]), int(cursor[sk.N_INF])
             at = int(cursor[sk.AT])
             if cursor[sk.BROKEN]:
@@ -473,7 +498,7 @@ class Skeleton:
             sign = self.predicate.sign(k, st.words[v], point, direction)
             if sign == 0:
                 self._refuse(v, k, point)
-            (forms.set_bit if sign > 0 else forms.clear_bit)(st.words, v, k)
+            (set_bit if sign > 0 else clear_bit)(st.words, v, k)
         self.stats.exact = self.predicate.calls
         self.stats.exact_seconds = self.predicate.seconds
 
@@ -620,14 +645,14 @@ class Skeleton:
 
     def orient_anew(self) -> None:
         """Forget all orientations, as when the arrays were read from a file."""
-        self._level = every_edge(self)
+        self._level = every_edge(self).astype(np.int32)
         self._n_level = len(self._level)
 
     def finish(self) -> None:
         """Forget the buckets."""
-        self.buckets = ()  # type: ignore[assignment]
-        self._edges = self._edges[:0]
-        self._rays = tuple(part[:0] for part in self._rays)
+        self.buckets = sk.Buckets(*(part[:0].copy() for part in self.buckets))
+        self._edges = self._edges[:0].copy()
+        self._rays = tuple(part[:0].copy() for part in self._rays)
 
 
 def _rounded(values: Any, inflate: float) -> tuple[Any, float]:

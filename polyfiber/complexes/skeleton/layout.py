@@ -8,6 +8,7 @@ import numpy as np
 
 from ..._typing import IdArray
 from ...kernels.complexes import forms
+from ...kernels.jit import interpreted
 from .arrays import Frame
 
 
@@ -65,6 +66,9 @@ def more_bases(frame: Frame, old: Any, cap: int) -> Any:
     for name, array in new.items():
         array[: len(old.base_err)] = getattr(old, name)
     return old._replace(**new)
+
+
+set_bit, clear_bit = interpreted(forms.set_bit), interpreted(forms.clear_bit)
 
 
 def flat_star(st: Any) -> tuple[Any, Any]:

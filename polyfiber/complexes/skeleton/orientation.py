@@ -18,7 +18,7 @@ from ...errors import GenericityError
 from ...kernels.complexes import forms
 from ...kernels.complexes import skeleton as kernels
 from .arrays import Frame
-from .layout import packed
+from .layout import packed, set_bit
 
 if TYPE_CHECKING:
     from .build import Skeleton
@@ -106,5 +106,5 @@ def _exactly(skeleton: Skeleton, halves: IntArray) -> None:
         if difference == 0:
             raise GenericityError("the orienting function is constant on an edge; this has probability zero")
         low, bit = (v, h) if difference > 0 else (w, t & ((1 << net.shift) - 1))
-        forms.set_bit(st.up, low, bit)
+        set_bit(st.up, low, bit)
         skeleton.stats.orientation_exact += 1

@@ -687,7 +687,7 @@ def sign_at(v, k, net, st, form, cur, nxt):
 SOLVE, JUDGE, DECIDE = range(3)
 
 
-@bare_kernel
+@outlined_kernel
 def on_listed(task, vs, ks, net, st, out, counts, work):
     """Solve listed vertices, or find signs of listed pairs (vertex, facet): one kernel, since all need the same two large parts.
 

@@ -35,6 +35,7 @@ from .forms import (
     exceeds,
     form_size,
     form_value,
+    on_listed,
     set_bit,
     set_height,
     sign_at,
@@ -55,8 +56,8 @@ Cut = namedtuple("Cut", "closed flat row net st lift pending etol")
 # lists that grow: half-edges that wait for the wall; half-edges not oriented yet; new rays, by the half-edge of the wall, and
 # the ends of the two rays that each lies between
 Lists = namedtuple("Lists", "edges level rays ray_a ray_b")
-# pairs without a certified sign, and how signs were decided: filtered, by ranks, after a direct solve
-Unsure = namedtuple("Unsure", "vertices facets counts")
+# pairs without a certified sign, their signs once found, and how signs were decided: filtered, by ranks, after a direct solve
+Unsure = namedtuple("Unsure", "vertices facets signs counts")
 # chunks of 64 half-edges, chained by link; of each neuron the first chunk and how full it is; free: first free chunk, and how many
 Buckets = namedtuple("Buckets", "chunks link head fill free")
 
@@ -176,7 +177,7 @@ def cut_edges(i, rays, lists, ne, cursor, cut, unsure, work):
     Returns (unsure pairs, vertices at infinity).
     """
     _, flat, row, net, st, lift, pending, etol = cut
-    unsure_v, unsure_k, counts = unsure
+    unsure_v, unsure_k, _, counts = unsure
     form, form2, cur, nxt = work.form, work.form2, work.cur, work.nxt
     ray_a, ray_b = lists.ray_a, lists.ray_b
     edges = lists.rays if rays else lists.edges
@@ -611,7 +612,7 @@ def link_rays(halves, count, nv, net, st, pending, bk):
 # among them the work is, what is there so far, edges not oriented yet, and how much room is asked for
 AT, STAGE, SIZE, START, NV, N_INF, RAYS, UNSURE, LEVEL, BROKEN = range(10)
 NEED_V, NEED_INF, NEED_PUSHES, NEED_EDGES, NEED_RAYS, NEED_LEVEL, CURSOR = range(10, 17)
-BEGIN, CUT, LINK, RAY_CUT, END = range(5)
+BEGIN, CUT, LINK, RAY_CUT, END, LISTED = range(6)
 DONE, ROOM, DECIDE, MORE_UNSURE, DROP, TICK = range(6)
 PORTION = 1 << 15
 
@@ -652,10 +653,16 @@ def advance(ids, cursor, dead, cut, bk, walks, lists, unsure, work):
     MORE_UNSURE  room for UNSURE listed pairs
     DROP         the wall at AT - 1 is cut, and one of its sides is to be thrown away
     TICK         nothing: it has been a while, or BROKEN polygons did not close
+
+    Where the stage is LISTED or more, it does what `on_listed` does (the task comes on top) with all pairs of ``unsure``:
+    here, because both need the same large parts, which are compiled once.
     """
     closed, net, st, pending = cut.closed, cut.net, cut.st, cut.pending
     counts = unsure.counts
     n = net.n
+    if cursor[STAGE] >= LISTED:
+        on_listed(cursor[STAGE] - LISTED, unsure.vertices, unsure.facets, net, st, unsure.signs, counts, work)
+        return DONE
     done = 0
     while cursor[AT] < ids.shape[0]:
         k = ids[cursor[AT]]
