@@ -257,7 +257,8 @@ FORMS: dict[str, list[dict[str, Schema]]] = {
     "critical": [{
         "widths": many(COUNT),
         "strata": many(record(
-            ranks=many(COUNT), rank=COUNT, critical=VERDICT, kind=TEXT, loss=REAL, index=maybe(COUNT), nullity=maybe(COUNT)
+            ranks=many(COUNT), rank=COUNT, critical=VERDICT, everywhere=FLAG, kind=TEXT, kinds=many(TEXT), loss=REAL,
+            index=maybe(COUNT), nullity=maybe(COUNT),
         )),
     }],
     "verify": [{

@@ -308,17 +308,15 @@ def critical(
         diagonal = numbers(values, "the singular values", "3,2,1")
         if len(diagonal) > min(d[0], d[-1]):
             raise typer.BadParameter(f"{len(diagonal)} singular values do not fit a {d[-1]} x {d[0]} matrix")
+        if min(diagonal) < 0:
+            raise typer.BadParameter(f"singular values are not negative, found {values}")
         matrix = np.zeros((d[-1], d[0]))
         matrix[range(len(diagonal)), range(len(diagonal))] = diagonal
     else:
         assert target is not None
         matrix = product(float_weights(read_weights(target)[0]))
     ranks = range(min(d) + 1) if rank is None else [rank]
-    found = []
-    for rho in ranks:
-        if rho > int(np.linalg.matrix_rank(matrix)) and rank is None:
-            break
-        found += [critical_type(s, matrix) for s in stratify(d, rank=rho)]
+    found = [critical_type(s, matrix) for rho in ranks for s in stratify(d, rank=rho)]
     answer = {
         "widths": d,
         "strata": [
@@ -326,7 +324,9 @@ def critical(
                 "ranks": t.stratum.label,
                 "rank": t.stratum.rank,
                 "critical": t.critical.value,
+                "everywhere": t.everywhere,
                 "kind": t.kind,
+                "kinds": t.kinds,
                 "loss": t.loss,
                 "index": t.index if t.index >= 0 else None,
                 "nullity": t.nullity if t.index >= 0 else None,
@@ -334,11 +334,12 @@ def critical(
             for t in found
         ],
     }
-    least = min((t.loss for t in found), default=float("nan"))
+    least = min((t.loss for t in found if t.loss == t.loss), default=float("nan"))
     kinds = {kind: sum(t.kind == kind for t in found) for kind in dict.fromkeys(t.kind for t in found)}
     sentence = (
         f"{counted(len(found), 'stratum', 'strata')} over the best approximations of the target: "
-        f"{', '.join(f'{n} {kind}' for kind, n in kinds.items())}; the least loss among them is {shown(least)}."
+        f"{', '.join(f'{n} {kind}' for kind, n in kinds.items())}"
+        + (f"; the least loss among them is {shown(least)}." if least == least else ".")
     )
     if not tell(sentence, answer, json=output.json):
         return
@@ -346,15 +347,15 @@ def critical(
     rows = [
         (
             *t.stratum.label,
-            t.critical.value,
-            t.kind,
-            f"{t.loss:.6g}",
+            "all" if t.everywhere else "some" if t.point else "none",
+            " or ".join(t.kinds) or "none",
+            "" if t.loss != t.loss else f"{t.loss:.6g}",
             *((t.index, t.nullity) if t.index >= 0 else ("", "")),
         )
         for t in found
     ]
     title = f"widths {','.join(map(str, d))}: strata over the best approximations of the target"
-    table(rows, header=(*names, "critical", "kind", "loss", "negative", "zero"), title=title)
+    table(rows, header=(*names, "critical points", "kind", "loss", "negative", "zero"), title=title)
 
 
 def register(app: typer.Typer) -> None:

@@ -48,11 +48,11 @@ _EXPORTS: dict[str, str] = {
     "to_fiber": "manifold",
     # critical points of the square loss
     "CriticalType": "critical",
-    "Sharpness": "critical",
+    "Sharpness": "curvature",
     "critical_type": "critical",
-    "flattest": "critical",
-    "hessian": "critical",
-    "sharpness": "critical",
+    "flattest": "curvature",
+    "hessian": "curvature",
+    "sharpness": "curvature",
     "whitened_target": "critical",
     # the fiber as a variety
     "LearningCoefficient": "learning",

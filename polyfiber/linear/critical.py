@@ -1,29 +1,33 @@
-"""Critical points of the square loss ``(1/2) |W_L … W_1 - Y|^2`` on rank strata: type, Hessian, sharpness.
+"""Critical points of the square loss ``(1/2) |W_L … W_1 - Y|^2`` on rank strata: their types and signatures.
 
 At a critical point the product is Y cut down to some of its singular triples, ``W = sum over S of s_i u_i v_i^T``
-(K. Kawaguchi 2016; M. Trager, K. Kohn, J. Bruna 2020). E. M. Achour, F. Malgouyres and S. Gerchinovitz (arXiv 2107.13289)
-tell the rest from ranks alone. All hold for distinct singular values of Y.
+(K. Kawaguchi 2016; M. Trager, K. Kohn, J. Bruna 2020), up to rotations among equal singular values. E. M. Achour, F.
+Malgouyres and S. Gerchinovitz (arXiv 2107.13289) tell the type from ranks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from operator import index as index_of
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from .._typing import FloatArray, RngLike
 from ..errors import InputError, ShapeError
+from ..numerics.rounding import UNIT
 from ..verdict import Verdict
-from .ranks import check_widths
+from .curvature import as_matrix, hessian
 from .sampling import sample
 from .strata import Stratum
-from .weights import float_weights, product, unflatten, widths_of
+from .weights import product, unflatten, widths_of
 
-_DISTINCT = 1e-8
-_FLAT = 1e-9
+_ZERO = 1e-12
+_CLEAR = 1e-7
+"""Eigenvalues between these parts of the largest one are not told from zero."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,18 +40,25 @@ class CriticalType:
     selection : tuple of int
         Singular triples of the target that the product keeps, from 0.
     critical : Verdict
-        YES: every point of the stratum over that product is critical. NO: none is. UNDECIDED: generic points are not,
-        special ones may be.
+        Whether the stratum carries critical points over that product: YES or NO.
+    everywhere : bool
+        All its points over that product are critical; else, where `critical` is YES, generic ones are not and special
+        ones are.
     kind : str
-        Of the critical points among them: "global minimum", "strict saddle" (the Hessian has a negative eigenvalue),
-        "saddle" (it has none, yet no local minimum), "none" (there are none), or "unknown" (the theorem does not apply).
+        Of `point`: "global minimum", "strict saddle" (the Hessian has a negative eigenvalue), "saddle" (it has none, yet
+        no local minimum), "none" (there are no critical points). A strict saddle if there is one; where all points are
+        critical, the kind of generic points.
+    kinds : tuple of str
+        All kinds of critical points on the stratum over that product: strict saddles can have limits that are not strict.
     loss : float
+        NaN where the rank is above that of the target.
     index, nullity : int
-        Negative and zero eigenvalues of the Hessian at one random point; -1 where points need not be critical.
+        Negative and zero eigenvalues of the Hessian at `point`: by formula where all points are critical, else from its
+        eigenvalues; -1 without a point, or where its eigenvalues are not clearly zero or not.
     descent : tuple of arrays or None
         At that point, a direction of negative curvature of norm 1.
     point : tuple of arrays or None
-        The point.
+        A critical point, random as far as criticality leaves it free.
 
     Examples
     --------
@@ -61,7 +72,9 @@ class CriticalType:
     stratum: Stratum
     selection: tuple[int, ...]
     critical: Verdict
+    everywhere: bool
     kind: str
+    kinds: tuple[str, ...]
     loss: float
     index: int
     nullity: int
@@ -86,7 +99,7 @@ def whitened_target(X: npt.ArrayLike, Y: npt.ArrayLike) -> FloatArray:
     >>> whitened_target([[2.0, 0.0]], [[4.0, 1.0]]).tolist()
     [[4.0]]
     """
-    x, y = _matrix(X, "X"), _matrix(Y, "Y")
+    x, y = as_matrix(X, "X"), as_matrix(Y, "Y")
     if x.shape[1] != y.shape[1]:
         raise ShapeError(f"X has {x.shape[1]} samples and Y {y.shape[1]}; expected one column of each per sample")
     u, s, vt = np.linalg.svd(x, full_matrices=False)
@@ -124,11 +137,29 @@ def critical_type(
     Notes
     -----
     With E = product - target, all points are critical iff E = 0 or for each layer j one of ``rank W_{L~j}`` and
-    ``rank W_{j-1~0}`` is the rank of the product (then one of them is orthogonal to E). The type: a global minimum iff
-    the product is the best approximation of its widths; else a strict saddle if the selection is not the largest
-    triples, or if for some i > j all three of ``W_{L~i}``, ``W_{i-1~j}``, ``W_{j-1~0}`` have a rank above that of the
-    product; else a saddle without a direction of negative curvature. In particular every local minimum is global.
-    Cost of the signature: the eigenvalues of one Hessian.
+    ``rank W_{j-1~0}`` is the rank of the product (then one of them is orthogonal to E). Else special points are critical
+    iff ``rank W_{L~j} + rank W_{j-1~0} <= d_L + d_0 - rank E`` for the other layers j: their column spaces beyond that of
+    the product form a flag, their row spaces another one, the group that keeps the stratum and the product turns each
+    into every flag of the same dimensions, and two flags filled from the null spaces of E first, then with its singular
+    vectors from either end, meet E in zero under exactly these inequalities.
+
+    The type: a global minimum iff the product is the best approximation of its widths; else a strict saddle if the
+    selection is not the largest triples, or if for some i > j none of ``E^T W_{L~i}``, ``E W_{j-1~0}^T`` vanishes and
+    ``rank W_{i-1~j}`` is above that of the product; else a saddle without a direction of negative curvature. Whether the
+    two vanish is again a matter of flags: they need not where ``W_{L~i}`` and ``W_{j-1~0}`` have a rank above that of the
+    product, and cannot where their ranks are above ``d_L - rank E`` and ``d_0 - rank E``. In particular every local
+    minimum is global. That saddles called strict are so is seen from `descent`; that the others have no negative curvature
+    is proven below where all points are critical, and the theorem of the source (distinct singular values) elsewhere.
+
+    Signature where all points are critical and E is not 0: let m be the first j with ``rank W_{L~j}`` above rho, the rank
+    of the product. Only layers i >= m and j < m meet in the second derivative, and it is that of two factors ``W_{L~m-1}``,
+    ``W_{m-1~0}`` of rank rho, on the images of their own differentials. In bases that fit W it falls apart into a square of
+    rank rho^2, a 2 x 2 form for each triple kept and each other one (its determinant has the sign of ``s_kept - s_other``),
+    squares for the rest of the blocks beside W, and a pairing of the blocks off W. Four flags (two in the complements of W,
+    generic to E; two in layer m - 1, whose position is told by ranks) make that pairing monomial, and its rank is counted.
+
+    Singular values count as zero, or as equal, within rounding of the entries of the target: 8 max(d_0, d_L) units of
+    2^-53 times the largest. Cost: L^2 small singular value decompositions; for special points the eigenvalues of a Hessian.
 
     Examples
     --------
@@ -139,197 +170,243 @@ def critical_type(
     >>> t.critical.value, t.kind, t.index
     ('yes', 'saddle', 0)
     """
-    Y = _matrix(target, "target")
+    Y = as_matrix(target, "target")
+    if not isinstance(stratum, Stratum):
+        raise InputError(f"expected a stratum of `stratify`, found a {type(stratum).__name__}")
     d, r, rho = stratum.widths, stratum.ranks, stratum.rank
     if Y.shape != (d[-1], d[0]):
         raise ShapeError(f"target has shape {Y.shape}; widths {d} give products of shape {(d[-1], d[0])}")
+    size = float(np.abs(Y).max()) if Y.size else 0.0
+    if size and not 1e-140 < size < 1e140:
+        raise InputError(
+            f"the target has entries of size {size:.3g}; rescale it (its loss would leave the range of floats)"
+        )
+    size = size or 1.0
+    Y = Y / size
     u, s, vt = np.linalg.svd(Y, full_matrices=False)
-    size = float(s[0]) if s.size else 0.0
-    kept = tuple(range(rho)) if selection is None else tuple(sorted(int(i) for i in selection))
-    own = int((s > 1e-12 * size).sum()) if size else 0
+    slack = 8.0 * max(Y.shape) * UNIT * float(s[0]) if s.size else 0.0
+    own = int((s > slack).sum())
+    if selection is None and rho > own:
+        return CriticalType(stratum, (), Verdict.NO, False, "none", (), float("nan"), -1, -1, None, None)
+    try:
+        kept = list(range(rho)) if selection is None else sorted(index_of(i) for i in selection)
+    except TypeError:
+        raise InputError(f"selection is {selection!r}; expected numbers of singular triples, from 0") from None
     if len(set(kept)) != rho or (kept and not 0 <= kept[0] <= kept[-1] < own):
         raise InputError(
-            f"selection {kept} does not fit: expected {rho} different singular triples among the {own} of the target"
+            f"selection {tuple(kept)} does not fit: expected {rho} different singular triples among the {own} of the target"
         )
-    W = (u[:, list(kept)] * s[list(kept)]) @ vt[list(kept)]
+    others = np.delete(s, kept)
+    loss = 0.5 * float((others**2).sum()) * size**2
     rest = [i for i in range(own) if i not in kept]
-    loss = 0.5 * float((s[rest] ** 2).sum())
     last = len(d) - 1
     everywhere = not rest or all(min(r[last, j], r[j - 1, 0]) == rho for j in range(1, last + 1))
-    if everywhere:
-        critical = Verdict.YES
+    place = _meeting(stratum, len(rest), None)
+    if place is None:
+        return CriticalType(stratum, tuple(kept), Verdict.NO, False, "none", (), loss, -1, -1, None, None)
+    pairs = [(k, i) for k in kept for i in rest if s[i] > s[k] + slack]
+    if not pairs and rho == min(*d, own):
+        kinds: tuple[str, ...] = ("global minimum",)
+    elif pairs or place.strict:
+        kinds = ("strict saddle",)
     else:
-        # C^T E R = 0 for spaces of dimensions a, b beyond those of the product needs room beside the rank of E
-        room = d[-1] + d[0] - 2 * rho - len(rest)
-        fits = all(
-            min(r[last, j], r[j - 1, 0]) == rho or r[last, j] + r[j - 1, 0] - 2 * rho <= room
-            for j in range(1, last + 1)
-        )
-        critical = Verdict.UNDECIDED if fits else Verdict.NO
-    top = kept == tuple(range(rho))
-    values = s[:own]
-    distinct = bool((values[:-1] - values[1:] > _DISTINCT * size).all())
-    loose = any(min(r[last, i], r[i - 1, j], r[j - 1, 0]) > rho for i in range(2, last + 1) for j in range(1, i))
-    if top and rho == min(*d, own):
-        kind = "global minimum"
-    elif not distinct:
-        kind = "unknown"
-    else:
-        kind = "strict saddle" if not top or loose else "saddle"
-    if critical is not Verdict.YES:
-        kind = "none" if critical is Verdict.NO else kind
-        return CriticalType(stratum, kept, critical, kind, loss, -1, -1, None, None)
+        pivots = ((i, j) for i in range(2, last + 1) for j in range(1, i) if r[i - 1, j] > rho)
+        strict = next((m for p in pivots if (m := _meeting(stratum, len(rest), p)) is not None), None)
+        place = strict or place
+        kinds = ("saddle",) if strict is None else ("strict saddle", "saddle")
+    W = (u[:, kept] * s[kept]) @ vt[kept]
     point = [np.asarray(w, np.float64) for w in sample(stratum, product=W, rng=rng)]
-    eigenvalues, vectors = np.linalg.eigh(hessian(point, Y))
-    # a Hessian of zeros is known to rounding of what it is made of
-    made_of = np.sqrt(2.0 * loss) * max([1.0, *(float(np.linalg.norm(w)) for w in point)]) ** max(0, last - 2)
-    flat = _FLAT * max(float(np.abs(eigenvalues).max()), float(made_of), 1e-300)
-    index = int((eigenvalues < -flat).sum())
-    direction = tuple(unflatten(vectors[:, 0], d)) if index else None
+    descent = None
+    if not everywhere:
+        point = _turned(point, Y, W, stratum, place)
+        index, nullity = _signature(hessian(point, Y), point)
+    elif not rest:
+        index, nullity = 0, stratum.dof
+    else:
+        ties = sum(abs(s[i] - s[k]) <= slack for k in kept for i in rest)
+        meet = _pairs_that_meet(stratum, len(rest))
+        index = len(pairs) + meet
+        positive = rho * (d[0] + d[-1] - rho) - len(pairs) - ties + meet
+        nullity = sum(w.size for w in point) - index - positive
+    if kinds[0] == "strict saddle":
+        descent = _exchange(point, u, s, vt, rest[0], kept[-1]) if pairs else _through_a_pivot(point, Y, stratum)
     return CriticalType(
-        stratum, kept, critical, kind, loss, index, int((np.abs(eigenvalues) <= flat).sum()), direction, tuple(point)
-    )
+        stratum, tuple(kept), Verdict.YES, everywhere, kinds[0], kinds, loss, index, nullity,
+        None if descent is None else tuple(descent), tuple(w * size ** (1.0 / last) for w in point),
+    )  # fmt: skip
 
 
-def hessian(weights: Sequence[Any], target: npt.ArrayLike) -> FloatArray:
-    """Hessian of ``(1/2) |W_L … W_1 - target|^2`` at any weights, by formula.
+def _signature(H: FloatArray, point: list[FloatArray]) -> tuple[int, int]:
+    """Negative and zero eigenvalues, (-1, -1) where one is not clearly zero or not."""
+    values = np.linalg.eigvalsh(H)
+    made_of = max([1.0, *(float(np.linalg.norm(w)) for w in point)]) ** max(0, len(point) - 2)
+    parts = np.abs(values) / max(float(np.abs(values).max()), made_of)
+    if bool(((parts > _ZERO) & (parts < _CLEAR)).any()):
+        return -1, -1
+    return int(((values < 0) & (parts > _ZERO)).sum()), int((parts <= _ZERO).sum())
 
-    Returns
-    -------
-    float64 (D, D)
-        On the row-major vector of all layers, first layer first. ``J^T J`` plus, between layers i > j, the products of
-        entries of ``W_{L~i}^T E W_{j-1~0}^T`` and ``W_{i-1~j}``.
 
-    Raises
-    ------
-    ShapeError
+def _pairs_that_meet(stratum: Stratum, e: int) -> int:
+    """Rank of the second derivative between what leaves the column space of W and what leaves its row space.
 
-    Notes
-    -----
-    Cost: ``D^2`` times the number of outputs.
-
-    Examples
-    --------
-    >>> from polyfiber.linear import hessian
-    >>> hessian([[[2.0]], [[3.0]]], [[5.0]]).tolist()         # of (1/2) (b a - 5)^2 at a = 2, b = 3
-    [[9.0, 7.0], [7.0, 4.0]]
+    All points of the stratum are critical, E has rank e > 0 and lies generic to the flags.
     """
-    layers = float_weights(weights)
-    Y = _matrix(target, "target")
-    d = widths_of(layers)
-    if Y.shape != (d[-1], d[0]):
-        raise ShapeError(f"target has shape {Y.shape}; widths {d} give products of shape {(d[-1], d[0])}")
-    last = len(layers)
-    above = [np.eye(d[-1])]  # above[L - j] = W_{L~j}
-    for w in reversed(layers):
-        above.append(above[-1] @ w)
-    above.reverse()
-    below = [np.eye(d[0])]
-    for w in layers:
-        below.append(w @ below[-1])
-    E = product(layers) - Y
-    ends = np.cumsum([0, *[w.size for w in layers]])
-    J = np.hstack([np.kron(above[j], below[j - 1].T) for j in range(1, last + 1)])
-    H = J.T @ J
-    for j in range(1, last + 1):
-        between = np.eye(d[j])
-        for i in range(j + 1, last + 1):
-            G = above[i].T @ E @ below[j - 1].T
-            block = np.einsum("ac,be->abec", G, between).reshape(layers[i - 1].size, layers[j - 1].size)
-            rows, columns = slice(ends[i - 1], ends[i]), slice(ends[j - 1], ends[j])
-            H[rows, columns] += block
-            H[columns, rows] += block.T
-            between = layers[i - 1] @ between
-    return np.asarray(H)
+    d, r, rho = stratum.widths, stratum.ranks, stratum.rank
+    last = len(d) - 1
+    m = next(j for j in range(1, last + 1) if r[last, j] > rho)
+
+    def within(i: int, j: int) -> int:  # vectors of layer m - 1 alive from layer j to layer i - 1, beyond those of W
+        return int(r[i - 1, j]) - rho if i <= last and j >= 1 else 0
+
+    def seen(
+        i: int, j: int
+    ) -> int:  # of pairs that E makes of the column space of W_{L~i} and the row space of W_{j-1~0}
+        return min(int(r[last, i]) - rho, int(r[j - 1, 0]) - rho, e) if i >= m and j < m else 0
+
+    total = 0
+    for p, x in itertools.product(range(m, last + 1), repeat=2):
+        for q, y in itertools.product(range(1, m), repeat=2):
+            if x <= p and q <= y:
+                alive = within(p, q) - within(p + 1, q) - within(p, q - 1) + within(p + 1, q - 1)
+                total += alive * (seen(x, y) - seen(x - 1, y) - seen(x, y + 1) + seen(x - 1, y + 1))
+    return total
 
 
-@dataclass(frozen=True)
-class Sharpness:
-    """Largest curvature of the square loss at a global minimum, against the least on its fiber.
-
-    Attributes
-    ----------
-    value : float
-        Largest eigenvalue of the Hessian at weights whose product is the target.
-    least : float
-        ``L s^{2 - 2/L}`` with s the largest singular value of the product: the least value on the fiber, proven and
-        attained by balanced weights (:func:`flattest`).
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from polyfiber.linear import sharpness
-    >>> found = sharpness([np.diag([2.0, 1.0]), np.diag([2.0, 1.0])])
-    >>> round(found.value, 9), round(found.least, 9)
-    (8.0, 8.0)
-    """
-
-    value: float
-    least: float
-
-
-def sharpness(weights: Sequence[Any]) -> Sharpness:
-    """Sharpness of weights as a minimum of ``(1/2) |product - W|^2``, W their product.
-
-    Notes
-    -----
-    With u, v the first singular vectors of W, ``p_j = |W_{L~j}^T u|`` and ``q_j = |W_{j~0} v|``: the curvature is at least
-    ``sum_j p_j^2 q_{j-1}^2 >= L (prod p_j q_{j-1})^{2/L}``, and ``p_j q_j >= u^T W v = s`` for the L - 1 hidden layers.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from polyfiber.linear import sharpness
-    >>> s = sharpness([np.array([[4.0]]), np.array([[1.0]])])
-    >>> s.value, s.least
-    (17.0, 8.0)
-    """
-    layers = float_weights(weights)
-    W = product(layers)
-    value = float(np.linalg.eigvalsh(hessian(layers, W))[-1])
-    s = float(np.linalg.norm(W, 2)) if W.size else 0.0
-    n = len(layers)
-    return Sharpness(value, n * s ** (2.0 - 2.0 / n) if n > 1 else 1.0)
-
-
-def flattest(W: npt.ArrayLike, widths: Sequence[int]) -> list[FloatArray]:
-    """Weights over W of least sharpness: balanced ones, ``sigma^{1/L}`` in each layer.
-
-    Raises
-    ------
-    InputError
-        A width below the rank of W.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from polyfiber.linear import flattest, sharpness
-    >>> w = flattest(np.diag([4.0, 1.0]), (2, 3, 2))
-    >>> s = sharpness(w)
-    >>> bool(abs(s.value - s.least) < 1e-12)
-    True
-    """
-    matrix = _matrix(W, "W")
-    d = check_widths(widths)
-    if len(d) < 2 or (d[-1], d[0]) != matrix.shape:
-        raise ShapeError(f"widths {d} give products of shape {(d[-1], d[0])}; W has {matrix.shape}")
-    u, s, vt = np.linalg.svd(matrix, full_matrices=False)
-    rank = int((s > 1e-12 * s[0]).sum()) if s.size and s[0] else 0
-    if min(d) < rank:
-        raise InputError(f"W has rank {rank}, and widths {d} only allow {min(d)}")
-    n = len(d) - 1
-    strength = s[:rank] ** (1.0 / n)
-    frames = [vt[:rank].T, *[np.eye(w)[:, :rank] for w in d[1:-1]], u[:, :rank]]
-    return [np.asarray((frames[j] * strength) @ frames[j - 1].T) for j in range(1, n + 1)]
-
-
-def _matrix(values: npt.ArrayLike, name: str) -> FloatArray:
-    try:
-        out = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name} is not a matrix of numbers: {error}") from None
-    if out.ndim != 2:
-        raise ShapeError(f"{name} has shape {out.shape}; expected a matrix", shape=out.shape)
-    if not np.isfinite(out).all():
-        raise InputError(f"{name} holds entries that are NaN or infinite; all must be finite")
+def _exchange(
+    point: list[FloatArray], u: FloatArray, s: FloatArray, vt: FloatArray, i: int, k: int
+) -> list[FloatArray]:
+    """A direction of norm 1 that turns triple k, which the product keeps, to the larger triple i."""
+    below = product(point[:-1])
+    y, z = np.linalg.pinv(below).T @ vt[k], point[0] @ vt[k]
+    size = float(np.linalg.norm(y)), float(np.linalg.norm(z))
+    # along c u_i y^T in the last layer and b z v_i^T in the first: c^2 + s_k^2 b^2 - 2 s_i b c
+    form = np.array([[1.0 / size[0] ** 2, -s[i] / (size[0] * size[1])], [0.0, (s[k] / size[1]) ** 2]])
+    form[1, 0] = form[0, 1]
+    c, b = np.linalg.eigh(form)[1][:, 0]
+    out = [np.zeros_like(w) for w in point]
+    out[-1] += (c / size[0]) * np.outer(u[:, i], y)
+    out[0] += (b / size[1]) * np.outer(z, vt[i])
     return out
+
+
+def _through_a_pivot(point: list[FloatArray], Y: FloatArray, stratum: Stratum) -> list[FloatArray]:
+    """A direction of norm 1, in two layers i > j if there is one, along which the loss has negative curvature."""
+    r, last, rho = stratum.ranks, len(point), stratum.rank
+    above = [np.eye(Y.shape[0])]
+    for w in reversed(point):
+        above.insert(0, above[0] @ w)
+    below = [np.eye(Y.shape[1])]
+    for w in point:
+        below.append(w @ below[-1])
+    least, best = 0.0, [np.zeros_like(w) for w in point]
+    for i in range(2, last + 1):
+        between = np.eye(point[i - 2].shape[0])
+        for j in range(i - 1, 0, -1):
+            if r[i - 1, j] > rho:
+                outer = np.linalg.svd(above[i].T @ (below[-1] - Y) @ below[j - 1].T)
+                x, w = outer[0][:, 0], outer[2][0]
+                fixed = _off(below[i - 1], int(r[i - 1, 0])), _off(above[j].T, int(r[last, j]))
+                for left, right in (fixed, (fixed[0], np.eye(len(fixed[1]))), (np.eye(len(fixed[0])), fixed[1])):
+                    inner = np.linalg.svd(left @ between @ right)
+                    y, z = inner[0][:, 0], inner[2][0]
+                    # |a f + b g|^2 + 2 a b c along a x y^T in layer i and b z w^T in layer j
+                    f = np.outer(above[i] @ x, y @ below[i - 1])
+                    g = np.outer(above[j] @ z, w @ below[j - 1])
+                    off = float((f * g).sum()) + float(outer[1][0]) * float(inner[1][0])
+                    values, vectors = np.linalg.eigh([[float((f * f).sum()), off], [off, float((g * g).sum())]])
+                    if values[0] < least:
+                        least, best = float(values[0]), [np.zeros_like(layer) for layer in point]
+                        best[i - 1] += vectors[0, 0] * np.outer(x, y)
+                        best[j - 1] += vectors[1, 0] * np.outer(z, w)
+            between = between @ point[j - 1]
+    if least < 0.0:
+        return best
+    return unflatten(np.linalg.eigh(hessian(point, Y))[1][:, 0], widths_of(point))
+
+
+def _off(matrix: FloatArray, rank: int) -> FloatArray:
+    """Projector on the complement of a column space of known dimension."""
+    q = np.linalg.svd(matrix)[0][:, :rank]
+    return np.asarray(np.eye(len(matrix)) - q @ q.T)
+
+
+class _Meeting(NamedTuple):
+    """How the flags of column spaces of ``W_{L~j}`` and of row spaces of ``W_{j-1~0}``, beyond those of W, lie to E.
+
+    ``left``, ``right``: of how many directions of the null space of E come before one that E sees; ``strict``: whether
+    some pair i > j has both spaces seen by E and a middle factor of rank above that of W.
+    """
+
+    rank: int
+    left: int
+    right: int
+    strict: bool
+
+
+def _meeting(stratum: Stratum, e: int, pivot: tuple[int, int] | None) -> _Meeting | None:
+    """Flags that make the weights critical, E of rank e; None if there are none.
+
+    E sees as little of them as can be, but at a pivot (i, j) something of ``W_{L~i}`` and of ``W_{j-1~0}``.
+    """
+    d, r, rho = stratum.widths, stratum.ranks, stratum.rank
+    last = len(d) - 1
+    a = [int(r[last, k]) - rho for k in range(last + 1)]  # dimensions of the flags; a[0] = 0
+    b = [int(r[k, 0]) - rho for k in range(last + 1)]
+    left, right = d[-1] - rho - e, d[0] - rho - e  # of the null spaces of E
+    if pivot is not None:
+        i, j = pivot
+        if e == 0 or not (a[i] and b[j - 1]):
+            return None
+        left = min(left, max((x for x in a if x < a[i]), default=0))
+        right = min(right, max((x for x in b if x < b[j - 1]), default=0))
+    free = d[-1] - rho - e, d[0] - rho - e
+    seen_left = [_seen(x, left, free[0]) for x in a]
+    seen_right = [_seen(x, right, free[1]) for x in b]
+    if any(seen_left[k] + seen_right[k - 1] > e for k in range(1, last + 1)):
+        return None
+    strict = any(
+        seen_left[i] and seen_right[j - 1] and r[i - 1, j] > rho for i in range(2, last + 1) for j in range(1, i)
+    )
+    return _Meeting(e, left, right, strict)
+
+
+def _seen(dim: int, first: int, free: int) -> int:
+    """Directions that E sees in a space of a flag filled with ``first`` null ones, a seen one, the other null ones, the rest."""
+    return 0 if dim <= first else max(1, dim - free)
+
+
+def _turned(
+    point: list[FloatArray], Y: FloatArray, W: FloatArray, stratum: Stratum, place: _Meeting
+) -> list[FloatArray]:
+    """The weights with first and last layer turned in the complements of W, so that the flags lie as said."""
+    r, last, rho = stratum.ranks, len(point), stratum.rank
+    u, _, vt = np.linalg.svd(W - Y)
+    k, _, lt = np.linalg.svd(W)
+    below: FloatArray = np.eye(W.shape[1])
+    rows: list[tuple[FloatArray, int]] = []
+    for j in range(last):
+        rows.insert(0, (below.T, int(r[j, 0])))  # the smallest space first
+        below = point[j] @ below
+    above: FloatArray = np.eye(W.shape[0])
+    columns: list[tuple[FloatArray, int]] = []
+    for j in range(last, 0, -1):
+        columns.insert(0, (above, int(r[last, j])))
+        above = above @ point[j - 1]
+
+    def turn(used: FloatArray, spaces: list[tuple[FloatArray, int]], of_e: FloatArray, first: int) -> FloatArray:
+        """Takes the flag of spaces to one of null and singular vectors of E, and is the identity on the space of W."""
+        frame = used
+        for space, dim in spaces:
+            beyond = space - frame @ (frame.T @ space)
+            frame = np.hstack([frame, np.linalg.svd(beyond)[0][:, : dim - frame.shape[1]]])
+        seen, null = of_e[:, : place.rank], of_e[:, place.rank :]
+        null = np.linalg.svd(null - used @ (used.T @ null))[0][:, : len(used) - place.rank - rho]
+        goal = np.hstack([null[:, :first], seen[:, :1], null[:, first:], seen[:, 1:]])
+        return np.asarray(used @ used.T + goal @ frame[:, rho:].T)
+
+    # singular vectors of E: the first ones on the left, the last ones on the right, so that they do not meet
+    backwards = np.vstack([vt[: place.rank][::-1], vt[place.rank :]]).T
+    point = list(point)
+    point[-1] = turn(k[:, :rho], columns, u, place.left) @ point[-1]
+    point[0] = point[0] @ turn(lt[:rho].T, rows, backwards, place.right).T
+    return point

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
 
 import polyfiber as pf
 from polyfiber.errors import InputError, ShapeError
 from polyfiber.linear import critical_type, flattest, hessian, sharpness, stratify, whitened_target
+from polyfiber.linear.critical import _meeting, _turned
 from polyfiber.linear.weights import flatten, norm, product, unflatten, widths_of
 from polyfiber.verdict import Verdict
 
@@ -98,10 +101,126 @@ def test_a_stratum_is_critical_where_the_gradient_vanishes(widths: tuple[int, ..
                 float(np.abs(above[len(layers) - j].T @ (W - Y) @ below[j - 1].T).max())
                 for j in range(1, len(layers) + 1)
             )
-            verdict = critical_type(stratum, Y).critical
-            seen.add(verdict)
-            assert (size < 1e-10) == (verdict is Verdict.YES)
-    assert {Verdict.YES, Verdict.NO} <= seen
+            found = critical_type(stratum, Y)
+            seen.add((found.critical, found.everywhere))
+            assert (size < 1e-10) == found.everywhere
+    assert {(Verdict.YES, True), (Verdict.NO, False)} <= seen
+
+
+def gradient_size(layers: Sequence[np.ndarray], Y: np.ndarray) -> float:
+    above, below = [np.eye(Y.shape[0])], [np.eye(Y.shape[1])]
+    for w, v in zip(reversed(layers), layers, strict=True):
+        above.append(above[-1] @ w)
+        below.append(v @ below[-1])
+    E, n = below[-1] - Y, len(layers)
+    return max(float(np.abs(above[n - j].T @ E @ below[j - 1].T).max()) for j in range(1, n + 1))
+
+
+def test_special_points_of_strata_are_critical_and_of_their_kind() -> None:
+    rng = np.random.default_rng(3)
+    special = two = 0
+    for widths, values in itertools.product([(2, 2, 2, 2), (3, 2, 3, 2)], [(2.0, 0.7), (2.0,), (1.0, 1.0)]):
+        k = len(values)
+        left, right = (np.linalg.qr(rng.standard_normal((w, w)))[0][:, :k] for w in (widths[-1], widths[0]))
+        Y = (left * values) @ right.T
+        for stratum in [s for rho in range(k + 1) for s in stratify(widths, rank=rho)]:
+            for selection in itertools.combinations(range(k), stratum.rank):
+                found = critical_type(stratum, Y, selection=selection, rng=rng)
+                if found.critical is Verdict.NO:
+                    continue
+                special += not found.everywhere
+                assert found.point is not None
+                assert gradient_size(found.point, Y) < 1e-10
+                assert pf.linear.locate(found.point).stratum.label == stratum.label
+                assert (found.index > 0) == (found.kind == "strict saddle")
+                if len(found.kinds) == 2:  # the other kind too: E sees as little of the flags as can be
+                    two += 1
+                    W = product(found.point)
+                    place = _meeting(stratum, k - stratum.rank, None)
+                    assert place is not None
+                    mild = _turned(list(found.point), Y, W, stratum, place)
+                    assert gradient_size(mild, Y) < 1e-10
+                    assert np.linalg.eigvalsh(hessian(mild, Y))[0] > -1e-9
+    assert special > 50
+    assert two > 10
+
+
+@pytest.mark.parametrize("widths", [(2, 2, 2, 2), (3, 2, 3)])
+def test_strata_without_critical_points_have_none_by_search(widths: tuple[int, ...]) -> None:
+    # every turn of the outer layers in the complements of the product: least gradient over them, by a general minimiser
+    rng = np.random.default_rng(8)
+    Y = rng.standard_normal((widths[-1], widths[0]))
+    u, s, vt = np.linalg.svd(Y)
+    rho = 1
+    W = (u[:, :rho] * s[:rho]) @ vt[:rho]
+    sizes = (Y.shape[0] - rho, Y.shape[1] - rho)
+    left, right = u[:, rho:], vt[rho:].T
+    for stratum in stratify(widths, rank=rho):
+        found = critical_type(stratum, Y)
+        layers = [np.asarray(w, np.float64) for w in pf.linear.sample(stratum, product=W, rng=rng)]
+
+        def squared(x: np.ndarray, layers: list[np.ndarray] = layers) -> float:
+            cut = sizes[0] ** 2
+            g, h = np.linalg.qr(x[:cut].reshape(sizes[0], -1))[0], np.linalg.qr(x[cut:].reshape(sizes[1], -1))[0]
+            moved = list(layers)
+            moved[-1] = (np.eye(Y.shape[0]) + left @ (g - np.eye(sizes[0])) @ left.T) @ moved[-1]
+            moved[0] = moved[0] @ (np.eye(Y.shape[1]) + right @ (h - np.eye(sizes[1])) @ right.T)
+            return gradient_size(moved, Y)
+
+        starts = [rng.standard_normal(sizes[0] ** 2 + sizes[1] ** 2) for _ in range(4)]
+        least = min(minimize(squared, x, method="Nelder-Mead", options={"maxiter": 400}).fun for x in starts)
+        assert (least < 1e-3) == (found.critical is Verdict.YES)
+
+
+@pytest.mark.parametrize("widths", [(2, 2, 2), (3, 2, 3, 2), (2, 2, 3, 2, 2)])
+@pytest.mark.parametrize("values", [(2.0, 0.7), (1.5,), (1.0, 1.0)])
+def test_the_signature_by_formula_is_that_of_the_hessian(widths: tuple[int, ...], values: tuple[float, ...]) -> None:
+    rng = np.random.default_rng(11)
+    k = len(values)
+    left, right = (np.linalg.qr(rng.standard_normal((w, w)))[0][:, :k] for w in (widths[-1], widths[0]))
+    Y = (left * values) @ right.T
+    seen = 0
+    for stratum in [s for rho in range(k + 1) for s in stratify(widths, rank=rho)]:
+        for selection in itertools.combinations(range(k), stratum.rank):
+            found = critical_type(stratum, Y, selection=selection, rng=rng)
+            if found.point is None:
+                continue
+            H = hessian(found.point, Y)
+            if found.everywhere:
+                seen += 1
+                eigenvalues = np.linalg.eigvalsh(H)
+                size = max(1.0, *(norm([w]) for w in found.point)) ** (len(widths) - 2)
+                assert found.index == (eigenvalues < -1e-10 * size).sum()
+                assert found.nullity == (np.abs(eigenvalues) < 1e-10 * size).sum()
+            assert (found.descent is None) == (found.kind != "strict saddle")
+            if found.descent is not None:
+                x = flatten(list(found.descent))
+                assert x @ x == pytest.approx(1.0)
+                assert x @ H @ x < -1e-8
+    assert seen > 2
+
+
+def test_the_type_does_not_depend_on_the_scale_of_the_target() -> None:
+    stratum = stratify((2, 2, 2), rank=1)[0]
+    for scale in (1.0, 1e8, 1e-10, 1e120):
+        for small in (0.5, 1e-4, 1e-8, 1e-13):
+            Y = scale * np.diag([1.0, small])
+            found = critical_type(stratum, Y)
+            assert (found.kind, found.index, found.nullity) == ("strict saddle", 1, 3)
+            assert found.loss == pytest.approx(0.5 * (scale * small) ** 2, rel=1e-6)
+            assert found.point is not None
+            assert found.descent is not None
+            assert np.abs(product(found.point) - scale * np.diag([1.0, 0.0])).max() < 1e-14 * scale
+            x = flatten(list(found.descent))
+            assert x @ hessian(found.point, Y) @ x < -1e-3 * small * scale
+    for bad in (np.diag([1e300, 1.0]), np.diag([1e-200, 0.0])):
+        with pytest.raises(InputError, match="rescale"):
+            critical_type(stratum, bad)
+
+
+def test_ranks_above_that_of_the_target_carry_no_critical_points() -> None:
+    found = critical_type(stratify((2, 2, 2), rank=2)[0], np.diag([2.0, 0.0]))
+    assert (found.critical, found.kind, found.kinds) == (Verdict.NO, "none", ())
 
 
 def test_data_is_a_target_after_whitening() -> None:
@@ -131,11 +250,40 @@ def test_sharpness_is_least_at_balanced_weights() -> None:
             other = sharpness(pf.linear.sample(stratum, product=W, rng=seed))
             assert other.value >= other.least * (1 - 1e-9)
             assert other.least == pytest.approx(best.least, rel=1e-8)
+            assert other.gap >= other.value - other.least - 1e-9
+            assert other.gap <= (other.value - other.least) + 1e-8 * other.value
+        assert best.gap < 1e-10 * best.value
     with pytest.raises(InputError, match="rank"):
         flattest(np.eye(3), (3, 2, 3))
     for widths in (3, "3,3", (3, 2.5, 3), (3, True, 3)):
         with pytest.raises(InputError, match="widths"):
             flattest(np.eye(3), widths)  # type: ignore[arg-type]
+
+
+def test_sharpness_with_data() -> None:
+    rng = np.random.default_rng(7)
+    for widths in ((2, 2), (3, 2, 3), (2, 3, 2, 2)):
+        layers = [rng.standard_normal(s) for s in zip(widths[1:], widths, strict=False)]
+        X = rng.standard_normal((widths[0], 5))
+        found = sharpness(layers, data=X)
+        # the data as a first layer that does not move
+        whole = hessian([X, *layers], product(layers) @ X)[X.size :, X.size :]
+        assert found.value == pytest.approx(np.linalg.eigvalsh(whole)[-1], rel=1e-10)
+        assert found.least <= found.value * (1 + 1e-12)
+        assert found.gap >= found.value - found.least - 1e-10 * found.value
+        # the bound holds all over the fiber
+        for seed in range(10):
+            g = np.linalg.qr(np.random.default_rng(seed).standard_normal((widths[1], widths[1])))[0] * (1.0 + seed)
+            if len(widths) > 2:
+                moved = [g @ layers[0], layers[1] @ np.linalg.inv(g), *layers[2:]]
+                assert sharpness(moved, data=X).value >= found.least * (1 - 1e-10)
+    with pytest.raises(ShapeError, match="rows"):
+        sharpness([np.eye(2)], data=np.eye(3))
+    with pytest.raises(InputError, match="NaN"):
+        sharpness([np.eye(2)], data=np.full((2, 1), np.nan))
+    assert sharpness([1e80 * np.eye(2), np.eye(2)]).gap == np.inf
+    zero = sharpness([np.zeros((2, 2)), np.zeros((2, 2))])
+    assert (zero.value, zero.least, zero.gap) == (0.0, 0.0, 0.0)
 
 
 def test_bad_targets_are_refused() -> None:
@@ -146,7 +294,15 @@ def test_bad_targets_are_refused() -> None:
         critical_type(stratum, np.full((2, 2), np.nan))
     with pytest.raises(InputError, match="selection"):
         critical_type(stratum, np.eye(2), selection=[0, 1])
-    assert critical_type(stratum, np.eye(2)).kind == "unknown"  # equal singular values: the theorem does not apply
+    with pytest.raises(InputError, match="complex"):
+        critical_type(stratum, 1j * np.eye(2))
+    with pytest.raises(InputError, match="masked"):
+        critical_type(stratum, np.ma.array(np.eye(2), mask=np.eye(2)))  # type: ignore[no-untyped-call]
+    with pytest.raises(InputError, match="stratum"):
+        critical_type((2, 2, 2), np.eye(2))  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="numbers of singular triples"):
+        critical_type(stratum, np.eye(2), selection=[0.5])  # type: ignore[list-item]
+    assert critical_type(stratum, np.eye(2)).kind == "strict saddle"  # equal singular values
 
 
 @pytest.mark.parametrize("widths", [(1, 1, 1), (2, 2, 2), (3, 2, 3), (1, 2, 3, 2), (2, 2, 2, 2)])
