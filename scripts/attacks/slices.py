@@ -5,8 +5,8 @@
 A case is a network (a chain, leaky, absolute values, residual, a small CNN with maxima; random, quantised, without biases,
 with dead and equal rows, with walls that differ in the twentieth digit, with exponents up to ±390) on a triangle, a box or far from the origin, through data or along axes. The truth shares no line
 with the answer: every polygon is cut by every gate in Fractions, block by block. Compared are the sign vectors of all
-regions, the number of vertices, and the signs at random rational points. Prints one line per failure and a summary; exits
-with 1 if anything failed.
+regions, the number of vertices, the signs at random rational points, and the segments of a level set (of an output at a
+vertex, too) and of the decision boundary. Prints one line per failure and a summary; exits with 1 if anything failed.
 """
 
 from __future__ import annotations
@@ -77,8 +77,70 @@ def network(rng: np.random.Generator) -> tuple[pf.PiecewiseLinearNetwork, str]:
                 w[-1] = w[0]
         blocks.append(pf.GateBlock(reads, bias * numbers(rng, style, m), slopes=slopes))
         widths.append(m)
-    out = pf.AffineMap({len(widths) - 1: numbers(rng, style, 2, widths[-1])}, numbers(rng, style, 2))
+    outputs = int(rng.integers(1, 5))
+    W, c = numbers(rng, style, outputs, widths[-1]), bias * numbers(rng, style, outputs)
+    if rng.random() < 0.3:  # outputs that are equal, everywhere or where some units are off
+        W[-1], c[-1] = W[0] * (rng.random(widths[-1]) < 0.7), c[0]
+    out = pf.AffineMap({len(widths) - 1: W}, c)
     return pf.PiecewiseLinearNetwork(n, blocks, out), f"{kind}, {style}{'' if bias else ', no biases'}"
+
+
+Form = tuple[Fraction, Fraction, Fraction]
+
+
+def combine(maps: Any, values: list[list[Any]]) -> list[Form]:
+    """Affine functions of x and y: those of an affine map of blocks whose values are given."""
+    rows = []
+    for i, b in enumerate(maps.bias):
+        total = [Fraction(0), Fraction(0), Fraction(b)]
+        for j, w in maps.weights.items():
+            matrix = np.asarray(w.toarray() if hasattr(w, "toarray") else w, dtype=object)
+            for v, f in zip(matrix[i].tolist(), values[j]):
+                if v:
+                    total = [a + Fraction(v) * b for a, b in zip(total, f)]
+        rows.append((total[0], total[1], total[2]))
+    return rows
+
+
+def chord(polygon: list[Point], form: Form) -> list[Point]:
+    """The two ends of where a function that is not zero throughout vanishes on a polygon; empty where it is a point or nothing."""
+    values = [form[0] * x + form[1] * y + form[2] for x, y in polygon]
+    if not any(values):
+        return []
+    ends = {p for p, v in zip(polygon, values) if v == 0}
+    for p, q, a, b in zip(polygon, polygon[1:] + polygon[:1], values, values[1:] + values[:1]):
+        if a * b < 0:
+            ends.add((p[0] + a / (a - b) * (q[0] - p[0]), p[1] + a / (a - b) * (q[1] - p[1])))
+    return sorted(ends) if len(ends) == 2 else []
+
+
+def ties(cells: list[Any], one: Any) -> set[tuple[Point, ...]]:
+    """Segments where the two largest of the outputs are equal, which differ in the region; with ``one = (output, level)`` of a level set."""
+    found = set()
+    for _, cell, forms in cells:
+        if one is not None:
+            f = forms[one[0]]
+            found.add(tuple(chord(cell, (f[0], f[1], f[2] - one[1]))))
+            continue
+        for i in range(len(forms)):
+            for j in range(i):
+                ends = chord(cell, tuple(a - b for a, b in zip(forms[i], forms[j])))  # type: ignore[arg-type]
+                for other in forms:
+                    if ends:
+                        a, b = (
+                            sum(u * v for u, v in zip([p - q for p, q in zip(forms[i], other)], (*e, 1))) for e in ends
+                        )
+                        if max(a, b) <= 0 and min(a, b) < 0:
+                            ends = []
+                        elif a * b < 0:
+                            t = a / (a - b)
+                            middle = (
+                                ends[0][0] + t * (ends[1][0] - ends[0][0]),
+                                ends[0][1] + t * (ends[1][1] - ends[0][1]),
+                            )
+                            ends = sorted([middle, ends[1] if b > 0 else ends[0]])
+                found.add(tuple(ends))
+    return found - {()}
 
 
 def cut(polygon: list[Point], form: tuple[Fraction, Fraction, Fraction], side: int) -> list[Point]:
@@ -98,25 +160,15 @@ def cut(polygon: list[Point], form: tuple[Fraction, Fraction, Fraction], side: i
 
 def truth(
     net: pf.PiecewiseLinearNetwork, o: list[Fraction], D: list[list[Fraction]], polygon: list[Point]
-) -> list[tuple[tuple[int, ...], list[Point]]]:
-    """(signs, polygon) of every region, by cutting."""
+) -> list[tuple[tuple[int, ...], list[Point], list[Form]]]:
+    """(signs, polygon, outputs) of every region, by cutting."""
     n = net.n_inputs
     first = [(D[0][i], D[1][i], o[i]) for i in range(n)]
     cells: list[tuple[tuple[int, ...], list[list[Any]], list[Point]]] = [((), [first], polygon)]
     for block in net.exact().blocks:
-        matrices = {
-            j: np.asarray(w.toarray() if hasattr(w, "toarray") else w, dtype=object) for j, w in block.weights.items()
-        }
         after = []
         for signs, values, cell in cells:
-            forms = []
-            for i in range(block.width):
-                total = [Fraction(0), Fraction(0), Fraction(block.bias[i])]
-                for j, matrix in matrices.items():
-                    for w, f in zip(matrix[i].tolist(), values[j]):
-                        if w:
-                            total = [a + Fraction(w) * b for a, b in zip(total, f)]
-                forms.append(tuple(total))
+            forms = combine(block, values)
             parts: list[tuple[tuple[int, ...], list[Point]]] = [((), cell)]
             for form in forms:
                 grown = []
@@ -138,7 +190,7 @@ def truth(
                     y.append(tuple(slope * f for f in form))
                 after.append(((*signs, *mine), [*values, y], part))
         cells = after
-    return [(signs, cell) for signs, _, cell in cells]
+    return [(signs, cell, combine(net.exact().output, values)) for signs, values, cell in cells]
 
 
 def one(rng: np.random.Generator) -> tuple[str, str | None]:
@@ -147,6 +199,9 @@ def one(rng: np.random.Generator) -> tuple[str, str | None]:
     through = rng.random() < 0.5
     o = numbers(rng, str(rng.choice(["random", "integer"])), n)
     D = numbers(rng, str(rng.choice(["random", "integer"])), 2, n)
+    if rng.random() < 0.15:  # a small piece of the plane, where products underflow
+        step = np.ldexp(1.0, int(rng.integers(-1020, -300)))
+        o, D = o * step, D * step
     corners: list[tuple[float, float]] = [(0.0, 0.0), (1.0, 0.0), (0.0, 1.0)]
     if not through:
         low, high = np.sort(rng.integers(-3, 4, (2, 2)) * float(rng.choice([0.5, 1.0, 1e-3])), axis=0)
@@ -160,13 +215,33 @@ def one(rng: np.random.Generator) -> tuple[str, str | None]:
         return (what, None) if known else (what, f"refused: {error}")
     exact = [Fraction(v) for v in o.tolist()], [[Fraction(v) for v in row] for row in D.tolist()]
     cells = truth(net, *exact, [(Fraction(a), Fraction(b)) for a, b in corners])
-    expected = sorted(signs for signs, _ in cells)
+    expected = sorted(signs for signs, _, _ in cells)
     found = sorted(tuple(row) for row in s.signs().tolist())
     if expected != found:
         return what, f"{len(found)} regions, {len(expected)} by cutting; {len(set(expected) - set(found))} missing"
-    vertices = len({p for _, cell in cells for p in cell})
+    vertices = len({p for _, cell, _ in cells for p in cell})
     if s.f_vector[0] != vertices or s.euler_characteristic != 1:
         return what, f"{s.f_vector} with {vertices} vertices by cutting"
+    forms, corner = cells[int(rng.integers(len(cells)))][2], cells[0][1][0]
+    k = int(rng.integers(len(forms)))
+    at_corner = forms[k][0] * corner[0] + forms[k][1] * corner[1] + forms[k][2]
+    levels = [0.0, float(numbers(rng, "random", 1)[0]), float(at_corner) if abs(at_corner) < 1e300 else 0.0]
+    level = float(rng.choice(levels))
+    asked = [(s.level_set(level, output=k), (k, Fraction(level)))]
+    if len(forms) > 1:
+        asked.append((s.decision_boundary(), None))
+    slack = 1e-6 * max(abs(a) + abs(b) + 1e-3 for a, b in corners) + 10 * s.coordinate_error
+    for segments, one_output in asked:
+        right = ties(cells, one_output)
+        kind = f"level {level!r} of output {k}" if one_output else "boundary"
+        if len(right) != len(segments):
+            return what, f"{kind}: {len(segments)} segments, {len(right)} by cutting"
+        if right:
+            there = np.array([[[float(x) for x in p] for p in ends] for ends in right])
+            both = np.concatenate([there, there[:, ::-1]])
+            far = np.abs(segments.ends[:, None] - both).max(axis=(2, 3)).min(axis=1).max()
+            if not far <= slack:
+                return what, f"{kind}: an end is off by {far}"
     problems = s.verify(samples=50, rng=int(rng.integers(1 << 30))).problems
     return what, "; ".join(problems) or None
 

@@ -125,17 +125,23 @@ class ExactForms:
         value = p * (b * f - c * e) + q * (c * d - a * f) + r * below
         return _sign(value) * _sign(below)
 
-    def combination(self, i: int, j: int, weights: list[Fraction], offset: Fraction) -> int:
-        """Sign of a combination of the outputs and an offset where lines i and j meet."""
+    def combined(self, weights: list[Fraction], offset: Fraction) -> tuple[Fraction, Fraction, Fraction]:
+        """A combination of the outputs and an offset, times what the form of an output is multiplied by."""
         first = self.r.n_gates
-        total = [offset * self.scales[-1] if axis == 2 else Fraction(0) for axis in range(3)]
+        total = (Fraction(0), Fraction(0), offset * self.scales[-1])
         for k, w in enumerate(weights):
             if w:
-                total = [t + w * v for t, v in zip(total, self.form(first + k))]
+                a, b, c = self.form(first + k)
+                total = (total[0] + w * a, total[1] + w * b, total[2] + w * c)
+        return total
+
+    def combination(self, i: int, j: int, weights: list[Fraction], offset: Fraction) -> int:
+        """Sign of a combination of the outputs and an offset where lines i and j meet."""
+        p, q, r = self.combined(weights, offset)
         a, b, c = self.form(i)
         d, e, f = self.form(j)
         below = a * e - b * d
-        return _sign(total[0] * (b * f - c * e) + total[1] * (c * d - a * f) + total[2] * below) * _sign(below)
+        return _sign(p * (b * f - c * e) + q * (c * d - a * f) + r * below) * _sign(below)
 
     def at(self, k: int, x: Fraction, y: Fraction) -> int:
         """Sign of a unit at a point."""

@@ -13,7 +13,7 @@ from ..._once import cached_property
 from ..._typing import Array, BoolArray, FloatArray, IntArray
 from ..._values.read_only import read_only
 from ...errors import InputError, ShapeError, old_name
-from ...kernels.planar import forms
+from ...kernels.planar import forms, walk
 from ...network.piecewise import PiecewiseLinearNetwork
 from .exact_forms import ExactForms
 from .restrict import Columns, Restricted
@@ -194,15 +194,10 @@ class PlanarSlice:
                 moves = t.moves[t.change[r, 0] : t.change[r, 0] + t.change[r, 1]]
                 signs[r, moves[:, 0]] = moves[:, 2]
             return signs
-        signs = np.empty((len(regions), len(t.first)), dtype=np.int8)
-        for row, region in zip(signs, regions):
-            path = [int(region)]
-            while t.parent[path[-1]] >= 0:
-                path.append(int(t.parent[path[-1]]))
-            row[:] = t.first
-            for r in path[-2::-1]:
-                moves = t.moves[t.change[r, 0] : t.change[r, 0] + t.change[r, 1]]
-                row[moves[:, 0]] = moves[:, 2]
+        chosen = np.asarray(regions, dtype=np.int64)
+        signs = np.empty((len(chosen), len(t.first)), dtype=np.int8)
+        signs[:] = t.first
+        walk.signs_on(t.parent, t.change, t.moves, chosen, np.empty(n, dtype=np.int64), signs)
         return signs
 
     def _chosen(self, regions: Any) -> IntArray:
@@ -282,9 +277,10 @@ class PlanarSlice:
             raise ShapeError(f"points of shape {at.shape} do not fit a slice of {self.dimension} coordinates")
         flat = at.reshape(-1, self.dimension)
         r, random = self._restricted, self._tables.random
-        z = np.concatenate(
-            [np.sign(v).astype(np.int8) for v in self.network.preactivations(self.points(flat))[:-1]], axis=1
-        )
+        with np.errstate(invalid="ignore"):  # NaN is in no region
+            z = np.concatenate(
+                [np.sign(v).astype(np.int8) for v in self.network.preactivations(self.points(flat))[:-1]], axis=1
+            )
         signs = z[:, self._owner]
         gates = np.arange(r.n_gates)
         side = random[r.n_gates :, 2].sum(axis=0, dtype=np.uint64)
@@ -296,8 +292,8 @@ class PlanarSlice:
         return {(a, b): r for r, (a, b) in enumerate(self._tables.keys.tolist())}
 
     # ---- signs at vertices ------------------------------------------------------------------
-    def output_signs(self, weights: Any, offset: float = 0.0) -> Array:
-        """Certified signs of ``weights @ outputs + offset`` at all vertices, int8 (V,).
+    def output_signs(self, weights: Any, offset: float = 0.0, *, vertices: IntArray | None = None) -> Array:
+        """Certified signs of ``weights @ outputs + offset`` at vertices (all by default), int8 (V,).
 
         Floats decide where they can, integers elsewhere.
         """
@@ -305,13 +301,15 @@ class PlanarSlice:
         outputs = self._tables.values.shape[1] - 1
         if w.shape != (outputs,) or not np.all(np.isfinite(w)) or not np.isfinite(offset):
             raise InputError(f"expected {outputs} finite weights and a finite offset, found {weights!r} and {offset!r}")
-        given, worst = self._tables.values[:, :-1], self._tables.values[:, -1]
-        value = given @ w + offset
-        bound = worst * np.abs(w).sum() + 1e-15 * len(w) * (np.abs(given) @ np.abs(w) + abs(offset))
+        ids = np.arange(len(self._tables.values)) if vertices is None else vertices
+        given, worst = self._tables.values[ids, :-1], self._tables.values[ids, -1]
+        with np.errstate(all="ignore"):  # what is not finite is unsure
+            value = given @ w + offset
+            bound = worst * np.abs(w).sum() + 1e-15 * len(w) * (np.abs(given) @ np.abs(w) + abs(offset)) + 1e-300
         signs = np.where(value > bound, 1, np.where(value < -bound, -1, 9)).astype(np.int8)
         unsure = np.flatnonzero(signs == 9)
         if len(unsure):
-            signs[unsure] = self._exact_output_signs(unsure, w, offset)
+            signs[unsure] = self._exact_output_signs(ids[unsure], w, offset)
         return signs
 
     def _exact_output_signs(self, vertices: IntArray, w: FloatArray, offset: float) -> Array:

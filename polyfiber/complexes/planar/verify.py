@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ..._typing import Array
+from ..._typing import Array, FloatArray, IntArray
+from ..._values.checked import whole
 from .exact_forms import ExactForms
-from .statistics import areas, isometry, local_coordinates
+from .statistics import isometry, local_coordinates
 from .subdivision import PlanarSlice
 
 
@@ -71,6 +72,7 @@ def verify_subdivision(s: PlanarSlice, *, samples: int = 200, rng: Any = None, e
     exact_samples : int
         Regions whose signs are compared with those at their middle, in rationals.
     """
+    samples, exact_samples = whole(samples, "samples", least=0), whole(exact_samples, "exact_samples", least=0)
     random = np.random.default_rng(rng)
     problems: list[str] = []
     checked = {"euler": 1, "regions": s.n_regions}
@@ -118,13 +120,21 @@ def _faces(s: PlanarSlice, checked: dict[str, int], problems: list[str]) -> None
     x = local_coordinates(s) @ isometry(s).T
     corners = np.array([[float(v) for v in p] for p in s._restricted.frame.corners])
     outer = corners * np.array([float(v) for v in s._restricted.frame.scale]) @ isometry(s).T
-    p, q = outer, np.roll(outer, -1, axis=0)
-    whole = abs(float((p[:, 0] * q[:, 1] - q[:, 0] * p[:, 1]).sum()) / 2)
-    total = float(areas(s).sum())
+    size = float(np.ptp(outer, axis=0).max())  # areas are compared where they are of order one
+    polygon, total = _area(outer / size, np.array([0])), _area(x[t.cell_corners] / size, t.ptr[:-1])
     largest = float(s._tables.points[:, 2].max() * max(float(v) for v in s._restricted.frame.scale))
-    slack = 1e-9 * whole + largest * np.abs(isometry(s)).sum() * len(t.edges) * float(np.ptp(x, axis=0).max())
-    if abs(total - whole) > slack:
-        problems.append(f"the regions have area {total}, the polygon {whole}")
+    slack = 1e-9 * polygon + largest / size * np.abs(isometry(s)).sum() * len(t.edges)
+    if not abs(total - polygon) <= slack:
+        problems.append(f"the regions have {total / polygon} of the area of the polygon")
+
+
+def _area(corners: FloatArray, begin: IntArray) -> float:
+    """Total area of polygons, one behind the other."""
+    following = np.arange(1, len(corners) + 1)
+    following[np.append(begin[1:], len(corners)) - 1] = begin
+    first = np.repeat(begin, np.diff(np.append(begin, len(corners))))
+    p, q = corners - corners[first], corners[following] - corners[first]
+    return float(np.abs(np.add.reduceat(p[:, 0] * q[:, 1] - q[:, 0] * p[:, 1], begin)).sum() / 2)
 
 
 __all__ = ["SliceCheck", "exact_signs", "verify_subdivision"]

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..jit import bare_kernel, inline_kernel, trailing_zeros
 from ..lanes import above8, load_row8, magnitude, plus, scaled, signs8, times
-from ..rounding import UNIT
+from ..rounding import TINY, UNIT
 from ..rows import hash_row, probe
 
 UNSURE = -1
@@ -21,6 +21,7 @@ EMPTY = -2
 FULL = -3
 NONE = 9
 PAD = 1e-15
+LOST = 1e-316  # more than what underflows in three products
 BLOCK = 64
 ZERO, ONE, EIGHT_BITS = np.uint64(0), np.uint64(1), np.uint64(255)
 # sides (S, 4): lines, nonnegative inside; corners (S, 4), corner k between sides k - 1 and k
@@ -150,13 +151,13 @@ def _meeting(form, sides, poly, k, k1, g, at, value, value1):
     r = abs(a * x + b * y + c) + e
     gr = abs(ga * x + gb * y + gc) + ge
     size, gsize = abs(a) + abs(b), abs(ga) + abs(gb)
-    least = abs(det) - (e * gsize + ge * size + e * ge) - 4.0 * UNIT * size * gsize
+    least = abs(det) - (e * gsize + ge * size + e * ge) - 4.0 * UNIT * size * gsize - TINY
     # within the edge, whatever the lines are
     dx = max(abs(x - x0) + corner[old, k, 2], abs(x - x1) + corner[old, k1, 2])
     dy = max(abs(y - y0) + corner[old, k, 3], abs(y - y1) + corner[old, k1, 3])
     if least > 0.0:
-        dx = min(dx, (r * (abs(gb) + ge) + gr * (abs(b) + e)) / least * (1.0 + 1e-9))
-        dy = min(dy, (r * (abs(ga) + ge) + gr * (abs(a) + e)) / least * (1.0 + 1e-9))
+        dx = min(dx, (r * (abs(gb) + ge) + gr * (abs(b) + e) + LOST) / least * (1.0 + 1e-9))
+        dy = min(dy, (r * (abs(ga) + ge) + gr * (abs(a) + e) + LOST) / least * (1.0 + 1e-9))
     corner[new, at, 0], corner[new, at, 1] = x, y
     corner[new, at, 2], corner[new, at, 3] = dx + PAD * UNIT, dy + PAD * UNIT
     poly.meet[new, at, 0], poly.meet[new, at, 1] = i, g

@@ -283,3 +283,18 @@ def walk(net, state, keys, domain, poly, answers, faces, work, control, answer):
                 control[SINCE] = 0
                 control[REFRESHES] += 1
                 refresh(net, state, 0, gamma, 0.0, 0.0, False, NONE)
+
+
+@bare_kernel
+def signs_on(parent, change, moves, regions, path, signs):
+    """Signs of gates on regions, from those of the first one, which are in every row; path (cells,) scratch."""
+    for i in range(regions.shape[0]):
+        at, n = regions[i], 0
+        while parent[at] >= 0:
+            path[n] = at
+            n += 1
+            at = parent[at]
+        for k in range(n - 1, -1, -1):
+            first, count = change[path[k], 0], change[path[k], 1]
+            for m in range(first, first + count):
+                signs[i, moves[m, 0]] = moves[m, 2]

@@ -250,3 +250,13 @@ def test_walls_in_the_twentieth_digit_are_told_apart_without_integers() -> None:
     b = pf.slice_complex(net, np.zeros(2), np.eye(2), domain=SQUARE, method="complex")
     assert a.f_vector == b.f_vector
     assert a.stats.doubled_signs > 0
+
+
+@pytest.mark.parametrize("size", [1e-145, 1e-156, 1e-160, 1e-300])
+def test_small_pieces_of_the_plane(size: float) -> None:
+    """Six lines through one point make twelve regions, where products of their entries underflow in part."""
+    W = np.random.default_rng(1).normal(size=(6, 2))
+    net = pf.PiecewiseLinearNetwork.from_chain(pf.ReLUNetwork([W, np.ones((1, 6))], [np.zeros(6), [0]]))
+    s = pf.slice_through(net, *(size * np.array([[-1.0, -1.0], [2.0, -1.0], [-1.0, 2.0]])))
+    assert s.n_regions == 12
+    assert s.verify().ok

@@ -66,6 +66,41 @@ def test_signs_at_vertices_are_exact() -> None:
     assert s.decision_boundary().length == pytest.approx(level.length)
 
 
+def leaning(slopes: tuple[float, float], *outputs: float) -> pf.PlanarSlice:
+    """Multiples of one gate in x on the triangle whose third corner is above the middle of the others."""
+    block = pf.GateBlock({0: [[1.0, 0.0]]}, [0.0], slopes=slopes)
+    net = pf.PiecewiseLinearNetwork(2, [block], pf.AffineMap({1: np.array(outputs)[:, None]}, np.zeros(len(outputs))))
+    return pf.slice_through(net, [-1, -1], [1, -1], [-1, 1])
+
+
+@pytest.mark.parametrize("factor", [1.0, -1.0])
+def test_an_edge_of_two_regions_counts_once(factor: float) -> None:
+    """``|x|`` touches 0 along the wall, from above or from below; so do two classes that tie there and nowhere else."""
+    assert leaning((-1.0, 1.0), factor).level_set(0.0).length == pytest.approx(1.0)
+    assert leaning((-1.0, 1.0), factor, 0.0).decision_boundary().length == pytest.approx(1.0)
+
+
+def test_equal_outputs_are_one_class() -> None:
+    found = leaning((0.5, 1.0), 1.0, 0.0, 1.0).decision_boundary()
+    assert (found.length, found.labels.tolist()) == (pytest.approx(1.0), [[0, 1]])
+
+
+def test_border_of_a_flat_part_is_its_level() -> None:
+    """ReLU is 0 on a whole region: its level 0 is the wall, and no edge of the domain."""
+    assert leaning((0.0, 1.0), 1.0).level_set(0.0).length == pytest.approx(1.0)
+
+
+def test_ties_that_floats_lose() -> None:
+    """Classes 1e57 + x and 1e57 tie at x = 0 although their floats tie everywhere; a third one is larger for x > y."""
+    block = pf.GateBlock({0: [[1.0, 0.0], [0.0, 1.0]]}, [0.0, 0.0], slopes=(-1.0, 1.0))
+    W, big = [[1.0, 0.0], [0.0, 0.0], [0.0, 1.0]], 1e57
+    net = pf.PiecewiseLinearNetwork(2, [block], pf.AffineMap({1: W}, [big, big, big]))
+    found = pf.slice_complex(net, np.zeros(2), np.eye(2), domain=pf.Box(-1, 1, dimension=2), method="walk")
+    assert found.decision_boundary().length == pytest.approx(
+        2 * 2 * np.sqrt(2.0)
+    )  # |x| = |y|; where both are 0 all tie in one point
+
+
 def test_bad_input(petals: pf.PlanarSlice) -> None:
     with pytest.raises(pf.errors.InputError, match="output 3"):
         petals.level_set(output=3)
