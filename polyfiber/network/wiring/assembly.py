@@ -232,8 +232,6 @@ class _Assembly:
         self.resolve()
         gates = [n for n in w.nodes if isinstance(n, Gates) and self.live[n.start : n.start + n.size].any()]
         levels = sorted({n.level for n in gates})
-        if not gates and np.array_equal(self.outputs, w.inputs):
-            raise InputError("no layer with weights was found; expected at least one")
         block_of, place_of = np.zeros(w.size, dtype=np.int64), np.arange(w.size)
         layers: list[_Layer] = []
         kept: list[list[tuple[Gates, IntArray]]] = []
@@ -295,6 +293,8 @@ class _Assembly:
 
     def _identities(self, kept: list[list[tuple[Gates, IntArray]]]) -> list[str]:
         notes = []
+        if not kept and np.array_equal(self.outputs, self.w.inputs):
+            notes.append("no layer with weights was found: the network is the identity")
         if kept:
             if all(np.array_equal(n.before[which], self.w.inputs[: len(which)]) for n, which in kept[0]):
                 notes.append("no affine map stood before the first ReLU: layer 1 is the identity")

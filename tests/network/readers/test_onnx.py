@@ -401,7 +401,6 @@ REFUSED: dict[str, tuple[list[Any], dict[str, Any], type[PolyfiberError], str]] 
     "divided by zero": ([node("Div", ["x", "zero"], ["y"])], {}, FileFormatError, "divides by zero"),
     "nan": ([gemm(["x", "N", "b"], "y", transB=1)], {"N": W1 * np.nan}, InputError, "nan"),
     "infinite shift": ([node("Add", ["x", "inf"], ["y"])], {"inf": np.float32(np.inf)}, InputError, "inf"),
-    "no layer": ([node("Identity", ["x"], ["y"])], {}, InputError, "no layer"),
     "huge constant": (
         [node("ConstantOfShape", ["size"], ["c"]), node("Add", ["x", "c"], ["y"])],
         {"size": np.array([10**9])},
@@ -585,8 +584,6 @@ def test_names_are_unique(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("operation", "attributes", "message"),
     [
-        ("Softmax", {"axis": -1}, "compares 3 of the 6 outputs"),
-        ("LogSoftmax", {"axis": 1}, "compares 2 of the 6 outputs"),
         ("ArgMax", {}, "across the batch"),
         ("Softmax", {"axis": 7}, "works along axis 7"),
     ],
@@ -641,10 +638,57 @@ def test_a_first_axis_whose_rows_are_mixed_is_no_batch(tmp_path: Path, name: str
     np.testing.assert_allclose(np.ravel(found), run(data, X).ravel(), rtol=1e-4, atol=1e-5)
 
 
-def test_a_head_across_the_rows_is_refused(tmp_path: Path) -> None:
+def test_a_head_across_the_rows_makes_them_one_point(tmp_path: Path) -> None:
     data = build([gemm(["x", "W"], "h"), node("Softmax", ["h"], ["y"], axis=0)], {"W": W1.T}, shape=(6, 4))
-    with pytest.raises(UnsupportedLayerError, match="across the 6 rows"):
-        read(tmp_path, data)
+    net = read(tmp_path, data)
+    assert net.source["head"] is None
+    X = RNG.standard_normal((6, 4)).astype(np.float32)
+    e = np.exp(net(X.ravel()).reshape(6, 5))
+    np.testing.assert_allclose(e / e.sum(axis=0), run(data, X), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("axis", "behind"),
+    [
+        (1, []),
+        (2, []),
+        (1, [node("Transpose", ["p"], ["y"], perm=[0, 2, 1])]),
+        (1, [node("ArgMax", ["p"], ["k"], axis=1), node("Cast", ["k"], ["y"], to=1)]),
+    ],
+    ids=["channels", "places", "turned", "decision"],
+)
+@pytest.mark.parametrize("operation", ["Softmax", "LogSoftmax"])
+def test_a_head_of_groups_is_none_of_the_whole(tmp_path: Path, axis: int, behind: list[Any], operation: str) -> None:
+    out = "p" if behind else "y"
+    body = [
+        gemm(["x", "W", "b"], "h", transB=1), node("Relu", ["h"], ["r"]), node("Gemm", ["r", "W3"], ["z"], transB=1),
+        node("Reshape", ["z", "shape"], ["s"]), node(operation, ["s"], [out], axis=axis), *behind,
+    ]  # fmt: skip
+    more = {"W3": RNG.standard_normal((6, 5)).astype(np.float32), "shape": np.array([1, 2, 3])}
+    data = build(body, {"W": W1, "b": B1, **more})
+    net = read(tmp_path, data)
+    x = RNG.standard_normal((1, 4)).astype(np.float32)
+    expected = run(data, x)
+    turned = bool(behind) and behind[0].op_type == "Transpose"
+    z = net(x.ravel()).reshape((1, 3, 2) if turned else (1, 2, 3))
+    along = 2 if turned else axis
+    if behind and not turned:
+        found = z.argmax(axis=1)[:, None]
+    else:
+        found = np.exp(z) / np.exp(z).sum(axis=along, keepdims=True)
+        found = np.log(found) if operation == "LogSoftmax" else found
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+    assert net.source["head"] is None
+    assert f"before its {'log-softmax' if operation == 'LogSoftmax' else 'softmax'} of" in " ".join(net.source["notes"])
+
+
+def test_a_decision_across_groups_is_refused(tmp_path: Path) -> None:
+    body = [
+        gemm(["x", "W"], "z"), node("Reshape", ["z", "shape"], ["s"]), node("Softmax", ["s"], ["p"], axis=1),
+        node("ArgMax", ["p"], ["y"], axis=2),
+    ]  # fmt: skip
+    with pytest.raises(UnsupportedLayerError, match="ArgMax -> y comes after it"):
+        read(tmp_path, build(body, {"W": W1.T, "shape": np.array([1, 1, 5])}))
 
 
 LOGITS = [gemm(["x", "W", "b"], "h", transB=1), node("Relu", ["h"], ["r"]), gemm(["r", "W2", "b2"], "z", transB=1)]
@@ -705,13 +749,169 @@ def test_a_large_limit_of_a_clip_costs_no_digits(tmp_path: Path, limits: tuple[f
     np.testing.assert_allclose(pf.read_network(tmp_path / "again.onnx")(X), net(X), rtol=1e-6, atol=1e-6)
 
 
-def test_control_flow_is_named(tmp_path: Path) -> None:
-    def branch(op: str) -> Any:
-        return helper.make_graph([node(op, ["x"], [op])], op, [], [helper.make_tensor_value_info(op, 1, None)])
+def graph_of(nodes: Sequence[Any], output: str) -> Any:
+    return helper.make_graph(list(nodes), output, [], [helper.make_tensor_value_info(output, 1, None)])
 
-    choice = node("If", ["c"], ["h"], then_branch=branch("Identity"), else_branch=branch("Neg"))
-    with pytest.raises(UnsupportedLayerError, match=r"If -> h is control flow.*tracing"):
-        read(tmp_path, build([choice, gemm(["h", "W"], "y")], {"W": W1.T, "c": np.array(True)}))
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_an_if_on_a_constant_is_its_branch(tmp_path: Path, taken: bool) -> None:
+    """The other branch may hold anything; branches see the graph around them, and may be nested."""
+    good = [node("Add", ["h", "b"], ["q"]), node("Relu", ["q"], ["good"])]
+    inner = node("If", ["c"], ["good"], then_branch=graph_of(good[:1], "q"), else_branch=graph_of(good[:1], "q"))
+    bad = graph_of([node("Tanh", ["h"], ["t"]), node("Mul", ["t", "h"], ["bad"])], "bad")
+    fine = graph_of([inner] if taken else good, "good")
+    branches = {"then_branch": fine if taken else bad, "else_branch": bad if taken else fine}
+    nodes = [
+        gemm(["x", "W"], "h"), node("Shape", ["h"], ["s"]), node("Gather", ["s", "one"], ["n"]),
+        node("Equal", ["n", "width"], ["c"]), node("If", ["c"], ["i"], **branches), node("Neg", ["i"], ["y"]),
+    ]  # fmt: skip
+    constants = {"W": W1.T, "b": B1, "one": np.array(1), "width": np.array(5 if taken else 4)}
+    data = build(nodes, constants, shape=(1, 4))
+    X = RNG.standard_normal((1, 4)).astype(np.float32)
+    np.testing.assert_allclose(read(tmp_path, data)(X), run(data, X), rtol=1e-4, atol=1e-5)
+
+
+def test_control_flow_is_named(tmp_path: Path) -> None:
+    sides = {
+        "then_branch": graph_of([node("Identity", ["x"], ["a"])], "a"),
+        "else_branch": graph_of([node("Neg", ["x"], ["a"])], "a"),
+    }
+    choice = [node("Gather", ["x", "at"], ["c"], axis=1), node("If", ["c"], ["h"], **sides)]
+    with pytest.raises(UnsupportedLayerError, match=r"If -> h is control flow by values that depend.*tracing"):
+        read(tmp_path, build([*choice, gemm(["h", "W"], "y")], {"W": W1.T, "at": np.array([0])}))
+    itself = graph_of([node("Identity", ["y"], ["a"])], "a")
+    loop = [node("If", ["c"], ["h"], then_branch=itself, else_branch=itself), node("Add", ["h", "x"], ["y"])]
+    with pytest.raises(FileFormatError, match="cycle"):
+        read(tmp_path, build(loop, {"c": np.array(True)}))
+
+
+FUNCTIONS = """
+<ir_version: 8, opset_import: ["": 17, "own": 1]> g (float[1,4] x) => (float[1,5] y) {
+  h = own.lin(x, W, b)  r = own.act<a = 0.25>(h)  y = own.twice(r)
+}
+<domain: "own", opset_import: ["": 17]> lin (u, w, c) => (v) { t = MatMul(u, w)  v = Add(t, c) }
+<domain: "own", opset_import: ["": 17]> act <a> (u) => (v) { v = LeakyRelu<alpha: float = @a>(u) }
+<domain: "own", opset_import: ["": 17, "own": 1]> twice (u) => (v) { t = own.act<a = 0.5>(u)  v = own.act<a = 0.5>(t) }
+"""
+
+
+def functions(text: str = FUNCTIONS) -> Any:
+    model = onnx.parser.parse_model(text)
+    model.graph.initializer.extend(numpy_helper.from_array(v, n) for n, v in (("W", W1.T.copy()), ("b", B1)))
+    return model
+
+
+def test_functions_of_the_file(tmp_path: Path) -> None:
+    data = functions().SerializeToString()
+    net = read(tmp_path, data)
+    X = RNG.standard_normal((1, 4)).astype(np.float32)
+    np.testing.assert_allclose(net(X), run(data, X), rtol=1e-4, atol=1e-5)
+    assert [net.gate_name(i) for i in (0, 5)] == ["r[0]", "twice:3/t[0]"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("t = own.act<a = 0.5>(u)", "t = own.twice(u)", "or themselves"),
+        ('opset_import: ["": 17]> lin', 'opset_import: ["": 13]> lin', "version 13"),
+        ("t = MatMul(u, w)", "t = Tanh(u)", "Tanh"),
+    ],
+)
+def test_functions_that_are_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
+    assert old in FUNCTIONS
+    with pytest.raises(InputError, match=message):
+        read(tmp_path, functions(FUNCTIONS.replace(old, new)).SerializeToString())
+
+
+def test_functions_that_double_are_stopped(tmp_path: Path) -> None:
+    head, *rest = functions().SerializeToString(), functions()
+    model = rest[0]
+    for k in range(35):
+        body = [node(f"f{k + 1}", ["u"], ["t"], domain="own"), node(f"f{k + 1}", ["t"], ["v"], domain="own")]
+        last = k == 34
+        made = helper.make_function(
+            "own", f"f{k}", ["u"], ["v"], [node("Relu", ["u"], ["v"])] if last else body,
+            [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)],
+        )  # fmt: skip
+        model.functions.append(made)
+    model.graph.node.append(node("f0", ["y"], ["z"], domain="own"))
+    model.graph.output[0].name = "z"
+    assert len(head) < 10_000
+    with pytest.raises(FileFormatError, match="bytes of nodes"):
+        read(tmp_path, model.SerializeToString())
+
+
+NO_WEIGHTS: dict[str, list[Any]] = {
+    "identity": [node("Identity", ["x"], ["y"])],
+    "no limits": [node("Clip", ["x"], ["y"])],
+    "maximum of one": [node("Max", ["x", "x", "x"], ["y"])],
+    "sum of one": [node("Sum", ["x"], ["y"])],
+    "slope 1": [node("LeakyRelu", ["x"], ["y"], alpha=1.0)],
+    "precisions": [node("Cast", ["x"], ["h"], to=11), node("Cast", ["h"], ["y"], to=1)],
+    "nothing appended": [node("Slice", ["x", "zero", "zero", "one"], ["e"]), node("Concat", ["x", "e"], ["y"], axis=1)],
+    "softmax": [node("Softmax", ["x"], ["y"], axis=1)],
+    "sigmoid": [node("Sigmoid", ["x"], ["y"])],
+}
+
+
+@pytest.mark.parametrize("name", NO_WEIGHTS)
+def test_graphs_without_weights_are_the_identity(tmp_path: Path, name: str) -> None:
+    net = read(tmp_path, build(NO_WEIGHTS[name], {"zero": np.array([0]), "one": np.array([1])}, shape=(1, 4)))
+    np.testing.assert_array_equal(net(np.arange(4.0)), np.arange(4.0))
+    assert net.source["head"] == (name if name.startswith("s") and " " not in name else None)
+    assert "no layer with weights was found: the network is the identity" in net.source["notes"]
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_constant_outputs_are_outputs(tmp_path: Path, first: bool) -> None:
+    nodes = [
+        gemm(["x", "W"], "h"),
+        node("Relu", ["h"], ["y"]),
+        node("Identity", ["b"], ["c"]),
+        node("Shape", ["c"], ["s"]),
+    ]
+    data = build(nodes, {"W": W1.T, "b": B1}, outputs=("c", "y", "s") if first else ("y", "s", "c"), shape=(1, 4))
+    net = read(tmp_path, data)
+    x = np.ones(4)
+    parts = {"c": B1, "s": [5], "y": np.maximum(W1 @ x, 0)}
+    expected = np.concatenate([parts[n] for n in ("c y s" if first else "y s c").split()])
+    np.testing.assert_allclose(net(x), expected, rtol=1e-6)
+    assert dict(net.source["outputs"]) == {n: len(parts[n]) for n in net.source["outputs"]}
+    assert any("'c' does not depend on the input" in n for n in net.source["notes"])
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("beta", [1.0, 0.3])
+def test_gemm_that_adds_the_input(tmp_path: Path, rows: int, beta: float) -> None:
+    factors = {"P": RNG.standard_normal((2, rows)).astype(np.float32), "Q": W1[:2].copy()}
+    data = build([node("Gemm", ["P", "Q", "x"], ["h"], transA=1, alpha=0.7, beta=beta), node("Relu", ["h"], ["y"])], factors,
+                 shape=(rows, 4))  # fmt: skip
+    X = RNG.standard_normal((rows, 4)).astype(np.float32)
+    np.testing.assert_allclose(read(tmp_path, data)(X.ravel()), run(data, X).ravel(), rtol=1e-4, atol=1e-5)
+
+
+def test_refusals_name_what_is_in_the_way_not_the_batch(tmp_path: Path) -> None:
+    attention = [
+        node("Transpose", ["x"], ["t"], perm=[1, 0]), node("MatMul", ["x", "t"], ["s"], name="scores"),
+        node("Softmax", ["s"], ["p"]), node("MatMul", ["p", "x"], ["y"]),
+    ]  # fmt: skip
+    with pytest.raises(UnsupportedLayerError, match=r"'scores' \(MatMul\) multiplies two values.*All rows") as caught:
+        read(tmp_path, build(attention, {}, shape=(3, 4)))
+    assert (caught.value.node, caught.value.op) == ("scores", "MatMul")
+
+
+@pytest.mark.parametrize("kind", ["int8", "int4", "uint4"])
+def test_weights_quantised_in_blocks(tmp_path: Path, kind: str) -> None:
+    whole = RNG.integers(0, 8, (4, 7)).astype(np.int8)
+    scale, zero = RNG.random((4, 3)).astype(np.float32), RNG.integers(0, 4, (4, 3)).astype(np.int8)
+    nodes = [node("DequantizeLinear", ["q", "s", "o"], ["V"], axis=1, block_size=3), node("MatMul", ["x", "V"], ["y"])]
+    model = onnx.load_from_string(build(nodes, {"s": scale}, shape=(1, 4), opset=21))
+    for name, values in (("q", whole), ("o", zero)):
+        given = helper.make_tensor(name, getattr(TensorProto, kind.upper()), values.shape, values.ravel().tolist())
+        model.graph.initializer.append(given)
+    spread = [np.repeat(v, 3, axis=1)[:, :7].astype(float) for v in (scale, zero)]
+    found = read(tmp_path, model.SerializeToString()).weights[0]
+    np.testing.assert_array_equal(found.T, (whole - spread[1]) * spread[0])
 
 
 def test_upsampling_by_an_attribute(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from ...model import ReLUNetwork
 from ...piecewise import PiecewiseLinearNetwork
 from .graph import Graph
 from .model import parse_model
+from .rows import RowsMixed
 
 __all__ = ["read"]
 
@@ -28,12 +29,16 @@ def read(data: bytes, source: dict[str, Any]) -> ReLUNetwork | PiecewiseLinearNe
     graph = Graph(model, len(data))
     try:
         return graph.network(source)
-    except InputError:
+    except InputError as error:
         if graph.batch is None:
             raise
         # a first axis of fixed size may be one of features after all
         try:
-            return Graph(model, len(data), whole=True).network(source)
-        except InputError:
-            pass
-        raise
+            return Graph(parse_model(data), len(data), whole=True).network(source)
+        except InputError as second:
+            if not isinstance(error, RowsMixed):
+                raise error from None
+            # the rows are one point then, and that is not what is in the way
+            why = str(error).split(", which is then no batch")[0]
+            second.args = (f"{second} (All rows of the input are read as one point here: {why}.)",)
+            raise second from None

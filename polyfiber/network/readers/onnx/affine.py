@@ -19,6 +19,8 @@ from .movement import axes_of, integers
 from .signals import Signal, const, refuse, spread, weights
 from .windows import numbers, windows
 
+PRODUCT = "multiplies two values that depend on the input: not piecewise linear. Products with constants are read"
+
 
 def number(node: Node, key: str, default: float) -> float:
     """An attribute that is one finite number."""
@@ -43,7 +45,7 @@ def matmul(w: Wiring, node: Node, args: Sequence[Any]) -> Signal:
     """One factor is constant: a matrix, a vector, or a stack of one matrix."""
     left, right = args[0], args[1]
     if isinstance(left, Signal) and isinstance(right, Signal):
-        raise refuse(node, "multiplies two values that depend on the input: not piecewise linear")
+        raise refuse(node, PRODUCT)
     weight = weights(node, right if isinstance(left, Signal) else left)
     if weight.ndim > 2 and math.prod(weight.shape[:-2]) == 1:
         shape = (left if isinstance(left, Signal) else right).shape
@@ -95,7 +97,7 @@ def gemm(w: Wiring, node: Node, args: Sequence[Any]) -> Signal:
     alpha, beta = number(node, "alpha", 1.0), number(node, "beta", 1.0)
     a, b = args[0], args[1]
     if isinstance(a, Signal) == isinstance(b, Signal):
-        raise refuse(node, "multiplies two values that depend on the input: not piecewise linear")
+        raise refuse(node, PRODUCT)
     right = isinstance(a, Signal)
     signal, weight = (a, weights(node, b)) if right else (b, weights(node, a))
     if weight.ndim != 2 or len(signal.shape) != 2:
@@ -124,6 +126,16 @@ def gemm(w: Wiring, node: Node, args: Sequence[Any]) -> Signal:
         factor: Any = 1 if beta == 1 else Fraction(beta)
         made = w.total([(made.ravel(), 1), (other.ravel(), factor)], name=node.shown).reshape(made.shape)
     return Signal(made)
+
+
+def added(w: Wiring, node: Node, product: Array, signal: Signal) -> Signal | Array:
+    """A ``Gemm`` of two constants, whose product is given, and a signal that is added."""
+    beta = number(node, "beta", 1.0)
+    if np.broadcast_shapes(product.shape, signal.shape) != product.shape:
+        raise ShapeError(f"{node.label}: {signal.shape} does not fit a product of shape {product.shape}")
+    if beta == 0:
+        return product
+    return combination(w, node, [product, signal], [1, 1 if beta == 1 else Fraction(beta)])
 
 
 # ---- convolutions -------------------------------------------------------------------------------
@@ -314,7 +326,7 @@ def einsum(w: Wiring, node: Node, args: Sequence[Any]) -> Signal:
     left, arrow, right = equation.partition("->")
     terms = left.split(",")
     if sum(isinstance(a, Signal) for a in args) != 1:
-        raise refuse(node, "multiplies two values that depend on the input: not piecewise linear")
+        raise refuse(node, PRODUCT)
     if not (left + right).replace(",", "").isalpha() or [len(t) for t in terms] != [len(a.shape) for a in args]:
         raise refuse(node, f"has the equation {equation!r}; supported are letters, one for each axis")
     letters = "".join(dict.fromkeys(left.replace(",", "")))
@@ -375,7 +387,7 @@ def multiplied(w: Wiring, node: Node, args: Sequence[Any]) -> Signal:
     """A signal times a constant."""
     signals = [a for a in args if isinstance(a, Signal)]
     if len(args) != 2 or len(signals) != 1:
-        raise refuse(node, "multiplies two values that depend on the input: not piecewise linear")
+        raise refuse(node, PRODUCT)
     values = const(node, args[1] if args[0] is signals[0] else args[0])
     return scaled(w, node, signals[0], values)
 
@@ -391,7 +403,7 @@ def scaled(w: Wiring, node: Node, signal: Signal, values: Array) -> Signal:
 def divided(w: Wiring, node: Node, args: Sequence[Any]) -> Signal:
     """A signal over a constant."""
     if isinstance(args[1], Signal):
-        raise refuse(node, "divides by the input: not piecewise linear")
+        raise refuse(node, "divides by the input: not piecewise linear. Quotients by constants are read")
     values = const(node, args[1])
     if np.any(values == 0):
         raise FileFormatError(f"{node.label} divides by zero")

@@ -270,11 +270,21 @@ class Constants:
         x, scale, zero = args[0], args[1], args[2] if len(args) > 2 else None
         if x is None or scale is None or x.dtype.kind not in "iu" or scale.dtype.kind != "f":
             raise UnsupportedLayerError(f"{node.label}: expected integers and a scale of floats", node=node.name)
-        if scale.size > 1:
-            axis = int(node.attributes.get("axis", 1))
-            if not -x.ndim <= axis < x.ndim or scale.shape != (x.shape[axis],) or node.attributes.get("block_size", 0):
+        axis, block = int(node.attributes.get("axis", 1)), int(node.attributes.get("block_size", 0))
+        inside = -x.ndim <= axis < x.ndim
+        if block > 0 and inside and scale.ndim == x.ndim:  # one scale for each block along an axis
+            wanted = [-(-n // block) if k == axis % x.ndim else n for k, n in enumerate(x.shape)]
+            if list(scale.shape) != wanted or (zero is not None and zero.shape != scale.shape):
+                raise FileFormatError(f"{node.label}: scales of shape {scale.shape}; expected {tuple(wanted)}")
+            which = np.arange(x.shape[axis]) // block
+            scale = np.take(scale, which, axis=axis)
+            zero = None if zero is None else np.take(zero, which, axis=axis)
+            shape = list(x.shape)
+        elif scale.size > 1:
+            if not inside or scale.shape != (x.shape[axis],) or block:
                 raise UnsupportedLayerError(
-                    f"{node.label}: scales of shape {scale.shape} for {x.shape}; supported is one, or one for each place of an axis",
+                    f"{node.label}: scales of shape {scale.shape} for {x.shape}; supported is one, one for each place of an axis, "
+                    "or one for each block of block_size along an axis",
                     node=node.name,
                 )
             shape = [-1 if k == axis % x.ndim else 1 for k in range(x.ndim)]

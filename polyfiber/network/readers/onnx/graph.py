@@ -16,11 +16,12 @@ from ...piecewise import PiecewiseLinearNetwork
 from ...wiring.assembly import assemble
 from ...wiring.slots import Place, Wiring
 from ...wiring.units import clip, extremum, limited, relu, sloped
-from .affine import AFFINE, grouped, materialised, number, reduce_sum, scaler
+from .affine import AFFINE, added, grouped, materialised, number, reduce_sum, scaler
 from .constants import Constants
 from .heads import HEADS, after_head
 from .model import DTYPES, FLOATS, Model, Node, Schemas, tensor_values
 from .movement import MOVING, Moved, moved
+from .nested import branch, captured
 from .rows import RowsMixed, check_inputs, check_rows
 from .signals import SUPPORTED, Beyond, Signal, Thing, const, refuse, spread, unknown, weights
 from .windows import windows
@@ -47,23 +48,33 @@ class Graph:
         self.notes: list[str] = []
         self.constants = Constants(size, model.opset, self._note)
         self.schemas = Schemas(model)
-        for node in model.nodes:
-            for name in filter(None, node.outputs):
-                if name in self.makers or name in model.tensors:
-                    raise FileFormatError(f"{node.label} computes {printable(name)!r}, which is there already")
-                self.makers[name] = node
-        self.order = self._order()
+        self.needed = set(model.outputs)  # names that something reads
+        self.running: set[int] = set()  # nodes whose branches are being read
+        self.opened = 0  # branches
+        self._add(model.nodes)
+        self.order = self._order(model.outputs)
         self._open_inputs()
 
     def _note(self, text: str) -> None:
         self.notes.append(text)
 
     # ---- which nodes, in which order --------------------------------------------------------
-    def _order(self) -> list[Node]:
-        """The nodes that the outputs need, each behind those that it needs; whatever order the file has them in."""
+    def _add(self, nodes: Sequence[Node]) -> None:
+        for node in nodes:
+            self.needed.update(node.inputs)
+            for name in filter(None, node.outputs):
+                if name in self.makers or name in self.model.tensors or name in self.model.inputs:
+                    raise FileFormatError(f"{node.label} computes {printable(name)!r}, which is there already")
+                self.makers[name] = node
+
+    def _order(self, names: Sequence[str], *, branches: bool = False) -> list[Node]:
+        """The nodes that names need, each behind those that it needs; whatever order the file has them in.
+
+        Of an ``If`` only the condition is needed, ``branches`` adds what its branches may read.
+        """
         order: list[Node] = []
         state: dict[int, int] = {}  # 1: being looked at, 2: done
-        stack = [(self.makers[o], False) for o in reversed(self.model.outputs) if o in self.makers]
+        stack = [(self.makers[o], False) for o in reversed(names) if o in self.makers and o not in self.things]
         while stack:
             node, done = stack.pop()
             if done:
@@ -74,9 +85,10 @@ class Graph:
                 continue
             state[id(node)] = 1
             stack.append((node, True))
-            for name in node.inputs:
+            inside = captured([node.message]) if branches and node.op in _FLOW else ()
+            for name in (*node.inputs, *inside):
                 before = self.makers.get(name)
-                if before is None:
+                if before is None or name in self.things:
                     continue
                 if state.get(id(before)) == 1:
                     raise FileFormatError(f"{before.label} needs its own result: the graph has a cycle")
@@ -87,7 +99,9 @@ class Graph:
     # ---- inputs -----------------------------------------------------------------------------
     def _open_inputs(self) -> None:
         model = self.model
-        used = {name for node in self.order for name in node.inputs} | set(model.outputs)
+        reached = self._order(model.outputs, branches=True)
+        used = {name for node in reached for name in node.inputs} | set(model.outputs)
+        used |= captured([node.message for node in reached])
         free = {n: s for n, s in model.inputs.items() if n not in model.tensors}
         real = {n: s for n, s in free.items() if n in used} or dict(list(free.items())[:1])
         if not real:
@@ -165,15 +179,17 @@ class Graph:
         """Run all nodes and assemble what the outputs are."""
         for node in self.order:
             self._run(node)
+        things = [(name, self._thing(name)) for name in self.model.outputs]
+        if not any(isinstance(thing, Signal | Beyond) for _, thing in things):
+            raise UnsupportedLayerError(
+                f"no output of {', '.join(repr(printable(n)) for n, _ in things[:6])} depends on the input; expected a network"
+            )
         found: list[tuple[str, Signal, str | None]] = []
-        for name in self.model.outputs:
-            thing = self._thing(name)
-            if isinstance(thing, Signal):
-                found.append((name, thing, None))
-            elif isinstance(thing, Beyond):
-                found.append((name, self._before_head(name, thing), thing.head))
-        if not found:
-            raise UnsupportedLayerError("no output depends on the input; expected a network")
+        for name, thing in things:
+            if isinstance(thing, Beyond):
+                found.append((name, self._before_head(name, thing), thing.head if thing.groups == 1 else None))
+            else:
+                found.append((name, thing if isinstance(thing, Signal) else self._fixed(name, thing), None))
         parts: dict[bytes, tuple[str, Signal, list[str]]] = {}
         for name, signal, head in found:
             held = parts.setdefault(signal.slots.tobytes(), (name, signal, []))
@@ -205,8 +221,23 @@ class Graph:
             notes=self.notes,
         )
 
+    def _fixed(self, name: str, values: Array) -> Signal:
+        """An output that does not depend on the input."""
+        if self.batch is not None:
+            raise RowsMixed(f"output {printable(name)!r} is constant: it has no rows of a batch of {self.batch}")
+        what = f"output {printable(name)!r}"
+        self._note(f"{what} does not depend on the input; its numbers ({values.size}) are constants of the network")
+        numbers = values.astype(np.float64) if values.dtype.kind == "b" else values
+        return Signal(self.wiring.constant(numbers, name=what).reshape(values.shape))
+
     def _before_head(self, name: str, thing: Beyond) -> Signal:
         """The logits of an output; what behind the head is not part of the network is noted."""
+        if thing.groups > 1:
+            size = thing.signal.slots.size // thing.groups
+            self._note(
+                f"output {printable(name)!r} is read before its {thing.head} of {thing.groups} groups of {size} values "
+                f"({thing.node.label}); no head of the whole network"
+            )
         if thing.dropped:
             what = {"label": "a decision by", "pair": "1 - p and p of"}.get(thing.form, "named after")
             self._note(f"output {printable(name)!r} is {what} the {thing.head}; not read: {', '.join(thing.dropped)}")
@@ -235,6 +266,8 @@ class Graph:
         raise FileFormatError(f"{printable(name)!r} is used, and nothing in the file computes it")
 
     def _run(self, node: Node) -> None:
+        if any(node.outputs) and all(name in self.things for name in node.outputs if name):
+            return  # a branch has asked for it
         args: list[Thing | None] = [self._thing(name) if name else None for name in node.inputs]
         try:
             results = self._results(node, args)
@@ -242,7 +275,7 @@ class Graph:
             raise
         except Exception as error:
             raise FileFormatError(f"{node.label} is malformed: {printable(str(error))}") from None
-        if len(results) < sum(1 for o in node.outputs if o in self._needed):
+        if len(results) < sum(1 for o in node.outputs if o in self.needed):
             raise refuse(node, "has further outputs, which are not supported")
         whole = any(name in self.integers for name in node.inputs) and not self._to_floats(node)
         for name, result in zip(node.outputs, results):
@@ -262,18 +295,9 @@ class Graph:
             )
         return False
 
-    @property
-    def _needed(self) -> set[str]:
-        if not hasattr(self, "_needed_names"):
-            self._needed_names = {name for n in self.order for name in n.inputs} | set(self.model.outputs)
-        return self._needed_names
-
     def _results(self, node: Node, args: list[Any]) -> Sequence[Thing]:
-        if node.op in ("If", "Loop", "Scan") and node.domain == "":
-            raise refuse(
-                node,
-                "is control flow, which is not supported; export by tracing, or simplify the model so that one path is left",
-            )
+        if node.op in _FLOW and node.domain == "":
+            return self._branch(node, args)
         if any(isinstance(a, Beyond) for a in args):
             return [after_head(node, args)] * max(1, len(node.outputs))
         signals = [a for a in args if isinstance(a, Signal)]
@@ -285,7 +309,7 @@ class Graph:
             if node.op != "Constant":
                 self.schemas.check(node)
             if node.op == "Dropout" and args:
-                return [args[0]]
+                return [args[0], np.ones(np.shape(args[0]), dtype=bool)][: max(1, len(node.outputs))]
             return self.constants.run(node, args)
         if node.domain == "ai.onnx.ml" and node.op == "Scaler":
             return [scaler(self.wiring, node, args)]
@@ -310,6 +334,9 @@ class Graph:
                     f"{node.label} joins the {self.batch} rows of the first axis with others", node=node.name
                 )
             return found
+        if node.op == "Gemm" and not any(isinstance(a, Signal) for a in args[:2]):  # the input is what is added
+            product = self.constants.run(node, args[:2])[0]
+            return [added(self.wiring, node, product, args[2])]
         if node.op in AFFINE:
             return [AFFINE[node.op](self.wiring, node, args)]
         made = _UNITS[node.op](self, node, args)
@@ -317,9 +344,39 @@ class Graph:
             return [made, np.ones(made.shape, dtype=bool)]
         return [made]
 
+    def _branch(self, node: Node, args: list[Any]) -> Sequence[Thing]:
+        """The outputs of the branch that a constant condition takes; the other one is not looked at."""
+        decides = args[0] if node.op == "If" and args else None
+        if not isinstance(decides, np.ndarray | np.generic) or np.size(decides) != 1:
+            what = "by values that depend on the input" if node.op == "If" else "in a loop"
+            raise refuse(
+                node,
+                f"is control flow {what}, which is not supported (an If on a constant is); export by tracing, "
+                "or simplify the model so that one path is left",
+            )
+        which = "then_branch" if bool(np.ravel(decides)[0]) else "else_branch"
+        taken = next((a.g for a in node.message.attribute if a.name == which and a.HasField("g")), None)
+        if taken is None or len(taken.output) < len(node.outputs):
+            raise FileFormatError(f"{node.label} lacks its {which}, or outputs of it")
+        if id(node) in self.running:
+            raise FileFormatError(f"{node.label} needs its own result: the graph has a cycle")
+        self.running.add(id(node))
+        self.opened += 1
+        messages, tensors, outputs = branch(taken, f"{node.shown}:{self.opened}/")
+        if any(n in self.model.tensors or n in self.model.inputs or n in self.makers for n in tensors):
+            raise FileFormatError(f"{node.label} has names in its {which} that are there already")
+        self.model.tensors |= tensors
+        self.needed.update(outputs)
+        self._add(self.model.opened(messages))
+        for inner in self._order(outputs):
+            self._run(inner)
+        self.running.discard(id(node))
+        self.integers |= {outer for inner, outer in zip(outputs, node.outputs) if inner in self.integers}
+        return [self._thing(name) for name in outputs[: len(node.outputs)]]
+
     def _head(self, node: Node, signal: Signal) -> Beyond:
-        """What is behind a head; one that compares some of the outputs only would not be that of the network."""
-        shape = signal.shape
+        """What is behind a head; one that compares some of the outputs at a time is none of the whole network."""
+        shape, groups, axis = signal.shape, 1, -1
         if node.op != "Sigmoid" and shape:
             old = node.op != "ArgMax" and self.model.opset < 13  # all axes from this one on are one
             axis = node.attributes.get("axis", 0 if node.op == "ArgMax" else 1 if old else -1)
@@ -329,11 +386,8 @@ class Graph:
             reach = math.prod(shape[axis:]) if old else shape[axis]
             if axis == 0 and shape[0] == 1 and len(shape) > 1 and not old:
                 raise refuse(node, "works across the batch, not the features")
-            if reach != math.prod(shape):
-                raise refuse(
-                    node, f"compares {reach} of the {math.prod(shape)} outputs at a time; expected all of them"
-                )
-        return Beyond(signal, HEADS[node.op], node, "label" if node.op == "ArgMax" else "values")
+            groups = math.prod(shape) // max(1, reach)
+        return Beyond(signal, HEADS[node.op], node, "label" if node.op == "ArgMax" else "values", groups, axis)
 
     def _moved(self, node: Node, args: list[Any]) -> list[Array]:
         slots: list[Any] = [a.slots if isinstance(a, Signal) else a for a in args]
@@ -363,6 +417,8 @@ class Graph:
         """A shape that names a fixed batch, for one point."""
         return [1, *target[1:]] if self.batch is not None and target[:1] == [self.batch] else target
 
+
+_FLOW = frozenset(["If", "Loop", "Scan"])
 
 _ORDERING = frozenset(
     ["Cast", "Clip", "Dropout", "GlobalMaxPool", "Max", "MaxPool", "Min", "ReduceMax", "ReduceMin", "Relu", "Where"]

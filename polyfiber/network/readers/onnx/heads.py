@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ....errors import UnsupportedLayerError
+from ....errors import FileFormatError, UnsupportedLayerError
 from .model import DTYPES, Node
 from .signals import SUPPORTED, Beyond, Signal, refuse
 
@@ -33,7 +33,19 @@ def after_head(node: Node, args: Sequence[Any]) -> Beyond:
         raise _late(node, beyond[0])
     plain = node.op in _SHAPES or (node.op == "Cast" and form != "label") or form == "complement"
     dropped = tuple(dict.fromkeys(d for b in beyond for d in b.dropped))
-    return replace(beyond[0], form=form, dropped=dropped if plain else (*dropped, node.label))
+    held = beyond[0]
+    if node.op == "Transpose":
+        plain, held = True, replace(held, signal=_transposed(node, held.signal))
+    axis = held.axis if node.op in ("Cast", "Identity") else None
+    return replace(held, form=form, axis=axis, dropped=dropped if plain else (*dropped, node.label))
+
+
+def _transposed(node: Node, signal: Signal) -> Signal:
+    rank = len(signal.shape)
+    order = node.attributes.get("perm") or list(range(rank))[::-1]
+    if sorted(order) != list(range(rank)):
+        raise FileFormatError(f"{node.label}: {list(order)} is not a permutation of {rank} axes")
+    return Signal(np.transpose(signal.slots, order))
 
 
 def _late(node: Node, held: Beyond) -> UnsupportedLayerError:
@@ -55,6 +67,8 @@ def _form(node: Node, args: Sequence[Any], beyond: Sequence[Beyond]) -> str | No
         return "pair" if len(args) == 2 and forms == ["complement", "values"] and size == 1 else None
     if len(beyond) > 1:
         return None
+    if op == "Transpose":  # other values would stand where they are not: only of the shape that the head has
+        return form if form in ("values", "complement") and held.axis is not None else None
     if op in _SHAPES or op == "ZipMap":
         return form if first else None
     if op == "Cast":
@@ -70,6 +84,9 @@ def _form(node: Node, args: Sequence[Any], beyond: Sequence[Beyond]) -> str | No
         one = args[0]
         plain = isinstance(one, np.ndarray) and one.size in (1, size) and bool(np.all(one == 1))
         return None if not plain else "complement" if form == "values" else "values"
+    if held.groups > 1:  # values of different groups are not ordered as their logits are
+        along = int(a.get("axis", 0)) % max(1, len(held.signal.shape)) if op == "ArgMax" else None
+        return "label" if along is not None and along == held.axis and form == "values" else None
     if op == "Normalizer":
         return form if form == "pair" or held.head == "softmax" else None
     if form == "complement":

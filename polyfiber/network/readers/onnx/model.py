@@ -5,6 +5,7 @@ The nodes that the outputs need are checked against the operator schemas of ``on
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,10 @@ from ....errors import FileFormatError
 from ...names import known_head, printable
 from ..files import count
 from .limits import check_cost
+from .nested import Functions
+
+PACKED = {21: "uint4", 22: "int4"}
+"""Two numbers a byte: quantised weights. They are read as numbers of 8 bits."""
 
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 DTYPES = {
@@ -57,6 +62,7 @@ class Model:
     ir_version: int = 0
     head: str | None = None  # as our own writer records it
     nodes: list[Node] = field(default_factory=list)
+    functions: Functions | None = None
     tensors: dict[str, Any] = field(default_factory=dict)  # name -> TensorProto
     inputs: dict[str, list[int | None] | None] = field(default_factory=dict)  # None: no shape given
     types: dict[str, str] = field(default_factory=dict)  # of the inputs; "" where none is stated, or no type of numbers
@@ -66,6 +72,10 @@ class Model:
     def opset(self) -> int:
         """Version of the standard operators; 0 if the file does not say."""
         return self.versions.get("", self.versions.get("ai.onnx", 0))
+
+    def opened(self, messages: Sequence[Any]) -> list[Node]:
+        """Nodes, with those of functions of the file where they are called."""
+        return [_node(n) for n in (self.functions.opened(messages) if self.functions else messages)]
 
 
 def parse_model(data: bytes) -> Model:
@@ -92,7 +102,8 @@ def parse_model(data: bytes) -> Model:
         if tensor.name in model.tensors:
             raise FileFormatError(f"two initializers have the name {printable(tensor.name)!r}")
         model.tensors[tensor.name] = tensor
-    model.nodes = [_node(n) for n in graph.node]
+    model.functions = Functions(proto)
+    model.nodes = model.opened(graph.node)
     model.inputs = {v.name: _shape(v) for v in graph.input}
     model.types = {v.name: DTYPES.get(v.type.tensor_type.elem_type, "") for v in graph.input}
     model.outputs = [v.name for v in graph.output]
@@ -140,22 +151,28 @@ def tensor_values(tensor: Any) -> Array:
             "save the model as one file (onnx.save_model(..., save_as_external_data=False))",
             location=location,
         )
-    if tensor.data_type not in DTYPES:
-        known = ", ".join(DTYPES.values())
+    packed = PACKED.get(tensor.data_type, "")
+    if tensor.data_type not in DTYPES and not packed:
+        known = ", ".join([*DTYPES.values(), *PACKED.values()])
         raise FileFormatError(f"{what} has ONNX data type {tensor.data_type}; expected one of {known}")
-    dtype = DTYPES[tensor.data_type]
-    size = count(tensor.dims, what)
-    item = 2 if dtype == "bfloat16" else np.dtype(dtype).itemsize
+    dtype = packed or DTYPES[tensor.data_type]
+    shape = tuple(tensor.dims)
+    size = count(shape, what)
+    if packed:
+        size = (size + 1) // 2
+    item = 1 if packed else 2 if dtype == "bfloat16" else np.dtype(dtype).itemsize
     lists = (tensor.float_data, tensor.double_data, tensor.int32_data, tensor.int64_data, tensor.uint64_data)
     found = len(tensor.raw_data) // item if tensor.HasField("raw_data") else max(len(v) for v in lists)
     if found != size or len(tensor.raw_data) % item:
         raise FileFormatError(
-            f"{what} declares shape {tuple(tensor.dims)} of {dtype}; the file holds {found:,} numbers"
+            f"{what} declares shape {shape} of {dtype}; the file holds {found:,} {'bytes' if packed else 'numbers'}"
         )
     try:
         values = np.asarray(numpy_helper.to_array(tensor))
     except Exception as error:
         raise FileFormatError(f"{what} of {dtype} cannot be read: {printable(str(error))}") from None
+    if packed:  # onnx 1.17 gives numbers of 8 bits, later ones a type of their own
+        return values.astype(np.int8 if dtype == "int4" else np.uint8)
     if len(tensor.int32_data) and dtype in ("int8", "uint8", "int16", "uint16", "bool"):
         given = np.array(tensor.int32_data, dtype=np.int64)
         if not np.array_equal(values.ravel().astype(np.int64), given):

@@ -55,6 +55,9 @@ def _apart(node: Node, args: Sequence[Any], batch: int, opset: int) -> bool:
             else len(a.shape) < rank or a.shape[0] == 1
             for a in given
         )
+    if op == "Gemm" and not isinstance(x, Signal) and not isinstance(args[1], Signal):  # one row that is added to all
+        rows = x.shape[1 if attributes.get("transA", 0) else 0]
+        return rows == 1 and all(len(a.shape) == 2 for a in args)
     if not isinstance(x, Signal):
         return op == "MatMul" and len(args[1].shape) > 2 and len(x.shape) <= len(args[1].shape)
     rank = len(x.shape)

@@ -39,6 +39,8 @@ class Beyond:
     head: str
     node: Node  # the head itself
     form: str = "values"  # or "complement", "pair", "label"
+    groups: int = 1  # of values that the head compares
+    axis: int | None = None  # along which; None where that is not known any more
     dropped: tuple[str, ...] = ()  # the nodes behind the head that the network does not show
 
 
