@@ -212,7 +212,12 @@ def dask_cluster(folder: Path, workers: int) -> Iterator[tuple[str, subprocess.P
         log.close()
 
 
-def many_partitions(count: int, seed: int) -> list[str]:
+def count_tasks(dask_scheduler: Any = None) -> int:
+    """On a scheduler: the tasks that it knows."""
+    return len(dask_scheduler.tasks)
+
+
+def many_partitions(count: int, seed: int, workers: int = 2) -> list[str]:
     """All of so many partitions through a scheduler, which must go on answering."""
     import psutil  # type: ignore[import-untyped]
     from distributed import Client
@@ -222,7 +227,7 @@ def many_partitions(count: int, seed: int) -> list[str]:
     entry = {"name": "a", "kind": "random", "architecture": [1, 1, 1], "count": count}
     spec = {"name": "m", "seed": seed, "partition": 1, "networks": [entry]}
     waits: list[float] = []
-    with tempfile.TemporaryDirectory() as top, dask_cluster(Path(top), 1) as (address, process):
+    with tempfile.TemporaryDirectory() as top, dask_cluster(Path(top), workers) as (address, process):
         scheduler, over = psutil.Process(process.pid), threading.Event()
 
         def ask() -> None:
@@ -231,6 +236,9 @@ def many_partitions(count: int, seed: int) -> list[str]:
                     start = time.monotonic()
                     client.run_on_scheduler(lambda: None)
                     waits.append(time.monotonic() - start)
+                    if len(waits) % 300 == 0:
+                        done, known = len(os.listdir(Path(top) / "d/records")), client.run_on_scheduler(count_tasks)
+                        print(f"  {done} done, {known} tasks, {scheduler.memory_info().rss >> 20} MB", flush=True)
 
         asking = threading.Thread(target=ask)
         asking.start()

@@ -21,7 +21,8 @@ import numpy as np
 from ..._typing import Array
 from ...errors import FileFormatError, InputError, MissingDependencyError
 from ...network.names import printable
-from ..containers import largest, only_zarr, open_zarr, read_npz, regular, require_zarr
+from ..containers import only_zarr, open_zarr, read_npz, regular, require_zarr
+from ..parquet_files import open_parquet
 from .contents import Cells
 
 Columns = dict[str, Any]
@@ -256,20 +257,11 @@ def _to_arrow(pyarrow: Any, values: Any) -> Any:
 
 
 def _read_parquet(path: Path) -> Iterable[Columns]:
-    pyarrow, size = _pyarrow(), regular(path)
-    with pyarrow.parquet.ParquetFile(path) as file:
-        about = file.metadata
-        claimed = sum(about.row_group(i).total_byte_size for i in range(about.num_row_groups))
-        kinds = [file.schema.column(j) for j in range(len(file.schema))]
-        if any(kind.physical_type == "BYTE_ARRAY" for kind in kinds):
+    pyarrow = _pyarrow()
+    regular(path)
+    with open_parquet(str(path), path.name) as file:
+        if any(file.schema.column(j).physical_type == "BYTE_ARRAY" for j in range(len(file.schema))):
             raise FileFormatError("a column of texts")
-        for i in range(about.num_row_groups):  # a dictionary may stand for many copies of one long value
-            group = about.row_group(i)
-            decoded = sum(max(8, kind.length) * group.column(j).num_values for j, kind in enumerate(kinds))
-            if decoded > 8 * largest(size):
-                raise FileFormatError(f"{size:,} bytes claim values of {decoded:,} bytes")
-        if max(claimed, about.num_rows) > largest(size):
-            raise FileFormatError(f"{size:,} bytes claim {about.num_rows:,} rows in {claimed:,} bytes")
         for batch in file.iter_batches(ROWS):
             if len(batch):
                 yield {name: _from_arrow(pyarrow, batch.column(name)) for name in batch.schema.names}

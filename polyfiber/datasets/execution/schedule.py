@@ -14,6 +14,7 @@ import multiprocessing.connection
 import queue
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -33,7 +34,13 @@ PATIENCE = 20.0
 """Seconds without an answer after which the Dask scheduler is asked whether it is there."""
 
 IN_FLIGHT = 1024
-"""Partitions that are with a Dask scheduler at a time."""
+"""Tasks that are with a Dask scheduler at a time."""
+
+AT_ONCE = 256
+"""Tasks that it is given in one message."""
+
+TASK = 2.0
+"""Seconds of a task of several partitions: a task costs scheduler and client more than a small partition costs."""
 
 
 @dataclass(frozen=True)
@@ -150,14 +157,16 @@ def processes(plan: Plan, partitions: Sequence[int], directory: Directory, *, wo
 
 
 # ---- Dask ---------------------------------------------------------------------------------------
-def _dask_task(address: str, fingerprint: str, index: int) -> Outcome:
-    """Do one partition of the plan that lies in the dataset; tasks carry its number and nothing else."""
+def _dask_task(address: str, fingerprint: str, group: tuple[int, ...]) -> tuple[float, list[Outcome]]:
+    """Do some partitions of the plan that lies in the dataset, and say in how many seconds; tasks carry their numbers."""
     with _one_at_a_time:
+        start = time.monotonic()
         try:
             directory, plan = _planned(address, fingerprint)
         except PolyfiberError as error:
-            return Outcome(index, None, reason_of(error))
-        return _attempt(plan, index, directory)
+            return 0.0, [Outcome(index, None, reason_of(error)) for index in group]
+        outcomes = [_attempt(plan, index, directory) for index in group]
+        return time.monotonic() - start, outcomes
 
 
 _one_at_a_time = threading.Lock()
@@ -212,7 +221,9 @@ def quiet() -> Iterator[None]:
 
 
 def cluster(plan: Plan, partitions: Sequence[int], directory: Directory, *, client: Any) -> Iterator[Outcome]:
-    """Workers of a Dask cluster; Dask gives the partition of a worker that died to another one.
+    """Workers of a Dask cluster; Dask gives the task of a worker that died to another one.
+
+    A task is one partition; several where they are short and many wait. One that failed is done again, one by one.
 
     Raises
     ------
@@ -221,33 +232,40 @@ def cluster(plan: Plan, partitions: Sequence[int], directory: Directory, *, clie
     IncompleteError
         The scheduler is gone; the partitions that are done are kept.
     """
-    waiting = deque(partitions)
-    flying: dict[Any, int] = {}
+    waiting, alone = deque(partitions), deque[int]()
+    flying: dict[Any, tuple[int, ...]] = {}
     ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    address = str(directory)
+    address, pace = str(directory), TASK  # seconds of a partition, as the last ones were
     try:
-        while waiting or flying:
+        while waiting or alone or flying:
             try:  # what a partition raised is told as its outcome; whatever is raised here is the cluster's
-                while waiting and len(flying) < IN_FLIGHT:
-                    index = waiting.popleft()
-                    future = client.submit(_dask_task, address, plan.fingerprint, index, pure=False)
-                    flying[future] = index
-                    future.add_done_callback(ended.put)  # each is looked at once, whatever their number
+                while (waiting or alone) and len(flying) <= IN_FLIGHT - AT_ONCE:
+                    groups: list[tuple[int, ...]] = [(alone.popleft(),) for _ in range(min(AT_ONCE, len(alone)))]
+                    while waiting and len(groups) < AT_ONCE:
+                        size = max(1, min(int(TASK / pace), len(waiting) // IN_FLIGHT))
+                        groups.append(tuple(waiting.popleft() for _ in range(size)))
+                    common = [address] * len(groups), [plan.fingerprint] * len(groups)
+                    for group, future in zip(groups, client.map(_dask_task, *common, groups, pure=False)):
+                        flying[future] = group
+                        future.add_done_callback(ended.put)  # each is looked at once, whatever their number
                 try:
                     future = ended.get(timeout=PATIENCE)
                 except queue.Empty:
                     client.run_on_scheduler(_here)  # raises where nobody answers
                     continue
-                index = flying.pop(future)
+                group, outcomes = flying.pop(future), []
                 if future.status == "finished":
-                    outcome = future.result()
-                elif future.status == "error":
-                    outcome = Outcome(index, None, reason_of(future.exception()))
-                else:
+                    seconds, outcomes = future.result()
+                    pace += (max(1e-3, seconds / len(group)) - pace) / 8
+                elif future.status != "error":
                     raise _lost(client, None)
+                elif len(group) > 1:
+                    alone += group
+                else:
+                    outcomes = [Outcome(group[0], None, reason_of(future.exception()))]
             except (OSError, RuntimeError, ValueError, concurrent.futures.CancelledError) as error:
                 raise _lost(client, error) from None
-            yield outcome
+            yield from outcomes
     finally:
         with contextlib.suppress(Exception):  # a scheduler that is gone has nothing to cancel
             client.cancel(list(flying))

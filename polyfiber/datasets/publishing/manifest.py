@@ -65,6 +65,7 @@ def finish(directory: str | Path | Directory) -> Finished:
             partial=missing,
         )
     manifest = described(place, plan, [r for r in records if r is not None])
+    place.place.settle()
     place.write_json("manifest.json", manifest)
     place.place.write("README.md", card(plan, manifest).encode())
     place.write_json("croissant.json", croissant(plan, manifest))
@@ -172,7 +173,8 @@ def left_out(place: Directory, plan: Plan) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     for p in plan.partitions:
-        rows = place.parquet(table_name("networks", p.index)).read(columns=["skipped", "reasons"])
+        wanted = ["skipped", "reasons"]
+        rows = place.parquet(table_name("networks", p.index), columns=wanted).read(columns=wanted)
         if json.loads(rows.schema.metadata[b"polyfiber"])["versions"] != dict(plan.versions):
             raise FileFormatError(f"{place}/plan.json: damaged: it names other versions than the files were made with")
         names, reasons = (

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..._typing import Array
-from ...equivalence.collections.parquet_files import open_parquet, told
+from ...complexes.parquet_files import open_parquet, told
 from ...errors import InputError, MissingDependencyError
 
 _PLAIN = (

@@ -148,27 +148,33 @@ class LocalPlace:
         except OSError as error:
             raise FileFormatError(f"{self.path / name}: cannot be read: {error.strerror}") from None
 
-    def write(self, name: str, data: bytes) -> None:
-        """Write a file whole or not at all."""
-        self.scratch.mkdir(parents=True, exist_ok=True)
+    def write(self, name: str, data: bytes, *, lasting: bool = True) -> None:
+        """Write a file whole or not at all; `settle` makes up for what is not ``lasting``."""
         temporary = self.scratch / f".{name.rpartition('/')[2]}.{uuid.uuid4().hex}"
         try:
             with open(temporary, "xb") as stream:
                 stream.write(data)
                 stream.flush()
-                os.fsync(stream.fileno())
-            self.put(name, temporary)
+                if lasting:
+                    os.fsync(stream.fileno())
+            self.put(name, temporary, lasting=lasting)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
 
-    def put(self, name: str, path: Path) -> None:
+    def put(self, name: str, path: Path, *, lasting: bool = True) -> None:
         """Move a synced file of `scratch` to its name."""
         self.facts(name)  # refuses what is there and no file
         final = self._path(name)
         final.parent.mkdir(parents=True, exist_ok=True)
         os.replace(path, final)
-        _sync(final.parent)
+        if lasting:
+            _sync(final.parent)
+
+    def settle(self) -> None:
+        """See to it that all that was written survives a crash of the machine: at once, not file by file."""
+        if hasattr(os, "sync"):
+            os.sync()
 
     def copy_in(self, name: str, path: Path) -> None:
         """Copy a file from elsewhere to a name."""
@@ -385,7 +391,7 @@ class RemotePlace:
             os.replace(str(target) + ".part", target)
         return target
 
-    def write(self, name: str, data: bytes) -> None:
+    def write(self, name: str, data: bytes, *, lasting: bool = True) -> None:
         """Write an object whole or not at all."""
         temporary = self.scratch / f".{uuid.uuid4().hex}"
         temporary.write_bytes(data)
@@ -394,10 +400,13 @@ class RemotePlace:
         finally:
             temporary.unlink(missing_ok=True)
 
-    def put(self, name: str, path: Path) -> None:
+    def put(self, name: str, path: Path, *, lasting: bool = True) -> None:
         """Move a file of `scratch` into the bucket."""
         self.copy_in(name, path)
         path.unlink(missing_ok=True)
+
+    def settle(self) -> None:
+        """What was put into a bucket lasts."""
 
     def copy_in(self, name: str, path: Path) -> None:
         """Copy a file of this machine to a name."""

@@ -18,7 +18,7 @@ import io
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -210,9 +210,9 @@ class Directory:
         """Write a JSON document."""
         self.place.write(name, json_bytes(document))
 
-    def parquet(self, name: str) -> Any:
-        """A ``pyarrow.parquet.ParquetFile``, or one clear error."""
-        return open_parquet(self.place.open(name), f"{self.place}/{name}")
+    def parquet(self, name: str, *, columns: Sequence[str] | None = None) -> Any:
+        """A ``pyarrow.parquet.ParquetFile`` of which some columns will be read, or one clear error."""
+        return open_parquet(self.place.open(name), f"{self.place}/{name}", columns=columns)
 
     # ---- checksums ----------------------------------------------------------------------------
     def sha256(self, name: str) -> str:
@@ -311,10 +311,14 @@ class Directory:
         return found
 
     def commit(self, index: int, temporary: Mapping[str, Path], record: Mapping[str, Any]) -> None:
-        """Move the tables of a partition to their places, then write its record."""
+        """Move the tables of a partition to their places, then write its record.
+
+        The tables are synced. After a crash of the machine moves and records of the last seconds may be gone, or
+        empty; `record` tells, and the partition is done again. `finish` settles them all.
+        """
         for name, path in temporary.items():
-            self.place.put(table_name(name, index), path)
-        self.write_json(record_name(index), sealed(record))
+            self.place.put(table_name(name, index), path, lasting=False)
+        self.place.write(record_name(index), json_bytes(sealed(record)), lasting=False)
 
     def log(self, entry: Mapping[str, Any]) -> None:
         """One line of ``runs.jsonl``."""

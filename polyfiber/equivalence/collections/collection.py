@@ -13,12 +13,12 @@ import numpy as np
 from ..._lazy import above
 from ..._typing import FloatArray, IntArray
 from ...budget import Monitor
+from ...complexes.parquet_files import open_parquet, told
 from ...errors import FileFormatError, InputError, MissingDependencyError, PolyfiberError
 from ...network.model import NetworkBatch, ReLUNetwork
 from ...network.names import local_path
 from ...network.piecewise import PiecewiseLinearNetwork, function_chain
 from ..forms.canonical import flat_parameters
-from .parquet_files import open_parquet, told
 
 BLOCK_BYTES = 1 << 21
 """Parameters that are handed on at a time."""
@@ -196,6 +196,8 @@ class ParquetCollection(Collection):
             with told(self.names[f]):
                 columns = [c for c in ("architecture", "parameters", "wiring") if c in self.files[f].schema_arrow.names]
                 table = self.files[f].read_row_group(g, columns=columns)
+            if len(table) != self.files[f].metadata.row_group(g).num_rows:
+                raise FileFormatError(f"row group {g} of {self.names[f]} has not the number of rows that it claims")
             if table["architecture"].null_count or table["parameters"].null_count:
                 raise FileFormatError(f"row group {g} of {self.names[f]} holds nulls; every row needs its two lists")
             widths, ends = _lists(table["architecture"])

@@ -95,12 +95,12 @@ def test_killed_between_two_renames(spec: Path, whole: dict[str, bytes], tmp_pat
     calls = 0
     put = LocalPlace.put
 
-    def failing(self: LocalPlace, name: str, path: Path) -> None:
+    def failing(self: LocalPlace, name: str, path: Path, **how: Any) -> None:
         nonlocal calls
         calls += name.startswith("records/")
         if calls == 3:
             raise KeyboardInterrupt
-        put(self, name, path)
+        put(self, name, path, **how)
 
     monkeypatch.setattr(LocalPlace, "put", failing)
     with pytest.raises(KeyboardInterrupt):
