@@ -262,15 +262,20 @@ def _frame_size(path: Path) -> int | None:
 
 
 _ZARR_FILES = re.compile(r"zarr\.json|([A-Za-z0-9_]+)/(zarr\.json|c|c/\d+(/\d+)*)")
+_BEGUN = re.compile(r"(?:zarr|([A-Za-z0-9_]+)/(?:zarr|c(?:/\d+)+))\.[0-9a-f]{32}\.partial")
 
 
-def only_zarr(path: Path, names: Container[str]) -> bool:
-    """Whether a folder is a Zarr group of arrays of these names, and holds nothing else: no other file, no link."""
+def only_zarr(path: Path, names: Container[str], *, unfinished: bool = False) -> bool:
+    """Whether a folder is a Zarr group of arrays of these names, and holds nothing else: no other file, no link.
+
+    ``unfinished``: files that Zarr had begun to write may be there too, or none yet.
+    """
     try:
-        found = [_ZARR_FILES.fullmatch(file.relative_to(path).as_posix()) for file, _ in _files(path)]
+        names_of = [file.relative_to(path).as_posix() for file, _ in _files(path)]
     except (OSError, FileFormatError):
         return False
-    return bool(found) and all(m is not None and (m[1] is None or m[1] in names) for m in found)
+    found = [_ZARR_FILES.fullmatch(name) or (_BEGUN.fullmatch(name) if unfinished else None) for name in names_of]
+    return (unfinished or bool(found)) and all(m is not None and (m[1] is None or m[1] in names) for m in found)
 
 
 def write_zarr(path: Path, store: dict[str, Array]) -> None:

@@ -15,14 +15,14 @@ from typing import Any
 
 from ..errors import FileFormatError, MissingDependencyError, PolyfiberError
 
-SLACK = 1 << 26
-"""Bytes that any row group may take once it is decoded, and a quarter of what all of them may."""
+SLACK = 1 << 27
+"""Bytes that any row group may take once it is decoded, and an eighth of what all of them may."""
 
 GROWTH = 64
 """How much larger than its file a row group may be once it is decoded, beyond `SLACK`."""
 
-WHOLE = 128
-"""How much larger than its file all row groups together may be, beyond four times `SLACK`."""
+WHOLE = 256
+"""How much larger than its file all row groups together may be, beyond eight times `SLACK`."""
 
 FOOTER = 1 << 20
 """Bytes of a footer that is always read; more may be a quarter of the file. In memory it becomes up to 500 times as large."""
@@ -41,7 +41,7 @@ DELTA_BYTE_ARRAY = 7
 def open_parquet(source: Any, where: object, *, columns: Sequence[str] | None = None) -> Any:
     """A ``pyarrow.parquet.ParquetFile`` that may be read: its row groups stay within limits in proportion to its size.
 
-    A row group decodes to at most ``SLACK + GROWTH * size`` bytes, all of them to ``4 * SLACK + WHOLE * size``, a footer has at
+    A row group decodes to at most ``SLACK + GROWTH * size`` bytes, all of them to ``8 * SLACK + WHOLE * size``, a footer has at
     most ``FOOTER + size / 4`` bytes.
 
     Parameters
@@ -135,7 +135,7 @@ def _check(
             needed += sum(_text_size(pq, source, i, c.path, limits) for c in texts if not c.delta)
             needed += sum(c.unpacked * c.counted for c in texts if c.delta)
         total += needed
-        if needed > most or total > 4 * SLACK + WHOLE * size:
+        if needed > most or total > 8 * SLACK + WHOLE * size:
             what, remedy = (f"row group {i}", "row groups") if needed > most else ("all row groups together", "files")
             raise FileFormatError(
                 f"{where}: {what} would take {max(needed, total) / 1e6:.4g} MB of memory, the file has {size / 1e6:.4g} MB; "

@@ -320,3 +320,14 @@ def test_collected_files() -> None:
         assert net(np.array(point, dtype=float)).item() == pytest.approx(value, abs=1e-7)
     with pytest.raises(FileFormatError, match="begins with layers, inputs, outputs"):
         pf.read_network(SHARED / "files" / "tiny_text.nnet")
+
+
+def test_a_box_of_nnet_that_is_inside_out(tmp_path: Path) -> None:
+    path = tmp_path / "a.nnet"
+    pf.ReLUNetwork.random((2, 3, 1), rng=0).save(path)
+    lines = path.read_text().splitlines()
+    at = next(i for i, line in enumerate(lines) if line.startswith("2,3,1")) + 2
+    lines[at : at + 2] = ["1.0,1.0,", "-1.0,1.0,"]
+    path.write_text("\n".join(lines) + "\n")
+    with pytest.raises(FileFormatError, match=r"at least 1\.0 and at most -1\.0"):
+        pf.read_network(path)

@@ -5,6 +5,7 @@ A part appears under its name only when it is whole and on the disk.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -83,11 +84,25 @@ def appearing(path: Path, *, ours: Callable[[Path], bool] = lambda path: False) 
         remove(folder)
 
 
-def write_part(path: Path, pieces: Iterable[Columns], *, format: str) -> int:
-    """Write the pieces of one part; returns its bytes."""
+def write_part(path: Path, pieces: Iterable[Columns], *, format: str) -> tuple[int, str]:
+    """Write the pieces of one part; returns its bytes and its checksum."""
     with appearing(path, ours=is_part) as temporary:
         _WRITERS[format](temporary, pieces)
-        return _size(temporary)
+        return _size(temporary), checksum(temporary)
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file; of a folder, that of the names and the sums of its files."""
+    digest = hashlib.sha256()
+    if path.is_dir():
+        for file in sorted(p for p in path.rglob("*") if not p.is_dir()):
+            digest.update(f"{file.relative_to(path).as_posix()} {checksum(file)}\n".encode())
+        return digest.hexdigest()
+    regular(path)
+    with path.open("rb") as stream:
+        while piece := stream.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def read_part(path: Path, *, format: str) -> Iterable[Columns]:
@@ -125,7 +140,14 @@ def is_unfinished(path: Path) -> bool:
     """Whether this can be nothing but a folder of `appearing` with what a killed run left of one part."""
     if _UNFINISHED.fullmatch(path.name) is None or path.is_symlink() or not path.is_dir():
         return False
-    return all(_PART.fullmatch(p.name) or (p.name == "old" and p.is_dir()) for p in path.iterdir())
+    return all(map(_is_rest, path.iterdir()))
+
+
+def _is_rest(path: Path) -> bool:
+    """Whether this is a part, whole or half written, or the folder that one was to replace."""
+    if path.is_symlink() or not (_PART.fullmatch(path.name) or (path.name == "old" and path.is_dir())):
+        return False
+    return path.is_file() or only_zarr(path, _COLUMNS, unfinished=True)
 
 
 def remove(path: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -169,8 +169,11 @@ class CellStore:
 
     @property
     def cells_folder(self) -> Path:
-        """Where the parts are."""
-        return self.directory / "cells"
+        """Where the parts are; a link in its place is refused."""
+        folder = self.directory / "cells"
+        if folder.is_symlink():
+            raise FileFormatError(f"{folder} is a link; expected a folder, and what it points to is left alone")
+        return folder
 
     @cached_property
     def network(self) -> ReLUNetwork | PiecewiseLinearNetwork:
@@ -284,8 +287,6 @@ class CellStore:
         """
         if dim not in self.dims:
             raise InputError(f"{self.directory} has cells of dimensions {self.dims}, not {dim}")
-        if self.cells_folder.is_symlink():
-            raise FileFormatError(f"{self.cells_folder} is a link; expected a folder")
         for count in self.block_counts():
             entry = count.extra["files"].get(str(dim))
             if entry is None:
@@ -349,11 +350,13 @@ class CellStore:
         return problems
 
     def _fingerprint(self, dim: int) -> tuple[int, int]:
-        network = self.network
-        d = self.n_columns - network.n_hidden
+        return self._print_of(self.cells(dim))
+
+    def _print_of(self, pieces: Iterable[Cells]) -> tuple[int, int]:
+        d = self.n_columns - self.network.n_hidden
         words = max(1, (self.n_columns + 63) // 64)
         a = b = 0
-        for cells in self.cells(dim):
+        for cells in pieces:
             planes = planes_of(cells.signs, d, words)
             x, y = fk.fingerprint(planes, 0, len(planes))
             a, b = (a + int(x)) & MASK, (b + int(y)) & MASK
@@ -361,17 +364,41 @@ class CellStore:
 
     # ---- writing ----------------------------------------------------------------------------
     def clean(self) -> None:
-        """Forget an unfinished line and remove parts that no line names; whatever is no part is left alone."""
-        if self.cells_folder.is_symlink():
-            raise FileFormatError(f"{self.cells_folder} is a link; what it points to is left alone")
-        lines = self._lines()
-        journal = self.directory / JOURNAL
+        """Forget an unfinished line and blocks with a part that is gone or damaged, remove parts that no line names.
+
+        Whatever is no part is left alone.
+        """
+        folder, journal = self.cells_folder, self.directory / JOURNAL
+        folder.mkdir(exist_ok=True)
+        lines, start, kept, listed = self._lines(), 0, [], set()
+        data = journal.read_bytes() if lines else b""
+        for count, end in lines:
+            if all(self._is_sound(count, int(d), entry) for d, entry in count.extra["files"].items()):
+                kept.append(data[start:end])
+                listed |= {entry["name"] for entry in count.extra["files"].values()}
+            start = end
         if journal.exists():
-            os.truncate(journal, lines[-1][1] if lines else 0)
-        listed = {entry["name"] for count, _ in lines for entry in count.extra["files"].values()}
-        for path in self.cells_folder.iterdir():
+            if len(kept) < len(lines):  # killed before all is written, more blocks are made again, that is all
+                with journal.open("r+b") as stream:
+                    stream.write(b"".join(kept))
+            os.truncate(journal, sum(map(len, kept)))
+        for path in folder.iterdir():
             if path.name not in listed and (parts.is_part(path) or parts.is_unfinished(path)):
                 parts.remove(path)
+
+    def _is_sound(self, count: BlockCount, dim: int, entry: dict[str, Any]) -> bool:
+        """Whether a part is what was written; of an older store, whether it holds the cells of the journal."""
+        path = self.cells_folder / entry["name"]
+        if path.is_symlink():
+            raise FileFormatError(f"{path} is a link; expected a part. Put the part itself there, or remove the link")
+        if "sha256" in entry:
+            return parts.is_part(path) and parts.checksum(path) == entry["sha256"]
+        try:
+            pieces = parts.read_part(path, format=self.manifest["file_format"])
+            cells = [self._cells_of(piece, count.block, dim, entry["name"]) for piece in pieces]
+        except FileFormatError:
+            return False
+        return self._print_of(cells) == count.fingerprints[dim]
 
     def finish(self) -> None:
         """Write the totals into the manifest once nothing is missing."""

@@ -55,11 +55,8 @@ class WriteJob:
             chosen = {**self.options, "maps": self.options["maps"] and d == part.dimension}
             path = Path(self.folder) / part_name(d, part.block, self.format)
             pieces = (parts.columns_of(cells) for cells in part.cells(d, rows=parts.ROWS, **chosen))
-            files[str(d)] = {
-                "name": path.name,
-                "rows": rows,
-                "bytes": parts.write_part(path, pieces, format=self.format),
-            }
+            size, digest = parts.write_part(path, pieces, format=self.format)
+            files[str(d)] = {"name": path.name, "rows": rows, "bytes": size, "sha256": digest}
         count = BlockCount.of(part, fingerprints=self.dims, verify=self.verify)
         return replace(count, seconds=time.perf_counter() - started + part.seconds, extra={"files": files})
 
@@ -99,7 +96,8 @@ def write_cells(
     workers, start_method : optional
         Processes and how they start, see `count_blocks`.
     resume : bool
-        Go on where an earlier run ended, however it ended; start if there was none.
+        Go on where an earlier run ended, however it ended; start if there was none. Blocks whose parts are gone or
+        damaged are made again.
     verify : bool
         Check every block's certificate anew.
     on_degenerate, progress : optional

@@ -353,7 +353,10 @@ def _chosen_rows(name: str, plan: Plan, data: Dataset, chosen: Any, monitor: Mon
             ]
         problems += complaints
         item.release()
-        monitor.report("rows", i + 1, len(by_network), table=name, disagreements=len(problems))
+        unsure = sum(isinstance(text, Unsure) for text in problems)
+        monitor.report(
+            "rows", i + 1, len(by_network), table=name, disagreements=len(problems) - unsure, undecided=unsure
+        )
     return problems
 
 

@@ -35,10 +35,10 @@ _WHOLE_PUTS = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "memory"}
 """Protocols where one put makes an object appear whole; elsewhere it is renamed into its place."""
 
 _NO_PLACES = {
-    "async_wrapper", "asynclocal", "blockcache", "cached", "data", "dir", "filecache", "generic", "jlab", "jupyter",
+    "async_wrapper", "asynclocal", "blockcache", "cached", "data", "dir", "filecache", "generic", "http", "https", "jlab", "jupyter",
     "libarchive", "reference", "simplecache", "tar", "zip",
 }  # fmt: skip
-"""Protocols of fsspec that wrap another one or read one file: no folder that files can be put into."""
+"""Protocols of fsspec that wrap another one or only read: no folder that files can be put into."""
 
 _OURS = re.compile(r"(\..+\.|[A-Za-z0-9_]+-\d{5,}-)[0-9a-f]{32}(\.parquet)?")
 """Names of unfinished files: only such are swept away."""
@@ -313,6 +313,8 @@ class RemotePlace:
         self.protocol = url.partition("://")[0]
         self.fs, self.root = _filesystem(url)
         self.root = self.root.rstrip("/")
+        if self.protocol in _WHOLE_PUTS - {"memory"} and not self.root:
+            raise InputError(f"{url!r} names no bucket; expected {self.protocol}://bucket/folder")
         self._folder: Any = None
 
     def __str__(self) -> str:
@@ -499,7 +501,7 @@ def _filesystem(url: str) -> tuple[Any, str]:
         raise MissingDependencyError("fsspec", extra="data", purpose=f"reading and writing {protocol}://") from None
     if protocol not in fsspec.available_protocols() or protocol in _NO_PLACES or "::" in url:
         raise InputError(
-            f"{url}: {protocol}:// is no file system that is known; expected a path, s3://, gs://, memory:// or another protocol of fsspec"
+            f"{url}: {protocol}:// is no file system that is known to hold folders; expected a path, s3://, gs://, memory:// or another protocol of fsspec"
         )
     try:
         return fsspec.core.url_to_fs(url)

@@ -23,6 +23,9 @@ from ..forms.canonical import flat_parameters
 BLOCK_BYTES = 1 << 21
 """Parameters that are handed on at a time."""
 
+ROW_GROUP = 1 << 25
+"""Bytes of parameters after which `write_parquet` ends a row group."""
+
 SUFFIXES = (".onnx", ".npz", ".safetensors", ".pt", ".pth", ".h5", ".keras", ".nnet")
 
 Block = tuple[IntArray, tuple[int, ...], FloatArray]
@@ -351,18 +354,19 @@ def write_parquet(networks: Iterable[ReLUNetwork] | NetworkBatch, path: str | Pa
     )
     with parquet.ParquetWriter(path, schema) as writer:
         block: list[ReLUNetwork] = []
-        iterator = iter(networks)
+        iterator, size = iter(networks), 0
         while True:
             net = next(iterator, None)
             if net is not None:
                 block.append(net)
-            if block and (net is None or len(block) == rows):
+                size += 8 * sum((a + 1) * b for a, b in itertools.pairwise(net.architecture))
+            if block and (net is None or len(block) == rows or size > ROW_GROUP):
                 data = {
                     "architecture": [list(n.architecture) for n in block],
                     "parameters": [flat_parameters(n) for n in block],
                 }
                 writer.write_table(pyarrow.table(data, schema=schema))
-                block = []
+                block, size = [], 0
             if net is None:
                 return
 

@@ -137,6 +137,9 @@ def read(data: bytes, source: dict[str, Any]) -> ReLUNetwork:
         raise FileFormatError(f"{extra:,} lines too many after the last layer")
     chain.diagonal(scale=np.full(outputs, span[-1]), shift=np.full(outputs, mean[-1]), name="output range and mean")
     source["format"] = "nnet"
+    for i, (least, greatest) in enumerate(zip(low[:inputs], high[:inputs])):
+        if least > greatest:
+            raise FileFormatError(f"input {i} is at least {least} and at most {greatest}; expected minima below maxima")
     if len(low) == len(high) >= inputs and any(np.isfinite(low)) and max(map(abs, [*low, *high])) < 1e300:
         source["input_box"] = (tuple(low[:inputs]), tuple(high[:inputs]))
         notes.append("the format clips inputs to source['input_box']; the network as read does not")

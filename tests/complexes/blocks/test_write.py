@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,9 +22,11 @@ from polyfiber.complexes.blocks import parts
 from polyfiber.complexes.blocks.read import domain_data, domain_of
 from polyfiber.complexes.blocks.verify import verify_cells
 from polyfiber.errors import BudgetExceededError, FileFormatError, InputError, MissingDependencyError
+from polyfiber.verdict import Verdict
 
 SMALL = pf.Budget(memory="43MB")
 """Room for a few thousand vertices: many blocks."""
+SQUARE = pf.Box([-1.0, -1.0], [1.0, 1.0])
 ROOT = Path(__file__).parents[3]
 
 
@@ -454,3 +458,67 @@ def test_lines_without_parts_and_manifests_of_other_networks(tmp_path: Path) -> 
         path.write_text(json.dumps({key: value for key, value in manifest.items() if key != name}))
         with pytest.raises(FileFormatError, match="names no network or no domain"):
             pf.read_cells(tmp_path)
+
+
+@pytest.mark.parametrize("file_format", ["npz", "parquet", "zarr"])
+@pytest.mark.parametrize("way", ["gone", "changed", "other", "link"])
+def test_parts_that_are_damaged_are_made_again(tmp_path: Path, file_format: str, way: str) -> None:
+    if file_format != "npz":
+        pytest.importorskip({"parquet": "pyarrow", "zarr": "zarr"}[file_format])
+    net, store = pf.ReLUNetwork.random((2, 9, 9, 1), rng=3), tmp_path / "s"
+    pf.write_cells(net, store, SQUARE, file_format=file_format, vertices=True)  # type: ignore[arg-type]
+    journal = (store / "blocks.jsonl").read_bytes()
+    whole = [cells.vertices for cells in pf.read_cells(store).cells(2)]
+    part = sorted((store / "cells").iterdir())[0]
+    file = max((p for p in part.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size) if part.is_dir() else part
+    if way == "gone":
+        shutil.rmtree(part) if part.is_dir() else part.unlink()
+    elif way == "changed":
+        data = bytearray(file.read_bytes())
+        data[len(data) // 2] ^= 1
+        file.write_bytes(data)
+    elif way == "other":
+        file.write_bytes(b"another file")
+    else:
+        part.rename(tmp_path / part.name)
+        part.symlink_to(tmp_path / part.name)
+        with pytest.raises(FileFormatError, match="is a link"):
+            pf.write_cells(net, store, SQUARE, file_format=file_format, vertices=True, resume=True)  # type: ignore[arg-type]
+        assert (tmp_path / part.name).exists()
+        return
+    pf.write_cells(net, store, SQUARE, file_format=file_format, vertices=True, resume=True)  # type: ignore[arg-type]
+    assert pf.read_cells(store).check() == []
+    assert verify_cells(store).verdict is Verdict.YES
+    for a, b in zip(whole, (cells.vertices for cells in pf.read_cells(store).cells(2))):
+        assert np.array_equal(a[1], b[1])
+    assert len((store / "blocks.jsonl").read_bytes().splitlines()) == len(journal.splitlines())
+
+
+def test_stores_whose_journal_has_no_checksums(tmp_path: Path) -> None:
+    """As version 0.1 wrote them: a part is read, and its signs compared."""
+    net, store = pf.ReLUNetwork.random((2, 9, 9, 1), rng=3), tmp_path / "s"
+    pf.write_cells(net, store, SQUARE, file_format="npz")
+    journal = store / "blocks.jsonl"
+    journal.write_text(re.sub(r',"sha256":"[0-9a-f]{64}"', "", journal.read_text()))
+    old, part = journal.read_bytes(), next((store / "cells").iterdir())
+    pf.write_cells(net, store, SQUARE, file_format="npz", resume=True)
+    assert journal.read_bytes() == old
+    part.write_bytes(part.read_bytes()[:-40])
+    pf.write_cells(net, store, SQUARE, file_format="npz", resume=True)
+    assert pf.read_cells(store).check() == []
+    assert b"sha256" in journal.read_bytes()
+
+
+def test_a_folder_of_parts_that_is_a_link(tmp_path: Path) -> None:
+    net, store = pf.ReLUNetwork.random((2, 5, 1), rng=3), tmp_path / "s"
+    pf.write_cells(net, store, SQUARE, file_format="npz")
+    (store / "cells").rename(tmp_path / "elsewhere")
+    (store / "cells").symlink_to(tmp_path / "elsewhere")
+    found = verify_cells(store)
+    assert found.verdict is Verdict.NO
+    assert "is a link" in found.problems[0]
+    with pytest.raises(FileFormatError, match="is a link"):
+        pf.read_cells(store).check()
+    with pytest.raises(FileFormatError, match="is a link"):
+        pf.write_cells(net, store, SQUARE, file_format="npz", resume=True)
+    assert len(list((tmp_path / "elsewhere").iterdir())) == 1

@@ -222,3 +222,55 @@ def test_nobody_answers(tmp_path: Path, spec: Path) -> None:
     pytest.importorskip("distributed")
     with pytest.raises(InputError, match="no Dask scheduler answers at 'nowhere"):
         run(spec, tmp_path / "data", client="nowhere://x")
+
+
+class Done:
+    """A future that has ended."""
+
+    def __init__(self, work: Any, dies: bool) -> None:
+        self.status, self._work = "error" if dies else "finished", work
+
+    def result(self) -> Any:
+        return self._work()
+
+    def exception(self) -> Exception:
+        return RuntimeError("the worker died")
+
+    def add_done_callback(self, callback: Any) -> None:
+        callback(self)
+
+
+class Client:
+    """A cluster that loses every task that holds partition 7."""
+
+    def __init__(self) -> None:
+        self.groups: list[tuple[int, ...]] = []
+
+    def map(self, work: Any, *columns: Any, pure: bool) -> list[Done]:
+        self.groups += columns[2]
+        return [Done(lambda args=args: work(*args), dies=7 in args[2]) for args in zip(*columns)]
+
+    def cancel(self, futures: Any) -> None:
+        assert not futures
+
+
+def test_short_partitions_share_tasks_and_lost_tasks_are_done_one_by_one(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(schedule, "IN_FLIGHT", 8)
+    monkeypatch.setattr(schedule, "AT_ONCE", 1)
+    monkeypatch.setattr(schedule, "TASK", 100.0)
+    spec = {
+        "name": "m",
+        "seed": 1,
+        "partition": 1,
+        "networks": [{"kind": "random", "architecture": [1, 1, 1], "count": 60}],
+    }
+    client = Client()
+    report = run(spec, tmp_path / "data", client=client, partitions=range(60))
+    assert report.done == 59
+    assert [index for index, _ in report.failures] == [7]
+    monkeypatch.setattr(schedule, "IN_FLIGHT", 2)
+    client.groups.clear()
+    report = run(spec, tmp_path / "data", client=client, redo=True)
+    assert [index for index, _ in report.failures] == [7]
+    assert max(map(len, client.groups)) > 4
+    assert sum(len(g) for g in client.groups if len(g) > 1) < 60 < sum(map(len, client.groups))

@@ -226,3 +226,16 @@ def test_addresses() -> None:
     with pytest.raises(InputError, match="a slash is missing"):
         place_of("s3:/bucket/x")
     assert str(place_of("memory://a/b/")) == "memory://a/b"
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9/x", "https://example.org/x"])
+def test_addresses_where_nothing_can_be_put_open_no_connection(address: str) -> None:
+    with pytest.raises(InputError, match="is no file system that is known"):
+        place_of(address)
+
+
+def test_an_address_without_a_bucket() -> None:
+    pytest.importorskip("s3fs")
+    for address in ("s3://", "s3:///"):
+        with pytest.raises(InputError, match="names no bucket"):
+            place_of(address)
