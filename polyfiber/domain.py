@@ -9,7 +9,7 @@ import numpy as np
 
 from ._once import cached_property
 from ._typing import Array, FloatArray
-from ._values.checked import points_of, shown, whole
+from ._values.checked import points_of, shown, unmasked, whole
 from .errors import BudgetExceededError, InputError, MissingDependencyError, ShapeError, SolverError, old_name
 from .memory import available_memory
 from .network.model import _as_parameter
@@ -288,6 +288,7 @@ class Box(Polyhedron):
         return f"Box({_bounds(low)}, {_bounds(high)})"
 
     def __init__(self, lo: Any, hi: Any, *, dimension: int | None = None) -> None:
+        unmasked((lo, hi))
         try:
             low, high = np.asarray(lo), np.asarray(hi)
         except Exception:

@@ -23,6 +23,24 @@ def shown(value: Any, most: int = 80) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
+def unmasked(values: Any, depth: int = 3) -> Any:
+    """The values; InputError where entries of a masked array are masked, which numpy forgets when it makes an array.
+
+    Examples
+    --------
+    >>> unmasked([1.0, 2.0])
+    [1.0, 2.0]
+    """
+    if isinstance(values, np.ma.MaskedArray):
+        if np.ma.is_masked(values):
+            raise InputError("entries of a masked array are masked; fill them (values.filled(…)), or leave them out")
+    elif isinstance(values, list | tuple) and depth:
+        for value in values:
+            if isinstance(value, list | tuple | np.ma.MaskedArray):
+                unmasked(value, depth - 1)
+    return values
+
+
 def whole(value: Any, what: str, *, least: int | None = None, most: int | None = None) -> int:
     """A whole number within bounds; numbers that stand for truth values are none.
 
@@ -52,6 +70,7 @@ def dimension_of(value: Any, top: int) -> int:
 
 def ids_within(values: Any, count: int, what: str) -> IntArray:
     """Ids (m,) from one id or a vector of them, each in ``0 … count - 1``."""
+    unmasked(values)
     try:
         given = np.atleast_1d(np.asarray(values))
         if given.ndim != 1 or (given.size and given.dtype.kind not in "iuO"):
@@ -94,6 +113,7 @@ def points_of(values: Any, dimension: int, *, single: bool = False, exact: bool 
     [[1.0, 2.0]]
     """
     what = f"expected {'a point of shape' if single else 'points of shape'} ({'' if single else '…, '}{dimension}{',' if single else ''})"
+    unmasked(values)
     try:
         given = np.asarray(values)
     except Exception:
@@ -130,6 +150,7 @@ def _floats(fractions: Array) -> FloatArray:
 
 def array_of(values: Any, what: str) -> Array:
     """An array of real numbers, of any shape."""
+    unmasked(values)
     try:
         given = np.asarray(values)
     except Exception:
@@ -151,4 +172,4 @@ def path_of(path: Any) -> str:
     return text
 
 
-__all__ = ["array_of", "dimension_of", "id_within", "ids_within", "path_of", "points_of", "shown", "whole"]
+__all__ = ["array_of", "dimension_of", "id_within", "ids_within", "path_of", "points_of", "shown", "unmasked", "whole"]

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._typing import FloatArray
+from .._values.checked import unmasked
 from ..errors import InputError, ShapeError
 
 RANK_TOLERANCE = 1e-12
@@ -26,7 +27,7 @@ LARGEST = 1e75
 def as_finite(values: npt.ArrayLike, *, name: str) -> FloatArray:
     """Float64 array of finite numbers, or InputError."""
     try:
-        array = np.asarray(values)
+        array = np.asarray(unmasked(values))
         if array.dtype.kind == "c":
             raise InputError(f"{name} is complex; the deep linear network is real: pass real matrices", name=name)
         array = np.asarray(array, dtype=np.float64)

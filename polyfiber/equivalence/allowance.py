@@ -27,6 +27,7 @@ import numpy as np
 
 from .._once import cached_property
 from .._typing import Array, BoolArray, FloatArray
+from .._values.checked import unmasked
 from ..domain import Polyhedron
 from ..kernels.fibers import spread as kernels
 from ..network.model import ReLUNetwork
@@ -160,7 +161,7 @@ class Allowance:
 
         Terms are counted from the centre of the domain, or from 0 and a unit around it, as cells do.
         """
-        X = np.asarray(X, dtype=np.float64)
+        X = np.asarray(unmasked(X), dtype=np.float64)
         size = np.abs(X) + 1.0
         if self.box is not None:
             centre = 0.5 * self.box[0] + 0.5 * self.box[1]
@@ -176,7 +177,7 @@ class Allowance:
         The tolerance times what the terms that are there add up to (`witness.present`), for each layer once. Of both networks the one that explains more
         counts: a gap that moved parameters of one of them make is no proof, however little the other explains.
         """
-        X = np.asarray(X, dtype=np.float64)
+        X = np.asarray(unmasked(X), dtype=np.float64)
         moved = [self.tolerance * len(net.weights) * present(net, X, self.tolerance) for net in (self.a, self.b)]
         return np.asarray(
             np.maximum(np.maximum(*moved) + self.rounding(X) + FLOOR, TIMES * self.tolerance * self.reach(X))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from .._typing import FloatArray, ScalePer
+from .._values.checked import unmasked
 from ..errors import InputError
 from ..network.model import ReLUNetwork
 
@@ -116,7 +117,7 @@ def with_fewer_units(net: ReLUNetwork, share: float, X: FloatArray) -> ReLUNetwo
         raise InputError(f"a share lies between 0 and 1, found {share!r}")
     net = net.rounded()
     weights, biases = [W.copy() for W in net.weights], [b.copy() for b in net.biases]
-    y = np.asarray(X, dtype=np.float64)
+    y = np.asarray(unmasked(X), dtype=np.float64)
     for l in range(len(weights) - 1):
         y = np.maximum(y @ weights[l].T + biases[l], 0.0)
         n = len(biases[l])

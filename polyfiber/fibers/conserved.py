@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from .._typing import Array, FloatArray
+from .._values.checked import unmasked
 from .._values.read_only import closed
 from ..errors import InputError, ShapeError, SolverError
 from ..network.model import ReLUNetwork
@@ -51,7 +52,7 @@ def linear_balance(net: ReLUNetwork, layer: int, neurons: Sequence[int]) -> Arra
 
 def loss_and_gradient(net: ReLUNetwork, X: Any, Y: Any) -> tuple[float, list[FloatArray], list[FloatArray]]:
     """Mean squared error ``sum |f(x) - y|^2 / (2 n)`` and its gradient by weights and biases."""
-    x, y = np.asarray(X, dtype=np.float64), np.asarray(Y, dtype=np.float64)
+    x, y = np.asarray(unmasked(X), dtype=np.float64), np.asarray(unmasked(Y), dtype=np.float64)
     if x.ndim != 2 or y.shape != (len(x), net.architecture[-1]):
         raise ShapeError(f"inputs {x.shape} and targets {y.shape} do not fit {net!r}")
     values = net.preactivations(x)
@@ -173,7 +174,7 @@ def gradient_flow(
         layer, neurons = linear
         first = linear_balance(net, layer, neurons)
         linear_drift = max(float(np.abs(linear_balance(n, layer, neurons) - first).max()) for n in networks) / size
-        x = np.asarray(X, dtype=np.float64)
+        x = np.asarray(unmasked(X), dtype=np.float64)
         stayed = all(bool((n.preactivations(x)[layer - 1][:, list(neurons)] > 0).all()) for n in networks)
     return FlowResult(networks, losses, drift, linear_drift, stayed)
 

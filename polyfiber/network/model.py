@@ -19,7 +19,7 @@ import numpy as np
 from .. import words
 from .._lazy import above
 from .._typing import Array, FloatArray, RngLike
-from .._values.checked import shown, whole
+from .._values.checked import shown, unmasked, whole
 from .._values.read_only import read_only
 from ..errors import BudgetExceededError, InputError, ShapeError
 from ..memory import available_memory
@@ -46,6 +46,7 @@ def _to_fraction(value: Any, where: str) -> Fraction:
 
 def _as_parameter(values: Any, ndim: int, where: str) -> Array:
     """float64 array, or an object array of Fraction when the input is exact."""
+    unmasked(values)
     try:
         array = np.asarray(values)
     except Exception as error:  # whatever an object does when it is made an array
@@ -242,6 +243,7 @@ class ReLUNetwork:
     def preactivations(self, X: Any) -> list[Array]:
         """Values ``z_1, …, z_L`` of every layer before the activation; shapes (…, n_l)."""
         n0 = self.architecture[0]
+        unmasked(X)
         try:
             points = np.asarray(X)
         except Exception:
@@ -448,7 +450,7 @@ class NetworkBatch:
 
     def __call__(self, X: Any) -> FloatArray:
         """Evaluate every network at the same points: (P, n0) -> (B, P, nL)."""
-        y = np.asarray(X, dtype=np.float64)
+        y = np.asarray(unmasked(X), dtype=np.float64)
         if y.ndim != 2 or y.shape[1] != self.architecture[0]:
             raise ShapeError(f"points of shape {y.shape}; expected (P, {self.architecture[0]})")
         y = np.broadcast_to(y, (len(self), *y.shape))

@@ -23,6 +23,7 @@ import numpy as np
 
 from .._lazy import above
 from .._typing import Array, IntArray
+from .._values.checked import unmasked
 from ..errors import InputError, ShapeError
 from .model import ReLUNetwork, _as_parameter, _exact_array, _frozen, short_widths
 from .sparse import Matrix, SparseMatrix, apply, dense, nonzeros, sealed
@@ -219,7 +220,7 @@ class GateBlock:
         m = self._affine.n_rows
         if m == 0:
             raise ShapeError("a block without gates; leave it out")
-        pairs = np.asarray(slopes)
+        pairs = np.asarray(unmasked(slopes))
         if pairs.shape not in ((2,), (m, 2)):
             raise ShapeError(f"slopes of shape {pairs.shape}; expected (2,) or ({m}, 2): below and above the wall")
         if pairs.dtype.kind not in "fiubO":
@@ -568,6 +569,7 @@ class PiecewiseLinearNetwork:
 
     def preactivations(self, X: Any) -> list[Array]:
         """Values ``z_1, …, z_L`` before the gates, (…, m_l), and last the outputs."""
+        unmasked(X)
         try:
             points = np.asarray(X)
         except ValueError:

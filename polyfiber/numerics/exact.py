@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from .._typing import Array
+from .._values.checked import unmasked
 from ..errors import InputError, ShapeError
 
 PRIME = 2**31 - 1
@@ -54,7 +55,7 @@ def as_fractions(values: Any, *, where: str = "the array") -> Array:
     >>> as_fractions([0.5, 3])
     array([Fraction(1, 2), Fraction(3, 1)], dtype=object)
     """
-    array = np.asarray(values)
+    array = np.asarray(unmasked(values))
     result = np.empty(array.shape, dtype=object)
     for index, value in np.ndenumerate(array):
         if isinstance(value, Fraction):
@@ -63,7 +64,9 @@ def as_fractions(values: Any, *, where: str = "the array") -> Array:
             result[index] = Fraction(int(value.p), int(value.q))
         else:
             try:
-                result[index] = Fraction(value.item() if isinstance(value, np.generic) else value)
+                plain = value.item() if isinstance(value, np.generic) else value
+                wide = isinstance(plain, np.floating)  # longdouble
+                result[index] = Fraction(*plain.as_integer_ratio()) if wide else Fraction(plain)
             except (TypeError, ValueError, OverflowError):
                 raise InputError(f"{where} holds {value!r} at {index}; expected finite real numbers") from None
     return result

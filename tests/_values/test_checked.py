@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import polyfiber as pf
-from polyfiber._values.checked import array_of, dimension_of, id_within, ids_within, path_of, points_of, whole
+from polyfiber._values.checked import array_of, dimension_of, id_within, ids_within, path_of, points_of, unmasked, whole
 from polyfiber.errors import InputError, PolyfiberError
 from scripts.attacks.arguments import HOSTILE, attack
 
@@ -76,3 +76,31 @@ def test_numbers_that_fit() -> None:
     assert id_within(np.int32(2), 4, "cell") == 2
     assert points_of([[1, Fraction(1, 2)]], 2).tolist() == [[1.0, 0.5]]
     assert points_of([HUGE, 1], 2, exact=True)[0] == HUGE
+
+
+MASKED = np.ma.masked_array([1.0, 2.0], mask=[False, True])
+TAKING: dict[str, Any] = {
+    "call": lambda x: NET(x),
+    "list": lambda x: NET([x, x]),
+    "preactivations": lambda x: NET.preactivations(x),
+    "weights": lambda x: pf.ReLUNetwork([[x]], [[0.0]]),
+    "biases": lambda x: pf.ReLUNetwork([np.eye(2)], [x]),
+    "box": lambda x: pf.Box(-x, x),
+    "polyhedron": lambda x: pf.Polyhedron([x], [1.0]),
+    "gates": lambda x: pf.GateBlock({0: np.eye(2)}, [0.0, 0.0], slopes=x),
+    "state": lambda x: pf.from_torch({"weight": np.eye(2), "bias": x}),
+    "locate": lambda x: CX.locate(x),
+    "array": lambda x: array_of(x, "it"),
+}
+
+
+@pytest.mark.parametrize("name", TAKING)
+def test_masked_entries_are_refused(name: str) -> None:
+    with pytest.raises(InputError, match="masked"):
+        TAKING[name](MASKED)
+
+
+def test_arrays_without_masked_entries_are_arrays() -> None:
+    full = np.ma.masked_array([1.0, 2.0], mask=[False, False])
+    assert unmasked(full) is full
+    np.testing.assert_array_equal(NET(full), NET([1.0, 2.0]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ class Through:
         None,
         "--through",
         metavar="A B C",
-        help="Three inputs that span the plane: .npy (FILE:ROW for one of many) or images.",
+        help="Three inputs that span the plane: .npy (FILE:ROW for one of many, -1 the last) or images.",
     )
     between: tuple[Path, Path] = typer.Option(None, "--between", metavar="A B", help="Two inputs that span a line.")
     scale: float = typer.Option(
@@ -40,7 +41,7 @@ class Through:
 
 
 def read_input(path: Path, shape: tuple[int, ...], scale: float) -> Any:
-    """Numbers of a ``.npy`` file (``FILE:ROW`` for one row of many) or of an image, as a vector for a network.
+    """Numbers of a ``.npy`` file (``FILE:ROW`` for one row of many, ``FILE:-1`` the last) or of an image, as a vector for a network.
 
     Parameters
     ----------
@@ -55,7 +56,7 @@ def read_input(path: Path, shape: tuple[int, ...], scale: float) -> Any:
     size = int(np.prod(shape))
     name, row = path, None
     stem, _, last = path.name.rpartition(":")
-    if stem and last.isdigit() and not path.exists():
+    if stem and last.removeprefix("-").isdigit() and not path.exists():
         name, row = path.with_name(stem), int(last)
     if not name.is_file():
         raise InputError(f"there is no file {name}")
@@ -69,7 +70,7 @@ def read_input(path: Path, shape: tuple[int, ...], scale: float) -> Any:
         except ValueError as error:
             raise FileFormatError(f"{name} is no array of numbers: {error}") from None
         if row is not None:
-            if values.ndim < 2 or row >= len(values):
+            if values.ndim < 2 or not -len(values) <= row < len(values):
                 raise InputError(f"{name} has shape {values.shape}; there is no row {row}")
             values = values[row]
     else:
@@ -127,6 +128,8 @@ def through_inputs(
         if not asked.through:
             raise typer.BadParameter("--plot draws a planar slice: three inputs by --through")
         new_figure(plot, (1, 1))
+    if not math.isfinite(asked.scale) or not asked.scale:
+        raise typer.BadParameter(f"--scale {asked.scale:g} makes one input of all; give a finite number other than 0")
     points = [read_input(p, net.input_shape, asked.scale) for p in asked.through or asked.between]
     domain = None if where.domain is None else parse_domain(where.domain, len(points) - 1)
     if where.domain is not None and domain is None:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..._typing import Array, BoolArray, FloatArray
+from ..._values.checked import unmasked
 from ...bounds.relaxation import Relaxation, System, Wiring, safe_minimum, values_with_errors
 from ...budget import Budget, Monitor
 from ...domain import Box, Polyhedron
@@ -125,7 +126,7 @@ class Points:
 
     def add(self, X: FloatArray) -> None:
         """Look at points; those outside the domain are moved into it first."""
-        X = np.asarray(X, dtype=np.float64)
+        X = np.asarray(unmasked(X), dtype=np.float64)
         for start in range(0, len(X), PIECE):
             if len(X) > 1 and self.enough():
                 break

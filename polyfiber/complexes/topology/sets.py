@@ -13,6 +13,7 @@ from ... import words
 from ..._lazy import above
 from ..._once import cached_property, given_property
 from ..._typing import Array, BoolArray, FloatArray, IntArray, SignArray
+from ..._values.checked import unmasked
 from ...budget import Budget, Monitor, heed
 from ...errors import InputError, ShapeError, old_name
 from ...strata import SignOrder, Stratification
@@ -571,7 +572,7 @@ def require_rows(points: Any, n0: int) -> FloatArray:
     try:
         if np.ma.is_masked(points):
             raise ValueError("masked")
-        rows = np.atleast_2d(np.asarray(points, dtype=np.float64))
+        rows = np.atleast_2d(np.asarray(unmasked(points), dtype=np.float64))
     except (TypeError, ValueError, OverflowError):
         raise InputError(f"points must be numbers, found {points!r}") from None
     if rows.ndim != 2 or rows.shape[1] != n0:

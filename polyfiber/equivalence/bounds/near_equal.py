@@ -15,6 +15,7 @@ import numpy as np
 
 from ... import words
 from ..._typing import Array, FloatArray, ProgressLike
+from ..._values.checked import unmasked
 from ...bounds.enclosing import enclosing_box
 from ...bounds.goals import Alternative, near
 from ...bounds.pairing import Side, paired_sides
@@ -209,7 +210,7 @@ def balls(X: Any, radius: float, *, domain: Box | None = None, lower: Any = -np.
     >>> box.lo.tolist()
     [0.0, 0.4]
     """
-    points = np.atleast_2d(np.asarray(X, dtype=np.float64))
+    points = np.atleast_2d(np.asarray(unmasked(X), dtype=np.float64))
     if not 0 < radius < np.inf:
         raise InputError(f"a radius is a positive number, found {radius!r}")
     if domain is not None:

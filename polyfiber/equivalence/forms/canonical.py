@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..._typing import Array, FloatArray, IdArray, SignArray
+from ..._values.checked import unmasked
 from ..._values.read_only import closed
 from ...budget import Budget, within_budget
 from ...errors import FileFormatError, InputError, NumericalError
@@ -224,7 +225,7 @@ class CanonicalForm:
     # ---- the function -----------------------------------------------------------------------
     def __call__(self, X: Any) -> FloatArray:
         """Values at points (…, n0) -> (…, m)."""
-        y = np.asarray(X, dtype=np.float64)
+        y = np.asarray(unmasked(X), dtype=np.float64)
         if self.kind == "flips":
             z = y @ self.layers[0][:, :-1].T + self.layers[0][:, -1]
             bend = z[..., -1] - np.abs(z[..., :-1]) @ self.hyperplanes[0, :-1]

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..._once import cached_property
 from ..._typing import BoolArray, FloatArray, IntArray, RngLike
+from ..._values.checked import unmasked
 from ..._values.read_only import closed
 from ...errors import InputError, ShapeError
 from ...network.model import ReLUNetwork
@@ -135,7 +136,7 @@ def sampled_activity(net: ReLUNetwork, points: FloatArray) -> Activity:
     InputError
         No point is clear of every wall.
     """
-    y = np.asarray(points, dtype=np.float64)
+    y = np.asarray(unmasked(points), dtype=np.float64)
     error = np.zeros_like(y)
     masks, sure = [], np.ones(len(y), dtype=bool)
     for W, b in zip(net.weights[:-1], net.biases[:-1]):

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..._typing import Array
+from ..._values.checked import unmasked
 from ...errors import InputError, MissingDependencyError, PolyfiberError, ShapeError, UnsupportedLayerError
 from ..folding import Chain, finite_fraction
 from ..model import ReLUNetwork
@@ -273,6 +274,7 @@ def _array(value: Any, name: str, dtypes: set[str]) -> Array:
             value = value.float()
         elif str(value.dtype).startswith("torch.float"):
             dtypes.add(str(value.dtype).removeprefix("torch."))
+    unmasked(value)
     try:
         array = np.asarray(value.numpy() if hasattr(value, "numpy") else value)
     except PolyfiberError:

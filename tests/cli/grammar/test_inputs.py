@@ -81,6 +81,7 @@ def test_bad_inputs(points: list[str], tmp_path: Path) -> None:
         assert message in str(found.exception) + found.output, third
     assert run("slice", NET, "--through", *points, "--axes", "0,1").exit_code == 2
     assert run("slice", NET, "--scale", "2").exit_code == 2
+    assert run("slice", NET, "--through", *points, "--scale", "0").exit_code == 2
 
 
 def test_images_of_16_bits_are_not_cut_at_255(tmp_path: Path) -> None:
@@ -92,3 +93,10 @@ def test_images_of_16_bits_are_not_cut_at_255(tmp_path: Path) -> None:
     for name, shape in (("grey.png", (3, 2, 2)), ("floats.tif", (1, 2, 2))):
         with pytest.raises(InputError, match="8-bit"):
             read_input(tmp_path / name, shape, 1.0)
+
+
+def test_rows_are_counted_from_the_end_too(tmp_path: Path) -> None:
+    np.save(tmp_path / "many.npy", np.arange(6.0).reshape(3, 2))
+    np.testing.assert_array_equal(read_input(tmp_path / "many.npy:-1", (2,), 1.0), [4.0, 5.0])
+    with pytest.raises(InputError, match="no row -4"):
+        read_input(tmp_path / "many.npy:-4", (2,), 1.0)
