@@ -32,6 +32,10 @@ from typing import Any
 import numpy as np
 from mutants import damage, damaged_text, isolated
 
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from tests.oracles.footers import lying
+
 SPEC = """name = "m"
 seed = 3
 partition = 2
@@ -107,8 +111,9 @@ def attack(kind: str, count: int, seed: int) -> tuple[collections.Counter[str], 
             shutil.copytree(home, folder)
             target = folder / FILES[kind]
             rng = np.random.default_rng([seed, i, list(FILES).index(kind)])
-            texts = kind != "parquet" and rng.random() < 0.7
-            target.write_bytes(damaged_text(target.read_bytes(), rng) if texts else damage(target.read_bytes(), rng))
+            changes = damaged_text if kind != "parquet" else lying
+            data = target.read_bytes()
+            target.write_bytes((changes if rng.random() < 0.7 else damage)(data, rng))
             copy = target.read_bytes()
             answer = isolated(lambda folder=folder: {"kind": handle(kind, folder)})  # type: ignore[misc]
             said = answer["kind"]

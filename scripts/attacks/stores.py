@@ -29,8 +29,11 @@ import archives
 import numpy as np
 from mutants import damage, damaged_array, damaged_text, damaged_zip, isolated
 
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
 import polyfiber as pf
 from polyfiber.errors import PolyfiberError
+from tests.oracles.footers import lying
 
 KINDS = ("npz", "zarr", "cells-npz", "cells-zarr", "cells-parquet", "table", "collection")
 VARIANTS = ("simple", "box", "lattice", "flat")
@@ -84,6 +87,8 @@ def damage_file(path: Path, rng: np.random.Generator) -> None:
         new = damaged_zip(data, rng)
     elif texts and rng.random() < 0.8:
         new = damaged_text(data, rng)
+    elif path.suffix == ".parquet" and rng.random() < 0.6:
+        new = lying(data, rng)
     else:
         new = damage(data, rng)
     path.write_bytes(new)
