@@ -41,7 +41,7 @@ class _Entrywise:
 
 
 def from_torch(
-    module_or_state_dict: Any, *, input_shape: Sequence[int] | None = None
+    module_or_state_dict: Any, *, input_shape: Sequence[int] | Sequence[Sequence[int]] | None = None
 ) -> ReLUNetwork | PiecewiseLinearNetwork:
     """Network of a PyTorch module, or of a state dict.
 
@@ -53,8 +53,9 @@ def from_torch(
         refused. A state dict does not hold the wiring: ReLU between layers is assumed and
         noted. Modules are read in evaluation mode, whatever mode they are in, and compared with the network at two
         random inputs; those with forward hooks are refused.
-    input_shape : sequence of int, optional
-        Of one input, the batch left out, such as ``(1, 28, 28)``: modules do not hold it. Needed where there is more than
+    input_shape : sequence of int, or of such sequences, optional
+        Of one input, the batch left out, such as ``(1, 28, 28)``: modules do not hold it. Where the forward takes several
+        inputs, a list of their shapes: they are joined to one vector in their order. Needed where there is more than
         a chain of dense layers: convolutions, pooling, branches, residual sums, other gates than ReLU. The module is then
         run once on zeros, for the shapes of its values.
 
@@ -101,7 +102,7 @@ def from_torch(
             "with input_shape=(…), the shape of one input, convolutions, branches and other gates are read too"
         )
         raise
-    check_run(module, network, (network.architecture[0],))
+    check_run(module, network, [(network.architecture[0],)])
     return network
 
 
@@ -165,7 +166,9 @@ def _traced(module: Any) -> list[tuple[str, Any]]:
         name = str(node.target)
         if node.op == "placeholder":
             if current is not None:
-                raise UnsupportedLayerError("forward takes several inputs; expected one")
+                raise UnsupportedLayerError(
+                    "forward takes several inputs; give input_shape, a list of their shapes, and they are joined to one vector"
+                )
             current = node
             continue
         if node.op == "get_attr" or (node.op == "call_method" and name in ("size", "dim")):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -128,6 +129,55 @@ def test_torch_refusals_name_the_layer() -> None:
 
     with pytest.raises(pf.errors.UnsupportedLayerError, match="not piecewise linear"):
         pf.from_torch(Product(), input_shape=(2,))
+
+
+@pytest.mark.torch
+def test_torch_several_inputs_are_one_vector() -> None:
+    torch = pytest.importorskip("torch")
+    nn = torch.nn
+
+    class Two(nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.a, self.b = nn.Conv2d(1, 2, 2), nn.Linear(8, 3), nn.Linear(2, 3)
+            self.register_buffer("fixed", torch.arange(2.0))
+
+        def forward(self, image: Any, more: Any) -> Any:
+            more += 1  # in place: the second input alone changes
+            return torch.relu(self.a(self.conv(image).flatten(1)) + self.b(more)), self.fixed, more
+
+    module = Two().eval()
+    net = pf.from_torch(module, input_shape=[(1, 3, 3), (2,)])
+    assert net.architecture[0] == 11
+    image, more = torch.randn(1, 1, 3, 3), torch.randn(1, 2)
+    x = np.concatenate([image.numpy().ravel(), more.numpy().ravel()])
+    expected = np.concatenate([v.detach().numpy().ravel() for v in module(image, more.clone())])
+    np.testing.assert_allclose(net(x), expected, rtol=1e-4, atol=1e-5)
+    notes = " ".join(net.source["notes"])
+    assert "(1, 3, 3) (9), (2,) (2)" in notes
+    assert "does not depend on the input" in notes
+    with pytest.raises(pf.errors.InputError, match="a list of shapes"):
+        pf.from_torch(module, input_shape=[(1, 3, 3), 2])
+    with pytest.raises(pf.errors.InputError, match="list of their shapes"):
+        pf.from_torch(module)
+
+
+def test_keras_transposed_convolutions() -> None:
+    """By the definition: what a value adds to its window, cut or continued to the size that Keras gives."""
+    rng = np.random.default_rng(0)
+    for k, s, pad in itertools.product((1, 2, 3, 4), (1, 2, 3), ("same", "valid")):
+        kernel, bias = rng.standard_normal((k, 2, 3)), rng.standard_normal(2)
+        x = rng.standard_normal((4, 3))
+        full = np.zeros((4 * s + k + s, 2))
+        for i in range(4):
+            full[i * s : i * s + k] += kernel @ x[i]
+        cut = max(0, k - s) // 2 if pad == "same" else 0
+        size = 4 * s if pad == "same" else 3 * s + max(k, s)
+        config = {"strides": [s], "padding": pad, "batch_input_shape": [None, 4, 3]}
+        layer = SimpleNamespace(kind="Conv1DTranspose", config=config, name="t", label="layer 't'")
+        arrays = {"kernel": kernel, "bias": bias}
+        net = keras_layers.network_of([layer], {}, ["t"], lambda _, names, held=arrays: {n: held[n] for n in names}, {})
+        np.testing.assert_allclose(net(x.ravel()).reshape(-1, 2), full[cut : cut + size] + bias, atol=1e-12)
 
 
 def forwards(torch: Any, forward: Any) -> Any:

@@ -19,7 +19,7 @@ from ...piecewise import PiecewiseLinearNetwork
 from .builder import GraphBuilder
 
 SUPPORTED = (
-    "Dense, Conv1D, Conv2D, DepthwiseConv2D, SeparableConv2D, Conv2DTranspose without padding, MaxPooling, AveragePooling and "
+    "Dense, Conv1D, Conv2D, DepthwiseConv2D, SeparableConv2D, Conv2DTranspose, MaxPooling, AveragePooling and "
     "their global forms, BatchNormalization, Rescaling, ReLU, LeakyReLU, PReLU, Activation, Add, Subtract, Average, Maximum, Minimum, "
     "Concatenate, Flatten, Reshape, Permute, RepeatVector, ZeroPadding, Cropping, UpSampling by nearest, Dropout; activations "
     "linear, relu, relu6, leaky_relu, hard_sigmoid, hard_tanh, and at the end "
@@ -320,21 +320,42 @@ def _separable(t: _Translation, layer: Any, x: list[str], shapes: list[tuple[int
 
 
 def _transposed(t: _Translation, layer: Any, x: list[str], shapes: list[tuple[int, ...]]) -> _Made:
-    if _pad(layer) != "VALID" or layer.config.get("output_padding") is not None:
-        raise UnsupportedLayerError(f"{layer.label} with padding is not supported; export to ONNX", layer=layer.name)
+    """All that the windows reach, cut to the size that Keras gives, or continued by zeros; then the bias."""
+    pad = _pad(layer)
+    n = next(k for k in (1, 2, 3) if f"{k}D" in layer.kind)
+    given = layer.config.get("output_padding")
+    if given is not None and any(v is not None for v in (given if isinstance(given, list | tuple) else [given])):
+        raise UnsupportedLayerError(
+            f"{layer.label} states an output_padding, which the backends of Keras place differently; "
+            "leave it out, or export to ONNX",
+            layer=layer.name,
+        )
     use_bias = layer.config.get("use_bias", True)
     found = t.arrays(layer, ["kernel", "bias"] if use_bias else ["kernel"])
-    kernel = found["kernel"]  # (h, w, outputs, inputs)
-    if kernel.ndim != 4 or len(shapes[0]) != 3:
+    kernel = found["kernel"]  # (*windows, outputs, inputs)
+    if kernel.ndim != n + 2 or len(shapes[0]) != n + 1:
         raise ShapeError(f"{layer.label}: kernel of shape {kernel.shape} on a value of shape {shapes[0]}")
-    strides, dilations = _numbers(layer, "strides", 2), _numbers(layer, "dilation_rate", 2)
-    if any(s > k for s, k in zip(strides, kernel.shape)):
-        raise UnsupportedLayerError(f"{layer.label} has strides beyond its windows; export to ONNX", layer=layer.name)
-    moved = np.moveaxis(kernel, (3, 2), (0, 1))
-    inputs = [t.channels_first(x[0], 3), t.g.constant(moved), *([t.g.constant(found["bias"])] if use_bias else [])]
+    strides, dilations = _numbers(layer, "strides", n), _numbers(layer, "dilation_rate", n)
+    if max(strides) > 1 and max(dilations) > 1:
+        raise UnsupportedLayerError(
+            f"{layer.label} has strides and dilations, which not all backends of Keras run; export to ONNX",
+            layer=layer.name,
+        )
+    inputs = [t.channels_first(x[0], n + 1), t.g.constant(np.moveaxis(kernel, (-1, -2), (0, 1)))]
     value = t.g.add("ConvTranspose", inputs, name=layer.name, strides=strides, dilations=dilations)
-    sizes = [(n - 1) * s + (k - 1) * d + 1 for n, s, k, d in zip(shapes[0], strides, kernel.shape, dilations)]
-    return t.channels_last(value, 3), (*sizes, moved.shape[1])
+    before, after, sizes = [], [], []
+    for size, s, k, d in zip(shapes[0], strides, kernel.shape, dilations):
+        reach = (k - 1) * d + 1
+        full = (size - 1) * s + reach
+        sizes.append(size * s if pad == "SAME_UPPER" else full + max(0, s - reach))
+        before.append(-(max(0, full - sizes[-1]) // 2))
+        after.append(sizes[-1] - full - before[-1])
+    if any(before) or any(after):
+        pads = np.array([0, 0, *before, 0, 0, *after], dtype=np.int64)
+        value = t.g.add("Pad", [value, t.g.constant(pads)])
+    if use_bias:
+        value = t.g.add("Add", [value, t.g.constant(found["bias"].reshape(-1, *[1] * n))])
+    return t.channels_last(value, n + 1), (*sizes, kernel.shape[-2])
 
 
 def _axes(layer: Any, shape: tuple[int, ...]) -> int:
@@ -544,7 +565,18 @@ def _softmax(t: _Translation, layer: Any, x: list[str], shapes: list[tuple[int, 
 
 _JOINING = frozenset(["Add", "Subtract", "Average", "Maximum", "Minimum", "Concatenate"])
 _ACTIVATED = frozenset(
-    ["Dense", "Conv1D", "Conv2D", "Conv3D", "DepthwiseConv2D", "SeparableConv2D", "Conv2DTranspose", "Activation"]
+    [
+        "Dense",
+        "Conv1D",
+        "Conv2D",
+        "Conv3D",
+        "DepthwiseConv2D",
+        "SeparableConv2D",
+        "Conv1DTranspose",
+        "Conv2DTranspose",
+        "Conv3DTranspose",
+        "Activation",
+    ]
 )
 _LAYERS: dict[str, Callable[[_Translation, Any, list[str], list[tuple[int, ...]]], _Made]] = {
     "Dense": _dense,
@@ -553,7 +585,7 @@ _LAYERS: dict[str, Callable[[_Translation, Any, list[str], list[tuple[int, ...]]
     "Conv3D": _conv,
     "DepthwiseConv2D": _depthwise_conv,
     "SeparableConv2D": _separable,
-    "Conv2DTranspose": _transposed,
+    **{f"Conv{n}DTranspose": _transposed for n in (1, 2, 3)},
     **{f"MaxPooling{n}D": _pool("MaxPool") for n in (1, 2, 3)},
     **{f"AveragePooling{n}D": _pool("AveragePool") for n in (1, 2, 3)},
     **{f"GlobalMaxPooling{n}D": _global_pool("GlobalMaxPool") for n in (1, 2, 3)},

@@ -55,7 +55,7 @@ def refuse_dropout(node: Any, called: str) -> None:
 
 
 # ---- the check ----------------------------------------------------------------------------------
-def check_run(module: Any, network: ReLUNetwork | PiecewiseLinearNetwork, shape: Sequence[int]) -> None:
+def check_run(module: Any, network: ReLUNetwork | PiecewiseLinearNetwork, shapes: Sequence[Sequence[int]]) -> None:
     """InputError where the module and the network differ at two random inputs.
 
     Not of modules with several outputs that end in heads or are equal. A trace does not show all: ``y = x; y += 1`` is recorded as a sum that leaves ``x`` alone.
@@ -65,11 +65,14 @@ def check_run(module: Any, network: ReLUNetwork | PiecewiseLinearNetwork, shape:
         return  # several outputs of which the network shows other values, or fewer
     rng = np.random.default_rng(0)
     for size in (1.0, 10.0):
-        x = size * rng.standard_normal((1, *shape))
-        expected, close = _run(module, x)
+        inputs = [size * rng.standard_normal((1, *shape)) for shape in shapes]
+        expected, close = _run(module, inputs)
         if expected is None:
             continue
-        found = _headed(np.asarray(network(x.ravel()), dtype=np.float64).ravel(), network.source.get("head"))
+        found = _headed(
+            np.asarray(network(np.concatenate([x.ravel() for x in inputs])), dtype=np.float64).ravel(),
+            network.source.get("head"),
+        )
         if not np.isfinite(expected).all() or network.source.get("head") == "argmax":
             continue
         same = expected.shape == found.shape
@@ -83,7 +86,7 @@ def check_run(module: Any, network: ReLUNetwork | PiecewiseLinearNetwork, shape:
             )
 
 
-def _run(module: Any, x: Array) -> tuple[Array | None, float]:
+def _run(module: Any, inputs: Sequence[Array]) -> tuple[Array | None, float]:
     """The outputs of a copy in double precision, or else of the module in its own; and how close they are."""
     import torch
 
@@ -93,14 +96,14 @@ def _run(module: Any, x: Array) -> tuple[Array | None, float]:
     close = CLOSE if dtype == torch.float64 else CLOSE * 100 if dtype == torch.float32 else CLOSE * 1000
     with evaluated(module), torch.no_grad():
         try:
-            out = copy.deepcopy(module).double()(torch.tensor(x, device=device))
+            out = copy.deepcopy(module).double()(*(torch.tensor(x, device=device) for x in inputs))
             close = CLOSE
         except Exception:  # what cannot be copied, or names its own precision
             try:
-                out = module(torch.tensor(x, device=device, dtype=dtype))
+                out = module(*(torch.tensor(x, device=device, dtype=dtype) for x in inputs))
             except Exception as error:
                 raise InputError(
-                    f"the forward of {type(module).__name__} cannot be run on an input of shape {x.shape[1:]} "
+                    f"the forward of {type(module).__name__} cannot be run on inputs of shape {', '.join(str(x.shape[1:]) for x in inputs)} "
                     f"({str(error)[:200]}); give input_shape=(…), the shape of one input, batch left out"
                 ) from None
     outs = list(out) if isinstance(out, tuple | list) else [out]

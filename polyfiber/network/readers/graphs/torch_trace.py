@@ -9,6 +9,7 @@ are done by PyTorch itself, on places in place of numbers; the others are transl
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -36,14 +37,14 @@ _COMPARING = frozenset(
 _EXACT_PLACES = 1 << 24  # integers that float32 holds
 
 
-def network_of(module: Any, input_shape: Sequence[int], source: dict[str, Any]) -> ReLUNetwork | PiecewiseLinearNetwork:
+def network_of(module: Any, input_shape: Sequence[Any], source: dict[str, Any]) -> ReLUNetwork | PiecewiseLinearNetwork:
     """The network of any module whose run does not depend on the numbers in its input.
 
     Parameters
     ----------
     module : torch.nn.Module
-    input_shape : sequence of int
-        Of one input, batch left out.
+    input_shape : sequence of int, or of such sequences
+        Of one input, batch left out; or of each input of the forward.
     source : dict
         Goes into ``net.source``.
 
@@ -58,35 +59,57 @@ def network_of(module: Any, input_shape: Sequence[int], source: dict[str, Any]) 
         import torch
     except ImportError:
         raise MissingDependencyError("torch", extra="torch", purpose="reading a module") from None
-    try:
-        shape = tuple(int(n) for n in input_shape)
-    except (TypeError, ValueError):
-        shape = ()
-    builder = GraphBuilder(shape)
+    shapes = _shapes(input_shape)
+    builder = GraphBuilder(shapes[0] if len(shapes) == 1 else (sum(math.prod(s) for s in shapes),))
     first = next(iter(module.parameters()), None)
     options = {} if first is None else {"dtype": first.dtype, "device": first.device}
-    x = torch.zeros((1, *shape), **options)
-    trace = Trace(builder, x)
+    inputs = [torch.zeros((1, *shape), **options) for shape in shapes]
+    trace = Trace(builder, inputs)
     try:
         with evaluated(module), trace.naming(module), torch.no_grad(), trace.reads, trace.mode:
-            found = module(x)
+            found = module(*inputs)
     except PolyfiberError:
         raise
     except Exception as error:
         if trace.error is not None:
             raise trace.error from None
         raise InputError(
-            f"the forward of {type(module).__name__} cannot be run on an input of shape {shape} ({str(error)[:200]}); "
+            f"the forward of {type(module).__name__} cannot be run on {_named(shapes)} ({str(error)[:200]}); "
             "check input_shape, or export the module to ONNX and use read_network"
         ) from None
     if trace.error is not None:  # raised, and caught by the module
         raise trace.error
     outputs = list(found) if isinstance(found, tuple | list) else [found]
-    if not outputs or not all(isinstance(o, torch.Tensor) and trace.depends(o) for o in outputs):
-        raise UnsupportedLayerError("an output of the forward is no tensor, or does not depend on the input")
+    if not outputs or not all(isinstance(o, torch.Tensor) for o in outputs):
+        raise UnsupportedLayerError("an output of the forward is no tensor; expected tensors, or a tuple of them")
+    if not any(trace.depends(o) for o in outputs):
+        raise UnsupportedLayerError("no output of the forward depends on the input")
     network = builder.network([trace.operand(o) for o in outputs], source)
-    check_run(module, network, shape)
+    check_run(module, network, shapes)
     return network
+
+
+def _shapes(given: Any) -> list[tuple[int, ...]]:
+    """The shape of each input: of one where numbers are given, of several where shapes are."""
+    try:
+        parts = list(given)
+        if parts and not any(isinstance(p, Sequence) for p in parts):
+            return [tuple(int(n) for n in parts)]
+        shapes = [tuple(int(n) for n in p) for p in parts]
+    except (TypeError, ValueError):
+        shapes = []
+    if not shapes or any(n < 1 for s in shapes for n in s):
+        raise InputError(
+            f"input_shape is {given!r}; expected the shape of one input, the batch left out, such as (1, 28, 28), "
+            "or a list of shapes, one for each input of the forward"
+        )
+    return shapes
+
+
+def _named(shapes: Sequence[tuple[int, ...]]) -> str:
+    return (
+        f"an input of shape {shapes[0]}" if len(shapes) == 1 else f"inputs of the shapes {', '.join(map(str, shapes))}"
+    )
 
 
 class Trace:
@@ -95,11 +118,11 @@ class Trace:
     Parameters
     ----------
     builder : GraphBuilder
-    x : torch.Tensor
-        The input.
+    inputs : list of torch.Tensor
+        Joined to one vector where there are several.
     """
 
-    def __init__(self, builder: GraphBuilder, x: Any) -> None:
+    def __init__(self, builder: GraphBuilder, inputs: Sequence[Any]) -> None:
         import torch
         from torch.overrides import TorchFunctionMode
         from torch.utils._python_dispatch import TorchDispatchMode
@@ -151,8 +174,18 @@ class Trace:
             return torch.nn.functional.max_pool2d(one, *options, ceil_mode=ceil_mode).squeeze(-2)
 
         self.mode, self.reads = Mode(), Reads()
-        self.made.add(x.untyped_storage()._cdata)
-        self.define(x, builder.input)
+        self.made.update(x.untyped_storage()._cdata for x in inputs)
+        if len(inputs) == 1:
+            self.define(inputs[0], builder.input)
+            return
+        sizes = [x.numel() for x in inputs]
+        parts = builder.several("Split", [builder.input, builder.constant(np.array(sizes))], len(inputs), axis=1)
+        for x, part in zip(inputs, parts):
+            self.define(x, part)
+        builder.notes.append(
+            "the inputs are joined to one vector in the order of the forward: "
+            + ", ".join(f"{tuple(x.shape[1:])} ({n})" for x, n in zip(inputs, sizes))
+        )
 
     # ---- names ------------------------------------------------------------------------------
     def naming(self, module: Any) -> Any:
