@@ -227,8 +227,13 @@ def lineality_basis(frame: Frame) -> FloatArray:
     return np.ascontiguousarray(np.linalg.qr(unit_rows(frame.lines.T).T)[0].T)
 
 
-def locate_signs(frame: Frame, points: FloatArray, predicate: ExactPredicate) -> SignArray:
-    """Certified sign vectors (m, N + D) of points; what the filter leaves is decided exactly."""
+def locate_signs(
+    frame: Frame, points: FloatArray, predicate: ExactPredicate, asked: BoolArray | None = None
+) -> SignArray:
+    """Certified sign vectors (m, N + D) of points; what the filter leaves is decided exactly.
+
+    Where ``asked`` (m, N + D) is False a sign may be 0 without being it: nobody looks.
+    """
     net, n0 = frame.net, frame.network.architecture[0]
     d, N = frame.n_domain, frame.n_neurons
     m = len(points)
@@ -262,7 +267,7 @@ def locate_signs(frame: Frame, points: FloatArray, predicate: ExactPredicate) ->
             bound = (relative * size + tiny) * net.inflate
             _put(signs, unsure, z, bound, column)
             column += width
-    doubtful = np.flatnonzero(unsure.any(axis=1))
+    doubtful = np.flatnonzero((unsure if asked is None else unsure & asked).any(axis=1))
     if len(doubtful) and frame.form is not None:
         whole = frame.network.exact()
         for i in doubtful:

@@ -96,7 +96,7 @@ def _have_signs(cx: PolyhedralComplex, dim: int, points: FloatArray, face: int |
         heed("the signs of points inside of faces")
         rows = start + np.flatnonzero(np.isfinite(points[start : start + CHECKED]).all(axis=1))
         signs = store.to_signs(planes[rows])
-        there = locate_signs(cx._frame, points[rows], cx._skeleton.predicate)
+        there = locate_signs(cx._frame, points[rows], cx._skeleton.predicate, signs != 0)
         good[rows] = ((there == signs) | (signs == 0)).all(axis=1)
     return good
 

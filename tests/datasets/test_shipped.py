@@ -61,7 +61,7 @@ def test_a_small_one_of_its_kind_is_made_and_agrees(path: Path, tmp_path: Path) 
         pytest.importorskip("sklearn")
     given = tomllib.loads(path.read_text(encoding="utf-8"))
     for entry in given["networks"]:
-        entry["count"] = 2
+        entry["count"] = 1
     report = run(Spec.of(given, folder=path.parent), tmp_path / "data", workers=0)
     assert report.complete
     assert not report.failed

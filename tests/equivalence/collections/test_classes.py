@@ -74,7 +74,7 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]
 @pytest.mark.filterwarnings("default")
 def test_a_local_cluster_of_processes(small_blocks: None) -> None:
     distributed = pytest.importorskip("distributed")
-    batch, expected = copies(200)
+    batch, expected = copies(60)
     with (
         distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster,
         distributed.Client(cluster) as client,
@@ -82,7 +82,7 @@ def test_a_local_cluster_of_processes(small_blocks: None) -> None:
         found = group_networks(batch, scheduler=client)
         assert len(client.run(lambda: 1)) == 2
     assert found.labels.tolist() == expected
-    assert found.stats["buckets"] == 200
+    assert found.stats["buckets"] == 60
 
 
 @pytest.mark.slow
