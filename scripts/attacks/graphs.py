@@ -37,6 +37,8 @@ class Maker:
         self.values: list[tuple[str, tuple[int, ...]]] = []
         self.used: Counter[str] = Counter()
         self.whole: tuple[str, tuple[int, ...]] = ("", ())  # an input of integers
+        self.functions: list[Any] = []
+        self.head: tuple[int, tuple[int, ...]] | None = None  # a softmax along an axis of the only output
 
     def tensor(self, values: Any, dtype: Any = np.float32) -> str:
         name = f"c{len(self.tensors)}"
@@ -98,7 +100,18 @@ class Maker:
                 self.values.append((self.add(op, [x])[0], shape))
         elif kind == "dense" and len(shape) == 2 and shape[0] == 1:
             m = int(rng.integers(1, 6))
-            if rng.random() < 0.5:
+            if rng.random() < 0.2:  # the input is what is added
+                left, k = int(rng.integers(1, 4)), int(rng.integers(1, 3))
+                factors = [self.tensor(self.weights(k, left)), self.tensor(self.weights(k, shape[1]))]
+                beta = float(rng.choice([1.0, 0.25, -2.0]))
+                self.values.append(
+                    (self.add("Gemm", [*factors, x], transA=1, alpha=0.5, beta=beta)[0], (left, shape[1]))
+                )
+                if left > 1:
+                    self.values.append((self.add("Flatten", [self.values.pop()[0]], axis=0)[0], (1, left * shape[1])))
+            elif rng.random() < 0.2 and self.opset >= 21:
+                self.values.append((self.add("MatMul", [x, self.quantised(shape[1], m)])[0], (1, m)))
+            elif rng.random() < 0.5:
                 w = self.weights(m, shape[1])
                 b = self.tensor(self.weights(m))
                 self.values.append(
@@ -214,6 +227,57 @@ class Maker:
             out, mask = self.add(op, [x], 2)
             self.values.append((out, shape))
             self.values.append((self.add("Add", [out, self.add("Cast", [mask], to=1)[0]])[0], shape))
+
+    def quantised(self, rows: int, columns: int) -> str:
+        """A matrix of weights of 4 or 8 bits with a scale for each block."""
+        rng = self.rng
+        block = int(rng.integers(1, 4))
+        kind = str(rng.choice(["INT4", "UINT4", "INT8"]))
+        axis = int(rng.integers(2))
+        scales = [-(-n // block) if k == axis else n for k, n in enumerate((rows, columns))]
+        names = []
+        for size in ((rows, columns), scales):
+            name = f"c{len(self.tensors)}"
+            values = rng.integers(0, 8, size).ravel().tolist()
+            self.tensors.append(helper.make_tensor(name, getattr(TensorProto, kind), size, values))
+            names.append(name)
+        scale = self.tensor(rng.integers(1, 9, scales) / 16)
+        return self.add("DequantizeLinear", [names[0], scale, names[1]], axis=axis, block_size=block)[0]
+
+    def nested(self) -> None:
+        """Some nodes become functions of the file, or a branch of an If on a constant."""
+        rng = self.rng
+        for _ in range(int(rng.integers(1, 3))):
+            start = int(rng.integers(len(self.nodes)))
+            part = self.nodes[start : start + int(rng.integers(1, 4))]
+            made = [o for n in part for o in n.output if o]
+            read = list(dict.fromkeys(i for n in part for i in n.input if i and i not in made))
+            if any(n.op_type == "If" or n.domain for n in part):
+                continue
+            count = len(self.functions)
+            if rng.random() < 0.5 and self.opset >= 9:
+                inner = {o: f"b{count}_{start}_{o}" for o in made}
+                branch = [onnx.NodeProto.FromString(n.SerializeToString()) for n in part]
+                for n in branch:
+                    n.input[:] = [inner.get(i, i) for i in n.input]
+                    n.output[:] = [inner.get(o, o) for o in n.output]
+                taken = helper.make_graph(
+                    branch, "taken", [], [helper.make_tensor_value_info(inner[o], 1, None) for o in made]
+                )
+                other = [helper.make_node("Sin", [self.inputs[0][0]], [f"d{count}_{start}_{o}"]) for o in made]
+                values = [helper.make_tensor_value_info(n.output[0], 1, None) for n in other]
+                dead = helper.make_graph(other, "dead", [], values)
+                truth = bool(rng.integers(2))
+                sides = {"then_branch": taken if truth else dead, "else_branch": dead if truth else taken}
+                node = helper.make_node("If", [self.tensor(np.array(truth), bool)], made, name=f"if{start}", **sides)
+                self.used["If"] += 1
+            else:
+                imports = [helper.make_opsetid("", self.opset)]
+                function = helper.make_function("own", f"f{count}", read, made, part, imports)
+                self.functions.append(function)
+                node = helper.make_node(f"f{count}", read, made, domain="own", name=f"call{start}")
+                self.used["function"] += 1
+            self.nodes[start : start + len(part)] = [node]
 
     def integers(self, shape: tuple[int, ...]) -> None:
         """An input of integers: moved and compared, or computed with, then cast."""
@@ -420,7 +484,21 @@ class Maker:
             [helper.make_tensor_value_info(o, TensorProto.FLOAT, None) for o in outputs],
             self.tensors,
         )
-        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.opset)], ir_version=8)
+        imports = [helper.make_opsetid("", self.opset), *([helper.make_opsetid("own", 1)] if self.functions else [])]
+        version = 10 if self.opset >= 21 else 8
+        return helper.make_model(graph, opset_imports=imports, ir_version=version, functions=self.functions)
+
+    def plain(self) -> None:
+        """Operations that change nothing: a graph without weights."""
+        for _ in range(int(self.rng.integers(1, 4))):
+            x, shape = self.values[-1]
+            op = str(self.rng.choice(["Identity", "Max", "Sum", "Clip", "LeakyRelu", "Mean", "Concat"]))
+            if op == "Concat":
+                self.values.append((self.add(op, [x], axis=len(shape) - 1)[0], shape))
+            elif op in ("Max", "Mean", "Sum"):
+                self.values.append((self.add(op, [x] * (3 if op == "Max" else 1))[0], shape))
+            else:
+                self.values.append((self.add(op, [x], **({"alpha": 1.0} if op == "LeakyRelu" else {}))[0], shape))
 
     def draw(self) -> bytes:
         rng = self.rng
@@ -435,14 +513,30 @@ class Maker:
         self.values = list(self.inputs)
         if rng.random() < 0.1:
             self.integers(self.inputs[0][1])
-        for _ in range(int(rng.integers(2, 12))):
-            self.step()
+        if rng.random() < 0.05:
+            self.plain()
+        else:
+            for _ in range(int(rng.integers(2, 12))):
+                self.step()
         fresh = [v for v in self.values if v not in self.inputs] or self.values
         outputs = list(
             dict.fromkeys([fresh[-1][0]] + ([fresh[int(rng.integers(len(fresh)))][0]] if rng.random() < 0.2 else []))
         )
         if outputs[0] in dict(self.inputs):
             outputs = self.add("Neg", [outputs[0]])
+        shape = dict(self.values).get(outputs[0], ())
+        if len(outputs) == 1 and len(shape) > 1 and min(shape) > 0 and rng.random() < 0.1 and self.opset >= 13:
+            axis = int(rng.integers(1, len(shape)))
+            self.head = axis, shape
+            outputs = self.add("Softmax", outputs, axis=axis)
+        elif rng.random() < 0.12:  # outputs that do not depend on the input
+            fixed = self.tensor(self.weights(*rng.integers(1, 4, int(rng.integers(1, 3)))))
+            kind = int(rng.integers(3))
+            more = [fixed] if kind == 0 else self.add("Identity" if kind == 1 else "Neg", [fixed])
+            outputs = [*more, *outputs] if rng.random() < 0.5 else [*outputs, *more]
+            self.used["constant output"] += 1
+        if rng.random() < 0.2 and self.nodes:
+            self.nested()
         self.outputs = outputs
         return bytes(self.model(outputs).SerializeToString())
 
@@ -451,7 +545,9 @@ KINDS = ["unit"] * 4 + ["dense"] * 2 + ["matmul", "conv", "conv", "deconv", "poo
          "constant", "join", "join", "join", "reduce", "move", "move", "move", "more", "more"]  # fmt: skip
 
 
-def compare(data: bytes, path: Path, points: int, rng: np.random.Generator) -> str:
+def compare(
+    data: bytes, path: Path, points: int, rng: np.random.Generator, head: tuple[int, tuple[int, ...]] | None = None
+) -> str:
     """'agree', 'not run', 'refused: …' or 'WRONG …'."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level, options.intra_op_num_threads = 4, 1
@@ -476,7 +572,9 @@ def compare(data: bytes, path: Path, points: int, rng: np.random.Generator) -> s
     except PolyfiberError as error:
         return f"refused: {str(error).split(': ', 1)[1][:110]}"
     for feed, outputs in feeds:
-        given = np.concatenate([feed[i.name].ravel() for i in session.get_inputs()]).astype(np.float64)
+        notes = " ".join(net.source["notes"])
+        kept = [i.name for i in session.get_inputs() if f"input {i.name!r} is left out" not in notes]
+        given = np.concatenate([feed[name].ravel() for name in kept]).astype(np.float64)
         if len(given) != net.architecture[0]:  # an input that no output needs is none
             return "not compared: fewer inputs"
         distinct: list[np.ndarray] = []
@@ -484,6 +582,11 @@ def compare(data: bytes, path: Path, points: int, rng: np.random.Generator) -> s
             distinct.append(o)
         expected = np.concatenate(distinct).astype(np.float64)
         found = net(given)
+        if head is not None:
+            axis, shape = head
+            z = found.reshape(shape)
+            e = np.exp(z - z.max(axis=axis, keepdims=True))
+            found = (e / e.sum(axis=axis, keepdims=True)).ravel()
         size = max(1.0, float(np.abs(expected).max()), *(float(np.abs(z).max()) for z in net.preactivations(given)))
         if found.shape != expected.shape:
             expected = np.asarray(outputs[0], dtype=np.float64)  # two outputs that are one
@@ -511,7 +614,7 @@ def main() -> int:
         rng = np.random.default_rng([args.seed, i])
         maker = Maker(rng)
         data = maker.draw()
-        result = compare(data, folder / "graph.onnx", args.points, rng)
+        result = compare(data, folder / "graph.onnx", args.points, rng, maker.head)
         found[result.split(":")[0]] += 1
         if result == "agree":
             operators += maker.used
