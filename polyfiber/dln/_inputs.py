@@ -30,6 +30,8 @@ def as_finite(values: npt.ArrayLike, *, name: str) -> FloatArray:
         array = np.asarray(unmasked(values))
         if array.dtype.kind == "c":
             raise InputError(f"{name} is complex; the deep linear network is real: pass real matrices", name=name)
+        if np.ma.is_masked(values):
+            raise InputError(f"{name} has masked entries; fill them first", name=name)
         array = np.asarray(array, dtype=np.float64)
     except (TypeError, ValueError) as error:
         if isinstance(error, InputError):
@@ -88,24 +90,24 @@ def as_like(values: npt.ArrayLike, reference: FloatArray, *, name: str) -> Float
     return array
 
 
-def as_depth(depth: Any, *, infinite: bool = False, least: int = 1) -> float:
+def as_depth(depth: Any, *, infinite: bool = False, least: int = 1, name: str = "depth") -> float:
     """A depth: an integer at least ``least``, or infinity where the limit is defined.
 
     Returns an int, except for infinity.
     """
     allowed = f"an integer >= {least}" + (" or math.inf" if infinite else "")
     if isinstance(depth, bool | np.bool_):
-        raise InputError(f"depth is {depth!r}; expected {allowed}", depth=depth)
+        raise InputError(f"{name} is {depth!r}; expected {allowed}", depth=depth)
     if isinstance(depth, float) and math.isinf(depth) and depth > 0:
         if infinite:
             return math.inf
-        raise InputError(f"depth is infinite, but only finite depths make sense here; expected {allowed}", depth=depth)
+        raise InputError(f"{name} is infinite, but only finite ones make sense here; expected {allowed}", depth=depth)
     try:
         value = operator.index(depth)
     except TypeError:
-        raise InputError(f"depth is {depth!r}; expected {allowed}", depth=depth) from None
+        raise InputError(f"{name} is {depth!r}; expected {allowed}", depth=depth) from None
     if value < least:
-        raise InputError(f"depth is {value}; expected {allowed}", depth=value)
+        raise InputError(f"{name} is {value}; expected {allowed}", depth=value)
     return value
 
 

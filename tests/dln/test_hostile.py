@@ -138,6 +138,20 @@ def test_what_has_an_answer_although_it_looks_odd() -> None:
     assert dln.frechet_mean([Z, Z], 3).variance == 0.0
 
 
+def test_what_is_wrong_is_called_by_its_name() -> None:
+    assert dln.entropy(Z, 3, rank=0) == 0.0  # one network over it
+    with pytest.raises(InputError, match="a width is 0"):
+        dln.entropy([[2.0, 0.0]], 2, widths=(2, 0, 1))
+    with pytest.raises(InputError, match="rank is -1"):
+        dln.entropy(np.eye(2), 2, rank=-1)
+    with pytest.raises(InputError, match="0 and then 0"):
+        dln.training_path([[np.eye(2)]] * 3, times=[0.0, 0.0, 1.0])
+    with pytest.raises(InputError, match="energy gradient is complex"):
+        dln.gradient_flow([np.eye(2)], lambda W: 1j * W, [0.0, 1.0])
+    with pytest.raises(InputError, match="masked"):
+        dln.distance(np.ma.array(np.eye(2), mask=np.eye(2)), np.eye(2), 2)  # type: ignore[no-untyped-call]
+
+
 def test_vectors_over_a_network_must_have_its_shape() -> None:
     up = dln.lift(np.eye(2), 2)
     for bad in (np.eye(2), np.zeros((3, 2, 2)), [np.eye(2), np.eye(3)], "x"):

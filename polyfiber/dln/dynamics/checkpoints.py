@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -63,8 +64,9 @@ def read_checkpoints(paths: str | Path | Sequence[str | Path]) -> list[list[Floa
     Parameters
     ----------
     paths : path or sequence of paths
-        A directory (its files in the order of the numbers in their names), an ``.npz`` with one stack (T, rows, columns) for each layer, or files
-        with one checkpoint each, as `read_weights` reads them, in the order given.
+        A directory (its files in the order of the numbers in their names; hidden files do not count), an ``.npz`` with one
+        stack (T, rows, columns) for each layer, or files with one checkpoint each, as `read_weights` reads them, in the
+        order given.
 
     Returns
     -------
@@ -76,7 +78,8 @@ def read_checkpoints(paths: str | Path | Sequence[str | Path]) -> list[list[Floa
     FileFormatError
         A file is missing, damaged or without matrices.
     InputError
-        Biases that are not zero: the geometry is that of linear networks; stacks of different lengths.
+        Biases that are not zero: the geometry is that of linear networks; stacks of different lengths, or beside arrays
+        that are none; files of a directory whose names have no numbers, or the same ones.
 
     Examples
     --------
@@ -93,22 +96,46 @@ def read_checkpoints(paths: str | Path | Sequence[str | Path]) -> list[list[Floa
     if isinstance(paths, str | Path):
         path = local_path(paths, "weights")
         if path.is_dir():
-            files = sorted((p for p in path.iterdir() if p.is_file()), key=lambda p: (_natural(p.stem), p.name))
-            if not files:
-                raise FileFormatError(f"{str(path)!r} holds no files; expected one for each checkpoint")
-            return read_checkpoints(files)
+            return read_checkpoints(_in_order(path))
         stacks = _stacks(path) if path.suffix.lower() == ".npz" else None
         if stacks is not None:
             return stacks
         return [_linear(path)]
+    if not isinstance(paths, Sequence) or isinstance(paths, bytes):
+        raise InputError(f"expected a path or a sequence of paths, found a {type(paths).__name__}")
     return [_linear(local_path(p, "weights")) for p in paths]
+
+
+def _in_order(folder: Path) -> list[Path]:
+    """The files of a directory by the numbers in their names."""
+    files = [p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")]
+    if not files:
+        raise FileFormatError(f"{str(folder)!r} holds no files; expected one for each checkpoint")
+    if len(files) > 1:
+        bare = sorted(p.name for p in files if not re.search(r"\d", p.stem))
+        if bare:
+            raise InputError(
+                f"{bare[0]!r} in {str(folder)!r} has no number in its name, so its place is unknown; pass a list of files"
+            )
+    files.sort(key=lambda p: (_natural(p.stem), p.name))
+    for a, b in itertools.pairwise(files):
+        if _natural(a.stem) == _natural(b.stem):
+            raise InputError(f"{a.name!r} and {b.name!r} have the same numbers; pass a list of files in order")
+    return files
 
 
 def _stacks(path: Path) -> list[list[FloatArray]] | None:
     """Checkpoints from stacks of matrices; None where the file holds matrices."""
-    arrays = {n: a for n, a in read_arrays(path).items() if a.ndim == 3}
+    every = read_arrays(path)
+    arrays = {n: a for n, a in every.items() if a.ndim == 3}
     if not arrays:
         return None
+    for name, array in every.items():
+        if name not in arrays and (array.ndim > 3 or np.any(array != 0)):
+            raise InputError(
+                f"{str(path)!r} holds stacks of checkpoints (T, rows, columns), and {name!r} of shape {array.shape}, which is "
+                "none; give every layer as a stack, and no biases"
+            )
     lengths = {len(a) for a in arrays.values()}
     if len(lengths) > 1:
         raise InputError(

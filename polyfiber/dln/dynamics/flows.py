@@ -402,7 +402,10 @@ def _gradient(function: Gradient, W: FloatArray) -> FloatArray:
     """E'(W). A trial step that overflowed gives NaN, so that the step is rejected; a NaN at a finite matrix is refused."""
     if not np.isfinite(W).all():
         return np.full(W.shape, np.nan)
-    value = np.asarray(function(W), dtype=np.float64)
+    found = np.asarray(function(W))
+    if found.dtype.kind == "c":
+        raise InputError("the energy gradient is complex; the deep linear network is real")
+    value = np.asarray(found, dtype=np.float64)
     if value.shape != W.shape:
         raise InputError(f"the energy gradient has shape {value.shape}; expected {W.shape}")
     if not np.isfinite(value).all():

@@ -119,8 +119,11 @@ def training_path(
     if any(s != shapes[0] for s in shapes) or any(len(s) != 2 for s in shapes[0]):
         raise ShapeError(f"checkpoints have different shapes: {sorted(set(shapes))}")
     grid = np.arange(len(networks), dtype=np.float64) if times is None else as_finite(times, name="times")
-    if grid.shape != (len(networks),) or (np.diff(grid) <= 0).any():
-        raise InputError(f"times must be {len(networks)} increasing numbers, found shape {grid.shape}")
+    if grid.shape != (len(networks),):
+        raise InputError(f"times must be {len(networks)} numbers, one a checkpoint; found shape {grid.shape}")
+    if (np.diff(grid) <= 0).any():
+        at = int(np.argmax(np.diff(grid) <= 0))
+        raise InputError(f"times must increase; found {grid[at]:g} and then {grid[at + 1]:g}")
     strength = as_positive(level, name="level")
     stacks = [np.stack(layer) for layer in zip(*networks, strict=True)]
     products = np.asarray(product(stacks))

@@ -24,6 +24,9 @@ from .reduction import reduce
 from .result import Embedded, Geodesic, closed_geodesic
 from .search import Search
 
+DEEPEST = 1000
+"""Greatest finite depth at which is searched: curves between networks take time and memory in proportion."""
+
 
 def geodesic(
     W0: npt.ArrayLike,
@@ -44,6 +47,7 @@ def geodesic(
     W0, W1 : array_like (m, n)
         Of one rank r >= 1; square ones of full rank with determinants of equal sign (GL_d has two components).
     depth : int >= 1 or math.inf
+        At most 1000, or infinite, where no closed form holds.
         At depth 1 the space is that of all matrices with the Euclidean metric. At infinite depth the column and the row
         space cannot move: those of both matrices must be equal.
     tolerance : float
@@ -129,6 +133,11 @@ def geodesic(
     if closed is not None and closed[0].shortest:  # its lift is then the shortest chord
         chord = closed[0].length if not math.isinf(n) else math.nan
         return closed_geodesic(a, b, n, *closed, rank, chord, not math.isinf(n))
+    if not math.isinf(n) and n > DEEPEST:
+        raise InputError(
+            f"depth is {n}, and geodesics without a closed form are searched up to depth {DEEPEST}; use math.inf: its "
+            "metric is N times that of depth N, up to 1/N"
+        )
     search = Search(a, b, n, rank, goal, starts=starts, check=check, budget=budget)
     found = search.run(first, closed=closed is not None)
     if closed is not None:

@@ -66,7 +66,7 @@ def thin_chord(
     ends = np.ascontiguousarray(np.stack([v0.T @ v1, u0.T @ u1]))
     h = np.ascontiguousarray(h)
     if n > 1:
-        align(l0, l1, ends, float(np.sign(np.linalg.det(h[0]))), h, limit)
+        align(l0, l1, ends, float(np.sign(np.linalg.det(h[0]))), h, max(5, min(limit, 10 * limit // n)))
     first = [np.diag(l0) @ v0.T, *[np.diag(l0)] * (n - 2), u0 * l0] if n > 1 else [(u0 * l0) @ v0.T]
     second = (
         [h[0] @ np.diag(l1) @ v1.T, *((h[p] * l1) @ h[p - 1].T for p in range(1, n - 1)), (u1 * l1) @ h[-1].T]

@@ -76,6 +76,8 @@ def _problem(
     start: FloatArray, rank: int, depth: float, tolerance: float = 1e-10, floor: float = 0.0, limit: int = 0
 ) -> Problem:
     n = 0 if math.isinf(depth) else int(depth)
+    if n >= 2**31:
+        raise InputError(f"depth is {n}; geodesics are integrated up to depth 2^31, or at math.inf")
     return Problem(np.ascontiguousarray(start), rank, n, _NODES, _WEIGHTS, float(tolerance), float(floor), limit)
 
 

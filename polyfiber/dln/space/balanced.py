@@ -345,8 +345,8 @@ def leaf_dimension(widths: Sequence[int], rank: int) -> int:
     >>> leaf_dimension((3, 3, 3), 3)     # d^2 + (N-1) d(d-1)/2
     12
     """
-    sizes = [int(as_depth(w)) for w in widths]
-    r = int(as_depth(rank, least=0)) if rank == 0 else int(as_depth(rank))
+    sizes = [int(as_depth(w, name="a width")) for w in widths]
+    r = int(as_depth(rank, least=0, name="rank"))
     if len(sizes) < 2:
         raise ShapeError(f"found {len(sizes)} widths; expected at least two", widths=len(sizes))
     if r > min(sizes):
@@ -367,7 +367,7 @@ def random_balanced(
     ([(3, 4), (5, 3)], True)
     """
     generator = np.random.default_rng(rng)
-    sizes = [int(as_depth(w)) for w in widths]
+    sizes = [int(as_depth(w, name="a width")) for w in widths]
     r = min(sizes) if rank is None else rank
     leaf_dimension(sizes, r)
     values = np.asarray(np.linalg.svd(generator.standard_normal((r, r)), compute_uv=False), dtype=np.float64)

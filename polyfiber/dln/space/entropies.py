@@ -31,7 +31,7 @@ def log_orthogonal_volume(d: int) -> float:
     >>> round(math.exp(log_orthogonal_volume(2)) / (2 * math.pi), 12)   # two circles of radius sqrt(2)
     2.828427124746
     """
-    size = int(as_depth(d, least=0)) if d == 0 else int(as_depth(d))
+    size = int(as_depth(d, least=0, name="d"))
     spheres = sum(math.log(2.0) + 0.5 * k * math.log(math.pi) - math.lgamma(0.5 * k) for k in range(1, size + 1))
     return 0.25 * size * (size - 1) * math.log(2.0) + spheres
 
@@ -100,7 +100,7 @@ def entropy(
     frame = singular_frame(matrix, tolerance=tolerance)
     r = d
     if rank is not None:
-        r = int(as_depth(rank, least=1))
+        r = int(as_depth(rank, least=0, name="rank"))
         if (frame.rank != r).any():
             raise InputError(f"rank={r} was asked for but W has rank {frame.rank.tolist()}", rank=frame.rank)
         if math.isinf(n) and r < d:
@@ -122,7 +122,7 @@ def _layered(
     """Entropy over W (..., d_N, d_0) of balanced networks with layers of these widths."""
     if math.isinf(depth):
         raise InputError("at infinite depth there are no layers that could have widths")
-    d = tuple(int(as_depth(w)) for w in widths)
+    d = tuple(int(as_depth(w, name="a width")) for w in widths)
     n = int(depth)
     if len(d) != n + 1 or W.shape[-2:] != (d[-1], d[0]):
         raise ShapeError(
@@ -130,7 +130,7 @@ def _layered(
             f"matrices of shape {W.shape[-2:]}",
             widths=d,
         )
-    r = min(d) if rank is None else int(as_depth(rank))
+    r = min(d) if rank is None else int(as_depth(rank, least=0, name="rank"))
     frame = singular_frame(W, tolerance=tolerance)
     if (frame.rank > r).any() or (rank is not None and (frame.rank != r).any()) or r > min(d):
         raise InputError(

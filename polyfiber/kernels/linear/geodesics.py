@@ -2,8 +2,8 @@
 
 With ``xi = sigma^{2/N}`` and f(x) = x^N everything is a divided difference of f at the xi: the operator has the
 eigenvalues ``a_ij = f[xi_i, xi_j] = h_{N-1}(xi_i, xi_j)``, and its derivative needs only ``f[xi_i, xi_j, xi_k] =
-h_{N-2}(xi_i, xi_j, xi_k)`` (complete homogeneous polynomials: sums of positive terms, no cancellation). At infinite
-depth f is the exponential function of ``2 log sigma``, by quadrature.
+h_{N-2}(xi_i, xi_j, xi_k)`` (complete homogeneous polynomials: sums of positive terms, no cancellation), in log N steps.
+At infinite depth f is the exponential function of ``2 log sigma``, by quadrature.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _decompose(X, rank, left, values, right):
 
 
 @kernel
-def _coefficients(values, rank, problem, xi, h, a, T):
+def _coefficients(values, rank, problem, xi, f, a, T):
     """Eigenvalues a (d, d) of the operator and T[i, j, k] = f[xi_i, xi_j, xi_k] / f[xi_i, xi_j]."""
     d = values.shape[0]
     n = problem.depth
@@ -98,28 +98,46 @@ def _coefficients(values, rank, problem, xi, h, a, T):
                     for k in range(d):
                         T[i, j, k] += g * values[k] ** (2.0 - 2.0 * s)
         return
+    # x^N and its divided differences by squaring and multiplying with x: Leibniz' rule has positive terms alone
     for i in range(d):
         xi[i] = values[i] ** (2.0 / n)
+        f[i] = xi[i]
+        for j in range(d):
+            a[i, j] = 1.0
+            for k in range(d):
+                T[i, j, k] = 0.0
+    top = 0
+    while (n >> top) > 1:
+        top += 1
+    for bit in range(top - 1, -1, -1):
+        for i in range(d):
+            for j in range(i, d):
+                for k in range(d):
+                    T[i, j, k] = (f[i] + f[k]) * T[i, j, k] + a[i, j] * a[j, k]
+        for i in range(d):
+            for j in range(d):
+                a[i, j] *= f[i] + f[j]
+        for i in range(d):
+            f[i] *= f[i]
+        if (n >> bit) & 1:
+            for i in range(d):
+                for j in range(i, d):
+                    for k in range(d):
+                        T[i, j, k] = a[i, j] + T[i, j, k] * xi[k]
+            for i in range(d):
+                for j in range(i, d):
+                    a[i, j] = f[i] + a[i, j] * xi[j]
+                    a[j, i] = a[i, j]
+            for i in range(d):
+                f[i] *= xi[i]
     for i in range(d):
         for j in range(i, d):
-            # h[m] = h_m(xi_i, xi_j)
-            x = xi[i]
-            power = 1.0
-            h[0] = 1.0
-            for m in range(1, n):
-                power *= x
-                h[m] = xi[j] * h[m - 1] + power
-            a[i, j] = h[n - 1] if i < rank or n == 1 else 0.0
-            a[j, i] = a[i, j]
+            if i >= rank and n > 1:
+                a[i, j] = 0.0
             for k in range(d):
-                total = 0.0
-                if n > 1 and i < rank:
-                    total = h[0]
-                    for m in range(1, n - 1):
-                        total = total * xi[k] + h[m]
-                    total /= a[i, j]
-                T[i, j, k] = total
-                T[j, i, k] = total
+                T[i, j, k] = T[i, j, k] / a[i, j] if i < rank and n > 1 else 0.0
+                T[j, i, k] = T[i, j, k]
+            a[j, i] = a[i, j]
 
 
 @kernel
@@ -183,7 +201,7 @@ def _derivative(problem, D, P, fresh, frames, sizes, work, cube, dD, dP):
     """Right-hand side for a bundle; ``frames[0], frames[1]`` and ``sizes[0], a`` of the first member stay for the caller."""
     n, d, _ = D.shape
     left, right, X, pi, dx, dp, spare, a = work
-    values, xi, h = sizes
+    values, xi, f = sizes
     for b in range(n):
         for i in range(d):
             for j in range(d):
@@ -197,7 +215,7 @@ def _derivative(problem, D, P, fresh, frames, sizes, work, cube, dD, dP):
             for j in range(d):
                 right[i, j] = frames[1, i, j]
         _decompose(X, problem.rank, left, values, right)
-        _coefficients(values, problem.rank, problem, xi, h, a, cube)
+        _coefficients(values, problem.rank, problem, xi, f, a, cube)
         if b == 0:
             for i in range(d):
                 frames[2, 0, i] = values[i]
@@ -247,7 +265,7 @@ def flow(problem, tableau, times, D, P, outD, outP):
     frames = np.empty((4, d, d))
     room = np.empty((8, d, d))
     work = (room[0], room[1], room[2], room[3], room[4], room[5], room[6], room[7])
-    sizes = (np.empty(d), np.empty(d), np.empty(max(problem.depth, 1)))
+    sizes = (np.empty(d), np.empty(d), np.empty(d))
     cube = np.empty((d, d, d))
     e3 = np.empty((2, d, d))
     e5 = np.empty((2, d, d))
@@ -352,6 +370,6 @@ def field_of(problem, D, P, dD, dP):
     frames = np.empty((4, d, d))
     room = np.empty((8, d, d))
     work = (room[0], room[1], room[2], room[3], room[4], room[5], room[6], room[7])
-    sizes = (np.empty(d), np.empty(d), np.empty(max(problem.depth, 1)))
+    sizes = (np.empty(d), np.empty(d), np.empty(d))
     cube = np.empty((d, d, d))
     _derivative(problem, D, P, True, frames, sizes, work, cube, dD, dP)

@@ -46,3 +46,21 @@ def test_what_is_refused(tmp_path: Path) -> None:
         dln.read_checkpoints(tmp_path / "uneven.npz")
     with pytest.raises(FileFormatError):
         dln.read_checkpoints([tmp_path / "missing.npz"])
+    np.savez(tmp_path / "mixed.npz", W1=np.ones((3, 2, 2)), W2=np.eye(2))
+    with pytest.raises(InputError, match="'W2' of shape"):
+        dln.read_checkpoints(tmp_path / "mixed.npz")
+    with pytest.raises(InputError, match="path"):
+        dln.read_checkpoints(5)  # type: ignore[arg-type]
+
+
+def test_files_without_a_place_are_refused(tmp_path: Path) -> None:
+    for name in ("step1", "step2"):
+        np.savez(tmp_path / f"{name}.npz", W1=np.eye(2))
+    (tmp_path / ".DS_Store").write_bytes(b"x")
+    assert len(dln.read_checkpoints(tmp_path)) == 2
+    np.savez(tmp_path / "final.npz", W1=np.eye(2))
+    with pytest.raises(InputError, match="no number"):
+        dln.read_checkpoints(tmp_path)
+    (tmp_path / "final.npz").rename(tmp_path / "final2.npz")
+    with pytest.raises(InputError, match="same numbers"):
+        dln.read_checkpoints(tmp_path)

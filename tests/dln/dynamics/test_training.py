@@ -39,7 +39,7 @@ def test_bad_paths_are_refused() -> None:
         training_path([one])
     with pytest.raises(ShapeError):
         training_path([one, [np.eye(3), np.eye(3)]])
-    with pytest.raises(InputError, match="increasing"):
+    with pytest.raises(InputError, match="must increase"):
         training_path([one, one], times=[1.0, 0.0])
     with pytest.raises(InputError):
         training_path([one, [np.full((2, 2), np.nan), np.eye(2)]])
