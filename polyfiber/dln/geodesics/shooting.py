@@ -16,7 +16,7 @@ from .reduction import End, end_of, raised
 
 _DERIVATIVES = 6
 """Derivatives in one run of Newton steps: a run that needs more seldom ends well."""
-ALLOWANCE = 2.2e7
+ALLOWANCE = 1.9e7
 """Numbers that all integrations of one search may move, evaluations times entries: a few seconds."""
 
 
