@@ -65,8 +65,10 @@ def open_parquet(source: Any, where: object, *, columns: Sequence[str] | None = 
         raise MissingDependencyError("pyarrow", extra="data", purpose="reading a Parquet file") from None
     with told(where, "not a Parquet file that can be read"), _stream(source) as stream:
         size = stream.seek(0, os.SEEK_END)
-        limits = {"thrift_container_size_limit": _footer(stream, size, where)}
+        footer = _footer(stream, size, where)
+        limits = {"thrift_container_size_limit": max(1, min(len(footer), 1_000_000))}
         file = pq.ParquetFile(source, **limits)
+        _check_histograms(footer, file, where)
         _check(pq, source, stream, size, file, where, columns, limits)
     return file
 
@@ -82,16 +84,33 @@ def _stream(source: Any) -> Iterator[Any]:
             yield stream
 
 
-def _footer(stream: Any, size: int, where: object) -> int:
-    """Entries that a list in the footer may have: each takes at least a byte of it."""
+def _footer(stream: Any, size: int, where: object) -> bytes:
+    """The footer; nothing where there is none."""
     stream.seek(max(0, size - 8))
     end = stream.read(8)
     length = int.from_bytes(end[:4], "little")
-    if end[4:] == b"PAR1" and length > FOOTER + size // 4:
+    if end[4:] != b"PAR1" or length > size - 8:
+        return b""
+    if length > FOOTER + size // 4:
         raise FileFormatError(
             f"{where}: a footer of {length / 1e6:.4g} MB in {size / 1e6:.4g} MB; write the file with larger row groups"
         )
-    return max(1, min(length, 1_000_000))
+    stream.seek(size - 8 - length)
+    return bytes(stream.read(length))
+
+
+def _check_histograms(footer: bytes, file: Any, where: object) -> None:
+    """Refuse histograms of levels of another length than a column has levels: at these pyarrow ends the process."""
+    try:
+        groups = _header(footer, 0)[0].get(4) or []
+        for group in groups:
+            for j, column in enumerate(group.get(1) or []):
+                kind, found = file.schema.column(j), (column.get(3) or {}).get(16) or {}
+                for key, levels in ((2, kind.max_repetition_level), (3, kind.max_definition_level)):
+                    if found.get(key) and len(found[key]) != levels + 1:
+                        raise FileFormatError(f"{where}: damaged: {len(found[key])} sizes for {levels + 1} levels")
+    except (AttributeError, TypeError):
+        raise FileFormatError(f"{where}: damaged: a footer of other fields") from None
 
 
 @dataclass
@@ -214,13 +233,13 @@ def _walk(stream: Any, chunk: _Chunk, where: str) -> None:
 
 
 def _header(data: bytes, at: int, depth: int = 0) -> tuple[dict[int, Any], int]:
-    """The fields of a structure in Thrift's compact protocol: whole numbers and structures; of the rest, None.
+    """The fields of a structure in Thrift's compact protocol: whole numbers, structures, lists of them; of the rest, None.
 
     IndexError where the bytes end before it.
     """
     fields: dict[int, Any] = {}
     last = 0
-    if depth > 8:
+    if depth > 16:
         raise FileFormatError("structures nested too deeply")
     while head := data[at]:
         at += 1
@@ -266,9 +285,11 @@ def _value(data: bytes, at: int, kind: int, depth: int) -> tuple[Any, int]:
             count, at = _number(data, at)
         if head & 15 <= 3:  # truths and bytes
             return None, _within(data, at + count)
+        values = []
         for _ in range(count):
-            _, at = _value(data, at, head & 15, depth + 1)
-        return None, at
+            value, at = _value(data, at, head & 15, depth + 1)
+            values.append(value)
+        return values, at
     if kind == 12:
         return _header(data, at, depth + 1)
     raise FileFormatError(f"a value of type {kind}")

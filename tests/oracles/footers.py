@@ -141,6 +141,8 @@ def _places(fields: list[tuple[int, int, Any]], found: list[tuple[Any, int, int]
             inner, values = value
             found.append((values, -1, inner))
             for j, item in enumerate(values):
+                if isinstance(item, Claim):
+                    continue
                 if inner == STRUCT:
                     _places(item, found)
                 elif inner in (I16, I32, I64):
