@@ -43,6 +43,7 @@ def _build(
         except BudgetExceededError as error:  # no wall was cut yet
             error.partial = error.partial or Unfinished(0, 0, 0, (), BuildStats(), monitor.elapsed)
             raise
+        refuse_the_hopeless(frame, monitor, bytes_of_vertex(frame))
         if frame.bends:
             made = build_everywhere(frame, monitor, inflate=inflate)
             if on_degenerate == "refuse":

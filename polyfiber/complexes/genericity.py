@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import words
 from .._typing import FloatArray, SignArray
-from ..budget import Budget
+from ..budget import Budget, Monitor
 from ..domain import Polyhedron
 from ..errors import BudgetExceededError, GenericityError, InputError
 from ..kernels.complexes import affine_maps as maps
@@ -186,7 +186,7 @@ def genericity(
     complex : PolyhedralComplex, optional
         That of the network on the domain, if it is there already; then it is not built again.
     budget : Budget, optional
-        For the enumeration; beyond it the answer is as for a large network.
+        For the enumeration; beyond it the answer is as for a large network, from what a tenth of the seconds shows of it.
     rng :
         Where to look in a large network.
 
@@ -207,6 +207,7 @@ def genericity(
     (<Verdict.YES: 'yes'>, <Verdict.YES: 'yes'>, <Verdict.YES: 'yes'>)
     """
     network = require_network(network)
+    monitor = Monitor(budget)
     frame = cell_frame(network, domain)  # refuses what is no domain
     expected = estimate_size(network, domain)["vertices"]
     cx: PolyhedralComplex | None = None
@@ -228,7 +229,9 @@ def genericity(
         signs = _some_regions(cx, max_regions)
         total, enumerated = cx.n_regions, len(signs) == cx.n_regions
     else:
-        signs = _sampled_regions(network, domain, max_regions, rng)
+        left = monitor.left
+        least = None if left is None else Budget(seconds=max(left, 0.1 * (monitor.budget.seconds or 0.0)))
+        signs = _sampled_regions(network, domain, max_regions, rng, least)
         total, enumerated = len(signs), False
     worst, products, deficient, ranks = None, 0, 0, Verdict.UNDECIDED
     if isinstance(network, ReLUNetwork):
@@ -271,7 +274,7 @@ def _some_regions(cx: PolyhedralComplex, most: int) -> SignArray:
     return signs[np.linspace(0, len(signs) - 1, most).astype(np.int64)]
 
 
-def _sampled_regions(network: Any, domain: Polyhedron | None, most: int, rng: Any) -> SignArray:
+def _sampled_regions(network: Any, domain: Polyhedron | None, most: int, rng: Any, budget: Budget | None) -> SignArray:
     from ..numerics.lp import interior_point
 
     generator = np.random.default_rng(rng)
@@ -283,7 +286,7 @@ def _sampled_regions(network: Any, domain: Polyhedron | None, most: int, rng: An
         if found is None:
             raise InputError("the domain is empty")
         starts = found[0] + 0.5 * found[1] * generator.uniform(-1, 1, (4, n0)) / np.sqrt(n0)
-    return explore(network, starts, domain=domain, max_regions=max(1, most // 8)).signs[:most]
+    return explore(network, starts, domain=domain, max_regions=max(1, most // 8), budget=budget).signs[:most]
 
 
 def _masked_products(network: ReLUNetwork, signs: SignArray, tolerance: float) -> tuple[ProductRank | None, int, int]:

@@ -9,10 +9,11 @@ import numpy as np
 
 from .._typing import FloatArray
 from ..budget import Budget, Monitor
-from ..errors import InputError, PolyfiberError, ShapeError
+from ..errors import PolyfiberError, ShapeError
 from ..network.float_or_rational import values_in_floats
 from ..network.model import ReLUNetwork
 from ..network.moves import Composition, Permute, Replace, Rescale, compose
+from ..network.piecewise import require_chain
 from ..words import one_line
 from .moves_between import moves_between
 
@@ -82,9 +83,7 @@ def align(a: ReLUNetwork, b: ReLUNetwork, *, budget: Budget | None = None) -> Al
     >>> found.before > 1, found.distance < 1e-12
     (True, True)
     """
-    for net in (a, b):
-        if not isinstance(net, ReLUNetwork):
-            raise InputError(f"expected two ReLUNetworks, found {type(net).__name__}; see polyfiber.read_network")
+    a, b = require_chain(a, "alignment"), require_chain(b, "alignment")
     if a.architecture != b.architecture:
         raise ShapeError(
             f"networks of one architecture can be aligned, found {a.architecture} and {b.architecture}; minimize both first"

@@ -98,7 +98,8 @@ def _require_size(net: PiecewiseLinearNetwork, maps: list[AffineMap], last_read:
             room, total = room + size * total, size
         if room > CHAIN_LIMIT:
             raise InputError(
-                f"the ReLU chain is too large, it would hold more than {CHAIN_LIMIT:,} weights; use the network as it is"
+                f"a ReLU chain of the same function, which is asked for, would hold more than {CHAIN_LIMIT:,} weights; "
+                "slices, regions and bounds take the network as it is"
             )
 
 

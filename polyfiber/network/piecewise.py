@@ -380,7 +380,7 @@ class PiecewiseLinearNetwork:
             for j, matrix in affine.weights.items():
                 if j >= place:
                     raise InputError(
-                        f"{what} reads block {j}, which is not before it (there are {len(blocks)}); "
+                        f"{what} reads block {j}, which is not before it; here 0, the input, to {place - 1} can be read: "
                         "blocks are numbered from 1 in the order of evaluation",
                         block=place,
                         reads=j,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
@@ -58,3 +60,20 @@ def test_an_affine_network_has_nothing_to_be_special_about() -> None:
     found = pf.genericity(pf.ReLUNetwork([[[1, 2], [0, 1]]], [[0, 1]]))
     assert found.supertransversal is pf.Verdict.YES
     assert found.products == 1
+
+
+def test_sampling_hears_the_budget() -> None:
+    """Sampled regions of 30 inputs want rational programs that take minutes."""
+    rng = np.random.default_rng(0)
+    blocks = [
+        pf.GateBlock({0: rng.standard_normal((100, 30))}, rng.standard_normal(100), slopes=(0.1, 1)),
+        pf.GateBlock(
+            {0: rng.standard_normal((100, 30)), 1: rng.standard_normal((100, 100))},
+            rng.standard_normal(100),
+            slopes=(-1, 1),
+        ),
+    ]
+    net = pf.PiecewiseLinearNetwork(30, blocks, pf.AffineMap({2: rng.standard_normal((1, 100))}, [0.0]))
+    start = time.process_time()
+    assert pf.genericity(net, budget=pf.Budget(seconds=1)).supertransversal is pf.Verdict.UNDECIDED
+    assert time.process_time() - start < 30  # compilation too; it took minutes

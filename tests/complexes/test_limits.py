@@ -6,7 +6,9 @@ import signal
 import subprocess
 import sys
 import time
+from typing import Any
 
+import numpy as np
 import pytest
 
 import polyfiber as pf
@@ -89,3 +91,13 @@ def test_counts_beyond_floats_are_written_and_refused(hidden: int) -> None:
     assert "vertices" in pf.feasibility(net)[0].note
     assert pf.are_equivalent(net, other, budget=limits).verdict is not pf.Verdict.YES
     assert pf.are_equivalent(net, other, tolerance=0, budget=limits).verdict is not pf.Verdict.YES
+
+
+@pytest.mark.parametrize("ask", [pf.canonical_complex, pf.face_counts])
+def test_boxes_whose_corners_do_not_fit_are_refused(ask: Any) -> None:
+    net = pf.ReLUNetwork.random((60, 5, 1), rng=0)
+    with pytest.raises(pf.errors.BudgetExceededError, match="corners of the box alone"):
+        ask(net, pf.Box(0, 1, dimension=60))
+    lo, hi = np.zeros(60), np.zeros(60)
+    hi[:3] = 1.0
+    assert ask(net, pf.Box(lo, hi)) is not None

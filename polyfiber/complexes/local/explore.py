@@ -14,7 +14,7 @@ from ..._values.checked import array_of
 from ..._values.read_only import closed
 from ...budget import Budget, Monitor
 from ...domain import Polyhedron
-from ...errors import InputError
+from ...errors import BudgetExceededError, InputError
 from ...network.model import ReLUNetwork
 from ...network.piecewise import PiecewiseLinearNetwork
 from ...numerics.search import BestFirst
@@ -197,7 +197,14 @@ def explore(
         r = queue.popleft() if queue else near.pop()[1]
         inward = directions[r]
         assert inward is not None
-        cell = solve_cell(frame, rows[r], where[r], inward)
+        try:
+            with monitor.watching():
+                cell = solve_cell(frame, rows[r], where[r], inward)
+        except BudgetExceededError:
+            if limit is None or monitor.elapsed <= limit:
+                raise  # somebody else's budget
+            queue.appendleft(r)
+            break
         G, V, _, _ = frame.rows(rows[r], where[r])
         wall = G[cell.facets]
         inner = V[cell.facets] + wall @ cell.interior

@@ -150,9 +150,10 @@ class _Rationals:
             a, b, c = self.exact.form(int(t.edge_line[t.cell_edges[at]]))
             if corner:
                 before = at - 1 if at > first else last - 1
-                d, e, f = self.exact.form(int(t.edge_line[t.cell_edges[before]]))
+                other: Any = self.exact.form(int(t.edge_line[t.cell_edges[before]]))
             else:
-                d, e, f = self.exact.combined(weights, offset)
+                other = self.exact.combined(weights, offset)
+            d, e, f = other
             below = Fraction(a * e - b * d)
             found.append([(b * f - c * e) / below, (c * d - a * f) / below])
         return found
@@ -282,7 +283,8 @@ class _Boundary:
     @staticmethod
     def _beaten(sign: SignArray) -> BoolArray:
         """Chords between whose ends another output is larger throughout, from the signs (S, 2, n) at the ends."""
-        return np.asarray(((sign < 0).any(axis=1) & (sign <= 0).all(axis=1)).any(axis=1))
+        loses: BoolArray = np.any(sign < 0, axis=1) & np.all(sign <= 0, axis=1)
+        return np.asarray(np.any(loses, axis=1))
 
     def between(self, i: int, j: int) -> tuple[FloatArray, IntArray, IntArray, Array]:
         """Ends, regions, labels, and the vertices of those that are edges, of segments where outputs i < j are largest."""

@@ -12,6 +12,7 @@ from ... import words
 from ..._once import cached_property
 from ..._typing import IdArray, IntArray, WordArray
 from ...budget import Monitor, heed, no_memory
+from ...domain import Box
 from ...errors import BudgetExceededError, GenericityError, InputError, NumericalError
 from ...kernels.complexes import forms
 from ...kernels.complexes import skeleton as sk
@@ -665,15 +666,31 @@ HOPELESS = 50
 
 
 def refuse_the_hopeless(frame: Frame, monitor: Monitor, bytes_per_vertex: int) -> None:
-    """Refuse at once what is expected to need 50 times the memory there is (all of Rⁿ only)."""
+    """Refuse at once what is expected to need 50 times the memory there is on all of Rⁿ; on a box, what its own corners exceed."""
     limit = monitor.memory_limit
-    expected = expected_vertices(frame) * bytes_per_vertex
-    if frame.domain is None and limit is not None and expected > HOPELESS * limit:
+    if limit is None:
+        return
+    if frame.domain is None:
+        vertices, most = expected_vertices(frame), HOPELESS * limit
+        what, advice = (
+            "the complex is expected to have about",
+            "restrict the domain to a Box, or ask about single regions or slices",
+        )
+    elif isinstance(frame.domain, Box):
+        vertices, most = 2**frame.n, limit
+        what, advice = (
+            "the corners of the box alone are",
+            "fix some inputs (lo = hi), or ask about single regions or slices",
+        )
+    else:
+        return
+    if vertices * bytes_per_vertex > most:
+        needed = vertices * bytes_per_vertex
         raise BudgetExceededError(
-            f"the complex is expected to have about {words.about(expected_vertices(frame))} vertices, {words.about(expected // 10**9)} GB, "
-            f"against a limit of {limit / 1e9:.3g} GB; restrict the domain to a Box, or ask about single regions or slices",
+            f"{what} {words.about(vertices)} vertices, {words.about(needed // 10**9)} GB, "
+            f"against a limit of {limit / 1e9:.3g} GB; {advice}",
             partial=None,
-            needed=expected,
+            needed=needed,
             memory=limit,
         )
 
@@ -689,6 +706,5 @@ def build_skeleton(frame: Frame, monitor: Monitor, *, etol: float = DEFAULT_ETOL
         Time or memory used up.
     """
     skeleton = Skeleton(frame, monitor, etol=etol)
-    refuse_the_hopeless(frame, monitor, skeleton.bytes_per_vertex)
     skeleton.grow()
     return skeleton

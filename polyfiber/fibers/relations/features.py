@@ -18,6 +18,7 @@ from ..._typing import Array, FloatArray
 from ...budget import Budget, within_budget
 from ...errors import InputError
 from ...network.model import ReLUNetwork
+from ...network.piecewise import require_chain
 from ...numerics.exact import rref
 from ...numerics.rounding import TINY, gamma
 from ..hyperplanes import Domain
@@ -193,8 +194,7 @@ def feature_relations(
     >>> found.n_relations, found.basis, found.relations.tolist(), found.verify()
     (1, (0, 1, 2, 3, 4), [[1.0, -1.0, 1.0, -1.0, -1.0, 1.0]], True)
     """
-    if not isinstance(net, ReLUNetwork):
-        raise InputError(f"expected a ReLUNetwork, found {type(net).__name__}; see polyfiber.read_network")
+    net = require_chain(net, "relations of features")
     if not isinstance(layer, int | np.integer) or not 1 <= layer < len(net.weights):
         raise InputError(
             f"layer {layer!r} is no hidden layer of {net!r}; hidden layers are 1 to {len(net.weights) - 1}"
