@@ -496,8 +496,8 @@ def test_several_outputs_are_one_vector(tmp_path: Path) -> None:
     body = [gemm(["x", "W", "b"], "h", transB=1), node("Relu", ["h"], ["r"])]
     data = build([*body, *heads], {**BASE, "W": W1, "b": B1}, outputs=("y", "p", "again"))
     net = read(tmp_path, data)
-    assert net.architecture == (4, 5, 8)
-    assert net.source["outputs"] == {"y": 3, "p": 5}
+    assert net.architecture == (4, 5, 11)
+    assert net.source["outputs"] == {"y": 3, "p": 5, "again": 3}
     assert any("before its sigmoid" in note for note in net.source["notes"])
 
 
@@ -878,6 +878,14 @@ def test_constant_outputs_are_outputs(tmp_path: Path, first: bool) -> None:
     np.testing.assert_allclose(net(x), expected, rtol=1e-6)
     assert dict(net.source["outputs"]) == {n: len(parts[n]) for n in net.source["outputs"]}
     assert any("'c' does not depend on the input" in n for n in net.source["notes"])
+
+
+def test_the_same_values_twice_are_two_outputs(tmp_path: Path) -> None:
+    nodes = [gemm(["x", "W", "b"], "y", transB=1), node("Identity", ["y"], ["z"]), node("Softmax", ["y"], ["p"])]
+    net = read(tmp_path, build(nodes, {"W": W1, "b": B1}, outputs=("y", "p", "z")))
+    assert net.architecture == (4, 10)
+    assert "outputs 'y', 'p' share one network" in net.source["notes"]
+    np.testing.assert_allclose(net(np.ones(4)), np.tile(W1.astype(float) @ np.ones(4) + B1, 2))
 
 
 @pytest.mark.parametrize("rows", [1, 3])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -190,14 +191,22 @@ class Graph:
                 found.append((name, self._before_head(name, thing), thing.head if thing.groups == 1 else None))
             else:
                 found.append((name, thing if isinstance(thing, Signal) else self._fixed(name, thing), None))
-        parts: dict[bytes, tuple[str, Signal, list[str]]] = {}
-        for name, signal, head in found:
-            held = parts.setdefault(signal.slots.tobytes(), (name, signal, []))
+        # logits and what heads make of them are one part; the same values as two plain outputs are two
+        parts: dict[tuple[bytes, int], tuple[str, Signal, list[str]]] = {}
+        plain: Counter[bytes] = Counter()
+        shared: dict[str, list[str]] = {}
+        for (name, signal, head), (_, thing) in zip(found, things):
+            values = signal.slots.tobytes()
+            again = 0 if isinstance(thing, Beyond) else plain[values]
+            plain[values] += not isinstance(thing, Beyond)
+            held = parts.setdefault((values, again), (name, signal, []))
+            shared.setdefault(held[0], []).append(name)
             if head is not None:
                 held[2].append(head)
         heads = [self._one_head(*p) for p in parts.values()]
-        if len(found) > len(parts):
-            self._note(f"outputs {', '.join(repr(printable(n)) for n, _, _ in found)} share one network")
+        for names in shared.values():
+            if len(names) > 1:
+                self._note(f"outputs {', '.join(repr(printable(n)) for n in names)} share one network")
         head = heads[0] if len(parts) == 1 else None
         if len(parts) > 1:
             listed = [
