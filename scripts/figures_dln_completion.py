@@ -63,13 +63,13 @@ def main() -> None:
         print(
             f"{depth:5d}  {energy.max():11.2e}  {np.median(ratio[negative]):19.4f}  {np.median(ratio[~negative]):6.3f}"
         )
-        ax.plot(curve, 1 / curve, "k-", lw=0.8)
+        ax.plot(curve, 1 / curve, "k-", lw=0.8, label="rank one")
         ax.plot(-curve, -1 / curve, "k-", lw=0.8)
         for mask, color, label in ((negative, LINES[1], "det < 0"), (~negative, LINES[0], "det > 0")):
             ax.plot(end[mask, 0, 1], end[mask, 1, 0], ".", ms=4, color=color, label=label)
         ax.set(title=f"N = {depth}", xlim=(-2.5, 2.5), ylim=(-2.5, 2.5), xlabel="$W_{12}$", aspect="equal")
     axes[0].set_ylabel("$W_{21}$")
-    axes[0].legend(fontsize=7, loc="lower right")
+    axes[0].legend(fontsize=7, loc="upper left")
     options.out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(options.out, dpi=90)
 

@@ -58,6 +58,8 @@ def main() -> None:
             predicted = max((1 - 1 / depth) / (2 * beta * c) - 1, 0.0)
             print(f"{depth:5d}  {beta:5.1f}  {found:10.6f}  {predicted:10.6f}")
             axes[2].plot(beta, found, "o", ms=4, color=color)
+    axes[2].plot([], [], "k-", label="by calculus")
+    axes[2].plot([], [], "ko", ms=4, label="by search")
     axes[2].set(title="minimiser, c = 0.05", xlabel=r"$\beta$", ylabel="$t^2$", ylim=(-0.3, 9))
     axes[2].legend(fontsize=8)
     options.out.parent.mkdir(parents=True, exist_ok=True)

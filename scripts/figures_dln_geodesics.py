@@ -54,16 +54,18 @@ def main() -> None:
         name = "N = ∞" if math.isinf(depth) else f"N = {depth}"
         axes[1].semilogy(fine, s[:, 1], label=name)
         for i, X in enumerate(g(times)):
-            shape = X @ circle
-            axes[0].plot(shape[0] + 4.6 * i, shape[1] - 4.2 * row, "k-", lw=1)
-            tip = X @ np.array([1.0, 0.0])
-            axes[0].plot([4.6 * i, 4.6 * i + tip[0]], [-4.2 * row, -4.2 * row + tip[1]], "r-", lw=1)
+            shape, tip = X @ circle, X @ np.array([1.0, 0.0])
+            x, y = 4.6 * i, -4.2 * row
+            names = ("_", "_") if i or row else ("X(t) of the unit circle", "X(t) of the first axis")
+            axes[0].plot(shape[0] + x, shape[1] + y, "k-", lw=1, label=names[0])
+            axes[0].plot([x, x + tip[0]], [y, y + tip[1]], "r-", lw=1, label=names[1])
         axes[0].text(-4.6, -4.2 * row, name, va="center", fontsize=8)
     axes[0].set_aspect("equal")
     axes[0].axis("off")
     axes[0].set_title("image of the unit circle, t = 0, 0.2, ..., 1", fontsize=9)
     axes[1].set(xlabel="t", title=r"$\sigma_2(X(t))$")
     axes[1].legend(fontsize=8)
+    axes[0].legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, 0.02), ncols=2, frameon=False)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(options.out, dpi=90)
 
