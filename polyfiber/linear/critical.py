@@ -105,7 +105,9 @@ def whitened_target(X: npt.ArrayLike, Y: npt.ArrayLike) -> FloatArray:
     u, s, vt = np.linalg.svd(x, full_matrices=False)
     if x.shape[0] > x.shape[1] or s[-1] <= 1e-12 * s[0]:
         raise InputError(
-            f"X of shape {x.shape} has no full row rank: some inputs are combinations of others; reduce them first"
+            f"X of shape {x.shape} has no full row rank: some inputs are combinations of others. With U the left singular "
+            "vectors of its nonzero singular values, pass U.T @ X and take their number as first width: the loss does not "
+            "see the other directions"
         )
     return np.asarray(y @ vt.T @ u.T)
 

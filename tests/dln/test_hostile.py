@@ -152,6 +152,37 @@ def test_what_is_wrong_is_called_by_its_name() -> None:
         dln.distance(np.ma.array(np.eye(2), mask=np.eye(2)), np.eye(2), 2)  # type: ignore[no-untyped-call]
 
 
+@pytest.mark.parametrize(
+    ("ask", "says"),
+    [
+        (lambda: dln.entropy(np.ones((2, 3)), 2), "square"), (lambda: dln.tangent_frame([np.ones((2, 3))] * 2), "layer"),
+        (lambda: dln.entropy(np.eye(2), math.inf, widths=(2, 2)), "infinite depth"),
+        (lambda: dln.entropy(np.diag([1.0, 0.0]), math.inf, rank=1), "full rank"),
+        (lambda: dln.squared_radius(np.eye(2), math.inf), "finite"), (lambda: dln.lift(np.eye(2), math.inf), "finite"),
+        (lambda: dln.exponential(Z, Z, 3), "zero matrix"), (lambda: dln.frechet_mean([np.eye(2), R], 3), "rank"),
+        (lambda: dln.frechet_mean([np.eye(2), np.diag([1.0, -1.0])], 3), "determinant"),
+        (lambda: dln.geodesic(np.eye(2), np.eye(2), -1), "depth is -1"),
+        (lambda: dln.geodesic(np.eye(2), np.eye(2), 2.5), "depth is 2.5"),
+        (lambda: dln.gradient_flow([np.eye(2)], lambda W: np.nan * W, [0.0, 1.0]), "NaN"),
+    ],
+)  # fmt: skip
+def test_what_has_no_meaning_is_refused_in_words(ask: Callable[[], object], says: str) -> None:
+    with pytest.raises(PolyfiberError, match=says):
+        ask()
+
+
+def test_great_depths_are_answered_or_refused_at_once() -> None:
+    A, B = np.eye(2), np.array([[2.0, 1.0], [-1.0, 2.0]]) @ np.diag([1.0, 0.6])
+    # N times the metric of depth N tends to that of infinite depth
+    assert dln.distance(A, B, 1000) * math.sqrt(1000) == pytest.approx(dln.distance(A, B, math.inf), rel=1e-3)
+    assert dln.distance(np.eye(2), 4.0 * np.eye(2), 10**6) > 0.0  # a closed form
+    for depth in (1001, 10**6, 10**30):
+        with pytest.raises(InputError, match="use math"):
+            dln.geodesic(A, B, depth)
+    with pytest.raises(InputError, match=r"2\^31"):
+        dln.exponential(A, B, 10**30)
+
+
 def test_vectors_over_a_network_must_have_its_shape() -> None:
     up = dln.lift(np.eye(2), 2)
     for bad in (np.eye(2), np.zeros((3, 2, 2)), [np.eye(2), np.eye(3)], "x"):

@@ -223,6 +223,14 @@ def test_ranks_above_that_of_the_target_carry_no_critical_points() -> None:
     assert (found.critical, found.kind, found.kinds) == (Verdict.NO, "none", ())
 
 
+def _above(layers: Sequence[np.ndarray]) -> list[np.ndarray]:
+    return [product([np.eye(layers[j].shape[0]), *layers[j + 1 :]]) for j in range(len(layers))]
+
+
+def _below(X: np.ndarray, layers: Sequence[np.ndarray]) -> list[np.ndarray]:
+    return [product([X, *layers[:j]]) for j in range(len(layers))]
+
+
 def test_data_is_a_target_after_whitening() -> None:
     rng = np.random.default_rng(5)
     X, Y = rng.standard_normal((3, 20)), rng.standard_normal((2, 20))
@@ -232,6 +240,18 @@ def test_data_is_a_target_after_whitening() -> None:
     W, V = rng.standard_normal((2, 2, 3))
     rest = [0.5 * ((M @ X - Y) ** 2).sum() - 0.5 * ((M @ root - T) ** 2).sum() for M in (W, V)]
     assert rest[0] == pytest.approx(rest[1])
+    # critical points of the data are those of the target, signatures too
+    for stratum in stratify((3, 2, 2, 2), rank=1):
+        found = critical_type(stratum, T)
+        if found.point is None:
+            continue
+        layers = [found.point[0] @ np.linalg.inv(root), *found.point[1:]]
+        E = product(layers) @ X - Y
+        gradient = [w.T @ E @ v.T for w, v in zip(_above(layers), _below(X, layers), strict=True)]
+        assert max(float(np.abs(g).max()) for g in gradient) < 1e-9
+        values = np.linalg.eigvalsh(hessian([X, *layers], Y)[X.size :, X.size :])
+        size = np.abs(values).max()
+        assert ((values < -1e-9 * size).sum(), (np.abs(values) <= 1e-9 * size).sum()) == (found.index, found.nullity)
     with pytest.raises(InputError, match="row rank"):
         whitened_target(np.ones((2, 5)), np.ones((1, 5)))
     with pytest.raises(ShapeError):

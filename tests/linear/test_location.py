@@ -193,3 +193,32 @@ def test_undecided_weights_have_a_best_reading_with_its_backward_error() -> None
     assert at.backward_error < 1e-8
     assert np.isnan(pf.linear.locate([np.eye(2)]).backward_error)
     assert pf.linear.locate([[[1, 0], [0, 0]]]).backward_error == 0.0
+
+
+@pytest.mark.parametrize("depth", [10, 20, 40])
+def test_the_best_reading_of_a_deep_product_is_one_backward_error_away(depth: int) -> None:
+    # layers of rank 3 and a fourth direction too weak to count, too strong to be noise
+    rng = np.random.default_rng(depth)
+    frames = [np.linalg.qr(rng.standard_normal((10, 10)))[0] for _ in range(depth + 1)]
+    strength = np.diag([1.0, 0.8, 0.6, 3e-10] + [0.0] * 6)
+    layers = [frames[j + 1] @ strength @ frames[j].T for j in range(depth)]
+    at = pf.linear.locate(layers)
+    assert at.verdict is Verdict.UNDECIDED
+    assert at.reading is not None
+    wanted = at.reading.ranks
+    assert 0.0 <= at.backward_error < 1e-9
+    # the change exists: every layer cut to the rank of the reading is no farther, and its products have those ranks
+    cut = []
+    for j, w in enumerate(layers):
+        u, s, vt = np.linalg.svd(w)
+        r = int(wanted[j + 1, j])
+        cut.append((u[:, :r] * s[:r]) @ vt[:r])
+        assert np.linalg.norm(cut[-1] - w, 2) <= at.backward_error * np.linalg.norm(w, 2) + 1e-14
+    for i in range(depth):
+        run = cut[i] / np.linalg.norm(cut[i], 2)
+        for k in range(i + 1, depth + 1):
+            if k > i + 1:
+                run = cut[k - 1] @ run
+                run /= np.linalg.norm(run, 2)
+            assert int((np.linalg.svd(run, compute_uv=False) > 1e-12).sum()) <= wanted[k, i]
+    assert wanted[-1, 0] in (3, 4)
