@@ -59,8 +59,9 @@ def info(
 
     Exit code 3 when the pilots did not end within --seconds (60 by default); the rest is printed all the same.
     """
-    from ..complexes.build import estimate_size
-    from ..complexes.feasibility import feasibility
+    from ..complexes.build import size_of
+    from ..complexes.feasibility import questions_of
+    from ..complexes.skeleton.arrays import make_frame
     from ..network.model import ReLUNetwork
     from ..network.readers import read_network
     from ..network.summary import describe, describe_piecewise
@@ -73,8 +74,8 @@ def info(
     for name in ("dead", "constant", "unused") if chain else ():
         facts[name] = [{"layer": layer, "neuron": position} for layer, position in facts[name]]
     domain = where.domain_of(net)
-    size = estimate_size(net, domain)
-    questions = feasibility(net, domain)
+    frame = make_frame(net, domain)
+    size, questions = size_of(frame), questions_of(net, frame)
     facts |= {"domain": where.text, "expected": size, "questions": [vars(q) for q in questions]}
     estimate = stopped = None
     if pilots:
@@ -103,7 +104,7 @@ def info(
         rows[0] = ("architecture", widths(net.architecture))
         rows += [(f"expected {k}", str(_few_digits(size[k]))) for k in ("vertices", "faces")]
         rows += [
-            (f"{k}, MB", shown(size[f"{n}_bytes"] / 1e6))
+            (f"{k}, MB", str(_few_digits(size[f"{n}_bytes"] // 10**6)))
             for k, n in (("skeleton", "skeleton"), ("all faces", "all_faces"))
         ]
         if estimate is not None:

@@ -208,7 +208,11 @@ def estimate_size(network: ReLUNetwork | PiecewiseLinearNetwork, domain: Polyhed
     >>> pf.estimate_size(pf.ReLUNetwork.random((2, 3, 1), rng=0))["vertices"]
     3
     """
-    frame = make_frame(require_network(network), domain)
+    return size_of(make_frame(require_network(network), domain))
+
+
+def size_of(frame: Frame) -> dict[str, int]:
+    """`estimate_size` of a frame that is there."""
     vertices = guessed_vertices(frame)
     per_vertex = 8 * row_units(frame)[-1]
     return {

@@ -10,7 +10,7 @@ from ..network.model import ReLUNetwork
 from ..network.piecewise import PiecewiseLinearNetwork, require_network
 from ..network.sparse import nonzeros
 from .blocks.plan import DEFAULT_MEMORY, guessed_vertices
-from .skeleton.arrays import make_frame
+from .skeleton.arrays import Frame, make_frame
 from .skeleton.layout import row_units
 
 # rough costs on one core of a 2020s machine; seconds
@@ -70,7 +70,13 @@ def feasibility(
     ['canonical_complex', 'face_counts']
     """
     network = require_network(network)
-    frame = make_frame(network, domain)
+    return questions_of(network, make_frame(network, domain), seconds=seconds, memory=memory)
+
+
+def questions_of(
+    network: ReLUNetwork | PiecewiseLinearNetwork, frame: Frame, *, seconds: float = 600.0, memory: float = 4e9
+) -> tuple[Feature, ...]:
+    """`feasibility` with a frame that is there."""
     N, d = frame.n_neurons, frame.n
     vertices = guessed_vertices(frame)
     faces = _number(vertices * 2**d)

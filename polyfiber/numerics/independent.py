@@ -15,6 +15,10 @@ NEAR = 1 << 10
 """A pivot may be smaller than the largest entry by this factor."""
 
 
+LARGE = 256
+"""Rows and columns from which on LU is tried first, which takes a tenth of the time of a pivoted QR."""
+
+
 def certainly_invertible(matrix: Array) -> bool:
     """Whether a float matrix is invertible for sure: an approximate inverse with residual below 1/2."""
     n = matrix.shape[0]
@@ -29,11 +33,31 @@ def certainly_invertible(matrix: Array) -> bool:
         return bool(residual.sum(axis=1).max() < 0.5)
 
 
+def _by_lu(matrix: Array) -> IntArray | None:
+    """Rows of a large tall matrix whose rank is that of its columns, by pivots; None where they are too small to tell."""
+    m, n = matrix.shape
+    if not LARGE <= n <= m:
+        return None
+    factors, swaps, _ = scipy.linalg.lapack.dgetrf(matrix)
+    diagonal = np.abs(np.diag(factors))
+    if not diagonal.min() > 1e-9 * diagonal.max():
+        return None
+    order: IntArray = np.arange(m)
+    for i, j in enumerate(swaps.tolist()):
+        order[[i, j]] = order[[j, i]]
+    return order[:n]
+
+
 def _pivot_rows(matrix: Array, n_first: int) -> IntArray:
     """Row order by pivoted QR, the first ``n_first`` rows before the others."""
     m, n = matrix.shape
     scale = np.abs(matrix).max(axis=1)
     scaled = matrix / np.where(scale > 0, scale, 1.0)[:, None]
+    rows = _by_lu(scaled[: n_first or m])
+    if rows is not None:
+        return rows
+    if m < n and n_first == 0 and _by_lu(scaled.T) is not None:
+        return np.arange(m)
     if n_first == 0:
         return scipy.linalg.qr(scaled.T, mode="r", pivoting=True)[1][: min(m, n)]
     head = scipy.linalg.qr(scaled[:n_first].T, mode="economic", pivoting=True)
@@ -74,7 +98,10 @@ def independent_columns(matrix: Array, *, n_first: int = 0) -> tuple[IntArray, I
         rows = _pivot_rows(floats, n_first)
         columns = np.arange(n)
         if len(rows) < n:
-            columns = np.sort(scipy.linalg.qr(floats[rows], mode="r", pivoting=True)[1][: len(rows)])
+            chosen = _by_lu(floats[rows].T)
+            if chosen is None:
+                chosen = scipy.linalg.qr(floats[rows], mode="r", pivoting=True)[1][: len(rows)]
+            columns = np.sort(chosen)
         full = len(rows) == min(m, n)
         if full and matrix.dtype != object and certainly_invertible(floats[rows][:, columns]):
             return columns.astype(np.int64), rows.astype(np.int64)

@@ -65,6 +65,15 @@ def test_info_reads_every_shipped_network(capsys, name) -> None:
     assert "dead\t-\n" in out or "no plain chain" in out
 
 
+def test_info_of_a_network_whose_complex_has_more_faces_than_floats_count(capsys, tmp_path) -> None:
+    net = pf.ReLUNetwork.random((600, 900, 1), rng=0)
+    net.save(tmp_path / "large.npz")
+    code, out, _ = run(capsys, "info", tmp_path / "large.npz")
+    assert code == 0
+    assert "too large for 600 s and 4 GB" in out
+    assert re.search(r"all faces, MB\t\d\.\d\de\+4\d\d\n", out)
+
+
 def test_pictures_of_slices_show_walls_in_the_units_of_the_inputs(monkeypatch, tmp_path) -> None:
     """Trained on raw measurements, a network has nothing to show around the origin."""
     drawn = {}
