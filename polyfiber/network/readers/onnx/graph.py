@@ -394,7 +394,7 @@ class Graph:
             axis %= len(shape)
             reach = math.prod(shape[axis:]) if old else shape[axis]
             if axis == 0 and shape[0] == 1 and len(shape) > 1 and not old:
-                raise refuse(node, "works across the batch, not the features")
+                raise refuse(node, "works across the batch, not the features; expected a later axis")
             groups = math.prod(shape) // max(1, reach)
         return Beyond(signal, HEADS[node.op], node, "label" if node.op == "ArgMax" else "values", groups, axis)
 
@@ -588,7 +588,10 @@ def _dropout(g: Graph, node: Node, args: Sequence[Any]) -> Signal:
 def _cast(g: Graph, node: Node, args: Sequence[Any]) -> Signal:
     target = DTYPES.get(node.attributes.get("to", 1), "")
     if target not in FLOATS and not any(name in g.integers for name in node.inputs):
-        raise refuse(node, f"casts to {target or 'an unknown type'}, which cuts off or jumps: not a linear map")
+        raise refuse(
+            node,
+            f"casts to {target or 'an unknown type'}, which cuts off or jumps: not a linear map. Casts to floats are read",
+        )
     if target not in FLOATS and target != g.model.types.get(node.inputs[0], ""):
         raise refuse(node, f"casts integers to {target or 'an unknown type'}, which may wrap around")
     g._note(f"{node.label} to {target} is read as the identity of real numbers")

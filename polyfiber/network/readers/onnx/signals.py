@@ -88,7 +88,10 @@ def refuse(node: Node, message: str) -> UnsupportedLayerError:
 def const(node: Node, thing: Any, what: str = "an operand") -> Array:
     """A thing that must be a constant."""
     if not isinstance(thing, np.ndarray | np.generic):
-        raise refuse(node, f"needs {what} that is constant; it depends on the input or is missing")
+        raise refuse(
+            node,
+            f"needs {what} that is constant; it depends on the input or is missing. Only constant ones are supported",
+        )
     return np.asarray(thing)
 
 
