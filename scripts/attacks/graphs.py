@@ -498,7 +498,8 @@ class Maker:
             elif op in ("Max", "Mean", "Sum"):
                 self.values.append((self.add(op, [x] * (3 if op == "Max" else 1))[0], shape))
             else:
-                self.values.append((self.add(op, [x], **({"alpha": 1.0} if op == "LeakyRelu" else {}))[0], shape))
+                options: dict[str, Any] = {"alpha": 1.0} if op == "LeakyRelu" else {}
+                self.values.append((self.add(op, [x], **options)[0], shape))
 
     def draw(self) -> bytes:
         rng = self.rng
