@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 import polyfiber as pf
 from polyfiber.datasets import load, make_plan, read_spec, run, validate
 from polyfiber.datasets.storage.arrow import open_parquet
+from polyfiber.equivalence.collections.collection import write_parquet
 from polyfiber.errors import FileFormatError, InputError
 
 pa = pytest.importorskip("pyarrow")
@@ -133,3 +135,10 @@ def test_a_network_that_takes_too_long_is_skipped(tmp_path: Path) -> None:
     assert report.skipped == 2
     reasons = load(tmp_path / "d")["networks"].to_arrow(["reasons"]).to_pylist()
     assert all("needs more time than the spec allows" in r["reasons"][0] for r in reasons)
+
+
+def test_a_collection_is_not_written_into_what_is_no_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("", "pipe"):
+        with pytest.raises(InputError, match="is no file"):
+            write_parquet([pf.ReLUNetwork.random((2, 3, 1), rng=0)], tmp_path / name)

@@ -95,7 +95,10 @@ class LocalPlace:
     def scratch(self) -> Path:
         """Where unfinished files are written: the same file system, so that they can be renamed."""
         folder = self._path(UNFINISHED)
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{folder}: no folder for unfinished files: {error.strerror}") from None
         return folder
 
     def _path(self, name: str) -> Path:
@@ -248,7 +251,7 @@ class LocalPlace:
     def sweep(self) -> None:
         """Delete unfinished files of runs that are over, and nothing else."""
         folder = self._path(UNFINISHED)
-        with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
             for entry in entries:
                 if _OURS.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
                     with contextlib.suppress(FileNotFoundError):

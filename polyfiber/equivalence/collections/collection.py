@@ -346,13 +346,15 @@ def write_parquet(networks: Iterable[ReLUNetwork] | NetworkBatch, path: str | Pa
     ...     print(os.listdir(folder))
     ['n.parquet']
     """
-    parquet = _pyarrow("writing a Parquet dataset")
+    parquet, target = _pyarrow("writing a Parquet dataset"), local_path(path, "a collection")
+    if target.exists() and not target.is_file():
+        raise InputError(f"{target} is there and is no file; choose another name")
     import pyarrow  # type: ignore[import-untyped,unused-ignore]
 
     schema = pyarrow.schema(
         [("architecture", pyarrow.list_(pyarrow.int32())), ("parameters", pyarrow.list_(pyarrow.float64()))]
     )
-    with parquet.ParquetWriter(path, schema) as writer:
+    with parquet.ParquetWriter(str(target), schema) as writer:
         block: list[ReLUNetwork] = []
         iterator, size = iter(networks), 0
         while True:

@@ -239,3 +239,12 @@ def test_an_address_without_a_bucket() -> None:
     for address in ("s3://", "s3:///"):
         with pytest.raises(InputError, match="names no bucket"):
             place_of(address)
+
+
+def test_what_lies_where_unfinished_files_go_is_left_alone(tmp_path: Path) -> None:
+    run(SPEC, tmp_path / "d", workers=0)
+    (tmp_path / "d" / ".partial").write_text("ten years")
+    for act in (finish, lambda place: run(SPEC, place, workers=0)):
+        with pytest.raises(InputError, match="no folder for unfinished files"):
+            act(tmp_path / "d")
+    assert (tmp_path / "d" / ".partial").read_text() == "ten years"
