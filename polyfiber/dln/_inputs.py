@@ -48,6 +48,17 @@ def as_finite(values: npt.ArrayLike, *, name: str) -> FloatArray:
     return array
 
 
+def as_real(values: Any, *, name: str) -> FloatArray:
+    """What a function of the user returned, as float64, or InputError."""
+    array = np.asarray(values)
+    if array.dtype.kind == "c":
+        raise InputError(f"{name} is complex; the deep linear network is real", name=name)
+    try:
+        return np.asarray(array, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} is not an array of numbers: {error}", name=name) from None
+
+
 def as_matrix(values: npt.ArrayLike, *, name: str = "W", square: bool = False, vector: bool = False) -> FloatArray:
     """Float64 array of shape (..., m, n), finite, matrices not empty; ``vector``: may be as small as it likes."""
     array = as_finite(values, name=name)

@@ -175,7 +175,7 @@ def critical_type(
     Y = as_matrix(target, "target")
     if not isinstance(stratum, Stratum):
         raise InputError(f"expected a stratum of `stratify`, found a {type(stratum).__name__}")
-    d, r, rho = stratum.widths, stratum.ranks, stratum.rank
+    d, r, rho = stratum.widths, stratum.ranks, int(stratum.ranks[-1, 0])
     if Y.shape != (d[-1], d[0]):
         raise ShapeError(f"target has shape {Y.shape}; widths {d} give products of shape {(d[-1], d[0])}")
     size = float(np.abs(Y).max()) if Y.size else 0.0
@@ -223,9 +223,11 @@ def critical_type(
         point = _turned(point, Y, W, stratum, place)
         index, nullity = _signature(hessian(point, Y), point)
     elif not rest:
-        index, nullity = 0, stratum.dof
+        product_rank = sum(int(r[last, j]) * int(r[j - 1, 0]) for j in range(1, last + 1))
+        product_rank -= sum(int(r[last, j]) * int(r[j, 0]) for j in range(1, last))
+        index, nullity = 0, sum(w.size for w in point) - product_rank
     else:
-        ties = sum(abs(s[i] - s[k]) <= slack for k in kept for i in rest)
+        ties = sum(int(abs(s[i] - s[k]) <= slack) for k in kept for i in rest)
         meet = _pairs_that_meet(stratum, len(rest))
         index = len(pairs) + meet
         positive = rho * (d[0] + d[-1] - rho) - len(pairs) - ties + meet

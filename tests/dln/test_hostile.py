@@ -148,6 +148,10 @@ def test_what_is_wrong_is_called_by_its_name() -> None:
         dln.training_path([[np.eye(2)]] * 3, times=[0.0, 0.0, 1.0])
     with pytest.raises(InputError, match="energy gradient is complex"):
         dln.gradient_flow([np.eye(2)], lambda W: 1j * W, [0.0, 1.0])
+    with pytest.raises(InputError, match="energy gradient is complex"):
+        dln.sample_langevin(np.eye(2), 3, energy_gradient=lambda W: 1j * W, time=0.1, steps=2, rng=0)
+    with pytest.raises(InputError, match="energy is complex"):
+        dln.free_energy(np.eye(2), 3, energy=lambda W: 1j, beta=1.0)
     with pytest.raises(InputError, match="masked"):
         dln.distance(np.ma.array(np.eye(2), mask=np.eye(2)), np.eye(2), 2)  # type: ignore[no-untyped-call]
 

@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from ..._typing import BoolArray, BoundaryRule, FloatArray, IntArray, RngLike
 from ...errors import InputError, NumericalError, ShapeError
-from .._inputs import as_depth, as_finite, as_matrix, as_positive, as_stack, require_some
+from .._inputs import as_depth, as_finite, as_matrix, as_positive, as_real, as_stack, require_some
 from ..space.metrics import metric
 from ..space.submersion import constraint_system, product, pull, push, try_retract
 from ..spectral import singular_frame
@@ -385,7 +385,7 @@ def _recording(record: int, steps: int, horizon: float, current: FloatArray) -> 
 
 
 def _gradient(function: Gradient, W: FloatArray) -> FloatArray:
-    value = np.asarray(function(W), dtype=np.float64)
+    value = as_real(function(W), name="the energy gradient")
     if value.shape != W.shape:
         raise InputError(f"the energy gradient has shape {value.shape}; expected {W.shape}: it must accept a batch")
     if not np.isfinite(value).all():
