@@ -154,7 +154,7 @@ def network(rng: np.random.Generator, widths: tuple[int, ...], make: Callable[..
 def widths_for(rng: np.random.Generator, n: int) -> tuple[int, ...]:
     """Hidden widths that brute force can follow."""
     most = {1: 6, 2: 6, 3: 5, 4: 4, 5: 3, 6: 3}[n]
-    depth = int(rng.integers(1, 4)) if n <= 3 else int(rng.integers(1, 3))
+    depth = int(rng.integers(1, 6 if n <= 2 else 4 if n == 3 else 3))
     return (n, *(int(rng.integers(1, most + 1)) for _ in range(depth)), 1)
 
 

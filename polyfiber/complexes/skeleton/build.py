@@ -20,7 +20,7 @@ from ...kernels.jit import interpreted
 from ...numerics.products import nearest
 from ...numerics.rounding import UNIT
 from .arrays import Frame, expected_vertices
-from .entering import Entry
+from .entering import Entry, LayerValues
 from .exact_signs import ExactPredicate
 from .layout import (
     clear_bit,
@@ -170,6 +170,7 @@ class Skeleton:
         self.entered = set(frame.start)
         width = frame.scratch + 1
         pad = max(8, frame.net.stride)
+        self.values: LayerValues | None = None
         self._work = forms.Work(
             np.zeros((n, n)), np.zeros((n, n + 1)), np.zeros((n, n)),
             np.zeros(pad), np.zeros(pad), np.zeros(width), np.zeros(width), np.zeros(pad),
@@ -650,7 +651,8 @@ class Skeleton:
         self._n_level = len(self._level)
 
     def finish(self) -> None:
-        """Forget the buckets."""
+        """Forget the buckets, and what was kept for the next layer."""
+        self.values = None
         self.buckets = sk.Buckets(*(part[:0].copy() for part in self.buckets))
         self._edges = self._edges[:0].copy()
         self._rays = tuple(part[:0].copy() for part in self._rays)

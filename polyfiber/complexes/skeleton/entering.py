@@ -7,6 +7,7 @@ where a planar network is wide. What the filter leaves goes on to the form on th
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,6 +34,42 @@ ALONE = 1 << 18
 """Multiplications that libraries of linear algebra do in one thread."""
 
 
+KEPT_VALUES = 1 << 23
+"""Numbers that are kept from one layer for the next, 64 MiB."""
+
+
+@dataclass
+class LayerValues:
+    """What a layer passes on at the vertices that there were when it was entered, in double precision.
+
+    This depends on the points alone, so for a point that is still the same it need not be summed up again from the inputs:
+    that grew with the square of the depth. Points that were not asked are NaN, and equal none.
+    """
+
+    layer: int
+    points: FloatArray
+    values: FloatArray
+
+    @classmethod
+    def room(cls, layer: int, nv: int, n: int, width: int) -> LayerValues:
+        """Room for so many vertices."""
+        return cls(layer, np.full((n + 1, nv), np.nan), np.empty((nv, width)))
+
+    def keep(self, rows: Any, x: Any, at_inf: Any, z: Any, bias: Any) -> None:
+        """What is passed on at rows (a slice, or ids) with values z, without biases."""
+        z = z.copy()
+        entry.gate(z, bias, at_inf)
+        self.points[:-1, rows], self.points[-1, rows], self.values[rows] = x.T, at_inf < 0, z
+
+    def same(self, rows: slice, x: Any, at_inf: Any) -> Any:
+        """Which of these rows are points that were asked."""
+        points = self.points[:, rows]
+        same = points[-1] == (at_inf < 0)
+        for mine, asked in zip(points, x.T):
+            same &= mine == asked
+        return same
+
+
 class Entry:
     """One layer that is entered: its pending neurons, and what bounds their values."""
 
@@ -54,13 +91,20 @@ class Entry:
         self._pairs = [np.empty(4096, dtype=np.int64) for _ in range(2)]
         self._lanes = np.empty((4, (self.high - self.low + 7) // 8 * 8))
         self._arrays: dict[bool, Any] = {}
+        known = skeleton.values
+        self._known = known if known and known.layer == layer - 1 and not self.wired else None
+        self._kept: LayerValues | None = None
 
     def run(self) -> None:
         """Find every sign."""
-        if self.layer == 2 and self.skeleton.frame.n == 2 and len(self.given) >= CARRIED and not self.wired:
+        skeleton, width = self.skeleton, self.high - self.low
+        if self.layer == 2 and skeleton.frame.n == 2 and len(self.given) >= CARRIED and not self.wired:
             self._carried()
         else:
+            if 2 <= self.layer < skeleton.frame.n_blocks and not self.wired and skeleton.nv * width <= KEPT_VALUES:
+                self._kept = LayerValues.room(self.layer, skeleton.nv, skeleton.frame.n, width)
             self._in_batches()
+        skeleton.values = self._kept
 
     def _listed(self, kernel: Any, *args: Any) -> tuple[int, Any, Any]:
         """What a kernel decides, and the pairs it leaves, in lists that are as long as it takes."""
@@ -106,9 +150,9 @@ class Entry:
         wanted = int(self.pending.sum())
         single = nv * wanted > FEW_SIGNS and fits_single(skeleton, self.layer)
         batch = max(64, (1 << 17) // max(64, *skeleton.frame.network.hidden_widths, self.high - self.low))
-        start = 0
+        start, old = 0, min(nv, len(self._known.values)) if self._known else 0
         while start < nv:
-            rows = slice(start, min(nv, start + batch))
+            rows = slice(start, min(nv if start >= old else old, start + batch))
             vs, ks = self._filtered(rows, single)
             if single and 32 * len(vs) > (rows.stop - start) * wanted:  # deep down its bounds decide little
                 single = False
@@ -123,7 +167,7 @@ class Entry:
                     again = self._filtered(poor, False)
                     vs, ks = (np.concatenate([part[others], more]) for part, more in zip((vs, ks), again))
             self._settled((rows.stop - start) * wanted - len(vs), vs, ks)
-            start += batch
+            start = rows.stop
 
     def _filtered(self, rows: Any, single: bool) -> tuple[Any, Any]:
         """The pairs of these vertices (a slice, or ids) that the filter leaves."""
@@ -134,7 +178,7 @@ class Entry:
                 z = gated_values(self.skeleton.frame, self.layer, x, (at_inf < 0).astype(np.float64)[:, None], words)
                 last = np.zeros(0)
             else:
-                z, last = self._values(x, at_inf, single)
+                z, last = self._values(rows, x, at_inf, single)
         # two roundings more per product, in a precision 2^29 times coarser; and what underflow may add
         factor, extra = (2.0**30 * inflate, 1e-27) if single else (self.certain, 0.0)
         margin, points = (
@@ -147,7 +191,7 @@ class Entry:
         st.words[rows] = words
         return rows[vs], ks.copy()
 
-    def _values(self, x: Any, at_inf: Any, single: bool) -> tuple[Any, Any]:
+    def _values(self, rows: Any, x: Any, at_inf: Any, single: bool) -> tuple[Any, Any]:
         """Values of a chain's layer in one of the two precisions, and the biases still to be added: the first layer has none."""
         dtype = np.float32 if single else np.float64
         if single not in self._arrays:
@@ -156,13 +200,26 @@ class Entry:
                 [b.astype(dtype) for b in self.biases],
             )
         (first, *deep), shifts = self._arrays[single]
-        z = np.empty((len(x), len(self.given)), dtype=dtype)
+        if self._known and not single and isinstance(rows, slice) and rows.stop <= len(self._known.values):
+            z = product(self._known.values[rows], deep[-1])
+            new = ~self._known.same(rows, x, at_inf)
+            if new.any():
+                z[new] = self._from_inputs(x[new], at_inf[new], first, deep, shifts)
+        else:
+            z = self._from_inputs(x, at_inf, first, deep, shifts)
+        if self._kept and not single:
+            self._kept.keep(rows, x, at_inf, z, shifts[-1])
+        return z, shifts[-1] if self.layer > 1 else np.zeros(0, dtype=dtype)
+
+    def _from_inputs(self, x: Any, at_inf: Any, first: Any, deep: Any, shifts: Any) -> Any:
+        """Values of the layer without its biases, through all layers before it."""
+        z = np.empty((len(x), len(self.given)), dtype=first.dtype)
         entry.first_values(x, at_inf, first, self.layer > 1, z)
         for q, w in enumerate(deep, start=2):
             z = product(z, w)
             if q < self.layer:
                 entry.gate(z, shifts[q - 2], at_inf)
-        return z, shifts[-1] if self.layer > 1 else np.zeros(0, dtype=dtype)
+        return z
 
 
 def heard(frame: Frame, q: int) -> FloatArray:

@@ -238,7 +238,10 @@ def run_of_rows8(eight, block, run, words, v, coef, rows, step):
 
 @outlined_kernel
 def pull_back(k, layer, words, v, first, weights, woff, biases, cur, nxt):
-    """Coefficients of neuron k on the outputs of the first layer, in cur; returns the constant."""
+    """Coefficients of neuron k on the outputs of the first layer, in cur; returns the constant.
+
+    Up to 32 columns stay in registers while the active rows are summed; up to 15 numbers behind a row are touched.
+    """
     const = biases[k]
     row = woff[k]
     q = layer - 1
@@ -248,18 +251,39 @@ def pull_back(k, layer, words, v, first, weights, woff, biases, cur, nxt):
         low = first[q]
         high = first[q + 1]
         width = first[q] - first[q - 1]
-        for b in range(width):
-            nxt[b] = 0.0
-        for wi in range(low >> 6, ((high - 1) >> 6) + 1):
+        last = ((high - 1) >> 6) + 1
+        for wi in range(low >> 6, last):
             m = words[v, wi] & range_mask(wi, low, high)
             while m != ZERO:
                 t = (wi << 6) + np.int64(trailing_zeros(m))
                 m &= m - ONE
-                r = cur[t - low]
-                const += r * biases[t]
-                part = weights[woff[t] : woff[t] + width]
-                for b in range(width):
-                    nxt[b] += r * part[b]
+                const += cur[t - low] * biases[t]
+        block = 0
+        while block < width:
+            at = np.uint64(block)
+            four = width - block > 16
+            a = zero8()
+            b = zero8()
+            c = zero8()
+            d = zero8()
+            for wi in range(low >> 6, last):
+                m = words[v, wi] & range_mask(wi, low, high)
+                while m != ZERO:
+                    t = (wi << 6) + np.int64(trailing_zeros(m))
+                    m &= m - ONE
+                    r = cur[t - low]
+                    part = np.uint64(woff[t]) + at
+                    a = axpy(a, r, load8(weights, part))
+                    b = axpy(b, r, load8(weights, part + EIGHT))
+                    if four:
+                        c = axpy(c, r, load8(weights, part + SIXTEEN))
+                        d = axpy(d, r, load8(weights, part + SIXTEEN + EIGHT))
+            store(nxt, at, a)
+            store(nxt, at + EIGHT, b)
+            if four:
+                store(nxt, at + SIXTEEN, c)
+                store(nxt, at + SIXTEEN + EIGHT, d)
+            block += 32 if four else 16
         for b in range(width):
             cur[b] = nxt[b]
         q -= 1

@@ -87,8 +87,8 @@ def new_vertices(i, ids, first_v, n_inf, edges, net, st, zeros, vertex_planes, p
     at_inf, base, base_err = st.at_inf, st.base, st.base_err
     W = words.shape[1]
     form = np.zeros(stride + 8)
-    cur = np.zeros(width + 1)
-    nxt = np.zeros(width + 1)
+    cur = np.zeros(width + 16)  # `pull_back` touches whole lanes
+    nxt = np.zeros(width + 16)
     listed = 0
     for j in range(ids.shape[0]):
         e = ids[j]
