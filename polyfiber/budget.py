@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -316,6 +317,35 @@ def compiled_now() -> str | None:
 def time_left() -> float | None:
     """Least seconds left to the monitors that are `watching`; None where there is no limit."""
     return min((left for monitor in _watching.get() if (left := monitor.left) is not None), default=None)
+
+
+LONG = 1 << 22
+"""Operations from which on a kernel is stopped by a thread: starting one costs as much as some ten thousand."""
+
+
+def until_late(call: Callable[[Any], Any], what: str, operations: int) -> None:
+    """Call with an array of one number that another thread sets once the time of a monitor that is `watching` is used up.
+
+    For kernels that run long without coming back: they look at it and return. Then `BudgetExceededError` is raised.
+    """
+    import numpy as np  # --help does without
+
+    while True:
+        stop = np.zeros(1, dtype=np.int8)
+        left = time_left()
+        if left is None or operations < LONG:
+            call(stop)
+            return
+        timer = threading.Timer(left, stop.__setitem__, (0, 1))
+        timer.daemon = True
+        timer.start()
+        try:
+            call(stop)
+        finally:
+            timer.cancel()
+        if not stop[0]:
+            return
+        heed(what)  # if it was compiling that took the time, once more
 
 
 def heed_memory(needed: int, what: str) -> None:

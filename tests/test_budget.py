@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import pickle
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -250,3 +251,37 @@ def test_a_slice_that_was_stopped_has_its_regions(monkeypatch: pytest.MonkeyPatc
         A, a, bound = found.affine_maps(np.arange(len(found)))
         values = np.einsum("rok,rk->ro", A[:, :, : middles.shape[1]], middles) + a
         assert (np.abs(values - net(whole.points(middles))) <= bound + 1e-9).all()
+
+
+# ---- kernels that run long without coming back -----------------------------------------------------
+def test_a_kernel_is_stopped_by_another_thread() -> None:
+    """Seconds of work each, stopped within a fraction; without a budget they end."""
+    M = np.random.default_rng(0).standard_normal((300, 400))
+    net = pf.ReLUNetwork.random((400, 3000, 3000, 2), rng=0)
+    asks: list[Callable[..., Any]] = [
+        lambda budget: pf.nonnegative_column_rank(M, budget=budget),
+        lambda budget: pf.canonical_form(net, budget=budget),
+    ]
+    pf.nonnegative_column_rank(M[:3, :4])
+    pf.canonical_form(pf.ReLUNetwork.random((2, 3, 3, 1), rng=0))
+    for ask in asks:
+        started = time.thread_time()
+        with pytest.raises(BudgetExceededError, match="stopped"):
+            ask(budget=Budget(seconds=0.05))
+        assert time.thread_time() - started < 1.0
+
+
+def test_a_kernel_that_was_only_compiled_late_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def call(stop: Any) -> None:
+        calls.append(1)
+        if len(calls) == 1:
+            budget.compiled(30.0)  # the time went into compiling
+            while not stop[0]:
+                time.sleep(0.001)
+
+    with Monitor(Budget(seconds=0.05)).watching():
+        budget.until_late(call, "something", budget.LONG)
+    assert len(calls) == 2
+    monkeypatch.setattr(budget._compilation, "seconds", 0.0)

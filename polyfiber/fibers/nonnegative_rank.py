@@ -18,7 +18,7 @@ from .. import words
 from .._typing import Array, FloatArray, IntArray, SignArray
 from .._values.checked import array_of
 from .._values.read_only import closed
-from ..budget import Budget, within_budget
+from ..budget import Budget, until_late, within_budget
 from ..errors import InputError, RankAmbiguityError, ShapeError, SolverError
 from ..kernels.fibers.cones import Ranks, nonnegative_factors
 from ..numerics import exact
@@ -188,7 +188,12 @@ def nonnegative_column_ranks(
     left, right = np.zeros((B, m, s + 1)), np.zeros((B, s + 1, n))
     vector = np.zeros((B, max(m, n)))
     sizes = np.ascontiguousarray(np.broadcast_to(np.asarray(scale, dtype=np.float64), (B,))).copy()
-    nonnegative_factors(M, sizes, tolerance, gap, margin, factors, Ranks(rank, status, least, left, right, vector))
+    ranks = Ranks(rank, status, least, left, right, vector)
+    until_late(
+        lambda stop: nonnegative_factors(M, sizes, tolerance, gap, margin, factors, ranks, stop),
+        "nonnegative column ranks",
+        B * m * n * s,
+    )
     undecided = status < 0
     rank[undecided, 1] = -1
     return NonnegativeRanks(rank[:, 1].copy(), rank[:, 0].copy(), status, least, left, right, vector)

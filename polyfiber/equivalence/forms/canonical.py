@@ -17,7 +17,7 @@ import numpy as np
 from ..._typing import Array, FloatArray, IdArray, SignArray
 from ..._values.checked import unmasked
 from ..._values.read_only import closed
-from ...budget import Budget, within_budget
+from ...budget import Budget, until_late, within_budget
 from ...errors import FileFormatError, InputError, NumericalError
 from ...kernels.fibers import canonical as kernels
 from ...network.float_or_rational import within_floats
@@ -65,8 +65,11 @@ def raw_forms(flat: FloatArray, architecture: Any, *, merge: float = MERGE, slac
     widths = np.asarray(architecture, dtype=np.int64)
     flat = np.require(flat, dtype=np.float64, requirements=["C", "W"])
     found = kernels.room_for(len(flat), widths)
+    operations = len(flat) * int((widths[1:] ** 2 * widths[:-1]).sum())
     with np.errstate(all="ignore"):
-        kernels.canonical_forms(flat, widths, merge, slack, found)
+        until_late(
+            lambda stop: kernels.canonical_forms(flat, widths, merge, slack, found, stop), "canonical forms", operations
+        )
     return RawForms(widths, *found)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...budget import until_late
 from ..jit import bare_kernel
 from .canonical import canonical_forms, compare_forms, room_for
 from .spread import are_near, spreads
@@ -140,7 +141,8 @@ def confirm(flat, widths, bounds, merge, slack, tolerance, keys, radius, close_b
     B = len(flat)
     forms = room_for(B, widths)
     flat = np.require(flat, dtype=np.float64, requirements=["C", "W"])
-    canonical_forms(flat, widths, merge, slack, forms)
+    operations = B * int((widths[1:] ** 2 * widths[:-1]).sum())
+    until_late(lambda stop: canonical_forms(flat, widths, merge, slack, forms, stop), "canonical forms", operations)
     head, heads = np.empty(B, np.int64), np.empty(B, np.int64)
     pair, distance = np.empty(2, np.int64), np.empty(1)
     orders = np.empty((1, max(1, int(widths[1:-1].sum()))), np.int32)

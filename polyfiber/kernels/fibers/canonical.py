@@ -90,7 +90,7 @@ def room_for(rows, widths):
 
 
 @kernel
-def canonical_forms(flat, widths, merge, slack, found):
+def canonical_forms(flat, widths, merge, slack, found, stop):
     """Canonical form of every row, into ``found`` (`Forms`, see there).
 
     Parameters
@@ -101,6 +101,8 @@ def canonical_forms(flat, widths, merge, slack, found):
         Relative distance within which hyperplanes are one and weights cancel.
     slack : float
         Relative size below which a positive bias of layer 2 still counts as hiding.
+    stop : (1,)
+        Once it is set, from another thread, what is found means nothing.
     """
     forms, kind, hidden, count, orient, margin, noise = found
     B = flat.shape[0]
@@ -202,6 +204,8 @@ def canonical_forms(flat, widths, merge, slack, found):
                 for i in range(widths[l]):
                     if live[starts[l] + i] == 0:
                         continue
+                    if stop[0]:
+                        return
                     for j in range(i + 1, widths[l]):
                         if live[starts[l] + j] == 0:
                             continue
@@ -212,6 +216,8 @@ def canonical_forms(flat, widths, merge, slack, found):
                             e = abs(p[x + c] - p[y + c])
                             if e > d:
                                 d = e
+                                if d > merge and d >= least:  # neither equal nor the nearest: how far does not matter
+                                    break
                         if d <= merge:
                             error = max(error, 0.125 * d)
                             live[starts[l] + j] = 0
@@ -368,6 +374,8 @@ def canonical_forms(flat, widths, merge, slack, found):
         for i in range(last):
             if live[starts[layers - 1] + i] == 0:
                 continue
+            if stop[0]:
+                return
             row = offsets[layers - 1] + i * n
             b = p[biases[layers - 1] + i]
             square = 0.0

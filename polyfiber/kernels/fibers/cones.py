@@ -16,12 +16,12 @@ from ..jit import bare_kernel, kernel
 
 
 @kernel
-def pivoted_basis(M, scale, tolerance, gap, Q, Z):
+def pivoted_basis(M, scale, tolerance, gap, Q, Z, stop):
     """Orthonormal basis ``Q[:, :r]`` of the column space and ``Z[:r] = Q^T M``.
 
     Gram-Schmidt with column pivoting, twice per column. Returns (r, kept, dropped): the smallest
     pivot that was kept and the largest that was dropped, relative to the first pivot or ``scale``,
-    whichever is larger; r < 0 when a pivot lies between ``tolerance / gap`` and ``tolerance * gap``.
+    whichever is larger; r < 0 when a pivot lies between ``tolerance / gap`` and ``tolerance * gap``, or once stop[0] is set.
     """
     m, n = M.shape
     R = M.copy()
@@ -35,6 +35,8 @@ def pivoted_basis(M, scale, tolerance, gap, Q, Z):
     r = 0
     size = min(m, n)
     while r < size:
+        if stop[0]:
+            return -1, kept, dropped
         best = 0
         for j in range(1, n):
             if norms[j] > norms[best]:
@@ -131,7 +133,7 @@ def _affine_minimiser(P, corral, k, r, G, weights):
 
 
 @kernel
-def least_norm_point(P, r, live, n_live, x, weights):
+def least_norm_point(P, r, live, n_live, x, weights, stop):
     """Point ``x`` of least norm in the convex hull of the unit columns ``P[:r, live[:n_live]]``.
 
     ``weights`` (n,) receives its convex weights. Returns (size of the support, converged).
@@ -148,6 +150,8 @@ def least_norm_point(P, r, live, n_live, x, weights):
         x[i] = P[i, live[0]]
     converged = False
     for _ in range(50 * (n_live + r + 2)):
+        if stop[0]:
+            break
         norm2 = 0.0
         for i in range(r):
             norm2 += x[i] * x[i]
@@ -236,7 +240,7 @@ Ranks = namedtuple("Ranks", "rank status margin left right vector")
 
 
 @kernel
-def nonnegative_factors(M, scale, tolerance, gap, margin_tolerance, want_factors, found):
+def nonnegative_factors(M, scale, tolerance, gap, margin_tolerance, want_factors, found, stop):
     """Nonnegative column rank of every matrix of a stack, into ``found`` (`Ranks`, see there).
 
     Parameters
@@ -244,6 +248,8 @@ def nonnegative_factors(M, scale, tolerance, gap, margin_tolerance, want_factors
     M : (B, m, n)
     scale : (B,)
         Size of the terms that M was summed from; 0 for a matrix that is exact as given.
+    stop : (1,)
+        Once it is set, from another thread, what is found means nothing.
     """
     rank, status, margin, left, right, vector = found
     B, m, n = M.shape
@@ -257,7 +263,7 @@ def nonnegative_factors(M, scale, tolerance, gap, margin_tolerance, want_factors
     Yinv = np.zeros((s, s))
     lengths = np.zeros(s)
     for t in range(B):
-        r, _kept, _dropped = pivoted_basis(M[t], scale[t], tolerance, gap, Q, Z)
+        r, _kept, _dropped = pivoted_basis(M[t], scale[t], tolerance, gap, Q, Z, stop)
         margin[t] = 0.0
         if r < 0:
             rank[t, 0] = -1
@@ -293,7 +299,7 @@ def nonnegative_factors(M, scale, tolerance, gap, margin_tolerance, want_factors
                     Z[i, j] = 0.0
         if status[t] == -2:
             continue
-        support, converged = least_norm_point(P, r, live, n_live, x, weights)
+        support, converged = least_norm_point(P, r, live, n_live, x, weights, stop)
         norm = 0.0
         for i in range(r):
             norm += x[i] * x[i]
