@@ -79,7 +79,7 @@ def test_residues_are_a_homomorphism() -> None:
 
 def test_non_finite_is_refused() -> None:
     with pytest.raises(InputError, match="finite"):
-        exact.exact.as_fractions([np.nan])
+        exact.as_fractions([np.nan])
 
 
 def test_rank_decision_needs_a_gap() -> None:
@@ -98,7 +98,7 @@ def test_entry_signs() -> None:
     found = predicates.entry_signs(np.array([[1.0, -1e-17, 0.0], [3.0, 1.0, -2.0]]))
     assert found.signs.tolist() == [[1, 0, 0], [1, 1, -1]]
     assert found.decided.tolist() == [[True, False, True], [True, True, True]]
-    rational = exact.exact.as_fractions([[1.0, -1e-17, 0.0]])
+    rational = exact.as_fractions([[1.0, -1e-17, 0.0]])
     assert predicates.entry_signs(rational).signs.tolist() == [[1, -1, 0]]
 
 

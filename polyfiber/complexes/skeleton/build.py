@@ -694,6 +694,7 @@ def refuse_the_hopeless(frame: Frame, monitor: Monitor, bytes_per_vertex: int) -
             partial=None,
             needed=needed,
             memory=limit,
+            machine=limit != monitor.budget.memory,
         )
 
 
