@@ -56,7 +56,8 @@ def questions(cx: pf.PolyhedralComplex) -> list[Callable[[], Any]]:
 
 
 def read(cx: pf.PolyhedralComplex, order: Any, out: list[dict[int, Any]]) -> None:
-    asked, found = questions(cx), {}
+    asked = questions(cx)
+    found: dict[int, Any] = {}
     for i in order:
         try:
             found[int(i)] = np.asarray(asked[i](), dtype=np.float64)
