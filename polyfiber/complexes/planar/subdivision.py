@@ -338,11 +338,11 @@ class PlanarSlice:
 
     # ---- what stands above ------------------------------------------------------------------
     def level_set(self, value: float = 0.0, *, output: int = 0) -> Any:
-        """Where an output takes a value: the border of the set where it is greater. See `levels.level_set`."""
+        """Where an output takes a value. See `levels.level_set`."""
         return above("complexes.planar.levels:level_set")(self, value, output=output)
 
     def decision_boundary(self) -> Any:
-        """Where the largest output changes. See `levels.decision_boundary`."""
+        """Where two outputs are largest. See `levels.decision_boundary`."""
         return above("complexes.planar.levels:decision_boundary")(self)
 
     def statistics(self, *, center: Any = None, radius: float | None = None) -> Any:
@@ -350,7 +350,7 @@ class PlanarSlice:
         return above("complexes.planar.statistics:region_statistics")(self, center=center, radius=radius)
 
     def verify(self, *, samples: int = 200, rng: Any = None) -> Any:
-        """Check the subdivision by other code. See `statistics.verify_subdivision`."""
+        """Check the subdivision by other code. See `verify.verify_subdivision`."""
         return above("complexes.planar.verify:verify_subdivision")(self, samples=samples, rng=rng)
 
     def plot(

@@ -158,7 +158,7 @@ def cross(net, state, at, target, moved, gamma, answer):
                     change[v, 0] += w * ya
                     change[v, 1] += w * yb
                     change[v, 2] += w * yc
-                    change[v, 3] += abs(w) * ye
+                    change[v, 3] += abs(w) * ye + TINY  # never zero: the form of v is another one behind the wall
             form[0, u], form[1, u], form[2, u], form[3, u] = na, nb, nc, ne
             change[u, 0] = change[u, 1] = change[u, 2] = change[u, 3] = 0.0
             flags[u] = 0

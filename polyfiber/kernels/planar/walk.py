@@ -131,7 +131,9 @@ def _emit(net, state, keys, poly, corners, edges, cells, work, control):
             for o in range(outputs):
                 a, b, e = form[0, gates + o], form[1, gates + o], form[3, gates + o]
                 corners.values[v, o] = a * x + b * y + form[2, gates + o]
-                worst = max(worst, (e + (abs(a) + e) * dx + (abs(b) + e) * dy) * (1.0 + 1e-9))
+                bound = (e + (abs(a) + e) * dx + (abs(b) + e) * dy) * (1.0 + 1e-9)
+                finite = bound < np.inf and abs(corners.values[v, o]) < np.inf
+                worst = max(worst, bound) if finite else np.inf  # of NaN nothing is known
             corners.values[v, outputs] = worst
             found = v
             control[CORNERS] = v + 1
