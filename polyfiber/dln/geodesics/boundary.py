@@ -82,6 +82,10 @@ def geodesic(
     Displacements from W0 are integrated, and the difference of the matrices is what they are compared with, so that the
     distance of matrices that differ in their last digits is right to the last digits of the difference.
 
+    Near lower rank the boundary value problem may be beyond floating-point numbers. Where the singular values of both
+    ends have a gap below the k-th, the geodesic of rank k, carrying the small ones along, is both a starting curve and a
+    candidate: if nothing shorter is found, the result is that curve (``solved`` False, ``minimum`` undecided).
+
     Matrices of rank r are first cut to min(m, 2r) x min(n, 2r). Starting curves, the shortest first: images of chords
     between balanced networks, singular vectors that turn at constant speed with the cheapest signs, the polar factor
     that turns. From each: damped Newton shooting; if it fails, continuation of the end point along the curve. Then one

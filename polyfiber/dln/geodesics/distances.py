@@ -24,7 +24,9 @@ def distance(
 ) -> float | FloatArray:
     """Length of the geodesic found between matrices of one rank; see :func:`geodesic` for its evidence.
 
-    An upper bound of the distance in their stratum by construction. For depth 2 on positive matrices it is ``sqrt(2)``
+    An upper bound of the distance in their stratum by construction; whether a shorter way exists is not decided, but where
+    ``geodesic(...).shortest`` is True. Between nearly singular matrices it is the length of a curve along lower rank where
+    no geodesic that was found is shorter (``geodesic(...).solved`` is False then). For depth 2 on positive matrices it is ``sqrt(2)``
     times the Bures-Wasserstein distance.
 
     Parameters
@@ -106,6 +108,7 @@ def distance_gradient(
         raise InputError(
             "the matrices are equal, and the distance to a matrix is not differentiable at the matrix itself"
         )
+    path.require_solved("gradient")
     if path.depth == 1:
         unit = (path.end - path.start) / path.length
         return -unit, unit
@@ -127,7 +130,9 @@ def logarithm(W0: npt.ArrayLike, W1: npt.ArrayLike, depth: float, *, tolerance: 
     >>> V.round(9).tolist()
     [[2.0, 0.0], [0.0, 2.0]]
     """
-    return geodesic(W0, W1, depth, tolerance=tolerance, check=False).velocity
+    path = geodesic(W0, W1, depth, tolerance=tolerance, check=False)
+    path.require_solved("logarithm")
+    return path.velocity
 
 
 @dataclass(frozen=True)

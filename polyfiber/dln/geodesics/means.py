@@ -174,5 +174,7 @@ def _rays(
     result = []
     for i, p in enumerate(points):
         guess = before[i].momentum if before is not None else None
-        result.append(geodesic(centre, p, depth, tolerance=accuracy, guess=guess, check=False))
+        ray = geodesic(centre, p, depth, tolerance=accuracy, guess=guess, check=False)
+        ray.require_solved("logarithm")
+        result.append(ray)
     return result

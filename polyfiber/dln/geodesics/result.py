@@ -13,7 +13,7 @@ import numpy.typing as npt
 from ..._lazy import above
 from ..._typing import FloatArray
 from ..._values.read_only import closed
-from ...errors import InputError, NumericalError
+from ...errors import InputError, NumericalError, SolverError
 from .._inputs import as_finite
 from ..space.metrics import Metric, metric
 from ..space.submersion import lift
@@ -65,6 +65,10 @@ class Geodesic:
         Number of classes: 1, 2, 4 or infinity. A geodesic says nothing about classes that ``tried`` does not list.
     stats : dict
         ``integrations``, ``jacobians``, ``continuation_steps``, ``guesses``.
+    solved : bool
+        False: a curve near matrices of lower rank (``method``: "along rank k") that joins the ends and is shorter than
+        every geodesic found. Its length is an upper bound of the distance; no equation is solved by it, so it has no
+        lift, logarithm or gradient.
 
     Examples
     --------
@@ -93,6 +97,7 @@ class Geodesic:
     homotopy: Homotopy | None = None
     classes: float = math.nan
     stats: dict[str, int] = field(default_factory=dict)
+    solved: bool = True
     _path: Callable[[float], FloatArray] | None = field(default=None, repr=False, compare=False)
 
     def plot(self, ax: Any = None, **options: Any) -> Any:
@@ -119,8 +124,19 @@ class Geodesic:
         """Horizontal lift to balanced networks at increasing times, (T, N, d, d), from a network over the start."""
         if math.isinf(self.depth):
             raise InputError("at infinite depth there is no space of networks to lift to")
+        self.require_solved("lift")
         first = lift(self.start, int(self.depth)) if start is None else start
         return lift_path(self.start, self.momentum, t, start=first)
+
+    def require_solved(self, what: str) -> None:
+        """`SolverError` where this is a curve along lower rank and no geodesic."""
+        if not self.solved:
+            raise SolverError(
+                f"the matrices are nearly of lower rank, and the shortest way found, of length {self.length:.9g}, is no "
+                f"geodesic but a curve ({self.method}): it has no {what}. Set their small singular values to zero, or go "
+                "through an intermediate matrix",
+                status="failed",
+            )
 
     @property
     def classes_tried(self) -> dict[Homotopy, float]:
@@ -139,6 +155,12 @@ class Geodesic:
         if self.shortest:
             return f"{text}; it is shortest: no path of this rank is shorter."
         bound = f"no path is shorter than {self.lower_bound:.6g}"
+        if not self.solved:
+            return (
+                f"The end-to-end matrices ({size}, rank {self.rank}) are nearly of lower rank, and at most {self.length:.9g} "
+                f"apart: so long is a curve of depth {self.depth} {self.method}. No geodesic that was found is shorter, and "
+                f"{bound}. What is shortest is not decided."
+            )
         if self.minimum is None:
             return f"{text}; {bound}. Whether it is shortest is not decided: more starts, or check=True, say more."
         local = {
@@ -204,9 +226,9 @@ def _closed_form_of(start: FloatArray, end: FloatArray, depth: float, rank: int)
 
 @dataclass(frozen=True, eq=False)
 class Embedded:
-    """Points of a geodesic of r x r matrices, as m x n matrices of rank r."""
+    """Points of a curve of smaller matrices, as m x n matrices of the same rank."""
 
-    core: Geodesic
+    core: Callable[[float], FloatArray]
     left: FloatArray
     right: FloatArray
 

@@ -16,12 +16,14 @@ from ...budget import Budget, Monitor
 from ...errors import BudgetExceededError, SolverError
 from ...verdict import Verdict
 from ..space.metrics import metric
+from .carried import Carried, cut, kept_ranks
 from .conjugate import ConjugateTest, conjugate_test
 from .guesses import Guess, aligned_chords, guesses, longer_turns
 from .hamilton import BoundaryError, carry
 from .homotopy import Attempt, Homotopy, class_count, homotopy_class
+from .rank_one import rank_one_path
 from .reduction import end_of, reduce
-from .result import Geodesic, lower_bound
+from .result import Embedded, Geodesic, lower_bound
 from .shooting import ALLOWANCE, Shooter
 
 _SUSPICIOUS = 1.25
@@ -62,9 +64,11 @@ class Search:
     starts: int = 2
     check: bool = True
     budget: Budget | None = None
+    shallow: bool = False
     tried: list[Attempt] = field(default_factory=list)
     best: Solution | None = None
     chord: float = math.nan
+    carried: tuple[float, FloatArray, Carried] | None = None
     tests: dict[bytes, ConjugateTest] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -88,16 +92,24 @@ class Search:
                 self._from_guess(guess)
             if self.best is None:
                 curves = guesses(self.start, self.finish, self.difference, self.depth)
+                if curves[0].name != "straight":
+                    curves = sorted(curves + self._along_lower_rank(), key=lambda g: g.length)
                 self.chord = self._chord_of(curves)
                 self._from_curves(curves)
                 if not closed and (self.best is None or self._length(self.best.size) > _SUSPICIOUS * self.chord):
                     self._from_the_other_end()
                 self._other_classes(curves)
         except BudgetExceededError as error:
-            if self.best is not None and error.partial is None:
-                self.check = False
-                error.partial = self.answer(self.best)
+            self.check = False
+            if error.partial is None:
+                error.partial = self._shortest()
             raise
+        return self._shortest()
+
+    def _shortest(self) -> Geodesic | None:
+        """The shortest geodesic, or curve along lower rank if none is shorter."""
+        if self.carried is not None and (self.best is None or self.carried[0] < self.best.size * (1.0 - 1e-7)):
+            return self._carried_answer(*self.carried)
         return None if self.best is None else self.answer(self.best)
 
     def answer(self, solution: Solution) -> Geodesic:
@@ -114,6 +126,54 @@ class Search:
             self.chord, n == 2, bool(proven), self.rank, bound,
             self._conjugate(solution.z) if self.check else None,
             tuple(self.tried), self._class_of(solution), self.classes, dict(self.solver.stats),
+        )  # fmt: skip
+
+    def _along_lower_rank(self) -> list[Guess]:
+        """Curves along geodesics of lower rank, from every rank below a gap of the singular values of both ends."""
+        out: list[Guess] = []
+        if math.isinf(self.depth) or self.shallow:
+            return out
+        (m, n), size = self.shape, self.start.W.shape[0]
+        a, b = (e.W[:m, :n] for e in (self.start, self.finish))
+
+        def pad(M: FloatArray) -> FloatArray:
+            return np.pad(M, ((0, size - m), (0, size - n)))
+
+        for kept in kept_ranks(a, b, self.rank):
+            first, last = cut(a, kept), cut(b, kept)
+            if kept == 1:
+                path = rank_one_path(first, last, self.depth)
+                if path is None:
+                    continue
+                momentum, miss = metric(first, self.depth).solve(path.velocity, tolerance=1e-6), 0.0
+            else:
+                inner = Search(first, last, self.depth, kept, self.tolerance, starts=1, check=False)
+                inner.monitor = inner.solver.monitor = self.monitor
+                inner.shallow = True
+                core = inner.run(None, closed=True)
+                if core is None:
+                    continue
+                momentum, miss = core.momentum, core.residual
+            curve = Carried(a, b, self.depth, self.rank, kept, first, momentum, miss)
+            try:
+                velocity, length = curve.measured()
+            except (BoundaryError, ArithmeticError):
+                continue
+            out.append(Guess("carried", lambda t, c=curve: pad(c(t)), pad(velocity), length))  # type: ignore[misc]
+            if self.carried is None or length < self.carried[0]:
+                self.carried = length, pad(velocity), curve
+        return out
+
+    def _carried_answer(self, size: float, velocity: FloatArray, curve: Carried) -> Geodesic:
+        """The curve along lower rank as a result."""
+        n, room = self.depth, self.room
+        momentum = self.start.momentum(self.start.vector(velocity))
+        bound = lower_bound(metric(self.a, n), metric(self.b, n), self.chord if n == 2 else 0.0)
+        return Geodesic(
+            self.a, self.b, n, room.outside(velocity), room.covector_outside(momentum, n), self._length(size),
+            f"along rank {curve.kept}", curve.residual, self.chord, n == 2, False, self.rank, bound,
+            ConjugateTest(Verdict.UNDECIDED, -1, math.nan, 0), tuple(self.tried), None, self.classes,
+            dict(self.solver.stats), False, Embedded(curve, room.left * room.scale, room.right),
         )  # fmt: skip
 
     def support(self, direct: Geodesic) -> Geodesic:

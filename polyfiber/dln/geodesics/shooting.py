@@ -109,6 +109,8 @@ class Shooter:
             scale = max(float(np.linalg.norm(z)), 1e-300)
             if size <= goal * scale:
                 return z, size / scale
+            if not np.isfinite(j).all():  # what lies near lower rank is out of the range of numbers
+                return None
             dz = np.linalg.lstsq(j, r, rcond=1e-10)[0]
             reach = 0.5 * scale + 2.0 * size
             length = float(np.linalg.norm(dz))
