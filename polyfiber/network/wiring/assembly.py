@@ -26,6 +26,8 @@ SPARSITY = 8
 """A chain is written out with its zeros if it then has at most WRITTEN_OUT entries, or SPARSITY times its nonzeros."""
 
 MOST_WRITTEN_OUT = 1 << 26
+READ_LIMIT = 1 << 17
+"""Pairs of a block and one that it reads, each with a matrix of its own: some seconds."""
 
 
 @dataclass
@@ -269,6 +271,11 @@ class _Assembly:
         facts["folding"] = tuple(
             _record(layer, l, layer.errors) for l, layer in enumerate(layers, start=1) if layer.folded
         )
+        read = 0
+        for layer in layers:
+            read += len(np.unique(block_of[layer.columns]))
+            if read > READ_LIMIT:
+                raise InputError(f"blocks read others more than {READ_LIMIT:,} times, the limit", limit=READ_LIMIT)
         maps = [_affine(layer, block_of, place_of, widths) for layer in layers]
         blocks = []
         for affine, members in zip(maps, kept):
@@ -389,13 +396,16 @@ def _affine(layer: _Layer, block_of: IntArray, place_of: IntArray, widths: list[
     rows = np.repeat(np.arange(layer.size), np.diff(layer.indptr))
     blocks, places = block_of[layer.columns], place_of[layer.columns]
     weights: dict[int, Any] = {}
-    for j in np.unique(blocks).tolist():
-        mine = np.flatnonzero(blocks == j)
-        order = mine[np.lexsort((places[mine], rows[mine]))]
-        indptr = np.concatenate([[0], np.cumsum(np.bincount(rows[order], minlength=layer.size))])
-        matrix = SparseMatrix(indptr, places[order], layer.data[order], (layer.size, widths[j]))
-        full = layer.size * widths[j] <= min(4 * matrix.nnz, WRITTEN_OUT)
-        weights[j] = matrix.toarray() if full else matrix
+    order = np.lexsort((places, rows, blocks))
+    found, begin = np.unique(blocks[order], return_index=True)
+    for j, mine in zip(found.tolist(), np.split(order, begin[1:])):
+        data, shape = layer.data[mine], (layer.size, widths[j])
+        if layer.size * widths[j] <= min(4 * np.count_nonzero(data), WRITTEN_OUT):
+            weights[j] = np.zeros(shape, dtype=data.dtype)
+            weights[j][rows[mine], places[mine]] = data
+        else:
+            indptr = np.concatenate([[0], np.cumsum(np.bincount(rows[mine], minlength=layer.size))])
+            weights[j] = SparseMatrix(indptr, places[mine], data, shape)
     return AffineMap(weights, layer.offset)
 
 

@@ -1102,3 +1102,41 @@ def test_refused_since_runtimes_disagree_or_by_nature(tmp_path: Path, name: str)
     nodes, constants, options, message = REFUSED_LATER[name]
     with pytest.raises(UnsupportedLayerError, match=message):
         read(tmp_path, build(nodes, constants, **{"shape": [1, 4], **options}))
+
+
+def test_inputs_with_first_axes_of_their_own_are_one_point(tmp_path: Path) -> None:
+    """Broadcasting ``a`` (2, 1, 3) and ``b`` (4, 1): neither first axis is a batch."""
+    from onnx import TensorProto, helper
+
+    nodes = [
+        helper.make_node("Add", ["a", "b"], ["s"]),
+        helper.make_node("Abs", ["s"], ["t"]),
+        helper.make_node("ReduceMean", ["t"], ["y"], axes=[0, 2]),
+    ]
+    ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in (("a", [2, 1, 3]), ("b", [4, 1]))]
+    out = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4, 1])
+    model = helper.make_model(
+        helper.make_graph(nodes, "g", ends, [out]), opset_imports=[helper.make_opsetid("", 13)], ir_version=8
+    )
+    (tmp_path / "two.onnx").write_bytes(model.SerializeToString())
+    net = pf.read_network(tmp_path / "two.onnx")
+    a, b = np.arange(6.0).reshape(2, 1, 3) - 2, np.array([[-1.5], [0.0], [1.0], [3.0]])
+    expected = np.abs(a + b).mean(axis=(0, 2))
+    np.testing.assert_allclose(net(np.concatenate([a.ravel(), b.ravel()])), expected)
+
+
+def test_too_many_connections_are_counted_before_matrices_are_made(tmp_path: Path, monkeypatch: Any) -> None:
+    from onnx import TensorProto, helper
+
+    monkeypatch.setattr("polyfiber.network.wiring.assembly.READ_LIMIT", 50)
+    nodes, before = [], ["x"]
+    for i in range(12):  # each block reads all before: 78 + 12 + 1 pairs
+        nodes += [helper.make_node("Sum", before, [f"s{i}"]), helper.make_node("Abs", [f"s{i}"], [f"r{i}"])]
+        before = [*before, f"r{i}"]
+    x, y = (helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, 3]) for n in ("x", "r11"))
+    model = helper.make_model(
+        helper.make_graph(nodes, "g", [x], [y]), opset_imports=[helper.make_opsetid("", 17)], ir_version=8
+    )
+    (tmp_path / "dense.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(pf.errors.InputError, match="read others more than 50 times"):
+        pf.read_network(tmp_path / "dense.onnx")

@@ -26,11 +26,12 @@ def read(data: bytes, source: dict[str, Any]) -> ReLUNetwork | PiecewiseLinearNe
     source["format"] = "onnx"
     if model.producer:
         source["producer"] = model.producer
-    graph = Graph(model, len(data))
+    graph: Graph | None = None
     try:
+        graph = Graph(model, len(data))
         return graph.network(source)
     except InputError as error:
-        if graph.batch is None:
+        if not isinstance(error, RowsMixed) and (graph is None or graph.batch is None):
             raise
         # a first axis of fixed size may be one of features after all
         try:

@@ -133,6 +133,6 @@ def check_inputs(shapes: Sequence[Sequence[int | None] | None], batch: int, name
     """RowsMixed if an input has not that batch as its first axis."""
     if any(dims is None or len(dims) < 2 or dims[0] != batch for dims in shapes):
         raise RowsMixed(
-            f"input {name} has a first axis of {batch} and another input has none of that size; "
+            f"the inputs, {name} among them, have first axes of different sizes, one of them {batch}, which is then no batch; "
             "export the model with a batch of 1 or an open one"
         )
