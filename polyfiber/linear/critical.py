@@ -81,6 +81,10 @@ class CriticalType:
     descent: tuple[FloatArray, ...] | None = field(repr=False)
     point: tuple[FloatArray, ...] | None = field(repr=False)
 
+    def __repr__(self) -> str:
+        where = f"ranks of stratum {self.stratum.id}, triples {', '.join(map(str, self.selection[:8])) or 'none'}"
+        return f"CriticalType({self.kind}, {where}, loss {self.loss:.6g}, index {self.index}, nullity {self.nullity})"
+
 
 def whitened_target(X: npt.ArrayLike, Y: npt.ArrayLike) -> FloatArray:
     """The matrix T for which ``(1/2)|W X - Y|^2`` is ``(1/2)|W' - T|^2`` plus a constant, ``W' = W (X X^T)^{1/2}``.
