@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..._typing import FloatArray
-from ...budget import Budget
-from ...errors import InputError, ShapeError
+from ...budget import Budget, within_budget
+from ...errors import BudgetExceededError, InputError, ShapeError
 from .._inputs import as_depth, as_matrix, as_positive
 from ..space.metrics import Metric, metric
 from .explicit import ExplicitPath, explicit_path, residual
@@ -28,6 +28,7 @@ DEEPEST = 1000
 """Greatest finite depth at which is searched: curves between networks take time and memory in proportion."""
 
 
+@within_budget
 def geodesic(
     W0: npt.ArrayLike,
     W1: npt.ArrayLike,
@@ -62,7 +63,7 @@ def geodesic(
     check : bool
         Test for conjugate points.
     budget : Budget, optional
-        Seconds for the whole search.
+        Seconds for the whole search; looked at within each integration.
 
     Returns
     -------
@@ -132,7 +133,7 @@ def geodesic(
         still = ExplicitPath(lambda t: a.copy(), np.zeros_like(a), 0.0, "constant", True)
         return closed_geodesic(a, b, n, still, 0.0, rank, math.nan if math.isinf(n) else 0.0, not math.isinf(n))
     if math.isinf(n) and rank < max(a.shape):
-        return _infinitely_deep(a, b, rank, tolerance=goal, starts=starts, check=check, budget=budget)
+        return _infinitely_deep(a, b, rank, tolerance=goal, starts=starts, check=check)
     closed = _closed_form(a, b, n, rank, goal) if explicit else None
     if closed is not None and closed[0].shortest:  # its lift is then the shortest chord
         chord = closed[0].length if not math.isinf(n) else math.nan
@@ -142,8 +143,13 @@ def geodesic(
             f"depth is {n}, and geodesics without a closed form are searched up to depth {DEEPEST}; use math.inf: its "
             "metric is N times that of depth N, up to 1/N"
         )
-    search = Search(a, b, n, rank, goal, starts=starts, check=check, budget=budget)
-    found = search.run(first, closed=closed is not None)
+    search = Search(a, b, n, rank, goal, starts=starts, check=check)
+    try:
+        found = search.run(first, closed=closed is not None)
+    except BudgetExceededError as error:
+        if closed is not None and error.partial is None:
+            error.partial = closed_geodesic(a, b, n, *closed, rank, math.nan, False)
+        raise
     if closed is not None:
         direct = closed_geodesic(a, b, n, *closed, rank, search.chord, n == 2)
         if found is None or direct.length <= found.length:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..._typing import FloatArray
+from ...budget import heed
 from ..spectral import operator_coefficients
 from .guesses import turning_frames
 from .hamilton import integrate
@@ -29,6 +30,7 @@ _PIECES = 96
 
 def kept_ranks(a: FloatArray, b: FloatArray, rank: int) -> list[int]:
     """Numbers of singular values that stand out at both ends, below the rank; the widest gaps first, three at most."""
+    heed("looking for gaps between singular values")
     values = [np.linalg.svd(w, compute_uv=False)[:rank] for w in (a, b)]
     gaps = np.maximum(*(v[1:] / v[:-1] for v in values))
     order = [int(k) for k in np.argsort(gaps) if gaps[k] <= GAP]

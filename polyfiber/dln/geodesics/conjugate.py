@@ -14,12 +14,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..._typing import FloatArray
+from ...budget import heed, time_left
 from ...verdict import Verdict
 from .hamilton import BoundaryError, carry
 from .reduction import End, end_of
 
 _SHORT = 0.3
 _FLAT = 1e-4
+_LARGEST = 3000
+"""Rows of a Hessian: its eigenvalues take seconds. A third of it where there is a budget, as nothing stops them."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,8 @@ class ConjugateTest:
     ----------
     verdict : Verdict
         YES: no conjugate point up to the end. NO: at least one before it, so a shorter curve is near. UNDECIDED: the end
-        is conjugate to the start or nearly so, or the linearised flow could not be cut into short pieces.
+        is conjugate to the start or nearly so, or the linearised flow could not be cut into short pieces,
+        or not into few enough for the size (3000 rows of the Hessian; 1000 where there is a budget).
     index : int
         Conjugate points before the end, with multiplicity; -1 where undecided for want of short pieces.
     least : float
@@ -64,7 +68,11 @@ def conjugate_test(start: End, z: FloatArray, depth: float, shape: tuple[int, in
 def _count(start: End, z: FloatArray, depth: float, shape: tuple[int, int], step: float) -> ConjugateTest:
     """The test with derivatives from differences of relative size ``step``."""
     size, length = z.size, float(np.linalg.norm(z))
+    most = _LARGEST if time_left() is None else _LARGEST // 3
     for pieces in (4, 8, 16, 32):
+        heed("the test for conjugate points")
+        if (pieces - 1) * size > most:
+            return ConjugateTest(Verdict.UNDECIDED, -1, math.nan, pieces)
         times = np.linspace(0.0, 1.0, pieces + 1)
         h = step * min(length, start.reach(depth))
         eye = np.eye(size)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..._typing import FloatArray
+from ...budget import Budget, within_budget
 from ...errors import InputError, ShapeError
 from ...words import one_line
 from .._inputs import as_finite, as_matrix, as_stack
@@ -19,8 +20,15 @@ from .hamilton import integrate
 from .result import Geodesic
 
 
+@within_budget
 def distance(
-    W0: npt.ArrayLike, W1: npt.ArrayLike, depth: float, *, tolerance: float = 1e-9, starts: int = 2
+    W0: npt.ArrayLike,
+    W1: npt.ArrayLike,
+    depth: float,
+    *,
+    tolerance: float = 1e-9,
+    starts: int = 2,
+    budget: Budget | None = None,
 ) -> float | FloatArray:
     """Length of the geodesic found between matrices of one rank; see :func:`geodesic` for its evidence.
 
@@ -35,6 +43,8 @@ def distance(
         Batches broadcast; each pair is a boundary value problem of its own.
     depth, tolerance, starts
         As in :func:`geodesic`.
+    budget : Budget, optional
+        Seconds for all of it; looked at within each integration.
 
     Returns
     -------
@@ -42,7 +52,7 @@ def distance(
 
     Raises
     ------
-    InputError, SolverError
+    InputError, SolverError, BudgetExceededError
         As :func:`geodesic`.
 
     Examples
@@ -67,8 +77,9 @@ def distance(
     return result
 
 
+@within_budget
 def distance_gradient(
-    W0: npt.ArrayLike, W1: npt.ArrayLike, depth: float, *, tolerance: float = 1e-9
+    W0: npt.ArrayLike, W1: npt.ArrayLike, depth: float, *, tolerance: float = 1e-9, budget: Budget | None = None
 ) -> tuple[FloatArray, FloatArray]:
     """Euclidean gradients of the distance with respect to W0 and W1: ``-P(0) / length`` and ``P(1) / length``.
 
@@ -77,6 +88,8 @@ def distance_gradient(
     W0, W1 : array_like (m, n)
     depth, tolerance
         As in :func:`geodesic`.
+    budget : Budget, optional
+        Seconds for all of it; looked at within each integration.
 
     Returns
     -------
@@ -119,8 +132,13 @@ def distance_gradient(
     return first, second
 
 
-def logarithm(W0: npt.ArrayLike, W1: npt.ArrayLike, depth: float, *, tolerance: float = 1e-9) -> FloatArray:
+@within_budget
+def logarithm(
+    W0: npt.ArrayLike, W1: npt.ArrayLike, depth: float, *, tolerance: float = 1e-9, budget: Budget | None = None
+) -> FloatArray:
     """Initial velocity at W0 of the geodesic found to W1; inverse of :func:`polyfiber.dln.exponential`.
+
+    ``budget``: seconds for the search.
 
     Examples
     --------
@@ -167,8 +185,14 @@ class NetworkInterpolation:
     gauge_gap: float
 
 
+@within_budget
 def interpolate_networks(
-    start: npt.ArrayLike, end: npt.ArrayLike, *, t: npt.ArrayLike = (0.0, 0.25, 0.5, 0.75, 1.0), tolerance: float = 1e-9
+    start: npt.ArrayLike,
+    end: npt.ArrayLike,
+    *,
+    t: npt.ArrayLike = (0.0, 0.25, 0.5, 0.75, 1.0),
+    tolerance: float = 1e-9,
+    budget: Budget | None = None,
 ) -> NetworkInterpolation:
     """Interpolate two balanced linear networks along the geodesic of their end-to-end matrices.
 
@@ -178,6 +202,8 @@ def interpolate_networks(
         Balanced networks (project others with :func:`polyfiber.dln.project_balanced` first).
     t : array_like (T,)
         Increasing times in [0, 1].
+    budget : Budget, optional
+        Seconds for the search of the geodesic.
 
     Raises
     ------

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..._typing import FloatArray, RngLike
+from ...budget import heed, until_late
 from ...kernels.linear.chords import align
 from ..space.balanced import polar_factor
 from ..spectral import operator_coefficients
@@ -24,6 +25,9 @@ from .reduction import End
 
 DEEP = 8
 """Depth of the chords that start infinitely deep problems."""
+
+_COMPILED = 24
+"""Greatest size of gauges that compiled code aligns."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,13 @@ def thin_chord(
     ends = np.ascontiguousarray(np.stack([v0.T @ v1, u0.T @ u1]))
     h = np.ascontiguousarray(h)
     if n > 1:
-        align(l0, l1, ends, float(np.sign(np.linalg.det(h[0]))), h, max(5, min(limit, 10 * limit // n)))
+        sign, rounds = float(np.sign(np.linalg.det(h[0]))), max(5, min(limit, 10 * limit // n))
+        if r > _COMPILED:
+            _align_large(l0, l1, ends, sign, h, rounds)
+        else:
+            until_late(
+                lambda stop: align(l0, l1, ends, sign, h, rounds, stop), "aligning chords", 50 * rounds * n * r**3
+            )
     first = [np.diag(l0) @ v0.T, *[np.diag(l0)] * (n - 2), u0 * l0] if n > 1 else [(u0 * l0) @ v0.T]
     second = (
         [h[0] @ np.diag(l1) @ v1.T, *((h[p] * l1) @ h[p - 1].T for p in range(1, n - 1)), (u1 * l1) @ h[-1].T]
@@ -74,6 +84,24 @@ def thin_chord(
         else [(u1 * l1) @ v1.T]
     )
     return first, second, math.sqrt(sum(float(((a - b) ** 2).sum()) for a, b in zip(first, second, strict=True)))
+
+
+def _align_large(l0: FloatArray, l1: FloatArray, ends: FloatArray, sign: float, h: FloatArray, rounds: int) -> None:
+    """What the kernel `align` does, with singular value decompositions of the library: faster for large matrices."""
+    last, weight = -math.inf, l0[:, None] * l1
+    for _ in range(rounds):
+        for p in range(len(h)):
+            heed("aligning chords")
+            before, after = h[p - 1] if p else ends[0], h[p + 1] if p + 1 < len(h) else ends[1]
+            u, _, vt = np.linalg.svd(weight * (before + after))
+            if np.linalg.det(u) * np.linalg.det(vt) * sign < 0:
+                u[:, -1] *= -1.0
+            h[p] = u @ vt
+        around = np.concatenate([ends[:1], h, ends[1:]])
+        gain = float((weight * around[:-1] * around[1:]).sum())
+        if gain - last <= 1e-14 * abs(gain):
+            return
+        last = gain
 
 
 def gauge_starts(start: End, finish: End, n: int, count: int, *, rng: RngLike = 0) -> Iterator[FloatArray]:
@@ -177,6 +205,7 @@ def _turns(start: End, finish: End, depth: float) -> list[tuple[float, FloatArra
     options: list[tuple[float, FloatArray, FloatArray]] = []
     patterns = itertools.product((1.0, -1.0), repeat=r) if r <= 6 else _few_signs(r)
     for signs in patterns:
+        heed("turning frames")
         logs = []
         for e0, e1, k in ((start.left, finish.left, start.shape[0]), (start.right, finish.right, start.shape[1])):
             turn = e0[:k, :k].T @ e1[:k, :k]

@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..._typing import FloatArray
+from ...budget import until_late
 from ...errors import InputError, NumericalError
-from ...kernels.linear.geodesics import BOUNDARY, DONE, LIMIT, Problem, Tableau, field_of, flow
+from ...kernels.linear.geodesics import BOUNDARY, BROKEN, DONE, LIMIT, Problem, Tableau, field_of, flow
 from .._inputs import as_depth, as_finite, as_like, as_matrix, as_positive, as_stack, require_some, unbatched
 from ..space.metrics import metric
 from ..space.submersion import product, pull
@@ -123,8 +124,16 @@ def carry(
     problem = _problem(start, rank, depth, max(tolerance, 2e-14), floor * least, limit)
     out_d, out_p = np.empty((2, times.size, *D.shape))
     arrays = (np.ascontiguousarray(times, dtype=np.float64), np.array(D, order="C"), np.array(P, order="C"))
+    found: tuple[int, int, float, int] = BROKEN, 0, 0.0, 0
+
+    def run(stop: npt.NDArray[np.int8]) -> None:
+        nonlocal found
+        copies = (arrays[0], arrays[1].copy(), arrays[2].copy())
+        found = flow(problem, _tableau(), *copies, out_d, out_p, stop)
+
     with np.errstate(all="ignore"):
-        status, calls, reached, _ = flow(problem, _tableau(), *arrays, out_d, out_p)
+        until_late(run, "the integration of a geodesic", 10_000 * D.size * D.shape[-1])
+    status, calls, reached, _ = found
     if status == BOUNDARY:
         raise BoundaryError(
             f"the geodesic comes within {floor:.1g} of a singular matrix, of lower rank, at time {reached:.6g}",

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ..._typing import FloatArray
 from ..._values.read_only import closed
+from ...budget import Budget, within_budget
 from ...errors import InputError, ShapeError, SolverError
 from ...words import one_line
 from .._inputs import as_depth, as_finite, as_matrix, as_positive
@@ -56,6 +57,7 @@ class FrechetMean:
     geodesics: tuple[Geodesic, ...]
 
 
+@within_budget
 def frechet_mean(
     matrices: Sequence[npt.ArrayLike] | npt.ArrayLike,
     depth: float,
@@ -64,6 +66,7 @@ def frechet_mean(
     start: npt.ArrayLike | None = None,
     tolerance: float = 1e-8,
     limit: int = 100,
+    budget: Budget | None = None,
 ) -> FrechetMean:
     """Fréchet mean of m x n matrices of one rank in the metric g^N of their stratum, by Riemannian gradient descent.
 
@@ -82,6 +85,8 @@ def frechet_mean(
         Metric length of the gradient, relative to the spread, at which to stop.
     limit : int
         Iterations.
+    budget : Budget, optional
+        Seconds for all of it; looked at within each integration.
 
     Returns
     -------

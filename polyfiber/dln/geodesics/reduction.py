@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..._typing import BoolArray, FloatArray
+from ...budget import heed
 from ..spectral import operator_coefficients
 
 
@@ -151,6 +152,7 @@ class End:
 
 def end_of(W: FloatArray, rank: int, depth: float, shape: tuple[int, int]) -> End:
     """Singular coordinates at a square matrix whose rows and columns beyond ``shape`` are zero."""
+    heed("singular coordinates of an end")
     s = W.shape[-1]
     m, n = shape
     left, right = np.eye(s), np.eye(s)

@@ -12,7 +12,6 @@ from typing import NamedTuple
 import numpy as np
 
 from ..._typing import FloatArray
-from ...budget import Budget, Monitor
 from ...errors import BudgetExceededError, SolverError
 from ...verdict import Verdict
 from ..space.metrics import metric
@@ -63,7 +62,6 @@ class Search:
     tolerance: float
     starts: int = 2
     check: bool = True
-    budget: Budget | None = None
     shallow: bool = False
     tried: list[Attempt] = field(default_factory=list)
     best: Solution | None = None
@@ -78,16 +76,16 @@ class Search:
             end_of(self.room.inside(w), self.rank, self.depth, self.shape) for w in (self.a, self.b)
         )
         self.difference = self.room.inside(self.b - self.a)
-        self.monitor = Monitor(self.budget)
-        self.solver = Shooter(
-            self.start, self.finish, self.difference, self.depth, self.tolerance, self.shape, self.monitor
-        )
+        self.solver = Shooter(self.start, self.finish, self.difference, self.depth, self.tolerance, self.shape)
         self.whole = (self.a.shape[0], self.a.shape[1])
         self.classes = class_count(*self.whole, self.rank)
 
     def run(self, guess: FloatArray | None, *, closed: bool) -> Geodesic | None:
         """The shortest geodesic found, or None; ``closed``: a closed form is at hand, so do not look from the other end."""
         try:
+            if not (self.solver.feasible or closed):
+                self._along_lower_rank()
+                return self._shortest()
             if guess is not None:
                 self._from_guess(guess)
             if self.best is None:
@@ -148,7 +146,6 @@ class Search:
                 momentum, miss = metric(first, self.depth).solve(path.velocity, tolerance=1e-6), 0.0
             else:
                 inner = Search(first, last, self.depth, kept, self.tolerance, starts=1, check=False)
-                inner.monitor = inner.solver.monitor = self.monitor
                 inner.shallow = True
                 core = inner.run(None, closed=True)
                 if core is None:
@@ -187,6 +184,13 @@ class Search:
 
     def failure(self) -> SolverError:
         """What was tried in vain."""
+        if not self.solver.feasible:
+            return SolverError(
+                f"matrices of rank {self.rank} are too large for the search between {self.a.shape[0]} x {self.a.shape[1]} "
+                f"matrices: one derivative moves more than {ALLOWANCE:.2g} numbers, and no closed form joins these",
+                status="failed",
+                stats=dict(self.solver.stats),
+            )
         least = [e.values[self.rank - 1] * self.room.scale for e in (self.start, self.finish)]
         return SolverError(
             f"no geodesic found between the matrices at depth {self.depth}: shooting and continuation from "
@@ -208,6 +212,8 @@ class Search:
     def _class_of(self, solution: Solution) -> Homotopy | None:
         if self.classes == 1:
             return ()
+        if not self.solver.feasible:
+            return None
         P = self.start.momentum(solution.z)[None]
 
         def curve(times: FloatArray) -> FloatArray:
@@ -274,9 +280,7 @@ class Search:
         """What cannot be seen from one end may be seen from the other; run backwards and polished."""
         other = Search(self.b, self.a, self.depth, self.rank, self.tolerance, starts=1, check=False)
         other.room, other.start, other.finish, other.difference = self.room, self.finish, self.start, -self.difference
-        other.solver = Shooter(
-            self.finish, self.start, -self.difference, self.depth, self.tolerance, self.shape, self.monitor
-        )
+        other.solver = Shooter(self.finish, self.start, -self.difference, self.depth, self.tolerance, self.shape)
         other._from_curves(guesses(self.finish, self.start, -self.difference, self.depth))
         if other.best is None:
             return

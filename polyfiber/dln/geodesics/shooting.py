@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ..._typing import FloatArray
-from ...budget import Monitor
+from ...budget import heed
 from .guesses import Guess, guesses
 from .hamilton import BoundaryError, carry
 from .reduction import End, end_of, raised
@@ -18,6 +18,8 @@ _DERIVATIVES = 6
 """Derivatives in one run of Newton steps: a run that needs more seldom ends well."""
 ALLOWANCE = 1.9e7
 """Numbers that all integrations of one search may move, evaluations times entries: a few seconds."""
+_FEWEST = 25
+"""Evaluations that an integration takes at least: what is beyond the allowance for certain is not begun."""
 
 
 @dataclass
@@ -34,8 +36,6 @@ class Shooter:
         Miss at the end relative to the length.
     shape : (int, int)
         Rows and columns that are not padding.
-    monitor : Monitor
-        Clock; looked at before each integration.
     work : list of one float
         Used up so far, shared by the problems that are derived from this one.
     """
@@ -46,7 +46,6 @@ class Shooter:
     depth: float
     tolerance: float
     shape: tuple[int, int]
-    monitor: Monitor
     work: list[float] = field(default_factory=lambda: [0.0])
     stats: dict[str, int] = field(
         default_factory=lambda: {"integrations": 0, "jacobians": 0, "continuation_steps": 0, "guesses": 0}
@@ -62,13 +61,18 @@ class Shooter:
         """Of the integration."""
         return min(1e-10, 0.03 * self.tolerance)
 
+    @property
+    def feasible(self) -> bool:
+        """Whether one derivative is within the allowance: up to size 29 at full rank."""
+        return _FEWEST * (self.start.dimension + 1) * self.start.W.size <= ALLOWANCE
+
     def ends(self, z: FloatArray, *, accuracy: float | None = None) -> FloatArray:
         """Displacements (n, s, s) at time 1 for initial coordinates (n, D)."""
         self.stats["integrations"] += 1
-        self.monitor.check_time("the search for a geodesic")
-        if self.work[0] > ALLOWANCE:
-            raise BoundaryError("the search for a geodesic has used up its allowance of integrations", evaluations=0)
+        heed("the search for a geodesic")
         p = self.start.momentum(z)
+        if self.work[0] + _FEWEST * p.size > ALLOWANCE:
+            raise BoundaryError("the search for a geodesic has used up its allowance of integrations", evaluations=0)
         accuracy = self.accuracy if accuracy is None else accuracy
         rank, once, zero = self.start.rank, np.array([1.0]), np.zeros_like(p)
         calls = self.limit
@@ -98,6 +102,8 @@ class Shooter:
     ) -> tuple[FloatArray, float] | None:
         """Damped Newton steps with Broyden updates; the derivative is taken afresh when a step helps too little."""
         goal = self.tolerance if goal is None else goal
+        if not self.feasible:
+            return None
         try:
             r = -target.position(self.ends(z[None])[0] - difference, self.depth)
             j = self.jacobian(z, target, difference)

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..._typing import FloatArray, RngLike
+from ...budget import Budget, within_budget
 from ...errors import InputError
 from .._inputs import as_depth, as_matrix, as_stack, as_stack_like, transpose
 from ..space.balanced import svd_coordinates
@@ -132,8 +133,16 @@ class Chord:
     global_minimum: bool
 
 
+@within_budget
 def shortest_chord(
-    W0: npt.ArrayLike, W1: npt.ArrayLike, depth: int, *, starts: int = 6, rng: RngLike = 0, limit: int = 500
+    W0: npt.ArrayLike,
+    W1: npt.ArrayLike,
+    depth: int,
+    *,
+    starts: int = 6,
+    rng: RngLike = 0,
+    limit: int = 500,
+    budget: Budget | None = None,
 ) -> Chord:
     """Align the gauge of a network over W1 to a network over W0 by block Procrustes steps from several starts.
 
@@ -145,6 +154,10 @@ def shortest_chord(
         Identity-like start plus ``starts - 1`` random ones (each cheap).
     rng
         For the random starts.
+    limit : int
+        Rounds of steps from each start.
+    budget : Budget, optional
+        Seconds for all of them.
 
     Examples
     --------

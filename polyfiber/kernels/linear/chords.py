@@ -9,10 +9,10 @@ from ..jit import kernel
 
 
 @kernel
-def align(l0, l1, ends, sign, h, limit):
+def align(l0, l1, ends, sign, h, limit, stop):
     """Maximise ``sum_{p=1}^N <L0 h_{p-1} L1, h_p>`` over orthogonal h_1, …, h_{N-1} of determinant ``sign``.
 
-    One at a time; returns the sum.
+    One at a time; returns the sum, or comes back soon after ``stop[0]`` is set.
 
     l0, l1: (r,) diagonals; ends: (2, r, r), the fixed h_0 and h_N; h: (N - 1, r, r), start values, overwritten.
     """
@@ -27,6 +27,8 @@ def align(l0, l1, ends, sign, h, limit):
     for _ in range(limit):
         gain = 0.0
         for p in range(1, n):
+            if stop[0]:
+                return last
             for i in range(r):
                 for j in range(r):
                     before = ends[0, i, j] if p == 1 else h[p - 2, i, j]

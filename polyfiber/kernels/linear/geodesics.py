@@ -20,6 +20,7 @@ DONE = 0
 BOUNDARY = 1
 LIMIT = 2
 BROKEN = 3
+STOPPED = 4
 
 
 class Problem(NamedTuple):
@@ -248,12 +249,12 @@ def _size_in_metric(frames, rank, eD, eP, spare, pi):
 
 
 @kernel
-def flow(problem, tableau, times, D, P, outD, outP):
+def flow(problem, tableau, times, D, P, outD, outP, stop):
     """Integrate a bundle of geodesics from time 0 through ``times`` (increasing).
 
     D, P: (n, d, d), displacements from ``problem.start`` and momenta, overwritten; outD, outP: (T, n, d, d). The first
     member chooses the steps for all, so that differences between members are smooth functions. Returns
-    (status, evaluations, time reached, index of the next output).
+    (status, evaluations, time reached, index of the next output); STOPPED soon after ``stop[0]`` is set.
     """
     n, d, _ = D.shape
     stages = tableau.B.shape[0]
@@ -292,6 +293,8 @@ def flow(problem, tableau, times, D, P, outD, outP):
         elif h > 0.5 * remaining:
             h = 0.5 * remaining
         for s in range(1, stages):
+            if stop[0]:
+                return STOPPED, calls, t, at
             for b in range(n):
                 for i in range(d):
                     for j in range(d):
