@@ -30,10 +30,12 @@ def as_finite(values: npt.ArrayLike, *, name: str) -> FloatArray:
         array = np.asarray(unmasked(values))
         if array.dtype.kind == "c":
             raise InputError(f"{name} is complex; the deep linear network is real: pass real matrices", name=name)
+        if array.dtype.kind not in "fiubO":
+            raise InputError(f"{name} has dtype {array.dtype}; expected numbers", name=name)
         if np.ma.is_masked(values):
             raise InputError(f"{name} has masked entries; fill them first", name=name)
         array = np.asarray(array, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{name} is not an array of numbers: {error}", name=name) from None
@@ -119,6 +121,8 @@ def as_depth(depth: Any, *, infinite: bool = False, least: int = 1, name: str = 
         raise InputError(f"{name} is {depth!r}; expected {allowed}", depth=depth) from None
     if value < least:
         raise InputError(f"{name} is {value}; expected {allowed}", depth=value)
+    if value > 10**300:
+        raise InputError(f"{name} has {value.bit_length()} bits, beyond what floats hold; expected {allowed}")
     return value
 
 

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from .._typing import FloatArray, RngLike
 from ..errors import InputError, ShapeError
+from ..numerics.exact import rank as exact_rank
 from ..numerics.rounding import UNIT
 from ..verdict import Verdict
 from .curvature import as_matrix, hessian
@@ -107,7 +108,13 @@ def whitened_target(X: npt.ArrayLike, Y: npt.ArrayLike) -> FloatArray:
     if x.shape[1] != y.shape[1]:
         raise ShapeError(f"X has {x.shape[1]} samples and Y {y.shape[1]}; expected one column of each per sample")
     u, s, vt = np.linalg.svd(x, full_matrices=False)
-    if x.shape[0] > x.shape[1] or s[-1] <= 1e-12 * s[0]:
+    known = x.shape[0] <= x.shape[1] and s[-1] > 1e-12 * s[0]
+    if not known and exact_rank(x) == x.shape[0]:
+        raise InputError(
+            f"X has full row rank, but singular values from {s[0]:.3g} down to {s[-1]:.3g}: below 1e-12 of the largest their "
+            "directions are lost in rounding. Rescale the inputs (rows of X, and columns of the first layer against them)"
+        )
+    if not known:
         raise InputError(
             f"X of shape {x.shape} has no full row rank: some inputs are combinations of others. With U the left singular "
             "vectors of its nonzero singular values, pass U.T @ X and take their number as first width: the loss does not "
@@ -198,7 +205,7 @@ def critical_type(
         kept = list(range(rho)) if selection is None else sorted(index_of(i) for i in selection)
     except TypeError:
         raise InputError(f"selection is {selection!r}; expected numbers of singular triples, from 0") from None
-    if len(set(kept)) != rho or (kept and not 0 <= kept[0] <= kept[-1] < own):
+    if len(kept) != rho or len(set(kept)) != rho or (kept and not 0 <= kept[0] <= kept[-1] < own):
         raise InputError(
             f"selection {tuple(kept)} does not fit: expected {rho} different singular triples among the {own} of the target"
         )
@@ -229,13 +236,13 @@ def critical_type(
     elif not rest:
         product_rank = sum(int(r[last, j]) * int(r[j - 1, 0]) for j in range(1, last + 1))
         product_rank -= sum(int(r[last, j]) * int(r[j, 0]) for j in range(1, last))
-        index, nullity = 0, sum(w.size for w in point) - product_rank
+        index, nullity = 0, int(sum(w.size for w in point) - product_rank)
     else:
         ties = sum(int(abs(s[i] - s[k]) <= slack) for k in kept for i in rest)
         meet = _pairs_that_meet(stratum, len(rest))
-        index = len(pairs) + meet
+        index = int(len(pairs) + meet)
         positive = rho * (d[0] + d[-1] - rho) - len(pairs) - ties + meet
-        nullity = sum(w.size for w in point) - index - positive
+        nullity = int(sum(w.size for w in point) - index - positive)
     if kinds[0] == "strict saddle":
         descent = _exchange(point, u, s, vt, rest[0], kept[-1]) if pairs else _through_a_pivot(point, Y, stratum)
     return CriticalType(

@@ -27,7 +27,8 @@ def hessian(weights: Sequence[Any], target: npt.ArrayLike) -> FloatArray:
 
     Raises
     ------
-    ShapeError
+    ShapeError, InputError
+        A target of another shape; numbers beyond floats.
 
     Notes
     -----
@@ -44,6 +45,14 @@ def hessian(weights: Sequence[Any], target: npt.ArrayLike) -> FloatArray:
     d = widths_of(layers)
     if Y.shape != (d[-1], d[0]):
         raise ShapeError(f"target has shape {Y.shape}; widths {d} give products of shape {(d[-1], d[0])}")
+    with np.errstate(over="ignore", invalid="ignore"):
+        H = _hessian(layers, Y, d)
+    if not np.isfinite(H).all():
+        raise InputError("the Hessian leaves the range of floats; rescale the weights or the target")
+    return np.asarray(H)
+
+
+def _hessian(layers: list[FloatArray], Y: FloatArray, d: tuple[int, ...]) -> FloatArray:
     last = len(layers)
     above = [np.eye(d[-1])]  # above[L - j] = W_{L~j}
     for w in reversed(layers):
@@ -128,6 +137,8 @@ def sharpness(weights: Sequence[Any], *, data: npt.ArrayLike | None = None) -> S
     """
     layers = float_weights(weights)
     d = widths_of(layers)
+    if not any(w.size for w in layers):
+        raise InputError(f"a network of widths {d} has no weights, so nothing is sharp")
     x = np.eye(d[0]) if data is None else as_matrix(data, "data")
     if x.shape[0] != d[0]:
         raise ShapeError(f"data has shape {x.shape}; expected {d[0]} rows, one for each input, and a column a sample")
@@ -209,13 +220,18 @@ def flattest(W: npt.ArrayLike, widths: Sequence[int]) -> list[FloatArray]:
 
 
 def as_matrix(values: npt.ArrayLike, name: str) -> FloatArray:
-    if np.iscomplexobj(values):
-        raise InputError(f"{name} is complex; expected real numbers")
     if np.ma.is_masked(values):
         raise InputError(f"{name} has masked entries; fill them first")
     try:
-        out = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+        array = np.asarray(values)
+        if array.dtype.kind == "c":
+            raise InputError(f"{name} is complex; expected real numbers")
+        if array.dtype.kind not in "fiubO":
+            raise InputError(f"{name} has dtype {array.dtype}; expected numbers")
+        out = np.asarray(array, dtype=np.float64)
+    except InputError:
+        raise
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{name} is not a matrix of numbers: {error}") from None
     if out.ndim != 2:
         raise ShapeError(f"{name} has shape {out.shape}; expected a matrix", shape=out.shape)

@@ -11,6 +11,7 @@ import numpy as np
 
 from .._typing import Array, FloatArray, RngLike
 from .._values.read_only import closed
+from ..budget import Budget, heed, within_budget
 from ..errors import InputError, NumericalError
 from ..verdict import Verdict
 from . import ranks as rk
@@ -334,6 +335,7 @@ def over_product(at: Barcode, target: FloatArray) -> Barcode:
     return make_barcode(at.widths, at.ranks, J, None)
 
 
+@within_budget
 def nearest(
     weights: Any,
     ranks: Any,
@@ -343,6 +345,7 @@ def nearest(
     rng: RngLike = 0,
     tolerance: float = 1e-7,
     max_iterations: int = 300,
+    budget: Budget | None = None,
 ) -> NearestPoint:
     """Nearest point of a stratum over the same product, numerically.
 
@@ -360,6 +363,8 @@ def nearest(
         On the relative tangent gradient.
     max_iterations : int
         Per start.
+    budget : Budget, optional
+        Seconds for all starts; looked at in each step.
 
     Returns
     -------
@@ -451,6 +456,7 @@ def _descend(
             break
         time, moved = 1.0, False
         while time > 1e-6:
+            heed("the search for the nearest point")
             try:
                 shifted = [h + time * z for h, z in zip(here, tangent)]
                 new = over_product(barcode(shifted, ranks=at.ranks, exact=False), target)

@@ -374,7 +374,6 @@ def test_triangle_inequality() -> None:
 
 
 def test_continuation_reaches_the_same_geodesic() -> None:
-    from polyfiber.budget import Monitor
     from polyfiber.dln.geodesics.guesses import guesses
     from polyfiber.dln.geodesics.reduction import end_of, reduce
     from polyfiber.dln.geodesics.shooting import Shooter
@@ -383,7 +382,7 @@ def test_continuation_reaches_the_same_geodesic() -> None:
     g = pf.dln.geodesic(a, b, 3, explicit=False)
     room = reduce(a, b - a, 2)
     ends = [end_of(room.inside(w), 2, 3, (2, 2)) for w in (a, b)]
-    solver = Shooter(*ends, room.inside(b - a), 3, 1e-9, (2, 2), Monitor())
+    solver = Shooter(*ends, room.inside(b - a), 3, 1e-9, (2, 2))
     lengths = []
     for curve in guesses(*ends, solver.difference, 3):
         found = solver.continuation(curve.at, ends[0].vector(curve.velocity))

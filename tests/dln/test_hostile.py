@@ -203,3 +203,12 @@ def test_scales_are_refused_beyond_what_arithmetic_can_hold() -> None:
     for scale in (1e70, 1e-70):
         gained = dln.entropy(scale * np.eye(3), 2) - dln.entropy(np.eye(3), 2)
         assert gained == pytest.approx(1.5 * math.log(scale), rel=1e-12)
+
+
+def test_depths_beyond_floats_and_texts_are_refused() -> None:
+    with pytest.raises(InputError, match="beyond what floats hold"):
+        dln.distance(np.eye(2), 2.0 * np.eye(2), 10**400)
+    with pytest.raises(InputError, match="expected numbers"):
+        dln.distance([["1"]], [[2.0]], 3)
+    with pytest.raises(InputError, match="not an array of numbers"):
+        dln.distance([[10**400]], [[2.0]], 3)

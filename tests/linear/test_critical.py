@@ -334,3 +334,21 @@ def test_learning_coefficient_is_half_the_codimension(widths: tuple[int, ...]) -
         assert found.components == codims.count(min(codims))
     with pytest.raises(InputError):
         pf.linear.learning_coefficient(widths, 99)
+
+
+def test_bad_input_has_one_clear_answer() -> None:
+    stratum = stratify((1, 1, 1), rank=1)[0]
+    for target in ([[1], [1, 2]], [[10**400]], [["1"]]):
+        with pytest.raises(InputError, match="target"):
+            critical_type(stratum, target)
+    with pytest.raises(InputError, match="selection"):
+        critical_type(stratum, [[2.0]], selection=(0, 0))
+    assert type(critical_type(stratum, [[2.0]]).nullity) is int
+    with pytest.raises(InputError, match="range of floats"):
+        hessian([[[1e200]], [[1e200]]], [[1.0]])
+    with pytest.raises(InputError, match="no weights"):
+        sharpness([np.zeros((0, 2)), np.zeros((2, 0))])
+    with pytest.raises(InputError, match="has full row rank, but"):
+        whitened_target(np.diag([1e8, 1e-8]), np.eye(2))
+    with pytest.raises(InputError, match="no full row rank"):
+        whitened_target([[1.0, 2.0], [2.0, 4.0]], np.eye(2))

@@ -64,7 +64,7 @@ def read_checkpoints(paths: str | Path | Sequence[str | Path]) -> list[list[Floa
     Parameters
     ----------
     paths : path or sequence of paths
-        A directory (its files in the order of the numbers in their names; hidden files do not count), an ``.npz`` with one
+        A directory (its files in the order of the number in their names; several numbers have to agree on it; hidden files do not count), an ``.npz`` with one
         stack (T, rows, columns) for each layer, or files with one checkpoint each, as `read_weights` reads them, in the
         order given.
 
@@ -79,7 +79,8 @@ def read_checkpoints(paths: str | Path | Sequence[str | Path]) -> list[list[Floa
         A file is missing, damaged or without matrices.
     InputError
         Biases that are not zero: the geometry is that of linear networks; stacks of different lengths, or beside arrays
-        that are none; files of a directory whose names have no numbers, or the same ones.
+        that are none; files of a directory whose names have no numbers, the same ones, or several that order them
+        differently.
 
     Examples
     --------
@@ -103,6 +104,8 @@ def read_checkpoints(paths: str | Path | Sequence[str | Path]) -> list[list[Floa
         return [_linear(path)]
     if not isinstance(paths, Sequence) or isinstance(paths, bytes):
         raise InputError(f"expected a path or a sequence of paths, found a {type(paths).__name__}")
+    if not paths:
+        raise InputError("expected at least one file, found an empty sequence")
     return [_linear(local_path(p, "weights")) for p in paths]
 
 
@@ -118,6 +121,19 @@ def _in_order(folder: Path) -> list[Path]:
                 f"{bare[0]!r} in {str(folder)!r} has no number in its name, so its place is unknown; pass a list of files"
             )
     files.sort(key=lambda p: (_natural(p.stem), p.name))
+    numbers = [_natural(p.stem) for p in files]
+    if len({len(n) for n in numbers}) > 1:
+        raise InputError(
+            f"names in {str(folder)!r} hold different counts of numbers ({files[0].name!r}, {files[-1].name!r}), so their order "
+            "is not clear; pass a list of files"
+        )
+    varying = [column for column in zip(*numbers, strict=True) if len(set(column)) > 1]
+    for column in varying[1:]:
+        if any(x >= y for x, y in itertools.pairwise(column)):
+            raise InputError(
+                f"the numbers in the names of {str(folder)!r} order the files differently (as in {files[0].name!r}, "
+                f"{files[-1].name!r}: {varying[0][0]}, … or {column[0]}, …); pass a list of files in order"
+            )
     for a, b in itertools.pairwise(files):
         if _natural(a.stem) == _natural(b.stem):
             raise InputError(f"{a.name!r} and {b.name!r} have the same numbers; pass a list of files in order")

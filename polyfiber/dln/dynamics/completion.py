@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..._typing import BoolArray, FloatArray, RngLike
+from ...budget import Budget, heed, within_budget
 from ...errors import InputError, ShapeError
 from ...words import one_line
 from .._inputs import as_depth, as_finite, as_matrix, as_positive, unbatched
@@ -147,8 +148,16 @@ class FreeEnergyMinimum:
     boundary: bool
 
 
+@within_budget
 def free_energy_minima(
-    energy: MatrixCompletion, depth: float, *, beta: float, starts: int = 40, scale: float = 2.0, rng: RngLike = 0
+    energy: MatrixCompletion,
+    depth: float,
+    *,
+    beta: float,
+    starts: int = 40,
+    scale: float = 2.0,
+    rng: RngLike = 0,
+    budget: Budget | None = None,
 ) -> list[FreeEnergyMinimum]:
     """Local minima of ``F_beta = E - S/beta`` found from random starts, best first.
 
@@ -161,6 +170,8 @@ def free_energy_minima(
     beta : float
     starts, scale, rng
         Number, size and seed of the Gaussian starting matrices; both signs of the determinant are tried.
+    budget : Budget, optional
+        Seconds for all of them; looked at in each step.
 
     Returns
     -------
@@ -188,6 +199,7 @@ def free_energy_minima(
     generator = np.random.default_rng(rng)
 
     def value(x: FloatArray) -> float:
+        heed("the search for minima")
         w = x.reshape(shape)
         return float(np.asarray(energy(w))) - float(np.asarray(entropy(w, n))) / b
 

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..._typing import FloatArray, IntArray
-from ...errors import InputError, PolyfiberError, ShapeError
+from ...budget import Budget, within_budget
+from ...errors import BudgetExceededError, InputError, PolyfiberError, ShapeError
 from ...words import one_line
 from .._inputs import as_finite, as_layers, as_positive
 from ..geodesics.boundary import geodesic
@@ -75,8 +76,13 @@ class TrainingPath:
     excess: float
 
 
+@within_budget
 def training_path(
-    checkpoints: Sequence[Sequence[npt.ArrayLike]], *, times: npt.ArrayLike | None = None, level: float = 1e-3
+    checkpoints: Sequence[Sequence[npt.ArrayLike]],
+    *,
+    times: npt.ArrayLike | None = None,
+    level: float = 1e-3,
+    budget: Budget | None = None,
 ) -> TrainingPath:
     """Measure a path of weights: checkpoints of training, or the weights of a `GradientFlow`.
 
@@ -88,6 +94,8 @@ def training_path(
         Increasing; 0, 1, 2, … by default.
     level : float
         Strength per layer from which a singular value counts for ``ranks``.
+    budget : Budget, optional
+        Seconds for all of it, above all the geodesic.
 
     Returns
     -------
@@ -135,6 +143,8 @@ def training_path(
     joined: Geodesic | None = None
     try:
         joined = geodesic(products[0], products[-1], len(stacks), check=False)
+    except BudgetExceededError:
+        raise
     except PolyfiberError:
         joined = None
     deviation = excess = float("nan")

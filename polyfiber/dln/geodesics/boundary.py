@@ -16,7 +16,7 @@ import numpy.typing as npt
 from ..._typing import FloatArray
 from ...budget import Budget, within_budget
 from ...errors import BudgetExceededError, InputError, ShapeError
-from .._inputs import as_depth, as_matrix, as_positive
+from .._inputs import RANK_TOLERANCE, as_depth, as_matrix, as_positive
 from ..space.metrics import Metric, metric
 from .explicit import ExplicitPath, explicit_path, residual
 from .rank_one import rank_one_path
@@ -46,7 +46,7 @@ def geodesic(
     Parameters
     ----------
     W0, W1 : array_like (m, n)
-        Of one rank r >= 1; square ones of full rank with determinants of equal sign (GL_d has two components).
+        Of one rank r >= 1, where singular values count from 1e-12 of the largest on; square ones of full rank with determinants of equal sign (GL_d has two components).
     depth : int >= 1 or math.inf
         At most 1000, or infinite, where no closed form holds.
         At depth 1 the space is that of all matrices with the Euclidean metric. At infinite depth the column and the row
@@ -72,7 +72,9 @@ def geodesic(
     Raises
     ------
     InputError
-        Matrices of different ranks or in different components, entries that are not finite, depth below one.
+        Matrices of different ranks or in different components, entries that are not finite, depth below one. Singular
+        values between rounding (8 max(m, n) units) and 1e-12 of the largest, of which it is not clear whether they count;
+        matrices that differ in nothing else than values below rounding.
     SolverError
         If no starting curve leads to a solution within the tolerance.
     BudgetExceededError
@@ -135,6 +137,11 @@ def geodesic(
     if math.isinf(n) and rank < max(a.shape):
         return _infinitely_deep(a, b, rank, tolerance=goal, starts=starts, check=check)
     closed = _closed_form(a, b, n, rank, goal) if explicit else None
+    if closed is not None and closed[0].length == 0.0:
+        raise InputError(
+            "the matrices differ in nothing but singular values that count as zero: below rounding of the largest entries "
+            f"(8 max(m, n) units). As matrices of rank {rank} they are one; what lies between them is not decided"
+        )
     if closed is not None and closed[0].shortest:  # its lift is then the shortest chord
         chord = closed[0].length if not math.isinf(n) else math.nan
         return closed_geodesic(a, b, n, *closed, rank, chord, not math.isinf(n))
@@ -196,8 +203,25 @@ def _infinitely_deep(a: FloatArray, b: FloatArray, rank: int, **options: object)
     )  # fmt: skip
 
 
+def _require_clear_rank(name: str, g: Metric) -> None:
+    """InputError for singular values below the cut-off of the metric that are no rounding of the entries."""
+    values = np.linalg.svd(g.W, compute_uv=False)
+    noise = 8.0 * max(g.W.shape) * np.finfo(np.float64).eps
+    parts = values / values[0] if values[0] > 0 else values
+    unclear = parts[(parts > noise) & (parts <= RANK_TOLERANCE)]
+    if unclear.size:
+        raise InputError(
+            f"the {name} matrix has a singular value of {unclear[0]:.3g} times the largest: that is neither zero up to "
+            f"rounding (below {noise:.2g}) nor above the cut-off {RANK_TOLERANCE:.0e}, where its rank is clear. Set it to "
+            "zero, or make it larger",
+            value=float(unclear[0]),
+        )
+
+
 def common_rank(g0: Metric, g1: Metric) -> int:
     """The rank of both matrices, or InputError: different ranks, the zero matrix, different components of GL_d."""
+    for name, g in (("first", g0), ("second", g1)):
+        _require_clear_rank(name, g)
     r0, r1 = int(g0.rank), int(g1.rank)
     if r0 != r1:
         raise InputError(

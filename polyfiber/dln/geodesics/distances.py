@@ -40,7 +40,8 @@ def distance(
     Parameters
     ----------
     W0, W1 : array_like (..., m, n)
-        Batches broadcast; each pair is a boundary value problem of its own.
+        Batches broadcast; each pair is a boundary value problem of its own. Singular values count from 1e-12 of the
+        largest on; smaller ones that are no rounding of the entries are refused.
     depth, tolerance, starts
         As in :func:`geodesic`.
     budget : Budget, optional

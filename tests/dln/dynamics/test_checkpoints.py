@@ -64,3 +64,21 @@ def test_files_without_a_place_are_refused(tmp_path: Path) -> None:
     (tmp_path / "final.npz").rename(tmp_path / "final2.npz")
     with pytest.raises(InputError, match="same numbers"):
         dln.read_checkpoints(tmp_path)
+
+
+def test_several_numbers_have_to_agree_on_the_order(tmp_path: Path) -> None:
+    def folder(*names: str) -> Path:
+        place = tmp_path / names[0]
+        place.mkdir()
+        for i, name in enumerate(names, 1):
+            np.savez(place / name, W1=float(i) * np.eye(2))
+        return place
+
+    with pytest.raises(InputError, match="order the files differently"):
+        dln.read_checkpoints(folder("loss0.9_step1", "loss0.5_step2", "loss0.1_step3"))
+    with pytest.raises(InputError, match="different counts of numbers"):
+        dln.read_checkpoints(folder("run1_step2", "run1"))
+    for names in (("epoch1-step100", "epoch2-step200"), ("run7_step9", "run7_step10"), ("a2", "a10")):
+        assert [w[0][0, 0] for w in dln.read_checkpoints(folder(*names))] == [1.0, 2.0]
+    with pytest.raises(InputError, match="at least one file"):
+        dln.read_checkpoints([])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import polyfiber as pf
-from polyfiber import dln
+from polyfiber import dln, linear
 from polyfiber.dln.geodesics.guesses import _align_large
 from polyfiber.errors import BudgetExceededError, SolverError
 from polyfiber.kernels.linear.chords import align
@@ -56,6 +56,17 @@ def test_a_closed_form_is_handed_over_when_the_time_is_up() -> None:
 def test_each_search_takes_one(ask: Callable[..., object]) -> None:
     with pytest.raises(BudgetExceededError):
         ask(*pair(12), pf.Budget(seconds=0.02))
+
+
+def test_other_searches_take_one() -> None:
+    none = pf.Budget(seconds=0.0)
+    with pytest.raises(BudgetExceededError):
+        dln.free_energy_minima(dln.diagonal_example(confinement=0.05), 3, beta=1.0, budget=none)
+    a, b = pair(3)
+    with pytest.raises(BudgetExceededError):
+        dln.training_path([[np.eye(3), a], [np.eye(3), b]], budget=none)
+    with pytest.raises(BudgetExceededError):
+        linear.nearest([a, b], linear.stratify((3, 3, 3), rank=3)[0], budget=none)
 
 
 def test_large_gauges_are_aligned_as_small_ones_are() -> None:
