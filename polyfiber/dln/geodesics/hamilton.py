@@ -206,9 +206,19 @@ def integrate(
         )
         calls += found.evaluations
         for t in range(times.size):
-            out_x[(t, *index)] = x + room.outside(found.D[t, 0])
+            out_x[(t, *index)] = _of_rank(x + room.outside(found.D[t, 0]), r)
             out_p[(t, *index)] = room.covector_outside(found.P[t, 0], depth)
     return HamiltonianPath(times, out_x, out_p, calls)
+
+
+def _of_rank(W: FloatArray, rank: int) -> FloatArray:
+    """The matrix without what errors of the integration add beyond its rank."""
+    if rank == min(W.shape):
+        return W
+    u, s, vt = np.linalg.svd(W, full_matrices=False)
+    if s[rank] <= 4.0 * np.finfo(np.float64).eps * s[0]:
+        return W
+    return np.asarray((u[:, :rank] * s[:rank]) @ vt[:rank])
 
 
 def exponential(
