@@ -120,6 +120,7 @@ def _candidates(cx: PolyhedralComplex, dim: int, face: int) -> Iterator[FloatArr
             yield nearest(np.array(region_ball(cx, face).center, dtype=object))
         return
     along = exact_rays(cx, rays)[1]
+    yield nearest(middle + along.sum(axis=0))
     push = (along / np.abs(along).max(axis=1)[:, None]).sum(axis=0)
     push = push / max(abs(push)) if any(push) else push
     size = max(abs(middle))

@@ -175,6 +175,8 @@ def _chunks(file: Any, group: Any, size: int, columns: Any, where: str) -> Itera
         start = first if first is not None and 0 < first < start else start
         if start < 0 or length < 0 or start + length > size or about.num_values < 0:
             raise FileFormatError(f"{where}: damaged: pages outside of the file, or a negative count")
+        if about.num_values == 0 == group.num_rows:
+            start = length = 0  # nothing is read; pyarrow writes a dictionary and no data page, at 0
         texts = kind.physical_type == "BYTE_ARRAY"
         yield _Chunk(kind.path, start, length, texts, max(8, kind.length), about.num_values)
 

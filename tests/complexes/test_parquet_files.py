@@ -50,6 +50,12 @@ def chunks(footer: Fields, group: int = 0) -> list[Fields]:
     return [footers.field(column, 3) for column in columns]
 
 
+def test_tables_without_rows_are_read() -> None:
+    """pyarrow gives their columns a dictionary and no data page, at 0."""
+    found = open_parquet(io.BytesIO(written(table(0))), "empty")
+    assert found.read().num_rows == 0
+
+
 @pytest.mark.parametrize(
     "how",
     [
