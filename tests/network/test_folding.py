@@ -165,8 +165,9 @@ def test_refusals() -> None:
         chain.dense([[1.0, np.nan]], None, name="d")
     with pytest.raises(InputError, match="variance"):
         chain.normalisation([0, 0], [1, -1], None, None, epsilon=0.5, name="norm")
-    with pytest.raises(InputError, match="no layer"):
-        Chain(2).network({})
+    nothing = Chain(2).network({})
+    assert nothing([3.0, -4.0]).tolist() == [3.0, -4.0]
+    assert "the network is the identity" in " ".join(nothing.source["notes"])
     chain.dense([[1e308, 1e308]], None, name="d")
     chain.diagonal(scale=[100.0], name="s")
     with pytest.raises(InputError, match="beyond float64"):

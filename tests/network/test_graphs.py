@@ -64,7 +64,9 @@ def test_random_graphs_of_all_operators(tmp_path: Path, block: int) -> None:
     results = []
     for i in range(block * 30, block * 30 + 30):
         rng = np.random.default_rng([20, i])
-        results.append(attack.compare(attack.Maker(rng).draw(), tmp_path / "graph.onnx", 4, rng))
+        maker = attack.Maker(rng)
+        data = maker.draw()
+        results.append(attack.compare(data, tmp_path / "graph.onnx", 4, rng, maker.head))
     assert not [r for r in results if r.startswith("WRONG")]
     assert results.count("agree") >= 16
 

@@ -193,10 +193,11 @@ def _same(a: parts.Columns, b: parts.Columns, limits: dict[str, FloatArray]) -> 
     orders = [np.lexsort(np.concatenate([part["plus"], part["minus"]], axis=1).T) for part in (a, b)]
     for name in a:
         x, y = (_taken(part[name], order) for part, order in zip((a, b), orders))
+        if x.dtype.kind == "f":  # rows of numbers, also of no rows: some formats write matrices row by row
+            x, y = (v.reshape(len(v), int(np.prod(v.shape[1:]))) for v in (x, y))
         if x.shape != y.shape:
             return False
         if x.dtype.kind == "f":
-            x, y = (v.reshape(len(v), int(np.prod(v.shape[1:]))) for v in (x, y))  # also of no rows
             scale = np.maximum(np.abs(x).max(axis=1, initial=0.0), 1e-290)[:, None]
             with np.errstate(invalid="ignore"):
                 close = np.abs(x - y) <= np.minimum(CLOSE * scale, limits.get(name, np.inf))
