@@ -20,6 +20,9 @@ from .storage.documents import LARGEST_SPEC, parse_toml
 from .storage.places import Place, place_of
 from .tables import table
 
+DEEPEST = 50
+"""Entries that are made from one another, one behind the other: each network is made anew from the first."""
+
 FORMAT_VERSION = 1
 SECONDS = 3600.0
 """Seconds that a table may spend on a network, unless the spec says otherwise."""
@@ -321,6 +324,13 @@ def _base(kind: Kind, values: Mapping[str, Any], before: list[Source], where: st
             if source.kind in ("linear", "graphs"):
                 raise fields.wrong(
                     where + "of", values["of"], f"an entry of ReLU chains; this one is of kind {source.kind}"
+                )
+            depth, at = 1, source
+            while at.base is not None:
+                depth, at = depth + 1, at.base
+            if depth > DEEPEST:
+                raise fields.wrong(
+                    where + "of", values["of"], f"an entry at most {DEEPEST - 1} steps from one that is not derived"
                 )
             return source
     known = ", ".join(repr(s.name) for s in before) or "none yet"

@@ -249,3 +249,10 @@ def test_without_dask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(MissingDependencyError, match=r"dask\[distributed\].*pip install 'polyfiber\[data\]'"):
         run(GOOD, tmp_path / "d", client="tcp://127.0.0.1:1")
+
+
+def test_long_lines_of_derived_entries_are_refused() -> None:
+    first = {"name": "n0", "kind": "random", "architecture": [1, 2, 1], "count": 1}
+    more = [{"name": f"n{i}", "kind": "perturbed", "of": f"n{i - 1}", "noise": [1e-2]} for i in range(1, 60)]
+    with pytest.raises(InputError, match=r"networks\[51\].of: .*49 steps"):
+        Spec.of({"name": "x", "seed": 1, "networks": [first, *more]})
