@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
 from typing import Any
+
+import numpy as np
 
 from ...complexes.blocks.block import Block
 from ...complexes.blocks.contents import BlockComplex, run_block
+from ...errors import InputError
+from ...numerics.lp import interior_point
 from ..storage.arrow import pyarrow
 from .base import Column, Item, Options, Table, Unsure
 
@@ -61,6 +66,30 @@ def block_of(row: Mapping[str, Any]) -> Block:
     return Block(tuple(zip(row["neurons"], row["sides"])), tuple(tuple(layer) for layer in row["active"]))
 
 
+def _wrongly_active(item: Item, block: Block) -> str | Unsure | None:
+    """What is wrong with the active neurons of the layers that a path has passed: those at one exact point inside."""
+    passed = max((item.network.neuron(neuron)[0] for neuron, _ in block.path), default=1) - 1
+    if len(block.active) != passed:
+        return f"active neurons of {len(block.active)} layers, and its path has passed {passed}"
+    if not passed:
+        return None
+    try:
+        inside = block.polyhedron(item.network, item.domain)
+    except InputError as error:  # a neuron of the path is constant where these are active
+        return f"no path through neurons with walls: {error}"
+    found = None if inside is None else interior_point(*inside.in_floats())
+    point = np.array([Fraction(float(x)) for x in (() if found is None else found[0])], dtype=object)
+    if inside is None or found is None or not all(row @ np.append(point, 1) > 0 for row in inside.affine_forms()):
+        return Unsure("no float inside of a thin block, at which neurons would be active")
+    first, offset = [], 0
+    for z in item.network.exact().preactivations(point)[:passed]:
+        first.append(tuple((offset + np.flatnonzero(z > 0)).tolist()))
+        offset += len(z)
+    if tuple(first) != block.active:
+        return f"active neurons {[list(layer) for layer in block.active]}, and {[list(layer) for layer in first]} at a point inside"
+    return None
+
+
 def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> Iterator[str]:
     """Enumerate each block as other blocks: cut by a wall that its path does not name.
 
@@ -84,6 +113,11 @@ def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> I
         block = block_of(row)
         if len(set(row["neurons"])) < len(row["neurons"]):
             yield f"block {row['block']}: its path names a neuron twice"
+        wrong = _wrongly_active(item, block)
+        if wrong is not None:
+            yield wrong if isinstance(wrong, Unsure) else f"block {row['block']}: {wrong}"
+            if not isinstance(wrong, Unsure):
+                continue
         named = {neuron for neuron, _ in block.path}
         spare = [k for k in range(item.network.hidden_widths[0]) if k not in named]
         parts = block.split(spare[item.id % len(spare)]) if spare else (block,)
