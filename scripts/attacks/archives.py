@@ -26,6 +26,7 @@ import numpy as np
 
 import polyfiber as pf
 from polyfiber.complexes.archive import verify_archive
+from polyfiber.complexes.blocks.parts import checksum
 from polyfiber.complexes.blocks.verify import verify_cells
 from polyfiber.complexes.digests import content_digest, domain_digest, network_digest
 
@@ -258,6 +259,8 @@ def right_cells(rng: np.random.Generator, folder: Path, tries: int) -> list[str]
             (place / "blocks.jsonl").write_text("\n".join(lines) + "\n")
         elif not change_part(rng, place, fmt):
             continue
+        elif rng.random() < 0.8:
+            sign_parts(place)
         found = verify_cells(place, network=net, domain=domain)
         if not found.ok:
             wrong.append("")
@@ -293,6 +296,14 @@ def change_part(rng: np.random.Generator, place: Path, fmt: str) -> bool:
         return False
     group[name][...] = new
     return True
+
+
+def sign_parts(place: Path) -> None:
+    """A journal with the checksums of the parts as they are now."""
+    lines = [json.loads(line) for line in (place / "blocks.jsonl").read_text().splitlines()]
+    for entry in (entry for line in lines for entry in line["files"].values()):
+        entry["sha256"] = checksum(place / "cells" / entry["name"])
+    (place / "blocks.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
 def cells_of(place: Path) -> tuple[Any, list[np.ndarray]]:

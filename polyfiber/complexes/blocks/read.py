@@ -283,7 +283,7 @@ class CellStore:
         InputError
             The dimension was not written.
         FileFormatError
-            A part is missing or damaged.
+            A part is missing or damaged: it does not have the checksum of the journal.
         """
         if dim not in self.dims:
             raise InputError(f"{self.directory} has cells of dimensions {self.dims}, not {dim}")
@@ -291,8 +291,10 @@ class CellStore:
             entry = count.extra["files"].get(str(dim))
             if entry is None:
                 continue
-            rows = 0
-            for piece in parts.read_part(self.cells_folder / entry["name"], format=self.manifest["file_format"]):
+            rows, path = 0, self.cells_folder / entry["name"]
+            if not self.has_sum(entry):
+                raise FileFormatError(f"{path} is missing or damaged: the journal has another checksum")
+            for piece in parts.read_part(path, format=self.manifest["file_format"]):
                 cells = self._cells_of(piece, count.block, dim, entry["name"])
                 rows += len(cells)
                 yield cells
@@ -333,8 +335,13 @@ class CellStore:
             raise FileFormatError(f"{where} has columns that are positive and negative")
         return Cells(block, dim, n_columns=self.n_columns, **found)
 
+    def has_sum(self, entry: dict[str, Any]) -> bool:
+        """Whether a part is the file that was written, by its checksum in the journal; stores of 0.1 have none."""
+        path = self.cells_folder / entry["name"]
+        return "sha256" not in entry or (parts.is_part(path) and parts.checksum(path) == entry["sha256"])
+
     def check(self) -> list[str]:
-        """Read every part again; problems found, none if each block's cells have the fingerprint of the journal."""
+        """Read every part again; none if each has its checksum and each block's cells the fingerprint of the journal."""
         problems = []
         total = self.total()
         for d in self.dims:
@@ -392,7 +399,7 @@ class CellStore:
         if path.is_symlink():
             raise FileFormatError(f"{path} is a link; expected a part. Put the part itself there, or remove the link")
         if "sha256" in entry:
-            return parts.is_part(path) and parts.checksum(path) == entry["sha256"]
+            return self.has_sum(entry)
         try:
             pieces = parts.read_part(path, format=self.manifest["file_format"])
             cells = [self._cells_of(piece, count.block, dim, entry["name"]) for piece in pieces]

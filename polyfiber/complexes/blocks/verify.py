@@ -160,6 +160,8 @@ def _check_block(
             problems.append(f"{where}: the journal has another number of cells")
         elif bool(made) != bool(read) or (made and not _same(made, read, limits)):
             problems.append(f"{path.name} does not hold the cells of its block")
+        elif not store.has_sum(entry):
+            problems.append(f"{path.name} does not have the checksum of the journal")
 
 
 def _joined(pieces: list[parts.Columns]) -> parts.Columns:

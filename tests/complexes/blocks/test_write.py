@@ -39,6 +39,15 @@ def whole() -> pf.PolyhedralComplex:
     return pf.canonical_complex(network())
 
 
+def signed_again(place: Path) -> None:
+    """The journal with the checksums of the parts as they are now."""
+    journal = place / "blocks.jsonl"
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    for entry in (entry for line in lines for entry in line["files"].values()):
+        entry["sha256"] = parts.checksum(place / "cells" / entry["name"])
+    journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
 def agrees(place: Path, cx: pf.PolyhedralComplex, dims: tuple[int, ...] = (3,)) -> None:
     """Every cell once: fingerprints of what is in the files."""
     store = pf.read_cells(place)
@@ -244,8 +253,33 @@ def test_columns_of_other_types_and_shapes_are_refused(tmp_path: Path, file_form
         piece = {name: values for name, values in {**whole, **change}.items() if values is not None}
         parts.remove(part)
         parts.write_part(part, [piece], format=file_format)
+        with pytest.raises(FileFormatError, match="another checksum"):
+            list(pf.read_cells(tmp_path).cells(2))
+        signed_again(tmp_path)
         with pytest.raises(FileFormatError, match=r"column|positive and negative"):
             list(pf.read_cells(tmp_path).cells(2))
+
+
+@pytest.mark.parametrize("file_format", ["npz", "parquet", "zarr"])
+def test_numbers_that_no_fingerprint_covers_have_a_checksum(tmp_path: Path, file_format: Any) -> None:
+    """Fingerprints are of signs; another map or vertex of the same type and shape changes the file alone."""
+    pytest.importorskip({"npz": "numpy", "parquet": "pyarrow", "zarr": "zarr"}[file_format])
+    pf.write_cells(pf.ReLUNetwork.random((2, 4, 1), rng=3), tmp_path, file_format=file_format, maps=True, vertices=True)
+    (part,) = (tmp_path / "cells").iterdir()
+    (whole,) = parts.read_part(part, format=file_format)
+    indptr, points = whole["vertices"]
+    for change in ({"A": whole["A"] * 2}, {"unbounded": ~whole["unbounded"]}, {"vertices": (indptr, points + 1)}):
+        parts.remove(part)
+        parts.write_part(part, [{**whole, **change}], format=file_format)
+        (problem,) = pf.read_cells(tmp_path).check()
+        assert part.name in problem
+        assert "another checksum" in problem
+    parts.remove(part)
+    parts.write_part(part, [whole], format=file_format)
+    journal = (tmp_path / "blocks.jsonl").read_text()
+    (tmp_path / "blocks.jsonl").write_text(re.sub(r'"sha256":"[0-9a-f]{64}"', f'"sha256":"{64 * "0"}"', journal))
+    assert "another checksum" in pf.read_cells(tmp_path).check()[0]
+    assert "the checksum of the journal" in verify_cells(tmp_path).problems[0]
 
 
 def test_missing_values_are_refused_in_one_line(tmp_path: Path) -> None:
@@ -255,11 +289,13 @@ def test_missing_values_are_refused_in_one_line(tmp_path: Path) -> None:
     table = pq.read_table(part)
     values = [None, *table.column("plus").to_pylist()[1:]]
     pq.write_table(table.set_column(0, "plus", pa.array(values, table.schema.field("plus").type)), part)
+    signed_again(tmp_path)
     with pytest.raises(FileFormatError, match="values are missing"):
         list(pf.read_cells(tmp_path).cells(2))
     data = bytearray(part.read_bytes())
     data[4:60] = b"\xff" * 56
     part.write_bytes(data)
+    signed_again(tmp_path)
     with pytest.raises(FileFormatError) as caught:
         list(pf.read_cells(tmp_path).cells(2))
     assert str(caught.value).isprintable()
