@@ -2,7 +2,7 @@
 
 Weight matching is written here as published (S. K. Ainsworth, J. Hayase, S. Srinivasa, *Git Re-Basin*, 2023, Algorithm 1): layers in
 random order, for each the permutation of largest inner product of rows and columns, until none changes. With ``--peer`` the pairs are
-written to a file first; ``scripts/bench/align_peer.py`` runs `rebasin` (PyPI) on them in an environment of its own, and a second call
+written to a file first; ``scripts/bench/peers/align.py`` runs `rebasin` (PyPI) on them in an environment of its own, and a second call
 with the same file adds what it found. Pairs: copies that were permuted, with noise, scaled as well, and two trained networks.
 What is told: ``|p - q| / |p|`` over all parameters (medians), and CPU milliseconds.
 """
@@ -98,7 +98,7 @@ def main() -> None:
                 parts = [p for pair in zip(net.weights, net.biases) for p in pair]
                 data |= {f"{i} parts": np.array(len(parts)), **{f"{i} {side} {k}": p for k, p in enumerate(parts)}}
         np.savez(options.peer, **data)
-        print(f"wrote {options.peer}; run scripts/bench/align_peer.py on it, and this again")
+        print(f"wrote {options.peer}; run scripts/bench/peers/align.py on it, and this again")
         return
     found: dict[tuple[str, str], list[list[float]]] = {}
     for i, (size, kind, a, b) in enumerate(pool):

@@ -45,7 +45,7 @@ def peer(python: str, net: Any, X: Any, seconds: float) -> Any:
         file = Path(folder) / "task.npz"
         arrays = {f"W{i}": w for i, w in enumerate(net.weights)} | {f"b{i}": b for i, b in enumerate(net.biases)}
         np.savez(file, X=X, **arrays)
-        script = str(Path(__file__).with_name("large_peer.py"))
+        script = str(Path(__file__).parent / "peers" / "large.py")
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         done = subprocess.run(
             [python, script, str(file), str(seconds)], env=environment, capture_output=True, text=True, check=False

@@ -2,7 +2,7 @@
 
 - the shipped CNN on 8 x 8 digits, through three digits of scikit-learn: all regions of the triangle;
 - with ``--large``, a CNN on 28 x 28 images with random weights (5632 gates), through three enlarged digits;
-- with ``--peer``, a network that SplineCam takes too (Conv, LeakyReLU, AvgPool), beside what ``slices_peer.py`` wrote of it, counts
+- with ``--peer``, a network that SplineCam takes too (Conv, LeakyReLU, AvgPool), beside what ``peers/slices.py`` wrote of it, counts
   compared.
 
 Times are CPU seconds of this process, after one small slice that loads the compiled code.
@@ -76,7 +76,7 @@ def timed(net: Any, *points: np.ndarray) -> dict[str, Any]:
 
 
 def against_peer(path: Path) -> dict[str, Any]:
-    """The network and the square of ``slices_peer.py``, with what that found."""
+    """The network and the square of ``peers/slices.py``, with what that found."""
     from polyfiber.network.readers.graphs.builder import GraphBuilder
 
     found = np.load(path)

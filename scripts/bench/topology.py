@@ -65,7 +65,7 @@ def peer(python: str, net: pf.ReLUNetwork) -> dict[str, Any] | None:
         path = Path(place) / "net.npz"
         arrays = {f"W{i}": w for i, w in enumerate(net.weights)} | {f"b{i}": b for i, b in enumerate(net.biases)}
         np.savez(path, **arrays)
-        argv = [python, str(Path(__file__).with_name("topology_peer.py")), str(path)]
+        argv = [python, str(Path(__file__).parent / "peers" / "topology.py"), str(path)]
         done = subprocess.run(argv, capture_output=True, text=True, timeout=600)
         if done.returncode:
             print(done.stderr.strip().splitlines()[-1:], file=sys.stderr)

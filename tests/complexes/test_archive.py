@@ -155,7 +155,7 @@ def test_newer_versions_and_rewired_edges_are_refused(tmp_path: Path) -> None:
 
 
 def test_single_changes_are_noticed_or_harmless(tmp_path: Path) -> None:
-    """A short run of scripts/attacks/archives.py: one entry changed, every digest made again."""
+    """A short run of scripts/attacks/complexes/archives.py: one entry changed, every digest made again."""
     attack = _attack()
     for k, kind in enumerate(attack.KINDS):
         if kind == "cells":
@@ -173,7 +173,7 @@ def test_single_changes_are_noticed_or_harmless(tmp_path: Path) -> None:
 
 
 def _attack() -> Any:
-    path = Path(__file__).parents[2] / "scripts" / "attacks" / "archives.py"
+    path = Path(__file__).parents[2] / "scripts" / "attacks" / "complexes" / "archives.py"
     spec = importlib.util.spec_from_file_location("attack_archives", path)
     assert spec is not None
     assert spec.loader is not None

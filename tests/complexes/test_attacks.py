@@ -1,4 +1,4 @@
-"""The attacks of scripts/attacks/geometry.py for a moment, and inputs that once were wrong with their right values."""
+"""The attacks of scripts/attacks/complexes/geometry.py for a moment, and inputs that once were wrong with their right values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 import polyfiber as pf
 from polyfiber.complexes.skeleton import entering
 from polyfiber.errors import BudgetExceededError
-from scripts.attacks.geometry import attack
+from scripts.attacks.complexes.geometry import attack
 from tests.oracles.exact_faces import box, exact_complex
 from tests.oracles.volumes import region_volumes
 

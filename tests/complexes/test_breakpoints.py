@@ -10,7 +10,7 @@ import pytest
 
 import polyfiber as pf
 from polyfiber.testing import huge_ratio_network, near_coincident_network, subnormal_network
-from scripts.attacks.piecewise import attack
+from scripts.attacks.complexes.piecewise import attack
 from tests.oracles.exact_faces import Face, below, exact_complex, rank
 from tests.oracles.weights import affine_maps, balancing_residual, facet_weights
 

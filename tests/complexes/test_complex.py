@@ -15,7 +15,7 @@ import pytest
 import polyfiber as pf
 from polyfiber.complexes.skeleton.build import Skeleton, Unfinished
 
-ATTACKS = Path(__file__).parents[2] / "scripts" / "attacks"
+ATTACKS = Path(__file__).parents[2] / "scripts" / "attacks" / "complexes"
 LINES = pf.ReLUNetwork([[[1, 0], [0, 1], [1, 1], [1, -1]], [[1, 1, 1, 1]]], [[0] * 4, [0]])
 
 

@@ -21,7 +21,7 @@ from polyfiber.testing import (
     rescaled,
     subnormal_network,
 )
-from scripts.attacks.geometry import given_out
+from scripts.attacks.complexes.geometry import given_out
 from tests.complexes.test_against_exact import compare
 from tests.oracles.exact_faces import ExactComplex, exact_complex
 

@@ -12,7 +12,7 @@ import polyfiber as pf
 from polyfiber.complexes.merged import merged_regions
 from polyfiber.errors import GenericityError
 from polyfiber.testing.graphs import maximum, random_graph
-from scripts.attacks.gates import attack
+from scripts.attacks.complexes.gates import attack
 from tests.oracles.graph_faces import graph_complex
 
 

@@ -22,7 +22,7 @@ from polyfiber.complexes.skeleton.arrays import make_frame
 from polyfiber.complexes.skeleton.build import build_skeleton
 from polyfiber.errors import GenericityError, InputError, PolyfiberError
 from polyfiber.testing.graphs import KINDS, WEIGHTS, WIRINGS, maximum, random_graph
-from scripts.attacks.piecewise import attack, draw
+from scripts.attacks.complexes.piecewise import attack, draw
 from tests.oracles.graph_faces import Graph, graph_complex
 
 

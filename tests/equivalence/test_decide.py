@@ -1,4 +1,4 @@
-"""Verdicts that were wrong, by kind; and a part of the attack on pairs (`scripts/attacks/pairs.py`)."""
+"""Verdicts that were wrong, by kind; and a part of the attack on pairs (`scripts/attacks/equivalence/pairs.py`)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def attack() -> Any:
-    spec = importlib.util.spec_from_file_location("attack_pairs", ROOT / "scripts" / "attacks" / "pairs.py")
+    spec = importlib.util.spec_from_file_location(
+        "attack_pairs", ROOT / "scripts" / "attacks" / "equivalence" / "pairs.py"
+    )
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -213,7 +213,7 @@ def test_a_part_of_the_attack_on_domains() -> None:
     import sys
     from pathlib import Path
 
-    path = Path(__file__).resolve().parents[2] / "scripts" / "attacks" / "domains.py"
+    path = Path(__file__).resolve().parents[2] / "scripts" / "attacks" / "complexes" / "domains.py"
     spec = importlib.util.spec_from_file_location("attack_on_domains", path)
     attack = sys.modules["attack_on_domains"] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(attack)

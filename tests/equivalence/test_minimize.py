@@ -13,7 +13,7 @@ from polyfiber.equivalence.minimize import MinimizeResult
 from polyfiber.errors import InputError
 from polyfiber.fibers.activity import facts_from_complex, facts_on
 from polyfiber.fibers.examples import nonlocal_example
-from scripts.attacks.gates import attack as gates_attack
+from scripts.attacks.complexes.gates import attack as gates_attack
 
 
 def check(net: pf.ReLUNetwork, result: object, rtol: float = 1e-11) -> None:

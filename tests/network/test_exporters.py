@@ -1,6 +1,6 @@
 """Files as other libraries wrote them: what we read computes what they computed.
 
-The points and outputs are those of the writers (`scripts/export_data.py`), none of which is
+The points and outputs are those of the writers (`scripts/training/export_data.py`), none of which is
 needed here.
 """
 

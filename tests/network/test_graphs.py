@@ -24,7 +24,7 @@ node = helper.make_node
 
 
 def load_attack() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("attack_graphs", ROOT / "scripts" / "attacks" / "graphs.py")
+    spec = importlib.util.spec_from_file_location("attack_graphs", ROOT / "scripts" / "attacks" / "files" / "graphs.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

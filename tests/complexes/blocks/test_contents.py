@@ -14,7 +14,7 @@ from polyfiber.complexes.blocks.contents import run_block
 from polyfiber.complexes.blocks.run import run_blocks
 from polyfiber.complexes.blocks.verify import verify_cells
 from polyfiber.testing.graphs import maximum
-from scripts.attacks.piecewise import draw
+from scripts.attacks.complexes.piecewise import draw
 from tests.oracles.graph_faces import Graph, graph_complex
 
 

@@ -13,7 +13,7 @@ from polyfiber.bounds.relaxation import bounding_box
 from polyfiber.cli.app import app
 from polyfiber.errors import InputError, ShapeError
 from polyfiber.testing.graphs import random_graph
-from scripts.attacks.gates import attack as gates_attack
+from scripts.attacks.complexes.gates import attack as gates_attack
 
 TRIANGLE = pf.Polyhedron(np.r_[-np.eye(3), np.ones((1, 3))], [0.3, 0.3, 0.3, 0.4])
 

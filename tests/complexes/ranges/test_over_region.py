@@ -10,7 +10,7 @@ import pytest
 
 import polyfiber as pf
 from polyfiber.complexes.ranges.over_region import _box_in_rationals, _range_in_rationals
-from scripts.attacks.gates import attack
+from scripts.attacks.complexes.gates import attack
 
 
 @pytest.mark.parametrize("seed", [2015, 2042])

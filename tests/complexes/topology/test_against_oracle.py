@@ -9,7 +9,7 @@ import pytest
 
 import polyfiber as pf
 from polyfiber.complexes.topology.cells import Csr, Layer
-from scripts.attacks.topology import KINDS, against_oracle, compare, over_corpus
+from scripts.attacks.complexes.topology import KINDS, against_oracle, compare, over_corpus
 from tests.oracles import topology as oracle
 
 TENT = [[[1, 0], [-1, 0], [0, 1], [0, -1]], [[1, 1, 1, 1]]], [[0] * 4, [0]]  # |x| + |y|

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import polyfiber as pf
-from scripts.attacks.gates import attack as gates_attack
+from scripts.attacks.complexes.gates import attack as gates_attack
 
 
 def test_images_hold_the_values() -> None:

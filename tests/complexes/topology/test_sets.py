@@ -10,7 +10,7 @@ import pytest
 
 import polyfiber as pf
 from polyfiber.complexes.topology.sets import PolyhedralSet
-from scripts.attacks.topology import attack, in_boxes
+from scripts.attacks.complexes.topology import attack, in_boxes
 
 GOLDEN = Path(__file__).parents[4] / "shared" / "golden"
 

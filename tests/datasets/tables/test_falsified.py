@@ -177,7 +177,7 @@ def lies_told(which: str, folder: Path, tables: Container[str]) -> tuple[int, li
 
 @pytest.mark.parametrize("name", CHEAP)
 def test_every_column_in_many_ways(made: tuple[str, Path], name: str) -> None:
-    """All tables: ``scripts/attacks/columns.py``."""
+    """All tables: ``scripts/attacks/files/columns.py``."""
     which, folder = made
     if name not in SPECS[which]["tables"]:
         pytest.skip("not in this dataset")

@@ -241,8 +241,8 @@ def test_the_table_of_networks_behind_an_address(tmp_path: Path, monkeypatch: py
 
 @pytest.mark.parametrize("mixed", [False, True])
 def test_planted_classes_and_near_misses(mixed: bool) -> None:
-    """A moment of scripts/attacks/batches.py: nothing is merged wrongly, nothing split wrongly."""
-    from scripts.attacks.batches import batch, compare, residual_of
+    """A moment of scripts/attacks/equivalence/batches.py: nothing is merged wrongly, nothing split wrongly."""
+    from scripts.attacks.equivalence.batches import batch, compare, residual_of
 
     nets, truth, places = batch(seed=3, size=60 if not mixed else 24, mixed=mixed)
     by_shape: dict[tuple[int, int], list[int]] = {}

@@ -13,7 +13,7 @@ from polyfiber.equivalence.checks.functions import upward
 from polyfiber.equivalence.grounds import SplitCells
 from polyfiber.equivalence.relations.split import by_splitting
 from polyfiber.errors import NumericalError
-from scripts.attacks.splitting import attack, with_units
+from scripts.attacks.equivalence.splitting import attack, with_units
 
 
 @pytest.mark.parametrize(("part", "count"), [("small", 25), ("planted", 8)])

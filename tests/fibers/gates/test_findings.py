@@ -10,7 +10,7 @@ from polyfiber.errors import InputError
 from polyfiber.fibers.gates import findings
 from polyfiber.fibers.gates.findings import gate_findings
 from polyfiber.testing.graphs import random_graph
-from scripts.attacks.gates import attack
+from scripts.attacks.complexes.gates import attack
 
 
 def test_the_attack_finds_nothing() -> None:

@@ -11,7 +11,7 @@ from polyfiber.budget import Monitor
 from polyfiber.fibers.dimension import local_fiber
 from polyfiber.fibers.gates.jacobians import WiredParameters
 from polyfiber.network.sparse import SparseMatrix
-from scripts.attacks.gates import attack
+from scripts.attacks.complexes.gates import attack
 
 
 def test_the_attack_finds_nothing() -> None:
