@@ -18,7 +18,7 @@ from ..network.model import ReLUNetwork
 from ..network.moves import Composition, Join, Neurons, Replace, Translate
 from ..numerics import exact
 from ..numerics.predicates import decide_rank
-from ..numerics.rounding import TINY, gamma
+from ..numerics.rounding import TINY, UNIT, gamma
 
 MOST_ORIENTATIONS = 8
 """Hyperplanes up to which every choice of sides is tried."""
@@ -352,7 +352,7 @@ def _ranks(net: ReLUNetwork, box: tuple[FloatArray, FloatArray] | None) -> tuple
 def _rank(J: FloatArray, error: FloatArray) -> int:
     """Singular values above what the errors and the decomposition can make (Weyl)."""
     s = np.linalg.svd(J, compute_uv=False)
-    noise = float(np.linalg.norm(error)) + 64 * max(J.shape) * 2.0**-52 * float(s[0] if len(s) else 0.0)
+    noise = float(np.linalg.norm(error)) + 128 * max(J.shape) * UNIT * float(s[0] if len(s) else 0.0)
     return int((s > noise).sum())
 
 

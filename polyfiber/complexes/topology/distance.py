@@ -18,6 +18,7 @@ from ...budget import Budget, Monitor, heed
 from ...errors import InputError
 from ...numerics.polyhedra import directed, root
 from ...numerics.polyhedra import nearest_point as exact_nearest_point
+from ...numerics.rounding import UNIT
 from ...words import one_line
 from ..breakpoints.ridges import full_predicate
 from .sets import require_rows
@@ -146,7 +147,7 @@ class _Systems:
             a = np.array([float(v / largest) for v in row])
             size = float(np.linalg.norm(a[:-1]))
             value = float(a[:-1] @ point + a[-1])
-            rounding = (len(a) + 4) * 2.0**-52 * float(np.abs(a[:-1]) @ np.abs(point) + abs(a[-1]))
+            rounding = 2 * UNIT * (len(a) + 4) * float(np.abs(a[:-1]) @ np.abs(point) + abs(a[-1]))
             if size > 0 and np.isfinite(value):
                 best = max(best, ((abs(value) if flat else -value) - rounding) / size)
         return best

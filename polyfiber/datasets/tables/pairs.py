@@ -14,6 +14,7 @@ from ...equivalence.decide import are_equivalent
 from ...equivalence.forms.canonical import flat_parameters
 from ...errors import InputError
 from ...network.model import ReLUNetwork
+from ...numerics.rounding import UNIT
 from ...verdict import Verdict
 from ..fields import choice, integer, one_or_more
 from ..pairs import KINDS, OF_NETWORK, Pair, make_from, starts_from
@@ -214,7 +215,7 @@ def _rounding(a: ReLUNetwork, b: ReLUNetwork, points: Any) -> float:
             values = values @ np.abs(w).T + np.abs(c)
         size, terms = max(size, float(np.abs(net(points)).max())), max(terms, float(values.max()))
         steps = max(steps, sum(n + 2 for n in net.architecture[:-1]))
-    return 4 * steps * float(np.finfo(np.float64).eps) * terms / size
+    return 8 * steps * UNIT * terms / size
 
 
 TABLE = Table(

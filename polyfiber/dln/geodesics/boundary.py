@@ -16,6 +16,7 @@ import numpy.typing as npt
 from ..._typing import FloatArray
 from ...budget import Budget, within_budget
 from ...errors import BudgetExceededError, InputError, ShapeError
+from ...numerics.rounding import UNIT
 from .._inputs import RANK_TOLERANCE, as_depth, as_matrix, as_positive
 from ..space.metrics import Metric, metric
 from .explicit import ExplicitPath, explicit_path, residual
@@ -206,7 +207,7 @@ def _infinitely_deep(a: FloatArray, b: FloatArray, rank: int, **options: object)
 def _require_clear_rank(name: str, g: Metric) -> None:
     """InputError for singular values below the cut-off of the metric that are no rounding of the entries."""
     values = np.linalg.svd(g.W, compute_uv=False)
-    noise = 8.0 * max(g.W.shape) * np.finfo(np.float64).eps
+    noise = 16.0 * max(g.W.shape) * UNIT
     parts = values / values[0] if values[0] > 0 else values
     unclear = parts[(parts > noise) & (parts <= RANK_TOLERANCE)]
     if unclear.size:

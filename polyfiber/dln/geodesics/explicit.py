@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..._typing import FloatArray
+from ...numerics.rounding import UNIT
 from ..space.balanced import polar_factor
 from ..space.metrics import metric
 
@@ -213,5 +214,5 @@ def residual(path: ExplicitPath, W0: FloatArray, W1: FloatArray, depth: float) -
         return 0.0
     end = metric(W1, depth)
     miss = end.project(W1 - path.at(1.0))
-    slack = 4.0 * np.finfo(float).eps * float(np.asarray(end.norm(end.project(np.abs(W1)))))
+    slack = 8.0 * UNIT * float(np.asarray(end.norm(end.project(np.abs(W1)))))
     return float(np.asarray(end.norm(miss)) + slack) / path.length

@@ -20,6 +20,7 @@ from ..._typing import FloatArray
 from ...budget import until_late
 from ...errors import InputError, NumericalError
 from ...kernels.linear.geodesics import BOUNDARY, BROKEN, DONE, LIMIT, Problem, Tableau, field_of, flow
+from ...numerics.rounding import UNIT
 from .._inputs import as_depth, as_finite, as_like, as_matrix, as_positive, as_stack, require_some, unbatched
 from ..space.metrics import metric
 from ..space.submersion import product, pull
@@ -216,7 +217,7 @@ def _of_rank(W: FloatArray, rank: int) -> FloatArray:
     if rank == min(W.shape):
         return W
     u, s, vt = np.linalg.svd(W, full_matrices=False)
-    if s[rank] <= 4.0 * np.finfo(np.float64).eps * s[0]:
+    if s[rank] <= 8.0 * UNIT * s[0]:
         return W
     return np.asarray((u[:, :rank] * s[:rank]) @ vt[:rank])
 

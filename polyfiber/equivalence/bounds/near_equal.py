@@ -29,6 +29,7 @@ from ...errors import InputError, NumericalError, ShapeError, renamed
 from ...network.model import ReLUNetwork
 from ...numerics.hulls import AffineHull
 from ...numerics.products import nearest
+from ...numerics.rounding import UNIT
 from ...verdict import Verdict
 from ..witness import as_float, exact_output
 from .difference_network import check_same_ends
@@ -413,7 +414,7 @@ def box_and_rows(domain: Polyhedron) -> tuple[tuple[FloatArray, FloatArray], tup
     if _is_exact(domain.A, domain.b):
         # rounded rows, loosened by what rounding may have cut off
         reach = np.maximum(np.abs(box[0]), np.abs(box[1]))
-        b = b + 2.0**-52 * (np.abs(A) @ reach + np.abs(b)) * 1.001 + 2.0**-1000
+        b = b + 2 * UNIT * (np.abs(A) @ reach + np.abs(b)) * 1.001 + 2.0**-1000
     return box, (A, b)
 
 
