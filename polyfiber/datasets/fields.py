@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import math
+import re
+import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -81,7 +83,9 @@ def _finite(value: float) -> bool:
 
 def licence(value: Any, key: str) -> str:
     """An SPDX expression such as ``CC-BY-4.0`` or ``MIT OR Apache-2.0``, in its canonical letters."""
-    name = text(value, key)
+    name = line(value, key)
+    if "DocumentRef-" in name:
+        raise wrong(key, value, "an expression without DocumentRef: there is no other document that it could name here")
     try:
         from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
     except ImportError:
@@ -89,11 +93,15 @@ def licence(value: Any, key: str) -> str:
             return name
         raise MissingDependencyError("packaging", extra="data", purpose="checking an SPDX expression") from None
     try:
-        return str(canonicalize_license_expression(name))
+        found = str(canonicalize_license_expression(name))
     except InvalidLicenseExpression:
         raise wrong(
             key, value, "an SPDX identifier or expression, such as CC0-1.0, CC-BY-4.0 or LicenseRef-mine"
         ) from None
+    for part in found.replace("(", " ").replace(")", " ").split():
+        if part.endswith("+") and not re.search(r"-\d[\d.]*\+$", part):
+            raise wrong(key, value, f"no '+', which says 'or a later version': {part[:-1]} names no version")
+    return found
 
 
 def date(value: Any, key: str) -> str:
@@ -126,12 +134,28 @@ def boolean(value: Any, key: str) -> bool:
 
 
 def text(value: Any, key: str) -> str:
-    """A non-empty text."""
+    """A non-empty text of whole characters, also of several lines."""
     if not isinstance(value, str) or not value.strip():
         raise wrong(key, value, "a text that is not empty")
     if len(value) > 10_000:
         raise wrong(key, value, "a text of at most 10000 characters")
+    if any(unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t" for c in value):
+        raise wrong(key, value, "a text without control characters and without halves of characters (surrogates)")
     return value
+
+
+def line(value: Any, key: str) -> str:
+    """A non-empty text of one line."""
+    if len(text(value, key).splitlines()) > 1 or "\n" in value:
+        raise wrong(key, value, "a text of one line")
+    return str(value)
+
+
+def address(value: Any, key: str) -> str:
+    """Where something is published: an address that a reader of a page may follow."""
+    if not re.fullmatch(r"(https?|ftp|s3|gs|hf)://[^\s<>()\"'`\\]+|doi:10\.[^\s<>()\"'`\\]+", line(value, key)):
+        raise wrong(key, value, "an address such as https://example.org/data or doi:10.1000/182")
+    return str(value)
 
 
 def identifier(value: Any, key: str) -> str:

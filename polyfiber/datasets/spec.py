@@ -28,11 +28,11 @@ SECONDS = 3600.0
 """Seconds that a table may spend on a network, unless the spec says otherwise."""
 
 ABOUT: dict[str, fields.Check] = {
-    "authors": fields.one_or_more(fields.text),
-    "version": fields.text,
+    "authors": fields.one_or_more(fields.line),
+    "version": fields.line,
     "date": fields.date,
     "citation": fields.text,
-    "url": fields.text,
+    "url": fields.address,
     "limitations": fields.text,
 }
 KEYS = {
@@ -157,7 +157,7 @@ class Spec:
         default = max(256, min(65536, memory >> 14))  # a row group of cells is a few hundred bytes a row
         return cls(
             name=name,
-            title=fields.text(given.get("title", name), "title"),
+            title=fields.line(given.get("title", name), "title"),
             description=fields.text(given.get("description", f"Dataset {name}, made by polyfiber."), "description"),
             licence=fields.licence(given.get("licence", "CC0-1.0"), "licence"),
             seed=fields.integer(0, 1 << 256)(given["seed"], "seed"),

@@ -75,6 +75,25 @@ def changed(path: str, value: Any) -> dict[str, Any]:
         ("tables", {"rooms": {}}, "tables.rooms", "networks"),
         ("tables", {"networks": {"x": 1}}, "tables.networks.x", "no keys"),
         ("tables", {"networks": 3}, "tables.networks", "table of options"),
+        ("title", "a\0b", "title", "without control characters"),
+        ("title", "a\x1b[31mb", "title", "without control characters"),
+        ("title", "a\ud800b", "title", "surrogates"),
+        ("title", "a\nb", "title", "one line"),
+        ("title", "a\u2028b", "title", "one line"),
+        ("description", "\udfff", "description", "surrogates"),
+        ("limitations", "\0", "limitations", "without control characters"),
+        ("authors", ["a\n- b"], "authors[0]", "one line"),
+        ("version", "1\n2", "version", "one line"),
+        ("url", "javascript:alert(1)", "url", "https://example.org"),
+        ("url", " javascript:alert(1)", "url", "https://example.org"),
+        ("url", "data:text/html,x", "url", "https://example.org"),
+        ("url", "https://e.org/a) [x](javascript:1)", "url", "https://example.org"),
+        ("licence", "banana", "licence", "SPDX identifier"),
+        ("licence", "MIT+", "licence", "MIT names no version"),
+        ("licence", "(X11+ OR CC0-1.0)", "licence", "X11 names no version"),
+        ("licence", "DocumentRef-a:LicenseRef-b", "licence", "without DocumentRef"),
+        ("licence", "MIT\0", "licence", "without control characters"),
+        ("networks/0/licence", "MIT+", "networks[0].licence", "MIT names no version"),
     ],
 )
 def test_errors_name_the_key(path: str, value: Any, key: str, expected: str) -> None:
@@ -82,6 +101,15 @@ def test_errors_name_the_key(path: str, value: Any, key: str, expected: str) -> 
         Spec.of(changed(path, value))
     assert str(caught.value).startswith(key + ":"), str(caught.value)
     assert expected in str(caught.value)
+
+
+def test_words_for_the_card_that_are_good() -> None:
+    for licence in ("cc-by-4.0", "Apache-2.0+", "GPL-2.0+", "LicenseRef-mine", "(mit or apache-2.0) and CC0-1.0"):
+        assert Spec.of({**GOOD, "licence": licence}).licence.lower() == licence.lower()
+    words = {"title": "Σ ƒ — 複体 🙂", "citation": "@misc{a,\n\ttitle={b}}", "url": "doi:10.1000/a.b"}
+    spec = Spec.of({**GOOD, **words})
+    assert spec.title == words["title"]
+    assert {key: spec.about[key] for key in ("citation", "url")} == {key: words[key] for key in ("citation", "url")}
 
 
 def test_networks_come_from_their_own_seeds() -> None:

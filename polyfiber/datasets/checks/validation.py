@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -59,8 +60,8 @@ class Validation:
     reasons : tuple of str
         Why, each once.
     unknown : tuple of str
-        Files and links anywhere in the folder that no run wrote and nothing reads, such as notes of a user. Where a reader
-        of a table would take them for parts of it they are problems.
+        Files anywhere in the folder that no run wrote and nothing reads, such as notes of a user. Where a reader
+        of a table would take them for parts of it they are problems, and links are, wherever they lie.
 
     Examples
     --------
@@ -241,6 +242,8 @@ def _files(place: Directory, plan: Plan, data: Dataset, monitor: Monitor) -> Ite
     strangers = [name for name in here if name not in known] + place.strangers(data, len(data.partitions))
     for name in dict.fromkeys(strangers):
         yield f"{name}: not part of the dataset"
+    with contextlib.suppress(InputError):  # too many entries to look at, which `unknown` says
+        yield from (f"{name}: a link, which tools that publish folders follow" for name in place.place.links())
 
 
 def _unknown(place: Directory, plan: Plan, told: Sequence[str]) -> tuple[str, ...]:

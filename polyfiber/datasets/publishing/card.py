@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from ..plan import Plan
@@ -87,7 +88,8 @@ def _words(plan: Plan, manifest: dict[str, Any]) -> list[str]:
             f"## Splits\n\nBy entries of the spec; networks made from others are in the split of their origins.\n\n{rows}"
         )
     if "citation" in about:
-        parts.append(f"## Citation\n\n```\n{about['citation']}\n```")
+        fence = "`" * max(3, 1 + max(map(len, re.findall("`+", about["citation"])), default=0))
+        parts.append(f"## Citation\n\n{fence}\n{about['citation']}\n{fence}")
     licence = f"## Licence\n\n{manifest['licence']}"
     for source in spec.sources:
         stated = spec.licences.get(source.name) or SOURCES.get(str(source.values.get("data", "")))

@@ -117,8 +117,8 @@ def _field(table: str, column: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def licence_url(licence: str) -> str:
-    """Address of a single SPDX licence; an expression stays what it is."""
-    single = " " not in licence and not licence.startswith("LicenseRef")
+    """Address of a single SPDX licence; an expression stays what it is, also one of a version and later ones."""
+    single = " " not in licence and not licence.startswith("LicenseRef") and not licence.endswith("+")
     return f"https://spdx.org/licenses/{licence}" if single else licence
 
 

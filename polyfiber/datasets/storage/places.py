@@ -237,6 +237,10 @@ class LocalPlace:
                 elif everything or entry.is_file(follow_symlinks=self.inner_links):
                     yield name
 
+    def links(self) -> list[str]:
+        """Names of all links in it."""
+        return [name for name in self.walk(everything=True) if (self.path / name).is_symlink()]
+
     def exists(self) -> bool:
         """Whether the folder is there."""
         return self.path.is_dir()
@@ -448,6 +452,10 @@ class RemotePlace:
         if len(found) > WALKED:
             raise InputError(f"{self.url} holds more than {WALKED} objects; name a smaller folder")
         yield from (str(f)[len(self.root) + 1 :] for f in found)
+
+    def links(self) -> list[str]:
+        """There are none."""
+        return []
 
     def exists(self) -> bool:
         """Whether anything is there."""

@@ -78,11 +78,20 @@ def test_a_link_is_never_followed(copied: Path, victim: Path, name: str, act: st
         elif act == "load":
             load(copied)["networks"].to_numpy()
         else:
-            assert not validate(copied).ok or name in (".partial", "runs.jsonl", ".lock", ".checked", "sources")
+            assert not validate(copied).ok
     except PolyfiberError as error:
         said = str(error)
     assert everything(victim) == before
     assert "link" in said
+
+
+@pytest.mark.parametrize("name", ["plan.json.tmp", "networks.lock", ".partial/a.tmp", "notes/deep/a", "sources/x"])
+def test_a_link_anywhere_is_named(copied: Path, victim: Path, name: str) -> None:
+    (copied / name).parent.mkdir(parents=True, exist_ok=True)
+    for target in (victim, victim / "thesis.tex", victim / "nowhere"):
+        (copied / name).unlink(missing_ok=True)
+        (copied / name).symlink_to(target)
+        assert any(f"{name}: a link" in problem for problem in validate(copied).problems)
 
 
 def test_a_hard_link_is_not_written_through(copied: Path, victim: Path) -> None:
