@@ -12,19 +12,21 @@ The functions that are compiled stand as they are written: options, order of sum
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from llvmlite import binding
 from numba.core import types
 from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler import CompilerBase, DefaultPassBuilder
+from numba.core.compiler import CompilerBase, DefaultPassBuilder, Flags
 from numba.core.compiler_machinery import register_pass
 from numba.core.lowering import Lower
 from numba.core.registry import CPUDispatcher
+from numba.core.targetconfig import ConfigStack
 from numba.core.typed_passes import NativeLowering, NopythonRewrites, NopythonTypeInference
 from numba.core.typing import Context
-from numba.core.untyped_passes import InlineClosureLikes, MakeFunctionToJitFunction, WithLifting
+from numba.core.untyped_passes import InlineClosureLikes, IRProcessing, MakeFunctionToJitFunction, WithLifting
 
 ATTRIBUTES = "llvm_attributes"
 """Name under which a function says what LLVM shall know of it."""
@@ -148,8 +150,36 @@ class _Typing(Context):
                 self.known[key] = found
         return found
 
+    def resolve_setitem(self, target: Any, index: Any, value: Any) -> Any:
+        return self.resolve_function_type(operator.setitem, (target, index, value), {})
+
 
 _typing = functools.cache(_Typing)
+
+
+class _Options(Flags):
+    """Options of a function while it is typed; they do not change, so that their hash is known.
+
+    numba looks up every overload that it tries under the options of the caller, and hashes some thirty options each time.
+    """
+
+    __slots__ = ("_known",)
+
+    def __hash__(self) -> int:
+        try:
+            return self._known
+        except AttributeError:
+            self._known = super().__hash__()
+            return self._known
+
+    @classmethod
+    def of(cls, flags: Flags) -> _Options:
+        """One object for equal options, which are then equal at a glance."""
+        options = cls(flags)
+        return _seen_options.setdefault(options, options)
+
+
+_seen_options: dict[_Options, _Options] = {}
 
 
 @register_pass(mutates_CFG=False, analysis_only=True)
@@ -160,7 +190,8 @@ class _TypeInference(NopythonTypeInference):
         context = state.typingctx
         state.typingctx = _typing(context)
         try:
-            return bool(super().run_pass(state))
+            with ConfigStack().enter(_Options.of(state.flags)):
+                return bool(super().run_pass(state))
         finally:
             state.typingctx = context
 
@@ -195,7 +226,8 @@ class _LowerKernel(_Lowering):
             state.library = KernelLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
             state.library.bare = not state.flags.nrt
             state.library.enable_object_caching()
-        return bool(super().run_pass(state))
+        with ConfigStack().enter(_Options.of(state.flags)):
+            return bool(super().run_pass(state))
 
 
 @register_pass(mutates_CFG=False, analysis_only=True)
@@ -205,10 +237,11 @@ class _LowerHelper(_Lowering):
     _name = "lower_helper"
 
     def run_pass(self, state: Any) -> bool:
-        flags = state.flags
+        flags, typed = state.flags, _Options.of(state.flags)
         flags.no_compile = flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
         state.library = HelperLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
-        super().run_pass(state)
+        with ConfigStack().enter(typed):
+            super().run_pass(state)
         lowered, called = state["cr"], object()
         for attribute in getattr(state.func_id.func, ATTRIBUTES, ()):
             state.library.get_function(lowered.fndesc.llvm_func_name).add_function_attribute(attribute)
@@ -229,6 +262,7 @@ def _with_lowering(lowering: type) -> type:
         def define_pipelines(self) -> list[Any]:
             manager = DefaultPassBuilder.define_nopython_pipeline(self.state)
             unneeded = () if self.state.flags.nrt else _UNNEEDED
+            unneeded = {IRProcessing, *unneeded}  # done by the machinery after each step that changes code
             ours = {NativeLowering: lowering, NopythonTypeInference: _TypeInference}
             manager.passes = [(ours.get(step, step), text) for step, text in manager.passes if step not in unneeded]
             manager.finalize()

@@ -58,6 +58,7 @@ SIX = np.uint64(6)
 LOW = np.uint64(63)
 ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 SLOP = 1.0 + 1e-9
+SINGLE, DOUBLE = ((float(np.finfo(kind).eps), float(np.finfo(kind).max)) for kind in (np.float32, np.float64))
 UNDERFLOW = 2.0**-1073  # more than two products lose by underflow
 INF = np.inf
 
@@ -755,8 +756,8 @@ def set_height(v, n, lift, x, err, height):
         value += total(times(magnitude(z), load8(alpha, np.uint64(block))))
         point = first_of(load_row8(x, v, block), n - block, 1.0)
         error += total(times(magnitude(point), load_row8(bound, 0, block)))
-    error = (error + (n + 4) * 2 * UNIT * value) * SLOP + value * (4.0 * np.finfo(height.dtype).eps) + 1e-37
-    most = np.float64(np.finfo(height.dtype).max)
+    unit, most = SINGLE if height.itemsize == 4 else DOUBLE
+    error = (error + (n + 4) * 2 * UNIT * value) * SLOP + value * (4.0 * unit) + 1e-37
     if error < most and value < most - error:
         height[v, 0] = kind(max(value - error, 0.0))
         height[v, 1] = kind(value + error)
