@@ -1,7 +1,7 @@
 """Attack the verdicts on pairs: equal ones by exact rewriting, near misses by exact change, truth in rationals.
 
     python scripts/attacks/equivalence/pairs.py --seconds 60 --seed 1 [--mode tolerance|exact|box|sizes] [--count 20000] [--json FILE] [--clock cpu]
-    python scripts/attacks/equivalence/pairs.py --tables FILE [FILE ...] [--write docs/equivalence.md]
+    python scripts/attacks/equivalence/pairs.py --tables FILE [FILE ...] [--write docs/attacks.md]
 
 Equal: two random rewritings of one network by up to six of 22 exact operators (`polyfiber.testing.rewritings`), rounded to floats, so that
 they differ by the rounding of parameters alone. Near misses: one of them changed as well (`polyfiber.testing.near_misses`); the largest exact gap at the input that

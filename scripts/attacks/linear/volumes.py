@@ -6,7 +6,7 @@ vol / e^(2 lambda) are a positive constant and the theta-th vanish; with an expo
 theta that is off by one, it is not so. The largest entry of each layer is drawn log-uniformly and weighted, the others
 uniformly below it; errors are those of independent batches.
 
-    python scripts/attacks/complexes/volumes.py --samples 400000 --batches 20 --seed 0
+    python scripts/attacks/linear/volumes.py --samples 400000 --batches 20 --seed 0
 """
 
 from __future__ import annotations
