@@ -30,7 +30,7 @@ WHOLE = {
     "equivalence": {"near_equal", "flat_domains"},
     "equivalence/checks": {"claims"},
     "fibers": {"degenerate"},
-    "pages": {"browser"},
+    "pages": {"attacks", "browser"},
     "cli": {"every_option", "schemas"},
     "network": {"data_files", "exporters", "hostile", "graphs"},
 }  # fmt: skip

@@ -1,6 +1,6 @@
 """Attack pages: hostile names and numbers, networks that are hardly any; what a page says, and what it may not do.
 
-    python scripts/attacks/pages.py [--seconds 120] [--seed 0] [--browser 10]
+    python scripts/attacks/pages.py [--seconds 120] [--seed 0] [--browser 10] [--kinds one,pair,layers,space]
 
 The truth shares no code with the page: regions by exact rational brute force (`tests/oracles/exact_faces.py`), the value of
 every neuron and output by sums of fractions written here, elements by Python's HTML parser. Every page is parsed: only
@@ -8,6 +8,11 @@ elements and attributes of a short list, as many scripts as it always has, no ad
 region: its pattern and its class at a point inside, and areas add up to the box; regions smaller than coordinates are exact
 (a millionth of the window, 1e-9 on a line) are counted and not looked into. Input that is not a number has to be refused with
 one error of the library. Every N-th page is opened in headless Chromium: silent, alone, unharmed.
+
+Pages about two networks: the verdict, the input where they differ and the bracket of the difference, beside the largest gap at
+all vertices of both complexes together, in fractions. About the layers of a linear network: the rank of every product and the
+dimension of the fiber's tangent, by elimination in fractions. With three inputs: the plane of the picture as above, and corners
+of the boundary in space, at which the two largest outputs have to agree.
 """
 
 from __future__ import annotations
@@ -32,7 +37,7 @@ sys.path.insert(0, str(ROOT))
 
 import polyfiber as pf  # noqa: E402
 from polyfiber.errors import PolyfiberError  # noqa: E402
-from tests.oracles.exact_faces import box, exact_complex  # noqa: E402
+from tests.oracles.exact_faces import box, exact_complex, rank  # noqa: E402
 
 NAMES = (
     "</script><script>window.harmed=1</script>", "<img src=x onerror=window.harmed=1>", '"><svg onload=window.harmed=1>',
@@ -236,6 +241,168 @@ def case(rng: np.random.Generator, folder: Path) -> tuple[str, Path | None, list
     return kind, target, wrong
 
 
+# ---- two networks, linear layers, three inputs -----------------------------------------------------
+def rewritten(rng: np.random.Generator, net: pf.ReLUNetwork) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """The same function, to the last bit: neurons permuted, scaled by powers of two, one split into equal halves."""
+    weights, biases = [w.copy() for w in net.weights], [b.copy() for b in net.biases]
+    for k in range(len(weights) - 1):
+        order = rng.permutation(len(weights[k]))
+        scale = 2.0 ** rng.integers(-3, 4, len(order))
+        weights[k], biases[k] = weights[k][order] * scale[:, None], biases[k][order] * scale
+        weights[k + 1] = weights[k + 1][:, order] / scale
+        if rng.random() < 0.3:
+            weights[k], biases[k] = np.vstack([weights[k], weights[k][:1]]), np.append(biases[k], biases[k][0])
+            weights[k + 1][:, 0] /= 2
+            weights[k + 1] = np.hstack([weights[k + 1], weights[k + 1][:, :1]])
+    return weights, biases
+
+
+def largest_gap(a: pf.ReLUNetwork, b: pf.ReLUNetwork, lo: np.ndarray, hi: np.ndarray) -> Fraction:
+    """Of two networks of one depth on a box: at the vertices of their complexes laid over each other."""
+    weights, biases = [], []
+    for k, (u, v) in enumerate(zip(a.weights, b.weights)):
+        weights.append(
+            np.vstack([u, v])
+            if k == 0
+            else np.block([[u, np.zeros((len(u), v.shape[1]))], [np.zeros((len(v), u.shape[1])), v]])
+        )
+        biases.append(np.append(a.biases[k], b.biases[k]))
+    truth = exact_complex(weights, biases, domain=box(lo.tolist(), hi.tolist()))
+    gap = Fraction(0)
+    for x in truth.vertices().values():
+        gap = max([gap, *(abs(u - v) for u, v in zip(values(a, list(x))[1], values(b, list(x))[1]))])
+    return gap
+
+
+def quantity(text: str) -> Fraction:
+    return Fraction(text.replace(",", "").replace("−", "-"))
+
+
+def pair(rng: np.random.Generator, folder: Path) -> tuple[str, Path | None, list[str]]:
+    """A page about two networks that are equal, differ, or nearly do."""
+    n, depth = int(rng.integers(1, 3)), int(rng.integers(1, 3))
+    widths = [n, *rng.integers(1, 4, depth).tolist(), int(rng.integers(1, 3))]
+    a = pf.ReLUNetwork(
+        [rng.integers(-3, 4, (v, u)) / 2.0 for u, v in zip(widths, widths[1:])],
+        [rng.integers(-3, 4, v) / 2.0 for v in widths[1:]],
+    )
+    weights, biases = rewritten(rng, a)
+    change = str(rng.choice(["none", "bias", "weight", "tiny"]))
+    if change != "none":
+        k = int(rng.integers(len(weights)))
+        place = biases[k] if change == "bias" else weights[k]
+        place[tuple(rng.integers(place.shape))] += 1e-5 if change == "tiny" else float(rng.choice([-1, 0.5, 2]))
+    b = pf.ReLUNetwork(weights, biases)
+    lo, hi = np.full(n, -2.0), np.full(n, 3.0)
+    target = folder / "pair.html"
+    files = []
+    for net in (a, b):
+        name = "".join(c for c in str(rng.choice(np.array(NAMES, dtype=object))) if c not in "/\0\ud800")[:60] or "x"
+        files.append(folder / f"{len(files)}{name}.npz")
+        net.save(files[-1])
+    page = pf.report(files[0], target, other=files[1], domain=pf.Box(lo, hi), budget=pf.Budget(seconds=30))
+    parsed = Parsed(target.read_bytes().decode("utf-8"))
+    wrong = faults(parsed) + [
+        f"the page does not show {f.name!r}" for f in files if not any(f.name in w for w in parsed.words)
+    ]
+    gap = largest_gap(a, b, lo, hi)
+    size = 1 + max(abs(v) for x in ([lo.tolist(), hi.tolist()]) for v in values(a, [Fraction(c) for c in x])[1])
+    same = next(s for s in page.sections if s.name == "same")
+    if (same.state is pf.Verdict.NO) if gap == 0 else (same.state is pf.Verdict.YES and gap > size / 10**6):
+        wrong.append(f"{same.state} for a gap of {float(gap)}: {same.lead}")
+    apart = next((s for s in page.sections if s.name == "apart"), None)
+    if apart is None:
+        return f"pair, {change}", target, [*wrong, "no word on the difference"]
+    rows = dict(apart.rows)
+    if "largest |f − g| attained" in rows:
+        attained, upper = quantity(rows["largest |f − g| attained"]), quantity(rows["proved bound"])
+        slack = Fraction(1, 10**9)
+        if attained > gap * (1 + slack) + slack * slack or upper < gap * (1 - slack):
+            wrong.append(f"the largest gap is {float(gap)}, the page has [{float(attained)}, {float(upper)}]")
+    return f"pair, {change}", target, wrong
+
+
+def layers(rng: np.random.Generator, folder: Path) -> tuple[str, Path | None, list[str]]:
+    """A page about the layers of a linear network with ranks of all kinds."""
+    widths = rng.integers(1, 5, int(rng.integers(3, 6))).tolist()
+    given = []
+    for u, v in zip(widths, widths[1:]):
+        r = int(rng.integers(0, min(u, v) + 1))
+        given.append((rng.integers(-2, 3, (v, r)) @ rng.integers(-2, 3, (r, u))).astype(float))
+    target = folder / "layers.html"
+    page = pf.report(given, target, budget=pf.Budget(seconds=30))
+    parsed = Parsed(target.read_bytes().decode("utf-8"))
+    wrong = faults(parsed)
+    exact = [[[Fraction(float(x)) for x in row] for row in w] for w in given]
+
+    def times(p: list[list[Fraction]], q: list[list[Fraction]]) -> list[list[Fraction]]:
+        return [[sum((x * y for x, y in zip(row, column)), Fraction(0)) for column in zip(*q)] for row in p]
+
+    def identity(m: int) -> list[list[Fraction]]:
+        return [[Fraction(i == j) for j in range(m)] for i in range(m)]
+
+    L = len(given)
+    products = {(i, i): identity(widths[i]) for i in range(L + 1)}
+    for i in range(L):
+        for k in range(i + 1, L + 1):
+            products[k, i] = times(exact[k - 1], products[k - 1, i])
+    where = next(s for s in page.sections if s.name == "stratum")
+    said = {row[0]: row for row in where.table}
+    for (k, i), p in products.items():
+        name = f"W{k}" if k == i + 1 else f"W{k}…W{i + 1}"
+        if k > i and (said[name][1] != str(rank(p)) and said[name][2] in ("yes", "exact")):
+            wrong.append(f"rank of {name}: {said[name][1]}, the truth is {rank(p)} ({widths})")
+    rows = dict(where.rows)
+    if where.state is pf.Verdict.YES:
+        columns = []  # of the differential of the product at the layers
+        for k in range(L):
+            left, right = products[L, k + 1], products[k, 0]
+            for a in range(widths[k + 1]):
+                for b in range(widths[k]):
+                    columns.append([row[a] * v for row in left for v in right[b]])
+        tangent = len(columns) - rank(columns)
+        if quantity(rows["dimension of the fiber's tangent"]) != tangent:
+            wrong.append(f"tangent {rows}, the truth is {tangent} ({widths})")
+    return "layers", target, wrong
+
+
+def space(rng: np.random.Generator, folder: Path) -> tuple[str, Path | None, list[str]]:
+    """A page about a classifier of three inputs: the plane and the boundary in space."""
+    widths = [3, int(rng.integers(1, 5)), int(rng.integers(2, 4))]
+    whole = rng.random() < 0.4
+    weights = [
+        rng.integers(-2, 3, (v, u)) / 1.0 if whole else rng.standard_normal((v, u)) for u, v in zip(widths, widths[1:])
+    ]
+    biases = [rng.integers(-2, 3, v) / 1.0 if whole else rng.standard_normal(v) for v in widths[1:]]
+    net = pf.ReLUNetwork(weights, biases)
+    lo, hi = np.full(3, -2.0), np.full(3, 3.0)
+    names = tuple(str(v) for v in rng.choice(np.array(NAMES, dtype=object), 3))
+    target = folder / "space.html"
+    picture = pf.Picture(axes=(0, 1), origin=(0.0, 0.0, 0.5), names=names)
+    pf.report(net, target, domain=pf.Box(lo, hi), picture=picture, budget=pf.Budget(seconds=30))
+    parsed = Parsed(target.read_bytes().decode("utf-8"))
+    wrong = faults(parsed)
+    told = json.loads(parsed.scripts["told"])
+    if not told["columns"]:
+        return "space", target, wrong
+    raw = zlib.decompress(base64.b64decode(parsed.scripts["columns"]))
+    cols = {c["name"]: np.frombuffer(raw, TYPES[c["type"]], c["length"], c["offset"]) for c in told["columns"]}
+    flat = pf.ReLUNetwork([weights[0][:, :2], *weights[1:]], [biases[0] + 0.5 * weights[0][:, 2], *biases[1:]])
+    wrong += numbers(flat, lo[:2], hi[:2], told, cols)
+    solid = told.get("space")
+    if solid:
+        low, high = np.array(solid["low"]), np.array(solid["high"])
+        for x in (low + cols["solid"].reshape(-1, 3).astype(float) * (high - low))[:200]:
+            hidden, y = values(net, [Fraction(float(v)) for v in x])
+            top = sorted(y)[-2:]
+            if top[1] - top[0] > max(abs(v) for v in [*hidden, *y, Fraction(1)]) / 10**4:
+                wrong.append(f"a corner of the boundary in space has outputs {[float(v) for v in y]}")
+    return "space", target, wrong
+
+
+CASES = {"one": case, "pair": pair, "layers": layers, "space": space}
+
+
 def opened(browser: Any, path: Path) -> list[str]:
     """What a page does in a browser."""
     page = browser.new_page(viewport={"width": 900, "height": 700})
@@ -262,8 +429,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=120.0, help="processor time")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cases", type=int, default=10**9)
+    parser.add_argument("--kinds", default=",".join(CASES), help="kinds of pages, in turn")
     parser.add_argument("--browser", type=int, default=10, help="open every N-th page; 0 for none")
     given = parser.parse_args()
+    wanted = given.kinds.split(",")
     count, shown, bad = 0, 0, 0
     kinds: dict[str, int] = {}
     play = browser = None
@@ -275,7 +444,11 @@ def main() -> None:
     start = time.process_time()
     while count < given.cases and time.process_time() - start < given.seconds:
         with tempfile.TemporaryDirectory() as folder:
-            kind, path, wrong = case(np.random.default_rng([given.seed, count]), Path(folder))
+            make = CASES[wanted[count % len(wanted)]]
+            try:
+                kind, path, wrong = make(np.random.default_rng([given.seed, count]), Path(folder))
+            except PolyfiberError as error:
+                kind, path, wrong = make.__name__, None, [f"refused: {type(error).__name__}: {str(error)[:200]}"]
             if browser is not None and path is not None and count % given.browser == 0:
                 wrong += opened(browser, path)
                 shown += 1

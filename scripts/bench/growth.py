@@ -85,18 +85,29 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
+    from polyfiber.plots.style import LINES
+
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.8), sharey=True, layout="constrained")
     for ax, key, title in zip(axes, ("written", "counted"), ("every face written", "every face counted")):
-        for n in WIDTHS:
+        for n, colour, mark in zip(WIDTHS, LINES, "os^D"):
             part = [row for row in rows if row["n"] == n]
-            ax.loglog([r["faces"] for r in part], [r[key] for r in part], "o-", ms=3.5, lw=1, label=f"inputs: {n}")
+            ax.loglog(
+                [r["faces"] for r in part],
+                [r[key] for r in part],
+                f"{mark}-",
+                ms=3.5,
+                lw=1,
+                color=colour,
+                label=f"inputs: {n}",
+            )
         faces = np.array([min(r["faces"] for r in rows), max(r["faces"] for r in rows)], dtype=float)
         for cost in (1e-8, 1e-7, 1e-6):
             ax.loglog(faces, cost * faces, color="0.8", lw=0.8, zorder=0)
             ax.annotate(
-                f"{cost * 1e9:g} ns/face", (faces[1], cost * faces[1]), (2, -6), textcoords="offset points",
-                fontsize=6, color="0.5", ha="center", va="top",
+                f"{cost * 1e9:g} ns/face", (faces[1], cost * faces[1]), (3, 0), textcoords="offset points",
+                fontsize=7, color="0.35", ha="left", va="center",
             )  # fmt: skip
+        ax.set_xlim(faces[0] / 2, faces[1] * 8)
         times = [row[name] for row in rows for name in ("written", "counted")]
         ax.set_ylim(min(times) / 2, max(times) * 2)
         ax.set_title(title, fontsize=10)
