@@ -170,8 +170,10 @@ def _print(answer: dict[str, Any]) -> None:
 
 
 def dedupe(
-    directory: Path = typer.Argument(
-        ..., metavar="COLLECTION", help="A directory of network files, or a Parquet file."
+    collection: str = typer.Argument(
+        ...,
+        metavar="COLLECTION",
+        help="A directory of network files, a Parquet file, or the address of a table of networks (s3://bucket/DIR/networks).",
     ),
     tolerance: float = typer.Option(1e-9, "--tolerance", min=0.0, help="Relative tolerance of equality."),
     write: Path = typer.Option(
@@ -198,23 +200,24 @@ def dedupe(
 
     if output.json:
         refuse(("--all",), "not with --json, which lists every class")
-    local_path(directory, "a collection of networks")
+    address = "://" in collection
+    directory = Path("." if address else local_path(collection, "a collection of networks"))
     if not directory.exists():
         raise InputError(f"{directory} does not exist; expected a directory of networks or a Parquet file")
-    files = network_files(directory)
+    files = None if address else network_files(directory)
     if files is not None and not files:
         what = "holds no network files" if directory.is_dir() else "is one file, and no Parquet file"
         raise InputError(f"{directory} {what}; expected a directory of networks or a Parquet file")
     if write is not None:
         try:
-            write.mkdir(parents=True, exist_ok=True)
+            local_path(write, "a directory of representatives").mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"cannot write to the directory {write}: {error.strerror}") from None
         there = sorted(p.name for p in write.iterdir() if re.fullmatch(r"class\d{6}\..+", p.name))
         if there:
             raise InputError(f"{write} holds {there[0]} already; choose a directory without representatives")
     found = group_networks(
-        directory if files is None else files, tolerance=tolerance, budget=limits.budget,
+        collection if files is None else files, tolerance=tolerance, budget=limits.budget,
         unreadable="skip", progress=output.progress,
     )  # fmt: skip
 
@@ -230,7 +233,7 @@ def dedupe(
             if files is not None:
                 shutil.copy2(files[first], write / f"class{label:06d}{files[first].suffix}")
             else:
-                network_at(directory, first).save(write / f"class{label:06d}.npz")
+                network_at(collection, first).save(write / f"class{label:06d}.npz")
         note(f"wrote {found.n_classes} representatives to {write}", quiet=output.quiet)
     undecided = [[name(i), name(j)] for i, j in found.undecided]
     unreadable = {name(i): reason for i, reason in found.unreadable.items()}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, MissingDependencyError
+from ..network.names import local_path
 
 if TYPE_CHECKING:
     from ..complexes.complex import PolyhedralComplex
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 def require_writable(path: Path, what: str, *, folder: bool = False) -> None:
     """Raise `InputError` where a file (or folder) of this name cannot be made; one that is there will be replaced."""
+    local_path(path, what)
     if path.is_dir() and not folder:
         raise InputError(f"cannot write {what} {path}: it is a directory")
     if not path.parent.is_dir():

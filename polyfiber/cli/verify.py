@@ -32,10 +32,11 @@ def verify(
     Exit code 0: confirmed, 1: refuted, 3: neither within the budget.
     """
     from ..errors import MissingFileError
+    from ..network.names import local_path
 
     if row is not None:
         _readable_row(row)
-    if not file.exists():
+    if not local_path(file, "what is checked again").exists():
         raise MissingFileError(f"there is no file {file}", path=file)
     kind = _kind(file)
     if kind == "dataset":

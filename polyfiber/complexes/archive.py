@@ -34,7 +34,7 @@ from ..network.names import local_path, printable
 from ..network.piecewise import PiecewiseLinearNetwork
 from ..network.readers.npz import network_of_bytes
 from ..network.writers import network_bytes
-from ..numerics.digits import fraction_of, text_of
+from ..numerics.digits import check_digits, fraction_of, text_of
 from ..numerics.exact import rank
 from .blocks.parts import appearing
 from .certificate import Verification
@@ -221,6 +221,7 @@ def _read(file: Path) -> dict[str, Array]:
 
 
 def _loaded(store: dict[str, Array]) -> PolyhedralComplex:
+    check_digits(store.values())
     header = _header(store)
     network = _network(header, store)
     domain: Polyhedron | None = None

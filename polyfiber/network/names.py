@@ -37,9 +37,10 @@ def local_path(path: Any, what: str = "a file") -> Path:
     text = os.fsdecode(text)
     found = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/", text)  # a Path drops one of the slashes
     if found:
+        text = re.sub(r"^([^:]+):/(?!/)", r"\1://", text)
         raise InputError(
             f"{printable(text)!r}: {what} lies on this machine, found an address of {found[1]}://; addresses are for datasets "
-            "(polyfiber dataset, polyfiber.datasets): copy the file here first"
+            "(polyfiber dataset, dedupe, polyfiber.datasets): copy the file from or to there"
         )
     return Path(text)
 

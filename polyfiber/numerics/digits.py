@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from fractions import Fraction
 
-from ..errors import InputError
+import numpy as np
+
+from .._typing import Array
+from ..errors import FileFormatError, InputError
 
 MOST = 100_000
 """Digits of a numerator or denominator that are read."""
 PIECE = 4000
 """Digits that are converted at once: the interpreter has a limit of its own, and takes quadratic time."""
+MOST_WORK = 5e11
+"""Products of digits above and below, over all fractions of a file: ten seconds of bringing them to lowest terms."""
 _FRACTION = re.compile(rf"(-?)(\d{{1,{MOST}}})(?:/(\d{{1,{MOST}}}))?", re.ASCII)
 
 
@@ -44,6 +50,25 @@ def fraction_of(text: str) -> Fraction:
     return Fraction(int(match[1] + "1") * _number(match[2]), denominator)
 
 
+def check_digits(arrays: Iterable[Array]) -> None:
+    """Refuse texts of fractions that would take more than ten seconds to read; JSON among them does not count.
+
+    Raises
+    ------
+    FileFormatError
+        With the seconds that they would take.
+    """
+    work = 0.0
+    for texts in arrays:
+        if texts.dtype.kind == "U" and texts.size:
+            lengths = np.where(np.char.startswith(texts, "{"), 0, np.char.str_len(texts))
+            work += float(np.sum((lengths / 2.0) ** 2))
+    if work > MOST_WORK:
+        raise FileFormatError(
+            f"its fractions have so many digits that reading them takes about {work / MOST_WORK * 10:,.0f} s; the limit is 10 s"
+        )
+
+
 def _digits(value: int) -> str:
     pieces = []
     while value >= 10**PIECE:
@@ -60,4 +85,4 @@ def _number(digits: str) -> int:
     return value
 
 
-__all__ = ["fraction_of", "text_of"]
+__all__ = ["check_digits", "fraction_of", "text_of"]

@@ -9,6 +9,7 @@ import pytest
 
 import polyfiber as pf
 from polyfiber.cli.app import main
+from polyfiber.equivalence.collections.collection import write_parquet
 from polyfiber.network.moves import random_trivial
 
 
@@ -140,3 +141,29 @@ def test_long_points_and_moves_are_shortened(tmp_path: Path, capsys: pytest.Capt
     assert "30 coordinates" in out
     code, out, _ = run(capsys, "equiv", tmp_path / "a.npz", tmp_path / "c.npz", "--json")
     assert len(json.loads(out)["witness"]["input"]) == 30
+
+
+def test_addresses(files: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A collection may be the table of a dataset in a bucket; all else lies on this machine, and no folder is made for it."""
+    fsspec = pytest.importorskip("fsspec")
+    pytest.importorskip("pyarrow")
+    write_parquet([pf.read_network(files / "a.npz"), pf.read_network(files / "b.npz")], files / "n.parquet")
+    fsspec.filesystem("memory").put_file(str(files / "n.parquet"), "/ours/networks/part-00000.parquet")
+    (files / "n.parquet").unlink()
+    (files / "empty").mkdir()
+    monkeypatch.chdir(files / "empty")
+    try:
+        code, out, _ = run(capsys, "dedupe", "memory://ours/networks", "--json", "--write", files / "kept")
+        assert (code, json.loads(out)["n_classes"]) == (0, 1)
+        assert [p.name for p in (files / "kept").iterdir()] == ["class000000.npz"]
+    finally:
+        fsspec.filesystem("memory").rm("/ours", recursive=True)
+    here = "lies on this machine, found an address of s3://"
+    for line in (
+        ["dedupe", files, "--write", "s3://b/x"], ["verify", "s3://b/x.npz"], ["info", "s3://b/x.npz"],
+        ["minimize", files / "small.npz", "--output", "s3://b/x.npz"],
+        ["report", files / "small.npz", "--output", "s3://b/x.html"],
+    ):  # fmt: skip
+        code, _, err = run(capsys, *line)
+        assert (code, here in err, "'s3://b/x" in err) == (4, True, True), err
+    assert not list(Path.cwd().iterdir())

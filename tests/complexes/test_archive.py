@@ -219,3 +219,14 @@ def test_a_point_on_no_wall_is_no_lattice(tmp_path: Path) -> None:
     np.savez(tmp_path / "point.npz", **store)
     with pytest.raises(FileFormatError, match="on no wall"):
         pf.PolyhedralComplex.load(tmp_path / "point.npz")
+
+
+def test_archives_of_fractions_of_too_many_digits(tmp_path: Path) -> None:
+    path = tmp_path / "c.npz"
+    pf.canonical_complex(pf.ReLUNetwork([[[0.5]], [[1]]], [[0], [0]]).exact()).save(path)
+    with np.load(path) as file:
+        store = {name: file[name] for name in file.files}
+    store["weight_0"] = np.full((64, 1), "7" * 99_999 + "/" + "3" * 99_999)
+    np.savez_compressed(path, **store)
+    with pytest.raises(FileFormatError, match="so many digits"):
+        pf.PolyhedralComplex.load(path)

@@ -331,3 +331,18 @@ def test_a_box_of_nnet_that_is_inside_out(tmp_path: Path) -> None:
     path.write_text("\n".join(lines) + "\n")
     with pytest.raises(FileFormatError, match=r"at least 1\.0 and at most -1\.0"):
         pf.read_network(path)
+
+
+def test_fractions_of_too_many_digits(tmp_path: Path) -> None:
+    """Few kilobytes of equal digits would take minutes to bring to lowest terms; one fraction too long is no fraction."""
+    about = {"format": "polyfiber.network", "format_version": "1.0", "meta": "{}", "b1": np.array(["0"])}
+    long = np.array([["7" * 99_999 + "/" + "3" * 99_999] * 64])
+    np.savez_compressed(tmp_path / "many.npz", W1=long, **about)
+    assert (tmp_path / "many.npz").stat().st_size < 100_000
+    found = attempt(tmp_path / "many.npz")
+    assert "so many digits" in str(found)
+    np.savez_compressed(tmp_path / "one.npz", W1=long[:, :1], **about)
+    assert pf.read_network(tmp_path / "one.npz").is_exact
+    np.savez_compressed(tmp_path / "long.npz", W1=np.array([["1" * 100_001]]), **about)
+    found = attempt(tmp_path / "long.npz")
+    assert "at most 100000 digits" in str(found)

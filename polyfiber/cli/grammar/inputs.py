@@ -10,6 +10,7 @@ from typing import Any
 import typer
 
 from ...errors import FileFormatError, InputError, MissingDependencyError, ShapeError
+from ...network.names import local_path
 from ..options import Limits, Output, Window, refuse
 from ..outputs import new_figure, write_figure
 from ..render import facts as show_facts
@@ -58,7 +59,7 @@ def read_input(path: Path, shape: tuple[int, ...], scale: float) -> Any:
     stem, _, last = path.name.rpartition(":")
     if stem and last.removeprefix("-").isdigit() and not path.exists():
         name, row = path.with_name(stem), int(last)
-    if not name.is_file():
+    if not local_path(name, "an input").is_file():
         raise InputError(f"there is no file {name}")
     if name.stat().st_size > LARGEST_INPUT:
         raise InputError(f"{name} has {name.stat().st_size:,} bytes; the limit for an input is {LARGEST_INPUT:,}")

@@ -510,6 +510,10 @@ def _filesystem(url: str) -> tuple[Any, str]:
         import fsspec
     except ImportError:
         raise MissingDependencyError("fsspec", extra="data", purpose=f"reading and writing {protocol}://") from None
+    if protocol in ("http", "https"):
+        raise InputError(
+            f"{url}: {protocol}:// can be read and not listed or written to; expected a folder (download the files into one), s3:// or gs://"
+        )
     if protocol not in fsspec.available_protocols() or protocol in _NO_PLACES or "::" in url:
         raise InputError(
             f"{url}: {protocol}:// is no file system that is known to hold folders; expected a path, s3://, gs://, memory:// or another protocol of fsspec"

@@ -20,6 +20,7 @@ from ..folding import Chain, finite_fraction
 from ..model import ReLUNetwork
 from ..piecewise import PiecewiseLinearNetwork
 from .files import Zip
+from .graphs.keras_layers import activation_of, is_plain_relu, network_of
 from .hdf5 import Hdf5
 
 SUPPORTED = (
@@ -39,7 +40,7 @@ _IDLE = frozenset(
     ]
 )
 _CHAINED = _IDLE | {"Dense", "Activation", "Softmax", "ReLU", "BatchNormalization", "Normalization", "Rescaling"}
-_GRAPHS_ONLY = ("leaky_relu", "relu6", "hard_sigmoid", "hard_tanh")
+_GRAPHS_ONLY = ("leaky_relu", "relu6", "hard_sigmoid", "hard_tanh", "ReLU", "LeakyReLU")
 _KERAS_1 = {"kernel": "W", "bias": "b"}
 _HEADS = {"sigmoid": "sigmoid", "softmax": "softmax", "log_softmax": "log-softmax"}
 
@@ -76,8 +77,6 @@ def read(data: bytes, source: dict[str, Any]) -> ReLUNetwork | PiecewiseLinearNe
     store = _Store(file, layers, archived=source["format"] == "keras")
     if chain:
         return _network(_in_order(layers, feeding), store, source)
-    from .graphs.keras_layers import network_of
-
     return network_of(layers, feeding, outputs, store.wanted, source, version)
 
 
@@ -144,11 +143,9 @@ def _is_chain(layers: list[_Layer], feeding: dict[str, list[str]]) -> bool:
     """Whether the layers are dense ones and ReLUs in one chain."""
     read = [name for names in feeding.values() for name in names]
     straight = all(len(names) <= 1 for names in feeding.values()) and len(set(read)) == len(read)
-    plain = all(layer.kind in _CHAINED and layer.config.get("activation") not in _GRAPHS_ONLY for layer in layers)
-    limited = any(
-        layer.kind == "ReLU" and any(layer.config.get(k) for k in ("max_value", "negative_slope", "threshold"))
-        for layer in layers
-    )
+    names = [activation_of(layer.config.get("activation"))[0] for layer in layers]
+    plain = all(layer.kind in _CHAINED and name not in _GRAPHS_ONLY for layer, name in zip(layers, names))
+    limited = any(layer.kind == "ReLU" and not is_plain_relu(layer.config) for layer in layers)
     heads = any(layer.kind == "Softmax" or "softmax" in str(layer.config.get("activation")) for layer in layers)
     shaped = heads and any(layer.kind == "Reshape" for layer in layers)  # which outputs a head compares
     return straight and plain and not limited and not shaped
@@ -279,12 +276,7 @@ def _network(layers: list[_Layer], store: _Store, source: dict[str, Any]) -> ReL
         elif layer.kind == "Softmax":
             chain.finish("softmax", layer.name)
         elif layer.kind == "ReLU":
-            special = {k: config.get(k) for k in ("max_value", "negative_slope", "threshold") if config.get(k)}
-            if special:
-                raise UnsupportedLayerError(
-                    f"{layer.label} with {special}; supported is the plain ReLU", layer=layer.name
-                )
-            chain.relu(layer.name)
+            chain.relu(layer.name)  # a plain one: all others make it a graph
         elif layer.kind == "BatchNormalization":
             _batchnorm(chain, layer, store)
         elif layer.kind == "Normalization":
@@ -315,9 +307,7 @@ def _input_width(layers: list[_Layer], store: _Store) -> int:
 
 
 def _activate(chain: Chain, layer: _Layer, activation: Any) -> None:
-    if isinstance(activation, dict):
-        inner = activation.get("config")
-        activation = inner if isinstance(inner, str) else activation.get("class_name")
+    activation, _ = activation_of(activation)
     if activation in (None, "linear"):
         return
     if activation == "relu":

@@ -18,6 +18,7 @@ import numpy as np
 
 from ..._typing import Array
 from ...errors import FileFormatError, InputError, ShapeError
+from ...numerics.digits import check_digits
 from ..folding import Chain
 from ..model import ReLUNetwork
 from ..names import known_head, printable
@@ -69,6 +70,7 @@ def array_names(entries: Iterable[str]) -> dict[str, str]:
 def read(data: bytes, source: dict[str, Any]) -> ReLUNetwork | PiecewiseLinearNetwork:
     """Network of an ``.npz`` file."""
     arrays = _arrays(Zip(data))
+    check_digits(arrays.values())
     source["format"] = "npz"
     meta = _meta(arrays)
     if folding := meta.get("folding"):  # of the file that the network was first read from
@@ -204,7 +206,10 @@ def rationals(array: Array, what: str) -> Array:
     for index, value in np.ndenumerate(array):
         if array.dtype.kind == "U":
             if _FRACTION.fullmatch(str(value)) is None:
-                raise InputError(f"{what} holds {str(value)[:40]!r} at {index}; expected a fraction like '-3/7'")
+                raise InputError(
+                    f"{what} holds {printable(repr(str(value)), 60)} at {index}; expected a fraction like '-3/7', "
+                    "of at most 100000 digits above and below"
+                )
             p, _, q = str(value).partition("/")
             out[index] = Fraction(_integer(p), _integer(q or "1"))
         elif array.dtype.kind in "fiu" and np.isfinite(value):

@@ -522,6 +522,24 @@ def test_keras_hard_sigmoid_is_that_of_its_version(version: str, slope: float) -
         keras_chain([3], KerasLayer("Activation", activation="hard_sigmoid"), version="")
 
 
+def test_keras_activations_that_are_layers() -> None:
+    """``Dense(activation=keras.layers.ReLU(6))``; a limit of zero is a limit."""
+    x = np.array([-4.0, 0.7, 2.9, 9.0])
+    for kind, config, expected in (
+        ("ReLU", {"max_value": None, "negative_slope": 0.0, "threshold": 0.0}, np.maximum(x, 0)),
+        ("ReLU", {"max_value": 6.0}, np.clip(x, 0, 6)),
+        ("ReLU", {"max_value": 0.0}, 0 * x),
+        ("ReLU", {"negative_slope": 0.25}, np.where(x > 0, x, x / 4)),
+        ("LeakyReLU", {"negative_slope": 0.5}, np.where(x > 0, x, x / 2)),
+    ):
+        given = {"module": "keras.layers", "class_name": kind, "config": {"name": "r", **config}}
+        for layer in (KerasLayer("Activation", activation=given), KerasLayer(kind, **config)):
+            np.testing.assert_allclose(keras_chain([4], layer)(x), expected, atol=1e-12)
+    given = {"class_name": "ReLU", "config": {"threshold": 1.0}}
+    with pytest.raises(pf.errors.UnsupportedLayerError, match=r"its activation ReLU, with threshold 1\.0"):
+        keras_chain([4], KerasLayer("Activation", activation=given))
+
+
 def test_keras_layers_that_move_values() -> None:
     x = np.random.default_rng(0).standard_normal((4, 5, 2))
     relu = KerasLayer("ReLU")

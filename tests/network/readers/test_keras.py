@@ -152,6 +152,22 @@ def test_batch_normalisation_normalization_and_rescaling_fold(tmp_path: Path) ->
     assert 0 < record["weight_error"] < 1e-15
 
 
+@pytest.mark.parametrize("limit", [None, 0.0, 2.0])
+@pytest.mark.parametrize("layered", [False, True])
+def test_rectifiers_with_a_limit(tmp_path: Path, limit: float | None, layered: bool) -> None:
+    """As a layer, and as an object in a layer; a limit of zero is one, and leaves nothing."""
+    options = {"max_value": limit, "negative_slope": 0.0, "threshold": 0.0}
+    relu = {"module": "keras.layers", "class_name": "ReLU", "config": options}
+    first = [dense("one", 5), layer("ReLU", "relu", **options)] if layered else [dense("one", 5, relu)]
+    config = sequential(layer("InputLayer", "in", batch_input_shape=[None, 3]), *first, dense("two", 2))
+    write_h5(tmp_path / "net.h5", config, {"one": {"kernel": K1, "bias": B1}, "two": {"kernel": K2, "bias": B2}})
+    X = RNG.standard_normal((10, 3)) * 3
+    hidden = np.clip(X @ K1.astype(float) + B1, 0, limit)
+    np.testing.assert_allclose(
+        pf.read_network(tmp_path / "net.h5")(X), hidden @ K2.astype(float) + B2, rtol=1e-9, atol=1e-9
+    )
+
+
 def test_batch_normalisation_in_an_archive_is_ordered(tmp_path: Path) -> None:
     config = sequential(
         dense("one", 5, "relu"), layer("BatchNormalization", "bn", scale=False, center=True), dense("two", 2)

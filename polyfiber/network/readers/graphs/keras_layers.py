@@ -55,6 +55,29 @@ class LayerLike(Protocol):
 Arrays = Callable[[Any, list[str]], dict[str, Array]]
 
 
+def activation_of(given: Any) -> tuple[Any, dict[str, Any]]:
+    """Name and configuration of an activation: a name, a function as an object, or a layer as one, such as ReLU."""
+    if not isinstance(given, dict):
+        return given, {}
+    inner = given.get("config")
+    return (
+        (inner, {}) if isinstance(inner, str) else (given.get("class_name"), inner if isinstance(inner, dict) else {})
+    )
+
+
+def is_plain_relu(config: dict[str, Any]) -> bool:
+    """Whether a layer ReLU has no limit (also 0 is one), no slope and no threshold."""
+    return config.get("max_value") is None and not config.get("negative_slope") and not config.get("threshold")
+
+
+class _Activation:
+    """An activation that is a layer of its own, given to another layer."""
+
+    def __init__(self, kind: str, layer: LayerLike, config: dict[str, Any]) -> None:
+        self.kind, self.config, self.name = kind, config, layer.name
+        self.label = f"{layer.label}, its activation {kind},"
+
+
 def network_of(
     layers: Sequence[Any],
     feeding: dict[str, list[str]],
@@ -142,17 +165,13 @@ class _Translation:
         return self._activated(layer, value, activation), shape
 
     def _activated(self, layer: Any, x: str, activation: Any) -> str:
-        options: dict[str, Any] = {}
-        if isinstance(activation, dict):
-            inner = activation.get("config")
-            options = inner if isinstance(inner, dict) else {}
-            activation = inner if isinstance(inner, str) else activation.get("class_name")
+        activation, options = activation_of(activation)
         if activation in (None, "linear"):
             return x
-        if activation in ("relu", "ReLU") and not any(
-            options.get(k) for k in ("max_value", "negative_slope", "threshold")
-        ):
+        if activation == "relu":
             return self.g.add("Relu", [x], name=layer.name)
+        if activation in ("ReLU", "LeakyReLU"):
+            return _LAYERS[activation](self, _Activation(activation, layer, options), [x], [()])[0]
         if activation == "relu6":
             return self._clip(x, 0.0, 6.0, layer.name)
         if activation == "hard_tanh":
