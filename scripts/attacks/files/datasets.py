@@ -159,7 +159,7 @@ def kills(count: int, seed: int, dask: bool) -> list[str]:
         home = Path(top)
         spec = home / "k.toml"
         spec.write_text(
-            SPEC.replace("count = 4", "count = 120").split('[[networks]]\nkind = "files"')[0]
+            SPEC.replace("count = 4", "count = 60").split('[[networks]]\nkind = "files"')[0]
             + "[tables.complexes]\n[tables.cells]\n"
         )
         command = [sys.executable, "-m", "polyfiber", "dataset", "run", str(spec), "-q", "-o"]
