@@ -132,6 +132,27 @@ def test_a_cache_that_cannot_be_read_is_none(tmp_path: Path, monkeypatch: pytest
     assert old.load("int64") is None
 
 
+def test_kernels_work_where_no_folder_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package that cannot be written, and no home: compiled at every run. A disk that fills up costs a compilation."""
+    if numba.config.DISABLE_JIT:
+        pytest.skip("no compiler")
+
+    def nowhere(self: object) -> None:
+        raise RuntimeError("cannot cache function 'f': no locator available for file 'f.py'")
+
+    def twice(x):
+        return 2 * x
+
+    with monkeypatch.context() as context:
+        context.setattr(jit.Kernel if jit.LINKED else numba.core.registry.CPUDispatcher, "enable_caching", nowhere)
+        context.setattr(jit, "unkept", set())
+        assert jit.bare_kernel(twice)(3) == 6
+        assert jit.unkept == {__name__}
+    full = jit.CodeFile(str(tmp_path / "absent"), "kernel-1.py311", "stamp")
+    full.save("int64", "code")
+    assert full.load("int64") is None
+
+
 ALLOCATES = {"zeros", "empty", "full", "ones", "arange", "array", "copy", "concatenate", "zeros_like", "empty_like"}
 
 

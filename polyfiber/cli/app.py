@@ -25,6 +25,7 @@ app = typer.Typer(
         "130 after Ctrl-C, 141 when the reader of the output is gone."
     ),
     no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
     add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -61,11 +62,15 @@ def _register() -> None:
 def _say_compiling(name: str) -> None:
     """Once: that the silence is compilation."""
     if not _state["compiling"] and not {"-q", "--quiet"} & set(_state["argv"]):
-        print(
-            "compiling, once (about 15 s on an idle machine); later runs load the code",
-            file=sys.stderr,
-            flush=True,
-        )
+        from ..kernels.jit import unkept
+
+        said = "compiling, once (about 15 s on an idle machine); later runs load the code"
+        if unkept:
+            said = (
+                "compiling (about 15 s on an idle machine), at every run: no folder for compiled code can be written; "
+                "NUMBA_CACHE_DIR names one"
+            )
+        print(said, file=sys.stderr, flush=True)
     _state["compiling"] = True
 
 

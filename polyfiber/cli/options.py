@@ -149,6 +149,15 @@ _given: ContextVar[dict[str, bool]] = ContextVar("polyfiber_given")
 """Every flag of the command that runs, and whether it stands on the command line."""
 
 
+_read: ContextVar[tuple[Path, ...]] = ContextVar("polyfiber_read", default=())
+"""Files that the command that runs was given to read."""
+
+
+def is_read(path: Path) -> bool:
+    """Whether this is a file that the command reads, under whatever name."""
+    return any(path.exists() and other.exists() and path.samefile(other) for other in _read.get())
+
+
 def given(flag: str) -> bool:
     """Whether an option was written, whatever its value."""
     return _given.get({}).get(flag, False)
@@ -168,11 +177,13 @@ def _noting(context: typer.Context) -> Iterator[None]:
         for p in context.command.params
         for flag in (*p.opts, *p.secondary_opts)
     }
-    token = _given.set(written)
+    arguments = [context.params.get(p.name or "") for p in context.command.params if p.param_type_name == "argument"]
+    token, files = _given.set(written), _read.set(tuple(value for value in arguments if isinstance(value, Path)))
     try:
         yield
     finally:
         _given.reset(token)
+        _read.reset(files)
 
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, MissingDependencyError
 from ..network.names import local_path
+from .options import is_read
 
 if TYPE_CHECKING:
     from ..complexes.complex import PolyhedralComplex
@@ -16,8 +17,13 @@ if TYPE_CHECKING:
 
 
 def require_writable(path: Path, what: str, *, folder: bool = False) -> None:
-    """Raise `InputError` where a file (or folder) of this name cannot be made; one that is there will be replaced."""
+    """Raise `InputError` where a file (or folder) of this name cannot be made; one that is there will be replaced.
+
+    What the command reads is not replaced.
+    """
     local_path(path, what)
+    if is_read(path):
+        raise InputError(f"cannot write {what} {path}: this is the file that is read; give another name")
     if path.is_dir() and not folder:
         raise InputError(f"cannot write {what} {path}: it is a directory")
     if not path.parent.is_dir():

@@ -96,18 +96,22 @@ class CodeFile(IndexDataCacheFile):
         """Code of one signature; None where there is none that can be read."""
         try:
             return super().load(key)
-        except _UNREADABLE:
+        except (*_UNREADABLE, OSError):
             return None
 
     def _load_index(self) -> Any:
         """Signatures on disk; none where the index is damaged, or names types that the code no longer has."""
         try:
             return super()._load_index()
-        except _UNREADABLE:
+        except (*_UNREADABLE, OSError):
             return {}
 
     def save(self, key: Any, data: Any) -> None:
-        """Keep the code of one signature."""
+        """Keep the code of one signature, where there is room for it."""
+        with suppress(OSError):
+            self._save(key, data)
+
+    def _save(self, key: Any, data: Any) -> None:
         digest = hashlib.sha256(repr((self._source_stamp, key)).encode()).digest()
         name = self._data_name(int.from_bytes(digest[:7], "big"))
         self._save_data(name, data)
@@ -121,6 +125,9 @@ class CodeFile(IndexDataCacheFile):
                 if path.name not in kept and time.time() - path.stat().st_mtime > self.STALE:
                     path.unlink()
 
+
+unkept: set[str] = set()
+"""Files of kernels whose code is kept nowhere: no folder for it can be written."""
 
 _called: dict[str, tuple[tuple[str, int, int], ...]] = {}
 
@@ -158,7 +165,10 @@ def _compiled(function: F, *, counts: bool, inline: bool = False) -> F:
     else:
         compiled = numba.jit(_nrt=counts, forceinline=inline, **_OPTIONS)(function)
     if settings.numba_cache:
-        compiled.enable_caching()
+        try:
+            compiled.enable_caching()
+        except RuntimeError:  # neither beside the sources nor in the home folder
+            unkept.add(function.__module__)
         kept: Any = getattr(compiled._cache, "_cache_file", None)
         if type(kept) is IndexDataCacheFile:
             kept.__class__ = CodeFile

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+import polyfiber as pf
 from polyfiber.cli import app as command_line
 from polyfiber.cli.app import main
 from polyfiber.cli.exits import FAULT, INTERRUPTED, NO_READER
@@ -114,6 +115,30 @@ def test_names_that_are_no_text(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert ends("complex", path, "-q", "--save", path.with_suffix(".npz")) == 0
     assert path.with_suffix(".npz").exists()
     assert ends("info", path.with_name("absent\udcff")) == 4
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("complex", "--save"),
+        ("minimize", "-o"),
+        ("classify", "--sample"),
+        ("report", "-o"),
+        ("explore", "--at", "0,0", "--save"),
+    ],
+    ids=lambda argv: argv[0],
+)
+def test_the_network_that_is_read_is_not_written_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], argv: tuple[str, ...]
+) -> None:
+    path, link = tmp_path / "net.npz", tmp_path / "link.npz"
+    pf.ReLUNetwork.random((2, 3, 1), rng=0).save(path)
+    before = path.read_bytes()
+    link.symlink_to(path)
+    for name in (path, link):
+        assert ends(argv[0], path, *argv[1:], name, "-q") == 4
+        assert "this is the file that is read" in capsys.readouterr().err
+    assert path.read_bytes() == before
 
 
 def test_compilation_is_said_once_and_at_once(tmp_path) -> None:
