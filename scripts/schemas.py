@@ -249,13 +249,13 @@ FORMS: dict[str, list[dict[str, Schema]]] = {
         "bars_may": many(record(**{"from": COUNT}, to=COUNT, multiplicity=COUNT)), "connected_parts_may": COUNT,
     }],
     "geodesic": [{
-        "shape": many(COUNT), "rank": COUNT, "depth": COUNT, "length": REAL, "method": TEXT, "residual": REAL,
+        "shape": many(COUNT), "rank": COUNT, "depth": REAL, "length": REAL, "solved": FLAG, "method": TEXT, "residual": REAL,
         "lower_bound": REAL, "chord": REAL, "shortest": FLAG, "local_minimum": maybe(VERDICT), "conjugate_points": maybe(COUNT),
         "homotopy_classes": REAL, "homotopy": maybe(many(COUNT)),
         "tried": many(record(**{"from": TEXT}, length=REAL, homotopy=maybe(many(COUNT)))),
     }],
     "critical": [{
-        "widths": many(COUNT),
+        "widths": many(COUNT), "count": COUNT,
         "strata": many(record(
             ranks=many(COUNT), rank=COUNT, critical=VERDICT, everywhere=FLAG, kind=TEXT, kinds=many(TEXT), loss=REAL,
             index=maybe(COUNT), nullity=maybe(COUNT),

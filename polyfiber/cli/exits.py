@@ -122,6 +122,8 @@ def _plain(partial: Any) -> tuple[float | None, str]:
     """What was found, where it is a number, and the words behind it; other values stay in Python."""
     if isinstance(partial, SoFar):
         return partial.done or None, f" {partial.step}"
+    if isinstance(length := getattr(partial, "length", None), float):
+        return length, ", the length of the shortest way found"
     if isinstance(partial, bool) or not isinstance(partial, int | float) or not math.isfinite(partial):
         return None, ""
     return partial, ""

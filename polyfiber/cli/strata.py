@@ -9,17 +9,19 @@ import typer
 
 from ..errors import InputError
 from ..words import count as counted
-from .grammar.parsing import numbers, parse_widths
+from .grammar.parsing import numbers, parse_widths, readable_depth
 from .options import Limits, Output, grouped, refuse
 from .outputs import new_figure, write_figure
 from .render import facts as show_facts
 from .render import note, shown, table, tell
 
 if TYPE_CHECKING:
+    from ..linear.critical import CriticalType
     from ..linear.strata import RankStratification
 
 _WIDTHS = typer.Argument(..., metavar="WIDTHS", help="Widths of the layers, input first: 4,6,5.")
 _RANK = typer.Option(None, "--rank", "-r", min=0, help="Rank of the product of the layers; without it, all ranks.")
+_LIMIT = typer.Option(100, "--limit", min=0, help="Rows and lines to print; 0 prints all.")
 _WEIGHTS = "weights of a linear network: .npz with W1, W2, …, or a network file (its biases are left out)."
 
 
@@ -52,7 +54,7 @@ def strata(
     rank: int = _RANK,
     bias: bool = typer.Option(False, "--bias", help="Count the biases of the layers in the dimensions too."),
     count: bool = typer.Option(False, "--count", help="Only the number of strata, without listing them."),
-    limit: int = typer.Option(100, "--limit", min=0, help="Rows and lines to print; 0 prints all."),
+    limit: int = _LIMIT,
     plot: Path = typer.Option(None, "--plot", metavar="FILE", help="Draw the strata and their closures."),
     *,
     limits: Limits,
@@ -229,8 +231,13 @@ def stratum(
 def geodesic(
     start: Path = typer.Argument(..., metavar="WEIGHTS", help=f"File with {_WEIGHTS}"),
     end: Path = typer.Argument(..., metavar="OTHER", help="The same of the other end."),
-    depth: int = typer.Option(
-        None, "--depth", "-N", min=1, help="Depth of the metric; by default the number of layers."
+    depth: str = typer.Option(
+        None,
+        "--depth",
+        "-N",
+        metavar="N",
+        help="Depth of the metric, or inf; by default the number of layers.",
+        callback=readable_depth,
     ),
     starts: int = typer.Option(
         2, "--starts", min=1, help="Starting curves to solve from; the shortest solution counts."
@@ -254,7 +261,7 @@ def geodesic(
         raise InputError(
             f"the networks have {len(ends[0])} and {len(ends[1])} layers; say with --depth in which metric they are compared"
         )
-    n = len(ends[0]) if depth is None else depth
+    n = len(ends[0]) if depth is None else float(depth) if depth == "inf" else int(depth)
     g = join(product(ends[0]), product(ends[1]), n, starts=starts, budget=limits.budget)
     test = g.minimum
     facts = {
@@ -262,13 +269,14 @@ def geodesic(
         "rank": g.rank,
         "depth": n,
         "length": g.length,
+        "solved": g.solved,
         "method": g.method,
         "residual": g.residual,
         "lower_bound": g.lower_bound,
         "chord": g.chord,
         "shortest": g.shortest,
         "local_minimum": None if test is None else test.verdict.value,
-        "conjugate_points": None if test is None else test.index,
+        "conjugate_points": None if test is None or test.index < 0 else test.index,
         "homotopy_classes": g.classes,
         "homotopy": g.homotopy,
         "tried": [{"from": a.curve, "length": a.length, "homotopy": a.homotopy} for a in g.tried],
@@ -277,7 +285,10 @@ def geodesic(
         shape = "x".join(map(str, g.start.shape))
         show_facts(facts, title=f"geodesic between {shape} matrices", leave_out=("tried", "shape"))
         for attempt in g.tried:
-            print(f"from {attempt.curve}: {shown(attempt.length)}, class {attempt.homotopy}")
+            where = "" if attempt.homotopy is None else f", class {shown(attempt.homotopy)}"
+            print(
+                f"from {attempt.curve}: {'nothing found' if attempt.length != attempt.length else shown(attempt.length)}{where}"
+            )
 
 
 def critical(
@@ -287,7 +298,9 @@ def critical(
     ),
     values: str = typer.Option(None, "--values", help="Singular values of a diagonal target instead: 3,2,1."),
     rank: int = _RANK,
+    limit: int = _LIMIT,
     *,
+    limits: Limits,
     output: Output,
 ) -> None:
     """Say which rank strata are critical for the square loss to a target, and of which type.
@@ -296,6 +309,7 @@ def critical(
     """
     import numpy as np
 
+    from ..budget import Monitor
     from ..dln import read_weights
     from ..linear.critical import critical_type
     from ..linear.strata import stratify
@@ -316,9 +330,19 @@ def critical(
         assert target is not None
         matrix = product(float_weights(read_weights(target)[0]))
     ranks = range(min(d) + 1) if rank is None else [rank]
-    found = [critical_type(s, matrix) for rho in ranks for s in stratify(d, rank=rho)]
+    found: list[CriticalType] = []
+    with Monitor(limits.budget, output.progress).watching() as monitor:
+        for rho in ranks:
+            for s in stratify(d, rank=rho, budget=monitor.rest()):
+                found.append(critical_type(s, matrix))
+                monitor.did("strata were looked at", len(found))
+                monitor.report("strata", len(found))
+    listed = found[: limit or None]
+    if len(listed) < len(found):
+        note(f"{len(listed)} of {len(found)} strata; --limit 0 prints all", quiet=output.quiet)
     answer = {
         "widths": d,
+        "count": len(found),
         "strata": [
             {
                 "ranks": t.stratum.label,
@@ -331,7 +355,7 @@ def critical(
                 "index": t.index if t.index >= 0 else None,
                 "nullity": t.nullity if t.index >= 0 else None,
             }
-            for t in found
+            for t in listed
         ],
     }
     least = min((t.loss for t in found if t.loss == t.loss), default=float("nan"))
@@ -352,7 +376,7 @@ def critical(
             "" if t.loss != t.loss else f"{t.loss:.6g}",
             *((t.index, t.nullity) if t.index >= 0 else ("", "")),
         )
-        for t in found
+        for t in listed
     ]
     title = f"widths {','.join(map(str, d))}: strata over the best approximations of the target"
     table(rows, header=(*names, "critical points", "kind", "loss", "negative", "zero"), title=title)

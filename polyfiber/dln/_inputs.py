@@ -51,13 +51,15 @@ def as_finite(values: npt.ArrayLike, *, name: str) -> FloatArray:
 
 
 def as_real(values: Any, *, name: str) -> FloatArray:
-    """What a function of the user returned, as float64, or InputError."""
-    array = np.asarray(values)
-    if array.dtype.kind == "c":
-        raise InputError(f"{name} is complex; the deep linear network is real", name=name)
+    """What a function of the user returned, or a matrix with NaN in it, as float64, or InputError."""
     try:
+        array = np.asarray(unmasked(values))
+        if array.dtype.kind == "c":
+            raise InputError(f"{name} is complex; the deep linear network is real", name=name)
         return np.asarray(array, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except InputError:
+        raise
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{name} is not an array of numbers: {error}", name=name) from None
 
 

@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .._typing import FloatArray, RngLike
+from ..budget import Budget, heed, heed_memory, within_budget
 from ..errors import InputError, ShapeError
-from ..numerics.exact import rank as exact_rank
 from ..numerics.rounding import UNIT
 from ..verdict import Verdict
 from .curvature import as_matrix, hessian
@@ -90,41 +90,72 @@ class CriticalType:
 def whitened_target(X: npt.ArrayLike, Y: npt.ArrayLike) -> FloatArray:
     """The matrix T for which ``(1/2)|W X - Y|^2`` is ``(1/2)|W' - T|^2`` plus a constant, ``W' = W (X X^T)^{1/2}``.
 
-    Only the first layer changes, by an invertible matrix: ranks, critical points and signatures are the same.
+    Only the first layer changes, by an invertible matrix: ranks, critical points and signatures are the same. Where some
+    inputs are combinations of others the loss sees ``W U`` alone, U an orthonormal basis of the column space of X, and T
+    is that of the data ``U^T X``.
 
     Parameters
     ----------
     X : array_like (d_0, samples)
-        Of full row rank.
+        Of rank k >= 1.
     Y : array_like (d_L, samples)
+
+    Returns
+    -------
+    float64 (d_L, k)
+        For networks whose first width is k; for k = d_0 that is the width of the data. Each critical point of theirs
+        stands for those of the data whose first layer is ``W_1 U`` on the column space of X and anything across it: with
+        ``index`` and kind the same, and ``nullity`` greater by ``d_1 (d_0 - k)``.
+
+    Raises
+    ------
+    ShapeError
+        Other numbers of samples.
+    InputError
+        X = 0; data of which it is not clear in floats whether they depend on each other.
 
     Examples
     --------
     >>> from polyfiber.linear import whitened_target
     >>> whitened_target([[2.0, 0.0]], [[4.0, 1.0]]).tolist()
     [[4.0]]
+    >>> bool(abs(whitened_target([[2.0, 0.0], [2.0, 0.0]], [[4.0, 1.0]])[0, 0]) > 3.99)     # one input, twice
+    True
     """
     x, y = as_matrix(X, "X"), as_matrix(Y, "Y")
     if x.shape[1] != y.shape[1]:
         raise ShapeError(f"X has {x.shape[1]} samples and Y {y.shape[1]}; expected one column of each per sample")
     u, s, vt = np.linalg.svd(x, full_matrices=False)
-    known = x.shape[0] <= x.shape[1] and s[-1] > 1e-12 * s[0]
-    if not known and exact_rank(x) == x.shape[0]:
-        raise InputError(
-            f"X has full row rank, but singular values from {s[0]:.3g} down to {s[-1]:.3g}: below 1e-12 of the largest their "
-            "directions are lost in rounding. Rescale the inputs (rows of X, and columns of the first layer against them)"
-        )
-    if not known:
-        raise InputError(
-            f"X of shape {x.shape} has no full row rank: some inputs are combinations of others. With U the left singular "
-            "vectors of its nonzero singular values, pass U.T @ X and take their number as first width: the loss does not "
-            "see the other directions"
-        )
+    k = int((s > 1e-12 * s[0]).sum()) if s.size else 0
+    if k == 0:
+        raise InputError(f"X of shape {x.shape} is zero or empty: the loss does not see the network")
+    if k < x.shape[0]:
+        if _rank_of_rows(x) != k:
+            raise InputError(
+                f"X has singular values from {s[0]:.3g} down to {s[-1]:.3g}, and it is not clear which of them are rounding: "
+                "below 1e-12 of the largest their directions are lost. Rescale the inputs (rows of X, and columns of the "
+                "first layer against them)"
+            )
+        return np.asarray(y @ vt[:k].T)
     return np.asarray(y @ vt.T @ u.T)
 
 
+def _rank_of_rows(x: FloatArray) -> int:
+    """The rank of rows of one size, whatever their units; -1 where a singular value is neither rounding nor clear of it."""
+    sizes = np.linalg.norm(x, axis=1)
+    s = np.linalg.svd(x[sizes > 0] / sizes[sizes > 0][:, None], compute_uv=False)
+    clear = int((s > 1e-12 * s[0]).sum())
+    return clear if not (s[clear:] > 8.0 * max(x.shape) * UNIT * s[0]).any() else -1
+
+
+@within_budget
 def critical_type(
-    stratum: Stratum, target: npt.ArrayLike, *, selection: Iterable[int] | None = None, rng: RngLike = 0
+    stratum: Stratum,
+    target: npt.ArrayLike,
+    *,
+    selection: Iterable[int] | None = None,
+    rng: RngLike = 0,
+    budget: Budget | None = None,
 ) -> CriticalType:
     """Which points of a stratum are critical for ``(1/2) |product - target|^2``, and of which type.
 
@@ -137,6 +168,8 @@ def critical_type(
         Which singular triples of the target the product keeps; as many as its rank. By default the largest.
     rng
         For the point at which the Hessian is taken.
+    budget : Budget, optional
+        Looked at before each step (sampling, the Hessian, its eigenvalues); a Hessian has to fit its memory.
 
     Returns
     -------
@@ -146,6 +179,7 @@ def critical_type(
     ------
     ShapeError, InputError
         A target of another shape or not finite; a selection that does not fit the rank.
+    BudgetExceededError
 
     Notes
     -----
@@ -228,10 +262,12 @@ def critical_type(
         place = strict or place
         kinds = ("saddle",) if strict is None else ("strict saddle", "saddle")
     W = (u[:, kept] * s[kept]) @ vt[kept]
+    heed("the types of critical points")
     point = [np.asarray(w, np.float64) for w in sample(stratum, product=W, rng=rng)]
     descent = None
     if not everywhere:
         point = _turned(point, Y, W, stratum, place)
+        heed_memory(32 * sum(w.size for w in point) ** 2, "the Hessian at a critical point")
         index, nullity = _signature(hessian(point, Y), point)
     elif not rest:
         product_rank = sum(int(r[last, j]) * int(r[j - 1, 0]) for j in range(1, last + 1))

@@ -144,10 +144,13 @@ def sharpness(weights: Sequence[Any], *, data: npt.ArrayLike | None = None) -> S
         raise ShapeError(f"data has shape {x.shape}; expected {d[0]} rows, one for each input, and a column a sample")
     gram = x @ x.T
     operations = 4 * sum(d) + 2 * x.shape[1] + 16
-    H, W = _at_a_minimum(layers, gram), product(layers)
-    sizes = [np.abs(w) for w in layers]
-    size = np.abs(x) @ np.abs(x.T)
-    errors = gamma(operations) * _at_a_minimum(sizes, size)
+    with np.errstate(over="ignore", invalid="ignore"):
+        H, W = _at_a_minimum(layers, gram), product(layers)
+        sizes = [np.abs(w) for w in layers]
+        size = np.abs(x) @ np.abs(x.T)
+        errors = gamma(operations) * _at_a_minimum(sizes, size)
+    if not (np.isfinite(H).all() and np.isfinite(errors).all() and float(np.abs(H).max(initial=0.0)) < 1e150):
+        raise InputError("the Hessian leaves the range of floats; rescale the weights or the data")
     values, vectors = np.linalg.eigh(H)
     value, upper = float(values[-1]), _above_all_eigenvalues(H, vectors, errors)
     n = len(layers)

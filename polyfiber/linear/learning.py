@@ -60,8 +60,9 @@ def learning_coefficient(widths: Any, rank: int) -> LearningCoefficient:
     -----
     M. Aoyagi, *Consideration on the learning efficiency of multiple-layered neural networks with linear units* (2024), in
     the form of S. Pepin Lehalleur and R. Rimanyi (arXiv 2411.19920). That twice the coefficient is the least codimension
-    of a stratum and the number of components a binomial is tested against :func:`stratify`; the multiplicity is quoted,
-    not checked by volumes. Cost: sorting the widths.
+    of a stratum and the number of components a binomial is tested against :func:`stratify`; the multiplicity is quoted from
+    the theorem, and volumes of three fibers agree with it (``scripts/attacks/linear/volumes.py``). Both are theorems, not
+    conjectures. Cost: sorting the widths.
 
     Examples
     --------

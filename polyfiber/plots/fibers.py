@@ -115,6 +115,7 @@ def plot_geodesic(path: Geodesic, *, ax: Any = None, steps: int = 101) -> Any:
         ax.plot(t, values[:, k], style, color=WALLS[k % len(WALLS)], gid=f"value-{k + 1}", label=f"σ{k + 1}")
     ax.set_xlabel("time")
     ax.set_ylabel("singular values")
-    ax.set_title(f"depth {path.depth:g}: {values.shape[1]} singular values, length {path.length:.4g}")
+    most = "" if path.solved else "no geodesic, at most "
+    ax.set_title(f"depth {path.depth:g}: {values.shape[1]} singular values, {most}length {path.length:.4g}")
     ax.legend(frameon=False)
     return ax

@@ -139,6 +139,40 @@ def test_geodesic_between_two_networks(capsys: pytest.CaptureFixture[str], tmp_p
     assert "components" in err
 
 
+def test_geodesics_of_all_depths_and_near_lower_rank(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for name, W in (
+        ("a", np.diag([1.0, 2.0])), ("b", np.diag([2.0, 1.0])), ("reflected", np.diag([1.0, -1.0])),
+        ("near", np.diag([1.0, 1e-8])), ("turned", np.diag([1e-8, 1.0])),
+    ):  # fmt: skip
+        np.savez(tmp_path / f"{name}.npz", W1=W)
+    file = {name: str(tmp_path / f"{name}.npz") for name in ("a", "b", "reflected", "near", "turned")}
+    code, out, _ = run(capsys, "geodesic", file["a"], file["b"], "-N", "inf", "--json")
+    answer = json.loads(out)
+    assert (code, answer["depth"], answer["solved"]) == (0, "inf", True)
+    assert answer["length"] == pytest.approx(2**0.5 * np.log(2.0))
+    code, out, _ = run(capsys, "geodesic", file["a"], file["reflected"], "-N", "1")
+    assert code == 0
+    assert "rank" not in out.splitlines()[0].replace("ranks", "")
+    code, out, _ = run(capsys, "geodesic", file["a"], file["b"], "-N", "3")
+    assert not any(word in out for word in ("None", "nan", "conjugate points\t-1"))
+    for bad in ("0", "-1", "2.5", "nan", "infinity", "", "²"):
+        assert run(capsys, "geodesic", file["a"], file["b"], f"--depth={bad}")[0] == 2, bad
+    code, out, _ = run(capsys, "geodesic", file["near"], file["turned"], "-N", "10", "--json")
+    answer = json.loads(out)
+    assert code == 0
+    assert answer["solved"] is (answer["residual"] <= 1e-9 and "along" not in answer["method"])
+
+
+def test_critical_types_have_limits(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(capsys, "critical", "3,3,3", "--values", "3,2,1", "--limit", "2", "--json")
+    answer = json.loads(out)
+    assert (code, answer["count"], len(answer["strata"])) == (0, 20, 2)
+    assert "2 of 20" in err
+    code, out, _ = run(capsys, "critical", "4,4,4,4,4", "--values", "4,3,2,1", "--seconds", "0.01", "--json")
+    assert code == 3
+    assert json.loads(out)["stopped"]["option"] == "--seconds"
+
+
 def test_critical_strata(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     code, out, _ = run(capsys, "critical", "3,2,2,3", "--values", "3,2,1", "--rank", "1", "--json")
     assert code == 0

@@ -56,6 +56,13 @@ def readable_seconds(value: float | None) -> float | None:
     return value
 
 
+def readable_depth(text: str | None) -> str | None:
+    """A number of layers, or inf, after a look at its form."""
+    if text is not None and text != "inf" and not (text.isascii() and text.isdigit() and int(text[:9]) >= 1):
+        raise typer.BadParameter(f"cannot read the depth {text!r}; expected a whole number from 1 on, or inf")
+    return text
+
+
 def readable_memory(text: str | None) -> str | None:
     """An amount of memory, after a look at its form."""
     if text is not None:

@@ -17,7 +17,7 @@ from ..._typing import BoolArray, FloatArray, RngLike
 from ...budget import Budget, heed, within_budget
 from ...errors import InputError, ShapeError
 from ...words import one_line
-from .._inputs import as_depth, as_finite, as_matrix, as_positive, unbatched
+from .._inputs import as_depth, as_finite, as_matrix, as_positive, as_real, unbatched
 from ..space.entropies import entropy, entropy_gradient
 from ..space.metrics import metric
 
@@ -52,15 +52,7 @@ class MatrixCompletion:
     @classmethod
     def of(cls, matrix: npt.ArrayLike, *, confinement: float = 0.0) -> MatrixCompletion:
         """From a matrix whose unknown entries are NaN."""
-        try:
-            raw = np.asarray(matrix)
-            if raw.dtype.kind == "c":
-                raise InputError("the matrix is complex; completion here is of real matrices")
-            values = np.asarray(raw, dtype=np.float64)
-        except InputError:
-            raise
-        except (TypeError, ValueError) as error:
-            raise InputError(f"not a matrix of numbers: {error}") from None
+        values = as_real(matrix, name="the matrix")
         if values.ndim != 2 or values.size == 0:
             raise ShapeError(f"expected a matrix with NaN for unknown entries, found shape {values.shape}")
         if np.isinf(values).any():

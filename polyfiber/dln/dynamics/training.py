@@ -43,13 +43,17 @@ class TrainingPath:
     imbalance : float64 (T,)
         Size of the invariants relative to the weights; 0 on the balanced manifold.
     geodesic : Geodesic or None
-        Between the first and the last product at this depth; None where there is none (ranks or components differ).
+        Between the first and the last product at this depth; None where there is none (ranks or components differ) or none
+        was found.
+    no_geodesic : str
+        Why there is nothing to compare with; empty where there is.
     deviation : float
         Largest Frobenius distance of a product to the geodesic's sample points, relative to that of the two ends; NaN
-        without a geodesic.
+        without a geodesic, and where both ends are one matrix.
     excess : float
-        ``length`` over the length of the geodesic; NaN without one. Below 1 only for unbalanced weights or by the gaps
-        between checkpoints.
+        ``length`` over the length of the geodesic; NaN where ``deviation`` is. Below 1 only for unbalanced weights or by
+        the gaps between checkpoints. Where the geodesic is not ``solved`` its length is an upper bound, and this a lower
+        one.
 
     Examples
     --------
@@ -74,6 +78,27 @@ class TrainingPath:
     geodesic: Geodesic | None = field(repr=False)
     deviation: float
     excess: float
+    no_geodesic: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """How long the path is, what it conserves, and how it lies to the geodesic between its ends."""
+        drift = float(self.drift.max(initial=0.0))
+        text = (
+            f"A path through {len(self.times)} checkpoints, of length {self.length:.6g} in the space of weights; the "
+            f"invariants of gradient flow move by {drift:.3g} of the largest squared layer"
+        )
+        if self.no_geodesic:
+            return f"{text}. It is compared with no geodesic: {self.no_geodesic}."
+        assert self.geodesic is not None
+        least = "" if self.geodesic.solved else "at least "
+        return (
+            f"{text}. It is {least}{self.excess:.4g} times as long as the geodesic found between its ends, and strays from it "
+            f"by {self.deviation:.3g} of their distance."
+        )
+
+    def __str__(self) -> str:
+        return self.sentence
 
 
 @within_budget
@@ -141,14 +166,16 @@ def training_path(
     drift = [float(np.sqrt(((g - g[0]) ** 2).sum((-2, -1))).max()) / scale for g in invariants(stacks)]
     widths = [stacks[0].shape[-1], *(s.shape[-2] for s in stacks)]
     joined: Geodesic | None = None
+    missing, deviation, excess = "", float("nan"), float("nan")
     try:
         joined = geodesic(products[0], products[-1], len(stacks), check=False)
     except BudgetExceededError:
         raise
-    except PolyfiberError:
-        joined = None
-    deviation = excess = float("nan")
-    if joined is not None and joined.length > 0.0:
+    except PolyfiberError as error:
+        missing = str(error)
+    if joined is not None and joined.length == 0.0:
+        missing = "the first and the last product are one matrix"
+    elif joined is not None:
         curve = joined(np.linspace(0.0, 1.0, 101))
         gaps = np.linalg.norm(products[:, None] - curve[None], axis=(-2, -1)).min(axis=1)
         deviation = float(gaps.max()) / float(np.linalg.norm(products[-1] - products[0]))
@@ -157,7 +184,7 @@ def training_path(
         grid, products, np.asarray(np.linalg.svd(products, compute_uv=False), dtype=np.float64), _ranks(stacks, strength),
         np.asarray(entropy(products, len(stacks), widths=widths)),
         float(steps.sum()), float((steps**2 / np.diff(grid)).sum()), np.array(drift), np.asarray(imbalance(stacks)),
-        joined, deviation, excess,
+        joined, deviation, excess, missing,
     )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from ...errors import BudgetExceededError, InputError, ShapeError
 from ...numerics.rounding import UNIT
 from .._inputs import RANK_TOLERANCE, as_depth, as_matrix, as_positive
 from ..space.metrics import Metric, metric
+from .cone import stretch, stretched
 from .explicit import ExplicitPath, explicit_path, residual
 from .rank_one import rank_one_path
 from .reduction import reduce
@@ -88,7 +89,10 @@ def geodesic(
 
     Near lower rank the boundary value problem may be beyond floating-point numbers. Where the singular values of both
     ends have a gap below the k-th, the geodesic of rank k, carrying the small ones along, is both a starting curve and a
-    candidate: if nothing shorter is found, the result is that curve (``solved`` False, ``minimum`` undecided).
+    candidate: if nothing shorter is found, the result is that curve (``solved`` False, ``minimum`` undecided). So is a
+    curve of turning frames that is shorter than every geodesic found.
+
+    Ends of different radii (by a factor 1.5) are brought to one radius: the space is a cone (`geodesics.cone`).
 
     Matrices of rank r are first cut to min(m, 2r) x min(n, 2r). Starting curves, the shortest first: images of chords
     between balanced networks, singular vectors that turn at constant speed with the cheapest signs, the polar factor
@@ -146,6 +150,15 @@ def geodesic(
     if closed is not None and closed[0].shortest:  # its lift is then the shortest chord
         chord = closed[0].length if not math.isinf(n) else math.nan
         return closed_geodesic(a, b, n, *closed, rank, chord, not math.isinf(n))
+    k = stretch(a, b, n) if first is None else None
+    if k is not None and (near := k**-n * b).any():
+        # entries that leave the range are refused by the inner call, as they would be here
+        try:
+            core = geodesic(a, near, n, tolerance=goal, explicit=explicit, starts=starts, check=check)
+        except BudgetExceededError as error:
+            error.partial = None if error.partial is None else stretched(error.partial, b, k)
+            raise
+        return stretched(core, b, k)
     if not math.isinf(n) and n > DEEPEST:
         raise InputError(
             f"depth is {n}, and geodesics without a closed form are searched up to depth {DEEPEST}; use math.inf: its "

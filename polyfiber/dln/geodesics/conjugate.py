@@ -58,8 +58,12 @@ class ConjugateTest:
 
 def conjugate_test(start: End, z: FloatArray, depth: float, shape: tuple[int, int]) -> ConjugateTest:
     """Morse index of the geodesic from ``start`` with initial coordinates z (D,), inside a reduction."""
+    test = ConjugateTest(Verdict.UNDECIDED, -1, math.nan, 0)
     for step in (1e-7, 1e-9):  # the smaller one where matrices on the way are near lower rank
-        test = _count(start, z, depth, shape, step)
+        try:
+            test = _count(start, z, depth, shape, step)
+        except np.linalg.LinAlgError:  # the linearised flow is singular, or beyond the range of floats
+            continue
         if test.verdict is not Verdict.UNDECIDED:
             break
     return test

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,14 +10,14 @@ import numpy.typing as npt
 
 from ..._typing import FloatArray
 from ...budget import Budget, within_budget
-from ...errors import InputError, ShapeError
+from ...errors import InputError, PolyfiberWarning, ShapeError
 from ...words import one_line
 from .._inputs import as_finite, as_matrix, as_stack
 from ..space.balanced import imbalance
 from ..space.metrics import metric
 from ..space.submersion import product
 from .boundary import geodesic
-from .hamilton import integrate
+from .cone import last_momentum
 from .result import Geodesic
 
 
@@ -34,8 +35,8 @@ def distance(
 
     An upper bound of the distance in their stratum by construction; whether a shorter way exists is not decided, but where
     ``geodesic(...).shortest`` is True. Between nearly singular matrices it is the length of a curve along lower rank where
-    no geodesic that was found is shorter (``geodesic(...).solved`` is False then). For depth 2 on positive matrices it is ``sqrt(2)``
-    times the Bures-Wasserstein distance.
+    no geodesic that was found is shorter (``geodesic(...).solved`` is False then, and a `PolyfiberWarning` says so). For
+    depth 2 on positive matrices it is ``sqrt(2)`` times the Bures-Wasserstein distance.
 
     Parameters
     ----------
@@ -65,7 +66,7 @@ def distance(
     a = as_matrix(W0, name="W0")
     b = as_matrix(W1, name="W1")
     if a.ndim == b.ndim == 2:
-        return geodesic(a, b, depth, tolerance=tolerance, starts=starts, check=False).length
+        return _length(geodesic(a, b, depth, tolerance=tolerance, starts=starts, check=False))
     if a.shape[-2:] != b.shape[-2:]:
         raise ShapeError(f"expected matrices of one size, found {a.shape} and {b.shape}", shapes=(a.shape, b.shape))
     try:
@@ -74,8 +75,16 @@ def distance(
         raise ShapeError(f"the batches {a.shape[:-2]} and {b.shape[:-2]} do not broadcast") from None
     result = np.empty(a.shape[:-2])
     for index in np.ndindex(result.shape):
-        result[index] = geodesic(a[index], b[index], depth, tolerance=tolerance, starts=starts, check=False).length
+        path = geodesic(a[index], b[index], depth, tolerance=tolerance, starts=starts, check=False)
+        result[index] = _length(path, f"pair {', '.join(map(str, index))}: ")
     return result
+
+
+def _length(path: Geodesic, which: str = "") -> float:
+    """The length; said to be an upper bound only, where no geodesic attains it."""
+    if not path.solved:
+        warnings.warn(f"{which}{path.sentence}", PolyfiberWarning, stacklevel=4)
+    return path.length
 
 
 @within_budget
@@ -126,9 +135,8 @@ def distance_gradient(
     if path.depth == 1:
         unit = (path.end - path.start) / path.length
         return -unit, unit
-    flow = integrate(path.start, path.momentum, path.depth, np.array([1.0]), rank=path.rank, tolerance=1e-12)
     ends = metric(path.start, path.depth), metric(path.end, path.depth)
-    slopes = (-path.momentum / path.length, flow.P[-1] / path.length)
+    slopes = (-path.momentum / path.length, last_momentum(path) / path.length)
     first, second = (g.project(v) for g, v in zip(ends, slopes, strict=True))
     return first, second
 

@@ -152,8 +152,6 @@ def from_conformal(W0: FloatArray, W1: FloatArray, depth: float, *, tolerance: f
     Contains the rotations ``d(cI, cR_phi)^2 = 4 N c^{2/N} (1 - cos(phi/N))``, |phi| < pi, for d = 2. Infinite depth:
     ``c U exp(tL) V^T``. Known shortest only in the sense of a small rotation; not claimed here.
     """
-    from scipy.linalg import schur
-
     u, sigma, vt = np.linalg.svd(W0)
     c = float(sigma.mean())
     if sigma[0] - sigma[-1] > tolerance * sigma[0]:
@@ -162,6 +160,8 @@ def from_conformal(W0: FloatArray, W1: FloatArray, depth: float, *, tolerance: f
     size = float(np.linalg.norm(m))
     if np.abs(m @ m.T - m.T @ m).max() > tolerance * size**2:
         return None
+    from scipy.linalg import schur
+
     t, q = schur(m, output="complex")  # normal: t is diagonal
     values = np.diag(t)
     if ((np.abs(values.imag) <= 1e-9 * np.abs(values)) & (values.real <= 0)).any():

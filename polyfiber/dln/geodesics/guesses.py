@@ -13,6 +13,8 @@ import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -240,31 +242,84 @@ def _long_way(log: FloatArray) -> FloatArray:
     return np.asarray(log - 2.0 * math.pi * plane)
 
 
-def _turning(start: End, finish: End, depth: float, square: float, omega: FloatArray, eta: FloatArray) -> Guess:
-    """The curve whose frames turn by the two logarithms; ``square`` is the squared speed of the turn half way."""
-    n = DEEP if math.isinf(depth) else int(depth)
-    turn_left, turn_right = turn_by(omega), turn_by(eta)
-    l0, l1 = (e.values ** (1.0 / n) for e in (start, finish))
-    radii = math.sqrt(n * float((l0**2).sum())), math.sqrt(n * float((l1**2).sum()))
-    unit0, unit1 = l0 / radii[0], l1 / radii[1]
-    centre = math.sqrt(n) * float(np.linalg.norm(0.5 * (unit0 + unit1)))
-    angle = math.sqrt(square / (0.25 * sum(radii) ** 2) + n * float(((unit1 - unit0) ** 2).sum())) / max(centre, 0.1)
-    angle = min(angle, 3.1)
+@dataclass(frozen=True, eq=False)
+class Turning:
+    """The curve whose frames turn by two logarithms; ``square`` is the squared speed of the turn half way."""
 
-    def at(t: float) -> FloatArray:
+    start: End
+    finish: End
+    depth: float
+    square: float
+    omega: FloatArray
+    eta: FloatArray
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process works the turns out again, as functions do not travel."""
+        return Turning, (self.start, self.finish, self.depth, self.square, self.omega, self.eta)
+
+    @cached_property
+    def _parts(self) -> tuple[float, tuple[float, float], FloatArray, FloatArray, float]:
+        """Depth, radii and unit vectors of the N-th roots of the singular values at both ends, and the angle between."""
+        n = DEEP if math.isinf(self.depth) else int(self.depth)
+        l0, l1 = (e.values ** (1.0 / n) for e in (self.start, self.finish))
+        radii = math.sqrt(n * float((l0**2).sum())), math.sqrt(n * float((l1**2).sum()))
+        unit0, unit1 = l0 / radii[0], l1 / radii[1]
+        centre = math.sqrt(n) * float(np.linalg.norm(0.5 * (unit0 + unit1)))
+        turn = self.square / (0.25 * sum(radii) ** 2) + n * float(((unit1 - unit0) ** 2).sum())
+        return n, radii, unit0, unit1, min(math.sqrt(turn) / max(centre, 0.1), 3.1)
+
+    @cached_property
+    def _turns(self) -> tuple[Callable[[float], FloatArray], Callable[[float], FloatArray]]:
+        return turn_by(self.omega), turn_by(self.eta)
+
+    @property
+    def guessed(self) -> float:
+        """About the length, at finite depth."""
+        _, (first, last), _, _, angle = self._parts
+        return math.sqrt(max(first**2 + last**2 - 2.0 * first * last * math.cos(angle), 0.0))
+
+    def _at(self, t: float) -> tuple[float, FloatArray]:
+        """How much of the turn is done, and the N-th roots of the singular values."""
+        n, radii, unit0, unit1, angle = self._parts
         x = (1.0 - t) * radii[0] + t * radii[1] * math.cos(angle)
         y = t * radii[1] * math.sin(angle)
         turned = math.atan2(y, x) / angle if angle > 1e-9 else t
         unit = (1.0 - turned) * unit0 + turned * unit1
-        unit = unit * (math.hypot(x, y) / (math.sqrt(n) * float(np.linalg.norm(unit))))
-        left, right = start.left @ turn_left(turned), start.right @ turn_right(turned)
-        return np.asarray((left * unit**n) @ right.T)
+        return turned, unit * (math.hypot(x, y) / (math.sqrt(n) * float(np.linalg.norm(unit))))
 
+    def __call__(self, t: float) -> FloatArray:
+        turned, roots = self._at(t)
+        left, right = self._turns
+        return np.asarray(
+            (self.start.left @ left(turned) * roots ** self._parts[0]) @ (self.start.right @ right(turned)).T
+        )
+
+    def measured(self) -> tuple[FloatArray, float]:
+        """Velocity at the start, and the length in the metric (Simpson's rule, velocities in the turning frames)."""
+        n, h, pieces = self._parts[0], 1e-5, 96
+        squares, velocity = np.empty(pieces + 1), np.empty_like(self.omega)
+        for i, t in enumerate(np.linspace(0.0, 1.0, pieces + 1)):
+            low, high = max(0.0, t - h), min(1.0, t + h)
+            (before, first), (after, last) = self._at(low), self._at(high)
+            roots = self._at(t)[1]
+            values = roots**n
+            z = (after - before) / (high - low) * (self.omega * values - values[:, None] * self.eta)
+            z[np.diag_indices(len(values))] = n * roots ** (n - 1) * (last - first) / (high - low)
+            a = operator_coefficients(values[:, None], values, self.depth)
+            squares[i] = float((z**2 / np.where(a > 0, a, math.inf)).sum())
+            if i == 0:
+                velocity = self.start.left @ z @ self.start.right.T
+        weights = np.where(np.arange(pieces + 1) % 2, 4.0, 2.0)
+        weights[[0, -1]] = 1.0
+        return velocity, float((weights * np.sqrt(squares)).sum()) / (3.0 * pieces)
+
+
+def _turning(start: End, finish: End, depth: float, square: float, omega: FloatArray, eta: FloatArray) -> Guess:
+    """A turn of frames to start from."""
+    curve = Turning(start, finish, depth, square, omega, eta)
     step = 1e-6
-    velocity = (at(step) - start.W) / step
-    straight = radii[0] ** 2 + radii[1] ** 2 - 2.0 * radii[0] * radii[1] * math.cos(angle)
     scale = math.sqrt(DEEP) if math.isinf(depth) else 1.0
-    return Guess("frames", at, velocity, scale * math.sqrt(max(straight, 0.0)))
+    return Guess("frames", curve, (curve(step) - start.W) / step, scale * curve.guessed)
 
 
 def _few_signs(r: int) -> Iterator[tuple[float, ...]]:

@@ -137,7 +137,8 @@ def carry(
     status, calls, reached, _ = found
     if status == BOUNDARY:
         raise BoundaryError(
-            f"the geodesic comes within {floor:.1g} of a singular matrix, of lower rank, at time {reached:.6g}",
+            f"the geodesic comes to a singular matrix, of lower rank: its least singular value falls to {floor:.1g} of the "
+            f"first one at time {reached:.6g}",
             time=float(reached),
             evaluations=int(calls),
         )
@@ -243,7 +244,8 @@ def exponential(
     Raises
     ------
     BoundaryError
-        If the geodesic reaches a matrix of lower rank before t: the space is not complete.
+        If the geodesic reaches a matrix of lower rank before t (its least singular value falls to 1e-8 of that of W):
+        the space is not complete.
     InputError
         A velocity that leaves the matrices of that rank; the zero matrix, a point by itself; ranks that differ.
 
@@ -281,7 +283,9 @@ def exponential(
         )
     momentum = metric(matrix, n).solve(np.broadcast_to(v, matrix.shape))
     order = np.unique(times)
-    path = integrate(np.ascontiguousarray(matrix), momentum, n, order, rank=int(ranks[0]), tolerance=accuracy)
+    path = integrate(
+        np.ascontiguousarray(matrix), momentum, n, order, rank=int(ranks[0]), tolerance=accuracy, floor=1e-8
+    )
     result = path.X[np.searchsorted(order, times)]
     return np.asarray(result[0] if np.ndim(t) == 0 else result)
 

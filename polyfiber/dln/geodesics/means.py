@@ -70,7 +70,8 @@ def frechet_mean(
 ) -> FrechetMean:
     """Fréchet mean of m x n matrices of one rank in the metric g^N of their stratum, by Riemannian gradient descent.
 
-    Iterates ``X <- exp_X(step * sum_i w_i log_X(W_i))``, each logarithm started from the one before.
+    Iterates ``X <- exp_X(step * sum_i w_i log_X(W_i))``, each logarithm started from the one before; where the iteration
+    ends they are searched anew, and it goes on from shorter ones.
 
     Parameters
     ----------
@@ -148,6 +149,11 @@ def frechet_mean(
         variance = float(sum(wi * g.length**2 for wi, g in zip(w, rays, strict=True)))
         size = float(np.asarray(here.norm(gradient)))
         if size <= goal * max(math.sqrt(variance), 1e-300) or variance == 0.0:
+            # geodesics that followed the mean need not be the shortest ones from where it is
+            fresh = _rays(current, points, n, accuracy, None) if iteration else rays
+            if any(f.length < r.length * (1.0 - 1e-6) for f, r in zip(fresh, rays, strict=True)):
+                rays = [min(pair, key=lambda g: g.length) for pair in zip(fresh, rays, strict=True)]
+                continue
             lengths = np.array([g.length for g in rays])
             return FrechetMean(current, variance, size, iteration, lengths, tuple(rays))
         while True:

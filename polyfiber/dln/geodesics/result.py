@@ -38,8 +38,9 @@ class Geodesic:
     momentum : float64 (m, n)
         ``A^{-1}`` of the velocity; the Euclidean gradient of half the squared distance is minus this.
     length : float
+        An upper bound of the distance, and no more than that where ``solved`` is False.
     method : str
-        Name of the closed form, "shooting" or "continuation".
+        Name of the closed form, "shooting", "continuation", or "along rank k" and "turning frames" (not ``solved``).
     residual : float
         Metric size of the miss at the end, divided by the length; for a closed form too.
     chord : float
@@ -66,8 +67,8 @@ class Geodesic:
     stats : dict
         ``integrations``, ``jacobians``, ``continuation_steps``, ``guesses``.
     solved : bool
-        False: a curve near matrices of lower rank (``method``: "along rank k") that joins the ends and is shorter than
-        every geodesic found. Its length is an upper bound of the distance; no equation is solved by it, so it has no
+        False: a curve that joins the ends and is shorter than every geodesic found (``method``: "along rank k", near
+        matrices of lower rank, or "turning frames"). Its length is an upper bound of the distance; no equation is solved by it, so it has no
         lift, logarithm or gradient.
 
     Examples
@@ -113,7 +114,8 @@ class Geodesic:
         if times.ndim > 1 or (times < 0).any() or (times > 1).any():
             raise InputError("t must be a number or a list of numbers in [0, 1]; use exponential beyond the end point")
         if self._path is not None:
-            points = [self._path(float(s)) for s in np.atleast_1d(times)]
+            ends = {0.0: self.start, 1.0: self.end}
+            points = [ends[s].copy() if s in ends else self._path(s) for s in np.atleast_1d(times).tolist()]
             return points[0] if times.ndim == 0 else np.stack(points) if points else np.zeros((0, *self.start.shape))
         order = np.unique(np.atleast_1d(times))
         path = integrate(self.start, self.momentum, self.depth, order, rank=self.rank, tolerance=1e-12)
@@ -132,9 +134,9 @@ class Geodesic:
         """`SolverError` where this is a curve along lower rank and no geodesic."""
         if not self.solved:
             raise SolverError(
-                f"the matrices are nearly of lower rank, and the shortest way found, of length {self.length:.9g}, is no "
-                f"geodesic but a curve ({self.method}): it has no {what}. Set their small singular values to zero, or go "
-                "through an intermediate matrix",
+                f"the shortest way found, of length {self.length:.9g}, is no geodesic but a curve ({self.method}), as happens "
+                f"between matrices that are nearly of lower rank: it has no {what}. Set their small singular values to zero, "
+                "or go through an intermediate matrix",
                 status="failed",
             )
 
@@ -152,13 +154,18 @@ class Geodesic:
         """How long, whether shortest, and what that rests on."""
         size = "x".join(map(str, self.start.shape))
         text = f"The end-to-end matrices ({size}, rank {self.rank}) are {self.length:.9g} apart along this geodesic of depth {self.depth}"
+        if self.depth == 1:
+            return (
+                f"The end-to-end matrices ({size}) are {self.length:.9g} apart: at depth 1 the space is that of all matrices, "
+                "whatever their ranks, with the Euclidean metric, and the segment is shortest."
+            )
         if self.shortest:
             return f"{text}; it is shortest: no path of this rank is shorter."
         bound = f"no path is shorter than {self.lower_bound:.6g}"
         if not self.solved:
             return (
-                f"The end-to-end matrices ({size}, rank {self.rank}) are nearly of lower rank, and at most {self.length:.9g} "
-                f"apart: so long is a curve of depth {self.depth} {self.method}. No geodesic that was found is shorter, and "
+                f"The end-to-end matrices ({size}, rank {self.rank}) are at most {self.length:.9g} apart: so long is a curve "
+                f"of depth {self.depth} ({self.method}) that is no geodesic. No geodesic that was found is shorter, and "
                 f"{bound}. What is shortest is not decided."
             )
         if self.minimum is None:
@@ -176,9 +183,9 @@ class Geodesic:
 
     def __repr__(self) -> str:
         state = "" if self.minimum is None else f", local minimum {self.minimum.verdict.value}"
-        shape = "x".join(map(str, self.start.shape))
+        shape, most = "x".join(map(str, self.start.shape)), "" if self.solved else "at most "
         return (
-            f"Geodesic({shape}, rank {self.rank}, depth {self.depth}: length {self.length:.9g} by {self.method}, "
+            f"Geodesic({shape}, rank {self.rank}, depth {self.depth}: length {most}{self.length:.9g} by {self.method}, "
             f"residual {self.residual:.1g}, chord {self.chord:.9g}{state})"
         )
 
@@ -233,7 +240,8 @@ class Embedded:
     right: FloatArray
 
     def __call__(self, t: float) -> FloatArray:
-        return np.asarray(self.left @ self.core(t) @ self.right.T)
+        core = self.core(t)[: self.left.shape[1], : self.right.shape[1]]
+        return np.asarray(self.left @ core @ self.right.T)
 
 
 def lower_bound(g0: Metric, g1: Metric, chord: float) -> float:

@@ -12,12 +12,13 @@ from typing import NamedTuple
 import numpy as np
 
 from ..._typing import FloatArray
+from ...budget import heed_memory
 from ...errors import BudgetExceededError, SolverError
 from ...verdict import Verdict
 from ..space.metrics import metric
 from .carried import Carried, cut, kept_ranks
 from .conjugate import ConjugateTest, conjugate_test
-from .guesses import Guess, aligned_chords, guesses, longer_turns
+from .guesses import Guess, Turning, aligned_chords, guesses, longer_turns
 from .hamilton import BoundaryError, carry
 from .homotopy import Attempt, Homotopy, class_count, homotopy_class
 from .rank_one import rank_one_path
@@ -48,6 +49,16 @@ class Solution(NamedTuple):
         return float(np.linalg.norm(self.z))
 
 
+class Joined(NamedTuple):
+    """A curve that joins the ends and is no geodesic: length, velocity and points inside the reduction, and its name."""
+
+    length: float
+    velocity: FloatArray
+    curve: Carried | Turning
+    name: str
+    miss: float = 0.0
+
+
 @dataclass
 class Search:
     """One boundary value problem between matrices (m, n) of one rank at depth N >= 2; `run` solves it.
@@ -66,7 +77,7 @@ class Search:
     tried: list[Attempt] = field(default_factory=list)
     best: Solution | None = None
     chord: float = math.nan
-    carried: tuple[float, FloatArray, Carried] | None = None
+    joined: Joined | None = None
     tests: dict[bytes, ConjugateTest] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -75,6 +86,8 @@ class Search:
         self.start, self.finish = (
             end_of(self.room.inside(w), self.rank, self.depth, self.shape) for w in (self.a, self.b)
         )
+        size = self.start.W.size
+        heed_memory(256 * size * (self.start.dimension + 1), "the derivative of the end of a geodesic")
         self.difference = self.room.inside(self.b - self.a)
         self.solver = Shooter(self.start, self.finish, self.difference, self.depth, self.tolerance, self.shape)
         self.whole = (self.a.shape[0], self.a.shape[1])
@@ -92,6 +105,9 @@ class Search:
                 curves = guesses(self.start, self.finish, self.difference, self.depth)
                 if curves[0].name != "straight":
                     curves = sorted(curves + self._along_lower_rank(), key=lambda g: g.length)
+                for turn in (g.at for g in curves if isinstance(g.at, Turning)):
+                    velocity, length = turn.measured()
+                    self._join(Joined(length, velocity, turn, "turning frames"))
                 self.chord = self._chord_of(curves)
                 self._from_curves(curves)
                 if not closed and (self.best is None or self._length(self.best.size) > _SUSPICIOUS * self.chord):
@@ -106,8 +122,8 @@ class Search:
 
     def _shortest(self) -> Geodesic | None:
         """The shortest geodesic, or curve along lower rank if none is shorter."""
-        if self.carried is not None and (self.best is None or self.carried[0] < self.best.size * (1.0 - 1e-7)):
-            return self._carried_answer(*self.carried)
+        if self.joined is not None and (self.best is None or self.joined.length < self.best.size * (1.0 - 1e-7)):
+            return self._joined_answer(self.joined)
         return None if self.best is None else self.answer(self.best)
 
     def answer(self, solution: Solution) -> Geodesic:
@@ -157,20 +173,24 @@ class Search:
             except (BoundaryError, ArithmeticError):
                 continue
             out.append(Guess("carried", lambda t, c=curve: pad(c(t)), pad(velocity), length))  # type: ignore[misc]
-            if self.carried is None or length < self.carried[0]:
-                self.carried = length, pad(velocity), curve
+            self._join(Joined(length, pad(velocity), curve, f"along rank {kept}", miss))
         return out
 
-    def _carried_answer(self, size: float, velocity: FloatArray, curve: Carried) -> Geodesic:
-        """The curve along lower rank as a result."""
+    def _join(self, found: Joined) -> None:
+        """Keep the shortest curve that is no geodesic."""
+        if self.joined is None or found.length < self.joined.length:
+            self.joined = found
+
+    def _joined_answer(self, found: Joined) -> Geodesic:
+        """The curve that is no geodesic as a result."""
         n, room = self.depth, self.room
-        momentum = self.start.momentum(self.start.vector(velocity))
+        momentum = self.start.momentum(self.start.vector(found.velocity))
         bound = lower_bound(metric(self.a, n), metric(self.b, n), self.chord if n == 2 else 0.0)
         return Geodesic(
-            self.a, self.b, n, room.outside(velocity), room.covector_outside(momentum, n), self._length(size),
-            f"along rank {curve.kept}", curve.residual, self.chord, n == 2, False, self.rank, bound,
+            self.a, self.b, n, room.outside(found.velocity), room.covector_outside(momentum, n),
+            self._length(found.length), found.name, found.miss, self.chord, n == 2, False, self.rank, bound,
             ConjugateTest(Verdict.UNDECIDED, -1, math.nan, 0), tuple(self.tried), None, self.classes,
-            dict(self.solver.stats), False, Embedded(curve, room.left * room.scale, room.right),
+            dict(self.solver.stats), False, Embedded(found.curve, room.left * room.scale, room.right),
         )  # fmt: skip
 
     def support(self, direct: Geodesic) -> Geodesic:

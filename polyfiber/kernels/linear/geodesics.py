@@ -331,7 +331,7 @@ def flow(problem, tableau, times, D, P, outD, outP, stop):
                     e5[1, i, j] += tableau.E5[r] * KP[r, 0, i, j]
         fifth = _size_in_metric(frames, rank, e5[0], e5[1], room[6], room[3]) / (scale * scale)
         third = _size_in_metric(frames, rank, e3[0], e3[1], room[6], room[3]) / (scale * scale)
-        error = h * fifth / np.sqrt(fifth + 0.01 * third) if fifth > 0.0 else 0.0
+        error = 0.0 if fifth == 0.0 else h * fifth / np.sqrt(fifth + 0.01 * third)
         if error < 1.0:  # False for NaN
             t = times[at] if landing else t + h
             for b in range(n):
@@ -355,6 +355,9 @@ def flow(problem, tableau, times, D, P, outD, outP, stop):
         else:
             step = h * (max(0.2, 0.9 * error ** (-0.125)) if error < 1e300 else 0.2)
             rejected = True
+            for i in range(d):  # singular vectors to start from, which may be NaN
+                for j in range(d):
+                    frames[1, i, j] = 1.0 if i == j else 0.0
             if step < 1e-14 * last:
                 return BOUNDARY, calls, t, at
         if calls > problem.limit:

@@ -30,7 +30,18 @@ def test_paths_between_different_ranks_have_no_geodesic() -> None:
     path = training_path([[np.diag([1.0, 0.0]), np.eye(2)], [np.eye(2), np.eye(2)]])
     assert path.geodesic is None
     assert np.isnan(path.excess)
+    assert "ranks 1 and 2" in path.no_geodesic
+    assert path.no_geodesic in path.sentence
     assert path.ranks[:, 2, 0].tolist() == [1, 2]
+
+
+def test_a_path_that_comes_back_is_compared_with_nothing() -> None:
+    one, other = [np.eye(2), np.eye(2)], [2.0 * np.eye(2), np.eye(2)]
+    path = training_path([one, other, one])
+    assert np.isnan([path.deviation, path.excess]).all()
+    assert path.no_geodesic == "the first and the last product are one matrix"
+    assert path.length > 0.0
+    assert "times as long as the geodesic" in training_path([one, other]).sentence
 
 
 def test_bad_paths_are_refused() -> None:

@@ -10,7 +10,7 @@ import pytest
 from polyfiber import dln
 from polyfiber.dln.geodesics.carried import Carried, cut, kept_ranks
 from polyfiber.dln.geodesics.rank_one import rank_one_path
-from polyfiber.errors import SolverError
+from polyfiber.errors import PolyfiberWarning, SolverError
 from polyfiber.verdict import Verdict
 
 
@@ -83,3 +83,14 @@ def test_ends_of_full_size_have_nothing_to_carry() -> None:
     path = dln.geodesic(np.diag([1.0, 0.5]), np.diag([0.5, 1.0]), 3)
     assert path.solved
     assert all(a.curve != "carried" for a in path.tried)
+
+
+def test_distances_that_are_upper_bounds_alone_say_so() -> None:
+    a, b = np.diag([1.0, 1e-9, 1e-9]), np.diag([1e-9, 1e-9, 1.0])
+    path = dln.geodesic(a, b, 10, check=False)
+    assert not path.solved
+    assert "at most" in repr(path)
+    with pytest.warns(PolyfiberWarning, match="at most"):
+        assert dln.distance(a, b, 10) == path.length
+    with pytest.warns(PolyfiberWarning, match="pair 1: .* at most"):
+        dln.distance([a, a], [2.0 * a, b], 10)

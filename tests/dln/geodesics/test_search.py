@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -80,3 +82,15 @@ def test_large_gauges_are_aligned_as_small_ones_are() -> None:
         _align_large(l0, l1, ends, sign, k, 40)
         assert np.abs(h - k).max() < 1e-6
         assert np.allclose(np.linalg.det(k), sign)
+
+
+def test_a_short_time_ends_before_scipy_is_there() -> None:
+    code = """
+import sys, numpy as np, polyfiber as pf
+rng = np.random.default_rng(0)
+try:
+    pf.dln.geodesic(rng.standard_normal((4, 5)), rng.standard_normal((4, 5)), 4, budget=pf.Budget(seconds=0.0))
+except pf.errors.BudgetExceededError:
+    print("scipy.linalg" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
