@@ -10,6 +10,7 @@ from .._typing import FloatArray
 from ..budget import Monitor
 from ..kernels.bounds import boxes as search_kernel
 from .programs import Programs, SignSplit, split_signs, tightened
+from .signs import SignSearch
 from .split import BoxSearch, Outcome
 from .tree import SIGNS, Tree
 
@@ -95,22 +96,26 @@ def settle(search: BoxSearch, monitor: Monitor, *, seconds: float | None = None,
 
 
 def by_signs(search: BoxSearch, monitor: Monitor, seconds: float) -> SignSplit | None:
-    """Split signs on the whole box; None where its neurons have no finite bounds."""
+    """Split signs on the whole box: by multipliers, or by programs where groups have alternatives or there are rows.
+
+    None where its neurons have no finite bounds.
+    """
     part = Monitor(monitor.rest(), monitor._call)
     part = Monitor(replace(part.budget, seconds=min(seconds, part.left if part.left is not None else seconds)))
     box = root_bounds(search)
     if not np.isfinite(box).all():
         return None
-    rows = search.rows
-    box = tightened(search.sides, search.lo, search.hi, box, rows=rows, monitor=part)
-    programs = Programs(search.sides, search.lo, search.hi, box, rows)
 
     def tried(x: FloatArray) -> bool:
         at = np.clip(x, search.lo, search.hi)
         search_kernel.climb(search.pair, search.goal, at, search.lo, search.hi, 0.01, 20, search.state)
         return search._violated()
 
-    return split_signs(programs, search.groups, part, tried=tried)
+    rows = search.rows
+    if rows is None and all(len(group) == 1 for group in search.groups):
+        return SignSearch(search, box).run(part, tried)
+    box = tightened(search.sides, search.lo, search.hi, box, rows=rows, monitor=part)
+    return split_signs(Programs(search.sides, search.lo, search.hi, box, rows), search.groups, part, tried=tried)
 
 
 def root_bounds(search: BoxSearch) -> FloatArray:

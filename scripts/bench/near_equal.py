@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import polyfiber as pf
 from polyfiber.bounds.boxes import milp_maximum
+from polyfiber.bounds.settle import settle
 from polyfiber.budget import Monitor
 from polyfiber.equivalence.bounds.difference_network import both_signs
 from polyfiber.equivalence.bounds.near_equal import Question
@@ -124,7 +125,7 @@ def run(row: Row, options: Any) -> list[str]:
         epsilon = 1.2 * float(climb.excess if np.isfinite(climb.excess) else climb.state.numbers[1])
     started = time.process_time()
     question = Question.of(f, g, box, epsilon)
-    answer = question.answer(question.search().run(Monitor(pf.Budget(seconds=options.seconds))))
+    answer = question.answer(settle(question.search(), Monitor(pf.Budget(seconds=options.seconds))))
     seconds = time.process_time() - started
     gap = 0.0 if answer.gap is None else float(answer.gap)
     cells = [

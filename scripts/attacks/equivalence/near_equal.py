@@ -1,12 +1,14 @@
 """Attack answers about near-equal networks: bounds below sampled or exact values, verdicts beside exact maxima, rounding.
 
-    python scripts/attacks/equivalence/near_equal.py [--seconds 60] [--seed 0] [--kinds maxima,flats,sampled,points,leaves,queries,signs,sizes]
+    python scripts/attacks/equivalence/near_equal.py [--seconds 60] [--seed 0]
+        [--kinds maxima,flats,sampled,points,leaves,queries,signs,sizes,choices,halves]
 
 maxima: the exact maximum of |f - g| by enumeration in rationals-backed code of its own kind (`difference(method="regions")`), and epsilon = maximum (1 ± 1e-6):
 YES above, NO below. flats: the same on slanted flats, points, and rational domains. sampled: brackets of pairs with different shapes, pruned, rounded, equal rows, zero biases, against a million inputs. points: points and boxes
 one step wide with adversarial weights against rationals. leaves: bounds of the second look against rationals. queries: random queries about one and two networks
 against one linear program for each activation pattern. signs: linear programs on points and boxes one step wide against rationals. sizes: splits
-on signs with epsilon = maximum (1 ± 1e-5). Exit code 1 if anything is wrong.
+on signs with epsilon = maximum (1 ± 1e-5). choices: bounds by random slopes and multipliers, and taken signs, on
+points and boxes one step wide against rationals. halves: what splits on signs by multipliers prove, against 20,000 inputs each. Exit code 1 if anything is wrong.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ from polyfiber.equivalence.bounds.near_equal import largest_difference
 from polyfiber.equivalence.checks.leaves import _Checker
 from polyfiber.equivalence.copies import half_precision, pruned, quantised
 from polyfiber.verdict import Verdict
-from tests.bounds.test_programs import below_rationals, beside_maximum
+from tests.bounds import test_programs, test_signs
 from tests.bounds.test_rounding import CHARGES, adversarial, backward, forward, search_on
 from tests.equivalence.queries.test_prove import judged
 from tests.oracles.flats import largest_gap, random_flat
@@ -168,7 +170,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--kinds", default="maxima,flats,sampled,points,leaves,queries,signs,sizes")
+    parser.add_argument("--kinds", default="maxima,flats,sampled,points,leaves,queries,signs,sizes,choices,halves")
     options = parser.parse_args()
     kinds = {
         "maxima": maxima,
@@ -177,8 +179,10 @@ def main() -> int:
         "points": points,
         "leaves": leaves,
         "queries": judged,
-        "signs": below_rationals,
-        "sizes": beside_maximum,
+        "signs": test_programs.below_rationals,
+        "sizes": test_programs.beside_maximum,
+        "choices": test_signs.below_rationals,
+        "halves": test_signs.beside_samples,
     }
     bad = 0
     for kind in options.kinds.split(","):
