@@ -130,7 +130,9 @@ class Genericity:
         return {
             "yes": "The walls are in general position: each face lies on exactly as many walls as its codimension, proved.",
             "no": f"The walls are not in general position: {words.count(self.n_breaking, 'face')} lie on more walls than their codimension.",
-            "undecided": f"Not decided whether the walls are in general position: {self.reason}.",
+            "undecided": (
+                f"Not decided whether the walls are in general position: {self.reason}. A larger max_vertices= or budget= decides it."
+            ),
         }[self.supertransversal.value]
 
     def __str__(self) -> str:

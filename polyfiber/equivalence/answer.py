@@ -227,15 +227,18 @@ def told(eq: Equivalence) -> str:
             else ", more than the tolerance explains. Whether they are near enough on a box is another question: epsilon"
             " and a domain (--epsilon, --domain) ask it."
         )
-    decide = "a larger budget (more seconds)"
+    decide = "A larger budget (more seconds)"
     if eq.domain is None:
         decide += ", or the question on a bounded domain,"
+    decide += " may decide it."
+    if "tolerance=0" in eq.reason:  # says itself what would decide; time does not
+        decide = ""
     known = (
         ""
         if eq.bound is None or not np.isfinite(eq.bound)
         else f" Known: no output differs by more than {eq.bound:.6g} there."
     )
-    return f"Not decided whether the networks {within} {where}: {eq.reason}.{known} {decide[0].upper()}{decide[1:]} may decide it."
+    return f"Not decided whether the networks {within} {where}: {eq.reason}.{known} {decide}".rstrip()
 
 
 def _fits(value: Any) -> bool:
@@ -280,7 +283,10 @@ class Recheck:
         word = {"yes": "confirmed", "no": "refuted", "undecided": "not verified"}[self.verdict.value]
         roads = [f"found by {self.found_by}"] if self.found_by else []
         roads += [f"checked: {'; '.join(self.checks)}"] if self.checks else []
-        return f"{word}: {self.reason}" + (f" ({'; '.join(roads)})" if roads else "")
+        more = ""
+        if self.verdict is Verdict.UNDECIDED and "tolerance=0" not in self.reason:
+            more = "; more seconds (budget=, --seconds) go on"
+        return f"{word}: {self.reason}{more}" + (f" ({'; '.join(roads)})" if roads else "")
 
 
 @np.errstate(over="ignore", invalid="ignore")

@@ -172,7 +172,12 @@ class Geodesic:
             return f"{text}; {bound}. Whether it is shortest is not decided: more starts, or check=True, say more."
         local = {
             "yes": "it is a local minimum of length", "no": "it is no local minimum of length",
-            "undecided": "whether it is a local minimum of length is not decided",
+            "undecided": "whether it is a local minimum of length is not decided, as "
+            + (
+                "its end is conjugate to its start, or too nearly so for floats"
+                if self.minimum.index >= 0
+                else "the test has no short enough pieces, or too many rows (without a budget it may have three times as many)"
+            ),
         }[self.minimum.verdict.value]  # fmt: skip
         return (
             f"{text}; {local}, and {bound}. Whether it is shortest is not decided: more starts may find a shorter one."

@@ -142,7 +142,10 @@ class _Work:
             distance = self._features()
             if distance is not None and self._admits(distance):
                 return self.result(Verdict.NO, "they differ, but not by more than the tolerance explains")
-            return self.result(Verdict.UNDECIDED, "they differ at the witness, by what the tolerance could explain")
+            return self.result(
+                Verdict.UNDECIDED,
+                "they differ at the witness, by what the tolerance could explain; tolerance=0 asks for exact equality",
+            )
         self.checks.append("the gap there exceeds what the tolerance explains")
         return self.result(Verdict.YES, "the networks differ")
 

@@ -80,7 +80,12 @@ class FiberLabels(Sentence):
                 " network at a time."
             )
         found = [f"{n} {name}" for name, n in self.counts_by_kind().items() if n]
-        more = "" if self.decided.all() else " Undecided are those with a sign within its error, or a zero entry."
+        more = (
+            ""
+            if self.decided.all()
+            else " Undecided are those with a sign within its error, or a zero entry: pf.classify_fiber decides them, one"
+            " at a time; where weights are more accurate, a smaller sign_error= decides more of them at once."
+        )
         return f"Of {networks}: {', '.join(found)}; by signs alone, for generic weights.{more}"
 
     @property

@@ -41,6 +41,21 @@ class Connection:
     invariant: str | None
     reason: str
 
+    @property
+    def sentence(self) -> str:
+        """Whether they are joined, why, and what would decide an open question."""
+        return {
+            "yes": f"Yes: a path inside the fiber joins the two parameters; {self.reason}.",
+            "no": f"No: the two parameters lie in different components of the generic fiber; {self.reason}.",
+            "undecided": (
+                f"Not decided whether a path inside the fiber joins the two parameters: {self.reason}. Next: more steps= and a "
+                "larger budget=, or parameters between them, asked pair by pair."
+            ),
+        }[self.verdict.value]
+
+    def __str__(self) -> str:
+        return self.sentence
+
 
 def connection(a: ReLUNetwork, b: ReLUNetwork, *, steps: int = 4, budget: Budget | None = None) -> Connection:
     """Decide whether two parameters of one function are joined inside the fiber.

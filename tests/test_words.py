@@ -1,0 +1,71 @@
+"""Answers that are open say which budget, option or question would decide."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import polyfiber as pf
+from polyfiber.complexes.certificate import Verification
+from polyfiber.complexes.topology.images import Injectivity
+from polyfiber.dln.geodesics.conjugate import ConjugateTest
+from polyfiber.equivalence.answer import Equivalence, Recheck
+from polyfiber.fibers.whole.connection import Connection
+from polyfiber.verdict import Verdict
+
+OPEN = Verdict.UNDECIDED
+NET = pf.ReLUNetwork.random((2, 3, 1), rng=0)
+BOX = pf.Box(-1, 1, dimension=2)
+
+
+def question(domain: Any, reason: str) -> Equivalence:
+    return Equivalence(NET, NET, OPEN, "none", reason, 1e-9, domain=domain)
+
+
+def path(index: int) -> Any:
+    from dataclasses import replace
+
+    found = pf.dln.geodesic(np.diag([2.0, 1.0]), np.array([[2.0, 0.3], [0.0, 1.0]]), 2)
+    return replace(found, minimum=ConjugateTest(OPEN, index, float("nan"), 4), lower_bound=0.1)
+
+
+def unclear_labels() -> Any:
+    W = [np.zeros((1, 2, 2)), np.ones((1, 2, 2)), np.ones((1, 1, 2))]
+    return pf.fibers.classify_batch(pf.NetworkBatch(W, [np.zeros((1, 2)), np.zeros((1, 2)), np.zeros((1, 1))]))
+
+
+def unclear_place() -> Any:
+    return pf.linear.locate([np.diag([1.0, 5e-9]), np.eye(2)], tolerance=1e-9)
+
+
+CASES = {
+    "equal": (lambda: question(BOX, "the budget ended"), "more seconds"),
+    "equal everywhere": (lambda: question(None, "the budget ended"), "a bounded domain"),
+    "recheck": (lambda: Recheck(OPEN, (), "the budget ended"), "--seconds"),
+    "joined": (lambda: Connection(OPEN, (), None, "no segment inside the fiber"), "budget="),
+    "generic": (lambda: pf.genericity(NET, max_vertices=1), "max_vertices="),
+    "injective": (lambda: Injectivity(OPEN, None, "the budget ended", 0), "larger budget"),
+    "certificate": (lambda: Verification(False, 1, 0, 0, 0, 0, unfinished=("the time ended",)), "larger budget"),
+    "labels": (unclear_labels, "classify_fiber"),
+    "stratum": (unclear_place, "tolerance="),
+    "conjugate end": (lambda: path(0), "more starts"),
+    "no short pieces": (lambda: path(-1), "without a budget"),
+    "fiber": (lambda: pf.classify_fiber(pf.ReLUNetwork.random((2, 3, 3, 1), rng=0), max_parameters=0), "Next: "),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_open_question_says_what_would_decide_it(name: str) -> None:
+    make, needed = CASES[name]
+    assert needed in make().sentence
+
+
+def test_time_is_not_advised_where_it_decides_nothing() -> None:
+    told = question(BOX, "products of parameters leave the range of floats; ask with tolerance=0").sentence
+    assert "seconds" not in told
+    assert told.endswith("tolerance=0.")
+    assert "seconds" not in str(
+        Recheck(OPEN, (), "they differ by what is explained; tolerance=0 asks for exact equality")
+    )
