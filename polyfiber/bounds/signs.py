@@ -20,7 +20,7 @@ from ..numerics.search import BestFirst
 from .goals import Alternative
 from .multipliers import Layers, Rows, met, tightened
 from .programs import SignSplit
-from .split import BoxSearch
+from .split import POOL_MEMORY, BoxSearch
 
 BATCH = 48
 """Nodes that are split at once."""
@@ -44,6 +44,17 @@ class Node:
     gain: FloatArray
     slope: FloatArray
     corner: FloatArray
+
+    def alone(self) -> Node:
+        """With arrays of its own: rows of many nodes at once would keep all of these in memory."""
+        parts = self.lo, self.hi, self.box, self.taken, self.free, self.gain, self.slope, self.corner
+        return Node(self.bound, self.group, *(part.copy() for part in parts))
+
+    @property
+    def nbytes(self) -> int:
+        """Of its arrays."""
+        parts = self.lo, self.hi, self.box, self.taken, self.free, self.gain, self.slope, self.corner
+        return sum(part.nbytes for part in parts)
 
 
 class Nodes:
@@ -194,18 +205,21 @@ class SignSearch:
             self.count += len(nodes)
             for node in nodes:
                 if node.bound > 0.0:
-                    heap.push(node.bound, node)
+                    heap.push(node.bound, node.alone())
                 else:
                     worst = max(worst, node.bound)
 
         kept(self.start())
+        most = POOL_MEMORY if monitor.budget.memory is None else monitor.budget.memory // 2
         while heap:
             batch = [heap.pop()[1] for _ in range(min(BATCH, len(heap)))]
             top = batch[0].bound
             if tried is not None and tried(batch[0].corner):
                 return SignSplit("violated", top, self.count)
             stuck = [node for node in batch if not self.candidates(node)]
-            if monitor.late or stuck:
+            used = (len(heap) + len(batch)) * batch[0].nbytes
+            monitor.report("signs", self.count, None, bound=top, open=len(heap) + len(batch))
+            if monitor.late or stuck or used > most:
                 return SignSplit("open", top, self.count)
             fixed = [node for node in batch if node.gain.max(initial=-1.0) < 0.0]
             if fixed:  # every sign is known: a linear program, by more steps

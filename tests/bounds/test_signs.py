@@ -295,3 +295,14 @@ def test_without_charges_bounds_lie_below_exact_values() -> None:
         assert any(below_rationals(np.random.default_rng(seed)) != "right" for seed in range(12))
     finally:
         multipliers.CHARGES[:] = saved
+
+
+def test_memory_and_progress_are_heard() -> None:
+    f, g = (pf.ReLUNetwork.random((3, 12, 12, 1), rng=k) for k in (0, 1))
+    s = searched(f, g, -np.ones(3), np.ones(3), 1e-3)
+    told: list[Any] = []
+    monitor = Monitor(Budget(seconds=30, memory=1 << 18), told.append)
+    found = SignSearch(s, root_bounds(s)).run(monitor)
+    assert found.status == "open"
+    assert monitor.elapsed < 25
+    assert told
