@@ -104,7 +104,8 @@ class Found(NamedTuple):
     free : (5, R, n) array
         What was chosen.
     corner : (R, n0) array
-        Where the affine functions above the rows are largest.
+        Where the affine functions above the rows are largest; after steps the mean of these, which comes near to a
+        solution of the linear program that the steps solve from the other side.
     gain : (2, R, n) array
         What the lines of a and of b add there; -1 where a neuron does not switch.
     slope : (R, n0) array
@@ -375,8 +376,9 @@ class Layers:
         box = box[:, :, :n]
         lines = self.lines(box)
         free = self.start(lines) if free is None else free[:, :, :n].copy()
+        point = None
         if steps:
-            free = self._improved(rows, ends, lines, free, taken, steps if early else -steps)
+            free, point = self._improved(rows, ends, lines, free, taken, steps if early else -steps)
         C, constant, done, _ = self.back(rows, lines, free, taken, charged=True)
         lo, hi = ends
         with np.errstate(all="ignore"):
@@ -384,19 +386,20 @@ class Layers:
         bound = np.where(np.isnan(bound), np.inf, bound)
         corner = np.where(C > 0, hi, lo)
         values = self._values(corner, done, free, rows.layer)
-        return Found(bound, free, corner, self._gains(values, done, lines), C)
+        return Found(bound, free, corner if point is None else point, self._gains(values, done, lines), C)
 
     def _improved(
         self, rows: Rows, ends: tuple[FloatArray, FloatArray], lines: Lines, free: FloatArray,
         taken: FloatArray | None, steps: int,
-    ) -> FloatArray:  # fmt: skip
-        """The best choices that so many steps down the gradient met, in plain floating point.
+    ) -> tuple[FloatArray, FloatArray]:  # fmt: skip
+        """The best choices that so many steps down the gradient met, in plain floating point; and means of corners.
 
         Negative steps go on where a row is proved.
         """
         lo, hi = ends
         best, chosen = np.full(len(lo), np.inf), free.copy()
         names = np.arange(len(lo))
+        point = 0.5 * lo + 0.5 * hi
         means, squares = np.zeros_like(free), np.zeros_like(free)
         rate = RATE
         enough = -SAFE * (1 + np.abs(rows.constant)) if steps > 0 else np.full(len(lo), -np.inf)
@@ -417,7 +420,9 @@ class Layers:
                     means, squares = means[:, open_], squares[:, open_]
                     taken = None if taken is None else taken[:, open_]
                     done = [Step(*(part[open_] for part in step)) for step in done]
-            values = self._values(np.where(C > 0, hi, lo), done, free, rows.layer)
+            corner = np.where(C > 0, hi, lo)
+            point[names] += (1 - KEEP) * (corner - point[names])
+            values = self._values(corner, done, free, rows.layer)
             slope = self._slopes(values, done, lines, taken)
             means *= KEEP
             means += (1 - KEEP) * slope
@@ -432,7 +437,7 @@ class Layers:
                     size = 0.5 * np.abs(weight[:, part]).mean(axis=1, keepdims=True) if part.stop > part.start else 0.0
                     held = free[SIGN_A:, :, part]
                     np.maximum(held - size * move[SIGN_A:, :, part], 0.0, out=held)
-        return chosen
+        return chosen, point
 
 
 def _step(C: FloatArray, E: FloatArray, lines: Lines, free: FloatArray, part: slice) -> Step:

@@ -26,6 +26,8 @@ BATCH = 48
 """Nodes that are split at once."""
 STEPS, ROOT, LAST = 40, 100, 300
 """Steps of improving a node, the whole box, and a node without a neuron that may switch."""
+TRIED = 4
+"""Nodes of a batch whose suggested input is tried."""
 CANDIDATES = 3
 """Neurons whose halves are measured before one is split."""
 
@@ -214,7 +216,7 @@ class SignSearch:
         while heap:
             batch = [heap.pop()[1] for _ in range(min(BATCH, len(heap)))]
             top = batch[0].bound
-            if tried is not None and tried(batch[0].corner):
+            if tried is not None and any(tried(node.corner) for node in batch[:TRIED]):
                 return SignSplit("violated", top, self.count)
             stuck = [node for node in batch if not self.candidates(node)]
             used = (len(heap) + len(batch)) * batch[0].nbytes
