@@ -175,9 +175,7 @@ def line(window: Window, columns: Columns) -> dict[str, Any]:
     """The graph of a network of one input: where it breaks, and its values there."""
     cx = window.complex
     x = cx.vertices[:, 0]
-    order = np.argsort(x, kind="stable")
-    place = np.argsort(order)
-    regions = np.argsort(place[cx.edges].min(axis=1), kind="stable")
+    order, regions = _along(x, np.asarray(cx.edges))
     with np.errstate(over="ignore", invalid="ignore"):
         values = np.asarray(cx.network.rounded()(x[order][:, None]))
         if not np.isfinite(values.max() - values.min()):
@@ -200,6 +198,21 @@ def line(window: Window, columns: Columns) -> dict[str, Any]:
         "classes": 0,
         "maps": _weights(cx.network, columns),
     }
+
+
+def _along(x: FloatArray, edges: IntArray) -> tuple[IntArray, IntArray]:
+    """Vertices and edges of a path from left to right; floats tell its two ends apart, and not all that is between."""
+    met: list[list[int]] = [[] for _ in x]
+    for e, ends in enumerate(edges.tolist()):
+        for v in ends:
+            met[v].append(e)
+    first = min((v for v, some in enumerate(met) if len(some) == 1), key=x.__getitem__)
+    vertices, walked = [first], list(met[first])
+    while len(vertices) <= len(edges):
+        v = int(edges[walked[-1]].sum()) - vertices[-1]
+        vertices.append(v)
+        walked += [e for e in met[v] if e != walked[-1]]
+    return np.array(vertices), np.array(walked)
 
 
 def space(found: PolyhedralSet, columns: Columns) -> dict[str, Any] | None:

@@ -145,6 +145,15 @@ def test_a_graph_passes_through_the_values() -> None:
     assert net(middle[:, None]) == pytest.approx((y[1:] + y[:-1]) / 2)
 
 
+def test_patterns_of_a_graph_whose_breaks_are_one_float() -> None:
+    net = pf.ReLUNetwork([[[-1e99]], [[-1e99], [-3e99]], [[1, 1]]], [[-1], [1, 2], [0]])
+    columns = shapes.Columns()
+    told = shapes.line(window_of(pf.canonical_complex(net, pf.Box([-2], [3]))), columns)
+    active = np.unpackbits(read(columns)["active"].reshape(-1, 1), axis=1, bitorder="little")[:, :3]
+    assert told["regions"] == 4
+    assert active.tolist() == [[1, 0, 0], [1, 1, 0], [1, 1, 1], [0, 1, 1]]
+
+
 def test_weights_beyond_the_limit_stay_out(monkeypatch: pytest.MonkeyPatch) -> None:
     net = NETWORKS["generic"]
     monkeypatch.setattr(shapes, "MOST_WEIGHTS", net.n_parameters)
