@@ -39,13 +39,16 @@ def spec_of(page: str, count: int) -> str:
 
 
 def server(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
-    """A server of moto in an environment of its own, and its address."""
-    subprocess.run([sys.executable, "-m", "venv", str(folder / "moto")], check=True)
-    subprocess.run([str(folder / "moto/bin/pip"), "install", "-q", "moto[server]"], check=True)
+    """A server of moto, from an environment of its own where the one of this script has none, and its address."""
+    program = Path(sys.executable).parent / "moto_server"
+    if not program.exists():
+        program = folder / "moto/bin/moto_server"
+        subprocess.run([sys.executable, "-m", "venv", str(folder / "moto")], check=True)
+        subprocess.run([str(folder / "moto/bin/pip"), "install", "-q", "moto[server]"], check=True)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [str(folder / "moto/bin/moto_server"), "-H", "127.0.0.1", "-p", str(port)]
+    command = [str(program), "-H", "127.0.0.1", "-p", str(port)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     for _ in range(600):
         with socket.socket() as probe:

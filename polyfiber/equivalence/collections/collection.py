@@ -16,7 +16,7 @@ from ...budget import Monitor
 from ...complexes.parquet_files import open_parquet, told
 from ...errors import FileFormatError, InputError, MissingDependencyError, PolyfiberError
 from ...network.model import NetworkBatch, ReLUNetwork
-from ...network.names import local_path
+from ...network.names import local_path, printable
 from ...network.piecewise import PiecewiseLinearNetwork, function_chain
 from ..forms.canonical import flat_parameters
 
@@ -182,7 +182,7 @@ class ParquetCollection(Collection):
         for f, file in enumerate(self.files):
             if not {"architecture", "parameters"} <= set(file.schema_arrow.names):
                 raise FileFormatError(
-                    f"{files[f]} has columns {file.schema_arrow.names}; expected 'architecture' and 'parameters'"
+                    f"{self.names[f]} has columns {file.schema_arrow.names}; expected 'architecture' and 'parameters'"
                 )
             _check_types(file.schema_arrow, self.names[f])
             for g in range(file.metadata.num_row_groups):
@@ -227,20 +227,21 @@ class ParquetCollection(Collection):
 
     def _members(self, group: int, members: IntArray, architecture: tuple[int, ...]) -> FloatArray:
         """Flat parameters of some rows of a group."""
+        f, _, first = self.rows[group]
         _, flat, starts = self._group(group)
         size = sum((a + 1) * b for a, b in zip(architecture[:-1], architecture[1:]))
         lengths = starts[members + 1] - starts[members]
         wrong = np.flatnonzero(lengths != size)
         if len(wrong):
-            row = self.rows[group][2] + int(members[wrong[0]])
             raise FileFormatError(
-                f"row {row} holds {int(lengths[wrong[0]])} parameters; widths {architecture} need {size}"
+                f"row {first + int(members[wrong[0]])} (in {self.names[f]}) holds {int(lengths[wrong[0]])} parameters; "
+                f"widths {printable(str(architecture))} need {size}"
             )
         rows: FloatArray = flat[starts[members][:, None] + np.arange(size)]
         bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
         if len(bad):
             raise FileFormatError(
-                f"row {self.rows[group][2] + int(members[bad[0]])} holds parameters that are not finite"
+                f"row {first + int(members[bad[0]])} (in {self.names[f]}) holds parameters that are not finite"
             )
         return rows
 
