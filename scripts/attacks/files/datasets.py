@@ -176,7 +176,7 @@ def kills(count: int, seed: int, dask: bool) -> list[str]:
         home = Path(top)
         address = stack.enter_context(dask_cluster(home, 1))[0] if dask else None
         spec, killed, made = home / "k.toml", 0, 0
-        own = SPEC.replace("count = 4", "count = 60").split('[[networks]]\nkind = "files"')[0]
+        own = SPEC.replace("count = 4", "count = 16").split('[[networks]]\nkind = "files"')[0]
         spec.write_text(own + "[tables.complexes]\n[tables.cells]\n")
         run(spec, home / "warm", workers=0)
         whole = contents(home / "warm")
