@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._typing import FloatArray
+from ..budget import Budget, heed, within_budget
 from ..errors import InputError, ShapeError
 from ..numerics.rounding import gamma
 from .ranks import check_widths
@@ -123,7 +124,8 @@ def sharpness(weights: Sequence[Any], *, data: npt.ArrayLike | None = None) -> S
     -----
     With G = X X^T, W the product, any unit u, ``s = |X^T W^T u|`` and v = ``X^T W^T u / s``, ``p_j = |W_{L~j}^T u|`` and
     ``q_j = |W_{j~0} X v|``: the curvature is at least ``sum_j p_j^2 q_{j-1}^2 >= L (prod p_j q_{j-1})^{2/L}``, and
-    ``p_j q_j >= u^T W X v = s`` for the L - 1 hidden layers, so at least ``L (s^{L-2} |G W^T u|)^{2/L}``. For the upper
+    ``p_j q_j >= u^T W X v = s`` for the L - 1 hidden layers, so at least ``L (s^{L-2} |G W^T u|)^{2/L}``. With data and two
+    layers the bound is that of a dual problem, which is sharp; with more, the largest block gives another one. For the upper
     end, circles of Gershgorin around the Hessian in its own computed eigenvectors, with bounds of all rounding. Cost: one
     Hessian and its eigenvectors.
 
@@ -149,7 +151,7 @@ def sharpness(weights: Sequence[Any], *, data: npt.ArrayLike | None = None) -> S
         sizes = [np.abs(w) for w in layers]
         size = np.abs(x) @ np.abs(x.T)
         errors = gamma(operations) * _at_a_minimum(sizes, size)
-    if not (np.isfinite(H).all() and np.isfinite(errors).all() and float(np.abs(H).max(initial=0.0)) < 1e150):
+    if not (np.isfinite(H).all() and np.isfinite(errors).all() and float(np.abs(H).max(initial=0.0)) < 1e290):
         raise InputError("the Hessian leaves the range of floats; rescale the weights or the data")
     values, vectors = np.linalg.eigh(H)
     value, upper = float(values[-1]), _above_all_eigenvalues(H, vectors, errors)
@@ -164,9 +166,135 @@ def sharpness(weights: Sequence[Any], *, data: npt.ArrayLike | None = None) -> S
         least = max(least, n * (max(squared, 0.0) ** (n / 2 - 1.0) * float(np.linalg.norm(back))) ** (2.0 / n))
         safe = max(squared - off_squared, 0.0), max(float(np.linalg.norm(back) - np.linalg.norm(off)), 0.0)
         low = max(low, n * (safe[0] ** (n / 2 - 1.0) * safe[1]) ** (2.0 / n) * (1.0 - gamma(operations + 16 * n)))
+    if data is not None:
+        more, safe_more = _two_layers(W, x) if n == 2 else _single_blocks(W, x, n)
+        least, low = max(least, more), max(low, safe_more)
     entries = [np.log10(w[w > 0]) for w in (*sizes, np.abs(x)) if (w > 0).any()]
     within = sum(float(np.abs(e).max()) for e in entries) < 70.0  # no product of entries leaves the range of floats
     return Sharpness(value, least, max(0.0, upper - low) if within else float("inf"))
+
+
+def _single_blocks(W: FloatArray, x: FloatArray, n: int) -> tuple[float, float]:
+    """``(|X| |W X|^{L-1})^{2/L}``: the largest of ``(|W_{L~j}| |W_{j-1~0} X|)^2`` is at least their geometric mean.
+
+    As computed, and safe against rounding, as below.
+    """
+    bound = gamma(16 * (sum(W.shape) + x.shape[1]))
+    sizes = np.linalg.norm(x), np.linalg.norm(np.abs(W) @ np.abs(x))
+    norms = np.linalg.norm(x, 2), np.linalg.norm(W @ x, 2)
+    safe = [max(float(v - bound * size), 0.0) for v, size in zip(norms, sizes, strict=True)]
+    least = float((norms[0] * norms[1] ** (n - 1)) ** (2.0 / n))
+    return least, (safe[0] * safe[1] ** (n - 1)) ** (2.0 / n) * (1.0 - bound)
+
+
+def _two_layers(W: FloatArray, x: FloatArray) -> tuple[float, float]:
+    """A lower bound of the sharpness of two layers, from the density of the flattest weights found; right for any density.
+
+    For R = (r_1, …, r_K), matrices of outputs x samples whose squares sum to 1, curvature is at least ``|F|^2 + |E|^2`` with
+    ``F_k = W_1 X r_k^T`` and ``E_k = W_2^T r_k X^T``, hence at least ``2 |E^T F|_*`` (nuclear norm), and ``E_k^T F_l = X
+    r_k^T W X r_l^T``.
+    """
+    root = _root(x)
+    if not root.size or not np.any(W):
+        return 0.0, 0.0
+    values, vectors = np.linalg.eigh(_outer(_descend(W, root, 2), root))
+    samples = np.linalg.svd(x, full_matrices=False)[2][: root.shape[1]].T
+    seen = x @ samples  # root up to rounding
+    best = safe = 0.0
+    for power in (1.0, 64.0, 512.0, 2048.0):
+        weights = np.exp(power * np.log(np.maximum(values, 1e-300) / values[-1]))
+        r = (vectors * np.sqrt(weights / weights.sum()))[:, weights > 1e-12].T.reshape(-1, W.shape[0], root.shape[1])
+        left, right = np.concatenate(list(seen @ r.transpose(0, 2, 1))), np.concatenate(list(r)).T
+        form, whole = left @ W @ seen @ right, float(((r @ samples.T) ** 2).sum())
+        bound = gamma(16 * (sum(form.shape) + sum(x.shape)))
+        around = np.abs(np.concatenate(list(np.abs(x) @ np.abs(samples) @ np.abs(r).transpose(0, 2, 1))))
+        off = bound * np.linalg.norm(around @ np.abs(W) @ np.abs(x) @ np.abs(samples) @ np.abs(right))
+        value = 2.0 * float(np.linalg.norm(form, "nuc")) / whole
+        best = max(best, value)
+        safe = max(safe, (value - 2.0 * float(np.sqrt(min(form.shape)) * off) / whole) * (1.0 - bound))
+    return best, safe
+
+
+def _root(x: FloatArray) -> FloatArray:
+    """Data (d_0, k) with the same ``X X^T``, k the rank of X."""
+    u, s, _ = np.linalg.svd(x, full_matrices=False)
+    k = int((s > 1e-12 * s[0]).sum()) if s.size else 0
+    return np.asarray(u[:, :k] * s[:k])
+
+
+def _outer(layers: Sequence[FloatArray], x: FloatArray) -> FloatArray:
+    """``J J^T``, with the eigenvalues of the Hessian at a minimum that fits, on outputs times samples."""
+    above, below = _around(layers, x)
+    return np.asarray(sum(np.kron(a @ a.T, b.T @ b) for a, b in zip(above, below, strict=True)))
+
+
+def _around(layers: Sequence[FloatArray], x: FloatArray) -> tuple[list[FloatArray], list[FloatArray]]:
+    """``W_{L~j}`` and ``W_{j-1~0} X`` of each layer j."""
+    above, below = [np.eye(layers[-1].shape[0])], [x]
+    for w in reversed(layers[1:]):
+        above.insert(0, above[0] @ w)
+    for w in layers[:-1]:
+        below.append(w @ below[-1])
+    return above, below
+
+
+def _descend(W: FloatArray, x: FloatArray, n: int) -> list[FloatArray]:
+    """Weights over W, hidden widths its rank, of least sharpness for the data.
+
+    The sharpness is geodesically convex in the positive definite matrices by which hidden spaces are stretched (positive
+    maps M satisfy M(A # B) <= M(A) # M(B)), so that descent does not end elsewhere. Largest eigenvalues are smoothed to
+    norms of growing order.
+    """
+    u, s, vt = np.linalg.svd(W, full_matrices=False)
+    rank = int((s > 1e-12 * s[0]).sum()) if s.size and s[0] else 0
+    if rank == 0 or not x.size:
+        return [np.zeros((rank, W.shape[1])), *[np.zeros((rank, rank))] * (n - 2), np.zeros((W.shape[0], rank))]
+    strength = s[:rank] ** (1.0 / n)
+    layers = [strength[:, None] * vt[:rank], *[np.diag(strength)] * (n - 2), u[:, :rank] * strength]
+    for order in (4.0, 32.0, 256.0):
+        step, value, slopes = 0.5, *_smoothed(layers, x, order)
+        for _ in range(100):
+            heed("the search for the flattest weights")
+            size = float(np.sqrt(sum((g**2).sum() for g in slopes)))
+            if size < 1e-7:
+                break
+            turns = [_exponential(-step * g) for g in slopes]
+            back = [_exponential(step * g) for g in slopes]
+            trial = [layers[0], *layers[1:]]
+            for j, (g, h) in enumerate(zip(turns, back, strict=True)):
+                trial[j], trial[j + 1] = g @ trial[j], trial[j + 1] @ h
+            after = _smoothed(trial, x, order)
+            if after[0] <= value - 0.3 * step * size**2:
+                layers, (value, slopes), step = trial, after, 1.7 * step
+            elif step * size < 1e-10:
+                break
+            else:
+                step *= 0.4
+    return layers
+
+
+def _exponential(S: FloatArray) -> FloatArray:
+    """Of a symmetric matrix."""
+    values, vectors = np.linalg.eigh(S)
+    return np.asarray((vectors * np.exp(values)) @ vectors.T)
+
+
+def _smoothed(layers: list[FloatArray], x: FloatArray, order: float) -> tuple[float, list[FloatArray]]:
+    """Logarithm of a norm of the eigenvalues, and its slopes along symmetric stretches of the hidden spaces."""
+    above, below = _around(layers, x)
+    values, vectors = np.linalg.eigh(_outer(layers, x))
+    parts = np.maximum(values / values[-1], 0.0)
+    total = float((parts**order).sum())
+    density = (vectors * (parts ** (order - 1.0) / (total * values[-1]))) @ vectors.T
+    outputs, samples = above[-1].shape[0], x.shape[1]
+    cells = density.reshape(outputs, samples, outputs, samples)
+    slopes = []
+    for j in range(1, len(layers)):
+        inner = np.einsum("iaib->ab", np.einsum("ij,jakb->iakb", above[j] @ above[j].T, cells))
+        outer = np.einsum("iajb,ab->ij", cells, below[j - 1].T @ below[j - 1])
+        slope = below[j] @ inner @ below[j].T - above[j - 1].T @ outer @ above[j - 1]
+        slopes.append(slope + slope.T)
+    return float(np.log(values[-1]) + np.log(total) / order), slopes
 
 
 def _at_a_minimum(layers: Sequence[FloatArray], gram: FloatArray) -> FloatArray:
@@ -191,8 +319,22 @@ def _above_all_eigenvalues(H: FloatArray, vectors: FloatArray, errors: FloatArra
     return top * (1.0 + bound)
 
 
-def flattest(W: npt.ArrayLike, widths: Sequence[int]) -> list[FloatArray]:
-    """Weights over W of least sharpness: balanced ones, ``sigma^{1/L}`` in each layer.
+@within_budget
+def flattest(
+    W: npt.ArrayLike, widths: Sequence[int], *, data: npt.ArrayLike | None = None, budget: Budget | None = None
+) -> list[FloatArray]:
+    """Weights over W of least sharpness: balanced ones, ``sigma^{1/L}`` in each layer; with data, by descent.
+
+    Parameters
+    ----------
+    W : array_like (d_L, d_0)
+    widths : (d_0, …, d_L)
+    data : array_like (d_0, samples), optional
+        X of the loss ``(1/2) |W_L … W_1 X - Y|^2``. :func:`sharpness` with these data certifies how far the weights that
+        are found are from the flattest ones: for two layers the gap is that of the descent (about a hundredth), for more
+        it is loose.
+    budget : Budget, optional
+        Seconds for the descent.
 
     Raises
     ------
@@ -207,6 +349,10 @@ def flattest(W: npt.ArrayLike, widths: Sequence[int]) -> list[FloatArray]:
     >>> s = sharpness(w)
     >>> bool(abs(s.value - s.least) < 1e-12)
     True
+    >>> X = np.diag([10.0, 1.0])
+    >>> found = sharpness(flattest([[0.0, 1.0]], (2, 1, 1), data=X), data=X)
+    >>> round(found.value, 1), found.gap < 0.2
+    (10.1, True)
     """
     matrix = as_matrix(W, "W")
     d = check_widths(widths)
@@ -217,6 +363,14 @@ def flattest(W: npt.ArrayLike, widths: Sequence[int]) -> list[FloatArray]:
     if min(d) < rank:
         raise InputError(f"W has rank {rank}, and widths {d} only allow {min(d)}")
     n = len(d) - 1
+    if data is not None and n > 1:
+        x = as_matrix(data, "data")
+        if x.shape[0] != d[0]:
+            raise ShapeError(f"data has shape {x.shape}; expected {d[0]} rows, one for each input")
+        thin = _descend(matrix, _root(x), n)
+        return [
+            np.pad(w, ((0, a - w.shape[0]), (0, b - w.shape[1]))) for w, a, b in zip(thin, d[1:], d[:-1], strict=True)
+        ]
     strength = s[:rank] ** (1.0 / n)
     frames = [vt[:rank].T, *[np.eye(w)[:, :rank] for w in d[1:-1]], u[:, :rank]]
     return [np.asarray((frames[j] * strength) @ frames[j - 1].T) for j in range(1, n + 1)]

@@ -394,3 +394,43 @@ def test_bad_input_has_one_clear_answer() -> None:
         sharpness([np.zeros((0, 2)), np.zeros((2, 0))])
     with pytest.raises(InputError, match="not clear"):
         whitened_target(np.diag([1e8, 1e-8]), np.eye(2))
+
+
+@pytest.mark.parametrize("widths", [(3, 2, 2), (3, 3, 3), (4, 2, 3), (2, 1, 1), (3, 5, 2)])
+def test_the_flattest_weights_for_data_are_certified(widths: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(sum(widths))
+    rank = min(widths)
+    W = rng.standard_normal((widths[-1], rank)) @ rng.standard_normal((rank, widths[0]))
+    X = rng.standard_normal((widths[0], 7)) * np.geomspace(1.0, 30.0, widths[0])[:, None]
+    weights = flattest(W, widths, data=X)
+    assert [w.shape for w in weights] == list(zip(widths[1:], widths[:-1], strict=True))
+    assert np.abs(product(weights) - W).max() < 1e-12 * np.abs(W).max()
+    best = sharpness(weights, data=X)
+    assert best.gap < 1e-2 * best.value
+    assert best.value - best.gap <= best.least * (1 + 1e-12)
+    # no other weights are below the bound, whatever their gauge; the Hessian written out agrees
+    H = hessian([X, *weights], W @ X)[X.size :, X.size :]
+    assert np.linalg.eigvalsh(H)[-1] == pytest.approx(best.value)
+    strata = pf.linear.stratify(widths, rank=rank)
+    for seed in range(10):
+        other = [w + 0.0 for w in pf.linear.sample(strata[-1], product=W, rng=seed, spread=0.3)]
+        assert sharpness(other, data=X).value >= best.value - best.gap
+        g = np.eye(widths[1]) + 0.05 * rng.standard_normal((widths[1], widths[1]))
+        near = [g @ weights[0], weights[1] @ np.linalg.inv(g)]
+        assert sharpness(near, data=X).value >= best.value - best.gap
+
+
+def test_flattest_weights_of_deep_networks_and_of_data_of_low_rank() -> None:
+    rng = np.random.default_rng(3)
+    W, X = rng.standard_normal((3, 3)), np.diag([20.0, 3.0, 1.0])
+    best = sharpness(flattest(W, (3, 3, 4, 3), data=X), data=X)
+    assert best.least <= best.value < sharpness(flattest(W, (3, 3, 4, 3)), data=X).value
+    flat = flattest(W, (3, 3, 3), data=X[:, :1])
+    assert sharpness(flat, data=X[:, :1]).gap < 1e-2 * sharpness(flat, data=X[:, :1]).value
+    for nothing in (np.zeros((3, 2)), np.zeros((3, 0))):
+        assert sharpness(flattest(W, (3, 3, 3), data=nothing), data=nothing).value == 0.0
+    assert sharpness(flattest(np.zeros((3, 3)), (3, 2, 3), data=X), data=X).value == 0.0
+    with pytest.raises(ShapeError, match="expected 3 rows"):
+        flattest(W, (3, 3, 3), data=np.eye(2))
+    with pytest.raises(InputError, match="range of floats"):
+        sharpness([1e200 * np.eye(2), 1e-200 * np.eye(2)])

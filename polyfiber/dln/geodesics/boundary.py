@@ -117,6 +117,8 @@ def geodesic(
     """
     n = as_depth(depth, infinite=True)
     goal = as_positive(tolerance, name="tolerance")
+    if goal > 1e-2:
+        raise InputError(f"tolerance is {goal:g}: what misses its end by so much is no answer; expected 0.01 at most")
     a = as_matrix(W0, name="W0")
     b = as_matrix(W1, name="W1")
     if a.ndim != 2 or a.shape != b.shape:
