@@ -160,6 +160,33 @@ def array_of(values: Any, what: str) -> Array:
     return given
 
 
+def reals_of(values: Any, name: str, *, finite: bool = True) -> FloatArray:
+    """Real numbers of any shape as float64, finite unless said otherwise.
+
+    Examples
+    --------
+    >>> reals_of([[1, 2]], "W").tolist()
+    [[1.0, 2.0]]
+    """
+    if np.ma.is_masked(values):
+        raise InputError(f"{name} has masked entries; fill them first", name=name)
+    try:
+        array = np.asarray(unmasked(values))
+        if array.dtype.kind == "c":
+            raise InputError(f"{name} is complex; expected real numbers", name=name)
+        if array.dtype.kind not in "fiubO":
+            raise InputError(f"{name} has dtype {array.dtype}; expected numbers", name=name)
+        floats = np.asarray(array, dtype=np.float64)
+    except InputError:
+        raise
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{name} is not an array of numbers: {error}", name=name) from None
+    if finite and not np.isfinite(floats).all():
+        bad = int(floats.size - np.isfinite(floats).sum())
+        raise InputError(f"{name} holds {bad} entries that are NaN or infinite; all must be finite", name=name, bad=bad)
+    return floats
+
+
 def path_of(path: Any) -> str:
     """A file's path as text."""
     try:

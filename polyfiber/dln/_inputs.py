@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._typing import FloatArray
-from .._values.checked import unmasked
+from .._values.checked import reals_of
 from ..errors import InputError, ShapeError
 
 RANK_TOLERANCE = 1e-12
@@ -26,41 +26,13 @@ LARGEST = 1e75
 
 def as_finite(values: npt.ArrayLike, *, name: str) -> FloatArray:
     """Float64 array of finite numbers, or InputError."""
-    try:
-        array = np.asarray(unmasked(values))
-        if array.dtype.kind == "c":
-            raise InputError(f"{name} is complex; the deep linear network is real: pass real matrices", name=name)
-        if array.dtype.kind not in "fiubO":
-            raise InputError(f"{name} has dtype {array.dtype}; expected numbers", name=name)
-        if np.ma.is_masked(values):
-            raise InputError(f"{name} has masked entries; fill them first", name=name)
-        array = np.asarray(array, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{name} is not an array of numbers: {error}", name=name) from None
-    if not np.isfinite(array).all():
-        bad = int(array.size - np.isfinite(array).sum())
-        raise InputError(f"{name} holds {bad} entries that are NaN or infinite; all must be finite", name=name, bad=bad)
+    array = reals_of(values, name)
     size = float(np.abs(array).max(initial=0.0))
     if size > LARGEST:
         raise InputError(
             f"{name} has an entry of size {size:.3g}; rescale: at most {LARGEST:.0e} is supported", size=size
         )
     return array
-
-
-def as_real(values: Any, *, name: str) -> FloatArray:
-    """What a function of the user returned, or a matrix with NaN in it, as float64, or InputError."""
-    try:
-        array = np.asarray(unmasked(values))
-        if array.dtype.kind == "c":
-            raise InputError(f"{name} is complex; the deep linear network is real", name=name)
-        return np.asarray(array, dtype=np.float64)
-    except InputError:
-        raise
-    except (TypeError, ValueError, OverflowError) as error:
-        raise InputError(f"{name} is not an array of numbers: {error}", name=name) from None
 
 
 def as_matrix(values: npt.ArrayLike, *, name: str = "W", square: bool = False, vector: bool = False) -> FloatArray:

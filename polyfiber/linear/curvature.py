@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._typing import FloatArray
+from .._values.checked import reals_of
 from ..budget import Budget, heed, within_budget
 from ..errors import InputError, ShapeError
 from ..numerics.rounding import gamma
@@ -377,21 +378,8 @@ def flattest(
 
 
 def as_matrix(values: npt.ArrayLike, name: str) -> FloatArray:
-    if np.ma.is_masked(values):
-        raise InputError(f"{name} has masked entries; fill them first")
-    try:
-        array = np.asarray(values)
-        if array.dtype.kind == "c":
-            raise InputError(f"{name} is complex; expected real numbers")
-        if array.dtype.kind not in "fiubO":
-            raise InputError(f"{name} has dtype {array.dtype}; expected numbers")
-        out = np.asarray(array, dtype=np.float64)
-    except InputError:
-        raise
-    except (TypeError, ValueError, OverflowError) as error:
-        raise InputError(f"{name} is not a matrix of numbers: {error}") from None
+    """A finite real matrix as float64."""
+    out = reals_of(values, name)
     if out.ndim != 2:
         raise ShapeError(f"{name} has shape {out.shape}; expected a matrix", shape=out.shape)
-    if not np.isfinite(out).all():
-        raise InputError(f"{name} holds entries that are NaN or infinite; all must be finite")
     return out

@@ -14,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ..._typing import BoolArray, FloatArray, RngLike
+from ..._values.checked import reals_of
 from ...budget import Budget, heed, within_budget
 from ...errors import InputError, ShapeError
 from ...words import one_line
-from .._inputs import as_depth, as_finite, as_matrix, as_positive, as_real, unbatched
+from .._inputs import as_depth, as_finite, as_matrix, as_positive, unbatched
 from ..space.entropies import entropy, entropy_gradient
 from ..space.metrics import metric
 
@@ -52,7 +53,7 @@ class MatrixCompletion:
     @classmethod
     def of(cls, matrix: npt.ArrayLike, *, confinement: float = 0.0) -> MatrixCompletion:
         """From a matrix whose unknown entries are NaN."""
-        values = as_real(matrix, name="the matrix")
+        values = reals_of(matrix, "the matrix", finite=False)
         if values.ndim != 2 or values.size == 0:
             raise ShapeError(f"expected a matrix with NaN for unknown entries, found shape {values.shape}")
         if np.isinf(values).any():

@@ -15,10 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ..._typing import FloatArray, FlowMethod
+from ..._values.checked import reals_of
 from ...budget import Budget, Monitor
 from ...errors import InputError, NumericalError, ShapeError
 from ...words import one_line
-from .._inputs import as_depth, as_finite, as_layers, as_matrix, as_positive, as_real
+from .._inputs import as_depth, as_finite, as_layers, as_matrix, as_positive
 from ..space.balanced import _one, invariants
 from ..space.metrics import metric
 from ..spectral import SingularFrame, singular_frame
@@ -402,7 +403,7 @@ def _gradient(function: Gradient, W: FloatArray) -> FloatArray:
     """E'(W). A trial step that overflowed gives NaN, so that the step is rejected; a NaN at a finite matrix is refused."""
     if not np.isfinite(W).all():
         return np.full(W.shape, np.nan)
-    value = as_real(function(W), name="the energy gradient")
+    value = reals_of(function(W), "the energy gradient", finite=False)
     if value.shape != W.shape:
         raise InputError(f"the energy gradient has shape {value.shape}; expected {W.shape}")
     if not np.isfinite(value).all():

@@ -23,8 +23,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..._typing import BoolArray, BoundaryRule, FloatArray, IntArray, RngLike
+from ..._values.checked import reals_of
 from ...errors import InputError, NumericalError, ShapeError
-from .._inputs import as_depth, as_finite, as_matrix, as_positive, as_real, as_stack, require_some
+from .._inputs import as_depth, as_finite, as_matrix, as_positive, as_stack, require_some
 from ..space.metrics import metric
 from ..space.submersion import constraint_system, product, pull, push, try_retract
 from ..spectral import singular_frame
@@ -385,7 +386,7 @@ def _recording(record: int, steps: int, horizon: float, current: FloatArray) -> 
 
 
 def _gradient(function: Gradient, W: FloatArray) -> FloatArray:
-    value = as_real(function(W), name="the energy gradient")
+    value = reals_of(function(W), "the energy gradient", finite=False)
     if value.shape != W.shape:
         raise InputError(f"the energy gradient has shape {value.shape}; expected {W.shape}: it must accept a batch")
     if not np.isfinite(value).all():

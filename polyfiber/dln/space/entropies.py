@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..._typing import FloatArray
+from ..._values.checked import reals_of
 from ...errors import InputError, ShapeError
-from .._inputs import RANK_TOLERANCE, as_depth, as_matrix, as_positive, as_real, unbatched
+from .._inputs import RANK_TOLERANCE, as_depth, as_matrix, as_positive, unbatched
 from ..spectral import SingularFrame, log_ratio, operator_coefficients, repulsion, singular_frame
 from .metrics import metric, require_full_rank
 
@@ -242,7 +243,7 @@ def free_energy(
     """
     matrix = as_matrix(W, square=True)
     b = as_positive(beta, name="beta", infinite=True)
-    value = as_real(energy(matrix), name="the energy")
+    value = reals_of(energy(matrix), "the energy", finite=False)
     if math.isinf(b):
         return unbatched(value)
     return unbatched(value - np.asarray(entropy(matrix, depth)) / b)
@@ -263,7 +264,7 @@ def free_energy_gradient(
     """
     matrix = as_matrix(W, square=True)
     b = as_positive(beta, name="beta", infinite=True)
-    gradient = metric(matrix, depth).apply(as_real(energy_gradient(matrix), name="the energy gradient"))
+    gradient = metric(matrix, depth).apply(reals_of(energy_gradient(matrix), "the energy gradient", finite=False))
     if math.isinf(b):
         return gradient
     return gradient - entropy_gradient(matrix, depth) / b
