@@ -14,7 +14,7 @@ import numpy as np
 
 from ..._typing import FloatArray
 from ..space.metrics import metric
-from .hamilton import integrate, squared_radius
+from .hamilton import squared_radius
 from .homotopy import Attempt
 from .result import Geodesic, lower_bound
 
@@ -63,8 +63,7 @@ def last_momentum(path: Geodesic) -> FloatArray:
         k, n = path._path.k, int(path.depth)
         outwards = metric(path.end, n).solve(n * path.end, tolerance=1e-6)
         return np.asarray(k ** (1 - n) * last_momentum(path._path.core) + (1.0 - 1.0 / k) * outwards)
-    once = np.array([1.0])
-    return integrate(path.start, path.momentum, path.depth, once, rank=path.rank, tolerance=1e-12, floor=1e-9).P[-1]
+    return path.flow(np.array([1.0])).P[-1]
 
 
 @dataclass(frozen=True, eq=False)

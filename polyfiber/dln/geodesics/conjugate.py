@@ -84,7 +84,7 @@ def _count(start: End, z: FloatArray, depth: float, shape: tuple[int, int], step
         D = np.concatenate([np.zeros((1, *along.shape)), start.tangent(h * eye), np.zeros((size, *along.shape))])
         P = along + np.concatenate([np.zeros((1 + size, *along.shape)), start.momentum(h * eye)])
         try:
-            bundle = carry(start.W, D, P, depth, times, rank=start.rank, tolerance=1e-9, floor=1e-9)
+            bundle = carry(start.W, D, P, depth, times, rank=start.rank, tolerance=1e-9, floor=1e-12)
         except BoundaryError:
             return ConjugateTest(Verdict.UNDECIDED, -1, math.nan, pieces)
         flows = []

@@ -19,7 +19,7 @@ from ..space.metrics import Metric, metric
 from ..space.submersion import lift
 from .conjugate import ConjugateTest
 from .explicit import ExplicitPath, explicit_path
-from .hamilton import integrate, lift_path
+from .hamilton import HamiltonianPath, integrate, lift_path
 from .homotopy import Attempt, Homotopy, class_count
 from .rank_one import rank_one_path
 
@@ -118,9 +118,14 @@ class Geodesic:
             points = [ends[s].copy() if s in ends else self._path(s) for s in np.atleast_1d(times).tolist()]
             return points[0] if times.ndim == 0 else np.stack(points) if points else np.zeros((0, *self.start.shape))
         order = np.unique(np.atleast_1d(times))
-        path = integrate(self.start, self.momentum, self.depth, order, rank=self.rank, tolerance=1e-12)
-        result = path.X[np.searchsorted(order, np.atleast_1d(times))]
+        result = self.flow(order).X[np.searchsorted(order, np.atleast_1d(times))]
         return np.asarray(result[0] if times.ndim == 0 else result)
+
+    def flow(self, times: FloatArray) -> HamiltonianPath:
+        """Points and momenta (T, m, n) at increasing times, integrated from the start."""
+        least = [np.linalg.svd(W, compute_uv=False)[self.rank - 1] for W in (self.start, self.end)]
+        floor = min(1e-6, 1e-3 * float(least[1] / least[0]))
+        return integrate(self.start, self.momentum, self.depth, times, rank=self.rank, tolerance=1e-12, floor=floor)
 
     def lift(self, t: npt.ArrayLike, *, start: npt.ArrayLike | None = None) -> FloatArray:
         """Horizontal lift to balanced networks at increasing times, (T, N, d, d), from a network over the start."""

@@ -238,7 +238,14 @@ class Search:
 
         def curve(times: FloatArray) -> FloatArray:
             flown = carry(
-                self.start.W, np.zeros_like(P), P, self.depth, times, rank=self.rank, tolerance=1e-7, floor=1e-9
+                self.start.W,
+                np.zeros_like(P),
+                P,
+                self.depth,
+                times,
+                rank=self.rank,
+                tolerance=1e-7,
+                floor=self.solver.floor,
             )
             return self.start.W + flown.D[:, 0]
 
@@ -306,7 +313,15 @@ class Search:
             return
         P = self.finish.momentum(other.best.z)[None]
         try:
-            flown = carry(self.finish.W, np.zeros_like(P), P, self.depth, np.array([1.0]), rank=self.rank, floor=1e-9)
+            flown = carry(
+                self.finish.W,
+                np.zeros_like(P),
+                P,
+                self.depth,
+                np.array([1.0]),
+                rank=self.rank,
+                floor=other.solver.floor,
+            )
         except BoundaryError:
             return
         self.solver.work[0] = 0.0

@@ -57,6 +57,12 @@ class Shooter:
         return max(4000, 400_000 // self.start.W.size)
 
     @property
+    def floor(self) -> float:
+        """Least singular value, of that of the start, below which a path has come to lower rank: well below that of the end."""
+        last = self.start.rank - 1
+        return float(min(1e-7, 1e-3 * self.finish.values[last] / self.start.values[last]))
+
+    @property
     def accuracy(self) -> float:
         """Of the integration."""
         return min(1e-10, 0.03 * self.tolerance)
@@ -78,7 +84,15 @@ class Shooter:
         calls = self.limit
         try:
             found = carry(
-                self.start.W, zero, p, self.depth, once, rank=rank, tolerance=accuracy, floor=1e-7, limit=self.limit
+                self.start.W,
+                zero,
+                p,
+                self.depth,
+                once,
+                rank=rank,
+                tolerance=accuracy,
+                floor=self.floor,
+                limit=self.limit,
             )
             calls = found.evaluations
         except BoundaryError as error:

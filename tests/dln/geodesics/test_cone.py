@@ -69,3 +69,18 @@ def test_geodesics_are_followed_until_they_are_singular() -> None:
     assert dln.exponential(np.eye(2), -3 * np.eye(2), 3, t=0.995) == pytest.approx(0.005**3 * np.eye(2), rel=1e-6)
     with pytest.raises(dln.BoundaryError, match="singular"):
         dln.exponential(np.eye(2), -3 * np.eye(2), 3)
+
+
+def test_the_least_singular_value_may_fall_by_orders_of_magnitude() -> None:
+    rng = np.random.default_rng(2)
+    (p, q), s = np.linalg.qr(rng.standard_normal((2, 3, 3)))[0], np.array([1.0, 0.5, 1e-8])
+    a = np.eye(3) + 0.1 * rng.standard_normal((3, 3))
+    b = (p * s) @ q
+    b[0] *= np.sign(np.linalg.det(b)) * np.sign(np.linalg.det(a))
+    for first, last in ((a, b), (b, a)):
+        path = dln.geodesic(first, last, 3)
+        assert path.solved
+        assert path.residual < 1e-9
+        assert np.abs(path(1.0 - 1e-7) - last).max() < 1e-5
+        assert path(np.linspace(0.0, 1.0, 7)).shape == (7, 3, 3)
+    assert dln.distance(a, b, 3) == pytest.approx(dln.distance(b, a, 3), rel=1e-8)
