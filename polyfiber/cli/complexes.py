@@ -104,7 +104,7 @@ def info(
         rows[0] = ("architecture", widths(net.architecture))
         rows += [(f"expected {k}", str(_few_digits(size[k]))) for k in ("vertices", "faces")]
         rows += [
-            (f"{k}, MB", str(_few_digits(size[f"{n}_bytes"] // 10**6)))
+            (f"{k}, MB", _megabytes(size[f"{n}_bytes"]))
             for k, n in (("skeleton", "skeleton"), ("all faces", "all_faces"))
         ]
         if estimate is not None:
@@ -129,6 +129,11 @@ def _few_digits(count: int) -> int | str:
         return count
     power = int(math.log10(count))
     return f"{count // 10 ** (power - 2) / 100:.2f}e+{power}"
+
+
+def _megabytes(size: int) -> str:
+    """Bytes in millions, however many."""
+    return f"{_rough(size / 1e6):g}" if size < 10**8 else str(_few_digits(size // 10**6))
 
 
 def _rough(value: float) -> float:
