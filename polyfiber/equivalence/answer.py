@@ -133,7 +133,9 @@ class Equivalence:
         moves: Composition | None = above("equivalence.moves_between:moves_between")(self.a, self.b)
         return moves
 
-    def recheck(self, *, rng: Any = 0, budget: Budget | None = None) -> Recheck:
+    def recheck(
+        self, *, rng: Any = 0, budget: Budget | None = None, workers: int = 1, scheduler: Any = None
+    ) -> Recheck:
         """Check the answer anew, by other ways than the one it was found, and say what was checked.
 
         Parameters
@@ -142,6 +144,10 @@ class Equivalence:
             Of the fresh inputs.
         budget : Budget, optional
             60 seconds by default. It is kept inside every step, as in `are_equivalent`.
+        workers : int
+            Processes that prove boxes of an answer with ``epsilon`` again.
+        scheduler : optional
+            For the same: a Dask client, the address or name of a Dask scheduler, or an executor.
 
         Returns
         -------
@@ -159,18 +165,20 @@ class Equivalence:
         confirm it; a branch and bound with another relaxation (`boundcheck`) bounds the difference again.
         UNDECIDED: its bounds are compared with values at fresh inputs.
         """
-        found: Recheck = above("equivalence.checks.recheck:recheck")(self, rng=rng, budget=budget)
+        found: Recheck = above("equivalence.checks.recheck:recheck")(
+            self, rng=rng, budget=budget, workers=workers, scheduler=scheduler
+        )
         return found
 
-    def verify(self, *, rng: Any = 0, budget: Budget | None = None) -> bool:
-        """Whether `recheck` confirms the answer (True) or refutes it (False).
+    def verify(self, *, rng: Any = 0, budget: Budget | None = None, workers: int = 1, scheduler: Any = None) -> bool:
+        """Whether `recheck` confirms the answer (True) or refutes it (False), with the same options.
 
         Raises
         ------
         IncompleteError
             Neither within the budget, 60 seconds by default; ``partial`` is the `Recheck`, which says what was checked.
         """
-        found = self.recheck(rng=rng, budget=budget)
+        found = self.recheck(rng=rng, budget=budget, workers=workers, scheduler=scheduler)
         if found.verdict is Verdict.UNDECIDED:
             raise IncompleteError(f"not verified: {found.reason}", partial=found)
         return bool(found.verdict)

@@ -108,7 +108,7 @@ def prove_leaves(
     rows : (A, b), optional
         Leaves that are marked as outside must violate one of ``A x <= b`` everywhere.
     part : (i, k)
-        Only every k-th leaf, from the i-th on.
+        Only the i-th of k equal parts of the leaves in their order, from 0.
 
     Examples
     --------
@@ -126,7 +126,8 @@ def prove_leaves(
     checker = _Checker(sides, groups)
     result = LeafCheck()
     started = monitor.elapsed
-    index = 0
+    index, count = 0, _leaf_counts(tree)
+    begin, end = (int(count[0]) * i // part[1] for i in (part[0], part[0] + 1))
     span = np.where(tree.hi > tree.lo, tree.hi - tree.lo, 1.0)
     stack: list[tuple[int, int, FloatArray, FloatArray, list[Ranges]]] = [(0, 0, tree.lo.copy(), tree.hi.copy(), [])]
     while stack and not result.failed:
@@ -134,6 +135,9 @@ def prove_leaves(
             return _ended(result, monitor, started)
         node, depth, lo, hi, known = stack.pop()
         k = int(tree.split[node])
+        if index + count[node] <= begin or index >= end:
+            index += int(count[node])
+            continue
         if k >= 0:
             if depth % INHERIT == 0:
                 known = checker.look(lo, hi, known)[2]
@@ -144,8 +148,6 @@ def prove_leaves(
             stack += [(child + 1, depth + 1, right, hi, known), (child, depth + 1, lo, left, known)]
             continue
         index += 1
-        if (index - 1) % part[1] != part[0]:
-            continue
         if k == OUTSIDE:
             if rows is None or not _surely_outside(rows, lo, hi):
                 result.failed = "a box that is said to lie outside the domain does not"
@@ -165,6 +167,15 @@ def prove_leaves(
         monitor.report("boxes again", result.boxes, tree.n_leaves, share=round(result.share, 6), halved=result.halved)
     result.complete = not result.failed
     return _ended(result, monitor, started)
+
+
+def _leaf_counts(tree: Tree) -> IntArray:
+    """Leaves below every node; children follow their nodes."""
+    count = (tree.split < 0).astype(np.int64)
+    for node in np.flatnonzero(tree.split >= 0)[::-1].tolist():
+        child = int(tree.child[node])
+        count[node] = count[child] + count[child + 1]
+    return count
 
 
 def _ended(result: LeafCheck, monitor: Monitor, started: float) -> LeafCheck:

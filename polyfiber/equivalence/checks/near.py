@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import time
+from collections.abc import Callable
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
+from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ...budget import Monitor
+from ...budget import Budget, Monitor
+from ...errors import InputError
+from ...processes import one_blas_thread, start_method
 from ...verdict import Verdict
 from ..answer import Recheck
 from ..bounds.near_equal import NearEqual, Question
+from ..collections.parallel_map import mapper
 from ..witness import as_float, candidates, rounding_bound
 from .leaves import LeafCheck, prove_leaves
 
 INPUTS = 2000
+PARTS = 16
+"""Parts of the boxes that are handed out where several processes prove them."""
 
 
-def recheck_near(answer: NearEqual, *, monitor: Monitor, rng: Any = 0) -> tuple[Recheck, LeafCheck | None]:
+def recheck_near(
+    answer: NearEqual, *, monitor: Monitor, rng: Any = 0, workers: int = 1, scheduler: Any = None
+) -> tuple[Recheck, LeafCheck | None]:
     """Whether an answer of `near_equal` holds, and what the second look at its boxes came to.
 
     NO: the gap at the counterexample in rationals. YES: values at fresh inputs, and every box proved again (`leaves`). UNDECIDED: the
-    bound against values at fresh inputs.
+    bound against values at fresh inputs. With several workers (processes of this machine) or a scheduler (see
+    `parallel_map.mapper`) parts of the boxes are proved side by side.
 
     Examples
     --------
@@ -61,10 +75,49 @@ def recheck_near(answer: NearEqual, *, monitor: Monitor, rng: Any = 0) -> tuple[
     checks = f"values at {len(X)} inputs"
     if answer.verdict is Verdict.UNDECIDED:
         return said(Verdict.YES, "the bound holds at fresh inputs", checks), None
-    leaves = prove_leaves(question.sides, question.groups, answer.tree, question.rows, monitor=monitor)
+    leaves = prove_in_parts(question, answer, monitor, workers, scheduler)
     text = (
         f"{leaves.boxes} of {answer.tree.n_leaves} boxes by another relaxation, {leaves.halved} of them halved further"
     )
     if leaves.complete:
         return said(Verdict.YES, text, checks), leaves
     return said(Verdict.UNDECIDED, leaves.failed or f"the time ended after {text}", checks), leaves
+
+
+def prove_in_parts(
+    question: Question, answer: NearEqual, monitor: Monitor, workers: int = 1, scheduler: Any = None
+) -> LeafCheck:
+    """`prove_leaves`, its boxes in parts for several processes; a part that is lost leaves the rest undecided."""
+    if workers < 1:
+        raise InputError(f"workers must be at least 1, found {workers}")
+    prove = partial(prove_leaves, question.sides, question.groups, answer.tree, question.rows)
+    parts = min(PARTS, answer.tree.n_leaves)
+    if (workers == 1 and scheduler is None) or parts == 1:
+        return prove(monitor=monitor)
+    started = monitor.elapsed
+    end = None if monitor.left is None else time.time() + monitor.left
+    total = LeafCheck(complete=True)
+    with ExitStack() as opened:
+        opened.enter_context(one_blas_thread())
+        if scheduler is None:
+            context = multiprocessing.get_context(start_method())
+            scheduler = opened.enter_context(ProcessPoolExecutor(workers, context))
+        run = opened.enter_context(mapper(scheduler, workers))
+        try:
+            for found in run(partial(_part, prove, end, parts), range(parts)):
+                total.complete = total.complete and found.complete
+                total.failed = total.failed or found.failed
+                total.share += found.share
+                total.boxes += found.boxes
+                total.halved += found.halved
+        except BrokenExecutor:
+            total.complete, total.failed = False, "a worker was lost"
+    total.complete = total.complete and total.boxes == answer.tree.n_leaves
+    total.share, total.seconds = min(total.share, 1.0), monitor.elapsed - started
+    return total
+
+
+def _part(prove: Callable[..., LeafCheck], end: float | None, parts: int, i: int) -> LeafCheck:
+    """One part, until a time of the clock."""
+    left = None if end is None else max(0.0, end - time.time())
+    return prove(monitor=Monitor(Budget(seconds=left)), part=(i, parts))

@@ -42,12 +42,15 @@ MAX_FACES = 20_000_000
 """Expected faces up to which the complex of the other network is tried."""
 
 
-def recheck(answer: Equivalence, *, rng: Any = 0, budget: Budget | None = None) -> Recheck:
+def recheck(
+    answer: Equivalence, *, rng: Any = 0, budget: Budget | None = None, workers: int = 1, scheduler: Any = None
+) -> Recheck:
     """Whether an answer holds, as `Equivalence.recheck` describes."""
     if budget is None:
         budget = Budget(seconds=SECONDS)
     if answer.near is not None:
-        return recheck_near(answer.near, monitor=Monitor(budget), rng=rng)[0]
+        monitor = Monitor(budget)
+        return recheck_near(answer.near, monitor=monitor, rng=rng, workers=workers, scheduler=scheduler)[0]
     work = _Work(answer, Monitor(budget), rng)
     try:
         with work.monitor.watching(), np.errstate(over="ignore", invalid="ignore"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor
 from fractions import Fraction
 from typing import Any
 
@@ -15,6 +16,7 @@ from polyfiber.bounds.tree import Tree
 from polyfiber.budget import Monitor
 from polyfiber.equivalence.bounds.near_equal import Question, largest_difference, near_equal
 from polyfiber.equivalence.checks.leaves import _Checker, prove_leaves
+from polyfiber.equivalence.checks.near import prove_in_parts
 from polyfiber.errors import FileFormatError, InputError, ShapeError
 from polyfiber.verdict import Verdict
 
@@ -250,6 +252,36 @@ def test_boxes_are_proved_again_by_other_code() -> None:
     assert all(part.complete for part in parts)
     assert sum(part.boxes for part in parts) == near.tree.n_leaves
     assert pf.are_equivalent(a, b, box, epsilon=0.5 * best.attained).verify()
+
+
+def test_boxes_are_proved_again_in_parts() -> None:
+    rng = np.random.default_rng(9)
+    a = pf.ReLUNetwork.random((3, 8, 8, 2), rng=rng)
+    b = copy_of(a, rng, 0)
+    box = pf.Box(-1, 1, dimension=3)
+    best = largest_difference(a, b, box, monitor=Monitor(pf.Budget(seconds=20)))
+    answer = pf.are_equivalent(a, b, box, epsilon=1.05 * best.upper)
+    assert answer.near is not None
+    n = answer.near.tree.n_leaves
+    assert n > 16
+    alone, two = answer.recheck(), answer.recheck(workers=2)
+    assert alone.verdict is two.verdict is Verdict.YES
+    assert f"{n} of {n} boxes" in two.reason
+    with ThreadPoolExecutor(2) as threads:
+        assert answer.verify(scheduler=threads)
+    question = Question.of(a, b, box, 0.98 * best.attained)
+    below = prove_in_parts(question, answer.near, Monitor(pf.Budget(seconds=3)), workers=2)
+    assert not below.complete
+
+    class Lost(Executor):
+        def map(self, *_: Any, **__: Any) -> Any:
+            raise BrokenExecutor("a worker died")
+
+    found = answer.recheck(scheduler=Lost())
+    assert found.verdict is Verdict.UNDECIDED
+    assert "lost" in found.reason
+    with pytest.raises(InputError, match="workers"):
+        answer.recheck(workers=0)
 
 
 @pytest.mark.parametrize("seed", range(8))
