@@ -66,7 +66,8 @@ class Progress:
 @dataclass(frozen=True)
 class SoFar:
     """What was done when a budget ran out: ``partial`` of the `BudgetExceededError` of level sets, decision boundaries, critical
-    points, persistence, images, cells that are given out, and slices by walking.
+    points, persistence, images, cells that are given out, and slices by walking; counts of steps alone where nothing that was made
+    can be used without the rest, as of regions, volumes and points inside.
 
     Attributes
     ----------
@@ -108,6 +109,7 @@ class Monitor:
         self._compiled = _compilation.seconds
         self._last = -1e9
         self._did: tuple[str, int, int | None, Any] | None = None
+        self._step, self._looks = "", 0
         self._call: Callable[[Any], None] | None
         if progress is None or progress is False:
             self._call = None
@@ -248,12 +250,18 @@ def no_memory(error: MemoryError, partial: Any = None) -> BudgetExceededError:
 
 def within_budget(call: F) -> F:
     """Decorator of what takes ``budget=`` and only passes it on: each inner step hears it (`heed`), and memory that is refused is
-    a `BudgetExceededError`."""
+    a `BudgetExceededError`. Where nothing was kept, its ``partial`` counts the steps of what was going on."""
 
     @functools.wraps(call)
     def heard(*args: Any, budget: Budget | None = None, **options: Any) -> Any:
-        with Monitor(budget).watching():
-            return call(*args, **options)
+        monitor = Monitor(budget)
+        try:
+            with monitor.watching():
+                return call(*args, **options)
+        except BudgetExceededError as error:
+            if error.partial is None and monitor._step and not _watching.get():
+                error.partial = SoFar(f"steps of {monitor._step}", monitor._looks - 1)
+            raise
 
     return heard  # type: ignore[return-value]
 
@@ -267,6 +275,8 @@ def heed(what: str) -> None:
     Called in slow inner steps (exact arithmetic, tables of faces); costs less than a microsecond.
     """
     for monitor in _watching.get():
+        monitor._looks = monitor._looks + 1 if monitor._step == what else 1
+        monitor._step = what
         monitor.check_time(what)
 
 

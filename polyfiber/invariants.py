@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ._typing import BoolArray, IntArray
+from ._values.checked import flag, id_within, ids_within, shown, whole
 from .budget import Budget, Monitor
 from .errors import BudgetExceededError, InputError
 from .numerics.smith import Column, Homology, homology_of
@@ -100,7 +101,7 @@ def cell_classes(strata: Stratification) -> list[ClassPolynomial]:
     >>> e_polynomial(cell_classes(strata)).real_euler      # the plane: (-1)^2
     1
     """
-    return [ClassPolynomial((0,) * int(d) + (1,)) for d in strata.dim]
+    return [ClassPolynomial((0,) * int(d) + (1,)) for d in _poset(strata).dim]
 
 
 def e_polynomial(classes: Sequence[ClassPolynomial], ids: Any = None) -> ClassPolynomial:
@@ -119,11 +120,11 @@ def e_polynomial(classes: Sequence[ClassPolynomial], ids: Any = None) -> ClassPo
     >>> print(e_polynomial([ClassPolynomial((-1, 1)), ClassPolynomial((1,))]))
     q
     """
-    chosen = range(len(classes)) if ids is None else [int(i) for i in np.unique(np.asarray(ids, dtype=np.int64))]
+    if not (isinstance(classes, Sequence) and all(isinstance(c, ClassPolynomial) for c in classes)):
+        raise InputError(f"expected a list of ClassPolynomial, found {shown(classes)}")
+    chosen = range(len(classes)) if ids is None else np.unique(ids_within(ids, len(classes), "strata")).tolist()
     total = ClassPolynomial(())
     for i in chosen:
-        if not 0 <= i < len(classes):
-            raise InputError(f"ids must lie in 0..{len(classes) - 1}, found {i}")
         total = total + classes[i]
     return total
 
@@ -162,9 +163,10 @@ def moebius_from(
     [1, -1, -1, -1, 1, 1, 1, -1]
     """
     monitor = Monitor(budget)
-    up = np.arange(strata.n) if lower is None else strata.upper_set(lower)
+    lower = None if lower is None else id_within(lower, _poset(strata).n, "stratum")
+    up = np.arange(_poset(strata).n) if lower is None else strata.upper_set(lower)
     if ids is not None:
-        wanted = np.unique(np.atleast_1d(np.asarray(ids, dtype=np.int64)))
+        wanted = np.unique(ids_within(ids, strata.n, "strata"))
         below = np.zeros(strata.n, dtype=bool)
         for j in wanted:
             below[strata.lower_set(int(j))] = True
@@ -202,6 +204,7 @@ def moebius(strata: Stratification, lower: int | None, upper: int | None, *, bud
     >>> moebius(pf.linear.stratify((1, 1, 1), rank=0).strata, 0, None)
     1
     """
+    lower, upper = (None if i is None else id_within(i, _poset(strata).n, "stratum") for i in (lower, upper))
     if upper is None:
         table = moebius_from(strata, lower, budget=budget)
         return -sum(table.values()) - (1 if lower is None else 0)
@@ -276,6 +279,7 @@ def interval_invariants(
     >>> found.moebius, found.size, found.chains, found.eulerian
     (1, 4, 2, True)
     """
+    lower, upper = (id_within(i, _poset(strata).n, "stratum") for i in (lower, upper))
     ids = strata.interval(lower, upper)
     if not len(ids):
         raise InputError(f"stratum {lower} does not lie in the closure of stratum {upper}: the interval is empty")
@@ -319,8 +323,9 @@ def link(strata: Stratification, i: int, side: Literal["above", "below", "both"]
     >>> link(strata, 0).tolist()
     [1, 2]
     """
-    if side not in ("above", "below", "both"):
-        raise InputError(f"side {side!r} is unknown; expected 'above', 'below' or 'both'")
+    if not (isinstance(side, str) and side in ("above", "below", "both")):
+        raise InputError(f"side {shown(side)} is unknown; expected 'above', 'below' or 'both'")
+    i = id_within(i, _poset(strata).n, "stratum")
     parts = [strata.upper_set(i)] if side != "below" else []
     parts += [strata.lower_set(i)] if side != "above" else []
     found = np.unique(np.concatenate(parts))
@@ -385,7 +390,7 @@ def order_homology(
     >>> print(order_homology(strata, link(strata, 0, "above")))
     H0 = Z, H1 = Z
     """
-    chosen = _chosen(strata, ids)
+    chosen, limit, reduced = _chosen(strata, ids), whole(limit, "limit"), flag(reduced, "reduced")
     monitor = Monitor(budget)
     with monitor.watching():
         below = _core(_order(strata, chosen, monitor))
@@ -414,11 +419,16 @@ def order_homology(
 
 def _chosen(strata: Stratification, ids: Any) -> IntArray:
     if ids is None:
-        return np.arange(strata.n)
-    found = np.unique(np.atleast_1d(np.asarray(ids)))
-    if found.size and (found.dtype.kind not in "iu" or found[0] < 0 or found[-1] >= strata.n):
-        raise InputError(f"ids of strata are integers in 0..{strata.n - 1}, found {ids!r}")
-    return found.astype(np.int64)
+        return np.arange(_poset(strata).n)
+    return np.unique(ids_within(ids, _poset(strata).n, "strata"))
+
+
+def _poset(strata: Stratification) -> Stratification:
+    if not isinstance(strata, Stratification):
+        raise InputError(
+            f"expected a Stratification, such as `strata` of a complex or of rank strata, found {shown(strata)}"
+        )
+    return strata
 
 
 def _within(n: int) -> None:

@@ -285,3 +285,21 @@ def test_a_kernel_that_was_only_compiled_late_is_asked_again(monkeypatch: pytest
         budget.until_late(call, "something", budget.LONG)
     assert len(calls) == 2
     monkeypatch.setattr(budget._compilation, "seconds", 0.0)
+
+
+def test_what_a_budget_stopped_says_how_far_it_came() -> None:
+    """Also where nothing that was made can be used without the rest."""
+    cx = pf.canonical_complex(pf.ReLUNetwork.random((3, 8, 6, 2), rng=0), pf.Box([-1] * 3, [1] * 3))
+    calls: dict[str, Callable[[Budget], Any]] = {
+        "volumes": lambda b: cx.volumes(budget=b),
+        "interior_points": lambda b: cx.interior_points(budget=b),
+        "sharpened": lambda b: cx.sharpened(np.arange(9), rtol=1e-18, budget=b),
+        "breakpoint_complex": lambda b: cx.breakpoint_complex(budget=b),
+        "materialize": lambda b: cx.materialize(budget=b),
+        "region": lambda b: pf.region(cx.network, [0.0] * 3, budget=b),
+    }
+    for name, call in calls.items():
+        with pytest.raises(BudgetExceededError) as stopped:
+            call(Budget(seconds=0))
+        assert stopped.value.partial is not None, name
+        assert isinstance(pickle.loads(pickle.dumps(stopped.value)).partial, SoFar), name

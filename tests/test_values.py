@@ -6,17 +6,18 @@ in the docstrings, and from a few more here. A new result type of which no examp
 
 from __future__ import annotations
 
+import ast
 import copy
 import doctest
 import functools
 import importlib
+import importlib.util
 import inspect
 import multiprocessing
 import pickle
-import pkgutil
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +27,10 @@ import pytest
 import polyfiber as pf
 from polyfiber import datasets, dln, fibers, linear
 
-PACKAGES = ("polyfiber", "polyfiber.linear", "polyfiber.fibers", "polyfiber.dln")
-ABSTRACT = {
-    "NetworkComponent",  # a protocol: its classes are looked at
-    "Source",  # of datasets; the word in annotations means another
-    # frozen records of numbers, networks and domains that only long runs or flat domains make
-    "FreeEnergyMinimum", "RankEvent", "ConservedQuantities", "PolarCoordinates", "SVDCoordinates",
-    # words in annotations that mean other classes, and inner values
-    "ExplicitPath", "BoundaryError", "Chord", "Beyond", "Signal", "Columns",
-    "Growth", "ProvedPart", "GateGroup", "NearEqual", "Node", "Tree", "AffineHull", "Inputs",
-}  # fmt: skip
+PACKAGES = (
+    "polyfiber", "polyfiber.linear", "polyfiber.fibers", "polyfiber.dln", "polyfiber.datasets", "polyfiber.invariants",
+    "polyfiber.pages", "polyfiber.plots", "polyfiber.testing",
+)  # fmt: skip
 
 NET = pf.ReLUNetwork.random((2, 5, 4, 1), rng=0)
 LINES = [[1, 0], [0, 1], [1, 1], [1, -1]]  # through one point
@@ -45,23 +40,28 @@ BOX = pf.Box([-1, -1], [1, 1])
 
 # ---- result types -------------------------------------------------------------------------------
 @functools.cache
-def classes() -> dict[str, type]:
-    """Every class of the package, by name."""
-    found: dict[str, type] = {}
-    for info in pkgutil.walk_packages(pf.__path__, "polyfiber."):
-        if "__main__" not in info.name and ".cli" not in info.name and ".kernels" not in info.name:
-            module = importlib.import_module(info.name)
-            found |= {n: c for n, c in vars(module).items() if inspect.isclass(c) and c.__module__ == info.name}
+def words_of(name: str) -> dict[str, Any]:
+    """What the words in annotations of a module mean: its globals, and what is imported for annotations alone."""
+    module = importlib.import_module(name)
+    package = name if hasattr(module, "__path__") else name.rpartition(".")[0]
+    found = dict(vars(module))
+    for node in ast.walk(ast.parse(inspect.getsource(module))):
+        if isinstance(node, ast.ImportFrom) and (node.level or (node.module or "").startswith("polyfiber")):
+            source = importlib.import_module(
+                importlib.util.resolve_name("." * node.level + (node.module or ""), package)
+            )
+            found |= {a.asname or a.name: getattr(source, a.name) for a in node.names if hasattr(source, a.name)}
     return found
 
 
-def named(annotation: Any) -> Iterator[type]:
-    words = (
-        re.findall(r"[A-Za-z_]\w*", annotation)
-        if isinstance(annotation, str)
-        else [getattr(annotation, "__name__", "")]
-    )
-    yield from (classes()[word] for word in words if word in classes())
+def named(annotation: Any, module: str) -> Iterator[type]:
+    """Classes of the package that an annotation in a module names."""
+    if not isinstance(annotation, str):
+        annotation = getattr(annotation, "__name__", "")
+    for word in re.findall(r"[A-Za-z_]\w*", annotation):
+        kind = words_of(module).get(word)
+        if inspect.isclass(kind) and kind.__module__.startswith("polyfiber."):
+            yield kind
 
 
 def public_names() -> list[tuple[str, Any]]:
@@ -73,30 +73,38 @@ def public_names() -> list[tuple[str, Any]]:
 
 
 def result_types() -> set[type]:
-    """Classes that public names return or have as attributes, and what these have, and so on."""
+    """Classes that public names return or have as attributes, and what these have, and so on; of protocols the classes."""
     seen: set[type] = set()
     todo: list[type] = []
 
-    def add(annotation: Any) -> None:
-        new = [c for c in named(annotation) if c not in seen]
+    def add(found: Iterable[type]) -> None:
+        new = set(found) - seen
         seen.update(new)
         todo.extend(new)
 
+    def returned(thing: Any) -> Iterator[type]:
+        if hasattr(thing, "__module__"):
+            yield from named(getattr(thing, "__annotations__", {}).get("return", ""), thing.__module__)
+
     for _, thing in public_names():
-        add(thing.__name__ if inspect.isclass(thing) else getattr(thing, "__annotations__", {}).get("return", ""))
+        add([thing] if inspect.isclass(thing) else returned(thing) if inspect.isroutine(thing) else [])
     while todo:
         kind = todo.pop()
         for name, value in inspect.getmembers_static(kind):
             if not name.startswith("_"):
-                made = next(
-                    (getattr(value, a) for a in ("fget", "func", "make", "__func__") if hasattr(value, a)), value
+                add(
+                    returned(
+                        next(
+                            (getattr(value, a) for a in ("fget", "func", "make", "__func__") if hasattr(value, a)),
+                            value,
+                        )
+                    )
                 )
-                add(getattr(made, "__annotations__", {}).get("return", ""))
         for base in kind.__mro__:
             for name, annotation in vars(base).get("__annotations__", {}).items():
-                if not name.startswith("_"):
-                    add(annotation)
-    return {c for c in seen if not issubclass(c, Warning) and c.__name__ not in ABSTRACT}
+                if not name.startswith("_") and base.__module__.startswith("polyfiber"):
+                    add(named(annotation, base.__module__))
+    return {c for c in seen if not issubclass(c, Warning) and not getattr(c, "_is_protocol", False)}
 
 
 # ---- values -------------------------------------------------------------------------------------

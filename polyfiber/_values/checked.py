@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from fractions import Fraction
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -58,6 +58,32 @@ def whole(value: Any, what: str, *, least: int | None = None, most: int | None =
         bounds = f"at least {least}" if most is None else f"at most {most}" if least is None else f"in {least}..{most}"
         raise InputError(f"{what} must be {bounds}, found {shown(number)}")
     return number
+
+
+def real(value: Any, what: str, *, least: float = -np.inf, most: float = np.inf) -> float:
+    """A real number within bounds, as a float; texts, truth values and NaN are none.
+
+    Examples
+    --------
+    >>> real(Fraction(1, 4), "a tolerance", least=0)
+    0.25
+    """
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    try:
+        number = float(value) if isinstance(value, Real) and not isinstance(value, bool | np.bool_) else np.nan
+    except OverflowError:
+        number = np.nan
+    if not least <= number <= most:
+        raise InputError(f"{what} must be a number in [{least:g}, {most:g}], found {shown(value)}")
+    return number
+
+
+def flag(value: Any, what: str) -> bool:
+    """True or False."""
+    if not isinstance(value, bool | np.bool_):
+        raise InputError(f"{what} must be True or False, found {shown(value)}")
+    return bool(value)
 
 
 def dimension_of(value: Any, top: int) -> int:
@@ -179,7 +205,7 @@ def reals_of(values: Any, name: str, *, finite: bool = True) -> FloatArray:
         floats = np.asarray(array, dtype=np.float64)
     except InputError:
         raise
-    except (TypeError, ValueError, OverflowError) as error:
+    except Exception as error:  # whatever an object does when numpy looks at it
         raise InputError(f"{name} is not an array of numbers: {error}", name=name) from None
     if finite and not np.isfinite(floats).all():
         bad = int(floats.size - np.isfinite(floats).sum())
@@ -199,4 +225,6 @@ def path_of(path: Any) -> str:
     return text
 
 
-__all__ = ["array_of", "dimension_of", "id_within", "ids_within", "path_of", "points_of", "shown", "unmasked", "whole"]
+__all__ = [
+    "array_of", "dimension_of", "flag", "id_within", "ids_within", "path_of", "points_of", "real", "shown", "unmasked", "whole",
+]  # fmt: skip

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from .._typing import OnDegenerate, ProgressLike
 from ..budget import Budget, Monitor
 from ..domain import Polyhedron
@@ -26,6 +28,7 @@ LARGE = 1 << 19
 """Expected vertices above which faces are counted by blocks: they stay in the caches."""
 
 
+@np.errstate(all="ignore")
 def _build(
     network: Any,
     domain: Polyhedron | None,

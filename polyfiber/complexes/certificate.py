@@ -175,7 +175,7 @@ class _Check:
     def stage(self, what: str, step: Callable[..., Any], *arguments: Any, otherwise: Any = None) -> Any:
         """Result of one stage; ``otherwise`` where it does not come to its end."""
         try:
-            with self.monitor.watching():
+            with np.errstate(all="ignore"), self.monitor.watching():  # what is not finite is unsure
                 self.monitor.check_time(what)
                 return step(*arguments)
         except BudgetExceededError as error:
@@ -184,6 +184,8 @@ class _Check:
             self.unfinished.append(f"{what}: {error}")
         except MemoryError as error:
             self.unfinished.append(f"{what}: {str(error) or 'memory is used up'}")
+        except Warning as error:  # somebody made errors of warnings: nothing was refuted
+            self.unfinished.append(f"{what}: {_short(error)}")
         except Exception as error:  # whatever a damaged complex may lead to is a finding, not a crash
             self.problems.append(f"{what} cannot be checked: {_short(error)}")
         return otherwise

@@ -156,6 +156,7 @@ class Genericity:
         return "\n".join(lines)
 
 
+@np.errstate(all="ignore")
 def genericity(
     network: ReLUNetwork | PiecewiseLinearNetwork,
     domain: Polyhedron | None = None,
@@ -392,9 +393,9 @@ def _cancellations(cx: PolyhedralComplex) -> tuple[int, float | None]:
     if not len(weight):
         return cancelling, None
     C, M = paths(bp.facets)
-    size = np.linalg.norm(M, axis=1)
-    used = size > 0
-    ratio = np.linalg.norm(C, axis=1)[used] / size[used]
+    unit = M.max(axis=1, keepdims=True)  # squares of what is near the ends of floats are none
+    ratio = np.linalg.norm(C / unit, axis=1) / np.linalg.norm(M / unit, axis=1)
+    ratio = ratio[np.isfinite(ratio)]
     return cancelling, float(ratio.min()) if len(ratio) else None
 
 

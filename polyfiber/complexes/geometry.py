@@ -95,7 +95,7 @@ def _settle_sums(
 ) -> None:
     """Forms of outputs whose sums cancel are added up from slopes, or worked out in rationals and rounded, in place."""
     reach, errors = frame.reach, frame.output_errors
-    with np.errstate(divide="ignore", invalid="ignore"):  # linear parts that are large enough for both bounds: most are
+    with np.errstate(all="ignore"):  # linear parts that are large enough for both bounds: most are
         need = np.maximum(errors[:, :-1].max(axis=1, initial=0.0), errors[:, -1] / min(reach, 1.0)) / SHARP
         size = np.maximum(A.max(axis=2), -A.min(axis=2))
         small = np.flatnonzero(~((size >= need) & (size < np.inf) & np.isfinite(a)).all(axis=1))

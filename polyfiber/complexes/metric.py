@@ -13,6 +13,7 @@ from .._typing import Array, BoolArray, FloatArray, IntArray
 from .._values.checked import points_of
 from ..budget import heed
 from ..kernels.complexes import faces as fk
+from ..numerics.lp import interior_point
 from ..numerics.polyhedra import LargestBall, directed, largest_ball, nearest_point, root
 from ..numerics.products import nearest
 from .breakpoints.ridges import full_predicate
@@ -49,6 +50,8 @@ def exact_directions(cx: PolyhedralComplex, ends: IntArray) -> Array:
 
 CHECKED = 1 << 14
 """Points whose signs are looked at together."""
+FAR = Fraction(10) ** 300
+"""Size from which the middle of a region may be beyond floats where the region is not."""
 
 
 def certain_interior_points(cx: PolyhedralComplex, dim: int) -> FloatArray:
@@ -87,6 +90,26 @@ def _vertex_sums(cx: PolyhedralComplex, dim: int) -> tuple[FloatArray, FloatArra
     return total, number, push
 
 
+def _next_to_the_origin(cx: PolyhedralComplex, region: int, middle: Any) -> Iterator[FloatArray]:
+    """Where the middle is beyond floats: the middles of the region within boxes of several sizes around the origin."""
+    equal, at_least = system(cx, region)
+    if max(map(abs, middle)) < FAR or equal:
+        return
+    n = len(middle)
+    sides = np.concatenate([np.eye(n), -np.eye(n)])
+    for power in (0, 1000, -40, 40, 500, -500, -1000):
+        reach, rows = Fraction(2) ** power, []
+        for *row, constant in at_least:
+            size = max(map(abs, row))  # in units of the box; a constant beyond it says all or nothing
+            rows.append(
+                [*(v / size for v in row), min(max(constant / (size * reach), Fraction(-2 * n)), Fraction(2 * n))]
+            )
+        given = nearest(np.array(rows, dtype=object))
+        found = interior_point(np.concatenate([-given[:, :-1], sides]), np.concatenate([given[:, -1], np.ones(2 * n)]))
+        if found is not None and found[1] > 0:
+            yield found[0] * float(reach)
+
+
 def _have_signs(cx: PolyhedralComplex, dim: int, points: FloatArray, face: int | None = None) -> BoolArray:
     """Whether points certainly have the signs of their faces (of one face) that are not zero."""
     store = cx._store
@@ -118,9 +141,12 @@ def _candidates(cx: PolyhedralComplex, dim: int, face: int) -> Iterator[FloatArr
         yield nearest(middle)
         if dim == cx.dimension:
             yield nearest(np.array(region_ball(cx, face).center, dtype=object))
+            yield from _next_to_the_origin(cx, face, middle)
         return
     along = exact_rays(cx, rays)[1]
     yield nearest(middle + along.sum(axis=0))
+    if dim == cx.dimension:
+        yield from _next_to_the_origin(cx, face, middle + along.sum(axis=0))
     push = (along / np.abs(along).max(axis=1)[:, None]).sum(axis=0)
     push = push / max(abs(push)) if any(push) else push
     size = max(abs(middle))

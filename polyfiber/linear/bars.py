@@ -16,6 +16,7 @@ import numpy as np
 
 from .._once import cached_property
 from .._typing import Array, FloatArray, IntArray
+from .._values.checked import array_of
 from ..errors import InputError, NumericalError
 from ..numerics import exact as ex
 from . import ranks as rk
@@ -68,7 +69,7 @@ def canonical_weights(widths: Sequence[int], ranks: Any) -> list[FloatArray]:
 def check_table(widths: Sequence[int], ranks: Any) -> IntArray:
     """Rank table of a label, a table, or anything with ``ranks``; refuses inadmissible ones."""
     d = rk.check_widths(widths)
-    given = np.asarray(getattr(ranks, "ranks", ranks))
+    given = array_of(getattr(ranks, "ranks", ranks), "the ranks")
     if given.dtype.kind not in "iu":
         raise InputError(f"ranks must be integers, found dtype {given.dtype}")
     if given.ndim == 2 and given.shape == (len(d), len(d)):

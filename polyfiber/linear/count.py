@@ -62,7 +62,7 @@ def count_strata(widths: Any, rank: int | None = None, *, budget: Budget | None 
     """
     d = check_widths(widths)
     rho = check_rank(d, rank)
-    monitor = Monitor(budget or Budget(memory=_DEFAULT_MEMORY))
+    monitor = Monitor(Budget(memory=_DEFAULT_MEMORY) if budget is None else budget)
     shifted = d if rho is None else tuple(w - rho for w in d)
     if len(d) == 2:
         return min(shifted) + 1 if rho is None else 1

@@ -21,10 +21,10 @@ from ..budget import Budget, heed, heed_memory, within_budget
 from ..errors import InputError, ShapeError
 from ..numerics.rounding import UNIT
 from ..verdict import Verdict
-from .curvature import as_matrix, hessian
+from .curvature import hessian
 from .sampling import sample
 from .strata import Stratum
-from .weights import product, unflatten, widths_of
+from .weights import as_matrix, product, unflatten, widths_of
 
 _ZERO = 1e-12
 _CLEAR = 1e-7

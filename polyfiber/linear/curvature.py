@@ -10,12 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from .._typing import FloatArray
-from .._values.checked import reals_of
 from ..budget import Budget, heed, within_budget
 from ..errors import InputError, ShapeError
 from ..numerics.rounding import gamma
 from .ranks import check_widths
-from .weights import float_weights, product, widths_of
+from .weights import as_matrix, float_weights, product, widths_of
 
 
 def hessian(weights: Sequence[Any], target: npt.ArrayLike) -> FloatArray:
@@ -375,11 +374,3 @@ def flattest(
     strength = s[:rank] ** (1.0 / n)
     frames = [vt[:rank].T, *[np.eye(w)[:, :rank] for w in d[1:-1]], u[:, :rank]]
     return [np.asarray((frames[j] * strength) @ frames[j - 1].T) for j in range(1, n + 1)]
-
-
-def as_matrix(values: npt.ArrayLike, name: str) -> FloatArray:
-    """A finite real matrix as float64."""
-    out = reals_of(values, name)
-    if out.ndim != 2:
-        raise ShapeError(f"{name} has shape {out.shape}; expected a matrix", shape=out.shape)
-    return out

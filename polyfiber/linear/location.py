@@ -14,6 +14,7 @@ import numpy as np
 
 from .._lazy import above
 from .._typing import Array, FloatArray, IntArray
+from .._values.checked import real
 from .._values.read_only import closed
 from ..errors import InputError, PolyfiberError, RankAmbiguityError, old_name
 from ..numerics import exact as ex
@@ -244,20 +245,19 @@ def locate(
     if tolerance is None:
         single = any(getattr(w, "dtype", None) == np.float32 for w in weights)
         tolerance = 1e-5 if single else 1e-10
-    if not (0.0 < tolerance < 1.0 and np.isfinite(tolerance)):
+    tolerance = real(tolerance, "tolerance")
+    if not 0.0 < tolerance < 1.0:
         raise InputError(f"tolerance must lie between 0 and 1, found {tolerance!r}")
-    if not gap >= 1.0:
-        raise InputError(f"gap must be at least 1, found {gap!r}")
-    if noise is not None and not (noise >= 0.0 and np.isfinite(noise)):
-        raise InputError(f"noise must be a finite number >= 0, found {noise!r}")
+    gap = real(gap, "gap", least=1.0)
+    noise = 0.0 if noise is None else real(noise, "noise", least=0.0, most=1e300)
     if is_exact:
         table = exact_ranks(layers)
         return replace(_location(widths, table, {}, True, 0.0, gap), backward_error=0.0)
-    gaps = float_gaps(layers, tolerance, gap, noise or 0.0)
+    gaps = float_gaps(layers, tolerance, gap, noise)
     found = _location(widths, _table_of(widths, gaps), gaps, False, tolerance, gap)
     if found.verdict is Verdict.YES:
         return found
-    return _with_best_reading(found, layers, noise or 0.0)
+    return _with_best_reading(found, layers, noise)
 
 
 def _table_of(widths: tuple[int, ...], gaps: Mapping[tuple[int, int], Gap]) -> IntArray:
@@ -491,7 +491,8 @@ def effective_ranks(weights: Any, level: float) -> IntArray:
     [[2, 0, 0], [1, 2, 0], [1, 2, 2]]
     """
     layers, _ = check_weights(weights, exact=False)
-    if not (level > 0.0 and np.isfinite(level)):
+    level = real(level, "level", most=1e300)
+    if not level > 0.0:
         raise InputError(f"level must be a positive number, found {level!r}")
     widths = rk.check_widths(widths_of(layers))
     table = np.diag(widths).astype(np.int64)

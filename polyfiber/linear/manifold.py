@@ -25,11 +25,12 @@ import numpy as np
 
 from .._once import cached_property
 from .._typing import Array, BoolArray, FloatArray
+from .._values.checked import real, whole
 from ..budget import Budget, Monitor
 from ..errors import InputError, NumericalError
 from .bars import Barcode, barcode, make_barcode
 from .strata import n_parameters
-from .weights import check_step, flatten, norm, unflatten
+from .weights import as_matrix, check_step, flatten, float_weights, norm, unflatten
 
 Space: TypeAlias = Literal["stratum", "fiber", "orbit"]
 _DENSE = 2 * 10**6  # entries of the normal basis up to which the projector is direct
@@ -38,7 +39,7 @@ _DEFAULT_MEMORY = 4 << 30
 
 def constrained_pairs(bars: Sequence[tuple[int, int]], last: int, of: Space) -> BoolArray:
     """Mask ``[a, b]`` of the pairs of bar copies whose block sums vanish on tangent vectors."""
-    if of not in ("stratum", "fiber", "orbit"):
+    if not (isinstance(of, str) and of in ("stratum", "fiber", "orbit")):
         raise InputError(f"of must be 'stratum', 'fiber' or 'orbit', found {of!r}")
     born = np.array([i for i, _ in bars], np.int64)
     dead = np.array([k for _, k in bars], np.int64)
@@ -369,7 +370,7 @@ class WeightSpace:
         BudgetExceededError
             If it does not fit (4 GiB by default); `project` needs no basis.
         """
-        monitor = Monitor(budget or Budget(memory=_DEFAULT_MEMORY))
+        monitor = Monitor(Budget(memory=_DEFAULT_MEMORY) if budget is None else budget)
         monitor.check_memory(
             24 * self.ambient_dim * max(self.normal_dim, self.dim),
             f"a basis of {self.dim} vectors of {self.ambient_dim}",
@@ -457,7 +458,7 @@ def normal_space(weights: Any, *, of: Space = "stratum", **options: Any) -> Weig
 
 
 def _space(of: Any) -> Space:
-    if of not in ("stratum", "fiber", "orbit"):
+    if not (isinstance(of, str) and of in ("stratum", "fiber", "orbit")):
         raise InputError(f"of must be 'stratum', 'fiber' or 'orbit', found {of!r}")
     result: Space = of
     return result
@@ -603,8 +604,10 @@ def to_fiber(
     >>> W1.round(9).tolist()
     [[1.1, 0.0], [0.0, 1.1]]
     """
-    layers = [np.array(w, np.float64) for w in weights]
-    target = np.asarray(product, np.float64)
+    layers = float_weights(weights)
+    target = as_matrix(product, "the product")
+    tolerance = real(tolerance, "tolerance", least=0.0)
+    max_iterations = whole(max_iterations, "max_iterations", least=1)
     if target.shape != (layers[-1].shape[0], layers[0].shape[1]):
         raise InputError(
             f"the product has shape {target.shape}; the weights give {(layers[-1].shape[0], layers[0].shape[1])}"

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .._typing import Array, FloatArray, RngLike
+from .._values.checked import real
 from .._values.read_only import closed
 from ..budget import Budget, heed, within_budget
 from ..errors import InputError, NumericalError
@@ -19,7 +20,7 @@ from .bars import Barcode, alive, barcode, bars_of, check_table, make_barcode
 from .location import locate
 from .manifold import WeightSpace
 from .sampling import generator, sample_barcode, split_product
-from .weights import float_weights, norm, widths_of
+from .weights import as_matrix, float_weights, norm, widths_of
 from .weights import product as multiply
 
 
@@ -209,7 +210,7 @@ def connect(a: Any, b: Any, *, tolerance: float = 1e-8, **options: Any) -> Conne
     >>> pf.linear.connect([[[2.0]], [[0.5]]], [[[-2.0]], [[-0.5]]]).verdict
     <Verdict.NO: 'no'>
     """
-    x, y = float_weights(a), float_weights(b)
+    x, y, tolerance = float_weights(a), float_weights(b), real(tolerance, "tolerance", least=0.0)
     widths = widths_of(x)
     if widths_of(y) != widths:
         raise InputError(f"weights of widths {widths} and {widths_of(y)} cannot be joined")
@@ -390,7 +391,7 @@ def nearest(
     widths = widths_of(layers)
     table = check_table(widths, ranks)
     rho = int(table[-1, 0])
-    own = _product(layers) if product is None else float_weights([product])[0]
+    own = _product(layers) if product is None else as_matrix(product, "product")
     split_product(own, rho)
     if starts < 1:
         raise InputError(f"starts must be at least 1, found {starts}")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .._typing import Array, FloatArray, RngLike
+from .._values.checked import real, shown
 from ..errors import InputError, ShapeError
 from . import ranks as rk
 from .bars import Barcode, alive, barcode, bars_of, check_table, make_barcode
@@ -250,6 +251,9 @@ def apply_move(at: Barcode, move: Move, size: Any = 1.0) -> Barcode:
     >>> raised.bars
     ((0, 1), (0, 2), (2, 2))
     """
+    if not (isinstance(at, Barcode) and isinstance(move, Move)):
+        raise InputError(f"expected a Barcode and a Move, found {shown(at)} and {shown(move)}")
+    real(size, "size")
     if size == 0:
         raise InputError("a move of size 0 stays where it is; expected another number")
     omega = rk.multiplicities(at.ranks)

@@ -18,6 +18,7 @@ import numpy as np
 from .._lazy import above
 from .._once import cached_property
 from .._typing import Array, IntArray, ProgressLike
+from .._values.checked import array_of, flag, whole
 from .._values.read_only import closed, read_only
 from ..budget import Budget, Monitor
 from ..errors import InputError, old_name
@@ -280,7 +281,7 @@ class RankStratification:
 
     def find(self, ranks: Any) -> int:
         """Id of the stratum with these ranks (a label or a full table); -1 if there is none."""
-        array = np.asarray(ranks)
+        array = array_of(ranks, "the ranks")
         if array.ndim == 2 and array.shape == (self.n_layers + 1,) * 2:
             if tuple(np.diagonal(array)) != self.widths:
                 return -1
@@ -422,8 +423,7 @@ def enumerate_strata(widths: Any, rank: int | None = None, *, chunk: int = _CHUN
     """
     d = rk.check_widths(widths)
     rho = rk.check_rank(d, rank)
-    if chunk < 1:
-        raise InputError(f"chunk must be at least 1, found {chunk}")
+    chunk = whole(chunk, "chunk", least=1, most=1 << 31)
     last = len(d) - 1
     wide = np.array(d, np.int64)
     state = np.zeros((last + 1, last + 1), np.int64)
@@ -495,9 +495,10 @@ def stratify(
     """
     d = rk.check_widths(widths)
     rho = rk.check_rank(d, rank)
+    bias = flag(bias, "bias")
     if bias and rho is None:
         raise InputError("bias=True needs the rank of the product; without it there is no fiber to describe")
-    monitor = Monitor(budget or Budget(memory=_DEFAULT_MEMORY), progress)
+    monitor = Monitor(Budget(memory=_DEFAULT_MEMORY) if budget is None else budget, progress)
     last = len(d) - 1
     width = last * (last + 1) // 2
     n = count_strata(d, rho, budget=budget)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .._typing import Array, FloatArray
+from .._values.checked import reals_of, shown
 from ..errors import InputError, ShapeError
 from ..numerics.exact import as_fractions
 
@@ -63,7 +64,9 @@ def check_weights(weights: Any, *, exact: bool | None = None) -> tuple[list[Arra
                 f"(shapes {arrays[j].shape}, {arrays[j - 1].shape}); weights are listed first layer first",
                 layer=j + 1,
             )
-    if exact is None:
+    if exact is None or not isinstance(exact, bool | np.bool_):
+        if exact is not None:
+            raise InputError(f"exact must be True, False or None, found {shown(exact)}")
         exact = all(a.dtype.kind in "iubO" for a in arrays)
     if exact:
         return [as_fractions(a, where=f"W_{j}") for j, a in enumerate(arrays, 1)], True
@@ -83,6 +86,14 @@ def check_weights(weights: Any, *, exact: bool | None = None) -> tuple[list[Arra
 def float_weights(weights: Any) -> list[FloatArray]:
     """Layers as float64 arrays, whatever they were."""
     return check_weights(weights, exact=False)[0]
+
+
+def as_matrix(values: Any, name: str) -> FloatArray:
+    """A finite real matrix as float64."""
+    out = reals_of(values, name)
+    if out.ndim != 2:
+        raise ShapeError(f"{name} has shape {out.shape}; expected a matrix", shape=out.shape)
+    return out
 
 
 def widths_of(weights: Sequence[Array]) -> tuple[int, ...]:

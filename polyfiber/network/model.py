@@ -240,6 +240,7 @@ class ReLUNetwork:
         """
         return self.preactivations(X)[-1]
 
+    @np.errstate(all="ignore")
     def preactivations(self, X: Any) -> list[Array]:
         """Values ``z_1, …, z_L`` of every layer before the activation; shapes (…, n_l)."""
         n0 = self.architecture[0]

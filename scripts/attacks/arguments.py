@@ -1,18 +1,21 @@
-"""Attack the arguments: hostile values for every argument that can be given by position, and our errors alone for an answer.
+"""Attack the arguments: hostile values for every argument, by position or by keyword, and our errors alone for an answer.
 
     python scripts/attacks/arguments.py [--only NAME]
 
-Every public function of the package, and every method of a complex, a domain and a network, is called with arguments that fit but for
-one, which is each of 28 values in turn. Allowed: an answer, one of our errors, and TypeError for a wrong number of arguments.
-Exit code 1 if anything else was raised.
+Every public function of every public package, and every method of a complex, a domain, a network and a few results, is called with
+arguments that fit but for one, which is each of 28 values in turn. Allowed: an answer within ten seconds of CPU, one of our errors,
+and TypeError for a wrong number of arguments. Exit code 1 if anything else was raised, or nothing within that time.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
+import importlib
 import inspect
 import os
+import signal
 import sys
 import tempfile
 import warnings
@@ -51,8 +54,52 @@ FITTING: dict[str, Any] = {
     "points": [[0, 0], [1, 1]], "X": [[0.1, 0.2]], "region": 0, "label": 0, "dim": 1, "index": 0, "vertices": [0], "networks": [NET, NET],
     "lo": [-1, -1], "hi": [1, 1], "A": [[1, 0]], "weights": NET.weights, "biases": NET.biases, "architecture": (2, 3, 1), "seconds": 1,
 }  # fmt: skip
-SKIPPED = {"show_versions", "read_network", "plot", "save", "NetworkBatch", "annotations"}
+W = np.array([[2.0, 1.0], [0.0, 1.0]])
+PAIR = [W, np.eye(2)]
+SPEC = {"name": "t", "seed": 1, "networks": [{"kind": "random", "architecture": [2, 2, 1], "count": 2}]}
+PACKAGES = ("linear", "fibers", "dln", "datasets", "invariants", "testing", "plots", "pages")
+
+
+@functools.cache
+def fitting(package: str) -> dict[str, Any]:
+    """Values that fit, by the names of arguments of a package."""
+    from polyfiber import dln, linear
+
+    strata = linear.stratify((2, 2, 2))
+    cx = pf.canonical_complex(NET, BOX)
+    energy = dln.diagonal_example()
+    of: dict[str, dict[str, Any]] = {
+        "linear": {
+            "weights": PAIR, "a": PAIR, "b": PAIR, "direction": PAIR, "step": PAIR, "widths": (2, 2, 2), "rank": 1, "lower": strata.ranks[0],
+            "upper": strata.ranks[-1], "ranks": strata.ranks[1], "at": strata.ranks[1], "level": 0.1, "product": W, "W": W, "target": W, "X": W, "Y": W,
+            "stratum": strata[1], "move": linear.moves_between((2, 2, 2), strata.ranks[0], strata.ranks[-1])[0],
+        },
+        "fibers": {
+            "domain": BOX, "X": [[0.1, 0.2]], "Y": [[1.0]], "complex": cx, "batch": pf.NetworkBatch.random((2, 3, 1), 2, rng=0),
+            "W": np.eye(2), "b": [0.1, 0.2], "C": np.ones((1, 2)), "a": NET, "M": np.ones((2, 2)), "matrices": np.ones((2, 2, 2)), "path": "out.parquet",
+        },
+        "dln": {
+            "W": W, "W0": W, "W1": W + np.eye(2), "X": W, "P": W, "Z": W, "Y": W, "V": PAIR, "weights": PAIR, "start": PAIR, "end": PAIR, "depth": 2,
+            "velocity": W, "x": [1.0, 2.0], "y": [1.0, 2.0], "d": 2, "t": 0.1, "times": [0.0, 0.1], "time": 0.01, "steps": 2, "beta": 1.0,
+            "kappa": 1.0, "energy": energy, "energy_gradient": np.copy, "matrices": [W, W + np.eye(2)], "widths": (2, 2, 2), "rank": 1,
+            "checkpoints": [PAIR, PAIR], "paths": ["0.npz"], "path": "0.npz", "factors": [np.eye(2), np.eye(2)], "frames": [np.eye(2)] * 3, "values": [[1.0, 1.0]] * 2,
+        },
+        "datasets": {"spec": SPEC, "directory": "made", "path": "spec.toml", "plan": SPEC, "table_name": "networks", "row": {}, "seconds": 1, "workers": 0},
+        "invariants": {
+            "strata": strata.strata, "lower": 0, "upper": 1, "i": 0, "classes": strata.class_polynomials(), "ids": None,
+        },
+        "testing": {
+            "lower": [-1, -1], "upper": [1, 1], "architecture": (2, 3, 1), "network": NET, "exponents": [[1, 1, 1, 1], [0, 0, 0]], "m": 3, "d": 2,
+        },
+        "plots": {"cx": cx, "bp": cx.breakpoint_complex(), "found": cx.level_set(0), "strata": strata, "of": strata, "steps": [0, 1], "ranks": [1, 1]},
+        "pages": {"path": "page.html", "model": NET, "domain": BOX},
+    }  # fmt: skip
+    return FITTING | of.get(package, {})
+
+
+SKIPPED = {"show_versions", "read_network", "plot", "save", "NetworkBatch", "annotations", "watch"}
 """Whose files, windows or arrays of any kind have attacks of their own (`readers.py`, `stores.py`)."""
+SECONDS = 10
 
 
 def calls() -> Iterator[tuple[str, Callable[..., Any]]]:
@@ -74,25 +121,38 @@ def calls() -> Iterator[tuple[str, Callable[..., Any]]]:
     for name in ("hull", "random", "load"):
         of = {"hull": pf.Polyhedron, "random": pf.ReLUNetwork, "load": pf.PolyhedralComplex}[name]
         yield f"{of.__name__}.{name}", getattr(of, name)
+    for package in PACKAGES:
+        module = importlib.import_module(f"polyfiber.{package}")
+        for name in module.__all__:
+            if inspect.isfunction(getattr(module, name)):
+                yield f"{package}.{name}", getattr(module, name)
 
 
 def attacked(name: str, call: Callable[..., Any]) -> Iterator[tuple[str, Callable[[], Any]]]:
     """One call for each argument and each hostile value."""
     with contextlib.suppress(TypeError, ValueError):
+        fits = fitting(name.split(".")[0])
         given = inspect.signature(call).parameters.values()
-        places = [p for p in given if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-        if any(p.default is p.empty and p.name not in FITTING and i for i, p in enumerate(places)):
+        places = [p for p in given if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+        if any(p.default is p.empty and p.name not in fits and i for i, p in enumerate(places)):
             return
         for i, place in enumerate(places):
-            before = [FITTING.get(p.name, p.default) for p in places[:i]]
-            if inspect.Parameter.empty in before:
-                return
+            by_name = place.kind is place.KEYWORD_ONLY
             needed = [p for p in places[i + 1 :] if p.default is p.empty]
-            if any(p.name not in FITTING for p in needed):
+            rest = {p.name: fits.get(p.name) for p in needed}
+            before = [p for p in places[:i] if p.default is p.empty or (not by_name and p.kind is not p.KEYWORD_ONLY)]
+            if any(p.default is p.empty and p.name not in fits for p in [*before, *needed]):
                 continue
-            after = {p.name: FITTING[p.name] for p in needed}
+            front = [fits.get(p.name, p.default) for p in before if p.kind is not p.KEYWORD_ONLY]
+            rest |= {p.name: fits[p.name] for p in before if p.kind is p.KEYWORD_ONLY}
             for n, value in enumerate(HOSTILE):
-                yield f"{name}({place.name}=hostile {n})", lambda v=value, b=before, a=after: _used(call(*b, v, **a))
+
+                def ask(
+                    value: Any = value, front: Any = front, rest: Any = rest, key: Any = by_name and place.name
+                ) -> Any:
+                    return _used(call(*front, **rest, **{key: value}) if key else call(*front, value, **rest))
+
+                yield f"{name}({place.name}=hostile {n})", ask
 
 
 def _used(answer: Any) -> Any:
@@ -100,10 +160,19 @@ def _used(answer: Any) -> Any:
     return list(zip(answer, range(3))) if inspect.isgenerator(answer) else answer
 
 
+class TookTooLong(BaseException):
+    """Nothing was answered within the CPU time."""
+
+
+def _late(*_: Any) -> None:
+    raise TookTooLong
+
+
 def attack(only: str = "") -> tuple[int, list[str]]:
     """(calls made, what was raised that should not be)."""
     tried, wrong = 0, []
     place = os.getcwd()
+    before = signal.signal(signal.SIGVTALRM, _late)
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         try:
@@ -112,15 +181,21 @@ def attack(only: str = "") -> tuple[int, list[str]]:
                     continue
                 for text, ask in attacked(name, call):
                     tried += 1
+                    signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS)
                     try:
                         ask()
                     except PolyfiberError:
                         pass
+                    except TookTooLong:
+                        wrong.append(f"{text}: no answer in {SECONDS} s of CPU")
                     except Exception as error:
                         if not (isinstance(error, TypeError) and "positional argument" in str(error)):
                             wrong.append(f"{text}: {type(error).__name__}: {str(error)[:100]}")
+                    finally:
+                        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         finally:
             os.chdir(place)
+            signal.signal(signal.SIGVTALRM, before)
     return tried, wrong
 
 

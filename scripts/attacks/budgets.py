@@ -169,6 +169,24 @@ def steps() -> dict[str, Step]:
         "activation_bounds slanted": lambda b: pf.activation_bounds(BIG, slanted(4), method="exact", budget=b),
         "simplify_on": lambda b: pf.simplify_on(BIG, box(4), method="exact", budget=b),
         "explore": lambda b: pf.explore(random(8, 60, 60, 1), np.zeros(8), budget=b),
+        "region wide": lambda b: pf.region(WIDE, np.full(784, 0.5), domain=pf.Box(0, 1, dimension=784), budget=b),
+        "region wide R^n": lambda b: pf.region(WIDE, np.zeros(784), budget=b),
+        "segment_regions": lambda b: pf.segment_regions(
+            random(6, 1000, 1000, 1000, 1), np.zeros(6), np.ones(6) * 1e3, budget=b
+        ),
+        "materialize": lambda b: solid().materialize(budget=b),
+        "exact_vertices": lambda b: solid().exact_vertices(budget=b),
+        "interior_points": lambda b: solid().interior_points(3, budget=b),
+        "volumes": lambda b: solid().volumes(budget=b),
+        "sharpened": lambda b: solid().sharpened(np.arange(solid().f_vector[0]), rtol=1e-18, budget=b),
+        "lipschitz": lambda b: solid().lipschitz(budget=b),
+        "largest_ball": lambda b: solid().largest_ball(0, budget=b),
+        "plan_blocks": lambda b: pf.plan_blocks(BIG, budget=b),
+        "canonical_form": lambda b: pf.canonical_form(random(20, 800, 800, 4), budget=b),
+        "feature_relations": lambda b: pf.feature_relations(random(6, 60, 60, 3), budget=b),
+        "nonnegative_column_rank": lambda b: pf.nonnegative_column_rank(
+            np.random.default_rng(0).random((40, 80)), budget=b
+        ),
         "feasibility": lambda b: pf.feasibility(WIDE, seconds=b.seconds),
         "genericity": lambda b: pf.genericity(BIG, budget=b),
         "slice_complex": lambda b: pf.slice_complex(

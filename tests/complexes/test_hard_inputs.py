@@ -317,3 +317,84 @@ def test_sharpened_coordinates_do_not_change_what_was_given_out() -> None:
     assert cx.vertex_errors.tolist() == errors.tolist()
     for x, error, true in zip(points.tolist(), errors.tolist(), cx.exact_vertices().tolist()):
         assert max(abs(Fraction(a) - t) for a, t in zip(x, true)) <= Fraction(error)
+
+
+LARGEST = float(np.finfo(np.float64).max)
+EXTREME = {
+    "largest floats": (
+        [[[LARGEST] * 2, [LARGEST, -LARGEST], [LARGEST, LARGEST / 2]], [[LARGEST, -LARGEST, LARGEST]], [[LARGEST]]],
+        [[LARGEST, -LARGEST, 1], [LARGEST], [0]], pf.Box(-LARGEST, LARGEST, dimension=2),
+    ),
+    "slopes of 1e300": ([[[1e300, 1e300], [1e300, -1e300]], [[1e300, 1e300]], [[1e300]]], [[1, 1], [1], [0]], None),
+    "subnormal slopes": ([[[5e-324, 5e-324], [5e-324, -5e-324]], [[5e-324, 5e-324]], [[5e-324]]], [[1, 0], [5e-324], [0]], None),
+    "a box of one step": ([[[-0.5]], [[0.5], [0.1], [-0.5]], [[0, 0.4, 0.5]], [[-0.2]]], [[-0.4], [0.3, -0.2, 0.5], [-0.2], [0.3]], pf.Box([0.0], [5e-324])),
+    "both ends": ([[[1e300, 5e-324], [1e-300, -1e300]], [[LARGEST, 1], [-1e-308, 1]], [[1, -LARGEST]]], [[1, 5e-324], [-LARGEST, 1], [0]], None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("which", EXTREME)
+@pytest.mark.filterwarnings("error")
+def test_overflow_warns_of_nothing_and_refutes_nothing(which: str) -> None:
+    """Also where somebody makes errors of warnings: what is not finite is unsure, and rationals decide."""
+    weights, biases, domain = EXTREME[which]
+    net = pf.ReLUNetwork(weights, biases)
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        cx = pf.canonical_complex(net, domain)
+        found = cx.certificate.verify(everything=True)
+        assert found.verdict is not pf.Verdict.NO, found.problems
+        assert cx.certificate.verify().verdict is pf.Verdict.YES
+        net(np.ones(net.architecture[0]))
+        pf.genericity(net, domain)
+        cx.breakpoint_complex().weights_by_jumps()
+        for point in cx.interior_points():
+            if np.isfinite(point).all():
+                here = pf.region(net, point, domain=domain)
+                assert here.verify().ok
+                assert not np.isnan(here.distance)
+                assert here.inscribed_ball.radius >= 0
+
+
+def test_a_stage_that_ends_in_a_warning_refutes_nothing() -> None:
+    from polyfiber.complexes.certificate import _Check
+
+    def warn() -> None:
+        raise RuntimeWarning("overflow encountered")
+
+    check = _Check(None)
+    assert check.stage("a stage", warn, otherwise=3) == 3
+    assert check.problems == []
+    assert len(check.unfinished) == 1
+
+
+def test_regions_that_reach_beyond_floats_have_points_inside() -> None:
+    weights, biases, _ = EXTREME["subnormal slopes"]
+    cx = pf.canonical_complex(pf.ReLUNetwork(weights, biases))
+    inside = cx.interior_points()
+    found = np.isfinite(inside).all(axis=1)
+    assert found.tolist() == (cx.signs(2)[:, 0] > 0).tolist()  # where x + y < -2e323 there is no float
+    assert cx.locate(inside[found]).tolist() == np.flatnonzero(found).tolist()
+    huge = Fraction(10) ** 400
+    cx = pf.canonical_complex(pf.ReLUNetwork([[[huge], [Fraction(1)]], [[1, 1]]], [[1, huge], [0]]))
+    inside = cx.interior_points()[:, 0]
+    assert np.isfinite(inside).tolist() == (cx.signs(1)[:, 1] > 0).tolist()
+
+
+def test_a_distance_whose_way_overflows_is_worked_out_in_rationals() -> None:
+    weights, biases, domain = EXTREME["largest floats"]
+    net, x = pf.ReLUNetwork(weights, biases), [0.25, -0.5]
+    here = pf.region(net, x, domain=domain)
+    forms = here.exact_polyhedron()[0]
+    true = min(
+        (Fraction(b) - sum(Fraction(a) * Fraction(v) for a, v in zip(row, x))) ** 2 / sum(Fraction(a) ** 2 for a in row)
+        for row, b in zip(forms.A.tolist(), forms.b.tolist())
+    )
+    assert here.distance > 0
+    assert abs(Fraction(here.distance) ** 2 / true - 1) < Fraction(1, 10**12)
+
+
+def test_a_point_may_be_asked_about_in_a_box_of_one_step() -> None:
+    here = pf.region(
+        pf.ReLUNetwork.random((2, 5, 3, 1), rng=1), [0.0, 0.0], domain=pf.Box(-5e-324, 5e-324, dimension=2)
+    )
+    assert here.n_facets == 4
+    assert here.distance == 5e-324

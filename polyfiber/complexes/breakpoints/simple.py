@@ -225,6 +225,7 @@ class BreakpointComplex:
         )
 
     # ---- checks -----------------------------------------------------------------------------
+    @np.errstate(all="ignore")
     def weights_by_jumps(self) -> FloatArray:
         """The weights of all visible facets computed independently, from the jump of the gradient."""
         cx = self.complex

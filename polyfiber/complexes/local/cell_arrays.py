@@ -123,6 +123,7 @@ class CellFrame:
         return self.first.shape[1]
 
     # ---- coordinates ------------------------------------------------------------------------
+    @np.errstate(all="ignore")
     def reference(self, x: FloatArray) -> FloatArray:
         """The reference point of an input in the coordinates of the given forms."""
         if self.by_layer:
@@ -134,6 +135,7 @@ class CellFrame:
     def _lift(self) -> FloatArray:
         return np.asarray(np.linalg.pinv(self.W[0]), dtype=np.float64)
 
+    @np.errstate(all="ignore")
     def to_inputs(self, x: FloatArray, points: FloatArray, reference: FloatArray) -> FloatArray:
         """Inputs (…, n0) of reference points (…, ·), the nearest to x where there are many."""
         if self.by_layer:
@@ -214,11 +216,10 @@ class CellFrame:
             signs = np.where(self.vanishing, 0, np.sign(z[0])).astype(np.int8)
             self._inside(signs)
             return signs, np.zeros(self.n0)
-        if exact is not None:
-            signs = self.exact_signs(exact, np.zeros(self.n0))
-            if ((signs != 0) | self.vanishing).all():
-                self._inside(signs)
-                return signs, np.zeros(self.n0)
+        signs = self.exact_signs(x if exact is None else exact, np.zeros(self.n0))
+        if ((signs != 0) | self.vanishing).all():
+            self._inside(signs)
+            return signs, np.zeros(self.n0)
         for direction in self._directions(x):
             signs = self.exact_signs(x if exact is None else exact, direction)
             self._inside(signs)

@@ -8,11 +8,12 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
 from ..._typing import Array, FloatArray, IntArray, SignArray
-from ...budget import heed
+from ...budget import heed, until_late
 from ...errors import SolverError, UncertifiedSignError
 from ...kernels.complexes import cell_facets as kf
 from ...numerics.lp import interior_point, solve_lp, solve_lp_exact
@@ -64,13 +65,15 @@ def solve_cell(frame: CellFrame, signs: SignArray, reference: FloatArray, along:
             cell = cell._replace(G=np.ascontiguousarray(cell.G[:, coordinates]))
             along = along[coordinates]
     mm, k = cell.G.shape
-    found = kf.Found(np.zeros(mm, dtype=np.int8), np.full((mm, k), np.nan), np.zeros(k), np.zeros(4, dtype=np.int64))
-    status, witness, d0, counts = found
+    found = kf.Found(
+        np.zeros(mm, dtype=np.int8), np.full((mm, k), np.nan), np.zeros(k), np.zeros(4, dtype=np.int64), np.zeros(1, dtype=np.int8),
+    )  # fmt: skip
+    status, witness, d0, counts, _ = found
     failed = 0
     if k and mm:
         along = np.ascontiguousarray(along)
         shots = 6 * k + 12
-        failed = kf.facets(cell, np.zeros(k), along, found, shots, 8)
+        failed = _decided(cell, np.zeros(k), along, found, shots, 8)
         if failed:
             failed = _recentre(cell, found, shots)
         frame.stats.rays += int(counts[0])
@@ -97,7 +100,7 @@ def solve_cell(frame: CellFrame, signs: SignArray, reference: FloatArray, along:
         if not waiting.any():
             break
         status[waiting] = kf.UNKNOWN
-        if failed or kf.facets(cell, d0.copy(), np.zeros(k), found, 0, 0):
+        if failed or _decided(cell, d0.copy(), np.zeros(k), found, 0, 0):
             status[waiting] = kf.UNSURE
     own = np.flatnonzero(status == kf.FACET)
     facets = own if rows is None else rows[own]
@@ -116,6 +119,20 @@ def solve_cell(frame: CellFrame, signs: SignArray, reference: FloatArray, along:
     return Cell(signs, reference, interior, facets, points, groups)
 
 
+def _decided(cell: kf.Rows, start: FloatArray, along: FloatArray, found: kf.Found, shots: int, steps: int) -> int:
+    """`kf.facets`, stopped once the time is used up."""
+    failed = 1
+
+    def run(stop: Any) -> None:
+        nonlocal failed
+        failed = int(kf.facets(cell, start, along, found._replace(stop=stop), shots, steps))
+
+    m, n = cell.G.shape
+    until_late(run, "the facets of a region", steps * m * n * n + m * m * n)
+    return failed
+
+
+@np.errstate(all="ignore")
 def _recentre(cell: kf.Rows, found: kf.Found, shots: int) -> int:
     """Look for an interior point by linear programming and try again; nonzero if that fails."""
     G, V = cell.G, cell.V
@@ -128,7 +145,7 @@ def _recentre(cell: kf.Rows, found: kf.Found, shots: int) -> int:
         return 1
     if inner is None or not inner[1] > 0:
         return 1
-    return int(kf.facets(cell, unit * inner[0], np.zeros(G.shape[1]), found, shots, 8))
+    return _decided(cell, unit * inner[0], np.zeros(G.shape[1]), found, shots, 8)
 
 
 def _decide_exactly(

@@ -20,7 +20,7 @@ from ...network.model import ReLUNetwork
 from ...network.piecewise import PiecewiseLinearNetwork
 from ...numerics.exact import rank
 from ...numerics.lp import solve_lp, solve_lp_exact
-from ...numerics.polyhedra import largest_ball
+from ...numerics.polyhedra import largest_ball, root
 from ...numerics.products import nearest
 from ...numerics.rounding import UNIT
 from ...verdict import Verdict
@@ -170,6 +170,7 @@ class Region:
         return Polyhedron(-walls[:, :-1], walls[:, -1]), np.concatenate([hidden, last])
 
     @given_property
+    @np.errstate(all="ignore")
     def interior_point(self) -> FloatArray:
         """(n0,) a point certainly inside the region, far from its walls if there is one.
 
@@ -237,10 +238,17 @@ class Region:
 
     # ---- metric -----------------------------------------------------------------------------
     @given_property
+    @np.errstate(all="ignore")
     def wall_distances(self) -> FloatArray:
         """(F,) distance of ``point`` to the hyperplane of each facet; 0 on it."""
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.maximum(self.b - self.A @ self.point, 0.0) / np.linalg.norm(self.A, axis=1)
+        values, lengths = self.b - self.A @ self.point, np.linalg.norm(self.A, axis=1)
+        found: FloatArray = np.maximum(values, 0.0) / lengths
+        for i in np.flatnonzero(~np.isfinite(values + lengths + found)).tolist():  # floats overflow on the way
+            *row, constant = self._frame.exact_forms(self._cell.signs, self._cell.facets[i : i + 1])[0]
+            value = constant + sum((a * Fraction(x) for a, x in zip(row, self.point.tolist())), Fraction(0))
+            length = root(sum((a * a for a in row), Fraction(0)))
+            found[i] = nearest(np.array([abs(value) / length], dtype=object))[0]
+        return found
 
     @property
     def distance(self) -> float:
@@ -248,6 +256,7 @@ class Region:
         return float(self.wall_distances.min(initial=np.inf))
 
     @given_property
+    @np.errstate(all="ignore")
     def wall_distance_errors(self) -> FloatArray:
         """(F,) bounds of the errors of `wall_distances`: of the values of neurons at ``point``, and of the normals."""
         if not self.n_facets:
@@ -272,6 +281,7 @@ class Region:
         return float(max(self.distance - low.min(), high.min() - self.distance))
 
     @given_property
+    @np.errstate(all="ignore")
     def inscribed_ball(self) -> Ball:
         """A largest ball in the region (one linear program over the facets)."""
         x = self.interior_point
@@ -311,6 +321,7 @@ class Region:
         radius = self._certified_radius(center) if np.isfinite(center).all() else 0.0
         return Ball(center, ball.radius, radius)
 
+    @np.errstate(all="ignore")
     def _certified_radius(self, x: FloatArray) -> float:
         frame, signs = self._frame, self._cell.signs
         z, err = frame.values(x[None, :])
@@ -344,6 +355,7 @@ class Region:
         return vt[len(f.columns) :]
 
     @given_property
+    @np.errstate(all="ignore")
     def _recession(self) -> tuple[Verdict, FloatArray | None]:
         frame, cell = self._frame, self._cell
         if len(self.lineality):
@@ -359,7 +371,7 @@ class Region:
         rows = np.ascontiguousarray(rows / norms[:, None])
         target = -rows.sum(axis=0)
         k, m = n, len(rows)
-        work = kf.nnls_work(k, m)
+        work = kf.nnls_work(k, m, np.zeros(1, dtype=np.int8))
         count, norm = kf.nnls(rows, np.arange(m), m, target, k, work)
         error = E1[cell.facets] / norms * 1.01 + 8 * UNIT
         if norm <= 1e-9 and count == k:
@@ -383,6 +395,7 @@ class Region:
                 return Verdict.YES, None
         return Verdict.NO, self._escape(None)
 
+    @np.errstate(all="ignore")
     def _escape(self, error: FloatArray | None) -> FloatArray | None:
         """A direction in which the region is unbounded: certainly so when error bounds are given."""
         A = self.A / np.linalg.norm(self.A, axis=1, keepdims=True)
@@ -452,6 +465,7 @@ class Region:
         return Region(frame, cell, point, _difference(frame.stats, before))
 
     # ---- evidence ---------------------------------------------------------------------------
+    @np.errstate(all="ignore")
     def verify(self) -> RegionCheck:
         """Check the witnesses and the interior point anew in rational arithmetic."""
         problems = []
@@ -507,6 +521,7 @@ def _difference(after: CellStats, before: CellStats) -> CellStats:
 
 
 @within_budget
+@np.errstate(all="ignore")
 def region(
     network: ReLUNetwork | PiecewiseLinearNetwork,
     x: Any,

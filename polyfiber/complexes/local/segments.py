@@ -105,6 +105,7 @@ class SegmentRegions:
 
 
 @within_budget
+@np.errstate(all="ignore")
 def segment_regions(
     network: ReLUNetwork | PiecewiseLinearNetwork, x0: Any, x1: Any, *, budget: Budget | None = None
 ) -> SegmentRegions:

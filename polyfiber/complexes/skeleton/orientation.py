@@ -32,6 +32,7 @@ def _numerators(n: int) -> IntArray:
     return np.random.default_rng(20240611).integers(1 << ALPHA_BITS, 2 << ALPHA_BITS, size=n)
 
 
+@np.errstate(all="ignore")
 def weights_of(frame: Frame) -> FloatArray:
     """Generic weights (n,) of the starting facets in the orienting function, which balance their sizes."""
     numerators = _numerators(frame.n)

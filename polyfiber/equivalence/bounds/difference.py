@@ -147,6 +147,8 @@ def _by_complex(a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, monit
     stacked = difference_network(a, b)
     cx = canonical_complex(stacked, domain, budget=monitor.rest(), progress=monitor._call)
     v, errors = cx.vertices.copy(), cx.vertex_errors.copy()
+    far = np.flatnonzero(~np.isfinite(v).all(axis=1))  # vertices beyond floats: an input beside them, and their own gap
+    v[far], errors[far] = np.clip(v[far], -LARGEST, LARGEST), 0.0
     heed("bounding slopes")
     lipschitz = _slope(cx, domain)
     heed("comparing values")
@@ -164,12 +166,20 @@ def _by_complex(a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, monit
         fa, fb = a(v), b(v)
         gaps = np.abs(fa - fb)
         gap, rounding = gaps.max(axis=1), (rounding_bound(a, v) + rounding_bound(b, v)).max(axis=1)
-    for r in np.flatnonzero(~np.isfinite(gap)).tolist():  # an evaluation that overflows says nothing
+    for r in np.union1d(np.flatnonzero(~np.isfinite(gap)), far).tolist():  # an evaluation that overflows says nothing
         fa[r], fb[r], gap[r] = _exactly(a, b, v[r])
         gaps[r], rounding[r] = np.abs(fa[r] - fb[r]), 4 * UNIT * gap[r] if gap[r] < LARGEST else np.inf
+    reached = gap.copy()
+    for r, x in zip(far.tolist(), cx.exact_vertices(far) if len(far) else ()):
+        reached[r] = max(gap[r], as_float(exact_difference(a, b, x)[2]) * (1 + 4 * UNIT))
+        if domain is not None:  # the input beside it may lie outside
+            gap[r] = 0.0
     i = int(np.argmax(gap))
+    where = None if domain is not None and i in far else v[i]
     with np.errstate(over="ignore", invalid="ignore"):
-        error = (float((gap + lipschitz * errors).max()) - float(gap[i])) * (1 + 1e-9) + float(rounding.max())
+        error = (float((reached + np.where(errors > 0, lipschitz * errors, 0.0)).max()) - float(gap[i])) * (
+            1 + 1e-9
+        ) + float(rounding.max())
         maximum, upper = float(gap[i]), float(gap[i]) + error
     if np.isnan(upper):  # values beyond floats: nothing bounds it
         upper = np.inf
@@ -179,7 +189,7 @@ def _by_complex(a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, monit
     if len(directions) or cx.f_vector[0] << cx.dimension <= MAX_INCIDENCES:
         monitor.check_time("comparing regions")
         inside, outward = incidence(cx)
-        maxima = np.maximum.reduceat(gap[inside.indices], inside.indptr[:-1])
+        maxima = np.maximum.reduceat(reached[inside.indices], inside.indptr[:-1])
         if len(directions):
             maxima = _grow(cx, (a, b), maxima, directions, outward)
             if np.isinf(maxima).any():
@@ -188,7 +198,7 @@ def _by_complex(a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, monit
             elif np.isnan(maxima).any():  # whether it grows there is not known
                 upper, settled = np.inf, False
     return Difference(
-        maximum, upper, v[i], int(np.argmax(gaps[i])), (fa[i], fb[i]), settled, 1.0, "regions", cx.n_regions,
+        maximum, upper, where, int(np.argmax(gaps[i])), None if where is None else (fa[i], fb[i]), settled, 1.0, "regions", cx.n_regions,
         maxima, None if maxima is None else cx.interior_points(), {"seconds": monitor.elapsed, "largest output": float(np.abs(fa).max())},
     )  # fmt: skip
 

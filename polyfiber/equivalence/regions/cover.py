@@ -38,7 +38,9 @@ MEMORY = 1 << 27
 WIDEST = 8
 """Inputs up to which a domain is cut into cells."""
 ROUND = 1 << 12
-"""Finished cells after which the clock is read."""
+"""Finished cells after which the clock is read, at most."""
+QUICK = 0.05
+"""Seconds between two looks at the clock: fewer cells where it takes four times as long, more where it takes less."""
 
 
 def sizes_of(
@@ -277,7 +279,7 @@ class CoverSearch:
             np.full(16, -1.0), np.zeros((16, n + 1)), np.zeros((16, n)), np.zeros(1),
         )  # fmt: skip
         limits = np.ascontiguousarray(limits, dtype=np.float64)
-        number, waiting = self.n_roots, 0
+        number, waiting, size = self.n_roots, 0, ROUND >> 6
         for index in range(number):
             waiting = 1
             if monitor.late:
@@ -298,10 +300,13 @@ class CoverSearch:
                 if monitor.late or (most is not None and tally.counts[0] >= most):
                     break
                 failures = np.inf if stop is None else float(stop - tally.counts[1])
-                options = np.array([NEAR, self.noise, ROUND, failures, float(self.classes), share, blurs])
+                options = np.array([NEAR, self.noise, size, failures, float(self.classes), share, blurs])
+                began = monitor.elapsed
                 waiting = kernels.go_on(
                     self.pair, self.cells, waiting, self.bench, limits, tally, options, need, self.marks
                 )
+                took = monitor.elapsed - began
+                size = min(2 * size, ROUND) if took < QUICK else max(1, size // 2) if took > 4 * QUICK else size
                 monitor.report("comparing cells", int(tally.counts[0]), None, share=round(float(tally.share[0]), 4))
             if waiting:
                 waiting += number - 1 - index

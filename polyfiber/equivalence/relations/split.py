@@ -250,7 +250,7 @@ class _Search:
         if self._agrees(joint):
             self._leaf(facts, joint, joint.distance, joint.bound)
             return
-        row = _cut(joint)
+        row = _cut(joint, self.monitor)
         if row is None:  # affine on the cell
             bound = None if self.exact else self._within(facts, joint)
             if bound is None:
@@ -397,11 +397,13 @@ def _steep(joint: Joint, facts: tuple[Fact, ...], inside: FloatArray) -> FloatAr
 # ---- where to cut ------------------------------------------------------------------------------------------------------
 
 
-def _cut(joint: Joint) -> Array | None:
+def _cut(joint: Joint, monitor: Monitor | None) -> Array | None:
     """The hyperplane of the inputs that most of what differs is made of; None where no function is left to cut along."""
     differing = joint.differing()
     votes: dict[int, float] = {}
     for names in _disagreements(joint, differing):
+        if votes and monitor is not None and monitor.late:
+            break  # any cut is right, and the next cell is not begun
         flat = list(_hyperplanes(joint, names))
         for h in flat:
             votes[h] = votes.get(h, 0.0) + 1.0 / len(flat)

@@ -30,10 +30,10 @@ Layers = namedtuple("Layers", "widths weights biases")
 # rows of a cell, nonnegative on it: G (m, n) coefficients and V (m,) values at the reference; (m,) bounds of the error, for
 # each unit of displacement and alone
 Rows = namedtuple("Rows", "G V E1 E0")
-# what `facets` finds: see there
-Found = namedtuple("Found", "status witness d0 counts")
-# of `nnls`: generators in use and their multipliers, target minus the combination; factors, and what is at work
-Work = namedtuple("Work", "passive lam residual Q R y z blocked")
+# what `facets` finds: see there; stop: (1,) int8, set by another thread once the time is up
+Found = namedtuple("Found", "status witness d0 counts stop")
+# of `nnls`: generators in use and their multipliers, target minus the combination; factors, and what is at work; stop as in `Found`
+Work = namedtuple("Work", "passive lam residual Q R y z blocked stop")
 
 
 @kernel
@@ -160,7 +160,7 @@ def _cholesky(H, n):
 
 
 @kernel
-def center(cell, d, s, H, steps):
+def center(cell, d, s, H, steps, stop):
     """Move d, strictly inside, towards the analytic centre; H ends as a Cholesky factor of the Hessian there.
 
     Returns False when d is not certainly inside.
@@ -192,6 +192,8 @@ def center(cell, d, s, H, steps):
             for b in range(a + 1):
                 H[a, b] = 0.0
         for i in range(m):
+            if stop[0] != 0:
+                return False
             w = 1.0 / s[i]
             for a in range(n):
                 ga = G[i, a] * w
@@ -339,11 +341,11 @@ def _append(rows, k, e, target, Q, R, y, count):
 
 
 @kernel
-def nnls_work(k, m):
+def nnls_work(k, m, stop):
     """Room for `nnls` with targets of length k and m generators."""
     return Work(
         np.zeros(k + 1, dtype=np.int64), np.zeros(k + 1), np.zeros(k), np.zeros((k + 1, k)), np.zeros((k + 1, k + 1)),
-        np.zeros(k + 1), np.zeros(k + 1), np.zeros(m + 2, dtype=np.int64),
+        np.zeros(k + 1), np.zeros(k + 1), np.zeros(m + 2, dtype=np.int64), stop,
     )  # fmt: skip
 
 
@@ -353,7 +355,7 @@ def nnls(rows, pool, npool, target, k, work):
 
     work: `Work`, which holds what is found too.
     """
-    passive, lam, residual, Q, R, y, z, blocked = work
+    passive, lam, residual, Q, R, y, z, blocked, stop = work
     count = 0
     for c in range(k):
         residual[c] = target[c]
@@ -364,6 +366,8 @@ def nnls(rows, pool, npool, target, k, work):
     for e in range(npool):
         blocked[e] = 0
     for _it in range(6 * k + 20):
+        if stop[0] != 0:
+            break
         best, most = -1, 1e-13 * scale
         for e in range(npool):
             if blocked[e] != 0:
@@ -497,10 +501,10 @@ def facets(cell, start, along, found, shots, steps):
     start: (n,) displacement to start from; along: (n,) direction into the cell, zero if start is inside.
     found: `Found`, witness: (m, n) points beyond facets; d0: (n,) an interior point.
     counts: rays shot, cone tests, bases enclosed, rows settled by an earlier basis.
-    Returns 0, or 1 when no certain interior point was found.
+    Returns 0, or 1 when no certain interior point was found; early when ``stop`` is set: rows are undecided then.
     """
     G, V, E1, E0 = cell
-    status, witness, d0, counts = found
+    status, witness, d0, counts, stop = found
     m, n = G.shape
     k = n + 1
     s = np.zeros(m)
@@ -522,11 +526,13 @@ def facets(cell, start, along, found, shots, steps):
                 far = min(far, max(s[i], 0.0) / -t)
         for c in range(n):
             d0[c] += 0.5 * far * along[c]
-    if not center(cell, d0, s, H, steps):
+    if not center(cell, d0, s, H, steps, stop):
         return 1
     # whitened coordinates: d = d0 + T w, rows (q, 1) after division by the slack
     T = np.zeros((n, n))
     for c in range(n):  # T = L^-T, upper triangular
+        if stop[0] != 0:
+            return 1
         for a in range(n - 1, -1, -1):
             t = 1.0 if a == c else 0.0
             for b in range(a + 1, n):
@@ -545,6 +551,8 @@ def facets(cell, start, along, found, shots, steps):
     er = np.zeros(m + 1)
     size = np.zeros(m)
     for i in range(m):
+        if stop[0] != 0:
+            return 1
         total = 0.0
         for c in range(n):
             t = 0.0
@@ -579,6 +587,8 @@ def facets(cell, start, along, found, shots, steps):
     w = np.zeros(n)
     for a in range(min(m, shots)):
         i = order[a]
+        if stop[0] != 0:
+            return 1
         if status[i] != 0:
             continue
         for c in range(n):
@@ -592,7 +602,7 @@ def facets(cell, start, along, found, shots, steps):
                 npool += 1
                 for c in range(n):
                     witness[j, c] = w[c]
-    work = nnls_work(k, m)
+    work = nnls_work(k, m, stop)
     passive, lam, residual, Q, R = work[:5]
     n_bases = max(4, min(64, 200000 // (k * k)))
     inverses = np.zeros((n_bases, k, k))
@@ -603,6 +613,8 @@ def facets(cell, start, along, found, shots, steps):
     for a in range(m):
         i = order[a]
         while status[i] == 0:
+            if stop[0] != 0:
+                return 1
             done = False
             for b in range(held):
                 slot = recent[b]

@@ -14,7 +14,7 @@ from scipy.optimize import linprog
 
 import polyfiber as pf
 from polyfiber.complexes.local.cell_arrays import CellFrame
-from polyfiber.errors import InputError, ShapeError, UncertifiedSignError
+from polyfiber.errors import BudgetExceededError, InputError, ShapeError, UncertifiedSignError
 from polyfiber.kernels.complexes import cell_facets as kf
 from polyfiber.numerics.lp import interior_point
 from polyfiber.testing import degenerate_corpus
@@ -279,11 +279,27 @@ def test_kernel_refuses_what_rounding_could_change() -> None:
     for error, certain in ((1e-15, True), (0.6, False)):
         cell = kf.Rows(G, V, np.full(12, error), np.full(12, error))
         status = np.zeros(12, dtype=np.int8)
-        found = kf.Found(status, np.full((12, 3), np.nan), np.zeros(3), np.zeros(4, dtype=np.int64))
+        found = kf.Found(
+            status, np.full((12, 3), np.nan), np.zeros(3), np.zeros(4, dtype=np.int64), np.zeros(1, dtype=np.int8)
+        )
         failed = kf.facets(cell, np.zeros(3), np.zeros(3), found, 30, 8)
         assert not failed
         decided = np.isin(status, (kf.FACET, kf.REDUNDANT)).all()
         assert decided == certain
+
+
+def test_the_kernel_stops_when_it_is_told_and_decides_nothing_then() -> None:
+    """A region of 784-128-10 on a box kept a budget of 2 s for 6 s: its kernel did not look at the time."""
+    G = np.random.default_rng(0).standard_normal((12, 3))
+    cell = kf.Rows(G, np.ones(12), np.full(12, 1e-15), np.full(12, 1e-15))
+    status, stop = np.zeros(12, dtype=np.int8), np.ones(1, dtype=np.int8)
+    found = kf.Found(status, np.full((12, 3), np.nan), np.zeros(3), np.zeros(4, dtype=np.int64), stop)
+    assert kf.facets(cell, np.zeros(3), np.zeros(3), found, 30, 8) == 1
+    assert not status.any()
+    work = kf.nnls_work(3, 12, stop)
+    assert kf.nnls(G, np.arange(12), 12, G[0], 3, work)[0] == 0
+    with pytest.raises(BudgetExceededError, match="facets of a region"):
+        pf.region(pf.ReLUNetwork.random((60, 90, 1), rng=0), np.zeros(60), budget=pf.Budget(seconds=0))
 
 
 def test_affine_network_has_one_region() -> None:

@@ -41,3 +41,18 @@ def test_words() -> None:
     other = pf.are_equivalent(a, Net([a.weights[0] * 2, a.weights[1]], a.biases))
     assert other.proof is not None
     assert ("computed exactly" in other.sentence) == (other.proof.proof == "exact")
+
+
+def test_vertices_beyond_floats_are_no_inputs_and_bound_the_difference() -> None:
+    net = pf.ReLUNetwork([[[1e-300], [2e-300]], [[1, 1]]], [[1e10, 1e10], [0]])
+    found = pf.difference(net, net)
+    assert (found.maximum, found.upper) == (0, 0)
+    assert np.isfinite(found.where).all()
+    other = pf.ReLUNetwork([[[1e-300], [2e-300]], [[1, 1]]], [[1e10, 1e10], [1]])
+    found = pf.difference(net, other)
+    assert found.maximum <= 1 <= found.upper
+    assert found.upper == pytest.approx(1, abs=1e-3)
+    half = pf.Polyhedron([[1.0]], [0.0])  # the vertex lies below -1e310
+    found = pf.difference(net, other, half)
+    assert found.upper >= 1
+    assert found.where is None or found.where[0] <= 0
