@@ -25,7 +25,13 @@ import numpy as np
 import pytest
 
 import polyfiber as pf
-from polyfiber import datasets, dln, fibers, linear
+from polyfiber import datasets, dln, fibers, invariants, linear, testing
+from polyfiber.datasets.tables import NAMES
+from polyfiber.datasets.tables import table as table_of
+from polyfiber.datasets.tables.base import Skip
+from polyfiber.equivalence.bounds.everywhere import Growth
+from polyfiber.fibers.image.hull import SecondLayer
+from polyfiber.network.piecewise import GateGroup
 
 PACKAGES = (
     "polyfiber", "polyfiber.linear", "polyfiber.fibers", "polyfiber.dln", "polyfiber.datasets", "polyfiber.invariants",
@@ -223,6 +229,21 @@ def of_datasets(folder: Path) -> Any:
     return [report, datasets.validate(folder / "t", rng=0), datasets.make_plan(datasets.Spec.of(spec))]
 
 
+def others(folder: Path) -> Any:
+    moved = pf.ReLUNetwork([w * (1 + 1e-3) for w in NET.weights], NET.biases)
+    found = [pf.are_equivalent(NET, moved, BOX, epsilon=0.5), pf.are_equivalent(NET, moved, budget=pf.Budget(seconds=0))]
+    fiber = pf.local_fiber(NET)
+    found += [fiber, fiber.directions, invariants.order_homology(linear.stratify((2, 2, 2)).strata)]
+    found += [linear.moves_between((2, 2, 2), (0, 0, 0), (2, 2, 2)), next(iter(testing.degenerate_corpus()))]
+    found += [SecondLayer(*np.ones((2, 1), dtype=bool), np.ones((1, 2), dtype=bool), 3, 1), Growth(1.0, 2.0)]
+    found += [GateGroup("relu", "Relu", (2,), np.arange(2)), Skip("complexes", "too large"), *map(table_of, NAMES)]
+    try:
+        dln.exponential(np.eye(2), -3 * np.eye(2), 2)
+    except dln.BoundaryError as error:
+        found.append(error)
+    return found
+
+
 def documented(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What the examples of public names leave in variables or print."""
     found: list[Any] = []
@@ -279,7 +300,7 @@ def facts(value: Any) -> Any:
 
 
 MORE = (
-    complexes, blocks, regions, equivalences, of_fibers, more_of_fibers, of_linear, of_deep_networks, of_datasets,
+    complexes, blocks, regions, equivalences, of_fibers, more_of_fibers, of_linear, of_deep_networks, of_datasets, others,
 )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal
@@ -117,8 +118,8 @@ def restricted_network(
     origin : (n0,) array
     directions : (k, n0) array
     arithmetic : 'auto', 'rounded' or 'exact'
-        'rounded' rounds the exact products to float64 and says by how much; 'exact' keeps fractions
-        (everything then runs on those, more slowly); 'auto' rounds float networks and keeps exact ones.
+        'rounded' rounds the exact products to float64 and says by how much; 'exact' keeps fractions (up to three times
+        as slow); 'auto' keeps fractions where floats do not hold the products.
 
     Returns
     -------
@@ -134,20 +135,26 @@ def restricted_network(
     if arithmetic not in ("auto", "rounded", "exact"):
         raise InputError(f"arithmetic must be 'auto', 'rounded' or 'exact', found {arithmetic!r}")
     if isinstance(network, PiecewiseLinearNetwork):
-        return _restricted_gates(
-            network, o, D, keep=arithmetic == "exact" or (arithmetic == "auto" and network.is_exact)
-        )
+        if arithmetic == "auto" and not network.is_exact:
+            with contextlib.suppress(InputError):  # beyond floats
+                found = _restricted_gates(network, o, D, keep=False)
+                if found[1]:
+                    return found
+        return _restricted_gates(network, o, D, keep=arithmetic != "rounded")
     weight = exact_product(as_fractions(network.weights[0]), D.T)
     bias = exact_product(as_fractions(network.weights[0]), o[:, None])[:, 0] + as_fractions(network.biases[0])
-    if arithmetic == "exact" or (arithmetic == "auto" and network.is_exact):
+    rounding = np.inf
+    if arithmetic == "rounded" or (arithmetic == "auto" and not network.is_exact):
+        try:
+            w, w_error = nearest_floats(weight)
+            b, b_error = nearest_floats(bias)
+            rounding = max(w_error, b_error)
+        except OverflowError:
+            if arithmetic == "rounded":
+                raise InputError("the restricted first layer holds a number beyond float64; pass arithmetic='exact'") from None
+    if arithmetic != "rounded" and rounding > 0.0:
         net = ReLUNetwork([weight, *network.weights[1:]], [bias, *network.biases[1:]], source=network.source)
         return net, True, 0.0
-    try:
-        w, w_error = nearest_floats(weight)
-        b, b_error = nearest_floats(bias)
-    except OverflowError:
-        raise InputError("the restricted first layer holds a number beyond float64; pass arithmetic='exact'") from None
-    rounding = max(w_error, b_error)
     exact = rounding == 0.0 and not network.is_exact
     rest = network.rounded()
     source = {**network.source, "slice": {"exact": exact, "rounding": rounding}}
@@ -218,8 +225,8 @@ def slice_complex(
     domain : Box or Polyhedron, optional
         In the slice's coordinates t.
     arithmetic : 'auto', 'rounded' or 'exact'
-        How the restricted first layer of a complex is kept, see `restricted_network`. Directions along coordinate axes
-        from an origin of zeros restrict exactly in float64. A walk always restricts exactly.
+        How the restricted first layer of a complex is kept, see `restricted_network`: exactly by default. A walk always
+        restricts exactly.
     method : 'auto', 'complex' or 'walk'
         'complex' builds the complex of the restricted network (k arbitrary, all of the plane too). 'walk' goes over the
         regions of a bounded polygon or segment, and keeps layers sparse. 'auto' walks on domains of dimension 1 or 2 for

@@ -58,10 +58,7 @@ class OnFlat:
             lift = np.concatenate([np.full((len(lift), 1), Fraction(0), dtype=object), lift], axis=1)
         inner = Polyhedron(*chart_of(domain, hull)) if hull.dimension else Box([0.0], [0.0])
         if isinstance(network, PiecewiseLinearNetwork):
-            small, exact, _ = restricted_network(network, lift[:, -1], lift[:, :-1].T)
-            if not exact:
-                small = restricted_network(network, lift[:, -1], lift[:, :-1].T, arithmetic="exact")[0]
-            return cls(small, inner, hull)
+            return cls(restricted_network(network, lift[:, -1], lift[:, :-1].T)[0], inner, hull)
         W = exact_product(as_fractions(network.weights[0]), lift)
         W[:, -1] += as_fractions(network.biases[0])
         first, bias = simplest(W[:, :-1]), simplest(W[:, -1])

@@ -46,7 +46,7 @@ def test_rounding_of_a_restriction_is_bounded() -> None:
     net = pf.ReLUNetwork.random((6, 5, 4, 1), rng=0)
     rng = np.random.default_rng(1)
     origin, directions = rng.standard_normal(6), rng.standard_normal((2, 6))
-    rounded, exact, error = restricted_network(net, origin, directions)
+    rounded, exact, error = restricted_network(net, origin, directions, arithmetic="rounded")
     kept, is_exact, none = restricted_network(net, origin, directions, arithmetic="exact")
     assert not exact
     assert 0 < error < 1e-14
@@ -55,10 +55,32 @@ def test_rounding_of_a_restriction_is_bounded() -> None:
     difference = kept.weights[0] - rounded.exact().weights[0]
     assert max(abs(v) for v in difference.ravel()) <= Fraction(error)
     box = pf.Box(-1, 1, dimension=2)
-    a = pf.slice_complex(net, origin, directions, domain=box)
-    b = pf.slice_complex(net, origin, directions, domain=box, arithmetic="exact")
+    a = pf.slice_complex(net, origin, directions, domain=box, arithmetic="rounded")
+    b = pf.slice_complex(net, origin, directions, domain=box)
     assert b.is_exact
     assert a.f_vector == b.f_vector
+
+
+ROWS = [[1, 1], [3, 3], [7, 7], [1, -1]]  # three walls are one
+COINCIDE = pf.ReLUNetwork([ROWS, [[1] * 4]], [[0] * 4, [0]])
+
+
+@pytest.mark.parametrize("directions", [[[0.1, 0], [0, 0.3]], [[5e-324, 0], [0, 5e-324]], [[1e-310, 0], [0, 1e300]]])
+def test_walls_that_coincide_on_the_slice_stay_one(directions: list[list[float]]) -> None:
+    """Rounded products of the rows with the directions are no multiples of each other: 8 regions instead of 4."""
+    s = pf.slice_complex(COINCIDE, [0, 0], directions)
+    assert s.is_exact
+    assert s.f_vector == (1, 4, 4)
+    assert s.complex.certificate.verify().verdict is pf.Verdict.YES
+
+
+def test_ways_to_slice_agree_where_walls_coincide() -> None:
+    box, D = pf.Box(-1, 1, dimension=2), [[0.1, 0], [0, 0.3]]
+    walked = pf.slice_complex(COINCIDE, [0, 0], D, domain=box, method="walk")
+    built = pf.slice_complex(COINCIDE, [0, 0], D, domain=box, method="complex")
+    gates = pf.slice_complex(pf.PiecewiseLinearNetwork.from_chain(COINCIDE), [0, 0], D, domain=box, method="complex")
+    assert gates.is_exact
+    assert gates.f_vector == built.f_vector == walked.f_vector == (9, 12, 4)
 
 
 def test_slices_refuse_what_spans_nothing() -> None:
