@@ -15,6 +15,7 @@ import numpy as np
 
 from ._once import cached_property
 from ._typing import Array, BoolArray, IntArray, RngLike
+from ._values.checked import generator_of
 from ._values.read_only import read_only
 from .errors import InputError, ShapeError, old_name
 from .kernels import reach
@@ -573,7 +574,7 @@ class Stratification:
         if compared is None:
             compared = max(10, min(2000, 2 * 10**9 // max(1, self.n * self._label_form[0])))
         if self.n > compared:
-            chosen = np.sort(np.random.default_rng(rng).choice(self.n, compared, replace=False))
+            chosen = np.sort(generator_of(rng).choice(self.n, compared, replace=False))
         for j in chosen:
             walked = self.closure(j)
             ruled = np.flatnonzero(self.leq(np.arange(self.n), np.int64(j)))

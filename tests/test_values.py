@@ -231,7 +231,10 @@ def of_datasets(folder: Path) -> Any:
 
 def others(folder: Path) -> Any:
     moved = pf.ReLUNetwork([w * (1 + 1e-3) for w in NET.weights], NET.biases)
-    found = [pf.are_equivalent(NET, moved, BOX, epsilon=0.5), pf.are_equivalent(NET, moved, budget=pf.Budget(seconds=0))]
+    found = [
+        pf.are_equivalent(NET, moved, BOX, epsilon=0.5),
+        pf.are_equivalent(NET, moved, budget=pf.Budget(seconds=0)),
+    ]
     fiber = pf.local_fiber(NET)
     found += [fiber, fiber.directions, invariants.order_homology(linear.stratify((2, 2, 2)).strata)]
     found += [linear.moves_between((2, 2, 2), (0, 0, 0), (2, 2, 2)), next(iter(testing.degenerate_corpus()))]

@@ -86,6 +86,16 @@ def flag(value: Any, what: str) -> bool:
     return bool(value)
 
 
+def generator_of(rng: Any) -> np.random.Generator:
+    """The generator of random numbers of what ``rng=`` was given: all that `numpy.random.default_rng` takes."""
+    try:
+        return np.random.default_rng(unmasked(rng))
+    except InputError:
+        raise
+    except Exception:  # numpy's own errors are of many kinds
+        raise InputError(f"rng must be what numpy.random.default_rng takes, such as 0, found {shown(rng)}") from None
+
+
 def dimension_of(value: Any, top: int) -> int:
     """A dimension of a complex, 0 to ``top``."""
     found = whole(value, "a dimension")
@@ -226,5 +236,5 @@ def path_of(path: Any) -> str:
 
 
 __all__ = [
-    "array_of", "dimension_of", "flag", "id_within", "ids_within", "path_of", "points_of", "real", "shown", "unmasked", "whole",
+    "array_of", "dimension_of", "flag", "generator_of", "id_within", "ids_within", "path_of", "points_of", "real", "shown", "unmasked", "whole",
 ]  # fmt: skip

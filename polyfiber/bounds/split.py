@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .._typing import FloatArray
+from .._values.checked import generator_of
 from ..budget import Budget, Monitor
 from ..kernels.bounds import boxes as search_kernel
 from ..kernels.bounds.boxes import Pool, Search
@@ -138,7 +139,7 @@ class BoxSearch:
     # ---- looking for a violation ----------------------------------------------------------------
     def attack(self, monitor: Monitor, points: FloatArray | None = None, *, rng: Any = 0) -> None:
         """Climb from random inputs of the box, and from the given ones, until time is up."""
-        generator = np.random.default_rng(rng)
+        generator = generator_of(rng)
         n0 = len(self.lo)
         span = self.hi - self.lo
         X = self.lo + span * generator.random((STARTS, n0))

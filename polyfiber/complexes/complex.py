@@ -14,7 +14,7 @@ from .. import words
 from .._lazy import above
 from .._once import given, once
 from .._typing import Array, BoolArray, FloatArray, IdArray, IntArray, SignArray
-from .._values.checked import dimension_of, id_within, ids_within, points_of, shown, whole
+from .._values.checked import dimension_of, flag, id_within, ids_within, points_of, shown, whole
 from .._values.read_only import read_only
 from ..budget import Budget, heed, within_budget
 from ..columns import Columns
@@ -396,7 +396,7 @@ class PolyhedralComplex:
         rounding. With ``exact`` Fractions, which lie in every face exactly.
         """
         d = self.dimension if dim is None else dimension_of(dim, self.dimension)
-        return exact_interior_points(self, d) if exact else certain_interior_points(self, d)
+        return exact_interior_points(self, d) if flag(exact, "exact") else certain_interior_points(self, d)
 
     # ---- functions --------------------------------------------------------------------------
     @within_budget
@@ -538,7 +538,7 @@ class PolyhedralComplex:
         ([[Fraction(1, 1), Fraction(3, 1)]], [Fraction(-1, 1)])
         """
         r = self._region_id(region)
-        if exact:
+        if flag(exact, "exact"):
             columns = self.h_representation(r).facets
             rows = np.array(system(self, r)[1], dtype=object).reshape(len(columns), self.network.architecture[0] + 1)
             return HRepresentation(-rows[:, :-1], rows[:, -1], columns)
@@ -652,7 +652,7 @@ class PolyhedralComplex:
         self._store.check_rows([self.dimension])
         if self.lineality_dimension:
             return np.full(self.n_regions, np.inf)
-        if not exact:
+        if not flag(exact, "exact"):
             return self.polytopes.sizes(self.dimension)
         out = np.full(self.n_regions, np.inf, dtype=object)
         for region in np.flatnonzero(~self.is_unbounded(self.dimension)).tolist():

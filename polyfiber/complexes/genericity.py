@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import words
 from .._typing import FloatArray, SignArray
+from .._values.checked import generator_of
 from ..budget import Budget, Monitor
 from ..domain import Polyhedron
 from ..errors import BudgetExceededError, GenericityError, InputError
@@ -280,7 +281,7 @@ def _some_regions(cx: PolyhedralComplex, most: int) -> SignArray:
 def _sampled_regions(network: Any, domain: Polyhedron | None, most: int, rng: Any, budget: Budget | None) -> SignArray:
     from ..numerics.lp import interior_point
 
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng)
     n0 = network.architecture[0]
     if domain is None:
         starts = generator.standard_normal((4, n0))

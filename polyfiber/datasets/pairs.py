@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from .._values.checked import generator_of
 from ..domain import Box
 from ..equivalence.forms.canonical import canonical_form
 from ..errors import InputError
@@ -371,7 +372,7 @@ def make_from(kind: str, net: ReLUNetwork, *, rng: Any) -> Pair:
         raise InputError(
             f"pairs of kind {kind!r} cannot be made from {net!r}; see polyfiber.datasets.pairs.starts_from"
         )
-    pair: Pair = KINDS[kind](kind, np.random.default_rng(rng), max(net.architecture), net)
+    pair: Pair = KINDS[kind](kind, generator_of(rng), max(net.architecture), net)
     return pair
 
 

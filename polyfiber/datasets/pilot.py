@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from .._values.checked import shown, whole
 from ..budget import Budget
 from ..errors import InputError
 from .execution.work import run_partition
@@ -81,11 +82,15 @@ def estimate(plan: Plan, *, seconds: float = 3.0, most: int = 128) -> Cost:
     >>> cost.sources[0].rows["networks"]
     1000.0
     """
-    if Budget(seconds=seconds).seconds is None or isinstance(most, bool) or most < 1:
+    if not isinstance(plan, Plan):
+        raise InputError(f"expected a Plan, as of `make_plan`, found {shown(plan)}")
+    if Budget(seconds=seconds).seconds is None or whole(most, "most") < 1:
         raise InputError(
             f"a pilot takes some seconds and at least one network; found seconds={seconds!r}, most={most!r}"
         )
-    return Cost(tuple(_pilot(plan, i, seconds, most) for i in range(len(plan.spec.sources))))
+    return Cost(
+        tuple(_pilot(plan, i, Budget(seconds=seconds).seconds or 0.0, most) for i in range(len(plan.spec.sources)))
+    )
 
 
 def _pilot(plan: Plan, position: int, seconds: float, most: int) -> SourceCost:

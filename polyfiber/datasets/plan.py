@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from .._once import cached_property
+from .._values.checked import shown
 from .._version import __version__
 from ..complexes.blocks.block import Block
 from ..errors import FileFormatError, InputError
@@ -228,6 +229,8 @@ def make_plan(spec: Spec) -> Plan:
     """
     from .execution.splitting import plan_split
 
+    if not isinstance(spec, Spec):
+        raise InputError(f"expected a Spec, as of `Spec.of` or `read_spec`, found {shown(spec)}")
     if spec.count > MOST * spec.partition:
         raise InputError(
             f"partition: {spec.count} networks by {spec.partition} are more than {MOST} partitions; "

@@ -6,12 +6,13 @@ import datetime
 import platform
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from .._typing import ProgressLike
+from .._values.checked import flag, shown, whole
 from ..budget import Monitor
 from ..errors import InputError
 from .execution import schedule
@@ -183,8 +184,7 @@ def run(
     (True, 5)
     """
     pyarrow()
-    if workers < 0:
-        raise InputError(f"workers must be >= 0, found {workers}")
+    workers, redo, finish = whole(workers, "workers", least=0), flag(redo, "redo"), flag(finish, "finish")
     if isinstance(client, str):
         client = schedule.connect(client)
         with schedule.quiet():
@@ -223,8 +223,10 @@ def run(
 def _wanted(plan: Plan, partitions: Sequence[int] | None) -> list[int]:
     if partitions is None:
         return list(range(len(plan.partitions)))
+    if not isinstance(partitions, Iterable) or isinstance(partitions, str | bytes | Mapping):
+        raise InputError(f"partitions are named by a list of their numbers, found {shown(partitions)}")
     for index in partitions:
-        if not 0 <= index < len(plan.partitions):
+        if not 0 <= whole(index, "a partition") < len(plan.partitions):
             raise InputError(f"partition {index} does not exist; the plan has {len(plan.partitions)}, from 0")
     return sorted(set(partitions))
 

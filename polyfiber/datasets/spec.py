@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from .._once import cached_property
+from .._values.checked import path_of, shown
 from ..errors import FileFormatError, InputError
 from . import fields, tables
 from .sources import KINDS, Source
@@ -143,6 +143,8 @@ class Spec:
         >>> spec.count, list(spec.tables)
         (3, ['networks'])
         """
+        if not isinstance(given, Mapping):
+            raise InputError(f"a spec is a mapping, as a TOML file holds it, found {shown(given)}")
         fields.unknown(list(given), list(KEYS), "")
         version = fields.integer(1)(given.get("format_version", FORMAT_VERSION), "format_version")
         if version > FORMAT_VERSION:
@@ -250,7 +252,7 @@ def read_spec(path: str | Path, *, folder: str | Path | None = None) -> Spec:
     >>> spec.count
     5
     """
-    where = os.fspath(path)
+    where = path_of(path)
     above, _, name = where.rpartition("/")
     home = place_of(above or ("/" if where.startswith("/") else "."), inner_links=True)
     try:

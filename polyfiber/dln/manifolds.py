@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .._typing import FloatArray, RngLike
+from .._values.checked import generator_of
 from ..errors import MissingDependencyError
 from ._inputs import as_depth
 from .geodesics.boundary import geodesic
@@ -57,7 +58,7 @@ def observable_manifold(d: int, depth: float, *, rng: RngLike = None) -> Any:
     >>> M.dim, round(float(M.dist(np.eye(2), 8 * np.eye(2))), 9) == round(6**0.5, 9)
     (4, True)
     """
-    return _observable_class()(int(as_depth(d)), as_depth(depth, infinite=True), np.random.default_rng(rng))
+    return _observable_class()(int(as_depth(d)), as_depth(depth, infinite=True), generator_of(rng))
 
 
 def balanced_manifold(d: int, depth: int, *, rng: RngLike = None) -> Any:
@@ -77,7 +78,7 @@ def balanced_manifold(d: int, depth: int, *, rng: RngLike = None) -> Any:
     >>> balanced_manifold(3, 2, rng=0).dim
     12
     """
-    return _balanced_class()(int(as_depth(d)), int(as_depth(depth)), np.random.default_rng(rng))
+    return _balanced_class()(int(as_depth(d)), int(as_depth(depth)), generator_of(rng))
 
 
 def _require() -> None:

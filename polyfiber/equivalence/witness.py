@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .._typing import Array, BoolArray, FloatArray
+from .._values.checked import generator_of
 from .._values.read_only import closed
 from ..budget import heed
 from ..network.float_or_rational import row_norms
@@ -97,7 +98,7 @@ def present(net: ReLUNetwork, X: FloatArray, tolerance: float, size: FloatArray 
 
 def candidates(a: ReLUNetwork, b: ReLUNetwork, domain: Any = None, *, n: int = 256, rng: Any = 0) -> FloatArray:
     """Inputs worth trying: random ones of several sizes, points on walls, corners of layer 2's walls."""
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng)
     n0 = a.architecture[0]
     if domain is not None and hasattr(domain, "lo"):
         lo, hi = domain.lo.astype(np.float64), domain.hi.astype(np.float64)

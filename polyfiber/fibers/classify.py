@@ -18,6 +18,7 @@ from .. import words
 from .._lazy import above
 from .._once import cached_property
 from .._typing import BoolArray, RngLike
+from .._values.checked import generator_of
 from ..budget import Budget
 from ..complexes.build import canonical_complex, estimate_size
 from ..domain import Polyhedron
@@ -187,7 +188,7 @@ class FiberReport:
         """
         if n < 0:
             raise InputError(f"the number of networks must not be negative, found {n}")
-        generator = np.random.default_rng(rng)
+        generator = generator_of(rng)
         result = []
         for _ in range(int(n)):
             net = self._draw(generator)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
-
 from .._typing import RngLike
+from .._values.checked import generator_of
 from ..network.float_or_rational import draw, gauge_norms, lengths
 from ..network.model import ReLUNetwork
 from ..network.moves import Flip, Translate
@@ -132,7 +131,7 @@ class HidingPart:
 
     def sample(self, *, rng: RngLike = None) -> ReLUNetwork:
         """A random point of the half-line, with random dead neurons."""
-        generator = np.random.default_rng(rng)
+        generator = generator_of(rng)
         net = self._flipped()
         report = hiding_report(net)
         assert report.hyperplane is not None
@@ -174,7 +173,7 @@ class ConstantPart:
 
     def sample(self, *, rng: RngLike = None) -> ReLUNetwork:
         """A random network with the same constant value."""
-        generator = np.random.default_rng(rng)
+        generator = generator_of(rng)
         n0, n1, n2, m = self.network.architecture
         dtype = self.network.weights[0].dtype
         return ReLUNetwork(

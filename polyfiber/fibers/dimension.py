@@ -15,6 +15,7 @@ import numpy as np
 
 from .. import words
 from .._typing import Array, IntArray, RngLike, SignArray
+from .._values.checked import generator_of
 from ..budget import Budget, Monitor
 from ..errors import InputError, ShapeError
 from ..kernels.fibers.jacobians import PRIME, directional, insert_regions, null_vector
@@ -207,7 +208,7 @@ def rank_over_regions(
     offsets = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
     P = len(theta)
     limit = P if upper is None else upper
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng)
     basis, pivots, rank = np.zeros((P, P), dtype=np.int64), np.zeros(P, dtype=np.int64), 0
     direction, active = np.empty(P, dtype=np.int64), np.empty(len(masks), dtype=np.int8)
     rounds = 0

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .._typing import Array, RngLike
+from .._values.checked import generator_of
 from ..errors import InputError
 from ..network.model import ReLUNetwork
 
@@ -37,7 +38,7 @@ def nonlocal_example(widths: Sequence[int] = (4, 3, 3, 2, 2), *, rng: RngLike = 
     n = tuple(int(w) for w in widths)
     if len(n) != 5 or not (n[0] >= n[1] >= n[2] >= 2) or n[3] < 2 or n[4] < 1:
         raise InputError(f"widths (n0, n1, n2, n3, n4) with n0 >= n1 >= n2 >= 2 and n3 >= 2 expected, found {n}")
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng)
     W1, b1 = generator.standard_normal((n[1], n[0])), generator.standard_normal(n[1])
     W2 = -generator.uniform(0.5, 1.5, (n[2], n[1]))
     b2 = generator.uniform(0.5, 1.5, n[2])
@@ -51,7 +52,7 @@ def nonlocal_example(widths: Sequence[int] = (4, 3, 3, 2, 2), *, rng: RngLike = 
 
 def nonlocal_partner(net: ReLUNetwork, *, rng: RngLike = None, size: float = 0.05) -> ReLUNetwork:
     """Another parameter of a `nonlocal_example`: ``M`` near the identity acts between layers 3 and 4."""
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng)
     n3 = net.architecture[3]
     M = np.eye(n3) + size * generator.uniform(-1, 1, (n3, n3))
     weights, biases = list(net.weights), list(net.biases)

@@ -17,6 +17,7 @@ import numpy as np
 
 from .._once import cached_property
 from .._typing import Array, BoolArray, FloatArray, RngLike, SignArray
+from .._values.checked import generator_of
 from .._values.read_only import closed
 from ..budget import Budget, Monitor
 from ..errors import BudgetExceededError, InputError, RankAmbiguityError, ShapeError
@@ -151,7 +152,7 @@ class LayerComponent:
 
     def sample(self, *, rng: RngLike = None) -> LayerParameters:
         """A random parameter of the component; every direction of the component is explored."""
-        generator = np.random.default_rng(rng)
+        generator = generator_of(rng)
         if self.is_empty:
             return self.point()  # raises with the reason
         m, n = self.slope.shape
@@ -430,7 +431,7 @@ class LayerwiseFiber:
 
     def sample(self, *, rng: RngLike = None) -> LayerParameters:
         """A random point; every component can come up."""
-        generator = np.random.default_rng(rng)
+        generator = generator_of(rng)
         N = self.representation.n_hyperplanes
         splits = self._splits()
         for _ in range(200):

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from .._typing import Array, RngLike
+from .._values.checked import generator_of
 from .._values.read_only import closed
 from ..network.float_or_rational import is_rational, largest, lengths
 from ..network.model import ReLUNetwork
@@ -197,7 +198,7 @@ class ScalarPart:
 
     def sample(self, *, rng: RngLike = None) -> ReLUNetwork:
         """A random network of the component."""
-        generator = np.random.default_rng(rng)
+        generator = generator_of(rng)
         distance: Any = 0
         if self.family.before:
             distance = _one(self.family.function.breaks.dtype) * int(1 + 2048 * generator.exponential()) / 1024

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._typing import FloatArray, RngLike
+from .._values.checked import generator_of
 from ..errors import InputError, SolverError
 from ..network.model import ReLUNetwork
 from .components import HidingPart, LayerPart, NetworkComponent
@@ -68,7 +69,7 @@ def layer_path(
     a, b = linear_part(component, start), linear_part(component, end)
     if a.U.shape != b.U.shape or start.W.shape[0] != component.n_neurons:
         raise InputError(f"both ends need {component.n_neurons} neurons, {component.n_linear} of them linear")
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng)
     target = component._target()
     for attempt in range(tries):
         order = np.arange(len(b.U)) if attempt == 0 else generator.permutation(len(b.U))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .._typing import Array, FloatArray, RngLike
-from .._values.checked import real
+from .._values.checked import generator_of, real
 from .._values.read_only import closed
 from ..budget import Budget, heed, within_budget
 from ..errors import InputError, NumericalError
@@ -19,7 +19,7 @@ from . import ranks as rk
 from .bars import Barcode, alive, barcode, bars_of, check_table, make_barcode
 from .location import locate
 from .manifold import WeightSpace
-from .sampling import generator, sample_barcode, split_product
+from .sampling import sample_barcode, split_product
 from .weights import as_matrix, float_weights, norm, widths_of
 from .weights import product as multiply
 
@@ -395,7 +395,7 @@ def nearest(
     split_product(own, rho)
     if starts < 1:
         raise InputError(f"starts must be at least 1, found {starts}")
-    gen = generator(rng)
+    gen = generator_of(rng)
     bound = 0.0
     for j, w in enumerate(layers, 1):
         if w.size:

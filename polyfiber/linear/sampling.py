@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .._typing import Array, FloatArray, RngLike
-from .._values.checked import real, shown
+from .._values.checked import generator_of, real, shown
 from ..errors import InputError, ShapeError
 from . import ranks as rk
 from .bars import Barcode, alive, barcode, bars_of, check_table, make_barcode
@@ -91,7 +91,7 @@ def sample_barcode(
     table = check_table(d, ranks)
     if not (np.isfinite(spread) and spread >= 0):
         raise InputError(f"spread must be a finite number >= 0, found {spread!r}")
-    gen = generator(rng)
+    gen = generator_of(rng)
     J = [_invertible(n, gen, spread) for n in d]
     rho = int(table[-1, 0])
     if product is not None:
@@ -101,14 +101,6 @@ def sample_barcode(
         bars = bars_of(rk.multiplicities(table))
         J[0], J[-1] = _ends_over(target, rho, bars, J[0], J[-1], gen, spread)
     return make_barcode(d, table, J, None)
-
-
-def generator(rng: RngLike) -> np.random.Generator:
-    """Generator of what ``rng=`` was given."""
-    try:
-        return np.random.default_rng(rng)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"rng must be what numpy.random.default_rng takes, found {rng!r}: {error}") from None
 
 
 def _invertible(n: int, gen: np.random.Generator, spread: float) -> FloatArray:

@@ -19,7 +19,7 @@ import numpy as np
 from .. import words
 from .._lazy import above
 from .._typing import Array, FloatArray, RngLike
-from .._values.checked import shown, unmasked, whole
+from .._values.checked import generator_of, shown, unmasked, whole
 from .._values.read_only import read_only
 from ..errors import BudgetExceededError, InputError, ShapeError
 from ..memory import available_memory
@@ -136,6 +136,8 @@ class ReLUNetwork:
             bs = [_exact_array(b) for b in bs]
         self._weights: tuple[Array, ...] = tuple(ws)
         self._biases: tuple[Array, ...] = tuple(bs)
+        if not (source is None or isinstance(source, Mapping)):
+            raise InputError(f"source must be a mapping of facts, found {shown(source)}")
         self._source: dict[str, Any] = dict(source or {})
         self._architecture = _widths_of(self._weights)
         self._exact = bool(self._weights[0].dtype == object)
@@ -323,7 +325,7 @@ class ReLUNetwork:
         ReLUNetwork(2-3-1, float64, 13 parameters)
         """
         widths = _widths(architecture)
-        generator = np.random.default_rng(rng)
+        generator = generator_of(rng)
         weights, biases = [], []
         for n_in, n_out in zip(widths[:-1], widths[1:]):
             weights.append(generator.standard_normal((n_out, n_in)) * np.sqrt(2 / n_in))
@@ -483,7 +485,7 @@ class NetworkBatch:
     def random(cls, architecture: Sequence[int], size: int, *, rng: RngLike = None) -> NetworkBatch:
         """Gaussian networks with the distribution of `ReLUNetwork.random` (not the same stream)."""
         widths = _widths(architecture)
-        generator = np.random.default_rng(rng)
+        generator = generator_of(rng)
         weights, biases = [], []
         for n_in, n_out in zip(widths[:-1], widths[1:]):
             weights.append(generator.standard_normal((size, n_out, n_in)) * np.sqrt(2 / n_in))

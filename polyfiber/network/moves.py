@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from .._typing import Array
+from .._values.checked import generator_of
 from ..errors import InputError, ShapeError
 from ..numerics.exact import as_fractions
 from ..numerics.rounding import UNIT, gamma
@@ -641,7 +642,7 @@ def random_trivial(net: ReLUNetwork, *, rng: Any = None, spread: float = 1.0) ->
 
     Rational networks get powers of two, so that the result stays exact and short.
     """
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng)
     moves: list[Move] = []
     for layer, width in enumerate(net.hidden_widths, start=1):
         moves.append(Permute(layer, tuple(int(i) for i in generator.permutation(width))))
@@ -664,7 +665,7 @@ def shuffled(net: ReLUNetwork, *, rng: Any = None, spread: float = 1.0) -> ReLUN
     >>> shuffled(net, rng=5) == random_trivial(net, rng=5)(net)
     True
     """
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng)
     if net.is_exact:
         return random_trivial(net, rng=generator, spread=spread)(net)
     weights, biases = _layers(net)

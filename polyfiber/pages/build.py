@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .._typing import FloatArray, IntArray, ProgressLike
+from .._values.checked import shown
 from .._version import __version__
 from ..budget import Budget, Monitor
 from ..complexes.build import canonical_complex, estimate_size
@@ -170,7 +171,9 @@ def report(
     """
     started = time.perf_counter()
     target = _target(path)
-    monitor = Monitor(budget or Budget(seconds=SECONDS), progress)
+    monitor = Monitor(Budget(seconds=SECONDS) if budget is None else budget, progress)
+    if not (picture is None or isinstance(picture, Picture)):
+        raise InputError(f"picture must be a Picture, found {shown(picture)}")
     picture = picture or Picture()
     if _is_layers(net):
         if other is not None or domain is not None or epsilon is not None:

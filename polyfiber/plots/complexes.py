@@ -8,11 +8,12 @@ from typing import Any, Literal
 import numpy as np
 
 from .._typing import FloatArray
+from .._values.checked import array_of, points_of
 from ..complexes.complex import PolyhedralComplex
 from ..complexes.local.slices import Slice
 from ..errors import InputError, ShapeError
 from .planar import plot_regions
-from .style import BOUNDARY, CLASSES, WALLS, axes
+from .style import BOUNDARY, CLASSES, WALLS, axes, require
 from .windows import Window, window_of
 
 
@@ -62,10 +63,11 @@ def plot_complex(
     >>> plot_complex(cx, Figure().add_subplot(), inputs=(0, 2)).get_xlabel()
     'input 0'
     """
+    require(cx, "a PolyhedralComplex", "dual_graph", "interior_points")
     data = _checked(points, labels, cx.network.architecture[0])
     window = window_of(cx, axes=inputs, origin=origin, names=names)
     if cx.network.architecture[0] == 1:
-        if color_by != "value" or style.keys() - {"legend"}:
+        if not isinstance(color_by, str) or color_by != "value" or style.keys() - {"legend"}:
             raise InputError("the graph of one input has no colours and walls; its option is legend")
         return _graph(window, axes(ax), **style)
     ax = plot_regions(window.complex, ax=ax, color_by=color_by, **style)
@@ -99,6 +101,7 @@ def plot_dual_graph(cx: PolyhedralComplex, *, ax: Any = None) -> Any:
     """
     from matplotlib.collections import LineCollection
 
+    require(cx, "a PolyhedralComplex", "dual_graph", "interior_points")
     if cx.network.architecture[0] != 2:
         raise InputError(f"the graph is drawn in the plane of two inputs, found {cx}")
     shown = window_of(cx).complex
@@ -130,10 +133,10 @@ def plot_slice(found: Slice, ax: Any = None, **options: Any) -> Any:
 def _checked(points: Any, labels: Any, n0: int) -> tuple[FloatArray, Any] | None:
     if points is None:
         return None
-    x = np.asarray(points, dtype=np.float64)
+    x = points_of(points, n0)
     if x.ndim != 2 or x.shape[1] != n0 or not np.isfinite(x).all():
         raise ShapeError(f"points have shape {x.shape}; expected (p, {n0}), finite")
-    y = np.zeros(len(x), dtype=int) if labels is None else np.asarray(labels)
+    y = np.zeros(len(x), dtype=int) if labels is None else array_of(labels, "labels")
     if y.shape != (len(x),) or y.dtype.kind not in "iub" or (len(y) and int(y.min()) < 0):
         raise ShapeError(f"labels are {len(x)} integers from 0, found {y.dtype} {y.shape}")
     return x, y.astype(int)

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._values.checked import whole
 from ..complexes.build import canonical_complex
 from ..domain import Box
 from ..errors import InputError
 from ..fibers.classify import FiberReport
 from ..network.moves import Translate
-from .style import WALLS, axes
+from .style import WALLS, axes, require
 from .windows import around
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def plot_translation(
     from matplotlib.collections import LineCollection
     from matplotlib.lines import Line2D
 
+    require(report, "a FiberReport", "network", "hiding", "kind")
     net, hiding = report.network, report.hiding
     if report.kind != "hiding" or hiding is None or hiding.hyperplane is None or net.architecture[0] != 2:
         raise InputError(
@@ -105,7 +107,8 @@ def plot_geodesic(path: Geodesic, *, ax: Any = None, steps: int = 101) -> Any:
     >>> import polyfiber as pf
     >>> ax = pf.plots.plot_geodesic(pf.dln.geodesic(np.eye(2), 4 * np.eye(2), 2), steps=5)
     """
-    if steps < 2:
+    require(path, "a Geodesic", "rank", "__call__")
+    if whole(steps, "steps", most=1 << 20) < 2:
         raise InputError(f"a path has at least 2 points, found steps={steps}")
     t = np.linspace(0.0, 1.0, steps)
     values = np.linalg.svd(np.stack([path(u) for u in t]), compute_uv=False)[:, : path.rank]

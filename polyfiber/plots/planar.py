@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from .._typing import FloatArray
+from .._values.checked import flag, id_within
 from ..complexes.topology.surfaces import corners_around
 from ..errors import InputError
-from .style import BOUNDARY, CLASSES, WALLS, axes, ground
+from .style import BOUNDARY, CLASSES, WALLS, axes, ground, require
 
 if TYPE_CHECKING:
     from ..complexes.breakpoints.simple import BreakpointComplex
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 
 def _require_planar(cx: PolyhedralComplex) -> None:
+    require(cx, "a PolyhedralComplex", "network", "is_unbounded")
     if cx.network.architecture[0] != 2 or cx.dimension != 2:
         raise InputError(f"polygons need a complex in the plane, found {cx}")
     if cx.is_unbounded(2).any():
@@ -80,12 +82,11 @@ def plot_regions(
     >>> ax.get_title()
     '16 regions, 2 classes'
     """
-    if color_by not in ("value", "slope", "class"):
+    if not isinstance(color_by, str) or color_by not in ("value", "slope", "class"):
         raise InputError(f"color_by must be 'value', 'slope' or 'class', found {color_by!r}")
-    n_out = cx.network.architecture[-1]
-    if not 0 <= output < n_out:
-        raise InputError(f"output {output} does not exist; the network has outputs 0 to {n_out - 1}")
     _require_planar(cx)
+    output = id_within(output, cx.network.architecture[-1], "output")
+    walls, legend = flag(walls, "walls"), flag(legend, "legend")
     ax = axes(ax)
     title = f"{cx.n_regions} region{'' if cx.n_regions == 1 else 's'}"
     handles = []
@@ -194,6 +195,8 @@ def plot_set(
     from matplotlib.collections import LineCollection, PolyCollection
     from matplotlib.lines import Line2D
 
+    require(found, "a PolyhedralSet", "complex", "lineality_dimension", "connected_components")
+    frame, label = flag(frame, "frame"), None if label is None else str(label)
     if found.complex.network.architecture[0] != 2 or found.lineality_dimension:
         raise InputError("only sets in the plane that depend on both inputs can be drawn; take a slice of this one")
     ax = axes(ax)
@@ -254,8 +257,10 @@ def plot_breakpoints(bp: BreakpointComplex, *, ax: Any = None, output: int = 0) 
     from matplotlib.collections import LineCollection
     from matplotlib.lines import Line2D
 
+    require(bp, "a BreakpointComplex", "complex", "weights", "facets")
     cx = bp.complex
     _require_planar(cx)
+    output = id_within(output, cx.network.architecture[-1], "output")
     ax = axes(ax)
     weights = bp.weights[:, output]
     largest = float(np.abs(weights).max(initial=0.0)) or 1.0

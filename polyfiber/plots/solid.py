@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError, MissingDependencyError
-from .style import SEQUENTIAL
+from .style import SEQUENTIAL, require
 
 if TYPE_CHECKING:
     from ..complexes.topology.sets import PolyhedralSet
@@ -40,6 +40,7 @@ def plot_solid(found: PolyhedralSet, *, edges: bool = True) -> Any:
     >>> figure.layout.title.text
     'f_0 = 0: 4 polygons'
     """
+    require(found, "a PolyhedralSet", "complex", "mesh")
     try:
         import plotly.graph_objects as go
     except ImportError:

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._values.checked import array_of, flag, whole
 from ..errors import InputError
 from . import style
+from .windows import listed
 
 if TYPE_CHECKING:
     from ..linear.bars import Barcode
@@ -65,8 +67,9 @@ def plot_dag(strata: RankStratification, *, ax: Any = None, labels: bool = True,
     >>> import polyfiber as pf
     >>> ax = pf.plots.plot_dag(pf.linear.stratify((2, 2, 2), rank=1))
     """
-    n = len(strata)
-    if n > limit:
+    style.require(strata, "a RankStratification", "strata", "n_layers")
+    n, labels = len(strata), flag(labels, "labels")
+    if n > whole(limit, "limit"):
         raise InputError(f"{n} strata make no readable picture; the limit is {limit} (limit=)")
     heights = strata.strata.heights()
     place = _layout(strata, heights)
@@ -147,6 +150,7 @@ def plot_table(strata: RankStratification, *, ax: Any = None) -> Any:
     >>> import polyfiber as pf
     >>> ax = pf.plots.plot_table(pf.linear.stratify((2, 2, 2), rank=1))
     """
+    style.require(strata, "a RankStratification", "strata", "n_layers")
     if strata.n_layers != 2:
         raise InputError(f"the table is for two layers; these are {strata.n_layers}: use plot_dag")
     firsts = sorted({s.layer_ranks[0] for s in strata})
@@ -213,6 +217,7 @@ def plot_flow(of: Barcode | Stratum, *, ax: Any = None) -> Any:
     >>> ax = pf.plots.plot_flow(pf.linear.barcode([np.eye(2), np.diag([1.0, 0.0])]))
     """
     counts: dict[tuple[int, int], int] = {}
+    style.require(of, "a Barcode or a Stratum", "bars", "widths")
     bars = of.bars
     if isinstance(bars, dict):
         counts = dict(bars)
@@ -289,8 +294,10 @@ def plot_effective_ranks(steps: Any, ranks: Any, *, names: Any = None, ax: Any =
     >>> import polyfiber as pf
     >>> ax = pf.plots.plot_effective_ranks([0, 10, 20], [[0, 0], [1, 0], [2, 1]], names=["W1", "W2 W1"])
     """
-    steps, ranks = np.asarray(steps), np.asarray(ranks)
-    if ranks.ndim != 2 or len(ranks) != len(steps):
+    steps, ranks = array_of(steps, "steps"), array_of(ranks, "ranks")
+    if names is not None:
+        names = listed(names, ranks.shape[-1] if ranks.ndim else 0, "products")
+    if ranks.ndim != 2 or steps.ndim != 1 or len(ranks) != len(steps):
         raise InputError(f"ranks have shape {ranks.shape}; expected ({len(steps)}, products)")
     ax = style.axes(ax, (8, 4.5))
     for c in range(ranks.shape[1]):

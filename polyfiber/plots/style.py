@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import MissingDependencyError
+from .._values.checked import shown
+from ..errors import InputError, MissingDependencyError
 
 WALLS = ("#000000", "#7a0019", "#00248f", "#00441b", "#4a1486", "#3f3f3f")
 """Walls of layers 1, 2, …: dark, at least 3:1 against every ground below."""
@@ -24,9 +25,16 @@ SEQUENTIAL = "cividis"
 """Its light part is the ground of regions coloured by a number."""
 
 
+def require(value: Any, what: str, *names: str) -> None:
+    """InputError unless a value has these attributes."""
+    if isinstance(value, type) or not all(hasattr(value, name) for name in names):
+        raise InputError(f"expected {what}, found {shown(value)}")
+
+
 def axes(ax: Any, size: tuple[float, float] = (7.0, 6.0)) -> Any:
     """The given Axes, or new ones."""
     if ax is not None:
+        require(ax, "Axes of matplotlib, or None", "add_collection", "figure")
         return ax
     try:
         import matplotlib.pyplot as plt
@@ -41,7 +49,10 @@ def ground(name: str | None = None) -> Any:
     from matplotlib.colors import ListedColormap
 
     if name is not None:
-        return matplotlib.colormaps[name]
+        try:
+            return matplotlib.colormaps[name]
+        except (KeyError, TypeError, ValueError):
+            raise InputError(f"cmap must be the name of a colour map of matplotlib, found {shown(name)}") from None
     return ListedColormap(matplotlib.colormaps[SEQUENTIAL](np.linspace(0.6, 1.0, 256)), name="light cividis")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .._typing import FloatArray
+from .._values.checked import shown
 from ..budget import Budget
 from ..complexes.build import canonical_complex
 from ..complexes.complex import PolyhedralComplex
@@ -16,6 +17,7 @@ from ..complexes.local.slices import complex_slice
 from ..domain import Box, Polyhedron
 from ..errors import InputError, ShapeError
 from ..network.model import ReLUNetwork
+from .style import require
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ def window_of(
     >>> shown.labels, shown.complex.dimension
     (('input 0', 'input 2'), 2)
     """
+    require(cx, "a PolyhedralComplex", "network", "domain", "vertices")
     net = cx.network
     n0 = net.architecture[0]
     words = input_names(names, n0)
@@ -161,9 +164,17 @@ def input_names(names: Sequence[str] | None, n0: int) -> tuple[str, ...]:
     """Names of inputs: the given ones, or input 0, input 1, …"""
     if names is None:
         return tuple(f"input {i}" for i in range(n0))
-    if len(names) != n0:
-        raise InputError(f"{len(names)} names for {n0} inputs; give one for each")
-    return tuple(map(str, names))
+    return listed(names, n0, "inputs")
+
+
+def listed(names: Any, count: int, what: str) -> tuple[str, ...]:
+    """So many names, as texts."""
+    if isinstance(names, str | bytes) or not isinstance(names, Sequence | np.ndarray):
+        raise InputError(f"names of {what} are a list of texts, found {shown(names)}")
+    given = list(names) if isinstance(names, Sequence) or names.ndim else []
+    if len(given) != count:
+        raise InputError(f"{len(given)} names for {count} {what}; give one for each")
+    return tuple(map(str, given))
 
 
 def _two_axes(axes: Sequence[int], n0: int) -> tuple[int, int]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .._typing import Array, RngLike
+from .._values.checked import generator_of
 from ..network.piecewise import AffineMap, GateBlock, PiecewiseLinearNetwork
 from ..network.sparse import SparseMatrix
 
@@ -42,7 +43,7 @@ def random_graph(
     >>> random_graph(0, 2, (3, 2), kind="leaky", wiring="residual")
     PiecewiseLinearNetwork(2-3-2-1, float64, 5 gates, 21 nonzeros)
     """
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng)
     sizes = [n_inputs]
     blocks = []
     for l, m in enumerate(widths, start=1):
@@ -102,7 +103,7 @@ def maximum(n_inputs: int, operands: int, *, rng: RngLike = None) -> tuple[Piece
 
     ``max(a, b) = b + relu(a - b)``: the first with the second, the third with the fourth, …, then the winners.
     """
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng)
     A, a = generator.standard_normal((operands, n_inputs)), generator.standard_normal(operands)
     # each value: coefficients on blocks (0 the input), and a constant
     level: list[tuple[dict[int, Array], float]] = [({0: row}, float(c)) for row, c in zip(A, a)]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .._typing import RngLike
+from .._values.checked import generator_of
 from ..errors import InputError
 from ..network.model import ReLUNetwork
 
@@ -52,7 +53,7 @@ def huge_ratio_network(architecture: Sequence[int], *, rng: RngLike = None, expo
     >>> huge_ratio_network((2, 3, 1), rng=0).architecture
     (2, 3, 1)
     """
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng)
     base = ReLUNetwork.random(architecture, rng=generator)
 
     def spread(values: Any) -> Any:
@@ -73,7 +74,7 @@ def near_coincident_network(architecture: Sequence[int], *, rng: RngLike = None,
     >>> near_coincident_network((2, 4, 1), rng=0).architecture
     (2, 4, 1)
     """
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng)
     base = ReLUNetwork.random(architecture, rng=generator)
     weights = [np.array(w) for w in base.weights]
     biases = [np.array(b) for b in base.biases]
@@ -115,7 +116,7 @@ def integer_network(architecture: Sequence[int], *, rng: RngLike = None, max_abs
     >>> integer_network((2, 3, 1), rng=0).weights[0].dtype.name
     'float64'
     """
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng)
     shapes = list(zip(architecture[:-1], architecture[1:]))
     draws = [
         (generator.integers(-max_abs, max_abs + 1, size=(o, i)), generator.integers(-max_abs, max_abs + 1, size=o))

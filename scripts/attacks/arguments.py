@@ -64,6 +64,7 @@ PACKAGES = ("linear", "fibers", "dln", "datasets", "invariants", "testing", "plo
 def fitting(package: str) -> dict[str, Any]:
     """Values that fit, by the names of arguments of a package."""
     from polyfiber import dln, linear
+    from polyfiber.datasets import Spec, make_plan
 
     strata = linear.stratify((2, 2, 2))
     cx = pf.canonical_complex(NET, BOX)
@@ -84,14 +85,14 @@ def fitting(package: str) -> dict[str, Any]:
             "kappa": 1.0, "energy": energy, "energy_gradient": np.copy, "matrices": [W, W + np.eye(2)], "widths": (2, 2, 2), "rank": 1,
             "checkpoints": [PAIR, PAIR], "paths": ["0.npz"], "path": "0.npz", "factors": [np.eye(2), np.eye(2)], "frames": [np.eye(2)] * 3, "values": [[1.0, 1.0]] * 2,
         },
-        "datasets": {"spec": SPEC, "directory": "made", "path": "spec.toml", "plan": SPEC, "table_name": "networks", "row": {}, "seconds": 1, "workers": 0},
+        "datasets": {"spec": Spec.of(SPEC), "directory": "made", "path": "spec.toml", "plan": make_plan(Spec.of(SPEC)), "table_name": "networks", "row": {}, "seconds": 1, "workers": 0},
         "invariants": {
             "strata": strata.strata, "lower": 0, "upper": 1, "i": 0, "classes": strata.class_polynomials(), "ids": None,
         },
         "testing": {
             "lower": [-1, -1], "upper": [1, 1], "architecture": (2, 3, 1), "network": NET, "exponents": [[1, 1, 1, 1], [0, 0, 0]], "m": 3, "d": 2,
         },
-        "plots": {"cx": cx, "bp": cx.breakpoint_complex(), "found": cx.level_set(0), "strata": strata, "of": strata, "steps": [0, 1], "ranks": [1, 1]},
+        "plots": {"cx": cx, "bp": cx.breakpoint_complex(), "found": cx.level_set(0), "strata": strata, "of": strata, "steps": [0, 1], "ranks": [[1], [1]], "path": dln.geodesic(W, 2 * W, 2)},
         "pages": {"path": "page.html", "model": NET, "domain": BOX},
     }  # fmt: skip
     return FITTING | of.get(package, {})

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..._typing import RngLike
+from ..._values.checked import generator_of
 from ...budget import Budget, Monitor
 from ...domain import Polyhedron
 from ...errors import BudgetExceededError, InputError
@@ -116,7 +117,7 @@ def pilot_estimate(
     done: list[tuple[float, ...]] = []
     try:
         with grace.watching():
-            return _estimate(network, domain, (pilots, vertices), np.random.default_rng(rng), monitor, done)
+            return _estimate(network, domain, (pilots, vertices), generator_of(rng), monitor, done)
     except BudgetExceededError as late:
         if not monitor.late:
             raise

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..._typing import Array, BoolArray, FloatArray, IntArray, RngLike
+from ..._values.checked import generator_of
 from ...budget import Budget, heed, within_budget
 from ...domain import Polyhedron
 from ...errors import BudgetExceededError, InputError
@@ -68,7 +69,7 @@ def sample_vertices(frame: Frame, *, size: int = SAMPLES, rng: RngLike = 0) -> V
     width = frame.network.hidden_widths[0] if frame.network.hidden_widths else 0
     if n == 0 or total < n or width == 0:
         return VertexSample(np.zeros((0, width), dtype=np.bool_), 0.0)
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng)
     size = max(64, min(size, MULTIPLICATIONS // (STEPS * n**3)))
     picks = (
         np.argsort(generator.random((size, total)), axis=1)[:, :n]

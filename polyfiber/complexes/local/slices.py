@@ -151,7 +151,9 @@ def restricted_network(
             rounding = max(w_error, b_error)
         except OverflowError:
             if arithmetic == "rounded":
-                raise InputError("the restricted first layer holds a number beyond float64; pass arithmetic='exact'") from None
+                raise InputError(
+                    "the restricted first layer holds a number beyond float64; pass arithmetic='exact'"
+                ) from None
     if arithmetic != "rounded" and rounding > 0.0:
         net = ReLUNetwork([weight, *network.weights[1:]], [bias, *network.biases[1:]], source=network.source)
         return net, True, 0.0

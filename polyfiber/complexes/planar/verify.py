@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..._typing import Array, FloatArray, IntArray
-from ..._values.checked import whole
+from ..._values.checked import generator_of, whole
 from ...network.piecewise import PiecewiseLinearNetwork
 from .exact_forms import ExactForms
 from .statistics import isometry, local_coordinates
@@ -126,7 +126,7 @@ def verify_subdivision(s: PlanarSlice, *, samples: int = 200, rng: Any = None, e
         Regions that are computed in rationals.
     """
     samples, exact_samples = whole(samples, "samples", least=0), whole(exact_samples, "exact_samples", least=0)
-    random = np.random.default_rng(rng)
+    random = generator_of(rng)
     problems: list[str] = []
     t, n = s._tables, s.n_regions
     checked = {"euler": 1, "regions": n}

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..._typing import FloatArray, ProgressLike, RngLike
+from ..._values.checked import generator_of, whole
 from ...budget import Monitor
 from ...errors import InputError, PolyfiberError
 from ...network.piecewise import require_chain
@@ -128,11 +129,12 @@ def validate(
     >>> found.ok, found.rows["networks"]
     (True, 5)
     """
+    rows, redo = whole(rows, "rows", least=0, most=1 << 40), whole(redo, "redo", least=0, most=1 << 40)
     data = opened(directory)
     place = data.place
     plan = Plan.read(place)
     monitor = Monitor(None, progress)
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng)
     problems = list(_files(place, plan, data, monitor))
     n_files = len(place.signed())
     unknown = _unknown(place, plan, problems)
@@ -200,7 +202,8 @@ def validate_row(directory: str | Path, table_name: str, row: int) -> Validation
     """
     data = opened(directory)
     plan = Plan.read(data.place)
-    if table_name not in plan.spec.tables:
+    row = whole(row, "a row")
+    if not isinstance(table_name, str) or table_name not in plan.spec.tables:
         raise InputError(f"there is no table {table_name!r}; found {', '.join(plan.spec.tables)}")
     total = len(data[table_name])
     if not 0 <= row < total:

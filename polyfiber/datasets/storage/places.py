@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..._values.checked import path_of
 from ...errors import FileFormatError, InputError, MissingDependencyError, PolyfiberError
 from ...network.names import printable
 
@@ -80,7 +81,7 @@ class LocalPlace:
 
     def __init__(self, path: str | Path, *, inner_links: bool = False) -> None:
         try:
-            self.path = Path(path).resolve()
+            self.path = Path(path_of(path)).resolve()
         except (OSError, ValueError, RuntimeError) as error:
             raise InputError(f"{str(path)[:200]!r} is no path of a folder: {error}") from None
         self.inner_links = inner_links
@@ -488,7 +489,7 @@ def place_of(where: str | Path | LocalPlace | RemotePlace, *, inner_links: bool 
     """
     if isinstance(where, LocalPlace | RemotePlace):
         return where
-    text = os.fspath(where)
+    text = path_of(where)
     broken = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/(?!/)", text)
     if broken:
         path = "a pathlib.Path drops a slash of" if isinstance(where, Path) else "a slash is missing in"

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..._typing import BoolArray, FloatArray, RngLike
-from ..._values.checked import reals_of
+from ..._values.checked import generator_of, reals_of
 from ...budget import Budget, heed, within_budget
 from ...errors import InputError, ShapeError
 from ...words import one_line
@@ -189,7 +189,7 @@ def free_energy_minima(
     if shape[0] != shape[1]:
         raise ShapeError(f"the entropy needs square matrices, the energy is for {shape}", shape=shape)
     d = shape[0]
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng)
 
     def value(x: FloatArray) -> float:
         heed("the search for minima")

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..._typing import BoolArray, BoundaryRule, FloatArray, IntArray, RngLike
-from ..._values.checked import reals_of
+from ..._values.checked import generator_of, reals_of
 from ...errors import InputError, NumericalError, ShapeError
 from .._inputs import as_depth, as_finite, as_matrix, as_positive, as_stack, require_some
 from ..space.metrics import metric
@@ -185,7 +185,7 @@ def sample_langevin(
     signs = np.linalg.slogdet(current)[0]
     alive = np.ones(len(current), dtype=bool)
     crossings = np.zeros(len(current), dtype=np.int64)
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng)
     given = None
     if noise is not None:
         given = as_finite(noise, name="noise")
@@ -322,7 +322,7 @@ def sample_langevin_upstairs(
     signs = np.linalg.slogdet(product(current))[0]
     if (singular_frame(product(current)).values[:, -1] <= 0).any():
         raise InputError("the start must have full rank")
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng)
     alive = np.ones(len(current), dtype=bool)
     crossings = np.zeros(len(current), dtype=np.int64)
     every, snapshots, times = _recording(record, count, horizon, current)

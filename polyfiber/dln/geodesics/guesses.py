@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..._typing import FloatArray, RngLike
+from ..._values.checked import generator_of
 from ...budget import heed, until_late
 from ...kernels.linear.chords import align
 from ..space.balanced import polar_factor
@@ -116,7 +117,7 @@ def gauge_starts(start: End, finish: End, n: int, count: int, *, rng: RngLike = 
     after = polar_factor(start.left[:, :r].T @ finish.left[:, :r])
     rows, columns = start.shape
     signs = [float(np.sign(np.linalg.det(g))) for g, k in ((after, rows), (before, columns)) if k == r]
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng)
 
     def with_sign(g: FloatArray, sign: float) -> FloatArray:
         """The gauge, its last direction turned round where the determinant has the other sign."""

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..._typing import FloatArray, RngLike
+from ..._values.checked import generator_of
 from ...errors import InputError, ShapeError
 from .._inputs import RANK_TOLERANCE, as_depth, as_finite, as_layers, as_matrix, transpose
 
@@ -366,7 +367,7 @@ def random_balanced(
     >>> [w.shape for w in W], float(imbalance(W)) < 1e-14
     ([(3, 4), (5, 3)], True)
     """
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng)
     sizes = [int(as_depth(w, name="a width")) for w in widths]
     r = min(sizes) if rank is None else rank
     leaf_dimension(sizes, r)

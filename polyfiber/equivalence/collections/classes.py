@@ -177,7 +177,7 @@ def group_networks(
     if not (isinstance(tolerance, Real) and 0 < tolerance < 1):
         raise InputError(f"tolerance must lie in (0, 1), found {tolerance!r}")
     tolerance = float(tolerance)
-    if unreadable not in ("raise", "skip"):
+    if not (isinstance(unreadable, str) and unreadable in ("raise", "skip")):
         raise InputError(f"unreadable must be 'raise' or 'skip', found {unreadable!r}")
     monitor = Monitor(budget, progress)
     if not (workers is None or isinstance(workers, Integral)):
@@ -311,7 +311,7 @@ class _Confirm:
         self, collection: Collection, keys: _Keys, tolerance: float, pair_budget: Budget | None, monitor: Monitor
     ) -> None:
         self.collection, self.keys, self.tolerance = collection, keys, tolerance
-        self.pair_budget = pair_budget or Budget(seconds=10)
+        self.pair_budget = Monitor(Budget(seconds=10) if pair_budget is None else pair_budget).budget
         self.monitor = monitor
         self.parent = np.arange(len(collection))
         self.asked = 0

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..._typing import Array, BoolArray, IntArray, SignArray
+from ..._values.checked import generator_of
 from ...budget import Monitor
 from ...kernels.fibers.jacobians import PRIME, insert_rows, null_vector
 from ...network.piecewise import PiecewiseLinearNetwork
@@ -223,7 +224,7 @@ class WiredParameters:
     def rank(self, masks: SignArray, *, upper: int, rng: Any, monitor: Monitor) -> tuple[int, int]:
         """Rank modulo the prime of the Jacobians stacked over regions, and how many null vectors were tried."""
         P = self.free
-        generator = np.random.default_rng(rng)
+        generator = generator_of(rng)
         basis, pivots, rank, rounds = np.zeros((P, P), dtype=np.int64), np.zeros(P, dtype=np.int64), 0, 0
         direction = np.empty(P, dtype=np.int64)
         while rank < upper:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..._once import cached_property
 from ..._typing import BoolArray, FloatArray, IntArray, RngLike
-from ..._values.checked import unmasked
+from ..._values.checked import generator_of, unmasked
 from ..._values.read_only import closed
 from ...errors import InputError, ShapeError
 from ...network.model import ReLUNetwork
@@ -155,7 +155,7 @@ def sampled_activity(net: ReLUNetwork, points: FloatArray) -> Activity:
 
 def scattered_points(net: ReLUNetwork, count: int, *, rng: RngLike = 0) -> FloatArray:
     """Points at the scales of the network: Gaussian ones of many sizes, and others near walls of each layer's neurons."""
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng)
     n0 = net.architecture[0]
     points = generator.standard_normal((count, n0)) * np.exp(generator.uniform(-3, 4, (count, 1)))
     walls = []

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..._typing import BoolArray, RngLike
+from ..._values.checked import generator_of
 from ..._values.read_only import closed
 from ...budget import Budget, Monitor
 from ...errors import GenericityError, IncompleteError, InputError
@@ -43,7 +44,7 @@ class IdlePart:
 
     def sample(self, *, rng: RngLike = None) -> ReLUNetwork:
         """The network with idle entries lowered by random amounts, in the last layer moved by any: the function stays."""
-        generator = np.random.default_rng(rng)
+        generator = generator_of(rng)
         weights, biases = [], []
         for l, (W, b, free) in enumerate(zip(self.network.weights, self.network.biases, self.idle)):
             last = l == len(self.idle) - 1

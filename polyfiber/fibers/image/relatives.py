@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..._typing import FloatArray, RngLike, SignArray
+from ..._values.checked import generator_of
 from ...complexes.build import canonical_complex
 from ...errors import InputError
 from ...network.model import ReLUNetwork
@@ -36,7 +37,7 @@ def planted(widths: Sequence[int], roles: Sequence[str], *, rng: RngLike = None)
         raise InputError(
             f"widths (n0, n1, n2, m) and up to n2 roles of {ROLES} expected, found {widths} and {list(roles)}"
         )
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng)
     net = ReLUNetwork.random(tuple(widths), rng=generator)
     points, slopes, at_points, at_slopes = _image(net)
     W, b = net.weights[1].copy(), net.biases[1].copy()
@@ -94,7 +95,7 @@ def nonlocal_relative(*, rng: RngLike = None) -> ReLUNetwork:
     >>> pf.classify_fiber(nonlocal_relative(rng=0)).identifiable
     False
     """
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng)
     n0 = int(generator.integers(2, 4))
     widths = [n0, int(generator.integers(2, n0 + 1))]
     extra = int(generator.integers(0, 2))

@@ -19,6 +19,7 @@ import numpy as np
 
 from ..._once import cached_property
 from ..._typing import Array, RngLike
+from ..._values.checked import generator_of
 from ...budget import Budget, Monitor
 from ...errors import InputError
 from ...network.float_or_rational import draw
@@ -171,7 +172,7 @@ class ShallowFiber:
         """
         if not self.fits(kind):
             raise InputError(f"no parameter has the type {kind}")
-        generator = np.random.default_rng(rng)
+        generator = generator_of(rng)
         rep = self.representation
         m, n = rep.slope.shape
         rational = np.dtype(object)
