@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._values.checked import array_of, flag, whole
+from .._values.checked import array_of, flag, points_of, whole
 from ..errors import InputError
 from . import style
 from .windows import listed
@@ -294,11 +294,12 @@ def plot_effective_ranks(steps: Any, ranks: Any, *, names: Any = None, ax: Any =
     >>> import polyfiber as pf
     >>> ax = pf.plots.plot_effective_ranks([0, 10, 20], [[0, 0], [1, 0], [2, 1]], names=["W1", "W2 W1"])
     """
-    steps, ranks = array_of(steps, "steps"), array_of(ranks, "ranks")
-    if names is not None:
-        names = listed(names, ranks.shape[-1] if ranks.ndim else 0, "products")
+    steps, ranks = np.atleast_1d(array_of(steps, "steps")), array_of(ranks, "ranks")
     if ranks.ndim != 2 or steps.ndim != 1 or len(ranks) != len(steps):
         raise InputError(f"ranks have shape {ranks.shape}; expected ({len(steps)}, products)")
+    steps = points_of(steps, len(steps), single=True)
+    if names is not None:
+        names = listed(names, ranks.shape[1], "products")
     ax = style.axes(ax, (8, 4.5))
     for c in range(ranks.shape[1]):
         shift = 0.06 * (c - (ranks.shape[1] - 1) / 2)  # apart where they coincide

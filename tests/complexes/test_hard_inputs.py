@@ -398,3 +398,23 @@ def test_a_point_may_be_asked_about_in_a_box_of_one_step() -> None:
     )
     assert here.n_facets == 4
     assert here.distance == 5e-324
+
+
+def test_lifted_coordinates_that_overflow_on_the_way_are_worked_out_in_rationals() -> None:
+    """They were infinite, with the wrong sign, where floats hold them well."""
+    tiny = Fraction(1, 10**700)
+    flat = [[Fraction(1, 10), tiny], [Fraction(-1, 10), -tiny]]
+    domain = pf.Polyhedron(np.array(flat, dtype=object), np.array([Fraction(3, 10), Fraction(-3, 10)], dtype=object))
+    for row, bias in (([0, 1], -(10**20)), ([1, 0], -3), ([1, 1], -(10**9)), ([0, 1], -(10**629))):
+        net = pf.ReLUNetwork(
+            [[row], [[1]]], np.array([np.array([Fraction(bias)]), np.array([Fraction(0)])], dtype=object)
+        )
+        cx = pf.canonical_complex(net, domain)
+        for point, error, true in zip(cx.vertices.tolist(), cx.vertex_errors.tolist(), cx.exact_vertices().tolist()):
+            for x, t in zip(point, true):
+                if abs(t) < Fraction(10) ** 307:
+                    assert np.isfinite(x)
+                    assert abs(Fraction(x) - t) <= abs(t) / 10**9
+                else:
+                    assert x == np.inf * (1 if t > 0 else -1)
+                    assert error == np.inf

@@ -18,7 +18,7 @@ from ...errors import InputError, UncertifiedSignError
 from ...kernels.complexes import cell_facets as kf
 from ...network.model import ReLUNetwork
 from ...network.piecewise import PiecewiseLinearNetwork
-from ...numerics.exact import rank
+from ...numerics.exact import as_fractions, rank
 from ...numerics.lp import solve_lp, solve_lp_exact
 from ...numerics.polyhedra import largest_ball, root
 from ...numerics.products import nearest
@@ -27,6 +27,11 @@ from ...verdict import Verdict
 from .cell_arrays import CellFrame, CellStats, as_exact_point, cell_frame
 from .facets import Cell, exact_facet_point, flipped, relative_interior, solve_cell
 from .gate_arrays import GateFrame
+
+NEAR = 2.0**-26
+"""Share of a point's size below which a step from it is looked at exactly once it is rounded."""
+SMALL = 1 << 14
+"""Numbers of all walls up to which every step is looked at."""
 
 
 @closed
@@ -206,11 +211,34 @@ class Region:
 
     @given_property
     def witnesses(self) -> FloatArray:
-        """(F, n0) points beyond one facet alone; nan where a facet was decided in rational arithmetic."""
+        """(F, n0) points beyond one facet alone; nan where a facet was decided in rational arithmetic, or no float was found."""
         f, cell = self._frame, self._cell
         if not len(cell.facets):
             return np.zeros((0, f.n0))
-        return f.to_inputs(self.point, f.moved(cell.reference, cell.witnesses), cell.reference)
+        found = f.to_inputs(self.point, f.moved(cell.reference, cell.witnesses), cell.reference)
+        # rounding may take back a step; of large networks those are looked at that are short beside the point itself
+        short = ~(np.abs(found - self.point).max(axis=1) > NEAR * np.abs(found).max(axis=1))
+        short |= len(cell.signs) * f.n0 <= SMALL
+        for i in np.flatnonzero(short & np.isfinite(found).all(axis=1)).tolist():
+            if self._beyond(found[i]) != [cell.facets[i]]:
+                found[i] = np.nan
+        return found
+
+    @cached_property
+    def _exact_rows(self) -> tuple[IntArray, Array]:
+        """Rows that are not zero on the region, and their exact forms, positive in it."""
+        used = np.flatnonzero(self._cell.signs != 0)
+        forms = self._frame.exact_forms(self._cell.signs, used)
+        return used, forms * np.array([int(s) for s in self._cell.signs[used]], dtype=object)[:, None]
+
+    def _values(self, x: Any) -> Array:
+        """Exact values of these rows at a point."""
+        _, forms = self._exact_rows
+        return np.asarray(forms[:, :-1] @ as_fractions(x) + forms[:, -1])
+
+    def _beyond(self, x: FloatArray) -> list[int]:
+        """Rows that are not positive at a point."""
+        return [int(row) for row, v in zip(self._exact_rows[0], self._values(x)) if v <= 0]
 
     @property
     def sentence(self) -> str:
@@ -470,25 +498,32 @@ class Region:
         """Check the witnesses and the interior point anew in rational arithmetic."""
         problems = []
         frame, cell = self._frame, self._cell
-        used = np.flatnonzero(cell.signs != 0)
-        forms = frame.exact_forms(cell.signs, used)
-        forms = forms * np.array([int(s) for s in cell.signs[used]], dtype=object)[:, None]
         checked = 0
-
-        def values(x: FloatArray) -> Any:
-            return forms[:, :-1] @ np.array([Fraction(float(c)) for c in x], dtype=object) + forms[:, -1]
-
         inner = self.interior_point
-        if not np.isnan(inner).any() and not all(v > 0 for v in values(inner)):
+        if not np.isnan(inner).any() and self._beyond(inner):
             problems.append("the interior point is not inside")
-        for row, witness in zip(cell.facets, self.witnesses):
+        for row, witness in zip(cell.facets.tolist(), self.witnesses):
             if np.isnan(witness).any():
+                if frame.hull is not None:
+                    continue
+                checked += 1
+                if not self._is_facet(row):
+                    problems.append(f"column {self._column(row)} is no facet")
                 continue
-            negative = used[np.array([v <= 0 for v in values(witness)], dtype=bool)]
+            negative = self._beyond(witness)
             checked += 1
-            if negative.tolist() != [row]:
-                problems.append(f"the witness of column {self._column(int(row))} is beyond {len(negative)} walls")
+            if negative != [row]:
+                problems.append(f"the witness of column {self._column(row)} is beyond {len(negative)} walls")
         return RegionCheck(not problems, checked, tuple(problems))
+
+    def _is_facet(self, row: int) -> bool:
+        """Whether a rational point lies on this wall, and on those that coincide with it, and inside of all others."""
+        same = self._cell.groups.get(row, (row,))
+        try:
+            point, _ = exact_facet_point(self._frame, self._cell, row, same)
+        except UncertifiedSignError:
+            return False
+        return all(v == 0 if r in same else v > 0 for r, v in zip(self._exact_rows[0].tolist(), self._values(point)))
 
 
 def crossing(frame: CellFrame, cell: Cell, i: int) -> tuple[FloatArray, FloatArray]:

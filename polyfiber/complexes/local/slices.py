@@ -12,7 +12,7 @@ import numpy as np
 from ... import words
 from ..._lazy import above
 from ..._typing import Array, FloatArray, ProgressLike
-from ..._values.checked import array_of
+from ..._values.checked import array_of, points_of
 from ..._values.read_only import closed
 from ...budget import Budget, Monitor
 from ...domain import Polyhedron
@@ -132,7 +132,7 @@ def restricted_network(
         raise ShapeError(
             f"origin {o.shape} and directions {D.shape} do not fit {n0} inputs; expected ({n0},) and (k, {n0})"
         )
-    if arithmetic not in ("auto", "rounded", "exact"):
+    if not isinstance(arithmetic, str) or arithmetic not in ("auto", "rounded", "exact"):
         raise InputError(f"arithmetic must be 'auto', 'rounded' or 'exact', found {arithmetic!r}")
     if isinstance(network, PiecewiseLinearNetwork):
         if arithmetic == "auto" and not network.is_exact:
@@ -258,7 +258,7 @@ def slice_complex(
     True
     """
     network = require_network(network)
-    if method not in ("auto", "complex", "walk"):
+    if not isinstance(method, str) or method not in ("auto", "complex", "walk"):
         raise InputError(f"method must be 'auto', 'complex' or 'walk', found {method!r}")
     D = np.atleast_2d(array_of(directions, "directions"))
     o = array_of(origin, "origin")
@@ -295,7 +295,7 @@ def complex_slice(
     except GenericityError as error:
         error.add_note("the slice meets a face it should miss; a slightly different origin or direction avoids it")
         raise
-    return Slice(cx, small, o.astype(np.float64), D.astype(np.float64), exact, rounding)
+    return Slice(cx, small, points_of(o, len(o)), points_of(D, D.shape[1]), exact, rounding)
 
 
 __all__ = ["Slice", "complex_slice", "restricted_network", "slice_complex"]

@@ -90,7 +90,7 @@ class Lift(NamedTuple):
         """`points`; those whose bound exceeds ``rtol`` of their size are ``exact(rows)``, rounded once."""
         found, bound = self.points(q, err)
         with np.errstate(invalid="ignore"):
-            lost = np.flatnonzero(~(bound <= rtol * np.abs(found).max(axis=1, initial=0.0)))
+            lost = np.flatnonzero(~(bound <= rtol * np.abs(found).max(axis=1, initial=0.0)) | ~np.isfinite(bound))
         if len(lost):
             found[lost] = nearest(exact(lost))
             bound[lost] = rounding_of(found[lost])

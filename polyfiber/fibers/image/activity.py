@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..._once import cached_property
+from ..._once import given_property
 from ..._typing import BoolArray, FloatArray, IntArray, RngLike
 from ..._values.checked import generator_of, unmasked
 from ..._values.read_only import closed
@@ -63,7 +63,7 @@ class Activity:
             known if not s else ("linear" if e and self.complete else "nonlinear") for s, e in zip(some, every)
         )
 
-    @cached_property
+    @given_property
     def prefixes(self) -> list[tuple[BoolArray, IntArray]]:
         """For l = 0, 1, …: distinct patterns of the first l hidden layers, and which of them each region has."""
         result: list[tuple[BoolArray, IntArray]] = []

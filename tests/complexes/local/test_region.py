@@ -302,6 +302,30 @@ def test_the_kernel_stops_when_it_is_told_and_decides_nothing_then() -> None:
         pf.region(pf.ReLUNetwork.random((60, 90, 1), rng=0), np.zeros(60), budget=pf.Budget(seconds=0))
 
 
+@pytest.mark.parametrize(
+    "x", [[-1.9999999999999998, 7.361643228068131e-17], [-1.9999999999999996, 1e-17], [-2.0, 3e-300]]
+)
+def test_witnesses_next_to_a_vertex_are_true_once_they_are_rounded(x: list[float]) -> None:
+    """`verify` said NO of regions that are right, and witnesses were points beyond no wall."""
+    net = pf.ReLUNetwork(
+        [[[-1, 0], [-1, 2]], [[2, 0], [0, -1], [2, 1], [-1, 0]], [[0, 2, -2, -2]]], [[-2, -2], [-1, 1, 0, -1], [-1]]
+    )
+    here = pf.region(net, x)
+    cx = pf.canonical_complex(net)
+    (same,) = np.flatnonzero((cx.signs(2) == here.signs).all(axis=1))
+    assert sorted(here.facets.tolist()) == sorted(cx.h_representation(int(same)).facets.tolist())
+    check = here.verify()
+    assert check.ok, check.problems
+    assert check.witnesses == here.n_facets
+
+
+def test_facets_without_a_witness_are_checked_exactly() -> None:
+    here = pf.region(pf.ReLUNetwork.random((2, 6, 4, 1), rng=0), [1.7e308, -1.7e308])
+    check = here.verify()
+    assert check.ok
+    assert check.witnesses == here.n_facets > 0
+
+
 def test_affine_network_has_one_region() -> None:
     net = pf.ReLUNetwork([[[1.0, 2.0]]], [[0.5]])
     region = pf.region(net, [0.0, 0.0])
