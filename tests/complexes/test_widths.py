@@ -83,3 +83,38 @@ def test_words_of_signs(n: int) -> None:
     assert cx.f_vector == (n * (n - 1) // 2, n * n, n * (n + 1) // 2 + 1)
     assert len({row.tobytes() for row in cx.signs(2)}) == cx.n_regions
     assert cx.certificate.verify().verdict is pf.Verdict.YES
+
+
+def test_pulling_forms_back_stays_within_its_scratch() -> None:
+    """Whole lanes are written, up to 15 numbers behind a row: what `Frame.scratch` gives is enough, whatever the widths."""
+    from polyfiber.complexes.skeleton.arrays import LANES
+    from polyfiber.kernels.complexes import forms
+
+    rng = np.random.default_rng(0)
+    for widths in ((1, 1, 1), (17, 15, 2), (16, 33, 1), (48, 5, 31, 3), (65, 64, 16, 49)):
+        first = np.concatenate([[0, 0], np.cumsum(widths)]).astype(np.int64)
+        n, pad = int(first[-1]), 32
+        matrices = [rng.integers(-3, 4, (b, a)).astype(float) for a, b in zip(widths, widths[1:])]
+        woff, flat = np.zeros(n, dtype=np.int64), []
+        for q, matrix in enumerate(matrices):
+            for i, row in enumerate(matrix):
+                woff[first[q + 2] + i] = sum(map(len, flat))
+                flat.append(row)
+        weights = np.concatenate([*flat, np.full(pad, 7.0)])
+        biases, on = rng.integers(-3, 4, n).astype(float), rng.random(n) < 0.5
+        words = np.zeros((1, (n + 63) // 64), dtype=np.uint64)
+        for k in np.flatnonzero(on).tolist():
+            words[0, k >> 6] |= np.uint64(1) << np.uint64(k & 63)
+        room, guard = max(widths) + LANES, 64
+        cur, nxt = np.full(room + guard, np.pi), np.full(room + guard, np.pi)
+        k, layer = n - 1, len(widths)
+        const = forms.pull_back(k, layer, words, 0, first, weights, woff, biases, cur, nxt)
+        row, true = matrices[-1][-1], biases[k]
+        for q in range(len(widths) - 2, 0, -1):
+            active = row * on[first[q + 1] : first[q + 2]]
+            true += active @ biases[first[q + 1] : first[q + 2]]
+            row = active @ matrices[q - 1]
+        assert const == true
+        assert cur[: len(row)].tolist() == row.tolist()
+        assert (cur[room:] == np.pi).all()
+        assert (nxt[room:] == np.pi).all()
