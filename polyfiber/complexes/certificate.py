@@ -16,6 +16,7 @@ import numpy as np
 
 from .. import words
 from .._typing import WordArray
+from .._values.checked import flag
 from ..bounds.fixed_signs import Settled
 from ..budget import Budget, Monitor
 from ..errors import BudgetExceededError, NumericalError, PolyfiberError
@@ -214,7 +215,7 @@ def verify_complex(cx: PolyhedralComplex, *, everything: bool = False, budget: B
     Verification
         Its ``verdict`` is YES, NO with ``problems``, or UNDECIDED with what is ``unfinished``.
     """
-    check = _Check(budget)
+    everything, check = flag(everything, "everything"), _Check(budget)
     if everything:
         check.stage("making all tables", _make_everything, cx)
     work = check.stage("the frame", _working_copy, cx, check.problems)
