@@ -145,7 +145,7 @@ class FlatCells:
                 if signs_at(self.cx.network, self.sides, list(x)) != row:
                     return f"the exact interior point {x} of a {k}-face"
             for x in self.cx.interior_points(k):
-                if self.off(x):
+                if not np.isnan(x).any() and self.off(x):  # nan: no float was found
                     return f"the interior point {x} of a {k}-face is off the flat"
         return ""
 
