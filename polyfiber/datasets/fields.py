@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import math
 import re
 import unicodedata
@@ -40,6 +41,34 @@ def _short(found: Any) -> str:
     return text if len(text) <= 120 else text[:100] + "…"
 
 
+class _Made:
+    """A check that was made of arguments; copies and pickles are made of them again."""
+
+    def __init__(self, make: Any, arguments: tuple[Any, ...], options: dict[str, Any], check: Check) -> None:
+        self._make, self._arguments, self._options, self._check = make, arguments, options, check
+
+    def __call__(self, value: Any, key: str) -> Any:
+        return self._check(value, key)
+
+    def __reduce__(self) -> Any:
+        return functools.partial(self._make, *self._arguments, **self._options), ()
+
+    def __repr__(self) -> str:
+        given = [*map(repr, self._arguments), *(f"{k}={v!r}" for k, v in self._options.items())]
+        return f"{self._make.__name__}({', '.join(given)})"
+
+
+def made_again(maker: Callable[..., Check]) -> Callable[..., Check]:
+    """Decorator of what makes a check of its arguments: the check pickles, where a function within a function would not."""
+
+    @functools.wraps(maker)
+    def make(*arguments: Any, **options: Any) -> Check:
+        return _Made(make, arguments, options, maker(*arguments, **options))
+
+    return make
+
+
+@made_again
 def integer(least: int | None = None, most: int | None = None) -> Check:
     """A whole number between bounds (both included)."""
     words = (
@@ -56,6 +85,7 @@ def integer(least: int | None = None, most: int | None = None) -> Check:
     return check
 
 
+@made_again
 def number(least: float | None = None, *, above: float | None = None) -> Check:
     """A finite number, at least ``least``, greater than ``above``."""
     words = (
@@ -170,6 +200,7 @@ def identifier(value: Any, key: str) -> str:
     return value
 
 
+@made_again
 def choice(*values: str) -> Check:
     """One of a few words."""
 
@@ -181,6 +212,7 @@ def choice(*values: str) -> Check:
     return check
 
 
+@made_again
 def sequence(each: Check, *, least: int = 1, most: int | None = None) -> Check:
     """A list whose entries pass ``each``."""
 
@@ -194,6 +226,7 @@ def sequence(each: Check, *, least: int = 1, most: int | None = None) -> Check:
     return check
 
 
+@made_again
 def one_or_more(each: Check) -> Check:
     """A value that passes ``each``, or a list of such values; always returns the list."""
 
@@ -205,6 +238,7 @@ def one_or_more(each: Check) -> Check:
     return check
 
 
+@made_again
 def nullable(each: Check) -> Check:
     """``None`` (key absent) or a value that passes ``each``."""
 

@@ -78,6 +78,9 @@ class Column:
     def __post_init__(self) -> None:
         check_type(self.type)
 
+    def __repr__(self) -> str:
+        return f"Column({self.name!r}, {self.type!r}, unit={self.unit!r})"
+
 
 @dataclass(frozen=True)
 class Option:
@@ -87,6 +90,9 @@ class Option:
     default: Any
     check: Check
     doc: str
+
+    def __repr__(self) -> str:
+        return f"Option({self.name!r}, {repr(self.default)[:80]})"
 
 
 @dataclass(frozen=True)
@@ -328,6 +334,9 @@ class Table:
     whole: WholeCheck | None = None
     identity: tuple[str, ...] = ()
     provenance: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Table({self.name!r}, {len(self.columns)} columns, {len(self.options)} options)"
 
     def __post_init__(self) -> None:
         first = self.columns[0]
