@@ -42,6 +42,19 @@ def about(n: Any) -> str:
         return f"1e+{int(math.log10(n))}"
 
 
+def size(n_bytes: int) -> str:
+    """Bytes in the unit in which they are read.
+
+    >>> size(5), size(43648), size(4096 * 10**9), size(10**300)
+    ('5 bytes', '43.6 kB', '4096 GB', '1e+291 GB')
+    """
+    for unit, name in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
+        if 10000 * n_bytes >= 9995 * unit:
+            near = f"{n_bytes / unit:.3g}" if n_bytes < 999 * unit else str(n_bytes // unit)
+            return f"{near if n_bytes < 10**15 else about(n_bytes // unit)} {name}"
+    return count(n_bytes, "byte")
+
+
 def listed(items: Iterable[Any], most: int = 4) -> str:
     """A list in words, cut where it gets long.
 

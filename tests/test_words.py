@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import polyfiber as pf
+from polyfiber import words
 from polyfiber.complexes.certificate import Verification
 from polyfiber.complexes.topology.images import Injectivity
 from polyfiber.dln.geodesics.conjugate import ConjugateTest
@@ -54,6 +55,22 @@ CASES = {
     "no short pieces": (lambda: path(-1), "without a budget"),
     "fiber": (lambda: pf.classify_fiber(pf.ReLUNetwork.random((2, 3, 3, 1), rng=0), max_parameters=0), "Next: "),
 }
+
+
+@pytest.mark.parametrize(
+    ("n", "said"),
+    [
+        (1, "1 byte"),
+        (5, "5 bytes"),
+        (43648, "43.6 kB"),
+        (2 * 10**9, "2 GB"),
+        (4096 * 10**9, "4096 GB"),
+        (999_999, "1 MB"),
+    ],
+)
+def test_bytes_are_said_in_the_unit_in_which_they_are_read(n: int, said: str) -> None:
+    assert words.size(n) == said
+    assert words.size(10**400).endswith(" GB")
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -689,8 +689,8 @@ def refuse_the_hopeless(frame: Frame, monitor: Monitor, bytes_per_vertex: int) -
     if vertices * bytes_per_vertex > most:
         needed = vertices * bytes_per_vertex
         raise BudgetExceededError(
-            f"{what} {words.about(vertices)} vertices, {words.about(needed // 10**9)} GB, "
-            f"against a limit of {limit / 1e9:.3g} GB; {advice}",
+            f"{what} {words.about(vertices)} vertices, {words.size(needed)}, "
+            f"against a limit of {words.size(limit)}; {advice}",
             partial=None,
             needed=needed,
             memory=limit,

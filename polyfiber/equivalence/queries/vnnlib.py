@@ -117,7 +117,8 @@ def read_query(path: str | Path) -> Query:
             raise FileFormatError(f"{file} has {file.stat().st_size} bytes; a query has at most {LARGEST}")
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise FileFormatError(f"{file} cannot be read as a query: {error}") from None
+        reason = getattr(error, "strerror", None) or str(error)
+        raise FileFormatError(f"{file} cannot be read as a query: {reason}") from None
     return parse_query(text, name=str(file))
 
 
