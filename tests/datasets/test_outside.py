@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,17 @@ def test_hugging_face(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     files = str(made / "networks" / "*.parquet")
     rows = datasets.load_dataset("parquet", data_files=files, split="train", cache_dir=str(tmp_path))
     assert rows[4]["architecture"] == [2, 4, 1]
+
+
+def test_croissant(made: Path) -> None:
+    """Files are looked for beside the document: a set that is contained in single files has none of its own."""
+    document = json.loads((made / "croissant.json").read_text())
+    sets = [entry for entry in document["distribution"] if entry["@type"] == "cr:FileSet"]
+    assert [entry["includes"] for entry in sets] == ["networks/*.parquet"]
+    assert "containedIn" not in sets[0]
+    mlcroissant = pytest.importorskip("mlcroissant")
+    rows = list(mlcroissant.Dataset(jsonld=str(made / "croissant.json")).records("networks"))
+    assert [row["networks/network"] for row in rows] == list(range(10))
 
 
 def test_our_own_readers(made: Path) -> None:

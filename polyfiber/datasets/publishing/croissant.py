@@ -19,6 +19,8 @@ CONTEXT: dict[str, Any] = {
     "dataCollection": "cr:dataCollection",
     "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
     "dct": "http://purl.org/dc/terms/",
+    "equivalentProperty": "cr:equivalentProperty",
+    "examples": {"@id": "cr:examples", "@type": "@json"},
     "extract": "cr:extract",
     "field": "cr:field",
     "fileProperty": "cr:fileProperty",
@@ -33,11 +35,13 @@ CONTEXT: dict[str, Any] = {
     "parentField": "cr:parentField",
     "path": "cr:path",
     "personalSensitiveInformation": "cr:personalSensitiveInformation",
+    "rai": "http://mlcommons.org/croissant/RAI/",
     "recordSet": "cr:recordSet",
     "references": "cr:references",
     "regex": "cr:regex",
     "repeated": "cr:repeated",
     "replace": "cr:replace",
+    "samplingRate": "cr:samplingRate",
     "sc": "https://schema.org/",
     "separator": "cr:separator",
     "source": "cr:source",
@@ -79,11 +83,10 @@ def croissant(plan: Plan, manifest: Mapping[str, Any]) -> dict[str, Any]:
             }
             for file in entry["files"]
         ]
-        files = {
+        files = {  # beside this document: contained in no other file, so that loaders look here
             "@type": "cr:FileSet",
             "@id": f"{name}-files",
             "name": f"{name}-files",
-            "containedIn": [{"@id": o["@id"]} for o in objects],
             "encodingFormat": "application/x-parquet",
             "includes": f"{name}/*.parquet",
         }

@@ -18,6 +18,7 @@ import contextlib
 import io
 import multiprocessing
 import os
+import re
 import resource
 import sys
 import tempfile
@@ -189,6 +190,12 @@ def _compared(inputs: list[tuple[str, list[int], Any]], run: Runs, net: Any) -> 
         outputs = [np.asarray(o) for o in run(feeds)]
         outputs = [o[: len(o) // rows] if rows > 1 and o.ndim else o for o in outputs]
         head, values = HEADS.get(net.source["head"]), net(given)
+        groups = re.search(r"before its softmax of (\d+) groups of (\d+) values", " ".join(net.source["notes"]))
+        if groups is None and net.source["head"] is None and "before its softmax" in " ".join(net.source["notes"]):
+            raise ValueError("one of several outputs is that before its softmax")
+        if groups is not None:  # dropped and noted, and no head of the whole
+            values = np.ravel([HEADS["softmax"](z) for z in values.reshape(int(groups[1]), int(groups[2]))])
+            outputs = [o for o in outputs if o.dtype.kind == "f" and o.size == values.size]
         if head is not None:
             values = head(values)
             if net.source["head"] == "sigmoid" and values.size == 1:  # of two classes both are told

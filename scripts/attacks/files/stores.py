@@ -150,7 +150,9 @@ def damaged(kind: str, folder: Path, rng: np.random.Generator) -> None:
         else:
             damage_folder(folder / "c", rng)
         if rng.random() < 0.7:  # else the checksum is all that tells
-            with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError, OSError, PolyfiberError):
+            with contextlib.suppress(
+                ValueError, KeyError, TypeError, AttributeError, OSError, RecursionError, PolyfiberError
+            ):
                 archives.sign_parts(folder / "c")
     elif kind == "table":
         damage_table(folder / "d", rng)
