@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from .._typing import FloatArray
-from .._values.checked import flag, id_within
+from .._values.checked import flag, shown, whole
 from ..complexes.topology.surfaces import corners_around
 from ..errors import InputError
 from .style import BOUNDARY, CLASSES, WALLS, axes, ground, require
@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from ..complexes.breakpoints.simple import BreakpointComplex
     from ..complexes.complex import PolyhedralComplex
     from ..complexes.topology.sets import PolyhedralSet
+
+
+def _output_of(cx: PolyhedralComplex, output: Any) -> int:
+    found, n_out = whole(output, "output"), cx.network.architecture[-1]
+    if not 0 <= found < n_out:
+        raise InputError(f"output {shown(found)} does not exist; the network has outputs 0 to {n_out - 1}")
+    return found
 
 
 def _require_planar(cx: PolyhedralComplex) -> None:
@@ -85,7 +92,7 @@ def plot_regions(
     if not isinstance(color_by, str) or color_by not in ("value", "slope", "class"):
         raise InputError(f"color_by must be 'value', 'slope' or 'class', found {color_by!r}")
     _require_planar(cx)
-    output = id_within(output, cx.network.architecture[-1], "output")
+    output = _output_of(cx, output)
     walls, legend = flag(walls, "walls"), flag(legend, "legend")
     ax = axes(ax)
     title = f"{cx.n_regions} region{'' if cx.n_regions == 1 else 's'}"
@@ -260,7 +267,7 @@ def plot_breakpoints(bp: BreakpointComplex, *, ax: Any = None, output: int = 0) 
     require(bp, "a BreakpointComplex", "complex", "weights", "facets")
     cx = bp.complex
     _require_planar(cx)
-    output = id_within(output, cx.network.architecture[-1], "output")
+    output = _output_of(cx, output)
     ax = axes(ax)
     weights = bp.weights[:, output]
     largest = float(np.abs(weights).max(initial=0.0)) or 1.0
