@@ -53,7 +53,7 @@ def main() -> None:
         seconds = time.process_time() - clock
         times[d].append(seconds)
         residuals.append(g.residual)
-        tally["solved"] += 1
+        tally["solved" if g.solved else "no geodesic, a curve alone"] += 1
         lengths = g.classes_tried
         if r > 1:
             tally["all classes reached" if len(lengths) >= min(g.classes, 3) else "some classes not reached"] += 1
