@@ -164,6 +164,7 @@ class _Options(Flags):
     """
 
     __slots__ = ("_known",)
+    _known: int
 
     def __hash__(self) -> int:
         try:
@@ -251,7 +252,7 @@ class _LowerHelper(_Lowering):
         return True
 
 
-_UNNEEDED = (WithLifting, InlineClosureLikes, MakeFunctionToJitFunction, NopythonRewrites)
+_UNNEEDED = {WithLifting, InlineClosureLikes, MakeFunctionToJitFunction, NopythonRewrites}
 """Steps for closures, comprehensions and expressions of whole arrays, which bare kernels do not have."""
 
 
@@ -261,8 +262,9 @@ def _with_lowering(lowering: type) -> type:
     class WithLowering(CompilerBase):
         def define_pipelines(self) -> list[Any]:
             manager = DefaultPassBuilder.define_nopython_pipeline(self.state)
-            unneeded = () if self.state.flags.nrt else _UNNEEDED
-            unneeded = {IRProcessing, *unneeded}  # done by the machinery after each step that changes code
+            unneeded = {IRProcessing}  # done by the machinery after each step that changes code
+            if not self.state.flags.nrt:
+                unneeded |= _UNNEEDED
             ours = {NativeLowering: lowering, NopythonTypeInference: _TypeInference}
             manager.passes = [(ours.get(step, step), text) for step, text in manager.passes if step not in unneeded]
             manager.finalize()
