@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 import numpy as np
 
@@ -460,8 +460,7 @@ def normal_space(weights: Any, *, of: Space = "stratum", **options: Any) -> Weig
 def _space(of: Any) -> Space:
     if not (isinstance(of, str) and of in ("stratum", "fiber", "orbit")):
         raise InputError(f"of must be 'stratum', 'fiber' or 'orbit', found {of!r}")
-    result: Space = of
-    return result
+    return cast("Space", of)
 
 
 def infinitesimal_action(at: Barcode, step: Sequence[Array]) -> list[FloatArray]:
