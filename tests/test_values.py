@@ -43,7 +43,7 @@ NOT_YET = {"ExplicitPath", "Plan"}  # a function within a function, and a mappin
 LONG = {
     "Activity", "AffineHull", "Beyond", "Chord", "ConservedQuantities", "ExplicitPath", "Finished", "FreeEnergyMinimum",
     "HamiltonianPath", "Inputs", "Item", "LocalStructure", "Networks", "Plan", "PolarCoordinates", "RunReport", "SVDCoordinates",
-    "Source", "Spec", "Validation",
+    "Source", "Spec", "Validation", "Window",
 }  # fmt: skip
 """Records of numbers whose texts are those of their fields."""
 NET = pf.ReLUNetwork.random((2, 5, 4, 1), rng=0)
