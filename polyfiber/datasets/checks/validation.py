@@ -402,7 +402,15 @@ def _skips(item: Item, row: Mapping[str, Any], plan: Plan, data: Dataset) -> Ite
                     for text in found.whole(item, rows, options, beside)
                 )
         if name not in skipped:
-            if count == 0 and name in ("complexes", "cells", "fibers", "strata", "trajectories"):
+            if count == 0 and name in (
+                "complexes",
+                "cells",
+                "fibers",
+                "strata",
+                "critical",
+                "trajectories",
+                "geodesics",
+            ):
                 yield f"no rows in {name}, and no reason for it"
             continue
         if count:

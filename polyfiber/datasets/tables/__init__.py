@@ -7,7 +7,10 @@ import importlib
 from ...errors import InputError
 from .base import Item, Table
 
-NAMES = ("networks", "complexes", "cells", "facets", "topology", "fibers", "pairs", "strata", "trajectories", "blocks")
+NAMES = (
+    "networks", "complexes", "cells", "facets", "topology", "fibers", "pairs", "strata", "critical", "trajectories", "geodesics",
+    "blocks",
+)  # fmt: skip
 """Of the tables that can be asked for, in the order in which they are written."""
 
 

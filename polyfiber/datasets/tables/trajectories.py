@@ -14,10 +14,10 @@ from ..fields import choice, integer, number
 from .base import Beside, Column, Item, Option, Options, Table, each_once
 
 
-def target_of(item: Item) -> FloatArray:
-    """The matrix that the energy pulls to: entries N(0, 1 / d_0), from the item's own generator."""
+def random_target(item: Item, table: str) -> FloatArray:
+    """The matrix that the energy of a table pulls to: entries N(0, 1 / d_0), from the item's own generator."""
     widths = item.network.architecture
-    result: FloatArray = item.rng("trajectories").standard_normal((widths[-1], widths[0])) / np.sqrt(widths[0])
+    result: FloatArray = item.rng(table).standard_normal((widths[-1], widths[0])) / np.sqrt(widths[0])
     return result
 
 
@@ -26,7 +26,7 @@ def _rows(items: Sequence[Item], options: Options) -> Iterator[Any]:
     paths = options["paths"] if options["process"] == "langevin" else 1
     numbers = sum(w.size for w in item.chain("trajectories").weights) + 4 * max(item.network.architecture) ** 2
     item.check_memory(8 * paths * (options["records"] + 1) * numbers, "the table of trajectories")
-    target = target_of(item)
+    target = random_target(item, "trajectories")
     weights = [w.astype(np.float64) for w in item.chain("trajectories").weights]
     times = np.linspace(0.0, options["time"], options["records"] + 1)
     if options["process"] == "flow":
@@ -83,7 +83,7 @@ def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> I
     """
     widths = item.network.architecture
     start = [w.astype(np.float64) for w in item.chain("trajectories").weights]
-    target = target_of(item)
+    target = random_target(item, "trajectories")
     ends = np.cumsum([0, *(w.size for w in start)])
     first = [w.T @ w - v @ v.T for v, w in zip(start[:-1], start[1:])]
     size = max(float((w * w).sum()) for w in start)

@@ -32,7 +32,7 @@ SPECS: dict[str, dict[str, Any]] = {
         "networks": [{"kind": "random", "architecture": [2, 6, 4, 1], "count": 1, "split": 4}],
     },
     "linear": {
-        "name": "linear", "seed": 5, "tables": {"strata": {}, "trajectories": {"records": 3}},
+        "name": "linear", "seed": 5, "tables": {"strata": {}, "critical": {}, "trajectories": {"records": 3}, "geodesics": {}},
         "networks": [{"kind": "linear", "architecture": [2, 2, 2], "count": 3}],
     },
     "langevin": {
@@ -52,7 +52,7 @@ CASES = [
 
 MOST, TRIED = 40, 3
 """Rows of a network, and networks, that are looked at."""
-CHEAP = ("complexes", "strata", "trajectories")
+CHEAP = ("complexes", "strata", "critical", "trajectories", "geodesics")
 """Tables whose columns are falsified in many ways here."""
 
 
