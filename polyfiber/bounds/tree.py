@@ -8,12 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._typing import Array, FloatArray
+from .._values.read_only import closed
 from ..errors import FileFormatError
 
 OPEN, PROVED, OUTSIDE, SIGNS = -1, -2, -3, -4
 """Marks of leaves; the last: proved by splitting signs of neurons."""
 
 
+@closed
 @dataclass(frozen=True, eq=False)
 class Tree:
     """A box halved again and again.

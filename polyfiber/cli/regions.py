@@ -154,7 +154,9 @@ def _directions(chosen: list[int], along: list[str] | None, n0: int) -> tuple[An
 def slice_command(
     file: Path = NETWORK,
     axes: str = typer.Option("0,1", "--axes", help="Input coordinates that span the slice: one, two or three."),
-    along: str = typer.Option(None, "--along", help="Directions that span it instead, such as '1,0,2;0,1,0.5'."),
+    along: list[str] = typer.Option(
+        None, "--along", help="Directions that span it instead, such as '1,0,2;0,1,0.5', or one an option."
+    ),
     origin: str = typer.Option(None, "--origin", metavar="POINT", help="A point of the slice; the origin by default."),
     plot: Path = typer.Option(None, "--plot", metavar="FILE", help="Draw a planar slice to an image."),
     exact: bool = typer.Option(False, "--exact", help="Restrict in rational arithmetic instead of rounding."),
@@ -171,11 +173,11 @@ def slice_command(
     from ..complexes.local.slices import Slice, slice_complex
     from ..network.readers import read_network
 
-    if along is not None:
+    if along:
         refuse(("--axes",), "not with --along, which says the directions itself")
-    chosen, parts = parse_axes(axes), None if along is None else along.split(";")
+    chosen, parts = parse_axes(axes), [part for text in along for part in text.split(";")] if along else None
     if parts is not None and len(parts) > 3:
-        raise typer.BadParameter(f"--along {along!r} has {len(parts)} directions; expected one to three")
+        raise typer.BadParameter(f"--along {';'.join(parts)!r} has {len(parts)} directions; expected one to three")
     if plot is not None and not (through.through or through.between):
         if (size := len(chosen if parts is None else parts)) != 2:
             raise typer.BadParameter(f"--plot draws a planar slice, found dimension {size}")

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import words
 from .._typing import FloatArray, SignArray
-from .._values.checked import generator_of
+from .._values.checked import generator_of, real
 from ..budget import Budget, Monitor
 from ..domain import Polyhedron
 from ..errors import BudgetExceededError, GenericityError, InputError
@@ -211,6 +211,7 @@ def genericity(
     (<Verdict.YES: 'yes'>, <Verdict.YES: 'yes'>, <Verdict.YES: 'yes'>)
     """
     network = require_network(network)
+    real(max_vertices, "max_vertices", least=0)
     monitor = Monitor(budget)
     frame = cell_frame(network, domain)  # refuses what is no domain
     expected = estimate_size(network, domain)["vertices"]

@@ -255,7 +255,7 @@ def make_plan(spec: Spec) -> Plan:
             continue
         for start in range(0, source.count, spec.partition):
             add(source, start, min(source.count, start + spec.partition))
-    return Plan(spec, tuple(partitions), versions())
+    return Plan(spec, tuple(partitions), dict(versions()))
 
 
 @cache

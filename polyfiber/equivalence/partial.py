@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from .._typing import FloatArray, SignArray
+from .._values.read_only import closed
 from ..budget import Monitor
 from ..complexes.blocks.block import Block, complement
 from ..complexes.blocks.contents import BlockComplex
@@ -38,6 +39,7 @@ WORK = 1 << 29
 """Multiplications that these may take: less than a second."""
 
 
+@closed
 @dataclass(frozen=True, eq=False)
 class ProvedPart:
     """The part of the domain on which two networks were proved equal, and what is known of the rest.

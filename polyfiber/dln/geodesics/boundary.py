@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,7 @@ from ...numerics.rounding import UNIT
 from .._inputs import RANK_TOLERANCE, as_depth, as_matrix, as_positive
 from ..space.metrics import Metric, metric
 from .cone import stretch, stretched
-from .explicit import ExplicitPath, explicit_path, residual
+from .explicit import ExplicitPath, explicit_path, residual, straight
 from .rank_one import rank_one_path
 from .reduction import reduce
 from .result import Embedded, Geodesic, closed_geodesic
@@ -139,7 +140,7 @@ def geodesic(
         return closed_geodesic(a, b, n, path, 0.0, int(g0.rank), path.length, True)
     rank = common_rank(g0, g1)
     if np.array_equal(a, b):
-        still = ExplicitPath(lambda t: a.copy(), np.zeros_like(a), 0.0, "constant", True)
+        still = ExplicitPath(partial(straight, a, np.zeros_like(a)), np.zeros_like(a), 0.0, "constant", True)
         return closed_geodesic(a, b, n, still, 0.0, rank, math.nan if math.isinf(n) else 0.0, not math.isinf(n))
     if math.isinf(n) and rank < max(a.shape):
         return _infinitely_deep(a, b, rank, tolerance=goal, starts=starts, check=check)

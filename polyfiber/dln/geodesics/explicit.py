@@ -12,10 +12,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from ..._typing import FloatArray
+from ..._typing import Array, FloatArray
 from ...numerics.rounding import UNIT
 from ..space.balanced import polar_factor
 from ..space.metrics import metric
@@ -57,23 +58,24 @@ def aligned(W0: FloatArray, W1: FloatArray, depth: float, *, tolerance: float = 
     growth = np.log1p(np.clip(((left.T @ (W1 - W0) @ right).diagonal()) / s0, -0.5, None))
     growth = np.where(s1 < 0.5 * s0, np.log(s1 / s0), growth)
     if math.isinf(depth):
-        rate = growth
-
-        def at(t: float) -> FloatArray:
-            return (left * (s0 * np.exp(rate * t))) @ right.T
-
-        speed = s0 * rate
-        length = float(np.linalg.norm(rate))
+        at = partial(_exponential_stretch, left, s0, growth, right)
+        speed = s0 * growth
+        length = float(np.linalg.norm(growth))
     else:
         l0, l1 = s0 ** (1.0 / depth), s1 ** (1.0 / depth)
-
-        def at(t: float) -> FloatArray:
-            return (left * ((1.0 - t) * l0 + t * l1) ** depth) @ right.T
-
+        at = partial(_stretch, left, l0, l1, right, depth)
         gaps = l0 * np.expm1(growth / depth)
         speed = depth * l0 ** (depth - 1.0) * gaps
         length = float(math.sqrt(depth) * np.linalg.norm(gaps))
     return ExplicitPath(at, (left * speed) @ right.T, length, "common singular vectors", same_order)
+
+
+def _exponential_stretch(left: FloatArray, s0: FloatArray, rate: FloatArray, right: FloatArray, t: float) -> FloatArray:
+    return np.asarray((left * (s0 * np.exp(rate * t))) @ right.T)
+
+
+def _stretch(left: FloatArray, l0: FloatArray, l1: FloatArray, right: FloatArray, depth: float, t: float) -> FloatArray:
+    return np.asarray((left * ((1.0 - t) * l0 + t * l1) ** depth) @ right.T)
 
 
 def _common_frames(
@@ -135,15 +137,17 @@ def depth_two(W0: FloatArray, W1: FloatArray, *, tolerance: float = 1e-9) -> Exp
     if ((np.abs(speeds.imag) <= 1e-12 * np.abs(speeds)) & (speeds.real <= 0)).any():
         return None  # (1 - t) I + t T becomes singular on the way
 
-    def at(s: float) -> FloatArray:
-        move = np.eye(len(sigma)) + s * z
-        return np.asarray(u @ (move * sigma) @ move @ vt)
-
+    at = partial(_twice_moved, u, sigma, vt, z)
     velocity = np.asarray(u @ (z * sigma + sigma[:, None] * z) @ vt)
     length = float(np.asarray(metric(W0, 2).norm(velocity)))
     symmetric = bool(np.abs(t - t.T).max() <= 1e-9 * max(float(np.abs(t).max()), 1e-300))
     positive = symmetric and bool(np.linalg.eigvalsh(0.5 * (t + t.T))[0] > 0)
     return ExplicitPath(at, velocity, length, "depth two, normal velocity", positive)
+
+
+def _twice_moved(u: FloatArray, sigma: FloatArray, vt: FloatArray, z: FloatArray, t: float) -> FloatArray:
+    move = np.eye(len(sigma)) + t * z
+    return np.asarray(u @ (move * sigma) @ move @ vt)
 
 
 def from_conformal(W0: FloatArray, W1: FloatArray, depth: float, *, tolerance: float = 1e-10) -> ExplicitPath | None:
@@ -169,14 +173,21 @@ def from_conformal(W0: FloatArray, W1: FloatArray, depth: float, *, tolerance: f
     logs = np.log(values)
     y = np.exp(logs / depth) - 1.0 if not math.isinf(depth) else logs
 
-    def at(s: float) -> FloatArray:
-        power = np.exp(s * y) if math.isinf(depth) else (1.0 + s * y) ** int(depth)
-        return np.asarray(c * (u @ ((q * power) @ q.conj().T).real @ vt))
-
+    at = partial(_spiral, c * u, q, y, vt, depth)
     factor = 1.0 if math.isinf(depth) else depth
     velocity = np.asarray(c * factor * (u @ ((q * y) @ q.conj().T).real @ vt))
     length = float(np.asarray(metric(W0, depth).norm(velocity)))
     return ExplicitPath(at, velocity, length, "from a multiple of an orthogonal matrix", False)
+
+
+def _spiral(cu: FloatArray, q: Array, y: Array, vt: FloatArray, depth: float, t: float) -> FloatArray:
+    power = np.exp(t * y) if math.isinf(depth) else (1.0 + t * y) ** int(depth)
+    return np.asarray(cu @ ((q * power) @ q.conj().T).real @ vt)
+
+
+def straight(start: FloatArray, change: FloatArray, t: float) -> FloatArray:
+    """The point of a straight line at a time."""
+    return np.asarray(start + t * change)
 
 
 def explicit_path(W0: FloatArray, W1: FloatArray, depth: float) -> ExplicitPath | None:
@@ -191,9 +202,8 @@ def explicit_path(W0: FloatArray, W1: FloatArray, depth: float) -> ExplicitPath 
     """
     if depth == 1:
         difference = W1 - W0
-        return ExplicitPath(
-            lambda t: W0 + t * difference, difference, float(np.linalg.norm(difference)), "Euclidean", True
-        )
+        length = float(np.linalg.norm(difference))
+        return ExplicitPath(partial(straight, W0, difference), difference, length, "Euclidean", True)
     found = aligned(W0, W1, depth)
     if found is None and depth == 2:
         found = depth_two(W0, W1)

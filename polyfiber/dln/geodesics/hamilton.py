@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..._typing import FloatArray
+from ..._values.read_only import closed
 from ...budget import until_late
 from ...errors import InputError, NumericalError
 from ...kernels.linear.geodesics import BOUNDARY, BROKEN, DONE, LIMIT, Problem, Tableau, field_of, flow
@@ -155,6 +156,7 @@ def carry(
     return Bundle(out_d, out_p, int(calls))
 
 
+@closed
 @dataclass(frozen=True)
 class HamiltonianPath:
     """A solution of Hamilton's equations.

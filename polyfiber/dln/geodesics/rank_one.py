@@ -7,6 +7,7 @@ of radius ``sqrt(N) lambda`` over ``S^{m-1} x S^{n-1}`` modulo ``(u, v) -> (-u, 
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 
@@ -46,14 +47,7 @@ def rank_one_path(W0: FloatArray, W1: FloatArray, depth: float) -> ExplicitPath 
     gap = l0 * math.expm1(0.5 * math.log1p(growth) / n) if growth > -0.5 else l1 - l0
     length = math.sqrt(n * (gap * gap + 4.0 * l0 * l1 * math.sin(0.5 * delta) ** 2))
 
-    def at(t: float) -> FloatArray:
-        x = (1.0 - t) * l0 + t * l1 * math.cos(delta)
-        y = t * l1 * math.sin(delta)
-        part = math.atan2(y, x) / delta if delta > 0.0 else t
-        u = math.cos(part * theta_u) * u0 + math.sin(part * theta_u) * du
-        v = math.cos(part * theta_v) * v0 + math.sin(part * theta_v) * dv
-        return np.asarray(math.hypot(x, y) ** n * np.outer(u, v))
-
+    at = partial(_turned, (u0, du), (v0, dv), (theta_u, theta_v, delta), (l0, l1), n)
     # at t = 0: lambda' = l1 cos delta - l0, angle' = (l1 / l0) sin delta of delta
     rise = gap - 2.0 * l1 * math.sin(0.5 * delta) ** 2
     rate = (l1 / l0) * (math.sin(delta) / delta if delta > 0.0 else 1.0)
@@ -78,3 +72,21 @@ def _direction(x: FloatArray, across: FloatArray) -> FloatArray:
     axis[int(np.argmin(np.abs(x)))] = 1.0
     axis -= x * (x @ axis)
     return np.asarray(axis / np.linalg.norm(axis))
+
+
+def _turned(
+    left: tuple[FloatArray, FloatArray],
+    right: tuple[FloatArray, FloatArray],
+    angles: tuple[float, float, float],
+    roots: tuple[float, float],
+    n: float,
+    t: float,
+) -> FloatArray:
+    """Along a segment in polar coordinates: the Nth root of the singular value, and the angle in both planes."""
+    (u0, du), (v0, dv), (theta_u, theta_v, delta), (l0, l1) = left, right, angles, roots
+    x = (1.0 - t) * l0 + t * l1 * math.cos(delta)
+    y = t * l1 * math.sin(delta)
+    part = math.atan2(y, x) / delta if delta > 0.0 else t
+    u = math.cos(part * theta_u) * u0 + math.sin(part * theta_u) * du
+    v = math.cos(part * theta_v) * v0 + math.sin(part * theta_v) * dv
+    return np.asarray(math.hypot(x, y) ** n * np.outer(u, v))

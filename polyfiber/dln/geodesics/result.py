@@ -13,15 +13,14 @@ import numpy.typing as npt
 from ..._lazy import above
 from ..._typing import FloatArray
 from ..._values.read_only import closed
-from ...errors import InputError, NumericalError, SolverError
+from ...errors import InputError, SolverError
 from .._inputs import as_finite
 from ..space.metrics import Metric, metric
 from ..space.submersion import lift
 from .conjugate import ConjugateTest
-from .explicit import ExplicitPath, explicit_path
+from .explicit import ExplicitPath
 from .hamilton import HamiltonianPath, integrate, lift_path
 from .homotopy import Attempt, Homotopy, class_count
-from .rank_one import rank_one_path
 
 
 @closed
@@ -211,34 +210,8 @@ def closed_geodesic(
     return Geodesic(
         a, b, depth, path.velocity, momentum, path.length, path.name, miss, chord, bound, proven, rank, floor,
         classes=1 if depth == 1 or rank == 0 else class_count(a.shape[0], a.shape[1], rank),
-        _path=_ClosedForm(a, b, depth, rank, path.at),
+        _path=path.at,
     )  # fmt: skip
-
-
-@dataclass(frozen=True, eq=False)
-class _ClosedForm:
-    """Points of a closed form; another process works the form out again from the ends, as functions do not travel."""
-
-    start: FloatArray
-    end: FloatArray
-    depth: float
-    rank: int
-    at: Callable[[float], FloatArray]
-
-    def __call__(self, t: float) -> FloatArray:
-        return self.at(t)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _closed_form_of, (self.start, self.end, self.depth, self.rank)
-
-
-def _closed_form_of(start: FloatArray, end: FloatArray, depth: float, rank: int) -> _ClosedForm:
-    if np.array_equal(start, end):
-        return _ClosedForm(start, end, depth, rank, lambda t: start.copy())
-    path = rank_one_path(start, end, depth) if rank == 1 and 1 < depth < math.inf else explicit_path(start, end, depth)
-    if path is None:
-        raise NumericalError(f"the closed form between matrices of rank {rank} was not found again; please report this")
-    return _ClosedForm(start, end, depth, rank, path.at)
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,6 +16,7 @@ import numpy as np
 from ... import words
 from ..._typing import Array, FloatArray, ProgressLike
 from ..._values.checked import unmasked
+from ..._values.read_only import closed
 from ...bounds.enclosing import enclosing_box
 from ...bounds.goals import Alternative, near
 from ...bounds.pairing import Side, paired_sides
@@ -40,6 +41,7 @@ GAP = 1e-6
 """Relative gap at which the largest difference counts as found."""
 
 
+@closed
 @dataclass(frozen=True, eq=False)
 class NearEqual:
     """Whether two networks differ by at most epsilon on a domain, and what that rests on.

@@ -239,7 +239,7 @@ def test_addresses() -> None:
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:9/x", "https://example.org/x"])
 def test_addresses_where_nothing_can_be_put_open_no_connection(address: str) -> None:
-    with pytest.raises(InputError, match="is no file system that is known"):
+    with pytest.raises(InputError, match="can be read and not listed or written to"):
         place_of(address)
 
 

@@ -377,7 +377,7 @@ def test_directories_that_cannot_be(tmp_path: Path) -> None:
     entry = {"kind": "random", "architecture": [2, 2, 1], "count": 600_000_001}
     with pytest.raises(InputError, match="partition: 600000001 networks"):
         run({**SPEC, "networks": [entry]}, tmp_path / "d", workers=0)
-    with pytest.raises(InputError, match="workers must be >= 0"):
+    with pytest.raises(InputError, match="workers must be at least 0"):
         run(SPEC, tmp_path / "d", workers=-1)
 
 
