@@ -51,9 +51,8 @@ def test_slices_along_directions(capsys: pytest.CaptureFixture[str], file: Path)
     )
     assert code == 0
     assert json.loads(out)["f_vector"] == list(pf.slice_complex(net, [0.5, 0, 0], [[1, 0, 2], [0, 1, 0.5]]).f_vector)
-    apart = run(
-        capsys, "slice", file, "--along", "1,0,2", "--along", "0,1,0.5", "--origin", "0.5,0,0", "--box", "none", "--json"
-    )
+    each = ("--along", "1,0,2", "--along", "0,1,0.5")
+    apart = run(capsys, "slice", file, *each, "--origin", "0.5,0,0", "--box", "none", "--json")
     assert json.loads(apart[1])["f_vector"] == json.loads(out)["f_vector"]
     assert run(capsys, "slice", file, "--along", "x")[:2] == (2, "")
     assert run(capsys, "slice", file, "--along", "1,0,0", "--axes", "0")[:2] == (2, "")
