@@ -7,7 +7,9 @@ minute's worth here and there), nor does waiting for other programs of a loaded 
 from __future__ import annotations
 
 import signal
+import sys
 import threading
+from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
@@ -71,6 +73,15 @@ def pytest_timeout_cancel_timer(item: pytest.Item) -> bool | None:
     signal.setitimer(signal.ITIMER_PROF, 0)
     signal.setitimer(signal.ITIMER_REAL, 0)
     return True
+
+
+@pytest.fixture(autouse=True)
+def close_figures() -> Iterator[None]:
+    """Pictures that a test leaves open are not counted against the next one."""
+    yield
+    drawn = sys.modules.get("matplotlib.pyplot")
+    if drawn is not None:
+        drawn.close("all")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -83,7 +83,7 @@ def test_stacking_error_bounds_what_stacking_changes() -> None:
 
 def test_nearly_equal_networks_are_compared_by_the_regions_of_one() -> None:
     """Walls that coincide up to rounding are the worst input of a complex of both side by side."""
-    a = pf.ReLUNetwork.random((3, 8, 8, 2), rng=3)
+    a = pf.ReLUNetwork.random((3, 5, 5, 2), rng=3)
     box = pf.Box(-1, 1, dimension=3)
     copy = random_trivial(a, rng=1)(a)
     found = pf.difference(a, copy, box)
