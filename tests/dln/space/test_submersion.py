@@ -130,7 +130,7 @@ def test_second_fundamental_form_and_retraction_by_finite_differences(d: int, n:
         errors.append(np.abs(second - bend).max())
         # second order: the tangent part is exactly W + hV
         assert np.abs(project_tangent(W, step - W) - h * V).max() < 1e-11
-    assert errors[1] < 0.3 * errors[0]
+    assert errors[1] < 0.3 * errors[0] + 1e-10  # what rounding leaves of a second difference
     h = 4e-3
     near, middle, far = (
         retract(W, k * h * V, tolerance=1e-15) + retract(W, -k * h * V, tolerance=1e-15) - 2 * W for k in (1, 2, 3)
