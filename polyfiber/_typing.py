@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 SignArray: TypeAlias = npt.NDArray[np.int8]
-RankArray: TypeAlias = npt.NDArray[np.int16]
 IdArray: TypeAlias = npt.NDArray[np.int32]
 IntArray: TypeAlias = npt.NDArray[np.int64]
 WordArray: TypeAlias = npt.NDArray[np.uint64]

@@ -83,7 +83,6 @@ def name_of(path: Path) -> str:
 
 
 @functools.cache
-@functools.cache
 def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text())
 

@@ -19,7 +19,7 @@ WHOLE = {
     },
     "bounds": {"rounding"},
     "complexes": {
-        "against_exact", "attacks", "against_lp", "cdd", "degenerate_domains", "exact_points", "flat_cells", "golden", "hard_inputs", "identities",
+        "against_exact", "attacks", "against_lp", "cdd", "flat_cells", "golden", "hard_inputs", "identities",
         "limits", "oracles", "piecewise", "widths",
     },
     "complexes/topology": {"against_oracle", "bad_input", "invariance", "limits", "slices"},
@@ -27,7 +27,7 @@ WHOLE = {
     "datasets/storage": {"remote"},
     "datasets/tables": {"falsified"},
     "dln": {"exports", "hostile"},
-    "equivalence": {"near_equal", "flat_domains"},
+    "equivalence": {"flat_domains"},
     "equivalence/checks": {"claims"},
     "fibers": {"degenerate"},
     "pages": {"attacks", "browser"},

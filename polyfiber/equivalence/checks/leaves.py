@@ -2,7 +2,9 @@
 
 The search (`kernels.bounds`) follows zonotopes forward and tightens a few bounds by planes. Here nothing is taken over from it but where boxes were halved: all
 bounds come from substituting planes backwards, layer by layer, in plain NumPy with an account of rounding of its own.
-Boxes where that does not suffice are halved further. That the boxes cover the domain is seen from the tree, whose nodes are halved in the middle.
+Boxes where that does not suffice are halved further. Boxes that the search marked as proved by signs of neurons are the exception:
+the linear programs on signs (`bounds.programs`) that prove them here may have been the search's own, begun from bounds of this
+relaxation instead. That the boxes cover the domain is seen from the tree, whose nodes are halved in the middle.
 """
 
 from __future__ import annotations
