@@ -107,7 +107,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
                 f"{cost * 1e9:g} ns/face", (faces[1], cost * faces[1]), (3, 0), textcoords="offset points",
                 fontsize=7, color="0.35", ha="left", va="center",
             )  # fmt: skip
-        ax.set_xlim(faces[0] / 2, faces[1] * 8)
+        ax.set_xlim(faces[0] / 2, faces[1] * 14)
         times = [row[name] for row in rows for name in ("written", "counted")]
         ax.set_ylim(min(times) / 2, max(times) * 2)
         ax.set_title(title, fontsize=10)
