@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..._typing import FloatArray
+from ...budget import Monitor
 from ...linear.count import count_strata
 from ...linear.critical import critical_type
 from ...linear.ranks import columns as rank_columns
@@ -26,11 +27,12 @@ def _rows(items: Sequence[Item], options: Options) -> Iterator[Any]:
     widths = item.chain("critical").architecture
     target = random_target(item, "critical")
     rows: dict[str, list[Any]] = {c.name: [] for c in TABLE.columns}
+    monitor = Monitor(item.budget)
     for rank in range(min(widths) + 1):
         number = count_strata(widths, rank=rank)
         item.check_memory((len(rows["rank"]) + number) * 512, f"the table of {number} strata over rank {rank}")
-        for s in stratify(widths, rank=rank, budget=item.budget):
-            found = critical_type(s, target, budget=item.budget)
+        for s in stratify(widths, rank=rank, budget=monitor.rest()):
+            found = critical_type(s, target, budget=monitor.rest())
             told = found.everywhere and found.index >= 0
             row = {
                 "network": item.id,
