@@ -41,7 +41,7 @@ def count(given: argparse.Namespace) -> None:
     net = pf.ReLUNetwork.random(widths, rng=0)
     before, start = time.process_time(), time.perf_counter()
     budget = pf.Budget(memory=given.memory, seconds=given.seconds)
-    total = pf.count_blocks(net, workers=given.workers, verify=given.verify, budget=budget)
+    total = pf.count_blocks(net, workers=given.workers, verify=given.verify, budget=budget, progress=True)
     used = time.process_time() - before + resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     euler = sum((-1) ** k * f for k, f in enumerate(total.f_vector))  # (-1)^n on R^n
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
