@@ -35,12 +35,8 @@ Where a package has many of them, they are in its folder `truths` and need no li
 """
 
 THROUGH = {
-    "__main__": "tests/cli/test_app.py",
-    "_lazy": "tests/test_signatures.py",
-    "_once": "tests/test_values.py",
     "_typing": "tests/test_signatures.py",
     "_version": "tests/datasets/storage/test_store.py",
-    "bounds/boxes": "tests/equivalence/test_bounds.py",
     "bounds/goals": "tests/bounds/test_programs.py",
     "bounds/pairing": "tests/bounds/test_rounding.py",
     "bounds/relaxation": "tests/complexes/ranges/test_activation.py",
@@ -109,19 +105,16 @@ THROUGH = {
     "dln/space/frames": "tests/dln/space/test_balanced.py",
     "dln/space/projection": "tests/dln/space/test_balanced.py",
     "equivalence/answer": "tests/equivalence/test_decide.py",
-    "equivalence/checks/bounds": "tests/equivalence/checks/test_recheck.py",
     "equivalence/checks/leaves": "tests/equivalence/bounds/test_near_equal.py",
     "equivalence/checks/near": "tests/equivalence/bounds/test_near_equal.py",
     "equivalence/checks/regions": "tests/equivalence/checks/test_claims.py",
     "equivalence/checks/sample": "tests/equivalence/test_minimize.py",
     "equivalence/collections/collection": "tests/equivalence/collections/test_classes.py",
     "equivalence/collections/parallel_map": "tests/equivalence/collections/test_classes.py",
-    "equivalence/grounds": "tests/equivalence/test_decide.py",
     "equivalence/minimize_gates": "tests/equivalence/test_minimize.py",
     "equivalence/partial": "tests/equivalence/checks/test_recheck.py",
     "equivalence/relations/claims": "tests/equivalence/checks/test_functions.py",
     "equivalence/relations/units": "tests/equivalence/relations/test_split.py",
-    "equivalence/top1/decide": "tests/equivalence/top1/test_boxes.py",
     "equivalence/witness": "tests/equivalence/checks/test_recheck.py",
     "fibers/activity": "tests/fibers/test_classify.py",
     "fibers/components": "tests/fibers/whole/test_connection.py",
@@ -173,9 +166,6 @@ THROUGH = {
     "pages/markup": "tests/pages/test_build.py",
     "pages/pairs": "tests/pages/test_build.py",
     "plots/style": "tests/plots/test_planar.py",
-    "settings": "tests/test_kernels.py",
-    "verdict": "tests/equivalence/test_bounds.py",
-    "versions": "tests/cli/test_app.py",
 }
 """Modules without a test of their own, and the test file that runs them.
 
