@@ -39,6 +39,19 @@ class Lock:
         return Lock, ()
 
 
+def _quiet(make: Callable[[Any], T]) -> Callable[[Any], T]:
+    """Underflow is allowed for in bounds; also where somebody has numpy raise it (`numpy.errstate`)."""
+
+    @functools.wraps(make)
+    def quiet(owner: Any) -> T:
+        import numpy as np  # --help does without
+
+        with np.errstate(under="ignore"):
+            return make(owner)
+
+    return quiet
+
+
 class once(Generic[T]):
     """A property that is computed once, under the ``_lock`` of its object, and kept in the dictionary ``_kept``.
 
@@ -59,7 +72,7 @@ class once(Generic[T]):
     """
 
     def __init__(self, make: Callable[[Any], T]) -> None:
-        self.make = make
+        self.make = _quiet(make)
         self.name = make.__name__
         self.__doc__ = make.__doc__
         self.__wrapped__ = make
@@ -126,6 +139,9 @@ else:
         >>> circle.area, circle.__getstate__()
         (12.56, {'area': 12.56})
         """
+
+        def __init__(self, make: Callable[[Any], Any]) -> None:
+            super().__init__(_quiet(make))
 
         def __set_name__(self, owner: type, name: str) -> None:
             super().__set_name__(owner, name)

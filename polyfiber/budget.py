@@ -201,9 +201,14 @@ class Monitor:
 
         For tables that are worked out when first asked for: the complex does not know who is asking.
         """
+        import numpy as np  # --help does without
+
         token = _watching.set((*_watching.get(), self))
         try:
-            with self.keeping():
+            with (
+                self.keeping(),
+                np.errstate(under="ignore"),
+            ):  # bounds allow for it, whatever the caller has numpy raise
                 yield self
         finally:
             _watching.reset(token)

@@ -188,10 +188,16 @@ class Polyhedron:
         points = found[:, 0] != 0
         rays = found[~points, 1:]
         both = found[sorted(lines), 1:] if len(lines) else rays[:0]
-        vertices = found[points, 1:] / found[points, :1]
-        if not len(vertices) and bool((self.b == 0).all()):  # a cone: cdd leaves its apex out
-            vertices = np.zeros((1, self.dimension))
-        return vertices, np.concatenate([rays, -both])
+        with np.errstate(all="ignore"):
+            vertices = found[points, 1:] / found[points, :1]
+            if not len(vertices) and bool((self.b == 0).all()):  # a cone: cdd leaves its apex out
+                vertices = np.zeros((1, self.dimension))
+            rays = np.concatenate([rays, -both])
+            if not _are_generators(A, b, vertices, rays, len(lines)):
+                raise SolverError(
+                    "the conversion of a polyhedron lost its vertices in floating point; bring its numbers nearer to 1"
+                )
+        return vertices, rays
 
     def __repr__(self) -> str:
         """One line: short inequalities themselves, else how many there are."""
@@ -229,6 +235,13 @@ def _convert(rows: Array, *, generators: bool) -> tuple[Array, list[int]]:
         linear = [keep.index(i) for i in result.lin_set if i in keep]
         return array[keep], linear
     return array, sorted(result.lin_set)
+
+
+def _are_generators(A: Array, b: Array, vertices: Array, rays: Array, n_lines: int) -> bool:
+    """Whether points and directions lie in ``A x <= b``, points on as many sides as vertices do; to a millionth."""
+    size, gap = 1e-6 * (np.abs(vertices) @ np.abs(A).T + np.abs(b)), vertices @ A.T - b
+    inside = (gap <= size).all() and ((np.abs(gap) <= size).sum(axis=1) >= A.shape[1] - n_lines).all()
+    return bool(len(vertices) and inside and (rays @ A.T <= 1e-6 * (np.abs(rays) @ np.abs(A).T)).all())
 
 
 def _bound(value: Any) -> str:

@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial import ConvexHull
 
 import polyfiber as pf
-from polyfiber.errors import BudgetExceededError, InputError, ShapeError
+from polyfiber.errors import BudgetExceededError, InputError, ShapeError, SolverError
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -50,3 +50,11 @@ def test_rays_lines_and_refusals() -> None:
 def test_a_box_of_more_coordinates_than_memory_holds() -> None:
     with pytest.raises(BudgetExceededError, match="slice_through"):
         pf.Box(-1, 1, dimension=2_000_000)
+
+
+def test_generators_that_floating_point_loses_are_refused() -> None:
+    """Numbers far from 1 are zero to cdd, which then told of another polyhedron."""
+    largest = np.finfo(np.float64).max
+    for box in (pf.Box([largest, -largest], [largest, -largest]), pf.Box([-largest] * 2, [largest] * 2)):
+        with np.errstate(all="raise"), pytest.raises(SolverError, match="floating point"):
+            box.generators()

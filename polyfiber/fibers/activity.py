@@ -19,7 +19,7 @@ from ..budget import Budget
 from ..complexes.ranges.activation import activation_bounds
 from ..domain import Polyhedron
 from ..network.model import ReLUNetwork
-from ..numerics.rounding import UNIT
+from ..numerics.rounding import TINY, UNIT
 from ..words import one_line
 
 Source = Literal["bounds", "complex"]
@@ -162,17 +162,22 @@ def _never(net: ReLUNetwork, complex: Any) -> tuple[BoolArray, BoolArray]:
     return ~on, ~off
 
 
+@np.errstate(all="ignore")
 def layer_bounds(W: FloatArray, b: FloatArray, low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Sound bounds of ``W y + b`` for ``low <= y <= high`` (infinite entries allowed; entries may be rounded once)."""
-    with np.errstate(invalid="ignore"):
-        at_low = np.where(W == 0, 0.0, W * low)
-        at_high = np.where(W == 0, 0.0, W * high)
+    """Sound bounds of ``W y + b`` for ``low <= y <= high`` (infinite entries allowed; entries may be rounded once).
+
+    What overflows on the way is bounded by infinity; no product that is not 0 becomes 0.
+    """
+    at_low, at_high = (np.where(W == 0, 0.0, W * y) for y in (low, high))
+    for found, y in ((at_low, low), (at_high, high)):
+        lost = (found == 0) & (W != 0) & (y != 0)
+        found[lost] = np.broadcast_to(np.sign(W) * np.sign(y), W.shape)[lost] * TINY
     least, most = np.minimum(at_low, at_high), np.maximum(at_low, at_high)
     results = []
     for terms, sign in ((least, -1.0), (most, 1.0)):
         moving = (terms != 0).any(axis=1)
         size = np.abs(terms).sum(axis=1) + np.abs(b)
-        error = np.where(moving & np.isfinite(size), (W.shape[1] + 4) * UNIT * size, 0.0)
-        total = terms.sum(axis=1) + b
-        results.append(np.where(np.isfinite(total), total + sign * error, total))
+        error = np.where(moving, (W.shape[1] + 4) * (UNIT * size + TINY), 0.0)
+        total = terms.sum(axis=1) + b + sign * error
+        results.append(np.where(np.isfinite(total), total, sign * np.inf))
     return results[0], results[1]

@@ -18,9 +18,10 @@ from .. import words
 from .._lazy import above
 from .._once import cached_property
 from .._typing import BoolArray, RngLike
-from .._values.checked import generator_of
+from .._values.checked import generator_of, real, shown, whole
 from ..budget import Budget
 from ..complexes.build import canonical_complex, estimate_size
+from ..complexes.complex import PolyhedralComplex
 from ..domain import Polyhedron
 from ..errors import GenericityError, IncompleteError, InputError, NumericalError
 from ..network.float_or_rational import gauge_norms, row_norms
@@ -318,12 +319,10 @@ def classify_fiber(
     ('identifiable', True, 0)
     """
     net = require_chain(net, "the fiber")
-    if not 0 <= tolerance < 1 or not 0 <= sign_error < 1:
-        raise InputError(f"tolerance and sign_error must lie in [0, 1), found {tolerance} and {sign_error}")
-    if limit < 1 or max_faces < 0 or max_parameters < 0:
-        raise InputError(
-            f"limit must be at least 1, max_faces and max_parameters at least 0, found {limit}, {max_faces}, {max_parameters}"
-        )
+    tolerance = real(tolerance, "tolerance", least=0, most=1 - UNIT)
+    sign_error = real(sign_error, "sign_error", least=0, most=1 - UNIT)
+    limit, max_faces = whole(limit, "limit", least=1), whole(max_faces, "max_faces", least=0)
+    max_parameters = whole(max_parameters, "max_parameters", least=0)
     regime = check_regime(net, limit=limit, sign_error=sign_error)
     facts, cx = _facts(net, regime, complex, domain, max_faces, budget)
     findings = _sure(find(net, facts, tolerance=tolerance), net, 0.0 if net.is_exact else sign_error)
@@ -428,6 +427,8 @@ def _facts(
 ) -> tuple[NeuronFacts, Any]:
     """Activity of the neurons, and the complex if it was used."""
     if given is not None:
+        if not isinstance(given, PolyhedralComplex):
+            raise InputError(f"complex must be a PolyhedralComplex, found {shown(given)}")
         if given.network != net or (given.domain is None) != (domain is None):
             raise InputError("complex= belongs to another network, or to another domain than domain=")
         return facts_from_complex(net, given, None if domain is None else facts_on(net, domain)), given

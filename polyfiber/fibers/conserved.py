@@ -8,16 +8,18 @@ the gradient is orthogonal to it, but the directions orthogonal to it are not ta
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from .._typing import Array, FloatArray
-from .._values.checked import unmasked
+from .._typing import Array, FloatArray, IntArray
+from .._values.checked import ids_within, real, reals_of, shown, whole
 from .._values.read_only import closed
-from ..errors import InputError, ShapeError, SolverError
+from ..budget import Budget, Monitor, SoFar
+from ..errors import BudgetExceededError, InputError, ShapeError, SolverError
 from ..network.model import ReLUNetwork
 from ..words import one_line
 from .hiding import hiding_report
@@ -40,11 +42,10 @@ def neuron_balance(net: ReLUNetwork) -> tuple[Array, ...]:
     return tuple(result)
 
 
-def linear_balance(net: ReLUNetwork, layer: int, neurons: Sequence[int]) -> Array:
+def linear_balance(net: ReLUNetwork, layer: int, neurons: Sequence[int] | IntArray) -> Array:
     """``W_I W_I^T + b_I b_I^T - C_I^T C_I`` for neurons that act linearly on the data: (k, k), symmetric."""
-    if not 1 <= layer < len(net.weights):
-        raise InputError(f"layer {layer} is not a hidden layer of {net!r}")
-    index = list(neurons)
+    layer = whole(layer, "a hidden layer", least=1, most=len(net.weights) - 1)
+    index = ids_within(neurons, net.architecture[layer], "neurons")
     W, b, C = net.weights[layer - 1][index], net.biases[layer - 1][index], net.weights[layer][:, index]
     result: Array = W @ W.T + np.outer(b, b) - C.T @ C
     return result
@@ -52,8 +53,8 @@ def linear_balance(net: ReLUNetwork, layer: int, neurons: Sequence[int]) -> Arra
 
 def loss_and_gradient(net: ReLUNetwork, X: Any, Y: Any) -> tuple[float, list[FloatArray], list[FloatArray]]:
     """Mean squared error ``sum |f(x) - y|^2 / (2 n)`` and its gradient by weights and biases."""
-    x, y = np.asarray(unmasked(X), dtype=np.float64), np.asarray(unmasked(Y), dtype=np.float64)
-    if x.ndim != 2 or y.shape != (len(x), net.architecture[-1]):
+    x, y = reals_of(X, "X"), reals_of(Y, "Y")
+    if x.ndim != 2 or not len(x) or x.shape[1] != net.architecture[0] or y.shape != (len(x), net.architecture[-1]):
         raise ShapeError(f"inputs {x.shape} and targets {y.shape} do not fit {net!r}")
     values = net.preactivations(x)
     layers = [x, *(np.maximum(z, 0.0) for z in values[:-1])]
@@ -107,6 +108,7 @@ def gradient_flow(
     linear: tuple[int, Sequence[int]] | None = None,
     rtol: float = 1e-9,
     atol: float = 1e-11,
+    budget: Budget | None = None,
 ) -> FlowResult:
     """Integrate gradient flow of the mean squared error and measure what should be conserved.
 
@@ -122,11 +124,13 @@ def gradient_flow(
         Neurons that act linearly on the data.
     rtol, atol : float
         Tolerances of the integrator (scipy's DOP853).
+    budget : Budget, optional
+        Where the flow slides along a bend of the function steps become tiny, and without a budget there may be no end.
 
     Raises
     ------
     SolverError
-        The integrator gave up.
+        The integrator gave up, or numbers left the range of floats.
 
     Examples
     --------
@@ -141,6 +145,22 @@ def gradient_flow(
     """
     from scipy.integrate import solve_ivp
 
+    if not isinstance(net, ReLUNetwork):
+        raise InputError(f"net must be a ReLUNetwork, found {type(net).__name__}")
+    net = net.rounded()
+    x, y, time, steps = (
+        reals_of(X, "X"),
+        reals_of(Y, "Y"),
+        real(time, "time", least=0, most=1e300),
+        whole(steps, "steps", least=1),
+    )
+    rtol, atol = real(rtol, "rtol", least=0, most=1), real(atol, "atol", least=0, most=1e300)
+    if linear is not None:
+        if not isinstance(linear, tuple | list) or len(linear) != 2:
+            raise InputError(f"linear is a pair of a hidden layer and its neurons, found {shown(linear)}")
+        linear_balance(net, *linear)
+    beyond = "the gradient flow leaves the range of floats; scale the weights or the data down"
+    monitor, evaluations = Monitor(budget), itertools.count()
     shapes = [p.shape for pair in zip(net.weights, net.biases) for p in pair]
 
     def pack(weights: Sequence[Array], biases: Sequence[Array]) -> FloatArray:
@@ -155,27 +175,41 @@ def gradient_flow(
         return ReLUNetwork(parts[::2], parts[1::2])
 
     def slope(_: float, theta: FloatArray) -> FloatArray:
-        _, weights, biases = loss_and_gradient(unpack(theta), X, Y)
-        return -pack(weights, biases)
+        monitor.check_time("the gradient flow", SoFar("evaluations of the gradient", next(evaluations)))
+        if np.isfinite(theta).all():
+            _, weights, biases = loss_and_gradient(unpack(theta), x, y)
+            back = -pack(weights, biases)
+            if np.isfinite(back).all():
+                return back
+        raise SolverError(beyond, status=-1)
 
-    found = solve_ivp(
-        slope, (0.0, time), pack(net.weights, net.biases), method="DOP853", rtol=rtol, atol=atol,
-        t_eval=np.linspace(0.0, time, steps + 1),
-    )  # fmt: skip
+    if 8 * (steps + 1) * sum(int(np.prod(shape)) for shape in shapes) > (monitor.memory_limit or np.inf):
+        raise BudgetExceededError(f"{steps} networks do not fit into memory; record fewer steps", partial=None)
+    with np.errstate(all="ignore"):
+        found = solve_ivp(
+            slope, (0.0, time), pack(net.weights, net.biases), method="DOP853", rtol=rtol, atol=atol,
+            t_eval=np.linspace(0.0, time, steps + 1),
+        )  # fmt: skip
     if not found.success:
         raise SolverError(f"the gradient flow was not integrated: {found.message}", status=int(found.status))
     networks = tuple(unpack(theta) for theta in found.y.T)
-    losses = np.array([loss_and_gradient(n, X, Y)[0] for n in networks])
-    start = np.concatenate(neuron_balance(net))
-    size = max(float(np.abs(start).max()), max(float((w * w).sum()) for w in net.weights))
-    drift = max(float(np.abs(np.concatenate(neuron_balance(n)) - start).max()) for n in networks) / size
     linear_drift = stayed = None
-    if linear is not None:
-        layer, neurons = linear
-        first = linear_balance(net, layer, neurons)
-        linear_drift = max(float(np.abs(linear_balance(n, layer, neurons) - first).max()) for n in networks) / size
-        x = np.asarray(unmasked(X), dtype=np.float64)
-        stayed = all(bool((n.preactivations(x)[layer - 1][:, list(neurons)] > 0).all()) for n in networks)
+    with np.errstate(all="ignore"):
+        losses = np.array([loss_and_gradient(n, x, y)[0] for n in networks])
+        start = np.concatenate(neuron_balance(net))
+        size = max(float(np.abs(start).max(initial=0)), max(float((w * w).sum()) for w in net.weights))
+        drift = max(float(np.abs(np.concatenate(neuron_balance(n)) - start).max(initial=0)) for n in networks) / (
+            size or 1
+        )
+        if linear is not None:
+            layer, neurons = linear[0], ids_within(linear[1], net.architecture[linear[0]], "neurons")
+            first = linear_balance(net, layer, neurons)
+            linear_drift = max(float(np.abs(linear_balance(n, layer, neurons) - first).max()) for n in networks) / (
+                size or 1
+            )
+            stayed = all(bool((n.preactivations(x)[layer - 1][:, neurons] > 0).all()) for n in networks)
+    if not np.isfinite([*losses, drift, linear_drift or 0]).all():
+        raise SolverError(beyond, status=-1)
     return FlowResult(networks, losses, drift, linear_drift, stayed)
 
 

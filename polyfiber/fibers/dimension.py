@@ -15,7 +15,7 @@ import numpy as np
 
 from .. import words
 from .._typing import Array, IntArray, RngLike, SignArray
-from .._values.checked import generator_of
+from .._values.checked import array_of, flag, generator_of
 from ..budget import Budget, Monitor
 from ..errors import InputError, ShapeError
 from ..kernels.fibers.jacobians import PRIME, directional, insert_regions, null_vector
@@ -159,7 +159,7 @@ def local_fiber(
     >>> found.n_parameters, found.raw_dimension, found.dimension
     (13, 3, 0)
     """
-    net = require_network(net)
+    net, shared, exact_rank = require_network(net), flag(shared, "shared"), flag(exact_rank, "exact_rank")
     monitor = Monitor(budget)
     signs = _region_signs(net, regions, budget)
     masks = np.ascontiguousarray(signs > 0).view(np.int8)
@@ -233,10 +233,10 @@ def _region_signs(net: ReLUNetwork | PiecewiseLinearNetwork, regions: Any, budge
         from ..complexes.build import canonical_complex
 
         regions = canonical_complex(net, budget=budget)
-    if hasattr(regions, "signs"):
+    if not isinstance(regions, type) and hasattr(regions, "signs"):
         signs = regions.signs(regions.dimension)
     else:
-        signs = np.asarray(regions)
+        signs = array_of(regions, "regions")
     if signs.ndim != 2 or signs.shape[1] < N or len(signs) == 0:
         raise ShapeError(f"regions of shape {signs.shape}; expected (R, {N}) signs, R >= 1")
     if not np.isin(signs, (-1, 0, 1)).all():

@@ -249,8 +249,9 @@ def analyse_layer(
         if domain == "space" and not nonzero(W[i]):
             on = bool(b[i] > 0)
         if on:
-            slope = slope + C[:, i : i + 1] @ W[i : i + 1]
-            constant = constant + C[:, i] * b[i]
+            with np.errstate(all="ignore"):
+                slope = slope + C[:, i : i + 1] @ W[i : i + 1]
+                constant = constant + C[:, i] * b[i]
     representation = HyperplaneRepresentation(
         unit[visible, :n],
         unit[visible, n],

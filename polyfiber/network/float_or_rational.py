@@ -25,6 +25,7 @@ def is_rational(dtype: Any) -> bool:
     return bool(np.dtype(dtype).kind == "O")
 
 
+@np.errstate(all="ignore")
 def row_norms(W: FloatArray) -> FloatArray:
     """Euclidean norms along the last axis; no overflow or underflow of squares, zero rows give 0."""
     top = np.abs(W).max(axis=-1, initial=0.0)
@@ -63,7 +64,7 @@ def values_in_floats(net: ReLUNetwork, what: str, *, squares: bool = False) -> R
     """
     rounded = within_floats(net)
     y = np.ones(net.architecture[0])
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         for W, b in zip(rounded.weights, rounded.biases):
             y = np.abs(W) @ y + np.abs(b)
             sizes = (y, (W * W).sum(), (y * y).sum()) if squares else (y,)

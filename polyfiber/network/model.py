@@ -324,7 +324,7 @@ class ReLUNetwork:
         >>> pf.ReLUNetwork.random((2, 3, 1), rng=0)
         ReLUNetwork(2-3-1, float64, 13 parameters)
         """
-        widths = _widths(architecture)
+        widths = checked_widths(architecture)
         generator = generator_of(rng)
         weights, biases = [], []
         for n_in, n_out in zip(widths[:-1], widths[1:]):
@@ -358,7 +358,8 @@ def short_widths(architecture: Sequence[int]) -> str:
     return "-".join(map(str, ends))
 
 
-def _widths(architecture: Sequence[int]) -> tuple[int, ...]:
+def checked_widths(architecture: Sequence[int]) -> tuple[int, ...]:
+    """Widths of a network that memory holds; at least two, positive."""
     wrong = f"an architecture is at least two positive widths (n0, …, nL); found {shown(architecture)}"
     try:
         widths = tuple(whole(n, "a width", least=1) for n in architecture)
@@ -484,7 +485,7 @@ class NetworkBatch:
     @classmethod
     def random(cls, architecture: Sequence[int], size: int, *, rng: RngLike = None) -> NetworkBatch:
         """Gaussian networks with the distribution of `ReLUNetwork.random` (not the same stream)."""
-        widths = _widths(architecture)
+        widths = checked_widths(architecture)
         generator = generator_of(rng)
         weights, biases = [], []
         for n_in, n_out in zip(widths[:-1], widths[1:]):

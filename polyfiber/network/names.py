@@ -35,6 +35,8 @@ def local_path(path: Any, what: str = "a file") -> Path:
     except TypeError:
         raise InputError(f"{what} is named by its path, found {printable(repr(path))}") from None
     text = os.fsdecode(text)
+    if "\0" in text:
+        raise InputError(f"{what} is named by its path, which holds no NUL, found {printable(repr(text))}")
     found = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/", text)  # a Path drops one of the slashes
     if found:
         text = re.sub(r"^([^:]+):/(?!/)", r"\1://", text)

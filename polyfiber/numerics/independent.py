@@ -48,6 +48,7 @@ def _by_lu(matrix: Array) -> IntArray | None:
     return order[:n]
 
 
+@np.errstate(under="ignore")
 def _pivot_rows(matrix: Array, n_first: int) -> IntArray:
     """Row order by pivoted QR, the first ``n_first`` rows before the others."""
     m, n = matrix.shape

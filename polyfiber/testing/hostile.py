@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 
 from .._typing import RngLike
-from .._values.checked import generator_of
-from ..errors import InputError
-from ..network.model import ReLUNetwork
+from .._values.checked import generator_of, shown, whole
+from ..errors import InputError, ShapeError
+from ..network.model import ReLUNetwork, checked_widths
+
+MOST = 4000
+"""Powers of two beyond all floats."""
 
 
 def rescaled(network: ReLUNetwork, exponents: Sequence[Sequence[int]]) -> ReLUNetwork:
@@ -28,12 +31,19 @@ def rescaled(network: ReLUNetwork, exponents: Sequence[Sequence[int]]) -> ReLUNe
     >>> bool((twin([[0.5, 0.5]]) == net([[0.5, 0.5]])).all())
     True
     """
+    if not isinstance(network, ReLUNetwork):
+        raise InputError(f"network must be a ReLUNetwork, found {type(network).__name__}")
+    hidden = network.architecture[1:-1]
+    if not isinstance(exponents, list | tuple | np.ndarray) or len(exponents) > len(hidden):
+        raise InputError(f"exponents are vectors for at most {len(hidden)} hidden layers, found {shown(exponents)}")
     weights = [np.array(w, dtype=np.float64) for w in network.rounded().weights]
     biases = [np.array(b, dtype=np.float64) for b in network.rounded().biases]
     tiny = np.finfo(np.float64).tiny
     with np.errstate(over="ignore", under="ignore"):
         for layer, powers in enumerate(exponents):
-            up = np.asarray(powers, dtype=np.int64)
+            if not isinstance(powers, list | tuple | np.ndarray) or np.shape(powers) != (hidden[layer],):
+                raise ShapeError(f"layer {layer + 1} has {hidden[layer]} neurons, its exponents are {shown(powers)}")
+            up = np.array([whole(p, "an exponent", least=-MOST, most=MOST) for p in powers], dtype=np.int64)
             weights[layer] = np.ldexp(weights[layer], up[:, None])
             biases[layer] = np.ldexp(biases[layer], up)
             weights[layer + 1] = np.ldexp(weights[layer + 1], -up[None, :])
@@ -54,6 +64,7 @@ def huge_ratio_network(architecture: Sequence[int], *, rng: RngLike = None, expo
     (2, 3, 1)
     """
     generator = generator_of(rng)
+    exponent = whole(exponent, "exponent", least=0, most=1020)
     base = ReLUNetwork.random(architecture, rng=generator)
 
     def spread(values: Any) -> Any:
@@ -75,6 +86,7 @@ def near_coincident_network(architecture: Sequence[int], *, rng: RngLike = None,
     (2, 4, 1)
     """
     generator = generator_of(rng)
+    ulps = whole(ulps, "ulps", least=0, most=2**53)
     base = ReLUNetwork.random(architecture, rng=generator)
     weights = [np.array(w) for w in base.weights]
     biases = [np.array(b) for b in base.biases]
@@ -101,6 +113,7 @@ def subnormal_network(architecture: Sequence[int], *, rng: RngLike = None, expon
     >>> bool(0 < abs(net.weights[0]).max() < 1e-300)
     True
     """
+    exponent = whole(exponent, "exponent", least=-MOST, most=1020)
     base = ReLUNetwork.random(architecture, rng=rng)
     weights = [np.ldexp(w, exponent) if layer == 0 else w for layer, w in enumerate(base.weights)]
     biases = [np.ldexp(b, exponent) if layer == 0 else b for layer, b in enumerate(base.biases)]
@@ -117,7 +130,9 @@ def integer_network(architecture: Sequence[int], *, rng: RngLike = None, max_abs
     'float64'
     """
     generator = generator_of(rng)
-    shapes = list(zip(architecture[:-1], architecture[1:]))
+    max_abs = whole(max_abs, "max_abs", least=0, most=2**53)
+    widths = checked_widths(architecture)
+    shapes = list(zip(widths[:-1], widths[1:]))
     draws = [
         (generator.integers(-max_abs, max_abs + 1, size=(o, i)), generator.integers(-max_abs, max_abs + 1, size=o))
         for i, o in shapes

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from .._values.checked import whole
 from ..network.model import ReLUNetwork
 
 
@@ -19,6 +20,9 @@ def integer_networks(
     >>> strategy = integer_networks(max_inputs=2, max_width=3, max_depth=2)
     """
     from hypothesis import strategies as st
+
+    _positive(max_inputs=max_inputs, max_width=max_width, max_depth=max_depth, max_hidden=max_hidden)
+    max_abs = whole(max_abs, "max_abs", least=0)
 
     @st.composite
     def networks(draw: Callable[[Any], Any]) -> ReLUNetwork:
@@ -53,6 +57,9 @@ def generic_networks(
     """
     from hypothesis import strategies as st
 
+    _positive(max_inputs=max_inputs, max_width=max_width, max_depth=max_depth, max_hidden=max_hidden)
+    whole(min_depth, "min_depth", least=1, most=max_depth)
+
     @st.composite
     def networks(draw: Callable[[Any], Any]) -> ReLUNetwork:
         widths = [draw(st.integers(1, max_inputs))]
@@ -64,3 +71,8 @@ def generic_networks(
         return ReLUNetwork.random((*widths, outputs), rng=draw(st.integers(0, 2**32 - 1)))
 
     return networks()
+
+
+def _positive(**limits: int) -> None:
+    for name, value in limits.items():
+        whole(value, name, least=1)

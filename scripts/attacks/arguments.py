@@ -98,6 +98,8 @@ def fitting(package: str) -> dict[str, Any]:
     return FITTING | of.get(package, {})
 
 
+OWN: dict[str, dict[str, Any]] = {"fibers.deviation": {"b": NET}}
+"""What fits a function alone."""
 SKIPPED = {"show_versions", "read_network", "plot", "save", "NetworkBatch", "annotations", "watch"}
 """Whose files, windows or arrays of any kind have attacks of their own (`readers.py`, `stores.py`)."""
 SECONDS = 10
@@ -132,7 +134,7 @@ def calls() -> Iterator[tuple[str, Callable[..., Any]]]:
 def attacked(name: str, call: Callable[..., Any]) -> Iterator[tuple[str, Callable[[], Any]]]:
     """One call for each argument and each hostile value."""
     with contextlib.suppress(TypeError, ValueError):
-        fits = fitting(name.split(".")[0])
+        fits = fitting(name.split(".")[0]) | OWN.get(name, {})
         given = inspect.signature(call).parameters.values()
         places = [p for p in given if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
         if any(p.default is p.empty and p.name not in fits and i for i, p in enumerate(places)):
@@ -146,6 +148,8 @@ def attacked(name: str, call: Callable[..., Any]) -> Iterator[tuple[str, Callabl
                 continue
             front = [fits.get(p.name, p.default) for p in before if p.kind is not p.KEYWORD_ONLY]
             rest |= {p.name: fits[p.name] for p in before if p.kind is p.KEYWORD_ONLY}
+            if any(p.name == "budget" and p is not place and p.kind is p.KEYWORD_ONLY for p in places):
+                rest["budget"] = pf.Budget(seconds=SECONDS / 5)  # what has no end is stopped by it
             for n, value in enumerate(HOSTILE):
 
                 def ask(
@@ -188,10 +192,10 @@ def attack(only: str = "") -> tuple[int, list[str]]:
                     except PolyfiberError:
                         pass
                     except TookTooLong:
-                        wrong.append(f"{text}: no answer in {SECONDS} s of CPU")
+                        _told(wrong, f"{text}: no answer in {SECONDS} s of CPU")
                     except Exception as error:
                         if not (isinstance(error, TypeError) and "positional argument" in str(error)):
-                            wrong.append(f"{text}: {type(error).__name__}: {str(error)[:100]}")
+                            _told(wrong, f"{text}: {type(error).__name__}: {str(error)[:100]}")
                     finally:
                         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         finally:
@@ -200,14 +204,17 @@ def attack(only: str = "") -> tuple[int, list[str]]:
     return tried, wrong
 
 
+def _told(wrong: list[str], line: str) -> None:
+    print("WRONG", line, flush=True)
+    wrong.append(line)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", default="", help="names that hold this text")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     tried, wrong = attack(options.only)
-    for line in wrong:
-        print("WRONG", line)
     print(f"{tried} calls, {len(wrong)} raw errors")
     return 1 if wrong else 0
 

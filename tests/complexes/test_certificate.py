@@ -185,3 +185,21 @@ def test_volumes_and_incidences_of_regions_are_covered(domain: Any) -> None:
         assert cx.certificate.verify().verdict is pf.Verdict.NO, name
         place[name] = true
     assert cx.certificate.verify().verdict is pf.Verdict.YES
+
+
+@pytest.mark.parametrize(
+    "domain", [None, pf.Box([-1, -1], [1, 1]), pf.Box([0.5, -1], [0.5, 1]), pf.Box([0.5, 0.25], [0.5, 0.25])]
+)
+@pytest.mark.parametrize(
+    "weights", [[[1, 0], [0, 1], [1, 1]], [[0.3, -0.7], [1.1, 0.4], [-0.2, 0.9]], [[1, 0], [2, 0], [3, 0]]]
+)
+@pytest.mark.parametrize("bound", [np.inf, 1e-3])
+def test_bounds_much_wider_than_needed_are_noticed(weights: Any, domain: Any, bound: float) -> None:
+    """They hold, but they are not those of these vertices."""
+    cx = pf.canonical_complex(pf.ReLUNetwork([weights, [[1, -1, 1]]], [[0.1, -0.2, 0.4], [0]]), domain)
+    points, errors = cx.vertices, cx.vertex_errors.copy()
+    assert cx.certificate.verify().ok
+    errors[-1] = bound
+    cx._kept["_points"] = points, errors
+    found = cx.certificate.verify()
+    assert any("wider than needed" in problem for problem in found.problems), found

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import polyfiber as pf
-from polyfiber.errors import InputError
+from polyfiber.errors import BudgetExceededError, InputError, SolverError
 from polyfiber.fibers.conserved import (
     gradient_flow,
     linear_balance,
@@ -68,3 +68,16 @@ def test_translation_conserves_nothing() -> None:
     assert translation_obstruction(net) == -1.0
     with pytest.raises(InputError, match="hides no"):
         translation_generator(pf.ReLUNetwork.random((3, 3, 3, 1), rng=0))
+
+
+def test_a_flow_ends_with_an_answer_or_one_of_our_errors() -> None:
+    big = pf.ReLUNetwork([[[1e200, 1.0]], [[1e200]]], [[1e200], [0.0]])
+    with np.errstate(all="raise"), pytest.raises(SolverError, match="range of floats"):
+        gradient_flow(big, [[0.1, 0.2]], [[1.0]])
+    sliding = pf.ReLUNetwork.random((2, 4, 3, 1), rng=0)  # along a bend, where steps become tiny
+    with pytest.raises(BudgetExceededError) as stopped:
+        gradient_flow(sliding, [[0.1, 0.2]], [[1.0]], budget=pf.Budget(seconds=0.2))
+    assert stopped.value.partial.done > 0
+    for options in ({"steps": 0}, {"time": -1}, {"linear": (4, [0])}, {"linear": (1, [9])}, {"rtol": "x"}):
+        with pytest.raises(InputError):
+            gradient_flow(sliding, [[0.1, 0.2]], [[1.0]], **options)

@@ -71,22 +71,22 @@ class Ridges:
     exact: int = 0
 
 
+@np.errstate(all="ignore")
 def row_norms(rows: FloatArray) -> FloatArray:
     """Euclidean norms of rows, also where squares overflow or underflow."""
     largest = np.abs(rows).max(axis=-1, initial=0.0)
     safe = np.where(largest > 0, largest, 1.0)[..., None]
-    with np.errstate(over="ignore", invalid="ignore"):
-        result: FloatArray = largest * np.linalg.norm(rows / safe, axis=-1)
+    result: FloatArray = largest * np.linalg.norm(rows / safe, axis=-1)
     return result
 
 
+@np.errstate(all="ignore")
 def unit_rows(rows: FloatArray) -> FloatArray:
     """Rows divided by their norms; zero rows stay zero."""
     largest = np.abs(rows).max(axis=-1, initial=0.0)
-    with np.errstate(invalid="ignore"):
-        scaled = rows / np.where(largest > 0, largest, 1.0)[..., None]
-        norms = np.linalg.norm(scaled, axis=-1, keepdims=True)
-        result: FloatArray = scaled / np.where(norms > 0, norms, 1.0)
+    scaled = rows / np.where(largest > 0, largest, 1.0)[..., None]
+    norms = np.linalg.norm(scaled, axis=-1, keepdims=True)
+    result: FloatArray = scaled / np.where(norms > 0, norms, 1.0)
     return result
 
 

@@ -15,8 +15,9 @@ import numpy as np
 from ..._lazy import above
 from ..._once import cached_property
 from ..._typing import BoolArray, FloatArray, IntArray
+from ..._values.checked import id_within
 from ..._values.read_only import read_only
-from ...budget import Budget, Monitor
+from ...budget import Budget, Monitor, heed
 from ...domain import Polyhedron
 from ...errors import BudgetExceededError, NumericalError, old_name
 from ...kernels.complexes import affine_maps as maps
@@ -25,6 +26,7 @@ from ...network.piecewise import PiecewiseLinearNetwork
 from ...numerics.products import nearest
 from ...numerics.rounding import TINY, UNIT, gamma
 from ..build import canonical_complex
+from ..checks.weights import jump_along
 from ..geometry import facet_forms_of, full_net, unit_forms, ways_net
 from ..skeleton.exact_signs import ExactPredicate
 from ..skeleton.slope_forms import SHARP as CLOSE
@@ -227,7 +229,8 @@ class BreakpointComplex:
     # ---- checks -----------------------------------------------------------------------------
     @np.errstate(all="ignore")
     def weights_by_jumps(self) -> FloatArray:
-        """The weights of all visible facets computed independently, from the jump of the gradient."""
+        """The weights of all visible facets computed independently, from the jump of the gradient; in rationals where a gradient
+        or a product is beyond floats, and infinite only where the weight itself is."""
         cx = self.complex
         if not len(self.facets):
             return self.weights.copy()
@@ -239,6 +242,10 @@ class BreakpointComplex:
         positive = signs[first, self.neurons] > 0
         jump = np.where(positive[:, None, None], 1.0, -1.0) * (A[first] - A[second])
         result: FloatArray = np.einsum("mij,mj->mi", jump, self.normals)
+        for i in np.flatnonzero(~np.isfinite(result).all(axis=1)).tolist():
+            heed("the jumps of the gradient")
+            sides = signs[[first[i], second[i]]][:: 1 if positive[i] else -1]
+            result[i] = jump_along(cx._frame, sides, self._forms[self.facets[i], :-1])
         return result
 
     @cached_property
@@ -271,6 +278,7 @@ class BreakpointComplex:
         frame = self.complex._frame
         return self.complex.network.exact() if frame.form is None else ExactGates(frame)
 
+    @np.errstate(under="ignore")
     def balancing_residual(self) -> float:
         """Largest balancing residual over the interior ridges, relative to the weights there."""
         r = self.ridges
@@ -279,6 +287,7 @@ class BreakpointComplex:
 
     balance = old_name("balancing_residual")
 
+    @np.errstate(all="ignore")
     def reconstruct(self, region: int = 0) -> tuple[FloatArray, FloatArray]:
         """The function from its weights and one affine piece: the theorem, as a computation.
 
@@ -290,9 +299,11 @@ class BreakpointComplex:
         Returns
         -------
         A : (f_d, nL, n0), a : (f_d, nL)
-            Affine maps of all regions, by crossing facets breadth first from ``region``.
+            Affine maps of all regions, by crossing facets breadth first from ``region``; infinite or nan where these, or weights
+            on the way, are beyond floats.
         """
         cx = self.complex
+        region = id_within(region, cx.n_regions, "region")
         A = np.zeros((cx.n_regions, self.weights.shape[1], cx.network.architecture[0]))
         a = np.zeros((cx.n_regions, self.weights.shape[1]))
         A[[region]], a[[region]] = cx.affine_maps([region])

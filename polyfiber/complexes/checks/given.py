@@ -1,7 +1,8 @@
 """Points and rays that a complex has given out, in the inputs, against its vertices: each within the bound beside it.
 
 Vertices are solved again in the quotient, and lifted to the inputs in the longest floats; what these do not tell is
-decided in rationals. A bound that is infinite claims nothing, but no coordinate may be no number.
+decided in rationals. No coordinate may be no number, and no bound wider than what is given out beside floats: infinite
+where a coordinate is, else a millionth of the point.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..._typing import Array, FloatArray, IntArray
+from ..._typing import Array, BoolArray, FloatArray, IntArray
 from ...budget import heed
 from ...numerics.products import exact_product, nearest
 from ..skeleton.arrays import Frame
@@ -28,6 +29,10 @@ OF_RAYS = 1e-9
 ROOM = 1e-6
 """Share of it that the check may add by itself."""
 TINY = 2.0**-1070
+WIDE = 1e-6
+"""Share of a point that its bound may be: what is wider is solved in rationals before it is given out."""
+LEAST = 1.001e-300
+"""And where that is less."""
 
 
 class _Lifted:
@@ -89,6 +94,9 @@ def _check_vertices(cx: PolyhedralComplex, again: Skeleton, problems: list[str])
     if np.isnan(given).any() or not (claim >= 0).all():
         problems.append("a coordinate of a vertex, or its bound, is no number")
         return len(given), 0
+    wide = int(too_wide(given, claim, again.frame.net.inflate).sum())
+    if wide:
+        problems.append(f"{wide} vertices were given out with error bounds much wider than needed")
     forms, lift = Forms(again.frame), _Lifted(again.frame)
     exact = wrong = 0
     for start in range(0, len(finite), BATCH):
@@ -108,6 +116,14 @@ def _check_vertices(cx: PolyhedralComplex, again: Skeleton, problems: list[str])
     if wrong:
         problems.append(f"{wrong} vertices were given out with error bounds that do not hold")
     return len(given), exact
+
+
+def too_wide(points: FloatArray, claim: FloatArray, inflate: float) -> BoolArray:
+    """Whether the bounds (m,) of points (m, n) tell less than solving a vertex always does, all bounds being ``inflate`` wider."""
+    with np.errstate(all="ignore"):
+        size = np.abs(points).max(axis=1, initial=0.0)
+        wide: BoolArray = np.isfinite(size) & ~(claim <= max(1.0, inflate) * (WIDE * (1 + ROOM) * size + LEAST))
+        return wide
 
 
 def _check_rays(cx: PolyhedralComplex, again: Skeleton, problems: list[str]) -> tuple[int, int]:

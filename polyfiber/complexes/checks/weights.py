@@ -10,6 +10,7 @@ import numpy as np
 from ...budget import heed
 from ...network.relu_form import relu_form
 from ...numerics.exact import as_fractions
+from ...numerics.polyhedra import root
 from ...numerics.products import exact_product, nearest
 from ...numerics.rounding import UNIT
 from ..skeleton.extremes import TINY, network_parts
@@ -83,12 +84,9 @@ def _is_jump(frame: Frame, sides: tuple[np.ndarray, np.ndarray], form: np.ndarra
 
     Lengths beyond floats, or below the normal ones, are told from zero alone.
     """
-    upper, lower = (_exact_parts(frame, row) for row in sides)
-    scale = np.abs(form).max()
-    normal = [Fraction(x) for x in (form / scale).tolist()]
+    normal = _rational_normal(form)
     size = sum((x * x for x in normal), Fraction(0))
-    for said, one, two in zip(weights.tolist(), upper.tolist(), lower.tolist()):
-        jump = [a - b for a, b in zip(one, two)]
+    for said, jump in zip(weights.tolist(), _exact_jump(frame, sides)):
         along = sum((a * b for a, b in zip(jump, normal)), Fraction(0))
         square = sum((x * x for x in jump), Fraction(0))
         if (said > 0) - (said < 0) != (along > 0) - (along < 0) or (square > 0) != (along != 0):
@@ -99,6 +97,24 @@ def _is_jump(frame: Frame, sides: tuple[np.ndarray, np.ndarray], form: np.ndarra
         if 1e-300 < abs(said) < np.inf and abs(Fraction(said) ** 2 - square) > square / 10**10:
             return False
     return True
+
+
+def jump_along(frame: Frame, sides: Any, form: np.ndarray) -> np.ndarray:
+    """The jump of the gradient to the first of two sides along the unit normal of a form, in rationals and rounded once."""
+    normal = _rational_normal(form)
+    length = root(sum((x * x for x in normal), Fraction(0)))
+    jumps = [sum((a * b for a, b in zip(jump, normal)), Fraction(0)) / length for jump in _exact_jump(frame, sides)]
+    return nearest(np.array(jumps, dtype=object))
+
+
+def _rational_normal(form: np.ndarray) -> list[Fraction]:
+    """The direction of a form, its largest entry 1."""
+    return [Fraction(x) for x in (form / np.abs(form).max()).tolist()]
+
+
+def _exact_jump(frame: Frame, sides: Any) -> list[list[Fraction]]:
+    upper, lower = (_exact_parts(frame, row) for row in sides)
+    return [[a - b for a, b in zip(one, two)] for one, two in zip(upper.tolist(), lower.tolist())]
 
 
 def _exact_parts(frame: Frame, signs: np.ndarray) -> Any:

@@ -182,7 +182,7 @@ class CellFrame:
         d = self.n_domain
         terms = gamma(self.n0 + 4)
         out, err = [], []
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             z = X @ rows[:, :-1].T + rows[:, -1]
             size = np.abs(X) @ np.abs(rows[:, :-1]).T + np.abs(rows[:, -1])
             tiny = np.full(rows.shape[0], (2 * self.n0 + 4) * 2.0**-1074)

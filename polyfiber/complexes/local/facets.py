@@ -290,6 +290,7 @@ def _cross_exactly(frame: CellFrame, cell: Cell, i: int) -> SignArray:
     return frame.exact_signs(point, normal)
 
 
+@np.errstate(all="ignore")
 def exact_facet_point(frame: CellFrame, cell: Cell, row: int, group: tuple[int, ...]) -> tuple[Array, Array]:
     """A rational point in the relative interior of a facet, and a direction out of the cell."""
     keep = [r for r in range(frame.n_domain + frame.n_neurons) if cell.signs[r] != 0 and r not in group]

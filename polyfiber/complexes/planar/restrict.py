@@ -507,7 +507,8 @@ class Columns:
                     f"a {what} of the network on the slice is beyond 2^400; scale the inputs or the network"
                 )
         sizes = (np.abs(base[:, 0]) + np.abs(base[:, 1])) * REACH + np.abs(base[:, 2])
-        base[:, 3] = sizes * UNIT * 1.01 + TINY
+        with np.errstate(under="ignore"):
+            base[:, 3] = sizes * UNIT * 1.01 + TINY
         owners = np.repeat(np.arange(n), lengths)
         order = np.lexsort((owners, rows))
         col_ptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=n))]).astype(np.int64)

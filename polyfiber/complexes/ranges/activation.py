@@ -309,6 +309,7 @@ class _Work:
         signs = ((low < 0) & (high > 0))[found]
         return found[np.argsort(~signs, kind="stable")]
 
+    @np.errstate(under="ignore")
     def _scale(self, work: Relaxation, layer: int) -> FloatArray:
         """What gaps are relative to."""
         size = np.maximum(np.abs(work.low[layer]), np.abs(work.high[layer]))

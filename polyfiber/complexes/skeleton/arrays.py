@@ -255,6 +255,7 @@ def half_edge_shift(n: int) -> int:
     return max(1, (2 * n - 1).bit_length())
 
 
+@np.errstate(under="ignore")
 def make_frame(
     network: ReLUNetwork | PiecewiseLinearNetwork,
     domain: Polyhedron | None,

@@ -161,7 +161,7 @@ def _entries(matrix: Any, row: int) -> Iterator[tuple[int, Any]]:
 
 def unsure(forms: FloatArray, errors: FloatArray, reach: float = 1.0) -> Any:
     """Which forms (…, n + 1) have errors that matter, against the largest coefficient, or value within ``reach``; (…,) bool."""
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         size = np.abs(forms[..., :-1]).max(axis=-1, initial=0.0)
         sure = (errors[..., :-1].max(axis=-1, initial=0.0) <= SHARP * size) & np.isfinite(size)
         last = np.abs(forms[..., -1])

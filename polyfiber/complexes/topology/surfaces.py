@@ -57,6 +57,7 @@ def simplices(owner: PolyhedralSet, dim: int) -> tuple[IntArray, IntArray]:
     return cells, corners
 
 
+@np.errstate(all="ignore")
 def sizes(owner: PolyhedralSet, dim: int) -> FloatArray:
     """Length, area or volume of each cell of a dimension; inf where it is unbounded."""
     unbounded = owner.is_unbounded(dim)

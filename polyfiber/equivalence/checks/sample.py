@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 
 from ..._typing import FloatArray
+from ..._values.checked import flag, shown, whole
 from ..._values.read_only import closed
 from ...budget import Budget
+from ...complexes.complex import PolyhedralComplex
 from ...domain import Box
-from ...errors import GenericityError, IncompleteError, InputError, ShapeError, renamed_argument
+from ...errors import GenericityError, IncompleteError, InputError, NumericalError, ShapeError, renamed_argument
 from ...network.model import ReLUNetwork
-from ...network.piecewise import PiecewiseLinearNetwork, function_chain
+from ...network.piecewise import PiecewiseLinearNetwork, function_chain, require_network
 from ...verdict import Verdict
 
 
@@ -74,7 +76,7 @@ def sample_points(n0: int, *, count: int = 4096, domain: Box | None = None) -> F
         low, high = (np.asarray(side, dtype=np.float64) for side in (domain.lo, domain.hi))
         share = rng.random((count, n0))
         share[: count // 4] = np.round(share[: count // 4])
-        inside: FloatArray = low + share * (high - low)
+        inside: FloatArray = (1 - share) * low + share * high  # the difference may be beyond floats
         return inside
     points: FloatArray = rng.standard_normal((count, n0)) * 10.0 ** rng.uniform(-2, 3, (count, 1))
     return points
@@ -128,11 +130,15 @@ def deviation(
     """
     if domain is not None and not isinstance(domain, Box):
         raise InputError(f"networks are compared on a Box, found {type(domain).__name__}")
+    a, b, use_complexes = require_network(a), require_network(b), flag(use_complexes, "use_complexes")
+    max_faces = whole(max_faces, "max_faces", least=0)
     if a.architecture[0] != b.architecture[0] or a.architecture[-1] != b.architecture[-1]:
         raise ShapeError(f"{a!r} and {b!r} have different inputs or outputs")
     parts = [sample_points(a.architecture[0], domain=domain)]
     source = "samples"
-    given = list(complexes)
+    given = list(complexes) if isinstance(complexes, list | tuple) else [complexes]
+    if not all(isinstance(cx, PolyhedralComplex) and cx.network.architecture[0] == a.architecture[0] for cx in given):
+        raise InputError(f"complexes are those of the two networks, found {shown(complexes)}")
     if not given and use_complexes:
         from ...complexes.build import canonical_complex, estimate_size
 
@@ -155,6 +161,8 @@ def deviation(
     finite = np.isfinite(difference).all(axis=1) & np.isfinite(size).all(
         axis=1
     )  # beyond the range of floats: no answer
+    if not finite.any():
+        raise NumericalError("the values of the networks are beyond floats at all probe points; scale the outputs down")
     x, difference, relative = x[finite], difference[finite], relative[finite]
     worst = int(relative.argmax())
     return Deviation(float(relative[worst]), float(difference.max()), x[worst], len(x), source)

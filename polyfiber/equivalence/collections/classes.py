@@ -220,7 +220,8 @@ class _Keys:
         for ids, architecture, values, sizes in run(_key_task, collection.blocks()):
             keys.values[ids] = values
             # more than `Allowance` explains at these inputs: what keys tell apart is different
-            keys.radius[ids] = (max(4.0, len(architecture)) * tolerance + 2.0**-44) * sizes + 1e-300
+            with np.errstate(under="ignore"):
+                keys.radius[ids] = (max(4.0, len(architecture)) * tolerance + 2.0**-44) * sizes + 1e-300
             keys.code[ids] = codes.setdefault(tuple(architecture), len(codes))
             done += len(ids)
             monitor.report("evaluating keys", done, n)

@@ -12,12 +12,13 @@ import numpy as np
 
 from ..._lazy import above
 from ..._typing import FloatArray, IntArray
+from ..._values.checked import shown, whole
 from ...budget import Monitor
 from ...complexes.parquet_files import open_parquet, told
 from ...errors import FileFormatError, InputError, MissingDependencyError, PolyfiberError
 from ...network.model import NetworkBatch, ReLUNetwork
 from ...network.names import local_path, printable
-from ...network.piecewise import PiecewiseLinearNetwork, function_chain
+from ...network.piecewise import PiecewiseLinearNetwork, function_chain, require_chain
 from ..forms.canonical import flat_parameters
 
 BLOCK_BYTES = 1 << 21
@@ -348,6 +349,9 @@ def write_parquet(networks: Iterable[ReLUNetwork] | NetworkBatch, path: str | Pa
     ['n.parquet']
     """
     parquet, target = _pyarrow("writing a Parquet dataset"), local_path(path, "a collection")
+    rows = whole(rows, "rows", least=1)
+    if not isinstance(networks, NetworkBatch | Iterable) or isinstance(networks, type):
+        raise InputError(f"expected networks or a NetworkBatch, found {shown(networks)}")
     if target.exists() and not target.is_file():
         raise InputError(f"{target} is there and is no file; choose another name")
     import pyarrow  # type: ignore[import-untyped,unused-ignore]
@@ -361,7 +365,7 @@ def write_parquet(networks: Iterable[ReLUNetwork] | NetworkBatch, path: str | Pa
         while True:
             net = next(iterator, None)
             if net is not None:
-                block.append(net)
+                block.append(require_chain(net, "a table of networks"))
                 size += 8 * sum((a + 1) * b for a, b in itertools.pairwise(net.architecture))
             if block and (net is None or len(block) == rows or size > ROW_GROUP):
                 data = {

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..._typing import Array, FloatArray, IdArray, SignArray
-from ..._values.checked import unmasked
+from ..._values.checked import real, unmasked
 from ..._values.read_only import closed
 from ...budget import Budget, until_late, within_budget
 from ...errors import FileFormatError, InputError, NumericalError
@@ -400,7 +400,7 @@ def canonical_form(net: ReLUNetwork, *, merge: float = MERGE, budget: Budget | N
 
 def rough_form(net: ReLUNetwork, *, merge: float = MERGE) -> CanonicalForm:
     """The same, of infinite noise where products leave the range of floats: then its entries mean nothing, and it matches none."""
-    net = require_chain(net, "the canonical form")
+    net, merge = require_chain(net, "the canonical form"), real(merge, "merge", least=0, most=1)
     raw = raw_forms(flat_parameters(net)[None], net.architecture, merge=merge)
     return form_of(raw, 0)
 

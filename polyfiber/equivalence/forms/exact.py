@@ -7,6 +7,7 @@ from typing import Any
 
 from ...budget import heed
 from ...network.model import ReLUNetwork
+from ...network.piecewise import require_chain
 
 
 def exact_normal_form(net: ReLUNetwork) -> tuple[Any, ...]:
@@ -24,7 +25,7 @@ def exact_normal_form(net: ReLUNetwork) -> tuple[Any, ...]:
     >>> [exact_normal_form(net) == exact_normal_form(Rescale(1, (s, 1.0))(net)) for s in (4.0, 0.1)]
     [True, False]
     """
-    net = net.exact()
+    net = require_chain(net, "the exact form").exact()
     W = [[list(row) for row in w] for w in net.weights]
     b = [list(v) for v in net.biases]
     depth = len(W)

@@ -22,7 +22,7 @@ from polyfiber.testing import (
     subnormal_network,
 )
 from scripts.attacks.complexes.geometry import given_out
-from tests.complexes.truths.test_against_exact import compare
+from tests.complexes.test_against_exact import compare
 from tests.oracles.exact_faces import ExactComplex, exact_complex
 
 
@@ -338,20 +338,47 @@ def test_overflow_warns_of_nothing_and_refutes_nothing(which: str) -> None:
     """Also where somebody makes errors of warnings: what is not finite is unsure, and rationals decide."""
     weights, biases, domain = EXTREME[which]
     net = pf.ReLUNetwork(weights, biases)
-    with np.errstate(over="raise", invalid="raise", divide="raise"):
+    with np.errstate(all="raise"):
         cx = pf.canonical_complex(net, domain)
         found = cx.certificate.verify(everything=True)
         assert found.verdict is not pf.Verdict.NO, found.problems
         assert cx.certificate.verify().verdict is pf.Verdict.YES
         net(np.ones(net.architecture[0]))
         pf.genericity(net, domain)
-        cx.breakpoint_complex().weights_by_jumps()
+        bends = cx.breakpoint_complex()
+        jumps = bends.weights_by_jumps()
+        assert np.array_equal(np.isfinite(jumps), np.isfinite(bends.weights))
+        assert np.array_equal(np.sign(jumps), np.sign(bends.weights))
         for point in cx.interior_points():
             if np.isfinite(point).all():
                 here = pf.region(net, point, domain=domain)
                 assert here.verify().ok
                 assert not np.isnan(here.distance)
                 assert here.inscribed_ball.radius >= 0
+
+
+@pytest.mark.filterwarnings("error")
+def test_nothing_is_asked_of_numpy_but_numbers() -> None:
+    """Questions about networks with weights of 1e±200, where NumPy raises whatever it sees."""
+    rng = np.random.default_rng(0)
+    for size in (1e200, 1e-200):
+        shapes = [(3, 2), (2, 3), (1, 2)]
+        net = pf.ReLUNetwork(
+            [rng.standard_normal(s) * size for s in shapes], [rng.standard_normal(s[0]) for s in shapes]
+        )
+        box = pf.Box([-1, -1], [1, 1])
+        with np.errstate(all="raise"):
+            for domain in (None, box):
+                pf.estimate_size(net, domain)
+                pf.feasibility(net, domain)
+                pf.classify_fiber(net, domain=domain)
+                bends = pf.breakpoint_complex(net, domain)
+                assert np.isfinite(bends.normals).all()
+                bends.reconstruct()
+            pf.activation_bounds(net, box)
+            with contextlib.suppress(PolyfiberError):  # facets beyond floats
+                pf.explore(net, [0.1, 0.2])
+            pf.equivalence_classes([net, net])
 
 
 def test_a_stage_that_ends_in_a_warning_refutes_nothing() -> None:
