@@ -15,7 +15,7 @@ from ..plan import Plan
 from ..sources import KINDS
 from ..sources.inputs import copy_name
 from ..spec import FORMAT_VERSION
-from ..storage.store import DOCUMENTS, SUMS, Directory, record_name, table_name
+from ..storage.store import DOCUMENTS, SUMS, Directory, listed, record_name, table_name
 from ..tables import table
 from .card import card
 from .croissant import croissant
@@ -69,11 +69,10 @@ def finish(directory: str | Path | Directory) -> Finished:
     place.write_json("manifest.json", manifest)
     place.place.write("README.md", card(plan, manifest).encode())
     place.write_json("croissant.json", croissant(plan, manifest))
-    sums = [(place.sha256(name), name) for name in (*DOCUMENTS, *copies(plan))]
-    sums += [(file["sha256"], file["path"]) for entry in manifest["tables"].values() for file in entry["files"]]
-    sums += [(place.sha256(record_name(i)), record_name(i)) for i in range(len(records))]
-    text = "".join(f"{digest}  {name}\n" for digest, name in sorted(sums, key=lambda s: s[1]))
-    place.place.write(SUMS, text.encode())
+    sums = {name: place.sha256(name) for name in (*DOCUMENTS, *copies(plan))}
+    sums |= {file["path"]: file["sha256"] for entry in manifest["tables"].values() for file in entry["files"]}
+    sums |= {name: place.sha256(name) for name in map(record_name, range(len(records)))}
+    place.place.write(SUMS, listed(sums))
     place.remember()
     return Finished(place.path, manifest, len(sums))
 

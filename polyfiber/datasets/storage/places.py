@@ -283,6 +283,8 @@ class LocalPlace:
         except OSError as error:
             raise InputError(f"{self.path}: cannot be written to: {error.strerror}") from None
         try:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise InputError(f"{self.path / '.lock'} is no regular file; remove it")
             try:
                 fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
             except BlockingIOError:
