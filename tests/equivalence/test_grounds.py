@@ -36,7 +36,7 @@ def test_no_ground_without_a_proof() -> None:
         ExactCells(4, 1, 1)
     a = pf.ReLUNetwork.random((2, 3, 1), rng=0)
     with pytest.raises(NumericalError):
-        pf.Equivalence.different(a, a, 1e-9, None, "witness", "")  # type: ignore[arg-type]
+        pf.Equivalence.different(a, a, 1e-9, None, "witness", "")
 
 
 def test_a_ground_needs_finite_numbers() -> None:
@@ -55,15 +55,15 @@ def test_cells_with_something_left_are_no_ground(field: str) -> None:
 
 @pytest.mark.parametrize("kind", [SameFunctions, SplitCells])
 def test_functions_with_infinite_remainders_are_no_ground(kind: type) -> None:
-    more = {"cells": 2, "waiting": 0, "suspects": 0, "empty": 0} if kind is SplitCells else {}
+    more: dict[str, float] = {"cells": 2, "waiting": 0, "suspects": 0, "empty": 0} if kind is SplitCells else {}
     good = {"functions": 4, "distance": 0.0, "allowed": 0.0, "constant": 1.0, "slope": 2.0, **more}
     assert "exactly" in kind(**good).reason
     assert kind(**good).certificate["everywhere"] == {"constant": 1.0, "slope": 2.0}
     assert "to 1e-10" in kind(**{**good, "distance": 1e-10, "allowed": 1e-9}).reason
-    bad = [{"distance": 1e-8}, {"allowed": 1.0}, {"constant": np.inf}, {"slope": np.nan}, {"distance": -1.0}]
-    for wrong in [*bad, *([{"suspects": 1}, {"waiting": 1}, {"cells": 0}] if more else [])]:
+    bad = [("distance", 1e-8), ("allowed", 1.0), ("constant", np.inf), ("slope", np.nan), ("distance", -1.0)]
+    for name, wrong in [*bad, *([("suspects", 1), ("waiting", 1), ("cells", 0)] if more else [])]:
         with pytest.raises(NumericalError):
-            kind(**{**good, **wrong})
+            kind(**{**good, name: wrong})
 
 
 def test_the_others_say_what_they_rest_on() -> None:

@@ -68,7 +68,7 @@ def test_proved_and_remaining_polyhedra_cover_the_plane() -> None:
     part = report.part(A, None)
     proved, left = part.proved_polyhedra(), part.remaining_polyhedra()
     inside = [p is None or p.contains(X) for p in (*proved, *left)]
-    assert np.any(inside, axis=0).all()
+    assert np.any(np.broadcast_arrays(*inside), axis=0).all()
 
 
 @pytest.mark.parametrize(
