@@ -272,6 +272,14 @@ def test_addresses() -> None:
     assert str(place_of("memory://a/b/")) == "memory://a/b"
 
 
+@pytest.mark.parametrize(
+    "address", ["memory://a/../b", "memory://../b", "memory://a//b", "memory://a/./b", "memory://.."]
+)
+def test_addresses_have_no_steps_upwards(address: str) -> None:
+    with pytest.raises(InputError, match="as names"):
+        place_of(address)
+
+
 @pytest.mark.parametrize("address", ["http://127.0.0.1:9/x", "https://example.org/x"])
 def test_addresses_where_nothing_can_be_put_open_no_connection(address: str) -> None:
     with pytest.raises(InputError, match="can be read and not listed or written to"):
