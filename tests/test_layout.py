@@ -37,13 +37,11 @@ Where a package has many of them, they are in its folder `truths` and need no li
 THROUGH = {
     "_typing": "tests/test_signatures.py",
     "_version": "tests/datasets/storage/test_store.py",
-    "complexes/answers": "tests/complexes/test_complex.py",
     "complexes/build": "tests/complexes/test_complex.py",
     "complexes/local/cell_arrays": "tests/complexes/local/test_region.py",
     "complexes/local/explore": "tests/complexes/test_genericity.py",
     "complexes/local/facets": "tests/complexes/local/test_region.py",
     "complexes/local/gate_arrays": "tests/complexes/local/test_region.py",
-    "complexes/metric": "tests/complexes/test_geometry.py",
     "complexes/planar/exact_forms": "tests/complexes/planar/test_meetings.py",
     "complexes/planar/subdivision": "tests/complexes/planar/test_build.py",
     "complexes/planar/walk": "tests/complexes/planar/test_build.py",
