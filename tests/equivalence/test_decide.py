@@ -325,6 +325,10 @@ def test_methods_hear_epsilon_for_each_output_and_relative() -> None:
         for epsilon in (float("nan"), -1, "x", [1, 2, 3]):
             with pytest.raises(pf.errors.InputError, match="epsilon"):
                 pf.are_equivalent(f, moved, box, epsilon=epsilon, method=method)
+            with pytest.raises(pf.errors.InputError, match="epsilon"):
+                pf.are_equivalent(f, f, box, epsilon=epsilon, method=method)
+    with pytest.raises(pf.errors.InputError, match="relative"):
+        pf.are_equivalent(f, f, box, epsilon=0.1, relative=-1)
     with pytest.raises(pf.errors.InputError, match="relative stands beside epsilon"):
         pf.are_equivalent(f, larger, box, relative=0.2)
 
