@@ -18,6 +18,8 @@ import pickle
 import re
 import sys
 from collections.abc import Iterable, Iterator
+from enum import Enum
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +41,6 @@ PACKAGES = (
     "polyfiber.pages", "polyfiber.plots", "polyfiber.testing",
 )  # fmt: skip
 
-LONG = {
-    "Activity", "AffineHull", "Beyond", "Chord", "ConservedQuantities", "ExplicitPath", "Finished", "FreeEnergyMinimum",
-    "HamiltonianPath", "Inputs", "Item", "LocalStructure", "Networks", "Plan", "PolarCoordinates", "RunReport", "SVDCoordinates",
-    "Source", "Spec", "Validation", "Window",
-}  # fmt: skip
-"""Records of numbers whose texts are those of their fields."""
 NET = pf.ReLUNetwork.random((2, 5, 4, 1), rng=0)
 LINES = [[1, 0], [0, 1], [1, 1], [1, -1]]  # through one point
 CROSSING = pf.ReLUNetwork([LINES, [[1, 1, 1, 1]]], [[0] * 4, [0]])
@@ -311,7 +307,19 @@ def facts(value: Any) -> Any:
         return [a.tolist() for a in (*value.weights, *value.biases)], [a.flags.writeable for a in value.weights]
     if isinstance(value, pf.PolyhedralComplex):
         return value.f_vector, value.vertices.tolist(), [value.fingerprint(d) for d in range(value.dimension + 1)]
-    return type(value), re.sub(r"0x[0-9a-f]+", "", repr(value)) if "object at" not in repr(value) else ""
+    fields = [n for n in getattr(type(value), "__dataclass_fields__", ()) if not n.startswith("_")]
+    text = re.sub(r"0x[0-9a-f]+", "", repr(value)) if "object at" not in repr(value) else ""
+    return type(value), text, [(n, in_full(getattr(value, n))) for n in fields]
+
+
+def in_full(value: Any) -> Any:
+    """A field with all its numbers; of other objects the type."""
+    if isinstance(value, np.ndarray):
+        return repr(value.tolist()) if value.dtype != object else [in_full(v) for v in value.ravel()]
+    if isinstance(value, tuple | list):
+        return [in_full(v) for v in value]
+    known = value is None or isinstance(value, bool | int | float | complex | str | Fraction | Enum)
+    return repr(value) if known else type(value).__name__
 
 
 MORE = (
@@ -378,7 +386,7 @@ def test_each_shows_itself_in_one_short_line(values: list[Any]) -> None:
     kinds = tuple(result_types())
     wrong: dict[str, str] = {}
     for value in values:
-        if isinstance(value, kinds) and type(value).__name__ not in LONG:
+        if isinstance(value, kinds):
             text = repr(value)
             if len(text) > 200 or "\n" in text or " object at 0x" in text:
                 wrong.setdefault(type(value).__name__, f"{len(text)}: {text[:90]!r}")

@@ -10,6 +10,7 @@ from ..budget import Budget, Monitor
 from ..errors import BudgetExceededError, MissingDependencyError, PolyfiberError
 from ..network.model import ReLUNetwork
 from ..network.piecewise import require_chain
+from ..words import one_line
 from .sources import KINDS, Made, Source
 from .sources.inputs import ChangedError
 from .spec import Spec
@@ -31,6 +32,8 @@ class Networks:
     >>> nets.item(3).network.architecture, nets.item(3).network == nets.item(3).network
     ((2, 4, 1), True)
     """
+
+    __repr__ = one_line
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec

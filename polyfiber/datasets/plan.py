@@ -16,6 +16,7 @@ from .._values.checked import shown
 from .._version import __version__
 from ..complexes.blocks.block import Block
 from ..errors import FileFormatError, InputError
+from ..words import one_line
 from .sources import Source
 from .spec import FORMAT_VERSION, Spec
 from .storage.documents import reason
@@ -104,6 +105,8 @@ class Plan:
     >>> [(p.first, p.stop) for p in plan.partitions]
     [(0, 2), (2, 4), (4, 5)]
     """
+
+    __repr__ = one_line
 
     spec: Spec
     partitions: tuple[Partition, ...]

@@ -15,6 +15,7 @@ from .._typing import ProgressLike
 from .._values.checked import flag, shown, whole
 from ..budget import Monitor
 from ..errors import InputError
+from ..words import one_line
 from .execution import schedule
 from .plan import Plan, make_plan
 from .publishing.manifest import finish as write_finish
@@ -59,6 +60,8 @@ class RunReport:
     >>> report.networks, report.failures
     (5, ())
     """
+
+    __repr__ = one_line
 
     directory: Path | str
     partitions: int

@@ -12,6 +12,7 @@ from typing import Any
 from .._once import cached_property
 from .._values.checked import path_of, shown
 from ..errors import FileFormatError, InputError
+from ..words import one_line
 from . import fields, tables
 from .sources import KINDS, Source
 from .sources.base import Kind
@@ -96,6 +97,8 @@ class Spec:
     >>> spec.name, spec.count
     ('tiny', 5)
     """
+
+    __repr__ = one_line
 
     name: str
     title: str

@@ -11,6 +11,7 @@ from scipy.linalg import qr
 from .._once import cached_property
 from .._typing import Array, BoolArray, IntArray
 from ..errors import InputError, SolverError
+from ..words import one_line
 from .exact import as_fractions, inverse, nullspace, rref
 from .lp import interior_point, solve_lp_exact
 from .products import exact_product, nearest
@@ -28,6 +29,8 @@ class AffineHull:
     lift : (n, k + 1) Fractions
         ``x = lift @ (free coordinates, 1)``; rows of the free coordinates are unit vectors.
     """
+
+    __repr__ = one_line
 
     equal: IntArray
     free: IntArray

@@ -17,6 +17,7 @@ from ..complexes.local.slices import complex_slice
 from ..domain import Box, Polyhedron
 from ..errors import InputError, ShapeError
 from ..network.model import ReLUNetwork
+from ..words import one_line
 from .style import require
 
 
@@ -43,6 +44,8 @@ class Window:
     >>> w.labels, w.complex.dimension
     (('input 0', 'input 1'), 2)
     """
+
+    __repr__ = one_line
 
     complex: PolyhedralComplex
     labels: tuple[str, ...]

@@ -16,6 +16,7 @@ from ..._values.checked import generator_of, whole
 from ...budget import Monitor
 from ...errors import InputError, PolyfiberError
 from ...network.piecewise import require_chain
+from ...words import one_line
 from ..execution.work import run_partition
 from ..networks import Networks, reason_of
 from ..plan import Plan
@@ -70,6 +71,8 @@ class Validation:
     >>> found.ok, found.problems
     (True, ())
     """
+
+    __repr__ = one_line
 
     directory: Path | str
     problems: tuple[str, ...]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import FileFormatError, IncompleteError, InputError
+from ...words import one_line
 from ..execution.splitting import Merged, merge, split_networks
 from ..networks import Networks
 from ..plan import Plan
@@ -24,6 +25,8 @@ from .croissant import croissant
 @dataclass(frozen=True)
 class Finished:
     """What `finish` wrote: the manifest, and how many files have a checksum."""
+
+    __repr__ = one_line
 
     directory: Path | str
     manifest: dict[str, Any]

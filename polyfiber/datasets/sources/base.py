@@ -12,6 +12,7 @@ from ...domain import Box, Polyhedron
 from ...errors import BudgetExceededError, InputError
 from ...network.model import ReLUNetwork
 from ...network.piecewise import PiecewiseLinearNetwork
+from ...words import one_line
 from ..fields import Check
 from ..tables.base import Option
 from .inputs import Inputs
@@ -52,6 +53,8 @@ class Source:
     memory : int
         Bytes that a worker may use for a network.
     """
+
+    __repr__ = one_line
 
     name: str
     kind: str

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ...errors import InputError
+from ...words import one_line
 from .. import fields
 from ..storage.places import Place, place_of
 
@@ -53,6 +54,8 @@ class Inputs:
     copied : bool
         Whether it is a dataset: files are then found by their checksums.
     """
+
+    __repr__ = one_line
 
     def __init__(self, place: str | Path | Place, *, copied: bool = False) -> None:
         self.place = place_of(place, inner_links=not copied)

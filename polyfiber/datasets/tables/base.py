@@ -26,6 +26,7 @@ from ...errors import BudgetExceededError, InputError, PolyfiberError
 from ...memory import give_back
 from ...network.model import ReLUNetwork
 from ...network.piecewise import PiecewiseLinearNetwork, require_chain
+from ...words import one_line
 from ..fields import Check, unknown
 from ..storage.arrow import arrow_type, check_type, column_of, pyarrow
 
@@ -147,6 +148,8 @@ class Item:
     >>> item.network.architecture, item.linear
     ((2, 3, 1), False)
     """
+
+    __repr__ = one_line
 
     id: int
     source: str

@@ -134,6 +134,8 @@ class FreeEnergyMinimum:
     True
     """
 
+    __repr__ = one_line
+
     W: FloatArray
     value: float
     gradient_norm: float

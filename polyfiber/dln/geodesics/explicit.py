@@ -18,6 +18,7 @@ import numpy as np
 
 from ..._typing import Array, FloatArray
 from ...numerics.rounding import UNIT
+from ...words import one_line
 from ..space.balanced import polar_factor
 from ..space.metrics import metric
 
@@ -34,6 +35,8 @@ class ExplicitPath:
     >>> path.at(0.5).round(9).tolist(), path.shortest
     ([[2.25, 0.0], [0.0, 2.25]], True)
     """
+
+    __repr__ = one_line
 
     at: Callable[[float], FloatArray]
     velocity: FloatArray

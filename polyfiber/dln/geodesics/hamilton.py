@@ -22,6 +22,7 @@ from ...budget import until_late
 from ...errors import InputError, NumericalError
 from ...kernels.linear.geodesics import BOUNDARY, BROKEN, DONE, LIMIT, Problem, Tableau, field_of, flow
 from ...numerics.rounding import UNIT
+from ...words import one_line
 from .._inputs import as_depth, as_finite, as_like, as_matrix, as_positive, as_stack, require_some, unbatched
 from ..space.metrics import metric
 from ..space.submersion import product, pull
@@ -169,6 +170,8 @@ class HamiltonianPath:
         Calls of the right-hand side.
     """
 
+    __repr__ = one_line
+
     times: FloatArray
     X: FloatArray
     P: FloatArray
@@ -314,6 +317,8 @@ class ConservedQuantities:
     >>> at.left.tolist()
     [[0.0, 1.0], [-1.0, 0.0]]
     """
+
+    __repr__ = one_line
 
     energy: float
     left: FloatArray

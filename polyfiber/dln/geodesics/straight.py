@@ -14,6 +14,7 @@ import numpy.typing as npt
 from ..._typing import FloatArray, RngLike
 from ...budget import Budget, within_budget
 from ...errors import InputError
+from ...words import one_line
 from .._inputs import as_depth, as_matrix, as_stack, as_stack_like, transpose
 from ..space.balanced import svd_coordinates
 from ..space.submersion import lift
@@ -126,6 +127,8 @@ class Chord:
     >>> round(chord.length, 9), chord.global_minimum
     (2.0, True)
     """
+
+    __repr__ = one_line
 
     start: FloatArray
     end: FloatArray

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from ..._typing import FloatArray, RngLike
 from ..._values.checked import generator_of
 from ...errors import InputError, ShapeError
+from ...words import one_line
 from .._inputs import RANK_TOLERANCE, as_depth, as_finite, as_layers, as_matrix, transpose
 
 
@@ -79,6 +80,8 @@ class SVDCoordinates:
     >>> at.values, at.rank, len(at.frames)
     (array([2., 1.]), 2, 4)
     """
+
+    __repr__ = one_line
 
     frames: tuple[FloatArray, ...]
     values: FloatArray
@@ -199,6 +202,8 @@ class PolarCoordinates:
     ('right', array([[2., 0.],
            [0., 1.]]), 1)
     """
+
+    __repr__ = one_line
 
     end: FloatArray
     factors: tuple[FloatArray, ...]

@@ -18,6 +18,7 @@ from ...errors import InputError, ShapeError
 from ...network.model import ReLUNetwork
 from ...numerics import exact, modular
 from ...numerics.rounding import UNIT
+from ...words import one_line
 from ..dimension import scaling_dimension
 
 
@@ -36,6 +37,8 @@ class Activity:
     generic : bool
         Whether the complex is simple and stays so far out: then near this parameter the patterns stay the same.
     """
+
+    __repr__ = one_line
 
     network: ReLUNetwork
     masks: BoolArray
