@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ... import words
 from ..._typing import BoolArray, RngLike
 from ..._values.checked import generator_of
 from ..._values.read_only import closed
@@ -14,6 +15,7 @@ from ...budget import Budget, Monitor
 from ...errors import GenericityError, IncompleteError, InputError
 from ...network.float_or_rational import draw
 from ...network.model import ReLUNetwork
+from ...words import one_line
 from .activity import activity_from_complex, idle_dimension
 from .hull import SecondLayer, second_layer
 from .local import Ground, LocalStructure, local_structure
@@ -55,6 +57,21 @@ class IdlePart:
             biases.append(rows[:, -1])
         return ReLUNetwork(weights, biases)
 
+    @property
+    def told(self) -> str:
+        """The entries by name, a few of them."""
+        found = [
+            f"the bias of {words.neuron(l + 1, i)}"
+            if k == free.shape[1] - 1
+            else f"the weight from neuron {k} of layer {l} to {'output ' + str(i) if l + 1 == len(self.idle) else words.neuron(l + 1, i)}"
+            for l, free in enumerate(self.idle)
+            for i, k in np.argwhere(free).tolist()
+        ]
+        if not found:
+            return ""
+        they = "has no effect, since its two ends" if len(found) == 1 else "have no effect, since their ends"
+        return f"{words.listed(found, 2)} {they} are never active at once"
+
     def __str__(self) -> str:
         return (
             f"own component: dimension {self.dimension}, {sum(int(f.sum()) for f in self.idle)} entries without effect"
@@ -77,6 +94,8 @@ class Beyond:
     grounds : tuple of Ground
     notes : tuple of str
     """
+
+    __repr__ = one_line
 
     kind: str
     reason: str

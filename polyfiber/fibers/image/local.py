@@ -14,6 +14,7 @@ from ...budget import Budget, Monitor
 from ...errors import BudgetExceededError, InputError
 from ...network.model import ReLUNetwork
 from ...numerics import exact
+from ...words import one_line
 from ..dimension import rank_over_regions, scaling_dimension
 from .activity import Activity, activity_from_complex, idle_dimension, sampled_activity, scattered_points
 from .directions import Directions, named_directions
@@ -57,6 +58,8 @@ class LocalStructure:
     constant_rank : bool or None
         Whether the rank here is that of a random parameter with these regions, so that it is the same nearby.
     """
+
+    __repr__ = one_line
 
     network: ReLUNetwork
     activity: Activity
@@ -108,7 +111,7 @@ class LocalStructure:
         if self.lower:
             made.append(
                 Ground(
-                    f"at least {self.lower}: what is never active on the image of the layers before moves freely",
+                    f"at least {self.lower}: weights between neurons that are never active at once have no effect and move freely",
                     "computed",
                 )
             )
