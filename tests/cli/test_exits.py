@@ -35,7 +35,7 @@ def ends(*argv: object) -> int:
     [
         (InputError("two\nlines"), 4, "polyfiber: two lines\n"),
         (BudgetExceededError("spent"), 3, "polyfiber: spent\n"),
-        (OSError(28, "No space left on device"), 4, "polyfiber: [Errno 28] No space left on device\n"),
+        (OSError(28, "No space left on device"), 4, "polyfiber: the output could not be written: No space left on device\n"),
         (MemoryError(), 3, "polyfiber: out of memory: an allocation failed; --memory sets a limit beforehand\n"),
         (KeyboardInterrupt(), INTERRUPTED, "polyfiber: interrupted\n"),
         (BrokenPipeError(32, "Broken pipe"), NO_READER, ""),
@@ -159,6 +159,14 @@ def test_compilation_is_said_once_and_at_once(tmp_path) -> None:
         ("verify {net} --row complexes", 2),
         ("verify {net} --row complexes:1", 4),
         ("verify {absent}", 4),
+        ("classify {absent} --sign-error -1", 2),
+        ("segment {absent} --from 0 --to 0", 2),
+        ("complex {absent} --save a.txt", 2),
+        ("complex {absent} --plot a.xyz", 2),
+        ("levelset {absent} --save a.txt", 2),
+        ("minimize {absent} -o a.txt", 2),
+        ("classify {absent} --sample a.txt", 2),
+        ("report {absent} -o a.txt", 2),
     ],
 )
 def test_texts_are_usage_and_files_are_input(argv: str, code: int, capsys: pytest.CaptureFixture[str]) -> None:
@@ -211,3 +219,39 @@ def test_a_budget_that_ends_is_an_answer(
         assert document["answer"].endswith(f"To go on, give it more {option}.")
     assert ends(*words, "-q") == code
     assert re.match(r"[A-Z/n].*[.]$", capsys.readouterr().out.splitlines()[0])
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        ("levelset {net} --side left", "'left' is not one of 'level', 'below', 'above'."),
+        ("levelset {net} --output x", "expected a whole number"),
+        ("explore {net} --regions 0", "expected a number >= 1"),
+        ("complex {net} --seconds x", "expected a number"),
+    ],
+)
+def test_what_is_wrong_with_an_option_is_said_in_plain_words(
+    argv: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ends(*argv.format(net=DATA / "iris_petals.onnx").split()) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "Value error" not in last
+    assert "Input should" not in last
+    assert said in last or "is not" in last  # older releases of the parser have their own plain words
+
+
+def test_a_file_is_named_as_it_was_given(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ends("info", tmp_path / "absent.npz") == 4
+    assert str(tmp_path / "absent.npz") in capsys.readouterr().err
+
+
+def test_what_nobody_can_compute_is_said_once_with_what_to_ask_instead(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ends("complex", DATA / "digits_cnn.onnx", "-q") == 3
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    assert "single regions or slices" in printed.out
+    assert "To go on" not in printed.out
+    assert ends("classify", DATA / "digits_cnn.onnx", "-q") == 3
+    assert "Next: --domain" in capsys.readouterr().out
+    assert ends("region", DATA / "digits_cnn.onnx", "--seconds", "0", "-q") == 3
+    assert capsys.readouterr().out.startswith("Not finished")
