@@ -50,6 +50,8 @@ class Desk:
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         said = done.stdout.strip().splitlines() or ["(nothing)"]
+        if said[0] == "{":
+            said = [json.loads(done.stdout)["answer"]]
         print(f"{spent:7.1f} s  {shown(argv)}\n           {said[0][:160]}", flush=True)
         self.holds(done.returncode in codes, f"{shown(argv)}: exit {done.returncode}: {done.stderr.strip()[-300:]}")
         self.holds("Traceback" not in done.stdout + done.stderr, f"{shown(argv)}: a raw trace")

@@ -16,6 +16,7 @@ from .outputs import NETWORKS, require_writable
 from .render import leave, note, shown, table, tell
 
 ONLY_CHAINS = "the theorems are about ReLU chains alone, and this network has other gates or connections"
+FAR = "Weights far away are not excluded. Next: polyfiber equiv compares with another network."
 LISTED = 8
 """Findings of one kind that the text spells out; JSON has all."""
 
@@ -52,6 +53,7 @@ def classify(
     from collections import Counter
     from itertools import islice
 
+    from ..complexes.build import canonical_complex
     from ..fibers.classify import classify_fiber
     from ..fibers.dimension import local_fiber
     from ..network.piecewise import PiecewiseLinearNetwork
@@ -107,7 +109,8 @@ def classify(
     open_question = report.identifiable is None
     if local:
         try:
-            found = local_fiber(net, budget=limits.budget)
+            there = None if domain is None else canonical_complex(net, domain, budget=limits.budget)
+            found = local_fiber(net, regions=there, budget=limits.budget)
             answer["local"] = _local(found)
         except (IncompleteError, GenericityError) as error:
             note(f"no local dimension: {' '.join(str(error).split())}", quiet=printed.quiet)
@@ -124,7 +127,7 @@ def classify(
     sentence = report.sentence
     if "local" in answer and report.kind == "undecided":
         sentence = sentence.split(" Next: --local")[0]  # it was asked for, and follows
-        sentence += f" {found.sentence}"
+        sentence += f" {found.sentence} {FAR}"
     if tell(sentence, answer, json=printed.json):
         _print_report(answer, str(file))
     if open_question:
@@ -179,7 +182,7 @@ def _classify_gates(
     if local:
         near = local_fiber(net, regions=cx, budget=limits.budget)
         answer["local"] = _local(near)
-        sentence += f" {near.sentence} Weights far away are not excluded. Next: polyfiber equiv compares with another network."
+        sentence += f" {near.sentence} {FAR}"
         rows.append(("functional dimension", f"{near.functional_dimension} over {near.n_regions} regions"))
         rows.append(("local dimension modulo scaling", str(near.dimension)))
     if tell(sentence, answer, json=printed.json):

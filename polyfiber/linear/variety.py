@@ -42,7 +42,7 @@ class FiberVariety:
     --------
     >>> from polyfiber.linear import fiber_variety, stratify
     >>> variety = fiber_variety(stratify((2, 2, 2), rank=1), rank=1)
-    >>> print(variety)
+    >>> variety
     FiberVariety(widths (2, 2, 2), rank 1: 2 components of dimension 4; singular locus of dimension 3)
     """
 
