@@ -35,7 +35,11 @@ def ends(*argv: object) -> int:
     [
         (InputError("two\nlines"), 4, "polyfiber: two lines\n"),
         (BudgetExceededError("spent"), 3, "polyfiber: spent\n"),
-        (OSError(28, "No space left on device"), 4, "polyfiber: the output could not be written: No space left on device\n"),
+        (
+            OSError(28, "No space left on device"),
+            4,
+            "polyfiber: the output could not be written: No space left on device\n",
+        ),
         (MemoryError(), 3, "polyfiber: out of memory: an allocation failed; --memory sets a limit beforehand\n"),
         (KeyboardInterrupt(), INTERRUPTED, "polyfiber: interrupted\n"),
         (BrokenPipeError(32, "Broken pipe"), NO_READER, ""),
