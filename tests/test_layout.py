@@ -110,7 +110,7 @@ THROUGH = {
     "kernels/equivalence/cover": "tests/equivalence/test_regions.py",
     "kernels/fibers/batches": "tests/equivalence/collections/test_classes.py",
     "kernels/fibers/canonical": "tests/equivalence/test_forms.py",
-    "kernels/fibers/cones": "tests/fibers/test_regime.py",
+    "kernels/fibers/cones": "tests/fibers/test_nonnegative_rank.py",
     "kernels/fibers/jacobians": "tests/fibers/test_dimension.py",
     "kernels/fibers/labels": "tests/fibers/batch/test_labels.py",
     "kernels/fibers/regime": "tests/fibers/test_regime.py",
