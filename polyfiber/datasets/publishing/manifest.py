@@ -33,7 +33,7 @@ class Finished:
     files: int
 
 
-def finish(directory: str | Path | Directory) -> Finished:
+def finish(directory: str | Path) -> Finished:
     """Write ``manifest.json``, ``README.md`` (the card), ``croissant.json`` and ``SHA256SUMS``.
 
     The files are compared with their records first; a file that is known by size and time is not read again.
@@ -44,6 +44,8 @@ def finish(directory: str | Path | Directory) -> Finished:
         Partitions are not done, or their files are damaged; names them. ``partial`` lists their numbers.
     FileFormatError
         Not the directory of a dataset.
+    InputError
+        A run is at work in it.
 
     Examples
     --------
@@ -56,7 +58,14 @@ def finish(directory: str | Path | Directory) -> Finished:
     >>> done.manifest["tables"]["networks"]["rows"]
     5
     """
-    place = directory if isinstance(directory, Directory) else Directory(directory)
+    place = Directory(directory)
+    Plan.read(place)  # a lock makes its folder
+    with place.lock():
+        return sign(place)
+
+
+def sign(place: Directory) -> Finished:
+    """What `finish` does, for a caller that keeps others out."""
     plan = Plan.read(place)
     refuse_strangers(place, plan)
     records = [place.record(p, plan.fingerprint, plan.spec.tables) for p in plan.partitions]

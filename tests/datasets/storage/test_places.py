@@ -57,7 +57,7 @@ PLACES = [".partial", "networks", "records", "plan.json", "manifest.json", "READ
 
 
 NOT_ASKED_FOR = {
-    "run": ("sources",), "redo": ("sources",), "finish": ("runs.jsonl", ".lock", "sources"),
+    "run": ("sources",), "redo": ("sources",), "finish": ("runs.jsonl", "sources"),
     "load": (".partial", "runs.jsonl", ".lock", ".checked", "sources"),
 }  # fmt: skip
 """What an act does not look at: a link there stays as it is, and only `validate` names it."""
