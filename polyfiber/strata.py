@@ -20,6 +20,7 @@ from ._values.read_only import read_only
 from .errors import InputError, ShapeError, old_name
 from .kernels import reach
 from .kernels.rows import RowTable, pack_rows, words_per_row
+from .words import one_line
 
 Csr: TypeAlias = "tuple[Array, Array]"
 _BLOCK = 1 << 23  # label entries compared at a time
@@ -97,6 +98,8 @@ class Validation:
         How many strata and covers were checked, and how many strata were compared by the
         rule with every other one.
     """
+
+    __repr__ = one_line
 
     ok: bool
     problems: tuple[str, ...]
@@ -597,17 +600,6 @@ class Stratification:
         high = np.repeat(np.arange(self.n), np.diff(ptr))
         graph.add_edges_from(zip(low.tolist(), high.tolist()))
         return graph
-
-    @property
-    def sentence(self) -> str:
-        """How many strata there are of each dimension, and whether these are all."""
-        noun, counts = ("stratum" if self.n == 1 else "strata"), self.counts_by_dimension()
-        parts = ", ".join(f"{n} of dimension {d}" for d, n in counts.items())
-        whole = "none is missing" if self.complete else "this is a part of them"
-        return f"{self.n} {noun} ({parts}); {whole}." if counts else "No strata."
-
-    def __str__(self) -> str:
-        return self.sentence
 
     def __repr__(self) -> str:
         counts = " + ".join(str(c) for c in self.counts_by_dimension().values())

@@ -58,7 +58,9 @@ def _prepare(wanted: Wanted, cap: Any = None) -> None:
     if cap is not None and save is None:
         refuse(("--cap",), "only with --save")
     if save is not None:
-        require_writable(save, "the mesh", endings=(".obj", ".ply", ".vtu"))
+        if save.suffix.lower() not in (".obj", ".ply", ".vtu"):
+            raise InputError(f"a mesh is written as .obj, .ply or .vtu, found {save.name!r}")
+        require_writable(save, "the mesh")
     if plot is not None:
         new_figure(plot, (1, 1))
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from .._typing import FloatArray
-from .._values.checked import reals_of
+from .._values.checked import reals_of, shown
 from ..errors import InputError, ShapeError
 
 RANK_TOLERANCE = 1e-12
@@ -20,6 +21,8 @@ RANK_TOLERANCE = 1e-12
 Fractional powers need it: a round-off value of 1e-17 has the fourth root 5.6e-5.
 """
 
+LAYERS = 10**6
+"""Layers that are made one by one, at most."""
 LARGEST = 1e75
 """Entries beyond this overflow in the products and squares formed here; points below its inverse underflow."""
 
@@ -77,7 +80,31 @@ def as_like(values: npt.ArrayLike, reference: FloatArray, *, name: str) -> Float
     return array
 
 
-def as_depth(depth: Any, *, infinite: bool = False, least: int = 1, name: str = "depth") -> float:
+def as_matrices(values: Any, name: str, *, square: bool = False) -> list[FloatArray]:
+    """A sequence of matrices; ``name`` is a format of their numbers."""
+    if not isinstance(values, Sequence | np.ndarray) or isinstance(values, str | bytes):
+        raise InputError(f"expected a sequence of matrices, found {shown(values)}")
+    return [as_matrix(value, name=name.format(i), square=square) for i, value in enumerate(values, start=1)]
+
+
+def as_widths(widths: Any) -> list[int]:
+    """Widths (d_0, …, d_N)."""
+    if not isinstance(widths, Sequence | np.ndarray) or isinstance(widths, str | bytes):
+        raise InputError(f"widths are a sequence of whole numbers, found {shown(widths)}")
+    if not len(widths):
+        raise ShapeError("found no widths; expected at least two", widths=0)
+    return [int(as_depth(width, name="a width")) for width in widths]
+
+
+def require_callable(call: Any, name: str) -> None:
+    """InputError for what is no function."""
+    if not callable(call):
+        raise InputError(f"{name} is a function of a matrix, found {shown(call)}")
+
+
+def as_depth(
+    depth: Any, *, infinite: bool = False, least: int = 1, most: int | None = None, name: str = "depth"
+) -> float:
     """A depth: an integer at least ``least``, or infinity where the limit is defined.
 
     Returns an int, except for infinity.
@@ -95,6 +122,10 @@ def as_depth(depth: Any, *, infinite: bool = False, least: int = 1, name: str = 
         raise InputError(f"{name} is {depth!r}; expected {allowed}", depth=depth) from None
     if value < least:
         raise InputError(f"{name} is {value}; expected {allowed}", depth=value)
+    if most is not None and value > most:
+        raise InputError(
+            f"{name} is {shown(value)}; at most {most} is supported here, where each layer is made", depth=value
+        )
     if value > 10**300:
         raise InputError(f"{name} has {value.bit_length()} bits, beyond what floats hold; expected {allowed}")
     return value
@@ -103,9 +134,15 @@ def as_depth(depth: Any, *, infinite: bool = False, least: int = 1, name: str = 
 def as_positive(value: Any, *, name: str, zero: bool = False, infinite: bool = False) -> float:
     """A positive number (or zero, or infinity, where allowed)."""
     try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise InputError(f"{name} is {value!r}; expected a number", name=name) from None
+        number = (
+            float(value)
+            if isinstance(value, Real) or (np.ndim(value) == 0 and np.asarray(value).dtype.kind in "iuf")
+            else None
+        )
+    except Exception:  # whatever an object does when it is made a float
+        number = None
+    if number is None or isinstance(value, bool | np.bool_):
+        raise InputError(f"{name} is {shown(value)}; expected a number", name=name)
     good = number > 0 or (zero and number == 0)
     if not good or (math.isinf(number) and not infinite):
         kind = "non-negative" if zero else "positive"

@@ -94,7 +94,6 @@ class FiberReport:
     hiding: HidingReport | None = field(default=None, repr=False)
     scalar: ScalarFunction | None = field(default=None, repr=False)
     beyond: Beyond | None = field(default=None, repr=False)
-    domain: Polyhedron | None = field(default=None, repr=False)
 
     @property
     def grounds(self) -> tuple[Ground, ...]:
@@ -138,13 +137,12 @@ class FiberReport:
     def local_dimension(self) -> int:
         """Nullity of the stacked Jacobians at this parameter minus the scalings (needs the complex).
 
-        On the domain that was asked about. See `polyfiber.local_fiber`. At a generic parameter it is the dimension of the fiber here,
+        See `polyfiber.local_fiber`. At a generic parameter it is the dimension of the fiber here,
         modulo scaling.
         """
         from .dimension import local_fiber
 
-        there = None if self.domain is None else canonical_complex(self.network, self.domain)
-        return local_fiber(self.network, regions=there).dimension
+        return local_fiber(self.network).dimension
 
     # ---- its points -------------------------------------------------------------------------
     def components(self, *, budget: Budget | None = None) -> Iterator[NetworkComponent]:
@@ -331,7 +329,7 @@ def classify_fiber(
     if cx is not None:
         findings += image_duplicates(net, cx, findings, tolerance=tolerance)
         findings += invisible_neurons(net, cx, findings)
-    base: dict[str, Any] = {"network": net, "regime": regime, "facts": facts, "findings": findings, "domain": domain}
+    base: dict[str, Any] = {"network": net, "regime": regime, "facts": facts, "findings": findings}
     report = _by_theorems(base, domain, tolerance, sign_error)
     if report.kind != "undecided" or domain is not None or not max_parameters:
         return report

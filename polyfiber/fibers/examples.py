@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from .._typing import Array, RngLike
-from .._values.checked import generator_of
+from .._values.checked import generator_of, whole
 from ..errors import InputError
-from ..network.model import ReLUNetwork
+from ..network.model import ReLUNetwork, checked_widths
 
 
 def nonlocal_example(widths: Sequence[int] = (4, 3, 3, 2, 2), *, rng: RngLike = None) -> ReLUNetwork:
@@ -35,7 +35,7 @@ def nonlocal_example(widths: Sequence[int] = (4, 3, 3, 2, 2), *, rng: RngLike = 
     >>> pf.classify_fiber(net).identifiable
     False
     """
-    n = tuple(int(w) for w in widths)
+    n = checked_widths(widths)
     if len(n) != 5 or not (n[0] >= n[1] >= n[2] >= 2) or n[3] < 2 or n[4] < 1:
         raise InputError(f"widths (n0, n1, n2, n3, n4) with n0 >= n1 >= n2 >= 2 and n3 >= 2 expected, found {n}")
     generator = generator_of(rng)
@@ -79,9 +79,10 @@ def hiding_example(widths: Sequence[int] = (4, 3, 1, 2), *, hidden: int = 0, rng
     >>> pf.classify_fiber(hiding_example((4, 3, 1, 2), rng=0)).kind
     'hiding'
     """
-    net = ReLUNetwork.random(widths, rng=rng)
-    if len(widths) != 4 or not 0 <= hidden < widths[1] or widths[1] < 2:
-        raise InputError(f"widths (n0, n1, n2, m) with n1 >= 2 and a hidden index below n1 expected, found {widths}")
+    n = checked_widths(widths)
+    if len(n) != 4 or n[1] < 2:
+        raise InputError(f"widths (n0, n1, n2, m) with n1 >= 2 expected, found {n}")
+    hidden, net = whole(hidden, "hidden", least=0, most=n[1] - 1), ReLUNetwork.random(n, rng=rng)
     W: Array = -np.abs(net.weights[1])
     W[:, hidden] *= -1
     return ReLUNetwork([net.weights[0], W, net.weights[2]], [net.biases[0], -np.abs(net.biases[1]), net.biases[2]])

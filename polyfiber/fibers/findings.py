@@ -11,7 +11,10 @@ import numpy as np
 
 from .. import words
 from .._typing import Array, FloatArray, IntArray
+from .._values.checked import shown
 from .._values.read_only import closed
+from ..complexes.complex import PolyhedralComplex
+from ..errors import InputError
 from ..network.exact_pieces import exact_pieces
 from ..network.model import ReLUNetwork
 from ..network.moves import hides
@@ -87,7 +90,11 @@ def hidden_facets(complex: Any) -> HiddenFacets:
     >>> hidden_facets(cx)
     HiddenFacets(facets=array([4, 4, 3, 3, 0, 0]), invisible=array([2, 2, 3, 0, 0, 0]))
     """
+    if not isinstance(complex, PolyhedralComplex):
+        raise InputError(f"complex must be a PolyhedralComplex, found {shown(complex)}")
     N = complex.network.n_hidden
+    if complex.dimension == 0:  # one cell: nothing bends
+        return HiddenFacets(np.zeros(N, dtype=np.int64), np.zeros(N, dtype=np.int64))
     bp = complex.breakpoint_complex()
     zero = complex.signs(complex.dimension - 1)[:, :N] == 0  # several walls may share a facet
     seen, hidden = zero[bp.facets].sum(axis=0), zero[bp.invisible].sum(axis=0)
@@ -321,8 +328,7 @@ def _beyond(report: FiberReport) -> str:
     if report.kind == "rigid":
         return (
             "Near these weights nothing but permuting neurons and positive rescaling keeps the function: computed for this network. Whether "
-            f"weights far away compute it too is not known, because {_silent(report)}. Next: polyfiber equiv, or are_equivalent, decides it "
-            "for another network in hand."
+            f"weights far away compute it too is not known, because {_silent(report)}."
         )
     low, high = report.beyond.bounds
     size = f"at least {words.count(low, 'parameter')}"
@@ -330,8 +336,7 @@ def _beyond(report: FiberReport) -> str:
         size = f"exactly {words.count(report.dimension, 'parameter')}"
     elif high is not None:
         size += f" and at most {high}"
-    causes = _causes(report) or ("" if report.beyond.part is None else report.beyond.part.told)
-    why = f": {causes}" if causes else ""
+    why = f": {causes}" if (causes := _causes(report)) else ""
     family = (
         f"Near them a family with {size} beyond rescaling computes it"
         if low
@@ -357,8 +362,7 @@ def _sure(report: FiberReport) -> str:
     assumed = (*report.regime.assumed, *report.notes)
     if report.regime.generic is Verdict.YES and not assumed:
         return "proved (Theorem 5 for two hidden layers; every hypothesis was checked)"
-    more = "; a larger limit (--limit) checks more of them" if any("checked" in text for text in assumed) else ""
-    return f"by Theorem 5 for two hidden layers, if the weights are as generic as they look ({words.listed(assumed, 2) or 'not all was checked'}){more}"
+    return f"by Theorem 5 for two hidden layers, if the weights are as generic as they look ({words.listed(assumed, 2) or 'not all was checked'})"
 
 
 def _certain(report: FiberReport) -> str:

@@ -19,6 +19,7 @@ from ..errors import InputError
 from ..network.float_or_rational import row_norms
 from ..network.model import ReLUNetwork
 from ..network.moves import Composition, Flip, Move, Translate, compose, hides
+from ..network.piecewise import require_chain
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ def hiding_report(net: ReLUNetwork) -> HidingReport:
     >>> report.hyperplane, report.end
     (0, 1.5)
     """
+    net = require_chain(net, "hiding")
     if len(net.weights) != 3:
         raise InputError(f"hiding is about networks with two hidden layers; found {net!r}")
     W, b = net.weights[1], net.biases[1]

@@ -16,7 +16,7 @@ import numpy as np
 
 from .. import words
 from .._typing import Array, FloatArray, IntArray, SignArray
-from .._values.checked import array_of
+from .._values.checked import array_of, flag, real, reals_of, shown
 from .._values.read_only import closed
 from ..budget import Budget, until_late, within_budget
 from ..errors import InputError, RankAmbiguityError, ShapeError, SolverError
@@ -174,11 +174,10 @@ def nonnegative_column_ranks(
     >>> nonnegative_column_ranks(np.array([[[1.0, -1.0]], [[1.0, 2.0]]])).rank.tolist()
     [2, 1]
     """
-    M = np.ascontiguousarray(matrices, dtype=np.float64)
+    M, factors = np.ascontiguousarray(reals_of(matrices, "matrices")), flag(factors, "factors")
     if M.ndim != 3 or 0 in M.shape[1:]:
         raise ShapeError(f"expected a stack (B, m, n) of non-empty matrices, found shape {M.shape}")
-    if not np.isfinite(M).all():
-        raise InputError("the matrices hold non-finite numbers; expected finite ones")
+    tolerance, gap, margin = _limits(tolerance, gap, margin)
     if not M.flags.writeable:
         M = M.copy()
     B, m, n = M.shape
@@ -187,7 +186,10 @@ def nonnegative_column_ranks(
     status, least = np.empty(B, dtype=np.int8), np.empty(B)
     left, right = np.zeros((B, m, s + 1)), np.zeros((B, s + 1, n))
     vector = np.zeros((B, max(m, n)))
-    sizes = np.ascontiguousarray(np.broadcast_to(np.asarray(scale, dtype=np.float64), (B,))).copy()
+    terms = reals_of(scale, "scale")
+    if terms.shape not in ((), (B,)):
+        raise ShapeError(f"scale is a number, or one for each of {B} matrices; found shape {terms.shape}")
+    sizes = np.ascontiguousarray(np.broadcast_to(terms, (B,))).copy()
     ranks = Ranks(rank, status, least, left, right, vector)
     until_late(
         lambda stop: nonnegative_factors(M, sizes, tolerance, gap, margin, factors, ranks, stop),
@@ -243,6 +245,9 @@ def nonnegative_column_rank(
     array = array_of(M, "M")
     if array.ndim != 2 or 0 in array.shape:
         raise ShapeError(f"expected a non-empty matrix, found shape {array.shape}")
+    if not isinstance(method, str) or method not in ("auto", "lp", "cvxpy", "exact"):
+        raise InputError(f"method {shown(method)} is unknown; expected 'auto', 'lp', 'cvxpy' or 'exact'")
+    tolerance, gap, margin = _limits(tolerance, gap, margin)
     if array.dtype == object or method == "exact":
         return _exact_rank(exact.as_fractions(array, where="the matrix"))
     array = np.asarray(array, dtype=np.float64)
@@ -250,8 +255,6 @@ def nonnegative_column_rank(
         raise InputError("the matrix holds non-finite numbers; expected finite ones")
     if method in ("lp", "cvxpy"):
         return _lp_rank(array, method, tolerance, gap, margin)
-    if method != "auto":
-        raise InputError(f"method {method!r} is unknown; expected 'auto', 'lp', 'cvxpy' or 'exact'")
     found = nonnegative_column_ranks(array[None], tolerance=tolerance, gap=gap, margin=margin)
     status = int(found.status[0])
     if status < 0:
@@ -262,6 +265,14 @@ def nonnegative_column_rank(
     certificate = PointednessCertificate(pointed, witness, float(found.margin[0]), False)
     return NonnegativeRank(
         r, int(found.linear_rank[0]), found.left[0, :, :r].copy(), found.right[0, :r].copy(), certificate
+    )
+
+
+def _limits(tolerance: float, gap: float, margin: float) -> tuple[float, float, float]:
+    return (
+        real(tolerance, "tolerance", least=0, most=1),
+        real(gap, "gap", least=1),
+        real(margin, "margin", least=0, most=1),
     )
 
 
@@ -288,7 +299,7 @@ def _degenerate(array: FloatArray, status: int, linear_rank: int, tolerance: flo
     what = "rank" if status == -1 else "pointedness of the cone of its columns"
     raise RankAmbiguityError(
         f"the {what} of a {array.shape[0]}x{array.shape[1]} matrix is not decided at tolerance {tolerance:g}; "
-        "another tolerance may decide it, rational weights do",
+        "change the tolerances, or pass fractions for an exact decision",
         tolerance=tolerance,
         singular_values=np.linalg.svd(array, compute_uv=False),
     )

@@ -98,7 +98,7 @@ def fitting(package: str) -> dict[str, Any]:
     return FITTING | of.get(package, {})
 
 
-OWN: dict[str, dict[str, Any]] = {"fibers.deviation": {"b": NET}}
+OWN: dict[str, dict[str, Any]] = {"fibers.deviation": {"b": NET}, "fibers.gradient_flow": {"time": 0.01}}
 """What fits a function alone."""
 SKIPPED = {"show_versions", "read_network", "plot", "save", "NetworkBatch", "annotations", "watch"}
 """Whose files, windows or arrays of any kind have attacks of their own (`readers.py`, `stores.py`)."""
@@ -148,6 +148,11 @@ def attacked(name: str, call: Callable[..., Any]) -> Iterator[tuple[str, Callabl
                 continue
             front = [fits.get(p.name, p.default) for p in before if p.kind is not p.KEYWORD_ONLY]
             rest |= {p.name: fits[p.name] for p in before if p.kind is p.KEYWORD_ONLY}
+            rest |= {
+                p.name: OWN[name][p.name]
+                for p in places
+                if p is not place and p.kind is p.KEYWORD_ONLY and p.name in OWN.get(name, {})
+            }
             if any(p.name == "budget" and p is not place and p.kind is p.KEYWORD_ONLY for p in places):
                 rest["budget"] = pf.Budget(seconds=SECONDS / 5)  # what has no end is stopped by it
             for n, value in enumerate(HOSTILE):

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..._typing import BoolArray, FloatArray, RngLike
-from ..._values.checked import generator_of, reals_of
+from ..._values.checked import generator_of, reals_of, shown, whole
 from ...budget import Budget, heed, within_budget
 from ...errors import InputError, ShapeError
 from ...words import one_line
@@ -91,6 +91,7 @@ def diagonal_example(*, confinement: float = 0.0) -> MatrixCompletion:
     >>> float(problem(np.eye(2))), float(problem(np.diag([2.0, 1.0])))
     (0.0, 0.5)
     """
+    confinement = as_positive(confinement, name="confinement", zero=True)
     return MatrixCompletion.of([[1.0, np.nan], [np.nan, 1.0]], confinement=confinement)
 
 
@@ -103,7 +104,11 @@ def zero_energy_matrix(x: npt.ArrayLike, y: npt.ArrayLike) -> FloatArray:
     >>> zero_energy_matrix(2.0, 0.5).tolist()
     [[1.0, 2.0], [0.5, 1.0]]
     """
-    a, b = np.broadcast_arrays(as_finite(x, name="x"), as_finite(y, name="y"))
+    first, second = as_finite(x, name="x"), as_finite(y, name="y")
+    try:
+        a, b = np.broadcast_arrays(first, second)
+    except ValueError:
+        raise ShapeError(f"x and y have shapes {first.shape} and {second.shape} that do not fit") from None
     w = np.ones((*a.shape, 2, 2))
     w[..., 0, 1], w[..., 1, 0] = a, b
     return w
@@ -185,7 +190,10 @@ def free_energy_minima(
     """
     from scipy.optimize import minimize
 
-    n = as_depth(depth, infinite=True)
+    n, starts = as_depth(depth, infinite=True), whole(starts, "starts", least=1)
+    scale = as_positive(scale, name="scale")
+    if not isinstance(energy, MatrixCompletion):
+        raise InputError(f"energy must be a MatrixCompletion, found {shown(energy)}")
     b = as_positive(beta, name="beta")
     shape = energy.values.shape
     if shape[0] != shape[1]:

@@ -9,17 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from ..._typing import FloatArray, FlowMethod
-from ..._values.checked import reals_of
+from ..._values.checked import reals_of, shown
 from ...budget import Budget, Monitor
 from ...errors import InputError, NumericalError, ShapeError
 from ...words import one_line
-from .._inputs import as_depth, as_finite, as_layers, as_matrix, as_positive
+from .._inputs import as_depth, as_finite, as_layers, as_matrix, as_positive, require_callable
 from ..space.balanced import _one, invariants
 from ..space.metrics import metric
 from ..spectral import SingularFrame, singular_frame
@@ -133,6 +133,8 @@ def gradient_flow(
     """
     layers = as_layers(weights)
     _one(layers)
+    require_callable(energy_gradient, "energy_gradient")
+    _require_method(method)
     grid = _grid(times)
     shapes = [w.shape for w in layers]
     ends = np.cumsum([0, *[w.size for w in layers]])
@@ -224,6 +226,8 @@ def observable_flow(
     if start.ndim != 2:
         raise ShapeError(f"one matrix at a time: W has shape {start.shape}", shape=start.shape)
     n = as_depth(depth, infinite=True)
+    require_callable(energy_gradient, "energy_gradient")
+    _require_method(method)
     grid = _grid(times)
     shape = start.shape
     frame = singular_frame(start)
@@ -269,6 +273,11 @@ def _low_rank_flow(
     middle = [np.diag(strength)] * (n - 2)
     flow = gradient_flow([strength[:, None] * right.T, *middle, left * strength], energy_gradient, grid, **options)
     return replace(flow, weights=())
+
+
+def _require_method(method: Any) -> None:
+    if not isinstance(method, str) or method not in get_args(FlowMethod):
+        raise InputError(f"method {shown(method)} is unknown; expected one of {', '.join(get_args(FlowMethod))}")
 
 
 def _solve(

@@ -23,9 +23,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ..._typing import BoolArray, BoundaryRule, FloatArray, IntArray, RngLike
-from ..._values.checked import generator_of, reals_of
-from ...errors import InputError, NumericalError, ShapeError
-from .._inputs import as_depth, as_finite, as_matrix, as_positive, as_stack, require_some
+from ..._values.checked import flag, generator_of, real, reals_of, shown, whole
+from ...budget import Budget, heed, heed_memory, within_budget
+from ...errors import BudgetExceededError, InputError, NumericalError, ShapeError
+from ...memory import available_memory
+from .._inputs import as_depth, as_finite, as_matrix, as_positive, as_stack, require_callable, require_some
 from ..space.metrics import metric
 from ..space.submersion import constraint_system, product, pull, push, try_retract
 from ..spectral import singular_frame
@@ -83,6 +85,7 @@ def _pieces(paths: int, parallel: bool) -> list[slice]:
     return [slice(low, high) for low, high in zip(cuts[:-1], cuts[1:])]
 
 
+@within_budget
 def sample_langevin(
     W: npt.ArrayLike,
     depth: int,
@@ -100,6 +103,7 @@ def sample_langevin(
     scheme: Literal["product", "euler"] = "product",
     record: int = 0,
     parallel: bool = False,
+    budget: Budget | None = None,
 ) -> LangevinPaths:
     """Sample the Riemannian Langevin equation of the end-to-end matrix.
 
@@ -135,6 +139,8 @@ def sample_langevin(
         Number of snapshots after the start, equally spaced (must divide ``steps``); 0 records nothing.
     parallel : bool
         Advance the paths in as many threads as there are cores; the same numbers.
+    budget : Budget, optional
+        Of all steps; ``partial`` of the error counts them.
 
     Returns
     -------
@@ -164,17 +170,21 @@ def sample_langevin(
     """
     from ...kernels.linear.langevin import Equation, Paths, langevin_step
 
-    n = int(as_depth(depth))
+    n, entropic, parallel = int(as_depth(depth, most=10**9)), flag(entropic, "entropic"), flag(parallel, "parallel")
+    if energy_gradient is not None:
+        require_callable(energy_gradient, "energy_gradient")
     b = as_positive(beta, name="beta")
     k = as_positive(kappa, name="kappa", zero=True)
     horizon = as_positive(time, name="time")
     count = _count(steps, "steps")
     for name, value, table in (("rule", rule, RULES), ("scheme", scheme, SCHEMES)):
-        if value not in table:
-            raise InputError(f"{name} is {value!r}; expected one of {', '.join(table)}")
+        if not isinstance(value, str) or value not in table:
+            raise InputError(f"{name} is {shown(value)}; expected one of {', '.join(table)}")
     start = as_matrix(W, square=True)
     if start.ndim == 2:
-        start = np.broadcast_to(start, (_count(1 if paths is None else paths, "paths"), *start.shape))
+        paths = _count(1 if paths is None else paths, "paths")
+        _room_for(paths, start.size)
+        start = np.broadcast_to(start, (paths, *start.shape))
     elif start.ndim != 3 or (paths is not None and paths != len(start)):
         raise ShapeError(f"W has shape {start.shape}; expected (d, d) with paths=n, or (n, d, d)", shape=start.shape)
     require_some(start, name="W")
@@ -198,6 +208,7 @@ def sample_langevin(
     zero = np.zeros_like(current)
     with ThreadPoolExecutor(len(pieces)) as pool:
         for i in range(count):
+            heed("the Langevin equation")
             gradient = zero if energy_gradient is None else _gradient(energy_gradient, current)
             xi = generator.standard_normal(current.shape) if given is None else np.ascontiguousarray(given[i])
             batch = (current, xi, gradient, signs, alive, crossings)
@@ -212,6 +223,7 @@ def sample_langevin(
     return LangevinPaths(current, times, snapshots, crossings, alive, {"steps": count, "dt": dt})
 
 
+@within_budget
 def brownian_motion(
     W: npt.ArrayLike,
     depth: int,
@@ -223,6 +235,7 @@ def brownian_motion(
     rng: RngLike = None,
     rule: BoundaryRule = "reflect",
     record: int = 0,
+    budget: Budget | None = None,
 ) -> LangevinPaths:
     """Brownian motion of (GL_d, g^N): generator ``(1/beta)`` times the Laplace-Beltrami operator (Menon, Theorem 18).
 
@@ -248,6 +261,7 @@ def brownian_motion(
     )
 
 
+@within_budget
 def sample_langevin_upstairs(
     weights: npt.ArrayLike,
     *,
@@ -260,6 +274,7 @@ def sample_langevin_upstairs(
     rng: RngLike = None,
     rule: Literal["reject", "stop"] = "reject",
     record: int = 0,
+    budget: Budget | None = None,
 ) -> LangevinPaths:
     """Sample the Riemannian Langevin equation of balanced networks (Menon (12.11)).
 
@@ -275,7 +290,7 @@ def sample_langevin_upstairs(
         E' of the end-to-end matrix: (n, d, d) -> (n, d, d).
     rule : "reject" or "stop"
         For steps whose retraction does not converge or that change the sign of the determinant: stay, or end the path.
-    beta, kappa, time, steps, paths, rng, record
+    beta, kappa, time, steps, paths, rng, record, budget
         As in :func:`sample_langevin`. kappa = 0: the network moves at random along its fibre, the observable is
         deterministic in the limit dt -> 0 (fluctuations of order sqrt(dt)).
 
@@ -307,11 +322,13 @@ def sample_langevin_upstairs(
     k = as_positive(kappa, name="kappa", zero=True)
     horizon = as_positive(time, name="time")
     count = _count(steps, "steps")
-    if rule not in ("reject", "stop"):
-        raise InputError(f"rule is {rule!r}; expected 'reject' or 'stop'")
+    if not isinstance(rule, str) or rule not in ("reject", "stop"):
+        raise InputError(f"rule is {shown(rule)}; expected 'reject' or 'stop'")
     start = as_stack(weights)
     if start.ndim == 3:
-        start = np.broadcast_to(start, (_count(1 if paths is None else paths, "paths"), *start.shape))
+        paths = _count(1 if paths is None else paths, "paths")
+        _room_for(paths, start.size)
+        start = np.broadcast_to(start, (paths, *start.shape))
     elif start.ndim != 4 or (paths is not None and paths != len(start)):
         raise ShapeError(f"weights has shape {start.shape}; expected (N, d, d) with paths=n, or (n, N, d, d)")
     require_some(start, name="weights")
@@ -329,6 +346,7 @@ def sample_langevin_upstairs(
     dt = horizon / count
     noise = math.sqrt(2.0 * dt / b)
     for i in range(count):
+        heed("the Langevin equation")
         W = product(current)
         v = noise * generator.standard_normal(current.shape)
         system = None
@@ -365,21 +383,30 @@ def expected_squared_radius(start: float, depth: int, d: int, *, beta: float, ka
     >>> expected_squared_radius(1.0, 2, 2, beta=4.0, kappa=1.0, time=1.0)
     3.5
     """
-    n = as_depth(depth)
+    n, d, start = as_depth(depth), whole(d, "d", least=1, most=2**53), real(start, "start", least=0)
+    beta, kappa = as_positive(beta, name="beta"), as_positive(kappa, name="kappa", zero=True)
+    time = as_positive(time, name="time", zero=True)
     return start + 2.0 * time / beta * ((n - 1) * d * (d - 1) / 2 + kappa * d * d)
 
 
 def _count(value: int, name: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise InputError(f"{name} is {value!r}; expected an integer >= 1")
-    return int(value)
+    return whole(value, name, least=1, most=2**53)
+
+
+def _room_for(paths: int, size: int) -> None:
+    heed_memory(8 * paths * size, "the paths")
+    free = available_memory()
+    if free is not None and 8 * paths * size > free:
+        raise BudgetExceededError(f"{paths} paths do not fit into {free / 1e9:.3g} GB of memory", partial=None)
 
 
 def _recording(record: int, steps: int, horizon: float, current: FloatArray) -> tuple[int, FloatArray, FloatArray]:
+    record = whole(record, "record", least=0)
     if record == 0:
         return 0, np.zeros((0, *current.shape)), np.zeros(0)
-    if isinstance(record, bool) or record < 0 or steps % record:
+    if steps % record:
         raise InputError(f"record={record} must divide steps={steps}")
+    _room_for(record + 1, current.size)
     snapshots = np.empty((record + 1, *current.shape))
     snapshots[0] = current
     return steps // record, snapshots, np.linspace(0.0, horizon, record + 1)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..._typing import FloatArray, IntArray
+from ..._values.checked import shown
 from ...budget import Budget, within_budget
 from ...errors import BudgetExceededError, InputError, PolyfiberError, ShapeError
 from ...words import one_line
@@ -145,9 +146,14 @@ def training_path(
     >>> path.drift.max() < 1e-8, path.excess >= 1 - 1e-4     # balanced, and here along a geodesic's image
     (np.True_, True)
     """
+    if not isinstance(checkpoints, Sequence | np.ndarray) or isinstance(checkpoints, str | bytes):
+        raise InputError(f"checkpoints are a sequence of networks, found {shown(checkpoints)}")
     if len(checkpoints) < 2:
         raise InputError(f"found {len(checkpoints)} checkpoints; a path needs at least two")
-    networks = [as_layers(list(c)) for c in checkpoints]
+    networks = [
+        as_layers(list(c) if isinstance(c, Sequence) or (isinstance(c, np.ndarray) and c.ndim) else c)
+        for c in checkpoints
+    ]
     shapes = [tuple(w.shape for w in layers) for layers in networks]
     if any(s != shapes[0] for s in shapes) or any(len(s) != 2 for s in shapes[0]):
         raise ShapeError(f"checkpoints have different shapes: {sorted(set(shapes))}")

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..._typing import FloatArray
+from ..._values.checked import flag, whole
 from ...budget import Budget, within_budget
 from ...errors import BudgetExceededError, InputError, ShapeError
 from ...numerics.rounding import UNIT
@@ -117,7 +118,8 @@ def geodesic(
     (2, 'shooting', True, 'yes')
     """
     n = as_depth(depth, infinite=True)
-    goal = as_positive(tolerance, name="tolerance")
+    goal, starts = as_positive(tolerance, name="tolerance"), whole(starts, "starts", least=1)
+    explicit, check = flag(explicit, "explicit"), flag(check, "check")
     if goal > 1e-2:
         raise InputError(f"tolerance is {goal:g}: what misses its end by so much is no answer; expected 0.01 at most")
     a = as_matrix(W0, name="W0")
@@ -126,8 +128,6 @@ def geodesic(
         raise ShapeError(
             f"expected two matrices (m, n) of one size, found {a.shape} and {b.shape}", shapes=(a.shape, b.shape)
         )
-    if isinstance(starts, bool) or int(starts) != starts or starts < 1:
-        raise InputError(f"starts is {starts!r}; expected an integer >= 1")
     first = None
     if guess is not None:
         first = as_matrix(guess, name="guess", vector=True)

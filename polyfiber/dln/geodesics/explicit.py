@@ -17,8 +17,10 @@ from functools import partial
 import numpy as np
 
 from ..._typing import Array, FloatArray
+from ...errors import InputError, ShapeError
 from ...numerics.rounding import UNIT
 from ...words import one_line
+from .._inputs import as_depth, as_matrix
 from ..space.balanced import polar_factor
 from ..space.metrics import metric
 
@@ -203,6 +205,12 @@ def explicit_path(W0: FloatArray, W1: FloatArray, depth: float) -> ExplicitPath 
     >>> round(explicit_path(np.eye(2), 4 * np.eye(2), 2).length, 9)
     2.0
     """
+    depth = as_depth(depth, infinite=True)
+    W0, W1 = (as_matrix(W, name=name, square=depth > 1) for W, name in ((W0, "W0"), (W1, "W1")))
+    if W0.ndim != 2 or W0.shape != W1.shape:
+        raise ShapeError(f"expected two matrices of one size, found {W0.shape} and {W1.shape}")
+    if depth > 1 and not all(np.linalg.svd(W, compute_uv=False)[-1] > 0 for W in (W0, W1)):
+        raise InputError("closed forms are for two invertible matrices")
     if depth == 1:
         difference = W1 - W0
         length = float(np.linalg.norm(difference))

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..._typing import FloatArray
+from ..._values.checked import real
 from ..._values.read_only import closed
 from ...budget import until_late
 from ...errors import InputError, NumericalError
@@ -373,7 +374,7 @@ def cone_law(X: npt.ArrayLike, P: npt.ArrayLike, depth: int, t: float) -> float:
     >>> round(dln.cone_law(np.eye(2), 0.5 * np.eye(2), 2, 1.0), 9)
     9.0
     """
-    n = as_depth(depth)
+    n, t = as_depth(depth), real(t, "t")
     first = conserved(X, P, n)
     return float(np.asarray(squared_radius(X, int(n)))) + 2.0 * n * t * first.radial + 2.0 * first.energy * t * t
 
@@ -412,6 +413,8 @@ def lift_path(X: npt.ArrayLike, P: npt.ArrayLike, times: npt.ArrayLike, *, start
     if np.abs(product(stack) - x).max() > 1e-8 * max(float(np.abs(x).max()), 1e-300):
         raise InputError("the network `start` does not multiply to X")
     grid = as_finite(times, name="times")
+    if grid.ndim != 1 or not len(grid) or grid[0] < 0 or (np.diff(grid) <= 0).any():
+        raise InputError("times must be a list of non-negative numbers in increasing order")
     size = n * d * d
     rank = int(singular_frame(x).rank)
 

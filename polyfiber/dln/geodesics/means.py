@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ..._typing import FloatArray
+from ..._values.checked import whole
 from ..._values.read_only import closed
 from ...budget import Budget, within_budget
 from ...errors import InputError, ShapeError, SolverError
 from ...words import one_line
-from .._inputs import as_depth, as_finite, as_matrix, as_positive
+from .._inputs import as_depth, as_finite, as_matrices, as_matrix, as_positive
 from ..space.metrics import metric
 from .boundary import common_rank, geodesic
 from .hamilton import BoundaryError, exponential
@@ -117,8 +118,8 @@ def frechet_mean(
     >>> bool(np.isclose(turned.mean[0, 0], turned.mean[0, 1])), bool(abs(turned.mean[0, 2]) < 1e-9)
     (True, True)
     """
-    n = as_depth(depth, infinite=True)
-    points = [as_matrix(m, name=f"matrix {i}") for i, m in enumerate(matrices)]  # type: ignore[arg-type]
+    n, limit = as_depth(depth, infinite=True), whole(limit, "limit", least=0)
+    points = as_matrices(matrices, "matrix {}")
     if not points:
         raise InputError("the mean of no matrices is not defined")
     if any(m.shape != points[0].shape or m.ndim != 2 for m in points):

@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ..._typing import FloatArray, RngLike
+from ..._values.checked import whole
 from ...budget import Budget, within_budget
 from ...errors import InputError
 from ...words import one_line
-from .._inputs import as_depth, as_matrix, as_stack, as_stack_like, transpose
+from .._inputs import LAYERS, as_depth, as_matrix, as_positive, as_stack, as_stack_like, transpose
 from ..space.balanced import svd_coordinates
 from ..space.submersion import lift
 from ..spectral import singular_frame
@@ -93,7 +94,7 @@ def line_is_balanced(weights: npt.ArrayLike, V: npt.ArrayLike, *, tolerance: flo
     >>> dln.line_is_balanced([np.eye(2), np.eye(2)], [np.eye(2), np.eye(2)])
     True
     """
-    stack = as_stack(weights)
+    stack, tolerance = as_stack(weights), as_positive(tolerance, name="tolerance", zero=True)
     v = as_stack_like(V, stack)
     if stack.shape[-3] == 1:
         return True
@@ -169,7 +170,11 @@ def shortest_chord(
     >>> round(shortest_chord(np.diag([4.0, 1.0]), np.diag([1.0, 1.0]), 2).length, 12) == round(2**0.5, 12)
     True
     """
-    n = int(as_depth(depth))
+    n, starts, limit = (
+        int(as_depth(depth, most=LAYERS)),
+        whole(starts, "starts", least=1),
+        whole(limit, "limit", least=0, most=2**53),
+    )
     first, second = as_matrix(W0, name="W0", square=True), as_matrix(W1, name="W1", square=True)
     if first.ndim != 2 or first.shape != second.shape:
         raise InputError(f"expected two matrices (d, d) of one size, found {first.shape} and {second.shape}")

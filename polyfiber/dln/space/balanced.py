@@ -16,10 +16,20 @@ import numpy as np
 import numpy.typing as npt
 
 from ..._typing import FloatArray, RngLike
-from ..._values.checked import generator_of
+from ..._values.checked import generator_of, shown
 from ...errors import InputError, ShapeError
 from ...words import one_line
-from .._inputs import RANK_TOLERANCE, as_depth, as_finite, as_layers, as_matrix, transpose
+from .._inputs import (
+    RANK_TOLERANCE,
+    as_depth,
+    as_finite,
+    as_layers,
+    as_matrices,
+    as_matrix,
+    as_positive,
+    as_widths,
+    transpose,
+)
 
 
 def invariants(weights: npt.ArrayLike) -> tuple[FloatArray, ...]:
@@ -125,6 +135,8 @@ def svd_coordinates(
     """
     layers = as_layers(weights)
     _one(layers)
+    tolerance = as_positive(tolerance, name="tolerance", zero=True)
+    rank_tolerance = as_positive(rank_tolerance, name="rank_tolerance", zero=True)
     off = float(imbalance(layers))
     if off > tolerance:
         raise InputError(
@@ -281,13 +293,15 @@ def from_polar_coordinates(
            [ 4.,  0.]])
     """
     _side(side)
-    layer = as_matrix(end, name="end")
-    q = [as_matrix(factor, name=f"factor {i + 1}") for i, factor in enumerate(factors)]
+    layer, tolerance = as_matrix(end, name="end"), as_positive(tolerance, name="tolerance", zero=True)
+    q = as_matrices(factors, "factor {}")
     count = len(q)
+    if layer.ndim != 2 or any(factor.ndim != 2 for factor in q):
+        raise ShapeError(f"one network at a time: end has shape {layer.shape}, factors {[f.shape for f in q]}")
     if invariants is None:
         g: list[FloatArray | None] = [None] * count
     else:
-        g = [as_matrix(value, name=f"G_{p + 1}", square=True) for p, value in enumerate(invariants)]
+        g = [*as_matrices(invariants, "G_{}", square=True)]
         if len(g) != count:
             raise ShapeError(
                 f"{count} factors need {count} invariants, found {len(g)}", factors=count, invariants=len(g)
@@ -351,7 +365,7 @@ def leaf_dimension(widths: Sequence[int], rank: int) -> int:
     >>> leaf_dimension((3, 3, 3), 3)     # d^2 + (N-1) d(d-1)/2
     12
     """
-    sizes = [int(as_depth(w, name="a width")) for w in widths]
+    sizes = as_widths(widths)
     r = int(as_depth(rank, least=0, name="rank"))
     if len(sizes) < 2:
         raise ShapeError(f"found {len(sizes)} widths; expected at least two", widths=len(sizes))
@@ -373,9 +387,10 @@ def random_balanced(
     ([(3, 4), (5, 3)], True)
     """
     generator = generator_of(rng)
-    sizes = [int(as_depth(w, name="a width")) for w in widths]
+    sizes = as_widths(widths)
     r = min(sizes) if rank is None else rank
     leaf_dimension(sizes, r)
+    scale = as_positive(scale, name="scale", zero=True)
     values = np.asarray(np.linalg.svd(generator.standard_normal((r, r)), compute_uv=False), dtype=np.float64)
     values = values * (scale / math.sqrt(max(r, 1)))
     frames = []
@@ -392,5 +407,5 @@ def _one(layers: tuple[FloatArray, ...]) -> None:
 
 
 def _side(side: str) -> None:
-    if side not in ("right", "left"):
-        raise InputError(f"side is {side!r}; expected 'right' (start at W_1) or 'left' (start at W_N)")
+    if not isinstance(side, str) or side not in ("right", "left"):
+        raise InputError(f"side is {shown(side)}; expected 'right' (start at W_1) or 'left' (start at W_N)")

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ..._typing import FloatArray
 from ..._values.checked import reals_of
 from ...errors import InputError, ShapeError
-from .._inputs import RANK_TOLERANCE, as_depth, as_matrix, as_positive, unbatched
+from .._inputs import LAYERS, RANK_TOLERANCE, as_depth, as_matrix, as_positive, as_widths, require_callable, unbatched
 from ..spectral import SingularFrame, log_ratio, operator_coefficients, repulsion, singular_frame
 from .metrics import metric, require_full_rank
 
@@ -32,7 +32,7 @@ def log_orthogonal_volume(d: int) -> float:
     >>> round(math.exp(log_orthogonal_volume(2)) / (2 * math.pi), 12)   # two circles of radius sqrt(2)
     2.828427124746
     """
-    size = int(as_depth(d, least=0, name="d"))
+    size = int(as_depth(d, least=0, most=LAYERS, name="d"))
     spheres = sum(math.log(2.0) + 0.5 * k * math.log(math.pi) - math.lgamma(0.5 * k) for k in range(1, size + 1))
     return 0.25 * size * (size - 1) * math.log(2.0) + spheres
 
@@ -93,9 +93,9 @@ def entropy(
     >>> round(math.exp(S), 6) == round(2 * 2 * math.pi * 2, 6)
     True
     """
-    n = as_depth(depth, infinite=True)
+    n, tolerance = as_depth(depth, infinite=True), as_positive(tolerance, name="tolerance", zero=True)
     if widths is not None:
-        return _layered(as_matrix(W), n, rank, widths, tolerance)
+        return _layered(as_matrix(W), n, rank, as_widths(widths), tolerance)
     matrix = as_matrix(W, square=True)
     d = matrix.shape[-1]
     frame = singular_frame(matrix, tolerance=tolerance)
@@ -243,6 +243,7 @@ def free_energy(
     """
     matrix = as_matrix(W, square=True)
     b = as_positive(beta, name="beta", infinite=True)
+    require_callable(energy, "energy")
     value = reals_of(energy(matrix), "the energy", finite=False)
     if math.isinf(b):
         return unbatched(value)
@@ -264,6 +265,7 @@ def free_energy_gradient(
     """
     matrix = as_matrix(W, square=True)
     b = as_positive(beta, name="beta", infinite=True)
+    require_callable(energy_gradient, "energy_gradient")
     gradient = metric(matrix, depth).apply(reals_of(energy_gradient(matrix), "the energy gradient", finite=False))
     if math.isinf(b):
         return gradient

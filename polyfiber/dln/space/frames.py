@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ..._typing import FloatArray, IntArray
 from ...errors import InputError
 from ...words import one_line
-from .._inputs import as_depth, as_finite, as_stack, transpose
+from .._inputs import LAYERS, as_depth, as_finite, as_stack, transpose
 from .balanced import svd_coordinates
 
 
@@ -149,7 +149,7 @@ def gauge_gram(x: float, y: float, depth: int) -> FloatArray:
     >>> round(float(np.linalg.det(gram[1:-1, 1:-1])), 9), (2**6 - 1) / (2**2 - 1)
     (21.0, 21.0)
     """
-    n = int(as_depth(depth))
+    n = int(as_depth(depth, most=LAYERS // 100))
     values = as_finite([x, y], name="singular values")
     square = float((values**2).sum())
     gram = np.diag([square, *[2.0 * square] * (n - 1), square])

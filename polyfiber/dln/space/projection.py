@@ -17,9 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..._typing import FloatArray
+from ..._values.checked import whole
 from ...errors import InputError, NumericalError, ShapeError
 from ...words import one_line
-from .._inputs import as_layers, as_matrix
+from .._inputs import as_layers, as_matrices, as_positive
 from .balanced import SVDCoordinates, _one, invariants, polar_factor
 from .submersion import _symmetric_basis
 
@@ -105,10 +106,14 @@ def project_balanced(
     """
     layers = as_layers(weights)
     _one(layers)
-    n = len(layers)
+    n, tolerance, limit = (
+        len(layers),
+        as_positive(tolerance, name="tolerance", zero=True),
+        whole(limit, "limit", least=0),
+    )
     g = [np.zeros((layers[p].shape[0],) * 2) for p in range(n - 1)]
     if target is not None:
-        g = [as_matrix(value, name=f"target G_{p + 1}", square=True) for p, value in enumerate(target)]
+        g = as_matrices(target, "target G_{}", square=True)
         if [m.shape for m in g] != [(layers[p].shape[0],) * 2 for p in range(n - 1)]:
             raise ShapeError(
                 f"target shapes {[m.shape for m in g]} do not fit the hidden widths {[w.shape[0] for w in layers[:-1]]}"

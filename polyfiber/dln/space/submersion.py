@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ..._typing import Array, FloatArray
 from ...errors import InputError, NumericalError
 from ...words import one_line
-from .._inputs import as_depth, as_matrix, as_stack, as_stack_like, transpose
+from .._inputs import LAYERS, as_depth, as_like, as_matrix, as_positive, as_stack, as_stack_like, transpose
 from ..spectral import singular_frame
 from .metrics import metric
 
@@ -62,7 +62,7 @@ def lift(W: npt.ArrayLike, depth: int, *, gauge: npt.ArrayLike | None = None) ->
     True
     """
     matrix = as_matrix(W, square=True)
-    n = int(as_depth(depth))
+    n = int(as_depth(depth, most=LAYERS))
     d = matrix.shape[-1]
     frame = singular_frame(matrix)
     roots = frame.values ** (1.0 / n)
@@ -126,7 +126,7 @@ def pull(weights: npt.ArrayLike, Z: npt.ArrayLike) -> FloatArray:
            [0., 2.]])
     """
     stack = as_stack(weights)
-    z = as_matrix(Z, name="Z", square=True, vector=True)
+    z = as_like(Z, stack[..., 0, :, :], name="Z")
     above, below = partial_products(stack)
     return transpose(above) @ z[..., None, :, :] @ transpose(below)
 
@@ -409,7 +409,7 @@ def retract(weights: npt.ArrayLike, V: npt.ArrayLike, *, tolerance: float = 1e-1
     >>> bool(np.allclose(R, 1.01 * W))      # the balanced manifold is a cone
     True
     """
-    stack = as_stack(weights)
+    stack, tolerance = as_stack(weights), as_positive(tolerance, name="tolerance")
     v = as_stack_like(V, stack)
     result = try_retract(stack, v, tolerance=tolerance)
     if not result.converged.all():

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...._typing import Array, IntArray
 from ....errors import FileFormatError, ShapeError, UnsupportedLayerError
+from ....words import one_line
 from .model import Node
 
 SUPPORTED = (
@@ -34,6 +35,8 @@ class Signal:
 @dataclass(frozen=True, eq=False)
 class Beyond:
     """Something computed from the head of the network: its values, 1 minus them, both, or a decision by them."""
+
+    __repr__ = one_line
 
     signal: Signal
     head: str
