@@ -354,7 +354,7 @@ def outcome(path: Path, data: bytes, kind: str) -> dict[str, Any]:
     try:
         net = pf.read_network(path)
     except PolyfiberError as error:
-        clear = str(error).startswith(path.name) and len(str(error)) < 2000 and str(error).isprintable()
+        clear = str(error).startswith((path.name, str(path))) and len(str(error)) < 2000 and str(error).isprintable()
         return {"kind": "refused" if clear else f"WRONG: an unclear message: {error}"[:500]}
     except BaseException as error:
         return {"kind": f"WRONG: {type(error).__name__}: {str(error)[:200]}"}
