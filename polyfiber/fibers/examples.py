@@ -81,7 +81,7 @@ def hiding_example(widths: Sequence[int] = (4, 3, 1, 2), *, hidden: int = 0, rng
     """
     n = checked_widths(widths)
     if len(n) != 4 or n[1] < 2:
-        raise InputError(f"widths (n0, n1, n2, m) with n1 >= 2 expected, found {n}")
+        raise InputError(f"widths (n0, n1, n2, m) with n1 >= 2 expected, one of n1 is hidden; found {n}")
     hidden, net = whole(hidden, "hidden", least=0, most=n[1] - 1), ReLUNetwork.random(n, rng=rng)
     W: Array = -np.abs(net.weights[1])
     W[:, hidden] *= -1
