@@ -228,3 +228,8 @@ def renamed_argument(old: str, new: str, convert: Callable[[Any], Any] = lambda 
         return call  # type: ignore[return-value]
 
     return decorate
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return [*__all__]

@@ -500,3 +500,8 @@ def _core(below: list[int]) -> list[int]:
     kept = list(_bits(alive))
     place = {i: k for k, i in enumerate(kept)}
     return [sum(1 << place[i] for i in _bits(down[j] & alive)) for j in kept]
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return [*__all__]

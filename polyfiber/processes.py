@@ -119,6 +119,28 @@ def start(target: Callable[..., None], *arguments: Any, method: StartMethod) -> 
     return process, ours
 
 
+def fork_of_its_own(work: Callable[[], None], *, keep: tuple[int, ...] = ()) -> int:
+    """Number of a fork that does the work and ends, with 0 where nothing was raised; its open files lead nowhere but those to keep.
+
+    It ends with this process. For processes that may have no children of `start`.
+    """
+    inherited = tuple(fd for fd in _open_files() if fd > 2 and fd not in keep)
+    origin = _Origin(os.getpid(), threading.current_thread() is threading.main_thread(), inherited)
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            _let_go(origin.inherited)
+            _end_with(origin)
+            work()
+            code = 0
+        except BaseException:  # the code says so; nothing of this process may run twice
+            code = 1
+        finally:
+            os._exit(code)
+    return child
+
+
 def _open_files() -> tuple[int, ...]:
     found = []
     for fd in map(int, os.listdir("/proc/self/fd")):
@@ -241,4 +263,4 @@ def _blas_controls() -> list[tuple[Callable[[], int], Callable[[int], Any]]]:
     return found
 
 
-__all__ = ["fork_is_safe", "one_blas_thread", "start", "start_method"]
+__all__ = ["fork_is_safe", "fork_of_its_own", "one_blas_thread", "start", "start_method"]

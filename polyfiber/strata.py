@@ -601,6 +601,17 @@ class Stratification:
         graph.add_edges_from(zip(low.tolist(), high.tolist()))
         return graph
 
+    @property
+    def sentence(self) -> str:
+        """How many strata there are of each dimension, and whether these are all."""
+        noun, counts = ("stratum" if self.n == 1 else "strata"), self.counts_by_dimension()
+        parts = ", ".join(f"{n} of dimension {d}" for d, n in counts.items())
+        whole = "none is missing" if self.complete else "this is a part of them"
+        return f"{self.n} {noun} ({parts}); {whole}." if counts else "No strata."
+
+    def __str__(self) -> str:
+        return self.sentence
+
     def __repr__(self) -> str:
         counts = " + ".join(str(c) for c in self.counts_by_dimension().values())
         rule = getattr(self.order, "__name__", type(self.order).__name__)

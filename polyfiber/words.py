@@ -8,7 +8,9 @@ same things everywhere: *neuron 3 of layer 2* (layers from 1, neurons from 0), *
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context
 from enum import Enum
 from typing import Any
 
@@ -100,6 +102,36 @@ def widths(architecture: Sequence[int]) -> str:
 def number(value: Any) -> str:
     """A number to six digits; ``inf``, ``-inf``."""
     return f"{float(value):.6g}"
+
+
+def at_most(value: Any, digits: int = 6) -> str:
+    """A bound from above, rounded up: what is printed is a bound too.
+
+    Examples
+    --------
+    >>> at_most(0.246799502), at_most(0.25), at_most(-0.246799502), at_most(float("inf"))
+    ('0.2468', '0.25', '-0.246799', 'inf')
+    """
+    return _to_one_side(float(value), digits, ROUND_CEILING)
+
+
+def at_least(value: Any, digits: int = 6) -> str:
+    """A bound from below, rounded down.
+
+    Examples
+    --------
+    >>> at_least(0.246799502), at_least(0.25)
+    ('0.246799', '0.25')
+    """
+    return _to_one_side(float(value), digits, ROUND_FLOOR)
+
+
+def _to_one_side(value: float, digits: int, rounding: str) -> str:
+    if not math.isfinite(value):
+        return str(value)
+    near = Context(prec=digits, rounding=rounding).create_decimal(value)  # no float, which would round once more
+    text = f"{near:.{digits}g}"
+    return re.sub(r"(\.\d*?)0+(e|$)", r"\1\2", text).replace(".e", "e").removesuffix(".") if "." in text else text
 
 
 def place(domain: Any, dimension: int) -> str:

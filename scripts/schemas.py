@@ -95,7 +95,7 @@ _SET: dict[str, Schema] = {
     "support": one_of("bounded", "compactified", "borel-moore"), "field": COUNT, "betti_numbers": many(COUNT),
     "euler_characteristic": COUNT, "verified_may": FLAG, "cells_compared_may": COUNT, "problems_may": many(TEXT),
 }  # fmt: skip
-_FINDING = record(kind=TEXT, layer=COUNT, neurons=many(COUNT), by=TEXT, frees=FLAG)
+_FINDING = record(kind=TEXT, layer=COUNT, neurons=many(NEURON), by=TEXT, frees=FLAG)
 _LOCAL = record(functional_dimension=COUNT, dimension=COUNT, raw_dimension=COUNT, regions=COUNT, proven=FLAG)
 _SEGMENT: dict[str, Schema] = {
     "pieces": COUNT, "t": many(REAL), "t_errors": many(REAL), "neurons": many(many(COLUMN)), "exact_events": COUNT,
@@ -197,7 +197,7 @@ FORMS: dict[str, list[dict[str, Schema]]] = {
         },
         {
             "network": NETWORK, "domain": TEXT, "kind": TEXT, "identifiable": maybe(FLAG), "reason": TEXT,
-            "findings": many(_FINDING), "activity_from": TEXT, "local_may": _LOCAL,
+            "findings": many(_FINDING), "activity_from": maybe(TEXT), "local_may": _LOCAL,
         },
     ],
     "minimize": [{

@@ -75,6 +75,8 @@ def test_dir_shows_public_names_alone() -> None:
     assert set(polyfiber.__all__) - {"__version__"} <= set(shown)
     assert not [name for name in shown if name.startswith("_") or name in ("annotations", "resolver")]
     assert "annotations" not in dir(polyfiber.linear)
+    for module in (polyfiber.errors, polyfiber.invariants):
+        assert sorted(dir(module)) == sorted(module.__all__)
 
 
 def test_unknown_names_are_attribute_errors() -> None:

@@ -18,6 +18,8 @@ import pickle
 import re
 import sys
 from collections.abc import Iterable, Iterator
+from enum import Enum
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -305,7 +307,19 @@ def facts(value: Any) -> Any:
         return [a.tolist() for a in (*value.weights, *value.biases)], [a.flags.writeable for a in value.weights]
     if isinstance(value, pf.PolyhedralComplex):
         return value.f_vector, value.vertices.tolist(), [value.fingerprint(d) for d in range(value.dimension + 1)]
-    return type(value), re.sub(r"0x[0-9a-f]+", "", repr(value)) if "object at" not in repr(value) else ""
+    fields = [n for n in getattr(type(value), "__dataclass_fields__", ()) if not n.startswith("_")]
+    text = re.sub(r"0x[0-9a-f]+", "", repr(value)) if "object at" not in repr(value) else ""
+    return type(value), text, [(n, in_full(getattr(value, n))) for n in fields]
+
+
+def in_full(value: Any) -> Any:
+    """A field with all its numbers; of other objects the type."""
+    if isinstance(value, np.ndarray):
+        return repr(value.tolist()) if value.dtype != object else [in_full(v) for v in value.ravel()]
+    if isinstance(value, tuple | list):
+        return [in_full(v) for v in value]
+    known = value is None or isinstance(value, bool | int | float | complex | str | Fraction | Enum)
+    return repr(value) if known else type(value).__name__
 
 
 MORE = (

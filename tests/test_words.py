@@ -73,6 +73,16 @@ def test_bytes_are_said_in_the_unit_in_which_they_are_read(n: int, said: str) ->
     assert words.size(10**400).endswith(" GB")
 
 
+def test_bounds_are_rounded_to_their_side() -> None:
+    rng = np.random.default_rng(0)
+    values = [*rng.standard_normal(300) * 10.0 ** rng.integers(-320, 300, 300), 0.0, -0.0, 1.0, 999999.5, 5e-324, 1e22]
+    for value in map(float, values):
+        for digits in (3, 6, 9):
+            low, high = float(words.at_least(value, digits)), float(words.at_most(value, digits))
+            assert low <= value <= high
+            assert len(words.at_most(value, digits)) <= digits + 8
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_an_open_question_says_what_would_decide_it(name: str) -> None:
     make, needed = CASES[name]

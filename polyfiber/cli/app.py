@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import re
 import sys
 from typing import Any
 
 import typer
+import typer.core
 
 from .. import _version
 from ..budget import on_compiling
@@ -15,8 +17,32 @@ from .exits import mend_streams, noting_interrupts, outcome
 
 TOPICS = ("complexes", "topology", "fibers", "equivalence", "strata", "regions", "datasets", "verify", "prove")
 
+_PLAIN = (
+    (r"^Value error, ", ""),
+    (r"^Input should be a valid integer\b.*", "expected a whole number"),
+    (r"^Input should be a valid number\b.*", "expected a number"),
+    (r"^Input should be greater than or equal to (\S+)$", r"expected a number >= \1"),
+    (r"^Input should be ", "expected "),
+)
+"""What the parser of types says, in our words."""
+
+
+class _Commands(typer.core.TyperGroup):
+    """The commands; what is wrong with an option is said in plain words."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was named."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            for said, plain in _PLAIN:
+                error.message = re.sub(said, plain, error.message)
+            raise
+
+
 app = typer.Typer(
     name="polyfiber",
+    cls=_Commands,
     help=(
         "Polyhedral complexes and fibers of ReLU networks: complete, certified, fast.\n\n"
         "Every answer begins with a sentence; --json prints the same as one document. Domains are written in one way: "
@@ -64,10 +90,10 @@ def _say_compiling(name: str) -> None:
     if not _state["compiling"] and not {"-q", "--quiet"} & set(_state["argv"]):
         from ..kernels.jit import unkept
 
-        said = "compiling, once (about 15 s on an idle machine); later runs load the code"
+        said = "compiling, once (10 to 30 s on an idle machine); later runs load the code"
         if unkept:
             said = (
-                "compiling (about 15 s on an idle machine), at every run: no folder for compiled code can be written; "
+                "compiling (10 to 30 s on an idle machine), at every run: no folder for compiled code can be written; "
                 "NUMBA_CACHE_DIR names one"
             )
         print(said, file=sys.stderr, flush=True)
@@ -89,7 +115,7 @@ def main(argv: list[str] | None = None) -> None:
         if _state["debug"] and not isinstance(error, SystemExit):
             raise
         code, text = outcome(error, interrupted=bool(pressed))
-        if text:
+        if text and not getattr(error, "told", False):  # an answer says it already
             print(f"polyfiber: {text}", file=sys.stderr)
         raise SystemExit(code) from None
 

@@ -95,6 +95,8 @@ def info(
     sentence = (
         f"{file} holds {kind} {widths(net.architecture)} with {counted(net.n_parameters, 'parameter')}; {largest}."
     )
+    if stopped is not None:
+        sentence += " The pilots did not end in time: give them more --seconds."
     if not chain:
         sentence += " It is no plain chain of layers and ReLUs: all but fibers can be asked of it."
     if tell(sentence, facts, json=output.json):
@@ -172,7 +174,8 @@ def complex_(
     else:
         refuse(("--workers", "-w"), "only with --stream or --count")
     if save is not None:
-        require_writable(save, "the archive", folder=archive_format(save) == "zarr")
+        require_writable(save, "the archive", folder=save.suffix == ".zarr", endings=(".npz", ".zarr"))
+        archive_format(save)
     if plot is not None:
         new_figure(plot, (1, 1))
     net = read_network(file)

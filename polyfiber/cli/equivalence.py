@@ -85,7 +85,10 @@ def equiv(
         except BudgetExceededError as error:
             note(f"{error}; the exact verdict or the moves are not reported", quiet=output.quiet)
     answer |= {"verdict": result.verdict.value, "method": result.method, "reason": result.reason}
-    answer |= {"proved_share": float(result.proved), "certificate": _plain(dict(result.certificate))}
+    answer |= {
+        "proved_share": float(result.proved),
+        "certificate": {k.replace(" ", "_"): v for k, v in _plain(dict(result.certificate)).items()},
+    }
     sentence = result.sentence
     growth = getattr(result, "growth", None)
     if growth is not None:

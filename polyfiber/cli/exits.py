@@ -6,6 +6,7 @@ it, 130 after Ctrl-C and 141 when the reader of the output is gone; 70 for a fau
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import signal
@@ -21,6 +22,8 @@ from ..errors import BudgetExceededError, IncompleteError, PolyfiberError
 from .render import tell
 
 INTERRUPTED, NO_READER, FAULT = 130, 141, 70
+NO_MACHINE = 10**14
+"""Bytes that nobody is told to get."""
 
 
 def mend_streams() -> None:
@@ -69,7 +72,8 @@ def outcome(error: BaseException, *, interrupted: bool) -> tuple[int, str]:
     if isinstance(error, MemoryError):
         return 3, f"out of memory: {text or 'an allocation failed'}; --memory sets a limit beforehand"
     if isinstance(error, OSError):
-        return 4, text
+        unnamed = error.errno in (errno.ENOSPC, errno.EFBIG, errno.EIO) and error.filename is None
+        return 4, f"the output could not be written: {error.strerror}" if unnamed else text
     return FAULT, f"internal error: {type(error).__name__}: {text}; polyfiber --debug … shows where"
 
 
@@ -98,12 +102,16 @@ def tell_stopped(stop: BaseException, command: str, *, json: bool) -> None:
     if limit is not None:
         sentence += "; nothing was decided before" if partial is None else f"; so far: {partial:.6g}{step}"
     sentence += "."
-    if flag is not None:
+    needed = getattr(stop, "facts", {}).get("needed")
+    if needed is not None and needed > NO_MACHINE:
+        pass  # no limit and no machine would do: the reason says what to ask instead
+    elif flag is not None:
         sentence += f" To go on, give it more {flag}."
     elif limit == "memory":
         sentence += " To go on, give it a smaller domain, or a machine with more memory."
     stopped: dict[str, Any] = {"command": command, "reason": reason, "limit": limit, "option": flag, "budget": had}
     tell(sentence, {"stopped": stopped | {"so_far": partial}}, json=json)
+    stop.__dict__["told"] = True
 
 
 def _limit(stop: BaseException) -> tuple[str | None, str | None, float | None]:

@@ -8,16 +8,17 @@ from typing import Any
 import typer
 
 from ..errors import GenericityError, IncompleteError, InputError
+from ..words import about, widths
 from ..words import count as counted
 from .complexes import network_facts
 from .options import NETWORK, Drawn, Limits, Output, Where, grouped, refuse
-from .outputs import require_writable
+from .outputs import NETWORKS, require_writable
 from .render import leave, note, shown, table, tell
 
-ONLY_CHAINS = (
-    "Which other weights compute the same function is answered by theorems about ReLU chains alone, and this network has other "
-    "gates or connections"
-)
+ONLY_CHAINS = "the theorems are about ReLU chains alone, and this network has other gates or connections"
+FAR = "Weights far away are not excluded. Next: polyfiber equiv compares with another network."
+LISTED = 8
+"""Findings of one kind that the text spells out; JSON has all."""
 
 
 def classify(
@@ -27,7 +28,12 @@ def classify(
     ),
     components: int = typer.Option(0, "--components", min=0, help="Print up to so many components of the fiber."),
     sign_error: float = typer.Option(
-        None, "--sign-error", metavar="E", help="Relative accuracy of the weights; 4 units of rounding by default."
+        None,
+        "--sign-error",
+        metavar="E",
+        min=0.0,
+        max=0.999,
+        help="Relative accuracy of the weights; 4 units of rounding by default.",
     ),
     limit: int = typer.Option(
         2048, "--limit", min=1, help="How many masked products and minors to check for genericity."
@@ -47,6 +53,7 @@ def classify(
     from collections import Counter
     from itertools import islice
 
+    from ..complexes.build import canonical_complex
     from ..fibers.classify import classify_fiber
     from ..fibers.dimension import local_fiber
     from ..network.piecewise import PiecewiseLinearNetwork
@@ -55,12 +62,12 @@ def classify(
     if drawn.sample is None:
         refuse(("--seed",), "only with --sample")
     else:
-        require_writable(drawn.sample, "the sample")
+        require_writable(drawn.sample, "the sample", endings=NETWORKS)
     net = read_network(file)
     domain = where.domain_of(net)
     if isinstance(net, PiecewiseLinearNetwork) and not net.is_chain:
         if components or drawn.sample is not None:
-            raise InputError(f"{ONLY_CHAINS}: there are no components to list or to sample")
+            raise InputError(f"there are no components to list or to sample: {ONLY_CHAINS}")
         _classify_gates(net, file, domain, where.text, local, limits, printed)
         return
     more: dict[str, Any] = {"max_faces": 0} if bounds_only else {}
@@ -90,10 +97,7 @@ def classify(
             "violations": list(regime.violations),
             "assumed": list(regime.assumed),
         },
-        "findings": [
-            {"kind": f.kind, "layer": f.layer, "neurons": list(f.neurons), "by": f.by, "frees": f.frees}
-            for f in report.findings
-        ],
+        "findings": [_finding(f) for f in report.findings],
         "activity_from": report.facts.source,
         "activity_by": dict(Counter(m for of in report.facts.methods for m in of)),
         "activity_fallback": list(report.facts.fallback),
@@ -105,14 +109,9 @@ def classify(
     open_question = report.identifiable is None
     if local:
         try:
-            found = local_fiber(net, budget=limits.budget)
-            answer["local"] = {
-                "functional_dimension": found.functional_dimension,
-                "dimension": found.dimension,
-                "raw_dimension": found.raw_dimension,
-                "regions": found.n_regions,
-                "proven": found.proven,
-            }
+            there = None if domain is None else canonical_complex(net, domain, budget=limits.budget)
+            found = local_fiber(net, regions=there, budget=limits.budget)
+            answer["local"] = _local(found)
         except (IncompleteError, GenericityError) as error:
             note(f"no local dimension: {' '.join(str(error).split())}", quiet=printed.quiet)
             open_question = True
@@ -127,7 +126,8 @@ def classify(
         note(f"wrote {drawn.sample}", quiet=printed.quiet)
     sentence = report.sentence
     if "local" in answer and report.kind == "undecided":
-        sentence += f" {found.sentence}"
+        sentence = sentence.split(" Next: --local")[0]  # it was asked for, and follows
+        sentence += f" {found.sentence} {FAR}"
     if tell(sentence, answer, json=printed.json):
         _print_report(answer, str(file))
     if open_question:
@@ -138,42 +138,83 @@ def _classify_gates(
     net: Any, file: Path, domain: Any, where: str, local: bool, limits: Limits, printed: Output
 ) -> None:
     """What is said of a network that is no chain: findings about gates, and the local dimension."""
+    from collections import Counter
+
     from ..complexes.build import canonical_complex, estimate_size
     from ..fibers.dimension import local_fiber
     from ..fibers.gates.findings import MOST_FACES, gate_findings
 
-    few = estimate_size(net, domain)["faces"] <= MOST_FACES
+    faces = estimate_size(net, domain)["faces"]
+    few = faces <= MOST_FACES
     cx = canonical_complex(net, domain, budget=limits.budget) if few or local else None
-    found = gate_findings(net, domain, complex=cx, budget=limits.budget)
+    looked = cx is not None or domain is not None
+    found = gate_findings(net, domain, complex=cx, budget=limits.budget) if looked else ()
+    kinds = Counter(f.kind for f in found if f.frees)
     answer: dict[str, Any] = {
         "network": network_facts(net),
         "domain": where,
         "kind": "undecided",
-        "identifiable": False if any(f.frees for f in found) else None,
+        "identifiable": False if kinds else None,
         "reason": ONLY_CHAINS,
-        "findings": [
-            {"kind": f.kind, "layer": f.layer, "neurons": list(f.neurons), "by": f.by, "frees": f.frees} for f in found
-        ],
-        "activity_from": "bounds" if cx is None else "complex",
+        "findings": [_finding(f) for f in found],
+        "activity_from": "complex" if cx is not None else "bounds" if looked else None,
     }
-    sentence = f"{ONLY_CHAINS}; {counted(len(found), 'finding')} about its gates."
-    rows = [("architecture", "-".join(map(str, net.architecture))), ("found", "nothing")][: 1 if found else 2]
-    rows += [(f.kind, f.text) for f in found]
+    on = "" if domain is None else " on the domain"
+    told = ", ".join(GATES[kind].format(counted(n, "gate"), be="is" if n == 1 else "are") for kind, n in kinds.items())
+    if kinds:
+        sentence = f"The weights are not determined by the function{on}: {told}. How large the family is, is not known: {ONLY_CHAINS}."
+    else:
+        why = (
+            "nothing was found that frees them"
+            if looked
+            else f"{about(faces)} faces are too many to look for what does"
+        )
+        sentence = f"Not decided whether the function determines the weights{on}: {ONLY_CHAINS}; {why}."
+    if not looked:
+        sentence += " Next: --domain lo,hi judges every gate on a box, by bounds."
+    elif few and not local:
+        sentence += " Next: --local counts the directions in which the weights can move."
+    rows = [("architecture", widths(net.architecture))]
+    for kind in dict.fromkeys(f.kind for f in found):
+        texts = [f.text for f in found if f.kind == kind]
+        rows += [(kind, text) for text in texts[:LISTED]]
+        rows += [(kind, f"and {len(texts) - LISTED} more, all of them with --json")] * (len(texts) > LISTED)
     if local:
         near = local_fiber(net, regions=cx, budget=limits.budget)
-        answer["local"] = {
-            "functional_dimension": near.functional_dimension,
-            "dimension": near.dimension,
-            "raw_dimension": near.raw_dimension,
-            "regions": near.n_regions,
-            "proven": near.proven,
-        }
-        sentence += f" {near.sentence}"
+        answer["local"] = _local(near)
+        sentence += f" {near.sentence} {FAR}"
         rows.append(("functional dimension", f"{near.functional_dimension} over {near.n_regions} regions"))
         rows.append(("local dimension modulo scaling", str(near.dimension)))
     if tell(sentence, answer, json=printed.json):
         table(rows, header=("", str(file)))
     raise typer.Exit(3)
+
+
+GATES = {
+    "dead": "{} {be} never active",
+    "linear": "{} {be} on one side of the wall throughout",
+    "unused": "{} {be} not read by anything",
+    "duplicate": "{} {be} a multiple of another one",
+    "opposite": "{} {be} a negative multiple of another one",
+    "invisible": "{} {be} without any visible bend",
+}
+"""What frees weights, by the kind of finding."""
+
+
+def _finding(f: Any) -> dict[str, Any]:
+    neurons = [{"layer": f.layer, "neuron": i} for i in f.neurons]
+    return {"kind": f.kind, "layer": f.layer, "neurons": neurons, "by": f.by, "frees": f.frees}
+
+
+def _local(found: Any) -> dict[str, Any]:
+    """The local dimension as JSON has it."""
+    return {
+        "functional_dimension": found.functional_dimension,
+        "dimension": found.dimension,
+        "raw_dimension": found.raw_dimension,
+        "regions": found.n_regions,
+        "proven": found.proven,
+    }
 
 
 def _print_report(answer: dict[str, Any], title: str) -> None:
@@ -242,7 +283,7 @@ def minimize(
     if epsilon > 0 and where.text == "R^n":
         raise typer.BadParameter("--epsilon bounds the change on a bounded domain; give --domain lo,hi")
     if output is not None:
-        require_writable(output, "the network")
+        require_writable(output, "the network", endings=NETWORKS)
     net = read_network(file)
     result = run(
         net, domain=where.domain_of(net), tolerance=tolerance, use_complex=False if bounds_only else None,
@@ -289,7 +330,7 @@ def _print_minimized(answer: dict[str, Any], result: Any, check: Any, title: str
     rows = [
         ("architecture", "-".join(map(str, net.architecture)) + " -> " + "-".join(map(str, answer["architecture"]))),
         ("saved", f"{answer['saved_neurons']} neurons, {answer['saved_parameters']} parameters"),
-        *(("move", text if len(text) < 160 else text[:157] + "...") for text in answer["moves"]),
+        *((f"move {i}", text if len(text) < 160 else text[:157] + "...") for i, text in enumerate(answer["moves"], 1)),
         ("function kept on", answer["domain"]),
         ("activity decided from", result.source),
         *([("decided by", ", ".join(result.decided_by))] if result.decided_by else []),

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import typer
 
 from ..errors import InputError, MissingDependencyError
 from ..network.names import local_path
@@ -16,14 +19,22 @@ if TYPE_CHECKING:
     from ..network.model import ReLUNetwork
 
 
-def require_writable(path: Path, what: str, *, folder: bool = False) -> None:
+NETWORKS = (".npz", ".onnx", ".safetensors", ".nnet")
+"""Endings of networks that are written."""
+
+
+def require_writable(path: Path, what: str, *, folder: bool = False, endings: Collection[str] = ()) -> None:
     """Raise `InputError` where a file (or folder) of this name cannot be made; one that is there will be replaced.
 
-    What the command reads is not replaced.
+    What the command reads is not replaced. An ending that says no format is a usage error.
     """
     local_path(path, what)
     if is_read(path):
         raise InputError(f"cannot write {what} {path}: this is the file that is read; give another name")
+    if endings and path.suffix.lower() not in endings:
+        raise typer.BadParameter(
+            f"cannot write {what} {path}: its name should end in one of {', '.join(sorted(endings))}"
+        )
     if path.is_dir() and not folder:
         raise InputError(f"cannot write {what} {path}: it is a directory")
     if not path.parent.is_dir():
@@ -39,12 +50,7 @@ def new_figure(path: Path, size: tuple[float, float]) -> Any:
     except ImportError:
         raise MissingDependencyError("matplotlib", extra="plot", purpose="drawing") from None
     figure = Figure(figsize=size, layout="constrained")
-    known = figure.canvas.get_supported_filetypes()
-    if path.suffix[1:].lower() not in known:
-        raise InputError(
-            f"cannot write the picture {path}: its name should end in one of {', '.join('.' + k for k in sorted(known))}"
-        )
-    require_writable(path, "the picture")
+    require_writable(path, "the picture", endings=[f".{kind}" for kind in figure.canvas.get_supported_filetypes()])
     return figure
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import typer
 
 from ..errors import InputError
-from ..words import count as counted
 from ..words import neuron, widths
 from .grammar.choices import Method, Order
 from .grammar.inputs import Through, tell_walk, through_inputs
@@ -43,6 +43,7 @@ def region_command(
     ),
     *,
     where: Where,
+    limits: Limits,
     output: Output,
 ) -> None:
     """Describe the region of a point: its irredundant facets, distances, the largest ball in it, the affine map."""
@@ -50,7 +51,8 @@ def region_command(
     from ..network.readers import read_network
 
     net = read_network(file)
-    r = region(net, parse_point(point, net.architecture[0], "the point"), domain=where.domain_of(net))
+    at = parse_point(point, net.architecture[0], "the point")
+    r = region(net, at, domain=where.domain_of(net), budget=limits.budget)
     ball = r.inscribed_ball
     A, a = r.affine_map
     facts: dict[str, Any] = {
@@ -74,7 +76,7 @@ def region_command(
     }  # fmt: skip
     if tell(r.sentence, facts, json=output.json):
         walls = [(_named(net, int(c)), float(d)) for c, d in zip(r.facets, r.wall_distances)]
-        table(walls, header=("facet", "distance of the point to its hyperplane"), title=f"{file}: {r!r}")
+        table(walls, header=("facet", "distance of the point to its hyperplane"), title=str(file))
         show_facts(facts, title="", leave_out=("walls", "point", "signs", "facet_columns", "center", "affine_map"))
 
 
@@ -134,7 +136,7 @@ def explore_command(
             np.savez_compressed(stream, **{name: getattr(walk, name) for name in names})
         note(f"wrote {save}", quiet=output.quiet)
     if tell(walk.sentence, facts, json=output.json):
-        show_facts(facts, title=f"{file}: {walk!r}")
+        show_facts(facts, title=str(file))
     if not walk.complete and closed < regions:
         raise typer.Exit(3)
 
@@ -220,7 +222,7 @@ def slice_command(
         "seconds": s.complex.stats.seconds,
     }
     if tell(s.sentence, facts, json=output.json):
-        table(list(enumerate(s.f_vector)), header=("dimension", "faces"), title=f"{file}: {s!r}")
+        table(list(enumerate(s.f_vector)), header=("dimension", "faces"), title=str(file))
         show_facts(
             facts, title="", only=("domain", "euler_characteristic", "restriction_exact", "restriction_rounding")
         )
@@ -231,16 +233,21 @@ def segment_command(
     start: str = typer.Option(..., "--from", metavar="POINT", help="Start x1,x2,… or one number for every input."),
     end: list[str] = typer.Option(..., "--to", metavar="POINT", help="End; several make a path."),
     *,
+    limits: Limits,
     output: Output,
 ) -> None:
     """List every region along a segment or a path, in certified order, and which neurons change sign between them."""
     from ..complexes.local.segments import path_regions
     from ..network.readers import read_network
 
+    for one, other in pairwise([start, *end]):
+        if one == other:
+            raise typer.BadParameter(f"the ends {one!r} and {other!r} are one point; expected two")
     net = read_network(file)
     n0 = net.architecture[0]
     points = [parse_point(start, n0, "the start"), *(parse_point(text, n0, "the end") for text in end)]
-    segments = path_regions(net, points).segments
+    path = path_regions(net, points, budget=limits.budget)
+    segments = path.segments
     facts = [
         {
             "pieces": s.n_regions,
@@ -252,15 +259,11 @@ def segment_command(
         }
         for s in segments
     ]
-    pieces = sum(s.n_regions for s in segments)
-    sentence = (
-        f"The {'segment' if len(segments) == 1 else 'path'} crosses {counted(pieces, 'piece')} on each of which the network is "
-        "affine; where pieces meet, and which neuron changes sign there, is certified."
-    )
+    sentence = segments[0].sentence if len(segments) == 1 else path.sentence
     if tell(sentence, facts[0] if len(facts) == 1 else {"segments": facts}, json=output.json):
         for s in segments:
             rows = [(f"{t:.12g}", "; ".join(_named(net, i) for i in who)) for t, who in zip(s.t, s.neurons)]
-            table(rows, header=("t", "changes sign"), title=f"{file}: {s!r}")
+            table(rows, header=("t", "changes sign"), title=str(file))
 
 
 def bounds_command(

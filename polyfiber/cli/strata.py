@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _WIDTHS = typer.Argument(..., metavar="WIDTHS", help="Widths of the layers, input first: 4,6,5.")
 _RANK = typer.Option(None, "--rank", "-r", min=0, help="Rank of the product of the layers; without it, all ranks.")
+KINDS = {"none": "without critical points"}
+"""Kinds of critical points that need a word more."""
 _LIMIT = typer.Option(100, "--limit", min=0, help="Rows and lines to print; 0 prints all.")
 _WEIGHTS = "weights of a linear network: .npz with W1, W2, …, or a network file (its biases are left out)."
 
@@ -66,10 +68,10 @@ def strata(
     from ..linear.variety import fiber_variety
 
     d = _shape(widths, rank)
-    of = f"the linear networks of widths {widths}" + ("" if rank is None else f" whose product has rank {rank}")
     if count:
         refuse(("--bias", "--limit", "--plot"), "not with --count, which lists nothing")
         n = count_strata(d, rank, budget=limits.budget)
+        of = f"the linear networks of widths {widths}" + ("" if rank is None else f" whose product has rank {rank}")
         tell(
             f"{n} rank strata: so many patterns of ranks of consecutive products do {of} have; an exact count.",
             {"widths": d, "rank": rank, "strata": n}, json=output.json,
@@ -79,10 +81,6 @@ def strata(
         new_figure(plot, (1, 1))
     st = stratify(d, rank=rank, bias=bias, budget=limits.budget, progress=output.progress)
     listed = range(len(st)) if limit == 0 else range(min(limit, len(st)))
-    sentence = (
-        f"The parameters of {of} fall into {counted(len(st), 'rank stratum', 'rank strata')}, smooth pieces on each of which all "
-        f"ranks of consecutive products are constant; {counted(len(st.maximal()), 'of them is', 'of them are')} maximal. Exact."
-    )
     names = [f"r{k}{i}" if max(k, i) < 10 else f"r{k},{i}" for k, i in st.columns]
     edges = []
     if len(listed) == len(st):
@@ -105,8 +103,8 @@ def strata(
         "edges": edges,
         "maximal": st.maximal(),
     }
-    if tell(sentence, answer, json=output.json):
-        title = f"widths {','.join(map(str, d))}: {len(st)} strata in dimension {st.strata.ambient_dim}"
+    if tell(st.sentence, answer, json=output.json):
+        title = f"widths {','.join(map(str, d))}: {counted(len(st), 'stratum', 'strata')} in dimension {st.strata.ambient_dim}"
         rows = [(s.id, *s.label, s.dim, s.dof, s.rdof) for s in (st[i] for i in listed)]
         table(rows, header=("id", *names, "dim", "dof", "rdof"), title=title)
         if len(listed) == len(st):
@@ -116,7 +114,7 @@ def strata(
                 print(line)
             if rank is not None:
                 print()
-                print(str(fiber_variety(st, rank=rank)))
+                print(fiber_variety(st, rank=rank).sentence)
     if plot is not None:
         _write_picture(st, plot)
         note(f"wrote {plot}", quiet=output.quiet)
@@ -362,7 +360,7 @@ def critical(
     kinds = {kind: sum(t.kind == kind for t in found) for kind in dict.fromkeys(t.kind for t in found)}
     sentence = (
         f"{counted(len(found), 'stratum', 'strata')} over the best approximations of the target: "
-        f"{', '.join(f'{n} {kind}' for kind, n in kinds.items())}"
+        f"{', '.join(f'{n} {KINDS.get(kind, kind)}' for kind, n in kinds.items())}"
         + (f"; the least loss among them is {shown(least)}." if least == least else ".")
     )
     if not tell(sentence, answer, json=output.json):
@@ -372,7 +370,7 @@ def critical(
         (
             *t.stratum.label,
             "all" if t.everywhere else "some" if t.point else "none",
-            " or ".join(t.kinds) or "none",
+            " or ".join(t.kinds) or "-",
             "" if t.loss != t.loss else f"{t.loss:.6g}",
             *((t.index, t.nullity) if t.index >= 0 else ("", "")),
         )

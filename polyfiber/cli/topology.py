@@ -58,9 +58,7 @@ def _prepare(wanted: Wanted, cap: Any = None) -> None:
     if cap is not None and save is None:
         refuse(("--cap",), "only with --save")
     if save is not None:
-        if save.suffix.lower() not in (".obj", ".ply", ".vtu"):
-            raise InputError(f"a mesh is written as .obj, .ply or .vtu, found {save.name!r}")
-        require_writable(save, "the mesh")
+        require_writable(save, "the mesh", endings=(".obj", ".ply", ".vtu"))
     if plot is not None:
         new_figure(plot, (1, 1))
 

@@ -184,7 +184,7 @@ def report_command(
     """
     from ..pages.build import report
 
-    require_writable(output, "the page")
+    require_writable(output, "the page", endings=(".html",))
     if linear:
         pictured = ("--axes", "--origin", "--names", "--points")
         refuse(("--domain", "--box", "--epsilon", *pictured), "not with --linear, which has matrices alone")

@@ -9,11 +9,11 @@ import numpy as np
 
 from .._typing import FloatArray, IdArray, IntArray
 from .._values.read_only import closed
-from ..words import one_line
+from ..words import Sentence, at_least, at_most, number, one_line
 
 
 @dataclass(frozen=True)
-class Lipschitz:
+class Lipschitz(Sentence):
     """Exact Lipschitz constant of a network on its domain (up to rounding of one matrix norm).
 
     Attributes
@@ -32,6 +32,18 @@ class Lipschitz:
     region: int
     ord: float
     error: float = field(default=0.0, repr=False)
+
+    @property
+    def sentence(self) -> str:
+        """How fast outputs can change, where, and how sure."""
+        norm = "max-norm" if self.ord == np.inf else f"{self.ord:g}-norm"
+        most = at_most(np.nextafter(self.value + self.error, np.inf), 9)
+        sure = (
+            f"at least {at_least(np.nextafter(self.value - self.error, -np.inf), 9)} and at most {most}"
+            if self.error < np.inf
+            else "floats overflow: no bound"
+        )
+        return f"Outputs change up to {number(self.value)} times as fast as inputs ({norm}), attained on region {self.region}; {sure}."
 
     def __float__(self) -> float:
         return self.value

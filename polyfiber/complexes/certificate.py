@@ -124,6 +124,17 @@ class Certificate:
     `verify` recomputes their signs at the vertices like those of all others."""
     _complex: Any = field(repr=False, compare=False, default=None)
 
+    @property
+    def sentence(self) -> str:
+        """How the signs were decided, and what checks them."""
+        return (
+            f"{self.filtered + self.structural + self.exact} signs were decided, each certified: {self.filtered} by floats beyond their error "
+            f"bound, {self.structural} by a rank, {self.exact} in rationals. Next: verify() decides them anew by other code."
+        )
+
+    def __str__(self) -> str:
+        return self.sentence
+
     @classmethod
     def of(cls, cx: PolyhedralComplex) -> Certificate:
         """Certificate of a built complex."""

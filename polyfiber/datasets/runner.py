@@ -18,8 +18,7 @@ from ..errors import InputError
 from ..words import one_line
 from .execution import schedule
 from .plan import Plan, make_plan
-from .publishing.manifest import finish as write_finish
-from .publishing.manifest import refuse_strangers
+from .publishing.manifest import refuse_strangers, sign
 from .sources import KINDS
 from .sources.inputs import COPIES, copy_name
 from .spec import Spec, read_spec
@@ -216,7 +215,7 @@ def run(
         report = tally.report(place.path, len(todo))
         place.log(_entry(report, started, client, workers))
         if finish and report.complete and partitions is None:
-            write_finish(place)
+            sign(place)
             place.sweep()  # what workers that died have left
         elif todo != list(range(len(plan.partitions))):
             place.remember()

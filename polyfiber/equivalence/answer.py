@@ -381,14 +381,18 @@ class Difference:
             )
         if self.complete and self.upper - self.maximum > 1e-3 * self.upper:
             return (
-                f"The largest difference of an output on the domain is at least {self.maximum:.6g}{at} and at most {self.upper:.6g}, proved; "
+                f"The largest difference of an output on the domain is at least {words.at_least(self.maximum)}{at} and at most {words.at_most(self.upper)}, proved; "
                 "on a bounded domain method='bound' can bring the two together where rounding keeps them apart."
             )
         if self.complete:
-            return f"The largest difference of an output on the domain is {self.maximum:.6g}{at}; this is proved (at most {self.upper:.9g})."
-        top = f"and at most {self.upper:.6g}, proved" if np.isfinite(self.upper) else "and no bound of it is known"
+            return f"The largest difference of an output on the domain is {words.at_least(self.maximum, 9)}{at}; this is proved (at most {words.at_most(self.upper, 9)})."
+        top = (
+            f"and at most {words.at_most(self.upper)}, proved"
+            if np.isfinite(self.upper)
+            else "and no bound of it is known"
+        )
         return (
-            f"The largest difference of an output on the domain is at least {self.maximum:.6g}{at} {top}; "
+            f"The largest difference of an output on the domain is at least {words.at_least(self.maximum)}{at} {top}; "
             "a larger budget narrows this."
         )
 

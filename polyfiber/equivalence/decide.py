@@ -40,6 +40,7 @@ from .bounds.difference import (
 from .bounds.difference_network import check_pair, on_flat
 from .bounds.everywhere import bound_on_box, growth_bound, highest_on
 from .bounds.near_equal import NEAR_SECONDS, Question
+from .bounds.near_equal import allowance as near_allowance
 from .forms.canonical import CanonicalForm, compare_raw, flat_parameters, form_of, raw_forms, rough_form
 from .forms.exact import exact_normal_form
 from .forms.shared_features import shared_features
@@ -102,6 +103,9 @@ def _check(a: Any, b: Any, domain: Any, tolerance: float, epsilon: Any, relative
         raise InputError(
             "relative stands beside epsilon; pass both, epsilon=0.0 where only the relative part is wanted"
         )
+    if epsilon is not None:
+        m = b.architecture[-1]
+        near_allowance(epsilon, m, "epsilon"), near_allowance(relative, m, "relative")
 
 
 def are_equivalent(

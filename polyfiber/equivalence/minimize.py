@@ -196,18 +196,27 @@ class MinimizeResult:
         before, after = (words.widths(n.architecture) for n in (self.original, self.network))
         where = words.place(self.domain, self.original.architecture[0])
         if self.saved_neurons == 0 and self.saved_parameters == 0:
-            open_ = f" {words.count(len(self.undecided), 'reduction')} not decided." if self.undecided else ""
+            open_ = ""
+            if self.undecided:
+                many = words.count(len(self.undecided), "reduction")
+                open_ = f" {many} not decided (first: {words.short(self.undecided[0], 100)}): more seconds or another tolerance may decide."
             return (
                 f"Nothing saved: no neuron of {before} was found to be idle, a copy, or replaceable by fewer {where}.{open_} A smaller network that "
                 "these moves do not reach is not excluded."
             )
         saved = f"{words.count(self.saved_neurons, 'neuron')} and {words.count(self.saved_parameters, 'parameter')}"
-        kept = "the same function" if self.epsilon == 0 else f"no output changed by more than {self.bound:.6g}"
+        kept = (
+            "the same function" if self.epsilon == 0 else f"no output changed by more than {words.at_most(self.bound)}"
+        )
         text = f"Saved {saved}: {before} became {after}, {kept} {where}"
         if self.proof is None:
             return f"{text}; each move keeps it, up to rounding. A proof of the whole: --prove, or prove=True."
+        anew = "proved anew by comparing the two networks"
+        if self.epsilon > 0:  # what was asked of the proof is epsilon, not the sum of what the moves may change
+            most = min(self.epsilon, self.epsilon if self.proof.bound is None else self.proof.bound)
+            anew = f"so the bounds of the moves; comparing the two networks anew proves at most {words.at_most(most)}"
         return {
-            "yes": f"{text}; proved anew by comparing the two networks.",
+            "yes": f"{text}; {anew}.",
             "no": f"{text} was claimed, and REFUTED by comparing the two networks; please report this.",
             "undecided": f"{text}; each move keeps it, and the proof of the whole is not decided: {self.proof.reason}; more seconds may decide it.",
         }[self.proof.verdict.value]

@@ -94,6 +94,7 @@ class FiberReport:
     hiding: HidingReport | None = field(default=None, repr=False)
     scalar: ScalarFunction | None = field(default=None, repr=False)
     beyond: Beyond | None = field(default=None, repr=False)
+    domain: Polyhedron | None = field(default=None, repr=False)
 
     @property
     def grounds(self) -> tuple[Ground, ...]:
@@ -137,12 +138,13 @@ class FiberReport:
     def local_dimension(self) -> int:
         """Nullity of the stacked Jacobians at this parameter minus the scalings (needs the complex).
 
-        See `polyfiber.local_fiber`. At a generic parameter it is the dimension of the fiber here,
+        On the domain that was asked about. See `polyfiber.local_fiber`. At a generic parameter it is the dimension of the fiber here,
         modulo scaling.
         """
         from .dimension import local_fiber
 
-        return local_fiber(self.network).dimension
+        there = None if self.domain is None else canonical_complex(self.network, self.domain)
+        return local_fiber(self.network, regions=there).dimension
 
     # ---- its points -------------------------------------------------------------------------
     def components(self, *, budget: Budget | None = None) -> Iterator[NetworkComponent]:
@@ -329,7 +331,7 @@ def classify_fiber(
     if cx is not None:
         findings += image_duplicates(net, cx, findings, tolerance=tolerance)
         findings += invisible_neurons(net, cx, findings)
-    base: dict[str, Any] = {"network": net, "regime": regime, "facts": facts, "findings": findings}
+    base: dict[str, Any] = {"network": net, "regime": regime, "facts": facts, "findings": findings, "domain": domain}
     report = _by_theorems(base, domain, tolerance, sign_error)
     if report.kind != "undecided" or domain is not None or not max_parameters:
         return report

@@ -328,7 +328,8 @@ def _beyond(report: FiberReport) -> str:
     if report.kind == "rigid":
         return (
             "Near these weights nothing but permuting neurons and positive rescaling keeps the function: computed for this network. Whether "
-            f"weights far away compute it too is not known, because {_silent(report)}."
+            f"weights far away compute it too is not known, because {_silent(report)}. Next: polyfiber equiv, or are_equivalent, decides it "
+            "for another network in hand."
         )
     low, high = report.beyond.bounds
     size = f"at least {words.count(low, 'parameter')}"
@@ -336,7 +337,8 @@ def _beyond(report: FiberReport) -> str:
         size = f"exactly {words.count(report.dimension, 'parameter')}"
     elif high is not None:
         size += f" and at most {high}"
-    why = f": {causes}" if (causes := _causes(report)) else ""
+    causes = _causes(report) or ("" if report.beyond.part is None else report.beyond.part.told)
+    why = f": {causes}" if causes else ""
     family = (
         f"Near them a family with {size} beyond rescaling computes it"
         if low
@@ -362,7 +364,8 @@ def _sure(report: FiberReport) -> str:
     assumed = (*report.regime.assumed, *report.notes)
     if report.regime.generic is Verdict.YES and not assumed:
         return "proved (Theorem 5 for two hidden layers; every hypothesis was checked)"
-    return f"by Theorem 5 for two hidden layers, if the weights are as generic as they look ({words.listed(assumed, 2) or 'not all was checked'})"
+    more = "; a larger limit (--limit) checks more of them" if any("checked" in text for text in assumed) else ""
+    return f"by Theorem 5 for two hidden layers, if the weights are as generic as they look ({words.listed(assumed, 2) or 'not all was checked'}){more}"
 
 
 def _certain(report: FiberReport) -> str:

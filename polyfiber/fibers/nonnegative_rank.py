@@ -299,7 +299,7 @@ def _degenerate(array: FloatArray, status: int, linear_rank: int, tolerance: flo
     what = "rank" if status == -1 else "pointedness of the cone of its columns"
     raise RankAmbiguityError(
         f"the {what} of a {array.shape[0]}x{array.shape[1]} matrix is not decided at tolerance {tolerance:g}; "
-        "change the tolerances, or pass fractions for an exact decision",
+        "another tolerance may decide it, rational weights do",
         tolerance=tolerance,
         singular_values=np.linalg.svd(array, compute_uv=False),
     )

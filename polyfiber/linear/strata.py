@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import words
 from .._lazy import above
 from .._once import cached_property
 from .._typing import Array, IntArray, ProgressLike
@@ -185,11 +186,28 @@ class RankStratification:
         text: str = above("pages.notebook:html_of")(self)
         return text
 
+    @property
+    def sentence(self) -> str:
+        """Into how many strata the parameters fall; exact."""
+        of = "" if self.rank is None else f" whose product has rank {self.rank}"
+        n, top = len(self), len(self.maximal())
+        pieces = (
+            "1 rank stratum, a smooth piece on which all ranks of consecutive products are constant"
+            if n == 1
+            else f"{n} rank strata, smooth pieces on each of which all ranks of consecutive products are constant; "
+            f"{top} of them {'is' if top == 1 else 'are'} maximal"
+        )
+        widths = ",".join(map(str, self.widths))
+        return f"The parameters of the linear networks of widths {widths}{of} fall into {pieces}. Exact."
+
+    def __str__(self) -> str:
+        return self.sentence
+
     def __repr__(self) -> str:
         over = "all ranks" if self.rank is None else f"rank {self.rank}"
         more = ", with biases" if self.bias else ""
         return (
-            f"RankStratification(widths {self.widths}, {over}{more}: {len(self)} strata in dimension "
+            f"RankStratification(widths {self.widths}, {over}{more}: {words.count(len(self), 'stratum', 'strata')} in dimension "
             f"{self.strata.ambient_dim}, complete)"
         )
 

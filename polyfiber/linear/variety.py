@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import words
 from .._once import cached_property
 from .._typing import BoolArray, IntArray
 from ..budget import Budget
@@ -41,7 +42,7 @@ class FiberVariety:
     --------
     >>> from polyfiber.linear import fiber_variety, stratify
     >>> variety = fiber_variety(stratify((2, 2, 2), rank=1), rank=1)
-    >>> print(variety)
+    >>> variety
     FiberVariety(widths (2, 2, 2), rank 1: 2 components of dimension 4; singular locus of dimension 3)
     """
 
@@ -106,6 +107,17 @@ class FiberVariety:
         """Dimension of the singular locus of the scheme; -1 when it is empty."""
         dims = self.stratification.dim[~self.smooth]
         return int(dims.max()) if dims.size else -1
+
+    @property
+    def sentence(self) -> str:
+        """Of how many components the fiber is, how large, and whether it is smooth; exact."""
+        dims = [str(d) for d in sorted({int(d) for d in self.stratification.dim[self.components]})]
+        where = "smooth" if self.is_smooth else f"singular along strata of dimension {self.singular_dim} and less"
+        n = words.count(len(self.components), "component")
+        return f"The fiber over a matrix of rank {self.stratification.rank} has {n} of dimension {words.listed(dims)}; it is {where}."
+
+    def __str__(self) -> str:
+        return self.sentence
 
     def __repr__(self) -> str:
         dims = sorted({int(d) for d in self.stratification.dim[self.components]})

@@ -142,13 +142,10 @@ def flatten(a: Sequence[Array]) -> FloatArray:
 
 def unflatten(vector: Array, widths: Sequence[int]) -> list[FloatArray]:
     """Layers of a row-major vector."""
-    out, at = [], 0
-    for a, b in zip(widths, widths[1:]):
-        out.append(np.asarray(vector[at : at + a * b]).reshape(b, a))
-        at += a * b
-    if at != len(vector):
-        raise ShapeError(f"widths {tuple(widths)} have {at} weights; found a vector of {len(vector)}")
-    return out
+    ends = np.cumsum([a * b for a, b in zip(widths, widths[1:])])
+    if ends[-1] != len(vector):
+        raise ShapeError(f"widths {tuple(widths)} have {ends[-1]} weights; found a vector of {len(vector)}")
+    return [part.reshape(b, a) for part, a, b in zip(np.split(np.asarray(vector), ends[:-1]), widths, widths[1:])]
 
 
 def check_step(step: Any, widths: Sequence[int], *, what: str = "the step") -> list[FloatArray]:

@@ -88,14 +88,14 @@ def chain_of(net: PiecewiseLinearNetwork) -> ReLUNetwork:
 def _require_size(net: PiecewiseLinearNetwork, maps: list[AffineMap], last_read: dict[int, int]) -> None:
     """Refuse a chain with too many weights, by counting its units, before anything is written out."""
     carried = {0: net.n_inputs}
-    total = room = net.n_inputs
+    total, room = net.n_inputs, 0
     for l, affine in enumerate(maps):
-        room += affine.n_rows * total
+        rows = affine.n_rows
         if l < len(net.blocks):
             units = int(np.count_nonzero(net.blocks[l].slopes))
             carried = {j: k * (2 if l == 0 else 1) for j, k in carried.items() if last_read[j] > l} | {l + 1: units}
-            size = sum(carried.values())
-            room, total = room + size * total, size
+            rows = sum(carried.values())
+        room, total = room + max(rows, affine.n_rows) * total, rows
         if room > CHAIN_LIMIT:
             raise InputError(
                 f"a ReLU chain of the same function, which is asked for, would hold more than {CHAIN_LIMIT:,} weights; "

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import words
 from .._typing import Array
 from .._values.checked import generator_of
 from ..errors import InputError, ShapeError
@@ -410,7 +411,8 @@ class Replace(Move):
         )
 
     def __str__(self) -> str:
-        return f"{self.why} (layer {self.layer}, neurons {self.positions} -> {self.new_positions})"
+        before, after = words.neurons(self.layer, self.positions), words.listed(self.new_positions)
+        return f"{self.why}: {before} as {after}" if self.new_positions else f"{self.why}: {before}"
 
 
 @dataclass(frozen=True)

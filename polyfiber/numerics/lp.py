@@ -219,9 +219,9 @@ def _rational_multipliers(unit: list[list[Fraction]], used: list[int]) -> list[F
     """Multipliers of these rows with no slope, checked; None where they are not unique or do not do."""
     columns = [[unit[i][k] for i in used] for k in range(len(unit[0]) - 1)]
     null = nullspace(np.array([*columns], dtype=object).reshape(-1, len(used)))
-    if len(null) != 1:
+    if null.shape[1] != 1:
         return None
-    vector = null[0] if sum(null[0]) > 0 else -null[0]
+    vector = null[:, 0] if sum(null[:, 0]) > 0 else -null[:, 0]
     if any(v < 0 for v in vector) or sum(v * unit[i][-1] for i, v in zip(used, vector)) > 0:
         return None
     found = [Fraction(0)] * len(unit)

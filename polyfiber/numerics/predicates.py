@@ -14,9 +14,8 @@ import numpy as np
 from .._typing import Array, BoolArray, FloatArray, SignArray
 from ..errors import RankAmbiguityError
 from . import exact
+from .products import nearest
 from .rounding import UNIT
-
-"""Unit roundoff of float64."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ def entry_signs(matrix: Array, *, tolerance: float = 4 * UNIT, scale: Array | No
     if matrix.dtype == object:
         signs = np.array([[(v > 0) - (v < 0) for v in row] for row in matrix], dtype=np.int8).reshape(matrix.shape)
         tolerance = 0.0
-        values = np.abs(matrix.astype(np.float64))
+        values = np.abs(_in_floats(matrix))
     else:
         signs = np.sign(matrix).astype(np.int8)
         values = np.abs(matrix)
@@ -69,6 +68,12 @@ def entry_signs(matrix: Array, *, tolerance: float = 4 * UNIT, scale: Array | No
     return EntrySigns(np.where(decided, signs, 0).astype(np.int8), decided, margin, tolerance)
 
 
+def _in_floats(matrix: Array) -> FloatArray:
+    """Sizes of rationals, relative to the largest where one is beyond floats."""
+    found = nearest(matrix)
+    return found if np.isfinite(found).all() else nearest(matrix / max(map(abs, matrix.ravel())))
+
+
 @dataclass(frozen=True)
 class RankDecision:
     """A numerical rank with the singular values on both sides of the cut.
@@ -77,6 +82,7 @@ class RankDecision:
     ----------
     rank : int
     singular_values : (min(m, n),) float64
+        Relative to the largest entry where a rational is beyond floats.
     margin : float
         Smallest singular value that was kept, relative to the largest (1 for rank 0).
     excess : float
@@ -116,7 +122,7 @@ def decide_rank(
     """
     size = min(matrix.shape)
     if matrix.dtype == object:
-        values = np.linalg.svd(matrix.astype(np.float64), compute_uv=False) if size else np.zeros(0)
+        values = np.linalg.svd(_in_floats(matrix), compute_uv=False) if size else np.zeros(0)
         found = exact.rank(matrix)
         top = values[0] if size and values[0] > 0 else 1.0
         return RankDecision(found, values, float(values[found - 1] / top) if found else 1.0, 0.0, True)

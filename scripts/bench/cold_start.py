@@ -5,7 +5,8 @@
 
 Every measurement is a fresh interpreter; median of wall-clock (and CPU) seconds. "Warm" means that compiled
 kernels lie in numba's cache on disk; "empty" that everything is compiled first. With ``--commands``: what each command's
-page of the documentation types (``docs/site/commands.toml``), each with an empty cache of its own, in CPU seconds.
+page of the documentation types (``docs/site/commands.toml``), each with an empty cache of its own, in CPU seconds, and
+when its first line comes (Linux).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import tempfile
 import time
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = {
@@ -57,42 +58,77 @@ def seconds(program: str, cache: str) -> tuple[float, float]:
     return elapsed
 
 
-def cold_command(page: dict[str, Any]) -> tuple[float, float, bool]:
-    """CPU seconds of a command's page with an empty cache, with a full one, and whether *compiling* was said."""
+class Run(NamedTuple):
+    """One run of a command: CPU seconds, seconds to the first line of either stream, that line, all that was said."""
+
+    cpu: float
+    first: float
+    line: str
+    said: str
+
+
+def watched(argv: list[str], environment: dict[str, str], folder: Path, codes: list[int]) -> Run:
+    """Run a command and note when its first line comes: CPU seconds, those of the interpreter's start included."""
+    before = cpu()
+    with tempfile.TemporaryFile("w+") as out:
+        process = subprocess.Popen(argv, env=environment, cwd=folder, stdout=out, stderr=subprocess.PIPE)
+        assert process.stderr is not None
+        head = process.stderr.readline()  # logs, not a terminal: every line of progress is a line
+        first = since(process.pid) if head else 0.0
+        tail = process.stderr.read().decode()
+        code = process.wait()
+        process.stderr.close()
+        spent = cpu() - before
+        out.seek(0)
+        answer = out.readline()
+    said = head.decode() + tail
+    if code not in codes:
+        raise RuntimeError(f"exit {code}: {said.strip()[-200:]}")
+    return Run(spent, first or spent, head.decode() or answer, said)
+
+
+def since(pid: int) -> float:
+    """CPU seconds of a process that runs."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except FileNotFoundError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def cold_command(page: dict[str, Any]) -> list[list[Run]]:
+    """The runs of a command's page with an empty cache, and with the full one that they left."""
     with tempfile.TemporaryDirectory() as name:
-        folder, found, said = Path(name), [], False
+        folder = Path(name)
         (folder / "data").symlink_to(ROOT / "data")
         (folder / "sweep").mkdir()
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
         subprocess.run([sys.executable, "-c", page.get("make", "")], env=environment, cwd=folder, check=True)
         environment["NUMBA_CACHE_DIR"] = str(folder / "cache")
-        for _ in ("empty", "full"):
-            before = cpu()
-            for i, line in enumerate(page["run"]):
-                argv = [sys.executable, "-m", "polyfiber", *shlex.split(line)[1:]]
-                done = subprocess.run(argv, env=environment, cwd=folder, capture_output=True, text=True, check=False)
-                if done.returncode not in page.get("codes", [0]):
-                    raise RuntimeError(f"line {i + 1}: exit {done.returncode}: {done.stderr.strip()[-200:]}")
-                said = said or "compiling, once" in done.stderr
-            found.append(cpu() - before)
-    return found[0], found[1], said
+        lines = [[sys.executable, "-m", "polyfiber", *shlex.split(line)[1:]] for line in page["run"]]
+        return [[watched(argv, environment, folder, page.get("codes", [0])) for argv in lines] for _ in range(2)]
 
 
 def commands(names: list[str]) -> None:
     """A table of `cold_command`, one row a command."""
     pages = tomllib.loads((ROOT / "docs" / "site" / "commands.toml").read_text())
-    print("| command | empty cache, CPU s | full cache, CPU s | says that it compiles |\n|---|--:|--:|---|")
+    print(
+        "| command | empty cache, CPU s | full cache, CPU s | first line after, CPU s | what it says |\n|---|--:|--:|--:|---|"
+    )
     for name in names or pages:
         page = dict(pages[name])
         while "after" in page:  # what comes before is part of it
             before = pages[page.pop("after")]
             page = {**before, "run": [*before["run"], *page["run"]]}
         try:
-            empty, full, said = cold_command(page)
+            empty, full = cold_command(page)
         except RuntimeError as error:
-            print(f"| {name} | {error} | | |", flush=True)
+            print(f"| {name} | {error} | | | |", flush=True)
             continue
-        print(f"| {name} | {empty:.1f} | {full:.1f} | {'yes' if said else 'no'} |", flush=True)
+        heard = [run for run, line in zip(empty, page["run"]) if "--quiet" not in line]
+        last = max(heard, key=lambda run: run.cpu)
+        spent = [sum(run.cpu for run in runs) for runs in (empty, full)]
+        print(f"| {name} | {spent[0]:.1f} | {spent[1]:.1f} | {last.first:.1f} | {last.line.strip()[:60]} |", flush=True)
 
 
 def main() -> None:

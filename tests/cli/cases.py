@@ -67,14 +67,14 @@ CASES = [
     Case("complex {a} --stream {cells} --format npz --resume -w 1"),
     Case("demo"),
     Case("demo --plot {new}.png", optional="matplotlib"),
-    Case("region {a} --at 0.5 --domain -1,1"),
+    Case(f"region {{a}} --at 0.5 --domain -1,1 {LIMITS}"),
     Case(f"explore {{a}} --at 0 --at 1,1 --regions 5 --order nearest --domain -2,2 --save {{new}}.npz {LIMITS}"),
     Case(f"slice {{deep}} --axes 0,1 --origin 0 --domain -1,1 --exact {LIMITS}"),
     Case("slice {deep} --along 1,0,0;0,1,1 --box all"),
     Case("slice {deep} --plot {new}.png", optional="matplotlib"),
     Case("slice {deep} --through {points}:0 {points}:1 {points}:2 --scale 2 --level 0 --ball 0.5"),
     Case("slice {deep} --between {points}:0 {points}:1"),
-    Case("segment {a} --from 0 --to 1"),
+    Case(f"segment {{a}} --from 0 --to 1 {LIMITS}"),
     Case("segment {a} --from -1 --to 1 --to 2,0"),
     Case(f"bounds {{a}} --domain -1,1 --method exact {LIMITS}"),
     Case("bounds {a} --domain -1,1 --at 0"),
@@ -90,6 +90,8 @@ CASES = [
     Case("classify {deep} --local --bounds --domain -1,1", (0, 3)),
     Case("classify {three}", (0, 3)),
     Case("classify {gates}", (0, 3)),
+    Case("classify {residual}", (3,)),
+    Case("classify {residual} --domain -1,1 --local", (3,)),
     Case("minimize {gates} -o {new}.npz --domain -1,1"),
     Case("bounds {gates} --domain -1,1"),
     Case(f"minimize {{deep}} -o {{new}}.npz --epsilon 0.1 --bounds --prove --domain -1,1 {LIMITS}"),
@@ -166,6 +168,9 @@ def files(folder: Path) -> dict[str, str]:
     keep("wide", pf.ReLUNetwork.random((2, 4, 3, 1), rng=0))
     keep("hiding", hiding_example((4, 3, 1, 2), hidden=1, rng=0))
     keep("gates", pf.PiecewiseLinearNetwork.from_chain(a))
+    skip = pf.GateBlock({1: [[1.0, -1.0]], 0: [[0.5, 0.25]]}, [0.25])
+    first = pf.GateBlock({0: [[1.0, 0.5], [-1.0, 2.0]]}, [0.0, 1.0])
+    keep("residual", pf.PiecewiseLinearNetwork(2, [first, skip], pf.AffineMap({2: [[1.0]], 1: [[1.0, 1.0]]}, [0.0])))
     collection = folder / "collection"
     collection.mkdir()
     for name in "abc":

@@ -48,8 +48,8 @@ def test_plan_run_finish_validate(spec: Path, tmp_path: Path, capsys: Any) -> No
     code, out, err = call(capsys, "finish", folder)
     assert code == 3
     assert out.startswith("Not finished: ")
-    assert out.count("\n") == err.count("\n") == 1
-    assert "1 of 3 partitions are not done, or damaged (1)" in err
+    assert (out.count("\n"), err) == (1, "")
+    assert "1 of 3 partitions are not done, or damaged (1)" in out
     code, out, err = call(capsys, "validate", folder)
     assert code == 3
     code, out, err = call(capsys, "run", spec, "-o", folder, "-w", "0")

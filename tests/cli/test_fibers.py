@@ -70,6 +70,17 @@ def test_classify_undecided_and_bad_input(capsys: pytest.CaptureFixture[str], tm
     assert len(err.strip().splitlines()) == 1
 
 
+def test_the_local_dimension_is_that_on_the_domain(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Where one region is all there is, only the affine map is kept: 13 parameters, 3 scalings, a gradient and a value."""
+    net = pf.ReLUNetwork([[[1, 0], [0, 1], [1, 1]], [[1, 2, 3]]], [[5, 5, 5], [0]])
+    net.save(tmp_path / "net.npz")
+    box = pf.Box(-1, 1, dimension=2)
+    assert pf.classify_fiber(net).local_dimension == 0
+    assert pf.classify_fiber(net, domain=box).local_dimension == 13 - 3 - 3
+    _, out, _ = run(capsys, "classify", str(tmp_path / "net.npz"), "--local", "--domain", "-1,1", "--json", "-q")
+    assert json.loads(out)["local"]["dimension"] == 7, out
+
+
 def test_minimize(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     base = pf.ReLUNetwork.random((3, 3, 3, 2), rng=2)
     W2, b2 = base.weights[1].copy(), base.biases[1].copy()

@@ -66,9 +66,9 @@ def test_wrong_options(capsys: pytest.CaptureFixture[str], tmp_path: Path, file:
     code, _, err = run(capsys, "complex", file, "--stream", tmp_path / "cells", "--dims", "9")
     assert code == 4
     assert err.startswith("polyfiber:")
-    code, _, err = run(capsys, "complex", file, "--stream", tmp_path / "cells", "--format", "npz", "--memory", "1MB")
+    code, out, _ = run(capsys, "complex", file, "--stream", tmp_path / "cells", "--format", "npz", "--memory", "1MB")
     assert code == 3
-    assert "too little" in err
+    assert "too little" in out
 
 
 def test_counting_by_blocks(capsys: pytest.CaptureFixture[str], file: Path) -> None:

@@ -20,7 +20,7 @@ from polyfiber.complexes.lattice.store import LatticeStore
 from polyfiber.complexes.skeleton.arrays import make_frame
 from polyfiber.errors import BudgetExceededError, FileFormatError, GenericityError, InputError
 from polyfiber.testing import Case, degenerate_corpus, integer_networks, near_coincident_network
-from tests.complexes.test_against_exact import compare
+from tests.complexes.truths.test_against_exact import compare
 from tests.golden.make_degenerate import digest
 from tests.oracles.exact_faces import ExactComplex, exact_complex
 

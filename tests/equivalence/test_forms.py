@@ -1,19 +1,17 @@
-"""Canonical forms: equal for equal functions, and only then; batches; one pair."""
+"""Canonical forms: equal for equal functions, and only then; one pair."""
 
 from __future__ import annotations
 
-import importlib.util
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
 import polyfiber as pf
-from polyfiber.equivalence.collections.classes import group_networks
-from polyfiber.equivalence.collections.collection import unflatten, write_parquet
+from polyfiber.equivalence.collections.collection import unflatten
 from polyfiber.equivalence.forms.canonical import CanonicalForm, canonical_form, flat_parameters
 from polyfiber.equivalence.forms.exact import exact_normal_form
-from polyfiber.errors import FileFormatError, InputError, MissingDependencyError, NumericalError, ShapeError
+from polyfiber.errors import FileFormatError, InputError, NumericalError, ShapeError
 from polyfiber.network.moves import Permute, Rescale, Translate, random_trivial
 from polyfiber.verdict import Verdict
 
@@ -131,26 +129,6 @@ def test_exact_forms_tell_what_a_tolerance_cannot() -> None:
     assert exact_normal_form(pf.ReLUNetwork(W, rational.biases)) != exact_normal_form(rational)
 
 
-@pytest.mark.parametrize("architecture", [(4, 4, 3, 2), (4, 3, 1, 2), (3, 6, 2), (3, 4, 4, 3, 2)], ids=str)
-def test_moves_turn_one_network_into_the_other(architecture: tuple[int, ...]) -> None:
-    rng = np.random.default_rng(8)
-    found = 0
-    for _ in range(20):
-        net = pf.ReLUNetwork.random(architecture, rng=rng)
-        if len(architecture) == 4 and pf.classify_fiber(net).kind == "constant":
-            continue
-        other = equal_copy(net, rng)
-        answer = pf.are_equivalent(net, other)
-        assert answer.verdict is Verdict.YES
-        assert answer.verify()
-        assert answer.moves is not None
-        moved = answer.moves(net)
-        for x, y in zip((*moved.weights, *moved.biases), (*other.weights, *other.biases)):
-            np.testing.assert_allclose(x, y, atol=1e-7 * max(1.0, np.abs(y).max()))
-        found += 1
-    assert found >= 15
-
-
 @pytest.mark.parametrize("size", [1e-3, 1e-5, 1e-7])
 @pytest.mark.parametrize("architecture", [(4, 4, 3, 2), (3, 6, 2), (2, 3, 3, 3, 1)], ids=str)
 def test_near_misses_are_different_with_a_witness(architecture: tuple[int, ...], size: float) -> None:
@@ -192,55 +170,6 @@ def test_translations_end_where_they_end() -> None:
         assert answer.verdict is Verdict.NO
         assert answer.verify()
         done += 1
-
-
-def test_batches_find_all_copies_and_join_nothing_else(tmp_path) -> None:
-    rng = np.random.default_rng(11)
-    nets, truth = [], []
-    for k in range(60):
-        net = pf.ReLUNetwork.random(((4, 4, 3, 2), (4, 3, 1, 2), (4, 5, 2))[k % 3], rng=rng)
-        for _ in range(int(rng.integers(1, 4))):
-            nets.append(equal_copy(net, rng))
-            truth.append(k)
-    order = rng.permutation(len(nets))
-    nets, truth = [nets[i] for i in order], [truth[i] for i in order]
-    seen: dict[int, int] = {}
-    expected = [seen.setdefault(t, len(seen)) for t in truth]
-    found = group_networks(nets, workers=2)
-    assert found.labels.tolist() == expected
-    assert not found.undecided
-    assert found.representatives.tolist() == [expected.index(c) for c in range(found.n_classes)]
-    files = []
-    for i, net in enumerate(nets[:30]):
-        files.append(tmp_path / f"{i:03d}.npz")
-        net.save(files[-1])
-    assert pf.equivalence_classes(tmp_path).tolist() == expected[:30]
-    assert pf.equivalence_classes(files).tolist() == expected[:30]
-    pytest.importorskip("pyarrow")
-    write_parquet(nets, tmp_path / "nets.parquet", rows=16)
-    assert pf.equivalence_classes(tmp_path / "nets.parquet").tolist() == expected
-
-
-def test_batches_of_one_architecture_and_executors() -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
-    base = pf.NetworkBatch.random((4, 4, 3, 2), 50, rng=0)
-    nets = [n for net in base for n in (net, random_trivial(net, rng=1)(net))]
-    batch = pf.NetworkBatch.stack(nets)
-    expected = np.repeat(np.arange(50), 2).tolist()
-    assert pf.equivalence_classes(batch).tolist() == expected
-    with ThreadPoolExecutor(2) as pool:
-        assert pf.equivalence_classes(batch, scheduler=pool).tolist() == expected
-
-    if importlib.util.find_spec("dask") is None:
-        with pytest.raises(MissingDependencyError, match="dask"):
-            pf.equivalence_classes(batch, scheduler="threads")
-    else:
-        assert pf.equivalence_classes(batch, scheduler="threads").tolist() == expected
-    for wrong in (3, "nonsense"):
-        with pytest.raises((InputError, MissingDependencyError)):
-            pf.equivalence_classes(batch, scheduler=wrong)
-    assert pf.equivalence_classes([]).tolist() == []
 
 
 def test_bad_input_is_refused() -> None:

@@ -11,12 +11,10 @@ import numpy as np
 import pytest
 
 import polyfiber as pf
-from polyfiber.bounds.boxes import relaxed_upper
 from polyfiber.budget import Monitor
 from polyfiber.equivalence.bounds.difference_network import deepened, difference_network
 from polyfiber.equivalence.collections.collection import unflatten
 from polyfiber.equivalence.regions.exact import exact_by_regions
-from polyfiber.equivalence.top1.decide import top1_agreement
 from polyfiber.network.moves import random_trivial
 from polyfiber.verdict import Verdict
 
@@ -151,20 +149,6 @@ def test_differences_without_a_box() -> None:
     assert pf.difference(a, pf.ReLUNetwork.random((2, 4, 1), rng=1)).maximum == np.inf
 
 
-def test_relaxations_are_above() -> None:
-    rng = np.random.default_rng(4)
-    for seed in range(5):
-        net = pf.ReLUNetwork.random((3, 6, 5, 4, 2), rng=seed)
-        centre = rng.standard_normal((7, 3))
-        radius = 10.0 ** rng.uniform(-3, 0.5, (7, 3))
-        bounds = relaxed_upper(net, centre - radius, centre + radius)
-        for k in range(7):
-            X = centre[k] + radius[k] * rng.uniform(-1, 1, (500, 3))
-            assert (net(X) <= bounds.upper[k]).all()
-            line = X @ bounds.coefficients[k].T + bounds.constants[k]
-            assert (net(X) <= line + 1e-9).all()
-
-
 def test_budgets_end_in_undecided_with_what_was_proved() -> None:
     a = pf.ReLUNetwork.random((6, 20, 20, 2), rng=0)
     W = [w.copy() for w in a.weights]
@@ -218,31 +202,6 @@ def test_exact_regions() -> None:
     h = pf.ReLUNetwork([g.weights[0], g.weights[1] / 2 + np.array([[0, 0, type(W[2][0, 0])(1, 2)]])], g.biases)
     assert exact_by_regions(Pair(f, h).pair).verdict is Verdict.YES
     assert exact_by_regions(Pair(f, g).pair).verdict is Verdict.NO
-
-
-def test_top1_agreement() -> None:
-    box = pf.Box(-1, 1, dimension=3)
-    a = pf.ReLUNetwork.random((3, 3, 2, 2), rng=0)
-    assert top1_agreement(a, random_trivial(a, rng=1)(a), box).verdict is Verdict.YES
-    doubled = pf.ReLUNetwork([*a.weights[:-1], 2 * a.weights[-1]], [*a.biases[:-1], 2 * a.biases[-1]])
-    answer = top1_agreement(a, doubled, box)
-    assert answer.verdict is Verdict.YES
-    assert answer.certificate["regions"] > 0
-    wide = pf.ReLUNetwork.random((3, 8, 8, 4), rng=0)
-    rng = np.random.default_rng(1)
-    for layer in range(3):
-        W = [w.copy() for w in wide.weights]
-        W[layer] = W[layer] + 1e-5 * rng.standard_normal(W[layer].shape)
-        other = pf.ReLUNetwork(W, wide.biases)
-        answer = top1_agreement(wide, other, box, margin=1e-8)
-        assert answer.verdict is Verdict.NO
-        assert answer.verify()
-        assert answer.witness is not None
-        x = answer.witness
-        assert box.contains(x)
-        assert (int(np.argmax(wide(x))), int(np.argmax(other(x)))) == answer.winners
-    with pytest.raises(ValueError, match="at least two"):
-        top1_agreement(pf.ReLUNetwork.random((3, 2, 1)), pf.ReLUNetwork.random((3, 2, 1)), box)
 
 
 def test_a_pyramid_does_not_excuse_itself_by_its_own_terms() -> None:

@@ -170,9 +170,7 @@ def tell_walk(s: Any, file: Path, plot: Path | None, asked: Through, output: Out
     blocks = [{n: asdict(row)[n] for n in names} for row in rows]
     if tell(s.sentence, found | {"blocks": blocks}, json=output.json):
         if blocks:
-            table(
-                [list(b.values()) for b in blocks], header=[n.replace("_", " ") for n in names], title=f"{file}: {s!r}"
-            )
+            table([list(b.values()) for b in blocks], header=[n.replace("_", " ") for n in names], title=str(file))
         else:
-            table(list(enumerate(s.f_vector)), header=("dimension", "faces"), title=f"{file}: {s!r}")
+            table(list(enumerate(s.f_vector)), header=("dimension", "faces"), title=str(file))
         show_facts(found, title="")

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 DOMAIN_FORMS = "lo,hi for every input; lo1,hi1,lo2,hi2,… for each; a file .npz with arrays A and b for A x <= b"
 DOMAIN_HELP = f"Where to look: {DOMAIN_FORMS}; all (the default) for every input there is."
+MOST = 10_000_000
+"""Numbers that ranges may name."""
 EVERYWHERE = ("all", "none", "r^n")
 
 
@@ -154,6 +156,8 @@ def parse_axes(text: str) -> list[int]:
 def parse_level(text: str) -> Fraction:
     """A number, taken exactly: ``0.5`` or ``1/3``."""
     try:
+        if re.search(r"[eE][+-]?[0-9_]{5}", text):  # as many digits are written out
+            raise ValueError
         return Fraction(text)
     except (ValueError, ZeroDivisionError):
         raise typer.BadParameter(f"cannot read the level {text!r}; expected a number such as 0.5 or 1/3") from None
@@ -173,8 +177,11 @@ def parse_ranges(text: str | None, what: str) -> list[int] | None:
         return None
     chosen: list[int] = []
     for piece in text.split(","):
-        first, dash, last = piece.strip().partition("-")
-        if not first.isdigit() or (dash and not last.isdigit()):
+        found = re.fullmatch(r"\s*([0-9]{1,12})(?:-([0-9]{1,12}))?\s*", piece)
+        first, last = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
+        if first > last:
             raise typer.BadParameter(f"{what}: found {piece!r}; expected numbers and ranges such as 0,3-7")
-        chosen += range(int(first), int(last or first) + 1)
+        if last - first > MOST - len(chosen):
+            raise typer.BadParameter(f"{what}: {text!r} names more than {MOST:,}")
+        chosen += range(first, last + 1)
     return chosen

@@ -122,8 +122,10 @@ def _manifest(path: Path) -> dict[str, Any]:
             f"it holds {data.get('format') if isinstance(data, dict) else data!r}, expected {FORMAT!r}"
         )
     version = data.get("format_version")
-    if type(version) is not int or version > FORMAT_VERSION:
+    if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
         raise FileFormatError(f"format version {version!r}; this polyfiber reads up to {FORMAT_VERSION}: upgrade it")
+    if type(data.get("complete")) is not bool:
+        raise FileFormatError("it does not say whether the store is complete")
     dims, whole = data.get("dims"), [data.get(name) for name in ("columns", "dimension")]
     if not isinstance(dims, list) or not all(type(k) is int and 0 <= k < 1 << 31 for k in (*dims, *whole)):
         raise FileFormatError("its dimensions are damaged")
@@ -182,7 +184,8 @@ class CellStore:
 
         regular(self.directory / "network.npz")
         network = read_network(self.directory / "network.npz")
-        if network_digest(network) != self.manifest["network"]:
+        names = [network_digest(network), list(network.architecture)]
+        if names != [self.manifest["network"], self.manifest.get("architecture")]:
             raise FileFormatError(f"{self.directory / 'network.npz'} is not the network of the manifest")
         try:
             frame = make_frame(network, self.domain)
@@ -229,6 +232,7 @@ class CellStore:
             "bounded": list(total.bounded),
             "fingerprints": {str(d): [f"{x:016x}" for x in pair] for d, pair in total.fingerprints.items()},
             "complete": total.complete,
+            "decisions": total.decisions,
         }
         wrong = [name for name, value in found.items() if self.manifest.get(name) != value]
         if wrong:

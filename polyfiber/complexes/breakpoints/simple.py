@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ... import words
 from ..._lazy import above
 from ..._once import cached_property
 from ..._typing import BoolArray, FloatArray, IntArray
@@ -219,6 +220,17 @@ class BreakpointComplex:
     def plot(self, ax: Any = None, **options: Any) -> Any:
         """Draw where the function bends in the plane; options as in `polyfiber.plots.plot_breakpoints`."""
         return above("plots.planar:plot_breakpoints")(self, ax=ax, **options)
+
+    @property
+    def sentence(self) -> str:
+        """Where the function bends, and how sure."""
+        n, hidden = len(self.facets), len(self.invisible)
+        where = words.place(self.complex.domain, self.complex.network.architecture[0])
+        rest = f"; across {words.count(hidden, 'facet')} of walls it does not" if hidden else ""
+        return f"The function bends across {words.count(n, 'facet')} {where}{rest}; none is missing."
+
+    def __str__(self) -> str:
+        return self.sentence
 
     def __repr__(self) -> str:
         return (

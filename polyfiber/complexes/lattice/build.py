@@ -94,7 +94,7 @@ class FaceTable:
             return
         if count > MOST_FACES:
             raise BudgetExceededError(
-                f"{count} faces of dimension {self.dim}, and a lattice holds at most {MOST_FACES}; restrict the domain to a Box",
+                f"{count} faces of dimension {self.dim}, and a lattice holds at most {MOST_FACES}; restrict the domain to a box",
                 partial=None,
             )
         cap = min(MOST_FACES, max(count, cap + cap // 2))

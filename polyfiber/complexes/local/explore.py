@@ -84,8 +84,9 @@ class Exploration:
             return (
                 f"All {words.count(closed, 'region')} of the domain were found, with all their facets, each certified."
             )
+        found = words.count(closed, "region")
         return (
-            f"{words.count(closed, 'region')} found with all facets, each certified, and {len(self.closed) - closed} more seen beyond "
+            f"{found[0].upper()}{found[1:]} found with all facets, each certified, and {len(self.closed) - closed} more seen beyond "
             "them; this is not all: a larger number of regions or more seconds go on."
         )
 

@@ -91,17 +91,14 @@ class SegmentRegions:
     @property
     def sentence(self) -> str:
         """What lies along the segment, and how sure."""
-        return (
-            f"The segment crosses {words.count(self.n_regions, 'piece')} on each of which the network is affine; where pieces meet, and "
-            "which neuron changes sign there, is certified."
-        )
+        return _told("segment", self.n_regions)
 
     def __str__(self) -> str:
         return self.sentence
 
     def __repr__(self) -> str:
         widths = "-".join(map(str, self.network.architecture))
-        return f"SegmentRegions({widths}, {self.n_regions} pieces, {self.exact_events} events decided exactly)"
+        return f"SegmentRegions({widths}, {words.count(self.n_regions, 'piece')}, {words.count(self.exact_events, 'event')} decided exactly)"
 
 
 @within_budget
@@ -300,6 +297,23 @@ class PathRegions:
             skip = bool(rows) and bool((rows[-1] == s.signs[0]).all())
             rows.extend(s.signs[1:] if skip else s.signs)
         return np.array(rows, dtype=np.int8)
+
+    @property
+    def sentence(self) -> str:
+        """What lies along the path, and how sure."""
+        return _told("path", sum(s.n_regions for s in self.segments))
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+def _told(what: str, pieces: int) -> str:
+    if pieces == 1:
+        return f"The network is affine along the whole {what}: one piece, certified."
+    return (
+        f"The {what} crosses {pieces} pieces on each of which the network is affine; where pieces meet, and which neuron changes sign "
+        "there, is certified."
+    )
 
 
 @within_budget

@@ -221,7 +221,7 @@ class Skeleton:
             if nv << self.frame.net.shift > MOST_HALF_EDGES:
                 raise BudgetExceededError(
                     f"{nv} vertices of dimension {self.frame.n} need more than {MOST_HALF_EDGES} half-edge ids; "
-                    "restrict the domain to a Box",
+                    "restrict the domain to a box",
                     partial=None,
                 )
             self.check_room(nv)
@@ -676,7 +676,7 @@ def refuse_the_hopeless(frame: Frame, monitor: Monitor, bytes_per_vertex: int) -
         vertices, most = expected_vertices(frame), HOPELESS * limit
         what, advice = (
             "the complex is expected to have about",
-            "restrict the domain to a Box, or ask about single regions or slices",
+            "restrict the domain to a box, or ask about single regions or slices",
         )
     elif isinstance(frame.domain, Box):
         vertices, most = 2**frame.n, limit

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from ..._version import __version__
 from ...errors import PolyfiberError
-from ..plan import Plan
+from ..plan import Partition, Plan
 from ..publishing.card import card
 from ..publishing.croissant import croissant
 from ..publishing.manifest import described
@@ -29,7 +31,7 @@ def documents(place: Directory, plan: Plan, manifest: Mapping[str, Any]) -> Iter
     records = [place.json(record_name(p.index), "the record") for p in plan.partitions]
     try:
         with told(f"{place}/networks"):
-            yield from _counts(place, records)
+            yield from _counts(place, plan, records)
             made = described(place, plan, records)
     except PolyfiberError as error:
         yield str(error)
@@ -49,7 +51,7 @@ def documents(place: Directory, plan: Plan, manifest: Mapping[str, Any]) -> Iter
                 yield f"{name}: not what plan.json and the records give"
 
 
-def _counts(place: Directory, records: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def _counts(place: Directory, plan: Plan, records: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Counts of the records that are not those of the rows."""
     for record in records:
         index = record["partition"]
@@ -59,6 +61,30 @@ def _counts(place: Directory, records: Sequence[Mapping[str, Any]]) -> Iterator[
             count = sum(map(bool, values))
             if record[key] != count:
                 yield f"{record_name(index)}: {key} is {record[key]}, {count} in the table networks"
+        count, whole = _regions(place, plan.partition(index), plan.spec.tables, record["networks"] - record["failed"])
+        if record["regions"] < count or (whole and record["regions"] > count):
+            yield f"{record_name(index)}: regions is {record['regions']}, {count} in the tables"
+
+
+def _regions(place: Directory, partition: Partition, tables: Iterable[str], networks: int) -> tuple[int, bool]:
+    """Regions of a partition that the tables tell of, and whether these are all."""
+    found: dict[Any, int] = {}
+    for name in ("cells", "complexes"):
+        if name not in tables or partition.blocks:
+            continue
+        columns = ["network"] if name == "cells" else ["network", "f_vector"]
+        with place.parquet(table_name(name, partition.index)) as stream:
+            for batch in stream.iter_batches(columns=columns):
+                if name == "complexes":
+                    found |= {network: f[-1] for network, f in zip(*(column.to_pylist() for column in batch.columns))}
+                else:
+                    for network, count in zip(*np.unique(batch.column(0).to_numpy(), return_counts=True)):
+                        found[int(network)] = found.get(int(network), 0) + int(count)
+    if partition.blocks:
+        with place.parquet(table_name("blocks", partition.index)) as stream:
+            rows = stream.read(columns=["f_vector"]).column(0).to_pylist()
+        return sum(f[-1] for f in rows if f), True
+    return sum(found.values()), len(found) == networks
 
 
 def _lasting(manifest: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,27 +19,22 @@ from ...network.piecewise import require_chain
 from ...words import one_line
 from ..execution.work import run_partition
 from ..networks import Networks, reason_of
-from ..plan import Partition, Plan
+from ..plan import Plan
 from ..publishing.manifest import copies
 from ..reader import Dataset, opened
-from ..spec import Spec
 from ..storage.arrow import told
+from ..storage.documents import LARGEST
 from ..storage.networks import parameters_of
 from ..storage.places import UNFINISHED
-from ..storage.store import OWN, SUMS, Directory, fits, is_old, members, record_name
+from ..storage.store import OWN, SUMS, Directory, listed, members
 from ..tables import table
 from ..tables.base import OUT_OF_TIME, Item, Unsure
 from . import draws
 from .documents import documents
+from .structure import structure
 
-ENCODED = 64
-"""How many times smaller than in memory the rows of a group may be as Parquet encodes them."""
 MOST_WHOLE = 20_000
 """Rows of a network up to which it is asked whether all are there."""
-
-
-ADDED = ("wiring",)
-"""Columns that datasets of release 0.1 lack: their networks are chains."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +137,7 @@ def validate(
     n_files = len(place.signed())
     unknown = _unknown(place, plan, problems)
     if not problems:
-        problems += _structure(place, plan, data, monitor)
+        problems += structure(place, plan, data, monitor)
     if not problems:
         problems += documents(place, plan, data.manifest)
     checked: dict[str, int] = dict.fromkeys(plan.spec.tables, 0)
@@ -226,6 +221,8 @@ def _files(place: Directory, plan: Plan, data: Dataset, monitor: Monitor) -> Ite
     known = place.signed()
     if not known:
         yield f"{SUMS} is missing or empty"
+    elif place.place.read(SUMS, most=LARGEST) != listed(known):
+        yield f"{SUMS}: not one line for each file in the order of names, as 'sha256sum -c' reads it"
     lacking = place.unsigned(plan.spec.tables, len(plan.partitions), plan.versions)
     for name in [*lacking, *(name for name in copies(plan) if name not in known)]:
         yield f"{name}: not in {SUMS}"
@@ -262,64 +259,6 @@ def _unknown(place: Directory, plan: Plan, told: Sequence[str]) -> tuple[str, ..
     except InputError as error:  # too many to look at
         return (str(error),)
     return tuple(sorted(n for n in found if n not in named))
-
-
-def _structure(place: Directory, plan: Plan, data: Dataset, monitor: Monitor) -> Iterator[str]:
-    """Manifest against plan; schema, rows and row groups of every file."""
-    if data.manifest["fingerprint"] != plan.fingerprint:
-        yield "manifest.json and plan.json are of different specs"
-    if set(data) != set(plan.spec.tables):
-        yield f"manifest.json lists the tables {sorted(data)}, the plan {sorted(plan.spec.tables)}"
-        return
-    for name, options in plan.spec.tables.items():
-        schema = table(name).schema(options)
-        files = data.manifest["tables"][name]["files"]
-        if len(files) != len(plan.partitions):
-            yield f"table {name}: {len(files)} files for {len(plan.partitions)} partitions"
-            continue
-        for partition, file in zip(plan.partitions, files):
-            yield from _file(place, file, schema, partition, plan.spec)
-        monitor.report("schema", len(files), len(files), table=name)
-    records = [place.json(record_name(p.index), "the record") for p in plan.partitions]
-    for partition, record in zip(plan.partitions, records):
-        if not fits(record, partition, plan.fingerprint, plan.spec.tables, old=is_old(plan.versions)):
-            yield f"{record_name(partition.index)}: not the record of this partition"
-            return
-        for name in plan.spec.tables:
-            file = data.manifest["tables"][name]["files"][partition.index]
-            if record["tables"][name] != {key: file[key] for key in ("rows", "bytes", "sha256")}:
-                yield f"{file['path']}: the manifest and {record_name(partition.index)} disagree"
-    total = sum(len(p) for p in plan.partitions)
-    if sum(r["networks"] for r in records) != total or len(data["networks"]) != total:
-        yield f"{len(data['networks'])} rows in table networks; the plan has {total} networks"
-
-
-def _file(place: Directory, file: Mapping[str, Any], schema: Any, partition: Partition, spec: Spec) -> Iterator[str]:
-    name = file["path"]
-    try:
-        stream = place.parquet(name)
-    except PolyfiberError as error:
-        yield str(error)
-        return
-    with stream:
-        found = stream.schema_arrow.remove_metadata()
-        lacking = [i for i, column in enumerate(schema.names) if column in ADDED and column not in found.names]
-        for i in reversed(lacking):
-            schema = schema.remove(i)
-        if not found.equals(schema.remove_metadata()):
-            yield f"{name}: the schema is not that of its table"
-            return
-        meta = stream.metadata
-        if meta.num_rows != file["rows"]:
-            yield f"{name}: {meta.num_rows} rows, the manifest says {file['rows']}"
-        groups = [meta.row_group(i) for i in range(meta.num_row_groups)]
-        rows, least = spec.row_group, spec.waiting // ENCODED
-        if any(g.num_rows > rows or (g.num_rows < rows and g.total_byte_size < least) for g in groups[:-1]):
-            yield f"{name}: a row group that has not {rows} rows, and is not full by its bytes either"
-        for group in groups:
-            bounds = group.column(0).statistics
-            if bounds is not None and not (partition.first <= bounds.min and bounds.max < partition.stop):
-                yield f"{name}: rows of networks {bounds.min} to {bounds.max}; expected {partition.first} to {partition.stop - 1}"
 
 
 def _rows(

@@ -26,6 +26,7 @@ from ...processes import start, start_method
 from ..networks import reason_of
 from ..plan import Plan
 from ..storage.store import Directory
+from .apart import compiled_apart
 from .work import run_partition
 
 ATTEMPTS = 3
@@ -79,7 +80,7 @@ def _serve(pipe: Any, address: str) -> None:
     sys.meta_path.insert(0, _WithoutPandas)
     directory = Directory(address)
     plan = Plan.read(directory)
-    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
+    with compiled_apart(), contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while (index := pipe.recv()) is not None:
             pipe.send(_attempt(plan, index, directory))
 

@@ -103,8 +103,9 @@ def run_partition(plan: Plan, index: int, directory: str | Path | Directory) -> 
         return record
 
 
-def _open(plan: Plan, partition: Partition, work: Path) -> dict[str, TableWriter]:
-    provenance = {
+def facts_of(plan: Plan, partition: Partition, name: str) -> dict[str, Any]:
+    """What the file of a table and a partition says of itself."""
+    return {
         "format_version": FORMAT_VERSION,
         "dataset": plan.spec.name,
         "fingerprint": plan.fingerprint,
@@ -112,15 +113,19 @@ def _open(plan: Plan, partition: Partition, work: Path) -> dict[str, TableWriter
         "partition": partition.index,
         "networks": [partition.first, partition.stop],
         "versions": dict(plan.versions),
+        "table": name,
+        "options": dict(plan.spec.tables[name]),
+        "about": table(name).doc,
     }
+
+
+def _open(plan: Plan, partition: Partition, work: Path) -> dict[str, TableWriter]:
     writers = {}
     for name, options in plan.spec.tables.items():
-        found = table(name)
-        facts = {**provenance, "table": name, "options": dict(options), "about": found.doc}
         writers[name] = TableWriter(
             work / f"{name}-{partition.index:05d}-{uuid.uuid4().hex}.parquet",
-            found.schema(options),
-            metadata={"polyfiber": json.dumps(facts, sort_keys=True)},
+            table(name).schema(options),
+            metadata={"polyfiber": json.dumps(facts_of(plan, partition, name), sort_keys=True)},
             row_group=plan.spec.row_group,
             most=plan.spec.waiting,
         )

@@ -16,7 +16,7 @@ from ..plan import Plan
 from ..sources import KINDS
 from ..sources.inputs import copy_name
 from ..spec import FORMAT_VERSION
-from ..storage.store import DOCUMENTS, SUMS, Directory, record_name, table_name
+from ..storage.store import DOCUMENTS, SUMS, Directory, listed, record_name, table_name
 from ..tables import table
 from .card import card
 from .croissant import croissant
@@ -33,7 +33,7 @@ class Finished:
     files: int
 
 
-def finish(directory: str | Path | Directory) -> Finished:
+def finish(directory: str | Path) -> Finished:
     """Write ``manifest.json``, ``README.md`` (the card), ``croissant.json`` and ``SHA256SUMS``.
 
     The files are compared with their records first; a file that is known by size and time is not read again.
@@ -44,6 +44,8 @@ def finish(directory: str | Path | Directory) -> Finished:
         Partitions are not done, or their files are damaged; names them. ``partial`` lists their numbers.
     FileFormatError
         Not the directory of a dataset.
+    InputError
+        A run is at work in it.
 
     Examples
     --------
@@ -56,7 +58,14 @@ def finish(directory: str | Path | Directory) -> Finished:
     >>> done.manifest["tables"]["networks"]["rows"]
     5
     """
-    place = directory if isinstance(directory, Directory) else Directory(directory)
+    place = Directory(directory)
+    Plan.read(place)  # a lock makes its folder
+    with place.lock():
+        return sign(place)
+
+
+def sign(place: Directory) -> Finished:
+    """What `finish` does, for a caller that keeps others out."""
     plan = Plan.read(place)
     refuse_strangers(place, plan)
     records = [place.record(p, plan.fingerprint, plan.spec.tables) for p in plan.partitions]
@@ -72,11 +81,10 @@ def finish(directory: str | Path | Directory) -> Finished:
     place.write_json("manifest.json", manifest)
     place.place.write("README.md", card(plan, manifest).encode())
     place.write_json("croissant.json", croissant(plan, manifest))
-    sums = [(place.sha256(name), name) for name in (*DOCUMENTS, *copies(plan))]
-    sums += [(file["sha256"], file["path"]) for entry in manifest["tables"].values() for file in entry["files"]]
-    sums += [(place.sha256(record_name(i)), record_name(i)) for i in range(len(records))]
-    text = "".join(f"{digest}  {name}\n" for digest, name in sorted(sums, key=lambda s: s[1]))
-    place.place.write(SUMS, text.encode())
+    sums = {name: place.sha256(name) for name in (*DOCUMENTS, *copies(plan))}
+    sums |= {file["path"]: file["sha256"] for entry in manifest["tables"].values() for file in entry["files"]}
+    sums |= {name: place.sha256(name) for name in map(record_name, range(len(records)))}
+    place.place.write(SUMS, listed(sums))
     place.remember()
     return Finished(place.path, manifest, len(sums))
 

@@ -283,6 +283,8 @@ class LocalPlace:
         except OSError as error:
             raise InputError(f"{self.path}: cannot be written to: {error.strerror}") from None
         try:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise InputError(f"{self.path / '.lock'} is no regular file; remove it")
             try:
                 fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -502,6 +504,11 @@ def place_of(where: str | Path | LocalPlace | RemotePlace, *, inner_links: bool 
         if machine not in ("", "localhost") or not slash:
             raise InputError(f"{text}: expected {protocol}:///folder, a folder of this machine; found {machine!r}")
         return LocalPlace("/" + path, inner_links=inner_links)
+    inside = rest.strip("/")
+    if inside and any(part in ("", ".", "..") for part in inside.split("/")):
+        raise InputError(
+            f"{text!r}: a bucket keeps '..', '.' and '//' as names, and a download leaves its folder there"
+        )
     return RemotePlace(text)
 
 

@@ -333,6 +333,11 @@ class Directory:
         return self.place.lock(shared=shared)
 
 
+def listed(sums: Mapping[str, str]) -> bytes:
+    """``SHA256SUMS`` of checksums by name."""
+    return "".join(f"{sums[name]}  {name}\n" for name in sorted(sums)).encode()
+
+
 def table_name(table: str, index: int) -> str:
     """File of a table and a partition."""
     return f"{table}/{part_name(index)}"

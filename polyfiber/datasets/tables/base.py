@@ -298,7 +298,8 @@ class Table:
     columns : tuple of Column
         The first is ``network`` (int64), the id of the item that the row belongs to.
     rows : callable
-        ``rows(items, options)`` yields record batches. Called with ``group`` items at most, in order.
+        ``rows(items, options)`` yields record batches. Called with ``group`` items at most, in order;
+        rows are in the order of the items, and of the numbers that they have (leading columns of unit ``id``).
     check : callable
         ``check(item, rows, options)``, see `RowCheck`.
     options : tuple of Option

@@ -123,7 +123,8 @@ def _one_sided(net: PiecewiseLinearNetwork, side: Any, by: str) -> list[Finding]
                 Finding("dead", block, (i,), True, f"gate {i} of block {block}: {where} its wall, gives 0", by)
             )
         else:
-            text = f"gate {i} of block {block}: {where} its wall throughout, so {slope} times what it reads"
+            gives = "what it reads" if slope == 1 else f"{slope} times what it reads"
+            text = f"gate {i} of block {block}: {where} its wall throughout, so it gives {gives}"
             found.append(Finding("linear", block, (i,), True, text, by))
     return found
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ... import words
 from ..._typing import BoolArray, RngLike
 from ..._values.checked import generator_of
 from ..._values.read_only import closed
@@ -55,6 +56,21 @@ class IdlePart:
             weights.append(rows[:, :-1])
             biases.append(rows[:, -1])
         return ReLUNetwork(weights, biases)
+
+    @property
+    def told(self) -> str:
+        """The entries by name, a few of them."""
+        found = [
+            f"the bias of {words.neuron(l + 1, i)}"
+            if k == free.shape[1] - 1
+            else f"the weight from neuron {k} of layer {l} to {'output ' + str(i) if l + 1 == len(self.idle) else words.neuron(l + 1, i)}"
+            for l, free in enumerate(self.idle)
+            for i, k in np.argwhere(free).tolist()
+        ]
+        if not found:
+            return ""
+        they = "has no effect, since its two ends" if len(found) == 1 else "have no effect, since their ends"
+        return f"{words.listed(found, 2)} {they} are never active at once"
 
     def __str__(self) -> str:
         return (

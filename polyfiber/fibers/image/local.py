@@ -111,7 +111,7 @@ class LocalStructure:
         if self.lower:
             made.append(
                 Ground(
-                    f"at least {self.lower}: what is never active on the image of the layers before moves freely",
+                    f"at least {self.lower}: weights between neurons that are never active at once have no effect and move freely",
                     "computed",
                 )
             )

@@ -100,7 +100,7 @@ def assemble(
     source : mapping
         Gains dtype (unless it has one), head, folding and notes.
     chain : bool
-        Whether a ReLU chain must come out (as a `ReLUNetwork`, however sparse).
+        Whether a ReLU chain comes out as a `ReLUNetwork` however sparse it is.
 
     Returns
     -------

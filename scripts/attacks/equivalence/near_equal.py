@@ -33,7 +33,7 @@ from polyfiber.equivalence.bounds.near_equal import largest_difference
 from polyfiber.equivalence.checks.leaves import _Checker
 from polyfiber.equivalence.copies import half_precision, pruned, quantised
 from polyfiber.verdict import Verdict
-from tests.bounds import test_programs, test_signs
+from tests.bounds import test_multipliers, test_programs, test_signs
 from tests.bounds.test_rounding import CHARGES, adversarial, backward, forward, search_on
 from tests.equivalence.queries.test_prove import judged
 from tests.oracles.flats import largest_gap, random_flat
@@ -181,7 +181,7 @@ def main() -> int:
         "queries": judged,
         "signs": test_programs.below_rationals,
         "sizes": test_programs.beside_maximum,
-        "choices": test_signs.below_rationals,
+        "choices": test_multipliers.below_rationals,
         "halves": test_signs.beside_samples,
     }
     bad = 0

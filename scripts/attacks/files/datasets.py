@@ -7,7 +7,8 @@ Every mutant is handled in a process with 4 GB of address space and 20 s of proc
 errors; a crash, a raw exception, a limit that is hit, a change outside of the dataset, or damaged rows that `validate` calls sound is
 wrong. Killed runs are completed and must give the bytes of an undisturbed one. ``--partitions``: so many partitions of one network each
 through a Dask scheduler in a process of its own, which is asked every second whether it still answers. ``--networks``: so many networks in
-one worker with a budget of 100 MB, whose memory is read every tenth of a second (kernels compiled before: run a few networks first).
+one worker with a budget of 100 MB, whose memory and that of what compiles kernels for it is read every tenth of a second
+(``NUMBA_CACHE_DIR`` of an empty folder: none are compiled yet).
 """
 
 from __future__ import annotations
@@ -319,7 +320,9 @@ def memory_of_workers(count: int, seed: int) -> list[str]:
                 )
         peak = max(most.values(), default=0)
         done = len(list(Path(top).glob("d/records/*")))
-        print(f"{done} networks, {len(most)} workers: at most {peak / 1e6:.0f} MB with a budget of 100 MB", flush=True)
+        print(
+            f"{done} networks, {len(most)} processes: at most {peak / 1e6:.0f} MB with a budget of 100 MB", flush=True
+        )
     return [] if peak <= 350e6 and not process.returncode and done == count else [f"{peak / 1e6:.0f} MB, {done} done"]
 
 

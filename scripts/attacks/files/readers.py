@@ -112,7 +112,7 @@ HEADS: dict[Any, Callable[[Any], Any]] = {
 
 def by_onnxruntime(data: bytes, net: Any) -> str:
     """'agree', 'differ …', or 'alone' where neither the runtime nor the reference of ONNX runs the file."""
-    data = _without_maps(data)
+    data = _without_maps(data, re.findall(r"output '([^']+)' is a decision", " ".join(net.source["notes"])))
     for session in (_runtime, _reference):
         try:
             return _compared(*session(data), net)
@@ -126,8 +126,11 @@ KINDS = {"tensor(float)": np.float32, "tensor(double)": np.float64, 1: np.float3
 Runs = Callable[[dict[str, Any]], list[Any]]
 
 
-def _without_maps(data: bytes) -> bytes:
-    """The model with the numbers that go into a map of labels as its outputs: neither library gives arrays of maps."""
+def _without_maps(data: bytes, decisions: list[str]) -> bytes:
+    """The model with the numbers that go into a map of labels as its outputs: neither library gives arrays of maps.
+
+    Without outputs that are decisions, which are noted and not read.
+    """
     import onnx
 
     try:
@@ -135,8 +138,11 @@ def _without_maps(data: bytes) -> bytes:
     except Exception:
         return data
     maps = [node for node in model.graph.node if node.op_type == "ZipMap" and node.input and node.output]
-    if not maps:
+    named = [output for output in model.graph.output if output.name in decisions]
+    if not maps and (not named or len(named) == len(model.graph.output)):
         return data
+    for output in named:
+        model.graph.output.remove(output)
     for node in maps:
         model.graph.node.remove(node)
         for output in [o for o in model.graph.output if o.name in node.output]:
@@ -175,6 +181,17 @@ def _reference(data: bytes) -> tuple[list[tuple[str, list[int], Any]], Runs]:
     return facts, lambda feeds: list(session.run(None, feeds))
 
 
+def _with_heads(values: Any, notes: str) -> Any:
+    """Joined outputs, each behind its head; of a sigmoid both numbers where the file has both."""
+    parts = re.findall(r"'[^']*' \((\d+)(?:, before its ([\w-]+))?\)", notes.partition("joined to one vector: ")[2])
+    sizes = [int(size) for size, _ in parts]
+    if sum(sizes) != values.size or any(name and name not in HEADS for _, name in parts):
+        raise ValueError("one of several outputs is that before a head that nobody applies here")
+    found = [HEADS[name](z) if name else z for z, (_, name) in zip(np.split(values, np.cumsum(sizes)[:-1]), parts)]
+    both = "is 1 - p and p of the sigmoid" in notes
+    return np.concatenate([*found, *(1 - z for z, (_, name) in zip(found, parts) if both and name == "sigmoid")])
+
+
 def _compared(inputs: list[tuple[str, list[int], Any]], run: Runs, net: Any) -> str:
     rows = 1  # a file that wants several inputs at once gets one of them several times
     if len(inputs) == 1 and inputs[0][1] and int(np.prod(inputs[0][1][1:])) == net.architecture[0]:
@@ -190,9 +207,10 @@ def _compared(inputs: list[tuple[str, list[int], Any]], run: Runs, net: Any) -> 
         outputs = [np.asarray(o) for o in run(feeds)]
         outputs = [o[: len(o) // rows] if rows > 1 and o.ndim else o for o in outputs]
         head, values = HEADS.get(net.source["head"]), net(given)
-        groups = re.search(r"before its softmax of (\d+) groups of (\d+) values", " ".join(net.source["notes"]))
-        if groups is None and net.source["head"] is None and "before its softmax" in " ".join(net.source["notes"]):
-            raise ValueError("one of several outputs is that before its softmax")
+        notes = " ".join(net.source["notes"])
+        groups = re.search(r"before its softmax of (\d+) groups of (\d+) values", notes)
+        if groups is None and net.source["head"] is None and " before its " in notes:
+            values = _with_heads(values, notes)
         if groups is not None:  # dropped and noted, and no head of the whole
             values = np.ravel([HEADS["softmax"](z) for z in values.reshape(int(groups[1]), int(groups[2]))])
             outputs = [o for o in outputs if o.dtype.kind == "f" and o.size == values.size]

@@ -326,7 +326,12 @@ def test_directories_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(FileFormatError, match=r"manifest\.json"):
         pf.read_cells(other)
     manifest = json.loads((place / "manifest.json").read_text())
-    for change, message in (({"format_version": 99}, "upgrade"), ({"format": "else"}, "expected")):
+    for change, message in (
+        ({"format_version": 99}, "upgrade"),
+        ({"format_version": 0}, "format version 0"),
+        ({"format": "else"}, "expected"),
+        ({"complete": None}, "whether the store is complete"),
+    ):
         (place / "manifest.json").write_text(json.dumps({**manifest, **change}))
         with pytest.raises(FileFormatError, match=message):
             pf.read_cells(place)
@@ -485,6 +490,14 @@ def test_lines_without_parts_and_manifests_of_other_networks(tmp_path: Path) -> 
         journal.write_text(json.dumps({**data, "files": files}) + "\n")
         with pytest.raises(FileFormatError, match="its parts have"):
             list(pf.read_cells(tmp_path).cells(2))
+    journal.write_text(line + "\n")
+    for change, message in (
+        ({"architecture": [2, 5, 1]}, "is not the network of the manifest"),
+        ({"decisions": {**manifest["decisions"], "exact": 1}}, "its decisions are"),
+    ):
+        path.write_text(json.dumps({**manifest, **change}))
+        with pytest.raises(FileFormatError, match=message):
+            pf.read_cells(tmp_path).check()
     journal.write_text("")
     for change in ({"dimension": 1 << 24}, {"columns": 7}, {"dims": [1, 9]}):
         path.write_text(json.dumps({**manifest, "complete": False, **change}))

@@ -26,13 +26,13 @@ def refuse(item: Item, options: Options) -> None:
 
 
 def rows(items: Sequence[Item], options: Options) -> Iterator[Any]:
-    """Three batches per item; refuses in the first or after the second one."""
-    for step in range(3):
+    """Three batches, of items in order; refuses before the first or the third one."""
+    for step, share in enumerate(np.array_split(np.arange(len(items)), 3)):
         if step == options["step"]:
             for item in items:
                 refuse(item, options)
-        ids = np.repeat([i.id for i in items], 2)
-        values = np.repeat([float(i.rng("fake").random()) for i in items], 2) + step
+        ids = np.repeat(np.array([items[i].id for i in share], dtype=np.int64), 6)
+        values = np.repeat(np.array([items[i].rng("fake").random() for i in share], dtype=np.float64), 6) + step
         yield TABLE.batch(options, {"network": ids, "value": values})
 
 

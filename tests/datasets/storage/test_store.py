@@ -324,10 +324,15 @@ def test_a_second_run_is_kept_out(copied: Path) -> None:
     from polyfiber.datasets.storage.store import Directory
 
     pytest.importorskip("fcntl")
-    with Directory(copied).lock(), pytest.raises(InputError, match="another run"):
-        run(SPEC, copied, workers=0)
+    with Directory(copied).lock():
+        for act in (lambda: run(SPEC, copied, workers=0), lambda: finish(copied)):
+            with pytest.raises(InputError, match="another run"):
+                act()
     with Directory(copied).lock(shared=True):
         run(SPEC, copied, workers=0, partitions=[0])
+        with pytest.raises(InputError, match="another run"):  # a partition may be on its way
+            finish(copied)
+    assert len(finish(copied).manifest["tables"]["networks"]["files"]) == 7
 
 
 def test_other_versions_are_refused(copied: Path) -> None:

@@ -1,4 +1,4 @@
-"""Second looks at answers, proofs by shared features, what is proved when time ends, agreement of classifiers on boxes."""
+"""Second looks at answers, proofs by shared features, and what is proved when time ends."""
 
 from __future__ import annotations
 
@@ -10,14 +10,8 @@ import pytest
 
 import polyfiber as pf
 from polyfiber.budget import Monitor
-from polyfiber.complexes.ranges.activation import bounding_box
 from polyfiber.datasets import pairs
-from polyfiber.equivalence.bounds.everywhere import bound_on_box, growth_bound
-from polyfiber.equivalence.checks.bounds import bound_holds
-from polyfiber.equivalence.checks.recheck import _Work
 from polyfiber.equivalence.forms.shared_features import shared_features
-from polyfiber.equivalence.top1.boxes import settle_boxes
-from polyfiber.equivalence.top1.decide import top1_agreement
 from polyfiber.equivalence.witness import candidates
 from polyfiber.errors import IncompleteError
 from polyfiber.network.moves import Rescale, Translate, compose, random_trivial
@@ -123,66 +117,6 @@ def test_a_difference_below_the_tolerance_is_no_difference() -> None:
     assert np.allclose(a(x), b(x))
 
 
-def test_growth_bounds_hold_and_follow_the_weights() -> None:
-    rng = np.random.default_rng(0)
-    for widths in ((2, 4, 1), (3, 8, 8, 2), (4, 6, 6, 6, 3)):
-        a = pf.ReLUNetwork.random(widths, rng=0)
-        near = pf.ReLUNetwork([w + 1e-7 * rng.standard_normal(w.shape) for w in a.weights], a.biases)
-        others = {
-            "copy": (random_trivial(a, rng=1)(a), 1e-9), "near": (random_trivial(near, rng=2)(near), 1e-2),
-            "other": (pf.ReLUNetwork.random(widths, rng=3), 1e9), "wider": (pf.ReLUNetwork.random((widths[0], 9, widths[-1]), rng=4), 1e9),
-        }  # fmt: skip
-        X = rng.standard_normal((4000, widths[0])) * 10.0 ** rng.uniform(-3, 6, (4000, 1))
-        for name, (b, top) in others.items():
-            gap = np.abs(a(X) - b(X)).max(axis=1)
-            for bound in (growth_bound(a, b), growth_bound(a, b, quick=True), growth_bound(a.exact(), b)):
-                assert (gap <= bound(X) * (1 + 1e-9) + 1e-12 * np.abs(a(X)).max(axis=1)).all(), (widths, name)
-                assert bound.constant + bound.slope < top, (widths, name, bound)
-
-
-def test_weights_bound_the_difference_on_a_box() -> None:
-    rng = np.random.default_rng(1)
-    box = pf.Box(-1, 1, dimension=3)
-    for seed in range(4):
-        a = pf.ReLUNetwork.random((3, 6, 6, 2), rng=seed)
-        b = pf.ReLUNetwork([w + 1e-5 * rng.standard_normal(w.shape) for w in a.weights], a.biases)
-        b = random_trivial(b, rng=seed)(b)
-        true = pf.difference(a, b, box).maximum
-        bound = bound_on_box(a, b, *bounding_box(box))
-        assert true <= bound < 100 * true
-
-
-def test_bounds_are_proved_again_by_another_relaxation() -> None:
-    box, triangle = pf.Box(-1, 1, dimension=2), pf.Polyhedron([[-1, 0], [0, -1], [1, 1]], [0, 0, 1])
-    for seed in range(3):
-        a, b = (pf.ReLUNetwork.random((2, 5, 4, 2), rng=2 * seed + k) for k in (0, 1))
-        for domain in (box, triangle):
-            true = pf.difference(a, b, domain).maximum
-            ends = bounding_box(domain)
-            good = bound_holds(a, b, domain, ends, 1.01 * true, monitor=Monitor(pf.Budget(seconds=120)))
-            assert good.complete
-            assert good.share == pytest.approx(1.0)
-            bad = bound_holds(a, b, domain, ends, 0.99 * true, monitor=Monitor(pf.Budget(seconds=0.3)))
-            assert not bad.complete
-            assert bad.share < 1
-
-
-def test_answers_by_bounds_are_proved_again() -> None:
-    a = pf.ReLUNetwork.random((3, 8, 8, 2), rng=0)
-    rng = np.random.default_rng(0)
-    b = pf.ReLUNetwork([w + 1e-2 * rng.standard_normal(w.shape) for w in a.weights], a.biases)
-    box = pf.Box(-0.5, 0.5, dimension=3)
-    true = pf.difference(a, b, box).maximum
-    answer = pf.are_equivalent(a, b, box, epsilon=2.5 * true, method="bound", budget=pf.Budget(seconds=30))
-    assert (answer.verdict, answer.method) == (Verdict.YES, "branch and bound")
-    work = _Work(answer, Monitor(pf.Budget(seconds=30)), 0)
-    found = work._by_boxes()
-    assert found is not None
-    assert "another relaxation" in found.reason
-    wrong = pf.Equivalence(a, b, Verdict.YES, "branch and bound", "", 1e-9, domain=box, epsilon=0.999 * true)
-    assert not wrong.verify()
-
-
 class TestWhatIsProvedWhenTimeEnds:
     a = pf.ReLUNetwork.random((4, 20, 20, 2), rng=0)
     b = random_trivial(a, rng=1)(a)
@@ -253,60 +187,6 @@ class TestWhatIsProvedWhenTimeEnds:
         answer = pf.are_equivalent(a.exact(), b.exact(), tolerance=0, budget=pf.Budget(seconds=0.0))
         assert answer.verdict in (Verdict.UNDECIDED, Verdict.NO)
         assert answer.verdict is Verdict.NO or answer.growth is not None
-
-
-def classifiers(widths: tuple[int, ...], size: float, seed: int) -> tuple[pf.ReLUNetwork, pf.ReLUNetwork]:
-    a = pf.ReLUNetwork.random(widths, rng=seed)
-    rng = np.random.default_rng(seed)
-    return a, pf.ReLUNetwork([w + size * rng.standard_normal(w.shape) for w in a.weights], a.biases)
-
-
-def test_winners_by_boxes_and_by_regions_agree() -> None:
-    box, triangle = pf.Box(-1, 1, dimension=2), pf.Polyhedron([[-1, 0], [0, -1], [1, 1]], [0, 0, 1])
-    seen = set()
-    for seed in range(6):
-        a, b = classifiers((2, 5, 3), 1e-2, seed)
-        lifted = [pf.ReLUNetwork(n.weights, [*n.biases[:-1], n.biases[-1] + [0.0, 0.0, 6.0]]) for n in (a, b)]
-        for f, g in ((a, b), lifted):
-            for domain in (box, triangle):
-                one = top1_agreement(f, g, domain, method="regions")
-                two = top1_agreement(f, g, domain, method="bound", budget=pf.Budget(seconds=3))
-                assert Verdict.UNDECIDED in (one.verdict, two.verdict) or one.verdict is two.verdict
-                assert one.verify()
-                assert two.verify()
-                assert 0 <= two.proved <= 1
-                seen.add((one.verdict, two.verdict))
-    assert {(Verdict.YES, Verdict.YES), (Verdict.NO, Verdict.NO)} <= seen
-
-
-def test_winners_beyond_enumeration() -> None:
-    a, b = classifiers((30, 40, 40, 3), 1e-4, 0)
-    lifted = [pf.ReLUNetwork(n.weights, [*n.biases[:-1], n.biases[-1] + [0.0, 0.0, 50.0]]) for n in (a, b)]
-    box = pf.Box(-0.1, 0.1, dimension=30)
-    answer = top1_agreement(*lifted, box)
-    assert (answer.verdict, answer.method, answer.proved) == (Verdict.YES, "branch and bound", 1.0)
-    mean = top1_agreement(a, b, pf.Box(-0.001, 0.001, dimension=30), budget=pf.Budget(seconds=1))
-    assert mean.verdict is not Verdict.UNDECIDED or 0 <= mean.proved < 1
-
-
-def test_boxes_for_winners_against_inputs() -> None:
-    """A disagreement that inputs show is never excluded; where the margin is beyond all of them it is."""
-    for seed in range(6):
-        a, b = classifiers((2, 6, 5, 4), 0.1, seed)
-        X = np.random.default_rng(seed).uniform(-1, 1, (20000, 2))
-        u, v = a(X), b(X)
-        leads = [np.sort(w, axis=1)[:, -1] - np.sort(w, axis=1)[:, -2] for w in (u, v)]
-        apart = np.where(u.argmax(axis=1) != v.argmax(axis=1), np.minimum(*leads), 0.0)
-        ends = (-np.ones(2), np.ones(2))
-        best = float(apart.max())
-        for limit, right in ((1.2 * best + 1e-3, True), (0.8 * best, False)):
-            if best == 0.0 and not right:
-                continue
-            found = settle_boxes(a, b, ends, limit, lambda x: x, monitor=Monitor(pf.Budget(seconds=10)), seconds=10)
-            assert found.complete is right
-            if not right:
-                w = [net(found.found) for net in (a, b)]
-                assert w[0].argmax() != w[1].argmax()
 
 
 def test_compiled_code_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 import subprocess
 import sys
 import time
@@ -18,8 +19,9 @@ from polyfiber.equivalence.collections import classes as batches
 from polyfiber.equivalence.collections import collection
 from polyfiber.equivalence.collections.classes import group_networks
 from polyfiber.equivalence.collections.collection import write_parquet
-from polyfiber.errors import FileFormatError, InputError
+from polyfiber.errors import FileFormatError, InputError, MissingDependencyError
 from polyfiber.network.moves import random_trivial
+from tests.equivalence.test_forms import equal_copy
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -256,3 +258,52 @@ def test_planted_classes_and_near_misses(mixed: bool) -> None:
     assert compare(np.zeros(len(nets)), truth, set(), lambda i, j: 1.0)[0] > 0
     assert compare(np.zeros(len(nets)), truth, set(), lambda i, j: 1e-12)[0] == 0
     assert compare(np.arange(len(nets)), truth, set(), lambda i, j: 1.0)[1] > 0
+
+
+def test_batches_find_all_copies_and_join_nothing_else(tmp_path) -> None:
+    rng = np.random.default_rng(11)
+    nets, truth = [], []
+    for k in range(60):
+        net = pf.ReLUNetwork.random(((4, 4, 3, 2), (4, 3, 1, 2), (4, 5, 2))[k % 3], rng=rng)
+        for _ in range(int(rng.integers(1, 4))):
+            nets.append(equal_copy(net, rng))
+            truth.append(k)
+    order = rng.permutation(len(nets))
+    nets, truth = [nets[i] for i in order], [truth[i] for i in order]
+    seen: dict[int, int] = {}
+    expected = [seen.setdefault(t, len(seen)) for t in truth]
+    found = group_networks(nets, workers=2)
+    assert found.labels.tolist() == expected
+    assert not found.undecided
+    assert found.representatives.tolist() == [expected.index(c) for c in range(found.n_classes)]
+    files = []
+    for i, net in enumerate(nets[:30]):
+        files.append(tmp_path / f"{i:03d}.npz")
+        net.save(files[-1])
+    assert pf.equivalence_classes(tmp_path).tolist() == expected[:30]
+    assert pf.equivalence_classes(files).tolist() == expected[:30]
+    pytest.importorskip("pyarrow")
+    write_parquet(nets, tmp_path / "nets.parquet", rows=16)
+    assert pf.equivalence_classes(tmp_path / "nets.parquet").tolist() == expected
+
+
+def test_batches_of_one_architecture_and_executors() -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    base = pf.NetworkBatch.random((4, 4, 3, 2), 50, rng=0)
+    nets = [n for net in base for n in (net, random_trivial(net, rng=1)(net))]
+    batch = pf.NetworkBatch.stack(nets)
+    expected = np.repeat(np.arange(50), 2).tolist()
+    assert pf.equivalence_classes(batch).tolist() == expected
+    with ThreadPoolExecutor(2) as pool:
+        assert pf.equivalence_classes(batch, scheduler=pool).tolist() == expected
+
+    if importlib.util.find_spec("dask") is None:
+        with pytest.raises(MissingDependencyError, match="dask"):
+            pf.equivalence_classes(batch, scheduler="threads")
+    else:
+        assert pf.equivalence_classes(batch, scheduler="threads").tolist() == expected
+    for wrong in (3, "nonsense"):
+        with pytest.raises((InputError, MissingDependencyError)):
+            pf.equivalence_classes(batch, scheduler=wrong)
+    assert pf.equivalence_classes([]).tolist() == []

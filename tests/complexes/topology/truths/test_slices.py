@@ -10,7 +10,7 @@ import pytest
 
 import polyfiber as pf
 
-DATA = Path(__file__).parents[3] / "data"
+DATA = Path(__file__).parents[4] / "data"
 
 
 def cut_by_plane(mesh: Any, origin: Any, normal: Any) -> tuple[int, float]:

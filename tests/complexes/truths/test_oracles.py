@@ -27,7 +27,7 @@ from tests.oracles.exact_faces import as_fraction, below, box, exact_complex, ra
 from tests.oracles.lp_regions import Undecided, largest_margin, lp_regions
 from tests.oracles.weights import balancing_residual, evaluate, facet_weights
 
-GOLDEN = Path(__file__).parent.parent / "golden"
+GOLDEN = Path(__file__).parents[2] / "golden"
 
 
 def whitney_regions(rows: list[list[int]], constants: list[int]) -> int:

@@ -10,9 +10,9 @@ import pytest
 
 import polyfiber as pf
 
-GOLDEN: dict[str, list[int]] = json.loads((Path(__file__).parent.parent / "golden" / "face_counts.json").read_text())
+GOLDEN: dict[str, list[int]] = json.loads((Path(__file__).parents[2] / "golden" / "face_counts.json").read_text())
 RANDOM = [key for key in GOLDEN if not key.startswith("nets/")]
-NETS = Path(__file__).resolve().parents[2].parent / "shared" / "nets"
+NETS = Path(__file__).resolve().parents[3].parent / "shared" / "nets"
 
 
 def network(key: str) -> pf.ReLUNetwork:

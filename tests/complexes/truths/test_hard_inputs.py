@@ -22,7 +22,7 @@ from polyfiber.testing import (
     subnormal_network,
 )
 from scripts.attacks.complexes.geometry import given_out
-from tests.complexes.test_against_exact import compare
+from tests.complexes.truths.test_against_exact import compare
 from tests.oracles.exact_faces import ExactComplex, exact_complex
 
 

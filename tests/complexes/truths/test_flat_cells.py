@@ -11,10 +11,10 @@ import polyfiber as pf
 from polyfiber.complexes.topology import exchange
 from polyfiber.errors import InputError
 
-from ..oracles.exact_faces import exact_complex
-from ..oracles.flat_cells import FlatCells, signs_at
-from ..oracles.flats import fractions, random_flat
-from ..oracles.memory import opened
+from ...oracles.exact_faces import exact_complex
+from ...oracles.flat_cells import FlatCells, signs_at
+from ...oracles.flats import fractions, random_flat
+from ...oracles.memory import opened
 
 F = Fraction
 CROSS = pf.ReLUNetwork([[[1.0, 0.0], [0.0, 1.0]], [[1.0, 1.0]]], [[0.0, 0.5], [0.0]])  # walls x = 0 and y = -1/2

@@ -1,0 +1,75 @@
+"""Sections about one network: each is there whatever happens, and says what it knows."""
+
+from __future__ import annotations
+
+import pytest
+
+import polyfiber as pf
+from polyfiber.budget import Budget, Monitor
+from polyfiber.errors import GenericityError, InputError
+from polyfiber.pages import facts as module
+from polyfiber.pages.facts import QUESTIONS, Asked, attempt, first_rows, on, sections_of, two_networks
+from polyfiber.pages.sections import Section
+from polyfiber.verdict import Verdict
+
+NET = pf.ReLUNetwork.random((2, 3, 2), rng=0)
+
+
+def asked(**more: float) -> Asked:
+    return Asked(NET, "net", None, pf.Box(-1, 1, dimension=2), Monitor(Budget(**more)))
+
+
+def test_a_question_that_fails_is_a_section_of_its_own() -> None:
+    def raises(error: Exception) -> Section:
+        def make(_: Asked) -> Section:
+            raise error
+
+        return attempt(asked(), make, "a", "b?", "call")
+
+    open_ = raises(GenericityError("walls meet"))
+    assert (open_.state, open_.lead, open_.remarks) == (Verdict.UNDECIDED, "Open: walls meet", ("To ask again: call",))
+    failed = raises(InputError("not so"))
+    assert (failed.state, failed.lead) == (None, "Not answered: not so")
+    assert raises(MemoryError()).lead.startswith("Open: memory is used up")
+    with pytest.raises(ZeroDivisionError):
+        raises(ZeroDivisionError())
+
+
+def test_every_question_is_answered_in_order() -> None:
+    here = asked(seconds=60.0)
+    here.cx = pf.canonical_complex(NET, here.domain)
+    found = sections_of(here, list(QUESTIONS))
+    assert [s.name for s in found] == list(QUESTIONS)
+    assert [s.title for s in found] == [title for _, title, _ in QUESTIONS.values()]
+    complex_ = found[1]
+    assert str(here.cx.n_regions) in complex_.lead
+    assert all("{" not in c for s in found for c in s.commands)
+
+
+def test_without_a_complex_what_needs_it_is_open() -> None:
+    found = {s.name: s for s in sections_of(asked(), ["certificate"])}
+    assert found["certificate"].state is Verdict.UNDECIDED
+    assert "was not enumerated" in found["certificate"].lead
+
+
+def test_time_is_shared() -> None:
+    here = asked(seconds=100.0)
+    assert 40 < (here.share(0.5).seconds or 0) <= 50
+    assert here.share(0.5, most=3.0).seconds == 3.0
+    assert asked().share(0.5).seconds is None
+
+
+def test_domains_and_long_tables_in_words() -> None:
+    assert on(None, 3) == "all of R^3"
+    assert on(pf.Box(-1, 1, dimension=5), 5) == "a box in R^5"
+    assert on(pf.Polyhedron([[1, 1]], [1]), 2) == "a polyhedron of 1 inequalities in R^2"
+    table: list[tuple[str, ...]] = [(str(k), "x") for k in range(1300)]
+    assert first_rows(table[:40]) == table[:40]
+    assert first_rows(table)[40:] == [("… 1,260 more", "")]
+
+
+def test_pairs_whose_ends_differ() -> None:
+    two_networks(NET, pf.ReLUNetwork.random((2, 9, 2), rng=0))
+    with pytest.raises(InputError, match="2 and 3 inputs"):
+        two_networks(NET, pf.ReLUNetwork.random((3, 3, 2), rng=0))
+    assert module.Asked(NET, "n", None, None, Monitor()).shown_file == "FILE"
