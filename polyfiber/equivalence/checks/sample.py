@@ -153,7 +153,7 @@ def deviation(
         source = "complexes"
     x = np.concatenate(parts)
     fa, fb = a.rounded(), b.rounded()
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         difference = np.abs(fa(x) - fb(x))
         sizes = [magnitude(function_chain(f).rounded(), x) for f in (fa, fb)]
         size = np.maximum(np.maximum(*sizes), 1e-300)
