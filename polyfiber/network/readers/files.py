@@ -32,10 +32,11 @@ def naming(path: Path) -> Iterator[None]:
     except MissingDependencyError:
         raise
     except PolyfiberError as error:
-        raise type(error)(f"{printable(str(path))}: {printable(str(error), 1200)}", **error.facts) from None
+        named = str(path) if isinstance(error, MissingFileError) else path.name or str(path)
+        raise type(error)(f"{printable(named)}: {printable(str(error), 1200)}", **error.facts) from None
     except Exception as error:
         raise FileFormatError(
-            f"{printable(str(path))}: cannot be read, probably damaged ({type(error).__name__}: {printable(str(error))})"
+            f"{printable(path.name or str(path))}: cannot be read, probably damaged ({type(error).__name__}: {printable(str(error))})"
         ) from error
 
 
