@@ -14,8 +14,9 @@ from .errors import BudgetExceededError, InputError, MissingDependencyError, Sha
 from .memory import available_memory
 from .network.model import _as_parameter
 from .numerics.exact import as_fractions
+from .numerics.floats import nearest
 from .numerics.hulls import AffineHull, affine_hull
-from .numerics.products import exact_product, nearest
+from .numerics.products import exact_product
 
 
 class Polyhedron:

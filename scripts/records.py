@@ -35,13 +35,25 @@ def table(header: list[str], rows: list[list[Any]]) -> None:
 
 
 # ---- counting by blocks --------------------------------------------------------------------------
+class Said:
+    """Where the count stands, twice a minute."""
+
+    def __init__(self) -> None:
+        self.last = -np.inf
+
+    def __call__(self, now: Any) -> None:
+        if time.monotonic() > self.last + 30.0:
+            self.last = time.monotonic()
+            print(f"  {now.phase}: {now.done} of {now.total}", file=sys.stderr, flush=True)
+
+
 def count(given: argparse.Namespace) -> None:
     widths = (*map(int, given.network.split("-")), 1)
     pf.count_blocks(pf.ReLUNetwork.random((widths[0], 8, 8, 1), rng=0), verify=True)  # compiles
     net = pf.ReLUNetwork.random(widths, rng=0)
     before, start = time.process_time(), time.perf_counter()
     budget = pf.Budget(memory=given.memory, seconds=given.seconds)
-    total = pf.count_blocks(net, workers=given.workers, verify=given.verify, budget=budget, progress=True)
+    total = pf.count_blocks(net, workers=given.workers, verify=given.verify, budget=budget, progress=Said())
     used = time.process_time() - before + resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     euler = sum((-1) ** k * f for k, f in enumerate(total.f_vector))  # (-1)^n on R^n
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6

@@ -11,7 +11,7 @@ from .._typing import FloatArray
 from ..budget import heed
 from ..domain import Polyhedron
 from ..errors import InputError, SolverError
-from ..numerics.polyhedra import directed
+from ..numerics.floats import directed
 from .relaxation import bounding_box
 
 ROUNDS = 8

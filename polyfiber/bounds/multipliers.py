@@ -16,12 +16,11 @@ from typing import NamedTuple
 import numpy as np
 
 from .._typing import Array, BoolArray, FloatArray, IntArray
-from ..numerics.rounding import UNIT
+from ..numerics.rounding import TINY, UNIT
 from .pairing import Side
 
 SLOPE_A, SLOPE_B, PART, SIGN_A, SIGN_B = range(5)
 """What may be chosen for a neuron."""
-TINY = 2.0**-1000
 RATE, DECAY, KEEP, KEEP_SQUARE = 0.3, 0.95, 0.9, 0.99
 """Of the gradient steps: their size, what is left of it after one, and the means of gradients."""
 LOOKS = (6, 14, 24)

@@ -17,8 +17,9 @@ from ..errors import ShapeError
 from ..kernels.bounds.pair import Pair
 from ..network.model import ReLUNetwork
 from ..numerics.exact import as_fractions
-from ..numerics.products import exact_product, nearest
-from ..numerics.rounding import UNIT
+from ..numerics.floats import nearest
+from ..numerics.products import exact_product
+from ..numerics.rounding import LEAST, TINY, UNIT
 
 MATCHED = 2048
 """Widest layer whose neurons are matched."""
@@ -45,8 +46,8 @@ class Side:
         weights, biases = list(rounded.weights), list(rounded.biases)
         if net.is_exact:
             with np.errstate(over="ignore"):
-                errors = [np.abs(W) * UNIT + 2.0**-1074 for W in weights]
-                shifts = [np.abs(b) * UNIT + 2.0**-1074 for b in biases]
+                errors = [np.abs(W) * UNIT + LEAST for W in weights]
+                shifts = [np.abs(b) * UNIT + LEAST for b in biases]
         else:
             errors, shifts = [np.zeros_like(W) for W in weights], [np.zeros_like(b) for b in biases]
             for record in net.source.get("folding", ()):
@@ -63,7 +64,7 @@ class Side:
         rows[:, -1] += as_fractions(b)
         with np.errstate(all="ignore"):
             moved = nearest(rows)
-            errors = np.abs(moved) * UNIT + (E @ np.abs(nearest(lift))) * (1 + 1e-9) + 2.0**-1000
+            errors = np.abs(moved) * UNIT + (E @ np.abs(nearest(lift))) * (1 + 1e-9) + TINY
             errors[:, -1] += e
         return self.replaced(0, [moved[:, :-1], moved[:, -1], errors[:, :-1], errors[:, -1] * (1 + 1e-9)])
 
@@ -109,7 +110,7 @@ class Side:
         scaled, shifted, back = W * column, b * factors, V / factors
         exact = np.frexp(factors)[0] == 0.5  # powers of two, as long as nothing leaves the range
         u = np.where(exact, 0.0, 2 * UNIT)
-        tiny = 2.0**-1070
+        tiny = 16 * LEAST
         moved = [
             scaled,
             shifted,

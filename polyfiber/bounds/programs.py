@@ -16,7 +16,7 @@ import numpy as np
 
 from .._typing import FloatArray
 from ..budget import Monitor
-from ..numerics.rounding import UNIT
+from ..numerics.rounding import TINY, UNIT
 from ..numerics.search import BestFirst
 from .goals import Alternative
 from .pairing import Side
@@ -25,7 +25,6 @@ PENALTY = 1e3
 """Price of violating a taken sign: it keeps every program feasible, and the multipliers of empty nodes finite."""
 CANDIDATES = 3
 """Neurons whose two halves are measured before one is split."""
-TINY = 2.0**-1000
 Domain = tuple[FloatArray, FloatArray]
 
 

@@ -17,11 +17,10 @@ from ..network.model import ReLUNetwork
 from ..network.piecewise import PiecewiseLinearNetwork
 from ..network.relu_form import relu_form
 from ..numerics.exact import as_fractions
+from ..numerics.floats import directed, nearest
 from ..numerics.hulls import AffineHull
 from ..numerics.lp import highs_options, interior_point
-from ..numerics.polyhedra import directed
-from ..numerics.products import nearest
-from ..numerics.rounding import TINY, UNIT, gamma
+from ..numerics.rounding import LEAST, TINY, UNIT, gamma
 
 
 def safe_minimum(
@@ -493,9 +492,9 @@ def values_with_errors(wiring: Wiring, X: FloatArray) -> tuple[FloatArray, Float
                 size = size + np.abs(values[j]) @ abs(w).T
                 terms, small = terms + w.shape[1], small + 2 * w.shape[1]
                 if wiring.rounded:  # an entry below the range is off by more than its share
-                    carried = carried + (np.abs(values[j]) + off[j]).sum(axis=1, keepdims=True) * 2.0**-1074
+                    carried = carried + (np.abs(values[j]) + off[j]).sum(axis=1, keepdims=True) * LEAST
             z = z + b
-            error = (carried + gamma(terms) * (size + carried + np.abs(b))) * (1 + 1e-9) + small * 2.0**-1074
+            error = (carried + gamma(terms) * (size + carried + np.abs(b))) * (1 + 1e-9) + small * LEAST
             z = np.broadcast_to(z, error.shape)
             out.append(z)
             err.append(error)

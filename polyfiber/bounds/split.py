@@ -34,7 +34,7 @@ MOST = 4096
 STARTS = 64
 ROUNDS = 60
 
-LEAST = 2.0**-980
+NEGLIGIBLE = 2.0**-980
 """Largest violation below which nothing is looked for; more than what underflow may take from sums of usual sizes."""
 
 CHARGES = np.full(N_CHARGES, UNIT)
@@ -119,7 +119,7 @@ class BoxSearch:
         numbers = self.state.numbers
         numbers[search_kernel.GAP] = gap
         if follow:  # nothing below it is looked for: what underflow may take is charged, and never ends
-            numbers[search_kernel.LEVEL] = LEAST
+            numbers[search_kernel.LEVEL] = NEGLIGIBLE
         numbers[search_kernel.KEEP] = np.inf if follow else 0.0
         self.state.counts[search_kernel.FOLLOW] = follow
         self._root()

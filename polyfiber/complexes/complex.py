@@ -24,9 +24,9 @@ from ..kernels.complexes import faces as fk
 from ..kernels.complexes.skeleton import PORTION
 from ..network.model import ReLUNetwork
 from ..numerics.directions import extreme_directions
+from ..numerics.floats import nearest
 from ..numerics.polyhedra import LargestBall
-from ..numerics.products import nearest
-from ..numerics.rounding import UNIT
+from ..numerics.rounding import LEAST, UNIT, gamma
 from ..strata import SignOrder, Stratification
 from .answers import DualGraph, HRepresentation, Lipschitz, VRepresentation
 from .certificate import Certificate
@@ -466,7 +466,9 @@ class PolyhedralComplex:
             if along is not None:
                 size = max(size, float(norms_of(A, ord).max()))
         with np.errstate(over="ignore", invalid="ignore"):
-            error = float(norms_of(off[None], ord)[0]) + max(best, size) * (sum(off.shape) + 16) * 2.0**-50 + 2.0**-1060
+            error = (
+                float(norms_of(off[None], ord)[0]) + max(best, size) * (sum(off.shape) + 16) * gamma(8) + 2**14 * LEAST
+            )
         return Lipschitz(best, where, float(ord), error if np.isfinite(error) else np.inf)
 
     @within_budget

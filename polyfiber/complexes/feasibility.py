@@ -9,6 +9,7 @@ from ..domain import Polyhedron
 from ..network.model import ReLUNetwork
 from ..network.piecewise import PiecewiseLinearNetwork, require_network
 from ..network.sparse import nonzeros
+from ..numerics.floats import as_float
 from .blocks.plan import DEFAULT_MEMORY, guessed_vertices
 from .skeleton.arrays import Frame, make_frame
 from .skeleton.layout import row_units
@@ -79,24 +80,24 @@ def questions_of(
     """`feasibility` with a frame that is there."""
     N, d = frame.n_neurons, frame.n
     vertices = guessed_vertices(frame)
-    faces = _number(vertices * 2**d)
+    faces = as_float(vertices * 2**d)
     per_vertex = 8 * row_units(frame)[-1]
     deep = max(1, _products(network))
     found: list[Feature] = []
 
     def add(name: str, time: Any, size: Any, note: str) -> None:
-        time, size = _number(time), _number(size)
+        time, size = as_float(time), as_float(size)
         found.append(Feature(name, time <= seconds and size <= memory, time, size, note))
 
-    shown = f"{_number(vertices):.3g} vertices"
+    shown = f"{as_float(vertices):.3g} vertices"
     add(
         "canonical_complex",
-        _number(vertices) * PER_VERTEX + faces * PER_FACE,
-        _number(vertices) * per_vertex + faces * (16 * frame.n_words + 4),
+        as_float(vertices) * PER_VERTEX + faces * PER_FACE,
+        as_float(vertices) * per_vertex + faces * (16 * frame.n_words + 4),
         f"about {shown}, {faces:.3g} faces in dimension {d}",
     )
     by_blocks = min(vertices * per_vertex, DEFAULT_MEMORY)
-    add("face_counts", _number(vertices) * PER_VERTEX, by_blocks, f"about {shown}; by blocks where these are many")
+    add("face_counts", as_float(vertices) * PER_VERTEX, by_blocks, f"about {shown}; by blocks where these are many")
     rows = N + frame.n_domain
     region = PER_MULTIPLICATION * (deep * (d + 3) + 12 * rows * d * d + 60 * rows * d) + 1e-4
     add("region", region, 8.0 * rows * d * 4, f"{rows} rows in dimension {d}")
@@ -115,14 +116,6 @@ def _products(network: ReLUNetwork | PiecewiseLinearNetwork) -> int:
         return sum(a * b for a, b in zip(network.architecture[1:], network.architecture[2:]))
     maps = [*(block.affine for block in network.blocks[1:]), network.output]
     return sum(nonzeros(w) for affine in maps for w in affine.weights.values())
-
-
-def _number(value: Any) -> float:
-    """A float, infinite where an integer is too large for one."""
-    try:
-        return float(value)
-    except OverflowError:
-        return float("inf")
 
 
 __all__ = ["Feature", "feasibility"]

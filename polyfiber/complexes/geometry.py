@@ -13,13 +13,13 @@ from ..budget import heed
 from ..kernels.complexes import affine_maps as maps
 from ..network.model import ReLUNetwork
 from ..numerics.exact import as_fractions
-from ..numerics.products import magnitudes_of, nearest
-from ..numerics.rounding import UNIT
+from ..numerics.floats import magnitudes_of, nearest
+from ..numerics.rounding import LEAST, UNIT, gamma
 from .skeleton.arrays import Frame, as_columns, given_rows
 from .skeleton.exact_signs import ExactPredicate
 from .skeleton.layout import unpack
 from .skeleton.slope_forms import SHARP, levels_of, unsure
-from .skeleton.wires import gamma, roundings
+from .skeleton.wires import roundings
 
 PIECE = 1 << 27
 """Multiplications between two looks at the clock, about."""
@@ -152,7 +152,7 @@ def map_errors(frame: Frame, A: FloatArray | None = None) -> FloatArray:
     bound = frame.output_errors[:, :-1]
     if A is None:
         return bound
-    return np.minimum(bound, SHARP * np.abs(A).max(axis=(0, 2), initial=0.0)[:, None] + 2.0**-1070)
+    return np.minimum(bound, SHARP * np.abs(A).max(axis=(0, 2), initial=0.0)[:, None] + 16 * LEAST)
 
 
 def forms_of(frame: Frame, cell: WordArray, columns: IntArray) -> FloatArray:
@@ -246,7 +246,7 @@ def locate_signs(
         z = points @ rows[:, :-1].T + rows[:, -1]
         wide = magnitudes_of(given)
         size = np.abs(points) @ wide[:, :-1].T + wide[:, -1]
-        tiny = np.full(rows.shape[0], (2 * n0 + 4) * 2.0**-1074)
+        tiny = np.full(rows.shape[0], (2 * n0 + 4) * LEAST)
         bound = (terms * size + tiny) * net.inflate
         _put(signs, unsure, z[:, :d], bound[:, :d], N)
         if frame.form is not None:
@@ -263,7 +263,7 @@ def locate_signs(
                 z = y @ w.T + b
                 size = size @ wide.T + magnitudes_of(frame.network.biases[layer])
                 relative += (w.shape[1] + 4) * UNIT * 1.01
-                tiny = wide @ tiny + (2 * w.shape[1] + 4) * 2.0**-1074
+                tiny = wide @ tiny + (2 * w.shape[1] + 4) * LEAST
             bound = (relative * size + tiny) * net.inflate
             _put(signs, unsure, z, bound, column)
             column += width
@@ -295,12 +295,12 @@ def _wired_signs(frame: Frame, points: FloatArray, signs: SignArray, unsure: Any
     for l, (base, reads) in enumerate(zip(form.floats.bases[:-1], form.floats.reads)):
         wide = sizes.bases[l]
         z, size = points @ base[:, :-1].T + base[:, -1], np.abs(points) @ wide[:, :-1].T + wide[:, -1]
-        tiny = np.full(len(base), (2 * n0 + 4) * 2.0**-1074)
+        tiny = np.full(len(base), (2 * n0 + 4) * LEAST)
         for j, matrix in reads.items():
             z = z + behind[j - 1][0] @ matrix.T
             # the magnitude of what a gate may pass, rounding included
             size = size + behind[j - 1][1] @ sizes.reads[l][j].T
-            tiny = tiny + sizes.reads[l][j] @ small[j - 1] + (2 * matrix.shape[1] + 4) * 2.0**-1074
+            tiny = tiny + sizes.reads[l][j] @ small[j - 1] + (2 * matrix.shape[1] + 4) * LEAST
         _put(signs, unsure, z, (gamma(terms[l]) * size + tiny) * frame.net.inflate, column)
         behind.append((np.where(z > 0, z, 0 * z), size))
         small.append(tiny)

@@ -23,8 +23,8 @@ from ..budget import heed, heed_memory
 from ..errors import InputError
 from ..kernels import reach
 from ..kernels.complexes import polytopes
-from ..numerics.products import nearest
-from ..numerics.rounding import UNIT
+from ..numerics.floats import nearest
+from ..numerics.rounding import LEAST, UNIT, gamma
 from ..words import one_line
 from .geometry import facet_forms_of, unit_forms
 
@@ -72,14 +72,14 @@ def _length(vector: list[Fraction]) -> tuple[float, float]:
     """Length of a rational vector as a float, and a bound of its error."""
     if len(vector) == 1:
         length = float(nearest(np.array(vector, dtype=object))[0])
-        return abs(length), abs(length) * (2 * UNIT) + 5e-324
+        return abs(length), abs(length) * (2 * UNIT) + LEAST
     square = sum(v * v for v in vector)
     if square == 0:
         return 0.0, 0.0
     shift = 2 * ((square.numerator.bit_length() - square.denominator.bit_length()) // 2 - 64)
     root = math.isqrt(int(square / Fraction(2) ** shift))
     length = float(nearest(np.array([root * Fraction(2) ** (shift // 2)], dtype=object))[0])
-    return length, length * 2.0**-50 + 5e-324
+    return length, length * gamma(8) + LEAST
 
 
 class Polytopes:
@@ -261,7 +261,7 @@ class Polytopes:
         turn = np.asarray(np.linalg.qr(lift.T, mode="r")).T
         with np.errstate(over="ignore", invalid="ignore"):
             size = np.abs(x) @ np.abs(turn)
-            off = err * np.abs(turn).sum(axis=0).max() + (cx.network.architecture[0] + 8) * 2.0**-50 * size.max(axis=1)
+            off = err * np.abs(turn).sum(axis=0).max() + (cx.network.architecture[0] + 8) * gamma(8) * size.max(axis=1)
             return x @ turn, np.where(np.isfinite(off), off, np.inf), turn
 
     def _volume_forms(self, dim: int) -> tuple[FloatArray, FloatArray]:

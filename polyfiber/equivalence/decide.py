@@ -24,9 +24,8 @@ from ..network.float_or_rational import products_in_range
 from ..network.model import ReLUNetwork
 from ..network.piecewise import function_chain
 from ..numerics.exact import as_fractions
+from ..numerics.floats import as_float, directed, nearest
 from ..numerics.hulls import AffineHull
-from ..numerics.polyhedra import directed
-from ..numerics.products import nearest
 from ..verdict import Verdict
 from .allowance import SHARE, Allowance
 from .answer import Difference, Equivalence, exact_verdict
@@ -61,7 +60,6 @@ from .relations.prove import by_relations
 from .relations.split import by_splitting
 from .witness import (
     Witness,
-    as_float,
     candidates,
     decisive_in,
     exact_difference,

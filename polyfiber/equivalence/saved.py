@@ -17,10 +17,11 @@ from ..domain import Box, Polyhedron
 from ..errors import FileFormatError, PolyfiberError
 from ..network.model import ReLUNetwork
 from ..network.names import local_path
+from ..numerics.floats import as_float
 from ..verdict import Verdict
 from .answer import Equivalence
 from .bounds.near_equal import NearEqual, Question
-from .witness import Witness, as_float, exact_output
+from .witness import Witness, exact_output
 
 KIND = "polyfiber answer"
 VERSION = 2

@@ -16,14 +16,13 @@ from ..network.float_or_rational import row_norms
 from ..network.model import ReLUNetwork
 from ..numerics.dyadic import exact_value
 from ..numerics.exact import as_fractions
-from ..numerics.products import nearest
-from ..numerics.rounding import TINY, gamma
+from ..numerics.floats import as_float, nearest
+from ..numerics.rounding import LEAST, TINY, gamma
 
 MAX_TARGETS = 4096
 """About how many corners of layer 2's walls are tried; wide networks have more."""
 
 
-FAINTEST = 5e-324
 """The smallest float above zero."""
 FLOOR = 1e-290
 """Gaps that floats cannot tell from rounding of their smallest numbers."""
@@ -70,9 +69,9 @@ def magnitude(net: ReLUNetwork, X: FloatArray) -> FloatArray:
 def rounding_bound(net: ReLUNetwork, X: FloatArray) -> FloatArray:
     """Bound (…, nL) of the rounding error of ``net(X)`` in float64."""
     terms = sum(W.shape[1] + 3 for W in net.weights)
-    lost: FloatArray = np.full(net.architecture[0], FAINTEST)  # by underflow
+    lost: FloatArray = np.full(net.architecture[0], LEAST)  # by underflow
     for W in net.weights:
-        lost = np.abs(W) @ lost * (1 + gamma(terms)) + (2 * W.shape[1] + 4) * FAINTEST
+        lost = np.abs(W) @ lost * (1 + gamma(terms)) + (2 * W.shape[1] + 4) * LEAST
     bound: FloatArray = gamma(terms) * magnitude(net, X) + lost + TINY
     return bound
 
@@ -228,12 +227,3 @@ def decisive_in(
     if not any(gap > limit for gap, limit in zip(gaps, limits) if limit < np.inf):
         return None
     return Witness(near, (p, q), as_float(max(gaps)), "exact")
-
-
-def as_float(value: Any) -> float:
-    """The nearest float; infinite where a rational is beyond all of them, and not zero where it is not."""
-    try:
-        near = float(value)
-        return near if near or not value else (FAINTEST if value > 0 else -FAINTEST)
-    except OverflowError:
-        return float("inf") if value > 0 else -float("inf")

@@ -19,7 +19,7 @@ from ..budget import Budget
 from ..complexes.ranges.activation import activation_bounds
 from ..domain import Polyhedron
 from ..network.model import ReLUNetwork
-from ..numerics.rounding import TINY, UNIT
+from ..numerics.rounding import LEAST, TINY, UNIT
 from ..words import one_line
 
 Source = Literal["bounds", "complex"]
@@ -90,7 +90,7 @@ def neuron_facts(net: ReLUNetwork, domain: Polyhedron | None = None) -> NeuronFa
         highs.append(z_high)
         dead, constant = (np.array([k == kind for k in status[-1]]) for kind in ("dead", "constant"))
         low, high = np.where(dead, 0.0, np.maximum(z_low, 0.0)), np.where(dead, 0.0, np.maximum(z_high, 0.0))
-        high = np.where(constant, np.maximum(high, 2.0**-1074), high)  # a positive rational below all floats
+        high = np.where(constant, np.maximum(high, LEAST), high)  # a positive rational below all floats
     methods = tuple(("interval bounds",) * len(kinds) for kinds in status)
     return NeuronFacts(tuple(status), tuple(lows), tuple(highs), "bounds", methods)
 

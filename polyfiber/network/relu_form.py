@@ -23,8 +23,9 @@ from .._once import cached_property
 from .._typing import Array, FloatArray
 from ..errors import InputError
 from ..numerics.exact import as_fractions
+from ..numerics.floats import magnitudes_of, nearest
 from ..numerics.hulls import simplest
-from ..numerics.products import exact_product, magnitudes_of, nearest
+from ..numerics.products import exact_product
 from .model import ReLUNetwork
 from .piecewise import PiecewiseLinearNetwork
 from .sparse import DENSE_LIMIT, Matrix, SparseMatrix, dense

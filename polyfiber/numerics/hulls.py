@@ -13,8 +13,9 @@ from .._typing import Array, BoolArray, IntArray
 from ..errors import InputError, SolverError
 from ..words import one_line
 from .exact import as_fractions, inverse, nullspace, rref
+from .floats import nearest
 from .lp import interior_point, solve_lp_exact
-from .products import exact_product, nearest
+from .products import exact_product
 from .rounding import UNIT
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.linalg
 
 from .._typing import Array, IntArray
-from .products import nearest
+from .floats import nearest
 from .rounding import UNIT
 
 NEAR = 1 << 10

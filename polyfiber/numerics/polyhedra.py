@@ -17,6 +17,7 @@ from .._typing import FloatArray
 from ..budget import heed
 from ..errors import NumericalError
 from . import exact
+from .floats import directed
 from .lp import solve_lp, solve_lp_exact
 
 Rows = Sequence[Sequence[Fraction]]
@@ -32,19 +33,6 @@ def root(value: Fraction, *, up: bool = False) -> Fraction:
     scaled = value * (1 << (2 * shift))
     below = math.isqrt(scaled.numerator // scaled.denominator)
     return Fraction(below + 1 if up else below, 1 << shift)
-
-
-def directed(value: Fraction, *, up: bool) -> float:
-    """A float on one side of a rational, next to it; infinite beyond the largest float."""
-    try:
-        near = float(value)
-    except OverflowError:
-        near = math.inf if value > 0 else -math.inf
-    if math.isinf(near):
-        return near if (near > 0) == up else math.copysign(np.finfo(np.float64).max, near)
-    if Fraction(near) == value or (Fraction(near) > value) == up:
-        return near
-    return math.nextafter(near, math.inf if up else -math.inf)
 
 
 def _value(row: Sequence[Fraction], x: Sequence[Fraction]) -> Fraction:

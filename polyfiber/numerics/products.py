@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from .._typing import Array, FloatArray
+from .._typing import Array
 
 
 def over_common(values: Array) -> tuple[Array, int]:
@@ -40,54 +40,4 @@ def exact_product(left: Array, right: Array) -> Array:
     return out
 
 
-def nearest(values: Array) -> FloatArray:
-    """float64 copy of numbers. Rationals keep their sign: beyond the range they are infinite, and below it not 0.
-
-    Examples
-    --------
-    >>> from fractions import Fraction
-    >>> nearest(np.array([Fraction(1, 3), Fraction(-(10**400)), Fraction(1, 10**400)]))
-    array([3.33333333e-001,            -inf, 4.94065646e-324])
-    """
-    if values.dtype != object:
-        return values.astype(np.float64)
-    return np.array([_nearest(v) for v in values.ravel()], dtype=np.float64).reshape(values.shape)
-
-
-def _nearest(value: Fraction) -> float:
-    try:
-        return float(value) or ((value > 0) * 5e-324 - (value < 0) * 5e-324)
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf
-
-
-def magnitudes_of(values: Array) -> FloatArray:
-    """Absolute values as floats, to bound relative errors: infinite at rationals that are rounded below the normal floats.
-
-    Examples
-    --------
-    >>> from fractions import Fraction
-    >>> magnitudes_of(np.array([Fraction(-1, 3), Fraction(1, 10**400)]))
-    array([0.33333333,        inf])
-    """
-    sizes = np.abs(nearest(values))
-    for index in np.argwhere((sizes > 0) & (sizes < 2.0**-1022)) if values.dtype == object else ():
-        if Fraction(sizes[tuple(index)]) != abs(values[tuple(index)]):
-            sizes[tuple(index)] = np.inf
-    return sizes
-
-
-def nearest_floats(values: Array) -> tuple[FloatArray, float]:
-    """Nearest float64 of each Fraction, and an upper bound on the largest distance (0 only where all are exact).
-
-    Raises
-    ------
-    OverflowError
-        A number beyond float64.
-    """
-    floats = np.array([float(v) for v in values.ravel()]).reshape(values.shape)
-    worst = max((abs(v - Fraction(f)) for v, f in zip(values.ravel(), floats.ravel().tolist())), default=Fraction(0))
-    return floats, math.nextafter(float(worst), math.inf) if worst else 0.0
-
-
-__all__ = ["exact_product", "magnitudes_of", "nearest", "nearest_floats", "over_common"]
+__all__ = ["exact_product", "over_common"]

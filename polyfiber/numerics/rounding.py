@@ -1,6 +1,7 @@
 """What rounding to float64 can take away: the one place where it is bounded.
 
-An operation errs by a factor ``1 + d`` with ``|d| <= UNIT``, or by ``2^-1075`` where it underflows, which `TINY` pays for.
+An operation errs by a factor ``1 + d`` with ``|d| <= UNIT``, or by ``2^-1075`` where it underflows: `LEAST` pays for one of
+those, `TINY` for all of a bound.
 A result of k operations in a row errs by a factor within ``1 ± gamma_k``, ``gamma_k = k u / (1 - k u)``, in any order of
 summation (Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., Lemma 3.1 and §3.5). Python code takes its
 bounds from here; compiled code writes them out, from the same unit (`polyfiber.kernels.rounding`).
@@ -14,8 +15,10 @@ import numpy as np
 
 from .._typing import FloatArray
 from ..errors import InputError
-from ..kernels.rounding import TINY, UNIT
+from ..kernels.rounding import LEAST, TINY, UNIT
 
+NOISE = 2.0**-44
+"""What rounding is taken to do to a number of size one where no bound is carried: some 500 operations."""
 MOST_TERMS = 2.0**44
 """Largest number of operations that `gamma` takes: more terms than any memory holds."""
 
@@ -66,4 +69,4 @@ def outward(values: FloatArray, terms: int) -> FloatArray:
     return np.asarray(values * (1 + 2 * gamma(terms + 2)) + TINY)
 
 
-__all__ = ["TINY", "UNIT", "gamma", "outward"]
+__all__ = ["LEAST", "NOISE", "TINY", "UNIT", "gamma", "outward"]

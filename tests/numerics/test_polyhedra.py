@@ -11,7 +11,8 @@ import pytest
 
 from polyfiber.errors import NumericalError
 from polyfiber.numerics import exact
-from polyfiber.numerics.polyhedra import _dual_steps, directed, largest_ball, nearest_point, rational_rows, root
+from polyfiber.numerics.floats import directed
+from polyfiber.numerics.polyhedra import _dual_steps, largest_ball, nearest_point, rational_rows, root
 
 F = Fraction
 

@@ -19,7 +19,7 @@ from ..._values.read_only import closed
 from ...errors import NumericalError
 from ...kernels.complexes import affine_maps as maps
 from ...network.relu_form import relu_form
-from ...numerics.products import magnitudes_of, nearest
+from ...numerics.floats import magnitudes_of, nearest
 from ...numerics.rounding import UNIT
 from ...words import one_line
 from ..geometry import full_net, predicate_of, sizes_of

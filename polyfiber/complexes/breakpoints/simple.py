@@ -24,7 +24,7 @@ from ...errors import BudgetExceededError, NumericalError, old_name
 from ...kernels.complexes import affine_maps as maps
 from ...network.model import ReLUNetwork
 from ...network.piecewise import PiecewiseLinearNetwork
-from ...numerics.products import nearest
+from ...numerics.floats import nearest
 from ...numerics.rounding import TINY, UNIT, gamma
 from ..build import canonical_complex
 from ..checks.weights import jump_along

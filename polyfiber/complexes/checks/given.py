@@ -14,7 +14,9 @@ import numpy as np
 
 from ..._typing import Array, BoolArray, FloatArray, IntArray
 from ...budget import heed
-from ...numerics.products import exact_product, nearest
+from ...numerics.floats import nearest
+from ...numerics.products import exact_product
+from ...numerics.rounding import LEAST
 from ..skeleton.arrays import Frame
 from ..skeleton.build import Skeleton
 from ..skeleton.lifts import LONG as MANY
@@ -28,10 +30,9 @@ OF_RAYS = 1e-9
 """Bound of the error of a unit direction."""
 ROOM = 1e-6
 """Share of it that the check may add by itself."""
-TINY = 2.0**-1070
 WIDE = 1e-6
 """Share of a point that its bound may be: what is wider is solved in rationals before it is given out."""
-LEAST = 1.001e-300
+FAINT = 1.001e-300
 """And where that is less."""
 
 
@@ -51,7 +52,7 @@ class _Lifted:
             self.off = np.concatenate([near.linear_errors, near.shift_errors[:, None]], axis=1)
         else:
             entries = _longest(frame.lift)
-            self.off = LONG * np.abs(entries).astype(np.float64) + TINY
+            self.off = LONG * np.abs(entries).astype(np.float64) + 16 * LEAST
         self.linear, self.shift = entries[:, :-1], entries[:, -1]
 
     def at(self, q: FloatArray, off: FloatArray, *, hom: float) -> tuple[Any, FloatArray]:
@@ -60,7 +61,7 @@ class _Lifted:
         with np.errstate(all="ignore"):
             found = q.astype(np.longdouble) @ self.linear.T + hom * self.shift
             wide = np.abs(q) @ size.T + hom * np.abs(self.shift).astype(np.float64)
-            error = np.abs(q) @ self.off[:, :-1].T + hom * self.off[:, -1] + (q.shape[1] + 4) * LONG * wide + TINY
+            error = np.abs(q) @ self.off[:, :-1].T + hom * self.off[:, -1] + (q.shape[1] + 4) * LONG * wide + 16 * LEAST
             error += off[:, None] * (size + self.off[:, :-1]).sum(axis=1)
             return found, error * (1 + 1e-12)
 
@@ -122,7 +123,7 @@ def too_wide(points: FloatArray, claim: FloatArray, inflate: float) -> BoolArray
     """Whether the bounds (m,) of points (m, n) tell less than solving a vertex always does, all bounds being ``inflate`` wider."""
     with np.errstate(all="ignore"):
         size = np.abs(points).max(axis=1, initial=0.0)
-        wide: BoolArray = np.isfinite(size) & ~(claim <= max(1.0, inflate) * (WIDE * (1 + ROOM) * size + LEAST))
+        wide: BoolArray = np.isfinite(size) & ~(claim <= max(1.0, inflate) * (WIDE * (1 + ROOM) * size + FAINT))
         return wide
 
 

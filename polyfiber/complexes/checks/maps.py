@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...budget import heed
-from ...numerics.products import nearest
+from ...numerics.floats import nearest
 from ..skeleton.slope_forms import SHARP, SlopeForms
 
 if TYPE_CHECKING:

@@ -13,17 +13,16 @@ import numpy as np
 
 from ..._typing import BoolArray, FloatArray, IntArray
 from ...budget import heed
-from ...numerics.products import nearest
-from ...numerics.rounding import UNIT
+from ...numerics.floats import nearest
+from ...numerics.rounding import LEAST, UNIT, gamma
 from ..skeleton.arrays import Frame
 from ..skeleton.build import Skeleton
 from ..skeleton.layout import unpack
 from ..skeleton.orientation import weights_of
 from ..skeleton.wired_values import gated_forms
-from ..skeleton.wires import gamma, magnitudes, roundings
+from ..skeleton.wires import magnitudes, roundings
 
 BATCH = 1024
-TINY = 2.0**-1074
 LONG = float(np.finfo(np.longdouble).eps)
 """Rounding of the longest floats: as that of ordinary ones, where the machine has no others."""
 
@@ -49,7 +48,7 @@ class Forms:
         for layer in range(1, frame.n_blocks + 1):
             self.layer[first[layer] : first[layer + 1]] = layer
         rounded = 0.0 if frame.chart.dtype != object else UNIT
-        self.slack, self.floor = [rounded, rounded], [TINY, TINY]
+        self.slack, self.floor = [rounded, rounded], [LEAST, LEAST]
         if frame.form is not None:
             own = [self.rows[first[l] : first[l + 1]] for l in range(1, frame.n_blocks + 1)]
             off = [np.zeros(len(part), dtype=np.bool_) for part in own]
@@ -60,11 +59,11 @@ class Forms:
             for (_, small, lost), count in list(zip(sizes, roundings(frame.form, frame.n)))[1:-1]:
                 self.slack.append(gamma(count))
                 self.floor.append(float(small.max(initial=0.0) + lost.max(initial=0.0)))
-        terms, tiny = 4.0, TINY
+        terms, tiny = 4.0, LEAST
         for w in self.weights[1:]:
             terms += w.shape[1] + 4.0
-            tiny = float(np.abs(w).sum(axis=1).max(initial=0.0)) * tiny + (2 * w.shape[1] + 4) * TINY
-            self.slack.append(terms * UNIT / (1 - terms * UNIT) * 1.01)
+            tiny = float(np.abs(w).sum(axis=1).max(initial=0.0)) * tiny + (2 * w.shape[1] + 4) * LEAST
+            self.slack.append(gamma(terms))
             self.floor.append(tiny)
 
     def __call__(self, facets: IntArray, active: BoolArray) -> tuple[FloatArray, FloatArray]:
@@ -153,7 +152,7 @@ def distance_bounds(skeleton: Skeleton, forms: Forms, rows: IntArray) -> FloatAr
         # in the longest floats there are: what is left is small beside the terms that it is the sum of
         terms = (form[:, :, :n].astype(np.longdouble) * x[:, None, :]).sum(axis=2) + form[:, :, n]
         sizes = (size @ np.abs(x)[:, :, None])[:, :, 0] + np.abs(form[:, :, n])
-        residual = np.abs(terms).astype(np.float64) * (1 + 4 * UNIT) + (n + 4) * LONG * sizes + (n + 4) * TINY
+        residual = np.abs(terms).astype(np.float64) * (1 + 4 * UNIT) + (n + 4) * LONG * sizes + (n + 4) * LEAST
         residual += (error[:, :, :n] @ np.abs(x)[:, :, None])[:, :, 0] + error[:, :, n]
         bound = (scale @ residual[:, :, None])[:, :, 0].max(axis=1) / (1 - theta) * (1 + 1e-9) + 1e-300
         result: FloatArray = np.where(theta < 0.5, bound, np.inf)
@@ -205,7 +204,7 @@ def check_heights(skeleton: Skeleton, up: Any, problems: list[str]) -> tuple[int
         value = np.abs(x @ rows[:, :n].T + rows[:, n])
         size = np.abs(rows)
         slack = (n + 6) * UNIT * (np.abs(x) @ size[:, :n].T + size[:, n]) + error * size[:, :n].sum(axis=1)
-        slack = slack * (1 + 1e-9) + (2 * n + 8) * TINY
+        slack = slack * (1 + 1e-9) + (2 * n + 8) * LEAST
         height, bound = value @ alpha, slack @ alpha + (n + 4) * UNIT * (value @ alpha)
         bound = bound * (1 + 1e-9) + 1e-300
     twins = st.star[:nv, : 2 * n].astype(np.int64)

@@ -17,7 +17,7 @@ import scipy.sparse.csgraph
 from ...budget import heed
 from ...kernels.complexes.skeleton import PORTION
 from ...kernels.rows import RowTable
-from ...numerics.products import nearest
+from ...numerics.floats import nearest
 from ..skeleton.arrays import Frame
 from ..skeleton.build import Skeleton
 from ..skeleton.entering import first_filter

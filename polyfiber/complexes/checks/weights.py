@@ -10,10 +10,11 @@ import numpy as np
 from ...budget import heed
 from ...network.relu_form import relu_form
 from ...numerics.exact import as_fractions
+from ...numerics.floats import nearest
 from ...numerics.polyhedra import root
-from ...numerics.products import exact_product, nearest
-from ...numerics.rounding import UNIT
-from ..skeleton.extremes import TINY, network_parts
+from ...numerics.products import exact_product
+from ...numerics.rounding import LEAST, UNIT
+from ..skeleton.extremes import network_parts
 
 if TYPE_CHECKING:
     from ..complex import PolyhedralComplex
@@ -60,7 +61,7 @@ def check_weights(cx: PolyhedralComplex, problems: list[str]) -> int:
             normal /= np.linalg.norm(normal, axis=1, keepdims=True)
             said = bp._all_weights[facets][:, :, None] * normal[:, None, :]
             # entries of a normal far below its length, and their products, underflow
-            under = (np.abs(bp._all_weights[facets][:, :, None]) + 1) * TINY * 8
+            under = (np.abs(bp._all_weights[facets][:, :, None]) + 1) * LEAST * 8
             sure = (np.abs(jump - said) <= slack + under + 1e-12 * np.abs(said)) & np.isfinite(slack + said)
             for i in np.flatnonzero(~sure.all(axis=(1, 2))).tolist():
                 heed("the check of breakpoint weights")
@@ -154,8 +155,8 @@ def _sizes(blocks: list[tuple[np.ndarray, dict[int, Any]]]) -> tuple[np.ndarray,
     terms = 4.0
     for base, reads in blocks:
         sizes.append(sum((abs(m) @ sizes[j - 1] for j, m in reads.items()), np.abs(base)))
-        own = np.full(len(base), 8 * TINY)
-        lost.append(sum((abs(m) @ lost[j - 1] + 2 * m.shape[1] * TINY for j, m in reads.items()), own))
+        own = np.full(len(base), 8 * LEAST)
+        lost.append(sum((abs(m) @ lost[j - 1] + 2 * m.shape[1] * LEAST for j, m in reads.items()), own))
         terms += base.shape[1] + 4 + sum(m.shape[1] for m in reads.values())
     return sizes[-1], lost[-1], terms
 

@@ -25,7 +25,7 @@ from ...kernels.complexes import forms
 from ...kernels.complexes import lattice as lk
 from ...network.sparse import dense
 from ...numerics.exact import as_fractions
-from ...numerics.products import nearest
+from ...numerics.floats import nearest
 from ..skeleton.arrays import Frame
 from ..skeleton.build import Skeleton
 from ..skeleton.integer_signs import IntegerForms

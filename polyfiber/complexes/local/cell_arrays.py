@@ -24,10 +24,11 @@ from ...kernels.complexes import cell_facets as kf
 from ...network.model import ReLUNetwork
 from ...network.piecewise import PiecewiseLinearNetwork, require_network
 from ...numerics.exact import as_fractions
+from ...numerics.floats import nearest
 from ...numerics.independent import independent_columns
 from ...numerics.lp import interior_point
-from ...numerics.products import exact_product, nearest
-from ...numerics.rounding import UNIT, gamma
+from ...numerics.products import exact_product
+from ...numerics.rounding import LEAST, UNIT, gamma
 from ..skeleton.slope_forms import SlopeForms, unsure
 
 
@@ -185,7 +186,7 @@ class CellFrame:
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             z = X @ rows[:, :-1].T + rows[:, -1]
             size = np.abs(X) @ np.abs(rows[:, :-1]).T + np.abs(rows[:, -1])
-            tiny = np.full(rows.shape[0], (2 * self.n0 + 4) * 2.0**-1074)
+            tiny = np.full(rows.shape[0], (2 * self.n0 + 4) * LEAST)
             out.append(z)
             err.append(terms * size + tiny)
             z, size, tiny = z[:, d:], size[:, d:], tiny[d:]
@@ -194,7 +195,7 @@ class CellFrame:
                 z = np.maximum(z, 0.0) @ w.T + b
                 size = size @ np.abs(w).T + np.abs(b)
                 terms += gamma(w.shape[1] + 4)
-                tiny = np.abs(w) @ tiny + (2 * w.shape[1] + 4) * 2.0**-1074
+                tiny = np.abs(w) @ tiny + (2 * w.shape[1] + 4) * LEAST
                 out.append(z)
                 err.append(terms * size + tiny)
         values, bounds = np.concatenate(out, axis=1), np.concatenate(err, axis=1)

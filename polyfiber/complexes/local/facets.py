@@ -16,8 +16,8 @@ from ..._typing import Array, FloatArray, IntArray, SignArray
 from ...budget import heed, until_late
 from ...errors import SolverError, UncertifiedSignError
 from ...kernels.complexes import cell_facets as kf
+from ...numerics.floats import nearest
 from ...numerics.lp import interior_point, solve_lp, solve_lp_exact
-from ...numerics.products import nearest
 from .cell_arrays import CellFrame
 
 

@@ -16,10 +16,11 @@ from ...network.piecewise import PiecewiseLinearNetwork
 from ...network.relu_form import ReluForm, relu_form
 from ...network.sparse import SparseMatrix
 from ...numerics.exact import as_fractions
+from ...numerics.floats import nearest
 from ...numerics.independent import independent_columns
-from ...numerics.products import exact_product, nearest
-from ...numerics.rounding import UNIT
-from ..skeleton.wires import TINY, gamma, roundings
+from ...numerics.products import exact_product
+from ...numerics.rounding import LEAST, UNIT, gamma
+from ..skeleton.wires import roundings
 from .cell_arrays import CellFrame, CellStats, _lexicographic, require_fitting
 
 
@@ -77,17 +78,17 @@ class GateFrame(CellFrame):
             rows = nearest(self.sides)
             out = [X @ rows[:, :-1].T + rows[:, -1]]
             size = np.abs(X) @ np.abs(rows[:, :-1]).T + np.abs(rows[:, -1])
-            err = [gamma(n0 + 4) * size + (2 * n0 + 4) * TINY]
+            err = [gamma(n0 + 4) * size + (2 * n0 + 4) * LEAST]
             behind: list[tuple[FloatArray, FloatArray, FloatArray]] = []
             for l, reads, _ in self._blocks():
                 base = nearest(self.charts[l])
                 z = X @ base[:, :-1].T + base[:, -1]
                 size = np.abs(X) @ np.abs(base[:, :-1]).T + np.abs(base[:, -1])
-                tiny = np.full(len(base), (2 * n0 + 4) * TINY)
+                tiny = np.full(len(base), (2 * n0 + 4) * LEAST)
                 for j, matrix in reads.items():
                     y, s, t = behind[j - 1]
                     z, size = z + y @ matrix.T, size + s @ abs(matrix).T
-                    tiny = tiny + abs(matrix) @ t + (2 * matrix.shape[1] + 4) * TINY
+                    tiny = tiny + abs(matrix) @ t + (2 * matrix.shape[1] + 4) * LEAST
                 out.append(z)
                 err.append(gamma(self.terms[l]) * size + tiny)
                 behind.append((np.where(z > 0, z, 0 * z), size, tiny))
@@ -204,11 +205,11 @@ class GateFrame(CellFrame):
             forms = np.concatenate([about[0], *self._levels(signs, tuple(about[1:]))[:-1]])
             levels = self._sizes(signs, tuple(far[1:]))[:-1]
             small: list[FloatArray] = []
-            parts = [(far[0], self.n0 + 4.0, np.full(d, (2 * self.n0 + 4) * TINY))]
+            parts = [(far[0], self.n0 + 4.0, np.full(d, (2 * self.n0 + 4) * LEAST))]
             for l, reads, _ in self._blocks():
-                tiny = np.full(len(levels[l]), (2 * self.n0 + 4) * TINY)
+                tiny = np.full(len(levels[l]), (2 * self.n0 + 4) * LEAST)
                 for j, matrix in reads.items():
-                    tiny = tiny + abs(matrix) @ small[j - 1] + (2 * matrix.shape[1] + 4) * TINY
+                    tiny = tiny + abs(matrix) @ small[j - 1] + (2 * matrix.shape[1] + 4) * LEAST
                 small.append(tiny)
                 parts.append((levels[l], self.terms[l], tiny))
             size = np.concatenate([p[0] for p in parts])

@@ -19,9 +19,9 @@ from ...kernels.complexes import cell_facets as kf
 from ...network.model import ReLUNetwork
 from ...network.piecewise import PiecewiseLinearNetwork
 from ...numerics.exact import as_fractions, rank
+from ...numerics.floats import nearest
 from ...numerics.lp import solve_lp, solve_lp_exact
 from ...numerics.polyhedra import largest_ball, root
-from ...numerics.products import nearest
 from ...numerics.rounding import UNIT
 from ...verdict import Verdict
 from .cell_arrays import CellFrame, CellStats, as_exact_point, cell_frame

@@ -18,8 +18,8 @@ from ...errors import InputError, ShapeError
 from ...kernels.complexes import segments as lines
 from ...network.model import ReLUNetwork
 from ...network.piecewise import PiecewiseLinearNetwork, require_network
-from ...numerics.products import nearest
-from ...numerics.rounding import UNIT, gamma
+from ...numerics.floats import nearest
+from ...numerics.rounding import LEAST, UNIT, gamma
 from .cell_arrays import CellFrame, as_point, cell_frame
 from .gate_arrays import GateFrame, next_walls
 
@@ -162,10 +162,10 @@ def segment_regions(
     h1 = hidden[0]
     a[:h1], b[:h1] = w1 @ start + b1, w1 @ D
     sa[:h1], sb[:h1] = np.abs(w1) @ np.abs(start) + np.abs(b1), np.abs(w1) @ np.abs(D)
-    small = np.full(h1, (2 * frame.n0 + 4) * 2.0**-1074)
+    small = np.full(h1, (2 * frame.n0 + 4) * LEAST)
     tiny[:h1] = small
     for layer in range(1, len(hidden)):
-        small = np.abs(frame.W[layer]) @ small + (2 * hidden[layer - 1] + 4) * 2.0**-1074
+        small = np.abs(frame.W[layer]) @ small + (2 * hidden[layer - 1] + 4) * LEAST
         tiny[frame.offsets[layer] : frame.offsets[layer + 1]] = small
     terms = frame.n0 + 5.0 + np.concatenate([[0.0], np.cumsum(np.array(hidden[:-1]) + 4.0)])
     rounded = gamma(terms[0])

@@ -22,7 +22,8 @@ from ...network.piecewise import AffineMap, GateBlock, PiecewiseLinearNetwork, r
 from ...network.sparse import SparseMatrix
 from ...network.wiring.exact_rows import integers
 from ...numerics.exact import as_fractions, rank
-from ...numerics.products import exact_product, nearest_floats
+from ...numerics.floats import nearest_floats
+from ...numerics.products import exact_product
 from ..build import canonical_complex
 from ..complex import PolyhedralComplex
 from ..planar.build import planar_slice

@@ -22,6 +22,7 @@ from ...network.model import ReLUNetwork
 from ...network.piecewise import AffineMap, PiecewiseLinearNetwork
 from ...network.sparse import SparseMatrix
 from ...numerics.exact import as_fractions
+from ...numerics.floats import as_float, nearest
 from ...numerics.rounding import TINY, UNIT, gamma
 
 REACH = 1.0625
@@ -380,7 +381,7 @@ class _Numbering:
 
 def _near(base: Triple) -> tuple[str, ...]:
     """The same for forms that are multiples of each other (but for one in millions), seldom for others."""
-    a, b, c = (_float(v) for v in base)
+    a, b, c = (as_float(v) for v in base)
     lead = np.float64(a or b)
     with np.errstate(all="ignore"):
         return tuple(f"{v / lead + 0.0:.9e}" for v in (b, c))
@@ -497,10 +498,10 @@ class Columns:
         lengths = np.array([len(u.reads) for u in r.units], dtype=np.int64)
         row_ptr = np.concatenate([[0], np.cumsum(lengths)])
         rows: Array = np.concatenate([*(u.reads for u in r.units), np.zeros(0, dtype=np.int64)]).astype(np.int32)
-        weights = np.concatenate([*(_floats(u.weights) for u in r.units), np.zeros(0)])
+        weights = np.concatenate([*(nearest(u.weights) for u in r.units), np.zeros(0)])
         base = np.zeros((n, 4))
-        base[:, :3] = [[_float(v) for v in u.base] for u in r.units]
-        slopes = np.array([[_float(s) for s in u.slopes] for u in r.units[: r.n_gates]]).reshape(-1, 2)
+        base[:, :3] = [[as_float(v) for v in u.base] for u in r.units]
+        slopes = np.array([[as_float(s) for s in u.slopes] for u in r.units[: r.n_gates]]).reshape(-1, 2)
         for what, values in (("weight", weights), ("restricted parameter", base), ("slope", slopes)):
             if not np.all(np.abs(values) < LARGEST):
                 raise InputError(
@@ -525,16 +526,3 @@ class Columns:
             slopes,
             float(gamma(int(lengths.max(initial=0)) + 12)),
         )
-
-
-def _float(value: Any) -> float:
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf
-
-
-def _floats(values: Array) -> FloatArray:
-    if values.dtype != object:
-        return values.astype(np.float64)
-    return np.array([_float(v) for v in values.tolist()], dtype=np.float64)

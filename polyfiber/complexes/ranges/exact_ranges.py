@@ -24,6 +24,7 @@ from ...network.piecewise import PiecewiseLinearNetwork
 from ...network.relu_form import relu_form
 from ...network.sparse import dense
 from ...numerics.exact import as_fractions
+from ...numerics.floats import directed
 from ...numerics.lp import interior_point, solve_lp_exact
 from ...numerics.products import exact_product
 from ...numerics.rounding import UNIT
@@ -439,9 +440,7 @@ def _leaf(
         return -np.inf
     if dual.x is None:
         return np.inf
-    value = dual.value + target[-1]
-    rounded = float(value)
-    return rounded if Fraction(rounded) >= value else float(np.nextafter(rounded, np.inf))
+    return directed(dual.value + target[-1], up=True)
 
 
 __all__ = ["Points", "Search", "by_branching", "by_vertices", "certainly_empty", "gradients"]

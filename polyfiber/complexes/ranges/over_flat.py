@@ -13,8 +13,9 @@ from ...domain import Box, Polyhedron
 from ...network.model import ReLUNetwork
 from ...network.piecewise import PiecewiseLinearNetwork
 from ...numerics.exact import as_fractions
+from ...numerics.floats import nearest
 from ...numerics.hulls import AffineHull, simplest
-from ...numerics.products import exact_product, nearest
+from ...numerics.products import exact_product
 from ..local.slices import restricted_network
 
 

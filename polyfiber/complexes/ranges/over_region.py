@@ -13,9 +13,8 @@ from ...budget import Budget, Monitor, heed
 from ...domain import Polyhedron
 from ...errors import InputError, SolverError
 from ...numerics.exact import as_fractions
+from ...numerics.floats import directed, nearest
 from ...numerics.lp import solve_lp_exact
-from ...numerics.polyhedra import directed
-from ...numerics.products import nearest
 from ...numerics.rounding import UNIT
 from ...verdict import Verdict
 from ..local.region import Region

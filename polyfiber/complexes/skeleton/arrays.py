@@ -26,18 +26,19 @@ from ...network.model import ReLUNetwork
 from ...network.piecewise import PiecewiseLinearNetwork, require_network
 from ...network.relu_form import ReluForm, relu_form
 from ...numerics.exact import as_fractions, nullspace, rank, solve
+from ...numerics.floats import magnitudes_of, nearest
 from ...numerics.hulls import AffineHull
 from ...numerics.independent import independent_columns, independent_in_order
-from ...numerics.products import exact_product, magnitudes_of, nearest
+from ...numerics.products import exact_product
+from ...numerics.rounding import LEAST, gamma
 from .extremes import Losses, are_extreme, losses_of
 from .slope_forms import SlopeForms, facet_errors, output_errors
-from .wires import gamma, magnitudes, roundings, runs_of
+from .wires import magnitudes, roundings, runs_of
 
 LANES = 16
 """Terms of a form that are summed at a time: rows of coefficients are followed by so many numbers."""
 NARROW = 64
 """First layers below this width have their forms summed row by row."""
-TINY = 2.0**-1074
 
 
 @dataclass(frozen=True)
@@ -395,7 +396,7 @@ def _kernel_net(
         magnitude = magnitudes_of(rows[:, [*columns, rows.shape[1] - 1]])
         terms = n + 4.0
         # what products lose by underflow: tiny if layers are multiplied from the first one up, lost from the last one down
-        tiny = np.full(rows.shape[0], (2 * n + 4) * TINY)
+        tiny = np.full(rows.shape[0], (2 * n + 4) * LEAST)
         lost = np.zeros(n + 1)
         _store(slice(0, rows.shape[0]), magnitude, tiny, lost, terms, kappa, kappa0, sigma, drift)
         level = magnitude[first[1] : first[2]] if n_layers else magnitude[:0]
@@ -406,11 +407,11 @@ def _kernel_net(
             # what is off on the whole domain adds nothing to any sum, and no error
             w[:, settled.signs[first[l] - n_domain : first[l + 1] - n_domain] < 0] = 0.0
             b = magnitudes_of(network.biases[l])
-            lost = lost + (2 * widest + 4) * TINY * level.sum(axis=0)
+            lost = lost + (2 * widest + 4) * LEAST * level.sum(axis=0)
             level = w @ level
             level[:, n] += b
             terms += w.shape[1] + 4.0
-            tiny = w @ tiny + (2 * w.shape[1] + 4) * TINY
+            tiny = w @ tiny + (2 * w.shape[1] + 4) * LEAST
             part = slice(first[l + 1], first[l + 2]) if l < n_layers else slice(inf + 1, n_ids)
             _store(part, level, tiny, lost, terms, kappa, kappa0, sigma, drift)
         for array in (kappa, kappa0, sigma, drift):
@@ -479,7 +480,7 @@ def _wired_net(
     with np.errstate(over="ignore", invalid="ignore"):
         columns_of = (kappa, kappa0, sigma, drift)
         _store(
-            slice(0, n_domain), magnitudes_of(charts[0][:n_domain][:, [*columns, charts[0].shape[1] - 1]]), np.full(n_domain, (2 * n + 4) * TINY), np.zeros(n + 1),
+            slice(0, n_domain), magnitudes_of(charts[0][:n_domain][:, [*columns, charts[0].shape[1] - 1]]), np.full(n_domain, (2 * n + 4) * LEAST), np.zeros(n + 1),
             n + 4.0, *columns_of,
         )  # fmt: skip
         own = [magnitudes_of(part[:, [*columns, part.shape[1] - 1]]) for part in (charts[0][n_domain:], *charts[1:])]

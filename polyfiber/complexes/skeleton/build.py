@@ -17,7 +17,7 @@ from ...errors import BudgetExceededError, GenericityError, InputError, Numerica
 from ...kernels.complexes import forms
 from ...kernels.complexes import skeleton as sk
 from ...kernels.jit import interpreted
-from ...numerics.products import nearest
+from ...numerics.floats import nearest
 from ...numerics.rounding import UNIT
 from .arrays import Frame, expected_vertices
 from .entering import Entry, LayerValues

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..._typing import FloatArray, IntArray
 from ...kernels.complexes import layer_filter as entry
-from ...numerics.products import nearest
+from ...numerics.floats import nearest
 from .arrays import Frame
 from .layout import unpack
 from .wired_values import gated_values

@@ -16,13 +16,14 @@ from ..._typing import Array, FloatArray
 from ...network.relu_form import relu_form
 from ...network.sparse import SparseMatrix, dense
 from ...numerics.exact import as_fractions
-from ...numerics.products import exact_product, magnitudes_of, nearest
+from ...numerics.floats import magnitudes_of, nearest
+from ...numerics.products import exact_product
+from ...numerics.rounding import LEAST
 
 if TYPE_CHECKING:
     from .arrays import Frame
 
-TINY = 2.0**-1074
-LEAST, MOST = -1074, 1023
+LOWEST, HIGHEST = -1074, 1023
 """Exponents of the smallest float above 0, and of the largest power of two."""
 
 
@@ -60,14 +61,14 @@ def are_extreme(frame: Frame) -> bool:
             exponents = np.frexp([values.min(), values.max()])[1]
             low += min(0, int(exponents[0]) - 53)
             high += max(0, int(exponents[1])) + sum(part.shape[1] for part in parts).bit_length()
-    return low < LEAST or high > MOST
+    return low < LOWEST or high > HIGHEST
 
 
 def losses_of(frame: Frame) -> Losses:
     """Sizes and losses of a network with extreme weights; exact products of all matrices."""
     form, parts = relu_form(frame.network), network_parts(frame)
     widths, n0, n_out = form.widths, form.n_inputs, len(form.bases[-1])
-    own = (2 * sum(widths) + 2 * n0 + 8) * TINY
+    own = (2 * sum(widths) + 2 * n0 + 8) * LEAST
     exact: list[Array] = []
     levels, forms = [], []
     with np.errstate(over="ignore", invalid="ignore"):

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..._typing import Array, FloatArray, IntArray
-from ...numerics.products import nearest
+from ...numerics.floats import nearest
 from ...numerics.rounding import TINY, UNIT, gamma
 from .arrays import Frame
 

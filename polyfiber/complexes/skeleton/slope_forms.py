@@ -18,17 +18,17 @@ from ...network.model import ReLUNetwork
 from ...network.relu_form import relu_form
 from ...network.sparse import SparseMatrix
 from ...numerics.exact import as_fractions
+from ...numerics.floats import magnitudes_of, nearest
 from ...numerics.hulls import AffineHull
-from ...numerics.products import magnitudes_of, nearest
-from ...numerics.rounding import UNIT
-from .wires import gamma, magnitudes, roundings
+from ...numerics.rounding import LEAST, UNIT, gamma
+from .wires import magnitudes, roundings
 
 if TYPE_CHECKING:
     from .arrays import Frame
 
 SHARP = 1e-8
 """Bound of a form's error, relative to its largest coefficient, up to which floats are given out."""
-LEAST, MOST = -1000, 1000
+LOWEST, HIGHEST = -1000, 1000
 """Exponents between which no product along a way through the network may leave the normal floats."""
 
 
@@ -80,9 +80,9 @@ class SlopeForms:
                     with np.errstate(invalid="ignore"):
                         least, most = np.frexp([values.min(), values.max()])[1].tolist()
                     low += min(0, least - 54)
-                    high += max(0, most) if np.isfinite(values).all() else 4 * MOST
+                    high += max(0, most) if np.isfinite(values).all() else 4 * HIGHEST
             high += int(width + self.n0).bit_length()
-        self.extreme = low < LEAST or high > MOST
+        self.extreme = low < LOWEST or high > HIGHEST
         """Whether products may overflow or underflow: then floats say nothing."""
 
     def _base(self, weights: dict[int, Any], bias: Array) -> Array:
@@ -196,7 +196,7 @@ def output_errors(frame: Frame) -> FloatArray:
         sizes, n0 = frame.losses.levels[-1], frame.network.architecture[0]
         count = roundings(relu_form(frame.network), n0)[-1]
         with np.errstate(over="ignore", invalid="ignore"):
-            return np.where(np.isfinite(sizes), (count + 4) * (2 * UNIT) * sizes + 2.0**-1070, np.inf)
+            return np.where(np.isfinite(sizes), (count + 4) * (2 * UNIT) * sizes + 16 * LEAST, np.inf)
     level, terms = levels_of(frame)[-1]
     return _relative(level, terms)
 

@@ -14,9 +14,8 @@ import numpy as np
 
 from ..._typing import FloatArray, IntArray
 from ...network.relu_form import ReluForm
-from ...numerics.rounding import UNIT
+from ...numerics.rounding import LEAST
 
-TINY = 2.0**-1074
 SPARSE = 0.5
 """Share of nonzero entries below which a dense matrix is stored in runs of them."""
 
@@ -130,21 +129,16 @@ def magnitudes(
     found: list[tuple[FloatArray, FloatArray, FloatArray]] = []
     lost = np.zeros(n + 1)
     for l, reads in enumerate(form.sizes.reads):
-        level, tiny = np.abs(rows[l]), np.full(len(rows[l]), (2 * n + 4) * TINY)
+        level, tiny = np.abs(rows[l]), np.full(len(rows[l]), (2 * n + 4) * LEAST)
         for j, matrix in reads.items():
             size = matrix
             below, small, _ = found[j - 1]
             keep = np.where(off[j - 1], 0.0, 1.0)
             level = level + size @ (below * keep[:, None])
-            tiny = tiny + size @ (small * keep) + (2 * matrix.shape[1] + 4) * TINY
+            tiny = tiny + size @ (small * keep) + (2 * matrix.shape[1] + 4) * LEAST
         found.append((level, tiny, lost))
-        lost = lost + (2 * N + 8) * TINY * level.sum(axis=0)
+        lost = lost + (2 * N + 8) * LEAST * level.sum(axis=0)
     return found
-
-
-def gamma(terms: float) -> float:
-    """What so many roundings may do to a sum, relatively."""
-    return terms * UNIT / (1 - terms * UNIT) * 1.01
 
 
 __all__ = ["Runs", "magnitudes", "roundings", "runs_of"]

@@ -22,8 +22,8 @@ from ..._typing import BoolArray, FloatArray, IntArray, SignArray
 from ..._values.read_only import closed
 from ...budget import Budget, Monitor, did, heed, heed_memory
 from ...errors import InputError
-from ...numerics.polyhedra import directed
-from ...numerics.products import nearest
+from ...numerics.floats import directed, nearest
+from ...numerics.rounding import gamma
 from ...words import one_line
 from ..skeleton.entering import first_filter
 from ..skeleton.exact_signs import ExactPredicate
@@ -119,7 +119,7 @@ class Persistence:
         at, vertices = (self.birth, self.death)[side], self.vertices[:, side]
         near = float(max(min(level, LARGEST), -LARGEST))
         with np.errstate(invalid="ignore", over="ignore"):
-            sure = np.abs(at - near) > self.errors[:, side] + (np.abs(at) + abs(near)) * 2.0**-50
+            sure = np.abs(at - near) > self.errors[:, side] + (np.abs(at) + abs(near)) * gamma(8)
         found: BoolArray = at < near
         rows = np.flatnonzero(~sure & (vertices >= 0))
         if len(rows):
@@ -179,7 +179,7 @@ class _Values:
         far = self.gates.far[high]
         with np.errstate(invalid="ignore"):
             change = np.where(far, self.value[high], self.value[high] - self.value[low])
-            error = np.where(far, self.bound[high], self.bound[high] + self.bound[low]) + np.abs(change) * 2.0**-50
+            error = np.where(far, self.bound[high], self.bound[high] + self.bound[low]) + np.abs(change) * gamma(8)
             sure = np.abs(change) > error
         signs = np.where(sure, np.sign(change), 0).astype(np.int8)
         for i in np.flatnonzero(~sure):
@@ -415,7 +415,7 @@ def _exact_ranks(values: _Values, finite: IntArray, at: FloatArray) -> IntArray:
     bound = values.bound[finite]
     beyond = np.isinf(at)  # between the largest float and an infinity
     with np.errstate(invalid="ignore", over="ignore"):
-        low, high = (np.where(beyond, at, at + side * (bound + np.abs(at) * 2.0**-50)) for side in (-1, 1))
+        low, high = (np.where(beyond, at, at + side * (bound + np.abs(at) * gamma(8))) for side in (-1, 1))
     low[beyond & (at > 0)], high[beyond & (at < 0)] = float(LARGEST), -float(LARGEST)
     order = np.argsort(low, kind="stable")
     close = low[order][1:] <= np.maximum.accumulate(high[order])[:-1]

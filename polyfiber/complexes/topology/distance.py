@@ -16,8 +16,9 @@ from ..._typing import FloatArray
 from ..._values.read_only import closed
 from ...budget import Budget, Monitor, heed
 from ...errors import InputError
-from ...numerics.polyhedra import directed, root
+from ...numerics.floats import as_float, directed
 from ...numerics.polyhedra import nearest_point as exact_nearest_point
+from ...numerics.polyhedra import root
 from ...numerics.rounding import UNIT
 from ...words import one_line
 from ..breakpoints.ridges import full_predicate
@@ -83,15 +84,7 @@ def _search(found: PolyhedralSet, start: list[Fraction], point: FloatArray) -> N
                 reach = directed(root(squared, up=True), up=True)
     assert best is not None
     squared, at, cell = best
-    return Nearest(_near(root(squared)), squared, np.array([_near(v) for v in at]), tuple(at), cell)
-
-
-def _near(value: Fraction) -> float:
-    """The float next to a rational, infinite beyond all floats."""
-    try:
-        return float(value)
-    except OverflowError:
-        return float("inf") if value > 0 else -float("inf")
+    return Nearest(as_float(root(squared)), squared, np.array([as_float(v) for v in at]), tuple(at), cell)
 
 
 class _Systems:

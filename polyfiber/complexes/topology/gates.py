@@ -22,8 +22,9 @@ from ...network.model import ReLUNetwork
 from ...network.piecewise import AffineMap, GateBlock, PiecewiseLinearNetwork
 from ...network.sparse import dense
 from ...numerics.exact import as_fractions
+from ...numerics.floats import nearest
 from ...numerics.hulls import simplest
-from ...numerics.products import exact_product, nearest
+from ...numerics.products import exact_product
 from ..lattice.build import LatticeSkeleton
 from ..skeleton.arrays import Frame, make_frame
 from ..skeleton.integer_signs import IntegerForms, eliminate

@@ -19,8 +19,10 @@ from ...network.piecewise import PiecewiseLinearNetwork, require_network
 from ...network.relu_form import relu_form
 from ...network.sparse import dense
 from ...numerics import exact
+from ...numerics.floats import directed, nearest
 from ...numerics.lp import solve_lp_exact
-from ...numerics.products import exact_product, nearest
+from ...numerics.products import exact_product
+from ...numerics.rounding import gamma
 from ...verdict import Verdict
 from ...words import count, one_line
 from ..build import canonical_complex
@@ -178,12 +180,12 @@ def _ranks(cx: PolyhedralComplex) -> IntArray:
         off = map_errors(frame, A)
         with np.errstate(over="ignore", invalid="ignore"):
             B = A @ lift
-            unit = (n0 + 8) * 2.0**-50
+            unit = (n0 + 8) * gamma(8)
             # sums of sizes instead of lengths, whose squares may underflow
             error = (off @ np.abs(lift)).sum() + unit * (np.abs(A) @ np.abs(lift)).sum(axis=(1, 2)) + 1e-300
             sound = np.isfinite(B).all(axis=(1, 2)) & np.isfinite(error)
             size = np.linalg.svd(np.where(sound[:, None, None], B, 0.0), compute_uv=False)
-            error = error + size.max(axis=1, initial=0.0) * sum(B.shape[1:]) ** 2 * 2.0**-50
+            error = error + size.max(axis=1, initial=0.0) * sum(B.shape[1:]) ** 2 * gamma(8)
         done = int(ids[-1]) + 1
         low[ids] = np.where(sound, (size > error[:, None]).sum(axis=1), 0)
         high[ids] = min(B.shape[1:])
@@ -474,17 +476,9 @@ def _bounds(regions: _Regions, maps: list[tuple[Array, Array]]) -> tuple[FloatAr
         vertices, rays = regions.corners(r)
         points, out = vertices @ A.T + a, rays @ A.T
         for o in range(points.shape[1]):
-            low[r, o] = -np.inf if (out[:, o] < 0).any() else _rounded(min(points[:, o]), -np.inf)
-            high[r, o] = np.inf if (out[:, o] > 0).any() else _rounded(max(points[:, o]), np.inf)
+            low[r, o] = -np.inf if (out[:, o] < 0).any() else directed(min(points[:, o]), up=False)
+            high[r, o] = np.inf if (out[:, o] > 0).any() else directed(max(points[:, o]), up=True)
     return low, high
-
-
-def _rounded(value: Fraction, towards: float) -> float:
-    """A float on that side of a rational."""
-    try:
-        return float(np.nextafter(float(value), towards))
-    except OverflowError:
-        return towards if (value > 0) == (towards > 0) else -float(np.sign(towards)) * float(np.finfo(np.float64).max)
 
 
 def _meet(

@@ -15,7 +15,8 @@ import numpy as np
 from ..._typing import Array, BoolArray, FloatArray, IntArray
 from ...budget import heed
 from ...numerics import exact
-from ...numerics.products import nearest
+from ...numerics.floats import nearest
+from ...numerics.rounding import gamma
 from ..breakpoints.ridges import full_predicate
 from ..geometry import sizes_of
 
@@ -38,7 +39,7 @@ def unit_normals(owner: PolyhedralSet, ptr: IntArray, indices: IntArray) -> Floa
         centred = x[indices] - np.repeat(x[indices[ptr[:-1]]], sizes, axis=0)
         total = np.add.reduceat(np.cross(centred, centred[following]), ptr[:-1])  # Newell
         length = np.linalg.norm(total, axis=1)
-        error = 8 * owner.vertex_errors + 2.0**-50 * np.abs(x).max(axis=1)
+        error = 8 * owner.vertex_errors + gamma(8) * np.abs(x).max(axis=1)
         reach = np.maximum.reduceat(np.abs(centred).max(axis=1), ptr[:-1])
         sure = TURNED * length > 8 * sizes * np.maximum.reduceat(error[indices], ptr[:-1]) * reach
     result = np.zeros((len(sizes), 3))

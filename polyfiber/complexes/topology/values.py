@@ -12,7 +12,7 @@ from ...budget import heed
 from ...kernels.complexes import gate_values as gv
 from ...kernels.complexes.layer_filter import Points
 from ...kernels.rows import table_size
-from ...numerics.products import nearest
+from ...numerics.floats import nearest
 from ..lattice.build import LatticeSkeleton
 from ..skeleton.arrays import Frame
 from ..skeleton.build import Skeleton

@@ -17,7 +17,7 @@ from ...domain import Box, Polyhedron
 from ...errors import BudgetExceededError, GenericityError, InputError, PolyfiberError
 from ...network.float_or_rational import products_in_range
 from ...network.model import ReLUNetwork
-from ...numerics.products import nearest
+from ...numerics.floats import as_float, nearest
 from ...numerics.rounding import UNIT
 from ...verdict import Verdict
 from ..answer import Difference
@@ -25,7 +25,7 @@ from ..forms.canonical import rough_form
 from ..regions.cover import CoverSearch, box_around
 from ..regions.exact import settled_vertices
 from ..regions.pieces import incidence, output_maps
-from ..witness import as_float, candidates, exact_difference, rounding_bound
+from ..witness import candidates, exact_difference, rounding_bound
 from .difference_network import both_signs, difference_network
 from .everywhere import bound_on_box
 from .near_equal import Question, largest_difference

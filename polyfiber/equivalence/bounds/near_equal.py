@@ -22,17 +22,17 @@ from ...bounds.goals import Alternative, near
 from ...bounds.pairing import Side, paired_sides
 from ...bounds.relaxation import chart_of
 from ...bounds.settle import settle
-from ...bounds.split import LEAST, BoxSearch, Outcome
+from ...bounds.split import NEGLIGIBLE, BoxSearch, Outcome
 from ...bounds.tree import Tree
 from ...budget import Budget, Monitor, heed
 from ...domain import Box, Polyhedron
 from ...errors import InputError, NumericalError, ShapeError, renamed
 from ...network.model import ReLUNetwork
+from ...numerics.floats import as_float, nearest
 from ...numerics.hulls import AffineHull
-from ...numerics.products import nearest
-from ...numerics.rounding import UNIT
+from ...numerics.rounding import TINY, UNIT
 from ...verdict import Verdict
-from ..witness import as_float, exact_output
+from ..witness import exact_output
 from .difference_network import check_same_ends
 
 NEAR_SECONDS = 60.0
@@ -343,7 +343,7 @@ class Bracket:
     @property
     def complete(self) -> bool:
         """Whether both ends agree up to the relative gap of the search."""
-        return self.upper <= self.attained * (1 + 2 * GAP) + 2 * LEAST
+        return self.upper <= self.attained * (1 + 2 * GAP) + 2 * NEGLIGIBLE
 
 
 def largest_difference(
@@ -416,7 +416,7 @@ def box_and_rows(domain: Polyhedron) -> tuple[tuple[FloatArray, FloatArray], tup
     if _is_exact(domain.A, domain.b):
         # rounded rows, loosened by what rounding may have cut off
         reach = np.maximum(np.abs(box[0]), np.abs(box[1]))
-        b = b + 2 * UNIT * (np.abs(A) @ reach + np.abs(b)) * 1.001 + 2.0**-1000
+        b = b + 2 * UNIT * (np.abs(A) @ reach + np.abs(b)) * 1.001 + TINY
     return box, (A, b)
 
 
@@ -459,7 +459,7 @@ def folding_effect(side: Side, x: Array) -> float:
     for W, b, E, e in zip(side.weights, side.biases, side.weight_errors, side.bias_errors):
         moved = (np.abs(W) + E) @ moved + E @ y + e
         y = np.abs(W) @ y + np.abs(b)
-    return float(moved.max()) * (1 + 1e-6) + 2.0**-1000
+    return float(moved.max()) * (1 + 1e-6) + TINY
 
 
 __all__ = ["Bracket", "NearEqual", "Question", "balls", "largest_difference", "near_equal", "near_equal_on"]

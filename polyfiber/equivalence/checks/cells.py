@@ -15,11 +15,13 @@ from ...domain import Polyhedron
 from ...errors import NumericalError
 from ...network.model import ReLUNetwork
 from ...numerics.exact import as_fractions
+from ...numerics.floats import upward
+from ...numerics.rounding import NOISE
 from ..relations.claims import Claims, input_ranges
 from ..relations.joint import Joint, Unit
 from ..relations.split import Splitting, at_most
 from ..relations.units import alone, translated
-from .functions import Proved, Unproved, proved, upward
+from .functions import Proved, Unproved, proved
 
 
 def bound_on_cells(a: ReLUNetwork, b: ReLUNetwork, shown: Splitting, *, domain: Polyhedron | None = None) -> Array:
@@ -81,7 +83,7 @@ def _on_leaves(
         sizes = [
             None
             if shown.exact
-            else [np.maximum(joint.magnitude, shown.scale)[i] * share for share in (2.0**-44, shown.allowed)]
+            else [np.maximum(joint.magnitude, shown.scale)[i] * share for share in (NOISE, shown.allowed)]
             for i in range(len(bound))
         ]
         bound = np.maximum(bound, np.array([_on_leaf(found, i, facts, s) for i, s in enumerate(sizes)], dtype=object))

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..._typing import Array, FloatArray
+from ..._typing import Array
 from ...budget import heed
 from ...network.model import ReLUNetwork
 from ...numerics.exact import as_fractions
@@ -508,19 +508,3 @@ def _rounded_up(value: Fraction) -> Fraction:
     if shift > 0:
         return Fraction(-((-value.numerator << shift) // value.denominator), 1 << shift)
     return Fraction(-((-value.numerator) // (value.denominator << -shift)) << -shift)
-
-
-def upward(bound: Array) -> FloatArray:
-    """The bound as floats that are no smaller (infinite beyond their range)."""
-    found = np.empty(bound.shape)
-    for place, v in np.ndenumerate(bound):
-        try:
-            near = float(v)
-        except OverflowError:
-            near = math.inf
-        found[place] = (
-            near
-            if Fraction(near if near < math.inf else 0) >= v or near == math.inf
-            else math.nextafter(near, math.inf)
-        )
-    return found

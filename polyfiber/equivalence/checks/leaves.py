@@ -22,9 +22,8 @@ from ...bounds.pairing import Side
 from ...bounds.programs import Programs, split_signs, tightened
 from ...bounds.tree import OUTSIDE, PROVED, SIGNS, Tree
 from ...budget import Monitor
-from ...numerics.rounding import UNIT
+from ...numerics.rounding import TINY, UNIT
 
-TINY = 2.0**-1000
 INHERIT = 3
 """Levels of the tree between boxes whose bounds of neurons the boxes inside begin with."""
 

@@ -14,12 +14,13 @@ import numpy as np
 
 from ...budget import Budget, Monitor
 from ...errors import InputError
+from ...numerics.floats import as_float
 from ...processes import one_blas_thread, start_method
 from ...verdict import Verdict
 from ..answer import Recheck
 from ..bounds.near_equal import NearEqual, Question
 from ..collections.parallel_map import mapper
-from ..witness import as_float, candidates, rounding_bound
+from ..witness import candidates, rounding_bound
 from .leaves import LeafCheck, prove_leaves
 
 INPUTS = 2000

@@ -16,7 +16,8 @@ from ...domain import Box
 from ...errors import BudgetExceededError, PolyfiberError
 from ...network.model import ReLUNetwork
 from ...network.moves import Replace
-from ...numerics.products import nearest
+from ...numerics.floats import as_float, nearest, upward
+from ...numerics.rounding import gamma
 from ...verdict import Verdict
 from ..allowance import SHARE, Allowance
 from ..answer import Equivalence, Recheck
@@ -29,10 +30,10 @@ from ..regions.cover import CoverSearch, essential_inputs
 from ..relations.claims import input_ranges
 from ..relations.prove import SharedFunctions, admitted, by_relations
 from ..relations.split import Splitting, by_splitting
-from ..witness import as_float, candidates, decisive_in, exact_difference, exact_output, rounding_bound
+from ..witness import candidates, decisive_in, exact_difference, exact_output, rounding_bound
 from .bounds import bound_holds
 from .cells import bound_on_cells
-from .functions import Unproved, proved_bound, upward
+from .functions import Unproved, proved_bound
 from .near import recheck_near
 from .regions import compare_over
 
@@ -255,7 +256,7 @@ class _Work:
         given = None
         if moved is not None:
             given = np.stack([flat_parameters(net) for net in (moved, self.b)]), np.array(moved.architecture)
-        return self.allowance.admits_forms(distance + 2.0**-50, given)
+        return self.allowance.admits_forms(distance + gamma(8), given)
 
     def _by_features(self) -> Recheck | None:
         distance = self._features()

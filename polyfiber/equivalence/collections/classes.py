@@ -27,9 +27,10 @@ from ...columns import Columns
 from ...errors import InputError, PolyfiberWarning
 from ...kernels.fibers import batches as kernels
 from ...kernels.fibers import canonical as canonical_kernels
+from ...numerics.rounding import NOISE
 from ...verdict import Verdict
 from ..allowance import QUICK, directions, parameters_within
-from ..forms.canonical import MERGE, SLACK, generic_numbers
+from ..forms.canonical import MERGE, generic_numbers
 from .collection import BLOCK_BYTES, Block, Collection, collect
 from .parallel_map import Mapper, mapper
 
@@ -221,7 +222,7 @@ class _Keys:
             keys.values[ids] = values
             # more than `Allowance` explains at these inputs: what keys tell apart is different
             with np.errstate(under="ignore"):
-                keys.radius[ids] = (max(4.0, len(architecture)) * tolerance + 2.0**-44) * sizes + 1e-300
+                keys.radius[ids] = (max(4.0, len(architecture)) * tolerance + NOISE) * sizes + 1e-300
             keys.code[ids] = codes.setdefault(tuple(architecture), len(codes))
             done += len(ids)
             monitor.report("evaluating keys", done, n)
@@ -286,7 +287,7 @@ def _confirm_task(task: _Buckets) -> tuple[IntArray, IntArray, dict[int, list[in
         mine = np.flatnonzero(task.codes == code)
         local = np.searchsorted(mine, task.ends).astype(np.int64)
         found, left, right = kernels.confirm(
-            flat, np.asarray(architecture, dtype=np.int64), local, MERGE, SLACK, task.tolerance, task.keys[mine],
+            flat, np.asarray(architecture, dtype=np.int64), local, MERGE, NOISE, task.tolerance, task.keys[mine],
             task.radius[mine], (directions(architecture[0])[:QUICK], parameters_within(task.tolerance, len(architecture) - 1)),
         )  # fmt: skip
         head[mine] = mine[found]

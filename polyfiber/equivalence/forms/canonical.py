@@ -25,12 +25,10 @@ from ...network.model import ReLUNetwork
 from ...network.names import local_path
 from ...network.piecewise import require_chain
 from ...network.readers.npz import read_arrays
-from ...numerics.rounding import UNIT
+from ...numerics.rounding import NOISE, UNIT
 
 MERGE = 1e-10
 """Relative distance within which two hyperplanes are one and weights cancel."""
-SLACK = 2.0**-44
-"""Relative size below which a positive bias of layer 2 is taken for the end of a translation."""
 FORMAT_VERSION = 1
 _KINDS = {kernels.LAYERED: "layerwise", kernels.HIDING: "hiding", kernels.FLIPS: "flips"}
 
@@ -60,7 +58,7 @@ class RawForms:
         return kernels.Forms(*(getattr(self, name) for name in kernels.Forms._fields))
 
 
-def raw_forms(flat: FloatArray, architecture: Any, *, merge: float = MERGE, slack: float = SLACK) -> RawForms:
+def raw_forms(flat: FloatArray, architecture: Any, *, merge: float = MERGE, slack: float = NOISE) -> RawForms:
     """Forms of networks given as rows of parameters: (B, P) float64."""
     widths = np.asarray(architecture, dtype=np.int64)
     flat = np.require(flat, dtype=np.float64, requirements=["C", "W"])

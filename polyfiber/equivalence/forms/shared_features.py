@@ -22,7 +22,8 @@ from ...budget import heed
 from ...network.float_or_rational import products_in_range
 from ...network.model import ReLUNetwork
 from ...network.moves import hides
-from ...numerics.products import nearest
+from ...numerics.floats import nearest
+from ...numerics.rounding import NOISE
 
 
 @dataclass
@@ -123,7 +124,7 @@ def shared_features(a: ReLUNetwork, b: ReLUNetwork, *, tolerance: float) -> floa
         if not products_in_range(a, b):
             return None
     pair = [_Layers.of(a), _Layers.of(b)]
-    slack = 2.0**-44 if tolerance else 0.0
+    slack = NOISE if tolerance else 0.0
     worst = _Worst()
     depth = len(pair[0].W)
     for net in pair:
@@ -152,7 +153,7 @@ def _join(nets: list[_Layers], layer: int, tolerance: float, worst: _Worst) -> b
     """Rewrite a layer and the next of all networks over the classes of their rows; False where a class is not clear."""
     rows = []
     for net in nets:
-        net.tidy(layer, 2.0**-44 if tolerance else 0.0)
+        net.tidy(layer, NOISE if tolerance else 0.0)
         sizes = row_tops(net.W[layer])
         rows.append(np.concatenate([net.W[layer], net.b[layer][:, None]], axis=1) / sizes[:, None])
         net.W[layer + 1] = net.W[layer + 1] * sizes
@@ -233,7 +234,7 @@ def _last(pair: list[_Layers], tolerance: float, worst: _Worst, *, orthant: bool
     """Jumps across hyperplanes and affine rests of the last two layers."""
     if len(pair[0].W) == 1:
         return _rest([(net.W[0], net.b[0]) for net in pair], np.zeros(len(pair[0].b[0])), tolerance, worst)
-    slack = 2.0**-44 if tolerance else 0
+    slack = NOISE if tolerance else 0
     tables, jumps, rests = [], [], []
     for net in pair:
         if orthant:

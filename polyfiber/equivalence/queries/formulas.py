@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...errors import InputError
-from ..witness import as_float
+from ...numerics.floats import as_float
 
 MOST_CASES = 4096
 """Cases of a disjunctive form that are worked through."""

@@ -26,8 +26,10 @@ from ...budget import Budget, Monitor
 from ...domain import Polyhedron
 from ...errors import InputError, ShapeError, old_name
 from ...network.model import ReLUNetwork
+from ...numerics.floats import as_float, directed
+from ...numerics.rounding import TINY
 from ..bounds.near_equal import folding_effect
-from ..witness import as_float, exact_output
+from ..witness import exact_output
 from .formulas import Atom, Formula, Variable, cases, conjuncts, decimal, holds, rounded
 from .vnnlib import Query, read_query
 
@@ -201,8 +203,8 @@ class _Asked:
         if domain is None:
             return None
         low, high, rows = domain
-        lo = np.array([_toward(v, -np.inf) for v in low])
-        hi = np.array([_toward(v, np.inf) for v in high])
+        lo = np.array([directed(v, up=False) for v in low])
+        hi = np.array([directed(v, up=True) for v in high])
         passed = sorted({i for case in over for atom in case for i in self.moved(atom)[0]})
         sides = [self.side(k, passed, lo) for k in range(len(self.networks))]
         alone = len(sides) == 1
@@ -317,7 +319,7 @@ class _Asked:
                 limit -= off * 2 * Fraction(float(reach[k % m]))
         if abs(limit) > 10**300:
             return terms, 0.0, -float(np.finfo(float).max)
-        down = _toward(limit, -np.inf)
+        down = directed(limit, up=False)
         if not atom.strict and Fraction(down) == limit:
             down = float(np.nextafter(down, -np.inf))
         return terms, 0.0, down
@@ -450,7 +452,7 @@ def _reach(side: Side, inputs: FloatArray) -> FloatArray:
     y = inputs
     with np.errstate(over="ignore", invalid="ignore"):
         for W, b, E, e in zip(side.weights, side.biases, side.weight_errors, side.bias_errors):
-            y = ((np.abs(W) + E) @ y + np.abs(b) + e) * (1 + 1e-9) + 2.0**-1000
+            y = ((np.abs(W) + E) @ y + np.abs(b) + e) * (1 + 1e-9) + TINY
     return np.where(np.isnan(y), np.inf, y)
 
 
@@ -464,17 +466,8 @@ def _floats(rows: list[Row], lo: FloatArray, hi: FloatArray) -> tuple[FloatArray
         for i, c in row.items():
             A[r, i] = as_float(c)
             side += abs(Fraction(A[r, i]) - c) * reach[i]
-        sides[r] = _toward(side, np.inf)
+        sides[r] = directed(side, up=True)
     return A, sides
-
-
-def _toward(value: Fraction, end: float) -> float:
-    """The number itself or the next float towards an end."""
-    near = as_float(value)
-    if not np.isfinite(near):
-        return near if near == end else float(np.copysign(np.finfo(float).max, near))
-    gap = Fraction(near) - value
-    return near if gap == 0 or (gap > 0) == (end > 0) else float(np.nextafter(near, end))
 
 
 __all__ = ["Proof", "prove"]

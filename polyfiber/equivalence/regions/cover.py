@@ -26,11 +26,11 @@ from ...errors import BudgetExceededError, PolyfiberError
 from ...kernels.equivalence import cover as kernels
 from ...network.model import ReLUNetwork
 from ...numerics.exact import as_fractions
-from ...numerics.products import exact_product, nearest
+from ...numerics.floats import nearest
+from ...numerics.products import exact_product
+from ...numerics.rounding import NOISE
 from ..forms.canonical import generic_numbers
 
-NEAR = 2.0**-44
-"""Share of the size of its terms below which a value is on the wall: 512 roundings; generators gather one or two with each cut."""
 GENERATORS = 1 << 11
 """Points and rays that a cell may have."""
 MEMORY = 1 << 27
@@ -300,7 +300,7 @@ class CoverSearch:
                 if monitor.late or (most is not None and tally.counts[0] >= most):
                     break
                 failures = np.inf if stop is None else float(stop - tally.counts[1])
-                options = np.array([NEAR, self.noise, size, failures, float(self.classes), share, blurs])
+                options = np.array([NOISE, self.noise, size, failures, float(self.classes), share, blurs])
                 began = monitor.elapsed
                 waiting = kernels.go_on(
                     self.pair, self.cells, waiting, self.bench, limits, tally, options, need, self.marks
@@ -394,7 +394,7 @@ class CoverSearch:
             m = int(cells.count[0])
             h = kept[0, :m]
             values = h @ row
-            near = NEAR * (np.abs(h) @ np.abs(row))
+            near = NOISE * (np.abs(h) @ np.abs(row))
             mark = k + 1 + r
             if (values > near).any() and (values < -near).any():
                 self.bench.values[:m] = np.where(np.abs(values) > near, values, 0.0)

@@ -13,7 +13,7 @@ from ...errors import NumericalError
 from ...network.exact_pieces import exact_pieces, integer_layers, integer_map
 from ...network.model import ReLUNetwork
 from ...numerics import exact
-from ...numerics.products import nearest
+from ...numerics.floats import nearest
 from ...numerics.rounding import UNIT
 from ...verdict import Verdict
 from ..bounds.difference_network import difference_network

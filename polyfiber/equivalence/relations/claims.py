@@ -11,7 +11,7 @@ import numpy as np
 
 from ..._typing import Array
 from ...domain import Polyhedron
-from ...numerics.polyhedra import directed
+from ...numerics.floats import directed
 
 
 @dataclass(frozen=True, eq=False)

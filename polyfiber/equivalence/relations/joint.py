@@ -26,9 +26,9 @@ from ...budget import heed
 from ...fibers.relations.grouping import group_rows
 from ...network.model import ReLUNetwork
 from ...numerics.dyadic import dyadic
-from ...numerics.rounding import TINY, gamma
+from ...numerics.rounding import NOISE, TINY, gamma
 
-FAINT = 2.0**-40
+FAINT = 16 * NOISE
 """Relative to the terms that it is summed from: a coefficient that is taken for zero (and charged)."""
 Fact = tuple[Array, int]
 """A form (n0 + 1) over (x, 1) and its sign on the cell: +1 where it is nowhere negative, -1 nowhere positive."""

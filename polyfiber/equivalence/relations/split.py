@@ -25,7 +25,7 @@ from ...errors import NumericalError, SolverError
 from ...network.model import ReLUNetwork
 from ...numerics.exact import as_fractions
 from ...numerics.lp import interior_point, multipliers_without_slope
-from ...numerics.rounding import TINY, gamma
+from ...numerics.rounding import NOISE, TINY, gamma
 from ..allowance import Allowance
 from ..bounds.everywhere import Growth
 from .claims import input_ranges
@@ -289,7 +289,7 @@ class _Search:
         """Bound of the difference where it is affine and small on the cell, as on cells that rounding alone keeps from being flat."""
         difference = joint.difference[:, : self.n + 1]
         rows = [[sign * v for v in as_fractions(row)] for row, sign in facts]
-        for share in (2.0**-44, self.allowed):  # rounding alone, most often
+        for share in (NOISE, self.allowed):  # rounding alone, most often
             size = share * joint.magnitude
             bound = size + joint.slack + gamma(2) * np.abs(difference)  # the subtraction itself is rounded
             within = bound <= self.tolerance * joint.magnitude.max(axis=1)[:, None]

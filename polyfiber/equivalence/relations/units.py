@@ -15,7 +15,7 @@ from .joint import Joint, Unit
 
 POINTS = 256
 """Inputs at which signs are looked at."""
-NOISE = 1e-9
+FAINT = 1e-9
 """Of the largest value of a neuron: what counts as zero where signs are looked at."""
 
 
@@ -54,7 +54,7 @@ def suspected(
                 if root not in named:
                     continue
                 z = values[k][l][:, j]
-                noise = NOISE * float(np.abs(z).max())
+                noise = FAINT * float(np.abs(z).max())
                 if np.isfinite(noise) and (z.min() >= -noise or z.max() <= noise):
                     found.append((k, l, j, 1 if z.max() > noise else -1))
                     named.discard(root)

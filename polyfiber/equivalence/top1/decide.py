@@ -17,7 +17,7 @@ from ...errors import BudgetExceededError, IncompleteError, InputError, Polyfibe
 from ...network.float_or_rational import products_in_range
 from ...network.model import ReLUNetwork
 from ...network.piecewise import function_chain
-from ...numerics.products import nearest
+from ...numerics.floats import nearest
 from ...verdict import Verdict
 from ..allowance import Allowance
 from ..answer import Recheck

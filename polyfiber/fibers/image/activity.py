@@ -17,7 +17,7 @@ from ..._values.read_only import closed
 from ...errors import InputError, ShapeError
 from ...network.model import ReLUNetwork
 from ...numerics import exact, modular
-from ...numerics.rounding import UNIT
+from ...numerics.rounding import TINY, UNIT
 from ...words import one_line
 from ..dimension import scaling_dimension
 
@@ -146,7 +146,7 @@ def sampled_activity(net: ReLUNetwork, points: FloatArray) -> Activity:
         V, c = W.astype(np.float64), b.astype(np.float64)
         size = np.abs(y) @ np.abs(V).T + np.abs(c)
         # one rounding of each parameter (rationals), of each product and of each sum
-        error = error @ np.abs(V).T * (1 + 8 * UNIT) + (V.shape[1] + 8) * UNIT * size + 2.0**-1022
+        error = error @ np.abs(V).T * (1 + 8 * UNIT) + (V.shape[1] + 8) * UNIT * size + TINY
         z = y @ V.T + c
         sure &= (np.isfinite(z) & np.isfinite(error) & (np.abs(z) > 2 * error)).all(axis=1)
         masks.append(z > 0)

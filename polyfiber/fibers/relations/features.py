@@ -20,7 +20,7 @@ from ...errors import InputError
 from ...network.model import ReLUNetwork
 from ...network.piecewise import require_chain
 from ...numerics.exact import rref
-from ...numerics.rounding import TINY, gamma
+from ...numerics.rounding import NOISE, TINY, gamma
 from ..hyperplanes import Domain
 from .grouping import GAP, Groups, group_rows
 
@@ -275,7 +275,7 @@ class _Layer:
         rows, roles = self.rows, []
         for row in rows:
             top = np.abs(row).max()
-            slack = 0 * top if self.exact else 2.0**-44 * top
+            slack = 0 * top if self.exact else NOISE * top
             if not (row[:-1] != 0).any():
                 roles.append("constant" if row[-1] > 0 else "dead")
             elif self.domain == "orthant" and (row <= slack).all():
@@ -409,7 +409,7 @@ class _Layer:
             solved = np.linalg.lstsq(unit[chosen].T, unit[rest].T, rcond=None)[0]
             for column, j in enumerate(rest):
                 weights = solved[:, column] * lengths[j] / lengths[chosen]
-                small = np.abs(solved[:, column]) <= 2.0**-40 * np.abs(solved[:, column]).max()
+                small = np.abs(solved[:, column]) <= 16 * NOISE * np.abs(solved[:, column]).max()
                 combos[j] = {p: float(w) for p, w, gone in zip(chosen, weights, small) if not gone}
         return chosen, combos
 

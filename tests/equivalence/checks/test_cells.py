@@ -10,8 +10,9 @@ import pytest
 
 import polyfiber as pf
 from polyfiber.equivalence.checks.cells import bound_on_cells
-from polyfiber.equivalence.checks.functions import Unproved, upward
+from polyfiber.equivalence.checks.functions import Unproved
 from polyfiber.equivalence.relations.split import by_splitting
+from polyfiber.numerics.floats import upward
 
 from ..relations.test_split import both_off
 

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import polyfiber as pf
-from polyfiber.equivalence.checks.functions import Unproved, proved_bound, upward
+from polyfiber.equivalence.checks.functions import Unproved, proved_bound
 from polyfiber.equivalence.relations.claims import Claims
 from polyfiber.equivalence.relations.joint import Event, Joint, Unit
+from polyfiber.numerics.floats import upward
 from polyfiber.testing.near_misses import FAMILIES, WEIGHTS, base_network, changed
 from polyfiber.testing.rewritings import rewritten
 

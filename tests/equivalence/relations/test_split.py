@@ -9,10 +9,10 @@ import pytest
 
 import polyfiber as pf
 from polyfiber.equivalence.checks.cells import bound_on_cells
-from polyfiber.equivalence.checks.functions import upward
 from polyfiber.equivalence.grounds import SplitCells
 from polyfiber.equivalence.relations.split import by_splitting
 from polyfiber.errors import NumericalError
+from polyfiber.numerics.floats import upward
 from scripts.attacks.equivalence.splitting import attack, with_units
 
 
