@@ -14,7 +14,7 @@ import numpy as np
 
 from .._typing import Array, FloatArray, IntArray
 from ..errors import ShapeError
-from ..kernels.bounds.pair import Pair
+from ..kernels.bounds.pair import Errors, Layout, Pair, Three
 from ..network.model import ReLUNetwork
 from ..numerics.exact import as_fractions
 from ..numerics.floats import nearest
@@ -225,9 +225,11 @@ def flat_pair(x: Side, y: Side) -> Pair:
         any(bool(p[l].any()) for p in (x.weight_errors, y.weight_errors, x.bias_errors, y.bias_errors))
         for l in range(len(x.weights))
     ]
+    three = (x.weights, y.weights, change)
     return Pair(
-        widths, first, at, flat(x.weights), flat(y.weights), flat(change),
-        flat([W.T for W in x.weights]), flat([W.T for W in y.weights]), flat([W.T for W in change]),
-        flat(x.biases), flat(y.biases), flat(shift), flat(x.weight_errors), flat(y.weight_errors),
-        flat(x.bias_errors), flat(y.bias_errors), np.array(folds, dtype=np.int8), np.zeros(1, dtype=np.int64),
-    )  # fmt: skip
+        Layout(widths, first, at, np.array(folds, dtype=np.int8), np.zeros(1, dtype=np.int64)),
+        Three(*(flat(some) for some in three)),
+        Three(*(flat([W.T for W in some]) for some in three)),
+        Three(flat(x.biases), flat(y.biases), flat(shift)),
+        Errors(flat(x.weight_errors), flat(y.weight_errors), flat(x.bias_errors), flat(y.bias_errors)),
+    )

@@ -12,10 +12,10 @@ from .._typing import FloatArray
 from .._values.checked import generator_of
 from ..budget import Budget, Monitor
 from ..kernels.bounds import boxes as search_kernel
-from ..kernels.bounds.boxes import Pool, Search
-from ..kernels.bounds.pair import N_CHARGES, Goal, Pair
-from ..kernels.bounds.planes import Planes
-from ..kernels.bounds.zonotopes import Forms
+from ..kernels.bounds.boxes import Boxes, Points, Pool, Queue, Search, Values
+from ..kernels.bounds.pair import N_CHARGES, Goal, Pair, Three
+from ..kernels.bounds.planes import Asked, Functionals, Limits, Live, Planes
+from ..kernels.bounds.zonotopes import After, Before, Forms, Kept, Middle, Now, Symbols
 from ..numerics.rounding import UNIT
 from .goals import Alternative, make_goal
 from .pairing import Side, flat_pair
@@ -109,8 +109,8 @@ class BoxSearch:
         self.goal: Goal = make_goal(groups, rows, len(self.lo))
         self.confirm = confirm
         self.follow = follow
-        widths = self.pair.widths
-        self.n_hidden = int(self.pair.first[len(widths) - 2])
+        widths = self.pair.layout.widths
+        self.n_hidden = int(self.pair.layout.first[len(widths) - 2])
         self.forms, self.planes = _forms(widths, self.n_hidden), _planes(widths, self.n_hidden)
         self.state = _state(widths, self.n_hidden, len(self.goal.limit), self.lo, self.hi)
         self.pool = _pool(64, len(self.lo), self.n_hidden, len(groups), 1 << 12)
@@ -124,16 +124,16 @@ class BoxSearch:
         self.state.counts[search_kernel.FOLLOW] = follow
         self._root()
         if alone:
-            self.pool.bounds[0, 2:4] = 0.0
+            self.pool.boxes.bounds[0, 2:4] = 0.0
 
     def _root(self) -> None:
         pool, counts = self.pool, self.state.counts
-        pool.lo[0], pool.hi[0] = self.lo, self.hi
-        pool.bounds[0, 0::2], pool.bounds[0, 1::2] = -np.inf, np.inf
-        pool.bound[0], pool.share[0], pool.key[0] = np.inf, 1.0, np.inf
-        pool.split[0] = -1
+        pool.boxes.lo[0], pool.boxes.hi[0] = self.lo, self.hi
+        pool.boxes.bounds[0, 0::2], pool.boxes.bounds[0, 1::2] = -np.inf, np.inf
+        pool.bound[0], pool.share[0], pool.queue.key[0] = np.inf, 1.0, np.inf
+        pool.tree.split[0] = -1
         size = len(pool.bound)
-        pool.free[: size - 1] = np.arange(size - 1, 0, -1)
+        pool.queue.free[: size - 1] = np.arange(size - 1, 0, -1)
         counts[search_kernel.FREE], counts[search_kernel.HEAP], counts[search_kernel.NODES] = size - 1, 1, 1
 
     # ---- looking for a violation ----------------------------------------------------------------
@@ -155,7 +155,7 @@ class BoxSearch:
         """From the best point so far, in small steps: a search burrows to the level and stops just above it."""
         if np.isfinite(self.state.numbers[search_kernel.BEST]):
             for radius in (0.05, 1e-3):
-                x = self.state.best.copy()
+                x = self.state.points.best.copy()
                 search_kernel.climb(self.pair, self.goal, x, self.lo, self.hi, radius, ROUNDS, self.state)
 
     def _violated(self) -> bool:
@@ -163,7 +163,7 @@ class BoxSearch:
         numbers = self.state.numbers
         if self.follow or not numbers[search_kernel.BEST] > numbers[search_kernel.KEEP]:
             return False
-        if self.confirm is None or self.confirm(self.state.best.copy()):
+        if self.confirm is None or self.confirm(self.state.points.best.copy()):
             return True
         numbers[search_kernel.KEEP] = numbers[search_kernel.BEST]
         return False
@@ -236,7 +236,7 @@ class BoxSearch:
     @property
     def box_seconds(self) -> float:
         """About what one box takes at worst: forms with every neuron unstable, and as many substitutions as neurons."""
-        widths = self.pair.widths.astype(np.float64)
+        widths = self.pair.layout.widths.astype(np.float64)
         products = widths[1:] * widths[:-1]
         rows = 1.0 + widths[0] + np.concatenate([[0.0], np.cumsum(widths[1:-1])])
         return float(6.0 * (rows * products + 2.0 * widths[1:] * np.cumsum(products)).sum()) / SPEED
@@ -247,29 +247,26 @@ class BoxSearch:
     def _set_aside(self) -> None:
         place = int(self.state.counts[search_kernel.OPEN])
         counts, pool = self.state.counts, self.pool
-        point = pool.lo[place].copy()
+        point = pool.boxes.lo[place].copy()
         settled = False
-        if (pool.lo[place] == pool.hi[place]).all() and self.confirm is not None and not self.follow:
+        if (pool.boxes.lo[place] == pool.boxes.hi[place]).all() and self.confirm is not None and not self.follow:
             settled = not self.confirm(point)  # one input: decided exactly
         if settled:
-            pool.split[pool.node[place]] = -2
+            pool.tree.split[pool.node[place]] = -2
             self.state.numbers[search_kernel.SHARE] += pool.share[place]
             self.state.numbers[search_kernel.CLOSED] = max(0.0, self.state.numbers[search_kernel.CLOSED])
         else:
             self.aside = (*self.aside, (float(pool.bound[place]), float(pool.share[place]), int(pool.node[place])))
-        pool.free[counts[search_kernel.FREE]] = place
+        pool.queue.free[counts[search_kernel.FREE]] = place
         counts[search_kernel.FREE] += 1
 
     def _grow(self, monitor: Monitor) -> str:
         """More room; the newest box first once memory is short. Returns why that is not possible, or nothing."""
         counts, pool = self.state.counts, self.pool
-        nodes = len(pool.split)
+        nodes = len(pool.tree.split)
         if counts[search_kernel.NODES] + 2 > nodes:
-            longer = {
-                name: np.concatenate([getattr(pool, name), np.zeros_like(getattr(pool, name))])
-                for name in ("split", "child")
-            }
-            pool = pool._replace(**longer)
+            longer = (np.concatenate([part, np.zeros_like(part)]) for part in pool.tree)
+            pool = pool._replace(tree=search_kernel.Tree(*longer))
         if counts[search_kernel.FREE] == 0:
             size = len(pool.bound)
             each = 8 * (2 * len(self.lo) + 6 * self.n_hidden + 8)
@@ -278,19 +275,22 @@ class BoxSearch:
                 counts[search_kernel.DEEP] = 1
                 n = counts[search_kernel.HEAP]
                 # from now on the newest first; of the open ones the smallest
-                order = np.argsort(-pool.share[pool.heap[:n]], kind="stable")
-                pool.heap[:n] = pool.heap[:n][order[::-1]]
-                pool.key[:n] = np.arange(0, -n, -1) - 1.0
+                order = np.argsort(-pool.share[pool.queue.heap[:n]], kind="stable")
+                pool.queue.heap[:n] = pool.queue.heap[:n][order[::-1]]
+                pool.queue.key[:n] = np.arange(0, -n, -1) - 1.0
                 most = 2 * most  # a little more for the way down
             if size * each > most:
                 return f"{n_text(size)} open boxes take {size * each / 1e6:.4g} MB, all the memory that was allowed"
             more = min(size, max(64, int(most // each) - size)) if 2 * size * each > most else size
-            fields = {}
-            for name in ("lo", "hi", "bounds", "proved", "bound", "share", "node", "heap", "key", "free"):
-                old = getattr(pool, name)
-                fields[name] = np.concatenate([old, np.zeros((more, *old.shape[1:]), dtype=old.dtype)])
-            pool = pool._replace(**fields)
-            pool.free[:more] = np.arange(size + more - 1, size - 1, -1)
+
+            def longer_by(old: Any) -> Any:
+                return np.concatenate([old, np.zeros((more, *old.shape[1:]), dtype=old.dtype)])
+
+            pool = Pool(
+                boxes=Boxes(*map(longer_by, pool.boxes)), bound=longer_by(pool.bound), share=longer_by(pool.share),
+                node=longer_by(pool.node), queue=Queue(*map(longer_by, pool.queue)), tree=pool.tree,
+            )  # fmt: skip
+            pool.queue.free[:more] = np.arange(size + more - 1, size - 1, -1)
             counts[search_kernel.FREE] = more
         self.pool = pool
         return ""
@@ -303,7 +303,7 @@ class BoxSearch:
         found = [float(numbers[search_kernel.CLOSED]), *(bound for bound, _, _ in self.aside)]
         n = int(counts[search_kernel.HEAP])
         if n:
-            found.append(float(pool.bound[pool.heap[:n]].max()))
+            found.append(float(pool.bound[pool.queue.heap[:n]].max()))
         if np.isfinite(numbers[search_kernel.BEST]):
             found.append(float(numbers[search_kernel.BEST]))
         return max(found)
@@ -321,10 +321,10 @@ class BoxSearch:
     def _outcome(self, status: str, stopped: str) -> Outcome:
         numbers, counts = self.state.numbers, self.state.counts
         best = float(numbers[search_kernel.BEST])
-        point = self.state.best.copy() if best > -np.inf else None  # infinite where values overflow
+        point = self.state.points.best.copy() if best > -np.inf else None  # infinite where values overflow
         share = float(numbers[search_kernel.SHARE])
         n = int(counts[search_kernel.NODES])
-        tree = Tree(self.lo, self.hi, self.pool.split[:n].copy(), self.pool.child[:n].copy())
+        tree = Tree(self.lo, self.hi, self.pool.tree.split[:n].copy(), self.pool.tree.child[:n].copy())
         return Outcome(
             status, self.excess, best, point, 1.0 if status == "proved" else min(share, 1.0 - 2.0**-40),
             int(counts[search_kernel.BOXES]), int(counts[search_kernel.BACKS]),
@@ -347,13 +347,20 @@ def _forms(widths: Any, n_hidden: int) -> Forms:
         return np.zeros(shape)
 
     flat = rows * stride
+
+    def ints(*shape: int) -> Any:
+        return np.zeros(shape, dtype=np.int64)
+
     return Forms(
-        np.array([stride, rows]), table(n0), table(n0), table(layers * flat), table(flat), table(flat), table(flat),
-        table(flat), table(flat), table(stride * stride), table(stride * stride), table(stride * stride),
-        np.zeros((layers + 1, stride), dtype=np.int64), np.zeros((layers + 1, 3), dtype=np.int64),
-        np.zeros(stride, dtype=np.int64), np.arange(max(rows, stride)), table(19, stride), table(2, rows),
-        np.zeros((2, rows), dtype=np.int64), table(layers, stride),
-    )  # fmt: skip
+        np.array([stride, rows]),
+        Middle(table(n0), table(n0)),
+        Kept(table(layers * flat), table(layers, stride), ints(layers + 1, stride), ints(layers + 1, 3)),
+        Before(table(flat), table(flat)),
+        After(table(flat), table(flat), table(flat)),
+        Three(*(table(stride * stride) for _ in range(3))),
+        Now(ints(stride), np.arange(max(rows, stride)), table(19, stride)),
+        Symbols(table(2, rows), ints(2, rows)),
+    )
 
 
 def _planes(widths: Any, n_hidden: int) -> Planes:
@@ -368,10 +375,14 @@ def _planes(widths: Any, n_hidden: int) -> Planes:
         return np.zeros((widest + 4) * room)
 
     return Planes(
-        np.array([room]), np.zeros((2, n_hidden + m + n0)), np.zeros((2, n_hidden + m)), ints(layers + 1, widest),
-        ints(layers + 1), np.arange(widest + n0), table(), table(), table(), table(), np.zeros(room), np.zeros(room),
-        np.zeros(room), ints(room), ints(room), np.zeros(room), np.zeros((4, n0)), np.zeros(4),
-    )  # fmt: skip
+        np.array([room]),
+        Limits(np.zeros((2, n_hidden + m + n0)), np.zeros((2, n_hidden + m))),
+        Live(ints(layers + 1, widest), ints(layers + 1), np.arange(widest + n0)),
+        Functionals(*(table() for _ in range(4)), *(np.zeros(room) for _ in range(3))),
+        Asked(ints(room), ints(room), np.zeros(room)),
+        np.zeros((4, n0)),
+        np.zeros(4),
+    )
 
 
 def _state(widths: Any, n_hidden: int, alternatives: int, lo: FloatArray, hi: FloatArray) -> Search:
@@ -380,11 +391,16 @@ def _state(widths: Any, n_hidden: int, alternatives: int, lo: FloatArray, hi: Fl
     numbers[search_kernel.BEST] = numbers[search_kernel.CLOSED] = -np.inf
     with np.errstate(over="ignore"):
         width = np.where(hi > lo, hi - lo, 1.0)
+    pre, scratch = (2, n_hidden + m + 8), (2, widest)
     return Search(
-        np.zeros((6, n_hidden)), np.zeros((2, n_hidden + m + 8)), np.zeros((2, n_hidden + m + 8)),
-        np.zeros((2, widest)), np.zeros((2, widest)), np.zeros(n0), np.zeros(n0), np.zeros(n0), np.zeros(n0), numbers,
-        np.zeros(8, dtype=np.int64), width, np.zeros(alternatives), np.zeros(widest, dtype=np.int64),
-    )  # fmt: skip
+        np.zeros((6, n_hidden)),
+        Values(np.zeros(pre), np.zeros(pre), np.zeros(scratch), np.zeros(scratch), np.zeros(widest, dtype=np.int64)),
+        Points(*(np.zeros(n0) for _ in range(4))),
+        numbers,
+        np.zeros(8, dtype=np.int64),
+        width,
+        np.zeros(alternatives),
+    )
 
 
 def _pool(places: int, n0: int, n_hidden: int, groups: int, nodes: int) -> Pool:
@@ -392,7 +408,11 @@ def _pool(places: int, n0: int, n_hidden: int, groups: int, nodes: int) -> Pool:
         return np.zeros(places, dtype=np.int64)
 
     return Pool(
-        np.zeros((places, n0)), np.zeros((places, n0)), np.zeros((places, 6, n_hidden)),
-        np.zeros((places, groups), dtype=np.uint8), np.zeros(places), np.zeros(places), ints(), ints(),
-        np.zeros(places), ints(), np.zeros(nodes, dtype=np.int32), np.zeros(nodes, dtype=np.int32),
+        Boxes(
+            np.zeros((places, n0)), np.zeros((places, n0)), np.zeros((places, 6, n_hidden)),
+            np.zeros((places, groups), dtype=np.uint8),
+        ),
+        np.zeros(places), np.zeros(places), ints(),
+        Queue(ints(), np.zeros(places), ints()),
+        search_kernel.Tree(np.zeros(nodes, dtype=np.int32), np.zeros(nodes, dtype=np.int32)),
     )  # fmt: skip

@@ -53,8 +53,8 @@ def forward(s: BoxSearch) -> list[float]:
 def backward(s: BoxSearch) -> list[float]:
     """The same by planes."""
     forward(s)
-    s.state.point[:] = 0.5 * s.lo + 0.5 * s.hi
-    boxes.attempt(s.pair, s.goal, s.state.point, 0, s.state)
+    s.state.points.point[:] = 0.5 * s.lo + 0.5 * s.hi
+    boxes.attempt(s.pair, s.goal, s.state.points.point, 0, s.state)
     planes.losses(s.pair, s.lo, s.hi, s.state.box, s.planes, s.unit)
     return [
         boxes.from_corner(s.pair, s.goal, k, s.lo, s.hi, s.state, s.planes, s.unit) for k in range(len(s.goal.limit))
@@ -110,12 +110,12 @@ def case_relu(rng: Any, unit: Any) -> bool:
     f = pf.ReLUNetwork([full(rng, 1, 2), [[1.0]]], [-full(rng, 1), [0.0]])
     g = pf.ReLUNetwork([full(rng, 1, 2), [[1.0]]], [-full(rng, 1), [0.0]])
     s = search_on(f, g, [0.0, 0.0], [1.0, 2.0], TOP, unit)
-    w, v, stride = s.forms, s.forms.vectors, int(s.forms.sizes[0])
+    w, v, stride = s.forms, s.forms.now.vectors, int(s.forms.sizes[0])
     box = s.state.box
     box[0::2], box[1::2] = -np.inf, np.inf
     zonotopes.begin(s.lo, s.hi, w, unit)
-    w.counts[1] = 1, 3, 0
-    w.lists[1, 0] = 0
+    w.kept.counts[1] = 1, 3, 0
+    w.kept.lists[1, 0] = 0
     zonotopes.affine(s.pair, 0, 2, 3, 0, w, unit)
     v[zonotopes.EA], v[zonotopes.ED] = 0.0, 0.0
     _, top, more = zonotopes.neurons(s.pair, 0, 3, 0, box, w, unit)
@@ -125,12 +125,12 @@ def case_relu(rng: Any, unit: Any) -> bool:
     theta = number["P"] == 0
     lost = [F(0), F(0)]
     for r in range(3):
-        a, d = F(float(w.pre[r * stride])), F(float(w.dp[r * stride]))
+        a, d = F(float(w.kept.pre[r * stride])), F(float(w.before.d[r * stride]))
         shift = number["MU"] if r == 0 else F(0)
-        lost[0] += abs(F(float(w.y[r * stride])) - lam * a - shift)
+        lost[0] += abs(F(float(w.after.y[r * stride])) - lam * a - shift)
         p, q = (F(0), number["Q"]) if theta else (lam - other, other)
         shift = number["SHIFT"] if r == 0 else F(0)
-        lost[1] += abs(F(float(w.d[r * stride])) - p * a - q * d - shift)
+        lost[1] += abs(F(float(w.after.d[r * stride])) - p * a - q * d - shift)
     return lost[0] <= F(float(v[zonotopes.EA, 0])) and lost[1] <= F(float(v[zonotopes.ED, 0]))
 
 
@@ -151,7 +151,7 @@ def case_half(rng: Any, unit: Any) -> bool:
     f = affine([[1.0]], 0.0)
     s = search_on(f, f, ends[:1], ends[1:], TOP, unit)
     forward(s)
-    middle, half = F(float(s.forms.middle[0])), F(float(s.forms.half[0]))
+    middle, half = F(float(s.forms.box.middle[0])), F(float(s.forms.box.half[0]))
     return middle + half >= F(float(ends[1])) and middle - half <= F(float(ends[0]))
 
 
@@ -185,8 +185,8 @@ def case_plane(rng: Any, unit: Any) -> bool:
     boxes.start_functional(s.pair, s.goal, 0, 0, w)
     planes.carry(s.pair, last, 1, w)
     planes.relax(s.pair, last - 1, 1, s.state.box, np.array([1.0, 0.0]), np.zeros(2), w, unit)
-    value = F(float(w.alpha[0])) * 3 + F(float(w.constant[0])) + F(float(w.error[0]))
-    below = F(float(w.alpha[0])) * -1 + F(float(w.constant[0])) + F(float(w.error[0]))
+    value = F(float(w.rows.alpha[0])) * 3 + F(float(w.rows.constant[0])) + F(float(w.rows.error[0]))
+    below = F(float(w.rows.alpha[0])) * -1 + F(float(w.rows.constant[0])) + F(float(w.rows.error[0]))
     return value >= 3 * F(c) and below >= 0
 
 

@@ -26,8 +26,8 @@ SMALLEST = 2.0**-1000
 """Above what underflow can cost in one step."""
 
 
-class Pair(NamedTuple):
-    """Weights of both networks; matrices flat, layer by layer.
+class Layout(NamedTuple):
+    """Where what belongs to a layer lies in flat arrays.
 
     Attributes
     ----------
@@ -36,15 +36,8 @@ class Pair(NamedTuple):
         Where the neurons of a layer begin in flat arrays of neurons; the outputs are the last ones.
     at : int64 (L + 1,)
         Where the matrix of a layer begins.
-    wf, wg, dw : float64
-        Rows of a layer one after the other, (n_l, n_{l-1}).
-    wft, wgt, dwt : float64
-        The same, transposed.
-    bf, bg, db : float64 (N + m,)
-    ewf, ewg, ebf, ebg : float64
-        Bounds of how far the given numbers are from the true ones; laid out as ``wf`` and ``bf``.
     folds : int8 (L,)
-        Layers where those bounds are not all zero.
+        Layers where the bounds in `Errors` are not all zero.
     zero : int64 (1,)
         A zero.
     """
@@ -52,21 +45,47 @@ class Pair(NamedTuple):
     widths: Any
     first: Any
     at: Any
-    wf: Any
-    wg: Any
-    dw: Any
-    wft: Any
-    wgt: Any
-    dwt: Any
-    bf: Any
-    bg: Any
-    db: Any
-    ewf: Any
-    ewg: Any
-    ebf: Any
-    ebg: Any
     folds: Any
     zero: Any
+
+
+class Three(NamedTuple):
+    """The same of f, of g, and of their difference."""
+
+    f: Any
+    g: Any
+    d: Any
+
+
+class Errors(NamedTuple):
+    """Bounds of how far weights and biases of f and g are from the true ones."""
+
+    wf: Any
+    wg: Any
+    bf: Any
+    bg: Any
+
+
+class Pair(NamedTuple):
+    """Weights of both networks; matrices flat, layer by layer.
+
+    Attributes
+    ----------
+    layout : Layout
+    rows : Three of float64
+        Rows of a layer one after the other, (n_l, n_{l-1}).
+    columns : Three of float64
+        The same, transposed.
+    biases : Three of float64 (N + m,)
+    errors : Errors of float64
+        Laid out as ``rows.f`` and ``biases.f``.
+    """
+
+    layout: Any
+    rows: Any
+    columns: Any
+    biases: Any
+    errors: Any
 
 
 class Goal(NamedTuple):
@@ -165,15 +184,15 @@ def evaluate(pair, x, a, d, y, z, live):
     y, z : float64 (widest,), scratch
     live : int64 (widest,), scratch
     """
-    layers = pair.widths.shape[0] - 1
+    layers = pair.layout.widths.shape[0] - 1
     for l in range(layers):
-        n, m = pair.widths[l], pair.widths[l + 1]
-        o, s = pair.at[l], pair.first[l]
+        n, m = pair.layout.widths[l], pair.layout.widths[l + 1]
+        o, s = pair.layout.at[l], pair.layout.first[l]
         if l == 0:
             for j in range(n):
                 y[j], z[j] = x[j], 0.0
         else:
-            p = pair.first[l - 1]
+            p = pair.layout.first[l - 1]
             for j in range(n):
                 up = a[p + j]
                 other = up - d[p + j]
@@ -186,12 +205,12 @@ def evaluate(pair, x, a, d, y, z, live):
                 live[count] = j
                 count += 1
         shape = (1, count, m, 0, 0, m)
-        zero = pair.zero
-        product(a[s:], y, pair.wft[o:], zero, live, live, shape)
-        products(d[s:], z, pair.wgt[o:], y, pair.dwt[o:], zero, live, live, shape)
+        zero = pair.layout.zero
+        product(a[s:], y, pair.columns.f[o:], zero, live, live, shape)
+        products(d[s:], z, pair.columns.g[o:], y, pair.columns.d[o:], zero, live, live, shape)
         for i in range(m):
-            a[s + i] += pair.bf[s + i]
-            d[s + i] += pair.db[s + i]
+            a[s + i] += pair.biases.f[s + i]
+            d[s + i] += pair.biases.d[s + i]
 
 
 @bare_kernel
@@ -207,8 +226,8 @@ def alternative(goal, k, a, d, s, m):
 @bare_kernel
 def violation(pair, goal, a, d):
     """By how much a point violates the worst group, and the alternative that is violated least there."""
-    last = pair.widths.shape[0] - 2
-    s, m = pair.first[last], pair.widths[last + 1]
+    last = pair.layout.widths.shape[0] - 2
+    s, m = pair.layout.first[last], pair.layout.widths[last + 1]
     worst, which = -np.inf, 0
     for group in range(goal.start.shape[0] - 1):
         least, best = np.inf, goal.start[group]
@@ -245,8 +264,8 @@ def gradient(pair, goal, k, a, d, u, v, slope):
     u, v : float64 (2, widest), scratch
     slope : float64 (n0,), overwritten
     """
-    last = pair.widths.shape[0] - 2
-    m = pair.widths[last + 1]
+    last = pair.layout.widths.shape[0] - 2
+    m = pair.layout.widths[last + 1]
     for o in range(m):
         u[0, o] = v[0, o] = 0.0
     for t in range(goal.entry[k], goal.entry[k + 1]):
@@ -256,20 +275,20 @@ def gradient(pair, goal, k, a, d, u, v, slope):
         else:
             v[0, c - m] += goal.value[t]
     for l in range(last, -1, -1):
-        n, m = pair.widths[l], pair.widths[l + 1]
+        n, m = pair.layout.widths[l], pair.layout.widths[l + 1]
         for j in range(n):
             u[1, j] = v[1, j] = 0.0
         for t in range(m):
-            p, q, o = u[0, t], v[0, t], pair.at[l] + t * n
+            p, q, o = u[0, t], v[0, t], pair.layout.at[l] + t * n
             if p != 0.0 or q != 0.0:
                 for j in range(n):
-                    u[1, j] += p * pair.wf[o + j] + q * pair.dw[o + j]
-                    v[1, j] += q * pair.wg[o + j]
+                    u[1, j] += p * pair.rows.f[o + j] + q * pair.rows.d[o + j]
+                    v[1, j] += q * pair.rows.g[o + j]
         if l == 0:
             for j in range(n):
                 slope[j] = u[1, j]
             return
-        s = pair.first[l - 1]
+        s = pair.layout.first[l - 1]
         for j in range(n):
             on = a[s + j] > 0.0
             other = a[s + j] - d[s + j] > 0.0

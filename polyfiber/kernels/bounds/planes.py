@@ -15,38 +15,41 @@ from .pair import BACK, CONSTANT, DIFFERENCE, EVALUATE, FOLD, MARGIN, PLANE, SMA
 from .zonotopes import clamp, lift
 
 
-class Planes(NamedTuple):
-    """Working arrays of the substitution of up to K functionals at once; coefficient t of functional r lies at ``t K + r``.
+class Limits(NamedTuple):
+    """What holds on the box.
 
     Attributes
     ----------
-    room : int64 (1,)
-        K, a multiple of 8.
     most : float64 (2, N + m + n0,)
         Bounds of relu(a) and of |D|; of the inputs at the end.
     lost : float64 (2, N + m)
         What a unit of a, and of d, may lose to rounding in one substitution.
+    """
+
+    most: Any
+    lost: Any
+
+
+class Live(NamedTuple):
+    """Neurons that can be positive on the box.
+
+    Attributes
+    ----------
     lists : int64 (L + 1, widest)
-        Live neurons of every layer; inputs first.
+        Those of every layer; inputs first.
     many : int64 (L + 1,)
     order : int64 (widest + n0,)
         0, 1, 2, …
-    alpha, beta, over, under : float64 (widest * K,)
-    constant, size, error : float64 (K,)
-    neuron, kind : int64 (K,)
-    sign : float64 (K,)
-    result : float64 (4, n0)
-        Coefficients of two functions of the input, their mixture, and scratch.
-    value : float64 (4,)
-        Constant and error of the two.
     """
 
-    room: Any
-    most: Any
-    lost: Any
     lists: Any
     many: Any
     order: Any
+
+
+class Functionals(NamedTuple):
+    """Functionals of one layer: coefficients of a and d, of the activations before it, float64 (widest * K,), and what belongs to each, (K,)."""
+
     alpha: Any
     beta: Any
     over: Any
@@ -54,9 +57,38 @@ class Planes(NamedTuple):
     constant: Any
     size: Any
     error: Any
+
+
+class Asked(NamedTuple):
+    """Whose bounds the functionals are: int64 (K,) neurons and kinds (0 of a, 2 of b), and signs, float64 (K,)."""
+
     neuron: Any
     kind: Any
     sign: Any
+
+
+class Planes(NamedTuple):
+    """Working arrays of the substitution of up to K functionals at once; coefficient t of functional r lies at ``t K + r``.
+
+    Attributes
+    ----------
+    room : int64 (1,)
+        K, a multiple of 8.
+    limits : Limits
+    live : Live
+    rows : Functionals
+    asked : Asked
+    result : float64 (4, n0)
+        Coefficients of two functions of the input, their mixture, and scratch.
+    value : float64 (4,)
+        Constant and error of the two.
+    """
+
+    room: Any
+    limits: Any
+    live: Any
+    rows: Any
+    asked: Any
     result: Any
     value: Any
 
@@ -64,88 +96,100 @@ class Planes(NamedTuple):
 @bare_kernel
 def losses(pair, lo, hi, box, w, unit):
     """Bounds of activations and of what each neuron may lose, for one box."""
-    layers = pair.widths.shape[0] - 1
-    n0 = pair.widths[0]
-    N = pair.first[layers - 1]
-    total = N + pair.widths[layers]
+    layers = pair.layout.widths.shape[0] - 1
+    n0 = pair.layout.widths[0]
+    N = pair.layout.first[layers - 1]
+    total = N + pair.layout.widths[layers]
     for j in range(n0):
-        w.most[0, total + j] = max(abs(lo[j]), abs(hi[j]))
-        w.most[1, total + j] = 0.0
-        w.lists[0, j] = j
-    w.many[0] = n0
-    one, two = w.lost[0], w.lost[1]
+        w.limits.most[0, total + j] = max(abs(lo[j]), abs(hi[j]))
+        w.limits.most[1, total + j] = 0.0
+        w.live.lists[0, j] = j
+    w.live.many[0] = n0
+    one, two = w.limits.lost[0], w.limits.lost[1]
     for l in range(layers):
-        n, m, o = pair.widths[l], pair.widths[l + 1], pair.at[l]
-        s, p = pair.first[l], (total if l == 0 else pair.first[l - 1])
+        n, m, o = pair.layout.widths[l], pair.layout.widths[l + 1], pair.layout.at[l]
+        s, p = pair.layout.first[l], (total if l == 0 else pair.layout.first[l - 1])
         gamma = MARGIN * (2 * (n + m) + 8) * unit[BACK]
         u = MARGIN * unit[DIFFERENCE]
         for i in range(m):
-            one[s + i] = gamma * abs(pair.bf[s + i])
-            two[s + i] = (gamma + u) * abs(pair.db[s + i])
+            one[s + i] = gamma * abs(pair.biases.f[s + i])
+            two[s + i] = (gamma + u) * abs(pair.biases.d[s + i])
         for j in range(n):
-            y, d = gamma * w.most[0, p + j], gamma * w.most[1, p + j]
+            y, d = gamma * w.limits.most[0, p + j], gamma * w.limits.most[1, p + j]
             if y == 0.0 and d == 0.0:
                 continue
-            z, q = y + u * w.most[0, p + j], o + j * m
+            z, q = y + u * w.limits.most[0, p + j], o + j * m
             for i in range(m):
-                one[s + i] += abs(pair.wft[q + i]) * y
-                two[s + i] += abs(pair.wgt[q + i]) * d + abs(pair.dwt[q + i]) * z
-        if pair.folds[l] and unit[FOLD] > 0.0:
+                one[s + i] += abs(pair.columns.f[q + i]) * y
+                two[s + i] += abs(pair.columns.g[q + i]) * d + abs(pair.columns.d[q + i]) * z
+        if pair.layout.folds[l] and unit[FOLD] > 0.0:
             for i in range(m):
                 q = o + i * n
-                one[s + i] += MARGIN * pair.ebf[s + i]
-                two[s + i] += MARGIN * (pair.ebf[s + i] + pair.ebg[s + i])
+                one[s + i] += MARGIN * pair.errors.bf[s + i]
+                two[s + i] += MARGIN * (pair.errors.bf[s + i] + pair.errors.bg[s + i])
                 for j in range(n):
-                    y, d = w.most[0, p + j], w.most[1, p + j]
-                    one[s + i] += MARGIN * pair.ewf[q + j] * y
-                    two[s + i] += MARGIN * ((pair.ewf[q + j] + pair.ewg[q + j]) * y + pair.ewg[q + j] * d)
+                    y, d = w.limits.most[0, p + j], w.limits.most[1, p + j]
+                    one[s + i] += MARGIN * pair.errors.wf[q + j] * y
+                    two[s + i] += MARGIN * (
+                        (pair.errors.wf[q + j] + pair.errors.wg[q + j]) * y + pair.errors.wg[q + j] * d
+                    )
         many = 0
         for i in range(m):
             k = s + i
             if l == layers - 1 or box[1, k] > 0.0 or box[3, k] > 0.0:
-                w.lists[l + 1, many] = i
+                w.live.lists[l + 1, many] = i
                 many += 1
             if l < layers - 1:
                 dead = box[1, k] <= 0.0 and box[3, k] <= 0.0
-                w.most[0, k] = 0.0 if dead else max(box[1, k], 0.0)
-                w.most[1, k] = 0.0 if dead else max(abs(box[4, k]), abs(box[5, k]))
-        w.many[l + 1] = many
+                w.limits.most[0, k] = 0.0 if dead else max(box[1, k], 0.0)
+                w.limits.most[1, k] = 0.0 if dead else max(abs(box[4, k]), abs(box[5, k]))
+        w.live.many[l + 1] = many
 
 
 @bare_kernel
 def single(pair, layer, count, w):
     """Functionals ``sign a_i`` (kind 0) or ``sign b_i`` (kind 2) of a layer, carried to the activations before it."""
-    m, o, s = pair.widths[layer + 1], pair.at[layer], pair.first[layer]
+    m, o, s = pair.layout.widths[layer + 1], pair.layout.at[layer], pair.layout.first[layer]
     K = w.room[0]
     for r in range(count):
-        i, sign = w.neuron[r], w.sign[r]
-        beta = 0.0 if w.kind[r] == 0 else -sign
-        w.error[r] = w.lost[0, s + i] + abs(beta) * w.lost[1, s + i]
-        w.constant[r] = sign * pair.bf[s + i] + beta * pair.db[s + i]
-        w.size[r] = abs(pair.bf[s + i]) + abs(beta * pair.db[s + i])
-        for jj in range(w.many[layer]):
-            q = o + w.lists[layer, jj] * m + i
-            w.over[jj * K + r] = sign * pair.wft[q] + beta * pair.dwt[q]
-            w.under[jj * K + r] = beta * pair.wgt[q]
+        i, sign = w.asked.neuron[r], w.asked.sign[r]
+        beta = 0.0 if w.asked.kind[r] == 0 else -sign
+        w.rows.error[r] = w.limits.lost[0, s + i] + abs(beta) * w.limits.lost[1, s + i]
+        w.rows.constant[r] = sign * pair.biases.f[s + i] + beta * pair.biases.d[s + i]
+        w.rows.size[r] = abs(pair.biases.f[s + i]) + abs(beta * pair.biases.d[s + i])
+        for jj in range(w.live.many[layer]):
+            q = o + w.live.lists[layer, jj] * m + i
+            w.rows.over[jj * K + r] = sign * pair.columns.f[q] + beta * pair.columns.d[q]
+            w.rows.under[jj * K + r] = beta * pair.columns.g[q]
 
 
 @bare_kernel
 def carry(pair, l, count, w):
     """Carry functionals of the pre-activations of a layer to the activations before it."""
-    m, o, s = pair.widths[l + 1], pair.at[l], pair.first[l]
-    K, many = w.room[0], w.many[l + 1]
-    live = w.lists[l + 1]
+    m, o, s = pair.layout.widths[l + 1], pair.layout.at[l], pair.layout.first[l]
+    K, many = w.room[0], w.live.many[l + 1]
+    live = w.live.lists[l + 1]
     for tt in range(many):
         t, q = s + live[tt], tt * K
-        one, two, bias, change = w.lost[0, t], w.lost[1, t], pair.bf[t], pair.db[t]
+        one, two, bias, change = w.limits.lost[0, t], w.limits.lost[1, t], pair.biases.f[t], pair.biases.d[t]
         for r in range(count):
-            p, b = w.alpha[q + r], w.beta[q + r]
-            w.error[r] += abs(p) * one + abs(b) * two
-            w.constant[r] += p * bias + b * change
-            w.size[r] += abs(p * bias) + abs(b * change)
-    shape = (w.many[l], many, count, K, m, K)
-    products(w.over, pair.wft[o:], w.alpha, pair.dwt[o:], w.beta, w.lists[l], live, w.order, shape)
-    product(w.under, pair.wgt[o:], w.beta, w.lists[l], live, w.order, shape)
+            p, b = w.rows.alpha[q + r], w.rows.beta[q + r]
+            w.rows.error[r] += abs(p) * one + abs(b) * two
+            w.rows.constant[r] += p * bias + b * change
+            w.rows.size[r] += abs(p * bias) + abs(b * change)
+    shape = (w.live.many[l], many, count, K, m, K)
+    products(
+        w.rows.over,
+        pair.columns.f[o:],
+        w.rows.alpha,
+        pair.columns.d[o:],
+        w.rows.beta,
+        w.live.lists[l],
+        live,
+        w.live.order,
+        shape,
+    )
+    product(w.rows.under, pair.columns.g[o:], w.rows.beta, w.live.lists[l], live, w.live.order, shape)
 
 
 @bare_kernel
@@ -154,10 +198,10 @@ def relax(pair, l, count, box, ra, rd, w, unit):
 
     D is bounded as it is, or as relu(a) - relu(b) with each bounded alone; whichever is lower at the reference.
     """
-    K, s = w.room[0], pair.first[l]
+    K, s = w.room[0], pair.layout.first[l]
     charge = 2.0 * MARGIN * unit[PLANE]
-    for jj in range(w.many[l + 1]):
-        i, o = s + w.lists[l + 1, jj], jj * K
+    for jj in range(w.live.many[l + 1]):
+        i, o = s + w.live.lists[l + 1, jj], jj * K
         la, ua, lb, ub, ld, ud = box[0, i], box[1, i], box[2, i], box[3, i], box[4, i], box[5, i]
         a, d = ra[i], rd[i]
         span = charge * (4.0 * max(abs(la), abs(ua)) + max(abs(lb), abs(ub)) + max(abs(ld), abs(ud)))
@@ -175,10 +219,10 @@ def relax(pair, l, count, box, ra, rd, w, unit):
         a_open, b_open = la < 0.0 < ua, lb < 0.0 < ub
         if not (a_open or b_open):
             for r in range(count):
-                c, e = w.over[o + r], w.under[o + r]
+                c, e = w.rows.over[o + r], w.rows.under[o + r]
                 t = e * other
-                w.alpha[o + r], w.beta[o + r] = (c + e) * lam - t, t
-                w.error[r] += (abs(c) + abs(e)) * span
+                w.rows.alpha[o + r], w.rows.beta[o + r] = (c + e) * lam - t, t
+                w.rows.error[r] += (abs(c) + abs(e)) * span
             continue
         low_a = lam if not a_open else (1.0 if a > 0.0 else 0.0)  # lines below
         low_b = other if not b_open else (1.0 if a - d > 0.0 else 0.0)
@@ -205,7 +249,7 @@ def relax(pair, l, count, box, ra, rd, w, unit):
         elif a > 0.0:  # max(0, a)
             pl = 1.0
         for r in range(count):
-            c, e = w.over[o + r], w.under[o + r]
+            c, e = w.rows.over[o + r], w.rows.under[o + r]
             both = c + e
             t = e * (other if e < 0.0 else low_b)
             p = both * (lam if both > 0.0 else low_a) - t
@@ -217,12 +261,12 @@ def relax(pair, l, count, box, ra, rd, w, unit):
             p2 += c * (lam if c > 0.0 else low_a)
             k2 += c * above if c > 0.0 else 0.0
             together = p2 * a + q2 * d + k2 < p * a + t * d + k
-            w.alpha[o + r] = p2 if together else p
-            w.beta[o + r] = q2 if together else t
+            w.rows.alpha[o + r] = p2 if together else p
+            w.rows.beta[o + r] = q2 if together else t
             k = k2 if together else k
-            w.constant[r] += k
-            w.size[r] += k
-            w.error[r] += (abs(c) + abs(e)) * span + charge * k
+            w.rows.constant[r] += k
+            w.rows.size[r] += k
+            w.rows.error[r] += (abs(c) + abs(e)) * span + charge * k
 
 
 @bare_kernel
@@ -232,31 +276,31 @@ def substitute(pair, layer, count, box, ra, rd, w, unit):
     Parameters
     ----------
     layer, count : int
-        The functionals lie in ``w.over``, ``w.under`` with what they have in ``w.constant``, ``w.size``, ``w.error``.
+        The functionals lie in ``w.rows.over``, ``w.rows.under`` with what they have in ``w.rows.constant``, ``w.rows.size``, ``w.rows.error``.
     box : float64 (6, N)
     ra, rd : float64 (N + m,)
         Values of a and d at the reference.
 
     Notes
     -----
-    Coefficient j of function r is left in ``w.over[j K + r]``; the function plus ``w.error[r]`` is above.
+    Coefficient j of function r is left in ``w.rows.over[j K + r]``; the function plus ``w.rows.error[r]`` is above.
     """
     tiny = SMALLEST if unit[TINY] > 0.0 else 0.0
-    terms = 8 + 4 * pair.widths[layer + 1]
+    terms = 8 + 4 * pair.layout.widths[layer + 1]
     for l in range(layer - 1, -1, -1):
         relax(pair, l, count, box, ra, rd, w, unit)
         carry(pair, l, count, w)
-        terms += 4 * pair.widths[l + 1] + 4
+        terms += 4 * pair.layout.widths[l + 1] + 4
     for r in range(count):
-        w.error[r] += MARGIN * terms * unit[CONSTANT] * w.size[r] + (layer + 2) * tiny
+        w.rows.error[r] += MARGIN * terms * unit[CONSTANT] * w.rows.size[r] + (layer + 2) * tiny
 
 
 @bare_kernel
 def keep(r, slot, n0, w):
     """Copy function r to ``w.result[slot]``."""
     for j in range(n0):
-        w.result[slot, j] = w.over[j * w.room[0] + r]
-    w.value[2 * slot], w.value[2 * slot + 1] = w.constant[r], w.error[r]
+        w.result[slot, j] = w.rows.over[j * w.room[0] + r]
+    w.value[2 * slot], w.value[2 * slot + 1] = w.rows.constant[r], w.rows.error[r]
 
 
 @bare_kernel
