@@ -25,9 +25,10 @@ from typing import Any
 import numpy as np
 
 import polyfiber as pf
-from polyfiber.equivalence.checks.functions import proved_bound, upward
+from polyfiber.equivalence.checks.functions import proved_bound
 from polyfiber.equivalence.relations.prove import by_relations
 from polyfiber.numerics import exact
+from polyfiber.numerics.floats import upward
 from polyfiber.testing.near_misses import FAMILIES, WEIGHTS, base_network, changed
 from polyfiber.testing.rewritings import OPERATORS, rewritten
 
