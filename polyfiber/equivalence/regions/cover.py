@@ -232,10 +232,15 @@ class CoverSearch:
         )  # fmt: skip
         neurons = max(1, hidden)
         self.bench = kernels.Bench(
-            np.zeros((2, widest, n + 1)), np.zeros((widest, n + 1)), np.zeros(max(room, widest)), np.zeros(widest),
-            np.zeros((2, widest)), np.zeros((2, widest, n + 1)), np.zeros((neurons, n + 1)), np.zeros((neurons, n + 1)),
-            np.zeros((4, 2, widest)), np.zeros((3, widest)), np.zeros(words, dtype=np.uint64),
-        )  # fmt: skip
+            np.zeros((2, widest, n + 1)),
+            np.zeros((2, widest, n + 1)),
+            kernels.Affine(np.zeros((neurons, n + 1)), np.zeros((neurons, n + 1))),
+            kernels.Steps(np.zeros((4, 2, widest)), np.zeros((3, widest))),
+            kernels.Rounding(np.zeros(widest), np.zeros((2, widest))),
+            np.zeros((widest, n + 1)),
+            np.zeros(max(room, widest)),
+            np.zeros(words, dtype=np.uint64),
+        )
 
     def _inputs(self) -> FloatArray:
         """Bounds (n, n + 1) of the coordinates, in the manner of `sizes_of`."""
@@ -455,9 +460,13 @@ def _pack(
             rows.append(sizes[k][l])
             hidden += len(c) if l < len(net.weights) - 1 else 0
     order = [(k, l) for l in range(most - 1) for k, net in enumerate(nets) if l < len(net.weights) - 1]
+    depth = np.array([len(net.weights) for net in nets], dtype=np.int64)
     pair = kernels.PackedPair(
-        np.array([len(net.weights) for net in nets], dtype=np.int64), widths, np.concatenate(weights), begin,
-        np.concatenate(biases), first, own, np.concatenate(rows), inputs, np.ascontiguousarray(centre, dtype=np.float64),
-        np.array(order, dtype=np.int64).reshape(-1, 2),
-    )  # fmt: skip
+        kernels.Layers(depth, widths, begin, first, own, np.array(order, dtype=np.int64).reshape(-1, 2)),
+        np.concatenate(weights),
+        np.concatenate(biases),
+        np.concatenate(rows),
+        inputs,
+        np.ascontiguousarray(centre, dtype=np.float64),
+    )
     return pair, hidden, int(max(max(net.architecture) for net in nets))

@@ -23,26 +23,35 @@ SMALLEST = 1e-280
 """Limits below it are not met: underflow is not accounted for."""
 
 
-class PackedPair(NamedTuple):
-    """Two networks f, g as flat arrays; index 0 is f, 1 is g.
+class Layers(NamedTuple):
+    """Where the layers of two networks lie; index 0 is f, 1 is g.
 
-    ``sizes`` (rows, n + 1): the terms of a row at ``h`` add up to at most ``sum_j sizes[j] |h_j - centre_j h_n| + sizes[n] h_n``; ``inputs`` (n, n + 1)
-    bounds the coordinates of ``h`` alike.
-    ``first`` (2, L): first row of a layer in ``biases`` and ``sizes``; ``own`` (2, L): its first hidden neuron among those of both.
+    ``depth`` (2,); ``widths`` (2, L + 1); ``begin`` (2, L): where the weights of a layer begin; ``first`` (2, L): its first row in ``biases``
+    and ``sizes``; ``own`` (2, L): its first hidden neuron among those of both.
     ``order`` (steps, 2): network and layer, in the order in which walls are cut.
     """
 
     depth: Any
     widths: Any
-    weights: Any
     begin: Any
-    biases: Any
     first: Any
     own: Any
+    order: Any
+
+
+class PackedPair(NamedTuple):
+    """Two networks as flat arrays.
+
+    ``sizes`` (rows, n + 1): the terms of a row at ``h`` add up to at most ``sum_j sizes[j] |h_j - centre_j h_n| + sizes[n] h_n``; ``inputs`` (n, n + 1)
+    bounds the coordinates of ``h`` alike.
+    """
+
+    layers: Any
+    weights: Any
+    biases: Any
     sizes: Any
     inputs: Any
     centre: Any
-    order: Any
 
 
 class Cells(NamedTuple):
@@ -57,19 +66,37 @@ class Cells(NamedTuple):
     share: Any
 
 
+class Affine(NamedTuple):
+    """Forms of the hidden neurons of both networks on a cell, and what the terms of each add up to: (N, n + 1)."""
+
+    forms: Any
+    terms: Any
+
+
+class Steps(NamedTuple):
+    """Values, slack, rounding and blur of a layer, (4, 2, widest), and of the next one, (3, widest)."""
+
+    walk: Any
+    next: Any
+
+
+class Rounding(NamedTuple):
+    """What rounding may change in a layer, (widest,), and in the outputs of both networks, (2, widest)."""
+
+    moved: Any
+    carried: Any
+
+
 class Bench(NamedTuple):
     """Working arrays of one run."""
 
     forms: Any
+    terms: Any
+    neurons: Any
+    steps: Any
+    rounding: Any
     spare: Any
     values: Any
-    moved: Any
-    carried: Any
-    terms: Any
-    hidden: Any
-    bulk: Any
-    walk: Any
-    next: Any
     bits: Any
 
 
@@ -110,8 +137,8 @@ def _size(row, h, centre, n):
 @bare_kernel
 def layer_forms(pair, pattern, net, layer, forms, spare, n):
     """Replace the forms of the neurons of ``layer - 1`` of a network by those of ``layer``."""
-    width, before = pair.widths[net, layer + 1], pair.widths[net, layer]
-    w, b = pair.begin[net, layer], pair.first[net, layer]
+    width, before = pair.layers.widths[net, layer + 1], pair.layers.widths[net, layer]
+    w, b = pair.layers.begin[net, layer], pair.layers.first[net, layer]
     for i in range(width):
         for j in range(n):
             spare[i, j] = 0.0
@@ -121,7 +148,7 @@ def layer_forms(pair, pattern, net, layer, forms, spare, n):
             for j in range(n):
                 spare[i, j] = pair.weights[at + j]
         else:
-            own = pair.own[net, layer - 1]
+            own = pair.layers.own[net, layer - 1]
             for p in range(before):
                 factor = pair.weights[at + p]
                 if factor != 0.0 and pattern[own + p] > 0:
@@ -232,10 +259,10 @@ def _carry(pair, pattern, net, bench, h, noise, n):
     A neuron that is on with a value below 0 by v, rounding included, adds v to what reaches it from the layers before, since relu is a contraction;
     one that is off passes on no more than its value plus that.
     """
-    moved, carried = bench.moved, bench.carried
-    for layer in range(pair.depth[net]):
-        width, before = pair.widths[net, layer + 1], pair.widths[net, layer]
-        w = pair.begin[net, layer]
+    moved, carried = bench.rounding.moved, bench.rounding.carried
+    for layer in range(pair.layers.depth[net]):
+        width, before = pair.layers.widths[net, layer + 1], pair.layers.widths[net, layer]
+        w = pair.layers.begin[net, layer]
         for i in range(width):
             carried[net, i] = 0.0
         if layer > 0:
@@ -243,11 +270,11 @@ def _carry(pair, pattern, net, bench, h, noise, n):
                 if moved[p] > 0.0:
                     for i in range(width):
                         carried[net, i] += abs(pair.weights[w + i * before + p]) * moved[p]
-        if layer < pair.depth[net] - 1:
-            own = pair.own[net, layer]
+        if layer < pair.layers.depth[net] - 1:
+            own = pair.layers.own[net, layer]
             for i in range(width):
-                z = _value(bench.hidden[own + i], h, n)
-                error = noise * _size(bench.bulk[own + i], h, pair.centre, n)
+                z = _value(bench.neurons.forms[own + i], h, n)
+                error = noise * _size(bench.neurons.terms[own + i], h, pair.centre, n)
                 if pattern[own + i] > 0:
                     moved[i] = carried[net, i] + max(error - z, 0.0)
                 else:
@@ -256,21 +283,26 @@ def _carry(pair, pattern, net, bench, h, noise, n):
 
 @bare_kernel
 def _walk(pair, pattern, net, bench, h, n):
-    """Outputs of a network at a generator on a pattern, layer by layer: ``bench.walk`` (values, slack, rounding, blur), each (2, m).
+    """Outputs of a network at a generator on a pattern, layer by layer: ``bench.steps.walk`` (values, slack, rounding, blur), each (2, m).
 
     Like `_carry`, but every value brings its own rounding along, in proportion to the terms that are there and not to those that
     could be: neurons that are off add nothing. Slower, and much tighter where large terms are off. The blur is what parameters
     and coordinates moved by `BLUR` do, to first order: the networks at hand are rounded, and generators are points of rounded walls.
     """
-    value, moved, rough, blur = bench.walk[0, net], bench.walk[1, net], bench.walk[2, net], bench.walk[3, net]
-    size, z, terms = bench.spare[:, 0], bench.values, bench.moved
+    value, moved, rough, blur = (
+        bench.steps.walk[0, net],
+        bench.steps.walk[1, net],
+        bench.steps.walk[2, net],
+        bench.steps.walk[3, net],
+    )
+    size, z, terms = bench.spare[:, 0], bench.values, bench.rounding.moved
     for j in range(n):
         size[j] = _size(pair.inputs[j], h, pair.centre, n)
         value[j], moved[j], rough[j], blur[j] = h[j], 0.0, 0.0, BLUR * size[j]
-    for layer in range(pair.depth[net]):
-        width, before = pair.widths[net, layer + 1], pair.widths[net, layer]
-        w, row, own = pair.begin[net, layer], pair.first[net, layer], pair.own[net, layer]
-        last = layer == pair.depth[net] - 1
+    for layer in range(pair.layers.depth[net]):
+        width, before = pair.layers.widths[net, layer + 1], pair.layers.widths[net, layer]
+        w, row, own = pair.layers.begin[net, layer], pair.layers.first[net, layer], pair.layers.own[net, layer]
+        last = layer == pair.layers.depth[net] - 1
         for i in range(width):
             z[i], terms[i], off, error, vague, count = 0.0, 0.0, 0.0, 0.0, 0.0, 3
             for p in range(before):
@@ -285,9 +317,9 @@ def _walk(pair, pattern, net, bench, h, n):
             z[i] += pair.biases[row + i] * h[n]
             terms[i] += abs(pair.biases[row + i]) * h[n]
             error = (error + count * UNIT * terms[i]) * (1 + 1e-9)
-            bench.next[0, i], bench.next[1, i], bench.next[2, i] = off, error, vague + BLUR * terms[i]
+            bench.steps.next[0, i], bench.steps.next[1, i], bench.steps.next[2, i] = off, error, vague + BLUR * terms[i]
         for i in range(width):
-            off, error, vague = bench.next[0, i], bench.next[1, i], bench.next[2, i]
+            off, error, vague = bench.steps.next[0, i], bench.steps.next[1, i], bench.steps.next[2, i]
             on = last or pattern[own + i] > 0
             value[i], size[i], rough[i] = (z[i], abs(z[i]), error) if on else (0.0, 0.0, 0.0)
             blur[i] = vague if on or z[i] > -2.0 * vague else 0.0
@@ -321,15 +353,15 @@ def _note(tally, worst, G, count, at, n):
 @bare_kernel
 def layer_terms(pair, pattern, net, layer, terms, spare, n):
     """As `layer_forms`, for what the terms that are there add up to, in the manner of ``sizes``; neurons that are off add nothing."""
-    width, before = pair.widths[net, layer + 1], pair.widths[net, layer]
-    w, b = pair.begin[net, layer], pair.first[net, layer]
+    width, before = pair.layers.widths[net, layer + 1], pair.layers.widths[net, layer]
+    w, b = pair.layers.begin[net, layer], pair.layers.first[net, layer]
     for i in range(width):
         for j in range(n):
             spare[i, j] = 0.0
         spare[i, n] = abs(pair.biases[b + i])
         for p in range(before):
             factor = abs(pair.weights[w + i * before + p])
-            if factor != 0.0 and (layer == 0 or pattern[pair.own[net, layer - 1] + p] > 0):
+            if factor != 0.0 and (layer == 0 or pattern[pair.layers.own[net, layer - 1] + p] > 0):
                 row = pair.inputs[p] if layer == 0 else terms[net, p]
                 for j in range(n + 1):
                     spare[i, j] += factor * row[j]
@@ -342,21 +374,21 @@ def layer_terms(pair, pattern, net, layer, terms, spare, n):
 def _all_forms(pair, pattern, bench, n):
     """Forms and terms of all hidden neurons and of the outputs on a pattern."""
     for net in range(2):
-        for layer in range(pair.depth[net]):
+        for layer in range(pair.layers.depth[net]):
             layer_forms(pair, pattern, net, layer, bench.forms, bench.spare, n)
             layer_terms(pair, pattern, net, layer, bench.terms, bench.spare, n)
-            if layer < pair.depth[net] - 1:
-                for i in range(pair.widths[net, layer + 1]):
+            if layer < pair.layers.depth[net] - 1:
+                for i in range(pair.layers.widths[net, layer + 1]):
                     for j in range(n + 1):
-                        bench.hidden[pair.own[net, layer] + i, j] = bench.forms[net, i, j]
-                        bench.bulk[pair.own[net, layer] + i, j] = bench.terms[net, i, j]
+                        bench.neurons.forms[pair.layers.own[net, layer] + i, j] = bench.forms[net, i, j]
+                        bench.neurons.terms[pair.layers.own[net, layer] + i, j] = bench.terms[net, i, j]
 
 
 @bare_kernel
 def _finish_classes(pair, cells, slot, bench, limits, tally, noise):
     """Whether on a finished cell one class wins in both networks, up to a lead of ``limits[0]``."""
     G, count, pattern = cells.generators[slot], cells.count[slot], cells.pattern[slot]
-    n, classes = G.shape[1] - 1, pair.widths[0, pair.depth[0]]
+    n, classes = G.shape[1] - 1, pair.layers.widths[0, pair.layers.depth[0]]
     _all_forms(pair, pattern, bench, n)
     best = np.inf
     for c in range(classes):
@@ -365,11 +397,11 @@ def _finish_classes(pair, cells, slot, bench, limits, tally, noise):
             for net in range(2):
                 _carry(pair, pattern, net, bench, G[k], noise, n)
                 mine = _value(bench.forms[net, c], G[k], n)
-                size = bench.carried[net, c] + noise * _size(bench.terms[net, c], G[k], pair.centre, n)
+                size = bench.rounding.carried[net, c] + noise * _size(bench.terms[net, c], G[k], pair.centre, n)
                 for o in range(classes):
                     if o != c:
                         other = noise * _size(bench.terms[net, o], G[k], pair.centre, n)
-                        slack = size + bench.carried[net, o] + other
+                        slack = size + bench.rounding.carried[net, o] + other
                         ahead = _value(bench.forms[net, o], G[k], n) - mine + 2.0 * slack
                         lead = max(lead, ahead if ahead < np.inf else np.inf)
         best = min(best, lead)
@@ -395,11 +427,11 @@ def _finish(pair, cells, slot, bench, limits, tally, noise, share, blurs):
         walked = False
         for net in range(2):
             _carry(pair, pattern, net, bench, h, noise, n)
-        for o in range(pair.widths[0, pair.depth[0]]):
+        for o in range(pair.layers.widths[0, pair.layers.depth[0]]):
             if not walked:
                 u, v = _value(bench.forms[0, o], h, n), _value(bench.forms[1, o], h, n)
                 own, its = _size(bench.terms[0, o], h, pair.centre, n), _size(bench.terms[1, o], h, pair.centre, n)
-                one, other = bench.carried[0, o] + noise * own, bench.carried[1, o] + noise * its
+                one, other = bench.rounding.carried[0, o] + noise * own, bench.rounding.carried[1, o] + noise * its
                 explained = 0.0
                 bound = (abs(u - v) + one + other) * (1 + 1e-9)
                 limit = limits[o] * h[n] + share * min(own, its)
@@ -408,10 +440,10 @@ def _finish(pair, cells, slot, bench, limits, tally, noise, share, blurs):
                     _walk(pair, pattern, net, bench, h, n)
                 walked = True
             if walked:
-                u, v = bench.walk[0, 0, o], bench.walk[0, 1, o]
-                one = bench.walk[1, 0, o] + bench.walk[2, 0, o]
-                other = bench.walk[1, 1, o] + bench.walk[2, 1, o]
-                explained = blurs * (bench.walk[3, 0, o] + bench.walk[3, 1, o])
+                u, v = bench.steps.walk[0, 0, o], bench.steps.walk[0, 1, o]
+                one = bench.steps.walk[1, 0, o] + bench.steps.walk[2, 0, o]
+                other = bench.steps.walk[1, 1, o] + bench.steps.walk[2, 1, o]
+                explained = blurs * (bench.steps.walk[3, 0, o] + bench.steps.walk[3, 1, o])
                 bound = (abs(u - v) + one + other) * (1 + 1e-9)
                 own, its = _size(bench.terms[0, o], h, pair.centre, n), _size(bench.terms[1, o], h, pair.centre, n)
                 limit = limits[o] * h[n] + share * min(own, its)
@@ -468,12 +500,14 @@ def go_on(pair, cells, waiting, bench, limits, tally, options, need, marks):
         slot = waiting - 1
         step, start, lost = cells.step[slot], cells.neuron[slot], False
         for s in range(step):
-            layer_forms(pair, cells.pattern[slot], pair.order[s, 0], pair.order[s, 1], bench.forms, bench.spare, n)
-        while step < len(pair.order) and not lost:
-            net, layer = pair.order[step, 0], pair.order[step, 1]
+            layer_forms(
+                pair, cells.pattern[slot], pair.layers.order[s, 0], pair.layers.order[s, 1], bench.forms, bench.spare, n
+            )
+        while step < len(pair.layers.order) and not lost:
+            net, layer = pair.layers.order[step, 0], pair.layers.order[step, 1]
             layer_forms(pair, cells.pattern[slot], net, layer, bench.forms, bench.spare, n)
-            own, row = pair.own[net, layer], pair.first[net, layer]
-            for i in range(start, pair.widths[net, layer + 1]):
+            own, row = pair.layers.own[net, layer], pair.layers.first[net, layer]
+            for i in range(start, pair.layers.widths[net, layer + 1]):
                 G = cells.generators[slot]
                 above, below, high, low = False, False, 0.0, 0.0
                 for k in range(cells.count[slot]):
