@@ -9,7 +9,7 @@ from typing import Any
 
 
 def resolver(
-    package: str, exports: Mapping[str, str], modules: Collection[str] = ()
+    package: str, exports: Mapping[str, str], modules: Collection[str] = (), upwards: Mapping[str, str] | None = None
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """The functions ``__getattr__`` and ``__dir__`` of a package.
 
@@ -21,13 +21,18 @@ def resolver(
         Public name to the module below the package that defines it.
     modules : collection of str
         Modules and packages below it that are attributes too.
+    upwards : mapping, optional
+        Public name to what `above` finds for it: a name of a higher floor that stands here too.
     """
+    higher = upwards or {}
 
     def get(name: str) -> Any:
         if name in exports:
             value = getattr(importlib.import_module(f".{exports[name]}", package), name)
         elif name in modules:
             value = importlib.import_module(f".{name}", package)
+        elif name in higher:
+            value = above(higher[name])
         else:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         setattr(sys.modules[package], name, value)
@@ -36,7 +41,12 @@ def resolver(
     def names() -> list[str]:
         """The public names alone: what a module imports for itself is not offered."""
         return sorted(
-            {*exports, *modules, *(n for n in vars(sys.modules[package]) if n in ("__version__", "__all__", "__doc__"))}
+            {
+                *exports,
+                *modules,
+                *higher,
+                *(n for n in vars(sys.modules[package]) if n in ("__version__", "__all__", "__doc__")),
+            }
         )
 
     return get, names

@@ -1,4 +1,4 @@
-"""Bounds of one network on boxes by linear relaxations.
+"""Bounds of one network on boxes by linear relaxations, written apart from `relaxation` and from the kernels.
 
 Each ReLU that may switch on a box is replaced by a line above and a line below; substituting backwards
 gives an affine function above every output (Zhang, Weng, Chen, Hsieh and Daniel, *Efficient neural

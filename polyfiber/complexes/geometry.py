@@ -31,7 +31,7 @@ def full_net(frame: Frame) -> Any:
     if frame.n == n0:
         return frame.net
     stride = 4 if n0 < 4 else (n0 + 8) // 8 * 8
-    rows = np.zeros((max(1, len(frame.net.layer_of) if frame.form is not None else frame.rows.shape[0]), stride))
+    rows = np.zeros((max(1, len(frame.net.layers.layer_of) if frame.form is not None else frame.rows.shape[0]), stride))
     rows[: frame.rows.shape[0], : n0 + 1] = nearest(frame.rows)
     if frame.deep:
         at = frame.rows.shape[0]
@@ -39,10 +39,10 @@ def full_net(frame: Frame) -> Any:
             at = len(rows) - len(part) if part is frame.deep[-1] else at  # the outputs come last, behind infinity
             rows[at : at + len(part), : n0 + 1] = nearest(part)
             at += len(part)
-    first = frame.net.first
+    first = frame.net.layers.first
     wide = frame.form is None and len(first) > 2
     columns = as_columns(rows[first[1] : first[2] if wide else first[1], : n0 + 1])
-    return frame.net._replace(n=n0, stride=stride, rows=rows.ravel(), columns=columns)
+    return frame.net._replace(n=n0, stride=stride, affine=frame.net.affine._replace(rows=rows.ravel(), columns=columns))
 
 
 def predicate_of(frame: Frame) -> ExactPredicate:
@@ -55,7 +55,8 @@ def ways_net(frame: Frame) -> Any:
     """The kernels' network with ones for all numbers but zeros: its forms count ways."""
     net = full_net(frame)
     names = ("rows", "weights", "biases", "columns")
-    return net._replace(**{name: (getattr(net, name) != 0).astype(np.float64) for name in names})
+    ones = {name: (getattr(net.affine, name) != 0).astype(np.float64) for name in names}
+    return net._replace(affine=net.affine._replace(**ones))
 
 
 def form_room(frame: Frame) -> FloatArray:
@@ -247,7 +248,7 @@ def locate_signs(
         wide = magnitudes_of(given)
         size = np.abs(points) @ wide[:, :-1].T + wide[:, -1]
         tiny = np.full(rows.shape[0], (2 * n0 + 4) * LEAST)
-        bound = (terms * size + tiny) * net.inflate
+        bound = (terms * size + tiny) * net.margins.inflate
         _put(signs, unsure, z[:, :d], bound[:, :d], N)
         if frame.form is not None:
             _wired_signs(frame, points, signs, unsure)
@@ -264,7 +265,7 @@ def locate_signs(
                 size = size @ wide.T + magnitudes_of(frame.network.biases[layer])
                 relative += (w.shape[1] + 4) * UNIT * 1.01
                 tiny = wide @ tiny + (2 * w.shape[1] + 4) * LEAST
-            bound = (relative * size + tiny) * net.inflate
+            bound = (relative * size + tiny) * net.margins.inflate
             _put(signs, unsure, z, bound, column)
             column += width
     doubtful = np.flatnonzero((unsure if asked is None else unsure & asked).any(axis=1))
@@ -301,7 +302,7 @@ def _wired_signs(frame: Frame, points: FloatArray, signs: SignArray, unsure: Any
             # the magnitude of what a gate may pass, rounding included
             size = size + behind[j - 1][1] @ sizes.reads[l][j].T
             tiny = tiny + sizes.reads[l][j] @ small[j - 1] + (2 * matrix.shape[1] + 4) * LEAST
-        _put(signs, unsure, z, (gamma(terms[l]) * size + tiny) * frame.net.inflate, column)
+        _put(signs, unsure, z, (gamma(terms[l]) * size + tiny) * frame.net.margins.inflate, column)
         behind.append((np.where(z > 0, z, 0 * z), size))
         small.append(tiny)
         column += len(base)

@@ -173,11 +173,6 @@ def exact_output(net: ReLUNetwork, x: FloatArray) -> Array:
     return net.exact()(as_fractions(x))
 
 
-def make_witness(a: ReLUNetwork, b: ReLUNetwork, x: FloatArray) -> Witness | None:
-    """Witness at one input, or None if the exact outputs are equal there."""
-    return decisive(a, b, x, 0.0)
-
-
 def decisive(a: ReLUNetwork, b: ReLUNetwork, x: FloatArray, allowed: float | FloatArray) -> Witness | None:
     """Witness at one input where the gap of some output certainly exceeds ``allowed`` (nL,), or None.
 

@@ -13,16 +13,9 @@ from __future__ import annotations
 from .._lazy import resolver
 
 _EXPORTS: dict[str, str] = {
-    "CanonicalForm": ".equivalence.forms.canonical",
-    "canonical_form": ".equivalence.forms.canonical",
-    "exact_normal_form": ".equivalence.forms.exact",
-    "group_networks": ".equivalence.collections.classes",
-    "write_parquet": ".equivalence.collections.collection",
-    "top1_agreement": ".equivalence.top1.decide",
     "FiberLabels": "batch.labels",
     "FiberReport": "classify",
     "classify_fiber": "classify",
-    "deviation": ".equivalence.checks.sample",
     "functional_dimension": "dimension",
     "gradient_flow": "conserved",
     "hidden_facets": "findings",
@@ -40,7 +33,17 @@ _EXPORTS: dict[str, str] = {
     "nonnegative_column_rank": "nonnegative_rank",
     "nonnegative_column_ranks": "nonnegative_rank",
 }
+_UPWARDS: dict[str, str] = {
+    "CanonicalForm": "equivalence.forms.canonical:CanonicalForm",
+    "canonical_form": "equivalence.forms.canonical:canonical_form",
+    "exact_normal_form": "equivalence.forms.exact:exact_normal_form",
+    "group_networks": "equivalence.collections.classes:group_networks",
+    "write_parquet": "equivalence.collections.collection:write_parquet",
+    "top1_agreement": "equivalence.top1.decide:top1_agreement",
+    "deviation": "equivalence.checks.sample:deviation",
+}
+"""Names of the floor above that stand here too."""
 
-__all__ = list(_EXPORTS)
+__all__ = [*_EXPORTS, *_UPWARDS]
 
-__getattr__, __dir__ = resolver(__name__, _EXPORTS)
+__getattr__, __dir__ = resolver(__name__, _EXPORTS, upwards=_UPWARDS)

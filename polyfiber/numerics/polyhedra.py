@@ -9,7 +9,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
@@ -281,10 +280,3 @@ def _upper(rows: Rows, norms: Sequence[Fraction]) -> Fraction | None:
     A = [[r[j] for r in rows] for j in range(n)] + [list(norms)]
     found = solve_lp_exact([r[-1] for r in rows], A, [Fraction(0)] * n + [Fraction(1)])
     return found.value if found.status == "optimal" else None
-
-
-def rational_rows(A: Any, b: Any) -> list[list[Fraction]]:
-    """Rows ``b - A x >= 0`` with the constant last, of floats or rationals."""
-    return [
-        [*(-Fraction(v) for v in row), Fraction(c)] for row, c in zip(np.asarray(A).tolist(), np.asarray(b).tolist())
-    ]

@@ -251,13 +251,13 @@ def test_forms_of_wide_first_layers_are_sums_over_active_neurons(n: int, facets:
     normals = rng.normal(size=(facets, n))
     domain = pf.Polyhedron(normals, 1 + rng.random(facets)) if facets else None
     frame = make_frame(net, domain)
-    assert frame.net.columns.shape[1] >= widths[0]
-    first = frame.net.first
+    assert frame.net.affine.columns.shape[1] >= widths[0]
+    first = frame.net.layers.first
     words = rng.integers(0, 1 << 63, size=(20, frame.n_words), dtype=np.uint64) * np.uint64(2) + np.uint64(1)
     active = unpack(words)
     ids = np.concatenate([np.arange(first[2], frame.net.inf), frame.net.inf + 1 + np.arange(2)])
     for slow in (False, True):
-        used = frame.net._replace(columns=np.zeros((1, 0))) if slow else frame.net
+        used = frame.net._replace(affine=frame.net.affine._replace(columns=np.zeros((1, 0)))) if slow else frame.net
         A, a = np.empty((20, len(ids), n)), np.empty((20, len(ids)))
         maps.forms(words, ids.astype(np.int64), used, form_room(frame), A, a)
         for r in range(20):

@@ -12,9 +12,16 @@ import pytest
 from polyfiber.errors import NumericalError
 from polyfiber.numerics import exact
 from polyfiber.numerics.floats import directed
-from polyfiber.numerics.polyhedra import _dual_steps, largest_ball, nearest_point, rational_rows, root
+from polyfiber.numerics.polyhedra import _dual_steps, largest_ball, nearest_point, root
 
 F = Fraction
+
+
+def rational_rows(A: Any, b: Any) -> list[list[Fraction]]:
+    """Rows ``b - A x >= 0`` with the constant last, of floats or rationals."""
+    return [
+        [*(-Fraction(v) for v in row), Fraction(c)] for row, c in zip(np.asarray(A).tolist(), np.asarray(b).tolist())
+    ]
 
 
 def rows_around(rng: np.random.Generator, n: int, m: int) -> list[list[Fraction]]:

@@ -381,7 +381,7 @@ def _everywhere(
     block: Block, frame: Frame, monitor: Monitor, room: int | None, on_degenerate: OnDegenerate
 ) -> BlockComplex:
     """A block where flat walls leave directions uncut: cut by walls that no gate reads, which are taken away again."""
-    for choice in walled(frame, inflate=frame.net.inflate):
+    for choice in walled(frame, inflate=frame.net.margins.inflate):
         path = tuple((choice.into(neuron), sign) for neuron, sign in block.path)
         cut = LatticeSkeleton(choice.wider, monitor, path=path, room=room)
         if _grown(block, frame, cut, choice).complex is None:
@@ -452,7 +452,7 @@ def _split_by(block: Block, skeleton: Skeleton, choice: Walled | None, step: int
     decided = {k + d for k in (*(into(neuron) for neuron, _ in block.path), *walls)}
     active: list[tuple[int, ...]] = []
     for layer in range(1, len(frame.network.hidden_widths) + 1):
-        low, high = int(frame.net.first[layer]), int(frame.net.first[layer + 1])
+        low, high = int(frame.net.layers.first[layer]), int(frame.net.layers.first[layer + 1])
         ids = [k for k in range(low, high) if k in skeleton.entered and k not in decided]
         open_ = [k for k in ids if positive[k] and negative[k]]
         if open_:

@@ -167,15 +167,15 @@ def _wired_values_and_forms(frame: Frame, x: FloatArray, picks: IntArray) -> tup
     """The same for a network with a form."""
     form, net, n = frame.form, frame.net, frame.n
     assert form is not None
-    rows = net.rows.reshape(-1, net.stride)[:, : n + 1]
+    rows = net.affine.rows.reshape(-1, net.stride)[:, : n + 1]
     bits = np.zeros((len(x), 64 * frame.n_words), dtype=np.bool_)
     behind: list[FloatArray] = []
     for l, reads in enumerate(form.floats.reads[:-1], start=1):
-        own = rows[net.first[l] : net.first[l + 1]]
+        own = rows[net.layers.first[l] : net.layers.first[l + 1]]
         z = x @ own[:, :n].T + own[:, n]
         for j, matrix in reads.items():
             z = z + behind[j - 1] @ matrix.T
-        bits[:, net.first[l] : net.first[l + 1]] = z > 0
+        bits[:, net.layers.first[l] : net.layers.first[l + 1]] = z > 0
         behind.append(np.maximum(z, 0.0))
     forms = np.zeros((picks.size, n + 1))
     words = np.ascontiguousarray(packed(bits, frame.n_words).repeat(picks.shape[1], axis=0))

@@ -101,11 +101,11 @@ def form_slack(cx: PolyhedralComplex) -> FloatArray:
         slack[: len(given)] = np.where(given, 0.0, np.inf)
         for l in range(2, len(form.widths) + 1):
             sizes = count[l - 1] * (2 * UNIT) * losses.levels[l - 1][:, :-1].sum(axis=1)
-            slack[frame.net.first[l] : frame.net.first[l + 1]] = sizes + losses.forms[l - 1][:-1].sum()
+            slack[frame.net.layers.first[l] : frame.net.layers.first[l + 1]] = sizes + losses.forms[l - 1][:-1].sum()
         return np.where(np.isnan(slack), np.inf, slack)
     if frame.form is not None:
         for l, (level, terms) in enumerate(sizes_of(frame)[1:-1], start=2):
-            slack[frame.net.first[l] : frame.net.first[l + 1]] = terms * (2 * UNIT) * level.sum(axis=1)
+            slack[frame.net.layers.first[l] : frame.net.layers.first[l + 1]] = terms * (2 * UNIT) * level.sum(axis=1)
         return np.where(np.isnan(slack), np.inf, slack)
     terms = network.architecture[0] + 4.0
     with np.errstate(over="ignore", invalid="ignore"):
@@ -113,7 +113,7 @@ def form_slack(cx: PolyhedralComplex) -> FloatArray:
         for layer, w in enumerate(network.weights[1:-1], start=2):
             terms += w.shape[1] + 4.0
             size = np.abs(nearest(w)) @ size
-            slack[frame.net.first[layer] : frame.net.first[layer + 1]] = terms * (2 * UNIT) * size
+            slack[frame.net.layers.first[layer] : frame.net.layers.first[layer + 1]] = terms * (2 * UNIT) * size
     return np.where(np.isnan(slack), np.inf, slack)
 
 
@@ -232,7 +232,7 @@ def _balance_exactly(
 
 def _bending(bp: BreakpointComplex, pairs: IntArray, facets: IntArray, own: IntArray) -> BoolArray:
     """Whether the deeper wall bends at each ridge: its normals on the two sides of the shallower one differ."""
-    layers = bp.complex._frame.net.layer_of[pairs]
+    layers = bp.complex._frame.net.layers.layer_of[pairs]
     bending = np.zeros(len(pairs), dtype=np.bool_)
     deep = np.flatnonzero(layers[:, 0] != layers[:, 1])
     if len(deep):

@@ -386,7 +386,7 @@ def exact_column(exact: Any, frame: Any, words: Any, wall: int) -> list[Fraction
         return [exact.coefficients(int(o), on, above=wall).get(wall, Fraction(0)) for o in outputs]
     layer, position = frame.network.neuron(wall - frame.n_domain)
     value = [row[position] for row in exact.weights[layer]]
-    first = frame.net.first
+    first = frame.net.layers.first
     for q in range(layer + 1, len(exact.weights)):
         low = int(first[q])
         active = [i for i in range(len(value)) if (int(words[(low + i) >> 6]) >> ((low + i) & 63)) & 1]

@@ -43,7 +43,7 @@ class Forms:
             self.biases = [] if wired else [nearest(b) for b in frame.network.biases]
             parts = (frame.chart, *frame.deep_chart[:-1])
             self.rows = np.concatenate([nearest(part[:, [*frame.columns, -1]]) for part in parts])
-        first, net = frame.net.first, frame.net
+        first, net = frame.net.layers.first, frame.net
         self.layer = np.zeros(net.inf, dtype=np.int64)
         for layer in range(1, frame.n_blocks + 1):
             self.layer[first[layer] : first[layer + 1]] = layer
@@ -71,7 +71,7 @@ class Forms:
 
         The errors (p, n + 1) are of each coefficient; given forms of floats have none.
         """
-        n, first = self.frame.n, self.frame.net.first
+        n, first = self.frame.n, self.frame.net.layers.first
         forms, errors = np.empty((len(facets), n + 1)), np.empty((len(facets), n + 1))
         layers = self.layer[facets]
         for layer in np.unique(layers).tolist():

@@ -80,7 +80,7 @@ def filtered_signs(frame: Frame, st: Any, rows: slice) -> Iterator[tuple[int, in
     """For each layer with facets low..high - 1: (low, high, positive, sure), two (rows, high - low) bool arrays."""
     weights = [] if frame.form is not None else [nearest(w) for w in frame.network.weights[1:]]
     for layer in range(len(frame.network.hidden_widths) + 1):
-        low, high = int(frame.net.first[layer]), int(frame.net.first[layer + 1])
+        low, high = int(frame.net.layers.first[layer]), int(frame.net.layers.first[layer + 1])
         if low < high:
             z, bound = first_filter(frame, weights[: max(0, layer - 1)], layer, st, rows)
             with np.errstate(invalid="ignore"):

@@ -243,7 +243,7 @@ class LatticeSkeleton(Skeleton):
     def add_layer(self, layer: int) -> None:
         """Cut by every facet of a layer (0: the domain)."""
         net = self.frame.net
-        low, high = int(net.first[layer]), int(net.first[layer + 1])
+        low, high = int(net.layers.first[layer]), int(net.layers.first[layer + 1])
         if low == high:
             return
         fixed = low + np.flatnonzero(self.fixed[low:high])
@@ -287,7 +287,7 @@ class LatticeSkeleton(Skeleton):
     def _find_copies(self, layer: int) -> dict[int, tuple[int, int]]:
         """Facets of a layer that are another one times a number, or a constant: {id: (model, sign)}; model -1 constant."""
         frame = self.frame
-        low = int(frame.net.first[layer])
+        low = int(frame.net.layers.first[layer])
         if layer == 0:
             whole = frame.chart[: frame.n_domain]
         else:
@@ -336,7 +336,7 @@ class LatticeSkeleton(Skeleton):
         st, n, net = self.state, self.frame.n, self.frame.net
         order = np.lexsort((facets, vertices))
         vertices, facets = vertices[order], facets[order]
-        layers = net.layer_of[facets]
+        layers = net.layers.layer_of[facets]
         ends = [*(np.flatnonzero((np.diff(vertices) != 0) | (np.diff(layers) != 0)) + 1).tolist(), len(vertices)]
         begin = 0
         for end in ends:
@@ -348,7 +348,7 @@ class LatticeSkeleton(Skeleton):
             words = st.words[v]
             point, scale, direction = self.integers.point(st.star[v, 2 * n :].tolist(), words)
             self._store_exact(v, *_fractions(point, scale, direction))
-            low = int(net.first[layer])
+            low = int(net.layers.first[layer])
             for k, sign in zip(ids, self.integers.signs(layer, [k - low for k in ids], words, point, scale, direction)):
                 if sign > 0:
                     set_bit(st.words, v, k)

@@ -47,7 +47,7 @@ def check_signs(lattice: LatticeSkeleton, problems: list[str]) -> tuple[int, int
             basis = st.star[v, 2 * n :].tolist()
             point, scale, direction = integers.point(basis, st.words[v])
             for layer in range(len(frame.network.hidden_widths) + 1):
-                low, high = int(net.first[layer]), int(net.first[layer + 1])
+                low, high = int(net.layers.first[layer]), int(net.layers.first[layer + 1])
                 here = np.flatnonzero(unsure[i, low:high])
                 if not len(here):
                     continue

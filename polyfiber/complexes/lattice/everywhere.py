@@ -132,7 +132,7 @@ def _without(cut: LatticeSkeleton, frame: Frame, auxiliary: IntArray) -> Lattice
     new_id = np.full(cut.frame.net.inf + 1, -1, dtype=np.int32)
     new_id[ids] = np.arange(len(ids), dtype=np.int32)
     frame = make_frame(
-        frame.network, frame.domain, inflate=frame.net.inflate, basis=(cut.frame.columns, np.array(frame.start))
+        frame.network, frame.domain, inflate=frame.net.margins.inflate, basis=(cut.frame.columns, np.array(frame.start))
     )
     tables: list[FaceTable] = []
     seen: set[bytes] = set()

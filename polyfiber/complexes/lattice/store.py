@@ -78,7 +78,7 @@ class LatticeStore(FaceStore):
         words = np.zeros(frame.n_words, dtype=np.uint64)
         signs = np.zeros((1, self.n_bits), dtype=np.int8)
         for layer in range(1, len(frame.network.hidden_widths) + 1):
-            low = int(frame.net.first[layer])
+            low = int(frame.net.layers.first[layer])
             width = frame.network.hidden_widths[layer - 1]
             for i, sign in enumerate(integers.signs(layer, list(range(width)), words, [], 1, None)):
                 signs[0, low + i - frame.n_domain] = sign

@@ -21,7 +21,7 @@ from ..._typing import Array, FloatArray, IntArray, SignArray
 from ...bounds.fixed_signs import Settled, settle
 from ...domain import Box, Polyhedron
 from ...errors import InputError, ShapeError
-from ...kernels.complexes.forms import Net, WiredNet
+from ...kernels.complexes.forms import Affine, Layers, Margins, Net, WiredNet, Wiring
 from ...network.model import ReLUNetwork
 from ...network.piecewise import PiecewiseLinearNetwork, require_network
 from ...network.relu_form import ReluForm, relu_form
@@ -218,7 +218,7 @@ class Frame:
 
     def given(self, facets: Any) -> FloatArray:
         """Forms of domain facets or first-layer neurons in quotient coordinates, (…, n + 1)."""
-        table: FloatArray = self.net.rows.reshape(-1, self.net.stride)[:, : self.n + 1]
+        table: FloatArray = self.net.affine.rows.reshape(-1, self.net.stride)[:, : self.n + 1]
         return table[facets]
 
     def name(self, facet: int) -> str:
@@ -416,30 +416,24 @@ def _kernel_net(
             _store(part, level, tiny, lost, terms, kappa, kappa0, sigma, drift)
         for array in (kappa, kappa0, sigma, drift):
             array[np.isnan(array)] = np.inf
+    none = np.zeros(1, dtype=np.int64)
     return Net(
         n=n,
         stride=stride,
         shift=half_edge_shift(n),
         inf=inf,
-        first=first,
-        layer_of=layer_of,
-        rows=quotient.ravel(),
-        weights=np.concatenate([*weights, np.zeros(LANES)]),  # so many are read at a time
-        woff=woff,
-        biases=biases,
-        kappa=kappa,
-        kappa0=kappa0,
-        sigma=sigma,
-        drift=drift,
-        inflate=float(inflate),
-        start=np.array(start, dtype=np.int64, order="C"),  # a copy: a read-only one is another type
-        wired=0,
-        reads=np.zeros(1, dtype=np.int64),
-        runs=np.zeros((1, 3), dtype=np.int64),
-        shallow=np.zeros(1, dtype=np.int64),
-        plain=np.zeros(1, dtype=np.int64),
-        lone=np.zeros(1, dtype=np.int64),
-        columns=as_columns(quotient[first[1] : first[2] if n_layers else first[1], : n + 1]),
+        layers=Layers(
+            first, layer_of, np.array(start, dtype=np.int64, order="C")
+        ),  # a copy: a read-only one is another type
+        affine=Affine(
+            rows=quotient.ravel(),
+            weights=np.concatenate([*weights, np.zeros(LANES)]),  # so many are read at a time
+            woff=woff,
+            biases=biases,
+            columns=as_columns(quotient[first[1] : first[2] if n_layers else first[1], : n + 1]),
+        ),
+        margins=Margins(kappa, kappa0, sigma, drift, float(inflate)),
+        wiring=Wiring(0, none, np.zeros((1, 3), dtype=np.int64), none, none, none),
     )
 
 
@@ -491,32 +485,16 @@ def _wired_net(
             _store(ids_of, level, tiny, lost, terms, *columns_of)
         for array in columns_of:
             array[np.isnan(array)] = np.inf
+    same = start[start < first[2]]  # what orients rays: forms that are the same everywhere
     return WiredNet(
         n=n,
         stride=stride,
         shift=half_edge_shift(n),
         inf=inf,
-        first=first,
-        layer_of=layer_of,
-        rows=rows.ravel(),
-        weights=table.weights,
-        woff=np.zeros(n_ids, dtype=np.int64),
-        biases=np.zeros(n_ids),
-        kappa=kappa,
-        kappa0=kappa0,
-        sigma=sigma,
-        drift=drift,
-        inflate=float(inflate),
-        start=np.array(
-            start[start < first[2]], dtype=np.int64, order="C"
-        ),  # what orients rays: forms that are the same everywhere
-        wired=1,
-        reads=table.reads,
-        runs=table.runs,
-        shallow=table.shallow,
-        plain=table.plain,
-        lone=table.lone,
-        columns=np.zeros((1, 0)),
+        layers=Layers(first, layer_of, np.array(same, dtype=np.int64, order="C")),
+        affine=Affine(rows.ravel(), table.weights, np.zeros(n_ids, dtype=np.int64), np.zeros(n_ids), np.zeros((1, 0))),
+        margins=Margins(kappa, kappa0, sigma, drift, float(inflate)),
+        wiring=Wiring(1, table.reads, table.runs, table.shallow, table.plain, table.lone),
     )
 
 

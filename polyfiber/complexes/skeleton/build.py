@@ -382,7 +382,7 @@ class Skeleton:
     def add_layer(self, layer: int) -> None:
         """Cut by every facet of a layer (0: the domain)."""
         net = self.frame.net
-        low, high = int(net.first[layer]), int(net.first[layer + 1])
+        low, high = int(net.layers.first[layer]), int(net.layers.first[layer + 1])
         self._settle(low, high)
         ids = [k for k in range(low, high) if k not in self.frame.start and not self.fixed[k] and self.closed[k] != 3]
         # what throws a side away first: less is left for the others to cut
@@ -506,7 +506,7 @@ class Skeleton:
 
     def _store_exact(self, v: int, point: Any, direction: Any) -> None:
         """Round exact coordinates; the error is then one rounding (times ``inflate``)."""
-        st, inflate = self.state, self.frame.net.inflate
+        st, inflate = self.state, self.frame.net.margins.inflate
         st.slot[v] = EXACT
         if direction is not None:
             largest = max(abs(c) for c in direction)

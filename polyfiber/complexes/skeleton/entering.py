@@ -76,17 +76,17 @@ class Entry:
     def __init__(self, skeleton: Skeleton, layer: int) -> None:
         net, frame = skeleton.frame.net, skeleton.frame
         self.skeleton, self.layer = skeleton, layer
-        self.low, self.high = int(net.first[layer]), int(net.first[layer + 1])
+        self.low, self.high = int(net.layers.first[layer]), int(net.layers.first[layer + 1])
         self.wired = frame.form is not None
         self.given = frame.given(
-            np.arange(self.low, self.high) if layer <= 1 else np.arange(net.first[1], net.first[2])
+            np.arange(self.low, self.high) if layer <= 1 else np.arange(net.layers.first[1], net.layers.first[2])
         )
         self.weights = [] if self.wired else [heard(frame, q).T for q in range(1, layer)]
         self.biases = [] if self.wired else [nearest(b) for b in frame.network.biases[1:layer]]
-        self.kappa = np.ascontiguousarray(net.kappa[self.low : self.high].T)
-        self.kappa0 = net.kappa0[self.low : self.high].copy()
-        self.sigma = net.sigma[self.low : self.high] * net.inflate
-        self.certain = net.inflate * (1 + 1e-9)
+        self.kappa = np.ascontiguousarray(net.margins.kappa[self.low : self.high].T)
+        self.kappa0 = net.margins.kappa0[self.low : self.high].copy()
+        self.sigma = net.margins.sigma[self.low : self.high] * net.margins.inflate
+        self.certain = net.margins.inflate * (1 + 1e-9)
         self.pending = np.ascontiguousarray(unpack(skeleton.pending)[0, self.low : self.high])
         self._pairs = [np.empty(4096, dtype=np.int64) for _ in range(2)]
         self._lanes = np.empty((4, (self.high - self.low + 7) // 8 * 8))
@@ -133,7 +133,7 @@ class Entry:
             target[..., :count] = source
         columns, near, shift, spread, around = wide
         around[count:] = np.inf
-        behind = entry.Behind(self.given, int(net.first[1]), columns, shift)
+        behind = entry.Behind(self.given, int(net.layers.first[1]), columns, shift)
         points, margin = (
             entry.Points(st.x, st.err, st.at_inf, st.words),
             entry.Margin(near, around, spread, self.certain, 0.0),
@@ -171,7 +171,7 @@ class Entry:
 
     def _filtered(self, rows: Any, single: bool) -> tuple[Any, Any]:
         """The pairs of these vertices (a slice, or ids) that the filter leaves."""
-        st, inflate = self.skeleton.state, self.skeleton.frame.net.inflate
+        st, inflate = self.skeleton.state, self.skeleton.frame.net.margins.inflate
         x, err, at_inf, words = st.x[rows], st.err[rows], st.at_inf[rows], st.words[rows]
         with np.errstate(all="ignore"):
             if self.wired:
@@ -228,7 +228,7 @@ def heard(frame: Frame, q: int) -> FloatArray:
     The error constants leave those out, and a value near zero of one of them may be rounded to a positive one.
     """
     net, first = frame.net, frame.n_domain
-    signs = frame.settled.signs[net.first[q] - first : net.first[q + 1] - first]
+    signs = frame.settled.signs[net.layers.first[q] - first : net.layers.first[q + 1] - first]
     return np.where(signs < 0, 0.0, nearest(frame.network.weights[q]))
 
 
@@ -239,7 +239,7 @@ def along_walls(skeleton: Skeleton) -> IntArray:
     """
     st, nv, net = skeleton.state, skeleton.nv, skeleton.frame.net
     forms = np.zeros((net.inf + 1, 3))
-    ids = np.flatnonzero(net.layer_of[: net.inf] <= 1)
+    ids = np.flatnonzero(net.layers.layer_of[: net.inf] <= 1)
     forms[ids] = skeleton.frame.given(ids)
     with np.errstate(all="ignore"):
         forms[ids] *= np.where(forms[ids, 1:2] < 0, -1.0, 1.0)
@@ -261,7 +261,7 @@ def fits_single(skeleton: Skeleton, layer: int) -> bool:
     at most 2^-150 times 2^40 times the number of terms: below the ``extra`` of the caller.
     """
     frame = skeleton.frame
-    if layer <= 1 or frame.net.inflate != 1.0 or frame.form is not None:
+    if layer <= 1 or frame.net.margins.inflate != 1.0 or frame.form is not None:
         return False
     parts = [np.abs(skeleton.state.x[: skeleton.nv]).max(initial=0.0)]
     for w, b in zip(frame.network.weights[:layer], frame.network.biases[:layer]):
@@ -288,7 +288,7 @@ def first_filter(frame: Frame, weights: list[Any], layer: int, st: Any, rows: sl
     Gated by the stored signs, so a zero neuron contributes exactly nothing.
     """
     net, n = frame.net, frame.n
-    first = net.first
+    first = net.layers.first
     x = st.x[rows]
     finite = (st.at_inf[rows] < 0).astype(np.float64)[:, None]
     low, high = int(first[layer]), int(first[layer + 1])
@@ -301,10 +301,10 @@ def first_filter(frame: Frame, weights: list[Any], layer: int, st: Any, rows: sl
             active = unpack(st.words[rows])
             for q, w in enumerate(weights, start=1):
                 z *= active[:, first[q] : first[q + 1]]
-                z = z @ w.T + finite * net.biases[first[q + 1] : first[q + 2]]
-        bound = np.abs(x) @ net.kappa[low:high, :n].T
-        bound += finite * net.kappa0[low:high]
-        bound += st.err[rows][:, None] * net.sigma[low:high]
-        bound *= net.inflate * (1 + 1e-9)
+                z = z @ w.T + finite * net.affine.biases[first[q + 1] : first[q + 2]]
+        bound = np.abs(x) @ net.margins.kappa[low:high, :n].T
+        bound += finite * net.margins.kappa0[low:high]
+        bound += st.err[rows][:, None] * net.margins.sigma[low:high]
+        bound *= net.margins.inflate * (1 + 1e-9)
         bound[~np.isfinite(z)] = np.inf
     return z, bound

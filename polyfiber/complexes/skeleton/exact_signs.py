@@ -52,7 +52,7 @@ class ExactPredicate:
 
     def _active(self, words: np.ndarray, layer: int) -> list[int]:
         """Positions of active neurons of a hidden layer (1-based)."""
-        first = self.frame.net.first
+        first = self.frame.net.layers.first
         low, high = int(first[layer]), int(first[layer + 1])
         return [k - low for k in range(low, high) if (int(words[k >> 6]) >> (k & 63)) & 1]
 
@@ -61,12 +61,12 @@ class ExactPredicate:
         heed("exact arithmetic")
         net = self.frame.net
         n = self.frame.n
-        layer = int(net.layer_of[facet])
+        layer = int(net.layers.layer_of[facet])
         if layer == 0 or (layer == 1 and facet < net.inf):
             return self._rows[facet]
         if self.frame.form is not None:
             return self._gates.form_of(facet, int.from_bytes(words.astype("<u8", copy=False).tobytes(), "little"))
-        first_id = int(net.inf) + 1 if layer == len(self._layers) + 1 else int(net.first[layer])
+        first_id = int(net.inf) + 1 if layer == len(self._layers) + 1 else int(net.layers.first[layer])
         w, b = self._layers[layer - 2]
         row = w[facet - first_id]
         constant = b[facet - first_id]
@@ -76,7 +76,7 @@ class ExactPredicate:
             constant += sum((row[a] * b[a] for a in active), Fraction(0))
             width = len(w[0])
             row = [sum((row[a] * w[a][c] for a in active), Fraction(0)) for c in range(width)]
-        low = int(net.first[1])
+        low = int(net.layers.first[1])
         out = [Fraction(0)] * (n + 1)
         for a in self._active(words, 1):
             factor = row[a]

@@ -90,7 +90,7 @@ class IntegerForms:
 
     def _bits(self, words: Any, layer: int) -> list[Array]:
         """Which gates of each block before ``layer`` are positive."""
-        first, bits = self.frame.net.first, unpack(words)
+        first, bits = self.frame.net.layers.first, unpack(words)
         return [bits[first[q] : first[q + 1]] for q in range(1, layer)]
 
     @cached_property
@@ -105,7 +105,7 @@ class IntegerForms:
 
     def active(self, words: Any, layer: int) -> list[int]:
         """Positions of the positive neurons of a hidden layer (1-based)."""
-        first = self.frame.net.first
+        first = self.frame.net.layers.first
         low, high = int(first[layer]), int(first[layer + 1])
         bits = _whole(words) >> low
         return [a for a in range(high - low) if bits >> a & 1]
@@ -113,10 +113,10 @@ class IntegerForms:
     def form(self, facet: int, words: Any) -> Row:
         """A positive multiple of the form of a facet on the cell of these positive bits; constant last."""
         net = self.frame.net
-        layer = int(net.layer_of[facet])
+        layer = int(net.layers.layer_of[facet])
         if layer == 0:
             return self.domain[facet]
-        key = (facet, _whole(words) & ((1 << int(net.first[layer])) - 1) if layer > 1 else 0)
+        key = (facet, _whole(words) & ((1 << int(net.layers.first[layer])) - 1) if layer > 1 else 0)
         found = self._forms.get(key)
         if found is None:
             if len(self._forms) >= CACHED_FORMS:
@@ -125,7 +125,7 @@ class IntegerForms:
         return found
 
     def _pull_back(self, facet: int, layer: int, words: Any) -> Row:
-        at = facet - int(self.frame.net.first[layer])
+        at = facet - int(self.frame.net.layers.first[layer])
         if self.frame.form is not None:
             return self.gates.pulled_back(layer, at, self._bits(words, layer))
         w, b, _ = self.layers[layer - 1]
@@ -212,7 +212,7 @@ class IntegerForms:
     ) -> list[int]:
         """Signs of some neurons of a layer (0: domain facets); along a ray those far out."""
         if layer and len(rows) <= FEW:
-            low = int(self.frame.net.first[layer])
+            low = int(self.frame.net.layers.first[layer])
             forms = [self.form(low + r, words) for r in rows]
             values = [_dot(form, point, scale) for form in forms]
             if direction is not None:

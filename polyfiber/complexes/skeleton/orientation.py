@@ -45,13 +45,13 @@ def weights_of(frame: Frame) -> FloatArray:
 def lift_of(frame: Frame) -> forms.Lift:
     """The orienting function for the kernels."""
     net, n, start = frame.net, frame.n, list(frame.start)
-    alpha, width = weights_of(frame), net.kappa.shape[1]
+    alpha, width = weights_of(frame), net.margins.kappa.shape[1]
     columns, weights = np.zeros((n + 1, width)), np.zeros(width)
     columns[:, :n] = frame.given(start).T
     weights[:n] = alpha
     with np.errstate(all="ignore"):
-        bound = (alpha @ net.kappa[start])[None, :] * (net.inflate * (1 + 1e-9))
-        slope = float(alpha @ net.sigma[start]) * net.inflate * (1 + 1e-9)
+        bound = (alpha @ net.margins.kappa[start])[None, :] * (net.margins.inflate * (1 + 1e-9))
+        slope = float(alpha @ net.margins.sigma[start]) * net.margins.inflate * (1 + 1e-9)
     return forms.Lift(columns, weights, bound, slope)
 
 

@@ -22,8 +22,8 @@ def gated_values(frame: Frame, layer: int, x: FloatArray, finite: FloatArray, wo
     """
     form, net, n = frame.form, frame.net, frame.n
     assert form is not None
-    first, active = net.first, unpack(words)
-    table = net.rows.reshape(-1, net.stride)
+    first, active = net.layers.first, unpack(words)
+    table = net.affine.rows.reshape(-1, net.stride)
     needed = {layer}
     for l in range(layer, 0, -1):
         if l in needed:
@@ -45,7 +45,7 @@ def gated_forms(frame: Frame, layer: int, which: Any, active: Any, rows: FloatAr
 
     which: (p,) places in the block; active: (p, 64 W) bool; rows: what every facet reads of the input, (facets, n + 1).
     """
-    form, first = frame.form, frame.net.first
+    form, first = frame.form, frame.net.layers.first
     assert form is not None
     own = form.floats.reads[layer - 1]
     total = rows[first[layer] + which]
@@ -92,10 +92,10 @@ class ExactGates:
         found = self._reads.get(facet)
         if found is None:
             net = self.frame.net
-            layer = int(net.layer_of[facet])
-            begin = int(net.inf) + 1 if layer == self.frame.n_blocks + 1 else int(net.first[layer])
+            layer = int(net.layers.layer_of[facet])
+            begin = int(net.inf) + 1 if layer == self.frame.n_blocks + 1 else int(net.layers.first[layer])
             terms = self.form.terms(layer, facet - begin)
-            found = self._reads[facet] = [(int(net.first[j]) + i, Fraction(v)) for j, i, v in terms]
+            found = self._reads[facet] = [(int(net.layers.first[j]) + i, Fraction(v)) for j, i, v in terms]
         return found
 
     def coefficients(self, facet: int, active: int, *, above: int = -1) -> dict[int, Fraction]:
@@ -121,7 +121,7 @@ class ExactGates:
     def form_of(self, facet: int, active: int) -> list[Fraction]:
         """Affine form on the cell with these active facets; constant last."""
         out = list(self.row(facet))
-        if self.frame.net.layer_of[facet] <= 1:
+        if self.frame.net.layers.layer_of[facet] <= 1:
             return out
         for t, factor in self.coefficients(facet, active).items():
             out = [a + factor * b if b else a for a, b in zip(out, self.row(t))]

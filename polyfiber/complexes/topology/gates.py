@@ -125,7 +125,7 @@ class Gates:
         self.layer = len(self.network.hidden_widths)
         if self.frame.form is not None:
             refuse_uncut(frame, self.frame.form.bases[self.layer - 1])
-        self.first = int(self.frame.net.first[self.layer])
+        self.first = int(self.frame.net.layers.first[self.layer])
         self.n = frame.n
         self.count = len(constants)
         self.integers = IntegerForms(self.frame)

@@ -44,28 +44,33 @@ class VertexValues:
         lanes = np.array([0, *(_whole(h) for h in hidden)], dtype=np.int64)
         weights = [nearest(w) for w in frame.network.weights[1:layer]]
         # the error constants leave out what is off on the whole domain, and its value may be rounded to a positive one
-        own = slice(int(net.first[1]) - frame.n_domain, int(net.first[2]) - frame.n_domain)
+        own = slice(int(net.layers.first[1]) - frame.n_domain, int(net.layers.first[2]) - frame.n_domain)
         weights[0] = np.where(frame.settled.signs[own] < 0, 0.0, weights[0])
         offset, parts = np.zeros(net.inf + 1, dtype=np.int64), [np.zeros(8)]
         fill = 8
         for q in range(2, L + 1):
-            offset[net.first[q] : net.first[q + 1]] = fill + np.arange(hidden[q - 1]) * lanes[q - 1]
+            offset[net.layers.first[q] : net.layers.first[q + 1]] = fill + np.arange(hidden[q - 1]) * lanes[q - 1]
             parts.append(_padded(weights[q - 2], lanes[q - 1]).ravel())
             fill += len(parts[-1])
-        given = _padded(frame.given(np.arange(net.first[1], net.first[2])).T[: n + 1], lanes[1])
+        given = _padded(frame.given(np.arange(net.layers.first[1], net.layers.first[2])).T[: n + 1], lanes[1])
         coef = np.zeros((self.count, L, int(lanes.max())))
         coef[:, L - 1, : hidden[-1]] = weights[L - 1]
-        ids = slice(int(net.first[layer]), int(net.first[layer + 1]))
+        ids = slice(int(net.layers.first[layer]), int(net.layers.first[layer + 1]))
         self._chain = gv.Chain(
-            net.first[: L + 2].copy(), given.ravel(), np.concatenate(parts), offset, net.biases.copy(), lanes
+            net.layers.first[: L + 2].copy(),
+            given.ravel(),
+            np.concatenate(parts),
+            offset,
+            net.affine.biases.copy(),
+            lanes,
         )
         self._asked = gv.Asked(
             nearest(frame.network.biases[layer - 1]),
-            net.kappa[ids, :n].copy(),
-            net.kappa0[ids].copy(),
-            net.sigma[ids].copy(),
-            net.drift[ids].copy(),
-            np.array([net.inflate * (1 + 1e-9), n + 4.0 + sum(h + 4.0 for h in hidden)]),
+            net.margins.kappa[ids, :n].copy(),
+            net.margins.kappa0[ids].copy(),
+            net.margins.sigma[ids].copy(),
+            net.margins.drift[ids].copy(),
+            np.array([net.margins.inflate * (1 + 1e-9), n + 4.0 + sum(h + 4.0 for h in hidden)]),
         )
         widest = int(lanes.max())
         self._carried = gv.Carried(

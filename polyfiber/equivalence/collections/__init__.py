@@ -1,1 +1,5 @@
-"""Many networks: `classes` sorts them into equivalent ones, `collection` keeps a growing set, `parallel_map` hands out the work."""
+"""Many networks at once.
+
+`classes` sorts them into equivalent ones, pair by pair only where keys are close; `collection` keeps a growing set in bounded memory;
+`parallel_map` hands the work to threads, an executor or Dask, and keeps order.
+"""

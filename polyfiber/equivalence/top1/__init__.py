@@ -1,1 +1,4 @@
-"""Do two networks name the same largest output: `decide` over regions, `boxes` by bounds on boxes."""
+"""Do two classifiers name the same class?
+
+`decide` is the question, and answers over regions where they can be enumerated; `boxes` answers by bounds on boxes where not.
+"""

@@ -1,1 +1,5 @@
-"""Whole fibers: every parameter of one hidden layer (`assignments`), and whether two parameters are joined (`connection`)."""
+"""Whole fibers, beyond a neighbourhood of one parameter.
+
+`assignments` lists every parameter of a function of one hidden layer, with dimensions and components; `connection` asks whether two
+parameters of one function are joined inside its fiber: a path, the invariant that separates, or undecided.
+"""

@@ -32,7 +32,13 @@ def output_columns(words, neurons, net, n_layers, n_out, width, C, M):
     words: (m, W) positive bits of facets; neurons: (m,) facet ids of hidden neurons;
     C: (m, n_out) values, M: (m, n_out) the same sums with absolute values.
     """
-    inf, first, layer_of, weights, woff = net.inf, net.first, net.layer_of, net.weights, net.woff
+    inf, first, layer_of, weights, woff = (
+        net.inf,
+        net.layers.first,
+        net.layers.layer_of,
+        net.affine.weights,
+        net.affine.woff,
+    )
     value = np.zeros(width + 1)
     size = np.zeros(width + 1)
     value2 = np.zeros(width + 1)
@@ -81,7 +87,7 @@ def output_columns(words, neurons, net, n_layers, n_out, width, C, M):
 @kernel
 def wired_columns(words, neurons, net, n_layers, n_out, width, C, M):
     """The same where gates read more than the layer before: pulled back from the outputs to the gate."""
-    layer_of, weights = net.layer_of, net.weights
+    layer_of, weights = net.layers.layer_of, net.affine.weights
     value = np.zeros(width + 1)
     size = np.zeros(width + 1)
     magnitudes = np.abs(weights)

@@ -17,17 +17,18 @@ from ..jit import bare_kernel, inline_kernel, made_for, outlined_kernel, popcoun
 from ..lanes import axpy, first_of, load4, load8, load_row8, magnitude, plus, store, times, total, where8, zero4, zero8
 from ..rounding import TINY, UNIT
 
-# kind[k]: 0 domain facet, l >= 1 neuron of hidden layer l; first[l]: first id of layer l, first[-1] = number of facets
+# layer_of[k]: 0 domain facet, l >= 1 neuron of hidden layer l; first[l]: first id of layer l, first[-1] = number of facets; start: the
+# facets of the cone that the walk begins with
+Layers = namedtuple("Layers", "first layer_of start")
 # rows: affine forms of domain facets and first-layer neurons, constant at n, one every stride (4 or a multiple of 8)
 # weights: rows of layers >= 2 one after the other, row of id k at woff[k]
-# wired: 1 where gates read more than the layer before; then rows holds a row on the input for every id, and `wired` the rest
 # columns: (n + 1, h) forms of a wide first layer as columns, whole lanes, and as many numbers more follow each row of weights; or (1, 0)
+Affine = namedtuple("Affine", "rows weights woff biases columns")
 # kappa, kappa0, sigma: |computed - exact| <= kappa.|x| + hom * kappa0 + (|form|_1 + sigma * unit) * error of x
-Net = namedtuple(
-    "Net",
-    "n stride shift inf first layer_of rows weights woff biases kappa kappa0 sigma drift inflate start"
-    " wired reads runs shallow plain lone columns",
-)
+Margins = namedtuple("Margins", "kappa kappa0 sigma drift inflate")
+# wired: 1 where gates read more than the layer before; then rows holds a row on the input for every id, and the others the rest
+Wiring = namedtuple("Wiring", "wired reads runs shallow plain lone")
+Net = namedtuple("Net", "n stride shift inf layers affine margins wiring")
 
 
 class WiredNet(Net):
@@ -50,7 +51,6 @@ Lift = namedtuple("Lift", "columns alpha bound slope")
 Work = namedtuple("Work", "A B R form form2 cur nxt rho")
 
 ONE = np.uint64(1)
-U2 = np.uint64(2)
 EIGHT = np.uint64(8)
 SIXTEEN = np.uint64(16)
 ZERO = np.uint64(0)
@@ -109,22 +109,22 @@ def range_mask(word, low, high):
 @inline_kernel
 def affine_form(k, words, v, net, out, cur, nxt):
     """Form of facet k on the cell whose active neurons are the bits of row v: out[:n], constant out[n]."""
-    n, stride, first, layer_of, rows = net.n, net.stride, net.first, net.layer_of, net.rows
-    weights, woff, biases = net.weights, net.woff, net.biases
+    n, stride, first, layer_of, rows = net.n, net.stride, net.layers.first, net.layers.layer_of, net.affine.rows
+    weights, woff, biases = net.affine.weights, net.affine.woff, net.affine.biases
     layer = layer_of[k]
     if layer <= 1:  # domain facets and first-layer neurons are given forms, exact as they are
         start = k * stride
         for c in range(n + 1):
             out[c] = rows[start + c]
-    elif net.wired != 0:
+    elif net.wiring.wired != 0:
         wired_form(k, layer, words, v, net, cur, out)
     else:
         coef, offset, const = weights, woff[k], biases[k]
         if layer > 2:
             const = pull_back(k, layer, words, v, first, weights, woff, biases, cur, nxt)
             coef, offset = cur, 0
-        if net.columns.shape[1] > 0:
-            combine_columns(coef, offset, words, v, first[1], first[2], net.columns, n, out)
+        if net.affine.columns.shape[1] > 0:
+            combine_columns(coef, offset, words, v, first[1], first[2], net.affine.columns, n, out)
         else:
             combine_rows(coef, offset - first[1], words, v, first[1], first[2], rows, stride, n, out)
         out[n] += const
@@ -142,7 +142,7 @@ def wired_coefficients(k, layer, until, words, v, net, weights, cur):
 
     Only those of active gates count; of the others cur holds what reads them. weights: those of the net, or their sizes.
     """
-    first, reads, runs = net.first, net.reads, net.runs
+    first, reads, runs = net.layers.first, net.wiring.reads, net.wiring.runs
     for t in range(first[1], first[layer]):
         cur[t] = 0.0
     for e in range(reads[k], reads[k + 1]):
@@ -175,10 +175,17 @@ def no_form(k, layer, words, v, net, cur, out):
 @outlined_kernel
 def wired_form(k, layer, words, v, net, cur, out):
     """Form of a gate or output that may read the input and all blocks before it: its row, and those of active gates."""
-    n, rows, weights, first, reads, runs = net.n, net.rows, net.weights, net.first, net.reads, net.runs
+    n, rows, weights, first, reads, runs = (
+        net.n,
+        net.affine.rows,
+        net.affine.weights,
+        net.layers.first,
+        net.wiring.reads,
+        net.wiring.runs,
+    )
     step = np.uint64(net.stride)
     at_k = np.uint64(k) * step
-    if net.shallow[k] != 0:  # the forms of what it reads are given
+    if net.wiring.shallow[k] != 0:  # the forms of what it reads are given
         if n < 4:
             four = load4(rows, at_k)
             for e in range(reads[k], reads[k + 1]):
@@ -394,8 +401,15 @@ def wired_slopes_vanish(v, k, net, st, cur):
     lone one count together as a layer does in a chain. And nothing is left of a slope where no active gate that is reached
     reads the input.
     """
-    n, inf, first, layer_of, weights = net.n, net.inf, net.first, net.layer_of, net.weights
-    reads, runs, plain, lone, star, words = net.reads, net.runs, net.plain, net.lone, st.star, st.words
+    n, inf, first, layer_of, weights = net.n, net.inf, net.layers.first, net.layers.layer_of, net.affine.weights
+    reads, runs, plain, lone, star, words = (
+        net.wiring.reads,
+        net.wiring.runs,
+        net.wiring.plain,
+        net.wiring.lone,
+        st.star,
+        st.words,
+    )
     layer = layer_of[k]
     rank = n
     zeros = 0
@@ -450,11 +464,11 @@ def slopes_vanish(v, k, net, st, cur):
     slope of the layer vanishes. And when the zeros of deeper layers, which only see the active
     neurons of k's layer, are as many as these, the slope of every active one vanishes.
     """
-    n, inf, first, layer_of, star, words = net.n, net.inf, net.first, net.layer_of, st.star, st.words
+    n, inf, first, layer_of, star, words = net.n, net.inf, net.layers.first, net.layers.layer_of, st.star, st.words
     layer = layer_of[k]
     if layer == 0:
         return False
-    if net.wired != 0:
+    if net.wiring.wired != 0:
         return wired_slopes_vanish(v, k, net, st, cur)
     rank = n
     deeper = 0
@@ -528,8 +542,15 @@ def invert(A, R, n):
 def solve(v, net, st, work):
     """Solve the n zero forms of v directly; sets x, err (and base, base_err) with certified bounds."""
     A, B, R, _, form, cur, nxt, rho = work
-    n, stride, inf, rows, kappa, kappa0 = net.n, net.stride, net.inf, net.rows, net.kappa, net.kappa0
-    drift, inflate, start = net.drift, net.inflate, net.start
+    n, stride, inf, rows, kappa, kappa0 = (
+        net.n,
+        net.stride,
+        net.inf,
+        net.affine.rows,
+        net.margins.kappa,
+        net.margins.kappa0,
+    )
+    drift, inflate, start = net.margins.drift, net.margins.inflate, net.layers.start
     star, words, x, err, slot, at_inf = st.star, st.words, st.x, st.err, st.slot, st.at_inf
     base, base_err = st.base, st.base_err
     is_inf = at_inf[v] >= 0
@@ -688,7 +709,13 @@ def solve(v, net, st, work):
 @outlined_kernel
 def sign_at(v, k, net, st, form, cur, nxt):
     """Certified sign of facet k at vertex v, or 0 when the filter cannot tell."""
-    n, layer_of, kappa, drift, inflate = net.n, net.layer_of, net.kappa, net.drift, net.inflate
+    n, layer_of, kappa, drift, inflate = (
+        net.n,
+        net.layers.layer_of,
+        net.margins.kappa,
+        net.margins.drift,
+        net.margins.inflate,
+    )
     words, x, err, at_inf, base, base_err = st.words, st.x, st.err, st.at_inf, st.base, st.base_err
     form_of(k, words, v, net, form, cur, nxt)
     size = form_size(form, n)

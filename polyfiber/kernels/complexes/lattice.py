@@ -78,9 +78,9 @@ def new_vertices(i, ids, first_v, n_inf, edges, net, st, zeros, vertex_planes, p
     us, ks = pairs
     planes, start, pool, basis = edges.planes, edges.start, edges.pool, edges.basis
     width = 1
-    for q in range(1, net.first.shape[0] - 1):
-        width = max(width, net.first[q + 1] - net.first[q])
-    if net.wired != 0:
+    for q in range(1, net.layers.first.shape[0] - 1):
+        width = max(width, net.layers.first[q + 1] - net.layers.first[q])
+    if net.wiring.wired != 0:
         width = net.inf
     n, stride = net.n, net.stride
     star, words, x, err, slot, line_err = st.star, st.words, st.x, st.err, st.slot, st.line_err

@@ -182,7 +182,7 @@ def cut_edges(i, rays, lists, ne, cursor, cut, unsure, work):
     ray_a, ray_b = lists.ray_a, lists.ray_b
     edges = lists.rays if rays else lists.edges
     first_edge, nv, n_inf = cursor[START], cursor[NV], cursor[N_INF]
-    n, shift, inf, kappa, drift, inflate = net.n, net.shift, net.inf, net.kappa, net.drift, net.inflate
+    n, shift, inf, kappa, drift, inflate = net.n, net.shift, net.inf, net.margins.kappa, net.margins.drift, net.margins.inflate
     star, words, x, err, slot, line_err = st.star, st.words, st.x, st.err, st.slot, st.line_err
     at_inf, base, base_err, up, height = st.at_inf, st.base, st.base_err, st.up, st.height
     mask = (1 << shift) - 1

@@ -1,1 +1,1 @@
-"""Kernels of equivalence: cells that cover a domain, on which two networks are affine."""
+"""Kernels of equivalence: `cover` cuts a polyhedron into cells on which two networks are affine, and bounds their difference there."""

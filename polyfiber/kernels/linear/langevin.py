@@ -214,17 +214,3 @@ def _advance(paths, first, last, equation):
 def langevin_step(paths, equation):
     """One Langevin step for a batch of matrices, in place."""
     _advance(paths, 0, paths.W.shape[0], equation)
-
-
-@kernel
-def singular_values_batch(W, out):
-    """Singular values of a batch (n, d, d) by one-sided Jacobi, decreasing, into ``out`` (n, d)."""
-    n, d = W.shape[0], W.shape[1]
-    left = np.empty((d, d))
-    right = np.empty((d, d))
-    values = np.empty(d)
-    for path in range(n):
-        jacobi_svd(W[path], left, values, right)
-        values.sort()
-        for k in range(d):
-            out[path, k] = values[d - 1 - k]

@@ -9,7 +9,7 @@ import pytest
 
 import polyfiber as pf
 from polyfiber.budget import Budget, Monitor
-from polyfiber.equivalence.witness import make_witness
+from polyfiber.equivalence.witness import decisive
 from polyfiber.verdict import Verdict
 
 Net = pf.ReLUNetwork
@@ -62,10 +62,10 @@ def test_a_sampled_maximum_makes_no_difference() -> None:
     ]
     b = [np.append(-0.3 * np.ones(n), 0.3 * np.ones(n)), np.array([1.0, 2.0])]
     f, g = (Net(W, [*b, np.array([shift])]) for shift in (0.0, 1e-4))
-    proof = make_witness(f, g, np.array([0.9, 0.5, 0.1]))
+    proof = decisive(f, g, np.array([0.9, 0.5, 0.1]), 0.0)
     claim = pf.Equivalence(f, g, Verdict.NO, "witness", "", 1e-9, domain=pf.Box(-1, 1, dimension=3), proof=proof)
     assert claim.recheck().verdict is Verdict.UNDECIDED
-    far = make_witness(f, Net(W, [*b, np.array([100.0])]), np.array([0.9, 0.5, 0.1]))
+    far = decisive(f, Net(W, [*b, np.array([100.0])]), np.array([0.9, 0.5, 0.1]), 0.0)
     assert dataclasses.replace(claim, b=Net(W, [*b, np.array([100.0])]), proof=far).verify()
 
 
@@ -101,7 +101,7 @@ def test_epsilon_for_each_output() -> None:
     b = Net(a.weights, [a.biases[0], a.biases[1] + np.array([0.5, 0.0])])
     box = pf.Box(-1, 1, dimension=2)
     for epsilon in ([0.1, 1.0], np.array([0.1, 1.0])):
-        proof = make_witness(a, b, np.zeros(2))
+        proof = decisive(a, b, np.zeros(2), 0.0)
         claim = pf.Equivalence(a, b, Verdict.NO, "regions", "", 1e-9, domain=box, epsilon=epsilon, proof=proof)
         assert claim.verify()
         assert dataclasses.replace(claim, epsilon=[1.0, 1e-6]).recheck().verdict is Verdict.NO
