@@ -197,3 +197,31 @@ def test_lists_of_parameters_are_short() -> None:
     }
     assert found == set(LONG), "hand over what means something together as one value"
     assert len(LONG) <= 5
+
+
+MOST_FIELDS = 9
+WIDE = {"kernels/complexes/forms.py: State": "the columns of one record: all that is known of a vertex"}
+"""Tuples of kernels with more fields than that, and why."""
+
+
+def fields_of_tuples(path: Path) -> dict[str, int]:
+    """Fields of every named tuple that a module defines, either way of writing it."""
+    found = {}
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ClassDef) and any(ast.unparse(base) == "NamedTuple" for base in node.bases):
+            found[node.name] = sum(isinstance(line, ast.AnnAssign) for line in node.body)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "namedtuple":
+            name, names = (ast.literal_eval(argument) for argument in node.args)
+            found[name] = len(names.split())
+    return found
+
+
+def test_tuples_of_kernels_mean_something_together() -> None:
+    found = {
+        f"{path.relative_to(PACKAGE).as_posix()}: {name}": count
+        for path in modules()
+        if "kernels" in path.parts
+        for name, count in fields_of_tuples(path).items()
+    }
+    assert len(found) > 50
+    assert {name for name, count in found.items() if count > MOST_FIELDS} == set(WIDE)
