@@ -79,7 +79,7 @@ def affine_maps_of(frame: Frame, planes: WordArray) -> tuple[FloatArray, FloatAr
     widths = frame.network.architecture
     work = n_out * (sum(p * q for p, q in zip(widths[1:-1], widths[2:])) + n0 * widths[1])
     if frame.form is not None:
-        work = n_out * (len(net.weights) + n0 * sum(widths))
+        work = n_out * (len(net.affine.weights) + n0 * sum(widths))
     step, room = max(64, PIECE // work), form_room(frame)
     for start in range(0, len(planes), step):
         heed("the affine maps")

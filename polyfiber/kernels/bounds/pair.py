@@ -12,6 +12,7 @@ import numpy as np
 
 from ..jit import bare_kernel
 from ..lanes import axpy, load8, plus, store, zero8
+from ..rounding import TINY as SMALLEST
 
 LANE = 8
 """Rows of forms lie in whole vectors of so many doubles."""
@@ -22,8 +23,6 @@ BACK, PLANE, CONSTANT, EVALUATE, GOAL, FOLD, TINY = 9, 10, 11, 12, 13, 14, 15
 N_CHARGES = 16
 MARGIN = 1.001
 """Every charge is born a thousandth too large: the sums that carry it on lose far less than that."""
-SMALLEST = 2.0**-1000
-"""Above what underflow can cost in one step."""
 
 
 class Layout(NamedTuple):

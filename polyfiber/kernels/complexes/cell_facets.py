@@ -20,7 +20,7 @@ from collections import namedtuple
 import numpy as np
 
 from ..jit import bare_kernel, kernel
-from ..rounding import UNIT
+from ..rounding import LEAST, UNIT
 
 UNKNOWN, FACET, REDUNDANT, UNSURE, WAITING = 0, 1, 2, 3, 4
 
@@ -69,7 +69,7 @@ def cell_rows(full, first, x, terms0, given, deep, n_domain, signs, out):
         E1[i] = given * big
         E0[i] = gamma * s
         if terms0 > 0:
-            tiny[i] = (2 * n0 + 4) * 5e-324
+            tiny[i] = (2 * n0 + 4) * LEAST
             E0[i] += tiny[i]
     low = n_domain
     terms = terms0
@@ -88,7 +88,7 @@ def cell_rows(full, first, x, terms0, given, deep, n_domain, signs, out):
             v = 0.0
             s1 = 0.0
             s0 = 0.0
-            small = (2 * h + 4) * 5e-324
+            small = (2 * h + 4) * LEAST
             for p in range(h):
                 if signs[low - n_domain + p] > 0:
                     w = weights[woff + i * h + p]

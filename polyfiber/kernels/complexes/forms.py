@@ -15,7 +15,7 @@ import numpy as np
 
 from ..jit import bare_kernel, inline_kernel, made_for, outlined_kernel, popcount, rare_kernel, trailing_zeros
 from ..lanes import axpy, first_of, load4, load8, load_row8, magnitude, plus, store, times, total, where8, zero4, zero8
-from ..rounding import TINY, UNIT
+from ..rounding import LEAST, TINY, UNIT
 
 # layer_of[k]: 0 domain facet, l >= 1 neuron of hidden layer l; first[l]: first id of layer l, first[-1] = number of facets; start: the
 # facets of the cone that the walk begins with
@@ -59,7 +59,7 @@ LOW = np.uint64(63)
 ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 SLOP = 1.0 + 1e-9
 SINGLE, DOUBLE = ((float(np.finfo(kind).eps), float(np.finfo(kind).max)) for kind in (np.float32, np.float64))
-UNDERFLOW = 2.0**-1073  # more than two products lose by underflow
+UNDERFLOW = 2.0 * LEAST  # more than two products lose by underflow
 INF = np.inf
 
 
