@@ -14,7 +14,7 @@ import numpy as np
 from .._typing import Array, BoolArray, FloatArray, SignArray
 from ..errors import RankAmbiguityError
 from . import exact
-from .products import nearest
+from .floats import nearest
 from .rounding import UNIT
 
 

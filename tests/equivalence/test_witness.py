@@ -58,14 +58,14 @@ def test_decisive_gaps_exceed_what_is_allowed() -> None:
 def test_floats_that_cannot_tell_are_settled_in_rationals() -> None:
     one = pf.ReLUNetwork([[[1.0], [-1.0]], [[1.0, 1.0]]], [[1.0, 0.0], [0.0]])
     tiny = shifted(one, 5e-324)
-    found = module.make_witness(one, tiny, np.array([1.0]))
+    found = module.decisive(one, tiny, np.array([1.0]), 0.0)
     assert found is not None
     assert found.proof == "exact"
     assert found.values[0][0] != found.values[1][0]
     third = pf.ReLUNetwork([[[Fraction(1, 3)]]], [[0]])
     near = pf.ReLUNetwork([[[1 / 3]]], [[0]])
-    assert module.make_witness(third, near, np.array([3.0])) is not None
-    assert module.make_witness(third, near, np.array([0.0])) is None
+    assert module.decisive(third, near, np.array([3.0]), 0.0) is not None
+    assert module.decisive(third, near, np.array([0.0]), 0.0) is None
 
 
 def test_a_witness_lies_in_the_domain() -> None:

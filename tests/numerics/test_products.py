@@ -1,4 +1,4 @@
-"""Products and roundings of rationals, one number at a time."""
+"""Products of rationals, one number at a time."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import math
 from fractions import Fraction
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polyfiber.numerics.products import exact_product, magnitudes_of, nearest, nearest_floats, over_common
+from polyfiber.numerics.products import exact_product, over_common
 
 NUMBERS = st.lists(st.fractions(), min_size=1, max_size=6)
 
@@ -43,31 +42,3 @@ def test_products_entry_by_entry() -> None:
             for j in range(k):
                 assert found[i, j] == sum(a[i, t] * b[t, j] for t in range(n))
     assert exact_product(np.zeros((2, 0), dtype=object), np.zeros((0, 3), dtype=object)).tolist() == [[0] * 3] * 2
-
-
-@settings(max_examples=25, deadline=None)
-@given(NUMBERS)
-def test_nearest_is_python_s_division(values: list[Fraction]) -> None:
-    assert nearest(column(values)).tolist() == [v.numerator / v.denominator for v in values]
-
-
-def test_nearest_keeps_signs() -> None:
-    far, faint = Fraction(10**400), Fraction(1, 10**400)
-    assert nearest(column([far, -far, faint, -faint, Fraction(0)])).tolist() == [np.inf, -np.inf, 5e-324, -5e-324, 0.0]
-    assert nearest(np.array([1, 2], dtype=np.float32)).dtype == np.float64
-
-
-def test_magnitudes_bound_relative_errors() -> None:
-    tiny = Fraction(2) ** -1030
-    values = column([Fraction(-1, 3), tiny, tiny / 3 * Fraction(2) ** -40, Fraction(0)])
-    assert magnitudes_of(values).tolist() == [1 / 3, 2.0**-1030, np.inf, 0.0]
-    assert magnitudes_of(np.array([-5e-324])).tolist() == [5e-324]
-
-
-def test_nearest_floats_say_how_far_they_are() -> None:
-    values = column([Fraction(1, 3), Fraction(1, 2)])
-    floats, most = nearest_floats(values)
-    assert 0 < abs(Fraction(1, 3) - Fraction(floats[0])) <= Fraction(most)
-    assert nearest_floats(column([Fraction(1, 2)]))[1] == 0.0
-    with pytest.raises(OverflowError):
-        nearest_floats(column([Fraction(10**400)]))

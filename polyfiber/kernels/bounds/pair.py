@@ -12,7 +12,6 @@ import numpy as np
 
 from ..jit import bare_kernel
 from ..lanes import axpy, load8, plus, store, zero8
-from ..rounding import TINY as SMALLEST
 
 LANE = 8
 """Rows of forms lie in whole vectors of so many doubles."""

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..jit import bare_kernel
-from .pair import BACK, CONSTANT, DIFFERENCE, EVALUATE, FOLD, MARGIN, PLANE, SMALLEST, TINY, product, products
+from ..rounding import TINY as SMALLEST
+from .pair import BACK, CONSTANT, DIFFERENCE, EVALUATE, FOLD, MARGIN, PLANE, TINY, product, products
 from .zonotopes import clamp, lift
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ..jit import bare_kernel
+from ..rounding import TINY as SMALLEST
 from .pair import (
     BIAS,
     DIFFERENCE,
@@ -22,7 +23,6 @@ from .pair import (
     OFFSET,
     RADIUS,
     RELU,
-    SMALLEST,
     TINY,
     product,
     products,
