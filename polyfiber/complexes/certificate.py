@@ -353,7 +353,7 @@ def _check_only_face(cx: PolyhedralComplex, work: Skeleton, problems: list[str])
         np.isfinite(x) and abs(Fraction(x) - true) <= Fraction(error) for x, true in zip(there, point)
     ):
         problems.append("the vertex lies farther from its coordinates than its error bound says")
-    elif given.too_wide(cx.vertices, cx.vertex_errors, cx._frame.net.inflate).any():
+    elif given.too_wide(cx.vertices, cx.vertex_errors, cx._frame.net.margins.inflate).any():
         problems.append("the error bound of the vertex is much wider than needed")
     return len(signs)
 

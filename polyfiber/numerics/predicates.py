@@ -122,7 +122,7 @@ def decide_rank(
     """
     size = min(matrix.shape)
     if matrix.dtype == object:
-        values = np.linalg.svd(_in_floats(matrix), compute_uv=False) if size else np.zeros(0)
+        values = np.asarray(np.linalg.svd(_in_floats(matrix), compute_uv=False) if size else [], dtype=np.float64)
         found = exact.rank(matrix)
         top = values[0] if size and values[0] > 0 else 1.0
         return RankDecision(found, values, float(values[found - 1] / top) if found else 1.0, 0.0, True)

@@ -95,7 +95,7 @@ def _check_vertices(cx: PolyhedralComplex, again: Skeleton, problems: list[str])
     if np.isnan(given).any() or not (claim >= 0).all():
         problems.append("a coordinate of a vertex, or its bound, is no number")
         return len(given), 0
-    wide = int(too_wide(given, claim, again.frame.net.inflate).sum())
+    wide = int(too_wide(given, claim, again.frame.net.margins.inflate).sum())
     if wide:
         problems.append(f"{wide} vertices were given out with error bounds much wider than needed")
     forms, lift = Forms(again.frame), _Lifted(again.frame)
