@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import IncompleteError, InputError, MissingDependencyError, PolyfiberError
+from ...kernels.apart import compiled_apart
 from ...processes import start, start_method
 from ..networks import reason_of
 from ..plan import Plan
 from ..storage.store import Directory
-from .apart import compiled_apart
 from .work import run_partition
 
 ATTEMPTS = 3

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """
 import multiprocessing, sys
 import numpy as np
 from numba.core import event
-from polyfiber.datasets.execution import apart
+from polyfiber.kernels import apart
 from polyfiber.kernels.rows import pack_signs
 
 class Heard(event.Listener):

@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterator
 from multiprocessing import Pipe
 from typing import Any
 
-from ...budget import compiled, compiling
-from ...processes import fork_is_safe, fork_of_its_own
+from ..budget import compiled, compiling
+from ..processes import fork_is_safe, fork_of_its_own
 
 Question = tuple[str, str, bytes]
 """Module and name of a kernel, and the types that it is called with."""
