@@ -50,6 +50,7 @@ class Alignment:
     layers: tuple[float, ...]
 
 
+@np.errstate(under="ignore")
 def align(a: ReLUNetwork, b: ReLUNetwork, *, budget: Budget | None = None) -> Alignment:
     """Moves that bring b nearest to a: permutations, positive scalings, and hidden gauges where both are one function.
 

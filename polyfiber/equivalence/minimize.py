@@ -233,6 +233,7 @@ class MinimizeResult:
         return f"MinimizeResult({before} -> {after}, {len(self.moves)} moves, {self.saved_parameters} parameters saved)"
 
 
+@np.errstate(under="ignore")
 def minimize(
     net: ReLUNetwork | PiecewiseLinearNetwork,
     *,
@@ -653,7 +654,12 @@ class _Run:
         width = N + linear
         keep = max(width, 1)
         old = Neurons.of(self.net, layer, range(H))
-        new = Neurons(point.W[:keep] / columns, point.b[:keep], point.C[:, :keep])
+        with np.errstate(over="ignore"):
+            rows = point.W[:keep] / columns
+        if rows.dtype != object and not np.isfinite(rows).all():
+            self.undecided.append(f"layer {layer}: the weights of fewer neurons would be beyond floats")
+            return False
+        new = Neurons(rows, point.b[:keep], point.C[:, :keep])
         if width == 0:  # an affine function of no neuron: one neuron without effect stays
             new = Neurons(0 * W[:1], 0 * b[:1], 0 * C[:, :1])
         move = Replace(

@@ -414,6 +414,7 @@ def _sure(findings: tuple[Finding, ...], net: ReLUNetwork, sign_error: float) ->
     return tuple(result)
 
 
+@np.errstate(under="ignore")
 def _without_sign(net: ReLUNetwork, sign_error: float) -> list[BoolArray]:
     """Per hidden layer the neurons with a non-zero entry within the error of its sign."""
     shaky: list[BoolArray] = []

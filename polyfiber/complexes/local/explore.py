@@ -98,6 +98,7 @@ class Exploration:
         return f"Exploration({self.n_regions} regions, {end}, {len(self.edges)} facets between them)"
 
 
+@np.errstate(under="ignore")
 def explore(
     network: ReLUNetwork | PiecewiseLinearNetwork,
     x: Any,

@@ -44,6 +44,7 @@ class Meetings:
     exact : ExactForms
     """
 
+    @np.errstate(under="ignore")
     def __init__(self, restricted: Restricted, columns: Columns, exact: ExactForms) -> None:
         units, gates = restricted.units, restricted.n_gates
         n = len(units)

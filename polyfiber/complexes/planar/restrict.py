@@ -507,8 +507,8 @@ class Columns:
                 raise InputError(
                     f"a {what} of the network on the slice is beyond 2^400; scale the inputs or the network"
                 )
-        sizes = (np.abs(base[:, 0]) + np.abs(base[:, 1])) * REACH + np.abs(base[:, 2])
         with np.errstate(under="ignore"):
+            sizes = (np.abs(base[:, 0]) + np.abs(base[:, 1])) * REACH + np.abs(base[:, 2])
             base[:, 3] = sizes * UNIT * 1.01 + TINY
         owners = np.repeat(np.arange(n), lengths)
         order = np.lexsort((owners, rows))

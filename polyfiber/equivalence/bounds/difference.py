@@ -96,6 +96,7 @@ def maximum_difference(
     return replace(found, maximum=maximum, upper=upper, complete=complete)
 
 
+@np.errstate(under="ignore")
 def underflow(net: ReLUNetwork, box: tuple[FloatArray, FloatArray] | None) -> float:
     """What products below the smallest float may add up to in an output on a box, in whatever order parameters are multiplied."""
     if box is None:
