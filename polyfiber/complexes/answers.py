@@ -78,7 +78,7 @@ class VRepresentation:
     ----------
     vertices : (p, n0) float64
     rays : (q, n0) float64
-        Directions of length 1.
+        Directions of length 1, one for each unbounded edge: parallel edges give the same direction.
     lineality : (s, n0) float64
         Orthonormal basis of the directions in which the whole complex is constant.
     vertex_ids : (p,) int64
