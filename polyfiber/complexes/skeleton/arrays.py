@@ -18,6 +18,7 @@ import numpy as np
 
 from ..._once import cached_property
 from ..._typing import Array, FloatArray, IntArray, SignArray
+from ..._values.checked import real
 from ...bounds.fixed_signs import Settled, settle
 from ...domain import Box, Polyhedron
 from ...errors import InputError, ShapeError
@@ -283,8 +284,7 @@ def make_frame(
         raise InputError(f"domain must be None, a Box or a Polyhedron, found {type(domain).__name__}")
     if domain is not None and domain.dimension != n0:
         raise ShapeError(f"the domain has {domain.dimension} coordinates but the network has {n0} inputs")
-    if not inflate >= 1.0:
-        raise InputError(f"inflate must be at least 1, found {inflate}")
+    inflate = real(inflate, "inflate", least=1)
     form = relu_form(network) if isinstance(network, PiecewiseLinearNetwork) else None
     rows = given_rows(network, domain)
     hull = domain.affine_hull if domain is not None and flat else None
