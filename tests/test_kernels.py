@@ -16,7 +16,7 @@ MODULES = sorted(
     m.name.removeprefix("polyfiber.kernels.")
     for m in pkgutil.walk_packages(kernels.__path__, "polyfiber.kernels.")
     if not m.ispkg
-    and not m.name.endswith((".jit", ".lanes", ".linking", ".rounding"))  # the last holds constants alone
+    and not m.name.endswith((".jit", ".lanes", ".linking", ".apart", ".rounding"))  # the compiler, and constants
 )
 
 

@@ -23,7 +23,9 @@ from ..budget import heed, heed_memory
 from ..errors import InputError
 from ..kernels import reach
 from ..kernels.complexes import polytopes
+from ..numerics.exact import determinant
 from ..numerics.floats import nearest
+from ..numerics.products import exact_product
 from ..numerics.rounding import LEAST, UNIT, gamma
 from ..words import one_line
 from .geometry import facet_forms_of, unit_forms
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 Csr = tuple[IntArray, IdArray]
 SHARP = 1e-6
 """Relative bound of a volume above which it is worked out in rational arithmetic."""
+COMPOUND = 64
+"""Entries of a volume form on a slanted flat up to which that is done: products of forms take as many minors squared."""
 
 
 @closed
@@ -68,12 +72,15 @@ def minors(n: int, dim: int) -> tuple[IntArray, IntArray]:
     return np.array(without, dtype=np.int64), np.array(sets, dtype=np.int64)
 
 
-def _length(vector: list[Fraction]) -> tuple[float, float]:
+def _length(vector: list[Fraction], metric: list[list[Fraction]] | None) -> tuple[float, float]:
     """Length of a rational vector as a float, and a bound of its error."""
-    if len(vector) == 1:
+    if len(vector) == 1 and metric is None:
         length = float(nearest(np.array(vector, dtype=object))[0])
         return abs(length), abs(length) * (2 * UNIT) + LEAST
-    square = sum(v * v for v in vector)
+    if metric is None:
+        square = sum((v * v for v in vector), Fraction(0))
+    else:
+        square = sum((v * sum(map(operator.mul, row, vector)) for v, row in zip(vector, metric)), Fraction(0))
     if square == 0:
         return 0.0, 0.0
     shift = 2 * ((square.numerator.bit_length() - square.denominator.bit_length()) // 2 - 64)
@@ -196,7 +203,8 @@ class Polytopes:
         -------
         (f_dim,) float64
             Within `size_errors` of the truth. A face whose bound exceeds a millionth of its volume, one thinner than
-            the rounding of its vertices, say, is measured in rational arithmetic.
+            the rounding of its vertices, say, is measured in rational arithmetic (on a slanted flat its square is, for
+            as many as `COMPOUND` minors). Infinite with an infinite bound where floats hold no answer.
         """
         return self._measured(dim)[0]
 
@@ -236,13 +244,21 @@ class Polytopes:
             error = bound * math.sqrt(form.shape[1]) * (1 + 1e-9) + size * ((form.shape[1] + 4) * (2 * UNIT))
             error = np.where(np.isfinite(size) & np.isfinite(error), error, np.inf)
             poor = ~far & ~(error <= SHARP * size) if dim else np.zeros(len(size), dtype=np.bool_)
-        size, error = np.where(far, np.inf, size), np.where(far, 0.0, error)
-        if self._coordinates[2] is None:
+        size, error = np.where(far | np.isnan(size), np.inf, size), np.where(far, 0.0, error)
+        slanted = self._coordinates[2] is not None
+        if not slanted or math.comb(self.complex.dimension, dim) <= COMPOUND:
             known: dict[tuple[int, int], list[Fraction]] = {}
+            metric = self._compound(dim) if slanted and poor.any() else None
             for face in np.flatnonzero(poor).tolist():
                 heed("exact volumes")
-                size[face], error[face] = _length(self._exact_form(dim, face, known))
+                size[face], error[face] = _length(self._exact_form(dim, face, known), metric)
         return size, error
+
+    def _compound(self, dim: int) -> list[list[Fraction]]:
+        """Products of the basis of volume forms: minors of the metric that the quotient has from the inputs, in rationals."""
+        lift = self.complex._frame.lift[:, :-1]
+        metric, sets = exact_product(lift.T, lift), minors(self.complex.dimension, dim)[1]
+        return [[determinant(metric[np.ix_(p, q)]) for q in sets] for p in sets]
 
     @once
     def _coordinates(self) -> tuple[FloatArray, FloatArray, FloatArray | None]:

@@ -93,11 +93,11 @@ def test_flat_arrays_hold_both_and_the_difference() -> None:
     f, g = pf.ReLUNetwork.random((2, 3, 2), rng=0), pf.ReLUNetwork.random((2, 3, 2), rng=1)
     x, y = paired(f, g, match=False)
     pair = flat_pair(x, y)
-    assert pair.widths.tolist() == [2, 3, 2]
-    first, second, change = pair[3], pair[4], pair[5]
+    assert pair.layout.widths.tolist() == [2, 3, 2]
+    first, second, change = pair.rows
     for l in range(2):
         size = x.weights[l].size
-        part = slice(pair.at[l], pair.at[l] + size)
+        part = slice(pair.layout.at[l], pair.layout.at[l] + size)
         np.testing.assert_array_equal(first[part], x.weights[l].ravel())
         np.testing.assert_array_equal(second[part], y.weights[l].ravel())
         np.testing.assert_array_equal(change[part], (x.weights[l] - y.weights[l]).ravel())

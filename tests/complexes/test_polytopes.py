@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -90,3 +92,38 @@ def test_volumes_of_a_complex_with_lineality_are_infinite() -> None:
     p = cx.polytopes
     bounded = ~p.unbounded(3)
     assert np.isfinite(p.sizes(3)[bounded]).all()
+
+
+SQUARE = [[1, 1, 1], [-1, -1, -1], [1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0]]
+
+
+@pytest.mark.parametrize("size", [1e-160, 1e-100, 1e-3, 1.0, 1e90, 1e150, 1e155, 1e200])
+def test_volumes_on_slanted_flats_of_any_size(size: float) -> None:
+    """A square of x, y on the plane x + y + z = 0, cut into four: sqrt(3) h^2 each, in rationals; infinite beyond floats."""
+    plane = pf.Polyhedron(SQUARE, [0, 0, size, size, size, size])
+    cx = pf.canonical_complex(pf.ReLUNetwork([[[1, 0, 0], [0, 1, 0]], [[1, 1]]], [[0, 0], [0]]), plane)
+    square = 3 * Fraction(size) ** 4
+    for given, error in zip(cx.volumes(), cx.volume_errors):
+        if np.isinf(error):
+            assert given == np.inf
+            assert square > Fraction(2) ** 2040
+            continue
+        low, high = Fraction(given) - Fraction(error), Fraction(given) + Fraction(error)
+        assert max(low, Fraction(0)) ** 2 <= square <= high**2
+        assert error <= 1e-6 * given + 5e-324
+    assert cx.certificate.verify(everything=True).verdict is pf.Verdict.YES
+
+
+@pytest.mark.parametrize("gap", [2.0**-52, 2.0**-40, Fraction(1, 10**400)])
+def test_segments_between_walls_that_nearly_meet_on_a_slanted_line(gap: Any) -> None:
+    """x + y = 0 with walls at x = 1 and x = 1 + gap: sqrt(2) gap, to the bound, which is small."""
+    exact = isinstance(gap, Fraction)
+    net = pf.ReLUNetwork([[[1, 0], [1, 0]], [[1, 1]]], [[-1, -1 - gap], [0]])
+    line = pf.Polyhedron([[1, 1], [-1, -1]], [0, 0])
+    cx = pf.canonical_complex(net, line)
+    finite = np.flatnonzero(~cx.is_unbounded(1))
+    assert len(finite) == 1
+    given, error = Fraction(cx.volumes()[finite[0]]), Fraction(cx.volume_errors[finite[0]])
+    assert max(given - error, Fraction(0)) ** 2 <= 2 * Fraction(gap) ** 2 <= (given + error) ** 2
+    assert error <= (5e-324 if exact else Fraction(1e-6) * given)
+    assert cx.certificate.verify(everything=True).verdict is pf.Verdict.YES

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 import polyfiber as pf
-from polyfiber.datasets import Networks, Spec, load, run, validate
+from polyfiber.datasets import Networks, Spec, finish, load, run, validate
 from polyfiber.datasets.sources.graphs import UNITS, WIRINGS
 from polyfiber.datasets.storage.networks import network_of, parameters_of, wiring_of
 from polyfiber.errors import FileFormatError, InputError
@@ -99,3 +100,21 @@ def test_what_does_not_fit_is_one_error() -> None:
         ):
             with pytest.raises(FileFormatError):
                 network_of({**row, **bad})
+
+
+def test_a_copy_that_was_damaged_is_not_signed(tmp_path: Path) -> None:
+    """One byte of another value, the size and the time as before: its name says so; a run copies the file anew."""
+    pf.ReLUNetwork.random((2, 3, 1), rng=0).save(tmp_path / "a.npz")
+    spec = {"name": "own", "seed": 1, "networks": [{"kind": "files", "paths": "a.npz"}]}
+    place = tmp_path / "data"
+    run(Spec.of(spec, folder=tmp_path), place, workers=0)
+    (copy,) = (place / "sources").iterdir()
+    whole, sums, times = copy.read_bytes(), (place / "SHA256SUMS").read_bytes(), copy.stat()
+    copy.write_bytes(whole[:80] + bytes([whole[80] ^ 1]) + whole[81:])
+    os.utime(copy, ns=(times.st_atime_ns, times.st_mtime_ns))
+    with pytest.raises(FileFormatError, match="is damaged: it is named after other bytes"):
+        finish(place)
+    assert (place / "SHA256SUMS").read_bytes() == sums
+    run(Spec.of(spec, folder=tmp_path), place, workers=0)
+    assert copy.read_bytes() == whole
+    assert finish(place).files == len(sums.splitlines())

@@ -15,7 +15,8 @@ import scipy.sparse
 
 from ..._typing import Array, FloatArray, IntArray
 from ...budget import heed
-from ...numerics.exact import determinant
+from ...numerics.exact import determinant, rref
+from ...numerics.products import exact_product
 from ...numerics.rounding import UNIT
 
 if TYPE_CHECKING:
@@ -123,10 +124,10 @@ def check_volumes(cx: PolyhedralComplex, problems: list[str]) -> tuple[int, int]
             looked += len(faces)
             for i in np.flatnonzero(open_).tolist():
                 heed("the check of volumes")
-                true = cut.exact(corners[owner == i])
-                if true is not None:
-                    exact += 1
-                    wrong += abs(Fraction(float(sizes[faces[i]])) - true) > Fraction(float(errors[faces[i]]))
+                square = cut.exact(corners[owner == i])
+                size, error = Fraction(float(sizes[faces[i]])), Fraction(float(errors[faces[i]]))
+                exact += 1
+                wrong += not max(size - error, Fraction(0)) ** 2 <= square <= (size + error) ** 2
     if wrong:
         problems.append(f"{wrong} volumes lie farther from the true ones than their error bounds say")
     return looked, exact
@@ -191,15 +192,18 @@ class _Cut:
             error += (len(owner) + 8) * UNIT * total
         return total, np.where(np.isfinite(error) & np.isfinite(total), error, np.inf)
 
-    def exact(self, corners: IntArray) -> Fraction | None:
-        """The sum in rationals; None where simplices have no square matrix in the inputs."""
+    def exact(self, corners: IntArray) -> Fraction:
+        """The square of the sum of the volumes, in rationals.
+
+        All simplices lie in one flat, so that their images along some coordinates are smaller by one factor.
+        """
         vertices = np.unique(corners)
         points: Array = self.cx.exact_vertices(vertices)
-        moving = [c for c in range(points.shape[1]) if len(set(points[:, c])) > 1]
-        if len(moving) != self.dim:
-            return None
         at = np.searchsorted(vertices, corners)
+        edges = points[at[0][1:]] - points[at[0][0]]
+        along = list(rref(edges)[1])
         total = Fraction(0)
         for row in at:
-            total += abs(determinant(points[row[1:]][:, moving] - points[row[0], moving]))
-        return total / math.factorial(self.dim)
+            total += abs(determinant(points[row[1:]][:, along] - points[row[0], along]))
+        factor = determinant(exact_product(edges, edges.T)) / determinant(edges[:, along]) ** 2
+        return (total / math.factorial(self.dim)) ** 2 * factor

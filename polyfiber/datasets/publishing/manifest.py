@@ -14,7 +14,7 @@ from ..execution.splitting import Merged, merge, split_networks
 from ..networks import Networks
 from ..plan import Plan
 from ..sources import KINDS
-from ..sources.inputs import copy_name
+from ..sources.inputs import COPIES, copy_name
 from ..spec import FORMAT_VERSION
 from ..storage.store import DOCUMENTS, SUMS, Directory, listed, record_name, table_name
 from ..tables import table
@@ -43,7 +43,7 @@ def finish(directory: str | Path) -> Finished:
     IncompleteError
         Partitions are not done, or their files are damaged; names them. ``partial`` lists their numbers.
     FileFormatError
-        Not the directory of a dataset.
+        Not the directory of a dataset, or a copy of a source is damaged.
     InputError
         A run is at work in it.
 
@@ -76,12 +76,18 @@ def sign(place: Directory) -> Finished:
             f"{place}: {len(missing)} of {len(records)} partitions are not done, or damaged ({shown}); run again",
             partial=missing,
         )
+    sources = {name: place.sha256(name) for name in copies(plan)}
+    for name, digest in sources.items():
+        if not name.startswith(f"{COPIES}/{digest}"):
+            raise FileFormatError(
+                f"{place}/{name} is damaged: it is named after other bytes than it holds; run the dataset again, which copies it anew"
+            )
     manifest = described(place, plan, [r for r in records if r is not None])
     place.place.settle()
     place.write_json("manifest.json", manifest)
     place.place.write("README.md", card(plan, manifest).encode())
     place.write_json("croissant.json", croissant(plan, manifest))
-    sums = {name: place.sha256(name) for name in (*DOCUMENTS, *copies(plan))}
+    sums = {**sources, **{name: place.sha256(name) for name in DOCUMENTS}}
     sums |= {file["path"]: file["sha256"] for entry in manifest["tables"].values() for file in entry["files"]}
     sums |= {name: place.sha256(name) for name in map(record_name, range(len(records)))}
     place.place.write(SUMS, listed(sums))

@@ -84,7 +84,7 @@ REFUSED: dict[str, list[tuple[Callable[[], Any], str]]] = {
         (lambda: CURVE.nearest_point([10**400, 0]), "points must be numbers"),
         (lambda: CURVE.save(None), "named by its path"),
         (lambda: CURVE.save(5), "named by its path"),
-        (lambda: CURVE.save("a\0.obj"), "cannot write"),
+        (lambda: CURVE.save("a\0.obj"), "holds no NUL"),
         (lambda: exchange.write_text("x", None), "named by its path"),
         (lambda: exchange.region_text(CX, ANY, "lp"), "of their ids"),
         (lambda: exchange.region_text(CX, 1.0, "lp"), "of their ids"),  # type: ignore[arg-type]
