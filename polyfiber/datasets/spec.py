@@ -257,7 +257,8 @@ def read_spec(path: str | Path, *, folder: str | Path | None = None) -> Spec:
     """
     where = path_of(path)
     above, _, name = where.rpartition("/")
-    home = place_of(above or ("/" if where.startswith("/") else "."), inner_links=True)
+    root = above.endswith(":/")  # the spec lies at the root of an address
+    home = place_of(f"{above}/" if root else above or ("/" if where.startswith("/") else "."), inner_links=True)
     try:
         given = parse_toml(home.read(name, most=LARGEST_SPEC), where)
     except FileFormatError as error:

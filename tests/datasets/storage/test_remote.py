@@ -12,6 +12,7 @@ import pytest
 
 import polyfiber as pf
 from polyfiber.datasets import load, read_spec, run, validate
+from polyfiber.errors import FileFormatError
 
 pytest.importorskip("pyarrow")
 fsspec = pytest.importorskip("fsspec")
@@ -117,6 +118,11 @@ def roundtrip(address: str, spec: Path, tmp_path: Path) -> None:
     there = load(address + "/d")["networks"].to_numpy(["parameters"])["parameters"]
     here = load(tmp_path / "local")["networks"].to_numpy(["parameters"])["parameters"]
     assert np.array_equal(there.values, here.values)
+
+
+def test_a_spec_at_the_root_of_an_address() -> None:
+    with pytest.raises(FileFormatError, match=r"^memory://nowhere.toml: cannot be read: No such file"):
+        read_spec("memory://nowhere.toml")
 
 
 def test_memory(spec: Path, tmp_path: Path) -> None:
