@@ -5,6 +5,7 @@ Points, directions, nearest points and balls in rationals; the forms of a region
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Iterable
@@ -80,6 +81,35 @@ def nearest(equal: list[Row], at_least: list[Row], p: Row, most: int) -> Fractio
     return best
 
 
+def squared_size(points: Iterable[tuple[Fraction, ...]], dim: int) -> Fraction:
+    """Squared length of a segment, or squared area of a convex polygon in any space, from its corners."""
+    corners = sorted(set(points))
+    if dim == 1:
+        p, q = corners
+        return sum(((a - b) ** 2 for a, b in zip(p, q)), Fraction(0))
+    middle = [sum(c, Fraction(0)) / len(corners) for c in zip(*corners)]
+    off = [[a - m for a, m in zip(p, middle)] for p in corners]
+    pairs = list(itertools.combinations(range(len(middle)), 2))
+
+    def turn(p: Row, q: Row, i: int, j: int) -> Fraction:
+        return p[i] * q[j] - p[j] * q[i]
+
+    i, j = next((i, j) for i, j in pairs if any(turn(p, q, i, j) for p, q in itertools.combinations(off, 2)))
+
+    def half(p: Row) -> bool:
+        return p[j] > 0 or (p[j] == 0 and p[i] > 0)
+
+    def before(p: Row, q: Row) -> int:
+        if half(p) != half(q):
+            return -1 if half(p) else 1
+        t = turn(p, q, i, j)
+        return (t < 0) - (t > 0)
+
+    ring = sorted(off, key=functools.cmp_to_key(before))
+    areas = [sum((turn(p, q, k, l) for p, q in zip(ring, [*ring[1:], ring[0]])), Fraction(0)) / 2 for k, l in pairs]
+    return sum((a * a for a in areas), Fraction(0))
+
+
 def unit(v: Iterable[Fraction]) -> np.ndarray[Any, Any]:
     """A direction in floats, of length 1."""
     row = list(v)
@@ -108,7 +138,7 @@ class FlatCells:
     def wrong(self, rng: np.random.Generator, *, regions: int = 3) -> str:
         """What is wrong, or an empty string; distances and balls of a few regions."""
         own = rng.permutation(self.cx.n_regions)[:regions].tolist()
-        checks = [self.rays(), self.points(), *(self.corners(r) for r in own)]
+        checks = [self.rays(), self.points(), self.sizes(), *(self.corners(r) for r in own)]
         for r in own:
             checks += [self.distance(r, self.somewhere(rng)), self.ball(r)]
         return next((found for found in [*checks, self.superlevel(self.somewhere(rng))] if found), "")
@@ -151,6 +181,26 @@ class FlatCells:
 
     def face(self, region: int) -> Face:
         return self.truth.faces[tuple(self.cx.signs(self.cx.dimension)[region].tolist())]
+
+    def sizes(self) -> str:
+        """Lengths and areas within their bounds, and these small: squares are compared, which are rational."""
+        if self.cx.dimension not in (1, 2):
+            return ""
+        for region, (size, error) in enumerate(zip(self.cx.volumes().tolist(), self.cx.volume_errors.tolist())):
+            face = self.face(region)
+            if face.rays:
+                if (size, error) != (math.inf, 0.0):
+                    return f"an unbounded region has the size {size} with the bound {error}"
+                continue
+            true = squared_size(face.vertices, self.cx.dimension)
+            if math.isinf(error):
+                if size != math.inf or true < Fraction(2) ** 2040:
+                    return f"size {size}, bound {error}, true squared {true}"
+                continue
+            low, high = Fraction(size) - Fraction(error), Fraction(size) + Fraction(error)
+            if not max(low, Fraction(0)) ** 2 <= true <= high**2 or error > 2e-6 * size + 1e-323:
+                return f"size {size}, bound {error}, true squared {true}"
+        return ""
 
     def corners(self, region: int) -> str:
         face, shown = self.face(region), self.cx.v_representation(region)

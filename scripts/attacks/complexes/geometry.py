@@ -11,6 +11,7 @@ library. Volumes of the truth are sums of determinants of rational simplices.
   slopes     the same in 1 to 3 inputs: slopes and Lipschitz constants within their bounds, which facets bend, their weights
   flats      domains without an interior, bounded and unbounded, most of them away from the origin: faces and vertices; in half of
              the inputs rays, interior points, corners, distances, nearest points and balls too (`tests/oracles/flat_cells.py`)
+  sizes      lengths and areas on slanted lines and planes of any size, far out too: squares within their bounds, verified
   tilted     parallel walls and flats next to a coordinate direction: what is given out, by signs at exact points
   wide       one layer in n = 7 ... 40: counts against the formula
   large      n = 7 ... 12, 10^3 to 10^4 faces: all faces and vertices against the oracle
@@ -40,6 +41,7 @@ import polyfiber as pf
 from polyfiber.complexes.geometry import map_errors
 from polyfiber.complexes.metric import exact_rays
 from polyfiber.errors import PolyfiberError
+from polyfiber.numerics.exact import as_fractions
 from tests.oracles.exact_faces import ExactComplex, box, exact_complex
 from tests.oracles.flat_cells import FlatCells
 from tests.oracles.volumes import region_volumes
@@ -505,6 +507,37 @@ def flats_case(rng: np.random.Generator) -> tuple[str, str]:
     return f"flats {way} {kind}{cells}", verdict
 
 
+def sizes_case(rng: np.random.Generator) -> tuple[str, str]:
+    """Lengths and areas of regions on slanted lines and planes, of any size, near and far, thin and wide."""
+    kind = ["k/10", "k/8", "float32", "gaussian", "rational"][int(rng.integers(0, 5))]
+    n = int(rng.integers(2, 4))
+    net = network(
+        rng,
+        (n, int(rng.integers(1, 6)), *((int(rng.integers(1, 4)),) if rng.random() < 0.4 else ()), 1),
+        ORDINARY[kind],
+    )
+    scale = Fraction(10) ** int(rng.choice([0, 0, 0, -3, 3, -80, 80, -155, 155, -200, 200, -310, 300]))
+    net = pf.ReLUNetwork(net.weights, [as_fractions(c) * scale for c in net.biases[:1]] + list(net.biases[1:]))
+    A, b = [], []
+    for _ in range(int(rng.integers(1, n))):
+        row = [int(v) for v in rng.integers(-3, 4, size=n)]
+        row = row if any(row) else [1] * n
+        c = scale * Fraction(int(rng.integers(-9, 10)), int(rng.integers(1, 4)))
+        A, b = [*A, row, [-v for v in row]], [*b, c, -c]
+    for i in range(n):
+        side = [int(i == j) for j in range(n)]
+        A, b = [*A, side, [-v for v in side]], [*b, 8 * scale, 8 * scale]
+    dom, sides = pf.Polyhedron(np.array(A, dtype=object), np.array(b, dtype=object)), (A, b)
+    truth = exact_complex(net.weights, net.biases, domain=sides)
+    if not 0 < len(truth.faces) < 400:
+        return f"sizes {kind}", ""
+    cx = pf.canonical_complex(net, dom)
+    verdict = FlatCells(cx, truth, sides).sizes()
+    if not verdict and cx.certificate.verify(everything=True).verdict is not pf.Verdict.YES:
+        verdict = str(cx.certificate.verify(everything=True))
+    return f"sizes {kind} n={n}", verdict
+
+
 def wide_case(rng: np.random.Generator) -> tuple[str, str]:
     """One layer in n = 7 ... 40: every count is a formula (general position, or independent hyperplanes)."""
     n = int(rng.integers(7, 41))
@@ -546,6 +579,7 @@ PARTS: dict[str, Callable[[np.random.Generator], tuple[str, str]]] = {
     "overflow": overflow_case,
     "slopes": slopes_case,
     "flats": flats_case,
+    "sizes": sizes_case,
     "tilted": tilted_case,
     "wide": wide_case,
     "large": large_case,
