@@ -264,6 +264,7 @@ class FiberReport:
         return "\n".join(lines)
 
 
+@np.errstate(under="ignore")
 def classify_fiber(
     net: ReLUNetwork | PiecewiseLinearNetwork,
     *,

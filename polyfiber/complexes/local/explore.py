@@ -208,18 +208,19 @@ def explore(
             queue.appendleft(r)
             break
         G, V, _, _ = frame.rows(rows[r], where[r])
-        wall = G[cell.facets]
-        inner = V[cell.facets] + wall @ cell.interior
-        outer = V[cell.facets] + (wall * cell.witnesses).sum(axis=1)
-        out = cell.witnesses - cell.interior
-        hits = frame.moved(cell.reference, cell.interior + (inner / (inner - outer))[:, None] * out)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            wall = G[cell.facets]
+            inner = V[cell.facets] + wall @ cell.interior
+            outer = V[cell.facets] + (wall * cell.witnesses).sum(axis=1)
+            out = cell.witnesses - cell.interior
+            hits = frame.moved(cell.reference, cell.interior + (inner / (inner - outer))[:, None] * out)
         found = 0
         for i, row in enumerate(cell.facets):
             signs_ = flipped(frame, cell, i)
             if signs_ is None:
                 continue
             found += 1
-            if np.isnan(hits[i, 0]) or np.isnan(out[i, 0]):
+            if not (np.isfinite(hits[i]).all() and np.isfinite(out[i]).all()):
                 if signs_.tobytes() in seen:
                     other, new = seen[signs_.tobytes()], False
                 else:

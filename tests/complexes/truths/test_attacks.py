@@ -20,7 +20,8 @@ Net = pf.ReLUNetwork
 
 
 @pytest.mark.parametrize(
-    ("part", "count"), [("faces", 40), ("volumes", 40), ("overflow", 25), ("flats", 60), ("sizes", 40), ("tilted", 60), ("wide", 12)]
+    ("part", "count"),
+    [("faces", 40), ("volumes", 40), ("overflow", 25), ("flats", 60), ("sizes", 40), ("tilted", 60), ("wide", 12)],
 )
 def test_attacks_find_nothing(part: str, count: int) -> None:
     tried, _, wrong = attack(part, seed=7, count=count, seconds=math.inf)
