@@ -6,19 +6,23 @@ parameters along it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..._lazy import above
-from ...budget import Budget
+from ...budget import Budget, Monitor
 from ...errors import InputError, NumericalError
 from ...network.model import ReLUNetwork
 from ...numerics.exact import as_fractions
 from ...verdict import Verdict
-from ..classify import FiberReport, classify_fiber
-from ..hyperplanes import analyse_layer
+from ..classify import classify_fiber
 from .assignments import shallow_fiber
+from .joining import Joined, in_the_order_of, joined
+
+TOLERANCE = 1e-9
+"""Distance of rows of float networks that count as one hyperplane."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +33,9 @@ class Connection:
     ----------
     verdict : Verdict
     path : tuple of ReLUNetwork
-        Rational parameters from the first to the second (up to permutation and scaling where ``reason`` says so); the function is the same on
-        the segments between them. Empty unless shown.
+        Rational parameters from the first to the second, up to permutation and scaling (floats: to a parameter that rounds to it), all of the
+        same function, which is compared exactly at inputs. Between neighbours the weights go straight, those behind linear neurons
+        as `fibers.whole.joining` says. Empty unless shown.
     invariant : str or None
         What separates them.
     reason : str
@@ -78,7 +83,8 @@ def connection(a: ReLUNetwork, b: ReLUNetwork, *, steps: int = 4, budget: Budget
 
     Notes
     -----
-    YES by a segment whose parameters all compute the function, and for one hidden layer where the whole fiber has one component. NO where
+    YES by a segment whose parameters all compute the function; with two hidden layers by moves of linear and dead neurons of layer 2 and of a hidden
+    hyperplane (`fibers.whole.joining`), for one hidden layer where the whole fiber has one component. NO where
     the generic fiber is known in full, both parameters are generic and an orientation differs (the theorem of layerwise fibers); NO is
     about the generic fiber, as its components are. Everything else is undecided.
 
@@ -101,24 +107,32 @@ def connection(a: ReLUNetwork, b: ReLUNetwork, *, steps: int = 4, budget: Budget
         raise InputError("the two networks compute different functions, so they lie in different fibers")
     if equal.verdict is Verdict.UNDECIDED:
         raise NumericalError("whether the two networks compute one function is not decided; pass a larger budget")
+    monitor = Monitor(budget)
     first, second = a.exact(), b.exact()
-    path = _segment(first, second, steps)
-    if path and _on_every_segment(path, budget):
-        return Connection(Verdict.YES, path, None, "the segment between them: the function is the same along it")
+    tolerance = 0.0 if a.is_exact and b.is_exact else TOLERANCE
+    ordered = in_the_order_of(first, second, tolerance)[0](second)
+    for other in (second, ordered):
+        path = _segment(first, other, steps)
+        if path and _on_every_segment(path, budget):
+            return Connection(Verdict.YES, path, None, "the segment between them: the function is the same along it")
     if len(a.weights) == 2:
         low, high = shallow_fiber(a).n_components(budget=budget)
         if high == 1:
             return Connection(Verdict.YES, (), None, "the whole fiber has one component (all types of parameters)")
         return Connection(Verdict.UNDECIDED, (), None, f"the whole fiber has {low} to {high} components")
+    found = Joined(reason="no segment inside the fiber, and no invariant that separates")
+    if len(a.weights) == 3:
+        found = joined(first, second, tolerance=tolerance, steps=steps, monitor=monitor)
+    if found.path and _same_function(first, found.path):
+        text = "linear and dead neurons of layer 2 and hidden hyperplanes move along it, and the function stays"
+        return Connection(Verdict.YES, found.path, None, text)
     reports = classify_fiber(a, budget=budget), classify_fiber(b, budget=budget)
-    separating = _invariant(*reports)
-    if separating is not None:
-        return Connection(
-            Verdict.NO, (), separating, f"generic parameters differ in {separating}, which is constant on a component"
-        )
+    if found.separated is not None and all(r.complete and r.kind in ("layerwise", "hiding") for r in reports):
+        reason = f"generic parameters differ in {found.separated}, which is constant on a component"
+        return Connection(Verdict.NO, (), found.separated, reason)
     if all(r.identifiable for r in reports):
         return Connection(Verdict.YES, (), None, "identifiable: the same up to permutation and scaling")
-    return Connection(Verdict.UNDECIDED, (), None, "no segment inside the fiber, and no invariant that separates")
+    return Connection(Verdict.UNDECIDED, (), None, found.separated or found.reason)
 
 
 def _segment(a: ReLUNetwork, b: ReLUNetwork, steps: int) -> tuple[ReLUNetwork, ...]:
@@ -127,10 +141,14 @@ def _segment(a: ReLUNetwork, b: ReLUNetwork, steps: int) -> tuple[ReLUNetwork, .
         t = as_fractions(np.array([k]))[0] / steps
         mixed = [[(1 - t) * x + t * y for x, y in zip(p, q)] for p, q in ((a.weights, b.weights), (a.biases, b.biases))]
         points.append(ReLUNetwork(*mixed))
-    generator = np.random.default_rng(0)
-    x = as_fractions(generator.integers(-64, 65, (24, a.architecture[0])) / 8)
-    expected = a(x)
-    return tuple(points) if all((p(x) == expected).all() for p in points) else ()
+    return tuple(points) if _same_function(a, points) else ()
+
+
+def _same_function(net: ReLUNetwork, points: Sequence[ReLUNetwork]) -> bool:
+    """Whether parameters agree with a network at fixed rational inputs, exactly."""
+    x = as_fractions(np.random.default_rng(0).integers(-64, 65, (24, net.architecture[0])) / 8)
+    expected = net(x)
+    return all(bool((p(x) == expected).all()) for p in points)
 
 
 def _on_every_segment(path: tuple[ReLUNetwork, ...], budget: Budget | None) -> bool:
@@ -160,41 +178,6 @@ def _idle_change(a: ReLUNetwork, b: ReLUNetwork, changed: list[int], budget: Bud
         if (differs & ~(parts[0].idle[l] & parts[1].idle[l])).any():
             return False
     return True
-
-
-def _invariant(first: FiberReport, second: FiberReport) -> str | None:
-    """What differs between two generic parameters of a fiber that is known in full."""
-    if not (first.complete and second.complete and first.kind == second.kind == "layerwise"):
-        return None
-    if first.scalar is not None or first.layer is None or second.layer is None:
-        return None
-    kinds = [sorted(r.roles) for r in (first, second)]
-    if kinds[0] != kinds[1]:
-        return "the number of linear neurons"
-    own = [r.layer.own_orientation if r.layer is not None else None for r in (first, second)]
-    if own[0] is None or own[1] is None:
-        return None
-    order = _matching(first, second)
-    if order is None:
-        return None
-    differ = np.flatnonzero(own[0] != own[1][order])
-    return f"the orientation of {len(differ)} hyperplanes of the last hidden layer" if len(differ) else None
-
-
-def _matching(first: FiberReport, second: FiberReport) -> np.ndarray | None:
-    """Which hyperplane of the second layerwise fiber is each one of the first, where layer 1 is the same as it stands."""
-    nets = first.network, second.network
-    if (nets[0].weights[0] != nets[1].weights[0]).any() or (nets[0].biases[0] != nets[1].biases[0]).any():
-        return None
-    rows = [analyse_layer(n.weights[-2], n.biases[-2], n.weights[-1], n.biases[-1]).representation for n in nets]
-    A, B = (np.concatenate([r.normals, r.offsets[:, None]], axis=1).astype(np.float64) for r in rows)
-    if A.shape != B.shape:
-        return None
-    distance = np.abs(A[:, None] - B[None]).max(axis=2)
-    order: np.ndarray = distance.argmin(axis=1)
-    return (
-        order if len(set(order.tolist())) == len(order) and (distance.min(axis=1, initial=0.0) < 1e-9).all() else None
-    )
 
 
 def generic_component_count(widths: tuple[int, int, int, int], n_nonlinear: int, *, dead: bool = False) -> int | None:
