@@ -233,7 +233,10 @@ class Joint:
         faint = (np.abs(Z) <= FAINT * total) & (Z != 0)
         error = np.abs(W) @ side.error + loose + np.where(faint, np.abs(Z), 0.0) @ self.reach
         Z[faint] = 0.0
-        error = error + (gamma(W.shape[1] + len(self.heads) + 8) * total + TINY) @ self.reach
+        # a column adds as many terms as features have there, and constants; forms of features that others stand for take more steps
+        steps = 8 + 2 * max((len(self._chain(h)) for h, _ in side.features), default=0)
+        steps += int((side.neurons[-1].head < 0).sum())
+        error = error + (gamma((forms != 0).sum(axis=0) + steps) * total + TINY) @ self.reach
         identities = self._hiding(side, V, bias, Z, forms, sign)
         for j, bare, *_ in identities:
             bare[np.abs(bare) <= FAINT * total[j]] = 0.0
@@ -284,7 +287,7 @@ class Joint:
         W, b, last = side.weights[l], side.biases[l], side.neurons[-1]
         place = {f: i for i, f in enumerate(side.features)}
         V = np.full((len(W), len(side.features)), Fraction(0)) if self.exact else np.zeros((len(W), len(side.features)))
-        size = np.zeros(V.shape)
+        size, many = np.zeros(V.shape), np.zeros(len(side.features), dtype=np.int64)
         bias, level = (
             (b + Fraction(0) if self.exact and b.dtype == object else b.copy()),
             np.abs(b).astype(np.float64) if not self.exact else None,
@@ -305,6 +308,7 @@ class Joint:
             V[:, f] = V[:, f] + column * last.scale[i]
             if not self.exact:
                 size[:, f] += np.abs(W[:, i]) * last.scale[i]
+                many[f] += 1
         if self.exact:
             for (h, s), f in place.items():
                 V[:, f] = V[:, f] / self._common(h, s)
@@ -314,7 +318,7 @@ class Joint:
         assert level is not None
         faint_bias = (np.abs(bias) <= FAINT * level) & (bias != 0)
         sizes = np.array([self._size_of(h, s) for h, s in side.features]).reshape(len(side.features), self.n + 1)
-        loose = np.where(faint, np.abs(V), 0.0) @ sizes + (gamma(W.shape[1] + 2) * size + TINY) @ sizes
+        loose = np.where(faint, np.abs(V), 0.0) @ sizes + (gamma(many + 2) * size + TINY) @ sizes
         loose[:, -1] += np.where(faint_bias, np.abs(bias), 0.0)
         V[faint], bias[faint_bias] = 0.0, 0.0
         return V, bias, np.ones(len(V)), (size, np.asarray(level)), loose
