@@ -246,3 +246,16 @@ def test_complexes_linear_and_dln_do_not_know_each_other() -> None:
             for name, _ in imports(path):
                 head = name.split(".")[0]
                 assert head == own or head not in apart, f"{path} imports {name}"
+
+
+def test_relaxations_of_checks_are_asked_by_checks_alone() -> None:
+    """One relaxation of boxes for answers; the second one is kept to check them, and takes nothing from the first."""
+    graph, room = import_graph(), "equivalence.checks"
+    for check in (f"{room}.planes", f"{room}.leaves"):
+        askers = set(graph.predecessors(check))
+        assert askers and all(asker.startswith(room) for asker in askers), f"{check} is asked by {sorted(askers)}"
+    answers = {f"bounds.{name}" for name in ("relaxation", "multipliers", "split")}
+    answers |= {f"kernels.bounds.{name}" for name in ("boxes", "planes", "zonotopes")}
+    for check in (f"{room}.planes", f"{room}.leaves"):
+        shared = answers & nx.descendants(graph, check)
+        assert not shared, f"{check} rests on {sorted(shared)}"

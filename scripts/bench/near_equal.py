@@ -23,7 +23,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import polyfiber as pf
-from polyfiber.bounds.boxes import milp_maximum
+from polyfiber.bounds.mixed_integer import milp_maximum
 from polyfiber.bounds.settle import settle
 from polyfiber.budget import Monitor
 from polyfiber.equivalence.bounds.difference_network import both_signs

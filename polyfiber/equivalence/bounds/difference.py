@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..._typing import FloatArray
-from ...bounds.boxes import milp_maximum, needs_box
+from ...bounds.mixed_integer import milp_maximum
+from ...bounds.relaxation import bounding_box
 from ...budget import Monitor, heed
 from ...complexes.build import canonical_complex, estimate_size
 from ...complexes.complex import PolyhedralComplex
@@ -319,7 +320,9 @@ def _by_bounds(
 
 
 def _by_milp(a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, monitor: Monitor) -> Difference:
-    lo, hi = needs_box(domain)
+    if not isinstance(domain, Box):
+        raise InputError("method='milp' needs a Box as the domain; other bounded domains are bounded by method='bound'")
+    lo, hi = bounding_box(domain)
     net = both_signs(a, b)
     best, upper, where, complete = -np.inf, -np.inf, lo, True
     for output in range(net.architecture[-1]):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..._typing import FloatArray
-from ...bounds.boxes import relaxed_upper
+from ...bounds.relaxation import relaxed
 from ...errors import PolyfiberError
 from ...network.float_or_rational import row_norms
 from ...network.model import ReLUNetwork
@@ -67,7 +67,7 @@ def growth_bound(a: ReLUNetwork, b: ReLUNetwork, *, quick: bool = False) -> Grow
 
     Notes
     -----
-    Rounding is bounded as in `relaxations`. The networks are compared as given, and with the neurons of b put in the
+    Rounding is bounded as in `bounds.relaxation`. The networks are compared as given, and with the neurons of b put in the
     order and scale of those of a.
     """
     rounding = UNIT if a.is_exact or b.is_exact else 0.0
@@ -136,8 +136,8 @@ def _homogeneous(a: ReLUNetwork, b: ReLUNetwork) -> Growth:
         for W, c in zip(net.weights, net.biases):
             moved = _above(np.abs(W) @ moved + np.abs(c), W.shape[1])
         constant += float(moved.max())
-    one = np.ones((1, a.architecture[0]))
-    slope = max(0.0, float(relaxed_upper(both_signs(*bare), -one, one).upper.max())) + stacking_error(*bare)
+    one = np.ones(a.architecture[0])
+    slope = max(0.0, float(relaxed(both_signs(*bare), (-one, one)).high[-1].max())) + stacking_error(*bare)
     return Growth(constant * (1 + 1e-12), slope if np.isfinite(slope) else np.inf)
 
 
@@ -151,12 +151,12 @@ def bound_on_box(
     Parameters
     ----------
     uppers : list of (n_l,) arrays, optional
-        Bounds of the hidden neurons of a before the ReLU; by default those of `relaxed_upper`.
+        Bounds of the hidden neurons of a before the ReLU; by default those of `bounds.relaxation`.
     """
     if a.architecture != b.architecture:
         return float("inf")
     if uppers is None:
-        uppers = [z[0] for z in relaxed_upper(a, lo[None], hi[None]).upper_z]
+        uppers = relaxed(a, (lo, hi)).high[:-1]
     tops = [np.maximum(np.abs(lo), np.abs(hi)), *(np.maximum(z, 0.0) for z in uppers)]
     best = np.inf
     other = aligned(a, b)
@@ -176,11 +176,8 @@ def bound_on_box(
 
 def highest_on(net: ReLUNetwork, box: tuple[FloatArray, FloatArray]) -> FloatArray:
     """Upper bound of each ``|f_o|`` on a box: (nL,)."""
-    lo, hi = (np.asarray(end, dtype=np.float64)[None] for end in box)
-    W, c = net.weights[-1], net.biases[-1]
-    both = ReLUNetwork([*net.weights[:-1], np.concatenate([W, -W])], [*net.biases[:-1], np.concatenate([c, -c])])
-    upper = relaxed_upper(both, lo, hi).upper[0]
-    return np.asarray(np.maximum(np.maximum(upper[: len(W)], upper[len(W) :]), 0.0))
+    lines = relaxed(net, box)
+    return np.asarray(np.maximum(np.maximum(lines.high[-1], -lines.low[-1]), 0.0))
 
 
 def aligned(a: ReLUNetwork, b: ReLUNetwork) -> ReLUNetwork | None:

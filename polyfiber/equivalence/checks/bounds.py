@@ -1,8 +1,8 @@
-"""Bound ``|f - g|`` on a box a second time, by another relaxation than the search that found the bound.
+"""Bound ``|f - g|`` on a box a second time, by another relaxation than those that found the bound.
 
-The search (`relaxations`) puts lines around every ReLU, all boxes of a batch at once. Here each box is taken on its own:
-intervals met with back-substitution (`complexes.relaxation`, separate code with its own account of rounding), and
-where that is not enough a linear program over the triangles of all ReLUs together. What the program says is not believed: its multipliers
+Each box is taken on its own: lines around the ReLUs of both networks stacked, substituted backwards by the relaxation of checks (`planes`),
+which no answer asks. Where that is not enough, a linear program over the triangles of all ReLUs together; it begins with the ranges of neurons of
+`bounds.relaxation`, which answers by weights and by mixed-integer programs begin with too. What the program says is not believed: its multipliers
 give a bound by arithmetic (Neumaier and Shcherbina, *Safe bounds in linear and mixed-integer programming*, 2004).
 """
 
@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..._typing import FloatArray
-from ...bounds.boxes import possible_boxes
 from ...bounds.relaxation import Relaxation, relaxed
 from ...budget import Monitor
 from ...domain import Box, Polyhedron
 from ...network.model import ReLUNetwork
 from ..bounds.difference_network import both_signs, stacking_error
+from .planes import BoxBounds, possible_boxes, relaxed_upper
 
 PROGRAM_SIZE = 400
 """Variables up to which linear programs are tried on a box."""
@@ -65,7 +65,6 @@ def bound_holds(
     work = [(box[0].astype(np.float64), box[1].astype(np.float64), 1.0)]
     boxes = programs = 0
     share = 0.0
-    last = len(net.weights) - 1
     while work and not monitor.late:
         lo, hi, part = work[-1]
         monitor.report("bounding again", boxes, None, share=round(share, 4))
@@ -73,18 +72,19 @@ def bound_holds(
             work.pop()
             share += part
             continue
-        lines = relaxed(net, (lo, hi))
-        tops = lines.high[last]
+        with np.errstate(all="ignore"):
+            found = relaxed_upper(net, lo[None], hi[None])
+        tops = found.upper[0]
         boxes += 1
         open_outputs = np.flatnonzero(~(tops <= target)).tolist()
         if open_outputs and len(lo) + net.n_hidden <= PROGRAM_SIZE and tops.max() <= 4 * abs(target):
             programs += len(open_outputs)
-            open_outputs = _by_programs(lines, domain, open_outputs, target, monitor)
+            open_outputs = _by_programs(relaxed(net, (lo, hi)), domain, open_outputs, target, monitor)
         if not open_outputs:
             work.pop()
             share += part
             continue
-        d = _widest(net, lines, lo, hi)
+        d = _widest(net, found, lo, hi)
         middle = 0.5 * lo[d] + 0.5 * hi[d]
         if not lo[d] < middle < hi[d]:
             break  # as small as floats allow
@@ -108,8 +108,10 @@ def _by_programs(
     return []
 
 
-def _widest(net: ReLUNetwork, lines: Relaxation, lo: FloatArray, hi: FloatArray) -> int:
+def _widest(net: ReLUNetwork, found: BoxBounds, lo: FloatArray, hi: FloatArray) -> int:
     """The input to halve: the one that moves the neurons of layer 1 with open signs most."""
     reach = np.abs(net.weights[0]) * (hi - lo)
-    score = reach[lines.undecided(0)].sum(axis=0) if len(net.weights) > 1 else reach.sum(axis=0)
+    score = reach.sum(axis=0)
+    if len(net.weights) > 1:
+        score = reach[(found.lower_z[0][0] <= 0) & (found.upper_z[0][0] > 0)].sum(axis=0)
     return int(np.argmax(score + 1e-9 * reach.sum(axis=0) + 1e-300 * (hi - lo)))

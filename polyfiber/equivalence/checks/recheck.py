@@ -9,7 +9,7 @@ import numpy as np
 
 from ..._once import cached_property
 from ..._typing import Array, FloatArray
-from ...bounds.relaxation import bounding_box, relaxed
+from ...bounds.relaxation import bounding_box
 from ...budget import Budget, Monitor
 from ...complexes.build import canonical_complex
 from ...domain import Box
@@ -22,7 +22,7 @@ from ...verdict import Verdict
 from ..allowance import SHARE, Allowance
 from ..answer import Equivalence, Recheck
 from ..bounds.difference import MAX_VERTICES, expected_vertices
-from ..bounds.everywhere import bound_on_box, highest_on
+from ..bounds.everywhere import bound_on_box
 from ..forms.canonical import flat_parameters
 from ..forms.shared_features import shared_features
 from ..moves_between import parameter_distance, unit_distance
@@ -35,6 +35,7 @@ from .bounds import bound_holds
 from .cells import bound_on_cells
 from .functions import Unproved, proved_bound
 from .near import recheck_near
+from .planes import highest, relaxed_upper
 from .regions import compare_over
 
 SECONDS = 60.0
@@ -111,7 +112,7 @@ class _Work:
     def highest(self) -> FloatArray:
         """Above every |f_o| on a bounded domain."""
         assert self.box is not None
-        return highest_on(self.a, self.box)
+        return highest(self.a, *self.box)
 
     def explained(self, x: FloatArray) -> FloatArray:
         """A gap of each output (nL,) at an input that is above whatever counts as none: epsilon, or what the tolerance explains there."""
@@ -312,8 +313,8 @@ class _Work:
     def _by_weights(self) -> Recheck | None:
         assert self.answer.domain is not None
         lo, hi = bounding_box(self.answer.domain)
-        # the other way round than they were found, and with the intervals of other code
-        uppers = [] if len(self.b.weights) == 1 else relaxed(self.b, (lo, hi)).high[:-1]
+        # the other way round than they were found, and with the ranges of other code
+        uppers = [z[0] for z in relaxed_upper(self.b, lo[None], hi[None]).upper_z]
         bound = bound_on_box(self.b, self.a, lo, hi, uppers=uppers)
         if not bound <= self.limits.min():
             self.missing.append(f"the weights bound |f - g| by {bound:.6g}")

@@ -1,24 +1,20 @@
-"""Bounds of one network on boxes by linear relaxations, written apart from `relaxation` and from the kernels.
+"""Bounds of one network on boxes for checks alone: lines around ReLUs, substituted backwards, written apart from `bounds.relaxation`.
 
-Each ReLU that may switch on a box is replaced by a line above and a line below; substituting backwards
-gives an affine function above every output (Zhang, Weng, Chen, Hsieh and Daniel, *Efficient neural
-network robustness certification with general activation functions*, 2018). On a box without
-switching neurons the bound is exact, so splitting converges.
+Answers never ask this module, and it takes nothing from the code that they ask, so that a mistake there is seen here. Each ReLU that may
+switch on a box is replaced by a line above and a line below; substituting backwards gives an affine function above every output
+(Zhang, Weng, Chen, Hsieh and Daniel, *Efficient neural network robustness certification with general activation functions*, 2018). On
+a box without switching neurons the bound is exact, so splitting converges.
 """
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from .._typing import BoolArray, FloatArray
-from ..errors import BudgetExceededError
-from ..network.model import ReLUNetwork
-from ..numerics.lp import native_silence
-from ..numerics.rounding import TINY, UNIT, gamma, outward
+from ..._typing import BoolArray, FloatArray
+from ...network.model import ReLUNetwork
+from ...numerics.rounding import TINY, UNIT, gamma, outward
 
 
 @dataclass
@@ -52,6 +48,7 @@ def relaxed_upper(net: ReLUNetwork, lo: FloatArray, hi: FloatArray) -> BoxBounds
     upper_z: list[FloatArray] = []
     sizes: list[FloatArray] = []
     tops: list[FloatArray] = [np.maximum(np.abs(lo), np.abs(hi))]
+    least, most = lo, hi  # of what a layer reads
     for layer, (W, b) in enumerate(zip(net.weights, net.biases)):
         sizes.append(outward(tops[-1] @ np.abs(W).T + np.abs(b), W.shape[1] + 1))
         last = layer == len(net.weights) - 1
@@ -64,9 +61,11 @@ def relaxed_upper(net: ReLUNetwork, lo: FloatArray, hi: FloatArray) -> BoxBounds
         if last:
             return BoxBounds(bound, A, c + lost * (1 + 1e-6) + 4 * UNIT * (np.abs(c) + lost), lower_z, upper_z)
         n = len(b)
-        upper_z.append(bound[:, :n])
-        lower_z.append(-bound[:, n:])
+        plus, minus, error = np.maximum(W, 0.0).T, np.minimum(W, 0.0).T, gamma(2 * W.shape[1] + 4) * sizes[-1] + TINY
+        upper_z.append(np.minimum(bound[:, :n], most @ plus + least @ minus + b + error))
+        lower_z.append(np.maximum(-bound[:, n:], least @ plus + most @ minus + b - error))
         tops.append(np.maximum(np.minimum(upper_z[-1], sizes[-1]), 0.0))
+        least, most = np.maximum(lower_z[-1], 0.0), tops[-1]
     raise AssertionError("a network has a layer")
 
 
@@ -117,80 +116,8 @@ def possible_boxes(rows: tuple[FloatArray, FloatArray] | None, los: FloatArray, 
     return np.asarray((least <= b + slack).all(axis=1))
 
 
-def milp_maximum(
-    net: ReLUNetwork, lo: FloatArray, hi: FloatArray, *, output: int, seconds: float | None = None
-) -> tuple[float, float, FloatArray | None, str]:
-    """Largest value of one output on a box by a mixed-integer program (big-M, HiGHS).
-
-    Returns
-    -------
-    value, bound, x, status
-        Value at the best input found, the solver's bound, the input, 'optimal' or the solver's message.
-    """
-    from scipy.optimize import Bounds, LinearConstraint, milp
-    from scipy.sparse import lil_matrix
-
-    started = time.monotonic()
-    bounds = relaxed_upper(net, lo[None], hi[None])
-    hidden = net.hidden_widths
-    n0, N = net.architecture[0], sum(hidden)
-    size = n0 + 2 * N  # inputs, activations, switches
-    rows: Any = lil_matrix((4 * N, size))
-    low, high = np.full(4 * N, -np.inf), np.full(4 * N, np.inf)
-    lower, upper = np.zeros(size), np.ones(size)
-    lower[:n0], upper[:n0] = lo, hi
-    integral = np.zeros(size)
-    previous, base, r = np.arange(n0), n0, 0
-    for l, width in enumerate(hidden):
-        for i in range(width):
-            w, b = net.weights[l][i], net.biases[l][i]
-            least, most = float(bounds.lower_z[l][0, i]), float(bounds.upper_z[l][0, i])
-            y, s = base + i, base + i + N
-            lower[y], upper[y] = max(0.0, least), max(0.0, most)
-            if most <= 0:
-                upper[y] = 0.0
-                continue
-            # y >= z; y <= z - least (1 - s); y <= most s
-            rows[r, previous], rows[r, y] = -w, 1.0
-            low[r] = b
-            if least >= 0:
-                high[r] = b
-                r += 1
-                continue
-            integral[s] = 1
-            rows[r + 1, previous], rows[r + 1, y], rows[r + 1, s] = -w, 1.0, -least
-            high[r + 1] = b - least
-            rows[r + 2, y], rows[r + 2, s] = 1.0, -most
-            high[r + 2] = 0.0
-            r += 3
-        previous = np.arange(base, base + width)
-        base += width
-    cost = np.zeros(size)
-    cost[previous] = -net.weights[-1][output]
-    options = {} if seconds is None else {"time_limit": max(0.01, seconds - (time.monotonic() - started))}
-    with native_silence():
-        result = milp(
-            cost, constraints=LinearConstraint(rows[:r].tocsr(), low[:r], high[:r]), integrality=integral,
-            bounds=Bounds(lower, upper), options=options,
-        )  # fmt: skip
-    offset = float(net.biases[-1][output])
-    bound = float(bounds.upper[0, output])  # the solver names none where no sign is open
-    if result.mip_dual_bound is not None:
-        bound = min(bound, float(-result.mip_dual_bound + offset))
-    if result.x is None:
-        return -np.inf, bound, None, str(result.message)
-    x = np.clip(result.x[:n0], lo, hi)
-    return float(net(x)[output]), bound, x, "optimal" if result.status == 0 else str(result.message)
-
-
-def needs_box(domain: Any) -> tuple[FloatArray, FloatArray]:
-    """Bounds of a box domain.
-
-    Raises
-    ------
-    BudgetExceededError
-        Any other domain: only enumeration handles those, and it was out of reach.
-    """
-    if domain is None or not hasattr(domain, "lo"):
-        raise BudgetExceededError("beyond enumeration only boxes can be bounded; pass a Box as the domain")
-    return domain.lo.astype(np.float64), domain.hi.astype(np.float64)
+def highest(net: ReLUNetwork, lo: FloatArray, hi: FloatArray) -> FloatArray:
+    """Upper bound of each ``|f_o|`` on a box: (nL,)."""
+    W, c = net.weights[-1], net.biases[-1]
+    both = ReLUNetwork([*net.weights[:-1], np.concatenate([W, -W])], [*net.biases[:-1], np.concatenate([c, -c])])
+    return np.asarray(np.maximum(relaxed_upper(both, lo[None], hi[None]).upper[0].reshape(2, -1).max(axis=0), 0.0))

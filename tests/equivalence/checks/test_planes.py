@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import polyfiber as pf
-from polyfiber.bounds.boxes import relaxed_upper
+from polyfiber.equivalence.checks.planes import relaxed_upper
 from polyfiber.numerics.exact import as_fractions
 
 
