@@ -192,18 +192,19 @@ def go_by_blocks(
     report = BlockwiseReport()
     vertices = 0
     try:
-        chosen, expected, room = _plan(network, domain, whole, monitor.budget.memory)
-        blocks = run_blocks(network, domain, chosen, _itself, room=room, monitor=Monitor(monitor.rest()))
-        for part in blocks:
-            monitor.report("blocks", len(report.blocks), None, share=round(vertices / expected, 4))
-            good, failure = (True, None) if part.complex is None else check(part.complex)
-            if failure is not None:
-                report.failure = failure
-                return report
-            if good:
-                report.blocks.append(part.block)
-                report.f_vector = tuple(map(sum, zip_longest(report.f_vector, part.f_vector, fillvalue=0)))
-                vertices += part.f_vector[0]
+        with monitor.watching():
+            chosen, expected, room = _plan(network, domain, whole, monitor.budget.memory)
+            blocks = run_blocks(network, domain, chosen, _itself, room=room, monitor=Monitor(monitor.rest()))
+            for part in blocks:
+                monitor.report("blocks", len(report.blocks), None, share=round(vertices / expected, 4))
+                good, failure = (True, None) if part.complex is None else check(part.complex)
+                if failure is not None:
+                    report.failure = failure
+                    return report
+                if good:
+                    report.blocks.append(part.block)
+                    report.f_vector = tuple(map(sum, zip_longest(report.f_vector, part.f_vector, fillvalue=0)))
+                    vertices += part.f_vector[0]
     except BudgetExceededError as error:
         report.stopped = str(error)
     except PolyfiberError as error:

@@ -8,8 +8,12 @@ from fractions import Fraction
 import numpy as np
 
 from .._typing import Array
+from ..budget import heed
 from ..numerics import exact
 from .model import ReLUNetwork
+
+_PART = 1 << 17
+"""Products of integers between two looks at the clock: a few hundredths of a second."""
 
 
 def exact_pieces(net: ReLUNetwork, active: Array) -> list[Array]:
@@ -35,18 +39,31 @@ def integer_layers(net: ReLUNetwork) -> tuple[list[Array], list[Array]]:
     """
     weights, biases, carried = [], [], 1
     for W, b in zip(net.weights, net.biases):
+        heed("exact arithmetic")
         scale = math.lcm(*(v.denominator for v in W.ravel()), *((v * carried).denominator for v in b))
-        weights.append(_integers(W * scale))
-        biases.append(_integers(b * (scale * carried)))
+        weights.append(_integers(W, scale))
+        biases.append(_integers(b, scale * carried))
         carried *= scale
     return weights, biases
 
 
-def _integers(values: Array) -> Array:
+def _integers(values: Array, scale: int) -> Array:
     result = np.empty(values.shape, dtype=object)
     for index, value in np.ndenumerate(values):
-        result[index] = int(value)
+        if not any(index[1:]):
+            heed("exact arithmetic")
+        result[index] = int(value * scale)
     return result
+
+
+def _in_parts(left: Array, right: Array) -> Array:
+    """Product of integers, a few rows at a time, so that a budget is heard."""
+    step = max(1, _PART // max(1, right.size))
+    parts = []
+    for i in range(0, len(left), step):
+        heed("exact arithmetic")
+        parts.append(left[i : i + step] @ right)
+    return np.concatenate(parts) if parts else left @ right
 
 
 def integer_map(weights: list[Array], biases: list[Array], active: Array) -> Array:
@@ -56,7 +73,7 @@ def integer_map(weights: list[Array], biases: list[Array], active: Array) -> Arr
         on = np.flatnonzero(active[column : column + len(form)])
         column += len(form)
         if len(on):
-            form = W[:, on] @ form[on]
+            form = _in_parts(W[:, on], form[on])
         else:
             form = np.zeros((len(W), form.shape[1]), dtype=object)
         form[:, -1] += b

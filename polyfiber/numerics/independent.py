@@ -8,6 +8,7 @@ import numpy as np
 import scipy.linalg
 
 from .._typing import Array, IntArray
+from ..budget import heed
 from .floats import nearest
 from .rounding import UNIT
 
@@ -127,6 +128,7 @@ def _independent_exact(matrix: Array, candidates: list[int], order: list[int]) -
         for pivot, other in reduced:
             factor = row[pivot]
             if factor != 0:
+                heed("exact arithmetic")
                 row = [a - factor * b for a, b in zip(row, other)]
         largest = max(map(abs, row), default=Fraction(0))
         if largest == 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -213,3 +214,16 @@ def test_a_pyramid_does_not_excuse_itself_by_its_own_terms() -> None:
     for pair in ((f, g), (g, f)):
         assert pf.are_equivalent(*pair, box).verdict is pf.Verdict.NO
         assert pf.are_equivalent(*pair).verdict is not pf.Verdict.YES
+
+
+@pytest.mark.parametrize("widths", [(256, 96, 10), (64, 160, 160, 10)])
+def test_exact_regions_keep_a_budget_inside_each_step(widths: tuple[int, ...]) -> None:
+    from polyfiber.equivalence.decide import _Pair
+
+    a = pf.ReLUNetwork.random(widths, rng=0)
+    b = random_trivial(a, rng=1)(a)
+    begun = time.process_time()
+    found = exact_by_regions(_Pair(a, b, None, 0.0, None, Monitor(pf.Budget(seconds=1)), "regions"))
+    assert found.verdict is Verdict.UNDECIDED
+    assert "of a budget" in found.reason
+    assert time.process_time() - begun < 4

@@ -150,6 +150,7 @@ def _values_and_forms(
     z, low = given[:, n_domain:], len(rows)
     gates = []
     for q, (w, b) in enumerate(zip(weights, biases)):
+        heed("planning blocks")
         gates.append(z > 0)
         z = np.maximum(z, 0.0) @ w.T + b
         i, s = np.nonzero((picks >= low) & (picks < low + len(w)))

@@ -8,8 +8,9 @@ import numpy as np
 
 from ..._typing import Array, FloatArray, IntArray
 from ...budget import Monitor
+from ...complexes.blocks.block import Block
 from ...complexes.complex import PolyhedralComplex
-from ...errors import NumericalError
+from ...errors import BudgetExceededError, NumericalError
 from ...network.exact_pieces import exact_pieces, integer_layers, integer_map
 from ...network.model import ReLUNetwork
 from ...numerics import exact
@@ -30,9 +31,13 @@ def exact_maps_agree(a: ReLUNetwork, b: ReLUNetwork, domain: Any, monitor: Monit
     coincide, so ``f = g`` exactly when the rational map of ``f - g`` vanishes on every region. The ``failure`` of the
     report is a point of a region on which it does not.
     """
-    net = difference_network(a.exact(), b.exact())
+    try:
+        with monitor.watching():
+            net = difference_network(a.exact(), b.exact())
+            layers = integer_layers(net)
+    except BudgetExceededError as error:
+        return BlockwiseReport(remaining=[Block()], stopped=str(error))
     walls = net if a.is_exact or b.is_exact else difference_network(a, b)
-    layers = integer_layers(net)
 
     def check(cx: PolyhedralComplex) -> tuple[bool, FloatArray | None]:
         signs = cx.signs(cx.dimension)
@@ -66,6 +71,8 @@ def _witness_near(pair: Any, point: FloatArray) -> Witness | None:
     steps = 10.0 ** rng.uniform(-12, 0, (64, 1)) * (1e-6 + np.abs(point)) * rng.standard_normal((64, len(point)))
     X = np.concatenate([point[None], point + steps, candidates(pair.fa, pair.fb, pair.domain, n=64)[:256]])
     for x in X:
+        if pair.monitor.late:
+            break
         proof = decisive_in(pair.domain, pair.a, pair.b, x, 0.0)
         if proof is not None:
             return proof
