@@ -166,8 +166,9 @@ def layers(seed: int) -> dict[str, Any]:
             new = new + rng.integers(0, 2, new.shape)
         rows = np.concatenate([rows, new])
     domain: Any = "space" if rng.random() < 0.5 else "orthant"
-    # sixtieths, so that there are points between any two walls of small integers
-    Y = np.concatenate([rng.integers(-60 * s, 60 * s + 1, (500, n)) for s in (1, 4, 30)])
+    # sixtieths, so that there are points between any two walls of small integers; near 0 and on faces of the orthant as well
+    Y = np.concatenate([rng.integers(-s, s + 1, (500, n)) for s in (9, 60, 240, 1800)])
+    Y = np.concatenate([Y, Y * rng.integers(0, 2, Y.shape)])
     Y = np.abs(Y) if domain == "orthant" else Y
     z = Y @ rows[:, :-1].T + 60 * rows[:, -1]
     F = np.concatenate([np.full((len(Y), 1), 60), np.maximum(z, 0)], axis=1)
