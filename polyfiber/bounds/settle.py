@@ -11,7 +11,7 @@ from ..budget import Monitor
 from ..kernels.bounds import boxes as search_kernel
 from .programs import Programs, SignSplit, split_signs, tightened
 from .signs import SignSearch
-from .split import BoxSearch, Outcome
+from .split import HOPS, BoxSearch, Outcome
 from .tree import SIGNS, Tree
 
 FIRST = 2.0
@@ -22,6 +22,8 @@ LARGEST = 4000
 """Hidden neurons up to which programs are written."""
 SLOW = 0.5
 """Seconds for one box beyond which signs are not tried."""
+SHARE = 0.05
+"""Of the time that is left, for hops after the first boxes."""
 PART = 0.6
 """Of the time that is left, for signs."""
 
@@ -74,6 +76,11 @@ def settle(search: BoxSearch, monitor: Monitor, *, seconds: float | None = None,
             if not found.boxes
             else search.run(monitor, seconds=left() if seconds is not None else None, attack=False)
         )
+    try:
+        if hopped(search, min(FIRST / 2, SHARE * left())):
+            return search.run(monitor, seconds=seconds, attack=False)
+    except KeyboardInterrupt:
+        return replace(found, stopped="interrupted")
     if found.share > 0 and spent * (1 - found.share) / found.share < 0.5 * left():
         found = search.run(monitor, seconds=0.5 * left() if np.isfinite(left()) else 30 * FIRST, attack=False)
         if found.status != "open" or found.stopped == "interrupted" or left() <= 0:
@@ -95,6 +102,14 @@ def settle(search: BoxSearch, monitor: Monitor, *, seconds: float | None = None,
     return more
 
 
+def hopped(search: BoxSearch, seconds: float) -> bool:
+    """Whether hops find a violation in so many seconds."""
+    clock = Monitor()
+    while search.herd and clock.elapsed < seconds and not search.violated():
+        search.hop(HOPS)
+    return search.violated()
+
+
 def by_signs(search: BoxSearch, monitor: Monitor, seconds: float) -> SignSplit | None:
     """Split signs on the whole box: by multipliers, or by programs where groups have alternatives or there are rows.
 
@@ -109,7 +124,8 @@ def by_signs(search: BoxSearch, monitor: Monitor, seconds: float) -> SignSplit |
     def tried(x: FloatArray) -> bool:
         at = np.clip(x, search.lo, search.hi)
         search_kernel.climb(search.pair, search.goal, at, search.lo, search.hi, 0.01, 20, search.state)
-        return search._violated()
+        search.hop(1)
+        return search.violated()
 
     rows = search.rows
     if rows is None and all(len(group) == 1 for group in search.groups):

@@ -33,6 +33,8 @@ MOST = 4096
 """Boxes in one slice at most."""
 STARTS = 64
 ROUNDS = 60
+HERD, HOPS, HOPPING, IDLE = 8, 4, 0.05, 300
+"""Inputs that are kept to hop from, hops between two slices, the part of the time for them; hops without a gain before others are begun with."""
 
 NEGLIGIBLE = 2.0**-980
 """Largest violation below which nothing is looked for; more than what underflow may take from sums of usual sizes."""
@@ -115,6 +117,8 @@ class BoxSearch:
         self.state = _state(widths, self.n_hidden, len(self.goal.limit), self.lo, self.hi)
         self.pool = _pool(64, len(self.lo), self.n_hidden, len(groups), 1 << 12)
         self.seconds = 0.0
+        self.herd: list[tuple[float, FloatArray]] = []
+        self.chance, self.idle = generator_of(0), 0
         self.unit = CHARGES
         numbers = self.state.numbers
         numbers[search_kernel.GAP] = gap
@@ -146,10 +150,38 @@ class BoxSearch:
         X[1::4] = np.where(generator.random(X[1::4].shape) < 0.5, self.lo, self.hi)
         if points is not None and len(points):
             X = np.concatenate([np.asarray(points, dtype=np.float64).reshape(-1, n0), X])
+        found = []
         for x in np.clip(X, self.lo, self.hi):
-            search_kernel.climb(self.pair, self.goal, x, self.lo, self.hi, 0.25, ROUNDS, self.state)
+            value = search_kernel.climb(self.pair, self.goal, x, self.lo, self.hi, 0.25, ROUNDS, self.state)
+            found.append((float(value), x))
             if monitor.late:
                 break
+        self.herd, self.idle = sorted(found, key=lambda pair: -pair[0])[:HERD], 0
+
+    def hop(self, count: int) -> None:
+        """Climb from the best inputs so far with some coordinates changed: to an end, anywhere, or to those of another.
+
+        Where three hundred climbs from anywhere end at 0.97 of the largest violation, a thousand hops ended at it.
+        """
+        if not self.herd:
+            return
+        draw, n0 = self.chance, len(self.lo)
+        if self.idle > IDLE:
+            self.attack(Monitor(), rng=draw)
+        for _ in range(count):
+            at, other = draw.integers(len(self.herd), size=2)
+            some = draw.random(n0) < 0.25
+            some[draw.integers(n0)] = True
+            how = draw.random()
+            y = self.herd[other][1]
+            if how < 0.6:
+                part = draw.random(n0) if how < 0.3 else draw.integers(2, size=n0)
+                y = self.lo * (1 - part) + self.hi * part
+            x = np.clip(np.where(some, y, self.herd[at][1]), self.lo, self.hi)
+            value = float(search_kernel.climb(self.pair, self.goal, x, self.lo, self.hi, 0.1, ROUNDS, self.state))
+            self.idle += 1
+            if value > self.herd[at][0]:
+                self.herd[at], self.idle = (value, x), 0
 
     def _climb_on(self) -> None:
         """From the best point so far, in small steps: a search burrows to the level and stops just above it."""
@@ -158,7 +190,7 @@ class BoxSearch:
                 x = self.state.points.best.copy()
                 search_kernel.climb(self.pair, self.goal, x, self.lo, self.hi, radius, ROUNDS, self.state)
 
-    def _violated(self) -> bool:
+    def violated(self) -> bool:
         """Whether the best point violates the goal exactly; if not it is not tried again."""
         numbers = self.state.numbers
         if self.follow or not numbers[search_kernel.BEST] > numbers[search_kernel.KEEP]:
@@ -184,7 +216,7 @@ class BoxSearch:
             Budget(None if seconds is None or seconds == np.inf else max(0.0, seconds))
         )  # compiling does not count
         stopped, status = "", "open"
-        steps, climbed = 1, -np.inf
+        steps, climbed, hopped = 1, -np.inf, 0.0
         try:
             left = monitor.left
             if left is not None and not self.state.counts[search_kernel.BOXES] and self.box_seconds > max(left, 1.0):
@@ -192,7 +224,7 @@ class BoxSearch:
                 return self._outcome(status, stopped)
             if attack:
                 self.attack(monitor)
-            if self._violated():
+            if self.violated():
                 status = "violated"
             while status == "open":
                 began = clock.elapsed
@@ -210,7 +242,7 @@ class BoxSearch:
                 steps = int(np.clip(rate * SLICE, 1, min(4 * steps, MOST)))
                 if code == search_kernel.FOUND:
                     self._climb_on()
-                    if self._violated():
+                    if self.violated():
                         status = "violated"
                 elif code == search_kernel.FULL:
                     stopped = self._grow(monitor)
@@ -222,11 +254,16 @@ class BoxSearch:
                     status = "open" if self.aside else "proved"
                     stopped = "boxes as small as floats allow are left" if self.aside else ""
                     break
-                elif self.state.numbers[search_kernel.BEST] > climbed:
-                    self._climb_on()
-                    climbed = float(self.state.numbers[search_kernel.BEST])
-                    if self._violated():
-                        status = "violated"
+                else:
+                    if hopped <= HOPPING * clock.elapsed:
+                        began = clock.elapsed
+                        self.hop(HOPS)
+                        hopped += clock.elapsed - began
+                    if self.state.numbers[search_kernel.BEST] > climbed:
+                        self._climb_on()
+                        climbed = float(self.state.numbers[search_kernel.BEST])
+                        if self.violated():
+                            status = "violated"
                 self._tell(monitor, phase, clock.elapsed)
         except KeyboardInterrupt:
             stopped = "interrupted"

@@ -13,6 +13,7 @@ from polyfiber.bounds.pairing import paired
 from polyfiber.bounds.split import BoxSearch, n_text
 from polyfiber.bounds.tree import OPEN, PROVED
 from polyfiber.budget import Budget, Monitor
+from polyfiber.kernels.bounds.boxes import BEST
 
 F = pf.ReLUNetwork.random((2, 5, 4, 1), rng=0)
 G = pf.ReLUNetwork([W + 0.05 * np.random.default_rng(1).standard_normal(W.shape) for W in F.weights], F.biases)
@@ -87,3 +88,22 @@ def test_time_ends_with_a_bound_and_the_search_goes_on() -> None:
 
 def test_counts_are_read_easily() -> None:
     assert n_text(1234567) == "1,234,567"
+
+
+def test_hops_go_beyond_what_climbs_find() -> None:
+    """Noise on 10-64-64-64-1: climbs from 64 inputs end at hills that are not the highest."""
+    draw = np.random.default_rng(3)
+    f = pf.ReLUNetwork.random((10, 64, 64, 64, 1), rng=draw)
+    noise = [tuple(p + 1e-3 * draw.standard_normal(p.shape) for p in parts) for parts in (f.weights, f.biases)]
+    middle = draw.standard_normal(10)
+    sides = paired(f, pf.ReLUNetwork(*noise))
+    search = BoxSearch(sides, near(np.zeros(1), np.zeros(1)), middle - 0.1, middle + 0.1)
+    search.hop(10)
+    assert search.state.numbers[BEST] == -np.inf  # nothing to hop from
+    search.attack(Monitor())
+    climbed = search.state.numbers[BEST]
+    search.hop(1500)
+    assert search.state.numbers[BEST] > 1.1 * climbed
+    best = search.state.points.best[None]
+    assert abs(search.state.numbers[BEST] - abs(f(best) - pf.ReLUNetwork(*noise)(best))[0, 0]) < 1e-12
+    assert ((search.lo <= best) & (best <= search.hi)).all()
