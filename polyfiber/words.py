@@ -10,8 +10,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Sequence
-from decimal import ROUND_CEILING, ROUND_FLOOR, Context
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from enum import Enum
+from fractions import Fraction
+from numbers import Rational
 from typing import Any
 
 LINE = 200
@@ -100,7 +102,17 @@ def widths(architecture: Sequence[int]) -> str:
 
 
 def number(value: Any) -> str:
-    """A number to six digits; ``inf``, ``-inf``."""
+    """A number to six digits, also one that no float is near; ``inf``, ``-inf``.
+
+    Examples
+    --------
+    >>> from fractions import Fraction
+    >>> number(1 / 3), number(Fraction(-(10**400), 3)), number(Fraction(1, 10**400))
+    ('0.333333', '-3.33333e+399', '1e-400')
+    """
+    if isinstance(value, Rational) and value and not 1e-300 < abs(Fraction(value)) < 10**300:
+        near = Context(prec=6).divide(Decimal(int(value.numerator)), Decimal(int(value.denominator)))
+        return f"{near.normalize():g}"
     return f"{float(value):.6g}"
 
 

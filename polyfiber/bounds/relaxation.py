@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from .. import words
 from .._typing import Array, FloatArray, IntArray
 from ..budget import heed
 from ..domain import Box, Polyhedron
@@ -17,7 +18,7 @@ from ..network.model import ReLUNetwork
 from ..network.piecewise import PiecewiseLinearNetwork
 from ..network.relu_form import relu_form
 from ..numerics.exact import as_fractions
-from ..numerics.floats import directed, nearest
+from ..numerics.floats import directed, nearest, upward
 from ..numerics.hulls import AffineHull
 from ..numerics.lp import highs_options, interior_point
 from ..numerics.rounding import LEAST, TINY, UNIT, gamma
@@ -58,9 +59,12 @@ def bounding_box(domain: Polyhedron) -> tuple[FloatArray, FloatArray]:
     """
     if isinstance(domain, Box):
         lo, hi = domain.lo, domain.hi
-        low, high = lo.astype(np.float64), hi.astype(np.float64)
-        if lo.dtype == object or hi.dtype == object:
-            low, high = np.nextafter(low, -np.inf), np.nextafter(high, np.inf)
+        low = -upward(-lo) if lo.dtype == object else lo.astype(np.float64)
+        high = upward(hi) if hi.dtype == object else hi.astype(np.float64)
+        if not np.isfinite([low, high]).all():
+            raise InputError(
+                f"the box reaches beyond floating-point numbers: from {words.number(lo.min())} to {words.number(hi.max())}"
+            )
         return low, high
     found = _boxes.get(domain)
     if found is None:

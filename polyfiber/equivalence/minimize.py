@@ -20,6 +20,7 @@ from .. import words
 from .._lazy import above
 from .._once import cached_property
 from .._typing import Array, BoundMethod, FloatArray
+from ..bounds.relaxation import bounding_box
 from ..budget import Budget, Monitor
 from ..domain import Box, Polyhedron
 from ..errors import (
@@ -377,7 +378,7 @@ def _box(net: Any, domain: Polyhedron | None, lower: Any, upper: Any) -> tuple[F
     elif domain.dimension != n0:
         raise ShapeError(f"the domain has {domain.dimension} coordinates, the network {n0} inputs")
     else:
-        lower, upper = domain.lo, domain.hi
+        lower, upper = bounding_box(domain)
     try:
         low, high = (np.broadcast_to(np.asarray(v, dtype=np.float64), (n0,)).copy() for v in (lower, upper))
     except (TypeError, ValueError):

@@ -318,22 +318,24 @@ def _coincident(unit: Array, bent: list[int], tolerance: float, undecided: list[
     margin = np.inf
     scaled = unit.astype(np.float64)
     scaled = scaled / np.maximum(np.abs(scaled).max(axis=1, keepdims=True), 1e-300)
+    leaders = np.empty((len(bent), unit.shape[1]))  # the first row of each group
+    known: dict[tuple[Any, ...], int] = {}  # of rationals: where its group is
     for i in bent:
-        for group in groups:
-            j = group[0]
-            if unit.dtype == object:
-                same = bool((unit[i] == unit[j]).all())
-                distance = 0.0 if same else float(np.abs(scaled[i] - scaled[j]).max())
-            else:
-                minus, plus = np.abs(scaled[i] - scaled[j]).max(), np.abs(scaled[i] + scaled[j]).max()
-                distance = float(min(minus, plus))
-                same = distance <= tolerance
-                if not same and distance < 1e3 * tolerance:
-                    undecided.append(f"whether neurons {j} and {i} share a hyperplane (distance {distance:.2g})")
-            if same:
-                group.append(i)
-                break
-            margin = min(margin, distance)
+        n = len(groups)
+        distances = np.abs(leaders[:n] - scaled[i]).max(axis=1)
+        if unit.dtype == object:
+            found = known.setdefault(tuple(unit[i]), n)
         else:
+            distances = np.minimum(distances, np.abs(leaders[:n] + scaled[i]).max(axis=1))
+            found = int(np.append(distances <= tolerance, True).argmax())
+            for k in np.flatnonzero(distances[:found] < 1e3 * tolerance).tolist():
+                undecided.append(
+                    f"whether neurons {groups[k][0]} and {i} share a hyperplane (distance {distances[k]:.2g})"
+                )
+        margin = min(margin, float(distances[:found].min(initial=np.inf)))
+        if found < n:
+            groups[found].append(i)
+        else:
+            leaders[n] = scaled[i]
             groups.append([i])
     return groups, margin

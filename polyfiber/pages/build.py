@@ -160,7 +160,7 @@ def report(
 
     Notes
     -----
-    The picture holds at most 200,000 regions, and then the file stays under 10 MB for a few outputs.
+    The picture holds at most 200,000 regions, 20,000 data points and 9.5 MB of numbers; of more, the middle of the window.
 
     Examples
     --------
@@ -189,7 +189,7 @@ def report(
         raise ShapeError(f"the domain has {domain.dimension} dimensions and the network {n0} inputs")
     if epsilon is not None and (other is None or domain is None):
         raise InputError("epsilon= asks how near two networks are on a domain; give other= and domain=")
-    asked = Asked(a, name, file, domain, monitor, options=_options(domain))
+    asked = Asked(a, name, file, domain, monitor, options=facts.options_of(domain))
     data = _data(picture, n0)
     b: Any = None
     columns = shapes.Columns()
@@ -201,7 +201,7 @@ def report(
     else:
         b, second, second_file = _network(other, "the other network")
         if second_file is not None:
-            asked.seen["other"] = second_file.name
+            asked.seen["other"] = facts.quoted(second_file.name)
         facts.two_networks(a, b)
         title = f"{name} and {second}"
         drawn, remark = _draw(asked, b, picture, data, columns)
@@ -240,12 +240,6 @@ def _network(net: Any, what: str) -> tuple[Any, str, Path | None]:
     return net, str(net.source.get("file", f"network {widths}")), None
 
 
-def _options(domain: Polyhedron | None) -> str:
-    if not isinstance(domain, Box):
-        return ""
-    return " --box " + ",".join(f"{float(v):.17g}" for pair in zip(domain.lo, domain.hi) for v in pair)
-
-
 def _data(picture: Picture, n0: int) -> tuple[FloatArray, IntArray] | None:
     if picture.points is None:
         return None
@@ -270,20 +264,28 @@ def _draw(
     budget = asked.share(0.6)
     try:
         with Monitor(budget).watching():
-            window, remark = _window(asked, net, other is None, picture, budget)
-            if net.architecture[0] == 1:
-                return shapes.line(window, columns), None
+            whole = _window(asked, net, other is None, picture, budget)
+            window = _middle(whole, shapes.MOST_REGIONS, budget)
             classes = other is None and net.n_hidden > 0
-            if data is not None:
-                axes = list(picture.axes) if net.architecture[0] > 2 else [0, 1]
-                data = _inside(data[0][:, axes], data[1], window)
-            known = asked.boundary if asked.cx is not None and window.complex is asked.cx else None
-            told = shapes.planar(window, columns, groups=groups, classes=classes, boundary=known, data=data)
+            axes = list(picture.axes) if net.architecture[0] > 2 else list(range(net.architecture[0]))
+            while True:
+                near = None if data is None else _inside(data[0][:, axes], data[1], window)
+                known = asked.boundary if asked.cx is not None and window.complex is asked.cx else None
+                told = (
+                    shapes.line(window, columns)
+                    if net.architecture[0] == 1
+                    else shapes.planar(window, columns, groups=groups, classes=classes, boundary=known, data=near)
+                )
+                size = len(columns.text())
+                if size <= shapes.MOST_BYTES or window.complex.n_regions == 1:
+                    break
+                columns.clear()
+                window = _middle(window, int(0.9 * shapes.MOST_BYTES / size * window.complex.n_regions), budget)
             if other is not None:
                 told["caption"] = f"of the difference {told['caption']}".strip()
             if net.architecture[0] == 3 and classes:
                 told["space"] = _surface(asked, columns, budget)
-            return told, remark
+            return told, _part(window, whole)
     except OPEN as error:
         columns.clear()
         return None, Section("nothing", "Why is there no picture?", " ".join(str(error).split()), Verdict.UNDECIDED)
@@ -292,29 +294,37 @@ def _draw(
         return None, Section("nothing", "Why is there no picture?", " ".join(str(error).split()))
 
 
-def _window(asked: Asked, net: Any, alone: bool, picture: Picture, budget: Budget) -> tuple[Window, Section | None]:
+def _window(asked: Asked, net: Any, alone: bool, picture: Picture, budget: Budget) -> Window:
     if alone and asked.cx is not None:
-        window = window_of(asked.cx, axes=picture.axes, origin=picture.origin, names=picture.names, budget=budget)
-    elif net.architecture[0] <= 2:
+        return window_of(asked.cx, axes=picture.axes, origin=picture.origin, names=picture.names, budget=budget)
+    if net.architecture[0] <= 2:
         if estimate_size(net, asked.domain)["faces"] > 4 * MOST_FACES:
             raise InputError("the complex is too large to be drawn whole; give a smaller box")
-        window = window_of(canonical_complex(net, asked.domain, budget=budget), names=picture.names, budget=budget)
-    else:
-        window = plane_window(
-            net, domain=asked.domain, axes=picture.axes, origin=picture.origin, names=picture.names, budget=budget
-        )
-    whole = window.complex.n_regions
-    if whole <= shapes.MOST_REGIONS:
-        return window, None
-    while window.complex.n_regions > shapes.MOST_REGIONS:  # the middle of it
+        return window_of(canonical_complex(net, asked.domain, budget=budget), names=picture.names, budget=budget)
+    return plane_window(
+        net, domain=asked.domain, axes=picture.axes, origin=picture.origin, names=picture.names, budget=budget
+    )
+
+
+def _middle(window: Window, most: int, budget: Budget) -> Window:
+    """The middle of a window, with at most so many regions, or one."""
+    while window.complex.n_regions > max(1, most):
         x = window.complex.vertices
         low, high = x.min(axis=0), x.max(axis=0)
-        keep = 0.9 * np.sqrt(shapes.MOST_REGIONS / window.complex.n_regions)
+        keep = 0.9 * (most / window.complex.n_regions) ** (1 / len(low))
         middle, half = (low + high) / 2, keep * (high - low) / 2
         smaller = canonical_complex(window.complex.network, Box(middle - half, middle + half), budget=budget)
         window = Window(smaller, window.labels, window.caption, window.origin, window.directions)
-    lead = f"The middle of the window, {count(window.complex.n_regions, 'region')} of {whole:,}; a page holds {shapes.MOST_REGIONS:,}."
-    return window, Section("part", "What does the picture show?", lead)
+    return window
+
+
+def _part(window: Window, whole: Window) -> Section | None:
+    """What is said of a picture that holds the middle of the window alone."""
+    if window.complex is whole.complex:
+        return None
+    lead = f"The middle of the window, {count(window.complex.n_regions, 'region')} of {whole.complex.n_regions:,}: "
+    lead += f"a page holds {shapes.MOST_REGIONS:,} regions and {shapes.MOST_BYTES / 1e6:g} MB of numbers."
+    return Section("part", "What does the picture show?", lead)
 
 
 def _inside(points: FloatArray, labels: IntArray, window: Window) -> tuple[FloatArray, IntArray]:

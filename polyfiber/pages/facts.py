@@ -6,6 +6,7 @@ What does not fit the budget is said to be open, with the call that answers it; 
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -69,7 +70,7 @@ class Asked:
     cx: PolyhedralComplex | None = None
     boundary: Any = None
     minimized: Any = None
-    options: str = ""
+    options: str | None = ""
     seen: dict[str, Any] = field(default_factory=dict)
 
     def share(self, part: float, most: float = float("inf")) -> Budget:
@@ -80,7 +81,11 @@ class Asked:
     @property
     def shown_file(self) -> str:
         """The file as a command names it."""
-        return "FILE" if self.file is None else self.file.name
+        return "FILE" if self.file is None else quoted(self.file.name)
+
+    def on_domain(self, *calls: str) -> tuple[str, ...]:
+        """Commands about the file on the domain, ``{}`` of each; none where no command can name the domain."""
+        return () if self.options is None else tuple(c.format(f"{self.shown_file}{self.options}") for c in calls)
 
 
 def on(domain: Polyhedron | None, n: int) -> str:
@@ -90,15 +95,49 @@ def on(domain: Polyhedron | None, n: int) -> str:
     --------
     >>> from polyfiber import Box
     >>> on(Box([0, 0], [1, 2]), 2), on(None, 3)
-    ('the box [0, 1] × [0, 2]', 'all of R^3')
+    ('the box [0, 1] x [0, 2]', 'all of R^3')
+    """
+    return words.place(domain, n).removeprefix("on ")
+
+
+def quoted(name: str) -> str:
+    """The name of a file as a shell takes it, for that file and nothing else.
+
+    Examples
+    --------
+    >>> quoted("net.onnx"), quoted("my net.onnx"), quoted("-rf"), quoted("$(ls)")
+    ('net.onnx', "'my net.onnx'", './-rf', "'$(ls)'")
+    """
+    return shlex.quote(f"./{name}" if name.startswith("-") else name)
+
+
+def options_of(domain: Polyhedron | None) -> str | None:
+    """The option of a command that names a domain; None for rational ends that are no floats.
+
+    Examples
+    --------
+    >>> from fractions import Fraction
+    >>> from polyfiber import Box, Polyhedron
+    >>> options_of(Box([0, 0.5], [1, 2])), options_of(Polyhedron([[1, 1]], [1]))
+    (' --box 0,1,0.5,2', ' --domain DOMAIN.npz')
+    >>> options_of(None), options_of(Box([Fraction(1, 3)], [1]))
+    ('', None)
     """
     if domain is None:
-        return f"all of R^{n}"
-    if isinstance(domain, Box) and n <= 4:
-        return "the box " + " × ".join(f"[{float(a):.6g}, {float(b):.6g}]" for a, b in zip(domain.lo, domain.hi))
-    if isinstance(domain, Box):
-        return f"a box in R^{n}"
-    return f"a polyhedron of {domain.n_facets} inequalities in R^{n}"
+        return ""
+    ends = (domain.lo, domain.hi) if isinstance(domain, Box) else (domain.A, domain.b)
+    if not all(_is_float(v) for end in ends if end.dtype == object for v in end.ravel()):
+        return None
+    if not isinstance(domain, Box):
+        return " --domain DOMAIN.npz"
+    return " --box " + ",".join(f"{float(v):.17g}" for pair in zip(domain.lo, domain.hi) for v in pair)
+
+
+def _is_float(value: Any) -> bool:
+    try:
+        return bool(float(value) == value)
+    except OverflowError:
+        return False
 
 
 def attempt(asked: Asked, make: Callable[[Asked], Section], name: str, title: str, call: str) -> Section:
@@ -120,7 +159,7 @@ def sections_of(asked: Asked, names: Sequence[str]) -> list[Section]:
     for name in names:
         make, title, call = QUESTIONS[name]
         asked.monitor.report(f"report: {name}", len(found), len(names))
-        call = call.format(file=asked.shown_file, options=asked.options)
+        call = call.format(file=asked.shown_file, options=asked.options or "")
         found.append(attempt(asked, make, name, title, call))
     return found
 
@@ -198,7 +237,7 @@ def _complex(asked: Asked) -> Section:
         table.append((str(k), name, f"{n:,}", f"{n - open_ones:,}"))
     lipschitz = cx.lipschitz()
     rows = [
-        ("domain", where),
+        ("domain", where + ("; DOMAIN.npz holds its arrays A and b" if "DOMAIN" in (asked.options or "") else "")),
         (
             "Lipschitz constant",
             f"{number(lipschitz.value, 9)} ± {lipschitz.error:.2g} in the 2-norm, on region {lipschitz.region}",
@@ -215,7 +254,7 @@ def _complex(asked: Asked) -> Section:
     )
     return Section(
         "complex", title, lead, Verdict.YES, rows=rows, header=("dimension", "", "faces", "bounded"), table=table,
-        commands=(f"polyfiber complex {asked.shown_file}{asked.options}",),
+        commands=asked.on_domain("polyfiber complex {}"),
     )  # fmt: skip
 
 
@@ -242,7 +281,7 @@ def _boundary(asked: Asked) -> Section:
     ]
     if found.is_compact and found.dimension:
         what = {1: "length", 2: "area"}.get(found.dimension, "size")
-        rows.append((what, number(float(found.sizes().sum()), 9)))
+        rows.append((what, number(sum(found.sizes().tolist()), 9)))  # inf where no float holds it
     top = found.classes(found.dimension)
     each, times = np.unique(top, axis=0, return_counts=True)
     table: list[tuple[str, ...]] = [
@@ -259,7 +298,7 @@ def _boundary(asked: Asked) -> Section:
         )
     return Section(
         "boundary", title, lead, Verdict.YES, rows=rows, header=("classes that meet", "cells"), table=first_rows(table),
-        remarks=remarks, commands=(f"polyfiber boundary {asked.shown_file}{asked.options} --verify",),
+        remarks=remarks, commands=asked.on_domain("polyfiber boundary {} --verify"),
     )  # fmt: skip
 
 
@@ -300,7 +339,7 @@ def _fiber(asked: Asked) -> Section:
     cx = asked.cx if asked.domain is None else None
     report = classify_fiber(asked.net, complex=cx, max_faces=0 if cx is None else 500_000, budget=asked.share(0.4))
     asked.seen["fiber"] = report
-    rows = [("kind", report.kind), ("why", report.reason)]
+    rows = [("considered on", on(None, asked.net.architecture[0])), ("kind", report.kind), ("why", report.reason)]
     if report.dimension is not None:
         rows.append(("dimension modulo scaling", str(report.dimension)))
         rows.append(("dimension in parameter space", str(report.raw_dimension)))
@@ -358,6 +397,7 @@ def _minimized(asked: Asked) -> Section:
     )
     before, after = ("-".join(map(str, n.architecture)) for n in (result.original, result.network))
     rows = [
+        ("considered on", on(None, asked.net.architecture[0])),
         ("widths", f"{before} → {after}"),
         ("saved", f"{count(result.saved_neurons, 'neuron')}, {count(result.saved_parameters, 'parameter')}"),
         ("activity of neurons decided from", result.source),
@@ -418,13 +458,12 @@ def _certificate(asked: Asked) -> Section:
     }[check.verdict]
     remarks = [f"Recomputed: {t}" for t in check.recomputed]
     remarks += [f"Problem: {t}" for t in check.problems] + [f"Unfinished: {t}" for t in check.unfinished]
-    file = asked.shown_file
     return Section(
         "certificate", "Why believe it, and how is it checked?", lead, check.verdict,
         {Verdict.YES: "verified", Verdict.NO: "refuted"}.get(check.verdict, ""), rows=rows, remarks=first(remarks),
-        commands=(
-            f"polyfiber complex {file}{asked.options} --verify",
-            f"polyfiber complex {file}{asked.options} --save complex.npz && polyfiber verify complex.npz",
+        commands=asked.on_domain(
+            "polyfiber complex {} --verify",
+            "polyfiber complex {} --save complex.npz && polyfiber verify complex.npz",
         ),
     )  # fmt: skip
 

@@ -111,7 +111,7 @@ def _picture(picture: dict[str, Any]) -> str:
     if picture.get("boundary") or picture.get("ties"):
         boxes.append('<label><input type="checkbox" id="boundary" checked> decision boundary</label>')
     if picture.get("points"):
-        boxes.append(f'<label><input type="checkbox" id="points" checked> {picture["points"]:,} data points</label>')
+        boxes.append(f'<label><input type="checkbox" id="points" checked> {escape(picture["points"])}</label>')
     colours = [f'<option value="{c["column"]}">{escape(c["text"])}</option>' for c in picture["colours"]]
     if picture["classes"]:
         colours.insert(0, '<option value="class">class</option>')

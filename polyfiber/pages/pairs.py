@@ -41,7 +41,7 @@ def sections_of_pair(asked: Asked, other: ReLUNetwork, epsilon: float | None, na
 
 
 def _command(asked: Asked) -> str:
-    options = asked.options.replace("--box", "--domain")
+    options = ("" if asked.options is None else asked.options).replace("--box", "--domain")
     return f"polyfiber equiv {asked.shown_file} {asked.seen.get('other', 'OTHER')}{options}"
 
 
@@ -82,7 +82,7 @@ def _same(asked: Asked, other: ReLUNetwork, epsilon: float | None, names: tuple[
     remarks.append(f"A second look, by other ways than it was found: {again}.")
     lead = {
         Verdict.YES: f"Yes on {where}: {found.reason}.",
-        Verdict.NO: f"No: they differ at an input that is given below, by {number(found.bound)}.",
+        Verdict.NO: f"No: they differ at an input that is given below, by {_amount(found.bound)}.",
         Verdict.UNDECIDED: f"Not decided: {found.reason}.",
     }[found.verdict]
     state = found.verdict
@@ -92,8 +92,12 @@ def _same(asked: Asked, other: ReLUNetwork, epsilon: float | None, names: tuple[
     word = {Verdict.YES: "yes", Verdict.NO: "no"}.get(state, "")
     return Section(
         "same", "Are they the same function?", lead, state, word, rows=rows, remarks=first(remarks),
-        commands=(f"{_command(asked)}{options} --verify",),
+        commands=(f"{_command(asked)}{options} --verify",) * (asked.options is not None),
     )  # fmt: skip
+
+
+def _amount(value: Any) -> str:
+    return "more than floats hold" if np.isinf(float(value)) else number(value)
 
 
 def _exact(found: Any) -> str:
@@ -130,7 +134,7 @@ def _apart(asked: Asked, other: ReLUNetwork) -> Section:
     state = Verdict.YES if found.complete else Verdict.UNDECIDED
     return Section(
         "apart", "How far apart are they on the domain?", lead, state, rows=rows,
-        commands=(f"{_command(asked)} --difference",),
+        commands=(f"{_command(asked)} --difference",) * (asked.options is not None),
     )  # fmt: skip
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .. import words
+from ..numerics.floats import as_float
 from ..verdict import Verdict
 from ..words import one_line
 
@@ -78,9 +81,9 @@ def number(value: Any, digits: int = 6) -> str:
 
 def point(values: Any) -> str:
     """A point to paste; the beginning of a long one."""
-    flat = [float(v) for v in values]
-    text = ", ".join(f"{v:.17g}" for v in flat[:12])
-    return f"({text}{', …' if len(flat) > 12 else ''})"
+    shown = list(values[:12])
+    texts = [words.number(v) if math.isinf(w := as_float(v)) else f"{w:.17g}" for v in shown]
+    return f"({', '.join(texts)}{', …' if len(values) > 12 else ''})"
 
 
 def first(lines: Sequence[str], what: str = "more") -> list[str]:

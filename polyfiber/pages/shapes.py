@@ -26,6 +26,12 @@ from ..plots.windows import Window
 MOST_REGIONS = 200_000
 """Regions that a page carries; of more, the middle of the window is shown, and the page says so."""
 
+MOST_BYTES = 9_500_000
+"""Characters of the numbers of a page, which then stays under 10 MB; of more, the middle of the window is shown."""
+
+MOST_POINTS = 20_000
+"""Data points that are drawn; of more, every second, third, …"""
+
 MOST_WEIGHTS = 300_000
 """Parameters that a page carries; without them it shows patterns and areas, and no affine maps."""
 
@@ -34,6 +40,9 @@ MOST_COLOURED = 8
 
 MOST_TRIANGLES = 40_000
 """Triangles and edges of a picture in space."""
+
+LEAST, MOST = 1e-290, 1e290
+"""Sides and coordinates of what can be drawn."""
 
 UNDRAWN = 255
 """In the column of classes: a region through which the boundary runs; its parts follow one by one."""
@@ -128,7 +137,10 @@ def planar(
     """
     cx = window.complex
     low, high = cx.vertices.min(axis=0), cx.vertices.max(axis=0)
-    span = high - low
+    with np.errstate(over="ignore", invalid="ignore"):
+        span = high - low
+    if not ((span > LEAST) & (np.abs([low, high]) < MOST)).all():
+        raise InputError(f"the window from {low} to {high} is too large or too small to be drawn in floats")
 
     def relative(points: Array) -> FloatArray:
         result: FloatArray = (np.asarray(points, dtype=np.float64) - low) / span
@@ -142,10 +154,11 @@ def planar(
     columns.add("corners", np.diff(ptr), "u4")
     columns.add("corner", corners, "u4")
     groups = layers_of(cx.network) if groups is None else list(groups)
-    _walls(cx, groups, columns)
+    _walls(cx, groups, columns, (ptr, indices[indptr[f0 + f1] :] - f0))
     _patterns(cx, 2, columns)
     polygons = np.split(cx.vertices[corners], ptr[1:-1])
-    columns.add("area", _areas(cx.vertices[corners], ptr), "f4")
+    areas = _areas(cx.vertices[corners], ptr)
+    columns.add("area", areas, "f4" if areas.min() > 1e-30 and areas.max() < 1e38 else "f8")
     maps = cx.affine_maps()
     told: dict[str, Any] = {
         "kind": "plane",
@@ -165,9 +178,14 @@ def planar(
     if classes:
         told |= _classes(cx, columns, relative, boundary or cx.decision_boundary(), polygons, *maps)
     if data is not None and len(data[0]):
-        columns.add("point", relative(data[0]), "f4")
-        columns.add("pointLabel", data[1], "u1")
-        told["points"] = len(data[0])
+        step = -(-len(data[0]) // MOST_POINTS)
+        columns.add("point", relative(data[0][::step]), "f4")
+        columns.add("pointLabel", data[1][::step], "u1")
+        told["points"] = (
+            f"{len(data[0]):,} data points"
+            if step == 1
+            else f"{len(data[0][::step]):,} of {len(data[0]):,} data points"
+        )
     return told
 
 
@@ -178,7 +196,9 @@ def line(window: Window, columns: Columns) -> dict[str, Any]:
     order, regions = _along(x, np.asarray(cx.edges))
     with np.errstate(over="ignore", invalid="ignore"):
         values = np.asarray(cx.network.rounded()(x[order][:, None]))
-        if not np.isfinite(values.max() - values.min()):
+        if not x.max() - x.min() > 0:
+            raise InputError("floats do not tell the ends of the window apart; a larger domain can be drawn")
+        if not np.isfinite([values.max() - values.min(), x.max() - x.min()]).all():
             raise InputError("the outputs are beyond floating-point numbers; a smaller domain can be drawn")
     columns.add("x", x[order], "f8")
     columns.add("y", values, "f8")
@@ -236,8 +256,8 @@ def space(found: PolyhedralSet, columns: Columns) -> dict[str, Any] | None:
     }
 
 
-def _walls(cx: PolyhedralComplex, groups: Sequence[Group], columns: Columns) -> None:
-    """Every edge with the groups on whose walls it lies, as bits; the frame has none."""
+def _walls(cx: PolyhedralComplex, groups: Sequence[Group], columns: Columns, rims: tuple[Array, Array]) -> None:
+    """Every edge with the groups on whose walls it lies, as bits (the frame has none); of regions the last group on the rim."""
     zero = cx.signs(1)[:, : cx.network.n_hidden] == 0
     mask = np.zeros(len(zero), dtype=np.uint32)
     for k, group in enumerate(groups):
@@ -245,6 +265,9 @@ def _walls(cx: PolyhedralComplex, groups: Sequence[Group], columns: Columns) -> 
     drawn = np.flatnonzero(mask)
     columns.add("edge", cx.edges[drawn], "u4")
     columns.add("edgeGroups", mask[drawn], "u4")
+    ptr, edges = rims
+    last = np.frexp(mask.astype(np.float64))[1]  # one more than the highest bit, 0 without one
+    columns.add("rim", np.maximum.reduceat(last[edges], ptr[:-1]), "u1")
 
 
 def _patterns(cx: PolyhedralComplex, dim: int, columns: Columns, order: Any = slice(None)) -> None:
@@ -271,8 +294,9 @@ def _areas(corners: FloatArray, ptr: Array) -> FloatArray:
     following = np.arange(len(x)) + 1
     following[ptr[1:] - 1] = ptr[:-1]
     y = x[following]
-    result: FloatArray = np.abs(np.add.reduceat(x[:, 0] * y[:, 1] - x[:, 1] * y[:, 0], ptr[:-1])) / 2
-    return result
+    with np.errstate(over="ignore", invalid="ignore"):  # too large for a float: infinite
+        result: FloatArray = np.abs(np.add.reduceat(x[:, 0] * y[:, 1] - x[:, 1] * y[:, 0], ptr[:-1])) / 2
+    return np.where(np.isnan(result), np.inf, result)
 
 
 def _colours(

@@ -416,7 +416,7 @@ def opened(browser: Any, path: Path) -> list[str]:
         page.locator("#plane").focus()
         for key in ("n", "n", "+", "0"):
             page.keyboard.press(key)
-        page.evaluate("new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(r)))")
+        page.evaluate("polyfiber.settled()")
     if page.evaluate("window.harmed !== undefined || document.querySelector('h1').innerText === 'harmed'"):
         found.append("a name was run")
     page.close()

@@ -13,6 +13,7 @@ from polyfiber.errors import InputError
 from polyfiber.testing.graphs import random_graph
 from tests.oracles.rationals import layers
 
+NET = pf.ReLUNetwork.random((2, 3, 2), rng=0)
 TRIANGLE = pf.Polyhedron([[-1, 0], [0, -1], [1, 1]], [0, 0, 1])
 
 
@@ -113,3 +114,13 @@ def test_values_with_errors_hold_in_rationals() -> None:
     for k, x in enumerate(X):
         for value, bound, true in zip(found[k], errors[k], [v for z in layers(net, x) for v in z]):
             assert abs(Fraction(float(value)) - true) <= Fraction(float(bound))
+
+
+def test_a_box_beyond_floats_is_refused() -> None:
+    end = Fraction(10**400)
+    with pytest.raises(InputError, match=r"beyond floating-point numbers: from -1e\+400 to 1"):
+        module.bounding_box(pf.Box([-end, Fraction(0)], [Fraction(1), Fraction(1)]))
+    for ask in (lambda box: pf.minimize(NET, domain=box), lambda box: pf.activation_bounds(NET, box)):
+        with pytest.raises(InputError, match="beyond floating-point"):
+            ask(pf.Box([-end] * 2, [end] * 2))
+    assert not pf.difference(NET, pf.ReLUNetwork.random((2, 2, 2), rng=1), pf.Box([-end] * 2, [end] * 2)).complete

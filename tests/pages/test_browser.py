@@ -87,7 +87,7 @@ class Opened:
         self.outside = [u for u in self.asked if u != path.as_uri() and not u.startswith("data:")]
 
     def settle(self) -> None:
-        self.page.evaluate("new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(r)))")
+        self.page.evaluate("polyfiber.settled()")
 
     def pixels(self) -> str:
         self.settle()
@@ -205,3 +205,38 @@ def test_marks_and_text_stand_out(browser, pages) -> None:
             colours = [tuple(int(c) / 255 for c in text[4:-1].split(",")) for text in (ink, back)]
             assert contrast(*colours) >= 4.5, (where, scheme)
         seen.page.close()
+
+
+def test_many_regions_have_their_colours_pixel_by_pixel(browser, tmp_path: Path) -> None:
+    """Above 3000 regions polygons are filled by the page itself: classes of pixels against the network, whole and zoomed."""
+    net = pf.ReLUNetwork.random((2, 60, 60, 3), rng=1)
+    page = pf.report(net, tmp_path / "many.html", domain=pf.Box([-2, -1], [1, 2]), budget=pf.Budget(seconds=60))
+    assert page.regions > 3000
+    seen = Opened(browser, page.path)
+    for control in ("[data-walls='0']", "[data-walls='1']", "#boundary"):
+        seen.page.uncheck(control)
+    rng = np.random.default_rng(0)
+    for zoom in (0, 500):
+        if zoom:
+            seen.page.mouse.move(*seen.at(0.6, 0.4))
+            seen.page.mouse.wheel(0, -zoom)
+            seen.settle()
+            seen.page.mouse.move(0, 0)  # nothing is outlined
+        seen.settle()
+        places = rng.integers([60, 20], [700, 500], (400, 2))
+        found = seen.page.evaluate(
+            """(places) => { const c = document.getElementById("plane").getContext("2d"), classes = polyfiber.look().classes;
+            return places.map(([x, y]) => [polyfiber.toUnit(x + 0.5, y + 0.5), [...c.getImageData(x, y, 1, 1).data]]); }""",
+            places.tolist(),
+        )
+        classes = seen.page.evaluate("polyfiber.look().classes")
+        right, inside = 0, 0
+        for (u, v), pixel in found:
+            if not (0.01 < u < 0.99 and 0.01 < v < 0.99):
+                continue
+            inside += 1
+            wanted = classes[int(net(np.array([-2 + 3 * u, -1 + 3 * v])).argmax())]
+            right += all(abs(pixel[k] - int(wanted[1 + 2 * k : 3 + 2 * k], 16)) < 10 for k in range(3))
+        assert inside > 100
+        assert right >= inside - 4  # on the rim between two classes
+    seen.page.close()

@@ -148,6 +148,28 @@ def test_outputs_beyond_floats_have_a_page(tmp_path: Path, widths: tuple[int, ..
     large = pf.ReLUNetwork([w * 1e160 for w in net.weights], net.biases)
     lo = [-1.0] * widths[0]
     page = pf.report(large, tmp_path / "large.html", domain=pf.Box(lo, [-v for v in lo]))
-    told = page.path.read_text(encoding="utf-8")
-    assert "Infinity" not in told
+    _, told = page.path.read_text(encoding="utf-8").split('id="told">')
+    assert "Infinity" not in told.split("</script>")[0]
     assert (page.regions == 0) == (widths[0] == 1)
+
+
+@pytest.mark.parametrize("widths", [(1, 300, 2), (2, 30, 30, 2), (3, 20, 20, 2)])
+def test_a_page_has_a_cap_of_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, widths: tuple[int, ...]) -> None:
+    net = pf.ReLUNetwork.random(widths, rng=0)
+    whole = pf.report(net, tmp_path / "a.html")
+    monkeypatch.setattr(shapes, "MOST_BYTES", whole.size // 3)
+    part = pf.report(net, tmp_path / "a.html")
+    assert 1 < part.regions < whole.regions
+    assert part.size < whole.size
+    (said,) = (s.lead for s in part.sections if s.name == "part")
+    assert said.startswith(f"The middle of the window, {part.regions:,} regions of {whole.regions:,}: ")
+
+
+def test_points_beyond_the_cap_are_thinned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shapes, "MOST_POINTS", 10)
+    points = np.random.default_rng(0).uniform(-1, 1, (45, 2))
+    page = pf.report(
+        pf.ReLUNetwork.random((2, 4, 2), rng=0), tmp_path / "a.html", domain=pf.Box([-1, -1], [1, 1]),
+        picture=pf.Picture(points=points, labels=np.arange(45) % 3),
+    )  # fmt: skip
+    assert "9 of 45 data points" in page.path.read_text()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
+from fractions import Fraction
+from pathlib import Path
+
 import pytest
 
 import polyfiber as pf
@@ -61,8 +65,9 @@ def test_time_is_shared() -> None:
 
 def test_domains_and_long_tables_in_words() -> None:
     assert on(None, 3) == "all of R^3"
-    assert on(pf.Box(-1, 1, dimension=5), 5) == "a box in R^5"
-    assert on(pf.Polyhedron([[1, 1]], [1]), 2) == "a polyhedron of 1 inequalities in R^2"
+    assert on(pf.Box(-1, 1, dimension=5), 5) == "the box [-1, 1]^5"
+    assert on(pf.Polyhedron([[1, 1]], [1]), 2) == "the polyhedron of 1 inequality"
+    assert on(pf.Box([Fraction(-(10**400))], [Fraction(1, 10**400)]), 1) == "the box [-1e+400, 1e-400]"
     table: list[tuple[str, ...]] = [(str(k), "x") for k in range(1300)]
     assert first_rows(table[:40]) == table[:40]
     assert first_rows(table)[40:] == [("… 1,260 more", "")]
@@ -73,3 +78,36 @@ def test_pairs_whose_ends_differ() -> None:
     with pytest.raises(InputError, match="2 and 3 inputs"):
         two_networks(NET, pf.ReLUNetwork.random((3, 3, 2), rng=0))
     assert module.Asked(NET, "n", None, None, Monitor()).shown_file == "FILE"
+
+
+HUGE, TINY = Fraction(10**400), Fraction(1, 10**400)
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [(-HUGE, HUGE), (Fraction(0), TINY), (Fraction(1, 3), Fraction(2, 3)), (-1e308, 1e308), (5e-324, 1e-323)],
+    ids=["beyond floats", "below floats", "thirds", "large", "small"],
+)
+@pytest.mark.parametrize("pair", [False, True])
+def test_domains_beyond_floats_have_a_page(tmp_path: Path, ends: tuple[Fraction, Fraction], pair: bool) -> None:
+    """What floats hold is drawn and named in commands; of the rest the page says that it is not."""
+    box = pf.Box([ends[0]] * 2, [ends[1]] * 2)
+    other = pf.ReLUNetwork.random((2, 2, 2), rng=1) if pair else None
+    page = pf.report(NET, tmp_path / "a.html", domain=box, other=other)
+    floats = all(Fraction(float(v)) == v for v in ends) if ends[1] < HUGE else False
+    calls = [c for s in page.sections for c in s.commands if "--box" in c or "--domain" in c]
+    assert bool(calls) == floats
+    for call in calls:
+        (text,) = (t for t in shlex.split(call) if "," in t)
+        assert [Fraction(float(v)) for v in text.split(",")] == [*ends, *ends]
+    drawn = page.regions > 0
+    assert drawn == (ends[0] == Fraction(1, 3))
+    assert drawn != any("too large or too small" in s.lead for s in page.sections)
+
+
+def test_names_of_files_are_those_of_a_shell(tmp_path: Path) -> None:
+    for name in ("$(touch harmed).npz", "-rf.npz", "a b;c'd.npz"):
+        NET.save(tmp_path / name)
+        page = pf.report(tmp_path / name, tmp_path / "a.html", other=tmp_path / name)
+        for call in (c for s in page.sections for c in s.commands):
+            assert [t.removeprefix("./") for t in shlex.split(call)[2:4]] == [name, name]

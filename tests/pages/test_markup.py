@@ -66,7 +66,7 @@ def test_a_page_holds_its_columns_and_what_is_told(with_picture: bool) -> None:
     columns.add("x", [1.0, 2.0], "f4")
     picture: dict[str, Any] | None = None
     if with_picture:
-        picture = {"kind": "plane", "regions": 2, "caption": EVIL, "groups": [EVIL], "classes": [EVIL], "points": 3,
+        picture = {"kind": "plane", "regions": 2, "caption": EVIL, "groups": [EVIL], "classes": [EVIL], "points": EVIL,
                    "colours": [{"column": "x", "text": EVIL}]}  # fmt: skip
     found = read(page(EVIL, EVIL, [evil_section()], picture, columns, EVIL))
     assert not [t for t, _ in found.tags if t == "img"]

@@ -162,7 +162,7 @@ def _by_complex(a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, monit
     if len(poor) and not cx.lineality_dimension:
         v[poor], errors[poor] = settled_vertices(cx, stacked, domain, poor, monitor)
     if isinstance(domain, Box):
-        v = np.clip(v, domain.lo.astype(np.float64), domain.hi.astype(np.float64))
+        v = np.clip(v, nearest(domain.lo), nearest(domain.hi))
     heed("comparing values")
     with np.errstate(over="ignore", invalid="ignore"):
         fa, fb = a(v), b(v)

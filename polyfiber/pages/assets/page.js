@@ -8,9 +8,9 @@ const polyfiber = { ready: null };
   const plane = told.kind === "plane";
   const TYPES = { u1: Uint8Array, u2: Uint16Array, u4: Uint32Array, f4: Float32Array, f8: Float64Array };
   const col = {};
-  let start, order, boxes, grid, G; // first corner of each region, regions by colour, extents, lookup
+  let regions, parts, ties, grid, G; // convex polygons, lookup of regions
   const state = { x: 0, y: 0, zoom: 1, colour: "none", hover: -1, kept: -1, walls: new Set(told.groups.map((_, k) => k)), boundary: true, points: true };
-  let width = 0, height = 0, cache = null, pending = 0, later = 0;
+  let width = 0, height = 0, pending = 0;
 
   async function load() {
     const text = atob(el("columns").textContent.trim());
@@ -23,37 +23,43 @@ const polyfiber = { ready: null };
     const choose = el("colour");
     if (choose) {
       state.colour = choose.value;
-      choose.addEventListener("change", () => { state.colour = choose.value; colourOrder(); repaint(); });
+      choose.addEventListener("change", () => { state.colour = choose.value; showLegend(); repaint(); });
     }
-    if (plane) colourOrder();
+    showLegend();
     listen();
     resize();
     new ResizeObserver(resize).observe(canvas);
   }
 
-  function prepare() {
-    const n = told.regions;
-    start = new Uint32Array(n + 1);
-    for (let i = 0; i < n; i++) start[i + 1] = start[i] + col.corners[i];
-    boxes = new Float32Array(4 * n);
+  function cells(vertex, sizes, index) { // convex polygons: corners of each (of an index, or one after the other), extents
+    const n = sizes.length, start = new Uint32Array(n + 1), boxes = new Float32Array(4 * n);
     for (let i = 0; i < n; i++) {
-      let a = 2, b = 2, c = -1, d = -1;
-      for (let k = start[i]; k < start[i + 1]; k++) {
-        const x = col.vertex[2 * col.corner[k]], y = col.vertex[2 * col.corner[k] + 1];
+      const to = start[i + 1] = start[i] + sizes[i];
+      let a = Infinity, b = Infinity, c = -Infinity, d = -Infinity;
+      for (let k = start[i]; k < to; k++) {
+        const p = 2 * (index ? index[k] : k), x = vertex[p], y = vertex[p + 1];
         if (x < a) a = x; if (x > c) c = x; if (y < b) b = y; if (y > d) d = y;
       }
-      boxes.set([a, b, c, d], 4 * i);
+      boxes[4 * i] = a; boxes[4 * i + 1] = b; boxes[4 * i + 2] = c; boxes[4 * i + 3] = d;
     }
+    return { vertex, index, start, boxes, n };
+  }
+  function prepare() {
+    regions = cells(col.vertex, col.corners, col.corner);
+    if (col.part) parts = cells(col.part, col.partSize);
+    if (col.tie) ties = cells(col.tie, col.tieSize);
+    const { n, boxes } = regions;
     G = Math.max(1, Math.min(400, Math.ceil(Math.sqrt(n))));
     grid = Array.from({ length: G * G }, () => []);
     for (let i = 0; i < n; i++) {
-      const [a, b, c, d] = boxes.subarray(4 * i, 4 * i + 4);
-      for (let p = cell(a); p <= cell(c); p++) for (let q = cell(b); q <= cell(d); q++) grid[p * G + q].push(i);
+      const right = cell(boxes[4 * i + 2]), top = cell(boxes[4 * i + 3]), low = cell(boxes[4 * i + 1]);
+      for (let p = cell(boxes[4 * i]); p <= right; p++) for (let q = low; q <= top; q++) grid[p * G + q].push(i);
     }
   }
   const cell = (u) => Math.max(0, Math.min(G - 1, Math.floor(u * G)));
 
   function inside(i, x, y) { // closed convex polygon, either orientation, a hair wide
+    const { start } = regions;
     let sign = 0;
     for (let k = start[i], m = start[i + 1]; k < m; k++) {
       const p = 2 * col.corner[k], q = 2 * col.corner[k + 1 < m ? k + 1 : start[i]], v = col.vertex;
@@ -137,124 +143,158 @@ const polyfiber = { ready: null };
     const part = (h, c) => parseInt(h.slice(1 + 2 * c, 3 + 2 * c), 16);
     return "rgb(" + [0, 1, 2].map((c) => Math.round(part(g[k], c) * (1 - f) + part(g[k + 1], c) * f)).join(",") + ")";
   }
-  function layerOf() { // the last hidden layer with a wall on the region's rim: by edges, then by regions
-    if (col.rim) return col.rim;
-    const last = new Map();
-    for (let e = 0; e < col.edgeGroups.length; e++) {
-      const a = Math.min(col.edge[2 * e], col.edge[2 * e + 1]), b = Math.max(col.edge[2 * e], col.edge[2 * e + 1]);
-      last.set(a * col.vertex.length + b, 32 - Math.clz32(col.edgeGroups[e]));
-    }
-    col.rim = new Uint8Array(told.regions);
-    for (let i = 0; i < told.regions; i++) for (let k = start[i]; k < start[i + 1]; k++) {
-      const p = col.corner[k], q = col.corner[k + 1 < start[i + 1] ? k + 1 : start[i]];
-      const found = last.get(Math.min(p, q) * col.vertex.length + Math.max(p, q)) || 0;
-      if (found > col.rim[i]) col.rim[i] = found;
-    }
-    return col.rim;
-  }
   function shades() { // the column of shades and what a shade looks like
-    if (state.colour === "none") return [null, () => look().paper];
-    if (state.colour === "class") return [col.owner, (s) => (s === 255 ? look().paper : look().classes[s % look().classes.length])];
-    if (state.colour === "layer") return [layerOf(), (s) => ground(s / Math.max(1, told.groups.length))];
+    const now = look();
+    if (state.colour === "none") return [null, () => now.paper];
+    if (state.colour === "class") return [col.owner, (s) => (s === 255 ? now.paper : now.classes[s % now.classes.length])];
+    if (state.colour === "layer") return [col.rim, (s) => ground(s / Math.max(1, told.groups.length))];
     return [col[state.colour], (s) => ground(s / 255)];
   }
-  function colourOrder() { // regions of one shade follow each other
-    const [of] = shades(), n = told.regions;
-    order = new Uint32Array(n);
-    const count = new Uint32Array(257);
-    for (let i = 0; i < n; i++) count[(of ? of[i] : 0) + 1]++;
-    for (let s = 0; s < 256; s++) count[s + 1] += count[s];
-    for (let i = 0; i < n; i++) order[count[of ? of[i] : 0]++] = i;
-    showLegend();
-  }
 
-  function paint(c) {
-    const f = fit(), kx = f.w * state.zoom, ky = f.h * state.zoom, ox = f.left - state.x * kx, oy = f.top + f.h + state.y * ky;
+  // A painting is made in slices: it gives way every few hundred strokes, and goes on in the next frame.
+  function* paint(c, f) {
+    const kx = f.w * state.zoom, ky = f.h * state.zoom;
+    const place = { c, kx, ky, ox: f.left - state.x * kx, oy: f.top + f.h + state.y * ky, image: null };
     c.fillStyle = look().paper;
     c.fillRect(0, 0, width, height);
     c.save();
-    c.beginPath(); c.rect(margin.left, margin.top, width - margin.left - margin.right, height - margin.top - margin.bottom); c.clip();
-    if (plane) paintPlane(c, kx, ky, ox, oy); else paintLine(c, f);
+    c.beginPath(); c.rect(...frame()); c.clip();
+    yield* plane ? paintPlane(place) : paintLine(place);
     c.restore();
-    ticks(c, f);
+  }
+  const frame = () => [margin.left, margin.top, width - margin.left - margin.right, height - margin.top - margin.bottom];
+  function seen(place) { // what of the unit square is on the screen
+    return [-place.ox / place.kx, (place.oy - height) / place.ky, (width - place.ox) / place.kx, place.oy / place.ky];
   }
 
-  function polygons(c, points, sizes, kx, ky, ox, oy, shade) {
-    for (let p = 0, at = 0; p < sizes.length; p++) {
-      c.beginPath();
-      for (let k = 0; k < sizes[p]; k++, at++) c[k ? "lineTo" : "moveTo"](ox + points[2 * at] * kx, oy - points[2 * at + 1] * ky);
-      c.closePath(); c.fillStyle = c.strokeStyle = shade(p); c.fill(); c.stroke();
-    }
-  }
-
-  function paintPlane(c, kx, ky, ox, oy) {
-    const v = col.vertex, [of, shade] = shades();
-    const left = -ox / kx, right = (width - ox) / kx, low = (oy - height) / ky, high = oy / ky;
-    const seams = told.regions < 30000 || state.walls.size < told.groups.length;
-    let current = -1, open = false;
-    const close = () => { if (open) { c.fillStyle = c.strokeStyle = shade(current); c.fill(); if (seams) c.stroke(); } open = false; };
+  function* fill(place, { vertex, index, start, boxes, n }, of, shade) {
+    const { c, kx, ky, ox, oy, image } = place, [left, low, right, high] = seen(place);
     c.lineWidth = 0.7;
-    for (let r = 0; r < order.length && of; r++) {
-      const i = order[r];
+    for (let i = 0; i < n; i++) {
       if (boxes[4 * i] > right || boxes[4 * i + 2] < left || boxes[4 * i + 1] > high || boxes[4 * i + 3] < low) continue;
-      if (!open || of[i] !== current) { close(); current = of[i]; c.beginPath(); open = true; }
-      for (let k = start[i], m = start[i + 1]; k < m; k++) {
-        const p = 2 * col.corner[k];
-        c[k > start[i] ? "lineTo" : "moveTo"](ox + v[p] * kx, oy - v[p + 1] * ky);
+      const colour = shade(of ? of[i] : 0);
+      if (image) raster(place, vertex, index, start[i], start[i + 1], packed(colour));
+      else {
+        c.beginPath();
+        for (let k = start[i]; k < start[i + 1]; k++) {
+          const p = 2 * (index ? index[k] : k);
+          c[k > start[i] ? "lineTo" : "moveTo"](ox + vertex[p] * kx, oy - vertex[p + 1] * ky);
+        }
+        c.closePath(); c.fillStyle = c.strokeStyle = colour; c.fill(); c.stroke();
       }
-      c.closePath();
+      if ((i & 511) === 0) yield;
     }
-    close();
+  }
+  const pixel = new Map();
+  function packed(text) { // a colour as the four bytes of a pixel
+    if (!pixel.has(text)) {
+      const [r, g, b] = text[0] === "#" ? [1, 3, 5].map((k) => parseInt(text.slice(k, k + 2), 16)) : text.match(/\d+/g).map(Number);
+      pixel.set(text, new Uint32Array(Uint8Array.of(r, g, b, 255).buffer)[0]);
+    }
+    return pixel.get(text);
+  }
+  function raster({ image, kx, ky, ox, oy }, vertex, index, from, to, colour) { // pixels whose middle is inside
+    const { ratio, left, top, columns, rows, first, last, pixels } = image;
+    let y0 = rows, y1 = -1;
+    const X = (k) => (ox + vertex[2 * (index ? index[k] : k)] * kx) * ratio - left - 0.5;
+    const Y = (k) => (oy - vertex[2 * (index ? index[k] : k) + 1] * ky) * ratio - top - 0.5;
+    let px = X(to - 1), py = Y(to - 1);
+    for (let k = from; k < to; k++) {
+      const qx = X(k), qy = Y(k), a = Math.max(0, Math.ceil(Math.min(py, qy))), b = Math.min(rows, Math.ceil(Math.max(py, qy)));
+      const slope = (qx - px) / (qy - py);
+      for (let y = a; y < b; y++) {
+        const x = px + (y - py) * slope;
+        if (x < first[y]) first[y] = x;
+        if (x > last[y]) last[y] = x;
+      }
+      if (a < b) { if (a < y0) y0 = a; if (b > y1) y1 = b; }
+      px = qx; py = qy;
+    }
+    for (let y = y0; y < y1; y++) {
+      const a = Math.max(0, Math.ceil(first[y])), b = Math.min(columns, Math.ceil(last[y]));
+      if (a < b) pixels.fill(colour, y * columns + a, y * columns + b);
+      first[y] = Infinity; last[y] = -Infinity;
+    }
+  }
+  function pixelsOf(ratio) { // many regions are painted pixel by pixel: paths of a canvas take ten times as long
+    const [x, y, w, h] = frame().map((v) => Math.round(v * ratio)), data = new ImageData(w, h), pixels = new Uint32Array(data.data.buffer);
+    pixels.fill(packed(look().paper));
+    return { ratio, left: x, top: y, columns: w, rows: h, first: new Float64Array(h).fill(Infinity), last: new Float64Array(h).fill(-Infinity), pixels, data };
+  }
+  function* lines(place, ends, wanted) { // segments (x, y, x, y), a few in each path
+    const { c, kx, ky, ox, oy } = place, [left, low, right, high] = seen(place);
+    let open = 0;
+    c.beginPath();
+    for (let e = 0, n = ends.n; e < n; e++) {
+      if (!wanted(e)) continue;
+      const v = ends.vertex, p = 2 * (ends.index ? ends.index[2 * e] : 2 * e), q = 2 * (ends.index ? ends.index[2 * e + 1] : 2 * e + 1);
+      const x = v[p], y = v[p + 1], s = v[q], t = v[q + 1];
+      if ((x < left && s < left) || (x > right && s > right) || (y < low && t < low) || (y > high && t > high)) continue;
+      c.moveTo(ox + x * kx, oy - y * ky); c.lineTo(ox + s * kx, oy - t * ky);
+      if (++open === 256) { c.stroke(); c.beginPath(); open = 0; yield; }
+    }
+    c.stroke();
+    yield;
+  }
+
+  function* paintPlane(place) {
+    const c = place.c, [left, low, right, high] = seen(place), { boxes, n } = regions, [of, shade] = shades(), now = look();
+    let visible = 0;
+    for (let i = 0; i < n; i++) if (boxes[4 * i] < right && boxes[4 * i + 2] > left && boxes[4 * i + 1] < high && boxes[4 * i + 3] > low) visible++;
+    if (visible > 3000) place.image = pixelsOf(devicePixelRatio || 1);
+    if (of) yield* fill(place, regions, of, shade);
     if (state.colour === "class") {
-      polygons(c, col.part, col.partSize, kx, ky, ox, oy, (p) => look().classes[col.partClass[p] % look().classes.length]);
-      if (col.tieSize) polygons(c, col.tie, col.tieSize, kx, ky, ox, oy, () => look().tie);
+      yield* fill(place, parts, col.partClass, (s) => now.classes[s % now.classes.length]);
+      if (ties) yield* fill(place, ties, null, () => now.tie);
     }
-    const colours = look().walls;
+    if (place.image) c.putImageData(place.image.data, place.image.left, place.image.top);
+    yield;
     for (const g of state.walls) {
-      c.beginPath();
-      c.strokeStyle = colours[g % colours.length];
-      c.lineWidth = Math.max(0.5, 1.2 - 0.25 * g) * (told.walls > 20000 && state.zoom < 3 ? 0.5 : 1);
-      for (let e = 0; e < col.edgeGroups.length; e++) {
-        if (!((col.edgeGroups[e] >>> Math.min(g, 31)) & 1)) continue;
-        const p = 2 * col.edge[2 * e], q = 2 * col.edge[2 * e + 1];
-        c.moveTo(ox + v[p] * kx, oy - v[p + 1] * ky); c.lineTo(ox + v[q] * kx, oy - v[q + 1] * ky);
-      }
-      c.stroke();
+      c.strokeStyle = now.walls[g % now.walls.length];
+      c.lineWidth = Math.max(0.5, 1.2 - 0.25 * g) * (visible > 10000 ? 0.5 : 1);
+      yield* lines(place, { vertex: col.vertex, index: col.edge, n: col.edgeGroups.length }, (e) => (col.edgeGroups[e] >>> Math.min(g, 31)) & 1);
     }
     if (state.boundary && col.boundary) {
-      c.beginPath(); c.strokeStyle = look().boundary; c.lineWidth = 3; c.lineCap = "round";
-      for (let e = 0; e < col.boundary.length; e += 4) {
-        c.moveTo(ox + col.boundary[e] * kx, oy - col.boundary[e + 1] * ky); c.lineTo(ox + col.boundary[e + 2] * kx, oy - col.boundary[e + 3] * ky);
-      }
-      c.stroke();
+      c.strokeStyle = now.boundary; c.lineWidth = 3; c.lineCap = "round";
+      yield* lines(place, { vertex: col.boundary, n: col.boundary.length / 4 }, () => true);
     }
     if (state.points && col.point) {
-      c.lineWidth = 1.5; c.strokeStyle = look().boundary;
+      c.lineWidth = 1.5; c.strokeStyle = now.boundary;
       for (let p = 0; p < col.pointLabel.length; p++) {
-        c.beginPath(); c.arc(ox + col.point[2 * p] * kx, oy - col.point[2 * p + 1] * ky, 4, 0, 7);
-        c.fillStyle = look().classes[col.pointLabel[p] % look().classes.length]; c.fill(); c.stroke();
+        c.beginPath(); c.arc(place.ox + col.point[2 * p] * place.kx, place.oy - col.point[2 * p + 1] * place.ky, 4, 0, 7);
+        c.fillStyle = now.classes[col.pointLabel[p] % now.classes.length]; c.fill(); c.stroke();
+        if ((p & 255) === 0) yield;
       }
     }
   }
 
-  function paintLine(c, f) {
-    const m = told.widths[told.widths.length - 1], n = told.regions + 1, colours = look().walls;
-    const ux = (x) => (x - told.low[0]) / (told.high[0] - told.low[0]), uy = (y) => (y - told.low[1]) / (told.high[1] - told.low[1] || 1);
+  function* paintLine(place) {
+    const { c, kx, ky, ox, oy } = place, m = told.widths[told.widths.length - 1], n = told.regions + 1, colours = look().walls;
+    const x = (k) => ox + ((col.x[k] - told.low[0]) / (told.high[0] - told.low[0])) * kx;
+    const y = (k, o) => oy - ((col.y[k * m + o] - told.low[1]) / (told.high[1] - told.low[1] || 1)) * ky;
+    let from = 0, to = n;
+    while (from < n - 2 && x(from + 1) < 0) from++;
+    while (to > from + 2 && x(to - 2) > width) to--;
     for (let o = 0; o < m; o++) {
-      c.beginPath(); c.strokeStyle = colours[o % colours.length]; c.lineWidth = 2; c.setLineDash(o < 6 ? [] : [6, 3]);
-      for (let k = 0; k < n; k++) c[k ? "lineTo" : "moveTo"](X(f, ux(col.x[k])), Y(f, uy(col.y[k * m + o])));
-      c.stroke(); c.setLineDash([]); c.fillStyle = colours[o % colours.length];
-      for (let k = 1; k < n - 1; k++) { c.beginPath(); c.arc(X(f, ux(col.x[k])), Y(f, uy(col.y[k * m + o])), 3, 0, 7); c.fill(); }
+      c.beginPath(); c.strokeStyle = c.fillStyle = colours[o % colours.length]; c.lineWidth = 2; c.setLineDash(o < 6 ? [] : [6, 3]);
+      for (let k = from; k < to; k++) {
+        c[k > from ? "lineTo" : "moveTo"](x(k), y(k, o));
+        if (k % 256 === 255) { c.stroke(); yield; c.beginPath(); c.moveTo(x(k), y(k, o)); }
+      }
+      c.stroke(); c.setLineDash([]);
+      if (to - from > width / 3) continue; // dots would hide the line
+      for (let k = Math.max(1, from); k < Math.min(n - 1, to); k++) { c.beginPath(); c.arc(x(k), y(k, o), 3, 0, 7); c.fill(); }
     }
   }
 
-  const say = (x) => (x === 0 ? "0" : Math.abs(x) < 1e-3 || Math.abs(x) >= 1e5 ? x.toExponential(2) : String(+x.toPrecision(4)));
+  const say = (x) => (!Number.isFinite(x) ? "beyond floats" : x === 0 ? "0" : Math.abs(x) < 1e-3 || Math.abs(x) >= 1e5 ? x.toExponential(2) : String(+x.toPrecision(4)));
   function ticks(c, f) {
     c.fillStyle = c.strokeStyle = look().ink; c.lineWidth = 1; c.font = "12px system-ui, 'DejaVu Sans', sans-serif";
-    c.strokeRect(margin.left, margin.top, width - margin.left - margin.right, height - margin.top - margin.bottom);
+    c.strokeRect(...frame());
     const bottom = height - margin.bottom, step = (a, b, most) => {
       const s = (b - a) / most, p = Math.pow(10, Math.floor(Math.log10(s)));
-      return [1, 2, 5, 10].map((k) => k * p).find((t) => t >= s) || 10 * p;
+      const t = [1, 2, 5, 10].map((k) => k * p).find((u) => u >= s) || 10 * p;
+      return Math.floor(b / t) > Math.ceil(a / t) ? t : t / 2; // one tick has no scale
     };
     const [x0, y0] = toWorld(...toUnit(margin.left, bottom)), [x1, y1] = toWorld(...toUnit(width - margin.right, margin.top));
     const sx = step(x0, x1, width < 500 ? 3 : 6), sy = step(y0, y1, 5);
@@ -270,17 +310,23 @@ const polyfiber = { ready: null };
       if (py < margin.top + 8 || py > bottom - 8) continue;
       c.beginPath(); c.moveTo(margin.left - 4, py); c.lineTo(margin.left, py); c.stroke(); c.fillText(say(k * sy), margin.left - 6, py);
     }
-    c.textAlign = "right"; c.textBaseline = "bottom"; c.fillText(told.labels[0], width - margin.right - 6, bottom - 4);
-    c.textAlign = "left"; c.textBaseline = "top"; c.fillText(told.labels[1], margin.left + 6, margin.top + 5);
+    const name = (text, x, y) => {
+      const w = Math.min(c.measureText(text).width, width / 2);
+      c.fillStyle = look().paper; c.fillRect(x < 0 ? width + x - w - 3 : x - 3, y - 8, w + 6, 16);
+      c.fillStyle = look().ink; c.textBaseline = "middle"; c.textAlign = "left"; c.fillText(text, x < 0 ? width + x - w : x, y, w);
+    };
+    name(told.labels[0], -margin.right - 6, bottom - 11);
+    name(told.labels[1], margin.left + 6, margin.top + 11);
   }
 
   function outline(c) { // the region that is pointed at, or kept
     const i = state.kept >= 0 ? state.kept : state.hover, f = fit();
     if (i < 0) return;
     c.save();
-    c.beginPath(); c.rect(margin.left, margin.top, width - margin.left - margin.right, height - margin.top - margin.bottom); c.clip();
+    c.beginPath(); c.rect(...frame()); c.clip();
     c.beginPath();
     if (plane) {
+      const { start } = regions;
       for (let k = start[i]; k < start[i + 1]; k++) {
         const p = 2 * col.corner[k];
         c[k > start[i] ? "lineTo" : "moveTo"](X(f, col.vertex[p]), Y(f, col.vertex[p + 1]));
@@ -294,46 +340,48 @@ const polyfiber = { ready: null };
     c.restore();
   }
 
-  // A full painting takes long where there are many regions: while things move, the last one is moved along.
-  function full() {
-    const ratio = devicePixelRatio || 1;
-    if (!cache) cache = document.createElement("canvas");
-    cache.width = canvas.width; cache.height = canvas.height;
-    const c = cache.getContext("2d");
+  // What is shown is the last whole painting, moved along, while the next one is made; the first is shown as it grows.
+  const SLICE = 8; // milliseconds of painting in a frame
+  let done = null, job = null, stale = true;
+  function begin() {
+    const made = document.createElement("canvas"), c = made.getContext("2d", { willReadFrequently: true }), ratio = devicePixelRatio || 1;
+    made.width = canvas.width; made.height = canvas.height;
     c.setTransform(ratio, 0, 0, ratio, 0, 0);
-    const began = performance.now();
-    paint(c);
-    cache.took = performance.now() - began;
-    cache.view = { x: state.x, y: state.y, zoom: state.zoom };
-    polyfiber.paintings = (polyfiber.paintings || 0) + 1;
+    stale = false;
+    return { made, view: { x: state.x, y: state.y, zoom: state.zoom }, steps: paint(c, fit()) };
+  }
+  function advance() {
+    const end = performance.now() + SLICE;
+    while (performance.now() < end) if (job.steps.next().done) {
+      polyfiber.paintings = (polyfiber.paintings || 0) + 1;
+      done = job; job = null;
+      return;
+    }
   }
   function show() {
     pending = 0;
-    const ratio = devicePixelRatio || 1, f = fit(), was = cache && cache.view;
-    const moved = was && (was.x !== state.x || was.y !== state.y || was.zoom !== state.zoom);
+    const ratio = devicePixelRatio || 1, f = fit(), here = (a) => a && a.view.x === state.x && a.view.y === state.y && a.view.zoom === state.zoom;
+    if (!job && (stale || !here(done))) job = begin();
+    if (job) advance();
+    const { made, view } = done || job, k = state.zoom / view.zoom;
     ctx.setTransform(ratio, 0, 0, ratio, 0, 0);
-    if (!was || (moved && cache.took < 25)) full();
-    else if (moved) {
-      clearTimeout(later);
-      later = setTimeout(() => { full(); show(); }, 120);
-      const k = state.zoom / was.zoom;
-      ctx.fillStyle = look().paper; ctx.fillRect(0, 0, width, height);
-      const dx = f.left + (was.x - state.x) * f.w * state.zoom - k * f.left, dy = f.top + f.h - (was.y - state.y) * f.h * state.zoom - k * (f.top + f.h);
-      ctx.drawImage(cache, dx, dy, k * width, k * height);
-      outline(ctx);
-      return;
-    }
-    ctx.drawImage(cache, 0, 0, width, height);
+    ctx.fillStyle = look().paper; ctx.fillRect(0, 0, width, height);
+    ctx.save(); ctx.beginPath(); ctx.rect(...frame()); ctx.clip();
+    const dx = f.left + (view.x - state.x) * f.w * state.zoom - k * f.left, dy = f.top + f.h - (view.y - state.y) * f.h * state.zoom - k * (f.top + f.h);
+    ctx.drawImage(made, dx, dy, k * width, k * height);
+    ctx.restore();
+    ticks(ctx, f);
     outline(ctx);
+    if (job || !here(done)) draw();
   }
   const draw = () => { if (!pending) pending = requestAnimationFrame(show); };
-  function repaint() { full(); draw(); }
+  function repaint() { job = null; stale = true; draw(); }
+  async function settled() { do await new Promise(requestAnimationFrame); while (pending); }
   function resize() {
-    const r = canvas.getBoundingClientRect(), ratio = devicePixelRatio || 1;
-    if (!r.width) return;
-    width = r.width; height = r.height;
-    canvas.width = Math.round(width * ratio); canvas.height = Math.round(height * ratio);
-    repaint();
+    const r = canvas.getBoundingClientRect(), ratio = devicePixelRatio || 1, w = Math.round(r.width * ratio), h = Math.round(r.height * ratio);
+    if (!r.width || (canvas.width === w && canvas.height === h && width === r.width)) return;
+    width = r.width; height = r.height; canvas.width = w; canvas.height = h;
+    done = null; repaint();
   }
 
   // ---- words -------------------------------------------------------------------------------------------------------
@@ -437,9 +485,8 @@ const polyfiber = { ready: null };
     });
     for (const name of ["boundary", "points"]) if (el(name)) el(name).addEventListener("change", (e) => { state[name] = e.target.checked; repaint(); });
     document.addEventListener("theme", () => { showLegend(); repaint(); });
-    if (!plane) showLegend();
   }
 
-  Object.assign(polyfiber, { told, col, state, regionAt, patternOf, mapOf, toUnit, toWorld, screen: (u, v) => { const f = fit(); return [X(f, u), Y(f, v)]; }, look, dark, say });
+  Object.assign(polyfiber, { told, col, state, settled, regionAt, patternOf, mapOf, toUnit, toWorld, screen: (u, v) => { const f = fit(); return [X(f, u), Y(f, v)]; }, look, dark, say });
   polyfiber.ready = load();
 })();
