@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._typing import FloatArray
+from .._typing import Array, FloatArray, IntArray
 from .._values.checked import generator_of
 from ..budget import Budget, Monitor
 from ..kernels.bounds import boxes as search_kernel
@@ -78,6 +78,22 @@ class Outcome:
     seconds: float
 
 
+class Opened(NamedTuple):
+    """Open boxes: ends (k, n0), bounds of neurons (k, 6, N), proved groups (k, groups), bound, share and node (k,)."""
+
+    lo: FloatArray
+    hi: FloatArray
+    bounds: FloatArray
+    proved: Array
+    bound: FloatArray
+    share: FloatArray
+    node: IntArray
+
+    def of(self, rows: Any) -> Opened:
+        """Some of them."""
+        return Opened(*(part[rows] for part in self))
+
+
 class BoxSearch:
     """A search for an input of a box that violates a goal, or for a proof that there is none.
 
@@ -139,6 +155,27 @@ class BoxSearch:
         size = len(pool.bound)
         pool.queue.free[: size - 1] = np.arange(size - 1, 0, -1)
         counts[search_kernel.FREE], counts[search_kernel.HEAP], counts[search_kernel.NODES] = size - 1, 1, 1
+
+    # ---- open boxes, to be searched elsewhere ----------------------------------------------------
+    def opened(self) -> Opened:
+        """The boxes that are open, the largest bound first."""
+        pool = self.pool
+        places = pool.queue.heap[: self.state.counts[search_kernel.HEAP]]
+        places = places[np.argsort(-pool.bound[places], kind="stable")]
+        kept = (part[places] for part in (*pool.boxes, pool.bound, pool.share, pool.node))
+        return Opened(*kept)
+
+    def begin_with(self, given: Opened) -> None:
+        """Search these boxes, in the order of `opened`, instead of the whole one; node i of the tree is then box i."""
+        n, counts = len(given.bound), self.state.counts
+        size = max(64, 2 * n)
+        self.pool = pool = _pool(size, len(self.lo), self.n_hidden, len(self.groups), 1 << 12 if n < 1 << 11 else 2 * n)
+        for to, part in zip((*pool.boxes, pool.bound, pool.share), given):
+            to[:n] = part
+        pool.node[:n] = pool.queue.heap[:n] = np.arange(n)
+        pool.queue.key[:n], pool.tree.split[:n] = given.bound, -1
+        pool.queue.free[: size - n] = np.arange(size - 1, n - 1, -1)
+        counts[search_kernel.FREE], counts[search_kernel.HEAP], counts[search_kernel.NODES] = size - n, n, n
 
     # ---- looking for a violation ----------------------------------------------------------------
     def attack(self, monitor: Monitor, points: FloatArray | None = None, *, rng: Any = 0) -> None:

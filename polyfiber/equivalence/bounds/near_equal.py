@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ... import words
+from ..._lazy import above
 from ..._typing import Array, FloatArray, ProgressLike
 from ..._values.checked import unmasked
 from ..._values.read_only import closed
@@ -120,7 +121,7 @@ class NearEqual:
 
 def near_equal(
     a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron, *, epsilon: Any, relative: Any = 0.0,
-    budget: Budget | None = None, progress: ProgressLike = None,
+    budget: Budget | None = None, progress: ProgressLike = None, workers: int = 1, scheduler: Any = None,
 ) -> NearEqual:  # fmt: skip
     """Decide ``|f_o - g_o| <= epsilon_o + relative_o |f_o|`` for every output on a bounded domain.
 
@@ -135,6 +136,10 @@ def near_equal(
     budget : Budget, optional
         Without one the search goes on until it is settled.
     progress : bool or callable, optional
+    workers : int
+        Processes that share the boxes, up to five inputs; beyond, where signs are split, one process works.
+    scheduler : optional
+        Instead of processes a Dask client, the address of a Dask scheduler, or an executor.
 
     Returns
     -------
@@ -163,7 +168,10 @@ def near_equal(
     """
     question = Question.of(a, b, domain, epsilon, relative)
     monitor = Monitor(budget, progress)
-    return question.answer(settle(question.search(), monitor))
+    if workers == 1 and scheduler is None:
+        return question.answer(settle(question.search(), monitor))
+    settled = above("equivalence.bounds.side_by_side:settled_side_by_side")
+    return question.answer(settled(question, monitor, workers, scheduler))
 
 
 def near_equal_on(
