@@ -59,7 +59,16 @@ from .checks.sample import Deviation, deviation
 from .decide import are_equivalent
 from .grounds import Bounded
 from .minimize_gates import fewer_gates
-from .reductions import LowerBounds, affine_layer, affine_step, gauge_step, lower_bounds, neuron_map, relation_step
+from .reductions import (
+    LowerBounds,
+    affine_layer,
+    affine_step,
+    gauge_step,
+    image_step,
+    lower_bounds,
+    neuron_map,
+    relation_step,
+)
 
 SAMPLES = 2000
 """Inputs at which the effect of removing a neuron is measured."""
@@ -411,6 +420,7 @@ class _Run:
         self.undecided: list[str] = []
         self.decided_by: set[str] = set()
         self.refused: set[int] = set()
+        self.complex: Any = None
 
     def left(self) -> Budget:
         """What remains of the budget."""
@@ -420,8 +430,15 @@ class _Run:
         return Budget(max(0.0, limit.seconds - self.monitor.elapsed), limit.memory)
 
     def to_fixed_point(self, facts_of: Callable[[ReLUNetwork], NeuronFacts]) -> None:
-        while self._one_step(facts_of(self.net)):
+        more = True
+        while more:
             self.monitor.check_time("minimizing", partial=self.net)
+            try:
+                with self.monitor.watching():
+                    more = self._one_step(facts_of(self.net))
+            except BudgetExceededError as error:
+                error.partial = self.net
+                raise
 
     def facts_by_bounds(self, net: ReLUNetwork, method: BoundMethod = "relaxation") -> NeuronFacts:
         return neuron_facts(net) if self.box is None else facts_on(net, Box(*self.box), method=method)
@@ -432,13 +449,14 @@ class _Run:
         domain = None if self.box is None else Box(*self.box)
 
         def facts(net: ReLUNetwork) -> NeuronFacts:
-            cx = canonical_complex(net, domain, budget=self.left())
-            return facts_from_complex(net, cx, self.facts_by_bounds(net))
+            self.complex = canonical_complex(net, domain, budget=self.left())
+            return facts_from_complex(net, self.complex, self.facts_by_bounds(net))
 
         try:
             self.to_fixed_point(facts)
         except (GenericityError, BudgetExceededError) as error:
             self.undecided.append(f"activity by the complex: {error}")
+            self.complex = None
             return False  # the result says that its facts come from bounds
         return True
 
@@ -473,6 +491,8 @@ class _Run:
         layers = range(len(self.net.weights) - 1, 0, -1)
         if any(self._related(layer) or self._gauge(layer) for layer in layers):
             return True
+        if self.complex is not None and any(self._on_image(layer) for layer in layers):
+            return True
         return self.depth and any(self._joined(layer, facts) for layer in layers)
 
     def _gauge(self, layer: int) -> bool:
@@ -484,6 +504,17 @@ class _Run:
         except InputError as error:  # rounding took the shift beyond the half-line
             self.undecided.append(f"layer {layer}: {error}")
             return False
+
+    def _on_image(self, layer: int) -> bool:
+        """Express features by others on what the layers before reach (the complex is that of the network as it is)."""
+        if layer == 1 and self.box is None:
+            return False  # the image is everything
+        with self.monitor.watching():
+            move = image_step(self.net, layer, self.complex)
+        if move is None:
+            return False
+        self.decided_by.add("complex")
+        return self._do(move)
 
     def _joined(self, layer: int, facts: NeuronFacts) -> bool:
         active = facts.of(layer, "active")

@@ -16,6 +16,8 @@ from ..network.fixed_gates import with_fixed_gates
 from ..network.piecewise import PiecewiseLinearNetwork
 from ..network.sparse import SparseMatrix
 
+MOST_NUMBERS = 1 << 16
+"""Inputs times gates, beyond which no complex is thought of."""
 MOST_FACES = 500_000
 """Faces expected of a complex that is built unasked."""
 
@@ -57,8 +59,9 @@ def fewer_gates(
         bounds = activation_bounds(net, domain, method=method, budget=monitor.rest())
         signs, by = bounds.signs, {"linear bounds"} if method == "relaxation" else {"LP bounds"}
         undecided += bounds.fallback
-    if use_complex is None:
-        use_complex = estimate_size(net, domain)["faces"] <= MOST_FACES
+    if use_complex is None:  # the exact elimination alone takes minutes for more numbers
+        few = net.architecture[0] * net.n_hidden <= MOST_NUMBERS
+        use_complex = few and estimate_size(net, domain)["faces"] <= MOST_FACES
     if use_complex:
         try:
             cx = canonical_complex(net, domain, budget=monitor.rest())

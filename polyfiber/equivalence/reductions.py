@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -13,7 +16,8 @@ from .._typing import Array, FloatArray
 from ..errors import NumericalError, PolyfiberError, RankAmbiguityError
 from ..fibers.findings import parallel_rows
 from ..fibers.hyperplanes import analyse_layer
-from ..fibers.relations.features import feature_relations
+from ..fibers.relations.features import FeatureRelations, feature_relations
+from ..fibers.relations.image import ImageRelations, image_relations
 from ..network.model import ReLUNetwork
 from ..network.moves import Composition, Join, Neurons, Replace, Translate
 from ..numerics import exact
@@ -26,6 +30,10 @@ POINTS = 64
 """Inputs at which Jacobians are taken for lower bounds."""
 MOST_ENTRIES = 1 << 22
 """Of all Jacobians together."""
+PARTS = 1 << 14
+"""Inputs at which different linear parts are counted."""
+MOST_PRODUCTS = 1 << 29
+"""Multiplications that this may take."""
 
 
 def relation_step(net: ReLUNetwork, layer: int, *, tolerance: float) -> Replace | None:
@@ -48,25 +56,41 @@ def relation_step(net: ReLUNetwork, layer: int, *, tolerance: float) -> Replace 
         found = feature_relations(net, layer, tolerance=min(1e-3, max(tolerance, 1e-15)))
     except NumericalError:
         return None
-    if not found.n_relations or found.undecided:
+    return None if found.undecided else _expressed(net, layer, found, "")
+
+
+def image_step(net: ReLUNetwork, layer: int, complex: Any) -> Replace | None:
+    """The same where features are affine functions of others on the image of the layers before, by the regions of a complex.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> from polyfiber.equivalence.reductions import image_step
+    >>> W = [[[1.0], [-1.0]], [[1.0, -1.0], [2.0, -5.0]], [[1.0, 1.0]]]
+    >>> net = pf.ReLUNetwork(W, [[0.0, 0.0], [-1.0, -2.0], [0.0]])
+    >>> image_step(net, 2, pf.canonical_complex(net))(net).weights[2].tolist()
+    [[3.0]]
+    """
+    found = image_relations(net, layer, complex)
+    return None if found is None else _expressed(net, layer, found, " on the image of the layers before")
+
+
+def _expressed(net: ReLUNetwork, layer: int, found: FeatureRelations | ImageRelations, where: str) -> Replace | None:
+    """The layer with the features of a basis alone."""
+    width, basis = net.architecture[layer], list(found.basis)
+    if not found.n_relations:
         return None
-    width = net.architecture[layer]
-    basis = list(found.basis)
-    C = net.weights[layer]
+    C, rest = net.weights[layer], [i for i in range(width) if i not in found.basis]
     offset = C @ found.offset
     old = Neurons.of(net, layer, range(width))
-    outgoing = (
-        C[:, basis]
-        + C[:, [i for i in range(width) if i not in found.basis]]
-        @ found.expression[[i for i in range(width) if i not in found.basis]]
-    )
+    outgoing = C[:, basis] + C[:, rest] @ found.expression[rest]
     if not basis:  # every feature is a constant: one without effect stays
         new = Neurons(0 * old.weights[:1], 0 * old.biases[:1], 0 * old.outgoing[:, :1])
         if width == 1:
             return None
         return Replace(layer, tuple(range(width)), old, (0,), new, offset, "fold a layer of constants")
     new = Neurons(old.weights[basis], old.biases[basis], outgoing)
-    why = f"express {found.n_relations} features by the {len(basis)} others"
+    why = f"express {found.n_relations} features by the {len(basis)} others{where}"
     return Replace(layer, tuple(range(width)), old, tuple(range(len(basis))), new, offset, why)
 
 
@@ -267,15 +291,18 @@ class LowerBounds:
     ----------
     widths : tuple of int
     reasons : tuple of str
+    total : int
+        Hidden neurons altogether: the sum of the widths, or what so many affine pieces take.
+    total_reason : str
     """
 
     widths: tuple[int, ...]
     reasons: tuple[str, ...]
+    total: int = 0
+    total_reason: str = "the sum of the layers"
 
-    @property
-    def total(self) -> int:
-        """Hidden neurons altogether."""
-        return sum(self.widths)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "total", max(self.total, sum(self.widths)))
 
 
 def lower_bounds(net: ReLUNetwork, box: tuple[FloatArray, FloatArray] | None = None) -> LowerBounds:
@@ -283,13 +310,15 @@ def lower_bounds(net: ReLUNetwork, box: tuple[FloatArray, FloatArray] | None = N
 
     Every linear part of a function is a product through each layer, so no layer is narrower than its rank; the rows of all linear parts
     are combinations of rows of the first layer, and all outputs lie in the columns of the last one up to a constant. With one hidden layer every visible hyperplane takes a neuron.
+    On a region of the layers before, a layer of w neurons cuts an image of at most n0 dimensions into at most ``C(w, 0) + ... + C(w, n0)`` parts, and the product over the layers is no less
+    than the number of linear parts that are different for certain, among those at 2^14 inputs: that bounds all layers together.
 
     Examples
     --------
     >>> import polyfiber as pf
     >>> from polyfiber.equivalence.reductions import lower_bounds
     >>> lower_bounds(pf.ReLUNetwork.random((3, 9, 2), rng=0))
-    LowerBounds(widths=(9,), reasons=('9 visible hyperplanes',))
+    LowerBounds(widths=(9,), reasons=('9 visible hyperplanes',), total=9, total_reason='the sum of the layers')
     """
     hidden = len(net.weights) - 1
     if hidden == 0:
@@ -306,15 +335,58 @@ def lower_bounds(net: ReLUNetwork, box: tuple[FloatArray, FloatArray] | None = N
     raise_to(0, rows, f"linear parts that read {rows} directions of the input")
     raise_to(hidden - 1, columns, f"linear parts that reach {columns} directions of the output")
     if hidden == 1 and box is None:
-        try:
+        found = None
+        with contextlib.suppress(PolyfiberError):
             found = analyse_layer(
                 net.weights[0], net.biases[0], net.weights[1], net.biases[1], domain="space", tolerance=1e-13
             )
-        except PolyfiberError:
-            return LowerBounds(tuple(widths), tuple(reasons))
-        if not found.undecided:
+        if found is not None and not found.undecided:
             raise_to(0, found.representation.n_hyperplanes, f"{found.representation.n_hyperplanes} visible hyperplanes")
+    parts = _linear_parts(net.rounded(), box)
+    total, why = _least_total(parts, net.architecture[0], widths), f"{parts} linear parts are different"
+    if total > sum(widths):
+        return LowerBounds(tuple(widths), tuple(reasons), total, why)
     return LowerBounds(tuple(widths), tuple(reasons))
+
+
+def _least_total(parts: int, n: int, widths: Sequence[int]) -> int:
+    """Fewest neurons of layers at least so wide whose regions can be so many."""
+
+    def regions(w: int) -> int:
+        return sum(math.comb(w, k) for k in range(min(w, n) + 1))
+
+    # regions are log-concave in the width, so the layer that gains most is the right one to widen
+    best = list(widths)
+    while math.prod(map(regions, best)) < parts:
+        best[max(range(len(best)), key=lambda l: Fraction(regions(best[l] + 1), regions(best[l])))] += 1
+    return sum(best)
+
+
+def _linear_parts(net: ReLUNetwork, box: tuple[FloatArray, FloatArray] | None) -> int:
+    """Linear parts, among those at many inputs, that are different beyond every rounding error: each by one number ``u . J v``."""
+    rng = np.random.default_rng(0)
+    n, m = net.architecture[0], net.architecture[-1]
+    count = max(1, min(PARTS, MOST_PRODUCTS // max(1, sum(W.size for W in net.weights))))
+    X = rng.standard_normal((count, n)) * 10.0 ** rng.uniform(-2, 2, (count, 1))
+    if box is not None:
+        X = box[0] + (box[1] - box[0]) * rng.random((count, n))
+    u, v = rng.standard_normal(m), rng.standard_normal(n)
+    y, size, J, T = X, np.abs(X), np.broadcast_to(v, X.shape), np.broadcast_to(np.abs(v), X.shape)
+    sure = np.ones(count, dtype=np.bool_)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for l, (W, b) in enumerate(zip(net.weights, net.biases)):
+            z, size, J, T = y @ W.T + b, size @ np.abs(W).T + np.abs(b), J @ W.T, T @ np.abs(W).T
+            if l < len(net.weights) - 1:
+                sure &= (np.abs(z) > gamma(sum(net.architecture[: l + 1]) + 4 * l + 8) * size).all(axis=1)
+                y, size, J, T = (np.where(z > 0, q, 0.0) for q in (z, size, J, T))
+        value, error = J @ u, gamma(sum(net.architecture) + m + 8) * (T @ np.abs(u)) + TINY
+    sure &= np.isfinite(value) & np.isfinite(error)
+    low, high = (value - error)[sure], (value + error)[sure]
+    found, last = 0, -np.inf
+    for k in np.argsort(high):  # as many disjoint intervals as there are
+        if low[k] > last:
+            found, last = found + 1, float(high[k])
+    return max(1, found)
 
 
 def _ranks(net: ReLUNetwork, box: tuple[FloatArray, FloatArray] | None) -> tuple[int, int, int]:

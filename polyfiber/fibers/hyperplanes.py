@@ -14,6 +14,7 @@ import numpy as np
 
 from .._typing import Array, FloatArray, SignArray
 from .._values.read_only import closed
+from ..budget import heed
 from ..errors import InputError
 from ..network.float_or_rational import largest, lengths, nonzero, row_norms
 from ..numerics.rounding import UNIT
@@ -321,6 +322,7 @@ def _coincident(unit: Array, bent: list[int], tolerance: float, undecided: list[
     leaders = np.empty((len(bent), unit.shape[1]))  # the first row of each group
     known: dict[tuple[Any, ...], int] = {}  # of rationals: where its group is
     for i in bent:
+        heed("comparing hyperplanes")
         n = len(groups)
         distances = np.abs(leaders[:n] - scaled[i]).max(axis=1)
         if unit.dtype == object:

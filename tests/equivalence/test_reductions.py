@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,7 +11,15 @@ import numpy as np
 import pytest
 
 import polyfiber as pf
-from polyfiber.equivalence.reductions import affine_step, gauge_step, lower_bounds, neuron_map, relation_step
+from polyfiber.equivalence.reductions import (
+    _least_total,
+    affine_step,
+    gauge_step,
+    lower_bounds,
+    neuron_map,
+    relation_step,
+)
+from polyfiber.fibers.image.relatives import planted
 from polyfiber.network.moves import random_trivial
 from polyfiber.testing.rewritings import OPERATORS
 
@@ -169,3 +179,76 @@ def test_layers_that_act_affinely_go(exactly: bool) -> None:
     assert pf.minimize(affine, depth=True).network.architecture == (2, 1)
     other = pf.ReLUNetwork.random((2, 4, 4, 1), rng=0)
     assert pf.minimize(other, depth=True).network.architecture[-2:] == pf.minimize(other).network.architecture[-2:]
+
+
+def apart_twice(widths: tuple[int, int, int, int], rng: np.random.Generator) -> pf.ReLUNetwork:
+    """A neuron of layer 2 that is never active together with neuron 0 of layer 1, and a multiple of it but for that weight."""
+    base = planted(widths, ["apart"], rng=rng)
+    W, b, C = base.weights[1], base.biases[1], base.weights[2]
+    row, times = W[0].copy(), 2.0 ** rng.integers(-1, 3)
+    row[0] -= rng.uniform(0.1, 1)
+    return pf.ReLUNetwork(
+        [base.weights[0], np.vstack([W, times * row]), np.hstack([C, rng.standard_normal((len(C), 1))])],
+        [base.biases[0], np.append(b, times * b[0]), base.biases[2]],
+    )
+
+
+@pytest.mark.parametrize("rational", [False, True])
+def test_neurons_that_agree_on_the_image_become_one(rational: bool) -> None:
+    rng, seen = np.random.default_rng(0), 0
+    for _ in range(3 if rational else 15):
+        n0 = int(rng.integers(1, 4))
+        net = apart_twice((n0, int(rng.integers(n0 + 1, 3 * n0 + 2)), int(rng.integers(1, 4)), 2), rng)
+        net = net.exact() if rational else net
+        found = pf.minimize(net, prove=True)
+        assert found.network.architecture[2] < net.architecture[2]
+        assert found.proof is not None
+        assert found.proof.verdict is pf.Verdict.YES
+        seen += any("on the image" in str(move) for move in found.moves.moves)
+    assert seen >= 1 or rational
+
+
+@pytest.mark.parametrize("rational", [False, True])
+def test_sums_on_the_image_and_on_a_box(rational: bool) -> None:
+    """relu(y_0 + y_1 - 1) behind relu(x), relu(-x): where one is active the other is not."""
+    rows = [[[1.0], [-1.0]], [[1.0, 0], [0, 1], [1, 1]], [[1.0, 2, 4]]]
+    net = pf.ReLUNetwork(rows, [[0.0, 0], [-1.0, -1, -1], [0.0]])
+    found = pf.minimize(net.exact() if rational else net, prove=True)
+    assert found.network.architecture == (1, 2, 2, 1)
+    assert found.network.weights[2].tolist() in ([[5, 6]], [[-1, 6]], [[1, 5]])
+    assert found.proof is not None
+    assert found.proof.verdict is pf.Verdict.YES
+    # on the box the neurons are active, so that the image is a segment: one neuron says all
+    box = pf.Box([1.0], [2.0])
+    tight = pf.ReLUNetwork(
+        [[[1.0], [-1.0]], [[1.0, 0], [2, 1], [3, 1]], [[1.0, 2, 4]]], [[0.0, 3], [-1.0, 1, 1], [0.0]]
+    )
+    assert pf.minimize(tight, domain=box).network.n_hidden <= 2
+
+
+def test_lower_bounds_of_all_layers_by_linear_parts() -> None:
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        n = int(rng.integers(1, 4))
+        widths = (n, *(int(v) for v in rng.integers(1, 7, int(rng.integers(1, 4)))), int(rng.integers(1, 3)))
+        net = pf.ReLUNetwork.random(widths, rng=seed)
+        found = lower_bounds(net)
+        assert sum(found.widths) <= found.total <= net.n_hidden
+        assert lower_bounds(net, (-np.ones(n), np.ones(n))).total <= net.n_hidden
+    found = lower_bounds(pf.ReLUNetwork.random((2, 12, 12, 1), rng=0))
+    assert found.total > sum(found.widths)
+    assert "linear parts" in found.total_reason
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_fewest_neurons_for_so_many_parts_by_trying_all(layers: int) -> None:
+    rng = np.random.default_rng(layers)
+    for _ in range(12):
+        n, widths, parts = int(rng.integers(1, 5)), rng.integers(1, 4, layers).tolist(), int(rng.integers(1, 60))
+
+        def regions(w: int, n: int = n) -> int:
+            return sum(math.comb(w, k) for k in range(min(w, n) + 1))
+
+        every = itertools.product(*(range(w, 61 if layers == 1 else 16) for w in widths))
+        least = min(sum(c) for c in every if math.prod(map(regions, c)) >= parts)
+        assert _least_total(parts, n, widths) == least
