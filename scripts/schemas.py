@@ -205,6 +205,9 @@ FORMS: dict[str, list[dict[str, Schema]]] = {
         "moves": many(TEXT), "domain": TEXT, "bound": EXACT, "dropped": many(NEURON), "activity_from": TEXT,
         "activity_decided_by": many(TEXT), "undecided": many(TEXT), "largest_relative_difference": REAL,
         "compared_at": record(points=COUNT, source=TEXT),
+        "lower_bounds_may": record(
+            layers=many(record(layer=COUNT, neurons=COUNT, reason=TEXT)), neurons=COUNT, reason=TEXT
+        ),
         "proof_may": record(
             verdict=VERDICT, method=TEXT, reason=TEXT, within=one_of("epsilon", "tolerance", "exact"), tolerance=REAL,
             epsilon=EXACT, bound=EXACT, proved=REAL,

@@ -305,6 +305,14 @@ def minimize(
         "largest_relative_difference": check.relative,
         "compared_at": {"points": check.points, "source": check.source},
     }
+    if result.kept is None and epsilon == 0:
+        least = result.lower_bounds
+        layers = enumerate(zip(least.widths, least.reasons), 1)
+        answer["lower_bounds"] = {
+            "layers": [{"layer": layer, "neurons": width, "reason": why} for layer, (width, why) in layers],
+            "neurons": least.total,
+            "reason": least.total_reason,
+        }
     if result.proof is not None:
         answer["proof"] = {
             "verdict": check.verdict.value,
@@ -337,6 +345,12 @@ def _print_minimized(answer: dict[str, Any], result: Any, check: Any, title: str
         ("compared", f"{check.relative:.2g} relative at {check.points} points ({check.source})"),
         *(("undecided", text) for text in answer["undecided"]),
     ]
+    if "lower_bounds" in answer:
+        least = answer["lower_bounds"]
+        for own in least["layers"]:
+            text = f"{own['neurons']} in any network of this depth: {own['reason']}"
+            rows.append((f"least width {own['layer']}", text))
+        rows.append(("least altogether", f"{least['neurons']}: {least['reason']}"))
     if result.epsilon > 0:
         rows.append(("bound on the change", f"{result.bound:.6g} on the domain"))
     if result.proof is not None:

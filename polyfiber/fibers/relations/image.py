@@ -27,6 +27,8 @@ _GAP = 1e-12
 """Relative size of a feature beyond the others that counts as none."""
 _FAITHFUL = 1e-11
 """Relative to the terms that features are summed from: what a relation may leave at a vertex or along a ray."""
+_SMALLEST = 1e-100
+"""Weight of the constant beside features, below which numbers are too far apart."""
 _LARGE = 1e4
 """Coefficients of a relation in floats, beyond which it is none."""
 
@@ -114,14 +116,17 @@ def _in_floats(net: ReLUNetwork, layer: int, complex: Any) -> ImageRelations | N
     slopes, rises = _along_rays(net, layer, complex)
     width, ones = values.shape[1], np.r_[np.ones(len(values)), np.zeros(len(slopes))]
     phi, terms = np.concatenate([values, slopes]), np.concatenate([terms, rises])
-    keep = terms.max(axis=1) > 0
+    keep = (terms.max(axis=1) > 0) | (ones > 0)
     phi, terms, ones = phi[keep], terms[keep], ones[keep]
     if len(phi) < width + 1 or not np.isfinite(terms).all():
         return None
     rows = 1 / np.maximum(terms.max(axis=1), ones)  # far vertices count as much as near ones
     level = np.maximum((np.abs(phi) * rows[:, None]).max(axis=0), 1e-300)
     A, one = phi * rows[:, None] / level, ones * rows
-    one = one / np.linalg.norm(one)
+    length = float(np.linalg.norm(one))
+    if length < _SMALLEST:
+        return None
+    one = one / length
     A = A - np.outer(one, one @ A)  # beside the constant
     heed("relations on the image")
     _, R, order = scipy.linalg.qr(A, mode="economic", pivoting=True)
@@ -151,7 +156,9 @@ def _at_vertices(net: ReLUNetwork, layer: int, complex: Any) -> tuple[FloatArray
     size = np.abs(y)
     for W, b in zip(net.weights[:layer], net.biases[:layer]):
         heed("relations on the image")
-        y, size = np.maximum(y @ W.T + b, 0.0), size @ np.abs(W).T + np.abs(b)
+        y, size = y @ W.T + b, size @ np.abs(W).T + np.abs(b)
+        # a neuron that is off adds nothing, however large its terms
+        y, size = np.maximum(y, 0.0), np.where(y > -_FAITHFUL * size, size, 0.0)
     return y, size
 
 

@@ -40,3 +40,13 @@ def test_random_networks_have_none_and_one_wrong_entry_ends_a_relation() -> None
         each = pf.ReLUNetwork(rows, [[0.0, 0], [-1.0, -1, -1 - shift], [0.0]])
         found = image_relations(each, 2, pf.canonical_complex(each))
         assert (0 if found is None else found.n_relations) == many
+
+
+def test_a_huge_neuron_that_is_off_explains_nothing() -> None:
+    """Terms of 1e9 in neurons that are off where others are small."""
+    rows = [[[1.0], [-1.0]], [[1.0, 0.0], [1.0, -1e9], [0.0, 1.0]], [[1.0, 1.0, 1.0]]]
+    net = pf.ReLUNetwork(rows, [[0.0, 0.0], [-1e-3, -2e-3, -1.0], [0.0]])
+    assert image_relations(net, 2, pf.canonical_complex(net)) is None
+    assert image_relations(net.exact(), 2, pf.canonical_complex(net.exact())) is None
+    far = pf.ReLUNetwork([rows[0], [[1e200, 0.0], [1.0, 1.0]], [[1.0, 1.0]]], [[0.0, 0.0], [-1e190, -1.0], [0.0]])
+    assert image_relations(far, 2, pf.canonical_complex(far)) is None
