@@ -176,7 +176,9 @@ def planar(
         "maps": _weights(cx.network, columns),
     }
     if classes:
-        told |= _classes(cx, columns, relative, boundary or cx.decision_boundary(), polygons, *maps)
+        found = boundary or cx.decision_boundary()
+        with np.errstate(over="ignore", invalid="ignore"):  # what floats do not decide, rationals do
+            told |= _classes(cx, columns, relative, found, polygons, *maps)
     if data is not None and len(data[0]):
         step = -(-len(data[0]) // MOST_POINTS)
         columns.add("point", relative(data[0][::step]), "f4")

@@ -271,7 +271,10 @@ def _append(chain: Chain, name: str, step: Any, dtypes: set[str]) -> None:
 def _array(value: Any, name: str, dtypes: set[str]) -> Array:
     """A tensor or array as numpy (bfloat16 widened to float32); floating dtypes of tensors are noted."""
     if hasattr(value, "detach"):
-        value = value.detach().cpu()
+        value = value.detach()
+        if str(value.device) == "meta":
+            raise InputError(f"{name} is on the device meta, which holds no numbers")
+        value = value.cpu()
         if str(value.dtype) == "torch.bfloat16":
             dtypes.add("bfloat16")
             value = value.float()
