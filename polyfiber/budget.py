@@ -291,6 +291,13 @@ def did(step: str, done: int, total: int | None = None, found: Any = None) -> No
         monitor.did(step, done, total, found)
 
 
+def report(phase: str, done: int, total: int | None = None, **facts: Any) -> None:
+    """Tell whoever watches the progress of the work where it stands, and stop it once the time is used up; see `Monitor.report`."""
+    heed(phase)
+    for monitor in _watching.get():
+        monitor.report(phase, done, total, **facts)
+
+
 class _Compilation:
     """Seconds that this process has spent compiling kernels; one compilation runs at a time (numba's lock)."""
 

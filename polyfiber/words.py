@@ -21,7 +21,7 @@ LINE = 200
 
 
 def count(n: Any, noun: str, plural: str | None = None) -> str:
-    """A number with its noun.
+    """A number, or its text, with its noun.
 
     Examples
     --------
@@ -29,7 +29,18 @@ def count(n: Any, noun: str, plural: str | None = None) -> str:
     ('1 region', '3 vertices', 'no regions')
     """
     many = plural or f"{noun}s"
-    return f"no {many}" if n == 0 else f"{n} {noun if n == 1 else many}"
+    return f"no {many}" if n in (0, "0") else f"{n} {noun if n in (1, '1') else many}"
+
+
+def every(n: int, noun: str, plural: str | None = None, each: str = "all") -> str:
+    """All of a number of things.
+
+    Examples
+    --------
+    >>> every(1, "region"), every(3, "region"), every(3, "region", each="one of")
+    ('the only region', 'all 3 regions', 'one of 3 regions')
+    """
+    return f"the only {noun}" if n == 1 else f"{each} {n} {plural or f'{noun}s'}"
 
 
 def about(n: Any) -> str:

@@ -52,7 +52,7 @@ def region_command(
 
     net = read_network(file)
     at = parse_point(point, net.architecture[0], "the point")
-    r = region(net, at, domain=where.domain_of(net), budget=limits.budget)
+    r = region(net, at, domain=where.domain_of(net), budget=limits.budget, progress=output.progress)
     ball = r.inscribed_ball
     A, a = r.affine_map
     facts: dict[str, Any] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from .. import words
 from ..domain import Polyhedron
 from ..network.model import ReLUNetwork
 from ..network.piecewise import PiecewiseLinearNetwork, require_network
@@ -89,23 +90,37 @@ def questions_of(
         time, size = as_float(time), as_float(size)
         found.append(Feature(name, time <= seconds and size <= memory, time, size, note))
 
-    shown = f"{as_float(vertices):.3g} vertices"
+    shown = words.count(f"{as_float(vertices):.3g}", "vertex", "vertices")
     add(
         "canonical_complex",
         as_float(vertices) * PER_VERTEX + faces * PER_FACE,
         as_float(vertices) * per_vertex + faces * (16 * frame.n_words + 4),
-        f"about {shown}, {faces:.3g} faces in dimension {d}",
+        f"about {shown}, {words.count(f'{faces:.3g}', 'face')} in dimension {d}",
     )
     by_blocks = min(vertices * per_vertex, DEFAULT_MEMORY)
     add("face_counts", as_float(vertices) * PER_VERTEX, by_blocks, f"about {shown}; by blocks where these are many")
     rows = N + frame.n_domain
-    region = PER_MULTIPLICATION * (deep * (d + 3) + 12 * rows * d * d + 60 * rows * d) + 1e-4
-    add("region", region, 8.0 * rows * d * 4, f"{rows} rows in dimension {d}")
+    first = network.architecture[1]
+    # where the first layer has full row rank, its inactive half leaves the problem
+    free = first / 2 if isinstance(network, ReLUNetwork) and first <= d and not frame.n_domain else d
+    region = PER_MULTIPLICATION * (deep * (d + 3) + 7 * rows * free**3 + 12 * rows * d * d + 60 * rows * d) + 1e-4
+    what = f"{words.count(rows, 'row')} in dimension {d}; longer where walls meet or coincide, which is decided in rationals"
+    add("region", region, 8.0 * rows * d * 4, what)
     add("explore", 1000 * region, 1000 * 20.0 * (rows + 8 * d), "for 1000 regions")
     events = max(1, N)
-    add("segment_regions", events * deep * 4 * 2e-10 + 1e-4, events * (N + 64.0), f"about {events} breakpoints")
+    add(
+        "segment_regions",
+        events * deep * 4 * 2e-10 + 1e-4,
+        events * (N + 64.0),
+        f"about {words.count(events, 'breakpoint')}",
+    )
     plane = N * (N - 1) // 2
-    add("slice_complex", plane * 8e-6 + 0.01, plane * 300.0, f"a plane, up to {plane} vertices")
+    add(
+        "slice_complex",
+        plane * 8e-6 + 0.01,
+        plane * 300.0,
+        f"a plane, up to {words.count(plane, 'vertex', 'vertices')}",
+    )
     add("activation_bounds", deep * N * 4e-10 + 1e-3, 16.0 * N * max(network.architecture), "by relaxation, on a box")
     return tuple(found)
 

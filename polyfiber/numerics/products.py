@@ -40,4 +40,18 @@ def exact_product(left: Array, right: Array) -> Array:
     return out
 
 
-__all__ = ["exact_product", "over_common"]
+def values_at(forms: Array, x: Array) -> Array:
+    """Values (m,) of affine forms (m, n + 1), constant last, at a point (n,); all Fractions.
+
+    Examples
+    --------
+    >>> from polyfiber.numerics.exact import as_fractions
+    >>> print(*values_at(as_fractions([[0.5, 1, 3], [1, 0, 0]]), as_fractions([1, 2])))
+    11/2 1
+    """
+    column = np.array([[*x.tolist(), Fraction(1)]], dtype=object).T
+    result: Array = exact_product(forms, column)[:, 0]
+    return result
+
+
+__all__ = ["exact_product", "over_common", "values_at"]

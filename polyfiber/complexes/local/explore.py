@@ -95,7 +95,7 @@ class Exploration:
 
     def __repr__(self) -> str:
         end = "complete" if self.complete else f"{int((~self.closed).sum())} open"
-        return f"Exploration({self.n_regions} regions, {end}, {len(self.edges)} facets between them)"
+        return f"Exploration({words.count(self.n_regions, 'region')}, {end}, {words.count(len(self.edges), 'facet')} between them)"
 
 
 @np.errstate(under="ignore")

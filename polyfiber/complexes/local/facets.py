@@ -13,11 +13,15 @@ from typing import Any
 import numpy as np
 
 from ..._typing import Array, FloatArray, IntArray, SignArray
-from ...budget import heed, until_late
+from ...budget import did, heed, report, until_late
 from ...errors import SolverError, UncertifiedSignError
 from ...kernels.complexes import cell_facets as kf
+from ...numerics.exact import as_fractions
 from ...numerics.floats import nearest
+from ...numerics.implied import implied
 from ...numerics.lp import interior_point, solve_lp, solve_lp_exact
+from ...numerics.products import values_at
+from ...numerics.rounding import LEAST, UNIT
 from .cell_arrays import CellFrame
 
 
@@ -76,6 +80,9 @@ def solve_cell(frame: CellFrame, signs: SignArray, reference: FloatArray, along:
         failed = _decided(cell, np.zeros(k), along, found, shots, 8)
         if failed:
             failed = _recentre(cell, found, shots)
+        if failed and not frame.by_layer and np.isfinite(reference).all():
+            cell = _sharpened(frame, signs, np.arange(m) if rows is None else rows, reference)
+            failed = _decided(cell, np.zeros(k), along, found, shots, 8) and _recentre(cell, found, shots)
         frame.stats.rays += int(counts[0])
         frame.stats.cone_tests += int(counts[1])
         frame.stats.bases += int(counts[2])
@@ -88,13 +95,12 @@ def solve_cell(frame: CellFrame, signs: SignArray, reference: FloatArray, along:
         failed = 1
     groups: dict[int, tuple[int, ...]] = {}
     ids = np.arange(m) if rows is None else rows
-    local = None if frame.by_layer else (cell.G, cell.V, reference)
     while True:
         heed("the facets of a region")
         unsure = np.flatnonzero(status == kf.UNSURE)
         if not len(unsure):
             break
-        for lead, more in _decide_exactly(frame, signs, ids, status, unsure, witness, local).items():
+        for lead, more in _decide_exactly(frame, signs, ids, status, unsure, witness, reference).items():
             groups[lead] = tuple(sorted({*groups.get(lead, ()), *more}))
         waiting = status == kf.WAITING
         if not waiting.any():
@@ -133,6 +139,18 @@ def _decided(cell: kf.Rows, start: FloatArray, along: FloatArray, found: kf.Foun
 
 
 @np.errstate(all="ignore")
+def _sharpened(frame: CellFrame, signs: SignArray, ids: IntArray, reference: FloatArray) -> kf.Rows:
+    """The same rows rounded from rationals: for cells that are thinner than sums in floats can tell."""
+    forms = frame.exact_forms(signs, ids) * np.array([int(s) for s in signs[ids]], dtype=object)[:, None]
+    G, V = nearest(forms[:, frame.columns]), nearest(values_at(forms, as_fractions(reference)))
+    terms = G.shape[1] + 6
+    E1 = terms * (UNIT * np.abs(G).max(axis=1, initial=0.0) + LEAST)
+    E0 = terms * (UNIT * np.abs(V) + LEAST)
+    E0[~np.isfinite(E0 + E1)] = np.inf
+    return kf.Rows(np.ascontiguousarray(G), V, E1, E0)
+
+
+@np.errstate(all="ignore")
 def _recentre(cell: kf.Rows, found: kf.Found, shots: int) -> int:
     """Look for an interior point by linear programming and try again; nonzero if that fails."""
     G, V = cell.G, cell.V
@@ -155,13 +173,15 @@ def _decide_exactly(
     status: SignArray,
     unsure: IntArray,
     witness: FloatArray,
-    local: tuple[FloatArray, FloatArray, FloatArray] | None,
+    reference: FloatArray,
 ) -> dict[int, tuple[int, ...]]:
     """Settle rows in rational arithmetic; rows that coincide with a facet, by facet."""
     pool = np.flatnonzero(status != kf.REDUNDANT)
     forms = frame.exact_forms(signs, ids[pool])
     forms = forms * np.array([int(s) for s in signs[ids[pool]]], dtype=object)[:, None]
-    used = np.concatenate([forms[:, frame.columns], forms[:, -1:]], axis=1)
+    near = frame.to_inputs(np.zeros(frame.n0), reference, reference) if frame.by_layer else reference
+    values = values_at(forms, as_fractions(np.where(np.isfinite(near), near, 0.0)))
+    used = np.concatenate([forms[:, frame.columns], values[:, None]], axis=1)
     index = {int(r): i for i, r in enumerate(pool)}
     leaders: dict[tuple[Fraction, ...], int] = {}
     for e in np.flatnonzero(status == kf.FACET):
@@ -194,28 +214,13 @@ def _decide_exactly(
         if r in alive and nearest[_direction(used[index[r]])[:-1]][1] != r:
             alive.discard(r)
             status[r] = kf.REDUNDANT
-    for r in unsure:
-        heed("the facets of a region, exactly")
-        r = int(r)
+    for done, r in enumerate(unsure.tolist()):
+        report("walls decided in rationals", done, len(unsure))
+        did("walls of the region decided", len(status) - len(unsure) + done, len(status))
         if r not in alive:
             continue
-        rest = [e for e in sorted(alive) if e != r]
-        others = [index[e] for e in rest]
-        row = used[index[r]]
-        redundant = False
-        if local is not None and len(others) > 24:
-            guess = _guess(frame, *local, r, rest, forms, index)
-            if guess is True:
-                status[r] = kf.FACET
-                continue
-            if guess is not False:
-                some = [index[e] for e in guess]
-                found = solve_lp_exact(used[some, -1], used[some, :-1].T, row[:-1])
-                redundant = found.x is not None and found.value <= row[-1]
-        if others and not redundant:
-            found = solve_lp_exact(used[others, -1], used[others, :-1].T, row[:-1])
-            redundant = found.status == "unbounded" or (found.x is not None and found.value <= row[-1])
-        if redundant:
+        others = [index[e] for e in sorted(alive) if e != r]
+        if others and implied(used[others], used[index[r]]):
             alive.discard(r)
             status[r] = kf.REDUNDANT
         else:
@@ -225,45 +230,6 @@ def _decide_exactly(
         for lead, rows in groups.items()
         if status[lead] == kf.FACET
     }
-
-
-def _guess(
-    frame: CellFrame,
-    G: FloatArray,
-    V: FloatArray,
-    reference: FloatArray,
-    r: int,
-    rest: list[int],
-    forms: Array,
-    index: dict[int, int],
-) -> bool | list[int]:
-    """True: a point beyond row r alone was found and checked exactly. Otherwise rows that may imply it, or False."""
-    norms = np.linalg.norm(G, axis=1)
-    norms[norms == 0] = 1.0
-    A, v = G / norms[:, None], V / norms
-    unit = _local_unit(v, A.shape[1])
-    rows = np.concatenate([-A[rest], A[[r]]])
-    values = np.concatenate([v[rest], -v[[r]]]) / unit
-    n = A.shape[1]
-    try:
-        found = solve_lp(
-            np.r_[np.zeros(n), -1.0],
-            A_ub=np.hstack([rows, np.ones((len(rows), 1))]),
-            b_ub=values,
-            bounds=[(None, None)] * n + [(None, 1.0)],
-        )
-        if found.x is not None and found.x[-1] > 0:
-            point = np.array([Fraction(c) for c in frame.moved(reference, unit * found.x[:-1])], dtype=object)
-            exact = forms[:, :-1] @ point + forms[:, -1]
-            return bool(exact[index[r]] < 0 and all(exact[index[e]] > 0 for e in rest))
-        dual = solve_lp(v[rest] / unit, A_eq=A[rest].T, b_eq=A[r], bounds=(0, None))
-    except SolverError:
-        return False
-    if dual.x is None:
-        return False
-    chosen = [e for e, value in zip(rest, dual.x) if value > 1e-12]
-    near = [e for e in np.argsort(np.abs(v))[: 2 * n + 2].tolist() if e in index and e in rest]
-    return sorted({*chosen, *near})
 
 
 def flipped(frame: CellFrame, cell: Cell, i: int) -> SignArray | None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..._once import cached_property
 from ..._typing import Array, BoolArray, FloatArray, IntArray, SignArray
+from ...budget import heed
 from ...domain import Polyhedron
 from ...kernels.complexes import cell_facets as kf
 from ...network.piecewise import PiecewiseLinearNetwork
@@ -136,37 +137,49 @@ class GateFrame(CellFrame):
         on: BoolArray = signs[d + self.offsets[block - 1] : d + self.offsets[block]] > 0
         return on
 
-    def _exact_form(self, signs: SignArray, block: int, row: int) -> Array:
-        """Form (n0 + 1,) of a gate or output on a cell, pulled back along the gates that are on."""
-        form = as_fractions(self.charts[block - 1][row])
-        waiting = {(j, i): Fraction(v) for j, i, v in self.form.terms(block, row)}
+    def _pulled_back(self, signs: SignArray, wanted: list[tuple[int, int]]) -> Array:
+        """Forms (., n0 + 1) of gates and outputs, each (block, row), on a cell: pulled back along the gates that are on, exactly."""
+        reads: dict[tuple[int, int], list[tuple[tuple[int, int], Fraction]]] = {}
+        waiting = list(wanted)
         while waiting:
-            gate = max(waiting)
-            factor = waiting.pop(gate)
-            if factor and signs[self.n_domain + self.offsets[gate[0] - 1] + gate[1]] > 0:
-                form = form + factor * as_fractions(self.charts[gate[0] - 1][gate[1]])
-                for j, i, v in self.form.terms(*gate):
-                    waiting[j, i] = waiting.get((j, i), Fraction(0)) + factor * Fraction(v)
-        return form
+            if (at := waiting.pop()) not in reads:
+                reads[at] = [
+                    ((j, i), Fraction(v)) for j, i, v in self.form.terms(*at) if v and self._is_on(signs, j, i)
+                ]
+                waiting += [gate for gate, _ in reads[at]]
+        forms: dict[tuple[int, int], dict[int, Fraction]] = {}
+        for at in sorted(reads):
+            heed("forms of gates in rationals")
+            chart = self.charts[at[0] - 1][at[1]]
+            used = np.flatnonzero(chart)
+            form = dict(zip(used.tolist(), as_fractions(chart[used]).tolist()))
+            for gate, factor in reads[at]:
+                for k, value in forms[gate].items():
+                    form[k] = form[k] + factor * value if k in form else factor * value
+            forms[at] = form
+        out = np.full((len(wanted), self.n0 + 1), Fraction(0), dtype=object)
+        for row, at in zip(out, wanted):
+            row[list(forms[at])] = list(forms[at].values())
+        return out
+
+    def _is_on(self, signs: SignArray, block: int, gate: int) -> bool:
+        return bool(signs[self.n_domain + self.offsets[block - 1] + gate] > 0)
 
     def exact_forms(self, signs: SignArray, rows: Any) -> Array:
         """Forms (len(rows), n0 + 1) of rows on a cell as Fractions, constant last."""
-        wanted = [int(r) for r in rows]
+        wanted = np.array([int(r) for r in rows], dtype=np.int64)
         out = np.full((len(wanted), self.n0 + 1), Fraction(0), dtype=object)
-        for i, r in enumerate(wanted):
-            if r < self.n_domain:
-                out[i] = self._exact_domain[r]
-            else:
-                block = int(np.searchsorted(self.offsets, r - self.n_domain, side="right"))
-                out[i] = self._exact_form(signs, block, r - self.n_domain - int(self.offsets[block - 1]))
+        out[wanted < self.n_domain] = self._exact_domain[wanted[wanted < self.n_domain]]
+        gates = wanted[wanted >= self.n_domain] - self.n_domain
+        blocks = np.searchsorted(self.offsets, gates, side="right")
+        places = list(zip(blocks.tolist(), (gates - self.offsets[blocks - 1]).tolist()))
+        out[wanted >= self.n_domain] = self._pulled_back(signs, places)
         return out
 
     def exact_outputs(self, signs: SignArray) -> Array:
         """Forms (nL, n0 + 1) of the outputs on a cell as Fractions."""
         last = len(self.hidden) + 1
-        return np.array(
-            [self._exact_form(signs, last, o) for o in range(self.network.n_outputs)], dtype=object
-        ).reshape(-1, self.n0 + 1)
+        return self._pulled_back(signs, [(last, o) for o in range(self.network.n_outputs)])
 
     def _levels(self, signs: SignArray, rows: tuple[FloatArray, ...]) -> list[FloatArray]:
         """Forms of each block, and the outputs, from what they read of the input, along the gates that are on."""

@@ -10,9 +10,9 @@ import numpy as np
 
 from ... import words
 from ..._once import cached_property, given_property
-from ..._typing import Array, BoolArray, FloatArray, IntArray, SignArray
+from ..._typing import Array, BoolArray, FloatArray, IntArray, ProgressLike, SignArray
 from ..._values.read_only import closed, read_only
-from ...budget import Budget, within_budget
+from ...budget import Budget, Monitor, within_budget
 from ...domain import Polyhedron
 from ...errors import InputError, UncertifiedSignError
 from ...kernels.complexes import cell_facets as kf
@@ -22,6 +22,7 @@ from ...numerics.exact import as_fractions, rank
 from ...numerics.floats import nearest
 from ...numerics.lp import solve_lp, solve_lp_exact
 from ...numerics.polyhedra import largest_ball, root
+from ...numerics.products import values_at
 from ...numerics.rounding import UNIT
 from ...verdict import Verdict
 from .cell_arrays import CellFrame, CellStats, as_exact_point, cell_frame
@@ -234,7 +235,7 @@ class Region:
     def _values(self, x: Any) -> Array:
         """Exact values of these rows at a point."""
         _, forms = self._exact_rows
-        return np.asarray(forms[:, :-1] @ as_fractions(x) + forms[:, -1])
+        return values_at(forms, as_fractions(x))
 
     def _beyond(self, x: FloatArray) -> list[int]:
         """Rows that are not positive at a point."""
@@ -248,7 +249,7 @@ class Region:
         near = f"the nearest wall is {self.distance:.6g} away" if np.isfinite(self.distance) else "no wall is anywhere"
         return (
             (
-                f"Around this point the network is affine, with {active} of {self.network.n_hidden} neurons active, on {extent} region "
+                f"Around this point the network is affine, with {active} of {words.count(self.network.n_hidden, 'neuron')} active, on {extent} region "
                 f"with {words.count(self.n_facets, 'facet')}; {near}. Facets are certified; none is missing."
             )
             .replace("on bounded", "on a bounded")
@@ -262,7 +263,7 @@ class Region:
     def __repr__(self) -> str:
         widths = "-".join(map(str, self.network.architecture))
         active = int((self.signs[: self.network.n_hidden] > 0).sum())
-        return f"Region({widths}, {active} of {self.network.n_hidden} neurons active, {self.n_facets} facets)"
+        return f"Region({widths}, {active} of {words.count(self.network.n_hidden, 'neuron')} active, {words.count(self.n_facets, 'facet')})"
 
     # ---- metric -----------------------------------------------------------------------------
     @given_property
@@ -563,6 +564,7 @@ def region(
     *,
     domain: Polyhedron | None = None,
     budget: Budget | None = None,
+    progress: ProgressLike = None,
 ) -> Region:
     """The region of a point, with irredundant facets; for networks of any size.
 
@@ -574,6 +576,9 @@ def region(
         ``point`` of the region is what they are rounded to.
     domain : Box or Polyhedron, optional
         Its inequalities count as walls too.
+    budget : Budget, optional
+    progress : None, bool or callable
+        Counts the walls that are decided in rational arithmetic, which alone can take long.
 
     Returns
     -------
@@ -583,6 +588,8 @@ def region(
     ------
     InputError
         If the point is outside the domain.
+    BudgetExceededError
+        Its ``partial`` says how many walls were decided.
 
     Notes
     -----
@@ -608,7 +615,8 @@ def region(
         along = frame.W[0] @ direction if direction.any() else np.zeros(frame.n)
     else:
         along = direction[frame.columns]
-    cell = solve_cell(frame, signs, frame.reference(point), along)
+    with Monitor(progress=progress).watching():
+        cell = solve_cell(frame, signs, frame.reference(point), along)
     return Region(frame, cell, point, _difference(frame.stats, before))
 
 

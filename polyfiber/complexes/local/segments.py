@@ -311,7 +311,7 @@ def _told(what: str, pieces: int) -> str:
     if pieces == 1:
         return f"The network is affine along the whole {what}: one piece, certified."
     return (
-        f"The {what} crosses {pieces} pieces on each of which the network is affine; where pieces meet, and which neuron changes sign "
+        f"The {what} crosses {words.count(pieces, 'piece')} on each of which the network is affine; where pieces meet, and which neuron changes sign "
         "there, is certified."
     )
 
