@@ -31,6 +31,15 @@ class PolyfiberError(Exception):
         One sentence or two for a person.
     **facts
         The same facts as data; each becomes an attribute, all are in ``facts``.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> try:
+    ...     pf.canonical_complex(pf.ReLUNetwork.random((2, 4, 1), rng=0), budget=pf.Budget(seconds=0))
+    ... except pf.errors.PolyfiberError as error:
+    ...     print(type(error).__name__, sorted(error.facts))
+    BudgetExceededError ['elapsed', 'seconds']
     """
 
     def __init__(self, message: str, **facts: Any) -> None:
@@ -45,23 +54,80 @@ class PolyfiberError(Exception):
 
 
 class InputError(PolyfiberError, ValueError):
-    """An argument or a file is not what the call can work with."""
+    """An argument or a file is not what the call can work with. Mended by giving what the message says is expected.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> try:
+    ...     pf.Box(1, -1, dimension=2)
+    ... except ValueError as error:
+    ...     domain = pf.Box(-1, 1, dimension=2)
+    """
 
 
 class ShapeError(InputError):
-    """Array shapes that do not fit together."""
+    """Array shapes that do not fit together. Mended by the shape that the message names; often a transpose is missing.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> W1, W2 = [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], [[1.0], [2.0], [3.0]]
+    >>> try:
+    ...     net = pf.ReLUNetwork([W1, W2], [[0.0] * 3, [0.0]])
+    ... except pf.errors.ShapeError:  # rows are outputs, columns are inputs
+    ...     net = pf.ReLUNetwork([W1, [[row[0] for row in W2]]], [[0.0] * 3, [0.0]])
+    >>> net.architecture
+    (2, 3, 1)
+    """
 
 
 class UnsupportedLayerError(InputError):
-    """The network holds a layer that is not affine or ReLU."""
+    """The network holds a layer that is not piecewise linear. Mended by exporting what comes before it.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> def affine_part(file):
+    ...     try:
+    ...         return pf.read_network(file)
+    ...     except pf.errors.UnsupportedLayerError as error:
+    ...         print(f"export the network without its last layer: {error}")
+    """
 
 
 class FileFormatError(InputError):
-    """A file that cannot be read as what it claims to be."""
+    """A file that cannot be read as what it claims to be. Mended by writing it anew, or by a format of docs/files.md.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import polyfiber as pf
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = pathlib.Path(folder) / "network.npz"
+    ...     _ = file.write_bytes(b"half a file")
+    ...     try:
+    ...         net = pf.read_network(file)
+    ...     except pf.errors.FileFormatError:
+    ...         pf.ReLUNetwork.random((2, 3, 1), rng=0).save(file)
+    ...         net = pf.read_network(file)
+    >>> net.architecture
+    (2, 3, 1)
+    """
 
 
 class MissingFileError(FileFormatError, FileNotFoundError):
-    """A file that is not there; also a `FileNotFoundError`, with its ``errno`` and ``filename``."""
+    """A file that is not there; also a `FileNotFoundError`, with its ``errno`` and ``filename``.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> try:
+    ...     pf.read_network("no-such-file.onnx")
+    ... except FileNotFoundError as error:
+    ...     print("look for", error.filename)
+    look for no-such-file.onnx
+    """
 
     errno = errno.ENOENT
     strerror = os.strerror(errno)
@@ -84,23 +150,80 @@ class MissingFileError(FileFormatError, FileNotFoundError):
 
 
 class NumericalError(PolyfiberError, ArithmeticError):
-    """Floating-point arithmetic cannot decide, and no exact path applies."""
+    """Floating-point arithmetic cannot decide, and no exact path applies. Mended by a network in rationals.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> def complex_of(net):
+    ...     try:
+    ...         return pf.canonical_complex(net)
+    ...     except pf.errors.NumericalError:
+    ...         return pf.canonical_complex(net.exact())
+    >>> complex_of(pf.ReLUNetwork.random((1, 2, 1), rng=0)).n_regions
+    3
+    """
 
 
 class UncertifiedSignError(NumericalError):
-    """A sign that neither the filter nor exact arithmetic decided."""
+    """A sign that neither the filter nor exact arithmetic decided: what decides it lies beyond the range of float64.
+
+    Mended by a domain that leaves it out, or by scaling the weights by powers of two.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> def region_of(net, x, radius=1e6):
+    ...     try:
+    ...         return pf.region(net, x)
+    ...     except pf.errors.UncertifiedSignError:
+    ...         return pf.region(net, x, domain=pf.Box(-radius, radius, dimension=len(x)))
+    >>> region_of(pf.ReLUNetwork.random((1, 2, 1), rng=0), [0.0]).n_facets
+    2
+    """
 
 
 class RankAmbiguityError(NumericalError):
-    """Singular values without a gap: a rank is not decided at the given tolerance."""
+    """Singular values without a gap: a rank is not decided at this tolerance. Mended by saying which count as zero.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import polyfiber as pf
+    >>> weights = [np.diag([1.0, 1e-9]), np.eye(2)]
+    >>> def rank_of(tolerance):
+    ...     return max(pf.linear.locate(weights, tolerance=tolerance).ranks)
+    """
 
 
 class GenericityError(PolyfiberError):
-    """The input is not generic; names the cell and the neurons that meet there."""
+    """The input is not generic; names the cell and the neurons that meet there. Mended by what the message names.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> def questions_for(net):
+    ...     try:
+    ...         return pf.canonical_complex(net)
+    ...     except pf.errors.GenericityError as error:
+    ...         print(f"not in general position: {error}")
+    """
 
 
 class IncompleteError(PolyfiberError):
-    """A computation that stopped before its end; ``partial`` holds what was done."""
+    """A computation that stopped before its end; ``partial`` holds what was done, a larger budget goes on.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> net = pf.ReLUNetwork.random((3, 24, 24, 1), rng=0)
+    >>> try:
+    ...     cx = pf.canonical_complex(net, budget=pf.Budget(seconds=0))
+    ... except pf.errors.IncompleteError:
+    ...     cx = pf.canonical_complex(net)
+    >>> cx.dimension
+    3
+    """
 
     def __init__(self, message: str, *, partial: Any = None, **facts: Any) -> None:
         super().__init__(message, **facts)
@@ -108,15 +231,44 @@ class IncompleteError(PolyfiberError):
 
 
 class BudgetExceededError(IncompleteError):
-    """A time or memory budget ran out, or would run out before the work could start."""
+    """A time or memory budget ran out, or would run out before the work could start. Mended by a larger one.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> net = pf.ReLUNetwork.random((8, 64, 64, 1), rng=0)
+    >>> try:
+    ...     pf.canonical_complex(net, budget=pf.Budget(memory="1MB"))
+    ... except pf.errors.BudgetExceededError:
+    ...     r = pf.region(net, [0.0] * 8)  # a question that fits: see pf.feasibility(net)
+    >>> r.verify().ok
+    True
+    """
 
 
 class SolverError(PolyfiberError):
-    """An optimisation solver returned no usable answer."""
+    """An optimisation solver returned no usable answer, as its ``status`` says. Mended by scaling the input.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> def corners(polyhedron):
+    ...     try:
+    ...         return polyhedron.generators()
+    ...     except pf.errors.SolverError as error:
+    ...         print(f"scale it to numbers near one: {error}")
+    """
 
 
 class MissingDependencyError(PolyfiberError, ImportError):
-    """An optional package is not installed; the message names the extra to install."""
+    """An optional package is not installed; the message names the extra to install.
+
+    Examples
+    --------
+    >>> import polyfiber as pf
+    >>> print(pf.errors.MissingDependencyError("onnx", extra="onnx", purpose="reading ONNX files"))
+    reading ONNX files needs the package 'onnx': pip install 'polyfiber[onnx]'
+    """
 
     def __init__(self, package: str, *, extra: str, purpose: str) -> None:
         message = f"{purpose} needs the package {package!r}: pip install 'polyfiber[{extra}]'"
@@ -131,11 +283,27 @@ def _remade(kind: type[PolyfiberError], args: tuple[Any, ...], facts: dict[str, 
 
 
 class PolyfiberWarning(UserWarning):
-    """Root of the warnings."""
+    """Root of the warnings: of what is not wrong, and may not be what was meant.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import polyfiber as pf
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", pf.errors.PolyfiberWarning)  # stop at the first one
+    """
 
 
 class PolyfiberDeprecationWarning(FutureWarning):
-    """A name or behaviour that a later release removes."""
+    """A name or behaviour that a later release removes. Mended by the name in the message; CHANGELOG.md lists them.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import polyfiber as pf
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore", pf.errors.PolyfiberDeprecationWarning)  # until the program is changed
+    """
 
 
 def renamed(old: str, new: str, *, stacklevel: int = 3) -> None:
