@@ -183,7 +183,7 @@ def _classify_gates(
         near = local_fiber(net, regions=cx, budget=limits.budget)
         answer["local"] = _local(near)
         sentence += f" {near.sentence} {FAR}"
-        rows.append(("functional dimension", f"{near.functional_dimension} over {near.n_regions} regions"))
+        rows.append(("functional dimension", f"{near.functional_dimension} over {counted(near.n_regions, 'region')}"))
         rows.append(("local dimension modulo scaling", str(near.dimension)))
     if tell(sentence, answer, json=printed.json):
         table(rows, header=("", str(file)))
@@ -249,7 +249,9 @@ def _print_report(answer: dict[str, Any], title: str) -> None:
         rows.append(("dimension", f"at least {low}" + ("" if high is None else f", at most {high}")))
     if "local" in answer:
         local = answer["local"]
-        rows.append(("functional dimension", f"{local['functional_dimension']} over {local['regions']} regions"))
+        rows.append(
+            ("functional dimension", f"{local['functional_dimension']} over {counted(local['regions'], 'region')}")
+        )
         rows.append(("local dimension modulo scaling", str(local["dimension"])))
     rows += [("component", text) for text in answer.get("components", [])]
     table(rows, header=("", title))
@@ -295,7 +297,7 @@ def minimize(
         "architecture": list(result.network.architecture),
         "saved_neurons": result.saved_neurons,
         "saved_parameters": result.saved_parameters,
-        "moves": [str(m) for m in result.moves.moves],
+        "moves": list(result.steps),
         "domain": where.text,
         "bound": result.bound,
         "dropped": [{"layer": layer, "neuron": neuron} for layer, neuron in result.dropped],
@@ -337,12 +339,12 @@ def _print_minimized(answer: dict[str, Any], result: Any, check: Any, title: str
     net = result.original
     rows = [
         ("architecture", "-".join(map(str, net.architecture)) + " -> " + "-".join(map(str, answer["architecture"]))),
-        ("saved", f"{answer['saved_neurons']} neurons, {answer['saved_parameters']} parameters"),
+        ("saved", f"{counted(answer['saved_neurons'], 'neuron')}, {counted(answer['saved_parameters'], 'parameter')}"),
         *((f"move {i}", text if len(text) < 160 else text[:157] + "...") for i, text in enumerate(answer["moves"], 1)),
         ("function kept on", answer["domain"]),
         ("activity decided from", result.source),
         *([("decided by", ", ".join(result.decided_by))] if result.decided_by else []),
-        ("compared", f"{check.relative:.2g} relative at {check.points} points ({check.source})"),
+        ("compared", f"{check.relative:.2g} relative at {counted(check.points, 'point')} ({check.source})"),
         *(("undecided", text) for text in answer["undecided"]),
     ]
     if "lower_bounds" in answer:

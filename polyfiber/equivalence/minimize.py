@@ -138,6 +138,11 @@ class MinimizeResult:
         return tuple(left)
 
     @property
+    def steps(self) -> tuple[str, ...]:
+        """The moves in words; neurons have the numbers of the original."""
+        return self.moves.in_words(self.original.architecture, self.dropped)
+
+    @property
     def domain(self) -> Box | None:
         """Where the function is kept; None for all of R^n."""
         return None if self.box is None else Box(*self.box)
@@ -701,7 +706,7 @@ class _Run:
             tuple(range(keep)),
             new,
             point.a - a,
-            why=f"realise {N} hyperplanes with {keep} instead of {H} neurons",
+            why=f"realise {words.count(N, 'hyperplane')} with {keep} instead of {words.count(H, 'neuron')}",
         )
         change = 0.0 if self.net.is_exact else _layer_error(self.net, move)
         return self._refuse(move, change) if change > _FAITHFUL else self._do(move)

@@ -627,8 +627,50 @@ class Composition(Move):
     def __len__(self) -> int:
         return len(self.moves)
 
+    def in_words(self, architecture: Sequence[int], without: Sequence[tuple[int, int]] = ()) -> tuple[str, ...]:
+        """Each move as text; neurons have the numbers of a network of this architecture, from which the moves start.
+
+        ``without``: neurons (layer, position) that were taken out before.
+
+        Examples
+        --------
+        >>> import polyfiber as pf
+        >>> net = pf.ReLUNetwork([[[1.0], [2.0], [0.0], [4.0]], [[1.0, 1.0, 1.0, 1.0]]], [[0.0, 1.0, -1.0, 2.0], [0.0]])
+        >>> first = drop_neurons(net, 1, [2], why="drop dead neurons")
+        >>> second = drop_neurons(first(net), 1, [2], constants=[0.0], why="drop what was neuron 3")
+        >>> first.then(second).in_words(net.architecture)
+        ('drop dead neurons: neuron 2 of layer 1', 'drop what was neuron 3: neuron 3 of layer 1')
+        """
+        rows = [[(l, i) for i in range(w)] for l, w in enumerate(architecture[1:-1], start=1)]
+        labels: list[list[Any]] = [[name for name in row if name not in without] for row in rows]
+        said = []
+        for number, move in enumerate(self.moves, start=1):
+            if isinstance(move, Replace):
+                row, gone, made = labels[move.layer - 1], set(move.positions), set(move.new_positions)
+                by = f" become {words.count(len(made), 'neuron')}" if made else ""
+                said.append(f"{move.why}: {_named([row[i] for i in move.positions])}{by}")
+                rest = iter([name for i, name in enumerate(row) if i not in gone])
+                size = len(row) - len(gone) + len(made)
+                labels[move.layer - 1] = [number if i in made else next(rest) for i in range(size)]
+            elif isinstance(move, Join):
+                layers = [name[0] for name in labels.pop(move.layer - 1) if isinstance(name, tuple)]
+                said.append(f"layer {layers[0] if layers else move.layer}: {move.why}")
+            else:
+                said.append(str(move))
+        return tuple(said)
+
     def __str__(self) -> str:
         return "; ".join(map(str, self.moves)) if self.moves else "nothing"
+
+
+def _named(labels: list[Any]) -> str:
+    """Neurons of the first network, (layer, position), and what moves have made, by the number of the move."""
+    parts = []
+    for layer in sorted({name[0] for name in labels if isinstance(name, tuple)}):
+        parts.append(words.neurons(layer, [name[1] for name in labels if isinstance(name, tuple) and name[0] == layer]))
+    for move in sorted({name for name in labels if not isinstance(name, tuple)}):
+        parts.append(f"{words.count(labels.count(move), 'neuron')} that move {move} made")
+    return " and ".join(parts) or "none"
 
 
 def compose(*moves: Move) -> Composition:

@@ -410,7 +410,7 @@ def _minimized(asked: Asked) -> Section:
         lead = f"{count(result.saved_neurons, 'neuron')} can go without changing the function: {before} → {after}."
     else:
         lead = "Dropping, merging and re-factoring find nothing to remove."
-    moves = [f"Move: {m}" for m in result.moves.moves] + [f"Undecided: {t}" for t in result.undecided]
+    moves = [f"Move: {m}" for m in result.steps] + [f"Undecided: {t}" for t in result.undecided]
     return Section(
         "minimized", "What is the smallest network with the same function?", lead, state, rows=rows, remarks=first(moves),
         commands=(f"polyfiber minimize {asked.shown_file} -o smaller.npz --prove",),

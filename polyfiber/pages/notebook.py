@@ -134,7 +134,7 @@ def _equivalence(found: Equivalence) -> list[tuple[str, str]]:
 def _smaller(result: MinimizeResult) -> list[tuple[str, str]]:
     before, after = ("-".join(map(str, n.architecture)) for n in (result.original, result.network))
     rows = [("widths", f"{before} → {after}"), ("saved", count(result.saved_parameters, "parameter"))]
-    return rows + [("move", str(m)) for m in result.moves.moves]
+    return rows + [("move", text) for text in result.steps]
 
 
 _ROWS: tuple[tuple[Any, Any], ...] = (
