@@ -75,7 +75,7 @@ FACTS: dict[str, Schema] = {
 }  # fmt: skip
 NETWORK = record(architecture=many(COUNT), **FACTS)
 NAME: dict[str, Schema] = {"file": maybe(TEXT), "format": maybe(TEXT), "dtype": maybe(TEXT), "head": maybe(TEXT)}
-GROUPS = many(many(many(COUNT)))
+GROUPS = many(many(NEURON))
 FACES: Schema = many(COUNT)
 SIGNS = named(COUNT)
 
@@ -136,7 +136,7 @@ FORMS: dict[str, list[dict[str, Schema]]] = {
     ],
     "demo": [{
         "network": TEXT, "f_vector": FACES, "euler_characteristic": COUNT, "verified": FLAG, "signs_checked": COUNT,
-        "visible_facets": COUNT, "balancing_residual": REAL, "lipschitz": REAL,
+        "visible_facets": COUNT, "balancing_residual": REAL, "lipschitz": record(value=REAL, region=COUNT),
     }],
     "region": [{
         "domain": TEXT, "active": COUNT, "neurons": COUNT, "facets": COUNT, "bounded": VERDICT, "distance_to_boundary": REAL,

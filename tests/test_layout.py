@@ -26,7 +26,7 @@ WHOLE = {
     "equivalence/checks": {"claims"},
     "fibers": {"degenerate"},
     "pages": {"attacks", "browser"},
-    "cli": {"every_option", "schemas", "walkthroughs"},
+    "cli": {"counts", "every_option", "names", "schemas", "walkthroughs"},
     "network": {"data_files", "exporters", "hostile", "graphs"},
 }  # fmt: skip
 """Tests that hold a whole package against a truth of its own, and are named after that truth.

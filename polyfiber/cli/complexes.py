@@ -45,6 +45,11 @@ def network_facts(net: Any) -> dict[str, Any]:
     return {"architecture": list(net.architecture), **facts}
 
 
+def _as_objects(neurons: list[list[int]]) -> list[dict[str, int]]:
+    """Neurons as JSON names them."""
+    return [{"layer": layer, "neuron": position} for layer, position in neurons]
+
+
 def info(
     file: Path = NETWORK,
     pilots: int = typer.Option(
@@ -72,7 +77,9 @@ def info(
     chain = isinstance(net, ReLUNetwork)
     facts = dict(describe(net) if isinstance(net, ReLUNetwork) else describe_piecewise(net))
     for name in ("dead", "constant", "unused") if chain else ():
-        facts[name] = [{"layer": layer, "neuron": position} for layer, position in facts[name]]
+        facts[name] = _as_objects(facts[name])
+    for name in ("duplicate_rows", "proportional_rows") if chain else ():
+        facts[name] = None if facts[name] is None else [_as_objects(group) for group in facts[name]]
     domain = where.domain_of(net)
     frame = make_frame(net, domain)
     size, questions = size_of(frame), questions_of(net, frame)
@@ -287,7 +294,7 @@ def _print_complex(sentence: str, answer: dict[str, Any], json: bool, *, title: 
     if answer.get("verified"):
         v = answer["verified"]
         print(
-            f"certificate {'verified' if v['ok'] else 'REFUTED'}: {v['signs']} signs and {v['edges']} edges checked anew"
+            f"certificate {'verified' if v['ok'] else 'REFUTED'}: {counted(v['signs'], 'sign')} and {counted(v['edges'], 'edge')} checked anew"
         )
     print(f"{answer['seconds']:.3g} s")
 
@@ -315,7 +322,7 @@ def demo(
         "signs_checked": check.signs,
         "visible_facets": len(bp.facets),
         "balancing_residual": bp.balancing_residual(),
-        "lipschitz": cx.lipschitz().value,
+        "lipschitz": {"value": cx.lipschitz().value, "region": cx.lipschitz().region},
     }
     if plot is not None:
         draw_complex(net, cx, plot)
