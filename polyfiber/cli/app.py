@@ -13,7 +13,7 @@ import typer.core
 
 from .. import _version
 from ..budget import on_compiling
-from .exits import mend_streams, noting_interrupts, outcome
+from .exits import mend_streams, no_last_escape, noting_interrupts, outcome
 
 TOPICS = ("complexes", "topology", "fibers", "equivalence", "strata", "regions", "datasets", "verify", "prove")
 
@@ -111,6 +111,7 @@ def main(argv: list[str] | None = None) -> None:
                 app(args=argv, standalone_mode=True)
             finally:
                 sys.stdout.flush()
+                no_last_escape()
     except BaseException as error:
         if _state["debug"] and not isinstance(error, SystemExit):
             raise

@@ -50,7 +50,7 @@ def plan_command(
     shown = rows if len(rows) <= 20 else [*rows[:10], *rows[-10:]]
     table(
         shown, header=("partition", "entry", "from network", "to network", "blocks"),
-        title=f"{checked.name}: {checked.count} networks in {len(rows)} partitions",
+        title=f"{checked.name}: {counted(checked.count, 'network')} in {counted(len(rows), 'partition')}",
     )  # fmt: skip
     if len(shown) < len(rows):
         note(f"{len(rows) - len(shown)} partitions between them are not shown; --json lists all", quiet=printed.quiet)

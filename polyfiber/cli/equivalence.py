@@ -254,7 +254,7 @@ def dedupe(
         rows = [(c["class"], len(c["members"]), c["representative"], _short(c["members"][1:])) for c in listed]
         table(
             rows, header=("class", "networks", "representative", "equal to it"),
-            title=f"{facts['networks']} networks, {found.n_classes} classes",
+            title=f"{counted(facts['networks'], 'network')}, {counted(found.n_classes, 'class', 'classes')}",
         )  # fmt: skip
         for i, j in undecided[:20]:
             print(f"not decided: {i} and {j}")

@@ -6,6 +6,7 @@ it, 130 after Ctrl-C and 141 when the reader of the output is gone; 70 for a fau
 
 from __future__ import annotations
 
+import atexit
 import errno
 import math
 import os
@@ -54,6 +55,12 @@ def noting_interrupts() -> Iterator[list[int]]:
         yield pressed
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def no_last_escape() -> None:
+    """Keep colorama, which numba imports, from writing an escape sequence at the end to a terminal that knows none."""
+    if os.environ.get("TERM") == "dumb" and "colorama.initialise" in sys.modules:
+        atexit.unregister(sys.modules["colorama.initialise"].reset_all)
 
 
 def outcome(error: BaseException, *, interrupted: bool) -> tuple[int, str]:

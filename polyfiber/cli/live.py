@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from .render import on_terminal
+
 LINE_SECONDS = 5.0
 
 
@@ -16,7 +18,7 @@ def live(*, quiet: bool = False) -> Iterator[Callable[[Any], None] | None]:
     """A progress callback for the time of a ``with`` block."""
     if quiet:
         yield None
-    elif sys.stderr.isatty():
+    elif on_terminal():
         with _bars() as show:
             yield show
     else:

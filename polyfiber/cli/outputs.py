@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from .. import words
 from ..errors import InputError, MissingDependencyError
 from ..network.names import local_path
 from .options import is_read
@@ -106,7 +107,9 @@ def draw_complex(net: ReLUNetwork, cx: PolyhedralComplex, path: Path) -> None:
     if domain is None:
         shown = complex_slice(net, origin, directions, domain=_window(shown)).complex
     rest = ", ".join(f"{v:.4g}" for v in origin[2:6]) + (", …" if n0 > 6 else "")
-    draw(shown, path, labels=labels, title=f"{shown.n_regions} regions where the other inputs are {rest}")
+    draw(
+        shown, path, labels=labels, title=f"{words.count(shown.n_regions, 'region')} where the other inputs are {rest}"
+    )
 
 
 def _window(cx: PolyhedralComplex) -> Box:

@@ -139,7 +139,7 @@ def table(rows: Sequence[Sequence[Any]], *, header: Sequence[str], title: str | 
         drawn.add_column(Text(name), justify="right" if numeric else "left")
     for row in cells:
         drawn.add_row(*map(Text, row))
-    Console().print(drawn)
+    Console(force_terminal=os.environ.get("TERM") != "dumb").print(drawn)
 
 
 def _is_number(value: Any) -> bool:

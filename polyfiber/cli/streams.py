@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from .. import words
 from ..errors import IncompleteError
 from .grammar.parsing import parse_integers
 from .options import Output, Streamed
@@ -108,15 +109,19 @@ def show(total: BlockSum, net: ReLUNetwork, domain: Polyhedron | None, *, json: 
     """Print a sum over blocks; ``again`` says how to go on where it is not complete."""
     found = total.f_vector[-1] if total.f_vector else 0
     sentence = (
-        f"{found} regions, certified: this is all of the complex."
+        f"{words.count(found, 'region')}, certified: this is all of the complex."
         if total.complete
-        else f"NOT complete: {found} regions so far, certified; what is missing is listed. {again}"
+        else f"NOT complete: {words.count(found, 'region')} so far, certified; what is missing is listed. {again}"
     )
     if not tell(sentence, summary(total, net, domain), json=json):
         return
     rows = [(k, f, b) for k, (f, b) in enumerate(zip(total.f_vector, total.bounded))]
     state = "complete" if total.complete else "NOT complete"
-    table(rows, header=("dimension", "faces", "bounded"), title=f"{title}: {state}, {len(total.blocks)} blocks")
+    table(
+        rows,
+        header=("dimension", "faces", "bounded"),
+        title=f"{title}: {state}, {words.count(len(total.blocks), 'block')}",
+    )
     if total.decisions:
         print("signs decided: " + ", ".join(f"{v} {k.replace('_', ' ')}" for k, v in total.decisions.items()))
     if total.verified is not None:

@@ -106,7 +106,7 @@ def _report(
         for key, value in more.items():
             print(f"{key.replace('_', ' ')}: {shown(value)}")
         if wanted.verify and ok:
-            print(f"verified: {facts['cells_compared']} cells derived again by other code")
+            print(f"verified: {counted(facts['cells_compared'], 'cell')} derived again by other code")
     if wanted.save is not None:
         found.save(wanted.save, cap=cap)
         note(f"wrote {wanted.save}", quiet=printed.quiet)

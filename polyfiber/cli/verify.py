@@ -9,6 +9,7 @@ from typing import Any
 
 import typer
 
+from .. import words
 from ..errors import FileFormatError, InputError
 from .grammar.parsing import parse_domain, parse_integers, parse_point
 from .options import NETWORK, Limits, Output, Where, grouped, refuse
@@ -109,7 +110,7 @@ def _cells(file: Path, limits: Limits) -> tuple[str, dict[str, Any]]:
 
 def _told(found: Any) -> tuple[str, dict[str, Any]]:
     return found.verdict.value, {
-        "claim": f"{found.vertices} vertices, {found.signs} signs", "checks": list(found.recomputed),
+        "claim": f"{words.count(found.vertices, 'vertex', 'vertices')}, {words.count(found.signs, 'sign')}", "checks": list(found.recomputed),
         "reason": "; ".join((*found.problems, *found.unfinished)[:5]) or "nothing disagrees",
     }  # fmt: skip
 
@@ -145,7 +146,7 @@ def _dataset(file: Path, limits: Limits) -> tuple[str, dict[str, Any]]:
     found = validate(file)
     verdict = "no" if found.problems else "undecided" if found.reasons else "yes"
     return verdict, {
-        "claim": f"{found.files} files", "checks": [f"{n} rows of {name}" for name, n in dict(found.rows).items()],
+        "claim": f"{words.count(found.files, 'file')}", "checks": [f"{words.count(n, 'row')} of {name}" for name, n in dict(found.rows).items()],
         "reason": "; ".join([*found.problems, *found.reasons][:5]) or "nothing disagrees",
     }  # fmt: skip
 

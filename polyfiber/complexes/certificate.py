@@ -80,7 +80,7 @@ class Verification:
             return f"Refuted: {words.count(len(self.problems), 'problem')}, first: {self.problems[0]}."
         if self.unfinished:
             return f"Not verified: nothing speaks against it, but {self.unfinished[0]}; a larger budget goes on."
-        return f"Verified: {self.vertices} vertices and {self.signs} signs were computed anew by other code, and nothing disagrees."
+        return f"Verified: {words.count(self.vertices, 'vertex', 'vertices')} and {words.count(self.signs, 'sign')} were computed anew by other code, and nothing disagrees."
 
     def __str__(self) -> str:
         return self.sentence

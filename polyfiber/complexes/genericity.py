@@ -141,7 +141,7 @@ class Genericity:
             self.sentence,
             f"supertransversal: {self.supertransversal.value} ({self.reason})",
             f"masked products of full rank: {self.full_rank_products.value} "
-            f"({self.products} products from {self.regions} regions)"
+            f"({words.count(self.products, 'product')} from {words.count(self.regions, 'region')})"
             if self.products
             else "masked products: do not apply, layers of a chain are what is multiplied",
         ]
@@ -225,7 +225,7 @@ def genericity(
             cx = canonical_complex(network, domain, budget=budget) if complex is None else complex
             n_breaking, breaking = _breaking_faces(cx, limit)
             verdict = Verdict.of(n_breaking == 0)
-            reason = f"all {sum(cx.f_vector)} faces looked at"
+            reason = f"{words.every(sum(cx.f_vector), 'face')} looked at"
         except GenericityError as error:
             verdict, n_breaking, reason = Verdict.NO, 1, str(error)
         except BudgetExceededError as error:

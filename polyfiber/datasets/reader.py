@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import words
 from .._lazy import above
 from .._once import cached_property
 from .._typing import Array, IntArray
@@ -139,7 +140,7 @@ class TableView:
         return sum(self._rows)
 
     def __repr__(self) -> str:
-        return f"TableView({self.name}, {len(self)} rows in {len(self.files)} files)"
+        return f"TableView({self.name}, {words.count(len(self), 'row')} in {words.count(len(self.files), 'file')})"
 
     @cached_property
     def schema(self) -> Any:

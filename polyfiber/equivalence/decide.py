@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from .. import words
 from .._once import cached_property
 from .._typing import FloatArray, ProgressLike
 from ..bounds.relaxation import box_is_known, chart_of
@@ -445,7 +446,10 @@ def _by_cells(pair: _Pair) -> Equivalence:
         if proof is not None:
             facts = {"regions": found.cells, "bound relative to the limit": found.ratio}
             return pair.no(
-                "regions", f"the affine pieces differ on one of {found.cells} cells", proof, certificate=facts
+                "regions",
+                f"the affine pieces differ on {words.every(found.cells, 'cell', each='one of')}",
+                proof,
+                certificate=facts,
             )
     if found.proves:
         bound = found.ratio * share
@@ -463,7 +467,7 @@ def _open(found: Covered) -> str:
         )
         if number
     ]
-    return f"after {found.cells} cells: {'; '.join(texts)}"
+    return f"after {words.count(found.cells, 'cell')}: {'; '.join(texts)}"
 
 
 def _part_of(pair: _Pair, found: Covered) -> ProvedPart:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any, Protocol
 
+from .. import words
 from ..errors import NumericalError
 
 
@@ -149,7 +150,7 @@ class SplitCells(SameFunctions):
         how = f"to {self.distance:.2g}" if self.allowed else "exactly"
         first = f"with {self.units} neurons shown to be dead or linear, each by itself, " if self.units else ""
         return (
-            f"{first}on each of {self.cells} cells, cut only along what differs, both are equal over shared functions, "
+            f"{first}on {words.every(self.cells, 'cell', each='each of')}, cut only along what differs, both are equal over shared functions, "
             f"{how}"
         )
 
@@ -177,7 +178,7 @@ class ComparedCells:
     @property
     def reason(self) -> str:
         """In words."""
-        return f"the affine pieces agree on all {self.cells} cells of both networks"
+        return f"the affine pieces agree on {words.every(self.cells, 'cell')} of both networks"
 
     @property
     def certificate(self) -> dict[str, Any]:
@@ -201,7 +202,7 @@ class ExactCells:
     @property
     def reason(self) -> str:
         """In words."""
-        return f"the exact difference vanishes on all {self.regions} regions of both side by side"
+        return f"the exact difference vanishes on {words.every(self.regions, 'region')} of both side by side"
 
     @property
     def certificate(self) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import words
 from .._typing import FloatArray, SignArray
 from .._values.read_only import closed
 from ..budget import Monitor
@@ -112,11 +113,11 @@ class ProvedPart:
         parts = []
         if self.regions:
             of = f" ({'about ' if self.estimated else ''}{100 * self.share:.3g} % of all)" if self.share else ""
-            parts.append(f"{self.regions} regions{of}")
+            parts.append(f"{words.count(self.regions, 'region')}{of}")
         if self.blocks:
-            parts.append(f"{len(self.blocks)} blocks, {len(self.remaining)} left")
+            parts.append(f"{words.count(len(self.blocks), 'block')}, {len(self.remaining)} left")
         if len(self.cells):
-            parts.append(f"{len(self.cells)} cells around inputs that were tried")
+            parts.append(f"{words.count(len(self.cells), 'cell')} around inputs that were tried")
         return "; ".join(parts) if parts else "nothing"
 
 

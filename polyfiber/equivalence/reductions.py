@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import words
 from .._typing import Array, FloatArray
 from ..errors import NumericalError, PolyfiberError, RankAmbiguityError
 from ..fibers.findings import parallel_rows
@@ -135,7 +136,7 @@ def affine_step(net: ReLUNetwork, *, tolerance: float) -> Replace | None:
     if not len(weights):
         weights, biases, outgoing = 0 * W[:1], 0 * b[:1], 0 * C[:, :1]
     old, new = Neurons.of(net, 1, range(H)), Neurons(weights, biases, outgoing)
-    why = f"realise {N} hyperplanes and an affine rest with {len(weights)} instead of {H} neurons"
+    why = f"realise {words.count(N, 'hyperplane')} and an affine rest with {len(weights)} instead of {words.count(H, 'neuron')}"
     return Replace(1, tuple(range(H)), old, tuple(range(len(weights))), new, constant - a, why)
 
 

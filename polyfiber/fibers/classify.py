@@ -510,7 +510,7 @@ def _one_hidden_layer(base: dict[str, Any], tolerance: float, sign_error: float)
     notes = ("spare neurons: components with one neuron per hyperplane are listed, degenerate ones are not",)
     if (np.abs(analysis.orientation) != 1).any() and not frees:
         return _outside(base, roles, ("neurons bend at one hyperplane from both sides",))
-    reason = f"{layer.n_spare} of {layer.width} neurons are not needed: {frees[0] if frees else 'rows coincide'}"
+    reason = f"{layer.n_spare} of {words.count(layer.width, 'neuron')} {'is' if layer.n_spare == 1 else 'are'} not needed: {frees[0] if frees else 'rows coincide'}"
     if next(layer.components(), None) is None:
         return _outside(base, roles, ("the function needs two neurons on some hyperplane",))
     return FiberReport(kind="layerwise", identifiable=False, reason=reason, complete=False, notes=notes, **common)

@@ -450,7 +450,7 @@ class NetworkBatch:
         return NetworkBatch, (self._weights, self._biases)
 
     def __repr__(self) -> str:
-        return f"NetworkBatch({len(self)} networks {'-'.join(map(str, self.architecture))})"
+        return f"NetworkBatch({words.count(len(self), 'network')} {'-'.join(map(str, self.architecture))})"
 
     def __call__(self, X: Any) -> FloatArray:
         """Evaluate every network at the same points: (P, n0) -> (B, P, nL)."""

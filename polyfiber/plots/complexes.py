@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from .. import words
 from .._typing import FloatArray
 from .._values.checked import array_of, points_of
 from ..complexes.complex import PolyhedralComplex
@@ -115,7 +116,7 @@ def plot_dual_graph(cx: PolyhedralComplex, *, ax: Any = None) -> Any:
     ax.plot(middle[:, 0], middle[:, 1], ".", color=BOUNDARY, gid="dual-nodes")
     ax.set_xlabel("input 0")
     ax.set_ylabel("input 1")
-    ax.set_title(f"{shown.n_regions} regions, {int(once.sum())} pairs of neighbours")
+    ax.set_title(f"{words.count(shown.n_regions, 'region')}, {words.count(int(once.sum()), 'pair')} of neighbours")
     return ax
 
 

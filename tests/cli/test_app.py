@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -96,3 +99,23 @@ def test_no_color(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
         assert not value or not colour.search(out.getvalue() + err.getvalue())
     assert "\x1b[" in told[""]
     assert escapes.sub("", told[""]) == escapes.sub("", told["1"])
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals")
+@pytest.mark.parametrize("words", [["demo"], ["info", "iris.npz"], ["--help"], ["strata", "9"]])
+def test_a_terminal_that_knows_no_escapes_gets_none(words: list[str]) -> None:
+    """``TERM=dumb`` in a process of its own, to the very end: what numba imports resets colours when it is left."""
+    import pty
+
+    near, far = pty.openpty()
+    argv = [sys.executable, "-m", "polyfiber", *(str(DATA / w) if w.endswith(".npz") else w for w in words)]
+    process = subprocess.Popen(argv, stdin=far, stdout=far, stderr=far, env={**os.environ, "TERM": "dumb"})
+    os.close(far)
+    said = b""
+    with contextlib.suppress(OSError):  # how Linux says that the other end is closed
+        while part := os.read(near, 1 << 16):
+            said += part
+    process.wait()
+    os.close(near)
+    assert len(said) > 100
+    assert b"\x1b" not in said

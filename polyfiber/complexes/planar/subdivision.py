@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ... import words
 from ..._lazy import above
 from ..._once import cached_property
 from ..._typing import Array, BoolArray, FloatArray, IntArray
@@ -374,7 +375,7 @@ class PlanarSlice:
     def sentence(self) -> str:
         """The answer in words."""
         where = "polygon" if self.dimension == 2 else "segment"
-        return f"The {where} is cut into exactly {self.n_regions} region{'s' * (self.n_regions != 1)} by the {len(self._restricted.gate_unit)} gates of the network."
+        return f"The {where} is cut into exactly {words.count(self.n_regions, 'region')} by {words.every(len(self._restricted.gate_unit), 'gate', each='the')} of the network."
 
     def __repr__(self) -> str:
         kind = "plane" if self.dimension == 2 else "line"

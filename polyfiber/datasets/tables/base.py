@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from ... import words
 from ..._once import cached_property
 from ...budget import Budget
 from ...errors import BudgetExceededError, InputError, PolyfiberError
@@ -340,7 +341,7 @@ class Table:
     provenance: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        return f"Table({self.name!r}, {len(self.columns)} columns, {len(self.options)} options)"
+        return f"Table({self.name!r}, {words.count(len(self.columns), 'column')}, {words.count(len(self.options), 'option')})"
 
     def __post_init__(self) -> None:
         first = self.columns[0]

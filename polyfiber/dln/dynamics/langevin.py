@@ -22,6 +22,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from ... import words
 from ..._typing import BoolArray, BoundaryRule, FloatArray, IntArray, RngLike
 from ..._values.checked import flag, generator_of, real, reals_of, shown, whole
 from ...budget import Budget, heed, heed_memory, within_budget
@@ -74,7 +75,7 @@ class LangevinPaths:
 
     def __repr__(self) -> str:
         return (
-            f"LangevinPaths({len(self.final)} paths, {self.stats.get('steps', 0):.0f} steps of "
+            f"LangevinPaths({words.count(len(self.final), 'path')}, {self.stats.get('steps', 0):.0f} steps of "
             f"{self.stats.get('dt', 0):.3g}, {int(self.crossings.sum())} crossings, {int((~self.alive).sum())} stopped)"
         )
 

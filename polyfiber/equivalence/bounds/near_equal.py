@@ -115,7 +115,7 @@ class NearEqual:
 
     def __repr__(self) -> str:
         return words.short(
-            f"NearEqual({self.verdict.value}, bound {self.bound:.6g}, {self.boxes} boxes: {self.reason})"
+            f"NearEqual({self.verdict.value}, bound {self.bound:.6g}, {words.count(self.boxes, 'box', 'boxes')}: {self.reason})"
         )
 
 
@@ -320,7 +320,7 @@ class Question:
         asked = describe(self.epsilon, self.relative)
         seen = f"; {as_float(gap):.6g} is attained" if gap is not None else ""
         if verdict is Verdict.YES:
-            reason = f"{asked} on all of {found.boxes} boxes{seen}"
+            reason = f"{asked} on {words.every(found.boxes, 'box', 'boxes', each='all of')}{seen}"
         elif verdict is Verdict.NO:
             if not (excess is not None and excess > 0):
                 raise NumericalError("a counterexample does not exceed the allowance; please report this")
@@ -331,7 +331,7 @@ class Question:
                 excess_text = f"{asked} fails by at most {found.excess:.6g}"
             reason = (
                 f"{found.stopped}: {excess_text}{seen}; {100 * found.share:.4g} % of the volume is proved, "
-                f"{found.open} of {found.boxes} boxes are open"
+                f"{found.open} of {words.count(found.boxes, 'box', 'boxes')} {'is' if found.open == 1 else 'are'} open"
             )
         return NearEqual(
             self.a, self.b, self.domain, self.epsilon, self.relative, verdict, reason, bound, point, gap, excess,

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ... import words
 from ...budget import Budget, Monitor
 from ...errors import InputError
 from ...numerics.floats import as_float
@@ -73,13 +74,11 @@ def recheck_near(
         point = question.input_at(question.seen_at(x))  # None: rounding put it outside
         if point is not None and question.exactly(point)[0] > slack:
             return said(Verdict.NO, "the outputs differ at an input by more than what was claimed"), None
-    checks = f"values at {len(X)} inputs"
+    checks = f"values at {words.count(len(X), 'input')}"
     if answer.verdict is Verdict.UNDECIDED:
         return said(Verdict.YES, "the bound holds at fresh inputs", checks), None
     leaves = prove_in_parts(question, answer, monitor, workers, scheduler)
-    text = (
-        f"{leaves.boxes} of {answer.tree.n_leaves} boxes by another relaxation, {leaves.halved} of them halved further"
-    )
+    text = f"{leaves.boxes} of {words.count(answer.tree.n_leaves, 'box', 'boxes')} by another relaxation, {leaves.halved} of them halved further"
     if leaves.complete:
         return said(Verdict.YES, text, checks), leaves
     return said(Verdict.UNDECIDED, leaves.failed or f"the time ended after {text}", checks), leaves

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ... import words
 from ..._once import cached_property
 from ..._typing import Array, FloatArray
 from ...bounds.relaxation import bounding_box
@@ -167,7 +168,7 @@ class _Work:
             tops = np.broadcast_to(top, gap.shape)
             if any(decisive_in(answer.domain, self.a, self.b, X[i], tops[i] * (1 + 1e-12)) for i in worst):
                 return self.result(Verdict.NO, f"{what} does not hold at an input")
-            self.checks.append(f"{what} at {len(X)} inputs")
+            self.checks.append(f"{what} at {words.count(len(X), 'input')}")
         return self.result(Verdict.YES, "nothing else is claimed")
 
     # ---- equal ------------------------------------------------------------------------------
@@ -175,7 +176,9 @@ class _Work:
         X = self.points
         if self._differ_at(X):
             return self.result(Verdict.NO, "the outputs differ at an input")
-        self.checks.append(f"values at {len(X)} inputs" if not self.exactly else "exact values at inputs")
+        self.checks.append(
+            f"values at {words.count(len(X), 'input')}" if not self.exactly else "exact values at inputs"
+        )
         for attempt in self._proofs():
             try:
                 found = attempt()
@@ -300,7 +303,9 @@ class _Work:
         except Unproved as error:
             self.missing.append(f"cells along the difference do not hold: {error}")
             return None
-        return self._over_functions(bound, f"shared functions on {shown.cells} cells that cover the domain")
+        return self._over_functions(
+            bound, f"shared functions on {words.count(shown.cells, 'cell')} that cover the domain"
+        )
 
     def _over_functions(self, bound: Array, what: str) -> Recheck | None:
         if not (bound != 0).any():
@@ -334,7 +339,7 @@ class _Work:
         if found.remaining:
             self.missing.append(found.stopped)
             return None
-        reason = f"the exact maps agree on {found.regions} regions of both networks side by side, enumerated again"
+        reason = f"the exact maps agree on {words.count(found.regions, 'region')} of both networks side by side, enumerated again"
         return self.result(Verdict.YES, reason)
 
     def _by_cells(self) -> Recheck | None:
@@ -396,7 +401,7 @@ class _Work:
         assert domain is not None
         limit = float(self.limits.min())
         found = bound_holds(self.a, self.b, domain, bounding_box(domain), limit, monitor=self.monitor)
-        what = f"{found.boxes} boxes and {found.programs} linear programs"
+        what = f"{words.count(found.boxes, 'box', 'boxes')} and {words.count(found.programs, 'linear program')}"
         if found.complete:
             return self.result(Verdict.YES, f"|f - g| is at most {limit:.6g} by another relaxation: {what}")
         self.checks.append(f"the bound on {100 * found.share:.3g} % of the volume by another relaxation: {what}")

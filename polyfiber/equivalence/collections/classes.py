@@ -98,7 +98,7 @@ class EquivalenceClasses:
         return self.sentence
 
     def __repr__(self) -> str:
-        return f"EquivalenceClasses({len(self.labels)} networks, {self.n_classes} classes)"
+        return f"EquivalenceClasses({words.count(len(self.labels), 'network')}, {words.count(self.n_classes, 'class', 'classes')})"
 
 
 def network_keys(flat: FloatArray, architecture: Sequence[int]) -> tuple[FloatArray, FloatArray]:

@@ -133,7 +133,7 @@ class Agreement:
         X = candidates(a, b, self.domain, n=2048, rng=rng)
         if len(X) and _disagree(a, b, X, self.margin):
             return result(Verdict.NO, "the winners differ at an input")
-        checks.append(f"the winners at {len(X)} inputs")
+        checks.append(f"the winners at {words.count(len(X), 'input')}")
         shared = shared_features(self.a, self.b, tolerance=1e-9)
         if shared is not None and _equal_outputs(a, b, self.domain, self.margin).admits_forms(shared + 1e-14):
             return result(Verdict.YES, "the networks are equal functions by the features that they share")
@@ -347,9 +347,9 @@ class _Question:
             return cast(Agreement, found.found)
         facts = {"boxes": found.boxes}
         if found.complete:
-            reason = f"on each of {found.boxes} boxes one class wins in both, up to {limit:.3g}"
+            reason = f"on {words.every(found.boxes, 'box', 'boxes', each='each of')} one class wins in both, up to {limit:.3g}"
             return self.answer(Verdict.YES, "branch and bound", reason, proved=1.0, certificate=facts)
-        reason = f"beyond enumeration, and {found.open} of {found.boxes} boxes are open"
+        reason = f"beyond enumeration, and {found.open} of {words.count(found.boxes, 'box', 'boxes')} {'is' if found.open == 1 else 'are'} open"
         return self.answer(Verdict.UNDECIDED, "none", reason, proved=min(found.share, 1 - 1e-12), certificate=facts)
 
     def _by_regions(self, monitor: Monitor) -> Agreement | None:

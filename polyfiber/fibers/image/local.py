@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ... import words
 from ..._once import cached_property
 from ..._typing import RngLike
 from ..._values.read_only import closed
@@ -97,7 +98,7 @@ class LocalStructure:
     @cached_property
     def grounds(self) -> tuple[Ground, ...]:
         """What is claimed, and on what each claim rests."""
-        regions = f"{'all ' if self.activity.complete else ''}{len(self.activity.masks)} regions"
+        regions = f"{words.every(len(self.activity.masks), 'region') if self.activity.complete else words.count(len(self.activity.masks), 'region')}"
         chance = "modulo 2^31 - 1"
         made: list[Ground] = []
         if self.is_rigid:
@@ -132,7 +133,7 @@ class LocalStructure:
         if self.explained:
             return Ground(f"every direction is a move of two consecutive layers: {names} (modulo 2^31 - 1)", "computed")
         return Ground(
-            f"{self.found} directions are moves of two consecutive layers ({names}), the others have no name",
+            f"{words.count(self.found, 'direction')} {'is a move' if self.found == 1 else 'are moves'} of two consecutive layers ({names}), the others have no name",
             "evidence",
         )
 
