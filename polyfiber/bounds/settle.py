@@ -22,8 +22,8 @@ LARGEST = 4000
 """Hidden neurons up to which programs are written."""
 SLOW = 0.5
 """Seconds for one box beyond which signs are not tried."""
-SHARE = 0.05
-"""Of the time that is left, for hops after the first boxes."""
+MANY, SHARE = 3000, 0.1
+"""Hops after the first boxes, and the part of the time that is left for them at most."""
 PART = 0.6
 """Of the time that is left, for signs."""
 
@@ -77,7 +77,7 @@ def settle(search: BoxSearch, monitor: Monitor, *, seconds: float | None = None,
             else search.run(monitor, seconds=left() if seconds is not None else None, attack=False)
         )
     try:
-        if hopped(search, min(FIRST / 2, SHARE * left())):
+        if hopped(search, SHARE * left()):
             return search.run(monitor, seconds=seconds, attack=False)
     except KeyboardInterrupt:
         return replace(found, stopped="interrupted")
@@ -103,9 +103,11 @@ def settle(search: BoxSearch, monitor: Monitor, *, seconds: float | None = None,
 
 
 def hopped(search: BoxSearch, seconds: float) -> bool:
-    """Whether hops find a violation in so many seconds."""
+    """Whether many hops find a violation, in so many seconds."""
     clock = Monitor()
-    while search.herd and clock.elapsed < seconds and not search.violated():
+    for _ in range(0, MANY, HOPS):
+        if not search.herd or clock.elapsed > seconds or search.violated():
+            break
         search.hop(HOPS)
     return search.violated()
 

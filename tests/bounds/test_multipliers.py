@@ -185,6 +185,11 @@ def test_each_rounding_is_charged(name: str) -> None:
     assert not all(CASES[name](np.random.default_rng(seed), nothing) for seed in range(40))
 
 
+def test_no_charge_is_without_a_case() -> None:
+    folded = {"FOLD"}  # test_what_was_folded_is_charged
+    assert {getattr(multipliers, name) for name in CASES.keys() | folded} == set(range(len(multipliers.CHARGES)))
+
+
 def test_without_charges_bounds_lie_below_exact_values() -> None:
     saved = multipliers.CHARGES.copy()
     try:
