@@ -28,6 +28,7 @@ WHOLE = {
     "pages": {"attacks", "browser"},
     "cli": {"counts", "every_option", "names", "schemas", "walkthroughs"},
     "network": {"data_files", "exporters", "hostile", "graphs"},
+    "plots": {"every_plot"},
 }  # fmt: skip
 """Tests that hold a whole package against a truth of its own, and are named after that truth.
 

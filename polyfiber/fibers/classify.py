@@ -251,6 +251,10 @@ class FiberReport:
             f"FiberReport({widths}: {self.kind}, identifiable {self.identifiable}, dimension {self.dimension})"
         )
 
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """Draw a fiber of kind 'hiding' along its translation; see `polyfiber.plots.plot_translation`."""
+        return above("plots.fibers:plot_translation")(self, ax=ax, **options)
+
     def _repr_html_(self) -> str:
         text: str = above("pages.notebook:html_of")(self)
         return text

@@ -130,7 +130,7 @@ class Watch:
 
         ax = axes(ax, (7.0, 4.0))
         values = [float("nan") if c is None else c for c in self.counts]
-        ax.plot(range(len(values)), values, ".-", color=WALLS[2])
+        ax.plot(range(len(values)), values, ".-", color=WALLS[2], gid="regions")
         ax.set_xlabel("look")
         ax.set_ylabel("regions")
         ax.set_title(f"{len(values)} looks, {sum(c is not None for c in self.counts)} counted")

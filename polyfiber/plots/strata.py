@@ -8,6 +8,7 @@ import numpy as np
 
 from .._values.checked import array_of, flag, points_of, whole
 from ..errors import InputError
+from ..words import count
 from . import style
 from .windows import listed
 
@@ -90,9 +91,10 @@ def plot_dag(strata: RankStratification, *, ax: Any = None, labels: bool = True,
                 "edgecolor": _BLUE if s.id in tops else _GREY,
                 "linewidth": 1.8 if s.id in tops else 0.7,
             }
-            ax.text(x, y, _caption(s), ha="center", va="center", fontsize=7, bbox=box, zorder=2)
+            ax.text(x, y, _caption(s), ha="center", va="center", fontsize=7, bbox=box, zorder=2, gid=f"stratum-{s.id}")
         else:
-            ax.plot([x], [y], "o", color=_BLUE if s.id in tops else _GREY, markersize=4, zorder=2)
+            colour = _BLUE if s.id in tops else _GREY
+            ax.plot([x], [y], "o", color=colour, markersize=4, zorder=2, gid=f"stratum-{s.id}")
     xs, ys = place[:, 0], place[:, 1]
     ax.set_xlim(xs.min() - 0.7, xs.max() + 0.7)
     ax.set_ylim(ys.min() - 0.6, ys.max() + 0.6)
@@ -181,6 +183,7 @@ def plot_table(strata: RankStratification, *, ax: Any = None) -> Any:
             va="center",
             fontsize=8,
             bbox=box,
+            gid=f"stratum-{s.id}",
         )
     ax.set_xticks(seconds)
     ax.set_yticks(firsts)
@@ -241,7 +244,7 @@ def plot_flow(of: Barcode | Stratum, *, ax: Any = None) -> Any:
     for (i, k), row in where.items():
         y, m = float(row), counts[i, k]
         colour = _BLUE if (i, k) == (0, last) else _ORANGE if i == 0 or k == last else _GREY
-        ax.plot([-i, -k], [y, y], "-", color=colour, linewidth=1.5, zorder=1)
+        ax.plot([-i, -k], [y, y], "-", color=colour, linewidth=1.5, zorder=1, gid=f"bars-{i}-{k}")
         for j in range(i, k + 1):
             for ring in range(min(m, 3)):
                 w, h = 0.20 + 0.05 * ring, 0.22 + 0.07 * ring
@@ -310,7 +313,9 @@ def plot_effective_ranks(steps: Any, ranks: Any, *, names: Any = None, ax: Any =
             linewidth=1.4,
             color=style.LINES[c % len(style.LINES)],
             label=None if names is None else names[c],
+            gid=f"product-{c + 1}",
         )
+    ax.set_title(f"ranks of {count(ranks.shape[1], 'product')} at {count(len(steps), 'step')}", fontsize=9)
     ax.set_xlabel("step")
     ax.set_ylabel("rank")
     if names is not None:
