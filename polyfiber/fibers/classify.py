@@ -40,6 +40,7 @@ from .image.local import Ground
 from .layerwise import LayerwiseFiber
 from .one_neuron import ScalarFunction, is_single_point, scalar_components, scalar_dimension, scalar_function
 from .regime import Regime, check_regime
+from .whole.assignments import shallow_fiber
 
 
 @dataclass(frozen=True)
@@ -513,11 +514,18 @@ def _one_hidden_layer(base: dict[str, Any], tolerance: float, sign_error: float)
         )  # fmt: skip
     notes = ("spare neurons: components with one neuron per hyperplane are listed, degenerate ones are not",)
     if (np.abs(analysis.orientation) != 1).any() and not frees:
-        return _outside(base, roles, ("neurons bend at one hyperplane from both sides",))
+        return _by_whole_fiber(base, roles, "neurons bend at one hyperplane from both sides")
     reason = f"{layer.n_spare} of {words.count(layer.width, 'neuron')} {'is' if layer.n_spare == 1 else 'are'} not needed: {frees[0] if frees else 'rows coincide'}"
     if next(layer.components(), None) is None:
-        return _outside(base, roles, ("the function needs two neurons on some hyperplane",))
+        return _by_whole_fiber(base, roles, "the function needs two neurons on some hyperplane")
     return FiberReport(kind="layerwise", identifiable=False, reason=reason, complete=False, notes=notes, **common)
+
+
+def _by_whole_fiber(base: dict[str, Any], roles: tuple[str, ...], why: str) -> FiberReport:
+    """A degenerate layer: what the whole fiber of the function says (floats as they are stored)."""
+    report = _outside(base, roles, (why,))
+    size = None if report.identifiable is False else shallow_fiber(report.network).size_told()
+    return report if size is None else replace(report, identifiable=False, reason=f"{why}; {size}")
 
 
 def _constant(base: dict[str, Any], roles: tuple[str, ...], *, complete: bool) -> FiberReport:

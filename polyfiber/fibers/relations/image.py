@@ -111,6 +111,7 @@ def _exactly(net: ReLUNetwork, layer: int, masks: BoolArray) -> ImageRelations |
     return ImageRelations(basis, reduced[1 : len(pivots), 1:].T, reduced[0, 1:], len(masks))
 
 
+@np.errstate(all="ignore")  # what is not finite ends it
 def _in_floats(net: ReLUNetwork, layer: int, complex: Any) -> ImageRelations | None:
     values, terms = _at_vertices(net, layer, complex)
     slopes, rises = _along_rays(net, layer, complex)
@@ -118,7 +119,7 @@ def _in_floats(net: ReLUNetwork, layer: int, complex: Any) -> ImageRelations | N
     phi, terms = np.concatenate([values, slopes]), np.concatenate([terms, rises])
     keep = (terms.max(axis=1) > 0) | (ones > 0)
     phi, terms, ones = phi[keep], terms[keep], ones[keep]
-    if len(phi) < width + 1 or not np.isfinite(terms).all():
+    if len(phi) < width + 1 or not (np.isfinite(terms).all() and np.isfinite(phi).all()):
         return None
     rows = 1 / np.maximum(terms.max(axis=1), ones)  # far vertices count as much as near ones
     level = np.maximum((np.abs(phi) * rows[:, None]).max(axis=0), 1e-300)
@@ -128,6 +129,8 @@ def _in_floats(net: ReLUNetwork, layer: int, complex: Any) -> ImageRelations | N
         return None
     one = one / length
     A = A - np.outer(one, one @ A)  # beside the constant
+    if not np.isfinite(A).all():
+        return None
     heed("relations on the image")
     _, R, order = scipy.linalg.qr(A, mode="economic", pivoting=True)
     size = np.abs(np.diag(R))
@@ -144,6 +147,8 @@ def _in_floats(net: ReLUNetwork, layer: int, complex: Any) -> ImageRelations | N
     expression, offset = np.zeros((width, rank)), np.zeros(width)
     expression[basis, range(rank)] = 1.0
     expression[rest], offset[rest] = solved[:-1].T * level[rest, None] / level[basis], solved[-1] * level[rest]
+    if not np.isfinite(solved).all():
+        return None
     heed("relations on the image")
     gap = np.abs(phi - phi[:, basis] @ expression.T - np.outer(ones, offset))
     own = terms + terms[:, basis] @ np.abs(expression.T) + np.outer(ones, np.abs(offset))

@@ -17,11 +17,12 @@ from typing import Any
 
 import numpy as np
 
+from ... import words
 from ..._once import cached_property
 from ..._typing import Array, RngLike
 from ..._values.checked import generator_of
 from ...budget import Budget, Monitor
-from ...errors import InputError
+from ...errors import BudgetExceededError, InputError
 from ...network.float_or_rational import draw
 from ...network.model import ReLUNetwork
 from ...numerics import exact
@@ -29,6 +30,10 @@ from ..hyperplanes import HyperplaneRepresentation, analyse_layer
 from ..linear_neurons import two_layer_strata
 
 Sides = tuple[int, int]
+WIDEST = 10
+"""Neurons up to which the size of a fiber is told unasked."""
+MOST_TYPES = 512
+"""Types that are looked at for that."""
 
 
 @dataclass(frozen=True)
@@ -161,6 +166,30 @@ class ShallowFiber:
     def dimension(self) -> int:
         """Largest dimension of a piece modulo scaling; -1 if the width is too small for the function."""
         return max((self.dimension_of(t) for t in self.types()), default=-1)
+
+    def size_told(self, *, seconds: float = 1.0) -> str | None:
+        """That other parameters compute the function, with types and dimension; None where this was not found (in so many seconds).
+
+        Examples
+        --------
+        ``relu(x) - relu(-x)`` is x whatever the offset of its hyperplane.
+
+        >>> import polyfiber as pf
+        >>> from polyfiber.fibers.whole.assignments import shallow_fiber
+        >>> shallow_fiber(pf.ReLUNetwork([[[1], [-1]], [[1, -1]]], [[0, 0], [0]])).size_told()
+        'the whole fiber has 1 type of parameters, of dimension up to 1 modulo scaling'
+        """
+        if self.width > WIDEST:
+            return None
+        try:
+            types = list(itertools.islice(self.types(budget=Budget(seconds=seconds)), MOST_TYPES))
+        except BudgetExceededError:
+            return None
+        dimension = max(map(self.dimension_of, types), default=0)
+        if dimension == 0 and len(types) < 2:
+            return None
+        many = f"{'at least ' * (len(types) == MOST_TYPES)}{words.count(len(types), 'type')}"
+        return f"the whole fiber has {many} of parameters, of dimension up to {dimension} modulo scaling"
 
     def point(self, kind: NeuronType, *, rng: RngLike = 0) -> ReLUNetwork:
         """A random rational parameter of a type.

@@ -146,3 +146,14 @@ def test_bad_input() -> None:
         shallow_fiber(ABS).point(NeuronType(((3, 0),), (), 0))
     with pytest.raises(BudgetExceededError):
         list(shallow_fiber(ABS).types(budget=pf.Budget(seconds=0)))
+
+
+def test_degenerate_layers_are_not_identifiable_where_the_whole_fiber_says_so() -> None:
+    line = pf.ReLUNetwork([[[1], [-1]], [[1, -1]]], [[0, 0], [0]])
+    W = [[1, 0], [-1, 0], [0, 1], [0, -1], [1, 1], [-1, -1]]
+    for net in (line, line.exact(), pf.ReLUNetwork([W, [[1] * 6]], [[0] * 6, [0]])):
+        report = pf.classify_fiber(net)
+        assert report.identifiable is False
+        assert "the whole fiber has" in report.reason
+    assert shallow_fiber(pf.ReLUNetwork([[[1], [-1]], [[1, 1]]], [[0, 0], [0]])).size_told() is None  # |x| by two neurons
+    assert pf.classify_fiber(pf.ReLUNetwork([[[1], [-1]], [[1, 1]]], [[0, 0], [0]])).identifiable is None
