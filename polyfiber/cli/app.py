@@ -78,11 +78,26 @@ def _options(
 _state: dict[str, Any] = {"debug": False, "compiling": False, "argv": []}
 
 
+def in_one_line(text: str) -> str:
+    """What a command does, for the list of commands: its first sentence, up to a colon.
+
+    Examples
+    --------
+    >>> in_one_line("Describe the region of a point: its facets, distances, the affine map.")
+    'Describe the region of a point.'
+    """
+    found = re.match(r"[^.:?]*[?]?", " ".join(text.split()))
+    sentence = found[0] if found else ""
+    return sentence if sentence.endswith("?") else f"{sentence}."
+
+
 def _register() -> None:
     for topic in TOPICS:
         name = f"{__package__}.{topic}"
         if importlib.util.find_spec(name) is not None:
             importlib.import_module(name).register(app)
+    for command in app.registered_commands:
+        command.short_help = in_one_line(command.callback.__doc__ or "")
 
 
 def _say_compiling(name: str) -> None:

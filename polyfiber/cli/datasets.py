@@ -203,4 +203,6 @@ def register(app: typer.Typer) -> None:
         ("plan", plan_command), ("run", run_command), ("finish", finish_command), ("validate", validate_command),
     ):  # fmt: skip
         dataset.command(name)(grouped(command))
-    app.add_typer(dataset, name="dataset")
+    app.add_typer(
+        dataset, name="dataset", short_help="Make datasets of networks, complexes, fibers and pairs, and check them."
+    )

@@ -229,7 +229,9 @@ class MinimizeResult:
         anew = "proved anew by comparing the two networks"
         if self.epsilon > 0:  # what was asked of the proof is epsilon, not the sum of what the moves may change
             most = min(self.epsilon, self.epsilon if self.proof.bound is None else self.proof.bound)
-            anew = f"so the bounds of the moves; comparing the two networks anew proves at most {words.at_most(most)}"
+            anew = (
+                f"as the bounds of the moves say; comparing the two networks anew proves at most {words.at_most(most)}"
+            )
         return {
             "yes": f"{text}; {anew}.",
             "no": f"{text} was claimed, and REFUTED by comparing the two networks; please report this.",
@@ -245,7 +247,7 @@ class MinimizeResult:
 
     def __repr__(self) -> str:
         before, after = ("-".join(map(str, n.architecture)) for n in (self.original, self.network))
-        return f"MinimizeResult({before} -> {after}, {len(self.moves)} moves, {self.saved_parameters} parameters saved)"
+        return f"MinimizeResult({before} -> {after}, {words.count(len(self.moves), 'move')}, {words.count(self.saved_parameters, 'parameter')} saved)"
 
 
 @np.errstate(under="ignore")

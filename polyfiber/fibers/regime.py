@@ -23,7 +23,7 @@ from ..network.float_or_rational import gauge_norms, row_norms
 from ..network.model import ReLUNetwork
 from ..numerics.rounding import UNIT
 from ..verdict import Verdict
-from ..words import one_line
+from ..words import count, one_line
 
 LARGEST_MINOR = 96
 """Size of the largest minors that are sampled: relative determinants of larger ones are below any rounding."""
@@ -136,9 +136,11 @@ def check_regime(net: ReLUNetwork, *, limit: int = 2048, sign_error: float = 4 *
     zeros = int((relative == 0).sum())
     near = int(((relative > 0) & (relative <= (0.0 if net.is_exact else sign_error))).sum())
     if zeros:
-        violations.append(f"{zeros} zero entries in (W2 | b2)")
+        violations.append(f"{count(zeros, 'zero entry', 'zero entries')} in (W2 | b2)")
     if near:
-        violations.append(f"{near} entries of (W2 | b2) within the error bound {sign_error:.2g} of zero")
+        violations.append(
+            f"{count(near, 'entry', 'entries')} of (W2 | b2) within the error bound {sign_error:.2g} of zero"
+        )
     unused = [int(j) for j in np.flatnonzero(~(net.weights[2] != 0).any(axis=0))]
     if unused:
         violations.append(f"zero output columns of neurons {unused} of layer 2")

@@ -35,6 +35,7 @@ LINES = (
     "classify {f}",
     "classify {f} --local",
     "classify {f} --domain -1,1 --local",
+    "classify {idle} --components 2",
     "minimize {f}",
     "minimize {wide}",
     "equiv {f} {wide}",
@@ -53,6 +54,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("ones")
     nets = {
         "f": pf.ReLUNetwork([[[1.0]], [[1.0]]], [[0.5], [0.0]]),
+        "idle": pf.ReLUNetwork.random((2, 6, 4, 1), rng=0),
         "g": pf.ReLUNetwork([[[1.0]], [[1.25]]], [[0.5], [0.0]]),
         "wide": pf.ReLUNetwork([[[1.0], [1.0]], [[0.5, 0.5]]], [[0.5, 0.5], [0.0]]),
         "two": pf.ReLUNetwork([[[1.0]], [[1.0], [0.5]]], [[0.5], [0.0, 0.25]]),

@@ -116,6 +116,13 @@ def test_help_is_made_of_sentences() -> None:
                 assert text[0].isupper(), f"{name} {option.name}: {text!r}"
 
 
+def test_the_list_of_commands_is_made_of_sentences(places: dict[str, str]) -> None:
+    text = run("--help", places)[1].split("Commands:")[1]
+    for entry in re.split(r"\n  (?=[a-z])", text.strip()):
+        sentence = " ".join(entry.split()[1:])
+        assert re.fullmatch(r"[A-Z][^.]+[.?]", sentence), sentence
+
+
 def test_domains_have_one_grammar(places: dict[str, str]) -> None:
     """Every command that asks where has both names of the option, and refuses the same texts."""
     with_domain = [name for name, c in commands() if any("--domain" in p.opts for p in c.params)]

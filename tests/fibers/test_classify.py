@@ -249,7 +249,7 @@ def test_outside_the_theorem() -> None:
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        (lambda W: W[1].__setitem__((0, 0), 0.0), "zero entries"),
+        (lambda W: W[1].__setitem__((0, 0), 0.0), "zero entry"),
         (lambda W: W[1].__setitem__((0, 0), 1e-19), "error bound"),
         (lambda W: W[0].__setitem__(slice(0, 1), 0.0), "zero rows"),
         (lambda W: W[0].__setitem__(0, W[0][1]), "full row rank"),

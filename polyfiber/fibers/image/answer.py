@@ -73,9 +73,8 @@ class IdlePart:
         return f"{words.listed(found, 2)} {they} are never active at once"
 
     def __str__(self) -> str:
-        return (
-            f"own component: dimension {self.dimension}, {sum(int(f.sum()) for f in self.idle)} entries without effect"
-        )
+        idle = sum(int(f.sum()) for f in self.idle)
+        return f"own component: dimension {self.dimension}, {words.count(idle, 'entry', 'entries')} without effect"
 
 
 @dataclass(frozen=True)
@@ -184,9 +183,13 @@ def beyond_theorem(
         size = (
             f"{exact}" if exact is not None else f"{low} to {local.upper}" if local is not None else f"at least {low}"
         )
-        reason = f"other parameters near this one compute the same function: {size} dimensions modulo scaling"
+        reason = (
+            f"other parameters near this one compute the same function: {words.count(size, 'dimension')} modulo scaling"
+        )
         return Beyond("flexible", reason, local, second, part, grounds, tuple(notes))
-    upper = "" if local is None else f"at most {local.upper} dimensions near this parameter modulo scaling"
+    upper = (
+        "" if local is None else f"at most {words.count(local.upper, 'dimension')} near this parameter modulo scaling"
+    )
     return Beyond("undecided", upper, local, second, part, grounds, tuple(notes))
 
 

@@ -107,7 +107,7 @@ class LocalStructure:
                 Ground(text, "computed"),
                 Ground("other parameters, far from this one, are not excluded", "evidence"),
             )
-        text = f"near this parameter the fiber has at most {self.upper} dimensions modulo scaling (rank over {regions})"
+        text = f"near this parameter the fiber has at most {words.count(self.upper, 'dimension')} modulo scaling (rank over {regions})"
         made.append(Ground(text, "computed"))
         if self.lower:
             made.append(
