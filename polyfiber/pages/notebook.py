@@ -42,12 +42,16 @@ def html_of(value: Any) -> str:
     for kind, rows in _ROWS:
         if isinstance(value, kind):
             said = getattr(value, "sentence", "")
-            return (
-                f"<p>{escape(str(said))}</p>" * bool(said) + _table(type(value).__name__, rows(value)) + _picture(value)
-            )
+            text = f"<p>{escape(str(said))}</p>" * bool(said) + _table(type(value).__name__, rows(value))
+            return _encodable(text) + _picture(value)
     if type(value).__name__ == "Dataset":
         return _table("Dataset", [(name, f"{len(view):,} rows") for name, view in value.items()])
     return f"<pre>{escape(repr(value))}</pre>"
+
+
+def _encodable(text: str) -> str:
+    """Text without what UTF-8 has no bytes for: names of files hold such characters."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _table(title: str, rows: Sequence[tuple[str, str]]) -> str:

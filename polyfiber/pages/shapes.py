@@ -41,9 +41,6 @@ MOST_COLOURED = 8
 MOST_TRIANGLES = 40_000
 """Triangles and edges of a picture in space."""
 
-LEAST, MOST = 1e-290, 1e290
-"""Sides and coordinates of what can be drawn."""
-
 UNDRAWN = 255
 """In the column of classes: a region through which the boundary runs; its parts follow one by one."""
 
@@ -137,10 +134,7 @@ def planar(
     """
     cx = window.complex
     low, high = cx.vertices.min(axis=0), cx.vertices.max(axis=0)
-    with np.errstate(over="ignore", invalid="ignore"):
-        span = high - low
-    if not ((span > LEAST) & (np.abs([low, high]) < MOST)).all():
-        raise InputError(f"the window from {low} to {high} is too large or too small to be drawn in floats")
+    span = high - low
 
     def relative(points: Array) -> FloatArray:
         result: FloatArray = (np.asarray(points, dtype=np.float64) - low) / span

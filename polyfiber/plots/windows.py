@@ -116,7 +116,7 @@ def window_of(
         if cx.domain is not None and cx.dimension < n0:
             raise InputError(f"the domain is flat: only {cx.dimension} of {n0} dimensions can be drawn; draw a slice")
         shown = cx if bounded else canonical_complex(net, _cut(cx.domain, around(cx.vertices)), budget=budget)
-        return Window(shown, words, "", np.zeros(n0), np.eye(n0))
+        return Window(_drawable(shown), words, "", np.zeros(n0), np.eye(n0))
     box = cx.domain if isinstance(cx.domain, Box) else None
     centre = np.median(cx.vertices, axis=0)
     if box is not None:
@@ -160,7 +160,7 @@ def plane_window(
         found = complex_slice(net, o, directions, domain=_cut(within, around(found.vertices)), budget=budget).complex
     rest = [k for k in range(n0) if k not in (i, j)]
     told = ", ".join(f"{words[k]} = {o[k]:.4g}" for k in rest[:4]) + (", …" if len(rest) > 4 else "")
-    return Window(found, (words[i], words[j]), f"where {told}", o, directions)
+    return Window(_drawable(found), (words[i], words[j]), f"where {told}", o, directions)
 
 
 def input_names(names: Sequence[str] | None, n0: int) -> tuple[str, ...]:
@@ -178,6 +178,20 @@ def listed(names: Any, count: int, what: str) -> tuple[str, ...]:
     if len(given) != count:
         raise InputError(f"{len(given)} names for {count} {what}; give one for each")
     return tuple(map(str, given))
+
+
+LEAST, MOST = 1e-290, 1e290
+"""Sides and coordinates of what can be drawn."""
+
+
+def _drawable(cx: PolyhedralComplex) -> PolyhedralComplex:
+    """The complex, where floats hold it and the differences of its coordinates."""
+    low, high = cx.vertices.min(axis=0), cx.vertices.max(axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        drawn = (high - low > LEAST) & (np.abs([low, high]) < MOST)
+    if not drawn.all():
+        raise InputError(f"the window from {low} to {high} is too large or too small to be drawn in floats")
+    return cx
 
 
 def _two_axes(axes: Sequence[int], n0: int) -> tuple[int, int]:
