@@ -617,7 +617,7 @@ class _Run:
                     by,
                 )
             return False
-        except RankAmbiguityError as error:
+        except (RankAmbiguityError, InputError) as error:  # or the factors are not faithful
             self.undecided.append(f"linear neurons of layer {layer}: {error}")
             return False
 

@@ -13,6 +13,8 @@ from polyfiber.equivalence.minimize import MinimizeResult
 from polyfiber.errors import InputError
 from polyfiber.fibers.activity import facts_from_complex, facts_on
 from polyfiber.fibers.examples import nonlocal_example
+from polyfiber.testing.near_misses import FAMILIES, WEIGHTS, base_network
+from polyfiber.testing.rewritings import rewritten
 from scripts.attacks.complexes.gates import attack as gates_attack
 
 
@@ -328,3 +330,16 @@ def test_gates_on_one_side_and_unread_ones_go_exactly() -> None:
 def test_the_attack_on_gates_finds_nothing() -> None:
     _, wrong = gates_attack(seed=700, count=15, seconds=60.0, parts=("removal",))
     assert not wrong
+
+
+@pytest.mark.parametrize("seed", [1594, 1885])
+def test_linear_neurons_of_very_different_size_are_left_alone(seed: int) -> None:
+    """Their product has a rank that is clear, and factors that are not faithful: that ended in an error."""
+    rng = np.random.default_rng(seed)
+    family, weights = FAMILIES[int(rng.integers(len(FAMILIES)))], WEIGHTS[int(rng.integers(len(WEIGHTS)))]
+    net = base_network(family, weights, rng)
+    if rng.random() < 0.6:
+        net, _ = rewritten(net, rng, steps=int(rng.integers(0, 4)), hidden=20)
+    found = pf.minimize(net.rounded())
+    assert any("linear neurons" in text for text in found.undecided)
+    assert found.verify().relative < 1e-9
