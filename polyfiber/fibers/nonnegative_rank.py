@@ -422,4 +422,5 @@ def _exact_rank(M: Array) -> NonnegativeRank:
 
 def _cosine(y: Array, columns: Array) -> float:
     a, b = y.astype(np.float64), columns.astype(np.float64)
+    a, b = a / np.abs(a).max(), b / np.abs(b).max(axis=0)  # squares of large numbers overflow
     return float((a @ b / (np.linalg.norm(a) * np.linalg.norm(b, axis=0))).min())

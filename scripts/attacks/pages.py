@@ -24,6 +24,7 @@ import shutil
 import sys
 import tempfile
 import time
+import warnings
 import zlib
 from fractions import Fraction
 from html.parser import HTMLParser
@@ -35,6 +36,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+warnings.simplefilter("error")  # a page says nothing of NumPy
 import polyfiber as pf  # noqa: E402
 from polyfiber.errors import PolyfiberError  # noqa: E402
 from tests.oracles.exact_faces import box, exact_complex, rank  # noqa: E402
