@@ -89,8 +89,16 @@ def parsed(path: Path) -> ast.Module:
 
 @functools.cache
 def import_graph(*, hints: bool = False) -> nx.DiGraph:
-    """Modules and what they import, wherever in the file it says so; with ``hints``, for annotations alone too."""
+    """Modules and what they import, wherever in the file it says so; with ``hints``, for annotations alone too.
+
+    A name that a package resolves on first use is an import of the module that has it.
+    """
     known = {name_of(path) for path in modules()}
+    doors = {
+        f"{name_of(path)}.{name}": ".".join([name_of(path), module.lstrip(".")])
+        for path in modules()
+        for name, module in tables_of_names(path).get("_EXPORTS", {}).items()
+    }
     graph = nx.DiGraph()
     graph.add_nodes_from(known)
     for path in modules():
@@ -104,7 +112,7 @@ def import_graph(*, hints: bool = False) -> nx.DiGraph:
                 base = package[: len(package) - (node.level - 1)] + (node.module.split(".") if node.module else [])
                 for alias in node.names:
                     whole = ".".join([*base, alias.name])
-                    target = whole if whole in known else ".".join(base)
+                    target = whole if whole in known else doors.get(whole, ".".join(base))
                     if target in known and target != own:
                         graph.add_edge(own, target)
     return graph
@@ -174,6 +182,12 @@ def test_no_circles() -> None:
     graph = import_graph()
     circles = [sorted(c) for c in nx.strongly_connected_components(graph) if len(c) > 1]
     assert not circles, f"these import each other: {circles}; split the value from its builder, or see _lazy.above"
+
+
+def test_names_that_a_package_resolves_are_imports_of_their_modules() -> None:
+    graph = import_graph()
+    assert graph.has_edge("fibers.linear_neurons", "linear.strata")  # it says ``from ..linear import stratify``
+    assert graph.has_edge("cli.datasets", "datasets.plan")
 
 
 def test_methods_reach_up_in_one_way() -> None:
@@ -253,7 +267,8 @@ def test_relaxations_of_checks_are_asked_by_checks_alone() -> None:
     graph, room = import_graph(), "equivalence.checks"
     for check in (f"{room}.planes", f"{room}.leaves"):
         askers = set(graph.predecessors(check))
-        assert askers and all(asker.startswith(room) for asker in askers), f"{check} is asked by {sorted(askers)}"
+        assert askers
+        assert all(asker.startswith(room) for asker in askers), f"{check} is asked by {sorted(askers)}"
     answers = {f"bounds.{name}" for name in ("relaxation", "multipliers", "split")}
     answers |= {f"kernels.bounds.{name}" for name in ("boxes", "planes", "zonotopes")}
     for check in (f"{room}.planes", f"{room}.leaves"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -152,6 +153,11 @@ def written_tests() -> list[Path]:
     return sorted(TESTS.rglob("test_*.py"))
 
 
+def rooms() -> list[Path]:
+    """Packages below the top one, whose rooms `docs/design.md` draws."""
+    return sorted(path.parent for path in PACKAGE.rglob("__init__.py") if path.parent != PACKAGE)
+
+
 def test_folders_can_be_held_in_mind() -> None:
     for folder in {p.parent for p in modules()}:
         inside = [p.name for p in folder.glob("*.py") if not p.name.startswith("__")]
@@ -159,6 +165,15 @@ def test_folders_can_be_held_in_mind() -> None:
     for folder in {p.parent for p in written_tests()}:
         inside = [p.name for p in folder.glob("test_*.py")]
         assert len(inside) <= MOST_TESTS, f"{folder.relative_to(ROOT)} holds {len(inside)} test files: find its rooms"
+
+
+@pytest.mark.parametrize("room", rooms(), ids=lambda room: room.relative_to(PACKAGE).as_posix())
+def test_a_room_says_what_its_modules_are(room: Path) -> None:
+    told = ast.get_docstring(ast.parse((room / "__init__.py").read_text())) or ""
+    names = [path.stem for path in room.glob("*.py") if path.stem not in ("__init__", "__main__")]
+    names += [path.parent.name for path in room.glob("*/__init__.py")]
+    missing = [name for name in names if not re.search(rf"`{name}`", told)]
+    assert not missing, f"the first lines of {room.name} do not say what these are: {sorted(missing)}"
 
 
 @pytest.mark.parametrize("path", written_tests(), ids=lambda p: str(p.relative_to(TESTS)))

@@ -244,6 +244,8 @@ def verify_complex(cx: PolyhedralComplex, *, everything: bool = False, budget: B
     if looked:
         check.note(f"{looked} vertices and rays as given out: lifted in the longest floats, {rational} in rationals")
     check.stage("solving vertices", skeleton.solve_anew, work)
+    at, rational = check.stage("solved vertices", points.check_points, work, check.problems, otherwise=(0, 0))
+    check.note(f"{at} vertices solved again, within their bounds as before, {rational} in rationals")
     check.stage("distinct vertices", skeleton.check_distinct, work, check.problems)
     signs = skeleton.check_signs if simple else lattice_check.check_signs
     filtered, exact = check.stage("signs", signs, work, check.problems, otherwise=(0, 0))

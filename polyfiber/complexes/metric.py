@@ -13,9 +13,9 @@ from .._typing import Array, BoolArray, FloatArray, IntArray
 from .._values.checked import points_of
 from ..budget import heed
 from ..kernels.complexes import faces as fk
-from ..numerics.floats import directed, nearest
+from ..numerics.floats import directed, nearest, root
 from ..numerics.lp import interior_point
-from ..numerics.polyhedra import LargestBall, largest_ball, nearest_point, root
+from ..numerics.polyhedra import LargestBall, largest_ball, nearest_point
 from .breakpoints.ridges import full_predicate
 from .geometry import locate_signs
 

@@ -24,7 +24,7 @@ from ..errors import InputError
 from ..kernels import reach
 from ..kernels.complexes import polytopes
 from ..numerics.exact import determinant
-from ..numerics.floats import nearest
+from ..numerics.floats import as_float, nearest, root
 from ..numerics.products import exact_product
 from ..numerics.rounding import LEAST, UNIT, gamma
 from ..words import one_line
@@ -83,9 +83,7 @@ def _length(vector: list[Fraction], metric: list[list[Fraction]] | None) -> tupl
         square = sum((v * sum(map(operator.mul, row, vector)) for v, row in zip(vector, metric)), Fraction(0))
     if square == 0:
         return 0.0, 0.0
-    shift = 2 * ((square.numerator.bit_length() - square.denominator.bit_length()) // 2 - 64)
-    root = math.isqrt(int(square / Fraction(2) ** shift))
-    length = float(nearest(np.array([root * Fraction(2) ** (shift // 2)], dtype=object))[0])
+    length = as_float(root(square))
     return length, length * gamma(8) + LEAST
 
 

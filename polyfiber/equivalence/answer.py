@@ -162,7 +162,7 @@ class Equivalence:
         for ``tolerance=0``), and one of these holds, the cheapest first: the moves, when all of them keep every function, give the second
         network from the first; the networks share their features layer by layer (`shared_features`, in rationals for ``tolerance=0``);
         the weights bound the difference on the box; the regions of the *other* network, with its complex certified anew,
-        confirm it; a branch and bound with another relaxation (`boundcheck`) bounds the difference again.
+        confirm it; a branch and bound with another relaxation (`checks.bounds`) bounds the difference again.
         UNDECIDED: its bounds are compared with values at fresh inputs.
         """
         found: Recheck = above("equivalence.checks.recheck:recheck")(

@@ -6,6 +6,9 @@ theorem applies (`regime`), and counts `components`; `dimension` asks the comple
 fiber, `nonnegative_rank` says how few neurons a linear layer needs, `parameter_share` what share of parameters is identifiable,
 and ``batch`` does many networks at once. Whether two networks are the same is the floor above, `polyfiber.equivalence`; its
 names stand here too.
+
+``relations`` are linear relations among features, ``image`` what layers do on the image of those before (wide and
+deep networks), ``whole`` fibers beyond a neighbourhood; `examples` shows what a classifier has to cope with.
 """
 
 from __future__ import annotations

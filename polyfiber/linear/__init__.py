@@ -1,8 +1,10 @@
 """Linear networks: the rank stratification of the fiber of matrix multiplication.
 
-`ranks` says which rank lists a product can have, `strata` lists them with their order, `count` counts without listing;
-`location` finds the stratum of given `weights`, `bars` a basis that shows it, `sampling` weights on a given one. `manifold` has
-tangent spaces and retractions of a stratum, `paths` its parts and ways inside it, `variety` the components of the whole fiber.
+`ranks` says which rank lists a product can have, `strata` lists them with their order, `count` counts without
+listing; `location` finds the stratum of given `weights`, `bars` a basis that shows it, `sampling` weights on a given
+one. `manifold` has tangent spaces and retractions of a stratum, `paths` its parts and ways inside it, `variety` the
+components of the whole fiber. Beside them stand the square loss, its `critical` points and its `curvature`, and
+`learning`, the learning coefficient.
 """
 
 from __future__ import annotations

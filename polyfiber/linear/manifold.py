@@ -119,23 +119,8 @@ class WeightSpace:
     def __repr__(self) -> str:
         return f"WeightSpace({self.kind} to the {self.of} at widths {self.widths}: dimension {self.dim} of {self.ambient_dim})"
 
-    # the two maps between block sums and weights -------------------------------------------------
-
-    def block_sums(self, step: Sequence[Array]) -> FloatArray:
-        """Sums over layers of the blocks of a step, (copies, copies), zero off the constrained pairs.
-
-        The inner products with the explicit normal vectors; all zero iff the step is tangent.
-        """
-        J, inverse = self._J
-        n = len(self.at.bars)
-        out = np.zeros((n, n))
-        for j in range(1, len(self.widths)):
-            rows, cols = self.at.layers[j], self.at.layers[j - 1]
-            out[np.ix_(rows, cols)] += inverse[j] @ step[j - 1] @ J[j - 1]
-        return out * self._mask
-
     def spread(self, coefficients: Array) -> list[FloatArray]:
-        """Normal vector with the given coefficients (copies, copies): the adjoint of `block_sums`."""
+        """Normal vector with the given coefficients (copies, copies), zero off the constrained pairs."""
         J, inverse = self._J
         c = coefficients * self._mask
         out = []

@@ -34,6 +34,22 @@ def as_float(value: Any) -> float:
         return math.inf if value > 0 else -math.inf
 
 
+def root(value: Fraction, *, up: bool = False, bits: int = 80) -> Fraction:
+    """A rational below the square root of a rational, or above it, within a share ``2**(1 - bits)`` of it; zero below zero.
+
+    Examples
+    --------
+    >>> root(Fraction(9, 4)), root(Fraction(2)) ** 2 < 2 < root(Fraction(2), up=True) ** 2
+    (Fraction(3, 2), True)
+    """
+    if value <= 0:
+        return Fraction(0)
+    shift = max(0, bits - (value.numerator.bit_length() - value.denominator.bit_length()) // 2)
+    scaled = value * (1 << (2 * shift))
+    below = math.isqrt(scaled.numerator // scaled.denominator)
+    return Fraction(below + 1 if up else below, 1 << shift)
+
+
 def directed(value: Fraction, *, up: bool) -> float:
     """A float on one side of a number, the number itself where it is a float; infinite beyond the largest float.
 

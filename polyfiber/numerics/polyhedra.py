@@ -16,22 +16,10 @@ from .._typing import FloatArray
 from ..budget import heed
 from ..errors import NumericalError
 from . import exact
-from .floats import directed
+from .floats import directed, root
 from .lp import solve_lp, solve_lp_exact
 
 Rows = Sequence[Sequence[Fraction]]
-BITS = 80
-"""Bits of roots of rationals."""
-
-
-def root(value: Fraction, *, up: bool = False) -> Fraction:
-    """A rational below the square root of a rational, or above it, within a share 2**-79 of it."""
-    if value <= 0:
-        return Fraction(0)
-    shift = max(0, BITS - (value.numerator.bit_length() - value.denominator.bit_length()) // 2)
-    scaled = value * (1 << (2 * shift))
-    below = math.isqrt(scaled.numerator // scaled.denominator)
-    return Fraction(below + 1 if up else below, 1 << shift)
 
 
 def _value(row: Sequence[Fraction], x: Sequence[Fraction]) -> Fraction:

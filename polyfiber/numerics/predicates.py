@@ -1,9 +1,4 @@
-"""Signs and ranks with their margins: decided, or said to be undecided.
-
-A sign of a stored number is a fact. Whether it means anything depends on how accurately the
-number is known; `entry_signs` takes that accuracy as an argument and answers 0 with
-``decided=False`` inside it. A rank is decided only across a gap of the singular values.
-"""
+"""Ranks with their margins: decided across a gap of the singular values, or refused."""
 
 from __future__ import annotations
 
@@ -11,61 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._typing import Array, BoolArray, FloatArray, SignArray
+from .._typing import Array, FloatArray
 from ..errors import RankAmbiguityError
 from . import exact
 from .floats import nearest
-from .rounding import UNIT
-
-
-@dataclass(frozen=True)
-class EntrySigns:
-    """Signs of the entries of a matrix, row by row relative.
-
-    Attributes
-    ----------
-    signs : (m, n) int8
-        -1, 0 or 1; 0 only for exact zeros and for undecided entries.
-    decided : (m, n) bool
-        False where a non-zero entry is within the tolerance of zero.
-    margin : float
-        Smallest non-zero ``|entry|`` relative to the norm of its row.
-    tolerance : float
-    """
-
-    signs: SignArray
-    decided: BoolArray
-    margin: float
-    tolerance: float
-
-
-def entry_signs(matrix: Array, *, tolerance: float = 4 * UNIT, scale: Array | None = None) -> EntrySigns:
-    """Signs of entries, undecided where the entry is within ``tolerance`` times its row's norm.
-
-    Parameters
-    ----------
-    matrix : (m, n) float64 or object array
-        Exact entries are always decided.
-    tolerance : float
-        Relative accuracy of the entries.
-    scale : (n,) array, optional
-        Column factors applied before rows are compared (positive; signs do not change).
-    """
-    if matrix.dtype == object:
-        signs = np.array([[(v > 0) - (v < 0) for v in row] for row in matrix], dtype=np.int8).reshape(matrix.shape)
-        tolerance = 0.0
-        values = np.abs(_in_floats(matrix))
-    else:
-        signs = np.sign(matrix).astype(np.int8)
-        values = np.abs(matrix)
-    if scale is not None:
-        values = values * scale
-    norms = np.sqrt((values * values).sum(axis=1, keepdims=True))
-    relative = values / np.where(norms > 0, norms, 1.0)
-    nonzero = signs != 0
-    decided = ~nonzero | (relative > tolerance) if tolerance else np.ones(signs.shape, dtype=bool)
-    margin = float(relative[nonzero].min()) if nonzero.any() else 0.0
-    return EntrySigns(np.where(decided, signs, 0).astype(np.int8), decided, margin, tolerance)
 
 
 def _in_floats(matrix: Array) -> FloatArray:

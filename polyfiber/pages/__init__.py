@@ -1,8 +1,8 @@
 """Pages: one network, or a pair, as one HTML file that needs nothing else.
 
-`build` drives; `facts` asks the library and writes the answers down as sections; `shapes` puts what the picture draws into
-columns; `markup` writes the page around them; `assets` holds its style and its program.
-`notebook` shows results in notebooks, `watching` a network in training.
+`build` drives; `facts` asks the library and writes the answers down as `sections`; `shapes` puts what the picture draws
+into columns; `markup` writes the page around them; `assets` holds its style and its program. `notebook` shows results
+in notebooks, `watching` a network in training. `pairs` asks about two networks, and about the layers of a linear one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""Pictures: functions take an Axes and return it; `style` holds the colours."""
+"""Pictures: functions take an Axes and return it; `style` holds the colours.
+
+`planar` draws complexes and sets of the plane, `complexes` those of any number of inputs through `windows`, `slices`
+those of large networks, `solid` surfaces in space, `strata` posets and flow diagrams, `fibers` moves and geodesics.
+"""
 
 from __future__ import annotations
 

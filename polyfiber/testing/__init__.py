@@ -1,7 +1,10 @@
 """Networks to test with: random ones for hypothesis, a corpus of degenerate ones, hostile weights.
 
-What is true of each network of the corpus is not written here: tests compare with an exact
-rational brute force (``tests/oracles``, ``tests/golden/degenerate.json``).
+What is true of each network of the corpus is not written here: tests compare with an exact rational brute force
+(``tests/oracles``, ``tests/golden/degenerate.json``). `corpus` and `hostile` weights stand
+beside `strategies` for hypothesis, `graphs` small networks
+of gates; `rewritings` write one function in other ways, `near_misses` change it by little; `identities` hold for all
+networks.
 """
 
 from __future__ import annotations

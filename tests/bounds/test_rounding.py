@@ -23,7 +23,7 @@ F = Fraction
 NAMES = {
     name: value
     for name, value in vars(pair).items()
-    if isinstance(value, int) and name.isupper() and name not in ("LANE", "N_CHARGES")
+    if isinstance(value, int) and name.isupper() and name != "N_CHARGES"
 }
 
 

@@ -94,14 +94,6 @@ def test_rank_decision_needs_a_gap() -> None:
     assert predicates.decide_rank(np.zeros((2, 3))).rank == 0
 
 
-def test_entry_signs() -> None:
-    found = predicates.entry_signs(np.array([[1.0, -1e-17, 0.0], [3.0, 1.0, -2.0]]))
-    assert found.signs.tolist() == [[1, 0, 0], [1, 1, -1]]
-    assert found.decided.tolist() == [[True, False, True], [True, True, True]]
-    rational = exact.as_fractions([[1.0, -1e-17, 0.0]])
-    assert predicates.entry_signs(rational).signs.tolist() == [[1, -1, 0]]
-
-
 def test_exact_simplex_against_highs() -> None:
     rng = np.random.default_rng(7)
     seen = set()

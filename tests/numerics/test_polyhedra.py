@@ -11,8 +11,8 @@ import pytest
 
 from polyfiber.errors import NumericalError
 from polyfiber.numerics import exact
-from polyfiber.numerics.floats import directed
-from polyfiber.numerics.polyhedra import _dual_steps, largest_ball, nearest_point, root
+from polyfiber.numerics.floats import directed, root
+from polyfiber.numerics.polyhedra import _dual_steps, largest_ball, nearest_point
 
 F = Fraction
 

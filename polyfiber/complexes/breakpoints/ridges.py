@@ -7,7 +7,6 @@ rational arithmetic, with square roots to 200 bits.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -19,7 +18,7 @@ from ..._values.read_only import closed
 from ...errors import NumericalError
 from ...kernels.complexes import affine_maps as maps
 from ...network.relu_form import relu_form
-from ...numerics.floats import magnitudes_of, nearest
+from ...numerics.floats import LARGEST, as_float, magnitudes_of, nearest, root
 from ...numerics.rounding import UNIT
 from ...words import one_line
 from ..geometry import full_net, predicate_of, sizes_of
@@ -34,7 +33,7 @@ STEEP = 1e-3
 """Walls that cross at an angle with a smaller sine are taken for nearly parallel."""
 SHARP = 1e-12
 """Relative error above which a form is computed exactly."""
-ROOT_BITS = 200
+ROOT_BITS = 202
 SMALL, LARGE = 1e-290, 1e300
 """Beyond them even exact numbers, rounded, may lose their digits."""
 
@@ -220,14 +219,14 @@ def _balance_exactly(
         g = predicate.form(int(freed[at]), planes[facet])[:-1]
         uu, gu = _dot(u, u), _dot(g, u)
         into = [a - gu / uu * b for a, b in zip(g, u)]
-        factor = root(uu / _dot(into, into)) * int(side[at])
+        factor = root(uu / _dot(into, into), bits=ROOT_BITS) * int(side[at])
         term = [[w * factor * x for x in into] for w in column]
         old = totals.get(r)
         totals[r] = term if old is None else [[a + b for a, b in zip(x, y)] for x, y in zip(old, term)]
-        sizes[r] = sizes.get(r, Fraction(0)) + root(_dot(column, column) * uu)
+        sizes[r] = sizes.get(r, Fraction(0)) + root(_dot(column, column) * uu, bits=ROOT_BITS)
     for r, total in totals.items():
-        residual[r] = as_float(max(abs(x) for row in total for x in row))
-        scale[r] = as_float(sizes[r])
+        residual[r] = min(as_float(max(abs(x) for row in total for x in row)), LARGEST)
+        scale[r] = min(as_float(sizes[r]), LARGEST)
 
 
 def _bending(bp: BreakpointComplex, pairs: IntArray, facets: IntArray, own: IntArray) -> BoolArray:
@@ -246,21 +245,3 @@ def _bending(bp: BreakpointComplex, pairs: IntArray, facets: IntArray, own: IntA
 
 def _dot(a: list[Fraction], b: list[Fraction]) -> Fraction:
     return sum((x * y for x, y in zip(a, b)), Fraction(0))
-
-
-def root(value: Fraction) -> Fraction:
-    """Square root, to a relative error of 2^-ROOT_BITS."""
-    if value == 0:
-        return Fraction(0)
-    shift = max(0, 2 * ROOT_BITS + value.denominator.bit_length() - value.numerator.bit_length() + 2)
-    shift += shift & 1
-    return Fraction(math.isqrt((value.numerator << shift) // value.denominator), 1 << (shift // 2))
-
-
-def as_float(value: Fraction) -> float:
-    """Nearest float; the largest one where it overflows."""
-    try:
-        return float(value)
-    except OverflowError:
-        largest = float(np.finfo(np.float64).max)
-        return largest if value > 0 else -largest

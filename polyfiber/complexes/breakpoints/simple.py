@@ -24,7 +24,7 @@ from ...errors import BudgetExceededError, NumericalError, old_name
 from ...kernels.complexes import affine_maps as maps
 from ...network.model import ReLUNetwork
 from ...network.piecewise import PiecewiseLinearNetwork
-from ...numerics.floats import nearest
+from ...numerics.floats import as_float, nearest, root
 from ...numerics.rounding import TINY, UNIT, gamma
 from ..build import canonical_complex
 from ..checks.weights import jump_along
@@ -35,14 +35,13 @@ from ..skeleton.wired_values import ExactGates
 from ..skeleton.wires import roundings
 from .ridges import (
     LARGE,
+    ROOT_BITS,
     SHARP,
     SMALL,
     Ridges,
-    as_float,
     form_slack,
     full_predicate,
     ridges_of,
-    root,
     row_norms,
     unit_rows,
     zero_facets,
@@ -272,7 +271,7 @@ class BreakpointComplex:
         predicate = full_predicate(self.complex)
         for f in facets.tolist():
             form, column = self._exact_weight(f, predicate)
-            length = root(sum((x * x for x in form[:-1]), Fraction(0)))
+            length = root(sum((x * x for x in form[:-1]), Fraction(0)), bits=ROOT_BITS)
             self._all_weights[f] = nearest(np.array([w * length for w in column], dtype=object))
             top = max(map(abs, form[:-1]))
             scale = 1 if SMALL < top < LARGE else 1 / top

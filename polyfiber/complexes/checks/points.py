@@ -7,7 +7,7 @@ kernels add up rows and use bounds from all paths. What neither tells is decided
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -102,6 +102,56 @@ class Forms:
             errors[mine] = self.slack[layer] * size + self.floor[layer]
         return forms, errors
 
+    def idle(self, facets: IntArray, active: BoolArray) -> FloatArray:
+        """Signs (p,) of facets that read active neurons nowhere, which are those of their biases; 0 for others."""
+        signs, first = np.zeros(len(facets)), self.frame.net.layers.first
+        if self.frame.form is not None:
+            return signs
+        for layer in np.unique(self.layer[facets]).tolist():
+            if layer > 1:
+                mine = np.flatnonzero(self.layer[facets] == layer)
+                mine = mine[~active[mine, first[layer - 1] : first[layer]].any(axis=1)]
+                signs[mine] = np.sign(self.frame.network.biases[layer - 1][facets[mine] - first[layer]]).astype(
+                    np.float64
+                )
+        return signs
+
+
+def signs_of_forms(skeleton: Skeleton, forms: Forms, vertices: IntArray, facets: IntArray) -> IntArray:
+    """Signs (p,) of facets at vertices by the form on the cell of each, 0 where it cannot tell.
+
+    The form is written as a combination of those that vanish at the vertex, so that what the coordinates lack counts by
+    their residuals; the rest of it counts by the distance of the vertex.
+    """
+    st, n = skeleton.state, skeleton.frame.n
+    signs = np.zeros(len(vertices), dtype=np.int64)
+    for start in range(0, len(vertices), BATCH):
+        heed("the check of the certificate")
+        v, k = vertices[start : start + BATCH], facets[start : start + BATCH]
+        x = st.x[v]
+        with np.errstate(all="ignore"):
+            star = _star(skeleton, forms, v)
+            form, error = forms(k, unpack(st.words[v]))
+            far = st.at_inf[v] >= 0
+            form[far, n] = error[far, n] = 0.0  # of a direction only slopes count
+            slope = form[:, :n]
+            terms = slope.astype(np.longdouble) * x
+            size = (np.abs(slope) * np.abs(x)).sum(axis=1) + np.abs(form[:, n])
+            y = (slope[:, None, :] @ star.inverse)[:, 0]
+            rest = np.abs(slope - (y[:, None, :] @ star.rows)[:, 0])
+            rest += (np.abs(y)[:, None, :] @ (star.off + (n + 2) * UNIT * np.abs(star.rows)))[:, 0] + error[:, :n]
+            value = terms.sum(axis=1) + form[:, n] - (y * star.residual).sum(axis=1)
+            bound = (error[:, :n] * np.abs(x)).sum(axis=1) + error[:, n] + (np.abs(y) * star.lost).sum(axis=1)
+            bound += rest.sum(axis=1) * star.distance + (2 * n + 6) * LONG * (
+                size + np.abs(y * star.residual).sum(axis=1)
+            )
+            bound = bound.astype(np.float64) * (1 + 1e-9) + (2 * n + 6) * LEAST
+            sure = np.isfinite(bound) & np.isfinite(value) & (np.abs(value) > bound)
+            idle = forms.idle(k, unpack(st.words[v]))
+            value, sure = np.where(idle != 0, idle, value), sure | (idle != 0)
+        signs[start : start + BATCH] = np.where(sure, np.where(value > 0, 1, -1), 0)
+    return signs
+
 
 def check_points(skeleton: Skeleton, problems: list[str]) -> tuple[int, int]:
     """Whether every vertex lies within its error bound of its coordinates; (how many were looked at, exactly).
@@ -128,8 +178,25 @@ def check_points(skeleton: Skeleton, problems: list[str]) -> tuple[int, int]:
     return nv, exact
 
 
+class _Star(NamedTuple):
+    """Forms (m, n, n) whose zeros meet in vertices, errors of them, approximate inverses; residuals at the coordinates in
+    the longest floats, (m, n), and what they may be off; bounds (m,) of the distance of the vertices, inf or nan where floats cannot tell.
+    """
+
+    rows: FloatArray
+    off: FloatArray
+    inverse: FloatArray
+    residual: Any
+    lost: FloatArray
+    distance: FloatArray
+
+
 def distance_bounds(skeleton: Skeleton, forms: Forms, rows: IntArray) -> FloatArray:
     """Bounds (m,) of the distance, maximum norm, of vertices from their coordinates; inf or nan where floats cannot tell."""
+    return _star(skeleton, forms, rows).distance
+
+
+def _star(skeleton: Skeleton, forms: Forms, rows: IntArray) -> _Star:
     frame, st, n = skeleton.frame, skeleton.state, skeleton.frame.n
     ids = st.star[rows, 2 * n :].astype(np.int64)
     far = ids == frame.net.inf
@@ -152,11 +219,11 @@ def distance_bounds(skeleton: Skeleton, forms: Forms, rows: IntArray) -> FloatAr
         # in the longest floats there are: what is left is small beside the terms that it is the sum of
         terms = (form[:, :, :n].astype(np.longdouble) * x[:, None, :]).sum(axis=2) + form[:, :, n]
         sizes = (size @ np.abs(x)[:, :, None])[:, :, 0] + np.abs(form[:, :, n])
-        residual = np.abs(terms).astype(np.float64) * (1 + 4 * UNIT) + (n + 4) * LONG * sizes + (n + 4) * LEAST
-        residual += (error[:, :, :n] @ np.abs(x)[:, :, None])[:, :, 0] + error[:, :, n]
+        lost = (n + 4) * LONG * sizes + (n + 4) * LEAST
+        lost += (error[:, :, :n] @ np.abs(x)[:, :, None])[:, :, 0] + error[:, :, n]
+        residual = np.abs(terms).astype(np.float64) * (1 + 4 * UNIT) + lost
         bound = (scale @ residual[:, :, None])[:, :, 0].max(axis=1) / (1 - theta) * (1 + 1e-9) + 1e-300
-        result: FloatArray = np.where(theta < 0.5, bound, np.inf)
-        return result
+        return _Star(A, error[:, :, :n], R, terms, lost, np.where(theta < 0.5, bound, np.inf))
 
 
 def _inverses(matrices: FloatArray) -> FloatArray:

@@ -10,8 +10,7 @@ import numpy as np
 from ...budget import heed
 from ...network.relu_form import relu_form
 from ...numerics.exact import as_fractions
-from ...numerics.floats import nearest
-from ...numerics.polyhedra import root
+from ...numerics.floats import nearest, root
 from ...numerics.products import exact_product
 from ...numerics.rounding import LEAST, UNIT
 from ..skeleton.extremes import network_parts

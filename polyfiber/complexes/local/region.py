@@ -19,9 +19,9 @@ from ...kernels.complexes import cell_facets as kf
 from ...network.model import ReLUNetwork
 from ...network.piecewise import PiecewiseLinearNetwork
 from ...numerics.exact import as_fractions, rank
-from ...numerics.floats import nearest
+from ...numerics.floats import nearest, root
 from ...numerics.lp import solve_lp, solve_lp_exact
-from ...numerics.polyhedra import largest_ball, root
+from ...numerics.polyhedra import largest_ball
 from ...numerics.products import values_at
 from ...numerics.rounding import UNIT
 from ...verdict import Verdict

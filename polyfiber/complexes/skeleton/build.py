@@ -352,10 +352,6 @@ class Skeleton:
             heed("solving vertices")
             self._on_listed(forms.SOLVE, vertices[start : start + SOLVED], ())
 
-    def judge(self, vertices: Any, facets: Any) -> Any:
-        """Signs of pairs by the form on the cell and the rank rule, 0 where they cannot tell; changes nothing."""
-        return self._on_listed(forms.JUDGE, vertices, facets)[0]
-
     def sharpen(self, vertices: Any, *, rtol: float = 1e-6) -> None:
         """Coordinates of the listed vertices with a relative error of at most rtol; exact ones where floats cannot."""
 

@@ -22,7 +22,7 @@ SPARSE = 0.5
 
 @dataclass(frozen=True)
 class Runs:
-    """What the gates of a network read, for the kernels; see `polyfiber.kernels.complexes.wired`."""
+    """What the gates of a network read, for the kernels; see `polyfiber.kernels.complexes.forms`."""
 
     weights: FloatArray
     reads: IntArray  # (n_ids + 1,) first run of each id

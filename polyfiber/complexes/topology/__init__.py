@@ -5,4 +5,8 @@ cell in one convex piece or not at all, and signs at vertices and at the ends of
 like this: `gates` asks for those signs, certified, with the engine's own filters and its exact arithmetic; `cells` cuts the
 face lattice with them, cell by cell, and makes the new vertices; `sets` gives the result meaning (faces, labels, certificate);
 `homology` and `surfaces` take its incidences and its points.
+
+`values` are the signs at vertices of combinations of outputs. `build` makes the sets; beside them stand `critical`
+points and persistence, `distance` to a boundary, `images` and preimages, `normals` of surfaces, and `exchange` with
+other programs.
 """

@@ -16,9 +16,8 @@ from ..._typing import FloatArray
 from ..._values.read_only import closed
 from ...budget import Budget, Monitor, heed
 from ...errors import InputError
-from ...numerics.floats import as_float, directed
+from ...numerics.floats import as_float, directed, root
 from ...numerics.polyhedra import nearest_point as exact_nearest_point
-from ...numerics.polyhedra import root
 from ...numerics.rounding import UNIT
 from ...words import one_line
 from ..breakpoints.ridges import full_predicate

@@ -381,7 +381,7 @@ class Table:
         """``pyarrow.RecordBatch`` from one entry per column: numpy array, Arrow array or sequence.
 
         An array with more than one axis fills a list column row by row; ragged lists are made by
-        `polyfiber.datasets.arrow.lists`. Entries for columns that do not exist are an error.
+        `polyfiber.datasets.storage.arrow.lists`. Entries for columns that do not exist are an error.
         """
         pa = pyarrow()
         wanted = self.columns_for(options)

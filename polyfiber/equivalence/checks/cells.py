@@ -1,4 +1,8 @@
-"""Check in rationals what was shown on cells: that they cover the domain, and on each that both networks are what the claims say."""
+"""Check in rationals what was shown on cells: that they cover the domain, and on each that both networks are what the claims say.
+
+The matrices of a leaf are found by the code of the answer (`relations.joint`) again, and only believed once `functions` has multiplied them out;
+that the cells cover the domain is seen from how they were cut.
+"""
 
 from __future__ import annotations
 

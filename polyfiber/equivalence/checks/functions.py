@@ -3,7 +3,8 @@
 The claims are matrices: a form for each function over the inputs, 1 and earlier functions, for each neuron which function it is a multiple
 of, and in which order signs and identities were learned. How they were found does not matter: every form is multiplied out again from the
 stored weights, a sign or an identity counts from where it was shown on, and what the claims leave out is added up over ``(|x|, 1)``. The
-functions themselves are exactly ``relu`` of exactly these forms, so floats in the claims are no approximation but a choice.
+functions themselves are exactly ``relu`` of exactly these forms, so floats in the claims are no approximation but a choice. The claims are
+all that is shared with the answer.
 """
 
 from __future__ import annotations

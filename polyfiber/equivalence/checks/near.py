@@ -1,4 +1,7 @@
-"""Check an answer about near-equal networks anew: values at fresh inputs, the counterexample in rationals, the boxes by another relaxation."""
+"""Check an answer about near-equal networks anew: values at fresh inputs, the counterexample in rationals, the boxes by another relaxation.
+
+Shared with the answer are the question, where its boxes were halved, and, where it went by signs of neurons, the programs that `leaves` names.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Check an answer about a pair of networks anew, by other ways than the one it was found."""
+"""Check an answer about a pair of networks anew, by other ways than the one it was found.
+
+What is shared are the two networks, and searches that `decide` has too (cells, relations): the way that found the answer is not taken
+again, or the networks change places in it.
+"""
 
 from __future__ import annotations
 

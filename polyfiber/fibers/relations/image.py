@@ -43,7 +43,7 @@ class ImageRelations:
     expression : (k, len(basis)) array
     offset : (k,) array
     pieces : int
-        Regions of the layers up to this one (floats: vertices and unbounded edges), on all of which they hold.
+        Regions of the layers up to this one (floats: vertices, and unbounded edges along which they move), on all of which they hold.
     """
 
     basis: tuple[int, ...]
@@ -72,7 +72,7 @@ def image_relations(net: ReLUNetwork, layer: int, complex: Any) -> ImageRelation
     >>> net = pf.ReLUNetwork(W, [[0.0, 0.0], [-1.0, -2.0], [0.0]])
     >>> found = image_relations(net, 2, pf.canonical_complex(net))
     >>> found.basis, found.expression.ravel().tolist(), found.pieces
-    ((0,), [1.0, 2.0], 4)
+    ((0,), [1.0, 2.0], 3)
     """
     width, n0 = net.architecture[layer], net.architecture[0]
     if width < 2:

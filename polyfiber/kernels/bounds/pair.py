@@ -13,9 +13,6 @@ import numpy as np
 from ..jit import bare_kernel
 from ..lanes import axpy, load8, plus, store, zero8
 
-LANE = 8
-"""Rows of forms lie in whole vectors of so many doubles."""
-
 # ---- charges: each entry of ``unit`` is 2**-53, so that a test can leave one out -------------------------------------------
 FORM_A, FORM_D, BIAS, DIFFERENCE, RELU, OFFSET, RADIUS, HALF, MUTUAL = 0, 1, 2, 3, 4, 5, 6, 7, 8
 BACK, PLANE, CONSTANT, EVALUATE, GOAL, FOLD, TINY = 9, 10, 11, 12, 13, 14, 15

@@ -736,7 +736,7 @@ def sign_at(v, k, net, st, form, cur, nxt):
 
 
 # what `on_listed` does
-SOLVE, JUDGE, DECIDE = range(3)
+SOLVE, DECIDE = range(2)
 
 
 @outlined_kernel
@@ -744,9 +744,8 @@ def on_listed(task, vs, ks, net, st, out, counts, work):
     """Solve listed vertices, or find signs of listed pairs (vertex, facet): one kernel, since all need the same two large parts.
 
     SOLVE    solve the vertices directly, unless they are already
-    JUDGE    certified signs of the pairs into ``out`` (int8), 0 where the filter cannot tell; changes nothing else
-    DECIDE   second filter: the form on the cell, then a direct solve; keeps the signs, and ``out`` is 0 where the exact
-             predicate has to decide. counts: signs by value, by rank, and solves
+    DECIDE   second filter: the form on the cell, then a direct solve; keeps the signs, also in ``out`` (int8), which is 0
+             where the exact predicate has to decide. counts: signs by value, by rank, and solves
     """
     form, cur, nxt = work.form, work.cur, work.nxt
     for e in range(vs.shape[0]):
@@ -757,15 +756,14 @@ def on_listed(task, vs, ks, net, st, out, counts, work):
             continue
         k = ks[e]
         s = sign_at(v, k, net, st, form, cur, nxt)
-        if task == DECIDE:
-            if s == 0 and st.slot[v] >= 0:
-                solve(v, net, st, work)
-                counts[2] += 1
-                s = sign_at(v, k, net, st, form, cur, nxt)
-            if s != 0:
-                counts[0 if abs(s) == 1 else 1] += 1
-                if s > 0:
-                    set_bit(st.words, v, k)
+        if s == 0 and st.slot[v] >= 0:
+            solve(v, net, st, work)
+            counts[2] += 1
+            s = sign_at(v, k, net, st, form, cur, nxt)
+        if s != 0:
+            counts[0 if abs(s) == 1 else 1] += 1
+            if s > 0:
+                set_bit(st.words, v, k)
         out[e] = s
 
 

@@ -8,7 +8,7 @@ infinity, on the positive one; where both ways lead to infinity there is a new r
 tolerance: the walk only follows identities of facets.
 
 Edges are oriented on the way, by a function that is bounded below on every face and constant on none
-(`complexes.orientation`): the parts of an edge go where it went, a new edge is compared at its ends.
+(`complexes.skeleton.orientation`): the parts of an edge go where it went, a new edge is compared at its ends.
 
 Ids of facets: domain facets, then hidden neurons layer by layer, then infinity (``net.inf``).
 A half-edge is ``vertex << shift | 2 * slot + side``; side 1 is positive.

@@ -1,7 +1,11 @@
 """Networks from files and from the objects of other libraries.
 
 `read_network` looks at the contents of a file, not at its name, and hands the bytes to the
-reader of that format. One module reads one format; none runs code from the file.
+reader of that format; `files` bounds what reading may cost. One module reads one format; none runs code from the file.
+
+`pt`, `safetensors`, `state` (state dicts), `torch` and `sklearn` (objects), `keras` (through `hdf5`, which reads in a
+process of its own, `hdf5_child`), `nnet`, `npz` and `npz_piecewise` (our own); ``onnx`` reads graphs, and ``graphs``
+makes graphs of models of other libraries for it.
 """
 
 from __future__ import annotations

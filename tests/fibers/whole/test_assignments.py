@@ -155,5 +155,7 @@ def test_degenerate_layers_are_not_identifiable_where_the_whole_fiber_says_so() 
         report = pf.classify_fiber(net)
         assert report.identifiable is False
         assert "the whole fiber has" in report.reason
-    assert shallow_fiber(pf.ReLUNetwork([[[1], [-1]], [[1, 1]]], [[0, 0], [0]])).size_told() is None  # |x| by two neurons
+    assert (
+        shallow_fiber(pf.ReLUNetwork([[[1], [-1]], [[1, 1]]], [[0, 0], [0]])).size_told() is None
+    )  # |x| by two neurons
     assert pf.classify_fiber(pf.ReLUNetwork([[[1], [-1]], [[1, 1]]], [[0, 0], [0]])).identifiable is None

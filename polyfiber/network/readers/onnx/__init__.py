@@ -1,9 +1,10 @@
 """ONNX graphs as exporters write them, read as piecewise-linear networks.
 
-`model` parses a file with the ``onnx`` package, after `limits` has counted what that would cost. `graph` runs the nodes
-that the outputs need: every tensor is a constant, a signal (an array of slots of a wiring), or beyond the head. `movement`
-moves values, `constants` computes with constants, `affine` makes affine maps, `windows` describes convolutions and
-poolings; units become gates.
+`model` parses a file with the ``onnx`` package, after `limits` has counted what that would cost. `graph` runs the
+nodes that the outputs need: every tensor is a constant, a signal (an array of slots of a wiring), or beyond the head.
+`movement` moves values, `constants` computes with constants, `affine` makes affine maps, `windows` describes
+convolutions and poolings; units become gates. `signals` says what flows; `heads` what may stand behind the head;
+`nested` graphs are functions and branches; `rows` are those of a fixed batch.
 """
 
 from __future__ import annotations
