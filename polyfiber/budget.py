@@ -65,9 +65,9 @@ class Progress:
 
 @dataclass(frozen=True)
 class SoFar:
-    """What was done when a budget ran out: ``partial`` of the `BudgetExceededError` of level sets, decision boundaries, critical
-    points, persistence, images, cells that are given out, and slices by walking; counts of steps alone where nothing that was made
-    can be used without the rest, as of regions, volumes and points inside.
+    """What was done when a budget ran out: ``partial`` of the `BudgetExceededError` of level sets, decision boundaries,
+    critical points, persistence, images, cells that are given out, and slices by walking; counts of steps alone where
+    nothing that was made can be used without the rest, as of regions, volumes and points inside.
 
     Attributes
     ----------
@@ -78,7 +78,8 @@ class SoFar:
     total : int or None
         How many there would have been, where that is known.
     found : object
-        What was found; all in it is right, and more may be missing. Each function says what it is; None where counts are all.
+        What was found; all in it is right, and more may be missing. Each function says what it is; None where counts
+        are all.
     """
 
     step: str
@@ -215,7 +216,9 @@ class Monitor:
 
     @property
     def memory_limit(self) -> int | None:
-        """Bytes of the budget, nine tenths of what this process can still have (see `polyfiber.memory`), or the less of both."""
+        """Bytes of the budget, nine tenths of what this process can still have (see `polyfiber.memory`), or the less of
+        both.
+        """
         free, asked = available_memory(), self.budget.memory
         least = None if free is None else free * 9 // 10
         return least if asked is None else asked if least is None else min(asked, least)
@@ -254,8 +257,9 @@ def no_memory(error: MemoryError, partial: Any = None) -> BudgetExceededError:
 
 
 def within_budget(call: F) -> F:
-    """Decorator of what takes ``budget=`` and only passes it on: each inner step hears it (`heed`), and memory that is refused is
-    a `BudgetExceededError`. Where nothing was kept, its ``partial`` counts the steps of what was going on."""
+    """Decorator of what takes ``budget=`` and only passes it on: each inner step hears it (`heed`), and memory that is
+    refused is a `BudgetExceededError`. Where nothing was kept, its ``partial`` counts the steps of what was going
+    on."""
 
     @functools.wraps(call)
     def heard(*args: Any, budget: Budget | None = None, **options: Any) -> Any:
@@ -292,7 +296,9 @@ def did(step: str, done: int, total: int | None = None, found: Any = None) -> No
 
 
 def report(phase: str, done: int, total: int | None = None, **facts: Any) -> None:
-    """Tell whoever watches the progress of the work where it stands, and stop it once the time is used up; see `Monitor.report`."""
+    """Tell whoever watches the progress of the work where it stands, and stop it once the time is used up; see
+    `Monitor.report`.
+    """
     heed(phase)
     for monitor in _watching.get():
         monitor.report(phase, done, total, **facts)
@@ -311,7 +317,9 @@ _listeners: list[Callable[[str], None]] = []
 
 
 def on_compiling(call: Callable[[str], None]) -> None:
-    """Have a function called with a kernel's name when it begins to be compiled: on the first run, and after an update."""
+    """Have a function called with a kernel's name when it begins to be compiled: on the first run, and after an
+    update.
+    """
     _listeners.append(call)
 
 
@@ -346,7 +354,8 @@ LONG = 1 << 22
 
 
 def until_late(call: Callable[[Any], Any], what: str, operations: int) -> None:
-    """Call with an array of one number that another thread sets once the time of a monitor that is `watching` is used up.
+    """Call with an array of one number that another thread sets once the time of a monitor that is `watching` is used
+    up.
 
     For kernels that run long without coming back: they look at it and return. Then `BudgetExceededError` is raised.
     """

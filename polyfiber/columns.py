@@ -1,8 +1,8 @@
 """Columns with names and units, and their way to pandas, Arrow and xarray.
 
-What a complex, a batch of labels or a collection knows as arrays, one row a thing: `Columns` says what each column means and hands
-the arrays over. An array of several numbers a row becomes several columns in pandas (``A[0,1]``), lists of fixed size in Arrow, and
-keeps its shape in xarray.
+What a complex, a batch of labels or a collection knows as arrays, one row a thing: `Columns` says what each column
+means and hands the arrays over. An array of several numbers a row becomes several columns in pandas (``A[0,1]``), lists
+of fixed size in Arrow, and keeps its shape in xarray.
 """
 
 from __future__ import annotations
@@ -100,7 +100,9 @@ class Columns(Mapping[str, Array]):
         return pyarrow.Table.from_arrays(arrays, schema=pyarrow.schema(fields))
 
     def to_xarray(self) -> Any:
-        """An ``xarray.Dataset`` over the dimension of the rows (extra ``frames``); the other axes are ``A_0``, ``A_1``, …"""
+        """An ``xarray.Dataset`` over the dimension of the rows (extra ``frames``); the other axes are ``A_0``, ``A_1``,
+        …
+        """
         try:
             import xarray
         except ImportError:

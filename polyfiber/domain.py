@@ -93,7 +93,8 @@ class Polyhedron:
             return np.asarray((points @ A.T <= b).all(axis=-1))
 
     def in_floats(self) -> tuple[FloatArray, FloatArray]:
-        """Coefficients (m, n) and sides (m,) as float64; rational rows that floats do not hold are divided by a power of two.
+        """Coefficients (m, n) and sides (m,) as float64; rational rows that floats do not hold are divided by a power
+        of two.
 
         Examples
         --------
@@ -112,8 +113,8 @@ class Polyhedron:
     def exact_point(self, x: Any) -> Array | None:
         """The point (n,) of the set, in Fractions, that a float point stands for; None outside.
 
-        Floats rarely lie on a slanted flat. There it is the point with the same free coordinates (`affine_hull.steady`);
-        elsewhere the point itself, moved into a box by what rounding took it out.
+        Floats rarely lie on a slanted flat. There it is the point with the same free coordinates
+        (`affine_hull.steady`); elsewhere the point itself, moved into a box by what rounding took it out.
 
         Examples
         --------
@@ -273,7 +274,8 @@ class Box(Polyhedron):
     Parameters
     ----------
     lo, hi : (n,) arrays or numbers
-        Bounds, finite, ``lo <= hi`` in each coordinate; where they are equal the box is flat. Two numbers need ``dimension``.
+        Bounds, finite, ``lo <= hi`` in each coordinate; where they are equal the box is flat. Two numbers need
+        ``dimension``.
     dimension : int, optional
         Number of coordinates when both bounds are numbers.
 

@@ -1,11 +1,11 @@
 """Invariants of any stratification: what its order and the classes of its strata say.
 
-Möbius function, intervals, links and the homology of the order complex need the order alone; Euler characteristics with compact
-support and E-polynomials need a class for each stratum. Faces of complexes and rank strata are both
+Möbius function, intervals, links and the homology of the order complex need the order alone; Euler characteristics with
+compact support and E-polynomials need a class for each stratum. Faces of complexes and rank strata are both
 `polyfiber.strata.Stratification`, and nothing here knows which of them it is given.
 
-Sources: G.-C. Rota, "On the foundations of combinatorial theory I" (1964); P. Hall (1936) for the Möbius function as a reduced Euler
-characteristic; R. E. Stong, "Finite topological spaces" (1966) for taking beat points away.
+Sources: G.-C. Rota, "On the foundations of combinatorial theory I" (1964); P. Hall (1936) for the Möbius function as a
+reduced Euler characteristic; R. E. Stong, "Finite topological spaces" (1966) for taking beat points away.
 """
 
 from __future__ import annotations
@@ -193,7 +193,8 @@ def moebius(strata: Stratification, lower: int | None, upper: int | None, *, bud
     ----------
     strata : Stratification
     lower, upper : int or None
-        None: a formal bottom or top. ``moebius(strata, None, None)`` is the reduced Euler characteristic of the order complex.
+        None: a formal bottom or top. ``moebius(strata, None, None)`` is the reduced Euler characteristic of the order
+        complex.
 
     Examples
     --------
@@ -231,7 +232,8 @@ class IntervalInvariants:
     chains : int
         Number of maximal chains.
     eulerian : bool
-        Whether ``mu = (-1)^length`` on the interval and all its intervals, which are graded. So are those of a polytope's faces.
+        Whether ``mu = (-1)^length`` on the interval and all its intervals, which are graded. So are those of a
+        polytope's faces.
 
     Examples
     --------
@@ -364,7 +366,8 @@ def order_homology(
     ----------
     strata : Stratification
     ids : ids, optional
-        Which strata take part; all by default. For links see `link`, for an open interval ``strata.interval(i, j)[1:-1]``.
+        Which strata take part; all by default. For links see `link`, for an open interval
+        ``strata.interval(i, j)[1:-1]``.
     reduced : bool
     limit : int
         Most simplices to enumerate after strata that change nothing are taken away.

@@ -94,7 +94,9 @@ def group_memory(proc: Path = Path("/proc"), root: Path = Path("/sys/fs/cgroup")
 
 @lru_cache(maxsize=4)
 def _groups(proc: Path, root: Path) -> tuple[tuple[str, str, str, str], ...]:
-    """Of each group with a memory controller: files of limit, use and statistics, and the name of the cache in the last."""
+    """Of each group with a memory controller: files of limit, use and statistics, and the name of the cache in the
+    last.
+    """
     try:
         lines = (proc / "self" / "cgroup").read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError):

@@ -120,7 +120,8 @@ def start(target: Callable[..., None], *arguments: Any, method: StartMethod) -> 
 
 
 def fork_of_its_own(work: Callable[[], None], *, keep: tuple[int, ...] = ()) -> int:
-    """Number of a fork that does the work and ends, with 0 where nothing was raised; its open files lead nowhere but those to keep.
+    """Number of a fork that does the work and ends, with 0 where nothing was raised; its open files lead nowhere but
+    those to keep.
 
     It ends with this process. For processes that may have no children of `start`.
     """
@@ -191,8 +192,8 @@ def _live(target: Callable[..., None], pipe: Any, arguments: tuple[Any, ...], or
 def _let_go(files: tuple[int, ...]) -> None:
     """Point the files that were open at a fork to nowhere: locks and pipes are the parent's alone.
 
-    They are not closed, since objects in this process still hold their numbers. One that has been closed since they were
-    listed may be the very number that is opened here.
+    They are not closed, since objects in this process still hold their numbers. One that has been closed since they
+    were listed may be the very number that is opened here.
     """
     if files:
         nowhere = os.open(os.devnull, os.O_RDWR)

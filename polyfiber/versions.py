@@ -30,7 +30,9 @@ EXTRAS = (
 
 
 def versions() -> dict[str, str | None]:
-    """Versions of Python, of polyfiber and of the packages it uses; None where one is not installed. Nothing is imported."""
+    """Versions of Python, of polyfiber and of the packages it uses; None where one is not installed. Nothing is
+    imported.
+    """
     found: dict[str, str | None] = {
         "polyfiber": __version__,
         "python": platform.python_version(),

@@ -1,8 +1,8 @@
 """How answers are worded: counts, neurons, domains, numbers, lines that stay short.
 
-Every answer begins with a sentence for someone who has not read the papers: what is so, up to what, how sure, what to do next.
-Results have it as ``sentence``, ``str(result)`` begins with it, and the command line prints it first. The same words name the
-same things everywhere: *neuron 3 of layer 2* (layers from 1, neurons from 0), *yes* and *no*, *inf*.
+Every answer begins with a sentence for someone who has not read the papers: what is so, up to what, how sure, what to
+do next. Results have it as ``sentence``, ``str(result)`` begins with it, and the command line prints it first. The same
+words name the same things everywhere: *neuron 3 of layer 2* (layers from 1, neurons from 0), *yes* and *no*, *inf*.
 """
 
 from __future__ import annotations
@@ -196,7 +196,8 @@ def shape(array: Any) -> str:
 
 
 def brief(value: Any) -> str:
-    """A part of a value in a few characters: numbers by six digits, arrays by shape, what is longer by how much there is.
+    """A part of a value in a few characters: numbers by six digits, arrays by shape, what is longer by how much there
+    is.
 
     Examples
     --------

@@ -1,4 +1,6 @@
-"""Arguments looked at where they come in: ids, dimensions, points, counts, paths. What does not fit is one clear error."""
+"""Arguments looked at where they come in: ids, dimensions, points, counts, paths. What does not fit is one clear
+error.
+"""
 
 from __future__ import annotations
 

@@ -14,7 +14,8 @@ T = TypeVar("T")
 def read_only(value: T) -> T:
     """The same value with arrays that cannot be written to; they share memory with those that were given.
 
-    Goes into tuples, lists (a new one), frozen dataclasses and sparse matrices. ``setflags(write=True)`` raises ValueError on what it returns.
+    Goes into tuples, lists (a new one), frozen dataclasses and sparse matrices. ``setflags(write=True)`` raises
+    ValueError on what it returns.
 
     Examples
     --------
@@ -61,7 +62,9 @@ def close_fields(value: Any) -> None:
 
 
 def closed(kind: type[T]) -> type[T]:
-    """Class decorator, above ``@dataclass(frozen=True)``: arrays in its fields are read-only, in copies and pickles too."""
+    """Class decorator, above ``@dataclass(frozen=True)``: arrays in its fields are read-only, in copies and pickles
+    too.
+    """
     init: Any = kind.__init__
 
     @functools.wraps(init)

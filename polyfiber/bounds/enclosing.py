@@ -22,7 +22,8 @@ MOST = 200_000
 def enclosing_box(domain: Polyhedron) -> tuple[FloatArray, FloatArray]:
     """A box that certainly holds a bounded domain.
 
-    Where linear programs give none (numbers of very different sizes), inequalities are propagated from coordinate to coordinate in rationals.
+    Where linear programs give none (numbers of very different sizes), inequalities are propagated from coordinate to
+    coordinate in rationals.
 
     Raises
     ------

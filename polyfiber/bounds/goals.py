@@ -1,7 +1,8 @@
 """What may be asked of two networks on a box, as groups of linear statements about their outputs.
 
 A goal holds at an input when in every group one of the alternatives ``c . (f, f - g) <= limit`` does. Being near is one
-statement an output and sign; agreeing on the winner is, for every ordered pair of classes, that f does not prefer the first, or g not the second.
+statement an output and sign; agreeing on the winner is, for every ordered pair of classes, that f does not prefer the
+first, or g not the second.
 """
 
 from __future__ import annotations
@@ -72,8 +73,9 @@ def same_winner(m: int, delta: float, factors: FloatArray | None = None) -> list
         Classes.
     delta : float
     factors : (m, m) array, optional
-        Positive numbers t: for classes i, j ``(f_i - f_j) + t_ij (g_j - g_i) <= (1 + t_ij) delta`` excludes such an input as well, whatever t. It holds in one step
-        where ``f_i - f_j`` is about ``t_ij (g_i - g_j)``, as for logits at two temperatures, and only on very small boxes for t = 1 then.
+        Positive numbers t: for classes i, j ``(f_i - f_j) + t_ij (g_j - g_i) <= (1 + t_ij) delta`` excludes such an
+        input as well, whatever t. It holds in one step where ``f_i - f_j`` is about ``t_ij (g_i - g_j)``, as for logits
+        at two temperatures, and only on very small boxes for t = 1 then.
 
     Examples
     --------
@@ -104,7 +106,9 @@ def same_winner(m: int, delta: float, factors: FloatArray | None = None) -> list
 
 
 def value(groups: Sequence[Sequence[Alternative]], f: Any, d: Any) -> Any:
-    """By how much outputs violate the goal: the largest, over groups, of the least excess of an alternative; exact for rationals."""
+    """By how much outputs violate the goal: the largest, over groups, of the least excess of an alternative; exact for
+    rationals.
+    """
     outputs = [*f, *d]
     return max(
         min(sum((c * outputs[k] for k, c in terms.items()), shift * 1) - most for terms, shift, most in group)

@@ -1,4 +1,6 @@
-"""The largest value of a network on a box by a mixed-integer program: every open sign is a switch (Tjeng, Xiao and Tedrake, 2019)."""
+"""The largest value of a network on a box by a mixed-integer program: every open sign is a switch (Tjeng, Xiao and
+Tedrake, 2019).
+"""
 
 from __future__ import annotations
 

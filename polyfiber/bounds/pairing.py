@@ -1,9 +1,10 @@
-"""Two networks in one shape: the same depth and widths, neuron beside neuron, with bounds of what was rounded on the way.
+"""Two networks in one shape: the same depth and widths, neuron beside neuron, with bounds of what was rounded on the
+way.
 
-Networks of different shapes are brought to one without changing a value: a shallower one gets identity layers (an activation is never
-negative, so ``relu`` passes it), a narrower layer gets neurons without weights. Where neurons of g stand in another order or scale
-than those of f they are put beside the most similar ones. What rounding moved a parameter by, here or when the file was
-read, is bounded entry by entry, and the bounds of the search charge it.
+Networks of different shapes are brought to one without changing a value: a shallower one gets identity layers (an
+activation is never negative, so ``relu`` passes it), a narrower layer gets neurons without weights. Where neurons of g
+stand in another order or scale than those of f they are put beside the most similar ones. What rounding moved a
+parameter by, here or when the file was read, is bounded entry by entry, and the bounds of the search charge it.
 """
 
 from __future__ import annotations
@@ -58,7 +59,9 @@ class Side:
         return cls(tuple(weights), tuple(biases), tuple(errors), tuple(shifts))
 
     def on_flat(self, lift: Array) -> Side:
-        """The network on the flat ``x = lift @ (t, 1)``, as a function of t: (n0, k + 1) Fractions; roundings are charged."""
+        """The network on the flat ``x = lift @ (t, 1)``, as a function of t: (n0, k + 1) Fractions; roundings are
+        charged.
+        """
         W, b, E, e = (part[0] for part in (self.weights, self.biases, self.weight_errors, self.bias_errors))
         rows = exact_product(as_fractions(W), lift)
         rows[:, -1] += as_fractions(b)
@@ -103,7 +106,9 @@ class Side:
         return side.replaced(layer, after)
 
     def rescaled(self, layer: int, factors: FloatArray) -> Side:
-        """The neurons of a hidden layer (from 1) times positive factors, which the next layer takes back; roundings are charged."""
+        """The neurons of a hidden layer (from 1) times positive factors, which the next layer takes back; roundings are
+        charged.
+        """
         W, b, E, e = (p[layer - 1] for p in (self.weights, self.biases, self.weight_errors, self.bias_errors))
         V, F = self.weights[layer], self.weight_errors[layer]
         column = factors[:, None]

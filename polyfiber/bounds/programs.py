@@ -1,9 +1,11 @@
 """Splits on the signs of neurons of both networks together: one linear program a node, its multipliers certified.
 
-On a box whose neurons are bounded, ``(x, a, d, y, D)`` of all layers satisfy linear rows: the weights, and lines above and below ``y = relu(a)``,
-``relu(b) = y - D`` and D itself. The largest violation of a group of alternatives under them is a linear program, and whatever multipliers a solver returns
-prove a bound (weak duality over the bounds of the columns, as in `relaxation.safe_minimum`): its tolerances make bounds weaker, never wrong.
-Where a bound is too large, a neuron of f or of g is taken as on, and as off. Input splits are hopeless beyond about ten inputs; here their number does not matter.
+On a box whose neurons are bounded, ``(x, a, d, y, D)`` of all layers satisfy linear rows: the weights, and lines above
+and below ``y = relu(a)``, ``relu(b) = y - D`` and D itself. The largest violation of a group of alternatives under them
+is a linear program, and whatever multipliers a solver returns prove a bound (weak duality over the bounds of the
+columns, as in `relaxation.safe_minimum`): its tolerances make bounds weaker, never wrong. Where a bound is too large, a
+neuron of f or of g is taken as on, and as off. Input splits are hopeless beyond about ten inputs; here their number
+does not matter.
 """
 
 from __future__ import annotations
@@ -233,7 +235,8 @@ class Programs:
     def solved(
         self, cost: FloatArray, extra: Rows, taken: int, monitor: Monitor | None, far: float = 0.0
     ) -> tuple[float, FloatArray | None, FloatArray | None]:
-        """Below ``cost . v`` under all rows and some more, the first ``taken`` of which the solver may violate for a price.
+        """Below ``cost . v`` under all rows and some more, the first ``taken`` of which the solver may violate for a
+        price.
 
         A last variable that is no column lies between minus and plus ``far``.
 
@@ -283,7 +286,9 @@ class Programs:
     def bound(
         self, group: Sequence[Alternative], taken: dict[int, bool], monitor: Monitor | None = None
     ) -> tuple[float, FloatArray | None, FloatArray | None]:
-        """Above the violation of a group where neurons have the taken signs; the solution, and multipliers of the rows."""
+        """Above the violation of a group where neurons have the taken signs; the solution, and multipliers of the
+        rows.
+        """
         m, t, extra = len(self.outputs), len(self.lo), Rows()
         for k, on in taken.items():
             before, after, _ = self.signs[k]

@@ -249,8 +249,8 @@ class Relaxation:
     Parameters
     ----------
     network : ReLUNetwork or PiecewiseLinearNetwork
-        The latter by the ReLU gates that it is made of, see `polyfiber.network.relu_form`; what a layer reads further back
-        is carried down there.
+        The latter by the ReLU gates that it is made of, see `polyfiber.network.relu_form`; what a layer reads further
+        back is carried down there.
     box : (low, high)
         Finite, each (n0,).
     """

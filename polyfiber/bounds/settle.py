@@ -29,7 +29,8 @@ PART = 0.6
 
 
 def settle(search: BoxSearch, monitor: Monitor, *, seconds: float | None = None, attack: bool = True) -> Outcome:
-    """`BoxSearch.run`, and where boxes settle too little of the volume for the time, splits on signs of neurons on the whole box.
+    """`BoxSearch.run`, and where boxes settle too little of the volume for the time, splits on signs of neurons on the
+    whole box.
 
     Parameters
     ----------

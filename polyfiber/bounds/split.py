@@ -34,7 +34,9 @@ MOST = 4096
 STARTS = 64
 ROUNDS = 60
 HERD, HOPS, HOPPING, IDLE = 8, 4, 0.05, 300
-"""Inputs that are kept to hop from, hops between two slices, the part of the time for them; hops without a gain before others are begun with."""
+"""Inputs that are kept to hop from, hops between two slices, the part of the time for them; hops without a gain before
+others are begun with.
+"""
 
 NEGLIGIBLE = 2.0**-980
 """Largest violation below which nothing is looked for; more than what underflow may take from sums of usual sizes."""
@@ -108,7 +110,8 @@ class BoxSearch:
     rows : (A, b), optional
         Only the part where ``A x <= b`` counts.
     confirm : callable, optional
-        Takes an input at which the goal seems violated; whether it is so exactly. Without it floating point is believed.
+        Takes an input at which the goal seems violated; whether it is so exactly. Without it floating point is
+        believed.
     follow : bool
         Find the largest violation instead: the limit rises with the best input, up to the relative ``gap``.
     alone : bool

@@ -25,7 +25,8 @@ class Lipschitz(Sentence):
     ord : 1, 2 or inf
         The norm on inputs and outputs.
     error : float
-        Bound of the error of ``value``: what rounding does to the affine maps and to a norm. Infinite where floats overflow.
+        Bound of the error of ``value``: what rounding does to the affine maps and to a norm. Infinite where floats
+        overflow.
     """
 
     value: float

@@ -1,8 +1,9 @@
 """Complexes on disk: one versioned .npz file or Zarr group, read without enumerating and without pickles.
 
-What is believed of an archive are network and domain, and the walls and signs of vertices (of a face lattice, the facets
-of faces too), whose structure is checked. Coordinates are a first guess: every vertex is solved anew, and what is told
-about it follows from the network. ``certificate.verify`` checks the signs; `verify_archive` is all that can be checked.
+What is believed of an archive are network and domain, and the walls and signs of vertices (of a face lattice, the
+facets of faces too), whose structure is checked. Coordinates are a first guess: every vertex is solved anew, and what
+is told about it follows from the network. ``certificate.verify`` checks the signs; `verify_archive` is all that can be
+checked.
 """
 
 from __future__ import annotations
@@ -51,8 +52,8 @@ from .skeleton.layout import unpack
 
 FORMAT = "polyfiber-complex"
 FORMAT_VERSION = 3
-"""Newest that is read. Complexes of generic ReLU chains are written as version 1, face lattices of chains as 2, networks of
-gates as 3: the network is an archive of its own, ``network``."""
+"""Newest that is read. Complexes of generic ReLU chains are written as version 1, face lattices of chains as 2,
+networks of gates as 3: the network is an archive of its own, ``network``."""
 COLUMNS = ("star", "words", "x", "err", "slot", "line_err", "at_inf")
 
 
@@ -167,7 +168,9 @@ def archive_format(path: Any) -> str:
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether a folder is an archive that `save_complex` wrote, unchanged and with nothing beside it: it may be replaced."""
+    """Whether a folder is an archive that `save_complex` wrote, unchanged and with nothing beside it: it may be
+    replaced.
+    """
     try:
         store = read_zarr(path)
         header = _header(store)

@@ -158,8 +158,8 @@ def face_counts(
     workers : int
         Processes to count in, see `count_blocks`.
     budget : Budget, optional
-        A complex whose skeleton is expected not to fit its memory (by default, what the machine has free), or to have more
-        than half a million vertices, is counted block by block, in at most that memory.
+        A complex whose skeleton is expected not to fit its memory (by default, what the machine has free), or to have
+        more than half a million vertices, is counted block by block, in at most that memory.
 
     Returns
     -------
@@ -168,8 +168,8 @@ def face_counts(
     Raises
     ------
     BudgetExceededError
-        As `canonical_complex`; counted by blocks, ``partial`` is the `BlockSum` of what was complete. Without a budget of
-        seconds, a complex fifty times larger than memory is refused.
+        As `canonical_complex`; counted by blocks, ``partial`` is the `BlockSum` of what was complete. Without a budget
+        of seconds, a complex fifty times larger than memory is refused.
 
     Examples
     --------

@@ -338,7 +338,9 @@ def _check_given_out(check: _Check, cx: PolyhedralComplex, work: Skeleton, simpl
 
 
 def _check_only_face(cx: PolyhedralComplex, work: Skeleton, problems: list[str]) -> int:
-    """Where all neurons are constant: their values, and those of the domain's inequalities, at a point, in rationals."""
+    """Where all neurons are constant: their values, and those of the domain's inequalities, at a point, in
+    rationals.
+    """
     point = work.frame.lifted(np.full((1, cx.network.architecture[0]), Fraction(0), dtype=object))[0]
     values = [z for layer in cx.network.exact().preactivations(point)[:-1] for z in layer]
     if cx.domain is not None:

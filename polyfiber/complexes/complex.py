@@ -202,8 +202,8 @@ class PolyhedralComplex:
         Parameters
         ----------
         rows : {'regions', 'facets', 'vertices'}
-            One row a region (signs, affine map), a facet across which the function bends (neuron, weight, normal, the regions
-            on both sides) or a vertex (coordinates, their error, signs).
+            One row a region (signs, affine map), a facet across which the function bends (neuron, weight, normal, the
+            regions on both sides) or a vertex (coordinates, their error, signs).
 
         Examples
         --------
@@ -304,7 +304,9 @@ class PolyhedralComplex:
     def sharpened(
         self, vertices: Array, *, rtol: float = 1e-14, budget: Budget | None = None
     ) -> tuple[FloatArray, FloatArray]:
-        """Points (m, n0) and error bounds (m,) of some vertices, better than ``rtol``: by rationals where it takes that."""
+        """Points (m, n0) and error bounds (m,) of some vertices, better than ``rtol``: by rationals where it takes
+        that.
+        """
         rows = ids_within(vertices, self.f_vector[0], "vertices")
         if not (isinstance(rtol, Real) and 0 <= rtol <= 1):
             raise InputError(f"rtol must be a number >= 0, found {shown(rtol)}")
@@ -391,9 +393,9 @@ class PolyhedralComplex:
     def interior_points(self, dim: int | None = None, *, exact: bool = False, budget: Budget | None = None) -> Array:
         """A point in the relative interior of each face: near the mean of its vertices plus its rays.
 
-        Returns (f_dim, n0) float64: a point at which every neuron and every inequality that is not zero on the face certainly has
-        the face's sign; of a region, it lies in the open cell. nan where no such float was found, as in cells thinner than
-        rounding. With ``exact`` Fractions, which lie in every face exactly.
+        Returns (f_dim, n0) float64: a point at which every neuron and every inequality that is not zero on the face
+        certainly has the face's sign; of a region, it lies in the open cell. nan where no such float was found, as in
+        cells thinner than rounding. With ``exact`` Fractions, which lie in every face exactly.
         """
         d = self.dimension if dim is None else dimension_of(dim, self.dimension)
         return exact_interior_points(self, d) if flag(exact, "exact") else certain_interior_points(self, d)
@@ -526,10 +528,11 @@ class PolyhedralComplex:
         return indices[indptr[r] : indptr[r + 1]]
 
     def h_representation(self, region: int, *, exact: bool = False) -> HRepresentation:
-        """Irredundant inequalities of a region, known from the complex without an LP; on a flat domain those within the flat.
+        """Irredundant inequalities of a region, known from the complex without an LP; on a flat domain those within the
+        flat.
 
-        Rounded to floats; what that does grows with the coordinates. With ``exact`` they are Fractions, which every exact vertex
-        fulfils.
+        Rounded to floats; what that does grows with the coordinates. With ``exact`` they are Fractions, which every
+        exact vertex fulfils.
 
         Examples
         --------
@@ -574,8 +577,9 @@ class PolyhedralComplex:
     def largest_ball(self, region: int, *, budget: Budget | None = None) -> LargestBall:
         """A largest ball in a region: exact centre, a radius that holds about it, and a bound of every other's.
 
-        On a flat domain, and with lineality, the ball in the flat. Floats guess the centre; an exact linear program over the walls
-        next to it proves that no ball is larger than ``upper``. Tens of milliseconds a region in few dimensions.
+        On a flat domain, and with lineality, the ball in the flat. Floats guess the centre; an exact linear program
+        over the walls next to it proves that no ball is larger than ``upper``. Tens of milliseconds a region in few
+        dimensions.
 
         Examples
         --------
@@ -597,7 +601,8 @@ class PolyhedralComplex:
     def distance(self, x: Any, region: int) -> tuple[float, FloatArray]:
         """Euclidean distance of a point to a closed region, and the nearest point.
 
-        Both are exact numbers, rounded once: floats guess the walls that matter, rationals prove that no point is nearer.
+        Both are exact numbers, rounded once: floats guess the walls that matter, rationals prove that no point is
+        nearer.
         """
         return region_distance(self, x, self._region_id(region))
 
@@ -685,8 +690,8 @@ class PolyhedralComplex:
         """The set where an output has a value, as a polyhedral complex of its own.
 
         Nothing is enumerated again: signs of ``f - value`` at the vertices and far out on the rays say which faces are
-        met, and how the pieces hang together follows from the faces. A cell on which the output is constant and equal to
-        the value belongs to the set whole.
+        met, and how the pieces hang together follows from the faces. A cell on which the output is constant and equal
+        to the value belongs to the set whole.
 
         Parameters
         ----------
@@ -735,7 +740,9 @@ class PolyhedralComplex:
         return found
 
     def class_region(self, label: int, *, budget: Budget | None = None) -> PolyhedralSet:
-        """Where a class attains the largest output; with one output, class 0 is ``f <= 0`` and class 1 is ``f >= 0``."""
+        """Where a class attains the largest output; with one output, class 0 is ``f <= 0`` and class 1 is
+        ``f >= 0``.
+        """
         found: PolyhedralSet = above("complexes.topology.build:class_region")(self, label, budget=budget)
         return found
 
@@ -761,7 +768,8 @@ class PolyhedralComplex:
         return found
 
     def image(self, *, budget: Budget | None = None) -> Image:
-        """The polytope that the network maps each region to: images of its vertices and of its rays, and their dimensions.
+        """The polytope that the network maps each region to: images of its vertices and of its rays, and their
+        dimensions.
 
         Examples
         --------
@@ -779,7 +787,9 @@ class PolyhedralComplex:
         return found
 
     def plot(self, ax: Any = None, **options: Any) -> Any:
-        """Draw it: the graph of one input, the regions of two, a plane through more; options as in `polyfiber.plots.plot_complex`."""
+        """Draw it: the graph of one input, the regions of two, a plane through more; options as in
+        `polyfiber.plots.plot_complex`.
+        """
         return above("plots.complexes:plot_complex")(self, ax=ax, **options)
 
     def _repr_html_(self) -> str:
@@ -793,7 +803,8 @@ class PolyhedralComplex:
         Parameters
         ----------
         path : str or Path
-            ``.npz``, or ``.zarr`` for a Zarr group (extra ``zarr``). What is there already is replaced, when it is whole.
+            ``.npz``, or ``.zarr`` for a Zarr group (extra ``zarr``). What is there already is replaced, when it is
+            whole.
 
         Raises
         ------

@@ -163,7 +163,8 @@ def open_zarr(path: Path) -> Any:
 
 
 def read_zarr(path: Path) -> dict[str, Array]:
-    """All arrays of a Zarr group; those with an attribute ``texts`` hold lines of text, and give an array of that shape.
+    """All arrays of a Zarr group; those with an attribute ``texts`` hold lines of text, and give an array of that
+    shape.
 
     Raises
     ------
@@ -247,7 +248,9 @@ KINDS = (
 
 
 def _frame_size(path: Path) -> int | None:
-    """Bytes that the only frame of a zstd file unpacks to, by its header (RFC 8878, 3.1.1.1); None where it does not tell."""
+    """Bytes that the only frame of a zstd file unpacks to, by its header (RFC 8878, 3.1.1.1); None where it does not
+    tell.
+    """
     with path.open("rb") as stream:
         head = stream.read(18)
     if len(head) < 6 or head[:4] != b"\x28\xb5\x2f\xfd":

@@ -85,8 +85,8 @@ class Genericity:
     reason : str
         In words: how the verdict was reached.
     full_rank_products : Verdict
-        All masked products of masks that occur in the regions looked at have the largest rank their sizes allow.
-        Masks that no region has are not part of it. UNDECIDED, with no product looked at, where the network is no chain.
+        All masked products of masks that occur in the regions looked at have the largest rank their sizes allow. Masks
+        that no region has are not part of it. UNDECIDED, with no product looked at, where the network is no chain.
     worst_product : ProductRank or None
         The one with the smallest relative singular value: the margin.
     products : int
@@ -190,7 +190,8 @@ def genericity(
     complex : PolyhedralComplex, optional
         That of the network on the domain, if it is there already; then it is not built again.
     budget : Budget, optional
-        For the enumeration; beyond it the answer is as for a large network, from what a tenth of the seconds shows of it.
+        For the enumeration; beyond it the answer is as for a large network, from what a tenth of the seconds shows of
+        it.
     rng :
         Where to look in a large network.
 

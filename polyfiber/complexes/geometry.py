@@ -65,7 +65,9 @@ def form_room(frame: Frame) -> FloatArray:
 
 
 def affine_maps_of(frame: Frame, planes: WordArray) -> tuple[FloatArray, FloatArray]:
-    """Affine maps (m, nL, n0), (m, nL) on regions given as bit planes; within `SHARP` of each output's largest entry."""
+    """Affine maps (m, nL, n0), (m, nL) on regions given as bit planes; within `SHARP` of each output's largest
+    entry.
+    """
     net = full_net(frame)
     n0, n_out = frame.network.architecture[0], frame.network.architecture[-1]
     A = np.empty((len(planes), n_out, n0))
@@ -141,14 +143,17 @@ def _settle_maps(
 
 
 def sizes_of(frame: Frame) -> list[tuple[FloatArray, float]]:
-    """Of the blocks of a network with a form, and the output: sizes (m, n0) of linear parts along all ways, and roundings."""
+    """Of the blocks of a network with a form, and the output: sizes (m, n0) of linear parts along all ways, and
+    roundings.
+    """
     return [(level[:, :-1], terms) for level, terms in levels_of(frame)]
 
 
 def map_errors(frame: Frame, A: FloatArray | None = None) -> FloatArray:
     """Bounds (nL, n0) of the errors of the entries of every affine map's linear part, see docs/certification.md.
 
-    A: (m, nL, n0) maps that were given out; their errors are below `SHARP` of the largest entry of an output, whatever cancels.
+    A: (m, nL, n0) maps that were given out; their errors are below `SHARP` of the largest entry of an output, whatever
+    cancels.
     """
     bound = frame.output_errors[:, :-1]
     if A is None:
@@ -164,7 +169,9 @@ def forms_of(frame: Frame, cell: WordArray, columns: IntArray) -> FloatArray:
 
 
 def facet_forms_of(frame: Frame, planes: WordArray, facets: IntArray) -> FloatArray:
-    """Forms (m, n0 + 1), constant last, of facets on one cell each, given as bit planes; what cancels is worked out in rationals."""
+    """Forms (m, n0 + 1), constant last, of facets on one cell each, given as bit planes; what cancels is worked out in
+    rationals.
+    """
     forms = np.zeros((len(facets), frame.network.architecture[0] + 1))
     if not len(facets):
         return forms

@@ -18,10 +18,10 @@ TRIES = 4
 def merged_regions(cx: PolyhedralComplex) -> IntArray:
     """Which regions belong together: those that facets of weight 0 join, so that the function is affine across.
 
-    For a network that is a single maximum of k affine values by a tree of gates these are the regions of the argmax. Of other
-    networks they are not: regions are joined across every facet where the function does not bend, whichever gates meet there,
-    and where a maximum bends without being seen by the outputs. What is joined need not be convex; two pieces with one
-    affine map that do not touch in a facet stay apart.
+    For a network that is a single maximum of k affine values by a tree of gates these are the regions of the argmax. Of
+    other networks they are not: regions are joined across every facet where the function does not bend, whichever gates
+    meet there, and where a maximum bends without being seen by the outputs. What is joined need not be convex; two
+    pieces with one affine map that do not touch in a facet stay apart.
 
     Parameters
     ----------

@@ -26,8 +26,8 @@ Rows = list[list[Fraction]]
 
 
 def exact_rays(cx: PolyhedralComplex, rows: IntArray | None = None) -> tuple[IntArray, Array]:
-    """Edges that go to infinity (all of ``cx.rays`` by default, or these rows), and their exact directions (r, n0) of Fractions, in
-    the coordinates of `exact_vertices`."""
+    """Edges that go to infinity (all of ``cx.rays`` by default, or these rows), and their exact directions (r, n0) of
+    Fractions, in the coordinates of `exact_vertices`."""
     if cx.dimension == 0:
         return np.zeros(0, dtype=np.int64), np.full((0, cx.network.architecture[0]), Fraction(0), dtype=object)
     ids = np.flatnonzero(cx.edges[:, 1] < 0)
@@ -155,7 +155,9 @@ def _candidates(cx: PolyhedralComplex, dim: int, face: int) -> Iterator[FloatArr
 
 
 def exact_interior_points(cx: PolyhedralComplex, dim: int) -> Array:
-    """(f_dim, n0) Fractions: the mean of the vertices of each face plus the sum of its rays, certainly in its relative interior."""
+    """(f_dim, n0) Fractions: the mean of the vertices of each face plus the sum of its rays, certainly in its relative
+    interior.
+    """
     n0 = cx.network.architecture[0]
     total = cx.exact_vertices()
     number = np.ones(len(total), dtype=object)

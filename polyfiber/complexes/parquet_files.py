@@ -1,7 +1,7 @@
 """Parquet files of others: what they may cost is bounded by their size, whatever is wrong is one clear error.
 
-A footer says how many values a column has and where its pages lie, pages say how large they are. Neither is believed: the headers of
-all pages are read, and what they claim is compared with the size of the file before a value is decoded.
+A footer says how many values a column has and where its pages lie, pages say how large they are. Neither is believed:
+the headers of all pages are read, and what they claim is compared with the size of the file before a value is decoded.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ WHOLE = 256
 """How much larger than its file all row groups together may be, beyond eight times `SLACK`."""
 
 FOOTER = 1 << 20
-"""Bytes of a footer that is always read; more may be a quarter of the file. In memory it becomes up to 500 times as large."""
+"""Bytes of a footer that is always read; more may be a quarter of the file. In memory it becomes up to 500 times as
+large.
+"""
 
 WINDOW = 1 << 12
 """Bytes that are read at a time for headers of pages, and up to `HEADER` where one is longer."""
@@ -35,14 +37,16 @@ PAGES = 1 << 10
 """Pages that a column may have, and one for each 64 of its bytes more."""
 
 DELTA_BYTE_ARRAY = 7
-"""The encoding in which each text is the beginning of the one before, and an end: nothing bounds their length but reading them."""
+"""The encoding in which each text is the beginning of the one before, and an end: nothing bounds their length but
+reading them.
+"""
 
 
 def open_parquet(source: Any, where: object, *, columns: Sequence[str] | None = None) -> Any:
     """A ``pyarrow.parquet.ParquetFile`` that may be read: its row groups stay within limits in proportion to its size.
 
-    A row group decodes to at most ``SLACK + GROWTH * size`` bytes, all of them to ``8 * SLACK + WHOLE * size``, a footer has at
-    most ``FOOTER + size / 4`` bytes.
+    A row group decodes to at most ``SLACK + GROWTH * size`` bytes, all of them to ``8 * SLACK + WHOLE * size``, a
+    footer has at most ``FOOTER + size / 4`` bytes.
 
     Parameters
     ----------
@@ -182,7 +186,9 @@ def _chunks(file: Any, group: Any, size: int, columns: Any, where: str) -> Itera
 
 
 def _text_size(pq: Any, source: Any, group: int, path: str, limits: dict[str, int]) -> int:
-    """Bytes of the texts of a row group, each counted as often as it stands there; they are read as numbers of a dictionary."""
+    """Bytes of the texts of a row group, each counted as often as it stands there; they are read as numbers of a
+    dictionary.
+    """
     import pyarrow as pa  # type: ignore[import-untyped,unused-ignore]
     import pyarrow.compute as pc  # type: ignore[import-untyped,unused-ignore]
 
@@ -235,7 +241,8 @@ def _walk(stream: Any, chunk: _Chunk, where: str) -> None:
 
 
 def _header(data: bytes, at: int, depth: int = 0) -> tuple[dict[int, Any], int]:
-    """The fields of a structure in Thrift's compact protocol: whole numbers, structures, lists of them; of the rest, None.
+    """The fields of a structure in Thrift's compact protocol: whole numbers, structures, lists of them; of the rest,
+    None.
 
     IndexError where the bytes end before it.
     """

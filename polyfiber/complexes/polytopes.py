@@ -37,7 +37,9 @@ Csr = tuple[IntArray, IdArray]
 SHARP = 1e-6
 """Relative bound of a volume above which it is worked out in rational arithmetic."""
 COMPOUND = 64
-"""Entries of a volume form on a slanted flat up to which that is done: products of forms take as many minors squared."""
+"""Entries of a volume form on a slanted flat up to which that is done: products of forms take as many minors
+squared.
+"""
 
 
 @closed
@@ -253,14 +255,18 @@ class Polytopes:
         return size, error
 
     def _compound(self, dim: int) -> list[list[Fraction]]:
-        """Products of the basis of volume forms: minors of the metric that the quotient has from the inputs, in rationals."""
+        """Products of the basis of volume forms: minors of the metric that the quotient has from the inputs, in
+        rationals.
+        """
         lift = self.complex._frame.lift[:, :-1]
         metric, sets = exact_product(lift.T, lift), minors(self.complex.dimension, dim)[1]
         return [[determinant(metric[np.ix_(p, q)]) for q in sets] for p in sets]
 
     @once
     def _coordinates(self) -> tuple[FloatArray, FloatArray, FloatArray | None]:
-        """Isometric coordinates (f_0, n) of the vertices, bounds (f_0,) of each, and what made them of the quotient's."""
+        """Isometric coordinates (f_0, n) of the vertices, bounds (f_0,) of each, and what made them of the
+        quotient's.
+        """
         cx = self.complex
         if cx.dimension == 0:
             return np.zeros((1, 0)), np.zeros(1), None

@@ -1,8 +1,8 @@
 """Polyhedral datasets: plan, run and finish tables of networks, complexes, cells, fibers and pairs.
 
-Where things are: `spec`, `fields` and `plan` say what is to be made, `networks`, `sources` and `pairs` make networks, `tables` their rows, `pilot` an estimate;
-`runner` does a plan by `execution` (a partition, processes, clusters, blocks); `storage` knows files and Arrow; `publishing` writes manifest and card;
-`reader` reads, `checks` validates.
+Where things are: `spec`, `fields` and `plan` say what is to be made, `networks`, `sources` and `pairs` make networks,
+`tables` their rows, `pilot` an estimate; `runner` does a plan by `execution` (a partition, processes, clusters,
+blocks); `storage` knows files and Arrow; `publishing` writes manifest and card; `reader` reads, `checks` validates.
 
 Names resolve on first use; pyarrow is imported only where a table is written or read.
 """

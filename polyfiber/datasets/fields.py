@@ -59,7 +59,9 @@ class _Made:
 
 
 def made_again(maker: Callable[..., Check]) -> Callable[..., Check]:
-    """Decorator of what makes a check of its arguments: the check pickles, where a function within a function would not."""
+    """Decorator of what makes a check of its arguments: the check pickles, where a function within a function would
+    not.
+    """
 
     @functools.wraps(maker)
     def make(*arguments: Any, **options: Any) -> Check:

@@ -1,4 +1,6 @@
-"""Bring one network nearest to another by moves that keep its function: what merging, averaging and comparing models asks for."""
+"""Bring one network nearest to another by moves that keep its function: what merging, averaging and comparing models
+asks for.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +65,8 @@ def align(a: ReLUNetwork, b: ReLUNetwork, *, budget: Budget | None = None) -> Al
     Returns
     -------
     Alignment
-        Never farther than before. The best of what was found, which is no proof that nothing is nearer: beyond two layers the problem is a quadratic assignment.
+        Never farther than before. The best of what was found, which is no proof that nothing is nearer: beyond two
+        layers the problem is a quadratic assignment.
 
     Raises
     ------

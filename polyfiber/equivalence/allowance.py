@@ -1,4 +1,5 @@
-"""The tolerance: how far apart two networks may be at an input and count as one function. YES and NO both go by this, and by nothing else.
+"""The tolerance: how far apart two networks may be at an input and count as one function. YES and NO both go by this,
+and by nothing else.
 
 At an input x outputs may differ by the largest of
 
@@ -6,15 +7,19 @@ At an input x outputs may differ by the largest of
    rounding and `SHARE` of the tolerance of all terms that are there, in the network where they are less (`rounding`);
 2. eight times the tolerance times what the outputs reach (`reach`), at inputs no larger than ``1 + max |x_i|``: largest values that are seen at fixed inputs.
 
-**A NO needs an exact gap above both. A YES needs a proof that every gap is within one of them**, so no pair can have a YES by one way and a NO by another:
+**A NO needs an exact gap above both. A YES needs a proof that every gap is within one of them**, so no pair can have a
+YES by one way and a NO by another:
 
-- parameters that are within the tolerance up to permutations and scalings (`parameters_within`) are the first, by definition;
-- bounds that are affine in ``|x|`` (other forms, features, relations, splitting) have to be within the second at every radius (`admits`);
-- cells measure terms that are there, input by input, within the last part of the first: a thousandth of the tolerance and some roundings;
+- parameters that are within the tolerance up to permutations and scalings (`parameters_within`) are the first, by
+  definition;
+- bounds that are affine in ``|x|`` (other forms, features, relations, splitting) have to be within the second at every
+  radius (`admits`);
+- cells measure terms that are there, input by input, within the last part of the first: a thousandth of the tolerance
+  and some roundings;
 - on bounded domains outputs reach their maximum there, and the second is that alone.
 
-Whoever adds a way to a YES asks `admits`, or shows a bound below `rounding` at every input; whoever adds a way to a NO asks `explains`. The unit of length is 1, as in
-offsets of forms, which count relative to ``max(1, |offset|)``.
+Whoever adds a way to a YES asks `admits`, or shows a bound below `rounding` at every input; whoever adds a way to a NO
+asks `explains`. The unit of length is 1, as in offsets of forms, which count relative to ``max(1, |offset|)``.
 """
 
 from __future__ import annotations
@@ -42,7 +47,9 @@ SHARE = 1e-3
 DIRECTIONS = 16
 """Rays, and their negatives, along which outputs are looked at."""
 TIMES = 8.0
-"""Times the tolerance: gap relative to what outputs reach on R^n that is explained. Proofs bound rounding by sums of magnitudes, which values are below."""
+"""Times the tolerance: gap relative to what outputs reach on R^n that is explained. Proofs bound rounding by sums of
+magnitudes, which values are below.
+"""
 LEVELS = 41
 """Powers of two at which they are; farther out the last is continued."""
 QUICK = 2
@@ -57,9 +64,11 @@ def directions(n: int) -> FloatArray:
 
 
 def parameters_within(tolerance: float, depth: int) -> float:
-    """How far parameters may be apart, each relatively, so that outputs are within the tolerance times the terms that are there, for each layer once.
+    """How far parameters may be apart, each relatively, so that outputs are within the tolerance times the terms that
+    are there, for each layer once.
 
-    A quarter of `SHARE` more: it is explained as well, and parameters moved by the tolerance itself are apart by a few roundings more.
+    A quarter of `SHARE` more: it is explained as well, and parameters moved by the tolerance itself are apart by a few
+    roundings more.
     """
     return min(tolerance * (1 + SHARE / (4 * depth)) / (1 + 2 * depth * tolerance), 0.5 / depth)
 
@@ -92,7 +101,9 @@ class Allowance:
     # ---- what outputs reach ---------------------------------------------------------------------
     @cached_property
     def seen(self) -> FloatArray:
-        """Largest |output| of either network at inputs of size up to 2^k: (LEVELS, nL); on a bounded domain of the first, in one row."""
+        """Largest |output| of either network at inputs of size up to 2^k: (LEVELS, nL); on a bounded domain of the
+        first, in one row.
+        """
         if self.box is not None:
             X = candidates(self.a, self.b, self.domain)
             return np.asarray(np.abs(self.a(X)).max(axis=0, initial=0.0)[None])
@@ -132,7 +143,8 @@ class Allowance:
         Parameters
         ----------
         given : (2, P) and (L + 1,) array, optional
-            The parameters of both and their widths, for networks of one architecture: where these are as close, up to permutations and scalings, it does not matter what outputs reach.
+            The parameters of both and their widths, for networks of one architecture: where these are as close, up to
+            permutations and scalings, it does not matter what outputs reach.
         """
         if not 0 <= distance < 1:
             return False
@@ -156,8 +168,8 @@ class Allowance:
 
     # ---- what moved parameters do ---------------------------------------------------------------
     def rounding(self, X: FloatArray) -> FloatArray:
-        """A thousandth of the tolerance of the terms that are there (…, nL), in the network where they are less, and some roundings
-        where they are more: what cells take for nothing.
+        """A thousandth of the tolerance of the terms that are there (…, nL), in the network where they are less, and
+        some roundings where they are more: what cells take for nothing.
 
         Terms are counted from the centre of the domain, or from 0 and a unit around it, as cells do.
         """
@@ -174,8 +186,9 @@ class Allowance:
     def explains(self, X: FloatArray) -> FloatArray:
         """Gap (…, nL) that is explained at inputs of R^n: a NO has to exceed it.
 
-        The tolerance times what the terms that are there add up to (`witness.present`), for each layer once. Of both networks the one that explains more
-        counts: a gap that moved parameters of one of them make is no proof, however little the other explains.
+        The tolerance times what the terms that are there add up to (`witness.present`), for each layer once. Of both
+        networks the one that explains more counts: a gap that moved parameters of one of them make is no proof, however
+        little the other explains.
         """
         X = np.asarray(unmasked(X), dtype=np.float64)
         moved = [self.tolerance * len(net.weights) * present(net, X, self.tolerance) for net in (self.a, self.b)]
@@ -184,7 +197,9 @@ class Allowance:
         )
 
     def explains_exactly(self, x: FloatArray) -> Array:
-        """`explains` at one input (nL,), in rationals: for numbers whose products floats do not hold; above it, never below."""
+        """`explains` at one input (nL,), in rationals: for numbers whose products floats do not hold; above it, never
+        below.
+        """
         nets, point = [net.exact() for net in (self.a, self.b)], as_fractions(x)
         tolerance, top = Fraction(self.tolerance), max((abs(v) for v in point), default=Fraction(0))
         depth = max(len(net.weights) for net in nets)

@@ -34,8 +34,8 @@ class Equivalence:
     verdict : Verdict
         The answer asked for: within the tolerance, or exact when ``tolerance=0``.
     method : str
-        'parameters', 'canonical form', 'shared features', 'relations', 'scalar function', 'witness', 'regions', 'weights',
-        'branch and bound' or 'none'.
+        'parameters', 'canonical form', 'shared features', 'relations', 'scalar function', 'witness', 'regions',
+        'weights', 'branch and bound' or 'none'.
     reason : str
     tolerance : float
     epsilon : float, array or None
@@ -55,8 +55,8 @@ class Equivalence:
     near : NearEqual or None
         With ``epsilon``: the search over boxes, with its tree, the best gap and where, and what is open.
     functions : SharedFunctions, Splitting or None
-        Methods 'relations' and 'splitting': the matrices of both networks over one list of functions, or the cells on which they are
-        compared. `recheck` multiplies them out in rationals.
+        Methods 'relations' and 'splitting': the matrices of both networks over one list of functions, or the cells on
+        which they are compared. `recheck` multiplies them out in rationals.
 
     Examples
     --------

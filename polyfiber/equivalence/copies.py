@@ -1,7 +1,8 @@
 """Smaller copies of a network as deployment makes them: half precision, eight-bit weights, pruned weights, fewer units.
 
-Each is a network of its own whose stored weights are exactly what the copy computes with, so that questions about the pair
-(`are_equivalent(…, epsilon=…)`, `difference`) are about the copy as it would run in exact arithmetic on its rounded weights.
+Each is a network of its own whose stored weights are exactly what the copy computes with, so that questions about the
+pair (`are_equivalent(…, epsilon=…)`, `difference`) are about the copy as it would run in exact arithmetic on its
+rounded weights.
 """
 
 from __future__ import annotations
@@ -95,7 +96,8 @@ def pruned(net: ReLUNetwork, share: float) -> ReLUNetwork:
 
 
 def with_fewer_units(net: ReLUNetwork, share: float, X: FloatArray) -> ReLUNetwork:
-    """The hidden units that move the next layer least on some inputs removed, this share of every layer; their mean goes to the biases.
+    """The hidden units that move the next layer least on some inputs removed, this share of every layer; their mean
+    goes to the biases.
 
     Parameters
     ----------

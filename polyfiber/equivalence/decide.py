@@ -1,8 +1,9 @@
 """Are two networks the same function? Any architecture, any depth, with evidence.
 
-Accept when canonical forms agree; reject by a witness; otherwise cut the domain into cells on which both are affine and bound ``|f - g|`` on
-each (`regions.cover`); beyond the reach of cells, branch and bound on boxes. What may make a verdict is written in `grounds`.
-Beyond the bottleneck the problem is coNP-hard, so a budget may end it with *undecided* and what was proved.
+Accept when canonical forms agree; reject by a witness; otherwise cut the domain into cells on which both are affine and
+bound ``|f - g|`` on each (`regions.cover`); beyond the reach of cells, branch and bound on boxes. What may make a
+verdict is written in `grounds`. Beyond the bottleneck the problem is coNP-hard, so a budget may end it with *undecided*
+and what was proved.
 """
 
 from __future__ import annotations
@@ -69,7 +70,9 @@ from .witness import (
 )
 
 BLURS = 1.0
-"""How many times what 32 roundings of parameters and coordinates do to the values of a point a difference may be without being one."""
+"""How many times what 32 roundings of parameters and coordinates do to the values of a point a difference may be
+without being one.
+"""
 MAX_BLOCKWISE = 10**11
 """Largest expected complex that is begun, block by block or cell by cell, within a time budget."""
 FEW = 50_000
@@ -256,7 +259,9 @@ _PAIR = np.zeros(1, dtype=np.int64), np.ones(1, dtype=np.int64)
 
 
 def _by_forms(pair: _Pair) -> tuple[Equivalence | None, float, float, CanonicalForm | None]:
-    """YES where forms are so close, and outputs so large, that no input can speak against it; distance, what rounding adds to it, a form where they differ."""
+    """YES where forms are so close, and outputs so large, that no input can speak against it; distance, what rounding
+    adds to it, a form where they differ.
+    """
     a, b = pair.fa, pair.fb
     x, raw = None, None
     if a.architecture == b.architecture:
@@ -327,7 +332,9 @@ def _everywhere(pair: _Pair) -> Equivalence:
 
 
 def _by_relations(pair: _Pair, tolerance: float | None = None) -> Equivalence | None:
-    """YES where both are equal over the functions that they share; on a box, where the bound of what is left out is within its limit."""
+    """YES where both are equal over the functions that they share; on a box, where the bound of what is left out is
+    within its limit.
+    """
     found = by_relations(
         pair.a, pair.b, tolerance=pair.tolerance if tolerance is None else tolerance, domain=pair.domain
     )
@@ -338,7 +345,9 @@ def _by_relations(pair: _Pair, tolerance: float | None = None) -> Equivalence | 
 
 
 def _beyond_floats(pair: _Pair, X: FloatArray) -> Equivalence:
-    """Where products leave the range of floats: NO by an input at which both, and what the tolerance explains, are worked out in rationals."""
+    """Where products leave the range of floats: NO by an input at which both, and what the tolerance explains, are
+    worked out in rationals.
+    """
     X = X[np.isfinite(X).all(axis=1)]
     for x in (
         X[:: max(1, len(X) // EXACT_INPUTS)] if pair.fa.n_parameters + pair.fb.n_parameters <= MOST_EXACT else X[:0]
@@ -476,7 +485,9 @@ def _part_of(pair: _Pair, found: Covered) -> ProvedPart:
 
 
 def suspected_inputs(found: Covered) -> FloatArray:
-    """Inputs near the generators at which a limit is exceeded: a point and towards the middle of its cell, and far along a ray."""
+    """Inputs near the generators at which a limit is exceeded: a point and towards the middle of its cell, and far
+    along a ray.
+    """
     X = []
     for generator, base in found.suspects:
         h = generator[:-1]
@@ -521,7 +532,9 @@ def _exactly(pair: _Pair) -> Equivalence:
 
 
 def _exactly_on_flat(pair: _Pair, flat: AffineHull) -> Equivalence:
-    """Both networks as functions of the flat's free coordinates, where the domain has an interior; at its point, if it is one."""
+    """Both networks as functions of the flat's free coordinates, where the domain has an interior; at its point, if it
+    is one.
+    """
     assert pair.domain is not None
     if not flat.dimension:
         proof = decisive_in(pair.domain, pair.a, pair.b, nearest(flat.lift[:, -1]), 0.0)
@@ -651,7 +664,9 @@ def _domain_facts(found: Covered) -> dict[str, Any]:
 
 
 def _inside(pair: _Pair, x: FloatArray, limit: float | FloatArray) -> Witness | None:
-    """A witness beyond the limit at an input, moved into the domain by what rounding took it out (`Polyhedron.exact_point`)."""
+    """A witness beyond the limit at an input, moved into the domain by what rounding took it out
+    (`Polyhedron.exact_point`).
+    """
     return decisive_in(pair.domain, pair.a, pair.b, x, limit)
 
 
@@ -663,7 +678,9 @@ def _limit_of_no(pair: _Pair) -> FloatArray:
 
 
 def _by_bounds(pair: _Pair) -> Equivalence:
-    """Bounds of ``|f - g|`` by weights and by branch and bound, against the tolerance times the largest |f_o| that was seen."""
+    """Bounds of ``|f - g|`` by weights and by branch and bound, against the tolerance times the largest |f_o| that was
+    seen.
+    """
     _, _, reached = _sampled(pair)
     limit = float((pair.tolerance * reached).min(initial=np.inf))  # one for all outputs: that of the smallest
     limit = limit if np.isfinite(limit) else 0.0

@@ -1,8 +1,10 @@
-"""Copies that run in integers: weights and activations rounded to so many bits, as the graphs of exporters say (QuantizeLinear, DequantizeLinear).
+"""Copies that run in integers: weights and activations rounded to so many bits, as the graphs of exporters say
+(QuantizeLinear, DequantizeLinear).
 
-Such a copy is no ReLU network: its activations are rounded. It is the network on its rounded weights, with biases that may move by what rounding the activations
-before them can do, and that is what is kept here (in ``source["folding"]``, as the reader's own roundings are): a YES about the pair holds for the
-integers, and for any other way of rounding as well; a NO exceeds epsilon by more than roundings explain. That no activation leaves the range of its integers is proved
+Such a copy is no ReLU network: its activations are rounded. It is the network on its rounded weights, with biases that
+may move by what rounding the activations before them can do, and that is what is kept here (in ``source["folding"]``,
+as the reader's own roundings are): a YES about the pair holds for the integers, and for any other way of rounding as
+well; a NO exceeds epsilon by more than roundings explain. That no activation leaves the range of its integers is proved
 on the domain. What is left out: the rounding of float32 sums, where a runtime takes them.
 """
 
@@ -46,7 +48,8 @@ def executed_in_integers(
     per : {'tensor', 'channel'}
         One scale for a weight matrix, or one for each row.
     scales : sequence of float, optional
-        Steps of the inputs and of each hidden layer, such as calibration found; by default the smallest that are proved to suffice.
+        Steps of the inputs and of each hidden layer, such as calibration found; by default the smallest that are proved
+        to suffice.
 
     Raises
     ------
@@ -119,7 +122,9 @@ def _up(value: float) -> float:
 def _with_moves(
     weights: Sequence[FloatArray], biases: Sequence[FloatArray], before: Sequence[FloatArray], after: Sequence[FloatArray], facts: dict[str, Any]
 ) -> ReLUNetwork:  # fmt: skip
-    """A network whose inputs of layer l may move by ``before[l]``, and values by ``after[l]``; parameters by a rounding in float32."""
+    """A network whose inputs of layer l may move by ``before[l]``, and values by ``after[l]``; parameters by a rounding
+    in float32.
+    """
     records = []
     for l, (W, b, moved, more) in enumerate(zip(weights, biases, before, after), start=1):
         shift = (np.abs(W) * (1 + SINGLE)) @ moved * (1 + 1e-9) + more + SINGLE * np.abs(b)
@@ -232,7 +237,8 @@ def write_qdq(net: ReLUNetwork, path: str | Path) -> None:
 
 
 def read_qdq(path: str | Path, domain: Polyhedron) -> ReLUNetwork:
-    """Read the chain of Gemm or MatMul, Add and Relu that an exporter wrote with QuantizeLinear and DequantizeLinear between.
+    """Read the chain of Gemm or MatMul, Add and Relu that an exporter wrote with QuantizeLinear and DequantizeLinear
+    between.
 
     Parameters
     ----------

@@ -1,15 +1,18 @@
-"""What a verdict may rest on. A YES is made from one of these and a NO from a `Witness`; there is no other way to make one.
+"""What a verdict may rest on. A YES is made from one of these and a NO from a `Witness`; there is no other way to make
+one.
 
 The rules, for whoever changes this next:
 
 1. A YES rests on the whole domain. Each ground below refuses to exist where something was left out, or where its bound exceeds what was asked.
 2. A NO carries an input whose gap, computed exactly or beyond all rounding, exceeds what the tolerance explains there (`witness.decisive`). What the
-   tolerance explains is defined once, in `allowance`: a YES shows that no gap exceeds it, so none of both can hold beside the other.
+   tolerance explains is defined once, in `allowance`: a YES shows that no gap exceeds it, so none of both can hold
+   beside the other.
 3. Different forms prove no NO: equal functions can have different forms. Equal forms prove a YES.
 4. Everything else is UNDECIDED, with what was proved.
 
-Grey zone: on cells a YES asks for a thousandth of the tolerance, relative to what the terms of an output add up to (beside rounding, in the
-same measure); a NO asks for more than the tolerance explains. What lies between may end as UNDECIDED.
+Grey zone: on cells a YES asks for a thousandth of the tolerance, relative to what the terms of an output add up to
+(beside rounding, in the same measure); a NO asks for more than the tolerance explains. What lies between may end as
+UNDECIDED.
 """
 
 from __future__ import annotations
@@ -95,7 +98,9 @@ class EqualForms:
 
 @dataclass(frozen=True)
 class SameFunctions:
-    """Both networks written over one list of functions, with outputs that agree; what was left out is bounded by ``constant + slope |x|``."""
+    """Both networks written over one list of functions, with outputs that agree; what was left out is bounded by
+    ``constant + slope |x|``.
+    """
 
     functions: int
     distance: float
@@ -131,7 +136,9 @@ class SameFunctions:
 
 @dataclass(frozen=True, kw_only=True)
 class SplitCells(SameFunctions):
-    """The same on each of some cells that were cut along the difference and cover the domain; ``waiting`` and ``suspects`` are left."""
+    """The same on each of some cells that were cut along the difference and cover the domain; ``waiting`` and
+    ``suspects`` are left.
+    """
 
     cells: int
     waiting: int
@@ -162,7 +169,9 @@ class SplitCells(SameFunctions):
 
 @dataclass(frozen=True)
 class ComparedCells:
-    """Cells that cover the domain, each with a bound within its limit; ``ratio`` is the largest bound relative to its limit."""
+    """Cells that cover the domain, each with a bound within its limit; ``ratio`` is the largest bound relative to its
+    limit.
+    """
 
     cells: int
     waiting: int
@@ -188,7 +197,9 @@ class ComparedCells:
 
 @dataclass(frozen=True)
 class ExactCells:
-    """Regions of both networks side by side on which the rational difference vanishes; ``remaining`` blocks are left."""
+    """Regions of both networks side by side on which the rational difference vanishes; ``remaining`` blocks are
+    left.
+    """
 
     regions: int
     blocks: int

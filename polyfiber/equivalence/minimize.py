@@ -149,12 +149,16 @@ class MinimizeResult:
 
     @cached_property
     def lower_bounds(self) -> LowerBounds:
-        """What every network of this depth with the same function needs in each hidden layer, and why (of the original; not for ``epsilon > 0``)."""
+        """What every network of this depth with the same function needs in each hidden layer, and why (of the original;
+        not for ``epsilon > 0``).
+        """
         return lower_bounds(self.original, self.box)
 
     @cached_property
     def neurons(self) -> tuple[tuple[int, ...], ...]:
-        """For each hidden layer the neurons of the original that are left, -1 for new ones (empty for ``epsilon > 0``)."""
+        """For each hidden layer the neurons of the original that are left, -1 for new ones (empty for
+        ``epsilon > 0``).
+        """
         if self.kept is not None:
             return tuple(tuple(int(i) for i in own) for own in self.kept)
         return neuron_map(self.original, self.moves, self.network) if self.epsilon == 0 else ()
@@ -264,7 +268,8 @@ def minimize(
     depth: bool = False,
     budget: Budget | None = None,
 ) -> MinimizeResult:
-    """Smallest network of the same depth that dropping, merging and re-factoring reach; with ``depth`` layers may go as well.
+    """Smallest network of the same depth that dropping, merging and re-factoring reach; with ``depth`` layers may go as
+    well.
 
     Parameters
     ----------
@@ -766,10 +771,12 @@ def _cheapest(fiber: LayerwiseFiber, own: Array, width: int) -> tuple[LayerCompo
 def _drop_small(
     net: ReLUNetwork, epsilon: float, box: tuple[FloatArray, FloatArray], monitor: Monitor
 ) -> tuple[ReLUNetwork, float, list[tuple[int, int]]]:
-    """Replace neurons by constants, least effect first, as long as ``|f - g| <= epsilon`` on the box is proved for all together.
+    """Replace neurons by constants, least effect first, as long as ``|f - g| <= epsilon`` on the box is proved for all
+    together.
 
-    The effect is measured at random inputs, where a removal that changes too much is refused at once; what is left is proved or
-    refused by splitting boxes (`bounds.near_equal`): the longest beginning of the list first, then one neuron after the other.
+    The effect is measured at random inputs, where a removal that changes too much is refused at once; what is left is
+    proved or refused by splitting boxes (`bounds.near_equal`): the longest beginning of the list first, then one neuron
+    after the other.
     """
     domain, plain = Box(*box), net.rounded()
     X = np.random.default_rng(0).uniform(*box, (SAMPLES, len(box[0])))

@@ -44,8 +44,8 @@ def fewer_gates(
     domain : Box or None
         All of R^n.
     use_complex : bool or None
-        Decide sides from the complex, exactly; by default where about half a million faces are expected at most. Else by
-        bounds, which need a box.
+        Decide sides from the complex, exactly; by default where about half a million faces are expected at most. Else
+        by bounds, which need a box.
 
     Returns
     -------
@@ -82,7 +82,9 @@ def fewer_gates(
 
 
 def _with_unread(net: PiecewiseLinearNetwork, signs: SignArray) -> SignArray:
-    """The signs, and -1 for gates that no gate with a wall and no output reads, however indirectly: their side is as good as any."""
+    """The signs, and -1 for gates that no gate with a wall and no output reads, however indirectly: their side is as
+    good as any.
+    """
     found = signs.copy()
     maps = [*(b.affine for b in net.blocks), net.output]
     starts = np.concatenate([[0], np.cumsum(net.hidden_widths)]).astype(np.int64)

@@ -18,10 +18,10 @@ from .minimize import minimize
 def moves_between(a: ReLUNetwork, b: ReLUNetwork, *, tolerance: float = 1e-7) -> Composition | None:
     """A composition of moves that turns a into b, or None if none of the known kinds does.
 
-    Layers are matched from the input on. Where the rows of a hidden layer do not match, a hyperplane of it that the next
-    layer hides is flipped and translated; where they still do not, the whole layer is exchanged
-    (`Replace`), which is a move when it is the last hidden layer of two equal functions. Networks of other widths are
-    matched through their minimal ones: the moves of one minimization, then the inverses of the other's.
+    Layers are matched from the input on. Where the rows of a hidden layer do not match, a hyperplane of it that the
+    next layer hides is flipped and translated; where they still do not, the whole layer is exchanged (`Replace`), which
+    is a move when it is the last hidden layer of two equal functions. Networks of other widths are matched through
+    their minimal ones: the moves of one minimization, then the inverses of the other's.
 
     Notes
     -----
@@ -78,7 +78,9 @@ def _through_minimal(a: ReLUNetwork, b: ReLUNetwork, tolerance: float) -> Compos
 
 
 def parameter_distance(a: ReLUNetwork, b: ReLUNetwork) -> float:
-    """Largest difference of weights relative to the largest of their layer, of biases relative to both; infinite for other shapes."""
+    """Largest difference of weights relative to the largest of their layer, of biases relative to both; infinite for
+    other shapes.
+    """
     if a.architecture != b.architecture:
         return float("inf")
     worst = 0.0
@@ -90,7 +92,8 @@ def parameter_distance(a: ReLUNetwork, b: ReLUNetwork) -> float:
 
 
 def unit_distance(a: ReLUNetwork, b: ReLUNetwork) -> float:
-    """Largest difference of the rows of two networks of one architecture in the gauge of unit rows, in the measure of forms.
+    """Largest difference of the rows of two networks of one architecture in the gauge of unit rows, in the measure of
+    forms.
 
     Weights are relative to the largest of their row, biases to that or to themselves.
     """
@@ -142,7 +145,9 @@ def _farthest(x: FloatArray, y: FloatArray) -> FloatArray:
 
 
 def _hidden_moves(a: ReLUNetwork, b: ReLUNetwork, layer: int, tolerance: float) -> Composition | None:
-    """Flips and the translation that bring a layer of a, which the next one hides, to that of b, up to order and scale."""
+    """Flips and the translation that bring a layer of a, which the next one hides, to that of b, up to order and
+    scale.
+    """
     first, second = (_hidden_at(net, layer) for net in (a, b))
     if first is None or second is None:
         return None

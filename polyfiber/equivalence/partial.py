@@ -1,8 +1,9 @@
 """What was proved when time ran out: blocks of input space, single cells, and how large the rest of ``|f - g|`` can be.
 
-A complex that is too large, or whose budget is too short, is gone through block by block. A block is
-a polyhedron (an intersection of half-spaces of walls), so what was proved and what is left can be said in inequalities. Where not even a block can be
-enumerated, both networks are affine on the cell of their common activation pattern at an input; the maps of many inputs are compared.
+A complex that is too large, or whose budget is too short, is gone through block by block. A block is a polyhedron (an
+intersection of half-spaces of walls), so what was proved and what is left can be said in inequalities. Where not even a
+block can be enumerated, both networks are affine on the cell of their common activation pattern at an input; the maps
+of many inputs are compared.
 """
 
 from __future__ import annotations
@@ -52,14 +53,16 @@ class ProvedPart:
     regions : int
         Its regions on which both agree, within the tolerance (for ``tolerance=0`` exactly).
     share : float
-        Of all its regions (or of the volume of a box); where their number is not known, of the number expected from a sample of vertices.
+        Of all its regions (or of the volume of a box); where their number is not known, of the number expected from a
+        sample of vertices.
     estimated : bool
         Whether the share rests on such a sample.
     blocks, remaining : tuple of Block
         Blocks on which everything was proved, and those that are left; together they are the domain. Empty where
         the complex was not gone through by blocks.
     cells : (k, N_f + N_g) int8
-        Common activation patterns of the networks f and g, ±1, on whose cells the affine maps agree; found at k of the inputs tried.
+        Common activation patterns of the networks f and g, ±1, on whose cells the affine maps agree; found at k of the
+        inputs tried.
     growth : Growth or None
         Bound of ``|f - g|`` at every input, so also on the rest.
     """

@@ -1,4 +1,6 @@
-"""Steps to a smaller network that relations give, what no network of the depth can do without, and which neuron became which."""
+"""Steps to a smaller network that relations give, what no network of the depth can do without, and which neuron became
+which.
+"""
 
 from __future__ import annotations
 
@@ -40,8 +42,8 @@ MOST_PRODUCTS = 1 << 29
 def relation_step(net: ReLUNetwork, layer: int, *, tolerance: float) -> Replace | None:
     """Features of a layer that are affine functions of others go; the next layer reads the others instead.
 
-    The function stays on all inputs (for float networks up to the bound of the relations). None: there is no such feature, or no
-    clear one.
+    The function stays on all inputs (for float networks up to the bound of the relations). None: there is no such
+    feature, or no clear one.
 
     Examples
     --------
@@ -61,7 +63,8 @@ def relation_step(net: ReLUNetwork, layer: int, *, tolerance: float) -> Replace 
 
 
 def image_step(net: ReLUNetwork, layer: int, complex: Any) -> Replace | None:
-    """The same where features are affine functions of others on the image of the layers before, by the regions of a complex.
+    """The same where features are affine functions of others on the image of the layers before, by the regions of a
+    complex.
 
     Examples
     --------
@@ -96,10 +99,12 @@ def _expressed(net: ReLUNetwork, layer: int, found: FeatureRelations | ImageRela
 
 
 def affine_step(net: ReLUNetwork, *, tolerance: float) -> Replace | None:
-    """Realise the first layer, on all of R^n, with one neuron for each visible hyperplane and as few as are found for the affine rest.
+    """Realise the first layer, on all of R^n, with one neuron for each visible hyperplane and as few as are found for
+    the affine rest.
 
-    The rest, of rank r, takes pairs ``relu(v . x) - relu(-v . x)``, two for each dimension, or the other sides of visible hyperplanes, one for each direction that is needed; and it
-    depends on the sides, all of which are tried for few hyperplanes. None where that takes as many neurons as there are.
+    The rest, of rank r, takes pairs ``relu(v . x) - relu(-v . x)``, two for each dimension, or the other sides of
+    visible hyperplanes, one for each direction that is needed; and it depends on the sides, all of which are tried for
+    few hyperplanes. None where that takes as many neurons as there are.
     """
     (W, b), (C, a) = ((net.weights[l], net.biases[l]) for l in (0, 1))
     found = analyse_layer(W, b, C, a, domain="space", tolerance=tolerance)
@@ -141,11 +146,15 @@ def affine_step(net: ReLUNetwork, *, tolerance: float) -> Replace | None:
 
 
 _Parts = tuple[Array, Array, Array, Array]
-"""Rows ``(w | b)`` of more neurons, their outgoing columns, a shift of the next bias, and what is added to the columns of those that are there."""
+"""Rows ``(w | b)`` of more neurons, their outgoing columns, a shift of the next bias, and what is added to the columns
+of those that are there.
+"""
 
 
 def _affine_parts(rest: Array, terms: Array, U: Array, t: Array, tau: Array, tolerance: float) -> _Parts:
-    """The fewest more neurons that are found for ``rest . x``, beside one on each hyperplane ``(U | t)`` with sides tau."""
+    """The fewest more neurons that are found for ``rest . x``, beside one on each hyperplane ``(U | t)`` with sides
+    tau.
+    """
     m, n = rest.shape
     none: Array = np.zeros((0, n + 1), dtype=rest.dtype)
     if rest.dtype == object:
@@ -171,7 +180,9 @@ def _affine_parts(rest: Array, terms: Array, U: Array, t: Array, tau: Array, tol
 
 
 def _other_sides(rest: Array, U: Array, t: Array, tau: Array, tolerance: float) -> _Parts | None:
-    """``rest . x`` by the other sides of hyperplanes that are there: ``d (u . x) = d relu(u . x + t) - d relu(-u . x - t) - d t``."""
+    """``rest . x`` by the other sides of hyperplanes that are there:
+    ``d (u . x) = d relu(u . x + t) - d relu(-u . x - t) - d t``.
+    """
     if not len(U):
         return None
     if rest.dtype == object:
@@ -204,8 +215,8 @@ def _other_sides(rest: Array, U: Array, t: Array, tau: Array, tolerance: float) 
 def gauge_step(net: ReLUNetwork, layer: int, *, tolerance: float) -> Translate | None:
     """Translate a hyperplane that all its readers hide onto a parallel one that is there, so that both become one.
 
-    Readers are the neurons of the next layer with a weight there; groups of neurons that read different hyperplanes have gauges of their
-    own. None: there is no such pair.
+    Readers are the neurons of the next layer with a weight there; groups of neurons that read different hyperplanes
+    have gauges of their own. None: there is no such pair.
 
     Examples
     --------
@@ -240,7 +251,8 @@ def gauge_step(net: ReLUNetwork, layer: int, *, tolerance: float) -> Translate |
 
 
 def affine_layer(net: ReLUNetwork, layer: int, active: Sequence[int], *, tolerance: float) -> Join | None:
-    """Join a layer with the next one where it acts affinely: some neurons are active on all that reaches it, and the others show no hyperplane.
+    """Join a layer with the next one where it acts affinely: some neurons are active on all that reaches it, and the
+    others show no hyperplane.
 
     Parameters
     ----------
@@ -309,10 +321,12 @@ class LowerBounds:
 def lower_bounds(net: ReLUNetwork, box: tuple[FloatArray, FloatArray] | None = None) -> LowerBounds:
     """Least widths of any network of the same depth with the same function (on the box).
 
-    Every linear part of a function is a product through each layer, so no layer is narrower than its rank; the rows of all linear parts
-    are combinations of rows of the first layer, and all outputs lie in the columns of the last one up to a constant. With one hidden layer every visible hyperplane takes a neuron.
-    On a region of the layers before, a layer of w neurons cuts an image of at most n0 dimensions into at most ``C(w, 0) + ... + C(w, n0)`` parts, and the product over the layers is no less
-    than the number of linear parts that are different for certain, among those at 2^14 inputs: that bounds all layers together.
+    Every linear part of a function is a product through each layer, so no layer is narrower than its rank; the rows of
+    all linear parts are combinations of rows of the first layer, and all outputs lie in the columns of the last one up
+    to a constant. With one hidden layer every visible hyperplane takes a neuron. On a region of the layers before, a
+    layer of w neurons cuts an image of at most n0 dimensions into at most ``C(w, 0) + ... + C(w, n0)`` parts, and the
+    product over the layers is no less than the number of linear parts that are different for certain, among those at
+    2^14 inputs: that bounds all layers together.
 
     Examples
     --------
@@ -364,7 +378,9 @@ def _least_total(parts: int, n: int, widths: Sequence[int]) -> int:
 
 
 def _linear_parts(net: ReLUNetwork, box: tuple[FloatArray, FloatArray] | None) -> int:
-    """Linear parts, among those at many inputs, that are different beyond every rounding error: each by one number ``u . J v``."""
+    """Linear parts, among those at many inputs, that are different beyond every rounding error: each by one number
+    ``u . J v``.
+    """
     rng = np.random.default_rng(0)
     n, m = net.architecture[0], net.architecture[-1]
     count = max(1, min(PARTS, MOST_PRODUCTS // max(1, sum(W.size for W in net.weights))))
@@ -391,7 +407,9 @@ def _linear_parts(net: ReLUNetwork, box: tuple[FloatArray, FloatArray] | None) -
 
 
 def _ranks(net: ReLUNetwork, box: tuple[FloatArray, FloatArray] | None) -> tuple[int, int, int]:
-    """Certain ranks: the largest of a linear part, of all stacked, of all side by side. Singular values count that exceed every rounding error."""
+    """Certain ranks: the largest of a linear part, of all stacked, of all side by side. Singular values count that
+    exceed every rounding error.
+    """
     rng = np.random.default_rng(0)
     n, m = net.architecture[0], net.architecture[-1]
     count = max(1, min(POINTS, MOST_ENTRIES // max(1, n * m)))

@@ -31,7 +31,8 @@ LARGEST = 1 << 28
 
 
 def save_answer(answer: Equivalence, path: str | Path) -> None:
-    """Write the claim of an answer, the networks, and the witness, as JSON; numbers exactly, as hexadecimal floats or ratios.
+    """Write the claim of an answer, the networks, and the witness, as JSON; numbers exactly, as hexadecimal floats or
+    ratios.
 
     Examples
     --------

@@ -83,7 +83,8 @@ def surely_different(a: ReLUNetwork, b: ReLUNetwork, X: FloatArray) -> BoolArray
 
 
 def present(net: ReLUNetwork, X: FloatArray, tolerance: float, size: FloatArray | None = None) -> FloatArray:
-    """As `magnitude`, of the terms that are there: neurons that stay off when every parameter moves by twice the tolerance add nothing.
+    """As `magnitude`, of the terms that are there: neurons that stay off when every parameter moves by twice the
+    tolerance add nothing.
 
     Inputs count as ``size``, by default as large as they are.
     """
@@ -200,7 +201,9 @@ def decisive(a: ReLUNetwork, b: ReLUNetwork, x: FloatArray, allowed: float | Flo
 def decisive_in(
     domain: Any, a: ReLUNetwork, b: ReLUNetwork, x: FloatArray, allowed: float | FloatArray
 ) -> Witness | None:
-    """The same at the point of a domain that ``x`` stands for, certainly inside; in rationals where that is no float."""
+    """The same at the point of a domain that ``x`` stands for, certainly inside; in rationals where that is no
+    float.
+    """
     x = np.asarray(x, dtype=np.float64)
     if domain is None or not np.isfinite(x).all():
         return decisive(a, b, x, allowed)

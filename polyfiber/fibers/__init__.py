@@ -1,11 +1,11 @@
 """Fibers: all parameters that compute the same function.
 
 `classify` is the question and `findings` what it says. It reads layers (`hyperplanes`, `layerwise`, `linear_neurons`,
-`one_neuron`), asks what a neuron does on the domain (`activity`), whether one can hide behind another (`hiding`), whether the
-theorem applies (`regime`), and counts `components`; `dimension` asks the complex instead (``gates``: of any network). `paths` and `conserved` move along a
-fiber, `nonnegative_rank` says how few neurons a linear layer needs, `parameter_share` what share of parameters is identifiable,
-and ``batch`` does many networks at once. Whether two networks are the same is the floor above, `polyfiber.equivalence`; its
-names stand here too.
+`one_neuron`), asks what a neuron does on the domain (`activity`), whether one can hide behind another (`hiding`),
+whether the theorem applies (`regime`), and counts `components`; `dimension` asks the complex instead (``gates``: of any
+network). `paths` and `conserved` move along a fiber, `nonnegative_rank` says how few neurons a linear layer needs,
+`parameter_share` what share of parameters is identifiable, and ``batch`` does many networks at once. Whether two
+networks are the same is the floor above, `polyfiber.equivalence`; its names stand here too.
 
 ``relations`` are linear relations among features, ``image`` what layers do on the image of those before (wide and
 deep networks), ``whole`` fibers beyond a neighbourhood; `examples` shows what a classifier has to cope with.

@@ -51,8 +51,9 @@ class FiberReport:
     ----------
     network : ReLUNetwork
     kind : str
-        By theorems: 'identifiable', 'layerwise', 'hiding', 'constant'. By computation for this network, where no theorem
-        applies: 'rigid' (near it only rescalings compute the same function), 'flexible' (others do). Else 'undecided'.
+        By theorems: 'identifiable', 'layerwise', 'hiding', 'constant'. By computation for this network, where no
+        theorem applies: 'rigid' (near it only rescalings compute the same function), 'flexible' (others do). Else
+        'undecided'.
     identifiable : bool or None
         Whether every parameter with the same function (generic ones, in the theorem's regime) is
         related by permutation and scaling. None: not decided.
@@ -112,7 +113,8 @@ class FiberReport:
     def dimension(self) -> int | None:
         """Dimension of the largest component modulo scaling; None when undecided.
 
-        For 'rigid' and 'flexible' that of the fiber near this parameter; None where only bounds are known (``beyond.bounds``).
+        For 'rigid' and 'flexible' that of the fiber near this parameter; None where only bounds are known
+        (``beyond.bounds``).
         """
         if self.kind == "undecided":
             return None
@@ -139,8 +141,8 @@ class FiberReport:
     def local_dimension(self) -> int:
         """Nullity of the stacked Jacobians at this parameter minus the scalings (needs the complex).
 
-        On the domain that was asked about. See `polyfiber.local_fiber`. At a generic parameter it is the dimension of the fiber here,
-        modulo scaling.
+        On the domain that was asked about. See `polyfiber.local_fiber`. At a generic parameter it is the dimension of
+        the fiber here, modulo scaling.
         """
         from .dimension import local_fiber
 
@@ -300,8 +302,9 @@ def classify_fiber(
         hyperplanes of which nothing is visible are found. Where the theorems do not decide it is built here, for
         networks with up to about ``max_faces`` faces.
     domain : Box or Polyhedron, optional
-        Bounded: the function matters on it only. Then neurons are judged there, by the complex on the domain or, where that
-        is too large, by linear programs (`polyfiber.activation_bounds`); the theorems are about all of R^n and do not apply.
+        Bounded: the function matters on it only. Then neurons are judged there, by the complex on the domain or, where
+        that is too large, by linear programs (`polyfiber.activation_bounds`); the theorems are about all of R^n and do
+        not apply.
     max_faces : int
         0: never build a complex.
     max_parameters : int

@@ -102,8 +102,8 @@ def functional_dimension(
     ----------
     net : ReLUNetwork or PiecewiseLinearNetwork
     regions, shared, budget, rng
-        See `local_fiber`. A convolution has its kernel as parameters with ``shared=True``, and one for each entry of its
-        matrix without.
+        See `local_fiber`. A convolution has its kernel as parameters with ``shared=True``, and one for each entry of
+        its matrix without.
 
     Examples
     --------
@@ -128,14 +128,14 @@ def local_fiber(
     Parameters
     ----------
     net : ReLUNetwork or PiecewiseLinearNetwork
-        Floats are taken as the rationals they store. Parameters of the latter are the stored entries of its matrices and
-        its offsets; slopes stay what they are.
+        Floats are taken as the rationals they store. Parameters of the latter are the stored entries of its matrices
+        and its offsets; slopes stay what they are.
     regions : (R, N) int8 array or complex, optional
         Sign vectors of the regions (columns beyond the N hidden neurons are ignored), or the canonical
         complex if it is already there; computed by default.
     shared : bool
-        Count a number that stands several times in one matrix, or in one list of offsets, as one parameter, and zeros as
-        none: the parameters of convolutions in a file, where nothing was folded into them and they are not equal by
+        Count a number that stands several times in one matrix, or in one list of offsets, as one parameter, and zeros
+        as none: the parameters of convolutions in a file, where nothing was folded into them and they are not equal by
         chance. By default every entry is a parameter.
     budget : Budget, optional
     rng

@@ -221,7 +221,9 @@ def least_minors(rows: FloatArray, limit: int) -> tuple[FloatArray, int, int]:
 
 
 def least_products(W1: FloatArray, W2: FloatArray, W3: FloatArray, limit: int) -> tuple[FloatArray, int, int]:
-    """Least relative singular value (B,) that must not vanish among ``W3 D2 W2 D1 W1``; how many were looked at; all."""
+    """Least relative singular value (B,) that must not vanish among ``W3 D2 W2 D1 W1``; how many were looked at;
+    all.
+    """
     n1, n0 = W1.shape[1:]
     m, n2 = W3.shape[1:]
     masks1, masks2, needed, total = product_masks(n1, n2, min(m, n0), limit)

@@ -1,4 +1,6 @@
-"""Small matrices: singular values and vectors by one-sided Jacobi rotations, accurate for the small ones; determinants' signs."""
+"""Small matrices: singular values and vectors by one-sided Jacobi rotations, accurate for the small ones; determinants'
+signs.
+"""
 
 from __future__ import annotations
 

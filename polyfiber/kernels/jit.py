@@ -28,7 +28,9 @@ from ..budget import compiled, compiling
 from ..settings import settings
 
 LINKED = numba.version_info.short == (0, 68)
-"""Whether this is a numba whose insides `linking` is written for; others compile in their own way, the same code in twice the time."""
+"""Whether this is a numba whose insides `linking` is written for; others compile in their own way, the same code in
+twice the time.
+"""
 
 if LINKED:
     from .linking import ATTRIBUTES, Kernel
@@ -47,7 +49,8 @@ _OPTIONS: dict[str, Any] = {
 class _Compilations(event.Listener):
     """Says when compilation begins; what a kernel needs is compiled inside, and not told again.
 
-    Garbage is not collected meanwhile: the compiler makes much and throws little away, and looking cost a tenth of the time.
+    Garbage is not collected meanwhile: the compiler makes much and throws little away, and looking cost a tenth of the
+    time.
     """
 
     def __init__(self) -> None:
@@ -85,8 +88,8 @@ class CodeFile(IndexDataCacheFile):
 
     numba numbers the files of a kernel's signatures 1, 2, … and writes the index first: two processes that compile
     different signatures at the same time can leave an index that names the other's code, and a process that comes
-    between sees old code under a new index. Here a file is named by what it holds and is there before the index says so.
-    A lost entry of the index costs a compilation.
+    between sees old code under a new index. Here a file is named by what it holds and is there before the index says
+    so. A lost entry of the index costs a compilation.
     """
 
     STALE = 600.0
@@ -223,8 +226,8 @@ def rare_kernel(function: F) -> F:
 def made_for(kind: type, otherwise: Callable[..., Any]) -> Callable[[F], F]:
     """Let kernels call something simple instead of a kernel where none of the arguments is a named tuple of this kind.
 
-    What is never needed is then not compiled either. The simple one takes the same arguments; where numba compiles in its
-    own way, and in Python, the kernel itself is called: it must do the same for other kinds, or not be reached.
+    What is never needed is then not compiled either. The simple one takes the same arguments; where numba compiles in
+    its own way, and in Python, the kernel itself is called: it must do the same for other kinds, or not be reached.
     """
 
     def decorated(compiled: F) -> F:

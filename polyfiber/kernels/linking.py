@@ -1,10 +1,11 @@
-"""How kernels are compiled: what a kernel calls is handed over as it was lowered, and optimised once, inside the kernel.
+"""How kernels are compiled: what a kernel calls is handed over as it was lowered, and optimised once, inside the
+kernel.
 
-numba makes machine code of every function on its own, with a wrapper for calls from Python, and optimises what a function
-calls again inside each caller, and inside the callers of these. Most of our functions are called by other kernels alone:
-they need neither. So a `Kernel` has two lives. Called from Python it is compiled as numba does, once, with all that it
-calls; called by another kernel it is a `Helper`: typed and lowered, no more. The first answer of a fresh install took
-45 s of CPU time with numba's way.
+numba makes machine code of every function on its own, with a wrapper for calls from Python, and optimises what a
+function calls again inside each caller, and inside the callers of these. Most of our functions are called by other
+kernels alone: they need neither. So a `Kernel` has two lives. Called from Python it is compiled as numba does, once,
+with all that it calls; called by another kernel it is a `Helper`: typed and lowered, no more. The first answer of a
+fresh install took 45 s of CPU time with numba's way.
 
 The functions that are compiled stand as they are written: options, order of sums and IEEE arithmetic are the same.
 """
@@ -33,8 +34,8 @@ ATTRIBUTES = "llvm_attributes"
 
 
 WRAPPER = "_ZN7cpython"
-"""How the names of functions begin that take arguments from Python. Nothing is gained by optimising them: they run once a
-call, and are a quarter of the code."""
+"""How the names of functions begin that take arguments from Python. Nothing is gained by optimising them: they run once
+a call, and are a quarter of the code."""
 
 
 def closure(libraries: Any, seen: set[int]) -> Iterator[Any]:
@@ -127,9 +128,9 @@ class KernelLibrary(JITCodeLibrary):
 class _Typing(Context):
     """numba's context of types, which remembers what operators and other builtins do with the types it was asked about.
 
-    numba tries all that an operator is defined for, sets, dates and texts too, at every place where two numbers are added:
-    a third of the time that typing took. What is compiled for the types that ask (overloads) depends on its caller, and
-    is not remembered.
+    numba tries all that an operator is defined for, sets, dates and texts too, at every place where two numbers are
+    added: a third of the time that typing took. What is compiled for the types that ask (overloads) depends on its
+    caller, and is not remembered.
     """
 
     known: ClassVar[dict[Any, Any]] = {}
@@ -160,7 +161,8 @@ _typing = functools.cache(_Typing)
 class _Options(Flags):
     """Options of a function while it is typed; they do not change, so that their hash is known.
 
-    numba looks up every overload that it tries under the options of the caller, and hashes some thirty options each time.
+    numba looks up every overload that it tries under the options of the caller, and hashes some thirty options each
+    time.
     """
 
     __slots__ = ("_known",)
@@ -294,7 +296,9 @@ class Kernel(CPUDispatcher):
         self.otherwise: Any = None
 
     def _for(self, args: Any) -> Helper:
-        """What is called with arguments of these types: `otherwise` where none is a tuple of the kind it is made for."""
+        """What is called with arguments of these types: `otherwise` where none is a tuple of the kind it is made
+        for.
+        """
         if self.otherwise is None or any(getattr(given, "instance_class", None) is self.kind for given in args):
             return self.helper
         found: Helper = self.otherwise.helper

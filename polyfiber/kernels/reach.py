@@ -11,7 +11,9 @@ from .jit import kernel
 
 @kernel
 def listed(owners, members, count):
-    """CSR pair from pairs (owner, member): the members of each owner, below ``count``, in the order in which they come."""
+    """CSR pair from pairs (owner, member): the members of each owner, below ``count``, in the order in which they
+    come.
+    """
     out_ptr = np.zeros(count + 1, np.int64)
     for o in owners:
         out_ptr[o + 1] += 1

@@ -1,8 +1,8 @@
 """Rows to ids: packing into uint64 words and the open-addressing table of all kernels.
 
-A table holds numbers of rows, never the rows themselves; -1 is free, its length is a power of two and more than twice the
-number of rows. A slot is compared by the whole row, so that a collision of hashes costs time and never an answer. Every
-constant is ``np.uint64``: a bare literal would turn the words into signed integers.
+A table holds numbers of rows, never the rows themselves; -1 is free, its length is a power of two and more than twice
+the number of rows. A slot is compared by the whole row, so that a collision of hashes costs time and never an answer.
+Every constant is ``np.uint64``: a bare literal would turn the words into signed integers.
 """
 
 import numpy as np
@@ -40,7 +40,9 @@ def hash_row(rows, i):
 
 @inline_kernel
 def probe(table, store, h, rows, i):
-    """Number of the row of the store that equals row ``i`` of ``rows``, whose hash is ``h``; else -1 - (its free slot)."""
+    """Number of the row of the store that equals row ``i`` of ``rows``, whose hash is ``h``; else -1 - (its free
+    slot).
+    """
     mask = np.uint64(table.shape[0] - 1)
     slot = h & mask
     while True:

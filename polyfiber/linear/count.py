@@ -217,7 +217,8 @@ def orbit_points(widths: tuple[int, ...], omega: Any, q: int) -> int:
 def orbit_class(widths: tuple[int, ...], omega: Any) -> tuple[int, ...]:
     """Coefficients in q, lowest first, of `orbit_points`: they hold for every prime power at once.
 
-    ``GL(n)`` has ``q^(n(n-1)/2) prod_{i<=n} (q^i - 1)`` elements, so all factors but a power of q are of the form ``q^i - 1``.
+    ``GL(n)`` has ``q^(n(n-1)/2) prod_{i<=n} (q^i - 1)`` elements, so all factors but a power of q are of the form
+    ``q^i - 1``.
 
     Examples
     --------

@@ -46,11 +46,12 @@ class CriticalType:
         All its points over that product are critical; else, where `critical` is YES, generic ones are not and special
         ones are.
     kind : str
-        Of `point`: "global minimum", "strict saddle" (the Hessian has a negative eigenvalue), "saddle" (it has none, yet
-        no local minimum), "none" (there are no critical points). A strict saddle if there is one; where all points are
-        critical, the kind of generic points.
+        Of `point`: "global minimum", "strict saddle" (the Hessian has a negative eigenvalue), "saddle" (it has none,
+        yet no local minimum), "none" (there are no critical points). A strict saddle if there is one; where all points
+        are critical, the kind of generic points.
     kinds : tuple of str
-        All kinds of critical points on the stratum over that product: strict saddles can have limits that are not strict.
+        All kinds of critical points on the stratum over that product: strict saddles can have limits that are not
+        strict.
     loss : float
         NaN where the rank is above that of the target.
     index, nullity : int
@@ -90,9 +91,9 @@ class CriticalType:
 def whitened_target(X: npt.ArrayLike, Y: npt.ArrayLike) -> FloatArray:
     """The matrix T for which ``(1/2)|W X - Y|^2`` is ``(1/2)|W' - T|^2`` plus a constant, ``W' = W (X X^T)^{1/2}``.
 
-    Only the first layer changes, by an invertible matrix: ranks, critical points and signatures are the same. Where some
-    inputs are combinations of others the loss sees ``W U`` alone, U an orthonormal basis of the column space of X, and T
-    is that of the data ``U^T X``.
+    Only the first layer changes, by an invertible matrix: ranks, critical points and signatures are the same. Where
+    some inputs are combinations of others the loss sees ``W U`` alone, U an orthonormal basis of the column space of X,
+    and T is that of the data ``U^T X``.
 
     Parameters
     ----------
@@ -104,8 +105,8 @@ def whitened_target(X: npt.ArrayLike, Y: npt.ArrayLike) -> FloatArray:
     -------
     float64 (d_L, k)
         For networks whose first width is k; for k = d_0 that is the width of the data. Each critical point of theirs
-        stands for those of the data whose first layer is ``W_1 U`` on the column space of X and anything across it: with
-        ``index`` and kind the same, and ``nullity`` greater by ``d_1 (d_0 - k)``.
+        stands for those of the data whose first layer is ``W_1 U`` on the column space of X and anything across it:
+        with ``index`` and kind the same, and ``nullity`` greater by ``d_1 (d_0 - k)``.
 
     Raises
     ------
@@ -141,7 +142,9 @@ def whitened_target(X: npt.ArrayLike, Y: npt.ArrayLike) -> FloatArray:
 
 
 def _rank_of_rows(x: FloatArray) -> int:
-    """The rank of rows of one size, whatever their units; -1 where a singular value is neither rounding nor clear of it."""
+    """The rank of rows of one size, whatever their units; -1 where a singular value is neither rounding nor clear of
+    it.
+    """
     sizes = np.linalg.norm(x, axis=1)
     s = np.linalg.svd(x[sizes > 0] / sizes[sizes > 0][:, None], compute_uv=False)
     clear = int((s > 1e-12 * s[0]).sum())
@@ -192,21 +195,24 @@ def critical_type(
 
     The type: a global minimum iff the product is the best approximation of its widths; else a strict saddle if the
     selection is not the largest triples, or if for some i > j none of ``E^T W_{L~i}``, ``E W_{j-1~0}^T`` vanishes and
-    ``rank W_{i-1~j}`` is above that of the product; else a saddle without a direction of negative curvature. Whether the
-    two vanish is again a matter of flags: they need not where ``W_{L~i}`` and ``W_{j-1~0}`` have a rank above that of the
-    product, and cannot where their ranks are above ``d_L - rank E`` and ``d_0 - rank E``. In particular every local
-    minimum is global. That saddles called strict are so is seen from `descent`; that the others have no negative curvature
-    is proven below where all points are critical, and the theorem of the source (distinct singular values) elsewhere.
+    ``rank W_{i-1~j}`` is above that of the product; else a saddle without a direction of negative curvature. Whether
+    the two vanish is again a matter of flags: they need not where ``W_{L~i}`` and ``W_{j-1~0}`` have a rank above that
+    of the product, and cannot where their ranks are above ``d_L - rank E`` and ``d_0 - rank E``. In particular every
+    local minimum is global. That saddles called strict are so is seen from `descent`; that the others have no negative
+    curvature is proven below where all points are critical, and the theorem of the source (distinct singular values)
+    elsewhere.
 
-    Signature where all points are critical and E is not 0: let m be the first j with ``rank W_{L~j}`` above rho, the rank
-    of the product. Only layers i >= m and j < m meet in the second derivative, and it is that of two factors ``W_{L~m-1}``,
-    ``W_{m-1~0}`` of rank rho, on the images of their own differentials. In bases that fit W it falls apart into a square of
-    rank rho^2, a 2 x 2 form for each triple kept and each other one (its determinant has the sign of ``s_kept - s_other``),
-    squares for the rest of the blocks beside W, and a pairing of the blocks off W. Four flags (two in the complements of W,
-    generic to E; two in layer m - 1, whose position is told by ranks) make that pairing monomial, and its rank is counted.
+    Signature where all points are critical and E is not 0: let m be the first j with ``rank W_{L~j}`` above rho, the
+    rank of the product. Only layers i >= m and j < m meet in the second derivative, and it is that of two factors
+    ``W_{L~m-1}``, ``W_{m-1~0}`` of rank rho, on the images of their own differentials. In bases that fit W it falls
+    apart into a square of rank rho^2, a 2 x 2 form for each triple kept and each other one (its determinant has the
+    sign of ``s_kept - s_other``), squares for the rest of the blocks beside W, and a pairing of the blocks off W. Four
+    flags (two in the complements of W, generic to E; two in layer m - 1, whose position is told by ranks) make that
+    pairing monomial, and its rank is counted.
 
     Singular values count as zero, or as equal, within rounding of the entries of the target: 8 max(d_0, d_L) units of
-    2^-53 times the largest. Cost: L^2 small singular value decompositions; for special points the eigenvalues of a Hessian.
+    2^-53 times the largest. Cost: L^2 small singular value decompositions; for special points the eigenvalues of a
+    Hessian.
 
     Examples
     --------
@@ -422,7 +428,9 @@ def _meeting(stratum: Stratum, e: int, pivot: tuple[int, int] | None) -> _Meetin
 
 
 def _seen(dim: int, first: int, free: int) -> int:
-    """Directions that E sees in a space of a flag filled with ``first`` null ones, a seen one, the other null ones, the rest."""
+    """Directions that E sees in a space of a flag filled with ``first`` null ones, a seen one, the other null ones, the
+    rest.
+    """
     return 0 if dim <= first else max(1, dim - free)
 
 

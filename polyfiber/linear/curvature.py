@@ -188,11 +188,12 @@ def _single_blocks(W: FloatArray, x: FloatArray, n: int) -> tuple[float, float]:
 
 
 def _two_layers(W: FloatArray, x: FloatArray) -> tuple[float, float]:
-    """A lower bound of the sharpness of two layers, from the density of the flattest weights found; right for any density.
+    """A lower bound of the sharpness of two layers, from the density of the flattest weights found; right for any
+    density.
 
-    For R = (r_1, …, r_K), matrices of outputs x samples whose squares sum to 1, curvature is at least ``|F|^2 + |E|^2`` with
-    ``F_k = W_1 X r_k^T`` and ``E_k = W_2^T r_k X^T``, hence at least ``2 |E^T F|_*`` (nuclear norm), and ``E_k^T F_l = X
-    r_k^T W X r_l^T``.
+    For R = (r_1, …, r_K), matrices of outputs x samples whose squares sum to 1, curvature is at least ``|F|^2 + |E|^2``
+    with ``F_k = W_1 X r_k^T`` and ``E_k = W_2^T r_k X^T``, hence at least ``2 |E^T F|_*`` (nuclear norm), and
+    ``E_k^T F_l = X r_k^T W X r_l^T``.
     """
     root = _root(x)
     if not root.size or not np.any(W):
@@ -241,9 +242,9 @@ def _around(layers: Sequence[FloatArray], x: FloatArray) -> tuple[list[FloatArra
 def _descend(W: FloatArray, x: FloatArray, n: int) -> list[FloatArray]:
     """Weights over W, hidden widths its rank, of least sharpness for the data.
 
-    The sharpness is geodesically convex in the positive definite matrices by which hidden spaces are stretched (positive
-    maps M satisfy M(A # B) <= M(A) # M(B)), so that descent does not end elsewhere. Largest eigenvalues are smoothed to
-    norms of growing order.
+    The sharpness is geodesically convex in the positive definite matrices by which hidden spaces are stretched
+    (positive maps M satisfy M(A # B) <= M(A) # M(B)), so that descent does not end elsewhere. Largest eigenvalues are
+    smoothed to norms of growing order.
     """
     u, s, vt = np.linalg.svd(W, full_matrices=False)
     rank = int((s > 1e-12 * s[0]).sum()) if s.size and s[0] else 0
@@ -330,9 +331,9 @@ def flattest(
     W : array_like (d_L, d_0)
     widths : (d_0, …, d_L)
     data : array_like (d_0, samples), optional
-        X of the loss ``(1/2) |W_L … W_1 X - Y|^2``. :func:`sharpness` with these data certifies how far the weights that
-        are found are from the flattest ones: for two layers the gap is that of the descent (about a hundredth), for more
-        it is loose.
+        X of the loss ``(1/2) |W_L … W_1 X - Y|^2``. :func:`sharpness` with these data certifies how far the weights
+        that are found are from the flattest ones: for two layers the gap is that of the descent (about a hundredth),
+        for more it is loose.
     budget : Budget, optional
         Seconds for the descent.
 

@@ -310,7 +310,9 @@ def _location(
 
 
 def _truncation(table: IntArray, gaps: Mapping[tuple[int, int], Gap]) -> float | None:
-    """Relative change that cuts every layer to its rank, where no product has a lower rank than its layers; else None."""
+    """Relative change that cuts every layer to its rank, where no product has a lower rank than its layers; else
+    None.
+    """
     last = len(table) - 1
     ranks = [int(table[j, j - 1]) for j in range(1, last + 1)]
     if any(table[k, i] != min(ranks[i:k]) for k, i in rk.columns(last)):

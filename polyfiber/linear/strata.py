@@ -357,8 +357,8 @@ class RankStratification:
     def class_polynomials(self) -> list[ClassPolynomial]:
         """Class of each stratum: the polynomial in q that counts its points over the field with q elements.
 
-        Its value at -1 is the Euler characteristic with compact support of the real stratum, at 1 that of the complex one
-        (`polyfiber.invariants`). For a fixed rank the class over one W; biases are affine factors.
+        Its value at -1 is the Euler characteristic with compact support of the real stratum, at 1 that of the complex
+        one (`polyfiber.invariants`). For a fixed rank the class over one W; biases are affine factors.
 
         Examples
         --------

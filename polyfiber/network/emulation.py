@@ -1,8 +1,8 @@
 """A ReLU chain that computes what a piecewise-linear network computes.
 
-Every layer of the chain holds nonnegative units: ``relu(z)`` and, where a gate needs it, ``relu(-z)`` of the block whose
-turn it is, and copies of units of earlier blocks that a later block still reads (``relu(u) = u``). A decoder says how the
-values of a block are combined from units: ``y = s⁺ relu(z) - s⁻ relu(-z)``.
+Every layer of the chain holds nonnegative units: ``relu(z)`` and, where a gate needs it, ``relu(-z)`` of the block
+whose turn it is, and copies of units of earlier blocks that a later block still reads (``relu(u) = u``). A decoder says
+how the values of a block are combined from units: ``y = s⁺ relu(z) - s⁻ relu(-z)``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ CHAIN_LIMIT = 1 << 24
 
 @dataclass
 class _Decoder:
-    """Value ``i`` of a block is ``sum of factors`` times the units whose owner is i, which stand at ``first`` and on."""
+    """Value ``i`` of a block is ``sum of factors`` times the units whose owner is i, which stand at ``first`` and
+    on.
+    """
 
     owners: IntArray
     factors: Array

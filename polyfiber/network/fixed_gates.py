@@ -23,8 +23,8 @@ def with_fixed_gates(network: PiecewiseLinearNetwork, signs: SignArray) -> Piece
     ----------
     network : PiecewiseLinearNetwork
     signs : (N,) integers
-        -1 where ``z <= 0`` on all inputs that are asked about, 1 where ``z >= 0``, 0 where neither is known: those gates are
-        kept, in their order. A block without gates left is gone.
+        -1 where ``z <= 0`` on all inputs that are asked about, 1 where ``z >= 0``, 0 where neither is known: those
+        gates are kept, in their order. A block without gates left is gone.
 
     Returns
     -------

@@ -55,7 +55,8 @@ def within_floats(net: ReLUNetwork) -> ReLUNetwork:
 
 
 def values_in_floats(net: ReLUNetwork, what: str, *, squares: bool = False) -> ReLUNetwork:
-    """As `within_floats`, where values at inputs of size 1 (and squares of them and of parameters) stay within floats as well.
+    """As `within_floats`, where values at inputs of size 1 (and squares of them and of parameters) stay within floats
+    as well.
 
     Raises
     ------
@@ -76,7 +77,8 @@ def values_in_floats(net: ReLUNetwork, what: str, *, squares: bool = False) -> R
 
 
 def products_in_range(*nets: ReLUNetwork) -> bool:
-    """Whether products of a parameter of each layer, sums and squares of them included, surely stay within the range of floats.
+    """Whether products of a parameter of each layer, sums and squares of them included, surely stay within the range of
+    floats.
 
     Where they do not, numbers that are there may count as zero, and infinite ones as equal.
 

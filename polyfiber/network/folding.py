@@ -37,7 +37,9 @@ def finite_fraction(value: float | int, where: str) -> Fraction:
 def normalisation(
     wiring: Wiring, slots: IntArray, mean: Any, variance: Any, gamma: Any, beta: Any, *, epsilon: float, name: str
 ) -> IntArray:
-    """``gamma (x - mean) / sqrt(variance + epsilon) + beta`` entrywise; each of the shape of the slots, gamma and beta or None."""
+    """``gamma (x - mean) / sqrt(variance + epsilon) + beta`` entrywise; each of the shape of the slots, gamma and beta
+    or None.
+    """
     n = len(slots)
     m, v = wiring.numbers(mean, f"{name}: mean"), wiring.numbers(variance, f"{name}: variance")
     g = np.ones(n) if gamma is None else wiring.numbers(gamma, f"{name}: scale")

@@ -165,7 +165,9 @@ class ReLUNetwork:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Shape of an input in the file that the network was read from, without the batch; ``(n0,)`` where none is known."""
+        """Shape of an input in the file that the network was read from, without the batch; ``(n0,)`` where none is
+        known.
+        """
         shape = tuple(self._source.get("input_shape") or ())
         return shape if math.prod(shape) == self._architecture[0] and shape else self._architecture[:1]
 

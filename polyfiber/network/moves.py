@@ -417,7 +417,8 @@ class Replace(Move):
 
 @dataclass(frozen=True)
 class Join(Move):
-    """Take a layer out that acts affinely on what the layers before it produce: the next one reads their output instead.
+    """Take a layer out that acts affinely on what the layers before it produce: the next one reads their output
+    instead.
 
     Whoever makes one has to know that it does; the move looks at its own two layers alone.
 
@@ -699,7 +700,8 @@ def random_trivial(net: ReLUNetwork, *, rng: Any = None, spread: float = 1.0) ->
 
 
 def shuffled(net: ReLUNetwork, *, rng: Any = None, spread: float = 1.0) -> ReLUNetwork:
-    """``random_trivial(net, rng=rng, spread=spread)(net)``, bit by bit, without making the moves; for very many networks.
+    """``random_trivial(net, rng=rng, spread=spread)(net)``, bit by bit, without making the moves; for very many
+    networks.
 
     Examples
     --------

@@ -5,9 +5,9 @@ With ``y_0 = x``, a network of blocks ``l = 1 … L`` is
     ``z_l = sum_{j<l} W_{l,j} y_j + b_l``,   ``y_{l,i} = s⁻_i z_{l,i}`` where ``z <= 0``, ``s⁺_i z_{l,i}`` where ``z >= 0``,
     ``f = sum_{j<=L} W_{out,j} y_j + b_out``.
 
-A unit with ``s⁻ != s⁺`` is a *gate*; its wall is ``z = 0``. Slopes (0, 1) are ReLU, (a, 1) LeakyReLU and PReLU, (-1, 1) the
-absolute value. Clip, maximum and minimum are sums of gates. Residual, dense and concatenating connections are blocks that
-read earlier ones; nothing is carried through by extra units.
+A unit with ``s⁻ != s⁺`` is a *gate*; its wall is ``z = 0``. Slopes (0, 1) are ReLU, (a, 1) LeakyReLU and PReLU, (-1, 1)
+the absolute value. Clip, maximum and minimum are sums of gates. Residual, dense and concatenating connections are
+blocks that read earlier ones; nothing is carried through by extra units.
 """
 
 from __future__ import annotations
@@ -160,7 +160,8 @@ class GateGroup:
     """Which gates of a block come from which node of a file.
 
     ``positions`` are places in the node's output of shape ``shape`` (channel first, batch left out), row by row;
-    ``role`` says what the gate decides there, where a node makes several: a clip's two walls, the comparisons of a maximum.
+    ``role`` says what the gate decides there, where a node makes several: a clip's two walls, the comparisons of a
+    maximum.
     """
 
     node: str
@@ -638,7 +639,9 @@ def require_network(net: Any) -> Any:
 
 
 def function_chain(net: Any) -> Any:
-    """The network as a ReLU chain of the same function: itself, or the chain that emulates it; anything else as it is."""
+    """The network as a ReLU chain of the same function: itself, or the chain that emulates it; anything else as it
+    is.
+    """
     return net.to_chain() if isinstance(net, PiecewiseLinearNetwork) else net
 
 

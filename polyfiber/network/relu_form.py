@@ -1,13 +1,13 @@
 """Any network of the class as ReLU gates that read the input and all earlier gates.
 
-With ``y = s⁻ z + (s⁺ - s⁻) relu(z)`` what a gate passes on below its wall is an affine function of what it reads. Put into
-the maps behind it, every network of gates with slopes becomes
+With ``y = s⁻ z + (s⁺ - s⁻) relu(z)`` what a gate passes on below its wall is an affine function of what it reads. Put
+into the maps behind it, every network of gates with slopes becomes
 
     ``z_l = A_l (x, 1) + sum_{1 <= j < l} M_{l,j} r_j``,   ``r_j = relu(z_j)``,   ``f = A_out (x, 1) + sum_j M_out,j r_j``
 
-with the same gates, the same walls and the same function. The engine knows this form alone: on a cell, a gate that is off
-adds nothing, whatever its slopes are, so a form costs as many rows as there are gates on. Where slopes below are 0 nothing is
-multiplied out; elsewhere the products are exact rationals.
+with the same gates, the same walls and the same function. The engine knows this form alone: on a cell, a gate that is
+off adds nothing, whatever its slopes are, so a form costs as many rows as there are gates on. Where slopes below are 0
+nothing is multiplied out; elsewhere the products are exact rationals.
 """
 
 from __future__ import annotations
@@ -62,7 +62,9 @@ class ReluForm:
 
     @cached_property
     def floats(self) -> ReluForm:
-        """The form in float64, each number rounded to the nearest, infinite beyond their range; sparse matrices are scipy's."""
+        """The form in float64, each number rounded to the nearest, infinite beyond their range; sparse matrices are
+        scipy's.
+        """
         return ReluForm(
             tuple(nearest(b) for b in self.bases),
             tuple({j: _mapped(nearest, m) for j, m in r.items()} for r in self.reads),

@@ -1,8 +1,8 @@
 """Matrices that keep their nonzero entries only: float64 or exact rationals, immutable.
 
 The rows lie one after the other (compressed rows, CSR): row i has its columns in ``indices[indptr[i]:indptr[i + 1]]``,
-ascending, and its numbers in ``data`` at the same places. scipy's matrices do the arithmetic of floats; they cannot hold
-rationals and can be changed, so a value needs a type of its own.
+ascending, and its numbers in ``data`` at the same places. scipy's matrices do the arithmetic of floats; they cannot
+hold rationals and can be changed, so a value needs a type of its own.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ DENSE_LIMIT = 1 << 27
 
 
 def sealed(array: Array) -> Array:
-    """The array, read-only for good: floats and integers lie in bytes, objects behind a view that cannot be made writable."""
+    """The array, read-only for good: floats and integers lie in bytes, objects behind a view that cannot be made
+    writable.
+    """
     if array.dtype == object or not array.size:
         array.setflags(write=False)
         return array.view()

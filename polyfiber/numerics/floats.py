@@ -1,8 +1,8 @@
 """Floats for rationals: the nearest one, or one next to it on a given side.
 
-A rational may lie beyond the floats, or between zero and the least of them. Here is the one place that says what becomes
-of it: the nearest float keeps the sign (infinite above, the least positive float below), a float on one side of a number
-is a bound of it wherever the number lies.
+A rational may lie beyond the floats, or between zero and the least of them. Here is the one place that says what
+becomes of it: the nearest float keeps the sign (infinite above, the least positive float below), a float on one side of
+a number is a bound of it wherever the number lies.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ def as_float(value: Any) -> float:
 
 
 def root(value: Fraction, *, up: bool = False, bits: int = 80) -> Fraction:
-    """A rational below the square root of a rational, or above it, within a share ``2**(1 - bits)`` of it; zero below zero.
+    """A rational below the square root of a rational, or above it, within a share ``2**(1 - bits)`` of it; zero below
+    zero.
 
     Examples
     --------
@@ -97,7 +98,8 @@ def nearest(values: Array) -> FloatArray:
 
 
 def magnitudes_of(values: Array) -> FloatArray:
-    """Absolute values as floats, to bound relative errors: infinite at rationals that are rounded below the normal floats.
+    """Absolute values as floats, to bound relative errors: infinite at rationals that are rounded below the normal
+    floats.
 
     Examples
     --------

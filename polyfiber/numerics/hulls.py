@@ -1,4 +1,6 @@
-"""The affine hull of a polyhedron, exactly: which inequalities hold with equality throughout, and coordinates of what is left."""
+"""The affine hull of a polyhedron, exactly: which inequalities hold with equality throughout, and coordinates of what
+is left.
+"""
 
 from __future__ import annotations
 

@@ -35,7 +35,9 @@ def certainly_invertible(matrix: Array) -> bool:
 
 
 def _by_lu(matrix: Array) -> IntArray | None:
-    """Rows of a large tall matrix whose rank is that of its columns, by pivots; None where they are too small to tell."""
+    """Rows of a large tall matrix whose rank is that of its columns, by pivots; None where they are too small to
+    tell.
+    """
     m, n = matrix.shape
     if not LARGE <= n <= m:
         return None

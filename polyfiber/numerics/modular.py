@@ -1,7 +1,7 @@
 """Linear algebra modulo the prime 2^31 - 1, for matrices of a few hundred rows.
 
-A rank found here never exceeds the rank over the rationals, and equals it but for a chance near the number of decisions over the
-prime where entries are in general position.
+A rank found here never exceeds the rank over the rationals, and equals it but for a chance near the number of decisions
+over the prime where entries are in general position.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
-"""Nearest point and largest ball of a polyhedron in rational arithmetic: floats guess which inequalities matter, rationals prove it.
+"""Nearest point and largest ball of a polyhedron in rational arithmetic: floats guess which inequalities matter,
+rationals prove it.
 
-A polyhedron is given by rows with the constant last: ``row . (x, 1) = 0`` for each of ``equal``, ``>= 0`` for each of ``at_least``.
+A polyhedron is given by rows with the constant last: ``row . (x, 1) = 0`` for each of ``equal``, ``>= 0`` for each of
+``at_least``.
 """
 
 from __future__ import annotations
@@ -38,8 +40,9 @@ def _floats(row: Sequence[Fraction]) -> FloatArray:
 def nearest_point(equal: Rows, at_least: Rows, start: Sequence[Fraction]) -> tuple[Fraction, list[Fraction]]:
     """Squared distance of a point to a polyhedron that is not empty, and the nearest point, both exact.
 
-    Least distance programming (Lawson and Hanson 1974) in floats guesses the active inequalities; the point and its multipliers
-    are solved in rationals and checked: feasible, with multipliers of the right sign, they prove that no point is nearer.
+    Least distance programming (Lawson and Hanson 1974) in floats guesses the active inequalities; the point and its
+    multipliers are solved in rationals and checked: feasible, with multipliers of the right sign, they prove that no
+    point is nearer.
 
     Raises
     ------
@@ -69,8 +72,8 @@ def _squared(at: Sequence[Fraction], start: Sequence[Fraction]) -> Fraction:
 def _dual_steps(equal: Rows, at_least: Rows, start: Sequence[Fraction]) -> list[Fraction]:
     """The nearest point by the dual method of Goldfarb and Idnani (1983), in rationals: it ends whatever the rows are.
 
-    The point is the nearest one for the active rows, whose multipliers stay nonnegative; a violated row is added, and rows whose
-    multipliers would become negative on the way are dropped.
+    The point is the nearest one for the active rows, whose multipliers stay nonnegative; a violated row is added, and
+    rows whose multipliers would become negative on the way are dropped.
     """
     projected = _project_on(equal, start)
     if projected is None:
@@ -140,7 +143,9 @@ def _float_active(equal: Rows, at_least: Rows, start: Sequence[Fraction]) -> lis
 
 
 def _project_on(rows: Rows, start: Sequence[Fraction]) -> tuple[list[Fraction], list[Fraction]] | None:
-    """Nearest point of the flat where rows vanish, and their multipliers (independent rows only count); None where there is none."""
+    """Nearest point of the flat where rows vanish, and their multipliers (independent rows only count); None where
+    there is none.
+    """
     if not rows:
         return list(start), []
     A = np.array([r[:-1] for r in rows], dtype=object)
@@ -161,8 +166,8 @@ class LargestBall:
     center : tuple of Fraction
         In the polyhedron.
     radius : float
-        The ball of this radius about ``center`` lies in the polyhedron (in its flat, where equations hold); inf where the
-        polyhedron holds balls of every size.
+        The ball of this radius about ``center`` lies in the polyhedron (in its flat, where equations hold); inf where
+        the polyhedron holds balls of every size.
     upper : float
         No ball in the polyhedron is larger.
     """
@@ -173,7 +178,8 @@ class LargestBall:
 
 
 def largest_ball(equal: Rows, at_least: Rows, inside: Sequence[Fraction]) -> LargestBall:
-    """A ball in a polyhedron that is as large as floats find it, with its radius and an upper bound proved in rationals.
+    """A ball in a polyhedron that is as large as floats find it, with its radius and an upper bound proved in
+    rationals.
 
     Parameters
     ----------

@@ -55,7 +55,8 @@ def decide_rank(
     Raises
     ------
     RankAmbiguityError
-        A singular value in the forbidden band, or entries that are not finite; attributes ``singular_values``, ``tolerance``.
+        A singular value in the forbidden band, or entries that are not finite; attributes ``singular_values``,
+        ``tolerance``.
 
     Examples
     --------

@@ -1,8 +1,10 @@
 """What rounding to float64 can take away: the one place where it is bounded.
 
-An operation errs by a factor ``1 + d`` with ``|d| <= UNIT``, or by ``2^-1075`` where it underflows: `LEAST` pays for one of
+An operation errs by a factor ``1 + d`` with ``|d| <= UNIT``, or by ``2^-1075`` where it underflows: `LEAST` pays for
+one of
 those, `TINY` for all of a bound.
-A result of k operations in a row errs by a factor within ``1 ± gamma_k``, ``gamma_k = k u / (1 - k u)``, in any order of
+A result of k operations in a row errs by a factor within ``1 ± gamma_k``, ``gamma_k = k u / (1 - k u)``, in any order
+of
 summation (Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., Lemma 3.1 and §3.5). Python code takes its
 bounds from here; compiled code writes them out, from the same unit (`polyfiber.kernels.rounding`).
 """

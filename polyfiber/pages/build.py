@@ -127,7 +127,8 @@ def report(
     budget: Budget | None = None,
     progress: ProgressLike = None,
 ) -> Report:
-    """Write one HTML page about a network, or about two: what they are, with the evidence, and a picture to move about in.
+    """Write one HTML page about a network, or about two: what they are, with the evidence, and a picture to move about
+    in.
 
     The page needs no network and no other file.
 

@@ -1,7 +1,7 @@
 """What the picture of a page draws, as columns of numbers: regions, walls, classes, boundaries, surfaces.
 
-The page works out affine maps from the weights and the pattern of a region, in doubles; shapes are single floats, relative to
-the window.
+The page works out affine maps from the weights and the pattern of a region, in doubles; shapes are single floats,
+relative to the window.
 """
 
 from __future__ import annotations
@@ -253,7 +253,9 @@ def space(found: PolyhedralSet, columns: Columns) -> dict[str, Any] | None:
 
 
 def _walls(cx: PolyhedralComplex, groups: Sequence[Group], columns: Columns, rims: tuple[Array, Array]) -> None:
-    """Every edge with the groups on whose walls it lies, as bits (the frame has none); of regions the last group on the rim."""
+    """Every edge with the groups on whose walls it lies, as bits (the frame has none); of regions the last group on the
+    rim.
+    """
     zero = cx.signs(1)[:, : cx.network.n_hidden] == 0
     mask = np.zeros(len(zero), dtype=np.uint32)
     for k, group in enumerate(groups):
@@ -371,7 +373,9 @@ def _classes(
 def _largest(
     cx: PolyhedralComplex, polygons: list[FloatArray], A: FloatArray, a: FloatArray, wanted: BoolArray
 ) -> IntArray:
-    """The class with the largest output inside regions on which it does not change; in rationals where floats are near."""
+    """The class with the largest output inside regions on which it does not change; in rationals where floats are
+    near.
+    """
     middle = np.stack([p.mean(axis=0) for p in polygons])
     y = np.einsum("rij,rj->ri", A, middle) + a
     result: IntArray = y.argmax(axis=1)

@@ -55,9 +55,10 @@ class Look:
 class Watch:
     """Looks at a model in training; made by `watch`.
 
-    Call it where the loop logs: it reads the weights as they are, counts, and keeps the weights. The model, its mode, its
-    gradients and the state of random numbers stay as they are. What goes wrong in the first look is raised; in a later one
-    (weights that are no numbers, time that is up) it is kept as the reason why nothing was counted, and training goes on.
+    Call it where the loop logs: it reads the weights as they are, counts, and keeps the weights. The model, its mode,
+    its gradients and the state of random numbers stay as they are. What goes wrong in the first look is raised; in a
+    later one (weights that are no numbers, time that is up) it is kept as the reason why nothing was counted, and
+    training goes on.
 
     Attributes
     ----------

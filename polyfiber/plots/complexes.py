@@ -1,4 +1,6 @@
-"""Pictures of a complex of any number of inputs: graphs, windows of the plane, planes through more inputs, dual graphs."""
+"""Pictures of a complex of any number of inputs: graphs, windows of the plane, planes through more inputs, dual
+graphs.
+"""
 
 from __future__ import annotations
 

@@ -67,8 +67,8 @@ def plot_regions(
         Two inputs, on a `Box` or a bounded `Polyhedron`.
     ax : matplotlib Axes, optional
     color_by : 'value', 'slope' or 'class'
-        The output (exact on the picture: it is shaded by its values at the corners), the norm of its gradient, or the class
-        with the largest output, along its true boundary.
+        The output (exact on the picture: it is shaded by its values at the corners), the norm of its gradient, or the
+        class with the largest output, along its true boundary.
     output : int
         Which output, for 'value' and 'slope'.
     cmap : str, optional

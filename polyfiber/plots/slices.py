@@ -37,7 +37,8 @@ def plot_slice(
     s : PlanarSlice
     ax : matplotlib Axes, optional
     color_by : 'class', 'value', 'slope' or 'area'
-        The largest output, along its true boundary; an output; the norm of its gradient in the plane; areas (logarithms).
+        The largest output, along its true boundary; an output; the norm of its gradient in the plane; areas
+        (logarithms).
     output : int
         Which output, for 'value' and 'slope'.
     walls, legend : bool

@@ -1,4 +1,6 @@
-"""One style for all pictures: grounds that dark lines stand out from, lines and classes that colour-blind readers can tell."""
+"""One style for all pictures: grounds that dark lines stand out from, lines and classes that colour-blind readers can
+tell.
+"""
 
 from __future__ import annotations
 

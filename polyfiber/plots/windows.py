@@ -86,8 +86,8 @@ def window_of(
     Parameters
     ----------
     cx : PolyhedralComplex
-        One or two inputs: itself where it is bounded, else in a box around the middle eight tenths of its vertices. More: the
-        plane along two inputs.
+        One or two inputs: itself where it is bounded, else in a box around the middle eight tenths of its vertices.
+        More: the plane along two inputs.
     axes : two of int
         Inputs that vary, of three and more.
     origin : (n0,) array, optional

@@ -17,7 +17,9 @@ KINDS = {
 }  # fmt: skip
 """Slopes of gates by name."""
 WIRINGS = ("chain", "residual", "dense", "any", "parallel")
-"""How blocks read: the one before; that and the one before it; all before; some at random; two branches that are added."""
+"""How blocks read: the one before; that and the one before it; all before; some at random; two branches that are
+added.
+"""
 WEIGHTS = ("gaussian", "integer", "shared", "sparse", "zero bias", "repeated")
 """What the weights are: the last four make coincidences common."""
 

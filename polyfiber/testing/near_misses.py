@@ -1,6 +1,7 @@
 """Networks of nine families with awkward weights, and changes of a network that are known to change the function.
 
-Truth is evaluated in rationals at an input that the construction names; see `rewritings` for the other half, what is known to be equal.
+Truth is evaluated in rationals at an input that the construction names; see `rewritings` for the other half, what is
+known to be equal.
 """
 
 from __future__ import annotations
@@ -91,7 +92,9 @@ def _eye(n: int) -> Array:
 def _beside(
     net: ReLUNetwork, rows: Array, biases: Array, then: list[tuple[Array, Array]], column: Array
 ) -> ReLUNetwork:
-    """Add to the outputs ``column * chain(x)`` where a chain of layers runs beside the network, made as deep as it is."""
+    """Add to the outputs ``column * chain(x)`` where a chain of layers runs beside the network, made as deep as it
+    is.
+    """
     W, b = [w.copy() for w in net.weights], [v.copy() for v in net.biases]
     chain = [(rows, biases), *then]
     while (
@@ -126,7 +129,9 @@ def _output(m: int, rng: np.random.Generator, size: Fraction) -> Array:
 
 
 def pyramid(net: ReLUNetwork, rng: np.random.Generator) -> NearMiss:
-    """relu(h - |x - p|_1) added to one output, of height 1 or slope 1: h from 1 to 2**-20 at distance from 1 to 2**23."""
+    """relu(h - |x - p|_1) added to one output, of height 1 or slope 1: h from 1 to 2**-20 at distance from 1 to
+    2**23.
+    """
     n = net.architecture[0]
     half = Fraction(1, 2 ** int(rng.integers(0, 21)))
     far = 2 ** int(rng.choice([0, 0, 0, 3, 6, 10, 16, 20, 23]))

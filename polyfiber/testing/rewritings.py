@@ -1,8 +1,9 @@
 """Exact ways to write the same function as another network: operators on rational parameters, composed at will.
 
-Each operator takes a network with rational parameters and gives another that computes the same function at every input, by an identity
-that is proved on paper (stated at each). Nothing here is shared with the code that decides equality: truth comes from the construction.
-Random choices come from a numpy generator; an operator that does not apply returns None.
+Each operator takes a network with rational parameters and gives another that computes the same function at every input,
+by an identity that is proved on paper (stated at each). Nothing here is shared with the code that decides equality:
+truth comes from the construction. Random choices come from a numpy generator; an operator that does not apply returns
+None.
 """
 
 from __future__ import annotations
@@ -155,7 +156,9 @@ def triple_flip(net: ReLUNetwork, rng: np.random.Generator) -> ReLUNetwork | Non
 
 
 def feature_relation(net: ReLUNetwork, rng: np.random.Generator) -> ReLUNetwork | None:
-    """A multiple of the relation relu(s z) = s relu(z) of two parallel rows, with an own factor in every row of the next layer."""
+    """A multiple of the relation relu(s z) = s relu(z) of two parallel rows, with an own factor in every row of the
+    next layer.
+    """
     p = _Parts(net)
     l = p.any_layer(rng)
     if l is None:
@@ -382,7 +385,9 @@ def translate(net: ReLUNetwork, rng: np.random.Generator) -> ReLUNetwork | None:
 
 
 def flip(net: ReLUNetwork, rng: np.random.Generator) -> ReLUNetwork | None:
-    """One neuron that hides k: relu(a z_k - sum alpha_i relu(z_i) + b) with z_i -> -z_i and a z_k -> a z_k - alpha_i z_i."""
+    """One neuron that hides k: relu(a z_k - sum alpha_i relu(z_i) + b) with z_i -> -z_i and a z_k -> a z_k - alpha_i
+    z_i.
+    """
     p = _Parts(net)
     k = _hidden_index(p)
     if k is None or len(p.b[1]) != 1 or p.W[0].shape[0] < 2:
@@ -408,7 +413,8 @@ OPERATORS: dict[str, Operator] = {
 def rewritten(
     net: ReLUNetwork, rng: np.random.Generator, *, steps: int = 3, hidden: int = 40, depth: int = 8
 ) -> tuple[ReLUNetwork, tuple[str, ...]]:
-    """The same function after some random operators, and their names; at most ``hidden`` neurons and ``depth`` affine layers.
+    """The same function after some random operators, and their names; at most ``hidden`` neurons and ``depth`` affine
+    layers.
 
     Examples
     --------

@@ -1,10 +1,10 @@
 """How large a complex is, from a few of its blocks: unbiased, with standard errors.
 
-A pilot walks down the tree of blocks, choosing a side of each wall with the share of the vertices that a sample
-sees there, until a block is small; the block is enumerated, and its numbers are divided by the probability of the
-walk. The mean over pilots estimates the whole without bias, however poor the sample (Knuth, *Estimating the
-efficiency of backtrack programs*, 1975, with the block's content as the cost of a leaf). The choices of one walk come from one
-number in [0, 1), and each pilot has a stratum of it to itself, so that pilots are spread over the input space. Standard errors
+A pilot walks down the tree of blocks, choosing a side of each wall with the share of the vertices that a sample sees
+there, until a block is small; the block is enumerated, and its numbers are divided by the probability of the walk. The
+mean over pilots estimates the whole without bias, however poor the sample (Knuth, *Estimating the efficiency of
+backtrack programs*, 1975, with the block's content as the cost of a leaf). The choices of one walk come from one number
+in [0, 1), and each pilot has a stratum of it to itself, so that pilots are spread over the input space. Standard errors
 are those of independent pilots: too large rather than too small.
 """
 

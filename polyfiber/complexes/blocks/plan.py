@@ -114,8 +114,8 @@ MOST_SAMPLED = 128
 def guessed_vertices(frame: Frame) -> int:
     """Vertices that a complex may have: `expected_vertices`, on a domain the part of them that a sample finds there.
 
-    On a domain this takes about a tenth of a second. Where the sample finds nothing it is what one find would say. With so
-    many inputs that few vertices can be sampled in that time it is the former.
+    On a domain this takes about a tenth of a second. Where the sample finds nothing it is what one find would say. With
+    so many inputs that few vertices can be sampled in that time it is the former.
     """
     ceiling = expected_vertices(frame)
     if frame.domain is None or ceiling <= SAMPLES or frame.n > MOST_SAMPLED:
@@ -336,7 +336,9 @@ def plan_blocks(
 
 
 def _bisected(work: list[tuple[Block, IntArray]], target: int, above: BoolArray) -> list[tuple[Block, IntArray]]:
-    """Blocks, with the rows of a sample inside, divided until each is expected to be small enough; the largest first."""
+    """Blocks, with the rows of a sample inside, divided until each is expected to be small enough; the largest
+    first.
+    """
     leaves: list[tuple[Block, IntArray]] = []
     while work:
         heed("planning blocks")

@@ -345,7 +345,9 @@ class CellStore:
         return "sha256" not in entry or (parts.is_part(path) and parts.checksum(path) == entry["sha256"])
 
     def check(self) -> list[str]:
-        """Read every part again; none if each has its checksum and each block's cells the fingerprint of the journal."""
+        """Read every part again; none if each has its checksum and each block's cells the fingerprint of the
+        journal.
+        """
         problems = []
         total = self.total()
         for d in self.dims:

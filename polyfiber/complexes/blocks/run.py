@@ -284,8 +284,9 @@ def iter_cells(
     Raises
     ------
     BudgetExceededError
-        ``partial`` is a `polyfiber.budget.SoFar` with the number of cells that were given out; ``partial.found`` are the blocks
-        all of whose cells were: with ``blocks=complement(partial.found, network=network)`` the others follow.
+        ``partial`` is a `polyfiber.budget.SoFar` with the number of cells that were given out; ``partial.found`` are
+        the blocks all of whose cells were: with ``blocks=complement(partial.found, network=network)`` the others
+        follow.
 
     Examples
     --------

@@ -21,7 +21,9 @@ from .contents import BlockComplex, BlockCount, run_block
 from .read import CellStore, read_cells
 
 CLOSE = 1e-9
-"""Relative difference up to which stored numbers are the same, within their error bounds: another machine may round otherwise."""
+"""Relative difference up to which stored numbers are the same, within their error bounds: another machine may round
+otherwise.
+"""
 
 
 def verify_cells(
@@ -44,7 +46,8 @@ def verify_cells(
     Returns
     -------
     Verification
-        Whatever the directory is: a ``verdict`` with reasons, never an exception. An incomplete store is UNDECIDED at best.
+        Whatever the directory is: a ``verdict`` with reasons, never an exception. An incomplete store is UNDECIDED at
+        best.
 
     Notes
     -----

@@ -240,8 +240,8 @@ class BreakpointComplex:
     # ---- checks -----------------------------------------------------------------------------
     @np.errstate(all="ignore")
     def weights_by_jumps(self) -> FloatArray:
-        """The weights of all visible facets computed independently, from the jump of the gradient; in rationals where a gradient
-        or a product is beyond floats, and infinite only where the weight itself is."""
+        """The weights of all visible facets computed independently, from the jump of the gradient; in rationals where a
+        gradient or a product is beyond floats, and infinite only where the weight itself is."""
         cx = self.complex
         if not len(self.facets):
             return self.weights.copy()
@@ -265,7 +265,9 @@ class BreakpointComplex:
         return ridges_of(self)
 
     def _sharpen_weights(self, facets: IntArray) -> None:
-        """Exact forms and weights of facets, rounded, in place; forms beyond floats are scaled, which keeps their direction."""
+        """Exact forms and weights of facets, rounded, in place; forms beyond floats are scaled, which keeps their
+        direction.
+        """
         if not len(facets):
             return
         predicate = full_predicate(self.complex)
@@ -310,8 +312,8 @@ class BreakpointComplex:
         Returns
         -------
         A : (f_d, nL, n0), a : (f_d, nL)
-            Affine maps of all regions, by crossing facets breadth first from ``region``; infinite or nan where these, or weights
-            on the way, are beyond floats.
+            Affine maps of all regions, by crossing facets breadth first from ``region``; infinite or nan where these,
+            or weights on the way, are beyond floats.
         """
         cx = self.complex
         region = id_within(region, cx.n_regions, "region")
@@ -349,7 +351,9 @@ def _sharpen(cx: PolyhedralComplex, planes: Any, walls: IntArray, forms: FloatAr
 
 
 def _doubtful(frame: Any, walls: IntArray, values: FloatArray, bound: FloatArray, ways: FloatArray) -> BoolArray:
-    """Columns of an extreme network that rounding, underflow or overflow may have spoilt; those without a way are zero."""
+    """Columns of an extreme network that rounding, underflow or overflow may have spoilt; those without a way are
+    zero.
+    """
     loss = frame.losses.columns[walls - frame.n_domain]
     size = np.abs(values)
     return (ways != 0) & ~((size * CLOSE > bound) & (size * UNIT > loss) & np.isfinite(values))
@@ -358,7 +362,9 @@ def _doubtful(frame: Any, walls: IntArray, values: FloatArray, bound: FloatArray
 def _decide_zeros(
     cx: PolyhedralComplex, planes: Any, walls: IntArray, columns: FloatArray, bound: FloatArray
 ) -> tuple[FloatArray, int]:
-    """Weights within their error bound, or that cancel, are worked out in rationals. Sums over no path are zero as they are."""
+    """Weights within their error bound, or that cancel, are worked out in rationals. Sums over no path are zero as they
+    are.
+    """
     size = np.abs(columns)
     sharp = CLOSE * size.max(axis=1, initial=0.0, keepdims=True) >= bound
     doubtful = np.argwhere(~(sharp & (size > bound)) & (bound > 0))
@@ -378,7 +384,9 @@ def _decide_zeros(
 
 
 def exact_column(exact: Any, frame: Any, words: Any, wall: int) -> list[Fraction]:
-    """Exact column of a hidden neuron in the outputs, along the active paths of a cell; exact: network, or `ExactGates`."""
+    """Exact column of a hidden neuron in the outputs, along the active paths of a cell; exact: network, or
+    `ExactGates`.
+    """
     if isinstance(exact, ExactGates):
         on = int.from_bytes(words[: frame.n_words].astype("<u8").tobytes(), "little") | 1 << wall
         outputs = frame.net.inf + 1 + np.arange(frame.network.architecture[-1])

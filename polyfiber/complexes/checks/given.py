@@ -56,7 +56,9 @@ class _Lifted:
         self.linear, self.shift = entries[:, :-1], entries[:, -1]
 
     def at(self, q: FloatArray, off: FloatArray, *, hom: float) -> tuple[Any, FloatArray]:
-        """Where points (hom 1) or directions (hom 0) of the quotient go, and bounds (m, n0) for all within ``off`` (m,) of them."""
+        """Where points (hom 1) or directions (hom 0) of the quotient go, and bounds (m, n0) for all within ``off`` (m,)
+        of them.
+        """
         size = np.abs(self.linear).astype(np.float64)
         with np.errstate(all="ignore"):
             found = q.astype(np.longdouble) @ self.linear.T + hom * self.shift
@@ -120,7 +122,9 @@ def _check_vertices(cx: PolyhedralComplex, again: Skeleton, problems: list[str])
 
 
 def too_wide(points: FloatArray, claim: FloatArray, inflate: float) -> BoolArray:
-    """Whether the bounds (m,) of points (m, n) tell less than solving a vertex always does, all bounds being ``inflate`` wider."""
+    """Whether the bounds (m,) of points (m, n) tell less than solving a vertex always does, all bounds being
+    ``inflate`` wider.
+    """
     with np.errstate(all="ignore"):
         size = np.abs(points).max(axis=1, initial=0.0)
         wide: BoolArray = np.isfinite(size) & ~(claim <= max(1.0, inflate) * (WIDE * (1 + ROOM) * size + FAINT))
@@ -171,7 +175,9 @@ def _within(given: FloatArray, true: Array, claim: Fraction) -> bool:
 
 
 def _exactly(again: Skeleton, v: int, *, hom: int) -> Array | None:
-    """Rational inputs of a vertex, or the direction of one at infinity; None where its walls do not meet in one point."""
+    """Rational inputs of a vertex, or the direction of one at infinity; None where its walls do not meet in one
+    point.
+    """
     frame = again.frame
     try:
         point, direction = again._exact_point(v)

@@ -24,8 +24,8 @@ PRODUCTS = 1 << 17
 def check_maps(cx: PolyhedralComplex, problems: list[str]) -> int:
     """Compare the maps that a complex gives out with rational ones; how many regions were looked at.
 
-    The function is pulled back from the outputs through the network as it is defined, along the slopes that the region's signs
-    pick. The kernels, which know the network as ReLU gates, have no part in it.
+    The function is pulled back from the outputs through the network as it is defined, along the slopes that the
+    region's signs pick. The kernels, which know the network as ReLU gates, have no part in it.
     """
     if not cx.n_regions:  # a closed block that lies in a wall
         return 0

@@ -179,8 +179,9 @@ def check_points(skeleton: Skeleton, problems: list[str]) -> tuple[int, int]:
 
 
 class _Star(NamedTuple):
-    """Forms (m, n, n) whose zeros meet in vertices, errors of them, approximate inverses; residuals at the coordinates in
-    the longest floats, (m, n), and what they may be off; bounds (m,) of the distance of the vertices, inf or nan where floats cannot tell.
+    """Forms (m, n, n) whose zeros meet in vertices, errors of them, approximate inverses; residuals at the coordinates
+    in the longest floats, (m, n), and what they may be off; bounds (m,) of the distance of the vertices, inf or nan
+    where floats cannot tell.
     """
 
     rows: FloatArray
@@ -192,7 +193,9 @@ class _Star(NamedTuple):
 
 
 def distance_bounds(skeleton: Skeleton, forms: Forms, rows: IntArray) -> FloatArray:
-    """Bounds (m,) of the distance, maximum norm, of vertices from their coordinates; inf or nan where floats cannot tell."""
+    """Bounds (m,) of the distance, maximum norm, of vertices from their coordinates; inf or nan where floats cannot
+    tell.
+    """
     return _star(skeleton, forms, rows).distance
 
 

@@ -1,7 +1,8 @@
 """Counts and tables of faces made again from the vertices, in numpy, and compared with those that were given out.
 
 Of a simple complex: at a vertex, every choice of some of its walls and of one side of each is a face. Those that go up
-are the faces whose lowest vertex it is, so each face is there once; those at a vertex at infinity are the unbounded ones.
+are the faces whose lowest vertex it is, so each face is there once; those at a vertex at infinity are the unbounded
+ones.
 """
 
 from __future__ import annotations
@@ -60,7 +61,9 @@ def planes_at(skeleton: Skeleton, vertices: IntArray) -> WordArray:
 
 
 def faces_at(skeleton: Skeleton, vertices: IntArray, sides: BoolArray, dim: int) -> Iterator[WordArray]:
-    """Bit planes of the faces made of ``dim`` walls of a vertex and a side of each, of those that ``sides`` (m, 2 n) allows."""
+    """Bit planes of the faces made of ``dim`` walls of a vertex and a side of each, of those that ``sides`` (m, 2 n)
+    allows.
+    """
     st, n, W = skeleton.state, skeleton.frame.n, skeleton.frame.n_words
     planes = planes_at(skeleton, vertices)
     for walls in itertools.combinations(range(n), dim):

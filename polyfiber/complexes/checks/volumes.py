@@ -1,7 +1,8 @@
 """Volumes, incidences of regions and their graph, as given out, made again by other code.
 
-Faces are cut into simplices from their vertices, each the apex of a face and a simplex of a facet that avoids it; their volumes are
-products of the diagonals of triangular factors (the library adds k-vectors up). Incidences are products of sparse matrices.
+Faces are cut into simplices from their vertices, each the apex of a face and a simplex of a facet that avoids it; their
+volumes are products of the diagonals of triangular factors (the library adds k-vectors up). Incidences are products of
+sparse matrices.
 """
 
 from __future__ import annotations

@@ -80,7 +80,8 @@ def check_weights(cx: PolyhedralComplex, problems: list[str]) -> int:
 
 
 def _is_jump(frame: Frame, sides: tuple[np.ndarray, np.ndarray], form: np.ndarray, weights: np.ndarray) -> bool:
-    """In rationals: whether weights have the lengths and directions of the jump, the first side being the form's positive one.
+    """In rationals: whether weights have the lengths and directions of the jump, the first side being the form's
+    positive one.
 
     Lengths beyond floats, or below the normal ones, are told from zero alone.
     """
@@ -100,7 +101,9 @@ def _is_jump(frame: Frame, sides: tuple[np.ndarray, np.ndarray], form: np.ndarra
 
 
 def jump_along(frame: Frame, sides: Any, form: np.ndarray) -> np.ndarray:
-    """The jump of the gradient to the first of two sides along the unit normal of a form, in rationals and rounded once."""
+    """The jump of the gradient to the first of two sides along the unit normal of a form, in rationals and rounded
+    once.
+    """
     normal = _rational_normal(form)
     length = root(sum((x * x for x in normal), Fraction(0)))
     jumps = [sum((a * b for a, b in zip(jump, normal)), Fraction(0)) / length for jump in _exact_jump(frame, sides)]
@@ -148,7 +151,9 @@ def _blocks(cx: PolyhedralComplex) -> list[tuple[np.ndarray, dict[int, Any]]]:
 
 
 def _sizes(blocks: list[tuple[np.ndarray, dict[int, Any]]]) -> tuple[np.ndarray, np.ndarray, float]:
-    """Sizes of the output's coefficients along all ways, what underflow takes from each (m,), and roundings on a way."""
+    """Sizes of the output's coefficients along all ways, what underflow takes from each (m,), and roundings on a
+    way.
+    """
     sizes: list[np.ndarray] = []
     lost: list[np.ndarray] = []
     terms = 4.0

@@ -285,7 +285,9 @@ class LatticeSkeleton(Skeleton):
         table.planes[:nv, W:] |= ~words & ~zeros & mask
 
     def _find_copies(self, layer: int) -> dict[int, tuple[int, int]]:
-        """Facets of a layer that are another one times a number, or a constant: {id: (model, sign)}; model -1 constant."""
+        """Facets of a layer that are another one times a number, or a constant: {id: (model, sign)}; model -1
+        constant.
+        """
         frame = self.frame
         low = int(frame.net.layers.first[layer])
         if layer == 0:

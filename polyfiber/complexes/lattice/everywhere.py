@@ -1,10 +1,11 @@
 """Complexes where flat walls leave directions uncut: walls that no gate reads are added, and taken away again.
 
-The engine starts from walls that do not bend, in as many directions as there are walls at all. A tree of maxima need not have
-them: ``max(max(a, b), c)`` in the plane has one flat wall, ``a = b``, and nothing has a corner until a bent wall is cut. Hyperplanes
-in the missing directions mend that. They cut faces into pieces with the same signs of gates, and since a face is the set of inputs
-with its signs, pieces with equal signs are one face again; every face has a corner in the end, because the form of a gate is its
-own row on the input plus multiples of the forms before it, so that in every cell the forms span what the rows span.
+The engine starts from walls that do not bend, in as many directions as there are walls at all. A tree of maxima need
+not have them: ``max(max(a, b), c)`` in the plane has one flat wall, ``a = b``, and nothing has a corner until a bent
+wall is cut. Hyperplanes in the missing directions mend that. They cut faces into pieces with the same signs of gates,
+and since a face is the set of inputs with its signs, pieces with equal signs are one face again; every face has a
+corner in the end, because the form of a gate is its own row on the input plus multiples of the forms before it, so that
+in every cell the forms span what the rows span.
 """
 
 from __future__ import annotations
@@ -57,7 +58,9 @@ class Walled:
         return column if column < self.walls[0] else column - len(self.walls)
 
     def without_walls(self, cut: LatticeSkeleton) -> LatticeSkeleton | None:
-        """A lattice of the wider network, or of a block of it, without the walls; None where a face lies in one of them."""
+        """A lattice of the wider network, or of a block of it, without the walls; None where a face lies in one of
+        them.
+        """
         return _without(cut, self.frame, self.frame.n_domain + self.walls)
 
 
@@ -173,7 +176,9 @@ def _signs(cut: LatticeSkeleton, table: FaceTable, auxiliary: IntArray, ids: Int
 def _table(
     old: FaceTable, frame: Frame, planes: Array, chosen: IntArray, new_id: IdArray, face: IntArray, below: IntArray
 ) -> FaceTable:
-    """The faces of one dimension; ``face`` and ``below``: the new number of each old face of it and of one dimension less."""
+    """The faces of one dimension; ``face`` and ``below``: the new number of each old face of it and of one dimension
+    less.
+    """
     table = FaceTable(old.dim, frame.n, frame.n_words)
     m = len(chosen)
     table.reserve(m)

@@ -50,7 +50,9 @@ class LatticeStore(FaceStore):
 
     @once
     def crowded(self) -> int:
-        """Vertices on more walls than there are dimensions; where there is none, every face lies on as many as it should."""
+        """Vertices on more walls than there are dimensions; where there is none, every face lies on as many as it
+        should.
+        """
         zeros = (self.to_signs(self.planes(0)) == 0).sum(axis=1)
         return int((zeros > self.n + len(self.frame.vanishing)).sum())
 

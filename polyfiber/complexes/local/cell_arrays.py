@@ -316,7 +316,9 @@ class CellFrame:
         return float(np.abs(nearest(np.concatenate([box.lo, box.hi]))).max()) if isinstance(box, Box) else np.inf
 
     def float_forms(self, signs: SignArray, rows: IntArray) -> tuple[FloatArray, FloatArray]:
-        """Forms (len(rows), n0 + 1) of rows on a cell, with tangential gradients on a flat, and bounds of their errors."""
+        """Forms (len(rows), n0 + 1) of rows on a cell, with tangential gradients on a flat, and bounds of their
+        errors.
+        """
         sides = nearest(self.tangential[: self.n_domain])
         levels = self.slope_forms.float_levels(signs[None, self.n_domain :])
         parts = [(sides, 2 * UNIT * np.abs(sides)), *((f[:, 0], e[:, 0]) for f, e in levels)][:-1]
@@ -387,7 +389,9 @@ def cell_frame(network: ReLUNetwork | PiecewiseLinearNetwork, domain: Polyhedron
 
 
 def as_exact_point(frame: CellFrame, x: Any, what: str = "x") -> tuple[FloatArray, Array | None]:
-    """A finite float64 vector that fits the network, and the point itself where it is rational and floats do not hold it."""
+    """A finite float64 vector that fits the network, and the point itself where it is rational and floats do not hold
+    it.
+    """
     try:
         given = as_fractions(x) if np.asarray(x).dtype == object else None
     except Exception:

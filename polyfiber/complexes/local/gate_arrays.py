@@ -1,4 +1,6 @@
-"""The same preparation for networks of gates with slopes and skips: every block reads the input and the blocks before it."""
+"""The same preparation for networks of gates with slopes and skips: every block reads the input and the blocks before
+it.
+"""
 
 from __future__ import annotations
 
@@ -138,7 +140,9 @@ class GateFrame(CellFrame):
         return on
 
     def _pulled_back(self, signs: SignArray, wanted: list[tuple[int, int]]) -> Array:
-        """Forms (., n0 + 1) of gates and outputs, each (block, row), on a cell: pulled back along the gates that are on, exactly."""
+        """Forms (., n0 + 1) of gates and outputs, each (block, row), on a cell: pulled back along the gates that are
+        on, exactly.
+        """
         reads: dict[tuple[int, int], list[tuple[tuple[int, int], Fraction]]] = {}
         waiting = list(wanted)
         while waiting:
@@ -245,7 +249,8 @@ def _applied(matrix: Any, pair: Array) -> Array:
 
 
 def next_walls(frame: GateFrame, signs: SignArray, line: tuple[FloatArray, FloatArray]) -> tuple[int, float, float]:
-    """The gate whose wall a segment meets next, where and within what error; -1: none before its end, -2: floats cannot tell.
+    """The gate whose wall a segment meets next, where and within what error; -1: none before its end, -2: floats cannot
+    tell.
 
     signs: (N,) of the piece; line: start (n0,) and end.
     """

@@ -130,7 +130,9 @@ class Region:
 
     @given_property
     def affine_map(self) -> tuple[FloatArray, FloatArray]:
-        """``A`` (nL, n0) and ``a`` (nL,): the network is ``A x + a`` on the region; what cancels in floats is exact, rounded."""
+        """``A`` (nL, n0) and ``a`` (nL,): the network is ``A x + a`` on the region; what cancels in floats is exact,
+        rounded.
+        """
         return self._frame.affine_map(self._cell.signs)
 
     @cached_property
@@ -154,7 +156,9 @@ class Region:
         return self._inequalities[1]
 
     def exact_polyhedron(self) -> tuple[Polyhedron, Array]:
-        """The region as a `Polyhedron` in rational numbers, and the exact forms (N + nL, n0 + 1) of neurons and outputs on it."""
+        """The region as a `Polyhedron` in rational numbers, and the exact forms (N + nL, n0 + 1) of neurons and outputs
+        on it.
+        """
         frame, cell = self._frame, self._cell
         walls = frame.exact_forms(cell.signs, cell.facets)
         # rows near 1, by powers of two: what solves for them in floats may not know gates of other sizes
@@ -212,7 +216,9 @@ class Region:
 
     @given_property
     def witnesses(self) -> FloatArray:
-        """(F, n0) points beyond one facet alone; nan where a facet was decided in rational arithmetic, or no float was found."""
+        """(F, n0) points beyond one facet alone; nan where a facet was decided in rational arithmetic, or no float was
+        found.
+        """
         f, cell = self._frame, self._cell
         if not len(cell.facets):
             return np.zeros((0, f.n0))

@@ -30,7 +30,9 @@ from ..planar.build import planar_slice
 from ..planar.subdivision import PlanarSlice
 
 LARGE, LARGE_CHAIN = 200, 1000
-"""Gates from which on a network, or a ReLU chain, is sliced by walking over the regions rather than by building a complex."""
+"""Gates from which on a network, or a ReLU chain, is sliced by walking over the regions rather than by building a
+complex.
+"""
 
 
 @closed
@@ -232,8 +234,8 @@ def slice_complex(
         restricts exactly.
     method : 'auto', 'complex' or 'walk'
         'complex' builds the complex of the restricted network (k arbitrary, all of the plane too). 'walk' goes over the
-        regions of a bounded polygon or segment, and keeps layers sparse. 'auto' walks on domains of dimension 1 or 2 for
-        chains of 1000 neurons or more and other networks of 200 gates or more.
+        regions of a bounded polygon or segment, and keeps layers sparse. 'auto' walks on domains of dimension 1 or 2
+        for chains of 1000 neurons or more and other networks of 200 gates or more.
 
     Returns
     -------

@@ -55,8 +55,8 @@ def planar_slice(
     InputError
         Dependent directions; no bounded domain with an interior.
     BudgetExceededError
-        ``partial`` is a `polyfiber.budget.SoFar` with the number of regions that were found; ``partial.found`` are these
-        regions, `WalkedRegions`, or None where there is none.
+        ``partial`` is a `polyfiber.budget.SoFar` with the number of regions that were found; ``partial.found`` are
+        these regions, `WalkedRegions`, or None where there is none.
     """
     monitor = Monitor(budget, progress)
     net = as_piecewise(network)

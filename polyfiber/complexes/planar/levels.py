@@ -117,7 +117,9 @@ class _Chords:
 
 
 def _chords(sign: SignArray, value: FloatArray, error: FloatArray, sides: _Sides) -> _Chords:
-    """Segments on which a function vanishes in regions where it does not vanish throughout, from its exact signs at vertices."""
+    """Segments on which a function vanishes in regions where it does not vanish throughout, from its exact signs at
+    vertices.
+    """
     before, behind = sign[sides.tail], sign[sides.head]
     moving = np.bincount(sides.region, before != 0) > 0
     which = np.flatnonzero(((before == 0) | (before * behind < 0)) & moving[sides.region])
@@ -239,8 +241,9 @@ def decision_boundary(s: PlanarSlice) -> Segments:
     Returns
     -------
     Segments
-        Labels are the two classes, the first two where more tie along a segment. Which segments there are is exact, an edge
-        of two regions counts once. Ends are floats; where three classes meet, they are the true point up to rounding.
+        Labels are the two classes, the first two where more tie along a segment. Which segments there are is exact, an
+        edge of two regions counts once. Ends are floats; where three classes meet, they are the true point up to
+        rounding.
     """
     n = s.values.shape[1]
     if n == 1:
@@ -287,7 +290,9 @@ class _Boundary:
         return np.asarray(np.any(loses, axis=1))
 
     def between(self, i: int, j: int) -> tuple[FloatArray, IntArray, IntArray, Array]:
-        """Ends, regions, labels, and the vertices of those that are edges, of segments where outputs i < j are largest."""
+        """Ends, regions, labels, and the vertices of those that are edges, of segments where outputs i < j are
+        largest.
+        """
         s, n = self.slice, self.n
         values, error = s.values, s._tables.values[:, -1]
         chords = _chords(self.signs[i, j], values[:, i] - values[:, j], 2.0 * error, self.sides)
@@ -331,7 +336,8 @@ class _Boundary:
             alive[row] = first < last
             ends[row] = [self.rationals.coordinates([p + r * (q - p) for p, q in zip(*points)]) for r in (first, last)]
         alive &= ~self._beaten(sign)
-        # more than two that tie: the first two stand for all; on an edge those of both regions, inside those of this one
+        # more than two that tie: the first two stand for all; on an edge those of both regions, inside those of this
+        # one
         ties = (sign == 0).all(axis=1)
         rank = np.cumsum(ties, axis=1)
         inside = edge[:, 0] < 0
@@ -343,7 +349,9 @@ class _Boundary:
 
 
 def class_polygons(s: PlanarSlice) -> dict[int, list[FloatArray]]:
-    """Polygons in coordinates t on which each output is the largest: regions, and parts of regions that the boundary cuts."""
+    """Polygons in coordinates t on which each output is the largest: regions, and parts of regions that the boundary
+    cuts.
+    """
     values, x = s.values, s.coordinates
     n = values.shape[1]
     ptr, corners = s.polygon_corners

@@ -1,13 +1,14 @@
 """Signs where two lines meet, when the floats of a walk leave them open: four ways to know, the cheapest first.
 
-*A vertex met before.* The sign of a gate at a point is the network's, whatever region one looks from. Where many walls meet,
-the signs of all gates are kept, and serve every region around that point: a region's closure holds a point exactly if no gate
-has opposite signs on the two, and within one region two lines that are not parallel meet once.
+*A vertex met before.* The sign of a gate at a point is the network's, whatever region one looks from. Where many walls
+meet, the signs of all gates are kept, and serve every region around that point: a region's closure holds a point
+exactly if no gate has opposite signs on the two, and within one region two lines that are not parallel meet once.
 
-*A wall on a wall.* Windows that overlap compare one pair of values behind two gates, whose walls are then one line wherever
-the signs that fix the forms of both are the same. Once found in integers, it is known for all such regions.
+*A wall on a wall.* Windows that overlap compare one pair of values behind two gates, whose walls are then one line
+wherever the signs that fix the forms of both are the same. Once found in integers, it is known for all such regions.
 
-*Pairs of floats*, with a bound of their own: walls that differ in the twentieth digit, at a hundredth of the cost of integers.
+*Pairs of floats*, with a bound of their own: walls that differ in the twentieth digit, at a hundredth of the cost of
+integers.
 
 *Integers*, for zeros and for what is closer still.
 """
@@ -74,7 +75,9 @@ class Meetings:
         self._room = MOST_KEPT // max(1, gates)
 
     def sign(self, signs: Array, i: int, j: int, g: int) -> tuple[int, int]:
-        """Sign of gate g where lines i and j (gates, or -1 - side) meet, on the region with these signs; and how it is known."""
+        """Sign of gate g where lines i and j (gates, or -1 - side) meet, on the region with these signs; and how it is
+        known.
+        """
         if len(self._signs) != len(signs) or not np.array_equal(self._signs, signs):
             self._signs = signs.copy()
             self._forms.stamp[0] += 1
@@ -151,7 +154,9 @@ class Meetings:
 
 
 class _Values:
-    """Values of gates at a point in rationals, those that are asked for and what they rest on; signs before them are known."""
+    """Values of gates at a point in rationals, those that are asked for and what they rest on; signs before them are
+    known.
+    """
 
     def __init__(self, restricted: Restricted, signs: Array, point: Point) -> None:
         self._units, self._signs, (self._x, self._y) = restricted.units, signs, point
@@ -178,7 +183,9 @@ class _Values:
 
 
 def _pairs(values: list[Any]) -> FloatArray:
-    """Rationals as (high, low), (len, 2): together within 2^-106 of each, or within 2^-1074; not finite where beyond floats."""
+    """Rationals as (high, low), (len, 2): together within 2^-106 of each, or within 2^-1074; not finite where beyond
+    floats.
+    """
     found = np.zeros((len(values), 2))
     for k, v in enumerate(values):
         try:

@@ -1,8 +1,9 @@
 """A network of gates on a polygon of a plane: exact restrictions, constants folded, equal gates merged.
 
-Coordinates x, y of the polygon are scaled and moved so that it lies in ``[-1, 1]²``; the restriction to them is exact, since
-floats are rationals. On images much is the same: gates that see the same background are one function, and those that compare
-two equal windows are zero. They are found by their exact rows, from block to block, before anything is walked.
+Coordinates x, y of the polygon are scaled and moved so that it lies in ``[-1, 1]²``; the restriction to them is exact,
+since floats are rationals. On images much is the same: gates that see the same background are one function, and those
+that compare two equal windows are zero. They are found by their exact rows, from block to block, before anything is
+walked.
 """
 
 from __future__ import annotations
@@ -199,7 +200,9 @@ def restrict(
 
 
 class _Ray(NamedTuple):
-    """A gate that reads the input alone: its form, and what multiple of it is behind the gate below and above its wall."""
+    """A gate that reads the input alone: its form, and what multiple of it is behind the gate below and above its
+    wall.
+    """
 
     line: Triple
     behind: tuple[Fraction, Fraction]
@@ -215,9 +218,10 @@ class _Read(NamedTuple):
 class _Numbering:
     """Gives gates that follow from each other one number, block by block.
 
-    Equal gates are one unit. So are gates that bend on one line of the slice and nowhere else: their own row is a multiple of
-    that line, and they read such gates only. With shared weights there are many: units that see one pixel of a blank image.
-    On each side they are a multiple of the line, so that one of them says the signs of all, and what reads them reads it.
+    Equal gates are one unit. So are gates that bend on one line of the slice and nowhere else: their own row is a
+    multiple of that line, and they read such gates only. With shared weights there are many: units that see one pixel
+    of a blank image. On each side they are a multiple of the line, so that one of them says the signs of all, and what
+    reads them reads it.
     """
 
     def __init__(self, network: PiecewiseLinearNetwork, columns: Array, frame: Frame, monitor: Monitor) -> None:

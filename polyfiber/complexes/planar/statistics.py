@@ -47,7 +47,9 @@ def isometry(s: PlanarSlice) -> FloatArray:
 
 
 def local_coordinates(s: PlanarSlice, t: Any = None) -> FloatArray:
-    """Coordinates counted from the middle of the polygon, where far from the origin floats are too coarse for areas: of vertices, or of points t."""
+    """Coordinates counted from the middle of the polygon, where far from the origin floats are too coarse for areas: of
+    vertices, or of points t.
+    """
     frame = s._restricted.frame
     if t is None:
         return np.asarray(s._tables.points[:, :2] * np.array([float(v) for v in frame.scale]))
@@ -113,7 +115,8 @@ def region_statistics(s: PlanarSlice, *, center: Any = None, radius: float | Non
     Returns
     -------
     list of BlockStatistics
-        Counts are exact (a region of the first blocks is a set of regions with one sign vector there); measures are floats.
+        Counts are exact (a region of the first blocks is a set of regions with one sign vector there); measures are
+        floats.
 
     Examples
     --------

@@ -133,7 +133,9 @@ class PlanarSlice:
 
     @cached_property
     def edge_gates(self) -> IntArray:
-        """(f_1,) a gate of the network that vanishes along each edge, of the earliest block; -1 - k for side k of the polygon."""
+        """(f_1,) a gate of the network that vanishes along each edge, of the earliest block; -1 - k for side k of the
+        polygon.
+        """
         self._planar("edges")
         owner = self._owner
         line = self._tables.edge_line.astype(np.int64)
@@ -272,7 +274,9 @@ class PlanarSlice:
         return float(self._tables.values[:, -1].max())
 
     def locate(self, t: Any) -> IntArray:
-        """Regions of points (…, k) in coordinates t, by the signs of the network there in floats; -1 where these are of no region."""
+        """Regions of points (…, k) in coordinates t, by the signs of the network there in floats; -1 where these are of
+        no region.
+        """
         at = np.asarray(t, dtype=np.float64)
         if at.ndim == 0 or at.shape[-1] != self.dimension:
             raise ShapeError(f"points of shape {at.shape} do not fit a slice of {self.dimension} coordinates")
@@ -386,8 +390,8 @@ class PlanarSlice:
 class WalkedRegions:
     """Regions that a walk over a slice had found when its budget ran out; each is whole and right, others are missing.
 
-    ``partial.found`` of the `BudgetExceededError` of `slice_through` and `slice_complex`. There are no edges and no neighbours:
-    which regions meet is known at the end only.
+    ``partial.found`` of the `BudgetExceededError` of `slice_through` and `slice_complex`. There are no edges and no
+    neighbours: which regions meet is known at the end only.
     """
 
     _slice: PlanarSlice = field(repr=False)

@@ -111,10 +111,10 @@ class _Exactly:
 def verify_subdivision(s: PlanarSlice, *, samples: int = 200, rng: Any = None, exact_samples: int = 5) -> SliceCheck:
     """Is a subdivision what it says?
 
-    Of all faces: Euler's relation; the two regions, the two ends and the gate of every edge, from the polygons and the keys of
-    the regions; signs along the walk; the total area. Of samples, in floats: signs inside regions, lines and outputs at
-    vertices, the region that `locate` finds. What floats contradict, and some regions in any case, in rationals: signs in the
-    middle, corners and outputs there within their bounds.
+    Of all faces: Euler's relation; the two regions, the two ends and the gate of every edge, from the polygons and the
+    keys of the regions; signs along the walk; the total area. Of samples, in floats: signs inside regions, lines and
+    outputs at vertices, the region that `locate` finds. What floats contradict, and some regions in any case, in
+    rationals: signs in the middle, corners and outputs there within their bounds.
 
     Parameters
     ----------

@@ -1,9 +1,10 @@
 """Walks over all regions of a restricted network: tables that grow, questions that are answered exactly.
 
-The kernels go from region to region by floats whose errors are bounded. Where a sign is not certified they stop and ask; the
-answer comes from a vertex that was met before, from pairs of floats with their own bound, or from integers. Every region of the polygon is reached, since regions that share an edge are neighbours and the
-polygon without the vertices hangs together; an edge with one region that is not on the border would show, and so would a
-count that breaks Euler's relation.
+The kernels go from region to region by floats whose errors are bounded. Where a sign is not certified they stop and
+ask; the answer comes from a vertex that was met before, from pairs of floats with their own bound, or from integers.
+Every region of the polygon is reached, since regions that share an edge are neighbours and the polygon without the
+vertices hangs together; an edge with one region that is not on the border would show, and so would a count that breaks
+Euler's relation.
 """
 
 from __future__ import annotations
@@ -339,7 +340,9 @@ class _Walk:
         self.answers.count[0] = n + 1
 
     def _keep_along(self, g: int, line: int) -> None:
-        """Keep that a gate vanishes along a line whose form is the same everywhere, for regions where what it reads is as here."""
+        """Keep that a gate vanishes along a line whose form is the same everywhere, for regions where what it reads is
+        as here.
+        """
         if line >= 0 and len(self.r.units[line].reads):
             return
         if any(len(self.r.units[j].reads) for j in self.r.units[g].reads.tolist()):

@@ -46,9 +46,10 @@ def activation_bounds(
     network : ReLUNetwork or PiecewiseLinearNetwork
         Bounds are those of ``z`` before each gate, whatever its slopes.
     domain : Box, Polyhedron or Region
-        Bounded. A polyhedron in a flat (opposite inequalities, inequalities that meet in an edge) is treated in the flat's
-        own coordinates, a box with ``lo = hi`` as it is. Over a `Region` of the network (see `polyfiber.region`) every neuron is affine, and the range is exact by
-        two linear programs a neuron, whatever the method. A polyhedron that is no Box enters through its bounding box, and from 'lp' on as it is.
+        Bounded. A polyhedron in a flat (opposite inequalities, inequalities that meet in an edge) is treated in the
+        flat's own coordinates, a box with ``lo = hi`` as it is. Over a `Region` of the network (see `polyfiber.region`)
+        every neuron is affine, and the range is exact by two linear programs a neuron, whatever the method. A
+        polyhedron that is no Box enters through its bounding box, and from 'lp' on as it is.
     method : 'interval', 'relaxation', 'lp' or 'exact'
         Interval arithmetic; back-substitution of linear bounds of each ReLU (never worse); the linear program over
         the convex hulls of all ReLUs below a neuron, for the neurons that the relaxation leaves undecided; the exact

@@ -249,7 +249,9 @@ def by_vertices(
 
 
 def _prefix(work: Relaxation, depth: int) -> tuple[Any, Any, list[Array]]:
-    """The network up to layer ``depth + 1``, the same without neurons that are never active, and what that one has kept."""
+    """The network up to layer ``depth + 1``, the same without neurons that are never active, and what that one has
+    kept.
+    """
     network = work.network
     if isinstance(network, PiecewiseLinearNetwork):
         last = network.output if depth == len(network.blocks) else network.blocks[depth].affine

@@ -1,4 +1,6 @@
-"""A network and a polyhedron in a flat, in the flat's own coordinates: where bounds are computed, and how points get back."""
+"""A network and a polyhedron in a flat, in the flat's own coordinates: where bounds are computed, and how points get
+back.
+"""
 
 from __future__ import annotations
 

@@ -121,7 +121,9 @@ def _least(
 
 
 def _range_in_rationals(form: Array, where: Polyhedron) -> tuple[float, float]:
-    """Least and largest value of an affine form (n + 1) of Fractions, rounded outwards; linear programs in rationals."""
+    """Least and largest value of an affine form (n + 1) of Fractions, rounded outwards; linear programs in
+    rationals.
+    """
     A, b = as_fractions(where.A), as_fractions(where.b)
     zero = np.full(len(A), Fraction(0), dtype=object)
     slack = np.array([[Fraction(int(i == j)) for j in range(len(A))] for i in range(len(A))], dtype=object)

@@ -35,8 +35,8 @@ class Simplified:
     inactive : (p,) int64
         Hidden neurons that were removed because they are never active on the domain.
     active : (q,) int64
-        Hidden neurons that are always active. In a chain they are kept, though their walls do not meet the domain; gates
-        of other networks are put into the maps behind them.
+        Hidden neurons that are always active. In a chain they are kept, though their walls do not meet the domain;
+        gates of other networks are put into the maps behind them.
     """
 
     original: ReLUNetwork | PiecewiseLinearNetwork
@@ -47,7 +47,9 @@ class Simplified:
     active: IntArray
 
     def expand(self, signs: SignArray) -> SignArray:
-        """Sign vectors (m, N') or (m, N' + D) of the small network as those of the original; where removed, that of its side."""
+        """Sign vectors (m, N') or (m, N' + D) of the small network as those of the original; where removed, that of its
+        side.
+        """
         offsets = np.concatenate([[0], np.cumsum(self.original.hidden_widths)])
         columns = np.concatenate([k + o for k, o in zip(self.kept, offsets)]) if self.kept else np.zeros(0, int)
         small = len(columns)
@@ -87,9 +89,9 @@ def simplify_on(
     Returns
     -------
     Simplified
-        Weights of a chain are copied, never computed with, so the function on the domain is exactly the same. A layer that
-        dies out keeps one neuron. Gates are put into other maps in exact arithmetic: the network has rational parameters
-        where floats cannot hold them.
+        Weights of a chain are copied, never computed with, so the function on the domain is exactly the same. A layer
+        that dies out keeps one neuron. Gates are put into other maps in exact arithmetic: the network has rational
+        parameters where floats cannot hold them.
 
     Examples
     --------

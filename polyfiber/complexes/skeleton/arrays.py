@@ -56,9 +56,13 @@ class Frame:
     net: Any
     """The `Net` of the kernels."""
     rows: Array
-    """(D + h1, n0 + 1) given forms, all inputs; float64 or Fractions. On a flat domain the forms with tangential gradients."""
+    """(D + h1, n0 + 1) given forms, all inputs; float64 or Fractions. On a flat domain the forms with tangential
+    gradients.
+    """
     chart: Array
-    """The same forms in the coordinates that parametrise the domain's flat, zero at the others; `rows` where there is none."""
+    """The same forms in the coordinates that parametrise the domain's flat, zero at the others; `rows` where there is
+    none.
+    """
     hull: AffineHull | None
     """The flat that the domain lies in, or None."""
     settled: Settled
@@ -66,7 +70,9 @@ class Frame:
     form: ReluForm | None = None
     """A `PiecewiseLinearNetwork` as ReLU gates that read all before them; None for a ReLU chain."""
     deep: tuple[Array, ...] = ()
-    """With a form: what the blocks from the second on, and the output, read of the input, (m_l, n0 + 1), like `rows`."""
+    """With a form: what the blocks from the second on, and the output, read of the input, (m_l, n0 + 1), like
+    `rows`.
+    """
     deep_chart: tuple[Array, ...] = ()
     """The same like `chart`."""
 
@@ -108,7 +114,9 @@ class Frame:
 
     @cached_property
     def constant(self) -> SignArray:
-        """(D,) int8: sign of the domain facets that are constant on the domain's flat; 0 also where its sign changes."""
+        """(D,) int8: sign of the domain facets that are constant on the domain's flat; 0 also where its sign
+        changes.
+        """
         signs = np.zeros(self.n_domain, dtype=np.int8)
         if self.hull is not None:
             part = self.chart[: self.n_domain]
@@ -192,7 +200,9 @@ class Frame:
 
     @cached_property
     def equations(self) -> list[list[Fraction]]:
-        """Rows, constant last, whose common zeros are the flat that the domain lies in; none where there is no such flat."""
+        """Rows, constant last, whose common zeros are the flat that the domain lies in; none where there is no such
+        flat.
+        """
         return [] if self.hull is None else self.hull.equations
 
     @cached_property
@@ -206,7 +216,9 @@ class Frame:
 
     @property
     def bends(self) -> bool:
-        """Whether a starting facet bends: then flat walls leave directions uncut, and cells of theirs have no vertices."""
+        """Whether a starting facet bends: then flat walls leave directions uncut, and cells of theirs have no
+        vertices.
+        """
         return any(k >= len(self.chart) for k in self.start)
 
     def chart_of(self, facets: Sequence[int]) -> Array:
@@ -247,7 +259,8 @@ def _picked(parts: Sequence[Array], facets: Sequence[int]) -> Array:
 def expected_vertices(frame: Frame) -> int:
     """Estimate of the vertices: C(m, n), what the m open facets have if they are hyperplanes in general position.
 
-    Random networks at initialisation come within a factor of two of it on all of Rⁿ; on a small domain it is far too large.
+    Random networks at initialisation come within a factor of two of it on all of Rⁿ; on a small domain it is far too
+    large.
     """
     return math.comb(len(frame.open), frame.n)
 
@@ -316,7 +329,8 @@ def make_frame(
 def _with_bent(flat: Array, deep: tuple[Array, ...], columns: IntArray, start: IntArray) -> tuple[IntArray, IntArray]:
     """Coordinates and starting facets where gates behind the first block cut directions that no flat wall cuts.
 
-    Taken in the order of blocks, their forms are independent in every cell: each is its own row plus multiples of forms before.
+    Taken in the order of blocks, their forms are independent in every cell: each is its own row plus multiples of forms
+    before.
     """
     every = np.concatenate([flat, *deep])[:, :-1]
     if rank(every) == len(columns):
@@ -395,7 +409,8 @@ def _kernel_net(
     with np.errstate(over="ignore", invalid="ignore"):
         magnitude = magnitudes_of(rows[:, [*columns, rows.shape[1] - 1]])
         terms = n + 4.0
-        # what products lose by underflow: tiny if layers are multiplied from the first one up, lost from the last one down
+        # what products lose by underflow: tiny if layers are multiplied from the first one up, lost from the last one
+        # down
         tiny = np.full(rows.shape[0], (2 * n + 4) * LEAST)
         lost = np.zeros(n + 1)
         _store(slice(0, rows.shape[0]), magnitude, tiny, lost, terms, kappa, kappa0, sigma, drift)
@@ -438,7 +453,9 @@ def _kernel_net(
 
 
 def as_columns(rows: FloatArray) -> FloatArray:
-    """Forms of the first layer, one column a neuron, with zeros up to whole lanes; none where rows are summed as quickly."""
+    """Forms of the first layer, one column a neuron, with zeros up to whole lanes; none where rows are summed as
+    quickly.
+    """
     if len(rows) < NARROW or rows.shape[1] > 4:
         return np.zeros((1, 0))
     return np.ascontiguousarray(np.pad(rows, ((0, -len(rows) % LANES), (0, 0))).T)
@@ -453,7 +470,9 @@ def _wired_net(
     inflate: float,
     settled: Settled,
 ) -> Any:
-    """Arrays of a network with a form; ``charts``: given forms, then the rows of the blocks from the second on and the output."""
+    """Arrays of a network with a form; ``charts``: given forms, then the rows of the blocks from the second on and the
+    output.
+    """
     n, widths, L = len(columns), form.widths, len(form.widths)
     N, n_out = sum(widths), len(form.bases[-1])
     inf = n_domain + N
@@ -512,7 +531,8 @@ def _store(
     """Error constants of neurons with coefficient magnitudes ``level`` after ``terms`` roundings."""
     relative = gamma(terms)
     n = level.shape[1] - 1
-    # the last factor pays for rays too, where kappa0 does not count: the largest entry of a direction is above 1 / (4 sqrt(n))
+    # the last factor pays for rays too, where kappa0 does not count: the largest entry of a direction is above 1 / (4
+    # sqrt(n))
     under = (tiny[:, None] + lost) * (4 * n + 4)
     kappa[ids, : n + 1] = relative * level + under
     kappa0[ids] = kappa[ids, n]
@@ -521,7 +541,9 @@ def _store(
 
 
 def exact_rows(frame: Frame) -> list[list[Fraction]]:
-    """Given forms as Fractions over the quotient coordinates, constant last; with a form, of all gates and then the outputs."""
+    """Given forms as Fractions over the quotient coordinates, constant last; with a form, of all gates and then the
+    outputs.
+    """
     parts = (frame.chart, *frame.deep_chart)
     picked = [part[:, [*frame.columns, part.shape[1] - 1]] for part in parts]
     return [[Fraction(value) for value in row] for part in picked for row in part]

@@ -636,7 +636,9 @@ class Skeleton:
         return result
 
     def orientation(self) -> WordArray:
-        """Mask of upward edges of every vertex, bit 2 slot + side; edges to infinity go up, nothing goes up from there."""
+        """Mask of upward edges of every vertex, bit 2 slot + side; edges to infinity go up, nothing goes up from
+        there.
+        """
         up = resolve(self, self._level[: self._n_level].astype(np.int64))
         self._n_level = 0  # not before: where a budget stops this, all edges are listed still
         return up
@@ -664,7 +666,9 @@ HOPELESS = 50
 
 
 def refuse_the_hopeless(frame: Frame, monitor: Monitor, bytes_per_vertex: int) -> None:
-    """Refuse at once what is expected to need 50 times the memory there is on all of Rⁿ; on a box, what its own corners exceed."""
+    """Refuse at once what is expected to need 50 times the memory there is on all of Rⁿ; on a box, what its own corners
+    exceed.
+    """
     limit = monitor.memory_limit
     if limit is None:
         return

@@ -1,8 +1,8 @@
 """Entering a layer: signs of all its neurons at all vertices, by a first filter over whole arrays.
 
 Single precision where the magnitudes allow it, double precision where that decides little, forms carried along walls
-where a planar network is wide. What the filter leaves goes on to the form on the cell, a direct solve and exact arithmetic
-(`Skeleton.second_filter`).
+where a planar network is wide. What the filter leaves goes on to the form on the cell, a direct solve and exact
+arithmetic (`Skeleton.second_filter`).
 """
 
 from __future__ import annotations
@@ -25,9 +25,13 @@ if TYPE_CHECKING:
 FEW_UNSURE = 3
 """Signs of a vertex that may stay unsure before it is solved for a tighter bound."""
 FEW_SIGNS = 1 << 17
-"""Signs up to which a layer is entered in double precision at once: kernels in single precision would be compiled for little."""
+"""Signs up to which a layer is entered in double precision at once: kernels in single precision would be compiled for
+little.
+"""
 CARRIED = 96
-"""First layers of planar networks from this width on have the forms of the second carried along from vertex to vertex."""
+"""First layers of planar networks from this width on have the forms of the second carried along from vertex to
+vertex.
+"""
 PORTION = 1 << 14
 """Vertices that are asked at once while forms are carried along: those of the first are made anew in each portion."""
 ALONE = 1 << 18
@@ -42,8 +46,8 @@ KEPT_VALUES = 1 << 23
 class LayerValues:
     """What a layer passes on at the vertices that there were when it was entered, in double precision.
 
-    This depends on the points alone, so for a point that is still the same it need not be summed up again from the inputs:
-    that grew with the square of the depth. Points that were not asked are NaN, and equal none.
+    This depends on the points alone, so for a point that is still the same it need not be summed up again from the
+    inputs: that grew with the square of the depth. Points that were not asked are NaN, and equal none.
     """
 
     layer: int
@@ -192,7 +196,9 @@ class Entry:
         return rows[vs], ks.copy()
 
     def _values(self, rows: Any, x: Any, at_inf: Any, single: bool) -> tuple[Any, Any]:
-        """Values of a chain's layer in one of the two precisions, and the biases still to be added: the first layer has none."""
+        """Values of a chain's layer in one of the two precisions, and the biases still to be added: the first layer has
+        none.
+        """
         dtype = np.float32 if single else np.float64
         if single not in self._arrays:
             self._arrays[single] = (

@@ -1,9 +1,9 @@
 """Networks whose products may leave the range of floats, and what underflow may take from their forms.
 
 A float is a multiple of the last bit of its significand, so a product of floats, rounded or not, is a multiple of the
-product of those bits, and so are sums. Where that is at least the smallest float, nothing underflows: a sum that is zero
-in floats is zero up to the usual error. Elsewhere `Losses` says what underflow may take, and sizes are worked out in
-rationals. See docs/certification.md, section 2a.
+product of those bits, and so are sums. Where that is at least the smallest float, nothing underflows: a sum that is
+zero in floats is zero up to the usual error. Elsewhere `Losses` says what underflow may take, and sizes are worked out
+in rationals. See docs/certification.md, section 2a.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ LOWEST, HIGHEST = -1074, 1023
 
 
 class Losses(NamedTuple):
-    """Sizes of forms along all ways, in all inputs, and what underflow may take from them, block by block; the output last."""
+    """Sizes of forms along all ways, in all inputs, and what underflow may take from them, block by block; the output
+    last.
+    """
 
     levels: list[FloatArray]
     """(m_l, n0 + 1): sums of absolute values along all ways."""

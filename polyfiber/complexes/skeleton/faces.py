@@ -37,8 +37,8 @@ class FaceStore:
     -----
     Several threads may ask: what is made, is made by one of them, under the lock ``_lock``.
 
-    Edges are oriented (`polyfiber.complexes.skeleton.orientation`), so that every face has one lowest vertex, and is a choice
-    of upward edges there.
+    Edges are oriented (`polyfiber.complexes.skeleton.orientation`), so that every face has one lowest vertex, and is a
+    choice of upward edges there.
     """
 
     simple = True
@@ -85,7 +85,9 @@ class FaceStore:
         return result
 
     def to_bits(self, planes: WordArray) -> tuple[ByteArray, ByteArray]:
-        """Bit planes (m, 2 W) to positive and negative columns as bytes (m, ceil((N + D) / 8)), at least one, the lowest bit first."""
+        """Bit planes (m, 2 W) to positive and negative columns as bytes (m, ceil((N + D) / 8)), at least one, the
+        lowest bit first.
+        """
         W, width = self.frame.n_words, max(1, (self.n_bits + 7) // 8)
         if not self.frame.n_domain:
             little = np.ascontiguousarray(planes).astype("<u8", copy=False).view(np.uint8)
@@ -248,7 +250,9 @@ class FaceStore:
         return self._planes[dim]
 
     def owner(self, dim: int) -> IdArray:
-        """Lowest skeleton vertex of every face of one dimension: `emit` writes the faces of one after those of another."""
+        """Lowest skeleton vertex of every face of one dimension: `emit` writes the faces of one after those of
+        another.
+        """
         self._check_dim(dim)
         return self._made(self._owner, dim, self._make_owner)
 

@@ -1,7 +1,8 @@
-"""From the coordinates of the quotient to points and directions of the inputs, with bounds that hold of what is given out.
+"""From the coordinates of the quotient to points and directions of the inputs, with bounds that hold of what is given
+out.
 
-A point of the quotient stands for the point of least norm in the inputs, an affine function ``M q + c``. Its entries are
-rationals; where their products would be long, floats with a proof that they are near (`_by_products`). What floats
+A point of the quotient stands for the point of least norm in the inputs, an affine function ``M q + c``. Its entries
+are rationals; where their products would be long, floats with a proof that they are near (`_by_products`). What floats
 cannot tell is worked out in rationals, point by point.
 """
 
@@ -118,9 +119,11 @@ def rounding_of(points: FloatArray) -> FloatArray:
 
 
 def _by_products(frame: Frame) -> Lift | None:
-    """``N^T (N N^T)^-1 N_c`` in floats, N the starting forms and N_c their columns in the quotient; None where it is not near.
+    """``N^T (N N^T)^-1 N_c`` in floats, N the starting forms and N_c their columns in the quotient; None where it is
+    not near.
 
-    The approximate inverse R of ``N N^T`` is one for sure where ``|I - R N N^T| < 1/2``, and the residual then bounds the error.
+    The approximate inverse R of ``N N^T`` is one for sure where ``|I - R N N^T| < 1/2``, and the residual then bounds
+    the error.
     """
     n0, d = frame.network.architecture[0], frame.n
     rows = frame.rows_of(frame.start)[:, :-1].astype(np.float64)

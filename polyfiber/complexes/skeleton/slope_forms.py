@@ -1,8 +1,9 @@
 """Forms on cells from signs and slopes: what every block reads, carried forward as the network is defined.
 
-The kernels know networks as ReLU gates that add to an affine function (`polyfiber.network.relu_form`). There a gate whose
-slope on a cell is 0 may be a sum ``z - z`` of large numbers. Here each gate is multiplied by the slope that its sign picks, so a
-form is as good as evaluating the network in floats is; where that is not enough, rationals say what it is.
+The kernels know networks as ReLU gates that add to an affine function (`polyfiber.network.relu_form`). There a gate
+whose slope on a cell is 0 may be a sum ``z - z`` of large numbers. Here each gate is multiplied by the slope that its
+sign picks, so a form is as good as evaluating the network in floats is; where that is not enough, rationals say what it
+is.
 """
 
 from __future__ import annotations
@@ -94,7 +95,9 @@ class SlopeForms:
         return np.concatenate([own, bias[:, None]], axis=1)
 
     def float_levels(self, signs: SignArray) -> Iterator[tuple[FloatArray, FloatArray]]:
-        """Of each block, the output last: forms (m_l, cells, n0 + 1) on cells given by signs (cells, N), and bounds of their errors."""
+        """Of each block, the output last: forms (m_l, cells, n0 + 1) on cells given by signs (cells, N), and bounds of
+        their errors.
+        """
         cells = len(signs)
         behind: list[tuple[FloatArray, FloatArray]] = []
         with np.errstate(over="ignore", invalid="ignore"):
@@ -118,7 +121,8 @@ class SlopeForms:
         return form.swapaxes(0, 1), error.swapaxes(0, 1)
 
     def exact(self, signs: Any, block: int, row: int) -> list[Fraction]:
-        """Form (n0 + 1) of a gate, or output, on a cell in rationals, pulled back along slopes that are not 0; not made tangent.
+        """Form (n0 + 1) of a gate, or output, on a cell in rationals, pulled back along slopes that are not 0; not made
+        tangent.
 
         block: from 1, the output's is the last; row: within the block; signs: (N,).
         """
@@ -160,7 +164,9 @@ def _entries(matrix: Any, row: int) -> Iterator[tuple[int, Any]]:
 
 
 def unsure(forms: FloatArray, errors: FloatArray, reach: float = 1.0) -> Any:
-    """Which forms (…, n + 1) have errors that matter, against the largest coefficient, or value within ``reach``; (…,) bool."""
+    """Which forms (…, n + 1) have errors that matter, against the largest coefficient, or value within ``reach``; (…,)
+    bool.
+    """
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         size = np.abs(forms[..., :-1]).max(axis=-1, initial=0.0)
         sure = (errors[..., :-1].max(axis=-1, initial=0.0) <= SHARP * size) & np.isfinite(size)
@@ -190,7 +196,9 @@ def levels_of(frame: Frame) -> list[tuple[FloatArray, float]]:
 
 
 def output_errors(frame: Frame) -> FloatArray:
-    """Bounds (nL, n0 + 1) of the errors of what the kernels' forms of outputs are, on any cell; see docs/certification.md."""
+    """Bounds (nL, n0 + 1) of the errors of what the kernels' forms of outputs are, on any cell; see
+    docs/certification.md.
+    """
     if frame.extreme:
         # what underflow takes is below a unit roundoff of the entry, or the entry was rounded from a rational
         sizes, n0 = frame.losses.levels[-1], frame.network.architecture[0]

@@ -99,7 +99,9 @@ class ExactGates:
         return found
 
     def coefficients(self, facet: int, active: int, *, above: int = -1) -> dict[int, Fraction]:
-        """Coefficients of an id on the active gates (bits of an integer), along all ways; of those with ids > ``above``."""
+        """Coefficients of an id on the active gates (bits of an integer), along all ways; of those with ids >
+        ``above``.
+        """
         total: dict[int, Fraction] = {}
         for t, v in self.reads(facet):
             if active >> t & 1:

@@ -1,8 +1,8 @@
 """Arrays for networks whose gates read more than the layer before: rows of the input, runs of gates, error constants.
 
-A gate, or an output, is a row on the input (kept with the given forms) and runs: ``low, high, at`` says that it reads the
-gates ``low <= t < high`` with the weights from ``at`` on. Dense matrices give one run for each block that is read, sparse
-ones one for each stretch of nonzero entries.
+A gate, or an output, is a row on the input (kept with the given forms) and runs: ``low, high, at`` says that it reads
+the gates ``low <= t < high`` with the weights from ``at`` on. Dense matrices give one run for each block that is read,
+sparse ones one for each stretch of nonzero entries.
 """
 
 from __future__ import annotations
@@ -103,8 +103,8 @@ def _lone(form: ReluForm) -> IntArray:
 def roundings(form: ReluForm, n: int) -> list[float]:
     """For each block, and the output, a bound of the roundings on any way from the input through the gates to it.
 
-    Forms are pulled back from the gate, each gate on the way taking one sum for each gate behind it that reads it; values
-    are pushed forward, one sum for each number that is read. Both are counted, so both are covered.
+    Forms are pulled back from the gate, each gate on the way taking one sum for each gate behind it that reads it;
+    values are pushed forward, one sum for each number that is read. Both are counted, so both are covered.
     """
     widths, N = form.widths, sum(form.widths)
     totals, forward = [], 0.0
@@ -122,8 +122,8 @@ def magnitudes(
 ) -> list[tuple[FloatArray, FloatArray, FloatArray]]:
     """For each block, and the output: sizes (m, n + 1) of the coefficients along all ways, and what underflow may lose.
 
-    rows: the rows on the input, as floats; off: of each block, which gates are off throughout. The losses are (m,) where
-    values are pushed forward, and (n + 1,) where forms are pulled back.
+    rows: the rows on the input, as floats; off: of each block, which gates are off throughout. The losses are (m,)
+    where values are pushed forward, and (n + 1,) where forms are pulled back.
     """
     N = sum(form.widths)
     found: list[tuple[FloatArray, FloatArray, FloatArray]] = []

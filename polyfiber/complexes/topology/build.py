@@ -53,8 +53,8 @@ def level_set(
     Raises
     ------
     BudgetExceededError
-        ``partial`` is a `polyfiber.budget.SoFar` with the number of cells that were made; ``partial.found`` are these cells,
-        `SomeCells`, dimension by dimension, or None before the last of several outputs.
+        ``partial`` is a `polyfiber.budget.SoFar` with the number of cells that were made; ``partial.found`` are these
+        cells, `SomeCells`, dimension by dimension, or None before the last of several outputs.
     """
     values, outputs = (
         list(v) if isinstance(v, (list, tuple)) or getattr(v, "ndim", 0) == 1 else [v] for v in (value, output)
@@ -85,8 +85,8 @@ def level_set(
 def _with_cut_directions(cx: PolyhedralComplex, rows: Array, constants: Array, monitor: Monitor) -> PolyhedralComplex:
     """The complex; where combinations of outputs change along directions that no wall cuts, that with a gate for each.
 
-    On a face of the complex the combination then takes every value, and no vertex tells where. With its zeros as a wall that
-    no gate reads, faces have corners, and those on the wall are the cells of the level set.
+    On a face of the complex the combination then takes every value, and no vertex tells where. With its zeros as a wall
+    that no gate reads, faces have corners, and those on the wall are the cells of the level set.
     """
     frame, given = cx._frame, cx.network
     net = PiecewiseLinearNetwork.from_chain(given) if isinstance(given, ReLUNetwork) else given
@@ -103,8 +103,8 @@ def decision_boundary(cx: PolyhedralComplex, *, budget: Budget | None = None) ->
     Raises
     ------
     BudgetExceededError
-        ``partial`` is a `polyfiber.budget.SoFar`: how many pairs of classes were done, and in ``partial.found`` the cells where
-        both are largest, ``{(i, j): SomeCells}``. With one output as in `level_set`.
+        ``partial`` is a `polyfiber.budget.SoFar`: how many pairs of classes were done, and in ``partial.found`` the
+        cells where both are largest, ``{(i, j): SomeCells}``. With one output as in `level_set`.
     """
     refuse_without_walls(cx)
     n = cx.network.architecture[-1]
@@ -192,7 +192,9 @@ def refuse_without_walls(cx: PolyhedralComplex) -> None:
 
 
 def cells_again(owner: PolyhedralSet, cx: PolyhedralComplex) -> list[set[bytes]]:
-    """The cells of a set by dimension, as bytes of their signs, read from the complex in which its gates are neurons."""
+    """The cells of a set by dimension, as bytes of their signs, read from the complex in which its gates are
+    neurons.
+    """
     gates = owner._cells.gates
     n, q = gates.complex.network.n_hidden, gates.count
     dims = range(cx.dimension + 1)
@@ -227,7 +229,9 @@ def cells_again(owner: PolyhedralSet, cx: PolyhedralComplex) -> list[set[bytes]]
 
 
 def _bending_again(owner: PolyhedralSet, cx: PolyhedralComplex) -> list[set[bytes]]:
-    """Closed facets across which the function is not affine, by its exact values inside of the regions on both sides."""
+    """Closed facets across which the function is not affine, by its exact values inside of the regions on both
+    sides.
+    """
     net, n, q, d = owner.complex.network.exact(), owner.complex.network.n_hidden, owner._cells.gates.count, cx.dimension
     found: list[set[bytes]] = [set() for _ in range(d + 1)]
     if not d:
@@ -261,7 +265,9 @@ def _signs_at(net: Any, x: Array, n: int) -> Array:
 
 
 def _inner(cx: PolyhedralComplex, net: Any, regions: SignArray) -> Array:
-    """A rational point inside of every region: the float one where it is, else the mean of its corners and a step along its rays."""
+    """A rational point inside of every region: the float one where it is, else the mean of its corners and a step along
+    its rays.
+    """
     guess = cx.interior_points(cx.dimension)
     found = exact.as_fractions(np.where(np.isfinite(guess), guess, 0.0))
     missed = [r for r, x in enumerate(found) if (_signs_at(net, x, regions.shape[1]) != regions[r]).any()]

@@ -1,7 +1,8 @@
 """Cells of a complex, cut by gates: which faces are met, in what, and how the pieces hang together.
 
-A gate is affine on a cell, so the cell is all on one side, or lies in the gate, or is cut in three: by signs at its vertices
-and at the ends of its rays. All incidences of the pieces follow from those of the cells. With A cut and B a facet of A:
+A gate is affine on a cell, so the cell is all on one side, or lies in the gate, or is cut in three: by signs at its
+vertices and at the ends of its rays. All incidences of the pieces follow from those of the cells. With A cut and B a
+facet of A:
 
 - the piece ``A = 0`` has the facets ``B = 0`` of cut B, and the cells of two dimensions less in A that lie in the gate;
 - the piece ``A > 0`` has the facets ``B > 0`` of cut B, the B on that side, and ``A = 0``.
@@ -319,8 +320,8 @@ def meet(gates: Gates, gate: int, planes: WordArray, signs: SignArray, *, far: b
 def section(cx: PolyhedralComplex, gates: Gates, *, step: str = "") -> Cells | None:
     """The section of a whole simple complex by gate 0, from the cut edges alone; None where the gate meets a vertex.
 
-    Around a cut edge of a simple complex every zero facet may be freed to either side, and each face made so is cut too.
-    So the faces that are cut are found upwards from the edges, and no other face is ever made.
+    Around a cut edge of a simple complex every zero facet may be freed to either side, and each face made so is cut
+    too. So the faces that are cut are found upwards from the edges, and no other face is ever made.
     """
     at, store = gates.signs, cx._store
     if not (store.simple and cx.dimension >= 1) or not at[:, 0].all():

@@ -1,10 +1,11 @@
 """Critical points of an output and the persistence of its sublevel sets.
 
-At a vertex the output is linear on every cell around it. Its *lower link* is the part of the link on whose edges the output
-falls; a vertex is critical when the lower link is not contractible, and its index is one more than the dimension of the
-homology (Banchoff 1967, Kühnel 1990). In a simple complex the link is the boundary of a cross-polytope, and the answer can
-be read off edge by edge: along every wall line both edges must fall or both must rise, and the index is the number of lines on
-which both fall. An edge along which the output is constant makes a vertex degenerate: named, not counted.
+At a vertex the output is linear on every cell around it. Its *lower link* is the part of the link on whose edges the
+output falls; a vertex is critical when the lower link is not contractible, and its index is one more than the dimension
+of the homology (Banchoff 1967, Kühnel 1990). In a simple complex the link is the boundary of a cross-polytope, and the
+answer can be read off edge by edge: along every wall line both edges must fall or both must rise, and the index is the
+number of lines on which both fall. An edge along which the output is constant makes a vertex degenerate: named, not
+counted.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ class CriticalPoints:
     index : (m,) int64
         0 for minima, the dimension of the space for maxima.
     multiplicity : (m,) int64
-        1 for ordinary critical points; more where several saddles meet in one vertex (a vertex appears once for each index).
+        1 for ordinary critical points; more where several saddles meet in one vertex (a vertex appears once for each
+        index).
     values, errors : (m,) float64
         The output there, and bounds of the errors.
     degenerate : (p,) int64
@@ -82,7 +84,8 @@ class Persistence:
     ----------
     dimension : (m,) int64
     birth, death : (m,) float64
-        Values of the output, up to rounding, infinite beyond the range of floats; death is inf for what the whole domain has.
+        Values of the output, up to rounding, infinite beyond the range of floats; death is inf for what the whole
+        domain has.
     errors : (m, 2) float64
         Bounds of the errors of both.
     vertices : (m, 2) int64
@@ -102,7 +105,8 @@ class Persistence:
     output: int
 
     def betti(self, value: Any) -> tuple[int, ...]:
-        """Betti numbers of the sublevel set of a value, exactly; what floats cannot tell apart is compared in rationals.
+        """Betti numbers of the sublevel set of a value, exactly; what floats cannot tell apart is compared in
+        rationals.
 
         Raises
         ------
@@ -207,8 +211,8 @@ def critical_points(cx: PolyhedralComplex, output: int = 0, *, budget: Budget | 
     Raises
     ------
     BudgetExceededError
-        ``partial`` is a `polyfiber.budget.SoFar`: how many vertices were looked at, of those inside the domain without a flat
-        edge, and in ``partial.found`` the `CriticalPoints` among them (None before the first).
+        ``partial`` is a `polyfiber.budget.SoFar`: how many vertices were looked at, of those inside the domain without
+        a flat edge, and in ``partial.found`` the `CriticalPoints` among them (None before the first).
     """
     refuse_without_walls(cx)
     with Monitor(budget, None).watching():
@@ -411,7 +415,9 @@ def _of_a_point(cx: PolyhedralComplex, output: int) -> Persistence:
 
 
 def _exact_ranks(values: _Values, finite: IntArray, at: FloatArray) -> IntArray:
-    """Place of every vertex by value, equal for equal values; what floats cannot tell apart is compared as rationals."""
+    """Place of every vertex by value, equal for equal values; what floats cannot tell apart is compared as
+    rationals.
+    """
     bound = values.bound[finite]
     beyond = np.isinf(at)  # between the largest float and an infinity
     with np.errstate(invalid="ignore", over="ignore"):

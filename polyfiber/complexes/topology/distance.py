@@ -1,7 +1,7 @@
 """How far an input is from a decision boundary or level set: the nearest point, exactly.
 
-For each cell of largest dimension the nearest point solves a small quadratic program (`numerics.polyhedra`). Cells that a hyperplane keeps
-farther away are left out, by a bound that allows for rounding.
+For each cell of largest dimension the nearest point solves a small quadratic program (`numerics.polyhedra`). Cells that
+a hyperplane keeps farther away are left out, by a bound that allows for rounding.
 """
 
 from __future__ import annotations

@@ -70,7 +70,9 @@ def to_toponetx(found: PolyhedralSet) -> Any:
 
 
 def to_networkx(found: PolyhedralSet) -> Any:
-    """The cells as a ``networkx.DiGraph``: nodes (dimension, row) with ``bounded`` and, for vertices, ``point``; facet to cell."""
+    """The cells as a ``networkx.DiGraph``: nodes (dimension, row) with ``bounded`` and, for vertices, ``point``; facet
+    to cell.
+    """
     _require_set(found)
     import networkx as nx
 
@@ -119,8 +121,8 @@ def region_text(cx: PolyhedralComplex, region: int, form: Literal["polymake", "s
     cx : PolyhedralComplex
     region : int
     form : 'polymake', 'sage', 'smtlib' or 'lp'
-        A polymake script, a Sage expression, SMT-LIB 2 assertions, or a CPLEX LP file, whose rows are scaled and rounded
-        to doubles.
+        A polymake script, a Sage expression, SMT-LIB 2 assertions, or a CPLEX LP file, whose rows are scaled and
+        rounded to doubles.
     """
     if form not in ("polymake", "sage", "smtlib", "lp"):
         raise InputError(f"form must be 'polymake', 'sage', 'smtlib' or 'lp', found {form!r}")
@@ -189,8 +191,8 @@ def network_text(
 ) -> str:
     """A network on a bounded domain as SMT-LIB 2 text (exact), or as a mixed-integer LP file (rows rounded to doubles).
 
-    Inputs are ``x0, x1, …``, outputs ``y0, y1, …``; hidden values ``h_layer_neuron``. The LP file has one binary variable a
-    neuron, with big-M constants from exact interval bounds.
+    Inputs are ``x0, x1, …``, outputs ``y0, y1, …``; hidden values ``h_layer_neuron``. The LP file has one binary
+    variable a neuron, with big-M constants from exact interval bounds.
 
     Parameters
     ----------

@@ -1,8 +1,9 @@
-"""Signs of affine combinations of the outputs at points of a complex: at vertices, far out on rays, and where cells are cut.
+"""Signs of affine combinations of the outputs at points of a complex: at vertices, far out on rays, and where cells are
+cut.
 
-A *gate* is ``a . f + c``. Gates are asked about as neurons of one more hidden layer; no wall is cut. At the vertices of the
-complex, one pass carries their coefficients from vertex to vertex (`values`); what its rounding hides, and new points, are
-decided by the filters and the exact arithmetic of the engine.
+A *gate* is ``a . f + c``. Gates are asked about as neurons of one more hidden layer; no wall is cut. At the vertices of
+the complex, one pass carries their coefficients from vertex to vertex (`values`); what its rounding hides, and new
+points, are decided by the filters and the exact arithmetic of the engine.
 """
 
 from __future__ import annotations
@@ -208,7 +209,9 @@ class Gates:
 
     # ---- points -----------------------------------------------------------------------------
     def add(self, points: NewPoints, zero: tuple[int, ...]) -> int:
-        """New points, at all of which some gates vanish; returns the id of the first one. Where all gates do, nothing is solved."""
+        """New points, at all of which some gates vanish; returns the id of the first one. Where all gates do, nothing
+        is solved.
+        """
         first = self.n_points
         asked = len(zero) < self.count
         self._new.append(points)
@@ -228,7 +231,9 @@ class Gates:
         return np.concatenate([sk.state.at_inf[: sk.nv] >= 0, *(p.far for p in self._new)])
 
     def located(self, points: IntArray) -> tuple[FloatArray, FloatArray]:
-        """Quotient coordinates (m, n) of points, directions at infinity, and bounds (m,) of their errors in the maximum norm."""
+        """Quotient coordinates (m, n) of points, directions at infinity, and bounds (m,) of their errors in the maximum
+        norm.
+        """
         cx, x, err = self.complex, np.empty((len(points), self.n)), np.empty(len(points))
         first = int(cx._skeleton.nv)
         own = np.flatnonzero(points < first)

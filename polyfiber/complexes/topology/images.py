@@ -160,8 +160,8 @@ def image(cx: PolyhedralComplex, *, budget: Budget | None = None) -> Image:
 def _ranks(cx: PolyhedralComplex) -> IntArray:
     """Dimension of the image of every region.
 
-    Singular values beyond all rounding bound it from below; the dimensions of region and output, and how many neurons are on in
-    each layer of a chain, from above. Where the two differ, rationals decide.
+    Singular values beyond all rounding bound it from below; the dimensions of region and output, and how many neurons
+    are on in each layer of a chain, from above. Where the two differ, rationals decide.
     """
     frame, count = cx._frame, cx.n_regions
     n0, n_out = cx.network.architecture[0], cx.network.architecture[-1]
@@ -289,10 +289,11 @@ def is_injective(
 ) -> Injectivity:
     """Whether a network maps different inputs to different outputs, with two inputs or a proof.
 
-    A region whose linear part has a kernel gives two inputs at once. Otherwise one ReLU layer (before an injective linear map) is
-    injective. Of other networks every two regions are compared: the polyhedron of pairs ``(x, x')`` with one output is given by their corners, and rational linear programs find out
-    whether ``x = x'`` on all of it. Images whose bounding boxes are apart need none; where there are as many outputs as
-    inputs, neighbours need only the signs of two determinants.
+    A region whose linear part has a kernel gives two inputs at once. Otherwise one ReLU layer (before an injective
+    linear map) is injective. Of other networks every two regions are compared: the polyhedron of pairs ``(x, x')`` with
+    one output is given by their corners, and rational linear programs find out whether ``x = x'`` on all of it. Images
+    whose bounding boxes are apart need none; where there are as many outputs as inputs, neighbours need only the signs
+    of two determinants.
 
     Parameters
     ----------
@@ -409,9 +410,9 @@ def _decide(cx: PolyhedralComplex, monitor: Monitor) -> Injectivity:
 def _is_layer(cx: PolyhedralComplex) -> bool:
     """Whether a network is one ReLU layer and an injective map of those neurons that are on somewhere.
 
-    Where such a layer takes one value at two points, every neuron is off on all of the segment between them, or on at both ends with
-    one value, so constant on the segment: then the rows that are on near its middle do not span. So regions need no comparison
-    (Puthawala et al.).
+    Where such a layer takes one value at two points, every neuron is off on all of the segment between them, or on at
+    both ends with one value, so constant on the segment: then the rows that are on near its middle do not span. So
+    regions need no comparison (Puthawala et al.).
     """
     network = cx.network
     if cx._frame.form is not None or len(network.weights) != 2:
@@ -469,7 +470,9 @@ def _facet_neighbours(cx: PolyhedralComplex) -> set[tuple[int, int]]:
 
 
 def _bounds(regions: _Regions, maps: list[tuple[Array, Array]]) -> tuple[FloatArray, FloatArray]:
-    """Bounding boxes (regions, nL) of the images from rational corners, rounded outwards; infinite where a ray leads out."""
+    """Bounding boxes (regions, nL) of the images from rational corners, rounded outwards; infinite where a ray leads
+    out.
+    """
     low, high = (np.empty((len(maps), len(maps[0][1]))) for _ in range(2))
     for r, (A, a) in enumerate(maps):
         heed("images of regions")

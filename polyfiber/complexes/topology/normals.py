@@ -1,7 +1,7 @@
 """Normals of polygons in space: their directions, and which of the two sides they point to.
 
-Directions come from the corners where their rounding cannot turn them, else from corners in rationals. Sides come from the
-affine pieces of the network: in floats where these are sure, else in rationals.
+Directions come from the corners where their rounding cannot turn them, else from corners in rationals. Sides come from
+the affine pieces of the network: in floats where these are sure, else in rationals.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ def cross(a: Array, b: Array) -> Array:
 def against(owner: PolyhedralSet, normals: FloatArray) -> BoolArray:
     """Which normals of the polygons of a surface run against what they should follow.
 
-    That is the gradient of the output of a level set; on a decision boundary the gradient of ``f_j - f_i``, i < j; on a flat
-    domain one normal of the flat.
+    That is the gradient of the output of a level set; on a decision boundary the gradient of ``f_j - f_i``, i < j; on a
+    flat domain one normal of the flat.
     """
     cx = owner.complex
     if cx.dimension == 2:

@@ -33,16 +33,19 @@ SUPPORTS: tuple[Support, ...] = ("bounded", "compactified", "borel-moore")
 class PolyhedralSet:
     """A closed set of inputs given by the outputs of a network, as a polyhedral complex.
 
-    Made by `PolyhedralComplex.level_set`, ``sublevel_set``, ``superlevel_set``, ``decision_boundary``, ``class_region``,
+    Made by `PolyhedralComplex.level_set`, ``sublevel_set``, ``superlevel_set``, ``decision_boundary``,
+    ``class_region``,
     ``preimage``, and `BreakpointComplex.as_set`.
-    A cell is the part of a face of the canonical complex in which every condition keeps one sign. Ids count from 0 in each
+    A cell is the part of a face of the canonical complex in which every condition keeps one sign. Ids count from 0 in
+    each
     dimension.
 
     Attributes
     ----------
     complex : PolyhedralComplex
-        The canonical complex that was cut. Where outputs change along directions that no wall cuts, that of the network with
-        gates ``f - value`` behind the others, read by nothing: they are the last columns of the hidden gates in ``signs``.
+        The canonical complex that was cut. Where outputs change along directions that no wall cuts, that of the network
+        with gates ``f - value`` behind the others, read by nothing: they are the last columns of the hidden gates in
+        ``signs``.
     description : str
         The set in words.
     keep : tuple of int
@@ -289,7 +292,9 @@ class PolyhedralSet:
         return self.dimension < 0 or not (self.lineality_dimension or any(u.any() for u in self._unbounded))
 
     def boundary_matrix(self, dim: int) -> Any:
-        """Oriented boundary map from the cells of a dimension to those below: ``scipy.sparse`` int8, columns are cells."""
+        """Oriented boundary map from the cells of a dimension to those below: ``scipy.sparse`` int8, columns are
+        cells.
+        """
         self._layer(dim)
         if dim == 0:
             raise InputError("vertices have no boundary; dim must be at least 1")
@@ -321,9 +326,9 @@ class PolyhedralSet:
         Parameters
         ----------
         support : 'bounded', 'compactified' or 'borel-moore'
-            Of the subcomplex of bounded cells; of the set with a point at infinity (the set itself where it is compact);
-            of locally finite chains. The last two differ in ``b_0`` only. With lineality of dimension s the numbers of
-            the quotient move up by s.
+            Of the subcomplex of bounded cells; of the set with a point at infinity (the set itself where it is
+            compact); of locally finite chains. The last two differ in ``b_0`` only. With lineality of dimension s the
+            numbers of the quotient move up by s.
         field : 2 or 0
             Two elements or the rationals.
         budget : Budget, optional
@@ -360,8 +365,8 @@ class PolyhedralSet:
     def validate(self, *, budget: Budget | None = None) -> tuple[str, ...]:
         """What is wrong with the incidences; empty when nothing is.
 
-        The boundary of a boundary is zero, every cell between two others two dimensions apart has one companion, an edge
-        has one or two vertices, and the two ways to the Euler characteristic agree.
+        The boundary of a boundary is zero, every cell between two others two dimensions apart has one companion, an
+        edge has one or two vertices, and the two ways to the Euler characteristic agree.
         """
         with Monitor(budget, None).watching():
             return tuple(self._problems()) if self.dimension >= 0 else ()
@@ -430,19 +435,21 @@ class PolyhedralSet:
     def mesh(self, *, cap: Literal["below", "above"] | int | None = None, budget: Budget | None = None) -> Any:
         """The set as a mesh, for inputs of dimension 2 and 3; see `polyfiber.complexes.topology.surfaces.Mesh`.
 
-        Cells of largest dimension become segments or polygons; of a set of full dimension, its surface does, facing outwards.
+        Cells of largest dimension become segments or polygons; of a set of full dimension, its surface does, facing
+        outwards.
 
         Parameters
         ----------
         cap : 'below', 'above' or int, optional
-            Close a level set by the sides of the domain where the output is at most, or at least, the value: the surface of
-            that side. Of a decision boundary, the number of a class: the surface of its region.
+            Close a level set by the sides of the domain where the output is at most, or at least, the value: the
+            surface of that side. Of a decision boundary, the number of a class: the surface of its region.
         budget : Budget, optional
 
         Raises
         ------
         InputError
-            Other dimensions, an unbounded set (take the complex on a box), or a cap on what is neither a level set of one output nor a decision boundary.
+            Other dimensions, an unbounded set (take the complex on a box), or a cap on what is neither a level set of
+            one output nor a decision boundary.
 
         Examples
         --------
@@ -502,8 +509,8 @@ class SetCertificate:
         """Derive the set again by other code and compare all cells.
 
         The conditions become neurons of one more hidden layer, and the canonical complex of that network is enumerated
-        from nothing: new walls are cut by the engine, not by `cells`. Its cells where the conditions hold must be those of
-        the set, sign for sign. Incidences are checked by `PolyhedralSet.validate`.
+        from nothing: new walls are cut by the engine, not by `cells`. Its cells where the conditions hold must be those
+        of the set, sign for sign. Incidences are checked by `PolyhedralSet.validate`.
         """
         with Monitor(budget, None).watching() as monitor:
             return self._verified(monitor)

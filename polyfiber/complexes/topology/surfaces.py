@@ -89,8 +89,8 @@ class Mesh:
     indices : (ptr[-1],) int64
         Polygon i has the corners ``indices[ptr[i]:ptr[i + 1]]``, in order around it; segments have two.
     normals : (m, 3) float64 or None
-        Unit normals of polygons in space: where the output grows, for level sets; to the class of the larger number, for
-        decision boundaries; outwards, for solids; all to one side, on a flat domain.
+        Unit normals of polygons in space: where the output grows, for level sets; to the class of the larger number,
+        for decision boundaries; outwards, for solids; all to one side, on a flat domain.
     cell_data : dict
         Numbers for each polygon.
     border : (b,) int64
@@ -249,8 +249,8 @@ def _solid(owner: PolyhedralSet, cap: str | int) -> PolyhedralSet:
 def _surface(owner: PolyhedralSet) -> tuple[IntArray, BoolArray]:
     """Facets of one cell of full dimension, and whether each is to be turned so that it faces outwards.
 
-    Orientations of cells are carried through shared facets, where the incidence numbers must cancel; one facet and an inner
-    point of its cell give the last sign, for each piece.
+    Orientations of cells are carried through shared facets, where the incidence numbers must cancel; one facet and an
+    inner point of its cell give the last sign, for each piece.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components

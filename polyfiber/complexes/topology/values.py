@@ -101,7 +101,8 @@ class VertexValues:
     def _orders(self) -> Iterator[IntArray]:
         """All vertices, a portion at a time, those with equal signs behind the first layer one after the other.
 
-        Where nearly every vertex has signs of its own, in the order of a walk along the edges, which takes longer to find.
+        Where nearly every vertex has signs of its own, in the order of a walk along the edges, which takes longer to
+        find.
         """
         first, nv, state = self._chain.first, self.skeleton.nv, self.skeleton.state
         if len(first) <= 3:
@@ -128,7 +129,9 @@ class VertexValues:
             yield order[: stop - start]
 
     def _better_walked(self, share: float) -> bool:
-        """Whether to walk, where this share of the vertices begins a group: half a layer changes then, one or two signs on a walk."""
+        """Whether to walk, where this share of the vertices begins a group: half a layer changes then, one or two signs
+        on a walk.
+        """
         first = self._chain.first
         known = len(first) == 4 and not isinstance(self.skeleton, LatticeSkeleton)  # a lattice keeps no half-edges
         return known and share * int(first[2] - first[1]) * int(first[3] - first[2]) > WALKED

@@ -24,7 +24,9 @@ Network: TypeAlias = ReLUNetwork | PiecewiseLinearNetwork
 
 
 class Part(NamedTuple):
-    """A block of gates, or the output: matrices by the block that is read (0 the input), offsets, slopes (m, 2) of gates."""
+    """A block of gates, or the output: matrices by the block that is read (0 the input), offsets, slopes (m, 2) of
+    gates.
+    """
 
     reads: dict[int, FloatArray]
     bias: FloatArray
@@ -71,7 +73,8 @@ def masked_forms(network: Network, signs: Any, *, absolute: bool = False) -> tup
 
 
 def halfspaces(network: Network, domain: Polyhedron | None, signs: Any) -> tuple[FloatArray, FloatArray]:
-    """``A x <= b`` of the closed region with these signs: unit rows, one per column of ``signs``; zero rows for constants.
+    """``A x <= b`` of the closed region with these signs: unit rows, one per column of ``signs``; zero rows for
+    constants.
 
     A form that is smaller than 1e-9 of the terms it is summed from says nothing in floats: its row is zero too.
     """
@@ -90,7 +93,9 @@ def halfspaces(network: Network, domain: Polyhedron | None, signs: Any) -> tuple
 
 
 def _linprog(*arguments: Any, **more: Any) -> Any:
-    """``scipy.optimize.linprog``; the solver prints some of its warnings past Python, and stdout belongs to the answer."""
+    """``scipy.optimize.linprog``; the solver prints some of its warnings past Python, and stdout belongs to the
+    answer.
+    """
     from scipy.optimize import linprog
 
     sys.stdout.flush()
@@ -166,9 +171,11 @@ def as_many(points: FloatArray, others: FloatArray) -> bool:
 
 
 def unbounded_edges(A: FloatArray, b: FloatArray, vertices: FloatArray, rays: FloatArray) -> list[int] | None:
-    """How many unbounded edges of a pointed polyhedron run in the direction of each of its rays; None where floats do not tell.
+    """How many unbounded edges of a pointed polyhedron run in the direction of each of its rays; None where floats do
+    not tell.
 
-    From a vertex an edge runs along a ray where the walls through both leave one direction: parallel edges share their ray.
+    From a vertex an edge runs along a ray where the walls through both leave one direction: parallel edges share their
+    ray.
     """
     n = A.shape[1]
     size = 1.0 + np.abs(vertices).max(axis=1, initial=0.0)[:, None]

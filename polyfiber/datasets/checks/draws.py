@@ -1,4 +1,6 @@
-"""Networks drawn again from the rule in the documentation, number by number; shared with the writer are NumPy's generators alone."""
+"""Networks drawn again from the rule in the documentation, number by number; shared with the writer are NumPy's
+generators alone.
+"""
 
 from __future__ import annotations
 

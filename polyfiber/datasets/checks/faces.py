@@ -1,8 +1,8 @@
 """All faces of a small complex from the weights alone: what the checks of counts and margins compare with.
 
-Nothing here uses the complex. Regions are found neuron by neuron with linear programs; the faces of a region are the closed sets of
-its vertices and rays, by cdd; a face is known by its signs, so regions that share it agree. Everything is in floats: what lies
-within rounding of a degenerate position makes `Unclear`, never an answer.
+Nothing here uses the complex. Regions are found neuron by neuron with linear programs; the faces of a region are the
+closed sets of its vertices and rays, by cdd; a face is known by its signs, so regions that share it agree. Everything
+is in floats: what lies within rounding of a degenerate position makes `Unclear`, never an answer.
 """
 
 from __future__ import annotations
@@ -201,7 +201,9 @@ def lipschitz(net: Network, faces: Faces) -> float:
 
 
 def vertex_margin(net: Network, faces: Faces) -> float:
-    """Least distance of a vertex to a wall that it does not lie on, along the gradient where its own walls are inactive."""
+    """Least distance of a vertex to a wall that it does not lie on, along the gradient where its own walls are
+    inactive.
+    """
     best = np.inf
     for signs, point in zip(faces.signs[0], faces.points):
         forms = masked_forms(net, signs)[0]

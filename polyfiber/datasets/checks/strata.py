@@ -1,7 +1,8 @@
 """All rank strata of a fiber, their covers and numbers, from multiplicities of bars alone.
 
-Nothing here uses `polyfiber.linear`: bars are distributed over the layers by recursion, and covers are the smallest of the rank
-tables that moving two bars leads to. That every cover is such a move is the theorem of Abeasis, Del Fra and Bongartz.
+Nothing here uses `polyfiber.linear`: bars are distributed over the layers by recursion, and covers are the smallest of
+the rank tables that moving two bars leads to. That every cover is such a move is the theorem of Abeasis, Del Fra and
+Bongartz.
 """
 
 from __future__ import annotations
@@ -83,7 +84,9 @@ def all_labels(widths: Sequence[int], rank: int) -> list[Label]:
 
 
 def covers(label: Sequence[int], widths: Sequence[int]) -> dict[tuple[int, int, int, int], Label]:
-    """Moves i, k, s, t to the strata that cover this one, with the same rank of the product; empty where it has no weights."""
+    """Moves i, k, s, t to the strata that cover this one, with the same rank of the product; empty where it has no
+    weights.
+    """
     depth = len(widths) - 1
     bars = bars_of(label, widths) or {}
     moves: dict[tuple[int, int, int, int], Label] = {}

@@ -27,7 +27,9 @@ ADDED = ("wiring",)
 
 
 def structure(place: Directory, plan: Plan, data: Dataset, monitor: Monitor) -> Iterator[str]:
-    """What disagrees between manifest, plan, records, and schema, texts, row groups and order of the rows of every file."""
+    """What disagrees between manifest, plan, records, and schema, texts, row groups and order of the rows of every
+    file.
+    """
     if data.manifest["fingerprint"] != plan.fingerprint:
         yield "manifest.json and plan.json are of different specs"
     if set(data) != set(plan.spec.tables):

@@ -1,8 +1,9 @@
-"""Level sets, class regions, boundaries and breakpoints from the weights alone: what the check of the table ``topology`` compares with.
+"""Level sets, class regions, boundaries and breakpoints from the weights alone: what the check of the table
+``topology`` compares with.
 
-The conditions become neurons of one more layer, all faces of that network come from `faces` (linear programs and cdd, nothing of the
-complex or of its topology), cells are united by their labels, and Betti numbers are ranks of dense matrices. Where the rank over the
-rationals is asked for, incidence numbers come from bases of the cells.
+The conditions become neurons of one more layer, all faces of that network come from `faces` (linear programs and cdd,
+nothing of the complex or of its topology), cells are united by their labels, and Betti numbers are ranks of dense
+matrices. Where the rank over the rationals is asked for, incidence numbers come from bases of the cells.
 """
 
 from __future__ import annotations
@@ -92,7 +93,9 @@ class Found:
         return count
 
     def _oriented(self) -> list[Array]:
-        """Incidence numbers of the bounded cells: signs of determinants of (outward, basis of the facet) in the basis of the cell."""
+        """Incidence numbers of the bounded cells: signs of determinants of (outward, basis of the facet) in the basis
+        of the cell.
+        """
         signed = [self.below[0]] if self.below else []
         for k in range(1, len(self.below)):
             out = np.zeros(self.below[k].shape, dtype=np.int64)
@@ -209,7 +212,9 @@ def _under(small: Array, large: Array) -> Array:
 
 
 def _conditions(net: Network, kind: str, output: int, value: float | None) -> tuple[Network, Any]:
-    """The network with conditions as neurons of one more layer, and the label of a piece by its signs (None: no part)."""
+    """The network with conditions as neurons of one more layer, and the label of a piece by its signs (None: no
+    part).
+    """
     n_out = net.architecture[-1]
     single = n_out == 1
     pairs = list(combinations(range(max(2, n_out)), 2))
@@ -275,7 +280,9 @@ def _bending(net: Network, faces: Faces) -> Any:
 
 
 def larger(net: Network, domain: Polyhedron | None, kind: str, output: int, value: float | None) -> list[int] | None:
-    """Cells of each dimension from the complex in which the conditions are neurons, every decision exact; None where that is too much."""
+    """Cells of each dimension from the complex in which the conditions are neurons, every decision exact; None where
+    that is too much.
+    """
     if kind == "breakpoints":
         return None
     gated, label_of = _conditions(net, kind, output, value)

@@ -319,7 +319,9 @@ def _draws(row: Mapping[str, Any], plan: Plan, data: Dataset) -> Iterator[str]:
 
 
 def _skips(item: Item, row: Mapping[str, Any], plan: Plan, data: Dataset) -> Iterator[str]:
-    """Tables that a network is left out of have no rows of it, and refuse it again, with the same words; the others have all."""
+    """Tables that a network is left out of have no rows of it, and refuse it again, with the same words; the others
+    have all.
+    """
     skipped = dict(zip(row["skipped"], row["reasons"]))
     for name in skipped:
         if name not in plan.spec.tables or name == "networks":

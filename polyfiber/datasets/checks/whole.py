@@ -1,4 +1,6 @@
-"""Whether all rows of a network are there: signs of its regions and facets, found without the complex that made the rows."""
+"""Whether all rows of a network are there: signs of its regions and facets, found without the complex that made the
+rows.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,8 @@ EXPLORED = 1000
 def all_signs(network: Network, domain: Polyhedron | None, regions: int) -> tuple[SignArray, SignArray]:
     """Signs of all regions and of all facets, hidden neurons first, then the domain's inequalities.
 
-    From the weights alone, by linear programs and cdd, where there are few regions; with every decision in exact arithmetic
-    where floats do not tell or there are more.
+    From the weights alone, by linear programs and cdd, where there are few regions; with every decision in exact
+    arithmetic where floats do not tell or there are more.
 
     Parameters
     ----------
@@ -50,7 +52,8 @@ def all_signs(network: Network, domain: Polyhedron | None, regions: int) -> tupl
 
 
 def exact_faces(network: Network, domain: Polyhedron | None) -> Faces:
-    """All faces with every sign decided in exact arithmetic; whatever else there is to know of them follows from the signs.
+    """All faces with every sign decided in exact arithmetic; whatever else there is to know of them follows from the
+    signs.
 
     Raises
     ------

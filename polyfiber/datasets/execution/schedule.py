@@ -159,7 +159,9 @@ def processes(plan: Plan, partitions: Sequence[int], directory: Directory, *, wo
 
 # ---- Dask ---------------------------------------------------------------------------------------
 def _dask_task(address: str, fingerprint: str, group: tuple[int, ...]) -> tuple[float, list[Outcome]]:
-    """Do some partitions of the plan that lies in the dataset, and say in how many seconds; tasks carry their numbers."""
+    """Do some partitions of the plan that lies in the dataset, and say in how many seconds; tasks carry their
+    numbers.
+    """
     with _one_at_a_time:
         start = time.monotonic()
         try:

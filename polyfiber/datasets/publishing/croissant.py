@@ -1,4 +1,6 @@
-"""Croissant: the description of a dataset that catalogues and loaders of machine learning read (MLCommons, version 1.0)."""
+"""Croissant: the description of a dataset that catalogues and loaders of machine learning read (MLCommons, version
+1.0).
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Where the networks of a dataset come from: one kind of entry ``[[networks]]`` each.
 
-`base` says what an entry is and gives each network its own seed. `random`, `graphs` and `trained` (on the trainer in `training`) make
-networks; `derived` changes those of another entry; `files` reads the user's own, through `inputs`, which looks nowhere but where the
-dataset may.
+`base` says what an entry is and gives each network its own seed. `random`, `graphs` and `trained` (on the trainer in
+`training`) make networks; `derived` changes those of another entry; `files` reads the user's own, through `inputs`,
+which looks nowhere but where the dataset may.
 """
 
 from __future__ import annotations

@@ -94,7 +94,9 @@ class Inputs:
         return self.place.local(name)
 
     def find(self, pattern: str, key: str) -> list[str]:
-        """Files of the folder that match a pattern (``*``, ``?``, ``[…]`` within a name, ``**`` for any folders), sorted."""
+        """Files of the folder that match a pattern (``*``, ``?``, ``[…]`` within a name, ``**`` for any folders),
+        sorted.
+        """
         parts = pattern.split("/")
         if len(pattern) > 4096 or pattern.startswith("/") or ".." in parts or "\0" in pattern:
             raise fields.wrong(

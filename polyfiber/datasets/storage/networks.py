@@ -1,9 +1,9 @@
 """Networks as rows of the table ``networks``: widths, one list of numbers, and for networks of gates what reads what.
 
 A ReLU chain is ``W_1`` by rows, ``b_1``, ``W_2``, … A network of gates has a text beside them: for each block and the
-output which values are read, and for a sparse matrix where its entries stand. Its numbers are, block by block and last the
-output, the entries of the matrices in ascending order of what they read, by rows, then the offsets; behind the offsets of
-a block the slopes of its gates, below and above the wall.
+output which values are read, and for a sparse matrix where its entries stand. Its numbers are, block by block and last
+the output, the entries of the matrices in ascending order of what they read, by rows, then the offsets; behind the
+offsets of a block the slopes of its gates, below and above the wall.
 """
 
 from __future__ import annotations

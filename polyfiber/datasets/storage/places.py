@@ -1,9 +1,11 @@
 """Where files lie: a folder of this machine, or a bucket behind fsspec; nothing outside of it is ever touched.
 
-Files have names relative to their place, with ``/`` between the parts. A name that leads out of the place (``..``, an absolute path, a link) is an error before
-anything is read, written or deleted. Files are written whole or not at all: under another name, synced and renamed; in a bucket by one put.
+Files have names relative to their place, with ``/`` between the parts. A name that leads out of the place (``..``, an
+absolute path, a link) is an error before anything is read, written or deleted. Files are written whole or not at all:
+under another name, synced and renamed; in a bucket by one put.
 
-The guard is against what a dataset holds (links, names in manifests and sums), not against a process that swaps folders for links at the same moment.
+The guard is against what a dataset holds (links, names in manifests and sums), not against a process that swaps folders
+for links at the same moment.
 """
 
 from __future__ import annotations

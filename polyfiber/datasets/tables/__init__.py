@@ -1,8 +1,8 @@
 """Tables of a dataset: one module each, found by name.
 
-Every module holds a `TABLE` of `base`: columns, options, rows of a network, and a check that derives them another way. About
-complexes: ``complexes``, ``cells``, ``facets``, ``topology``, ``blocks``; about functions: ``networks``, ``fibers``, ``pairs``;
-about linear networks: ``strata``, ``critical``, ``trajectories``, ``geodesics``.
+Every module holds a `TABLE` of `base`: columns, options, rows of a network, and a check that derives them another way.
+About complexes: ``complexes``, ``cells``, ``facets``, ``topology``, ``blocks``; about functions: ``networks``,
+``fibers``, ``pairs``; about linear networks: ``strata``, ``critical``, ``trajectories``, ``geodesics``.
 """
 
 from __future__ import annotations

@@ -267,7 +267,9 @@ Beside: TypeAlias = Callable[[str, Sequence[str]], Any]
 """``beside(name, columns)``: rows of an item in another table, a ``pyarrow.Table``; None where it has none."""
 
 WholeCheck: TypeAlias = Callable[[Item, Any, Options, Beside], Iterator[str]]
-"""``whole(item, rows, options, beside)``: the same of all rows of an item, a ``pyarrow.Table`` of the columns `Table.identity`."""
+"""``whole(item, rows, options, beside)``: the same of all rows of an item, a ``pyarrow.Table`` of the columns
+`Table.identity`.
+"""
 
 
 def each_once(found: Sequence[Any], expected: Sequence[Any], what: str) -> Iterator[str]:

@@ -15,7 +15,9 @@ from ..storage.arrow import lists, pyarrow
 from .base import BATCH_ROWS, Beside, Column, Item, Option, Options, Table, Unsure
 
 SMALL = 1e-5
-"""Radius of the inscribed ball, relative to the size of its centre, below which only the existence of a point is checked."""
+"""Radius of the inscribed ball, relative to the size of its centre, below which only the existence of a point is
+checked.
+"""
 
 EXACT = 1e-9
 """Difference that rounding may cause in an entry of a map, relative to the terms it is summed from."""
@@ -210,7 +212,9 @@ def _shares(directions: Any, rays: Any, edges: Sequence[int]) -> Iterator[str]:
 
 
 def _map(item: Item, row: Mapping[str, Any]) -> Iterator[str]:
-    """The map of the products of masked weights, compared entry by entry: also where the cell is small and values tell little."""
+    """The map of the products of masked weights, compared entry by entry: also where the cell is small and values tell
+    little.
+    """
     signs = row["signs"]
     expected = cell_geometry.masked_forms(item.network, signs)[1]
     terms = cell_geometry.masked_forms(item.network, signs, absolute=True)[1]

@@ -78,9 +78,11 @@ def _margins(item: Item, cx: PolyhedralComplex, regions: int) -> dict[str, Any]:
 
 
 def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> Iterator[str]:
-    """From the weights alone by linear programs and cdd; above 160 regions from signs in exact arithmetic, and by walking.
+    """From the weights alone by linear programs and cdd; above 160 regions from signs in exact arithmetic, and by
+    walking.
 
-    Above 1000 regions the row is made again by the code that made it, which is no derivation: all its columns are undecided.
+    Above 1000 regions the row is made again by the code that made it, which is no derivation: all its columns are
+    undecided.
     """
     for row in rows:
         f = row["f_vector"]

@@ -1,4 +1,6 @@
-"""Table ``critical``: which rank strata carry critical points of the square loss to a random target, and of which type."""
+"""Table ``critical``: which rank strata carry critical points of the square loss to a random target, and of which
+type.
+"""
 
 from __future__ import annotations
 
@@ -57,8 +59,8 @@ def _rows(items: Sequence[Item], options: Options) -> Iterator[Any]:
 def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> Iterator[str]:
     """Weights drawn on the stratum and moved over the best approximation of its rank: gradient and Hessian there.
 
-    The gradient vanishes at random points iff all points are critical, and the eigenvalues of differences of gradients are
-    counted. Whether special points are critical is asked by counting dimensions of flags (`_special`).
+    The gradient vanishes at random points iff all points are critical, and the eigenvalues of differences of gradients
+    are counted. Whether special points are critical is asked by counting dimensions of flags (`_special`).
     """
     widths = item.network.architecture
     target = random_target(item, "critical")
@@ -160,7 +162,9 @@ def _hessian(weights: Sequence[FloatArray], target: FloatArray) -> FloatArray:
 def _special(
     label: Sequence[int], pairs: Sequence[tuple[int, int]], widths: Sequence[int], beyond: int, rank: int
 ) -> bool:
-    """Whether flags of the ranks on both sides can avoid the error: null spaces first, then singular vectors from both ends."""
+    """Whether flags of the ranks on both sides can avoid the error: null spaces first, then singular vectors from both
+    ends.
+    """
     L = len(widths) - 1
     of = dict(zip(pairs, label))
     left = [of.get((L, j), widths[L]) - rank for j in range(1, L + 1)]

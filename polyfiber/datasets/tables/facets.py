@@ -1,4 +1,6 @@
-"""Table ``facets``: where the function bends and by how much (the breakpoint complex), and where it could but does not."""
+"""Table ``facets``: where the function bends and by how much (the breakpoint complex), and where it could but does
+not.
+"""
 
 from __future__ import annotations
 
@@ -129,7 +131,8 @@ def _whole(item: Item, rows: Any, options: Options, beside: Beside) -> Iterator[
 def _regions_beside(
     item: Item, rows: Any, places: Sequence[tuple[int, int, int]], options: Options, beside: Beside
 ) -> Iterator[str]:
-    """The regions on both sides: their signs are those a step away from the facet; the cells' own, where these are in the dataset.
+    """The regions on both sides: their signs are those a step away from the facet; the cells' own, where these are in
+    the dataset.
 
     Where they are not, a number has to stand for the same signs everywhere, and the numbers are 0, 1, … without a gap.
     """

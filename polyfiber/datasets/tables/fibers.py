@@ -128,7 +128,9 @@ def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> I
 
 
 def _margins(network: ReLUNetwork, report: FiberReport, limit: int) -> dict[str, float | None]:
-    """Margins from the layers by definition, where all minors and products were looked at; else those of the classifier."""
+    """Margins from the layers by definition, where all minors and products were looked at; else those of the
+    classifier.
+    """
     regime = report.regime
     names = ("sign_margin", "first_layer_margin", "product_margin", "position_margin")
     found: dict[str, float | None] = {name: _finite(getattr(regime, name)) for name in names}
@@ -156,7 +158,9 @@ def _margins(network: ReLUNetwork, report: FiberReport, limit: int) -> dict[str,
 
 
 def _nullity(item: Item, stored: int) -> Iterator[str]:
-    """Parameters minus the rank of the derivative at random inputs, minus the scalings: at least the dimension from all regions."""
+    """Parameters minus the rank of the derivative at random inputs, minus the scalings: at least the dimension from all
+    regions.
+    """
     net = item.chain("fibers").rounded()
     rng = item.rng("check nullity")
     count = sum(w.size + b.size for w, b in zip(net.weights, net.biases))

@@ -22,7 +22,9 @@ def _start(item: Item) -> FloatArray:
 
 
 def _end(item: Item, rank: int) -> FloatArray:
-    """A product of two Gaussian factors of that rank, on the side of the start where the determinant tells two sides."""
+    """A product of two Gaussian factors of that rank, on the side of the start where the determinant tells two
+    sides.
+    """
     start, rng = _start(item), item.rng("geodesics")
     m, n = start.shape
     end = rng.standard_normal((m, rank)) @ rng.standard_normal((rank, n)) / np.sqrt(max(rank, 1))
@@ -69,8 +71,8 @@ def _bound(start: FloatArray, end: FloatArray, depth: int) -> float:
 def _check(item: Item, rows: Sequence[Mapping[str, Any]], options: Options) -> Iterator[str]:
     """Ends drawn anew; length and speed by quadrature along splines; no variation of the path changes its energy.
 
-    The metric is written out in singular vectors (`_speeds`), the variations are random, smooth and zero at the ends; of
-    matrices of lower rank they are cut back to it.
+    The metric is written out in singular vectors (`_speeds`), the variations are random, smooth and zero at the ends;
+    of matrices of lower rank they are cut back to it.
     """
     start, depth = _start(item), len(item.chain("geodesics").weights)
     end = _end(item, _rank(start))

@@ -170,7 +170,9 @@ def _jacobian_rank(weights: Sequence[FloatArray]) -> int:
 
 
 def _orbit_dimension(weights: Sequence[FloatArray]) -> int:
-    """Rank of ``(X_j) -> (X_j W_j - W_j X_{j-1})`` over all X with ``X_L W = W X_0``: the tangent space at these weights."""
+    """Rank of ``(X_j) -> (X_j W_j - W_j X_{j-1})`` over all X with ``X_L W = W X_0``: the tangent space at these
+    weights.
+    """
     widths = [weights[0].shape[1], *(w.shape[0] for w in weights)]
     product = np.eye(widths[0])
     for w in weights:

@@ -27,8 +27,9 @@ def read_weights(path: str | Path) -> tuple[list[FloatArray], list[str]]:
     Parameters
     ----------
     path : path
-        In an ``.npz`` every matrix counts, in the order of the numbers in its name; vectors (biases) are left out and named. Other files
-        (``.pt`` and ``.safetensors`` state dicts, ``.onnx``, …) are read as networks, biases likewise.
+        In an ``.npz`` every matrix counts, in the order of the numbers in its name; vectors (biases) are left out and
+        named. Other files (``.pt`` and ``.safetensors`` state dicts, ``.onnx``, …) are read as networks, biases
+        likewise.
 
     Raises
     ------
@@ -64,9 +65,9 @@ def read_checkpoints(paths: str | Path | Sequence[str | Path]) -> list[list[Floa
     Parameters
     ----------
     paths : path or sequence of paths
-        A directory (its files in the order of the number in their names; several numbers have to agree on it; hidden files do not count), an ``.npz`` with one
-        stack (T, rows, columns) for each layer, or files with one checkpoint each, as `read_weights` reads them, in the
-        order given.
+        A directory (its files in the order of the number in their names; several numbers have to agree on it; hidden
+        files do not count), an ``.npz`` with one stack (T, rows, columns) for each layer, or files with one checkpoint
+        each, as `read_weights` reads them, in the order given.
 
     Returns
     -------

@@ -1,8 +1,8 @@
 """Matrix completion by deep linear networks, and the free energy of the 2 x 2 example (Menon, sec. 14.1-14.2).
 
-The example: ``E(W) = ((W_11 - 1)^2 + (W_22 - 1)^2) / 2``. On its zero set ``[[1, x], [y, 1]]`` the entropy is unbounded,
-so the free energy has infimum minus infinity and the minimising set of Menon (6.9) is empty; local minima and a
-confining energy are what there is to study.
+The example: ``E(W) = ((W_11 - 1)^2 + (W_22 - 1)^2) / 2``. On its zero set ``[[1, x], [y, 1]]`` the entropy is
+unbounded, so the free energy has infimum minus infinity and the minimising set of Menon (6.9) is empty; local minima
+and a confining energy are what there is to study.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from ..space.metrics import metric
 
 @dataclass(frozen=True)
 class MatrixCompletion:
-    """Squared error on observed entries plus a confining term: ``E = (1/2) sum_observed (W - value)^2 + (c/2) ||W||^2``.
+    """Squared error on observed entries plus a confining term:
+    ``E = (1/2) sum_observed (W - value)^2 + (c/2) ||W||^2``.
 
     Attributes
     ----------

@@ -1,7 +1,7 @@
 """Gradient flow of deep linear networks, in the weights and in the end-to-end matrix.
 
-Upstairs ``dW_p/dt = -(W_N..W_{p+1})^T E'(W) (W_{p-1}..W_1)^T``; it conserves every G_p and the rank, and on the balanced
-manifold the product follows ``dW/dt = -A_{N,W}(E'(W))`` (Menon, arXiv 2411.09004, Theorems 1-3).
+Upstairs ``dW_p/dt = -(W_N..W_{p+1})^T E'(W) (W_{p-1}..W_1)^T``; it conserves every G_p and the rank, and on the
+balanced manifold the product follows ``dW/dt = -A_{N,W}(E'(W))`` (Menon, arXiv 2411.09004, Theorems 1-3).
 """
 
 from __future__ import annotations
@@ -409,7 +409,9 @@ def _grid(times: npt.ArrayLike) -> FloatArray:
 
 
 def _gradient(function: Gradient, W: FloatArray) -> FloatArray:
-    """E'(W). A trial step that overflowed gives NaN, so that the step is rejected; a NaN at a finite matrix is refused."""
+    """E'(W). A trial step that overflowed gives NaN, so that the step is rejected; a NaN at a finite matrix is
+    refused.
+    """
     if not np.isfinite(W).all():
         return np.full(W.shape, np.nan)
     value = reals_of(function(W), "the energy gradient", finite=False)

@@ -33,7 +33,8 @@ class TrainingPath:
     singular_values : float64 (T, min(d_L, d_0))
         Of the products.
     ranks : int64 (T, L + 1, L + 1)
-        ``ranks[t, k, i]``: singular values of ``W_k … W_{i+1}`` above ``level^(k - i)``; a reading, without error bound.
+        ``ranks[t, k, i]``: singular values of ``W_k … W_{i+1}`` above ``level^(k - i)``; a reading, without error
+        bound.
     entropy : float64 (T,)
         Of the products, over balanced networks of the widths of this one.
     length, energy : float
@@ -44,17 +45,17 @@ class TrainingPath:
     imbalance : float64 (T,)
         Size of the invariants relative to the weights; 0 on the balanced manifold.
     geodesic : Geodesic or None
-        Between the first and the last product at this depth; None where there is none (ranks or components differ) or none
-        was found.
+        Between the first and the last product at this depth; None where there is none (ranks or components differ) or
+        none was found.
     no_geodesic : str
         Why there is nothing to compare with; empty where there is.
     deviation : float
         Largest Frobenius distance of a product to the geodesic's sample points, relative to that of the two ends; NaN
         without a geodesic, and where both ends are one matrix.
     excess : float
-        ``length`` over the length of the geodesic; NaN where ``deviation`` is. Below 1 only for unbalanced weights or by
-        the gaps between checkpoints. Where the geodesic is not ``solved`` its length is an upper bound, and this a lower
-        one.
+        ``length`` over the length of the geodesic; NaN where ``deviation`` is. Below 1 only for unbalanced weights or
+        by the gaps between checkpoints. Where the geodesic is not ``solved`` its length is an upper bound, and this a
+        lower one.
 
     Examples
     --------
@@ -130,7 +131,8 @@ def training_path(
     Raises
     ------
     InputError, ShapeError
-        Fewer than two checkpoints, networks of different shapes, entries that are not finite, times that do not increase.
+        Fewer than two checkpoints, networks of different shapes, entries that are not finite, times that do not
+        increase.
 
     Notes
     -----

@@ -50,7 +50,8 @@ def geodesic(
     Parameters
     ----------
     W0, W1 : array_like (m, n)
-        Of one rank r >= 1, where singular values count from 1e-12 of the largest on; square ones of full rank with determinants of equal sign (GL_d has two components).
+        Of one rank r >= 1, where singular values count from 1e-12 of the largest on; square ones of full rank with
+        determinants of equal sign (GL_d has two components).
     depth : int >= 1 or math.inf
         At most 1000, or infinite, where no closed form holds.
         At depth 1 the space is that of all matrices with the Euclidean metric. At infinite depth the column and the row
@@ -77,8 +78,8 @@ def geodesic(
     ------
     InputError
         Matrices of different ranks or in different components, entries that are not finite, depth below one. Singular
-        values between rounding (8 max(m, n) units) and 1e-12 of the largest, of which it is not clear whether they count;
-        matrices that differ in nothing else than values below rounding.
+        values between rounding (8 max(m, n) units) and 1e-12 of the largest, of which it is not clear whether they
+        count; matrices that differ in nothing else than values below rounding.
     SolverError
         If no starting curve leads to a solution within the tolerance.
     BudgetExceededError
@@ -90,9 +91,9 @@ def geodesic(
     distance of matrices that differ in their last digits is right to the last digits of the difference.
 
     Near lower rank the boundary value problem may be beyond floating-point numbers. Where the singular values of both
-    ends have a gap below the k-th, the geodesic of rank k, carrying the small ones along, is both a starting curve and a
-    candidate: if nothing shorter is found, the result is that curve (``solved`` False, ``minimum`` undecided). So is a
-    curve of turning frames that is shorter than every geodesic found.
+    ends have a gap below the k-th, the geodesic of rank k, carrying the small ones along, is both a starting curve and
+    a candidate: if nothing shorter is found, the result is that curve (``solved`` False, ``minimum`` undecided). So is
+    a curve of turning frames that is shorter than every geodesic found.
 
     Ends of different radii (by a factor 1.5) are brought to one radius: the space is a cone (`geodesics.cone`).
 
@@ -100,8 +101,8 @@ def geodesic(
     between balanced networks, singular vectors that turn at constant speed with the cheapest signs, the polar factor
     that turns. From each: damped Newton shooting; if it fails, continuation of the end point along the curve. Then one
     curve of each homotopy class that has no geodesic yet (of infinitely many, two further ones): ``classes_tried``.
-    Cost: about 0.3 s at d = 8. Chen (arXiv 2510.07324), Theorem 2.1, extended to every rank (``docs/dln.md``); the condition
-    of its Theorem 2.3 is not sufficient for N >= 3 and is not used.
+    Cost: about 0.3 s at d = 8. Chen (arXiv 2510.07324), Theorem 2.1, extended to every rank (``docs/dln.md``); the
+    condition of its Theorem 2.3 is not sufficient for N >= 3 and is not used.
 
     Examples
     --------

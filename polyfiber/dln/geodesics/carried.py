@@ -1,4 +1,5 @@
-"""Ways between nearly singular matrices: along a geodesic of lower rank, which carries the small singular values with it.
+"""Ways between nearly singular matrices: along a geodesic of lower rank, which carries the small singular values with
+it.
 
 Let both ends be near matrices of rank k. The geodesic ``Y(t)`` between those turns the column and the row space; frames
 ``C(t), D(t)`` of their complements are moved in parallel, and ``X(t) = Y(t) + C(t) M(t) D(t)^T`` with small matrices M

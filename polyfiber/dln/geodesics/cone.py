@@ -1,8 +1,8 @@
 """Matrices of different sizes: the space is a cone, so a geodesic to ``c W1`` is one to W1 seen under another radius.
 
-``X -> k^N X`` stretches all lengths by k, and a geodesic that does not meet 0 lies in a flat sector spanned by its ends. With
-``Y`` the geodesic from W0 to ``k^{-N} W1``, that to W1 is ``X(t) = (1 - t + t k)^N Y(t k / (1 - t + t k))``. A search between
-ends of one radius is spared paths that grow by orders of magnitude.
+``X -> k^N X`` stretches all lengths by k, and a geodesic that does not meet 0 lies in a flat sector spanned by its
+ends. With ``Y`` the geodesic from W0 to ``k^{-N} W1``, that to W1 is ``X(t) = (1 - t + t k)^N Y(t k / (1 - t + t k))``.
+A search between ends of one radius is spared paths that grow by orders of magnitude.
 """
 
 from __future__ import annotations

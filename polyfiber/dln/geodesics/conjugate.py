@@ -32,9 +32,9 @@ class ConjugateTest:
     Attributes
     ----------
     verdict : Verdict
-        YES: no conjugate point up to the end. NO: at least one before it, so a shorter curve is near. UNDECIDED: the end
-        is conjugate to the start or nearly so, or the linearised flow could not be cut into short pieces,
-        or not into few enough for the size (3000 rows of the Hessian; 1000 where there is a budget).
+        YES: no conjugate point up to the end. NO: at least one before it, so a shorter curve is near. UNDECIDED: the
+        end is conjugate to the start or nearly so, or the linearised flow could not be cut into short pieces, or not
+        into few enough for the size (3000 rows of the Hessian; 1000 where there is a budget).
     index : int
         Conjugate points before the end, with multiplicity; -1 where undecided for want of short pieces.
     least : float

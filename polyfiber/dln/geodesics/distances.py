@@ -1,4 +1,6 @@
-"""Distances, their derivatives, logarithms, and interpolation of networks: what a geodesic between two matrices gives."""
+"""Distances, their derivatives, logarithms, and interpolation of networks: what a geodesic between two matrices
+gives.
+"""
 
 from __future__ import annotations
 
@@ -33,10 +35,10 @@ def distance(
 ) -> float | FloatArray:
     """Length of the geodesic found between matrices of one rank; see :func:`geodesic` for its evidence.
 
-    An upper bound of the distance in their stratum by construction; whether a shorter way exists is not decided, but where
-    ``geodesic(...).shortest`` is True. Between nearly singular matrices it is the length of a curve along lower rank where
-    no geodesic that was found is shorter (``geodesic(...).solved`` is False then, and a `PolyfiberWarning` says so). For
-    depth 2 on positive matrices it is ``sqrt(2)`` times the Bures-Wasserstein distance.
+    An upper bound of the distance in their stratum by construction; whether a shorter way exists is not decided, but
+    where ``geodesic(...).shortest`` is True. Between nearly singular matrices it is the length of a curve along lower
+    rank where no geodesic that was found is shorter (``geodesic(...).solved`` is False then, and a `PolyfiberWarning`
+    says so). For depth 2 on positive matrices it is ``sqrt(2)`` times the Bures-Wasserstein distance.
 
     Parameters
     ----------

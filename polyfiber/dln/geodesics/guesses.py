@@ -1,6 +1,7 @@
 """Curves of one rank between two matrices, to start a boundary value problem from; different ones may wind differently.
 
-* ``straight``: the segment between the matrices, where they are close to each other against their distance to lower rank.
+* ``straight``: the segment between the matrices, where they are close to each other against their distance to lower
+  rank.
 * ``chord``: image of a straight line between balanced networks over the ends, from several alignments of their gauges.
 * ``frames``: singular vectors turn at constant speed, for the cheapest choices of their signs; the radius of the metric
   cone follows the straight line in the plane that the two radii and the angle between them span.
@@ -65,7 +66,8 @@ def thin_chord(
 ) -> tuple[list[FloatArray], list[FloatArray], float]:
     """Networks with hidden widths r over both ends, the second turned by the best gauge found from h (n - 1, r, r).
 
-    Determinants of square layers keep their signs along a path of rank r, so all gauges have one determinant, that of h[0].
+    Determinants of square layers keep their signs along a path of rank r, so all gauges have one determinant, that of
+    h[0].
     """
     r = start.rank
     l0, l1 = (e.values[:r] ** (1.0 / n) for e in (start, finish))
@@ -230,7 +232,9 @@ def _turns(start: End, finish: End, depth: float) -> list[tuple[float, FloatArra
 
 
 def _long_way(log: FloatArray) -> FloatArray:
-    """The logarithm with its largest angle theta replaced by theta - 2 pi; a full turn of the last two axes for zero."""
+    """The logarithm with its largest angle theta replaced by theta - 2 pi; a full turn of the last two axes for
+    zero.
+    """
     values, vectors = np.linalg.eigh(1j * log)
     w = vectors[:, -1]
     plane = 2.0 * np.imag(np.outer(w, w.conj()))
@@ -260,7 +264,9 @@ class Turning:
 
     @cached_property
     def _parts(self) -> tuple[float, tuple[float, float], FloatArray, FloatArray, float]:
-        """Depth, radii and unit vectors of the N-th roots of the singular values at both ends, and the angle between."""
+        """Depth, radii and unit vectors of the N-th roots of the singular values at both ends, and the angle
+        between.
+        """
         n = DEEP if math.isinf(self.depth) else int(self.depth)
         l0, l1 = (e.values ** (1.0 / n) for e in (self.start, self.finish))
         radii = math.sqrt(n * float((l0**2).sum())), math.sqrt(n * float((l1**2).sum()))

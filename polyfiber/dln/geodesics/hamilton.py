@@ -114,7 +114,8 @@ def carry(
     floor: float = 1e-6,
     limit: int = 100_000,
 ) -> Bundle:
-    """Integrate a bundle (n, d, d) of geodesics that starts at ``start + D`` with momenta P; the first one chooses steps.
+    """Integrate a bundle (n, d, d) of geodesics that starts at ``start + D`` with momenta P; the first one chooses
+    steps.
 
     Displacements are integrated, not points: a geodesic of length 1e-14 is as accurate as one of length 1.
 

@@ -1,12 +1,13 @@
 """Homotopy classes of paths of m x n matrices of rank r between two of them.
 
-Matrices of rank r are, up to stretching, ``U V^T`` with orthonormal r-frames U of R^m and V of R^n, turned together or not
-at all: ``(St(m, r) x St(n, r)) / O(r)``. What tells paths between two of them apart:
+Matrices of rank r are, up to stretching, ``U V^T`` with orthonormal r-frames U of R^m and V of R^n, turned together or
+not at all: ``(St(m, r) x St(n, r)) / O(r)``. What tells paths between two of them apart:
 
 * ``r = m = n``: the lift of the polar factor to the spin group (two classes; for r = 2 its number of turns);
-* ``r = m = n - 1``: the same for the partial isometry, completed by a row; ``r = m <= n - 2``: nothing, there is one class;
-* ``r < m, n``: whether the orientation of the column space comes back reversed, and for ``m = n = r + 1`` also whether the
-  lifts of the completed frames of columns and rows agree (four classes).
+* ``r = m = n - 1``: the same for the partial isometry, completed by a row; ``r = m <= n - 2``: nothing, there is one
+  class;
+* ``r < m, n``: whether the orientation of the column space comes back reversed, and for ``m = n = r + 1`` also whether
+  the lifts of the completed frames of columns and rows agree (four classes).
 
 The lift is followed through principal logarithms: where one jumps, an angle has passed pi, and it changes sign.
 """
@@ -31,7 +32,9 @@ _MOST = 1024
 
 
 class Attempt(NamedTuple):
-    """A starting curve that was solved from: its kind, the length found (NaN: none), and the class of what was found."""
+    """A starting curve that was solved from: its kind, the length found (NaN: none), and the class of what was
+    found.
+    """
 
     curve: str
     length: float
@@ -61,8 +64,8 @@ def homotopy_class(
 ) -> Homotopy | None:
     """Class of a curve of matrices (s, s) from ``start`` to ``finish``; None where it turns too fast to be followed.
 
-    ``shape`` is (m, n) of the matrices before they were cut to (s, s). Curves have one label iff they are homotopic, except
-    at rank one, where turns of a plane are counted modulo two.
+    ``shape`` is (m, n) of the matrices before they were cut to (s, s). Curves have one label iff they are homotopic,
+    except at rank one, where turns of a plane are counted modulo two.
     """
     pieces = 32
     while pieces <= _MOST:

@@ -71,8 +71,8 @@ def frechet_mean(
 ) -> FrechetMean:
     """Fréchet mean of m x n matrices of one rank in the metric g^N of their stratum, by Riemannian gradient descent.
 
-    Iterates ``X <- exp_X(step * sum_i w_i log_X(W_i))``, each logarithm started from the one before; where the iteration
-    ends they are searched anew, and it goes on from shorter ones.
+    Iterates ``X <- exp_X(step * sum_i w_i log_X(W_i))``, each logarithm started from the one before; where the
+    iteration ends they are searched anew, and it goes on from shorter ones.
 
     Parameters
     ----------

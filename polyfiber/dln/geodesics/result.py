@@ -56,8 +56,8 @@ class Geodesic:
     minimum : ConjugateTest or None
         Whether it is a local minimum of length; None where not asked for or the path is constant.
     tried : tuple of Attempt
-        ``(curve, length, homotopy)``: kind of each starting curve that was solved from, the length found, NaN where none
-        was, and the homotopy class of what was found.
+        ``(curve, length, homotopy)``: kind of each starting curve that was solved from, the length found, NaN where
+        none was, and the homotopy class of what was found.
     homotopy : tuple of int or None
         Class of this path among the paths of the rank between its ends (`geodesics.homotopy`); None where nothing was
         searched, or where the path turns too fast to be followed.
@@ -67,8 +67,8 @@ class Geodesic:
         ``integrations``, ``jacobians``, ``continuation_steps``, ``guesses``.
     solved : bool
         False: a curve that joins the ends and is shorter than every geodesic found (``method``: "along rank k", near
-        matrices of lower rank, or "turning frames"). Its length is an upper bound of the distance; no equation is solved by it, so it has no
-        lift, logarithm or gradient.
+        matrices of lower rank, or "turning frames"). Its length is an upper bound of the distance; no equation is
+        solved by it, so it has no lift, logarithm or gradient.
 
     Examples
     --------
@@ -228,7 +228,8 @@ class Embedded:
 
 
 def lower_bound(g0: Metric, g1: Metric, chord: float) -> float:
-    """``sqrt(N) |sigma_0^{1/N} - sigma_1^{1/N}|``, von Neumann's trace inequality on every layer of a chord, or ``chord``.
+    """``sqrt(N) |sigma_0^{1/N} - sigma_1^{1/N}|``, von Neumann's trace inequality on every layer of a chord, or
+    ``chord``.
 
     For infinite depth the limit ``|log sigma_0 - log sigma_1|``. Lowered by what rounding can do.
     """

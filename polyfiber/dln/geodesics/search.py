@@ -1,4 +1,6 @@
-"""The search for a geodesic between two matrices of one rank: from which curves to shoot, and which solution to keep."""
+"""The search for a geodesic between two matrices of one rank: from which curves to shoot, and which solution to
+keep.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ from .result import Embedded, Geodesic, lower_bound
 from .shooting import ALLOWANCE, Shooter
 
 _SUSPICIOUS = 1.25
-"""A geodesic this much longer than the shortest chord is probably not the shortest; among solved pairs most are within 1.1."""
+"""A geodesic this much longer than the shortest chord is probably not the shortest; among solved pairs most are within
+1.1.
+"""
 _NEIGHBOURS = 2
 """Further classes to try where there are infinitely many."""
 _SHARE = 0.3
@@ -50,7 +54,9 @@ class Solution(NamedTuple):
 
 
 class Joined(NamedTuple):
-    """A curve that joins the ends and is no geodesic: length, velocity and points inside the reduction, and its name."""
+    """A curve that joins the ends and is no geodesic: length, velocity and points inside the reduction, and its
+    name.
+    """
 
     length: float
     velocity: FloatArray
@@ -94,7 +100,9 @@ class Search:
         self.classes = class_count(*self.whole, self.rank)
 
     def run(self, guess: FloatArray | None, *, closed: bool) -> Geodesic | None:
-        """The shortest geodesic found, or None; ``closed``: a closed form is at hand, so do not look from the other end."""
+        """The shortest geodesic found, or None; ``closed``: a closed form is at hand, so do not look from the other
+        end.
+        """
         try:
             if not (self.solver.feasible or closed):
                 self._along_lower_rank()
@@ -270,7 +278,9 @@ class Search:
         return self._length(min(lengths))
 
     def _from_curves(self, curves: list[Guess]) -> None:
-        """The shortest solution from the first ``starts`` curves that lead to one, and from more if it is not minimal."""
+        """The shortest solution from the first ``starts`` curves that lead to one, and from more if it is not
+        minimal.
+        """
 
         def solutions() -> Iterator[tuple[str, Solution]]:
             # ends near lower rank hide what lies on the other side: come from above first

@@ -58,7 +58,9 @@ class Shooter:
 
     @property
     def floor(self) -> float:
-        """Least singular value, of that of the start, below which a path has come to lower rank: well below that of the end."""
+        """Least singular value, of that of the start, below which a path has come to lower rank: well below that of the
+        end.
+        """
         last = self.start.rank - 1
         return float(min(1e-7, 1e-3 * self.finish.values[last] / self.start.values[last]))
 
@@ -103,7 +105,9 @@ class Shooter:
         return np.asarray(found.D[0])
 
     def jacobian(self, z: FloatArray, target: End, difference: FloatArray) -> FloatArray:
-        """Derivative of the end point, in coordinates of the target: differences of neighbours that share their steps."""
+        """Derivative of the end point, in coordinates of the target: differences of neighbours that share their
+        steps.
+        """
         self.stats["jacobians"] += 1
         apart = float(np.linalg.norm(target.vector(difference)))
         h = 1e-6 * min(max(float(np.linalg.norm(z)), apart), self.start.reach(self.depth), target.reach(self.depth))

@@ -117,7 +117,8 @@ def tangent_frame(weights: npt.ArrayLike) -> TangentFrame:
     vertical = []
     for p in range(1, n):
         angle = p * math.pi / n
-        # lambda_k^2 + lambda_l^2 - 2 lambda_k lambda_l cos = (lambda_k - lambda_l)^2 + 4 lambda_k lambda_l sin^2(angle/2)
+        # lambda_k^2 + lambda_l^2 - 2 lambda_k lambda_l cos = (lambda_k - lambda_l)^2 + 4 lambda_k lambda_l
+        # sin^2(angle/2)
         size = np.sqrt(n * ((lam[k] - lam[l]) ** 2 + 4.0 * lam[k] * lam[l] * math.sin(0.5 * angle) ** 2))
         low, high = np.sin((s - 1) * angle), np.sin(s * angle)
         akl = (lam[k][:, None] * low - lam[l][:, None] * high) / size[:, None]

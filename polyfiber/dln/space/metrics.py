@@ -195,7 +195,8 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
 
 
 def exponents(depth: float) -> list[tuple[float, float, float]]:
-    """Triples (alpha, delta, weight) with ``A(Z) = sum weight (WW^T)^alpha Z (W^TW)^delta``, the term alpha = 0 left out.
+    """Triples (alpha, delta, weight) with ``A(Z) = sum weight (WW^T)^alpha Z (W^TW)^delta``, the term alpha = 0 left
+    out.
 
     Depth N: ``((N-q)/N, (q-1)/N, 1)``, q < N (the term q = N has alpha = 0, whose derivative vanishes).
     Infinite depth: ``((1-s), s, w)`` at 16 Gauss-Legendre nodes of [0, 1] (error below 1e-15 of the

@@ -57,8 +57,8 @@ HIGH_DIMENSION = 24
 def expected_vertices(net: ReLUNetwork, domain: Polyhedron | None) -> int:
     """Vertices expected in the complex of a network; 10**30 where there is no estimate.
 
-    In high dimension, where making the frame of an estimate takes as long as other answers, the rank of the first layer tells that
-    there are too many.
+    In high dimension, where making the frame of an estimate takes as long as other answers, the rank of the first layer
+    tells that there are too many.
     """
     walls = net.n_hidden
     if min(net.weights[0].shape) > WIDE and len(net.weights) > 1:
@@ -99,7 +99,9 @@ def maximum_difference(
 
 @np.errstate(under="ignore")
 def underflow(net: ReLUNetwork, box: tuple[FloatArray, FloatArray] | None) -> float:
-    """What products below the smallest float may add up to in an output on a box, in whatever order parameters are multiplied."""
+    """What products below the smallest float may add up to in an output on a box, in whatever order parameters are
+    multiplied.
+    """
     if box is None:
         return np.inf
     far = max(1.0, float(np.abs(box).max(initial=0.0)))
@@ -223,7 +225,9 @@ def _grow(
     directions: FloatArray,
     outward: Any,
 ) -> FloatArray:
-    """Infinity on regions with a ray along which the difference grows; no number where overflow hides whether it does."""
+    """Infinity on regions with a ray along which the difference grows; no number where overflow hides whether it
+    does.
+    """
     A, _ = cx.affine_maps()
     points = cx.interior_points()
     with np.errstate(over="ignore", invalid="ignore"):

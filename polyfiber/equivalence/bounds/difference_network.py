@@ -137,7 +137,8 @@ def _diagonal(x: Array, y: Array) -> Array:
 
 
 def on_flat(net: ReLUNetwork, lift: Array) -> ReLUNetwork:
-    """The network on the flat ``x = lift @ (t, 1)``, (n0, k + 1) Fractions, as a function of t: rational, nothing is rounded.
+    """The network on the flat ``x = lift @ (t, 1)``, (n0, k + 1) Fractions, as a function of t: rational, nothing is
+    rounded.
 
     Examples
     --------

@@ -1,9 +1,10 @@
 """How far apart two networks can be anywhere: bounds of ``|f - g|`` that hold on all of R^n, or on a box.
 
-Two networks of one architecture are compared layer by layer: with ``y`` the activations of f and ``d`` the bound of how far
-those of g are from them, the next layer has ``d' = |W_g| d + |W_f - W_g| |y| + |b_f - b_g|``, since relu is a contraction.
-So nearly equal weights give a bound in proportion to what was changed, where bounds of both outputs give nothing. Networks of other shapes
-are bounded through their homogeneous parts, the networks without biases, which differ from them by a constant at most.
+Two networks of one architecture are compared layer by layer: with ``y`` the activations of f and ``d`` the bound of how
+far those of g are from them, the next layer has ``d' = |W_g| d + |W_f - W_g| |y| + |b_f - b_g|``, since relu is a
+contraction. So nearly equal weights give a bound in proportion to what was changed, where bounds of both outputs give
+nothing. Networks of other shapes are bounded through their homogeneous parts, the networks without biases, which differ
+from them by a constant at most.
 """
 
 from __future__ import annotations
@@ -112,7 +113,9 @@ def _by_sizes(a: ReLUNetwork, b: ReLUNetwork) -> Growth:
 
 
 def _layer_by_layer(a: ReLUNetwork, b: ReLUNetwork, error: float) -> Growth:
-    """The recursion above with ``|y|`` bounded by a multiple of ``|x|``; weights of b are off by ``error``, relatively."""
+    """The recursion above with ``|y|`` bounded by a multiple of ``|x|``; weights of b are off by ``error``,
+    relatively.
+    """
     sizes = _magnitudes(a)
     apart = np.zeros((a.architecture[0], 2))
     for l, (V, W, u, v) in enumerate(zip(a.weights, b.weights, a.biases, b.biases)):

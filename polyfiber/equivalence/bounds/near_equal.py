@@ -1,7 +1,9 @@
-"""Is ``|f - g| <= epsilon`` on a bounded domain? By splitting boxes, with differential bounds of both networks together.
+"""Is ``|f - g| <= epsilon`` on a bounded domain? By splitting boxes, with differential bounds of both networks
+together.
 
-YES is a proof about real numbers: every rounding is charged, and so is what the readers rounded when they folded layers. NO is an input of the domain
-where the gap, computed in rationals, exceeds epsilon. Otherwise it is said how far the search came. The bounds: `kernels.bounds`.
+YES is a proof about real numbers: every rounding is charged, and so is what the readers rounded when they folded
+layers. NO is an input of the domain where the gap, computed in rationals, exceeds epsilon. Otherwise it is said how far
+the search came. The bounds: `kernels.bounds`.
 """
 
 from __future__ import annotations
@@ -54,8 +56,8 @@ class NearEqual:
         Asked for: ``|f_o - g_o| <= epsilon_o + relative_o |f_o|``.
     reason : str
     bound : float
-        Proved: ``|f_o - g_o|`` exceeds the allowance of its output by at most ``bound - max(epsilon)``; with one epsilon for all outputs
-        and no relative part this is a bound of ``|f - g|``.
+        Proved: ``|f_o - g_o|`` exceeds the allowance of its output by at most ``bound - max(epsilon)``; with one
+        epsilon for all outputs and no relative part this is a bound of ``|f - g|``.
     point : (n0,) array or None
         The input with the largest excess that was met; for NO the counterexample.
     gap : Fraction or None
@@ -287,7 +289,9 @@ class Question:
         return x if self.flat is None else x[..., self.flat.free] if self.flat.dimension else 0.0 * x[..., :1]
 
     def input_at(self, t: FloatArray) -> Array | None:
-        """The input (n0,) at searched coordinates, in Fractions where these are those of a flat; None outside the domain, exactly."""
+        """The input (n0,) at searched coordinates, in Fractions where these are those of a flat; None outside the
+        domain, exactly.
+        """
         if isinstance(self.domain, Box) and self.flat is None:
             ends = zip(self.domain.lo.tolist(), np.asarray(t, dtype=np.float64).tolist(), self.domain.hi.tolist())
             return t if all(Fraction(low) <= v <= Fraction(high) for low, v, high in ends) else None
@@ -397,7 +401,9 @@ def _flat_of(domain: Polyhedron) -> AffineHull | None:
 
 
 def _in_chart(domain: Polyhedron, flat: AffineHull) -> tuple[Polyhedron, Array]:
-    """A domain in the free coordinates of its flat, and the flat as a function of these; a single point has one coordinate, 0."""
+    """A domain in the free coordinates of its flat, and the flat as a function of these; a single point has one
+    coordinate, 0.
+    """
     if flat.dimension:
         return Polyhedron(*chart_of(domain, flat)), flat.lift
     return Box([0.0], [0.0]), np.concatenate([0 * flat.lift, flat.lift], axis=1)

@@ -1,4 +1,5 @@
-"""The search over boxes in several processes, or on a cluster: rounds in which every worker gets a part of the open boxes.
+"""The search over boxes in several processes, or on a cluster: rounds in which every worker gets a part of the open
+boxes.
 
 After a round what is left is dealt anew, so that no worker waits long for another, a counterexample ends the search
 within a round, and the boxes of a lost worker are merely still open. Verdicts are those of one process: which boxes
@@ -31,7 +32,9 @@ from .near_equal import Question
 ALONE = 0.3
 """Seconds in one process before boxes are dealt."""
 ROUND, LONGEST = 1.0, 60.0
-"""Seconds of the first round of a scheduler, twice as many in each that follows; of the longest, and of those of processes."""
+"""Seconds of the first round of a scheduler, twice as many in each that follows; of the longest, and of those of
+processes.
+"""
 SMALL = 16
 """Open boxes below which one process finishes."""
 PARTS = 16

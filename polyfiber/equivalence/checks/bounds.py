@@ -1,9 +1,10 @@
 """Bound ``|f - g|`` on a box a second time, by another relaxation than those that found the bound.
 
-Each box is taken on its own: lines around the ReLUs of both networks stacked, substituted backwards by the relaxation of checks (`planes`),
-which no answer asks. Where that is not enough, a linear program over the triangles of all ReLUs together; it begins with the ranges of neurons of
-`bounds.relaxation`, which answers by weights and by mixed-integer programs begin with too. What the program says is not believed: its multipliers
-give a bound by arithmetic (Neumaier and Shcherbina, *Safe bounds in linear and mixed-integer programming*, 2004).
+Each box is taken on its own: lines around the ReLUs of both networks stacked, substituted backwards by the relaxation
+of checks (`planes`), which no answer asks. Where that is not enough, a linear program over the triangles of all ReLUs
+together; it begins with the ranges of neurons of `bounds.relaxation`, which answers by weights and by mixed-integer
+programs begin with too. What the program says is not believed: its multipliers give a bound by arithmetic (Neumaier and
+Shcherbina, *Safe bounds in linear and mixed-integer programming*, 2004).
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ PROGRAM_SIZE = 400
 
 @dataclass(frozen=True)
 class BoundCheck:
-    """Whether the bound was proved again on everything; boxes and programs that took; share of the volume that is proved."""
+    """Whether the bound was proved again on everything; boxes and programs that took; share of the volume that is
+    proved.
+    """
 
     complete: bool
     boxes: int

@@ -1,7 +1,8 @@
-"""Check in rationals what was shown on cells: that they cover the domain, and on each that both networks are what the claims say.
+"""Check in rationals what was shown on cells: that they cover the domain, and on each that both networks are what the
+claims say.
 
-The matrices of a leaf are found by the code of the answer (`relations.joint`) again, and only believed once `functions` has multiplied them out;
-that the cells cover the domain is seen from how they were cut.
+The matrices of a leaf are found by the code of the answer (`relations.joint`) again, and only believed once `functions`
+has multiplied them out; that the cells cover the domain is seen from how they were cut.
 """
 
 from __future__ import annotations
@@ -29,13 +30,15 @@ from .functions import Proved, Unproved, proved
 
 
 def bound_on_cells(a: ReLUNetwork, b: ReLUNetwork, shown: Splitting, *, domain: Polyhedron | None = None) -> Array:
-    """What ``|f - g|`` is at most on the domain, over ``(|x|, 1)``, by the cells of a splitting; zeros prove that both are the same function.
+    """What ``|f - g|`` is at most on the domain, over ``(|x|, 1)``, by the cells of a splitting; zeros prove that both
+    are the same function.
 
     Parameters
     ----------
     a, b : ReLUNetwork
     shown : Splitting
-        Its leaves, sides without interior and units are all checked; the matrices of a leaf are found again, and multiplied out.
+        Its leaves, sides without interior and units are all checked; the matrices of a leaf are found again, and
+        multiplied out.
 
     Raises
     ------
@@ -95,7 +98,9 @@ def _on_leaves(
 
 
 def _on_leaf(found: Proved, i: int, facts: Sequence[Any], sizes: Any) -> Array:
-    """Of one output on one cell: as it is, or, where the difference is affine and small, one of the sizes that multipliers of the inequalities show."""
+    """Of one output on one cell: as it is, or, where the difference is affine and small, one of the sizes that
+    multipliers of the inequalities show.
+    """
     difference, n = found.difference[i], found.slack.shape[1] - 1
     plain = found.size(i)
     if not difference or max(difference) > n or not sizes:

@@ -1,10 +1,10 @@
 """Check in rationals that two networks are what a list of functions says, by code of its own.
 
-The claims are matrices: a form for each function over the inputs, 1 and earlier functions, for each neuron which function it is a multiple
-of, and in which order signs and identities were learned. How they were found does not matter: every form is multiplied out again from the
-stored weights, a sign or an identity counts from where it was shown on, and what the claims leave out is added up over ``(|x|, 1)``. The
-functions themselves are exactly ``relu`` of exactly these forms, so floats in the claims are no approximation but a choice. The claims are
-all that is shared with the answer.
+The claims are matrices: a form for each function over the inputs, 1 and earlier functions, for each neuron which
+function it is a multiple of, and in which order signs and identities were learned. How they were found does not matter:
+every form is multiplied out again from the stored weights, a sign or an identity counts from where it was shown on, and
+what the claims leave out is added up over ``(|x|, 1)``. The functions themselves are exactly ``relu`` of exactly these
+forms, so floats in the claims are no approximation but a choice. The claims are all that is shared with the answer.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ class Unproved(ValueError):
 
 
 def proved_bound(a: ReLUNetwork, b: ReLUNetwork, claims: Claims, *, box: Any = None) -> Array:
-    """What ``|f - g|`` is at most, over ``(|x|, 1)``, by the claims; all zeros proves that both are the same function (where the facts hold).
+    """What ``|f - g|`` is at most, over ``(|x|, 1)``, by the claims; all zeros proves that both are the same function
+    (where the facts hold).
 
     Parameters
     ----------
@@ -99,7 +100,9 @@ class Proved:
 
 @dataclass
 class _Feature:
-    """One function that a layer hands on: ``relu(side . rho)``, its form over the functions, and how far that may be off."""
+    """One function that a layer hands on: ``relu(side . rho)``, its form over the functions, and how far that may be
+    off.
+    """
 
     head: int
     side: int
@@ -108,7 +111,9 @@ class _Feature:
 
 
 class _Reads(NamedTuple):
-    """What a layer reads: neuron i is ``of[i][1]`` times feature ``of[i][0]`` (-1: the constant), a feature is (head, side) or (-1, input)."""
+    """What a layer reads: neuron i is ``of[i][1]`` times feature ``of[i][0]`` (-1: the constant), a feature is (head,
+    side) or (-1, input).
+    """
 
     of: list[tuple[int, Fraction]]
     features: list[tuple[int, int]]
@@ -118,7 +123,9 @@ class _Reads(NamedTuple):
 
 @dataclass
 class _Layer:
-    """A layer of one network, multiplied out: rows over its distinct features, forms, and what the error of its inputs adds."""
+    """A layer of one network, multiplied out: rows over its distinct features, forms, and what the error of its inputs
+    adds.
+    """
 
     V: list[dict[int, Fraction]]
     bias: list[Fraction]
@@ -329,7 +336,9 @@ class _Check:
         return np.asarray((away + self._wrong_side(layer, j, rule * side, ())) / scale)
 
     def _wrong_side(self, layer: _Layer, j: int, sign: int, without: tuple[int, ...]) -> Array:
-        """How far ``sign`` times a row over its features may be below zero: terms of the wrong sign, against the constant where they are bounded."""
+        """How far ``sign`` times a row over its features may be below zero: terms of the wrong sign, against the
+        constant where they are bounded.
+        """
         level, charge = sign * layer.bias[j], self.none
         if self.at == 0:  # rows of inputs, of which nothing but ranges is known
             return self._constant(self._below_zero(_times(layer.forms[j], Fraction(sign))))
@@ -345,7 +354,8 @@ class _Check:
         return np.asarray(charge + self._constant(max(-level, _ZERO)))
 
     def _identity(self, h: int, rule: Any, why: Any, layers: dict[int, _Layer]) -> Array:
-        """``relu(p) = relu(q)`` where p hides a feature ``relu(u)``: p = w relu(u) + v relu(-u) - R with w > 0, R >= 0, and q = w u - R.
+        """``relu(p) = relu(q)`` where p hides a feature ``relu(u)``: p = w relu(u) + v relu(-u) - R with w > 0, R >= 0,
+        and q = w u - R.
 
         Where u >= 0 they are equal, elsewhere neither is positive (v <= 0).
         """

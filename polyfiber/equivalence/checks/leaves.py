@@ -1,10 +1,11 @@
 """Prove a statement about two networks again on the boxes that a search left: by another relaxation, in other code.
 
-The search (`kernels.bounds`) follows zonotopes forward and tightens a few bounds by planes. Here nothing is taken over from it but where boxes were halved: all
-bounds come from substituting planes backwards, layer by layer, in plain NumPy with an account of rounding of its own.
-Boxes where that does not suffice are halved further. Boxes that the search marked as proved by signs of neurons are the exception:
-the linear programs on signs (`bounds.programs`) that prove them here may have been the search's own, begun from bounds of this
-relaxation instead. That the boxes cover the domain is seen from the tree, whose nodes are halved in the middle.
+The search (`kernels.bounds`) follows zonotopes forward and tightens a few bounds by planes. Here nothing is taken over
+from it but where boxes were halved: all bounds come from substituting planes backwards, layer by layer, in plain NumPy
+with an account of rounding of its own. Boxes where that does not suffice are halved further. Boxes that the search
+marked as proved by signs of neurons are the exception: the linear programs on signs (`bounds.programs`) that prove them
+here may have been the search's own, begun from bounds of this relaxation instead. That the boxes cover the domain is
+seen from the tree, whose nodes are halved in the middle.
 """
 
 from __future__ import annotations
@@ -56,7 +57,9 @@ class Ranges(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One layer between live neurons: matrices of f, g, f - g, biases of f and f - g, what a unit of a and of d may lose."""
+    """One layer between live neurons: matrices of f, g, f - g, biases of f and f - g, what a unit of a and of d may
+    lose.
+    """
 
     V: FloatArray
     W: FloatArray
@@ -272,7 +275,9 @@ class _Checker:
     def look(
         self, lo: FloatArray, hi: FloatArray, known: list[Ranges]
     ) -> tuple[FloatArray, FloatArray, list[Ranges]]:  # fmt: skip
-        """Bounds of all alternatives less their limits on a box, slopes of the functions that gave them, bounds of the neurons."""
+        """Bounds of all alternatives less their limits on a box, slopes of the functions that gave them, bounds of the
+        neurons.
+        """
         middle = 0.5 * lo + 0.5 * hi
         y, z = middle, np.zeros_like(middle)
         found: list[Ranges] = []
@@ -366,7 +371,8 @@ def _tightened(old: Ranges, chosen: IntArray, steps: list[Step], lo: FloatArray,
 def _above(
     steps: list[Step], functionals: tuple[FloatArray, FloatArray, FloatArray, FloatArray], lo: FloatArray, hi: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:  # fmt: skip
-    """Bounds of ``P a + Q d + constant`` of the last layer on a box, and the affine functions of the input that gave them.
+    """Bounds of ``P a + Q d + constant`` of the last layer on a box, and the affine functions of the input that gave
+    them.
 
     Parameters
     ----------
@@ -393,7 +399,9 @@ def _above(
 def _ends(
     slopes: FloatArray, constants: FloatArray, lo: FloatArray, hi: FloatArray, size: tuple[FloatArray, FloatArray]
 ) -> FloatArray:  # fmt: skip
-    """Above affine functions on a box: of these slopes and constants, which may be rounded means of numbers of this size."""
+    """Above affine functions on a box: of these slopes and constants, which may be rounded means of numbers of this
+    size.
+    """
     ends = np.maximum(slopes * lo, slopes * hi)
     reach = size[0] @ np.maximum(np.abs(lo), np.abs(hi)) + size[1]
     return np.asarray(ends.sum(axis=1) + constants + (len(lo) + 16) * UNIT * 1.01 * reach + TINY)

@@ -1,6 +1,8 @@
-"""Check an answer about near-equal networks anew: values at fresh inputs, the counterexample in rationals, the boxes by another relaxation.
+"""Check an answer about near-equal networks anew: values at fresh inputs, the counterexample in rationals, the boxes by
+another relaxation.
 
-Shared with the answer are the question, where its boxes were halved, and, where it went by signs of neurons, the programs that `leaves` names.
+Shared with the answer are the question, where its boxes were halved, and, where it went by signs of neurons, the
+programs that `leaves` names.
 """
 
 from __future__ import annotations
@@ -37,9 +39,9 @@ def recheck_near(
 ) -> tuple[Recheck, LeafCheck | None]:
     """Whether an answer of `near_equal` holds, and what the second look at its boxes came to.
 
-    NO: the gap at the counterexample in rationals. YES: values at fresh inputs, and every box proved again (`leaves`). UNDECIDED: the
-    bound against values at fresh inputs. With several workers (processes of this machine) or a scheduler (see
-    `parallel_map.mapper`) parts of the boxes are proved side by side.
+    NO: the gap at the counterexample in rationals. YES: values at fresh inputs, and every box proved again (`leaves`).
+    UNDECIDED: the bound against values at fresh inputs. With several workers (processes of this machine) or a scheduler
+    (see `parallel_map.mapper`) parts of the boxes are proved side by side.
 
     Examples
     --------

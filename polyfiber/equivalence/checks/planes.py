@@ -1,9 +1,11 @@
-"""Bounds of one network on boxes for checks alone: lines around ReLUs, substituted backwards, written apart from `bounds.relaxation`.
+"""Bounds of one network on boxes for checks alone: lines around ReLUs, substituted backwards, written apart from
+`bounds.relaxation`.
 
-Answers never ask this module, and it takes nothing from the code that they ask, so that a mistake there is seen here. Each ReLU that may
-switch on a box is replaced by a line above and a line below; substituting backwards gives an affine function above every output
-(Zhang, Weng, Chen, Hsieh and Daniel, *Efficient neural network robustness certification with general activation functions*, 2018). On
-a box without switching neurons the bound is exact, so splitting converges.
+Answers never ask this module, and it takes nothing from the code that they ask, so that a mistake there is seen here.
+Each ReLU that may switch on a box is replaced by a line above and a line below; substituting backwards gives an affine
+function above every output (Zhang, Weng, Chen, Hsieh and Daniel, *Efficient neural network robustness certification
+with general activation functions*, 2018). On a box without switching neurons the bound is exact, so splitting
+converges.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Check an answer about a pair of networks anew, by other ways than the one it was found.
 
-What is shared are the two networks, and searches that `decide` has too (cells, relations): the way that found the answer is not taken
-again, or the networks change places in it.
+What is shared are the two networks, and searches that `decide` has too (cells, relations): the way that found the
+answer is not taken again, or the networks change places in it.
 """
 
 from __future__ import annotations
@@ -97,7 +97,9 @@ class _Work:
 
     @cached_property
     def limits(self) -> FloatArray:
-        """What was asked of each output on a bounded domain, or less: epsilon, or the tolerance times the largest |f_o| that is attained for certain."""
+        """What was asked of each output on a bounded domain, or less: epsilon, or the tolerance times the largest |f_o|
+        that is attained for certain.
+        """
         domain, X = self.answer.domain, self.points
         if self.epsilon is not None:
             return self.epsilon
@@ -120,7 +122,9 @@ class _Work:
         return highest(self.a, *self.box)
 
     def explained(self, x: FloatArray) -> FloatArray:
-        """A gap of each output (nL,) at an input that is above whatever counts as none: epsilon, or what the tolerance explains there."""
+        """A gap of each output (nL,) at an input that is above whatever counts as none: epsilon, or what the tolerance
+        explains there.
+        """
         if self.epsilon is not None:
             return self.epsilon
         if self.box is None:
@@ -238,7 +242,9 @@ class _Work:
         return self.result(Verdict.YES, "the parameters are identical") if same else None
 
     def _by_moves(self) -> Recheck | None:
-        """Moves that keep every function (each checks its own condition when it is applied) and give the second network."""
+        """Moves that keep every function (each checks its own condition when it is applied) and give the second
+        network.
+        """
         if self.exactly or self.answer.moves is None:
             return None
         moved = self.answer.moves(self.a)
@@ -260,7 +266,9 @@ class _Work:
         return shared_features(answer.a, answer.b, tolerance=max(answer.tolerance, noise, 1e-13))
 
     def _admits(self, distance: float, moved: ReLUNetwork | None = None) -> bool:
-        """Whether forms so close, or parameters of the first network after moves, prove equality within the tolerance."""
+        """Whether forms so close, or parameters of the first network after moves, prove equality within the
+        tolerance.
+        """
         given = None
         if moved is not None:
             given = np.stack([flat_parameters(net) for net in (moved, self.b)]), np.array(moved.architecture)
@@ -275,7 +283,9 @@ class _Work:
         return self.result(Verdict.YES, f"the features that both networks share agree {how}, layer by layer")
 
     def _by_relations(self) -> Recheck | None:
-        """Over shared functions: the matrices (of the answer, or found now), multiplied out in rationals by code of its own."""
+        """Over shared functions: the matrices (of the answer, or found now), multiplied out in rationals by code of its
+        own.
+        """
         answer = self.answer
         shown = answer.functions if isinstance(answer.functions, SharedFunctions) else None
         if shown is None:
@@ -371,7 +381,9 @@ class _Work:
         return None
 
     def _over_regions(self) -> Recheck | None:
-        """The regions of one network, its complex certified anew, cut where the other bends; no step is shared with `regions.cover`."""
+        """The regions of one network, its complex certified anew, cut where the other bends; no step is shared with
+        `regions.cover`.
+        """
         answer = self.answer
         f, g, _ = essential_inputs(self.a, self.b) if answer.domain is None else (self.a, self.b, None)
         f, g = (f, g) if f.n_hidden >= g.n_hidden else (g, f)

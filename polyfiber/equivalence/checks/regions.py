@@ -1,8 +1,9 @@
 """Compare two networks over the certified regions of one of them: the second look at what was decided on cells.
 
-The regions of f come from its canonical complex, with their vertices, rays and facets; f is affine on each. Where g bends inside a region the
-region is cut, in plain numpy, along the walls of g. What g is off the affine pieces that stand for it is measured at
-vertices and along rays. Nothing is shared with `regions.cover` but the mathematics: no code, no order of cuts, no account of rounding.
+The regions of f come from its canonical complex, with their vertices, rays and facets; f is affine on each. Where g
+bends inside a region the region is cut, in plain numpy, along the walls of g. What g is off the affine pieces that
+stand for it is measured at vertices and along rays. Nothing is shared with `regions.cover` but the mathematics: no
+code, no order of cuts, no account of rounding.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ class SecondLook:
 
 
 class _Asked(NamedTuple):
-    """Limits of the outputs at points, share of their terms (None: nothing for terms and rounding either), and layers of both."""
+    """Limits of the outputs at points, share of their terms (None: nothing for terms and rounding either), and layers
+    of both.
+    """
 
     limits: FloatArray
     share: float | None
@@ -60,8 +63,8 @@ def compare_over(
     limits : (nL,) array
         What ``|f - g|`` may be.
     share : float or None
-        And so much of what the terms of an output add up to, in the network where they are less; neurons that are off on the piece add nothing. With some roundings
-        of these terms, but for None.
+        And so much of what the terms of an output add up to, in the network where they are less; neurons that are off
+        on the piece add nothing. With some roundings of these terms, but for None.
     """
     look = SecondLook()
     asked = _Asked(limits, share, max(len(f.weights), len(g.weights)))
@@ -182,7 +185,9 @@ def _slack(g: ReLUNetwork, G: FloatArray, signs: list[FloatArray]) -> FloatArray
 
 
 def _cut(G: FloatArray, tight: BoolArray, z: FloatArray) -> list[tuple[FloatArray, BoolArray]]:
-    """Both sides of a wall with values z at the generators; ends of an edge share all but one of the constraints of a corner."""
+    """Both sides of a wall with values z at the generators; ends of an edge share all but one of the constraints of a
+    corner.
+    """
     need = G.shape[1] - 2
     high, low = np.flatnonzero(z > 0), np.flatnonzero(z < 0)
     on = np.flatnonzero(z == 0)

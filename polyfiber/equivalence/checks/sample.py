@@ -1,8 +1,8 @@
 """Compare two networks at the vertices, along the rays and inside the regions of their complexes.
 
-Two networks that agree there, to rounding, agree on every cell on which both are affine. It is the
-check behind every component that the classifier reports; it does not use how the component was found. What it shares with
-answers are the complexes that choose the points, the answer's own where they are handed over; values are evaluated anew.
+Two networks that agree there, to rounding, agree on every cell on which both are affine. It is the check behind every
+component that the classifier reports; it does not use how the component was found. What it shares with answers are the
+complexes that choose the points, the answer's own where they are handed over; values are evaluated anew.
 """
 
 from __future__ import annotations

@@ -397,7 +397,9 @@ def canonical_form(net: ReLUNetwork, *, merge: float = MERGE, budget: Budget | N
 
 
 def rough_form(net: ReLUNetwork, *, merge: float = MERGE) -> CanonicalForm:
-    """The same, of infinite noise where products leave the range of floats: then its entries mean nothing, and it matches none."""
+    """The same, of infinite noise where products leave the range of floats: then its entries mean nothing, and it
+    matches none.
+    """
     net, merge = require_chain(net, "the canonical form"), real(merge, "merge", least=0, most=1)
     raw = raw_forms(flat_parameters(net)[None], net.architecture, merge=merge)
     return form_of(raw, 0)

@@ -1,8 +1,8 @@
 """Prove two networks equal by the hidden features that they share, without canonical forms or regions.
 
-Layer by layer the rows of *both* networks are put on one list and those that are one hyperplane with one side, up to
-a positive factor, are joined into classes. Each network is then rewritten over the classes, whose number both have in common:
-the columns of a class are added up. In the last hidden layer the classes are hyperplanes without a side, with
+Layer by layer the rows of *both* networks are put on one list and those that are one hyperplane with one side, up to a
+positive factor, are joined into classes. Each network is then rewritten over the classes, whose number both have in
+common: the columns of a class are added up. In the last hidden layer the classes are hyperplanes without a side, with
 ``c relu(z) = (c / 2) |z| + (c / 2) z``, and what has to agree is the jump across each and the affine rest. Every step
 keeps both functions on all inputs, whatever the widths, so agreement proves equality; disagreement proves nothing.
 
@@ -260,7 +260,9 @@ def _half(like: Array) -> Any:
 
 
 def _same_sums(tables: list[Array], weights: list[Array], size: FloatArray, tolerance: float, worst: _Worst) -> bool:
-    """Compare the sums of the weights (k, nL) on each hyperplane of two networks, relative to sizes (nL,); False where hyperplanes are not clear."""
+    """Compare the sums of the weights (k, nL) on each hyperplane of two networks, relative to sizes (nL,); False where
+    hyperplanes are not clear.
+    """
     found = _classes(np.concatenate(tables), tolerance, worst, sided=False)
     if found is None:
         return False

@@ -1,6 +1,7 @@
 """Linear statements about inputs and outputs of networks, joined by and, or; in rationals.
 
-A formula is an `Atom` or a `Both` or `Either` of formulas. Its disjunctive form is a list of cases, each a list of atoms that hold together.
+A formula is an `Atom` or a `Both` or `Either` of formulas. Its disjunctive form is a list of cases, each a list of
+atoms that hold together.
 """
 
 from __future__ import annotations

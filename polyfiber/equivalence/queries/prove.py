@@ -1,9 +1,10 @@
 """Answers to queries about one or two networks: is there an input where all that is asserted holds?
 
-The cases of a query that have the same conditions on inputs are one search over boxes; in each case one of its conditions on outputs must fail
-for a proof that it has no input. Answers are about real arithmetic with the numbers of the files. A query about one network is
-one about it and the zero network. Two networks whose inputs are asserted to be equal share them; where the inputs of the second are asserted to be near
-those of the first they are written as those and a small difference.
+The cases of a query that have the same conditions on inputs are one search over boxes; in each case one of its
+conditions on outputs must fail for a proof that it has no input. Answers are about real arithmetic with the numbers of
+the files. A query about one network is one about it and the zero network. Two networks whose inputs are asserted to be
+equal share them; where the inputs of the second are asserted to be near those of the first they are written as those
+and a small difference.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ class Proof:
     Attributes
     ----------
     status : {'sat', 'unsat', 'unknown'}
-        'sat': an input was found where all assertions hold, in rational arithmetic. 'unsat': there is none among all real inputs.
+        'sat': an input was found where all assertions hold, in rational arithmetic. 'unsat': there is none among all
+        real inputs.
     reason : str
     inputs, outputs : tuple of (n,) arrays of Fraction
         For 'sat': of each network.
@@ -325,7 +327,9 @@ class _Asked:
         return terms, 0.0, down
 
     def confirmed(self, point: FloatArray, low: list[Fraction], high: list[Fraction]) -> bool:
-        """Whether all that is asserted holds at a point or at one beside it, also for the networks as the files have them."""
+        """Whether all that is asserted holds at a point or at one beside it, also for the networks as the files have
+        them.
+        """
         candidates = [point.astype(np.float32).astype(np.float64), point]
         for candidate in candidates:
             if not np.isfinite(candidate).all():

@@ -1,7 +1,7 @@
 """Query files of VNN-LIB: 2.0 through the package of its authors, 1.0 by a reader of our own.
 
-A query declares inputs and outputs of one or two networks and asserts linear statements about them; what is asked is whether
-an input exists where all assertions hold. Numbers are taken as rationals, as they are written.
+A query declares inputs and outputs of one or two networks and asserts linear statements about them; what is asked is
+whether an input exists where all assertions hold. Numbers are taken as rationals, as they are written.
 """
 
 from __future__ import annotations

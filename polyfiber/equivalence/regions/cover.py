@@ -1,12 +1,13 @@
 """Bound ``|f - g|`` on cells that cover a domain: every cell is compared, however thin, flat or far out it is.
 
-The domain is cut by the walls of both networks, neuron by neuron, into cells given by points and rays (`kernels.equivalence.cover`). On a
-cell each network is affine up to a slack that is measured at the generators, so ``|f - g|`` plus slack plus rounding is a convex function, and
-what holds at all points and along all rays holds on the cell. No complex, inner point or facet is
-needed, and no region is passed over: a cell that could not be finished or compared is counted, and then nothing is proved.
+The domain is cut by the walls of both networks, neuron by neuron, into cells given by points and rays
+(`kernels.equivalence.cover`). On a cell each network is affine up to a slack that is measured at the generators, so
+``|f - g|`` plus slack plus rounding is a convex function, and what holds at all points and along all rays holds on the
+cell. No complex, inner point or facet is needed, and no region is passed over: a cell that could not be finished or
+compared is counted, and then nothing is proved.
 
-On all of R^n the limit grows with the distance: ``tolerance * scale(x)`` with ``scale(x) = c + sum_j k_j |x_j - z_j|``. The domain is first cut into the
-orthants around the centre z, on which that scale is affine.
+On all of R^n the limit grows with the distance: ``tolerance * scale(x)`` with ``scale(x) = c + sum_j k_j |x_j - z_j|``.
+The domain is first cut into the orthants around the centre z, on which that scale is affine.
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ QUICK = 0.05
 def sizes_of(
     net: ReLUNetwork, centre: FloatArray, bounds: tuple[FloatArray, FloatArray] | None = None
 ) -> list[FloatArray]:
-    """Per layer (n_l, n0 + 1): the terms of a value at x add up to at most ``k |x - centre| + c``, c last; on a box ``k = 0``."""
+    """Per layer (n_l, n0 + 1): the terms of a value at x add up to at most ``k |x - centre| + c``, c last; on a box
+    ``k = 0``.
+    """
     n = net.architecture[0]
     found = []
     if bounds is not None:
@@ -65,7 +68,9 @@ def sizes_of(
 
 
 def _with_ties(net: ReLUNetwork, sizes: list[FloatArray]) -> tuple[ReLUNetwork, list[FloatArray]]:
-    """Outputs ``f_i - f_0`` through a hidden layer of ``relu(f_i - f_j)`` for all i, j, whose walls are the ties; and their sizes."""
+    """Outputs ``f_i - f_0`` through a hidden layer of ``relu(f_i - f_j)`` for all i, j, whose walls are the ties; and
+    their sizes.
+    """
     W, b, own = net.weights[-1], net.biases[-1], sizes[-1]
     m = len(b)
     i, j = np.array([(p, q) for p in range(m) for q in range(m) if p != q]).T
@@ -89,7 +94,8 @@ def box_around(domain: Polyhedron | None) -> tuple[FloatArray, FloatArray] | Non
 
 
 def essential_inputs(f: ReLUNetwork, g: ReLUNetwork) -> tuple[ReLUNetwork, ReLUNetwork, FloatArray | None]:
-    """Both networks on the directions that either of them reads, and an orthonormal basis (n0, r) of these; None: on all.
+    """Both networks on the directions that either of them reads, and an orthonormal basis (n0, r) of these; None: on
+    all.
 
     What is left out is below 64 roundings of a row.
     """
@@ -119,13 +125,15 @@ class Covered:
     Attributes
     ----------
     cells, above, lost, waiting : int
-        Finished cells; those on which the bound exceeds the limit; those given up (numbers or counts out of range); roots and cells not begun.
+        Finished cells; those on which the bound exceeds the limit; those given up (numbers or counts out of range);
+        roots and cells not begun.
     share : float
         Of the domain that is proved, as halves of halves: each cut counts its two parts alike.
     ratio : float
         Largest bound relative to its limit.
     gap, upper, size, ceiling : (m,) arrays
-        For each output the largest ``|f - g|`` at a point of a cell, a bound of it on all finished cells (infinite where it grows along a ray), the largest ``|f|`` seen and its bound.
+        For each output the largest ``|f - g|`` at a point of a cell, a bound of it on all finished cells (infinite
+        where it grows along a ray), the largest ``|f|`` seen and its bound.
     where : (m, n) array
         Where ``gap`` was found.
     suspects : list of (generator, base)
@@ -166,8 +174,8 @@ class CoverSearch:
     domain : Polyhedron, optional
         All of R^n by default.
     classes : bool
-        Compare the class that wins instead of all outputs: cells are cut by the walls on which two outputs tie as well, and
-        a cell is good if one class wins on it in both networks, up to the limit.
+        Compare the class that wins instead of all outputs: cells are cut by the walls on which two outputs tie as well,
+        and a cell is good if one class wins on it in both networks, up to the limit.
 
     Raises
     ------
@@ -250,7 +258,9 @@ class CoverSearch:
         return np.concatenate([np.eye(n), np.abs(self.centre)[:, None]], axis=1)
 
     def largest(self) -> FloatArray:
-        """On a bounded domain: what the terms of an output (m,) add up to at most, in the network where they are less."""
+        """On a bounded domain: what the terms of an output (m,) add up to at most, in the network where they are
+        less.
+        """
         return np.asarray(np.minimum(self.sizes[0][-1], self.sizes[1][-1])[:, -1])
 
     def run(
@@ -270,7 +280,8 @@ class CoverSearch:
         limits : (m,) array
             ``|f_o - g_o| <= limits[o]`` is asked for, beside what follows. Infinity asks nothing.
         share : float
-            And so much of what the terms of output o add up to, on the way to the point, in the network where they are less; neurons that are off add nothing.
+            And so much of what the terms of output o add up to, on the way to the point, in the network where they are
+            less; neurons that are off add nothing.
         blurs : float
             And so many times what parameters and coordinates moved by `kernels.BLUR` do to the values at hand.
         stop : int, optional
@@ -342,7 +353,8 @@ class CoverSearch:
         )
 
     def root(self, index: int) -> tuple[FloatArray, Array, int] | None:
-        """A cell to begin with: generators, tight constraints, and how many of these the ends of an edge share; None if it is empty.
+        """A cell to begin with: generators, tight constraints, and how many of these the ends of an edge share; None if
+        it is empty.
 
         Raises
         ------

@@ -1,4 +1,6 @@
-"""Affine maps of a network on the activation patterns at points, and which vertices and rays the regions of a complex have."""
+"""Affine maps of a network on the activation patterns at points, and which vertices and rays the regions of a complex
+have.
+"""
 
 from __future__ import annotations
 

@@ -23,7 +23,8 @@ class Claims:
     heads : sequence of (·,) arrays
         Form of each head over the inputs, 1 and the functions before it, as many as its length says.
     column : sequence of int
-        Place of a head's ``relu`` among the functions, from 0 in the order in which they stand there; -1 where it is none.
+        Place of a head's ``relu`` among the functions, from 0 in the order in which they stand there; -1 where it is
+        none.
     neurons : pair of sequences
         For each network and hidden layer ``(head, side, scale)``; head -1 is a constant, its value the scale.
     events : sequence
@@ -55,7 +56,9 @@ class Claims:
         return sum(c >= 0 for c in self.column)
 
     def matrices(self) -> list[Array]:
-        """For each network and hidden layer the matrix of side and scale: neuron i is ``relu(side_i scale_i head_i)``, heads in columns."""
+        """For each network and hidden layer the matrix of side and scale: neuron i is ``relu(side_i scale_i head_i)``,
+        heads in columns.
+        """
         tables = []
         for head, side, scale in (layer for net in self.neurons for layer in net):
             table: Array = np.zeros((len(head), len(self.heads)), dtype=object)
@@ -67,7 +70,8 @@ class Claims:
 
 
 def input_ranges(domain: Polyhedron | None, *, exact: bool) -> tuple[list[Any], list[Any]] | None:
-    """Least and largest value of each input by inequalities on it alone, None where there is none; floats are rounded outwards.
+    """Least and largest value of each input by inequalities on it alone, None where there is none; floats are rounded
+    outwards.
 
     Examples
     --------

@@ -1,14 +1,19 @@
-"""Two networks over one list of functions: layer by layer, every neuron as a multiple of a function that both may share.
+"""Two networks over one list of functions: layer by layer, every neuron as a multiple of a function that both may
+share.
 
-``psi`` is the list: the inputs x, the constant 1, then ``relu(rho_h . psi)`` for each *head* ``rho_h``, a form over what stands before it. A neuron is a positive multiple of
-``relu(rho_h . psi)``, or of ``relu(-rho_h . psi) = relu(rho_h . psi) - rho_h . psi``, so that forms of the next layer, of both networks, are linear in the same list, and
-neurons with proportional forms are one function up to a factor. Where all coefficients agree the networks are equal on all of R^n, at any width and depth; where they do not, nothing is proved.
+``psi`` is the list: the inputs x, the constant 1, then ``relu(rho_h . psi)`` for each *head* ``rho_h``, a form over
+what stands before it. A neuron is a positive multiple of ``relu(rho_h . psi)``, or of
+``relu(-rho_h . psi) = relu(rho_h . psi) - rho_h . psi``, so that forms of the next layer, of both networks, are linear
+in the same list, and neurons with proportional forms are one function up to a factor. Where all coefficients agree the
+networks are equal on all of R^n, at any width and depth; where they do not, nothing is proved.
 
-Four facts about signs are used, each by the coefficients of the neuron's own network over features, which are never negative:
-no coefficient is negative: ``relu(z) = z``; none is positive: ``relu(z) = 0``; exactly one is, that of ``relu(z_k)``, and no constant: ``relu(z) = relu(z with z_k for relu(z_k))``
-(a hidden hyperplane, whatever its gauge and flips); on a cell of inputs: the sign of a form that is an inequality of the cell.
+Four facts about signs are used, each by the coefficients of the neuron's own network over features, which are never
+negative: no coefficient is negative: ``relu(z) = z``; none is positive: ``relu(z) = 0``; exactly one is, that of
+``relu(z_k)``, and no constant: ``relu(z) = relu(z with z_k for relu(z_k))`` (a hidden hyperplane, whatever its gauge
+and flips); on a cell of inputs: the sign of a form that is an inequality of the cell.
 
-In rationals forms are primitive integer vectors, and nothing is rounded. In floats forms within a tolerance are one, and everything that is left out is bounded over ``(|x|, 1)``.
+In rationals forms are primitive integer vectors, and nothing is rounded. In floats forms within a tolerance are one,
+and everything that is left out is bounded over ``(|x|, 1)``.
 """
 
 from __future__ import annotations
@@ -83,8 +88,9 @@ class Unit:
 class Event(NamedTuple):
     """What became known of a head after the rows of a layer were made.
 
-    ``rule`` is +1 or -1 for the sign of its form, or ``(side, other, other side, ratio)`` for ``relu(side z) = ratio relu(other side z_other)``. ``why``:
-    ('fact', i), ('range',), ('neuron', network, j), ('unit', i), or ('hides', network, j, t, feature or None, whether the head is the row's, its factor).
+    ``rule`` is +1 or -1 for the sign of its form, or ``(side, other, other side, ratio)`` for
+    ``relu(side z) = ratio relu(other side z_other)``. ``why``: ('fact', i), ('range',), ('neuron', network, j),
+    ('unit', i), or ('hides', network, j, t, feature or None, whether the head is the row's, its factor).
     """
 
     layer: int
@@ -133,7 +139,8 @@ class Joint:
     difference : (nL, D) array
         Of the outputs over the list.
     distance : float
-        Largest relative difference: of forms taken for one, and of the outputs (0 in rationals where the difference is).
+        Largest relative difference: of forms taken for one, and of the outputs (0 in rationals where the difference
+        is).
     bound : (nL, n0 + 1) float64
         ``|f_o - g_o| <= bound @ (|x|, 1)``, everything included (floats only).
     slack : (nL, n0 + 1) float64
@@ -233,7 +240,8 @@ class Joint:
         faint = (np.abs(Z) <= FAINT * total) & (Z != 0)
         error = np.abs(W) @ side.error + loose + np.where(faint, np.abs(Z), 0.0) @ self.reach
         Z[faint] = 0.0
-        # a column adds as many terms as features have there, and constants; forms of features that others stand for take more steps
+        # a column adds as many terms as features have there, and constants; forms of features that others stand for
+        # take more steps
         steps = 8 + 2 * max((len(self._chain(h)) for h, _ in side.features), default=0)
         steps += int((side.neurons[-1].head < 0).sum())
         error = error + (gamma((forms != 0).sum(axis=0) + steps) * total + TINY) @ self.reach
@@ -245,7 +253,9 @@ class Joint:
     def _hiding(
         self, side: _Side, V: Array, bias: Array, Z: Array, forms: Array, sign: IntArray
     ) -> list[tuple[int, Array, Array, tuple[int, tuple[int, int] | None]]]:
-        """Rows, or their negatives, that hide a feature: one weight is positive, no constant is, so its relu makes no difference."""
+        """Rows, or their negatives, that hide a feature: one weight is positive, no constant is, so its relu makes no
+        difference.
+        """
         found = []
         for t in (1, -1):
             above, below = (t * V > 0).sum(axis=1), (t * V < 0).sum(axis=1)
@@ -507,7 +517,9 @@ class Joint:
                 self.events.append(Event(l, h, self.kind[h], ("fact", at)))
 
     def _known(self, h: int) -> tuple[int, int]:
-        """The sign of a head on the cell, where it is one of its inequalities, and which (in floats: up to what `loose` says)."""
+        """The sign of a head on the cell, where it is one of its inequalities, and which (in floats: up to what `loose`
+        says).
+        """
         row = self.heads[h][: self.n + 1]
         for at, (fact, sign) in enumerate(self.facts):
             if self.exact:
@@ -523,7 +535,9 @@ class Joint:
         return 0, -1
 
     def _rises(self, row: Array) -> bool:
-        """A form of other functions whose first weight is positive: its negative is taken, which is more often bounded above, and so is its relu."""
+        """A form of other functions whose first weight is positive: its negative is taken, which is more often bounded
+        above, and so is its relu.
+        """
         rest = row[self.n + 1 :]
         return not (row[: self.n] != 0).any() and bool(rest[np.flatnonzero(rest != 0)[0]] > 0)
 

@@ -1,4 +1,6 @@
-"""Equality of two networks by the functions that they share: on all of R^n, at any width and depth, with the bound of what was left out."""
+"""Equality of two networks by the functions that they share: on all of R^n, at any width and depth, with the bound of
+what was left out.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,8 @@ class SharedFunctions:
         Functions in the list, beside inputs and 1.
     exact : bool
     claims : Claims
-        The matrices: what each neuron of both networks is over the list. `checks.functions.proved_bound` multiplies them out in rationals.
+        The matrices: what each neuron of both networks is over the list. `checks.functions.proved_bound` multiplies
+        them out in rationals.
     """
 
     distance: float
@@ -82,7 +85,8 @@ def by_relations(
     a, b : ReLUNetwork
         With the same numbers of inputs and outputs; widths and depths may differ.
     tolerance : float
-        0: exactly, as rationals. Otherwise forms may differ by a thousandth of it, relatively, or by 1e-10, and what that changes is bounded.
+        0: exactly, as rationals. Otherwise forms may differ by a thousandth of it, relatively, or by 1e-10, and what
+        that changes is bounded.
     domain : Polyhedron, optional
         Ranges of its inputs, as of a box or an orthant, show signs of some forms; by default all of R^n.
 

@@ -1,13 +1,15 @@
 """Equality of two networks cell by cell, where cells are cut only along what keeps their outputs from agreeing.
 
-Both networks are written over one list of functions (`joint`). Where the outputs differ there, the difference names functions, these are
-made of others, and in the end of hyperplanes of the inputs. The domain is cut along one of these, and on either side a sign is known: a
-function of one network becomes linear or zero, and more functions count as one. So networks that differ locally are compared on the few
-cells where they differ, whatever else they are made of. Where no hyperplane is left the difference is affine on a cell that has an
-interior: zero, or a difference of the functions. The rest is a binary tree, and its leaves cover the domain.
+Both networks are written over one list of functions (`joint`). Where the outputs differ there, the difference names
+functions, these are made of others, and in the end of hyperplanes of the inputs. The domain is cut along one of these,
+and on either side a sign is known: a function of one network becomes linear or zero, and more functions count as one.
+So networks that differ locally are compared on the few cells where they differ, whatever else they are made of. Where
+no hyperplane is left the difference is affine on a cell that has an interior: zero, or a difference of the functions.
+The rest is a binary tree, and its leaves cover the domain.
 
-Units that differ independently would multiply their cells. So neurons that are dead or linear on all of the domain are looked for first
-(`units`), each by a tree of its own over the few neurons that it reads, and count as known from there on.
+Units that differ independently would multiply their cells. So neurons that are dead or linear on all of the domain are
+looked for first (`units`), each by a tree of its own over the few neurons that it reads, and count as known from there
+on.
 """
 
 from __future__ import annotations
@@ -75,7 +77,8 @@ class Splitting:
     scale : (nL, n0 + 1) float64 or 0
         What outputs are summed from at least: of a unit by itself the terms of its preactivation.
     flats : tuple
-        Sides without interior: inequalities, and multipliers (rationals, not negative) whose combination has no slope and is not positive.
+        Sides without interior: inequalities, and multipliers (rationals, not negative) whose combination has no slope
+        and is not positive.
     """
 
     cells: int
@@ -108,7 +111,8 @@ def by_splitting(
     monitor: Monitor | None = None,
     most: int | None = None,
 ) -> Splitting | None:
-    """Compare two networks on cells that are cut along their difference, or None where one list of functions takes too long.
+    """Compare two networks on cells that are cut along their difference, or None where one list of functions takes too
+    long.
 
     Parameters
     ----------
@@ -199,7 +203,9 @@ class _Search:
             self.step()
 
     def settle_units(self) -> None:
-        """Show signs of neurons that keep the outputs from agreeing, lower layers first, each by a tree over what it reads."""
+        """Show signs of neurons that keep the outputs from agreeing, lower layers first, each by a tree over what it
+        reads.
+        """
         clock = None if self.monitor is None else Monitor(self.monitor.rest(UNITS_SHARE))
         tried: set[tuple[int, int, int]] = set()
         nets = self.a, self.b
@@ -286,7 +292,9 @@ class _Search:
         self.bound = np.maximum(self.bound, bound)
 
     def _within(self, facts: tuple[Fact, ...], joint: Joint) -> FloatArray | None:
-        """Bound of the difference where it is affine and small on the cell, as on cells that rounding alone keeps from being flat."""
+        """Bound of the difference where it is affine and small on the cell, as on cells that rounding alone keeps from
+        being flat.
+        """
         difference = joint.difference[:, : self.n + 1]
         rows = [[sign * v for v in as_fractions(row)] for row, sign in facts]
         for share in (NOISE, self.allowed):  # rounding alone, most often
@@ -359,9 +367,11 @@ def _same(row: Array, other: Array) -> bool:
 
 
 def at_most(rows: list[list[Fraction]], d: FloatArray, s: FloatArray) -> bool:
-    """Whether ``d . (x, 1) <= s . (|x|, 1)`` where all ``row . (x, 1) >= 0``: multipliers by floats, checked in rationals.
+    """Whether ``d . (x, 1) <= s . (|x|, 1)`` where all ``row . (x, 1) >= 0``: multipliers by floats, checked in
+    rationals.
 
-    Nonnegative multipliers l with ``|d + sum l row| <= s`` in the slopes and ``d + sum l row <= s`` in the constant prove it.
+    Nonnegative multipliers l with ``|d + sum l row| <= s`` in the slopes and ``d + sum l row <= s`` in the constant
+    prove it.
     """
     from scipy.optimize import nnls
 
@@ -398,7 +408,9 @@ def _steep(joint: Joint, facts: tuple[Fact, ...], inside: FloatArray) -> FloatAr
 
 
 def _cut(joint: Joint, monitor: Monitor | None) -> Array | None:
-    """The hyperplane of the inputs that most of what differs is made of; None where no function is left to cut along."""
+    """The hyperplane of the inputs that most of what differs is made of; None where no function is left to cut
+    along.
+    """
     differing = joint.differing()
     votes: dict[int, float] = {}
     for names in _disagreements(joint, differing):
@@ -414,7 +426,9 @@ def _cut(joint: Joint, monitor: Monitor | None) -> Array | None:
 
 
 def _disagreements(joint: Joint, differing: list[int]) -> Iterator[list[int]]:
-    """For each differing function the functions in which its form departs from that of the nearest other one, or all of its own."""
+    """For each differing function the functions in which its form departs from that of the nearest other one, or all of
+    its own.
+    """
     for h in differing:
         own = joint.made_of(h)
         apart = [joint.apart(h, other) for other in differing if other != h]

@@ -22,7 +22,8 @@ FAINT = 1e-9
 def suspected(
     joint: Joint, nets: tuple[ReLUNetwork, ReLUNetwork], domain: Polyhedron | None
 ) -> list[tuple[int, int, int, int]]:
-    """Neurons behind layer 1 that the difference of the outputs names, or what it names is made of, and that seem to have one sign.
+    """Neurons behind layer 1 that the difference of the outputs names, or what it names is made of, and that seem to
+    have one sign.
 
     Returns
     -------

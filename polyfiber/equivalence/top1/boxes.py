@@ -1,9 +1,11 @@
 """Top-1 agreement beyond enumeration: boxes of both networks together, split until none can hold a disagreement.
 
-A disagreement is an input where class i leads in f, and another class j in g, each ahead of all others by more than the limit. On a box that is excluded
-for i and j by any one of: some class is never behind i by more in f; some class is never behind j by more in g; or ``(f_i - f_j) - (g_i - g_j)``, a difference of
-differences that is small for near networks wherever the classes tie, never exceeds twice the limit; or ``(f_i - f_j) - t (g_i - g_j)`` never ``1 + t`` times the limit, for
-any t > 0. The t at hand is the one that makes this small at inputs of the box: logits at another temperature tie where the first do, and t = 1 would leave a neighbourhood of each tie open.
+A disagreement is an input where class i leads in f, and another class j in g, each ahead of all others by more than the
+limit. On a box that is excluded for i and j by any one of: some class is never behind i by more in f; some class is
+never behind j by more in g; or ``(f_i - f_j) - (g_i - g_j)``, a difference of differences that is small for near
+networks wherever the classes tie, never exceeds twice the limit; or ``(f_i - f_j) - t (g_i - g_j)`` never ``1 + t``
+times the limit, for any t > 0. The t at hand is the one that makes this small at inputs of the box: logits at another
+temperature tie where the first do, and t = 1 would leave a neighbourhood of each tie open.
 """
 
 from __future__ import annotations
@@ -50,7 +52,8 @@ class SettledBoxes:
 
 
 def temperatures(a: ReLUNetwork, b: ReLUNetwork, box: tuple[FloatArray, FloatArray]) -> FloatArray:
-    """For classes i, j the factor (m, m) by which ``g_i - g_j`` is nearest to ``f_i - f_j`` at inputs of the box; 1 where none is positive.
+    """For classes i, j the factor (m, m) by which ``g_i - g_j`` is nearest to ``f_i - f_j`` at inputs of the box; 1
+    where none is positive.
 
     Examples
     --------

@@ -43,7 +43,8 @@ class Agreement:
     Attributes
     ----------
     verdict : Verdict
-        YES: no input of the domain has different strict winners by more than ``margin``. NO: at an input both lead by more.
+        YES: no input of the domain has different strict winners by more than ``margin``. NO: at an input both lead by
+        more.
     proof : Witness or None
         An input with different winners; checked in rational arithmetic.
     winners : pair of int, or None
@@ -99,9 +100,9 @@ class Agreement:
     def recheck(self, *, rng: Any = 0, budget: Budget | None = None) -> Recheck:
         """Check the answer anew, and say what was checked.
 
-        NO: both networks are evaluated at the witness in rational arithmetic. YES: fresh inputs have no different winners
-        beyond the margin, and either the networks share their features (`shared_features`) or the question is answered again by
-        the other of the two ways, regions and boxes. UNDECIDED claims nothing.
+        NO: both networks are evaluated at the witness in rational arithmetic. YES: fresh inputs have no different
+        winners beyond the margin, and either the networks share their features (`shared_features`) or the question is
+        answered again by the other of the two ways, regions and boxes. UNDECIDED claims nothing.
 
         Parameters
         ----------
@@ -166,7 +167,9 @@ def _disagree(a: ReLUNetwork, b: ReLUNetwork, X: FloatArray, margin: float) -> b
 
 
 def _equal_outputs(a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron, margin: float) -> Allowance:
-    """What forms have to be within, so that no output moves by a fourth of the margin: relative to what it reaches on the domain."""
+    """What forms have to be within, so that no output moves by a fourth of the margin: relative to what it reaches on
+    the domain.
+    """
     return Allowance(a, b, min(0.25 * margin, 1e-9), domain)
 
 
@@ -205,8 +208,9 @@ def top1_agreement(
 ) -> Agreement:
     """Decide whether two classifiers agree on the class of every input of a bounded domain.
 
-    The domain, which may be flat, is cut into cells on which both networks are affine and no two outputs change places (`CoverSearch`). A cell is settled
-    where one class wins in both, up to the margin; on others the middle is a counterexample. Beyond enumeration boxes are settled by linear relaxations (`settle_boxes`).
+    The domain, which may be flat, is cut into cells on which both networks are affine and no two outputs change places
+    (`CoverSearch`). A cell is settled where one class wins in both, up to the margin; on others the middle is a
+    counterexample. Beyond enumeration boxes are settled by linear relaxations (`settle_boxes`).
 
     Parameters
     ----------

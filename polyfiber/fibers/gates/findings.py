@@ -1,4 +1,6 @@
-"""What can be said of the gates of any network: those on one side of their walls, unused ones, copies, walls that do not show."""
+"""What can be said of the gates of any network: those on one side of their walls, unused ones, copies, walls that do
+not show.
+"""
 
 from __future__ import annotations
 
@@ -39,17 +41,17 @@ def gate_findings(
     net : PiecewiseLinearNetwork
     domain : Box or Polyhedron, optional
     complex : PolyhedralComplex, optional
-        That of the network on the domain; built where about half a million faces are expected at most. Without one, bounds
-        on a bounded domain say what is on one side, and copies and invisible walls are not looked for.
+        That of the network on the domain; built where about half a million faces are expected at most. Without one,
+        bounds on a bounded domain say what is on one side, and copies and invisible walls are not looked for.
     budget : Budget, optional
 
     Returns
     -------
     tuple of Finding
-        ``layer`` is the block, from 1. 'dead': z <= 0 and the slope there is 0, or z = 0; 'linear': on one side throughout,
-        so that it is an affine map there; 'unused': nothing behind reads it; 'duplicate', 'opposite': z is a positive or
-        negative multiple of another gate's on the whole domain, in rationals; 'invisible': no facet of its wall has a
-        weight.
+        ``layer`` is the block, from 1. 'dead': z <= 0 and the slope there is 0, or z = 0; 'linear': on one side
+        throughout, so that it is an affine map there; 'unused': nothing behind reads it; 'duplicate', 'opposite': z is
+        a positive or negative multiple of another gate's on the whole domain, in rationals; 'invisible': no facet of
+        its wall has a weight.
 
     Raises
     ------

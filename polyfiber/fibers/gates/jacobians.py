@@ -1,7 +1,8 @@
-"""Jacobians of the affine pieces of a network of gates by its parameters: modulo a prime for many regions, or in rationals.
+"""Jacobians of the affine pieces of a network of gates by its parameters: modulo a prime for many regions, or in
+rationals.
 
-Parameters are the entries of the matrices as they are stored (all of a dense one, the kept ones of a sparse one) and the
-offsets, block by block, then those of the output; slopes stay what they are. Weights that a file shares are as many
+Parameters are the entries of the matrices as they are stored (all of a dense one, the kept ones of a sparse one) and
+the offsets, block by block, then those of the output; slopes stay what they are. Weights that a file shares are as many
 parameters as the maps have entries, unless they are tied: then a parameter is a class of entries that move together.
 """
 
@@ -145,7 +146,9 @@ class WiredParameters:
 
     # ---- derivatives ------------------------------------------------------------------------
     def moves(self, masks: SignArray, direction: IntArray) -> BoolArray:
-        """(R,) whether the affine piece of each region changes along a direction of the parameters, modulo the prime."""
+        """(R,) whether the affine piece of each region changes along a direction of the parameters, modulo the
+        prime.
+        """
         size = max(self.widths) * (self.widths[0] + 1)
         step = max(1, TOGETHER // size)
         parts = [self._moves(self.slopes_on(masks[k : k + step]), direction) for k in range(0, len(masks), step)]
@@ -295,8 +298,8 @@ class WiredParameters:
     def _tied_scalings(self, ties: IntArray) -> int:
         """Dimension of the scalings under which entries that are tied stay equal, by what they do to the parameters.
 
-        A scaling multiplies an entry by the factor of the gate that reads over that of the gate read: in logarithms a row
-        with +1 and -1. Rows of a class must agree, and its first row says how the parameter moves.
+        A scaling multiplies an entry by the factor of the gate that reads over that of the gate read: in logarithms a
+        row with +1 and -1. Rows of a class must agree, and its first row says how the parameter moves.
         """
         N = self.network.n_hidden
         first: dict[int, tuple[int, int]] = {}

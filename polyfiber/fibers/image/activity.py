@@ -1,6 +1,7 @@
 """Which neurons are active together: activation patterns of regions, all of them or some, each certain.
 
-Everything a wide or deep network does is affine on a region; a layer sees the inputs that the layers before it make there.
+Everything a wide or deep network does is affine on a region; a layer sees the inputs that the layers before it make
+there.
 """
 
 from __future__ import annotations
@@ -81,7 +82,9 @@ class Activity:
         return result
 
     def cells(self, l: int) -> BoolArray:
-        """(n_l, U): on which patterns of the layers before each neuron of layer l is active somewhere; the output always."""
+        """(n_l, U): on which patterns of the layers before each neuron of layer l is active somewhere; the output
+        always.
+        """
         patterns, which = self.prefixes[l - 1]
         if l == len(self.network.weights):
             return np.ones((self.network.architecture[-1], len(patterns)), dtype=bool)
@@ -92,9 +95,11 @@ class Activity:
         return result
 
     def idle(self) -> list[BoolArray]:
-        """Per layer (n_l, n_{l-1} + 1): entries of (W | b) that have no effect, since neuron and feature are never active at once.
+        """Per layer (n_l, n_{l-1} + 1): entries of (W | b) that have no effect, since neuron and feature are never
+        active at once.
 
-        The bias of a neuron is idle where the neuron is dead. Only where all regions are known; nothing is idle otherwise.
+        The bias of a neuron is idle where the neuron is dead. Only where all regions are known; nothing is idle
+        otherwise.
         """
         result = []
         for l in range(1, len(self.network.weights) + 1):
@@ -157,7 +162,9 @@ def sampled_activity(net: ReLUNetwork, points: FloatArray) -> Activity:
 
 
 def scattered_points(net: ReLUNetwork, count: int, *, rng: RngLike = 0) -> FloatArray:
-    """Points at the scales of the network: Gaussian ones of many sizes, and others near walls of each layer's neurons."""
+    """Points at the scales of the network: Gaussian ones of many sizes, and others near walls of each layer's
+    neurons.
+    """
     generator = generator_of(rng)
     n0 = net.architecture[0]
     points = generator.standard_normal((count, n0)) * np.exp(generator.uniform(-3, 4, (count, 1)))
@@ -174,10 +181,11 @@ def scattered_points(net: ReLUNetwork, count: int, *, rng: RngLike = 0) -> Float
 
 
 def stays_far_out(net: ReLUNetwork, complex: Any) -> bool:
-    """Whether no neuron stands still along an unbounded edge that it need not: then the complex stays the same far out too.
+    """Whether no neuron stands still along an unbounded edge that it need not: then the complex stays the same far out
+    too.
 
-    Slopes along the edges of zero are compared with those of a random parameter of the same patterns, modulo a prime: a slope that is
-    zero here and not there vanishes by accident, as between parallel walls.
+    Slopes along the edges of zero are compared with those of a random parameter of the same patterns, modulo a prime: a
+    slope that is zero here and not there vanishes by accident, as between parallel walls.
     """
     ids, _ = complex.rays
     n0, N = net.architecture[0], net.n_hidden

@@ -30,7 +30,8 @@ class IdlePart:
     ----------
     network : ReLUNetwork
     idle : tuple of (n_l, n_{l-1} + 1) bool
-        Entries of (W | b) of each layer: a weight whose feature is never active where its neuron is, a bias of a dead neuron.
+        Entries of (W | b) of each layer: a weight whose feature is never active where its neuron is, a bias of a dead
+        neuron.
     dimension : int
         Modulo scaling, of the fiber here where it is known, else of what `sample` explores.
     """
@@ -45,7 +46,9 @@ class IdlePart:
         return self.network
 
     def sample(self, *, rng: RngLike = None) -> ReLUNetwork:
-        """The network with idle entries lowered by random amounts, in the last layer moved by any: the function stays."""
+        """The network with idle entries lowered by random amounts, in the last layer moved by any: the function
+        stays.
+        """
         generator = generator_of(rng)
         weights, biases = [], []
         for l, (W, b, free) in enumerate(zip(self.network.weights, self.network.biases, self.idle)):
@@ -127,8 +130,8 @@ def beyond_theorem(
     ----------
     net : ReLUNetwork
     complex : PolyhedralComplex, optional
-        The canonical complex on all of R^n. Without it the cells of layer 1 are built for networks with two hidden layers, and regions
-        are sampled, which bounds the dimension from above.
+        The canonical complex on all of R^n. Without it the cells of layer 1 are built for networks with two hidden
+        layers, and regions are sampled, which bounds the dimension from above.
     max_parameters : int
         Up to so many the dimension is computed.
     budget : Budget, optional

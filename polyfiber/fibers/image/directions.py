@@ -1,7 +1,7 @@
 """Directions in parameter space that keep the function to first order, by name.
 
-All of them change two consecutive layers at most, on the image of the layers before. They are found modulo a prime from the patterns of
-the regions: a feature is affine on each of them.
+All of them change two consecutive layers at most, on the image of the layers before. They are found modulo a prime from
+the patterns of the regions: a feature is affine on each of them.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from .activity import Activity
 KINDS = ("scaling", "dead", "unused", "linear", "translation", "relation", "rotation", "exchange")
 """Names of directions, in the order in which they are counted.
 
-scaling: a row times a number, its column divided by it. dead: all of a neuron that is never active on the image. unused: the weight of a
-feature that is never active where the neuron is. linear: a neuron that is active on the whole image takes on another one's row or a
-larger bias. translation: the bias of a neuron whose wall no later neuron sees. relation: a row moves by a relation among features that
-holds where its neuron is active. rotation: a row turns where later neurons can make up for it. exchange: several rows of one layer
-change at once, for instance where a feature is active only when two neurons with one outgoing direction both are.
+scaling: a row times a number, its column divided by it. dead: all of a neuron that is never active on the image.
+unused: the weight of a feature that is never active where the neuron is. linear: a neuron that is active on the whole
+image takes on another one's row or a larger bias. translation: the bias of a neuron whose wall no later neuron sees.
+relation: a row moves by a relation among features that holds where its neuron is active. rotation: a row turns where
+later neurons can make up for it. exchange: several rows of one layer change at once, for instance where a feature is
+active only when two neurons with one outgoing direction both are.
 """
 MOST_UNKNOWN = 1000
 """Entries of the rows of one layer up to which exchanges among all its rows are looked for."""

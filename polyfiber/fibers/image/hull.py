@@ -1,7 +1,8 @@
 """The image of the first layer, and what neurons of the second do on it, at any width.
 
-The image is a union of polyhedra, one for each cell of the arrangement of layer 1. A linear program over a cell has its optimum at
-a vertex or none along an unbounded edge, so the vertices and unbounded edges of the arrangement decide all of them at once.
+The image is a union of polyhedra, one for each cell of the arrangement of layer 1. A linear program over a cell has its
+optimum at a vertex or none along an unbounded edge, so the vertices and unbounded edges of the arrangement decide all
+of them at once.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ class SecondLayer:
     dead, linear : (n2,) bool
         For certain never positive, never negative, and not both.
     apart : (n2, n1) bool
-        For certain the neuron of layer 2 is never active where the feature of layer 1 is: its weight there has no effect.
+        For certain the neuron of layer 2 is never active where the feature of layer 1 is: its weight there has no
+        effect.
     n_vertices, n_rays : int
         What was looked at.
     """
@@ -46,7 +48,8 @@ class SecondLayer:
 def second_layer(net: ReLUNetwork, *, max_faces: int = 20_000_000, budget: Budget | None = None) -> SecondLayer | str:
     """Decide what can be decided about layer 2 from the cells of layer 1; a text says why nothing is.
 
-    Values at vertices and slopes along unbounded edges carry bounds of their errors; what lies within them is not claimed.
+    Values at vertices and slopes along unbounded edges carry bounds of their errors; what lies within them is not
+    claimed.
 
     Examples
     --------

@@ -1,4 +1,6 @@
-"""The fiber of any network near its parameter: its dimension from both sides, what moves, and on what each statement rests."""
+"""The fiber of any network near its parameter: its dimension from both sides, what moves, and on what each statement
+rests.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,8 @@ class LocalStructure:
     activity : Activity
         The regions that were used.
     upper : int
-        No more than so many dimensions: the rank of the Jacobians over the regions is at least the parameters minus this.
+        No more than so many dimensions: the rank of the Jacobians over the regions is at least the parameters minus
+        this.
     lower : int
         No less than so many: weights and rows that have no effect move in half-lines, all at once.
     constant_rank : bool or None
@@ -82,7 +85,9 @@ class LocalStructure:
 
     @cached_property
     def directions(self) -> Directions | None:
-        """Directions that keep the function to first order, by name; None unless all regions are known. Made when first asked for."""
+        """Directions that keep the function to first order, by name; None unless all regions are known. Made when first
+        asked for.
+        """
         return named_directions(self.activity) if self.activity.complete else None
 
     @property

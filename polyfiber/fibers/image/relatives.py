@@ -23,8 +23,9 @@ def planted(widths: Sequence[int], roles: Sequence[str], *, rng: RngLike = None)
     widths : (n0, n1, n2, m)
         With ``n1 > n0``.
     roles : sequence of str
-        Of the first neurons of layer 2: 'dead' or 'linear' on the image though not on the orthant where the image leaves room, 'hiding'
-        (all of them are negative on the wall of neuron 0), 'apart' (never active together with neuron 0). The rest is random.
+        Of the first neurons of layer 2: 'dead' or 'linear' on the image though not on the orthant where the image
+        leaves room, 'hiding' (all of them are negative on the wall of neuron 0), 'apart' (never active together with
+        neuron 0). The rest is random.
 
     Examples
     --------
@@ -83,10 +84,11 @@ def _lifted(
 
 
 def nonlocal_relative(*, rng: RngLike = None) -> ReLUNetwork:
-    """A relative of `polyfiber.fibers.nonlocal_example`: a layer that acts linearly on a bounded image of the layers before it.
+    """A relative of `polyfiber.fibers.nonlocal_example`: a layer that acts linearly on a bounded image of the layers
+    before it.
 
-    Depth 4 or 5, widths of 2 to 4, with a random affine change of the last bounded layer's signs and a random number of neurons that do
-    not act linearly beside those that do.
+    Depth 4 or 5, widths of 2 to 4, with a random affine change of the last bounded layer's signs and a random number of
+    neurons that do not act linearly beside those that do.
 
     Examples
     --------

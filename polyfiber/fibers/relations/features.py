@@ -1,8 +1,9 @@
 """Relations among the features of one layer: which of them are sums of others, and what that rests on.
 
-Features ``phi_i = relu(w_i . y + b_i)`` are written over one hyperplane each: ``s relu(z_h)`` or ``s relu(-z_h) = s (relu(z_h) - z_h)``, ``z_h = rho_h . y``.
-The functions ``relu(z_h)`` of distinct hyperplanes, the coordinates of y and 1 are linearly independent, so with ``phi = M psi`` the relations
-``c . phi = const`` are the kernel of M without its last column, transposed: pairs of rows on one hyperplane, and dependent affine parts.
+Features ``phi_i = relu(w_i . y + b_i)`` are written over one hyperplane each: ``s relu(z_h)`` or
+``s relu(-z_h) = s (relu(z_h) - z_h)``, ``z_h = rho_h . y``. The functions ``relu(z_h)`` of distinct hyperplanes, the
+coordinates of y and 1 are linearly independent, so with ``phi = M psi`` the relations ``c . phi = const`` are the
+kernel of M without its last column, transposed: pairs of rows on one hyperplane, and dependent affine parts.
 """
 
 from __future__ import annotations
@@ -49,9 +50,11 @@ class FeatureRelations:
     expression : (k, len(basis)) array, offset : (k,) array
         ``phi = expression @ phi[basis] + offset``.
     bounds : (r, 2) float64
-        ``|relations @ phi - constants| <= constant + slope * max |y_i|`` for every y of the domain: (constant, slope). Zero in exact arithmetic.
+        ``|relations @ phi - constants| <= constant + slope * max |y_i|`` for every y of the domain: (constant, slope).
+        Zero in exact arithmetic.
     joined, apart : float
-        Largest distance of rows that count as one hyperplane; smallest of rows that do not (up to 1e-2; infinity beyond).
+        Largest distance of rows that count as one hyperplane; smallest of rows that do not (up to 1e-2; infinity
+        beyond).
     kept, dropped : float
         Smallest relative size of an affine part that counts as independent, largest of one that does not.
     undecided : tuple of str
@@ -106,7 +109,9 @@ class FeatureRelations:
         return np.asarray(constant + slope * np.abs(np.asarray(Y, dtype=np.float64)).max(axis=-1))
 
     def verify(self) -> bool:
-        """Check everything again in rational arithmetic: every feature against its row of the matrix, every relation against the matrix, every bound."""
+        """Check everything again in rational arithmetic: every feature against its row of the matrix, every relation
+        against the matrix, every bound.
+        """
         used = sorted({int(i) for support in self.supports() for i in support})
         slack = {i: _apart(self, i) for i in used}
         outside = [i for i in range(len(self.rows)) if i not in self.basis]
@@ -164,10 +169,11 @@ def feature_relations(
     layer : int
         Hidden layers count from 1.
     domain : 'space' or 'orthant', optional
-        By default all inputs for layer 1, and ``y >= 0`` for others: what holds there holds on what the layers before reach.
+        By default all inputs for layer 1, and ``y >= 0`` for others: what holds there holds on what the layers before
+        reach.
     tolerance : float
-        Relative distance within which rows of a float network are one hyperplane, and affine parts dependent. Approximate relations come with the
-        bound of what they leave out.
+        Relative distance within which rows of a float network are one hyperplane, and affine parts dependent.
+        Approximate relations come with the bound of what they leave out.
     exact : bool
         Take floats as the rationals that they store; rational networks always are.
 
@@ -224,7 +230,9 @@ def _fractions(values: Array) -> Array:
 
 
 def _apart(found: FeatureRelations, i: int) -> Array | None:
-    """Coefficients (n + 1) of a bound of ``|phi_i - M_i psi|`` over ``(|y|, 1)``, in rationals; None where the matrix has another shape of row."""
+    """Coefficients (n + 1) of a bound of ``|phi_i - M_i psi|`` over ``(|y|, 1)``, in rationals; None where the matrix
+    has another shape of row.
+    """
     row, H = _fractions(found.rows[i]), len(found.hyperplanes)
     m, role, h = _fractions(found.matrix[i]), found.roles[i], found.hyperplane[i]
     if any(v for k, v in enumerate(m[:H]) if k != h):
@@ -308,7 +316,8 @@ class _Layer:
         full = self._zeros(k, k)  # every feature over all; columns outside the basis stay zero
         offset = self._zeros(k)
         basis: set[int] = set()
-        # affine functions of y that features make, with the feature that would go if it depends on others: (row, features, weight, feature)
+        # affine functions of y that features make, with the feature that would go if it depends on others: (row,
+        # features, weight, feature)
         parts: list[tuple[Array, dict[int, Any], int]] = []
         groups = self.groups
         for h, members in enumerate(groups.members()):

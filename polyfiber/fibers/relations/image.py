@@ -1,8 +1,10 @@
-"""Relations among the features of a layer that hold on what the layers before reach: from all regions, or all vertices and rays.
+"""Relations among the features of a layer that hold on what the layers before reach: from all regions, or all vertices
+and rays.
 
-``c . phi = const`` holds on the image iff it holds for the affine pieces of phi on every region of the canonical complex, so iff it holds at every vertex and for the slopes
-along every unbounded edge. Features that are multiples of each other there, or sums of others, are found whatever their rows are; where rows alone
-show it, `features` needs no regions. Rationals go by pieces; floats by vertices, where slivers that rounding makes count for as little as they are.
+``c . phi = const`` holds on the image iff it holds for the affine pieces of phi on every region of the canonical
+complex, so iff it holds at every vertex and for the slopes along every unbounded edge. Features that are multiples of
+each other there, or sums of others, are found whatever their rows are; where rows alone show it, `features` needs no
+regions. Rationals go by pieces; floats by vertices, where slivers that rounding makes count for as little as they are.
 """
 
 from __future__ import annotations
@@ -43,7 +45,8 @@ class ImageRelations:
     expression : (k, len(basis)) array
     offset : (k,) array
     pieces : int
-        Regions of the layers up to this one (floats: vertices, and unbounded edges along which they move), on all of which they hold.
+        Regions of the layers up to this one (floats: vertices, and unbounded edges along which they move), on all of
+        which they hold.
     """
 
     basis: tuple[int, ...]
@@ -58,9 +61,11 @@ class ImageRelations:
 
 
 def image_relations(net: ReLUNetwork, layer: int, complex: Any) -> ImageRelations | None:
-    """Relations among the features of a hidden layer (from 1) on the image of the layers before; None where there are none, or too many regions.
+    """Relations among the features of a hidden layer (from 1) on the image of the layers before; None where there are
+    none, or too many regions.
 
-    Exact for rational networks. In floats a relation is left out unless what it leaves at each vertex and along each unbounded edge is rounding. The complex may be on a domain.
+    Exact for rational networks. In floats a relation is left out unless what it leaves at each vertex and along each
+    unbounded edge is rounding. The complex may be on a domain.
 
     Examples
     --------

@@ -1,8 +1,9 @@
 """One hidden layer on all of R^n: every parameter of a function, not only the generic ones.
 
-Every neuron lies on a visible hyperplane, in a group whose outgoing weights cancel, or has no input weights (The Symmetries of Three-Layer
-ReLU Networks, Definitions 21 and 22). Up to permuting neurons a parameter has a *type*: how many neurons see each visible hyperplane from
-either side, the sizes of the two sides of each group, and the number of constant neurons. The fiber is the union of one piece for each type.
+Every neuron lies on a visible hyperplane, in a group whose outgoing weights cancel, or has no input weights (The
+Symmetries of Three-Layer ReLU Networks, Definitions 21 and 22). Up to permuting neurons a parameter has a *type*: how
+many neurons see each visible hyperplane from either side, the sizes of the two sides of each group, and the number of
+constant neurons. The fiber is the union of one piece for each type.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ class NeuronType:
     visible : tuple of (int, int)
         For each visible hyperplane: neurons active on the side of the reference region, and on the other.
     groups : tuple of (int, int)
-        For each cancelling group: neurons on its two sides, the larger number first (one input: in the order of the line).
+        For each cancelling group: neurons on its two sides, the larger number first (one input: in the order of the
+        line).
     constants : int
         Neurons without input weights.
     """
@@ -130,7 +132,9 @@ class ShallowFiber:
         return tuple(rep.weights[j][:, None] * rep.normals[j][None, :] for j in range(rep.n_hyperplanes))
 
     def _need(self, kind: NeuronType) -> tuple[Array, Array, int, int]:
-        """What mixed hyperplanes and groups must supply; normals of the mixed ones, their rank, and the rank beyond them."""
+        """What mixed hyperplanes and groups must supply; normals of the mixed ones, their rank, and the rank beyond
+        them.
+        """
         need = self.representation.slope
         for j, (_, off) in enumerate(kind.visible):
             if not off:
@@ -168,7 +172,8 @@ class ShallowFiber:
         return max((self.dimension_of(t) for t in self.types()), default=-1)
 
     def size_told(self, *, seconds: float = 1.0) -> str | None:
-        """That other parameters compute the function, with types and dimension; None where this was not found (in so many seconds).
+        """That other parameters compute the function, with types and dimension; None where this was not found (in so
+        many seconds).
 
         Examples
         --------

@@ -1,7 +1,7 @@
 """Are two parameters of one function joined inside its fiber? A path, the invariant that separates, or undecided.
 
-Parameters count up to permuting neurons and positive rescaling. A path is checked exactly: the function is compared in rationals at inputs for
-parameters along it.
+Parameters count up to permuting neurons and positive rescaling. A path is checked exactly: the function is compared in
+rationals at inputs for parameters along it.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class Connection:
     ----------
     verdict : Verdict
     path : tuple of ReLUNetwork
-        Rational parameters from the first to the second, up to permutation and scaling (floats: to a parameter that rounds to it), all of the
-        same function, which is compared exactly at inputs. Between neighbours the weights go straight, those behind linear neurons
-        as `fibers.whole.joining` says. Empty unless shown.
+        Rational parameters from the first to the second, up to permutation and scaling (floats: to a parameter that
+        rounds to it), all of the same function, which is compared exactly at inputs. Between neighbours the weights go
+        straight, those behind linear neurons as `fibers.whole.joining` says. Empty unless shown.
     invariant : str or None
         What separates them.
     reason : str
@@ -168,7 +168,9 @@ def _on_every_segment(path: tuple[ReLUNetwork, ...], budget: Budget | None) -> b
 
 
 def _idle_change(a: ReLUNetwork, b: ReLUNetwork, changed: list[int], budget: Budget | None) -> bool:
-    """Whether all that differs has no effect in either network: then it has none in between, where z is between the two z."""
+    """Whether all that differs has no effect in either network: then it has none in between, where z is between the two
+    z.
+    """
     report = classify_fiber(a, budget=budget), classify_fiber(b, budget=budget)
     parts = [r.beyond.part if r.beyond is not None else None for r in report]
     if parts[0] is None or parts[1] is None:
@@ -194,9 +196,9 @@ def generic_component_count(widths: tuple[int, int, int, int], n_nonlinear: int,
     Returns
     -------
     int or None
-        ``c(l) = 1`` for ``l < min(n1, m)``, ``2^N`` for ``l = n1 <= m`` and for ``l > min(n1, m)``; None for ``l = m < n1``, where it is the
-        number of orientations whose cone is pointed, from 1 to 2^N: ask ``report.layer.count_components()``. With ``dead`` the
-        sum of ``c(k)`` from ``k = min(l, n1, m)`` to l.
+        ``c(l) = 1`` for ``l < min(n1, m)``, ``2^N`` for ``l = n1 <= m`` and for ``l > min(n1, m)``; None for
+        ``l = m < n1``, where it is the number of orientations whose cone is pointed, from 1 to 2^N: ask
+        ``report.layer.count_components()``. With ``dead`` the sum of ``c(k)`` from ``k = min(l, n1, m)`` to l.
 
     Examples
     --------

@@ -1,8 +1,11 @@
-"""Paths between two parameters of one network with two hidden layers, in rationals, where layer 1 is the same and layer 2 is generic.
+"""Paths between two parameters of one network with two hidden layers, in rationals, where layer 1 is the same and layer
+2 is generic.
 
-Both are brought to one order and scale first. Bent neurons stay; rows U of linear neurons move along segments of nonnegative rows, and their
-outgoing weights C follow so that ``C U`` stays: with ``U = G B``, ``C = L G^+ + F (1 - G G^+)``. That ``G^T G`` stays invertible is shown by
-the coefficients of its determinant in the basis of Bernstein. Rows of dead neurons move along segments of nonpositive rows, and hidden hyperplanes along their half-line.
+Both are brought to one order and scale first. Bent neurons stay; rows U of linear neurons move along segments of
+nonnegative rows, and their outgoing weights C follow so that ``C U`` stays: with ``U = G B``,
+``C = L G^+ + F (1 - G G^+)``. That ``G^T G`` stays invertible is shown by the coefficients of its determinant in the
+basis of Bernstein. Rows of dead neurons move along segments of nonpositive rows, and hidden hyperplanes along their
+half-line.
 """
 
 from __future__ import annotations
@@ -53,9 +56,11 @@ class _Spare:
 
 
 def in_the_order_of(a: ReLUNetwork, b: ReLUNetwork, tolerance: float) -> tuple[Composition, list[list[int]]]:
-    """Moves that bring neurons of b into the order and scale of those of a on the same hyperplane, and for each hidden layer the neurons of a that found one.
+    """Moves that bring neurons of b into the order and scale of those of a on the same hyperplane, and for each hidden
+    layer the neurons of a that found one.
 
-    Rational networks; rows within the tolerance count as one ray, or, where no neuron is left on that ray, as opposite ones.
+    Rational networks; rows within the tolerance count as one ray, or, where no neuron is left on that ray, as opposite
+    ones.
 
     Examples
     --------
@@ -109,7 +114,8 @@ def _sizes(rows: Array) -> Array:
 
 
 def joined(a: ReLUNetwork, b: ReLUNetwork, *, tolerance: float, steps: int, monitor: Monitor) -> Joined:
-    """A path from a to b, up to permutation and scaling and within the tolerance, of two rational parameters of one function.
+    """A path from a to b, up to permutation and scaling and within the tolerance, of two rational parameters of one
+    function.
 
     Examples
     --------
@@ -264,7 +270,9 @@ def _following(F: Array, U: Array, target: Array, basis: Array) -> Array | None:
 
 
 def _pair(U: Array, target: Array, basis: Array) -> tuple[Array, Array] | None:
-    """``(G, L)`` with ``U = G B`` and ``target = L B``: B the rows of the target, or the coordinates where U spans them all."""
+    """``(G, L)`` with ``U = G B`` and ``target = L B``: B the rows of the target, or the coordinates where U spans them
+    all.
+    """
     G = _coordinates(U, basis)
     if G is not None:
         L = _coordinates(target, basis)

@@ -1,6 +1,7 @@
 """The search over boxes: take one, bound both networks on it, close it or halve it.
 
-The search stops after a number of boxes, when a point violates the goal, or when there is no room; the driver looks at the clock and calls again.
+The search stops after a number of boxes, when a point violates the goal, or when there is no room; the driver looks at
+the clock and calls again.
 """
 
 from __future__ import annotations
@@ -17,15 +18,19 @@ from .zonotopes import attribution, bound_of_alternative, forward
 DONE, MORE, FOUND, FULL, STUCK = 0, 1, 2, 3, 4
 """Why the search stopped: nothing open; boxes enough; a better point; no room; a box that cannot be halved."""
 LEVEL, BEST, CLOSED, SHARE, GAP, KEEP = 0, 1, 2, 3, 4, 5
-"""Entries of ``numbers``: what is added to limits, the largest violation met, the largest bound that was closed, the share of the volume that is
-closed, the relative gap (when the level follows the best point), the violation above which a point is worth a stop."""
+"""Entries of ``numbers``: what is added to limits, the largest violation met, the largest bound that was closed, the
+share of the volume that is closed, the relative gap (when the level follows the best point), the violation above which
+a point is worth a stop."""
 HEAP, FREE, BOXES, NODES, FOLLOW, DEEP, BACKS, OPEN = 0, 1, 2, 3, 4, 5, 6, 7
-"""Entries of ``counts``: length of the heap, of the list of free places, boxes looked at, nodes of the tree, whether the level follows the
-best point, whether the newest box is taken first, substitutions, where a box that is stuck lies."""
+"""Entries of ``counts``: length of the heap, of the list of free places, boxes looked at, nodes of the tree, whether
+the level follows the best point, whether the newest box is taken first, substitutions, where a box that is stuck
+lies."""
 
 
 class Boxes(NamedTuple):
-    """Boxes by their places: ends, float64 (places, n0); bounds of the neurons on them, (places, 6, N); groups that are proved, uint8 (places, groups)."""
+    """Boxes by their places: ends, float64 (places, n0); bounds of the neurons on them, (places, 6, N); groups that are
+    proved, uint8 (places, groups).
+    """
 
     lo: Any
     hi: Any
@@ -34,7 +39,9 @@ class Boxes(NamedTuple):
 
 
 class Queue(NamedTuple):
-    """Places of open boxes as a heap, the next one first, and their keys; places that are free. int64 and float64 (places,)."""
+    """Places of open boxes as a heap, the next one first, and their keys; places that are free. int64 and float64
+    (places,).
+    """
 
     heap: Any
     key: Any
@@ -42,7 +49,9 @@ class Queue(NamedTuple):
 
 
 class Tree(NamedTuple):
-    """The input that a node halves (-1 open, -2 proved, -3 outside the domain), and its lower child; the upper one follows. int32 (nodes,)."""
+    """The input that a node halves (-1 open, -2 proved, -3 outside the domain), and its lower child; the upper one
+    follows. int32 (nodes,).
+    """
 
     split: Any
     child: Any
@@ -69,7 +78,9 @@ class Pool(NamedTuple):
 
 
 class Values(NamedTuple):
-    """Values at the middle and at a corner: float64 (2, N + m) a and d; scratch (2, widest) u and v, and int64 (widest,)."""
+    """Values at the middle and at a corner: float64 (2, N + m) a and d; scratch (2, widest) u and v, and int64
+    (widest,).
+    """
 
     a: Any
     d: Any
@@ -230,7 +241,9 @@ def finish(goal, r, slot, lo, hi, w, unit):
 
 @bare_kernel
 def from_middle(pair, goal, lo, hi, s, w, unit):
-    """Bounds of the open alternatives by substitution, with planes tightest at the middle; those hopelessly far above their limit are left out."""
+    """Bounds of the open alternatives by substitution, with planes tightest at the middle; those hopelessly far above
+    their limit are left out.
+    """
     last = pair.layout.widths.shape[0] - 2
     first, m, level, K = pair.layout.first[last], pair.layout.widths[last + 1], s.numbers[LEVEL], w.room[0]
     total = goal.limit.shape[0]
@@ -259,7 +272,9 @@ def from_middle(pair, goal, lo, hi, s, w, unit):
 
 @bare_kernel
 def from_corner(pair, goal, k, lo, hi, s, w, unit):
-    """Bound of an alternative by two substitutions, from the middle and from the corner that it suggests, and the best between."""
+    """Bound of an alternative by two substitutions, from the middle and from the corner that it suggests, and the best
+    between.
+    """
     last = pair.layout.widths.shape[0] - 2
     s.counts[BACKS] += 2
     for slot in range(2):
@@ -276,7 +291,9 @@ def from_corner(pair, goal, k, lo, hi, s, w, unit):
 
 @bare_kernel
 def refine(pair, goal, lo, hi, s, w, unit):
-    """Bounds of unstable neurons of the layers after the first by substitution, on the side that their values in the middle suggest."""
+    """Bounds of unstable neurons of the layers after the first by substitution, on the side that their values in the
+    middle suggest.
+    """
     layers = pair.layout.widths.shape[0] - 1
     K = w.room[0]
     for l in range(1, layers - 1):
@@ -343,7 +360,8 @@ def look(pair, goal, pool, place, s, w, forms, unit):
     Returns
     -------
     float, int
-        By how much an open group may be violated at most, and the alternative to split for; -1 where every group is proved.
+        By how much an open group may be violated at most, and the alternative to split for; -1 where every group is
+        proved.
     """
     lo, hi, numbers = pool.boxes.lo[place], pool.boxes.hi[place], s.numbers
     forward(pair, lo, hi, s.box, forms, unit)

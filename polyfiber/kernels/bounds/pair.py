@@ -1,7 +1,8 @@
 """Two networks of one architecture as flat arrays, values of both at a point, and the roundings that are charged.
 
-``f`` and ``g`` have pre-activations a and b; what is followed is a and the difference ``d = a - b``, with ``y = relu(a)`` and
-``D = relu(a) - relu(b)``. One layer further ``a' = Wf y + bf`` and ``d' = Wg D + dW y + db`` with ``dW = Wf - Wg``.
+``f`` and ``g`` have pre-activations a and b; what is followed is a and the difference ``d = a - b``, with
+``y = relu(a)`` and ``D = relu(a) - relu(b)``. One layer further ``a' = Wf y + bf`` and ``d' = Wg D + dW y + db`` with
+``dW = Wf - Wg``.
 """
 
 from __future__ import annotations
@@ -113,7 +114,8 @@ class Goal(NamedTuple):
 
 @bare_kernel
 def product(out, x, table, lines, live, order, shape):
-    """``out[r, i] = sum_j x[lines[r], live[j]] table[order[j], i]``, all flat; sums of the same terms in the same order for every entry.
+    """``out[r, i] = sum_j x[lines[r], live[j]] table[order[j], i]``, all flat; sums of the same terms in the same order
+    for every entry.
 
     Parameters
     ----------

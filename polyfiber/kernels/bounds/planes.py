@@ -1,7 +1,8 @@
 """Planes above and below relu(a) and D = relu(a) - relu(b), and substitution of them from a layer back to the input.
 
-A functional ``alpha . a + beta . d + constant`` of one layer becomes one of the layer before, every neuron replaced by the plane that is
-tightest at a reference point, until an affine function of the input is left that is above it on the whole box.
+A functional ``alpha . a + beta . d + constant`` of one layer becomes one of the layer before, every neuron replaced by
+the plane that is tightest at a reference point, until an affine function of the input is left that is above it on the
+whole box.
 """
 
 from __future__ import annotations
@@ -49,7 +50,9 @@ class Live(NamedTuple):
 
 
 class Functionals(NamedTuple):
-    """Functionals of one layer: coefficients of a and d, of the activations before it, float64 (widest * K,), and what belongs to each, (K,)."""
+    """Functionals of one layer: coefficients of a and d, of the activations before it, float64 (widest * K,), and what
+    belongs to each, (K,).
+    """
 
     alpha: Any
     beta: Any
@@ -69,7 +72,8 @@ class Asked(NamedTuple):
 
 
 class Planes(NamedTuple):
-    """Working arrays of the substitution of up to K functionals at once; coefficient t of functional r lies at ``t K + r``.
+    """Working arrays of the substitution of up to K functionals at once; coefficient t of functional r lies at
+    ``t K + r``.
 
     Attributes
     ----------
@@ -195,7 +199,8 @@ def carry(pair, l, count, w):
 
 @bare_kernel
 def relax(pair, l, count, box, ra, rd, w, unit):
-    """Replace ``c relu(a) + e D`` of every live neuron of a layer by a plane above it, the tightest at the reference (ra, rd).
+    """Replace ``c relu(a) + e D`` of every live neuron of a layer by a plane above it, the tightest at the reference
+    (ra, rd).
 
     D is bounded as it is, or as relu(a) - relu(b) with each bounded alone; whichever is lower at the reference.
     """
@@ -277,7 +282,8 @@ def substitute(pair, layer, count, box, ra, rd, w, unit):
     Parameters
     ----------
     layer, count : int
-        The functionals lie in ``w.rows.over``, ``w.rows.under`` with what they have in ``w.rows.constant``, ``w.rows.size``, ``w.rows.error``.
+        The functionals lie in ``w.rows.over``, ``w.rows.under`` with what they have in ``w.rows.constant``,
+        ``w.rows.size``, ``w.rows.error``.
     box : float64 (6, N)
     ra, rd : float64 (N + m,)
         Values of a and d at the reference.
@@ -327,7 +333,8 @@ def peak(slope, constant, lo, hi):
 
 @bare_kernel
 def with_rows(goal, lo, hi, slot, w, unit):
-    """Take multiples of the rows of the domain off a function where that lowers it: on ``rows x <= sides`` it is still above.
+    """Take multiples of the rows of the domain off a function where that lowers it: on ``rows x <= sides`` it is still
+    above.
 
     Each row is tried with the multiples at which a coefficient vanishes.
     """

@@ -1,7 +1,8 @@
 """Zonotopes of a and d = a - b over a box: forward bounds of both networks together.
 
-A form is an affine function of symbols in [-1, 1]: a constant, one symbol an input, one for each unstable neuron of f (shared by
-a and d), and rows ``g`` of symbols that only d has. What rounding and folding may have changed is one number for each neuron and form.
+A form is an affine function of symbols in [-1, 1]: a constant, one symbol an input, one for each unstable neuron of f
+(shared by a and d), and rows ``g`` of symbols that only d has. What rounding and folding may have changed is one number
+for each neuron and form.
 """
 
 from __future__ import annotations
@@ -73,7 +74,9 @@ class After(NamedTuple):
 
 
 class Now(NamedTuple):
-    """The current layer: int64 (stride,) columns that are live, and 0, 1, 2, …; float64 (19, stride) numbers of its neurons."""
+    """The current layer: int64 (stride,) columns that are live, and 0, 1, 2, …; float64 (19, stride) numbers of its
+    neurons.
+    """
 
     live: Any
     order: Any
@@ -431,7 +434,8 @@ def bound_of_alternative(pair, goal, k, w, unit):
 def attribution(pair, goal, k, w, score):
     """How much of the radius of an alternative comes from each input, through the symbols of neurons too.
 
-    A symbol passes what it has to inputs and to earlier symbols, in proportion to what they have in the radius of its neuron's a.
+    A symbol passes what it has to inputs and to earlier symbols, in proportion to what they have in the radius of its
+    neuron's a.
 
     Parameters
     ----------

@@ -27,12 +27,13 @@ UNKNOWN, FACET, REDUNDANT, UNSURE, WAITING = 0, 1, 2, 3, 4
 
 # hidden layers behind the first: widths of all, weights and biases flat
 Layers = namedtuple("Layers", "widths weights biases")
-# rows of a cell, nonnegative on it: G (m, n) coefficients and V (m,) values at the reference; (m,) bounds of the error, for
-# each unit of displacement and alone
+# rows of a cell, nonnegative on it: G (m, n) coefficients and V (m,) values at the reference; (m,) bounds of the error,
+# for each unit of displacement and alone
 Rows = namedtuple("Rows", "G V E1 E0")
 # what `facets` finds: see there; stop: (1,) int8, set by another thread once the time is up
 Found = namedtuple("Found", "status witness d0 counts stop")
-# of `nnls`: generators in use and their multipliers, target minus the combination; factors, and what is at work; stop as in `Found`
+# of `nnls`: generators in use and their multipliers, target minus the combination; factors, and what is at work; stop
+# as in `Found`
 Work = namedtuple("Work", "passive lam residual Q R y z blocked stop")
 
 

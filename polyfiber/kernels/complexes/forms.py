@@ -17,16 +17,17 @@ from ..jit import bare_kernel, inline_kernel, made_for, outlined_kernel, popcoun
 from ..lanes import axpy, first_of, load4, load8, load_row8, magnitude, plus, store, times, total, where8, zero4, zero8
 from ..rounding import LEAST, TINY, UNIT
 
-# layer_of[k]: 0 domain facet, l >= 1 neuron of hidden layer l; first[l]: first id of layer l, first[-1] = number of facets; start: the
-# facets of the cone that the walk begins with
+# layer_of[k]: 0 domain facet, l >= 1 neuron of hidden layer l; first[l]: first id of layer l, first[-1] = number of
+# facets; start: the facets of the cone that the walk begins with
 Layers = namedtuple("Layers", "first layer_of start")
 # rows: affine forms of domain facets and first-layer neurons, constant at n, one every stride (4 or a multiple of 8)
-# weights: rows of layers >= 2 one after the other, row of id k at woff[k]
-# columns: (n + 1, h) forms of a wide first layer as columns, whole lanes, and as many numbers more follow each row of weights; or (1, 0)
+# weights: rows of layers >= 2 one after the other, row of id k at woff[k] columns: (n + 1, h) forms of a wide first
+# layer as columns, whole lanes, and as many numbers more follow each row of weights; or (1, 0)
 Affine = namedtuple("Affine", "rows weights woff biases columns")
 # kappa, kappa0, sigma: |computed - exact| <= kappa.|x| + hom * kappa0 + (|form|_1 + sigma * unit) * error of x
 Margins = namedtuple("Margins", "kappa kappa0 sigma drift inflate")
-# wired: 1 where gates read more than the layer before; then rows holds a row on the input for every id, and the others the rest
+# wired: 1 where gates read more than the layer before; then rows holds a row on the input for every id, and the others
+# the rest
 Wiring = namedtuple("Wiring", "wired reads runs shallow plain lone")
 Net = namedtuple("Net", "n stride shift inf layers affine margins wiring")
 
@@ -39,15 +40,16 @@ class WiredNet(Net):
 
 # star: (cap, 3 n) int32, 2 n half-edge ids (twins), then n facet ids; words: (cap, W) sign bits; x: (cap, n) point or
 # direction; err: its error; slot: where the edge it was created on sits, -1 once solved directly; line_err: error of
-# the point as a point of that edge's line (errors along the line do not matter there); at_inf: -1 or row of base; base: (cap_inf, n), base_err;
-# up: (cap, U) masks of upward edges, bit 2 slot + side; height: (cap, 2) float32 bounds of the orienting function, infinite at infinity
+# the point as a point of that edge's line (errors along the line do not matter there); at_inf: -1 or row of base; base:
+# (cap_inf, n), base_err; up: (cap, U) masks of upward edges, bit 2 slot + side; height: (cap, 2) float32 bounds of the
+# orienting function, infinite at infinity
 State = namedtuple("State", "star words x err slot line_err at_inf base base_err up height")
-# the orienting function, sum of alpha |z| over the starting facets z. columns: (n + 1, P) their forms as columns, constants
-# last, zeros beyond n, P >= 8 whole lanes; alpha: (P,); bound: (1, P) sum of alpha times the forms' error constants, times
-# what inflates them; slope: bound for each unit of error of the point
+# the orienting function, sum of alpha |z| over the starting facets z. columns: (n + 1, P) their forms as columns,
+# constants last, zeros beyond n, P >= 8 whole lanes; alpha: (P,); bound: (1, P) sum of alpha times the forms' error
+# constants, times what inflates them; slope: bound for each unit of error of the point
 Lift = namedtuple("Lift", "columns alpha bound slope")
-# scratch: (n, n), (n, n + 1) and (n, n) of a solve; a form and that of a solve, whole lanes; two rows of a layer; the right
-# side of a solve
+# scratch: (n, n), (n, n + 1) and (n, n) of a solve; a form and that of a solve, whole lanes; two rows of a layer; the
+# right side of a solve
 Work = namedtuple("Work", "A B R form form2 cur nxt rho")
 
 ONE = np.uint64(1)
@@ -138,9 +140,11 @@ def form_of(k, words, v, net, out, cur, nxt):
 
 @outlined_kernel
 def wired_coefficients(k, layer, until, words, v, net, weights, cur):
-    """Coefficients of id k on the gates of blocks until <= q < layer, in cur by facet id: along all ways through active gates.
+    """Coefficients of id k on the gates of blocks until <= q < layer, in cur by facet id: along all ways through active
+    gates.
 
-    Only those of active gates count; of the others cur holds what reads them. weights: those of the net, or their sizes.
+    Only those of active gates count; of the others cur holds what reads them. weights: those of the net, or their
+    sizes.
     """
     first, reads, runs = net.layers.first, net.wiring.reads, net.wiring.runs
     for t in range(first[1], first[layer]):
@@ -397,9 +401,9 @@ def no_slopes_vanish(v, k, net, st, cur):
 def wired_slopes_vanish(v, k, net, st, cur):
     """The same where gates read more than the layer before: by stages between blocks that all ways lead through.
 
-    Behind a lone block, forms span at most as many dimensions as it has active gates, so the blocks from there to the next
-    lone one count together as a layer does in a chain. And nothing is left of a slope where no active gate that is reached
-    reads the input.
+    Behind a lone block, forms span at most as many dimensions as it has active gates, so the blocks from there to the
+    next lone one count together as a layer does in a chain. And nothing is left of a slope where no active gate that is
+    reached reads the input.
     """
     n, inf, first, layer_of, weights = net.n, net.inf, net.layers.first, net.layers.layer_of, net.affine.weights
     reads, runs, plain, lone, star, words = (
@@ -741,7 +745,8 @@ SOLVE, DECIDE = range(2)
 
 @outlined_kernel
 def on_listed(task, vs, ks, net, st, out, counts, work):
-    """Solve listed vertices, or find signs of listed pairs (vertex, facet): one kernel, since all need the same two large parts.
+    """Solve listed vertices, or find signs of listed pairs (vertex, facet): one kernel, since all need the same two
+    large parts.
 
     SOLVE    solve the vertices directly, unless they are already
     DECIDE   second filter: the form on the cell, then a direct solve; keeps the signs, also in ``out`` (int8), which is 0

@@ -1,4 +1,6 @@
-"""Values of combinations of the outputs at vertices, with error bounds: the coefficients on the first layer are carried along."""
+"""Values of combinations of the outputs at vertices, with error bounds: the coefficients on the first layer are carried
+along.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +15,15 @@ from ..rows import hash_row, probe
 from .forms import EIGHT, ONE, SIXTEEN, SLOP, ZERO, bit_of, range_mask
 from .layer_filter import differing
 
-# a network whose rows are whole lanes. first: first id of each layer, as in `Net`; given: forms (n + 1, h1) of the first layer,
-# constants last; weights: rows of layers >= 2, that of id k at offset[k]; bias: by id; lanes: (L + 1,) width of each layer
+# a network whose rows are whole lanes. first: first id of each layer, as in `Net`; given: forms (n + 1, h1) of the
+# first layer, constants last; weights: rows of layers >= 2, that of id k at offset[k]; bias: by id; lanes: (L + 1,)
+# width of each layer
 Chain = namedtuple("Chain", "first given weights offset bias lanes")
-# what is asked. shift: (q,) constants; kappa (q, n), kappa0, sigma, drift (q,) as in `Net`; extra: what inflates them, and how many
-# roundings they allow for
+# what is asked. shift: (q,) constants; kappa (q, n), kappa0, sigma, drift (q,) as in `Net`; extra: what inflates them,
+# and how many roundings they allow for
 Asked = namedtuple("Asked", "shift kappa kappa0 sigma drift extra")
-# coef: flat, (q, L, widest) coefficients on the neurons of each layer; const: (q,); on: (1, W) bits that they belong to; changed: ids
-# that changed and by how much; u: the first layer
+# coef: flat, (q, L, widest) coefficients on the neurons of each layer; const: (q,); on: (1, W) bits that they belong
+# to; changed: ids that changed and by how much; u: the first layer
 Carried = namedtuple("Carried", "coef const on changed step u")
 
 UNKNOWN = 2
@@ -77,7 +80,9 @@ def carry(m, chain, carried):
 
 @outlined_kernel
 def on_cell(v, at, words, x, near, const, hom, error, chain, coef):
-    """Value and error bound by the form on the cell of row v: near and the form's size for each unit of error of the point."""
+    """Value and error bound by the form on the cell of row v: near and the form's size for each unit of error of the
+    point.
+    """
     first, given, lanes = chain.first, chain.given, chain.lanes
     n = x.shape[1]
     h1 = lanes[1]
@@ -103,8 +108,8 @@ def on_cell(v, at, words, x, near, const, hom, error, chain, coef):
 def grouped(start, stop, words, first, rooms, order):
     """Vertices start <= v < stop in ``order``, those with equal signs behind the first layer side by side.
 
-    rooms: keys (m, W), -1 in a table for them, as in `rows`; number and first place of each group (m + 1,), group of each vertex.
-    Returns the number of groups.
+    rooms: keys (m, W), -1 in a table for them, as in `rows`; number and first place of each group (m + 1,), group of
+    each vertex. Returns the number of groups.
     """
     keys, table, place, group = rooms
     low, high = first[2], first[first.shape[0] - 1]
@@ -133,7 +138,8 @@ def grouped(start, stop, words, first, rooms, order):
 
 @bare_kernel
 def walked(nv, n, shift, star, seen, stack, order):
-    """All vertices of a skeleton in the order of a walk along its edges, on which few signs change from one to the next.
+    """All vertices of a skeleton in the order of a walk along its edges, on which few signs change from one to the
+    next.
 
     seen: (nv,) false; stack: (nv,) int32.
     """
@@ -161,9 +167,10 @@ def walked(nv, n, shift, star, seen, stack, order):
 def gate_signs(order, points, flat, row, chain, asked, carried, signs, value, bound):
     """Signs of combinations of the outputs (slopes along rays) at vertices, `UNKNOWN` where rounding hides them.
 
-    Where a vertex differs from the one before in signs of the second layer alone, the coefficients are changed by the rows of
-    those neurons, and made anew before the roundings add up to more than a few times what `kappa` allows for. points: as in
-    `layer_filter`; flat, row: their records, see `skeleton`. signs: (nv, q) int8. value, bound: (nv, q) too, or no rows where nobody wants them.
+    Where a vertex differs from the one before in signs of the second layer alone, the coefficients are changed by the
+    rows of those neurons, and made anew before the roundings add up to more than a few times what `kappa` allows for.
+    points: as in `layer_filter`; flat, row: their records, see `skeleton`. signs: (nv, q) int8. value, bound: (nv, q)
+    too, or no rows where nobody wants them.
     """
     x, err, at_inf, words = points
     first, given, lanes = chain.first, chain.given, chain.lanes
@@ -242,7 +249,9 @@ def gate_signs(order, points, flat, row, chain, asked, carried, signs, value, bo
 
 @bare_kernel
 def crossed_edges(nv, n, shift, star, signs, halves):
-    """Half-edges that lead from a vertex where a sign is -1 to one where it is 1; returns how many, also beyond the room."""
+    """Half-edges that lead from a vertex where a sign is -1 to one where it is 1; returns how many, also beyond the
+    room.
+    """
     count = 0
     for v in range(nv):
         if signs[v, 0] < 0:
@@ -259,8 +268,8 @@ def crossed_edges(nv, n, shift, star, signs, halves):
 def edge_planes(halves, n, shift, signed, gate, inf, state, planes, star, words):
     """Of half-edges in a simple skeleton: their bit planes (m, 2 W), and what vanishes where a gate cuts them.
 
-    star (m, n): the facets of the edge and the gate. words (m, W') the positive facets, with room for gates. signed: (W,) bits of the
-    facets that have a sign.
+    star (m, n): the facets of the edge and the gate. words (m, W') the positive facets, with room for gates. signed:
+    (W,) bits of the facets that have a sign.
     """
     W = signed.shape[0]
     for e in range(halves.shape[0]):

@@ -145,8 +145,8 @@ def remove_pairs(down_ptr, down, up_ptr, up, alive, queue):
 def cofaces(planes, n_bits, closed, upper, table, above, below):
     """Faces one dimension above some faces of a simple complex, each once: free a zero facet, to either open side.
 
-    ``upper`` and the pairs (above, below) of rows have room for every choice; ``table`` is open addressing, -1 free, with
-    a power of two entries, more than twice as many as there are faces. Returns (faces, pairs).
+    ``upper`` and the pairs (above, below) of rows have room for every choice; ``table`` is open addressing, -1 free,
+    with a power of two entries, more than twice as many as there are faces. Returns (faces, pairs).
     """
     W = planes.shape[1] // 2
     one = np.uint64(1)
@@ -190,14 +190,16 @@ def common(a, b):
     return a
 
 
-# a boundary map, cells in the order in which they enter: rows[ptr[c]:ptr[c + 1]] are the places of the facets of cell c, entries their
-# incidence numbers (int8), sequence[j] is the cell of place j
+# a boundary map, cells in the order in which they enter: rows[ptr[c]:ptr[c + 1]] are the places of the facets of cell
+# c, entries their incidence numbers (int8), sequence[j] is the cell of place j
 Boundary = namedtuple("Boundary", "ptr rows entries sequence")
-# columns reduced so far. pairs: of each place (see `reduce_columns`); owner: place of the column whose lowest entry this is; start,
-# length: of its column in pool (places) and factors (entries); value, stamp: of places, scratch
+# columns reduced so far. pairs: of each place (see `reduce_columns`); owner: place of the column whose lowest entry
+# this is; start, length: of its column in pool (places) and factors (entries); value, stamp: of places, scratch
 Reduced = namedtuple("Reduced", "pairs owner start length pool factors value stamp")
 NEXT, USED, SCALED, NEEDED, TOO_LARGE = 0, 1, 2, 3, 4
-"""Entries of ``at`` in `reduce_columns`: next place, entries of the pool in use, stamps given, room that is missing, overflow."""
+"""Entries of ``at`` in `reduce_columns`: next place, entries of the pool in use, stamps given, room that is missing,
+overflow.
+"""
 
 
 @inline_kernel
@@ -212,10 +214,10 @@ def sift_up(heap, i):
 def reduce_columns(boundary, reduced, at, modulus, work):
     """Pairs of births and deaths, by reduction of columns from the left: over two elements, or over the integers.
 
-    ``pairs[j]`` becomes the place where what was born at place j dies, -1 if never, -2 if nothing is born there. modulus: 2; or 0
-    for integers, columns of which stand for their multiples: the pairs are those over the rationals. It stops after about
-    ``work`` entries were added, or before a column that the pool has no room for, or where an integer became larger than
-    `MOST`; ``at`` says where and why.
+    ``pairs[j]`` becomes the place where what was born at place j dies, -1 if never, -2 if nothing is born there.
+    modulus: 2; or 0 for integers, columns of which stand for their multiples: the pairs are those over the rationals.
+    It stops after about ``work`` entries were added, or before a column that the pool has no room for, or where an
+    integer became larger than `MOST`; ``at`` says where and why.
     """
     ptr, rows, entries, sequence = boundary
     pairs, owner, start, length, pool, factors, value, stamp = reduced

@@ -21,8 +21,8 @@ from .forms import affine_form, form_value
 
 # faces of one dimension: the first ``count`` rows, lists in the first ``fill`` entries of the pool
 Faces = namedtuple("Faces", "planes start length pool basis infinite count fill")
-# marks of the cut that is going on, one a face: the last facet that split it, its positive part, its wall; and the last turn
-# in which it was seen
+# marks of the cut that is going on, one a face: the last facet that split it, its positive part, its wall; and the last
+# turn in which it was seen
 Marks = namedtuple("Marks", "stamp plus zero seen")
 
 ONE = np.uint64(1)

@@ -12,7 +12,8 @@ from .forms import ONE, bit_of, range_mask
 
 # vertices: point or direction, its error, -1 or where its base is, sign bits
 Points = namedtuple("Points", "x err at_inf words")
-# bounds of the values of a layer: kappa (n, h) transposed, kappa0, sigma as in `Net`; times a factor, and something more
+# bounds of the values of a layer: kappa (n, h) transposed, kappa0, sigma as in `Net`; times a factor, and something
+# more
 Margin = namedtuple("Margin", "kappa kappa0 sigma factor extra")
 # forms (h1, 3) of a first layer, whose ids start at ``first``; weights (h1, h) transposed and biases of the second one
 Behind = namedtuple("Behind", "rows first weights bias")
@@ -134,7 +135,9 @@ def decide(z, bias, points, margin, low, pending, room, pairs):
 
 @inline_kernel
 def differing(words, v, gates, low, high, changed, at):
-    """List the facets low <= k < high whose bits in row v differ from the gates, from ``at`` on; returns where they end."""
+    """List the facets low <= k < high whose bits in row v differ from the gates, from ``at`` on; returns where they
+    end.
+    """
     for wi in range(low >> 6, ((high - 1) >> 6) + 1):
         diff = (words[v, wi] ^ gates[0, wi]) & range_mask(wi, low, high)
         while diff != ZERO:
@@ -145,11 +148,15 @@ def differing(words, v, gates, low, high, changed, at):
 
 
 RENEWED = 16
-"""Changes of gates, in widths of their layer, after which carried forms are made anew: bounds grow along with roundings."""
+"""Changes of gates, in widths of their layer, after which carried forms are made anew: bounds grow along with
+roundings.
+"""
 ROWS = 2048
-"""Vertices whose forms are carried along together, 64 neurons after the other: what one pass touches stays in the cache."""
-# of each row of a portion: where its changed gates end; p, q, error of the point, what `most` is multiplied by; whether forms are
-# made anew; the changed gates, and their rows with the sign of the change
+"""Vertices whose forms are carried along together, 64 neurons after the other: what one pass touches stays in the
+cache.
+"""
+# of each row of a portion: where its changed gates end; p, q, error of the point, what `most` is multiplied by; whether
+# forms are made anew; the changed gates, and their rows with the sign of the change
 Steps = namedtuple("Steps", "ends place fresh changed slopes")
 
 
@@ -217,11 +224,13 @@ def reach_of(behind):
 
 @kernel
 def decide_in_order(order, roundings, behind, points, margin, low, pending, pairs):
-    """The same in the plane, for the second layer and all vertices: its forms are carried along from each to the next of ``order``.
+    """The same in the plane, for the second layer and all vertices: its forms are carried along from each to the next
+    of ``order``.
 
-    Where neighbours in the order differ in few signs of the first layer, this costs a few products a neuron, not one for each
-    neuron of the first layer. behind: `Behind`; the second layer is filled up to whole lanes, with infinite kappa0 where nothing
-    is pending. roundings: how many kappa allows for; forms are made anew before rounding has added up to many times that.
+    Where neighbours in the order differ in few signs of the first layer, this costs a few products a neuron, not one
+    for each neuron of the first layer. behind: `Behind`; the second layer is filled up to whole lanes, with infinite
+    kappa0 where nothing is pending. roundings: how many kappa allows for; forms are made anew before rounding has added
+    up to many times that.
     """
     _, _, weights, bias = behind
     words, at_inf = points.words, points.at_inf

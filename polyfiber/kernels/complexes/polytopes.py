@@ -78,17 +78,19 @@ def incident_walls(ptr, facets, low, planes, lower, n_domain, n_bits, walls):
 
 @kernel
 def pyramids(dim, ptr, facets, planes, apexes, points, errors, minors, lower, upper):
-    """Oriented volumes of faces, as vectors of minors, from those of their facets: pyramids over those that avoid the apex.
+    """Oriented volumes of faces, as vectors of minors, from those of their facets: pyramids over those that avoid the
+    apex.
 
     The volume form of a k-face is the k-vector ``v_1 ^ ... ^ v_k`` of its directions with the volume as its length: the
-    volumes of its projections to every k coordinates, signed. That of a pyramid is ``(b - a) ^ form of the base / k``, b any point of
-    the base. Nothing is divided, so a face thinner than rounding has a small error, not a wrong direction.
+    volumes of its projections to every k coordinates, signed. That of a pyramid is ``(b - a) ^ form of the base / k``,
+    b any point of the base. Nothing is divided, so a face thinner than rounding has a small error, not a wrong
+    direction.
 
-    ptr, facets: CSR of facets; planes: bit planes of the facets and of the vertices; apexes: a vertex of every face and of every
-    facet; points: (vertices, n), each coordinate within errors (vertices,).
-    minors: (C(n, dim), dim) twice, first[J, p] is the set J without its p-th element second[J, p], as a number.
-    lower, upper: `Volumes` of the facets, and of the faces, to be written; a bound is infinite for a face that is not bounded,
-    whose facets may be anything, where it is so on entry.
+    ptr, facets: CSR of facets; planes: bit planes of the facets and of the vertices; apexes: a vertex of every face and
+    of every facet; points: (vertices, n), each coordinate within errors (vertices,). minors: (C(n, dim), dim) twice,
+    first[J, p] is the set J without its p-th element second[J, p], as a number. lower, upper: `Volumes` of the facets,
+    and of the faces, to be written; a bound is infinite for a face that is not bounded, whose facets may be anything,
+    where it is so on entry.
     """
     base_planes, vertex_planes = planes
     apex, lower_apex = apexes

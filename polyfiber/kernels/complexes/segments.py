@@ -7,10 +7,11 @@ from collections import namedtuple
 from ..jit import bare_kernel
 from ..rounding import UNIT
 
-# weights: each layer transposed (inputs, outputs), flat, layer l from woff[l]; offsets: first neuron of each layer; terms:
-# roundings in a row
+# weights: each layer transposed (inputs, outputs), flat, layer l from woff[l]; offsets: first neuron of each layer;
+# terms: roundings in a row
 Layers = namedtuple("Layers", "widths weights woff biases offsets terms")
-# of each neuron: value at t = 0 and slope, sizes for their error bounds, what underflow can add on any piece, the bounds
+# of each neuron: value at t = 0 and slope, sizes for their error bounds, what underflow can add on any piece, the
+# bounds
 Line = namedtuple("Line", "a b sa sb tiny ea eb")
 Events = namedtuple("Events", "times errors which")
 
@@ -60,8 +61,8 @@ def layer_values(l, layers, signs, line):
 def advance(layers, signs, line, found):
     """Follow the segment from the piece with the given signs; (events, reason).
 
-    Of the line, the first layer is given, the others are computed. reason: 0 the end t = 1 was reached, 1 floats cannot tell
-    what comes next, 2 no room for more events.
+    Of the line, the first layer is given, the others are computed. reason: 0 the end t = 1 was reached, 1 floats cannot
+    tell what comes next, 2 no room for more events.
     """
     offsets = layers.offsets
     a, b, _, _, _, ea, eb = line

@@ -49,16 +49,18 @@ SIXTEEN = np.uint64(16)
 SIX = np.uint64(6)
 LOW = np.uint64(63)
 
-# what is cut. closed: what lies outside of each facet: 0 neither side, 1 its negative side, 2 its positive side; flat: the star
-# columns as one int32 array with a record every ``row`` entries; net, st, lift as in `forms`; pending: (1, W) bits of the
-# neurons that are still to cut; etol: relative error above which a vertex is solved directly
+# what is cut. closed: what lies outside of each facet: 0 neither side, 1 its negative side, 2 its positive side; flat:
+# the star columns as one int32 array with a record every ``row`` entries; net, st, lift as in `forms`; pending: (1, W)
+# bits of the neurons that are still to cut; etol: relative error above which a vertex is solved directly
 Cut = namedtuple("Cut", "closed flat row net st lift pending etol")
-# lists that grow: half-edges that wait for the wall; half-edges not oriented yet; new rays, by the half-edge of the wall, and
-# the ends of the two rays that each lies between
+# lists that grow: half-edges that wait for the wall; half-edges not oriented yet; new rays, by the half-edge of the
+# wall, and the ends of the two rays that each lies between
 Lists = namedtuple("Lists", "edges level rays ray_a ray_b")
-# pairs without a certified sign, their signs once found, and how signs were decided: filtered, by ranks, after a direct solve
+# pairs without a certified sign, their signs once found, and how signs were decided: filtered, by ranks, after a direct
+# solve
 Unsure = namedtuple("Unsure", "vertices facets signs counts")
-# chunks of 64 half-edges, chained by link; of each neuron the first chunk and how full it is; free: first free chunk, and how many
+# chunks of 64 half-edges, chained by link; of each neuron the first chunk and how full it is; free: first free chunk,
+# and how many
 Buckets = namedtuple("Buckets", "chunks link head fill free")
 
 
@@ -171,9 +173,9 @@ def edge_error(v, here, slot, line_err, err):
 def cut_edges(i, rays, lists, ne, cursor, cut, unsure, work):
     """Create the vertices of neuron i on the waiting edges, or the ends of its new rays; decides their pending signs.
 
-    Edge e, from where the cursor stands to ne, gets vertex nv + e. With ``rays``, edges are the half-edges of the wall that lead to infinity inside an unbounded polygon, and
-    ray_a, ray_b the ends of that polygon's two rays, between which the new one lies.
-    Nothing of the old skeleton changes but refined coordinates, so the call can be repeated.
+    Edge e, from where the cursor stands to ne, gets vertex nv + e. With ``rays``, edges are the half-edges of the wall
+    that lead to infinity inside an unbounded polygon, and ray_a, ray_b the ends of that polygon's two rays, between
+    which the new one lies. Nothing of the old skeleton changes but refined coordinates, so the call can be repeated.
     Returns (unsure pairs, vertices at infinity).
     """
     _, flat, row, net, st, lift, pending, etol = cut
@@ -490,7 +492,8 @@ def walk_scratch(n):
 
 @bare_kernel
 def link_chords(i, low, high, cut, bk, walks, lists, n_rays, n_level):
-    """Join the new vertices low <= v < high along the polygons they lie on, beyond what `splice` joined; push the new edges.
+    """Join the new vertices low <= v < high along the polygons they lie on, beyond what `splice` joined; push the new
+    edges.
 
     Returns (walks that failed: 0, or the skeleton is inconsistent; new rays, after n_rays that are listed already;
     half-edges not oriented yet, after n_level).
@@ -608,8 +611,8 @@ def link_rays(halves, count, nv, net, st, pending, bk):
             push(j, h, bk)
 
 
-# where a cutting stands: entries of the cursor of `advance`. What a wall begins with, its vertices, its new rays and where
-# among them the work is, what is there so far, edges not oriented yet, and how much room is asked for
+# where a cutting stands: entries of the cursor of `advance`. What a wall begins with, its vertices, its new rays and
+# where among them the work is, what is there so far, edges not oriented yet, and how much room is asked for
 AT, STAGE, SIZE, START, NV, N_INF, RAYS, UNSURE, LEVEL, BROKEN = range(10)
 NEED_V, NEED_INF, NEED_PUSHES, NEED_EDGES, NEED_RAYS, NEED_LEVEL, CURSOR = range(10, 17)
 BEGIN, CUT, LINK, RAY_CUT, END, LISTED = range(6)
@@ -642,7 +645,8 @@ def begin(k, cursor, edges, dead, shift, pending, bk):
 
 @bare_kernel
 def advance(ids, cursor, dead, cut, bk, walks, lists, unsure, work):
-    """Cut by the facets ``ids`` one after the other, from where the cursor stands, until something is to be done elsewhere.
+    """Cut by the facets ``ids`` one after the other, from where the cursor stands, until something is to be done
+    elsewhere.
 
     Signs of all ids must be known at every vertex, and every edge must lie in its bucket. Returns what is to be done:
 
@@ -654,8 +658,8 @@ def advance(ids, cursor, dead, cut, bk, walks, lists, unsure, work):
     DROP         the wall at AT - 1 is cut, and one of its sides is to be thrown away
     TICK         nothing: it has been a while, or BROKEN polygons did not close
 
-    Where the stage is LISTED or more, it does what `on_listed` does (the task comes on top) with all pairs of ``unsure``:
-    here, because both need the same large parts, which are compiled once.
+    Where the stage is LISTED or more, it does what `on_listed` does (the task comes on top) with all pairs of
+    ``unsure``: here, because both need the same large parts, which are compiled once.
     """
     closed, net, st, pending = cut.closed, cut.net, cut.st, cut.pending
     counts = unsure.counts

@@ -1,11 +1,12 @@
 """Cover a polyhedron by cells on which two networks are affine up to a slack that is measured.
 
-A cell is a set of generators ``h = (x, 1)`` (points) and ``(r, 0)`` (rays): the convex hull of the points plus the cone of the rays.
-It is cut by the wall of one neuron of either network at a time. Every generator is on one side: what is on the wall up to rounding counts as
-above it, as if the wall were moved a little, so cells stay simple polyhedra (n constraints at each generator), ends of an edge have n - 1 constraints in common, and
-no edge is missed, whatever signs rounding gave. A new generator lies on the segment of two old ones, so both
-parts together cover the cell. A wrong sign costs no region: how far a neuron is on the wrong side is measured
-at the generators of the finished cell and carried to the outputs.
+A cell is a set of generators ``h = (x, 1)`` (points) and ``(r, 0)`` (rays): the convex hull of the points plus the cone
+of the rays. It is cut by the wall of one neuron of either network at a time. Every generator is on one side: what is on
+the wall up to rounding counts as above it, as if the wall were moved a little, so cells stay simple polyhedra (n
+constraints at each generator), ends of an edge have n - 1 constraints in common, and no edge is missed, whatever signs
+rounding gave. A new generator lies on the segment of two old ones, so both parts together cover the cell. A wrong sign
+costs no region: how far a neuron is on the wrong side is measured at the generators of the finished cell and carried to
+the outputs.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from ..jit import bare_kernel, inline_kernel, popcount
 from ..rounding import UNIT
 
 BLUR = 2.0**-48
-"""Relative change of parameters and coordinates that rounding explains: generators gather a rounding or two with each cut."""
+"""Relative change of parameters and coordinates that rounding explains: generators gather a rounding or two with each
+cut.
+"""
 SMALLEST = 1e-280
 """Limits below it are not met: underflow is not accounted for."""
 
@@ -26,9 +29,9 @@ SMALLEST = 1e-280
 class Layers(NamedTuple):
     """Where the layers of two networks lie; index 0 is f, 1 is g.
 
-    ``depth`` (2,); ``widths`` (2, L + 1); ``begin`` (2, L): where the weights of a layer begin; ``first`` (2, L): its first row in ``biases``
-    and ``sizes``; ``own`` (2, L): its first hidden neuron among those of both.
-    ``order`` (steps, 2): network and layer, in the order in which walls are cut.
+    ``depth`` (2,); ``widths`` (2, L + 1); ``begin`` (2, L): where the weights of a layer begin; ``first`` (2, L): its
+    first row in ``biases`` and ``sizes``; ``own`` (2, L): its first hidden neuron among those of both. ``order``
+    (steps, 2): network and layer, in the order in which walls are cut.
     """
 
     depth: Any
@@ -42,8 +45,8 @@ class Layers(NamedTuple):
 class PackedPair(NamedTuple):
     """Two networks as flat arrays.
 
-    ``sizes`` (rows, n + 1): the terms of a row at ``h`` add up to at most ``sum_j sizes[j] |h_j - centre_j h_n| + sizes[n] h_n``; ``inputs`` (n, n + 1)
-    bounds the coordinates of ``h`` alike.
+    ``sizes`` (rows, n + 1): the terms of a row at ``h`` add up to at most
+    ``sum_j sizes[j] |h_j - centre_j h_n| + sizes[n] h_n``; ``inputs`` (n, n + 1) bounds the coordinates of ``h`` alike.
     """
 
     layers: Any
@@ -101,11 +104,12 @@ class Bench(NamedTuple):
 
 
 class Tally(NamedTuple):
-    """What was found: ``counts`` = (finished cells, cells above the limit, cells given up), ``share`` (1,) that is finished.
+    """What was found: ``counts`` = (finished cells, cells above the limit, cells given up), ``share`` (1,) that is
+    finished.
 
-    ``top`` (m, 4): largest ``|f - g|`` at a point, its bound on the cells, largest ``|f|`` seen, its bound; ``where`` (m, n) of the first.
-    ``worst`` (k,), ``at`` (k, n + 1), ``base`` (k, n): the generators that exceed the limit most, and a point of their cells.
-    ``ratio`` (1,): largest bound relative to the limit.
+    ``top`` (m, 4): largest ``|f - g|`` at a point, its bound on the cells, largest ``|f|`` seen, its bound; ``where``
+    (m, n) of the first. ``worst`` (k,), ``at`` (k, n + 1), ``base`` (k, n): the generators that exceed the limit most,
+    and a point of their cells. ``ratio`` (1,): largest bound relative to the limit.
     """
 
     counts: Any
@@ -209,7 +213,8 @@ def _copy(G, T, k, H, U, at, n, words):
 def cut(cells, slot, other, values, bit, need, work):
     """Cut the cell in ``slot``: what is below stays there, what is not goes to the slot ``other``.
 
-    Generators with the same ``need`` constraints in common are the ends of an edge. False where a cell has too many generators, or numbers are too large.
+    Generators with the same ``need`` constraints in common are the ends of an edge. False where a cell has too many
+    generators, or numbers are too large.
     """
     G, T, count = cells.generators[slot], cells.tight[slot], cells.count[slot]
     H, U = cells.generators[other], cells.tight[other]
@@ -256,8 +261,8 @@ def cut(cells, slot, other, values, bit, need, work):
 def _carry(pair, pattern, net, bench, h, noise, n):
     """How far the outputs of a network may be from the affine map of a pattern at one generator: ``carried[net]``.
 
-    A neuron that is on with a value below 0 by v, rounding included, adds v to what reaches it from the layers before, since relu is a contraction;
-    one that is off passes on no more than its value plus that.
+    A neuron that is on with a value below 0 by v, rounding included, adds v to what reaches it from the layers before,
+    since relu is a contraction; one that is off passes on no more than its value plus that.
     """
     moved, carried = bench.rounding.moved, bench.rounding.carried
     for layer in range(pair.layers.depth[net]):
@@ -283,11 +288,13 @@ def _carry(pair, pattern, net, bench, h, noise, n):
 
 @bare_kernel
 def _walk(pair, pattern, net, bench, h, n):
-    """Outputs of a network at a generator on a pattern, layer by layer: ``bench.steps.walk`` (values, slack, rounding, blur), each (2, m).
+    """Outputs of a network at a generator on a pattern, layer by layer: ``bench.steps.walk`` (values, slack, rounding,
+    blur), each (2, m).
 
-    Like `_carry`, but every value brings its own rounding along, in proportion to the terms that are there and not to those that
-    could be: neurons that are off add nothing. Slower, and much tighter where large terms are off. The blur is what parameters
-    and coordinates moved by `BLUR` do, to first order: the networks at hand are rounded, and generators are points of rounded walls.
+    Like `_carry`, but every value brings its own rounding along, in proportion to the terms that are there and not to
+    those that could be: neurons that are off add nothing. Slower, and much tighter where large terms are off. The blur
+    is what parameters and coordinates moved by `BLUR` do, to first order: the networks at hand are rounded, and
+    generators are points of rounded walls.
     """
     value, moved, rough, blur = (
         bench.steps.walk[0, net],
@@ -330,7 +337,9 @@ def _walk(pair, pattern, net, bench, h, n):
 
 @bare_kernel
 def _note(tally, worst, G, count, at, n):
-    """Keep a generator that exceeds its limit, in place of the one that exceeds it least, and the middle of its cell."""
+    """Keep a generator that exceeds its limit, in place of the one that exceeds it least, and the middle of its
+    cell.
+    """
     last = 0
     for s in range(len(tally.worst)):
         if tally.worst[s] < tally.worst[last]:
@@ -352,7 +361,9 @@ def _note(tally, worst, G, count, at, n):
 
 @bare_kernel
 def layer_terms(pair, pattern, net, layer, terms, spare, n):
-    """As `layer_forms`, for what the terms that are there add up to, in the manner of ``sizes``; neurons that are off add nothing."""
+    """As `layer_forms`, for what the terms that are there add up to, in the manner of ``sizes``; neurons that are off
+    add nothing.
+    """
     width, before = pair.layers.widths[net, layer + 1], pair.layers.widths[net, layer]
     w, b = pair.layers.begin[net, layer], pair.layers.first[net, layer]
     for i in range(width):
@@ -416,7 +427,8 @@ def _finish_classes(pair, cells, slot, bench, limits, tally, noise):
 def _finish(pair, cells, slot, bench, limits, tally, noise, share, blurs):
     """Compare both networks on a finished cell; whether the bound is within the limit at all generators.
 
-    The limit is ``limits[o]`` at points, plus a share of what the terms that are there add up to, in the network where they are less, plus so many times the blur (`_walk`).
+    The limit is ``limits[o]`` at points, plus a share of what the terms that are there add up to, in the network where
+    they are less, plus so many times the blur (`_walk`).
     """
     G, count, pattern = cells.generators[slot], cells.count[slot], cells.pattern[slot]
     n = G.shape[1] - 1
@@ -480,9 +492,9 @@ def go_on(pair, cells, waiting, bench, limits, tally, options, need, marks):
     Parameters
     ----------
     options : (7,) float64
-        Share of the size of a value below which it is on the wall; rounding relative to the sizes; finished cells, and cells
-        above the limit, after which to stop; 1 to compare the largest outputs instead of all; the share of the terms, and how many times the
-        blur, that a difference may be.
+        Share of the size of a value below which it is on the wall; rounding relative to the sizes; finished cells, and
+        cells above the limit, after which to stop; 1 to compare the largest outputs instead of all; the share of the
+        terms, and how many times the blur, that a difference may be.
     need : int
         Constraints that the ends of an edge have in common.
     marks : int

@@ -78,7 +78,8 @@ def _confirm(found, widths, bounds, tolerance, keys, radius, head, heads, room, 
     """Join each row to the first class of its bucket with a matching form; list pairs that are open."""
     noise = found.noise
     pair, distance, orders, scale = room
-    # parameters; what distances of forms say about values (`spreads`), -1 where it was not asked; how near parameters have to be
+    # parameters; what distances of forms say about values (`spreads`), -1 where it was not asked; how near parameters
+    # have to be
     flat, points, spread, near, work = scale
     open_left, open_right = listed
     n_open = 0

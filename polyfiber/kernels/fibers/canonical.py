@@ -25,16 +25,18 @@ LAYERED = 0
 HIDING = 2
 FLIPS = 3
 EPS = 2.0 * UNIT
-# rows of hidden layers, offsets, and weights of outputs beyond these, or products of constants: squares or products may leave the range
-# of floats, so that numbers that are there count as zero, or differences of infinities as none; then the noise is infinite
+# rows of hidden layers, offsets, and weights of outputs beyond these, or products of constants: squares or products may
+# leave the range of floats, so that numbers that are there count as zero, or differences of infinities as none; then
+# the noise is infinite
 LARGEST = 1e100
 SMALLEST = 1e-100
 # of every network: forms (form_size,); kind LAYERED, HIDING or FLIPS; its hidden hyperplane or -1; count of visible
-# hyperplanes of the last hidden layer; orient (n_last,) +1 where the neurons of a hyperplane are active on its positive side
-# only; margin, the smallest relative quantity that a decision rested on; noise, the relative error that the form may carry, infinite where numbers
-# leave the range in which it is bounded: such a form equals none
+# hyperplanes of the last hidden layer; orient (n_last,) +1 where the neurons of a hyperplane are active on its positive
+# side only; margin, the smallest relative quantity that a decision rested on; noise, the relative error that the form
+# may carry, infinite where numbers leave the range in which it is bounded: such a form equals none
 Forms = namedtuple("Forms", "forms kind hidden count orient margin noise")
-# of `_match`: how the columns of the second form are permuted, which of its rows are free, which each row of the first gets
+# of `_match`: how the columns of the second form are permuted, which of its rows are free, which each row of the first
+# gets
 Matching = namedtuple("Matching", "previous free order")
 
 
@@ -514,8 +516,8 @@ def canonical_forms(flat, widths, merge, slack, found, stop):
 def _match(a, b, at, rows, inner, room, signed, scale, weights, limit):
     """Match rows ``(w | b)`` of two blocks of two forms greedily, blocks that begin at ``at``.
 
-    ``room``: `Matching`. ``signed``: rows agree up to sign. ``weights`` > 0: that many weights per row at ``scale`` have to
-    agree too (already relative). Returns the worst distance; the search stops early once it exceeds ``limit``.
+    ``room``: `Matching`. ``signed``: rows agree up to sign. ``weights`` > 0: that many weights per row at ``scale``
+    have to agree too (already relative). Returns the worst distance; the search stops early once it exceeds ``limit``.
     """
     previous, free, order = room
     worst = 0.0
@@ -656,7 +658,8 @@ def compare_forms(found, left, right, widths, limit, distance, orders):
 
 @kernel
 def key_values(flat, widths, points, mix, keys, sizes):
-    """Generic combinations ``mix[p] . f(points[p])`` of the outputs, and sums of their terms' magnitudes at inputs of size ``1 + max |points[p]|``.
+    """Generic combinations ``mix[p] . f(points[p])`` of the outputs, and sums of their terms' magnitudes at inputs of
+    size ``1 + max |points[p]|``.
 
     Parameters
     ----------

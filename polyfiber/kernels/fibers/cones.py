@@ -19,9 +19,9 @@ from ..jit import bare_kernel, kernel
 def pivoted_basis(M, scale, tolerance, gap, Q, Z, stop):
     """Orthonormal basis ``Q[:, :r]`` of the column space and ``Z[:r] = Q^T M``.
 
-    Gram-Schmidt with column pivoting, twice per column. Returns (r, kept, dropped): the smallest
-    pivot that was kept and the largest that was dropped, relative to the first pivot or ``scale``,
-    whichever is larger; r < 0 when a pivot lies between ``tolerance / gap`` and ``tolerance * gap``, or once stop[0] is set.
+    Gram-Schmidt with column pivoting, twice per column. Returns (r, kept, dropped): the smallest pivot that was kept
+    and the largest that was dropped, relative to the first pivot or ``scale``, whichever is larger; r < 0 when a pivot
+    lies between ``tolerance / gap`` and ``tolerance * gap``, or once stop[0] is set.
     """
     m, n = M.shape
     R = M.copy()
@@ -234,8 +234,8 @@ def least_norm_point(P, r, live, n_live, x, weights, stop):
 
 # of every matrix: rank (2,) linear and nonnegative column rank; status 1 pointed, 2 not pointed, -1 rank undecided, -2
 # pointedness undecided; margin, least ``y . p_j`` of the dual vector, or depth of the relation; left (m, s + 1), right
-# (s + 1, n), s = min(m, n), the factors, zero padded; vector (max(m, n),), dual vector in R^m (pointed) or convex weights.
-# left, right and vector come as zeros
+# (s + 1, n), s = min(m, n), the factors, zero padded; vector (max(m, n),), dual vector in R^m (pointed) or convex
+# weights. left, right and vector come as zeros
 Ranks = namedtuple("Ranks", "rank status margin left right vector")
 
 

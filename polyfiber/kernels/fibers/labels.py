@@ -8,9 +8,9 @@ import numpy as np
 
 from ..jit import kernel
 
-# of every network: kind 0 identifiable, 1 layerwise, 2 hiding, 3 constant, 4 undecided; its hidden hyperplane or -1; counts
-# (2,) of dead and linear neurons; roles (n2,) 0 nonlinear, 1 linear, 2 dead; margin, the least relative entry; undecided, the
-# number of entries without a sign (zeros included)
+# of every network: kind 0 identifiable, 1 layerwise, 2 hiding, 3 constant, 4 undecided; its hidden hyperplane or -1;
+# counts (2,) of dead and linear neurons; roles (n2,) 0 nonlinear, 1 linear, 2 dead; margin, the least relative entry;
+# undecided, the number of entries without a sign (zeros included)
 Labels = namedtuple("Labels", "kind hidden counts roles margin undecided")
 
 

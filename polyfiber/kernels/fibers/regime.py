@@ -159,7 +159,9 @@ def largest(values, rank):
 
 @kernel
 def lengths_of_two(products, lengths):
-    """Singular values (2, count) of pairs of rows products[0, :, p], products[1, :, p]: one rotation makes two rows orthogonal."""
+    """Singular values (2, count) of pairs of rows products[0, :, p], products[1, :, p]: one rotation makes two rows
+    orthogonal.
+    """
     _, n, count = products.shape
     a = np.zeros(count)
     b = np.zeros(count)

@@ -1,7 +1,8 @@
 """How far a network may be from another one with an equal form, beside what it reaches.
 
-A form is equal to another one *relative to its blocks*: rows to their norms, weights of outputs to the largest of them. What that says about values
-depends on how the blocks compare with the outputs: `sensitivities` bounds the one, `spreads` the other as well.
+A form is equal to another one *relative to its blocks*: rows to their norms, weights of outputs to the largest of them.
+What that says about values depends on how the blocks compare with the outputs: `sensitivities` bounds the one,
+`spreads` the other as well.
 """
 
 from __future__ import annotations
@@ -71,14 +72,17 @@ def _sensitivity(p, widths, work, out):
             weight += w
             k0 += w * (moved[now, c, 0] + sizes[now, c, 0])  # sizes: of |a|
             k1 += w * moved[now, c, 1]
-        # jumps and the affine rest, which is compared relative to them; the gauge of hidden hyperplanes makes a row at most twice as large
+        # jumps and the affine rest, which is compared relative to them; the gauge of hidden hyperplanes makes a row at
+        # most twice as large
         out[o, 0] = 2.0 * (k0 + weight * all0 + b)
         out[o, 1] = 2.0 * (k1 + weight * all1)
 
 
 @kernel
 def sensitivities(flat, widths, out):
-    """For every row of ``flat`` (B, P): bounds (B, m, 2), over (1, largest |x_i|), of how far outputs move per unit of the relative distance of forms."""
+    """For every row of ``flat`` (B, P): bounds (B, m, 2), over (1, largest |x_i|), of how far outputs move per unit of
+    the relative distance of forms.
+    """
     widest = 1
     for l in range(widths.shape[0]):
         widest = max(widest, widths[l])
@@ -89,7 +93,9 @@ def sensitivities(flat, widths, out):
 
 @rare_kernel
 def _values(p, widths, x, sign, biased, work):
-    """Outputs at ``sign * x``, without biases where not ``biased``, and what biases add to them at most; which half of the work they are in."""
+    """Outputs at ``sign * x``, without biases where not ``biased``, and what biases add to them at most; which half of
+    the work they are in.
+    """
     y, bound = work
     layers = widths.shape[0] - 1
     for c in range(widths[0]):
@@ -116,7 +122,8 @@ def _values(p, widths, x, sign, biased, work):
 
 @kernel
 def spreads(flat, widths, points, out):
-    """For every row of ``flat`` (B, P) a number (B,): networks whose forms are ``d`` apart differ at most by so many times ``d`` of what one of them reaches.
+    """For every row of ``flat`` (B, P) a number (B,): networks whose forms are ``d`` apart differ at most by so many
+    times ``d`` of what one of them reaches.
 
     Parameters
     ----------
@@ -219,9 +226,11 @@ def _scale(p, q, at, to, k, inner, bias, order, scales, limit):
 
 @outlined_kernel
 def are_near(p, q, widths, limit, work):
-    """Whether two rows of parameters agree within a limit, relatively and each by itself, after a permutation and positive scaling of hidden neurons.
+    """Whether two rows of parameters agree within a limit, relatively and each by itself, after a permutation and
+    positive scaling of hidden neurons.
 
-    What rounding may do is taken from the limit. ``work`` has room for two rows of indices and of scales, of the widest layer.
+    What rounding may do is taken from the limit. ``work`` has room for two rows of indices and of scales, of the widest
+    layer.
     """
     orders, scales, free = work  # (2, widest) int64, (2, widest), (widest,) int8
     layers = widths.shape[0] - 1

@@ -199,7 +199,9 @@ def _out_of(left, right, M, work, out):
 
 @kernel
 def _derivative(problem, D, P, fresh, frames, sizes, work, cube, dD, dP):
-    """Right-hand side for a bundle; ``frames[0], frames[1]`` and ``sizes[0], a`` of the first member stay for the caller."""
+    """Right-hand side for a bundle; ``frames[0], frames[1]`` and ``sizes[0], a`` of the first member stay for the
+    caller.
+    """
     n, d, _ = D.shape
     left, right, X, pi, dx, dp, spare, a = work
     values, xi, f = sizes

@@ -24,8 +24,8 @@ STOP = 2
 
 # of a step: depth, its length, 1 / beta, kappa, whether the entropic force acts, which scheme, the rule at det = 0
 Equation = namedtuple("Equation", "depth dt inverse_beta kappa entropic scheme rule")
-# float64 (n, d, d) matrices, noise and gradients; (n,) signs of the determinants to keep, bool alive, int64 how often the rule
-# at det = 0 was applied
+# float64 (n, d, d) matrices, noise and gradients; (n,) signs of the determinants to keep, bool alive, int64 how often
+# the rule at det = 0 was applied
 Paths = namedtuple("Paths", "W xi gradient signs alive crossings")
 # workspace of size d or d x d
 Work = namedtuple("Work", "left values right lam z a b")

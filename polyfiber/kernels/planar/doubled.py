@@ -1,9 +1,9 @@
 """Forms of gates on one region, and signs where lines meet, to twice the precision of floats.
 
-A number is a pair (high, low) of floats whose sum it stands for. Sums and products of pairs are off by less than ``2^-100`` of
-their terms' sizes (Joldes, Muller, Popescu, *Tight and rigorous error bounds for basic building blocks of double-word
-arithmetic*, Theorems 3.1 and 5.3 and Algorithm 12, ask for ``2^-103``); what underflows is paid for by `TINY`. Overflow leaves
-infinities and NaN, and no comparison with those is certain.
+A number is a pair (high, low) of floats whose sum it stands for. Sums and products of pairs are off by less than
+``2^-100`` of their terms' sizes (Joldes, Muller, Popescu, *Tight and rigorous error bounds for basic building blocks of
+double-word arithmetic*, Theorems 3.1 and 5.3 and Algorithm 12, ask for ``2^-103``); what underflows is paid for by
+`TINY`. Overflow leaves infinities and NaN, and no comparison with those is certain.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ SPLIT = 134217729.0
 FINE = 2.0**-100
 """More than the relative error of one sum or product of pairs."""
 UNSURE = -2
-# row_ptr, rows as in `forms.Net`; weights (nnz, 2), base (n, 3, 2), slopes (gates, 2, 2) as pairs; error (n,) of the base;
-# sides (S, 3, 2)
+# row_ptr, rows as in `forms.Net`; weights (nnz, 2), base (n, 3, 2), slopes (gates, 2, 2) as pairs; error (n,) of the
+# base; sides (S, 3, 2)
 Pairs = namedtuple("Pairs", "row_ptr rows weights base error slopes sides")
 # form (n, 3, 2) and bound (n,) of units with done[u] == stamp[0]; needed (n,) scratch
 Forms = namedtuple("Forms", "form bound done needed stamp")
@@ -146,7 +146,8 @@ def _sign(net, kept, i, j, g):
 
 @bare_kernel
 def sign_at_meeting(net, sign, kept, i, j, g):
-    """Sign of gate g where lines i and j (gates, or -1 - side) meet on the region with these signs; UNSURE where bounds do not decide.
+    """Sign of gate g where lines i and j (gates, or -1 - side) meet on the region with these signs; UNSURE where bounds
+    do not decide.
 
     Forms are kept from question to question: `Forms.stamp`'s first number goes up where the signs change.
     """
@@ -161,7 +162,9 @@ def sign_at_meeting(net, sign, kept, i, j, g):
 
 @bare_kernel
 def signs_at_meeting(net, sign, kept, i, j, found):
-    """Signs of all gates where lines i and j meet, as `sign_at_meeting` knows them; gates that vanish on the region are 0."""
+    """Signs of all gates where lines i and j meet, as `sign_at_meeting` knows them; gates that vanish on the region are
+    0.
+    """
     kept.stamp[1] += 1
     kept.needed[: found.shape[0]] = kept.stamp[1]
     _settle(net, sign, kept, found.shape[0] - 1)
@@ -171,9 +174,11 @@ def signs_at_meeting(net, sign, kept, i, j, found):
 
 @bare_kernel
 def signs_at(net, at, value, bound, sign, begin, answer):
-    """Signs of gates from ``begin`` on at a point, one after another; -1, or the gate whose sign is unsure: call again with it.
+    """Signs of gates from ``begin`` on at a point, one after another; -1, or the gate whose sign is unsure: call again
+    with it.
 
-    at (2, 2): x and y as pairs; value (gates, 2), bound (gates,): of each gate; an answer of 0 makes its value exactly zero.
+    at (2, 2): x and y as pairs; value (gates, 2), bound (gates,): of each gate; an answer of 0 makes its value exactly
+    zero.
     """
     for u in range(begin, sign.shape[0]):
         base = net.base[u]

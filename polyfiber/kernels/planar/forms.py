@@ -1,7 +1,8 @@
 """Forms of all gates on one region of the plane, and what of them changes when a wall is crossed.
 
-A form is (a, b, c, e): the function ``a x + b y + c`` in floats, within e of the true one wherever ``|x|, |y| <= REACH``;
-``e`` pays for evaluating it there, too. A gate whose sign is 0 vanishes on the whole region, and its form is exactly zero.
+A form is (a, b, c, e): the function ``a x + b y + c`` in floats, within e of the true one wherever
+``|x|, |y| <= REACH``; ``e`` pays for evaluating it there, too. A gate whose sign is 0 vanishes on the whole region, and
+its form is exactly zero.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ CANDIDATE = 2
 # what a crossing keeps between two calls: block, place in it, gate asked about, gate of the wall, its sign before,
 # number of changed signs, first block, whether signs are given
 LEVEL, PLACE, ASKED, WALL, WALL_SIGN, CHANGED, FORCED = range(7)
-# starts (levels + 1,): first unit of each block, outputs last; level (n,); rows and columns of all weights in CSR and CSC
+# starts (levels + 1,): first unit of each block, outputs last; level (n,); rows and columns of all weights in CSR and
+# CSC
 Net = namedtuple("Net", "starts level row_ptr rows row_weights col_ptr cols col_weights")
-# base, change (n, 4); form (4, n); sign (n,) int8; slopes (gates, 2); flags (n,) uint8; touched (n,) and counts (levels,): lists by block
+# base, change (n, 4); form (4, n); sign (n,) int8; slopes (gates, 2); flags (n,) uint8; touched (n,) and counts
+# (levels,): lists by block
 State = namedtuple("State", "base form change sign slopes flags touched counts")
 
 

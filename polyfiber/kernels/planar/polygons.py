@@ -1,8 +1,8 @@
 """The polygon of one region: a domain cut by every gate, with signs that are certified and zeros that are exact.
 
-Lines are numbered: gates 0, 1, …; sides of the domain -1, -2, …. Vertex k of a polygon lies between its edges k - 1 and k;
-edge k lies on ``line[k]``. Gates that vanish at a vertex or along an edge beyond the lines themselves are in a list of
-extras (tag, gate): vertices and edges carry tags that no other has.
+Lines are numbered: gates 0, 1, …; sides of the domain -1, -2, …. Vertex k of a polygon lies between its edges k - 1 and
+k; edge k lies on ``line[k]``. Gates that vanish at a vertex or along an edge beyond the lines themselves are in a list
+of extras (tag, gate): vertices and edges carry tags that no other has.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ BLOCK = 64
 ZERO, ONE, EIGHT_BITS = np.uint64(0), np.uint64(1), np.uint64(255)
 # sides (S, 4): lines, nonnegative inside; corners (S, 4), corner k between sides k - 1 and k
 Domain = namedtuple("Domain", "sides corners")
-# two buffers of vertices: corner (2, cap, 4) x, y and bounds of their errors; line (2, cap); tags (2, cap, 2) of vertex and
-# edge; meet (2, cap, 2) the two lines that define a vertex; extra (cap, 2); count (8,): vertices, buffer, next tag, extras, stamp;
-# side (cap,) int8 scratch; done (gates,) stamps
+# two buffers of vertices: corner (2, cap, 4) x, y and bounds of their errors; line (2, cap); tags (2, cap, 2) of vertex
+# and edge; meet (2, cap, 2) the two lines that define a vertex; extra (cap, 2); count (8,): vertices, buffer, next tag,
+# extras, stamp; side (cap,) int8 scratch; done (gates,) stamps
 Polygon = namedtuple("Polygon", "corner line tags meet extra count side done")
 VERTICES, BUFFER, TAG, EXTRAS, STAMP = range(5)
-# what holds on the border of the domain, row by corner or side: sign (S, gates) int8 at each corner; zero (S, gates) int8, whether
-# a gate vanishes along a side; like (S, gates) int32, the gate that it equals there, or -1; fixed (S, gates) int8, its sign where it
-# is constant and not zero; known (2, S) int8, whether corners and sides were looked at; fits (2, S) int8, whether this region is
-# consistent with each: 1, -1, or 0 where nobody asked yet
+# what holds on the border of the domain, row by corner or side: sign (S, gates) int8 at each corner; zero (S, gates)
+# int8, whether a gate vanishes along a side; like (S, gates) int32, the gate that it equals there, or -1; fixed (S,
+# gates) int8, its sign where it is constant and not zero; known (2, S) int8, whether corners and sides were looked at;
+# fits (2, S) int8, whether this region is consistent with each: 1, -1, or 0 where nobody asked yet
 Border = namedtuple("Border", "sign zero like fixed known fits")
-# what was asked and answered on this region: keys (cap, 3), signs (cap,), count (1,), query (4,); along (cap, 3) int64 with its
-# table: gate, line, signs of what the gate reads, where the gate vanishes along the line
+# what was asked and answered on this region: keys (cap, 3), signs (cap,), count (1,), query (4,); along (cap, 3) int64
+# with its table: gate, line, signs of what the gate reads, where the gate vanishes along the line
 Answers = namedtuple("Answers", "keys signs count query border table along row_ptr rows")
 MOST_READS = 24
 
@@ -56,7 +56,9 @@ def reading(row_ptr, rows, sign, g):
 
 @bare_kernel
 def _is_along(answers, g, line, code):
-    """Whether it is known that a gate vanishes along a line while what it reads has these signs; asks in the last row."""
+    """Whether it is known that a gate vanishes along a line while what it reads has these signs; asks in the last
+    row.
+    """
     along = answers.along
     last = along.shape[0] - 1
     along[last, 0], along[last, 1], along[last, 2] = g, line, code
@@ -65,7 +67,9 @@ def _is_along(answers, g, line, code):
 
 @inline_kernel
 def _fits(border, side, k, sign, g):
-    """Whether a gate's sign on the region is that at corner k, if it has one there; along side k, that of what it equals there."""
+    """Whether a gate's sign on the region is that at corner k, if it has one there; along side k, that of what it
+    equals there.
+    """
     if side == 0:
         return border.sign[k, g] == 0 or border.sign[k, g] == sign[g]
     other, fixed = border.like[k, g], border.fixed[k, g]
@@ -76,9 +80,9 @@ def _fits(border, side, k, sign, g):
 def _holds(answers, side, k, sign, g):
     """Whether what is known of gate g at corner k, or along side k, holds of its form on this region.
 
-    Its form is fixed by the signs of what it reads, and what that reads. Where they fit, values at the corner are the function's,
-    and rows along the side cancel as they were proved to, by induction over the blocks. Where they do not, the region lies
-    elsewhere, and its forms may have other values on the border.
+    Its form is fixed by the signs of what it reads, and what that reads. Where they fit, values at the corner are the
+    function's, and rows along the side cancel as they were proved to, by induction over the blocks. Where they do not,
+    the region lies elsewhere, and its forms may have other values on the border.
     """
     border, row_ptr, rows = answers.border, answers.row_ptr, answers.rows
     for q in range(row_ptr[g], row_ptr[g + 1]):

@@ -1,8 +1,8 @@
 """From region to region across walls, depth first, until every edge has a region on both sides.
 
 Faces are found again by their sign vectors: each (gate, sign) has a random number of 128 bits, and the key of a face is
-the sum over the gates. The sign vector of an edge or a vertex is that of the region with zeros where gates vanish, so a key
-costs no more than the gates that vanish.
+the sum over the gates. The sign vector of an edge or a vertex is that of the region with zeros where gates vanish, so a
+key costs no more than the gates that vanish.
 """
 
 from __future__ import annotations
@@ -26,17 +26,19 @@ from .polygons import BUFFER, EXTRAS, VERTICES, build
 DONE, GROW, ASK_VERTEX, ASK_SIDE, BROKEN, TURN, FULL = range(7)
 # what it does next
 BUILD, NEXT, FORTH, BACK = range(4)
-# control (16,): what is next, cells, vertices, edges, incidences, pool, moves, depth, crossings since the refresh, walls
-# that were crossed, cells until the walk returns, refreshes
+# control (16,): what is next, cells, vertices, edges, incidences, pool, moves, depth, crossings since the refresh,
+# walls that were crossed, cells until the walk returns, refreshes
 MODE, CELLS, CORNERS, EDGES, PLACES, POOL, MOVES, DEPTH, SINCE, CROSSINGS, QUOTA, REFRESHES = range(12)
 # random (gates + sides, 3, 2) uint64; total (2,); levels (blocks,): sums over the gates of a block; level (n,)
 Keys = namedtuple("Keys", "random total levels level")
-# hash tables of indices, -1 empty; keys (cap, 2); point (cap, 3) x, y, error; values (cap, outputs + 1) with the largest error
+# hash tables of indices, -1 empty; keys (cap, 2); point (cap, 3) x, y, error; values (cap, outputs + 1) with the
+# largest error
 Corners = namedtuple("Corners", "table keys point values")
-# faces (cap, 6) int32: two corners, two regions, line, number of further gates; pool of these, and where they begin (cap,)
+# faces (cap, 6) int32: two corners, two regions, line, number of further gates; pool of these, and where they begin
+# (cap,)
 Edges = namedtuple("Edges", "table keys faces begin pool")
-# ptr (cap + 1,); corners and edges around (places,); keys (cap, 2); prefix (cap, blocks); parent (cap,); change (cap, 2): part of
-# moves (cap, 3) int32: gate, sign before, sign behind
+# ptr (cap + 1,); corners and edges around (places,); keys (cap, 2); prefix (cap, blocks); parent (cap,); change (cap,
+# 2): part of moves (cap, 3) int32: gate, sign before, sign behind
 Cells = namedtuple("Cells", "ptr corners edges keys prefix parent change moves")
 Faces = namedtuple("Faces", "corners edges cells")
 # stack (cap, 2): region, next edge of it; near (cap,) gates; target (gates,); moved (gates, 2); gamma (1,)
@@ -45,7 +47,8 @@ Work = namedtuple("Work", "stack near target moved gamma at")
 
 @bare_kernel
 def _find(table, store, new, keys, sign, near, m):
-    """Number of the face where the ``m`` lines in ``near`` vanish besides what vanishes on the region, or -1 - (its free slot).
+    """Number of the face where the ``m`` lines in ``near`` vanish besides what vanishes on the region, or -1 - (its
+    free slot).
 
     Its key is written into row ``new`` of the store.
     """

@@ -44,10 +44,10 @@ def read_network(path: str | Path) -> ReLUNetwork | PiecewiseLinearNetwork:
     Returns
     -------
     ReLUNetwork or PiecewiseLinearNetwork
-        A ReLUNetwork where the file is a ReLU chain, else a PiecewiseLinearNetwork. float64 parameters (float16, bfloat16 and float32 widen exactly), or exact rationals
-        from an ``.npz`` that holds them. ``net.source`` holds ``file``, ``format``, ``dtype``,
-        ``head`` (``'sigmoid'``, ``'softmax'``, … when the outputs are its logits, else None),
-        ``folding`` (what was multiplied out, with a bound for each parameter) and ``notes``.
+        A ReLUNetwork where the file is a ReLU chain, else a PiecewiseLinearNetwork. float64 parameters (float16,
+        bfloat16 and float32 widen exactly), or exact rationals from an ``.npz`` that holds them. ``net.source`` holds
+        ``file``, ``format``, ``dtype``, ``head`` (``'sigmoid'``, ``'softmax'``, … when the outputs are its logits, else
+        None), ``folding`` (what was multiplied out, with a bound for each parameter) and ``notes``.
 
     Raises
     ------
@@ -167,7 +167,9 @@ def _unpacked(data: bytes) -> bytes:
 
 
 def is_text(data: bytes) -> bool:
-    """Whether the beginning holds no byte that texts do not hold, and is UTF-8 or mostly ASCII; the formats of numbers hold such bytes."""
+    """Whether the beginning holds no byte that texts do not hold, and is UTF-8 or mostly ASCII; the formats of numbers
+    hold such bytes.
+    """
     head = data[:4096]
     if any(byte < 32 and byte not in b"\t\n\v\f\r" for byte in head):
         return False
@@ -179,7 +181,9 @@ def is_text(data: bytes) -> bool:
 
 
 def _is_nnet(data: bytes) -> bool:
-    """Whether the first line that is neither blank nor a comment, whatever bytes comments hold, consists of numbers and commas."""
+    """Whether the first line that is neither blank nor a comment, whatever bytes comments hold, consists of numbers and
+    commas.
+    """
     at = 3 if data.startswith(b"\xef\xbb\xbf") else 0
     comments = False
     while (found := _INK.search(data, at)) is not None:

@@ -26,7 +26,9 @@ INFLATE_RATIO = 50
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Put the name of a file before what is said of it; a damaged file may trip anything: one clear error, never a trace."""
+    """Put the name of a file before what is said of it; a damaged file may trip anything: one clear error, never a
+    trace.
+    """
     try:
         yield
     except MissingDependencyError:

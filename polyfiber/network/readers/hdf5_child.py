@@ -1,11 +1,12 @@
-"""Run as a program of its own: reads an HDF5 file from standard input with ``h5py``, writes its contents to standard output.
+"""Run as a program of its own: reads an HDF5 file from standard input with ``h5py``, writes its contents to standard
+output.
 
 The HDF5 library was written for files one trusts: a flipped byte can make it loop. So it runs in a process whose memory
 and time are limited before the file is opened, see `hdf5`. Nothing of polyfiber is imported here. Arguments: bytes of
 memory, seconds of processor time, bytes that all datasets together may claim.
 
-The answer is a line of JSON, then the numbers: ``error``, or ``attributes`` (text at the root) and ``entries``: for each
-path a ``group``, a ``link``, ``other`` (no floats) or ``floats`` with dtype, shape and number of bytes.
+The answer is a line of JSON, then the numbers: ``error``, or ``attributes`` (text at the root) and ``entries``: for
+each path a ``group``, a ``link``, ``other`` (no floats) or ``floats`` with dtype, shape and number of bytes.
 """
 
 from __future__ import annotations

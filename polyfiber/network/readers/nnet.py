@@ -1,12 +1,11 @@
 """The ``.nnet`` text format of the ACAS Xu networks.
 
-Comment lines (``//``, in any encoding); ``layers, inputs, outputs, widest``; the widths; one unused line; least
-and greatest inputs; means and ranges of the inputs and, as last number, of the output (the first ACAS Xu release
-holds more of them than there are inputs: inputs first, output last); then for each layer the rows of its matrix and its biases, one line each. The network proper works
-on ``(x - mean) / range``; its output is multiplied by the output's range and shifted by its
-mean. Both are folded, so that inputs and outputs are in the user's units. The format also
-clips inputs to ``[least, greatest]``: that is not part of the network as read, and
-``source['input_box']`` keeps the box.
+Comment lines (``//``, in any encoding); ``layers, inputs, outputs, widest``; the widths; one unused line; least and
+greatest inputs; means and ranges of the inputs and, as last number, of the output (the first ACAS Xu release holds more
+of them than there are inputs: inputs first, output last); then for each layer the rows of its matrix and its biases,
+one line each. The network proper works on ``(x - mean) / range``; its output is multiplied by the output's range and
+shifted by its mean. Both are folded, so that inputs and outputs are in the user's units. The format also clips inputs
+to ``[least, greatest]``: that is not part of the network as read, and ``source['input_box']`` keeps the box.
 """
 
 from __future__ import annotations

@@ -54,10 +54,10 @@ def from_torch(
         noted. Modules are read in evaluation mode, whatever mode they are in, and compared with the network at two
         random inputs; those with forward hooks are refused.
     input_shape : sequence of int, or of such sequences, optional
-        Of one input, the batch left out, such as ``(1, 28, 28)``: modules do not hold it. Where the forward takes several
-        inputs, a list of their shapes: they are joined to one vector in their order. Needed where there is more than
-        a chain of dense layers: convolutions, pooling, branches, residual sums, other gates than ReLU. The module is then
-        run once on zeros, for the shapes of its values.
+        Of one input, the batch left out, such as ``(1, 28, 28)``: modules do not hold it. Where the forward takes
+        several inputs, a list of their shapes: they are joined to one vector in their order. Needed where there is more
+        than a chain of dense layers: convolutions, pooling, branches, residual sums, other gates than ReLU. The module
+        is then run once on zeros, for the shapes of its values.
 
     Returns
     -------

@@ -1,9 +1,9 @@
 """Units of files as gates: ReLU and its kin, clips, maxima and minima.
 
-- ``clip(z, lo, hi) = lo + relu(z - lo) - relu(z - hi)``: two gates with parallel walls. With a large ``lo`` that sum would
-  cancel in floats: ``z + relu(lo - z) - relu(z - hi)`` then.
-- With ``g = relu(a - b)`` for slots a < b: ``max(a, b) = b + g`` and ``min(a, b) = a - g``. Whoever compares the same two
-  values shares the gate.
+- ``clip(z, lo, hi) = lo + relu(z - lo) - relu(z - hi)``: two gates with parallel walls. With a large ``lo`` that sum
+  would cancel in floats: ``z + relu(lo - z) - relu(z - hi)`` then.
+- With ``g = relu(a - b)`` for slots a < b: ``max(a, b) = b + g`` and ``min(a, b) = a - g``. Whoever compares the same
+  two values shares the gate.
 - The maximum of k values is taken in pairs: 1st with 2nd, 3rd with 4th, …, then the winners, in order.
 - ``max(relu a, relu b) = relu(max(a, b))``, as for every increasing function: maxima go before such functions, since
   behind them ``a - b`` vanishes wherever both are off.

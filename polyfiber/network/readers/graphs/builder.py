@@ -1,7 +1,7 @@
 """An ONNX graph in memory, built node by node, and read as a network.
 
-Two libraries that describe networks as graphs of layers are translated to operators of ONNX: what an operator means, which
-shapes it takes and what is refused is then known in one place.
+Two libraries that describe networks as graphs of layers are translated to operators of ONNX: what an operator means,
+which shapes it takes and what is refused is then known in one place.
 """
 
 from __future__ import annotations

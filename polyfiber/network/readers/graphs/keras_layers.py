@@ -1,7 +1,7 @@
 """Keras models of any wiring as graphs: convolutions, pooling, sums and concatenations of branches.
 
-Values keep the order of Keras (channels last), inputs too; convolutions and poolings are done channels first between two
-transpositions, which cost nothing. What a layer is comes from the configuration alone; arrays come from the caller.
+Values keep the order of Keras (channels last), inputs too; convolutions and poolings are done channels first between
+two transpositions, which cost nothing. What a layer is comes from the configuration alone; arrays come from the caller.
 """
 
 from __future__ import annotations

@@ -15,7 +15,9 @@ from ...model import ReLUNetwork
 from ...piecewise import PiecewiseLinearNetwork
 
 CLOSE = 1e-4
-"""Relative difference of one run beyond which the network is not that of the module; in single precision 100 times that."""
+"""Relative difference of one run beyond which the network is not that of the module; in single precision 100 times
+that.
+"""
 
 
 def refuse_hooks(module: Any) -> None:
@@ -58,7 +60,8 @@ def refuse_dropout(node: Any, called: str) -> None:
 def check_run(module: Any, network: ReLUNetwork | PiecewiseLinearNetwork, shapes: Sequence[Sequence[int]]) -> None:
     """InputError where the module and the network differ at two random inputs.
 
-    Not of modules with several outputs that end in heads or are equal. A trace does not show all: ``y = x; y += 1`` is recorded as a sum that leaves ``x`` alone.
+    Not of modules with several outputs that end in heads or are equal. A trace does not show all: ``y = x; y += 1`` is
+    recorded as a sum that leaves ``x`` alone.
     """
     notes = " ".join(network.source.get("notes", ()))
     if " before its " in notes or " share one network" in notes:

@@ -3,8 +3,8 @@
 The module is run once on zeros under a dispatch mode, which sees every operation that touches memory, below modules,
 functions, methods and operators of Python. For each place of each storage it is known which value of the graph stands
 there, or that the number there is constant. Views, aliases and changes in place are then what they are in memory:
-``y = x; y += 1``, ``x[:, 0] = 0`` and ``relu_`` on a slice need no rules of their own. Operations that only move numbers
-are done by PyTorch itself, on places in place of numbers; the others are translated in `torch_operators`.
+``y = x; y += 1``, ``x[:, 0] = 0`` and ``relu_`` on a slice need no rules of their own. Operations that only move
+numbers are done by PyTorch itself, on places in place of numbers; the others are translated in `torch_operators`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Operations on constants in an ONNX graph: exactly where they are rational, as a runtime computes them elsewhere.
 
-Sums, products and quotients are carried out in rationals whose digits are limited; moving numbers about is exact anyway.
-Roots, comparisons and the like go to the reference implementation of ``onnx`` in floating point, which the reader notes.
+Sums, products and quotients are carried out in rationals whose digits are limited; moving numbers about is exact
+anyway. Roots, comparisons and the like go to the reference implementation of ``onnx`` in floating point, which the
+reader notes.
 """
 
 from __future__ import annotations
@@ -393,7 +394,9 @@ def fractions(values: Array, where: str) -> Array:
 
 
 def decided(node: Node, values: Array, offset: Fraction | int) -> Array:
-    """The numbers, none so close to an integer plus ``offset`` that a runtime's rounding decides on which side it is."""
+    """The numbers, none so close to an integer plus ``offset`` that a runtime's rounding decides on which side it
+    is.
+    """
     for v in values.ravel().tolist():
         gap = abs(v - offset - round(v - offset))
         if gap and gap < CLOSE * max(1, abs(v)):

@@ -258,7 +258,9 @@ class Graph:
         return Signal(made.reshape(thing.signal.shape))
 
     def _one_head(self, name: str, signal: Signal, heads: list[str]) -> str | None:
-        """The head of outputs that share their logits; several different ones are noted, and none is that of the network."""
+        """The head of outputs that share their logits; several different ones are noted, and none is that of the
+        network.
+        """
         kinds = list(dict.fromkeys(h for h in heads if h != "argmax")) or heads[:1]
         if len(kinds) > 1:
             self._note(f"the outputs end in {' and '.join(kinds)} of the same logits, which are what the network gives")

@@ -1,7 +1,7 @@
 """What stands behind the head of a network: what keeps its meaning is passed, decisions are named, the rest is refused.
 
-The network as read gives the logits. Behind the head may stand other shapes of the same values, ``1 - p`` of a sigmoid (the
-logits are negated), the pair ``(1 - p, p)``, and decisions: the largest value, ``p > 1/2``, and names for them.
+The network as read gives the logits. Behind the head may stand other shapes of the same values, ``1 - p`` of a sigmoid
+(the logits are negated), the pair ``(1 - p, p)``, and decisions: the largest value, ``p > 1/2``, and names for them.
 """
 
 from __future__ import annotations

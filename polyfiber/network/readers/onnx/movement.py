@@ -1,6 +1,7 @@
 """Operations that move values about: the same code for constants and for slots of signals.
 
-Nothing is computed here, so arrays of numbers and arrays of slots are treated alike: numpy's indexing is what ONNX means.
+Nothing is computed here, so arrays of numbers and arrays of slots are treated alike: numpy's indexing is what ONNX
+means.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ MOST_PLACES = 1 << 16
 
 @dataclass(frozen=True)
 class Moved:
-    """How to move: ``room`` checks a shape before it is made, ``fill`` turns constants into values of the kind that moves."""
+    """How to move: ``room`` checks a shape before it is made, ``fill`` turns constants into values of the kind that
+    moves.
+    """
 
     room: Callable[[Node, Sequence[int]], tuple[int, ...]]
     fill: Callable[[Array], Array]
@@ -311,7 +314,9 @@ def _resize(node: Node, args: list[Any], how: Moved) -> Array:
 
 
 def _nearest(node: Node, n: int, target: int, factor: Fraction, place: str, rounding: str) -> list[int]:
-    """Which old value stands at each new place; the same in rationals and as runtimes compute it in floats, or an error."""
+    """Which old value stands at each new place; the same in rationals and as runtimes compute it in floats, or an
+    error.
+    """
     rounded: dict[str, Callable[[Any], int]] = {
         "round_prefer_floor": lambda v: math.ceil(v - Fraction(1, 2)),
         "round_prefer_ceil": lambda v: math.floor(v + Fraction(1, 2)),

@@ -1,7 +1,8 @@
 """Whether the nodes of a graph treat the rows of a fixed batch alike and apart.
 
-A first axis of fixed size is read as a batch, with each row one point, only where no node joins, moves or tells apart rows.
-Every value that depends on the input keeps the batch as its first axis; what is not known to do so counts as mixing rows.
+A first axis of fixed size is read as a batch, with each row one point, only where no node joins, moves or tells apart
+rows. Every value that depends on the input keeps the batch as its first axis; what is not known to do so counts as
+mixing rows.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ class RowsMixed(UnsupportedLayerError):
 
 
 def check_rows(node: Node, args: Sequence[Any], batch: int, opset: int) -> None:
-    """RowsMixed if a node, on values with the batch as a first axis of 1, is not known to treat rows alike and apart."""
+    """RowsMixed if a node, on values with the batch as a first axis of 1, is not known to treat rows alike and
+    apart.
+    """
     signals = [a for a in args if isinstance(a, Signal)]
     if not signals:
         return  # of constants, or behind the head

@@ -23,7 +23,9 @@ SUPPORTED = (
 
 @dataclass(frozen=True, eq=False)
 class Signal:
-    """Functions of the input: an array of slots of the wiring, with the batch as an axis of 1; -1 is a constant zero."""
+    """Functions of the input: an array of slots of the wiring, with the batch as an axis of 1; -1 is a constant
+    zero.
+    """
 
     slots: IntArray
 
