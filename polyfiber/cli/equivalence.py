@@ -15,6 +15,7 @@ from .render import leave, note, table, tell
 from .render import plain as _plain
 
 
+# more than ten parameters: the options of one question, each on its own
 def equiv(
     first: Path = NETWORK,
     second: Path = typer.Argument(..., metavar="OTHER", help="File of the network to compare it with."),

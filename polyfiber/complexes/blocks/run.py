@@ -249,6 +249,7 @@ def _itself(part: BlockComplex) -> BlockComplex:
 CELLS = "cells given out"
 
 
+# more than ten parameters: public: what to give out, how, and within what
 def iter_cells(
     network: ReLUNetwork | PiecewiseLinearNetwork,
     domain: Polyhedron | None = None,

@@ -61,6 +61,7 @@ class WriteJob:
         return replace(count, seconds=time.perf_counter() - started + part.seconds, extra={"files": files})
 
 
+# more than ten parameters: public: what to write, where, how, and within what
 def write_cells(
     network: ReLUNetwork | PiecewiseLinearNetwork,
     directory: Any,

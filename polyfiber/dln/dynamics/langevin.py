@@ -86,6 +86,7 @@ def _pieces(paths: int, parallel: bool) -> list[slice]:
     return [slice(low, high) for low, high in zip(cuts[:-1], cuts[1:])]
 
 
+# more than ten parameters: public: an equation, a scheme, a start, and what to keep
 @within_budget
 def sample_langevin(
     W: npt.ArrayLike,
@@ -262,6 +263,7 @@ def brownian_motion(
     )
 
 
+# more than ten parameters: public: an equation, a start, and what to keep
 @within_budget
 def sample_langevin_upstairs(
     weights: npt.ArrayLike,

@@ -239,7 +239,7 @@ def violation(pair, goal, a, d):
 
 @bare_kernel
 def inside(goal, x):
-    """Whether a point satisfies the rows surely."""
+    """Whether a point satisfies the rows beyond rounding, underflow aside; rationals look at what is kept."""
     for r in range(goal.sides.shape[0]):
         total, size = -goal.sides[r], abs(goal.sides[r])
         for j in range(x.shape[0]):
