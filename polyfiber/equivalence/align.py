@@ -41,6 +41,8 @@ class Alignment:
         The same before any move.
     layers : tuple of float
         The distance by affine layer, weights and biases together.
+    stopped : str or None
+        That time ended before the search did; None where it did not.
     """
 
     __repr__ = one_line
@@ -50,6 +52,7 @@ class Alignment:
     distance: float
     before: float
     layers: tuple[float, ...]
+    stopped: str | None = None
 
 
 @np.errstate(under="ignore")
@@ -120,7 +123,11 @@ def align(a: ReLUNetwork, b: ReLUNetwork, *, budget: Budget | None = None) -> Al
                 moved, more = _descend(a, moved, list(range(1, hidden + 1)), monitor)
                 if _distance(a, moved) < _distance(a, best):
                     best, moves = moved, compose(*known.moves, *more.moves)
-    return Alignment(best, moves, _distance(a, best), before, tuple(_layer(a, best, l) for l in range(hidden + 1)))
+    stopped = None
+    if monitor.late and _distance(a, best) > 1e-9:
+        stopped = "time ended before every order of layers was tried, so a larger budget= may bring the networks nearer"
+    layers = tuple(_layer(a, best, l) for l in range(hidden + 1))
+    return Alignment(best, moves, _distance(a, best), before, layers, stopped)
 
 
 def _flat(net: ReLUNetwork) -> FloatArray:

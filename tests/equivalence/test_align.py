@@ -63,3 +63,12 @@ def test_a_layer_is_never_exchanged_for_another() -> None:
     assert found.distance > 1e-3
     X = np.random.default_rng(0).standard_normal((20, 3))
     assert np.allclose(found.network(X), b(X))
+
+
+def test_it_says_when_time_was_up() -> None:
+    a, b = (pf.ReLUNetwork.random((3, 6, 5, 2), rng=k) for k in (0, 1))
+    found = pf.align(a, b, budget=pf.Budget(seconds=0))
+    assert found.distance <= found.before
+    assert found.stopped is not None
+    assert "larger budget=" in found.stopped
+    assert pf.align(a, b).stopped is None

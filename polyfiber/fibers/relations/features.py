@@ -16,14 +16,18 @@ import numpy as np
 import scipy.linalg
 
 from ..._typing import Array, FloatArray
+from ..._values.checked import real
 from ...budget import Budget, within_budget
-from ...errors import InputError
+from ...errors import InputError, NumericalError
 from ...network.model import ReLUNetwork
 from ...network.piecewise import require_chain
 from ...numerics.exact import rref
 from ...numerics.rounding import NOISE, TINY, gamma
 from ..hyperplanes import Domain
 from .grouping import GAP, Groups, group_rows
+
+NORMAL = float(np.finfo(np.float64).tiny)
+"""Below it floats lose digits, and their reciprocals overflow."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,6 +189,8 @@ def feature_relations(
     ------
     InputError
         No such layer; a tolerance outside (0, 1e-3].
+    NumericalError
+        Weights of floats that have no reciprocal there.
 
     Notes
     -----
@@ -207,12 +213,17 @@ def feature_relations(
         )
     if domain not in (None, "space", "orthant"):
         raise InputError(f"domain {domain!r} is unknown; expected 'space' or 'orthant'")
+    tolerance = real(tolerance, "tolerance")
     if not 0 < tolerance <= 1e-3:
         raise InputError(f"tolerance must lie in (0, 1e-3], found {tolerance}; exact=True compares without one")
     where: Domain = domain or ("space" if layer == 1 else "orthant")
     net = net.exact() if exact else net
     W, b = net.weights[layer - 1], net.biases[layer - 1]
     rows = np.concatenate([W, b[:, None]], axis=1)
+    if not net.is_exact and ((W != 0) & (np.abs(W) < NORMAL)).any():
+        raise NumericalError(
+            f"layer {layer} has weights below {NORMAL:.3g}, which floats do not divide by; exact=True compares in rationals"
+        )
     return _Layer(rows, where, 0.0 if net.is_exact else tolerance).relations(int(layer))
 
 

@@ -3,7 +3,8 @@
 Every neuron lies on a visible hyperplane, in a group whose outgoing weights cancel, or has no input weights (The
 Symmetries of Three-Layer ReLU Networks, Definitions 21 and 22). Up to permuting neurons a parameter has a *type*: how
 many neurons see each visible hyperplane from either side, the sizes of the two sides of each group, and the number of
-constant neurons. The fiber is the union of one piece for each type.
+constant neurons. A group of one is a neuron that lies anywhere, since its outgoing weights are 0. The fiber is the
+union of one piece for each type.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import factorial
 from typing import Any
@@ -26,9 +27,11 @@ from ...budget import Budget, Monitor
 from ...errors import BudgetExceededError, InputError
 from ...network.float_or_rational import draw
 from ...network.model import ReLUNetwork
+from ...network.piecewise import require_chain
 from ...numerics import exact
 from ..hyperplanes import HyperplaneRepresentation, analyse_layer
 from ..linear_neurons import two_layer_strata
+from .largest import largest_dimension
 
 Sides = tuple[int, int]
 WIDEST = 10
@@ -47,7 +50,7 @@ class NeuronType:
         For each visible hyperplane: neurons active on the side of the reference region, and on the other.
     groups : tuple of (int, int)
         For each cancelling group: neurons on its two sides, the larger number first (one input: in the order of the
-        line).
+        line). A group of one neuron lies anywhere: its outgoing weights are 0.
     constants : int
         Neurons without input weights.
     """
@@ -86,12 +89,15 @@ class ShallowFiber:
     representation : HyperplaneRepresentation
         Rational.
     width : int
+    own : NeuronType or None
+        Type of the parameter that it was made from.
     complete : bool
         True: no parameter is left out.
     """
 
     representation: HyperplaneRepresentation
     width: int
+    own: NeuronType | None = None
     complete = True
 
     # ---- types ------------------------------------------------------------------------------
@@ -105,14 +111,18 @@ class ShallowFiber:
         """
         monitor = Monitor(budget)
         n_visible = self.representation.n_hyperplanes
-        for spent in range(self.width - n_visible, -1, -1):  # constants
+        ordered = self.representation.slope.shape[1] == 1
+        for spent in range(self.width - n_visible, -1, -1):  # constants, and neurons that lie anywhere
             for core in self._cores(self.width - spent):
                 monitor.check_time("listing the types of a fiber")
                 if self.fits(core):
-                    yield NeuronType(core.visible, core.groups, spent)
+                    for lone in range(spent + 1):
+                        for back in range(lone + 1 if ordered else 1):
+                            groups = (*core.groups, *((1, 0),) * (lone - back), *((0, 1),) * back)
+                            yield replace(_sorted(core.visible, groups, ordered), constants=spent - lone)
 
     def _cores(self, total: int) -> Iterator[NeuronType]:
-        """Candidates without constant neurons, with so many neurons."""
+        """Candidates with so many neurons, none of them constant or alone in a group."""
         N = self.representation.n_hyperplanes
         ordered = self.representation.slope.shape[1] == 1
         for sizes in _shares(total, N):
@@ -124,6 +134,22 @@ class ShallowFiber:
     def count(self, *, labelled: bool = False, budget: Budget | None = None) -> int:
         """Number of non-empty pieces, up to permutation or (``labelled``) of all assignments."""
         return sum(t.n_labelled if labelled else 1 for t in self.types(budget=budget))
+
+    def type_of(self, net: ReLUNetwork) -> NeuronType:
+        """Type of a parameter of this fiber; floats are taken as the rationals they store.
+
+        Raises
+        ------
+        InputError
+            Another architecture, or another function.
+        """
+        n, m = self.representation.slope.shape[::-1]
+        if tuple(net.architecture) != (n, self.width, m):
+            raise InputError(f"expected widths {words.widths((n, self.width, m))}, found {net!r}")
+        kind = _type_of(net, self.representation)
+        if kind is None:
+            raise InputError("the network computes another function than this fiber")
+        return kind
 
     # ---- one piece ----------------------------------------------------------------------------
     @cached_property
@@ -168,8 +194,25 @@ class ShallowFiber:
 
     @cached_property
     def dimension(self) -> int:
-        """Largest dimension of a piece modulo scaling; -1 if the width is too small for the function."""
-        return max((self.dimension_of(t) for t in self.types()), default=-1)
+        """Largest dimension of a piece modulo scaling; -1 if the width is too small for the function.
+
+        By `largest_dimension`, within a minute.
+        """
+        return self.largest_dimension(budget=Budget(seconds=60))
+
+    def largest_dimension(self, *, budget: Budget | None = None) -> int:
+        """The dimension within a budget.
+
+        At once where the parameter has every hyperplane from one side only and groups supply nothing, as random ones
+        do; else sums of jumps are searched.
+
+        Raises
+        ------
+        BudgetExceededError
+            Time ends before larger pieces are excluded.
+        """
+        known = None if self.own is None else self._need(self.own)[2:]
+        return largest_dimension(self.representation, self.width, known, Monitor(budget))
 
     def size_told(self, *, seconds: float = 1.0) -> str | None:
         """That other parameters compute the function, with types and dimension; None where this was not found (in so
@@ -188,9 +231,9 @@ class ShallowFiber:
             return None
         try:
             types = list(itertools.islice(self.types(budget=Budget(seconds=seconds)), MOST_TYPES))
+            dimension = self.largest_dimension(budget=Budget(seconds=seconds))
         except BudgetExceededError:
             return None
-        dimension = max(map(self.dimension_of, types), default=0)
         if dimension == 0 and len(types) < 2:
             return None
         many = f"{'at least ' * (len(types) == MOST_TYPES)}{words.count(len(types), 'type')}"
@@ -225,6 +268,9 @@ class ShallowFiber:
                 assert lift is not None
                 assert answer is not None
                 V[:rank], Q[:, :rank] = lift.T, answer.T
+        if n == 1:  # sides in the order of the line
+            turned = V[:, 0] < 0
+            V[turned], Q[:, turned] = -V[turned], -Q[:, turned]
         p = np.zeros((m, 0), dtype=object)
         if len(normals):
             solved = exact.solve(normals.T, (need - Q @ V).T)
@@ -262,6 +308,7 @@ class ShallowFiber:
                 constant = constant - q * s
             else:
                 v = draw(generator, n, rational)
+                v = abs(v) if n == 1 else v
                 side = 1 if a else -1
                 add(0 * constant, a + b, side * v, side * s)
         for _ in range(kind.constants):
@@ -363,15 +410,49 @@ def shallow_fiber(net: ReLUNetwork) -> ShallowFiber:
     >>> from polyfiber.fibers.whole.assignments import shallow_fiber
     >>> fiber = shallow_fiber(pf.ReLUNetwork([[[1], [-1], [0]], [[1, 1, 0]]], [[0, 0, 0], [0]]))
     >>> print(*fiber.types(), sep=" | ")
-    hyperplane 0: 1+1, 1 constant | hyperplane 0: 1+0, group 1+1 | hyperplane 0: 0+1, group 1+1 | hyperplane 0: 2+1 | hyperplane 0: 1+2
+    hyperplane 0: 1+1, 1 constant | hyperplane 0: 1+1, group 1+0 | hyperplane 0: 1+1, group 0+1 | hyperplane 0: 1+0, group 1+1 | hyperplane 0: 0+1, group 1+1 | hyperplane 0: 2+1 | hyperplane 0: 1+2
     >>> fiber.dimension, fiber.n_components()
     (1, (1, 1))
     """
+    net = require_chain(net, "the whole fiber")
     if len(net.weights) != 2:
         raise InputError(f"expected one hidden layer, found {net!r}")
     own = net.exact()
     analysis = analyse_layer(own.weights[0], own.biases[0], own.weights[1], own.biases[1], domain="space")
-    return ShallowFiber(analysis.representation, net.architecture[1])
+    return ShallowFiber(analysis.representation, net.architecture[1], _type_of(own, analysis.representation))
+
+
+def _type_of(net: ReLUNetwork, representation: HyperplaneRepresentation) -> NeuronType | None:
+    """How the neurons of a parameter lie; None where it computes another function."""
+    own = net.exact()
+    W, b = own.weights[0], own.biases[0]
+    found = analyse_layer(W, b, own.weights[1], own.biases[1], domain="space")
+    rep = found.representation
+    places = {(*u, t): j for j, (u, t) in enumerate(zip(representation.normals, representation.offsets))}
+    order = [places.get((*u, t), -1) for u, t in zip(rep.normals, rep.offsets)]
+    if len(order) != len(places) or -1 in order:
+        return None
+    pairs = (
+        (rep.weights, representation.weights[order]),
+        (rep.slope, representation.slope),
+        (rep.constant, representation.constant),
+    )
+    if any((x != y).any() for x, y in pairs):
+        return None
+    ordered = W.shape[1] == 1
+    visible, groups = [(0, 0)] * len(order), []
+    for members in found.groups:
+        j = found.hyperplane[members[0]]
+        u = representation.normals[order[j]] if j >= 0 else W[members[0]]
+        u = abs(u) if j < 0 and ordered else u
+        with_it = sum(1 for i in members if W[i] @ u > 0)
+        sides = with_it, len(members) - with_it
+        if j >= 0:
+            visible[order[j]] = sides
+        else:
+            groups.append(sides)
+    constants = int((W == 0).all(axis=1).sum())
+    return replace(_sorted(tuple(visible), tuple(groups), ordered), constants=constants)
 
 
 def _mixed(groups: tuple[Sides, ...]) -> int:

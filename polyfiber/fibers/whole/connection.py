@@ -12,9 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..._lazy import above
+from ..._values.checked import whole
 from ...budget import Budget, Monitor
-from ...errors import InputError, NumericalError
+from ...errors import BudgetExceededError, InputError, NumericalError
 from ...network.model import ReLUNetwork
+from ...network.moves import Permute, Rescale
+from ...network.piecewise import require_chain
 from ...numerics.exact import as_fractions
 from ...verdict import Verdict
 from ..classify import classify_fiber
@@ -83,7 +86,7 @@ def connection(a: ReLUNetwork, b: ReLUNetwork, *, steps: int = 4, budget: Budget
 
     Notes
     -----
-    YES by a segment whose parameters all compute the function; with two hidden layers by moves of linear and dead neurons of layer 2 and of a hidden
+    YES by a segment whose parameters all compute the function; for floats that are one parameter up to permuting and rescaling, within rounding; with two hidden layers by moves of linear and dead neurons of layer 2 and of a hidden
     hyperplane (`fibers.whole.joining`), for one hidden layer where the whole fiber has one component. NO where
     the generic fiber is known in full, both parameters are generic and an orientation differs (the theorem of layerwise fibers); NO is
     about the generic fiber, as its components are. Everything else is undecided.
@@ -98,10 +101,10 @@ def connection(a: ReLUNetwork, b: ReLUNetwork, *, steps: int = 4, budget: Budget
     >>> connection(net, net).verdict
     <Verdict.YES: 'yes'>
     """
+    a, b = require_chain(a, "the fiber"), require_chain(b, "the fiber")
     if a.architecture != b.architecture:
         raise InputError(f"{a!r} and {b!r} have different architectures")
-    if steps < 1:
-        raise InputError(f"steps must be at least 1, found {steps}")
+    steps = whole(steps, "steps", least=1)
     equal = above("equivalence.decide:are_equivalent")(a, b, budget=budget or Budget(seconds=60))
     if equal.verdict is Verdict.NO:
         raise InputError("the two networks compute different functions, so they lie in different fibers")
@@ -115,8 +118,22 @@ def connection(a: ReLUNetwork, b: ReLUNetwork, *, steps: int = 4, budget: Budget
         path = _segment(first, other, steps)
         if path and _on_every_segment(path, budget):
             return Connection(Verdict.YES, path, None, "the segment between them: the function is the same along it")
+    moves = (
+        None
+        if a.is_exact or b.is_exact
+        else above("equivalence.moves_between:moves_between")(a, b, tolerance=TOLERANCE)
+    )
+    if moves is not None and all(isinstance(move, (Permute, Rescale)) for move in moves.moves):
+        near = f"to {above('equivalence.moves_between:parameter_distance')(moves(a), b):.1g} of the weights"
+        text = f"the same parameter up to permuting and rescaling neurons, {near}"
+        return Connection(Verdict.YES, (first,), None, text)
     if len(a.weights) == 2:
-        low, high = shallow_fiber(a).n_components(budget=budget)
+        try:
+            low, high = shallow_fiber(a).n_components(budget=budget or Budget(seconds=60))
+        except BudgetExceededError as error:
+            return Connection(
+                Verdict.UNDECIDED, (), None, f"the components of the whole fiber were not counted: {error}"
+            )
         if high == 1:
             return Connection(Verdict.YES, (), None, "the whole fiber has one component (all types of parameters)")
         return Connection(Verdict.UNDECIDED, (), None, f"the whole fiber has {low} to {high} components")

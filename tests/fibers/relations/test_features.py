@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import polyfiber as pf
-from polyfiber.errors import InputError, ShapeError
+from polyfiber.errors import InputError, NumericalError, ShapeError
 from polyfiber.numerics import exact
 
 
@@ -149,3 +149,13 @@ def test_limits_are_checked() -> None:
         pf.feature_relations(net, 1, domain="box")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="ReLUNetwork"):
         pf.feature_relations("x", 1)  # type: ignore[arg-type]
+
+
+def test_tiny_weights_and_texts_are_refused_in_words() -> None:
+    W = np.array([[1.0, 0.0], [-1.0, 0.0]]) * 1e-310
+    net = pf.ReLUNetwork([W, np.ones((1, 2))], [np.zeros(2), [0.0]])
+    with pytest.raises(NumericalError, match="exact=True"):
+        pf.feature_relations(net, 1)
+    assert pf.feature_relations(net, 1, exact=True).verify()
+    with pytest.raises(InputError, match="tolerance"):
+        pf.feature_relations(net, 1, tolerance="x")  # type: ignore[arg-type]

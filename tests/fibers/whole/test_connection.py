@@ -10,6 +10,7 @@ from polyfiber.errors import InputError
 from polyfiber.fibers.components import LayerPart
 from polyfiber.fibers.image.relatives import planted
 from polyfiber.fibers.whole.connection import connection, generic_component_count
+from polyfiber.network.moves import random_trivial
 
 
 def with_linear(widths: tuple[int, int, int, int], linear: int, seed: int) -> pf.ReLUNetwork:
@@ -70,3 +71,19 @@ def test_one_hidden_layer_and_bad_input() -> None:
         connection(a, pf.ReLUNetwork.random((1, 2, 1), rng=0))
     with pytest.raises(InputError, match="nonlinear"):
         generic_component_count((3, 2, 2, 1), 3)
+
+
+@pytest.mark.parametrize("widths", [(2, 3, 3, 3, 1), (3, 5, 5, 5, 5, 2), (4, 16, 16, 3), (3, 40, 1)])
+def test_a_permuted_and_rescaled_copy_is_joined(widths: tuple[int, ...]) -> None:
+    for seed in range(3):
+        net = pf.ReLUNetwork.random(widths, rng=seed)
+        assert connection(net, random_trivial(net, rng=seed + 9)(net)).verdict is pf.Verdict.YES
+
+
+def test_what_is_no_network_is_refused() -> None:
+    net = pf.ReLUNetwork.random((2, 3, 1), rng=0)
+    for pair in ((net, None), (None, net)):
+        with pytest.raises(InputError, match="ReLUNetwork"):
+            connection(*pair)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="steps"):
+        connection(net, net, steps="x")  # type: ignore[arg-type]
