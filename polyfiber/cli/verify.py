@@ -77,8 +77,11 @@ def _kind(file: Path) -> str:
         return "archive"
     else:
         with file.open("rb") as stream:
-            if stream.read(64).lstrip().startswith(b"{"):
-                return "answer"
+            begin = stream.read(64)
+        if begin.startswith(b"PK\3\4"):  # the directory at the end is lost: an archive that was cut
+            return "archive"
+        if begin.lstrip().startswith(b"{"):
+            return "answer"
     raise FileFormatError(
         f"{file} is no saved answer, archive of a complex or dataset; see equiv --save, complex --save"
     )

@@ -16,7 +16,7 @@ from .._typing import Array, FloatArray, SignArray
 from .._values.read_only import closed
 from ..budget import heed
 from ..errors import InputError
-from ..network.float_or_rational import largest, lengths, nonzero, row_norms
+from ..network.float_or_rational import largest, lengths, nonzero, ratio, row_norms
 from ..numerics.rounding import UNIT
 from ..words import one_line
 
@@ -229,8 +229,7 @@ def analyse_layer(
     for group in groups:
         terms = C[:, group] * norms[group]
         c = terms.sum(axis=1)
-        size, rest = largest(np.abs(terms).sum(axis=1)), largest(c)
-        relative = rest / size if size > 0 else 0.0
+        relative = ratio(c, np.abs(terms).sum(axis=1))
         if relative <= (0.0 if is_exact else tolerance):
             for i in group:
                 roles[i] = "cancelling"

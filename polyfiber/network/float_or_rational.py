@@ -141,6 +141,15 @@ def largest(array: Array) -> float:
     return float(np.abs(array.astype(np.float64)).max()) if array.size else 0.0
 
 
+def ratio(part: Array, whole: Array) -> float:
+    """The largest entry of one array over that of another: 0 for zero alone, also where rationals leave the floats."""
+    if part.dtype != object:
+        size = largest(whole)
+        return largest(part) / size if size > 0 else 0.0
+    most, all_of_it = (max((abs(v) for v in a.ravel()), default=Fraction(0)) for a in (part, whole))
+    return max(float(Fraction(most) / all_of_it), 5e-324) if most and all_of_it else 0.0
+
+
 def nonzero(row: Array) -> bool:
     return any(v != 0 for v in row)
 

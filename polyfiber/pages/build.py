@@ -24,7 +24,7 @@ from ..network.model import ReLUNetwork
 from ..network.names import local_path
 from ..network.piecewise import PiecewiseLinearNetwork, function_chain, require_network
 from ..network.readers import read_network
-from ..plots.windows import Window, around, plane_window, window_of
+from ..plots.windows import Window, around, input_names, plane_window, two_axes, window_of
 from ..verdict import Verdict
 from . import facts, markup, pairs, shapes
 from .facts import MOST_FACES, OPEN, Asked
@@ -71,7 +71,13 @@ class Report:
         if self.refuted:
             return f"{said}; the certificate does NOT hold."
         if self.open:
-            return f"{said}; {count(len(self.open), 'question')} stay{'s' if len(self.open) == 1 else ''} open: give more --seconds, or a domain."
+            said += f"; {count(len(self.open), 'question')} stay{'s' if len(self.open) == 1 else ''} open"
+            waiting = sum(s.waits for s in self.sections if s.state is Verdict.UNDECIDED)
+            if waiting == len(self.open):
+                return f"{said}: give more --seconds, or a smaller domain."
+            first = f" ({self.open[0]})" if len(self.open) == 1 else ""
+            some = f"more --seconds, or a smaller domain, may settle {waiting} of them; " if waiting else ""
+            return f"{said}{first}: {some}no time settles what lies outside the theorems, and its section says what is known."
         return f"{said}; none is open. Next: open it in a browser."
 
     @property
@@ -191,6 +197,9 @@ def report(
     if epsilon is not None and (other is None or domain is None):
         raise InputError("epsilon= asks how near two networks are on a domain; give other= and domain=")
     asked = Asked(a, name, file, domain, monitor, options=facts.options_of(domain))
+    input_names(picture.names, n0)  # what does not fit costs no page its picture
+    if n0 > 2:
+        two_axes(picture.axes, n0)
     data = _data(picture, n0)
     b: Any = None
     columns = shapes.Columns()

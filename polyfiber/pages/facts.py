@@ -309,14 +309,6 @@ def first_rows(table: list[tuple[str, ...]], most: int = 40) -> list[tuple[str, 
     return [*table[:most], (f"… {len(table) - most:,} more", *[""] * (len(table[0]) - 1))]
 
 
-WORDS = {
-    "identifiable": "Only those related by permuting and rescaling neurons: the function determines the network.",
-    "layerwise": "A layer can be realised in other ways; the fiber is that layer's, times permutations and scalings.",
-    "hiding": "A hyperplane of the first layer is hidden by the second: it can move without changing the function.",
-    "constant": "The function is constant; every network that computes this constant is in the fiber.",
-}
-
-
 def _gates(asked: Asked) -> Section:
     title = "What can be said of its gates?"
     assert isinstance(asked.net, PiecewiseLinearNetwork)
@@ -326,9 +318,9 @@ def _gates(asked: Asked) -> Section:
         near = local_fiber(asked.net, regions=asked.cx, budget=asked.share(0.3))
         rows.append(("functional dimension", f"{near.functional_dimension:,} of {near.n_parameters:,} parameters"))
         rows.append(("dimension near these parameters, modulo scaling", str(near.dimension)))
-    lead = (
-        "Which other parameters compute the same function is answered by theorems about ReLU chains alone; "
-        f"of the gates {count(len(found), 'thing')} {'is' if len(found) == 1 else 'are'} found."
+    lead = "Which other parameters compute the same function is answered by theorems about ReLU chains alone; of the gates "
+    lead += (
+        f"{count(len(found), 'thing')} {'is' if len(found) == 1 else 'are'} found." if found else "nothing was found."
     )
     return Section("fiber", title, lead, rows=rows, remarks=first([f"{f.text} (by {f.by})" for f in found]))
 
@@ -337,33 +329,35 @@ def _fiber(asked: Asked) -> Section:
     if not isinstance(asked.net, ReLUNetwork):
         return _gates(asked)
     cx = asked.cx if asked.domain is None else None
-    report = classify_fiber(asked.net, complex=cx, max_faces=0 if cx is None else 500_000, budget=asked.share(0.4))
+    report = classify_fiber(asked.net, complex=cx, budget=asked.share(0.4))
     asked.seen["fiber"] = report
     rows = [("considered on", on(None, asked.net.architecture[0])), ("kind", report.kind), ("why", report.reason)]
     if report.dimension is not None:
         rows.append(("dimension modulo scaling", str(report.dimension)))
         rows.append(("dimension in parameter space", str(report.raw_dimension)))
+    elif report.beyond is not None:
+        low, high = report.beyond.bounds
+        rows.append(("dimension modulo scaling", f"at least {low}" + ("" if high is None else f", at most {high}")))
     if report.roles:
         roles = Counter(report.roles)
         rows.append(("last hidden layer", ", ".join(f"{n} {role}" for role, n in roles.items())))
     rows.append(("components listed are all there are", "yes" if report.complete else "not proved"))
     state = Verdict.of(report.identifiable)
-    lead = WORDS.get(report.kind, "")
     if report.kind == "undecided":
-        lead = {
-            False: f"Others too: {report.reason}.",
-            True: WORDS["identifiable"],
-            None: "Not decided by the theorems; what was found is below.",
-        }[report.identifiable]
         rows += _local(asked, report)
     remarks = [f"{f.text} (by {f.by})" for f in report.findings]
-    if report.kind not in ("undecided", "identifiable"):
+    others = report.identifiable is False and (report.beyond is None or report.beyond.part is not None)
+    if others and report.kind != "undecided":
         remarks += [f"Component: {c}" for c in _some(report)]
     remarks += [*(t for t in report.notes if "findings" not in t), *(f"Assumed: {t}" for t in report.regime.assumed)]
+    commands = [f"polyfiber classify {asked.shown_file}"]
+    if others and report.kind != "undecided":
+        commands.append(f"polyfiber classify {asked.shown_file} --sample other.npz")
+    stopped = any("budget" in text for text in (*report.facts.fallback, *report.notes))
     return Section(
-        "fiber", "Which other parameters compute the same function?", lead, state,
-        {Verdict.YES: "identifiable", Verdict.NO: "not identifiable"}.get(state, ""), rows=rows, remarks=first(remarks),
-        commands=(f"polyfiber classify {asked.shown_file}", f"polyfiber classify {asked.shown_file} --sample other.npz"),
+        "fiber", "Which other parameters compute the same function?", report.sentence, state,
+        {Verdict.YES: "identifiable", Verdict.NO: "not identifiable"}.get(state, "open far away" if report.kind == "rigid" else ""),
+        rows=rows, remarks=first(remarks), commands=commands, waits=report.kind == "undecided" and stopped,
     )  # fmt: skip
 
 

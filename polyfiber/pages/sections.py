@@ -40,6 +40,8 @@ class Section:
     remarks : sequence of str
     commands : sequence of str
         What to type to see or check it.
+    waits : bool
+        Whether more time or a smaller domain may settle what is open.
     """
 
     __repr__ = one_line
@@ -54,6 +56,7 @@ class Section:
     table: Sequence[Sequence[str]] = ()
     remarks: Sequence[str] = ()
     commands: Sequence[str] = ()
+    waits: bool = True
 
 
 def count(n: int, one: str, many: str | None = None) -> str:

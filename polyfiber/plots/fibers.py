@@ -12,6 +12,7 @@ from ..complexes.build import canonical_complex
 from ..domain import Box
 from ..errors import InputError
 from ..fibers.classify import FiberReport
+from ..network.model import ReLUNetwork
 from ..network.moves import Translate
 from .style import WALLS, axes, require
 from .windows import around
@@ -32,7 +33,7 @@ def plot_translation(
     shifts : sequence of float, optional
         Places of the hidden hyperplane, all admissible; four by default.
     domain : Box, optional
-        Around the vertices by default.
+        Around the vertices and all places of the hyperplane by default.
     ax : matplotlib Axes, optional
 
     Returns
@@ -60,10 +61,13 @@ def plot_translation(
         size = float(np.abs(net.rounded().weights[0][k]) @ np.abs(box.hi - box.lo).astype(np.float64)) / 12
         end = 0.0 if hiding.end is None else float(hiding.end)
         shifts = [min(0.0, end) - size * step for step in range(4)]
+    moved = [Translate(k, shift).apply(net) for shift in shifts]
+    if domain is None:
+        box = _with_walls(box, [n.rounded() for n in moved], k)
     ax = axes(ax)
     handles = []
-    for number, shift in enumerate(shifts):
-        cx = canonical_complex(Translate(k, shift).apply(net), box)
+    for number, (shift, other) in enumerate(zip(shifts, moved)):
+        cx = canonical_complex(other, box)
         signs = cx.signs(1)[:, : net.n_hidden]
         mine, others = signs[:, k] == 0, (np.delete(signs, k, axis=1) == 0).any(axis=1)
         ends = cx.vertices[cx.edges]
@@ -84,6 +88,17 @@ def plot_translation(
     ax.set_title(f"{len(shifts)} networks, one function: hyperplane {k} of layer 1 is hidden")
     ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize="small")
     return ax
+
+
+def _with_walls(box: Box, nets: Sequence[ReLUNetwork], k: int) -> Box:
+    """The box, larger where it does not hold the point of hyperplane k of layer 1 that is nearest to its middle."""
+    lo, hi = np.asarray(box.lo, dtype=np.float64), np.asarray(box.hi, dtype=np.float64)
+    middle, size = (lo + hi) / 2, hi - lo
+    for net in nets:
+        w, b = net.weights[0][k], net.biases[0][k]
+        foot = middle - (w @ middle + b) / (w @ w) * w
+        lo, hi = np.minimum(lo, foot - 0.1 * size), np.maximum(hi, foot + 0.1 * size)
+    return Box(lo, hi)
 
 
 def plot_geodesic(path: Geodesic, *, ax: Any = None, steps: int = 101) -> Any:

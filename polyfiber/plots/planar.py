@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from .. import words
 from .._typing import FloatArray
 from .._values.checked import flag, shown, whole
 from ..complexes.topology.surfaces import corners_around
@@ -286,7 +287,9 @@ def plot_breakpoints(bp: BreakpointComplex, *, ax: Any = None, output: int = 0) 
         frameon=False,
     )
     _frame(cx, ax)
-    ax.set_title(f"{len(bp.facets)} facets where output {output} may bend, of {cx.f_vector[1]}")
+    bent, some = words.count(len(bp.facets), "facet"), "" if bp.weights.shape[1] == 1 else "some output "
+    title = f"{bent} where {some or 'the output '}bends, of {len(bp.facets) + len(bp.invisible)} in walls"
+    ax.set_title(f"{title}; weights of output {output}" if some else title)
     return ax
 
 

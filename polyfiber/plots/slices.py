@@ -68,7 +68,7 @@ def plot_slice(
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    ax = axes(ax)
+    mine, ax = ax is None, axes(ax)
     flat = isometry(s)
     x = s.coordinates @ flat.T
     ptr, corners = s.polygon_corners
@@ -96,13 +96,13 @@ def plot_slice(
         blocks = s.edge_blocks
         lines = x[s.edges]
         for block in range(1, int(blocks.max(initial=0)) + 1):
-            mine = blocks == block
-            if mine.any():
+            those = blocks == block
+            if those.any():
                 style: dict[str, Any] = {
                     "color": WALLS[(block - 1) % len(WALLS)],
                     "linewidth": max(0.15, (0.9 - 0.15 * block) * min(1.0, 60 / np.sqrt(len(lines)))),
                 }
-                drawn_walls = LineCollection(list(lines[mine]), **style, gid=f"walls-block-{block}")
+                drawn_walls = LineCollection(list(lines[those]), **style, gid=f"walls-block-{block}")
                 drawn_walls.set_rasterized(len(lines) > FEW_WALLS)
                 ax.add_collection(drawn_walls)
                 handles.append(Line2D([], [], label=f"walls of block {block}", color=style["color"]))
@@ -119,8 +119,11 @@ def plot_slice(
     ax.set_aspect("equal")
     ax.set_title(title)
     ax.set_xlabel("distance along the first direction")
+    ax.set_ylabel("distance across it")
     if legend and handles:
         ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize="small")
+    if mine:  # equal scales and a constrained layout settle in the second drawing
+        ax.figure.draw_without_rendering()
     return ax
 
 

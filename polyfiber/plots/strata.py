@@ -20,10 +20,16 @@ _BLUE, _ORANGE, _GREY = style.LINES[0], style.LINES[1], style.LINES[6]
 
 
 def _legend(ax: Any, entries: list[tuple[str, str, str, float]], *, columns: int = 2, below: float = -0.02) -> None:
-    """What colours and dashes mean, under the picture: label, colour, line style, width."""
+    """What colours and dashes mean, under the picture: label, colour, line style ('box': a frame), width."""
     from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
 
-    lines = [Line2D([], [], color=c, linestyle=s, linewidth=w) for _, c, s, w in entries]
+    lines = [
+        Patch(facecolor="white", edgecolor=c, linewidth=w)
+        if s == "box"
+        else Line2D([], [], color=c, linestyle=s, linewidth=w)
+        for _, c, s, w in entries
+    ]
     labels = [label for label, *_ in entries]
     ax.legend(
         lines, labels, loc="upper center", bbox_to_anchor=(0.5, below), ncols=columns, fontsize=7, frameon=False
@@ -107,7 +113,7 @@ def plot_dag(strata: RankStratification, *, ax: Any = None, labels: bool = True,
     kinds = {move.kind for *_, move in strata.covers()}
     _legend(
         ax,
-        [(f"maximal: a component ({len(tops)})", _BLUE, "-", 1.8), ("in the closure of others", _GREY, "-", 0.7)][
+        [(f"maximal: a component ({len(tops)})", _BLUE, "box", 1.8), ("in the closure of others", _GREY, "box", 0.7)][
             : 1 + (len(tops) < n)
         ]
         + [("joins adjacent bars", _GREY, "-", 0.8)] * ("connect" in kinds)
@@ -194,7 +200,7 @@ def plot_table(strata: RankStratification, *, ax: Any = None) -> Any:
     ax.set_title(f"widths {strata.widths}, rank {strata.rank}: {_strata(len(strata))}\n(dim, dof, rdof)", fontsize=9)
     _legend(
         ax,
-        [(f"maximal: a component ({len(tops)})", _BLUE, "-", 1.8), ("in the closure of others", _GREY, "-", 0.7)],
+        [(f"maximal: a component ({len(tops)})", _BLUE, "box", 1.8), ("in the closure of others", _GREY, "box", 0.7)],
         below=-0.16 - 0.12 / len(firsts),
     )
     return ax

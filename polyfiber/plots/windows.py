@@ -141,7 +141,7 @@ def plane_window(
     """
     n0 = net.architecture[0]
     words = input_names(names, n0)
-    i, j = _two_axes(axes, n0)
+    i, j = two_axes(axes, n0)
     o = np.zeros(n0) if origin is None else np.array(origin, dtype=np.float64)
     if o.shape != (n0,) or not np.isfinite(o).all():
         raise ShapeError(f"origin has shape {o.shape}; expected {n0} finite numbers")
@@ -194,7 +194,8 @@ def _drawable(cx: PolyhedralComplex) -> PolyhedralComplex:
     return cx
 
 
-def _two_axes(axes: Sequence[int], n0: int) -> tuple[int, int]:
+def two_axes(axes: Sequence[int], n0: int) -> tuple[int, int]:
+    """Two different inputs of so many."""
     try:
         i, j = (int(k) for k in axes)
     except (TypeError, ValueError):

@@ -7,7 +7,8 @@ every neuron and output by sums of fractions written here, elements by Python's 
 elements and attributes of a short list, as many scripts as it always has, no address, and every name as plain text. Every
 region: its pattern and its class at a point inside, and areas add up to the box; regions smaller than coordinates are exact
 (a millionth of the window, 1e-9 on a line) are counted and not looked into. Input that is not a number has to be refused with
-one error of the library. Every N-th page is opened in headless Chromium: silent, alone, unharmed.
+one error of the library. Every N-th page is opened in headless Chromium: silent, alone, unharmed; and pixels inside regions
+are read back in six views, at which none may be left out or have another class's colour.
 
 Pages about two networks: the verdict, the input where they differ and the bracket of the difference, beside the largest gap at
 all vertices of both complexes together, in fractions. About the layers of a linear network: the rank of every product and the
@@ -40,6 +41,7 @@ warnings.simplefilter("error")  # a page says nothing of NumPy
 import polyfiber as pf  # noqa: E402
 from polyfiber.errors import PolyfiberError  # noqa: E402
 from tests.oracles.exact_faces import box, exact_complex, rank  # noqa: E402
+from tests.oracles.painted import painted, wander  # noqa: E402
 
 NAMES = (
     "</script><script>window.harmed=1</script>", "<img src=x onerror=window.harmed=1>", '"><svg onload=window.harmed=1>',
@@ -419,6 +421,11 @@ def opened(browser: Any, path: Path) -> list[str]:
         for key in ("n", "n", "+", "0"):
             page.keyboard.press(key)
         page.evaluate("polyfiber.settled()")
+        if page.evaluate("polyfiber.told.kind === 'plane' && !!document.querySelector('#colour')"):
+            rng = np.random.default_rng(0)
+            for _ in range(6):
+                found += painted(page)[1][:2]
+                wander(page, rng)
     if page.evaluate("window.harmed !== undefined || document.querySelector('h1').innerText === 'harmed'"):
         found.append("a name was run")
     page.close()

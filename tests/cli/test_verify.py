@@ -47,6 +47,20 @@ def test_a_row_of_a_dataset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert "--row is for datasets" in error
 
 
+def test_an_archive_that_was_cut_is_refuted(tmp_path, capsys) -> None:
+    """As every file that is damaged, wherever it is damaged."""
+    pf.canonical_complex(pf.ReLUNetwork.random((2, 9, 1), rng=0)).save(tmp_path / "c.npz")
+    whole = (tmp_path / "c.npz").read_bytes()
+    for size in (4, 100, len(whole) // 2, len(whole) - 1):
+        (tmp_path / "cut.npz").write_bytes(whole[:size])
+        code, out, _ = run(capsys, "verify", tmp_path / "cut.npz")
+        assert code == 1, size
+        assert out.startswith("Refuted")
+    for text in (b"", b"PK", b"a letter"):
+        (tmp_path / "cut.npz").write_bytes(text)
+        assert run(capsys, "verify", tmp_path / "cut.npz")[0] == 4
+
+
 def test_a_page_about_a_file(tmp_path, capsys) -> None:
     from polyfiber.cli.app import main
 
@@ -60,7 +74,7 @@ def test_a_page_about_a_file(tmp_path, capsys) -> None:
     assert told["page_bytes"] == page.stat().st_size
     for wrong, code in (
         (["--axes", "x"], 2), (["--origin", "a,b"], 2), (["--points", str(tmp_path / "net.npz")], 4),
-        (["--axes", "0,1"], 2), (["--epsilon", "1"], 2), (["--linear", "--names", "a"], 2),
+        (["--names", "a"], 4), (["--axes", "0,1"], 2), (["--epsilon", "1"], 2), (["--linear", "--names", "a"], 2),
     ):  # fmt: skip
         with pytest.raises(SystemExit) as end:
             main(["report", str(tmp_path / "net.npz"), "-o", str(page), *wrong])

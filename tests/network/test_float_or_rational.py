@@ -76,3 +76,13 @@ def test_draws_are_of_the_kind_that_is_asked() -> None:
     assert module.clean(np.full((2, 2), 1e-13), 1.0).tolist() == [[0.0, 0.0], [0.0, 0.0]]
     assert module.clean(np.full((1, 1), 1e-11), 1.0)[0, 0] == 1e-11
     assert module.largest(np.zeros((0, 2))) == 0.0
+
+
+def test_ratios_of_rationals_beyond_floats() -> None:
+    from polyfiber.network.float_or_rational import ratio
+
+    huge = np.array([Fraction(10) ** 400, Fraction(3)], dtype=object)
+    assert ratio(huge, 2 * huge) == 0.5
+    assert ratio(huge[1:], huge) > 0.0
+    assert ratio(0 * huge, huge) == ratio(huge[:0], huge) == ratio(0 * huge, 0 * huge) == 0.0
+    assert ratio(np.array([1.0, -3.0]), np.array([6.0])) == 0.5

@@ -35,7 +35,7 @@ def test_what_is_not_generic_has_a_page(tmp_path: Path, name: str, box) -> None:
 
 def test_the_page_says_what_the_library_says(tmp_path: Path) -> None:
     net = pf.ReLUNetwork.random((4, 3, 3, 2), rng=0)
-    page = pf.report(net, tmp_path / "page.html", picture=pf.Picture(axes=(1, 3), names="abcd"))
+    page = pf.report(net, tmp_path / "page.html", picture=pf.Picture(axes=(1, 3), names=list("abcd")))
     cx = pf.canonical_complex(net)
     text = page.path.read_text()
     assert f"{cx.n_regions:,} regions, {sum(cx.f_vector):,} faces" in text
@@ -173,3 +173,27 @@ def test_points_beyond_the_cap_are_thinned(tmp_path: Path, monkeypatch: pytest.M
         picture=pf.Picture(points=points, labels=np.arange(45) % 3),
     )  # fmt: skip
     assert "9 of 45 data points" in page.path.read_text()
+
+
+def test_what_stays_open_is_named_with_what_would_settle_it(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    page = pf.report(root / "data" / "iris_torch.onnx", tmp_path / "a.html")
+    assert page.open == ("Which other parameters compute the same function?",)
+    assert "(Which other parameters compute the same function?): no time settles" in page.sentence
+    assert "--seconds" not in page.sentence
+    hurried = pf.report(root / "data" / "wine_three.npz", tmp_path / "a.html", budget=pf.Budget(seconds=0))
+    assert (
+        "give more --seconds" in hurried.sentence
+        or "more --seconds, or a smaller domain, may settle" in hurried.sentence
+    )
+
+
+def test_names_and_axes_that_do_not_fit_cost_no_page_its_picture(tmp_path: Path) -> None:
+    for n, picture in (
+        (2, pf.Picture(names=("one",))),
+        (3, pf.Picture(names=("a", "b"))),
+        (3, pf.Picture(axes=(0, 3))),
+    ):
+        with pytest.raises(InputError):
+            pf.report(pf.ReLUNetwork.random((n, 3, 2), rng=0), tmp_path / "a.html", picture=picture)
+        assert not (tmp_path / "a.html").exists()

@@ -6,6 +6,7 @@ import shlex
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import polyfiber as pf
@@ -78,6 +79,66 @@ def test_pairs_whose_ends_differ() -> None:
     with pytest.raises(InputError, match="2 and 3 inputs"):
         two_networks(NET, pf.ReLUNetwork.random((3, 3, 2), rng=0))
     assert module.Asked(NET, "n", None, None, Monitor()).shown_file == "FILE"
+
+
+def of_every_kind() -> dict[str, pf.ReLUNetwork]:
+    random, data = pf.ReLUNetwork.random, Path(__file__).parents[2] / "data"
+    ones = np.ones
+    return {
+        "identifiable": random((4, 3, 3, 2), rng=0),
+        "layerwise": pf.ReLUNetwork([[[1, 0], [1, 0], [0, 1]], [[1, 1, 1]]], [[0, 0, 0], [0]]),
+        "hiding": pf.fibers.hiding_example((2, 2, 1, 1), rng=0),
+        "constant": pf.ReLUNetwork([np.eye(2), -ones((2, 2)), ones((1, 2))], [np.zeros(2), -ones(2), ones(1)]),
+        "rigid": pf.read_network(data / "iris_torch.onnx"),
+        "flexible": pf.read_network(data / "wine_three.npz"),
+        "undecided": random((5, 40, 40, 40, 2), rng=0),
+    }
+
+
+@pytest.mark.parametrize("kind", of_every_kind())
+def test_the_fiber_is_answered_whatever_its_kind(kind: str, tmp_path: Path) -> None:
+    """With the sentence of `polyfiber classify`, which the section names; on a domain too."""
+    net = of_every_kind()[kind]
+    for domain in (None, pf.Box(-1, 1, dimension=net.architecture[0])):
+        here = Asked(net, "net", None, domain, Monitor(Budget(seconds=600.0)))
+        found = sections_of(here, ["fiber"])[0]
+        told = pf.classify_fiber(net)
+        assert told.kind == kind
+        assert found.lead == told.sentence
+        rows = dict(found.rows)
+        assert rows["kind"] == kind
+        if told.dimension is not None:
+            assert rows["dimension modulo scaling"] == str(told.dimension)
+        assert found.state is Verdict.of(told.identifiable)
+        assert found.word != "" or kind == "undecided"
+        assert not found.waits  # no time settles what is open here
+        sampled = any("--sample" in c for c in found.commands)
+        assert sampled == (told.identifiable is False)
+        if sampled:
+            (other,) = told.sample(1, rng=0)
+            assert pf.are_equivalent(net, other).verdict is not Verdict.NO
+
+
+def test_fibers_without_a_point_and_without_time() -> None:
+    deep = pf.ReLUNetwork.random((2, 3, 3, 3, 1), rng=0)
+    for seconds in (0.0, 0.001, 600.0):
+        here = Asked(deep, "net", None, None, Monitor(Budget(seconds=seconds)))
+        (found,) = sections_of(here, ["fiber"])
+        assert found.lead
+        assert not found.lead.startswith("Open: no point")
+    wide = Asked(pf.ReLUNetwork.random((2, 9, 9, 1), rng=0), "net", None, None, Monitor(Budget(seconds=0.001)))
+    (found,) = sections_of(wide, ["fiber"])
+    assert found.state is Verdict.UNDECIDED
+    assert found.waits
+
+
+def test_gates_of_which_nothing_is_found_are_no_zero_things() -> None:
+    here = Asked(
+        pf.read_network(Path(__file__).parents[2] / "data" / "iris_petals_leaky.onnx"), "net", None,
+        pf.Box([0, 0], [8, 4]), Monitor(Budget(seconds=60.0)),
+    )  # fmt: skip
+    (found,) = sections_of(here, ["fiber"])
+    assert "0 things" not in found.lead
 
 
 HUGE, TINY = Fraction(10**400), Fraction(1, 10**400)

@@ -6,6 +6,7 @@ import importlib
 import inspect
 import io
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,7 @@ def pictures() -> dict[str, Callable[[], Any]]:
         return look.plot()
 
     strata = pf.linear.stratify((2, 3, 2), rank=1)
+    digits = pf.read_network(Path(__file__).parents[2] / "data" / "digits_bottleneck.npz")
     return {
         "regions": lambda: cx(2, 8, 8, 3).plot(names=names),
         "classes": lambda: cx(2, 8, 8, 3).plot(color_by="class", names=names, points=[[0, 0], [1, 1]], labels=[0, 1]),
@@ -84,6 +86,8 @@ def pictures() -> dict[str, Callable[[], Any]]:
         "bends": lambda: cx(2, 6, 4, 1).breakpoint_complex().plot(),
         "neighbours": lambda: pf.plots.plot_dual_graph(cx(2, 6, 1)),
         "slice": lambda: pf.slice_through(pf.ReLUNetwork.random((9, 8, 3), rng=0), *np.eye(9)[:3]).plot(),
+        "a flat slice": lambda: pf.slice_through(digits, *np.random.default_rng(0).integers(0, 17, (3, 64))).plot(),
+        "a steep slice": lambda: pf.slice_through(digits, *np.random.default_rng(3).integers(0, 17, (3, 64))).plot(),
         "cut": lambda: pf.slice_complex(
             pf.ReLUNetwork.random((5, 8, 3), rng=0), np.zeros(5), np.eye(5)[:2], domain=box
         ).plot(),
@@ -105,7 +109,7 @@ def test_pictures_are_whole_and_say_what_they_count(name: str) -> None:
     figure = ax.figure
     try:
         figure.set_dpi(100)
-        figure.canvas.draw()
+        figure.canvas.draw()  # once, as a file is written
         assert any(c.isdigit() for c in ax.get_title()), ax.get_title()
         drawn, (width, height) = figure.get_tightbbox(), figure.get_size_inches()  # of all texts, too
         assert drawn.x0 >= -0.01
@@ -117,6 +121,10 @@ def test_pictures_are_whole_and_say_what_they_count(name: str) -> None:
                 assert contrast(line.get_color(), ax.get_facecolor()) >= 3.0
         stream = io.StringIO()
         figure.savefig(stream, format="svg")
+        if ax.get_legend():
+            keys = [(h.get_color() if hasattr(h, "get_color") else h.get_facecolor(), type(h).__name__, h.get_linestyle(), h.get_linewidth())
+                    for h in ax.get_legend().legend_handles]  # fmt: skip
+            assert len(set(map(str, keys))) == len(keys), keys
         ids = [a.get_gid() for a in figure.findobj() if a.get_gid()]
         assert ids
         assert all(f'id="{gid}"' in stream.getvalue() for gid in ids)

@@ -30,6 +30,17 @@ def test_a_hidden_hyperplane_moves() -> None:
         plot_translation(pf.classify_fiber(pf.ReLUNetwork.random((2, 2, 2), rng=0)), ax=axes())
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_every_place_of_the_hyperplane_is_seen(seed: int) -> None:
+    report = pf.classify_fiber(pf.fibers.hiding_example((2, 2, 1, 1), hidden=0, rng=seed))
+    ax = plot_translation(report, ax=axes())
+    shifts = [c for c in ax.collections if (c.get_gid() or "").startswith("shift")]
+    size = np.hypot(np.ptp(ax.get_xlim()), np.ptp(ax.get_ylim()))
+    lengths = [sum(float(np.linalg.norm(np.diff(s, axis=0))) for s in c.get_segments()) for c in shifts]
+    assert len(lengths) == 4
+    assert min(lengths) > 0.05 * size
+
+
 def test_a_geodesic_is_its_singular_values() -> None:
     path = pf.dln.geodesic(np.diag([1.0, 2.0]), np.diag([3.0, 1.0]), 2)
     ax = path.plot(axes())

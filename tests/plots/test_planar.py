@@ -61,7 +61,20 @@ def test_sets_and_breakpoints(cx: pf.PolyhedralComplex) -> None:
     assert f"{curve.f_vector[1]} edges" in curve.plot(axes()).get_title()
     whole = pf.canonical_complex(cx.network)
     assert whole.level_set(0.2).plot(axes()).get_title()
-    assert plot_breakpoints(cx.breakpoint_complex(), ax=axes()).get_title().endswith(f"of {cx.f_vector[1]}")
+    assert plot_breakpoints(cx.breakpoint_complex(), ax=axes()).get_title().endswith("weights of output 0")
+
+
+def test_the_title_counts_facets_of_walls() -> None:
+    """Sides of the box are no walls."""
+    for widths, outputs in (((2, 6, 4, 1), 1), ((2, 6, 4, 2), 2)):
+        cx = pf.canonical_complex(pf.ReLUNetwork.random(widths, rng=3), pf.Box(-2, 2, dimension=2))
+        bp = cx.breakpoint_complex()
+        walls = int((cx.signs(1)[:, : cx.network.n_hidden] == 0).any(axis=1).sum())
+        title = bp.plot(axes()).get_title()
+        assert title.startswith(f"{len(bp.facets)} facets where ")
+        assert f"bends, of {walls} in walls" in title
+        assert walls < cx.f_vector[1]
+        assert ("weights of output 0" in title) == (outputs > 1)
 
 
 def test_what_cannot_be_drawn(cx: pf.PolyhedralComplex) -> None:

@@ -123,10 +123,9 @@ def confusion(lines: list[dict[str, Any]]) -> list[str]:
             )
         clear = [line for line in mine if not line["grey"]]
         left = sum(line["said"] == "UNDECIDED" for line in clear)
-        median = 1e3 * float(np.median([line["seconds"] for line in mine]))
         runs.append(
             f"- {question}: {len(mine)} pairs, {sum(line['wrong'] for line in mine)} wrong, {left} of {len(clear)} outside the grey zone undecided "
-            f"({100 * left / max(1, len(clear)):.2g} %), median {median:.2g} ms of CPU time; {_runs(mine, mode)}"
+            f"({100 * left / max(1, len(clear)):.2g} %); {_runs(mine, mode)}"
         )  # fmt: skip
     rows.append(_row(("**all**", *totals)))
     return [*rows, "", *(line for run in runs for line in _wrapped(run, "  "))]
