@@ -28,8 +28,10 @@ GAP = 1e3
 """Quotient of two distances that follow each other from which on they count as two scales."""
 CLOSE = 1e-9
 """Residual up to which multipliers are looked at."""
-DEEPER = 3
-"""Corners from which it is looked at again."""
+ROOM = 1e-6
+"""Least multiplier of walls of length one where there is room for a correction."""
+ZOOMS = 8
+"""How often it is looked at again, closer."""
 PIVOTS = 400
 """Steps of the simplex method in rationals from a corner that floats propose."""
 FEW = 24
@@ -70,36 +72,66 @@ def implied(others: Array, row: Array) -> bool:
     return program.status == "unbounded" or (program.x is not None and program.value <= row[-1])
 
 
-def _proposed(others: Array, row: Array, deeper: int = DEEPER) -> bool | None:
+def _proposed(others: Array, row: Array) -> bool | None:
     """The answer where floats propose a proof of it, or steps from what they propose find one; None elsewhere."""
-    A, v = _unit_rows(np.concatenate([others, row[None, :]]))
+    forms = np.concatenate([others, row[None, :]])
+    A, v = _unit_rows(forms)
     scales = _scales(v)
     # a wall too far at the scale that is looked at does not matter there, and is too large for a solver
     near = [np.flatnonzero(np.abs(v) < FAR * unit) for unit in scales]
-    corner = np.zeros(0, dtype=np.int64)
     for unit, rows in zip(scales, near):
         rows = rows[rows < len(others)]
-        if not len(rows):
-            continue
-        if _made_up(A, v / unit, rows, others, row):
+        if len(rows) and _made_up(A, v / unit, rows, others, row):
             return True
-        with suppress(SolverError):  # where some multipliers are nearly zero, a corner says which
-            found = solve_lp(v[rows] / unit, A_eq=A[rows].T, b_eq=A[-1], bounds=(0, None))
-            if found.x is not None:
-                if _make_up(rows, found.x, others, row):
-                    return True
-                corner = rows[found.x > 1e-9]
     for unit, rows in zip(scales, near):
         if len(others) in rows and _point_beyond(A, v / unit, rows[:-1], unit, others, row):
             return False
-    if deeper and len(corner) == A.shape[1]:
-        # seen from this corner, walls that meet in it all but are told apart: their distances are a scale of their own
-        x = solve(others[corner, :-1], -others[corner, -1])
-        if x is not None:
-            at = values_at(np.concatenate([others, row[None, :]]), x)
-            moved = np.concatenate([others[:, :-1], at[:-1, None]], axis=1)
-            return _proposed(moved, np.concatenate([row[:-1], at[-1:]]), deeper - 1)
-    return _pivoted(A, corner, others, row)
+    return _zoomed(A, forms, max(scales))
+
+
+def _zoomed(A: FloatArray, forms: Array, unit: float) -> bool | None:
+    """The same by looking for the least value of the last form, ever closer to where floats find it.
+
+    Each time the point is added up in rationals, and its distances beyond walls, worked out exactly, are the next
+    scale: what floats could not tell at the one before (iterative refinement of linear programs).
+    """
+    others, row = forms[:-1], forms[-1]
+    lengths = np.linalg.norm(nearest(forms[:, :-1]), axis=1)
+    lengths[lengths == 0] = 1.0
+    x, v, multipliers = np.full(A.shape[1], Fraction(0), dtype=object), nearest(forms[:, -1]) / lengths, None
+    for _ in range(ZOOMS):
+        rows = np.flatnonzero(v[:-1] < FAR * unit)
+        used = np.append(rows, len(others))
+        floor = abs(v[-1]) / unit + 1  # how far down it is looked, so that there is a least value
+        try:
+            found = solve_lp(np.append(v[rows] / unit, floor), A_eq=A[used].T, b_eq=A[-1], bounds=(0, None))
+        except SolverError:
+            break
+        if found.x is None or found.prices is None:
+            break
+        if _make_up(rows, found.x[:-1], others, row):
+            return True
+        multipliers = np.zeros(len(others))
+        multipliers[rows] = found.x[:-1]
+        x = x - Fraction(unit) * as_fractions(found.prices)
+        at = values_at(forms, x)
+        if at[-1] < 0 and (at[:-1] >= 0).all():
+            return False
+        if at[-1] > 0 and _made_up_with_room(A, nearest(at) / lengths, lengths, others, row):
+            return True
+        v = nearest(at) / lengths
+        beyond = -float(v[:-1].min())
+        if not np.isfinite(beyond):
+            break
+        unit = beyond if beyond > 0 else unit / FAR
+        moved = np.concatenate([forms[:, :-1], at[:, None]], axis=1)
+        rows = np.flatnonzero(v[:-1] < FAR * unit)
+        if abs(v[-1]) < FAR * unit and _point_beyond(A, v / unit, rows, unit, moved[:-1], moved[-1]):
+            return False
+    if multipliers is None:
+        return _pivoted(A, np.zeros(0, dtype=np.int64), others, row)
+    tight = np.flatnonzero(v[:-1] < 1e3 * unit)
+    return _pivoted(A, tight[np.argsort(-multipliers[tight], kind="stable")], others, row)
 
 
 def _made_up(A: FloatArray, v: FloatArray, rows: IntArray, others: Array, row: Array) -> bool:
@@ -112,6 +144,29 @@ def _made_up(A: FloatArray, v: FloatArray, rows: IntArray, others: Array, row: A
     with suppress(RuntimeError, ValueError):  # too many steps; numbers beyond floats
         found, residual = nnls(columns, wanted)
         return bool(residual <= CLOSE) and _make_up(rows, found[: len(rows)], others, row)
+    return False
+
+
+def _made_up_with_room(A: FloatArray, v: FloatArray, lengths: FloatArray, others: Array, row: Array) -> bool:
+    """Whether multipliers above zero, on walls near to a point, make the inequality up after a correction in rationals.
+
+    Where the inequality is far from failing, and floats cannot tell which of many walls carry it: all may.
+    """
+    n = A.shape[1]
+    close = np.flatnonzero(v[:-1] <= 1e-3 * v[-1])
+    if len(close) < n:
+        return False
+    with suppress(SolverError):
+        found = solve_lp(np.maximum(v[close], 0.0) / v[-1], A_eq=A[close].T, b_eq=A[-1], bounds=(ROOM, None))
+        if found.x is None:
+            return False
+        multipliers = as_fractions(found.x / lengths[close] * lengths[-1])
+        missing = row[:-1] - exact_product(multipliers[None, :], others[close, :-1])[0]
+        carriers = qr(A[close].T, mode="r", pivoting=True)[1][:n]
+        correction = solve(others[close[carriers], :-1].T, missing)
+        if correction is not None:
+            multipliers[carriers] += correction
+            return bool(all(x >= 0 for x in multipliers) and multipliers @ others[close, -1] <= row[-1])
     return False
 
 
@@ -171,9 +226,14 @@ def _pivoted(A: FloatArray, corner: IntArray, others: Array, row: Array) -> bool
 
 
 def _start(A: FloatArray, corner: IntArray, slopes: Array, row: Array, m: int) -> IntArray:
-    """A basis of rows, and sides of the cube, with multipliers that are not negative."""
+    """A basis of rows, the first first, and sides of the cube, with multipliers that are not negative."""
     n = A.shape[1]
-    corner = corner[:n]
+    left, independent = A[corner].T.copy(), []
+    for i in range(len(corner)):
+        if len(independent) < n and (length := np.linalg.norm(left[:, i])) > 1e-9:
+            independent.append(corner[i])
+            left -= np.outer(left[:, i], left[:, i] @ left) / length**2
+    corner = np.array(independent, dtype=np.int64)
     while True:
         across = np.eye(n)
         if len(corner):

@@ -33,11 +33,14 @@ class LpResult:
         'optimal', 'infeasible' or 'unbounded'.
     x : array or None
     value : float or Fraction or None
+    prices : (rows of A_eq,) array or None
+        What the value changes by with the right-hand side of each equation; of optima that floats found.
     """
 
     status: str
     x: Array | None
     value: Any
+    prices: Array | None = None
 
 
 def solve_lp(
@@ -70,7 +73,8 @@ def solve_lp(
     if result.status == 1:
         heed("a linear program")
     if result.status == 0:
-        return LpResult("optimal", np.asarray(result.x, dtype=np.float64), float(result.fun))
+        prices = np.asarray(result.eqlin.marginals, dtype=np.float64)
+        return LpResult("optimal", np.asarray(result.x, dtype=np.float64), float(result.fun), prices)
     if result.status in (2, 3):
         return LpResult("infeasible" if result.status == 2 else "unbounded", None, None)
     raise SolverError(

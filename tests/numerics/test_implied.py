@@ -63,6 +63,25 @@ def test_a_tie_that_floats_cannot_see() -> None:
         assert implied(others, row) or shift < 0
 
 
+@pytest.mark.parametrize("others_tilt", [0, 1], ids=["a cone", "a cone, cut far away"])
+def test_walls_through_one_point_all_but(others_tilt: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forty walls at distances of 1e-17 from one point: floats zoom in, and the exact simplex is not asked."""
+    monkeypatch.setattr(module, "solve_lp_exact", None)
+    rng = np.random.default_rng(7)
+    normals = rng.normal(size=(40, 3)) + 3 * np.eye(3)[0]
+    others = as_fractions(np.hstack([normals, np.zeros((40, 1))]))
+    others[:, -1] = [Fraction(int(k), 10**22) for k in rng.integers(0, 10**5, 40)]
+    if others_tilt:
+        far = as_fractions(np.hstack([-np.eye(3), 100 * np.ones((3, 1))]))
+        others = np.concatenate([others, far])
+    for i in range(0, 40, 8):
+        rest = np.delete(others, i, axis=0)
+        for moved in (Fraction(0), Fraction(1, 10**19), Fraction(-1, 10**19), Fraction(1)):
+            row = others[i].copy()
+            row[-1] += moved
+            assert implied(rest, row) == _truth(rest, row), (i, moved)
+
+
 def test_nothing_implies_but_constants() -> None:
     none = np.zeros((0, 3), dtype=object)
     assert implied(none, as_fractions([0, 0, 1]))
