@@ -62,6 +62,9 @@ def info(
 ) -> None:
     """Say what a network file holds, how large its complex is expected to be, and which questions fit.
 
+    Expected are the counts of hyperplanes in general position: those of a trained network are mostly within a factor of
+    two, but one with a narrow first layer may have a tenth as many vertices. --pilots estimates from the network itself.
+
     Exit code 3 when the pilots did not end within --seconds (60 by default); the rest is printed all the same.
     """
     from ..complexes.build import size_of

@@ -159,6 +159,8 @@ def _print(answer: dict[str, Any]) -> None:
     if "witness" in answer:
         rows.append(("differ at", _point(answer["witness"]["input"])))
         rows.append(("by", answer["witness"]["gap"]))
+    if len(answer.get("moves", [])) > 1:
+        rows.append(("moves", "one after the other; each counts neurons in the network that those before it left"))
     for move in answer.get("moves", []):
         rows.append(("move", move if len(move) <= WIDE else f"{move[:WIDE]}… (whole with --json)"))
     if "difference" in answer:

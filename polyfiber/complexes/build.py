@@ -202,8 +202,8 @@ def face_counts(
 def estimate_size(network: ReLUNetwork | PiecewiseLinearNetwork, domain: Polyhedron | None = None) -> dict[str, int]:
     """Expected vertices, faces and bytes of a complex, before any work.
 
-    The count is that of N hyperplanes in general position, ``C(N, d)``; random networks come
-    within a factor of two, trained ones are usually smaller. On a domain, the part of these that a sample finds there.
+    The count is that of N hyperplanes in general position, ``C(N, d)`` vertices and ``2^d`` faces for each; random
+    networks come within a factor of two, trained ones with a narrow first layer can have a tenth as many vertices. On a domain, the part of these that a sample finds there.
 
     Examples
     --------

@@ -62,8 +62,9 @@ def feasibility(
     Returns
     -------
     tuple of Feature
-        Counts are those of hyperplanes in general position, ``C(N, d)``: random networks come within a factor of
-        two, trained ones are usually smaller. On a domain, the part of these that a sample of 2048 finds there.
+        Counts are those of hyperplanes in general position, ``C(N, d)`` vertices and ``2^d`` faces for each: random
+        networks come within a factor of two; the trained ones in ``data/`` whose complexes can be counted have 0.1 to
+        1.13 times as many vertices and 0.5 to 1.17 times as many faces. On a domain, the part of these that a sample of 2048 finds there.
 
     Examples
     --------
@@ -95,7 +96,7 @@ def questions_of(
         "canonical_complex",
         as_float(vertices) * PER_VERTEX + faces * PER_FACE,
         as_float(vertices) * per_vertex + faces * (16 * frame.n_words + 4),
-        f"about {shown}, {words.count(f'{faces:.3g}', 'face')} in dimension {d}",
+        f"about {shown}, {words.count(f'{faces:.3g}', 'face')} of dimensions 0 to {d}",
     )
     by_blocks = min(vertices * per_vertex, DEFAULT_MEMORY)
     add("face_counts", as_float(vertices) * PER_VERTEX, by_blocks, f"about {shown}; by blocks where these are many")

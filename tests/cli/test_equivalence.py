@@ -136,6 +136,7 @@ def test_long_points_and_moves_are_shortened(tmp_path: Path, capsys: pytest.Capt
     code, out, _ = run(capsys, "equiv", tmp_path / "a.npz", tmp_path / "b.npz", "-q")
     assert code == 0
     assert "whole with --json" in out
+    assert "counts neurons in the network that those before it left" in out
     code, out, _ = run(capsys, "equiv", tmp_path / "a.npz", tmp_path / "c.npz", "-q")
     assert code == 1
     assert "30 coordinates" in out
