@@ -16,7 +16,7 @@ DOCUMENTS = [
 ]
 MADE = ("commands/", "../commands/", "api/", "../api/")
 """Pages that exist in the site alone; the site's own build looks at links to them."""
-PLACEHOLDERS = {"blocks", "datasets", "linear"}
+PLACEHOLDERS = {"datasets"}
 """Documents whose plain blocks stand for names and folders of the reader's."""
 
 

@@ -1,4 +1,4 @@
-"""Pictures of a page for docs/report.md, by headless Chromium: ``python scripts/figures/report_pictures.py``."""
+"""Pictures of the page that docs/index.md and docs/report.md make, by headless Chromium: ``python scripts/figures/report_pictures.py``."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ def main() -> None:
     made = pf.report(
         ROOT / "data" / "iris_petals.onnx",
         folder / "report.html",
-        domain=pf.Box([-1, -1], [8, 4]),
-        picture=pf.Picture(names=("petal length", "petal width")),
+        domain=pf.Box([0, 0], [8, 4]),
     )
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=shutil.which("chromium-headless-shell"), args=["--no-sandbox"])
