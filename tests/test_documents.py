@@ -17,7 +17,7 @@ DOCUMENTS = [
 MADE = ("commands/", "../commands/", "api/", "../api/")
 """Pages that exist in the site alone; the site's own build looks at links to them."""
 PLACEHOLDERS = {"datasets"}
-"""Documents whose plain blocks stand for names and folders of the reader's."""
+"""Plain blocks about a folder DIR that the reader makes first, and with programs that the tests do not install."""
 
 
 def blocks(path: Path) -> list[str]:
