@@ -32,6 +32,7 @@ CONTEXT = {
     "f_vector": "an estimate is no integer",
     "from": "where a distance is from, or the layer where a bar begins",
     "kept": "partitions, or a singular value",
+    "layers": "of bounds of neurons, or of lower bounds on widths",
     "lower": "ends of bounds, or of a cover",
     "network": "what a file holds, or the widths of one made from nothing",
     "networks": "how many, or which",
