@@ -94,7 +94,9 @@ def draw_complex(net: ReLUNetwork, cx: PolyhedralComplex, path: Path) -> None:
     labels = ("input 0", "input 1")
     if n0 == 2:
         bounded = cx.domain is not None and cx.dimension == 2 and not cx.is_unbounded(2).any()
-        draw(cx if bounded else canonical_complex(net, _window(cx)), path, labels=labels)
+        seen = cx if bounded else canonical_complex(net, _window(cx))
+        part = f"a window with {seen.n_regions} of {cx.n_regions} regions" if seen.n_regions < cx.n_regions else None
+        draw(seen, path, labels=labels, title=part)
         return
     origin = np.median(cx.vertices, axis=0)
     domain: Box | None = None

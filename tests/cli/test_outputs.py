@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 import polyfiber as pf
+from polyfiber.cli import outputs
 from polyfiber.cli.outputs import draw_complex
 
 from .test_app import DATA, run
@@ -77,3 +79,14 @@ def test_the_network_that_is_read_is_not_written_over(
         assert ends(argv[0], path, *argv[1:], name, "-q") == 4
         assert "this is the file that is read" in capsys.readouterr().err
     assert path.read_bytes() == before
+
+
+def test_a_picture_of_a_window_says_of_how_many_regions(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    titles: list[str] = []
+    monkeypatch.setattr(outputs, "write_figure", lambda figure, path: titles.append(figure.axes[0].get_title()))
+    code, out, _ = run(capsys, "demo", "--json", "--plot", tmp_path / "demo.png")
+    regions = json.loads(out)["f_vector"][-1]
+    assert code == 0
+    assert titles == [f"a window with 304 of {regions} regions"]
