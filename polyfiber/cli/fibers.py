@@ -122,8 +122,10 @@ def classify(
             )
         answer["components"] = [str(c) for c in islice(report.components(), components)]
     if drawn.sample is not None:
-        report.sample(1, rng=drawn.seed)[0].save(drawn.sample)
-        note(f"wrote {drawn.sample}", quiet=printed.quiet)
+        other = report.sample(1, rng=drawn.seed)[0]
+        other.save(drawn.sample)
+        same = ": the same weights, since no others of the fiber are known" if other == net else ""
+        note(f"wrote {drawn.sample}{same}", quiet=printed.quiet)
     sentence = report.sentence
     if "local" in answer and report.kind == "undecided":
         sentence = sentence.split(" Next: --local")[0]  # it was asked for, and follows

@@ -191,6 +191,11 @@ class FiberReport:
             Anything `numpy.random.default_rng` takes.
         trivial : bool
             Whether to apply a random permutation and scaling too.
+
+        Raises
+        ------
+        NumericalError
+            The fiber is not decided, or its weights are free and no other point of it was constructed.
         """
         if n < 0:
             raise InputError(f"the number of networks must not be negative, found {n}")
@@ -204,6 +209,13 @@ class FiberReport:
     def _draw(self, generator: np.random.Generator) -> ReLUNetwork:
         if self.kind == "undecided":
             raise NumericalError(f"the fiber is not decided, nothing can be drawn from it: {self.reason}")
+        if (
+            self.kind == "flexible"
+            and self.beyond is not None
+            and self.beyond.part is not None
+            and self.beyond.part.is_point
+        ):
+            raise NumericalError("no point of the fiber but this one was constructed; see beyond.local.directions")
         if self.layer is not None and self.kind == "layerwise" and self.scalar is None:
             return LayerPart.network_of(self.network, self.layer.sample(rng=generator))
         if self.kind == "hiding" and self.hiding is not None and self.scalar is None:

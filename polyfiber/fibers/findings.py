@@ -336,7 +336,9 @@ def _beyond(report: FiberReport) -> str:
     if report.dimension is not None:
         size = f"exactly {words.count(report.dimension, 'parameter')}"
     elif high is not None:
-        size += f" and at most {high}"
+        size = f"{size} and at most {high}" if low else f"at most {words.count(high, 'parameter')}"
+    elif not low:
+        size = "a number of parameters that is not known"
     causes = _causes(report) or ("" if report.beyond.part is None else report.beyond.part.told)
     why = f": {causes}" if causes else ""
     family = (

@@ -2,82 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ... import words
-from ..._typing import BoolArray, RngLike
-from ..._values.checked import generator_of
-from ..._values.read_only import closed
+from ..._typing import BoolArray
 from ...budget import Budget, Monitor
 from ...errors import GenericityError, IncompleteError, InputError
-from ...network.float_or_rational import draw
 from ...network.model import ReLUNetwork
 from ...words import one_line
-from .activity import activity_from_complex, idle_dimension
+from .free import FreePart, free_dimension, idle_by_signs, idle_on_regions
 from .hull import SecondLayer, second_layer
 from .local import Ground, LocalStructure, local_structure
-
-
-@closed
-@dataclass(frozen=True)
-class IdlePart:
-    """The part of a fiber around its own parameter in which entries without effect move.
-
-    Attributes
-    ----------
-    network : ReLUNetwork
-    idle : tuple of (n_l, n_{l-1} + 1) bool
-        Entries of (W | b) of each layer: a weight whose feature is never active where its neuron is, a bias of a dead
-        neuron.
-    dimension : int
-        Modulo scaling, of the fiber here where it is known, else of what `sample` explores.
-    """
-
-    network: ReLUNetwork
-    idle: tuple[BoolArray, ...] = field(repr=False)
-    dimension: int
-    kind = "own"
-
-    def point(self) -> ReLUNetwork:
-        """The network itself."""
-        return self.network
-
-    def sample(self, *, rng: RngLike = None) -> ReLUNetwork:
-        """The network with idle entries lowered by random amounts, in the last layer moved by any: the function
-        stays.
-        """
-        generator = generator_of(rng)
-        weights, biases = [], []
-        for l, (W, b, free) in enumerate(zip(self.network.weights, self.network.biases, self.idle)):
-            last = l == len(self.idle) - 1
-            change = draw(generator, free.shape, W.dtype, positive=not last)
-            rows = np.concatenate([W, b[:, None]], axis=1)
-            rows = np.where(free, rows + change if last else rows - change, rows)
-            weights.append(rows[:, :-1])
-            biases.append(rows[:, -1])
-        return ReLUNetwork(weights, biases)
-
-    @property
-    def told(self) -> str:
-        """The entries by name, a few of them."""
-        found = [
-            f"the bias of {words.neuron(l + 1, i)}"
-            if k == free.shape[1] - 1
-            else f"the weight from neuron {k} of layer {l} to {'output ' + str(i) if l + 1 == len(self.idle) else words.neuron(l + 1, i)}"
-            for l, free in enumerate(self.idle)
-            for i, k in np.argwhere(free).tolist()
-        ]
-        if not found:
-            return ""
-        they = "has no effect, since its two ends" if len(found) == 1 else "have no effect, since their ends"
-        return f"{words.listed(found, 2)} {they} are never active at once"
-
-    def __str__(self) -> str:
-        idle = sum(int(f.sum()) for f in self.idle)
-        return f"own component: dimension {self.dimension}, {words.count(idle, 'entry', 'entries')} without effect"
 
 
 @dataclass(frozen=True)
@@ -92,7 +30,7 @@ class Beyond:
     local : LocalStructure or None
     second : SecondLayer or None
         Where the complex of the network is out of reach and that of layer 1 is not.
-    part : IdlePart or None
+    part : FreePart or None
     grounds : tuple of Ground
     notes : tuple of str
     """
@@ -103,7 +41,7 @@ class Beyond:
     reason: str
     local: LocalStructure | None
     second: SecondLayer | None
-    part: IdlePart | None
+    part: FreePart | None
     grounds: tuple[Ground, ...]
     notes: tuple[str, ...]
 
@@ -152,7 +90,7 @@ def beyond_theorem(
     idle: list[BoolArray] | None = None
     try:
         if complex is not None:
-            idle = activity_from_complex(net, complex).idle()
+            idle = idle_on_regions(net, complex)
         elif len(net.weights) == 3:
             found = second_layer(net, budget=monitor.rest(0.5))
             if isinstance(found, str):
@@ -165,21 +103,17 @@ def beyond_theorem(
         local = local_structure(net, complex=complex, max_parameters=max_parameters, budget=monitor.rest())
     except (IncompleteError, InputError) as error:
         notes.append(f"the dimension was not computed: {error}")
-    part = None
-    low = 0 if idle is None else idle_dimension(net, idle)
-    if idle is not None or (local is not None and local.is_rigid):
-        free = (
-            tuple(idle)
-            if idle is not None
-            else tuple(np.zeros((len(b), W.shape[1] + 1), bool) for W, b in zip(net.weights, net.biases))
-        )
-        part = IdlePart(net, free, local.dimension if local is not None and local.dimension is not None else low)
+    signs = idle_by_signs(net)
+    idle = signs if idle is None else [f | g for f, g in zip(idle, signs)]
+    part = FreePart(net, tuple(idle), 0)
+    low = free_dimension(part)
+    part = FreePart(net, tuple(idle), local.dimension if local is not None and local.dimension is not None else low)
     grounds = () if local is None else local.grounds
     if local is not None and local.is_rigid:
         reason = f"locally identifiable: {grounds[0].statement}"
         return Beyond("rigid", reason, local, second, part, grounds, tuple(notes))
     if second is not None and low and (local is None or not local.lower):
-        text = f"at least {low} dimensions modulo scaling: entries without effect, from the {words.count(second.n_vertices, 'vertex', 'vertices')} and "
+        text = f"at least {low} dimensions modulo scaling: entries without effect and copies, from the {words.count(second.n_vertices, 'vertex', 'vertices')} and "
         grounds = (Ground(f"{text}{words.count(second.n_rays, 'unbounded edge')} of layer 1", "computed"), *grounds)
     exact = local.dimension if local is not None else None
     if low or exact:
