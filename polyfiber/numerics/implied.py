@@ -228,10 +228,11 @@ def _pivoted(A: FloatArray, corner: IntArray, others: Array, row: Array) -> bool
 def _start(A: FloatArray, corner: IntArray, slopes: Array, row: Array, m: int) -> IntArray:
     """A basis of rows, the first first, and sides of the cube, with multipliers that are not negative."""
     n = A.shape[1]
-    left, independent = A[corner].T.copy(), []
+    left = A[corner].T.copy()
+    independent: list[int] = []
     for i in range(len(corner)):
         if len(independent) < n and (length := np.linalg.norm(left[:, i])) > 1e-9:
-            independent.append(corner[i])
+            independent.append(int(corner[i]))
             left -= np.outer(left[:, i], left[:, i] @ left) / length**2
     corner = np.array(independent, dtype=np.int64)
     while True:
