@@ -225,7 +225,9 @@ def _balance_exactly(
         totals[r] = term if old is None else [[a + b for a, b in zip(x, y)] for x, y in zip(old, term)]
         sizes[r] = sizes.get(r, Fraction(0)) + root(_dot(column, column) * uu, bits=ROOT_BITS)
     for r, total in totals.items():
-        residual[r] = min(as_float(max(abs(x) for row in total for x in row)), LARGEST)
+        left = max(abs(x) for row in total for x in row)
+        clear = left * (1 << (ROOT_BITS - 16)) > sizes[r]  # less is what the roots are off
+        residual[r] = min(as_float(left), LARGEST) if clear else 0.0
         scale[r] = min(as_float(sizes[r]), LARGEST)
 
 
