@@ -16,6 +16,7 @@ HOLES = """(tries) => {
   for (let i = 0; i < told.regions; i++) {
     const p = [];
     for (const k of col.corner.subarray(at, at += col.corners[i])) p.push(screen(col.vertex[2 * k], col.vertex[2 * k + 1]));
+    if (!p.some((a) => Math.hypot(a[0] - p[0][0], a[1] - p[0][1]) > 3)) continue; // a point on the screen
     for (let t = 0; t < tries; t++) {
       const w = p.map(() => -Math.log(1 - random())), s = w.reduce((a, b) => a + b);
       const q = [0, 1].map((c) => w.reduce((a, v, k) => a + v * p[k][c], 0) / s), x = Math.floor(q[0] * ratio), y = Math.floor(q[1] * ratio);
