@@ -265,12 +265,13 @@ def test_complexes_linear_and_dln_do_not_know_each_other() -> None:
 def test_relaxations_of_checks_are_asked_by_checks_alone() -> None:
     """One relaxation of boxes for answers; the second one is kept to check them, and takes nothing from the first."""
     graph, room = import_graph(), "equivalence.checks"
-    for check in (f"{room}.planes", f"{room}.leaves"):
+    checks = [f"{room}.{name}" for name in ("planes", "substitution", "duals", "leaves")]
+    for check in checks:
         askers = set(graph.predecessors(check))
         assert askers
         assert all(asker.startswith(room) for asker in askers), f"{check} is asked by {sorted(askers)}"
-    answers = {f"bounds.{name}" for name in ("relaxation", "multipliers", "split")}
+    answers = {f"bounds.{name}" for name in ("relaxation", "multipliers", "programs", "signs", "settle", "split")}
     answers |= {f"kernels.bounds.{name}" for name in ("boxes", "planes", "zonotopes")}
-    for check in (f"{room}.planes", f"{room}.leaves"):
+    for check in checks:
         shared = answers & nx.descendants(graph, check)
         assert not shared, f"{check} rests on {sorted(shared)}"

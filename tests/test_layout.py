@@ -81,7 +81,6 @@ THROUGH = {
     "dln/dynamics/completion": "tests/dln/dynamics/test_flows.py",
     "dln/space/frames": "tests/dln/space/test_submersion.py",
     "dln/space/projection": "tests/dln/space/test_balanced.py",
-    "equivalence/checks/leaves": "tests/equivalence/bounds/test_near_equal.py",
     "equivalence/checks/near": "tests/equivalence/bounds/test_near_equal.py",
     "equivalence/checks/regions": "tests/equivalence/checks/test_claims.py",
     "equivalence/checks/sample": "tests/equivalence/test_minimize.py",

@@ -28,8 +28,8 @@ LOOKS = (6, 14, 24)
 SAFE = 1e-10
 """A row this far below zero (times its size) is taken as proved by the steps; the charged bound decides."""
 
-SUMS, FOLD, SPLIT, PLANE, LIFT, CONSTANT, ENDS, CHANGE, MUTUAL = range(9)
-CHARGES = np.ones(9)
+SUMS, FOLD, SPLIT, PLANE, LIFT, CONSTANT, ENDS, CHANGE, MUTUAL, UNDERFLOW = range(10)
+CHARGES = np.ones(10)
 """Kinds of roundings: a test leaves one out."""
 
 
@@ -42,6 +42,8 @@ class Losses(NamedTuple):
     size_a, size_d, y, D : (n,) arrays
         Bounds of magnitudes of a, d, relu(a) and the difference, hidden layers one after the other.
     inputs : (n0,) array
+    reads : one number for each layer
+        Sum of the magnitudes that it reads.
     """
 
     a: list[FloatArray]
@@ -51,6 +53,7 @@ class Losses(NamedTuple):
     y: FloatArray
     D: FloatArray
     inputs: FloatArray
+    reads: list[float]
 
 
 class Rows(NamedTuple):
@@ -119,7 +122,7 @@ class Found(NamedTuple):
 
 def lift(slope: FloatArray, low: FloatArray, high: FloatArray, unit: FloatArray) -> FloatArray:
     """How far above ``slope t`` relu(t) may be, rounded up."""
-    top = np.maximum(-slope * low, (1.0 - slope) * high) * (1 + 8 * UNIT * unit[LIFT]) + TINY
+    top = np.maximum(-slope * low, (1.0 - slope) * high) * (1 + 8 * UNIT * unit[LIFT]) + TINY * unit[UNDERFLOW]
     return np.where((low >= 0) | (high <= 0), 0.0, top)
 
 
@@ -132,13 +135,13 @@ def _line(low: FloatArray, high: FloatArray, unit: FloatArray) -> tuple[FloatArr
 
 def met(box: FloatArray, unit: FloatArray = CHARGES) -> BoolArray:
     """Use that ``d = a - b`` on bounds (R, 6, n), in place; which rows hold no input any more."""
-    u = 2 * UNIT * unit[MUTUAL]
+    u, tiny = 2 * UNIT * unit[MUTUAL], TINY * unit[UNDERFLOW]
     for _ in range(2):
         for to in (4, 0, 2):
             la, ua, lb, ub, ld, ud = (box[:, k] for k in range(6))
             least, most = {4: (la - ub, ua - lb), 0: (lb + ld, ub + ud), 2: (la - ud, ua - ld)}[to]
-            np.maximum(box[:, to], least - u * np.abs(least) - TINY, out=box[:, to])
-            np.minimum(box[:, to + 1], most + u * np.abs(most) + TINY, out=box[:, to + 1])
+            np.maximum(box[:, to], least - u * np.abs(least) - tiny, out=box[:, to])
+            np.minimum(box[:, to + 1], most + u * np.abs(most) + tiny, out=box[:, to + 1])
     return np.asarray((box[:, 0::2] > box[:, 1::2]).any(axis=(1, 2)))
 
 
@@ -189,7 +192,7 @@ class Layers:
         inputs = np.maximum(np.abs(self.lo), np.abs(self.hi))
         sizes = [np.maximum(np.abs(box[k]), np.abs(box[k + 1])) for k in (0, 4)]
         most = np.maximum(box[1], 0.0), sizes[1]
-        a, d, y, D = [], [], inputs, np.zeros(len(inputs))
+        a, d, reads, y, D = [], [], [], inputs, np.zeros(len(inputs))
         for l in range(self.depth):
             V, W, change = (np.abs(part[l]) for part in (self.V, self.W, self.change))
             terms = (2 * sum(V.shape) + 16) * UNIT * unit[SUMS]
@@ -199,13 +202,12 @@ class Layers:
             F, G, f, g = (part[l] for part in self.folds)
             one = one + unit[FOLD] * (F @ y + f)
             two = two + unit[FOLD] * ((F + G) @ y + G @ D + f + g)
-            # underflow of a coefficient times the largest values
-            tiny = TINY * (1.0 + y.sum() + D.sum())
-            a.append(one * 1.01 + tiny)
-            d.append(two * 1.01 + tiny)
+            reads.append(float(y.sum() + D.sum()))
+            a.append(one * 1.01)
+            d.append(two * 1.01)
             if l < self.depth - 1:
                 y, D = (part[self.first[l] : self.first[l + 1]] for part in most)
-        return Losses(a, d, sizes[0], sizes[1], most[0], most[1], inputs)
+        return Losses(a, d, sizes[0], sizes[1], most[0], most[1], inputs, reads)
 
     def lines(self, box: FloatArray) -> Lines:
         """Lines on bounds (R, 6, n) of live neurons."""
@@ -244,6 +246,7 @@ class Layers:
                 p, q = np.abs(P), np.abs(Q)
                 size = size + p @ np.abs(self.b[l]) + q @ np.abs(self.shift[l])
                 lost = lost + (p @ self.losses.a[l] + q @ self.losses.d[l]) * 1.01
+                lost = lost + TINY * self.unit[UNDERFLOW] * (1.0 + self.losses.reads[l])  # coefficients times values
                 count += 2 * len(self.b[l]) + 4
             if l == 0:
                 break
@@ -265,9 +268,10 @@ class Layers:
             steps.append(step)
         if charged:
             unit = self.unit
-            lost = lost + count * UNIT * unit[CONSTANT] * 1.01 * (size + lost) + TINY
+            lost = lost + count * UNIT * unit[CONSTANT] * 1.01 * (size + lost)
             reach = np.abs(C) @ self.losses.inputs + np.abs(constant)
-            constant = constant + lost + (len(self.lo) + 16) * UNIT * unit[ENDS] * 1.01 * (reach + lost) + TINY
+            constant = constant + lost + (len(self.lo) + 16) * UNIT * unit[ENDS] * 1.01 * (reach + lost)
+            constant = constant + TINY * unit[UNDERFLOW] * (1.0 + self.losses.reads[0])
         return C, constant, steps[::-1], weight
 
     def _lost(self, C: FloatArray, E: FloatArray, free: FloatArray, part: slice) -> FloatArray:
@@ -277,7 +281,7 @@ class Layers:
         split = (c + 2 * e) @ losses.y[part] + (2 * e) @ losses.D[part]
         held = free[SIGN_A, :, part] + free[SIGN_B, :, part]
         size = c + 3 * e + 2 * held
-        tiny = TINY * (1.0 + losses.size_a[part].sum() + losses.size_d[part].sum())
+        tiny = TINY * unit[UNDERFLOW] * (1.0 + losses.size_a[part].sum() + losses.size_d[part].sum())
         plane = size @ losses.size_a[part] + size @ losses.size_d[part]
         return np.asarray(1.01 * UNIT * (4 * unit[SPLIT] * split + 6 * unit[PLANE] * plane) + tiny)
 

@@ -22,11 +22,15 @@ from ..numerics.rounding import TINY, UNIT
 from ..numerics.search import BestFirst
 from .goals import Alternative
 from .pairing import Side
+from .tree import Growth, Tree
 
 PENALTY = 1e3
 """Price of violating a taken sign: it keeps every program feasible, and the multipliers of empty nodes finite."""
 CANDIDATES = 3
 """Neurons whose two halves are measured before one is split."""
+FOLD, CHANGE, SIZES, LIFT, OFFSET, DUAL, UNDERFLOW = range(7)
+CHARGES = np.ones(7)
+"""Kinds of roundings: a test leaves one out."""
 Domain = tuple[FloatArray, FloatArray]
 
 
@@ -38,11 +42,12 @@ class Term(NamedTuple):
 
 
 class Sign(NamedTuple):
-    """A neuron that may switch: its pre-activation, its activation, and the row of the line above that."""
+    """A neuron that may switch: its pre-activation, its activation, the row of the line above that, its name in trees."""
 
     before: Term
     after: Term
     chord: int
+    name: int
 
 
 NOTHING = Term([], [])
@@ -82,9 +87,10 @@ class Rows:
         return csr_array((self.value, (self.row, self.column)), shape=(len(self.side), n))
 
 
-def _lift(slope: float, low: float, high: float) -> float:
+def _lift(slope: float, low: float, high: float, unit: FloatArray) -> float:
     """How far above ``slope t`` relu(t) may be on [low, high], rounded up."""
-    return max(-slope * low, (1.0 - slope) * high) * (1 + 8 * UNIT) + TINY
+    top = max(-slope * low, (1.0 - slope) * high) * (1 + 8 * UNIT * float(unit[LIFT]))
+    return top + float(unit[UNDERFLOW]) * TINY
 
 
 def _slope(low: float, high: float) -> float:
@@ -102,17 +108,21 @@ class Programs:
         Lower and upper bounds of a, b, d of all hidden neurons on the box, finite.
     rows : (A, b), optional
         Only the part where ``A x <= b`` counts.
+    unit : array, optional
+        A test leaves out charges.
     """
 
     def __init__(
-        self, sides: tuple[Side, Side], lo: FloatArray, hi: FloatArray, bounds: FloatArray, rows: Domain | None = None
-    ) -> None:
+        self, sides: tuple[Side, Side], lo: FloatArray, hi: FloatArray, bounds: FloatArray, rows: Domain | None = None,
+        unit: FloatArray = CHARGES,
+    ) -> None:  # fmt: skip
+        self.unit = unit
         self.low: list[float] = lo.tolist()
         self.high: list[float] = hi.tolist()
         self.below, self.equal, self.slack = Rows(), Rows(), list[float]()
         self.signs: list[Sign] = []
         self.outputs: list[tuple[int, int]] = []
-        self.n_inputs = len(lo)
+        self.n_inputs, self.n_hidden = len(lo), bounds.shape[1]
         if rows is not None:
             for row, side in zip(*rows):
                 keep = np.flatnonzero(row)
@@ -124,8 +134,8 @@ class Programs:
             n = len(sides[0].biases[l])
             one, two = self._losses(sides, l, most)
             box = bounds[:, at : at + n] if l < depth - 1 else self._outputs(sides, l, most, (one, two))
+            y, D = self._layer(sides, l, box, (y, D), (one, two), self.n_inputs + at)
             at += n
-            y, D = self._layer(sides, l, box, (y, D), (one, two))
             dead = (box[1] <= 0) & (box[3] <= 0)
             size = np.maximum(np.abs(box[4]), np.abs(box[5]))
             most = np.where(dead, 0.0, np.maximum(box[1], 0.0)), np.where(dead, 0.0, size)
@@ -146,21 +156,23 @@ class Programs:
         y, d = most
         one = f.weight_errors[l] @ y + f.bias_errors[l]
         change = np.abs(f.weights[l] - g.weights[l]) @ y + np.abs(f.biases[l] - g.biases[l])
-        two = one + g.weight_errors[l] @ (y + d) + g.bias_errors[l] + 2 * UNIT * change
-        return one * (1 + 1e-9) + np.where(one > 0, TINY, 0.0), two * (1 + 1e-9) + TINY
+        unit, tiny = self.unit, self.unit[UNDERFLOW] * TINY
+        two = unit[FOLD] * (one + g.weight_errors[l] @ (y + d) + g.bias_errors[l]) + 2 * UNIT * unit[CHANGE] * change
+        one = unit[FOLD] * one
+        return one * (1 + 1e-9) + np.where(one > 0, tiny, 0.0), two * (1 + 1e-9) + tiny
 
     def _outputs(self, sides: Any, l: int, most: Domain, lost: Domain) -> FloatArray:
         f, g = sides
         y, d = most
-        grow = 1 + (len(y) + 8) * 4 * UNIT
-        a = (np.abs(f.weights[l]) @ y + np.abs(f.biases[l]) + lost[0]) * grow + TINY
+        grow, tiny = 1 + (len(y) + 8) * 4 * UNIT * self.unit[SIZES], self.unit[UNDERFLOW] * TINY
+        a = (np.abs(f.weights[l]) @ y + np.abs(f.biases[l]) + lost[0]) * grow + tiny
         change = np.abs(f.weights[l] - g.weights[l]) @ y + np.abs(f.biases[l] - g.biases[l])
-        apart = (change + np.abs(g.weights[l]) @ d + lost[1]) * grow + TINY
+        apart = (change + np.abs(g.weights[l]) @ d + lost[1]) * grow + tiny
         both = (a + apart) * grow
         return np.stack([-a, a, -both, both, -apart, apart])
 
     def _layer(
-        self, sides: Any, l: int, box: FloatArray, values: tuple[list[Term], list[Term]], lost: Domain
+        self, sides: Any, l: int, box: FloatArray, values: tuple[list[Term], list[Term]], lost: Domain, name: int
     ) -> tuple[list[Term], list[Term]]:
         """Rows of one layer; its activations of f and their differences."""
         f, g = sides
@@ -186,11 +198,11 @@ class Programs:
             if last:
                 self.outputs.append((a, d))
             else:
-                for part, term in zip(new, self._relu(a, d, bounds)):
+                for part, term in zip(new, self._relu(a, d, bounds, name + i)):
                     part.append(term)
         return new
 
-    def _relu(self, a: int, d: int, bounds: list[float]) -> tuple[Term, Term]:
+    def _relu(self, a: int, d: int, bounds: list[float], name: int) -> tuple[Term, Term]:
         """Lines around the activation of f and around the difference; both as combinations."""
         la, ua, lb, ub, ld, ud = bounds
         of_a, of_d = Term([a], [1.0]), Term([d], [1.0])
@@ -199,8 +211,8 @@ class Programs:
             y = Term([self._column(0.0, ua)], [1.0])
             s = _slope(la, ua)
             self.below.add(_summed((of_a, 1.0), (y, -1.0)), 0.0)
-            chord = self.below.add(_summed((y, 1.0), (of_a, -s)), _lift(s, la, ua))
-            self.signs.append(Sign(of_a, y, chord))
+            chord = self.below.add(_summed((y, 1.0), (of_a, -s)), _lift(s, la, ua, self.unit))
+            self.signs.append(Sign(of_a, y, chord, name))
         else:
             y = of_a if la >= 0.0 else NOTHING
         if lb >= 0.0:
@@ -215,8 +227,8 @@ class Programs:
         D = Term([self._column(low, high)], [1.0])
         if ld < 0.0 < ud:
             up, down = _slope(ld, ud), _slope(-ud, -ld)
-            self.below.add(_summed((D, 1.0), (of_d, -up)), _lift(up, ld, ud))
-            self.below.add(_summed((D, -1.0), (of_d, down)), _lift(down, -ud, -ld))
+            self.below.add(_summed((D, 1.0), (of_d, -up)), _lift(up, ld, ud, self.unit))
+            self.below.add(_summed((D, -1.0), (of_d, down)), _lift(down, -ud, -ld, self.unit))
         elif ld >= 0.0:
             self.below.add(_summed((D, 1.0), (of_d, -1.0)), 0.0)
         else:
@@ -224,11 +236,11 @@ class Programs:
         other = _summed((y, 1.0), (D, -1.0))
         s = _slope(lb, ub)
         # a coefficient 1 - s is rounded
-        off = 2 * UNIT * sum(max(abs(v), abs(w)) for v, w in ((la, ua), (ld, ud)))
+        off = 2 * UNIT * float(self.unit[OFFSET]) * sum(max(abs(v), abs(w)) for v, w in ((la, ua), (ld, ud)))
         self.below.add(_summed((other, -1.0)), 0.0)
         self.below.add(_summed((b, 1.0), (other, -1.0)), 0.0)
-        chord = self.below.add(_summed((other, 1.0), (b, -s)), _lift(s, lb, ub) + off)
-        self.signs.append(Sign(b, other, chord))
+        chord = self.below.add(_summed((other, 1.0), (b, -s)), _lift(s, lb, ub, self.unit) + off)
+        self.signs.append(Sign(b, other, chord, name + self.n_hidden))
         return y, D
 
     # ---- programs --------------------------------------------------------------------------------
@@ -265,17 +277,26 @@ class Programs:
         if found.status != 0:
             return -np.inf, None, None
         y, z = np.maximum(-found.ineqlin.marginals, 0.0), found.eqlin.marginals
-        # any y >= 0 and z prove cost . v >= (cost + y A - z E) . v - y b + z c - |z| e on the rows as they are
+        return self.certified(cost, (A, b, E), (lo, hi), y, z), found.x, y
+
+    def certified(self, cost: FloatArray, rows: Any, ends: Domain, y: FloatArray, z: FloatArray) -> float:
+        """Below ``cost . v`` on the rows: what multipliers prove, those of inequalities >= 0.
+
+        It is ``(cost + y A - z E) . v - y b + z c - |z| e`` at least.
+        """
+        (A, b, E), (lo, hi), n = rows, ends, len(cost)
         with np.errstate(all="ignore"):
             reduced = cost + A.T @ y - E.T @ z
             size = np.abs(cost) + abs(A).T @ y + abs(E).T @ np.abs(z)
             corner = np.maximum(np.abs(lo), np.abs(hi))
             count = A.shape[0] + E.shape[0] + n + 16
-            lost = count * UNIT * 1.01 * (size @ corner + 2 * (y @ np.abs(b)) + 2 * (np.abs(z) @ np.abs(self.c))) + TINY
+            sizes = size @ corner + 2 * (y @ np.abs(b)) + 2 * (np.abs(z) @ np.abs(self.c))
+            tiny = self.unit[UNDERFLOW] * TINY * (1.0 + corner.sum())
+            lost = count * UNIT * self.unit[DUAL] * 1.01 * sizes + tiny
             value = (
                 np.minimum(reduced * lo, reduced * hi).sum() - y @ b + z @ self.c - 1.01 * (np.abs(z) @ self.e) - lost
             )
-        return (float(value) if np.isfinite(value) else -np.inf), found.x, y
+        return float(value) if np.isfinite(value) else -np.inf
 
     def least(self, term: Term, monitor: Monitor) -> float:
         """Below a combination of columns."""
@@ -291,7 +312,7 @@ class Programs:
         """
         m, t, extra = len(self.outputs), len(self.lo), Rows()
         for k, on in taken.items():
-            before, after, _ = self.signs[k]
+            before, after = self.signs[k][:2]
             extra.add(_summed((before, -1.0 if on else 1.0)), 0.0)
             extra.add(_summed((after, 1.0), (before, -1.0)) if on else after, 0.0)
         count = len(extra.side)
@@ -309,7 +330,7 @@ class Programs:
     def scores(self, v: FloatArray, y: FloatArray, taken: dict[int, bool]) -> FloatArray:
         """How much the line above each neuron adds to the bound at a solution."""
         found = np.zeros(len(self.signs))
-        for k, (before, after, chord) in enumerate(self.signs):
+        for k, (before, after, chord, _) in enumerate(self.signs):
             if k not in taken:
                 value, height = (float(np.dot(v[term.columns], term.factors)) for term in (before, after))
                 found[k] = (height - max(value, 0.0)) * (y[chord] + 1e-9)
@@ -366,11 +387,14 @@ class SignSplit:
     bound : float
         Above the violation of all groups.
     programs : int
+    tree : Tree or None
+        Where it is proved: the splits.
     """
 
     status: str
     bound: float
     programs: int
+    tree: Tree | None = None
 
 
 def split_signs(
@@ -399,15 +423,16 @@ def split_signs(
     ['proved', 'open']
     """
     worst, count = -np.inf, 0
-    for group in groups:
+    growth = Growth(programs.n_inputs, programs.n_hidden, len(groups))
+    for group, place in zip(groups, growth.places):
         bound, v, y = programs.bound(group, {}, monitor)
         count += 1
-        open_nodes = BestFirst[tuple[dict[int, bool], FloatArray | None, FloatArray | None]]()
+        open_nodes = BestFirst[tuple[dict[int, bool], FloatArray | None, FloatArray | None, int]]()
         if bound > 0:
-            open_nodes.push(bound, ({}, v, y))
+            open_nodes.push(bound, ({}, v, y, place))
         worst = max(worst, min(bound, 0.0))
         while open_nodes:
-            bound, (taken, v, y) = open_nodes.pop()
+            bound, (taken, v, y, place) = open_nodes.pop()
             if v is not None and tried is not None and tried(v[: programs.n_inputs]):
                 return SignSplit("violated", bound, count)
             halves = (
@@ -415,29 +440,32 @@ def split_signs(
             )
             if halves is None:
                 return SignSplit("open", max(bound, worst), count)
-            for now, (value, w, u) in halves:
+            k, both = halves
+            child = growth.halved(place, programs.signs[k].name)
+            for on, (value, w, u) in enumerate(both):
                 count += 1
                 if value > 0:
-                    open_nodes.push(min(value, bound), (now, w, u))
-    return SignSplit("proved", min(worst, 0.0), count)
+                    open_nodes.push(min(value, bound), ({**taken, k: bool(on)}, w, u, child + on))
+    lo, hi = (part[: programs.n_inputs] for part in (programs.lo, programs.hi))
+    return SignSplit("proved", min(worst, 0.0), count, growth.proved(lo, hi))
 
 
-def _best_split(programs: Programs, group: Any, node: Any, monitor: Monitor) -> list[Any] | None:
-    """The two halves with the lowest bounds among a few candidates."""
+def _best_split(programs: Programs, group: Any, node: Any, monitor: Monitor) -> tuple[int, list[Any]] | None:
+    """The neuron among a few candidates whose two halves, off and on, have the lowest bounds."""
     taken, v, y = node
     scores = programs.scores(v, y, taken)
-    best: tuple[tuple[float, float], list[Any]] | None = None
+    best: tuple[tuple[float, float], int, list[Any]] | None = None
     for k in np.argsort(-scores)[:CANDIDATES].tolist():
         if scores[k] <= 0 or (best is not None and monitor.late):
             break
-        halves = [(now, programs.bound(group, now, monitor)) for now in ({**taken, k: True}, {**taken, k: False})]
-        values = [found[0] for _, found in halves]
+        halves = [programs.bound(group, {**taken, k: on}, monitor) for on in (False, True)]
+        values = [found[0] for found in halves]
         key = (max(values), sum(values))
         if best is None or key < best[0]:
-            best = key, halves
+            best = key, k, halves
         if max(values) <= 0:
             break
-    return None if best is None else best[1]
+    return None if best is None else best[1:]
 
 
 __all__ = ["Programs", "SignSplit", "split_signs", "tightened"]

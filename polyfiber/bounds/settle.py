@@ -12,7 +12,6 @@ from ..kernels.bounds import boxes as search_kernel
 from .programs import Programs, SignSplit, split_signs, tightened
 from .signs import SignSearch
 from .split import HOPS, BoxSearch, Outcome
-from .tree import SIGNS, Tree
 
 FIRST = 2.0
 """Seconds for boxes before signs are considered."""
@@ -91,10 +90,9 @@ def settle(search: BoxSearch, monitor: Monitor, *, seconds: float | None = None,
     except KeyboardInterrupt:
         return replace(found, stopped="interrupted")
     search.seconds += clock.elapsed - spent
-    if signs is not None and signs.status == "proved":
-        tree = Tree(search.lo, search.hi, np.array([SIGNS], dtype=np.int32), np.zeros(1, dtype=np.int32))
+    if signs is not None and signs.tree is not None:
         return replace(
-            found, status="proved", excess=max(signs.bound, found.best), share=1.0, open=0, stopped="", tree=tree,
+            found, status="proved", excess=max(signs.bound, found.best), share=1.0, open=0, stopped="", tree=signs.tree,
             substitutions=found.substitutions + signs.programs, seconds=search.seconds,
         )  # fmt: skip
     more = search.run(monitor, seconds=None if seconds is None else max(left(), 0.0), attack=False)

@@ -21,6 +21,7 @@ from .goals import Alternative
 from .multipliers import Layers, Rows, met, tightened
 from .programs import SignSplit
 from .split import POOL_MEMORY, BoxSearch
+from .tree import Growth
 
 BATCH = 48
 """Nodes that are split at once."""
@@ -46,11 +47,13 @@ class Node:
     gain: FloatArray
     slope: FloatArray
     corner: FloatArray
+    place: int = 0
 
     def alone(self) -> Node:
         """With arrays of its own: rows of many nodes at once would keep all of these in memory."""
         parts = self.lo, self.hi, self.box, self.taken, self.free, self.gain, self.slope, self.corner
-        return Node(self.bound, self.group, *(part.copy() for part in parts))
+        lo, hi, box, taken, free, gain, slope, corner = (part.copy() for part in parts)
+        return Node(self.bound, self.group, lo, hi, box, taken, free, gain, slope, corner, self.place)
 
     @property
     def nbytes(self) -> int:
@@ -63,7 +66,7 @@ class Nodes:
     """Several nodes as arrays."""
 
     def __init__(self, nodes: Sequence[Node]) -> None:
-        self.group = np.array([n.group for n in nodes])
+        self.group, self.place = (np.array([getattr(n, name) for n in nodes]) for name in ("group", "place"))
         self.lo, self.hi = np.stack([n.lo for n in nodes]), np.stack([n.hi for n in nodes])
         self.box = np.stack([n.box for n in nodes])
         self.taken = np.stack([n.taken for n in nodes], axis=1)
@@ -72,8 +75,8 @@ class Nodes:
 
     def of(self, keep: Array) -> None:
         """Leave out all but some."""
-        self.group, self.lo, self.hi, self.box, self.most = (
-            part[keep] for part in (self.group, self.lo, self.hi, self.box, self.most)
+        self.group, self.place, self.lo, self.hi, self.box, self.most = (
+            part[keep] for part in (self.group, self.place, self.lo, self.hi, self.box, self.most)
         )
         self.taken, self.free = self.taken[:, keep], self.free[:, keep]
 
@@ -104,6 +107,7 @@ class SignSearch:
                 (self.P if c < m else self.Q)[k, c % m] += v
             self.constant[k] = constant - limit
         self.count = 0
+        self.growth = Growth(len(lo), box.shape[1], len(alternatives))
 
     def lowered(self, nodes: Nodes, steps: int) -> list[Node]:
         """Bounds of nodes after so many steps; in the nodes that are returned."""
@@ -115,7 +119,7 @@ class SignSearch:
         return [
             Node(
                 float(bound[r]), int(g[r]), nodes.lo[r], nodes.hi[r], nodes.box[r], nodes.taken[:, r], found.free[:, r],
-                found.gain[:, r], found.slope[r], found.corner[r],
+                found.gain[:, r], found.slope[r], found.corner[r], int(nodes.place[r]),
             )
             for r in range(len(g))
         ]  # fmt: skip
@@ -159,7 +163,9 @@ class SignSearch:
                 box[2 * which, at] = max(box[2 * which, at], 0.0)
             else:
                 box[2 * which + 1, at] = min(box[2 * which + 1, at], 0.0)
-        return Node(node.bound, node.group, lo, hi, box, taken, node.free, node.gain, node.slope, node.corner)
+        return Node(
+            node.bound, node.group, lo, hi, box, taken, node.free, node.gain, node.slope, node.corner, node.place
+        )
 
     def bounded(self, nodes: Sequence[Node]) -> list[Node]:
         """Nodes followed forward and improved; without those that hold no input."""
@@ -174,7 +180,9 @@ class SignSearch:
         lines = layers.lines(self.root[None, :, layers.live])
         free, none = layers.start(lines)[:, 0], np.zeros((2, layers.n), dtype=np.int8)
         groups = range(len(self.constant))
-        first = [Node(np.inf, g, lo, hi, self.root, none, free, free[:2], lo, lo) for g in groups]
+        first = [
+            Node(np.inf, g, lo, hi, self.root, none, free, free[:2], lo, lo, self.growth.places[g]) for g in groups
+        ]
         return self.lowered(Nodes(first), ROOT)
 
     def halves(self, nodes: Sequence[Node]) -> list[Node]:
@@ -194,8 +202,19 @@ class SignSearch:
             if t not in best or (low + high, high) < best[t][0]:
                 best[t] = (low + high, high), j
         self.count += 2 * len(tried)
+        for t, (_, j) in best.items():
+            place = self.growth.halved(nodes[t].place, self._name(tried[j][1]))
+            for side in (0, 1):
+                if 2 * j + side in made:
+                    made[2 * j + side].place = place + side
         kept = [2 * j + side for _, j in best.values() for side in (0, 1)]
         return [made[r] for r in kept if bound[r] > 0.0]
+
+    def _name(self, k: int) -> int:
+        """A candidate as trees name it."""
+        n0 = len(self.search.lo)
+        which, i = divmod(k - n0, max(self.layers.n, 1))
+        return k if k < n0 else n0 + which * self.growth.neurons + int(self.layers.live[i])
 
     def run(self, monitor: Monitor, tried: Callable[[FloatArray], bool] | None = None) -> SignSplit:
         """Until every group is proved, an input violates one, or the time is used up."""
@@ -231,7 +250,7 @@ class SignSearch:
             better = self.halves(batch) if batch else []
             if better:
                 kept(self.lowered(Nodes(better), STEPS))
-        return SignSplit("proved", min(worst, 0.0), self.count)
+        return SignSplit("proved", min(worst, 0.0), self.count, self.growth.proved(self.search.lo, self.search.hi))
 
 
 __all__ = ["SignSearch"]

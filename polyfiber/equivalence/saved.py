@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .._typing import Array
-from ..bounds.tree import Tree
+from ..bounds.tree import SIGNS, Tree
 from ..domain import Box, Polyhedron
 from ..errors import FileFormatError, PolyfiberError
 from ..network.model import ReLUNetwork
@@ -24,8 +24,8 @@ from .bounds.near_equal import NearEqual, Question
 from .witness import Witness, exact_output
 
 KIND = "polyfiber answer"
-VERSION = 2
-"""2: with ``relative``; what needs none is written as 1."""
+VERSION = 3
+"""2: with ``relative``; what needs none is written as 1. 3: a tree with signs of neurons."""
 LARGEST = 1 << 28
 """Bytes of a file that is read."""
 
@@ -50,9 +50,10 @@ def save_answer(answer: Equivalence, path: str | Path) -> None:
         domain = {"lo": _texts(answer.domain.lo), "hi": _texts(answer.domain.hi)}
     elif answer.domain is not None:
         domain = {"A": [_texts(row) for row in answer.domain.A], "b": _texts(answer.domain.b)}
-    relative = None if answer.near is None or not answer.near.relative.any() else answer.near.relative
+    signs = answer.near is not None and answer.verdict is Verdict.YES and answer.near.tree.neurons > 0
+    relative = None if answer.near is None or not (signs or answer.near.relative.any()) else answer.near.relative
     data = {
-        "kind": KIND, "version": 1 if relative is None else VERSION, "verdict": answer.verdict.value, "method": answer.method, "reason": answer.reason,
+        "kind": KIND, "version": 3 if signs else 1 if relative is None else 2, "verdict": answer.verdict.value, "method": answer.method, "reason": answer.reason,
         "tolerance": float(answer.tolerance).hex(),
         "epsilon": None if answer.epsilon is None else _texts(np.atleast_1d(np.asarray(answer.epsilon, dtype=np.float64))),
         "bound": None if answer.bound is None else float(answer.bound).hex(), "domain": domain,
@@ -101,6 +102,8 @@ def load_answer(path: str | Path) -> Equivalence:
                 a, b, domain, question.epsilon, question.relative, verdict, "read from a file", bound, point, None, None,
                 1.0, 0, 0, 0, _read_boxes(data["boxes"], question), 0.0,
             )  # fmt: skip
+        elif data.get("boxes") is not None:
+            raise FileFormatError(f"{file} has boxes and no domain or epsilon")
         elif np.any(relative):
             raise FileFormatError(f"{file} allows a part of |f| and has no boxes")
         return Equivalence(
@@ -126,20 +129,25 @@ def load_answer(path: str | Path) -> Equivalence:
 
 
 def _boxes(near: NearEqual) -> dict[str, Any]:
-    """The tree of boxes: the input that each node halves or the mark of a leaf, a byte or two each, compressed."""
+    """The tree: the input or sign that each node splits or the mark of a leaf, a byte or two each, compressed."""
     codes = near.tree.packed()
     packed = zlib.compress(codes.astype(f"<i{codes.dtype.itemsize}").tobytes(), 9)
-    return {"bytes": codes.dtype.itemsize, "codes": base64.b64encode(packed).decode("ascii")}
+    signs = {"neurons": near.tree.neurons} if near.tree.neurons else {}
+    return {"bytes": codes.dtype.itemsize, "codes": base64.b64encode(packed).decode("ascii"), **signs}
 
 
 def _read_boxes(data: Any, question: Question) -> Tree:
-    if data["bytes"] not in (1, 2):
-        raise FileFormatError(f"codes of boxes take 1 or 2 bytes, found {data['bytes']!r}")
+    if data["bytes"] not in (1, 2, 4):
+        raise FileFormatError(f"codes of boxes take 1, 2 or 4 bytes, found {data['bytes']!r}")
     unpacker = zlib.decompressobj()
     raw = unpacker.decompress(base64.b64decode(data["codes"], validate=True), LARGEST)
     if unpacker.unconsumed_tail or not unpacker.eof:
         raise FileFormatError(f"the codes of boxes are cut off, or more than {LARGEST} bytes")
-    return Tree.unpacked(*question.box, np.frombuffer(raw, dtype=f"<i{data['bytes']}"))
+    codes, hidden = np.frombuffer(raw, dtype=f"<i{data['bytes']}"), sum(question.sides[0].widths[1:-1])
+    neurons = data.get("neurons", hidden if SIGNS in codes else 0)
+    if neurons not in (0, hidden):
+        raise FileFormatError(f"a tree with signs of {neurons!r} neurons, where the networks have {hidden}")
+    return Tree.unpacked(*question.box, codes, neurons)
 
 
 def _texts(values: Array) -> list[str]:

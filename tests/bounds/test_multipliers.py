@@ -174,6 +174,16 @@ def case_mutual(rng: Any, unit: Any) -> bool:
     return F(float(box[0, 2, 0])) <= F(float(a)) - F(float(d)) <= F(float(box[0, 3, 0]))
 
 
+def case_underflow(rng: Any, unit: Any) -> bool:
+    """A coefficient that underflows times a large input."""
+    f = pf.ReLUNetwork([[[2.0**-600]], [[2.0**-600]]], [[0.0], [0.0]])
+    x = np.array([2.0**700 * float(rng.integers(1, 9))])
+    wide = np.array([0.0, 2.0**200] * 3)[:, None]
+    layers = Layers((Side.of(f), Side.of(f)), x, x, wide, unit)
+    row = Rows(1, np.ones((1, 1)), np.zeros((1, 1)), np.zeros(1))
+    return F(float(layers.lowered(row, (x[None], x[None]), wide[None], None, None, 0).bound[0])) >= outputs(f, x)[0]
+
+
 CASES = {name[5:].upper(): case for name, case in list(globals().items()) if name.startswith("case_")}
 
 

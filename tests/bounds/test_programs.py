@@ -7,15 +7,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 import polyfiber as pf
+from polyfiber.bounds import programs as module
 from polyfiber.bounds.goals import near
 from polyfiber.bounds.pairing import Side, paired
 from polyfiber.bounds.programs import Programs, split_signs, tightened
 from polyfiber.bounds.settle import root_bounds
 from polyfiber.bounds.split import BoxSearch
 from polyfiber.budget import Budget, Monitor
-from tests.bounds.test_rounding import adversarial
+from tests.bounds.test_rounding import adversarial, affine, full
 from tests.oracles.rationals import outputs
 
 
@@ -112,3 +114,100 @@ def test_the_time_is_heard() -> None:
     found = split_signs(programs, near(np.full(1, 1e-3), np.zeros(1)), Monitor(Budget(seconds=0.2)))
     assert found.status == "open"
     assert found.bound > 1e-3
+
+
+# ---- each charge alone covers what only it can lose, and without it something is lost --------------------------
+F = Fraction
+ONE = np.ones(1)
+
+
+def rows_of(f: Any, g: Any, unit: Any, bounds: Any = None) -> Programs:
+    sides = tuple(net if isinstance(net, Side) else Side.of(net) for net in (f, g))
+    box = np.zeros((6, 0)) if bounds is None else np.array(bounds)[:, None]
+    return Programs(sides, ONE, ONE, box, None, unit)  # type: ignore[arg-type]
+
+
+def case_fold(rng: Any, unit: Any) -> bool:
+    net = affine([[3.0]], 1.0)
+    error, shift = 2.0**-20 * float(rng.integers(1, 8)), 2.0**-20
+    side = Side(net.weights, net.biases, (np.array([[error]]),), (np.array([shift]),))
+    slack = [rows_of(*two, unit).e for two in ((side, net), (net, side))]
+    return all(F(float(e)) >= F(error) + F(shift) for e in (slack[0][0], slack[0][1], slack[1][1]))
+
+
+def case_change(rng: Any, unit: Any) -> bool:
+    v, w = float(rng.integers(1, 9)), float(full(rng, 1)[0]) * 2.0**-9
+    made = rows_of(affine([[v]], 0.0), affine([[w]], 0.0), unit)
+    factor = -float(made.E.toarray()[1, 0])
+    return F(float(made.e[1])) >= abs(F(v) - F(w) - F(factor))
+
+
+def case_sizes(rng: Any, unit: Any) -> bool:
+    """An output is a column: its bounds are sums of magnitudes."""
+    w = full(rng, 1, 6)
+    sides = Side.of(affine(w, 0.0)), Side.of(affine(0 * w, 0.0))
+    made = Programs(sides, np.ones(6), np.ones(6), np.zeros((6, 0)), None, unit)
+    true = sum(map(F, w[0].tolist()))
+    return all(F(made.high[c]) >= true and F(made.low[c]) <= -true for c in made.outputs[0])
+
+
+def case_lift(rng: Any, unit: Any) -> bool:
+    low, high = -float(full(rng, 1)[0]), float(full(rng, 1)[0])
+    slope = high / (high - low)
+    return F(module._lift(slope, low, high, unit)) >= max(-F(slope) * F(low), (1 - F(slope)) * F(high))
+
+
+def case_offset(rng: Any, unit: Any) -> bool:
+    """The row of the line above relu(b) where a is on: its factor 1 - s of a is rounded, and a is large."""
+    f = pf.ReLUNetwork([[[1.0]], [[1.0]]], [[0.0], [0.0]])
+    a, lb, ub = 2.0**30, -float(full(rng, 1)[0]) * 4, float(full(rng, 1)[0])
+    made = rows_of(f, f, unit, [a, a + 8.0, lb, ub, a - ub, a + 8.0 - lb])
+    row, side = made.A.toarray()[made.signs[0].chord], F(float(made.b[made.signs[0].chord]))
+    held = True
+    for b in (F(lb), F(ub)):
+        value = {1: F(a), 2: F(a) - b, 3: F(a) - max(b, F(0))}  # a, d, D
+        held = held and sum(F(float(row[c])) * v for c, v in value.items()) <= side
+    return held
+
+
+def case_dual(rng: Any, unit: Any) -> bool:
+    """Multipliers with all bits: what they prove, beside the same sum in rationals."""
+    made = rows_of(affine([[1.0]], 0.0), affine([[1.0]], 0.0), unit)
+    A, b, E, cost = full(rng, 3, 4), full(rng, 3), full(rng, 2, 4), full(rng, 4)
+    y, z, lo, hi = full(rng, 3), full(rng, 2), -full(rng, 4), full(rng, 4)
+    made.c, made.e = full(rng, 2), np.zeros(2)
+    found = made.certified(cost, (csr_array(A), b, csr_array(E)), (lo, hi), y, z)
+    exact = [np.array([[F(float(v)) for v in row] for row in np.atleast_2d(part)], dtype=object) for part in (A, E)]
+    total = -sum(F(float(p)) * F(float(q)) for p, q in zip(y, b)) + sum(
+        F(float(p)) * F(float(q)) for p, q in zip(z, made.c)
+    )
+    for j in range(4):
+        reduced = F(float(cost[j])) + sum(F(float(y[i])) * exact[0][i, j] for i in range(3))
+        reduced -= sum(F(float(z[i])) * exact[1][i, j] for i in range(2))
+        total += min(reduced * F(float(lo[j])), reduced * F(float(hi[j])))
+    return F(found) <= total
+
+
+def case_underflow(rng: Any, unit: Any) -> bool:
+    made = rows_of(affine([[1.0]], 0.0), affine([[1.0]], 0.0), unit)
+    made.c, made.e = np.zeros(0), np.zeros(0)
+    none = csr_array((0, 1))
+    y = np.array([2.0**-600])
+    found = made.certified(np.zeros(1), (csr_array((1, 1)), y, none), (np.zeros(1), np.zeros(1)), y, np.zeros(0))
+    return F(found) <= -(F(float(y[0])) ** 2)
+
+
+CASES = {name[5:].upper(): case for name, case in list(globals().items()) if name.startswith("case_")}
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_each_rounding_is_charged(name: str) -> None:
+    only, nothing = (np.zeros(len(module.CHARGES)) for _ in range(2))
+    only[getattr(module, name)] = 1.0
+    assert all(CASES[name](np.random.default_rng(seed), only) for seed in range(40))
+    assert not all(CASES[name](np.random.default_rng(seed), nothing) for seed in range(40))
+    assert all(CASES[name](np.random.default_rng(seed), module.CHARGES) for seed in range(40))
+
+
+def test_no_charge_is_without_a_case() -> None:
+    assert {getattr(module, name) for name in CASES} == set(range(len(module.CHARGES)))

@@ -9,7 +9,6 @@ import pytest
 
 import polyfiber as pf
 from polyfiber.bounds import settle as module
-from polyfiber.bounds.tree import SIGNS
 from polyfiber.equivalence.bounds.near_equal import near_equal
 from polyfiber.equivalence.copies import quantised
 
@@ -32,7 +31,7 @@ def test_many_inputs() -> None:
     found = near_equal(f, g, box, epsilon=2.0 * seen, budget=pf.Budget(seconds=20))
     assert found.verdict is pf.Verdict.YES
     assert seen <= found.bound <= 2.0 * seen * (1 + 1e-12)
-    if SIGNS in found.tree.split.tolist():
+    if found.tree.neurons:
         answer = pf.are_equivalent(f, g, box, epsilon=2.0 * seen, budget=pf.Budget(seconds=20))
         assert answer.verify(budget=pf.Budget(seconds=20))
     no = near_equal(f, g, box, epsilon=0.9 * seen, budget=pf.Budget(seconds=10))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from polyfiber.bounds.tree import OPEN, OUTSIDE, PROVED, SIGNS, Tree
+from polyfiber.bounds.tree import OPEN, OUTSIDE, PROVED, SIGNS, Growth, Tree
 from polyfiber.errors import FileFormatError
 
 
@@ -22,7 +22,7 @@ def random_tree(seed: int, n: int = 3, halvings: int = 8) -> Tree:
         split += [OPEN, OPEN]
         child += [0, 0]
     for leaf in leaves:
-        split[leaf] = int(rng.choice([OPEN, PROVED, OUTSIDE, SIGNS]))
+        split[leaf] = int(rng.choice([OPEN, PROVED, OUTSIDE]))
     return Tree(np.zeros(n), np.array([2.0**k for k in range(n)]), np.array(split), np.array(child))
 
 
@@ -55,6 +55,30 @@ def test_many_inputs_take_wider_codes() -> None:
     tree = Tree(np.zeros(n), np.ones(n), np.array([n - 1, PROVED, OPEN]), np.array([1, 0, 0]))
     assert tree.packed().tolist() == [n - 1, PROVED, OPEN]
     assert Tree.unpacked(tree.lo, tree.hi, tree.packed()).n_leaves == 2
+
+
+@pytest.mark.parametrize(("inputs", "neurons", "size"), [(2, 6, 1), (20, 192, 2), (30_000, 5000, 4)])
+def test_signs_and_statements_are_kept(inputs: int, neurons: int, size: int) -> None:
+    rng = np.random.default_rng(inputs)
+    growth = Growth(inputs, neurons, 3)
+    assert len(set(growth.places)) == 3
+    leaves = list(growth.places)
+    for _ in range(30):
+        child = growth.halved(leaves.pop(int(rng.integers(len(leaves)))), int(rng.integers(inputs + 2 * neurons)))
+        leaves += [child, child + 1]
+    tree = growth.proved(np.zeros(inputs), np.ones(inputs))
+    assert tree.n_leaves == 33
+    codes = tree.packed()
+    assert codes.dtype.itemsize == size
+    again = Tree.unpacked(tree.lo, tree.hi, codes, neurons)
+    assert again.packed().tolist() == codes.tolist()
+    assert [lo.tolist() for lo, _, _ in again.leaves()] == [lo.tolist() for lo, _, _ in tree.leaves()]
+    with pytest.raises(FileFormatError, match="not those of a tree"):
+        Tree.unpacked(tree.lo, tree.hi, np.where(codes == codes.max(), inputs + 2 * neurons + 1, codes), neurons)
+
+
+def test_leaves_of_older_files_are_claims() -> None:
+    assert Tree.unpacked(np.zeros(2), np.ones(2), np.array([SIGNS]), 3).packed().tolist() == [PROVED]
 
 
 def test_halves_of_huge_boxes_do_not_overflow() -> None:

@@ -1,11 +1,10 @@
-"""Prove a statement about two networks again on the boxes that a search left: by another relaxation, in other code.
+"""Prove a statement about two networks again on the leaves that a search left: by another relaxation, in other code.
 
-The search (`kernels.bounds`) follows zonotopes forward and tightens a few bounds by planes. Here nothing is taken over
-from it but where boxes were halved: all bounds come from substituting planes backwards, layer by layer, in plain NumPy
-with an account of rounding of its own. Boxes where that does not suffice are halved further. Boxes that the search
-marked as proved by signs of neurons are the exception: the linear programs on signs (`bounds.programs`) that prove them
-here may have been the search's own, begun from bounds of this relaxation instead. That the boxes cover the domain is
-seen from the tree, whose nodes are halved in the middle.
+The search (`kernels.bounds`, `bounds.signs`) follows zonotopes forward and improves lines by gradients. Here nothing is
+taken over from it but what was split: bounds come from substituting planes backwards (`substitution`), and where signs
+of neurons are taken, from one linear program a leaf, certified by weak duality (`duals`); with accounts of rounding of
+their own. A leaf for which that does not suffice is split further. Where a node is proved, what lies below it is. That
+leaves cover the domain is seen from the tree: inputs are halved in the middle, a neuron is off or on.
 """
 
 from __future__ import annotations
@@ -17,59 +16,67 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..._typing import BoolArray, FloatArray, IntArray
+from ..._typing import FloatArray, IntArray
 from ...bounds.goals import Alternative
 from ...bounds.pairing import Side
-from ...bounds.programs import Programs, split_signs, tightened
-from ...bounds.tree import OUTSIDE, PROVED, SIGNS, Tree
+from ...bounds.tree import OPEN, OUTSIDE, PROVED, Tree
 from ...budget import Monitor
-from ...numerics.rounding import TINY, UNIT
+from .duals import Program, Sign
+from .substitution import Pair, Ranges, met
 
 INHERIT = 3
 """Levels of the tree between boxes whose bounds of neurons the boxes inside begin with."""
+LARGEST = 1 << 26
+"""Numbers in the rows of one program."""
 
 
-class Ranges(NamedTuple):
-    """Bounds of the neurons of a layer, and both values in the middle of the box."""
-
-    la: FloatArray
-    ua: FloatArray
-    lb: FloatArray
-    ub: FloatArray
-    ld: FloatArray
-    ud: FloatArray
-    a: FloatArray
-    d: FloatArray
-
-    @property
-    def live(self) -> BoolArray:
-        """Neurons that are not off in both networks."""
-        return (self.ua > 0) | (self.ub > 0)
-
-    @property
-    def open(self) -> BoolArray:
-        """Neurons that may switch in one of them."""
-        return ((self.la < 0) & (self.ua > 0)) | ((self.lb < 0) & (self.ub > 0))
-
-    def of(self, chosen: IntArray) -> Ranges:
-        """Those of some neurons."""
-        return Ranges(*(part[chosen] for part in self))
-
-
-class Step(NamedTuple):
-    """One layer between live neurons: matrices of f, g, f - g, biases of f and f - g, what a unit of a and of d may
-    lose.
+class Region(NamedTuple):
+    """A box on which signs are taken, bounds of the neurons of a region that holds it, the statements to be proved, and
+    its part of the whole.
     """
 
-    V: FloatArray
-    W: FloatArray
-    change: FloatArray
-    b: FloatArray
-    shift: FloatArray
-    lost_a: FloatArray
-    lost_d: FloatArray
-    before: Ranges | None
-    rows: IntArray
+    lo: FloatArray
+    hi: FloatArray
+    known: list[Ranges]
+    signs: tuple[Sign, ...]
+    groups: tuple[int, int]
+    share: float
+
+    def halves(self, k: int, widths: Sequence[int]) -> tuple[Region, Region] | None:
+        """Both parts of a split as `Tree` names it; None where it is none."""
+        n0, n, half = len(self.lo), sum(widths), 0.5 * self.share
+        if k < n0:
+            middle = 0.5 * self.lo[k] + 0.5 * self.hi[k]
+            left, right = self.hi.copy(), self.lo.copy()
+            left[k] = right[k] = middle
+            return self._replace(hi=left, share=half), self._replace(lo=right, share=half)
+        if k < n0 + 2 * n:
+            which, i = divmod(k - n0, n)
+            layer = 0
+            while i >= widths[layer]:
+                i, layer = i - widths[layer], layer + 1
+            return self.taken(Sign(layer, i, which, False)), self.taken(Sign(layer, i, which, True))
+        first, last = self.groups
+        middle = (first + last) // 2
+        if middle == first:
+            return None
+        return self._replace(groups=(first, middle), share=half), self._replace(groups=(middle, last), share=half)
+
+    def taken(self, sign: Sign) -> Region:
+        """The part where a neuron has a sign."""
+        known = self.known
+        if known:
+            r, name = known[sign.layer], ("la", "lb") if sign.on else ("ua", "ub")
+            ends = getattr(r, name[sign.which]).copy()
+            ends[sign.neuron] = max(ends[sign.neuron], 0.0) if sign.on else min(ends[sign.neuron], 0.0)
+            known = [*known]
+            known[sign.layer] = met(r._replace(**{name[sign.which]: ends}))
+        return self._replace(known=known, signs=(*self.signs, sign), share=0.5 * self.share)
+
+    @property
+    def empty(self) -> bool:
+        """Whether bounds of a neuron exclude each other."""
+        return any(((r.la > r.ua) | (r.lb > r.ub) | (r.ld > r.ud)).any() for r in self.known)
 
 
 @dataclass
@@ -83,9 +90,9 @@ class LeafCheck:
     failed : str
         Why the evidence is no evidence, where it is not.
     share : float
-        Of the volume.
+        Of the volume; a split of signs or statements counts as half.
     boxes, halved : int
-        Boxes proved, and how many had to be halved further.
+        Leaves proved, and how often one had to be split further.
     seconds : float
     """
 
@@ -100,6 +107,7 @@ class LeafCheck:
 def prove_leaves(
     sides: tuple[Side, Side], groups: Sequence[Sequence[Alternative]], tree: Tree,
     rows: tuple[FloatArray, FloatArray] | None, *, monitor: Monitor, part: tuple[int, int] = (0, 1),
+    known: list[Ranges] | None = None,
 ) -> LeafCheck:  # fmt: skip
     """Prove the groups on every leaf of a tree again, until done or the time of the monitor is used up.
 
@@ -113,6 +121,8 @@ def prove_leaves(
         Leaves that are marked as outside must violate one of ``A x <= b`` everywhere.
     part : (i, k)
         Only the i-th of k equal parts of the leaves in their order, from 0.
+    known : list of Ranges, optional
+        From `common`, where several parts begin with it.
 
     Examples
     --------
@@ -127,50 +137,102 @@ def prove_leaves(
     >>> prove_leaves(q.sides, q.groups, found.tree, None, monitor=Monitor()).complete
     True
     """
-    checker = _Checker(sides, groups)
-    result = LeafCheck()
-    started = monitor.elapsed
+    result, started = LeafCheck(), monitor.elapsed
+    widths = [len(b) for b in sides[0].biases[:-1]]
+    result.failed = _damage(tree, len(sides[0].weights[0][0]), sum(widths))
+    if result.failed:
+        return _ended(result, monitor, started)
+    checker = _Checker(sides, groups, rows, bool(tree.neurons))
+    if known is None:
+        known = common(sides, groups, tree, rows, monitor=monitor)
     index, count = 0, _leaf_counts(tree)
     begin, end = (int(count[0]) * i // part[1] for i in (part[0], part[0] + 1))
-    span = np.where(tree.hi > tree.lo, tree.hi - tree.lo, 1.0)
-    stack: list[tuple[int, int, FloatArray, FloatArray, list[Ranges]]] = [(0, 0, tree.lo.copy(), tree.hi.copy(), [])]
+    stack = [(0, 0, Region(tree.lo, tree.hi, known, (), (0, len(groups)), 1.0))]
     while stack and not result.failed:
         if monitor.late:
             return _ended(result, monitor, started)
-        node, depth, lo, hi, known = stack.pop()
-        k = int(tree.split[node])
-        if index + count[node] <= begin or index >= end:
-            index += int(count[node])
+        node, depth, region = stack.pop()
+        k, leaves = int(tree.split[node]), int(count[node])
+        if index + leaves <= begin or index >= end:
+            index += leaves
             continue
-        if k >= 0:
-            if depth % INHERIT == 0:
-                known = checker.look(lo, hi, known)[2]
-            middle = 0.5 * lo[k] + 0.5 * hi[k]
-            left, right = hi.copy(), lo.copy()
-            left[k] = right[k] = middle
-            child = int(tree.child[node])
-            stack += [(child + 1, depth + 1, right, hi, known), (child, depth + 1, lo, left, known)]
-            continue
-        index += 1
-        if k == OUTSIDE:
-            if rows is None or not _surely_outside(rows, lo, hi):
-                result.failed = "a box that is said to lie outside the domain does not"
-        elif k == SIGNS:
-            if not _by_signs(checker, sides, groups, (lo, hi), rows, monitor):
-                if monitor.late:
-                    return _ended(result, monitor, started)
-                result.failed = "a box that is said to be proved by signs of neurons is not"
-        elif k != PROVED:
-            result.failed = "the tree has boxes that are open"
-        elif not checker.settle(lo, hi, known, result, monitor):
-            if monitor.late:
+        done = k == OUTSIDE
+        if done and (rows is None or not _surely_outside(rows, region.lo, region.hi)):
+            result.failed = "a box that is said to lie outside the domain does not"
+        elif k >= 0:
+            if tree.neurons or depth % INHERIT == 0:
+                whole = begin <= index and index + leaves <= end
+                region, done = checker.glance(region, leaves if whole else 0, monitor)
+            if not done:
+                halves = region.halves(k, widths)
+                if halves is None:
+                    result.failed = "the tree divides a single statement"
+                    break
+                child = int(tree.child[node])
+                stack += [(child + 1, depth + 1, halves[1]), (child, depth + 1, halves[0])]
+                continue
+        else:
+            done = checker.settle(region, result, monitor)
+            if not done and monitor.late:
                 return _ended(result, monitor, started)
-            result.failed = "a box as small as floats allow is not proved"
-        result.boxes += 1
-        result.share += float(np.prod(np.where(tree.hi > tree.lo, (hi - lo) / span, 1.0)))
+            if not done and not result.failed:
+                result.failed = "a box as small as floats allow is not proved"
+        index += leaves
+        result.boxes += leaves
+        result.share += region.share
         monitor.report("boxes again", result.boxes, tree.n_leaves, share=round(result.share, 6), halved=result.halved)
     result.complete = not result.failed
     return _ended(result, monitor, started)
+
+
+def common(
+    sides: tuple[Side, Side], groups: Sequence[Sequence[Alternative]], tree: Tree,
+    rows: tuple[FloatArray, FloatArray] | None, *, monitor: Monitor,
+) -> list[Ranges]:  # fmt: skip
+    """Bounds of all neurons on the whole box that every part of a tree with signs may begin with; none for boxes.
+
+    Where there are more leaves than neurons that may switch, each of these is bounded by linear programs.
+    """
+    if not tree.neurons:
+        return []
+    pair = Pair(sides, groups)
+    layers = pair.look(tree.lo, tree.hi, [])[2]
+    for l in range(1, len(layers)):
+        if sum(int(r.open.sum()) for r in layers) > tree.n_leaves or not _finite(layers):
+            break
+        chosen = np.flatnonzero(layers[l].open)
+        program = Program(pair, (tree.lo, tree.hi), layers[:l], (), rows)
+        if program.G.size > LARGEST:
+            break
+        ends = {name: getattr(layers[l], name).copy() for name in Ranges._fields[:6]}
+        for name, forms in zip("abd", program.neurons(chosen)):
+            low, high = ends["l" + name], ends["u" + name]
+            for j, i in enumerate(chosen.tolist()):
+                if name == "d" or low[i] < 0 < high[i]:
+                    one = forms.of(np.array([j]))
+                    high[i] = min(high[i], program.highest(one, monitor).bound)
+                    low[i] = max(low[i], -program.highest(one._replace(M=-one.M), monitor).bound)
+        layers = [*layers[:l], met(layers[l]._replace(**ends)), *layers[l + 1 :]]
+        layers = pair.look(tree.lo, tree.hi, layers)[2]
+    return layers
+
+
+def _finite(layers: Sequence[Ranges]) -> bool:
+    return all(bool(np.isfinite(np.stack(r[:6])).all()) for r in layers)
+
+
+def _damage(tree: Tree, inputs: int, hidden: int) -> str:
+    """Why a tree is none, or has open leaves; nothing where it is in order."""
+    size, inner = len(tree.split), np.flatnonzero(tree.split >= 0)
+    child = np.asarray(tree.child)[inner]
+    if tree.neurons not in (0, hidden):
+        return f"the tree splits signs of {tree.neurons} neurons, the networks have {hidden}"
+    names = inputs + (2 * hidden + 1 if tree.neurons else 0)
+    if not size or tree.split.max() >= names or not np.isin(tree.split[tree.split < 0], (OPEN, PROVED, OUTSIDE)).all():
+        return "the tree has splits that are none"
+    if (child <= inner).any() or np.sort(np.concatenate([[0], child, child + 1])).tolist() != list(range(size)):
+        return "the tree is none: some node is reached twice, or never"
+    return "the tree has boxes that are open" if (tree.split == OPEN).any() else ""
 
 
 def _leaf_counts(tree: Tree) -> IntArray:
@@ -186,21 +248,6 @@ def _ended(result: LeafCheck, monitor: Monitor, started: float) -> LeafCheck:
     result.share = min(result.share, 1.0)
     result.seconds = monitor.elapsed - started
     return result
-
-
-def _by_signs(
-    checker: _Checker, sides: tuple[Side, Side], groups: Sequence[Sequence[Alternative]], box: tuple[FloatArray, FloatArray],
-    rows: tuple[FloatArray, FloatArray] | None, monitor: Monitor,
-) -> bool:  # fmt: skip
-    """Whether linear programs on signs of neurons prove a box, beginning with the bounds of this relaxation."""
-    layers = checker.look(*box, [])[2]
-    bounds = np.stack(
-        [np.concatenate([getattr(r, name) for r in layers]) for name in ("la", "ua", "lb", "ub", "ld", "ud")]
-    )
-    if not np.isfinite(bounds).all():
-        return False
-    bounds = tightened(sides, *box, bounds, rows=rows, monitor=monitor)
-    return split_signs(Programs(sides, *box, bounds, rows), groups, monitor).status == "proved"
 
 
 def _surely_outside(rows: tuple[FloatArray, FloatArray], lo: FloatArray, hi: FloatArray) -> bool:
@@ -219,238 +266,89 @@ def _surely_outside(rows: tuple[FloatArray, FloatArray], lo: FloatArray, hi: Flo
 
 
 class _Checker:
-    """Bounds of the statement on one box after the other."""
+    """Proofs of the groups on one region after the other."""
 
-    def __init__(self, sides: tuple[Side, Side], groups: Sequence[Sequence[Alternative]]) -> None:
-        self.f, self.g = sides
-        self.depth = len(self.f.weights)
-        self.W = [
-            (V, W, V - W, b, b - c) for V, W, b, c in zip(self.f.weights, self.g.weights, self.f.biases, self.g.biases)
-        ]
-        m = len(self.f.biases[-1])
-        flat = [(k, alternative) for k, group in enumerate(groups) for alternative in group]
-        self.group = np.array([k for k, _ in flat])
-        self.of_a, self.of_d = np.zeros((len(flat), m)), np.zeros((len(flat), m))
-        for r, (_, (terms, _, _)) in enumerate(flat):
-            for c, value in terms.items():
-                if c < m:
-                    self.of_a[r, c] = value
-                else:
-                    self.of_d[r, c - m] = value
-        self.shift = np.array([shift - limit for _, (_, shift, limit) in flat])
-        self.size = np.array([abs(shift) + abs(limit) for _, (_, shift, limit) in flat])
-        self.n_groups = len(groups)
-        errors = (self.f.weight_errors, self.g.weight_errors, self.f.bias_errors, self.g.bias_errors)
-        self.folded = [any(bool(part[l].any()) for part in errors) for l in range(self.depth)]
+    def __init__(
+        self, sides: tuple[Side, Side], groups: Sequence[Sequence[Alternative]],
+        rows: tuple[FloatArray, FloatArray] | None, signs: bool,
+    ) -> None:  # fmt: skip
+        self.sides, self.groups, self.rows, self.signs = sides, groups, rows, signs
+        self.pairs: dict[tuple[int, int], Pair] = {}
+        self.tried, self.won = np.zeros(64), np.zeros(64)
 
-    def settle(
-        self, lo: FloatArray, hi: FloatArray, known: list[Ranges], result: LeafCheck, monitor: Monitor
-    ) -> bool:  # fmt: skip
-        """Prove a box, halving it as often as needed; ``known`` holds bounds of a larger box, or nothing."""
-        work = [(lo, hi, known)]
+    def pair(self, groups: tuple[int, int]) -> Pair:
+        """The question about some of the groups."""
+        if groups not in self.pairs:
+            self.pairs[groups] = Pair(self.sides, self.groups[slice(*groups)])
+        return self.pairs[groups]
+
+    def look(self, region: Region) -> tuple[Region, FloatArray, FloatArray, bool]:
+        """A region with its own bounds of neurons; bounds of the groups by planes, slopes of the function that gave the
+        largest, and whether it is proved.
+        """
+        pair = self.pair(region.groups)
+        tops, slopes, known = pair.look(region.lo, region.hi, region.known)
+        region = region._replace(known=known)
+        tops = np.where(np.isnan(tops), np.inf, tops)
+        least = np.full(pair.n_groups, np.inf)
+        np.minimum.at(least, pair.group, tops)
+        own = np.flatnonzero(pair.group == int(np.argmax(least)))
+        return region, least, slopes[own[np.argmin(tops[own])]], bool((least <= 0).all()) or region.empty
+
+    def glance(self, region: Region, leaves: int, monitor: Monitor) -> tuple[Region, bool]:
+        """A region with its own bounds; whether it is proved, which saves so many leaves below it."""
+        region, least, _, done = self.look(region)
+        kind = leaves.bit_length()
+        if done or not self.signs or len(least) > 1 or leaves * (self.won[kind] + 1) < self.tried[kind] + 2:
+            return region, done and leaves > 0
+        self.tried[kind] += 1
+        program = self.program(region)
+        done = program is not None and program.violation(self.pair(region.groups), 0, monitor).bound <= 0
+        self.won[kind] += done
+        return region, done
+
+    def program(self, region: Region) -> Program | None:
+        """Its linear program; None where that is too large, or bounds are infinite."""
+        size = sum(int(r.open.sum()) for r in region.known)
+        if not _finite(region.known) or 12 * size * (len(region.lo) + 2 * size) > LARGEST:
+            return None
+        return Program(self.pair(region.groups), (region.lo, region.hi), region.known, region.signs, self.rows)
+
+    def settle(self, region: Region, result: LeafCheck, monitor: Monitor) -> bool:
+        """Prove a region, splitting it as often as needed."""
+        work = [region]
         while work:
-            lo, hi, known = work.pop()
-            tops, slopes, known = self.look(lo, hi, known)
-            least = np.full(self.n_groups, np.inf)
-            np.minimum.at(least, self.group, np.where(np.isnan(tops), np.inf, tops))
-            if (least <= 0).all():
-                continue
             if monitor.late:
                 return False
-            own = np.flatnonzero(self.group == int(np.argmax(least)))
-            r = own[np.argmin(np.where(np.isnan(tops[own]), np.inf, tops[own]))]
-            reach = np.abs(np.nan_to_num(slopes[r])) * (hi - lo) + 1e-9 * (hi - lo)
-            middle = 0.5 * lo + 0.5 * hi
-            reach[~((lo < middle) & (middle < hi))] = -1.0
-            k = int(np.argmax(reach))
-            if reach[k] < 0:
+            region, least, slope, done = self.look(work.pop())
+            program = self.program(region) if self.signs and not done else None
+            if done:
+                continue
+            split: tuple[Region, Region] | None = None
+            if program is not None:
+                pair = self.pair(region.groups)
+                found = [program.violation(pair, int(g), monitor) for g in np.flatnonzero(least > 0)]
+                if all(one.bound <= 0 for one in found):
+                    continue
+                signs = program.splits(max(found, key=lambda one: one.bound))
+                if signs:
+                    sign = signs[0][1]
+                    split = region.taken(sign._replace(on=False)), region.taken(sign)
+            if monitor.late:
                 return False
+            if split is None:
+                width = region.hi - region.lo
+                middle = 0.5 * region.lo + 0.5 * region.hi
+                reach = np.abs(np.nan_to_num(slope)) * width + 1e-9 * width
+                reach[~((region.lo < middle) & (middle < region.hi))] = -1.0
+                k = int(np.argmax(reach))
+                if reach[k] < 0:
+                    return False
+                split = region.halves(k, ())
+            assert split is not None
             result.halved += 1
-            left, right = hi.copy(), lo.copy()
-            left[k] = right[k] = middle[k]
-            work += [(right, hi, known), (lo, left, known)]
+            work += reversed(split)
         return True
 
-    @np.errstate(all="ignore")
-    def look(
-        self, lo: FloatArray, hi: FloatArray, known: list[Ranges]
-    ) -> tuple[FloatArray, FloatArray, list[Ranges]]:  # fmt: skip
-        """Bounds of all alternatives less their limits on a box, slopes of the functions that gave them, bounds of the
-        neurons.
-        """
-        middle = 0.5 * lo + 0.5 * hi
-        y, z = middle, np.zeros_like(middle)
-        found: list[Ranges] = []
-        steps: list[Step] = []
-        most = (np.maximum(np.abs(lo), np.abs(hi)), np.zeros_like(lo))
-        live = np.arange(len(lo))
-        for l, (V, W, change, b, shift) in enumerate(self.W):
-            a, d = V @ y + b, W @ z + change @ y + shift
-            before = found[-1].of(live) if l else None
-            if l == self.depth - 1:
-                steps.append(self._step(l, np.arange(len(b)), live, most, before))
-                tops, slopes, constants = _above(steps, (self.of_a, self.of_d, self.shift, self.size), lo, hi)
-                worst = int(np.argmax(tops))
-                if tops[worst] > 0:  # planes that are tightest at the corner that the first suggest, and means of both
-                    steps = self._at(np.where(slopes[worst] > 0, hi, lo), steps)
-                    others = _above(steps, (self.of_a, self.of_d, self.shift, self.size), lo, hi)
-                    for t in (0.25, 0.5, 0.75, 1.0):
-                        mean = (1 - t) * slopes + t * others[1]
-                        size = np.abs(slopes) + np.abs(others[1]), np.abs(constants) + np.abs(others[2])
-                        both = (1 - t) * constants + t * others[2]
-                        tops = np.fmin(tops, _ends(mean, both, lo, hi, size))
-                return tops, slopes, found
-            every = np.full(len(b), np.inf)
-            old = known[l] if known else Ranges(-every, every, -every, every, -every, every, a, d)
-            chosen = np.flatnonzero(old.open)
-            step = self._step(l, chosen, live, most, before)
-            found.append(_tightened(old._replace(a=a, d=d), chosen, [*steps, step], lo, hi))
-            new = found[-1]
-            live_now = np.flatnonzero(new.live)
-            steps.append(self._step(l, live_now, live, most, before))
-            live = live_now
-            most = (
-                np.maximum(new.ua[live], 0.0),
-                np.maximum(np.abs(new.ld[live]), np.abs(new.ud[live])),
-            )
-            y, other = np.maximum(a, 0.0), np.maximum(a - d, 0.0)
-            z = y - other
-        raise AssertionError("a network has a layer")
 
-    def _at(self, x: FloatArray, steps: list[Step]) -> list[Step]:
-        """The same layers with values at another input."""
-        y, z = x, np.zeros_like(x)
-        moved = [steps[0]]
-        for l, step in enumerate(steps[:-1]):
-            V, W, change, b, shift = self.W[l]
-            a, d = V @ y + b, W @ z + change @ y + shift
-            y, other = np.maximum(a, 0.0), np.maximum(a - d, 0.0)
-            z = y - other
-            after = steps[l + 1]
-            assert after.before is not None
-            moved.append(after._replace(before=after.before._replace(a=a[step.rows], d=d[step.rows])))
-        return moved
-
-    def _step(
-        self, l: int, rows: IntArray, live: IntArray, most: tuple[FloatArray, FloatArray], before: Ranges | None
-    ) -> Step:  # fmt: skip
-        """A layer between live neurons, with what a unit of its values may lose to rounding and folding."""
-        V, W, change = (M[np.ix_(rows, live)] for M in self.W[l][:3])
-        b, shift = (v[rows] for v in self.W[l][3:])
-        y, d = most
-        terms = 2 * sum(self.W[l][0].shape) + 8
-        moved = np.abs(change) @ y + np.abs(shift)
-        one = terms * UNIT * (np.abs(V) @ y + np.abs(b))
-        two = terms * UNIT * (np.abs(W) @ d + moved) + 2 * UNIT * moved
-        if self.folded[l]:
-            F, G = (s.weight_errors[l][np.ix_(rows, live)] for s in (self.f, self.g))
-            f, g = (s.bias_errors[l][rows] for s in (self.f, self.g))
-            one = one + F @ y + f
-            two = two + (F + G) @ y + G @ d + f + g
-        return Step(V, W, change, b, shift, one, two, before, rows)
-
-
-def _tightened(old: Ranges, chosen: IntArray, steps: list[Step], lo: FloatArray, hi: FloatArray) -> Ranges:
-    """Bounds of the chosen neurons of a layer, the last of the steps, met with older ones."""
-    n = len(chosen)
-    la, ua, lb, ub, ld, ud = (part.copy() for part in old[:6])
-    if n:
-        eye, none = np.eye(n), np.zeros((n, n))
-        of_a = np.concatenate([eye, -eye, eye, -eye, none, none])
-        of_d = np.concatenate([none, none, -eye, eye, eye, -eye])
-        tops = _above(steps, (of_a, of_d, np.zeros(6 * n), np.zeros(6 * n)), lo, hi)[0].reshape(6, n)
-        tops = np.where(np.isnan(tops), np.inf, tops)
-        for k, high in enumerate((ua, ub, ud)):
-            high[chosen] = np.minimum(high[chosen], tops[2 * k])
-        for k, low in enumerate((la, lb, ld)):
-            low[chosen] = np.maximum(low[chosen], -tops[2 * k + 1])
-        ld, ud = np.maximum(ld, np.nextafter(la - ub, -np.inf)), np.minimum(ud, np.nextafter(ua - lb, np.inf))
-    return old._replace(la=la, ua=ua, lb=lb, ub=ub, ld=ld, ud=ud)
-
-
-def _above(
-    steps: list[Step], functionals: tuple[FloatArray, FloatArray, FloatArray, FloatArray], lo: FloatArray, hi: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:  # fmt: skip
-    """Bounds of ``P a + Q d + constant`` of the last layer on a box, and the affine functions of the input that gave
-    them.
-
-    Parameters
-    ----------
-    functionals : P, Q, constants, sums of their magnitudes
-    """
-    P, Q, constant, size = functionals
-    lost, count = np.zeros(len(P)), 8
-    for step in reversed(steps):
-        count += 2 * (len(step.b) + step.V.shape[1]) + 8
-        lost = lost + (np.abs(P) @ step.lost_a + np.abs(Q) @ step.lost_d) * 1.01 + TINY
-        constant = constant + P @ step.b + Q @ step.shift
-        size = size + np.abs(P) @ np.abs(step.b) + np.abs(Q) @ np.abs(step.shift)
-        C, E = P @ step.V + Q @ step.change, Q @ step.W
-        if step.before is None:
-            break
-        P, Q, more, charge = _planes(C, E, step.before)
-        constant, size = constant + more, size + more
-        lost = lost + (charge + 4 * UNIT * more) * 1.01
-    # C are the slopes now
-    constant = constant + lost + (count + 8) * UNIT * 1.01 * (size + np.abs(constant) + lost) + TINY
-    return _ends(C, constant, lo, hi, (np.abs(C), np.abs(constant))), C, constant
-
-
-def _ends(
-    slopes: FloatArray, constants: FloatArray, lo: FloatArray, hi: FloatArray, size: tuple[FloatArray, FloatArray]
-) -> FloatArray:  # fmt: skip
-    """Above affine functions on a box: of these slopes and constants, which may be rounded means of numbers of this
-    size.
-    """
-    ends = np.maximum(slopes * lo, slopes * hi)
-    reach = size[0] @ np.maximum(np.abs(lo), np.abs(hi)) + size[1]
-    return np.asarray(ends.sum(axis=1) + constants + (len(lo) + 16) * UNIT * 1.01 * reach + TINY)
-
-
-def _planes(C: FloatArray, E: FloatArray, r: Ranges) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Planes above ``C relu(a) + E D``: coefficients of a and d, constants, and what rounding may cost.
-
-    Of the two planes of each entry, through D itself or through relu(a) - relu(b), the lower one in the middle.
-    """
-    chord_a, top_a = _chord(r.la, r.ua)
-    chord_b, top_b = _chord(r.lb, r.ub)
-    floor_a = np.where((r.la < 0) & (r.ua > 0), (r.a > 0).astype(float), chord_a)
-    floor_b = np.where((r.lb < 0) & (r.ub > 0), (r.a - r.d > 0).astype(float), chord_b)
-    # apart: (C + E) relu(a) - E relu(b)
-    S = C + E
-    s_a = np.where(S > 0, S * chord_a, S * floor_a)
-    s_b = np.where(E < 0, E * chord_b, E * floor_b)
-    P, Q = s_a - s_b, s_b
-    K = np.maximum(S, 0.0) * top_a + np.maximum(-E, 0.0) * top_b
-    # together: D below max(d, 0) where a may switch, else below both lines of -relu(b); and above min(d, 0), mirrored
-    over, over_top = _chord(r.ld, r.ud)
-    under, under_top = _chord(-r.ud, -r.ld)
-    a_on, b_on = r.la >= 0, r.lb >= 0
-    a_off, b_off = r.ua <= 0, r.ub <= 0
-    b = r.a - r.d
-    up_a = np.where(a_on, (r.a < r.d).astype(float), np.where(a_off, -(b > 0).astype(float), 0.0))
-    up_d = np.where(a_on, (r.a >= r.d).astype(float), np.where(a_off, (b > 0).astype(float), over))
-    up_k = np.where(a_on | a_off, 0.0, over_top)
-    low_a = np.where(b_on, -(r.a < 0).astype(float), np.where(b_off, (r.a > 0).astype(float), 0.0))
-    low_d = np.where(b_on, 1.0, np.where(b_off, 0.0, under))
-    low_k = np.where(b_on | b_off, 0.0, under_top)
-    positive = E > 0
-    P2 = np.where(C > 0, C * chord_a, C * floor_a) + E * np.where(positive, up_a, low_a)
-    Q2 = E * np.where(positive, up_d, low_d)
-    K2 = np.maximum(C, 0.0) * top_a + np.abs(E) * np.where(positive, up_k, low_k)
-    better = P2 * r.a + Q2 * r.d + K2 < P * r.a + Q * r.d + K
-    reach = 4 * np.maximum(np.abs(r.la), np.abs(r.ua)) + np.maximum(np.abs(r.lb), np.abs(r.ub))
-    reach = np.where((r.ua > 0) | (r.ub > 0), reach + np.maximum(np.abs(r.ld), np.abs(r.ud)), 0.0)
-    P, Q, K = np.where(better, P2, P), np.where(better, Q2, Q), np.where(better, K2, K)
-    return P, Q, K.sum(axis=1), 4 * UNIT * ((np.abs(C) + np.abs(E)) @ reach) + K.shape[1] * UNIT * K.sum(axis=1) + TINY
-
-
-def _chord(low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Slope of the line above relu on [low, high], and how far above ``slope t`` it lies, rounded up."""
-    slope = np.where(low >= 0, 1.0, np.where(high <= 0, 0.0, np.clip(high / (high - low), 0.0, 1.0)))
-    slope = np.where(np.isnan(slope), 1.0, slope)
-    top = np.maximum(-slope * low, (1.0 - slope) * high) * (1 + 8 * UNIT) + TINY
-    return slope, np.where((low >= 0) | (high <= 0), 0.0, top)
-
-
-__all__ = ["LeafCheck", "prove_leaves"]
+__all__ = ["LeafCheck", "Region", "common", "prove_leaves"]

@@ -1,8 +1,7 @@
 """Check an answer about near-equal networks anew: values at fresh inputs, the counterexample in rationals, the boxes by
 another relaxation.
 
-Shared with the answer are the question, where its boxes were halved, and, where it went by signs of neurons, the
-programs that `leaves` names.
+Shared with the answer are the question, and what was split.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from ..answer import Recheck
 from ..bounds.near_equal import NearEqual, Question
 from ..collections.parallel_map import mapper
 from ..witness import candidates, rounding_bound
-from .leaves import LeafCheck, prove_leaves
+from .leaves import LeafCheck, common, prove_leaves
 
 INPUTS = 2000
 PARTS = 16
@@ -83,7 +82,8 @@ def recheck_near(
     if answer.verdict is Verdict.UNDECIDED:
         return said(Verdict.YES, "the bound holds at fresh inputs", checks), None
     leaves = prove_in_parts(question, answer, monitor, workers, scheduler)
-    text = f"{leaves.boxes} of {words.count(answer.tree.n_leaves, 'box', 'boxes')} by another relaxation, {leaves.halved} of them halved further"
+    names = ("leaf", "leaves") if answer.tree.neurons else ("box", "boxes")
+    text = f"{leaves.boxes} of {words.count(answer.tree.n_leaves, *names)} by another relaxation, {leaves.halved} times one was split further"
     if leaves.complete:
         return said(Verdict.YES, text, checks), leaves
     return said(Verdict.UNDECIDED, leaves.failed or f"the time ended after {text}", checks), leaves
@@ -95,11 +95,15 @@ def prove_in_parts(
     """`prove_leaves`, its boxes in parts for several processes; a part that is lost leaves the rest undecided."""
     if workers < 1:
         raise InputError(f"workers must be at least 1, found {workers}")
-    prove = partial(prove_leaves, question.sides, question.groups, answer.tree, question.rows)
+    tree, (lo, hi) = answer.tree, question.box
+    if len(tree.lo) != len(lo) or (tree.lo > lo).any() or (tree.hi < hi).any():
+        return LeafCheck(failed="the tree is that of another box")
+    prove = partial(prove_leaves, question.sides, question.groups, tree, question.rows)
     parts = min(PARTS, answer.tree.n_leaves)
     if (workers == 1 and scheduler is None) or parts == 1:
         return prove(monitor=monitor)
     started = monitor.elapsed
+    prove = partial(prove, known=common(question.sides, question.groups, answer.tree, question.rows, monitor=monitor))
     end = None if monitor.left is None else time.time() + monitor.left
     total = LeafCheck(complete=True)
     with ExitStack() as opened:

@@ -18,6 +18,10 @@ from ..._typing import BoolArray, FloatArray
 from ...network.model import ReLUNetwork
 from ...numerics.rounding import TINY, UNIT, gamma, outward
 
+ENDS, INTERVAL, LIFT, SUMS, CONSTANT, UNDERFLOW = range(6)
+CHARGES = np.ones(6)
+"""Kinds of roundings: a test leaves one out. (That sums of magnitudes are rounded outward is tested where it is done.)"""
+
 
 @dataclass
 class BoxBounds:
@@ -35,7 +39,7 @@ class BoxBounds:
     upper_z: list[FloatArray]
 
 
-def relaxed_upper(net: ReLUNetwork, lo: FloatArray, hi: FloatArray) -> BoxBounds:
+def relaxed_upper(net: ReLUNetwork, lo: FloatArray, hi: FloatArray, unit: FloatArray = CHARGES) -> BoxBounds:
     """Upper bounds (K, nL) of every output on boxes ``lo, hi`` of shape (K, n0).
 
     Notes
@@ -56,14 +60,18 @@ def relaxed_upper(net: ReLUNetwork, lo: FloatArray, hi: FloatArray) -> BoxBounds
         last = layer == len(net.weights) - 1
         rows = W if last else np.concatenate([W, -W])
         constants = b if last else np.concatenate([b, -b])
-        A, c, lost = _substitute(net, layer, rows, constants, lower_z, upper_z, sizes, tops)
+        A, c, lost = _substitute(net, (layer, rows, constants), (lower_z, upper_z), sizes, tops, unit)
         edge = np.maximum(A * lo[:, None, :], A * hi[:, None, :])
         extent = np.abs(edge).sum(axis=2) + np.abs(c) + lost
-        bound = edge.sum(axis=2) + c + (lost + gamma(A.shape[2] + 4) * extent) * (1 + 1e-6) + TINY
+        bound = edge.sum(axis=2) + c + (lost + unit[ENDS] * gamma(A.shape[2] + 4) * extent) * (1 + 1e-6)
+        bound += unit[UNDERFLOW] * TINY * (1 + tops[0].sum(axis=1, keepdims=True))
         if last:
-            return BoxBounds(bound, A, c + lost * (1 + 1e-6) + 4 * UNIT * (np.abs(c) + lost), lower_z, upper_z)
+            return BoxBounds(
+                bound, A, c + lost * (1 + 1e-6) + 4 * UNIT * unit[CONSTANT] * (np.abs(c) + lost), lower_z, upper_z
+            )
         n = len(b)
-        plus, minus, error = np.maximum(W, 0.0).T, np.minimum(W, 0.0).T, gamma(2 * W.shape[1] + 4) * sizes[-1] + TINY
+        plus, minus = np.maximum(W, 0.0).T, np.minimum(W, 0.0).T
+        error = unit[INTERVAL] * gamma(2 * W.shape[1] + 4) * sizes[-1] + unit[UNDERFLOW] * TINY
         upper_z.append(np.minimum(bound[:, :n], most @ plus + least @ minus + b + error))
         lower_z.append(np.maximum(-bound[:, n:], least @ plus + most @ minus + b - error))
         tops.append(np.maximum(np.minimum(upper_z[-1], sizes[-1]), 0.0))
@@ -72,40 +80,47 @@ def relaxed_upper(net: ReLUNetwork, lo: FloatArray, hi: FloatArray) -> BoxBounds
 
 
 def _substitute(
-    net: ReLUNetwork, layer: int, rows: FloatArray, constants: FloatArray, lower: list[FloatArray],
-    upper: list[FloatArray], sizes: list[FloatArray], tops: list[FloatArray],
+    net: ReLUNetwork, asked: tuple[int, FloatArray, FloatArray], ends: tuple[list[FloatArray], list[FloatArray]],
+    sizes: list[FloatArray], tops: list[FloatArray], unit: FloatArray,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:  # fmt: skip
-    """Affine functions of the input above ``rows @ y + constants``, y the activations before ``layer``.
+    """Affine functions of the input above ``rows @ y + constants``, y the activations before a layer; the three are
+    asked.
 
     Returns
     -------
     A, c, lost : (K, r, n0), (K, r), (K, r)
         ``A x + c + lost`` is above; ``lost`` bounds what all the rounding before took away.
     """
-    K = len(sizes[0])
+    (layer, rows, constants), (lower, upper), K = asked, ends, len(sizes[0])
     A = np.broadcast_to(rows, (K, *rows.shape))
     c = np.broadcast_to(constants, (K, len(constants))).copy()
     lost = np.zeros(c.shape)
     for l in range(layer - 1, -1, -1):
         low, high = lower[l], upper[l]
-        on, off = low >= 0, high <= 0
-        width = np.where(high > low, high - low, 1.0)
-        slope = np.where(on, 1.0, np.where(off, 0.0, np.minimum(high / width, 1.0)))
-        lift = np.maximum(-slope * low, high - slope * high) * (1 + 8 * UNIT) + 4 * UNIT * high + TINY
-        lift = np.where(on | off, 0.0, lift)
-        below = np.where(on, 1.0, np.where(off, 0.0, (high > -low).astype(np.float64)))
+        slope, lift, below = _lines(low, high, unit)
         positive, negative = np.maximum(A, 0.0), np.minimum(A, 0.0)
         c += np.einsum("krj,kj->kr", positive, lift)
         # products with slopes and lifts, then with weights and biases: all are sums of terms below |A| * size
         size = np.maximum(sizes[l], np.maximum(np.abs(low), np.abs(high)))
         terms = A.shape[2] + net.weights[l].shape[1] + 8
-        lost += gamma(terms) * (4 * np.einsum("krj,kj->kr", np.abs(A), size) + np.abs(c)) * (1 + 1e-6)
-        lost += TINY * (1 + size.sum(axis=1, keepdims=True) + tops[l].sum(axis=1, keepdims=True))
+        lost += unit[SUMS] * gamma(terms) * (4 * np.einsum("krj,kj->kr", np.abs(A), size) + np.abs(c)) * (1 + 1e-6)
+        lost += unit[UNDERFLOW] * TINY * (1 + size.sum(axis=1, keepdims=True) + tops[l].sum(axis=1, keepdims=True))
         A = positive * slope[:, None, :] + negative * below[:, None, :]
         c += A @ net.biases[l]
-        lost += 4 * UNIT * np.abs(c)
+        lost += 4 * UNIT * unit[CONSTANT] * np.abs(c)
         A = A @ net.weights[l]
     return np.asarray(A), c, lost
+
+
+def _lines(low: FloatArray, high: FloatArray, unit: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Slopes and lifts of lines above relu on [low, high], and slopes of lines below."""
+    on, off = low >= 0, high <= 0
+    width = np.where(high > low, high - low, 1.0)
+    slope = np.where(on, 1.0, np.where(off, 0.0, np.minimum(high / width, 1.0)))
+    lift = np.maximum(-slope * low, high - slope * high)
+    lift = lift * (1 + 8 * UNIT * unit[LIFT]) + 4 * UNIT * unit[LIFT] * high + unit[UNDERFLOW] * TINY
+    below = np.where(on, 1.0, np.where(off, 0.0, (high > -low).astype(np.float64)))
+    return slope, np.where(on | off, 0.0, lift), below
 
 
 def possible_boxes(rows: tuple[FloatArray, FloatArray] | None, los: FloatArray, his: FloatArray) -> BoolArray:

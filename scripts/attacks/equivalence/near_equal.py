@@ -30,7 +30,7 @@ from polyfiber.bounds.goals import near
 from polyfiber.bounds.pairing import paired
 from polyfiber.budget import Monitor
 from polyfiber.equivalence.bounds.near_equal import largest_difference
-from polyfiber.equivalence.checks.leaves import _Checker
+from polyfiber.equivalence.checks.substitution import Pair
 from polyfiber.equivalence.copies import half_precision, pruned, quantised
 from polyfiber.verdict import Verdict
 from tests.bounds import test_multipliers, test_programs, test_signs
@@ -156,7 +156,7 @@ def leaves(rng: Any) -> str:
     f, g = adversarial(rng, (n, int(rng.integers(1, 6)), int(rng.integers(1, 5)), 2))
     lo = rng.standard_normal(n)
     hi = lo + float(rng.choice([0.0, 1e-9, 1e-3, 1.0]))
-    tops, _, _ = _Checker(paired(f, g), near(np.zeros(2), np.zeros(2))).look(lo, hi, [])
+    tops, _, _ = Pair(paired(f, g), near(np.zeros(2), np.zeros(2))).look(lo, hi, [])
     for _ in range(10):
         p = np.clip(lo + (hi - lo) * rng.random(n), lo, hi)
         u, v = outputs(f, p), outputs(g, p)

@@ -15,8 +15,9 @@ from polyfiber.bounds.pairing import Side, paired
 from polyfiber.bounds.tree import Tree
 from polyfiber.budget import Monitor
 from polyfiber.equivalence.bounds.near_equal import Question, largest_difference, near_equal
-from polyfiber.equivalence.checks.leaves import _Checker, prove_leaves
+from polyfiber.equivalence.checks.leaves import prove_leaves
 from polyfiber.equivalence.checks.near import prove_in_parts
+from polyfiber.equivalence.checks.substitution import Pair
 from polyfiber.errors import FileFormatError, InputError, ShapeError
 from polyfiber.verdict import Verdict
 
@@ -290,7 +291,7 @@ def test_the_second_look_is_above_exact_values(seed: int) -> None:
     a = pf.ReLUNetwork.random((2, 5, 4, 3, 2), rng=rng)
     b = copy_of(a, rng, seed % 4)
     x, y = paired(a, b)
-    checker = _Checker((x, y), near_groups(np.zeros(2), np.zeros(2)))
+    checker = Pair((x, y), near_groups(np.zeros(2), np.zeros(2)))
     lo = rng.standard_normal(2)
     hi = lo + (0.0 if seed == 0 else 10.0 ** rng.uniform(-6, 0.5))
     tops, _, ranges = checker.look(lo, hi, [])

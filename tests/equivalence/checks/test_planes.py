@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from fractions import Fraction
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
 
 import polyfiber as pf
+from polyfiber.equivalence.checks import planes
 from polyfiber.equivalence.checks.planes import relaxed_upper
 from polyfiber.numerics.exact import as_fractions
+from tests.bounds.test_rounding import affine, full
+from tests.oracles.rationals import hidden_values, outputs
 
 
 def wild(rng: np.random.Generator, widths: tuple[int, ...]) -> pf.ReLUNetwork:
@@ -74,3 +78,69 @@ def test_relaxations_are_above() -> None:
             assert (net(X) <= bounds.upper[k]).all()
             line = X @ bounds.coefficients[k].T + bounds.constants[k]
             assert (net(X) <= line + 1e-9).all()
+
+
+# ---- each charge alone covers what only it can lose, and without it something is lost --------------------------
+F = Fraction
+ONE = np.ones(1)
+
+
+def upper(net: Any, lo: Any, hi: Any, unit: Any) -> Fraction:
+    return F(float(relaxed_upper(net, lo[None], hi[None], unit).upper[0, 0]))
+
+
+def case_ends(rng: Any, unit: Any) -> bool:
+    w, lo, hi = full(rng, 6) * rng.choice([-1, 1], 6), -full(rng, 6), full(rng, 6)
+    exact = sum(max(F(v) * F(a), F(v) * F(b)) for v, a, b in zip(w.tolist(), lo.tolist(), hi.tolist()))
+    return upper(affine(w[None], 0.0), lo, hi, unit) >= exact
+
+
+def case_interval(rng: Any, unit: Any) -> bool:
+    """A neuron whose interval lies below what substituting lines gives: it reads minus one that may be off."""
+    w, b = float(full(rng, 1)[0]), float(full(rng, 1)[0])
+    net = pf.ReLUNetwork([np.eye(2), [[-1.0, w]], [[1.0]]], [np.zeros(2), [b], [0.0]])
+    x = float(full(rng, 1)[0])
+    found = relaxed_upper(net, np.array([[-1.0, x]]), np.array([[2.0, x]]), unit)
+    return F(float(found.upper_z[1][0, 0])) >= hidden_values(net, [-1.0, x])[2]
+
+
+def case_lift(rng: Any, unit: Any) -> bool:
+    low, high = -full(rng, 1), full(rng, 1)
+    slope, lift, _ = (float(part[0]) for part in planes._lines(low, high, unit))
+    return F(lift) >= max(-F(slope) * F(float(low[0])), (1 - F(slope)) * F(float(high[0])))
+
+
+def case_sums(rng: Any, unit: Any) -> bool:
+    v, p = full(rng, 5, 1), full(rng, 1, 5)
+    net = pf.ReLUNetwork([v, p], [np.zeros(5), [0.0]])
+    return upper(net, ONE, ONE, unit) >= outputs(net, ONE)[0]
+
+
+def case_constant(rng: Any, unit: Any) -> bool:
+    net = pf.ReLUNetwork([[[0.0]], [[1.0]]], [full(rng, 1), full(rng, 1) * 2.0**-9])
+    found = relaxed_upper(net, ONE[None], ONE[None], unit)
+    return (
+        F(float(found.upper[0, 0])) >= outputs(net, ONE)[0] and F(float(found.constants[0, 0])) >= outputs(net, ONE)[0]
+    )
+
+
+def case_underflow(rng: Any, unit: Any) -> bool:
+    net = pf.ReLUNetwork([[[2.0**-600]], [[2.0**-600]]], [[0.0], [0.0]])
+    x = np.array([2.0**700 * float(rng.integers(1, 9))])
+    return upper(net, x, x, unit) >= outputs(net, x)[0]
+
+
+CASES = {name[5:].upper(): case for name, case in list(globals().items()) if name.startswith("case_")}
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_each_rounding_is_charged(name: str) -> None:
+    only, nothing = (np.zeros(len(planes.CHARGES)) for _ in range(2))
+    only[getattr(planes, name)] = 1.0
+    assert all(CASES[name](np.random.default_rng(seed), only) for seed in range(40))
+    assert not all(CASES[name](np.random.default_rng(seed), nothing) for seed in range(40))
+    assert all(CASES[name](np.random.default_rng(seed), planes.CHARGES) for seed in range(40))
+
+
+def test_no_charge_is_without_a_case() -> None:
+    assert {getattr(planes, name) for name in CASES} == set(range(len(planes.CHARGES)))
