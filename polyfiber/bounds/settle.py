@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -27,7 +28,10 @@ PART = 0.6
 """Of the time that is left, for signs."""
 
 
-def settle(search: BoxSearch, monitor: Monitor, *, seconds: float | None = None, attack: bool = True) -> Outcome:
+def settle(
+    search: BoxSearch, monitor: Monitor, *, seconds: float | None = None, attack: bool = True,
+    run: Callable[..., Outcome] | None = None,
+) -> Outcome:  # fmt: skip
     """`BoxSearch.run`, and where boxes settle too little of the volume for the time, splits on signs of neurons on the
     whole box.
 
@@ -37,6 +41,8 @@ def settle(search: BoxSearch, monitor: Monitor, *, seconds: float | None = None,
     monitor : Monitor
     seconds : float, optional
         Limit for this call.
+    run : callable, optional
+        Stands for ``search.run``, where boxes are worked on elsewhere.
 
     Examples
     --------
@@ -52,7 +58,7 @@ def settle(search: BoxSearch, monitor: Monitor, *, seconds: float | None = None,
     >>> settle(BoxSearch(paired(f, g), near(np.array([0.01]), np.zeros(1)), -np.ones(2), np.ones(2)), Monitor()).status
     'proved'
     """
-    clock = Monitor()  # compiling does not count
+    run, clock = run or search.run, Monitor()  # compiling does not count
 
     def left() -> float:
         own = np.inf if seconds is None else seconds - clock.elapsed
@@ -65,24 +71,20 @@ def settle(search: BoxSearch, monitor: Monitor, *, seconds: float | None = None,
         or search.follow
         or not np.isfinite(search.hi - search.lo).all()
     ):
-        return search.run(monitor, seconds=seconds, attack=attack)
-    found = search.run(monitor, seconds=min(FIRST, 0.2 * left()), attack=attack)
+        return run(monitor, seconds=seconds, attack=attack)
+    found = run(monitor, seconds=min(FIRST, 0.2 * left()), attack=attack)
     spent = clock.elapsed
     if found.status != "open" or found.stopped == "interrupted" or left() <= 0:
         return found
     if not found.boxes or search.box_seconds > SLOW:  # another look at the whole box would not end in time
-        return (
-            found
-            if not found.boxes
-            else search.run(monitor, seconds=left() if seconds is not None else None, attack=False)
-        )
+        return found if not found.boxes else run(monitor, seconds=left() if seconds is not None else None, attack=False)
     try:
         if hopped(search, SHARE * left()):
-            return search.run(monitor, seconds=seconds, attack=False)
+            return run(monitor, seconds=seconds, attack=False)
     except KeyboardInterrupt:
         return replace(found, stopped="interrupted")
     if found.share > 0 and spent * (1 - found.share) / found.share < 0.5 * left():
-        found = search.run(monitor, seconds=0.5 * left() if np.isfinite(left()) else 30 * FIRST, attack=False)
+        found = run(monitor, seconds=0.5 * left() if np.isfinite(left()) else 30 * FIRST, attack=False)
         if found.status != "open" or found.stopped == "interrupted" or left() <= 0:
             return found
     try:
@@ -95,7 +97,7 @@ def settle(search: BoxSearch, monitor: Monitor, *, seconds: float | None = None,
             found, status="proved", excess=max(signs.bound, found.best), share=1.0, open=0, stopped="", tree=signs.tree,
             substitutions=found.substitutions + signs.programs, seconds=search.seconds,
         )  # fmt: skip
-    more = search.run(monitor, seconds=None if seconds is None else max(left(), 0.0), attack=False)
+    more = run(monitor, seconds=None if seconds is None else max(left(), 0.0), attack=False)
     if signs is not None and more.status == "open" and signs.bound < more.excess:
         more = replace(more, excess=max(signs.bound, more.best))
     return more

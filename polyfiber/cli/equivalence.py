@@ -9,7 +9,7 @@ import typer
 
 from ..words import count as counted
 from .complexes import network_facts
-from .options import NETWORK, Limits, Output, Where, grouped, refuse
+from .options import NETWORK, Limits, NearCrew, Output, Where, grouped, refuse
 from .outputs import require_writable
 from .render import leave, note, table, tell
 from .render import plain as _plain
@@ -35,6 +35,7 @@ def equiv(
     ),
     *,
     where: Where,
+    crew: NearCrew,
     limits: Limits,
     output: Output,
 ) -> None:
@@ -57,6 +58,9 @@ def equiv(
         refuse(("--save",), "not with --top1; answers about equality are kept")
     if epsilon is not None:
         refuse(("--tolerance",), "not with --epsilon, which is absolute")
+    if not epsilon:
+        refuse(("--workers", "-w", "--scheduler"), "only with --epsilon above 0, whose boxes are shared")
+    members = crew.members
     if save is not None:
         require_writable(save, "the answer")
     a, b = read_network(first), read_network(second)
@@ -71,7 +75,9 @@ def equiv(
         result = top1_agreement(a, b, box, budget=budget, progress=progress)
         answer |= {"question": "top-1 agreement"}
     else:
-        result = are_equivalent(a, b, box, tolerance=tolerance, epsilon=epsilon, budget=budget, progress=progress)
+        result = are_equivalent(
+            a, b, box, tolerance=tolerance, epsilon=epsilon, budget=budget, progress=progress, **members
+        )
         answer |= {
             "question": "equivalence" if not epsilon else f"|f - g| <= {epsilon:g}",
             "tolerance": tolerance,
@@ -106,7 +112,8 @@ def equiv(
     if save is not None:
         save_answer(result, save)
     if verify:
-        again = result.recheck(budget=monitor.rest() if limits.seconds is not None else None)
+        left = monitor.rest() if limits.seconds is not None else None
+        again = result.recheck(budget=left, **(members if epsilon else {}))
         answer["recheck"] = {
             "verdict": again.verdict.value, "reason": again.reason, "checks": list(again.checks),
             "seconds": again.seconds, "text": again.sentence,

@@ -138,6 +138,36 @@ class Streamed:
 
 
 @dataclass(frozen=True)
+class Crew:
+    """Who shares the boxes of a question."""
+
+    workers: int = typer.Option(1, "--workers", "-w", min=1, help="Processes that share the boxes.")
+    scheduler: str = typer.Option(
+        None, "--scheduler", metavar="ADDRESS", help="Address of a Dask scheduler, whose workers share the boxes."
+    )
+
+    @property
+    def members(self) -> dict[str, Any]:
+        """As the library takes them."""
+        if self.scheduler is not None:
+            refuse(("--workers", "-w"), "not with --scheduler, which has workers of its own")
+        return {"workers": self.workers, "scheduler": self.scheduler}
+
+
+@dataclass(frozen=True)
+class NearCrew(Crew):
+    """Who shares the boxes of an epsilon."""
+
+    workers: int = typer.Option(1, "--workers", "-w", min=1, help="With --epsilon: processes that share the boxes.")
+    scheduler: str = typer.Option(
+        None,
+        "--scheduler",
+        metavar="ADDRESS",
+        help="With --epsilon: address of a Dask scheduler, whose workers share the boxes.",
+    )
+
+
+@dataclass(frozen=True)
 class Drawn:
     """One more network of a fiber."""
 

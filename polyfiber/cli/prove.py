@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from .options import Limits, Output, grouped
+from .options import Crew, Limits, Output, grouped
 from .render import note, progress_line, to_json
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ def prove(
         ..., "--network", help="NAME=FILE for each declared network; FILE alone where there is one."
     ),
     *,
+    crew: Crew,
     limits: Limits,
     output: Output,
 ) -> None:
@@ -33,6 +34,7 @@ def prove(
     from ..equivalence.queries.vnnlib import read_query
     from ..errors import InputError
 
+    members = crew.members
     asked = read_query(query)
     needed = [net.name for net in asked.networks if not net.equal_to]
     files: dict[str, Path] = {}
@@ -51,7 +53,7 @@ def prove(
         note(f"declared as {', '.join(sorted(kinds))}; answered for real arithmetic", quiet=output.quiet or output.json)
     found = answer(
         asked, [_chain(files[name]) for name in needed], budget=limits.budget,
-        progress=progress_line(quiet=output.quiet or output.json),
+        progress=progress_line(quiet=output.quiet or output.json), **members,
     )  # fmt: skip
     if output.json:
         to_json(

@@ -18,7 +18,6 @@ from .. import words
 from .._once import cached_property
 from .._typing import FloatArray, ProgressLike
 from ..bounds.relaxation import box_is_known, chart_of
-from ..bounds.settle import settle
 from ..budget import Budget, Monitor, heed
 from ..domain import Box, Polyhedron
 from ..errors import BudgetExceededError, InputError, ShapeError
@@ -42,6 +41,7 @@ from .bounds.difference_network import check_pair, on_flat
 from .bounds.everywhere import bound_on_box, growth_bound, highest_on
 from .bounds.near_equal import NEAR_SECONDS, Question
 from .bounds.near_equal import allowance as near_allowance
+from .bounds.side_by_side import check_workers, settled
 from .forms.canonical import CanonicalForm, compare_raw, flat_parameters, form_of, raw_forms, rough_form
 from .forms.exact import exact_normal_form
 from .forms.shared_features import shared_features
@@ -110,6 +110,7 @@ def _check(a: Any, b: Any, domain: Any, tolerance: float, epsilon: Any, relative
         near_allowance(epsilon, m, "epsilon"), near_allowance(relative, m, "relative")
 
 
+# more than ten parameters: public: a question, how near, by which way, and within what
 def are_equivalent(
     a: Any,
     b: Any,
@@ -121,6 +122,8 @@ def are_equivalent(
     budget: Budget | None = None,
     method: Literal["auto", "forms", "regions", "bound"] = "auto",
     progress: ProgressLike = None,
+    workers: int = 1,
+    scheduler: Any = None,
 ) -> Equivalence:
     """Decide whether two networks compute the same function.
 
@@ -144,6 +147,11 @@ def are_equivalent(
         'forms' stops after canonical forms and witnesses; 'regions' goes straight to geometry;
         'bound' to branch and bound on the box.
     progress : bool or callable, optional
+    workers : int
+        With epsilon: processes of this machine that share the boxes.
+    scheduler : optional
+        With epsilon: instead of processes a Dask client, the address of a Dask scheduler, or an executor; ``workers``
+        are then the parts of a round.
 
     Returns
     -------
@@ -153,6 +161,8 @@ def are_equivalent(
     ------
     ShapeError
         Different numbers of inputs or outputs.
+    InputError
+        Options that do not go together.
 
     Notes
     -----
@@ -173,6 +183,8 @@ def are_equivalent(
     tolerance = float(tolerance)
     if method not in ("auto", "forms", "regions", "bound"):
         raise InputError(f"method {method!r} is unknown; expected 'auto', 'forms', 'regions' or 'bound'")
+    near = epsilon is not None and bool(np.any(epsilon) or np.any(relative)) and method in ("auto", "bound")
+    check_workers(workers, scheduler, None if near else "with an epsilon > 0 and the methods 'auto' and 'bound'")
     monitor = Monitor(budget, progress)
     pair = _Pair(a, b, domain, tolerance, epsilon, monitor, method)
     if a == b and (epsilon is None or a is b or not (a.source.get("folding") or b.source.get("folding"))):
@@ -185,7 +197,7 @@ def are_equivalent(
             with monitor.watching():
                 _ = domain is not None and domain.affine_hull  # says so where the domain is empty
                 if epsilon is not None:
-                    return _near(pair, relative)
+                    return _near(pair, relative, workers, scheduler)
                 if tolerance == 0:
                     return _exactly(pair)
                 return _everywhere(pair) if domain is None else _on_domain(pair)
@@ -706,7 +718,7 @@ def _by_bounds(pair: _Pair) -> Equivalence:
     )  # fmt: skip
 
 
-def _near(pair: _Pair, relative: Any) -> Equivalence:
+def _near(pair: _Pair, relative: Any, workers: int, scheduler: Any) -> Equivalence:
     """Is |f - g| within an allowance? By splitting boxes; allowances of zero ask for equality."""
     assert pair.domain is not None
     question = Question.of(pair.a, pair.b, pair.domain, pair.epsilon, relative)
@@ -725,7 +737,9 @@ def _near(pair: _Pair, relative: Any) -> Equivalence:
     if pair.method == "auto" and not question.relative.any() and not slanted and question.search().box_seconds < 1.0:
         cells = _vertices(pair) <= FEW  # another way is at hand: an epsilon within rounding of the maximum
     seconds = NEAR_SECONDS if left is None else 0.5 * left if cells else left
-    found = question.answer(settle(question.search(), pair.monitor, seconds=seconds))
+    found = question.answer(
+        settled(question.search, pair.monitor, seconds=seconds, workers=workers, scheduler=scheduler)
+    )
     if found.verdict is Verdict.UNDECIDED and cells and not pair.monitor.late:
         other = _cells_on_domain(pair, Monitor(pair.monitor.rest(), pair.monitor._call))
         if other is not None and other.verdict is not Verdict.UNDECIDED:
@@ -756,6 +770,8 @@ def difference(
     budget: Budget | None = None,
     method: Literal["auto", "regions", "bound", "milp"] = "auto",
     progress: ProgressLike = None,
+    workers: int = 1,
+    scheduler: Any = None,
 ) -> Difference:
     """Where two networks differ and by how much: for fine-tuned, pruned or quantised pairs.
 
@@ -772,6 +788,8 @@ def difference(
     budget : Budget, optional
     method : {'auto', 'regions', 'bound', 'milp'}
         'milp': a mixed-integer program solved by HiGHS (boxes only).
+    workers, scheduler : optional
+        With 'bound': who shares the boxes, as in `are_equivalent`.
 
     Returns
     -------
@@ -790,13 +808,15 @@ def difference(
     _check(a, b, domain, 1e-9, None, 0.0)
     if method not in ("auto", "regions", "bound", "milp"):
         raise InputError(f"method {method!r} is unknown; expected 'auto', 'regions', 'bound' or 'milp'")
+    check_workers(workers, scheduler, None if method == "bound" else "with method='bound'")
     monitor = Monitor(budget, progress)
     pair = _Pair(a, b, domain, 1e-9, None, monitor, method)
     with np.errstate(over="ignore", invalid="ignore"):  # values beyond floats decide nothing
         enumerable = method in ("auto", "regions") and _vertices(pair) <= MAX_VERTICES
         found = maximum_difference(
-            pair.fa, pair.fb, domain, monitor=monitor, threshold=None, method=method, enumerable=enumerable
-        )
+            pair.fa, pair.fb, domain, monitor=monitor, threshold=None, method=method, enumerable=enumerable,
+            crew=(workers, scheduler),
+        )  # fmt: skip
         return _as_attained(pair, found)
 
 

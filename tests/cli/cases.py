@@ -99,6 +99,8 @@ CASES = [
     Case("minimize {deep} --output {new}.npz --tolerance 1e-12"),
     Case(f"equiv {{a}} {{b}} --tolerance 1e-8 --verify --save {{new}}.json {LIMITS}"),
     Case("equiv {a} {c} --domain -1,1 --epsilon 0.01 --difference", (1,)),
+    Case("equiv {a} {b} --domain -1,1 --epsilon 0.01 --verify --workers 2"),
+    Case("equiv {a} {b} --domain -1,1 --epsilon 0.01 -w 2", json=False),
     Case("equiv {a} {c} --box -1,1 --top1", (0, 1)),
     Case(f"dedupe {{collection}} --tolerance 1e-9 --write {{new}} {LIMITS}"),
     Case("dedupe {collection} --all", json=False),
@@ -121,6 +123,8 @@ CASES = [
     Case("report {a} {c} --output {new}.html --box -1,1 --epsilon 0.5"),
     Case("report {linear} -o {new}.html --linear"),
     Case(f"prove {{query}} --network {{a}} {LIMITS}", (0, 1), own=True),
+    Case("prove {query} --network {a} --workers 2", (0, 1), own=True),
+    Case("prove {query} --network {a} -w 2", (0, 1), own=True),
     Case("dataset plan {spec} --output {new} --seconds 0.1 --pilot", optional="pyarrow"),
     Case("dataset plan {spec} -o {new} --no-pilot", optional="pyarrow"),
     Case(
@@ -133,6 +137,8 @@ CASES = [
 ]
 ELSEWHERE = {
     "dataset run": {"--scheduler"},  # needs a Dask scheduler: tests/datasets/execution
+    "equiv": {"--scheduler"},  # the same: tests/cli/test_equivalence.py
+    "prove": {"--scheduler"},
     "verify": {"--row"},  # needs a dataset of pairs: tests/cli/test_verify.py
 }  # fmt: skip
 """Options that other tests run, and why."""

@@ -98,6 +98,25 @@ def test_equiv_refuses_bad_input_in_one_line(files: Path, capsys: pytest.Capture
     assert "--domain" in err
 
 
+def test_equiv_shares_boxes_of_epsilon_alone(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pair = files / "a.npz", files / "d.npz"
+    near = "--domain", "-1,1", "--epsilon", "1e-3"
+    code, out, _ = run(capsys, "equiv", *pair, *near, "--workers", "2", "--verify", "--json")
+    assert code == 0
+    assert json.loads(out)["recheck"]["verdict"] == "yes"
+    for options in (("-w", "2"), ("--domain", "-1,1", "--workers", "2"), ("--domain", "-1,1", "--scheduler", "x")):
+        code, _, err = run(capsys, "equiv", *pair, *options)
+        assert code == 2
+        assert "--epsilon" in err
+    code, _, err = run(capsys, "equiv", *pair, "--domain", "-1,1", "--epsilon", "0", "-w", "2")
+    assert code == 2
+    code, _, err = run(capsys, "equiv", *pair, *near, "--workers", "2", "--scheduler", "tcp://127.0.0.1:1")
+    assert code == 2
+    assert "workers of its own" in err
+    code, _, err = run(capsys, "equiv", *pair, *near, "-w", "0")
+    assert code == 2
+
+
 def test_dedupe(files: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     code, out, _ = run(capsys, "dedupe", files, "--json", "--write", tmp_path / "kept")
     answer = json.loads(out)

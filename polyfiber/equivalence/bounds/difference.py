@@ -76,7 +76,7 @@ def expected_vertices(net: ReLUNetwork, domain: Polyhedron | None) -> int:
 
 def maximum_difference(
     a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, *, monitor: Monitor, threshold: float | None,
-    method: str, enumerable: bool,
+    method: str, enumerable: bool, crew: tuple[int, Any] = (1, None),
 ) -> Difference:  # fmt: skip
     """`polyfiber.difference` on float networks; stops early at a threshold where the method can.
 
@@ -86,7 +86,9 @@ def maximum_difference(
         Enumeration ran out of time or memory, and there is no bounded domain to fall back to.
     """
     box = box_around(domain)
-    found = _found(a, b, domain, box, monitor=monitor, threshold=threshold, method=method, enumerable=enumerable)
+    found = _found(
+        a, b, domain, box, monitor=monitor, threshold=threshold, method=method, enumerable=enumerable, crew=crew
+    )
     if box is None and np.isinf(found.maximum):  # it grows
         return found
     if box is not None:
@@ -113,7 +115,7 @@ def underflow(net: ReLUNetwork, box: tuple[FloatArray, FloatArray] | None) -> fl
 
 def _found(
     a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, box: tuple[FloatArray, FloatArray] | None, *,
-    monitor: Monitor, threshold: float | None, method: str, enumerable: bool,
+    monitor: Monitor, threshold: float | None, method: str, enumerable: bool, crew: tuple[int, Any],
 ) -> Difference:  # fmt: skip
     if method == "milp":
         return _by_milp(a, b, domain, monitor)
@@ -128,7 +130,7 @@ def _found(
     if box is None:
         raise InputError("bounds need a bounded domain; pass a Box or a bounded Polyhedron")
     assert domain is not None
-    return _by_bounds(a, b, domain, monitor, threshold, box)
+    return _by_bounds(a, b, domain, monitor, threshold, box, crew)
 
 
 def _by_enumeration(a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, monitor: Monitor) -> Difference:
@@ -287,7 +289,7 @@ def _by_cells(a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, monitor
 
 def _by_bounds(
     a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron, monitor: Monitor, threshold: float | None,
-    box: tuple[FloatArray, FloatArray],
+    box: tuple[FloatArray, FloatArray], crew: tuple[int, Any],
 ) -> Difference:  # fmt: skip
     """Both bounds by splitting boxes; with a threshold it stops as soon as that is known to hold or not to."""
     seconds = SECONDS if monitor.left is None else None
@@ -301,7 +303,10 @@ def _by_bounds(
         upper = threshold if near.verdict is Verdict.YES else near.bound
         boxes = near.boxes
     else:
-        found = largest_difference(a, b, domain, monitor=monitor, points=X, seconds=seconds)
+        workers, scheduler = crew
+        found = largest_difference(
+            a, b, domain, monitor=monitor, points=X, seconds=seconds, workers=workers, scheduler=scheduler
+        )
         attained, where, upper, share, boxes = (
             found.attained,
             found.point,

@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ... import words
-from ..._lazy import above
 from ..._typing import Array, FloatArray, ProgressLike
 from ..._values.checked import unmasked
 from ..._values.read_only import closed
@@ -24,7 +24,6 @@ from ...bounds.enclosing import enclosing_box
 from ...bounds.goals import Alternative, near
 from ...bounds.pairing import Side, paired_sides
 from ...bounds.relaxation import chart_of
-from ...bounds.settle import settle
 from ...bounds.split import NEGLIGIBLE, BoxSearch, Outcome
 from ...bounds.tree import Tree
 from ...budget import Budget, Monitor, heed
@@ -37,6 +36,7 @@ from ...numerics.rounding import TINY, UNIT
 from ...verdict import Verdict
 from ..witness import exact_output
 from .difference_network import check_same_ends
+from .side_by_side import settled, shared
 
 NEAR_SECONDS = 60.0
 """Time for boxes without a budget, where other ways may follow."""
@@ -139,7 +139,7 @@ def near_equal(
         Without one the search goes on until it is settled.
     progress : bool or callable, optional
     workers : int
-        Processes that share the boxes, up to five inputs; beyond, where signs are split, one process works.
+        Processes that share the boxes; signs are split in one.
     scheduler : optional
         Instead of processes a Dask client, the address of a Dask scheduler, or an executor.
 
@@ -170,10 +170,7 @@ def near_equal(
     """
     question = Question.of(a, b, domain, epsilon, relative)
     monitor = Monitor(budget, progress)
-    if workers == 1 and scheduler is None:
-        return question.answer(settle(question.search(), monitor))
-    settled = above("equivalence.bounds.side_by_side:settled_side_by_side")
-    return question.answer(settled(question, monitor, workers, scheduler))
+    return question.answer(settled(question.search, monitor, workers=workers, scheduler=scheduler))
 
 
 def near_equal_on(
@@ -360,7 +357,7 @@ class Bracket:
 
 def largest_difference(
     a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron, *, monitor: Monitor, points: FloatArray | None = None,
-    seconds: float | None = None,
+    seconds: float | None = None, workers: int = 1, scheduler: Any = None,
 ) -> Bracket:  # fmt: skip
     """Bracket the largest ``|f_o - g_o|`` over a bounded domain and all outputs, tighter until the budget ends.
 
@@ -370,6 +367,8 @@ def largest_difference(
         Inputs to begin with.
     seconds : float, optional
         Limit when the budget names none.
+    workers, scheduler : optional
+        As in `near_equal`.
 
     Examples
     --------
@@ -383,9 +382,9 @@ def largest_difference(
     (True, 0.25)
     """
     question = Question.of(a, b, domain, 0.0)
-    search = question.search(follow=True)
-    search.attack(monitor, None if points is None else question.seen_at(points))
-    found = search.run(monitor, phase="largest difference", attack=False, seconds=seconds)
+    with shared(partial(question.search, follow=True), workers, scheduler) as (search, run):
+        search.attack(monitor, None if points is None else question.seen_at(points))
+        found = run(monitor, phase="largest difference", attack=False, seconds=seconds)
     x, point, attained = None if found.point is None else question.input_at(found.point), None, 0.0
     if x is not None:
         point, attained = nearest(x), as_float(question.exactly(x)[1])

@@ -10,8 +10,10 @@ and a small difference.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ from ...network.model import ReLUNetwork
 from ...numerics.floats import as_float, directed
 from ...numerics.rounding import TINY
 from ..bounds.near_equal import folding_effect
+from ..bounds.side_by_side import check_workers, shared
 from ..witness import exact_output
 from .formulas import Atom, Formula, Variable, cases, conjuncts, decimal, holds, rounded
 from .vnnlib import Query, read_query
@@ -93,6 +96,7 @@ class Proof:
 
 def prove(
     query: Query | str | Path, networks: Sequence[ReLUNetwork], *, budget: Budget | None = None, progress: ProgressLike = None,
+    workers: int = 1, scheduler: Any = None,
 ) -> Proof:  # fmt: skip
     """Decide whether a query has an input where all that it asserts holds.
 
@@ -105,6 +109,11 @@ def prove(
     budget : Budget, optional
         Without one the search goes on until it is settled.
     progress : bool or callable, optional
+    workers : int
+        Processes of this machine that share the boxes.
+    scheduler : optional
+        Instead of processes a Dask client, the address of a Dask scheduler, or an executor; ``workers`` are then the
+        parts of a round.
 
     Raises
     ------
@@ -138,8 +147,12 @@ def prove(
         inside = [atom for atom in case if not any(v.output for v in atom.terms)]
         key = frozenset((tuple(sorted(a.terms.items())), a.constant, a.strict) for a in inside)
         groups.setdefault(key, (inside, []))[1].append([a for a in case if any(v.output for v in a.terms)])
-    searches = [found for inside, over in groups.values() if (found := asked.search(inside, over)) is not None]
-    return asked.answered(searches, monitor)
+    check_workers(workers, scheduler)
+    domains = [part for part in groups.values() if asked.domain(part[0]) is not None]
+    with ExitStack() as opened:
+        makers = [partial(asked.search, *part) for part in domains]
+        searches = [opened.enter_context(shared(make, workers, scheduler)) for make in makers]
+        return asked.answered(searches, monitor)
 
 
 @dataclass
@@ -199,11 +212,10 @@ class _Asked:
                     of_z[i] = of_z.get(i, Fraction(0)) + c
         return {i: c for i, c in of_z.items() if c}, of_y
 
-    def search(self, inside: list[Atom], over: list[list[Atom]]) -> BoxSearch | None:
-        """The search on one domain; None where the domain is empty."""
+    def search(self, inside: list[Atom], over: list[list[Atom]]) -> BoxSearch:
+        """The search on one domain, which is not empty."""
         domain = self.domain(inside)
-        if domain is None:
-            return None
+        assert domain is not None
         low, high, rows = domain
         lo = np.array([directed(v, up=False) for v in low])
         hi = np.array([directed(v, up=True) for v in high])
@@ -349,11 +361,11 @@ class _Asked:
             slack.append(Fraction(folding_effect(Side.of(net), x)))
         return not any(slack) or _firm(self.query.formula, at, slack)
 
-    def answered(self, searches: list[BoxSearch], monitor: Monitor) -> Proof:
-        """Run the searches, in turns when there are several."""
+    def answered(self, searches: list[tuple[BoxSearch, Any]], monitor: Monitor) -> Proof:
+        """Run the searches, each with what runs it, in turns when there are several."""
         found: list[Outcome | None] = [None] * len(searches)
         for turn in range(SLICES if len(searches) > 1 and monitor.left is not None else 1):
-            for number, search in enumerate(searches):
+            for number, (search, run) in enumerate(searches):
                 before = found[number]
                 if before is not None and before.status == "proved":
                     continue
@@ -364,9 +376,9 @@ class _Asked:
                     waiting = sum(o is None or o.status != "proved" for o in found[number:])
                     share /= waiting * (1 if last else SLICES - turn)
                 outcome = (
-                    settle(search, monitor, seconds=share)
+                    settle(search, monitor, seconds=share, run=run)
                     if before is None
-                    else search.run(monitor, seconds=share, attack=False)
+                    else run(monitor, seconds=share, attack=False)
                 )
                 found[number] = outcome
                 if outcome.status == "violated" and self.witness is not None:

@@ -1,7 +1,7 @@
 """Attack answers about near-equal networks: bounds below sampled or exact values, verdicts beside exact maxima, rounding.
 
     python scripts/attacks/equivalence/near_equal.py [--seconds 60] [--seed 0]
-        [--kinds maxima,flats,sampled,points,leaves,queries,signs,sizes,choices,halves,duals,trees]
+        [--kinds maxima,flats,sampled,points,leaves,queries,signs,sizes,choices,halves,duals,trees,crews]
 
 maxima: the exact maximum of |f - g| by enumeration in rationals-backed code of its own kind (`difference(method="regions")`), and epsilon = maximum (1 ± 1e-6):
 YES above, NO below. flats: the same on slanted flats, points, and rational domains. sampled: brackets of pairs with different shapes, pruned, rounded, equal rows, zero biases, against a million inputs. points: points and boxes
@@ -10,18 +10,22 @@ against one linear program for each activation pattern. signs: linear programs o
 on signs with epsilon = maximum (1 ± 1e-5). choices: bounds by random slopes and multipliers, and taken signs, on
 points and boxes one step wide against rationals. halves: what splits on signs by multipliers prove, against 20,000 inputs each.
 duals: linear programs of the second look, solved and by random multipliers, with taken signs and inequalities, against rationals. trees: trees of splits
-on signs prove epsilon = maximum (1 + 1e-4) again; damaged in six ways none proves maximum (1 - 1e-6), the maximum from vertices in rationals. Exit code 1 if anything is wrong.
+on signs prove epsilon = maximum (1 + 1e-4) again; damaged in six ways none proves maximum (1 - 1e-6), the maximum from vertices in rationals. crews: processes
+that share boxes, killed and interrupted at random: the boxes of one process, once each. Exit code 1 if anything is wrong.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
 import time
 from collections import Counter
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
@@ -29,8 +33,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 import polyfiber as pf
 from polyfiber.bounds.goals import near
+from polyfiber.bounds.tree import OPEN
 from polyfiber.budget import Monitor
-from polyfiber.equivalence.bounds.near_equal import largest_difference
+from polyfiber.equivalence.bounds import crew, shared_boxes
+from polyfiber.equivalence.bounds.crew import Crew
+from polyfiber.equivalence.bounds.near_equal import Question, largest_difference
 from polyfiber.equivalence.copies import half_precision, pruned, quantised
 from polyfiber.verdict import Verdict
 from tests.bounds import test_multipliers, test_programs, test_signs
@@ -152,12 +159,51 @@ def points(rng: Any) -> str:
     return "right"
 
 
+def crews(rng: Any) -> str:
+    n = int(rng.integers(2, 5))
+    f = network(rng, (n, int(rng.integers(6, 20)), int(rng.integers(6, 20)), int(rng.integers(1, 3))))
+    g = pf.ReLUNetwork([W + 1e-3 * rng.standard_normal(W.shape) for W in f.weights], f.biases)
+    top = largest_difference(f, g, pf.Box(-1, 1, dimension=n), monitor=Monitor(pf.Budget(seconds=2)))
+    if not top.complete or top.attained < 1e-9:
+        return "skipped"
+    question = Question.of(f, g, pf.Box(-1, 1, dimension=n), top.attained * (1 + 1e-5))
+    alone = question.search().run(Monitor(pf.Budget(seconds=20)))
+    if alone.status != "proved" or alone.boxes < 200:
+        return "skipped"
+    boxes = Crew(question.search, int(rng.integers(2, 5)))
+    kills, stops = rng.choice([0.0, 0.05, 0.2]), rng.choice([0.0, 0.1])
+
+    def disturb(_: Any) -> None:
+        busy = [w.process.pid for w in boxes.workers if w.busy]
+        if busy and rng.random() < kills:
+            os.kill(int(rng.choice(busy)), signal.SIGKILL)
+        if rng.random() < stops:
+            raise KeyboardInterrupt
+
+    with mock.patch.multiple(crew, TICK=0.003, SOON=0.003, FEW=2), mock.patch.object(shared_boxes, "ALONE", 1e-3):
+        try:
+            for again in range(30):
+                found = boxes.run(Monitor(None, disturb if again < 10 else None), attack=not again)
+                parts = [float(np.prod((hi - lo) / 2)) for lo, hi, mark in found.tree.leaves() if mark != OPEN]
+                if abs(sum(parts) - found.share) > 1e-9:
+                    return f"WRONG: {sum(parts)} of the volume is called {found.share}"
+                if found.status != "open":
+                    break
+                if found.open != int((found.tree.split == OPEN).sum()):
+                    return f"WRONG: {found.open} boxes are called open"
+        finally:
+            boxes.close()
+    if found.status != "proved" or found.boxes != len(found.tree.split) or found.boxes < alone.boxes:
+        return f"WRONG: {found.status} on {found.boxes} boxes, {alone.boxes} alone"
+    return "right"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
-        "--kinds", default="maxima,flats,sampled,points,leaves,queries,signs,sizes,choices,halves,duals,trees"
+        "--kinds", default="maxima,flats,sampled,points,leaves,queries,signs,sizes,choices,halves,duals,trees,crews"
     )
     options = parser.parse_args()
     kinds = {
@@ -173,6 +219,7 @@ def main() -> int:
         "halves": test_signs.beside_samples,
         "duals": test_duals.below_rationals,
         "trees": test_leaves.attacked,
+        "crews": crews,
     }
     bad = 0
     for kind in options.kinds.split(","):
