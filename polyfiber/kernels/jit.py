@@ -50,7 +50,7 @@ class _Compilations(event.Listener):
     """Says when compilation begins; what a kernel needs is compiled inside, and not told again.
 
     Garbage is not collected meanwhile: the compiler makes much and throws little away, and looking cost a tenth of the
-    time.
+    time. What was made counts as old when it ends, so that nobody looks through it at once.
     """
 
     def __init__(self) -> None:
@@ -70,6 +70,9 @@ class _Compilations(event.Listener):
         self.depth -= 1
         if self.depth == 0:
             if self.collected:
+                if not gc.get_freeze_count():
+                    gc.freeze()
+                    gc.unfreeze()
                 gc.enable()
             compiled(time.monotonic() - self.started)
 
@@ -194,9 +197,30 @@ def bare_kernel(function: F) -> F:
 
 
 def interpreted(compiled: F) -> F:
-    """The function itself, for the few calls from Python that are not worth a compilation."""
-    function: F = getattr(compiled, "py_func", compiled)
-    return function
+    """The function itself, for the few calls from Python that are not worth a compilation; so is what it calls."""
+    function: Any = getattr(compiled, "py_func", compiled)
+    if function is compiled:
+        return compiled
+    if function not in _interpreted:
+        called = {
+            name: interpreted(value)
+            for name, value in function.__globals__.items()
+            if name in function.__code__.co_names and hasattr(value, "py_func")
+        }
+        _interpreted[function] = (
+            FunctionType(function.__code__, {**function.__globals__, **called}) if called else function
+        )
+    return _interpreted[function]
+
+
+_interpreted: dict[Any, Any] = {}
+FEW = 1 << 13
+"""Steps of a loop that take less time in Python than a kernel takes to compile."""
+
+
+def for_few(compiled: F, steps: int) -> F:
+    """The function itself where it takes few steps: what a fresh install is asked first is small."""
+    return interpreted(compiled) if steps <= FEW else compiled
 
 
 def inlined(function: F) -> F:

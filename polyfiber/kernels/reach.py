@@ -200,7 +200,8 @@ def first_kept_below(indptr, indices, keep, new_id):
                     if used == capacity:
                         capacity *= 2
                         bigger = np.empty(capacity, np.int64)
-                        bigger[:used] = out[:used]
+                        for q in range(used):  # a slice would bring numba's messages about shapes
+                            bigger[q] = out[q]
                         out = bigger
                     out[used] = new_id[c]
                     used += 1

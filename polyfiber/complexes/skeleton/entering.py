@@ -175,8 +175,12 @@ class Entry:
 
     def _filtered(self, rows: Any, single: bool) -> tuple[Any, Any]:
         """The pairs of these vertices (a slice, or ids) that the filter leaves."""
+        ids = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
+        if len(ids) == 1:  # one row alone counts as contiguous, and every kernel would be compiled for it once more
+            vs, ks = self._filtered(np.repeat(ids, 2), single)
+            return vs[: len(vs) // 2], ks[: len(ks) // 2]
         st, inflate = self.skeleton.state, self.skeleton.frame.net.margins.inflate
-        x, err, at_inf, words = st.x[rows], st.err[rows], st.at_inf[rows], st.words[rows]
+        x, err, at_inf, words = (column_of(a, rows) for a in (st.x, st.err, st.at_inf, st.words))
         with np.errstate(all="ignore"):
             if self.wired:
                 z = gated_values(self.skeleton.frame, self.layer, x, (at_inf < 0).astype(np.float64)[:, None], words)
@@ -190,10 +194,8 @@ class Entry:
             entry.Points(x, err, at_inf, words),
         )
         _, vs, ks = self._listed(entry.decide, z, last, points, margin, self.low, self.pending, self._lanes)
-        if isinstance(rows, slice):
-            return vs + rows.start, ks.copy()
         st.words[rows] = words
-        return rows[vs], ks.copy()
+        return ids[vs], ks.copy()
 
     def _values(self, rows: Any, x: Any, at_inf: Any, single: bool) -> tuple[Any, Any]:
         """Values of a chain's layer in one of the two precisions, and the biases still to be added: the first layer has
@@ -226,6 +228,16 @@ class Entry:
             if q < self.layer:
                 entry.gate(z, shifts[q - 2], at_inf)
         return z
+
+
+def column_of(column: Any, rows: Any) -> Any:
+    """Rows of a column of the state, two or more, never contiguous: as in `layout.FEWEST`."""
+    some = column[rows]
+    if isinstance(rows, slice):
+        return some
+    apart = np.empty((len(some), some[0].size + 1), dtype=some.dtype)
+    apart[:, :-1] = some.reshape(len(some), -1)
+    return apart[:, :-1] if some.ndim == 2 else apart[:, 0]
 
 
 def heard(frame: Frame, q: int) -> FloatArray:

@@ -50,7 +50,11 @@ class NewPoints:
         Whether a point is the end of a ray; all are, or none is.
     guess : function, optional
         For ends of rays: (m, n) float64 directions near enough to theirs to tell their orientation.
+    advances : bool
+        See `judge_of`.
     """
+
+    advances = False
 
     def __init__(
         self,
@@ -71,7 +75,7 @@ class NewPoints:
     def judge(self) -> LatticeSkeleton:
         """The points, solved, as vertices of a skeleton that knows how to decide signs there."""
         m, n = self.star.shape
-        judge = judge_of(self.frame, m, int(self.far.sum()))
+        judge = judge_of(self.frame, m, int(self.far.sum()), advances=self.advances)
         st = judge.state
         st.star[:m, 2 * n :] = self.star
         st.words[:m], st.x[:m], st.err[:m] = self.words, self.guess() if self.guess else 0.0, np.inf
@@ -172,7 +176,7 @@ class Gates:
         old, m, n = sk.state, len(rows), self.n
         at_inf = old.at_inf[rows]
         far = np.flatnonzero(at_inf >= 0)
-        judge = judge_of(self.frame, m, len(far))
+        judge = judge_of(self.frame, m, len(far), advances=sk.advances)
         st = judge.state
         st.star[:m, 2 * n :], words = self._stars(rows)
         st.words[:m] = words
@@ -215,6 +219,7 @@ class Gates:
         first = self.n_points
         asked = len(zero) < self.count
         self._new.append(points)
+        points.advances = self.complex._skeleton.advances
         signs = self._decide(points.judge, zero) if asked else np.zeros((len(points), self.count), dtype=np.int8)
         self._signs.append(signs)
         return first
@@ -346,9 +351,13 @@ class Gates:
         return words
 
 
-def judge_of(frame: Frame, m: int, n_far: int) -> LatticeSkeleton:
-    """A skeleton with room for points and no edges: it knows how to decide signs there."""
+def judge_of(frame: Frame, m: int, n_far: int, *, advances: bool = False) -> LatticeSkeleton:
+    """A skeleton with room for points and no edges: it knows how to decide signs there.
+
+    advances: whether it asks the kernel that has built the complex, which holds all that deciding takes.
+    """
     judge = LatticeSkeleton(frame, Monitor(Budget(), None))
+    judge.advances = advances
     heed_memory(m * (judge.bytes_per_vertex + 8 * frame.n_words), f"{m} new vertices")
     judge.reserve(m, n_far)
     judge.nv, judge.n_inf = m, n_far

@@ -15,6 +15,7 @@ from ...budget import heed, heed_memory
 from ...errors import InputError, NumericalError
 from ...kernels import reach
 from ...kernels.complexes import incidence
+from ...kernels.jit import FEW, for_few, interpreted
 from ...numerics import exact
 
 
@@ -86,14 +87,14 @@ def betti_numbers(
         return (0,) * len(sizes)
     heed_memory(8 * (8 * n + 4 * len(down)), f"the homology of {n} cells")
     heed("homology")
-    up_ptr, up = reach.transpose(ptr, down, n)
+    up_ptr, up = for_few(reach.transpose, len(down))(ptr, down, n)
     result = [0] * len(sizes)
     if closed:
         points = _one_of_each_component(below, keep)
         alive[points] = False
         result[0] = len(points)
     heed("homology")
-    incidence.remove_pairs(ptr, down, up_ptr, up, alive, np.empty(max(1, n), dtype=np.int64))
+    for_few(incidence.remove_pairs, len(down))(ptr, down, up_ptr, up, alive, np.empty(max(1, n), dtype=np.int64))
     heed("homology")
     left = [np.flatnonzero(alive[start[k] : start[k + 1]]) for k in range(len(sizes))]
     ranks = _ranks(below, left, None)
@@ -213,6 +214,8 @@ def persistence_pairs(ptr: IntArray, rows: IntArray, entries: Array, sequence: I
     pool, factors = np.empty((2, room), dtype=np.int64)
     state = incidence.Reduced(none[0], none[1], zero[0], zero[1], pool, factors, zero[2], none[2])
     boundary, at = incidence.Boundary(ptr, rows, entries, sequence), np.zeros(5, dtype=np.int64)
+    if len(rows) <= FEW:  # what a fresh install is asked first; where many entries are added, the kernel goes on
+        interpreted(incidence.reduce_columns)(boundary, state, at, field, FEW)
     while at[incidence.NEXT] < n:
         heed("reducing the boundary map")
         incidence.reduce_columns(boundary, state, at, field, PORTION)

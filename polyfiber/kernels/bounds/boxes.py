@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..jit import bare_kernel
+from ..jit import bare_kernel, outlined_kernel
 from .pair import alternative, evaluate, gradient, inside, violation
 from .planes import blend, carry, keep, losses, single, substitute, top, with_rows
 from .zonotopes import attribution, bound_of_alternative, forward
@@ -173,7 +173,7 @@ def outside(goal, lo, hi):
     return False
 
 
-@bare_kernel
+@outlined_kernel
 def attempt(pair, goal, x, which, s):
     """Values of both networks at a point; keeps the point where it violates the goal most."""
     evaluate(pair, x, s.values.a[which], s.values.d[which], s.values.u[0], s.values.u[1], s.values.list)
@@ -185,7 +185,7 @@ def attempt(pair, goal, x, which, s):
     return value, k
 
 
-@bare_kernel
+@outlined_kernel
 def climb(pair, goal, x, lo, hi, radius, rounds, s):
     """Walk uphill from a point inside a box, in steps along the signs of the gradient; keeps the best point."""
     n0 = x.shape[0]
@@ -230,7 +230,7 @@ def start_functional(pair, goal, k, r, w):
     w.rows.error[r] = 0.0
 
 
-@bare_kernel
+@outlined_kernel
 def finish(goal, r, slot, lo, hi, w, unit):
     """Bound by function r, which is kept."""
     keep(r, slot, lo.shape[0], w)
@@ -239,7 +239,7 @@ def finish(goal, r, slot, lo, hi, w, unit):
     return top(w.result[slot], w.value[2 * slot], w.value[2 * slot + 1], lo, hi, unit)
 
 
-@bare_kernel
+@outlined_kernel
 def from_middle(pair, goal, lo, hi, s, w, unit):
     """Bounds of the open alternatives by substitution, with planes tightest at the middle; those hopelessly far above
     their limit are left out.
@@ -270,7 +270,7 @@ def from_middle(pair, goal, lo, hi, s, w, unit):
                 s.reach[w.asked.neuron[r]] = bound
 
 
-@bare_kernel
+@outlined_kernel
 def from_corner(pair, goal, k, lo, hi, s, w, unit):
     """Bound of an alternative by two substitutions, from the middle and from the corner that it suggests, and the best
     between.
@@ -289,7 +289,7 @@ def from_corner(pair, goal, k, lo, hi, s, w, unit):
     return min(bound, blend(lo, hi, w, unit))
 
 
-@bare_kernel
+@outlined_kernel
 def refine(pair, goal, lo, hi, s, w, unit):
     """Bounds of unstable neurons of the layers after the first by substitution, on the side that their values in the
     middle suggest.
@@ -325,7 +325,7 @@ def refine(pair, goal, lo, hi, s, w, unit):
                     s.box[kind, n] = -bound
 
 
-@bare_kernel
+@outlined_kernel
 def settle(goal, pool, place, s):
     """Mark the groups that are proved.
 
@@ -353,7 +353,7 @@ def settle(goal, pool, place, s):
     return worst, which
 
 
-@bare_kernel
+@outlined_kernel
 def look(pair, goal, pool, place, s, w, forms, unit):
     """Bound the goal on one box.
 
@@ -403,7 +403,7 @@ def look(pair, goal, pool, place, s, w, forms, unit):
     return worst, which
 
 
-@bare_kernel
+@outlined_kernel
 def choose(pair, goal, k, lo, hi, share, s, forms):
     """The input to halve; -1 where none can be."""
     n0 = lo.shape[0]

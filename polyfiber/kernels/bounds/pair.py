@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..jit import bare_kernel
+from ..jit import bare_kernel, outlined_kernel
 from ..lanes import axpy, load8, plus, store, zero8
 
 # ---- charges: each entry of ``unit`` is 2**-53, so that a test can leave one out -------------------------------------------
@@ -112,7 +112,7 @@ class Goal(NamedTuple):
     sides: Any
 
 
-@bare_kernel
+@outlined_kernel
 def product(out, x, table, lines, live, order, shape):
     """``out[r, i] = sum_j x[lines[r], live[j]] table[order[j], i]``, all flat; sums of the same terms in the same order
     for every entry.
@@ -148,7 +148,7 @@ def product(out, x, table, lines, live, order, shape):
         r += 4
 
 
-@bare_kernel
+@outlined_kernel
 def products(out, x, table, y, other, lines, live, order, shape):
     """As `product`, with ``sum_j x table + sum_j y other``."""
     rows, count, columns, so, sx, st = shape
@@ -170,7 +170,7 @@ def products(out, x, table, y, other, lines, live, order, shape):
         r += 2
 
 
-@bare_kernel
+@outlined_kernel
 def evaluate(pair, x, a, d, y, z, live):
     """Pre-activations of f and their differences at a point, in plain floating point.
 
@@ -220,7 +220,7 @@ def alternative(goal, k, a, d, s, m):
     return value
 
 
-@bare_kernel
+@outlined_kernel
 def violation(pair, goal, a, d):
     """By how much a point violates the worst group, and the alternative that is violated least there."""
     last = pair.layout.widths.shape[0] - 2
@@ -251,7 +251,7 @@ def inside(goal, x):
     return True
 
 
-@bare_kernel
+@outlined_kernel
 def gradient(pair, goal, k, a, d, u, v, slope):
     """Gradient of an alternative on the affine piece that holds the point where a, d were worked out.
 

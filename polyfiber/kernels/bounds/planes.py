@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..jit import bare_kernel
+from ..jit import bare_kernel, outlined_kernel
 from ..rounding import TINY as SMALLEST
 from .pair import BACK, CONSTANT, DIFFERENCE, EVALUATE, FOLD, MARGIN, PLANE, TINY, product, products
 from .zonotopes import clamp, lift
@@ -98,7 +98,7 @@ class Planes(NamedTuple):
     value: Any
 
 
-@bare_kernel
+@outlined_kernel
 def losses(pair, lo, hi, box, w, unit):
     """Bounds of activations and of what each neuron may lose, for one box."""
     layers = pair.layout.widths.shape[0] - 1
@@ -151,7 +151,7 @@ def losses(pair, lo, hi, box, w, unit):
         w.live.many[l + 1] = many
 
 
-@bare_kernel
+@outlined_kernel
 def single(pair, layer, count, w):
     """Functionals ``sign a_i`` (kind 0) or ``sign b_i`` (kind 2) of a layer, carried to the activations before it."""
     m, o, s = pair.layout.widths[layer + 1], pair.layout.at[layer], pair.layout.first[layer]
@@ -168,7 +168,7 @@ def single(pair, layer, count, w):
             w.rows.under[jj * K + r] = beta * pair.columns.g[q]
 
 
-@bare_kernel
+@outlined_kernel
 def carry(pair, l, count, w):
     """Carry functionals of the pre-activations of a layer to the activations before it."""
     m, o, s = pair.layout.widths[l + 1], pair.layout.at[l], pair.layout.first[l]
@@ -197,7 +197,7 @@ def carry(pair, l, count, w):
     product(w.rows.under, pair.columns.g[o:], w.rows.beta, w.live.lists[l], live, w.live.order, shape)
 
 
-@bare_kernel
+@outlined_kernel
 def relax(pair, l, count, box, ra, rd, w, unit):
     """Replace ``c relu(a) + e D`` of every live neuron of a layer by a plane above it, the tightest at the reference
     (ra, rd).
@@ -275,7 +275,7 @@ def relax(pair, l, count, box, ra, rd, w, unit):
             w.rows.error[r] += (abs(c) + abs(e)) * span + charge * k
 
 
-@bare_kernel
+@outlined_kernel
 def substitute(pair, layer, count, box, ra, rd, w, unit):
     """Affine functions of the input above functionals of the activations before a layer, on the box.
 
@@ -310,7 +310,7 @@ def keep(r, slot, n0, w):
     w.value[2 * slot], w.value[2 * slot + 1] = w.rows.constant[r], w.rows.error[r]
 
 
-@bare_kernel
+@outlined_kernel
 def top(slope, constant, error, lo, hi, unit):
     """Above ``slope . x + constant + error`` on a box."""
     total, size = constant, abs(constant) + error
@@ -331,7 +331,7 @@ def peak(slope, constant, lo, hi):
     return total
 
 
-@bare_kernel
+@outlined_kernel
 def with_rows(goal, lo, hi, slot, w, unit):
     """Take multiples of the rows of the domain off a function where that lowers it: on ``rows x <= sides`` it is still
     above.
@@ -361,7 +361,7 @@ def with_rows(goal, lo, hi, slot, w, unit):
             w.value[2 * slot + 1] += MARGIN * 2.0 * unit[EVALUATE] * size + (SMALLEST if unit[TINY] > 0.0 else 0.0)
 
 
-@bare_kernel
+@outlined_kernel
 def blend(lo, hi, w, unit):
     """Above the lower of the two functions: of ``t U + (1 - t) V`` the best t, tried where a coefficient vanishes."""
     U, V, mixed = w.result[0], w.result[1], w.result[2]

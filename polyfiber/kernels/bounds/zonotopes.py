@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ..jit import bare_kernel
+from ..jit import bare_kernel, outlined_kernel
 from ..rounding import TINY as SMALLEST
 from .pair import (
     BIAS,
@@ -158,7 +158,7 @@ def begin(lo, hi, w, unit):
     w.kept.counts[0, 0], w.kept.counts[0, 1], w.kept.counts[0, 2] = n0, n0 + 1, 0
 
 
-@bare_kernel
+@outlined_kernel
 def affine(pair, l, count, rows, extra, w, unit):
     """Forms of the pre-activations of layer l from those of the live neurons before it, and what rounding may cost."""
     stride, R = w.sizes[0], w.sizes[1]
@@ -255,7 +255,7 @@ def meet(box, i, unit):
             tighten(box, 4 if which == 0 else 0 if which == 1 else 2, i, low, high)
 
 
-@bare_kernel
+@outlined_kernel
 def neurons(pair, l, rows, extra, box, w, unit):
     """Bounds of the neurons of a hidden layer, and what the ReLU makes of the forms: coefficients in ``vectors``.
 
@@ -321,7 +321,7 @@ def neurons(pair, l, rows, extra, box, w, unit):
     return count, top, more
 
 
-@bare_kernel
+@outlined_kernel
 def rectify(l, rows, extra, top, more, w):
     """Forms of relu(a) and of D, with the new symbols."""
     stride, R = w.sizes[0], w.sizes[1]
@@ -357,7 +357,7 @@ def rectify(l, rows, extra, top, more, w):
         w.after.g[k + i] = v[OWN, i]
 
 
-@bare_kernel
+@outlined_kernel
 def forward(pair, lo, hi, box, w, unit):
     """Bounds of all hidden neurons on a box, met with those in ``box``, and the forms of the outputs.
 
@@ -390,7 +390,7 @@ def forward(pair, lo, hi, box, w, unit):
             rows, extra = top, more
 
 
-@bare_kernel
+@outlined_kernel
 def bound_of_alternative(pair, goal, k, w, unit):
     """Above an alternative less its limit, by the forms of the outputs."""
     layers = pair.layout.widths.shape[0] - 1
@@ -430,7 +430,7 @@ def bound_of_alternative(pair, goal, k, w, unit):
     return middle + radius + error + (SMALLEST if unit[TINY] > 0.0 else 0.0)
 
 
-@bare_kernel
+@outlined_kernel
 def attribution(pair, goal, k, w, score):
     """How much of the radius of an alternative comes from each input, through the symbols of neurons too.
 

@@ -283,7 +283,8 @@ def reduce_columns(boundary, reduced, at, modulus, work):
                 if before == 0 and value[r] != 0:
                     if h == heap.shape[0]:
                         grown = np.empty(2 * h, dtype=np.int64)
-                        grown[:h] = heap
+                        for x in range(h):  # a slice would bring numba's messages about shapes
+                            grown[x] = heap[x]
                         heap = grown
                     heap[h] = r
                     sift_up(heap, h)
