@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import re
 import sys
 from typing import Any
 
 import typer
 import typer.core
+import typer.models
 
 from .. import _version
 from ..budget import on_compiling
@@ -91,13 +93,24 @@ def in_one_line(text: str) -> str:
     return sentence if sentence.endswith("?") else f"{sentence}."
 
 
+def _say_what_is_taken(command: Any) -> None:
+    """What stands for the value of each option in help: N for a whole number, X for a number, else the option's name."""
+    for parameter in inspect.signature(command).parameters.values():
+        option, kind = parameter.default, str(getattr(parameter.annotation, "__name__", parameter.annotation))
+        if isinstance(option, typer.models.OptionInfo) and option.metavar is None and kind in ("int", "float", "str"):
+            names = [name for name in option.param_decls or () if name.startswith("--")]
+            option.metavar = {"int": "N", "float": "X"}.get(kind, max(names, key=len).lstrip("-").upper())
+
+
 def _register() -> None:
     for topic in TOPICS:
         name = f"{__package__}.{topic}"
         if importlib.util.find_spec(name) is not None:
             importlib.import_module(name).register(app)
-    for command in app.registered_commands:
+    groups = (group.typer_instance for group in app.registered_groups)
+    for command in (c for some in (app, *filter(None, groups)) for c in some.registered_commands):
         command.short_help = in_one_line(command.callback.__doc__ or "")
+        _say_what_is_taken(command.callback)
 
 
 def _say_compiling(name: str) -> None:

@@ -19,7 +19,7 @@ dataset = typer.Typer(
 
 
 def plan_command(
-    spec: str = typer.Argument(..., help="Spec file (TOML), or its address."),
+    spec: str = typer.Argument(..., metavar="SPEC", help="Spec file (TOML), or its address."),
     output: str = typer.Option(None, "--output", "-o", metavar="DIR", help="Also write plan.json into this directory."),
     seconds: float = typer.Option(
         3.0, "--seconds", metavar="S", min=0.0, help="About how long the pilot of one entry may take."
@@ -71,9 +71,13 @@ def plan_command(
 
 
 def run_command(
-    spec: str = typer.Argument(..., help="Spec file (TOML), or its address."),
+    spec: str = typer.Argument(..., metavar="SPEC", help="Spec file (TOML), or its address."),
     output: str = typer.Option(
-        ..., "--output", "-o", help="Directory or address (s3://…, gs://…) of the dataset; completed if it is there."
+        ...,
+        "--output",
+        "-o",
+        metavar="DIR",
+        help="Directory or address (s3://…, gs://…) of the dataset; completed if it is there.",
     ),
     folder: str = typer.Option(
         None, "--folder", help="Where relative paths of the spec start; its own folder by default."
@@ -136,7 +140,7 @@ def _facts(report: Any) -> dict[str, Any]:
 
 
 def finish_command(
-    directory: str = typer.Argument(..., help="Directory or address of the dataset."),
+    directory: str = typer.Argument(..., metavar="DATASET", help="Directory or address of the dataset."),
     *,
     printed: Output,
 ) -> None:
@@ -156,7 +160,7 @@ def finish_command(
 
 
 def validate_command(
-    directory: str = typer.Argument(..., help="Directory or address of the dataset."),
+    directory: str = typer.Argument(..., metavar="DATASET", help="Directory or address of the dataset."),
     rows: int = typer.Option(64, "--rows", min=0, help="Rows of each table to derive again, another way."),
     redo: int = typer.Option(0, "--redo", min=0, help="Partitions to make again and compare byte for byte."),
     seed: int = typer.Option(None, "--seed", min=0, help="Seed of the sample; random by default."),

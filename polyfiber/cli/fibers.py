@@ -36,7 +36,10 @@ def classify(
         help="Relative accuracy of the weights; 4 units of rounding by default.",
     ),
     limit: int = typer.Option(
-        2048, "--limit", min=1, help="How many masked products and minors to check for genericity."
+        2048,
+        "--limit",
+        min=1,
+        help="Conditions on the weights to check, of each kind; where there are more, only so many, and no proof.",
     ),
     bounds_only: bool = typer.Option(False, "--bounds", help="Judge neurons by bounds, never by the complex."),
     *,

@@ -16,9 +16,14 @@ if TYPE_CHECKING:
 
 
 def prove(
-    query: Path = typer.Argument(..., help="Query file of VNN-LIB, version 1 or 2 (version 2 needs the extra vnnlib)."),
+    query: Path = typer.Argument(
+        ..., metavar="QUERY", help="Query file of VNN-LIB, version 1 or 2 (version 2 needs the extra vnnlib)."
+    ),
     network: list[str] = typer.Option(
-        ..., "--network", help="NAME=FILE for each declared network; FILE alone where there is one."
+        ...,
+        "--network",
+        metavar="NAME=FILE",
+        help="NAME=FILE for each declared network; FILE alone where there is one.",
     ),
     *,
     crew: Crew,

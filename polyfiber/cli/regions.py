@@ -157,7 +157,10 @@ def slice_command(
     file: Path = NETWORK,
     axes: str = typer.Option("0,1", "--axes", help="Input coordinates that span the slice: one, two or three."),
     along: list[str] = typer.Option(
-        None, "--along", help="Directions that span it instead, such as '1,0,2;0,1,0.5', or one an option."
+        None,
+        "--along",
+        metavar="DIRECTIONS",
+        help="Directions that span it instead, such as '1,0,2;0,1,0.5', or one an option.",
     ),
     origin: str = typer.Option(None, "--origin", metavar="POINT", help="A point of the slice; the origin by default."),
     plot: Path = typer.Option(None, "--plot", metavar="FILE", help="Draw a planar slice to an image."),
