@@ -103,3 +103,17 @@ def test_a_set_of_which_much_is_left_takes_no_dense_matrix() -> None:
     assert two == bends.betti_numbers(field=0)  # with loops, cavities and voids: no shortcut applies
     assert all(two[1:])
     assert sum((-1) ** k * b for k, b in enumerate(two)) == bends.euler_characteristic()
+
+
+def test_few_cells_are_worked_out_in_python_with_the_same_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    cells = [simplicial(PROJECTIVE_PLANE), simplicial(grid(4, False)), simplicial(grid(4, True))]
+
+    def numbers() -> list[tuple[int, ...]]:
+        keep = [[np.ones(len(ptr) - 1, dtype=np.bool_) for ptr, _ in below] for below in cells]
+        return [homology.betti_numbers(c, k, field, closed=False) for c, k in zip(cells, keep) for field in (2, 0)]
+
+    found = numbers()
+    monkeypatch.setattr("polyfiber.kernels.jit.FEW", 0)
+    monkeypatch.setattr(homology, "FEW", 0)
+    assert numbers() == found
+    assert found[:4] == [(1, 1, 1), (1, 0, 0), (1, 2, 1), (1, 2, 1)]
