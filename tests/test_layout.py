@@ -15,7 +15,7 @@ MOST_MODULES, MOST_TESTS = 16, 28
 
 WHOLE = {
     ".": {
-        "docstrings", "documents", "floors", "layout", "kernels", "released_files", "signatures", "site",
+        "attributes", "docstrings", "documents", "floors", "layout", "kernels", "released_files", "signatures", "site",
         "values",
     },
     "bounds": {"rounding"},
