@@ -109,7 +109,12 @@ def _follow(points: FloatArray, start: End, finish: End, shape: tuple[int, int])
     # both frames go on to those that all curves of this orientation end with
     turned = turn_by(rotation_logarithm(g.T @ direct))
     frames += [(u[-1] @ (h := g @ turned(t)), v[-1] @ h) for t in np.linspace(0.0, 1.0, 9)[1:]]
-    lifts = [_turns([_completed(f[side]) for f in frames]) for side in (0, 1)]
+    paths = [[_completed(f[side]) for f in frames] for side in (0, 1)]
+    if not kept:  # they end about half a turn away, where no way back is the shortest: all go on by the same half turn
+        half = np.zeros((r + 1, r + 1))
+        half[r, r - 1], half[r - 1, r] = math.pi, -math.pi
+        paths = [[*path, *(path[-1] @ turn_by(half)(t) for t in np.linspace(0.0, 1.0, 9)[1:])] for path in paths]
+    lifts = [_turns(path) for path in paths]
     if lifts[0] is None or lifts[1] is None:
         return None
     return (0 if kept else 1, (lifts[0] + lifts[1]) % 2)

@@ -93,6 +93,30 @@ def test_turns_of_frames_have_the_classes_of_the_fundamental_group(m: int, n: in
     assert len(found) == (3 if math.isinf(count) else count)
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_reversed_turns_have_classes_that_rounding_does_not_choose(seed: int) -> None:
+    """Frames that come back reversed end half a turn away, where no way back is the shortest."""
+    rng = np.random.default_rng(seed)
+    u, s, vt = np.linalg.svd(rng.standard_normal((3, 2)) @ rng.standard_normal((2, 3)))
+    S = np.diag([s[0], s[1], 0.0])
+
+    def curve(t: float, whole: int, half: int, bend: float) -> np.ndarray:
+        left, right = plane(3, 0, 1, 2 * math.pi * whole * t), plane(3, 0, 2, bend * math.sin(math.pi * t))
+        if half:
+            left, right = left @ plane(3, 1, 2, math.pi * t), right @ plane(3, 1, 2, -math.pi * t)
+        return u @ left @ plane(3, 0, 2, -bend * math.sin(math.pi * t)) @ S @ right @ vt
+
+    found = {
+        (whole % 2, half): {
+            label(partial(curve, whole=whole + n, half=half, bend=b), 2) for n in (0, 2) for b in (0.0, 0.4)
+        }
+        for whole in (0, 1)
+        for half in (0, 1)
+    }
+    assert all(len(labels) == 1 for labels in found.values())
+    assert len(set.union(*found.values())) == 4
+
+
 def test_counts_of_classes() -> None:
     assert [class_count(d, d, d) for d in (1, 2, 3, 8)] == [1, math.inf, 2, 2]
     assert [class_count(2, n, 2) for n in (3, 4, 5)] == [
