@@ -26,6 +26,10 @@ MANY, SHARE = 3000, 0.1
 """Hops after the first boxes, and the part of the time that is left for them at most."""
 PART = 0.6
 """Of the time that is left, for signs."""
+SWITCHES, STEPS_PART = 80, 0.15
+"""Neurons of both networks that may switch up to which programs are solved where the steps of multipliers settle nothing
+in this part of the time for signs.
+"""
 
 
 def settle(
@@ -116,10 +120,16 @@ def hopped(search: BoxSearch, seconds: float) -> bool:
 def by_signs(search: BoxSearch, monitor: Monitor, seconds: float) -> SignSplit | None:
     """Split signs on the whole box: by multipliers, or by programs where groups have alternatives or there are rows.
 
-    None where its neurons have no finite bounds.
+    Where few neurons may switch, programs follow multipliers: a bound that is within a percent of its limit takes steps
+    a very long time. None where its neurons have no finite bounds.
     """
-    part = Monitor(monitor.rest(), monitor._call)
-    part = Monitor(replace(part.budget, seconds=min(seconds, part.left if part.left is not None else seconds)))
+
+    def part_of(seconds: float) -> Monitor:
+        rest = monitor.rest()
+        own = seconds if rest.seconds is None else min(seconds, rest.seconds)
+        return Monitor(replace(rest, seconds=own), monitor._call)
+
+    clock, least = Monitor(), np.inf
     box = root_bounds(search)
     if not np.isfinite(box).all():
         return None
@@ -132,9 +142,15 @@ def by_signs(search: BoxSearch, monitor: Monitor, seconds: float) -> SignSplit |
 
     rows = search.rows
     if rows is None and all(len(group) == 1 for group in search.groups):
-        return SignSearch(search, box).run(part, tried)
+        few = int(((box[:4:2] < 0) & (box[1:4:2] > 0)).sum()) <= SWITCHES
+        found = SignSearch(search, box).run(part_of(STEPS_PART * seconds if few else seconds), tried)
+        if found.status != "open" or not few:
+            return found
+        least = found.bound
+    part = part_of(seconds - clock.elapsed)
     box = tightened(search.sides, search.lo, search.hi, box, rows=rows, monitor=part)
-    return split_signs(Programs(search.sides, search.lo, search.hi, box, rows), search.groups, part, tried=tried)
+    found = split_signs(Programs(search.sides, search.lo, search.hi, box, rows), search.groups, part, tried=tried)
+    return replace(found, bound=min(found.bound, least)) if found.status == "open" else found
 
 
 def root_bounds(search: BoxSearch) -> FloatArray:

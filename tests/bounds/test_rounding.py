@@ -234,7 +234,11 @@ def case_tiny(rng: Any, unit: Any) -> bool:
     f = affine([[2.0**-600]], 0.0)
     true = outputs(f, x)[0]
     s = search_on(f, f, x, x, TOP, unit)
-    return F(forward(s)[0]) >= true and F(backward(s)[0]) >= true
+    small = F(forward(s)[0]) >= true and F(backward(s)[0]) >= true
+    x = np.array([2.0**700 * float(rng.integers(1, 9))])  # before a coefficient that underflows
+    f = pf.ReLUNetwork([[[2.0**-600]], [[2.0**-600]]], [[0.0], [0.0]])
+    s = search_on(f, f, x, x, TOP, unit)
+    return small and F(forward(s)[0]) >= outputs(f, x)[0] <= F(backward(s)[0])
 
 
 CASES = {name.removeprefix("case_").upper(): case for name, case in globals().items() if name.startswith("case_")}

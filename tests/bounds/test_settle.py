@@ -9,7 +9,8 @@ import pytest
 
 import polyfiber as pf
 from polyfiber.bounds import settle as module
-from polyfiber.equivalence.bounds.near_equal import near_equal
+from polyfiber.budget import Monitor
+from polyfiber.equivalence.bounds.near_equal import Question, near_equal
 from polyfiber.equivalence.copies import quantised
 
 
@@ -45,3 +46,20 @@ def test_undecided_keeps_a_bound_that_holds() -> None:
     seen = float(np.abs(f(X) - g(X)).max())
     found = near_equal(f, g, box, epsilon=1.01 * seen, budget=pf.Budget(seconds=0.5))
     assert found.bound >= seen
+
+
+@pytest.mark.usefixtures("eager")
+def test_programs_follow_where_steps_settle_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "STEPS_PART", 0.0)
+    monkeypatch.setattr(module.SignSearch, "run", lambda *_: module.SignSplit("open", 0.5, 7))
+    f, g, box = pair(24)
+    X = np.random.default_rng(0).choice([-0.04, 0.04], (20_000, 24))
+    seen = float(np.abs(f(X) - g(X)).max())
+    search = Question.of(f, g, box, 2.0 * seen).search()
+    found = module.by_signs(search, Monitor(), 20.0)
+    assert found is not None
+    assert (found.status, found.tree is None, found.bound <= 0) == ("proved", False, True)
+    monkeypatch.setattr(module, "SWITCHES", -1)
+    left = module.by_signs(search, Monitor(), 20.0)
+    assert left is not None
+    assert (left.status, left.bound) == ("open", 0.5)

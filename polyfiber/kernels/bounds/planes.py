@@ -111,14 +111,15 @@ def losses(pair, lo, hi, box, w, unit):
         w.live.lists[0, j] = j
     w.live.many[0] = n0
     one, two = w.limits.lost[0], w.limits.lost[1]
+    tiny = SMALLEST if unit[TINY] > 0.0 else 0.0
     for l in range(layers):
         n, m, o = pair.layout.widths[l], pair.layout.widths[l + 1], pair.layout.at[l]
         s, p = pair.layout.first[l], (total if l == 0 else pair.layout.first[l - 1])
         gamma = MARGIN * (2 * (n + m) + 8) * unit[BACK]
         u = MARGIN * unit[DIFFERENCE]
         for i in range(m):
-            one[s + i] = gamma * abs(pair.biases.f[s + i])
-            two[s + i] = (gamma + u) * abs(pair.biases.d[s + i])
+            one[s + i] = gamma * abs(pair.biases.f[s + i]) + tiny
+            two[s + i] = (gamma + u) * abs(pair.biases.d[s + i]) + tiny
         for j in range(n):
             y, d = gamma * w.limits.most[0, p + j], gamma * w.limits.most[1, p + j]
             if y == 0.0 and d == 0.0:
@@ -294,12 +295,21 @@ def substitute(pair, layer, count, box, ra, rd, w, unit):
     """
     tiny = SMALLEST if unit[TINY] > 0.0 else 0.0
     terms = 8 + 4 * pair.layout.widths[layer + 1]
+    # a coefficient that underflows is off by less than TINY, and stands before values as large as this
+    reach = layer + 2.0
     for l in range(layer - 1, -1, -1):
         relax(pair, l, count, box, ra, rd, w, unit)
         carry(pair, l, count, w)
         terms += 4 * pair.layout.widths[l + 1] + 4
+        for jj in range(w.live.many[l + 1]):
+            i = pair.layout.first[l] + w.live.lists[l + 1, jj]
+            for kind in range(6):
+                reach += abs(box[kind, i])
+    inputs = w.limits.most.shape[1] - pair.layout.widths[0]
+    for j in range(pair.layout.widths[0]):
+        reach += w.limits.most[0, inputs + j]
     for r in range(count):
-        w.rows.error[r] += MARGIN * terms * unit[CONSTANT] * w.rows.size[r] + (layer + 2) * tiny
+        w.rows.error[r] += MARGIN * terms * unit[CONSTANT] * w.rows.size[r] + 2.0 * reach * tiny
 
 
 @bare_kernel
@@ -352,13 +362,17 @@ def with_rows(goal, lo, hi, slot, w, unit):
                     if value < best:
                         best, chosen = value, t
         if chosen > 0.0:
-            size = abs(w.value[2 * slot]) + 2.0 * abs(chosen * goal.sides[r])
+            size, reach = abs(w.value[2 * slot]) + 2.0 * abs(chosen * goal.sides[r]), 1.0
             for j in range(n0):
                 part = chosen * goal.rows[r, j]
-                size += 2.0 * (abs(slope[j]) + abs(part)) * max(abs(lo[j]), abs(hi[j]))
+                far = max(abs(lo[j]), abs(hi[j]))
+                size += 2.0 * (abs(slope[j]) + abs(part)) * far
+                reach += far
                 slope[j] -= part
             w.value[2 * slot] += chosen * goal.sides[r]
-            w.value[2 * slot + 1] += MARGIN * 2.0 * unit[EVALUATE] * size + (SMALLEST if unit[TINY] > 0.0 else 0.0)
+            w.value[2 * slot + 1] += MARGIN * 2.0 * unit[EVALUATE] * size + (
+                reach * SMALLEST if unit[TINY] > 0.0 else 0.0
+            )
 
 
 @outlined_kernel
@@ -382,8 +396,11 @@ def blend(lo, hi, w, unit):
     t = chosen
     constant = t * w.value[0] + (1.0 - t) * w.value[2]
     error = max(w.value[1], w.value[3])
-    size = abs(w.value[0]) + abs(w.value[2])
+    size, reach = abs(w.value[0]) + abs(w.value[2]), 1.0
     for j in range(n0):
         mixed[j] = t * U[j] + (1.0 - t) * V[j]
-        size += (abs(U[j]) + abs(V[j])) * max(abs(lo[j]), abs(hi[j]))
-    return top(mixed, constant, error + MARGIN * 4.0 * unit[EVALUATE] * size, lo, hi, unit)
+        far = max(abs(lo[j]), abs(hi[j]))
+        size += (abs(U[j]) + abs(V[j])) * far
+        reach += far
+    error += MARGIN * 4.0 * unit[EVALUATE] * size + (reach * SMALLEST if unit[TINY] > 0.0 else 0.0)
+    return top(mixed, constant, error, lo, hi, unit)
