@@ -2,8 +2,8 @@
 
     python scripts/attacks/complexes/archives.py [--count 500] [--seconds 60] [--seed 0]
 
-Five kinds of archives: simple complexes on all of Rⁿ, on boxes, face lattices of degenerate networks, flat domains, and
-cell stores (npz and Zarr). A change is one array entry (numbers are moved by an ulp, by 1, negated, set to 0 or to
+Six kinds of archives: simple complexes on all of Rⁿ, on boxes, face lattices of degenerate networks, flat domains,
+networks of huge, subnormal and nearly equal rows, and cell stores (npz and Zarr). A change is one array entry (numbers are moved by an ulp, by 1, negated, set to 0 or to
 another entry's value; bits are flipped) or one number of the header or the journal. Every digest is made again after the
 change, as an attacker would, so what is tested is the check itself; ``--digests`` leaves them as they are.
 
@@ -30,7 +30,7 @@ from polyfiber.complexes.blocks.parts import checksum
 from polyfiber.complexes.blocks.verify import verify_cells
 from polyfiber.complexes.digests import content_digest, domain_digest, network_digest
 
-KINDS = ("simple", "box", "lattice", "flat", "cells")
+KINDS = ("simple", "box", "lattice", "flat", "hostile", "cells")
 PROVENANCE = ("stats", "polyfiber", "source", "merged", "zeros")
 """Parts of the header that say how an archive was made: nothing in the complex tells whether they are right."""
 
@@ -49,6 +49,8 @@ def network(rng: np.random.Generator, kind: str) -> tuple[pf.ReLUNetwork, pf.Pol
         biases = [np.round(rng.standard_normal(s[0])) / 2 * (rng.random() < 0.7) for s in shapes]
     else:
         weights, biases = [rng.standard_normal(s) for s in shapes], [rng.standard_normal(s[0]) for s in shapes]
+    if kind == "hostile":
+        make_hostile(rng, weights, biases)
     net = pf.ReLUNetwork(weights, biases)
     if kind == "flat":
         normal = np.zeros(n)
@@ -58,6 +60,20 @@ def network(rng: np.random.Generator, kind: str) -> tuple[pf.ReLUNetwork, pf.Pol
     if kind == "box" or (kind in ("lattice", "cells") and rng.random() < 0.5):
         return net, pf.Box(-1 - rng.random(n), 1 + rng.random(n))
     return net, None
+
+
+def make_hostile(rng: np.random.Generator, weights: list[np.ndarray], biases: list[np.ndarray]) -> None:
+    """Rows of huge and of subnormal size, repeated, and apart in the last digits; in place."""
+    for W, b in zip(weights[:-1], biases):
+        for i in range(len(b)):
+            choice, j = rng.integers(5), int(rng.integers(len(b)))
+            if choice == 0:
+                W[i], b[i] = W[j], b[j] * (1 + float(rng.choice([0.0, 2.0**-52, 1e-14, 1e-9])))
+            elif choice == 1:
+                size = 2.0 ** float(rng.choice([-1060, -700, -300, 300]))
+                W[i], b[i] = W[i] * size, b[i] * size
+            elif choice == 2:
+                b[i] = b[i] * 2.0 ** float(rng.choice([-1060, -200, 200]))
 
 
 # ---- changing -----------------------------------------------------------------------------------
@@ -158,7 +174,8 @@ def same(a: pf.PolyhedralComplex, b: pf.PolyhedralComplex) -> bool:
     p, q = orders[0][0], orders[1][0]
     with np.errstate(all="ignore"):
         slack = 2 * (a.vertex_errors[p] + b.vertex_errors[q]) + 1e-12
-        near = np.abs(a.vertices[p] - b.vertices[q]).max(axis=1, initial=0.0) <= slack
+        x, y = a.vertices[p], b.vertices[q]  # beyond floats they are infinite
+        near = (x == y) | (np.abs(x - y) <= slack[:, None])
     if not near.all():
         return False
     close = (
@@ -172,7 +189,13 @@ def same(a: pf.PolyhedralComplex, b: pf.PolyhedralComplex) -> bool:
     if a.dimension and a.n_regions:
         found = [weights(cx, own[-2]) for cx, own in zip((a, b), orders)]
         close.append((found[0], found[1]))
-    return all(x.shape == y.shape and np.allclose(x, y, rtol=1e-7, atol=1e-9) for x, y in close)
+    return all(x.shape == y.shape and are_close(x, y) for x, y in close)
+
+
+def are_close(x: np.ndarray, y: np.ndarray) -> bool:
+    """Up to rounding of the largest finite entry, or 1 where that is more; infinite ones are equal."""
+    largest = np.abs(x[np.isfinite(x)]).max(initial=0.0) if x.dtype.kind == "f" else 1.0
+    return bool(np.allclose(x, y, rtol=1e-7, atol=1e-9 * min(1.0, largest), equal_nan=True))
 
 
 def covers(cx: pf.PolyhedralComplex, dim: int, ranks: list[np.ndarray]) -> np.ndarray:
