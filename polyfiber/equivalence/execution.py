@@ -5,14 +5,16 @@ Such a copy is no ReLU network: its activations are rounded. It is the network o
 may move by what rounding the activations before them can do, and that is what is kept here (in ``source["folding"]``,
 as the reader's own roundings are): a YES about the pair holds for the integers, and for any other way of rounding as
 well; a NO exceeds epsilon by more than roundings explain. That no activation leaves the range of its integers is proved
-on the domain. What is left out: the rounding of float32 sums, where a runtime takes them.
+on the domain. What is left out: the rounding of float32 sums, where a runtime takes them, and sums of products that a
+processor cuts off at 16 bits, see `write_qdq`.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -22,7 +24,7 @@ from ..bounds.pairing import Side
 from ..bounds.split import BoxSearch
 from ..budget import Budget, Monitor
 from ..domain import Polyhedron
-from ..errors import FileFormatError, InputError, ShapeError
+from ..errors import FileFormatError, InputError, PolyfiberWarning, ShapeError
 from ..network.model import ReLUNetwork
 from ..network.names import local_path
 
@@ -31,6 +33,8 @@ STEP = 0.5 + 2.0**-12
 SINGLE = 2.0**-23
 """Relative rounding of a parameter that is made in float32."""
 ROUNDS = 4
+PAIR = 128
+"""Two int8 weights whose sum is no larger: with activations up to 255 their products fit into 16 bits together."""
 
 
 def executed_in_integers(
@@ -176,8 +180,18 @@ def _must_fit(net: ReLUNetwork, lo: FloatArray, hi: FloatArray, tops: Sequence[f
 
 
 # ---- files ---------------------------------------------------------------------------------------
-def write_qdq(net: ReLUNetwork, path: str | Path) -> None:
+def write_qdq(net: ReLUNetwork, path: str | Path, *, weights: Literal["uint8", "int8"] = "uint8") -> None:
     """Write a copy of `executed_in_integers` as an ONNX graph of QuantizeLinear and DequantizeLinear.
+
+    Parameters
+    ----------
+    net : ReLUNetwork
+    path : path
+    weights : {'uint8', 'int8'}
+        The same integers around 128 or around zero. 'int8' is faster and needs a processor or a session that adds
+        products in 32 bits: x86 with VNNI, Arm, or ``session.x64quantprecision`` = "1" in the options of the session.
+        On x86 without VNNI a default session of onnxruntime cuts sums of two products off at 16 bits, whatever the
+        activations are, and its outputs leave the bound that is proved.
 
     Examples
     --------
@@ -195,6 +209,9 @@ def write_qdq(net: ReLUNetwork, path: str | Path) -> None:
     from onnx import TensorProto, helper, numpy_helper
 
     scales = net.source.get("scales")
+    if weights not in ("uint8", "int8"):
+        raise InputError(f"weights are written as 'uint8' or 'int8', found {weights!r}")
+    middle, kind_of_weights = (128, np.uint8) if weights == "uint8" else (0, np.int8)
     if scales is None or net.source.get("bits") != 8:
         raise InputError("expected a copy of executed_in_integers with 8 bits: scales are written")
     nodes, constants = [], []
@@ -213,10 +230,11 @@ def write_qdq(net: ReLUNetwork, path: str | Path) -> None:
             helper.make_node("QuantizeLinear", [value, f"s{l}", f"z{l}"], [f"q{l}"]),
             helper.make_node("DequantizeLinear", [f"q{l}", f"s{l}", f"z{l}"], [f"d{l}"]),
         ]
-        for kind, whole, own, dtype in (("w", W, step, np.int8), ("b", b, unit, np.int32)):
-            constant(f"{kind}{l}", whole.astype(dtype))
+        parts = (("w", W, step, kind_of_weights, middle), ("b", b, unit, np.int32, 0))
+        for kind, whole, own, dtype, zero in parts:
+            constant(f"{kind}{l}", (whole + zero).astype(dtype))
             constant(f"{kind}s{l}", own.astype(np.float32))
-            constant(f"{kind}z{l}", np.zeros(len(own), dtype=dtype))
+            constant(f"{kind}z{l}", np.full(len(own), zero, dtype=dtype))
         nodes += [
             helper.make_node("DequantizeLinear", [f"w{l}", f"ws{l}", f"wz{l}"], [f"wd{l}"], axis=0),
             helper.make_node("DequantizeLinear", [f"b{l}", f"bs{l}", f"bz{l}"], [f"bd{l}"], axis=0),
@@ -255,7 +273,8 @@ def read_qdq(path: str | Path, domain: Polyhedron) -> ReLUNetwork:
 
     Notes
     -----
-    Values before a Relu may be rounded too, as some exporters do; outputs not. Constants are taken as integers times scale, exactly.
+    Values before a Relu may be rounded too, as some exporters do; outputs not. Constants are taken as integers times
+    scale, exactly. A warning says where products of int8 weights may be cut off at 16 bits, see `write_qdq`.
     """
     import onnx
 
@@ -264,7 +283,14 @@ def read_qdq(path: str | Path, domain: Polyhedron) -> ReLUNetwork:
         graph = onnx.load_model_from_string(file.read_bytes()).graph
     except Exception as error:  # the parser of protocol buffers raises its own
         raise FileFormatError(f"{file} is no ONNX file: {type(error).__name__}") from None
-    weights, biases, rounded, tops = _walked(graph, str(file))
+    weights, biases, rounded, tops, wide = _walked(graph, str(file))
+    if wide:
+        warnings.warn(
+            f"{file}: int8 weights of layers {', '.join(map(str, wide))} are large enough that default sessions of onnxruntime on x86 without "
+            'VNNI cut sums of products off at 16 bits, beyond what is proved; run it with session.x64quantprecision = "1"',
+            PolyfiberWarning,
+            stacklevel=2,
+        )
     before = [np.zeros(W.shape[1]) for W in weights]
     after = [np.zeros(len(b)) for b in biases]
     for layer, behind, step in rounded:
@@ -296,13 +322,14 @@ def read_qdq(path: str | Path, domain: Polyhedron) -> ReLUNetwork:
     return net
 
 
-def _walked(graph: Any, name: str) -> tuple[list[FloatArray], list[FloatArray], list[Any], list[Any]]:
-    """Weights, biases, roundings (layer, behind its sum, step), ranges of integers."""
+def _walked(graph: Any, name: str) -> tuple[list[FloatArray], list[FloatArray], list[Any], list[Any], list[int]]:
+    """Weights, biases, roundings (layer, behind its sum, step), ranges of integers, layers whose int8 weights are wide."""
     from onnx import helper, numpy_helper
 
     known = {t.name: numpy_helper.to_array(t).astype(np.float64) for t in graph.initializer}
     kinds = {t.name: numpy_helper.to_array(t).dtype for t in graph.initializer}
     users: dict[str, list[Any]] = {}
+    signed: dict[str, FloatArray] = {}
     for node in graph.node:
         options = {a.name: helper.get_attribute_value(a) for a in node.attribute}
         if node.op_type == "Constant" and "value" in options:
@@ -314,6 +341,8 @@ def _walked(graph: Any, name: str) -> tuple[list[FloatArray], list[FloatArray], 
             shape = [1] * q.ndim
             if scale.ndim == 1 and scale.size > 1:
                 shape[int(options.get("axis", 1))] = scale.size
+            if kinds.get(node.input[0]) == np.int8:
+                signed[node.output[0]] = q
             known[node.output[0]] = (q - zero.reshape(shape if zero.size > 1 else [1] * q.ndim)) * scale.reshape(
                 shape if scale.size > 1 else [1] * q.ndim
             )
@@ -329,6 +358,7 @@ def _walked(graph: Any, name: str) -> tuple[list[FloatArray], list[FloatArray], 
     biases: list[FloatArray] = []
     rounded: list[Any] = []
     tops: list[Any] = []
+    wide: list[int] = []
     relus, pending = 0, None
     while value != graph.output[0].name:
         if len(users.get(value, ())) != 1:
@@ -375,11 +405,22 @@ def _walked(graph: Any, name: str) -> tuple[list[FloatArray], list[FloatArray], 
             relus += 1
         elif kind not in ("Flatten", "Reshape", "Identity", "Cast"):
             raise FileFormatError(f"{name}: {kind} is not expected here; a chain of Gemm or MatMul, Add, Relu is read")
+        if kind in ("Gemm", "MatMul") and node.input[1] in signed:
+            q = signed[node.input[1]]
+            if _wide(q if options.get("transB") else q.T):
+                wide.append(len(weights))
         value = node.output[0]
     if len(weights) != relus + 1 or any(W.shape[1] != len(b) for W, b in zip(weights[1:], biases)):
         raise FileFormatError(f"{name}: {len(weights)} matrices and {relus} Relu do not make a chain")
     known_roundings = [(layer, behind, step) for layer, behind, step in rounded if layer < len(weights)]
-    return weights, biases, known_roundings, tops
+    return weights, biases, known_roundings, tops, wide
+
+
+def _wide(integers: FloatArray) -> bool:
+    """Whether two weights of a row may bring products beyond 16 bits."""
+    ends = np.sort(integers, axis=1)
+    low, high = np.minimum(ends[:, :2], 0.0).sum(axis=1), np.maximum(ends[:, -2:], 0.0).sum(axis=1)
+    return bool(max(high.max(initial=0.0), -low.min(initial=0.0)) > PAIR)
 
 
 __all__ = ["executed_in_integers", "read_qdq", "write_qdq"]

@@ -88,6 +88,41 @@ def test_files_beside_onnxruntime(per: str, tmp_path: Path) -> None:
     assert np.abs(net(X.astype(np.float64)) - true).max() <= found.upper + 1e-4
 
 
+@pytest.mark.parametrize("per", ["tensor", "channel"])
+def test_default_sessions_stay_inside_the_bound(per: str, tmp_path: Path) -> None:
+    """Sums of two products of uint8 and int8 are cut off at 16 bits on x86 without VNNI: not in what is written."""
+    runtime = pytest.importorskip("onnxruntime")
+    rng = np.random.default_rng(1)
+    for k, widths in enumerate(
+        [(2, 4, 7, 2), (6, 22, 4), (5, 13, 3, 4, 5), (2, 6, 3, 8, 1), (4, 29, 4), (3, 6, 13, 1)]
+    ):
+        net, box = pf.ReLUNetwork.random(widths, rng=k).rounded(), pf.Box(-1, 1, dimension=widths[0])
+        copy = executed_in_integers(net, box, per=per)
+        write_qdq(copy, tmp_path / "copy.onnx")
+        upper = pf.difference(net, copy, box, method="bound", budget=pf.Budget(seconds=0.5)).upper
+        X = rng.uniform(-1, 1, (5000, widths[0])).astype(np.float32)
+        ran = runtime.InferenceSession(tmp_path / "copy.onnx").run(None, {"x": X})[0]
+        assert np.abs(net(X.astype(np.float64)) - ran).max() <= upper
+
+
+def test_wide_weights_of_int8_warn(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    copy = executed_in_integers(pf.ReLUNetwork.random((3, 8, 6, 2), rng=3), BOX)
+    write_qdq(copy, tmp_path / "copy.onnx")
+    plain = read_qdq(tmp_path / "copy.onnx", BOX)
+    assert not recwarn.list
+    write_qdq(copy, tmp_path / "signed.onnx", weights="int8")
+    with pytest.warns(pf.errors.PolyfiberWarning, match="layers 1, 2, 3 are large.*x64quantprecision"):
+        signed = read_qdq(tmp_path / "signed.onnx", BOX)
+    assert all((one == other).all() for one, other in zip(plain.weights, signed.weights))
+    narrow = executed_in_integers(pf.ReLUNetwork([np.eye(3), np.eye(3)], np.zeros((2, 3))), BOX)
+    write_qdq(narrow, tmp_path / "narrow.onnx", weights="int8")
+    recwarn.clear()
+    read_qdq(tmp_path / "narrow.onnx", BOX)
+    assert not recwarn.list
+    with pytest.raises(pf.errors.InputError, match="found 'int4'"):
+        write_qdq(copy, tmp_path / "copy.onnx", weights="int4")  # type: ignore[arg-type]
+
+
 def test_files_that_are_refused(tmp_path: Path) -> None:
     import onnx
 
