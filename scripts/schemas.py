@@ -237,7 +237,9 @@ FORMS: dict[str, list[dict[str, Schema]]] = {
         {
             "widths": many(COUNT), "rank": maybe(COUNT), "bias": FLAG, "ambient_dim": COUNT, "count": COUNT,
             "columns": many(TEXT),
-            "strata": many(record(id=COUNT, ranks=many(COUNT), dim=COUNT, dof=COUNT, rdof=COUNT)),
+            "strata": many(record(
+                id=COUNT, ranks=many(COUNT), dim_in_weights=COUNT, dim_in_fiber=COUNT, dim=COUNT, dof=COUNT, rdof=COUNT,
+            )),
             "edges": many(record(lower=COUNT, upper=COUNT, move=many(COUNT), kind=TEXT, layer=maybe(COUNT))),
             "maximal": many(COUNT),
         },
@@ -248,7 +250,7 @@ FORMS: dict[str, list[dict[str, Schema]]] = {
         "gaps": many(record(
             k=COUNT, i=COUNT, kept=REAL, dropped=REAL, threshold=REAL, certain=FLAG, low=COUNT, high=COUNT
         )),
-        "dim_may": COUNT, "dof_may": COUNT, "rdof_may": COUNT, "codim_may": COUNT,
+        "dim_in_weights_may": COUNT, "dim_in_fiber_may": COUNT, "dim_may": COUNT, "dof_may": COUNT, "rdof_may": COUNT, "codim_may": COUNT,
         "bars_may": many(record(**{"from": COUNT}, to=COUNT, multiplicity=COUNT)), "connected_parts_may": COUNT,
     }],
     "geodesic": [{

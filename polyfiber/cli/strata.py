@@ -98,15 +98,24 @@ def strata(
         "count": len(st),
         "columns": names,
         "strata": [
-            {"id": s.id, "ranks": s.label, "dim": s.dim, "dof": s.dof, "rdof": s.rdof} for s in (st[i] for i in listed)
+            {
+                "id": s.id,
+                "ranks": s.label,
+                "dim_in_weights": s.dim_in_weights,
+                "dim_in_fiber": s.dim_in_fiber,
+                "dim": s.dim,
+                "dof": s.dof,
+                "rdof": s.rdof,
+            }
+            for s in (st[i] for i in listed)
         ],
         "edges": edges,
         "maximal": st.maximal(),
     }
     if tell(st.sentence, answer, json=output.json):
         title = f"widths {','.join(map(str, d))}: {counted(len(st), 'stratum', 'strata')} in dimension {st.strata.ambient_dim}"
-        rows = [(s.id, *s.label, s.dim, s.dof, s.rdof) for s in (st[i] for i in listed)]
-        table(rows, header=("id", *names, "dim", "dof", "rdof"), title=title)
+        rows = [(s.id, *s.label, s.dim_in_weights, s.dim_in_fiber, s.dof, s.rdof) for s in (st[i] for i in listed)]
+        table(rows, header=("id", *names, "dim in weights", "dim in fiber", "dof", "rdof"), title=title)
         if len(listed) == len(st):
             print()
             print("covers, lower -> upper (move of bars):")
@@ -188,6 +197,8 @@ def stratum(
     }
     if found is not None:
         answer |= {
+            "dim_in_weights": found.dim_in_weights,
+            "dim_in_fiber": found.dim_in_fiber,
             "dim": found.dim,
             "dof": found.dof,
             "rdof": found.rdof,
@@ -210,7 +221,10 @@ def stratum(
         if found is not None:
             bars = ", ".join(f"{m} x [{i},{k}]" for (i, k), m in found.bars.items())
             print(f"bars: {bars}")
-            print(f"stratum: dim {found.dim}, dof {found.dof}, rdof {found.rdof}, codim {found.codim}")
+            print(f"stratum among all weights: dim {found.dim_in_weights}")
+            print(
+                f"its part inside one fiber: dim {found.dim_in_fiber}, dof {found.dof}, rdof {found.rdof}, codim {found.codim}"
+            )
             print(f"connected parts of the stratum: {connected_parts(found.widths, found)}")
     if plot is not None:
         if found is None:

@@ -159,8 +159,8 @@ class Location:
         found = self.stratum
         how = "exact" if self.is_exact else f"every rank decided with a gap of {self.gap:.3g} or more"
         return (
-            f"The weights lie on the rank stratum of dimension {found.dim} (codimension {found.codim}); the product has rank "
-            f"{found.rank}; {how}."
+            f"The weights lie on a rank stratum of dimension {found.dim_in_weights} among all weights; its part inside one fiber, "
+            f"over one product, has dimension {found.dim_in_fiber}; the product has rank {found.rank}; {how}."
         )
 
     def __str__(self) -> str:

@@ -83,7 +83,7 @@ class Move:
 @closed
 @dataclass(frozen=True)
 class Stratum:
-    """One rank stratum.
+    """One rank stratum: all weights with these ranks, or its part inside one fiber, over one product.
 
     Attributes
     ----------
@@ -93,8 +93,9 @@ class Stratum:
     ranks : int64 (L + 1, L + 1), read-only
         ``r[k, i]`` for k >= i.
     dim, dof, rdof : int
-        Dimension; nullity of the differential of the product; their difference, the number
-        of independent directions that leave the stratum upwards and stay on the fiber.
+        Dimension, `dim_in_fiber` where the rank of the product was asked for (`locate` does), else
+        `dim_in_weights`; nullity of the differential of the product, or the number of parameters;
+        their difference, the number of independent directions that leave the stratum upwards.
     codim : int
         Number of parameters minus ``dim``.
 
@@ -104,6 +105,8 @@ class Stratum:
     >>> s = stratify((2, 2, 2), rank=1)[-1]
     >>> s.rank, s.dim, s.dof, s.rdof
     (1, 4, 4, 0)
+    >>> s.dim_in_weights, s.dim_in_fiber  # of all weights with these ranks; of those over one product
+    (7, 4)
     """
 
     id: int
@@ -123,6 +126,21 @@ class Stratum:
     def rank(self) -> int:
         """Rank of the product."""
         return int(self.ranks[-1, 0])
+
+    @property
+    def dim_in_weights(self) -> int:
+        """Dimension of the stratum among all weights (and biases): of all weights with these ranks, over any product."""
+        return self.dim + self.codim - int(rk.excess(self.ranks))
+
+    @property
+    def dim_in_fiber(self) -> int:
+        """Dimension of the part of the stratum inside one fiber: of the weights with these ranks over one product.
+
+        With biases, over one product and one constant.
+        """
+        biased = self.dim + self.codim > n_parameters(self.widths)
+        functions = self.rank * (self.widths[0] + self.widths[-1] - self.rank) + biased * self.widths[-1]
+        return self.dim_in_weights - functions
 
     @property
     def layer_ranks(self) -> tuple[int, ...]:
@@ -189,7 +207,7 @@ class RankStratification:
     @property
     def sentence(self) -> str:
         """Into how many strata the parameters fall; exact."""
-        of = "" if self.rank is None else f" whose product has rank {self.rank}"
+        of = "" if self.rank is None else f" over one product of rank {self.rank}"
         n, top = len(self), len(self.maximal())
         pieces = (
             "1 rank stratum, a smooth piece on which all ranks of consecutive products are constant"
@@ -228,7 +246,7 @@ class RankStratification:
 
     @property
     def dim(self) -> Array:
-        """Dimension of each stratum, ascending."""
+        """Dimension of each stratum, ascending: inside one fiber where `rank` is given, else among all weights."""
         return self.strata.dim
 
     @property

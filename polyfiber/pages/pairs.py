@@ -183,17 +183,18 @@ def _stratum(at: Location, asked: Asked) -> Section:
     lead = "The ranks do not fit together: no weights have them."
     if found is not None:
         rows += [
-            ("dimension of the stratum", number(found.dim)),
+            ("dimension of the stratum among all weights", number(found.dim_in_weights)),
+            ("dimension of its part in the fiber", number(found.dim_in_fiber)),
             ("dimension of the fiber's tangent", number(found.dof)),
             ("of these leaving the stratum", number(found.rdof)),
-            ("codimension", number(found.codim)),
+            ("codimension of that part", number(found.codim)),
             (
                 "subspaces that flow (from layer, to layer)",
                 "; ".join(f"{m} × ({i}, {k})" for (i, k), m in found.bars.items()),
             ),
             ("connected parts", str(connected_parts(found.widths, found))),
         ]
-        lead = f"In the stratum with layer ranks {', '.join(map(str, found.layer_ranks))}, of dimension {found.dim}."
+        lead = f"In the stratum with layer ranks {', '.join(map(str, found.layer_ranks))}, of dimension {found.dim_in_fiber} inside the fiber."
         if at.verdict is not Verdict.YES:
             lead = f"Not decided; the best reading: {lead[0].lower()}{lead[1:]}"
     return Section(

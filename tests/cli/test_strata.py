@@ -69,12 +69,14 @@ def test_stratum_of_a_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -
     np.savez(path, W2=w[1], W1=w[0], b1=np.zeros(6))
     code, out, err = run(capsys, "stratum", str(path), "--plot", str(picture))
     assert code == 0
-    assert "stratum: dim 25, dof 40, rdof 15, codim 29" in out
+    assert "stratum among all weights: dim 33" in out  # and the matrices of rank 1 are 4 + 5 - 1
+    assert "its part inside one fiber: dim 25, dof 40, rdof 15, codim 29" in out
     assert "not used: b1" in err
     assert picture.exists()
     code, out, _ = run(capsys, "stratum", str(path), "--json", "-q")
     answer = json.loads(out)
     assert (code, answer["verdict"], answer["dim"]) == (0, "yes", 25)
+    assert (answer["dim_in_weights"], answer["dim_in_fiber"]) == (33, 25)
     assert [r["rank"] for r in answer["ranks"]] == [2, 1, 2]
     assert all(g["certain"] for g in answer["gaps"])
 

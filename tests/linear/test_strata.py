@@ -152,6 +152,22 @@ def test_two_layer_closed_forms(widths: tuple[int, int, int], data: st.DataObjec
     assert np.array_equal(d0 * d1 + d1 * d2 - s.dof, d2 * b + a * d0 - a * b)
 
 
+def test_two_dimensions_of_a_stratum() -> None:
+    everywhere = pf.linear.stratify((2, 3, 2))
+    for s in everywhere:
+        fiber = pf.linear.stratify((2, 3, 2), rank=s.rank)
+        here = fiber[fiber.find(s.label)]
+        assert s.dim_in_weights == here.dim_in_weights == s.dim
+        assert s.dim_in_fiber == here.dim_in_fiber == here.dim
+    invertible = pf.linear.locate([np.diag([1.0, 2.0]), np.diag([3.0, 1.0])])
+    assert (invertible.stratum.dim_in_weights, invertible.stratum.dim_in_fiber) == (8, 4)  # open: all weights near it
+    assert "of dimension 8 among all weights; its part inside one fiber, over one product, has dimension 4" in (
+        invertible.sentence
+    )
+    biased = pf.linear.stratify((2, 2, 2), rank=2, bias=True)[0]  # and all biases; the function has those of the output
+    assert (biased.dim_in_weights, biased.dim_in_fiber) == (12, 6)
+
+
 def test_chunks_give_every_stratum_once_in_the_same_order() -> None:
     whole = np.concatenate([labels for labels, _ in enumerate_strata((3, 3, 3, 3), 1)])
     for chunk in (1, 7, len(whole), len(whole) + 1):
