@@ -113,7 +113,8 @@ class FiberReport:
     def dimension(self) -> int | None:
         """Dimension of the largest component modulo scaling; None when undecided.
 
-        For 'rigid' and 'flexible' that of the fiber near this parameter; None where only bounds are known
+        Where `complete` is False that of the largest one listed: the fiber has at least so many ('constant': just so
+        many, since at most so many parameters can move). For 'rigid' and 'flexible' that of the fiber near this parameter; None where only bounds are known
         (``beyond.bounds``).
         """
         if self.kind == "undecided":
@@ -122,7 +123,7 @@ class FiberReport:
             return self.beyond.dimension if self.beyond.kind == self.kind else None
         if self.kind == "identifiable":
             return 0
-        if self.scalar is not None and self.kind != "constant":
+        if self.scalar is not None:
             return scalar_dimension(self.scalar, self.network.architecture[2])
         if self.kind == "hiding":
             assert self.hiding is not None
@@ -245,7 +246,7 @@ class FiberReport:
         distance = above("equivalence.forms.distance:function_distance")(self.network, other)
         if distance is not None:
             return distance <= (0.0 if self.network.is_exact and other.is_exact else tolerance)
-        if self.beyond is not None:
+        if self.beyond is not None or self.kind == "constant":
             answer = above("equivalence.decide:are_equivalent")(
                 self.network, other, tolerance=tolerance, budget=Budget(seconds=20)
             )
@@ -385,15 +386,33 @@ def _by_theorems(base: dict[str, Any], domain: Polyhedron | None, tolerance: flo
             gauged.weights[1], gauged.biases[1], gauged.weights[2], gauged.biases[2],
             tolerance=tolerance, sign_tolerance=sign_error,
         )  # fmt: skip
+        if why := _constant_by(base, analysis, sign_error):
+            return _constant(base, analysis.roles, why, complete=regime.applies or net.architecture[1] == 1)
         if net.architecture[1] == 1 and (net.weights[0] != 0).any():
             return _one_scalar(base, analysis, tolerance)
         if regime.applies and not analysis.undecided:
             return _bottleneck(base, gauged, analysis)
-        if not analysis.undecided and all(role == "dead" for role in analysis.roles):
-            return _constant(base, analysis.roles, complete=False)
         return _outside(base, analysis.roles, analysis.undecided)
     roles = tuple({"dead": "dead", "active": "linear"}.get(s, "nonlinear") for s in facts.status[-1])
+    if why := _constant_by(base, None, sign_error):
+        return _constant(base, roles, why, complete=False)
     return _outside(base, roles, ())
+
+
+def _constant_by(base: dict[str, Any], analysis: LayerAnalysis | None, sign_error: float) -> str:
+    """Why the function of two hidden layers or more is constant, where that is seen; else nothing."""
+    net, status = base["network"], base["facts"].status
+    if analysis is not None and not analysis.undecided and all(role == "dead" for role in analysis.roles):
+        return "every neuron of layer 2 is dead: layer 1 is free"
+    shaky = _without_sign(net, 0.0 if net.is_exact else sign_error)
+    for layer, (W, kinds, unsure) in enumerate(zip(net.weights[1:], status, shaky), 1):
+        if not (W != 0).any() or (all(kind in ("dead", "constant") for kind in kinds) and not unsure.any()):
+            return f"the function is constant: nothing that varies passes layer {layer}"
+    if analysis is not None and not analysis.undecided:
+        rep = analysis.representation
+        if rep.n_hyperplanes == 0 and not (rep.slope != 0).any():
+            return "the function is constant: the neurons of layer 2 cancel"
+    return ""
 
 
 def _beyond(report: FiberReport, found: Beyond) -> FiberReport:
@@ -509,11 +528,7 @@ def _one_hidden_layer(base: dict[str, Any], tolerance: float, sign_error: float)
     N = layer.representation.n_hyperplanes
     flat = not any(v != 0 for v in layer.representation.slope.ravel())
     if N == 0 and flat:
-        notes = ("components listed: neurons without input weights; others cancel in pairs",)
-        return FiberReport(
-            kind="layerwise", identifiable=False, reason="the function is constant: every neuron is free",
-            complete=False, notes=notes, **common,
-        )  # fmt: skip
+        return _constant(base, roles, "the function is constant: every neuron is free", complete=False)
     if not layer.is_listable:
         return _outside(base, roles, (f"2^{N} orientations of the hyperplanes would have to be tried",))
     frees = [f for f in base["findings"] if f.frees] or ["cancelling"] * ("cancelling" in roles)
@@ -543,10 +558,10 @@ def _by_whole_fiber(base: dict[str, Any], roles: tuple[str, ...], why: str) -> F
     return report if size is None else replace(report, identifiable=False, reason=f"{why}; {size}")
 
 
-def _constant(base: dict[str, Any], roles: tuple[str, ...], *, complete: bool) -> FiberReport:
+def _constant(base: dict[str, Any], roles: tuple[str, ...], reason: str, *, complete: bool) -> FiberReport:
     return FiberReport(
-        kind="constant", identifiable=False, reason="every neuron of layer 2 is dead: layer 1 is free",
-        hidden_hyperplane=None, roles=roles, complete=complete, **base,
+        kind="constant", identifiable=False, reason=reason, hidden_hyperplane=None, roles=roles, complete=complete,
+        **base,
     )  # fmt: skip
 
 
@@ -556,8 +571,6 @@ def _bottleneck(base: dict[str, Any], gauged: ReLUNetwork, analysis: LayerAnalys
     dead = [j for j, r in enumerate(roles) if r == "dead"]
     linear = [j for j, r in enumerate(roles) if r == "linear"]
     common: dict[str, Any] = {"roles": roles, **base}
-    if len(dead) == len(roles):
-        return _constant(base, roles, complete=True)
     report = hiding_report(net)
     if report.hyperplane is not None:
         k = report.hyperplane
@@ -608,13 +621,7 @@ def _one_scalar(base: dict[str, Any], analysis: LayerAnalysis, tolerance: float)
     if function.undecided:
         return _outside(base, analysis.roles, function.undecided)
     if function.n_breaks == 0:
-        dead = all(r == "dead" for r in analysis.roles)
-        if not dead:
-            return _outside(base, analysis.roles, ("the function is constant through cancellation",))
-        return FiberReport(
-            kind="constant", identifiable=False, reason="every neuron of layer 2 is dead: layer 1 is free",
-            hidden_hyperplane=None, complete=True, **common,
-        )  # fmt: skip
+        return _outside(base, analysis.roles, ("the function is constant through cancellation",))
     width = net.architecture[2]
     generic = analysis.is_generic and not any(v == 0 for v in (*net.weights[1].ravel(), *net.biases[1]))
     hidden = 0 if all(r == "dead" or _starts_off(net, j) for j, r in enumerate(analysis.roles)) else None

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+
 from .._typing import RngLike
 from .._values.checked import generator_of
-from ..network.float_or_rational import draw, gauge_norms, lengths
+from ..network.float_or_rational import draw, gauge_norms, is_rational, lengths, zeros
 from ..network.model import ReLUNetwork
 from ..network.moves import Flip, Translate
+from ..numerics.floats import nearest_floats
 from .hiding import admissible_shift, hiding_report
 from .layerwise import LayerComponent, LayerParameters
 
@@ -156,34 +159,49 @@ class HidingPart:
 
 @dataclass(frozen=True)
 class ConstantPart:
-    """Layer 2 dead: everything but the last bias is free."""
+    """The parameters of one constant function: its largest family, and the network itself.
+
+    The constant is the last bias less what neurons add, so at most everything but the last bias is free. It is with two
+    hidden layers or more, where the last hidden layer is dead. A single hidden layer has inputs of all signs: there a
+    neuron is free in its row where nothing reads it, or in its outgoing weights where it has no row. Neurons that bend
+    and cancel have no more: a group of g of them on one hyperplane has n + (g - 1) m, at most g max(n, m).
+    """
 
     network: ReLUNetwork
     kind = "constant"
 
     @property
     def dimension(self) -> int:
-        """n1 n0 for layer 1, and n1 + nL for each neuron of layer 2."""
-        n0, n1, n2, m = self.network.architecture
-        return n1 * n0 + n2 * (n1 + m)
+        """Of the largest family: max(n0, m) for each neuron of a single hidden layer, else all but the last bias."""
+        net = self.network
+        if len(net.weights) == 2:
+            return net.n_hidden * max(net.architecture[0], net.architecture[-1])
+        return net.n_parameters - net.architecture[-1] - net.n_hidden
 
     def point(self) -> ReLUNetwork:
         """The network itself."""
         return self.network
 
     def sample(self, *, rng: RngLike = None) -> ReLUNetwork:
-        """A random network with the same constant value."""
+        """A random network of the largest family, with the same constant value."""
         generator = generator_of(rng)
-        n0, n1, n2, m = self.network.architecture
+        widths = self.network.architecture
         dtype = self.network.weights[0].dtype
-        return ReLUNetwork(
-            [
-                draw(generator, (n1, n0), dtype),
-                -draw(generator, (n2, n1), dtype, positive=True),
-                draw(generator, (m, n2), dtype),
-            ],
-            [draw(generator, n1, dtype), -draw(generator, n2, dtype, positive=True), self.network.biases[2]],
-        )
+        weights = [draw(generator, (after, before), dtype) for before, after in zip(widths, widths[1:])]
+        biases = [draw(generator, after, dtype) for after in widths[1:-1]]
+        if len(weights) > 2:  # dead: the layer before it is never negative
+            weights[-2] = -draw(generator, weights[-2].shape, dtype, positive=True)
+            biases[-1] = -draw(generator, widths[-2], dtype, positive=True)
+        elif widths[-1] > widths[0]:
+            weights[0] = 0 * weights[0]
+            biases[0] = -draw(generator, widths[1], dtype, positive=True)
+        else:
+            weights[1] = 0 * weights[1]
+        value = self.network.exact()(zeros(widths[0], np.dtype(object)))
+        value = value if is_rational(dtype) else nearest_floats(value)[0]
+        return ReLUNetwork(weights, [*biases, value])
 
     def __str__(self) -> str:
-        return f"constant function: layers 1 and 2 free, dimension {self.dimension}"
+        deep = len(self.network.weights) > 2
+        free = "all but the last bias is free" if deep else "every neuron is free in its row, or behind it"
+        return f"constant function: {free}, dimension {self.dimension}"

@@ -371,6 +371,8 @@ def _sure(report: FiberReport) -> str:
 
 
 def _certain(report: FiberReport) -> str:
+    if report.kind == "constant" and not report.complete:
+        return "No family of parameters of this constant is larger, proved; smaller ones are not listed"
     if report.complete:
         return "This is the whole fiber" + (
             ", if the weights are as generic as they look"

@@ -163,15 +163,15 @@ class LayerComponent:
         U = _sample_rows(self, rank_u, generator)
         C = _sample_columns(U, self._target(), generator)
         beta = draw(generator, U.shape[0], dtype, positive=True)
-        if self.representation.domain == "space":
-            dead_rows = zeros((self.n_dead, n), dtype)
-        else:
-            dead_rows = -draw(generator, (self.n_dead, n), dtype, positive=True)
-        dead = (
-            dead_rows,
-            -draw(generator, self.n_dead, dtype, positive=True),
-            draw(generator, (m, self.n_dead), dtype),
-        )
+        rows = -draw(generator, (self.n_dead, n), dtype, positive=True)
+        offsets = -draw(generator, self.n_dead, dtype, positive=True)
+        columns = draw(generator, (m, self.n_dead), dtype)
+        if self.representation.domain == "space" and n >= m:
+            rows, offsets = draw(generator, rows.shape, dtype), draw(generator, self.n_dead, dtype)
+            columns = 0 * columns
+        elif self.representation.domain == "space":
+            rows = 0 * rows
+        dead = (rows, offsets, columns)
         return self._assemble(U, C, beta, dead)
 
     def _target(self) -> Array:
@@ -189,7 +189,8 @@ class LayerComponent:
 
     def __str__(self) -> str:
         tau = "".join("+" if t > 0 else "-" for t in self.orientation)
-        return f"orientation {tau or '()'}, {self.n_linear} linear, {self.n_dead} dead, dimension {self.dimension}"
+        idle = "unused" if self.representation.domain == "space" else "dead"
+        return f"orientation {tau or '()'}, {self.n_linear} linear, {self.n_dead} {idle}, dimension {self.dimension}"
 
 
 @closed
@@ -555,4 +556,8 @@ def _unit_rows(U: Array) -> Array:
 
 
 def _dead_dimension(representation: HyperplaneRepresentation, m: int, n: int) -> int:
-    return m if representation.domain == "space" else n + m
+    """What a neuron that the function does not need may vary, modulo scaling.
+
+    Where inputs have all signs: its row if nothing reads it, or its outgoing weights if it has no row.
+    """
+    return max(m, n) if representation.domain == "space" else n + m

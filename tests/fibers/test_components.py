@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from fractions import Fraction
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import polyfiber as pf
 from polyfiber.fibers.components import ConstantPart, HidingPart, LayerPart, SinglePart
 from polyfiber.fibers.layerwise import LayerParameters
+from polyfiber.fibers.whole.assignments import shallow_fiber
 from tests.fibers.test_hiding import hiding, same
 
 
@@ -64,3 +66,71 @@ def test_the_last_hidden_layer_is_replaced_in_the_gauge_of_unit_rows() -> None:
     np.testing.assert_allclose(np.linalg.norm(made.weights[0], axis=1), 1.0)
     X = np.random.default_rng(0).standard_normal((50, 2))
     np.testing.assert_allclose(made(X), net(X), atol=1e-12)
+
+
+def constants_counted(n: int, width: int, m: int) -> int:
+    """How many rows, biases and outgoing weights in {-2, …, 2} make a constant, whatever the last bias: all are tried."""
+    size = n + 1 + m
+    one = np.array(list(itertools.product(range(-2, 3), repeat=size)))
+    x = np.random.default_rng(0).standard_normal((40, n)) * np.repeat([2, 5, 100, 1000], 10)[:, None]
+    values = np.maximum(one[:, :n] @ x.T + one[:, n : n + 1], 0)[:, None, :] * one[:, n + 1 :, None]
+    varying = (values - values[:, :, :1]).reshape(len(one), -1)
+    others = np.zeros((1, varying.shape[1])) if width == 1 else varying
+    return sum(int((np.abs(varying + other).max(axis=1) < 1e-9).sum()) for other in others)
+
+
+@pytest.mark.parametrize(
+    ("n", "width", "m"), [(1, 1, 1), (2, 1, 1), (1, 1, 3), (2, 1, 3), (1, 2, 1), (2, 2, 1), (1, 2, 2)]
+)
+def test_size_of_constant_fibers_by_counting_integer_parameters(n: int, width: int, m: int) -> None:
+    """A family of dimension d has 5^d of them; the largest families are few."""
+    rng = np.random.default_rng(0)
+    nets = [
+        pf.ReLUNetwork(
+            [rng.standard_normal((width, n)), np.zeros((m, width))], [rng.standard_normal(width), np.ones(m)]
+        ),
+        pf.ReLUNetwork([np.zeros((width, n)), rng.standard_normal((m, width))], [-np.ones(width), np.ones(m)]),
+    ]
+    if width == 2:
+        row, out = rng.standard_normal((1, n)), rng.standard_normal((m, 1))
+        nets.append(pf.ReLUNetwork([np.vstack([row, row]), np.hstack([out, -out])], [[1.0, 1.0], np.ones(m)]))
+    counted = constants_counted(n, width, m)
+    for net in nets:
+        report = pf.classify_fiber(net)
+        assert report.kind == "constant"
+        assert report.raw_dimension is not None
+        assert 5**report.raw_dimension <= counted < 5 ** (report.raw_dimension + 1)
+        assert shallow_fiber(net).dimension == report.dimension
+        for other in report.sample(3, rng=1):
+            np.testing.assert_allclose(other(100 * rng.standard_normal((50, n))), 1.0, rtol=1e-12)
+
+
+@pytest.mark.parametrize("widths", [(2, 3, 2, 2), (1, 1, 2, 1), (3, 2, 2, 2, 1)])
+@pytest.mark.parametrize("how", ["unread", "no rows", "first rows", "dead"])
+def test_deeper_constants_bind_the_last_bias_alone(widths: tuple[int, ...], how: str) -> None:
+    net = pf.ReLUNetwork.random(widths, rng=1)
+    weights, biases = [w.copy() for w in net.weights], [b.copy() for b in net.biases]
+    if how == "dead":
+        weights[-2], biases[-2] = -np.abs(weights[-2]), -np.abs(biases[-2])
+    else:
+        weights[{"unread": -1, "no rows": -2, "first rows": 0}[how]][:] = 0
+    net = pf.ReLUNetwork(weights, biases)
+    report = pf.classify_fiber(net)
+    assert (report.kind, report.raw_dimension) == ("constant", net.n_parameters - widths[-1])
+    other = report.sample(1, rng=0)[0]
+    assert report.contains(other)
+    assert pf.local_fiber(other).raw_dimension == report.raw_dimension
+
+
+def test_spare_neurons_of_one_hidden_layer_are_as_free_as_the_whole_fiber_says() -> None:
+    """A neuron that nothing reads is free in its row: with more inputs than outputs that is the larger family."""
+    rng = np.random.default_rng(2)
+    for n, m, spare in [(3, 1, 1), (2, 1, 2), (1, 2, 1), (2, 2, 1)]:
+        W, C = rng.integers(1, 9, (1 + spare, n)).astype(float), rng.integers(1, 9, (m, 1 + spare)).astype(float)
+        C[:, 1:] = 0
+        net = pf.ReLUNetwork([W, C], [np.arange(1.0 + spare), np.zeros(m)])
+        report = pf.classify_fiber(net)
+        assert report.dimension == shallow_fiber(net).dimension == spare * max(n, m)
+        for other in report.sample(3, rng=0):
+            x = 10 * rng.standard_normal((50, n))
+            np.testing.assert_allclose(other(x), net(x), rtol=1e-9, atol=1e-9)

@@ -4,8 +4,10 @@ Random and planted networks with two hidden layers: the dimension that the named
 functional dimension over all regions, whose rank is taken again in floating point by complex steps where the network is small. Points drawn from a
 component, and the lowered entries one by one, are compared with the network in rationals at vertices and far out. Deep
 relatives of the non-local example must be called not identifiable, and a move between their last layers shows why.
+Constant networks, whose whole fiber is sized: all small integer parameters of one hidden layer are tried, and those of a
+constant counted; random ones are compared with the types of the whole fiber, and with the rank at a sample.
 
-    python scripts/attacks/fibers/wide.py --networks 500 --planted 200 --deep 60 --seed 0
+    python scripts/attacks/fibers/wide.py --networks 500 --planted 200 --deep 60 --constants 200 --seed 0
 """
 
 from __future__ import annotations
@@ -22,7 +24,11 @@ from polyfiber.fibers.examples import nonlocal_partner
 from polyfiber.fibers.image.answer import beyond_theorem
 from polyfiber.fibers.image.local import local_structure
 from polyfiber.fibers.image.relatives import ROLES, nonlocal_relative, planted
+from polyfiber.fibers.whole.assignments import shallow_fiber
 from polyfiber.numerics.exact import as_fractions
+
+COUNTED = ((1, 1, 1), (2, 1, 1), (1, 1, 2), (3, 1, 1), (1, 1, 3), (2, 1, 3), (1, 2, 1), (2, 2, 1), (1, 2, 2))
+"""Inputs, neurons and outputs of one hidden layer, all of whose small integer parameters are tried."""
 
 
 def float_nullity(net: pf.ReLUNetwork, masks: np.ndarray) -> int:
@@ -105,11 +111,66 @@ def deep(seed: int, rng: np.random.Generator, tally: Counter[str]) -> None:
         tally["deep unexplained"] += report.beyond.local.explained is False
 
 
+def constants_counted(n: int, width: int, m: int, side: int = 5) -> int:
+    """How many rows, biases and outgoing weights among so many integers around 0 make a constant, whatever the last bias."""
+    values = np.arange(side) - side // 2
+    one = np.stack(np.meshgrid(*[values] * (n + 1 + m), indexing="ij"), axis=-1).reshape(-1, n + 1 + m)
+    x = np.random.default_rng(0).standard_normal((40, n)) * np.repeat([2, 5, 100, 1000], 10)[:, None]
+    made = np.maximum(one[:, :n] @ x.T + one[:, n : n + 1], 0)[:, None, :] * one[:, n + 1 :, None]
+    added = made.reshape(len(one), -1)
+    added = added - np.repeat(made[:, :, :1], len(x), axis=2).reshape(len(one), -1)  # 0 where constant
+    if width == 1:
+        return int((np.abs(added).max(axis=1) < 1e-9).sum())
+    return sum(int((np.abs(added + other).max(axis=1) < 1e-9).sum()) for other in added)
+
+
+def constant_network(widths: tuple[int, ...], rng: np.random.Generator) -> pf.ReLUNetwork:
+    """A constant: a layer is not read, has no rows, is dead, or copies cancel."""
+    pairs = list(zip(widths, widths[1:]))
+    weights = [rng.integers(-3, 4, (after, before)).astype(float) for before, after in pairs]
+    biases = [rng.integers(-3, 4, after).astype(float) for _, after in pairs]
+    layer = int(rng.integers(1, len(pairs)))
+    how = rng.choice(["unread", "rowless", "cancelling", "dead"])
+    if how == "cancelling" and widths[-2] > 1:
+        weights[-1][:] = 0
+        weights[-2][1], biases[-2][1] = weights[-2][0], biases[-2][0]
+        weights[-1][:, 0] = rng.integers(1, 4, widths[-1])
+        weights[-1][:, 1] = -weights[-1][:, 0]
+    elif how == "dead" and layer > 1:
+        weights[layer - 1], biases[layer - 1] = -np.abs(weights[layer - 1]), -np.abs(biases[layer - 1])
+    else:
+        weights[layer if how == "unread" else layer - 1][:] = 0
+    return pf.ReLUNetwork(weights, biases)
+
+
+def constant(rng: np.random.Generator, tally: Counter[str]) -> None:
+    depth = int(rng.integers(1, 4))
+    widths = tuple(int(v) for v in rng.integers(1, 4, depth + 2))
+    net = constant_network(widths, rng)
+    report = pf.classify_fiber(net)
+    tally["constants"] += 1
+    if report.kind != "constant":
+        tally["constants of another kind"] += 1
+        return
+    if depth == 1:
+        right = report.dimension == shallow_fiber(net).dimension
+    else:
+        right = report.raw_dimension == net.n_parameters - widths[-1]  # nothing but the last bias is bound, at most
+    tally["constant sizes wrong"] += not right
+    other = report.sample(1, rng=rng)[0]
+    x = rng.standard_normal((30, widths[0])) * 1e3
+    tally["constant samples wrong"] += not same(net, other, x)
+    if depth > 1 or widths[0] >= widths[-1]:  # neurons without rows may move to first order, and the function bends
+        tally["constant ranks"] += 1
+        tally["constant ranks differ"] += pf.local_fiber(other).dimension != report.dimension
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--networks", type=int, default=300)
     parser.add_argument("--planted", type=int, default=200)
     parser.add_argument("--deep", type=int, default=60)
+    parser.add_argument("--constants", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=1e9)
     args = parser.parse_args()
@@ -137,6 +198,14 @@ def main() -> None:
         if time.monotonic() - begun > args.seconds:
             break
         deep(args.seed * 1000 + seed, rng, tally)
+    for _ in range(args.constants):
+        if time.monotonic() - begun > args.seconds:
+            break
+        constant(rng, tally)
+    for n, width, m in COUNTED if args.constants else ():
+        size = width * (1 + max(n, m))
+        tally["counts"] += 1
+        tally["counts wrong"] += not 5**size <= constants_counted(n, width, m) < 5 ** (size + 1)
     print(", ".join(f"{v} {k}" for k, v in tally.items()))
 
 
