@@ -149,13 +149,11 @@ class Monitor:
         if self._did is None:
             return None
         step, done, total, found = self._did
-        token = _watching.set(())  # the time is up, and this is the end
-        try:
-            return SoFar(step, done, total, found() if callable(found) else found)
-        except MemoryError:
-            return SoFar(step, done, total)
-        finally:
-            _watching.reset(token)
+        with unwatched():
+            try:
+                return SoFar(step, done, total, found() if callable(found) else found)
+            except MemoryError:
+                return SoFar(step, done, total)
 
     @contextmanager
     def keeping(self) -> Iterator[Monitor]:
@@ -276,6 +274,16 @@ def within_budget(call: F) -> F:
 
 
 _watching: ContextVar[tuple[Monitor, ...]] = ContextVar("polyfiber_watching", default=())
+
+
+@contextmanager
+def unwatched() -> Iterator[None]:
+    """Within this block nobody's time stops what is called: the time is up, and this is the short end of the work."""
+    token = _watching.set(())
+    try:
+        yield
+    finally:
+        _watching.reset(token)
 
 
 def heed(what: str) -> None:

@@ -18,7 +18,7 @@ from .. import words
 from .._once import cached_property
 from .._typing import FloatArray, ProgressLike
 from ..bounds.relaxation import box_is_known, chart_of
-from ..budget import Budget, Monitor, heed
+from ..budget import Budget, Monitor, heed, unwatched
 from ..domain import Box, Polyhedron
 from ..errors import BudgetExceededError, InputError, ShapeError
 from ..network.float_or_rational import products_in_range
@@ -39,7 +39,7 @@ from .bounds.difference import (
 )
 from .bounds.difference_network import check_pair, on_flat
 from .bounds.everywhere import bound_on_box, growth_bound, highest_on
-from .bounds.near_equal import NEAR_SECONDS, Question
+from .bounds.near_equal import NEAR_SECONDS, NearEqual, Question, folding_on
 from .bounds.near_equal import allowance as near_allowance
 from .bounds.side_by_side import check_workers, settled
 from .forms.canonical import CanonicalForm, compare_raw, flat_parameters, form_of, raw_forms, rough_form
@@ -77,6 +77,8 @@ MAX_BLOCKWISE = 10**11
 """Largest expected complex that is begun, block by block or cell by cell, within a time budget."""
 FEW = 50_000
 """Expected vertices up to which cells are compared where splitting boxes does not decide an epsilon."""
+PILOT = 1.0
+"""Seconds for the expected number of vertices, where it takes longer there are more."""
 SPLIT_SHARE = 0.25
 """Of the time, for cells along the difference before all cells of both."""
 FEW_CELLS = 32
@@ -185,6 +187,8 @@ def are_equivalent(
         raise InputError(f"method {method!r} is unknown; expected 'auto', 'forms', 'regions' or 'bound'")
     near = epsilon is not None and bool(np.any(epsilon) or np.any(relative)) and method in ("auto", "bound")
     check_workers(workers, scheduler, None if near else "with an epsilon > 0 and the methods 'auto' and 'bound'")
+    if method == "forms" and epsilon is not None and bool(np.any(epsilon) or np.any(relative)):
+        raise InputError("method 'forms' knows no epsilon; leave the method out, or ask for 'bound' or 'regions'")
     monitor = Monitor(budget, progress)
     pair = _Pair(a, b, domain, tolerance, epsilon, monitor, method)
     if a == b and (epsilon is None or a is b or not (a.source.get("folding") or b.source.get("folding"))):
@@ -202,6 +206,9 @@ def are_equivalent(
                     return _exactly(pair)
                 return _everywhere(pair) if domain is None else _on_domain(pair)
         except BudgetExceededError as error:
+            if near and isinstance(domain, Box):
+                with unwatched():
+                    return _one_box(pair, Question.of(a, b, domain, epsilon, relative), str(error))
             return pair.undecided(str(error))
 
 
@@ -617,10 +624,19 @@ def _sampled(pair: _Pair) -> tuple[FloatArray, FloatArray, FloatArray]:
 def _cells_on_domain(pair: _Pair, monitor: Monitor) -> Equivalence | None:
     """Cells of both networks on the domain; None where they do not decide."""
     X, gaps, reached = _sampled(pair)
-    asked = None if pair.epsilon is None else np.array(np.broadcast_to(pair.epsilon, pair.fa.architecture[-1]), float)
+    if not (products_in_range(pair.fa, pair.fb) and np.isfinite(reached).all()):
+        return None  # what underflows or overflows is not paid for
+    asked, moved, beyond = None, 0.0, np.zeros(0)
+    if pair.epsilon is not None:  # less what files, or integers, say beside the networks that were read
+        box = box_around(pair.domain)
+        moved = np.inf if box is None else folding_on((pair.a, pair.b), box)
+        epsilon = np.array(np.broadcast_to(pair.epsilon, pair.fa.architecture[-1]), float)
+        asked, beyond = epsilon - moved * (1 + 1e-15), epsilon + moved * (1 + 1e-15)
+        if not (asked >= 0).all():
+            return None
     if asked is not None and len(X):
-        best = int(np.argmax((gaps - asked).max(axis=1)))
-        proof = _inside(pair, X[best], asked) if (gaps[best] > asked).any() else None
+        best = int(np.argmax((gaps - beyond).max(axis=1)))
+        proof = _inside(pair, X[best], beyond) if (gaps[best] > beyond).any() else None
         if proof is not None:
             return pair.no("witness", "|f - g| exceeds epsilon at an input", proof)
     try:
@@ -640,7 +656,7 @@ def _cells_on_domain(pair: _Pair, monitor: Monitor) -> Equivalence | None:
         limits = limit(reached)
         found = search.run(limits, monitor, share=share, blurs=blurs, stop=stop)
         if found.proves:
-            bound = float(found.upper.max())
+            bound = float(found.upper.max()) + moved
             most = max(bound, float(limits.max()))  # beside rounding, which counts by itself
             return pair.yes(Bounded(bound, most, "regions", _domain_facts(found)))
         reached = np.maximum(reached, found.size)
@@ -649,7 +665,7 @@ def _cells_on_domain(pair: _Pair, monitor: Monitor) -> Equivalence | None:
         top = found.ceiling if found.complete else np.minimum(search.largest(), highest_on(pair.fa, search.bounded))
         ceiling = limit(top)
         for x in [*suspected_inputs(found), *found.where]:
-            proof = _inside(pair, x, ceiling if asked is not None else ceiling + pair.allowance.rounding(x))
+            proof = _inside(pair, x, beyond if asked is not None else ceiling + pair.allowance.rounding(x))
             if proof is not None:
                 facts = _domain_facts(found)
                 return pair.no("regions", f"|f - g| reaches {proof.gap:.6g}", proof, certificate=facts)
@@ -657,11 +673,11 @@ def _cells_on_domain(pair: _Pair, monitor: Monitor) -> Equivalence | None:
             limits = limit(reached)
             found = search.run(limits, monitor, share=share, blurs=blurs, stop=None)
             if found.proves:
-                bound = float(found.upper.max())
+                bound = float(found.upper.max()) + moved
                 return pair.yes(Bounded(bound, max(bound, float(limits.max())), "regions", _domain_facts(found)))
     if not found.complete:
         return None
-    upper = float(found.upper.max())
+    upper = float(found.upper.max()) + moved
     return pair.undecided(
         f"|f - g| lies between {found.gap.max():.6g} and {upper:.6g}, too near to the limit {limits.max():.6g}",
         bound=upper, certificate=_domain_facts(found),
@@ -734,8 +750,19 @@ def _near(pair: _Pair, relative: Any, workers: int, scheduler: Any) -> Equivalen
     slanted = (
         not isinstance(pair.domain, Box) and (hull := pair.domain.affine_hull) is not None and not hull.is_straight
     )
-    if pair.method == "auto" and not question.relative.any() and not slanted and question.search().box_seconds < 1.0:
-        cells = _vertices(pair) <= FEW  # another way is at hand: an epsilon within rounding of the maximum
+    try:
+        if (
+            pair.method == "auto"
+            and not question.relative.any()
+            and not slanted
+            and question.search().box_seconds < 1.0
+        ):
+            with Monitor(Budget(PILOT if left is None else min(PILOT, 0.1 * left))).watching():
+                cells = _vertices(pair) <= FEW  # another way is at hand: an epsilon within rounding of the maximum
+    except BudgetExceededError:
+        pass  # many
+    except KeyboardInterrupt:
+        return _one_box(pair, question, "interrupted")
     seconds = NEAR_SECONDS if left is None else 0.5 * left if cells else left
     found = question.answer(
         settled(question.search, pair.monitor, seconds=seconds, workers=workers, scheduler=scheduler)
@@ -744,6 +771,17 @@ def _near(pair: _Pair, relative: Any, workers: int, scheduler: Any) -> Equivalen
         other = _cells_on_domain(pair, Monitor(pair.monitor.rest(), pair.monitor._call))
         if other is not None and other.verdict is not Verdict.UNDECIDED:
             return other
+    return _of_boxes(pair, question, found)
+
+
+def _one_box(pair: _Pair, question: Question, stopped: str) -> Equivalence:
+    """What one box shows in any case, unless it would take more than a second."""
+    found = question.search().run(Monitor(Budget(0.0)), attack=False)
+    return _of_boxes(pair, question, question.answer(replace(found, stopped=stopped)))
+
+
+def _of_boxes(pair: _Pair, question: Question, found: NearEqual) -> Equivalence:
+    """The answer that a search over boxes gives."""
     known: dict[str, Any] = {"known_exact": Verdict.NO} if found.gap is not None and found.gap > 0 else {}
     if found.verdict is Verdict.YES:
         return pair.yes(

@@ -29,7 +29,7 @@ from ..regions.pieces import incidence, output_maps
 from ..witness import candidates, exact_difference, rounding_bound
 from .difference_network import both_signs, difference_network
 from .everywhere import bound_on_box
-from .near_equal import Question, largest_difference
+from .near_equal import Question, folding_on, largest_difference
 
 MAX_INCIDENCES = 4_000_000
 """Vertices of regions up to which the maximum on every single region is worked out too."""
@@ -52,6 +52,8 @@ BEYOND = 10**30
 """What numbers of vertices above it are taken for: floats hold it."""
 HIGH_DIMENSION = 24
 """Rank of the first layer beyond which a complex is not estimated but for the number of its walls."""
+BOXES = "branch and bound"
+"""Name of the way that charges in its boxes what files, or integers, say beside the networks that were read."""
 
 
 def expected_vertices(net: ReLUNetwork, domain: Polyhedron | None) -> int:
@@ -96,6 +98,12 @@ def maximum_difference(
     with np.errstate(over="ignore"):
         upper = found.upper if products_in_range(a, b) else found.upper + underflow(a, box) + underflow(b, box)
     maximum, complete = min(found.maximum, LARGEST), found.complete and bool(np.isfinite(upper))
+    moved = folding_on((a, b), box) if box is not None and found.method != BOXES else 0.0
+    if moved > 0:
+        upper, complete = upper + moved, complete and bool(moved <= 1e-9 * maximum)
+        if method == "auto" and moved > 1e-3 * maximum and box is not None and domain is not None and not monitor.late:
+            other = _by_bounds(a, b, domain, monitor, threshold, box, crew)  # charged neuron by neuron there
+            upper = min(upper, max(other.upper, maximum))
     return replace(found, maximum=maximum, upper=upper, complete=complete)
 
 
@@ -315,7 +323,7 @@ def _by_bounds(
             found.found.boxes,
         )
     if not np.isfinite(upper):  # not even one box was looked at
-        upper = bound_on_box(a, b, *box)
+        upper = bound_on_box(a, b, *box) + folding_on((a, b), box)
     upper = max(upper, attained)
     values, output = None, 0
     if where is not None:
@@ -323,7 +331,7 @@ def _by_bounds(
         output = int(np.argmax(np.abs(values[0] - values[1])))
     settled = where is not None and upper <= attained * (1 + 1e-5) + 1e-15
     return Difference(
-        attained, upper, where, output, values, settled, share, "branch and bound",
+        attained, upper, where, output, values, settled, share, BOXES,
         stats={"seconds": monitor.elapsed, "boxes": boxes},
     )  # fmt: skip
 

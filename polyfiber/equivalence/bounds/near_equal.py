@@ -26,7 +26,7 @@ from ...bounds.pairing import Side, paired_sides
 from ...bounds.relaxation import chart_of
 from ...bounds.split import NEGLIGIBLE, BoxSearch, Outcome
 from ...bounds.tree import Tree
-from ...budget import Budget, Monitor, heed
+from ...budget import Budget, Monitor, heed, unwatched
 from ...domain import Box, Polyhedron
 from ...errors import InputError, NumericalError, ShapeError, renamed
 from ...network.model import ReLUNetwork
@@ -302,18 +302,21 @@ class Question:
 
     def refuted(self, t: FloatArray) -> bool:
         """Whether the networks, and what their files say, are too far apart at an input of the domain."""
-        x = self.input_at(t)
-        if x is None:
-            return False
-        excess, _ = self.exactly(x)
+        with unwatched():  # one input takes a moment; the search looks at the clock
+            x = self.input_at(t)
+            if x is None:
+                return False
+            excess, _ = self.exactly(x)
         return excess > 0 and excess > Fraction(sum(folding_effect(Side.of(net), x) for net in (self.a, self.b)))
 
     def answer(self, found: Outcome) -> NearEqual:
         """The answer that an outcome is."""
-        x, point, excess, gap = None if found.point is None else self.input_at(found.point), None, None, None
-        if x is not None:
-            excess, gap = self.exactly(x)
-            point = nearest(x)
+        point, excess, gap = None, None, None
+        with unwatched():
+            x = None if found.point is None else self.input_at(found.point)
+            if x is not None:
+                excess, gap = self.exactly(x)
+                point = nearest(x)
         top = float(self.epsilon.max())
         with np.errstate(over="ignore"):
             bound = float(np.nextafter(top + max(found.excess, -top), np.inf))
@@ -332,7 +335,7 @@ class Question:
                 excess_text = f"{asked} fails by at most {found.excess:.6g}"
             reason = (
                 f"{found.stopped}: {excess_text}{seen}; {100 * found.share:.4g} % of the volume is proved, "
-                f"{found.open} of {words.count(found.boxes, 'box', 'boxes')} {'is' if found.open == 1 else 'are'} open"
+                f"{words.count(found.open, 'box is', 'boxes are')} open after {words.count(found.boxes, 'box', 'boxes')}"
             )
         return NearEqual(
             self.a, self.b, self.domain, self.epsilon, self.relative, verdict, reason, bound, point, gap, excess,
@@ -475,4 +478,23 @@ def folding_effect(side: Side, x: Array) -> float:
     return float(moved.max()) * (1 + 1e-6) + TINY
 
 
-__all__ = ["Bracket", "NearEqual", "Question", "balls", "largest_difference", "near_equal", "near_equal_on"]
+def folding_on(nets: Iterable[ReLUNetwork], box: tuple[FloatArray, FloatArray]) -> float:
+    """By how much what files, or integers, say may differ from networks that were read, anywhere on a box; of all
+    together.
+    """
+    corner = np.maximum(np.abs(box[0]), np.abs(box[1]))
+    with np.errstate(over="ignore", invalid="ignore"):
+        return sum(folding_effect(Side.of(net), corner) for net in nets)
+
+
+__all__ = [
+    "Bracket",
+    "NearEqual",
+    "Question",
+    "balls",
+    "folding_effect",
+    "folding_on",
+    "largest_difference",
+    "near_equal",
+    "near_equal_on",
+]

@@ -10,7 +10,9 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from ... import words
+from ..._once import cached_property
 from ..._typing import Array, FloatArray, ProgressLike
+from ...bounds.pairing import Side
 from ...budget import Budget, Monitor, heed
 from ...domain import Box, Polyhedron
 from ...errors import BudgetExceededError, IncompleteError, InputError, PolyfiberError
@@ -24,6 +26,7 @@ from ..answer import Recheck
 from ..bounds.difference import ENUMERATION_SHARE, MAX_VERTICES, box_around, expected_vertices
 from ..bounds.difference_network import check_pair
 from ..bounds.everywhere import highest_on
+from ..bounds.near_equal import folding_effect, folding_on
 from ..forms.canonical import rough_form
 from ..forms.shared_features import shared_features
 from ..regions.cover import CoverSearch
@@ -174,15 +177,18 @@ def _equal_outputs(a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron, margin: f
 
 
 def _strict_winners(a: ReLUNetwork, b: ReLUNetwork, x: Array) -> tuple[tuple[int, int], Fraction] | None:
-    """Different unique winners in rational arithmetic, and the smaller of their leads; or None."""
+    """Different unique winners in rational arithmetic, and the smaller of their leads, less what files, or integers, say
+    beside the networks that were read; or None.
+    """
     found, leads = [], []
     for net in (a, b):
         values = [Fraction(v) for v in exact_output(net, x)]
         second, top = sorted(values)[-2:]
-        if second == top:
+        lead = top - second - 2 * Fraction(folding_effect(Side.of(net), x))
+        if lead <= 0:
             return None
         found.append(values.index(top))
-        leads.append(top - second)
+        leads.append(lead)
     return ((found[0], found[1]), min(leads)) if found[0] != found[1] else None
 
 
@@ -297,11 +303,19 @@ class _Question:
                 found = self.refuted(X[i], "witness")
                 if found is not None:
                     return found
+        if self.moves:
+            return None
         x, y = rough_form(self.fa), rough_form(self.fb)
         close = _equal_outputs(self.fa, self.fb, self.domain, self.margin)
         if self.a == self.b or close.admits_forms(x.distance(y) + x.noise + y.noise):
             return self.answer(Verdict.YES, "canonical form", "the networks are equal functions", proved=1.0)
         return None
+
+    @cached_property
+    def moves(self) -> bool:
+        """Whether files, or integers, say more than rounding beside the networks that were read; boxes charge it."""
+        box = box_around(self.domain)
+        return box is not None and not folding_on((self.a, self.b), box) <= 1e-9 * self.size
 
     def settle(self, method: str) -> Agreement:
         """By regions where these can be enumerated, by boxes elsewhere."""
@@ -358,7 +372,7 @@ class _Question:
 
     def _by_regions(self, monitor: Monitor) -> Agreement | None:
         """Cells of both networks, cut where outputs tie as well; None where cells cannot be made."""
-        if not products_in_range(self.fa, self.fb):
+        if self.moves or not products_in_range(self.fa, self.fb):
             return None
         try:
             search = CoverSearch(self.fa, self.fb, self.domain, classes=True)

@@ -14,6 +14,7 @@ from polyfiber.bounds.goals import near as near_groups
 from polyfiber.bounds.pairing import Side, paired
 from polyfiber.bounds.tree import Tree
 from polyfiber.budget import Monitor
+from polyfiber.equivalence import decide
 from polyfiber.equivalence.bounds.near_equal import Question, largest_difference, near_equal
 from polyfiber.equivalence.checks.leaves import prove_leaves
 from polyfiber.equivalence.checks.near import prove_in_parts
@@ -267,7 +268,7 @@ def test_boxes_are_proved_again_in_parts() -> None:
     assert n > 16
     alone, two = answer.recheck(), answer.recheck(workers=2)
     assert alone.verdict is two.verdict is Verdict.YES
-    assert f"{n} of {n} boxes" in two.reason
+    assert f"{n} boxes" in two.reason
     with ThreadPoolExecutor(2) as threads:
         assert answer.verify(scheduler=threads)
     question = Question.of(a, b, box, 0.98 * best.attained)
@@ -324,3 +325,46 @@ def test_a_difference_of_zero_is_proved_at_once() -> None:
     assert found.complete
     assert found.upper < 1e-290
     assert found.stats["boxes"] < 10
+
+
+def large(rng: Any) -> tuple[pf.ReLUNetwork, pf.ReLUNetwork, pf.Box]:
+    a = pf.ReLUNetwork.random((5, 50, 50, 50, 50, 5), rng=rng)
+    return a, copy_of(a, rng, 0), pf.Box(-1, 1, dimension=5)
+
+
+@pytest.mark.parametrize("seconds", [0.01, 0.3, 1.0])
+def test_short_budgets_leave_what_boxes_showed(seconds: float) -> None:
+    a, b, box = large(np.random.default_rng(0))
+    found = pf.are_equivalent(a, b, box, epsilon=1e-3 + 1e3 * (seconds > 0.5), budget=pf.Budget(seconds=seconds))
+    if found.verdict is Verdict.UNDECIDED:
+        assert found.near is not None
+        assert found.near.boxes >= 1
+        assert found.bound == found.near.bound
+
+
+def test_an_interruption_before_boxes_leaves_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: Any) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(decide, "expected_vertices", stop)
+    a, b, box = large(np.random.default_rng(0))
+    found = pf.are_equivalent(a, b, box, epsilon=0.5)
+    assert (found.verdict, found.reason.split(":")[0]) == (Verdict.UNDECIDED, "interrupted")
+    assert found.near is not None
+
+
+@pytest.mark.parametrize("method", ["auto", "regions", "bound"])
+def test_what_underflows_is_in_the_bound(method: Any) -> None:
+    a, b = (pf.ReLUNetwork([[[1e-200]], [[t]]], [[0.0], [0.0]]) for t in (1e-200, 2e-200))
+    found = pf.are_equivalent(a, b, pf.Box([0.0], [1.0]), epsilon=5e-324, method=method, budget=pf.Budget(seconds=0.5))
+    assert found.verdict is Verdict.UNDECIDED
+    assert found.bound is not None
+    assert found.bound > 0
+
+
+def test_forms_know_no_epsilon() -> None:
+    a = pf.ReLUNetwork.random((2, 4, 1), rng=0)
+    with pytest.raises(InputError, match="knows no epsilon"):
+        pf.are_equivalent(
+            a, copy_of(a, np.random.default_rng(0), 0), pf.Box(-1, 1, dimension=2), epsilon=0.1, method="forms"
+        )
