@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ._typing import StartMethod
-from .errors import InputError
+from .errors import InputError, PolyfiberError
 
 METHODS = ("fork", "spawn")
 THREADS = (
@@ -73,6 +73,18 @@ def _loaded_libraries() -> set[str] | None:
         return None
 
 
+def refuse_while_imported() -> None:
+    """Refuse to start processes in a spawned child that still imports the program.
+
+    Raises
+    ------
+    PolyfiberError
+        There: the program lacks ``if __name__ == "__main__":``.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise PolyfiberError("a program that uses workers must start under if __name__ == '__main__':")
+
+
 # ---- starting -----------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class _Origin:
@@ -93,13 +105,21 @@ def start(target: Callable[..., None], *arguments: Any, method: StartMethod) -> 
     ----------
     target : callable
         Of a module, so that spawn finds it.
+    *arguments
+        Small where processes are spawned: more than a pipe holds (64 KiB) waits for the child, for ever if it dies.
     method : 'fork' or 'spawn'
 
     Returns
     -------
     process, pipe
         The pipe's other end is the child's; it breaks when the child dies.
+
+    Raises
+    ------
+    PolyfiberError
+        See `refuse_while_imported`.
     """
+    refuse_while_imported()
     context: Any = multiprocessing.get_context(method)
     ours, theirs = context.Pipe()
     with _deaf_and_single_threaded(method):
@@ -264,4 +284,4 @@ def _blas_controls() -> list[tuple[Callable[[], int], Callable[[int], Any]]]:
     return found
 
 
-__all__ = ["fork_is_safe", "fork_of_its_own", "one_blas_thread", "start", "start_method"]
+__all__ = ["fork_is_safe", "fork_of_its_own", "one_blas_thread", "refuse_while_imported", "start", "start_method"]

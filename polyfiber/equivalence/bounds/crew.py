@@ -11,6 +11,7 @@ import multiprocessing
 import multiprocessing.connection
 import signal
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -22,8 +23,9 @@ from ..._typing import FloatArray, IntArray
 from ..._values.checked import generator_of
 from ...bounds.split import BoxSearch, Opened, Outcome
 from ...budget import Monitor
+from ...errors import PolyfiberWarning
 from ...kernels.bounds.boxes import BACKS, BEST, BOXES, CLOSED, FREE, GAP, HEAP, LEVEL, SHARE
-from ...processes import one_blas_thread, start, start_method
+from ...processes import one_blas_thread, refuse_while_imported, start, start_method
 from .shared_boxes import Maker, SharedBoxes, Task, joined, meet, worked
 
 MOST = 512
@@ -68,6 +70,8 @@ class Worker:
     """Of the nodes of its tree."""
     n_open: int = 0
     bound: float = -np.inf
+    begun: bool = False
+    """Whether it knows what to search."""
     ready: bool = False
     busy: bool = False
     asked: bool = False
@@ -77,9 +81,12 @@ class Crew(SharedBoxes):
     """Processes that share the boxes of a search; see `SharedBoxes`. They live until it is closed."""
 
     def __init__(self, make: Maker, workers: int) -> None:
+        refuse_while_imported()
         super().__init__(make)
         self.count, self.workers = workers, list[Worker]()
         self._inside: ExitStack | None = None
+        self._stillborn: int | None = None
+        """Exit code of a worker that ended at its start."""
 
     @property
     def n_open(self) -> int:
@@ -93,7 +100,9 @@ class Crew(SharedBoxes):
 
     # ---- life ----------------------------------------------------------------------------------------
     def _ready(self) -> bool:
-        """Start the processes; whether all are there. Those that are not forked take a second."""
+        """Start the processes; whether all are there. Those that are not forked take a second, and are then told what to
+        search: they may have ended before.
+        """
         if self._inside is None:
             self._inside = ExitStack()
             self._inside.enter_context(one_blas_thread())
@@ -103,9 +112,18 @@ class Crew(SharedBoxes):
             self._board = np.frombuffer(board).reshape(self.count, COLUMNS)
             for place in range(self.count):
                 pause = context.Event()
-                process, pipe = start(_live, self._stop, pause, board, place, self.make, method=method)
-                self.workers.append(Worker(place, process, pipe, pause, self.open))
+                make = self.make if method == "fork" else None
+                process, pipe = start(_live, self._stop, pause, board, place, make, method=method)
+                self.workers.append(Worker(place, process, pipe, pause, self.open, begun=method == "fork"))
         self._heard(0.01)
+        if self._stillborn is not None and not self.workers:
+            warnings.warn(
+                f"workers ended at their start (exit code {self._stillborn}), the search goes on in this process; a program that uses workers "
+                "must start under if __name__ == '__main__':",
+                PolyfiberWarning,
+                stacklevel=2,
+            )
+            self._stillborn = None
         return all(w.ready for w in self.workers)
 
     def close(self) -> None:
@@ -113,7 +131,7 @@ class Crew(SharedBoxes):
         for worker in self.workers:
             with suppress(OSError):
                 worker.pipe.send(None)
-            worker.process.join(0 if worker.busy else 1)
+            worker.process.join(1 if worker.ready and not worker.busy else 0)
             worker.process.kill()
             worker.process.join()
             worker.pipe.close()
@@ -189,8 +207,11 @@ class Crew(SharedBoxes):
     def _send(self, worker: Worker, task: Task) -> None:
         worker.busy, worker.asked = True, False
         worker.pause.clear()
+        self._give(worker, task)
+
+    def _give(self, worker: Worker, message: Any) -> None:
         try:
-            worker.pipe.send(task)
+            worker.pipe.send(message)
         except OSError:
             self._lose(worker)
 
@@ -206,7 +227,10 @@ class Crew(SharedBoxes):
                     self._lose(worker)
                     continue
                 if told is None:
-                    worker.ready = True
+                    worker.ready = worker.begun
+                    if not worker.begun:
+                        worker.begun = True
+                        self._give(worker, self.make)
                     continue
                 self._take_in(worker, told)
             reports.append(told)
@@ -232,13 +256,16 @@ class Crew(SharedBoxes):
 
     def _lose(self, worker: Worker) -> None:
         """Open again what a worker had."""
-        assert self.forest is not None
         self.workers.remove(worker)
+        worker.process.join(0 if worker.ready else 1)  # for its exit code
         worker.process.kill()
         worker.process.join()
+        if not worker.ready:
+            self._stillborn = worker.process.exitcode
         worker.pipe.close()
         self._board[worker.place] = 0.0, 0.0, -np.inf, 0.0
         if worker.busy or worker.n_open:
+            assert self.forest is not None
             others = [self.open.node, *(w.grant.node for w in self.workers)]
             elsewhere = {*np.concatenate(others).tolist(), *(node for _, _, node in self.aside)}
             self.open = joined([self.open, self.forest.reopened(worker.grant, elsewhere)])
@@ -254,11 +281,16 @@ class Crew(SharedBoxes):
         )  # fmt: skip
 
 
-def _live(pipe: Any, stop: Any, pause: Any, board: Any, place: int, make: Maker) -> None:
-    """Life of a worker: tasks until None."""
-    search = make()
-    member = _Member(search, stop, pause, np.frombuffer(board).reshape(-1, COLUMNS), place)
+def _live(pipe: Any, stop: Any, pause: Any, board: Any, place: int, make: Maker | None) -> None:
+    """Life of a worker: what to search, if it is not known yet, and tasks until None."""
     try:
+        if make is None:
+            pipe.send(None)
+            make = pipe.recv()
+            if make is None:
+                return
+        search = make()
+        member = _Member(search, stop, pause, np.frombuffer(board).reshape(-1, COLUMNS), place)
         pipe.send(None)
         while (task := pipe.recv()) is not None:
             member.begin(task)

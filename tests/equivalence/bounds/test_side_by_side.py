@@ -12,6 +12,7 @@ import sys
 from concurrent.futures import BrokenExecutor
 from fractions import Fraction
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from polyfiber.equivalence.queries.prove import prove
 from polyfiber.equivalence.queries.vnnlib import parse_query
 from polyfiber.errors import InputError
 
+ROOT = Path(__file__).parents[3]
 BOX = pf.Box(-1, 1, dimension=4)
 FACTOR = {"yes": 1.00001, "no": 0.9999}
 
@@ -244,6 +246,46 @@ def test_ctrl_c_is_heard_while_processes_work() -> None:
     assert out.splitlines()[-1].startswith("undecided interrupted"), out[-1000:]
     assert "Traceback" not in err
     assert process.returncode == 0
+
+
+UNGUARDED = """
+import sys, threading, time
+import polyfiber as pf
+if __name__ != "__main__" and sys.argv[1] == "leave":
+    raise SystemExit
+f = pf.ReLUNetwork.random((5, 40, 40, 40, 2), rng=0)
+g = pf.ReLUNetwork([W * 1.001 for W in f.weights], f.biases)
+threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()  # so that processes are spawned
+from polyfiber.budget import Monitor
+from polyfiber.equivalence.bounds.near_equal import Question
+from polyfiber.equivalence.bounds.crew import Crew
+crew = Crew(Question.of(f, g, pf.Box(-5, 5, dimension=5), 0.051).search, 2)
+began = time.time()
+while not crew._ready() and time.time() < began + 60:
+    time.sleep(0.1)
+begun = time.time()
+found = crew.run(Monitor(pf.Budget(seconds=2)), attack=False)
+print(found.status, found.stopped, len(crew.workers), time.time() - begun)
+crew.close()
+print("closed", time.time() - begun)
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "told"), [("leave", "ended at their start (exit code 0)"), ("run", "must start under if __name__")]
+)
+def test_programs_that_end_when_they_are_imported(how: str, told: str, tmp_path: Path) -> None:
+    """Workers that die before they hear what to search: the search goes on here, and ends with its budget."""
+    script = tmp_path / "program.py"
+    script.write_text(UNGUARDED)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, str(script), how]
+    ran = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=100, check=True)
+    status, closed = ran.stdout.splitlines()
+    assert status.startswith("open the time is used up"), ran.stdout
+    assert status.split()[-2] == "0"
+    assert float(closed.split()[1]) < 20
+    assert told in ran.stderr
 
 
 def test_memory_is_shared_among_processes(pair: Pair) -> None:
