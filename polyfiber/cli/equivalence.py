@@ -157,7 +157,7 @@ def _print(answer: dict[str, Any]) -> None:
         rows.append(("exactly", (words if "near" not in words.values() else exactly)[answer["exact_verdict"]]))
     rows += [("method", answer["method"]), ("reason", answer["reason"])]
     if answer.get("bound") is not None:
-        rows.append(("bound", answer["bound"]))
+        rows.append(("relative distance" if answer["domain"] == "R^n" else "bound of |f - g|", answer["bound"]))
     if answer["verdict"] == "undecided":
         rows.append(("share proved", answer["proved_share"]))
         rows += [(name, answer[name]) for name in ("proved",) if name in answer]

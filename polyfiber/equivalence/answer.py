@@ -42,8 +42,8 @@ class Equivalence:
         Bound of ``|f - g|`` asked for instead of the tolerance.
     bound : float or None
         YES: relative distance that was measured (of forms or of affine pieces; with a bounded domain,
-        the maximum of ``|f - g|``). NO: size of the difference at the witness. UNDECIDED: on a bounded domain what
-        was proved to bound ``|f - g|``, None on others; see `growth`.
+        the maximum of ``|f - g|``). NO: None; the difference at the witness, ``proof.gap``, bounds nothing from above.
+        UNDECIDED: on a bounded domain what was proved to bound ``|f - g|``, None on others; see `growth`.
     proof : Witness or None
         An input where they differ, both outputs, and how the difference was proved.
     proved : float
@@ -97,7 +97,7 @@ class Equivalence:
         """NO, resting on a witness (`witness.decisive`) whose gap exceeds what the tolerance explains."""
         if not (isinstance(proof, Witness) and proof.gap > 0):
             raise NumericalError(f"{proof!r} proves no difference; please report this")
-        more = {"bound": proof.gap, "known_exact": Verdict.NO, **more}
+        more = {"known_exact": Verdict.NO, **more}
         return cls(a, b, Verdict.NO, method, reason, tolerance, proof=proof, **more)
 
     def __bool__(self) -> bool:

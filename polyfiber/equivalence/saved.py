@@ -109,7 +109,7 @@ def load_answer(path: str | Path) -> Equivalence:
         return Equivalence(
             near=near, a=a, b=b, verdict=verdict, method=str(data["method"]), reason=str(data["reason"]),
             tolerance=float.fromhex(data["tolerance"]), domain=domain, epsilon=epsilon if epsilon is None or epsilon.size > 1 else float(epsilon[0]),
-            bound=None if data["bound"] is None else float.fromhex(data["bound"]), proof=proof,
+            bound=None if data["bound"] is None or verdict is Verdict.NO else float.fromhex(data["bound"]), proof=proof,
         )  # fmt: skip
     except FileFormatError:
         raise

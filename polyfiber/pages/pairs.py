@@ -66,10 +66,12 @@ def _same(asked: Asked, other: ReLUNetwork, epsilon: float | None, names: tuple[
     asked_for = f"|f − g| ≤ {epsilon:g}" if epsilon else f"equal up to a relative {found.tolerance:g}"
     rows = [("question", f"{asked_for} on {where}"), ("method", found.method), ("reason", found.reason)]
     if found.bound is not None:
-        rows.append(("bound or size of the difference", number(found.bound, 9)))
+        what = "relative distance" if asked.domain is None else "bound of the difference"
+        rows.append((what, number(found.bound, 9)))
     rows.append(("exactly the same function", _exact(found)))
     if found.proof is not None:
         rows.append(("input where they differ", point(found.proof.x)))
+        rows.append(("difference there", number(found.proof.gap, 9)))
         rows += [(f"{name} there", point(v)) for name, v in zip(names, found.proof.values)]
         rows.append(("how that was settled", PROOFS.get(found.proof.proof, found.proof.proof)))
     if found.growth is not None:
@@ -82,7 +84,7 @@ def _same(asked: Asked, other: ReLUNetwork, epsilon: float | None, names: tuple[
     remarks.append(f"A second look, by other ways than it was found: {again}.")
     lead = {
         Verdict.YES: f"Yes on {where}: {found.reason}.",
-        Verdict.NO: f"No: they differ at an input that is given below, by {_amount(found.bound)}.",
+        Verdict.NO: f"No: they differ at an input that is given below, by {_amount(found.proof.gap if found.proof else None)}.",
         Verdict.UNDECIDED: f"Not decided: {found.reason}.",
     }[found.verdict]
     state = found.verdict

@@ -23,7 +23,7 @@ def test_a_yes_carries_its_ground_and_a_no_its_witness() -> None:
     yes = Equivalence.equal(NET, NET, 1e-9, SameParameters())
     assert (yes.verdict, yes.bound, yes.proved, yes.witness) == (Verdict.YES, 0.0, 1.0, None)
     no = Equivalence.different(NET, OTHER, 1e-9, GAP, "witness", "a point")
-    assert (no.verdict, no.bound, no.exact_verdict) == (Verdict.NO, 1.0, Verdict.NO)
+    assert (no.verdict, no.bound, no.exact_verdict) == (Verdict.NO, None, Verdict.NO)  # a gap bounds nothing from above
     assert no.witness is GAP.x
     assert bool(yes)
     assert not bool(no)
