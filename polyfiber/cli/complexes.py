@@ -5,18 +5,21 @@ from __future__ import annotations
 import math
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from ..budget import Monitor
 from ..errors import BudgetExceededError
 from ..words import count as counted
-from ..words import widths
+from ..words import place, widths
 from .options import NETWORK, Limits, Output, Streamed, Where, grouped, refuse
 from .outputs import draw_complex, new_figure, require_writable
 from .render import facts as show_facts
 from .render import note, shown, table, tell
+
+if TYPE_CHECKING:
+    from ..domain import Polyhedron
 
 __all__ = ["make_budget", "network_facts", "register"]
 
@@ -132,7 +135,8 @@ def info(
             title="in 600 s and 4 GB",
         )
     if stopped is not None:
-        raise stopped
+        note(str(stopped), quiet=output.quiet)
+        raise typer.Exit(3)
 
 
 def _few_digits(count: int) -> int | str:
@@ -203,9 +207,7 @@ def complex_(
         with partial_shown(net, domain, json=output.json, again="Give it more --seconds, or a smaller domain."):
             counts = face_counts(net, domain, workers=streamed.workers, budget=budget, progress=progress)
         answer |= {"f_vector": list(counts), "seconds": time.perf_counter() - started}
-        sentence = (
-            f"The network cuts {_ground(where)} into {counted(counts[-1], 'region')}, certified; nothing was kept."
-        )
+        sentence = f"The network cuts {_ground(domain, net.architecture[0])} into {counted(counts[-1], 'region')}, certified; nothing was kept."
         _print_complex(sentence, answer, output.json, title=str(file))
         return
     cx = canonical_complex(net, domain, budget=budget, progress=progress)
@@ -246,18 +248,19 @@ def complex_(
         "every sign certified and checked anew" if answer.get("verified") else "every sign certified"
     )  # fmt: skip
     sentence = (
-        f"The network cuts {_ground(where)} into {counted(cx.n_regions, 'region')} on each of which it is affine; "
+        f"The network cuts {_ground(domain, net.architecture[0])} into {counted(cx.n_regions, 'region')} on each of which it is affine; "
         f"the enumeration is complete, {sure}."
     )
     _print_complex(sentence, answer, output.json, title=str(file))
     if stopped is not None:
-        raise stopped
+        note(str(stopped), quiet=output.quiet)
+        raise typer.Exit(3)
     if refuted:
         raise typer.Exit(1)
 
 
-def _ground(where: Where) -> str:
-    return "the input space R^n" if where.text == "R^n" else f"the domain {where.text}"
+def _ground(domain: Polyhedron | None, dimension: int) -> str:
+    return "the input space R^n" if domain is None else place(domain, dimension).removeprefix("on ")
 
 
 def _lipschitz(cx: Any, monitor: Monitor, *, quiet: bool) -> dict[str, Any] | None:

@@ -197,7 +197,8 @@ def refuse(flags: Sequence[str], why: str) -> None:
     """A usage error if one of these options was written: an option without effect is a mistake to be told, not ignored."""
     for flag in flags:
         if given(flag):
-            raise typer.BadParameter(f"{flag} goes {why}")
+            other = why.removeprefix("not with")
+            raise typer.BadParameter(f"{flag} {f'goes {why}' if other == why else f'cannot be used with{other}'}")
 
 
 @contextmanager

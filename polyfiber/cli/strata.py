@@ -149,7 +149,9 @@ def stratum(
         None, "--tolerance", min=0.0, help="Noise relative to each layer; 1e-10 by default."
     ),
     noise: float = typer.Option(None, "--noise", min=0.0, help="Absolute noise of every layer, in addition."),
-    gap: float = typer.Option(100.0, "--gap", help="Factor that must lie between noise and the values that count."),
+    gap: float = typer.Option(
+        100.0, "--gap", min=1.0, help="Factor that must lie between noise and the values that count."
+    ),
     exact: bool = typer.Option(False, "--exact", help="Read the numbers as exact rationals."),
     plot: Path = typer.Option(None, "--plot", metavar="FILE", help="Draw the basis flow diagram."),
     *,

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import words
 from .._typing import Array
 from ..budget import Budget, Monitor
 from ..errors import InputError
@@ -79,11 +80,11 @@ def count_strata(widths: Any, rank: int | None = None, *, budget: Budget | None 
     size = int(np.prod([m + 1 for m in shifted[1:]], dtype=object))
     if _layer_cost(shifted) < size * len(shifted):
         return _by_layers(shifted, rho is None, monitor)
-    monitor.check_memory(24 * size, f"counting the strata of widths {d}")
+    monitor.check_memory(24 * size, f"counting the strata of widths {words.widths(d)}")
     _, peak = _sweep(shifted, rho is None, np.dtype(np.float64))
     if peak < 2.0**62:
         return int(_sweep(shifted, rho is None, np.dtype(np.int64))[0])
-    monitor.check_memory(80 * size, f"counting the strata of widths {d} with long integers")
+    monitor.check_memory(80 * size, f"counting the strata of widths {words.widths(d)} with long integers")
     return int(_sweep(shifted, rho is None, np.dtype(object))[0])
 
 

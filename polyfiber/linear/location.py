@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import words
 from .._lazy import above
 from .._typing import Array, FloatArray, IntArray
 from .._values.checked import real
@@ -140,11 +141,11 @@ class Location:
         if not self.ambiguous:
             return (
                 "the ranks read at the tolerance do not belong to any weights: "
-                f"{tuple(rk.labels_of(self.ranks).tolist())} for widths {self.widths}; try another tolerance"
+                f"{tuple(rk.labels_of(self.ranks).tolist())} for widths {words.widths(self.widths)}; try another tolerance"
             )
         (k, i) = self.ambiguous[0]
         g = self.gaps[k, i]
-        name = f"W_{k}" if k == i + 1 else f"W_{k}…W_{i + 1}"
+        name = f"W{k}" if k == i + 1 else f"W{k}…W{i + 1}"
         return (
             f"the rank of {name} is not decided: singular values {g.kept:.3g} | {g.dropped:.3g} around the "
             f"noise level {g.threshold:.3g} (tolerance {self.tolerance:.3g}, wanted gap {self.gap:.3g}); "

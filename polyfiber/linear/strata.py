@@ -538,7 +538,7 @@ def stratify(
     last = len(d) - 1
     width = last * (last + 1) // 2
     n = count_strata(d, rho, budget=budget)
-    monitor.check_memory(n * (4 * width + 34), f"a list of {n} strata of widths {d}")
+    monitor.check_memory(n * (4 * width + 34), f"a list of {n} strata of widths {words.widths(d)}")
     labels = np.empty((n, width), np.int16)
     codim = np.empty(n, np.int64)
     wide = np.array(d, np.int64)

@@ -159,6 +159,7 @@ def test_compilation_is_said_once_and_at_once(tmp_path) -> None:
         ("strata 4", 2),
         ("strata 4,0", 2),
         ("strata 2,2 --rank 3", 2),
+        ("stratum {net} --gap 0", 2),
         ("critical 2,2 --values 3,2,1", 2),
         ("verify {net} --row complexes", 2),
         ("verify {net} --row complexes:1", 4),

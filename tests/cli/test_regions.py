@@ -86,3 +86,4 @@ def test_what_fits_on_a_box(capsys: pytest.CaptureFixture[str], file: Path, tmp_
     assert code == 3
     assert json.loads(out)["estimate"] is None
     assert "two pilots" in err
+    assert run(capsys, "info", large, "--pilots", "4", "--seconds", "0.1", "--json", "-q")[2] == ""

@@ -25,7 +25,7 @@ from ...kernels.complexes import faces as fk
 from ...network.model import ReLUNetwork
 from ...network.names import local_path
 from ...network.piecewise import PiecewiseLinearNetwork
-from ...words import one_line
+from ...words import listed, one_line
 from ..containers import parse_json, regular
 from ..digests import network_digest
 from ..skeleton.arrays import make_frame
@@ -195,7 +195,7 @@ class CellStore:
         expected = [frame.n, frame.n_neurons + frame.n_domain]
         if found != expected or max(self.dims, default=0) > frame.n:
             raise FileFormatError(
-                f"{self.directory / 'manifest.json'} has cells of dimensions {self.dims} of {found[0]} and {found[1]} "
+                f"{self.directory / 'manifest.json'} has cells of dimension {listed(self.dims)} of {found[0]} and {found[1]} "
                 f"columns; its network has dimension {expected[0]} and {expected[1]} columns"
             )
         return network
@@ -290,7 +290,7 @@ class CellStore:
             A part is missing or damaged: it does not have the checksum of the journal.
         """
         if dim not in self.dims:
-            raise InputError(f"{self.directory} has cells of dimensions {self.dims}, not {dim}")
+            raise InputError(f"{self.directory} has cells of dimension {listed(self.dims)}, not {dim}")
         for count in self.block_counts():
             entry = count.extra["files"].get(str(dim))
             if entry is None:

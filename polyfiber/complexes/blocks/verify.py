@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ... import words
 from ..._typing import FloatArray
 from ...budget import Budget, Monitor
 from ...errors import BudgetExceededError, MissingDependencyError, PolyfiberError
@@ -127,8 +128,8 @@ def _check(
         if problems:
             break
     return (
-        f"{len(counts)} blocks enumerated again, and their certificates checked by other code",
-        f"cells of dimensions {store.dims} compared with those of the blocks",
+        f"{words.count(len(counts), 'block')} enumerated again, certificates checked by other code",
+        f"cells of dimension {words.listed(store.dims)} compared with those of the blocks",
     )
 
 

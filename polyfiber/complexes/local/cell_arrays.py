@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ... import words
 from ..._lazy import above
 from ..._once import cached_property
 from ..._typing import Array, BoolArray, FloatArray, IntArray, SignArray
@@ -232,7 +233,12 @@ class CellFrame:
     def _inside(self, signs: SignArray) -> None:
         bad = np.flatnonzero((signs <= 0)[: self.n_domain] & ~self.vanishing[: self.n_domain])
         if len(bad):
-            raise InputError(f"the point is outside the domain: inequality {int(bad[0])} fails", inequality=int(bad[0]))
+            i, why = int(bad[0]), f"inequality {int(bad[0])} of A x <= b fails"
+            if isinstance(self.domain, Box):
+                j = int(np.flatnonzero(self.domain.A[i])[0])
+                lo, hi = words.number(self.domain.lo[j]), words.number(self.domain.hi[j])
+                why = f"coordinate {j} is not within [{lo}, {hi}]"
+            raise InputError(f"the point is outside the domain: {why}", inequality=i)
 
     def _directions(self, x: FloatArray) -> list[FloatArray]:
         rng = np.random.default_rng(20260101)

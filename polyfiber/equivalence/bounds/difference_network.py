@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ... import words
 from ..._typing import Array
 from ...errors import InputError, ShapeError
 from ...network.float_or_rational import within_floats
@@ -32,7 +33,8 @@ def check_same_ends(a: ReLUNetwork, b: ReLUNetwork) -> None:
     for end, what in ((0, "inputs"), (-1, "outputs")):
         if one[end] != other[end]:
             raise ShapeError(
-                f"the networks have {one[end]} and {other[end]} {what} ({one} and {other}); only functions between the same spaces can be compared"
+                f"the networks have {one[end]} and {other[end]} {what} ({words.widths(one)} and "
+                f"{words.widths(other)}); only functions between the same spaces can be compared"
             )
 
 

@@ -88,7 +88,8 @@ class EquivalenceClasses:
     def sentence(self) -> str:
         """How many functions there are, how sure, and what to do with the open pairs."""
         n = int((self.labels >= 0).sum())
-        text = f"{words.count(n, 'network')} {'computes' if n == 1 else 'compute'} {words.count(self.n_classes, 'different function')}"
+        functions = "one function" if self.n_classes == 1 else words.count(self.n_classes, "different function")
+        text = f"{words.count(n, 'network')} {'computes' if n == 1 else 'compute'} {functions}"
         if not self.undecided:
             return f"{text}; every pair within the tolerance is proved equal, every other kept apart."
         pairs = words.count(len(self.undecided), "pair")

@@ -208,7 +208,7 @@ def test_points_on_walls_and_outside() -> None:
     assert corner.signs.tolist() == [1, 1, 1, 1, 1, 1]
     assert corner.n_facets == 4
     assert corner.neighbours[1].sum() == 2
-    with pytest.raises(InputError, match="outside the domain"):
+    with pytest.raises(InputError, match=r"outside the domain: coordinate 0 is not within \[-1, 1\]"):
         pf.region(net, [2.0, 0.0], domain=box)
     with pytest.raises(ShapeError):
         pf.region(net, [0.0])
