@@ -227,6 +227,9 @@ def balls(X: Any, radius: float, *, domain: Box | None = None, lower: Any = -np.
         if not isinstance(domain, Box) or domain.dimension != points.shape[1]:
             raise InputError(f"expected a Box of {points.shape[1]} coordinates, found {domain!r}")
         lower, upper = (np.asarray(side, dtype=np.float64) for side in (domain.lo, domain.hi))
+        outside = np.flatnonzero(((points + radius < lower) | (points - radius > upper)).any(axis=1))
+        if len(outside):
+            raise InputError(f"the ball of radius {radius:g} around point {outside[0]} does not meet the domain")
     elif np.any(np.asarray(lower) > -np.inf) or np.any(np.asarray(upper) < np.inf):
         renamed("balls(lower=, upper=)", "balls(domain=pf.Box(lo, hi))")
     ends = [np.clip(points - radius, lower, upper), np.clip(points + radius, lower, upper)]
@@ -452,7 +455,7 @@ def allowance(values: Any, m: int, name: str) -> FloatArray:
         raise InputError(f"{name} must be a number >= 0, or one for each output, found {values!r}") from None
     if array.ndim > 1 or array.size not in (1, m):
         raise ShapeError(f"{name} has shape {array.shape}; expected one number, or one for each of {m} outputs")
-    if not (np.isfinite(array).all() and (array >= 0).all()):
+    if np.asarray(values).dtype == bool or not (np.isfinite(array).all() and (array >= 0).all()):
         raise InputError(f"{name} must be a finite number >= 0, found {values!r}: it bounds |f - g|")
     return np.array(np.broadcast_to(array.reshape(-1), m))
 

@@ -183,7 +183,9 @@ def _told(error: str) -> str:
     """The first message of the package, which comes as JSON where it is about types."""
     try:
         found = json.loads(error)["errors"]
-        text = "; ".join(str(e["message"]) for e in found[:3])
+        text = "; ".join(
+            f"line {e.get('line')}: {e['message']} {e.get('offendingSymbol', '')}".strip() for e in found[:3]
+        )
     except (ValueError, KeyError, TypeError):
         text = error
     return " ".join(text.split())[:300]

@@ -368,3 +368,17 @@ def test_forms_know_no_epsilon() -> None:
         pf.are_equivalent(
             a, copy_of(a, np.random.default_rng(0), 0), pf.Box(-1, 1, dimension=2), epsilon=0.1, method="forms"
         )
+
+
+def test_balls_that_miss_the_domain_are_refused() -> None:
+    from polyfiber.equivalence.bounds.near_equal import balls
+
+    with pytest.raises(pf.errors.InputError, match="around point 1 does not meet the domain"):
+        balls([[0.5, 0.5], [5.0, 0.5]], 0.1, domain=pf.Box(0, 1, dimension=2))
+    assert balls([[1.1, 0.5]], 0.2, domain=pf.Box(0, 1, dimension=2))[0].hi.tolist() == [1.0, 0.7]
+
+
+def test_a_truth_value_is_no_epsilon() -> None:
+    net = pf.ReLUNetwork.random((2, 3, 1), rng=0)
+    with pytest.raises(pf.errors.InputError, match="found True"):
+        pf.are_equivalent(net, net, pf.Box(0, 1, dimension=2), epsilon=True)
