@@ -91,6 +91,10 @@ class SoFar:
         return f"{self.done:,}{'' if self.total is None else f' of {self.total:,}'} {self.step}"
 
 
+def _given(limit: float) -> str:
+    return f"of a budget of {limit:.3g} s" if limit else "and nothing of the budget was left"
+
+
 class Monitor:
     """Clock, budget and progress callback of one piece of long work.
 
@@ -177,7 +181,7 @@ class Monitor:
         limit = self.budget.seconds
         if limit is not None and self.elapsed > limit:
             raise BudgetExceededError(
-                f"{what} stopped: {self.elapsed:.3g} s used of a budget of {limit:.3g} s",
+                f"{what} stopped: {self.elapsed:.3g} s used, {_given(limit)}",
                 partial=partial,
                 elapsed=self.elapsed,
                 seconds=limit,

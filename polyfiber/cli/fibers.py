@@ -8,7 +8,7 @@ from typing import Any
 import typer
 
 from ..errors import GenericityError, IncompleteError, InputError
-from ..words import about, widths
+from ..words import about, at_most, widths
 from ..words import count as counted
 from .complexes import network_facts
 from .options import NETWORK, Drawn, Limits, Output, Where, grouped, refuse
@@ -50,8 +50,8 @@ def classify(
 ) -> None:
     """Say which other weights compute the same function: how many, of which kind, why, and how sure that is.
 
-    Exit code 3 when that is not decided, or the local dimension that was asked for is not. --components and --sample need a
-    decided fiber: exit code 4 with the reason where it is not.
+    Exit code 3 when that is not decided, or the local dimension that was asked for is not. --components and --sample give the
+    part of the fiber that is known, of a single point at worst: exit code 4 where no part is.
     """
     from collections import Counter
     from itertools import islice
@@ -233,8 +233,9 @@ def _print_report(answer: dict[str, Any], title: str) -> None:
         ("dimension modulo scaling", "-" if answer["dimension"] is None else str(answer["dimension"])),
         ("all components listed", words[answer["complete"]]),
         ("last hidden layer", ", ".join(f"{n} {role}" for role, n in answer["roles"].items()) or "-"),
-        ("theorem applies", "yes" if regime["applies"] else "no"),
     ]
+    if len(answer["network"]["architecture"]) == 4:
+        rows.append(("theorem for two hidden layers", "applies" if regime["applies"] else "does not apply"))
     if regime["generic"] is not None:
         rows.append(("generic", regime["generic"]))
     if regime["bottleneck"] and not regime["violations"]:
@@ -359,7 +360,8 @@ def _print_minimized(answer: dict[str, Any], result: Any, check: Any, title: str
             rows.append((f"least width {own['layer']}", text))
         rows.append(("least altogether", f"{least['neurons']}: {least['reason']}"))
     if result.epsilon > 0:
-        rows.append(("bound on the change", f"{result.bound:.6g} on the domain"))
+        rounding = "" if net.is_exact else ", up to rounding,"
+        rows.append(("bound on the change", f"{at_most(result.bound)}{rounding} on the domain"))
     if result.proof is not None:
         rows.append(
             (

@@ -171,7 +171,12 @@ class NearCrew(Crew):
 class Drawn:
     """One more network of a fiber."""
 
-    sample: Path = typer.Option(None, "--sample", metavar="FILE", help="Write another network of the fiber to a file.")
+    sample: Path = typer.Option(
+        None,
+        "--sample",
+        metavar="FILE",
+        help="Write a network drawn from the known part of the fiber; where that is this network alone, the same weights.",
+    )
     seed: int = typer.Option(0, "--seed", help="With --sample: seed of the choice.")
 
 

@@ -224,9 +224,9 @@ class MinimizeResult:
                 "these moves do not reach is not excluded."
             )
         saved = f"{words.count(self.saved_neurons, 'neuron')} and {words.count(self.saved_parameters, 'parameter')}"
-        kept = (
-            "the same function" if self.epsilon == 0 else f"no output changed by more than {words.at_most(self.bound)}"
-        )
+        rounding = "" if self.original.is_exact else ", up to rounding,"
+        most = f"no output changed by more than {words.at_most(self.bound)}{rounding}"
+        kept = "the same function" if self.epsilon == 0 else most
         text = f"Saved {saved}: {before} became {after}, {kept} {where}"
         if self.proof is None:
             return f"{text}; each move keeps it, up to rounding. A proof of the whole: --prove, or prove=True."

@@ -185,6 +185,8 @@ class FiberReport:
     def sample(self, n: int = 1, *, rng: RngLike = None, trivial: bool = False) -> list[ReLUNetwork]:
         """Random networks on the fiber; every component can come up.
 
+        Where the known part of the fiber is this network alone ('identifiable', 'rigid') they are this network.
+
         Parameters
         ----------
         n : int
@@ -654,6 +656,6 @@ def _outside(base: dict[str, Any], roles: tuple[str, ...], undecided: tuple[str,
         hidden_hyperplane=hidden,
         roles=roles,
         complete=False,
-        notes=("see local_dimension and findings",),
+        notes=("see the findings and the local dimension",),
         **base,
     )

@@ -316,6 +316,11 @@ def told(report: FiberReport) -> str:
             f"is not known here, because {_silent(report)}. Next: --local, or report.local_dimension, counts the directions in which the "
             "weights can move."
         )
+    if any(" stopped: " in text for text in (*report.facts.fallback, *report.notes)):
+        return (
+            f"Not decided whether the function determines the weights{where}: {_silent(report)}, and the budget ended before it was computed "
+            "how these weights can move. Next: more --seconds, or a larger budget=."
+        )
     return (
         f"Not decided whether the function determines the weights{where}: {_silent(report)}, and nothing was found that frees them. Next: "
         "--local, or report.local_dimension, counts the directions in which the weights can move (0: locally determined)."

@@ -401,12 +401,12 @@ def _minimized(asked: Asked) -> Section:
         state = result.proof.verdict
         rows.append(("same function", f"{state.value}: {result.proof.reason} ({result.proof.method})"))
     if result.saved_neurons:
-        lead = f"{count(result.saved_neurons, 'neuron')} can go without changing the function: {before} → {after}."
+        lead = f"{count(result.saved_neurons, 'neuron')} can go without changing the function: {before} → {after}. A smaller network that these moves do not reach is not excluded."
     else:
         lead = "Dropping, merging and re-factoring find nothing to remove."
     moves = [f"Move: {m}" for m in result.steps] + [f"Undecided: {t}" for t in result.undecided]
     return Section(
-        "minimized", "What is the smallest network with the same function?", lead, state, rows=rows, remarks=first(moves),
+        "minimized", "Is there a smaller network with the same function?", lead, state, rows=rows, remarks=first(moves),
         commands=(f"polyfiber minimize {asked.shown_file} -o smaller.npz --prove",),
     )  # fmt: skip
 
@@ -486,7 +486,7 @@ QUESTIONS: dict[str, tuple[Callable[[Asked], Section], str, str]] = {
         "polyfiber boundary {file}{options}",
     ),
     "fiber": (_fiber, "Which other parameters compute the same function?", "polyfiber classify {file} --local"),
-    "minimized": (_minimized, "What is the smallest network with the same function?", "polyfiber minimize {file}"),
+    "minimized": (_minimized, "Is there a smaller network with the same function?", "polyfiber minimize {file}"),
     "margins": (_margins, "How far is the network from a special position?", "pf.genericity(net)"),
     "certificate": (
         _certificate,

@@ -99,6 +99,7 @@ def test_minimize(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     code, out, _ = run(capsys, "minimize", str(path), "--epsilon", "0.5", "--box", "-1,1", "--bounds")
     assert code == 0
     assert "bound on the change" in out
+    assert out.count(", up to rounding, on the ") == 2
     code, _, err = run(capsys, "minimize", str(path), "--epsilon", "0.5")
     assert code == 2
     assert "--domain" in err
@@ -158,3 +159,18 @@ def test_a_graph_file_is_answered_about_its_gates(capsys: pytest.CaptureFixture[
     code, out, _ = run(capsys, "info", str(LEAKY), "--json")
     assert code == 0
     assert json.loads(out)["expected"]["vertices"] > 100
+
+
+def test_a_budget_that_stopped_is_named_and_no_theorem_of_another_depth(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    wide, shallow = tmp_path / "wide.npz", tmp_path / "shallow.npz"
+    net = pf.ReLUNetwork.random((2, 4, 4, 1), rng=1)
+    pf.ReLUNetwork(net.weights, [net.biases[0], net.biases[1] + 50, net.biases[2]]).save(wide)
+    pf.ReLUNetwork.random((2, 3, 1), rng=0).save(shallow)
+    code, out, _ = run(capsys, "classify", str(wide), "--seconds", "0")
+    assert code == 3
+    assert "Next: more --seconds" in out
+    assert "budget of 0 s" not in out
+    code, out, _ = run(capsys, "classify", str(shallow))
+    assert (code, "two hidden layers" in out) == (0, False)
