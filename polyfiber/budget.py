@@ -181,7 +181,7 @@ class Monitor:
         limit = self.budget.seconds
         if limit is not None and self.elapsed > limit:
             raise BudgetExceededError(
-                f"{what} stopped: {self.elapsed:.3g} s used, {_given(limit)}",
+                f"{what} stopped: {self.elapsed:.3g} s used {_given(limit)}",
                 partial=partial,
                 elapsed=self.elapsed,
                 seconds=limit,
