@@ -318,7 +318,7 @@ def test_methods_hear_epsilon_for_each_output_and_relative() -> None:
     box = pf.Box(-1, 1, dimension=2)
     moved = pf.ReLUNetwork(f.weights, [f.biases[0], f.biases[1] + np.array([0.5, 0])])
     larger = pf.ReLUNetwork([f.weights[0], f.weights[1] * 1.1], [f.biases[0], f.biases[1] * 1.1])
-    for method in ("auto", "forms", "regions", "bound"):
+    for method in ("auto", "regions", "bound"):
         assert pf.are_equivalent(f, moved, box, epsilon=np.array([1.0, 1e-6]), method=method).verdict is pf.Verdict.YES
         assert pf.are_equivalent(f, moved, box, epsilon=np.array([0.1, 1.0]), method=method).verdict is pf.Verdict.NO
         assert pf.are_equivalent(f, larger, box, epsilon=0.05, relative=0.2, method=method).verdict is pf.Verdict.YES
