@@ -232,9 +232,9 @@ class MinimizeResult:
             return f"{text}; each move keeps it, up to rounding. A proof of the whole: --prove, or prove=True."
         anew = "proved anew by comparing the two networks"
         if self.epsilon > 0:  # what was asked of the proof is epsilon, not the sum of what the moves may change
-            most = min(self.epsilon, self.epsilon if self.proof.bound is None else self.proof.bound)
+            proved = min(self.epsilon, self.epsilon if self.proof.bound is None else self.proof.bound)
             anew = (
-                f"as the bounds of the moves say; comparing the two networks anew proves at most {words.at_most(most)}"
+                f"as the bounds of the moves say; comparing the two networks anew proves at most {words.at_most(proved)}"
             )
         return {
             "yes": f"{text}; {anew}.",
