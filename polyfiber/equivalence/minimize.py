@@ -233,9 +233,7 @@ class MinimizeResult:
         anew = "proved anew by comparing the two networks"
         if self.epsilon > 0:  # what was asked of the proof is epsilon, not the sum of what the moves may change
             proved = min(self.epsilon, self.epsilon if self.proof.bound is None else self.proof.bound)
-            anew = (
-                f"as the bounds of the moves say; comparing the two networks anew proves at most {words.at_most(proved)}"
-            )
+            anew = f"as the bounds of the moves say; comparing the two networks anew proves at most {words.at_most(proved)}"
         return {
             "yes": f"{text}; {anew}.",
             "no": f"{text} was claimed, and REFUTED by comparing the two networks; please report this.",

@@ -297,7 +297,7 @@ def _by_cells(a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron | None, monitor
 
 def _by_bounds(
     a: ReLUNetwork, b: ReLUNetwork, domain: Polyhedron, monitor: Monitor, threshold: float | None,
-    box: tuple[FloatArray, FloatArray], crew: tuple[int, Any],
+    box: tuple[FloatArray, FloatArray], crew: tuple[int, Any] = (1, None),
 ) -> Difference:  # fmt: skip
     """Both bounds by splitting boxes; with a threshold it stops as soon as that is known to hold or not to."""
     seconds = SECONDS if monitor.left is None else None

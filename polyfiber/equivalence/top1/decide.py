@@ -315,7 +315,8 @@ class _Question:
     def moves(self) -> bool:
         """Whether files, or integers, say more than rounding beside the networks that were read; boxes charge it."""
         box = box_around(self.domain)
-        return box is not None and not folding_on((self.a, self.b), box) <= 1e-9 * self.size
+        moved = 0.0 if box is None else folding_on((self.a, self.b), box)
+        return moved != 0.0 and not moved <= 1e-9 * self.size
 
     def settle(self, method: str) -> Agreement:
         """By regions where these can be enumerated, by boxes elsewhere."""
