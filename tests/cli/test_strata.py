@@ -25,9 +25,9 @@ def test_strata_prints_the_table_and_the_dag(capsys: pytest.CaptureFixture[str])
     assert not err
     first, *lines = out.splitlines()
     assert "17 rank strata" in first
-    assert lines[1].split("\t") == ["id", "r10", "r20", "r21", "dim", "dof", "rdof"]
-    assert len([x for x in lines[2:19] if x.count("\t") == 6]) == 17
-    assert "16\t3\t1\t4\t35\t35\t0" in lines
+    assert lines[1].split("\t") == ["id", "r10", "r20", "r21", "dim in weights", "dim in fiber", "dof", "rdof"]
+    assert len([x for x in lines[2:19] if x.count("\t") == 7]) == 17
+    assert "16\t3\t1\t4\t43\t35\t35\t0" in lines
     assert "\n".join(lines).count("maximal") == 3
     assert "3 components of dimension 34 and 35; it is singular along strata of dimension" in out
 
