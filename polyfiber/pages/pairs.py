@@ -99,6 +99,8 @@ def _same(asked: Asked, other: ReLUNetwork, epsilon: float | None, names: tuple[
 
 
 def _amount(value: Any) -> str:
+    if value is None:
+        return "an amount that was not measured"
     return "more than floats hold" if np.isinf(float(value)) else number(value)
 
 
