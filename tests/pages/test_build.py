@@ -85,7 +85,7 @@ def test_layers_of_a_linear_network(tmp_path: Path) -> None:
     page = pf.report(layers, tmp_path / "a.html")
     by = {s.name: s for s in page.sections}
     at = pf.linear.locate(layers).stratum
-    assert ("dimension of the stratum", str(at.dim)) in by["stratum"].rows
+    assert ("dimension of its part in the fiber", str(at.dim)) in by["stratum"].rows
     assert len(by["strata"].table) == len(pf.linear.stratify((2, 2, 2), rank=0))
     assert sum(row[-1] == "yes" for row in by["strata"].table) == 1
 
