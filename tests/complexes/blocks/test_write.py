@@ -231,7 +231,7 @@ def test_damage_is_found(tmp_path: Path) -> None:
     part.unlink()
     with pytest.raises(FileFormatError, match=r"npz"):
         list(pf.read_cells(tmp_path).cells(3))
-    with pytest.raises(InputError, match="dimensions"):
+    with pytest.raises(InputError, match="cells of dimension 3, not 1"):
         next(pf.read_cells(tmp_path).cells(1))
 
 
